@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* What we need to know of an ELF file that may contain a Python interpreter. Uses libelf;
+ * the file is hostile input. */
+#ifndef ELF_IMAGE_H
+#define ELF_IMAGE_H
+
+#include <stdint.h>
+#include <stdbool.h>
+
+struct elf_image {
+	bool is_python;		   /* defines _PyRuntime or _PyThreadState_Current */
+	bool is_python2;	   /* defines a Python 2 interpreter */
+	bool fixed_address;	   /* ET_EXEC: symbol values are addresses */
+	uint64_t runtime_vaddr;	   /* value of _PyRuntime (3.6: _PyThreadState_Current) */
+	uint64_t interp_head_vaddr; /* 3.6 with .symtab: interp_head; else 0 */
+	uint64_t load_vaddr;	   /* page-aligned p_vaddr of the PT_LOAD that maps file offset 0 */
+	unsigned major, minor, micro; /* 0.0.0 when not found */
+	char version[32];	   /* e.g. "3.11.2", "3.15.0a3"; "" when not found */
+};
+
+/* Examines the ELF file behind `fd` (not closed). 0; -ENOEXEC: not an ELF file of
+ * this machine's class and byte order; -errno. The version comes from Py_Version
+ * (3.11+) or, before, from the version strings in .rodata: never from file names. */
+int elf_image_read(int fd, struct elf_image *image);
+
+#endif

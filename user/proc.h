@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* What /proc says of a process. Everything read here may be hostile or gone a
+ * moment later: sizes are bounded, and a PID is tied to its start time. */
+#ifndef PROC_H
+#define PROC_H
+
+#include <stdint.h>
+#include <stdio.h>
+#include <stdbool.h>
+#include <sys/types.h>
+
+struct proc_info {
+	pid_t pid, ppid;
+	char state;		/* 'Z' for a zombie */
+	uint64_t start_ticks;	/* clock ticks after boot: with pid, the identity */
+	bool kernel_thread;
+	char comm[64];
+	char **argv; /* NULL-terminated; raw bytes */
+	int argc;
+	char *cgroup; /* cgroup2 path, or the first of a v1 hierarchy; "" if none */
+};
+
+/* Fills `info` for `pid`. 0, -ESRCH, -errno. proc_info_fini() frees what it owns. */
+int proc_info_read(pid_t pid, struct proc_info *info);
+void proc_info_fini(struct proc_info *info);
+
+/* Start time in clock ticks since boot, 0 if the process is gone. */
+uint64_t proc_start_ticks(pid_t pid);
+
+/* Start time as seconds since the epoch (wall clock), 0 if unknown. */
+double proc_start_wall(pid_t pid);
+
+/* RSS in bytes from smaps_rollup (exact), or -errno. */
+int64_t proc_rss_bytes(pid_t pid);
+
+/* One line of /proc/PID/maps. */
+struct proc_mapping {
+	uint64_t start, end, offset;
+	char perms[5];
+	uint32_t dev_major, dev_minor;
+	uint64_t inode;
+	const char *path; /* as the kernel prints it, valid during the call; "" if none */
+};
+
+/* Calls `fn` for each mapping until it returns non-zero, which is then returned.
+ * -errno if the file can't be read. */
+int proc_maps_each(pid_t pid, int (*fn)(const struct proc_mapping *mapping, void *arg), void *arg);
+
+/* Opens the file behind a mapping through /proc/PID/map_files, which works for
+ * deleted files and other mount namespaces and follows no path of the target's.
+ * A descriptor (the caller closes it), or -errno. */
+int proc_open_mapping(pid_t pid, const struct proc_mapping *mapping);
+
+/* Reads `len` bytes at `addr` of the process. Bytes read (may be short), or -errno. */
+ssize_t proc_read_memory(pid_t pid, uint64_t addr, void *buf, size_t len);
+
+/* Calls `fn` for each process of /proc (thread groups only, kernel threads too) until non-zero. */
+int proc_each(int (*fn)(pid_t pid, void *arg), void *arg);
+
+#endif

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Code objects: from captured bytes to file, function and line. Pure: no target access. */
+#ifndef PY_CODE_H
+#define PY_CODE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "py_layout.h"
+
+/* A decoded code object. Strings are UTF-8, NUL-terminated, never NULL, raw (not
+ * yet escaped for output). */
+struct py_code {
+	char *file;
+	char *function; /* co_qualname where the version has it, else co_name */
+	int first_line;
+	uint32_t line_flags; /* the PY_LINES_* bit that says how linetable is encoded */
+	unsigned char *linetable;
+	size_t linetable_len;
+	int truncated; /* linetable is incomplete: lines past its end are unknown */
+};
+
+/* Decode a PyUnicode's character data: `length` code points of `kind` (1, 2 or 4)
+ * bytes each at `data`, `data_len` bytes being available. Returns a malloc'd UTF-8
+ * string (the caller frees it); lone surrogates and NULs become U+FFFD. A short
+ * buffer ends in "…". NULL: out of memory, or kind is none of 1, 2, 4. */
+char *py_unicode_decode(const void *data, size_t data_len, size_t length, unsigned kind);
+
+/* The line of the instruction at byte offset `lasti` of the bytecode; lasti < 0
+ * means that the frame has run nothing yet: first_line. Returns the line (> 0),
+ * 0 where the table says the instruction has no line, -ENODATA where the table
+ * is truncated before lasti or malformed. */
+int py_code_line(const struct py_code *code, int lasti);
+
+/* Frees what `code` owns and clears it. */
+void py_code_fini(struct py_code *code);
+
+#endif
