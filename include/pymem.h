@@ -35,7 +35,8 @@ enum pymem_member {
 	X(OTHER_TASK, "other-task", "changed by another task (reclaim, ptrace, khugepaged)")  \
 	X(EXIT, "exit", "torn down at exit or exec")                                          \
 	X(RECURSION, "recursion", "an event inside the profiler's own event")                 \
-	X(UNSETTLED, "unsettled", "batched by the kernel, not yet assigned to a thread")
+	X(UNSETTLED, "unsettled", "batched by the kernel, not yet assigned to a thread")       \
+	X(REPLACED, "replaced", "its code object was replaced by another at the same address")
 
 enum pymem_loss {
 #define PYMEM_LOSS_ENUM(id, name, text) PYMEM_LOSS_##id,
@@ -83,6 +84,165 @@ struct pymem_counters {
 struct pymem_vmcalls {
 	__u64 calls[PYMEM_VMCALL_COUNT];
 	__s64 bytes[PYMEM_VMCALL_COUNT];
+};
+
+/* A stack's counters as the kernel side keeps them. */
+struct pymem_stack {
+	struct pymem_counters counters;
+	__u32 announced; /* its frames have been handed to user space */
+	__u32 depth;
+};
+
+/* One process image: from attach, fork or exec to exec or exit. Value of the map
+ * `procs` (keyed by the address of its mm_struct), followed there by one
+ * struct pymem_cpu per possible CPU. */
+struct pymem_proc {
+	__u32 id;   /* unique in a session */
+	__u32 tgid; /* in the initial PID namespace */
+	__u32 identified; /* layout and runtime are set: stacks can be walked */
+	__u32 dying;	  /* being torn down: no longer accounted */
+	__u32 multi;	  /* more than one interpreter: thread states are not cached */
+	__u32 layout;	  /* index into the map `layouts` */
+	__u64 mm;
+	__u64 runtime;	   /* address of _PyRuntime, or of _PyThreadState_Current */
+	__u64 interp_head; /* 3.6: address of interp_head, or of the interpreter once seen */
+	__u64 tls_delta;   /* thread pointer - pthread_self() */
+	__u64 start_boottime_ns;
+	__u64 brk;
+	__u64 dynamic_until; /* jiffies: a code object was seen replaced, verify each event */
+	__s64 start_pages[PYMEM_MEMBERS];
+	__s64 now_pages[PYMEM_MEMBERS];
+	__s64 shared_pages[PYMEM_MEMBERS]; /* part of the kernel's counter claimed so far */
+	__u64 counter[PYMEM_MEMBERS];	   /* address of the kernel's own counter */
+	__u64 percpu[PYMEM_MEMBERS];	   /* 6.2+: its per-CPU pointer */
+	__s64 lost_pages[PYMEM_LOSS_COUNT];
+	__u64 peak_pages; /* at the end of the image; before, the maximum over CPUs */
+	__u64 events, truncated, lost_faults;
+	__u32 parent_id, ppid;
+	char comm[16];
+};
+
+struct pymem_cpu {
+	__s32 last[PYMEM_MEMBERS]; /* this CPU's part of each counter at its last event */
+	__u64 peak_pages;	   /* highest RSS seen by this CPU */
+	__u64 pad;
+};
+
+/* A layout as the walker takes it: with how much of each structure to read. */
+struct pymem_layout {
+	__u16 tstate_size;
+	__u16 code_size;
+	__u32 pad;
+	__u8 py[128]; /* struct py_layout */
+};
+
+/* What user space wants attached or identified; value of the map `wanted` (by tgid). */
+struct pymem_wanted {
+	__u64 start_boottime_ns; /* 0: any; else must match to a clock tick (10 ms) */
+	__u64 runtime, interp_head, tls_delta;
+	__u32 layout;
+	__u32 identified;
+	__u32 adopt;  /* set when tracking begins here */
+	__u32 pad;
+	__u32 id;     /* out: of the image now tracked */
+	__u32 result; /* out: enum pymem_wanted_result */
+};
+
+enum pymem_wanted_result {
+	PYMEM_WANTED_UNSEEN,
+	PYMEM_WANTED_OK,
+	PYMEM_WANTED_NO_MM,    /* zombie or kernel thread */
+	PYMEM_WANTED_OTHER,    /* another process has that PID now */
+	PYMEM_WANTED_MAP_FULL,
+};
+
+/* Messages of the ring buffer. Each begins with its type. */
+enum pymem_msg_type {
+	PYMEM_MSG_STACK = 1,
+	PYMEM_MSG_CODE,
+	PYMEM_MSG_FORK,	  /* a tracked process forked: a new image is tracked */
+	PYMEM_MSG_EXEC,	  /* an exec: identify the process */
+	PYMEM_MSG_EXIT,	  /* an image ended: its record is in the map `dead` */
+	PYMEM_MSG_MAPPED, /* a process mapped a file executable: identify it again */
+};
+
+struct pymem_msg_frame {
+	__u64 code;
+	__u64 fingerprint;
+	__s32 lasti; /* byte offset of the instruction; < 0: nothing run yet */
+	__u32 pad;
+};
+
+struct pymem_msg_stack {
+	__u32 type;
+	__u32 proc;
+	__u64 hash;
+	__u32 depth;
+	__u32 truncated;
+	struct pymem_msg_frame frames[PYMEM_MAX_FRAMES]; /* `depth` of them */
+};
+
+#define PYMEM_FILE_BYTES  1024
+#define PYMEM_NAME_BYTES  512
+#define PYMEM_TABLE_BYTES 8192	/* of a line table in one message */
+#define PYMEM_TABLE_MAX	  65536 /* of a line table at all */
+
+/* A str: its raw characters are `bytes` long, of `length` code points in all. */
+struct pymem_str {
+	__u32 length;
+	__u16 bytes; /* captured */
+	__u8 kind;   /* bytes per code point; 0: unreadable */
+	__u8 pad;
+};
+
+/* A code object; several of them where the line table is long. */
+struct pymem_msg_code {
+	__u32 type;
+	__u32 proc;
+	__u64 code;
+	__u64 fingerprint;
+	__u64 table_addr; /* of the line table's bytes in the process */
+	__s32 first_line;
+	__u32 table_length; /* of the whole table; 0 with table_bytes 0: unreadable */
+	__u32 table_offset; /* of the part in this message */
+	__u32 table_bytes;
+	struct pymem_str file, name;
+	char file_data[PYMEM_FILE_BYTES];
+	char name_data[PYMEM_NAME_BYTES];
+	unsigned char table[PYMEM_TABLE_BYTES]; /* `table_bytes` of them */
+};
+
+struct pymem_msg_process { /* FORK, EXEC, EXIT, MAPPED */
+	__u32 type;
+	__u32 proc; /* image id; 0 where none is tracked yet */
+	__u32 tgid;
+	__u32 ppid;
+};
+
+/* A thread of a tracked process; value of the map `threads` (by tid). */
+struct pymem_thread {
+	__u64 mm;
+	__u32 proc;
+	__u32 pending; /* enum pymem_pending */
+	__u64 tstate;  /* its PyThreadState, 0: not known */
+	__u64 head;    /* list head when the search for it last failed */
+	__u64 raw;     /* hash of the last walk's raw frames; 0: none */
+	struct pymem_stack_key key; /* the stack being charged */
+	__u64 leaf_code, leaf_fingerprint;
+	__u32 since;	/* events since leaf_fingerprint was last confirmed */
+	__u32 interval; /* confirm it when `since` reaches this */
+	__u64 major;	/* task->maj_flt, settled so far */
+	__s32 cache[PYMEM_MEMBERS]; /* 6.1 and older: task->rss_stat, settled so far */
+	__u32 searches;
+	__u32 pad;
+	__u64 regs; /* where the kernel keeps the registers of the fault being handled */
+	struct pymem_counters acc; /* charged to `key`, not yet added to `stacks` */
+};
+
+enum pymem_pending {
+	PYMEM_PENDING_FAULT = 1 << 0, /* in a page fault not yet counted for a stack */
+	PYMEM_PENDING_WRITE = 1 << 1, /* of a write to a present page: perhaps a copy */
+	PYMEM_PENDING_COPIED = 1 << 2, /* a page was allocated for it */
 };
 
 #endif

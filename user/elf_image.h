@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* What we need to know of an ELF file that may contain a Python interpreter. Uses libelf;
- * the file is hostile input. */
+/* What we need to know of an ELF file that may contain a Python interpreter. The file is
+ * hostile input, and may shrink or change while it is read. */
 #ifndef ELF_IMAGE_H
 #define ELF_IMAGE_H
 
@@ -8,19 +8,25 @@
 #include <stdbool.h>
 
 struct elf_image {
-	bool is_python;		   /* defines _PyRuntime or _PyThreadState_Current */
-	bool is_python2;	   /* defines a Python 2 interpreter */
-	bool fixed_address;	   /* ET_EXEC: symbol values are addresses */
-	uint64_t runtime_vaddr;	   /* value of _PyRuntime (3.6: _PyThreadState_Current) */
+	bool is_python;		    /* defines _PyRuntime or _PyThreadState_Current */
+	bool is_python2;	    /* defines a Python 2 interpreter */
+	bool fixed_address;	    /* ET_EXEC: symbol values are addresses */
+	bool debug_build;	    /* defines a function that only Py_DEBUG builds have */
+	bool has_line_probe;	    /* USDT python:line */
+	bool has_function_probe;    /* USDT python:function__entry */
+	uint64_t runtime_vaddr;	    /* value of _PyRuntime (3.6: _PyThreadState_Current) */
 	uint64_t interp_head_vaddr; /* 3.6 with .symtab: interp_head; else 0 */
-	uint64_t load_vaddr;	   /* page-aligned p_vaddr of the PT_LOAD that maps file offset 0 */
+	/* Page-aligned p_vaddr of the PT_LOAD that maps file offset 0. Loaded, a symbol is at
+	 * value + (start of the mapping of offset 0 - load_vaddr). */
+	uint64_t load_vaddr;
 	unsigned major, minor, micro; /* 0.0.0 when not found */
-	char version[32];	   /* e.g. "3.11.2", "3.15.0a3"; "" when not found */
+	char version[32]; /* e.g. "3.11.2", "3.15.0a3"; "3.9" if micro is unknown; "" if all is */
 };
 
-/* Examines the ELF file behind `fd` (not closed). 0; -ENOEXEC: not an ELF file of
- * this machine's class and byte order; -errno. The version comes from Py_Version
- * (3.11+) or, before, from the version strings in .rodata: never from file names. */
+/* Examines the ELF file behind `fd` (not closed). 0; -ENOEXEC: not an ELF program or
+ * library of this machine's class, byte order and processor, or a malformed one; -errno. The
+ * version comes from Py_Version (3.11+) or, before, from the strings in .rodata: never
+ * from file names. */
 int elf_image_read(int fd, struct elf_image *image);
 
 #endif

@@ -15,21 +15,23 @@ enum py_build_kind {
 };
 
 struct py_process {
-	uint64_t runtime_addr;	   /* address of _PyRuntime (3.6: _PyThreadState_Current) in the process */
+	uint64_t runtime_addr; /* address of _PyRuntime (3.6: _PyThreadState_Current) in the process
+				*/
 	uint64_t interp_head_addr; /* 3.6: address of interp_head if known, else 0 */
 	struct py_layout layout;
 	unsigned major, minor, micro;
 	char version[32];
 	enum py_build_kind kind;
 	bool debug_build, free_threaded; /* as far as it can be told; false otherwise */
-	bool has_line_probe;	/* USDT python:line in the image */
-	bool has_function_probe; /* USDT python:function__entry */
-	/* Identity of the image, for caches: device and inode of the ELF file. */
+	bool has_line_probe;		 /* USDT python:line in the image */
+	bool has_function_probe;	 /* USDT python:function__entry */
+	/* Identity of the image, for caches: device (makedev) and inode of the ELF file, as
+	 * /proc/PID/maps has them. */
 	uint64_t image_dev, image_inode;
 	uint64_t image_runtime_vaddr; /* value of the symbol in the file */
 	uint64_t image_load_vaddr;
 	bool image_fixed_address; /* ET_EXEC */
-	char image_path[512]; /* as /proc/PID/maps prints it: for messages only */
+	char image_path[512];	  /* as /proc/PID/maps prints it: for messages only */
 };
 
 /* Caches elf_image by (device, inode, mtime, size), so that hundreds of processes of one

@@ -1,0 +1,309 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Sole writer of results: an amount goes to the stack that is running, or is lost by
+ * name, so that charged + lost == seen.
+ *
+ * Amounts collect in the thread's own record while its stack stays the same, and go to
+ * the shared map when it changes. That saves the map on most events of a storm, and
+ * it is what makes checking a code object's identity affordable: an unchanged stack is
+ * an unchanged set of *addresses*, and the innermost code object is confirmed at the
+ * second event, then after 2, 4, 8 and at most every 16. What has collected since the
+ * last confirmation is charged only when confirmed; where the object turns out to have
+ * been replaced, it is lost as "replaced", and that process is then checked at each
+ * event for a while. So a line is never a guess. All callers are confirmed whenever
+ * the stack changes.
+ */
+#ifndef ACCOUNT_BPF_H
+#define ACCOUNT_BPF_H
+
+#include "announce.bpf.h"
+
+#define CONFIRM_EVERY_MAX 16
+#define DYNAMIC_JIFFIES	  2500 /* 2.5 to 25 s */
+
+static __always_inline struct pymem_cpu *proc_cpu(struct pymem_proc *p)
+{
+	__u32 cpu = bpf_get_smp_processor_id();
+
+	if (cpu >= nr_cpus)
+		return NULL;
+	return (struct pymem_cpu *)(p + 1) + cpu;
+}
+
+static __always_inline __u64 proc_rss(struct pymem_proc *p)
+{
+	__s64 rss = p->now_pages[PYMEM_FILE] + p->now_pages[PYMEM_ANON] +
+		    p->now_pages[PYMEM_SHMEM];
+
+	return rss > 0 ? rss : 0;
+}
+
+/* The process's RSS changed by `pages`. Returns the RSS after. */
+static __always_inline __u64 proc_add(struct pymem_proc *p, __u32 member, __s64 pages)
+{
+	struct pymem_cpu *c = proc_cpu(p);
+	__u64 rss;
+
+	__sync_fetch_and_add(&p->now_pages[member & 3], pages);
+	__sync_fetch_and_add(&p->events, 1);
+	rss = proc_rss(p);
+	if (c && rss > c->peak_pages)
+		c->peak_pages = rss;
+	return rss;
+}
+
+static __always_inline void lose(struct pymem_proc *p, __u32 cause, __u32 member, __s64 pages)
+{
+	if (cause < PYMEM_LOSS_COUNT && member != PYMEM_SWAP)
+		__sync_fetch_and_add(&p->lost_pages[cause], pages);
+}
+
+static __always_inline void acc_clear(struct pymem_counters *acc)
+{
+	__builtin_memset(acc, 0, sizeof(*acc));
+}
+
+/* What was collected can be charged to no line. */
+static __always_inline void acc_lose(struct pymem_proc *p, struct pymem_thread *th, __u32 cause)
+{
+	struct pymem_counters *acc = &th->acc;
+
+	__sync_fetch_and_add(&p->lost_pages[cause], acc->pages[PYMEM_FILE] +
+							    acc->pages[PYMEM_ANON] +
+							    acc->pages[PYMEM_SHMEM]);
+	__sync_fetch_and_add(&p->lost_faults, acc->minor_faults + acc->major_faults);
+	acc_clear(acc);
+}
+
+#define ADD_IF(to, from)                                                                           \
+	do {                                                                                       \
+		if (from)                                                                          \
+			__sync_fetch_and_add(&(to), from);                                         \
+	} while (0)
+
+/* Moves what was collected to the stack it belongs to. */
+static __noinline int acc_flush(struct pymem_proc *p, struct pymem_thread *th)
+{
+	struct pymem_counters *acc, *to;
+	struct pymem_stack *stack;
+	__u64 peak;
+
+	if (!p || !th || !th->key.hash)
+		return 0;
+	acc = &th->acc;
+	stack = bpf_map_lookup_elem(&stacks, &th->key);
+	if (!stack) {
+		acc_lose(p, th, PYMEM_LOSS_MAP_FULL);
+		return 0;
+	}
+	to = &stack->counters;
+	ADD_IF(to->pages[PYMEM_FILE], acc->pages[PYMEM_FILE]);
+	ADD_IF(to->pages[PYMEM_ANON], acc->pages[PYMEM_ANON]);
+	ADD_IF(to->pages[PYMEM_SWAP], acc->pages[PYMEM_SWAP]);
+	ADD_IF(to->pages[PYMEM_SHMEM], acc->pages[PYMEM_SHMEM]);
+	ADD_IF(to->grown_pages, acc->grown_pages);
+	ADD_IF(to->freed_pages, acc->freed_pages);
+	ADD_IF(to->minor_faults, acc->minor_faults);
+	ADD_IF(to->major_faults, acc->major_faults);
+	ADD_IF(to->cow_faults, acc->cow_faults);
+	peak = acc->peak_pages;
+	if (peak > to->peak_pages)
+		to->peak_pages = peak;
+	acc_clear(acc);
+	return 0;
+}
+
+/* The stack changed: is what was collected last still the old stack's? */
+static __always_inline void acc_settle(struct pymem_proc *p, struct pymem_thread *th)
+{
+	if (!th->key.hash)
+		return;
+	if (th->since && code_fingerprint(th->leaf_code) != th->leaf_fingerprint) {
+		acc_lose(p, th, PYMEM_LOSS_REPLACED);
+		p->dynamic_until = bpf_jiffies64() + DYNAMIC_JIFFIES;
+	} else {
+		acc_flush(p, th);
+	}
+	th->since = 0;
+	th->raw = 0;
+	th->key.hash = 0;
+}
+
+/* Names each frame of the walk in s->stack, with a hash over names, not addresses alone.
+ * 0, or 1 if the innermost one can't be named; callers that can't are cut off. */
+SEPARATE __u64 stack_identify(void)
+{
+	struct scratch *s = scratch_get();
+	const struct pymem_layout *layout;
+	__u64 hash = MIX1, code, fingerprint;
+	__u32 i;
+
+	if (!s)
+		return 1;
+	layout = layout_now(s);
+	if (!layout)
+		return 1;
+	for (i = 0; i < PYMEM_MAX_FRAMES; i++) {
+		struct pymem_msg_frame *f = &s->stack.frames[i];
+
+		if (i >= s->depth)
+			break;
+		code = s->frames[i].code;
+		fingerprint = code_fingerprint(code);
+		if (!fingerprint) {
+			s->truncated = 1;
+			break;
+		}
+		f->code = code;
+		f->fingerprint = fingerprint;
+		f->lasti = frame_lasti(layout_of(layout), &s->frames[i]);
+		hash = mix(mix(mix(hash, code), fingerprint), (__u32)f->lasti);
+	}
+	s->stack.type = PYMEM_MSG_STACK;
+	s->stack.proc = s->proc;
+	s->stack.depth = i;
+	s->stack.truncated = s->truncated;
+	s->stack.hash = hash ?: 1;
+	return i == 0;
+}
+
+/* Makes the stack just walked the one that th collects for. 0, or -(loss + 1). */
+static __noinline int stack_enter(struct pymem_proc *p, struct pymem_thread *th,
+				  struct scratch *s)
+{
+	static const struct pymem_stack none;
+	struct pymem_stack *stack;
+	struct pymem_stack_key key = {};
+
+	if (!p || !th || !s)
+		return -1;
+	if (stack_identify())
+		return -(PYMEM_LOSS_UNREADABLE + 1);
+	key.proc = p->id;
+	key.hash = s->stack.hash;
+	stack = bpf_map_lookup_elem(&stacks, &key);
+	if (!stack) {
+		bpf_map_update_elem(&stacks, &key, &none, BPF_NOEXIST);
+		stack = bpf_map_lookup_elem(&stacks, &key);
+		if (!stack)
+			return -(PYMEM_LOSS_MAP_FULL + 1);
+		stack->depth = s->stack.depth;
+		if (s->truncated)
+			__sync_fetch_and_add(&p->truncated, 1);
+	}
+	if (!stack->announced && !announce_stack())
+		stack->announced = 1;
+	th->key = key;
+	th->raw = s->hash;
+	th->leaf_code = s->stack.frames[0].code;
+	th->leaf_fingerprint = s->stack.frames[0].fingerprint;
+	th->since = 0;
+	th->interval = 1;
+	return 0;
+}
+
+/* Confirms that the innermost code object is still the one that th collects for. */
+static __always_inline bool leaf_confirm(struct pymem_proc *p, struct pymem_thread *th)
+{
+	/* All that was collected up to a confirmation is confirmed by it. */
+	if (!th->since)
+		acc_flush(p, th);
+	th->since++;
+	if (th->since < th->interval && p->dynamic_until <= bpf_jiffies64())
+		return true;
+	if (code_fingerprint(th->leaf_code) != th->leaf_fingerprint)
+		return false;
+	th->since = 0;
+	if (th->interval < CONFIRM_EVERY_MAX)
+		th->interval *= 2;
+	return true;
+}
+
+/* Walks the current thread's stack and makes th->acc collect for it.
+ * 0, or -(loss + 1): then nothing may be collected for this event. */
+static __noinline int stack_now(struct pymem_proc *p, struct pymem_thread *th)
+{
+	const struct pymem_layout *layout;
+	struct scratch *s = scratch_get();
+	int err;
+
+	if (!p || !th || !s)
+		return -1;
+	if (!p->identified)
+		return -(PYMEM_LOSS_UNIDENTIFIED + 1);
+	if (s->busy)
+		return -(PYMEM_LOSS_RECURSION + 1);
+	s->layout = p->layout;
+	s->proc = p->id;
+	layout = layout_now(s);
+	if (!layout)
+		return -(PYMEM_LOSS_UNIDENTIFIED + 1);
+	s->busy = 1;
+	err = pystack_walk(p, th, layout, s);
+	if (!err && th->raw == s->hash && leaf_confirm(p, th))
+		goto out;
+	acc_settle(p, th);
+	if (!err)
+		err = stack_enter(p, th, s);
+out:
+	s->busy = 0;
+	return err;
+}
+
+/* Collects a change of RSS for th's stack. */
+static __always_inline void acc_pages(struct pymem_thread *th, __u32 member, __s64 pages, __u64 rss)
+{
+	struct pymem_counters *acc = &th->acc;
+
+	acc->pages[member & 3] += pages;
+	if (member != PYMEM_SWAP) {
+		if (pages > 0)
+			acc->grown_pages += pages;
+		else
+			acc->freed_pages -= pages;
+		if (rss > acc->peak_pages)
+			acc->peak_pages = rss;
+	}
+}
+
+/* A fault's kind is known once it is over: task->maj_flt has moved by the next event. */
+static __always_inline void settle_major(struct pymem_thread *th, struct task_struct *task)
+{
+	__u64 major = BPF_CORE_READ(task, maj_flt);
+	__u64 more = major - th->major;
+
+	th->major = major;
+	if (more && th->key.hash) {
+		th->acc.major_faults += more;
+		th->acc.minor_faults -= more;
+	}
+}
+
+static __always_inline struct pymem_thread *thread_new(__u32 tid, struct task_struct *task, __u64 mm,
+						  __u32 proc)
+{
+	static const struct pymem_thread none;
+	struct pymem_thread *th;
+
+	bpf_map_update_elem(&threads, &tid, &none, BPF_ANY);
+	th = bpf_map_lookup_elem(&threads, &tid);
+	if (!th)
+		return NULL;
+	th->mm = mm;
+	th->proc = proc;
+	th->major = BPF_CORE_READ(task, maj_flt);
+	return th;
+}
+
+/* The record of the current thread, made at its first event. `mm` (0: its own) must be
+ * the one it runs on. NULL: not traced, or the table is full. */
+static __always_inline struct pymem_thread *thread_get(__u64 mm, __u32 proc)
+{
+	__u32 tid = (__u32)bpf_get_current_pid_tgid();
+	struct pymem_thread *th = bpf_map_lookup_elem(&threads, &tid);
+
+	if (th && th->mm == mm)
+		return th;
+	return thread_new(tid, current_task(), mm, proc);
+}
+
+#endif

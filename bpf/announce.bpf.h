@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Hands stacks and code objects to user space the first time they are seen, whole:
+ * names, first line, line table. A process that is gone a moment later keeps its lines.
+ */
+#ifndef ANNOUNCE_BPF_H
+#define ANNOUNCE_BPF_H
+
+#include "pystack.bpf.h"
+
+#define MAX_TABLE_PARTS (PYMEM_TABLE_MAX / PYMEM_TABLE_BYTES)
+
+/* Wake the reader only once a quarter of the ring is used: it polls anyway. */
+static __always_inline __u64 ring_flags(void)
+{
+	__u64 used = bpf_ringbuf_query(&ring, BPF_RB_AVAIL_DATA);
+
+	return used > ring_wakeup_bytes ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP;
+}
+
+/* Captures the str object at `addr` into `data`. */
+static __always_inline void capture_str(const struct py_layout *py, __u64 addr,
+					struct pymem_str *str, void *data, __u32 room)
+{
+	__u64 length = 0, bytes;
+	__u32 state = 0, kind, header;
+
+	str->kind = 0;
+	str->length = 0;
+	str->bytes = 0;
+	if (!addr || read_u64(&length, addr + py->unicode_length) ||
+	    bpf_probe_read_user(&state, sizeof(state), (const void *)(addr + py->unicode_state)))
+		return;
+	kind = (state >> (py->unicode_kind_shift & 31)) & 7;
+	if (!((state >> (py->unicode_compact_shift & 31)) & 1) ||
+	    (kind != 1 && kind != 2 && kind != 4))
+		return;
+	header = (state >> (py->unicode_ascii_shift & 31)) & 1 ? py->unicode_ascii_size :
+								 py->unicode_compact_size;
+	if (length > room)
+		bytes = room;
+	else
+		bytes = length * kind;
+	if (bytes > room)
+		bytes = room;
+	if (bpf_probe_read_user(data, bytes, (const void *)(addr + header)))
+		return;
+	str->length = length > 0x7fffffff ? 0x7fffffff : length;
+	str->bytes = bytes;
+	str->kind = kind;
+}
+
+/* Sends the code object at `code`, whose head is in s->code. 0, or 1 if the ring is full. */
+SEPARATE __u64 announce_code(__u64 code, __u64 fingerprint)
+{
+	const struct pymem_layout *layout;
+	const struct py_layout *py;
+	struct pymem_msg_code *m;
+	struct scratch *s = scratch_get();
+	__u64 table, size = 0;
+	__u32 zero = 0, i;
+
+	if (!s)
+		return 1;
+	layout = layout_now(s);
+	m = bpf_map_lookup_elem(&code_messages, &zero);
+	if (!m || !layout)
+		return 1;
+	py = layout_of(layout);
+	m->type = PYMEM_MSG_CODE;
+	m->proc = s->proc;
+	m->code = code;
+	m->fingerprint = fingerprint;
+	m->first_line = *(__s32 *)(s->code + (py->code_firstlineno & 508));
+	capture_str(py, LOAD(s->code, py->code_filename, 511), &m->file, m->file_data,
+		    sizeof(m->file_data));
+	capture_str(py,
+		    py->code_qualname != PY_NONE ? LOAD(s->code, py->code_qualname, 511) :
+						   LOAD(s->code, py->code_name, 511),
+		    &m->name, m->name_data, sizeof(m->name_data));
+	table = LOAD(s->code, py->code_linetable, 511);
+	if (!table || read_u64(&size, table + py->bytes_size) || size > 0x7fffffff)
+		size = 0;
+	m->table_addr = table + py->bytes_data;
+	m->table_length = size;
+	for (i = 0; i < MAX_TABLE_PARTS; i++) {
+		__u32 offset = i * PYMEM_TABLE_BYTES, bytes = 0;
+
+		if (i && offset >= m->table_length)
+			break;
+		if (m->table_length > offset) {
+			bytes = m->table_length - offset;
+			if (bytes > PYMEM_TABLE_BYTES)
+				bytes = PYMEM_TABLE_BYTES;
+		}
+		m->table_offset = offset;
+		m->table_bytes = 0;
+		if (bytes && bpf_probe_read_user(m->table, bytes,
+						 (const void *)(m->table_addr + offset)))
+			bytes = 0; /* paged out: user space asks the process */
+		m->table_bytes = bytes;
+		if (bpf_ringbuf_output(&ring, m,
+				       __builtin_offsetof(struct pymem_msg_code, table) + bytes,
+				       ring_flags()))
+			return 1;
+	}
+	return 0;
+}
+
+/* Announces a code object unless that was done. 0, or 1 if the ring is full. */
+SEPARATE __u64 announce_once(__u64 code, __u64 fingerprint)
+{
+	struct scratch *s = scratch_get();
+	struct code_key key = {};
+	__u32 one = 1;
+
+	if (!s)
+		return 1;
+	key.code = code;
+	key.fingerprint = fingerprint;
+	key.proc = s->proc;
+	if (bpf_map_lookup_elem(&codes, &key))
+		return 0;
+	/* s->code holds another frame's head by now. */
+	if (code_fingerprint(code) != fingerprint || announce_code(code, fingerprint))
+		return 1;
+	/* A full table only means that it is sent again. */
+	bpf_map_update_elem(&codes, &key, &one, BPF_ANY);
+	return 0;
+}
+
+/* Sends the stack in s->stack with all its code objects. 0, or 1 if the ring is full. */
+SEPARATE __u64 announce_stack(void)
+{
+	struct scratch *s = scratch_get();
+	__u32 i, depth;
+
+	if (!s)
+		return 1;
+	for (i = 0; i < PYMEM_MAX_FRAMES; i++) {
+		if (i >= s->stack.depth)
+			break;
+		if (announce_once(s->stack.frames[i].code, s->stack.frames[i].fingerprint))
+			return 1;
+	}
+	depth = s->stack.depth;
+	if (depth > PYMEM_MAX_FRAMES)
+		depth = PYMEM_MAX_FRAMES;
+	return bpf_ringbuf_output(&ring, &s->stack,
+				  __builtin_offsetof(struct pymem_msg_stack, frames) +
+					  depth * sizeof(struct pymem_msg_frame),
+				  ring_flags()) != 0;
+}
+
+#endif

@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* What differs between kernels and architectures, each beside the commit or release
+ * that made the difference. Nothing else in bpf/ knows a kernel version.
+ */
+#ifndef COMPAT_BPF_H
+#define COMPAT_BPF_H
+
+#include "vmlinux.h"
+#include <bpf/bpf_core_read.h>
+#include <bpf/bpf_helpers.h>
+
+#define PF_EXITING 0x00000004
+
+/* Before 6.2 (f1a7941243c1 "mm: convert mm's rss stats into percpu_counter") the
+ * counters were atomics, fed in batches from a cache in each task. */
+struct mm_rss_stat___atomic {
+	atomic_long_t count[4];
+} __attribute__((preserve_access_index));
+
+struct mm_struct___atomic {
+	struct mm_rss_stat___atomic rss_stat;
+} __attribute__((preserve_access_index));
+
+struct task_rss_stat___atomic {
+	int events;
+	int count[4];
+} __attribute__((preserve_access_index));
+
+struct task_struct___atomic {
+	struct task_rss_stat___atomic rss_stat;
+} __attribute__((preserve_access_index));
+
+/* The user-mode thread pointer: what pthread_self() is derived from. */
+#if defined(__TARGET_ARCH_x86)
+struct thread_struct___x86 {
+	unsigned long fsbase;
+} __attribute__((preserve_access_index));
+
+struct task_struct___x86 {
+	struct thread_struct___x86 thread;
+} __attribute__((preserve_access_index));
+
+static __always_inline __u64 task_thread_pointer(struct task_struct *task)
+{
+	return BPF_CORE_READ((struct task_struct___x86 *)task, thread.fsbase);
+}
+
+#define NR_MMAP	   9
+#define NR_MUNMAP  11
+#define NR_BRK	   12
+#define NR_MREMAP  25
+#define NR_MADVISE 28
+
+#define SYSCALL_NR(regs)   ((__s64)(regs)->orig_ax)
+#define SYSCALL_ARG1(regs) ((regs)->di)
+#define SYSCALL_ARG2(regs) ((regs)->si)
+#define SYSCALL_ARG3(regs) ((regs)->dx)
+#define SYSCALL_ARG4(regs) ((regs)->r10)
+
+#elif defined(__TARGET_ARCH_arm64)
+struct uw___arm64 {
+	unsigned long tp_value;
+} __attribute__((preserve_access_index));
+
+struct thread_struct___arm64 {
+	struct uw___arm64 uw;
+} __attribute__((preserve_access_index));
+
+struct task_struct___arm64 {
+	struct thread_struct___arm64 thread;
+} __attribute__((preserve_access_index));
+
+static __always_inline __u64 task_thread_pointer(struct task_struct *task)
+{
+	return BPF_CORE_READ((struct task_struct___arm64 *)task, thread.uw.tp_value);
+}
+
+#define NR_MMAP	   222
+#define NR_MUNMAP  215
+#define NR_BRK	   214
+#define NR_MREMAP  216
+#define NR_MADVISE 233
+
+#define SYSCALL_NR(regs)   ((__s64)(regs)->syscallno)
+#define SYSCALL_ARG1(regs) ((regs)->orig_x0)
+#define SYSCALL_ARG2(regs) ((regs)->regs[1])
+#define SYSCALL_ARG3(regs) ((regs)->regs[2])
+#define SYSCALL_ARG4(regs) ((regs)->regs[3])
+#endif
+
+/* A kernel pointer as a number: the verifier lets none be hashed or subtracted. */
+static __always_inline __u64 as_number(const void *pointer)
+{
+	__u64 number = 0;
+
+	bpf_probe_read_kernel(&number, sizeof(number), &pointer);
+	return number;
+}
+
+static __always_inline struct task_struct *current_task(void)
+{
+	return (struct task_struct *)bpf_get_current_task();
+}
+
+static __always_inline __u64 task_mm(struct task_struct *task)
+{
+	return (__u64)BPF_CORE_READ(task, mm);
+}
+
+#endif

@@ -1,0 +1,276 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Process images: how tracking one begins and ends, and how much RSS it has.
+ *
+ * From 6.2 on a counter is a shared count plus one part per CPU. A change is made on
+ * one CPU: either its part moves, or, once the part would reach the batch size, the part
+ * and the change together go into the shared count and the part becomes 0. So an event
+ * reads its own CPU's part, and the shared count only when that part is 0. What the
+ * shared count gained since it was last claimed is claimed with compare-and-swap: the
+ * increments telescope, and their sum is the change of RSS whatever races. The one thing
+ * a race can do is to hand a batch to the wrong of two threads that overflow the same
+ * counter within the same instant.
+ */
+#ifndef IMAGE_BPF_H
+#define IMAGE_BPF_H
+
+#include "account.bpf.h"
+
+static __always_inline __u64 *cpu_offset(__u32 cpu)
+{
+	return bpf_map_lookup_elem(&cpu_offsets, &cpu);
+}
+
+/* Address of mm's counter for `member`; 0 on a kernel without per-CPU counters. */
+static __always_inline __u64 counter_address(__u64 mm, __u32 member)
+{
+	struct mm_struct *m = (struct mm_struct *)mm;
+
+	switch (member) {
+	case 0:
+		return (__u64)__builtin_preserve_access_index(&m->rss_stat[0]);
+	case 1:
+		return (__u64)__builtin_preserve_access_index(&m->rss_stat[1]);
+	case 2:
+		return (__u64)__builtin_preserve_access_index(&m->rss_stat[2]);
+	default:
+		return (__u64)__builtin_preserve_access_index(&m->rss_stat[3]);
+	}
+}
+
+static __always_inline __s64 counter_shared(__u64 counter)
+{
+	__s64 count = 0;
+
+	bpf_probe_read_kernel(&count, sizeof(count),
+			      __builtin_preserve_access_index(
+				      &((struct percpu_counter *)counter)->count));
+	return count;
+}
+
+static __always_inline __s32 counter_part(__u64 percpu, __u32 cpu)
+{
+	__u64 *offset = cpu_offset(cpu);
+	__s32 part = 0;
+
+	if (offset)
+		bpf_probe_read_kernel(&part, sizeof(part), (const void *)(percpu + *offset));
+	return part;
+}
+
+static __always_inline __s64 atomic_counter(__u64 mm, __u32 member)
+{
+	struct mm_struct___atomic *m = (struct mm_struct___atomic *)mm;
+
+	switch (member) {
+	case 0:
+		return BPF_CORE_READ(m, rss_stat.count[0].counter);
+	case 1:
+		return BPF_CORE_READ(m, rss_stat.count[1].counter);
+	case 2:
+		return BPF_CORE_READ(m, rss_stat.count[2].counter);
+	default:
+		return BPF_CORE_READ(m, rss_stat.count[3].counter);
+	}
+}
+
+/* Pages that `task` has counted but not yet added to its mm (6.1 and older). */
+static __always_inline __s32 task_cache(struct task_struct *task, __u32 member)
+{
+	struct task_struct___atomic *t = (struct task_struct___atomic *)task;
+
+	switch (member) {
+	case 0:
+		return BPF_CORE_READ(t, rss_stat.count[0]);
+	case 1:
+		return BPF_CORE_READ(t, rss_stat.count[1]);
+	case 2:
+		return BPF_CORE_READ(t, rss_stat.count[2]);
+	default:
+		return BPF_CORE_READ(t, rss_stat.count[3]);
+	}
+}
+
+#define MAX_CPUS 4096 /* the verifier follows only nr_cpus iterations */
+
+/* The exact value of one of p's counters, from all CPUs. With `keep`, events continue
+ * from this value. */
+static __always_inline __s64 counter_total(struct pymem_proc *p, __u32 member, __u32 keep)
+{
+	struct pymem_cpu *c = (struct pymem_cpu *)(p + 1);
+	__s64 total;
+	__u32 cpu;
+
+	member &= 3;
+	if (batched_counters) {
+		total = atomic_counter(p->mm, member);
+		if (keep)
+			p->shared_pages[member] = total;
+		return total;
+	}
+	total = counter_shared(p->counter[member]);
+	if (keep)
+		p->shared_pages[member] = total;
+	for (cpu = 0; cpu < MAX_CPUS; cpu++) {
+		__s32 part;
+
+		if (cpu >= nr_cpus)
+			break;
+		part = counter_part(p->percpu[member], cpu);
+		total += part;
+		if (keep)
+			c[cpu].last[member] = part;
+	}
+	return total;
+}
+
+static __always_inline void proc_find_counters(struct pymem_proc *p, __u32 member)
+{
+	__u64 counter;
+
+	if (batched_counters)
+		return;
+	counter = counter_address(p->mm, member);
+	p->counter[member & 3] = counter;
+	bpf_probe_read_kernel(&p->percpu[member & 3], sizeof(__u64),
+			      __builtin_preserve_access_index(
+				      &((struct percpu_counter *)counter)->counters));
+}
+
+static __noinline int proc_begin_member(struct pymem_proc *p, __u32 member)
+{
+	__s64 pages;
+
+	if (!p)
+		return 0;
+	member &= 3;
+	proc_find_counters(p, member);
+	pages = counter_total(p, member, 1);
+	p->start_pages[member] = pages;
+	p->now_pages[member] = pages;
+	return 0;
+}
+
+/* Unique in the session, without an atomic that returns a value (5.12). */
+static __always_inline __u32 new_id(void)
+{
+	__u32 cpu = bpf_get_smp_processor_id(), zero = 0;
+	struct id_counter *counter = bpf_map_lookup_elem(&id_counters, &zero);
+
+	if (!counter)
+		return 0;
+	counter->next++;
+	return counter->next * nr_cpus + cpu;
+}
+
+/* Starts to track the image that runs on `mm`. NULL: table full. */
+static __always_inline struct pymem_proc *proc_begin(__u64 mm, struct task_struct *task,
+						     const struct pymem_proc *parent)
+{
+	struct pymem_proc *p, *zeroed;
+	struct tgid_entry entry = {.mm = mm};
+	__u32 zero = 0, tgid = BPF_CORE_READ(task, tgid);
+
+	zeroed = bpf_map_lookup_elem(&blank, &zero);
+	if (!zeroed)
+		return NULL;
+	bpf_map_delete_elem(&procs, &mm);
+	if (bpf_map_update_elem(&procs, &mm, zeroed, BPF_ANY)) {
+		__sync_fetch_and_add(&dropped_images, 1);
+		return NULL;
+	}
+	p = bpf_map_lookup_elem(&procs, &mm);
+	if (!p)
+		return NULL;
+	p->id = new_id();
+	p->tgid = tgid;
+	p->mm = mm;
+	p->start_boottime_ns = BPF_CORE_READ(task, start_boottime);
+	p->brk = BPF_CORE_READ((struct mm_struct *)mm, brk);
+	p->ppid = BPF_CORE_READ(task, real_parent, tgid);
+	bpf_probe_read_kernel_str(p->comm, sizeof(p->comm), task->comm);
+	if (parent) {
+		p->parent_id = parent->id;
+		p->layout = parent->layout;
+		p->runtime = parent->runtime;
+		p->interp_head = parent->interp_head;
+		p->tls_delta = parent->tls_delta;
+		p->identified = parent->identified;
+		p->multi = parent->multi;
+	}
+	proc_begin_member(p, PYMEM_FILE);
+	proc_begin_member(p, PYMEM_ANON);
+	proc_begin_member(p, PYMEM_SWAP);
+	proc_begin_member(p, PYMEM_SHMEM);
+	p->peak_pages = proc_rss(p);
+	if (bpf_map_update_elem(&tgids, &tgid, &entry, BPF_ANY)) {
+		bpf_map_delete_elem(&procs, &mm);
+		__sync_fetch_and_add(&dropped_images, 1);
+		return NULL;
+	}
+	__sync_fetch_and_add(&mm_filter[mm_slot(mm)], 1);
+	__sync_fetch_and_add(&tgid_filter[tgid_slot(tgid)], 1);
+	return p;
+}
+
+static __always_inline void proc_fold_peaks(struct pymem_proc *p)
+{
+	struct pymem_cpu *c = (struct pymem_cpu *)(p + 1);
+	__u32 cpu;
+
+	for (cpu = 0; cpu < MAX_CPUS; cpu++) {
+		if (cpu >= nr_cpus)
+			break;
+		if (c[cpu].peak_pages > p->peak_pages)
+			p->peak_pages = c[cpu].peak_pages;
+	}
+}
+
+static __always_inline void tell(__u32 type, __u32 id, __u32 tgid, __u32 ppid)
+{
+	struct pymem_msg_process m = {.type = type, .proc = id, .tgid = tgid, .ppid = ppid};
+
+	if (bpf_ringbuf_output(&ring, &m, sizeof(m), BPF_RB_FORCE_WAKEUP))
+		__sync_fetch_and_add(&dropped_messages, 1);
+}
+
+/* Ends the image p: its record moves to `dead`. The mm may be reused from now on. */
+static __always_inline void proc_end(struct pymem_proc *p)
+{
+	__u32 id = p->id, tgid = p->tgid;
+	__u64 mm = p->mm;
+
+	proc_fold_peaks(p);
+	if (bpf_map_update_elem(&dead, &id, p, BPF_ANY))
+		__sync_fetch_and_add(&dropped_images, 1);
+	bpf_map_delete_elem(&tgids, &tgid);
+	bpf_map_delete_elem(&procs, &mm);
+	__sync_fetch_and_add(&mm_filter[mm_slot(mm)], -1);
+	__sync_fetch_and_add(&tgid_filter[tgid_slot(tgid)], -1);
+	tell(PYMEM_MSG_EXIT, id, tgid, 0);
+}
+
+/* 6.1 and older: pages that th's last fault left in the task's cache. They belong to
+ * the stack seen at that fault, which th still collects for. */
+static __always_inline void batched_rest(struct pymem_proc *p, struct pymem_thread *th,
+					 __u32 member, __s64 pages)
+{
+	__u64 rss = proc_add(p, member, pages);
+
+	if (th->key.hash)
+		acc_pages(th, member, pages, rss);
+	else
+		lose(p, PYMEM_LOSS_UNSETTLED, member, pages);
+}
+
+static __always_inline void settle_cache(struct pymem_proc *p, struct pymem_thread *th,
+					 struct task_struct *task, __u32 member)
+{
+	__s32 cache = task_cache(task, member), rest = cache - th->cache[member & 3];
+
+	if (!rest)
+		return;
+	th->cache[member & 3] = cache;
+	batched_rest(p, th, member, rest);
+}
+
+#endif

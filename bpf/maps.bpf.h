@@ -1,0 +1,221 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* All maps and globals, declared for each source and defined by maps.bpf.c.
+ *
+ *   mm_filter, tgid_filter  a few bytes that turn away what is not traced
+ *   procs     mm   -> process image, with the kernel's counters as last seen
+ *   tgids     tgid -> its mm
+ *   threads   tid  -> where its Python state is, what is being charged
+ *   stacks    (image, stack) -> what was charged
+ *   codes     code objects whose names and lines have been handed over
+ *   ring      stacks, code objects, lifecycle: to user space
+ *
+ * Sizes of hash maps are set by the loader; they allocate entries as they are used
+ * where the kernel allows that in a tracing program (6.1 and later).
+ */
+#ifndef MAPS_BPF_H
+#define MAPS_BPF_H
+
+#include "vmlinux.h"
+#include <bpf/bpf_helpers.h>
+
+#include "py_layout.h"
+#include "pymem.h"
+
+#ifdef PYMEM_DEFINE_MAPS
+#define SHARED
+#else
+#define SHARED extern
+#endif
+
+#define FILTER_SLOTS 8192
+#define MAX_LAYOUTS  64
+
+struct tgid_entry {
+	__u64 mm;
+	__u32 borrowed; /* vfork child: runs on its parent's mm until it execs */
+	__u32 pad;
+};
+
+struct code_key {
+	__u64 code;
+	__u64 fingerprint;
+	__u32 proc;
+	__u32 pad;
+};
+
+struct frame_raw {
+	__u64 frame; /* its address, for the thread's bytecode index */
+	__u64 code;
+	__u64 instr;
+};
+
+#define CHUNK_BYTES 4096
+#define FRAME_BYTES 256 /* upper bound of py_layout.frame_size */
+
+/* Working memory of one event. One per CPU: `busy` turns away an event inside an event. */
+struct scratch {
+	__u32 busy;
+	__u32 depth;
+	__u32 truncated;
+	__u32 layout; /* of the process this event is about */
+	__u32 proc;   /* its id */
+	__u32 pad;
+	__u64 hash;
+	__u64 frame; /* next to look at */
+	__u64 base;  /* what `chunk` was read from */
+	__u64 length;
+	struct frame_raw frames[PYMEM_MAX_FRAMES];
+	__u8 tstate[512];
+	__u8 code[512];
+	__u8 text[256];
+	__u8 chunk[CHUNK_BYTES + FRAME_BYTES];
+	struct pymem_msg_stack stack;
+};
+
+SHARED struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 1);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(key_size, sizeof(__u64));
+	__uint(value_size, sizeof(struct pymem_proc) + sizeof(struct pymem_cpu));
+} procs SEC(".maps");
+
+/* One zeroed value of `procs`: the verifier has no other way to insert one of that size. */
+SHARED struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__uint(key_size, sizeof(__u32));
+	__uint(value_size, sizeof(struct pymem_proc) + sizeof(struct pymem_cpu));
+} blank SEC(".maps");
+
+SHARED struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 1);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, __u32);
+	__type(value, struct pymem_proc);
+} dead SEC(".maps");
+
+SHARED struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 1);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, __u32);
+	__type(value, struct tgid_entry);
+} tgids SEC(".maps");
+
+SHARED struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 1);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, __u32);
+	__type(value, struct pymem_thread);
+} threads SEC(".maps");
+
+SHARED struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 1);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct pymem_stack_key);
+	__type(value, struct pymem_stack);
+} stacks SEC(".maps");
+
+SHARED struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 1);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct pymem_stack_key);
+	__type(value, struct pymem_vmcalls);
+} vmcalls SEC(".maps");
+
+SHARED struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 1);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct code_key);
+	__type(value, __u32);
+} codes SEC(".maps");
+
+SHARED struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 1);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, __u32);
+	__type(value, struct pymem_wanted);
+} wanted SEC(".maps");
+
+SHARED struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, MAX_LAYOUTS);
+	__type(key, __u32);
+	__type(value, struct pymem_layout);
+} layouts SEC(".maps");
+
+SHARED struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct scratch);
+} scratches SEC(".maps");
+
+SHARED struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct pymem_msg_code);
+} code_messages SEC(".maps");
+
+struct id_counter {
+	__u32 next;
+};
+
+SHARED struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct id_counter);
+} id_counters SEC(".maps");
+
+/* Offset of each CPU's area from a per-CPU pointer; found once by percpu.bpf.c. */
+SHARED struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, __u64);
+} cpu_offsets SEC(".maps");
+
+SHARED struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 4096);
+} ring SEC(".maps");
+
+/* Counts of traced images per slot, so that what is not traced is turned away by one load. */
+SHARED __u32 mm_filter[FILTER_SLOTS];
+SHARED __u32 tgid_filter[FILTER_SLOTS];
+
+SHARED __u64 dropped_messages; /* lifecycle messages that found the ring full */
+SHARED __u64 dropped_images;   /* images that found `procs` or `dead` full */
+
+/* Knobs fixed at load: constants to the verifier. */
+#ifdef PYMEM_DEFINE_MAPS
+#define KNOB(name, value) const volatile __u32 name = value
+#else
+#define KNOB(name, value) extern const volatile __u32 name
+#endif
+KNOB(nr_cpus, 1);	   /* possible CPUs */
+KNOB(batched_counters, 0); /* 6.1 and older: counters are fed from per-task caches */
+KNOB(follow_children, 1);  /* fork and exec */
+KNOB(watch_host, 0);	   /* -a: tell of each exec and of each executable mapping */
+KNOB(ring_wakeup_bytes, 0);
+
+static __always_inline __u32 mm_slot(__u64 mm)
+{
+	return ((mm >> 6) ^ (mm >> 19)) & (FILTER_SLOTS - 1);
+}
+
+static __always_inline __u32 tgid_slot(__u32 tgid)
+{
+	return tgid & (FILTER_SLOTS - 1);
+}
+
+#endif

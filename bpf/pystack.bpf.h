@@ -1,0 +1,397 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* From a thread to its Python stack.
+ *
+ * Finding the thread: the PyThreadState whose thread_id is this thread's
+ * pthread_self(). It is cached per thread and confirmed at each use. The
+ * interpreter's notion of a "current" state is of no use: it is NULL, or another
+ * thread's, while the GIL is released.
+ *
+ * Walking: frames are read a page at a time. From 3.11 on the frames of a thread
+ * lie next to each other on its data stack, so one read brings dozens; a read costs
+ * the same for 8 bytes as for 500. The page that holds the frame is mapped if the
+ * frame is, its neighbours need not be: so a read never leaves the frame's own page
+ * except for the frame's own tail.
+ *
+ * Everything read here is the target's and may be anything: each pointer is only
+ * ever handed to bpf_probe_read_user(), each index is masked, each loop is bounded.
+ */
+#ifndef PYSTACK_BPF_H
+#define PYSTACK_BPF_H
+
+#include "compat.bpf.h"
+#include "maps.bpf.h"
+
+#define MAX_INTERPRETERS   16
+#define MAX_THREAD_SEARCH  1024
+#define MAX_WALK	   160 /* frames looked at, C-stack shims included */
+#define SEARCH_AGAIN_EVERY 64
+
+#define PAGE_MASK_LOW 4095ULL
+
+#define MIX1 0x9e3779b97f4a7c15ULL
+#define MIX2 0xc2b2ae3d27d4eb4fULL
+
+static __always_inline __u64 mix(__u64 hash, __u64 value)
+{
+	hash = (hash ^ value) * MIX1;
+	return hash ^ (hash >> 29);
+}
+
+/* A function that the verifier checks once, by itself, instead of at each call: it takes
+ * numbers only (5.10 knows no other arguments) and finds the rest in the scratch area.
+ * Weak, since each source has a copy and the linker is to keep one. */
+#define SEPARATE __weak __noinline
+
+static __always_inline struct scratch *scratch_get(void)
+{
+	__u32 zero = 0;
+
+	return bpf_map_lookup_elem(&scratches, &zero);
+}
+
+/* The layout of the process that this event is about. */
+static __always_inline const struct pymem_layout *layout_now(const struct scratch *s)
+{
+	__u32 index = s->layout;
+
+	return bpf_map_lookup_elem(&layouts, &index);
+}
+
+static __always_inline const struct py_layout *layout_of(const struct pymem_layout *layout)
+{
+	return (const struct py_layout *)layout->py;
+}
+
+/* Loads 8 bytes at `offset` of a buffer of `size` bytes in a map value. The mask
+ * is for the verifier: offsets of a valid layout are in range. */
+#define LOAD(buffer, offset, mask) (*(__u64 *)((buffer) + ((offset) & (mask) & ~7U)))
+
+static __always_inline int read_u64(__u64 *value, __u64 addr)
+{
+	return bpf_probe_read_user(value, sizeof(*value), (const void *)addr);
+}
+
+/* Reads the PyThreadState at `addr` into s->tstate. */
+static __always_inline int read_tstate(struct scratch *s, const struct pymem_layout *layout,
+				       __u64 addr)
+{
+	__u32 size = layout->tstate_size;
+
+	if (size > sizeof(s->tstate))
+		size = sizeof(s->tstate);
+	return bpf_probe_read_user(s->tstate, size, (const void *)addr);
+}
+
+/* Searches the thread list that starts at `tstate` for `thread_id`; leaves the match
+ * in s->tstate. Its address, 0 if there is none, or ~0 where memory is unreadable. */
+SEPARATE __u64 search_threads(__u64 tstate, __u64 thread_id)
+{
+	struct scratch *s = scratch_get();
+	const struct pymem_layout *layout;
+	const struct py_layout *py;
+	int i;
+
+	if (!s)
+		return 0;
+	layout = layout_now(s);
+	if (!layout)
+		return 0;
+	py = layout_of(layout);
+	for (i = 0; i < MAX_THREAD_SEARCH; i++) {
+		if (!tstate)
+			return 0;
+		if (read_tstate(s, layout, tstate))
+			return ~0ULL;
+		if (LOAD(s->tstate, py->tstate_thread_id, 511) == thread_id &&
+		    LOAD(s->tstate, py->tstate_frame, 511))
+			return tstate;
+		tstate = LOAD(s->tstate, py->tstate_next, 511);
+	}
+	return 0;
+}
+
+/* Address of the first PyInterpreterState, newest first; 0 if there is none yet. */
+static __always_inline __u64 first_interpreter(struct pymem_proc *p, const struct py_layout *py)
+{
+	__u64 interp = 0, tstate = 0;
+
+	if (!(py->flags & PY_TSTATE_CURRENT)) {
+		if (read_u64(&interp, p->runtime + py->runtime_interp_head))
+			return 0;
+		return interp;
+	}
+	/* 3.6: interp_head is a private symbol. Without it, any running thread's state
+	 * leads to its interpreter, which is remembered. */
+	if (p->interp_head & 1)
+		return p->interp_head & ~1ULL;
+	if (p->interp_head && !read_u64(&interp, p->interp_head) && interp)
+		return interp;
+	if (read_u64(&tstate, p->runtime) || !tstate)
+		return 0;
+	if (read_u64(&interp, tstate + py->tstate_interp) || !interp)
+		return 0;
+	p->interp_head = interp | 1;
+	return interp;
+}
+
+/* Finds this thread's state anew. 0: th->tstate and s->tstate hold it; else -(loss + 1). */
+static __noinline int find_tstate(struct pymem_proc *p, struct pymem_thread *th,
+				  const struct pymem_layout *layout, struct scratch *s,
+				  __u64 thread_id)
+{
+	const struct py_layout *py;
+	__u64 interp, head, next, found;
+	int i;
+
+	if (!p || !th || !layout || !s)
+		return -1;
+	py = layout_of(layout);
+	interp = first_interpreter(p, py);
+	if (!interp)
+		return -(PYMEM_LOSS_NO_FRAME + 1);
+	if (read_u64(&head, interp + py->interp_thread_head))
+		return -(PYMEM_LOSS_UNREADABLE + 1);
+	/* A native thread that allocates a lot would search the list at every event: a
+	 * thread that registers becomes the new head, so an unchanged head is a no. */
+	if (th->head && th->head == head && (++th->searches % SEARCH_AGAIN_EVERY))
+		return -(PYMEM_LOSS_NO_THREAD + 1);
+	for (i = 0; i < MAX_INTERPRETERS && interp; i++) {
+		if (read_u64(&next, interp + py->interp_thread_head))
+			return -(PYMEM_LOSS_UNREADABLE + 1);
+		found = search_threads(next, thread_id);
+		if (found == ~0ULL)
+			return -(PYMEM_LOSS_UNREADABLE + 1);
+		if (read_u64(&next, interp + py->interp_next))
+			next = 0;
+		if (i == 0 && next)
+			p->multi = 1;
+		if (found) {
+			th->tstate = found;
+			th->head = 0;
+			return 0;
+		}
+		interp = next;
+	}
+	th->tstate = 0;
+	th->head = head;
+	return -(PYMEM_LOSS_NO_THREAD + 1);
+}
+
+/* Address of the innermost frame. 0, or -(loss + 1). */
+static __always_inline int current_frame(struct pymem_proc *p, struct pymem_thread *th,
+					 const struct pymem_layout *layout, struct scratch *s,
+					 __u64 *frame)
+{
+	const struct py_layout *py = layout_of(layout);
+	__u64 thread_id = task_thread_pointer(current_task()) - p->tls_delta;
+	__u64 value;
+	int err;
+
+	/* A thread that runs a subinterpreter has a state in each: then search, newest first. */
+	if (!th->tstate || p->multi || read_tstate(s, layout, th->tstate) ||
+	    LOAD(s->tstate, py->tstate_thread_id, 511) != thread_id) {
+		err = find_tstate(p, th, layout, s, thread_id);
+		if (err)
+			return err;
+	}
+	value = LOAD(s->tstate, py->tstate_frame, 511);
+	if (value && (py->flags & PY_TSTATE_CFRAME) && read_u64(&value, value + py->cframe_frame))
+		return -(PYMEM_LOSS_UNREADABLE + 1);
+	if (!value)
+		return -(PYMEM_LOSS_NO_FRAME + 1);
+	*frame = value;
+	return 0;
+}
+
+/* Makes `frame` lie in s->chunk; its offset there, or -1. */
+static __always_inline __s64 chunk_offset(struct scratch *s, const struct py_layout *py,
+					  __u64 frame)
+{
+	__u64 offset = frame - s->base, length;
+
+	if (offset + py->frame_size <= s->length && offset <= CHUNK_BYTES)
+		return offset;
+	/* Frames on the data stack: from the start of the page; frame objects: just one. */
+	if (py->flags & PY_FRAME_OBJECT) {
+		s->base = frame;
+		length = py->frame_size;
+	} else {
+		s->base = frame & ~PAGE_MASK_LOW;
+		length = (frame & PAGE_MASK_LOW) + py->frame_size;
+	}
+	if (length > sizeof(s->chunk))
+		length = sizeof(s->chunk);
+	s->length = 0;
+	if (bpf_probe_read_user(s->chunk, length, (const void *)s->base))
+		return -1;
+	s->length = length;
+	return frame - s->base;
+}
+
+/* Looks at the frame s->frame: appends it unless it is a C-stack shim, and moves on
+ * to its caller. 1: more to come, 0: the end, -1: unreadable. */
+static __always_inline int walk_step(struct scratch *s, const struct py_layout *py)
+{
+	__u64 code, instr, frame = s->frame;
+	__s64 offset = chunk_offset(s, py, frame);
+	__u32 n;
+	__u8 *at, owner;
+
+	if (offset < 0 || offset > CHUNK_BYTES)
+		return -1;
+	at = s->chunk + offset;
+	code = LOAD(at, py->frame_code, FRAME_BYTES - 1);
+	instr = LOAD(at, py->frame_instr, FRAME_BYTES - 1);
+	if (!(py->flags & PY_INSTR_POINTER)) {
+		/* An int, perhaps in the upper half of its word. */
+		if (py->frame_instr & 4)
+			instr >>= 32;
+		instr &= 0xffffffff;
+	}
+	if (py->flags & PY_EXECUTABLE_TAGGED)
+		code &= ~7ULL;
+	s->frame = LOAD(at, py->frame_back, FRAME_BYTES - 1);
+	owner = at[py->frame_owner & (FRAME_BYTES - 1)];
+	if (py->frame_owner != PY_NONE && owner != 0xff &&
+	    (owner == py->owner_cstack || owner == py->owner_interpreter))
+		return s->frame != 0;
+	n = s->depth;
+	if (n >= PYMEM_MAX_FRAMES) {
+		s->truncated = 1;
+		return 0;
+	}
+	s->frames[n].frame = frame;
+	s->frames[n].code = code;
+	s->frames[n].instr = instr;
+	s->depth = n + 1;
+	s->hash = mix(mix(s->hash, code), instr);
+	return s->frame != 0;
+}
+
+/* Walks from s->frame to the outermost frame. 0: all of it, 1: cut off. */
+SEPARATE __u64 walk_frames(void)
+{
+	struct scratch *s = scratch_get();
+	const struct pymem_layout *layout;
+	int i, more = 1;
+
+	if (!s)
+		return 1;
+	layout = layout_now(s);
+	if (!layout)
+		return 1;
+	for (i = 0; i < MAX_WALK && more > 0; i++)
+		more = walk_step(s, layout_of(layout));
+	return more != 0;
+}
+
+/* The Python stack of the current thread, innermost first, in s->frames; s->hash is
+ * over what was read. 0, or -(loss + 1). */
+static __always_inline int pystack_walk(struct pymem_proc *p, struct pymem_thread *th,
+					const struct pymem_layout *layout, struct scratch *s)
+{
+	int err;
+
+	s->depth = 0;
+	s->truncated = 0;
+	s->hash = MIX2;
+	s->base = 0;
+	s->length = 0;
+	err = current_frame(p, th, layout, s, &s->frame);
+	if (err)
+		return err;
+	/* A caller that can't be read leaves the frames below it right: it is cut there. */
+	if (!walk_frames())
+		return s->depth ? 0 : -(PYMEM_LOSS_NO_FRAME + 1);
+	s->truncated = 1;
+	return s->depth ? 0 : -(PYMEM_LOSS_UNREADABLE + 1);
+}
+
+/* Mixes the first characters of the str at `addr` into `hash`. Its header is left out:
+ * reference count, hash value and UTF-8 cache change while it lives. */
+static __always_inline __u64 text_hash(struct scratch *s, const struct py_layout *py, __u64 addr,
+				       __u64 hash)
+{
+	__u64 bytes, word;
+	__u32 room, start, state, i;
+
+	/* Not beyond the page: what follows it may not be there. */
+	room = 4096 - (addr & PAGE_MASK_LOW);
+	if (room > 192)
+		room = 192;
+	room &= 0xf8;
+	if (room < 64 || bpf_probe_read_user(s->text, room, (const void *)addr))
+		return hash;
+	bytes = LOAD(s->text, py->unicode_length, 63);
+	state = *(__u32 *)(s->text + (py->unicode_state & 60));
+	bytes *= (state >> (py->unicode_kind_shift & 31)) & 7;
+	hash = mix(hash, bytes);
+	start = (state >> (py->unicode_ascii_shift & 31)) & 1 ? py->unicode_ascii_size :
+								py->unicode_compact_size;
+	for (i = 0; i < 20; i++) {
+		if (bytes < 8 * (i + 1) || start + 8 * (i + 1) > room)
+			break;
+		word = LOAD(s->text, start + 8 * i, 255);
+		hash = mix(hash, word);
+	}
+	/* The tail, without what follows the string. */
+	if (bytes > 8 * i && bytes < 8 * (i + 1) && start + 8 * (i + 1) <= room) {
+		word = LOAD(s->text, start + 8 * i, 255);
+		hash = mix(hash, word & ((1ULL << (8 * (bytes & 7))) - 1));
+	}
+	return hash;
+}
+
+/* What tells the code object at `code` from another that lived or will live at the same
+ * address: its first line, the addresses of its parts, and the text of its file name,
+ * since in a loop of exec(compile(…)) every address recurs. 0: unreadable.
+ * Leaves the object's head in s->code. */
+SEPARATE __u64 code_fingerprint(__u64 code)
+{
+	struct scratch *s = scratch_get();
+	const struct pymem_layout *layout;
+	const struct py_layout *py;
+	__u64 hash, file;
+	__u32 size;
+
+	if (!s)
+		return 0;
+	layout = layout_now(s);
+	if (!layout)
+		return 0;
+	py = layout_of(layout);
+	size = layout->code_size;
+	if (size > sizeof(s->code))
+		size = sizeof(s->code);
+	if (bpf_probe_read_user(s->code, size, (const void *)code))
+		return 0;
+	file = LOAD(s->code, py->code_filename, 511);
+	hash = mix(MIX2, file);
+	hash = mix(hash, LOAD(s->code, py->code_name, 511));
+	hash = mix(hash, LOAD(s->code, py->code_linetable, 511));
+	hash = mix(hash, *(__u32 *)(s->code + (py->code_firstlineno & 508)));
+	return text_hash(s, py, file, hash) | 1;
+}
+
+/* Byte offset of the instruction of frame `raw` in its code object. */
+static __always_inline __s32 frame_lasti(const struct py_layout *py, const struct frame_raw *raw)
+{
+	__u64 base = raw->code + py->code_bytecode, table = 0, own = 0;
+	__s32 index = 0;
+
+	if (!(py->flags & PY_INSTR_POINTER)) {
+		__s32 lasti = (__s32)raw->instr;
+
+		return py->flags & PY_LASTI_CODEUNIT && lasti > 0 ? lasti * 2 : lasti;
+	}
+	/* Free-threaded 3.14: each thread may run a copy of its own. Copy 0 is the object's. */
+	if ((py->flags & PY_TLBC) &&
+	    !bpf_probe_read_user(&index, sizeof(index),
+				 (const void *)(raw->frame + py->frame_tlbc_index)) &&
+	    index > 0 && index < 65536 && !read_u64(&table, raw->code + py->code_tlbc) && table &&
+	    !read_u64(&own, table + py->tlbc_entries + 8ULL * index) && own)
+		base = own;
+	return (__s32)(raw->instr - base);
+}
+
+#endif

@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Source: page faults, at their entry (x86: exceptions:page_fault_user, _kernel).
+ *
+ * Most write faults change RSS a moment later, where rss_stat walks the stack and counts
+ * the fault too: here they are only noted. The others (reads of the zero page, writes
+ * to a present page) may change no counter and are counted here.
+ *
+ * Copy-on-write: a write to a present page is a copy if a page is allocated before the
+ * fault is over. Watching page allocations costs every process a little, so the
+ * loader attaches that program only once a traced process writes to a present page.
+ *
+ * On 6.1 and older each fault first settles what the previous one left in the task's cache.
+ */
+#include "image.bpf.h"
+
+#define FAULT_PRESENT 1
+#define FAULT_WRITE   2
+
+__u64 write_to_present; /* such faults seen: the loader's cue */
+
+#define GFP_MOVABLE_TYPE 1 /* MIGRATE_MOVABLE: what user pages are */
+
+/* The image that the current thread runs; fills `mm`. */
+static __always_inline struct pymem_proc *current_proc(__u64 *mm)
+{
+	__u32 tgid = bpf_get_current_pid_tgid() >> 32;
+	struct tgid_entry *entry;
+
+	if (!tgid_filter[tgid_slot(tgid)])
+		return NULL;
+	entry = bpf_map_lookup_elem(&tgids, &tgid);
+	if (!entry)
+		return NULL;
+	*mm = entry->mm;
+	return bpf_map_lookup_elem(&procs, mm);
+}
+
+static __always_inline int fault(__u64 regs, __u64 error_code)
+{
+	bool maybe_copy = (error_code & (FAULT_PRESENT | FAULT_WRITE)) ==
+			  (FAULT_PRESENT | FAULT_WRITE);
+	struct task_struct *task;
+	struct pymem_thread *th;
+	struct pymem_proc *p;
+	__u64 mm = 0;
+
+	p = current_proc(&mm);
+	if (!p || p->dying)
+		return 0;
+	task = current_task();
+	if (task_mm(task) != mm)
+		return 0;
+	th = thread_get(mm, p->id);
+	if (!th)
+		return 0;
+	settle_major(th, task);
+	if (batched_counters) {
+		settle_cache(p, th, task, PYMEM_FILE);
+		settle_cache(p, th, task, PYMEM_ANON);
+		settle_cache(p, th, task, PYMEM_SWAP);
+		settle_cache(p, th, task, PYMEM_SHMEM);
+	}
+	if (th->pending & PYMEM_PENDING_FAULT)
+		__sync_fetch_and_add(&p->lost_faults, 1);
+	th->pending = PYMEM_PENDING_FAULT;
+	if (maybe_copy) {
+		th->pending |= PYMEM_PENDING_WRITE;
+		th->regs = regs;
+		write_to_present = 1;
+	} else if (!batched_counters && error_code & FAULT_WRITE) {
+		return 0;
+	}
+	if (stack_now(p, th))
+		return 0;
+	th->acc.minor_faults++;
+	th->pending &= ~PYMEM_PENDING_FAULT;
+	return 0;
+}
+
+SEC("raw_tp/page_fault_user")
+int fault_user(struct bpf_raw_tracepoint_args *ctx)
+{
+	return fault(ctx->args[1], ctx->args[2]);
+}
+
+/* The kernel's own accesses to user memory, read(2) into a fresh buffer say. A read by
+ * this profiler of a page that is absent ends here too: scratch.busy turns it away. */
+SEC("raw_tp/page_fault_kernel")
+int fault_kernel(struct bpf_raw_tracepoint_args *ctx)
+{
+	struct scratch *s = scratch_get();
+
+	if (!s || s->busy)
+		return 0;
+	return fault(ctx->args[1], ctx->args[2]);
+}
+
+/* Still in the exception that was noted? A system call since then has put its number
+ * where exceptions put -1. */
+static __always_inline bool in_exception(const struct pymem_thread *th)
+{
+#if defined(__TARGET_ARCH_x86)
+	struct pt_regs *regs = (struct pt_regs *)th->regs;
+
+	return (__s64)BPF_CORE_READ(regs, orig_ax) == -1;
+#else
+	return false;
+#endif
+}
+
+SEC("raw_tp/mm_page_alloc")
+int page_alloc(struct bpf_raw_tracepoint_args *ctx)
+{
+	struct pymem_thread *th;
+	struct pymem_proc *p;
+	__u64 mm = 0;
+	__u32 tid;
+
+	if (!tgid_filter[tgid_slot(bpf_get_current_pid_tgid() >> 32)])
+		return 0;
+	tid = (__u32)bpf_get_current_pid_tgid();
+	th = bpf_map_lookup_elem(&threads, &tid);
+	if (!th || !(th->pending & PYMEM_PENDING_WRITE) ||
+	    (__u32)ctx->args[3] != GFP_MOVABLE_TYPE)
+		return 0;
+	th->pending &= ~PYMEM_PENDING_WRITE;
+	p = current_proc(&mm);
+	if (!p || th->mm != mm || !in_exception(th))
+		return 0;
+	/* The stack was walked at the fault's entry and has not moved since. */
+	if (th->key.hash) {
+		th->acc.cow_faults++;
+		th->pending |= PYMEM_PENDING_COPIED;
+	} else {
+		__sync_fetch_and_add(&p->lost_faults, 1);
+	}
+	return 0;
+}

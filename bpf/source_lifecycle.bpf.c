@@ -1,0 +1,280 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Source: fork, exec, exit; and attaching to what runs already.
+ *
+ * An image is one mm: fork and exec begin a new one, exec and exit end one. Its end is
+ * the RSS it had before it was torn down.
+ */
+#include "image.bpf.h"
+
+#define USER_HZ_NS 10000000ULL /* /proc shows start times in these */
+
+static __always_inline void thread_end(struct pymem_proc *p, __u32 tid)
+{
+	struct pymem_thread *th = bpf_map_lookup_elem(&threads, &tid);
+
+	if (!th)
+		return;
+	if (p)
+		acc_flush(p, th);
+	bpf_map_delete_elem(&threads, &tid);
+}
+
+SEC("raw_tp/sched_process_fork")
+int process_fork(struct bpf_raw_tracepoint_args *ctx)
+{
+	struct task_struct *child = (struct task_struct *)ctx->args[1];
+	__u32 tgid = bpf_get_current_pid_tgid() >> 32, child_tgid;
+	struct tgid_entry *entry, borrowed = {.borrowed = 1};
+	struct pymem_proc *parent, *p;
+	__u64 mm, child_mm;
+
+	if (!follow_children || !tgid_filter[tgid_slot(tgid)])
+		return 0;
+	entry = bpf_map_lookup_elem(&tgids, &tgid);
+	if (!entry)
+		return 0;
+	child_tgid = BPF_CORE_READ(child, tgid);
+	if (child_tgid == tgid)
+		return 0; /* a thread */
+	mm = entry->mm;
+	child_mm = task_mm(child);
+	if (!child_mm)
+		return 0;
+	if (child_mm == mm) { /* vfork, posix_spawn: runs here until it execs */
+		borrowed.mm = mm;
+		if (!bpf_map_update_elem(&tgids, &child_tgid, &borrowed, BPF_ANY))
+			__sync_fetch_and_add(&tgid_filter[tgid_slot(child_tgid)], 1);
+		return 0;
+	}
+	parent = bpf_map_lookup_elem(&procs, &mm);
+	if (!parent)
+		return 0;
+	p = proc_begin(child_mm, child, parent);
+	if (!p)
+		return 0;
+	p->ppid = tgid;
+	tell(PYMEM_MSG_FORK, p->id, child_tgid, tgid);
+	return 0;
+}
+
+SEC("raw_tp/sched_process_exec")
+int process_exec(struct bpf_raw_tracepoint_args *ctx)
+{
+	struct task_struct *task = (struct task_struct *)ctx->args[0];
+	__u32 tgid = bpf_get_current_pid_tgid() >> 32;
+	__u32 tid = (__u32)bpf_get_current_pid_tgid(), old_tid = (__u32)ctx->args[1];
+	struct pymem_proc *p = NULL, *next;
+	struct tgid_entry *entry;
+	__u64 mm;
+
+	entry = tgid_filter[tgid_slot(tgid)] ? bpf_map_lookup_elem(&tgids, &tgid) : NULL;
+	if (!entry) {
+		if (watch_host)
+			tell(PYMEM_MSG_EXEC, 0, tgid, 0);
+		return 0;
+	}
+	mm = entry->mm;
+	p = bpf_map_lookup_elem(&procs, &mm);
+	thread_end(p, tid);
+	if (old_tid != tid)
+		thread_end(p, old_tid);
+	if (entry->borrowed) {
+		bpf_map_delete_elem(&tgids, &tgid);
+		__sync_fetch_and_add(&tgid_filter[tgid_slot(tgid)], -1);
+	} else if (p) {
+		proc_end(p);
+	}
+	if (!follow_children)
+		return 0;
+	mm = task_mm(task);
+	if (!mm)
+		return 0;
+	next = proc_begin(mm, task, NULL);
+	if (next)
+		tell(PYMEM_MSG_EXEC, next->id, tgid, next->ppid);
+	return 0;
+}
+
+SEC("raw_tp/sched_process_exit")
+int process_exit(struct bpf_raw_tracepoint_args *ctx)
+{
+	struct task_struct *task = (struct task_struct *)ctx->args[0];
+	__u32 tgid = bpf_get_current_pid_tgid() >> 32, tid = (__u32)bpf_get_current_pid_tgid();
+	struct tgid_entry *entry;
+	struct pymem_proc *p;
+	__u64 mm;
+
+	if (!tgid_filter[tgid_slot(tgid)])
+		return 0;
+	entry = bpf_map_lookup_elem(&tgids, &tgid);
+	if (!entry)
+		return 0;
+	mm = entry->mm;
+	p = bpf_map_lookup_elem(&procs, &mm);
+	thread_end(p, tid);
+	if (BPF_CORE_READ(task, signal, live.counter) > 0)
+		return 0; /* other threads go on */
+	if (entry->borrowed) {
+		bpf_map_delete_elem(&tgids, &tgid);
+		__sync_fetch_and_add(&tgid_filter[tgid_slot(tgid)], -1);
+	} else if (p) {
+		proc_end(p);
+	}
+	return 0;
+}
+
+/* 6.1 and older: what each thread has cached at attach belongs to the start. */
+static __always_inline void adopt_cache(struct pymem_proc *p, struct pymem_thread *th,
+					struct task_struct *task, __u32 member)
+{
+	__s32 cache = task_cache(task, member);
+
+	th->cache[member & 3] = cache;
+	p->start_pages[member & 3] += cache;
+	p->now_pages[member & 3] += cache;
+}
+
+static __always_inline void adopt_thread(struct pymem_proc *p, struct task_struct *task)
+{
+	__u32 tid = BPF_CORE_READ(task, pid);
+	struct pymem_thread *th;
+
+	th = bpf_map_lookup_elem(&threads, &tid);
+	if (th && th->mm == p->mm)
+		return;
+	th = thread_new(tid, task, p->mm, p->id);
+	if (!th)
+		return;
+	adopt_cache(p, th, task, PYMEM_FILE);
+	adopt_cache(p, th, task, PYMEM_ANON);
+	adopt_cache(p, th, task, PYMEM_SWAP);
+	adopt_cache(p, th, task, PYMEM_SHMEM);
+}
+
+/* The process's start: its leader's, whichever thread this is. */
+static __always_inline __u64 leader_start(struct task_struct *task)
+{
+	return BPF_CORE_READ(task, group_leader, start_boottime);
+}
+
+/* What the last fault of a thread left for its next event to find. */
+static __always_inline void settle_thread(struct pymem_proc *p, struct task_struct *task)
+{
+	__u32 tid = BPF_CORE_READ(task, pid);
+	struct pymem_thread *th = bpf_map_lookup_elem(&threads, &tid);
+
+	if (!th || th->mm != p->mm)
+		return;
+	settle_major(th, task);
+	if (!batched_counters)
+		return;
+	settle_cache(p, th, task, PYMEM_FILE);
+	settle_cache(p, th, task, PYMEM_ANON);
+	settle_cache(p, th, task, PYMEM_SWAP);
+	settle_cache(p, th, task, PYMEM_SHMEM);
+}
+
+/* What the kernel counts and no event told. */
+static __noinline int settle_member(struct pymem_proc *p, __u32 member)
+{
+	__s64 rest;
+
+	if (!p)
+		return 0;
+	member &= 3;
+	if (batched_counters) {
+		rest = atomic_counter(p->mm, member) - p->shared_pages[member];
+		p->shared_pages[member] += rest;
+	} else {
+		rest = counter_total(p, member, 1) - p->now_pages[member];
+	}
+	if (rest) {
+		proc_add(p, member, rest);
+		lose(p, PYMEM_LOSS_UNSETTLED, member, rest);
+	}
+	return 0;
+}
+
+static __always_inline void identify(struct pymem_proc *p, const struct pymem_wanted *w)
+{
+	p->runtime = w->runtime;
+	p->interp_head = w->interp_head;
+	p->tls_delta = w->tls_delta;
+	p->layout = w->layout;
+	/* A walker on another CPU must see all of that before this. */
+	__sync_fetch_and_add(&p->identified, w->identified && !p->identified);
+}
+
+/* For each task of a process in `wanted`: track it, or identify what is tracked. */
+SEC("iter/task")
+int attach_wanted(struct bpf_iter__task *ctx)
+{
+	struct task_struct *task = ctx->task;
+	struct pymem_wanted *w;
+	struct pymem_proc *p;
+	__u64 mm;
+	__u32 tgid;
+
+	if (!task)
+		return 0;
+	tgid = task->tgid;
+	w = bpf_map_lookup_elem(&wanted, &tgid);
+	if (!w)
+		return 0;
+	if (w->start_boottime_ns &&
+	    w->start_boottime_ns / USER_HZ_NS != leader_start(task) / USER_HZ_NS) {
+		w->result = PYMEM_WANTED_OTHER;
+		return 0;
+	}
+	mm = task_mm(task);
+	if (!mm) {
+		if (w->result == PYMEM_WANTED_UNSEEN)
+			w->result = PYMEM_WANTED_NO_MM;
+		return 0;
+	}
+	p = bpf_map_lookup_elem(&procs, &mm);
+	if (!p) {
+		p = proc_begin(mm, task, NULL);
+		if (!p) {
+			w->result = PYMEM_WANTED_MAP_FULL;
+			return 0;
+		}
+		w->adopt = 1;
+	}
+	if (batched_counters && w->adopt)
+		adopt_thread(p, task);
+	if (w->result != PYMEM_WANTED_OK)
+		identify(p, w);
+	w->id = p->id;
+	w->result = PYMEM_WANTED_OK;
+	return 0;
+}
+
+/* Once everything is detached: brings each tracked image's figures
+ * to the kernel's own, so that what no event told is told as unsettled. */
+SEC("iter/task")
+int settle(struct bpf_iter__task *ctx)
+{
+	struct task_struct *task = ctx->task;
+	struct tgid_entry *entry;
+	struct pymem_proc *p;
+	__u64 mm;
+	__u32 tgid;
+
+	if (!task)
+		return 0;
+	tgid = task->tgid;
+	entry = bpf_map_lookup_elem(&tgids, &tgid);
+	if (!entry || entry->borrowed)
+		return 0;
+	mm = entry->mm;
+	p = bpf_map_lookup_elem(&procs, &mm);
+	if (!p)
+		return 0;
+	settle_thread(p, task);
+	settle_member(p, PYMEM_FILE);
+	settle_member(p, PYMEM_ANON);
+	settle_member(p, PYMEM_SWAP);
+	settle_member(p, PYMEM_SHMEM);
+	return 0;
+}

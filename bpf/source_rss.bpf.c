@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Source: the kernel's own accounting of resident pages, kmem:rss_stat.
+ *
+ * A raw tracepoint: it needs no tracefs, and it gives the mm as a number, so that an
+ * untraced process costs one load. The loader picks one program of the two:
+ * rss_percpu for 6.2 and later, rss_batched for 6.1 and older.
+ */
+#include "image.bpf.h"
+
+/* The change of p's counter that this CPU has just made. */
+static __always_inline __s64 percpu_change(struct pymem_proc *p, __u32 member)
+{
+	struct pymem_cpu *c = proc_cpu(p);
+	__s64 change, claimed, shared;
+	__s32 part;
+	int i;
+
+	if (!c)
+		return 0;
+	member &= 3;
+	part = counter_part(p->percpu[member], bpf_get_smp_processor_id());
+	change = part - c->last[member];
+	c->last[member] = part;
+	if (part)
+		return change;
+	/* The part went into the shared count, or came to 0 by itself. */
+	for (i = 0; i < 8; i++) {
+		claimed = p->shared_pages[member];
+		shared = counter_shared(p->counter[member]);
+		if (shared == claimed)
+			return change;
+		if (__sync_val_compare_and_swap(&p->shared_pages[member], claimed, shared) ==
+		    claimed)
+			return change + shared - claimed;
+	}
+	return change;
+}
+
+/* Not the process's own doing: why? */
+static __always_inline void foreign_change(struct pymem_proc *p, struct task_struct *task,
+					   __u32 member, __s64 change)
+{
+	/* exit and exec tear down the mm that the task has just left: RSS ends here. */
+	if ((__u32)BPF_CORE_READ(task, tgid) == p->tgid) {
+		p->dying = 1;
+		return;
+	}
+	proc_add(p, member, change);
+	lose(p, PYMEM_LOSS_OTHER_TASK, member, change);
+}
+
+/* A page allocated for a write to a present page is a copy, unless the page was the
+ * zero page: then RSS grows and no file page goes. */
+static __always_inline void settle_copy(struct pymem_thread *th, __u32 member, __s64 change)
+{
+	if (!(th->pending & PYMEM_PENDING_COPIED))
+		return;
+	th->pending &= ~PYMEM_PENDING_COPIED;
+	if (member == PYMEM_ANON && change > 0)
+		th->acc.cow_faults--;
+}
+
+/* A change of RSS by the current thread. */
+static __always_inline void own_change(struct pymem_proc *p, struct pymem_thread *th, __u32 member,
+				       __s64 change)
+{
+	__u64 rss = proc_add(p, member, change);
+	int err;
+
+	if (!th) {
+		lose(p, PYMEM_LOSS_MAP_FULL, member, change);
+		return;
+	}
+	settle_major(th, current_task());
+	err = stack_now(p, th);
+	if (err) {
+		lose(p, -err - 1, member, change);
+		if (th->pending & PYMEM_PENDING_FAULT)
+			__sync_fetch_and_add(&p->lost_faults, 1);
+	} else {
+		settle_copy(th, member, change);
+		acc_pages(th, member, change, rss);
+		if (th->pending & PYMEM_PENDING_FAULT)
+			th->acc.minor_faults++;
+	}
+	th->pending &= ~PYMEM_PENDING_FAULT;
+}
+
+SEC("raw_tp/rss_stat")
+int rss_percpu(struct bpf_raw_tracepoint_args *ctx)
+{
+	__u64 mm = ctx->args[0];
+	__u32 member = (__u32)ctx->args[1];
+	struct task_struct *task;
+	struct pymem_proc *p;
+	__s64 change;
+
+	if (!mm_filter[mm_slot(mm)])
+		return 0;
+	p = bpf_map_lookup_elem(&procs, &mm);
+	if (!p || p->dying || member >= PYMEM_MEMBERS)
+		return 0;
+	task = current_task();
+	change = percpu_change(p, member);
+	if (!change)
+		return 0;
+	if (task_mm(task) != mm) {
+		foreign_change(p, task, member, change);
+		return 0;
+	}
+	own_change(p, thread_get(mm, p->id), member, change);
+	return 0;
+}
+
+/* Before 6.2: `count` is the shared counter after the change, to which a task adds its
+ * cache about every 64 faults. What the cache holds has been seen at each fault already
+ * (source_fault), but for the last one. */
+SEC("raw_tp/rss_stat")
+int rss_batched(struct bpf_raw_tracepoint_args *ctx)
+{
+	__u64 mm = ctx->args[0];
+	__u32 member = (__u32)ctx->args[1];
+	struct task_struct *task;
+	struct pymem_thread *th;
+	struct pymem_proc *p;
+	__s64 change;
+	__s32 cache, rest;
+
+	if (!mm_filter[mm_slot(mm)])
+		return 0;
+	p = bpf_map_lookup_elem(&procs, &mm);
+	if (!p || p->dying || member >= PYMEM_MEMBERS)
+		return 0;
+	task = current_task();
+	/* `count` is a number of pages from 5.6 (e4dcad204d3a) to 6.1. */
+	change = (__s64)ctx->args[2] - p->shared_pages[member & 3];
+	__sync_fetch_and_add(&p->shared_pages[member & 3], change);
+	if (task_mm(task) != mm) {
+		if (change)
+			foreign_change(p, task, member, change);
+		return 0;
+	}
+	th = thread_get(mm, p->id);
+	cache = task_cache(task, member);
+	if (!th || !cache || change != cache) {
+		/* A change of its own, made past the cache. */
+		if (change)
+			own_change(p, th, member, change);
+		return 0;
+	}
+	/* The cache goes into the counter: RSS stays, but for what the last fault added. */
+	rest = cache - th->cache[member & 3];
+	th->cache[member & 3] = 0;
+	if (rest)
+		batched_rest(p, th, member, rest);
+	return 0;
+}
