@@ -29,36 +29,45 @@ BPF_INCLUDE ?=
 
 # Pure modules first: unit tests link them without BPF.
 PURE := model model_lines text render render_table render_function render_json source \
-	py_code py_layouts elf_image proc py_process py_image_cache cmd_ps cmd_ps_json
+	py_code py_layouts elf_image elf_version proc py_process cmd_ps
 PURE := $(foreach m,$(PURE),$(if $(wildcard user/$(m).c),$(m)))
 PROGRAM := $(filter-out $(PURE),$(basename $(notdir $(wildcard user/*.c))))
 OBJS := $(PURE:%=$(BUILD)/%.o) $(PROGRAM:%=$(BUILD)/%.o)
-BPF_OBJS := $(patsubst bpf/%.bpf.c,$(BUILD)/%.bpf.o,$(wildcard bpf/*.bpf.c))
+# Built twice: for 6.2 and later, and for what came before (bpf/compat.bpf.h, LOOP).
+BPF_SOURCES := $(wildcard bpf/*.bpf.c)
+MODERN := $(BPF_SOURCES:bpf/%.bpf.c=$(BUILD)/modern/%.bpf.o)
+LEGACY := $(BPF_SOURCES:bpf/%.bpf.c=$(BUILD)/legacy/%.bpf.o)
+SKELETONS := $(BUILD)/modern.skel.h $(BUILD)/legacy.skel.h
 
 all: $(BUILD)/pymem-bpf
 
-$(BUILD):
+$(BUILD) $(BUILD)/modern $(BUILD)/legacy:
 	mkdir -p $@
 
-$(BUILD)/%.bpf.o: bpf/%.bpf.c | $(BUILD)
+$(BUILD)/modern/%.bpf.o: bpf/%.bpf.c | $(BUILD)/modern
 	$(CLANG) $(BPF_CFLAGS) $(BPF_INCLUDE) -c $< -o $@
 
-$(BUILD)/pymem.linked.o: $(BPF_OBJS)
+$(BUILD)/legacy/%.bpf.o: bpf/%.bpf.c | $(BUILD)/legacy
+	$(CLANG) $(BPF_CFLAGS) $(BPF_INCLUDE) -DPYMEM_LEGACY -c $< -o $@
+
+$(BUILD)/modern.linked.o: $(MODERN)
+$(BUILD)/legacy.linked.o: $(LEGACY)
+$(BUILD)/%.linked.o:
 	$(BPFTOOL) gen object $@ $^
 
-$(BUILD)/pymem.skel.h: $(BUILD)/pymem.linked.o
-	$(BPFTOOL) gen skeleton $< name pymem > $@.tmp
+$(BUILD)/%.skel.h: $(BUILD)/%.linked.o
+	$(BPFTOOL) gen skeleton $< name $* > $@.tmp
 	mv $@.tmp $@
 
 $(BUILD)/%.o: user/%.c | $(BUILD)
 	$(CC) $(CFLAGS) -c $< -o $@
 
-$(PROGRAM:%=$(BUILD)/%.o): $(BUILD)/pymem.skel.h
+$(BUILD)/bpf_object.o: $(SKELETONS)
 
 $(BUILD)/pymem-bpf: $(OBJS)
 	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
--include $(wildcard $(BUILD)/*.d)
+-include $(wildcard $(BUILD)/*.d $(BUILD)/*/*.d)
 
 .PHONY: all
 .DELETE_ON_ERROR:

@@ -57,21 +57,14 @@ static __always_inline void lose(struct pymem_proc *p, __u32 cause, __u32 member
 		__sync_fetch_and_add(&p->lost_pages[cause], pages);
 }
 
-static __always_inline void acc_clear(struct pymem_counters *acc)
-{
-	__builtin_memset(acc, 0, sizeof(*acc));
-}
-
 /* What was collected can be charged to no line. */
-static __always_inline void acc_lose(struct pymem_proc *p, struct pymem_thread *th, __u32 cause)
+static __always_inline void acc_lose(struct pymem_proc *p, struct pymem_counters *acc, __u32 cause)
 {
-	struct pymem_counters *acc = &th->acc;
-
 	__sync_fetch_and_add(&p->lost_pages[cause], acc->pages[PYMEM_FILE] +
 							    acc->pages[PYMEM_ANON] +
 							    acc->pages[PYMEM_SHMEM]);
 	__sync_fetch_and_add(&p->lost_faults, acc->minor_faults + acc->major_faults);
-	acc_clear(acc);
+	__builtin_memset(acc, 0, sizeof(*acc));
 }
 
 #define ADD_IF(to, from)                                                                           \
@@ -80,19 +73,23 @@ static __always_inline void acc_lose(struct pymem_proc *p, struct pymem_thread *
 			__sync_fetch_and_add(&(to), from);                                         \
 	} while (0)
 
-/* Moves what was collected to the stack it belongs to. */
-static __noinline int acc_flush(struct pymem_proc *p, struct pymem_thread *th)
+/* Moves what thread `tid` has collected to the stack that it was collected for. */
+SEPARATE __u64 thread_flush(__u32 tid)
 {
+	struct pymem_thread *th = bpf_map_lookup_elem(&threads, &tid);
 	struct pymem_counters *acc, *to;
 	struct pymem_stack *stack;
+	struct pymem_proc *p;
 	__u64 peak;
 
-	if (!p || !th || !th->key.hash)
+	if (!th || !th->key.hash)
 		return 0;
 	acc = &th->acc;
 	stack = bpf_map_lookup_elem(&stacks, &th->key);
 	if (!stack) {
-		acc_lose(p, th, PYMEM_LOSS_MAP_FULL);
+		p = bpf_map_lookup_elem(&procs, &th->mm);
+		if (p)
+			acc_lose(p, acc, PYMEM_LOSS_MAP_FULL);
 		return 0;
 	}
 	to = &stack->counters;
@@ -108,8 +105,13 @@ static __noinline int acc_flush(struct pymem_proc *p, struct pymem_thread *th)
 	peak = acc->peak_pages;
 	if (peak > to->peak_pages)
 		to->peak_pages = peak;
-	acc_clear(acc);
+	__builtin_memset(acc, 0, sizeof(*acc));
 	return 0;
+}
+
+static __always_inline void acc_flush(void)
+{
+	thread_flush((__u32)bpf_get_current_pid_tgid());
 }
 
 /* The stack changed: is what was collected last still the old stack's? */
@@ -118,52 +120,65 @@ static __always_inline void acc_settle(struct pymem_proc *p, struct pymem_thread
 	if (!th->key.hash)
 		return;
 	if (th->since && code_fingerprint(th->leaf_code) != th->leaf_fingerprint) {
-		acc_lose(p, th, PYMEM_LOSS_REPLACED);
+		acc_lose(p, &th->acc, PYMEM_LOSS_REPLACED);
 		p->dynamic_until = bpf_jiffies64() + DYNAMIC_JIFFIES;
 	} else {
-		acc_flush(p, th);
+		acc_flush();
 	}
 	th->since = 0;
 	th->raw = 0;
 	th->key.hash = 0;
 }
 
+struct identification {
+	struct scratch *s;
+	const struct py_layout *py;
+	__u64 hash;
+};
+
+LOOP_BODY identify_step(__u32 i, struct identification *c)
+{
+	struct scratch *s = c->s;
+	struct pymem_msg_frame *f;
+	struct frame_raw *raw;
+
+	if (i >= s->depth || i >= PYMEM_MAX_FRAMES)
+		return 1;
+	raw = &s->frames[i];
+	f = &s->stack.frames[i];
+	f->code = raw->code;
+	f->fingerprint = code_fingerprint(raw->code);
+	if (!f->fingerprint) {
+		s->truncated = 1;
+		return 1;
+	}
+	f->lasti = frame_lasti(c->py, raw);
+	c->hash = mix(mix(mix(c->hash, f->code), f->fingerprint), (__u32)f->lasti);
+	s->stack.depth = i + 1;
+	return 0;
+}
+
 /* Names each frame of the walk in s->stack, with a hash over names, not addresses alone.
  * 0, or 1 if the innermost one can't be named; callers that can't are cut off. */
 SEPARATE __u64 stack_identify(void)
 {
-	struct scratch *s = scratch_get();
+	struct identification c = {.hash = MIX1};
 	const struct pymem_layout *layout;
-	__u64 hash = MIX1, code, fingerprint;
-	__u32 i;
 
-	if (!s)
+	c.s = scratch_get();
+	if (!c.s)
 		return 1;
-	layout = layout_now(s);
+	layout = layout_now(c.s);
 	if (!layout)
 		return 1;
-	for (i = 0; i < PYMEM_MAX_FRAMES; i++) {
-		struct pymem_msg_frame *f = &s->stack.frames[i];
-
-		if (i >= s->depth)
-			break;
-		code = s->frames[i].code;
-		fingerprint = code_fingerprint(code);
-		if (!fingerprint) {
-			s->truncated = 1;
-			break;
-		}
-		f->code = code;
-		f->fingerprint = fingerprint;
-		f->lasti = frame_lasti(layout_of(layout), &s->frames[i]);
-		hash = mix(mix(mix(hash, code), fingerprint), (__u32)f->lasti);
-	}
-	s->stack.type = PYMEM_MSG_STACK;
-	s->stack.proc = s->proc;
-	s->stack.depth = i;
-	s->stack.truncated = s->truncated;
-	s->stack.hash = hash ?: 1;
-	return i == 0;
+	c.py = layout_of(layout);
+	c.s->stack.type = PYMEM_MSG_STACK;
+	c.s->stack.proc = c.s->proc;
+	c.s->stack.depth = 0;
+	LOOP(PYMEM_MAX_FRAMES, identify_step, &c);
+	c.s->stack.truncated = c.s->truncated;
+	c.s->stack.hash = c.hash ?: 1;
+	return c.s->stack.depth == 0;
 }
 
 /* Makes the stack just walked the one that th collects for. 0, or -(loss + 1). */
@@ -206,7 +221,7 @@ static __always_inline bool leaf_confirm(struct pymem_proc *p, struct pymem_thre
 {
 	/* All that was collected up to a confirmation is confirmed by it. */
 	if (!th->since)
-		acc_flush(p, th);
+		acc_flush();
 	th->since++;
 	if (th->since < th->interval && p->dynamic_until <= bpf_jiffies64())
 		return true;
@@ -246,7 +261,7 @@ static __noinline int stack_now(struct pymem_proc *p, struct pymem_thread *th)
 		err = stack_enter(p, th, s);
 out:
 	s->busy = 0;
-	return err;
+	return opaque(s, err);
 }
 
 /* Collects a change of RSS for th's stack. */

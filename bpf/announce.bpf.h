@@ -49,6 +49,35 @@ static __always_inline void capture_str(const struct py_layout *py, __u64 addr,
 	str->kind = kind;
 }
 
+struct parts {
+	struct pymem_msg_code *m;
+	__u64 failed;
+};
+
+/* Sends part `i` of the line table; the first part goes out even if it is empty. */
+LOOP_BODY send_part(__u32 i, struct parts *c)
+{
+	struct pymem_msg_code *m = c->m;
+	__u32 offset = i * PYMEM_TABLE_BYTES, bytes = 0;
+
+	if (i && offset >= m->table_length)
+		return 1;
+	if (m->table_length > offset) {
+		bytes = m->table_length - offset;
+		if (bytes > PYMEM_TABLE_BYTES)
+			bytes = PYMEM_TABLE_BYTES;
+	}
+	if (bytes &&
+	    bpf_probe_read_user(m->table, bytes, (const void *)(m->table_addr + offset)))
+		bytes = 0; /* paged out: user space asks the process */
+	m->table_offset = offset;
+	m->table_bytes = bytes;
+	c->failed = bpf_ringbuf_output(&ring, m,
+				       __builtin_offsetof(struct pymem_msg_code, table) + bytes,
+				       ring_flags()) != 0;
+	return c->failed;
+}
+
 /* Sends the code object at `code`, whose head is in s->code. 0, or 1 if the ring is full. */
 SEPARATE __u64 announce_code(__u64 code, __u64 fingerprint)
 {
@@ -57,7 +86,8 @@ SEPARATE __u64 announce_code(__u64 code, __u64 fingerprint)
 	struct pymem_msg_code *m;
 	struct scratch *s = scratch_get();
 	__u64 table, size = 0;
-	__u32 zero = 0, i;
+	struct parts c = {};
+	__u32 zero = 0;
 
 	if (!s)
 		return 1;
@@ -82,28 +112,9 @@ SEPARATE __u64 announce_code(__u64 code, __u64 fingerprint)
 		size = 0;
 	m->table_addr = table + py->bytes_data;
 	m->table_length = size;
-	for (i = 0; i < MAX_TABLE_PARTS; i++) {
-		__u32 offset = i * PYMEM_TABLE_BYTES, bytes = 0;
-
-		if (i && offset >= m->table_length)
-			break;
-		if (m->table_length > offset) {
-			bytes = m->table_length - offset;
-			if (bytes > PYMEM_TABLE_BYTES)
-				bytes = PYMEM_TABLE_BYTES;
-		}
-		m->table_offset = offset;
-		m->table_bytes = 0;
-		if (bytes && bpf_probe_read_user(m->table, bytes,
-						 (const void *)(m->table_addr + offset)))
-			bytes = 0; /* paged out: user space asks the process */
-		m->table_bytes = bytes;
-		if (bpf_ringbuf_output(&ring, m,
-				       __builtin_offsetof(struct pymem_msg_code, table) + bytes,
-				       ring_flags()))
-			return 1;
-	}
-	return 0;
+	c.m = m;
+	LOOP(MAX_TABLE_PARTS, send_part, &c);
+	return c.failed;
 }
 
 /* Announces a code object unless that was done. 0, or 1 if the ring is full. */
@@ -128,24 +139,38 @@ SEPARATE __u64 announce_once(__u64 code, __u64 fingerprint)
 	return 0;
 }
 
+struct announcement {
+	struct scratch *s;
+	__u64 failed;
+};
+
+LOOP_BODY announce_step(__u32 i, struct announcement *c)
+{
+	struct pymem_msg_frame *f;
+
+	if (i >= c->s->stack.depth || i >= PYMEM_MAX_FRAMES)
+		return 1;
+	f = &c->s->stack.frames[i];
+	c->failed = announce_once(f->code, f->fingerprint);
+	return c->failed != 0;
+}
+
 /* Sends the stack in s->stack with all its code objects. 0, or 1 if the ring is full. */
 SEPARATE __u64 announce_stack(void)
 {
-	struct scratch *s = scratch_get();
-	__u32 i, depth;
+	struct announcement c = {};
+	__u32 depth;
 
-	if (!s)
+	c.s = scratch_get();
+	if (!c.s)
 		return 1;
-	for (i = 0; i < PYMEM_MAX_FRAMES; i++) {
-		if (i >= s->stack.depth)
-			break;
-		if (announce_once(s->stack.frames[i].code, s->stack.frames[i].fingerprint))
-			return 1;
-	}
-	depth = s->stack.depth;
+	LOOP(PYMEM_MAX_FRAMES, announce_step, &c);
+	if (c.failed)
+		return 1;
+	depth = c.s->stack.depth;
 	if (depth > PYMEM_MAX_FRAMES)
 		depth = PYMEM_MAX_FRAMES;
-	return bpf_ringbuf_output(&ring, &s->stack,
+	return bpf_ringbuf_output(&ring, &c.s->stack,
 				  __builtin_offsetof(struct pymem_msg_stack, frames) +
 					  depth * sizeof(struct pymem_msg_frame),
 				  ring_flags()) != 0;

@@ -107,4 +107,22 @@ static __always_inline __u64 task_mm(struct task_struct *task)
 	return (__u64)BPF_CORE_READ(task, mm);
 }
 
+/* A bounded loop: calls fn(index, ctx) until it returns non-zero. bpf_loop() (5.17) lets
+ * the verifier look at the body once; before, it has to follow every iteration. The two
+ * don't fit one object: old kernels refuse even dead code that takes a function's
+ * address. So the sources are built twice, and PYMEM_LEGACY is for 6.1 and older. */
+#ifdef PYMEM_LEGACY
+#define LOOP(count, fn, ctx)                                                                       \
+	do {                                                                                       \
+		__u32 loop_index;                                                                  \
+		for (loop_index = 0; loop_index < (count); loop_index++)                           \
+			if (fn(loop_index, ctx))                                                   \
+				break;                                                             \
+	} while (0)
+#define LOOP_BODY static __always_inline long
+#else
+#define LOOP(count, fn, ctx) bpf_loop(count, fn, ctx, 0)
+#define LOOP_BODY	     static long
+#endif
+
 #endif

@@ -59,9 +59,12 @@ struct scratch {
 	__u32 truncated;
 	__u32 layout; /* of the process this event is about */
 	__u32 proc;   /* its id */
-	__u32 pad;
+	__u32 call;   /* see opaque() */
 	__u64 hash;
 	__u64 frame; /* next to look at */
+	__u64 interp; /* next to search, what was found, how many were seen */
+	__u64 found;
+	__u64 interpreters;
 	__u64 base;  /* what `chunk` was read from */
 	__u64 length;
 	struct frame_raw frames[PYMEM_MAX_FRAMES];
@@ -203,7 +206,11 @@ SHARED __u64 dropped_images;   /* images that found `procs` or `dead` full */
 #define KNOB(name, value) extern const volatile __u32 name
 #endif
 KNOB(nr_cpus, 1);	   /* possible CPUs */
-KNOB(batched_counters, 0); /* 6.1 and older: counters are fed from per-task caches */
+#ifdef PYMEM_LEGACY
+#define batched_counters 1 /* 6.1 and older: counters are fed from per-task caches */
+#else
+#define batched_counters 0
+#endif
 KNOB(follow_children, 1);  /* fork and exec */
 KNOB(watch_host, 0);	   /* -a: tell of each exec and of each executable mapping */
 KNOB(ring_wakeup_bytes, 0);

@@ -9,6 +9,7 @@
 #include "compat.bpf.h"
 #include "maps.bpf.h"
 
+#ifndef PYMEM_LEGACY
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__uint(max_entries, 1);
@@ -43,3 +44,4 @@ int find_cpu_offsets(void *ctx __attribute__((unused)))
 	}
 	return 0;
 }
+#endif

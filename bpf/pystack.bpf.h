@@ -49,6 +49,14 @@ static __always_inline struct scratch *scratch_get(void)
 	return bpf_map_lookup_elem(&scratches, &zero);
 }
 
+/* The same value, of which the verifier knows nothing: else it follows the rest of the
+ * program once for each constant that a function may return. */
+static __always_inline int opaque(struct scratch *s, int value)
+{
+	*(volatile __u32 *)&s->call = value;
+	return *(volatile __u32 *)&s->call;
+}
+
 /* The layout of the process that this event is about. */
 static __always_inline const struct pymem_layout *layout_now(const struct scratch *s)
 {
@@ -82,32 +90,47 @@ static __always_inline int read_tstate(struct scratch *s, const struct pymem_lay
 	return bpf_probe_read_user(s->tstate, size, (const void *)addr);
 }
 
+struct search {
+	struct scratch *s;
+	const struct pymem_layout *layout;
+	__u64 tstate;
+	__u64 thread_id;
+	__u64 found; /* ~0: unreadable */
+};
+
+LOOP_BODY search_step(__u32 i __attribute__((unused)), struct search *c)
+{
+	const struct py_layout *py = layout_of(c->layout);
+
+	if (!c->tstate)
+		return 1;
+	if (read_tstate(c->s, c->layout, c->tstate)) {
+		c->found = ~0ULL;
+		return 1;
+	}
+	if (LOAD(c->s->tstate, py->tstate_thread_id, 511) == c->thread_id &&
+	    LOAD(c->s->tstate, py->tstate_frame, 511)) {
+		c->found = c->tstate;
+		return 1;
+	}
+	c->tstate = LOAD(c->s->tstate, py->tstate_next, 511);
+	return 0;
+}
+
 /* Searches the thread list that starts at `tstate` for `thread_id`; leaves the match
  * in s->tstate. Its address, 0 if there is none, or ~0 where memory is unreadable. */
 SEPARATE __u64 search_threads(__u64 tstate, __u64 thread_id)
 {
-	struct scratch *s = scratch_get();
-	const struct pymem_layout *layout;
-	const struct py_layout *py;
-	int i;
+	struct search c = {.tstate = tstate, .thread_id = thread_id};
 
-	if (!s)
+	c.s = scratch_get();
+	if (!c.s)
 		return 0;
-	layout = layout_now(s);
-	if (!layout)
+	c.layout = layout_now(c.s);
+	if (!c.layout)
 		return 0;
-	py = layout_of(layout);
-	for (i = 0; i < MAX_THREAD_SEARCH; i++) {
-		if (!tstate)
-			return 0;
-		if (read_tstate(s, layout, tstate))
-			return ~0ULL;
-		if (LOAD(s->tstate, py->tstate_thread_id, 511) == thread_id &&
-		    LOAD(s->tstate, py->tstate_frame, 511))
-			return tstate;
-		tstate = LOAD(s->tstate, py->tstate_next, 511);
-	}
-	return 0;
+	LOOP(MAX_THREAD_SEARCH, search_step, &c);
+	return c.found;
 }
 
 /* Address of the first PyInterpreterState, newest first; 0 if there is none yet. */
@@ -134,47 +157,87 @@ static __always_inline __u64 first_interpreter(struct pymem_proc *p, const struc
 	return interp;
 }
 
+struct interpreters {
+	struct scratch *s;
+	const struct py_layout *py;
+	__u64 thread_id;
+};
+
+/* Where it has got to is in the scratch area, of which the verifier keeps no track. */
+LOOP_BODY interpreter_step(__u32 i __attribute__((unused)), struct interpreters *c)
+{
+	struct scratch *s = c->s;
+	__u64 head = 0, next = 0;
+
+	if (!s->interp)
+		return 1;
+	s->interpreters++;
+	if (read_u64(&head, s->interp + c->py->interp_thread_head)) {
+		s->found = ~0ULL;
+		return 1;
+	}
+	if (!s->found)
+		s->found = search_threads(head, c->thread_id);
+	if (read_u64(&next, s->interp + c->py->interp_next))
+		next = 0;
+	s->interp = next;
+	/* The second one is looked for even after a match: is there more than one? */
+	return s->found && s->interpreters > 1;
+}
+
+/* Searches all interpreters from s->interp on, newest first, for `thread_id`: see
+ * search_threads(). s->interpreters says how many were seen. */
+SEPARATE __u64 search_interpreters(__u64 thread_id)
+{
+	struct interpreters c = {.thread_id = thread_id};
+	const struct pymem_layout *layout;
+
+	c.s = scratch_get();
+	if (!c.s)
+		return 0;
+	layout = layout_now(c.s);
+	if (!layout)
+		return 0;
+	c.py = layout_of(layout);
+	c.s->found = 0;
+	c.s->interpreters = 0;
+	LOOP(MAX_INTERPRETERS, interpreter_step, &c);
+	return c.s->found;
+}
+
 /* Finds this thread's state anew. 0: th->tstate and s->tstate hold it; else -(loss + 1). */
 static __noinline int find_tstate(struct pymem_proc *p, struct pymem_thread *th,
 				  const struct pymem_layout *layout, struct scratch *s,
 				  __u64 thread_id)
 {
 	const struct py_layout *py;
-	__u64 interp, head, next, found;
-	int i;
+	__u64 head = 0, found;
 
 	if (!p || !th || !layout || !s)
 		return -1;
 	py = layout_of(layout);
-	interp = first_interpreter(p, py);
-	if (!interp)
+	s->interp = first_interpreter(p, py);
+	if (!s->interp)
 		return -(PYMEM_LOSS_NO_FRAME + 1);
-	if (read_u64(&head, interp + py->interp_thread_head))
+	if (read_u64(&head, s->interp + py->interp_thread_head))
 		return -(PYMEM_LOSS_UNREADABLE + 1);
 	/* A native thread that allocates a lot would search the list at every event: a
 	 * thread that registers becomes the new head, so an unchanged head is a no. */
 	if (th->head && th->head == head && (++th->searches % SEARCH_AGAIN_EVERY))
 		return -(PYMEM_LOSS_NO_THREAD + 1);
-	for (i = 0; i < MAX_INTERPRETERS && interp; i++) {
-		if (read_u64(&next, interp + py->interp_thread_head))
-			return -(PYMEM_LOSS_UNREADABLE + 1);
-		found = search_threads(next, thread_id);
-		if (found == ~0ULL)
-			return -(PYMEM_LOSS_UNREADABLE + 1);
-		if (read_u64(&next, interp + py->interp_next))
-			next = 0;
-		if (i == 0 && next)
-			p->multi = 1;
-		if (found) {
-			th->tstate = found;
-			th->head = 0;
-			return 0;
-		}
-		interp = next;
-	}
+	found = search_interpreters(thread_id);
+	if (s->interpreters > 1)
+		p->multi = 1;
 	th->tstate = 0;
-	th->head = head;
-	return -(PYMEM_LOSS_NO_THREAD + 1);
+	if (found == ~0ULL)
+		return -(PYMEM_LOSS_UNREADABLE + 1);
+	if (!found) {
+		th->head = head;
+		return -(PYMEM_LOSS_NO_THREAD + 1);
+	}
+	th->tstate = found;
+	th->head = 0;
+	return 0;
 }
 
 /* Address of the innermost frame. 0, or -(loss + 1). */
@@ -268,21 +331,33 @@ static __always_inline int walk_step(struct scratch *s, const struct py_layout *
 	return s->frame != 0;
 }
 
+struct walk {
+	struct scratch *s;
+	const struct py_layout *py;
+	__s64 more;
+};
+
+LOOP_BODY walk_body(__u32 i __attribute__((unused)), struct walk *c)
+{
+	c->more = walk_step(c->s, c->py);
+	return c->more <= 0;
+}
+
 /* Walks from s->frame to the outermost frame. 0: all of it, 1: cut off. */
 SEPARATE __u64 walk_frames(void)
 {
-	struct scratch *s = scratch_get();
 	const struct pymem_layout *layout;
-	int i, more = 1;
+	struct walk c = {.more = 1};
 
-	if (!s)
+	c.s = scratch_get();
+	if (!c.s)
 		return 1;
-	layout = layout_now(s);
+	layout = layout_now(c.s);
 	if (!layout)
 		return 1;
-	for (i = 0; i < MAX_WALK && more > 0; i++)
-		more = walk_step(s, layout_of(layout));
-	return more != 0;
+	c.py = layout_of(layout);
+	LOOP(MAX_WALK, walk_body, &c);
+	return c.more != 0;
 }
 
 /* The Python stack of the current thread, innermost first, in s->frames; s->hash is
@@ -307,39 +382,56 @@ static __always_inline int pystack_walk(struct pymem_proc *p, struct pymem_threa
 	return s->depth ? 0 : -(PYMEM_LOSS_UNREADABLE + 1);
 }
 
+#define TEXT_WORDS 20
+
+struct text {
+	struct scratch *s;
+	__u64 hash;
+	__u64 start; /* of the characters in s->text */
+	__u64 bytes; /* of characters, at most what was read */
+};
+
+LOOP_BODY text_step(__u32 i, struct text *c)
+{
+	__u64 done = 8ULL * i, word;
+
+	if (done >= c->bytes)
+		return 1;
+	word = LOAD(c->s->text, c->start + done, 255);
+	/* Without what follows the string. */
+	if (c->bytes - done < 8)
+		word &= (1ULL << (8 * ((c->bytes - done) & 7))) - 1;
+	c->hash = mix(c->hash, word);
+	return 0;
+}
+
 /* Mixes the first characters of the str at `addr` into `hash`. Its header is left out:
  * reference count, hash value and UTF-8 cache change while it lives. */
 static __always_inline __u64 text_hash(struct scratch *s, const struct py_layout *py, __u64 addr,
 				       __u64 hash)
 {
-	__u64 bytes, word;
-	__u32 room, start, state, i;
+	struct text c = {.s = s, .hash = hash};
+	__u32 room, state;
 
 	/* Not beyond the page: what follows it may not be there. */
 	room = 4096 - (addr & PAGE_MASK_LOW);
 	if (room > 192)
 		room = 192;
 	room &= 0xf8;
-	if (room < 64 || bpf_probe_read_user(s->text, room, (const void *)addr))
+	if (room < 80 || bpf_probe_read_user(s->text, room, (const void *)addr))
 		return hash;
-	bytes = LOAD(s->text, py->unicode_length, 63);
+	c.bytes = LOAD(s->text, py->unicode_length, 63);
 	state = *(__u32 *)(s->text + (py->unicode_state & 60));
-	bytes *= (state >> (py->unicode_kind_shift & 31)) & 7;
-	hash = mix(hash, bytes);
-	start = (state >> (py->unicode_ascii_shift & 31)) & 1 ? py->unicode_ascii_size :
-								py->unicode_compact_size;
-	for (i = 0; i < 20; i++) {
-		if (bytes < 8 * (i + 1) || start + 8 * (i + 1) > room)
-			break;
-		word = LOAD(s->text, start + 8 * i, 255);
-		hash = mix(hash, word);
-	}
-	/* The tail, without what follows the string. */
-	if (bytes > 8 * i && bytes < 8 * (i + 1) && start + 8 * (i + 1) <= room) {
-		word = LOAD(s->text, start + 8 * i, 255);
-		hash = mix(hash, word & ((1ULL << (8 * (bytes & 7))) - 1));
-	}
-	return hash;
+	c.bytes *= (state >> (py->unicode_kind_shift & 31)) & 7;
+	c.hash = mix(hash, c.bytes);
+	c.start = (state >> (py->unicode_ascii_shift & 31)) & 1 ? py->unicode_ascii_size :
+								  py->unicode_compact_size;
+	if (c.start >= room)
+		return c.hash;
+	if (c.bytes > room - c.start)
+		c.bytes = room - c.start;
+	LOOP(TEXT_WORDS, text_step, &c);
+	return c.hash;
 }
 
 /* What tells the code object at `code` from another that lived or will live at the same

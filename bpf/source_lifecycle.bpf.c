@@ -8,14 +8,9 @@
 
 #define USER_HZ_NS 10000000ULL /* /proc shows start times in these */
 
-static __always_inline void thread_end(struct pymem_proc *p, __u32 tid)
+static __always_inline void thread_end(__u32 tid)
 {
-	struct pymem_thread *th = bpf_map_lookup_elem(&threads, &tid);
-
-	if (!th)
-		return;
-	if (p)
-		acc_flush(p, th);
+	thread_flush(tid);
 	bpf_map_delete_elem(&threads, &tid);
 }
 
@@ -75,9 +70,9 @@ int process_exec(struct bpf_raw_tracepoint_args *ctx)
 	}
 	mm = entry->mm;
 	p = bpf_map_lookup_elem(&procs, &mm);
-	thread_end(p, tid);
+	thread_end(tid);
 	if (old_tid != tid)
-		thread_end(p, old_tid);
+		thread_end(old_tid);
 	if (entry->borrowed) {
 		bpf_map_delete_elem(&tgids, &tgid);
 		__sync_fetch_and_add(&tgid_filter[tgid_slot(tgid)], -1);
@@ -111,7 +106,7 @@ int process_exit(struct bpf_raw_tracepoint_args *ctx)
 		return 0;
 	mm = entry->mm;
 	p = bpf_map_lookup_elem(&procs, &mm);
-	thread_end(p, tid);
+	thread_end(tid);
 	if (BPF_CORE_READ(task, signal, live.counter) > 0)
 		return 0; /* other threads go on */
 	if (entry->borrowed) {

@@ -2,13 +2,13 @@
 /* Source: the kernel's own accounting of resident pages, kmem:rss_stat.
  *
  * A raw tracepoint: it needs no tracefs, and it gives the mm as a number, so that an
- * untraced process costs one load. The loader picks one program of the two:
- * rss_percpu for 6.2 and later, rss_batched for 6.1 and older.
+ * untraced process costs one load. One program for 6.2 and later, one for what was before.
  */
 #include "image.bpf.h"
 
+#ifndef PYMEM_LEGACY
 /* The change of p's counter that this CPU has just made. */
-static __always_inline __s64 percpu_change(struct pymem_proc *p, __u32 member)
+static __noinline __s64 percpu_change(struct pymem_proc *p, __u32 member)
 {
 	struct pymem_cpu *c = proc_cpu(p);
 	__s64 change, claimed, shared;
@@ -24,7 +24,7 @@ static __always_inline __s64 percpu_change(struct pymem_proc *p, __u32 member)
 	if (part)
 		return change;
 	/* The part went into the shared count, or came to 0 by itself. */
-	for (i = 0; i < 8; i++) {
+	for (i = 0; i < 4; i++) {
 		claimed = p->shared_pages[member];
 		shared = counter_shared(p->counter[member]);
 		if (shared == claimed)
@@ -35,6 +35,8 @@ static __always_inline __s64 percpu_change(struct pymem_proc *p, __u32 member)
 	}
 	return change;
 }
+
+#endif
 
 /* Not the process's own doing: why? */
 static __always_inline void foreign_change(struct pymem_proc *p, struct task_struct *task,
@@ -86,8 +88,9 @@ static __always_inline void own_change(struct pymem_proc *p, struct pymem_thread
 	th->pending &= ~PYMEM_PENDING_FAULT;
 }
 
+#ifndef PYMEM_LEGACY
 SEC("raw_tp/rss_stat")
-int rss_percpu(struct bpf_raw_tracepoint_args *ctx)
+int rss_stat(struct bpf_raw_tracepoint_args *ctx)
 {
 	__u64 mm = ctx->args[0];
 	__u32 member = (__u32)ctx->args[1];
@@ -111,12 +114,12 @@ int rss_percpu(struct bpf_raw_tracepoint_args *ctx)
 	own_change(p, thread_get(mm, p->id), member, change);
 	return 0;
 }
-
+#else
 /* Before 6.2: `count` is the shared counter after the change, to which a task adds its
  * cache about every 64 faults. What the cache holds has been seen at each fault already
  * (source_fault), but for the last one. */
 SEC("raw_tp/rss_stat")
-int rss_batched(struct bpf_raw_tracepoint_args *ctx)
+int rss_stat(struct bpf_raw_tracepoint_args *ctx)
 {
 	__u64 mm = ctx->args[0];
 	__u32 member = (__u32)ctx->args[1];
@@ -155,3 +158,4 @@ int rss_batched(struct bpf_raw_tracepoint_args *ctx)
 		batched_rest(p, th, member, rest);
 	return 0;
 }
+#endif

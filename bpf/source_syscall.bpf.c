@@ -9,8 +9,8 @@
 #define PROT_EXEC     4
 #define MAP_ANONYMOUS 0x20
 
-static __always_inline void count_call(struct pymem_proc *p, struct pymem_thread *th,
-				       __u32 call, __s64 bytes)
+static __always_inline void count_call(struct pymem_proc *p, struct pymem_thread *th, __u32 call,
+				       __s64 bytes)
 {
 	static const struct pymem_vmcalls none;
 	struct pymem_vmcalls *v;
@@ -31,29 +31,34 @@ static __always_inline void count_call(struct pymem_proc *p, struct pymem_thread
 static __always_inline void memory_call(struct pymem_proc *p, struct pymem_thread *th,
 					struct pt_regs *regs, __s64 nr, __s64 result)
 {
-	__s64 bytes;
+	struct scratch *s = scratch_get();
+	__s64 bytes = SYSCALL_ARG2(regs);
+	__u32 call;
 
 	switch (nr) {
 	case NR_BRK:
+		call = PYMEM_VMCALL_BRK;
 		bytes = result - (__s64)p->brk;
 		p->brk = result;
-		if (bytes) /* else a query, or refused */
-			count_call(p, th, PYMEM_VMCALL_BRK, bytes);
 		break;
 	case NR_MMAP:
-		count_call(p, th, PYMEM_VMCALL_MMAP, SYSCALL_ARG2(regs));
+		call = PYMEM_VMCALL_MMAP;
 		break;
 	case NR_MUNMAP:
-		count_call(p, th, PYMEM_VMCALL_MUNMAP, SYSCALL_ARG2(regs));
+		call = PYMEM_VMCALL_MUNMAP;
 		break;
 	case NR_MREMAP:
-		count_call(p, th, PYMEM_VMCALL_MREMAP,
-			   (__s64)SYSCALL_ARG3(regs) - (__s64)SYSCALL_ARG2(regs));
+		call = PYMEM_VMCALL_MREMAP;
+		bytes = (__s64)SYSCALL_ARG3(regs) - bytes;
 		break;
-	case NR_MADVISE:
-		count_call(p, th, PYMEM_VMCALL_MADVISE, SYSCALL_ARG2(regs));
+	default:
+		call = PYMEM_VMCALL_MADVISE;
 		break;
 	}
+	/* A brk that moves nothing is a query, or was refused. */
+	if (!s || (nr == NR_BRK && !bytes))
+		return;
+	count_call(p, th, opaque(s, call), bytes);
 }
 
 SEC("raw_tp/sys_exit")

@@ -1,0 +1,366 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* py_process.c and cmd_ps.c on live interpreters. Each one says itself what its version is
+ * and where its root symbol is (ctypes); what is found from outside must be the same. Needs
+ * root for deleted binaries; a compiler and libpython3-dev for the embedding program. */
+#include <errno.h>
+#include <inttypes.h>
+#include <jansson.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <cmocka.h>
+
+#include "cmd_ps.h"
+#include "proc.h"
+#include "py_process.h"
+#include "pythons.h"
+
+static struct test_pythons pythons;
+static struct py_image_cache *cache;
+static char folder[] = "/tmp/pymem-process-XXXXXX";
+
+/* Prints "PID VERSION ADDRESS" (0: no ctypes) and sleeps until killed. */
+static const char script[] =
+	"import os, sys, time\n"
+	"address = 0\n"
+	"try:\n"
+	"    import ctypes\n"
+	"    name = '_PyRuntime' if sys.version_info >= (3, 7) else '_PyThreadState_Current'\n"
+	"    address = ctypes.addressof(ctypes.c_char.in_dll(ctypes.pythonapi, name))\n"
+	"except ImportError:\n"
+	"    pass\n"
+	"print('%d %s %d' % (os.getpid(), sys.version.split()[0], address))\n"
+	"sys.stdout.flush()\n"
+	"time.sleep(100)\n";
+
+struct child {
+	pid_t pid;
+	char version[32];
+	uint64_t address;
+};
+
+static void start(const char *program, struct child *child)
+{
+	char line[128] = "";
+	int out[2], pid;
+	FILE *in;
+
+	assert_int_equal(pipe(out), 0);
+	child->pid = fork();
+	if (child->pid == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		dup2(out[1], STDOUT_FILENO);
+		close(out[0]);
+		close(out[1]);
+		unsetenv("PYTHONHOME");
+		execl(program, program, "-c", script, NULL);
+		_exit(127);
+	}
+	assert_true(child->pid > 0);
+	close(out[1]);
+	in = fdopen(out[0], "r");
+	assert_non_null(in);
+	assert_non_null(fgets(line, sizeof(line), in));
+	fclose(in);
+	assert_int_equal(sscanf(line, "%d %31s %" SCNu64, &pid, child->version, &child->address),
+			 3);
+	assert_int_equal(pid, child->pid);
+}
+
+static void stop(const struct child *child)
+{
+	kill(child->pid, SIGKILL);
+	assert_int_equal(waitpid(child->pid, NULL, 0), child->pid);
+}
+
+/* Identifies a child and holds the result against what the child said. */
+static void check(const struct child *child, struct py_process *process)
+{
+	int err = py_process_identify(cache, child->pid, process);
+	uint64_t at, head = 0;
+
+	print_message("  %s %s: %s, runtime at %#" PRIx64 " (says %#" PRIx64 ")\n",
+		      process->image_path, process->version,
+		      process->kind == PY_BUILD_STATIC ? "static" : "shared", process->runtime_addr,
+		      child->address);
+	assert_int_equal(err, child->version[0] == '2' ? -ENOTSUP : 0);
+	assert_string_equal(process->version, child->version);
+	if (child->address)
+		assert_true(process->runtime_addr == child->address);
+	if (err != 0)
+		return;
+	assert_int_equal(process->layout.version, process->major << 8 | process->minor);
+	/* Whoever can't say its address has at least a first interpreter there. */
+	if (process->layout.flags & PY_TSTATE_CURRENT)
+		at = process->interp_head_addr;
+	else
+		at = process->runtime_addr + process->layout.runtime_interp_head;
+	assert_int_equal(proc_read_memory(child->pid, at, &head, sizeof(head)), sizeof(head));
+	assert_int_equal(proc_read_memory(child->pid, head, &at, sizeof(at)), sizeof(at));
+}
+
+static void test_each_python(void **state)
+{
+	struct py_process process;
+	unsigned compared = 0;
+	struct child child;
+
+	(void)state;
+	assert_true(pythons.count > 0);
+	for (size_t i = 0; i < pythons.count; i++) {
+		bool is_shared = strcmp(pythons.list[i].path, pythons.list[i].library) != 0;
+
+		start(pythons.list[i].path, &child);
+		check(&child, &process);
+		assert_int_equal(process.kind, is_shared ? PY_BUILD_SHARED : PY_BUILD_STATIC);
+		assert_false(process.free_threaded || process.debug_build);
+		compared += child.address != 0;
+		stop(&child);
+		assert_int_equal(py_process_identify(cache, child.pid, &process), -ESRCH);
+	}
+	assert_true(compared > 0);
+}
+
+static void path_in_folder(char *path, const char *name)
+{
+	snprintf(path, PATH_MAX, "%s/%s", folder, name);
+}
+
+/* A copied interpreter under another name, deleted once it runs. */
+static void test_deleted(void **state)
+{
+	char path[PATH_MAX], command[3 * PATH_MAX];
+	struct py_process process;
+	struct child child;
+
+	(void)state;
+	if (geteuid() != 0) {
+		print_message("SKIP: not root\n");
+		skip();
+	}
+	path_in_folder(path, "renamed");
+	for (size_t i = 0; i < pythons.count; i++) {
+		if (strcmp(pythons.list[i].path, pythons.list[i].library) != 0)
+			continue;
+		snprintf(command, sizeof(command), "cp '%s' '%s'", pythons.list[i].path, path);
+		assert_int_equal(system(command), 0);
+		start(path, &child);
+		assert_int_equal(unlink(path), 0);
+		check(&child, &process);
+		assert_int_equal(process.kind, PY_BUILD_STATIC);
+		assert_non_null(strstr(process.image_path, "(deleted)"));
+		stop(&child);
+		return;
+	}
+	print_message("SKIP: no static interpreter\n");
+	skip();
+}
+
+static void test_symlink(void **state)
+{
+	struct py_process process;
+	char path[PATH_MAX];
+	struct child child;
+
+	(void)state;
+	path_in_folder(path, "venv-python");
+	assert_int_equal(symlink(pythons.list[pythons.count - 1].path, path), 0);
+	start(path, &child);
+	check(&child, &process);
+	stop(&child);
+	unlink(path);
+}
+
+static const char embed_source[] = "#include <Python.h>\n"
+				   "int main(int argc, char **argv)\n"
+				   "{\n"
+				   "	(void)argc;\n"
+				   "	Py_Initialize();\n"
+				   "	return PyRun_SimpleString(argv[2]);\n"
+				   "}\n";
+
+/* Builds the embedding program with `flags`; false if that can't be done here. */
+static bool build_embedding(char *path, const char *name, const char *flags)
+{
+	char source[PATH_MAX], command[4 * PATH_MAX];
+	FILE *out;
+
+	path_in_folder(path, name);
+	path_in_folder(source, "embed.c");
+	out = fopen(source, "w");
+	assert_non_null(out);
+	fputs(embed_source, out);
+	assert_int_equal(fclose(out), 0);
+	snprintf(command, sizeof(command),
+		 "c=/usr/bin/python3-config; cc -o '%s' '%s' $($c --includes) %s 2>'%s/cc.log'",
+		 path, source, flags, folder);
+	return system(command) == 0;
+}
+
+static void test_embedded(void **state)
+{
+	static const struct {
+		const char *name, *flags;
+		enum py_build_kind kind;
+	} builds[] = {
+		{"embed-shared", "$($c --embed --ldflags)", PY_BUILD_SHARED},
+		/* Exports nothing, stripped of everything: the section name is what is left. */
+		{"embed-static",
+		 "-s -pie $($c --configdir)/libpython3*-pic.a -lexpat -lz -lm -ldl "
+		 "-lutil -lpthread",
+		 PY_BUILD_STATIC},
+		{"embed-static-symtab",
+		 "-no-pie $($c --configdir)/libpython3*[0-9].a -lexpat -lz -lm -ldl -lutil "
+		 "-lpthread",
+		 PY_BUILD_STATIC},
+	};
+	struct py_process process;
+	char path[PATH_MAX];
+	struct child child;
+
+	(void)state;
+	if (access("/usr/bin/python3-config", X_OK) != 0) {
+		print_message("SKIP: no python3-config\n");
+		skip();
+	}
+	for (size_t i = 0; i < sizeof(builds) / sizeof(builds[0]); i++) {
+		assert_true(build_embedding(path, builds[i].name, builds[i].flags));
+		start(path, &child);
+		check(&child, &process);
+		assert_int_equal(process.kind, builds[i].kind);
+		stop(&child);
+	}
+}
+
+static void test_not_python(void **state)
+{
+	struct py_process process;
+
+	(void)state;
+	assert_int_equal(py_process_identify(cache, getpid(), &process), -ENOENT);
+	assert_int_equal(py_process_identify(cache, 0, &process), -ESRCH);
+	if (geteuid() == 0) /* a kernel thread */
+		assert_int_equal(py_process_identify(cache, 2, &process), -ENOENT);
+}
+
+/* Runs `ps` with these arguments in a child. Output in `buf`, exit status returned. */
+static int run_ps(char *const *argv, char *buf, size_t size)
+{
+	size_t len = 0;
+	int out[2], status, argc = 0;
+	ssize_t n;
+	pid_t pid;
+
+	while (argv[argc])
+		argc++;
+	assert_int_equal(pipe(out), 0);
+	pid = fork();
+	if (pid == 0) {
+		dup2(out[1], STDOUT_FILENO);
+		close(out[0]);
+		_exit(cmd_ps(argc, (char **)argv));
+	}
+	close(out[1]);
+	while (len < size - 1 && (n = read(out[0], buf + len, size - 1 - len)) > 0)
+		len += (size_t)n;
+	buf[len] = '\0';
+	close(out[0]);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFEXITED(status));
+	return WEXITSTATUS(status);
+}
+
+static const json_t *find_pid(const json_t *top, pid_t pid)
+{
+	const json_t *list = json_object_get(top, "processes");
+
+	for (size_t i = 0; i < json_array_size(list); i++) {
+		const json_t *process = json_array_get(list, i);
+
+		if (json_integer_value(json_object_get(process, "pid")) == pid)
+			return process;
+	}
+	return NULL;
+}
+
+static void test_ps(void **state)
+{
+	char *const json_args[] = {"ps", "--format", "json", NULL};
+	char *const table_args[] = {"ps", NULL};
+	static char text[1024 * 1024];
+	const json_t *process;
+	struct child child;
+	char expected[64];
+	json_t *top;
+
+	(void)state;
+	start(pythons.list[0].path, &child);
+	assert_int_equal(run_ps(json_args, text, sizeof(text)), 0);
+	top = json_loads(text, 0, NULL);
+	assert_non_null(top);
+	assert_string_equal(json_string_value(json_object_get(top, "schema")), "pymem-bpf-ps/1");
+	process = find_pid(top, child.pid);
+	assert_non_null(process);
+	assert_string_equal(json_string_value(json_object_get(process, "python")), child.version);
+	assert_int_equal(json_is_true(json_object_get(process, "supported")),
+			 child.version[0] != '2');
+	assert_true(json_integer_value(json_object_get(process, "rss_bytes")) > 1000000);
+	assert_string_equal(
+		json_string_value(json_array_get(json_object_get(process, "cmdline"), 2)), script);
+	assert_null(find_pid(top, getpid()));
+	json_decref(top);
+
+	assert_int_equal(run_ps(table_args, text, sizeof(text)), 0);
+	snprintf(expected, sizeof(expected), "\n%7d  %-9s  ", (int)child.pid, child.version);
+	assert_non_null(strstr(text, expected));
+	assert_null(strstr(text, "import os, sys, time\n")); /* newlines are escaped */
+	if (child.version[0] == '2') {
+		snprintf(expected, sizeof(expected), "Python %s: not supported", child.version);
+		assert_non_null(strstr(text, expected));
+	}
+	stop(&child);
+}
+
+static void test_ps_usage(void **state)
+{
+	char *const bad[][4] = {
+		{"ps", "--format", "xml", NULL}, {"ps", "--nonsense", NULL}, {"ps", "extra", NULL},
+		{"ps", "--format", NULL},	 {"ps", "-z", NULL},
+	};
+	char *const help[] = {"ps", "--help", NULL};
+	char text[4096];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		assert_int_equal(run_ps(bad[i], text, sizeof(text)), 2);
+		assert_string_equal(text, "");
+	}
+	assert_int_equal(run_ps(help, text, sizeof(text)), 0);
+	assert_non_null(strstr(text, "Usage:"));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_each_python), cmocka_unit_test(test_deleted),
+		cmocka_unit_test(test_symlink),	    cmocka_unit_test(test_embedded),
+		cmocka_unit_test(test_not_python),  cmocka_unit_test(test_ps),
+		cmocka_unit_test(test_ps_usage),
+	};
+	char command[64];
+	int failed;
+
+	pythons_find(&pythons);
+	cache = py_image_cache_new();
+	if (!cache || !mkdtemp(folder))
+		return 1;
+	failed = cmocka_run_group_tests(tests, NULL, NULL);
+	py_image_cache_free(cache);
+	snprintf(command, sizeof(command), "rm -rf '%s'", folder);
+	return system(command) != 0 || failed;
+}

@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* What this kernel and user can do: one line per requirement, with its remedy. Ends by
+ * really loading and attaching the programs, since only that proves it.
+ */
+#include "cmd_profile.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/utsname.h>
+
+#include "kernel.h"
+#include "options.h"
+#include "session.h"
+
+struct check {
+	struct kernel_features kernel;
+	bool failed;
+};
+
+/* Prints one line; a needed thing that is missing fails the check. */
+static void line(struct check *check, bool good, bool needed, const char *what, const char *detail,
+		 const char *remedy)
+{
+	printf("%-7s %s%s%s\n", good ? "ok" : needed ? "MISSING" : "limited", what,
+	       *detail ? ": " : "", detail);
+	if (!good)
+		printf("        %s\n", remedy);
+	if (!good && needed)
+		check->failed = true;
+}
+
+static void check_privileges(struct check *check)
+{
+	char missing[128];
+
+	kernel_missing_capabilities(missing, sizeof(missing));
+	line(check, !*missing, true, "privileges", *missing ? missing : "all",
+	     "run as root: sudo pymem-bpf check; in a container add the capabilities named");
+}
+
+static void check_kernel(struct check *check)
+{
+	const struct kernel_features *k = &check->kernel;
+	struct utsname name;
+
+	uname(&name);
+	line(check, k->btf, true, "kernel type information (BTF)", name.release,
+	     "use a kernel with CONFIG_DEBUG_INFO_BTF=y: distributions' from 5.10 on");
+	if (!k->btf)
+		return;
+	line(check, k->rss_stat, true, "tracepoint kmem:rss_stat", "",
+	     "use kernel 5.10 or newer, with CONFIG_TRACEPOINTS");
+	line(check, k->ring_buffer && k->task_iterator, true, "BPF ring buffer, task iterator", "",
+	     "use kernel 5.10 or newer");
+	line(check, k->batched_counters || k->percpu_lookup, true, "RSS counters",
+	     k->batched_counters ? "batched per task (6.1 and older): read at each page fault" :
+				   "per CPU (6.2 and newer): exact at each change",
+	     "this kernel mixes features of different releases; please report it");
+	line(check, k->faults, k->batched_counters, "page fault tracepoints", "",
+	     k->batched_counters ? "without them, this kernel's counters are seen only about every "
+				   "64 faults: use 6.2 or newer" :
+				   "faults are not counted; amounts are not affected");
+	line(check, k->page_alloc, false, "tracepoint kmem:mm_page_alloc", "",
+	     "copies on write are not counted");
+	line(check, k->sys_exit, false, "tracepoint raw_syscalls:sys_exit", "",
+	     "brk, mmap, munmap, mremap and madvise are not counted");
+}
+
+static void check_load(struct check *check)
+{
+	struct session_options options = {
+		.follow_children = true,
+		.faults = true,
+		.syscalls = true,
+		.max_stacks = 1024,
+		.max_images = 16,
+		.ring_bytes = 256 * 1024,
+	};
+	struct session *session;
+	char why[512] = "";
+	int err;
+
+	session = session_new(&options, why, sizeof(why));
+	line(check, session, true, "BPF programs load", why,
+	     "run pymem-bpf -vv … and report what it prints");
+	if (!session)
+		return;
+	err = session_attach(session);
+	line(check, !err, true, "BPF programs attach", err ? strerror(-err) : "",
+	     "another security module or lockdown=confidentiality may forbid it");
+	session_free(session);
+}
+
+int cmd_check(int argc, char **argv)
+{
+	struct check check = {};
+
+	if (argc > 1) {
+		bool help = !strcmp(argv[1], "--help") || !strcmp(argv[1], "-h");
+
+		fprintf(help ? stdout : stderr,
+			"Usage: pymem-bpf check\n\nSays what this kernel can do, one line per "
+			"requirement, with its remedy.\nExit status: 0, or 3 if the main job can't "
+			"run.\n");
+		return help ? EXIT_DONE : EXIT_USAGE;
+	}
+	kernel_probe(&check.kernel);
+	check_privileges(&check);
+	check_kernel(&check);
+	if (!check.failed)
+		check_load(&check);
+	puts(check.failed ? "pymem-bpf can't do its main job here" :
+			    "pymem-bpf can do its main job here");
+	if (fflush(stdout))
+		return EXIT_FAILED;
+	return check.failed ? EXIT_ENVIRONMENT : EXIT_DONE;
+}

@@ -1,0 +1,467 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Attaches, redraws while it runs, prints at the end.
+ *
+ * Ends at Ctrl-C, SIGTERM, the end of -d, or with the last process it was asked for. A
+ * second Ctrl-C gives up the report. Whatever happens, the target goes on untouched:
+ * everything attached belongs to this process and goes with it.
+ */
+#include "cmd_profile.h"
+
+#include <errno.h>
+#include <locale.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "kernel.h"
+#include "launch.h"
+#include "options.h"
+#include "output.h"
+#include "proc.h"
+#include "render.h"
+#include "report.h"
+#include "session.h"
+#include "tracker.h"
+
+#define REDRAW_SECONDS 1.0
+#define POLL_MS	       100
+
+struct profile {
+	struct options options;
+	struct session *session;
+	struct tracker tracker;
+	bool tracking;
+	struct launch launch;
+	struct output output;
+	const struct renderer *renderer;
+	struct source_cache *sources;
+	double start;
+	bool live;    /* redraw on a terminal */
+	unsigned rows; /* drawn last */
+};
+
+static volatile sig_atomic_t interrupted;
+
+static void on_signal(int number)
+{
+	/* The second one means it: whatever the report is stuck on. */
+	if (interrupted++)
+		_exit(128 + number);
+}
+
+static double now(clockid_t clock)
+{
+	struct timespec t;
+
+	clock_gettime(clock, &t);
+	return t.tv_sec + t.tv_nsec / 1e9;
+}
+
+static void catch_signals(bool launched)
+{
+	struct sigaction action = {.sa_handler = on_signal};
+
+	sigaction(SIGINT, &action, NULL);
+	sigaction(SIGTERM, &action, NULL);
+	sigaction(SIGHUP, &action, NULL);
+	if (launched) {
+		/* The terminal sends these to the command too: it decides, we report. */
+		action.sa_handler = SIG_IGN;
+		sigaction(SIGQUIT, &action, NULL);
+	}
+	/* A closed pipe is an error to report, not a death that leaves nothing said. */
+	signal(SIGPIPE, SIG_IGN);
+}
+
+static int need_privileges(void)
+{
+	char missing[128];
+
+	kernel_missing_capabilities(missing, sizeof(missing));
+	if (!*missing)
+		return 0;
+	fprintf(stderr,
+		"pymem-bpf: missing privileges: %s\n"
+		"Run it as root: sudo pymem-bpf …  (in a container: --privileged --pid=host, or "
+		"add these capabilities)\n",
+		missing);
+	return EXIT_ENVIRONMENT;
+}
+
+static int choose_engine(const struct options *o)
+{
+	if (!o->lines && strcmp(o->engine, "lines"))
+		return 0;
+	fputs("pymem-bpf: --lines: the exact engine is not part of this version; without it the "
+	      "walk engine charges every change of RSS to its line\n",
+	      stderr);
+	return EXIT_USAGE;
+}
+
+static int open_session(struct profile *p)
+{
+	const struct options *o = &p->options;
+	struct session_options so = {
+		.watch_host = o->all,
+		.follow_children = !o->no_children,
+		.faults = !o->no_faults,
+		.syscalls = !o->no_syscalls,
+		.max_stacks = o->max_stacks,
+		.max_images = o->max_processes,
+		.ring_bytes = o->ring_bytes,
+		.verbosity = o->verbosity,
+	};
+	char why[512] = "";
+	int err;
+
+	p->session = session_new(&so, why, sizeof(why));
+	if (!p->session) {
+		fprintf(stderr, "pymem-bpf: %s\n", *why ? why : strerror(errno));
+		fputs("pymem-bpf check lists what is needed.\n", stderr);
+		return EXIT_ENVIRONMENT;
+	}
+	err = tracker_init(&p->tracker, p->session, o->all, o->verbosity);
+	p->tracking = true;
+	if (!err)
+		err = session_attach(p->session);
+	if (err) {
+		fprintf(stderr, "pymem-bpf: the event sources can't be attached: %s\n",
+			strerror(-err));
+		return EXIT_ENVIRONMENT;
+	}
+	return 0;
+}
+
+/* Attaches to what was asked for; 0 or an exit status. */
+static int attach_pids(struct profile *p)
+{
+	const struct options *o = &p->options;
+	size_t i, good = 0;
+	char reason[512];
+
+	for (i = 0; i < o->pid_count; i++) {
+		if (!tracker_attach(&p->tracker, o->pids[i], reason, sizeof(reason))) {
+			good++;
+			continue;
+		}
+		fprintf(stderr, "pymem-bpf: ");
+		text_print(stderr, reason, 0, false);
+		fprintf(stderr, "%s\n", o->pid_count > 1 ? "; skipped" : "");
+	}
+	if (!good)
+		return EXIT_FAILED;
+	return 0;
+}
+
+static int start_command(struct profile *p)
+{
+	int err = tracker_attach_launched(&p->tracker, p->launch.pid);
+
+	if (!err)
+		err = launch_go(&p->launch);
+	if (!err)
+		return 0;
+	fprintf(stderr, "pymem-bpf: ");
+	text_print(stderr, p->options.command[0], 0, false);
+	fprintf(stderr, ": %s\n", strerror(-err));
+	return err == -ENOENT ? 127 : 126;
+}
+
+static int attach(struct profile *p)
+{
+	const struct options *o = &p->options;
+	int status = 0, count = 0;
+
+	if (o->pid_count) {
+		status = attach_pids(p);
+	} else if (o->all) {
+		count = tracker_attach_all(&p->tracker);
+		if (count < 0) {
+			fprintf(stderr, "pymem-bpf: /proc can't be read: %s\n", strerror(-count));
+			status = EXIT_FAILED;
+		}
+	} else {
+		status = start_command(p);
+	}
+	if (status || o->quiet)
+		return status;
+	if (o->all)
+		fprintf(stderr, "attached to %d Python process%s, and to all that will start; "
+				"Ctrl-C ends\n",
+			count, count == 1 ? "" : "es");
+	else if (o->pid_count)
+		fprintf(stderr, "attached; Ctrl-C ends and prints the report\n");
+	return 0;
+}
+
+static unsigned terminal_size(bool rows)
+{
+	const char *columns = getenv("COLUMNS");
+	struct winsize size;
+
+	if (!ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) && (rows ? size.ws_row : size.ws_col))
+		return rows ? size.ws_row : size.ws_col;
+	if (!rows && columns && atoi(columns) > 0)
+		return atoi(columns);
+	return rows ? 24 : 80;
+}
+
+static int emit(struct profile *p, FILE *out, struct model *model, bool live)
+{
+	bool terminal = out == stdout && isatty(STDOUT_FILENO);
+	struct render_options ro = {
+		.width = terminal ? terminal_size(false) : 0,
+		.color = terminal && !getenv("NO_COLOR"),
+		.top = p->options.top,
+		.sort = p->options.sort,
+		.function = p->options.function,
+		.sources = p->sources,
+		.live = live,
+	};
+
+	if (live && (!ro.top || ro.top > terminal_size(true) / 2))
+		ro.top = terminal_size(true) / 2;
+	return p->renderer->emit(out, model, &ro);
+}
+
+/* Draws a live report: built in memory, cut to the screen, written at once. */
+static int redraw(struct profile *p)
+{
+	struct model *model = report_build(&p->tracker, p->start, false);
+	unsigned rows = terminal_size(true), line;
+	size_t size;
+	char *text = NULL, *at, *end;
+	FILE *memory;
+	int err;
+
+	if (!model)
+		return -errno;
+	memory = open_memstream(&text, &size);
+	if (!memory) {
+		model_free(model);
+		return -ENOMEM;
+	}
+	{
+		struct render_options ro = {
+			.width = terminal_size(false),
+			.color = !getenv("NO_COLOR"),
+			.top = rows > 16 ? rows - 12 : 4,
+			.sort = p->options.sort,
+			.function = p->options.function,
+			.sources = p->sources,
+			.live = true,
+		};
+
+		err = p->renderer->emit(memory, model, &ro);
+	}
+	fclose(memory);
+	model_free(model);
+	if (!err) {
+		fputs("\033[H", stdout);
+		for (at = text, line = 0; *at && line + 1 < rows; at = end + 1, line++) {
+			end = strchrnul(at, '\n');
+			fwrite(at, 1, end - at, stdout);
+			fputs("\033[K\n", stdout);
+			if (!*end)
+				break;
+		}
+		fputs("\033[J", stdout);
+		if (fflush(stdout))
+			err = -errno;
+	}
+	free(text);
+	return err == -ENOENT ? 0 : err;
+}
+
+/* Is anything left to watch? */
+static bool ended(struct profile *p)
+{
+	size_t i;
+
+	if (p->options.all)
+		return false;
+	if (p->options.command)
+		return launch_ended(&p->launch);
+	if (tracker_any_asked_alive(&p->tracker))
+		return false;
+	/* Between the end of one image and the start of the next lies an exec. */
+	for (i = 0; i < p->options.pid_count; i++) {
+		struct proc_info info;
+		bool alive;
+
+		if (proc_info_read(p->options.pids[i], &info))
+			continue;
+		alive = info.state != 'Z' && info.state != 'X';
+		proc_info_fini(&info);
+		if (alive && tracker_follows(&p->tracker, p->options.pids[i]))
+			return false;
+	}
+	return true;
+}
+
+static int watch(struct profile *p)
+{
+	double begin = now(CLOCK_MONOTONIC), drawn = 0, t;
+	double limit = p->options.duration;
+	int err;
+
+	while (!interrupted) {
+		t = now(CLOCK_MONOTONIC);
+		if (limit && t - begin >= limit)
+			break;
+		err = tracker_poll(&p->tracker, limit && (begin + limit - t) * 1000 < POLL_MS ?
+							(int)((begin + limit - t) * 1000) + 1 :
+							POLL_MS);
+		if (err < 0 && err != -EINTR)
+			return err;
+		if (ended(p))
+			break;
+		if (p->live && t - drawn >= REDRAW_SECONDS) {
+			err = redraw(p);
+			if (err)
+				return err;
+			drawn = t;
+		}
+	}
+	return 0;
+}
+
+/* The last word, with everything detached. */
+static int final_report(struct profile *p)
+{
+	struct model *model;
+	int err;
+
+	session_detach(p->session);
+	err = tracker_finish(&p->tracker);
+	if (err)
+		return err;
+	model = report_build(&p->tracker, p->start, true);
+	if (!model)
+		return -errno;
+	if (p->live)
+		fputs("\033[?1049l", stdout);
+	p->live = false;
+	err = emit(p, p->output.file, model, false);
+	if (err == -ENOENT && p->options.function) {
+		fprintf(stderr, "pymem-bpf: -f ");
+		text_print(stderr, p->options.function, 0, false);
+		fprintf(stderr, ": no such function changed memory while it was watched; without -f "
+				"the report lists those that did\n");
+	}
+	model_free(model);
+	return err;
+}
+
+static int finish(struct profile *p)
+{
+	int err = final_report(p);
+
+	if (!err)
+		err = output_commit(&p->output);
+	else
+		output_discard(&p->output);
+	if (err && err != -ENOENT) {
+		fprintf(stderr, "pymem-bpf: the report could not be written%s%s: %s\n",
+			p->options.output ? " to " : "", p->options.output ? p->options.output : "",
+			strerror(-err));
+		return EXIT_FAILED;
+	}
+	return err ? EXIT_FAILED : EXIT_DONE;
+}
+
+static int prepare(struct profile *p)
+{
+	struct options *o = &p->options;
+	int status, err;
+
+	status = choose_engine(o);
+	if (!status)
+		status = need_privileges();
+	if (status)
+		return status;
+	p->renderer = renderer_find(o->format);
+	err = output_open(&p->output, o->output);
+	if (err) {
+		fprintf(stderr, "pymem-bpf: -o %s: %s\n", o->output, strerror(-err));
+		return EXIT_FAILED;
+	}
+	p->sources = source_cache_new();
+	if (!p->sources)
+		return EXIT_FAILED;
+	p->live = !o->output && isatty(STDOUT_FILENO) && !strcmp(o->format, "table") && !o->quiet;
+	/* The command shares our terminal: do not draw over what it prints. */
+	if (o->command)
+		p->live = false;
+	if (o->command) {
+		err = launch_prepare(&p->launch, o->command);
+		if (err) {
+			fprintf(stderr, "pymem-bpf: can't fork: %s\n", strerror(-err));
+			return EXIT_FAILED;
+		}
+	}
+	return 0;
+}
+
+static int run(struct profile *p)
+{
+	int status = prepare(p), err;
+
+	if (status)
+		return status;
+	catch_signals(p->options.command != NULL);
+	status = open_session(p);
+	if (status)
+		return status;
+	p->start = now(CLOCK_REALTIME);
+	status = attach(p);
+	if (status)
+		return status;
+	if (p->live)
+		fputs("\033[?1049h\033[2J", stdout);
+	err = watch(p);
+	if (err) {
+		fprintf(stderr, "pymem-bpf: %s\n", strerror(-err));
+		return EXIT_FAILED;
+	}
+	status = finish(p);
+	if (p->options.command && !status)
+		status = launch_exit_status(&p->launch);
+	return status;
+}
+
+int cmd_profile(int argc, char **argv)
+{
+	struct profile p = {.launch.pid = -1, .launch.go_fd = -1};
+	int status;
+
+	if (options_parse(&p.options, argc, argv)) {
+		options_fini(&p.options);
+		return EXIT_USAGE;
+	}
+	if (p.options.help) {
+		options_help(stdout);
+		return fflush(stdout) ? EXIT_FAILED : EXIT_DONE;
+	}
+	if (p.options.version) {
+		puts("pymem-bpf " PYMEM_VERSION);
+		return fflush(stdout) ? EXIT_FAILED : EXIT_DONE;
+	}
+	status = run(&p);
+	if (p.live) {
+		fputs("\033[?1049l", stdout);
+		fflush(stdout);
+	}
+	launch_abandon(&p.launch);
+	output_discard(&p.output);
+	if (p.tracking)
+		tracker_fini(&p.tracker);
+	session_free(p.session);
+	source_cache_free(p.sources);
+	options_fini(&p.options);
+	return status;
+}

@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* The child must be tracked before it execs, so that nothing of the command is missed: it
+ * waits for a pipe to close. If we die, the pipe closes too and the command runs
+ * unprofiled rather than hang.
+ */
+#include "launch.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static void child(char **command, int go_fd, int error_fd)
+{
+	sigset_t none;
+	char byte;
+	int err;
+
+	while (read(go_fd, &byte, 1) < 0 && errno == EINTR)
+		;
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	signal(SIGPIPE, SIG_DFL);
+	execvp(command[0], command);
+	err = errno;
+	if (write(error_fd, &err, sizeof(err)) < 0)
+		_exit(126);
+	_exit(err == ENOENT ? 127 : 126);
+}
+
+int launch_prepare(struct launch *launch, char **command)
+{
+	int go[2], error[2], err;
+
+	*launch = (struct launch){.pid = -1, .go_fd = -1, .error_fd = -1};
+	if (pipe2(go, O_CLOEXEC))
+		return -errno;
+	if (pipe2(error, O_CLOEXEC)) {
+		err = -errno;
+		goto close_go;
+	}
+	launch->pid = fork();
+	if (launch->pid < 0) {
+		err = -errno;
+		goto close_error;
+	}
+	if (!launch->pid) {
+		close(go[1]);
+		close(error[0]);
+		child(command, go[0], error[1]);
+	}
+	close(go[0]);
+	close(error[1]);
+	launch->go_fd = go[1];
+	launch->error_fd = error[0];
+	return 0;
+close_error:
+	close(error[0]);
+	close(error[1]);
+close_go:
+	close(go[0]);
+	close(go[1]);
+	return err;
+}
+
+int launch_go(struct launch *launch)
+{
+	int err = 0;
+	ssize_t n;
+
+	close(launch->go_fd);
+	launch->go_fd = -1;
+	do {
+		n = read(launch->error_fd, &err, sizeof(err));
+	} while (n < 0 && errno == EINTR);
+	close(launch->error_fd);
+	launch->error_fd = -1;
+	return n == sizeof(err) ? -err : 0;
+}
+
+bool launch_ended(struct launch *launch)
+{
+	if (!launch->ended && waitpid(launch->pid, &launch->status, WNOHANG) == launch->pid)
+		launch->ended = true;
+	return launch->ended;
+}
+
+int launch_exit_status(struct launch *launch)
+{
+	while (!launch->ended) {
+		if (waitpid(launch->pid, &launch->status, 0) == launch->pid)
+			launch->ended = true;
+		else if (errno != EINTR)
+			return 1;
+	}
+	if (WIFSIGNALED(launch->status))
+		return 128 + WTERMSIG(launch->status);
+	return WEXITSTATUS(launch->status);
+}
+
+void launch_abandon(struct launch *launch)
+{
+	if (launch->pid <= 0 || launch->go_fd < 0)
+		return;
+	kill(launch->pid, SIGKILL);
+	launch_exit_status(launch);
+}

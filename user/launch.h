@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Starts a command, held back until it is tracked; its signals and status are ours. */
+#ifndef LAUNCH_H
+#define LAUNCH_H
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+struct launch {
+	pid_t pid;
+	int go_fd;    /* closing it lets the command start */
+	int error_fd; /* errno of a failed exec; closed by a good one */
+	bool ended;
+	int status; /* as waitpid() gives it */
+};
+
+/* Forks; the child waits. 0 or -errno. */
+int launch_prepare(struct launch *launch, char **command);
+/* Lets it exec. 0, or the -errno of its execvp(). */
+int launch_go(struct launch *launch);
+/* Has it ended? Does not wait. */
+bool launch_ended(struct launch *launch);
+/* Exit status to pass on: the command's own, or 128 + its signal. Waits for it. */
+int launch_exit_status(struct launch *launch);
+/* Ends a child that was never let go. */
+void launch_abandon(struct launch *launch);
+
+#endif

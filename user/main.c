@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Chooses the command; the main job has no name. */
+#include <locale.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "cmd_profile.h"
+#include "cmd_ps.h"
+
+static const struct {
+	const char *name;
+	int (*run)(int argc, char **argv);
+} commands[] = {
+	{"ps", cmd_ps},
+	{"check", cmd_check},
+};
+
+int main(int argc, char **argv)
+{
+	size_t i;
+
+	setlocale(LC_CTYPE, "");
+	for (i = 0; argc > 1 && i < sizeof(commands) / sizeof(commands[0]); i++)
+		if (!strcmp(argv[1], commands[i].name))
+			return commands[i].run(argc - 1, argv + 1);
+	return cmd_profile(argc, argv);
+}

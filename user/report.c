@@ -1,0 +1,352 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Joins counters (kernel side), stacks and code objects (store) and processes (tracker).
+ *
+ * Invariant, per process: charged + lost == change of RSS. Charged is what the stacks
+ * got, whose frames are here; amounts of a stack whose frames never arrived are lost as
+ * "undelivered". In a live report the three are read at slightly different times: the
+ * difference is shown as "unsettled". In a final one it must be nought.
+ */
+#include "report.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/utsname.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "session.h"
+
+struct build {
+	struct tracker *tracker;
+	struct model *model;
+	uint64_t page;
+	struct entry *entries; /* one per image in the report */
+	int err;
+};
+
+struct entry {
+	uint32_t id;
+	struct image *image;
+	struct model_process *process;
+	UT_hash_handle hh;
+};
+
+static struct entry *entry_of(struct build *b, uint32_t id)
+{
+	struct entry *entry;
+
+	HASH_FIND(hh, b->entries, &id, sizeof(id), entry);
+	return entry;
+}
+
+static int64_t rss_pages(const int64_t *pages)
+{
+	return pages[PYMEM_FILE] + pages[PYMEM_ANON] + pages[PYMEM_SHMEM];
+}
+
+static int add_image(struct build *b, struct image *image, const struct pymem_proc *record)
+{
+	static char *const no_argv[] = {NULL};
+	struct model_process *p;
+	struct entry *entry;
+	int i;
+
+	/* Another program that a tracked process ran. */
+	if (image->hidden || (!image->identified && (!image->asked || image->examined)))
+		return 0;
+	p = model_add_process(b->model, image->pid, image->ppid, image->comm,
+			      image->argv ? image->argv : no_argv, image->cgroup, image->python,
+			      "walk");
+	entry = calloc(1, sizeof(*entry));
+	if (!p || !entry) {
+		free(entry);
+		return -ENOMEM;
+	}
+	p->rss_start_bytes = rss_pages((const int64_t *)record->start_pages) * b->page;
+	p->rss_end_bytes = rss_pages((const int64_t *)record->now_pages) * b->page;
+	p->rss_peak_bytes = record->peak_pages * b->page;
+	for (i = 0; i < PYMEM_LOSS_COUNT; i++)
+		p->lost_bytes[i] = record->lost_pages[i] * (int64_t)b->page;
+	p->exited = image->dead;
+	p->truncated_stacks = record->truncated;
+	if (*image->reason)
+		p->note = strdup(image->reason);
+	p->root = image->root;
+	p->root.root_fd = image->root.root_fd < 0 ? -1 : dup(image->root.root_fd);
+	p->root.cwd_fd = image->root.cwd_fd < 0 ? -1 : dup(image->root.cwd_fd);
+	entry->id = image->id;
+	entry->image = image;
+	entry->process = p;
+	HASH_ADD(hh, b->entries, id, sizeof(entry->id), entry);
+	return 0;
+}
+
+static int add_live(const struct pymem_proc *record, void *arg)
+{
+	struct build *b = arg;
+	struct image *image = tracker_image(b->tracker, record->id);
+
+	return image && !image->dead ? add_image(b, image, record) : 0;
+}
+
+static int add_images(struct build *b)
+{
+	struct image *image, *next;
+	int err = session_each_live(b->tracker->session, add_live, b);
+
+	if (err)
+		return err;
+	HASH_ITER(hh, b->tracker->images, image, next)
+	{
+		if (image->dead && image->record.id)
+			err = add_image(b, image, &image->record);
+		if (err)
+			return err;
+	}
+	return 0;
+}
+
+/* The frame's place in the source; NULL where its code object never arrived. */
+static const struct model_location *locate(struct build *b, struct image *image,
+					   const struct pymem_msg_frame *frame)
+{
+	struct store_code *code = store_code(&b->tracker->store, image->id, frame, &image->layout,
+					     image->dead ? 0 : image->pid);
+	int line;
+
+	if (!code)
+		return NULL;
+	line = store_line(code, frame->lasti);
+	return model_location(b->model, code->code.file, code->code.function, line > 0 ? line : 0,
+			      code->code.first_line);
+}
+
+/* Charges `counters` to the lines of `key`'s stack, or loses them by name. */
+static int add_counters(struct build *b, const struct pymem_stack_key *key,
+			const struct pymem_counters *counters, const struct pymem_vmcalls *vmcalls)
+{
+	const struct model_location *frames[PYMEM_MAX_FRAMES];
+	struct store_stack *stack = store_stack(&b->tracker->store, key, false);
+	struct entry *entry = entry_of(b, key->proc);
+	unsigned i, depth = 0;
+	bool truncated;
+
+	if (!entry)
+		return 0;
+	truncated = stack && stack->truncated;
+	for (i = 0; stack && stack->frames && i < stack->depth; i++) {
+		frames[i] = locate(b, entry->image, &stack->frames[i]);
+		if (!frames[i]) { /* a caller unknown: cut there; the leaf must be known */
+			truncated = true;
+			break;
+		}
+		depth++;
+	}
+	if (!depth) {
+		entry->process->lost_bytes[PYMEM_LOSS_UNDELIVERED] +=
+			rss_pages((const int64_t *)counters->pages) * (int64_t)b->page;
+		return 0;
+	}
+	return model_add_stack(b->model, entry->process, frames, depth, truncated, counters,
+			       vmcalls);
+}
+
+static int add_stack(const struct pymem_stack_key *key, const struct pymem_stack *stack, void *arg)
+{
+	struct build *b = arg;
+	struct pymem_vmcalls vmcalls = {};
+	bool any = session_vmcalls(b->tracker->session, key, &vmcalls);
+
+	return add_counters(b, key, &stack->counters, any ? &vmcalls : NULL);
+}
+
+/* What a thread has collected since its stack last changed. */
+static int add_thread(const struct pymem_thread *thread, void *arg)
+{
+	struct build *b = arg;
+
+	if (!thread->key.hash)
+		return 0;
+	return add_counters(b, &thread->key, &thread->acc, NULL);
+}
+
+static int add_harvested(struct build *b)
+{
+	struct store_stack *stack, *next;
+	int err = 0;
+
+	HASH_ITER(hh, b->tracker->store.stacks, stack, next)
+	{
+		if (stack->harvested && !err)
+			err = add_counters(b, &stack->key, &stack->counters, &stack->vmcalls);
+	}
+	return err;
+}
+
+/* What a live snapshot could not read at one instant. */
+static void balance(struct build *b, bool final)
+{
+	struct model_process *p;
+	int64_t rest;
+	size_t i;
+
+	for (i = 0; i < b->model->process_count; i++) {
+		p = b->model->processes[i];
+		rest = p->rss_end_bytes - p->rss_start_bytes - p->charged_bytes -
+		       model_lost_bytes(p);
+		if (!final)
+			p->lost_bytes[PYMEM_LOSS_UNSETTLED] += rest;
+	}
+}
+
+static void add_notes(struct build *b)
+{
+	static const struct {
+		unsigned lack;
+		const char *text;
+	} lacks[] = {
+		{SESSION_LACK_FAULTS, "this kernel has no page fault tracepoints: faults are not "
+				      "counted"},
+		{SESSION_LACK_SYSCALLS, "this kernel has no sys_exit tracepoint: memory system "
+					"calls are not counted"},
+		{SESSION_LACK_COPIES, "this kernel has no mm_page_alloc tracepoint: copies on "
+				      "write are not counted"},
+		{SESSION_BATCHED, "this kernel (6.1 or older) batches its counters per task: "
+				  "amounts are exact, attributed fault by fault, one fault late"},
+	};
+	struct tracker *t = b->tracker;
+	unsigned have = session_lacks(t->session);
+	uint64_t dropped = session_dropped_images(t->session);
+	struct skip *skip;
+	char text[256];
+	size_t i;
+
+	for (i = 0; i < sizeof(lacks) / sizeof(lacks[0]); i++)
+		if (have & lacks[i].lack)
+			model_add_note(b->model, lacks[i].text);
+	if (dropped) {
+		snprintf(text, sizeof(text),
+			 "%llu process images were not tracked: table full; raise --max-processes",
+			 (unsigned long long)dropped);
+		model_add_note(b->model, text);
+	}
+	if (t->unexamined) {
+		snprintf(text, sizeof(text),
+			 "%u program(s) started by traced processes ended before they could be "
+			 "examined",
+			 t->unexamined);
+		model_add_note(b->model, text);
+	}
+	if (t->store.malformed) {
+		snprintf(text, sizeof(text), "%llu malformed messages were dropped",
+			 (unsigned long long)t->store.malformed);
+		model_add_note(b->model, text);
+	}
+	for (skip = t->skips; skip; skip = skip->next)
+		model_add_skip(b->model, skip->pid, skip->comm, skip->reason);
+}
+
+static int describe(struct model *model, double start)
+{
+	struct timespec now;
+	struct utsname name;
+
+	uname(&name);
+	clock_gettime(CLOCK_REALTIME, &now);
+	model->host = strdup(name.nodename);
+	model->kernel = strdup(name.release);
+	model->version = strdup(PYMEM_VERSION);
+	model->start = start;
+	model->end = now.tv_sec + now.tv_nsec / 1e9;
+	return model->host && model->kernel && model->version ? 0 : -ENOMEM;
+}
+
+static void entries_free(struct build *b)
+{
+	struct entry *entry, *next;
+
+	HASH_ITER(hh, b->entries, entry, next)
+	{
+		HASH_DEL(b->entries, entry);
+		free(entry);
+	}
+}
+
+struct model *report_build(struct tracker *tracker, double start, bool final)
+{
+	struct build b = {.tracker = tracker, .page = sysconf(_SC_PAGESIZE)};
+
+	b.model = model_new(b.page);
+	if (!b.model) {
+		errno = ENOMEM;
+		return NULL;
+	}
+	b.err = describe(b.model, start);
+	if (!b.err)
+		b.err = report_harvest(tracker);
+	if (!b.err)
+		b.err = add_images(&b);
+	if (!b.err)
+		b.err = session_each_stack(tracker->session, add_stack, &b);
+	if (!b.err)
+		b.err = session_each_thread(tracker->session, add_thread, &b);
+	if (!b.err)
+		b.err = add_harvested(&b);
+	if (!b.err)
+		b.err = model_finish(b.model);
+	entries_free(&b);
+	if (b.err) {
+		model_free(b.model);
+		errno = -b.err;
+		return NULL;
+	}
+	balance(&b, final);
+	add_notes(&b);
+	return b.model;
+}
+
+static int harvest_stack(const struct pymem_stack_key *key, const struct pymem_stack *stack,
+			 void *arg)
+{
+	struct tracker *tracker = arg;
+	struct image *image = tracker_image(tracker, key->proc);
+	struct store_stack *kept;
+
+	if (!image || !image->dead || !image->record.id)
+		return 0;
+	kept = store_stack(&tracker->store, key, true);
+	if (!kept)
+		return -ENOMEM;
+	kept->harvested = true;
+	kept->counters = stack->counters;
+	if (!session_vmcalls(tracker->session, key, &kept->vmcalls))
+		memset(&kept->vmcalls, 0, sizeof(kept->vmcalls));
+	return session_forget_stack(tracker->session, key);
+}
+
+int report_harvest(struct tracker *tracker)
+{
+	struct image *image, *next;
+	bool any = false;
+	int err;
+
+	HASH_ITER(hh, tracker->images, image, next)
+	{
+		if (image->dead && image->record.id && !image->harvested)
+			any = true;
+	}
+	if (!any)
+		return 0;
+	err = session_each_stack(tracker->session, harvest_stack, tracker);
+	if (err)
+		return err;
+	err = session_forget_codes(tracker->session, tracker_image_dead, tracker);
+	HASH_ITER(hh, tracker->images, image, next)
+	{
+		if (image->dead && image->record.id)
+			image->harvested = true;
+	}
+	return err;
+}

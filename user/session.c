@@ -1,0 +1,580 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Opens, sizes, loads and attaches the BPF side, and reads its maps.
+ *
+ * Nothing is pinned: links, programs and maps live as long as this process, however it
+ * ends. Maps allocate entries as they are used where the kernel allows it; on older
+ * kernels they are allocated at load, so they start smaller there.
+ */
+#include "session.h"
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "bpf_object.h"
+#include "kernel.h"
+
+#define MAX_LINKS 16
+
+struct session {
+	struct bpf_object *object;
+	struct object_globals *globals;
+	struct kernel_features kernel;
+	struct session_options options;
+	struct bpf_link *links[MAX_LINKS];
+	unsigned link_count;
+	struct bpf_link *copies;
+	struct ring_buffer *ring;
+	unsigned lacks;
+	unsigned layout_count;
+	struct py_layout layouts[64];
+	size_t proc_size;
+};
+
+static struct bpf_map *map_of(const struct session *session, const char *name)
+{
+	return bpf_object__find_map_by_name(session->object, name);
+}
+
+static int map_fd(const struct session *session, const char *name)
+{
+	return bpf_map__fd(map_of(session, name));
+}
+
+static struct bpf_program *program_of(const struct session *session, const char *name)
+{
+	return bpf_object__find_program_by_name(session->object, name);
+}
+
+static int verbosity;
+
+static int print_libbpf(enum libbpf_print_level level, const char *format, va_list args)
+{
+	/* One level quieter than ourselves; failures are explained by session_new(). */
+	if ((level == LIBBPF_WARN && verbosity >= 1) || (level == LIBBPF_INFO && verbosity >= 2) ||
+	    (level == LIBBPF_DEBUG && verbosity >= 3))
+		return vfprintf(stderr, format, args);
+	return 0;
+}
+
+static const char *kernel_refusal(const struct kernel_features *k)
+{
+	if (!k->btf)
+		return "the kernel has no type information (/sys/kernel/btf/vmlinux): it needs "
+		       "CONFIG_DEBUG_INFO_BTF=y, which distribution kernels from 5.10 on have";
+	if (!k->rss_stat)
+		return "the kernel has no kmem:rss_stat tracepoint: 5.10 or newer is needed";
+	if (!k->ring_buffer || !k->task_iterator)
+		return "the kernel is too old (no BPF ring buffer or task iterator): 5.10 or newer "
+		       "is needed";
+	if (!k->batched_counters && !k->percpu_lookup)
+		return "the kernel lacks bpf_map_lookup_percpu_elem";
+	return NULL;
+}
+
+static void set_size(struct session *session, const char *name, unsigned entries)
+{
+	struct bpf_map *map = map_of(session, name);
+
+	if (!session->kernel.run_time_alloc)
+		bpf_map__set_map_flags(map, bpf_map__map_flags(map) & ~BPF_F_NO_PREALLOC);
+	bpf_map__set_max_entries(map, entries);
+}
+
+static void size_maps(struct session *session, int cpus)
+{
+	const struct session_options *o = &session->options;
+	unsigned images = o->max_images, stacks = o->max_stacks;
+
+	session->proc_size = sizeof(struct pymem_proc) + cpus * sizeof(struct pymem_cpu);
+	bpf_map__set_value_size(map_of(session, "procs"), session->proc_size);
+	bpf_map__set_value_size(map_of(session, "blank"), session->proc_size);
+	set_size(session, "procs", images);
+	set_size(session, "dead", images * 2);
+	set_size(session, "tgids", images * 2);
+	set_size(session, "wanted", images);
+	set_size(session, "threads", images * 16 > 4096 ? images * 16 : 4096);
+	set_size(session, "stacks", stacks);
+	set_size(session, "vmcalls", stacks / 4);
+	set_size(session, "codes", stacks);
+	bpf_map__set_max_entries(map_of(session, "cpu_offsets"), cpus);
+	bpf_map__set_max_entries(map_of(session, "ring"), o->ring_bytes);
+}
+
+static void select_programs(struct session *session)
+{
+	const struct kernel_features *k = &session->kernel;
+	bool faults = session->options.faults && k->faults;
+
+	if (session->options.faults && !k->faults)
+		session->lacks |= SESSION_LACK_FAULTS;
+	if (session->options.syscalls && !k->sys_exit)
+		session->lacks |= SESSION_LACK_SYSCALLS;
+	if (session->options.faults && !k->page_alloc)
+		session->lacks |= SESSION_LACK_COPIES;
+	if (k->batched_counters)
+		session->lacks |= SESSION_BATCHED;
+	/* Batched counters are only seen at faults. */
+	if (k->batched_counters && k->faults)
+		faults = true;
+	bpf_program__set_autoload(program_of(session, "fault_user"), faults);
+	bpf_program__set_autoload(program_of(session, "fault_kernel"), faults);
+	bpf_program__set_autoload(program_of(session, "page_alloc"), faults && k->page_alloc);
+	bpf_program__set_autoload(program_of(session, "syscall_exit"),
+				  session->options.syscalls && k->sys_exit);
+}
+
+static int find_cpu_offsets(struct session *session, unsigned cpus)
+{
+	struct bpf_program *program = program_of(session, "find_cpu_offsets");
+	LIBBPF_OPTS(bpf_test_run_opts, opts);
+	uint32_t *found;
+	int err;
+
+	if (!program)
+		return 0;
+	err = bpf_prog_test_run_opts(bpf_program__fd(program), &opts);
+	if (err)
+		return err;
+	found = object_global(session->globals, "cpu_offsets_found");
+	return found && *found == cpus ? 0 : -ENODATA;
+}
+
+static int session_load(struct session *session, char *why, size_t size)
+{
+	int cpus = libbpf_num_possible_cpus(), err;
+
+	size_maps(session, cpus);
+	select_programs(session);
+	object_set_knob(session->object, "nr_cpus", cpus);
+	object_set_knob(session->object, "follow_children", session->options.follow_children);
+	object_set_knob(session->object, "watch_host", session->options.watch_host);
+	object_set_knob(session->object, "ring_wakeup_bytes", session->options.ring_bytes / 4);
+	err = bpf_object__load(session->object);
+	if (err) {
+		snprintf(why, size, "the kernel refused the BPF programs: %s%s", strerror(-err),
+			 err == -EPERM ? " (run as root)" : " (-vv shows its reasons)");
+		return err;
+	}
+	session->globals = object_map_globals(session->object);
+	if (!session->globals) {
+		err = -errno;
+		snprintf(why, size, "the BPF programs' variables can't be mapped: %s",
+			 strerror(-err));
+		return err;
+	}
+	err = find_cpu_offsets(session, cpus);
+	if (err)
+		snprintf(why, size, "the kernel's per-CPU areas could not be located (%s)",
+			 strerror(-err));
+	return err;
+}
+
+struct session *session_new(const struct session_options *options, char *why, size_t size)
+{
+	struct rlimit unlimited = {RLIM_INFINITY, RLIM_INFINITY};
+	struct session *session = calloc(1, sizeof(*session));
+	const char *refusal;
+	int err;
+
+	if (!session)
+		return NULL;
+	verbosity = options->verbosity;
+	libbpf_set_print(print_libbpf);
+	session->options = *options;
+	/* Before 5.11 map memory counts against it; it may be refused where it does not matter. */
+	setrlimit(RLIMIT_MEMLOCK, &unlimited);
+	kernel_probe(&session->kernel);
+	refusal = kernel_refusal(&session->kernel);
+	if (refusal) {
+		snprintf(why, size, "%s", refusal);
+		err = -EOPNOTSUPP;
+		goto fail;
+	}
+	session->object = object_open(session->kernel.batched_counters);
+	if (!session->object) {
+		err = -errno;
+		snprintf(why, size, "the embedded BPF object can't be opened: %s", strerror(-err));
+		goto fail;
+	}
+	err = session_load(session, why, size);
+	if (err)
+		goto fail;
+	return session;
+fail:
+	session_free(session);
+	errno = -err;
+	return NULL;
+}
+
+static int attach_one(struct session *session, const char *name)
+{
+	struct bpf_program *program = program_of(session, name);
+	struct bpf_link *link;
+
+	if (!program || !bpf_program__autoload(program))
+		return 0;
+	link = bpf_program__attach(program);
+	if (!link)
+		return -errno;
+	session->links[session->link_count++] = link;
+	return 0;
+}
+
+int session_attach(struct session *session)
+{
+	/* Lifecycle first: an image that ends while the others attach must be seen to end. */
+	static const char *const order[] = {"process_exit", "process_exec", "process_fork",
+					    "fault_user",   "fault_kernel", "syscall_exit",
+					    "rss_stat"};
+	size_t i;
+	int err;
+
+	for (i = 0; i < sizeof(order) / sizeof(order[0]); i++) {
+		err = attach_one(session, order[i]);
+		if (err) {
+			session_detach(session);
+			return err;
+		}
+	}
+	return 0;
+}
+
+void session_detach(struct session *session)
+{
+	while (session->link_count)
+		bpf_link__destroy(session->links[--session->link_count]);
+	bpf_link__destroy(session->copies);
+	session->copies = NULL;
+}
+
+int session_watch_copies(struct session *session)
+{
+	struct bpf_program *program = program_of(session, "page_alloc");
+
+	if (session->copies || !bpf_program__autoload(program))
+		return 0;
+	session->copies = bpf_program__attach(program);
+	return session->copies ? 0 : -errno;
+}
+
+bool session_saw_shared_write(const struct session *session)
+{
+	uint64_t *seen = object_global(session->globals, "write_to_present");
+
+	return seen && *(volatile uint64_t *)seen;
+}
+
+/* Runs a task iterator program over all tasks. */
+static int run_iterator(struct session *session, const char *name)
+{
+	struct bpf_link *link = bpf_program__attach_iter(program_of(session, name), NULL);
+	char buffer[64];
+	ssize_t n;
+	int fd, err = 0;
+
+	if (!link)
+		return -errno;
+	fd = bpf_iter_create(bpf_link__fd(link));
+	if (fd < 0) {
+		err = -errno;
+		goto out;
+	}
+	do {
+		n = read(fd, buffer, sizeof(buffer));
+	} while (n > 0 || (n < 0 && (errno == EINTR || errno == EAGAIN)));
+	if (n < 0)
+		err = -errno;
+	close(fd);
+out:
+	bpf_link__destroy(link);
+	return err;
+}
+
+int session_settle(struct session *session)
+{
+	return run_iterator(session, "settle");
+}
+
+void session_free(struct session *session)
+{
+	if (!session)
+		return;
+	session_detach(session);
+	ring_buffer__free(session->ring);
+	object_unmap_globals(session->globals);
+	bpf_object__close(session->object);
+	free(session);
+}
+
+unsigned session_lacks(const struct session *session)
+{
+	return session->lacks;
+}
+
+static uint16_t extent(uint16_t size, uint16_t offset, uint16_t width)
+{
+	return offset != PY_NONE && offset + width > size ? offset + width : size;
+}
+
+int session_add_layout(struct session *session, const struct py_layout *layout)
+{
+	struct pymem_layout value = {};
+	uint32_t i;
+
+	_Static_assert(sizeof(*layout) <= sizeof(value.py), "struct pymem_layout.py is too small");
+	for (i = 0; i < session->layout_count; i++)
+		if (!memcmp(&session->layouts[i], layout, sizeof(*layout)))
+			return i;
+	if (i == sizeof(session->layouts) / sizeof(session->layouts[0]))
+		return -ENOSPC;
+	value.tstate_size = extent(value.tstate_size, layout->tstate_thread_id, 8);
+	value.tstate_size = extent(value.tstate_size, layout->tstate_frame, 8);
+	value.tstate_size = extent(value.tstate_size, layout->tstate_next, 8);
+	value.code_size = extent(value.code_size, layout->code_firstlineno, 4);
+	value.code_size = extent(value.code_size, layout->code_filename, 8);
+	value.code_size = extent(value.code_size, layout->code_name, 8);
+	value.code_size = extent(value.code_size, layout->code_qualname, 8);
+	value.code_size = extent(value.code_size, layout->code_linetable, 8);
+	memcpy(value.py, layout, sizeof(*layout));
+	if (bpf_map_update_elem(map_fd(session, "layouts"), &i, &value, BPF_ANY))
+		return -errno;
+	session->layouts[i] = *layout;
+	session->layout_count++;
+	return i;
+}
+
+int session_track(struct session *session, struct session_target *targets, size_t count)
+{
+	int fd = map_fd(session, "wanted"), err;
+	struct pymem_wanted w;
+	size_t i;
+
+	for (i = 0; i < count; i++) {
+		uint32_t key = targets[i].pid;
+
+		memset(&w, 0, sizeof(w));
+		w.start_boottime_ns = targets[i].start_ticks * (1000000000ULL / 100);
+		w.runtime = targets[i].runtime;
+		w.interp_head = targets[i].interp_head;
+		w.layout = targets[i].layout;
+		w.identified = targets[i].identified;
+		if (bpf_map_update_elem(fd, &key, &w, BPF_ANY))
+			return -errno;
+	}
+	err = run_iterator(session, "attach_wanted");
+	for (i = 0; i < count; i++) {
+		uint32_t key = targets[i].pid;
+
+		if (bpf_map_lookup_elem(fd, &key, &w))
+			return -errno;
+		targets[i].id = w.id;
+		targets[i].result = w.result;
+		bpf_map_delete_elem(fd, &key);
+	}
+	return err;
+}
+
+int session_set_reader(struct session *session, session_message_fn fn, void *arg)
+{
+	session->ring = ring_buffer__new(map_fd(session, "ring"), fn, arg, NULL);
+	return session->ring ? 0 : -errno;
+}
+
+int session_poll(struct session *session, int timeout_ms)
+{
+	return ring_buffer__poll(session->ring, timeout_ms);
+}
+
+int session_consume(struct session *session)
+{
+	return ring_buffer__consume(session->ring);
+}
+
+uint64_t session_dropped_messages(const struct session *session)
+{
+	uint64_t *n = object_global(session->globals, "dropped_messages");
+
+	return n ? *(volatile uint64_t *)n : 0;
+}
+
+uint64_t session_dropped_images(const struct session *session)
+{
+	uint64_t *n = object_global(session->globals, "dropped_images");
+
+	return n ? *(volatile uint64_t *)n : 0;
+}
+
+/* Walks the keys of a hash map that changes meanwhile: an entry deleted under the
+ * cursor would send it back to the start, so keys are collected first. */
+static int collect_keys(int fd, size_t key_size, char **keys, size_t *count)
+{
+	size_t room = 0;
+	void *previous = NULL;
+
+	*keys = NULL;
+	*count = 0;
+	for (;;) {
+		if (*count == room) {
+			char *more = realloc(*keys, (room = room ? room * 2 : 64) * key_size);
+
+			if (!more)
+				return -ENOMEM;
+			*keys = more;
+			previous = *count ? more + (*count - 1) * key_size : NULL;
+		}
+		if (bpf_map_get_next_key(fd, previous, *keys + *count * key_size))
+			return errno == ENOENT ? 0 : -errno;
+		previous = *keys + *count * key_size;
+		(*count)++;
+	}
+}
+
+/* Calls fn(key, value) for each entry of `map`. */
+static int each_entry(struct session *session, const char *name, bool take,
+		      int (*fn)(const void *key, const void *value, void *arg), void *arg)
+{
+	struct bpf_map *map = map_of(session, name);
+	size_t key_size = bpf_map__key_size(map), count, i;
+	void *value = malloc(bpf_map__value_size(map));
+	int fd = bpf_map__fd(map), err;
+	char *keys = NULL;
+
+	err = value ? collect_keys(fd, key_size, &keys, &count) : -ENOMEM;
+	for (i = 0; !err && i < count; i++) {
+		if (bpf_map_lookup_elem(fd, keys + i * key_size, value))
+			continue; /* gone meanwhile */
+		err = fn(keys + i * key_size, value, arg);
+		if (take)
+			bpf_map_delete_elem(fd, keys + i * key_size);
+	}
+	free(keys);
+	free(value);
+	return err;
+}
+
+struct value_call {
+	void *fn, *arg;
+};
+
+static int call_proc(const void *key, const void *value, void *arg)
+{
+	struct value_call *call = arg;
+	int (*fn)(const struct pymem_proc *, void *) = call->fn;
+
+	(void)key;
+	return fn(value, call->arg);
+}
+
+/* A live record's peak is spread over CPUs. */
+static int call_live(const void *key, const void *value, void *arg)
+{
+	const struct pymem_cpu *cpu = (const void *)((const struct pymem_proc *)value + 1);
+	struct pymem_proc proc = *(const struct pymem_proc *)value;
+	int i, cpus = libbpf_num_possible_cpus();
+
+	for (i = 0; i < cpus; i++)
+		if (cpu[i].peak_pages > proc.peak_pages)
+			proc.peak_pages = cpu[i].peak_pages;
+	return call_proc(key, &proc, arg);
+}
+
+int session_each_live(struct session *session, int (*fn)(const struct pymem_proc *, void *),
+		      void *arg)
+{
+	struct value_call call = {fn, arg};
+
+	return each_entry(session, "procs", false, call_live, &call);
+}
+
+int session_take_dead(struct session *session, int (*fn)(const struct pymem_proc *, void *),
+		      void *arg)
+{
+	struct value_call call = {fn, arg};
+
+	return each_entry(session, "dead", true, call_proc, &call);
+}
+
+static int call_stack(const void *key, const void *value, void *arg)
+{
+	struct value_call *call = arg;
+	int (*fn)(const struct pymem_stack_key *, const struct pymem_stack *, void *) = call->fn;
+
+	return fn(key, value, call->arg);
+}
+
+int session_each_stack(struct session *session,
+		       int (*fn)(const struct pymem_stack_key *, const struct pymem_stack *, void *),
+		       void *arg)
+{
+	struct value_call call = {fn, arg};
+
+	return each_entry(session, "stacks", false, call_stack, &call);
+}
+
+static int call_thread(const void *key, const void *value, void *arg)
+{
+	struct value_call *call = arg;
+	int (*fn)(const struct pymem_thread *, void *) = call->fn;
+
+	(void)key;
+	return fn(value, call->arg);
+}
+
+int session_each_thread(struct session *session, int (*fn)(const struct pymem_thread *, void *),
+			void *arg)
+{
+	struct value_call call = {fn, arg};
+
+	return each_entry(session, "threads", false, call_thread, &call);
+}
+
+bool session_vmcalls(struct session *session, const struct pymem_stack_key *key,
+		     struct pymem_vmcalls *vmcalls)
+{
+	return !bpf_map_lookup_elem(map_fd(session, "vmcalls"), key, vmcalls);
+}
+
+int session_forget_stack(struct session *session, const struct pymem_stack_key *key)
+{
+	bpf_map_delete_elem(map_fd(session, "vmcalls"), key);
+	if (bpf_map_delete_elem(map_fd(session, "stacks"), key) && errno != ENOENT)
+		return -errno;
+	return 0;
+}
+
+struct forget {
+	struct session *session;
+	bool (*ended)(void *arg, uint32_t id);
+	void *arg;
+};
+
+/* The key of `codes` (bpf/maps.bpf.h). */
+struct code_key {
+	uint64_t code, fingerprint;
+	uint32_t proc, pad;
+};
+
+static int forget_code(const void *key, const void *value, void *arg)
+{
+	struct forget *forget = arg;
+	const struct code_key *code = key;
+
+	(void)value;
+	if (forget->ended(forget->arg, code->proc))
+		bpf_map_delete_elem(map_fd(forget->session, "codes"), key);
+	return 0;
+}
+
+int session_forget_codes(struct session *session, bool (*ended)(void *arg, uint32_t id), void *arg)
+{
+	struct forget forget = {session, ended, arg};
+
+	return each_entry(session, "codes", false, forget_code, &forget);
+}

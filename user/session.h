@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Sole owner of the BPF programs and maps. Everything the kernel side knows is asked
+ * here; nothing here knows what it means. */
+#ifndef SESSION_H
+#define SESSION_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "py_layout.h"
+#include "pymem.h"
+
+struct session_options {
+	bool watch_host;      /* tell of every exec on the host */
+	bool follow_children; /* track children by fork and exec */
+	bool faults;	      /* count page faults */
+	bool syscalls;	      /* count memory system calls */
+	unsigned max_stacks;  /* distinct stacks in all */
+	unsigned max_images;  /* process images at one time */
+	size_t ring_bytes;    /* power of two */
+	int verbosity;	      /* of libbpf */
+};
+
+struct session;
+
+/* What a kernel lacks or does differently; words for the reports. */
+enum session_lack {
+	SESSION_LACK_FAULTS = 1 << 0,	/* no page fault tracepoints */
+	SESSION_LACK_SYSCALLS = 1 << 1, /* no sys_exit tracepoint */
+	SESSION_BATCHED = 1 << 2,	/* counters batched per task (6.1 and older) */
+	SESSION_LACK_COPIES = 1 << 3,	/* no mm_page_alloc tracepoint */
+};
+
+/* Loads the programs. NULL with errno set; `why` (of `size` bytes) gets a sentence that
+ * names what is missing and its remedy. */
+struct session *session_new(const struct session_options *options, char *why, size_t size);
+
+/* Attaches the event sources; from now on tracked processes are measured. 0 or -errno. */
+int session_attach(struct session *session);
+
+/* Detaches them: no event is seen any more. What was counted stays readable. */
+void session_detach(struct session *session);
+
+/* Brings the figures of live images to the kernel's own; after session_detach(). 0 or -errno. */
+int session_settle(struct session *session);
+
+/* Detaches and frees everything. NULL is fine. */
+void session_free(struct session *session);
+
+unsigned session_lacks(const struct session *session);
+
+/* Registers a layout; its index, or -ENOSPC. The same layout gets the same index. */
+int session_add_layout(struct session *session, const struct py_layout *layout);
+
+struct session_target {
+	pid_t pid;
+	uint64_t start_ticks; /* 0: any process of that PID */
+	bool identified;
+	uint64_t runtime, interp_head;
+	int layout;
+	/* out */
+	uint32_t id;
+	enum pymem_wanted_result result;
+};
+
+/* Starts tracking `count` processes, or identifies them if they are tracked already:
+ * one pass over the kernel's tasks. 0 or -errno; each target has its result. */
+int session_track(struct session *session, struct session_target *targets, size_t count);
+
+/* Waits up to `timeout_ms` for messages and hands each to `fn` (bytes as received).
+ * Returns the number handled, 0 on timeout, -EINTR on a signal, -errno. */
+typedef int (*session_message_fn)(void *arg, void *data, size_t size);
+int session_set_reader(struct session *session, session_message_fn fn, void *arg);
+int session_poll(struct session *session, int timeout_ms);
+/* Handles whatever is there without waiting. */
+int session_consume(struct session *session);
+
+/* Calls `fn` for each record until non-zero, which is returned; -errno on failure. */
+int session_each_live(struct session *session, int (*fn)(const struct pymem_proc *, void *),
+		      void *arg);
+/* Images that have ended; each is removed from the kernel side as it is read. */
+int session_take_dead(struct session *session, int (*fn)(const struct pymem_proc *, void *),
+		      void *arg);
+int session_each_stack(struct session *session,
+		       int (*fn)(const struct pymem_stack_key *, const struct pymem_stack *, void *),
+		       void *arg);
+/* What threads have collected and not yet added to their stacks. */
+int session_each_thread(struct session *session,
+			int (*fn)(const struct pymem_thread *, void *), void *arg);
+/* System calls of a stack; false if there are none. */
+bool session_vmcalls(struct session *session, const struct pymem_stack_key *key,
+		     struct pymem_vmcalls *vmcalls);
+
+/* Removes a stack's counters from the kernel side: its image must have ended. 0 or -errno. */
+int session_forget_stack(struct session *session, const struct pymem_stack_key *key);
+/* Removes the marks of code objects handed over for images that `ended` says are gone. */
+int session_forget_codes(struct session *session, bool (*ended)(void *arg, uint32_t id), void *arg);
+
+/* Once a traced process has written to a present page, copies are worth watching:
+ * attaches that source if need be. 0 or -errno. */
+int session_watch_copies(struct session *session);
+bool session_saw_shared_write(const struct session *session);
+
+uint64_t session_dropped_messages(const struct session *session);
+uint64_t session_dropped_images(const struct session *session);
+
+#endif

@@ -1,0 +1,233 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Messages come from our own BPF programs, but strings, lengths and tables in them are
+ * the target's: sizes are checked against the message before anything is copied.
+ */
+#include "store.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "proc.h"
+
+#define TABLE_MAX (1u << 20) /* of a line table; CPython's own largest are far below */
+
+void store_init(struct store *store)
+{
+	memset(store, 0, sizeof(*store));
+}
+
+static void code_free(struct store_code *code)
+{
+	struct store_line *line, *next;
+
+	HASH_ITER(hh, code->lines, line, next)
+	{
+		HASH_DEL(code->lines, line);
+		free(line);
+	}
+	if (code->decoded)
+		py_code_fini(&code->code);
+	free(code->message);
+	free(code->table);
+	free(code);
+}
+
+void store_fini(struct store *store)
+{
+	struct store_stack *stack, *next_stack;
+	struct store_code *code, *next_code;
+
+	HASH_ITER(hh, store->stacks, stack, next_stack)
+	{
+		HASH_DEL(store->stacks, stack);
+		free(stack->frames);
+		free(stack);
+	}
+	HASH_ITER(hh, store->codes, code, next_code)
+	{
+		HASH_DEL(store->codes, code);
+		code_free(code);
+	}
+}
+
+struct store_stack *store_stack(struct store *store, const struct pymem_stack_key *key, bool create)
+{
+	struct store_stack *stack;
+
+	HASH_FIND(hh, store->stacks, key, sizeof(*key), stack);
+	if (stack || !create)
+		return stack;
+	stack = calloc(1, sizeof(*stack));
+	if (!stack)
+		return NULL;
+	stack->key = *key;
+	HASH_ADD(hh, store->stacks, key, sizeof(*key), stack);
+	return stack;
+}
+
+static int add_stack(struct store *store, const struct pymem_msg_stack *m, size_t size)
+{
+	struct pymem_stack_key key = {.proc = m->proc, .hash = m->hash};
+	size_t head = offsetof(struct pymem_msg_stack, frames), bytes;
+	struct store_stack *stack;
+
+	if (size < head || m->depth < 1 || m->depth > PYMEM_MAX_FRAMES)
+		return -EINVAL;
+	bytes = m->depth * sizeof(m->frames[0]);
+	if (size < head + bytes)
+		return -EINVAL;
+	stack = store_stack(store, &key, true);
+	if (!stack)
+		return -ENOMEM;
+	if (stack->frames)
+		return 0; /* sent twice */
+	stack->frames = malloc(bytes);
+	if (!stack->frames)
+		return -ENOMEM;
+	memcpy(stack->frames, m->frames, bytes);
+	stack->depth = m->depth;
+	stack->truncated = m->truncated;
+	return 0;
+}
+
+/* A part of a code object's line table, which may be the first or a later one. */
+static int add_table(struct store_code *code, const struct pymem_msg_code *m)
+{
+	if (!m->table_bytes)
+		return 0;
+	/* Parts come in order; a gap leaves the rest unknown. */
+	if (m->table_offset != code->table_have ||
+	    m->table_offset + m->table_bytes > code->table_length)
+		return 0;
+	if (!code->table) {
+		code->table = malloc(code->table_length);
+		if (!code->table)
+			return -ENOMEM;
+	}
+	memcpy(code->table + m->table_offset, m->table, m->table_bytes);
+	code->table_have += m->table_bytes;
+	return 0;
+}
+
+static int add_code(struct store *store, const struct pymem_msg_code *m, size_t size)
+{
+	size_t head = offsetof(struct pymem_msg_code, table);
+	struct store_code *code, like = {};
+
+	if (size < head || m->table_bytes > PYMEM_TABLE_BYTES || size < head + m->table_bytes ||
+	    m->file.bytes > PYMEM_FILE_BYTES || m->name.bytes > PYMEM_NAME_BYTES)
+		return -EINVAL;
+	like.key.code = m->code;
+	like.key.fingerprint = m->fingerprint;
+	like.key.proc = m->proc;
+	HASH_FIND(hh, store->codes, &like.key, sizeof(like.key), code);
+	if (!code) {
+		code = calloc(1, sizeof(*code));
+		if (!code)
+			return -ENOMEM;
+		code->key = like.key;
+		code->message = malloc(head);
+		if (!code->message) {
+			free(code);
+			return -ENOMEM;
+		}
+		memcpy(code->message, m, head);
+		code->table_length = m->table_length > TABLE_MAX ? TABLE_MAX : m->table_length;
+		code->table_addr = m->table_addr;
+		HASH_ADD(hh, store->codes, key, sizeof(code->key), code);
+	}
+	return code->decoded ? 0 : add_table(code, m);
+}
+
+int store_add(struct store *store, const void *data, size_t size)
+{
+	uint32_t type;
+	int err = -EINVAL;
+
+	if (size >= sizeof(type)) {
+		memcpy(&type, data, sizeof(type));
+		if (type == PYMEM_MSG_STACK)
+			err = add_stack(store, data, size);
+		else if (type == PYMEM_MSG_CODE)
+			err = add_code(store, data, size);
+	}
+	if (err == -EINVAL)
+		store->malformed++;
+	return err;
+}
+
+static char *decode(const struct pymem_str *str, const void *data)
+{
+	char *text = NULL;
+
+	if (str->kind)
+		text = py_unicode_decode(data, str->bytes, str->length, str->kind);
+	return text ?: strdup("?");
+}
+
+/* Asks the process for the part of the table that was not in memory, or too long. */
+static void fetch_table(struct store_code *code, int pid)
+{
+	unsigned char *table = realloc(code->table, code->table_length);
+	ssize_t n;
+
+	if (!table)
+		return;
+	code->table = table;
+	n = proc_read_memory(pid, code->table_addr + code->table_have, table + code->table_have,
+			     code->table_length - code->table_have);
+	if (n > 0)
+		code->table_have += n;
+}
+
+static void code_decode(struct store_code *code, const struct py_layout *layout, int pid)
+{
+	struct pymem_msg_code *m = code->message;
+
+	if (pid && code->table_have < code->table_length)
+		fetch_table(code, pid);
+	code->code.file = decode(&m->file, m->file_data);
+	code->code.function = decode(&m->name, m->name_data);
+	code->code.first_line = m->first_line;
+	code->code.line_flags = layout->flags &
+				(PY_LINES_LNOTAB | PY_LINES_LINETABLE | PY_LINES_LOCATIONS);
+	code->code.linetable = code->table;
+	code->code.linetable_len = code->table_have;
+	code->code.truncated = code->table_have < code->table_length || !m->table_addr;
+	code->table = NULL;
+	free(code->message);
+	code->message = NULL;
+	code->decoded = true;
+}
+
+struct store_code *store_code(struct store *store, uint32_t proc,
+			      const struct pymem_msg_frame *frame, const struct py_layout *layout,
+			      int pid)
+{
+	struct store_code *code, like = {};
+
+	like.key.code = frame->code;
+	like.key.fingerprint = frame->fingerprint;
+	like.key.proc = proc;
+	HASH_FIND(hh, store->codes, &like.key, sizeof(like.key), code);
+	if (code && !code->decoded)
+		code_decode(code, layout, pid);
+	return code;
+}
+
+int store_line(struct store_code *code, int32_t lasti)
+{
+	struct store_line *line;
+
+	HASH_FIND(hh, code->lines, &lasti, sizeof(lasti), line);
+	if (line)
+		return line->line;
+	line = calloc(1, sizeof(*line));
+	if (!line)
+		return -ENODATA;
+	line->lasti = lasti;
+	line->line = py_code_line(&code->code, lasti);
+	HASH_ADD(hh, code->lines, lasti, sizeof(lasti), line);
+	return line->line;
+}

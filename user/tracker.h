@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Which processes are profiled, and what each of them is. Decides by the kernel side's
+ * lifecycle messages; identifies interpreters. */
+#ifndef TRACKER_H
+#define TRACKER_H
+
+#include <stdbool.h>
+#include <sys/types.h>
+#include <uthash.h>
+
+#include "py_process.h"
+#include "session.h"
+#include "source.h"
+#include "store.h"
+
+struct image { /* one process image: pymem_proc's user-space half */
+	uint32_t id;
+	pid_t pid, ppid;
+	char comm[64];
+	char **argv; /* NULL-terminated, never NULL once read */
+	char *cgroup;
+	char python[32]; /* "" until identified */
+	struct py_layout layout;
+	bool identified;
+	bool examined; /* looked at while it lived: no interpreter so far */
+	bool dead;
+	bool hidden; /* our own child before it became the command */
+	bool asked;  /* named on the command line, or CMD */
+	char reason[128]; /* why it can't be profiled; "" */
+	bool harvested; /* its counters are in the store */
+	struct pymem_proc record; /* once dead */
+	struct source_root root;
+	UT_hash_handle hh;
+};
+
+struct skip {
+	pid_t pid;
+	char comm[64];
+	char reason[192];
+	struct skip *next;
+};
+
+struct tracker {
+	struct session *session;
+	struct store store;
+	struct image *images;
+	struct py_image_cache *cache;
+	bool whole_host;
+	struct skip *skips;
+	pid_t *queue; /* to be identified */
+	size_t queue_length, queue_room;
+	unsigned unexamined; /* ended before they could be examined */
+	int verbosity;
+};
+
+/* 0 or -errno; registers itself as the session's reader. */
+int tracker_init(struct tracker *tracker, struct session *session, bool whole_host, int verbosity);
+void tracker_fini(struct tracker *tracker);
+
+/* Starts to profile `pid`. 0, or -errno with a `reason` to print:
+ * -ESRCH no such process, -ENOTSUP not a Python that is supported, -ENOENT not Python. */
+int tracker_attach(struct tracker *tracker, pid_t pid, char *reason, size_t size);
+
+/* Tracks `pid`, of which only the image after its next exec counts. 0 or -errno. */
+int tracker_attach_launched(struct tracker *tracker, pid_t pid);
+
+/* Attaches to every Python of the host. Returns how many, or -errno. */
+int tracker_attach_all(struct tracker *tracker);
+
+/* Handles messages for up to `timeout_ms`, identifies, collects what ended.
+ * Messages handled, 0, or -errno. */
+int tracker_poll(struct tracker *tracker, int timeout_ms);
+
+/* After session_detach(): takes what is left. 0 or -errno. */
+int tracker_finish(struct tracker *tracker);
+
+/* Is any of the processes named on the command line still running? */
+bool tracker_any_asked_alive(const struct tracker *tracker);
+
+/* Is the process `pid` one that was profiled, not another that has its number now? */
+bool tracker_follows(const struct tracker *tracker, pid_t pid);
+
+struct image *tracker_image(struct tracker *tracker, uint32_t id);
+
+/* Has the image `id` ended? For session_forget_codes(). */
+bool tracker_image_dead(void *tracker, uint32_t id);
+
+#endif
