@@ -44,7 +44,6 @@ static __always_inline __u64 proc_add(struct pymem_proc *p, __u32 member, __s64 
 	__u64 rss;
 
 	__sync_fetch_and_add(&p->now_pages[member & 3], pages);
-	__sync_fetch_and_add(&p->events, 1);
 	rss = proc_rss(p);
 	if (c && rss > c->peak_pages)
 		c->peak_pages = rss;
@@ -73,23 +72,19 @@ static __always_inline void acc_lose(struct pymem_proc *p, struct pymem_counters
 			__sync_fetch_and_add(&(to), from);                                         \
 	} while (0)
 
-/* Moves what thread `tid` has collected to the stack that it was collected for. */
-SEPARATE __u64 thread_flush(__u32 tid)
+/* Moves what `th` has collected to the stack that it was collected for. */
+static __noinline int acc_flush(struct pymem_proc *p, struct pymem_thread *th)
 {
-	struct pymem_thread *th = bpf_map_lookup_elem(&threads, &tid);
 	struct pymem_counters *acc, *to;
 	struct pymem_stack *stack;
-	struct pymem_proc *p;
 	__u64 peak;
 
-	if (!th || !th->key.hash)
+	if (!p || !th || !th->key.hash)
 		return 0;
 	acc = &th->acc;
 	stack = bpf_map_lookup_elem(&stacks, &th->key);
 	if (!stack) {
-		p = bpf_map_lookup_elem(&procs, &th->mm);
-		if (p)
-			acc_lose(p, acc, PYMEM_LOSS_MAP_FULL);
+		acc_lose(p, acc, PYMEM_LOSS_MAP_FULL);
 		return 0;
 	}
 	to = &stack->counters;
@@ -109,11 +104,6 @@ SEPARATE __u64 thread_flush(__u32 tid)
 	return 0;
 }
 
-static __always_inline void acc_flush(void)
-{
-	thread_flush((__u32)bpf_get_current_pid_tgid());
-}
-
 /* The stack changed: is what was collected last still the old stack's? */
 static __always_inline void acc_settle(struct pymem_proc *p, struct pymem_thread *th)
 {
@@ -123,7 +113,7 @@ static __always_inline void acc_settle(struct pymem_proc *p, struct pymem_thread
 		acc_lose(p, &th->acc, PYMEM_LOSS_REPLACED);
 		p->dynamic_until = bpf_jiffies64() + DYNAMIC_JIFFIES;
 	} else {
-		acc_flush();
+		acc_flush(p, th);
 	}
 	th->since = 0;
 	th->raw = 0;
@@ -221,7 +211,7 @@ static __always_inline bool leaf_confirm(struct pymem_proc *p, struct pymem_thre
 {
 	/* All that was collected up to a confirmation is confirmed by it. */
 	if (!th->since)
-		acc_flush();
+		acc_flush(p, th);
 	th->since++;
 	if (th->since < th->interval && p->dynamic_until <= bpf_jiffies64())
 		return true;
@@ -283,7 +273,7 @@ static __always_inline void acc_pages(struct pymem_thread *th, __u32 member, __s
 /* A fault's kind is known once it is over: task->maj_flt has moved by the next event. */
 static __always_inline void settle_major(struct pymem_thread *th, struct task_struct *task)
 {
-	__u64 major = BPF_CORE_READ(task, maj_flt);
+	__u64 major = TASK_READ(task, maj_flt);
 	__u64 more = major - th->major;
 
 	th->major = major;
@@ -293,32 +283,53 @@ static __always_inline void settle_major(struct pymem_thread *th, struct task_st
 	}
 }
 
-static __always_inline struct pymem_thread *thread_new(__u32 tid, struct task_struct *task, __u64 mm,
-						  __u32 proc)
+/* The record of `task`; with `make`, a new one if it has none. NULL: none, or no room. */
+static __always_inline struct pymem_thread *thread_of(struct task_struct *task, bool make)
 {
+#ifdef PYMEM_LEGACY
 	static const struct pymem_thread none;
-	struct pymem_thread *th;
-
-	bpf_map_update_elem(&threads, &tid, &none, BPF_ANY);
-	th = bpf_map_lookup_elem(&threads, &tid);
-	if (!th)
-		return NULL;
-	th->mm = mm;
-	th->proc = proc;
-	th->major = BPF_CORE_READ(task, maj_flt);
-	return th;
-}
-
-/* The record of the current thread, made at its first event. `mm` (0: its own) must be
- * the one it runs on. NULL: not traced, or the table is full. */
-static __always_inline struct pymem_thread *thread_get(__u64 mm, __u32 proc)
-{
-	__u32 tid = (__u32)bpf_get_current_pid_tgid();
+	__u32 tid = BPF_CORE_READ(task, pid);
 	struct pymem_thread *th = bpf_map_lookup_elem(&threads, &tid);
 
-	if (th && th->mm == mm)
+	if (th || !make)
 		return th;
-	return thread_new(tid, current_task(), mm, proc);
+	bpf_map_update_elem(&threads, &tid, &none, BPF_NOEXIST);
+	return bpf_map_lookup_elem(&threads, &tid);
+#else
+	return bpf_task_storage_get(&threads, task, 0, make ? BPF_LOCAL_STORAGE_GET_F_CREATE : 0);
+#endif
+}
+
+static __always_inline void thread_forget(struct task_struct *task)
+{
+#ifdef PYMEM_LEGACY
+	__u32 tid = BPF_CORE_READ(task, pid);
+
+	bpf_map_delete_elem(&threads, &tid);
+#else
+	bpf_task_storage_delete(&threads, task);
+#endif
+}
+
+/* Begins the record of a thread that runs on p. */
+static __always_inline void thread_begin(struct pymem_thread *th, struct task_struct *task,
+					 struct pymem_proc *p)
+{
+	__builtin_memset(th, 0, sizeof(*th));
+	th->mm = p->mm;
+	th->proc = p->id;
+	th->major = TASK_READ(task, maj_flt);
+}
+
+/* The record of the current thread, which runs on p; made at its first event. */
+static __always_inline struct pymem_thread *thread_get(struct pymem_proc *p)
+{
+	struct task_struct *task = current_task();
+	struct pymem_thread *th = thread_of(task, true);
+
+	if (th && th->proc != p->id)
+		thread_begin(th, task, p);
+	return th;
 }
 
 #endif

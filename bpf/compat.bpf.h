@@ -9,8 +9,6 @@
 #include <bpf/bpf_core_read.h>
 #include <bpf/bpf_helpers.h>
 
-#define PF_EXITING 0x00000004
-
 /* Before 6.2 (f1a7941243c1 "mm: convert mm's rss stats into percpu_counter") the
  * counters were atomics, fed in batches from a cache in each task. */
 struct mm_rss_stat___atomic {
@@ -40,10 +38,8 @@ struct task_struct___x86 {
 	struct thread_struct___x86 thread;
 } __attribute__((preserve_access_index));
 
-static __always_inline __u64 task_thread_pointer(struct task_struct *task)
-{
-	return BPF_CORE_READ((struct task_struct___x86 *)task, thread.fsbase);
-}
+#define THREAD_FLAVOR  task_struct___x86
+#define THREAD_POINTER fsbase
 
 #define NR_MMAP	   9
 #define NR_MUNMAP  11
@@ -70,10 +66,8 @@ struct task_struct___arm64 {
 	struct thread_struct___arm64 thread;
 } __attribute__((preserve_access_index));
 
-static __always_inline __u64 task_thread_pointer(struct task_struct *task)
-{
-	return BPF_CORE_READ((struct task_struct___arm64 *)task, thread.uw.tp_value);
-}
+#define THREAD_FLAVOR  task_struct___arm64
+#define THREAD_POINTER uw.tp_value
 
 #define NR_MMAP	   222
 #define NR_MUNMAP  215
@@ -97,14 +91,48 @@ static __always_inline __u64 as_number(const void *pointer)
 	return number;
 }
 
+static __always_inline __u64 task_mm(struct task_struct *task)
+{
+	return (__u64)BPF_CORE_READ(task, mm);
+}
+
+/* The current task. From 5.11 on the verifier knows its type, and its fields are plain
+ * loads; before, each is a helper call. */
+#ifdef PYMEM_LEGACY
 static __always_inline struct task_struct *current_task(void)
 {
 	return (struct task_struct *)bpf_get_current_task();
 }
-
-static __always_inline __u64 task_mm(struct task_struct *task)
+#define TASK_READ(task, field)	BPF_CORE_READ(task, field)
+#define TASK_FLAVOR(task, type) ((struct type *)(task))
+#else
+static __always_inline struct task_struct *current_task(void)
 {
-	return (__u64)BPF_CORE_READ(task, mm);
+	return bpf_get_current_task_btf();
+}
+#define TASK_READ(task, field)	((task)->field)
+#define TASK_FLAVOR(task, type) ((struct type *)(task))
+#endif
+
+/* Does the current task run on `mm`? Kernel threads and exiting tasks run on none. */
+static __always_inline bool current_runs_on(__u64 mm)
+{
+	return (__u64)TASK_READ(current_task(), mm) == mm;
+}
+
+static __always_inline __u64 current_thread_pointer(void)
+{
+	struct task_struct *task = current_task();
+
+	return TASK_READ(TASK_FLAVOR(task, THREAD_FLAVOR), thread.THREAD_POINTER);
+}
+
+static __always_inline __s32 kernel_s32(__u64 address)
+{
+	__s32 value = 0;
+
+	bpf_probe_read_kernel(&value, sizeof(value), (const void *)address);
+	return value;
 }
 
 /* A bounded loop: calls fn(index, ctx) until it returns non-zero. bpf_loop() (5.17) lets

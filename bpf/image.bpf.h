@@ -50,11 +50,8 @@ static __always_inline __s64 counter_shared(__u64 counter)
 static __always_inline __s32 counter_part(__u64 percpu, __u32 cpu)
 {
 	__u64 *offset = cpu_offset(cpu);
-	__s32 part = 0;
 
-	if (offset)
-		bpf_probe_read_kernel(&part, sizeof(part), (const void *)(percpu + *offset));
-	return part;
+	return offset ? kernel_s32(percpu + *offset) : 0;
 }
 
 static __always_inline __s64 atomic_counter(__u64 mm, __u32 member)

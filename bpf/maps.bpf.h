@@ -4,7 +4,7 @@
  *   mm_filter, tgid_filter  a few bytes that turn away what is not traced
  *   procs     mm   -> process image, with the kernel's counters as last seen
  *   tgids     tgid -> its mm
- *   threads   tid  -> where its Python state is, what is being charged
+ *   threads   task -> where its Python state is, what is being charged
  *   stacks    (image, stack) -> what was charged
  *   codes     code objects whose names and lines have been handed over
  *   ring      stacks, code objects, lifecycle: to user space
@@ -62,6 +62,9 @@ struct scratch {
 	__u32 call;   /* see opaque() */
 	__u64 hash;
 	__u64 frame; /* next to look at */
+	__u64 leaf;  /* the innermost one */
+	__u64 floor; /* lowest frame in its page, last time */
+	__u64 low;   /* this time */
 	__u64 interp; /* next to search, what was found, how many were seen */
 	__u64 found;
 	__u64 interpreters;
@@ -107,11 +110,17 @@ SHARED struct {
 	__type(value, struct tgid_entry);
 } tgids SEC(".maps");
 
+/* With the task itself from 5.11 on: found in a third of the time, and gone with it. */
 SHARED struct {
+#ifdef PYMEM_LEGACY
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 1);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__type(key, __u32);
+#else
+	__uint(type, BPF_MAP_TYPE_TASK_STORAGE);
+	__type(key, int);
+#endif
+	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__type(value, struct pymem_thread);
 } threads SEC(".maps");
 

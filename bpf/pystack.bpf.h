@@ -246,7 +246,7 @@ static __always_inline int current_frame(struct pymem_proc *p, struct pymem_thre
 					 __u64 *frame)
 {
 	const struct py_layout *py = layout_of(layout);
-	__u64 thread_id = task_thread_pointer(current_task()) - p->tls_delta;
+	__u64 thread_id = current_thread_pointer() - p->tls_delta;
 	__u64 value;
 	int err;
 
@@ -274,13 +274,16 @@ static __always_inline __s64 chunk_offset(struct scratch *s, const struct py_lay
 
 	if (offset + py->frame_size <= s->length && offset <= CHUNK_BYTES)
 		return offset;
-	/* Frames on the data stack: from the start of the page; frame objects: just one. */
+	/* Frames on the data stack: from the start of the page, or as far as they went last
+	 * time; frame objects: just one. */
 	if (py->flags & PY_FRAME_OBJECT) {
 		s->base = frame;
 		length = py->frame_size;
 	} else {
 		s->base = frame & ~PAGE_MASK_LOW;
-		length = (frame & PAGE_MASK_LOW) + py->frame_size;
+		if (frame == s->leaf && s->floor > s->base && s->floor <= frame)
+			s->base = s->floor;
+		length = frame - s->base + py->frame_size;
 	}
 	if (length > sizeof(s->chunk))
 		length = sizeof(s->chunk);
@@ -323,6 +326,8 @@ static __always_inline int walk_step(struct scratch *s, const struct py_layout *
 		s->truncated = 1;
 		return 0;
 	}
+	if ((frame ^ s->leaf) <= PAGE_MASK_LOW && frame < s->low)
+		s->low = frame;
 	s->frames[n].frame = frame;
 	s->frames[n].code = code;
 	s->frames[n].instr = instr;
@@ -375,8 +380,12 @@ static __always_inline int pystack_walk(struct pymem_proc *p, struct pymem_threa
 	err = current_frame(p, th, layout, s, &s->frame);
 	if (err)
 		return err;
+	s->leaf = s->low = s->frame;
+	s->floor = th->floor;
 	/* A caller that can't be read leaves the frames below it right: it is cut there. */
-	if (!walk_frames())
+	err = walk_frames();
+	th->floor = s->low;
+	if (!err)
 		return s->depth ? 0 : -(PYMEM_LOSS_NO_FRAME + 1);
 	s->truncated = 1;
 	return s->depth ? 0 : -(PYMEM_LOSS_UNREADABLE + 1);

@@ -35,22 +35,38 @@ static __always_inline struct pymem_proc *current_proc(__u64 *mm)
 	return bpf_map_lookup_elem(&procs, mm);
 }
 
+/* The record of the current thread if it is traced, and its image. */
+static __always_inline struct pymem_thread *current_thread(struct pymem_proc **p)
+{
+	struct pymem_thread *th;
+	__u64 mm = 0;
+
+	*p = current_proc(&mm);
+	if (!*p || (*p)->dying || !current_runs_on(mm))
+		return NULL;
+	th = thread_get(*p);
+	return th;
+}
+
 static __always_inline int fault(__u64 regs, __u64 error_code)
 {
 	bool maybe_copy = (error_code & (FAULT_PRESENT | FAULT_WRITE)) ==
 			  (FAULT_PRESENT | FAULT_WRITE);
-	struct task_struct *task;
+	struct task_struct *task = current_task();
 	struct pymem_thread *th;
 	struct pymem_proc *p;
-	__u64 mm = 0;
 
-	p = current_proc(&mm);
-	if (!p || p->dying)
+	if (!tgid_filter[tgid_slot(bpf_get_current_pid_tgid() >> 32)])
 		return 0;
-	task = current_task();
-	if (task_mm(task) != mm)
+	/* The common case: rss_stat will do the work. */
+	th = thread_of(task, false);
+	if (!batched_counters && th && current_runs_on(th->mm) && !maybe_copy &&
+	    error_code & FAULT_WRITE && !(th->pending & PYMEM_PENDING_FAULT)) {
+		settle_major(th, task);
+		th->pending = PYMEM_PENDING_FAULT;
 		return 0;
-	th = thread_get(mm, p->id);
+	}
+	th = current_thread(&p);
 	if (!th)
 		return 0;
 	settle_major(th, task);
@@ -114,12 +130,10 @@ int page_alloc(struct bpf_raw_tracepoint_args *ctx)
 	struct pymem_thread *th;
 	struct pymem_proc *p;
 	__u64 mm = 0;
-	__u32 tid;
 
 	if (!tgid_filter[tgid_slot(bpf_get_current_pid_tgid() >> 32)])
 		return 0;
-	tid = (__u32)bpf_get_current_pid_tgid();
-	th = bpf_map_lookup_elem(&threads, &tid);
+	th = thread_of(current_task(), false);
 	if (!th || !(th->pending & PYMEM_PENDING_WRITE) ||
 	    (__u32)ctx->args[3] != GFP_MOVABLE_TYPE)
 		return 0;

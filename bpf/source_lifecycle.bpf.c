@@ -8,10 +8,17 @@
 
 #define USER_HZ_NS 10000000ULL /* /proc shows start times in these */
 
-static __always_inline void thread_end(__u32 tid)
+/* The current thread leaves the image p. */
+static __always_inline void thread_end(struct pymem_proc *p)
 {
-	thread_flush(tid);
-	bpf_map_delete_elem(&threads, &tid);
+	struct task_struct *task = current_task();
+	struct pymem_thread *th = thread_of(task, false);
+
+	if (!th)
+		return;
+	if (p && th->proc == p->id)
+		acc_flush(p, th);
+	thread_forget(task);
 }
 
 SEC("raw_tp/sched_process_fork")
@@ -57,7 +64,6 @@ int process_exec(struct bpf_raw_tracepoint_args *ctx)
 {
 	struct task_struct *task = (struct task_struct *)ctx->args[0];
 	__u32 tgid = bpf_get_current_pid_tgid() >> 32;
-	__u32 tid = (__u32)bpf_get_current_pid_tgid(), old_tid = (__u32)ctx->args[1];
 	struct pymem_proc *p = NULL, *next;
 	struct tgid_entry *entry;
 	__u64 mm;
@@ -70,9 +76,7 @@ int process_exec(struct bpf_raw_tracepoint_args *ctx)
 	}
 	mm = entry->mm;
 	p = bpf_map_lookup_elem(&procs, &mm);
-	thread_end(tid);
-	if (old_tid != tid)
-		thread_end(old_tid);
+	thread_end(p);
 	if (entry->borrowed) {
 		bpf_map_delete_elem(&tgids, &tgid);
 		__sync_fetch_and_add(&tgid_filter[tgid_slot(tgid)], -1);
@@ -94,7 +98,7 @@ SEC("raw_tp/sched_process_exit")
 int process_exit(struct bpf_raw_tracepoint_args *ctx)
 {
 	struct task_struct *task = (struct task_struct *)ctx->args[0];
-	__u32 tgid = bpf_get_current_pid_tgid() >> 32, tid = (__u32)bpf_get_current_pid_tgid();
+	__u32 tgid = bpf_get_current_pid_tgid() >> 32;
 	struct tgid_entry *entry;
 	struct pymem_proc *p;
 	__u64 mm;
@@ -106,7 +110,7 @@ int process_exit(struct bpf_raw_tracepoint_args *ctx)
 		return 0;
 	mm = entry->mm;
 	p = bpf_map_lookup_elem(&procs, &mm);
-	thread_end(tid);
+	thread_end(p);
 	if (BPF_CORE_READ(task, signal, live.counter) > 0)
 		return 0; /* other threads go on */
 	if (entry->borrowed) {
@@ -131,15 +135,11 @@ static __always_inline void adopt_cache(struct pymem_proc *p, struct pymem_threa
 
 static __always_inline void adopt_thread(struct pymem_proc *p, struct task_struct *task)
 {
-	__u32 tid = BPF_CORE_READ(task, pid);
-	struct pymem_thread *th;
+	struct pymem_thread *th = thread_of(task, true);
 
-	th = bpf_map_lookup_elem(&threads, &tid);
-	if (th && th->mm == p->mm)
+	if (!th || th->proc == p->id)
 		return;
-	th = thread_new(tid, task, p->mm, p->id);
-	if (!th)
-		return;
+	thread_begin(th, task, p);
 	adopt_cache(p, th, task, PYMEM_FILE);
 	adopt_cache(p, th, task, PYMEM_ANON);
 	adopt_cache(p, th, task, PYMEM_SWAP);
@@ -155,10 +155,9 @@ static __always_inline __u64 leader_start(struct task_struct *task)
 /* What the last fault of a thread left for its next event to find. */
 static __always_inline void settle_thread(struct pymem_proc *p, struct task_struct *task)
 {
-	__u32 tid = BPF_CORE_READ(task, pid);
-	struct pymem_thread *th = bpf_map_lookup_elem(&threads, &tid);
+	struct pymem_thread *th = thread_of(task, false);
 
-	if (!th || th->mm != p->mm)
+	if (!th || th->proc != p->id)
 		return;
 	settle_major(th, task);
 	if (!batched_counters)
@@ -197,7 +196,7 @@ static __always_inline void identify(struct pymem_proc *p, const struct pymem_wa
 	p->tls_delta = w->tls_delta;
 	p->layout = w->layout;
 	/* A walker on another CPU must see all of that before this. */
-	__sync_fetch_and_add(&p->identified, w->identified && !p->identified);
+	__sync_fetch_and_add(&p->identified, w->identified && !p->identified ? 1 : 0);
 }
 
 /* For each task of a process in `wanted`: track it, or identify what is tracked. */
@@ -271,5 +270,25 @@ int settle(struct bpf_iter__task *ctx)
 	settle_member(p, PYMEM_ANON);
 	settle_member(p, PYMEM_SWAP);
 	settle_member(p, PYMEM_SHMEM);
+	return 0;
+}
+
+/* Writes what each traced thread has collected. Threads go on meanwhile: only after
+ * session_detach() is it of one instant. */
+SEC("iter/task")
+int collect(struct bpf_iter__task *ctx)
+{
+	struct task_struct *task = ctx->task;
+	struct pymem_collected collected;
+	struct pymem_thread *th;
+
+	if (!task)
+		return 0;
+	th = thread_of(task, false);
+	if (!th || !th->key.hash)
+		return 0;
+	collected.key = th->key;
+	collected.counters = th->acc;
+	bpf_seq_write(ctx->meta->seq, &collected, sizeof(collected));
 	return 0;
 }

@@ -94,9 +94,9 @@ int syscall_exit(struct bpf_raw_tracepoint_args *ctx)
 		tell(PYMEM_MSG_MAPPED, p ? p->id : 0, tgid, 0);
 	if (!p || p->dying || !p->identified)
 		return 0;
-	if (task_mm(current_task()) != mm)
+	if (!current_runs_on(mm))
 		return 0;
-	th = thread_get(mm, p->id);
+	th = thread_get(p);
 	if (th)
 		memory_call(p, th, &regs, nr, result);
 	return 0;

@@ -117,7 +117,7 @@ struct pymem_proc {
 	__u64 percpu[PYMEM_MEMBERS];	   /* 6.2+: its per-CPU pointer */
 	__s64 lost_pages[PYMEM_LOSS_COUNT];
 	__u64 peak_pages; /* at the end of the image; before, the maximum over CPUs */
-	__u64 events, truncated, lost_faults;
+	__u64 truncated, lost_faults;
 	__u32 parent_id, ppid;
 	char comm[16];
 };
@@ -219,13 +219,14 @@ struct pymem_msg_process { /* FORK, EXEC, EXIT, MAPPED */
 	__u32 ppid;
 };
 
-/* A thread of a tracked process; value of the map `threads` (by tid). */
+/* A thread of a tracked process; value of the map `threads`. */
 struct pymem_thread {
 	__u64 mm;
 	__u32 proc;
 	__u32 pending; /* enum pymem_pending */
 	__u64 tstate;  /* its PyThreadState, 0: not known */
 	__u64 head;    /* list head when the search for it last failed */
+	__u64 floor;   /* lowest frame in the innermost one's page, at the last walk */
 	__u64 raw;     /* hash of the last walk's raw frames; 0: none */
 	struct pymem_stack_key key; /* the stack being charged */
 	__u64 leaf_code, leaf_fingerprint;
@@ -237,6 +238,12 @@ struct pymem_thread {
 	__u32 pad;
 	__u64 regs; /* where the kernel keeps the registers of the fault being handled */
 	struct pymem_counters acc; /* charged to `key`, not yet added to `stacks` */
+};
+
+/* What a thread has collected, as the program `collect` writes it. */
+struct pymem_collected {
+	struct pymem_stack_key key;
+	struct pymem_counters counters;
 };
 
 enum pymem_pending {

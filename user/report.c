@@ -163,13 +163,11 @@ static int add_stack(const struct pymem_stack_key *key, const struct pymem_stack
 }
 
 /* What a thread has collected since its stack last changed. */
-static int add_thread(const struct pymem_thread *thread, void *arg)
+static int add_thread(const struct pymem_collected *thread, void *arg)
 {
 	struct build *b = arg;
 
-	if (!thread->key.hash)
-		return 0;
-	return add_counters(b, &thread->key, &thread->acc, NULL);
+	return add_counters(b, &thread->key, &thread->counters, NULL);
 }
 
 static int add_harvested(struct build *b)

@@ -99,7 +99,8 @@ static void size_maps(struct session *session, int cpus)
 	set_size(session, "dead", images * 2);
 	set_size(session, "tgids", images * 2);
 	set_size(session, "wanted", images);
-	set_size(session, "threads", images * 16 > 4096 ? images * 16 : 4096);
+	if (session->kernel.batched_counters)
+		set_size(session, "threads", images * 16 > 4096 ? images * 16 : 4096);
 	set_size(session, "stacks", stacks);
 	set_size(session, "vmcalls", stacks / 4);
 	set_size(session, "codes", stacks);
@@ -271,11 +272,14 @@ bool session_saw_shared_write(const struct session *session)
 	return seen && *(volatile uint64_t *)seen;
 }
 
-/* Runs a task iterator program over all tasks. */
-static int run_iterator(struct session *session, const char *name)
+/* Runs a task iterator program over all tasks; what it writes goes to `fn` in records of
+ * `size` bytes (0: it writes nothing). */
+static int run_iterator(struct session *session, const char *name, size_t size,
+			int (*fn)(const void *record, void *arg), void *arg)
 {
 	struct bpf_link *link = bpf_program__attach_iter(program_of(session, name), NULL);
-	char buffer[64];
+	char buffer[64 * sizeof(struct pymem_collected)];
+	size_t have = 0, at;
 	ssize_t n;
 	int fd, err = 0;
 
@@ -286,10 +290,19 @@ static int run_iterator(struct session *session, const char *name)
 		err = -errno;
 		goto out;
 	}
-	do {
-		n = read(fd, buffer, sizeof(buffer));
-	} while (n > 0 || (n < 0 && (errno == EINTR || errno == EAGAIN)));
-	if (n < 0)
+	for (;;) {
+		n = read(fd, buffer + have, sizeof(buffer) - have);
+		if (n < 0 && (errno == EINTR || errno == EAGAIN))
+			continue;
+		if (n <= 0)
+			break;
+		have += n;
+		for (at = 0; size && !err && at + size <= have; at += size)
+			err = fn(buffer + at, arg);
+		have = size ? have - at : 0;
+		memmove(buffer, buffer + at, have);
+	}
+	if (n < 0 && !err)
 		err = -errno;
 	close(fd);
 out:
@@ -299,7 +312,7 @@ out:
 
 int session_settle(struct session *session)
 {
-	return run_iterator(session, "settle");
+	return run_iterator(session, "settle", 0, NULL, NULL);
 }
 
 void session_free(struct session *session)
@@ -368,7 +381,7 @@ int session_track(struct session *session, struct session_target *targets, size_
 		if (bpf_map_update_elem(fd, &key, &w, BPF_ANY))
 			return -errno;
 	}
-	err = run_iterator(session, "attach_wanted");
+	err = run_iterator(session, "attach_wanted", 0, NULL, NULL);
 	for (i = 0; i < count; i++) {
 		uint32_t key = targets[i].pid;
 
@@ -518,21 +531,21 @@ int session_each_stack(struct session *session,
 	return each_entry(session, "stacks", false, call_stack, &call);
 }
 
-static int call_thread(const void *key, const void *value, void *arg)
+static int call_collected(const void *record, void *arg)
 {
 	struct value_call *call = arg;
-	int (*fn)(const struct pymem_thread *, void *) = call->fn;
+	int (*fn)(const struct pymem_collected *, void *) = call->fn;
 
-	(void)key;
-	return fn(value, call->arg);
+	return fn(record, call->arg);
 }
 
-int session_each_thread(struct session *session, int (*fn)(const struct pymem_thread *, void *),
+int session_each_thread(struct session *session, int (*fn)(const struct pymem_collected *, void *),
 			void *arg)
 {
 	struct value_call call = {fn, arg};
 
-	return each_entry(session, "threads", false, call_thread, &call);
+	return run_iterator(session, "collect", sizeof(struct pymem_collected), call_collected,
+			    &call);
 }
 
 bool session_vmcalls(struct session *session, const struct pymem_stack_key *key,

@@ -88,7 +88,7 @@ int session_each_stack(struct session *session,
 		       void *arg);
 /* What threads have collected and not yet added to their stacks. */
 int session_each_thread(struct session *session,
-			int (*fn)(const struct pymem_thread *, void *), void *arg);
+			int (*fn)(const struct pymem_collected *, void *), void *arg);
 /* System calls of a stack; false if there are none. */
 bool session_vmcalls(struct session *session, const struct pymem_stack_key *key,
 		     struct pymem_vmcalls *vmcalls);
