@@ -95,7 +95,9 @@ static __always_inline void own_change(struct pymem_proc *p, struct pymem_thread
 		return;
 	}
 	settle_major(th, current_task());
-	err = stack_now(p, th);
+	if (!(th->pending & PYMEM_PENDING_FAULT))
+		th->string.ip = 0;
+	err = th->pending & PYMEM_PENDING_RESUMED ? 0 : stack_now(p, th);
 	if (err) {
 		lose(p, -err - 1, member, change);
 		if (th->pending & PYMEM_PENDING_FAULT)
@@ -106,7 +108,7 @@ static __always_inline void own_change(struct pymem_proc *p, struct pymem_thread
 		if (th->pending & PYMEM_PENDING_FAULT)
 			th->acc.minor_faults++;
 	}
-	th->pending &= ~PYMEM_PENDING_FAULT;
+	th->pending &= ~(PYMEM_PENDING_FAULT | PYMEM_PENDING_RESUMED);
 }
 
 #ifndef PYMEM_LEGACY

@@ -15,6 +15,7 @@ static __always_inline void count_call(struct pymem_proc *p, struct pymem_thread
 	static const struct pymem_vmcalls none;
 	struct pymem_vmcalls *v;
 
+	th->string.ip = 0;
 	if (stack_now(p, th) || !th->key.hash || call >= PYMEM_VMCALL_COUNT)
 		return;
 	v = bpf_map_lookup_elem(&vmcalls, &th->key);

@@ -219,6 +219,15 @@ struct pymem_msg_process { /* FORK, EXEC, EXIT, MAPPED */
 	__u32 ppid;
 };
 
+/* A string instruction (rep stos, rep movs) of x86 that has faulted and will resume. */
+struct pymem_string {
+	__u64 ip, sp;
+	__u64 end;  /* of its destination */
+	__u64 at;   /* destination when it last faulted */
+	__u32 unit; /* bytes per iteration; 0: not such an instruction */
+	__u32 pad;
+};
+
 /* A thread of a tracked process; value of the map `threads`. */
 struct pymem_thread {
 	__u64 mm;
@@ -236,6 +245,7 @@ struct pymem_thread {
 	__s32 cache[PYMEM_MEMBERS]; /* 6.1 and older: task->rss_stat, settled so far */
 	__u32 searches;
 	__u32 pad;
+	struct pymem_string string;
 	__u64 regs; /* where the kernel keeps the registers of the fault being handled */
 	struct pymem_counters acc; /* charged to `key`, not yet added to `stacks` */
 };
@@ -250,6 +260,7 @@ enum pymem_pending {
 	PYMEM_PENDING_FAULT = 1 << 0, /* in a page fault not yet counted for a stack */
 	PYMEM_PENDING_WRITE = 1 << 1, /* of a write to a present page: perhaps a copy */
 	PYMEM_PENDING_COPIED = 1 << 2, /* a page was allocated for it */
+	PYMEM_PENDING_RESUMED = 1 << 3, /* of the instruction of the last fault: same stack */
 };
 
 #endif
