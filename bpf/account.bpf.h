@@ -254,6 +254,12 @@ out:
 	return opaque(s, err);
 }
 
+static __always_inline void acc_peak(struct pymem_thread *th, __u64 rss)
+{
+	if (rss > th->acc.peak_pages)
+		th->acc.peak_pages = rss;
+}
+
 /* Collects a change of RSS for th's stack. */
 static __always_inline void acc_pages(struct pymem_thread *th, __u32 member, __s64 pages, __u64 rss)
 {
@@ -265,8 +271,7 @@ static __always_inline void acc_pages(struct pymem_thread *th, __u32 member, __s
 			acc->grown_pages += pages;
 		else
 			acc->freed_pages -= pages;
-		if (rss > acc->peak_pages)
-			acc->peak_pages = rss;
+		acc_peak(th, rss);
 	}
 }
 

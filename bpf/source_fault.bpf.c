@@ -129,6 +129,8 @@ static __always_inline int fault(__u64 regs, __u64 error_code)
 		th->pending = PYMEM_PENDING_FAULT;
 		if (string_resumed(th, regs))
 			th->pending |= PYMEM_PENDING_RESUMED;
+		else if (th->string.unit)
+			th->interval = 1; /* faults without a walk follow: confirm first */
 		return 0;
 	}
 	th = current_thread(&p);
@@ -155,6 +157,7 @@ static __always_inline int fault(__u64 regs, __u64 error_code)
 	if (stack_now(p, th))
 		return 0;
 	th->acc.minor_faults++;
+	acc_peak(th, proc_rss(p));
 	th->pending &= ~PYMEM_PENDING_FAULT;
 	return 0;
 }

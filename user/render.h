@@ -37,4 +37,12 @@ extern const struct renderer *const renderers[];
  * written (wide characters count 2). */
 unsigned text_print(FILE *out, const char *text, unsigned columns, bool keep_end);
 
+/* Columns that text_print() would write without a limit. */
+unsigned text_columns(const char *text);
+
+/* Writes `text` word by word, escaped as above, with lines of at most `columns` (0: one line);
+ * it starts at `column`, later lines begin with `indent` spaces. A word wider than a line is cut;
+ * no-break spaces (U+00A0) are printed as spaces. Returns the column reached. */
+unsigned text_wrap(FILE *out, const char *text, unsigned column, unsigned columns, unsigned indent);
+
 #endif

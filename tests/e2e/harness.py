@@ -1,0 +1,361 @@
+# SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+"""Starts programs whose truth is known, attaches the profiler, and compares.
+
+Everything has a time limit, and everything started is ended, so that a test that fails
+leaves nothing behind. Only the command line and the JSON contract of the profiler are used.
+"""
+import json
+import os
+import re
+import select
+import shlex
+import signal
+import subprocess
+import tempfile
+import threading
+import time
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+PROJECT = os.path.dirname(os.path.dirname(HERE))
+PROGRAMS = os.path.join(HERE, "programs")
+PYTHONS_SH = os.path.join(PROJECT, "tests", "pythons.sh")
+TOOL = os.environ.get("PYMEM_BPF", os.path.join(PROJECT, "build", "pymem-bpf"))
+DATA = os.path.join(PROJECT, "build", "e2e-data")
+
+KIB, MIB = 1 << 10, 1 << 20
+# What a line may show beside the block it makes: interpreter objects, a pymalloc arena's
+# first pages, malloc's page.
+TOLERANCE = 64 * KIB + 16 * KIB
+PATIENCE = float(os.environ.get("PYMEM_E2E_PATIENCE", "30"))
+LABEL = re.compile(r"# L:(\w+)\s*$")
+
+
+def list_pythons(what="list"):
+    """(name, command) of every interpreter to test."""
+    found = subprocess.run([PYTHONS_SH, what], check=True, stdout=subprocess.PIPE).stdout.decode()
+    pairs = [line.split("\t", 1) for line in found.splitlines()]
+    only = os.environ.get("PYMEM_E2E_PYTHONS")
+    if only:
+        pairs = [p for p in pairs if p[0] in only.split(",")]
+    return [(name, shlex.split(command)) for name, command in pairs]
+
+
+def environment(**more):
+    env = dict(os.environ)
+    for name in [n for n in env if n.startswith(("PYTHON", "PYMEM_E2E_LAUNCHED"))]:
+        del env[name]
+    # A mapping for each block of 128 KiB and more, whatever was freed before.
+    env.update(MALLOC_MMAP_THRESHOLD_="131072", PYTHONDONTWRITEBYTECODE="1",
+               PYTHONHASHSEED="0", PYMEM_E2E_DATA=DATA, **more)
+    return env
+
+
+def program_path(name):
+    return os.path.join(PROGRAMS, name + ".py")
+
+
+def labels(path):
+    """Line number of each label of a program."""
+    found = {}
+    with open(path) as f:
+        for number, line in enumerate(f, 1):
+            match = LABEL.search(line)
+            if match:
+                assert match.group(1) not in found, "label twice: " + match.group(1)
+                found[match.group(1)] = number
+    return found
+
+
+def rss(pid):
+    """Rss of the process as its page tables have it, in bytes."""
+    with open("/proc/%d/smaps_rollup" % pid) as f:
+        for line in f:
+            if line.startswith("Rss:"):
+                return int(line.split()[1]) * KIB
+    raise AssertionError("pid %d: no Rss in smaps_rollup" % pid)
+
+
+def state(pid):
+    """One letter of /proc/PID/stat; X if there is no such process."""
+    try:
+        with open("/proc/%d/stat" % pid) as f:
+            return f.read().rsplit(")", 1)[1].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return "X"
+
+
+def rss_at_rest(pid):
+    """Rss once the process sleeps and Rss has stopped changing."""
+    last, deadline = None, time.monotonic() + PATIENCE
+    while time.monotonic() < deadline:
+        now = rss(pid)
+        if now == last and state(pid) == "S":
+            return now
+        last = now
+        time.sleep(0.02)
+    raise AssertionError("pid %d does not come to rest" % pid)
+
+
+class Lines:
+    """Lines of a pipe, with a time limit."""
+
+    def __init__(self, pipe):
+        self.fd, self.buffer, self.all = pipe.fileno(), b"", []
+
+    def next(self, seconds=None):
+        """The next line without its newline; None at the end of the pipe."""
+        deadline = time.monotonic() + (PATIENCE if seconds is None else seconds)
+        while b"\n" not in self.buffer:
+            left = deadline - time.monotonic()
+            if left <= 0 or not select.select([self.fd], [], [], left)[0]:
+                raise AssertionError("nothing more was said; so far: %r" % (self.all[-5:],))
+            data = os.read(self.fd, 65536)
+            if not data:
+                return None
+            self.buffer += data
+        line, self.buffer = self.buffer.split(b"\n", 1)
+        self.all.append(line)
+        return line
+
+
+class Target:
+    """A program under test, stopped before its work and again after it."""
+
+    def __init__(self, command, name, path=None, arguments=(), **env):
+        self.name, self.path = name, path or program_path(name)
+        search = {} if path is None else {"PYTHONPATH": PROGRAMS}
+        self.process = subprocess.Popen(command + [self.path] + list(arguments),
+                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                        env=dict(environment(**env), **search))
+        self.lines = Lines(self.process.stdout)
+        self.pid = self.process.pid
+        first = self.said()
+        assert first["pid"] == self.pid, "the interpreter must keep the PID it was started with"
+
+    def said(self):
+        line = self.lines.next()
+        assert line is not None, "%s ended early, status %s" % (self.name, self.process.wait())
+        return json.loads(line.decode())
+
+    def tell(self, word):
+        self.process.stdin.write(word + b"\n")
+        self.process.stdin.flush()
+
+    def go(self):
+        """Lets it work; returns its truth."""
+        self.tell(b"GO")
+        return self.said()
+
+    def end(self):
+        """Lets it finish; its exit status."""
+        self.tell(b"END")
+        return self.process.wait(PATIENCE)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait()
+        self.process.stdin.close()
+        self.process.stdout.close()
+
+
+class Tool:
+    """The profiler. Its stderr is collected while it runs, its stdout in a file."""
+
+    def __init__(self, *arguments, output=True, before=(), **popen):
+        assert os.access(TOOL, os.X_OK), "%s is not built: run make" % TOOL
+        self.folder = tempfile.TemporaryDirectory(prefix="pymem-e2e.")
+        self.file = os.path.join(self.folder.name, "report")
+        options = ["--format", "json", "-o", self.file] if output else []
+        self.stdout_path = os.path.join(self.folder.name, "stdout")
+        if "stdout" not in popen:
+            popen["stdout"] = open(self.stdout_path, "wb")
+        self.process = subprocess.Popen(list(before) + [TOOL] + options + list(map(str, arguments)),
+                                        stderr=subprocess.PIPE, **popen)
+        if hasattr(popen["stdout"], "close"):
+            popen["stdout"].close()
+        self.stderr, self.is_attached = b"", threading.Event()
+        self.reader = threading.Thread(target=self.read, daemon=True)
+        self.reader.start()
+
+    def read(self):
+        for line in self.process.stderr:
+            self.stderr += line
+            if line.startswith(b"attached"):
+                self.is_attached.set()
+        self.is_attached.set()
+
+    def attached(self):
+        self.is_attached.wait(PATIENCE)
+        time.sleep(0.01)
+        assert b"attached" in self.stderr, "not attached; stderr: " + self.stderr.decode()
+        return self
+
+    def wait(self):
+        status = self.process.wait(PATIENCE)
+        self.reader.join(PATIENCE)
+        return status
+
+    def stop(self, number=signal.SIGINT):
+        self.process.send_signal(number)
+        return self.wait()
+
+    def stdout(self):
+        with open(self.stdout_path, "rb") as f:
+            return f.read()
+
+    def report(self, status=0):
+        """The report, once it has ended with that status."""
+        got = self.wait()
+        assert got == status, "status %s, stderr: %s" % (got, self.stderr.decode("utf-8", "replace"))
+        with open(self.file, "rb") as f:
+            return Report(json.loads(f.read().decode()))
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait()
+        self.reader.join(PATIENCE)
+        self.process.stderr.close()
+        self.folder.cleanup()
+
+
+class Report:
+    """A report in JSON, asked by process and line."""
+
+    def __init__(self, data):
+        self.data = data
+        assert data["schema"] == "pymem-bpf/1"
+
+    def pids(self):
+        return [p["pid"] for p in self.data["processes"]]
+
+    def images(self, pid):
+        """The process's images: more than one after an exec."""
+        found = [p for p in self.data["processes"] if p["pid"] == pid]
+        assert found, "pid %d is not in the report, which has %s" % (pid, self.pids())
+        for image in found:
+            assert not image.get("skipped"), "pid %d was skipped: %s" % (pid, image["skipped"])
+        return found
+
+    def image(self, pid):
+        found = self.images(pid)
+        assert len(found) == 1, "pid %d has %d images" % (pid, len(found))
+        return found[0]
+
+    def rows(self, pid, file, line):
+        """Rows of that line: one for each function that has it."""
+        same = (lambda f: f == file) if file.startswith(("/", "<")) else (
+            lambda f: os.path.basename(f) == file)
+        return [r for image in self.images(pid) for r in image["lines"]
+                if r["line"] == line and same(r["file"])]
+
+    def check_conservation(self, pid):
+        """Charged + lost = the change of RSS, to the byte, for each image."""
+        for image in self.images(pid):
+            lost = sum(image["lost_bytes"].values())
+            change = image["rss_end_bytes"] - image["rss_start_bytes"]
+            assert image["charged_bytes"] + lost == change, (
+                "charged %d + lost %d (%s) is not the change of RSS, %d" % (
+                    image["charged_bytes"], lost, image["lost_bytes"], change))
+            increments = sum(r["increment_bytes"] for r in image["lines"])
+            assert increments == image["charged_bytes"]
+            for row in image["lines"]:
+                assert row["grown_bytes"] - row["freed_bytes"] == row["increment_bytes"], row
+                parts = row["anon_bytes"] + row["file_bytes"] + row["shmem_bytes"]
+                assert parts == row["increment_bytes"], row
+
+    def check_at_rest(self, pid, before, after):
+        """The same against the page tables, measured by us while the process slept."""
+        image = self.image(pid)
+        change = image["rss_end_bytes"] - image["rss_start_bytes"]
+        assert change == after - before, "said %+d, the page tables say %+d; lost %s" % (
+            change, after - before, image["lost_bytes"])
+
+    def check_lines(self, pid, path, lines):
+        """Each line of the truth has its amounts."""
+        for key, truth in lines.items():
+            file, line = find_line(path, key)
+            rows = self.rows(pid, file, line)
+            wrong = [w for what, value in truth.items()
+                     for w in compare(rows, what, value, truth.get("tolerance", TOLERANCE))]
+            assert not wrong, "%s (%s:%s): %s\nthe report has: %s" % (
+                key, file, line, "; ".join(wrong), self.top(pid))
+
+    def top(self, pid):
+        rows = [r for image in self.images(pid) for r in image["lines"]]
+        rows.sort(key=lambda r: -max(r["grown_bytes"], r["freed_bytes"]))
+        return "".join("\n  %+d (+%d -%d) %s:%s %s" % (
+            r["increment_bytes"], r["grown_bytes"], r["freed_bytes"], r["file"], r["line"],
+            r["function"]) for r in rows[:8])
+
+
+def find_line(path, key):
+    """A key of the truth: a label of the program, LABEL of another (FILE#LABEL), FILE:LINE."""
+    if "#" in key:
+        other, label = key.split("#")
+        path = os.path.join(os.path.dirname(path), other)
+        return path, labels(path)[label]
+    file, colon, line = key.rpartition(":")
+    return (file, int(line)) if colon else (path, labels(path)[key])
+
+
+def thp_always():
+    try:
+        with open("/sys/kernel/mm/transparent_hugepage/enabled") as f:
+            return "[always]" in f.read()
+    except FileNotFoundError:
+        return False
+
+
+def compare(rows, what, value, tolerance):
+    """What is wrong with one amount of a line, as a list of at most one sentence."""
+    if what == "tolerance":
+        return []
+    if what == "function":
+        good = any(r["function"].split(".")[-1] == value for r in rows)
+        return [] if good else ["function %s, not %s" % ([r["function"] for r in rows], value)]
+    if what in ("cow", "faults"):
+        if what == "faults" and thp_always():
+            return []
+        field = {"cow": "cow_faults", "faults": "minor_faults"}[what]
+        got, slack = sum(r[field] for r in rows), max(32, value // 50)
+        low, high = value - slack, value + slack
+    else:
+        base, _, bound = what.partition("_")
+        field = base + "_bytes"
+        got = sum(r[field] for r in rows)
+        low = value if bound == "min" else float("-inf") if bound == "max" else value - tolerance
+        high = value if bound == "max" else float("inf") if bound == "min" else value + tolerance
+    return [] if low <= got <= high else ["%s %d, expected %s to %s" % (field, got, low, high)]
+
+
+def profile(command, name, path=None, arguments=()):
+    """Runs a program from GO to its truth under -p; (target, truth, report), all checked."""
+    with Target(command, name, path, arguments) as target:
+        before = rss_at_rest(target.pid)
+        with Tool("-p", target.pid) as tool:
+            tool.attached()
+            truth = target.go()
+            after = rss_at_rest(target.pid)
+            children = truth.get("children", [])
+            ends = {c["pid"]: rss_at_rest(c["pid"]) for c in children if state(c["pid"]) == "S"}
+            tool.process.send_signal(signal.SIGINT)
+            report = tool.report()
+        assert target.end() == 0, "the program must not notice"
+    report.check_conservation(target.pid)
+    if name != "execs":
+        report.check_at_rest(target.pid, before, after)
+    report.check_lines(target.pid, target.path, truth["lines"])
+    for child in children:
+        report.check_conservation(child["pid"])
+        report.check_lines(child["pid"], target.path, child["lines"])
+        if child["pid"] in ends:
+            assert report.image(child["pid"])["rss_end_bytes"] == ends[child["pid"]]
+    return target, truth, report

@@ -1,0 +1,6 @@
+# SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+"""What execs.py becomes."""
+from truth import MIB, end
+
+after = bytearray(28 * MIB)  # L:after
+end({"after": {"increment": 28 * MIB}, "execs.py#before": {"grown": 12 * MIB}})

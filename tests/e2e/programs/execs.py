@@ -1,0 +1,12 @@
+# SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+"""Becomes another Python program while attached. The next image inherits no wait for GO:
+it tells the truth of both."""
+import os
+import sys
+
+from truth import MIB, begin
+
+begin()
+before = bytearray(12 * MIB)  # L:before
+os.environ["PYMEM_E2E_LAUNCHED"] = ""
+os.execv(sys.executable, [sys.executable, os.path.join(os.path.dirname(__file__), "execed.py")])

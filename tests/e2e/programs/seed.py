@@ -1,0 +1,23 @@
+# SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+"""The example the profiler is named for: the list grows, the del frees."""
+from truth import begin, end
+
+N = 400000
+
+
+def sum_of_lists(n):
+    total = 0
+    for i in range(5):
+        L = [j ^ (j >> i) for j in range(n)]  # L:list
+        total += sum(L)
+        del L  # L:del
+    return total
+
+
+begin()
+sum_of_lists(N)
+# At least the integers of five lists (32 bytes each) came and went; the lists' own blocks
+# are over-allocated and reallocated, so the upper bound is loose.
+INTEGERS = 5 * 32 * N
+end({"list": {"grown_min": INTEGERS * 9 // 10, "grown_max": INTEGERS * 2},
+     "del": {"freed_min": INTEGERS * 8 // 10, "freed_max": INTEGERS * 2}})

@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+"""What every program here shares: it waits to be attached, tells what it did, and waits
+again so that its RSS can be compared while it is at rest.
+
+The talk goes through os.read and os.write, which leave memory as it was. Truth is one JSON
+object a line: "lines" maps a label (or "file:line") to the amounts its line must show, in
+bytes. MALLOC_MMAP_THRESHOLD_ is set by the harness, so a block of 128 KiB or more is a
+mapping of its own: it grows and shrinks RSS by what it is, plus a page. Python 3.6 syntax.
+"""
+import ctypes
+import json
+import mmap
+import os
+
+PAGE = mmap.PAGESIZE
+MIB = 1 << 20
+PRIVATE = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
+MADV_DONTNEED, MADV_HUGEPAGE, MADV_NOHUGEPAGE = 4, 14, 15
+
+libc = ctypes.CDLL(None, use_errno=True)
+libc.madvise.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int)
+libc.mremap.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_size_t, ctypes.c_int)
+libc.mremap.restype = ctypes.c_void_p
+libc.mmap.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int, ctypes.c_int,
+                      ctypes.c_int, ctypes.c_long)
+libc.mmap.restype = ctypes.c_void_p
+
+
+def say(**what):
+    os.write(1, (json.dumps(what) + "\n").encode())
+
+
+def wait(word):
+    """Until the harness writes that word (a line); its closed pipe means: give up."""
+    got = b""
+    while not got.endswith(b"\n"):
+        byte = os.read(0, 1)
+        if not byte:
+            os._exit(86)
+        got += byte
+    if got.strip() != word:
+        os._exit(87)
+
+
+def begin():
+    """At rest, until attached. A warm-up first: what say() and json need is imported."""
+    json.dumps({"lines": {"x": {"grown": 1}}, "pids": [1, 2]})
+    if os.environ.get("PYMEM_E2E_LAUNCHED"):
+        return
+    say(pid=os.getpid())
+    wait(b"GO")
+
+
+def end(lines, **more):
+    say(pid=os.getpid(), lines=lines, **more)
+    if not os.environ.get("PYMEM_E2E_LAUNCHED"):
+        wait(b"END")
+
+
+def region(size, flags=PRIVATE, advice=MADV_NOHUGEPAGE):
+    """Address of a fresh mapping, read and write; nothing of it is resident."""
+    address = libc.mmap(None, size, mmap.PROT_READ | mmap.PROT_WRITE, flags, -1, 0)
+    if address in (None, ctypes.c_void_p(-1).value):
+        raise OSError(ctypes.get_errno(), "mmap")
+    if advice is not None:
+        libc.madvise(address, size, advice)
+    return address
+
+
+def resident():
+    """Rss of this process as its page tables have it, in bytes."""
+    with open("/proc/self/smaps_rollup", "rb") as f:
+        for line in f:
+            if line.startswith(b"Rss:"):
+                return int(line.split()[1]) * 1024
+    raise RuntimeError("no Rss in smaps_rollup")

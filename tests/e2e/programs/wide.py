@@ -1,0 +1,14 @@
+# SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+"""Many distinct lines and functions: each is named."""
+from truth import begin, end
+
+SIZE, COUNT = 132 * 1024, 300
+keep = []
+exec(compile("".join("def f%d(): keep.append(bytearray(%d))\n" % (i, SIZE) for i in range(COUNT)),
+             "<wide>", "exec"))
+functions = [globals()["f%d" % i] for i in range(COUNT)]
+begin()
+for f in functions:
+    f()
+end({"<wide>:%d" % (i + 1): {"increment": SIZE, "function": "f%d" % i, "tolerance": 40 * 1024}
+     for i in range(COUNT)})

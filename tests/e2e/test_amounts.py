@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+"""Amounts on lines, for every interpreter and every program whose truth is known."""
+import harness
+import pytest
+from conftest import pythons
+
+SUBINTERPRETERS = {"_xxsubinterpreters", "_interpreters"}
+# program: modules of which the interpreter needs one
+PROGRAMS = {
+    "seed": None, "grow": None, "free": None, "threads": None, "nogil": None,
+    "syscall_fault": None, "numpy_temporaries": {"numpy"}, "generator": None,
+    "coroutine": None, "green": {"greenlet"}, "deep": None, "cells": None, "importing": None,
+    "fork": None, "fork_storm": None, "execs": None, "madvise": None, "mremap": None,
+    "munmap": None, "cow": None, "file_map": None, "shared": None, "huge": None,
+    "subinterpreter": SUBINTERPRETERS, "wide": None,
+}
+
+
+def test_amounts_on_lines(python_program):
+    python, name = python_program
+    target, truth, report = harness.profile(python.command, name)
+    image = report.images(target.pid)[0]
+    assert image["python"].startswith("%d.%d" % python.version[:2])
+    assert image["engine"] == "walk"
+    assert image["rss_peak_bytes"] >= max(image["rss_start_bytes"], image["rss_end_bytes"])
+    if truth.get("truncated"):
+        assert sum(i["truncated_stacks"] for i in report.images(target.pid)) > 0
+
+
+@pytest.mark.parametrize("module", ["numpy", "greenlet"])
+def test_module_was_tested(module):
+    """The programs above that need a module run only where it is: somewhere it must be."""
+    if not any(module in p.modules for p in pythons()):
+        pytest.skip("no interpreter has %s (install python3-%s)" % (module, module))
+
+
+@pytest.mark.parametrize("name,status", [("short", 0), ("killed", -9)])
+def test_dies_at_once(python, name, status):
+    """Nothing can be read from the process afterwards; its line is there all the same, and
+    the profiler ends with it."""
+    with harness.Target(python.command, name) as target:
+        with harness.Tool("-p", target.pid) as tool:
+            tool.attached()
+            truth = target.go()
+            assert target.process.wait(harness.PATIENCE) == status
+            report = tool.report()
+    report.check_conservation(target.pid)
+    report.check_lines(target.pid, target.path, truth["lines"])
+
+
+def test_launched(python):
+    """`-- CMD`: the whole life of the process."""
+    command = python.command + [harness.program_path("grow")]
+    with harness.Tool("--", *command, env=harness.environment(PYMEM_E2E_LAUNCHED="1")) as tool:
+        report = tool.report()
+        truth = harness.json.loads(tool.stdout().decode())
+    report.check_conservation(truth["pid"])
+    report.check_lines(truth["pid"], harness.program_path("grow"), truth["lines"])
+
+
+def test_several(python, system):
+    """-p PID,PID: each has its own figures."""
+    with harness.Target(python.command, "grow") as one, harness.Target(system.command, "munmap") as two:
+        before = [harness.rss_at_rest(t.pid) for t in (one, two)]
+        with harness.Tool("-p", "%d,%d" % (one.pid, two.pid)) as tool:
+            tool.attached()
+            truths = [t.go() for t in (one, two)]
+            after = [harness.rss_at_rest(t.pid) for t in (one, two)]
+            tool.process.send_signal(harness.signal.SIGINT)
+            report = tool.report()
+    for target, truth, first, last in zip((one, two), truths, before, after):
+        report.check_conservation(target.pid)
+        report.check_at_rest(target.pid, first, last)
+        report.check_lines(target.pid, target.path, truth["lines"])

@@ -1,0 +1,157 @@
+# SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+"""-a, ps, check, help, and the shape of JSON."""
+import glob
+import json
+import os
+import re
+import subprocess
+
+import pytest
+
+import harness
+from conftest import pythons
+from harness import PROJECT, Target, Tool
+
+FIELDS = {"pid", "ppid", "comm", "cmdline", "cgroup", "python", "engine", "rss_start_bytes",
+          "rss_end_bytes", "rss_peak_bytes", "charged_bytes", "lost_bytes", "lines"}
+LINE_FIELDS = {"file", "line", "function", "increment_bytes", "total_bytes", "grown_bytes",
+               "freed_bytes", "peak_bytes", "mem_usage_bytes", "occurrences", "anon_bytes",
+               "file_bytes", "shmem_bytes", "minor_faults", "major_faults", "cow_faults"}
+
+
+def run(*arguments):
+    return subprocess.run([harness.TOOL] + list(arguments), stdout=subprocess.PIPE,
+                          stderr=subprocess.PIPE, timeout=harness.PATIENCE)
+
+
+def is_python(pid):
+    """By its executable alone: what else could be called Python here, no test starts."""
+    try:
+        exe = os.readlink("/proc/%d/exe" % pid)
+    except OSError:
+        return False
+    return re.match(r"python[23]?(\.\d+)?$", os.path.basename(exe)) is not None
+
+
+def other_pythons(ours):
+    return {int(p) for p in os.listdir("/proc") if p.isdigit() and is_python(int(p))} - ours
+
+
+def test_all_finds_fifty_and_nothing_else():
+    """50 processes of all interpreters, some started after the attach, among others that
+    are none; each that worked has its line."""
+    choice = pythons()
+    targets, others = [], []
+    try:
+        for i in range(40):
+            targets.append(Target(choice[i % len(choice)].command, "grow" if i < 8 else "idle"))
+        others = [subprocess.Popen(["sleep", "600"]), subprocess.Popen(["cat"], stdin=subprocess.PIPE),
+                  subprocess.Popen(["sh", "-c", "read python"], stdin=subprocess.PIPE)]
+        with Tool("-a") as tool:
+            tool.attached()
+            for i in range(40, 50):
+                targets.append(Target(choice[i % len(choice)].command, "idle"))
+            truths = {t.pid: t.go() for t in targets}
+            allowed = other_pythons({t.pid for t in targets})
+            tool.process.send_signal(harness.signal.SIGINT)
+            report = tool.report()
+        ours = {t.pid for t in targets}
+        missing = ours - set(report.pids())
+        assert not missing, "not found: %s" % missing
+        extra = set(report.pids()) - ours - allowed
+        assert not extra, "no Python, or not there: %s" % [
+            (p["pid"], p["comm"], p["cmdline"]) for p in report.data["processes"] if p["pid"] in extra]
+        for target in targets:
+            report.check_conservation(target.pid)
+            report.check_lines(target.pid, target.path, truths[target.pid]["lines"])
+    finally:
+        for process in [t.process for t in targets] + others:
+            process.kill()
+            process.wait()
+
+
+def test_ps(python):
+    """PID, version, build, engine, RSS and command of each; nothing that is no Python."""
+    with Target(python.command, "idle") as target, subprocess.Popen(["sleep", "600"]) as sleeper:
+        done = run("ps")
+        sleeper.kill()
+    assert done.returncode == 0, done.stderr
+    rows = {int(line.split()[0]): line for line in done.stdout.decode().splitlines()
+            if line.split() and line.split()[0].isdigit()}
+    assert target.pid in rows and sleeper.pid not in rows
+    row = rows[target.pid]
+    assert "%d.%d.%d" % python.version in row and "walk" in row and "MiB" in row
+    assert "idle.py" in row
+
+
+def test_check():
+    """This host can do the main job; one line per requirement."""
+    done = run("check")
+    assert done.returncode == 0, done.stdout + done.stderr
+    text = done.stdout.decode()
+    assert "BTF" in text and len(text.splitlines()) >= 5
+
+
+def test_check_without_root():
+    done = subprocess.run(["setpriv", "--inh-caps=-all", "--bounding-set=-all", harness.TOOL, "check"],
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=harness.PATIENCE)
+    assert done.returncode == 3 and b"CAP_" in (done.stdout + done.stderr).upper()
+
+
+def test_help_and_version():
+    done = run("--help")
+    assert done.returncode == 0 and done.stderr == b""
+    for word in (b"-p", b"-a", b"-o", b"--format", b"--engine", b"check", b"ps"):
+        assert word in done.stdout
+    with open(os.path.join(PROJECT, "VERSION")) as f:
+        version = f.read().strip()
+    done = run("--version")
+    assert done.returncode == 0 and version in done.stdout.decode()
+
+
+@pytest.mark.parametrize("name", ["/dev/full"])
+def test_help_to_a_full_disk(name):
+    with open(name, "wb") as full:
+        for arguments in (["--help"], ["--version"], ["ps"], ["check"]):
+            done = subprocess.run([harness.TOOL] + arguments, stdout=full, stderr=subprocess.PIPE,
+                                  timeout=harness.PATIENCE)
+            assert done.returncode == 1, arguments
+
+
+def test_json_has_every_field(python):
+    target, _, report = harness.profile(python.command, "free")
+    for name in ("host", "kernel", "version", "start", "end"):
+        assert name in report.data
+    assert report.data["start"] <= report.data["end"]
+    image = report.image(target.pid)
+    assert FIELDS <= set(image), FIELDS - set(image)
+    assert image["cmdline"][-1] == target.path
+    assert image["lines"]
+    for row in image["lines"]:
+        assert LINE_FIELDS <= set(row), LINE_FIELDS - set(row)
+        assert row["occurrences"] is None, "the walk engine does not count them"
+
+
+def test_json_follows_its_schema(system):
+    """The schema in docs/ describes what is written."""
+    jsonschema = pytest.importorskip("jsonschema", reason="python3-jsonschema is not installed")
+    schemas = glob.glob(os.path.join(PROJECT, "docs", "*schema*.json"))
+    assert len(schemas) == 1, "docs/ has %d schemas" % len(schemas)
+    _, _, report = harness.profile(system.command, "fork")
+    with open(schemas[0]) as f:
+        jsonschema.validate(report.data, json.load(f))
+
+
+def test_map_full(system):
+    """More stacks than there is room for: lost by name, and still conserved."""
+    with Target(system.command, "wide") as target:
+        before = harness.rss_at_rest(target.pid)
+        with Tool("-p", target.pid, "--max-stacks", "64") as tool:
+            tool.attached()
+            target.go()
+            after = harness.rss_at_rest(target.pid)
+            tool.process.send_signal(harness.signal.SIGINT)
+            report = tool.report()
+    report.check_conservation(target.pid)
+    report.check_at_rest(target.pid, before, after)
+    assert report.image(target.pid)["lost_bytes"].get("map-full", 0) > 0

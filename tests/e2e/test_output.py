@@ -1,0 +1,210 @@
+# SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+"""Where the report goes: stdout, files, terminals; closed and full ones."""
+import fcntl
+import json
+import os
+import pty
+import re
+import select
+import shutil
+import signal
+import struct
+import subprocess
+import termios
+import time
+
+import pytest
+
+import harness
+from harness import Target, Tool
+
+CONTROL = re.compile(rb"[\x00-\x08\x0b-\x1f\x7f]|\xc2[\x80-\x9f]|\xe2\x80[\xaa-\xae]")
+ESCAPE = re.compile(rb"\x1b(\[[0-9;?]*[A-Za-z]|[()][A-Za-z0-9])")
+
+
+def test_table_when_piped(system):
+    """Printed once, without a control byte, with the line's number and source text."""
+    with Target(system.command, "grow") as target:
+        with Tool("-p", target.pid, output=False) as tool:
+            tool.attached()
+            target.go()
+            assert tool.stop() == 0, tool.stderr
+            said = tool.stdout()
+    line = harness.labels(target.path)["grow"]
+    assert not CONTROL.search(said)
+    assert ("grow.py:%d" % line).encode() in said
+    assert b"keep = bytearray(64 * MIB)" in said
+    assert said.count(str(target.pid).encode()) >= 1
+    assert b"64.0 MiB" in said or b"64.1 MiB" in said
+
+
+def test_function(system):
+    """-f: the annotated source of one function, with every one of its lines."""
+    with Target(system.command, "seed") as target:
+        with Tool("-p", target.pid, "-f", "sum_of_lists", output=False) as tool:
+            tool.attached()
+            target.go()
+            assert tool.stop() == 0, tool.stderr
+            said = tool.stdout().decode()
+    for text in ("total = 0", "for i in range(5):", "L = [j ^ (j >> i)", "del L", "return total"):
+        assert text in said, said
+
+
+def test_function_never_seen(system):
+    with Target(system.command, "grow") as target:
+        with Tool("-p", target.pid, "-f", "no_such_function", output=False) as tool:
+            tool.attached()
+            target.go()
+            assert tool.stop() == 1
+            assert b"no_such_function" in tool.stderr
+
+
+def test_top(system):
+    """-n limits the table, not JSON."""
+    counts = {}
+    for top in ("3", "0"):
+        with Target(system.command, "wide") as target:
+            with Tool("-p", target.pid, "-n", top, output=False) as tool:
+                tool.attached()
+                target.go()
+                assert tool.stop() == 0, tool.stderr
+                counts[top] = len(set(re.findall(rb"<wide>:\d+", tool.stdout())))
+    assert counts["3"] <= 3 and counts["0"] == 300
+
+
+def test_control_bytes_are_escaped(python):
+    """In tables and JSON alike; JSON's own escapes decode to the true names."""
+    for form in ([], ["--format", "json"]):
+        with Target(python.command, "escapes") as target:
+            with Tool("-p", target.pid, *form, output=False) as tool:
+                tool.attached()
+                target.go()
+                assert tool.stop() == 0, tool.stderr
+                said = tool.stdout()
+        assert not CONTROL.search(said), CONTROL.search(said)
+        assert b"evil" in said
+        if form:
+            rows = [r for p in json.loads(said.decode())["processes"] for r in p["lines"]]
+            rows = [r for r in rows if r["file"].endswith("evil>")]
+            assert sum(r["grown_bytes"] for r in rows) >= 16 * harness.MIB
+            if python.version >= (3, 8):
+                assert any("evil" in r["function"] for r in rows)
+
+
+def test_source_changed(system, tmp_path):
+    """The file was edited after the process started: its text is not to be trusted."""
+    path = str(tmp_path / "changing.py")
+    shutil.copy(harness.program_path("changing"), path)
+    with Target(system.command, "changing", path) as target:
+        time.sleep(1.1)  # process start times have the resolution of a clock tick
+        with open(path, "a") as f:
+            f.write("# edited\n")
+        with Tool("-p", target.pid, output=False) as tool:
+            tool.attached()
+            target.go()
+            assert tool.stop() == 0, tool.stderr
+            said = tool.stdout().decode() + tool.stderr.decode()
+    assert "changed" in said or "modified" in said, said
+
+
+def written(system, expected, **popen):
+    """Status and stderr of a run whose report can't be written; the target lives."""
+    with Target(system.command, "grow") as target:
+        with Tool("-p", target.pid, output=False, **popen) as tool:
+            tool.attached()
+            target.go()
+            status = tool.stop()
+            assert status == expected, "status %s: %s" % (status, tool.stderr)
+            said = tool.stderr
+        assert target.end() == 0
+    return said
+
+
+def test_stdout_full(system):
+    assert b"No space left" in written(system, 1, stdout=open("/dev/full", "wb"))
+
+
+def test_stdout_closed(system):
+    written(system, 1, before=("sh", "-c", 'exec "$@" >&-', "sh"))
+
+
+def test_stdout_pipe_broken(system):
+    reader, writer = os.pipe()
+    os.close(reader)
+    written(system, 1, stdout=os.fdopen(writer, "wb"))
+
+
+def test_output_in_no_folder(system):
+    with Target(system.command, "idle") as target:
+        done = subprocess.run([harness.TOOL, "-p", str(target.pid), "-o", "/no/such/folder/x"],
+                              stderr=subprocess.PIPE, timeout=harness.PATIENCE)
+    assert done.returncode == 1 and b"/no/such/folder/x" in done.stderr
+
+
+def test_disk_full(system, tmp_path):
+    """Neither a part of the report nor a temporary file stays; what was there before does."""
+    disk = str(tmp_path / "disk")
+    os.mkdir(disk)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", disk], check=True)
+    try:
+        with open(disk + "/report", "w") as f:
+            f.write("earlier")
+        with open(disk + "/filler", "wb") as f:
+            f.write(b"x" * (48 << 10))
+        with Target(system.command, "wide") as target:
+            with Tool("-p", target.pid, "--format", "json", "-o", disk + "/report", output=False) as tool:
+                tool.attached()
+                target.go()
+                assert tool.stop() == 1, tool.stderr
+                assert b"No space left" in tool.stderr
+            assert target.end() == 0
+        assert sorted(os.listdir(disk)) == ["filler", "report"]
+        with open(disk + "/report") as f:
+            assert f.read() == "earlier"
+    finally:
+        subprocess.run(["umount", disk], check=True)
+
+
+def run_on_terminal(target, columns, seconds):
+    """All that the profiler writes to a terminal of that width, until Ctrl-C is typed."""
+    master, slave = pty.openpty()
+    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 30, columns, 0, 0))
+    env = {k: v for k, v in os.environ.items() if k not in ("COLUMNS", "LINES", "NO_COLOR")}
+    env.update(TERM="xterm", LC_ALL="C.UTF-8")
+    with Tool("-p", target.pid, output=False, stdout=os.fdopen(slave, "wb"), env=env) as tool:
+        said, end = b"", None
+        tool.attached()
+        target.go()
+        stop = time.monotonic() + seconds
+        while end is None or time.monotonic() < end:
+            if end is None and time.monotonic() >= stop:
+                tool.process.send_signal(signal.SIGINT)
+                end = time.monotonic() + harness.PATIENCE
+            if not select.select([master], [], [], 0.1)[0]:
+                continue
+            try:
+                data = os.read(master, 65536)
+            except OSError:  # EIO: the last user of the terminal is gone
+                break
+            said += data
+        assert tool.wait() == 0, tool.stderr
+    os.close(master)
+    return said
+
+
+def final_screen(said):
+    """What stays on the terminal: after the last switch back from the other screen."""
+    return said.rpartition(b"\x1b[?1049l")[2]
+
+
+@pytest.mark.parametrize("columns", [40, 100])
+def test_terminal(system, columns):
+    """Redraws in place, then prints the final table, no line wider than the terminal."""
+    with Target(system.command, "grow") as target:
+        said = run_on_terminal(target, columns, 2.5)
+    assert len(re.findall(rb"\x1b\[(?:1;1)?H", said)) >= 2, "it did not redraw"
+    assert b"\x1b[?1049h" not in said or b"\x1b[?1049l" in said, "the other screen was not left"
+    text = ESCAPE.sub(b"", final_screen(said)).decode()
+    assert "grow.py" in text
+    for line in text.replace("\r", "").split("\n"):
+        assert len(line) <= columns, "%d columns: %r" % (len(line), line)

@@ -1,0 +1,151 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+#
+# The interpreters that tests run against: the system's, pyenv's, and those of other Debian
+# releases, unpacked into a cache without being installed.
+#
+#   tests/pythons.sh list          one line each: name<TAB>command prefix; fetches what is missing
+#   tests/pythons.sh local         the same without those of other Debian releases
+#   tests/pythons.sh run DIR CMD…  CMD with DIR as its root, in a mount namespace of its own
+#
+# An unpacked interpreter needs its own C library, so it runs in a chroot. /proc, /dev, /tmp
+# and the project's folder are bound into it at the same paths, in a private mount namespace:
+# nothing stays mounted, and the command keeps its PID, since everything here execs.
+#
+# A tree is made under a temporary name and renamed when it has run its interpreter once;
+# packages are authenticated by apt. What can't be had is named on stderr (SKIP …); the exit
+# status is not 0 only if there is no interpreter at all.
+set -eu
+
+here=$(cd "$(dirname "$0")" && pwd)
+project=$(dirname "$here")
+cache=${PYMEM_CACHE:-$HOME/.cache/pymem-bpf}/pythons
+
+# name and suite of each
+releases='python3.9 bullseye
+python3.11 bookworm
+python3.13 trixie
+python3.14 forky
+python3.15 forky'
+
+mirror()
+{
+	apt-get indextargets --format '$(SITE)' 'Created-By: Packages' | head -n 1
+}
+
+skip()
+{
+	echo "SKIP $1: $2" >&2
+}
+
+# Inside the private mount namespace: binds what tests share, then becomes the command.
+enter()
+{
+	local root=$1 path
+	shift
+	for path in /proc /dev /tmp "$project"; do
+		mkdir -p "$root$path"
+		mount --rbind "$path" "$root$path"
+	done
+	exec chroot "$root" "$@"
+}
+
+run()
+{
+	[ -d "$1" ] || { echo "pythons.sh: $1: no such folder" >&2; exit 1; }
+	exec unshare --mount --propagation private "$here/pythons.sh" enter "$@"
+}
+
+# Unpacks $1 of suite $2 into the cache; prints the reason and fails if that can't be done.
+unpack()
+{
+	local name=$1 suite=$2 dest=$cache/$1-$2 tmp site
+	[ ! -x "$dest/usr/bin/$name" ] || return 0
+	command -v mmdebstrap >/dev/null || { echo 'mmdebstrap is not installed'; return 1; }
+	site=${PYMEM_MIRROR:-$(mirror)}
+	[ -n "$site" ] || { echo 'no Debian mirror is configured (set PYMEM_MIRROR)'; return 1; }
+	mkdir -p "$cache"
+	tmp=$(mktemp -d "$cache/tmp.XXXXXX")
+	chmod 755 "$tmp"
+	if ! mmdebstrap --quiet --variant=extract --include="$name" \
+		--hook-dir=/usr/share/mmdebstrap/hooks/merged-usr \
+		--aptopt='Acquire::Check-Valid-Until "false"' \
+		"$suite" "$tmp/root" "$site" >"$tmp/log" 2>&1; then
+		echo "mmdebstrap: $(grep '^E:' "$tmp/log" | tail -n 1)"
+		rm -rf "$tmp"
+		return 1
+	fi
+	if ! run_quietly "$tmp/root" "/usr/bin/$name" -c 'import ctypes' >>"$tmp/log" 2>&1; then
+		echo "unpacked, but it does not run: $(tail -n 1 "$tmp/log")"
+		rm -rf "$tmp"
+		return 1
+	fi
+	# Another run may have been faster: then its tree stays.
+	mv -T "$tmp/root" "$dest" 2>/dev/null || [ -x "$dest/usr/bin/$name" ]
+	rm -rf "$tmp"
+}
+
+run_quietly()
+{
+	(run "$@")
+}
+
+list_local()
+{
+	local python version
+	if [ -x /usr/bin/python3 ]; then
+		version=$(/usr/bin/python3 -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+		printf 'system-%s\t%s\n' "$version" /usr/bin/python3
+	fi
+	for python in "$HOME"/.pyenv/versions/*/bin/python3.*; do
+		case ${python##*/} in
+		python3.[6-9] | python3.[6-9]t | python3.[1-9][0-9] | python3.[1-9][0-9]t) ;;
+		*) continue ;;
+		esac
+		[ -x "$python" ] || continue
+		version=${python%/bin/*}
+		printf 'pyenv-%s\t%s\n' "${version##*/}" "$python"
+	done
+}
+
+list_debian()
+{
+	local name suite reason
+	while read -r name suite; do
+		if [ "$(id -u)" != 0 ]; then
+			skip "$name" 'unpacking and chroot need root'
+		elif reason=$(unpack "$name" "$suite"); then
+			printf '%s-%s\t%s\n' "$suite" "${name#python}" \
+				"$here/pythons.sh run $cache/$name-$suite /usr/bin/$name"
+		else
+			skip "$name" "$reason"
+		fi
+	done <<<"$releases"
+}
+
+list()
+{
+	local found
+	found=$("$@")
+	[ -n "$found" ] || { echo 'pythons.sh: no Python 3.6 or newer' >&2; exit 1; }
+	echo "$found"
+}
+
+everything()
+{
+	list_local
+	list_debian
+}
+
+case ${1-} in
+list) list everything ;;
+local) list list_local ;;
+run | enter)
+	[ $# -ge 3 ] || { echo "usage: $0 $1 DIR CMD…" >&2; exit 2; }
+	"$@"
+	;;
+*)
+	echo "usage: $0 list | local | run DIR CMD…" >&2
+	exit 2
+	;;
+esac

@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* From stacks to lines.
+ *
+ * The innermost frame gets a stack's own figures, so increments add up to what was charged.
+ * Each line on the stack gets its total once, however often it recurs. Each location
+ * knows its line's number, so a frame costs one look at an array and no hashing.
+ */
+#include "model_private.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct mark {			 /* by line number: what the stack at work knows of it */
+	uint32_t process, stack; /* seen there last; plus 1 */
+	size_t at;		 /* in the process's lines */
+};
+
+struct gather {
+	const struct book *book;
+	struct mark *marks;
+	struct model_process *process;
+	uint32_t number; /* of the process, plus 1 */
+	size_t room;
+};
+
+/* The line of `location` in the process, made if need be. NULL: out of memory. The next
+ * call may move it. */
+static struct model_line *line_of(struct gather *g, const struct model_location *location)
+{
+	struct mark *mark = &g->marks[location_of(location)->line];
+	struct model_process *process = g->process;
+	struct model_line *grown;
+	size_t room;
+
+	if (mark->process == g->number)
+		return &process->lines[mark->at];
+	if (process->line_count == g->room) {
+		room = g->room ? g->room * 2 : 64;
+		grown = reallocarray(process->lines, room, sizeof(*grown));
+		if (!grown)
+			return NULL;
+		process->lines = grown;
+		g->room = room;
+	}
+	*mark = (struct mark){.process = g->number, .at = process->line_count};
+	process->lines[process->line_count] =
+		(struct model_line){.location = location, .mem_usage_bytes = -1, .occurrences = -1};
+	return &process->lines[process->line_count++];
+}
+
+static void add_self(struct model_line *line, const struct pymem_counters *counters,
+		     const struct pymem_vmcalls *vmcalls, int64_t page)
+{
+	int i;
+
+	line->anon_bytes += counters->pages[PYMEM_ANON] * page;
+	line->file_bytes += counters->pages[PYMEM_FILE] * page;
+	line->shmem_bytes += counters->pages[PYMEM_SHMEM] * page;
+	line->swap_bytes += counters->pages[PYMEM_SWAP] * page;
+	line->increment_bytes = line->anon_bytes + line->file_bytes + line->shmem_bytes;
+	line->grown_bytes += counters->grown_pages * page;
+	line->freed_bytes += counters->freed_pages * page;
+	line->minor_faults += counters->minor_faults;
+	line->major_faults += counters->major_faults;
+	line->cow_faults += counters->cow_faults;
+	for (i = 0; vmcalls && i < PYMEM_VMCALL_COUNT; i++) {
+		line->vm_calls[i] += vmcalls->calls[i];
+		line->vm_bytes[i] += vmcalls->bytes[i];
+	}
+}
+
+static int64_t rss_bytes(const struct pymem_counters *counters, int64_t page)
+{
+	return (counters->pages[PYMEM_ANON] + counters->pages[PYMEM_FILE] +
+		counters->pages[PYMEM_SHMEM]) *
+	       page;
+}
+
+static int gather_stack(struct gather *g, size_t index)
+{
+	const struct model_stack *stack = &g->process->stacks[index];
+	int64_t page = g->book->pub.page_size, bytes = rss_bytes(&stack->counters, page);
+	uint64_t peak = stack->counters.peak_pages * page;
+	struct model_line *line;
+	struct mark *mark;
+	unsigned i;
+
+	for (i = 0; i < stack->depth; i++) {
+		line = line_of(g, stack->frames[i]);
+		if (!line)
+			return -ENOMEM;
+		if (!i)
+			add_self(line, &stack->counters,
+				 process_of(g->process)->extras[index].vmcalls, page);
+		mark = &g->marks[location_of(stack->frames[i])->line];
+		if (mark->stack == index + 1)
+			continue;
+		mark->stack = index + 1;
+		line->total_bytes += bytes;
+		line->cow_total_faults += stack->counters.cow_faults;
+		if (line->peak_bytes < peak)
+			line->peak_bytes = peak;
+	}
+	g->process->charged_bytes += bytes;
+	return 0;
+}
+
+static int gather_process(struct gather *g)
+{
+	struct model_process *process = g->process;
+	size_t i;
+	int err = 0;
+
+	free(process->lines);
+	process->lines = NULL;
+	process->line_count = 0;
+	process->charged_bytes = 0;
+	g->room = 0;
+	for (i = 0; i < process->stack_count && !err; i++)
+		err = gather_stack(g, i);
+	return err;
+}
+
+int model_finish(struct model *model)
+{
+	struct gather g = {.book = book_of(model)};
+	size_t i;
+	int err = 0;
+
+	g.marks = calloc(g.book->line_count + 1, sizeof(*g.marks));
+	if (!g.marks)
+		return -ENOMEM;
+	for (i = 0; i < model->process_count && !err; i++) {
+		g.process = model->processes[i];
+		g.number = i + 1;
+		err = gather_process(&g);
+		if (!err)
+			model_sort_lines(g.process, MODEL_SORT_INCREMENT);
+	}
+	free(g.marks);
+	return err;
+}
+
+static int64_t sort_value(const struct model_line *line, enum model_sort sort)
+{
+	switch (sort) {
+	case MODEL_SORT_TOTAL:
+		return line->total_bytes;
+	case MODEL_SORT_PEAK:
+		return line->peak_bytes;
+	case MODEL_SORT_GROWN:
+		return line->grown_bytes;
+	case MODEL_SORT_FREED:
+		return line->freed_bytes;
+	case MODEL_SORT_COW:
+		return line->cow_faults;
+	case MODEL_SORT_INCREMENT:
+		break;
+	}
+	return line->increment_bytes;
+}
+
+/* Equal figures: by what tells a reader most, then by place, so that the order is always
+ * the same. */
+static int compare(const void *left, const void *right, void *arg)
+{
+	const struct model_line *a = left, *b = right;
+	enum model_sort sort = *(enum model_sort *)arg;
+	int64_t difference[] = {
+		sort_value(a, sort) - sort_value(b, sort),
+		a->increment_bytes - b->increment_bytes,
+		a->total_bytes - b->total_bytes,
+		(int64_t)(a->grown_bytes - b->grown_bytes),
+	};
+	size_t i;
+	int order;
+
+	for (i = 0; i < sizeof(difference) / sizeof(difference[0]); i++) {
+		if (difference[i])
+			return difference[i] > 0 ? -1 : 1;
+	}
+	order = strcmp(a->location->file, b->location->file);
+	if (!order)
+		order = (a->location->line > b->location->line) -
+			(a->location->line < b->location->line);
+	return order ? order : strcmp(a->location->function, b->location->function);
+}
+
+void model_sort_lines(struct model_process *process, enum model_sort sort)
+{
+	if (process->line_count)
+		qsort_r(process->lines, process->line_count, sizeof(*process->lines), compare,
+			&sort);
+}

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* What model.c and model_lines.c share and nobody else sees. The public structs come first in
+ * the private ones, so that a pointer to one is a pointer to the other. */
+#ifndef MODEL_PRIVATE_H
+#define MODEL_PRIVATE_H
+
+#include "model.h"
+
+/* Maps a hash to indices of an array that the owner keeps; the owner compares. */
+struct table {
+	struct table_slot {
+		uint64_t hash;
+		size_t index; /* plus 1; 0: free */
+	} * slots;
+	size_t room, used; /* room: 0 or a power of two */
+};
+
+struct location {
+	struct model_location pub;
+	size_t line; /* index into lines: equal for equal file, function and line */
+};
+
+struct stack_extra {
+	struct pymem_vmcalls *vmcalls; /* NULL: none */
+};
+
+struct process {
+	struct model_process pub;
+	struct table table;	    /* of stacks */
+	struct stack_extra *extras; /* beside pub.stacks */
+	size_t stack_room;
+};
+
+struct book {
+	struct model pub;
+	uint64_t seed;
+	struct table string_table, location_table, line_table;
+	char **strings;
+	size_t string_count, string_room;
+	struct location **locations;
+	size_t location_count, location_room;
+	struct location **lines; /* the first location of each line */
+	size_t line_count, line_room;
+	size_t process_room, skip_room, note_room;
+};
+
+static inline struct location *location_of(const struct model_location *location)
+{
+	return (struct location *)location;
+}
+
+static inline struct process *process_of(const struct model_process *process)
+{
+	return (struct process *)process;
+}
+
+static inline struct book *book_of(const struct model *model)
+{
+	return (struct book *)model;
+}
+
+#endif
