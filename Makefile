@@ -67,7 +67,81 @@ $(BUILD)/bpf_object.o: $(SKELETONS)
 $(BUILD)/pymem-bpf: $(OBJS)
 	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
+# --- tests ---
+# Pure modules again, under the sanitizers; every unit test links all of them.
+SANITIZE := -fsanitize=address,undefined -fno-omit-frame-pointer -fno-sanitize-recover=all
+UNIT := $(patsubst tests/unit/%.c,%,$(wildcard tests/unit/test_*.c))
+FUZZ := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
+
+$(BUILD)/unit $(BUILD)/asan $(BUILD)/fuzz:
+	mkdir -p $@
+
+$(BUILD)/asan/%.o: user/%.c | $(BUILD)/asan
+	$(CC) $(CFLAGS) -O1 $(SANITIZE) -c $< -o $@
+
+$(BUILD)/unit/%: tests/unit/%.c $(PURE:%=$(BUILD)/asan/%.o) | $(BUILD)/unit
+	$(CC) $(CFLAGS) -O1 $(SANITIZE) -Itests/unit $< $(PURE:%=$(BUILD)/asan/%.o) -o $@ \
+		-lcmocka -lelf -ljansson -lz
+
+$(BUILD)/fuzz/%: tests/fuzz/%.c $(PURE:%=user/%.c) | $(BUILD)/fuzz
+	$(CLANG) $(filter-out -MMD -MP,$(CFLAGS)) -O1 -fsanitize=fuzzer,address,undefined \
+		-fno-sanitize-recover=all $< $(PURE:%=user/%.c) -o $@ -lelf -ljansson -lz
+
+unit: $(UNIT:%=$(BUILD)/unit/%)
+fuzz-targets: $(FUZZ:%=$(BUILD)/fuzz/%)
+
+# Installs what tests need, builds everything, runs all tests.
+check:
+	tools/install-deps test
+	$(MAKE) all unit fuzz-targets
+	tests/run $(CHECK)
+
+golden-update: unit
+	PYMEM_GOLDEN_UPDATE=1 $(BUILD)/unit/test_render
+
+# --- everything else ---
+deps:
+	tools/install-deps build
+
+# Installs what is missing, builds, and shows the main job on a real program.
+demo:
+	tools/install-deps build
+	$(MAKE) all
+	tools/demo
+
+bench: all
+	tools/install-deps bench
+	$(PYTHON) bench/run.py $(BENCH)
+	$(PYTHON) bench/tool.py
+
+# The other architecture: BPF objects for it, and the program where its libraries are there.
+arm64:
+	$(MAKE) BUILD=$(BUILD)/arm64 ARCH=arm64 CC=aarch64-linux-gnu-gcc $(ARM64_GOAL)
+
+install: all
+	install -D -m 755 $(BUILD)/pymem-bpf $(DESTDIR)$(PREFIX)/sbin/pymem-bpf
+	install -D -m 644 docs/pymem-bpf.8 $(DESTDIR)$(PREFIX)/share/man/man8/pymem-bpf.8
+
+SOURCES := $(wildcard bpf/*.c bpf/*.h user/*.c user/*.h include/*.h tests/unit/*.c tests/unit/*.h \
+	tests/fuzz/*.c)
+GENERATED := user/py_layout_table.h user/text_widths.h
+FORMATTED := $(filter-out $(GENERATED),$(SOURCES))
+format:
+	clang-format -i $(FORMATTED)
+format-check:
+	clang-format --dry-run -Werror $(FORMATTED)
+
+clean:
+	rm -rf $(BUILD)
+
+help:
+	@echo 'make            build/pymem-bpf'
+	@echo 'make demo       install what is missing, build, show the main job'
+	@echo 'make check      install what tests need, run all of them (CHECK=unit|e2e|…: some)'
+	@echo 'make bench      measure overhead; make deps, install, arm64, format, clean'
+
 -include $(wildcard $(BUILD)/*.d $(BUILD)/*/*.d)
 
-.PHONY: all
+.PHONY: all unit fuzz-targets check golden-update deps demo bench arm64 install format format-check \
+	clean help
 .DELETE_ON_ERROR:

@@ -233,8 +233,10 @@ static __noinline int stack_now(struct pymem_proc *p, struct pymem_thread *th)
 
 	if (!p || !th || !s)
 		return -1;
-	if (!p->identified)
+	if (!p->identified) {
+		th->loss = PYMEM_LOSS_UNIDENTIFIED;
 		return -(PYMEM_LOSS_UNIDENTIFIED + 1);
+	}
 	if (s->busy)
 		return -(PYMEM_LOSS_RECURSION + 1);
 	s->layout = p->layout;
@@ -249,6 +251,8 @@ static __noinline int stack_now(struct pymem_proc *p, struct pymem_thread *th)
 	acc_settle(p, th);
 	if (!err)
 		err = stack_enter(p, th, s);
+	if (err)
+		th->loss = -err - 1;
 out:
 	s->busy = 0;
 	return opaque(s, err);
@@ -324,6 +328,7 @@ static __always_inline void thread_begin(struct pymem_thread *th, struct task_st
 	th->mm = p->mm;
 	th->proc = p->id;
 	th->major = TASK_READ(task, maj_flt);
+	th->loss = PYMEM_LOSS_UNSETTLED;
 }
 
 /* The record of the current thread, which runs on p; made at its first event. */

@@ -256,7 +256,7 @@ static __always_inline void batched_rest(struct pymem_proc *p, struct pymem_thre
 	if (th->key.hash)
 		acc_pages(th, member, pages, rss);
 	else
-		lose(p, PYMEM_LOSS_UNSETTLED, member, pages);
+		lose(p, th->loss, member, pages);
 }
 
 static __always_inline void settle_cache(struct pymem_proc *p, struct pymem_thread *th,

@@ -244,7 +244,7 @@ struct pymem_thread {
 	__u64 major;	/* task->maj_flt, settled so far */
 	__s32 cache[PYMEM_MEMBERS]; /* 6.1 and older: task->rss_stat, settled so far */
 	__u32 searches;
-	__u32 pad;
+	__u32 loss; /* while `key` is 0: why (enum pymem_loss) */
 	struct pymem_string string;
 	__u64 regs; /* where the kernel keeps the registers of the fault being handled */
 	struct pymem_counters acc; /* charged to `key`, not yet added to `stacks` */
