@@ -3,21 +3,22 @@
  * name, so that charged + lost == seen.
  *
  * Amounts collect in the thread's own record while its stack stays the same, and go to
- * the shared map when it changes. That saves the map on most events of a storm, and
- * it is what makes checking a code object's identity affordable: an unchanged stack is
- * an unchanged set of *addresses*, and the innermost code object is confirmed at the
- * second event, then after 2, 4, 8 and at most every 16. What has collected since the
- * last confirmation is charged only when confirmed; where the object turns out to have
- * been replaced, it is lost as "replaced", and that process is then checked at each
- * event for a while. So a line is never a guess. All callers are confirmed whenever
- * the stack changes.
+ * the shared map when it changes. That saves the map on most events of a storm, and it is
+ * what makes checking identities affordable. An unchanged stack is an unchanged set of
+ * *addresses*: each code object in it may have died and another taken its place. So the
+ * identity of all of them is confirmed at the second event with the same addresses, then
+ * after 2, 4, 8 … and at most every 64; the innermost one also whenever a thread comes
+ * back to a stack it was in lately. What has collected since is charged only when
+ * confirmed: where a code object turns out to have been replaced, it is lost as
+ * "replaced", and for some seconds that process's stacks are confirmed at every event.
+ * A line is never a guess.
  */
 #ifndef ACCOUNT_BPF_H
 #define ACCOUNT_BPF_H
 
 #include "announce.bpf.h"
 
-#define CONFIRM_EVERY_MAX 16
+#define CONFIRM_EVERY_MAX 64
 #define DYNAMIC_JIFFIES	  2500 /* 2.5 to 25 s */
 
 static __always_inline struct pymem_cpu *proc_cpu(struct pymem_proc *p)
@@ -171,18 +172,17 @@ SEPARATE __u64 stack_identify(void)
 	return c.s->stack.depth == 0;
 }
 
-/* Makes the stack just walked the one that th collects for. 0, or -(loss + 1). */
+/* Makes the stack just identified the one that th collects for. 0, or -(loss + 1). */
 static __noinline int stack_enter(struct pymem_proc *p, struct pymem_thread *th,
 				  struct scratch *s)
 {
 	static const struct pymem_stack none;
+	struct pymem_recent *recent;
 	struct pymem_stack *stack;
 	struct pymem_stack_key key = {};
 
 	if (!p || !th || !s)
 		return -1;
-	if (stack_identify())
-		return -(PYMEM_LOSS_UNREADABLE + 1);
 	key.proc = p->id;
 	key.hash = s->stack.hash;
 	stack = bpf_map_lookup_elem(&stacks, &key);
@@ -203,11 +203,42 @@ static __noinline int stack_enter(struct pymem_proc *p, struct pymem_thread *th,
 	th->leaf_fingerprint = s->stack.frames[0].fingerprint;
 	th->since = 0;
 	th->interval = 1;
+	recent = &th->recents[s->hash & (PYMEM_RECENTS - 1)];
+	recent->raw = s->hash;
+	/* Not before it has been handed over: a visit here is another chance for that. */
+	recent->hash = stack->announced ? key.hash : 0;
+	recent->leaf_fingerprint = th->leaf_fingerprint;
+	recent->hits = 0;
 	return 0;
 }
 
-/* Confirms that the innermost code object is still the one that th collects for. */
-static __always_inline bool leaf_confirm(struct pymem_proc *p, struct pymem_thread *th)
+/* Back in a stack that th was in lately? Then th collects for it. */
+static __always_inline bool stack_reenter(struct pymem_proc *p, struct pymem_thread *th,
+					  struct scratch *s)
+{
+	struct pymem_recent *recent = &th->recents[s->hash & (PYMEM_RECENTS - 1)];
+
+	if (recent->raw != s->hash || !recent->hash)
+		return false;
+	recent->hits++;
+	/* At its 1st, 2nd, 4th, 8th … return all of its code objects are looked at. */
+	if (!(recent->hits & (recent->hits - 1)) || p->dynamic_until > bpf_jiffies64())
+		return false;
+	if (code_fingerprint(s->frames[0].code) != recent->leaf_fingerprint)
+		return false;
+	th->key.proc = p->id;
+	th->key.hash = recent->hash;
+	th->raw = s->hash;
+	th->leaf_code = s->frames[0].code;
+	th->leaf_fingerprint = recent->leaf_fingerprint;
+	th->since = 0;
+	th->interval = 1;
+	return true;
+}
+
+/* The stack has the same addresses as at the last event: are they the same objects? */
+static __always_inline bool stack_confirm(struct pymem_proc *p, struct pymem_thread *th,
+					  struct scratch *s)
 {
 	/* All that was collected up to a confirmation is confirmed by it. */
 	if (!th->since)
@@ -215,12 +246,34 @@ static __always_inline bool leaf_confirm(struct pymem_proc *p, struct pymem_thre
 	th->since++;
 	if (th->since < th->interval && p->dynamic_until <= bpf_jiffies64())
 		return true;
-	if (code_fingerprint(th->leaf_code) != th->leaf_fingerprint)
+	if (stack_identify() || s->stack.hash != th->key.hash)
 		return false;
 	th->since = 0;
 	if (th->interval < CONFIRM_EVERY_MAX)
 		th->interval *= 2;
 	return true;
+}
+
+/* Goes from the stack that th collected for to the one just walked. 0, or -(loss + 1). */
+static __always_inline int stack_change(struct pymem_proc *p, struct pymem_thread *th,
+					struct scratch *s)
+{
+	struct pymem_recent *recent;
+	__u64 before, hits;
+	int err;
+
+	if (stack_reenter(p, th, s))
+		return 0;
+	if (stack_identify())
+		return -(PYMEM_LOSS_UNREADABLE + 1);
+	recent = &th->recents[s->hash & (PYMEM_RECENTS - 1)];
+	before = recent->raw == s->hash ? recent->hash : 0;
+	if (before && before != s->stack.hash)
+		p->dynamic_until = bpf_jiffies64() + DYNAMIC_JIFFIES;
+	hits = recent->raw == s->hash ? recent->hits : 0;
+	err = stack_enter(p, th, s);
+	recent->hits = hits;
+	return err;
 }
 
 /* Walks the current thread's stack and makes th->acc collect for it.
@@ -246,11 +299,11 @@ static __noinline int stack_now(struct pymem_proc *p, struct pymem_thread *th)
 		return -(PYMEM_LOSS_UNIDENTIFIED + 1);
 	s->busy = 1;
 	err = pystack_walk(p, th, layout, s);
-	if (!err && th->raw == s->hash && leaf_confirm(p, th))
+	if (!err && th->raw == s->hash && stack_confirm(p, th, s))
 		goto out;
 	acc_settle(p, th);
 	if (!err)
-		err = stack_enter(p, th, s);
+		err = stack_change(p, th, s);
 	if (err)
 		th->loss = -err - 1;
 out:

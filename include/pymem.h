@@ -228,6 +228,16 @@ struct pymem_string {
 	__u32 pad;
 };
 
+/* One of the stacks a thread was in lately. */
+struct pymem_recent {
+	__u64 raw; /* hash of what was read of the frames */
+	__u64 hash; /* pymem_stack_key.hash */
+	__u64 leaf_fingerprint;
+	__u64 hits;
+};
+
+#define PYMEM_RECENTS 8
+
 /* A thread of a tracked process; value of the map `threads`. */
 struct pymem_thread {
 	__u64 mm;
@@ -239,8 +249,8 @@ struct pymem_thread {
 	__u64 raw;     /* hash of the last walk's raw frames; 0: none */
 	struct pymem_stack_key key; /* the stack being charged */
 	__u64 leaf_code, leaf_fingerprint;
-	__u32 since;	/* events since leaf_fingerprint was last confirmed */
-	__u32 interval; /* confirm it when `since` reaches this */
+	__u32 since;	/* events since the stack's code objects were last confirmed */
+	__u32 interval; /* confirm them when `since` reaches this */
 	__u64 major;	/* task->maj_flt, settled so far */
 	__s32 cache[PYMEM_MEMBERS]; /* 6.1 and older: task->rss_stat, settled so far */
 	__u32 searches;
@@ -248,6 +258,7 @@ struct pymem_thread {
 	struct pymem_string string;
 	__u64 regs; /* where the kernel keeps the registers of the fault being handled */
 	struct pymem_counters acc; /* charged to `key`, not yet added to `stacks` */
+	struct pymem_recent recents[PYMEM_RECENTS]; /* by `raw`, direct-mapped */
 };
 
 /* What a thread has collected, as the program `collect` writes it. */
