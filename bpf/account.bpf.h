@@ -19,7 +19,7 @@
 #include "announce.bpf.h"
 
 #define CONFIRM_EVERY_MAX 64
-#define DYNAMIC_JIFFIES	  2500 /* 2.5 to 25 s */
+#define DYNAMIC_JIFFIES	  500 /* half a second to five */
 
 static __always_inline struct pymem_cpu *proc_cpu(struct pymem_proc *p)
 {
@@ -232,7 +232,7 @@ static __always_inline bool stack_reenter(struct pymem_proc *p, struct pymem_thr
 	th->leaf_code = s->frames[0].code;
 	th->leaf_fingerprint = recent->leaf_fingerprint;
 	th->since = 0;
-	th->interval = 1;
+	th->interval = recent->hits < CONFIRM_EVERY_MAX ? recent->hits : CONFIRM_EVERY_MAX;
 	return true;
 }
 

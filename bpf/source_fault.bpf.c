@@ -5,9 +5,12 @@
  * the fault too: here they are only noted. The others (reads of the zero page, writes
  * to a present page) may change no counter and are counted here.
  *
- * Copy-on-write: a write to a present page is a copy if a page is allocated before the
- * fault is over. Watching page allocations costs every process a little, so the
- * loader attaches that program only once a traced process writes to a present page.
+ * Copy-on-write: what a write to a present page did is told by RSS where it replaced a
+ * file page (file - 1) or the zero page (anon + 1). Where RSS stays, an anonymous page was
+ * either copied or, if no one else had it any more, kept: it is a copy if a page is
+ * allocated before the fault is over. Watching page allocations costs every process on
+ * the host a little, so the loader attaches that program only when a traced process
+ * forks or writes so for the first time.
  *
  * On 6.1 and older each fault first settles what the previous one left in the task's cache.
  */
@@ -16,7 +19,8 @@
 #define FAULT_PRESENT 1
 #define FAULT_WRITE   2
 
-__u64 write_to_present; /* such faults seen: the loader's cue */
+__u32 copies_watched; /* set by the loader once page_alloc is attached */
+__u32 copies_asked; /* not static: clang would make it a single byte, of which BTF knows nothing */
 
 #define GFP_MOVABLE_TYPE 1 /* MIGRATE_MOVABLE: what user pages are */
 
@@ -98,6 +102,19 @@ static __always_inline bool string_resumed(struct pymem_thread *th, __u64 addres
 }
 #endif
 
+/* The last fault wrote to a present page and no event has told what came of it. */
+static __always_inline void write_unresolved(struct pymem_proc *p, struct pymem_thread *th)
+{
+	th->pending &= ~PYMEM_PENDING_WRITE;
+	if (copies_watched)
+		return; /* nothing was allocated: the page was kept */
+	__sync_fetch_and_add(&p->unwatched_writes, 1);
+	if (!copies_asked) {
+		copies_asked = 1;
+		tell(PYMEM_MSG_COPIES, p->id, p->tgid, 0);
+	}
+}
+
 /* The record of the current thread if it is traced, and its image. */
 static __always_inline struct pymem_thread *current_thread(struct pymem_proc **p)
 {
@@ -124,7 +141,8 @@ static __always_inline int fault(__u64 regs, __u64 error_code)
 	/* The common case: rss_stat will do the work. */
 	th = thread_of(task, false);
 	if (!batched_counters && th && current_runs_on(th->mm) && !maybe_copy &&
-	    error_code & FAULT_WRITE && !(th->pending & PYMEM_PENDING_FAULT)) {
+	    error_code & FAULT_WRITE &&
+	    !(th->pending & (PYMEM_PENDING_FAULT | PYMEM_PENDING_WRITE))) {
 		settle_major(th, task);
 		th->pending = PYMEM_PENDING_FAULT;
 		if (string_resumed(th, regs))
@@ -145,11 +163,12 @@ static __always_inline int fault(__u64 regs, __u64 error_code)
 	}
 	if (th->pending & PYMEM_PENDING_FAULT)
 		__sync_fetch_and_add(&p->lost_faults, 1);
+	if (th->pending & PYMEM_PENDING_WRITE)
+		write_unresolved(p, th);
 	th->pending = PYMEM_PENDING_FAULT;
 	if (maybe_copy) {
 		th->pending |= PYMEM_PENDING_WRITE;
 		th->regs = regs;
-		write_to_present = 1;
 	} else if (!batched_counters && error_code & FAULT_WRITE) {
 		return 0;
 	}

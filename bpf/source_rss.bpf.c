@@ -72,15 +72,18 @@ static __always_inline void foreign_change(struct pymem_proc *p, __u32 member, _
 	lose(p, PYMEM_LOSS_OTHER_TASK, member, change);
 }
 
-/* A page allocated for a write to a present page is a copy, unless the page was the
- * zero page: then RSS grows and no file page goes. */
+/* What a write to a present page did, as far as RSS tells: a file page that goes was
+ * copied; anonymous memory that grows without one replaces the zero page, for which a
+ * page was allocated but nothing copied. */
 static __always_inline void settle_copy(struct pymem_thread *th, __u32 member, __s64 change)
 {
-	if (!(th->pending & PYMEM_PENDING_COPIED))
-		return;
-	th->pending &= ~PYMEM_PENDING_COPIED;
-	if (member == PYMEM_ANON && change > 0)
-		th->acc.cow_faults--;
+	if (th->pending & PYMEM_PENDING_COPIED) {
+		if (member == PYMEM_ANON && change > 0)
+			th->acc.cow_faults--;
+	} else if (th->pending & PYMEM_PENDING_WRITE && member == PYMEM_FILE && change < 0) {
+		th->acc.cow_faults++;
+	}
+	th->pending &= ~(PYMEM_PENDING_COPIED | PYMEM_PENDING_WRITE);
 }
 
 /* A change of RSS by the current thread. */

@@ -118,6 +118,7 @@ struct pymem_proc {
 	__s64 lost_pages[PYMEM_LOSS_COUNT];
 	__u64 peak_pages; /* at the end of the image; before, the maximum over CPUs */
 	__u64 truncated, lost_faults;
+	__u64 unwatched_writes; /* to present pages, before copies were watched */
 	__u32 parent_id, ppid;
 	char comm[16];
 };
@@ -163,6 +164,7 @@ enum pymem_msg_type {
 	PYMEM_MSG_FORK,	  /* a tracked process forked: a new image is tracked */
 	PYMEM_MSG_EXEC,	  /* an exec: identify the process */
 	PYMEM_MSG_EXIT,	  /* an image ended: its record is in the map `dead` */
+	PYMEM_MSG_COPIES, /* time to watch for copies on write */
 	PYMEM_MSG_MAPPED, /* a process mapped a file executable: identify it again */
 };
 

@@ -168,9 +168,8 @@ static int compare(const void *left, const void *right, void *arg)
 	const struct model_line *a = left, *b = right;
 	enum model_sort sort = *(enum model_sort *)arg;
 	int64_t difference[] = {
-		sort_value(a, sort) - sort_value(b, sort),
-		a->increment_bytes - b->increment_bytes,
-		a->total_bytes - b->total_bytes,
+		sort_value(a, sort) - sort_value(b, sort),  a->increment_bytes - b->increment_bytes,
+		(int64_t)(a->cow_faults - b->cow_faults),   a->total_bytes - b->total_bytes,
 		(int64_t)(a->grown_bytes - b->grown_bytes),
 	};
 	size_t i;

@@ -42,7 +42,7 @@ void parts_size(char *text, size_t size, int64_t bytes, bool sign)
 
 	if (magnitude && magnitude < 1024)
 		snprintf(text, size, "%s%u B", lead, (unsigned)magnitude);
-	else if (magnitude && magnitude < 1024 * 1024 / 10)
+	else if (magnitude && magnitude <= 1024 * 1024 / 10)
 		snprintf(text, size, "%s%.0f KiB", lead, (double)magnitude / 1024);
 	else
 		snprintf(text, size, "%s%.1f MiB", lead, (double)magnitude / (1024 * 1024));
@@ -81,11 +81,31 @@ static const char *without_prefix(const char *file)
 	return at ? strchr(at + strlen("/lib/python"), '/') : NULL;
 }
 
+/* The longest end of `path` that begins with a slash and fits; NULL: none. */
+static const char *whole_parts(const char *path, unsigned columns)
+{
+	const char *at = path + strlen(path), *found = NULL;
+
+	while (at-- > path) {
+		if (*at != '/')
+			continue;
+		if (text_columns(at) > columns)
+			break;
+		found = at;
+	}
+	return found;
+}
+
 static unsigned print_file(FILE *out, const char *file, unsigned columns)
 {
-	const char *rest = without_prefix(file);
+	const char *rest;
 
-	if (!rest || text_columns(file) <= columns || text_columns(rest) + 1 > columns)
+	if (text_columns(file) <= columns)
+		return text_print(out, file, columns, true);
+	rest = without_prefix(file);
+	if (!rest || text_columns(rest) + 1 > columns)
+		rest = columns ? whole_parts(file, columns - 1) : NULL;
+	if (!rest)
 		return text_print(out, file, columns, true);
 	fputs("…", out);
 	return 1 + text_print(out, rest, columns - 1, false);
@@ -126,7 +146,7 @@ unsigned parts_place(FILE *out, const struct model_location *location, unsigned 
 	if (!columns)
 		columns = fixed + PARTS_FIELD_MAX;
 	/* Too little for a word of each: the file and its line matter most. */
-	if (columns < fixed + 8) {
+	if (columns < fixed + 8 && file_columns + function_columns + fixed > columns) {
 		room = columns > fixed ? columns - fixed + 1 : 1;
 		used = print_file(out, file, room);
 		return used + (unsigned)fprintf(out, "%s", number);
@@ -264,6 +284,7 @@ void parts_head(FILE *out, const struct model *model, const struct model_process
 
 void parts_tail(FILE *out, const struct model *model, const struct render_options *options)
 {
+	bool narrow = options->width && options->width < 64;
 	char number[32];
 	unsigned column;
 	size_t i;
@@ -274,7 +295,7 @@ void parts_tail(FILE *out, const struct model *model, const struct render_option
 		snprintf(number, sizeof(number), "Skipped: pid %d (", model->skips[i].pid);
 		fputs(number, out);
 		column = (unsigned)strlen(number);
-		column += text_print(out, model->skips[i].comm, 32, false);
+		column += text_print(out, model->skips[i].comm, narrow ? 16 : 32, false);
 		fputs("):", out);
 		text_wrap(out, model->skips[i].reason, column + 2, options->width, 2);
 		fputc('\n', out);

@@ -143,6 +143,14 @@ static long block_end(const struct view *view, long first)
 	return in_body ? last : 0;
 }
 
+/* "<module>", "<lambda>", "f.<locals>.<listcomp>" have none. */
+static bool has_block(const struct view *view)
+{
+	const char *name = view->lines->location->function, *dot = strrchr(name, '.');
+
+	return *(dot ? dot + 1 : name) != '<';
+}
+
 static void print_text(struct view *view, int line, unsigned used)
 {
 	const struct render_options *options = view->options;
@@ -169,6 +177,15 @@ static void print_row(struct view *view, const struct parts_columns *columns, in
 	print_text(view, number, 7 + columns->total + 3);
 }
 
+/* `line`, or the number of lines that the file has, if that is less. */
+static long count_up_to(const struct view *view, long line)
+{
+	int count = source_line_count(view->options->sources, &view->process->root,
+				      view->lines->location->file);
+
+	return line < count ? line : count;
+}
+
 /* Every line of the block, and every line with figures, by number. The numbers are the
  * target's: only those inside the block are counted through. */
 static void print_rows(struct view *view, const struct parts_columns *columns)
@@ -181,11 +198,11 @@ static void print_rows(struct view *view, const struct parts_columns *columns)
 	block = view->lines->location->first_line;
 	if (block <= 0)
 		block = line < end ? line->location->line : 1;
-	last = block_end(view, block);
+	last = has_block(view) ? block_end(view, block) : 0;
 	/* Not a block: what lies between its lines with figures. */
 	if (!last && line < end && line_text(view, block) &&
 	    end[-1].location->line < block + BLOCK_MOST)
-		last = end[-1].location->line;
+		last = count_up_to(view, end[-1].location->line);
 	while (line < end || block <= last) {
 		row = line < end && (block > last || line->location->line <= block) ? line++ : NULL;
 		number = row ? row->location->line : block;

@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define NARROW	     60 /* columns; below, a hanging indent is small */
 #define PLACE_LEAST  28 /* columns worth more than a further column of figures */
 #define PLACE_MOST   72 /* columns padded to, where the width is not limited */
 #define SOURCE_LEAST 24
@@ -78,6 +79,7 @@ static void print_losses(struct table *t)
 		PYMEM_LOSSES(LOSS_ROW)
 #undef LOSS_ROW
 	};
+	bool narrow = t->options->width && t->options->width < NARROW;
 	const char *head = "Lost";
 	char amount[32], line[192];
 	int i, used;
@@ -86,12 +88,13 @@ static void print_losses(struct table *t)
 		if (!t->process->lost_bytes[i])
 			continue;
 		parts_size(amount, sizeof(amount), t->process->lost_bytes[i], true);
-		used = fprintf(t->out, "%-9s%10s  ", head, amount);
+		used = fprintf(t->out, "%-9s%10s%s", head, amount, narrow ? " " : "  ");
 		if (t->options->live)
 			snprintf(line, sizeof(line), "%s", losses[i].name);
 		else
 			snprintf(line, sizeof(line), "%s: %s", losses[i].name, losses[i].text);
-		text_wrap(t->out, line, (unsigned)used, t->options->width, (unsigned)used);
+		/* Where there is little room, the text goes on under the amount. */
+		text_wrap(t->out, line, (unsigned)used, t->options->width, narrow ? 9 : used);
 		fputc('\n', t->out);
 		head = "";
 	}
@@ -203,15 +206,21 @@ static void print_row(struct table *t, const struct model_line *line)
 static void print_rest(struct table *t)
 {
 	size_t left = t->process->line_count - t->rows, i;
-	char text[128], sum[32];
-	int64_t bytes = 0;
+	char text[192], sum[32], copied[64] = "";
+	int64_t bytes = 0, copies = 0;
 
 	if (!left)
 		return;
-	for (i = t->rows; i < t->process->line_count; i++)
+	for (i = t->rows; i < t->process->line_count; i++) {
 		bytes += t->process->lines[i].increment_bytes;
+		copies += t->process->lines[i].cow_faults;
+	}
+	if (copies) {
+		parts_amount(sum, sizeof(sum), copies * (int64_t)t->model->page_size, false);
+		snprintf(copied, sizeof(copied), ", %s copied", sum);
+	}
 	parts_size(sum, sizeof(sum), bytes, false);
-	snprintf(text, sizeof(text), "and %zu more line%s%s", left, left > 1 ? "s" : "",
+	snprintf(text, sizeof(text), "and %zu more line%s%s%s", left, left > 1 ? "s" : "", copied,
 		 t->options->live ? "" : " (-n 0 shows all)");
 	fprintf(t->out, "%*s  ", (int)t->columns.width[0], sum);
 	text_wrap(t->out, text, t->columns.width[0] + 2, t->options->width,

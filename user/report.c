@@ -23,6 +23,7 @@ struct build {
 	struct model *model;
 	uint64_t page;
 	struct entry *entries; /* one per image in the report */
+	uint64_t unwatched;
 	int err;
 };
 
@@ -70,6 +71,7 @@ static int add_image(struct build *b, struct image *image, const struct pymem_pr
 	for (i = 0; i < PYMEM_LOSS_COUNT; i++)
 		p->lost_bytes[i] = record->lost_pages[i] * (int64_t)b->page;
 	p->exited = image->dead;
+	b->unwatched += record->unwatched_writes;
 	p->truncated_stacks = record->truncated;
 	if (*image->reason)
 		p->note = strdup(image->reason);
@@ -235,6 +237,13 @@ static void add_notes(struct build *b)
 			 "%u program(s) started by traced processes ended before they could be "
 			 "examined",
 			 t->unexamined);
+		model_add_note(b->model, text);
+	}
+	if (b->unwatched) {
+		snprintf(text, sizeof(text),
+			 "%llu write faults on shared pages came before copies were watched: they "
+			 "are not counted as copied",
+			 (unsigned long long)b->unwatched);
 		model_add_note(b->model, text);
 	}
 	if (t->store.malformed) {

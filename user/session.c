@@ -258,18 +258,15 @@ void session_detach(struct session *session)
 int session_watch_copies(struct session *session)
 {
 	struct bpf_program *program = program_of(session, "page_alloc");
+	uint32_t *watched = object_global(session->globals, "copies_watched");
 
-	if (session->copies || !bpf_program__autoload(program))
+	if (session->copies || !watched || !bpf_program__autoload(program))
 		return 0;
 	session->copies = bpf_program__attach(program);
-	return session->copies ? 0 : -errno;
-}
-
-bool session_saw_shared_write(const struct session *session)
-{
-	uint64_t *seen = object_global(session->globals, "write_to_present");
-
-	return seen && *(volatile uint64_t *)seen;
+	if (!session->copies)
+		return -errno;
+	*(volatile uint32_t *)watched = 1;
+	return 0;
 }
 
 /* Runs a task iterator program over all tasks; what it writes goes to `fn` in records of

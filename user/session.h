@@ -98,10 +98,9 @@ int session_forget_stack(struct session *session, const struct pymem_stack_key *
 /* Removes the marks of code objects handed over for images that `ended` says are gone. */
 int session_forget_codes(struct session *session, bool (*ended)(void *arg, uint32_t id), void *arg);
 
-/* Once a traced process has written to a present page, copies are worth watching:
- * attaches that source if need be. 0 or -errno. */
+/* Attaches the source that tells copies on write from pages kept, unless that was done.
+ * It costs every process on the host a little. 0 or -errno. */
 int session_watch_copies(struct session *session);
-bool session_saw_shared_write(const struct session *session);
 
 uint64_t session_dropped_messages(const struct session *session);
 uint64_t session_dropped_images(const struct session *session);

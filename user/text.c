@@ -120,7 +120,7 @@ static bool next_glyph(const char **text, struct glyph *glyph, unsigned *marks)
 		escape(glyph, "\\%c", code == '\n' ? 'n' : code == '\t' ? 't' : 'r');
 	} else if (is_hostile(code) || (IN_RANGES(text_zero, code) && *marks >= MARKS_MAX)) {
 		escape(glyph,
-		       code < 0x100	? "\\x%02x"
+		       code < 0x80	? "\\x%02x"
 		       : code < 0x10000 ? "\\u%04x"
 					: "\\U%08x",
 		       code);
@@ -206,6 +206,7 @@ static void plain_spaces(char *word)
 
 unsigned text_wrap(FILE *out, const char *text, unsigned column, unsigned columns, unsigned indent)
 {
+	bool fresh = column <= indent; /* nothing in this line to keep apart from */
 	unsigned wide, length;
 	char word[256];
 
@@ -222,13 +223,14 @@ unsigned text_wrap(FILE *out, const char *text, unsigned column, unsigned column
 		text += length;
 		plain_spaces(word);
 		wide = text_columns(word);
-		if (columns && column > indent && column + 1 + wide > columns) {
+		if (columns && !fresh && column + 1 + wide > columns) {
 			fprintf(out, "\n%*s", (int)indent, "");
 			column = indent;
-		} else if (column > indent) {
+		} else if (!fresh) {
 			fputc(' ', out);
 			column++;
 		}
+		fresh = false;
 		column += text_print(out, word, columns > indent ? columns - indent : 0, false);
 	}
 	return column;

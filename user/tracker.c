@@ -189,6 +189,9 @@ static int handle_message(void *arg, void *data, size_t size)
 				image->asked = true;
 		}
 	}
+	/* After a fork, pages are shared: at once, before the child has written much. */
+	if (m->type == PYMEM_MSG_COPIES || m->type == PYMEM_MSG_FORK)
+		tracker->watch_copies = true;
 	if (m->type == PYMEM_MSG_EXEC || m->type == PYMEM_MSG_MAPPED)
 		queue_add(tracker, m->tgid);
 	if (m->type == PYMEM_MSG_EXIT) {
@@ -434,17 +437,17 @@ int tracker_poll(struct tracker *tracker, int timeout_ms)
 
 	if (n < 0)
 		return n;
+	if (tracker->watch_copies) {
+		err = session_watch_copies(tracker->session);
+		if (err)
+			return err;
+	}
 	for (i = 0; i < tracker->queue_length; i++)
 		identify_queued(tracker, tracker->queue[i]);
 	tracker->queue_length = 0;
 	err = session_take_dead(tracker->session, take_dead, tracker);
 	if (err)
 		return err;
-	if (session_saw_shared_write(tracker->session)) {
-		err = session_watch_copies(tracker->session);
-		if (err)
-			return err;
-	}
 	return n;
 }
 

@@ -49,6 +49,7 @@ struct tracker {
 	struct skip *skips;
 	pid_t *queue; /* to be identified */
 	size_t queue_length, queue_room;
+	bool watch_copies;
 	unsigned unexamined; /* ended before they could be examined */
 	int verbosity;
 };

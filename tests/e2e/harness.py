@@ -174,7 +174,7 @@ class Tool:
         if "stdout" not in popen:
             popen["stdout"] = open(self.stdout_path, "wb")
         self.process = subprocess.Popen(list(before) + [TOOL] + options + list(map(str, arguments)),
-                                        stderr=subprocess.PIPE, **popen)
+                                        stderr=subprocess.PIPE, start_new_session=True, **popen)
         if hasattr(popen["stdout"], "close"):
             popen["stdout"].close()
         self.stderr, self.is_attached = b"", threading.Event()
@@ -218,9 +218,14 @@ class Tool:
         return self
 
     def __exit__(self, *_):
-        if self.process.poll() is None:
-            self.process.kill()
+        # A launched command may outlive the profiler, with its stderr: it is in our group.
+        try:
+            os.killpg(self.process.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
         self.process.wait()
+        if self.process.stdin:
+            self.process.stdin.close()
         self.reader.join(PATIENCE)
         self.process.stderr.close()
         self.folder.cleanup()
@@ -291,7 +296,8 @@ class Report:
     def top(self, pid):
         rows = [r for image in self.images(pid) for r in image["lines"]]
         rows.sort(key=lambda r: -max(r["grown_bytes"], r["freed_bytes"]))
-        return "".join("\n  %+d (+%d -%d) %s:%s %s" % (
+        lost = [{c: n for c, n in image["lost_bytes"].items() if n} for image in self.images(pid)]
+        return "lost %s" % lost + "".join("\n  %+d (+%d -%d) %s:%s %s" % (
             r["increment_bytes"], r["grown_bytes"], r["freed_bytes"], r["file"], r["line"],
             r["function"]) for r in rows[:8])
 

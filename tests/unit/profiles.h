@@ -14,7 +14,7 @@
 #include "model.h"
 
 #define PAGE	    4096
-#define MIB(n)	    ((int64_t)((n) * 256)) /* in pages */
+#define MIB(n)	    ((int64_t)((n)*256)) /* in pages */
 #define START_WALL  2000.0
 #define DEMO_FILE   "/srv/app/mprun_demo.py"
 #define NUMPY_FILE  "/opt/venv/lib/python3.11/site-packages/numpy/core/numeric.py"
@@ -139,9 +139,9 @@ static void profile_add(struct profile *profile, struct model_process *process,
 		abort();
 }
 
-#define MODULE_FRAME                               \
-	{                                          \
-		DEMO_FILE, "<module>", 25, 1       \
+#define MODULE_FRAME                         \
+	{                                    \
+		DEMO_FILE, "<module>", 25, 1 \
 	}
 #define SUM_FRAME(line)                            \
 	{                                          \
@@ -191,8 +191,7 @@ static const struct sample worker_samples[] = {
 	 .peak = 60000},
 };
 
-static void profile_set_rss(struct model_process *process, int64_t start, int64_t end,
-			    int64_t peak)
+static void profile_set_rss(struct model_process *process, int64_t start, int64_t end, int64_t peak)
 {
 	process->rss_start_bytes = start * PAGE;
 	process->rss_end_bytes = end * PAGE;
@@ -219,9 +218,10 @@ static void profile_fill(struct profile *profile)
 
 	profile_write(profile, DEMO_FILE, demo_source, 1000);
 	profile_write(profile, WORKER_FILE,
-		      "def iterate(table):\n    for row in table:\n        hits = row.hits\n", 3000);
-	p = model_add_process(profile->model, 4711, 1, "python3", demo, "/system.slice/shop.service",
-			      "3.11.2", "walk");
+		      "def iterate(table):\n    for row in table:\n        hits = row.hits\n",
+		      3000);
+	p = model_add_process(profile->model, 4711, 1, "python3", demo,
+			      "/system.slice/shop.service", "3.11.2", "walk");
 	profile_open_root(profile, p);
 	for (i = 0; i < demo_count; i++)
 		profile_add(profile, p, &demo_samples[i]);
@@ -250,8 +250,10 @@ static void profile_fill(struct profile *profile)
 		abort();
 }
 
-#define HOSTILE_NAME "\033]0;owned\007\033[2J\xe2\x80\xae" \
-		     "evil\n\xff\xc3(\xc2\x9b" "1m\xed\xa0\x80\x7f</script>"
+#define HOSTILE_NAME                          \
+	"\033]0;owned\007\033[2J\xe2\x80\xae" \
+	"evil\n\xff\xc3(\xc2\x9b"             \
+	"1m\xed\xa0\x80\x7f</script>"
 
 /* Every string a target controls is an attack, or long. */
 static void profile_fill_hostile(struct profile *profile)
@@ -268,7 +270,8 @@ static void profile_fill_hostile(struct profile *profile)
 	p = model_add_process(profile->model, 7, 1, HOSTILE_NAME, command, HOSTILE_NAME,
 			      HOSTILE_NAME, "walk");
 	profile_open_root(profile, p);
-	profile_write(profile, "/x.py", "\tx = '\033[31m\xe2\x80\xae\xff' \t# \xe6\xbc\xa2\xe5\xad\x97\n", 1);
+	profile_write(profile, "/x.py",
+		      "\tx = '\033[31m\xe2\x80\xae\xff' \t# \xe6\xbc\xa2\xe5\xad\x97\n", 1);
 	sample.frames[0].file = "/x.py";
 	sample.frames[0].function = HOSTILE_NAME;
 	sample.frames[0].line = 1;

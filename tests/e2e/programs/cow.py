@@ -21,6 +21,6 @@ if child == 0:
     os._exit(0)
 os.read(done[0], 1)
 end({"build": {"increment": PAGES * PAGE}},
-    children=[{"pid": child, "lines": {"unshare": {"increment": 0, "cow": WRITTEN}}}])
+    children=[{"pid": child, "lines": {"unshare": {"anon": 0, "cow": WRITTEN}}}])
 os.write(go[1], b"x")
 os.waitpid(child, 0)

@@ -3,4 +3,4 @@
 from truth import MIB, end
 
 after = bytearray(28 * MIB)  # L:after
-end({"after": {"increment": 28 * MIB}, "execs.py#before": {"grown": 12 * MIB}})
+end({"execed.py#after": {"increment": 28 * MIB}, "execs.py#before": {"grown": 12 * MIB}})

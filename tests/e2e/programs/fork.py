@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""A child made while attached grows its own line; parent and child are told apart."""
+"""A child made while attached grows its own line; parent and child are told apart. The
+child also maps again the file pages that fork left out, so its anonymous part is compared."""
 import os
 
 from truth import MIB, begin, end
@@ -15,6 +16,6 @@ if child == 0:
     os._exit(0)
 os.read(done[0], 1)
 end({"parent": {"increment": 8 * MIB}},
-    children=[{"pid": child, "lines": {"child": {"increment": 20 * MIB}}}])
+    children=[{"pid": child, "lines": {"child": {"anon": 20 * MIB}}}])
 os.write(go[1], b"x")
 os.waitpid(child, 0)

@@ -25,4 +25,4 @@ for _ in range(CHILDREN):
     alive += 1
 for _ in range(alive):
     os.wait()
-end({}, children=[{"pid": p, "lines": {"child": {"increment": MIB}}} for p in pids])
+end({}, children=[{"pid": p, "lines": {"child": {"anon": MIB}}} for p in pids])

@@ -9,4 +9,4 @@ warm = np.sqrt(np.ones(8) + np.ones(8))
 begin()
 a = np.ones(N)  # L:ones
 c = np.sqrt(a + a) * 2.0 + 1.0  # L:expression
-end({"ones": {"increment": 8 * N}, "expression": {"increment": 8 * N, "grown_min": 8 * N}})
+end({"ones": {"total": 8 * N}, "expression": {"anon": 8 * N, "grown_min": 8 * N}})

@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 """Many distinct lines and functions: each is named."""
-from truth import begin, end
+import ctypes
+
+from truth import begin, end, region
 
 SIZE, COUNT = 132 * 1024, 300
-keep = []
-exec(compile("".join("def f%d(): keep.append(bytearray(%d))\n" % (i, SIZE) for i in range(COUNT)),
+exec(compile("".join("def f%d(): ctypes.memset(region(%d), 1, %d)\n" % (i, SIZE, SIZE)
+                     for i in range(COUNT)),
              "<wide>", "exec"))
 functions = [globals()["f%d" % i] for i in range(COUNT)]
 begin()

@@ -1,0 +1,141 @@
+# SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+"""Starting workloads and the profiler, for the benchmarks. Talks to them as users' scripts
+would: through the command line, stderr and signals."""
+import os
+import select
+import signal
+import statistics
+import subprocess
+import tempfile
+import time
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+PROJECT = os.path.dirname(HERE)
+TOOL = os.environ.get("PYMEM_BPF", os.path.join(PROJECT, "build", "pymem-bpf"))
+PATIENCE = 180
+
+
+def read_line(pipe, seconds=PATIENCE):
+    """One line of an unbuffered pipe; RuntimeError if none comes in time."""
+    line, deadline = b"", time.monotonic() + seconds
+    while not line.endswith(b"\n"):
+        left = deadline - time.monotonic()
+        if left <= 0 or not select.select([pipe], [], [], left)[0]:
+            raise RuntimeError("no line in %d s; so far %r" % (seconds, line))
+        byte = os.read(pipe.fileno(), 1)
+        if not byte:
+            raise RuntimeError("ended early; said %r" % line)
+        line += byte
+    return line.decode()
+
+
+class Workload:
+    """A workload that waits to be let go."""
+
+    def __init__(self, command, scale=1.0):
+        env = dict(os.environ, PYMEM_BENCH_SCALE=str(scale), PYTHONDONTWRITEBYTECODE="1",
+                   PYTHONPATH=os.path.join(HERE, "workloads"))
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                        bufsize=0, env=env)
+        self.pid = self.process.pid
+        while read_line(self.process.stdout) != "ready\n":
+            pass
+
+    def go(self):
+        """Lets it work; (seconds, page faults)."""
+        self.process.stdin.write(b"GO\n")
+        words = []
+        while words[:1] != ["seconds"]:
+            words = read_line(self.process.stdout).split()
+        return float(words[1]), int(words[3])
+
+    def close(self):
+        self.process.stdin.close()
+        try:
+            self.process.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+        self.process.stdout.close()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+
+class Sleepers:
+    """Idle Pythons."""
+
+    def __init__(self, python, count):
+        command = [python, "-B", os.path.join(HERE, "workloads", "sleeper.py")]
+        self.processes = [subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                           bufsize=0) for _ in range(count)]
+        for process in self.processes:
+            read_line(process.stdout)
+        self.pids = [p.pid for p in self.processes]
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        for process in self.processes:
+            process.kill()
+        for process in self.processes:
+            process.wait()
+            process.stdin.close()
+            process.stdout.close()
+
+
+class Profiler:
+    """The profiler, attached when made. `seconds`: from its exec to its `attached` line."""
+
+    def __init__(self, *arguments):
+        self.folder = tempfile.TemporaryDirectory(prefix="pymem-bench.")
+        start = time.monotonic()
+        self.process = subprocess.Popen(
+            [TOOL, "--format", "json", "-o", os.path.join(self.folder.name, "report"), *arguments],
+            stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, bufsize=0)
+        said = ""
+        try:
+            while not said.startswith("attached"):
+                said = read_line(self.process.stderr)
+        except RuntimeError:
+            self.close()
+            raise
+        self.seconds = time.monotonic() - start
+        self.pid = self.process.pid
+
+    def close(self):
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGINT)
+        status = self.process.wait(PATIENCE)
+        rest = self.process.stderr.read().decode("utf-8", "replace")
+        self.process.stderr.close()
+        self.folder.cleanup()
+        if status:
+            raise RuntimeError("the profiler ended with status %d: %s" % (status, rest))
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+
+def spread(values, form="%.3f"):
+    """Median and range, as the tables print them."""
+    return (form + " (" + form + " to " + form + ")") % (
+        statistics.median(values), min(values), max(values))
+
+
+def machine():
+    """One line on what this was measured on."""
+    model = "unknown CPU"
+    with open("/proc/cpuinfo") as f:
+        for line in f:
+            if line.startswith("model name"):
+                model = line.split(":", 1)[1].strip()
+                break
+    return "Linux %s, %d CPUs (%s)" % (os.uname().release, os.cpu_count(), model)

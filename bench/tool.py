@@ -1,0 +1,98 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+"""What the profiler itself needs: time to attach, memory, CPU when nothing happens, and
+whether a target pays more when 200 processes are traced instead of one.
+
+Attach latency is from the profiler's exec to the line that says it is attached. CPU is utime
+plus stime over --seconds of silence; RSS that of the page tables.
+"""
+import argparse
+import os
+import sys
+import time
+
+import common
+from common import Profiler, Sleepers, Workload
+
+TICKS = os.sysconf("SC_CLK_TCK")
+
+
+def cpu_seconds(pid):
+    with open("/proc/%d/stat" % pid) as f:
+        words = f.read().rsplit(")", 1)[1].split()
+    return (int(words[11]) + int(words[12])) / TICKS
+
+
+def rss_mib(pid):
+    with open("/proc/%d/smaps_rollup" % pid) as f:
+        return next(int(line.split()[1]) for line in f if line.startswith("Rss:")) / 1024
+
+
+def idle(arguments, seconds):
+    """(attach s, RSS MiB, CPU %) of a profiler whose targets sleep."""
+    with Profiler(*arguments) as profiler:
+        time.sleep(1)
+        before, start = cpu_seconds(profiler.pid), time.monotonic()
+        time.sleep(seconds)
+        used = cpu_seconds(profiler.pid) - before
+        return profiler.seconds, rss_mib(profiler.pid), 100 * used / (time.monotonic() - start)
+
+
+def attach_seconds(pid, times):
+    found = []
+    for _ in range(times):
+        with Profiler("-p", str(pid)) as profiler:
+            found.append(profiler.seconds)
+    return found
+
+
+def storm(python, others, scale):
+    """Seconds of the fault storm while it and `others` are traced."""
+    command = [python, "-B", os.path.join(common.HERE, "workloads", "storm.py"), "4"]
+    with Workload(command, scale) as workload:
+        pids = ",".join(str(p) for p in [workload.pid] + others)
+        with Profiler("--max-processes", "512", "-p", pids):
+            return workload.go()[0]
+
+
+def parse():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--rounds", type=int, default=5, help="rounds where medians are taken (5)")
+    parser.add_argument("--seconds", type=float, default=20, help="of silence, for the CPU (20)")
+    parser.add_argument("--sleepers", type=int, default=200, help="idle Pythons (200)")
+    parser.add_argument("--scale", type=float, default=1.0, help="factor on the storm (1)")
+    parser.add_argument("--python", default="/usr/bin/python3", help="interpreter (/usr/bin/python3)")
+    return parser.parse_args()
+
+
+def main():
+    options = parse()
+    rows = []
+    print(common.machine() + "\n", flush=True)
+    with Sleepers(options.python, 1) as one:
+        pid = str(one.pids[0])
+        latency = attach_seconds(pid, options.rounds * 2)
+        _, memory, cpu = idle(["-p", pid], options.seconds)
+    rows.append(("attach, one process", common.spread([1000 * s for s in latency], "%.0f") + " ms", "<= 300 ms"))
+    rows.append(("RSS, one process", "%.1f MiB" % memory, "<= 25 MiB"))
+    rows.append(("CPU, one idle process", "%.2f %%" % cpu, "<= 0.5 %"))
+    with Sleepers(options.python, options.sleepers) as many:
+        seconds, memory, cpu = idle(["-a"], options.seconds)
+        rows.append(("attach, -a, %d processes" % options.sleepers, "%.0f ms" % (1000 * seconds), "-"))
+        rows.append(("RSS, -a", "%.1f MiB" % memory, "-"))
+        rows.append(("CPU, -a, all idle", "%.2f %%" % cpu, "<= 2 %"))
+        ratios = []
+        for number in range(options.rounds):
+            runs = {}
+            for others in ([], many.pids[:-1]) if number % 2 == 0 else (many.pids[:-1], []):
+                runs[bool(others)] = storm(options.python, others, options.scale)
+            ratios.append(runs[True] / runs[False])
+        rows.append(("storm, %d traced / 1 traced" % options.sleepers, common.spread(ratios), "1"))
+    print("| the profiler | measured | target |\n|---|---|---|")
+    for row in rows:
+        print("| %s | %s | %s |" % row)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,280 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* model.c, model_lines.c: what a line is, self and total, conservation, sizes. */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <cmocka.h>
+
+#include "model.h"
+
+#define PAGE 4096
+
+static struct model_process *add_process(struct model *model)
+{
+	char *argv[] = {"python3", "x.py", NULL};
+	struct model_process *p =
+		model_add_process(model, 1, 0, "python3", argv, "/", "3.11.2", "walk");
+
+	assert_non_null(p);
+	return p;
+}
+
+static int setup(void **state)
+{
+	*state = model_new(PAGE);
+	return *state ? 0 : -1;
+}
+
+static int teardown(void **state)
+{
+	model_free(*state);
+	return 0;
+}
+
+static const struct model_line *find(const struct model_process *p, const char *function, int line)
+{
+	size_t i;
+
+	for (i = 0; i < p->line_count; i++) {
+		if (!strcmp(p->lines[i].location->function, function) &&
+		    p->lines[i].location->line == line)
+			return &p->lines[i];
+	}
+	fail_msg("no line %s:%d", function, line);
+	return NULL;
+}
+
+static void test_locations(void **state)
+{
+	struct model *model = *state;
+	char name[] = "a.py";
+	const struct model_location *a = model_location(model, name, "f", 3, 1);
+
+	strcpy(name, "b.py"); /* strings are copied */
+	assert_string_equal(a->file, "a.py");
+	assert_ptr_equal(model_location(model, "a.py", "f", 3, 1), a);
+	assert_ptr_not_equal(model_location(model, "a.py", "f", 4, 1), a);
+	assert_ptr_not_equal(model_location(model, "a.py", "f", 3, 2), a);
+	assert_ptr_not_equal(model_location(model, "a.py", "g", 3, 1), a);
+	assert_ptr_not_equal(model_location(model, "b.py", "f", 3, 1), a);
+	assert_int_equal(model_location(model, "a.py", "f", -7, 1)->line, 0);
+	assert_string_equal(model_location(model, NULL, NULL, 1, 1)->file, "");
+}
+
+static void test_self_and_total(void **state)
+{
+	struct model *model = *state;
+	struct model_process *p = add_process(model);
+	const struct model_location *leaf = model_location(model, "a.py", "leaf", 9, 8);
+	const struct model_location *other = model_location(model, "a.py", "other", 4, 3);
+	const struct model_location *top = model_location(model, "a.py", "<module>", 20, 1);
+	const struct model_location *one[] = {leaf, top}, *two[] = {other, top};
+	struct pymem_counters c = {
+		.pages =
+			{[PYMEM_ANON] = 10, [PYMEM_FILE] = 2, [PYMEM_SHMEM] = -1, [PYMEM_SWAP] = 5},
+		.grown_pages = 12,
+		.freed_pages = 1,
+		.peak_pages = 100,
+		.minor_faults = 7,
+		.major_faults = 1,
+		.cow_faults = 3};
+	struct pymem_counters d = {
+		.pages = {[PYMEM_ANON] = -4}, .freed_pages = 4, .peak_pages = 200, .cow_faults = 2};
+	struct pymem_vmcalls v = {.calls = {[PYMEM_VMCALL_BRK] = 2},
+				  .bytes = {[PYMEM_VMCALL_BRK] = -8192}};
+	const struct model_line *line;
+
+	assert_int_equal(model_add_stack(model, p, one, 2, false, &c, &v), 0);
+	assert_int_equal(model_add_stack(model, p, two, 2, false, &d, NULL), 0);
+	assert_int_equal(model_finish(model), 0);
+	assert_int_equal(p->line_count, 3);
+	assert_int_equal(p->charged_bytes, 7 * PAGE);
+	line = find(p, "leaf", 9);
+	assert_int_equal(line->increment_bytes, 11 * PAGE); /* swap is no part */
+	assert_int_equal(line->total_bytes, 11 * PAGE);
+	assert_int_equal(line->anon_bytes, 10 * PAGE);
+	assert_int_equal(line->file_bytes, 2 * PAGE);
+	assert_int_equal(line->shmem_bytes, -PAGE);
+	assert_int_equal(line->swap_bytes, 5 * PAGE);
+	assert_int_equal(line->grown_bytes, 12 * PAGE);
+	assert_int_equal(line->freed_bytes, PAGE);
+	assert_int_equal(line->minor_faults, 7);
+	assert_int_equal(line->major_faults, 1);
+	assert_int_equal(line->cow_faults, 3);
+	assert_int_equal(line->peak_bytes, 100 * PAGE);
+	assert_int_equal(line->vm_calls[PYMEM_VMCALL_BRK], 2);
+	assert_int_equal(line->vm_bytes[PYMEM_VMCALL_BRK], -8192);
+	assert_int_equal(line->mem_usage_bytes, -1);
+	assert_int_equal(line->occurrences, -1);
+	line = find(p, "<module>", 20);
+	assert_int_equal(line->increment_bytes, 0);
+	assert_int_equal(line->total_bytes, 7 * PAGE);
+	assert_int_equal(line->peak_bytes, 200 * PAGE);
+	assert_int_equal(line->cow_faults, 0);
+	assert_int_equal(line->cow_total_faults, 5);
+	assert_int_equal(line->vm_calls[PYMEM_VMCALL_BRK], 0);
+}
+
+/* A line that recurs gets its total once; one line in two locations (its first line
+ * unknown in one) is one line. */
+static void test_recursion(void **state)
+{
+	struct model *model = *state;
+	struct model_process *p = add_process(model);
+	const struct model_location *f = model_location(model, "a.py", "f", 5, 1);
+	const struct model_location *f2 = model_location(model, "a.py", "f", 5, 0);
+	const struct model_location *frames[] = {f, f, f2, f};
+	struct pymem_counters c = {.pages = {[PYMEM_ANON] = 10}, .cow_faults = 1};
+
+	assert_ptr_not_equal(f, f2);
+	assert_int_equal(model_add_stack(model, p, frames, 4, true, &c, NULL), 0);
+	assert_int_equal(model_finish(model), 0);
+	assert_int_equal(p->line_count, 1);
+	assert_int_equal(p->lines[0].increment_bytes, 10 * PAGE);
+	assert_int_equal(p->lines[0].total_bytes, 10 * PAGE);
+	assert_int_equal(p->lines[0].cow_total_faults, 1);
+	assert_true(p->stacks[0].truncated);
+}
+
+static void test_equal_stacks_add_up(void **state)
+{
+	struct model *model = *state;
+	struct model_process *p = add_process(model), *q = add_process(model);
+	const struct model_location *f = model_location(model, "a.py", "f", 5, 1);
+	const struct model_location *frames[] = {f, f};
+	struct pymem_counters c = {.pages = {[PYMEM_ANON] = 10}, .peak_pages = 9};
+	struct pymem_vmcalls v = {.calls = {[PYMEM_VMCALL_MMAP] = 1}};
+
+	assert_int_equal(model_add_stack(model, p, frames, 0, false, &c, NULL), -EINVAL);
+	assert_int_equal(model_add_stack(model, p, frames, 2, false, &c, &v), 0);
+	c.peak_pages = 4;
+	assert_int_equal(model_add_stack(model, p, frames, 2, false, &c, &v), 0);
+	assert_int_equal(model_add_stack(model, p, frames, 1, false, &c, NULL), 0);
+	assert_int_equal(model_add_stack(model, q, frames, 1, false, &c, NULL), 0);
+	assert_int_equal(p->stack_count, 2);
+	assert_int_equal(p->stacks[0].counters.pages[PYMEM_ANON], 20);
+	assert_int_equal(p->stacks[0].counters.peak_pages, 9);
+	assert_int_equal(model_finish(model), 0);
+	assert_int_equal(model_finish(model), 0); /* not twice as much */
+	assert_int_equal(p->lines[0].total_bytes, 30 * PAGE);
+	assert_int_equal(p->lines[0].vm_calls[PYMEM_VMCALL_MMAP], 2);
+	assert_int_equal(p->charged_bytes, 30 * PAGE);
+	assert_int_equal(q->charged_bytes, 10 * PAGE);
+	assert_int_equal(q->line_count, 1);
+}
+
+static void test_sorts(void **state)
+{
+	static const struct {
+		int64_t pages, grown, freed, peak, cow;
+	} given[] = {{10, 11, 1, 5, 0}, {-50, 0, 50, 9, 0}, {0, 90, 90, 7, 0}, {0, 0, 0, 1, 8}};
+	static const int wanted[][4] = {
+		[MODEL_SORT_INCREMENT] = {1, 4, 3, 2}, /* a copy weighs more than nothing */
+		[MODEL_SORT_TOTAL] = {1, 4, 3, 2},     [MODEL_SORT_PEAK] = {2, 3, 1, 4},
+		[MODEL_SORT_GROWN] = {3, 1, 4, 2},     [MODEL_SORT_FREED] = {3, 2, 1, 4},
+		[MODEL_SORT_COW] = {4, 1, 3, 2},
+	};
+	struct model *model = *state;
+	struct model_process *p = add_process(model);
+	enum model_sort sort;
+	int i;
+
+	for (i = 0; i < 4; i++) {
+		const struct model_location *f = model_location(model, "a.py", "f", i + 1, 1);
+		struct pymem_counters c = {.pages = {[PYMEM_ANON] = given[i].pages},
+					   .grown_pages = given[i].grown,
+					   .freed_pages = given[i].freed,
+					   .peak_pages = given[i].peak,
+					   .cow_faults = given[i].cow};
+
+		assert_int_equal(model_add_stack(model, p, &f, 1, false, &c, NULL), 0);
+	}
+	assert_int_equal(model_finish(model), 0);
+	for (sort = MODEL_SORT_INCREMENT; sort <= MODEL_SORT_COW; sort++) {
+		model_sort_lines(p, sort);
+		for (i = 0; i < 4; i++)
+			assert_int_equal(p->lines[i].location->line, wanted[sort][i]);
+	}
+}
+
+static void test_lost(void **state)
+{
+	struct model_process *p = add_process(*state);
+
+	p->lost_bytes[PYMEM_LOSS_NO_FRAME] = 5 * PAGE;
+	p->lost_bytes[PYMEM_LOSS_EXIT] = -7 * PAGE;
+	assert_int_equal(model_lost_bytes(p), -2 * PAGE);
+}
+
+static void test_skips_and_notes(void **state)
+{
+	struct model *model = *state;
+	int i;
+
+	for (i = 0; i < 40; i++) {
+		assert_int_equal(model_add_skip(model, i, "perl", "not Python"), 0);
+		assert_int_equal(model_add_note(model, NULL), 0);
+	}
+	assert_int_equal(model->skips[39].pid, 39);
+	assert_string_equal(model->skips[39].reason, "not Python");
+	assert_string_equal(model->notes[39], "");
+}
+
+/* Many stacks: exact sums, and no time that grows faster than they do. */
+static void test_many(void **state)
+{
+	enum { STACKS = 20000, DEPTH = 100, LINES = 3000 };
+	static const struct model_location *locations[LINES];
+	struct model *model = *state;
+	struct model_process *p = add_process(model);
+	const struct model_location *frames[DEPTH];
+	struct timespec begin, end;
+	int64_t sum = 0, expected = 0;
+	char name[32];
+	size_t s, i;
+
+	clock_gettime(CLOCK_MONOTONIC, &begin);
+	for (i = 0; i < LINES; i++) {
+		snprintf(name, sizeof(name), "module%zu.py", i % 50);
+		locations[i] = model_location(model, name, "f", (int)i + 1, 1);
+	}
+	for (s = 0; s < STACKS; s++) {
+		struct pymem_counters c = {.pages = {[PYMEM_ANON] = (int64_t)(s % 17) - 5}};
+
+		for (i = 0; i < DEPTH; i++)
+			frames[i] = locations[(s * 31 + i * (1 + s % 7)) % LINES];
+		assert_int_equal(model_add_stack(model, p, frames, DEPTH, false, &c, NULL), 0);
+		expected += c.pages[PYMEM_ANON] * PAGE;
+	}
+	assert_int_equal(model_finish(model), 0);
+	clock_gettime(CLOCK_MONOTONIC, &end);
+	for (i = 0; i < p->line_count; i++)
+		sum += p->lines[i].increment_bytes;
+	assert_int_equal(p->line_count, LINES);
+	assert_int_equal(sum, expected);
+	assert_int_equal(p->charged_bytes, expected);
+	/* 2 million frames take a fraction of a second, sanitizers included. */
+	assert_true(end.tv_sec - begin.tv_sec < 20);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_locations, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_self_and_total, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_recursion, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_equal_stacks_add_up, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_sorts, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_lost, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_skips_and_notes, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_many, setup, teardown),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

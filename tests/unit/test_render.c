@@ -1,0 +1,424 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* The renderers, against stored outputs and hostile profiles.
+ *
+ * Stored outputs lie in tests/golden (PYMEM_GOLDEN_DIR says where else); with
+ * PYMEM_GOLDEN_UPDATE=1 they are written instead of compared: look at the difference before
+ * you keep it. tests/unit/validate_json.py holds the JSON ones against the schema.
+ */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <jansson.h>
+#include <cmocka.h>
+
+#include "profiles.h"
+#include "render_parts.h"
+
+struct output {
+	char *text;
+	size_t size;
+	int err;
+};
+
+static struct output render(struct profile *profile, const char *format,
+			    struct render_options options)
+{
+	struct output output = {0};
+	FILE *out = open_memstream(&output.text, &output.size);
+
+	assert_non_null(out);
+	options.sources = source_cache_new();
+	output.err = renderer_find(format)->emit(out, profile->model, &options);
+	source_cache_free(options.sources);
+	fclose(out);
+	return output;
+}
+
+static char *read_whole(const char *path)
+{
+	FILE *file = fopen(path, "r");
+	char *text = NULL;
+	size_t size = 0;
+
+	if (!file)
+		fail_msg("%s: %s (PYMEM_GOLDEN_UPDATE=1 writes it)", path, strerror(errno));
+	if (getdelim(&text, &size, '\0', file) < 0)
+		fail_msg("%s: empty", path);
+	fclose(file);
+	return text;
+}
+
+static void compare(const char *name, const struct output *output)
+{
+	const char *folder = getenv("PYMEM_GOLDEN_DIR"), *update = getenv("PYMEM_GOLDEN_UPDATE");
+	char path[512], *wanted;
+	FILE *file;
+
+	assert_int_equal(output->err, 0);
+	snprintf(path, sizeof(path), "%s/%s", folder ? folder : "tests/golden", name);
+	if (update && !strcmp(update, "1")) {
+		file = fopen(path, "w");
+		assert_non_null(file);
+		assert_int_equal(fwrite(output->text, 1, output->size, file), output->size);
+		assert_int_equal(fclose(file), 0);
+		return;
+	}
+	wanted = read_whole(path);
+	if (strcmp(wanted, output->text) != 0)
+		fail_msg("%s differs; the output is now:\n%s", path, output->text);
+	free(wanted);
+}
+
+static const struct golden {
+	const char *name, *format;
+	bool hostile;
+	struct render_options options;
+} goldens[] = {
+	{"table-unlimited.txt", "table", false, {0}},
+	{"table-200.txt", "table", false, {.width = 200}},
+	{"table-120.txt", "table", false, {.width = 120}},
+	{"table-80.txt", "table", false, {.width = 80}},
+	{"table-40.txt", "table", false, {.width = 40}},
+	{"table-live-100.txt", "table", false, {.width = 100, .live = true, .top = 4}},
+	{"table-color-100.txt", "table", false, {.width = 100, .color = true, .top = 3}},
+	{"table-freed-80.txt", "table", false, {.width = 80, .sort = MODEL_SORT_FREED, .top = 2}},
+	{"table-peak-60.txt", "table", false, {.width = 60, .sort = MODEL_SORT_PEAK, .top = 2}},
+	{"table-hostile-100.txt", "table", true, {.width = 100}},
+	{"table-hostile-20.txt", "table", true, {.width = 20}},
+	{"function-unlimited.txt", "table", false, {.function = "sum_of_lists"}},
+	{"function-120.txt", "table", false, {.width = 120, .function = "mprun_demo.py:load"}},
+	{"function-80.txt", "table", false, {.width = 80, .function = "Store.load"}},
+	{"function-40.txt", "table", false, {.width = 40, .function = "load"}},
+	{"function-module.txt", "table", false, {.function = "<module>"}},
+	{"profile.json", "json", false, {.width = 40, .top = 1}},
+	{"hostile.json", "json", true, {0}},
+};
+
+static void test_goldens(void **state)
+{
+	struct profile profile;
+	struct output output;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(goldens) / sizeof(goldens[0]); i++) {
+		profile_init(&profile);
+		if (goldens[i].hostile)
+			profile_fill_hostile(&profile);
+		else
+			profile_fill(&profile);
+		output = render(&profile, goldens[i].format, goldens[i].options);
+		compare(goldens[i].name, &output);
+		free(output.text);
+		profile_fini(&profile);
+	}
+}
+
+/* No control byte but the newline, nothing that is not UTF-8, no override of direction, and no
+ * line wider than asked for. */
+static void check_harmless(const struct output *output, unsigned width)
+{
+	char *line, *rest = output->text;
+
+	assert_int_equal(output->err, 0);
+	assert_int_equal(strlen(output->text), output->size);
+	while ((line = strsep(&rest, "\n"))) {
+		char *escaped = NULL;
+		size_t size;
+		FILE *out = open_memstream(&escaped, &size);
+		unsigned used = text_print(out, line, 0, false);
+
+		fclose(out);
+		/* Whatever text_print() would have to escape is hostile. */
+		if (strcmp(escaped, line) != 0)
+			fail_msg("not harmless: %s", escaped);
+		if (width && used > width)
+			fail_msg("%u columns instead of %u: %s", used, width, line);
+		free(escaped);
+	}
+}
+
+static void test_hostile(void **state)
+{
+	static const unsigned widths[] = {0, 40, 41, 57, 60, 79, 80, 99, 120, 133, 160, 200, 500};
+	static const char *const functions[] = {NULL, HOSTILE_NAME};
+	struct profile profile;
+	struct output output;
+	size_t w, f;
+
+	(void)state;
+	profile_init(&profile);
+	profile_fill_hostile(&profile);
+	for (w = 0; w < sizeof(widths) / sizeof(widths[0]); w++) {
+		for (f = 0; f < 2; f++) {
+			output = render(&profile, "table",
+					(struct render_options){.width = widths[w],
+								.function = functions[f],
+								.live = w % 2});
+			check_harmless(&output, f ? 0 : widths[w]);
+			/* 10 KB names and marks without end are bounded too. */
+			assert_true(output.size < 40000);
+			free(output.text);
+		}
+	}
+	output = render(&profile, "json", (struct render_options){0});
+	check_harmless(&output, 0);
+	free(output.text);
+	profile_fini(&profile);
+}
+
+static void test_widths(void **state)
+{
+	struct profile profile;
+	struct output output;
+	unsigned width;
+
+	(void)state;
+	profile_init(&profile);
+	profile_fill(&profile);
+	for (width = 40; width <= 220; width += 3) {
+		output = render(&profile, "table", (struct render_options){.width = width});
+		check_harmless(&output, width);
+		free(output.text);
+		output = render(&profile, "table",
+				(struct render_options){.width = width, .function = "load"});
+		check_harmless(&output, width);
+		free(output.text);
+	}
+	/* Too narrow to be of use, but it ends. */
+	for (width = 1; width < 40; width++) {
+		output = render(&profile, "table", (struct render_options){.width = width});
+		check_harmless(&output, 0);
+		free(output.text);
+	}
+	profile_fini(&profile);
+}
+
+static void test_unknown_function(void **state)
+{
+	static const char *const unknown[] = {
+		"nope",	 "Store", "rprun_demo.py:load", "demo.py:load", "mprun_demo.py:nope",
+		":load", ""};
+	struct profile profile;
+	struct output output;
+	size_t i;
+
+	(void)state;
+	profile_init(&profile);
+	profile_fill(&profile);
+	for (i = 0; i < sizeof(unknown) / sizeof(unknown[0]); i++) {
+		output = render(&profile, "table", (struct render_options){.function = unknown[i]});
+		assert_int_equal(output.err, -ENOENT);
+		assert_int_equal(output.size, 0);
+		free(output.text);
+	}
+	output = render(&profile, "table",
+			(struct render_options){.function = "app/mprun_demo.py:Store.load"});
+	assert_int_equal(output.err, 0);
+	free(output.text);
+	profile_fini(&profile);
+}
+
+static void expect_size(int64_t bytes, bool sign, const char *wanted)
+{
+	char text[32];
+
+	parts_size(text, sizeof(text), bytes, sign);
+	assert_string_equal(text, wanted);
+}
+
+static void test_sizes(void **state)
+{
+	(void)state;
+	expect_size(0, false, "0.0 MiB");
+	expect_size(0, true, "0.0 MiB");
+	expect_size(100, false, "100 B");
+	expect_size(4096, true, "+4 KiB");
+	expect_size(-4096, false, "-4 KiB");
+	expect_size(104857, false, "102 KiB");
+	expect_size(104858, false, "0.1 MiB");
+	expect_size(-7759462, true, "-7.4 MiB");
+	expect_size(100000ll << 20, true, "+100000.0 MiB");
+	expect_size(INT64_MIN, false, "-8796093022208.0 MiB");
+}
+
+static void expect_place(const char *file, const char *function, unsigned columns,
+			 const char *wanted)
+{
+	struct model_location location = {file, function, 204, 1};
+	char *text = NULL;
+	size_t size;
+	FILE *out = open_memstream(&text, &size);
+	unsigned used = parts_place(out, &location, columns);
+
+	fclose(out);
+	assert_string_equal(text, wanted);
+	assert_int_equal(used, text_columns(text));
+	free(text);
+}
+
+static void test_places(void **state)
+{
+	static const char numpy[] = "/v/lib/python3.11/site-packages/numpy/core/numeric.py";
+
+	(void)state;
+	expect_place(numpy, "ones", 0,
+		     "/v/lib/python3.11/site-packages/numpy/core/numeric.py:204 ones");
+	expect_place(numpy, "ones", 40, "…/numpy/core/numeric.py:204 ones");
+	expect_place(numpy, "ones", 30, "…/core/numeric.py:204 ones");
+	expect_place(numpy, "ones", 20, "…numeric.py:204 ones");
+	expect_place("/usr/lib/python3.11/json/decoder.py", "scan", 32,
+		     "…/json/decoder.py:204 scan");
+	expect_place("/a/b.py", "a_function_of_a_long_name", 24, "/a/b.py:204 a_function_…");
+	expect_place("b.py", "f", 10, "b.py:204 f");
+	expect_place("b.py", "f", 9, "b.py:204");
+	expect_place("b.py", "f", 1, "…:204");
+	expect_place("", "", 0, "?:204 ?");
+}
+
+/* What the kernel reports and what adds up differ: said, not hidden. */
+static void test_imbalance(void **state)
+{
+	struct profile profile;
+	struct output output;
+
+	(void)state;
+	profile_init(&profile);
+	profile_fill(&profile);
+	profile.model->processes[0]->rss_end_bytes += 25 * PAGE;
+	output = render(&profile, "table", (struct render_options){0});
+	assert_non_null(strstr(output.text, "lost +0.9 MiB: +100 KiB is unaccounted for"));
+	free(output.text);
+	profile_fini(&profile);
+}
+
+/* The engine that counts runs brings memory_profiler's own columns. */
+static void test_lines_engine(void **state)
+{
+	struct profile profile;
+	struct output output;
+	struct model_process *p;
+	size_t i;
+
+	(void)state;
+	profile_init(&profile);
+	profile_fill(&profile);
+	p = profile.model->processes[0];
+	for (i = 0; i < p->line_count; i++) {
+		p->lines[i].mem_usage_bytes = 75 << 20;
+		p->lines[i].occurrences = 1000005;
+	}
+	output = render(&profile, "table", (struct render_options){.function = "sum_of_lists"});
+	assert_non_null(strstr(output.text, "Line #    Mem usage     Increment   Occurrences"));
+	assert_non_null(strstr(output.text, "     4     75.0 MiB      26.2 MiB       1000005"));
+	assert_null(strstr(output.text, "not known to this engine"));
+	free(output.text);
+	profile_fini(&profile);
+}
+
+static void test_json_adds_up(void **state)
+{
+	struct profile profile;
+	struct output output;
+	json_t *root, *process, *line, *loss;
+	json_int_t sum = 0, lost = 0;
+	const char *name;
+	size_t i;
+
+	(void)state;
+	profile_init(&profile);
+	profile_fill(&profile);
+	output = render(&profile, "json", (struct render_options){.top = 1});
+	assert_int_equal(output.err, 0);
+	root = json_loads(output.text, 0, NULL);
+	assert_non_null(root);
+	process = json_array_get(json_object_get(root, "processes"), 0);
+	json_array_foreach(json_object_get(process, "lines"), i, line) sum +=
+		json_integer_value(json_object_get(line, "increment_bytes"));
+	json_object_foreach(json_object_get(process, "lost_bytes"), name, loss) lost +=
+		json_integer_value(loss);
+	assert_int_equal(json_array_size(json_object_get(process, "lines")), 9); /* -n or not */
+	assert_int_equal(json_object_size(json_object_get(process, "lost_bytes")),
+			 PYMEM_LOSS_COUNT);
+	assert_int_equal(sum, json_integer_value(json_object_get(process, "charged_bytes")));
+	assert_int_equal(sum + lost,
+			 json_integer_value(json_object_get(process, "rss_end_bytes")) -
+				 json_integer_value(json_object_get(process, "rss_start_bytes")));
+	json_decref(root);
+	free(output.text);
+	profile_fini(&profile);
+}
+
+static void test_empty(void **state)
+{
+	struct profile profile;
+	struct output output;
+
+	(void)state;
+	profile_init(&profile);
+	output = render(&profile, "table", (struct render_options){0});
+	assert_string_equal(output.text, "no process was profiled\n");
+	free(output.text);
+	output = render(&profile, "json", (struct render_options){0});
+	assert_non_null(strstr(output.text, "\"processes\":[]"));
+	free(output.text);
+	profile_fini(&profile);
+}
+
+/* A full disk is an error of the renderer, whatever the stream's buffer hid. */
+static void test_stream_errors(void **state)
+{
+	static const char *const functions[] = {NULL, "sum_of_lists"};
+	struct profile profile;
+	struct render_options options = {0};
+	char small[16];
+	FILE *out;
+	size_t i, f, buffered;
+
+	(void)state;
+	profile_init(&profile);
+	profile_fill(&profile);
+	for (i = 0; renderers[i]; i++) {
+		for (f = 0; f < 2; f++) {
+			for (buffered = 0; buffered < 2; buffered++) {
+				out = fopen("/dev/full", "w");
+				assert_non_null(out);
+				if (!buffered)
+					setvbuf(out, small, _IOFBF, sizeof(small));
+				options.function = functions[f];
+				assert_int_equal(renderers[i]->emit(out, profile.model, &options),
+						 -ENOSPC);
+				fclose(out);
+			}
+		}
+	}
+	profile_fini(&profile);
+}
+
+static void test_registry(void **state)
+{
+	(void)state;
+	assert_ptr_equal(renderer_find("table"), &render_table);
+	assert_ptr_equal(renderer_find("json"), &render_json);
+	assert_null(renderer_find("yaml"));
+	assert_null(renderer_find(""));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_goldens),	      cmocka_unit_test(test_hostile),
+		cmocka_unit_test(test_widths),	      cmocka_unit_test(test_unknown_function),
+		cmocka_unit_test(test_sizes),	      cmocka_unit_test(test_places),
+		cmocka_unit_test(test_imbalance),     cmocka_unit_test(test_lines_engine),
+		cmocka_unit_test(test_json_adds_up),  cmocka_unit_test(test_empty),
+		cmocka_unit_test(test_stream_errors), cmocka_unit_test(test_registry),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

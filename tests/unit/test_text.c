@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* text.c: escapes, widths, cuts at both ends, wrapping. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "render.h"
+
+static void expect(const char *text, unsigned columns, bool keep_end, const char *output,
+		   unsigned used)
+{
+	char *buffer = NULL;
+	size_t size;
+	FILE *out = open_memstream(&buffer, &size);
+	unsigned got;
+
+	assert_non_null(out);
+	got = text_print(out, text, columns, keep_end);
+	fclose(out);
+	assert_string_equal(buffer, output);
+	assert_int_equal(got, used);
+	free(buffer);
+}
+
+static void test_plain(void **state)
+{
+	(void)state;
+	expect("", 0, false, "", 0);
+	expect("abc", 0, false, "abc", 3);
+	expect("caf\xc3\xa9", 4, false, "caf\xc3\xa9", 4);
+	/* Two columns each; a mark takes none. */
+	expect("\xe6\xbc\xa2\xe5\xad\x97", 0, false, "\xe6\xbc\xa2\xe5\xad\x97", 4);
+	expect("e\xcc\x81", 0, false, "e\xcc\x81", 1);
+	expect("\xf0\x9f\x90\x8d", 0, false, "\xf0\x9f\x90\x8d", 2);
+	assert_int_equal(text_columns("\xf0\x9f\x90\x8d-\033"), 7);
+}
+
+static void test_escapes(void **state)
+{
+	(void)state;
+	expect("\033[31m", 0, false, "\\x1b[31m", 8);
+	expect("a\nb\tc\rd", 0, false, "a\\nb\\tc\\rd", 10);
+	expect("\x7f", 0, false, "\\x7f", 4);
+	expect("\xc2\x9b", 0, false, "\\u009b", 6);	/* C1: CSI */
+	expect("\xe2\x80\xae", 0, false, "\\u202e", 6); /* right to left */
+	expect("a\xe2\x80\xae", 0, false, "a\\u202e", 7);
+	expect("\xe2\x81\xa6", 0, false, "\\u2066", 6);		 /* isolate */
+	expect("\xe2\x80\xa8", 0, false, "\\u2028", 6);		 /* line separator */
+	expect("\xf3\xa0\x81\x81", 0, false, "\\U000e0041", 10); /* tag */
+	expect("\xcc\x81x", 0, false, "\\u0301x", 7);		 /* a mark on what came before */
+}
+
+static void test_invalid(void **state)
+{
+	(void)state;
+	expect("\xff", 0, false, "\\xff", 4);
+	expect("\xc3(", 0, false, "\\xc3(", 5);
+	expect("\xc0\x80", 0, false, "\\xc0\\x80", 8);			  /* overlong */
+	expect("\xe0\x80\xaf", 0, false, "\\xe0\\x80\\xaf", 12);	  /* overlong */
+	expect("\xed\xa0\x80", 0, false, "\\xed\\xa0\\x80", 12);	  /* surrogate */
+	expect("\xf4\x90\x80\x80", 0, false, "\\xf4\\x90\\x80\\x80", 16); /* > U+10FFFF */
+	expect("\xe2\x82", 0, false, "\\xe2\\x82", 8);			  /* cut off by the end */
+	expect("\xf0\x9f\x90", 0, false, "\\xf0\\x9f\\x90", 12);
+}
+
+static void test_cuts(void **state)
+{
+	(void)state;
+	expect("abcdef", 6, false, "abcdef", 6);
+	expect("abcdef", 5, false, "abcd…", 5);
+	expect("abcdef", 5, true, "…cdef", 5);
+	expect("abcdef", 1, false, "…", 1);
+	expect("abcdef", 1, true, "…", 1);
+	/* Never half of a wide character, an escape or a marked letter. */
+	expect("\xe6\xbc\xa2\xe5\xad\x97\xe6\xbc\xa2", 4, false, "\xe6\xbc\xa2…", 3);
+	expect("\xe6\xbc\xa2\xe5\xad\x97\xe6\xbc\xa2", 4, true, "…\xe6\xbc\xa2", 3);
+	expect("ab\033cd", 5, false, "ab…", 3);
+	expect("ab\033cd", 6, true, "…cd", 3);
+	expect("abe\xcc\x81zz", 3, true, "…zz", 3);
+}
+
+/* Marks without end take no column: they are bounded all the same. */
+static void test_mark_stacks(void **state)
+{
+	char text[2 + 2 * 1000] = "a";
+	char *buffer = NULL;
+	size_t size, i;
+	FILE *out;
+
+	(void)state;
+	for (i = 1; i + 2 < sizeof(text); i += 2)
+		memcpy(text + i, "\xcc\x81", 2);
+	out = open_memstream(&buffer, &size);
+	assert_true(text_print(out, text, 20, false) <= 20);
+	fclose(out);
+	assert_true(size < 100);
+	free(buffer);
+	assert_true(text_columns(text) > 1000);
+}
+
+static void expect_wrap(const char *text, unsigned column, unsigned columns, unsigned indent,
+			const char *output)
+{
+	char *buffer = NULL;
+	size_t size;
+	FILE *out = open_memstream(&buffer, &size);
+
+	text_wrap(out, text, column, columns, indent);
+	fclose(out);
+	assert_string_equal(buffer, output);
+	free(buffer);
+}
+
+static void test_wrap(void **state)
+{
+	char word[601], *buffer = NULL;
+	size_t size;
+	FILE *out;
+
+	(void)state;
+	expect_wrap("one two three", 0, 0, 0, "one two three");
+	expect_wrap("one two three", 0, 8, 2, "one two\n  three");
+	expect_wrap("one  two", 5, 9, 2, " one\n  two");
+	expect_wrap("12.3\xc2\xa0MiB 4\xc2\xa0KiB", 0, 9, 0, "12.3 MiB\n4 KiB");
+	expect_wrap("a\033b incomprehensibly", 0, 10, 2, "a\\x1bb\n  incompr…");
+	memset(word, 'w', sizeof(word) - 1);
+	word[sizeof(word) - 1] = '\0';
+	out = open_memstream(&buffer, &size);
+	text_wrap(out, word, 0, 0, 0);
+	fclose(out);
+	assert_int_equal(size, 602); /* in three pieces */
+	free(buffer);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_plain),	    cmocka_unit_test(test_escapes),
+		cmocka_unit_test(test_invalid),	    cmocka_unit_test(test_cuts),
+		cmocka_unit_test(test_mark_stacks), cmocka_unit_test(test_wrap),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
