@@ -2,16 +2,15 @@
 /* Sole writer of results: an amount goes to the stack that is running, or is lost by
  * name, so that charged + lost == seen.
  *
- * Amounts collect in the thread's own record while its stack stays the same, and go to
- * the shared map when it changes. That saves the map on most events of a storm, and it is
- * what makes checking identities affordable. An unchanged stack is an unchanged set of
- * *addresses*: each code object in it may have died and another taken its place. So the
- * identity of all of them is confirmed at the second event with the same addresses, then
- * after 2, 4, 8 … and at most every 64; the innermost one also whenever a thread comes
- * back to a stack it was in lately. What has collected since is charged only when
- * confirmed: where a code object turns out to have been replaced, it is lost as
- * "replaced", and for some seconds that process's stacks are confirmed at every event.
- * A line is never a guess.
+ * Amounts collect in the thread's own record, in a slot for each of the stacks it was in
+ * lately, and go to the shared map from there. That saves the map on most events, and it
+ * is what makes checking identities affordable. A stack is recognised by *addresses*: each
+ * code object in it may have died since and another taken its place. So the identity
+ * of all of them is confirmed at the second visit with the same addresses, then after 2, 4,
+ * 8 … and at most every 64. What has collected since is charged only when confirmed:
+ * where a code object turns out to have been replaced, it is lost as "replaced", and
+ * for a while that process's stacks are confirmed at every event. A line is never
+ * a guess.
  */
 #ifndef ACCOUNT_BPF_H
 #define ACCOUNT_BPF_H
@@ -19,7 +18,7 @@
 #include "announce.bpf.h"
 
 #define CONFIRM_EVERY_MAX 64
-#define DYNAMIC_JIFFIES	  500 /* half a second to five */
+#define DYNAMIC_JIFFIES	  64 /* 64 ms to 640 ms, and renewed as long as it goes on */
 
 static __always_inline struct pymem_cpu *proc_cpu(struct pymem_proc *p)
 {
@@ -73,17 +72,30 @@ static __always_inline void acc_lose(struct pymem_proc *p, struct pymem_counters
 			__sync_fetch_and_add(&(to), from);                                         \
 	} while (0)
 
-/* Moves what `th` has collected to the stack that it was collected for. */
-static __noinline int acc_flush(struct pymem_proc *p, struct pymem_thread *th)
+/* The slot that th collects for; NULL: its stack is not known. */
+static __always_inline struct pymem_slot *slot_current(struct pymem_thread *th)
+{
+	__u32 current = th->current, index = current;
+
+	/* Masked out of clang's sight, which would compute the address before the check. */
+	asm volatile("" : "+r"(index));
+	return current < PYMEM_SLOTS ? &th->slots[index & (PYMEM_SLOTS - 1)] : NULL;
+}
+
+/* Moves what a slot has collected to the stack that it was collected for. */
+static __noinline int slot_flush(struct pymem_proc *p, struct pymem_slot *slot)
 {
 	struct pymem_counters *acc, *to;
+	struct pymem_stack_key key = {};
 	struct pymem_stack *stack;
 	__u64 peak;
 
-	if (!p || !th || !th->key.hash)
+	if (!p || !slot || !slot->raw)
 		return 0;
-	acc = &th->acc;
-	stack = bpf_map_lookup_elem(&stacks, &th->key);
+	acc = &slot->acc;
+	key.proc = p->id;
+	key.hash = slot->hash;
+	stack = bpf_map_lookup_elem(&stacks, &key);
 	if (!stack) {
 		acc_lose(p, acc, PYMEM_LOSS_MAP_FULL);
 		return 0;
@@ -105,20 +117,31 @@ static __noinline int acc_flush(struct pymem_proc *p, struct pymem_thread *th)
 	return 0;
 }
 
-/* The stack changed: is what was collected last still the old stack's? */
-static __always_inline void acc_settle(struct pymem_proc *p, struct pymem_thread *th)
+static __always_inline bool proc_dynamic(const struct pymem_proc *p)
 {
-	if (!th->key.hash)
+	return p->dynamic_until > bpf_jiffies64();
+}
+
+/* The slot's code objects are not what they were: what it has collected since they last
+ * were is nobody's. */
+static __always_inline void slot_replaced(struct pymem_proc *p, struct pymem_slot *slot)
+{
+	acc_lose(p, &slot->acc, PYMEM_LOSS_REPLACED);
+	p->dynamic_until = bpf_jiffies64() + DYNAMIC_JIFFIES;
+}
+
+/* Another stack takes the slot. The old one's frames are gone, but its innermost code
+ * object must still be there if it was never replaced and its code is still in use; a
+ * code object that died meanwhile can't be told from one replaced. */
+static __always_inline void slot_evict(struct pymem_proc *p, struct pymem_slot *slot)
+{
+	if (!slot->raw)
 		return;
-	if (th->since && code_fingerprint(th->leaf_code) != th->leaf_fingerprint) {
-		acc_lose(p, &th->acc, PYMEM_LOSS_REPLACED);
-		p->dynamic_until = bpf_jiffies64() + DYNAMIC_JIFFIES;
-	} else {
-		acc_flush(p, th);
-	}
-	th->since = 0;
-	th->raw = 0;
-	th->key.hash = 0;
+	if (slot->since && code_fingerprint(slot->leaf_code) != slot->leaf_fingerprint)
+		slot_replaced(p, slot);
+	else
+		slot_flush(p, slot);
+	slot->raw = 0;
 }
 
 struct identification {
@@ -172,16 +195,14 @@ SEPARATE __u64 stack_identify(void)
 	return c.s->stack.depth == 0;
 }
 
-/* Makes the stack just identified the one that th collects for. 0, or -(loss + 1). */
-static __noinline int stack_enter(struct pymem_proc *p, struct pymem_thread *th,
-				  struct scratch *s)
+/* Gives the slot to the stack just identified. 0, or -(loss + 1). */
+static __noinline int slot_enter(struct pymem_proc *p, struct pymem_slot *slot, struct scratch *s)
 {
 	static const struct pymem_stack none;
-	struct pymem_recent *recent;
-	struct pymem_stack *stack;
 	struct pymem_stack_key key = {};
+	struct pymem_stack *stack;
 
-	if (!p || !th || !s)
+	if (!p || !slot || !s)
 		return -1;
 	key.proc = p->id;
 	key.hash = s->stack.hash;
@@ -197,86 +218,62 @@ static __noinline int stack_enter(struct pymem_proc *p, struct pymem_thread *th,
 	}
 	if (!stack->announced && !announce_stack())
 		stack->announced = 1;
-	th->key = key;
-	th->raw = s->hash;
-	th->leaf_code = s->stack.frames[0].code;
-	th->leaf_fingerprint = s->stack.frames[0].fingerprint;
-	th->since = 0;
-	th->interval = 1;
-	recent = &th->recents[s->hash & (PYMEM_RECENTS - 1)];
-	recent->raw = s->hash;
-	/* Not before it has been handed over: a visit here is another chance for that. */
-	recent->hash = stack->announced ? key.hash : 0;
-	recent->leaf_fingerprint = th->leaf_fingerprint;
-	recent->hits = 0;
+	slot->raw = s->hash;
+	slot->hash = key.hash;
+	slot->leaf_code = s->stack.frames[0].code;
+	slot->leaf_fingerprint = s->stack.frames[0].fingerprint;
+	slot->since = 0;
+	/* Not handed over yet: try again soon. */
+	slot->interval = 1;
 	return 0;
 }
 
-/* Back in a stack that th was in lately? Then th collects for it. */
-static __always_inline bool stack_reenter(struct pymem_proc *p, struct pymem_thread *th,
-					  struct scratch *s)
-{
-	struct pymem_recent *recent = &th->recents[s->hash & (PYMEM_RECENTS - 1)];
-
-	if (recent->raw != s->hash || !recent->hash)
-		return false;
-	recent->hits++;
-	/* At its 1st, 2nd, 4th, 8th … return all of its code objects are looked at. */
-	if (!(recent->hits & (recent->hits - 1)) || p->dynamic_until > bpf_jiffies64())
-		return false;
-	if (code_fingerprint(s->frames[0].code) != recent->leaf_fingerprint)
-		return false;
-	th->key.proc = p->id;
-	th->key.hash = recent->hash;
-	th->raw = s->hash;
-	th->leaf_code = s->frames[0].code;
-	th->leaf_fingerprint = recent->leaf_fingerprint;
-	th->since = 0;
-	th->interval = recent->hits < CONFIRM_EVERY_MAX ? recent->hits : CONFIRM_EVERY_MAX;
-	return true;
-}
-
-/* The stack has the same addresses as at the last event: are they the same objects? */
-static __always_inline bool stack_confirm(struct pymem_proc *p, struct pymem_thread *th,
-					  struct scratch *s)
+/* A visit to the slot's stack, or one with the same addresses. True: it is the same. */
+static __always_inline bool slot_confirm(struct pymem_proc *p, struct pymem_thread *th,
+					 struct pymem_slot *slot, struct scratch *s)
 {
 	/* All that was collected up to a confirmation is confirmed by it. */
-	if (!th->since)
-		acc_flush(p, th);
-	th->since++;
-	if (th->since < th->interval && p->dynamic_until <= bpf_jiffies64())
+	if (!slot->since)
+		slot_flush(p, slot);
+	slot->since++;
+	if (slot->since < slot->interval && !th->confirm && !proc_dynamic(p))
 		return true;
-	if (stack_identify() || s->stack.hash != th->key.hash)
+	th->confirm = 0;
+	if (stack_identify() || s->stack.hash != slot->hash)
 		return false;
-	th->since = 0;
-	if (th->interval < CONFIRM_EVERY_MAX)
-		th->interval *= 2;
+	slot->since = 0;
+	if (slot->interval < CONFIRM_EVERY_MAX)
+		slot->interval *= 2;
 	return true;
 }
 
-/* Goes from the stack that th collected for to the one just walked. 0, or -(loss + 1). */
-static __always_inline int stack_change(struct pymem_proc *p, struct pymem_thread *th,
-					struct scratch *s)
+/* Makes th collect for the stack just walked. 0, or -(loss + 1). */
+static __always_inline int slot_choose(struct pymem_proc *p, struct pymem_thread *th,
+				       struct scratch *s)
 {
-	struct pymem_recent *recent;
-	__u64 before, hits;
+	__u32 index = s->hash & (PYMEM_SLOTS - 1);
+	struct pymem_slot *slot = &th->slots[index];
 	int err;
 
-	if (stack_reenter(p, th, s))
-		return 0;
+	th->current = index;
+	if (slot->raw == s->hash) {
+		if (slot_confirm(p, th, slot, s))
+			return 0;
+		slot_replaced(p, slot);
+		slot->raw = 0;
+	} else {
+		slot_evict(p, slot);
+	}
+	th->current = PYMEM_SLOTS;
 	if (stack_identify())
 		return -(PYMEM_LOSS_UNREADABLE + 1);
-	recent = &th->recents[s->hash & (PYMEM_RECENTS - 1)];
-	before = recent->raw == s->hash ? recent->hash : 0;
-	if (before && before != s->stack.hash)
-		p->dynamic_until = bpf_jiffies64() + DYNAMIC_JIFFIES;
-	hits = recent->raw == s->hash ? recent->hits : 0;
-	err = stack_enter(p, th, s);
-	recent->hits = hits;
+	err = slot_enter(p, slot, s);
+	if (!err)
+		th->current = index;
 	return err;
 }
 
-/* Walks the current thread's stack and makes th->acc collect for it.
+/* Walks the current thread's stack and makes th collect for it.
  * 0, or -(loss + 1): then nothing may be collected for this event. */
 static __noinline int stack_now(struct pymem_proc *p, struct pymem_thread *th)
 {
@@ -286,12 +283,12 @@ static __noinline int stack_now(struct pymem_proc *p, struct pymem_thread *th)
 
 	if (!p || !th || !s)
 		return -1;
-	if (!p->identified) {
-		th->loss = PYMEM_LOSS_UNIDENTIFIED;
-		return -(PYMEM_LOSS_UNIDENTIFIED + 1);
-	}
 	if (s->busy)
 		return -(PYMEM_LOSS_RECURSION + 1);
+	th->current = PYMEM_SLOTS;
+	th->loss = PYMEM_LOSS_UNIDENTIFIED;
+	if (!p->identified)
+		return -(PYMEM_LOSS_UNIDENTIFIED + 1);
 	s->layout = p->layout;
 	s->proc = p->id;
 	layout = layout_now(s);
@@ -299,28 +296,30 @@ static __noinline int stack_now(struct pymem_proc *p, struct pymem_thread *th)
 		return -(PYMEM_LOSS_UNIDENTIFIED + 1);
 	s->busy = 1;
 	err = pystack_walk(p, th, layout, s);
-	if (!err && th->raw == s->hash && stack_confirm(p, th, s))
-		goto out;
-	acc_settle(p, th);
 	if (!err)
-		err = stack_change(p, th, s);
+		err = slot_choose(p, th, s);
 	if (err)
 		th->loss = -err - 1;
-out:
 	s->busy = 0;
 	return opaque(s, err);
 }
 
-static __always_inline void acc_peak(struct pymem_thread *th, __u64 rss)
+/* The stack that th collects for; hash 0: none. */
+static __always_inline struct pymem_stack_key key_now(struct pymem_thread *th)
 {
-	if (rss > th->acc.peak_pages)
-		th->acc.peak_pages = rss;
+	struct pymem_slot *slot = slot_current(th);
+	struct pymem_stack_key key = {.proc = th->proc};
+
+	if (slot)
+		key.hash = slot->hash;
+	return key;
 }
 
-/* Collects a change of RSS for th's stack. */
-static __always_inline void acc_pages(struct pymem_thread *th, __u32 member, __s64 pages, __u64 rss)
+/* Collects a change of RSS for a slot's stack. */
+static __always_inline void slot_pages(struct pymem_slot *slot, __u32 member, __s64 pages,
+				       __u64 rss)
 {
-	struct pymem_counters *acc = &th->acc;
+	struct pymem_counters *acc = &slot->acc;
 
 	acc->pages[member & 3] += pages;
 	if (member != PYMEM_SWAP) {
@@ -328,8 +327,9 @@ static __always_inline void acc_pages(struct pymem_thread *th, __u32 member, __s
 			acc->grown_pages += pages;
 		else
 			acc->freed_pages -= pages;
-		acc_peak(th, rss);
 	}
+	if (rss > acc->peak_pages)
+		acc->peak_pages = rss;
 }
 
 /* A fault's kind is known once it is over: task->maj_flt has moved by the next event. */
@@ -337,11 +337,15 @@ static __always_inline void settle_major(struct pymem_thread *th, struct task_st
 {
 	__u64 major = TASK_READ(task, maj_flt);
 	__u64 more = major - th->major;
+	struct pymem_slot *slot;
 
+	if (!more)
+		return;
 	th->major = major;
-	if (more && th->key.hash) {
-		th->acc.major_faults += more;
-		th->acc.minor_faults -= more;
+	slot = slot_current(th);
+	if (slot) {
+		slot->acc.major_faults += more;
+		slot->acc.minor_faults -= more;
 	}
 }
 
@@ -377,10 +381,18 @@ static __always_inline void thread_forget(struct task_struct *task)
 static __always_inline void thread_begin(struct pymem_thread *th, struct task_struct *task,
 					 struct pymem_proc *p)
 {
-	__builtin_memset(th, 0, sizeof(*th));
+	__u32 i;
+
+	/* In parts, kept apart: clang takes no larger memset. */
+	__builtin_memset(th, 0, __builtin_offsetof(struct pymem_thread, slots));
+	for (i = 0; i < PYMEM_SLOTS; i++) {
+		asm volatile("" ::: "memory");
+		__builtin_memset(&th->slots[i], 0, sizeof(th->slots[i]));
+	}
 	th->mm = p->mm;
 	th->proc = p->id;
 	th->major = TASK_READ(task, maj_flt);
+	th->current = PYMEM_SLOTS;
 	th->loss = PYMEM_LOSS_UNSETTLED;
 }
 
@@ -393,6 +405,15 @@ static __always_inline struct pymem_thread *thread_get(struct pymem_proc *p)
 	if (th && th->proc != p->id)
 		thread_begin(th, task, p);
 	return th;
+}
+
+/* Moves all that a thread has collected to its stacks. */
+static __always_inline void thread_flush(struct pymem_proc *p, struct pymem_thread *th)
+{
+	__u32 i;
+
+	for (i = 0; i < PYMEM_SLOTS; i++)
+		slot_flush(p, &th->slots[i]);
 }
 
 #endif

@@ -252,9 +252,10 @@ static __always_inline void batched_rest(struct pymem_proc *p, struct pymem_thre
 					 __u32 member, __s64 pages)
 {
 	__u64 rss = proc_add(p, member, pages);
+	struct pymem_slot *slot = slot_current(th);
 
-	if (th->key.hash)
-		acc_pages(th, member, pages, rss);
+	if (slot)
+		slot_pages(slot, member, pages, rss);
 	else
 		lose(p, th->loss, member, pages);
 }

@@ -91,7 +91,7 @@ static __always_inline bool string_resumed(struct pymem_thread *th, __u64 addres
 	same = regs.di + regs.cx * string->unit == string->end && regs.di > string->at;
 	string->end = regs.di + regs.cx * string->unit;
 	string->at = regs.di;
-	return same && th->key.hash;
+	return same && th->current < PYMEM_SLOTS;
 }
 #else
 static __always_inline bool string_resumed(struct pymem_thread *th, __u64 address)
@@ -106,7 +106,7 @@ static __always_inline bool string_resumed(struct pymem_thread *th, __u64 addres
 static __always_inline void write_unresolved(struct pymem_proc *p, struct pymem_thread *th)
 {
 	th->pending &= ~PYMEM_PENDING_WRITE;
-	if (copies_watched)
+	if (copies_watched || !p->identified)
 		return; /* nothing was allocated: the page was kept */
 	__sync_fetch_and_add(&p->unwatched_writes, 1);
 	if (!copies_asked) {
@@ -134,6 +134,7 @@ static __always_inline int fault(__u64 regs, __u64 error_code)
 			  (FAULT_PRESENT | FAULT_WRITE);
 	struct task_struct *task = current_task();
 	struct pymem_thread *th;
+	struct pymem_slot *slot;
 	struct pymem_proc *p;
 
 	if (!tgid_filter[tgid_slot(bpf_get_current_pid_tgid() >> 32)])
@@ -148,7 +149,7 @@ static __always_inline int fault(__u64 regs, __u64 error_code)
 		if (string_resumed(th, regs))
 			th->pending |= PYMEM_PENDING_RESUMED;
 		else if (th->string.unit)
-			th->interval = 1; /* faults without a walk follow: confirm first */
+			th->confirm = 1; /* faults without a walk follow */
 		return 0;
 	}
 	th = current_thread(&p);
@@ -175,8 +176,11 @@ static __always_inline int fault(__u64 regs, __u64 error_code)
 	th->string.ip = 0;
 	if (stack_now(p, th))
 		return 0;
-	th->acc.minor_faults++;
-	acc_peak(th, proc_rss(p));
+	slot = slot_current(th);
+	if (slot) {
+		slot->acc.minor_faults++;
+		slot_pages(slot, PYMEM_ANON, 0, proc_rss(p));
+	}
 	th->pending &= ~PYMEM_PENDING_FAULT;
 	return 0;
 }
@@ -216,6 +220,7 @@ SEC("raw_tp/mm_page_alloc")
 int page_alloc(struct bpf_raw_tracepoint_args *ctx)
 {
 	struct pymem_thread *th;
+	struct pymem_slot *slot;
 	struct pymem_proc *p;
 	__u64 mm = 0;
 
@@ -230,8 +235,9 @@ int page_alloc(struct bpf_raw_tracepoint_args *ctx)
 	if (!p || th->mm != mm || !in_exception(th))
 		return 0;
 	/* The stack was walked at the fault's entry and has not moved since. */
-	if (th->key.hash) {
-		th->acc.cow_faults++;
+	slot = slot_current(th);
+	if (slot) {
+		slot->acc.cow_faults++;
 		th->pending |= PYMEM_PENDING_COPIED;
 	} else {
 		__sync_fetch_and_add(&p->lost_faults, 1);

@@ -17,7 +17,7 @@ static __always_inline void thread_end(struct pymem_proc *p)
 	if (!th)
 		return;
 	if (p && th->proc == p->id)
-		acc_flush(p, th);
+		thread_flush(p, th);
 	thread_forget(task);
 }
 
@@ -279,16 +279,22 @@ SEC("iter/task")
 int collect(struct bpf_iter__task *ctx)
 {
 	struct task_struct *task = ctx->task;
-	struct pymem_collected collected;
+	struct pymem_collected collected = {};
 	struct pymem_thread *th;
+	__u32 i;
 
 	if (!task)
 		return 0;
 	th = thread_of(task, false);
-	if (!th || !th->key.hash)
+	if (!th)
 		return 0;
-	collected.key = th->key;
-	collected.counters = th->acc;
-	bpf_seq_write(ctx->meta->seq, &collected, sizeof(collected));
+	for (i = 0; i < PYMEM_SLOTS; i++) {
+		if (!th->slots[i].raw)
+			continue;
+		collected.key.proc = th->proc;
+		collected.key.hash = th->slots[i].hash;
+		collected.counters = th->slots[i].acc;
+		bpf_seq_write(ctx->meta->seq, &collected, sizeof(collected));
+	}
 	return 0;
 }

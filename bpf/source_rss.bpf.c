@@ -75,13 +75,14 @@ static __always_inline void foreign_change(struct pymem_proc *p, __u32 member, _
 /* What a write to a present page did, as far as RSS tells: a file page that goes was
  * copied; anonymous memory that grows without one replaces the zero page, for which a
  * page was allocated but nothing copied. */
-static __always_inline void settle_copy(struct pymem_thread *th, __u32 member, __s64 change)
+static __always_inline void settle_copy(struct pymem_thread *th, struct pymem_slot *slot,
+					__u32 member, __s64 change)
 {
 	if (th->pending & PYMEM_PENDING_COPIED) {
 		if (member == PYMEM_ANON && change > 0)
-			th->acc.cow_faults--;
+			slot->acc.cow_faults--;
 	} else if (th->pending & PYMEM_PENDING_WRITE && member == PYMEM_FILE && change < 0) {
-		th->acc.cow_faults++;
+		slot->acc.cow_faults++;
 	}
 	th->pending &= ~(PYMEM_PENDING_COPIED | PYMEM_PENDING_WRITE);
 }
@@ -91,6 +92,7 @@ static __always_inline void own_change(struct pymem_proc *p, struct pymem_thread
 				       __s64 change)
 {
 	__u64 rss = proc_add(p, member, change);
+	struct pymem_slot *slot;
 	int err;
 
 	if (!th) {
@@ -101,15 +103,16 @@ static __always_inline void own_change(struct pymem_proc *p, struct pymem_thread
 	if (!(th->pending & PYMEM_PENDING_FAULT))
 		th->string.ip = 0;
 	err = th->pending & PYMEM_PENDING_RESUMED ? 0 : stack_now(p, th);
-	if (err) {
-		lose(p, -err - 1, member, change);
+	slot = slot_current(th);
+	if (err || !slot) {
+		lose(p, err ? -err - 1 : th->loss, member, change);
 		if (th->pending & PYMEM_PENDING_FAULT)
 			__sync_fetch_and_add(&p->lost_faults, 1);
 	} else {
-		settle_copy(th, member, change);
-		acc_pages(th, member, change, rss);
+		settle_copy(th, slot, member, change);
+		slot_pages(slot, member, change, rss);
 		if (th->pending & PYMEM_PENDING_FAULT)
-			th->acc.minor_faults++;
+			slot->acc.minor_faults++;
 	}
 	th->pending &= ~(PYMEM_PENDING_FAULT | PYMEM_PENDING_RESUMED);
 }

@@ -13,15 +13,19 @@ static __always_inline void count_call(struct pymem_proc *p, struct pymem_thread
 				       __s64 bytes)
 {
 	static const struct pymem_vmcalls none;
+	struct pymem_stack_key key;
 	struct pymem_vmcalls *v;
 
 	th->string.ip = 0;
-	if (stack_now(p, th) || !th->key.hash || call >= PYMEM_VMCALL_COUNT)
+	if (stack_now(p, th) || call >= PYMEM_VMCALL_COUNT)
 		return;
-	v = bpf_map_lookup_elem(&vmcalls, &th->key);
+	key = key_now(th);
+	if (!key.hash)
+		return;
+	v = bpf_map_lookup_elem(&vmcalls, &key);
 	if (!v) {
-		bpf_map_update_elem(&vmcalls, &th->key, &none, BPF_NOEXIST);
-		v = bpf_map_lookup_elem(&vmcalls, &th->key);
+		bpf_map_update_elem(&vmcalls, &key, &none, BPF_NOEXIST);
+		v = bpf_map_lookup_elem(&vmcalls, &key);
 		if (!v)
 			return;
 	}

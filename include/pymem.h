@@ -230,15 +230,17 @@ struct pymem_string {
 	__u32 pad;
 };
 
-/* One of the stacks a thread was in lately. */
-struct pymem_recent {
-	__u64 raw; /* hash of what was read of the frames */
+/* One of the stacks that a thread was in lately, and what it has collected for it. */
+struct pymem_slot {
+	__u64 raw; /* hash of what was read of the frames; 0: free */
 	__u64 hash; /* pymem_stack_key.hash */
-	__u64 leaf_fingerprint;
-	__u64 hits;
+	__u64 leaf_code, leaf_fingerprint;
+	__u32 since;	/* visits since the stack's code objects were last confirmed */
+	__u32 interval; /* confirm them when `since` reaches this */
+	struct pymem_counters acc; /* not yet added to `stacks` */
 };
 
-#define PYMEM_RECENTS 8
+#define PYMEM_SLOTS 8
 
 /* A thread of a tracked process; value of the map `threads`. */
 struct pymem_thread {
@@ -248,19 +250,15 @@ struct pymem_thread {
 	__u64 tstate;  /* its PyThreadState, 0: not known */
 	__u64 head;    /* list head when the search for it last failed */
 	__u64 floor;   /* lowest frame in the innermost one's page, at the last walk */
-	__u64 raw;     /* hash of the last walk's raw frames; 0: none */
-	struct pymem_stack_key key; /* the stack being charged */
-	__u64 leaf_code, leaf_fingerprint;
-	__u32 since;	/* events since the stack's code objects were last confirmed */
-	__u32 interval; /* confirm them when `since` reaches this */
 	__u64 major;	/* task->maj_flt, settled so far */
 	__s32 cache[PYMEM_MEMBERS]; /* 6.1 and older: task->rss_stat, settled so far */
 	__u32 searches;
-	__u32 loss; /* while `key` is 0: why (enum pymem_loss) */
+	__u32 current; /* slot being collected for; PYMEM_SLOTS: none */
+	__u32 loss;    /* while there is none: why (enum pymem_loss) */
+	__u32 confirm; /* the next visit is to confirm its stack */
 	struct pymem_string string;
 	__u64 regs; /* where the kernel keeps the registers of the fault being handled */
-	struct pymem_counters acc; /* charged to `key`, not yet added to `stacks` */
-	struct pymem_recent recents[PYMEM_RECENTS]; /* by `raw`, direct-mapped */
+	struct pymem_slot slots[PYMEM_SLOTS]; /* by `raw`, direct-mapped */
 };
 
 /* What a thread has collected, as the program `collect` writes it. */

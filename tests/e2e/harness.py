@@ -280,8 +280,10 @@ class Report:
         """The same against the page tables, measured by us while the process slept."""
         image = self.image(pid)
         change = image["rss_end_bytes"] - image["rss_start_bytes"]
-        assert change == after - before, "said %+d, the page tables say %+d; lost %s" % (
-            change, after - before, image["lost_bytes"])
+        assert change == after - before, (
+            "said %+d (%d to %d), the page tables say %+d (%d to %d); lost %s" % (
+                change, image["rss_start_bytes"], image["rss_end_bytes"], after - before, before,
+                after, image["lost_bytes"]))
 
     def check_lines(self, pid, path, lines):
         """Each line of the truth has its amounts."""

@@ -1,19 +1,18 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 """Two coroutines interleave on one thread; each grows on its own line."""
 import asyncio
+import ctypes
 
-from truth import MIB, begin, end
-
-keep = []
+from truth import MIB, begin, end, region
 
 
 async def grow(size, times):
     for _ in range(times):
         await asyncio.sleep(0)
         if size == MIB:
-            keep.append(bytearray(MIB))  # L:one
+            ctypes.memset(region(MIB), 1, MIB)  # L:one
         else:
-            keep.append(bytearray(2 * MIB))  # L:two
+            ctypes.memset(region(2 * MIB), 1, 2 * MIB)  # L:two
 
 
 async def parent(size, times):
