@@ -296,6 +296,10 @@ static __noinline int stack_now(struct pymem_proc *p, struct pymem_thread *th)
 		return -(PYMEM_LOSS_UNIDENTIFIED + 1);
 	s->busy = 1;
 	err = pystack_walk(p, th, layout, s);
+	/* On a stack not seen lately, this thread's cached state may not be its only one. */
+	if (!err && th->slots[s->hash & (PYMEM_SLOTS - 1)].raw != s->hash &&
+	    second_interpreter(p, layout))
+		err = pystack_walk(p, th, layout, s);
 	if (!err)
 		err = slot_choose(p, th, s);
 	if (err)

@@ -65,8 +65,10 @@ struct scratch {
 	__u64 leaf;  /* the innermost one */
 	__u64 floor; /* lowest frame in its page, last time */
 	__u64 low;   /* this time */
-	__u64 interp; /* next to search, what was found, how many were seen */
+	__u64 interp; /* of a search: next interpreter, thread states found, how many seen */
 	__u64 found;
+	__u64 idle;
+	__u64 unreadable;
 	__u64 interpreters;
 	__u64 base;  /* what `chunk` was read from */
 	__u64 length;

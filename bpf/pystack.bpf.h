@@ -21,10 +21,15 @@
 #include "compat.bpf.h"
 #include "maps.bpf.h"
 
+#ifdef PYMEM_LEGACY
+#define MAX_THREAD_SEARCH 1024
+#else
+#define MAX_THREAD_SEARCH 16384
+#endif
 #define MAX_INTERPRETERS   16
-#define MAX_THREAD_SEARCH  1024
 #define MAX_WALK	   160 /* frames looked at, C-stack shims included */
-#define SEARCH_AGAIN_EVERY 64
+#define SEARCH_ALL_EVERY   64
+#define SEARCH_NEWEST	   8
 
 #define PAGE_MASK_LOW 4095ULL
 
@@ -95,31 +100,44 @@ struct search {
 	const struct pymem_layout *layout;
 	__u64 tstate;
 	__u64 thread_id;
-	__u64 found; /* ~0: unreadable */
 };
+
+/* Does the PyThreadState in s->tstate run a frame? */
+static __always_inline bool tstate_has_frame(struct scratch *s, const struct py_layout *py)
+{
+	__u64 frame = LOAD(s->tstate, py->tstate_frame, 511);
+
+	if (frame && (py->flags & PY_TSTATE_CFRAME) && read_u64(&frame, frame + py->cframe_frame))
+		return false;
+	return frame != 0;
+}
 
 LOOP_BODY search_step(__u32 i __attribute__((unused)), struct search *c)
 {
 	const struct py_layout *py = layout_of(c->layout);
+	struct scratch *s = c->s;
 
 	if (!c->tstate)
 		return 1;
-	if (read_tstate(c->s, c->layout, c->tstate)) {
-		c->found = ~0ULL;
+	if (read_tstate(s, c->layout, c->tstate)) {
+		s->unreadable = 1;
 		return 1;
 	}
-	if (LOAD(c->s->tstate, py->tstate_thread_id, 511) == c->thread_id &&
-	    LOAD(c->s->tstate, py->tstate_frame, 511)) {
-		c->found = c->tstate;
-		return 1;
+	if (LOAD(s->tstate, py->tstate_thread_id, 511) == c->thread_id) {
+		if (tstate_has_frame(s, py)) {
+			s->found = c->tstate;
+			return 1;
+		}
+		if (!s->idle)
+			s->idle = c->tstate;
 	}
-	c->tstate = LOAD(c->s->tstate, py->tstate_next, 511);
+	c->tstate = LOAD(s->tstate, py->tstate_next, 511);
 	return 0;
 }
 
-/* Searches the thread list that starts at `tstate` for `thread_id`; leaves the match
- * in s->tstate. Its address, 0 if there is none, or ~0 where memory is unreadable. */
-SEPARATE __u64 search_threads(__u64 tstate, __u64 thread_id)
+/* Searches up to `limit` entries of the thread list that starts at `tstate` for
+ * `thread_id`: s->found is the state that runs a frame, s->idle one that does not. */
+SEPARATE __u64 search_threads(__u64 tstate, __u64 thread_id, __u32 limit)
 {
 	struct search c = {.tstate = tstate, .thread_id = thread_id};
 
@@ -129,8 +147,10 @@ SEPARATE __u64 search_threads(__u64 tstate, __u64 thread_id)
 	c.layout = layout_now(c.s);
 	if (!c.layout)
 		return 0;
-	LOOP(MAX_THREAD_SEARCH, search_step, &c);
-	return c.found;
+	if (limit > MAX_THREAD_SEARCH)
+		limit = MAX_THREAD_SEARCH;
+	LOOP(limit, search_step, &c);
+	return 0;
 }
 
 /* Address of the first PyInterpreterState, newest first; 0 if there is none yet. */
@@ -161,6 +181,7 @@ struct interpreters {
 	struct scratch *s;
 	const struct py_layout *py;
 	__u64 thread_id;
+	__u32 limit;
 };
 
 /* Where it has got to is in the scratch area, of which the verifier keeps no track. */
@@ -173,11 +194,11 @@ LOOP_BODY interpreter_step(__u32 i __attribute__((unused)), struct interpreters 
 		return 1;
 	s->interpreters++;
 	if (read_u64(&head, s->interp + c->py->interp_thread_head)) {
-		s->found = ~0ULL;
+		s->unreadable = 1;
 		return 1;
 	}
 	if (!s->found)
-		s->found = search_threads(head, c->thread_id);
+		search_threads(head, c->thread_id, c->limit);
 	if (read_u64(&next, s->interp + c->py->interp_next))
 		next = 0;
 	s->interp = next;
@@ -187,9 +208,9 @@ LOOP_BODY interpreter_step(__u32 i __attribute__((unused)), struct interpreters 
 
 /* Searches all interpreters from s->interp on, newest first, for `thread_id`: see
  * search_threads(). s->interpreters says how many were seen. */
-SEPARATE __u64 search_interpreters(__u64 thread_id)
+SEPARATE __u64 search_interpreters(__u64 thread_id, __u32 limit)
 {
-	struct interpreters c = {.thread_id = thread_id};
+	struct interpreters c = {.thread_id = thread_id, .limit = limit};
 	const struct pymem_layout *layout;
 
 	c.s = scratch_get();
@@ -200,44 +221,59 @@ SEPARATE __u64 search_interpreters(__u64 thread_id)
 		return 0;
 	c.py = layout_of(layout);
 	c.s->found = 0;
+	c.s->idle = 0;
+	c.s->unreadable = 0;
 	c.s->interpreters = 0;
 	LOOP(MAX_INTERPRETERS, interpreter_step, &c);
-	return c.s->found;
+	return 0;
 }
 
-/* Finds this thread's state anew. 0: th->tstate and s->tstate hold it; else -(loss + 1). */
+/* Finds this thread's state anew. 0: th->tstate has it; else -(loss + 1).
+ *
+ * A native thread that allocates a lot would search a long list at every event: after a
+ * miss only the newest entries are looked at each time, since a thread registers at the
+ * head, and the whole list now and then. */
 static __noinline int find_tstate(struct pymem_proc *p, struct pymem_thread *th,
 				  const struct pymem_layout *layout, struct scratch *s,
 				  __u64 thread_id)
 {
-	const struct py_layout *py;
-	__u64 head = 0, found;
+	__u32 limit = MAX_THREAD_SEARCH;
 
 	if (!p || !th || !layout || !s)
 		return -1;
-	py = layout_of(layout);
-	s->interp = first_interpreter(p, py);
+	th->tstate = 0;
+	s->interp = first_interpreter(p, layout_of(layout));
 	if (!s->interp)
 		return -(PYMEM_LOSS_NO_FRAME + 1);
-	if (read_u64(&head, s->interp + py->interp_thread_head))
-		return -(PYMEM_LOSS_UNREADABLE + 1);
-	/* A native thread that allocates a lot would search the list at every event: a
-	 * thread that registers becomes the new head, so an unchanged head is a no. */
-	if (th->head && th->head == head && (++th->searches % SEARCH_AGAIN_EVERY))
-		return -(PYMEM_LOSS_NO_THREAD + 1);
-	found = search_interpreters(thread_id);
+	if (th->searches++ % SEARCH_ALL_EVERY)
+		limit = SEARCH_NEWEST;
+	search_interpreters(thread_id, limit);
 	if (s->interpreters > 1)
 		p->multi = 1;
-	th->tstate = 0;
-	if (found == ~0ULL)
-		return -(PYMEM_LOSS_UNREADABLE + 1);
-	if (!found) {
-		th->head = head;
-		return -(PYMEM_LOSS_NO_THREAD + 1);
+	if (s->found) {
+		th->tstate = s->found;
+		th->searches = 0;
+		return 0;
 	}
-	th->tstate = found;
-	th->head = 0;
-	return 0;
+	if (s->unreadable)
+		return -(PYMEM_LOSS_UNREADABLE + 1);
+	return s->idle ? -(PYMEM_LOSS_NO_FRAME + 1) : -(PYMEM_LOSS_NO_THREAD + 1);
+}
+
+/* Has a second interpreter come to be? Then a thread may have a state in each. */
+static __always_inline bool second_interpreter(struct pymem_proc *p,
+					       const struct pymem_layout *layout)
+{
+	const struct py_layout *py = layout_of(layout);
+	__u64 interp, next = 0;
+
+	if (p->multi)
+		return false;
+	interp = first_interpreter(p, py);
+	if (!interp || read_u64(&next, interp + py->interp_next) || !next)
+		return false;
+	p->multi = 1;
+	return true;
 }
 
 /* Address of the innermost frame. 0, or -(loss + 1). */
@@ -256,6 +292,8 @@ static __always_inline int current_frame(struct pymem_proc *p, struct pymem_thre
 		err = find_tstate(p, th, layout, s, thread_id);
 		if (err)
 			return err;
+		if (read_tstate(s, layout, th->tstate))
+			return -(PYMEM_LOSS_UNREADABLE + 1);
 	}
 	value = LOAD(s->tstate, py->tstate_frame, 511);
 	if (value && (py->flags & PY_TSTATE_CFRAME) && read_u64(&value, value + py->cframe_frame))
@@ -367,7 +405,7 @@ SEPARATE __u64 walk_frames(void)
 
 /* The Python stack of the current thread, innermost first, in s->frames; s->hash is
  * over what was read. 0, or -(loss + 1). */
-static __always_inline int pystack_walk(struct pymem_proc *p, struct pymem_thread *th,
+static __noinline int pystack_walk(struct pymem_proc *p, struct pymem_thread *th,
 					const struct pymem_layout *layout, struct scratch *s)
 {
 	int err;

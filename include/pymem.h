@@ -248,7 +248,6 @@ struct pymem_thread {
 	__u32 proc;
 	__u32 pending; /* enum pymem_pending */
 	__u64 tstate;  /* its PyThreadState, 0: not known */
-	__u64 head;    /* list head when the search for it last failed */
 	__u64 floor;   /* lowest frame in the innermost one's page, at the last walk */
 	__u64 major;	/* task->maj_flt, settled so far */
 	__s32 cache[PYMEM_MEMBERS]; /* 6.1 and older: task->rss_stat, settled so far */
