@@ -73,13 +73,13 @@ SANITIZE := -fsanitize=address,undefined -fno-omit-frame-pointer -fno-sanitize-r
 UNIT := $(patsubst tests/unit/%.c,%,$(wildcard tests/unit/test_*.c))
 FUZZ := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 
-$(BUILD)/unit $(BUILD)/asan $(BUILD)/fuzz:
+$(BUILD)/tests $(BUILD)/asan $(BUILD)/fuzz:
 	mkdir -p $@
 
 $(BUILD)/asan/%.o: user/%.c | $(BUILD)/asan
 	$(CC) $(CFLAGS) -O1 $(SANITIZE) -c $< -o $@
 
-$(BUILD)/unit/%: tests/unit/%.c $(PURE:%=$(BUILD)/asan/%.o) | $(BUILD)/unit
+$(BUILD)/tests/%: tests/unit/%.c $(PURE:%=$(BUILD)/asan/%.o) | $(BUILD)/tests
 	$(CC) $(CFLAGS) -O1 $(SANITIZE) -Itests/unit $< $(PURE:%=$(BUILD)/asan/%.o) -o $@ \
 		-lcmocka -lelf -ljansson -lz
 
@@ -87,7 +87,7 @@ $(BUILD)/fuzz/%: tests/fuzz/%.c $(PURE:%=user/%.c) | $(BUILD)/fuzz
 	$(CLANG) $(filter-out -MMD -MP,$(CFLAGS)) -O1 -fsanitize=fuzzer,address,undefined \
 		-fno-sanitize-recover=all $< $(PURE:%=user/%.c) -o $@ -lelf -ljansson -lz
 
-unit: $(UNIT:%=$(BUILD)/unit/%)
+unit: $(UNIT:%=$(BUILD)/tests/%)
 fuzz-targets: $(FUZZ:%=$(BUILD)/fuzz/%)
 
 # Installs what tests need, builds everything, runs all tests.
@@ -97,7 +97,7 @@ check:
 	tests/run $(CHECK)
 
 golden-update: unit
-	PYMEM_GOLDEN_UPDATE=1 $(BUILD)/unit/test_render
+	PYMEM_GOLDEN_UPDATE=1 $(BUILD)/tests/test_render
 
 # --- everything else ---
 deps:

@@ -31,8 +31,7 @@ static __always_inline struct pymem_cpu *proc_cpu(struct pymem_proc *p)
 
 static __always_inline __u64 proc_rss(struct pymem_proc *p)
 {
-	__s64 rss = p->now_pages[PYMEM_FILE] + p->now_pages[PYMEM_ANON] +
-		    p->now_pages[PYMEM_SHMEM];
+	__s64 rss = p->now_pages[PYMEM_FILE] + p->now_pages[PYMEM_ANON] + p->now_pages[PYMEM_SHMEM];
 
 	return rss > 0 ? rss : 0;
 }
@@ -66,10 +65,10 @@ static __always_inline void acc_lose(struct pymem_proc *p, struct pymem_counters
 	__builtin_memset(acc, 0, sizeof(*acc));
 }
 
-#define ADD_IF(to, from)                                                                           \
-	do {                                                                                       \
-		if (from)                                                                          \
-			__sync_fetch_and_add(&(to), from);                                         \
+#define ADD_IF(to, from)                                   \
+	do {                                               \
+		if (from)                                  \
+			__sync_fetch_and_add(&(to), from); \
 	} while (0)
 
 /* The slot that th collects for; NULL: its stack is not known. */

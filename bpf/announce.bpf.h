@@ -34,8 +34,8 @@ static __always_inline void capture_str(const struct py_layout *py, __u64 addr,
 	if (!((state >> (py->unicode_compact_shift & 31)) & 1) ||
 	    (kind != 1 && kind != 2 && kind != 4))
 		return;
-	header = (state >> (py->unicode_ascii_shift & 31)) & 1 ? py->unicode_ascii_size :
-								 py->unicode_compact_size;
+	header = (state >> (py->unicode_ascii_shift & 31)) & 1 ? py->unicode_ascii_size
+							       : py->unicode_compact_size;
 	if (length > room)
 		bytes = room;
 	else
@@ -67,8 +67,7 @@ LOOP_BODY send_part(__u32 i, struct parts *c)
 		if (bytes > PYMEM_TABLE_BYTES)
 			bytes = PYMEM_TABLE_BYTES;
 	}
-	if (bytes &&
-	    bpf_probe_read_user(m->table, bytes, (const void *)(m->table_addr + offset)))
+	if (bytes && bpf_probe_read_user(m->table, bytes, (const void *)(m->table_addr + offset)))
 		bytes = 0; /* paged out: user space asks the process */
 	m->table_offset = offset;
 	m->table_bytes = bytes;
@@ -104,8 +103,8 @@ SEPARATE __u64 announce_code(__u64 code, __u64 fingerprint)
 	capture_str(py, LOAD(s->code, py->code_filename, 511), &m->file, m->file_data,
 		    sizeof(m->file_data));
 	capture_str(py,
-		    py->code_qualname != PY_NONE ? LOAD(s->code, py->code_qualname, 511) :
-						   LOAD(s->code, py->code_name, 511),
+		    py->code_qualname != PY_NONE ? LOAD(s->code, py->code_qualname, 511)
+						 : LOAD(s->code, py->code_name, 511),
 		    &m->name, m->name_data, sizeof(m->name_data));
 	table = LOAD(s->code, py->code_linetable, 511);
 	if (!table || read_u64(&size, table + py->bytes_size) || size > 0x7fffffff)

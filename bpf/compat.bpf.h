@@ -47,11 +47,11 @@ struct task_struct___x86 {
 #define NR_MREMAP  25
 #define NR_MADVISE 28
 
-#define SYSCALL_NR(regs)   ((__s64)(regs)->orig_ax)
-#define SYSCALL_ARG1(regs) ((regs)->di)
-#define SYSCALL_ARG2(regs) ((regs)->si)
-#define SYSCALL_ARG3(regs) ((regs)->dx)
-#define SYSCALL_ARG4(regs) ((regs)->r10)
+#define SYSCALL_NR(r)	((__s64)(r)->orig_ax)
+#define SYSCALL_ARG1(r) ((r)->di)
+#define SYSCALL_ARG2(r) ((r)->si)
+#define SYSCALL_ARG3(r) ((r)->dx)
+#define SYSCALL_ARG4(r) ((r)->r10)
 
 #elif defined(__TARGET_ARCH_arm64)
 struct uw___arm64 {
@@ -75,11 +75,11 @@ struct task_struct___arm64 {
 #define NR_MREMAP  216
 #define NR_MADVISE 233
 
-#define SYSCALL_NR(regs)   ((__s64)(regs)->syscallno)
-#define SYSCALL_ARG1(regs) ((regs)->orig_x0)
-#define SYSCALL_ARG2(regs) ((regs)->regs[1])
-#define SYSCALL_ARG3(regs) ((regs)->regs[2])
-#define SYSCALL_ARG4(regs) ((regs)->regs[3])
+#define SYSCALL_NR(r)	((__s64)(r)->syscallno)
+#define SYSCALL_ARG1(r) ((r)->orig_x0)
+#define SYSCALL_ARG2(r) ((r)->regs[1])
+#define SYSCALL_ARG3(r) ((r)->regs[2])
+#define SYSCALL_ARG4(r) ((r)->regs[3])
 #endif
 
 /* A kernel pointer as a number: the verifier lets none be hashed or subtracted. */
@@ -140,12 +140,12 @@ static __always_inline __s32 kernel_s32(__u64 address)
  * don't fit one object: old kernels refuse even dead code that takes a function's
  * address. So the sources are built twice, and PYMEM_LEGACY is for 6.1 and older. */
 #ifdef PYMEM_LEGACY
-#define LOOP(count, fn, ctx)                                                                       \
-	do {                                                                                       \
-		__u32 loop_index;                                                                  \
-		for (loop_index = 0; loop_index < (count); loop_index++)                           \
-			if (fn(loop_index, ctx))                                                   \
-				break;                                                             \
+#define LOOP(count, fn, ctx)                                             \
+	do {                                                             \
+		__u32 loop_index;                                        \
+		for (loop_index = 0; loop_index < (count); loop_index++) \
+			if (fn(loop_index, ctx))                         \
+				break;                                   \
 	} while (0)
 #define LOOP_BODY static __always_inline long
 #else

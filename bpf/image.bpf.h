@@ -41,9 +41,9 @@ static __always_inline __s64 counter_shared(__u64 counter)
 {
 	__s64 count = 0;
 
-	bpf_probe_read_kernel(&count, sizeof(count),
-			      __builtin_preserve_access_index(
-				      &((struct percpu_counter *)counter)->count));
+	bpf_probe_read_kernel(
+		&count, sizeof(count),
+		__builtin_preserve_access_index(&((struct percpu_counter *)counter)->count));
 	return count;
 }
 
@@ -128,9 +128,9 @@ static __always_inline void proc_find_counters(struct pymem_proc *p, __u32 membe
 		return;
 	counter = counter_address(p->mm, member);
 	p->counter[member & 3] = counter;
-	bpf_probe_read_kernel(&p->percpu[member & 3], sizeof(__u64),
-			      __builtin_preserve_access_index(
-				      &((struct percpu_counter *)counter)->counters));
+	bpf_probe_read_kernel(
+		&p->percpu[member & 3], sizeof(__u64),
+		__builtin_preserve_access_index(&((struct percpu_counter *)counter)->counters));
 }
 
 static __noinline int proc_begin_member(struct pymem_proc *p, __u32 member)

@@ -61,16 +61,16 @@ struct scratch {
 	__u32 proc;   /* its id */
 	__u32 call;   /* see opaque() */
 	__u64 hash;
-	__u64 frame; /* next to look at */
-	__u64 leaf;  /* the innermost one */
-	__u64 floor; /* lowest frame in its page, last time */
-	__u64 low;   /* this time */
+	__u64 frame;  /* next to look at */
+	__u64 leaf;   /* the innermost one */
+	__u64 floor;  /* lowest frame in its page, last time */
+	__u64 low;    /* this time */
 	__u64 interp; /* of a search: next interpreter, thread states found, how many seen */
 	__u64 found;
 	__u64 idle;
 	__u64 unreadable;
 	__u64 interpreters;
-	__u64 base;  /* what `chunk` was read from */
+	__u64 base; /* what `chunk` was read from */
 	__u64 length;
 	struct frame_raw frames[PYMEM_MAX_FRAMES];
 	__u8 tstate[512];
@@ -216,14 +216,14 @@ SHARED __u64 dropped_images;   /* images that found `procs` or `dead` full */
 #else
 #define KNOB(name, value) extern const volatile __u32 name
 #endif
-KNOB(nr_cpus, 1);	   /* possible CPUs */
+KNOB(nr_cpus, 1); /* possible CPUs */
 #ifdef PYMEM_LEGACY
 #define batched_counters 1 /* 6.1 and older: counters are fed from per-task caches */
 #else
 #define batched_counters 0
 #endif
-KNOB(follow_children, 1);  /* fork and exec */
-KNOB(watch_host, 0);	   /* -a: tell of each exec and of each executable mapping */
+KNOB(follow_children, 1); /* fork and exec */
+KNOB(watch_host, 0);	  /* -a: tell of each exec and of each executable mapping */
 KNOB(ring_wakeup_bytes, 0);
 
 static __always_inline __u32 mm_slot(__u64 mm)

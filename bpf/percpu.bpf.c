@@ -26,8 +26,7 @@ int find_cpu_offsets(void *ctx __attribute__((unused)))
 	__u32 zero = 0, cpu;
 	__u64 base = 0;
 
-	bpf_probe_read_kernel(&base, sizeof(base),
-			      __builtin_preserve_access_index(&array->pptrs));
+	bpf_probe_read_kernel(&base, sizeof(base), __builtin_preserve_access_index(&array->pptrs));
 	for (cpu = 0; cpu < 4096; cpu++) {
 		__u32 key = cpu;
 		__u64 *offset;

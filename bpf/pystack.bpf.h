@@ -26,10 +26,10 @@
 #else
 #define MAX_THREAD_SEARCH 16384
 #endif
-#define MAX_INTERPRETERS   16
-#define MAX_WALK	   160 /* frames looked at, C-stack shims included */
-#define SEARCH_ALL_EVERY   64
-#define SEARCH_NEWEST	   8
+#define MAX_INTERPRETERS 16
+#define MAX_WALK	 160 /* frames looked at, C-stack shims included */
+#define SEARCH_ALL_EVERY 64
+#define SEARCH_NEWEST	 8
 
 #define PAGE_MASK_LOW 4095ULL
 
@@ -406,7 +406,7 @@ SEPARATE __u64 walk_frames(void)
 /* The Python stack of the current thread, innermost first, in s->frames; s->hash is
  * over what was read. 0, or -(loss + 1). */
 static __noinline int pystack_walk(struct pymem_proc *p, struct pymem_thread *th,
-					const struct pymem_layout *layout, struct scratch *s)
+				   const struct pymem_layout *layout, struct scratch *s)
 {
 	int err;
 
@@ -471,8 +471,8 @@ static __always_inline __u64 text_hash(struct scratch *s, const struct py_layout
 	state = *(__u32 *)(s->text + (py->unicode_state & 60));
 	c.bytes *= (state >> (py->unicode_kind_shift & 31)) & 7;
 	c.hash = mix(hash, c.bytes);
-	c.start = (state >> (py->unicode_ascii_shift & 31)) & 1 ? py->unicode_ascii_size :
-								  py->unicode_compact_size;
+	c.start = (state >> (py->unicode_ascii_shift & 31)) & 1 ? py->unicode_ascii_size
+								: py->unicode_compact_size;
 	if (c.start >= room)
 		return c.hash;
 	if (c.bytes > room - c.start)

@@ -130,8 +130,8 @@ static __always_inline struct pymem_thread *current_thread(struct pymem_proc **p
 
 static __always_inline int fault(__u64 regs, __u64 error_code)
 {
-	bool maybe_copy = (error_code & (FAULT_PRESENT | FAULT_WRITE)) ==
-			  (FAULT_PRESENT | FAULT_WRITE);
+	bool maybe_copy =
+		(error_code & (FAULT_PRESENT | FAULT_WRITE)) == (FAULT_PRESENT | FAULT_WRITE);
 	struct task_struct *task = current_task();
 	struct pymem_thread *th;
 	struct pymem_slot *slot;
@@ -212,6 +212,7 @@ static __always_inline bool in_exception(const struct pymem_thread *th)
 
 	return (__s64)BPF_CORE_READ(regs, orig_ax) == -1;
 #else
+	(void)th; /* no page fault tracepoints there yet: never asked */
 	return false;
 #endif
 }
@@ -227,8 +228,7 @@ int page_alloc(struct bpf_raw_tracepoint_args *ctx)
 	if (!tgid_filter[tgid_slot(bpf_get_current_pid_tgid() >> 32)])
 		return 0;
 	th = thread_of(current_task(), false);
-	if (!th || !(th->pending & PYMEM_PENDING_WRITE) ||
-	    (__u32)ctx->args[3] != GFP_MOVABLE_TYPE)
+	if (!th || !(th->pending & PYMEM_PENDING_WRITE) || (__u32)ctx->args[3] != GFP_MOVABLE_TYPE)
 		return 0;
 	th->pending &= ~PYMEM_PENDING_WRITE;
 	p = current_proc(&mm);

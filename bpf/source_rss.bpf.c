@@ -19,8 +19,8 @@ struct timezone {
 
 static __always_inline __s32 load_s32(__u64 address)
 {
-	const struct timezone *word = bpf_rdonly_cast((const void *)address,
-						      bpf_core_type_id_kernel(struct timezone));
+	const struct timezone *word =
+		bpf_rdonly_cast((const void *)address, bpf_core_type_id_kernel(struct timezone));
 
 	return word->tz_minuteswest;
 }

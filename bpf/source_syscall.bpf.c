@@ -82,8 +82,7 @@ int syscall_exit(struct bpf_raw_tracepoint_args *ctx)
 	if (bpf_probe_read_kernel(&regs, sizeof(regs), (const void *)ctx->args[0]))
 		return 0;
 	nr = SYSCALL_NR(&regs);
-	if (nr != NR_MMAP && nr != NR_MUNMAP && nr != NR_BRK && nr != NR_MREMAP &&
-	    nr != NR_MADVISE)
+	if (nr != NR_MMAP && nr != NR_MUNMAP && nr != NR_BRK && nr != NR_MREMAP && nr != NR_MADVISE)
 		return 0;
 	if (result < 0 && result > -4096)
 		return 0;
@@ -94,8 +93,7 @@ int syscall_exit(struct bpf_raw_tracepoint_args *ctx)
 	}
 	/* A library was mapped: perhaps libpython. */
 	if (nr == NR_MMAP && SYSCALL_ARG3(&regs) & PROT_EXEC &&
-	    !(SYSCALL_ARG4(&regs) & MAP_ANONYMOUS) &&
-	    (p ? !p->identified : watch_host))
+	    !(SYSCALL_ARG4(&regs) & MAP_ANONYMOUS) && (p ? !p->identified : watch_host))
 		tell(PYMEM_MSG_MAPPED, p ? p->id : 0, tgid, 0);
 	if (!p || p->dying || !p->identified)
 		return 0;

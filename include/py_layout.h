@@ -19,17 +19,17 @@
 
 /* Quirks, in py_layout.flags. */
 enum py_layout_flags {
-	PY_TSTATE_CFRAME = 1 << 0,	/* 3.11, 3.12: tstate->cframe->current_frame */
-	PY_FRAME_OBJECT = 1 << 1,	/* 3.6-3.10: frames are PyFrameObjects on the heap */
-	PY_LASTI_CODEUNIT = 1 << 2,	/* 3.10: f_lasti counts 2-byte units; before: bytes */
-	PY_INSTR_POINTER = 1 << 3,	/* 3.11+: instruction is a pointer into the code object */
-	PY_EXECUTABLE_TAGGED = 1 << 4,	/* 3.14+: low bits of f_executable are tags */
-	PY_FREE_THREADED = 1 << 5,	/* Py_GIL_DISABLED build */
-	PY_TLBC = 1 << 6,		/* 3.14t+: per-thread bytecode copies */
-	PY_LINES_LNOTAB = 1 << 7,	/* < 3.10: co_lnotab */
-	PY_LINES_LINETABLE = 1 << 8,	/* 3.10: co_linetable, line deltas only */
-	PY_LINES_LOCATIONS = 1 << 9,	/* 3.11+: location table */
-	PY_TSTATE_CURRENT = 1 << 10,	/* 3.6: no _PyRuntime; root symbol is _PyThreadState_Current */
+	PY_TSTATE_CFRAME = 1 << 0,     /* 3.11, 3.12: tstate->cframe->current_frame */
+	PY_FRAME_OBJECT = 1 << 1,      /* 3.6-3.10: frames are PyFrameObjects on the heap */
+	PY_LASTI_CODEUNIT = 1 << 2,    /* 3.10: f_lasti counts 2-byte units; before: bytes */
+	PY_INSTR_POINTER = 1 << 3,     /* 3.11+: instruction is a pointer into the code object */
+	PY_EXECUTABLE_TAGGED = 1 << 4, /* 3.14+: low bits of f_executable are tags */
+	PY_FREE_THREADED = 1 << 5,     /* Py_GIL_DISABLED build */
+	PY_TLBC = 1 << 6,	       /* 3.14t+: per-thread bytecode copies */
+	PY_LINES_LNOTAB = 1 << 7,      /* < 3.10: co_lnotab */
+	PY_LINES_LINETABLE = 1 << 8,   /* 3.10: co_linetable, line deltas only */
+	PY_LINES_LOCATIONS = 1 << 9,   /* 3.11+: location table */
+	PY_TSTATE_CURRENT = 1 << 10, /* 3.6: no _PyRuntime; root symbol is _PyThreadState_Current */
 };
 
 struct py_layout {
@@ -43,19 +43,19 @@ struct py_layout {
 
 	__u16 tstate_next;
 	__u16 tstate_interp;
-	__u16 tstate_thread_id;	 /* unsigned long: pthread_self() */
-	__u16 tstate_frame;	 /* current frame, or the _PyCFrame * with PY_TSTATE_CFRAME */
-	__u16 cframe_frame;	 /* in _PyCFrame: current frame */
+	__u16 tstate_thread_id; /* unsigned long: pthread_self() */
+	__u16 tstate_frame;	/* current frame, or the _PyCFrame * with PY_TSTATE_CFRAME */
+	__u16 cframe_frame;	/* in _PyCFrame: current frame */
 
 	/* PyFrameObject or _PyInterpreterFrame */
-	__u16 frame_back;	 /* f_back / previous */
-	__u16 frame_code;	 /* f_code / f_executable */
-	__u16 frame_instr;	 /* f_lasti (int) / prev_instr / instr_ptr (pointer) */
-	__u16 frame_owner;	 /* char, enum _frameowner; PY_NONE where absent */
-	__u16 frame_tlbc_index;	 /* int32 */
-	__u16 frame_size;	 /* bytes to read of a frame to have all of the above */
-	__u8 owner_cstack;	 /* value of FRAME_OWNED_BY_CSTACK; 0xff if none */
-	__u8 owner_interpreter;	 /* value of FRAME_OWNED_BY_INTERPRETER (3.14+); 0xff if none */
+	__u16 frame_back;	/* f_back / previous */
+	__u16 frame_code;	/* f_code / f_executable */
+	__u16 frame_instr;	/* f_lasti (int) / prev_instr / instr_ptr (pointer) */
+	__u16 frame_owner;	/* char, enum _frameowner; PY_NONE where absent */
+	__u16 frame_tlbc_index; /* int32 */
+	__u16 frame_size;	/* bytes to read of a frame to have all of the above */
+	__u8 owner_cstack;	/* value of FRAME_OWNED_BY_CSTACK; 0xff if none */
+	__u8 owner_interpreter; /* value of FRAME_OWNED_BY_INTERPRETER (3.14+); 0xff if none */
 
 	/* PyCodeObject */
 	__u16 code_firstlineno; /* int */
@@ -68,8 +68,8 @@ struct py_layout {
 	__u16 tlbc_entries;	/* in _PyCodeArray: char *entries[] */
 
 	/* str and bytes */
-	__u16 unicode_length;	/* Py_ssize_t */
-	__u16 unicode_state;	/* 32-bit bit field: interned, kind, compact, ascii */
+	__u16 unicode_length; /* Py_ssize_t */
+	__u16 unicode_state;  /* 32-bit bit field: interned, kind, compact, ascii */
 	__u8 unicode_kind_shift;
 	__u8 unicode_compact_shift;
 	__u8 unicode_ascii_shift;

@@ -25,30 +25,31 @@ enum pymem_member {
 
 /* Every way a byte can fail to reach a line. Append only: names are the JSON keys
  * of lost_bytes. X(ID, json name, what to tell a person) */
-#define PYMEM_LOSSES(X)                                                                      \
-	X(NO_FRAME, "no-frame", "the thread was not running Python code")                     \
-	X(NO_THREAD, "no-thread", "a native thread that Python does not know")                \
-	X(UNIDENTIFIED, "unidentified", "before the interpreter was found in the process")    \
+#define PYMEM_LOSSES(X)                                                                         \
+	X(NO_FRAME, "no-frame", "the thread was not running Python code")                       \
+	X(NO_THREAD, "no-thread", "a native thread that Python does not know")                  \
+	X(UNIDENTIFIED, "unidentified", "before the interpreter was found in the process")      \
 	X(UNREADABLE, "unreadable", "interpreter state could not be read (paged out, corrupt)") \
-	X(MAP_FULL, "map-full", "stack table full; raise --max-stacks")                       \
-	X(UNDELIVERED, "undelivered", "the stack's frames did not fit the ring buffer; raise --ring-size") \
-	X(OTHER_TASK, "other-task", "changed by another task (reclaim, ptrace, khugepaged)")  \
-	X(EXIT, "exit", "torn down at exit or exec")                                          \
-	X(RECURSION, "recursion", "an event inside the profiler's own event")                 \
-	X(UNSETTLED, "unsettled", "batched by the kernel, not yet assigned to a thread")       \
+	X(MAP_FULL, "map-full", "stack table full; raise --max-stacks")                         \
+	X(UNDELIVERED, "undelivered",                                                           \
+	  "the stack's frames did not fit the ring buffer; raise --ring-size")                  \
+	X(OTHER_TASK, "other-task", "changed by another task (reclaim, ptrace, khugepaged)")    \
+	X(EXIT, "exit", "torn down at exit or exec")                                            \
+	X(RECURSION, "recursion", "an event inside the profiler's own event")                   \
+	X(UNSETTLED, "unsettled", "batched by the kernel, not yet assigned to a thread")        \
 	X(REPLACED, "replaced", "its code object was replaced by another at the same address")
 
 enum pymem_loss {
 #define PYMEM_LOSS_ENUM(id, name, text) PYMEM_LOSS_##id,
 	PYMEM_LOSSES(PYMEM_LOSS_ENUM)
 #undef PYMEM_LOSS_ENUM
-	PYMEM_LOSS_COUNT,
+		PYMEM_LOSS_COUNT,
 };
 
 /* The memory system calls that are counted per line. X(ID, name) */
-#define PYMEM_VMCALLS(X) \
-	X(BRK, "brk")    \
-	X(MMAP, "mmap")  \
+#define PYMEM_VMCALLS(X)    \
+	X(BRK, "brk")       \
+	X(MMAP, "mmap")     \
 	X(MUNMAP, "munmap") \
 	X(MREMAP, "mremap") \
 	X(MADVISE, "madvise")
@@ -57,7 +58,7 @@ enum pymem_vmcall {
 #define PYMEM_VMCALL_ENUM(id, name) PYMEM_VMCALL_##id,
 	PYMEM_VMCALLS(PYMEM_VMCALL_ENUM)
 #undef PYMEM_VMCALL_ENUM
-	PYMEM_VMCALL_COUNT,
+		PYMEM_VMCALL_COUNT,
 };
 
 /* One Python stack of one process image. `hash` covers code addresses, code
@@ -97,8 +98,8 @@ struct pymem_stack {
  * `procs` (keyed by the address of its mm_struct), followed there by one
  * struct pymem_cpu per possible CPU. */
 struct pymem_proc {
-	__u32 id;   /* unique in a session */
-	__u32 tgid; /* in the initial PID namespace */
+	__u32 id;	  /* unique in a session */
+	__u32 tgid;	  /* in the initial PID namespace */
 	__u32 identified; /* layout and runtime are set: stacks can be walked */
 	__u32 dying;	  /* being torn down: no longer accounted */
 	__u32 multi;	  /* more than one interpreter: thread states are not cached */
@@ -143,7 +144,7 @@ struct pymem_wanted {
 	__u64 runtime, interp_head, tls_delta;
 	__u32 layout;
 	__u32 identified;
-	__u32 adopt;  /* set when tracking begins here */
+	__u32 adopt; /* set when tracking begins here */
 	__u32 pad;
 	__u32 id;     /* out: of the image now tracked */
 	__u32 result; /* out: enum pymem_wanted_result */
@@ -152,8 +153,8 @@ struct pymem_wanted {
 enum pymem_wanted_result {
 	PYMEM_WANTED_UNSEEN,
 	PYMEM_WANTED_OK,
-	PYMEM_WANTED_NO_MM,    /* zombie or kernel thread */
-	PYMEM_WANTED_OTHER,    /* another process has that PID now */
+	PYMEM_WANTED_NO_MM, /* zombie or kernel thread */
+	PYMEM_WANTED_OTHER, /* another process has that PID now */
 	PYMEM_WANTED_MAP_FULL,
 };
 
@@ -232,11 +233,11 @@ struct pymem_string {
 
 /* One of the stacks that a thread was in lately, and what it has collected for it. */
 struct pymem_slot {
-	__u64 raw; /* hash of what was read of the frames; 0: free */
+	__u64 raw;  /* hash of what was read of the frames; 0: free */
 	__u64 hash; /* pymem_stack_key.hash */
 	__u64 leaf_code, leaf_fingerprint;
-	__u32 since;	/* visits since the stack's code objects were last confirmed */
-	__u32 interval; /* confirm them when `since` reaches this */
+	__u32 since;		   /* visits since the stack's code objects were last confirmed */
+	__u32 interval;		   /* confirm them when `since` reaches this */
 	struct pymem_counters acc; /* not yet added to `stacks` */
 };
 
@@ -246,10 +247,10 @@ struct pymem_slot {
 struct pymem_thread {
 	__u64 mm;
 	__u32 proc;
-	__u32 pending; /* enum pymem_pending */
-	__u64 tstate;  /* its PyThreadState, 0: not known */
-	__u64 floor;   /* lowest frame in the innermost one's page, at the last walk */
-	__u64 major;	/* task->maj_flt, settled so far */
+	__u32 pending;		    /* enum pymem_pending */
+	__u64 tstate;		    /* its PyThreadState, 0: not known */
+	__u64 floor;		    /* lowest frame in the innermost one's page, at the last walk */
+	__u64 major;		    /* task->maj_flt, settled so far */
 	__s32 cache[PYMEM_MEMBERS]; /* 6.1 and older: task->rss_stat, settled so far */
 	__u32 searches;
 	__u32 current; /* slot being collected for; PYMEM_SLOTS: none */
@@ -267,9 +268,9 @@ struct pymem_collected {
 };
 
 enum pymem_pending {
-	PYMEM_PENDING_FAULT = 1 << 0, /* in a page fault not yet counted for a stack */
-	PYMEM_PENDING_WRITE = 1 << 1, /* of a write to a present page: perhaps a copy */
-	PYMEM_PENDING_COPIED = 1 << 2, /* a page was allocated for it */
+	PYMEM_PENDING_FAULT = 1 << 0,	/* in a page fault not yet counted for a stack */
+	PYMEM_PENDING_WRITE = 1 << 1,	/* of a write to a present page: perhaps a copy */
+	PYMEM_PENDING_COPIED = 1 << 2,	/* a page was allocated for it */
 	PYMEM_PENDING_RESUMED = 1 << 3, /* of the instruction of the last fault: same stack */
 };
 

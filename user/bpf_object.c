@@ -89,8 +89,8 @@ struct object_globals *object_map_globals(struct bpf_object *object)
 		return NULL;
 	globals->object = object;
 	globals->size = (bpf_map__value_size(map) + page - 1) & ~(page - 1);
-	globals->data = mmap(NULL, globals->size, PROT_READ | PROT_WRITE, MAP_SHARED,
-			     bpf_map__fd(map), 0);
+	globals->data =
+		mmap(NULL, globals->size, PROT_READ | PROT_WRITE, MAP_SHARED, bpf_map__fd(map), 0);
 	if (globals->data == MAP_FAILED) {
 		free(globals);
 		return NULL;

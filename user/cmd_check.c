@@ -23,8 +23,11 @@ struct check {
 static void line(struct check *check, bool good, bool needed, const char *what, const char *detail,
 		 const char *remedy)
 {
-	printf("%-7s %s%s%s\n", good ? "ok" : needed ? "MISSING" : "limited", what,
-	       *detail ? ": " : "", detail);
+	printf("%-7s %s%s%s\n",
+	       good	? "ok"
+	       : needed ? "MISSING"
+			: "limited",
+	       what, *detail ? ": " : "", detail);
 	if (!good)
 		printf("        %s\n", remedy);
 	if (!good && needed)
@@ -55,13 +58,13 @@ static void check_kernel(struct check *check)
 	line(check, k->ring_buffer && k->task_iterator, true, "BPF ring buffer, task iterator", "",
 	     "use kernel 5.10 or newer");
 	line(check, k->batched_counters || k->percpu_lookup, true, "RSS counters",
-	     k->batched_counters ? "batched per task (6.1 and older): read at each page fault" :
-				   "per CPU (6.2 and newer): exact at each change",
+	     k->batched_counters ? "batched per task (6.1 and older): read at each page fault"
+				 : "per CPU (6.2 and newer): exact at each change",
 	     "this kernel mixes features of different releases; please report it");
 	line(check, k->faults, k->batched_counters, "page fault tracepoints", "",
 	     k->batched_counters ? "without them, this kernel's counters are seen only about every "
-				   "64 faults: use 6.2 or newer" :
-				   "faults are not counted; amounts are not affected");
+				   "64 faults: use 6.2 or newer"
+				 : "faults are not counted; amounts are not affected");
 	line(check, k->page_alloc, false, "tracepoint kmem:mm_page_alloc", "",
 	     "copies on write are not counted");
 	line(check, k->sys_exit, false, "tracepoint raw_syscalls:sys_exit", "",
@@ -111,8 +114,8 @@ int cmd_check(int argc, char **argv)
 	check_kernel(&check);
 	if (!check.failed)
 		check_load(&check);
-	puts(check.failed ? "pymem-bpf can't do its main job here" :
-			    "pymem-bpf can do its main job here");
+	puts(check.failed ? "pymem-bpf can't do its main job here"
+			  : "pymem-bpf can do its main job here");
 	if (fflush(stdout))
 		return EXIT_FAILED;
 	return check.failed ? EXIT_ENVIRONMENT : EXIT_DONE;

@@ -40,7 +40,7 @@ struct profile {
 	const struct renderer *renderer;
 	struct source_cache *sources;
 	double start;
-	bool live;    /* redraw on a terminal */
+	bool live;     /* redraw on a terminal */
 	unsigned rows; /* drawn last */
 };
 
@@ -190,8 +190,9 @@ static int attach(struct profile *p)
 	if (status || o->quiet)
 		return status;
 	if (o->all)
-		fprintf(stderr, "attached to %d Python process%s, and to all that will start; "
-				"Ctrl-C ends\n",
+		fprintf(stderr,
+			"attached to %d Python process%s, and to all that will start; "
+			"Ctrl-C ends\n",
 			count, count == 1 ? "" : "es");
 	else if (o->pid_count)
 		fprintf(stderr, "attached; Ctrl-C ends and prints the report\n");
@@ -313,9 +314,9 @@ static int watch(struct profile *p)
 		t = now(CLOCK_MONOTONIC);
 		if (limit && t - begin >= limit)
 			break;
-		err = tracker_poll(&p->tracker, limit && (begin + limit - t) * 1000 < POLL_MS ?
-							(int)((begin + limit - t) * 1000) + 1 :
-							POLL_MS);
+		err = tracker_poll(&p->tracker, limit && (begin + limit - t) * 1000 < POLL_MS
+							? (int)((begin + limit - t) * 1000) + 1
+							: POLL_MS);
 		if (err < 0 && err != -EINTR)
 			return err;
 		if (ended(p))
@@ -350,8 +351,9 @@ static int final_report(struct profile *p)
 	if (err == -ENOENT && p->options.function) {
 		fprintf(stderr, "pymem-bpf: -f ");
 		text_print(stderr, p->options.function, 0, false);
-		fprintf(stderr, ": no such function changed memory while it was watched; without -f "
-				"the report lists those that did\n");
+		fprintf(stderr,
+			": no such function changed memory while it was watched; without -f "
+			"the report lists those that did\n");
 	}
 	model_free(model);
 	return err;

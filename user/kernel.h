@@ -7,16 +7,16 @@
 #include <stddef.h>
 
 struct kernel_features {
-	bool btf;		 /* /sys/kernel/btf/vmlinux is there and readable */
-	bool rss_stat;		 /* kmem:rss_stat exists (5.6) */
-	bool batched_counters;	 /* 6.1 and older */
-	bool run_time_alloc;	 /* hash maps may allocate in tracing programs (6.1) */
-	bool faults;		 /* exceptions:page_fault_user, _kernel */
-	bool page_alloc;	 /* kmem:mm_page_alloc */
-	bool sys_exit;		 /* raw_syscalls:sys_exit */
-	bool ring_buffer;	 /* 5.8 */
-	bool task_iterator;	 /* 5.8 */
-	bool percpu_lookup;	 /* bpf_map_lookup_percpu_elem (5.19), needed from 6.2 on */
+	bool btf;	       /* /sys/kernel/btf/vmlinux is there and readable */
+	bool rss_stat;	       /* kmem:rss_stat exists (5.6) */
+	bool batched_counters; /* 6.1 and older */
+	bool run_time_alloc;   /* hash maps may allocate in tracing programs (6.1) */
+	bool faults;	       /* exceptions:page_fault_user, _kernel */
+	bool page_alloc;       /* kmem:mm_page_alloc */
+	bool sys_exit;	       /* raw_syscalls:sys_exit */
+	bool ring_buffer;      /* 5.8 */
+	bool task_iterator;    /* 5.8 */
+	bool percpu_lookup;    /* bpf_map_lookup_percpu_elem (5.19), needed from 6.2 on */
 };
 
 void kernel_probe(struct kernel_features *features);

@@ -23,23 +23,24 @@ struct model_location { /* where an instruction is */
 
 struct model_line {
 	const struct model_location *location; /* file, line, function identify the line */
-	int64_t increment_bytes; /* net RSS change with this line innermost */
-	int64_t total_bytes;	 /* with it anywhere on the stack, once per stack */
-	int64_t anon_bytes, file_bytes, shmem_bytes, swap_bytes; /* parts of increment (swap apart) */
+	int64_t increment_bytes;	       /* net RSS change with this line innermost */
+	int64_t total_bytes;		       /* with it anywhere on the stack, once per stack */
+	int64_t anon_bytes, file_bytes, shmem_bytes,
+		swap_bytes;		   /* parts of increment (swap apart) */
 	uint64_t grown_bytes, freed_bytes; /* gross halves of increment */
 	uint64_t peak_bytes; /* highest RSS seen while the line, callees included, ran */
 	uint64_t minor_faults, major_faults, cow_faults; /* self */
-	uint64_t cow_total_faults; /* callees included */
+	uint64_t cow_total_faults;			 /* callees included */
 	uint64_t vm_calls[PYMEM_VMCALL_COUNT];
 	int64_t vm_bytes[PYMEM_VMCALL_COUNT];
 	int64_t mem_usage_bytes; /* lines engine only; -1 unknown */
 	int64_t occurrences;	 /* lines engine only; -1 unknown */
 };
 
-struct model_stack { /* for folded output, flame graphs */
+struct model_stack {			      /* for folded output, flame graphs */
 	const struct model_location **frames; /* innermost first */
 	unsigned depth;
-	bool truncated; /* the real stack was deeper */
+	bool truncated;			/* the real stack was deeper */
 	struct pymem_counters counters; /* pages, as the kernel side counted them */
 };
 
@@ -48,7 +49,7 @@ struct model_process {
 	char *comm;
 	char **cmdline; /* NULL-terminated */
 	char *cgroup;
-	char *python; /* "3.11.2"; "" when never identified */
+	char *python;	    /* "3.11.2"; "" when never identified */
 	const char *engine; /* "walk" */
 	int64_t rss_start_bytes, rss_end_bytes, rss_peak_bytes;
 	int64_t charged_bytes; /* sum of increments of all stacks */
@@ -72,7 +73,7 @@ struct model_skip { /* a process asked for but not profiled */
 
 struct model {
 	char *host, *kernel, *version;
-	double start, end; /* seconds since the epoch */
+	double start, end;		  /* seconds since the epoch */
 	struct model_process **processes; /* pointers stay valid while the model lives */
 	size_t process_count;
 	struct model_skip *skips;
@@ -84,8 +85,14 @@ struct model {
 	size_t note_count;
 };
 
-enum model_sort { MODEL_SORT_INCREMENT, MODEL_SORT_TOTAL, MODEL_SORT_PEAK, MODEL_SORT_GROWN,
-		  MODEL_SORT_FREED, MODEL_SORT_COW };
+enum model_sort {
+	MODEL_SORT_INCREMENT,
+	MODEL_SORT_TOTAL,
+	MODEL_SORT_PEAK,
+	MODEL_SORT_GROWN,
+	MODEL_SORT_FREED,
+	MODEL_SORT_COW
+};
 
 /* A new, empty model; NULL: out of memory. model_free() frees all of it and closes roots. */
 struct model *model_new(uint64_t page_size);

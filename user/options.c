@@ -284,7 +284,8 @@ void options_help(FILE *out)
 		/* The ellipsis is one column, three bytes. */
 		fprintf(out, "%-*s %s\n", strstr(names, "…") ? 24 : 22, names, rows[i].help);
 	}
-	fputs("\nExit status: 0 done, 1 failed while running, 2 usage, 3 environment (not root, no\n"
+	fputs("\nExit status: 0 done, 1 failed while running, 2 usage, 3 environment (not root, "
+	      "no\n"
 	      "BTF, kernel too old); with -- CMD, the command's own.\n",
 	      out);
 }
@@ -328,7 +329,8 @@ static int check_job(const struct options *o)
 	if (jobs)
 		fputs("pymem-bpf: -p, -a and -- CMD exclude one another\n", stderr);
 	else
-		fputs("pymem-bpf: say what to profile: -p PID, -a, or -- CMD …; --help tells more\n",
+		fputs("pymem-bpf: say what to profile: -p PID, -a, or -- CMD …; --help tells "
+		      "more\n",
 		      stderr);
 	return -EINVAL;
 }
@@ -357,8 +359,9 @@ int options_parse(struct options *o, int argc, char **argv)
 	}
 	if (optind < argc) {
 		if (strcmp(argv[optind - 1], "--")) {
-			fprintf(stderr, "pymem-bpf: %s: no such command; to start a program, put "
-					"-- before it\n",
+			fprintf(stderr,
+				"pymem-bpf: %s: no such command; to start a program, put "
+				"-- before it\n",
 				argv[optind]);
 			return -EINVAL;
 		}

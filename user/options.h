@@ -19,7 +19,7 @@ struct options {
 	pid_t *pids;
 	size_t pid_count;
 	bool all;
-	char **command; /* after --; NULL if none */
+	char **command;	 /* after --; NULL if none */
 	double duration; /* seconds; 0: until the end */
 	const char *output;
 	unsigned top;

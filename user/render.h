@@ -14,9 +14,9 @@ struct render_options {
 	bool color;	/* SGR codes allowed */
 	unsigned top;	/* lines per process; 0: all */
 	enum model_sort sort;
-	const char *function; /* -f: annotate this function; NULL: the table */
+	const char *function;	      /* -f: annotate this function; NULL: the table */
 	struct source_cache *sources; /* may be NULL: no source text */
-	bool live; /* being redrawn: keep it short */
+	bool live;		      /* being redrawn: keep it short */
 };
 
 struct renderer {

@@ -520,7 +520,8 @@ static int call_stack(const void *key, const void *value, void *arg)
 }
 
 int session_each_stack(struct session *session,
-		       int (*fn)(const struct pymem_stack_key *, const struct pymem_stack *, void *),
+		       int (*fn)(const struct pymem_stack_key *, const struct pymem_stack *,
+				 void *),
 		       void *arg)
 {
 	struct value_call call = {fn, arg};

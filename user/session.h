@@ -84,11 +84,12 @@ int session_each_live(struct session *session, int (*fn)(const struct pymem_proc
 int session_take_dead(struct session *session, int (*fn)(const struct pymem_proc *, void *),
 		      void *arg);
 int session_each_stack(struct session *session,
-		       int (*fn)(const struct pymem_stack_key *, const struct pymem_stack *, void *),
+		       int (*fn)(const struct pymem_stack_key *, const struct pymem_stack *,
+				 void *),
 		       void *arg);
 /* What threads have collected and not yet added to their stacks. */
-int session_each_thread(struct session *session,
-			int (*fn)(const struct pymem_collected *, void *), void *arg);
+int session_each_thread(struct session *session, int (*fn)(const struct pymem_collected *, void *),
+			void *arg);
 /* System calls of a stack; false if there are none. */
 bool session_vmcalls(struct session *session, const struct pymem_stack_key *key,
 		     struct pymem_vmcalls *vmcalls);

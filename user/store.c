@@ -190,8 +190,8 @@ static void code_decode(struct store_code *code, const struct py_layout *layout,
 	code->code.file = decode(&m->file, m->file_data);
 	code->code.function = decode(&m->name, m->name_data);
 	code->code.first_line = m->first_line;
-	code->code.line_flags = layout->flags &
-				(PY_LINES_LNOTAB | PY_LINES_LINETABLE | PY_LINES_LOCATIONS);
+	code->code.line_flags =
+		layout->flags & (PY_LINES_LNOTAB | PY_LINES_LINETABLE | PY_LINES_LOCATIONS);
 	code->code.linetable = code->table;
 	code->code.linetable_len = code->table_have;
 	code->code.truncated = code->table_have < code->table_length || !m->table_addr;

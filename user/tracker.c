@@ -352,9 +352,9 @@ int tracker_attach(struct tracker *tracker, pid_t pid, char *reason, size_t size
 		err = track(tracker, pid, &python, start, &image);
 		if (err)
 			snprintf(reason, size, "pid %d (%s): %s", pid, info.comm,
-				 err == -ESRCH	? "has ended" :
-				 err == -ENOSPC ? "too many processes; raise --max-processes" :
-						  strerror(-err));
+				 err == -ESRCH	  ? "has ended"
+				 : err == -ENOSPC ? "too many processes; raise --max-processes"
+						  : strerror(-err));
 		else
 			image->asked = true;
 	}

@@ -24,10 +24,10 @@ struct image { /* one process image: pymem_proc's user-space half */
 	bool identified;
 	bool examined; /* looked at while it lived: no interpreter so far */
 	bool dead;
-	bool hidden; /* our own child before it became the command */
-	bool asked;  /* named on the command line, or CMD */
-	char reason[128]; /* why it can't be profiled; "" */
-	bool harvested; /* its counters are in the store */
+	bool hidden;		  /* our own child before it became the command */
+	bool asked;		  /* named on the command line, or CMD */
+	char reason[128];	  /* why it can't be profiled; "" */
+	bool harvested;		  /* its counters are in the store */
 	struct pymem_proc record; /* once dead */
 	struct source_root root;
 	UT_hash_handle hh;
