@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "proc.h"
@@ -313,6 +314,38 @@ static void identify_queued(struct tracker *tracker, pid_t pid)
 	}
 }
 
+static bool same_program(pid_t a, pid_t b)
+{
+	char path[2][32];
+	struct stat st[2];
+
+	snprintf(path[0], sizeof(path[0]), "/proc/%d/exe", a);
+	snprintf(path[1], sizeof(path[1]), "/proc/%d/exe", b);
+	return !stat(path[0], &st[0]) && !stat(path[1], &st[1]) && st[0].st_dev == st[1].st_dev &&
+	       st[0].st_ino == st[1].st_ino;
+}
+
+/* Does it share pages with a process it forked, or was forked by? Then copies are watched
+ * from the start; a fork seen later tells for itself. */
+static bool has_forked(pid_t pid, pid_t ppid)
+{
+	char path[64];
+	bool forked = false;
+	FILE *children;
+	int child;
+
+	if (ppid > 1 && same_program(pid, ppid))
+		return true;
+	snprintf(path, sizeof(path), "/proc/%d/task/%d/children", pid, pid);
+	children = fopen(path, "re");
+	if (!children)
+		return false;
+	while (!forked && fscanf(children, "%d", &child) == 1)
+		forked = same_program(pid, child);
+	fclose(children);
+	return forked;
+}
+
 int tracker_attach(struct tracker *tracker, pid_t pid, char *reason, size_t size)
 {
 	struct py_process python = {};
@@ -357,6 +390,8 @@ int tracker_attach(struct tracker *tracker, pid_t pid, char *reason, size_t size
 						  : strerror(-err));
 		else
 			image->asked = true;
+		if (!err && has_forked(pid, info.ppid))
+			err = session_watch_copies(tracker->session);
 	}
 	proc_info_fini(&info);
 	return err;
@@ -371,7 +406,8 @@ int tracker_attach_launched(struct tracker *tracker, pid_t pid)
 		return err;
 	image->hidden = true;
 	image->asked = true;
-	return 0;
+	/* All it will ever fork is seen from the start. */
+	return session_watch_copies(tracker->session);
 }
 
 struct found {
