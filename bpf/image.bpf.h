@@ -271,4 +271,17 @@ static __always_inline void settle_cache(struct pymem_proc *p, struct pymem_thre
 	batched_rest(p, th, member, rest);
 }
 
+/* What the last fault left in the task's cache belongs to the stack seen then: before
+ * another one is looked at. */
+static __always_inline void settle_caches(struct pymem_proc *p, struct pymem_thread *th,
+					  struct task_struct *task)
+{
+	if (!batched_counters)
+		return;
+	settle_cache(p, th, task, PYMEM_FILE);
+	settle_cache(p, th, task, PYMEM_ANON);
+	settle_cache(p, th, task, PYMEM_SWAP);
+	settle_cache(p, th, task, PYMEM_SHMEM);
+}
+
 #endif

@@ -156,12 +156,7 @@ static __always_inline int fault(__u64 regs, __u64 error_code)
 	if (!th)
 		return 0;
 	settle_major(th, task);
-	if (batched_counters) {
-		settle_cache(p, th, task, PYMEM_FILE);
-		settle_cache(p, th, task, PYMEM_ANON);
-		settle_cache(p, th, task, PYMEM_SWAP);
-		settle_cache(p, th, task, PYMEM_SHMEM);
-	}
+	settle_caches(p, th, task);
 	if (th->pending & PYMEM_PENDING_FAULT)
 		__sync_fetch_and_add(&p->lost_faults, 1);
 	if (th->pending & PYMEM_PENDING_WRITE)

@@ -83,8 +83,6 @@ int process_exec(struct bpf_raw_tracepoint_args *ctx)
 	} else if (p) {
 		proc_end(p);
 	}
-	if (!follow_children)
-		return 0;
 	mm = task_mm(task);
 	if (!mm)
 		return 0;
@@ -160,12 +158,7 @@ static __always_inline void settle_thread(struct pymem_proc *p, struct task_stru
 	if (!th || th->proc != p->id)
 		return;
 	settle_major(th, task);
-	if (!batched_counters)
-		return;
-	settle_cache(p, th, task, PYMEM_FILE);
-	settle_cache(p, th, task, PYMEM_ANON);
-	settle_cache(p, th, task, PYMEM_SWAP);
-	settle_cache(p, th, task, PYMEM_SHMEM);
+	settle_caches(p, th, task);
 }
 
 /* What the kernel counts and no event told. */

@@ -100,6 +100,7 @@ static __always_inline void own_change(struct pymem_proc *p, struct pymem_thread
 		return;
 	}
 	settle_major(th, current_task());
+	settle_caches(p, th, current_task());
 	if (!(th->pending & PYMEM_PENDING_FAULT))
 		th->string.ip = 0;
 	err = th->pending & PYMEM_PENDING_RESUMED ? 0 : stack_now(p, th);

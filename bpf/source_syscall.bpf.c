@@ -16,6 +16,8 @@ static __always_inline void count_call(struct pymem_proc *p, struct pymem_thread
 	struct pymem_stack_key key;
 	struct pymem_vmcalls *v;
 
+	settle_major(th, current_task());
+	settle_caches(p, th, current_task());
 	th->string.ip = 0;
 	if (stack_now(p, th) || call >= PYMEM_VMCALL_COUNT)
 		return;

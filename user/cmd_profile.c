@@ -124,7 +124,7 @@ static int open_session(struct profile *p)
 		fputs("pymem-bpf check lists what is needed.\n", stderr);
 		return EXIT_ENVIRONMENT;
 	}
-	err = tracker_init(&p->tracker, p->session, o->all, o->verbosity);
+	err = tracker_init(&p->tracker, p->session, o->all);
 	p->tracking = true;
 	if (!err)
 		err = session_attach(p->session);
@@ -204,14 +204,14 @@ static unsigned terminal_size(bool rows)
 	const char *columns = getenv("COLUMNS");
 	struct winsize size;
 
+	if (!rows && columns && atoi(columns) > 0 && atoi(columns) < 10000)
+		return atoi(columns);
 	if (!ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) && (rows ? size.ws_row : size.ws_col))
 		return rows ? size.ws_row : size.ws_col;
-	if (!rows && columns && atoi(columns) > 0)
-		return atoi(columns);
 	return rows ? 24 : 80;
 }
 
-static int emit(struct profile *p, FILE *out, struct model *model, bool live)
+static int emit(struct profile *p, FILE *out, struct model *model)
 {
 	bool terminal = out == stdout && isatty(STDOUT_FILENO);
 	struct render_options ro = {
@@ -221,11 +221,8 @@ static int emit(struct profile *p, FILE *out, struct model *model, bool live)
 		.sort = p->options.sort,
 		.function = p->options.function,
 		.sources = p->sources,
-		.live = live,
 	};
 
-	if (live && (!ro.top || ro.top > terminal_size(true) / 2))
-		ro.top = terminal_size(true) / 2;
 	return p->renderer->emit(out, model, &ro);
 }
 
@@ -347,7 +344,7 @@ static int final_report(struct profile *p)
 	if (p->live)
 		fputs("\033[?1049l", stdout);
 	p->live = false;
-	err = emit(p, p->output.file, model, false);
+	err = emit(p, p->output.file, model);
 	if (err == -ENOENT && p->options.function) {
 		fprintf(stderr, "pymem-bpf: -f ");
 		text_print(stderr, p->options.function, 0, false);

@@ -41,8 +41,8 @@ struct listing {
 
 static const char usage[] =
 	"Usage: pymem-bpf ps [--format table|json]\n"
-	"Lists the Python processes of this host: PID, version, build, engines available\n"
-	"(walk: every build; lines: builds with the USDT probe python:line), RSS, command.\n"
+	"Lists the Python processes of this host: PID, version, build, engine available, RSS,\n"
+	"command.\n"
 	"\n"
 	"  --format table|json   json: schema pymem-bpf-ps/1\n"
 	"  -h, --help            this text\n";
@@ -149,7 +149,7 @@ static const char *describe_engines(const struct row *row)
 {
 	if (!row->supported)
 		return "none";
-	return row->python.has_line_probe ? "walk,lines" : "walk";
+	return "walk";
 }
 
 static void describe_rss(int64_t bytes, char *buf, size_t size)
@@ -276,8 +276,6 @@ static json_t *json_of_row(const struct row *row)
 
 	if (row->supported)
 		json_array_append_new(engines, json_string("walk"));
-	if (row->supported && python->has_line_probe)
-		json_array_append_new(engines, json_string("lines"));
 	for (int i = 0; i < row->info.argc; i++) {
 		if (json_array_append_new(cmdline, json_of_bytes(row->info.argv[i])) != 0) {
 			json_decref(engines);
@@ -286,10 +284,11 @@ static json_t *json_of_row(const struct row *row)
 		}
 	}
 	/* s? and o? write null for a NULL. */
-	return json_pack("{s:i, s:i, s:s, s:s, s:b, s:b, s:b, s:s?, s:o, s:o?, s:o, s:o}", "pid",
+	return json_pack("{s:i, s:i, s:s, s:s, s:b, s:b, s:b, s:b, s:s?, s:o, s:o?, s:o, s:o}", "pid",
 			 (int)row->info.pid, "ppid", (int)row->info.ppid, "python", python->version,
 			 "build", python->kind == PY_BUILD_STATIC ? "static" : "shared", "debug",
-			 python->debug_build, "free_threaded", python->free_threaded, "supported",
+			 python->debug_build, "free_threaded", python->free_threaded, "line_probe",
+			 python->has_line_probe, "supported",
 			 row->supported, "reason", row->supported ? NULL : row->reason, "engines",
 			 engines, "rss_bytes",
 			 row->rss_bytes < 0 ? NULL : json_integer(row->rss_bytes), "comm",

@@ -106,9 +106,9 @@ void kernel_missing_capabilities(char *names, size_t size)
 		strncat(names, "CAP_PERFMON, ", size - strlen(names) - 1);
 	if (!(caps >> CAP_SYS_PTRACE & 1))
 		strncat(names, "CAP_SYS_PTRACE, ", size - strlen(names) - 1);
-	/* Reading other users' /proc/PID/map_files takes CAP_CHECKPOINT_RESTORE or this. */
-	if (!admin)
-		strncat(names, "CAP_SYS_ADMIN, ", size - strlen(names) - 1);
+	/* For /proc/PID/map_files. */
+	if (!admin && !(caps >> 40 & 1))
+		strncat(names, "CAP_CHECKPOINT_RESTORE, ", size - strlen(names) - 1);
 	if (*names)
 		names[strlen(names) - 2] = '\0';
 }

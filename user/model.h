@@ -60,7 +60,7 @@ struct model_process {
 
 	struct model_stack *stacks;
 	size_t stack_count;
-	struct model_line *lines; /* after model_finish(): sorted by increment, largest first */
+	struct model_line *lines; /* after model_finish(): by size of increment, largest first */
 	size_t line_count;
 	uint64_t truncated_stacks;
 };
@@ -118,7 +118,7 @@ int model_add_stack(struct model *model, struct model_process *process,
 /* Computes each process's lines and charged_bytes from its stacks. 0 or -ENOMEM. */
 int model_finish(struct model *model);
 
-/* Sorts lines (largest magnitude first for freed, largest first otherwise). */
+/* Sorts lines, largest first; by increment means by its size, whichever way it went. */
 void model_sort_lines(struct model_process *process, enum model_sort sort);
 
 /* Sum of lost_bytes. */

@@ -158,7 +158,8 @@ static int64_t sort_value(const struct model_line *line, enum model_sort sort)
 	case MODEL_SORT_INCREMENT:
 		break;
 	}
-	return line->increment_bytes;
+	/* By size: what frees much matters as much as what grows much. */
+	return line->increment_bytes < 0 ? -line->increment_bytes : line->increment_bytes;
 }
 
 /* Equal figures: by what tells a reader most, then by place, so that the order is always

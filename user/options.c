@@ -254,7 +254,7 @@ static const struct option_row rows[] = {
 	 take_max_processes},
 	{263, "ring-size", "KIB", "buffer to user space (1024; -a: 8192)", take_ring_size},
 	{'q', "quiet", NULL, "say nothing but the report and errors", take_quiet},
-	{'v', "verbose", NULL, "say more; twice: libbpf's messages too", take_verbose},
+	{'v', "verbose", NULL, "print libbpf's warnings; -vv: all it has to say", take_verbose},
 	{264, "version", NULL, "print the version", take_version},
 	{'h', "help", NULL, "print this", take_help},
 };
@@ -339,6 +339,7 @@ int options_parse(struct options *o, int argc, char **argv)
 {
 	struct option longs[ROWS + 1];
 	char letters[2 * ROWS + 2];
+	const char *argument = NULL;
 	int key, err;
 
 	memset(o, 0, sizeof(*o));
@@ -353,12 +354,14 @@ int options_parse(struct options *o, int argc, char **argv)
 			fputs("Try pymem-bpf --help.\n", stderr);
 			return -EINVAL;
 		}
+		argument = optarg;
 		err = row->take(o, optarg);
 		if (err)
 			return err;
 	}
 	if (optind < argc) {
-		if (strcmp(argv[optind - 1], "--")) {
+		/* The -- before it must be no option's argument. */
+		if (strcmp(argv[optind - 1], "--") || argv[optind - 1] == argument) {
 			fprintf(stderr,
 				"pymem-bpf: %s: no such command; to start a program, put "
 				"-- before it\n",

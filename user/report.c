@@ -232,18 +232,26 @@ static void add_notes(struct build *b)
 			 (unsigned long long)dropped);
 		model_add_note(b->model, text);
 	}
+	dropped = session_dropped_messages(t->session);
+	if (dropped) {
+		snprintf(text, sizeof(text),
+			 "%llu messages about processes were lost: raise --ring-size",
+			 (unsigned long long)dropped);
+		model_add_note(b->model, text);
+	}
 	if (t->unexamined) {
 		snprintf(text, sizeof(text),
-			 "%u program(s) started by traced processes ended before they could be "
+			 "%u program%s that traced processes started ended before %s could be "
 			 "examined",
-			 t->unexamined);
+			 t->unexamined, t->unexamined == 1 ? "" : "s",
+			 t->unexamined == 1 ? "it" : "they");
 		model_add_note(b->model, text);
 	}
 	if (b->unwatched) {
 		snprintf(text, sizeof(text),
-			 "%llu write faults on shared pages came before copies were watched: they "
-			 "are not counted as copied",
-			 (unsigned long long)b->unwatched);
+			 "%llu write fault%s on shared pages came before copies were watched: not "
+			 "counted as copied",
+			 (unsigned long long)b->unwatched, b->unwatched == 1 ? "" : "s");
 		model_add_note(b->model, text);
 	}
 	if (t->store.malformed) {

@@ -57,8 +57,7 @@ static int verbosity;
 static int print_libbpf(enum libbpf_print_level level, const char *format, va_list args)
 {
 	/* One level quieter than ourselves; failures are explained by session_new(). */
-	if ((level == LIBBPF_WARN && verbosity >= 1) || (level == LIBBPF_INFO && verbosity >= 2) ||
-	    (level == LIBBPF_DEBUG && verbosity >= 3))
+	if ((level == LIBBPF_WARN && verbosity >= 1) || verbosity >= 2)
 		return vfprintf(stderr, format, args);
 	return 0;
 }

@@ -166,18 +166,38 @@ static char *decode(const struct pymem_str *str, const void *data)
 	return text ?: strdup("?");
 }
 
-/* Asks the process for the part of the table that was not in memory, or too long. */
-static void fetch_table(struct store_code *code, int pid)
+/* Is the code object still the one that was seen? Its address may be another's by now. */
+static bool still_there(const struct store_code *code, const struct py_layout *layout, int pid)
 {
-	unsigned char *table = realloc(code->table, code->table_length);
+	uint64_t table, size;
+	int32_t first_line;
+
+	return proc_read_memory(pid, code->key.code + layout->code_linetable, &table,
+				sizeof(table)) == sizeof(table) &&
+	       proc_read_memory(pid, code->key.code + layout->code_firstlineno, &first_line,
+				sizeof(first_line)) == sizeof(first_line) &&
+	       proc_read_memory(pid, table + layout->bytes_size, &size, sizeof(size)) ==
+		       sizeof(size) &&
+	       table + layout->bytes_data == code->table_addr &&
+	       first_line == code->message->first_line && size == code->message->table_length;
+}
+
+/* Asks the process for the part of the table that was not in memory, or too long. */
+static void fetch_table(struct store_code *code, const struct py_layout *layout, int pid)
+{
+	unsigned char *table;
 	ssize_t n;
 
+	if (!still_there(code, layout, pid))
+		return;
+	table = realloc(code->table, code->table_length);
 	if (!table)
 		return;
 	code->table = table;
 	n = proc_read_memory(pid, code->table_addr + code->table_have, table + code->table_have,
 			     code->table_length - code->table_have);
-	if (n > 0)
+	/* Replaced while it was being read: then it is nobody's. */
+	if (n > 0 && still_there(code, layout, pid))
 		code->table_have += n;
 }
 
@@ -186,7 +206,7 @@ static void code_decode(struct store_code *code, const struct py_layout *layout,
 	struct pymem_msg_code *m = code->message;
 
 	if (pid && code->table_have < code->table_length)
-		fetch_table(code, pid);
+		fetch_table(code, layout, pid);
 	code->code.file = decode(&m->file, m->file_data);
 	code->code.function = decode(&m->name, m->name_data);
 	code->code.first_line = m->first_line;

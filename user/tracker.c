@@ -17,12 +17,11 @@
 
 static int handle_message(void *arg, void *data, size_t size);
 
-int tracker_init(struct tracker *tracker, struct session *session, bool whole_host, int verbosity)
+int tracker_init(struct tracker *tracker, struct session *session, bool whole_host)
 {
 	memset(tracker, 0, sizeof(*tracker));
 	tracker->session = session;
 	tracker->whole_host = whole_host;
-	tracker->verbosity = verbosity;
 	store_init(&tracker->store);
 	tracker->cache = py_image_cache_new();
 	if (!tracker->cache)

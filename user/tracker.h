@@ -51,11 +51,10 @@ struct tracker {
 	size_t queue_length, queue_room;
 	bool watch_copies;
 	unsigned unexamined; /* ended before they could be examined */
-	int verbosity;
 };
 
 /* 0 or -errno; registers itself as the session's reader. */
-int tracker_init(struct tracker *tracker, struct session *session, bool whole_host, int verbosity);
+int tracker_init(struct tracker *tracker, struct session *session, bool whole_host);
 void tracker_fini(struct tracker *tracker);
 
 /* Starts to profile `pid`. 0, or -errno with a `reason` to print:

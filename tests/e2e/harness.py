@@ -289,7 +289,7 @@ class Report:
         """Write faults that the report says it saw too early to know whether they copied: it
         watches for copies from the first fork on, which takes it some milliseconds."""
         for note in self.data["notes"]:
-            found = re.match(r"(\d+) write faults on shared pages came before", note)
+            found = re.match(r"(\d+) write faults? on shared pages came before", note)
             if found:
                 assert int(found.group(1)) < 2000, note
                 return int(found.group(1))
