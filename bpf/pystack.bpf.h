@@ -22,7 +22,7 @@
 #include "maps.bpf.h"
 
 #ifdef PYMEM_LEGACY
-#define MAX_THREAD_SEARCH 1024
+#define MAX_THREAD_SEARCH 256
 #else
 #define MAX_THREAD_SEARCH 16384
 #endif
@@ -112,31 +112,51 @@ static __always_inline bool tstate_has_frame(struct scratch *s, const struct py_
 	return frame != 0;
 }
 
+/* Stops at an entry of that thread, which is then in s->tstate. Kept small: before 6.2
+ * the verifier follows each iteration. */
 LOOP_BODY search_step(__u32 i __attribute__((unused)), struct search *c)
 {
 	const struct py_layout *py = layout_of(c->layout);
-	struct scratch *s = c->s;
 
 	if (!c->tstate)
 		return 1;
-	if (read_tstate(s, c->layout, c->tstate)) {
-		s->unreadable = 1;
+	if (read_tstate(c->s, c->layout, c->tstate)) {
+		c->s->unreadable = 1;
+		c->tstate = 0;
 		return 1;
 	}
-	if (LOAD(s->tstate, py->tstate_thread_id, 511) == c->thread_id) {
-		if (tstate_has_frame(s, py)) {
-			s->found = c->tstate;
-			return 1;
-		}
-		if (!s->idle)
-			s->idle = c->tstate;
+	if (LOAD(c->s->tstate, py->tstate_thread_id, 511) == c->thread_id)
+		return 1;
+	c->tstate = LOAD(c->s->tstate, py->tstate_next, 511);
+	return 0;
+}
+
+/* From the current entry on, the next one of that thread: is it the one? */
+static __noinline int search_next(struct search *c, __u32 limit)
+{
+	struct scratch *s;
+
+	if (!c || !c->s || !c->layout)
+		return 1;
+	s = c->s;
+	LOOP(limit, search_step, c);
+	if (!c->tstate ||
+	    LOAD(s->tstate, layout_of(c->layout)->tstate_thread_id, 511) != c->thread_id)
+		return 1;
+	if (tstate_has_frame(s, layout_of(c->layout))) {
+		s->found = c->tstate;
+		return 1;
 	}
-	c->tstate = LOAD(s->tstate, py->tstate_next, 511);
+	if (!s->idle)
+		s->idle = c->tstate;
+	c->tstate = LOAD(s->tstate, layout_of(c->layout)->tstate_next, 511);
 	return 0;
 }
 
 /* Searches up to `limit` entries of the thread list that starts at `tstate` for
- * `thread_id`: s->found is the state that runs a frame, s->idle one that does not. */
+ * `thread_id`: s->found is the state that runs a frame, s->idle one that does not. A
+ * state made for a thread that has not started yet bears its maker's id: so up to
+ * three are tried. */
 SEPARATE __u64 search_threads(__u64 tstate, __u64 thread_id, __u32 limit)
 {
 	struct search c = {.tstate = tstate, .thread_id = thread_id};
@@ -149,7 +169,9 @@ SEPARATE __u64 search_threads(__u64 tstate, __u64 thread_id, __u32 limit)
 		return 0;
 	if (limit > MAX_THREAD_SEARCH)
 		limit = MAX_THREAD_SEARCH;
-	LOOP(limit, search_step, &c);
+	if (search_next(&c, limit) || search_next(&c, limit))
+		return 0;
+	search_next(&c, limit);
 	return 0;
 }
 
