@@ -132,7 +132,7 @@ LOOP_BODY search_step(__u32 i __attribute__((unused)), struct search *c)
 }
 
 /* From the current entry on, the next one of that thread: is it the one? */
-static __noinline int search_next(struct search *c, __u32 limit)
+static __always_inline int search_next(struct search *c, __u32 limit)
 {
 	struct scratch *s;
 
