@@ -131,8 +131,15 @@ LOOP_BODY search_step(__u32 i __attribute__((unused)), struct search *c)
 	return 0;
 }
 
-/* From the current entry on, the next one of that thread: is it the one? */
-static __always_inline int search_next(struct search *c, __u32 limit)
+/* From the current entry on, the next one of that thread: is it the one? A call of its own
+ * where loops are unrolled; where they are calls themselves, eight would be exceeded. */
+#ifdef PYMEM_LEGACY
+static __noinline
+#else
+static __always_inline
+#endif
+	int
+	search_next(struct search *c, __u32 limit)
 {
 	struct scratch *s;
 
