@@ -41,6 +41,8 @@ static void check_privileges(struct check *check)
 	kernel_missing_capabilities(missing, sizeof(missing));
 	line(check, !*missing, true, "privileges", *missing ? missing : "all",
 	     "run as root: sudo pymem-bpf check; in a container add the capabilities named");
+	line(check, kernel_host_pids(), true, "the host's PID namespace", "",
+	     "run on the host, or in a container started with --pid=host");
 }
 
 static void check_kernel(struct check *check)

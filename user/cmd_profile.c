@@ -44,13 +44,29 @@ struct profile {
 	unsigned rows; /* drawn last */
 };
 
+#define SCREEN_ENTER "\033[?1049h\033[2J"
+#define SCREEN_LEAVE "\033[?1049l"
+
 static volatile sig_atomic_t interrupted;
+static volatile sig_atomic_t on_screen; /* the terminal's alternate screen is ours */
 
 static void on_signal(int number)
 {
 	/* The second one means it: whatever the report is stuck on. */
-	if (interrupted++)
-		_exit(128 + number);
+	if (!interrupted++)
+		return;
+	if (on_screen && write(STDOUT_FILENO, SCREEN_LEAVE, sizeof(SCREEN_LEAVE) - 1) < 0)
+		_exit(1);
+	_exit(128 + number);
+}
+
+static void screen(bool enter)
+{
+	if (on_screen == enter)
+		return;
+	fputs(enter ? SCREEN_ENTER : SCREEN_LEAVE, stdout);
+	fflush(stdout);
+	on_screen = enter;
 }
 
 static double now(clockid_t clock)
@@ -82,6 +98,14 @@ static int need_privileges(void)
 	char missing[128];
 
 	kernel_missing_capabilities(missing, sizeof(missing));
+	if (!*missing && !kernel_host_pids()) {
+		fputs("pymem-bpf: this is a container's PID namespace, in which process numbers "
+		      "are not "
+		      "the kernel's: run it on the host, or in a container started with "
+		      "--pid=host\n",
+		      stderr);
+		return EXIT_ENVIRONMENT;
+	}
 	if (!*missing)
 		return 0;
 	fprintf(stderr,
@@ -341,8 +365,7 @@ static int final_report(struct profile *p)
 	model = report_build(&p->tracker, p->start, true);
 	if (!model)
 		return -errno;
-	if (p->live)
-		fputs("\033[?1049l", stdout);
+	screen(false);
 	p->live = false;
 	err = emit(p, p->output.file, model);
 	if (err == -ENOENT && p->options.function) {
@@ -421,7 +444,7 @@ static int run(struct profile *p)
 	if (status)
 		return status;
 	if (p->live)
-		fputs("\033[?1049h\033[2J", stdout);
+		screen(true);
 	err = watch(p);
 	if (err) {
 		fprintf(stderr, "pymem-bpf: %s\n", strerror(-err));
@@ -451,10 +474,7 @@ int cmd_profile(int argc, char **argv)
 		return fflush(stdout) ? EXIT_FAILED : EXIT_DONE;
 	}
 	status = run(&p);
-	if (p.live) {
-		fputs("\033[?1049l", stdout);
-		fflush(stdout);
-	}
+	screen(false);
 	launch_abandon(&p.launch);
 	output_discard(&p.output);
 	if (p.tracking)

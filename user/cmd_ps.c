@@ -284,13 +284,13 @@ static json_t *json_of_row(const struct row *row)
 		}
 	}
 	/* s? and o? write null for a NULL. */
-	return json_pack("{s:i, s:i, s:s, s:s, s:b, s:b, s:b, s:b, s:s?, s:o, s:o?, s:o, s:o}", "pid",
-			 (int)row->info.pid, "ppid", (int)row->info.ppid, "python", python->version,
-			 "build", python->kind == PY_BUILD_STATIC ? "static" : "shared", "debug",
+	return json_pack("{s:i, s:i, s:s, s:s, s:b, s:b, s:b, s:b, s:s?, s:o, s:o?, s:o, s:o}",
+			 "pid", (int)row->info.pid, "ppid", (int)row->info.ppid, "python",
+			 python->version, "build",
+			 python->kind == PY_BUILD_STATIC ? "static" : "shared", "debug",
 			 python->debug_build, "free_threaded", python->free_threaded, "line_probe",
-			 python->has_line_probe, "supported",
-			 row->supported, "reason", row->supported ? NULL : row->reason, "engines",
-			 engines, "rss_bytes",
+			 python->has_line_probe, "supported", row->supported, "reason",
+			 row->supported ? NULL : row->reason, "engines", engines, "rss_bytes",
 			 row->rss_bytes < 0 ? NULL : json_integer(row->rss_bytes), "comm",
 			 json_of_bytes(row->info.comm), "cmdline", cmdline);
 }

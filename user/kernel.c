@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdint.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static bool has_type(const struct btf *btf, const char *name, int kind)
@@ -77,6 +78,15 @@ void kernel_probe(struct kernel_features *f)
 	f->task_iterator = has_type(btf, "bpf_iter__task", BTF_KIND_STRUCT);
 	f->percpu_lookup = has_enumerator(btf, "bpf_func_id", "BPF_FUNC_map_lookup_percpu_elem");
 	btf__free(btf);
+}
+
+#define INITIAL_PID_NAMESPACE 0xeffffffcU /* PROC_PID_INIT_INO (include/linux/proc_ns.h) */
+
+bool kernel_host_pids(void)
+{
+	struct stat st;
+
+	return stat("/proc/self/ns/pid", &st) || st.st_ino == INITIAL_PID_NAMESPACE;
 }
 
 static uint64_t effective_capabilities(void)

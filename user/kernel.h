@@ -21,6 +21,10 @@ struct kernel_features {
 
 void kernel_probe(struct kernel_features *features);
 
+/* Are our PIDs the kernel's own? In another PID namespace the two differ, and BPF
+ * programs see the kernel's. */
+bool kernel_host_pids(void);
+
 /* Capabilities missing to trace, as names ("CAP_BPF or CAP_SYS_ADMIN, CAP_PERFMON"); "" if none. */
 void kernel_missing_capabilities(char *names, size_t size);
 

@@ -345,6 +345,24 @@ static bool has_forked(pid_t pid, pid_t ppid)
 	return forked;
 }
 
+/* The process that thread `tid` belongs to; `tid` itself where that can't be told. */
+static pid_t process_of(pid_t tid)
+{
+	char path[32], line[128];
+	pid_t tgid = tid;
+	FILE *status;
+
+	snprintf(path, sizeof(path), "/proc/%d/status", tid);
+	status = fopen(path, "re");
+	if (!status)
+		return tid;
+	while (fgets(line, sizeof(line), status))
+		if (sscanf(line, "Tgid: %d", &tgid) == 1)
+			break;
+	fclose(status);
+	return tgid;
+}
+
 int tracker_attach(struct tracker *tracker, pid_t pid, char *reason, size_t size)
 {
 	struct py_process python = {};
@@ -359,7 +377,10 @@ int tracker_attach(struct tracker *tracker, pid_t pid, char *reason, size_t size
 	}
 	start = info.start_ticks;
 	err = 0;
-	if (info.state == 'Z')
+	if (process_of(pid) != pid)
+		err = snprintf(reason, size, "pid %d (%s): is a thread of process %d: use -p %d",
+			       pid, info.comm, process_of(pid), process_of(pid));
+	else if (info.state == 'Z')
 		err = snprintf(reason, size, "pid %d (%s): is a zombie: it has ended already", pid,
 			       info.comm);
 	else if (info.kernel_thread)
