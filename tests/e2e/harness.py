@@ -84,12 +84,18 @@ def state(pid):
         return "X"
 
 
+def in_system_call(pid):
+    """Does the process sleep in a system call? Waiting for a page to be read in is no rest."""
+    with open("/proc/%d/syscall" % pid) as f:
+        return not f.read().startswith(("-1", "running"))
+
+
 def rss_at_rest(pid):
-    """Rss once the process sleeps and Rss has stopped changing."""
+    """Rss once the process sleeps in a system call and Rss has stopped changing."""
     last, deadline = None, time.monotonic() + PATIENCE
     while time.monotonic() < deadline:
         now = rss(pid)
-        if now == last and state(pid) == "S":
+        if now == last and state(pid) == "S" and in_system_call(pid):
             return now
         last = now
         time.sleep(0.02)
