@@ -241,7 +241,7 @@ struct pymem_slot {
 	struct pymem_counters acc; /* not yet added to `stacks` */
 };
 
-#define PYMEM_SLOTS 8
+#define PYMEM_SLOTS 16
 
 /* A thread of a tracked process; value of the map `threads`. */
 struct pymem_thread {
