@@ -5,7 +5,7 @@
 #ifndef ANNOUNCE_BPF_H
 #define ANNOUNCE_BPF_H
 
-#include "pystack.bpf.h"
+#include "pycode.bpf.h"
 
 #define MAX_TABLE_PARTS (PYMEM_TABLE_MAX / PYMEM_TABLE_BYTES)
 

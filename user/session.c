@@ -17,35 +17,8 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#include "bpf_object.h"
 #include "kernel.h"
-
-#define MAX_LINKS 16
-
-struct session {
-	struct bpf_object *object;
-	struct object_globals *globals;
-	struct kernel_features kernel;
-	struct session_options options;
-	struct bpf_link *links[MAX_LINKS];
-	unsigned link_count;
-	struct bpf_link *copies;
-	struct ring_buffer *ring;
-	unsigned lacks;
-	unsigned layout_count;
-	struct py_layout layouts[64];
-	size_t proc_size;
-};
-
-static struct bpf_map *map_of(const struct session *session, const char *name)
-{
-	return bpf_object__find_map_by_name(session->object, name);
-}
-
-static int map_fd(const struct session *session, const char *name)
-{
-	return bpf_map__fd(map_of(session, name));
-}
+#include "session_private.h"
 
 static struct bpf_program *program_of(const struct session *session, const char *name)
 {
@@ -79,7 +52,7 @@ static const char *kernel_refusal(const struct kernel_features *k)
 
 static void set_size(struct session *session, const char *name, unsigned entries)
 {
-	struct bpf_map *map = map_of(session, name);
+	struct bpf_map *map = session_map(session, name);
 
 	if (!session->kernel.run_time_alloc)
 		bpf_map__set_map_flags(map, bpf_map__map_flags(map) & ~BPF_F_NO_PREALLOC);
@@ -92,8 +65,8 @@ static void size_maps(struct session *session, int cpus)
 	unsigned images = o->max_images, stacks = o->max_stacks;
 
 	session->proc_size = sizeof(struct pymem_proc) + cpus * sizeof(struct pymem_cpu);
-	bpf_map__set_value_size(map_of(session, "procs"), session->proc_size);
-	bpf_map__set_value_size(map_of(session, "blank"), session->proc_size);
+	bpf_map__set_value_size(session_map(session, "procs"), session->proc_size);
+	bpf_map__set_value_size(session_map(session, "blank"), session->proc_size);
 	set_size(session, "procs", images);
 	set_size(session, "dead", images * 2);
 	set_size(session, "tgids", images * 2);
@@ -103,8 +76,8 @@ static void size_maps(struct session *session, int cpus)
 	set_size(session, "stacks", stacks);
 	set_size(session, "vmcalls", stacks / 4);
 	set_size(session, "codes", stacks);
-	bpf_map__set_max_entries(map_of(session, "cpu_offsets"), cpus);
-	bpf_map__set_max_entries(map_of(session, "ring"), o->ring_bytes);
+	bpf_map__set_max_entries(session_map(session, "cpu_offsets"), cpus);
+	bpf_map__set_max_entries(session_map(session, "ring"), o->ring_bytes);
 }
 
 static void select_programs(struct session *session)
@@ -270,8 +243,8 @@ int session_watch_copies(struct session *session)
 
 /* Runs a task iterator program over all tasks; what it writes goes to `fn` in records of
  * `size` bytes (0: it writes nothing). */
-static int run_iterator(struct session *session, const char *name, size_t size,
-			int (*fn)(const void *record, void *arg), void *arg)
+int session_run_iterator(struct session *session, const char *name, size_t size,
+			 int (*fn)(const void *record, void *arg), void *arg)
 {
 	struct bpf_link *link = bpf_program__attach_iter(program_of(session, name), NULL);
 	char buffer[64 * sizeof(struct pymem_collected)];
@@ -308,7 +281,7 @@ out:
 
 int session_settle(struct session *session)
 {
-	return run_iterator(session, "settle", 0, NULL, NULL);
+	return session_run_iterator(session, "settle", 0, NULL, NULL);
 }
 
 void session_free(struct session *session)
@@ -352,7 +325,7 @@ int session_add_layout(struct session *session, const struct py_layout *layout)
 	value.code_size = extent(value.code_size, layout->code_qualname, 8);
 	value.code_size = extent(value.code_size, layout->code_linetable, 8);
 	memcpy(value.py, layout, sizeof(*layout));
-	if (bpf_map_update_elem(map_fd(session, "layouts"), &i, &value, BPF_ANY))
+	if (bpf_map_update_elem(session_map_fd(session, "layouts"), &i, &value, BPF_ANY))
 		return -errno;
 	session->layouts[i] = *layout;
 	session->layout_count++;
@@ -361,7 +334,7 @@ int session_add_layout(struct session *session, const struct py_layout *layout)
 
 int session_track(struct session *session, struct session_target *targets, size_t count)
 {
-	int fd = map_fd(session, "wanted"), err;
+	int fd = session_map_fd(session, "wanted"), err;
 	struct pymem_wanted w;
 	size_t i;
 
@@ -377,7 +350,7 @@ int session_track(struct session *session, struct session_target *targets, size_
 		if (bpf_map_update_elem(fd, &key, &w, BPF_ANY))
 			return -errno;
 	}
-	err = run_iterator(session, "attach_wanted", 0, NULL, NULL);
+	err = session_run_iterator(session, "attach_wanted", 0, NULL, NULL);
 	for (i = 0; i < count; i++) {
 		uint32_t key = targets[i].pid;
 
@@ -392,7 +365,7 @@ int session_track(struct session *session, struct session_target *targets, size_
 
 int session_set_reader(struct session *session, session_message_fn fn, void *arg)
 {
-	session->ring = ring_buffer__new(map_fd(session, "ring"), fn, arg, NULL);
+	session->ring = ring_buffer__new(session_map_fd(session, "ring"), fn, arg, NULL);
 	return session->ring ? 0 : -errno;
 }
 
@@ -418,173 +391,4 @@ uint64_t session_dropped_images(const struct session *session)
 	uint64_t *n = object_global(session->globals, "dropped_images");
 
 	return n ? *(volatile uint64_t *)n : 0;
-}
-
-/* Walks the keys of a hash map that changes meanwhile: an entry deleted under the
- * cursor would send it back to the start, so keys are collected first. */
-static int collect_keys(int fd, size_t key_size, char **keys, size_t *count)
-{
-	size_t room = 0;
-	void *previous = NULL;
-
-	*keys = NULL;
-	*count = 0;
-	for (;;) {
-		if (*count == room) {
-			char *more = realloc(*keys, (room = room ? room * 2 : 64) * key_size);
-
-			if (!more)
-				return -ENOMEM;
-			*keys = more;
-			previous = *count ? more + (*count - 1) * key_size : NULL;
-		}
-		if (bpf_map_get_next_key(fd, previous, *keys + *count * key_size))
-			return errno == ENOENT ? 0 : -errno;
-		previous = *keys + *count * key_size;
-		(*count)++;
-	}
-}
-
-/* Calls fn(key, value) for each entry of `map`. */
-static int each_entry(struct session *session, const char *name, bool take,
-		      int (*fn)(const void *key, const void *value, void *arg), void *arg)
-{
-	struct bpf_map *map = map_of(session, name);
-	size_t key_size = bpf_map__key_size(map), count, i;
-	void *value = malloc(bpf_map__value_size(map));
-	int fd = bpf_map__fd(map), err;
-	char *keys = NULL;
-
-	err = value ? collect_keys(fd, key_size, &keys, &count) : -ENOMEM;
-	for (i = 0; !err && i < count; i++) {
-		if (bpf_map_lookup_elem(fd, keys + i * key_size, value))
-			continue; /* gone meanwhile */
-		err = fn(keys + i * key_size, value, arg);
-		if (take)
-			bpf_map_delete_elem(fd, keys + i * key_size);
-	}
-	free(keys);
-	free(value);
-	return err;
-}
-
-struct value_call {
-	void *fn, *arg;
-};
-
-static int call_proc(const void *key, const void *value, void *arg)
-{
-	struct value_call *call = arg;
-	int (*fn)(const struct pymem_proc *, void *) = call->fn;
-
-	(void)key;
-	return fn(value, call->arg);
-}
-
-/* A live record's peak is spread over CPUs. */
-static int call_live(const void *key, const void *value, void *arg)
-{
-	const struct pymem_cpu *cpu = (const void *)((const struct pymem_proc *)value + 1);
-	struct pymem_proc proc = *(const struct pymem_proc *)value;
-	int i, cpus = libbpf_num_possible_cpus();
-
-	for (i = 0; i < cpus; i++)
-		if (cpu[i].peak_pages > proc.peak_pages)
-			proc.peak_pages = cpu[i].peak_pages;
-	return call_proc(key, &proc, arg);
-}
-
-int session_each_live(struct session *session, int (*fn)(const struct pymem_proc *, void *),
-		      void *arg)
-{
-	struct value_call call = {fn, arg};
-
-	return each_entry(session, "procs", false, call_live, &call);
-}
-
-int session_take_dead(struct session *session, int (*fn)(const struct pymem_proc *, void *),
-		      void *arg)
-{
-	struct value_call call = {fn, arg};
-
-	return each_entry(session, "dead", true, call_proc, &call);
-}
-
-static int call_stack(const void *key, const void *value, void *arg)
-{
-	struct value_call *call = arg;
-	int (*fn)(const struct pymem_stack_key *, const struct pymem_stack *, void *) = call->fn;
-
-	return fn(key, value, call->arg);
-}
-
-int session_each_stack(struct session *session,
-		       int (*fn)(const struct pymem_stack_key *, const struct pymem_stack *,
-				 void *),
-		       void *arg)
-{
-	struct value_call call = {fn, arg};
-
-	return each_entry(session, "stacks", false, call_stack, &call);
-}
-
-static int call_collected(const void *record, void *arg)
-{
-	struct value_call *call = arg;
-	int (*fn)(const struct pymem_collected *, void *) = call->fn;
-
-	return fn(record, call->arg);
-}
-
-int session_each_thread(struct session *session, int (*fn)(const struct pymem_collected *, void *),
-			void *arg)
-{
-	struct value_call call = {fn, arg};
-
-	return run_iterator(session, "collect", sizeof(struct pymem_collected), call_collected,
-			    &call);
-}
-
-bool session_vmcalls(struct session *session, const struct pymem_stack_key *key,
-		     struct pymem_vmcalls *vmcalls)
-{
-	return !bpf_map_lookup_elem(map_fd(session, "vmcalls"), key, vmcalls);
-}
-
-int session_forget_stack(struct session *session, const struct pymem_stack_key *key)
-{
-	bpf_map_delete_elem(map_fd(session, "vmcalls"), key);
-	if (bpf_map_delete_elem(map_fd(session, "stacks"), key) && errno != ENOENT)
-		return -errno;
-	return 0;
-}
-
-struct forget {
-	struct session *session;
-	bool (*ended)(void *arg, uint32_t id);
-	void *arg;
-};
-
-/* The key of `codes` (bpf/maps.bpf.h). */
-struct code_key {
-	uint64_t code, fingerprint;
-	uint32_t proc, pad;
-};
-
-static int forget_code(const void *key, const void *value, void *arg)
-{
-	struct forget *forget = arg;
-	const struct code_key *code = key;
-
-	(void)value;
-	if (forget->ended(forget->arg, code->proc))
-		bpf_map_delete_elem(map_fd(forget->session, "codes"), key);
-	return 0;
-}
-
-int session_forget_codes(struct session *session, bool (*ended)(void *arg, uint32_t id), void *arg)
-{
-	struct forget forget = {session, ended, arg};
-
-	return each_entry(session, "codes", false, forget_code, &forget);
 }
