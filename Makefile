@@ -21,7 +21,7 @@ CFLAGS ?= -O2 -g
 WARN := -Wall -Wextra -Werror
 override CFLAGS += -std=gnu11 $(WARN) -MMD -MP -D_GNU_SOURCE -DPYMEM_VERSION='"$(VERSION)"' \
 	-Iinclude -Iuser -I$(BUILD)
-LDLIBS ?= -lbpf -lelf -ljansson -lz
+LDLIBS ?= -lbpf -lelf -ljansson -lz -lm
 
 BPF_CFLAGS := -g -O2 -target bpf -mcpu=v3 -D__TARGET_ARCH_$(ARCH) $(WARN) -Wno-unused-function \
 	-MMD -MP -I. -Iinclude -Ibpf
@@ -81,11 +81,11 @@ $(BUILD)/asan/%.o: user/%.c | $(BUILD)/asan
 
 $(BUILD)/tests/%: tests/unit/%.c $(PURE:%=$(BUILD)/asan/%.o) | $(BUILD)/tests
 	$(CC) $(CFLAGS) -O1 $(SANITIZE) -Itests/unit $< $(PURE:%=$(BUILD)/asan/%.o) -o $@ \
-		-lcmocka -lelf -ljansson -lz
+		-lcmocka -lelf -ljansson -lz -lm
 
 $(BUILD)/fuzz/%: tests/fuzz/%.c $(PURE:%=user/%.c) | $(BUILD)/fuzz
 	$(CLANG) $(filter-out -MMD -MP,$(CFLAGS)) -O1 -fsanitize=fuzzer,address,undefined \
-		-fno-sanitize-recover=all $< $(PURE:%=user/%.c) -o $@ -lelf -ljansson -lz
+		-fno-sanitize-recover=all $< $(PURE:%=user/%.c) -o $@ -lelf -ljansson -lz -lm
 
 unit: $(UNIT:%=$(BUILD)/tests/%)
 fuzz-targets: $(FUZZ:%=$(BUILD)/fuzz/%)

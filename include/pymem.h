@@ -25,18 +25,18 @@ enum pymem_member {
 
 /* Every way a byte can fail to reach a line. Append only: names are the JSON keys
  * of lost_bytes. X(ID, json name, what to tell a person) */
-#define PYMEM_LOSSES(X)                                                                         \
-	X(NO_FRAME, "no-frame", "the thread was not running Python code")                       \
-	X(NO_THREAD, "no-thread", "a thread that Python does not know (yet)")                  \
-	X(UNIDENTIFIED, "unidentified", "before the interpreter was found in the process")      \
-	X(UNREADABLE, "unreadable", "interpreter state could not be read (paged out, corrupt)") \
-	X(MAP_FULL, "map-full", "stack table full; raise --max-stacks")                         \
-	X(UNDELIVERED, "undelivered",                                                           \
-	  "the stack's frames did not fit the ring buffer; raise --ring-size")                  \
-	X(OTHER_TASK, "other-task", "changed by another task (reclaim, ptrace, khugepaged)")    \
-	X(EXIT, "exit", "torn down at exit or exec")                                            \
-	X(RECURSION, "recursion", "an event inside the profiler's own event")                   \
-	X(UNSETTLED, "unsettled", "changed as the sources were detached, or seen by none of them")        \
+#define PYMEM_LOSSES(X)                                                                            \
+	X(NO_FRAME, "no-frame", "the thread was not running Python code")                          \
+	X(NO_THREAD, "no-thread", "a thread that Python does not know (yet)")                      \
+	X(UNIDENTIFIED, "unidentified", "before the interpreter was found in the process")         \
+	X(UNREADABLE, "unreadable", "interpreter state could not be read (paged out, corrupt)")    \
+	X(MAP_FULL, "map-full", "stack table full; raise --max-stacks")                            \
+	X(UNDELIVERED, "undelivered",                                                              \
+	  "the stack's frames did not fit the ring buffer; raise --ring-size")                     \
+	X(OTHER_TASK, "other-task", "changed by another task (reclaim, ptrace, khugepaged)")       \
+	X(EXIT, "exit", "torn down at exit or exec")                                               \
+	X(RECURSION, "recursion", "an event inside the profiler's own event")                      \
+	X(UNSETTLED, "unsettled", "changed as the sources were detached, or seen by none of them") \
 	X(REPLACED, "replaced", "its code object was replaced by another at the same address")
 
 enum pymem_loss {

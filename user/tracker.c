@@ -13,6 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "image.h"
 #include "proc.h"
 
 static int handle_message(void *arg, void *data, size_t size);
@@ -27,23 +28,6 @@ int tracker_init(struct tracker *tracker, struct session *session, bool whole_ho
 	if (!tracker->cache)
 		return -ENOMEM;
 	return session_set_reader(session, handle_message, tracker);
-}
-
-static void strings_free(char **strings)
-{
-	char **s;
-
-	for (s = strings; s && *s; s++)
-		free(*s);
-	free(strings);
-}
-
-static void image_free(struct image *image)
-{
-	strings_free(image->argv);
-	free(image->cgroup);
-	source_root_close(&image->root);
-	free(image);
 }
 
 void tracker_fini(struct tracker *tracker)
@@ -87,60 +71,6 @@ static struct image *image_new(struct tracker *tracker, uint32_t id, pid_t pid)
 	image->root.root_fd = image->root.cwd_fd = -1;
 	HASH_ADD(hh, tracker->images, id, sizeof(image->id), image);
 	return image;
-}
-
-/* Takes what /proc says of the process, as long as it is there. */
-static void image_describe(struct image *image)
-{
-	struct proc_info info;
-
-	if (proc_info_read(image->pid, &info))
-		return;
-	strings_free(image->argv);
-	free(image->cgroup);
-	image->argv = info.argv;
-	image->cgroup = info.cgroup;
-	info.argv = NULL;
-	info.argc = 0;
-	info.cgroup = NULL;
-	image->ppid = info.ppid;
-	snprintf(image->comm, sizeof(image->comm), "%s", info.comm);
-	proc_info_fini(&info);
-	source_root_close(&image->root);
-	source_root_open(&image->root, image->pid);
-}
-
-static char **strings_copy(char *const *strings)
-{
-	size_t n = 0;
-	char **copy;
-
-	while (strings && strings[n])
-		n++;
-	copy = calloc(n + 1, sizeof(*copy));
-	for (size_t i = 0; copy && i < n; i++)
-		copy[i] = strdup(strings[i]);
-	return copy;
-}
-
-/* A child that is gone already is described by its parent. */
-static void image_inherit(struct image *image, const struct image *parent)
-{
-	memcpy(image->python, parent->python, sizeof(image->python));
-	image->layout = parent->layout;
-	image->identified = parent->identified;
-	image->hidden = parent->hidden;
-	if (!image->argv)
-		image->argv = strings_copy(parent->argv);
-	if (!*image->comm)
-		memcpy(image->comm, parent->comm, sizeof(image->comm));
-	if (!image->cgroup && parent->cgroup)
-		image->cgroup = strdup(parent->cgroup);
-	if (image->root.root_fd < 0 && parent->root.root_fd >= 0)
-		image->root.root_fd = dup(parent->root.root_fd);
-	if (image->root.cwd_fd < 0 && parent->root.cwd_fd >= 0)
-		image->root.cwd_fd = dup(parent->root.cwd_fd);
-	image->root.start_wall = parent->root.start_wall;
 }
 
 static void queue_add(struct tracker *tracker, pid_t pid)

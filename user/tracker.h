@@ -8,30 +8,11 @@
 #include <sys/types.h>
 #include <uthash.h>
 
+#include "image.h"
 #include "py_process.h"
 #include "session.h"
 #include "source.h"
 #include "store.h"
-
-struct image { /* one process image: pymem_proc's user-space half */
-	uint32_t id;
-	pid_t pid, ppid;
-	char comm[64];
-	char **argv; /* NULL-terminated, never NULL once read */
-	char *cgroup;
-	char python[32]; /* "" until identified */
-	struct py_layout layout;
-	bool identified;
-	bool examined; /* looked at while it lived: no interpreter so far */
-	bool dead;
-	bool hidden;		  /* our own child before it became the command */
-	bool asked;		  /* named on the command line, or CMD */
-	char reason[128];	  /* why it can't be profiled; "" */
-	bool harvested;		  /* its counters are in the store */
-	struct pymem_proc record; /* once dead */
-	struct source_root root;
-	UT_hash_handle hh;
-};
 
 struct skip {
 	pid_t pid;

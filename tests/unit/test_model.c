@@ -175,7 +175,8 @@ static void test_sorts(void **state)
 		int64_t pages, grown, freed, peak, cow;
 	} given[] = {{10, 11, 1, 5, 0}, {-50, 0, 50, 9, 0}, {0, 90, 90, 7, 0}, {0, 0, 0, 1, 8}};
 	static const int wanted[][4] = {
-		[MODEL_SORT_INCREMENT] = {2, 1, 4, 3}, /* by size; a copy weighs more than nothing */
+		[MODEL_SORT_INCREMENT] = {2, 1, 4, 3}, /* by size; a copy weighs more than nothing
+							*/
 		[MODEL_SORT_TOTAL] = {1, 4, 3, 2},     [MODEL_SORT_PEAK] = {2, 3, 1, 4},
 		[MODEL_SORT_GROWN] = {3, 1, 4, 2},     [MODEL_SORT_FREED] = {3, 2, 1, 4},
 		[MODEL_SORT_COW] = {4, 1, 3, 2},

@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Short-lived processes are gone before they can be asked: then a child is what its parent
+ * was at the fork.
+ */
+#include "image.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "proc.h"
+
+static void strings_free(char **strings)
+{
+	char **s;
+
+	for (s = strings; s && *s; s++)
+		free(*s);
+	free(strings);
+}
+
+void image_free(struct image *image)
+{
+	strings_free(image->argv);
+	free(image->cgroup);
+	source_root_close(&image->root);
+	free(image);
+}
+
+void image_describe(struct image *image)
+{
+	struct proc_info info;
+
+	if (proc_info_read(image->pid, &info))
+		return;
+	strings_free(image->argv);
+	free(image->cgroup);
+	image->argv = info.argv;
+	image->cgroup = info.cgroup;
+	info.argv = NULL;
+	info.argc = 0;
+	info.cgroup = NULL;
+	image->ppid = info.ppid;
+	snprintf(image->comm, sizeof(image->comm), "%s", info.comm);
+	proc_info_fini(&info);
+	source_root_close(&image->root);
+	source_root_open(&image->root, image->pid);
+}
+
+static char **strings_copy(char *const *strings)
+{
+	size_t n = 0;
+	char **copy;
+
+	while (strings && strings[n])
+		n++;
+	copy = calloc(n + 1, sizeof(*copy));
+	for (size_t i = 0; copy && i < n; i++)
+		copy[i] = strdup(strings[i]);
+	return copy;
+}
+
+void image_inherit(struct image *image, const struct image *parent)
+{
+	memcpy(image->python, parent->python, sizeof(image->python));
+	image->layout = parent->layout;
+	image->identified = parent->identified;
+	image->hidden = parent->hidden;
+	if (!image->argv)
+		image->argv = strings_copy(parent->argv);
+	if (!*image->comm)
+		memcpy(image->comm, parent->comm, sizeof(image->comm));
+	if (!image->cgroup && parent->cgroup)
+		image->cgroup = strdup(parent->cgroup);
+	if (image->root.root_fd < 0 && parent->root.root_fd >= 0)
+		image->root.root_fd = dup(parent->root.root_fd);
+	if (image->root.cwd_fd < 0 && parent->root.cwd_fd >= 0)
+		image->root.cwd_fd = dup(parent->root.cwd_fd);
+	image->root.start_wall = parent->root.start_wall;
+}

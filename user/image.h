@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* A process image as user space knows it: what /proc said while it lived. */
+#ifndef IMAGE_H
+#define IMAGE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include <uthash.h>
+
+#include "py_layout.h"
+#include "pymem.h"
+#include "source.h"
+
+struct image { /* one process image: pymem_proc's user-space half */
+	uint32_t id;
+	pid_t pid, ppid;
+	char comm[64];
+	char **argv; /* NULL-terminated, never NULL once read */
+	char *cgroup;
+	char python[32]; /* "" until identified */
+	struct py_layout layout;
+	bool identified;
+	bool examined; /* looked at while it lived: no interpreter so far */
+	bool dead;
+	bool hidden;		  /* our own child before it became the command */
+	bool asked;		  /* named on the command line, or CMD */
+	char reason[128];	  /* why it can't be profiled; "" */
+	bool harvested;		  /* its counters are in the store */
+	struct pymem_proc record; /* once dead */
+	struct source_root root;
+	UT_hash_handle hh;
+};
+
+/* Takes what /proc says of the process, as long as it is there. */
+void image_describe(struct image *image);
+
+/* Describes a child by its parent, as far as it could not be asked itself any more. */
+void image_inherit(struct image *image, const struct image *parent);
+
+void image_free(struct image *image);
+
+#endif
