@@ -6,8 +6,8 @@
  * lately, and go to the shared map from there. That saves the map on most events, and it
  * is what makes checking identities affordable. A stack is recognised by *addresses*: each
  * code object in it may have died since and another taken its place. So the identity
- * of all of them is confirmed at the second visit with the same addresses, then after 4,
- * 16 and at most every 64. What has collected since is charged only when confirmed:
+ * of all of them is confirmed at the second visit with the same addresses, then after 2, 4,
+ * 8 … and at most every 64. What has collected since is charged only when confirmed:
  * where a code object turns out to have been replaced, it is lost as "replaced", and
  * for a while that process's stacks are confirmed at every event. A line is never
  * a guess.
@@ -242,7 +242,7 @@ static __always_inline bool slot_confirm(struct pymem_proc *p, struct pymem_thre
 		return false;
 	slot->since = 0;
 	if (slot->interval < CONFIRM_EVERY_MAX)
-		slot->interval *= 4;
+		slot->interval *= 2;
 	return true;
 }
 
