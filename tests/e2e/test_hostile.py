@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+"""What the target controls is hostile: its own interpreter's memory, and how much of it there is."""
+import json
+import subprocess
+
+import pytest
+
+import harness
+from conftest import pythons
+from harness import Target, Tool
+
+
+def old_python():
+    """One whose frames are plain objects; the matrix always has Debian's 3.9."""
+    for python in pythons():
+        if any(v in python.name for v in ("3.8", "3.9", "3.10")):
+            return python
+    pytest.skip("no CPython 3.8 to 3.10 among those chosen by PYMEM_E2E_PYTHONS")
+
+
+@pytest.mark.parametrize("mode", ["length", "cycle", "wild"])
+def test_corrupt_interpreter(mode):
+    """The tool survives, the target too; nothing is lost without a name; with broken frames
+    the innermost line is right all the same."""
+    python = old_python()
+    with Target(python.command, "hostile", arguments=[mode]) as target, Tool("-p", target.pid) as tool:
+        tool.attached()
+        truth = target.go()
+        tool.process.send_signal(harness.signal.SIGINT)
+        report = tool.report()
+        assert target.end() == 0
+    report.check_conservation(target.pid)
+    image = report.image(target.pid)
+    assert image["charged_bytes"] >= 16 * harness.MIB
+    if mode != "length":
+        report.check_lines(target.pid, target.path, truth["lines"])
+        assert image["truncated_stacks"] > 0
+    assert all(len(line["file"]) <= 4096 for line in image["lines"])
+
+
+def test_map_full(tmp_path):
+    """More stacks than there is room for: what does not fit is lost by name, and adds up."""
+    output = tmp_path / "report.json"
+    done = subprocess.run([harness.TOOL, "--max-stacks", "16", "--format", "json", "-o", str(output), "--",
+                           "/usr/bin/python3", "-c", "import json, re, email.message, unittest"],
+                          stderr=subprocess.PIPE, timeout=harness.PATIENCE)
+    assert done.returncode == 0, done.stderr
+    image = json.loads(output.read_text())["processes"][0]
+    assert image["lost_bytes"]["map-full"] != 0
+    assert image["lines"]
+    assert image["charged_bytes"] + sum(image["lost_bytes"].values()) == \
+        image["rss_end_bytes"] - image["rss_start_bytes"]
+
+
+def test_ring_full(tmp_path):
+    """A ring too small for the storm of names at an interpreter's start: still nothing is
+    charged to a line that is not known, and the sums hold."""
+    output = tmp_path / "report.json"
+    done = subprocess.run([harness.TOOL, "--ring-size", "64", "--format", "json", "-o", str(output), "--",
+                           "/usr/bin/python3", "-c", "import json, re, email.message, unittest"],
+                          stderr=subprocess.PIPE, timeout=harness.PATIENCE)
+    assert done.returncode == 0, done.stderr
+    image = json.loads(output.read_text())["processes"][0]
+    assert all(line["file"] and line["function"] for line in image["lines"])
+    assert image["charged_bytes"] + sum(image["lost_bytes"].values()) == \
+        image["rss_end_bytes"] - image["rss_start_bytes"]
