@@ -94,10 +94,12 @@ def rss_at_rest(pid):
     """Rss once the process sleeps in a system call and Rss has stopped changing."""
     last, deadline = None, time.monotonic() + PATIENCE
     while time.monotonic() < deadline:
+        # In this order: asleep before and after the reading that counts.
+        asleep = state(pid) == "S" and in_system_call(pid)
         now = rss(pid)
-        if now == last and state(pid) == "S" and in_system_call(pid):
+        if asleep and now == last and state(pid) == "S" and in_system_call(pid):
             return now
-        last = now
+        last = now if asleep else None
         time.sleep(0.02)
     raise AssertionError("pid %d does not come to rest" % pid)
 
