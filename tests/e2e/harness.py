@@ -366,9 +366,12 @@ def compare(rows, what, value, tolerance, unwatched=0):
 def profile(command, name, path=None, arguments=()):
     """Runs a program from GO to its truth under -p; (target, truth, report), all checked."""
     with Target(command, name, path, arguments) as target:
-        before = rss_at_rest(target.pid)
+        rss_at_rest(target.pid)
         with Tool("-p", target.pid) as tool:
             tool.attached()
+            # Where pages come in over a slow file system, rest may come late: what counts is the
+            # page tables of a target that has not moved since the attach.
+            before = rss_at_rest(target.pid)
             truth = target.go()
             after = rss_at_rest(target.pid)
             children = truth.get("children", [])
