@@ -245,7 +245,7 @@ static const struct option_row rows[] = {
 	{'s', "sort", "KEY", "increment, total, peak, grown, freed or cow", take_sort},
 	{256, "format", "NAME", "table or json", take_format},
 	{257, "engine", "NAME", "auto, walk or lines", take_engine},
-	{258, "no-children", NULL, "do not follow fork and exec", take_no_children},
+	{258, "no-children", NULL, "do not follow children", take_no_children},
 	{259, "no-faults", NULL, "do not count page faults", take_no_faults},
 	{260, "no-syscalls", NULL, "do not count brk, mmap, munmap, mremap, madvise",
 	 take_no_syscalls},
