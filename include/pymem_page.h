@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* What a process may read about its own memory: a page that the kernel side keeps up to
+ * date at each change of RSS, and that the process maps read-only. A line hook reads it
+ * with a load or two: no system call, no trap.
+ *
+ * One page per client of `pymem-bpf serve`: the only element of a BPF array map, mapped
+ * with mmap(2) at offset 0, PYMEM_PAGE_BYTES long. Amounts are pages of the system's page
+ * size (sysconf(_SC_PAGESIZE)). Fields are written by BPF while they are read: read each
+ * one once, as a volatile, aligned word.
+ */
+#ifndef PYMEM_PAGE_H
+#define PYMEM_PAGE_H
+
+#ifndef __VMLINUX_H__
+#include <linux/types.h>
+#endif
+
+#define PYMEM_PAGE_VERSION 1
+#define PYMEM_PAGE_BYTES   16384
+#define PYMEM_PAGE_THREADS 992
+#define PYMEM_PAGE_PROBES  8
+
+/* One thread. Its place: index (tid + i) % PYMEM_PAGE_THREADS for an i from 0 to
+ * PYMEM_PAGE_PROBES - 1. A thread gets its place at its first change of RSS and keeps it
+ * until it ends: no place found means "has changed nothing", unless `missed` is not 0. */
+struct pymem_page_thread {
+	__u32 tid; /* gettid() as the thread itself sees it; 0: free */
+	__u32 pad;
+	__s64 net_pages; /* RSS that this thread's own doing added, less what it freed */
+};
+
+enum pymem_page_state {
+	PYMEM_PAGE_NEW,	 /* not begun */
+	PYMEM_PAGE_LIVE, /* kept up to date, as long as the helper is there */
+	PYMEM_PAGE_ENDED,
+};
+
+struct pymem_page {
+	__u32 version;	       /* PYMEM_PAGE_VERSION */
+	__u32 state;	       /* enum pymem_page_state */
+	__u32 missed;	       /* times that a thread found no free place */
+	__u32 images;	       /* 1, and one more for each exec of the process */
+	__s64 start_pages;     /* RSS when this image began to be watched */
+	__s64 rss_pages;       /* RSS of the process now */
+	__s64 peak_pages;      /* highest since the last reset; may be below rss_pages just after
+				* one: then rss_pages is the peak */
+	__s64 tree_pages;      /* RSS of the process and its children, added up */
+	__s64 tree_peak_pages; /* highest since the last reset, likewise */
+	__u64 resets;	       /* how often the peaks were reset */
+	__s64 foreign_pages;   /* changed by other tasks: reclaim, ptrace */
+	__u64 pad[55];
+	struct pymem_page_thread threads[PYMEM_PAGE_THREADS];
+};
+
+#ifndef __bpf__
+_Static_assert(sizeof(struct pymem_page) == PYMEM_PAGE_BYTES, "the page is PYMEM_PAGE_BYTES");
+#endif
+
+#endif
