@@ -18,7 +18,7 @@
 #include "announce.bpf.h"
 
 #define CONFIRM_EVERY_MAX 64
-#define DYNAMIC_JIFFIES	  64 /* 64 ms to 640 ms, and renewed as long as it goes on */
+#define DYNAMIC_JIFFIES	  1024 /* 1 s to 10 s, and renewed as long as it goes on */
 
 static __always_inline struct pymem_cpu *proc_cpu(struct pymem_proc *p)
 {

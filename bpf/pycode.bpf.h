@@ -9,13 +9,15 @@
 
 #include "pystack.bpf.h"
 
-#define TEXT_WORDS 20
+#define TEXT_ROOM  192
+#define TEXT_WORDS 19 /* of TEXT_ROOM, without the smallest header */
+#define TEXT_TAIL  32
 
 struct text {
 	struct scratch *s;
 	__u64 hash;
 	__u64 start; /* of the characters in s->text */
-	__u64 bytes; /* of characters, at most what was read */
+	__u64 bytes; /* of characters in s->text */
 };
 
 LOOP_BODY text_step(__u32 i, struct text *c)
@@ -32,33 +34,55 @@ LOOP_BODY text_step(__u32 i, struct text *c)
 	return 0;
 }
 
-/* Mixes the first characters of the str at `addr` into `hash`. Its header is left out:
- * reference count, hash value and UTF-8 cache change while it lives. */
+/* Reads the str object at `addr` into s->text: TEXT_ROOM bytes, or up to the end of its
+ * page if there is nothing behind that. How many, or 0. */
+static __always_inline __u32 text_read(struct scratch *s, __u64 addr)
+{
+	__u32 room = 4096 - (addr & PAGE_MASK_LOW);
+
+	if (!bpf_probe_read_user(s->text, TEXT_ROOM, (const void *)addr))
+		return TEXT_ROOM;
+	room &= 0xf8;
+	/* The smallest str is longer than 40 bytes: what does not fit is on the next page. */
+	if (room < 48 || room > TEXT_ROOM ||
+	    bpf_probe_read_user(s->text, room, (const void *)addr))
+		return 0;
+	return room;
+}
+
+/* Mixes the text of the str at `addr` into `hash`: its beginning and, if it is longer than
+ * what is read of it, its end. Its header is left out: reference count, hash value and UTF-8
+ * cache change while it lives. 0: unreadable. */
 static __always_inline __u64 text_hash(struct scratch *s, const struct py_layout *py, __u64 addr,
 				       __u64 hash)
 {
-	struct text c = {.s = s, .hash = hash};
-	__u32 room, state;
+	struct text c = {.s = s};
+	__u64 tail[TEXT_TAIL / 8], bytes;
+	__u32 room = text_read(s, addr), state;
 
-	/* Not beyond the page: what follows it may not be there. */
-	room = 4096 - (addr & PAGE_MASK_LOW);
-	if (room > 192)
-		room = 192;
-	room &= 0xf8;
-	if (room < 80 || bpf_probe_read_user(s->text, room, (const void *)addr))
-		return hash;
-	c.bytes = LOAD(s->text, py->unicode_length, 63);
+	if (!room)
+		return 0;
+	bytes = LOAD(s->text, py->unicode_length, 63);
 	state = *(__u32 *)(s->text + (py->unicode_state & 60));
-	c.bytes *= (state >> (py->unicode_kind_shift & 31)) & 7;
-	c.hash = mix(hash, c.bytes);
+	bytes *= (state >> (py->unicode_kind_shift & 31)) & 7;
+	c.hash = mix(hash, bytes);
 	c.start = (state >> (py->unicode_ascii_shift & 31)) & 1 ? py->unicode_ascii_size
 								: py->unicode_compact_size;
 	if (c.start >= room)
-		return c.hash;
-	if (c.bytes > room - c.start)
+		return 0;
+	c.bytes = bytes;
+	if (bytes > room - c.start) {
+		/* Where the page ends, the object does, or its next page can't be read. */
+		if (room < TEXT_ROOM ||
+		    bpf_probe_read_user(tail, sizeof(tail),
+					(const void *)(addr + c.start + bytes - sizeof(tail))))
+			return 0;
 		c.bytes = room - c.start;
+		c.hash = mix(mix(c.hash, tail[0]), tail[1]);
+		c.hash = mix(mix(c.hash, tail[2]), tail[3]);
+	}
 	LOOP(TEXT_WORDS, text_step, &c);
-	return c.hash;
+	return c.hash ?: 1;
 }
 
 /* What tells the code object at `code` from another that lived or will live at the same
@@ -89,7 +113,8 @@ SEPARATE __u64 code_fingerprint(__u64 code)
 	hash = mix(hash, LOAD(s->code, py->code_name, 511));
 	hash = mix(hash, LOAD(s->code, py->code_linetable, 511));
 	hash = mix(hash, *(__u32 *)(s->code + (py->code_firstlineno & 508)));
-	return text_hash(s, py, file, hash) | 1;
+	hash = text_hash(s, py, file, hash);
+	return hash ? hash | 1 : 0;
 }
 
 /* Byte offset of the instruction of frame `raw` in its code object. */
