@@ -16,6 +16,7 @@
 #define ACCOUNT_BPF_H
 
 #include "announce.bpf.h"
+#include "page.bpf.h"
 
 #define CONFIRM_EVERY_MAX 64
 #define DYNAMIC_JIFFIES	  1024 /* 1 s to 10 s, and renewed as long as it goes on */
@@ -46,7 +47,25 @@ static __always_inline __u64 proc_add(struct pymem_proc *p, __u32 member, __s64 
 	rss = proc_rss(p);
 	if (c && rss > c->peak_pages)
 		c->peak_pages = rss;
+	if ((p->page || p->tree) && member != PYMEM_SWAP)
+		page_change(p, pages);
 	return rss;
+}
+
+/* The same, by the thread th's own doing. */
+static __always_inline __u64 thread_add(struct pymem_proc *p, struct pymem_thread *th, __u32 member,
+					__s64 pages)
+{
+	if (member != PYMEM_SWAP) {
+		if (th->page != p->page) {
+			th->page = p->page;
+			th->net_pages = 0;
+		}
+		th->net_pages += pages;
+		if (p->page)
+			page_thread(p, th);
+	}
+	return proc_add(p, member, pages);
 }
 
 static __always_inline void lose(struct pymem_proc *p, __u32 cause, __u32 member, __s64 pages)

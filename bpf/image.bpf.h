@@ -226,23 +226,29 @@ static __always_inline void tell(__u32 type, __u32 id, __u32 tgid, __u32 ppid)
 {
 	struct pymem_msg_process m = {.type = type, .proc = id, .tgid = tgid, .ppid = ppid};
 
+	if (count_only)
+		return;
 	if (bpf_ringbuf_output(&ring, &m, sizeof(m), BPF_RB_FORCE_WAKEUP))
 		__sync_fetch_and_add(&dropped_messages, 1);
 }
 
-/* Ends the image p: its record moves to `dead`. The mm may be reused from now on. */
-static __always_inline void proc_end(struct pymem_proc *p)
+/* Ends the image p, by an exec or for good: its record moves to `dead`. The mm may be
+ * reused from now on. User space may be ending it too (session_page_free): one of the two
+ * deletes it, and takes it out of the filters. */
+static __always_inline void proc_end(struct pymem_proc *p, bool exec)
 {
 	__u32 id = p->id, tgid = p->tgid;
 	__u64 mm = p->mm;
 
+	if (p->page || p->tree)
+		page_end(p, exec);
 	proc_fold_peaks(p);
-	if (bpf_map_update_elem(&dead, &id, p, BPF_ANY))
+	if (!count_only && bpf_map_update_elem(&dead, &id, p, BPF_ANY))
 		__sync_fetch_and_add(&dropped_images, 1);
-	bpf_map_delete_elem(&tgids, &tgid);
-	bpf_map_delete_elem(&procs, &mm);
-	__sync_fetch_and_add(&mm_filter[mm_slot(mm)], -1);
-	__sync_fetch_and_add(&tgid_filter[tgid_slot(tgid)], -1);
+	if (!bpf_map_delete_elem(&tgids, &tgid))
+		__sync_fetch_and_add(&tgid_filter[tgid_slot(tgid)], -1);
+	if (!bpf_map_delete_elem(&procs, &mm))
+		__sync_fetch_and_add(&mm_filter[mm_slot(mm)], -1);
 	tell(PYMEM_MSG_EXIT, id, tgid, 0);
 }
 
@@ -251,7 +257,7 @@ static __always_inline void proc_end(struct pymem_proc *p)
 static __always_inline void batched_rest(struct pymem_proc *p, struct pymem_thread *th,
 					 __u32 member, __s64 pages)
 {
-	__u64 rss = proc_add(p, member, pages);
+	__u64 rss = thread_add(p, th, member, pages);
 	struct pymem_slot *slot = slot_current(th);
 
 	if (slot)

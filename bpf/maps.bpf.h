@@ -7,6 +7,7 @@
  *   threads   task -> where its Python state is, what is being charged
  *   stacks    (image, stack) -> what was charged
  *   codes     code objects whose names and lines have been handed over
+ *   pages     what a process reads about itself
  *   ring      stacks, code objects, lifecycle: to user space
  *
  * Sizes of hash maps are set by the loader; they allocate entries as they are used
@@ -20,6 +21,7 @@
 
 #include "py_layout.h"
 #include "pymem.h"
+#include "pymem_page.h"
 
 #ifdef PYMEM_DEFINE_MAPS
 #define SHARED
@@ -27,8 +29,7 @@
 #define SHARED extern
 #endif
 
-#define FILTER_SLOTS 8192
-#define MAX_LAYOUTS  64
+#define MAX_LAYOUTS 64
 
 struct tgid_entry {
 	__u64 mm;
@@ -203,9 +204,25 @@ SHARED struct {
 	__uint(max_entries, 4096);
 } ring SEC(".maps");
 
+struct page_map {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(key_size, sizeof(__u32));
+	__uint(value_size, PYMEM_PAGE_BYTES);
+};
+
+/* Pages that processes read about themselves, by serial number modulo PYMEM_PAGES. */
+SHARED struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
+	__uint(max_entries, PYMEM_PAGES);
+	__type(key, __u32);
+	__array(values, struct page_map);
+} pages SEC(".maps");
+
 /* Counts of traced images per slot, so that what is not traced is turned away by one load. */
-SHARED __u32 mm_filter[FILTER_SLOTS];
-SHARED __u32 tgid_filter[FILTER_SLOTS];
+SHARED __u32 mm_filter[PYMEM_FILTER_SLOTS];
+SHARED __u32 tgid_filter[PYMEM_FILTER_SLOTS];
 
 SHARED __u64 dropped_messages; /* lifecycle messages that found the ring full */
 SHARED __u64 dropped_images;   /* images that found `procs` or `dead` full */
@@ -224,16 +241,17 @@ KNOB(nr_cpus, 1); /* possible CPUs */
 #endif
 KNOB(follow_children, 1); /* fork and exec */
 KNOB(watch_host, 0);	  /* -a: tell of each exec and of each executable mapping */
+KNOB(count_only, 0);	  /* publish amounts on pages: no stacks, nothing for a report */
 KNOB(ring_wakeup_bytes, 0);
 
 static __always_inline __u32 mm_slot(__u64 mm)
 {
-	return ((mm >> 6) ^ (mm >> 19)) & (FILTER_SLOTS - 1);
+	return pymem_mm_slot(mm);
 }
 
 static __always_inline __u32 tgid_slot(__u32 tgid)
 {
-	return tgid & (FILTER_SLOTS - 1);
+	return tgid & (PYMEM_FILTER_SLOTS - 1);
 }
 
 #endif

@@ -44,8 +44,7 @@ static __always_inline __u32 text_read(struct scratch *s, __u64 addr)
 		return TEXT_ROOM;
 	room &= 0xf8;
 	/* The smallest str is longer than 40 bytes: what does not fit is on the next page. */
-	if (room < 48 || room > TEXT_ROOM ||
-	    bpf_probe_read_user(s->text, room, (const void *)addr))
+	if (room < 48 || room > TEXT_ROOM || bpf_probe_read_user(s->text, room, (const void *)addr))
 		return 0;
 	return room;
 }

@@ -16,8 +16,11 @@ static __always_inline void thread_end(struct pymem_proc *p)
 
 	if (!th)
 		return;
-	if (p && th->proc == p->id)
+	if (p && th->proc == p->id) {
 		thread_flush(p, th);
+		if (p->page)
+			page_thread_end(p, th);
+	}
 	thread_forget(task);
 }
 
@@ -55,6 +58,8 @@ int process_fork(struct bpf_raw_tracepoint_args *ctx)
 	if (!p)
 		return 0;
 	p->ppid = tgid;
+	if (parent->tree)
+		page_adopt(p, 0, parent->tree);
 	tell(PYMEM_MSG_FORK, p->id, child_tgid, tgid);
 	return 0;
 }
@@ -66,6 +71,7 @@ int process_exec(struct bpf_raw_tracepoint_args *ctx)
 	__u32 tgid = bpf_get_current_pid_tgid() >> 32;
 	struct pymem_proc *p = NULL, *next;
 	struct tgid_entry *entry;
+	__u32 page = 0, tree = 0;
 	__u64 mm;
 
 	entry = tgid_filter[tgid_slot(tgid)] ? bpf_map_lookup_elem(&tgids, &tgid) : NULL;
@@ -80,13 +86,18 @@ int process_exec(struct bpf_raw_tracepoint_args *ctx)
 	if (entry->borrowed) {
 		bpf_map_delete_elem(&tgids, &tgid);
 		__sync_fetch_and_add(&tgid_filter[tgid_slot(tgid)], -1);
+		tree = p ? p->tree : 0;
 	} else if (p) {
-		proc_end(p);
+		page = p->page;
+		tree = p->tree;
+		proc_end(p, true);
 	}
 	mm = task_mm(task);
 	if (!mm)
 		return 0;
 	next = proc_begin(mm, task, NULL);
+	if (next && (page || tree))
+		page_adopt(next, page, tree);
 	if (next)
 		tell(PYMEM_MSG_EXEC, next->id, tgid, next->ppid);
 	return 0;
@@ -115,33 +126,37 @@ int process_exit(struct bpf_raw_tracepoint_args *ctx)
 		bpf_map_delete_elem(&tgids, &tgid);
 		__sync_fetch_and_add(&tgid_filter[tgid_slot(tgid)], -1);
 	} else if (p) {
-		proc_end(p);
+		proc_end(p, false);
 	}
 	return 0;
 }
 
 /* 6.1 and older: what each thread has cached at attach belongs to the start. */
-static __always_inline void adopt_cache(struct pymem_proc *p, struct pymem_thread *th,
-					struct task_struct *task, __u32 member)
+static __always_inline __s64 adopt_cache(struct pymem_proc *p, struct pymem_thread *th,
+					 struct task_struct *task, __u32 member)
 {
 	__s32 cache = task_cache(task, member);
 
 	th->cache[member & 3] = cache;
 	p->start_pages[member & 3] += cache;
 	p->now_pages[member & 3] += cache;
+	return cache;
 }
 
 static __always_inline void adopt_thread(struct pymem_proc *p, struct task_struct *task)
 {
 	struct pymem_thread *th = thread_of(task, true);
+	__s64 pages;
 
 	if (!th || th->proc == p->id)
 		return;
 	thread_begin(th, task, p);
-	adopt_cache(p, th, task, PYMEM_FILE);
-	adopt_cache(p, th, task, PYMEM_ANON);
 	adopt_cache(p, th, task, PYMEM_SWAP);
-	adopt_cache(p, th, task, PYMEM_SHMEM);
+	pages = adopt_cache(p, th, task, PYMEM_FILE);
+	pages += adopt_cache(p, th, task, PYMEM_ANON);
+	pages += adopt_cache(p, th, task, PYMEM_SHMEM);
+	if (p->page || p->tree)
+		page_change(p, pages);
 }
 
 /* The process's start: its leader's, whichever thread this is. */
@@ -192,6 +207,22 @@ static __always_inline void identify(struct pymem_proc *p, const struct pymem_wa
 	__sync_fetch_and_add(&p->identified, w->identified && !p->identified ? 1 : 0);
 }
 
+/* Publishes the process on a page. Where it is part of another's sum already, it stays. */
+static __always_inline void adopt_page(struct pymem_proc *p, __u32 serial)
+{
+	struct pymem_page *page = page_of(serial);
+
+	if (!page)
+		return;
+	if (p->tree && page_of(p->tree)) {
+		page->flags |= PYMEM_PAGE_NO_TREE;
+		p->page = serial;
+		page_begin(p);
+	} else {
+		page_adopt(p, serial, serial);
+	}
+}
+
 /* For each task of a process in `wanted`: track it, or identify what is tracked. */
 SEC("iter/task")
 int attach_wanted(struct bpf_iter__task *ctx)
@@ -230,6 +261,13 @@ int attach_wanted(struct bpf_iter__task *ctx)
 	}
 	if (batched_counters && w->adopt)
 		adopt_thread(p, task);
+	if (w->page && p->page != w->page) {
+		if (p->page && page_of(p->page)) {
+			w->result = PYMEM_WANTED_BUSY;
+			return 0;
+		}
+		adopt_page(p, w->page);
+	}
 	if (w->result != PYMEM_WANTED_OK)
 		identify(p, w);
 	w->id = p->id;

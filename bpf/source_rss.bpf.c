@@ -69,6 +69,8 @@ static __always_inline void foreign_change(struct pymem_proc *p, __u32 member, _
 		return;
 	}
 	proc_add(p, member, change);
+	if (p->page && member != PYMEM_SWAP)
+		page_foreign(p, change);
 	lose(p, PYMEM_LOSS_OTHER_TASK, member, change);
 }
 
@@ -91,16 +93,22 @@ static __always_inline void settle_copy(struct pymem_thread *th, struct pymem_sl
 static __always_inline void own_change(struct pymem_proc *p, struct pymem_thread *th, __u32 member,
 				       __s64 change)
 {
-	__u64 rss = proc_add(p, member, change);
 	struct pymem_slot *slot;
+	__u64 rss;
 	int err;
 
 	if (!th) {
+		proc_add(p, member, change);
 		lose(p, PYMEM_LOSS_MAP_FULL, member, change);
 		return;
 	}
 	settle_major(th, current_task());
 	settle_caches(p, th, current_task());
+	rss = thread_add(p, th, member, change);
+	if (count_only) {
+		lose(p, PYMEM_LOSS_UNIDENTIFIED, member, change);
+		return;
+	}
 	if (!(th->pending & PYMEM_PENDING_FAULT))
 		th->string.ip = 0;
 	err = th->pending & PYMEM_PENDING_RESUMED ? 0 : stack_now(p, th);

@@ -23,6 +23,15 @@ enum pymem_member {
 	PYMEM_MEMBERS,
 };
 
+/* Places in the filters that turn away what is not traced; a power of two. */
+#define PYMEM_FILTER_SLOTS 8192
+
+/* Place of an mm, by address, in its filter. */
+static inline __u32 pymem_mm_slot(__u64 mm)
+{
+	return ((mm >> 6) ^ (mm >> 19)) & (PYMEM_FILTER_SLOTS - 1);
+}
+
 /* Every way a byte can fail to reach a line. Append only: names are the JSON keys
  * of lost_bytes. X(ID, json name, what to tell a person) */
 #define PYMEM_LOSSES(X)                                                                            \
@@ -119,6 +128,8 @@ struct pymem_proc {
 	__s64 lost_pages[PYMEM_LOSS_COUNT];
 	__u64 peak_pages; /* at the end of the image; before, the maximum over CPUs */
 	__u64 truncated, lost_faults;
+	__u32 page;		/* serial of the page it is published on (pymem_page.h); 0: none */
+	__u32 tree;		/* of the page that adds it up with its relatives; 0: none */
 	__u64 unwatched_writes; /* to present pages, before copies were watched */
 	__u32 parent_id, ppid;
 	char comm[16];
@@ -144,8 +155,8 @@ struct pymem_wanted {
 	__u64 runtime, interp_head, tls_delta;
 	__u32 layout;
 	__u32 identified;
-	__u32 adopt; /* set when tracking begins here */
-	__u32 pad;
+	__u32 adopt;  /* set when tracking begins here */
+	__u32 page;   /* to publish it on; 0: none */
 	__u32 id;     /* out: of the image now tracked */
 	__u32 result; /* out: enum pymem_wanted_result */
 };
@@ -156,6 +167,7 @@ enum pymem_wanted_result {
 	PYMEM_WANTED_NO_MM, /* zombie or kernel thread */
 	PYMEM_WANTED_OTHER, /* another process has that PID now */
 	PYMEM_WANTED_MAP_FULL,
+	PYMEM_WANTED_BUSY, /* published on another page already */
 };
 
 /* Messages of the ring buffer. Each begins with its type. */
@@ -253,9 +265,13 @@ struct pymem_thread {
 	__u64 major;		    /* task->maj_flt, settled so far */
 	__s32 cache[PYMEM_MEMBERS]; /* 6.1 and older: task->rss_stat, settled so far */
 	__u32 searches;
-	__u32 current; /* slot being collected for; PYMEM_SLOTS: none */
-	__u32 loss;    /* while there is none: why (enum pymem_loss) */
-	__u32 confirm; /* the next visit is to confirm its stack */
+	__u32 current;	 /* slot being collected for; PYMEM_SLOTS: none */
+	__u32 loss;	 /* while there is none: why (enum pymem_loss) */
+	__u32 confirm;	 /* the next visit is to confirm its stack */
+	__u32 tid;	 /* as it sees itself; 0: not asked yet */
+	__s64 net_pages; /* RSS that its own doing added, less what it freed */
+	__u32 page;	 /* that net_pages is published on */
+	__u32 pad;
 	struct pymem_string string;
 	__u64 regs; /* where the kernel keeps the registers of the fault being handled */
 	struct pymem_slot slots[PYMEM_SLOTS]; /* by `raw`, direct-mapped */

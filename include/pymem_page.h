@@ -19,6 +19,7 @@
 #define PYMEM_PAGE_BYTES   16384
 #define PYMEM_PAGE_THREADS 992
 #define PYMEM_PAGE_PROBES  8
+#define PYMEM_PAGES	   1024 /* at one time in one session */
 
 /* One thread. Its place: index (tid + i) % PYMEM_PAGE_THREADS for an i from 0 to
  * PYMEM_PAGE_PROBES - 1. A thread gets its place at its first change of RSS and keeps it
@@ -35,6 +36,12 @@ enum pymem_page_state {
 	PYMEM_PAGE_ENDED,
 };
 
+enum pymem_page_flags {
+	/* The process is itself counted as a child on another page: its own children are
+	 * counted there, and tree_pages is not kept here. */
+	PYMEM_PAGE_NO_TREE = 1 << 0,
+};
+
 struct pymem_page {
 	__u32 version;	       /* PYMEM_PAGE_VERSION */
 	__u32 state;	       /* enum pymem_page_state */
@@ -42,13 +49,15 @@ struct pymem_page {
 	__u32 images;	       /* 1, and one more for each exec of the process */
 	__s64 start_pages;     /* RSS when this image began to be watched */
 	__s64 rss_pages;       /* RSS of the process now */
-	__s64 peak_pages;      /* highest since the last reset; may be below rss_pages just after
-				* one: then rss_pages is the peak */
+	__s64 peak_pages;      /* highest since the last reset; may be below rss_pages just
+				* after one: then rss_pages is the peak */
 	__s64 tree_pages;      /* RSS of the process and its children, added up */
 	__s64 tree_peak_pages; /* highest since the last reset, likewise */
 	__u64 resets;	       /* how often the peaks were reset */
 	__s64 foreign_pages;   /* changed by other tasks: reclaim, ptrace */
-	__u64 pad[55];
+	__u32 flags;	       /* enum pymem_page_flags */
+	__u32 serial;	       /* of this page in its session, never 0 */
+	__u64 pad[54];
 	struct pymem_page_thread threads[PYMEM_PAGE_THREADS];
 };
 

@@ -3,7 +3,7 @@
  * one fixed-size record a message, one answer to each request, native byte order.
  *
  * A connection watches at most one process. TRACK begins it; its answer carries, as
- * SCM_RIGHTS, a read-only descriptor to be mapped: see pymem_page.h. Closing the
+ * SCM_RIGHTS, a descriptor to be mapped, read-only: see pymem_page.h. Closing the
  * connection ends it. The server closes the connection after an answer to a message that
  * is no request, and at its own end: end-of-file means that the page is frozen.
  */

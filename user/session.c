@@ -128,6 +128,7 @@ static int session_load(struct session *session, char *why, size_t size)
 	object_set_knob(session->object, "nr_cpus", cpus);
 	object_set_knob(session->object, "follow_children", session->options.follow_children);
 	object_set_knob(session->object, "watch_host", session->options.watch_host);
+	object_set_knob(session->object, "count_only", session->options.count_only);
 	object_set_knob(session->object, "ring_wakeup_bytes", session->options.ring_bytes / 4);
 	err = bpf_object__load(session->object);
 	if (err) {
@@ -289,6 +290,7 @@ void session_free(struct session *session)
 	if (!session)
 		return;
 	session_detach(session);
+	session_pages_free(session);
 	ring_buffer__free(session->ring);
 	object_unmap_globals(session->globals);
 	bpf_object__close(session->object);
@@ -347,6 +349,7 @@ int session_track(struct session *session, struct session_target *targets, size_
 		w.interp_head = targets[i].interp_head;
 		w.layout = targets[i].layout;
 		w.identified = targets[i].identified;
+		w.page = targets[i].page;
 		if (bpf_map_update_elem(fd, &key, &w, BPF_ANY))
 			return -errno;
 	}

@@ -20,6 +20,7 @@ struct session_options {
 	unsigned max_stacks;  /* distinct stacks in all */
 	unsigned max_images;  /* process images at one time */
 	size_t ring_bytes;    /* power of two */
+	bool count_only;      /* only publish amounts on pages: no stacks, nothing for reports */
 	int verbosity;	      /* of libbpf */
 };
 
@@ -60,6 +61,7 @@ struct session_target {
 	bool identified;
 	uint64_t runtime, interp_head;
 	int layout;
+	int page; /* from session_page_new(): publish it there, with its children; 0: nowhere */
 	/* out */
 	uint32_t id;
 	enum pymem_wanted_result result;
@@ -68,6 +70,21 @@ struct session_target {
 /* Starts tracking `count` processes, or identifies them if they are tracked already:
  * one pass over the kernel's tasks. 0 or -errno; each target has its result. */
 int session_track(struct session *session, struct session_target *targets, size_t count);
+
+/* Pages that processes read about themselves (pymem_page.h). session_page_new() returns
+ * the number of a new one, > 0, or -ENOSPC (PYMEM_PAGES at one time), -errno. */
+int session_page_new(struct session *session);
+
+/* The page `number`, mapped read/write; the session's, until session_page_free(). NULL: none. */
+struct pymem_page *session_page(const struct session *session, int number);
+
+/* A new descriptor of the page, to be mapped by another process: the caller closes it.
+ * -errno. That process can write to its page: trust nothing that is read from there. */
+int session_page_fd(const struct session *session, int number);
+
+/* Ends the page and forgets the processes that were tracked on its behalf. It stays
+ * readable, PYMEM_PAGE_ENDED, for whoever has it mapped. */
+void session_page_free(struct session *session, int number);
 
 /* Waits up to `timeout_ms` for messages and hands each to `fn` (bytes as received).
  * Returns the number handled, 0 on timeout, -EINTR on a signal, -errno. */

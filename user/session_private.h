@@ -24,6 +24,11 @@ struct session {
 	unsigned layout_count;
 	struct py_layout layouts[64];
 	size_t proc_size;
+	struct page_slot {
+		int number, fd; /* number 0: free */
+		struct pymem_page *page;
+	} * pages; /* PYMEM_PAGES of them, once there is one */
+	int last_page;
 };
 
 static inline struct bpf_map *session_map(const struct session *session, const char *name)
@@ -40,5 +45,8 @@ static inline int session_map_fd(const struct session *session, const char *name
  * `size` bytes (0: it writes nothing). 0, -errno, or what `fn` returned. */
 int session_run_iterator(struct session *session, const char *name, size_t size,
 			 int (*fn)(const void *record, void *arg), void *arg);
+
+/* Frees all pages. */
+void session_pages_free(struct session *session);
 
 #endif

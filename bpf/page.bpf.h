@@ -1,0 +1,237 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Publishes a process's memory on the page that the process itself has mapped
+ * (include/pymem_page.h).
+ *
+ * A page goes by its serial number: its place in `pages` is the number modulo their
+ * count, and what is there must bear the number, so that a process that still names a
+ * page that is gone writes nowhere. Totals are stored, not added up, and looked at again
+ * after the store: of two CPUs, the last to store has seen both changes.
+ */
+#ifndef PAGE_BPF_H
+#define PAGE_BPF_H
+
+#include "compat.bpf.h"
+#include "maps.bpf.h"
+
+static __always_inline struct pymem_page *page_of(__u32 serial)
+{
+	__u32 place = serial % PYMEM_PAGES, zero = 0;
+	struct pymem_page *page;
+	void *inner;
+
+	inner = bpf_map_lookup_elem(&pages, &place);
+	if (!inner)
+		return NULL;
+	page = bpf_map_lookup_elem(inner, &zero);
+	return page && page->serial == serial ? page : NULL;
+}
+
+static __always_inline __s64 page_rss_of(const struct pymem_proc *p)
+{
+	return p->now_pages[PYMEM_FILE] + p->now_pages[PYMEM_ANON] + p->now_pages[PYMEM_SHMEM];
+}
+
+/* Raises *peak to at least `pages`. */
+static __always_inline void page_raise(__s64 *peak, __s64 pages)
+{
+	int i;
+
+	for (i = 0; i < 4; i++) {
+		__s64 before = *(volatile __s64 *)peak;
+
+		if (pages <= before)
+			return;
+#ifdef PYMEM_LEGACY
+		*(volatile __s64 *)peak = pages;
+#else
+		if (__sync_val_compare_and_swap(peak, before, pages) == before)
+			return;
+#endif
+	}
+}
+
+static __always_inline void page_store_rss(struct pymem_page *page, const struct pymem_proc *p)
+{
+	__s64 pages;
+	int i;
+
+	for (i = 0; i < 3; i++) {
+		pages = page_rss_of(p);
+		*(volatile __s64 *)&page->rss_pages = pages;
+		page_raise(&page->peak_pages, pages);
+		asm volatile("" ::: "memory");
+		if (page_rss_of(p) == pages)
+			return;
+	}
+}
+
+/* p's RSS, as counted by now, has changed by `pages`. */
+static __noinline int page_change(struct pymem_proc *p, __s64 change)
+{
+	struct pymem_page *page;
+
+	if (!p)
+		return 0;
+	page = p->tree ? page_of(p->tree) : NULL;
+	if (page) {
+		__sync_fetch_and_add(&page->tree_pages, change);
+		page_raise(&page->tree_peak_pages, *(volatile __s64 *)&page->tree_pages);
+	}
+	page = p->page ? page_of(p->page) : NULL;
+	if (page)
+		page_store_rss(page, p);
+	return 0;
+}
+
+/* Another task changed p's RSS. */
+static __noinline int page_foreign(struct pymem_proc *p, __s64 change)
+{
+	struct pymem_page *page = p ? page_of(p->page) : NULL;
+
+	if (page)
+		__sync_fetch_and_add(&page->foreign_pages, change);
+	return 0;
+}
+
+/* p begins to be published on the page that it names. */
+static __noinline int page_begin(struct pymem_proc *p)
+{
+	struct pymem_page *page;
+
+	if (!p)
+		return 0;
+	page = page_of(p->page);
+	if (!page)
+		return 0;
+	page->start_pages = page_rss_of(p);
+	page_store_rss(page, p);
+	page->images++;
+	asm volatile("" ::: "memory");
+	page->state = PYMEM_PAGE_LIVE;
+	return 0;
+}
+
+/* p has ended; another image of the same process may follow. */
+static __noinline int page_end(struct pymem_proc *p, bool exec)
+{
+	struct pymem_page *page;
+
+	if (!p)
+		return 0;
+	page_change(p, 0);
+	page = p->tree ? page_of(p->tree) : NULL;
+	if (page)
+		__sync_fetch_and_add(&page->tree_pages, -page_rss_of(p));
+	page = p->page && !exec ? page_of(p->page) : NULL;
+	if (page)
+		page->state = PYMEM_PAGE_ENDED;
+	return 0;
+}
+
+/* What is counted on behalf of a page, and hence ended with it: the process's own record,
+ * the sum over it and its children. A child is part of the sum, not of the record. */
+static __always_inline void page_adopt(struct pymem_proc *p, __u32 page, __u32 tree)
+{
+	p->page = page;
+	p->tree = tree;
+	if (tree)
+		page_change(p, page_rss_of(p));
+	if (page)
+		page_begin(p);
+}
+
+/* The thread's ID as the thread itself sees it. */
+static __always_inline __u32 own_tid(struct task_struct *task)
+{
+	struct pid *pid = BPF_CORE_READ(task, thread_pid);
+	__u32 level = BPF_CORE_READ(pid, level), tid = 0;
+	__u64 numbers = (__u64)__builtin_preserve_access_index(&pid->numbers);
+
+	if (level > 32) /* MAX_PID_NS_LEVEL */
+		return 0;
+	bpf_probe_read_kernel(&tid, sizeof(tid),
+			      (const void *)(numbers + level * bpf_core_type_size(struct upid)));
+	return tid;
+}
+
+/* The i-th place that the thread `tid` may have. */
+static __always_inline struct pymem_page_thread *page_place(struct pymem_page *page, __u32 tid,
+							    __u32 i)
+{
+	__u64 at = (tid + i) % PYMEM_PAGE_THREADS;
+
+	/* The verifier does not follow the remainder, so it is checked; out of clang's sight,
+	 * which would drop the check, or compute the address before it. */
+	asm volatile("" : "+r"(at));
+	if (at >= PYMEM_PAGE_THREADS)
+		return NULL;
+	asm volatile("" : "+r"(at));
+	return &page->threads[at];
+}
+
+/* Where the thread `tid` is or can be, or NULL. */
+static __always_inline struct pymem_page_thread *page_place_find(struct pymem_page *page, __u32 tid)
+{
+	struct pymem_page_thread *t, *free = NULL;
+	__u32 i;
+
+	for (i = 0; i < PYMEM_PAGE_PROBES; i++) {
+		t = page_place(page, tid, i);
+		if (!t)
+			return NULL;
+		if (t->tid == tid)
+			return t;
+		if (!t->tid && !free)
+			free = t;
+	}
+	if (free)
+		free->tid = tid;
+	else
+		__sync_fetch_and_add(&page->missed, 1);
+	return free;
+}
+
+/* th's own doing has changed p's RSS: th->net_pages has it. */
+static __noinline int page_thread(struct pymem_proc *p, struct pymem_thread *th)
+{
+	struct pymem_page_thread *t;
+	struct pymem_page *page;
+
+	if (!p || !th)
+		return 0;
+	page = page_of(p->page);
+	if (!page)
+		return 0;
+	if (!th->tid)
+		th->tid = own_tid(current_task());
+	if (!th->tid)
+		return 0;
+	t = page_place_find(page, th->tid);
+	if (t)
+		t->net_pages = th->net_pages;
+	return 0;
+}
+
+/* th, the current thread, ends: its place is free. */
+static __noinline int page_thread_end(struct pymem_proc *p, struct pymem_thread *th)
+{
+	struct pymem_page_thread *t;
+	struct pymem_page *page;
+	__u32 i;
+
+	if (!p || !th || !th->tid)
+		return 0;
+	page = page_of(p->page);
+	if (!page)
+		return 0;
+	for (i = 0; i < PYMEM_PAGE_PROBES; i++) {
+		t = page_place(page, th->tid, i);
+		if (t && t->tid == th->tid) {
+			t->net_pages = 0;
+			t->tid = 0;
+		}
+	}
+	return 0;
+}
+
+#endif

@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Pages that processes read about themselves: one small map each, so that a reader who
+ * gets its descriptor sees no other's. (A descriptor opened read-only can't be mapped: the
+ * kernel takes no shared mapping of it. So a reader could write to its page, and mislead
+ * itself: nothing is taken from there.)
+ *
+ * A page's place among the kernel side's is its number modulo PYMEM_PAGES, and numbers are
+ * not used again: a process that still names a page that is gone names nothing.
+ */
+#include <bpf/bpf.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "pymem_page.h"
+#include "session_private.h"
+
+static struct page_slot *slot_of(const struct session *session, int number)
+{
+	struct page_slot *slot;
+
+	if (!session->pages || number <= 0)
+		return NULL;
+	slot = &session->pages[number % PYMEM_PAGES];
+	return slot->number == number ? slot : NULL;
+}
+
+/* A number whose place is free, or -ENOSPC. */
+static int new_number(struct session *session)
+{
+	int i, number = session->last_page;
+
+	for (i = 0; i < PYMEM_PAGES; i++) {
+		number = number == INT_MAX ? 1 : number + 1;
+		if (!session->pages[number % PYMEM_PAGES].number)
+			return number;
+	}
+	return -ENOSPC;
+}
+
+static int page_create(struct session *session, struct page_slot *slot, int number)
+{
+	LIBBPF_OPTS(bpf_map_create_opts, opts, .map_flags = BPF_F_MMAPABLE);
+	uint32_t place = number % PYMEM_PAGES;
+	int err;
+
+	slot->fd = bpf_map_create(BPF_MAP_TYPE_ARRAY, "pymem_page", sizeof(uint32_t),
+				  sizeof(struct pymem_page), 1, &opts);
+	if (slot->fd < 0)
+		return -errno;
+	slot->page = mmap(NULL, sizeof(struct pymem_page), PROT_READ | PROT_WRITE, MAP_SHARED,
+			  slot->fd, 0);
+	if (slot->page == MAP_FAILED) {
+		err = -errno;
+		close(slot->fd);
+		return err;
+	}
+	slot->page->version = PYMEM_PAGE_VERSION;
+	slot->page->serial = number;
+	if (bpf_map_update_elem(session_map_fd(session, "pages"), &place, &slot->fd, BPF_ANY)) {
+		err = -errno;
+		munmap(slot->page, sizeof(struct pymem_page));
+		close(slot->fd);
+		return err;
+	}
+	return 0;
+}
+
+int session_page_new(struct session *session)
+{
+	struct page_slot *slot;
+	int number, err;
+
+	if (!session->pages)
+		session->pages = calloc(PYMEM_PAGES, sizeof(*session->pages));
+	if (!session->pages)
+		return -ENOMEM;
+	number = new_number(session);
+	if (number < 0)
+		return number;
+	slot = &session->pages[number % PYMEM_PAGES];
+	err = page_create(session, slot, number);
+	if (err)
+		return err;
+	slot->number = number;
+	session->last_page = number;
+	return number;
+}
+
+struct pymem_page *session_page(const struct session *session, int number)
+{
+	struct page_slot *slot = slot_of(session, number);
+
+	return slot ? slot->page : NULL;
+}
+
+int session_page_fd(const struct session *session, int number)
+{
+	struct page_slot *slot = slot_of(session, number);
+	int fd;
+
+	if (!slot)
+		return -ENOENT;
+	fd = fcntl(slot->fd, F_DUPFD_CLOEXEC, 0);
+	return fd < 0 ? -errno : fd;
+}
+
+/* Is the image p only tracked on behalf of the page `number`? Pages that p names may be
+ * gone. */
+static bool only_for(const struct session *session, const struct pymem_proc *p, uint32_t number)
+{
+	if (p->page != number && p->tree != number)
+		return false;
+	if (p->page != number && slot_of(session, p->page))
+		return false;
+	return p->tree == number || !slot_of(session, p->tree);
+}
+
+/* The address of the filter's element that counts what is at `slot`. */
+static void filter_leave(struct session *session, const char *filter, uint32_t slot)
+{
+	uint32_t *counts = object_global(session->globals, filter);
+
+	if (counts)
+		__sync_fetch_and_sub(&counts[slot], 1);
+}
+
+/* Whoever deletes an image's entries, the kernel side at its end or this, takes it out of
+ * the filters: see proc_end(). */
+static void forget_image(struct session *session, const struct pymem_proc *p)
+{
+	uint64_t mm = p->mm;
+	uint32_t tgid = p->tgid;
+
+	if (!bpf_map_delete_elem(session_map_fd(session, "tgids"), &tgid))
+		filter_leave(session, "tgid_filter", tgid & (PYMEM_FILTER_SLOTS - 1));
+	if (!bpf_map_delete_elem(session_map_fd(session, "procs"), &mm))
+		filter_leave(session, "mm_filter", pymem_mm_slot(mm));
+}
+
+struct forgetting {
+	struct session *session;
+	uint32_t number;
+	struct pymem_proc *images;
+	size_t count, room;
+};
+
+static int note_image(const struct pymem_proc *p, void *arg)
+{
+	struct forgetting *f = arg;
+	struct pymem_proc *more;
+
+	if (!only_for(f->session, p, f->number))
+		return 0;
+	if (f->count == f->room) {
+		f->room = f->room ? f->room * 2 : 16;
+		more = reallocarray(f->images, f->room, sizeof(*more));
+		if (!more)
+			return -ENOMEM;
+		f->images = more;
+	}
+	f->images[f->count++] = *p;
+	return 0;
+}
+
+void session_page_free(struct session *session, int number)
+{
+	struct page_slot *slot = slot_of(session, number);
+	struct forgetting f = {.session = session, .number = number};
+	uint32_t place = number % PYMEM_PAGES;
+	size_t i;
+
+	if (!slot)
+		return;
+	slot->page->state = PYMEM_PAGE_ENDED;
+	bpf_map_delete_elem(session_map_fd(session, "pages"), &place);
+	/* Out of memory: what was not noted goes on being counted, for nobody. */
+	session_each_live(session, note_image, &f);
+	for (i = 0; i < f.count; i++)
+		forget_image(session, &f.images[i]);
+	free(f.images);
+	munmap(slot->page, sizeof(struct pymem_page));
+	close(slot->fd);
+	slot->number = 0;
+}
+
+void session_pages_free(struct session *session)
+{
+	int i;
+
+	for (i = 0; session->pages && i < PYMEM_PAGES; i++)
+		session_page_free(session, session->pages[i].number);
+	free(session->pages);
+	session->pages = NULL;
+}
