@@ -29,7 +29,8 @@ BPF_INCLUDE ?=
 
 # Pure modules first: unit tests link them without BPF.
 PURE := model model_lines text render render_table render_columns render_function render_json source \
-	py_code py_layouts elf_image elf_version proc py_process cmd_ps
+	py_code py_layouts elf_image elf_version proc py_process cmd_ps \
+	serve_request serve_access serve_limits
 PURE := $(foreach m,$(PURE),$(if $(wildcard user/$(m).c),$(m)))
 PROGRAM := $(filter-out $(PURE),$(basename $(notdir $(wildcard user/*.c))))
 OBJS := $(PURE:%=$(BUILD)/%.o) $(PROGRAM:%=$(BUILD)/%.o)

@@ -128,12 +128,27 @@ static __noinline int page_end(struct pymem_proc *p, bool exec)
 	return 0;
 }
 
+/* Peaks of what ran before the exec are not the command's. */
+static __noinline int page_forget_launcher(__u32 serial)
+{
+	struct pymem_page *page = page_of(serial);
+
+	if (!page || !(page->flags & PYMEM_PAGE_FROM_EXEC))
+		return 0;
+	page->flags &= ~PYMEM_PAGE_FROM_EXEC;
+	page->peak_pages = 0;
+	page->tree_peak_pages = 0;
+	return 0;
+}
+
 /* What is counted on behalf of a page, and hence ended with it: the process's own record,
  * the sum over it and its children. A child is part of the sum, not of the record. */
 static __always_inline void page_adopt(struct pymem_proc *p, __u32 page, __u32 tree)
 {
 	p->page = page;
 	p->tree = tree;
+	if (page)
+		page_forget_launcher(page);
 	if (tree)
 		page_change(p, page_rss_of(p));
 	if (page)

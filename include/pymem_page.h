@@ -40,6 +40,9 @@ enum pymem_page_flags {
 	/* The process is itself counted as a child on another page: its own children are
 	 * counted there, and tree_pages is not kept here. */
 	PYMEM_PAGE_NO_TREE = 1 << 0,
+	/* The peaks begin anew at the next exec, which clears this: the process is a
+	 * launcher's that is yet to become the command. */
+	PYMEM_PAGE_FROM_EXEC = 1 << 1,
 };
 
 struct pymem_page {

@@ -5,7 +5,9 @@
 #include <string.h>
 
 #include "cmd_profile.h"
+#include "cmd_memit.h"
 #include "cmd_ps.h"
+#include "cmd_serve.h"
 
 static const struct {
 	const char *name;
@@ -13,6 +15,8 @@ static const struct {
 } commands[] = {
 	{"ps", cmd_ps},
 	{"check", cmd_check},
+	{"serve", cmd_serve},
+	{"memit", cmd_memit},
 };
 
 int main(int argc, char **argv)

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Says before anything is done that it can't be done, and what to type instead. */
+#include "privilege.h"
+
+#include <stdio.h>
+
+#include "kernel.h"
+#include "options.h"
+
+int privilege_check(const char *command)
+{
+	char missing[128];
+
+	kernel_missing_capabilities(missing, sizeof(missing));
+	if (*missing) {
+		fprintf(stderr,
+			"pymem-bpf %s: missing privileges: %s\n"
+			"Run it as root: sudo pymem-bpf %s …  (in a container: --privileged "
+			"--pid=host, or add these capabilities)\n",
+			command, missing, command);
+		return EXIT_ENVIRONMENT;
+	}
+	if (!kernel_host_pids()) {
+		fprintf(stderr,
+			"pymem-bpf %s: this is a container's PID namespace, in which process "
+			"numbers are not the kernel's: run it on the host, or in a container "
+			"started with --pid=host\n",
+			command);
+		return EXIT_ENVIRONMENT;
+	}
+	return 0;
+}

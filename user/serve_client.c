@@ -1,0 +1,384 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* One connection: its requests, and what it watches.
+ *
+ * Nothing here waits for a client. A request is answered at once; an answer that finds no
+ * room, because the client does not read, ends the connection. A user who asks too much is
+ * not read from for a while: the messages wait in the client's own socket.
+ *
+ * Invariant: whatever a client holds (a place, descriptors, a page, tracked processes) is let
+ * go in client_close(), the only way a connection ends.
+ */
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "serve_private.h"
+#include "serve_request.h"
+
+void client_log(const struct client *client, const char *format, ...)
+{
+	va_list args;
+
+	if (client->server->options.verbosity < 1)
+		return;
+	fprintf(stderr, "pymem-bpf serve: client pid %d, uid %u: ", client->peer.pid,
+		client->peer.uid);
+	va_start(args, format);
+	vfprintf(stderr, format, args);
+	va_end(args);
+	fputc('\n', stderr);
+}
+
+/* Sends `reply`, with descriptor `attached` unless it is -1. 0 or -errno. */
+static int send_reply(int fd, const struct pymem_serve_reply *reply, int attached)
+{
+	union {
+		char bytes[CMSG_SPACE(sizeof(int))];
+		struct cmsghdr align;
+	} control = {};
+	struct iovec part = {(void *)(uintptr_t)reply, sizeof(*reply)};
+	struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
+	struct cmsghdr *header;
+	ssize_t n;
+
+	if (attached >= 0) {
+		message.msg_control = &control;
+		message.msg_controllen = sizeof(control);
+		header = CMSG_FIRSTHDR(&message);
+		header->cmsg_level = SOL_SOCKET;
+		header->cmsg_type = SCM_RIGHTS;
+		header->cmsg_len = CMSG_LEN(sizeof(int));
+		memcpy(CMSG_DATA(header), &attached, sizeof(int));
+	}
+	do {
+		n = sendmsg(fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
+	} while (n < 0 && errno == EINTR);
+	return n < 0 ? -errno : 0;
+}
+
+/* Answers; false if the client was closed because it did not take the answer. */
+static bool answer(struct client *c, unsigned op, enum pymem_serve_status status,
+		   const char *message)
+{
+	struct pymem_serve_reply reply;
+	int err;
+
+	serve_reply_fill(&reply, op, status, message);
+	if (status != PYMEM_SERVE_OK)
+		client_log(c, "refused: %s", reply.message);
+	err = send_reply(c->fd, &reply, -1);
+	if (!err)
+		return true;
+	client_close(c, err == -EAGAIN ? "does not read its answers" : strerror(-err));
+	return false;
+}
+
+static void refuse_connection(int fd, enum pymem_serve_status status, const char *message)
+{
+	struct pymem_serve_reply reply;
+
+	serve_reply_fill(&reply, 0, status, message);
+	send_reply(fd, &reply, -1);
+	close(fd);
+}
+
+/* Takes a place and the descriptors. 0, or -errno. */
+static int client_join(struct client *c)
+{
+	struct server *s = c->server;
+	int err;
+
+	c->pidfd = serve_peer_read(c->fd, &c->peer);
+	if (c->pidfd < 0)
+		return c->pidfd;
+	err = serve_limits_join(&s->limits, c->peer.uid, server_now(), &c->user);
+	if (err)
+		goto close_pidfd;
+	err = server_watch_fd(s, c->fd, &c->socket);
+	if (err)
+		goto leave;
+	err = server_watch_fd(s, c->pidfd, &c->other_end);
+	if (err)
+		goto forget;
+	return 0;
+forget:
+	server_forget_fd(s, c->fd);
+leave:
+	serve_limits_leave(&s->limits, c->user);
+close_pidfd:
+	close(c->pidfd);
+	return err;
+}
+
+struct client *client_new(struct server *server, int fd)
+{
+	struct client *c = calloc(1, sizeof(*c));
+	char message[160];
+	int err;
+
+	if (!c) {
+		close(fd);
+		return NULL;
+	}
+	c->server = server;
+	c->fd = fd;
+	c->process.pidfd = -1;
+	c->socket = (struct event_source){EVENT_SOCKET, c};
+	c->other_end = (struct event_source){EVENT_PEER, c};
+	c->target = (struct event_source){EVENT_TARGET, c};
+	err = client_join(c);
+	if (!err) {
+		c->next = server->clients;
+		server->clients = c;
+		client_log(c, "connected");
+		return c;
+	}
+	if (err == -EUSERS)
+		snprintf(message, sizeof(message),
+			 "too many connections of user %u (%u); close some, or have the server "
+			 "started with a higher --max-per-user",
+			 c->peer.uid, server->options.max_per_user);
+	else if (err == -ENOSPC)
+		snprintf(message, sizeof(message),
+			 "too many connections (%u); have the server started with a higher "
+			 "--max-clients",
+			 server->options.max_clients);
+	else
+		snprintf(message, sizeof(message), "who connected can't be told: %s",
+			 strerror(-err));
+	client_log(c, "refused: %s", message);
+	refuse_connection(fd,
+			  err == -EUSERS || err == -ENOSPC ? PYMEM_SERVE_LIMIT : PYMEM_SERVE_FAILED,
+			  message);
+	free(c);
+	return NULL;
+}
+
+/* The watch goes; what was asked for stays, until UNTRACK. */
+static void stop_watching(struct client *c)
+{
+	struct server *s = c->server;
+
+	if (!c->watch.page)
+		return;
+	watch_end(&c->watch);
+	server_forget_fd(s, c->process.pidfd);
+	close(c->process.pidfd);
+	c->process.pidfd = -1;
+	s->watches--;
+	s->detach_ns = server_now() + SERVER_LINGER_NS;
+}
+
+void client_close(struct client *c, const char *why)
+{
+	if (c->fd < 0)
+		return;
+	client_log(c, "closed: %s", why);
+	stop_watching(c);
+	server_forget_fd(c->server, c->fd);
+	server_forget_fd(c->server, c->pidfd);
+	close(c->fd);
+	close(c->pidfd);
+	c->fd = c->pidfd = -1;
+	serve_limits_leave(&c->server->limits, c->user);
+	c->server->swept = true;
+}
+
+void client_free(struct client *c)
+{
+	free(c);
+}
+
+void client_end_watch(struct client *c, const char *why)
+{
+	if (!c->watch.page)
+		return;
+	client_log(c, "pid %d: %s", c->process.pid, why);
+	stop_watching(c);
+}
+
+void client_check_exec(struct client *c)
+{
+	if (watch_execed(&c->watch) && !serve_process_still_allowed(&c->peer, &c->process))
+		client_end_watch(c, "may be watched no longer after its exec, or has ended");
+}
+
+/* Watches c->process and answers. */
+static void begin_watch(struct client *c)
+{
+	struct server *s = c->server;
+	struct pymem_serve_reply reply;
+	char why[160];
+	int err = 0, fd;
+
+	if (!s->attached) {
+		err = session_attach(s->session);
+		s->attached = !err;
+	}
+	if (!err)
+		err = watch_begin(&c->watch, s->session, c->process.pid, c->process.start_ticks);
+	if (!err)
+		s->watches++;
+	else
+		goto refuse;
+	err = server_watch_fd(s, c->process.pidfd, &c->target);
+	fd = err ? err : session_page_fd(s->session, c->watch.number);
+	if (fd < 0) {
+		err = fd;
+		stop_watching(c);
+		goto refuse;
+	}
+	serve_reply_fill(&reply, PYMEM_SERVE_TRACK, PYMEM_SERVE_OK, NULL);
+	reply.page_bytes = PYMEM_PAGE_BYTES;
+	reply.pid = c->process.pid;
+	c->watching = true;
+	client_log(c, "watches pid %d", c->process.pid);
+	err = send_reply(c->fd, &reply, fd);
+	close(fd);
+	if (err)
+		client_close(c, strerror(-err));
+	return;
+refuse:
+	if (c->process.pidfd >= 0)
+		close(c->process.pidfd);
+	c->process.pidfd = -1;
+	s->detach_ns = server_now() + SERVER_LINGER_NS;
+	snprintf(why, sizeof(why), "pid %d: %s", c->process.pid,
+		 err == -ESRCH	  ? "has ended"
+		 : err == -EBUSY  ? "is watched already, over another connection; one at a time"
+		 : err == -ENOSPC ? "the server watches as many processes as it can; try later"
+				  : strerror(-err));
+	answer(c, PYMEM_SERVE_TRACK,
+	       err == -ESRCH	? PYMEM_SERVE_NO_PROCESS
+	       : err == -EBUSY	? PYMEM_SERVE_STATE
+	       : err == -ENOSPC ? PYMEM_SERVE_LIMIT
+				: PYMEM_SERVE_FAILED,
+	       why);
+}
+
+static void track(struct client *c, const struct pymem_serve_request *request)
+{
+	pid_t pid = request->pid ? request->pid : c->peer.pid;
+	enum pymem_serve_status status;
+	char why[160] = "";
+
+	if (c->watching) {
+		snprintf(why, sizeof(why), "this connection watches pid %d already: UNTRACK first",
+			 c->process.pid);
+		answer(c, PYMEM_SERVE_TRACK, PYMEM_SERVE_STATE, why);
+		return;
+	}
+	serve_limits_charge(&c->server->limits, c->user, SERVE_COST_TRACK);
+	status = serve_process_open(&c->peer, pid, request->start_ticks, &c->process, why,
+				    sizeof(why));
+	if (status != PYMEM_SERVE_OK) {
+		answer(c, PYMEM_SERVE_TRACK, status, why);
+		return;
+	}
+	/* It had the PID while it lived. */
+	if (!request->pid && serve_process_ended(c->pidfd)) {
+		close(c->process.pidfd);
+		c->process.pidfd = -1;
+		client_close(c, "has ended");
+		return;
+	}
+	begin_watch(c);
+}
+
+static void reset(struct client *c)
+{
+	char why[96];
+
+	if (!c->watching) {
+		answer(c, PYMEM_SERVE_RESET, PYMEM_SERVE_STATE, "nothing is watched: TRACK first");
+	} else if (!c->watch.page) {
+		snprintf(why, sizeof(why), "pid %d: has ended", c->process.pid);
+		answer(c, PYMEM_SERVE_RESET, PYMEM_SERVE_NO_PROCESS, why);
+	} else {
+		watch_reset(&c->watch);
+		answer(c, PYMEM_SERVE_RESET, PYMEM_SERVE_OK, NULL);
+	}
+}
+
+static void untrack(struct client *c)
+{
+	if (!c->watching) {
+		answer(c, PYMEM_SERVE_UNTRACK, PYMEM_SERVE_STATE,
+		       "nothing is watched: TRACK first");
+		return;
+	}
+	stop_watching(c);
+	c->watching = false;
+	answer(c, PYMEM_SERVE_UNTRACK, PYMEM_SERVE_OK, NULL);
+}
+
+static void handle(struct client *c, const void *bytes, size_t size)
+{
+	struct pymem_serve_request request;
+	enum pymem_serve_status status = serve_request_read(bytes, size, &request);
+
+	if (status != PYMEM_SERVE_OK) {
+		if (answer(c, 0, status, NULL))
+			client_close(c, serve_status_text(status));
+		return;
+	}
+	switch (request.op) {
+	case PYMEM_SERVE_HELLO:
+		answer(c, PYMEM_SERVE_HELLO, PYMEM_SERVE_OK, NULL);
+		break;
+	case PYMEM_SERVE_TRACK:
+		track(c, &request);
+		break;
+	case PYMEM_SERVE_RESET:
+		reset(c);
+		break;
+	case PYMEM_SERVE_UNTRACK:
+		untrack(c);
+		break;
+	}
+}
+
+static void listen_to(struct client *c, bool on)
+{
+	struct epoll_event event = {.events = on ? EPOLLIN : 0, .data.ptr = &c->socket};
+
+	epoll_ctl(c->server->epoll, EPOLL_CTL_MOD, c->fd, &event);
+	c->paused = !on;
+}
+
+void client_resume(struct client *c)
+{
+	listen_to(c, true);
+}
+
+void client_readable(struct client *c)
+{
+	char bytes[sizeof(struct pymem_serve_request)];
+	uint64_t now = server_now(), wait;
+	ssize_t n;
+
+	wait = serve_limits_wait(&c->server->limits, c->user, now);
+	if (wait) {
+		if (!c->paused)
+			client_log(c, "asks too often: held back");
+		c->resume_ns = now + wait;
+		listen_to(c, false);
+		return;
+	}
+	n = recv(c->fd, bytes, sizeof(bytes), MSG_DONTWAIT | MSG_TRUNC);
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return;
+	if (n < 0) {
+		client_close(c, strerror(errno));
+		return;
+	}
+	serve_limits_charge(&c->server->limits, c->user, SERVE_COST_REQUEST);
+	/* 0: the end, or an empty message, which is none; either way it is over. With
+	 * MSG_TRUNC, n is the message's whole length. */
+	handle(c, bytes, (size_t)n);
+}

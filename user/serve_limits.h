@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* How much of the server each user may take: connections, and requests in a time. Pure: the
+ * caller says what time it is. */
+#ifndef SERVE_LIMITS_H
+#define SERVE_LIMITS_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+/* A user's requests are paid with tokens, which all connections of the user share. */
+#define SERVE_TOKENS_MAX	2000 /* at most so many are saved */
+#define SERVE_TOKENS_PER_SECOND 2000
+#define SERVE_COST_REQUEST	1
+#define SERVE_COST_TRACK	20 /* goes through all tasks of the host */
+
+struct serve_user {
+	uid_t uid;
+	unsigned connections;
+	double tokens;
+	uint64_t at_ns; /* when `tokens` was right */
+};
+
+struct serve_limits {
+	unsigned max_clients, max_per_user;
+	unsigned clients;
+	struct serve_user *users; /* room for 2 * max_clients of them */
+	size_t count;
+};
+
+/* 0 or -ENOMEM; serve_limits_fini() frees what it owns. */
+int serve_limits_init(struct serve_limits *limits, unsigned max_clients, unsigned max_per_user);
+void serve_limits_fini(struct serve_limits *limits);
+
+/* Takes a place for a connection of `uid` at `now_ns`. 0 and `*user` (the index that the
+ * functions below want), -EUSERS: too many of this user, -ENOSPC: too many in all. */
+int serve_limits_join(struct serve_limits *limits, uid_t uid, uint64_t now_ns, size_t *user);
+/* Gives it back. What the user has used up stays used up. */
+void serve_limits_leave(struct serve_limits *limits, size_t user);
+
+/* 0 if the user may ask for something at `now_ns`, or in how many nanoseconds. */
+uint64_t serve_limits_wait(struct serve_limits *limits, size_t user, uint64_t now_ns);
+/* Takes what a request costs. The tokens may fall below 0: what a request costs is known only
+ * once it was read. */
+void serve_limits_charge(struct serve_limits *limits, size_t user, unsigned cost);
+
+#endif

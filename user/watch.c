@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Problem: watching one process takes a page and a tracked image, and what is read there is
+ * written meanwhile.
+ *
+ * Invariants: a page belongs to one watch; each of its words is read once. Left out: who is
+ * allowed to, and noticing that the process has ended.
+ */
+#include "watch.h"
+
+#include <errno.h>
+#include <string.h>
+
+#define READ(field)	    (*(const volatile __typeof__(field) *)&(field))
+#define WRITE(field, value) (*(volatile __typeof__(field) *)&(field) = (value))
+
+static int result_error(enum pymem_wanted_result result)
+{
+	switch (result) {
+	case PYMEM_WANTED_OK:
+		return 0;
+	case PYMEM_WANTED_MAP_FULL:
+		return -ENOSPC;
+	case PYMEM_WANTED_BUSY:
+		return -EBUSY;
+	default:
+		return -ESRCH;
+	}
+}
+
+int watch_begin(struct watch *w, struct session *session, pid_t pid, uint64_t start_ticks)
+{
+	struct session_target target = {.pid = pid, .start_ticks = start_ticks};
+	int err;
+
+	memset(w, 0, sizeof(*w));
+	w->number = session_page_new(session);
+	if (w->number < 0)
+		return w->number;
+	target.page = w->number;
+	err = session_track(session, &target, 1);
+	if (!err)
+		err = result_error(target.result);
+	if (err) {
+		session_page_free(session, w->number);
+		return err;
+	}
+	w->session = session;
+	w->page = session_page(session, w->number);
+	w->images = READ(w->page->images);
+	w->start_pages = READ(w->page->start_pages);
+	return 0;
+}
+
+bool watch_execed(struct watch *w)
+{
+	uint32_t images = READ(w->page->images);
+	bool execed = images != w->images;
+
+	w->images = images;
+	return execed;
+}
+
+void watch_reset(struct watch *w)
+{
+	/* The RSS of now is a part of either time: see pymem_page.h. */
+	WRITE(w->page->peak_pages, 0);
+	WRITE(w->page->tree_peak_pages, 0);
+	WRITE(w->page->resets, READ(w->page->resets) + 1);
+}
+
+void watch_from_exec(struct watch *w)
+{
+	WRITE(w->page->flags, READ(w->page->flags) | PYMEM_PAGE_FROM_EXEC);
+}
+
+struct watch_figures watch_read(const struct watch *w)
+{
+	struct watch_figures f = {
+		.start = w->start_pages,
+		.image_start = READ(w->page->start_pages),
+		.rss = READ(w->page->rss_pages),
+		.peak = READ(w->page->peak_pages),
+		.tree = READ(w->page->tree_pages),
+		.tree_peak = READ(w->page->tree_peak_pages),
+	};
+
+	if (f.peak < f.rss)
+		f.peak = f.rss;
+	if (f.tree_peak < f.tree)
+		f.tree_peak = f.tree;
+	return f;
+}
+
+void watch_end(struct watch *w)
+{
+	if (w->page)
+		session_page_free(w->session, w->number);
+	w->page = NULL;
+}
