@@ -6,9 +6,11 @@
  * runs and with what the thread's own net change of RSS was when the run began. The next
  * event of that frame ends the run: the difference is its increment, calls included.
  *
- * Frames go by their addresses: the interpreter says which one is current. So an event
- * that a build does not fire leaves no confusion behind: a frame that is met below the top
- * has outlived those above it; one that is not met at all has just been entered.
+ * Entry and return say which frame runs, and reading that from the interpreter at each line
+ * would cost as much as the rest. Where the function's name does not match, a frame was
+ * entered or left unseen (before the attach, by a greenlet's switch): then the interpreter
+ * is asked. A frame that is met below the top has outlived those above it; one that is not
+ * met at all has just been entered.
  *
  * From 6.0 on these programs can be preempted. So the path of a plain line event
  * uses no per-CPU memory; the one that names a code object takes the scratch area as other
@@ -268,6 +270,79 @@ static __noinline int frame_now(struct pymem_proc *p, struct pymem_thread *th, _
 	return opaque(s, err) != 0;
 }
 
+/* A probe's argument, where it is in a register: a plain load, an eighth of what libbpf's
+ * general way costs. */
+static __always_inline bool register_arg(struct pt_regs *ctx, const struct __bpf_usdt_arg_spec *arg,
+					 __u64 *value)
+{
+#if defined(__TARGET_ARCH_x86)
+	__u64 v;
+
+	if (arg->arg_type != BPF_USDT_ARG_REG)
+		return false;
+/* In assembly, since clang would merge the loads into one of a computed address. */
+#define REGISTER(name)                                                                   \
+	case __builtin_offsetof(struct pt_regs, name):                                   \
+		asm volatile("%0 = *(u64 *)(%1 + %2)"                                    \
+			     : "=r"(v)                                                   \
+			     : "r"(ctx), "i"(__builtin_offsetof(struct pt_regs, name))); \
+		break;
+	switch (arg->reg_off) {
+		REGISTER(r15)
+		REGISTER(r14)
+		REGISTER(r13)
+		REGISTER(r12)
+		REGISTER(bp)
+		REGISTER(bx)
+		REGISTER(r11)
+		REGISTER(r10)
+		REGISTER(r9)
+		REGISTER(r8)
+		REGISTER(ax)
+		REGISTER(cx)
+		REGISTER(dx)
+		REGISTER(si)
+		REGISTER(di)
+	default:
+		return false;
+	}
+#undef REGISTER
+	v <<= arg->arg_bitshift & 63;
+	if (arg->arg_signed)
+		*value = (__s64)v >> (arg->arg_bitshift & 63);
+	else
+		*value = v >> (arg->arg_bitshift & 63);
+	return true;
+#else
+	(void)ctx;
+	(void)arg;
+	(void)value;
+	return false;
+#endif
+}
+
+/* Where the probe is: the function's name and the line. */
+static __always_inline void place_of(struct pt_regs *ctx, __u64 *name, __u64 *number)
+{
+	struct __bpf_usdt_spec *spec;
+	int id = __bpf_usdt_spec_id(ctx);
+	long value;
+
+	if (id < 0)
+		return;
+	spec = bpf_map_lookup_elem(&__bpf_usdt_specs, &id);
+	if (!spec)
+		return;
+	if (!register_arg(ctx, &spec->args[1], name)) {
+		bpf_usdt_arg(ctx, 1, &value);
+		*name = value;
+	}
+	if (!register_arg(ctx, &spec->args[2], number)) {
+		bpf_usdt_arg(ctx, 2, &value);
+		*number = value;
+	}
+}
+
 /* What each event begins with. */
 struct line_event {
 	struct pymem_proc *p;
@@ -313,7 +388,8 @@ static __always_inline bool event_begin(struct line_event *e)
 }
 
 /* A frame that was not there is entered: its caller's run goes on. */
-static __always_inline struct pymem_line_frame *frame_push(struct line_event *e, __u64 frame)
+static __always_inline struct pymem_line_frame *frame_push(struct line_event *e, __u64 frame,
+							   __u64 name)
 {
 	struct pymem_line_stack *ls = e->ls;
 	struct pymem_line_frame *f;
@@ -327,10 +403,40 @@ static __always_inline struct pymem_line_frame *frame_push(struct line_event *e,
 	f = frame_at(ls, ls->depth);
 	ls->depth++;
 	f->frame = frame;
+	f->name = name;
 	f->code = 0;
 	f->fingerprint = 0;
 	f->line = 0;
 	return f;
+}
+
+/* The topmost frame that is followed, if it is of the function `name`. */
+static __always_inline struct pymem_line_frame *frame_top(const struct line_event *e, __u64 name)
+{
+	struct pymem_line_frame *f;
+	__u32 depth = e->ls->depth;
+
+	if (!depth)
+		return NULL;
+	f = frame_at(e->ls, depth - 1);
+	return f->name == name ? f : NULL;
+}
+
+/* Asks the interpreter which frame runs, and makes it the topmost. NULL: not followed. */
+static __always_inline struct pymem_line_frame *frame_resync(struct line_event *e, __u64 name)
+{
+	__u64 frame = 0;
+	__u32 depth;
+
+	if (frame_now(e->p, e->th, &frame)) {
+		miss(PYMEM_LINE_MISS_UNREADABLE);
+		return NULL;
+	}
+	depth = find_frame(e->ls, frame);
+	if (!depth)
+		return frame_push(e, frame, name);
+	unwind(e->ls, e->th, depth, e->rss);
+	return frame_at(e->ls, depth - 1);
 }
 
 SEC("usdt")
@@ -338,33 +444,20 @@ int line(struct pt_regs *ctx)
 {
 	struct line_event e = {};
 	struct pymem_line_frame *f;
-	__u64 frame = 0;
-	__u32 depth;
-	long number = 0;
+	__u64 name = 0, number = 0;
 
 	if (!event_begin(&e))
 		return 0;
-	if (frame_now(e.p, e.th, &frame)) {
-		miss(PYMEM_LINE_MISS_UNREADABLE);
+	place_of(ctx, &name, &number);
+	f = frame_top(&e, name);
+	if (!f)
+		f = frame_resync(&e, name);
+	if (!f)
 		return 0;
-	}
-	bpf_usdt_arg(ctx, 2, &number);
-	depth = e.ls->depth;
-	if (!depth || frame_at(e.ls, depth - 1)->frame != frame) {
-		depth = find_frame(e.ls, frame);
-		if (depth) {
-			unwind(e.ls, e.th, depth, e.rss);
-		} else {
-			if (!frame_push(&e, frame))
-				return 0;
-			depth = e.ls->depth;
-		}
-	}
-	f = frame_at(e.ls, depth - 1);
 	if (!f->fingerprint)
 		frame_name(e.p, f);
 	if (f->line)
-		run_end(e.ls, depth - 1, e.th->net_pages, e.th->line_peak, e.rss);
+		run_end(e.ls, e.ls->depth - 1, e.th->net_pages, e.th->line_peak, e.rss);
 	run_begin(f, e.th, number, false, e.rss);
 	return 0;
 }
@@ -376,8 +469,7 @@ int function_entry(struct pt_regs *ctx)
 {
 	struct line_event e = {};
 	struct pymem_line_frame *f;
-	__u64 frame = 0;
-	long number = 0;
+	__u64 frame = 0, name = 0, number = 0;
 	__s32 first;
 	__u32 depth;
 
@@ -387,32 +479,37 @@ int function_entry(struct pt_regs *ctx)
 		miss(PYMEM_LINE_MISS_UNREADABLE);
 		return 0;
 	}
-	bpf_usdt_arg(ctx, 2, &number);
+	place_of(ctx, &name, &number);
+	/* A frame of the same address has been left unseen. */
 	depth = find_frame(e.ls, frame);
 	if (depth)
 		unwind(e.ls, e.th, depth - 1, e.rss);
-	f = frame_push(&e, frame);
+	f = frame_push(&e, frame, name);
 	if (!f)
 		return 0;
 	first = frame_name(e.p, f);
-	run_begin(f, e.th, number, first && number != first, e.rss);
+	run_begin(f, e.th, number, first && (__s32)number != first, e.rss);
 	return 0;
 }
 
 SEC("usdt")
-int function_return(struct pt_regs *ctx __attribute__((unused)))
+int function_return(struct pt_regs *ctx)
 {
 	struct line_event e = {};
-	__u64 frame = 0;
+	__u64 frame = 0, name = 0, number = 0;
 	__u32 depth;
 
 	if (!event_begin(&e))
 		return 0;
-	if (frame_now(e.p, e.th, &frame)) {
-		miss(PYMEM_LINE_MISS_UNREADABLE);
-		return 0;
+	place_of(ctx, &name, &number);
+	depth = e.ls->depth;
+	if (!frame_top(&e, name)) {
+		if (frame_now(e.p, e.th, &frame)) {
+			miss(PYMEM_LINE_MISS_UNREADABLE);
+			return 0;
+		}
+		depth = find_frame(e.ls, frame);
 	}
-	depth = find_frame(e.ls, frame);
 	if (!depth)
 		return 0;
 	unwind(e.ls, e.th, depth - 1, e.rss);

@@ -29,6 +29,7 @@ struct pymem_line {
 /* A frame that a thread is in, and the line that it runs. */
 struct pymem_line_frame {
 	__u64 frame; /* its address */
+	__u64 name;  /* of its function, as the probes give it: an address */
 	__u64 code;
 	__u64 fingerprint; /* 0: not known yet */
 	__s32 line;	   /* 0: none yet */
