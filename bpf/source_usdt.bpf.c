@@ -135,7 +135,7 @@ static __always_inline void run_end(struct pymem_line_stack *ls, __u32 index, __
 		raise(&frame_at(ls, index - 1)->peak_pages, peak);
 	if (!line)
 		return;
-	if (!f->resumed)
+	if (f->how != PYMEM_LINE_RESUMED)
 		__sync_fetch_and_add(&line->runs, 1);
 	if (pages)
 		__sync_fetch_and_add(&line->pages, pages);
@@ -144,10 +144,10 @@ static __always_inline void run_end(struct pymem_line_stack *ls, __u32 index, __
 }
 
 static __always_inline void run_begin(struct pymem_line_frame *f, struct pymem_thread *th,
-				      __s32 line, bool resumed, __u64 rss)
+				      __s32 line, __u32 how, __u64 rss)
 {
 	f->line = line;
-	f->resumed = resumed;
+	f->how = how;
 	f->start_pages = th->net_pages;
 	f->peak_pages = rss;
 	th->line_peak = rss;
@@ -406,6 +406,7 @@ static __always_inline struct pymem_line_frame *frame_push(struct line_event *e,
 	f->name = name;
 	f->code = 0;
 	f->fingerprint = 0;
+	f->how = PYMEM_LINE_EVENT;
 	f->line = 0;
 	return f;
 }
@@ -456,9 +457,14 @@ int line(struct pt_regs *ctx)
 		return 0;
 	if (!f->fingerprint)
 		frame_name(e.p, f);
+	/* A function's first line may be told twice, by the entry and by itself. */
+	if (f->how == PYMEM_LINE_ENTRY && f->line == (__s32)number && f->fingerprint) {
+		f->how = PYMEM_LINE_EVENT;
+		return 0;
+	}
 	if (f->line)
 		run_end(e.ls, e.ls->depth - 1, e.th->net_pages, e.th->line_peak, e.rss);
-	run_begin(f, e.th, number, false, e.rss);
+	run_begin(f, e.th, number, PYMEM_LINE_EVENT, e.rss);
 	return 0;
 }
 
@@ -488,7 +494,8 @@ int function_entry(struct pt_regs *ctx)
 	if (!f)
 		return 0;
 	first = frame_name(e.p, f);
-	run_begin(f, e.th, number, first && (__s32)number != first, e.rss);
+	run_begin(f, e.th, number,
+		  first && (__s32)number != first ? PYMEM_LINE_RESUMED : PYMEM_LINE_ENTRY, e.rss);
 	return 0;
 }
 

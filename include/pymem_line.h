@@ -26,6 +26,12 @@ struct pymem_line {
 	__u64 peak_pages;  /* highest RSS that the thread saw in a run */
 };
 
+enum pymem_line_how {
+	PYMEM_LINE_EVENT,   /* with a line event */
+	PYMEM_LINE_ENTRY,   /* with the call: older builds fire a line event right after it */
+	PYMEM_LINE_RESUMED, /* before the frame was left for a while: counted then */
+};
+
 /* A frame that a thread is in, and the line that it runs. */
 struct pymem_line_frame {
 	__u64 frame; /* its address */
@@ -33,7 +39,7 @@ struct pymem_line_frame {
 	__u64 code;
 	__u64 fingerprint; /* 0: not known yet */
 	__s32 line;	   /* 0: none yet */
-	__u32 resumed;	   /* the run began before the frame was left for a while: count no other */
+	__u32 how;	   /* the run began: enum pymem_line_how */
 	__s64 start_pages; /* the thread's net_pages when the run began */
 	__u64 peak_pages;  /* highest RSS since, but for the stretch since the last event */
 };

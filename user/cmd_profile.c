@@ -235,6 +235,7 @@ static int emit(struct profile *p, FILE *out, struct model *model)
 		.top = p->options.top,
 		.sort = p->options.sort,
 		.function = p->options.function,
+		.peak = p->options.peak,
 		.sources = p->sources,
 	};
 
@@ -265,6 +266,7 @@ static int redraw(struct profile *p)
 			.top = rows > 16 ? rows - 12 : 4,
 			.sort = p->options.sort,
 			.function = p->options.function,
+			.peak = p->options.peak,
 			.sources = p->sources,
 			.live = true,
 		};

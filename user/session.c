@@ -251,11 +251,12 @@ int session_attach(struct session *session)
 
 void session_detach(struct session *session)
 {
+	/* First: the kernel restores a page of the target's code, which is to be seen. */
+	session_detach_all_probes(session);
 	while (session->link_count)
 		bpf_link__destroy(session->links[--session->link_count]);
 	bpf_link__destroy(session->copies);
 	session->copies = NULL;
-	session_detach_all_probes(session);
 }
 
 int session_watch_copies(struct session *session)
