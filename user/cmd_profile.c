@@ -365,8 +365,9 @@ static int final_report(struct profile *p)
 		fprintf(stderr, "pymem-bpf: -f ");
 		text_print(stderr, p->options.function, 0, false);
 		fprintf(stderr,
-			": no such function changed memory while it was watched; without -f "
-			"the report lists those that did\n");
+			": no such function %s while it was watched; without -f the report "
+			"lists those that did\n",
+			p->options.lines ? "ran" : "changed memory");
 	}
 	model_free(model);
 	return err;

@@ -149,7 +149,7 @@ static const char *describe_engines(const struct row *row)
 {
 	if (!row->supported)
 		return "none";
-	return "walk";
+	return row->python.has_line_probe ? "walk,lines" : "walk";
 }
 
 static void describe_rss(int64_t bytes, char *buf, size_t size)
@@ -276,6 +276,8 @@ static json_t *json_of_row(const struct row *row)
 
 	if (row->supported)
 		json_array_append_new(engines, json_string("walk"));
+	if (row->supported && row->python.has_line_probe)
+		json_array_append_new(engines, json_string("lines"));
 	for (int i = 0; i < row->info.argc; i++) {
 		if (json_array_append_new(cmdline, json_of_bytes(row->info.argv[i])) != 0) {
 			json_decref(engines);

@@ -204,6 +204,19 @@ static bool has_vm_calls(const struct model_line *line)
 	return false;
 }
 
+/* What only the exact engine knows: absent where the line was not seen to run. */
+static int put_runs(FILE *out, const struct model_line *line)
+{
+	struct member members[] = {
+		{"run_increment_bytes", json_integer(line->run_bytes)},
+		{"gc_bytes", json_integer(line->gc_bytes)},
+		{"collections", count_value(line->collections)},
+	};
+
+	fputc(',', out);
+	return PUT_MEMBERS(out, "", members, false);
+}
+
 static int put_line(FILE *out, const struct model_line *line)
 {
 	struct member members[] = {
@@ -230,6 +243,8 @@ static int put_line(FILE *out, const struct model_line *line)
 
 	fputs("\n    {", out);
 	err = PUT_MEMBERS(out, "", members, false);
+	if (line->occurrences >= 0)
+		err = put_runs(out, line) ?: err;
 	if (has_vm_calls(line)) {
 		fputs(",\"vm_calls\":", out);
 		err = put_value(out, vm_calls_value(line)) ?: err;

@@ -24,7 +24,8 @@ struct build {
 	uint64_t page;
 	struct entry *entries; /* one per image in the report */
 	uint64_t unwatched;
-	uint64_t unnamed_runs; /* of lines whose code object never arrived */
+	unsigned probeless, unprobed; /* left to the walk engine */
+	uint64_t unnamed_runs;	      /* of lines whose code object never arrived */
 	int err;
 };
 
@@ -72,6 +73,10 @@ static int add_image(struct build *b, struct image *image, const struct pymem_pr
 	for (i = 0; i < PYMEM_LOSS_COUNT; i++)
 		p->lost_bytes[i] = record->lost_pages[i] * (int64_t)b->page;
 	p->exited = image->dead;
+	if (image->lines_error == -ENOTSUP)
+		b->probeless++;
+	else if (image->lines_error)
+		b->unprobed++;
 	b->unwatched += record->unwatched_writes;
 	p->truncated_stacks = record->truncated;
 	if (*image->reason)
@@ -222,6 +227,20 @@ static void add_line_notes(struct build *b)
 	uint64_t count;
 	int i;
 
+	if (b->probeless) {
+		snprintf(text, sizeof(text),
+			 "%u process%s no line probe in this build of Python: profiled by the "
+			 "walk engine",
+			 b->probeless, b->probeless == 1 ? " has" : "es have");
+		model_add_note(b->model, text);
+	}
+	if (b->unprobed) {
+		snprintf(text, sizeof(text),
+			 "the line probes of %u process%s could not be attached: profiled by the "
+			 "walk engine",
+			 b->unprobed, b->unprobed == 1 ? "" : "es");
+		model_add_note(b->model, text);
+	}
 	for (i = 0; i < PYMEM_LINE_MISS_COUNT; i++) {
 		count = session_line_misses(b->tracker->session, i);
 		if (i == PYMEM_LINE_MISS_UNNAMED)

@@ -95,6 +95,17 @@ static void queue_add(struct tracker *tracker, pid_t pid)
 	tracker->queue[tracker->queue_length++] = pid;
 }
 
+static void attach_child(struct tracker *tracker, struct image *image, pid_t parent)
+{
+	int err = probes_attach_child(tracker->probes, image->pid, parent);
+
+	/* The parent had none either. */
+	if (err == -ENOENT)
+		err = -ENOTSUP;
+	image->lines = !err;
+	image->lines_error = err;
+}
+
 /* Does `pid` run an image other than this one, after an exec? */
 static bool other_image(struct tracker *tracker, const struct image *image, pid_t pid)
 {
@@ -136,7 +147,7 @@ static int handle_message(void *arg, void *data, size_t size)
 		}
 	}
 	if (m->type == PYMEM_MSG_FORK && tracker->probes && image->identified)
-		image->lines = !probes_attach_child(tracker->probes, m->tgid, m->ppid);
+		attach_child(tracker, image, m->ppid);
 	/* After a fork, pages are shared: at once, before the child has written much. */
 	if (m->type == PYMEM_MSG_COPIES || m->type == PYMEM_MSG_FORK)
 		tracker->watch_copies = true;
@@ -171,13 +182,7 @@ static void attach_probes(struct tracker *tracker, struct image *image,
 	int err = probes_attach(tracker->probes, image->pid, python);
 
 	image->lines = !err;
-	if (err == -ENOTSUP)
-		snprintf(image->reason, sizeof(image->reason),
-			 "no line probe in this build: profiled by the walk engine");
-	else if (err)
-		snprintf(image->reason, sizeof(image->reason),
-			 "its line probe can't be attached (%s): profiled by the walk engine",
-			 strerror(-err));
+	image->lines_error = err;
 }
 
 /* Tracks `pid`, or marks what is tracked as identified. 0 or -errno; `*out` its image. */

@@ -1,0 +1,26 @@
+# SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+"""A child that grows once the profiler has had time to follow it."""
+import os
+import time
+
+from truth import MIB, begin, end
+
+RUNS = 6
+kept = []
+
+
+def grow():
+    kept.append(bytearray(MIB))             # L:child_grow
+
+
+begin()
+child = os.fork()
+if not child:
+    time.sleep(1.5)
+    # A fork's page tables lack what can be had from files: not part of the figures.
+    kept.append(bytearray(MIB))
+    for _ in range(RUNS):
+        grow()
+    os._exit(0)
+os.waitpid(child, 0)
+end({}, child=child, runs=RUNS)
