@@ -210,12 +210,14 @@ static int run_once(struct memit *m, struct result *result, int *status)
 		return -1;
 	}
 	err = watch_begin(&watch, m->session, launch.pid, 0);
+	if (!err)
+		err = watch_from_exec(&watch);
 	if (err) {
 		fail("the command can't be watched", err);
 		launch_abandon(&launch);
+		watch_end(&watch);
 		return -1;
 	}
-	watch_from_exec(&watch);
 	err = launch_go(&launch);
 	if (err) {
 		fail(m->command[0], err);

@@ -12,10 +12,10 @@
 
 struct watch {
 	struct session *session;
-	struct pymem_page *page; /* the session's; NULL: nothing is watched */
-	int number;		 /* of the page */
-	uint32_t images;	 /* that have begun, as far as watch_execed() has told */
-	int64_t start_pages;	 /* RSS when it began */
+	const struct pymem_page *page; /* the session's; NULL: nothing is watched */
+	int number;		       /* of the page */
+	uint32_t images;	       /* that have begun, as far as watch_execed() has told */
+	int64_t start_pages;	       /* RSS when it began */
 };
 
 /* RSS in pages, as read together: the peaks are never below the amounts of now. */
@@ -33,11 +33,12 @@ int watch_begin(struct watch *watch, struct session *session, pid_t pid, uint64_
 /* Has the process called exec since this was last asked? */
 bool watch_execed(struct watch *watch);
 
-/* Both peaks begin anew. */
-void watch_reset(struct watch *watch);
+/* Both peaks begin anew. 0 or -errno. */
+int watch_reset(struct watch *watch);
 
-/* For a process that is to become a command: peaks begin at its exec. Before that. */
-void watch_from_exec(struct watch *watch);
+/* For a process that is to become a command: peaks begin at its exec. Before that.
+ * 0 or -errno. */
+int watch_from_exec(struct watch *watch);
 
 /* The figures of now, or the last ones. */
 struct watch_figures watch_read(const struct watch *watch);
