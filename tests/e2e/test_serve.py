@@ -724,3 +724,33 @@ print("forked", flush=True)
 time.sleep(60)
 """
 
+
+
+def test_installed_units(folder):
+    """What is installed names the program's place, and allows the server what it needs."""
+    subprocess.run(["make", "-s", "-C", harness.PROJECT, "install", "DESTDIR=" + folder,
+                    "PREFIX=/usr"], check=True, timeout=300)
+    units = os.path.join(folder, "usr/lib/systemd/system")
+    with open(os.path.join(units, "pymem-bpf.service")) as f:
+        service = dict(line.strip().split("=", 1) for line in f if "=" in line and line[0] != "#")
+    assert service["ExecStart"] == "/usr/sbin/pymem-bpf serve"
+    assert os.access(folder + service["ExecStart"].split()[0], os.X_OK)
+    with open(os.path.join(units, "pymem-bpf.socket")) as f:
+        assert "ListenSequentialPacket=/run/pymem-bpf.sock" in f.read()
+    capabilities = ",".join("+" + c[4:].lower() for c in service["CapabilityBoundingSet"].split())
+    path = os.path.join(folder, "s")
+    process = subprocess.Popen(["setpriv", "--no-new-privs", "--bounding-set=-all," + capabilities,
+                                TOOL, "serve", "--socket", path], stderr=subprocess.PIPE)
+    try:
+        assert b"listening" in process.stderr.readline()
+        with Client(path, USER) as client:
+            assert client.track()["status"] == OK
+            page = client.page()
+            client.tell("grow", BLOCK)
+            assert page.rss == rss_pages(client.pid)
+        process.terminate()
+        assert process.wait(10) == 0
+    finally:
+        process.kill()
+        process.wait()
+        process.stderr.close()
