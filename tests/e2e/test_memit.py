@@ -2,10 +2,8 @@
 """`pymem-bpf memit`: its line against what the kernel itself says of the peak (VmHWM)."""
 import os
 import re
-import resource
 import signal
 import subprocess
-import sys
 import time
 
 import pytest
@@ -112,7 +110,6 @@ def test_repeat_tells_the_highest(tmp_path):
     count = tmp_path / "count"
     count.write_text("")
     code = """
-import sys
 with open(sys.argv[1], "r+") as f:
     n = len(f.read())
     f.write("x")
@@ -169,7 +166,6 @@ def test_signals_are_passed_on(name):
 
 
 IDLE = """
-import sys
 for line in sys.stdin:
     block = bytearray(b"x" * (int(line) << 20))
     del block

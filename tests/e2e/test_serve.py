@@ -13,8 +13,7 @@ import time
 import pytest
 
 import harness
-import serving
-from harness import MIB, TOOL
+from harness import TOOL
 from serving import (BAD_REQUEST, BAD_VERSION, ENDED, HELLO, LIMIT, LIVE, NO_PROCESS,
                      NOT_PERMITTED, OK, PAGE, RESET, STATE, TRACK, UNTRACK, Client, Connection, Page,
                      Server, request, start_ticks)
