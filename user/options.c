@@ -150,7 +150,8 @@ static int take_sort(struct options *o, const char *value)
 static int take_engine(struct options *o, const char *value)
 {
 	o->engine = value;
-	if (!strcmp(value, "auto") || !strcmp(value, "walk") || !strcmp(value, "lines"))
+	o->lines = !strcmp(value, "lines");
+	if (!strcmp(value, "auto") || !strcmp(value, "walk") || o->lines)
 		return 0;
 	return complain("--engine", value, "expected auto, walk or lines");
 }
