@@ -64,7 +64,8 @@ struct session_target {
 	bool identified;
 	uint64_t runtime, interp_head;
 	int layout;
-	int page; /* from session_page_new(): publish it there, with its children; 0: nowhere */
+	int page; /* from session_page_new(): publish it there, with its descendants;
+		   * 0: nowhere */
 	/* out */
 	uint32_t id;
 	enum pymem_wanted_result result;

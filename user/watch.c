@@ -47,6 +47,7 @@ int watch_begin(struct watch *w, struct session *session, pid_t pid, uint64_t st
 	w->page = session_page(session, w->number);
 	w->images = READ(w->page->images);
 	w->start_pages = READ(w->page->start_pages);
+	w->start_tree_pages = READ(w->page->tree_pages);
 	return 0;
 }
 
@@ -73,6 +74,7 @@ struct watch_figures watch_read(const struct watch *w)
 {
 	struct watch_figures f = {
 		.start = w->start_pages,
+		.start_tree = w->start_tree_pages,
 		.image_start = READ(w->page->start_pages),
 		.rss = READ(w->page->rss_pages),
 		.peak = READ(w->page->peak_pages),

@@ -15,17 +15,17 @@ struct watch {
 	const struct pymem_page *page; /* the session's; NULL: nothing is watched */
 	int number;		       /* of the page */
 	uint32_t images;	       /* that have begun, as far as watch_execed() has told */
-	int64_t start_pages;	       /* RSS when it began */
+	int64_t start_pages, start_tree_pages; /* RSS when it began */
 };
 
 /* RSS in pages, as read together: the peaks are never below the amounts of now. */
 struct watch_figures {
-	int64_t start;	     /* when watching began */
-	int64_t image_start; /* when the process last called exec, if it has since then */
+	int64_t start, start_tree; /* when watching began */
+	int64_t image_start;	   /* when the process last called exec, if it has since then */
 	int64_t rss, peak, tree, tree_peak;
 };
 
-/* Watches process `pid`, and the sum over what it forks, on a new page. `start_ticks` as
+/* Watches process `pid`, and the sum over it and its descendants, on a new page. `start_ticks` as
  * in struct session_target. 0, -ESRCH: it has ended, or another has that PID; -EBUSY: it is
  * watched already; -ENOSPC: too many processes or pages; -errno. */
 int watch_begin(struct watch *watch, struct session *session, pid_t pid, uint64_t start_ticks);

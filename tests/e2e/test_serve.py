@@ -135,6 +135,24 @@ def test_tree(server):
         assert max(page.tree, page.tree_peak) < highest - 3 * BLOCK
 
 
+def test_children_that_were_there_before(server):
+    """They count as those that come later do, and are let go with the rest."""
+    with Client(server.path) as client:
+        children = [client.tell("fork", BLOCK) for _ in range(3)]
+        client.track()
+        page = client.page()
+        everybody = children + [client.pid]
+        assert page.tree == sum(rss_pages(p) for p in everybody)
+        everybody.append(client.tell("fork", BLOCK))
+        assert page.tree == sum(rss_pages(p) for p in everybody)
+        client.tell("untrack")
+        client.track()
+        page = client.page()
+        assert page.tree == sum(rss_pages(p) for p in everybody)
+        client.tell("end_children")
+        assert page.tree == page.rss == rss_pages(client.pid)
+
+
 def test_exec_goes_on(server):
     """The page follows the process through an exec."""
     held = subprocess.Popen(["sh", "-c", "read x; exec sleep 1000"], stdin=subprocess.PIPE)
@@ -617,6 +635,8 @@ def test_private_helper():
         assert connection.ask(TRACK)["pid"] == os.getpid()
         page = Page(connection.page_fd)
         assert page.state == LIVE
+        # The helper is our child, and not counted as one.
+        assert page.tree == page.rss
         # Ctrl-C is the client's own business.
         helper.send_signal(signal.SIGINT)
         assert connection.ask(HELLO)["status"] == OK
