@@ -123,6 +123,9 @@ arm64:
 install: all
 	install -D -m 755 $(BUILD)/pymem-bpf $(DESTDIR)$(PREFIX)/sbin/pymem-bpf
 	install -D -m 644 docs/pymem-bpf.8 $(DESTDIR)$(PREFIX)/share/man/man8/pymem-bpf.8
+	install -D -m 644 packaging/pymem-bpf.socket $(DESTDIR)$(PREFIX)/lib/systemd/system/pymem-bpf.socket
+	sed 's|@SBINDIR@|$(PREFIX)/sbin|' packaging/pymem-bpf.service.in > $(BUILD)/pymem-bpf.service
+	install -D -m 644 $(BUILD)/pymem-bpf.service $(DESTDIR)$(PREFIX)/lib/systemd/system/pymem-bpf.service
 
 SOURCES := $(wildcard bpf/*.c bpf/*.h user/*.c user/*.h include/*.h tests/unit/*.c tests/unit/*.h \
 	tests/fuzz/*.c)

@@ -242,6 +242,7 @@ KNOB(nr_cpus, 1); /* possible CPUs */
 KNOB(follow_children, 1); /* fork and exec */
 KNOB(watch_host, 0);	  /* -a: tell of each exec and of each executable mapping */
 KNOB(count_only, 0);	  /* publish amounts on pages: no stacks, nothing for a report */
+KNOB(own_tgid, 0);	  /* the profiler's: may be a child of what it watches */
 KNOB(ring_wakeup_bytes, 0);
 
 static __always_inline __u32 mm_slot(__u64 mm)

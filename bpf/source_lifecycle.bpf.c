@@ -223,6 +223,41 @@ static __always_inline void adopt_page(struct pymem_proc *p, __u32 serial)
 	}
 }
 
+#define MAX_GENERATIONS 16
+
+/* Descendants of a process that is to be published, which are there already, belong to the
+ * sum on its page, as those that it forks later do. Before 6.2 what threads but the first
+ * one seen of each have cached, up to 63 pages each, is left out. */
+static __always_inline void adopt_descendant(struct task_struct *task)
+{
+	struct task_struct *ancestor = task;
+	struct pymem_wanted *w = NULL;
+	struct pymem_proc *p;
+	__u32 tgid, i;
+	__u64 mm;
+
+	if (!count_only || !follow_children || (__u32)task->tgid == own_tgid)
+		return;
+	for (i = 0; i < MAX_GENERATIONS && !w; i++) {
+		ancestor = BPF_CORE_READ(ancestor, real_parent);
+		tgid = BPF_CORE_READ(ancestor, tgid);
+		if (tgid <= 1)
+			return;
+		w = bpf_map_lookup_elem(&wanted, &tgid);
+	}
+	mm = task_mm(task);
+	if (!w || !w->page || !mm)
+		return;
+	p = bpf_map_lookup_elem(&procs, &mm);
+	if (!p) {
+		p = proc_begin(mm, task, NULL);
+		if (p && batched_counters)
+			adopt_thread(p, task);
+	}
+	if (p && !(p->tree && page_of(p->tree)))
+		page_adopt(p, p->page, w->page);
+}
+
 /* For each task of a process in `wanted`: track it, or identify what is tracked. */
 SEC("iter/task")
 int attach_wanted(struct bpf_iter__task *ctx)
@@ -237,8 +272,10 @@ int attach_wanted(struct bpf_iter__task *ctx)
 		return 0;
 	tgid = task->tgid;
 	w = bpf_map_lookup_elem(&wanted, &tgid);
-	if (!w)
+	if (!w) {
+		adopt_descendant(task);
 		return 0;
+	}
 	if (w->start_boottime_ns &&
 	    w->start_boottime_ns / USER_HZ_NS != leader_start(task) / USER_HZ_NS) {
 		w->result = PYMEM_WANTED_OTHER;

@@ -45,6 +45,13 @@ enum pymem_page_flags {
 	PYMEM_PAGE_FROM_EXEC = 1 << 1,
 };
 
+/* What the helper has the kernel side do to a page; nobody else can write to one. */
+enum pymem_page_command {
+	PYMEM_PAGE_DO_RESET = 1, /* the peaks begin anew */
+	PYMEM_PAGE_DO_FROM_EXEC, /* sets PYMEM_PAGE_FROM_EXEC */
+	PYMEM_PAGE_DO_END,	 /* PYMEM_PAGE_ENDED */
+};
+
 struct pymem_page {
 	__u32 version;	       /* PYMEM_PAGE_VERSION */
 	__u32 state;	       /* enum pymem_page_state */

@@ -55,7 +55,7 @@ static const char usage[] =
 	"  -p, --pid PID        watch this process, from now on\n"
 	"  -d, --duration SEC   for so long, not until it ends or Ctrl-C\n"
 	"  -r, --repeat N       run CMD N times, one after the other, and tell the highest\n"
-	"  -C, --children       add up the process and what it starts from now on\n"
+	"  -C, --children       add up the process and its children\n"
 	"  -q, --quiet          say nothing but the result and errors\n"
 	"  -v, --verbose        print libbpf's warnings; -vv: all it has to say\n"
 	"  -h, --help           print this\n"
@@ -129,12 +129,10 @@ static int wait_for(int pidfd, double seconds, bool stop)
 static struct result result_of(const struct memit *m, const struct watch *w)
 {
 	struct watch_figures f = watch_read(w);
-	int64_t start = m->command ? f.image_start : f.start;
+	int64_t peak = m->children ? f.tree_peak : f.peak;
+	int64_t start = m->command ? f.image_start : m->children ? f.start_tree : f.start;
 
-	return (struct result){
-		.peak_pages = m->children ? f.tree_peak : f.peak,
-		.increment_pages = (m->children ? f.tree_peak : f.peak) - start,
-	};
+	return (struct result){.peak_pages = peak, .increment_pages = peak - start};
 }
 
 static int print_result(struct result r)
@@ -210,12 +208,14 @@ static int run_once(struct memit *m, struct result *result, int *status)
 		return -1;
 	}
 	err = watch_begin(&watch, m->session, launch.pid, 0);
+	if (!err)
+		err = watch_from_exec(&watch);
 	if (err) {
 		fail("the command can't be watched", err);
 		launch_abandon(&launch);
+		watch_end(&watch);
 		return -1;
 	}
-	watch_from_exec(&watch);
 	err = launch_go(&launch);
 	if (err) {
 		fail(m->command[0], err);

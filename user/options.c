@@ -277,6 +277,10 @@ void options_help(FILE *out)
 	fputs("Usage: pymem-bpf -p PID[,PID…] [options]    attach to running processes\n"
 	      "       pymem-bpf -a [options]               every Python process of the host\n"
 	      "       pymem-bpf [options] -- CMD …         start CMD and profile it\n"
+	      "       pymem-bpf memit -- CMD …             peak RSS of any program; -p PID: a "
+	      "running one\n"
+	      "       pymem-bpf serve                      figures for users' own processes, over "
+	      "a socket\n"
 	      "       pymem-bpf ps                         Python processes, and what can be done\n"
 	      "       pymem-bpf check                      what this kernel can do\n"
 	      "\nLine-level resident-memory profiler for CPython, from outside the process.\n\n",

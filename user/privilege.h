@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* What commands need that attach BPF programs. */
 #ifndef PRIVILEGE_H
 #define PRIVILEGE_H
 

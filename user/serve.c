@@ -177,7 +177,7 @@ static void dispatch(struct server *server, const struct epoll_event *event)
 		break;
 	case EVENT_SOCKET:
 		if (event->events & EPOLLIN && !c->paused)
-			client_readable(c);
+			client_readable(c, event->events & EPOLLHUP);
 		else if (event->events & (EPOLLHUP | EPOLLERR))
 			client_close(c, "hung up");
 		break;

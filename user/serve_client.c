@@ -293,6 +293,7 @@ static void track(struct client *c, const struct pymem_serve_request *request)
 static void reset(struct client *c)
 {
 	char why[96];
+	int err;
 
 	if (!c->watching) {
 		answer(c, PYMEM_SERVE_RESET, PYMEM_SERVE_STATE, "nothing is watched: TRACK first");
@@ -300,8 +301,9 @@ static void reset(struct client *c)
 		snprintf(why, sizeof(why), "pid %d: has ended", c->process.pid);
 		answer(c, PYMEM_SERVE_RESET, PYMEM_SERVE_NO_PROCESS, why);
 	} else {
-		watch_reset(&c->watch);
-		answer(c, PYMEM_SERVE_RESET, PYMEM_SERVE_OK, NULL);
+		err = watch_reset(&c->watch);
+		answer(c, PYMEM_SERVE_RESET, err ? PYMEM_SERVE_FAILED : PYMEM_SERVE_OK,
+		       err ? strerror(-err) : NULL);
 	}
 }
 
@@ -356,7 +358,7 @@ void client_resume(struct client *c)
 	listen_to(c, true);
 }
 
-void client_readable(struct client *c)
+void client_readable(struct client *c, bool hung_up)
 {
 	char bytes[sizeof(struct pymem_serve_request)];
 	uint64_t now = server_now(), wait;
@@ -377,8 +379,12 @@ void client_readable(struct client *c)
 		client_close(c, strerror(errno));
 		return;
 	}
+	if (n == 0 && hung_up) {
+		client_close(c, "hung up");
+		return;
+	}
 	serve_limits_charge(&c->server->limits, c->user, SERVE_COST_REQUEST);
-	/* 0: the end, or an empty message, which is none; either way it is over. With
-	 * MSG_TRUNC, n is the message's whole length. */
+	/* With MSG_TRUNC, n is the message's whole length; 0 is an empty one, or the end of what
+	 * a client sends that still reads: after either answer it is over. */
 	handle(c, bytes, (size_t)n);
 }

@@ -12,7 +12,7 @@
 #define SERVE_TOKENS_MAX	2000 /* at most so many are saved */
 #define SERVE_TOKENS_PER_SECOND 2000
 #define SERVE_COST_REQUEST	1
-#define SERVE_COST_TRACK	20 /* goes through all tasks of the host */
+#define SERVE_COST_TRACK	100 /* with its end, some 30 ms: two RCU grace periods, all tasks */
 
 struct serve_user {
 	uid_t uid;

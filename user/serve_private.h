@@ -81,8 +81,8 @@ struct client *client_new(struct server *server, int fd);
 void client_close(struct client *client, const char *why);
 void client_free(struct client *client);
 
-/* A message is there. */
-void client_readable(struct client *client);
+/* A message is there, or, if it has hung up, perhaps only the end. */
+void client_readable(struct client *client, bool hung_up);
 /* Its time is up: it may go on. */
 void client_resume(struct client *client);
 /* The process watched has ended, or may be watched no longer. */

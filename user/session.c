@@ -158,6 +158,7 @@ static int session_load(struct session *session, char *why, size_t size)
 	object_set_knob(session->object, "follow_children", session->options.follow_children);
 	object_set_knob(session->object, "watch_host", session->options.watch_host);
 	object_set_knob(session->object, "count_only", session->options.count_only);
+	object_set_knob(session->object, "own_tgid", getpid());
 	object_set_knob(session->object, "ring_wakeup_bytes", session->options.ring_bytes / 4);
 	err = bpf_object__load(session->object);
 	if (err) {

@@ -12,6 +12,7 @@
 #include "py_layout.h"
 #include "pymem.h"
 #include "pymem_line.h"
+#include "pymem_page.h"
 
 struct session_options {
 	bool watch_host;      /* tell of every exec on the host */
@@ -63,7 +64,8 @@ struct session_target {
 	bool identified;
 	uint64_t runtime, interp_head;
 	int layout;
-	int page; /* from session_page_new(): publish it there, with its children; 0: nowhere */
+	int page; /* from session_page_new(): publish it there, with its descendants;
+		   * 0: nowhere */
 	/* out */
 	uint32_t id;
 	enum pymem_wanted_result result;
@@ -77,12 +79,15 @@ int session_track(struct session *session, struct session_target *targets, size_
  * the number of a new one, > 0, or -ENOSPC (PYMEM_PAGES at one time), -errno. */
 int session_page_new(struct session *session);
 
-/* The page `number`, mapped read/write; the session's, until session_page_free(). NULL: none. */
-struct pymem_page *session_page(const struct session *session, int number);
+/* The page `number`; the session's, until session_page_free(). NULL: none. */
+const struct pymem_page *session_page(const struct session *session, int number);
 
 /* A new descriptor of the page, to be mapped by another process: the caller closes it.
- * -errno. That process can write to its page: trust nothing that is read from there. */
+ * -errno. Nobody can write through it. */
 int session_page_fd(const struct session *session, int number);
+
+/* Has the kernel side change the page. 0, -ENOENT: no such page; -errno. */
+int session_page_do(struct session *session, int number, enum pymem_page_command command);
 
 /* Ends the page and forgets the processes that were tracked on its behalf. It stays
  * readable, PYMEM_PAGE_ENDED, for whoever has it mapped. */

@@ -41,28 +41,45 @@ static int new_number(struct session *session)
 	return -ENOSPC;
 }
 
-static int page_create(struct session *session, struct page_slot *slot, int number)
+/* Makes the map of page `number`; from then on only the kernel side writes to it. */
+static int page_map_create(int number)
 {
 	LIBBPF_OPTS(bpf_map_create_opts, opts, .map_flags = BPF_F_MMAPABLE);
+	struct pymem_page *first = calloc(1, sizeof(*first));
+	uint32_t zero = 0;
+	int fd, err = 0;
+
+	if (!first)
+		return -ENOMEM;
+	first->version = PYMEM_PAGE_VERSION;
+	first->serial = number;
+	fd = bpf_map_create(BPF_MAP_TYPE_ARRAY, "pymem_page", sizeof(zero), sizeof(*first), 1,
+			    &opts);
+	if (fd < 0 || bpf_map_update_elem(fd, &zero, first, BPF_ANY) || bpf_map_freeze(fd))
+		err = -errno;
+	free(first);
+	if (err && fd >= 0)
+		close(fd);
+	return err ? err : fd;
+}
+
+static int page_create(struct session *session, struct page_slot *slot, int number)
+{
 	uint32_t place = number % PYMEM_PAGES;
 	int err;
 
-	slot->fd = bpf_map_create(BPF_MAP_TYPE_ARRAY, "pymem_page", sizeof(uint32_t),
-				  sizeof(struct pymem_page), 1, &opts);
+	slot->fd = page_map_create(number);
 	if (slot->fd < 0)
-		return -errno;
-	slot->page = mmap(NULL, sizeof(struct pymem_page), PROT_READ | PROT_WRITE, MAP_SHARED,
-			  slot->fd, 0);
+		return slot->fd;
+	slot->page = mmap(NULL, sizeof(struct pymem_page), PROT_READ, MAP_SHARED, slot->fd, 0);
 	if (slot->page == MAP_FAILED) {
 		err = -errno;
 		close(slot->fd);
 		return err;
 	}
-	slot->page->version = PYMEM_PAGE_VERSION;
-	slot->page->serial = number;
 	if (bpf_map_update_elem(session_map_fd(session, "pages"), &place, &slot->fd, BPF_ANY)) {
 		err = -errno;
-		munmap(slot->page, sizeof(struct pymem_page));
+		munmap((void *)slot->page, sizeof(struct pymem_page));
 		close(slot->fd);
 		return err;
 	}
@@ -90,7 +107,7 @@ int session_page_new(struct session *session)
 	return number;
 }
 
-struct pymem_page *session_page(const struct session *session, int number)
+const struct pymem_page *session_page(const struct session *session, int number)
 {
 	struct page_slot *slot = slot_of(session, number);
 
@@ -106,6 +123,18 @@ int session_page_fd(const struct session *session, int number)
 		return -ENOENT;
 	fd = fcntl(slot->fd, F_DUPFD_CLOEXEC, 0);
 	return fd < 0 ? -errno : fd;
+}
+
+int session_page_do(struct session *session, int number, enum pymem_page_command command)
+{
+	uint64_t arguments[2] = {number, command};
+	LIBBPF_OPTS(bpf_test_run_opts, opts, .ctx_in = arguments, .ctx_size_in = sizeof(arguments));
+	struct bpf_program *program =
+		bpf_object__find_program_by_name(session->object, "page_command");
+
+	if (bpf_prog_test_run_opts(bpf_program__fd(program), &opts))
+		return -errno;
+	return opts.retval ? -ENOENT : 0;
 }
 
 /* Is the image p only tracked on behalf of the page `number`? Pages that p names may be
@@ -175,14 +204,14 @@ void session_page_free(struct session *session, int number)
 
 	if (!slot)
 		return;
-	slot->page->state = PYMEM_PAGE_ENDED;
+	session_page_do(session, number, PYMEM_PAGE_DO_END);
 	bpf_map_delete_elem(session_map_fd(session, "pages"), &place);
 	/* Out of memory: what was not noted goes on being counted, for nobody. */
 	session_each_live(session, note_image, &f);
 	for (i = 0; i < f.count; i++)
 		forget_image(session, &f.images[i]);
 	free(f.images);
-	munmap(slot->page, sizeof(struct pymem_page));
+	munmap((void *)slot->page, sizeof(struct pymem_page));
 	close(slot->fd);
 	slot->number = 0;
 }

@@ -31,7 +31,7 @@ struct session {
 	size_t proc_size;
 	struct page_slot {
 		int number, fd; /* number 0: free */
-		struct pymem_page *page;
+		const struct pymem_page *page;
 	} * pages; /* PYMEM_PAGES of them, once there is one */
 	int last_page;
 };

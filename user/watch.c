@@ -10,8 +10,7 @@
 #include <errno.h>
 #include <string.h>
 
-#define READ(field)	    (*(const volatile __typeof__(field) *)&(field))
-#define WRITE(field, value) (*(volatile __typeof__(field) *)&(field) = (value))
+#define READ(field) (*(const volatile __typeof__(field) *)&(field))
 
 static int result_error(enum pymem_wanted_result result)
 {
@@ -48,6 +47,7 @@ int watch_begin(struct watch *w, struct session *session, pid_t pid, uint64_t st
 	w->page = session_page(session, w->number);
 	w->images = READ(w->page->images);
 	w->start_pages = READ(w->page->start_pages);
+	w->start_tree_pages = READ(w->page->tree_pages);
 	return 0;
 }
 
@@ -60,23 +60,21 @@ bool watch_execed(struct watch *w)
 	return execed;
 }
 
-void watch_reset(struct watch *w)
+int watch_reset(struct watch *w)
 {
-	/* The RSS of now is a part of either time: see pymem_page.h. */
-	WRITE(w->page->peak_pages, 0);
-	WRITE(w->page->tree_peak_pages, 0);
-	WRITE(w->page->resets, READ(w->page->resets) + 1);
+	return session_page_do(w->session, w->number, PYMEM_PAGE_DO_RESET);
 }
 
-void watch_from_exec(struct watch *w)
+int watch_from_exec(struct watch *w)
 {
-	WRITE(w->page->flags, READ(w->page->flags) | PYMEM_PAGE_FROM_EXEC);
+	return session_page_do(w->session, w->number, PYMEM_PAGE_DO_FROM_EXEC);
 }
 
 struct watch_figures watch_read(const struct watch *w)
 {
 	struct watch_figures f = {
 		.start = w->start_pages,
+		.start_tree = w->start_tree_pages,
 		.image_start = READ(w->page->start_pages),
 		.rss = READ(w->page->rss_pages),
 		.peak = READ(w->page->peak_pages),

@@ -12,20 +12,20 @@
 
 struct watch {
 	struct session *session;
-	struct pymem_page *page; /* the session's; NULL: nothing is watched */
-	int number;		 /* of the page */
-	uint32_t images;	 /* that have begun, as far as watch_execed() has told */
-	int64_t start_pages;	 /* RSS when it began */
+	const struct pymem_page *page; /* the session's; NULL: nothing is watched */
+	int number;		       /* of the page */
+	uint32_t images;	       /* that have begun, as far as watch_execed() has told */
+	int64_t start_pages, start_tree_pages; /* RSS when it began */
 };
 
 /* RSS in pages, as read together: the peaks are never below the amounts of now. */
 struct watch_figures {
-	int64_t start;	     /* when watching began */
-	int64_t image_start; /* when the process last called exec, if it has since then */
+	int64_t start, start_tree; /* when watching began */
+	int64_t image_start;	   /* when the process last called exec, if it has since then */
 	int64_t rss, peak, tree, tree_peak;
 };
 
-/* Watches process `pid`, and the sum over what it forks, on a new page. `start_ticks` as
+/* Watches process `pid`, and the sum over it and its descendants, on a new page. `start_ticks` as
  * in struct session_target. 0, -ESRCH: it has ended, or another has that PID; -EBUSY: it is
  * watched already; -ENOSPC: too many processes or pages; -errno. */
 int watch_begin(struct watch *watch, struct session *session, pid_t pid, uint64_t start_ticks);
@@ -33,11 +33,12 @@ int watch_begin(struct watch *watch, struct session *session, pid_t pid, uint64_
 /* Has the process called exec since this was last asked? */
 bool watch_execed(struct watch *watch);
 
-/* Both peaks begin anew. */
-void watch_reset(struct watch *watch);
+/* Both peaks begin anew. 0 or -errno. */
+int watch_reset(struct watch *watch);
 
-/* For a process that is to become a command: peaks begin at its exec. Before that. */
-void watch_from_exec(struct watch *watch);
+/* For a process that is to become a command: peaks begin at its exec. Before that.
+ * 0 or -errno. */
+int watch_from_exec(struct watch *watch);
 
 /* The figures of now, or the last ones. */
 struct watch_figures watch_read(const struct watch *watch);

@@ -13,15 +13,20 @@ import harness
 from harness import MIB, Target, Tool
 
 
+def bpftool_list(kind):
+    """bpftool fails where an object goes while it lists them: then again."""
+    env = dict(os.environ, PATH=os.environ["PATH"] + ":/usr/sbin")
+    for _ in range(20):
+        done = subprocess.run(["bpftool", "-j", kind, "list"], stdout=subprocess.PIPE, env=env)
+        if done.returncode == 0:
+            return json.loads(done.stdout.decode() or "[]")
+        time.sleep(0.05)
+    raise AssertionError("bpftool %s list fails" % kind)
+
+
 def bpf_objects():
     """Identifiers of the BPF programs and links there are."""
-    found = set()
-    for kind in ("prog", "link"):
-        said = subprocess.run(["bpftool", "-j", kind, "list"], check=True,
-                              stdout=subprocess.PIPE, env=dict(os.environ, PATH=os.environ["PATH"]
-                                                               + ":/usr/sbin")).stdout
-        found |= {(kind, o["id"]) for o in json.loads(said.decode() or "[]")}
-    return found
+    return {(kind, o["id"]) for kind in ("prog", "link") for o in bpftool_list(kind)}
 
 
 def assert_nothing_left(before):

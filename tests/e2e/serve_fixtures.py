@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+"""What the tests of the server share: a server, targets of any user, patience."""
+import os
+import shutil
+import subprocess
+import tempfile
+import time
+
+import pytest
+
+import harness
+from harness import TOOL
+from serving import HELLO, OK, PAGE, Server
+
+USER, OTHER_USER = 65534, 12345
+BLOCK = 2048  # pages
+
+
+def eventually(true, seconds=5):
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if true():
+            return True
+        time.sleep(0.02)
+    return False
+
+
+@pytest.fixture
+def folder():
+    """Open to all users, unlike pytest's own."""
+    path = tempfile.mkdtemp(prefix="pymem-serve.")
+    os.chmod(path, 0o755)
+    yield path
+    shutil.rmtree(path)
+
+
+@pytest.fixture
+def server(folder):
+    with Server(TOOL, os.path.join(folder, "s"), "-v") as running:
+        yield running
+        if running.process.poll() is None:
+            assert running.stop() == 0
+        assert not os.path.exists(running.path)
+
+
+def rss_pages(pid):
+    return harness.rss_at_rest(pid) // PAGE
+
+
+def sleeper(uid, command=("sleep", "1000")):
+    user = {"user": uid, "group": uid, "extra_groups": []} if uid else {}
+    return subprocess.Popen(list(command), stdout=subprocess.PIPE, stdin=subprocess.PIPE, cwd="/",
+                            **user)
+
+
+def end(process):
+    process.kill()
+    process.wait()
+    process.stdout.close()
+    process.stdin.close()
+
+
+def answers(server):
+    """Is it there for others?"""
+    connection = server.connect()
+    reply = connection.ask(HELLO)
+    connection.close()
+    return reply["status"] == OK

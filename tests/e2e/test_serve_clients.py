@@ -1,0 +1,228 @@
+# SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+"""Clients of `pymem-bpf serve` that misbehave, by mistake or on purpose: others don't notice."""
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+import pytest
+
+from harness import TOOL
+from serve_fixtures import (  # noqa: F401
+    BLOCK, OTHER_USER, USER, answers, end, eventually, folder, rss_pages, server, sleeper)
+from serving import (
+    BAD_REQUEST, BAD_VERSION, Client, Connection, ENDED, HELLO, LIMIT, LIVE, OK, Page, RESET,
+    STATE, Server, TRACK, UNTRACK, request)
+
+
+@pytest.mark.parametrize("message, status", [
+    (b"x", BAD_REQUEST), (b"", BAD_REQUEST), (os.urandom(32), BAD_REQUEST),
+    (b"\0" * 32, BAD_REQUEST), (request(HELLO)[:31], BAD_REQUEST), (request(HELLO)[:16], BAD_REQUEST),
+    (request(HELLO) + b"\0", BAD_REQUEST), (b"A" * 100000, BAD_REQUEST),
+    (request(HELLO, magic=1), BAD_REQUEST), (request(0), BAD_REQUEST), (request(5), BAD_REQUEST),
+    (request(65535), BAD_REQUEST), (request(TRACK, flags=1), BAD_REQUEST),
+    (request(TRACK, pad=1), BAD_REQUEST), (request(HELLO, version=2), BAD_VERSION),
+    (request(HELLO, version=9)[:12], BAD_VERSION)], ids=lambda v: str(v)[:24])
+def test_garbage(server, message, status):
+    connection = server.connect()
+    assert connection.ask(TRACK)["status"] == OK
+    page = Page(connection.page_fd)
+    connection.send(message)
+    reply = connection.receive()
+    assert reply["status"] == status and reply["message"]
+    assert connection.receive() is None, "closed after that"
+    assert page.state == ENDED
+    assert answers(server)
+
+
+def test_order_of_requests(server):
+    connection = server.connect()
+    for op in (RESET, UNTRACK):
+        reply = connection.ask(op)
+        assert (reply["op"], reply["status"]) == (op, STATE) and "TRACK" in reply["message"]
+    reply = connection.ask(HELLO)
+    assert (reply["op"], reply["status"]) == (HELLO, OK) and reply["program"]
+    connection.close()
+
+
+def test_descriptors_sent_are_not_taken(server):
+    """Closing some takes as long as their sender likes."""
+    before = server.descriptors()
+    connection = server.connect()
+    readable, writable = os.pipe()
+    try:
+        socket.send_fds(connection.socket, [request(HELLO)], [writable])
+        connection.receive()
+    except PermissionError:
+        pass  # 6.16 and later: refused by the kernel
+    os.close(writable)
+    connection.close()
+    assert os.read(readable, 1) == b"", "the server holds it"
+    os.close(readable)
+    assert eventually(lambda: server.descriptors() == before)
+
+
+FLOOD = """
+import socket, sys, time
+s = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+s.connect(sys.argv[1])
+message, read, n, begin = bytes.fromhex(sys.argv[2]), sys.argv[3] == "read", 0, time.monotonic()
+print("begun", flush=True)
+try:
+    for n in range(10000):
+        s.send(message)
+        if read and not s.recv(1000):
+            break
+except OSError:
+    pass
+print(n + 1, time.monotonic() - begin, flush=True)
+"""
+
+
+@pytest.mark.parametrize("read", ["read", "deaf"])
+def test_flood(server, read):
+    """10,000 messages as fast as it goes: held back, or dropped; others don't notice."""
+    flood = subprocess.Popen([sys.executable, "-c", FLOOD, server.path, request(HELLO).hex(), read],
+                             stdout=subprocess.PIPE, user=USER, group=USER, extra_groups=[], cwd="/")
+    try:
+        assert flood.stdout.readline() == b"begun\n"
+        slowest = 0
+        while flood.poll() is None:
+            before = time.monotonic()
+            assert answers(server)
+            slowest = max(slowest, time.monotonic() - before)
+            time.sleep(0.02)
+        sent, seconds = flood.stdout.read().split()
+        if read == "read":
+            assert int(sent) == 10000
+            assert float(seconds) > 3, "2000 a second, after the first 2000"
+        else:
+            assert int(sent) < 10000, "who does not read is dropped"
+            assert b"does not read" in server.said
+        assert slowest < 1, slowest
+    finally:
+        flood.kill()
+        flood.wait()
+        flood.stdout.close()
+
+
+def test_silent_and_slow_clients_cost_nothing(server):
+    silent = [server.connect() for _ in range(20)]
+    half = server.connect()
+    half.ask(HELLO)
+    time.sleep(0.3)
+    with open("/proc/%d/stat" % server.process.pid) as f:
+        before = sum(map(int, f.read().rsplit(")", 1)[1].split()[11:13]))
+    time.sleep(1)
+    with open("/proc/%d/stat" % server.process.pid) as f:
+        after = sum(map(int, f.read().rsplit(")", 1)[1].split()[11:13]))
+    assert after - before <= 1, "ticks of 10 ms in a second"
+    assert answers(server)
+    for connection in silent + [half]:
+        connection.close()
+
+
+def test_limits(folder):
+    path = os.path.join(folder, "s")
+    with Server(TOOL, path, "-v", "--max-clients", "5", "--max-per-user", "3"):
+        mine = [Connection(path) for _ in range(3)]
+        assert all(c.ask(HELLO)["status"] == OK for c in mine)
+        refused = Connection(path)
+        reply = refused.receive()
+        assert reply["status"] == LIMIT and "--max-per-user" in reply["message"]
+        assert refused.receive() is None
+        with Client(path, USER), Client(path, OTHER_USER):
+            refused = Connection(path)
+            reply = refused.receive()
+            assert reply["status"] == LIMIT and "--max-clients" in reply["message"]
+        mine.pop().close()
+        time.sleep(0.1)
+        assert Connection(path).ask(HELLO)["status"] == OK
+
+
+def map_id(fd):
+    with open("/proc/self/fdinfo/%d" % fd) as f:
+        return int(f.read().split("map_id:")[1].split()[0])
+
+
+def is_map(number):
+    return subprocess.run(["/usr/sbin/bpftool", "map", "show", "id", str(number)],
+                          stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode == 0
+
+
+def test_clients_come_and_go(server):
+    """200 of them, some killed while they are watched: nothing stays."""
+    connection = server.connect()
+    connection.ask(HELLO)
+    before, maps = server.descriptors(), []
+    for i in range(190):
+        one = server.connect()
+        assert one.ask(TRACK)["status"] == OK, i
+        assert Page(one.page_fd).rss > 0
+        maps.append(map_id(one.page_fd))
+        one.close()
+    assert len(set(maps)) == 190
+    for i in range(10):
+        with Client(server.path, USER) as client:
+            assert client.track()["status"] == OK
+            child = client.tell("fork", 10)
+            page = client.page()
+            client.kill()
+            assert eventually(lambda: page.state == ENDED)
+            os.kill(child, signal.SIGKILL)
+    assert connection.ask(HELLO)["status"] == OK
+    assert eventually(lambda: server.descriptors() == before)
+    assert eventually(lambda: not is_map(maps[0]) and not is_map(maps[-1]))
+
+
+def test_death_of_a_client_disturbs_no_other(server):
+    with Client(server.path, USER) as stays:
+        stays.track()
+        page = stays.page()
+        with Client(server.path, USER) as dies:
+            dies.track()
+            other = dies.page()
+            child = dies.tell("fork", BLOCK)
+            dies.kill()
+        # Its child still holds the connection, and is of no concern any more.
+        assert eventually(lambda: other.state == ENDED)
+        os.kill(child, signal.SIGKILL)
+        stays.tell("grow", BLOCK)
+        assert page.rss == rss_pages(stays.pid) and page.state == LIVE
+
+
+def test_many_children_are_too_many(server):
+    """A tree of more processes than one watch may have is let go; others go on."""
+    target = sleeper(USER, (sys.executable, "-c", MANY))
+    try:
+        with Client(server.path, USER) as client, Client(server.path) as other:
+            other.track()
+            still = other.page()
+            assert client.track(target.pid)["status"] == OK
+            page = client.page()
+            target.stdin.write(b"\n")
+            target.stdin.flush()
+            assert target.stdout.readline() == b"forked\n"
+            assert eventually(lambda: page.state == ENDED, 5)
+            assert b"too many children" in server.said
+            assert still.state == LIVE
+    finally:
+        end(target)
+
+
+MANY = """
+import os, sys, time
+sys.stdin.readline()
+for i in range(1100):
+    if not os.fork():
+        import ctypes
+        ctypes.CDLL(None).prctl(1, 9, 0, 0, 0)  # ends with its parent
+        if os.getppid() == 1:
+            os._exit(0)
+        time.sleep(60)
+        os._exit(0)
+print("forked", flush=True)
+time.sleep(60)
+"""

@@ -1,0 +1,281 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* The pure parts of the server: what is a request, who may watch what, how much each user
+ * may take. */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "serve_access.h"
+#include "serve_limits.h"
+#include "serve_request.h"
+
+#define SECOND_NS 1000000000ULL
+
+static const struct pymem_serve_request good = {
+	.magic = PYMEM_SERVE_MAGIC,
+	.version = PYMEM_SERVE_VERSION,
+	.op = PYMEM_SERVE_TRACK,
+	.pid = 41,
+	.start_ticks = 7,
+};
+
+/* Reads a copy of `request`, of exactly `size` bytes, at an odd address. */
+static enum pymem_serve_status read_request(struct pymem_serve_request request, size_t size,
+					    struct pymem_serve_request *out)
+{
+	char *bytes = malloc(size + 1);
+	enum pymem_serve_status status;
+
+	assert_non_null(bytes);
+	memset(bytes, 0, size + 1);
+	memcpy(bytes + 1, &request, size < sizeof(request) ? size : sizeof(request));
+	status = serve_request_read(bytes + 1, size, out);
+	free(bytes);
+	return status;
+}
+
+static void test_request(void **state)
+{
+	struct pymem_serve_request r, bad;
+	unsigned op;
+
+	(void)state;
+	assert_int_equal(read_request(good, sizeof(good), &r), PYMEM_SERVE_OK);
+	assert_memory_equal(&r, &good, sizeof(r));
+	for (op = 0; op < 70000; op++) {
+		bad = good;
+		bad.op = (uint16_t)op;
+		assert_int_equal(read_request(bad, sizeof(bad), &r),
+				 bad.op >= PYMEM_SERVE_HELLO && bad.op <= PYMEM_SERVE_UNTRACK
+					 ? PYMEM_SERVE_OK
+					 : PYMEM_SERVE_BAD_REQUEST);
+	}
+}
+
+static void test_request_bad(void **state)
+{
+	struct pymem_serve_request r = {.pid = -7}, bad;
+	size_t size;
+
+	(void)state;
+	for (size = 0; size < 2 * sizeof(good); size++)
+		if (size != sizeof(good))
+			assert_int_equal(read_request(good, size, &r), PYMEM_SERVE_BAD_REQUEST);
+	bad = good;
+	bad.magic++;
+	assert_int_equal(read_request(bad, sizeof(bad), &r), PYMEM_SERVE_BAD_REQUEST);
+	bad = good;
+	bad.flags = 1;
+	assert_int_equal(read_request(bad, sizeof(bad), &r), PYMEM_SERVE_BAD_REQUEST);
+	bad = good;
+	bad.pad = 1ULL << 63;
+	assert_int_equal(read_request(bad, sizeof(bad), &r), PYMEM_SERVE_BAD_REQUEST);
+	bad = good;
+	bad.version++;
+	assert_int_equal(read_request(bad, sizeof(bad), &r), PYMEM_SERVE_BAD_VERSION);
+	/* Another version's records may have another size. */
+	assert_int_equal(read_request(bad, 8, &r), PYMEM_SERVE_BAD_VERSION);
+	assert_int_equal(read_request(bad, 50, &r), PYMEM_SERVE_BAD_VERSION);
+	assert_int_equal(read_request(bad, 7, &r), PYMEM_SERVE_BAD_REQUEST);
+	assert_int_equal(r.pid, -7);
+}
+
+static void test_reply(void **state)
+{
+	struct pymem_serve_reply reply;
+	char longer[1000];
+
+	(void)state;
+	memset(&reply, 0x55, sizeof(reply));
+	serve_reply_fill(&reply, PYMEM_SERVE_RESET, PYMEM_SERVE_OK, "not said");
+	assert_int_equal(reply.magic, PYMEM_SERVE_MAGIC);
+	assert_int_equal(reply.version, PYMEM_SERVE_VERSION);
+	assert_int_equal(reply.op, PYMEM_SERVE_RESET);
+	assert_string_equal(reply.program, PYMEM_VERSION);
+	assert_string_equal(reply.message, "");
+	assert_int_equal(reply.pid, 0);
+	serve_reply_fill(&reply, 1, PYMEM_SERVE_STATE, "pid 3 (\033[31m\nx\177)");
+	assert_string_equal(reply.message, "pid 3 (?[31m?x?)");
+	memset(longer, 'x', sizeof(longer) - 1);
+	longer[sizeof(longer) - 1] = '\0';
+	serve_reply_fill(&reply, 1, PYMEM_SERVE_FAILED, longer);
+	assert_int_equal(strlen(reply.message), sizeof(reply.message) - 1);
+	/* No refusal without a word, of a status that is none either. */
+	for (unsigned status = 1; status < 12; status++) {
+		serve_reply_fill(&reply, 1, status, NULL);
+		assert_true(strlen(reply.message) > 3);
+	}
+}
+
+#define STATUS                                        \
+	"Name:\tx\\nUid:\t0\nUmask:\t0022\n"          \
+	"Tgid:\t41\nNgid:\t0\nPid:\t42\n"             \
+	"Uid:\t1000\t1001\t1002\t1003\n"              \
+	"Gid:\t100\t101\t102\t4294967294\n"           \
+	"Groups:\t1 2 3\nCapInh:\t0000000000000000\n" \
+	"CapPrm:\t000001ffffffffff\nCapEff:\t0000\n"
+
+static void test_creds(void **state)
+{
+	struct serve_creds c = {.owner = 9};
+	char text[] = STATUS;
+	size_t len, i;
+
+	(void)state;
+	assert_int_equal(serve_creds_parse(text, strlen(text), &c), 0);
+	for (i = 0; i < 4; i++)
+		assert_int_equal(c.uids[i], 1000 + i);
+	assert_int_equal(c.gids[0], 100);
+	assert_int_equal(c.gids[3], 4294967294U);
+	assert_true(c.permitted == 0x1ffffffffffULL);
+	assert_int_equal(c.tgid, 41);
+	assert_int_equal(c.owner, 9);
+	/* Cut off anywhere before the end of the last line that counts, it is none. */
+	len = (size_t)(strstr(text, "CapEff") - text);
+	assert_int_equal(serve_creds_parse(text, len, &c), 0);
+	for (i = 0; i < len; i++) {
+		char *cut = malloc(i + 1);
+
+		assert_non_null(cut);
+		memcpy(cut, text, i);
+		assert_int_equal(serve_creds_parse(cut, i, &c), -EBADMSG);
+		free(cut);
+	}
+}
+
+static const struct serve_peer user = {.pid = 1, .uid = 1000, .gid = 100, .permitted = 0x400};
+static const struct serve_creds own = {
+	.uids = {1000, 1000, 1000, 1000},
+	.gids = {100, 100, 100, 100},
+	.permitted = 0x400,
+	.tgid = 41,
+	.owner = 1000,
+};
+
+static void test_access(void **state)
+{
+	struct serve_peer root = {.pid = 1, .uid = 0, .gid = 5};
+	struct serve_creds c;
+	int i;
+
+	(void)state;
+	assert_null(serve_access_refusal(&user, &own));
+	assert_null(serve_access_refusal(&root, &own));
+	/* Each ID by itself: setuid and setgid programs differ in one of them. */
+	for (i = 0; i < 4; i++) {
+		c = own;
+		c.uids[i] = 0;
+		assert_non_null(serve_access_refusal(&user, &c));
+		assert_null(serve_access_refusal(&root, &c));
+		c.uids[i] = 1001;
+		assert_non_null(serve_access_refusal(&user, &c));
+		c = own;
+		c.gids[i] = 42;
+		assert_non_null(serve_access_refusal(&user, &c));
+		assert_null(serve_access_refusal(&root, &c));
+	}
+	c = own;
+	c.owner = 0; /* not dumpable */
+	assert_non_null(serve_access_refusal(&user, &c));
+	c = own;
+	c.permitted = 0x2000; /* ping */
+	assert_non_null(serve_access_refusal(&user, &c));
+	c.permitted = 0;
+	assert_null(serve_access_refusal(&user, &c));
+}
+
+static void test_limits(void **state)
+{
+	struct serve_limits limits;
+	size_t a[3], b, c;
+	int i;
+
+	(void)state;
+	assert_int_equal(serve_limits_init(&limits, 4, 3), 0);
+	for (i = 0; i < 3; i++)
+		assert_int_equal(serve_limits_join(&limits, 1, 0, &a[i]), 0);
+	assert_int_equal(a[0], a[2]);
+	assert_int_equal(serve_limits_join(&limits, 1, 0, &c), -EUSERS);
+	assert_int_equal(serve_limits_join(&limits, 2, 0, &b), 0);
+	assert_true(b != a[0]);
+	assert_int_equal(serve_limits_join(&limits, 3, 0, &c), -ENOSPC);
+	serve_limits_leave(&limits, a[0]);
+	assert_int_equal(serve_limits_join(&limits, 3, 0, &c), 0);
+	assert_true(c != b && c != a[0]);
+	serve_limits_fini(&limits);
+}
+
+static void test_tokens(void **state)
+{
+	struct serve_limits limits;
+	size_t one, other, again;
+	uint64_t wait;
+	int i;
+
+	(void)state;
+	assert_int_equal(serve_limits_init(&limits, 4, 3), 0);
+	assert_int_equal(serve_limits_join(&limits, 1, SECOND_NS, &one), 0);
+	assert_int_equal(serve_limits_join(&limits, 2, SECOND_NS, &other), 0);
+	for (i = 0; i < SERVE_TOKENS_MAX; i++) {
+		assert_true(serve_limits_wait(&limits, one, SECOND_NS) == 0);
+		serve_limits_charge(&limits, one, SERVE_COST_REQUEST);
+	}
+	wait = serve_limits_wait(&limits, one, SECOND_NS);
+	assert_true(wait > 0 && wait <= SECOND_NS / SERVE_TOKENS_PER_SECOND + 1);
+	assert_true(serve_limits_wait(&limits, one, SECOND_NS + wait) == 0);
+	/* The other user notices nothing. */
+	assert_true(serve_limits_wait(&limits, other, SECOND_NS) == 0);
+	/* A debt is paid in time; a new connection is no new account. */
+	serve_limits_charge(&limits, one, 1 + 3 * SERVE_TOKENS_PER_SECOND);
+	serve_limits_leave(&limits, one);
+	assert_int_equal(serve_limits_join(&limits, 1, 2 * SECOND_NS, &again), 0);
+	assert_int_equal(again, one);
+	assert_true(serve_limits_wait(&limits, one, 2 * SECOND_NS) > SECOND_NS);
+	assert_true(serve_limits_wait(&limits, one, 5 * SECOND_NS) == 0);
+	/* No more is saved than the most; a clock that stands still gives nothing. */
+	serve_limits_charge(&limits, one, SERVE_TOKENS_MAX + 1);
+	assert_true(serve_limits_wait(&limits, one, 5 * SECOND_NS) > 0);
+	assert_true(serve_limits_wait(&limits, one, 1000 * SECOND_NS) == 0);
+	serve_limits_charge(&limits, one, SERVE_TOKENS_MAX);
+	assert_true(serve_limits_wait(&limits, one, 1000 * SECOND_NS) > 0);
+	serve_limits_fini(&limits);
+}
+
+/* More users than places come and go: nobody is refused, none takes another's place. */
+static void test_many_users(void **state)
+{
+	struct serve_limits limits;
+	size_t kept, index;
+	uid_t uid;
+
+	(void)state;
+	assert_int_equal(serve_limits_init(&limits, 2, 2), 0);
+	assert_int_equal(serve_limits_join(&limits, 1000000, 0, &kept), 0);
+	for (uid = 0; uid < 1000; uid++) {
+		assert_int_equal(serve_limits_join(&limits, uid, uid * SECOND_NS, &index), 0);
+		assert_true(index != kept && index < 4);
+		assert_int_equal(limits.users[index].uid, uid);
+		serve_limits_leave(&limits, index);
+	}
+	assert_int_equal(limits.users[kept].uid, 1000000);
+	assert_int_equal(limits.clients, 1);
+	serve_limits_fini(&limits);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_request), cmocka_unit_test(test_request_bad),
+		cmocka_unit_test(test_reply),	cmocka_unit_test(test_creds),
+		cmocka_unit_test(test_access),	cmocka_unit_test(test_limits),
+		cmocka_unit_test(test_tokens),	cmocka_unit_test(test_many_users),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
