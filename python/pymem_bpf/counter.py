@@ -14,6 +14,7 @@ import array
 import fcntl
 import mmap
 import os
+import select
 import socket as sockets
 import stat
 import struct
@@ -178,12 +179,10 @@ class Counter:
         if self._ended or self._connection is None or self._owner != os.getpid():
             return False
         with self._lock:
-            try:
-                self._connection.recv(1, sockets.MSG_PEEK | sockets.MSG_DONTWAIT)
-            except (BlockingIOError, InterruptedError):
+            poll = select.poll()
+            poll.register(self._connection.fileno(), select.POLLIN)
+            if not poll.poll(0):
                 return True
-            except OSError:
-                pass  # reset by the other side
         # Nothing is due here: end-of-file, or a server that talks without being asked.
         self._ended = True
         return False
