@@ -100,10 +100,8 @@ def _start():
         private_pids.add(process.pid)
     except OSError as e:
         ours.close()
+        said.close()
         raise HelperMissing("no helper: %s can't be started: %s" % (found, e.strerror or e)) from None
-    except BaseException:
-        ours.close()
-        raise
     finally:
         theirs.close()
     return ours, "%s serve, started by this process," % found, process
@@ -128,3 +126,9 @@ def reap(process):
         process.kill()
         process.wait()
     private_pids.discard(process.pid)
+
+
+def release(process):
+    """reap(), and what it held."""
+    reap(process)
+    process.said.close()

@@ -11,6 +11,7 @@ descriptor, its size and that it can't be shortened under the mapping. A Counter
 that opened it: after fork() the child's copy is closed, since its page is the parent's.
 """
 import array
+import atexit
 import fcntl
 import mmap
 import os
@@ -238,7 +239,7 @@ class Counter:
                 pass  # a profiler still reads it: unmapped when it lets go
         process, self._process = self._process, None
         if process is not None and self._owner == os.getpid():
-            _helper.reap(process)
+            _helper.release(process)
 
     def __enter__(self):
         return self
@@ -297,6 +298,11 @@ def shared(private=True):
         return _shared
 
 
+def _at_exit():
+    if _shared is not None:
+        _shared.close()
+
+
 def _after_fork():
     """In the child: its Counters are the parent's. Closing a copy of the socket ends nothing."""
     global _shared, _shared_lock
@@ -306,4 +312,5 @@ def _after_fork():
             counter._connection.close()
 
 
+atexit.register(_at_exit)
 os.register_at_fork(after_in_child=_after_fork)
