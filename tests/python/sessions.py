@@ -10,7 +10,7 @@ import tempfile
 import time
 
 import pexpect
-from jupyter_client import KernelManager
+from jupyter_client import BlockingKernelClient, KernelManager
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 PROJECT = os.path.dirname(os.path.dirname(HERE))
@@ -138,7 +138,8 @@ class Kernel:
         words = stage.command([python, "-m", "ipykernel_launcher", "-f", self.manager.connection_file])
         self.process = subprocess.Popen(words, env=stage.environment(**environment), cwd=stage.home,
                                         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        self.client = self.manager.blocking_client()
+        # Not the manager's: that one believes in kernels only that it started itself.
+        self.client = BlockingKernelClient(connection_file=self.manager.connection_file)
         self.client.load_connection_file()
         self.client.start_channels()
         self.client.wait_for_ready(timeout=PATIENCE)

@@ -37,6 +37,13 @@ def reply(op, status=0, magic=counter.MAGIC, version=1, page=counter.PAGE_BYTES,
     return counter.REPLY.pack(magic, version, op, status, page, pid, 0, b"0.1.0", message)
 
 
+def hang_up(connection):
+    try:
+        connection.shutdown(socket.SHUT_RDWR)
+    except OSError:
+        pass  # the client was first
+
+
 class Fake:
     """A server whose answer to each operation the test gives: bytes, or (bytes, descriptors)."""
 
@@ -72,8 +79,7 @@ class Fake:
             if callable(said):
                 said = said(connection)
             if said is None:
-                connection.shutdown(socket.SHUT_RDWR)
-                return
+                return hang_up(connection)
             data, fds = said if isinstance(said, tuple) else (said, [])
             rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))] if fds else []
             try:
