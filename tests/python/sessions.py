@@ -2,6 +2,7 @@
 """Real IPython sessions for tests: in a terminal, and in a Jupyter kernel, as root or as an ordinary
 user, from a copy of the package that any user may read."""
 import os
+import queue
 import re
 import shutil
 import subprocess
@@ -47,8 +48,7 @@ class Stage:
         os.mkdir(self.home)
         self.write("mprun_demo.py", SEED)
         subprocess.check_call(["chmod", "-R", "a+rX", self.path])
-        for folder in (self.home,):
-            subprocess.check_call(["chown", "-R", str(user), folder])
+        subprocess.check_call(["chown", "-R", str(user), self.home])
 
     def write(self, name, text):
         path = os.path.join(self.home, name)
@@ -63,7 +63,9 @@ class Stage:
         env.update(HOME=self.home, IPYTHONDIR=os.path.join(self.home, "ipython"), TERM="dumb",
                    PYTHONPATH=self.package + ":" + self.home, PYTHONDONTWRITEBYTECODE="1",
                    JUPYTER_RUNTIME_DIR=os.path.join(self.home, "runtime"),
-                   PYMEM_BPF=PROGRAM, PYMEM_BPF_SOCKET=NO_SOCKET)
+                   PYMEM_BPF=PROGRAM, PYMEM_BPF_SOCKET=NO_SOCKET,
+                   # A mapping for each block of 128 KiB and more, whatever was freed before.
+                   MALLOC_MMAP_THRESHOLD_="131072")
         env.update(more)
         return env
 
@@ -142,7 +144,25 @@ class Kernel:
         self.client = BlockingKernelClient(connection_file=self.manager.connection_file)
         self.client.load_connection_file()
         self.client.start_channels()
-        self.client.wait_for_ready(timeout=PATIENCE)
+        try:
+            self.wait()
+        except BaseException:
+            self.close()
+            raise
+
+    def wait(self):
+        """Until it answers on both channels. The client's own waiting takes a kernel that is busy
+        starting for a dead one."""
+        deadline = time.monotonic() + PATIENCE
+        while time.monotonic() < deadline and self.process.poll() is None:
+            self.client.kernel_info()
+            try:
+                self.client.get_shell_msg(timeout=2)
+                self.client.get_iopub_msg(timeout=1)
+                return
+            except queue.Empty:
+                continue
+        raise RuntimeError("the kernel does not answer: status %s" % self.process.poll())
 
     def run(self, code):
         cell = Cell()
