@@ -11,15 +11,15 @@ statement raises is raised again after what was measured until then has been pri
 import builtins
 import gc
 import io
+import os
 import signal
-import sys
 import threading
 
 from IPython.core.error import UsageError
 from IPython.core.magic import Magics, line_cell_magic, magics_class
 from IPython.core.page import page
 
-from . import _proc, memory
+from . import _helper, _proc, memory
 from ._helper import HelperError
 from ._options import OptionError, split_options
 
@@ -27,7 +27,8 @@ SAMPLED = ("NOTE: no helper: the peak of this process is exact, that of its chil
            "samples each %g s; for exact ones run: %s")
 FROZEN = ("*** the helper ended during the run (%s): what is shown is what was counted until then; "
           "start it again: %s")
-PLENTY = float("inf")
+REPLACED = "*** the helper ended during the run (%s): the peak is that of VmHWM instead"
+SECONDS_LIMIT = 1e8
 
 
 class MemitResult:
@@ -81,9 +82,11 @@ class TreePeak:
 
     def __init__(self, interval):
         self.interval, self.own, self.sampler = interval, memory.Peak(), None
+        self.frozen = False
 
     def start(self):
-        floor = _proc.total_bytes(_own(), "rss", True, memory._helper.private_pids)
+        floor = _proc.total_bytes(os.getpid(), "rss", True, _helper.private_pids)
+        self.own.start()  # first, since it may be refused; again below, behind the sampler's start
         self.sampler = memory.Sampler(self.interval, "rss", True)
         self.own.start()
         return floor
@@ -93,17 +96,12 @@ class TreePeak:
         return max([own] + [amount for amount, _ in self.sampler.stop()])
 
 
-def _own():
-    import os
-    return os.getpid()
-
-
 def _number(options, letter, kind, default, least):
     """The last value of an option as a number >= least."""
     text = options.get(letter, [default])[-1]
     try:
         value = kind(text)
-        if value < least:
+        if not least <= value <= SECONDS_LIMIT:
             raise ValueError
     except ValueError:
         raise UsageError("-%s takes a number, at least %s, not %r" % (letter, least, text)) from None
@@ -156,10 +154,13 @@ class MemoryProfilerMagics(Magics):
             raise UsageError("nothing to measure: %memit statement")
         setup, statement = self._compile(setup), self._compile(statement)
         namespace = self.shell.user_ns
+        counter, note = None, ""
         try:
             counter = memory.available_counter(children)
         except HelperError as e:
-            raise UsageError(str(e)) from None
+            note = "NOTE: without the helper: %s" % e
+        if counter is None and children:
+            note += ("\n" if note else "") + SAMPLED % (interval, _helper.command())
         gc.collect()
         exec(setup, namespace)
         result = MemitResult([], 0.0, repeat, timeout, interval, children, _source(counter, children))
@@ -168,8 +169,8 @@ class MemoryProfilerMagics(Magics):
         finally:
             if result.mem_usage and "q" not in options:
                 print(result)
-                if counter is None and children:
-                    print(SAMPLED % (interval, memory._helper.command()))
+                if note:
+                    print(note)
         return result if "o" in options else None
 
     def _repeat(self, result, statement, namespace, counter):
@@ -195,7 +196,10 @@ class MemoryProfilerMagics(Magics):
             finally:
                 result.mem_usage.append(peak.bytes() / memory.MIB)
                 if counter is not None and not counter.alive():
-                    print(FROZEN % (counter.where, memory._helper.command()))
+                    print(FROZEN % (counter.where, _helper.command()) if peak.frozen
+                          else REPLACED % counter.where)
+                    counter = None
+                    result.source = _source(None, result.include_children)
 
     @line_cell_magic
     def mprun(self, line="", cell=None):
@@ -233,7 +237,7 @@ class MemoryProfilerMagics(Magics):
                 raise UsageError("-f %s: %s" % (text, e)) from None
         message, raised = self._run(profiler, code)
         if not counter.alive():
-            message += "\n" + FROZEN % (counter.where, memory._helper.command())
+            message += "\n" + FROZEN % (counter.where, _helper.command())
         self._show(profiler, functions, message.strip(), options.get("T", [None])[-1])
         if raised is not None:
             raise raised

@@ -72,12 +72,14 @@ class Peak:
 
     counter: a Counter of this process, or None: then the kernel's VmHWM, which is everybody's in this
     process: a nested start() makes the outer one begin anew too. tree: descendants added
-    (only with a counter). OSError where /proc/self/clear_refs can't be written."""
+    (only with a counter). OSError where there is no counter and /proc/self/clear_refs can't be
+    written. frozen: after bytes(), whether a counter died and the kernel's mark can't replace it."""
 
     def __init__(self, counter=None, tree=False):
         if tree and counter is None:
             raise ValueError("the peak of a process tree takes a counter")
         self.counter, self.tree, self.floor = counter, tree, 0
+        self.marked = self.frozen = False
 
     def now(self):
         if self.tree:
@@ -89,22 +91,26 @@ class Peak:
         self.floor = self.now()
         if self.counter is not None:
             self.counter.reset()
-        else:
-            try:
-                _proc.reset_high_water()
-            except OSError as e:
+        try:
+            # With a counter it is for the case that its server dies.
+            _proc.reset_high_water()
+            self.marked = True
+        except OSError as e:
+            if self.counter is None:
                 raise OSError(e.errno, "/proc/self/clear_refs can't be written (%s), so the peak can't "
-                              "be reset; with a helper it needs not be: sudo pymem-bpf serve"
-                              % e.strerror) from None
+                              "be reset; with a helper it needs not be: %s"
+                              % (e.strerror, _helper.command())) from None
         return self.floor
 
     def bytes(self):
         """The highest since start(). RSS at both ends counts too: the kernel's own high-water mark is
         read from counters that are cached per CPU, so that it may lie some pages lower."""
-        if self.counter is None:
+        died = self.counter is not None and not self.counter.alive()
+        if self.counter is None or (died and self.marked and not self.tree):
             peak = _proc.high_water_bytes(os.getpid())
         else:
             peak = self.counter.tree_peak_bytes if self.tree else self.counter.peak_bytes
+            self.frozen = died
         return max(peak, self.floor, self.now())
 
 

@@ -19,7 +19,7 @@ import subprocess
 import sys
 import time
 
-from . import _proc, dat, memory
+from . import _launch, _proc, dat, memory
 from ._helper import HelperError, HelperMissing
 
 ATTACH_SECONDS = 3600
@@ -98,22 +98,18 @@ def start(options):
     program = list(options.program)
     script = program[0].endswith(".py")
     features = (script or options.python) and not options.nopython and not options.multiprocess
-    environment = None
     if (script or options.python) and not is_python(program[0]):
         program.insert(0, sys.executable)
     text = quote(program)
     if features:
         if len(program) < 2:
             raise Failure("--python: a script or module to run is missing")
-        extra = ["-m", "pymem_bpf.timestamps", "-o", os.path.abspath(options.output)]
+        extra = [_launch.__file__, "-o", os.path.abspath(options.output)]
         extra += ["--include-children"] if options.include_children else []
         extra += ["--backend", options.backend] if options.backend else []
         program[1:1] = extra
-        here = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-        path = os.environ.get("PYTHONPATH")
-        environment = dict(os.environ, PYTHONPATH=here + (os.pathsep + path if path else ""))
     try:
-        return subprocess.Popen(program, env=environment), text.replace("\n", " ")
+        return subprocess.Popen(program), text.replace("\n", " ")
     except OSError as e:
         raise Failure("%s: %s" % (program[0], e.strerror)) from None
 
