@@ -25,10 +25,11 @@ LDLIBS ?= -lbpf -lelf -ljansson -lz -lm
 
 BPF_CFLAGS := -g -O2 -target bpf -mcpu=v3 -D__TARGET_ARCH_$(ARCH) $(WARN) -Wno-unused-function \
 	-MMD -MP -I. -Iinclude -Ibpf
-BPF_INCLUDE ?=
+# <asm/errno.h>, for libbpf's <bpf/usdt.bpf.h>: the numbers are the same everywhere.
+BPF_INCLUDE ?= -idirafter /usr/include/$(shell gcc -dumpmachine)
 
 # Pure modules first: unit tests link them without BPF.
-PURE := model model_lines text render render_table render_columns render_function render_json source \
+PURE := model model_lines text render render_table render_columns render_function render_runs render_json source \
 	py_code py_layouts elf_image elf_version proc py_process cmd_ps \
 	serve_request serve_access serve_limits
 PURE := $(foreach m,$(PURE),$(if $(wildcard user/$(m).c),$(m)))

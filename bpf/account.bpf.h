@@ -56,6 +56,8 @@ static __always_inline __u64 proc_add(struct pymem_proc *p, __u32 member, __s64 
 static __always_inline __u64 thread_add(struct pymem_proc *p, struct pymem_thread *th, __u32 member,
 					__s64 pages)
 {
+	__u64 rss;
+
 	if (member != PYMEM_SWAP) {
 		if (th->page != p->page) {
 			th->page = p->page;
@@ -65,7 +67,10 @@ static __always_inline __u64 thread_add(struct pymem_proc *p, struct pymem_threa
 		if (p->page)
 			page_thread(p, th);
 	}
-	return proc_add(p, member, pages);
+	rss = proc_add(p, member, pages);
+	if (rss > th->line_peak)
+		th->line_peak = rss;
+	return rss;
 }
 
 static __always_inline void lose(struct pymem_proc *p, __u32 cause, __u32 member, __s64 pages)

@@ -252,6 +252,34 @@ static __always_inline void proc_end(struct pymem_proc *p, bool exec)
 	tell(PYMEM_MSG_EXIT, id, tgid, 0);
 }
 
+/* The image that the current thread runs; fills `mm`. */
+static __always_inline struct pymem_proc *current_proc(__u64 *mm)
+{
+	__u32 tgid = bpf_get_current_pid_tgid() >> 32;
+	struct tgid_entry *entry;
+
+	if (!tgid_filter[tgid_slot(tgid)])
+		return NULL;
+	entry = bpf_map_lookup_elem(&tgids, &tgid);
+	if (!entry)
+		return NULL;
+	*mm = entry->mm;
+	return bpf_map_lookup_elem(&procs, mm);
+}
+
+/* The record of the current thread if it is traced, and its image. */
+static __always_inline struct pymem_thread *current_thread(struct pymem_proc **p)
+{
+	struct pymem_thread *th;
+	__u64 mm = 0;
+
+	*p = current_proc(&mm);
+	if (!*p || (*p)->dying || !current_runs_on(mm))
+		return NULL;
+	th = thread_get(*p);
+	return th;
+}
+
 /* 6.1 and older: pages that th's last fault left in the task's cache. They belong to
  * the stack seen at that fault, which th still collects for. */
 static __always_inline void batched_rest(struct pymem_proc *p, struct pymem_thread *th,

@@ -24,21 +24,6 @@ __u32 copies_asked; /* not static: clang would make it a single byte, of which B
 
 #define GFP_MOVABLE_TYPE 1 /* MIGRATE_MOVABLE: what user pages are */
 
-/* The image that the current thread runs; fills `mm`. */
-static __always_inline struct pymem_proc *current_proc(__u64 *mm)
-{
-	__u32 tgid = bpf_get_current_pid_tgid() >> 32;
-	struct tgid_entry *entry;
-
-	if (!tgid_filter[tgid_slot(tgid)])
-		return NULL;
-	entry = bpf_map_lookup_elem(&tgids, &tgid);
-	if (!entry)
-		return NULL;
-	*mm = entry->mm;
-	return bpf_map_lookup_elem(&procs, mm);
-}
-
 #if defined(__TARGET_ARCH_x86)
 /* Bytes per iteration of the instruction at `ip` if it is rep stos or rep movs, else 0. */
 static __always_inline __u32 string_unit(__u64 ip)
@@ -113,19 +98,6 @@ static __always_inline void write_unresolved(struct pymem_proc *p, struct pymem_
 		copies_asked = 1;
 		tell(PYMEM_MSG_COPIES, p->id, p->tgid, 0);
 	}
-}
-
-/* The record of the current thread if it is traced, and its image. */
-static __always_inline struct pymem_thread *current_thread(struct pymem_proc **p)
-{
-	struct pymem_thread *th;
-	__u64 mm = 0;
-
-	*p = current_proc(&mm);
-	if (!*p || (*p)->dying || !current_runs_on(mm))
-		return NULL;
-	th = thread_get(*p);
-	return th;
 }
 
 static __always_inline int fault(__u64 regs, __u64 error_code)

@@ -272,6 +272,7 @@ struct pymem_thread {
 	__s64 net_pages; /* RSS that its own doing added, less what it freed */
 	__u32 page;	 /* that net_pages is published on */
 	__u32 pad;
+	__u64 line_peak; /* highest RSS it has seen since its last line event */
 	struct pymem_string string;
 	__u64 regs; /* where the kernel keeps the registers of the fault being handled */
 	struct pymem_slot slots[PYMEM_SLOTS]; /* by `raw`, direct-mapped */

@@ -116,16 +116,6 @@ static int need_privileges(void)
 	return EXIT_ENVIRONMENT;
 }
 
-static int choose_engine(const struct options *o)
-{
-	if (!o->lines && strcmp(o->engine, "lines"))
-		return 0;
-	fputs("pymem-bpf: --lines: the exact engine is not part of this version; without it the "
-	      "walk engine charges every change of RSS to its line\n",
-	      stderr);
-	return EXIT_USAGE;
-}
-
 static int open_session(struct profile *p)
 {
 	const struct options *o = &p->options;
@@ -134,6 +124,7 @@ static int open_session(struct profile *p)
 		.follow_children = !o->no_children,
 		.faults = !o->no_faults,
 		.syscalls = !o->no_syscalls,
+		.lines = o->lines,
 		.max_stacks = o->max_stacks,
 		.max_images = o->max_processes,
 		.ring_bytes = o->ring_bytes,
@@ -148,7 +139,7 @@ static int open_session(struct profile *p)
 		fputs("pymem-bpf check lists what is needed.\n", stderr);
 		return EXIT_ENVIRONMENT;
 	}
-	err = tracker_init(&p->tracker, p->session, o->all);
+	err = tracker_init(&p->tracker, p->session, o->all, o->lines);
 	p->tracking = true;
 	if (!err)
 		err = session_attach(p->session);
@@ -183,7 +174,7 @@ static int attach_pids(struct profile *p)
 
 static int start_command(struct profile *p)
 {
-	int err = tracker_attach_launched(&p->tracker, p->launch.pid);
+	int err = tracker_attach_launched(&p->tracker, p->launch.pid, p->options.command[0]);
 
 	if (!err)
 		err = launch_go(&p->launch);
@@ -244,6 +235,7 @@ static int emit(struct profile *p, FILE *out, struct model *model)
 		.top = p->options.top,
 		.sort = p->options.sort,
 		.function = p->options.function,
+		.peak = p->options.peak,
 		.sources = p->sources,
 	};
 
@@ -274,6 +266,7 @@ static int redraw(struct profile *p)
 			.top = rows > 16 ? rows - 12 : 4,
 			.sort = p->options.sort,
 			.function = p->options.function,
+			.peak = p->options.peak,
 			.sources = p->sources,
 			.live = true,
 		};
@@ -401,9 +394,7 @@ static int prepare(struct profile *p)
 	struct options *o = &p->options;
 	int status, err;
 
-	status = choose_engine(o);
-	if (!status)
-		status = need_privileges();
+	status = need_privileges();
 	if (status)
 		return status;
 	p->renderer = renderer_find(o->format);

@@ -23,6 +23,7 @@ struct image { /* one process image: pymem_proc's user-space half */
 	bool identified;
 	bool examined; /* looked at while it lived: no interpreter so far */
 	bool dead;
+	bool lines;		  /* the exact engine is attached */
 	bool hidden;		  /* our own child before it became the command */
 	bool asked;		  /* named on the command line, or CMD */
 	char reason[128];	  /* why it can't be profiled; "" */

@@ -233,6 +233,7 @@ static void process_free(struct model_process *pub)
 	free(pub->stacks);
 	free(pub->lines);
 	free(process->extras);
+	free(process->runs);
 	free(process->table.slots);
 	free(process);
 }
@@ -439,4 +440,16 @@ int64_t model_lost_bytes(const struct model_process *process)
 	for (i = 0; i < PYMEM_LOSS_COUNT; i++)
 		sum += process->lost_bytes[i];
 	return sum;
+}
+
+int model_add_runs(struct model *model, struct model_process *process,
+		   const struct model_location *location, const struct pymem_line *runs)
+{
+	struct process *p = process_of(process);
+
+	(void)model;
+	if (!MAKE_ROOM(p->runs, p->run_count, p->run_room))
+		return -ENOMEM;
+	p->runs[p->run_count++] = (struct runs){location, *runs};
+	return 0;
 }

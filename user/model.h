@@ -12,6 +12,7 @@
 #include <stdbool.h>
 
 #include "pymem.h"
+#include "pymem_line.h"
 #include "source.h"
 
 struct model_location { /* where an instruction is */
@@ -33,8 +34,12 @@ struct model_line {
 	uint64_t cow_total_faults;			 /* callees included */
 	uint64_t vm_calls[PYMEM_VMCALL_COUNT];
 	int64_t vm_bytes[PYMEM_VMCALL_COUNT];
-	int64_t mem_usage_bytes; /* lines engine only; -1 unknown */
-	int64_t occurrences;	 /* lines engine only; -1 unknown */
+	/* Exact engine only; -1 (run_bytes, gc_bytes: 0) where the line was not seen to run. */
+	int64_t mem_usage_bytes; /* highest RSS at the end of a run */
+	int64_t occurrences;	 /* runs */
+	int64_t run_bytes;	 /* sum over runs of what its thread changed, callees included */
+	int64_t gc_bytes;	 /* part of it: by garbage collections */
+	uint64_t collections;
 };
 
 struct model_stack {			      /* for folded output, flame graphs */
@@ -114,6 +119,10 @@ const struct model_location *model_location(struct model *model, const char *fil
 int model_add_stack(struct model *model, struct model_process *process,
 		    const struct model_location *const *frames, unsigned depth, bool truncated,
 		    const struct pymem_counters *counters, const struct pymem_vmcalls *vmcalls);
+
+/* Adds what the exact engine counted of a line; calls for the same line add up. 0 or -ENOMEM. */
+int model_add_runs(struct model *model, struct model_process *process,
+		   const struct model_location *location, const struct pymem_line *runs);
 
 /* Computes each process's lines and charged_bytes from its stacks. 0 or -ENOMEM. */
 int model_finish(struct model *model);

@@ -106,6 +106,27 @@ static int gather_stack(struct gather *g, size_t index)
 	return 0;
 }
 
+static int gather_runs(struct gather *g, const struct runs *runs)
+{
+	int64_t page = g->book->pub.page_size;
+	const struct pymem_line *counted = &runs->counted;
+	struct model_line *line = line_of(g, runs->location);
+
+	if (!line)
+		return -ENOMEM;
+	if (line->occurrences < 0)
+		line->occurrences = 0;
+	line->occurrences += counted->runs;
+	line->run_bytes += counted->pages * page;
+	line->gc_bytes += counted->gc_pages * page;
+	line->collections += counted->collections;
+	if (line->mem_usage_bytes < (int64_t)counted->usage_pages * page)
+		line->mem_usage_bytes = counted->usage_pages * page;
+	if (line->peak_bytes < counted->peak_pages * page)
+		line->peak_bytes = counted->peak_pages * page;
+	return 0;
+}
+
 static int gather_process(struct gather *g)
 {
 	struct model_process *process = g->process;
@@ -119,6 +140,8 @@ static int gather_process(struct gather *g)
 	g->room = 0;
 	for (i = 0; i < process->stack_count && !err; i++)
 		err = gather_stack(g, i);
+	for (i = 0; i < process_of(process)->run_count && !err; i++)
+		err = gather_runs(g, &process_of(process)->runs[i]);
 	return err;
 }
 

@@ -29,6 +29,11 @@ struct process {
 	struct table table;	    /* of stacks */
 	struct stack_extra *extras; /* beside pub.stacks */
 	size_t stack_room;
+	struct runs {
+		const struct model_location *location;
+		struct pymem_line counted;
+	} * runs;
+	size_t run_count, run_room;
 };
 
 struct book {

@@ -150,9 +150,17 @@ static int take_sort(struct options *o, const char *value)
 static int take_engine(struct options *o, const char *value)
 {
 	o->engine = value;
-	if (!strcmp(value, "auto") || !strcmp(value, "walk") || !strcmp(value, "lines"))
+	o->lines = !strcmp(value, "lines");
+	if (!strcmp(value, "auto") || !strcmp(value, "walk") || o->lines)
 		return 0;
 	return complain("--engine", value, "expected auto, walk or lines");
+}
+
+static int take_peak(struct options *o, const char *value)
+{
+	(void)value;
+	o->peak = true;
+	return 0;
 }
 
 static int take_no_faults(struct options *o, const char *value)
@@ -244,6 +252,7 @@ static const struct option_row rows[] = {
 	{'l', "lines", NULL, "the exact engine, on CPython's line probes", take_lines},
 	{'s', "sort", "KEY", "increment, total, peak, grown, freed or cow", take_sort},
 	{256, "format", "NAME", "table or json", take_format},
+	{270, "peak", NULL, "with --lines -f: a column of peaks", take_peak},
 	{257, "engine", "NAME", "auto, walk or lines", take_engine},
 	{258, "no-children", NULL, "do not follow children", take_no_children},
 	{259, "no-faults", NULL, "do not count page faults", take_no_faults},

@@ -27,6 +27,7 @@ struct options {
 	const char *format;
 	const char *engine;
 	bool lines;
+	bool peak;
 	enum model_sort sort;
 	bool quiet, help, version;
 	bool no_faults, no_syscalls, no_children;

@@ -16,6 +16,7 @@ struct render_options {
 	enum model_sort sort;
 	const char *function;	      /* -f: annotate this function; NULL: the table */
 	struct source_cache *sources; /* may be NULL: no source text */
+	bool peak;		      /* with -f, exact engine: a column of peaks */
 	bool live;		      /* being redrawn: keep it short */
 };
 

@@ -215,6 +215,28 @@ static void print_rows(struct view *view, const struct parts_columns *columns)
 	}
 }
 
+static void print_file_name(struct view *view, bool function)
+{
+	const char *file = view->lines->location->file;
+	unsigned width = view->options->width;
+
+	fputs("Filename: ", view->out);
+	text_print(view->out, *file ? file : "?",
+		   !width	? PARTS_FIELD_MAX
+		   : width > 18 ? width - 10
+				: 8,
+		   true);
+	if (function) {
+		fputs("\nFunction: ", view->out);
+		text_print(view->out, view->lines->location->function,
+			   !width	? PARTS_FIELD_MAX
+			   : width > 18 ? width - 10
+					: 8,
+			   false);
+	}
+	fputs("\n\n", view->out);
+}
+
 static bool knows_runs(const struct view *view)
 {
 	size_t i;
@@ -226,24 +248,33 @@ static bool knows_runs(const struct view *view)
 	return false;
 }
 
-static void print_file_name(struct view *view)
+/* The exact engine's table: from where the function begins to its end, or to the last line
+ * that ran. */
+static int print_runs(struct view *view)
 {
-	const char *file = view->lines->location->file;
-	unsigned width = view->options->width;
+	const struct model_line *lines = view->lines;
+	long first = lines->location->first_line, last;
 
-	fputs("Filename: ", view->out);
-	text_print(view->out, *file ? file : "?",
-		   !width	? PARTS_FIELD_MAX
-		   : width > 18 ? width - 10
-				: 8,
-		   true);
-	fputs("\nFunction: ", view->out);
-	text_print(view->out, view->lines->location->function,
-		   !width	? PARTS_FIELD_MAX
-		   : width > 18 ? width - 10
-				: 8,
-		   false);
-	fputs("\n\n", view->out);
+	if (first <= 0)
+		first = lines->location->line;
+	last = has_block(view) ? block_end(view, first) : 0;
+	if (last < lines[view->count - 1].location->line)
+		last = lines[view->count - 1].location->line;
+	if (last > first + BLOCK_MOST)
+		last = first + BLOCK_MOST;
+	return parts_runs(view->out, view->process, view->options, lines->location, first, last,
+			  &view->changed);
+}
+
+static void print_changed(const struct view *view)
+{
+	if (!view->changed)
+		return;
+	parts_style(view->out, view->options, STYLE_ALERT);
+	text_wrap(view->out, "The source changed since the process started.", 0,
+		  view->options->width, 0);
+	parts_style(view->out, view->options, STYLE_OFF);
+	fputc('\n', view->out);
 }
 
 static void print_function(struct view *view)
@@ -259,7 +290,7 @@ static void print_function(struct view *view)
 	parts_choose(&columns, view->lines, view->count, view->model->page_size,
 		     room && room < 5 * (FIGURE_LEAST + 2) ? 9 : FIGURE_LEAST, room,
 		     view->options->sort);
-	print_file_name(view);
+	print_file_name(view, true);
 	parts_style(view->out, view->options, STYLE_HEAD);
 	fputs("Line # ", view->out);
 	parts_titles(view->out, &columns);
@@ -271,16 +302,9 @@ static void print_function(struct view *view)
 	fputc('\n', view->out);
 	print_rows(view, &columns);
 	fputc('\n', view->out);
-	if (!knows_runs(view)) {
-		text_wrap(view->out, unknown, 0, width, 0);
-		fputc('\n', view->out);
-	}
-	if (view->changed) {
-		parts_style(view->out, view->options, STYLE_ALERT);
-		text_wrap(view->out, "The source changed since the process started.", 0, width, 0);
-		parts_style(view->out, view->options, STYLE_OFF);
-		fputc('\n', view->out);
-	}
+	text_wrap(view->out, unknown, 0, width, 0);
+	fputc('\n', view->out);
+	print_changed(view);
 }
 
 static bool is_named(const char *function, const char *name)
@@ -350,11 +374,12 @@ static int print_process(FILE *out, struct model *model, const struct model_proc
 	struct view view = {.out = out, .model = model, .process = process, .options = options};
 	struct model_line *lines;
 	size_t count, i;
+	int err = 0;
 
 	lines = take_lines(process, options->function, &count);
 	if (!lines)
 		return -ENOMEM;
-	for (i = 0; i < count; i += view.count) {
+	for (i = 0; i < count && !err; i += view.count) {
 		if (++*found > 1)
 			fputc('\n', out);
 		if (!i) {
@@ -367,10 +392,16 @@ static int print_process(FILE *out, struct model *model, const struct model_proc
 			if (!same_function(&lines[i], &lines[i + view.count]))
 				break;
 		}
-		print_function(&view);
+		if (knows_runs(&view)) {
+			print_file_name(&view, false);
+			err = print_runs(&view);
+			print_changed(&view);
+		} else {
+			print_function(&view);
+		}
 	}
 	free(lines);
-	return 0;
+	return err;
 }
 
 int render_function(FILE *out, struct model *model, const struct render_options *options)

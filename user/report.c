@@ -24,6 +24,7 @@ struct build {
 	uint64_t page;
 	struct entry *entries; /* one per image in the report */
 	uint64_t unwatched;
+	uint64_t unnamed_runs; /* of lines whose code object never arrived */
 	int err;
 };
 
@@ -59,7 +60,7 @@ static int add_image(struct build *b, struct image *image, const struct pymem_pr
 		return 0;
 	p = model_add_process(b->model, image->pid, image->ppid, image->comm,
 			      image->argv ? image->argv : no_argv, image->cgroup, image->python,
-			      "walk");
+			      image->lines ? "lines" : "walk");
 	entry = calloc(1, sizeof(*entry));
 	if (!p || !entry) {
 		free(entry);
@@ -183,6 +184,54 @@ static int add_harvested(struct build *b)
 			err = add_counters(b, &stack->key, &stack->counters, &stack->vmcalls);
 	}
 	return err;
+}
+
+/* Lines that the exact engine saw run. */
+static int add_line(const struct pymem_line_key *key, const struct pymem_line *counted, void *arg)
+{
+	struct pymem_msg_frame frame = {.code = key->code, .fingerprint = key->fingerprint};
+	const struct model_location *location;
+	struct build *b = arg;
+	struct entry *entry = entry_of(b, key->proc);
+	struct store_code *code;
+
+	if (!entry)
+		return 0;
+	code = store_code(&b->tracker->store, key->proc, &frame, &entry->image->layout,
+			  entry->image->dead ? 0 : entry->image->pid);
+	if (!code) {
+		b->unnamed_runs += counted->runs;
+		return 0;
+	}
+	location = model_location(b->model, code->code.file, code->code.function, key->line,
+				  code->code.first_line);
+	if (!location)
+		return -ENOMEM;
+	return model_add_runs(b->model, entry->process, location, counted);
+}
+
+/* Events of the probes that are in no line's figures. */
+static void add_line_notes(struct build *b)
+{
+	static const char *const causes[] = {
+#define MISS_TEXT(id, text) text,
+		PYMEM_LINE_MISSES(MISS_TEXT)
+#undef MISS_TEXT
+	};
+	char text[256];
+	uint64_t count;
+	int i;
+
+	for (i = 0; i < PYMEM_LINE_MISS_COUNT; i++) {
+		count = session_line_misses(b->tracker->session, i);
+		if (i == PYMEM_LINE_MISS_UNNAMED)
+			count += b->unnamed_runs;
+		if (!count)
+			continue;
+		snprintf(text, sizeof(text), "%llu line event%s not counted: %s",
+			 (unsigned long long)count, count == 1 ? "" : "s", causes[i]);
+		model_add_note(b->model, text);
+	}
 }
 
 /* What a live snapshot could not read at one instant. */
@@ -310,6 +359,8 @@ struct model *report_build(struct tracker *tracker, double start, bool final)
 	if (!b.err)
 		b.err = add_harvested(&b);
 	if (!b.err)
+		b.err = session_each_line(tracker->session, add_line, &b);
+	if (!b.err)
 		b.err = model_finish(b.model);
 	entries_free(&b);
 	if (b.err) {
@@ -319,6 +370,7 @@ struct model *report_build(struct tracker *tracker, double start, bool final)
 	}
 	balance(&b, final);
 	add_notes(&b);
+	add_line_notes(&b);
 	return b.model;
 }
 

@@ -59,6 +59,28 @@ static void set_size(struct session *session, const char *name, unsigned entries
 	bpf_map__set_max_entries(map, entries);
 }
 
+/* The exact engine's maps, where it is wanted. */
+static void set_line_sizes(struct session *session, unsigned images, unsigned stacks)
+{
+	static const char *const maps[] = {"lines", "line_stacks", "line_blank", "__bpf_usdt_specs",
+					   "__bpf_usdt_ip_to_spec_id"};
+	struct bpf_map *map;
+	size_t i;
+
+	if (session->options.lines) {
+		set_size(session, "lines", stacks);
+		/* 7 KiB each, allocated at load. */
+		if (session->kernel.batched_counters)
+			set_size(session, "line_stacks", images < 1024 ? 1024 : images);
+		return;
+	}
+	for (i = 0; i < sizeof(maps) / sizeof(maps[0]); i++) {
+		map = session_map(session, maps[i]);
+		if (map)
+			bpf_map__set_autocreate(map, false);
+	}
+}
+
 static void size_maps(struct session *session, int cpus)
 {
 	const struct session_options *o = &session->options;
@@ -76,13 +98,18 @@ static void size_maps(struct session *session, int cpus)
 	set_size(session, "stacks", stacks);
 	set_size(session, "vmcalls", stacks / 4);
 	set_size(session, "codes", stacks);
+	set_line_sizes(session, images, stacks);
 	bpf_map__set_max_entries(session_map(session, "cpu_offsets"), cpus);
 	bpf_map__set_max_entries(session_map(session, "ring"), o->ring_bytes);
 }
 
 static void select_programs(struct session *session)
 {
+	static const char *const lines[] = {"line",	  "function_entry", "function_return",
+					    "gc_start",	  "gc_done",	    "lines_exit",
+					    "lines_exec", "lines_settle"};
 	const struct kernel_features *k = &session->kernel;
+	size_t i;
 	bool faults = session->options.faults && k->faults;
 
 	if (session->options.faults && !k->faults)
@@ -101,6 +128,8 @@ static void select_programs(struct session *session)
 	bpf_program__set_autoload(program_of(session, "page_alloc"), faults && k->page_alloc);
 	bpf_program__set_autoload(program_of(session, "syscall_exit"),
 				  session->options.syscalls && k->sys_exit);
+	for (i = 0; i < sizeof(lines) / sizeof(lines[0]); i++)
+		bpf_program__set_autoload(program_of(session, lines[i]), session->options.lines);
 }
 
 static int find_cpu_offsets(struct session *session, unsigned cpus)
@@ -204,9 +233,9 @@ static int attach_one(struct session *session, const char *name)
 int session_attach(struct session *session)
 {
 	/* Lifecycle first: an image that ends while the others attach must be seen to end. */
-	static const char *const order[] = {"process_exit", "process_exec", "process_fork",
-					    "fault_user",   "fault_kernel", "syscall_exit",
-					    "rss_stat"};
+	static const char *const order[] = {"lines_exit",   "lines_exec",   "process_exit",
+					    "process_exec", "process_fork", "fault_user",
+					    "fault_kernel", "syscall_exit", "rss_stat"};
 	size_t i;
 	int err;
 
@@ -222,6 +251,8 @@ int session_attach(struct session *session)
 
 void session_detach(struct session *session)
 {
+	/* First: the kernel restores a page of the target's code, which is to be seen. */
+	session_detach_all_probes(session);
 	while (session->link_count)
 		bpf_link__destroy(session->links[--session->link_count]);
 	bpf_link__destroy(session->copies);
@@ -282,7 +313,12 @@ out:
 
 int session_settle(struct session *session)
 {
-	return session_run_iterator(session, "settle", 0, NULL, NULL);
+	int err = 0;
+
+	/* What runs ends with the amounts that were seen. */
+	if (session->options.lines)
+		err = session_run_iterator(session, "lines_settle", 0, NULL, NULL);
+	return err ?: session_run_iterator(session, "settle", 0, NULL, NULL);
 }
 
 void session_free(struct session *session)

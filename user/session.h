@@ -11,6 +11,7 @@
 
 #include "py_layout.h"
 #include "pymem.h"
+#include "pymem_line.h"
 
 struct session_options {
 	bool watch_host;      /* tell of every exec on the host */
@@ -20,6 +21,7 @@ struct session_options {
 	unsigned max_stacks;  /* distinct stacks in all */
 	unsigned max_images;  /* process images at one time */
 	size_t ring_bytes;    /* power of two */
+	bool lines;	      /* the exact engine: CPython's probes */
 	bool count_only;      /* only publish amounts on pages: no stacks, nothing for reports */
 	int verbosity;	      /* of libbpf */
 };
@@ -110,6 +112,19 @@ int session_each_thread(struct session *session, int (*fn)(const struct pymem_co
 /* System calls of a stack; false if there are none. */
 bool session_vmcalls(struct session *session, const struct pymem_stack_key *key,
 		     struct pymem_vmcalls *vmcalls);
+
+/* Lines that ran (exact engine). What still runs is among them once session_settle() is done. */
+int session_each_line(struct session *session,
+		      int (*fn)(const struct pymem_line_key *, const struct pymem_line *, void *),
+		      void *arg);
+/* Events of probes that were not counted, by enum pymem_line_miss. */
+uint64_t session_line_misses(const struct session *session, enum pymem_line_miss cause);
+
+/* Attaches the exact engine to the probes in the ELF file at `path`, as far as `pid` runs it
+ * (-1: every process). 0 or -errno. */
+int session_attach_probes(struct session *session, pid_t pid, const char *path);
+/* Detaches it from a process that has ended. */
+void session_detach_probes(struct session *session, pid_t pid);
 
 /* Removes a stack's counters from the kernel side: its image must have ended. 0 or -errno. */
 int session_forget_stack(struct session *session, const struct pymem_stack_key *key);

@@ -19,6 +19,11 @@ struct session {
 	struct bpf_link *links[MAX_LINKS];
 	unsigned link_count;
 	struct bpf_link *copies;
+	struct probe_link {
+		struct bpf_link *link;
+		pid_t pid;
+	} * probes;
+	size_t probe_count, probe_room;
 	struct ring_buffer *ring;
 	unsigned lacks;
 	unsigned layout_count;
@@ -45,6 +50,9 @@ static inline int session_map_fd(const struct session *session, const char *name
  * `size` bytes (0: it writes nothing). 0, -errno, or what `fn` returned. */
 int session_run_iterator(struct session *session, const char *name, size_t size,
 			 int (*fn)(const void *record, void *arg), void *arg);
+
+/* Detaches the exact engine from all. */
+void session_detach_all_probes(struct session *session);
 
 /* Frees all pages. */
 void session_pages_free(struct session *session);

@@ -117,6 +117,30 @@ int session_each_stack(struct session *session,
 	return each_entry(session, "stacks", false, call_stack, &call);
 }
 
+static int call_line(const void *key, const void *value, void *arg)
+{
+	struct value_call *call = arg;
+	int (*fn)(const struct pymem_line_key *, const struct pymem_line *, void *) = call->fn;
+
+	return fn(key, value, call->arg);
+}
+
+int session_each_line(struct session *session,
+		      int (*fn)(const struct pymem_line_key *, const struct pymem_line *, void *),
+		      void *arg)
+{
+	struct value_call call = {fn, arg};
+
+	return session->options.lines ? each_entry(session, "lines", false, call_line, &call) : 0;
+}
+
+uint64_t session_line_misses(const struct session *session, enum pymem_line_miss cause)
+{
+	uint64_t *misses = object_global(session->globals, "line_misses");
+
+	return misses && session->options.lines ? ((volatile uint64_t *)misses)[cause] : 0;
+}
+
 static int call_collected(const void *record, void *arg)
 {
 	struct value_call *call = arg;

@@ -18,14 +18,16 @@
 
 static int handle_message(void *arg, void *data, size_t size);
 
-int tracker_init(struct tracker *tracker, struct session *session, bool whole_host)
+int tracker_init(struct tracker *tracker, struct session *session, bool whole_host, bool lines)
 {
 	memset(tracker, 0, sizeof(*tracker));
 	tracker->session = session;
 	tracker->whole_host = whole_host;
 	store_init(&tracker->store);
 	tracker->cache = py_image_cache_new();
-	if (!tracker->cache)
+	if (lines)
+		tracker->probes = probes_new(session, whole_host);
+	if (!tracker->cache || (lines && !tracker->probes))
 		return -ENOMEM;
 	return session_set_reader(session, handle_message, tracker);
 }
@@ -46,6 +48,7 @@ void tracker_fini(struct tracker *tracker)
 	}
 	free(tracker->queue);
 	store_fini(&tracker->store);
+	probes_free(tracker->probes);
 	py_image_cache_free(tracker->cache);
 }
 
@@ -92,6 +95,19 @@ static void queue_add(struct tracker *tracker, pid_t pid)
 	tracker->queue[tracker->queue_length++] = pid;
 }
 
+/* Does `pid` run an image other than this one, after an exec? */
+static bool other_image(struct tracker *tracker, const struct image *image, pid_t pid)
+{
+	struct image *other, *next;
+
+	HASH_ITER(hh, tracker->images, other, next)
+	{
+		if (other != image && other->pid == pid && !other->dead)
+			return true;
+	}
+	return proc_start_ticks(pid) != 0;
+}
+
 static int handle_message(void *arg, void *data, size_t size)
 {
 	struct tracker *tracker = arg;
@@ -119,6 +135,8 @@ static int handle_message(void *arg, void *data, size_t size)
 				image->asked = true;
 		}
 	}
+	if (m->type == PYMEM_MSG_FORK && tracker->probes && image->identified)
+		image->lines = !probes_attach_child(tracker->probes, m->tgid, m->ppid);
 	/* After a fork, pages are shared: at once, before the child has written much. */
 	if (m->type == PYMEM_MSG_COPIES || m->type == PYMEM_MSG_FORK)
 		tracker->watch_copies = true;
@@ -128,6 +146,8 @@ static int handle_message(void *arg, void *data, size_t size)
 		image = tracker_image(tracker, m->proc);
 		if (image)
 			image->dead = true;
+		if (tracker->probes && !other_image(tracker, image, m->tgid))
+			probes_forget(tracker->probes, m->tgid);
 	}
 	return 0;
 }
@@ -142,6 +162,22 @@ static struct image *live_image(struct tracker *tracker, pid_t pid)
 			return image;
 	}
 	return NULL;
+}
+
+/* A process without probes is left to the walk engine, and the report says so. */
+static void attach_probes(struct tracker *tracker, struct image *image,
+			  const struct py_process *python)
+{
+	int err = probes_attach(tracker->probes, image->pid, python);
+
+	image->lines = !err;
+	if (err == -ENOTSUP)
+		snprintf(image->reason, sizeof(image->reason),
+			 "no line probe in this build: profiled by the walk engine");
+	else if (err)
+		snprintf(image->reason, sizeof(image->reason),
+			 "its line probe can't be attached (%s): profiled by the walk engine",
+			 strerror(-err));
 }
 
 /* Tracks `pid`, or marks what is tracked as identified. 0 or -errno; `*out` its image. */
@@ -172,6 +208,8 @@ static int track(struct tracker *tracker, pid_t pid, const struct py_process *py
 		return -ENOMEM;
 	if (!image->argv)
 		image_describe(image);
+	if (python && tracker->probes)
+		attach_probes(tracker, image, python);
 	if (python) {
 		image->identified = true;
 		image->layout = python->layout;
@@ -331,6 +369,12 @@ int tracker_attach(struct tracker *tracker, pid_t pid, char *reason, size_t size
 	} else if (err) {
 		snprintf(reason, size, "pid %d (%s): can't be examined: %s", pid, info.comm,
 			 strerror(-err));
+	} else if (tracker->probes && !python.has_line_probe) {
+		char why[384];
+
+		err = -ENOTSUP;
+		probes_explain(&python, why, sizeof(why));
+		snprintf(reason, size, "pid %d (%s): %s", pid, info.comm, why);
 	} else {
 		err = track(tracker, pid, &python, start, &image);
 		if (err)
@@ -347,11 +391,13 @@ int tracker_attach(struct tracker *tracker, pid_t pid, char *reason, size_t size
 	return err;
 }
 
-int tracker_attach_launched(struct tracker *tracker, pid_t pid)
+int tracker_attach_launched(struct tracker *tracker, pid_t pid, const char *program)
 {
 	struct image *image;
 	int err = track(tracker, pid, NULL, 0, &image);
 
+	if (!err && tracker->probes)
+		err = probes_attach_command(tracker->probes, pid, program);
 	if (err)
 		return err;
 	image->hidden = true;

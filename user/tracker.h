@@ -9,6 +9,7 @@
 #include <uthash.h>
 
 #include "image.h"
+#include "probes.h"
 #include "py_process.h"
 #include "session.h"
 #include "source.h"
@@ -26,6 +27,7 @@ struct tracker {
 	struct store store;
 	struct image *images;
 	struct py_image_cache *cache;
+	struct probes *probes; /* exact engine; NULL: walk */
 	bool whole_host;
 	struct skip *skips;
 	pid_t *queue; /* to be identified */
@@ -35,15 +37,16 @@ struct tracker {
 };
 
 /* 0 or -errno; registers itself as the session's reader. */
-int tracker_init(struct tracker *tracker, struct session *session, bool whole_host);
+int tracker_init(struct tracker *tracker, struct session *session, bool whole_host, bool lines);
 void tracker_fini(struct tracker *tracker);
 
 /* Starts to profile `pid`. 0, or -errno with a `reason` to print:
  * -ESRCH no such process, -ENOTSUP not a Python that is supported, -ENOENT not Python. */
 int tracker_attach(struct tracker *tracker, pid_t pid, char *reason, size_t size);
 
-/* Tracks `pid`, of which only the image after its next exec counts. 0 or -errno. */
-int tracker_attach_launched(struct tracker *tracker, pid_t pid);
+/* Tracks `pid`, of which only the image after its next exec, of `program`, counts.
+ * 0 or -errno. */
+int tracker_attach_launched(struct tracker *tracker, pid_t pid, const char *program);
 
 /* Attaches to every Python of the host. Returns how many, or -errno. */
 int tracker_attach_all(struct tracker *tracker);

@@ -1,0 +1,608 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Source: CPython's own probes (USDT python:line, function__entry, function__return,
+ * gc__start, gc__done), for the exact engine.
+ *
+ * For each thread there is a stack of the frames that it is in, each with the line that it
+ * runs and with what the thread's own net change of RSS was when the run began. The next
+ * event of that frame ends the run: the difference is its increment, calls included.
+ *
+ * Entry and return say which frame runs, and reading that from the interpreter at each line
+ * would cost as much as the rest. Where the function's name does not match, a frame was
+ * entered or left unseen (before the attach, by a greenlet's switch): then the interpreter
+ * is asked. A frame that is met below the top has outlived those above it; one that is not
+ * met at all has just been entered.
+ *
+ * From 6.0 on these programs can be preempted. So the path of a plain line event
+ * uses no per-CPU memory; the one that names a code object takes the scratch area as other
+ * sources do, and comes back at the frame's next event if it is taken.
+ */
+#include "image.bpf.h"
+
+#include "pymem_line.h"
+
+#define BPF_USDT_MAX_SPEC_CNT 4096
+#include <bpf/usdt.bpf.h>
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 1);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct pymem_line_key);
+	__type(value, struct pymem_line);
+} lines SEC(".maps");
+
+struct {
+#ifdef PYMEM_LEGACY
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+#else
+	__uint(type, BPF_MAP_TYPE_TASK_STORAGE);
+	__type(key, int);
+#endif
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(value, struct pymem_line_stack);
+} line_stacks SEC(".maps");
+
+#ifdef PYMEM_LEGACY
+/* One zeroed value: too large for the stack. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct pymem_line_stack);
+} line_blank SEC(".maps");
+#endif
+
+__u64 line_misses[PYMEM_LINE_MISS_COUNT];
+
+static __always_inline void miss(__u32 cause)
+{
+	if (cause < PYMEM_LINE_MISS_COUNT)
+		__sync_fetch_and_add(&line_misses[cause], 1);
+}
+
+static __always_inline struct pymem_line_stack *line_stack_of(struct task_struct *task, bool make)
+{
+#ifdef PYMEM_LEGACY
+	__u32 tid = BPF_CORE_READ(task, pid), zero = 0;
+	struct pymem_line_stack *ls = bpf_map_lookup_elem(&line_stacks, &tid), *blank;
+
+	if (ls || !make)
+		return ls;
+	blank = bpf_map_lookup_elem(&line_blank, &zero);
+	if (!blank)
+		return NULL;
+	bpf_map_update_elem(&line_stacks, &tid, blank, BPF_NOEXIST);
+	return bpf_map_lookup_elem(&line_stacks, &tid);
+#else
+	return bpf_task_storage_get(&line_stacks, task, 0,
+				    make ? BPF_LOCAL_STORAGE_GET_F_CREATE : 0);
+#endif
+}
+
+/* The frame at `index`, which is known to be there; the mask is for the verifier. */
+static __always_inline struct pymem_line_frame *frame_at(struct pymem_line_stack *ls, __u32 index)
+{
+	asm volatile("" : "+r"(index));
+	return &ls->frames[index & (PYMEM_LINE_FRAMES - 1)];
+}
+
+static __always_inline void raise(__u64 *peak, __u64 pages)
+{
+	if (pages > *peak)
+		*peak = pages;
+}
+
+/* The counters of the line that f runs; NULL: none, or no room. */
+static __always_inline struct pymem_line *line_of(const struct pymem_line_stack *ls,
+						  const struct pymem_line_frame *f)
+{
+	static const struct pymem_line none;
+	struct pymem_line_key key = {
+		.proc = ls->proc, .line = f->line, .code = f->code, .fingerprint = f->fingerprint};
+	struct pymem_line *line;
+
+	if (!f->line)
+		return NULL;
+	if (!f->fingerprint) {
+		miss(PYMEM_LINE_MISS_UNNAMED);
+		return NULL;
+	}
+	line = bpf_map_lookup_elem(&lines, &key);
+	if (line)
+		return line;
+	bpf_map_update_elem(&lines, &key, &none, BPF_NOEXIST);
+	line = bpf_map_lookup_elem(&lines, &key);
+	if (!line)
+		miss(PYMEM_LINE_MISS_TABLE_FULL);
+	return line;
+}
+
+/* Ends the run of the frame at `index`, the topmost that still runs. */
+static __always_inline void run_end(struct pymem_line_stack *ls, __u32 index, __s64 net_pages,
+				    __u64 stretch_peak, __u64 rss)
+{
+	struct pymem_line_frame *f = frame_at(ls, index);
+	struct pymem_line *line = line_of(ls, f);
+	__u64 peak = f->peak_pages;
+	__s64 pages = net_pages - f->start_pages;
+
+	if (stretch_peak > peak)
+		peak = stretch_peak;
+	/* What it saw, its caller's line saw too. */
+	if (index)
+		raise(&frame_at(ls, index - 1)->peak_pages, peak);
+	if (!line)
+		return;
+	if (f->how != PYMEM_LINE_RESUMED)
+		__sync_fetch_and_add(&line->runs, 1);
+	if (pages)
+		__sync_fetch_and_add(&line->pages, pages);
+	raise(&line->usage_pages, rss);
+	raise(&line->peak_pages, peak);
+}
+
+static __always_inline void run_begin(struct pymem_line_frame *f, struct pymem_thread *th,
+				      __s32 line, __u32 how, __u64 rss)
+{
+	f->line = line;
+	f->how = how;
+	f->start_pages = th->net_pages;
+	f->peak_pages = rss;
+	th->line_peak = rss;
+}
+
+/* Ends all runs from the top down to the frame at `keep`, which stays. */
+static __noinline int unwind(struct pymem_line_stack *ls, struct pymem_thread *th, __u32 keep,
+			     __u64 rss)
+{
+	__u32 i;
+
+	if (!ls || !th)
+		return 0;
+	for (i = 0; i < PYMEM_LINE_FRAMES; i++) {
+		if (ls->depth <= keep || ls->depth > PYMEM_LINE_FRAMES)
+			break;
+		run_end(ls, ls->depth - 1, th->net_pages, th->line_peak, rss);
+		ls->depth--;
+	}
+	return 0;
+}
+
+/* Depth at which `frame` is, counted from 1; 0: it is not there. */
+static __noinline __u32 find_frame(struct pymem_line_stack *ls, __u64 frame)
+{
+	__u32 i, depth;
+
+	if (!ls)
+		return 0;
+	depth = ls->depth;
+	for (i = 0; i < PYMEM_LINE_FRAMES; i++) {
+		if (!depth || depth > PYMEM_LINE_FRAMES)
+			return 0;
+		if (frame_at(ls, depth - 1)->frame == frame)
+			return depth;
+		depth--;
+	}
+	return 0;
+}
+
+/* Takes the scratch area for p; false: it is taken. */
+static __always_inline struct scratch *scratch_take(struct pymem_proc *p)
+{
+	struct scratch *s = scratch_get();
+
+	if (!s || s->busy)
+		return NULL;
+	s->busy = 1;
+	s->layout = p->layout;
+	s->proc = p->id;
+	return s;
+}
+
+/* Names f's code object and hands it over, if that can be done now. Its first line, or 0. */
+static __noinline __s32 frame_name(struct pymem_proc *p, struct pymem_line_frame *f)
+{
+	const struct pymem_layout *layout;
+	const struct py_layout *py;
+	__u64 code = 0, fingerprint;
+	struct scratch *s;
+	__s32 first = 0;
+
+	if (!p || !f)
+		return 0;
+	s = scratch_take(p);
+	if (!s)
+		return 0;
+	layout = layout_now(s);
+	if (!layout)
+		goto out;
+	py = layout_of(layout);
+	if (read_u64(&code, f->frame + py->frame_code))
+		goto out;
+	if (py->flags & PY_EXECUTABLE_TAGGED)
+		code &= ~7ULL;
+	fingerprint = code_fingerprint(code);
+	if (!fingerprint)
+		goto out;
+	first = *(__s32 *)(s->code + (py->code_firstlineno & 508));
+	if (announce_once(code, fingerprint))
+		goto out;
+	f->code = code;
+	f->fingerprint = fingerprint;
+out:
+	s->busy = 0;
+	return first;
+}
+
+/* The frame that the thread runs, as the interpreter has it. 0, or 1 if it can't be read. */
+static __noinline int frame_now(struct pymem_proc *p, struct pymem_thread *th, __u64 *frame)
+{
+	const struct pymem_layout *layout;
+	const struct py_layout *py;
+	__u32 index;
+	__u64 id = 0, value = 0;
+	struct scratch *s;
+	int err;
+
+	if (!p || !th || !frame)
+		return 1;
+	index = p->layout;
+	layout = bpf_map_lookup_elem(&layouts, &index);
+	if (!layout)
+		return 1;
+	py = layout_of(layout);
+	if (th->tstate && !p->multi && !read_u64(&id, th->tstate + py->tstate_thread_id) &&
+	    id == current_thread_pointer() - p->tls_delta) {
+		if (read_u64(&value, th->tstate + py->tstate_frame) || !value)
+			return 1;
+		if (py->flags & PY_TSTATE_CFRAME && read_u64(&value, value + py->cframe_frame))
+			return 1;
+		*frame = value;
+		return !value;
+	}
+	s = scratch_take(p);
+	if (!s)
+		return 1;
+	err = current_frame(p, th, layout, s, frame);
+	s->busy = 0;
+	return opaque(s, err) != 0;
+}
+
+/* A probe's argument, where it is in a register: a plain load, an eighth of what libbpf's
+ * general way costs. */
+static __always_inline bool register_arg(struct pt_regs *ctx, const struct __bpf_usdt_arg_spec *arg,
+					 __u64 *value)
+{
+#if defined(__TARGET_ARCH_x86)
+	__u64 v;
+
+	if (arg->arg_type != BPF_USDT_ARG_REG)
+		return false;
+/* In assembly, since clang would merge the loads into one of a computed address. */
+#define REGISTER(name)                                                                   \
+	case __builtin_offsetof(struct pt_regs, name):                                   \
+		asm volatile("%0 = *(u64 *)(%1 + %2)"                                    \
+			     : "=r"(v)                                                   \
+			     : "r"(ctx), "i"(__builtin_offsetof(struct pt_regs, name))); \
+		break;
+	switch (arg->reg_off) {
+		REGISTER(r15)
+		REGISTER(r14)
+		REGISTER(r13)
+		REGISTER(r12)
+		REGISTER(bp)
+		REGISTER(bx)
+		REGISTER(r11)
+		REGISTER(r10)
+		REGISTER(r9)
+		REGISTER(r8)
+		REGISTER(ax)
+		REGISTER(cx)
+		REGISTER(dx)
+		REGISTER(si)
+		REGISTER(di)
+	default:
+		return false;
+	}
+#undef REGISTER
+	v <<= arg->arg_bitshift & 63;
+	if (arg->arg_signed)
+		*value = (__s64)v >> (arg->arg_bitshift & 63);
+	else
+		*value = v >> (arg->arg_bitshift & 63);
+	return true;
+#else
+	(void)ctx;
+	(void)arg;
+	(void)value;
+	return false;
+#endif
+}
+
+/* Where the probe is: the function's name and the line. */
+static __always_inline void place_of(struct pt_regs *ctx, __u64 *name, __u64 *number)
+{
+	struct __bpf_usdt_spec *spec;
+	int id = __bpf_usdt_spec_id(ctx);
+	long value;
+
+	if (id < 0)
+		return;
+	spec = bpf_map_lookup_elem(&__bpf_usdt_specs, &id);
+	if (!spec)
+		return;
+	if (!register_arg(ctx, &spec->args[1], name)) {
+		bpf_usdt_arg(ctx, 1, &value);
+		*name = value;
+	}
+	if (!register_arg(ctx, &spec->args[2], number)) {
+		bpf_usdt_arg(ctx, 2, &value);
+		*number = value;
+	}
+}
+
+/* What each event begins with. */
+struct line_event {
+	struct pymem_proc *p;
+	struct pymem_thread *th;
+	struct pymem_line_stack *ls;
+	__u64 rss;
+};
+
+/* True: the event is of a thread that is followed. */
+static __always_inline bool event_begin(struct line_event *e)
+{
+	struct task_struct *task;
+	__u64 mm;
+
+	if (!tgid_filter[tgid_slot(bpf_get_current_pid_tgid() >> 32)])
+		return false;
+	task = current_task();
+	e->th = thread_of(task, false);
+	if (e->th && current_runs_on(e->th->mm)) {
+		mm = e->th->mm;
+		e->p = bpf_map_lookup_elem(&procs, &mm);
+		if (!e->p || e->p->id != e->th->proc || e->p->dying)
+			return false;
+	} else {
+		e->th = current_thread(&e->p);
+		if (!e->th)
+			return false;
+	}
+	if (!e->p->identified)
+		return false;
+	e->ls = line_stack_of(task, true);
+	if (!e->ls) {
+		miss(PYMEM_LINE_MISS_NO_ROOM);
+		return false;
+	}
+	if (e->ls->proc != e->p->id) {
+		e->ls->proc = e->p->id;
+		e->ls->depth = 0;
+	}
+	settle_caches(e->p, e->th, task);
+	e->rss = proc_rss(e->p);
+	return true;
+}
+
+/* A frame that was not there is entered: its caller's run goes on. */
+static __always_inline struct pymem_line_frame *frame_push(struct line_event *e, __u64 frame,
+							   __u64 name)
+{
+	struct pymem_line_stack *ls = e->ls;
+	struct pymem_line_frame *f;
+
+	if (ls->depth >= PYMEM_LINE_FRAMES) {
+		miss(PYMEM_LINE_MISS_DEEP);
+		return NULL;
+	}
+	if (ls->depth)
+		raise(&frame_at(ls, ls->depth - 1)->peak_pages, e->th->line_peak);
+	f = frame_at(ls, ls->depth);
+	ls->depth++;
+	f->frame = frame;
+	f->name = name;
+	f->code = 0;
+	f->fingerprint = 0;
+	f->how = PYMEM_LINE_EVENT;
+	f->line = 0;
+	return f;
+}
+
+/* The topmost frame that is followed, if it is of the function `name`. */
+static __always_inline struct pymem_line_frame *frame_top(const struct line_event *e, __u64 name)
+{
+	struct pymem_line_frame *f;
+	__u32 depth = e->ls->depth;
+
+	if (!depth)
+		return NULL;
+	f = frame_at(e->ls, depth - 1);
+	return f->name == name ? f : NULL;
+}
+
+/* Asks the interpreter which frame runs, and makes it the topmost. NULL: not followed. */
+static __always_inline struct pymem_line_frame *frame_resync(struct line_event *e, __u64 name)
+{
+	__u64 frame = 0;
+	__u32 depth;
+
+	if (frame_now(e->p, e->th, &frame)) {
+		miss(PYMEM_LINE_MISS_UNREADABLE);
+		return NULL;
+	}
+	depth = find_frame(e->ls, frame);
+	if (!depth)
+		return frame_push(e, frame, name);
+	unwind(e->ls, e->th, depth, e->rss);
+	return frame_at(e->ls, depth - 1);
+}
+
+SEC("usdt")
+int line(struct pt_regs *ctx)
+{
+	struct line_event e = {};
+	struct pymem_line_frame *f;
+	__u64 name = 0, number = 0;
+
+	if (!event_begin(&e))
+		return 0;
+	place_of(ctx, &name, &number);
+	f = frame_top(&e, name);
+	if (!f)
+		f = frame_resync(&e, name);
+	if (!f)
+		return 0;
+	if (!f->fingerprint)
+		frame_name(e.p, f);
+	/* A function's first line may be told twice, by the entry and by itself. */
+	if (f->how == PYMEM_LINE_ENTRY && f->line == (__s32)number && f->fingerprint) {
+		f->how = PYMEM_LINE_EVENT;
+		return 0;
+	}
+	if (f->line)
+		run_end(e.ls, e.ls->depth - 1, e.th->net_pages, e.th->line_peak, e.rss);
+	run_begin(f, e.th, number, PYMEM_LINE_EVENT, e.rss);
+	return 0;
+}
+
+/* A call, or a generator that goes on: then the line that it was left at does. The line of
+ * the call is where the function begins. */
+SEC("usdt")
+int function_entry(struct pt_regs *ctx)
+{
+	struct line_event e = {};
+	struct pymem_line_frame *f;
+	__u64 frame = 0, name = 0, number = 0;
+	__s32 first;
+	__u32 depth;
+
+	if (!event_begin(&e))
+		return 0;
+	if (frame_now(e.p, e.th, &frame)) {
+		miss(PYMEM_LINE_MISS_UNREADABLE);
+		return 0;
+	}
+	place_of(ctx, &name, &number);
+	/* A frame of the same address has been left unseen. */
+	depth = find_frame(e.ls, frame);
+	if (depth)
+		unwind(e.ls, e.th, depth - 1, e.rss);
+	f = frame_push(&e, frame, name);
+	if (!f)
+		return 0;
+	first = frame_name(e.p, f);
+	run_begin(f, e.th, number,
+		  first && (__s32)number != first ? PYMEM_LINE_RESUMED : PYMEM_LINE_ENTRY, e.rss);
+	return 0;
+}
+
+SEC("usdt")
+int function_return(struct pt_regs *ctx)
+{
+	struct line_event e = {};
+	__u64 frame = 0, name = 0, number = 0;
+	__u32 depth;
+
+	if (!event_begin(&e))
+		return 0;
+	place_of(ctx, &name, &number);
+	depth = e.ls->depth;
+	if (!frame_top(&e, name)) {
+		if (frame_now(e.p, e.th, &frame)) {
+			miss(PYMEM_LINE_MISS_UNREADABLE);
+			return 0;
+		}
+		depth = find_frame(e.ls, frame);
+	}
+	if (!depth)
+		return 0;
+	unwind(e.ls, e.th, depth - 1, e.rss);
+	e.th->line_peak = e.rss;
+	return 0;
+}
+
+SEC("usdt")
+int gc_start(struct pt_regs *ctx __attribute__((unused)))
+{
+	struct line_event e = {};
+
+	if (event_begin(&e))
+		e.ls->gc_start = e.th->net_pages;
+	return 0;
+}
+
+SEC("usdt")
+int gc_done(struct pt_regs *ctx __attribute__((unused)))
+{
+	struct line_event e = {};
+	struct pymem_line *line;
+	__u32 depth;
+
+	if (!event_begin(&e))
+		return 0;
+	depth = e.ls->depth;
+	if (!depth)
+		return 0;
+	line = line_of(e.ls, frame_at(e.ls, depth - 1));
+	if (!line)
+		return 0;
+	__sync_fetch_and_add(&line->collections, 1);
+	__sync_fetch_and_add(&line->gc_pages, e.th->net_pages - e.ls->gc_start);
+	return 0;
+}
+
+/* Ends all runs of a thread, which is still there. */
+static __always_inline void runs_end(struct task_struct *task)
+{
+	struct pymem_line_stack *ls = line_stack_of(task, false);
+	struct pymem_thread *th = thread_of(task, false);
+	struct pymem_proc *p;
+	__u64 mm;
+
+	if (!ls || !th || !ls->depth || th->proc != ls->proc)
+		return;
+	mm = th->mm;
+	p = bpf_map_lookup_elem(&procs, &mm);
+	if (p && p->id == ls->proc)
+		unwind(ls, th, 0, proc_rss(p));
+	ls->depth = 0;
+}
+
+/* Attached before process_exit and process_exec, and run before them. */
+SEC("raw_tp/sched_process_exit")
+int lines_exit(struct bpf_raw_tracepoint_args *ctx)
+{
+	struct task_struct *task = (struct task_struct *)ctx->args[0];
+	__u32 tid __attribute__((unused));
+
+	if (!tgid_filter[tgid_slot(bpf_get_current_pid_tgid() >> 32)])
+		return 0;
+	runs_end(current_task());
+#ifdef PYMEM_LEGACY
+	tid = BPF_CORE_READ(task, pid);
+	bpf_map_delete_elem(&line_stacks, &tid);
+#else
+	(void)task;
+#endif
+	return 0;
+}
+
+SEC("raw_tp/sched_process_exec")
+int lines_exec(struct bpf_raw_tracepoint_args *ctx __attribute__((unused)))
+{
+	if (tgid_filter[tgid_slot(bpf_get_current_pid_tgid() >> 32)])
+		runs_end(current_task());
+	return 0;
+}
+
+/* Once everything is detached: ends what still runs. */
+SEC("iter/task")
+int lines_settle(struct bpf_iter__task *ctx)
+{
+	if (ctx->task)
+		runs_end(ctx->task);
+	return 0;
+}

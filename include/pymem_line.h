@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* What the exact engine counts of each executed line, and what it knows of the frames that
+ * a thread is in. Shared by both sides; amounts are pages. */
+#ifndef PYMEM_LINE_H
+#define PYMEM_LINE_H
+
+#ifndef __VMLINUX_H__
+#include <linux/types.h>
+#endif
+
+/* One line of one code object of one image. */
+struct pymem_line_key {
+	__u32 proc; /* pymem_proc.id */
+	__s32 line;
+	__u64 code;
+	__u64 fingerprint;
+};
+
+/* A run of a line goes from its event to the next event of its frame. */
+struct pymem_line {
+	__u64 runs;
+	__s64 pages;	   /* sum over runs: what the thread changed meanwhile, calls included */
+	__s64 gc_pages;	   /* part of it: changed by garbage collections */
+	__u64 collections; /* garbage collections meanwhile */
+	__u64 usage_pages; /* highest RSS of the process at the end of a run */
+	__u64 peak_pages;  /* highest RSS that the thread saw in a run */
+};
+
+enum pymem_line_how {
+	PYMEM_LINE_EVENT,   /* with a line event */
+	PYMEM_LINE_ENTRY,   /* with the call: older builds fire a line event right after it */
+	PYMEM_LINE_RESUMED, /* before the frame was left for a while: counted then */
+};
+
+/* A frame that a thread is in, and the line that it runs. */
+struct pymem_line_frame {
+	__u64 frame; /* its address */
+	__u64 name;  /* of its function, as the probes give it: an address */
+	__u64 code;
+	__u64 fingerprint; /* 0: not known yet */
+	__s32 line;	   /* 0: none yet */
+	__u32 how;	   /* the run began: enum pymem_line_how */
+	__s64 start_pages; /* the thread's net_pages when the run began */
+	__u64 peak_pages;  /* highest RSS since, but for the stretch since the last event */
+};
+
+#define PYMEM_LINE_FRAMES 128
+
+/* Frames of one thread, outermost first. */
+struct pymem_line_stack {
+	__u32 proc;
+	__u32 depth;
+	__s64 gc_start; /* the thread's net_pages when the collection began */
+	struct pymem_line_frame frames[PYMEM_LINE_FRAMES];
+};
+
+/* Why an event of a probe was not counted. X(ID, what to tell a person) */
+#define PYMEM_LINE_MISSES(X)                                                                   \
+	X(UNREADABLE, "the frame could not be read")                                           \
+	X(TABLE_FULL, "the table of lines was full; raise --max-stacks")                       \
+	X(NO_ROOM, "there was no memory for another thread's frames")                          \
+	X(DEEP, "in recursions deeper than 128 frames; their callers' lines have the amounts") \
+	X(UNNAMED, "the code object could not be named in time")
+
+enum pymem_line_miss {
+#define PYMEM_LINE_MISS_ENUM(id, text) PYMEM_LINE_MISS_##id,
+	PYMEM_LINE_MISSES(PYMEM_LINE_MISS_ENUM)
+#undef PYMEM_LINE_MISS_ENUM
+		PYMEM_LINE_MISS_COUNT,
+};
+
+#endif

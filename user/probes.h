@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Which processes the exact engine is attached to, and through which file. */
+#ifndef PROBES_H
+#define PROBES_H
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+#include "py_process.h"
+#include "session.h"
+
+struct probes;
+
+/* `whole_host`: a binary's probes are attached for all processes at once. NULL: no memory. */
+struct probes *probes_new(struct session *session, bool whole_host);
+/* The session detaches what is attached. NULL is fine. */
+void probes_free(struct probes *probes);
+
+/* Attaches to the probes of the interpreter that `pid` runs, unless that was done.
+ * 0; -ENOTSUP: the build has no line probe; -errno. */
+int probes_attach(struct probes *probes, pid_t pid, const struct py_process *python);
+
+/* The same for `child`, just forked by `parent`. 0 or -errno; -ENOENT: not attached to that. */
+int probes_attach_child(struct probes *probes, pid_t child, pid_t parent);
+
+/* For a command that `pid` is about to exec: so that its first lines are seen. Where the
+ * program is no interpreter with line probes, nothing is done: identification will tell.
+ * 0 or -errno. */
+int probes_attach_command(struct probes *probes, pid_t pid, const char *program);
+
+/* `pid` has ended. */
+void probes_forget(struct probes *probes, pid_t pid);
+
+/* Why --lines can't work for `python`, and what can be done instead. */
+void probes_explain(const struct py_process *python, char *text, size_t size);
+
+#endif
