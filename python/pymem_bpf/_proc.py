@@ -1,0 +1,218 @@
+# SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+"""What /proc says about the memory of a process, and a sampler that reads it from outside.
+
+Needs no privilege for processes of the same user. `exact` figures come from smaps_rollup, which
+walks the page tables (a few milliseconds a GiB); the others from statm, as psutil's do: on kernels
+where resident counters are cached per task or per CPU these can be some dozen pages off.
+
+Imports nothing but the smallest of the standard library, since it also runs as a script: the
+sampler is an interpreter of its own (-I -S), so that it samples while the measured one holds the
+GIL, and no fork copies the memory that is being measured.
+
+  python -I -S _proc.py PID INTERVAL METRIC CHILDREN [PID…]
+
+CHILDREN is 0 or 1; the PIDs after it are descendants that don't count, the sampler among them.
+
+Writes "ready" when the first sample is taken, samples until its input ends or a byte comes, takes
+one more, then writes all as lines `BYTES TIME`, and the line "end".
+
+All functions raise ProcessLookupError where there is no such process, PermissionError where it is
+another user's, OSError otherwise. Amounts are bytes.
+"""
+import os
+import sys
+import time
+
+METRICS = ("rss", "pss", "uss")
+PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
+FILE_LIMIT = 1 << 20
+
+
+def read_file(pid, name):
+    """Text of /proc/PID/name. A process that is gone is a ProcessLookupError, however it shows."""
+    try:
+        fd = os.open("/proc/%d/%s" % (pid, name), os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            parts, left = [], FILE_LIMIT
+            while left > 0:
+                part = os.read(fd, min(left, 65536))
+                if not part:
+                    break
+                parts.append(part)
+                left -= len(part)
+        finally:
+            os.close(fd)
+    except FileNotFoundError:
+        if os.path.isdir("/proc/%d" % pid):
+            raise
+        raise ProcessLookupError(3, "no such process", str(pid)) from None
+    return b"".join(parts).decode("ascii", "replace")
+
+
+def field_bytes(text, name):
+    """The value of a line `Name:  123 kB`; None if there is none."""
+    for line in text.splitlines():
+        if line.startswith(name + ":"):
+            return int(line.split()[1]) * 1024
+    return None
+
+
+def stat_fields(pid):
+    """Fields of /proc/PID/stat from the third on: [0] is the state, [1] the parent's PID. The
+    second, the name, may hold blanks and brackets of its own."""
+    return read_file(pid, "stat").rpartition(")")[2].split()
+
+
+def start_ticks(pid):
+    """When the process began, in clock ticks since boot: with its PID, which process it is."""
+    return int(stat_fields(pid)[19])
+
+
+def ended(pid):
+    """True if the process is gone, or a zombie: its memory is."""
+    try:
+        return stat_fields(pid)[0] in "ZXx"
+    except ProcessLookupError:
+        return True
+
+
+def rss_bytes(pid):
+    return int(read_file(pid, "statm").split()[1]) * PAGE_BYTES
+
+
+def rollup(pid):
+    """Dictionary of rss, pss, uss."""
+    text = read_file(pid, "smaps_rollup")
+    rss, pss = field_bytes(text, "Rss"), field_bytes(text, "Pss")
+    if rss is None or pss is None:  # a zombie, or a kernel thread: the file is empty
+        raise ProcessLookupError(3, "has no memory of its own", str(pid))
+    private = (field_bytes(text, "Private_Clean") or 0) + (field_bytes(text, "Private_Dirty") or 0)
+    return {"rss": rss, "pss": pss, "uss": private}
+
+
+def exact_rss_bytes(pid):
+    """RSS from the page tables; from the counters where those may not be read."""
+    try:
+        return rollup(pid)["rss"]
+    except (PermissionError, FileNotFoundError):
+        return rss_bytes(pid)
+
+
+def high_water_bytes(pid):
+    """VmHWM: the highest RSS since the process began its program, or since the last reset."""
+    value = field_bytes(read_file(pid, "status"), "VmHWM")
+    if value is None:
+        raise ProcessLookupError(3, "has no memory of its own", str(pid))
+    return value
+
+
+def reset_high_water():
+    """Makes this process's VmHWM begin anew at the RSS of now. Nothing else changes: 5 touches
+    neither referenced nor soft-dirty bits (Linux 4.0)."""
+    fd = os.open("/proc/self/clear_refs", os.O_WRONLY | os.O_CLOEXEC)
+    try:
+        os.write(fd, b"5")
+    finally:
+        os.close(fd)
+
+
+def parents():
+    """{PID: PID of its parent} of all processes that can be seen."""
+    found = {}
+    for name in os.listdir("/proc"):
+        if name.isdigit():
+            try:
+                found[int(name)] = int(stat_fields(int(name))[1])
+            except (OSError, IndexError):
+                continue  # it ended while the list was read
+    return found
+
+
+def direct_children(pid):
+    """PIDs of the children of all threads; None where the kernel has no such list."""
+    found = []
+    try:
+        tids = os.listdir("/proc/%d/task" % pid)
+    except OSError:
+        return found
+    for tid in tids:
+        try:
+            found += [int(word) for word in read_file(pid, "task/%s/children" % tid).split()]
+        except ProcessLookupError:
+            return found
+        except FileNotFoundError:
+            if os.path.isdir("/proc/%d/task/%s" % (pid, tid)):
+                return None  # CONFIG_PROC_CHILDREN is not set
+        except OSError:
+            continue  # the thread has ended
+    return found
+
+
+def descendants(pid, without=()):
+    """PIDs of children, their children and so on; not those in `without`."""
+    found, wait, known = [], [pid], None
+    while wait:
+        one = wait.pop()
+        some = direct_children(one) if known is None else None
+        if some is None:
+            known = known or parents()
+            some = [child for child, parent in known.items() if parent == one]
+        for child in some:
+            if child not in without and child not in found:
+                found.append(child)
+                wait.append(child)
+    return found
+
+
+def metric_bytes(pid, metric):
+    if metric == "exact":
+        return exact_rss_bytes(pid)
+    return rss_bytes(pid) if metric == "rss" else rollup(pid)[metric]
+
+
+def children_bytes(pid, metric, without=()):
+    """[(PID, bytes)] of all descendants. One that ends meanwhile is left out; so is one that
+    another user owns, where the metric needs its page tables."""
+    found = []
+    for child in descendants(pid, without):
+        try:
+            found.append((child, metric_bytes(child, metric)))
+        except OSError:
+            continue
+    return found
+
+
+def total_bytes(pid, metric, children=False, without=()):
+    total = metric_bytes(pid, metric)
+    if children:
+        total += sum(amount for _, amount in children_bytes(pid, metric, without))
+    return total
+
+
+def sample(pid, interval, metric, children, without):
+    """The sampler: see above."""
+    import select
+    samples, without = [], without + [os.getpid()]
+
+    def take():
+        samples.append((total_bytes(pid, metric, children, without), time.time()))
+
+    take()
+    sys.stdout.write("ready\n")
+    sys.stdout.flush()
+    due = time.monotonic()
+    try:
+        while True:
+            due += interval
+            if select.select([0], [], [], max(0.0, due - time.monotonic()))[0]:
+                break
+            take()
+        take()
+    except ProcessLookupError:
+        pass  # what it measured has ended: nobody waits for more
+    sys.stdout.write("".join("%d %.6f\n" % one for one in samples) + "end\n")
+
+
+if __name__ == "__main__":
+    sample(int(sys.argv[1]), float(sys.argv[2]), sys.argv[3], sys.argv[4] == "1",
+           [int(word) for word in sys.argv[5:]])

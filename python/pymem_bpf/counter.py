@@ -1,0 +1,316 @@
+# SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+"""Client of `pymem-bpf serve`: counters that the kernel keeps for one process.
+
+The server, which is root, answers over a unix socket with a descriptor; what it maps to is a page
+that the kernel side updates at each change of RSS (include/pymem_page.h), so that reading RSS or
+its peak is one load. The protocol is include/pymem_serve.h; both are restated here as formats of
+`struct`, and a test compares them with the headers.
+
+The server's answers are checked, not believed: size, magic, version, operation, exactly one
+descriptor, its size and that it can't be shortened under the mapping. A Counter belongs to the process
+that opened it: after fork() the child's copy is closed, since its page is the parent's.
+"""
+import array
+import atexit
+import fcntl
+import mmap
+import os
+import select
+import socket as sockets
+import stat
+import struct
+import threading
+import weakref
+
+from . import _helper, _proc
+from ._helper import HelperError, HelperMissing
+
+__all__ = ["Counter", "HelperError", "HelperMissing", "shared"]
+
+MAGIC, VERSION = 0x53424d50, 1
+HELLO, TRACK, RESET, UNTRACK = 1, 2, 3, 4
+(OK, BAD_REQUEST, BAD_VERSION, NOT_PERMITTED, NO_PROCESS, LIMIT, STATE, FAILED) = range(8)
+REQUEST = struct.Struct("=IHHiIQQ")
+REPLY = struct.Struct("=IHHIIiI16s208s")
+PAGE_VERSION, PAGE_BYTES = 1, 16384
+PAGE_STATES = PAGE_NEW, PAGE_LIVE, PAGE_ENDED = range(3)
+# Offsets in the page.
+AT_VERSION, AT_STATE, AT_START, AT_RSS, AT_PEAK, AT_TREE, AT_TREE_PEAK = 0, 4, 16, 24, 32, 40, 48
+ANSWER_SECONDS = 30.0
+MAX_FDS = 4
+F_GET_SEALS, F_SEAL_SHRINK = 1034, 2
+
+_open = weakref.WeakSet()
+
+
+class Counter:
+    """What the kernel counts for one process. Holds a connection, a mapping, two descriptors.
+
+    pid: the process (as the server numbers them); None: this one. socket: path of the server's
+    socket; None: $PYMEM_BPF_SOCKET, else /run/pymem-bpf.sock. private: whether a helper of our
+    own may be started where no server is (only root can). Raises HelperMissing where there is
+    none, HelperError if it refuses or answers nonsense; both name the remedy. Close it, or use it
+    as a context manager.
+    """
+
+    def __init__(self, pid=None, socket=None, private=True):
+        self.page = None
+        self._owner = os.getpid()
+        self._ended = False
+        self._lock = threading.Lock()
+        self._connection, self.where, self._process = _helper.connect(socket, private)
+        try:
+            self._connection.settimeout(ANSWER_SECONDS)
+            self.program = self._ask(HELLO)[0][7]
+            own = pid is None or pid == self._owner
+            reply, fds = self._ask(TRACK, 0 if own else pid, _start_ticks(self._owner if own else pid))
+            try:
+                #: PID as the server sees it: another one than here in a PID namespace.
+                self.pid = reply[5]
+                self.page = self._map(fds, reply[4])
+            finally:
+                for fd in fds:
+                    os.close(fd)
+        except BaseException:
+            self.close()
+            raise
+        _open.add(self)
+
+    def _ask(self, op, pid=0, ticks=0):
+        """One request; (fields of the answer, descriptors, which are the caller's)."""
+        if self._owner != os.getpid():
+            raise HelperError("this Counter belongs to process %d, from which this one was forked; "
+                              "open one here" % self._owner)
+        try:
+            with self._lock:
+                self._connection.send(REQUEST.pack(MAGIC, VERSION, op, pid, 0, ticks, 0))
+                data, fds, flags = self._receive()
+        except sockets.timeout:
+            self._ended = True  # what it may still answer would be taken for the next answer
+            raise HelperError("%s has not answered for %d s; restart it"
+                              % (self.where, ANSWER_SECONDS)) from None
+        except OSError as e:
+            self._ended = True
+            raise HelperError("%s has gone (%s)%s; start it again: %s"
+                              % (self.where, e.strerror or e, _helper.last_words(self._process),
+                                 _helper.command())) from None
+        try:
+            return self._check(op, data, flags), fds
+        except BaseException as e:
+            for fd in fds:
+                os.close(fd)
+            if not getattr(e, "keeps_connection", False):
+                self._ended = True
+            raise
+
+    def _receive(self):
+        """(bytes, descriptors, flags of recvmsg). Never more than a bounded number of either."""
+        fds = array.array("i")
+        data, control, flags, _ = self._connection.recvmsg(
+            REPLY.size, sockets.CMSG_SPACE(MAX_FDS * fds.itemsize), sockets.MSG_CMSG_CLOEXEC)
+        for level, kind, payload in control:
+            if (level, kind) == (sockets.SOL_SOCKET, sockets.SCM_RIGHTS):
+                fds.frombytes(payload[:len(payload) - len(payload) % fds.itemsize])
+        return data, list(fds), flags
+
+    def _check(self, op, data, flags):
+        """The answer's fields, if it is one and says OK."""
+        if not data:
+            raise HelperError("%s closed the connection%s; start it again: %s"
+                              % (self.where, _helper.last_words(self._process), _helper.command()))
+        if len(data) >= 6:
+            magic, version = struct.unpack_from("=IH", data)
+            if magic == MAGIC and version != VERSION:
+                raise HelperError(self._mismatch(version, data))
+        if len(data) != REPLY.size or flags & (sockets.MSG_TRUNC | sockets.MSG_CTRUNC):
+            raise HelperError("%s is no pymem-bpf server: it answers with %d bytes, not %d"
+                              % (self.where, len(data), REPLY.size))
+        reply = REPLY.unpack(data)
+        reply = reply[:7] + tuple(_text(field) for field in reply[7:])
+        if reply[0] != MAGIC or reply[2] != op or reply[3] > FAILED:
+            raise HelperError("%s is no pymem-bpf server: its answer is none to the request"
+                              % self.where)
+        if reply[3] == BAD_VERSION:
+            raise HelperError(self._mismatch(None, data))
+        if reply[3] != OK:
+            error = HelperError("%s: %s" % (self.where, reply[8] or REFUSALS[reply[3]]))
+            error.keeps_connection = reply[3] != BAD_REQUEST
+            raise error
+        return reply
+
+    def _mismatch(self, version, data):
+        from . import __version__
+        program = _text(REPLY.unpack(data)[7]) if len(data) == REPLY.size else ""
+        return ("%s (program %s) speaks %s, this package (%s, %s) version %d: install program and "
+                "package of the same release, and restart the server"
+                % (self.where, program or "of unknown version",
+                   "another version of the protocol" if version is None else
+                   "version %d of the protocol" % version,
+                   __version__, os.path.dirname(os.path.abspath(__file__)), VERSION))
+
+    def _map(self, fds, size):
+        """The page. A plain file could be shortened by whoever else has it, and reading it then
+        kills the reader: only a sealed one will do, or what is no plain file (a BPF map)."""
+        if len(fds) != 1:
+            raise HelperError("%s sent %d descriptors with its answer, not 1" % (self.where, len(fds)))
+        if size != PAGE_BYTES:
+            raise HelperError("%s has a page of %d bytes, this package one of %d: install both from "
+                              "the same release" % (self.where, size, PAGE_BYTES))
+        try:
+            kind = os.fstat(fds[0])
+            if stat.S_ISREG(kind.st_mode):
+                if kind.st_size < PAGE_BYTES or not fcntl.fcntl(fds[0], F_GET_SEALS) & F_SEAL_SHRINK:
+                    raise OSError("a file that could be shortened")
+            page = mmap.mmap(fds[0], PAGE_BYTES, mmap.MAP_SHARED, mmap.PROT_READ)
+        except (OSError, ValueError) as e:
+            raise HelperError("%s sent a page that can't be used: %s" % (self.where, e)) from None
+        version, state = struct.unpack_from("@II", page)
+        if version != PAGE_VERSION or state not in PAGE_STATES:
+            page.close()
+            raise HelperError("%s has a page of version %d, this package reads %d: install both from "
+                              "the same release" % (self.where, version, PAGE_VERSION))
+        return page
+
+    def fileno(self):
+        """The connection's descriptor: readable once the server has gone."""
+        return self._connection.fileno() if self._connection else -1
+
+    def alive(self):
+        """Whether the page is still kept up to date: False once the server has gone."""
+        if self._ended or self._connection is None or self._owner != os.getpid():
+            return False
+        with self._lock:
+            poll = select.poll()
+            poll.register(self._connection.fileno(), select.POLLIN)
+            if not poll.poll(0):
+                return True
+        # Nothing is due here: end-of-file, or a server that talks without being asked.
+        self._ended = True
+        return False
+
+    def reset(self):
+        """Forgets the peaks: they begin anew at the RSS of now. HelperError if it can't."""
+        for fd in self._ask(RESET)[1]:
+            os.close(fd)
+
+    def _bytes(self, offset):
+        if self.page is None or self._owner != os.getpid():
+            raise HelperError("this Counter is closed, or the parent's from before a fork; open "
+                              "another one")
+        # "@q": one aligned load. "=q" would put the word together byte by byte.
+        return struct.unpack_from("@q", self.page, offset)[0] * _proc.PAGE_BYTES
+
+    @property
+    def rss_bytes(self):
+        return self._bytes(AT_RSS)
+
+    @property
+    def peak_bytes(self):
+        """Highest RSS since the last reset (or since it began)."""
+        return max(self._bytes(AT_PEAK), self._bytes(AT_RSS))
+
+    @property
+    def tree_bytes(self):
+        """RSS of the process and its descendants, added up."""
+        return self._bytes(AT_TREE)
+
+    @property
+    def tree_peak_bytes(self):
+        return max(self._bytes(AT_TREE_PEAK), self._bytes(AT_TREE))
+
+    @property
+    def ended(self):
+        """Whether the process watched has ended."""
+        if self.page is None:
+            raise HelperError("this Counter is closed; open another one")
+        return struct.unpack_from("@I", self.page, AT_STATE)[0] == PAGE_ENDED
+
+    def close(self):
+        """Stops counting. Does nothing the second time."""
+        _open.discard(self)
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
+        page, self.page = self.page, None
+        if page is not None:
+            try:
+                page.close()
+            except BufferError:
+                pass  # a profiler still reads it: unmapped when it lets go
+        process, self._process = self._process, None
+        if process is not None and self._owner == os.getpid():
+            _helper.release(process)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+    def __del__(self):
+        if getattr(self, "_connection", None) is not None:
+            self.close()
+
+
+REFUSALS = {
+    BAD_REQUEST: "it did not understand the request: install program and package of the same release",
+    NOT_PERMITTED: "that process belongs to another user; only root may watch it",
+    NO_PROCESS: "there is no such process (any more)",
+    LIMIT: "too many connections; close some Counters",
+    STATE: "the request does not fit the connection's state",
+    FAILED: "the kernel refused",
+}
+
+
+def _text(field):
+    """A NUL-terminated field, harmless to print."""
+    text = field.partition(b"\0")[0].decode("utf-8", "replace")
+    return "".join(c if c.isprintable() else "?" for c in text)
+
+
+def _start_ticks(pid):
+    """As the server sees it; 0 (not checked) where time namespaces make that another number."""
+    try:
+        with open("/proc/self/timens_offsets") as f:
+            if any(word != "0" for line in f for word in line.split()[1:]):
+                return 0
+    except OSError:
+        pass  # no time namespaces in this kernel
+    try:
+        return _proc.start_ticks(pid)
+    except ProcessLookupError:
+        raise HelperError("there is no process %d" % pid) from None
+
+
+_shared, _shared_lock = None, threading.Lock()
+
+
+def shared(private=True):
+    """The Counter of this process: opened at first use, again after a fork or if its server has
+    gone. Errors: those of Counter. Not to be closed by who asks for it."""
+    global _shared
+    with _shared_lock:
+        if _shared is not None and not _shared.alive():
+            _shared.close()
+            _shared = None
+        if _shared is None:
+            _shared = Counter(private=private)
+        return _shared
+
+
+def _at_exit():
+    if _shared is not None:
+        _shared.close()
+
+
+def _after_fork():
+    """In the child: its Counters are the parent's. Closing a copy of the socket ends nothing."""
+    global _shared, _shared_lock
+    _shared, _shared_lock = None, threading.Lock()
+    for counter in list(_open):
+        if counter._connection is not None:
+            counter._connection.close()
+
+
+atexit.register(_at_exit)
+os.register_at_fork(after_in_child=_after_fork)

@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+"""mprof's .dat files: CMDLINE text; MEM mib time; CHLD pid mib time; FUNC name mib time mib time level.
+
+Lines with other words are skipped, as mprof skips them. Lines that begin with one of these and don't
+fit are an error with file and line: a file that is cut off says so.
+"""
+
+
+class Data:
+    """samples: [(MiB, time)]. functions: {name: [(start, end, MiB before, MiB after, level)]}.
+    children: {PID as text: [(MiB, time)]}."""
+
+    def __init__(self):
+        self.command, self.samples, self.functions, self.children = "", [], {}, {}
+
+    def amounts_of(self, function=None):
+        """MiB of all samples, or of those while a function ran; empty if it never did."""
+        if function is None:
+            return [amount for amount, _ in self.samples]
+        calls = self.functions.get(function, [])
+        amounts = [amount for amount, when in self.samples
+                   if any(call[0] <= when <= call[1] for call in calls)]
+        return amounts + [amount for call in calls for amount in call[2:4]]
+
+
+def _take(data, words):
+    kind, fields = words[0], words[1:]
+    if kind == "MEM":
+        data.samples.append((float(fields[0]), float(fields[1])))
+    elif kind == "CHLD":
+        data.children.setdefault(fields[0], []).append((float(fields[1]), float(fields[2])))
+    elif kind == "FUNC":
+        before, start, after, end = (float(field) for field in fields[1:5])
+        level = int(fields[5]) if len(fields) > 5 else 0
+        data.functions.setdefault(fields[0], []).append((start, end, before, after, level))
+
+
+def read(name):
+    """Data of a file. ValueError with its name and line if it is none."""
+    data = Data()
+    with open(name, encoding="utf-8", errors="replace") as f:
+        for number, line in enumerate(f, 1):
+            if line.startswith("CMDLINE "):
+                data.command = line[8:].rstrip("\n")
+                continue
+            words = line.split()
+            if not words:
+                continue
+            try:
+                _take(data, words)
+            except (ValueError, IndexError):
+                raise ValueError("%s:%d: not a line of a .dat file" % (name, number)) from None
+    return data

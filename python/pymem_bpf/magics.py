@@ -1,0 +1,303 @@
+# SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+"""%memit and %mprun for IPython 7 and later, in terminals and in Jupyter kernels.
+
+%memit prints the peak of RSS while a statement ran. It asks the kernel for it, so no peak is
+missed and no privilege is needed: where `pymem-bpf serve` runs its counters are used, else
+VmHWM. %mprun prints, line by line, what functions changed; it needs a helper (counter.py).
+
+What can't be done is said as IPython's UsageError: one sentence, no traceback. What the measured
+statement raises is raised again after what was measured until then has been printed.
+"""
+import builtins
+import gc
+import io
+import os
+import signal
+import threading
+
+from IPython.core.error import UsageError
+from IPython.core.magic import Magics, line_cell_magic, magics_class
+from IPython.core.page import page
+
+from . import _helper, _proc, memory
+from ._helper import HelperError
+from ._options import OptionError, split_options
+
+SAMPLED = ("NOTE: no helper: the peak of this process is exact, that of its children is the highest of "
+           "samples each %g s; for exact ones run: %s")
+FROZEN = ("*** the helper ended during the run (%s): what is shown is what was counted until then; "
+          "start it again: %s")
+REPLACED = "*** the helper ended during the run (%s): the peak is that of VmHWM instead"
+SECONDS_LIMIT = 1e8
+
+
+class MemitResult:
+    """What %memit -o gives. Amounts in MiB.
+
+    mem_usage: the peak of each repeat. baseline: RSS before the first. repeat, timeout (s or
+    None), interval, include_children: as asked for. source: what the peaks come from."""
+
+    def __init__(self, mem_usage, baseline, repeat, timeout, interval, include_children, source):
+        self.mem_usage, self.baseline, self.repeat = mem_usage, baseline, repeat
+        self.timeout, self.interval, self.include_children = timeout, interval, include_children
+        self.source = source
+
+    def __str__(self):
+        peak = max(self.mem_usage)
+        return "peak memory: %.2f MiB, increment: %.2f MiB" % (peak, peak - self.baseline)
+
+    def _repr_pretty_(self, printer, cycle):
+        printer.text("<MemitResult : %s>" % self)
+
+
+class OutOfTime(BaseException):
+    """-t: raised in the statement. No Exception, so that it isn't caught there by the way."""
+
+
+class TimeLimit:
+    """Raises OutOfTime in the main thread after so many seconds; None: never."""
+
+    def __init__(self, seconds):
+        if seconds is not None and threading.current_thread() is not threading.main_thread():
+            raise UsageError("-t works in the main thread only")
+        self.seconds = seconds
+
+    def __enter__(self):
+        if self.seconds is not None:
+            self.handler = signal.signal(signal.SIGALRM, self._raise)
+            signal.setitimer(signal.ITIMER_REAL, self.seconds)
+
+    def _raise(self, *_):
+        raise OutOfTime
+
+    def __exit__(self, *_):
+        if self.seconds is not None:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            signal.signal(signal.SIGALRM, self.handler)
+
+
+class TreePeak:
+    """Peak of this process and its descendants without a helper. Its own is exact; those of children
+    are sampled: the sum of what was known of both is no lower than either's, so the higher counts."""
+
+    def __init__(self, interval):
+        self.interval, self.own, self.sampler = interval, memory.Peak(), None
+        self.frozen = False
+
+    def start(self):
+        floor = _proc.total_bytes(os.getpid(), "rss", True, _helper.private_pids)
+        self.own.start()  # first, since it may be refused; again below, behind the sampler's start
+        self.sampler = memory.Sampler(self.interval, "rss", True)
+        self.own.start()
+        return floor
+
+    def bytes(self):
+        own = self.own.bytes()
+        return max([own] + [amount for amount, _ in self.sampler.stop()])
+
+
+def _number(options, letter, kind, default, least):
+    """The last value of an option as a number >= least."""
+    text = options.get(letter, [default])[-1]
+    try:
+        value = kind(text)
+        if not least <= value <= SECONDS_LIMIT:
+            raise ValueError
+    except ValueError:
+        raise UsageError("-%s takes a number, at least %s, not %r" % (letter, least, text)) from None
+    return value
+
+
+@magics_class
+class MemoryProfilerMagics(Magics):
+    """Registers %memit, %%memit, %mprun, %%mprun."""
+
+    def _options(self, line, spec):
+        try:
+            return split_options(line, spec)
+        except OptionError as e:
+            raise UsageError(str(e)) from None
+
+    def _compile(self, source):
+        """Code object of what a user would type: IPython's own syntax too. Its source is known to
+        tracebacks, and to the tables of functions that it defines."""
+        transform = getattr(self.shell, "transform_cell", None)
+        source = transform(source) if transform else source
+        return compile(source, self.shell.compile.cache(source), "exec")
+
+    @line_cell_magic
+    def memit(self, line="", cell=None):
+        """Measures the peak of resident memory while a statement runs.
+
+          %memit [options] statement
+          %%memit [options] [set-up, which is not measured]
+          statements
+
+        prints `peak memory: 100.08 MiB, increment: 61.36 MiB`: the highest RSS of the process, and by
+        how much that is above what it was before. Garbage is collected first. The peak is the
+        kernel's own, not sampled.
+
+        -r R  run it R times, report the highest
+        -t T  interrupt it after T seconds and report what was reached
+        -i I  seconds between samples: only for -c without a helper, all else isn't sampled
+        -c    add child processes
+        -o    return the result as an object
+        -q    print nothing
+        """
+        options, rest = self._options(line, "r:t:i:coq")
+        repeat = _number(options, "r", int, 1, 1)
+        timeout = _number(options, "t", float, 0, 0) or None
+        interval = _number(options, "i", float, 0.1, 1e-4)
+        children = "c" in options
+        setup, statement = ("", rest) if cell is None else (rest, cell)
+        if not statement.strip():
+            raise UsageError("nothing to measure: %memit statement")
+        setup, statement = self._compile(setup), self._compile(statement)
+        namespace = self.shell.user_ns
+        counter, note = None, ""
+        try:
+            counter = memory.available_counter(children)
+        except HelperError as e:
+            note = "NOTE: without the helper: %s" % e
+        if counter is None and children:
+            note += ("\n" if note else "") + SAMPLED % (interval, _helper.command())
+        gc.collect()
+        exec(setup, namespace)
+        result = MemitResult([], 0.0, repeat, timeout, interval, children, _source(counter, children))
+        try:
+            self._repeat(result, statement, namespace, counter)
+        finally:
+            if result.mem_usage and "q" not in options:
+                print(result)
+                if note:
+                    print(note)
+        return result if "o" in options else None
+
+    def _repeat(self, result, statement, namespace, counter):
+        """Runs the statement so many times; the peak of each goes to the result, of the one that
+        raises too."""
+        for number in range(result.repeat):
+            # Without a counter of the whole tree its peak has to be sampled.
+            sampled = result.include_children and counter is None
+            peak = (TreePeak(result.interval) if sampled else
+                    memory.Peak(counter, result.include_children))
+            try:
+                before = peak.start()
+            except (OSError, HelperError) as e:
+                raise UsageError(str(e)) from None
+            if number == 0:
+                result.baseline = before / memory.MIB
+            try:
+                with TimeLimit(result.timeout):
+                    exec(statement, namespace)
+            except OutOfTime:
+                print("*** stopped after %g s" % result.timeout)
+                return
+            finally:
+                result.mem_usage.append(peak.bytes() / memory.MIB)
+                if counter is not None and not counter.alive():
+                    print(FROZEN % (counter.where, _helper.command()) if peak.frozen
+                          else REPLACED % counter.where)
+                    counter = None
+                    result.source = _source(None, result.include_children)
+
+    @line_cell_magic
+    def mprun(self, line="", cell=None):
+        """Runs a statement and prints what each line of some functions changed in resident memory.
+
+          %mprun -f FUNC [options] statement
+          %%mprun -f FUNC [options] [statement]
+          statements
+
+        -f FUNC  a function, method or class, or any expression that gives one; may be repeated. It may
+                 come from a module, a notebook cell or the prompt.
+        -T FILE  write the table to a file, too
+        -r       return the LineProfiler
+        -c       add child processes
+
+        Functions under the decorator @profile, in code that runs meanwhile, are shown too.
+        """
+        from .line_profiler import LineProfiler
+        options, statement = self._options(line, "f:T:rc")
+        if cell is not None:
+            statement += "\n" + cell
+        if not statement.strip():
+            raise UsageError("nothing to run: %mprun -f FUNC statement")
+        functions = [(text, self._find(text)) for text in options.get("f", [])]
+        code = self._compile(statement)
+        try:
+            counter = _shared_counter()
+            profiler = LineProfiler(counter=counter, include_children="c" in options)
+        except HelperError as e:
+            raise UsageError(str(e)) from None
+        for text, function in functions:
+            try:
+                profiler.add_function(function)
+            except TypeError as e:
+                raise UsageError("-f %s: %s" % (text, e)) from None
+        message, raised = self._run(profiler, code)
+        if not counter.alive():
+            message += "\n" + FROZEN % (counter.where, _helper.command())
+        self._show(profiler, functions, message.strip(), options.get("T", [None])[-1])
+        if raised is not None:
+            raise raised
+        return profiler if "r" in options else None
+
+    def _find(self, text):
+        try:
+            return eval(text, self.shell.user_global_ns, self.shell.user_ns)
+        except Exception as e:
+            raise UsageError("could not find function %r: %s: %s"
+                             % (text, type(e).__name__, e)) from None
+
+    def _run(self, profiler, code):
+        """(message, exception to be raised again or None)."""
+        missing = object()
+        before = getattr(builtins, "profile", missing)
+        builtins.profile = profiler
+        try:
+            profiler.runctx(code, self.shell.user_global_ns, self.shell.user_ns)
+        except SystemExit:
+            return "*** SystemExit exception caught in code being profiled.", None
+        except KeyboardInterrupt:
+            return "*** KeyboardInterrupt exception caught in code being profiled.", None
+        except Exception as e:
+            return "*** %s in code being profiled: the table goes as far as that." % type(e).__name__, e
+        finally:
+            if before is missing:
+                del builtins.profile
+            else:
+                builtins.profile = before
+        return "", None
+
+    def _show(self, profiler, functions, message, path):
+        from .line_profiler import show_results
+        text = io.StringIO()
+        show_results(profiler, text)
+        output = text.getvalue().rstrip()
+        if output:
+            page(output)
+        elif not functions and not message:
+            message = "*** no function to show: name one with -f, or decorate it with @profile"
+        if message:
+            print(message)
+        if path is not None:
+            with open(path, "w", encoding="utf-8") as f:
+                f.write(output + "\n")
+            print("\n*** Profile printout saved to text file %s." % path)
+
+
+def _source(counter, children):
+    if counter is not None:
+        return "helper"
+    return "VmHWM and samples of children" if children else "VmHWM"
+
+
+def _shared_counter():
+    from . import counter
+    return counter.shared()
+
+
+def load_ipython_extension(shell):
+    """%load_ext pymem_bpf."""
+    shell.register_magics(MemoryProfilerMagics)

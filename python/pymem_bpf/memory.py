@@ -1,0 +1,335 @@
+# SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+"""memory_usage(): the memory of a process, or of a call, over time or at its peak.
+
+Takes what memory_profiler's function of this name takes and returns what it returns, in MiB. A peak is
+the kernel's, not the highest sample: VmHWM, reset through /proc/self/clear_refs, needs no
+privilege; where `pymem-bpf serve` runs, its counters. Where neither can know a peak (PSS, USS,
+children without a helper) the samples decide, as everywhere else.
+
+Left out: the backend tracemalloc, which doesn't measure resident memory.
+"""
+import os
+import subprocess
+import sys
+import time
+
+from . import _helper, _proc
+
+MIB = float(1 << 20)
+BACKENDS = {None: "rss", "rss": "rss", "pss": "pss", "uss": "uss",
+            "psutil": "rss", "posix": "rss", "psutil_pss": "pss", "psutil_uss": "uss"}
+MEASUREMENTS, SHORTEST_INTERVAL = 4, 1e-6
+START_SECONDS = 30
+
+
+def choose_metric(backend):
+    """rss, pss or uss for the name of a backend. ValueError for one that there isn't."""
+    if backend == "tracemalloc":
+        raise ValueError("backend tracemalloc counts Python's own allocations, not resident memory; "
+                         "use rss (or tracemalloc.get_traced_memory() itself)")
+    if backend not in BACKENDS:
+        raise ValueError("backend %r: there are rss, pss, uss (also named psutil, psutil_pss, "
+                         "psutil_uss, posix)" % (backend,))
+    return BACKENDS[backend]
+
+
+class Sampler:
+    """Samples this process from another one, between start() and stop()."""
+
+    def __init__(self, interval, metric, children):
+        if not sys.executable:
+            raise RuntimeError("sampling needs an interpreter to start, and sys.executable names none; "
+                               "set it, or use max_usage=True with the backend rss")
+        self.process = subprocess.Popen(
+            [sys.executable, "-I", "-S", _proc.__file__, str(os.getpid()), repr(float(interval)),
+             metric, "1" if children else "0"] + [str(pid) for pid in _helper.private_pids],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        if self.process.stdout.readline() != b"ready\n":
+            self.close()
+            raise RuntimeError("the sampler did not start: status %s" % self.process.returncode)
+
+    def stop(self):
+        """[(bytes, time)]: at the start, at each interval, at the end."""
+        try:
+            said = self.process.communicate()[0].decode("ascii").splitlines()
+        finally:
+            self.close()
+        if not said or said[-1] != "end":
+            raise RuntimeError("the sampler ended early: status %s" % self.process.returncode)
+        return [(int(line.split()[0]), float(line.split()[1])) for line in said[:-1]]
+
+    def close(self):
+        """Ends it, whatever it does."""
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+        for pipe in (self.process.stdin, self.process.stdout):
+            pipe.close()
+
+
+class Peak:
+    """The peak RSS of this process, in bytes: begins anew with start(), read by bytes().
+
+    counter: a Counter of this process, or None: then the kernel's VmHWM, which is everybody's in this
+    process: a nested start() makes the outer one begin anew too. tree: descendants added
+    (only with a counter). OSError where there is no counter and /proc/self/clear_refs can't be
+    written. frozen: after bytes(), whether a counter died and the kernel's mark can't replace it."""
+
+    def __init__(self, counter=None, tree=False):
+        if tree and counter is None:
+            raise ValueError("the peak of a process tree takes a counter")
+        self.counter, self.tree, self.floor = counter, tree, 0
+        self.marked = self.frozen = False
+
+    def now(self):
+        if self.tree:
+            return self.counter.tree_bytes
+        return _proc.exact_rss_bytes(os.getpid())
+
+    def start(self):
+        """RSS at this moment."""
+        self.floor = self.now()
+        if self.counter is not None:
+            self.counter.reset()
+        try:
+            # With a counter it is for the case that its server dies.
+            _proc.reset_high_water()
+            self.marked = True
+        except OSError as e:
+            if self.counter is None:
+                raise OSError(e.errno, "/proc/self/clear_refs can't be written (%s), so the peak can't "
+                              "be reset; with a helper it needs not be: %s"
+                              % (e.strerror, _helper.command())) from None
+        return self.floor
+
+    def bytes(self):
+        """The highest since start(). RSS at both ends counts too: the kernel's own high-water mark is
+        read from counters that are cached per CPU, so that it may lie some pages lower."""
+        died = self.counter is not None and not self.counter.alive()
+        if self.counter is None or (died and self.marked and not self.tree):
+            peak = _proc.high_water_bytes(os.getpid())
+        else:
+            peak = self.counter.tree_peak_bytes if self.tree else self.counter.peak_bytes
+            self.frozen = died
+        return max(peak, self.floor, self.now())
+
+
+def available_counter(private=False):
+    """The shared Counter if a helper is there, None if there is none. private: as root, start one
+    where no server runs. HelperError if it is there and refuses."""
+    from . import counter
+    try:
+        return counter.shared(private)
+    except counter.HelperMissing:
+        return None
+
+
+def _call_of(proc):
+    """(f, args, kw) of what memory_usage takes as a call."""
+    if callable(proc):
+        return proc, (), {}
+    if not 1 <= len(proc) <= 3 or not callable(proc[0]):
+        raise ValueError("a call is (function,), (function, args) or (function, args, kwargs)")
+    return tuple(proc) + ((), {})[len(proc) - 1:]
+
+
+def _measure_peak(call, include_children):
+    """(peak in bytes, what the call returned): one run, nothing sampled."""
+    function, args, kw = call
+    peak = Peak(available_counter(include_children), include_children)
+    peak.start()
+    returned = function(*args, **kw)
+    return peak.bytes(), returned
+
+
+def _measure_samples(call, interval, metric, include_children):
+    function, args, kw = call
+    first = _proc.total_bytes(os.getpid(), metric, include_children,
+                              _helper.private_pids), time.time()
+    sampler = Sampler(interval, metric, include_children)
+    try:
+        returned = function(*args, **kw)
+        samples = [first] + sampler.stop()
+    finally:
+        sampler.close()
+    return samples, returned
+
+
+def _of_call(call, interval, rounds, metric, max_usage, include_children):
+    """(samples or peak in bytes, what the call returned). A call too short for a few samples is run
+    again with a tenth of the interval, up to `rounds` times."""
+    if max_usage and metric == "rss" and (not include_children or available_counter(True)):
+        return _measure_peak(call, include_children)
+    while True:
+        samples, returned = _measure_samples(call, interval, metric, include_children)
+        rounds -= 1
+        if len(samples) > MEASUREMENTS + 1 or rounds <= 0 or interval < SHORTEST_INTERVAL or max_usage:
+            break
+        interval /= 10.0
+    return (max(amount for amount, _ in samples) if max_usage else samples), returned
+
+
+def high_water_of(pid, include_children):
+    """A peak of another process that its samples may have missed is told by its VmHWM: a function
+    that gives the highest RSS known so far, 0 where it can't know. Raises nothing."""
+    def read():
+        if include_children:
+            return 0
+        try:
+            return _proc.high_water_bytes(pid)
+        except OSError:
+            return 0  # it has ended, and its memory with it
+    return read
+
+
+class _Writer:
+    """Lines of a .dat file as mprof reads them."""
+    FLUSH_EACH = 50
+
+    def __init__(self, stream):
+        self.stream, self.count = stream, 0
+
+    def memory(self, amount, when):
+        self.stream.write("MEM %.6f %.4f\n" % (amount / MIB, when))
+        self.count += 1
+        if self.count % self.FLUSH_EACH == 0:
+            self.stream.flush()
+
+    def child(self, pid, amount, when):
+        self.stream.write("CHLD %d %.6f %.4f\n" % (pid, amount / MIB, when))
+
+
+def _watch(pid, running, interval, rounds, metric, include_children, multiprocess, each, peak_read):
+    """Samples a process: each(bytes, time, children). Ends after `rounds`, or when running() is
+    false. A high-water mark that rose above both samples around it is a sample in between: that is
+    where it was."""
+    known, last, last_time = peak_read(), 0, None
+    while rounds > 0 and running():
+        try:
+            amount = _proc.total_bytes(pid, metric, include_children, _helper.private_pids)
+            children = (_proc.children_bytes(pid, metric, _helper.private_pids)
+                        if multiprocess else [])
+        except ProcessLookupError:
+            break
+        if not amount and _proc.ended(pid):
+            break  # a zombie since running() was asked
+        now, peak = time.time(), peak_read()
+        if last_time is not None and peak > known and peak > max(last, amount):
+            each(peak, (last_time + now) / 2, [])
+        known, last, last_time = max(known, peak), amount, now
+        each(amount, now, children)
+        rounds -= 1
+        if rounds > 0:
+            time.sleep(interval)
+    else:
+        peak = peak_read()
+        if last_time is not None and peak > known and peak > last:
+            each(peak, time.time(), [])
+
+
+def _process_of(proc):
+    """(pid, function: whether it still runs) of a PID, its text, or a Popen."""
+    if isinstance(proc, subprocess.Popen):
+        return proc.pid, lambda: proc.poll() is None
+    pid = int(proc)
+    if pid == -1:
+        pid = os.getpid()
+    if _proc.ended(pid):
+        raise ProcessLookupError(3, "there is no process with this PID, or it has ended", str(pid))
+    ticks = _proc.start_ticks(pid)
+
+    def running():
+        try:
+            return _proc.start_ticks(pid) == ticks and not _proc.ended(pid)
+        except ProcessLookupError:
+            return False
+    return pid, running
+
+
+def _peaks(pid, metric, include_children, counter):
+    if metric not in ("rss", "exact"):
+        return lambda: 0
+    if counter is not None:
+        return lambda: counter.tree_peak_bytes if include_children else counter.peak_bytes
+    return high_water_of(pid, include_children)
+
+
+def memory_usage(proc=-1, interval=.1, timeout=None, timestamps=False, include_children=False,
+                 multiprocess=False, max_usage=False, retval=False, stream=None, backend=None,
+                 max_iterations=None, counter=None):
+    """Memory of a process or of a call, in MiB.
+
+    proc: -1 (this process), a PID (int or text), a subprocess.Popen, a function, or a tuple (f,),
+    (f, args), (f, args, kwargs), which is called.
+    interval: seconds between samples. timeout: seconds; a process without one is read once, a Popen
+    until it ends. timestamps: each sample is (MiB, seconds since the epoch).
+    include_children: descendants are added. multiprocess: each sample of a process is a list, its own
+    memory and that of each descendant. max_usage: only the peak, one number: exact for RSS.
+    retval: (result, what the call returned). stream: a text file; samples go there as lines of
+    mprof's .dat and None is returned. backend: rss, pss, uss, or memory_profiler's names.
+    max_iterations: how often a call may be run; one that is too short for samples is run again at a
+    tenth of the interval. With max_usage it is run once. counter: a Counter of the process `proc`;
+    it knows each peak of it.
+
+    Errors: ValueError (backend, call), ProcessLookupError, PermissionError; what the call raises.
+    """
+    metric = choose_metric(backend)
+    if not interval > 0:
+        raise ValueError("interval: a positive number of seconds, not %r" % (interval,))
+    timestamps = timestamps or stream is not None
+    is_call = isinstance(proc, (list, tuple)) or (
+        callable(proc) and not isinstance(proc, subprocess.Popen))
+    rounds = float("inf")
+    if timeout is not None:
+        rounds = max(1, int(round(timeout / interval)))
+    elif is_call and max_iterations is not None:
+        rounds = max_iterations
+    elif isinstance(proc, (int, str)):
+        rounds = 1
+    if is_call:
+        found, returned = _of_call(_call_of(proc), interval, rounds, metric,
+                                   max_usage and stream is None, include_children)
+        result = _finish_call(found, timestamps, stream)
+        return (result, returned) if retval else result
+    pid, running = _process_of(proc)
+    if rounds == 1 and metric == "rss":
+        metric = "exact"  # one reading may cost a walk of the page tables, ten a second may not
+    return _of_process(pid, running, interval, rounds, metric, include_children, multiprocess,
+                       max_usage, timestamps, stream,
+                       _peaks(pid, metric, include_children, counter))
+
+
+def _finish_call(found, timestamps, stream):
+    if not isinstance(found, list):
+        return found / MIB
+    if stream is not None:
+        writer = _Writer(stream)
+        for amount, when in found:
+            writer.memory(amount, when)
+        return None
+    return [(amount / MIB, when) if timestamps else amount / MIB for amount, when in found]
+
+
+def _of_process(pid, running, interval, rounds, metric, include_children, multiprocess, max_usage,
+                timestamps, stream, peak_read):
+    result, writer, highest = [], _Writer(stream) if stream is not None else None, [-1]
+
+    def each(amount, when, children):
+        highest[0] = max(highest[0], amount)
+        if writer is not None:
+            writer.memory(amount, when)
+            for child, bytes_ in children:
+                writer.child(child, bytes_, when)
+            return
+        one = (amount / MIB, when) if timestamps else amount / MIB
+        result.append([one] + [bytes_ / MIB for _, bytes_ in children] if multiprocess else one)
+
+    # A list has one sample an interval: only a peak, or a file, takes what lies between them.
+    between = peak_read if max_usage or writer is not None else lambda: 0
+    _watch(pid, running, interval, rounds, metric, include_children, multiprocess, each, between)
+    if writer is not None:
+        stream.flush()
+        return None
+    if max_usage:
+        return highest[0] / MIB if highest[0] >= 0 else -1
+    return result

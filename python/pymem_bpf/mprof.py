@@ -1,0 +1,274 @@
+# SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+"""Memory over time in files that mprof reads: python -m pymem_bpf.mprof COMMAND.
+
+  run       start a program and sample its memory into a .dat file
+  attach    the same for a process that runs: PID or name
+  plot      draw files (matplotlib does it)     peak   the highest of each file
+  list      the files of this folder            rm, clean   remove files
+
+Commands, options and file format are those of mprof (memory_profiler 0.61), which reads the files as
+they are. What a sample misses, the kernel's high-water mark knows: where it rose between two
+samples there is one more, so that `peak` is the peak. With a helper (pymem-bpf serve) that
+holds for children (-C) and for the last moment before the end, too.
+"""
+import argparse
+import glob
+import os
+import shlex
+import subprocess
+import sys
+import time
+
+from . import _launch, _proc, dat, memory
+from ._helper import HelperError, HelperMissing
+
+ATTACH_SECONDS = 3600
+PATTERN = "mprofile_" + "?" * 14 + ".dat"
+
+
+class Failure(Exception):
+    """The text is for the user."""
+
+
+def existing():
+    """Files of this folder, the oldest first."""
+    return sorted(glob.glob(PATTERN))
+
+
+def chosen(words):
+    """Files that are meant by names or by numbers in the list; -1 is the last."""
+    found = []
+    for word in words:
+        name = word
+        if not os.path.exists(word):
+            try:
+                name = existing()[int(word)]
+            except ValueError:
+                raise Failure("%s: no such file" % word) from None
+            except IndexError:
+                raise Failure("%s: there are %d files here" % (word, len(existing()))) from None
+        if os.path.isdir(name):
+            raise Failure("%s is a folder" % name)
+        if name not in found:
+            found.append(name)
+    return found
+
+
+def chosen_or_last(words):
+    if words:
+        return chosen(words)
+    if not existing():
+        raise Failure("there is no %s here; python -m pymem_bpf.mprof run makes one" % PATTERN)
+    print("Using last profile data.")
+    return existing()[-1:]
+
+
+def quote(words):
+    return " ".join(shlex.quote(word) for word in words)
+
+
+def find_process(hint):
+    """(PID, command line) of a PID or of the first process whose name holds `hint`."""
+    if hint.isdigit():
+        pid = int(hint)
+        if _proc.ended(pid):
+            raise Failure("there is no process %d, or it has ended" % pid)
+    else:
+        for pid in sorted(_proc.parents()):
+            try:
+                if pid != os.getpid() and hint in _proc.read_file(pid, "comm"):
+                    break
+            except OSError:
+                continue
+        else:
+            raise Failure("no process has %r in its name; give its PID" % hint)
+    try:
+        words = [word for word in _proc.read_file(pid, "cmdline").split("\0") if word]
+    except OSError as e:
+        raise Failure("process %d: %s" % (pid, e.strerror)) from None
+    return pid, " ".join(quote(words or [str(pid)]).split("\n"))
+
+
+def is_python(word):
+    return os.path.basename(word).startswith("python")
+
+
+def start(options):
+    """(Popen, command line). A Python program gets its FUNC lines through pymem_bpf.timestamps."""
+    program = list(options.program)
+    script = program[0].endswith(".py")
+    features = (script or options.python) and not options.nopython and not options.multiprocess
+    if (script or options.python) and not is_python(program[0]):
+        program.insert(0, sys.executable)
+    text = quote(program)
+    if features:
+        if len(program) < 2:
+            raise Failure("--python: a script or module to run is missing")
+        extra = [_launch.__file__, "-o", os.path.abspath(options.output)]
+        extra += ["--include-children"] if options.include_children else []
+        extra += ["--backend", options.backend] if options.backend else []
+        program[1:1] = extra
+    try:
+        return subprocess.Popen(program), text.replace("\n", " ")
+    except OSError as e:
+        raise Failure("%s: %s" % (program[0], e.strerror)) from None
+
+
+def counter_of(pid):
+    """A Counter of the process if a server is there, else None. One that can't serve says why."""
+    from .counter import Counter
+    try:
+        return Counter(pid, private=False)
+    except HelperMissing:
+        return None
+    except HelperError as e:
+        print("mprof: without the helper: %s" % e, file=sys.stderr)
+        return None
+
+
+def run(options):
+    memory.choose_metric(options.backend)
+    if options.interval <= 0:
+        raise Failure("--interval takes a positive number of seconds")
+    if not options.program:
+        raise Failure("what is to be watched is missing")
+    if options.attach:
+        pid, text = find_process(options.program[0])
+        process, timeout = pid, options.timeout or ATTACH_SECONDS
+    else:
+        process, text = start(options)
+        pid, timeout = process.pid, options.timeout
+    print("mprof: sampling memory of process %d every %gs into %s"
+          % (pid, options.interval, options.output), flush=True)
+    counter = counter_of(pid)
+    try:
+        # By lines: the program appends its FUNC lines to the same file, between these.
+        with open(options.output, "a", buffering=1) as stream:
+            stream.write("CMDLINE %s\n" % text)
+            stream.flush()
+            memory.memory_usage(process, options.interval, timeout, timestamps=True,
+                                include_children=options.include_children,
+                                multiprocess=options.multiprocess, stream=stream,
+                                backend=options.backend, counter=counter)
+    except KeyboardInterrupt:
+        pass  # enough has been seen; what there is, is in the file
+    except OSError as e:
+        raise Failure("process %d: %s" % (pid, e.strerror or e)) from None
+    finally:
+        if counter is not None:
+            counter.close()
+    if options.exit_code and not options.attach:
+        status = process.wait()
+        if status:
+            print("mprof: the program's exit status is %d" % status, file=sys.stderr)
+        return status if status >= 0 else 128 - status
+    return 0
+
+
+def peak(options):
+    for name in chosen_or_last(options.profiles):
+        data = dat.read(name)
+        amounts = data.amounts_of(options.func)
+        if not amounts:
+            print("%s\tNaN MiB" % name)
+            continue
+        print("%s\t%.3f MiB" % (name, max(amounts)))
+        for child, samples in data.children.items():
+            print("  Child %s\t\t\t%.3f MiB" % (child, max(amount for amount, _ in samples)))
+    return 0
+
+
+def plot(options):
+    from . import plot as plots
+    return plots.draw(chosen_or_last(options.profiles), options)
+
+
+def list_files(_):
+    for number, name in enumerate(existing()):
+        when = time.strptime(name[-18:-4], "%Y%m%d%H%M%S") if name[-18:-4].isdigit() else None
+        print("%d %s %s" % (number, name, time.strftime("%H:%M:%S %d/%m/%Y", when) if when else ""))
+    return 0
+
+
+def remove(options):
+    names = existing() if options.command == "clean" else chosen(options.profiles)
+    if options.dry_run:
+        print("Files to be removed:")
+    for name in names:
+        if options.dry_run:
+            print(name)
+        else:
+            os.remove(name)
+    return 0
+
+
+def _window(text):
+    first, last = (float(word) for word in text.split(","))
+    return first, last
+
+
+def _run_options(parser, attach):
+    parser.set_defaults(act=run, attach=attach)
+    parser.add_argument("--python", action="store_true", help="it is a Python program: FUNC lines")
+    parser.add_argument("--nopython", action="store_true", help="no FUNC lines")
+    parser.add_argument("-T", "--interval", type=float, default=0.1, help="seconds between samples")
+    parser.add_argument("-C", "--include-children", action="store_true", help="add descendants")
+    parser.add_argument("-M", "--multiprocess", action="store_true", help="each descendant apart")
+    parser.add_argument("-E", "--exit-code", action="store_true", help="exit with the program's status")
+    parser.add_argument("-t", "--timeout", type=float, help="seconds to watch it for")
+    parser.add_argument("-o", "--output", default=time.strftime("mprofile_%Y%m%d%H%M%S.dat"))
+    parser.add_argument("--backend", default=None, help="rss, pss, uss")
+    if not attach:
+        parser.add_argument("-a", "--attach", action="store_true", help="the program runs: PID or name")
+    parser.add_argument("program", nargs=argparse.REMAINDER)
+
+
+def _parser():
+    parser = argparse.ArgumentParser(prog="python -m pymem_bpf.mprof", description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
+    commands.required = True
+    _run_options(commands.add_parser("run"), False)
+    _run_options(commands.add_parser("attach"), True)
+    one = commands.add_parser("peak")
+    one.set_defaults(act=peak)
+    one.add_argument("--func", help="while this function ran, as the file names it: module.name")
+    one.add_argument("profiles", nargs="*")
+    one = commands.add_parser("plot")
+    one.set_defaults(act=plot)
+    one.add_argument("-t", "--title")
+    one.add_argument("-n", "--no-function-ts", action="store_true", help="without functions")
+    one.add_argument("-o", "--output", help="file to draw into, instead of a window")
+    one.add_argument("-w", "--window", type=_window, help="FROM,TO in seconds")
+    one.add_argument("-f", "--flame", action="store_true", help="functions as rectangles")
+    one.add_argument("-s", "--slope", action="store_true", help="a trend line")
+    one.add_argument("--backend", help="matplotlib's")
+    one.add_argument("profiles", nargs="*")
+    commands.add_parser("list").set_defaults(act=list_files)
+    for name in ("rm", "clean"):
+        one = commands.add_parser(name)
+        one.set_defaults(act=remove)
+        one.add_argument("--dry-run", action="store_true")
+        if name == "rm":
+            one.add_argument("profiles", nargs="+", metavar="FILE|NUMBER")
+    return parser
+
+
+def main(argv=None):
+    words = list(sys.argv[1:] if argv is None else argv)
+    # A negative number is a file's place in the list, no option.
+    if words[:1] and words[0] in ("rm", "peak", "plot"):
+        for at, word in enumerate(words):
+            if word[:1] == "-" and word[1:].isdigit():
+                words.insert(at, "--")
+                break
+    options = _parser().parse_args(words)
+    try:
+        return options.act(options)
+    except (Failure, ValueError, OSError) as e:
+        print("mprof: %s" % e, file=sys.stderr)
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

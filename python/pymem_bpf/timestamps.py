@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+"""When decorated functions ran, and RSS at both ends: the FUNC lines of mprof's .dat files.
+
+  python -m pymem_bpf.timestamps -o FILE [--include-children] [--backend B] SCRIPT.py|MODULE [args]
+
+runs a program with `profile` among the builtins and appends its FUNC lines to FILE when it ends, in
+whatever way it does so by itself. mprof run starts Python programs like this. Calls still open at
+the end have no line; neither has anything if the process is killed.
+"""
+import argparse
+import builtins
+import functools
+import inspect
+import os
+import sys
+import threading
+import time
+
+from . import _proc, memory
+
+RECORDS_LIMIT = 1000000
+
+
+class TimeStamper:
+    """The decorator. One record a call: (name, bytes, time, bytes, time, level); level: how many
+    decorated calls of this thread are around it. Records past RECORDS_LIMIT are counted only."""
+
+    def __init__(self, backend=None, include_children=False):
+        self.metric, self.children = memory.choose_metric(backend), include_children
+        self.records, self.dropped = [], 0
+        self._thread = threading.local()
+
+    def _now(self):
+        return _proc.total_bytes(os.getpid(), self.metric, self.children), time.time()
+
+    def _enter(self):
+        level = getattr(self._thread, "level", 0)
+        self._thread.level = level + 1
+        return level, self._now()
+
+    def _leave(self, name, entered):
+        level, start = entered
+        self._thread.level -= 1
+        if len(self.records) < RECORDS_LIMIT:
+            self.records.append((name,) + start + self._now() + (level,))
+        else:
+            self.dropped += 1
+
+    def __call__(self, function=None, **_):
+        if function is None:
+            return self
+        if not callable(function):
+            raise TypeError("profile decorates functions, not %r" % (function,))
+        name = "%s.%s" % (function.__module__, getattr(function, "__qualname__", function.__name__))
+        name = name.replace(" ", "_")  # a blank ends the field
+
+        if inspect.iscoroutinefunction(function):
+            @functools.wraps(function)
+            async def timed(*args, **kw):
+                entered = self._enter()
+                try:
+                    return await function(*args, **kw)
+                finally:
+                    self._leave(name, entered)
+        elif inspect.isgeneratorfunction(function):
+            @functools.wraps(function)
+            def timed(*args, **kw):
+                entered = self._enter()
+                try:
+                    return (yield from function(*args, **kw))
+                finally:
+                    self._leave(name, entered)
+        else:
+            @functools.wraps(function)
+            def timed(*args, **kw):
+                entered = self._enter()
+                try:
+                    return function(*args, **kw)
+                finally:
+                    self._leave(name, entered)
+        return timed
+
+    def show_results(self, stream=None):
+        """Writes a FUNC line for each record."""
+        stream = stream or sys.stdout
+        for name, before, start, after, end, level in list(self.records):
+            stream.write("FUNC %s %.4f %.4f %.4f %.4f %d\n"
+                         % (name, before / memory.MIB, start, after / memory.MIB, end, level))
+        if self.dropped:
+            sys.stderr.write("pymem_bpf: %d calls of decorated functions are not in the file: the limit "
+                             "is %d\n" % (self.dropped, RECORDS_LIMIT))
+
+
+def run_program(target, arguments, profile):
+    """Runs a script (a name that ends with .py, or a path) or a module as __main__."""
+    import runpy
+    builtins.profile = profile
+    sys.argv = [target] + arguments
+    if target.endswith(".py") or os.path.isfile(target):
+        sys.path[0] = os.path.dirname(os.path.abspath(target))
+        runpy.run_path(target, run_name="__main__")
+    else:
+        sys.path[0] = os.getcwd()
+        runpy.run_module(target, run_name="__main__", alter_sys=True)
+
+
+def main(argv=None):
+    parser = argparse.ArgumentParser(prog="python -m pymem_bpf.timestamps")
+    parser.add_argument("-o", dest="output", required=True)
+    parser.add_argument("--include-children", action="store_true")
+    parser.add_argument("--backend", default=None)
+    parser.add_argument("program", nargs=argparse.REMAINDER)
+    options = parser.parse_args(argv)
+    if not options.program:
+        parser.error("a program to run is missing")
+    try:
+        stamper = TimeStamper(options.backend, options.include_children)
+    except ValueError as e:
+        parser.error(str(e))
+    owner = os.getpid()
+    try:
+        run_program(options.program[0], options.program[1:], stamper)
+    finally:
+        if os.getpid() == owner:  # not in a child that the program forked
+            # One write: the sampler appends to the same file.
+            with open(options.output, "a", buffering=1 << 24) as f:
+                stamper.show_results(f)
+
+
+if __name__ == "__main__":
+    main()

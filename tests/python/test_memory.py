@@ -1,0 +1,245 @@
+# SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+"""memory_usage(): what it returns for each kind of process and option, on every Python, and that it
+misses no peak. Truth: VmHWM and smaps_rollup, read by the test itself."""
+import io
+import os
+import subprocess
+import sys
+import time
+
+import pytest
+import sessions
+
+sys.path.insert(0, os.path.join(sessions.PROJECT, "python"))
+from pymem_bpf import _helper, _proc, memory  # noqa: E402
+from pymem_bpf.memory import memory_usage  # noqa: E402
+
+MIB = 1 << 20
+SPIKE = 300000000
+
+
+@pytest.fixture(autouse=True)
+def no_helper(monkeypatch):
+    monkeypatch.setenv("PYMEM_BPF_SOCKET", sessions.NO_SOCKET)
+
+
+def spike(size=SPIKE, rest=0.0):
+    block = bytearray(size)
+    time.sleep(rest)
+    del block
+    return "done"
+
+
+def test_rss_is_the_kernels():
+    with open("/proc/self/smaps_rollup") as f:
+        true = next(int(line.split()[1]) for line in f if line.startswith("Rss:")) / 1024.0
+    assert memory_usage()[0] == pytest.approx(true, abs=0.5)
+    assert memory_usage(str(os.getpid()))[0] == pytest.approx(true, abs=0.5)
+
+
+def test_peak_of_a_call_is_exact_twenty_times():
+    for _ in range(20):
+        before = memory_usage()[0]
+        peak, returned = memory_usage((spike, (), {"rest": 0.005}), max_usage=True, retval=True)
+        assert returned == "done"
+        assert peak == pytest.approx(before + SPIKE / MIB, abs=1)
+        with open("/proc/self/status") as f:
+            true = next(int(line.split()[1]) for line in f if line.startswith("VmHWM:")) / 1024.0
+        assert peak == pytest.approx(true, abs=1)
+
+
+def test_a_call_with_a_peak_is_called_once():
+    calls = []
+    memory_usage((calls.append, (1,)), max_usage=True)
+    assert calls == [1]
+
+
+def test_samples_of_a_call():
+    samples = memory_usage((spike, (SPIKE, 0.5)), interval=0.05, timestamps=True)
+    assert len(samples) > 6
+    amounts, times = [one[0] for one in samples], [one[1] for one in samples]
+    assert times == sorted(times) and times[-1] - times[0] > 0.45
+    assert max(amounts) - min(amounts) == pytest.approx(SPIKE / MIB, abs=2)
+
+
+def test_a_short_call_is_repeated_as_often_as_allowed():
+    calls = []
+    memory_usage((calls.append, (1,)), interval=0.2, max_iterations=2)
+    assert len(calls) == 2
+
+
+def test_sampling_goes_on_while_the_call_holds_the_gil():
+    # One bytecode that runs for long.
+    samples = memory_usage((sum, (range(20000000),)), interval=0.05, max_iterations=1)
+    assert len(samples) > 6
+
+
+def test_what_the_call_raises_is_raised_and_no_sampler_stays():
+    def fails():
+        raise KeyError("mine")
+    with pytest.raises(KeyError, match="mine"):
+        memory_usage((fails,), interval=0.01)
+    with pytest.raises(KeyError, match="mine"):
+        memory_usage((fails,), max_usage=True)
+    assert not _proc.descendants(os.getpid(), _helper.private_pids)
+
+
+@pytest.mark.parametrize("form", ["function", "tuple1", "tuple2", "tuple3", "list"])
+def test_forms_of_a_call(form):
+    call = {"function": spike, "tuple1": (spike,), "tuple2": (spike, (1000,)),
+            "tuple3": (spike, (1000,), {"rest": 0}), "list": [spike, (1000,)]}[form]
+    assert memory_usage(call, max_usage=True, retval=True)[1] == "done"
+
+
+@pytest.mark.parametrize("call", [(), (1,), (spike, (), {}, 1)])
+def test_no_call(call):
+    with pytest.raises(ValueError, match="a call is"):
+        memory_usage(call)
+
+
+def child(code):
+    return subprocess.Popen([sys.executable, "-c", code])
+
+
+def test_peak_of_a_popen_is_not_missed():
+    process = child("b = bytearray(%d); del b; import time; time.sleep(.6)" % SPIKE)
+    peak = memory_usage(process, interval=0.25, max_usage=True)
+    assert SPIKE / MIB < peak < SPIKE / MIB + 30
+    assert process.returncode == 0
+
+
+def test_samples_of_a_process():
+    process = child("import time; time.sleep(30)")
+    try:
+        time.sleep(0.3)
+        assert len(memory_usage(process.pid)) == 1
+        samples = memory_usage(process.pid, interval=0.01, timeout=0.05)
+        assert len(samples) == 5 and len(set(samples)) == 1
+        assert all(isinstance(one, tuple) for one in memory_usage(process.pid, timestamps=True))
+    finally:
+        process.kill()
+        process.wait()
+    with pytest.raises(ProcessLookupError):
+        memory_usage(process.pid)
+
+
+def test_a_process_that_ends_has_no_samples_of_nothing():
+    process = child("import time; time.sleep(.3)")
+    samples = memory_usage(process, interval=0.01)
+    assert len(samples) > 5 and min(samples) > 0
+
+
+def test_children():
+    process = subprocess.Popen(["sh", "-c", "%s -c 'b=bytearray(100000000);import time;"
+                                            "time.sleep(30)' & wait" % sys.executable])
+    try:
+        deadline = time.monotonic() + 20
+        while memory_usage(process.pid, include_children=True)[0] < 95:
+            assert time.monotonic() < deadline
+        time.sleep(0.5)  # it has imported all that it will
+        alone = memory_usage(process.pid)[0]
+        assert alone < 10
+        apart = memory_usage(process.pid, multiprocess=True)[0]
+        assert len(apart) == 2 and apart[0] == pytest.approx(alone, abs=1) and apart[1] > 95
+        assert memory_usage(process.pid, include_children=True)[0] == pytest.approx(sum(apart), abs=1)
+    finally:
+        for pid in _proc.descendants(process.pid):
+            os.kill(pid, 9)
+        process.kill()
+        process.wait()
+
+
+def test_pss_and_uss():
+    rss, pss, uss = (memory_usage(backend=name)[0] for name in ("rss", "pss", "uss"))
+    assert 0 < uss <= pss <= rss
+    assert memory_usage(backend="psutil_pss")[0] == pytest.approx(pss, abs=0.5)
+    peak = memory_usage((spike, (SPIKE, 0.3)), interval=0.05, max_usage=True, backend="uss")
+    assert peak > SPIKE / MIB
+
+
+@pytest.mark.parametrize("name, said", [("tracemalloc", "get_traced_memory"), ("vms", "rss, pss, uss")])
+def test_backends_that_there_are_not(name, said):
+    with pytest.raises(ValueError, match=said):
+        memory_usage(backend=name)
+
+
+@pytest.mark.parametrize("interval", [0, -1, float("nan")])
+def test_intervals_that_are_none(interval):
+    with pytest.raises(ValueError, match="interval"):
+        memory_usage(interval=interval)
+
+
+def test_stream():
+    stream = io.StringIO()
+    process = child("b = bytearray(%d); del b; import time; time.sleep(.6)" % SPIKE)
+    assert memory_usage(process, interval=0.25, stream=stream) is None
+    amounts = [float(line.split()[1]) for line in stream.getvalue().splitlines()]
+    assert all(line.startswith("MEM ") for line in stream.getvalue().splitlines())
+    assert max(amounts) > SPIKE / MIB
+
+
+def test_a_sampler_that_cannot_start_is_an_error(monkeypatch):
+    monkeypatch.setattr(sys, "executable", "/bin/false")
+    with pytest.raises(RuntimeError, match="did not start"):
+        memory_usage((spike, (1,)))
+    monkeypatch.setattr(sys, "executable", "")
+    with pytest.raises(RuntimeError, match="sys.executable"):
+        memory_usage((spike, (1,)))
+
+
+def test_a_reset_that_is_refused_names_the_remedy(monkeypatch):
+    def refused():
+        raise OSError(30, "Read-only file system")
+    monkeypatch.setattr(_proc, "reset_high_water", refused)
+    monkeypatch.setattr(memory, "available_counter", lambda private=False: None)
+    with pytest.raises(OSError, match="clear_refs.*serve"):
+        memory_usage((spike, (1,)), max_usage=True)
+
+
+def test_a_name_with_brackets(tmp_path):
+    """/proc/PID/stat holds the name unquoted."""
+    program = tmp_path / "a) R 1 (b"
+    program.symlink_to("/bin/sleep")
+    process = subprocess.Popen([str(program), "30"])
+    try:
+        time.sleep(0.1)
+        assert _proc.parents()[process.pid] == os.getpid()
+        assert not _proc.ended(process.pid) and _proc.start_ticks(process.pid) > 1000
+    finally:
+        process.kill()
+        process.wait()
+
+
+EVERYWHERE = """
+import os, subprocess, sys
+from pymem_bpf.memory import memory_usage
+from pymem_bpf import counter, mprof, timestamps
+def spike(n):
+    b = bytearray(n)
+    del b
+    return n
+before = memory_usage()[0]
+peak, returned = memory_usage((spike, (300000000,)), max_usage=True, retval=True)
+assert returned == 300000000 and abs(peak - before - 286.1) < 1, (before, peak)
+samples = memory_usage((spike, (300000000,)), interval=0.02)
+assert len(samples) > 5, samples
+assert 0 < memory_usage(backend="uss")[0] <= memory_usage(backend="pss")[0]
+try:
+    counter.Counter(private=False)
+except counter.HelperMissing as e:
+    assert "serve" in str(e)
+else:
+    sys.exit("a helper?")
+print("fine")
+"""
+
+
+@pytest.mark.parametrize("name, command", sessions.pythons(), ids=lambda v: v if isinstance(v, str) else "")
+def test_every_python(name, command, tmp_path):
+    stage = sessions.Stage()
+    try:
+        program = stage.write("everywhere.py", EVERYWHERE)
+        status, output = stage.run(command + [program])
+        assert (status, output) == (0, "fine\n")
+    finally:
+        stage.close()
