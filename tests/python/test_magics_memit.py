@@ -151,12 +151,19 @@ needs_program = pytest.mark.skipif(not os.access(sessions.PROGRAM, os.X_OK) or o
                                    reason="needs root and build/pymem-bpf (make)")
 
 
-@needs_program
-def test_with_a_helper(stage, tmp_path):
+@pytest.fixture
+def own_server(tmp_path):
+    """A server that the test may kill."""
     for folder in (tmp_path, tmp_path.parent, tmp_path.parent.parent):
         folder.chmod(0o755)
-    server = sessions.Server(str(tmp_path))
-    kernel = sessions.Kernel(stage, PYMEM_BPF_SOCKET=server.path)
+    one = sessions.Server(str(tmp_path))
+    yield one
+    one.close()
+
+
+@needs_program
+def test_with_a_helper(stage, own_server):
+    kernel = sessions.Kernel(stage, PYMEM_BPF_SOCKET=own_server.path)
     try:
         kernel.run("%load_ext pymem_bpf\nfrom spiking import *")
         for _ in range(5):
@@ -170,13 +177,12 @@ def test_with_a_helper(stage, tmp_path):
         cell = kernel.run("%memit -c child()")
         assert "NOTE" not in cell.text
         assert 195 < figures(cell.text)[1] < 230
-        server.kill()
+        own_server.kill()
         peak, increment = figures(kernel.run("%memit spike()").text)
         assert increment == pytest.approx(SPIKE_MIB, abs=1)
         assert kernel.run("r = %memit -oq spike()\nr.source").result == "'VmHWM'"
     finally:
         kernel.close()
-        server.close()
 
 
 def test_a_helper_of_another_version(stage):
@@ -212,11 +218,8 @@ def test_a_helper_of_another_version(stage):
 
 
 @needs_program
-def test_helper_killed_meanwhile(stage, tmp_path):
-    for folder in (tmp_path, tmp_path.parent, tmp_path.parent.parent):
-        folder.chmod(0o755)
-    server = sessions.Server(str(tmp_path))
-    kernel = sessions.Kernel(stage, PYMEM_BPF_SOCKET=server.path)
+def test_helper_killed_meanwhile(stage, own_server):
+    kernel = sessions.Kernel(stage, PYMEM_BPF_SOCKET=own_server.path)
     try:
         kernel.run("%load_ext pymem_bpf\nfrom spiking import *\nimport socket\n"
                    "asked = socket.socket(socket.AF_UNIX)\nasked.bind('asked.sock')\nasked.listen(1)")
@@ -228,7 +231,7 @@ def test_helper_killed_meanwhile(stage, tmp_path):
             with socket.socket(socket.AF_UNIX) as one:
                 one.connect(os.path.join(stage.home, "asked.sock"))
                 one.recv(1)
-                server.kill()
+                own_server.kill()
                 one.send(b"x")
 
         thread = threading.Thread(target=kill)
@@ -239,5 +242,4 @@ def test_helper_killed_meanwhile(stage, tmp_path):
         assert figures(cell.text)[1] == pytest.approx(SPIKE_MIB, abs=1)
     finally:
         kernel.close()
-        server.close()
         os.unlink(os.path.join(stage.home, "asked.sock"))

@@ -258,11 +258,18 @@ def test_without_a_helper(stage):
         kernel.close()
 
 
-def test_helper_killed_meanwhile(stage, tmp_path):
+@pytest.fixture
+def own_server(tmp_path):
+    """A server that the test may kill."""
     for folder in (tmp_path, tmp_path.parent, tmp_path.parent.parent):
         folder.chmod(0o755)
-    server = sessions.Server(str(tmp_path))
-    kernel = sessions.Kernel(stage, PYMEM_BPF_SOCKET=server.path)
+    one = sessions.Server(str(tmp_path))
+    yield one
+    one.close()
+
+
+def test_helper_killed_meanwhile(stage, own_server):
+    kernel = sessions.Kernel(stage, PYMEM_BPF_SOCKET=own_server.path)
     try:
         kernel.run("%load_ext pymem_bpf\nfrom things import keep\nimport time")
         stop = os.path.join(stage.home, "stop")
@@ -272,7 +279,7 @@ def test_helper_killed_meanwhile(stage, tmp_path):
         def kill():
             while not os.path.exists(stop):
                 time.sleep(0.01)
-            server.kill()
+            own_server.kill()
             os.unlink(stop)
 
         thread = threading.Thread(target=kill)
@@ -287,4 +294,3 @@ def test_helper_killed_meanwhile(stage, tmp_path):
         assert "kept = bytearray(size)" in table(cell.pages) or "no helper" in cell.error
     finally:
         kernel.close()
-        server.close()
