@@ -1,0 +1,462 @@
+# SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+"""Line by line: which lines of some functions ran how often, and what each changed RSS by.
+
+The counting is in C (_lines.c). Here it is decided which code objects are profiled, and how
+the interpreter is asked to tell of their lines: sys.monitoring's local events on 3.12 and
+later, so that other code costs nothing; the C trace hook before.
+
+An increment is the sum over a line's runs of what the thread that ran it changed from the
+run's start to its end, callees included. So the increments of a function add up to what the
+function changed, in loops too, and other threads' doings are not among them.
+
+Before 3.12, threads that already run when profiling begins are not traced; those that are
+started meanwhile are.
+"""
+import array
+import collections
+import dis
+import functools
+import inspect
+import sys
+import threading
+import types
+
+from . import _lines
+
+__all__ = ["LineProfiler", "LineResult", "FunctionResult"]
+
+#: What ran on one line. increment_bytes: net change of RSS; mem_usage_bytes: highest RSS at the
+#: end of a run.
+LineResult = collections.namedtuple("LineResult", "occurrences increment_bytes mem_usage_bytes")
+
+#: One profiled function. calls: 0 if it never ran; cut: the helper ended meanwhile, so that
+#: later changes are not in it; code: its code object; lines: {number: LineResult}, those of
+#: comprehensions, lambdas and functions inside it included.
+FunctionResult = collections.namedtuple(
+    "FunctionResult", "filename name first_line last_line calls cut code lines")
+
+RSS_BACKENDS = (None, "rss", "psutil", "posix", "pymem_bpf")
+RESUME = dis.opmap.get("RESUME")
+
+
+def _code_lines(code):
+    """The line of each code unit, as array('i'); 0: none."""
+    lines = array.array("i", bytes(4 * ((len(code.co_code) + 1) // 2)))
+    if hasattr(code, "co_lines"):
+        for start, end, line in code.co_lines():
+            for unit in range(start // 2, min(end // 2, len(lines))):
+                lines[unit] = line or 0
+        return lines
+    starts = list(dis.findlinestarts(code)) + [(len(code.co_code), 0)]
+    for (start, line), (end, _) in zip(starts, starts[1:]):
+        for unit in range(start // 2, end // 2):
+            lines[unit] = line
+    return lines
+
+
+def _start_offset(code):
+    """Where a call, unlike a generator that goes on, begins: the RESUME of 3.11; -1 before."""
+    if RESUME is None or sys.version_info >= (3, 12):
+        return -1
+    units = code.co_code
+    for at in range(0, len(units), 2):
+        if units[at] == RESUME and units[at + 1] == 0:
+            return at
+    return 0
+
+
+def _inner_codes(code):
+    """The code objects inside a code object, all levels."""
+    for constant in code.co_consts:
+        if isinstance(constant, types.CodeType):
+            yield constant
+            yield from _inner_codes(constant)
+
+
+def _functions_of(thing, seen=None):
+    """The Python functions that a thing stands for: a function, method, class, property,
+    partial, decorated function. TypeError says what it is instead."""
+    seen = seen if seen is not None else set()
+    if id(thing) in seen:
+        return
+    seen.add(id(thing))
+    if isinstance(thing, types.FunctionType):
+        inner = getattr(thing, "__wrapped__", None)
+        if inner is not None and inner is not thing:
+            yield from _functions_of(inner, seen)
+        else:
+            yield thing
+    elif isinstance(thing, (staticmethod, classmethod)) or inspect.ismethod(thing):
+        yield from _functions_of(thing.__func__, seen)
+    elif isinstance(thing, property):
+        for part in (thing.fget, thing.fset, thing.fdel):
+            if part is not None:
+                yield from _functions_of(part, seen)
+    elif isinstance(thing, (functools.partial, functools.partialmethod)):
+        yield from _functions_of(thing.func, seen)
+    elif hasattr(functools, "cached_property") and isinstance(thing, functools.cached_property):
+        yield from _functions_of(thing.func, seen)
+    elif isinstance(thing, type):
+        yield from _functions_of_class(thing, seen)
+    elif getattr(thing, "__wrapped__", None) is not None:
+        yield from _functions_of(thing.__wrapped__, seen)
+    elif isinstance(getattr(type(thing), "__call__", None), types.FunctionType):
+        yield from _functions_of(type(thing).__call__, seen)
+    else:
+        raise TypeError("%s is %s: there are no Python lines in it to profile" % (
+            getattr(thing, "__qualname__", None) or repr(thing)[:60],
+            "built in or written in C" if isinstance(
+                thing, (types.BuiltinFunctionType, types.MethodDescriptorType,
+                        types.WrapperDescriptorType, types.MethodWrapperType))
+            else "a %s, no function" % type(thing).__name__))
+
+
+def _functions_of_class(cls, seen):
+    found = False
+    for value in list(vars(cls).values()):
+        try:
+            for function in _functions_of(value, seen):
+                if function.__module__ == cls.__module__:
+                    found = True
+                    yield function
+        except TypeError:
+            continue  # no function: an attribute of the class
+    if not found:
+        raise TypeError("class %s has no methods in Python to profile" % cls.__qualname__)
+
+
+class _Monitoring:
+    """sys.monitoring (3.12 and later): a tool ID while anything is profiled."""
+
+    def __init__(self):
+        self.tool = None
+        self.codes = collections.Counter()
+
+    def _claim(self):
+        monitoring = sys.monitoring
+        for tool in (monitoring.PROFILER_ID, 3, 4, monitoring.COVERAGE_ID,
+                     monitoring.OPTIMIZER_ID, monitoring.DEBUGGER_ID):
+            try:
+                monitoring.use_tool_id(tool, "pymem_bpf")
+            except ValueError:
+                continue
+            self.tool = tool
+            break
+        else:
+            raise RuntimeError("all tools of sys.monitoring are in use: end a debugger, a profiler "
+                               "or coverage first")
+        events = monitoring.events
+        for event, callback in (
+                (events.PY_START, _lines.on_start), (events.PY_RESUME, _lines.on_resume),
+                (events.PY_THROW, _lines.on_resume), (events.LINE, _lines.on_line),
+                (events.PY_RETURN, _lines.on_leave), (events.PY_YIELD, _lines.on_leave),
+                (events.PY_UNWIND, _lines.on_leave)):
+            monitoring.register_callback(self.tool, event, callback)
+        # These two are told of all code or none.
+        monitoring.set_events(self.tool, events.PY_UNWIND | events.PY_THROW)
+
+    def _release(self):
+        monitoring = sys.monitoring
+        monitoring.set_events(self.tool, 0)
+        for event in (monitoring.events.PY_START, monitoring.events.PY_RESUME,
+                      monitoring.events.PY_THROW, monitoring.events.LINE,
+                      monitoring.events.PY_RETURN, monitoring.events.PY_YIELD,
+                      monitoring.events.PY_UNWIND):
+            monitoring.register_callback(self.tool, event, None)
+        monitoring.free_tool_id(self.tool)
+        self.tool = None
+
+    def begin(self, codes):
+        if self.tool is None:
+            self._claim()
+        self.add(codes)
+
+    def add(self, codes):
+        events = sys.monitoring.events
+        mask = (events.PY_START | events.PY_RESUME | events.LINE | events.PY_RETURN
+                | events.PY_YIELD)
+        for code in codes:
+            self.codes[code_key(code)] += 1
+            sys.monitoring.set_local_events(self.tool, code, mask)
+
+    def end(self, codes):
+        for code in codes:
+            self.codes[code_key(code)] -= 1
+            if not self.codes[code_key(code)]:
+                del self.codes[code_key(code)]
+                sys.monitoring.set_local_events(self.tool, code, 0)
+        if not self.codes:
+            self._release()
+
+
+def code_key(code):
+    """Code objects that are equal need not be the same one."""
+    return id(code)
+
+
+class _Tracing:
+    """The trace hook (before 3.12), of this thread and of those started meanwhile."""
+
+    def __init__(self):
+        self.users = 0
+        self.before = None
+
+    def begin(self, codes):
+        if not self.users:
+            self.before = sys.gettrace(), getattr(threading, "_trace_hook", None)
+            threading.settrace(self._thread)
+        self.users += 1
+        _lines.trace()
+
+    def add(self, codes):
+        pass
+
+    def end(self, codes):
+        self.users -= 1
+        if self.users:
+            return
+        _lines.untrace()
+        threading.settrace(self.before[1])
+        if self.before[0] is not None:
+            sys.settrace(self.before[0])
+        self.before = None
+
+    @staticmethod
+    def _thread(frame, event, value):
+        """What a new thread's first frame is told: the C hook takes over."""
+        _lines.trace()
+
+
+_hook = _Monitoring() if sys.version_info >= (3, 12) else _Tracing()
+_lock = threading.RLock()
+
+
+class LineProfiler:
+    """Profiles the lines of the functions it is given while it is enabled.
+
+    counter: where the amounts come from, a Counter or what has its `page` and `fileno()`; None:
+    the process's shared one, opened when profiling first begins (HelperError if there is none).
+    include_children: amounts are of the process and its children together. backend: for
+    programs written for memory_profiler; RSS is what there is.
+    """
+
+    def __init__(self, *functions, counter=None, include_children=False, backend=None, **ignored):
+        if backend not in RSS_BACKENDS:
+            raise ValueError("backend %r: lines are measured in RSS (rss); memory_usage() has pss "
+                             "and uss" % (backend,))
+        if ignored:
+            raise TypeError("LineProfiler() has no argument %s" % ", ".join(sorted(ignored)))
+        self.include_children = include_children
+        self.backend = backend
+        self.enable_count = 0
+        self._counter = counter
+        self._recorder = None
+        self._functions = []  # (name, code, inner codes), in the order they were added
+        self._codes = []
+        for function in functions:
+            self.add_function(function)
+
+    def add_function(self, function):
+        """Profiles a function; of a class, all its methods. TypeError: no Python function."""
+        for found in _functions_of(function):
+            self.add_code(found.__code__, getattr(found, "__qualname__", found.__name__))
+
+    def add_code(self, code, name=None):
+        """Profiles a code object, with those inside it."""
+        if any(code is known for _, known, _ in self._functions):
+            return
+        with _lock:
+            new = [code] + list(_inner_codes(code))
+            self._functions.append((name or code.co_name, code, new[1:]))
+            new = [c for c in new if not any(c is known for known in self._codes)]
+            self._codes += new
+            if self._recorder is not None:
+                self._record(new)
+            if self.enable_count:
+                _hook.add(new)
+
+    def _record(self, codes):
+        for code in codes:
+            lines = _code_lines(code)
+            known = [line for line in lines if line > 0] + [code.co_firstlineno]
+            self._recorder.add(code, min(known), max(known), code.co_firstlineno,
+                               _start_offset(code), lines.tobytes())
+
+    def _prepare(self):
+        if self._recorder is not None:
+            return
+        counter = self._counter
+        if counter is None:
+            from .counter import shared
+            counter = self._counter = shared()
+        self._recorder = _lines.Recorder(counter.page, counter.fileno(), self.include_children)
+        self._record(self._codes)
+
+    def __call__(self, function):
+        """The function, wrapped so that it is profiled whenever it is called."""
+        self.add_function(function)
+        return self.wrap_function(function)
+
+    def wrap_function(self, function):
+        """`function`, with the profiler enabled while it runs: to its end, for a coroutine; while
+        it is not suspended, for a generator."""
+        if inspect.isasyncgenfunction(function):
+            return self._wrap_async_generator(function)
+        if inspect.iscoroutinefunction(function):
+            @functools.wraps(function)
+            async def wrapper(*args, **kwargs):
+                with self:
+                    return await function(*args, **kwargs)
+        elif inspect.isgeneratorfunction(function):
+            return self._wrap_generator(function)
+        else:
+            @functools.wraps(function)
+            def wrapper(*args, **kwargs):
+                with self:
+                    return function(*args, **kwargs)
+        return wrapper
+
+    def _wrap_generator(self, function):
+        @functools.wraps(function)
+        def wrapper(*args, **kwargs):
+            generator = function(*args, **kwargs)
+            act, value = generator.send, None
+            try:
+                while True:
+                    try:
+                        with self:
+                            item = act(value)
+                    except StopIteration as stop:
+                        return stop.value
+                    try:
+                        value, act = (yield item), generator.send
+                    except GeneratorExit:
+                        raise
+                    except BaseException as e:
+                        value, act = e, generator.throw
+            finally:
+                with self:
+                    generator.close()
+        return wrapper
+
+    def _wrap_async_generator(self, function):
+        @functools.wraps(function)
+        async def wrapper(*args, **kwargs):
+            generator = function(*args, **kwargs)
+            act, value = generator.asend, None
+            try:
+                while True:
+                    try:
+                        with self:
+                            item = await act(value)
+                    except StopAsyncIteration:
+                        return
+                    try:
+                        value, act = (yield item), generator.asend
+                    except GeneratorExit:
+                        raise
+                    except BaseException as e:
+                        value, act = e, generator.athrow
+            finally:
+                with self:
+                    await generator.aclose()
+        return wrapper
+
+    def runcall(self, function, *args, **kwargs):
+        """Profiles one call; its result."""
+        with self:
+            return function(*args, **kwargs)
+
+    def run(self, statement):
+        """Profiles a statement executed in __main__. Returns self."""
+        main = sys.modules["__main__"].__dict__
+        return self.runctx(statement, main, main)
+
+    def runctx(self, statement, globals, locals):
+        """Profiles a statement executed in these namespaces. Returns self."""
+        with self:
+            exec(statement, globals, locals)
+        return self
+
+    def enable(self):
+        """Counts from now on. HelperError: there is no helper to count."""
+        if self.enable_count:
+            return
+        with _lock:
+            self._prepare()
+            self._recorder.enable()
+            try:
+                _hook.begin(self._codes)
+            except BaseException:
+                self._recorder.disable()
+                raise
+            self.enable_count = 1
+
+    def disable(self):
+        """Counts no more."""
+        with _lock:
+            if self.enable_count:
+                self.enable_count = 0
+                _hook.end(self._codes)
+                self._recorder.disable()
+
+    def enable_by_count(self):
+        """enable(), unless that was done; as many disable_by_count() are needed."""
+        with _lock:
+            if self.enable_count:
+                self.enable_count += 1
+            else:
+                self.enable()
+
+    def disable_by_count(self):
+        with _lock:
+            if self.enable_count > 1:
+                self.enable_count -= 1
+            else:
+                self.disable()
+
+    def __enter__(self):
+        self.enable_by_count()
+        return self
+
+    def __exit__(self, *_):
+        self.disable_by_count()
+
+    @property
+    def cut(self):
+        """bool: the helper ended while this was enabled."""
+        return self._recorder is not None and self._recorder.cut
+
+    @property
+    def missed(self):
+        """int: times that a thread found no room among the threads that are counted."""
+        return 0 if self._recorder is None else self._recorder.missed
+
+    def results(self):
+        """A FunctionResult for each function, in the order they were added."""
+        return [self._result(*function) for function in self._functions]
+
+    def _result(self, name, code, inner):
+        calls, own = 0, {}
+        rows = {}
+        if self._recorder is not None:
+            calls, own = self._recorder.results(code)
+            for number, figures in own.items():
+                rows[number] = LineResult(*figures)
+            for number, figures in self._inner_rows(inner):
+                row = rows.get(number)
+                if row is None:
+                    rows[number] = LineResult(*figures)
+                else:
+                    # Where the function's own line called it, the increment is part of that line's.
+                    rows[number] = LineResult(
+                        row.occurrences + figures[0],
+                        row.increment_bytes + (0 if number in own else figures[1]),
+                        max(row.mem_usage_bytes, figures[2]))
+        lines = [line for c in [code] + inner for line in _code_lines(c) if line > 0]
+        return FunctionResult(code.co_filename, name, code.co_firstlineno,
+                              max(lines + [code.co_firstlineno]), calls, self.cut, code, rows)
+
+    def _inner_rows(self, inner):
+        for code in inner:
+            yield from self._recorder.results(code)[1].items()
