@@ -36,15 +36,36 @@ def pythons():
     return [Python(*pair) for pair in harness.list_pythons()]
 
 
+@functools.lru_cache(maxsize=None)
+def probed():
+    """Names of the interpreters with line probes, by what the program itself says of them."""
+    names = set()
+    for python in pythons():
+        with harness.Target(python.command, "idle") as target:
+            said = subprocess.run([harness.TOOL, "ps", "--format", "json"], check=True,
+                                  stdout=subprocess.PIPE).stdout
+            names.update(python.name for row in json.loads(said.decode())["processes"]
+                         if row["pid"] == target.pid and "lines" in row["engines"])
+    return names
+
+
 def pytest_generate_tests(metafunc):
-    """`python`: every interpreter. `python_program`: every program each can run."""
-    if "python_program" in metafunc.fixturenames:
+    """`python`: every interpreter. `python_program`: every program each can run. `line_python`,
+    `line_program`: the same of those with line probes; `plain_python`: one without."""
+    for fixture in ("python_program", "line_program"):
+        if fixture not in metafunc.fixturenames:
+            continue
         programs = metafunc.module.PROGRAMS
         pairs = [(python, name) for python in pythons() for name, needs in programs.items()
-                 if not needs or needs & set(python.modules)]
-        metafunc.parametrize("python_program", pairs, ids=["%s-%s" % (p.name, n) for p, n in pairs])
-    elif "python" in metafunc.fixturenames:
+                 if (not needs or needs & set(python.modules))
+                 and (fixture == "python_program" or python.name in probed())]
+        metafunc.parametrize(fixture, pairs, ids=["%s-%s" % (p.name, n) for p, n in pairs])
+    if "python" in metafunc.fixturenames:
         metafunc.parametrize("python", pythons(), ids=lambda p: p.name)
+    for fixture, wanted in (("line_python", True), ("plain_python", False)):
+        if fixture in metafunc.fixturenames:
+            chosen = [p for p in pythons() if (p.name in probed()) == wanted]
+            metafunc.parametrize(fixture, chosen, ids=lambda p: p.name)
 
 
 @pytest.fixture(scope="session", autouse=True)

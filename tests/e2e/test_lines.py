@@ -1,40 +1,16 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 """The exact engine, on each interpreter that has line probes; and what the others say."""
-import json
 import re
 import signal
-import subprocess
 
 import harness
-import pytest
-from conftest import pythons
+from conftest import probed, pythons
 
 PAGE = 4096
 PROGRAMS = {"seed": None, "grow": None, "free": None, "threads": None, "nogil": None,
             "generator": None, "coroutine": None, "deep": None, "cells": None, "importing": None,
             "huge": None, "munmap": None}
 SLACK = 64 * 1024
-
-
-def engines(pid):
-    said = subprocess.run([harness.TOOL, "ps", "--format", "json"], check=True,
-                          stdout=subprocess.PIPE).stdout
-    return [row["engines"] for row in json.loads(said.decode())["processes"] if row["pid"] == pid][0]
-
-
-_probed = {}
-
-
-def has_probes(python):
-    if python.name not in _probed:
-        with harness.Target(python.command, "idle") as target:
-            _probed[python.name] = "lines" in engines(target.pid)
-    return _probed[python.name]
-
-
-def need_probes(python):
-    """Not a skip: for the others there is test_no_probe."""
-    return has_probes(python)
 
 
 def lines_of(python, name, *arguments):
@@ -54,14 +30,12 @@ def lines_of(python, name, *arguments):
 
 def test_some_python_has_line_probes():
     """The tests below run where they can: somewhere it must be."""
-    assert any(has_probes(p) for p in pythons()), "no interpreter here has line probes"
+    assert probed(), "no interpreter here has line probes"
 
 
-def test_counted(python):
+def test_counted(line_python):
     """Occurrences to the one, increments to some pages, what a collection freed."""
-    if not need_probes(python):
-        return
-    target, truth, report = lines_of(python, "counted")
+    target, truth, report = lines_of(line_python, "counted")
     for label, want in truth["lines"].items():
         file, line = harness.find_line(target.path, label)
         rows = [r for r in report.rows(target.pid, file, line) if r["occurrences"] is not None]
@@ -80,12 +54,10 @@ def test_counted(python):
     assert not [n for n in report.data["notes"] if "not counted" in n], report.data["notes"]
 
 
-def test_amounts_on_lines(python_program):
+def test_amounts_on_lines(line_program):
     """The walk's figures are as right as without --lines, and the two engines, which see the same
     events by different means, agree line by line."""
-    python, name = python_program
-    if not need_probes(python):
-        return
+    python, name = line_program
     target, truth, report = lines_of(python, name)
     report.check_lines(target.pid, target.path, truth["lines"])
     compared = 0
@@ -99,12 +71,10 @@ def test_amounts_on_lines(python_program):
     assert compared or name == "deep"
 
 
-def test_separate_runs_agree(python):
+def test_separate_runs_agree(line_python):
     """The same program under one engine and then under the other."""
-    if not need_probes(python):
-        return
-    target, truth, exact = lines_of(python, "counted")
-    walked_target, _, walked = harness.profile(python.command, "counted", arguments=(),
+    target, truth, exact = lines_of(line_python, "counted")
+    walked_target, _, walked = harness.profile(line_python.command, "counted", arguments=(),
                                                check=False)
     for label, want in truth["lines"].items():
         if label.startswith("recurse"):
@@ -116,11 +86,9 @@ def test_separate_runs_agree(python):
         assert abs(a - b) <= PAGE * want["occurrences"] + SLACK, (label, a, b)
 
 
-def test_memory_usage_and_peak(python):
+def test_memory_usage_and_peak(line_python):
     """Mem usage: RSS when the line ended. Peak: while it ran."""
-    if not need_probes(python):
-        return
-    target, _, report = lines_of(python, "counted")
+    target, _, report = lines_of(line_python, "counted")
     file, free = harness.find_line(target.path, "free_grown")
     _, call = harness.find_line(target.path, "call_grow")
     freed = [r for r in report.rows(target.pid, file, free) if r["occurrences"]][0]
@@ -130,10 +98,8 @@ def test_memory_usage_and_peak(python):
     assert freed["peak_bytes"] >= called["mem_usage_bytes"] - SLACK
 
 
-def test_threads_do_not_mix(python):
-    if not need_probes(python):
-        return
-    target, truth, report = lines_of(python, "lines_threads")
+def test_threads_do_not_mix(line_python):
+    target, truth, report = lines_of(line_python, "lines_threads")
     for label, want in truth["lines"].items():
         file, line = harness.find_line(target.path, label)
         rows = [r for r in report.rows(target.pid, file, line) if r["occurrences"] is not None]
@@ -142,12 +108,10 @@ def test_threads_do_not_mix(python):
         assert abs(got - want["run_increment"]) <= SLACK, (label, got, want)
 
 
-def test_table(python):
+def test_table(line_python):
     """-f: memory_profiler's layout."""
-    if not need_probes(python):
-        return
     for extra, width in ([], 61), (["--peak"], 75):
-        with harness.Target(python.command, "counted") as target:
+        with harness.Target(line_python.command, "counted") as target:
             with harness.Tool("--lines", "-p", target.pid, "-f", "grow", *extra,
                               output=False) as tool:
                 tool.attached()
@@ -170,15 +134,18 @@ def test_table(python):
         assert rows[8] == ""
 
 
-def test_launched(python):
-    """`-- CMD`: from its first line on, where the command is the interpreter itself."""
-    if not need_probes(python) or "run" in python.command[:2]:
-        return
+def test_launched(line_python):
+    """`-- CMD`: from its first line on, where the command is the interpreter itself. (Through
+    wrappers only from when it is found, which for so short a program may be too late.)"""
     path = harness.program_path("counted")
-    with harness.Tool("--lines", "--", *python.command, path,
+    with harness.Tool("--lines", "--", *line_python.command, path,
                       env=harness.environment(PYMEM_E2E_LAUNCHED="1")) as tool:
         report = tool.report()
     pid = report.pids()[0]
+    if len(line_python.command) > 1:
+        assert report.images(pid)[0]["python"].startswith("%d.%d" % line_python.version[:2])
+        return
+    assert report.images(pid)[0]["engine"] == "lines"
     file, line = harness.find_line(path, "grow_append")
     assert sum(r["occurrences"] for r in report.rows(pid, file, line)) == 7
     module = [r for r in report.images(pid)[0]["lines"] if r["function"] == "<module>" and
@@ -186,14 +153,12 @@ def test_launched(python):
     assert len(module) > 10, "the module's own lines are seen"
 
 
-def test_whole_host(python):
+def test_whole_host(line_python):
     """-a --lines: all processes of a binary, those that start later too; the others by the walk."""
-    if not need_probes(python):
-        return
-    others = [p for p in pythons() if not has_probes(p)][:1]
+    others = [p for p in pythons() if p.name not in probed()][:1]
     with harness.Tool("-a", "--lines") as tool:
         tool.attached()
-        with harness.Target(python.command, "counted") as target:
+        with harness.Target(line_python.command, "counted") as target:
             truth = target.go()
             assert target.end() == 0
         for other in others:
@@ -209,11 +174,9 @@ def test_whole_host(python):
         assert report.images(plain.pid)[0]["engine"] == "walk"
 
 
-def test_children(python):
+def test_children(line_python):
     """A forked child's lines are counted, from the moment it is known."""
-    if not need_probes(python):
-        return
-    target, truth, report = lines_of(python, "lines_fork")
+    target, truth, report = lines_of(line_python, "lines_fork")
     file, line = harness.find_line(target.path, "child_grow")
     rows = report.rows(truth["child"], file, line)
     assert report.images(truth["child"])[0]["engine"] == "lines"
@@ -222,10 +185,9 @@ def test_children(python):
                - (truth["runs"] << 20)) <= SLACK
 
 
-def test_no_probe(python):
+def test_no_probe(plain_python):
     """By name, with the alternatives; the target is left alone."""
-    if has_probes(python):
-        return
+    python = plain_python
     with harness.Target(python.command, "grow") as target:
         with harness.Tool("--lines", "-p", target.pid) as tool:
             assert tool.wait() == 1
@@ -236,11 +198,9 @@ def test_no_probe(python):
         assert target.end() == 0
 
 
-def test_killed_tool_leaves_nothing(python):
+def test_killed_tool_leaves_nothing(line_python):
     """SIGKILL of the profiler: the probes go with it, and the target goes on."""
-    if not need_probes(python):
-        return
-    with harness.Target(python.command, "counted") as target:
+    with harness.Target(line_python.command, "counted") as target:
         with harness.Tool("--lines", "-p", target.pid) as tool:
             tool.attached()
             tool.stop(signal.SIGKILL)
@@ -248,11 +208,9 @@ def test_killed_tool_leaves_nothing(python):
         assert target.end() == 0
 
 
-def test_target_killed(python):
+def test_target_killed(line_python):
     """What it ran is in the report, names and all."""
-    if not need_probes(python):
-        return
-    with harness.Target(python.command, "counted") as target:
+    with harness.Target(line_python.command, "counted") as target:
         with harness.Tool("--lines", "-p", target.pid) as tool:
             tool.attached()
             target.go()
