@@ -153,39 +153,62 @@ static __always_inline void run_begin(struct pymem_line_frame *f, struct pymem_t
 	th->line_peak = rss;
 }
 
+struct unwinding {
+	struct pymem_line_stack *ls;
+	struct pymem_thread *th;
+	__u64 rss;
+	__u32 keep;
+};
+
+LOOP_BODY unwind_step(__u32 i __attribute__((unused)), struct unwinding *c)
+{
+	struct pymem_line_stack *ls = c->ls;
+
+	if (ls->depth <= c->keep || ls->depth > PYMEM_LINE_FRAMES)
+		return 1;
+	run_end(ls, ls->depth - 1, c->th->net_pages, c->th->line_peak, c->rss);
+	ls->depth--;
+	return 0;
+}
+
 /* Ends all runs from the top down to the frame at `keep`, which stays. */
 static __noinline int unwind(struct pymem_line_stack *ls, struct pymem_thread *th, __u32 keep,
 			     __u64 rss)
 {
-	__u32 i;
+	struct unwinding c = {.ls = ls, .th = th, .rss = rss, .keep = keep};
 
 	if (!ls || !th)
 		return 0;
-	for (i = 0; i < PYMEM_LINE_FRAMES; i++) {
-		if (ls->depth <= keep || ls->depth > PYMEM_LINE_FRAMES)
-			break;
-		run_end(ls, ls->depth - 1, th->net_pages, th->line_peak, rss);
-		ls->depth--;
-	}
+	LOOP(PYMEM_LINE_FRAMES, unwind_step, &c);
+	return 0;
+}
+
+struct finding {
+	struct pymem_line_stack *ls;
+	__u64 frame;
+	__u32 depth;
+};
+
+LOOP_BODY find_step(__u32 i __attribute__((unused)), struct finding *c)
+{
+	if (!c->depth || c->depth > PYMEM_LINE_FRAMES)
+		return 1;
+	if (frame_at(c->ls, c->depth - 1)->frame == c->frame)
+		return 1;
+	c->depth--;
 	return 0;
 }
 
 /* Depth at which `frame` is, counted from 1; 0: it is not there. */
 static __noinline __u32 find_frame(struct pymem_line_stack *ls, __u64 frame)
 {
-	__u32 i, depth;
+	struct finding c = {.ls = ls, .frame = frame};
 
 	if (!ls)
 		return 0;
-	depth = ls->depth;
-	for (i = 0; i < PYMEM_LINE_FRAMES; i++) {
-		if (!depth || depth > PYMEM_LINE_FRAMES)
-			return 0;
-		if (frame_at(ls, depth - 1)->frame == frame)
-			return depth;
-		depth--;
-	}
-	return 0;
+	c.depth = ls->depth;
+	LOOP(PYMEM_LINE_FRAMES, find_step, &c);
+	return c.depth <= PYMEM_LINE_FRAMES ? c.depth : 0;
 }
 
 /* Takes the scratch area for p; false: it is taken. */
