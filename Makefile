@@ -111,10 +111,20 @@ demo:
 	$(MAKE) all
 	tools/demo
 
-bench: all
+bench: all $(BUILD)/bench-empty
 	tools/install-deps bench
 	$(PYTHON) bench/run.py $(BENCH)
+	$(PYTHON) bench/probe_cost.py
 	$(PYTHON) bench/tool.py
+
+# An empty program at the same probes, to compare the exact engine with.
+$(BUILD)/empty.skel.h: bench/probe/empty.bpf.c | $(BUILD)
+	$(CLANG) $(BPF_CFLAGS) $(BPF_INCLUDE) -c $< -o $(BUILD)/empty.bpf.o
+	$(BPFTOOL) gen skeleton $(BUILD)/empty.bpf.o name empty > $@.tmp
+	mv $@.tmp $@
+
+$(BUILD)/bench-empty: bench/probe/empty.c $(BUILD)/empty.skel.h
+	$(CC) $(CFLAGS) $< -o $@ $(LDLIBS)
 
 # The other architecture: BPF objects for it, and the program where its libraries are there.
 arm64:

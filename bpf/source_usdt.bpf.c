@@ -55,6 +55,7 @@ struct {
 #endif
 
 __u64 line_misses[PYMEM_LINE_MISS_COUNT];
+__u32 lines_off; /* set before the first of the sources is detached */
 
 static __always_inline void miss(__u32 cause)
 {
@@ -374,13 +375,14 @@ struct line_event {
 	__u64 rss;
 };
 
-/* True: the event is of a thread that is followed. */
-static __always_inline bool event_begin(struct line_event *e)
+/* True: the event is of a thread that is followed. Probes are attached one by one, the line
+ * probe last: until its first event, the others would tell of calls without lines. */
+static __always_inline bool event_begin(struct line_event *e, bool line)
 {
 	struct task_struct *task;
 	__u64 mm;
 
-	if (!tgid_filter[tgid_slot(bpf_get_current_pid_tgid() >> 32)])
+	if (lines_off || !tgid_filter[tgid_slot(bpf_get_current_pid_tgid() >> 32)])
 		return false;
 	task = current_task();
 	e->th = thread_of(task, false);
@@ -394,8 +396,9 @@ static __always_inline bool event_begin(struct line_event *e)
 		if (!e->th)
 			return false;
 	}
-	if (!e->p->identified)
+	if (!e->p->identified || (!line && !e->p->lines_seen))
 		return false;
+	e->p->lines_seen = 1;
 	e->ls = line_stack_of(task, true);
 	if (!e->ls) {
 		miss(PYMEM_LINE_MISS_NO_ROOM);
@@ -470,7 +473,7 @@ int line(struct pt_regs *ctx)
 	struct pymem_line_frame *f;
 	__u64 name = 0, number = 0;
 
-	if (!event_begin(&e))
+	if (!event_begin(&e, true))
 		return 0;
 	place_of(ctx, &name, &number);
 	f = frame_top(&e, name);
@@ -502,7 +505,7 @@ int function_entry(struct pt_regs *ctx)
 	__s32 first;
 	__u32 depth;
 
-	if (!event_begin(&e))
+	if (!event_begin(&e, false))
 		return 0;
 	if (frame_now(e.p, e.th, &frame)) {
 		miss(PYMEM_LINE_MISS_UNREADABLE);
@@ -529,7 +532,7 @@ int function_return(struct pt_regs *ctx)
 	__u64 frame = 0, name = 0, number = 0;
 	__u32 depth;
 
-	if (!event_begin(&e))
+	if (!event_begin(&e, false))
 		return 0;
 	place_of(ctx, &name, &number);
 	depth = e.ls->depth;
@@ -552,7 +555,7 @@ int gc_start(struct pt_regs *ctx __attribute__((unused)))
 {
 	struct line_event e = {};
 
-	if (event_begin(&e))
+	if (event_begin(&e, false))
 		e.ls->gc_start = e.th->net_pages;
 	return 0;
 }
@@ -564,7 +567,7 @@ int gc_done(struct pt_regs *ctx __attribute__((unused)))
 	struct pymem_line *line;
 	__u32 depth;
 
-	if (!event_begin(&e))
+	if (!event_begin(&e, false))
 		return 0;
 	depth = e.ls->depth;
 	if (!depth)

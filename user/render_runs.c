@@ -52,6 +52,15 @@ static bool is_function(const struct model_location *a, const struct model_locat
 	return a->function == b->function && a->first_line == b->first_line;
 }
 
+/* Is `a` of code inside the function, not of what the function stands in? */
+static bool is_inner(const struct model_location *a, const struct model_location *function)
+{
+	if (!strcmp(a->function, "<module>"))
+		return false;
+	return a->first_line > function->first_line ||
+	       (a->first_line == function->first_line && strchr(a->function, '<'));
+}
+
 static void print_head(FILE *out, const struct render_options *options)
 {
 	unsigned rule = 6 + 1 + 12 + 1 + 12 + 2 + 11 + 3 + (unsigned)strlen(title), i;
@@ -94,6 +103,7 @@ int parts_runs(FILE *out, const struct model_process *process, const struct rend
 	struct row *rows = calloc(count, sizeof(*rows));
 	const struct model_line *line;
 	enum source_state state;
+	bool own;
 
 	if (!rows)
 		return -ENOMEM;
@@ -101,10 +111,11 @@ int parts_runs(FILE *out, const struct model_process *process, const struct rend
 		rows[i].occurrences = -1;
 	for (i = 0; i < process->line_count; i++) {
 		line = &process->lines[i];
+		own = is_function(line->location, function);
 		if (line->occurrences >= 0 && line->location->file == function->file &&
-		    line->location->line >= first && line->location->line <= last)
-			add(&rows[line->location->line - first], line,
-			    is_function(line->location, function));
+		    line->location->line >= first && line->location->line <= last &&
+		    (own || is_inner(line->location, function)))
+			add(&rows[line->location->line - first], line, own);
 	}
 	print_head(out, options);
 	for (i = 0; i < count; i++) {

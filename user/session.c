@@ -252,8 +252,11 @@ int session_attach(struct session *session)
 
 void session_detach(struct session *session)
 {
-	/* First: the kernel restores a page of the target's code, which is to be seen. */
-	session_detach_all_probes(session);
+	uint32_t *off = session->globals ? object_global(session->globals, "lines_off") : NULL;
+
+	/* Probes take long to detach; lines end now, the probes go in session_settle(). */
+	if (off && session->options.lines)
+		*(volatile uint32_t *)off = 1;
 	while (session->link_count)
 		bpf_link__destroy(session->links[--session->link_count]);
 	bpf_link__destroy(session->copies);
@@ -319,7 +322,10 @@ int session_settle(struct session *session)
 	/* What runs ends with the amounts that were seen. */
 	if (session->options.lines)
 		err = session_run_iterator(session, "lines_settle", 0, NULL, NULL);
-	return err ?: session_run_iterator(session, "settle", 0, NULL, NULL);
+	if (!err)
+		err = session_run_iterator(session, "settle", 0, NULL, NULL);
+	session_detach_all_probes(session);
+	return err;
 }
 
 void session_free(struct session *session)
@@ -327,6 +333,7 @@ void session_free(struct session *session)
 	if (!session)
 		return;
 	session_detach(session);
+	session_detach_all_probes(session);
 	session_pages_free(session);
 	ring_buffer__free(session->ring);
 	object_unmap_globals(session->globals);
