@@ -196,6 +196,9 @@ struct session *session_new(const struct session_options *options, char *why, si
 	setrlimit(RLIMIT_MEMLOCK, &unlimited);
 	kernel_probe(&session->kernel);
 	refusal = kernel_refusal(&session->kernel);
+	if (!refusal && options->lines && !session->kernel.uprobes)
+		refusal = "--lines needs uprobes with reference counts, which this kernel lacks "
+			  "(CONFIG_UPROBE_EVENTS); leave --lines out";
 	if (refusal) {
 		snprintf(why, size, "%s", refusal);
 		err = -EOPNOTSUPP;
