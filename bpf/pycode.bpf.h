@@ -12,6 +12,7 @@
 #define TEXT_ROOM  192
 #define TEXT_WORDS 19 /* of TEXT_ROOM, without the smallest header */
 #define TEXT_TAIL  32
+#define TABLE_ROOM 2048 /* hashed of a line table: of a longer one the halves at its ends */
 
 struct text {
 	struct scratch *s;
@@ -56,8 +57,8 @@ static __always_inline __u64 text_hash(struct scratch *s, const struct py_layout
 				       __u64 hash)
 {
 	struct text c = {.s = s};
-	__u64 tail[TEXT_TAIL / 8], bytes;
 	__u32 room = text_read(s, addr), state;
+	__u64 bytes;
 
 	if (!room)
 		return 0;
@@ -70,30 +71,73 @@ static __always_inline __u64 text_hash(struct scratch *s, const struct py_layout
 	if (c.start >= room)
 		return 0;
 	c.bytes = bytes;
-	if (bytes > room - c.start) {
-		/* Where the page ends, the object does, or its next page can't be read. */
-		if (room < TEXT_ROOM ||
-		    bpf_probe_read_user(tail, sizeof(tail),
-					(const void *)(addr + c.start + bytes - sizeof(tail))))
-			return 0;
-		c.bytes = room - c.start;
-		c.hash = mix(mix(c.hash, tail[0]), tail[1]);
-		c.hash = mix(mix(c.hash, tail[2]), tail[3]);
+	if (bytes <= room - c.start) {
+		LOOP(TEXT_WORDS, text_step, &c);
+		return c.hash ?: 1;
 	}
+	/* Where the page ends, the object does, or its next page can't be read. */
+	if (room < TEXT_ROOM)
+		return 0;
+	c.bytes = room - c.start;
 	LOOP(TEXT_WORDS, text_step, &c);
+	addr += c.start + bytes - TEXT_TAIL;
+	if (bpf_probe_read_user(s->text, TEXT_TAIL, (const void *)addr))
+		return 0;
+	c.start = 0;
+	c.bytes = TEXT_TAIL;
+	LOOP(TEXT_TAIL / 8, text_step, &c);
+	return c.hash ?: 1;
+}
+
+LOOP_BODY table_step(__u32 i, struct text *c)
+{
+	__u64 done = 8ULL * i, word;
+
+	if (done >= c->bytes)
+		return 1;
+	word = LOAD(c->s->chunk, done, CHUNK_BYTES - 1);
+	if (c->bytes - done < 8)
+		word &= (1ULL << (8 * ((c->bytes - done) & 7))) - 1;
+	c->hash = mix(c->hash, word);
+	return 0;
+}
+
+/* Mixes the line table at `addr`, a bytes object, into `hash`; 0: unreadable. Overwrites
+ * s->chunk: the walk is over. */
+static __always_inline __u64 table_hash(struct scratch *s, const struct py_layout *py, __u64 addr,
+					__u64 hash)
+{
+	struct text c = {.s = s};
+	__u64 size = 0, data = addr + py->bytes_data;
+	__u32 bytes;
+
+	if (read_u64(&size, addr + py->bytes_size))
+		return 0;
+	c.hash = mix(hash, size);
+	bytes = size > TABLE_ROOM ? TABLE_ROOM / 2 : size;
+	if (bytes > TABLE_ROOM || bpf_probe_read_user(s->chunk, bytes, (const void *)data))
+		return 0;
+	c.bytes = bytes;
+	LOOP(TABLE_ROOM / 8, table_step, &c);
+	if (size <= TABLE_ROOM)
+		return c.hash ?: 1;
+	if (bpf_probe_read_user(s->chunk, TABLE_ROOM / 2,
+				(const void *)(data + size - TABLE_ROOM / 2)))
+		return 0;
+	LOOP(TABLE_ROOM / 8, table_step, &c);
 	return c.hash ?: 1;
 }
 
 /* What tells the code object at `code` from another that lived or will live at the same
- * address: its first line, the addresses of its parts, and the text of its file name,
- * since in a loop of exec(compile(…)) every address recurs. 0: unreadable.
+ * address: its first line, the addresses of its parts, and their contents, since in a loop
+ * of exec(compile(…)) every address recurs: file name, name, line table. 0: unreadable.
  * Leaves the object's head in s->code. */
 SEPARATE __u64 code_fingerprint(__u64 code)
 {
 	struct scratch *s = scratch_get();
 	const struct pymem_layout *layout;
 	const struct py_layout *py;
-	__u64 hash, file;
+	__u64 hash, file, name, table;
 	__u32 size;
 
 	if (!s)
@@ -108,11 +152,15 @@ SEPARATE __u64 code_fingerprint(__u64 code)
 	if (bpf_probe_read_user(s->code, size, (const void *)code))
 		return 0;
 	file = LOAD(s->code, py->code_filename, 511);
-	hash = mix(MIX2, file);
-	hash = mix(hash, LOAD(s->code, py->code_name, 511));
-	hash = mix(hash, LOAD(s->code, py->code_linetable, 511));
+	name = LOAD(s->code, py->code_name, 511);
+	table = LOAD(s->code, py->code_linetable, 511);
+	hash = mix(mix(mix(MIX2, file), name), table);
 	hash = mix(hash, *(__u32 *)(s->code + (py->code_firstlineno & 508)));
 	hash = text_hash(s, py, file, hash);
+	if (hash)
+		hash = text_hash(s, py, name, hash);
+	if (hash)
+		hash = table_hash(s, py, table, hash);
 	return hash ? hash | 1 : 0;
 }
 
