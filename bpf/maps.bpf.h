@@ -76,7 +76,6 @@ struct scratch {
 	struct frame_raw frames[PYMEM_MAX_FRAMES];
 	__u8 tstate[512];
 	__u8 code[512];
-	__u8 text[256];
 	__u8 chunk[CHUNK_BYTES + FRAME_BYTES];
 	struct pymem_msg_stack stack;
 };
