@@ -136,9 +136,23 @@ install: all
 	install -D -m 644 packaging/pymem-bpf.socket $(DESTDIR)$(PREFIX)/lib/systemd/system/pymem-bpf.socket
 	sed 's|@SBINDIR@|$(PREFIX)/sbin|' packaging/pymem-bpf.service.in > $(BUILD)/pymem-bpf.service
 	install -D -m 644 $(BUILD)/pymem-bpf.service $(DESTDIR)$(PREFIX)/lib/systemd/system/pymem-bpf.service
+	@if $(PYTHON) tools/build-extension; then \
+		site="$(DESTDIR)$$($(PYTHON) -c 'import sysconfig; print(sysconfig.get_path("purelib"))')"; \
+		install -d "$$site/pymem_bpf" && \
+		install -m 644 python/pymem_bpf/*.py python/pymem_bpf/*.so "$$site/pymem_bpf/"; \
+	else \
+		echo "the Python package is not installed for $(PYTHON)"; exit 1; \
+	fi
+
+# The Python package's extension, in place: PYTHONPATH=python then has the package.
+python:
+	$(PYTHON) tools/build-extension
+
+wheel:
+	cd python && $(PYTHON) setup.py -q bdist_wheel -d ../$(BUILD)/wheel
 
 SOURCES := $(wildcard bpf/*.c bpf/*.h user/*.c user/*.h include/*.h tests/unit/*.c tests/unit/*.h \
-	tests/fuzz/*.c)
+	tests/fuzz/*.c python/pymem_bpf/*.c python/pymem_bpf/*.h bench/probe/*.c)
 GENERATED := user/py_layout_table.h user/text_widths.h
 FORMATTED := $(filter-out $(GENERATED),$(SOURCES))
 format:
@@ -153,10 +167,11 @@ help:
 	@echo 'make            build/pymem-bpf'
 	@echo 'make demo       install what is missing, build, show the main job'
 	@echo 'make check      install what tests need, run all of them (CHECK=unit|e2e|…: some)'
+	@echo 'make python     the Python package in place, for PYTHON=…; make wheel: a wheel of it'
 	@echo 'make bench      measure overhead; make deps, install, arm64, format, clean'
 
 -include $(wildcard $(BUILD)/*.d $(BUILD)/*/*.d)
 
-.PHONY: all unit fuzz-targets check golden-update deps demo bench arm64 install format format-check \
+.PHONY: python wheel all unit fuzz-targets check golden-update deps demo bench arm64 install format format-check \
 	clean help
 .DELETE_ON_ERROR:

@@ -22,8 +22,9 @@ import threading
 import types
 
 from . import _lines
+from .table import show_results
 
-__all__ = ["LineProfiler", "LineResult", "FunctionResult"]
+__all__ = ["LineProfiler", "LineResult", "FunctionResult", "show_results"]
 
 #: What ran on one line. increment_bytes: net change of RSS; mem_usage_bytes: highest RSS at the
 #: end of a run.
@@ -237,17 +238,18 @@ class LineProfiler:
     counter: where the amounts come from, a Counter or what has its `page` and `fileno()`; None:
     the process's shared one, opened when profiling first begins (HelperError if there is none).
     include_children: amounts are of the process and its children together. backend: for
-    programs written for memory_profiler; RSS is what there is.
+    programs written for memory_profiler; RSS is what there is. max_mem: instead of counting, step
+    into the debugger at the first line of these functions at which RSS is above so many MiB.
     """
 
-    def __init__(self, *functions, counter=None, include_children=False, backend=None, **ignored):
+    def __init__(self, *functions, counter=None, include_children=False, backend=None,
+                 max_mem=None):
         if backend not in RSS_BACKENDS:
             raise ValueError("backend %r: lines are measured in RSS (rss); memory_usage() has pss "
                              "and uss" % (backend,))
-        if ignored:
-            raise TypeError("LineProfiler() has no argument %s" % ", ".join(sorted(ignored)))
         self.include_children = include_children
         self.backend = backend
+        self.max_mem = max_mem
         self.enable_count = 0
         self._counter = counter
         self._recorder = None
@@ -272,7 +274,7 @@ class LineProfiler:
             self._codes += new
             if self._recorder is not None:
                 self._record(new)
-            if self.enable_count:
+            if self.enable_count and self.max_mem is None:
                 _hook.add(new)
 
     def _record(self, codes):
@@ -282,7 +284,8 @@ class LineProfiler:
             self._recorder.add(code, min(known), max(known), code.co_firstlineno,
                                _start_offset(code), lines.tobytes())
 
-    def _prepare(self):
+    def prepare(self):
+        """Opens the counter, unless that was done. HelperError: there is no helper."""
         if self._recorder is not None:
             return
         counter = self._counter
@@ -383,13 +386,16 @@ class LineProfiler:
         if self.enable_count:
             return
         with _lock:
-            self._prepare()
-            self._recorder.enable()
-            try:
-                _hook.begin(self._codes)
-            except BaseException:
-                self._recorder.disable()
-                raise
+            self.prepare()
+            if self.max_mem is not None:
+                sys.settrace(self._watch)
+            else:
+                self._recorder.enable()
+                try:
+                    _hook.begin(self._codes)
+                except BaseException:
+                    self._recorder.disable()
+                    raise
             self.enable_count = 1
 
     def disable(self):
@@ -397,6 +403,9 @@ class LineProfiler:
         with _lock:
             if self.enable_count:
                 self.enable_count = 0
+                if self.max_mem is not None:
+                    sys.settrace(None)
+                    return
                 _hook.end(self._codes)
                 self._recorder.disable()
 
@@ -414,6 +423,26 @@ class LineProfiler:
                 self.enable_count -= 1
             else:
                 self.disable()
+
+    def _watch(self, frame, event, value):
+        """The trace function of max_mem: the debugger, from the line that is too much."""
+        if not any(frame.f_code is code for code in self._codes):
+            return self._watch
+        rss = self._counter.rss_bytes / (1 << 20)
+        if event not in ("line", "return") or rss < self.max_mem:
+            return self._watch
+        print("Current memory %.2f MiB exceeded the maximum of %.2f MiB\n" % (rss, self.max_mem))
+        sys.settrace(None)
+        import pdb
+        debugger = pdb.Pdb()
+        debugger.quitting = False
+        debugger.stopframe = frame
+        debugger.returnframe = None
+        debugger.stoplineno = 0
+        debugger.botframe = frame
+        sys.settrace(debugger.trace_dispatch)
+        frame.f_trace = debugger.trace_dispatch
+        return debugger.trace_dispatch
 
     def __enter__(self):
         self.enable_by_count()

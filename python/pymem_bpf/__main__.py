@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+"""python -m pymem_bpf [options] SCRIPT.py | [-m] MODULE [arguments]
+
+Runs a program with `profile` among the builtins: functions under @profile are profiled over all
+their calls, and shown when the program ends, however it does so by itself.
+"""
+import argparse
+import sys
+
+from . import __version__
+from ._helper import HelperError
+from .line_profiler import LineProfiler
+from .table import show_results
+from .timestamps import TimeStamper, run_program
+
+
+def parse(argv):
+    parser = argparse.ArgumentParser(prog="python -m pymem_bpf", description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--version", action="version", version=__version__)
+    parser.add_argument("--pdb-mmem", dest="max_mem", metavar="MIB", type=float,
+                        help="step into the debugger when memory exceeds MIB")
+    parser.add_argument("--precision", type=int, default=3, help="digits after the point (3)")
+    parser.add_argument("-o", dest="output", metavar="FILE", help="append the tables to FILE")
+    parser.add_argument("--timestamp", action="store_true",
+                        help="FUNC lines, as mprof's files have them, instead of tables")
+    parser.add_argument("--include-children", action="store_true", help="add child processes")
+    parser.add_argument("--backend", default=None, help="rss (psutil, posix: the same)")
+    parser.add_argument("-m", dest="module", action="store_true", help="the program is a module")
+    parser.add_argument("program", nargs=argparse.REMAINDER, help="SCRIPT.py or MODULE, arguments")
+    options = parser.parse_args(argv)
+    if options.program[:1] == ["--"]:
+        del options.program[0]
+    if not options.program:
+        parser.error("a program to run must be named")
+    if options.precision < 0 or options.precision > 20:
+        parser.error("--precision: from 0 to 20")
+    return options
+
+
+def main(argv=None):
+    options = parse(sys.argv[1:] if argv is None else argv)
+    try:
+        if options.timestamp:
+            profiler = TimeStamper(options.backend, options.include_children)
+        else:
+            profiler = LineProfiler(include_children=options.include_children,
+                                    backend=options.backend, max_mem=options.max_mem)
+            profiler.prepare()
+        output = open(options.output, "a", encoding="utf-8") if options.output else sys.stdout
+    except (HelperError, ValueError, OSError) as e:
+        sys.exit("pymem_bpf: %s" % e)
+    target, arguments = options.program[0], options.program[1:]
+    try:
+        run_program(target, arguments, profiler)
+    finally:
+        if options.timestamp:
+            profiler.show_results(output)
+        else:
+            show_results(profiler, output, options.precision)
+        if output is not sys.stdout:
+            output.close()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+"""@profile: prints the table of a function each time it returns."""
+import functools
+import inspect
+
+from .line_profiler import LineProfiler
+from .table import show_results
+
+__all__ = ["profile"]
+
+
+def profile(func=None, stream=None, precision=1, backend=None):
+    """Decorates a function, coroutine function or (async) generator function, so that each call
+    prints which of its lines changed RSS by what: when it returns, raises, or is closed.
+
+    stream: where to; None: sys.stdout. precision: digits after the point. backend: as LineProfiler's.
+    Without a function: returns the decorator. HelperError when called where no helper is.
+    """
+    if func is None:
+        return functools.partial(profile, stream=stream, precision=precision, backend=backend)
+
+    def begin():
+        profiler = LineProfiler(func, backend=backend)
+        return profiler, profiler.wrap_function(func)
+
+    def show(profiler):
+        show_results(profiler, stream=stream, precision=precision)
+
+    if inspect.isasyncgenfunction(func):
+        @functools.wraps(func)
+        async def wrapper(*args, **kwargs):
+            profiler, profiled = begin()
+            generator, value = profiled(*args, **kwargs), None
+            try:
+                while True:
+                    try:
+                        item = await generator.asend(value)
+                    except StopAsyncIteration:
+                        return
+                    value = yield item
+            finally:
+                await generator.aclose()
+                show(profiler)
+    elif inspect.isgeneratorfunction(func):
+        @functools.wraps(func)
+        def wrapper(*args, **kwargs):
+            profiler, profiled = begin()
+            try:
+                return (yield from profiled(*args, **kwargs))
+            finally:
+                show(profiler)
+    elif inspect.iscoroutinefunction(func):
+        @functools.wraps(func)
+        async def wrapper(*args, **kwargs):
+            profiler, profiled = begin()
+            try:
+                return await profiled(*args, **kwargs)
+            finally:
+                show(profiler)
+    else:
+        @functools.wraps(func)
+        def wrapper(*args, **kwargs):
+            profiler, profiled = begin()
+            try:
+                return profiled(*args, **kwargs)
+            finally:
+                show(profiler)
+    return wrapper

@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+"""Builds the package with setuptools alone, offline.
+
+From 3.12 on the extension uses the stable ABI: one build for all later versions. Before, the trace
+hook that it needs is no part of that: one build for each version.
+"""
+import os
+import sys
+
+from setuptools import Extension, setup
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+os.chdir(HERE)
+
+# A source distribution has its copy of the headers beside it.
+INCLUDE = next(path for path in (os.path.join(HERE, "include"), os.path.join(HERE, os.pardir, "include"))
+               if os.path.exists(os.path.join(path, "pymem_page.h")))
+
+with open(os.path.join(HERE, "pymem_bpf", "__init__.py"), encoding="utf-8") as f:
+    VERSION = next(line.split('"')[1] for line in f if line.startswith("__version__"))
+
+STABLE = sys.version_info >= (3, 12) and not getattr(sys, "_is_gil_enabled", lambda: True)() is False
+if sys.version_info < (3, 8):
+    sys.exit("pymem_bpf needs Python 3.8 or newer; this is %d.%d" % sys.version_info[:2])
+if not STABLE and sys.version_info >= (3, 12):
+    sys.exit("pymem_bpf: free-threaded builds of Python are not supported yet")
+
+setup(
+    name="pymem_bpf",
+    version=VERSION,
+    description="Resident memory of Python, line by line, as the kernel counts it",
+    license="GPL-2.0-only OR BSD-2-Clause",
+    python_requires=">=3.8",
+    packages=["pymem_bpf"],
+    package_data={"pymem_bpf": []},
+    ext_modules=[Extension(
+        "pymem_bpf._lines",
+        ["pymem_bpf/_lines.c", "pymem_bpf/_lines_hook.c"],
+        depends=["pymem_bpf/_lines.h", os.path.join(INCLUDE, "pymem_page.h")],
+        include_dirs=[INCLUDE],
+        extra_compile_args=["-std=gnu11", "-Wall", "-Wextra"],
+        define_macros=[("Py_LIMITED_API", "0x030c0000")] if STABLE else [],
+        py_limited_api=STABLE,
+    )],
+    options={"bdist_wheel": {"py_limited_api": "cp312"}} if STABLE else {},
+    zip_safe=False,
+)
