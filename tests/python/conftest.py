@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+"""Which interpreters there are, with the package built for each; a server for them all."""
+import functools
+import os
+import subprocess
+import sys
+import tempfile
+import time
+
+import pytest
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+PROJECT = os.path.dirname(os.path.dirname(HERE))
+PROGRAM = os.path.join(PROJECT, "build", "pymem-bpf")
+PACKAGE = os.path.join(PROJECT, "python")
+ASK = "import sys; print('%d.%d' % sys.version_info[:2])"
+
+
+class Python:
+    def __init__(self, name, command):
+        self.name, self.command = name, command
+        said = subprocess.run(command + ["-c", ASK], check=True, stdout=subprocess.PIPE).stdout
+        self.version = tuple(map(int, said.decode().split(".")))
+
+
+def build(command):
+    """Builds the extension for an interpreter; what went wrong, or None."""
+    done = subprocess.run(command + [os.path.join(PROJECT, "tools", "build-extension")],
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    return done.stdout.decode() if done.returncode else None
+
+
+@functools.lru_cache(maxsize=None)
+def pythons():
+    """Every interpreter from 3.8 on that can load an extension. Those without headers use what was
+    built for another of their version, or the stable ABI's: that it loads is tested, not assumed."""
+    said = subprocess.run([os.path.join(PROJECT, "tests", "pythons.sh"), "list"], check=True,
+                          stdout=subprocess.PIPE).stdout.decode()
+    found = [Python(name, command.split()) for name, command in
+             (line.split("\t") for line in said.splitlines())]
+    found = [p for p in found if p.version >= (3, 8)]
+    for python in found:
+        build(python.command)
+    return found
+
+
+def pytest_generate_tests(metafunc):
+    if "python" in metafunc.fixturenames:
+        metafunc.parametrize("python", pythons(), ids=lambda p: p.name)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def extension():
+    """For the interpreter that runs the tests."""
+    problem = build([sys.executable])
+    assert problem is None, problem
+
+
+@pytest.fixture(scope="session")
+def server():
+    """Path of the socket of a `pymem-bpf serve` for all."""
+    folder = tempfile.mkdtemp(prefix="pymem-bpf-test-")
+    os.chmod(folder, 0o755)
+    path = os.path.join(folder, "socket")
+    process = subprocess.Popen([PROGRAM, "serve", "-q", "--socket", path])
+    try:
+        for _ in range(500):
+            if os.path.exists(path):
+                break
+            assert process.poll() is None, "the server ended"
+            time.sleep(0.02)
+        yield path
+    finally:
+        process.terminate()
+        process.wait()
+        subprocess.run(["rm", "-rf", folder], check=True)
