@@ -60,7 +60,7 @@ static struct {
 	size_t room, used;
 } engine;
 
-static pthread_key_t thread_key;
+#define THREAD_KEY "pymem_bpf._lines.thread"
 static __thread struct thread *this_thread;
 
 /* --- code objects --- */
@@ -148,12 +148,39 @@ int lines_at(const struct code *code, long offset)
 
 /* --- threads --- */
 
-static void thread_free(void *pointer)
+static void thread_free(PyObject *capsule)
 {
-	struct thread *t = pointer;
+	struct thread *t = PyCapsule_GetPointer(capsule, THREAD_KEY);
 
+	if (this_thread == t)
+		this_thread = NULL;
 	free(t->frames);
 	free(t);
+}
+
+/* A record for this thread, which Python frees with the thread's own state. Done once a
+ * thread. NULL: no memory. */
+static struct thread *thread_new(void)
+{
+	struct thread *t = calloc(1, sizeof(*t));
+	PyObject *type, *value, *trace, *dict, *capsule;
+
+	if (!t)
+		return NULL;
+	/* There may be an exception: a frame is being left by it. */
+	PyErr_Fetch(&type, &value, &trace);
+	dict = PyThreadState_GetDict();
+	capsule = dict ? PyCapsule_New(t, THREAD_KEY, thread_free) : NULL;
+	if (!capsule) {
+		free(t);
+		t = NULL;
+	} else {
+		if (PyDict_SetItemString(dict, THREAD_KEY, capsule))
+			t = NULL;
+		Py_DECREF(capsule);
+	}
+	PyErr_Restore(type, value, trace);
+	return t;
 }
 
 static void after_fork(void)
@@ -170,13 +197,9 @@ static struct thread *thread_now(void)
 	if (t && t->generation == engine.generation)
 		return t;
 	if (!t) {
-		t = calloc(1, sizeof(*t));
+		t = thread_new();
 		if (!t)
 			return NULL;
-		if (pthread_setspecific(thread_key, t)) {
-			free(t);
-			return NULL;
-		}
 		this_thread = t;
 	}
 	t->tid = syscall(SYS_gettid);
@@ -480,14 +503,15 @@ static PyObject *recorder_add(PyObject *self, PyObject *args)
 {
 	struct recorder *r = (struct recorder *)self;
 	int first, last, begin, start;
+	PyObject *object, *bytes;
 	struct sink *sink;
 	struct code *code;
-	PyObject *object;
-	const char *lines;
 	Py_ssize_t size;
+	char *lines;
 
-	if (!PyArg_ParseTuple(args, "Oiiiiy#", &object, &first, &last, &begin, &start, &lines,
-			      &size))
+	/* No "#" formats: what they compile to differs between versions of the stable ABI. */
+	if (!PyArg_ParseTuple(args, "OiiiiO", &object, &first, &last, &begin, &start, &bytes) ||
+	    PyBytes_AsStringAndSize(bytes, &lines, &size))
 		return NULL;
 	if (last < first || last - first > 10000000) {
 		PyErr_SetString(PyExc_ValueError, "lines out of range");

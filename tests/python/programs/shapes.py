@@ -192,7 +192,7 @@ def main():
         work()                          # once before: caches are warm, page tables are there
         profiler = LineProfiler(*FUNCTIONS, counter=counter)
         stop, running = threading.Event(), threading.Event()
-        thread = threading.Thread(target=noise, args=(stop, running))
+        thread = threading.Thread(target=noise, args=(stop, running), daemon=True)
         thread.start()
         running.wait()
         profiler.runcall(work)
