@@ -681,11 +681,8 @@ PyMODINIT_FUNC PyInit__lines(void)
 {
 	PyObject *self, *type;
 
-	if (pthread_key_create(&thread_key, thread_free) ||
-	    pthread_atfork(NULL, NULL, after_fork)) {
-		PyErr_SetString(PyExc_ImportError, "no thread-local storage left");
-		return NULL;
-	}
+	if (pthread_atfork(NULL, NULL, after_fork))
+		return PyErr_NoMemory();
 	self = PyModule_Create(&module);
 	type = self ? PyType_FromSpec(&recorder_spec) : NULL;
 	if (!type || PyModule_AddObject(self, "Recorder", type)) {
