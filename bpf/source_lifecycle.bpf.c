@@ -8,18 +8,55 @@
 
 #define USER_HZ_NS 10000000ULL /* /proc shows start times in these */
 
-/* The current thread leaves the image p. */
-static __always_inline void thread_end(struct pymem_proc *p)
+/* Moves what th, the current thread, has collected to its stacks. With `check`, what was not
+ * confirmed lately only if the code object is still what it was; the process's memory must be
+ * there for that. */
+static __always_inline void thread_flush_last(struct pymem_proc *p, struct pymem_thread *th,
+					      bool check)
+{
+	struct scratch *s = scratch_get();
+	struct pymem_slot *slot;
+	__u32 i;
+
+	if (!s || s->busy || !p->identified)
+		check = false;
+	if (check) {
+		s->busy = 1;
+		s->layout = p->layout;
+		s->proc = p->id;
+	}
+	for (i = 0; i < PYMEM_SLOTS; i++) {
+		slot = &th->slots[i];
+		if (check && slot->raw && slot->since &&
+		    code_fingerprint(slot->leaf_code) != slot->leaf_fingerprint)
+			acc_lose(p, &slot->acc, PYMEM_LOSS_REPLACED);
+		else
+			slot_flush(p, slot);
+	}
+	if (check)
+		s->busy = 0;
+}
+
+/* The current thread leaves the image p, or one that has ended: of the threads of a process
+ * that exit at once, the first to find no other alive ends it. */
+static __always_inline void thread_end(struct pymem_proc *p, bool exec)
 {
 	struct task_struct *task = current_task();
 	struct pymem_thread *th = thread_of(task, false);
+	__u32 id;
 
 	if (!th)
 		return;
-	if (p && th->proc == p->id) {
-		thread_flush(p, th);
+	id = th->proc;
+	if (p && id == p->id) {
+		/* From 6.16 on its memory is still there at its exit. */
+		thread_flush_last(p, th, !exec && TASK_READ(task, mm));
 		if (p->page)
 			page_thread_end(p, th);
+	} else {
+		p = bpf_map_lookup_elem(&dead, &id);
+		if (p)
+			thread_flush(p, th);
 	}
 	thread_forget(task);
 }
@@ -33,7 +70,7 @@ int process_fork(struct bpf_raw_tracepoint_args *ctx)
 	struct pymem_proc *parent, *p;
 	__u64 mm, child_mm;
 
-	if (!follow_children || !tgid_filter[tgid_slot(tgid)])
+	if (!tgid_filter[tgid_slot(tgid)])
 		return 0;
 	entry = bpf_map_lookup_elem(&tgids, &tgid);
 	if (!entry)
@@ -51,6 +88,8 @@ int process_fork(struct bpf_raw_tracepoint_args *ctx)
 			__sync_fetch_and_add(&tgid_filter[tgid_slot(child_tgid)], 1);
 		return 0;
 	}
+	if (!follow_children)
+		return 0;
 	parent = bpf_map_lookup_elem(&procs, &mm);
 	if (!parent)
 		return 0;
@@ -82,10 +121,13 @@ int process_exec(struct bpf_raw_tracepoint_args *ctx)
 	}
 	mm = entry->mm;
 	p = bpf_map_lookup_elem(&procs, &mm);
-	thread_end(p);
+	thread_end(p, true);
 	if (entry->borrowed) {
 		bpf_map_delete_elem(&tgids, &tgid);
 		__sync_fetch_and_add(&tgid_filter[tgid_slot(tgid)], -1);
+		/* What it did on its parent's memory is done; it is not followed further. */
+		if (!follow_children)
+			return 0;
 		tree = p ? p->tree : 0;
 	} else if (p) {
 		page = p->page;
@@ -112,14 +154,14 @@ int process_exit(struct bpf_raw_tracepoint_args *ctx)
 	struct pymem_proc *p;
 	__u64 mm;
 
-	if (!tgid_filter[tgid_slot(tgid)])
-		return 0;
 	entry = bpf_map_lookup_elem(&tgids, &tgid);
-	if (!entry)
+	if (!entry) {
+		thread_end(NULL, false);
 		return 0;
+	}
 	mm = entry->mm;
 	p = bpf_map_lookup_elem(&procs, &mm);
-	thread_end(p);
+	thread_end(p, false);
 	if (BPF_CORE_READ(task, signal, live.counter) > 0)
 		return 0; /* other threads go on */
 	if (entry->borrowed) {

@@ -50,8 +50,20 @@ struct profile {
 static volatile sig_atomic_t interrupted;
 static volatile sig_atomic_t on_screen; /* the terminal's alternate screen is ours */
 
-static void on_signal(int number)
+static volatile sig_atomic_t command_pid; /* launched: signals are its */
+static volatile sig_atomic_t forwarded;
+
+static void on_signal(int number, siginfo_t *info, void *context)
 {
+	(void)context;
+	/* What the terminal sends it sends the command, too; what was sent to us alone is passed
+	 * on, once: the command decides, and we report when it ends. */
+	if (command_pid > 0 && !forwarded) {
+		forwarded = 1;
+		if (info->si_code <= 0)
+			kill(command_pid, number);
+		return;
+	}
 	/* The second one means it: whatever the report is stuck on. */
 	if (!interrupted++)
 		return;
@@ -79,7 +91,7 @@ static double now(clockid_t clock)
 
 static void catch_signals(bool launched)
 {
-	struct sigaction action = {.sa_handler = on_signal};
+	struct sigaction action = {.sa_sigaction = on_signal, .sa_flags = SA_SIGINFO};
 
 	sigaction(SIGINT, &action, NULL);
 	sigaction(SIGTERM, &action, NULL);
@@ -87,6 +99,7 @@ static void catch_signals(bool launched)
 	if (launched) {
 		/* The terminal sends these to the command too: it decides, we report. */
 		action.sa_handler = SIG_IGN;
+		action.sa_flags = 0;
 		sigaction(SIGQUIT, &action, NULL);
 	}
 	/* A closed pipe is an error to report, not a death that leaves nothing said. */
@@ -178,8 +191,10 @@ static int start_command(struct profile *p)
 
 	if (!err)
 		err = launch_go(&p->launch);
-	if (!err)
+	if (!err) {
+		command_pid = p->launch.pid;
 		return 0;
+	}
 	fprintf(stderr, "pymem-bpf: ");
 	text_print(stderr, p->options.command[0], 0, false);
 	fprintf(stderr, ": %s\n", strerror(-err));

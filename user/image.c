@@ -73,9 +73,9 @@ void image_inherit(struct image *image, const struct image *parent)
 		memcpy(image->comm, parent->comm, sizeof(image->comm));
 	if (!image->cgroup && parent->cgroup)
 		image->cgroup = strdup(parent->cgroup);
-	if (image->root.root_fd < 0 && parent->root.root_fd >= 0)
-		image->root.root_fd = dup(parent->root.root_fd);
-	if (image->root.cwd_fd < 0 && parent->root.cwd_fd >= 0)
-		image->root.cwd_fd = dup(parent->root.cwd_fd);
+	if (image->root.root_fd < 0) {
+		source_root_close(&image->root);
+		source_root_copy(&image->root, &parent->root);
+	}
 	image->root.start_wall = parent->root.start_wall;
 }

@@ -81,9 +81,7 @@ static int add_image(struct build *b, struct image *image, const struct pymem_pr
 	p->truncated_stacks = record->truncated;
 	if (*image->reason)
 		p->note = strdup(image->reason);
-	p->root = image->root;
-	p->root.root_fd = image->root.root_fd < 0 ? -1 : dup(image->root.root_fd);
-	p->root.cwd_fd = image->root.cwd_fd < 0 ? -1 : dup(image->root.cwd_fd);
+	source_root_copy(&p->root, &image->root);
 	entry->id = image->id;
 	entry->image = image;
 	entry->process = p;

@@ -186,7 +186,7 @@ static int session_load(struct session *session, char *why, size_t size)
 
 struct session *session_new(const struct session_options *options, char *why, size_t size)
 {
-	struct rlimit unlimited = {RLIM_INFINITY, RLIM_INFINITY};
+	struct rlimit unlimited = {RLIM_INFINITY, RLIM_INFINITY}, files;
 	struct session *session = calloc(1, sizeof(*session));
 	const char *refusal;
 	int err;
@@ -198,6 +198,11 @@ struct session *session_new(const struct session_options *options, char *why, si
 	session->options = *options;
 	/* Before 5.11 map memory counts against it; it may be refused where it does not matter. */
 	setrlimit(RLIMIT_MEMLOCK, &unlimited);
+	/* Programs, maps, probes and processes each take descriptors. */
+	if (!getrlimit(RLIMIT_NOFILE, &files)) {
+		files.rlim_cur = files.rlim_max;
+		setrlimit(RLIMIT_NOFILE, &files);
+	}
 	kernel_probe(&session->kernel);
 	refusal = kernel_refusal(&session->kernel);
 	if (!refusal && options->lines && !session->kernel.uprobes)

@@ -53,23 +53,93 @@ struct source_cache {
 	size_t bytes; /* held by all files */
 };
 
+/* Thousands of processes have few folders between them: each is open once. */
+static struct folder {
+	struct folder *next;
+	uint64_t mount, inode;
+	int fd;
+	unsigned uses;
+} * folders;
+
+static int view_of_fd(int fd, uint64_t *mount, uint64_t *inode);
+
+/* The descriptor of the same folder that is open already, or this one. */
+static int folder_share(int fd)
+{
+	uint64_t mount, inode;
+	struct folder *folder;
+
+	if (fd < 0 || view_of_fd(fd, &mount, &inode))
+		return fd;
+	for (folder = folders; folder; folder = folder->next) {
+		if (!mount || folder->mount != mount || folder->inode != inode)
+			continue;
+		close(fd);
+		folder->uses++;
+		return folder->fd;
+	}
+	folder = calloc(1, sizeof(*folder));
+	if (!folder) {
+		close(fd);
+		return -1;
+	}
+	*folder = (struct folder){folders, mount, inode, fd, 1};
+	folders = folder;
+	return fd;
+}
+
+static int folder_hold(int fd)
+{
+	struct folder *folder;
+
+	for (folder = folders; folder; folder = folder->next) {
+		if (folder->fd == fd) {
+			folder->uses++;
+			return fd;
+		}
+	}
+	return fd < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, 0);
+}
+
+static void folder_release(int fd)
+{
+	struct folder **at, *folder;
+
+	for (at = &folders; (folder = *at); at = &folder->next) {
+		if (folder->fd != fd)
+			continue;
+		if (--folder->uses)
+			return;
+		*at = folder->next;
+		free(folder);
+		break;
+	}
+	if (fd >= 0)
+		close(fd);
+}
+
 void source_root_open(struct source_root *root, int pid)
 {
 	char path[64];
 
 	snprintf(path, sizeof(path), "/proc/%d/root", pid);
-	root->root_fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	root->root_fd = folder_share(open(path, O_PATH | O_DIRECTORY | O_CLOEXEC));
 	snprintf(path, sizeof(path), "/proc/%d/cwd", pid);
-	root->cwd_fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	root->cwd_fd = folder_share(open(path, O_PATH | O_DIRECTORY | O_CLOEXEC));
 	root->start_wall = proc_start_wall(pid);
+}
+
+void source_root_copy(struct source_root *root, const struct source_root *from)
+{
+	root->root_fd = folder_hold(from->root_fd);
+	root->cwd_fd = folder_hold(from->cwd_fd);
+	root->start_wall = from->start_wall;
 }
 
 void source_root_close(struct source_root *root)
 {
-	if (root->root_fd >= 0)
-		close(root->root_fd);
-	if (root->cwd_fd >= 0)
-		close(root->cwd_fd);
+	folder_release(root->root_fd);
+	folder_release(root->cwd_fd);
 	root->root_fd = -1;
 	root->cwd_fd = -1;
 }

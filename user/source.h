@@ -15,6 +15,8 @@ struct source_root {
 };
 
 void source_root_open(struct source_root *root, int pid);
+/* Makes `root` stand for the same as `from`, until each is closed. */
+void source_root_copy(struct source_root *root, const struct source_root *from);
 void source_root_close(struct source_root *root);
 
 enum source_state {
