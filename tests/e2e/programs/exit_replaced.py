@@ -1,0 +1,20 @@
+# SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+"""The last thing that runs is a code object at the address of another, seen often before: what it
+touches just before the end is its own."""
+import ctypes
+import os
+import time
+
+from truth import PAGE, region
+
+
+def run(name, pages):
+    address = region(pages * PAGE)
+    source = "\n\nfor i in range(%d):\n ctypes.memset(%d + i * %d, 1, 1)" % (pages, address, PAGE)
+    exec(compile(source, name, "exec"), {"ctypes": ctypes})
+
+
+run("<first>", 2000)
+time.sleep(1.5)
+run("<second>", 40)
+os._exit(0)

@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+"""What a review found: ends that race, names that are used again, few descriptors, native threads,
+a live screen that has data."""
+import os
+import pty
+import re
+import resource
+import select
+import signal
+import subprocess
+import time
+
+import harness
+
+PAGE = 4096
+
+
+def launch(*arguments, **how):
+    with harness.Tool(*arguments, env=harness.environment(), **how) as tool:
+        return tool.report()
+
+
+def test_threads_exit_at_once(system):
+    """What each of them holds is counted, whichever ends the process."""
+    report = launch("--", *system.command, harness.program_path("exit_race"), 40)
+    assert len(report.data["processes"]) == 41
+    for process in report.data["processes"]:
+        report.check_conservation(process["pid"])
+
+
+def test_replaced_at_exit(system):
+    """No line is charged with what ran after it at its address."""
+    report = launch("--", *system.command, harness.program_path("exit_replaced"))
+    pid = report.pids()[0]
+    report.check_conservation(pid)
+    first = sum(r["increment_bytes"] for r in report.rows(pid, "<first>", 4))
+    second = sum(r["increment_bytes"] for r in report.rows(pid, "<second>", 4))
+    lost = report.images(pid)[0]["lost_bytes"]["replaced"]
+    assert first <= 2000 * PAGE + 32 * PAGE, "the second's are not the first's"
+    assert first >= (2000 - 64) * PAGE
+    # On kernels before 6.16 nothing can be looked at when a process ends.
+    assert abs(first + second + lost - 2040 * PAGE) <= 128 * PAGE
+
+
+def test_native_callbacks(system):
+    harness.profile(system.command, "callbacks")
+
+
+def test_no_children_with_vfork(system):
+    """A child that runs on its parent's memory until it execs: its page is the parent's."""
+    code = "import subprocess\nfor i in range(50): subprocess.run(['/bin/true'])"
+    report = launch("--no-children", "--", *system.command, "-c", code)
+    assert len(report.data["processes"]) == 1
+    report.check_conservation(report.pids()[0])
+
+
+def test_few_descriptors(system):
+    """More processes than descriptors: the report comes all the same."""
+    code = ("import os, time\nfor i in range(200):\n if not os.fork(): time.sleep(1); os._exit(0)\n"
+            "for i in range(200): os.wait()")
+    report = launch("--", *system.command, "-c", code,
+                    preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (256, 256)))
+    assert len(report.data["processes"]) == 201
+
+
+def test_signal_goes_to_the_command(system):
+    """SIGTERM to the profiler alone: the command decides; its end is ours."""
+    code = ("import signal, sys, time\nsignal.signal(signal.SIGTERM, lambda *_: sys.exit(7))\n"
+            "print('ready', flush=True)\ntime.sleep(60)")
+    with harness.Tool("--", *system.command, "-c", code, env=harness.environment()) as tool:
+        deadline = time.monotonic() + 30
+        while b"ready" not in tool.stdout():
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        assert tool.stop(signal.SIGTERM) == 7
+
+
+def test_live_screen_has_lines(system):
+    """Drawn while it runs, the table has the lines that were charged, not `undelivered`."""
+    with harness.Target(system.command, "busy") as target:
+        target.tell(b"GO")
+        master, slave = pty.openpty()
+        tool = subprocess.Popen([harness.TOOL, "-p", str(target.pid)], stdin=slave,
+                                stdout=slave, stderr=slave,
+                                env=dict(os.environ, COLUMNS="100", TERM="xterm"))
+        os.close(slave)
+        seen, deadline = b"", time.monotonic() + 30
+        while time.monotonic() < deadline and not re.search(rb"busy\.py:\d+ ", seen):
+            if select.select([master], [], [], 0.5)[0]:
+                seen += os.read(master, 65536)
+        tool.send_signal(signal.SIGINT)
+        while select.select([master], [], [], 5)[0]:
+            try:
+                if not os.read(master, 65536):
+                    break
+            except OSError:
+                break
+        assert tool.wait(30) == 0
+        os.close(master)
+    assert re.search(rb"busy\.py:\d+ ", seen), seen[-2000:].decode("utf-8", "replace")
+    assert b"undelivered" not in seen
