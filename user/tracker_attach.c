@@ -1,0 +1,221 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Is this process a Python that can be profiled? For processes that were named, found, or
+ * pointed out by a message. */
+#include "tracker_private.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "proc.h"
+
+static void unsupported(const struct py_process *python, char *reason, size_t size)
+{
+	if (*python->version)
+		snprintf(reason, size, "Python %s is not supported (3.6 to 3.15 are)",
+			 python->version);
+	else
+		snprintf(reason, size, "a Python of unknown version");
+}
+
+/* Looks at what a message called attention to. */
+void tracker_identify(struct tracker *tracker, pid_t pid)
+{
+	struct py_process python = {};
+	struct image *image = tracker_live_image(tracker, pid), *tracked;
+	uint64_t start = proc_start_ticks(pid);
+	char reason[192];
+	int err;
+
+	if (!image && !tracker->whole_host)
+		return;
+	if (!start || (image && image->identified))
+		return;
+	err = py_process_identify(tracker->cache, pid, &python);
+	if (image && !err)
+		image->examined = false;
+	if (!err) {
+		tracker_track(tracker, pid, &python, start, &tracked);
+		return;
+	}
+	if (image && err == -ENOENT)
+		image->examined = true;
+	if (err == -ENOTSUP) {
+		struct proc_info info;
+
+		unsupported(&python, reason, sizeof(reason));
+		if (image)
+			snprintf(image->reason, sizeof(image->reason), "%.*s",
+				 (int)sizeof(image->reason) - 1, reason);
+		if (!proc_info_read(pid, &info)) {
+			tracker_skip(tracker, pid, info.comm, reason);
+			proc_info_fini(&info);
+		}
+	}
+}
+
+static bool same_program(pid_t a, pid_t b)
+{
+	char path[2][32];
+	struct stat st[2];
+
+	snprintf(path[0], sizeof(path[0]), "/proc/%d/exe", a);
+	snprintf(path[1], sizeof(path[1]), "/proc/%d/exe", b);
+	return !stat(path[0], &st[0]) && !stat(path[1], &st[1]) && st[0].st_dev == st[1].st_dev &&
+	       st[0].st_ino == st[1].st_ino;
+}
+
+/* Does it share pages with a process it forked, or was forked by? Then copies are watched
+ * from the start; a fork seen later tells for itself. */
+static bool has_forked(pid_t pid, pid_t ppid)
+{
+	char path[64];
+	bool forked = false;
+	FILE *children;
+	int child;
+
+	if (ppid > 1 && same_program(pid, ppid))
+		return true;
+	snprintf(path, sizeof(path), "/proc/%d/task/%d/children", pid, pid);
+	children = fopen(path, "re");
+	if (!children)
+		return false;
+	while (!forked && fscanf(children, "%d", &child) == 1)
+		forked = same_program(pid, child);
+	fclose(children);
+	return forked;
+}
+
+/* The process that thread `tid` belongs to; `tid` itself where that can't be told. */
+static pid_t process_of(pid_t tid)
+{
+	char path[32], line[128];
+	pid_t tgid = tid;
+	FILE *status;
+
+	snprintf(path, sizeof(path), "/proc/%d/status", tid);
+	status = fopen(path, "re");
+	if (!status)
+		return tid;
+	while (fgets(line, sizeof(line), status))
+		if (sscanf(line, "Tgid: %d", &tgid) == 1)
+			break;
+	fclose(status);
+	return tgid;
+}
+
+int tracker_attach(struct tracker *tracker, pid_t pid, char *reason, size_t size)
+{
+	struct py_process python = {};
+	struct proc_info info;
+	struct image *image;
+	uint64_t start;
+	int err = proc_info_read(pid, &info);
+
+	if (err) {
+		snprintf(reason, size, "pid %d: no such process", pid);
+		return -ESRCH;
+	}
+	start = info.start_ticks;
+	err = 0;
+	if (process_of(pid) != pid)
+		err = snprintf(reason, size, "pid %d (%s): is a thread of process %d: use -p %d",
+			       pid, info.comm, process_of(pid), process_of(pid));
+	else if (info.state == 'Z')
+		err = snprintf(reason, size, "pid %d (%s): is a zombie: it has ended already", pid,
+			       info.comm);
+	else if (info.kernel_thread)
+		err = snprintf(reason, size, "pid %d (%s): is a kernel thread", pid, info.comm);
+	if (err) {
+		proc_info_fini(&info);
+		return -ENOENT;
+	}
+	err = py_process_identify(tracker->cache, pid, &python);
+	if (err == -ENOTSUP) {
+		char why[128];
+
+		unsupported(&python, why, sizeof(why));
+		snprintf(reason, size, "pid %d (%s): %s", pid, info.comm, why);
+	} else if (err == -ENOENT) {
+		snprintf(reason, size, "pid %d (%s): is not Python: no interpreter is mapped in it",
+			 pid, info.comm);
+	} else if (err) {
+		snprintf(reason, size, "pid %d (%s): can't be examined: %s", pid, info.comm,
+			 strerror(-err));
+	} else if (tracker->probes && !python.has_line_probe) {
+		char why[384];
+
+		err = -ENOTSUP;
+		probes_explain(&python, why, sizeof(why));
+		snprintf(reason, size, "pid %d (%s): %s", pid, info.comm, why);
+	} else {
+		err = tracker_track(tracker, pid, &python, start, &image);
+		if (err)
+			snprintf(reason, size, "pid %d (%s): %s", pid, info.comm,
+				 err == -ESRCH	  ? "has ended"
+				 : err == -ENOSPC ? "too many processes; raise --max-processes"
+						  : strerror(-err));
+		else
+			image->asked = true;
+		if (!err && has_forked(pid, info.ppid))
+			err = session_watch_copies(tracker->session);
+	}
+	proc_info_fini(&info);
+	return err;
+}
+
+int tracker_attach_launched(struct tracker *tracker, pid_t pid, const char *program)
+{
+	struct image *image;
+	int err = tracker_track(tracker, pid, NULL, 0, &image);
+
+	if (!err && tracker->probes)
+		err = probes_attach_command(tracker->probes, pid, program);
+	if (err)
+		return err;
+	image->hidden = true;
+	image->asked = true;
+	/* All it will ever fork is seen from the start. */
+	return session_watch_copies(tracker->session);
+}
+
+struct found {
+	struct tracker *tracker;
+	int count;
+};
+
+static int attach_found(pid_t pid, void *arg)
+{
+	struct found *found = arg;
+	struct tracker *tracker = found->tracker;
+	struct py_process python = {};
+	struct proc_info info;
+	struct image *image;
+	char reason[128];
+	int err;
+
+	if (pid == getpid() || proc_info_read(pid, &info))
+		return 0;
+	if (!info.kernel_thread && info.state != 'Z') {
+		err = py_process_identify(tracker->cache, pid, &python);
+		if (!err && !tracker_track(tracker, pid, &python, info.start_ticks, &image))
+			found->count++;
+		if (err == -ENOTSUP) {
+			unsupported(&python, reason, sizeof(reason));
+			tracker_skip(tracker, pid, info.comm, reason);
+		}
+	}
+	proc_info_fini(&info);
+	return 0;
+}
+
+int tracker_attach_all(struct tracker *tracker)
+{
+	struct found found = {tracker, 0};
+	int err = proc_each(attach_found, &found);
+
+	return err ? err : found.count;
+}
