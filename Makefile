@@ -115,6 +115,8 @@ bench: all $(BUILD)/bench-empty
 	tools/install-deps bench
 	$(PYTHON) bench/run.py $(BENCH)
 	$(PYTHON) bench/probe_cost.py
+	$(PYTHON) bench/mprun.py
+	$(PYTHON) bench/memit.py
 	$(PYTHON) bench/tool.py
 
 # An empty program at the same probes, to compare the exact engine with.
