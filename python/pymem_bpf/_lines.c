@@ -256,7 +256,7 @@ PyMODINIT_FUNC PyInit__lines(void)
 	PyObject *self, *type;
 
 	if (lines_init()) {
-		PyErr_SetString(PyExc_ImportError, "no thread-local storage left");
+		PyErr_SetString(PyExc_ImportError, "no memory for a handler of forks");
 		return NULL;
 	}
 	self = PyModule_Create(&module);

@@ -14,7 +14,6 @@
 static pthread_mutex_t list_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct thread *list;
 static uint64_t forks;
-static pthread_key_t thread_key;
 static __thread struct thread *this_thread;
 
 static void thread_free(void *pointer)
@@ -45,13 +44,39 @@ static void after_fork(void)
 	lines_after_fork();
 }
 
+#ifdef __GLIBC__
+/* There since 2.18; pthread_key_create() would tie objects built with 2.34 to that. */
+extern int __cxa_thread_atexit_impl(void (*end)(void *), void *object, void *dso);
+extern void *__dso_handle;
+
+static int at_end_of_thread(struct thread *t)
+{
+	return __cxa_thread_atexit_impl(thread_free, t, &__dso_handle);
+}
+#else
+static pthread_key_t thread_key;
+static pthread_once_t key_once = PTHREAD_ONCE_INIT;
+
+static void make_key(void)
+{
+	if (pthread_key_create(&thread_key, thread_free))
+		abort();
+}
+
+static int at_end_of_thread(struct thread *t)
+{
+	pthread_once(&key_once, make_key);
+	return pthread_setspecific(thread_key, t);
+}
+#endif
+
 static struct thread *thread_new(void)
 {
 	struct thread *t = calloc(1, sizeof(*t));
 
 	if (!t)
 		return NULL;
-	if (pthread_setspecific(thread_key, t)) {
+	if (at_end_of_thread(t)) {
 		free(t);
 		return NULL;
 	}
@@ -98,8 +123,5 @@ uint64_t lines_forks(void)
 
 int lines_init(void)
 {
-	return pthread_key_create(&thread_key, thread_free) ||
-			       pthread_atfork(NULL, NULL, after_fork)
-		       ? -1
-		       : 0;
+	return pthread_atfork(NULL, NULL, after_fork) ? -1 : 0;
 }

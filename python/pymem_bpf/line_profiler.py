@@ -18,15 +18,24 @@ import collections
 import dis
 import functools
 import inspect
+import linecache
 import os
 import pdb
 import sys
 import threading
 import types
 
-from . import _lines
+try:
+    from . import _lines
+    if hasattr(_lines, "install") != (sys.version_info < (3, 12)):
+        raise ImportError("%s is for another Python" % _lines.__file__)
+except ImportError as e:
+    raise ImportError("the extension module is not there for this Python (%d.%d): build it, in the "
+                      "source tree: make python PYTHON=%s (%s)" % (
+                          sys.version_info[0], sys.version_info[1], sys.executable, e)) from e
+from .table import show_results
 
-__all__ = ["LineProfiler", "LineResult", "FunctionResult"]
+__all__ = ["LineProfiler", "LineResult", "FunctionResult", "show_results"]
 
 #: What ran on one line. increment_bytes: net change of RSS; mem_usage_bytes: highest RSS at the
 #: end of a run.
@@ -242,6 +251,8 @@ class LineProfiler:
     def add_function(self, function):
         """Profiles a function; of a class, all its methods. TypeError: no Python function."""
         for found in _functions_of(function):
+            # Where the source is, for a module that came from an archive.
+            linecache.lazycache(found.__code__.co_filename, found.__globals__)
             self.add_code(found.__code__, getattr(found, "__qualname__", found.__name__))
 
     def add_code(self, code, name=None):
@@ -265,7 +276,8 @@ class LineProfiler:
             self._recorder.add(one, code, min(known), max(known), one.co_firstlineno,
                                lines.tobytes())
 
-    def _prepare(self):
+    def prepare(self):
+        """Gets what counts, as enable() does. HelperError: there is none."""
         if self._recorder is not None and (self._owner == os.getpid() or not self._shared):
             return
         # After a fork a counter of the child's own, from nothing.
@@ -290,8 +302,11 @@ class LineProfiler:
         sys.stdout.flush()
         pdb.Pdb().set_trace(sys._getframe(1))
 
-    def __call__(self, function):
-        """The function, wrapped so that it is profiled whenever it is called."""
+    def __call__(self, function=None, precision=None):
+        """The function, wrapped so that it is profiled whenever it is called. precision: taken as
+        memory_profiler's takes it: the one who prints says how."""
+        if function is None:
+            return self
         self.add_function(function)
         return self.wrap_function(function)
 
@@ -381,7 +396,7 @@ class LineProfiler:
         if self.enable_count:
             return
         with _lock:
-            self._prepare()
+            self.prepare()
             self._recorder.enable()
             try:
                 _hook.begin(self._codes)
