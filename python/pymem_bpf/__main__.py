@@ -64,6 +64,9 @@ def main(argv=None):
         parser.error("a program to run is missing")
     if not 0 <= options.precision <= 50:
         parser.error("--precision: 0 to 50")
+    target = options.program[0]
+    if not options.is_module and target.endswith(".py") and not os.path.isfile(target):
+        parser.error("%s: no such file" % target)
     try:
         profiler = make_profiler(options)
     except ValueError as e:
@@ -72,7 +75,7 @@ def main(argv=None):
         sys.exit("pymem_bpf: %s" % e)
     owner = os.getpid()
     try:
-        run_program(options.program[0], options.program[1:], profiler, options.is_module)
+        run_program(target, options.program[1:], profiler, options.is_module)
     finally:
         if os.getpid() == owner:
             if options.output is None:
