@@ -116,6 +116,8 @@ bench: all $(BUILD)/bench-empty
 	$(PYTHON) bench/run.py $(BENCH)
 	$(PYTHON) bench/probe_cost.py
 	$(PYTHON) bench/tool.py
+	$(MAKE) python
+	$(PYTHON) bench/mprun.py
 
 # An empty program at the same probes, to compare the exact engine with.
 $(BUILD)/empty.skel.h: bench/probe/empty.bpf.c | $(BUILD)

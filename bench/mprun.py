@@ -1,0 +1,142 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+"""Line profiles against memory_profiler's: what a call costs under each.
+
+  bench/mprun.py [ROUNDS]      default 5; under the interpreter that it is run with
+
+Each round is a fresh process for each of bare, ours and memory_profiler, in turns, on the same
+function; the figure is the median over the rounds of the ratio to the same round's bare time, of
+the call alone. memory_profiler gets a smaller size where the whole would take it minutes; a ratio
+per line does not depend on it. Ours counts with a real `pymem-bpf serve`, so root and
+build/pymem-bpf are needed. `lines`: nothing but lines; `seed`: sum_of_lists; `ordinary`: lines that
+make and drop MBs and call functions that aren't profiled.
+"""
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+PROJECT = os.path.dirname(HERE)
+PROGRAM = os.environ.get("PYMEM_BPF", os.path.join(PROJECT, "build", "pymem-bpf"))
+SECONDS = 600
+FUNCTIONS = r'''
+import sys, time
+
+def lines(n):
+    t = 0
+    for i in range(n):
+        for j in range(250):
+            a = j & 127
+            b = a ^ 85
+            c = (a + b) & 127
+            t = (t + c) & 127
+    return t
+
+def seed(n):
+    total = 0
+    for i in range(5):
+        L = [j ^ (j >> i) for j in range(n)]
+        total += sum(L)
+        del L
+    return total
+
+def mixed(a, b):
+    c = a + b
+    return c * 2
+
+def callee(n):
+    t = 0
+    for i in range(n):
+        t = mixed(t, i) & 1023
+    return t
+
+def ordinary(n):
+    kept = []
+    for i in range(n):
+        kept.append(callee(300))
+        block = bytearray(1 << 20)
+        text = ",".join(map(str, range(2000)))
+        del block, text
+    return len(kept)
+'''
+# Each gives something to call with the function's argument; what comes before the call isn't timed.
+PREPARED = {
+    "bare": "prepared = f",
+    "pymem_bpf": "import functools\nfrom pymem_bpf import LineProfiler\np = LineProfiler(f)\np.prepare()\n"
+                 "prepared = functools.partial(p.runcall, f)",
+    "memory_profiler": "from memory_profiler import LineProfiler\nprepared = LineProfiler()(f)",
+}
+TIMED = r"""
+f, n = globals()[sys.argv[1]], int(sys.argv[2])
+%s
+start = time.perf_counter()
+prepared(n)
+print(time.perf_counter() - start)
+"""
+# (function, size for ours, size for memory_profiler, the most that ours may cost)
+CASES = (("lines", 1600, 8, 6.0), ("seed", 1000000, 10000, 3.0), ("ordinary", 1000, 1000, 1.1))
+
+
+def seconds(name, function, size, path, environment):
+    with open(path, "w") as f:
+        f.write(FUNCTIONS + TIMED % PREPARED[name])
+    done = subprocess.run([sys.executable, path, function, str(size)], env=environment,
+                          stdout=subprocess.PIPE, timeout=SECONDS, check=True)
+    return float(done.stdout)
+
+
+def ratios(function, ours, theirs, rounds, path, environment):
+    """{name: [ratio to bare of each round]}"""
+    found = {"pymem_bpf": [], "memory_profiler": []}
+    for _ in range(rounds):
+        for name, size in (("pymem_bpf", ours), ("memory_profiler", theirs)):
+            if name == "memory_profiler" and not HAS_MEMORY_PROFILER:
+                continue
+            bare = seconds("bare", function, size, path, environment)
+            found[name].append(seconds(name, function, size, path, environment) / bare)
+    return found
+
+
+HAS_MEMORY_PROFILER = not subprocess.run(
+    [sys.executable, "-c", "import memory_profiler"], stderr=subprocess.DEVNULL).returncode
+
+
+def serve(socket):
+    process = subprocess.Popen([PROGRAM, "serve", "--socket", socket])
+    while not os.path.exists(socket):
+        if process.poll() is not None:
+            sys.exit("bench/mprun.py: %s serve ended with status %d" % (PROGRAM, process.returncode))
+        time.sleep(0.05)
+    return process
+
+
+def main():
+    rounds = int(sys.argv[1]) if sys.argv[1:] else 5
+    missed = False
+    with tempfile.TemporaryDirectory() as folder:
+        socket = os.path.join(folder, "serve.sock")
+        environment = dict(os.environ, PYTHONPATH=os.path.join(PROJECT, "python"),
+                           PYMEM_BPF_SOCKET=socket, PYTHONDONTWRITEBYTECODE="1")
+        server = serve(socket)
+        try:
+            print("Python %d.%d.%d, %d rounds: times bare" % (sys.version_info[:3] + (rounds,)))
+            for function, ours, theirs, most in CASES:
+                found = ratios(function, ours, theirs, rounds, os.path.join(folder, "bench.py"),
+                               environment)
+                middle = statistics.median(found["pymem_bpf"])
+                missed |= middle > most
+                print("%-9s pymem_bpf %5.2f (%s; target %g)   memory_profiler %s" % (
+                    function, middle, " ".join("%.2f" % r for r in found["pymem_bpf"]), most,
+                    "%.0f (size %d, not %d)" % (statistics.median(found["memory_profiler"]), theirs, ours)
+                    if found["memory_profiler"] else "not installed for this Python"), flush=True)
+        finally:
+            server.terminate()
+            server.wait()
+    return 1 if missed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
