@@ -132,41 +132,29 @@ $(BUILD)/bench-empty: bench/probe/empty.c $(BUILD)/empty.skel.h
 arm64:
 	$(MAKE) BUILD=$(BUILD)/arm64 ARCH=arm64 CC=aarch64-linux-gnu-gcc $(ARM64_GOAL)
 
-# The Python package for $(PYTHON), in place: PYTHONPATH=python uses it. Objects of several Pythons
-# lie side by side; from 3.12 on one serves all. Without setuptools, which not every Python has.
-PYTHON_SAYS = $(shell $(PYTHON) -c "import sys, sysconfig; new = sys.version_info >= (3, 12); \
-	print(sysconfig.get_path('include'), '.abi3.so' if new else sysconfig.get_config_var('EXT_SUFFIX'), \
-	'-DPy_LIMITED_API=0x030c0000' if new else '')")
-PYTHON_OBJECT = python/pymem_bpf/_lines$(word 2,$(PYTHON_SAYS))
-PYTHON_SOURCES := $(wildcard python/pymem_bpf/_lines*.c)
-
-$(PYTHON_OBJECT): $(PYTHON_SOURCES) python/pymem_bpf/_lines.h include/pymem_page.h
-	$(CC) $(filter-out -MMD -MP,$(CFLAGS)) $(PYTHON_CFLAGS) -fPIC -shared -fvisibility=hidden \
-		$(word 3,$(PYTHON_SAYS)) -I$(word 1,$(PYTHON_SAYS)) $(PYTHON_SOURCES) -o $@ -lpthread
-
-python:
-	$(MAKE) $(PYTHON_OBJECT)
-
-# A wheel for $(PYTHON) in $(BUILD)/wheel; needs no network.
-wheel:
-	$(PYTHON) -m pip wheel -q --no-deps --no-build-isolation --no-index -w $(BUILD)/wheel ./python
-
-# The package's folder of $(PYTHON) as its administrator's packages have it.
-PYTHON_SITE = $(shell $(PYTHON) -c 'import sysconfig; s = sysconfig.get_path("platlib"); \
-	print(s.replace("/usr/lib/python3/", "/usr/local/lib/python%d.%d/" % __import__("sys").version_info[:2]))')
-
-install: all python
+install: all
 	install -D -m 755 $(BUILD)/pymem-bpf $(DESTDIR)$(PREFIX)/sbin/pymem-bpf
 	install -D -m 644 docs/pymem-bpf.8 $(DESTDIR)$(PREFIX)/share/man/man8/pymem-bpf.8
 	install -D -m 644 packaging/pymem-bpf.socket $(DESTDIR)$(PREFIX)/lib/systemd/system/pymem-bpf.socket
 	sed 's|@SBINDIR@|$(PREFIX)/sbin|' packaging/pymem-bpf.service.in > $(BUILD)/pymem-bpf.service
-	install -d $(DESTDIR)$(PYTHON_SITE)/pymem_bpf
-	install -m 644 python/pymem_bpf/*.py $(DESTDIR)$(PYTHON_SITE)/pymem_bpf
-	install -m 755 $(PYTHON_OBJECT) $(DESTDIR)$(PYTHON_SITE)/pymem_bpf
 	install -D -m 644 $(BUILD)/pymem-bpf.service $(DESTDIR)$(PREFIX)/lib/systemd/system/pymem-bpf.service
+	@if $(PYTHON) tools/build-extension; then \
+		site="$(DESTDIR)$$($(PYTHON) -c 'import sysconfig; print(sysconfig.get_path("purelib"))')"; \
+		install -d "$$site/pymem_bpf" && \
+		install -m 644 python/pymem_bpf/*.py python/pymem_bpf/*.so "$$site/pymem_bpf/"; \
+	else \
+		echo "the Python package is not installed for $(PYTHON)"; exit 1; \
+	fi
 
-SOURCES := $(wildcard bpf/*.c bpf/*.h user/*.c user/*.h include/*.h python/pymem_bpf/*.[ch] tests/unit/*.c tests/unit/*.h \
-	tests/fuzz/*.c)
+# The Python package's extension, in place: PYTHONPATH=python then has the package.
+python:
+	$(PYTHON) tools/build-extension
+
+wheel:
+	cd python && $(PYTHON) setup.py -q bdist_wheel -d ../$(BUILD)/wheel
+
+SOURCES := $(wildcard bpf/*.c bpf/*.h user/*.c user/*.h include/*.h tests/unit/*.c tests/unit/*.h \
+	tests/fuzz/*.c python/pymem_bpf/*.c python/pymem_bpf/*.h bench/probe/*.c)
 GENERATED := user/py_layout_table.h user/text_widths.h
 FORMATTED := $(filter-out $(GENERATED),$(SOURCES))
 format:
@@ -175,18 +163,17 @@ format-check:
 	clang-format --dry-run -Werror $(FORMATTED)
 
 clean:
-	rm -rf $(BUILD) python/build python/*.egg-info
-	rm -f python/pymem_bpf/*.so
+	rm -rf $(BUILD)
 
 help:
 	@echo 'make            build/pymem-bpf'
 	@echo 'make demo       install what is missing, build, show the main job'
 	@echo 'make check      install what tests need, run all of them (CHECK=unit|e2e|…: some)'
-	@echo 'make python     the Python package for PYTHON=, in place; make wheel'
+	@echo 'make python     the Python package in place, for PYTHON=…; make wheel: a wheel of it'
 	@echo 'make bench      measure overhead; make deps, install, arm64, format, clean'
 
 -include $(wildcard $(BUILD)/*.d $(BUILD)/*/*.d)
 
-.PHONY: all python wheel unit fuzz-targets check golden-update deps demo bench arm64 install format format-check \
+.PHONY: python wheel all unit fuzz-targets check golden-update deps demo bench arm64 install format format-check \
 	clean help
 .DELETE_ON_ERROR:

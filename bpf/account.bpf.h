@@ -251,6 +251,22 @@ static __noinline int slot_enter(struct pymem_proc *p, struct pymem_slot *slot, 
 	return 0;
 }
 
+/* Hands over the slot's stack, which is in the scratch area, if that could not be done yet. */
+static __noinline int slot_announce(struct pymem_proc *p, struct pymem_slot *slot)
+{
+	struct pymem_stack_key key = {};
+	struct pymem_stack *stack;
+
+	if (!p || !slot)
+		return 0;
+	key.proc = p->id;
+	key.hash = slot->hash;
+	stack = bpf_map_lookup_elem(&stacks, &key);
+	if (stack && !stack->announced && !announce_stack())
+		stack->announced = 1;
+	return 0;
+}
+
 /* A visit to the slot's stack, or one with the same addresses. True: it is the same. */
 static __always_inline bool slot_confirm(struct pymem_proc *p, struct pymem_thread *th,
 					 struct pymem_slot *slot, struct scratch *s)
@@ -265,6 +281,7 @@ static __always_inline bool slot_confirm(struct pymem_proc *p, struct pymem_thre
 	if (stack_identify() || s->stack.hash != slot->hash)
 		return false;
 	slot->since = 0;
+	slot_announce(p, slot);
 	if (slot->interval < CONFIRM_EVERY_MAX)
 		slot->interval *= 2;
 	return true;

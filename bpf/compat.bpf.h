@@ -47,11 +47,11 @@ struct task_struct___x86 {
 #define NR_MREMAP  25
 #define NR_MADVISE 28
 
-#define SYSCALL_NR(r)	((__s64)(r)->orig_ax)
-#define SYSCALL_ARG1(r) ((r)->di)
-#define SYSCALL_ARG2(r) ((r)->si)
-#define SYSCALL_ARG3(r) ((r)->dx)
-#define SYSCALL_ARG4(r) ((r)->r10)
+/* Of a pt_regs in the kernel's memory: only what is asked for is read. */
+#define SYSCALL_NR(r)	((__s64)BPF_CORE_READ(r, orig_ax))
+#define SYSCALL_ARG2(r) BPF_CORE_READ(r, si)
+#define SYSCALL_ARG3(r) BPF_CORE_READ(r, dx)
+#define SYSCALL_ARG4(r) BPF_CORE_READ(r, r10)
 
 #elif defined(__TARGET_ARCH_arm64)
 struct uw___arm64 {
@@ -75,11 +75,10 @@ struct task_struct___arm64 {
 #define NR_MREMAP  216
 #define NR_MADVISE 233
 
-#define SYSCALL_NR(r)	((__s64)(r)->syscallno)
-#define SYSCALL_ARG1(r) ((r)->orig_x0)
-#define SYSCALL_ARG2(r) ((r)->regs[1])
-#define SYSCALL_ARG3(r) ((r)->regs[2])
-#define SYSCALL_ARG4(r) ((r)->regs[3])
+#define SYSCALL_NR(r)	((__s64)BPF_CORE_READ(r, syscallno))
+#define SYSCALL_ARG2(r) BPF_CORE_READ(r, regs[1])
+#define SYSCALL_ARG3(r) BPF_CORE_READ(r, regs[2])
+#define SYSCALL_ARG4(r) BPF_CORE_READ(r, regs[3])
 #endif
 
 /* A kernel pointer as a number: the verifier lets none be hashed or subtracted. */

@@ -6,9 +6,8 @@
  * and the change together go into the shared count and the part becomes 0. So an event
  * reads its own CPU's part, and the shared count only when that part is 0. What the
  * shared count gained since it was last claimed is claimed with compare-and-swap: the
- * increments telescope, and their sum is the change of RSS whatever races. The one thing
- * a race can do is to hand a batch to the wrong of two threads that overflow the same
- * counter within the same instant.
+ * increments telescope, and their sum is the change of RSS whatever races. Whose a batch is
+ * where two threads overflow a counter within the same instant: own_share().
  */
 #ifndef IMAGE_BPF_H
 #define IMAGE_BPF_H

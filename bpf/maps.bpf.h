@@ -76,7 +76,6 @@ struct scratch {
 	struct frame_raw frames[PYMEM_MAX_FRAMES];
 	__u8 tstate[512];
 	__u8 code[512];
-	__u8 text[256];
 	__u8 chunk[CHUNK_BYTES + FRAME_BYTES];
 	struct pymem_msg_stack stack;
 };
@@ -233,7 +232,8 @@ SHARED __u64 dropped_images;   /* images that found `procs` or `dead` full */
 #else
 #define KNOB(name, value) extern const volatile __u32 name
 #endif
-KNOB(nr_cpus, 1); /* possible CPUs */
+KNOB(nr_cpus, 1);	 /* possible CPUs */
+KNOB(counter_batch, 32); /* where a CPU's part of a counter goes into the shared count */
 #ifdef PYMEM_LEGACY
 #define batched_counters 1 /* 6.1 and older: counters are fed from per-task caches */
 #else

@@ -10,41 +10,60 @@
 #include "pystack.bpf.h"
 
 #define TEXT_ROOM  192
-#define TEXT_WORDS 19 /* of TEXT_ROOM, without the smallest header */
 #define TEXT_TAIL  32
+#define TABLE_ROOM 2048 /* hashed of a line table: of a longer one the halves at its ends */
 
-struct text {
+struct bytes {
 	struct scratch *s;
 	__u64 hash;
-	__u64 start; /* of the characters in s->text */
-	__u64 bytes; /* of characters in s->text */
+	__u64 start, count; /* in s->chunk */
 };
 
-LOOP_BODY text_step(__u32 i, struct text *c)
+LOOP_BODY bytes_step(__u32 i, struct bytes *c)
 {
 	__u64 done = 8ULL * i, word;
 
-	if (done >= c->bytes)
+	if (done >= c->count)
 		return 1;
-	word = LOAD(c->s->text, c->start + done, 255);
-	/* Without what follows the string. */
-	if (c->bytes - done < 8)
-		word &= (1ULL << (8 * ((c->bytes - done) & 7))) - 1;
+	word = LOAD(c->s->chunk, c->start + done, CHUNK_BYTES - 1);
+	/* Without what follows. */
+	if (c->count - done < 8)
+		word &= (1ULL << (8 * ((c->count - done) & 7))) - 1;
 	c->hash = mix(c->hash, word);
 	return 0;
 }
 
-/* Reads the str object at `addr` into s->text: TEXT_ROOM bytes, or up to the end of its
- * page if there is nothing behind that. How many, or 0. */
+/* Mixes `count` bytes (TABLE_ROOM at most) at `start` of s->chunk into `hash`. Where loops are
+ * unrolled, a function of its own: else the verifier follows what comes after once for
+ * each length. Where they are calls, there would be too many. */
+#ifdef PYMEM_LEGACY
+SEPARATE
+#else
+static __always_inline
+#endif
+__u64 bytes_hash(__u64 start, __u64 count, __u64 hash)
+{
+	struct bytes c = {.hash = hash, .start = start, .count = count};
+
+	c.s = scratch_get();
+	if (!c.s)
+		return 0;
+	LOOP(TABLE_ROOM / 8, bytes_step, &c);
+	return c.hash ?: 1;
+}
+
+/* Reads the str object at `addr` into s->chunk, whose walk is over: TEXT_ROOM bytes, or up
+ * to the end of its page if there is nothing behind that. How many, or 0. */
 static __always_inline __u32 text_read(struct scratch *s, __u64 addr)
 {
 	__u32 room = 4096 - (addr & PAGE_MASK_LOW);
 
-	if (!bpf_probe_read_user(s->text, TEXT_ROOM, (const void *)addr))
+	if (!bpf_probe_read_user(s->chunk, TEXT_ROOM, (const void *)addr))
 		return TEXT_ROOM;
 	room &= 0xf8;
 	/* The smallest str is longer than 40 bytes: what does not fit is on the next page. */
-	if (room < 48 || room > TEXT_ROOM || bpf_probe_read_user(s->text, room, (const void *)addr))
+	if (room < 48 || room > TEXT_ROOM ||
+	    bpf_probe_read_user(s->chunk, room, (const void *)addr))
 		return 0;
 	return room;
 }
@@ -55,45 +74,63 @@ static __always_inline __u32 text_read(struct scratch *s, __u64 addr)
 static __always_inline __u64 text_hash(struct scratch *s, const struct py_layout *py, __u64 addr,
 				       __u64 hash)
 {
-	struct text c = {.s = s};
-	__u64 tail[TEXT_TAIL / 8], bytes;
-	__u32 room = text_read(s, addr), state;
+	__u32 room = text_read(s, addr), state, start;
+	__u64 bytes;
 
 	if (!room)
 		return 0;
-	bytes = LOAD(s->text, py->unicode_length, 63);
-	state = *(__u32 *)(s->text + (py->unicode_state & 60));
+	bytes = LOAD(s->chunk, py->unicode_length, 63);
+	state = *(__u32 *)(s->chunk + (py->unicode_state & 60));
 	bytes *= (state >> (py->unicode_kind_shift & 31)) & 7;
-	c.hash = mix(hash, bytes);
-	c.start = (state >> (py->unicode_ascii_shift & 31)) & 1 ? py->unicode_ascii_size
-								: py->unicode_compact_size;
-	if (c.start >= room)
+	start = (state >> (py->unicode_ascii_shift & 31)) & 1 ? py->unicode_ascii_size
+							      : py->unicode_compact_size;
+	if (start >= room)
 		return 0;
-	c.bytes = bytes;
-	if (bytes > room - c.start) {
-		/* Where the page ends, the object does, or its next page can't be read. */
-		if (room < TEXT_ROOM ||
-		    bpf_probe_read_user(tail, sizeof(tail),
-					(const void *)(addr + c.start + bytes - sizeof(tail))))
-			return 0;
-		c.bytes = room - c.start;
-		c.hash = mix(mix(c.hash, tail[0]), tail[1]);
-		c.hash = mix(mix(c.hash, tail[2]), tail[3]);
-	}
-	LOOP(TEXT_WORDS, text_step, &c);
-	return c.hash ?: 1;
+	hash = mix(hash, bytes);
+	if (bytes <= room - start)
+		return bytes_hash(start, bytes, hash);
+	/* Where the page ends, the object does, or its next page can't be read. */
+	if (room < TEXT_ROOM)
+		return 0;
+	hash = bytes_hash(start, room - start, hash);
+	addr += start + bytes - TEXT_TAIL;
+	if (bpf_probe_read_user(s->chunk, TEXT_TAIL, (const void *)addr))
+		return 0;
+	return bytes_hash(0, TEXT_TAIL, hash);
+}
+
+/* Mixes the line table at `addr`, a bytes object, into `hash`; 0: unreadable. */
+static __always_inline __u64 table_hash(struct scratch *s, const struct py_layout *py, __u64 addr,
+					__u64 hash)
+{
+	__u64 size = 0, data = addr + py->bytes_data;
+	__u32 bytes;
+
+	if (read_u64(&size, addr + py->bytes_size))
+		return 0;
+	hash = mix(hash, size);
+	bytes = size > TABLE_ROOM ? TABLE_ROOM / 2 : size;
+	if (bytes > TABLE_ROOM || bpf_probe_read_user(s->chunk, bytes, (const void *)data))
+		return 0;
+	hash = bytes_hash(0, bytes, hash);
+	if (size <= TABLE_ROOM)
+		return hash;
+	data += size - TABLE_ROOM / 2;
+	if (bpf_probe_read_user(s->chunk, TABLE_ROOM / 2, (const void *)data))
+		return 0;
+	return bytes_hash(0, TABLE_ROOM / 2, hash);
 }
 
 /* What tells the code object at `code` from another that lived or will live at the same
- * address: its first line, the addresses of its parts, and the text of its file name,
- * since in a loop of exec(compile(…)) every address recurs. 0: unreadable.
+ * address: its first line, the addresses of its parts, and their contents, since in a loop
+ * of exec(compile(…)) every address recurs: file name, name, line table. 0: unreadable.
  * Leaves the object's head in s->code. */
 SEPARATE __u64 code_fingerprint(__u64 code)
 {
 	struct scratch *s = scratch_get();
 	const struct pymem_layout *layout;
 	const struct py_layout *py;
-	__u64 hash, file;
+	__u64 hash, file, name, table;
 	__u32 size;
 
 	if (!s)
@@ -108,11 +145,15 @@ SEPARATE __u64 code_fingerprint(__u64 code)
 	if (bpf_probe_read_user(s->code, size, (const void *)code))
 		return 0;
 	file = LOAD(s->code, py->code_filename, 511);
-	hash = mix(MIX2, file);
-	hash = mix(hash, LOAD(s->code, py->code_name, 511));
-	hash = mix(hash, LOAD(s->code, py->code_linetable, 511));
+	name = LOAD(s->code, py->code_name, 511);
+	table = LOAD(s->code, py->code_linetable, 511);
+	hash = mix(mix(mix(MIX2, file), name), table);
 	hash = mix(hash, *(__u32 *)(s->code + (py->code_firstlineno & 508)));
 	hash = text_hash(s, py, file, hash);
+	if (hash)
+		hash = text_hash(s, py, name, hash);
+	if (hash)
+		hash = table_hash(s, py, table, hash);
 	return hash ? hash | 1 : 0;
 }
 

@@ -316,8 +316,10 @@ static __always_inline int current_frame(struct pymem_proc *p, struct pymem_thre
 	int err;
 
 	/* A thread that runs a subinterpreter has a state in each: then search, newest first. */
+	/* One that runs no frame may have been freed, and the thread has made another: native
+	 * threads do so at each call back into Python. */
 	if (!th->tstate || p->multi || read_tstate(s, layout, th->tstate) ||
-	    LOAD(s->tstate, py->tstate_thread_id, 511) != thread_id) {
+	    LOAD(s->tstate, py->tstate_thread_id, 511) != thread_id || !tstate_has_frame(s, py)) {
 		err = find_tstate(p, th, layout, s, thread_id);
 		if (err)
 			return err;

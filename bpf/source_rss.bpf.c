@@ -25,13 +25,91 @@ static __always_inline __s32 load_s32(__u64 address)
 	return word->tz_minuteswest;
 }
 
+#define CLAIM_TRIES 4
+
+/* Is the current task in an exception, a page fault that is, and not in a system call? */
+static __always_inline bool in_fault(void)
+{
+#if defined(__TARGET_ARCH_x86)
+	struct pt_regs *regs = (struct pt_regs *)bpf_task_pt_regs(bpf_get_current_task_btf());
+
+	return (__s64)BPF_CORE_READ(regs, orig_ax) == -1;
+#else
+	return false;
+#endif
+}
+
+struct pending {
+	struct pymem_proc *p;
+	__s64 pages;
+	__u32 member, own;
+};
+
+/* Has CPU `cpu` just emptied its part into the shared count, its event still to come? If it
+ * was one page short of a batch, that is what it will claim; else at least as much. */
+LOOP_BODY pending_step(__u32 cpu, struct pending *c)
+{
+	struct pymem_cpu *other;
+	__u64 *offset;
+	__s32 last;
+
+	if (cpu >= nr_cpus)
+		return 1;
+	if (cpu == c->own)
+		return 0;
+	offset = cpu_offset(cpu);
+	if (!offset)
+		return 1;
+	other = (struct pymem_cpu *)(c->p + 1) + cpu;
+	last = other->last[c->member & 3];
+	if (last && !load_s32(c->p->percpu[c->member & 3] + *offset))
+		c->pages += last > 0 ? counter_batch : -(__s64)counter_batch;
+	return 0;
+}
+
+/* What other CPUs have put into the shared count for their own events to claim. */
+static __noinline __s64 pending_pages(struct pymem_proc *p, __u32 member)
+{
+	struct pending c = {.p = p, .member = member, .own = bpf_get_smp_processor_id()};
+
+	if (!p)
+		return 0;
+	LOOP(nr_cpus, pending_step, &c);
+	return c.pages;
+}
+
+/* This CPU's part was `last` and is 0; `there` pages can be claimed of the shared count. How
+ * many of them are this CPU's?
+ *
+ * All of them, unless several threads of the process change the counter in the same
+ * instant. A page fault adds one page, or a power of two: that decides whatever others do.
+ * What a system call changes is any number: of that, what is pending elsewhere is left. */
+static __noinline __s64 own_share(struct pymem_proc *p, __u32 member, __s64 there, __s32 last)
+{
+	__s64 change = there - last, batch = counter_batch, others;
+
+	if (change == 1 || change == -1)
+		return there;
+	others = pending_pages(p, member);
+	if (!in_fault())
+		return there - others;
+	if (!others && change > 1 && !(change & (change - 1)))
+		return there;
+	if (last == batch - 1 || last == 1 - batch)
+		return last > 0 ? batch : -batch;
+	/* One page less was left: nothing was emptied. */
+	if (last == 1 || last == -1)
+		return 0;
+	return there - others;
+}
+
 /* The change of p's counter that this CPU has just made. */
 static __noinline __s64 percpu_change(struct pymem_proc *p, __u32 member)
 {
 	struct pymem_cpu *c = proc_cpu(p);
-	__s64 change, claimed, shared;
+	__s64 claimed, mine = 0;
+	__s32 part, last;
 	__u64 *offset;
-	__s32 part;
 	int i;
 
 	if (!c)
@@ -40,22 +118,27 @@ static __noinline __s64 percpu_change(struct pymem_proc *p, __u32 member)
 	offset = cpu_offset(bpf_get_smp_processor_id());
 	if (!offset)
 		return 0;
+	last = c->last[member];
 	part = load_s32(p->percpu[member] + *offset);
-	change = part - c->last[member];
-	c->last[member] = part;
-	if (part)
-		return change;
-	/* The part went into the shared count, or came to 0 by itself. */
-	for (i = 0; i < 4; i++) {
-		claimed = p->shared_pages[member];
-		shared = counter_shared(p->counter[member]);
-		if (shared == claimed)
-			return change;
-		if (__sync_val_compare_and_swap(&p->shared_pages[member], claimed, shared) ==
-		    claimed)
-			return change + shared - claimed;
+	if (part) {
+		c->last[member] = part;
+		return part - last;
 	}
-	return change;
+	/* The part went into the shared count, or came to 0 by itself. Until `last` is 0 too,
+	 * other CPUs see that something is to be claimed here. */
+	for (i = 0; i < CLAIM_TRIES; i++) {
+		claimed = p->shared_pages[member];
+		mine = counter_shared(p->counter[member]) - claimed;
+		if (!mine && last != (__s64)counter_batch - 1)
+			break;
+		mine = own_share(p, member, mine, last);
+		if (__sync_val_compare_and_swap(&p->shared_pages[member], claimed,
+						claimed + mine) == claimed)
+			break;
+		mine = 0;
+	}
+	c->last[member] = 0;
+	return mine - last;
 }
 
 #endif

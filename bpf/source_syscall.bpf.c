@@ -76,14 +76,12 @@ int syscall_exit(struct bpf_raw_tracepoint_args *ctx)
 	struct tgid_entry *entry;
 	struct pymem_thread *th;
 	struct pymem_proc *p = NULL;
-	struct pt_regs regs;
+	struct pt_regs *regs = (struct pt_regs *)ctx->args[0];
 	__u64 mm;
 
 	if (!tgid_filter[tgid_slot(tgid)] && !watch_host)
 		return 0;
-	if (bpf_probe_read_kernel(&regs, sizeof(regs), (const void *)ctx->args[0]))
-		return 0;
-	nr = SYSCALL_NR(&regs);
+	nr = SYSCALL_NR(regs);
 	if (nr != NR_MMAP && nr != NR_MUNMAP && nr != NR_BRK && nr != NR_MREMAP && nr != NR_MADVISE)
 		return 0;
 	if (result < 0 && result > -4096)
@@ -94,8 +92,8 @@ int syscall_exit(struct bpf_raw_tracepoint_args *ctx)
 		p = bpf_map_lookup_elem(&procs, &mm);
 	}
 	/* A library was mapped: perhaps libpython. */
-	if (nr == NR_MMAP && SYSCALL_ARG3(&regs) & PROT_EXEC &&
-	    !(SYSCALL_ARG4(&regs) & MAP_ANONYMOUS) && (p ? !p->identified : watch_host))
+	if (nr == NR_MMAP && SYSCALL_ARG3(regs) & PROT_EXEC &&
+	    !(SYSCALL_ARG4(regs) & MAP_ANONYMOUS) && (p ? !p->identified : watch_host))
 		tell(PYMEM_MSG_MAPPED, p ? p->id : 0, tgid, 0);
 	if (!p || p->dying || !p->identified)
 		return 0;
@@ -103,6 +101,6 @@ int syscall_exit(struct bpf_raw_tracepoint_args *ctx)
 		return 0;
 	th = thread_get(p);
 	if (th)
-		memory_call(p, th, &regs, nr, result);
+		memory_call(p, th, regs, nr, result);
 	return 0;
 }

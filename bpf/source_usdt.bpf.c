@@ -628,7 +628,9 @@ int lines_exec(struct bpf_raw_tracepoint_args *ctx __attribute__((unused)))
 SEC("iter/task")
 int lines_settle(struct bpf_iter__task *ctx)
 {
-	if (ctx->task)
-		runs_end(ctx->task);
+	struct task_struct *task = ctx->task;
+
+	if (task)
+		runs_end(task);
 	return 0;
 }

@@ -1,49 +1,48 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""Builds the package with setuptools and a C compiler, nothing else. In the source tree:
+"""Builds the package with setuptools alone, offline.
 
-  make python PYTHON=…       builds the extension in place (setup.py build_ext --inplace)
-  pip wheel --no-deps --no-build-isolation python/
-
-For 3.12 and later the extension uses the stable ABI: one wheel for all of them. The release is the
-file VERSION of the tree; a copy of the package without the tree has it from its PKG-INFO.
+From 3.12 on the extension uses the stable ABI: one build for all later versions. Before, the hooks
+that it needs are no part of that: one build for each version.
 """
+import glob
 import os
-import re
 import sys
 
 from setuptools import Extension, setup
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-TREE = os.path.dirname(HERE)
-STABLE = sys.version_info >= (3, 12)
-SOURCES = ["_lines.c", "_lines_codes.c", "_lines_engine.c", "_lines_eval.c", "_lines_monitor.c",
-           "_lines_threads.c"]
-
 os.chdir(HERE)
-with open(os.path.join(TREE, "VERSION")) as f:
-    version = f.read().strip()
-with open("pymem_bpf/__init__.py") as f:
-    stated = re.search(r'__version__ = "(.*)"', f.read()).group(1)
-if stated != version:
-    sys.exit("pymem_bpf/__init__.py states version %s, VERSION %s: make them equal" % (stated, version))
-if hasattr(sys, "_is_gil_enabled") and not sys._is_gil_enabled():
-    sys.exit("free-threaded Python is not supported: the extension counts under the GIL")
+
+# A source distribution has its copy of the headers beside it.
+INCLUDE = next(path for path in (os.path.join(HERE, "include"), os.path.join(HERE, os.pardir, "include"))
+               if os.path.exists(os.path.join(path, "pymem_page.h")))
+
+with open(os.path.join(HERE, "pymem_bpf", "__init__.py"), encoding="utf-8") as f:
+    VERSION = next(line.split('"')[1] for line in f if line.startswith("__version__"))
+
+STABLE = sys.version_info >= (3, 12) and not getattr(sys, "_is_gil_enabled", lambda: True)() is False
+if sys.version_info < (3, 8):
+    sys.exit("pymem_bpf needs Python 3.8 or newer; this is %d.%d" % sys.version_info[:2])
+if not STABLE and sys.version_info >= (3, 12):
+    sys.exit("pymem_bpf: free-threaded builds of Python are not supported yet")
 
 setup(
-    name="pymem-bpf",
-    version=version,
-    description="Line-level profiles of resident memory, from the kernel's own accounting",
+    name="pymem_bpf",
+    version=VERSION,
+    description="Resident memory of Python, line by line, as the kernel counts it",
     license="GPL-2.0-only OR BSD-2-Clause",
     python_requires=">=3.8",
     packages=["pymem_bpf"],
+    package_data={"pymem_bpf": []},
     ext_modules=[Extension(
         "pymem_bpf._lines",
-        sources=["pymem_bpf/" + source for source in SOURCES],
-        depends=["pymem_bpf/_lines.h", "../include/pymem_page.h"],
-        include_dirs=["../include"],
+        sorted(glob.glob("pymem_bpf/_lines*.c")),
+        depends=["pymem_bpf/_lines.h", os.path.join(INCLUDE, "pymem_page.h")],
+        include_dirs=[INCLUDE],
+        extra_compile_args=["-std=gnu11", "-Wall", "-Wextra", "-fvisibility=hidden"],
         define_macros=[("Py_LIMITED_API", "0x030c0000")] if STABLE else [],
-        extra_compile_args=["-std=gnu11", "-Wall", "-Wextra", "-Werror", "-fvisibility=hidden"],
-        libraries=["pthread"],
-        py_limited_api=STABLE)],
+        py_limited_api=STABLE,
+    )],
     options={"bdist_wheel": {"py_limited_api": "cp312"}} if STABLE else {},
+    zip_safe=False,
 )

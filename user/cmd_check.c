@@ -71,6 +71,8 @@ static void check_kernel(struct check *check)
 	     "copies on write are not counted");
 	line(check, k->sys_exit, false, "tracepoint raw_syscalls:sys_exit", "",
 	     "brk, mmap, munmap, mremap and madvise are not counted");
+	line(check, k->uprobes, false, "uprobes with reference counts (for --lines)", "",
+	     "--lines can't be used: this kernel lacks CONFIG_UPROBE_EVENTS");
 }
 
 static void check_load(struct check *check)

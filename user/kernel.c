@@ -73,6 +73,7 @@ void kernel_probe(struct kernel_features *f)
 	f->run_time_alloc = has_type(btf, "bpf_mem_alloc", BTF_KIND_STRUCT);
 	f->faults = has_type(btf, "btf_trace_page_fault_user", BTF_KIND_TYPEDEF);
 	f->page_alloc = has_type(btf, "btf_trace_mm_page_alloc", BTF_KIND_TYPEDEF);
+	f->uprobes = !access("/sys/bus/event_source/devices/uprobe/format/ref_ctr_offset", F_OK);
 	f->sys_exit = has_type(btf, "btf_trace_sys_exit", BTF_KIND_TYPEDEF);
 	f->ring_buffer = has_enumerator(btf, "bpf_map_type", "BPF_MAP_TYPE_RINGBUF");
 	f->task_iterator = has_type(btf, "bpf_iter__task", BTF_KIND_STRUCT);

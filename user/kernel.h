@@ -13,6 +13,7 @@ struct kernel_features {
 	bool run_time_alloc;   /* hash maps may allocate in tracing programs (6.1) */
 	bool faults;	       /* exceptions:page_fault_user, _kernel */
 	bool page_alloc;       /* kmem:mm_page_alloc */
+	bool uprobes;	       /* with reference counts, for --lines */
 	bool sys_exit;	       /* raw_syscalls:sys_exit */
 	bool ring_buffer;      /* 5.8 */
 	bool task_iterator;    /* 5.8 */

@@ -151,10 +151,14 @@ static int find_cpu_offsets(struct session *session, unsigned cpus)
 static int session_load(struct session *session, char *why, size_t size)
 {
 	int cpus = libbpf_num_possible_cpus(), err;
+	long online;
 
 	size_maps(session, cpus);
 	select_programs(session);
 	object_set_knob(session->object, "nr_cpus", cpus);
+	/* percpu_counter_batch: lib/percpu_counter.c, compute_batch_value(). */
+	online = sysconf(_SC_NPROCESSORS_ONLN);
+	object_set_knob(session->object, "counter_batch", online > 16 ? 2 * online : 32);
 	object_set_knob(session->object, "follow_children", session->options.follow_children);
 	object_set_knob(session->object, "watch_host", session->options.watch_host);
 	object_set_knob(session->object, "count_only", session->options.count_only);
@@ -196,6 +200,9 @@ struct session *session_new(const struct session_options *options, char *why, si
 	setrlimit(RLIMIT_MEMLOCK, &unlimited);
 	kernel_probe(&session->kernel);
 	refusal = kernel_refusal(&session->kernel);
+	if (!refusal && options->lines && !session->kernel.uprobes)
+		refusal = "--lines needs uprobes with reference counts, which this kernel lacks "
+			  "(CONFIG_UPROBE_EVENTS); leave --lines out";
 	if (refusal) {
 		snprintf(why, size, "%s", refusal);
 		err = -EOPNOTSUPP;

@@ -167,12 +167,28 @@ static char *decode(const struct pymem_str *str, const void *data)
 }
 
 /* Is the code object still the one that was seen? Its address may be another's by now. */
+/* Does the process have these bytes at `address`? */
+static bool same_bytes(int pid, uint64_t address, const unsigned char *bytes, size_t count)
+{
+	unsigned char buffer[4096];
+	size_t done, part;
+
+	for (done = 0; done < count; done += part) {
+		part = count - done < sizeof(buffer) ? count - done : sizeof(buffer);
+		if (proc_read_memory(pid, address + done, buffer, part) != (ssize_t)part ||
+		    memcmp(buffer, bytes + done, part) != 0)
+			return false;
+	}
+	return true;
+}
+
 static bool still_there(const struct store_code *code, const struct py_layout *layout, int pid)
 {
 	uint64_t table, size;
 	int32_t first_line;
+	bool same;
 
-	return proc_read_memory(pid, code->key.code + layout->code_linetable, &table,
+	same = proc_read_memory(pid, code->key.code + layout->code_linetable, &table,
 				sizeof(table)) == sizeof(table) &&
 	       proc_read_memory(pid, code->key.code + layout->code_firstlineno, &first_line,
 				sizeof(first_line)) == sizeof(first_line) &&
@@ -180,6 +196,7 @@ static bool still_there(const struct store_code *code, const struct py_layout *l
 		       sizeof(size) &&
 	       table + layout->bytes_data == code->table_addr &&
 	       first_line == code->message->first_line && size == code->message->table_length;
+	return same && same_bytes(pid, code->table_addr, code->table, code->table_have);
 }
 
 /* Asks the process for the part of the table that was not in memory, or too long. */

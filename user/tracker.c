@@ -474,6 +474,11 @@ int tracker_poll(struct tracker *tracker, int timeout_ms)
 
 	if (n < 0)
 		return n;
+	/* Most messages wake nobody: they wait to be asked for. */
+	err = session_consume(tracker->session);
+	if (err < 0)
+		return err;
+	n += err;
 	if (tracker->watch_copies) {
 		err = session_watch_copies(tracker->session);
 		if (err)

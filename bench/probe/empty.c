@@ -20,8 +20,8 @@ int main(int argc, char **argv)
 		return 2;
 	}
 	for (i = 3; i < argc; i++) {
-		if (!bpf_program__attach_usdt(object->progs.empty, atoi(argv[1]), argv[2],
-					      "python", argv[i], NULL)) {
+		if (!bpf_program__attach_usdt(object->progs.empty, atoi(argv[1]), argv[2], "python",
+					      argv[i], NULL)) {
 			perror(argv[i]);
 			return 1;
 		}

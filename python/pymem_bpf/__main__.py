@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""python -m pymem_bpf: runs a program with `profile` among the builtins, prints the tables at its end.
+"""python -m pymem_bpf [options] SCRIPT.py | [-m] MODULE [arguments]
 
-Options are memory_profiler's. The program's exception and exit status are kept: tables go as far
-as that. A process that it forks prints none.
+Runs a program with `profile` among the builtins: functions under @profile are profiled over all
+their calls, and shown when the program ends, however it does so by itself.
 """
 import argparse
 import os
@@ -10,79 +10,60 @@ import sys
 
 from . import __version__
 from ._helper import HelperError
+from .line_profiler import LineProfiler
+from .table import show_results
 from .timestamps import TimeStamper, run_program
 
 
-def parser_of_arguments():
-    parser = argparse.ArgumentParser(
-        prog="python -m pymem_bpf",
-        usage="python -m pymem_bpf [options] script.py | [-m] module [arguments]",
-        description="Line by line, what functions under @profile changed resident memory by.")
+def parse(argv):
+    parser = argparse.ArgumentParser(prog="python -m pymem_bpf", description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--version", action="version", version=__version__)
     parser.add_argument("--pdb-mmem", dest="max_mem", metavar="MIB", type=float,
-                        help="step into the debugger at the first profiled line that begins above this")
-    parser.add_argument("--precision", type=int, default=3, metavar="N",
-                        help="digits after the point (default: 3)")
-    parser.add_argument("-o", dest="output", metavar="FILE", help="append the tables to a file")
+                        help="step into the debugger when memory exceeds MIB")
+    parser.add_argument("--precision", type=int, default=3, help="digits after the point (3)")
+    parser.add_argument("-o", dest="output", metavar="FILE", help="append the tables to FILE")
     parser.add_argument("--timestamp", action="store_true",
-                        help="when functions under @profile ran, and RSS at both ends, no lines")
-    parser.add_argument("--include-children", action="store_true",
-                        help="add the memory of child processes")
-    parser.add_argument("--backend", default=None,
-                        help="rss (also psutil, posix); with --timestamp also pss, uss")
-    parser.add_argument("-m", dest="is_module", action="store_true",
-                        help="the program is a module (as any name is that doesn't end in .py)")
-    parser.add_argument("program", nargs=argparse.REMAINDER, help="and its arguments")
-    return parser
-
-
-def make_profiler(options):
-    """A LineProfiler or TimeStamper. ValueError: no such backend; HelperError: nobody can count."""
-    if options.timestamp:
-        return TimeStamper(options.backend or "rss", options.include_children)
-    from .line_profiler import LineProfiler
-    profiler = LineProfiler(backend=options.backend, include_children=options.include_children,
-                            max_mem=options.max_mem)
-    profiler.prepare()
-    return profiler
-
-
-def report(options, profiler, stream):
-    if options.timestamp:
-        profiler.show_results(stream)
-        return
-    from .table import show_results
-    show_results(profiler, stream, options.precision)
-    if not profiler.results():
-        sys.stderr.write("pymem_bpf: no function was profiled: decorate one with @profile\n")
+                        help="FUNC lines, as mprof's files have them, instead of tables")
+    parser.add_argument("--include-children", action="store_true", help="add child processes")
+    parser.add_argument("--backend", default=None, help="rss (psutil, posix: the same)")
+    parser.add_argument("-m", dest="module", action="store_true", help="the program is a module")
+    parser.add_argument("program", nargs=argparse.REMAINDER, help="SCRIPT.py or MODULE, arguments")
+    options = parser.parse_args(argv)
+    if options.program[:1] == ["--"]:
+        del options.program[0]
+    if not options.program:
+        parser.error("a program to run must be named")
+    target = options.program[0]
+    if target.endswith(".py") and not options.module and not os.path.isfile(target):
+        parser.error("%s: no such file" % target)
+    if options.precision < 0 or options.precision > 20:
+        parser.error("--precision: from 0 to 20")
+    return options
 
 
 def main(argv=None):
-    parser = parser_of_arguments()
-    options = parser.parse_args(argv)
-    if not options.program:
-        parser.error("a program to run is missing")
-    if not 0 <= options.precision <= 50:
-        parser.error("--precision: 0 to 50")
-    target = options.program[0]
-    if not options.is_module and target.endswith(".py") and not os.path.isfile(target):
-        parser.error("%s: no such file" % target)
+    options = parse(sys.argv[1:] if argv is None else argv)
     try:
-        profiler = make_profiler(options)
-    except ValueError as e:
-        parser.error(str(e))
-    except HelperError as e:
+        if options.timestamp:
+            profiler = TimeStamper(options.backend, options.include_children)
+        else:
+            profiler = LineProfiler(include_children=options.include_children,
+                                    backend=options.backend, max_mem=options.max_mem)
+            profiler.prepare()
+        output = open(options.output, "a", encoding="utf-8") if options.output else sys.stdout
+    except (HelperError, ValueError, OSError) as e:
         sys.exit("pymem_bpf: %s" % e)
-    owner = os.getpid()
+    target, arguments = options.program[0], options.program[1:]
     try:
-        run_program(target, options.program[1:], profiler, options.is_module)
+        run_program(target, arguments, profiler, options.module)
     finally:
-        if os.getpid() == owner:
-            if options.output is None:
-                report(options, profiler, sys.stdout)
-            else:
-                with open(options.output, "a", encoding="utf-8") as stream:
-                    report(options, profiler, stream)
+        if options.timestamp:
+            profiler.show_results(output)
+        else:
+            show_results(profiler, output, options.precision)
+        if output is not sys.stdout:
+            output.close()
 
 
 if __name__ == "__main__":

@@ -64,21 +64,23 @@ static void recorder_dealloc(PyObject *self)
 }
 
 PyDoc_STRVAR(add_doc,
-	     "add(code, group, first, last, begin, lines)\n\n"
+	     "add(code, first, last, begin, lines)\n\n"
 	     "Profiles a code object, whose lines are from `first` to `last` and which begins on\n"
-	     "line `begin`. group: the outermost code object that it stands in, or itself. lines:\n"
-	     "bytes, an int32 for each code unit, the line that it is on; 0: none.");
+	     "line `begin`. lines: bytes, an int32 for each code unit, the line that it is on;\n"
+	     "0: none.");
 
 static PyObject *recorder_add(PyObject *self, PyObject *args)
 {
 	struct code like = {0};
-	const char *lines;
-	PyObject *group;
+	PyObject *bytes;
 	Py_ssize_t size;
+	char *lines;
 	int last;
 
-	if (!PyArg_ParseTuple(args, "OOiiiy#", &like.object, &group, &like.first, &last,
-			      &like.begin, &lines, &size))
+	/* No "#" formats: what they compile to differs between versions of the stable ABI. */
+	if (!PyArg_ParseTuple(args, "OiiiO", &like.object, &like.first, &last, &like.begin,
+			      &bytes) ||
+	    PyBytes_AsStringAndSize(bytes, &lines, &size))
 		return NULL;
 	if (last < like.first || (int64_t)last - like.first >= MAX_LINES) {
 		PyErr_Format(PyExc_ValueError, "lines %d to %d: more than %d", like.first, last,
@@ -86,7 +88,6 @@ static PyObject *recorder_add(PyObject *self, PyObject *args)
 		return NULL;
 	}
 	like.count = last - like.first + 1;
-	like.group = group;
 	if (lines_add((struct recorder *)self, &like, lines, size))
 		return PyErr_NoMemory();
 	Py_RETURN_NONE;

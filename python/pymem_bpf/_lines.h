@@ -36,10 +36,6 @@ struct sink {
 struct code {
 	PyObject *object;
 	struct sink *sinks;
-	/* The outermost profiled code object that it stands in, itself if it stands in none: what
-	 * frames of one group change is counted once, on the innermost one's line. Compared only.
-	 */
-	const void *group;
 	int first, count;      /* lines from `first` on */
 	int begin;	       /* line where it begins */
 	int32_t *offset_lines; /* line of each code unit; NULL: not known */
@@ -73,10 +69,8 @@ struct frame {
 	uint64_t number;
 	int line; /* 0: none */
 	enum how how;
-	uint64_t epoch;	      /* when the run began: of recorders enabled since */
-	struct sample entry;  /* when the frame was entered */
-	struct sample begin;  /* when the run began */
-	struct sample inside; /* of the run: changed by frames of the same group */
+	uint64_t epoch;	     /* when the run began: of recorders enabled since */
+	struct sample begin; /* when the run began */
 };
 
 struct thread {

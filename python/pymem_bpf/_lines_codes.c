@@ -128,9 +128,6 @@ int lines_add(struct recorder *r, const struct code *like, const char *lines, Py
 	for (sink = code ? code->sinks : NULL; sink; sink = sink->next)
 		if (sink->recorder == r)
 			break;
-	/* Another function that it stands in may have come later than itself. */
-	if (code && like->group != like->object)
-		code->group = like->group;
 	if (sink)
 		return 0;
 	sink = calloc(1, sizeof(*sink) + like->count * sizeof(struct line));

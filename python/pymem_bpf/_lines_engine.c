@@ -4,9 +4,7 @@
  * Amounts come from the page that the kernel keeps up to date (include/pymem_page.h): a run
  * costs a few loads. For each thread there is a stack of the frames of profiled code that it
  * is in, each with the line that it runs and the thread's own net change of RSS when the run
- * began. The frame's next event ends the run; its increment is the difference, callees included,
- * but for frames of the same function (recursion, comprehensions, functions inside it): what
- * those changed is on their own lines, so that the lines of a function add up to what it changed.
+ * began. The frame's next event ends the run; its increment is the difference, callees included.
  *
  * Several recorders may be enabled at once and may share code objects: each has its own
  * counters (a sink), and takes what began after it was enabled.
@@ -115,10 +113,10 @@ static void charge(struct sink *sink, const struct frame *f, const struct sample
 		return;
 	line = &sink->lines[index];
 	line->runs += f->how != RESUMED;
-	line->pages += now->net - f->begin.net - f->inside.net;
+	line->pages += now->net - f->begin.net;
 	usage = now->rss;
 	if (r->children) {
-		line->pages += now->other - f->begin.other - f->inside.other;
+		line->pages += now->other - f->begin.other;
 		usage += now->other;
 	}
 	if (usage > line->usage_pages)
@@ -141,10 +139,9 @@ static inline void run_begin(struct frame *f, int line, enum how how, const stru
 	f->how = how;
 	f->epoch = engine.epoch;
 	f->begin = *now;
-	f->inside = (struct sample){0};
 }
 
-static struct frame *push(struct thread *t, struct code *code, const struct sample *now)
+static struct frame *push(struct thread *t, struct code *code)
 {
 	struct frame *frames;
 	size_t room;
@@ -160,31 +157,13 @@ static struct frame *push(struct thread *t, struct code *code, const struct samp
 	frames = &t->frames[t->depth++];
 	frames->code = code;
 	frames->number = ++engine.frames;
-	frames->entry = *now;
 	return frames;
-}
-
-/* What frame `i` changed is not counted again by the next outer one of its group. */
-static inline void pass_on(struct thread *t, size_t i, const struct sample *now)
-{
-	const struct frame *f = &t->frames[i];
-	struct frame *outer;
-
-	while (i--) {
-		outer = &t->frames[i];
-		if (outer->code->group != f->code->group)
-			continue;
-		outer->inside.net += now->net - f->entry.net;
-		outer->inside.other += now->other - f->entry.other;
-		return;
-	}
 }
 
 /* Ends the innermost frame. */
 static void pop(struct thread *t, const struct sample *now)
 {
-	run_end(&t->frames[t->depth - 1], now);
-	pass_on(t, --t->depth, now);
+	run_end(&t->frames[--t->depth], now);
 }
 
 uint64_t lines_enter(struct code *code, int line, enum how how)
@@ -197,7 +176,7 @@ uint64_t lines_enter(struct code *code, int line, enum how how)
 	if (!t)
 		return 0;
 	now = sample_now(t);
-	f = push(t, code, &now);
+	f = push(t, code);
 	if (!f)
 		return 0;
 	for (sink = code->sinks; sink && how != RESUMED; sink = sink->next)
@@ -219,7 +198,7 @@ static struct frame *frame_of(struct thread *t, PyObject *object, const struct s
 	for (i = t->depth; i && t->frames[i - 1].code != code; i--)
 		;
 	if (!i) {
-		f = push(t, code, now);
+		f = push(t, code);
 		if (f)
 			run_begin(f, 0, BY_EVENT, now);
 		return f;
@@ -392,13 +371,11 @@ static void settle(struct thread *t)
 	now = sample_now(t);
 	for (i = t->depth; i--;) {
 		run_end(&t->frames[i], &now);
-		pass_on(t, i, &now);
 	}
 	for (i = 0; i < t->depth; i++) {
 		f = &t->frames[i];
 		f->how = RESUMED;
-		f->entry = f->begin = now;
-		f->inside = (struct sample){0};
+		f->begin = now;
 	}
 }
 

@@ -1,9 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""@profile: each call of the function prints its table when it ends, as memory_profiler's does.
-
-A generator's table is printed when it ends or is closed. If the function raises, its table goes as
-far as that, and the exception goes on.
-"""
+"""@profile: prints the table of a function each time it returns."""
 import functools
 import inspect
 
@@ -13,66 +9,62 @@ from .table import show_results
 __all__ = ["profile"]
 
 
-def profile(func=None, stream=None, precision=1, backend=None, include_children=False):
-    """Decorates a function: @profile, or @profile(precision=4, stream=log).
+def profile(func=None, stream=None, precision=1, backend=None):
+    """Decorates a function, coroutine function or (async) generator function, so that each call
+    prints which of its lines changed RSS by what: when it returns, raises, or is closed.
 
-    stream: where tables go, sys.stdout of the moment if None; precision: digits after the point;
-    backend: rss, also by memory_profiler's names psutil and posix (ValueError for others).
-    TypeError: `func` is no Python function. HelperError, at a call: nobody can count.
+    stream: where to; None: sys.stdout. precision: digits after the point. backend: as LineProfiler's.
+    Without a function: returns the decorator. HelperError when called where no helper is.
     """
     if func is None:
-        return functools.partial(profile, stream=stream, precision=precision, backend=backend,
-                                 include_children=include_children)
+        return functools.partial(profile, stream=stream, precision=precision, backend=backend)
 
-    def profiler():
-        return LineProfiler(func, backend=backend, include_children=include_children)
+    LineProfiler(func, backend=backend)  # what it can't profile is refused now, not at a call
 
-    def show(prof):
-        show_results(prof, stream=stream, precision=precision)
+    def begin():
+        profiler = LineProfiler(func, backend=backend)
+        return profiler, profiler.wrap_function(func)
 
-    profiler()  # what can't be profiled is refused here, not at the first call
-    return _wrapper(func, profiler, show)
+    def show(profiler):
+        show_results(profiler, stream=stream, precision=precision)
 
-
-def _wrapper(func, profiler, show):
     if inspect.isasyncgenfunction(func):
         @functools.wraps(func)
         async def wrapper(*args, **kwargs):
-            prof = profiler()
-            inner = prof.wrap_function(func)(*args, **kwargs)
+            profiler, profiled = begin()
+            generator, value = profiled(*args, **kwargs), None
             try:
-                value = None
                 while True:
                     try:
-                        item = await inner.asend(value)
+                        item = await generator.asend(value)
                     except StopAsyncIteration:
                         return
                     value = yield item
             finally:
-                await inner.aclose()
-                show(prof)
-    elif inspect.iscoroutinefunction(func):
-        @functools.wraps(func)
-        async def wrapper(*args, **kwargs):
-            prof = profiler()
-            try:
-                return await prof.wrap_function(func)(*args, **kwargs)
-            finally:
-                show(prof)
+                await generator.aclose()
+                show(profiler)
     elif inspect.isgeneratorfunction(func):
         @functools.wraps(func)
         def wrapper(*args, **kwargs):
-            prof = profiler()
+            profiler, profiled = begin()
             try:
-                return (yield from prof.wrap_function(func)(*args, **kwargs))
+                return (yield from profiled(*args, **kwargs))
             finally:
-                show(prof)
+                show(profiler)
+    elif inspect.iscoroutinefunction(func):
+        @functools.wraps(func)
+        async def wrapper(*args, **kwargs):
+            profiler, profiled = begin()
+            try:
+                return await profiled(*args, **kwargs)
+            finally:
+                show(profiler)
     else:
         @functools.wraps(func)
         def wrapper(*args, **kwargs):
-            prof = profiler()
+            profiler, profiled = begin()
             try:
-                return prof.runcall(func, *args, **kwargs)
+                return profiled(*args, **kwargs)
             finally:
-                show(prof)
+                show(profiler)
     return wrapper

@@ -228,13 +228,10 @@ class LineProfiler:
     debugger is to stop.
     """
 
-    def __init__(self, *functions, counter=None, include_children=False, backend=None, max_mem=None,
-                 **ignored):
+    def __init__(self, *functions, counter=None, include_children=False, backend=None, max_mem=None):
         if backend not in RSS_BACKENDS:
             raise ValueError("backend %r: lines are measured in RSS (rss); memory_usage() has pss "
                              "and uss" % (backend,))
-        if ignored:
-            raise TypeError("LineProfiler() has no argument %s" % ", ".join(sorted(ignored)))
         self.include_children = include_children
         self.backend = backend
         self.max_mem = max_mem
@@ -273,7 +270,7 @@ class LineProfiler:
         for one in [code] + inner:
             lines = _code_lines(one)
             known = [line for line in lines if line > 0] + [one.co_firstlineno]
-            self._recorder.add(one, code, min(known), max(known), one.co_firstlineno,
+            self._recorder.add(one, min(known), max(known), one.co_firstlineno,
                                lines.tobytes())
 
     def prepare(self):
@@ -456,8 +453,10 @@ class LineProfiler:
             rows = {number: LineResult(*figures) for number, figures in own.items()}
             for number, figures in self._inner_rows(inner):
                 row = rows.get(number, LineResult(0, 0, 0))
+                # Where the function's own line called it, the increment is part of that line's.
+                change = 0 if number in own else figures[1]
                 rows[number] = LineResult(row.occurrences + figures[0],
-                                          row.increment_bytes + figures[1],
+                                          row.increment_bytes + change,
                                           max(row.mem_usage_bytes, figures[2]))
         lines = [line for c in [code] + inner for line in _code_lines(c) if line > 0]
         return FunctionResult(code.co_filename, name, code.co_firstlineno,

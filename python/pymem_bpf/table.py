@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""The table of a line profile, laid out as memory_profiler's users know it.
+"""The table of %mprun and @profile, in memory_profiler's layout.
 
-Line contents come from linecache, so from files, notebook cells and what shells and doctests
-register. Where there is no source, the lines that ran are printed without contents, and that is
-said. What stands on a line is printed as it is, but for control characters.
+Every line of a function's source has a row, those that did not run without figures. Source comes
+from linecache, which knows notebook cells and the prompt too; where there is none, the lines that
+ran are shown without text, and it is said.
 """
 import inspect
 import linecache
@@ -12,67 +12,61 @@ import sys
 __all__ = ["show_results"]
 
 TEMPLATE = "{0:>6} {1:>12} {2:>12}  {3:>10}   {4:<}"
-HEADER = TEMPLATE.format("Line #", "Mem usage", "Increment", "Occurrences", "Line Contents")
-MIB = float(1 << 20)
-
-NO_SOURCE = "NOTE: the source of %s is not available: its lines are shown by number"
-NEVER = "NOTE: %s was never called while the profiler was enabled"
-CUT = ("NOTE: the helper ended while this ran: increments and memory usage are those until then, "
-       "occurrences are complete")
-MISSED = ("NOTE: more threads ran at once than are counted (%d times none was free): increments of "
-          "those that were not are missing")
+MIB = 1 << 20
 
 
-def _clean(text):
-    """One line of source, fit for a terminal."""
-    return "".join(c if c.isprintable() or c == "\t" else "?" for c in text.rstrip("\r\n\f"))
-
-
-def _source_file(filename):
-    return filename[:-1] if filename.endswith((".pyc", ".pyo")) else filename
-
-
-def _block(result):
-    """{line: its text} of a function, {} where the source is not to be had."""
-    filename = _source_file(result.filename)
-    linecache.checkcache(filename)
-    lines = linecache.getlines(filename)
-    first = result.first_line
-    if not 0 < first <= len(lines):
-        return {}
-    block = inspect.getblock(lines[first - 1:])
-    # A lambda's block ends with its line, whatever other lines it has.
-    last = max(first + len(block) - 1, min(result.last_line, len(lines)))
-    return {number: lines[number - 1] for number in range(first, last + 1)}
-
-
-def _write_function(result, stream, precision):
-    amount = "{0:%d.%df} MiB" % (precision + 4, precision)
-    source = _block(result)
-    stream.write("Filename: %s\n\n%s\n%s\n" % (_clean(_source_file(result.filename)), HEADER,
-                                               "=" * len(HEADER)))
-    for number in sorted(set(source) | set(result.lines)):
-        figures = result.lines.get(number)
-        columns = ("", "", "") if figures is None else (
-            amount.format(figures.mem_usage_bytes / MIB),
-            amount.format(figures.increment_bytes / MIB + 0.0), figures.occurrences)
-        stream.write(TEMPLATE.format(number, *columns, _clean(source.get(number, ""))) + "\n")
-    stream.write("\n")
+def _last_line(result, source):
+    """The last line of the function's block, as far as the source tells."""
     if not source:
-        stream.write(NO_SOURCE % result.name + "\n")
+        return result.last_line
+    # The source may have changed, and be shorter, since the code was compiled.
+    block = inspect.getblock(source[result.first_line - 1:]) if source[result.first_line - 1:] else []
+    return max(result.first_line + len(block) - 1, result.last_line)
+
+
+def _row(number, line, text, amount):
+    if line is None:
+        return TEMPLATE.format(number, "", "", "", text)
+    return TEMPLATE.format(number, amount.format(line.mem_usage_bytes / MIB),
+                           amount.format(_no_negative_zero(line.increment_bytes / MIB, amount)),
+                           line.occurrences, text)
+
+
+def _no_negative_zero(value, amount):
+    return 0.0 if amount.format(value).strip().startswith("-0.") and float(
+        amount.format(value).split()[0]) == 0 else value
+
+
+def _show(result, stream, amount):
+    linecache.checkcache(result.filename)
+    source = linecache.getlines(result.filename)
+    stream.write("Filename: " + result.filename + "\n\n")
+    if not result.calls and not result.lines:
+        stream.write("%s was never called while it was profiled.\n\n\n" % result.name)
+        return
+    header = TEMPLATE.format("Line #", "Mem usage", "Increment", "Occurrences", "Line Contents")
+    stream.write(header + "\n" + "=" * len(header) + "\n")
+    for number in range(result.first_line, _last_line(result, source) + 1):
+        text = source[number - 1] if number <= len(source) else ""
+        if source or number in result.lines:
+            stream.write(_row(number, result.lines.get(number), text.rstrip("\n"), amount) + "\n")
+    if not source:
+        stream.write("The source of %s is not available: %s\n" % (result.name, result.filename))
+    stream.write("\n\n")
 
 
 def show_results(prof, stream=None, precision=1):
-    """Prints what a LineProfiler counted, a table for each function that ran; precision: digits after
-    the point. A function that did not run gets a sentence."""
+    """Prints a table for each function of a LineProfiler.
+
+    stream: where to; None: sys.stdout. precision: digits after the point. A function that was never
+    called is named as such; so is what the figures lack where the helper ended meanwhile."""
     stream = sys.stdout if stream is None else stream
+    amount = "{0:%d.%df} MiB" % (precision + 4, precision)
     for result in prof.results():
-        if not result.calls and not result.lines:
-            stream.write(NEVER % result.name + "\n")
-            continue
-        _write_function(result, stream, precision)
-        if result.cut:
-            stream.write(CUT + "\n")
-        stream.write("\n")
+        _show(result, stream, amount)
+    if prof.cut:
+        stream.write("NOTE: the helper ended while this ran: changes after that are not in the "
+                     "figures; occurrences are. Start it again: sudo pymem-bpf serve\n\n")
     if prof.missed:
-        stream.write(MISSED % prof.missed + "\n")
+        stream.write("NOTE: there were more threads than are counted one by one: increments of some "
+                     "may lack.\n\n")

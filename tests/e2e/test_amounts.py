@@ -10,7 +10,7 @@ PROGRAMS = {
     "seed": None, "grow": None, "free": None, "threads": None, "nogil": None,
     "syscall_fault": None, "numpy_temporaries": {"numpy"}, "generator": None,
     "coroutine": None, "green": {"greenlet"}, "deep": None, "cells": None, "cells_edge": None,
-    "importing": None,
+    "same_file": None, "importing": None,
     "fork": None, "fork_storm": None, "execs": None, "madvise": None, "mremap": None,
     "munmap": None, "cow": None, "file_map": None, "shared": None, "huge": None,
     "subinterpreter": SUBINTERPRETERS, "wide": None,

@@ -1,62 +1,76 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""Builds the extension in place for each interpreter that has headers, once a session. One built
-with 3.12's or later headers serves all of these; one of 3.9, say, serves another 3.9."""
+"""Which interpreters there are, with the package built for each; a server for them all."""
 import functools
 import os
 import subprocess
+import sys
+import tempfile
+import time
 
 import pytest
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 PROJECT = os.path.dirname(os.path.dirname(HERE))
-HAS_HEADERS = ("import os, sys, sysconfig; sys.exit(sys.version_info < (3, 8) or "
-               "not os.path.exists(sysconfig.get_path('include') + '/Python.h'))")
+PROGRAM = os.path.join(PROJECT, "build", "pymem-bpf")
+PACKAGE = os.path.join(PROJECT, "python")
+ASK = "import sys; print('%d.%d' % sys.version_info[:2])"
 
 
-def list_pythons():
-    """[(name, command)] of the interpreters from 3.8 on that there are."""
-    said = subprocess.check_output([os.path.join(PROJECT, "tests", "pythons.sh"), "list"]).decode()
-    found = [(line.split("\t")[0], line.split("\t")[1].split(" ")) for line in said.splitlines()]
-    old = ("-3.6", "-3.7")
-    return [pair for pair in found if not any(word in pair[0] for word in old)]
+class Python:
+    def __init__(self, name, command):
+        self.name, self.command = name, command
+        said = subprocess.run(command + ["-c", ASK], check=True, stdout=subprocess.PIPE).stdout
+        self.version = tuple(map(int, said.decode().split(".")))
 
 
-PYTHONS = list_pythons()
-
-
-def environment(**more):
-    env = {name: value for name, value in os.environ.items()
-           if not name.startswith(("PYTHON", "PYMEM"))}
-    env.update(PYTHONPATH=os.path.join(PROJECT, "python"), PYTHONDONTWRITEBYTECODE="1", **more)
-    return env
+def build(command):
+    """Builds the extension for an interpreter; what went wrong, or None."""
+    done = subprocess.run(command + [os.path.join(PROJECT, "tools", "build-extension")],
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    return done.stdout.decode() if done.returncode else None
 
 
 @functools.lru_cache(maxsize=None)
-def build_all():
-    """Each with headers; a failure to compile fails every test that needs it."""
-    for _, command in PYTHONS:
-        if len(command) == 1 and not subprocess.run(command + ["-c", HAS_HEADERS]).returncode:
-            subprocess.run(["make", "-s", "python", "PYTHON=" + command[0]], cwd=PROJECT, check=True)
+def pythons():
+    """Every interpreter from 3.8 on that can load an extension. Those without headers use what was
+    built for another of their version, or the stable ABI's: that it loads is tested, not assumed."""
+    said = subprocess.run([os.path.join(PROJECT, "tests", "pythons.sh"), "list"], check=True,
+                          stdout=subprocess.PIPE).stdout.decode()
+    found = [Python(name, command.split()) for name, command in
+             (line.split("\t") for line in said.splitlines())]
+    found = [p for p in found if p.version >= (3, 8)]
+    for python in found:
+        build(python.command)
+    return found
 
 
-@functools.lru_cache(maxsize=None)
-def missing(command):
-    """Why an interpreter has no extension; "" if it has."""
-    build_all()
-    done = subprocess.run(list(command) + ["-c", "import pymem_bpf.line_profiler"], cwd=PROJECT,
-                          env=environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-    return done.stdout.decode().strip().splitlines()[-1] if done.returncode else ""
+def pytest_generate_tests(metafunc):
+    if "python" in metafunc.fixturenames:
+        metafunc.parametrize("python", pythons(), ids=lambda p: p.name)
 
 
-@pytest.fixture(scope="module", params=PYTHONS, ids=[name for name, _ in PYTHONS])
-def python(request):
-    """Command of an interpreter that can load the extension."""
-    name, command = request.param
-    reason = missing(tuple(command))
-    if reason:
-        pytest.skip("%s: no headers of this version to build with: %s" % (name, reason))
-    return command
+@pytest.fixture(scope="session", autouse=True)
+def extension():
+    """For the interpreter that runs the tests."""
+    problem = build([sys.executable])
+    assert problem is None, problem
 
 
-def pytest_sessionstart(session):
-    build_all()
+@pytest.fixture(scope="session")
+def server():
+    """Path of the socket of a `pymem-bpf serve` for all."""
+    folder = tempfile.mkdtemp(prefix="pymem-bpf-test-")
+    os.chmod(folder, 0o755)
+    path = os.path.join(folder, "socket")
+    process = subprocess.Popen([PROGRAM, "serve", "-q", "--socket", path])
+    try:
+        for _ in range(500):
+            if os.path.exists(path):
+                break
+            assert process.poll() is None, "the server ended"
+            time.sleep(0.02)
+        yield path
+    finally:
+        process.terminate()
+        process.wait()
+        subprocess.run(["rm", "-rf", folder], check=True)

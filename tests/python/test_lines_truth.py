@@ -1,17 +1,16 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 """Increments against the truth, on every Python, with the real helper and a second thread that
 allocates all the while: each line within 64 KiB of what it is known to have changed."""
+import functools
 import json
 import os
 import subprocess
-import tempfile
 
-import conftest
 import pytest
+from conftest import HERE, PACKAGE, PROGRAM
 
 MIB = 1 << 20
 SLACK = 64 << 10
-PROGRAM = os.path.join(conftest.PROJECT, "build", "pymem-bpf")
 SECONDS = 120
 
 # {function: {line of it: (occurrences, MiB)}}
@@ -30,32 +29,23 @@ pytestmark = pytest.mark.skipif(not os.access(PROGRAM, os.X_OK) or os.geteuid() 
                                 reason="needs root and build/pymem-bpf (make)")
 
 
-@pytest.fixture(scope="module")
-def socket():
-    sessions = pytest.importorskip("sessions")
-    with tempfile.TemporaryDirectory(dir="/tmp") as folder:
-        os.chmod(folder, 0o755)
-        server = sessions.Server(folder)
-        yield server.path
-        server.close()
-
-
-@pytest.fixture(scope="module")
-def said(python, socket):
-    done = subprocess.run(python + [os.path.join(conftest.HERE, "lines_truth.py"), socket],
-                          env=conftest.environment(), stdout=subprocess.PIPE,
-                          stderr=subprocess.PIPE, timeout=SECONDS)
+@functools.lru_cache(maxsize=None)
+def said_by(command, server):
+    done = subprocess.run(list(command) + [os.path.join(HERE, "lines_truth.py"), server],
+                          env=dict(os.environ, PYTHONPATH=PACKAGE, PYTHONDONTWRITEBYTECODE="1"),
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=SECONDS)
     assert done.returncode == 0, done.stderr.decode()
     return json.loads(done.stdout.decode())
 
 
-def test_helper_stayed(said):
+def test_helper_stayed(python, server):
+    said = said_by(tuple(python.command), server)
     assert said["alive"] and not said["cut"]
 
 
 @pytest.mark.parametrize("function", sorted(TRUTH))
-def test_lines(said, function):
-    found = said["functions"][function]
+def test_lines(python, server, function):
+    found = said_by(tuple(python.command), server)["functions"][function]
     assert {int(line): row[0] for line, row in found.items()} == {
         line: row[0] for line, row in TRUTH[function].items()}
     wrong = {line: (found[str(line)][1], mib * MIB) for line, (_, mib) in TRUTH[function].items()

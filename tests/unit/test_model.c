@@ -228,6 +228,36 @@ static void test_skips_and_notes(void **state)
 }
 
 /* Many stacks: exact sums, and no time that grows faster than they do. */
+/* Runs of one line add up over code objects; the highest usage and peak are kept. */
+static void test_runs(void **state)
+{
+	struct model *model = *state;
+	char *argv[] = {"python3", NULL};
+	struct model_process *process =
+		model_add_process(model, 1, 0, "python3", argv, "/", "3.11.2", "lines");
+	const struct model_location *line = model_location(model, "a.py", "f", 3, 1);
+	struct pymem_line first = {.runs = 2, .pages = 5, .usage_pages = 70, .peak_pages = 80};
+	struct pymem_line second = {.runs = 1,
+				    .pages = -8,
+				    .gc_pages = -7,
+				    .collections = 1,
+				    .usage_pages = 60,
+				    .peak_pages = 90};
+
+	assert_int_equal(model_add_runs(model, process, line, &first), 0);
+	assert_int_equal(model_add_runs(model, process, line, &second), 0);
+	assert_int_equal(model_finish(model), 0);
+	assert_int_equal(process->line_count, 1);
+	assert_int_equal(process->lines[0].occurrences, 3);
+	assert_int_equal(process->lines[0].run_bytes, -3 * 4096);
+	assert_int_equal(process->lines[0].gc_bytes, -7 * 4096);
+	assert_int_equal(process->lines[0].collections, 1);
+	assert_int_equal(process->lines[0].mem_usage_bytes, 70 * 4096);
+	assert_int_equal(process->lines[0].peak_bytes, 90 * 4096);
+	assert_int_equal(process->lines[0].increment_bytes, 0);
+	assert_int_equal(process->charged_bytes, 0);
+}
+
 static void test_many(void **state)
 {
 	enum { STACKS = 20000, DEPTH = 100, LINES = 3000 };
@@ -274,6 +304,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_sorts, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_lost, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_skips_and_notes, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_runs, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_many, setup, teardown),
 	};
 

@@ -297,26 +297,52 @@ static void test_imbalance(void **state)
 	profile_fini(&profile);
 }
 
-/* The engine that counts runs brings memory_profiler's own columns. */
+static const struct model_location *place(struct profile *profile, const char *function, int line,
+					  int first)
+{
+	return model_location(profile->model, "/srv/app/mprun_demo.py", function, line, first);
+}
+
+/* The exact engine prints memory_profiler's own table, to the column: one row per line of the
+ * source, with what comprehensions on it add to its runs and not again to its increment. */
 static void test_lines_engine(void **state)
 {
+	static const char head[] =
+		"Line #    Mem usage    Increment  Occurrences   Line Contents\n"
+		"=============================================================\n";
+	struct pymem_line calls = {.runs = 1, .usage_pages = 9984},
+			  lists = {.runs = 5, .usage_pages = 18406, .pages = 6502},
+			  items = {.runs = 1000000, .usage_pages = 18400, .pages = 6400},
+			  frees = {.runs = 5, .usage_pages = 11904, .pages = -6502},
+			  module = {.runs = 1, .usage_pages = 5000};
+	struct render_options options = {.function = "sum_of_lists"};
 	struct profile profile;
-	struct output output;
 	struct model_process *p;
-	size_t i;
+	struct output output;
 
 	(void)state;
 	profile_init(&profile);
 	profile_fill(&profile);
 	p = profile.model->processes[0];
-	for (i = 0; i < p->line_count; i++) {
-		p->lines[i].mem_usage_bytes = 75 << 20;
-		p->lines[i].occurrences = 1000005;
-	}
-	output = render(&profile, "table", (struct render_options){.function = "sum_of_lists"});
-	assert_non_null(strstr(output.text, "Line #    Mem usage     Increment   Occurrences"));
-	assert_non_null(strstr(output.text, "     4     75.0 MiB      26.2 MiB       1000005"));
-	assert_null(strstr(output.text, "not known to this engine"));
+	model_add_runs(profile.model, p, place(&profile, "sum_of_lists", 1, 1), &calls);
+	model_add_runs(profile.model, p, place(&profile, "sum_of_lists", 4, 1), &lists);
+	model_add_runs(profile.model, p, place(&profile, "sum_of_lists.<locals>.<listcomp>", 4, 4),
+		       &items);
+	model_add_runs(profile.model, p, place(&profile, "sum_of_lists", 6, 1), &frees);
+	/* The line on which the module ran the def is no line of the function. */
+	model_add_runs(profile.model, p, place(&profile, "<module>", 1, 1), &module);
+	assert_int_equal(model_finish(profile.model), 0);
+	output = render(&profile, "table", options);
+	assert_int_equal(output.err, 0);
+	assert_non_null(strstr(output.text, head));
+	assert_non_null(strstr(output.text, "\n     1     39.0 MiB      0.0 MiB           1   "));
+	assert_non_null(strstr(output.text, "\n     2                                       "));
+	assert_non_null(strstr(output.text, "\n     4     71.9 MiB     25.4 MiB     1000005   "));
+	assert_non_null(strstr(output.text, "\n     6     46.5 MiB    -25.4 MiB           5   "));
+	free(output.text);
+	options.peak = true;
+	output = render(&profile, "table", options);
+	assert_non_null(strstr(output.text, "Increment          Peak  Occurrences   Line"));
 	free(output.text);
 	profile_fini(&profile);
 }
