@@ -115,11 +115,10 @@ bench: all $(BUILD)/bench-empty
 	tools/install-deps bench
 	$(PYTHON) bench/run.py $(BENCH)
 	$(PYTHON) bench/probe_cost.py
+	$(MAKE) python
 	$(PYTHON) bench/mprun.py
 	$(PYTHON) bench/memit.py
 	$(PYTHON) bench/tool.py
-	$(MAKE) python
-	$(PYTHON) bench/mprun.py
 
 # An empty program at the same probes, to compare the exact engine with.
 $(BUILD)/empty.skel.h: bench/probe/empty.bpf.c | $(BUILD)
