@@ -190,7 +190,7 @@ def test_death_of_a_client_disturbs_no_other(server):
         assert eventually(lambda: other.state == ENDED)
         os.kill(child, signal.SIGKILL)
         stays.tell("grow", BLOCK)
-        assert page.rss == rss_pages(stays.pid) and page.state == LIVE
+        assert rss_pages(stays.pid) == page.rss and page.state == LIVE
 
 
 def test_many_children_are_too_many(server):

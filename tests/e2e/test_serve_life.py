@@ -33,7 +33,7 @@ def test_attached_only_while_needed(server):
         client.track()
         page = client.page()
         client.tell("grow", BLOCK)
-        assert page.rss == rss_pages(client.pid), "and it counts again"
+        assert rss_pages(client.pid) == page.rss, "and it counts again"
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
@@ -229,7 +229,7 @@ def test_installed_units(folder):
             assert client.track()["status"] == OK
             page = client.page()
             client.tell("grow", BLOCK)
-            assert page.rss == rss_pages(client.pid)
+            assert rss_pages(client.pid) == page.rss
         process.terminate()
         assert process.wait(10) == 0
     finally:
