@@ -105,25 +105,11 @@ static __always_inline struct pymem_slot *slot_current(struct pymem_thread *th)
 	return current < PYMEM_SLOTS ? &th->slots[index & (PYMEM_SLOTS - 1)] : NULL;
 }
 
-/* Moves what a slot has collected to the stack that it was collected for. */
-static __noinline int slot_flush(struct pymem_proc *p, struct pymem_slot *slot)
+static __always_inline void stack_add(struct pymem_stack *stack, struct pymem_counters *acc)
 {
-	struct pymem_counters *acc, *to;
-	struct pymem_stack_key key = {};
-	struct pymem_stack *stack;
+	struct pymem_counters *to = &stack->counters;
 	__u64 peak;
 
-	if (!p || !slot || !slot->raw)
-		return 0;
-	acc = &slot->acc;
-	key.proc = p->id;
-	key.hash = slot->hash;
-	stack = bpf_map_lookup_elem(&stacks, &key);
-	if (!stack) {
-		acc_lose(p, acc, PYMEM_LOSS_MAP_FULL);
-		return 0;
-	}
-	to = &stack->counters;
 	ADD_IF(to->pages[PYMEM_FILE], acc->pages[PYMEM_FILE]);
 	ADD_IF(to->pages[PYMEM_ANON], acc->pages[PYMEM_ANON]);
 	ADD_IF(to->pages[PYMEM_SWAP], acc->pages[PYMEM_SWAP]);
@@ -137,6 +123,40 @@ static __noinline int slot_flush(struct pymem_proc *p, struct pymem_slot *slot)
 	if (peak > to->peak_pages)
 		to->peak_pages = peak;
 	__builtin_memset(acc, 0, sizeof(*acc));
+}
+
+/* Moves what a slot has collected to the stack that it was collected for. */
+static __noinline int slot_flush(struct pymem_proc *p, struct pymem_slot *slot)
+{
+	struct pymem_stack_key key = {};
+	struct pymem_stack *stack;
+
+	if (!p || !slot || !slot->raw)
+		return 0;
+	key.proc = p->id;
+	key.hash = slot->hash;
+	stack = bpf_map_lookup_elem(&stacks, &key);
+	if (stack)
+		stack_add(stack, &slot->acc);
+	else
+		acc_lose(p, &slot->acc, PYMEM_LOSS_MAP_FULL);
+	return 0;
+}
+
+/* The same once user space has taken the record of the image, and maybe the stack. */
+static __noinline int slot_flush_late(__u32 proc, struct pymem_slot *slot)
+{
+	static const struct pymem_stack none;
+	struct pymem_stack_key key = {.proc = proc};
+	struct pymem_stack *stack;
+
+	if (!slot || !slot->raw)
+		return 0;
+	key.hash = slot->hash;
+	bpf_map_update_elem(&stacks, &key, &none, BPF_NOEXIST);
+	stack = bpf_map_lookup_elem(&stacks, &key);
+	if (stack)
+		stack_add(stack, &slot->acc);
 	return 0;
 }
 

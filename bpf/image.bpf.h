@@ -239,13 +239,14 @@ static __always_inline void proc_end(struct pymem_proc *p, bool exec)
 	__u32 id = p->id, tgid = p->tgid;
 	__u64 mm = p->mm;
 
-	proc_fold_peaks(p);
-	if (!count_only && bpf_map_update_elem(&dead, &id, p, BPF_ANY))
-		__sync_fetch_and_add(&dropped_images, 1);
-	/* Of several threads that end at once, one ends the image. */
+	/* Of several threads that end at once, one ends the image. The others find it in `procs`,
+	 * then in `dead`. */
 	if (bpf_map_delete_elem(&tgids, &tgid))
 		return;
 	__sync_fetch_and_add(&tgid_filter[tgid_slot(tgid)], -1);
+	proc_fold_peaks(p);
+	if (!count_only && bpf_map_update_elem(&dead, &id, p, BPF_ANY))
+		__sync_fetch_and_add(&dropped_images, 1);
 	if (p->page || p->tree)
 		page_end(p, exec);
 	if (!bpf_map_delete_elem(&procs, &mm))

@@ -37,26 +37,48 @@ static __always_inline void thread_flush_last(struct pymem_proc *p, struct pymem
 		s->busy = 0;
 }
 
+/* th, of a process that another of its threads is ending or has ended, is about to end. */
+static __noinline int thread_flush_late(struct pymem_thread *th)
+{
+	struct pymem_proc *p;
+	__u32 id, i;
+	__u64 mm;
+
+	if (!th)
+		return 0;
+	id = th->proc;
+	mm = th->mm;
+	p = bpf_map_lookup_elem(&dead, &id);
+	if (!p) {
+		p = bpf_map_lookup_elem(&procs, &mm);
+		if (p && p->id != id)
+			p = NULL;
+	}
+	for (i = 0; i < PYMEM_SLOTS; i++) {
+		if (p)
+			slot_flush(p, &th->slots[i]);
+		else
+			slot_flush_late(id, &th->slots[i]);
+	}
+	return 0;
+}
+
 /* The current thread leaves the image p, or one that has ended: of the threads of a process
  * that exit at once, the first to find no other alive ends it. */
 static __always_inline void thread_end(struct pymem_proc *p, bool exec)
 {
 	struct task_struct *task = current_task();
 	struct pymem_thread *th = thread_of(task, false);
-	__u32 id;
 
 	if (!th)
 		return;
-	id = th->proc;
-	if (p && id == p->id) {
+	if (p && th->proc == p->id) {
 		/* From 6.16 on its memory is still there at its exit. */
 		thread_flush_last(p, th, !exec && TASK_READ(task, mm));
 		if (p->page)
 			page_thread_end(p, th);
 	} else {
-		p = bpf_map_lookup_elem(&dead, &id);
-		if (p)
-			thread_flush(p, th);
+		thread_flush_late(th);
 	}
 	thread_forget(task);
 }
