@@ -115,7 +115,7 @@ int process_fork(struct bpf_raw_tracepoint_args *ctx)
 	parent = bpf_map_lookup_elem(&procs, &mm);
 	if (!parent)
 		return 0;
-	p = proc_begin(child_mm, child, parent);
+	p = proc_begin(child_mm, child, parent, false);
 	if (!p)
 		return 0;
 	p->ppid = tgid;
@@ -159,7 +159,7 @@ int process_exec(struct bpf_raw_tracepoint_args *ctx)
 	mm = task_mm(task);
 	if (!mm)
 		return 0;
-	next = proc_begin(mm, task, NULL);
+	next = proc_begin(mm, task, NULL, false);
 	if (next && (page || tree))
 		page_adopt(next, page, tree);
 	if (next)
@@ -314,7 +314,9 @@ static __always_inline void adopt_descendant(struct task_struct *task)
 		return;
 	p = bpf_map_lookup_elem(&procs, &mm);
 	if (!p) {
-		p = proc_begin(mm, task, NULL);
+		p = proc_begin(mm, task, NULL, true);
+		if (p && proc_undo(p, task))
+			return;
 		if (p && batched_counters)
 			adopt_thread(p, task);
 	}
@@ -353,9 +355,14 @@ int attach_wanted(struct bpf_iter__task *ctx)
 	}
 	p = bpf_map_lookup_elem(&procs, &mm);
 	if (!p) {
-		p = proc_begin(mm, task, NULL);
+		p = proc_begin(mm, task, NULL, true);
 		if (!p) {
 			w->result = PYMEM_WANTED_MAP_FULL;
+			return 0;
+		}
+		if (proc_undo(p, task)) {
+			if (w->result == PYMEM_WANTED_UNSEEN)
+				w->result = PYMEM_WANTED_NO_MM;
 			return 0;
 		}
 		w->adopt = 1;
