@@ -413,6 +413,18 @@ static __always_inline void settle_major(struct pymem_thread *th, struct task_st
 	}
 }
 
+/* The record of the current task, made when it was the thread `tid`. NULL: none. */
+static __always_inline struct pymem_thread *thread_by(struct task_struct *task, __u32 tid)
+{
+#ifdef PYMEM_LEGACY
+	(void)task;
+	return bpf_map_lookup_elem(&threads, &tid);
+#else
+	(void)tid;
+	return bpf_task_storage_get(&threads, task, 0, 0);
+#endif
+}
+
 /* The record of `task`; with `make`, a new one if it has none. NULL: none, or no room. */
 static __always_inline struct pymem_thread *thread_of(struct task_struct *task, bool make)
 {
@@ -430,13 +442,13 @@ static __always_inline struct pymem_thread *thread_of(struct task_struct *task, 
 #endif
 }
 
-static __always_inline void thread_forget(struct task_struct *task)
+static __always_inline void thread_forget(struct task_struct *task, __u32 tid)
 {
 #ifdef PYMEM_LEGACY
-	__u32 tid = BPF_CORE_READ(task, pid);
-
+	(void)task;
 	bpf_map_delete_elem(&threads, &tid);
 #else
+	(void)tid;
 	bpf_task_storage_delete(&threads, task);
 #endif
 }

@@ -223,14 +223,19 @@ static __always_inline void proc_fold_peaks(struct pymem_proc *p)
 	}
 }
 
-static __always_inline void tell(__u32 type, __u32 id, __u32 tgid, __u32 ppid)
+static __always_inline void tell_from(__u32 type, __u32 id, __u32 tgid, __u32 ppid, __u32 parent)
 {
-	struct pymem_msg_process m = {.type = type, .proc = id, .tgid = tgid, .ppid = ppid};
+	struct pymem_msg_process m = {type, id, tgid, ppid, parent};
 
 	if (count_only)
 		return;
 	if (bpf_ringbuf_output(&ring, &m, sizeof(m), BPF_RB_FORCE_WAKEUP))
 		__sync_fetch_and_add(&dropped_messages, 1);
+}
+
+static __always_inline void tell(__u32 type, __u32 id, __u32 tgid, __u32 ppid)
+{
+	tell_from(type, id, tgid, ppid, 0);
 }
 
 /* Drops an image that a task iterator has begun if its process exited or ran another program

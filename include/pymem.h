@@ -234,6 +234,7 @@ struct pymem_msg_process { /* FORK, EXEC, EXIT, MAPPED */
 	__u32 proc; /* image id; 0 where none is tracked yet */
 	__u32 tgid;
 	__u32 ppid;
+	__u32 parent; /* FORK: id of the image it was forked from */
 };
 
 /* A string instruction (rep stos, rep movs) of x86 that has faulted and will resume. */

@@ -95,9 +95,18 @@ static void queue_add(struct tracker *tracker, pid_t pid)
 	tracker->queue[tracker->queue_length++] = pid;
 }
 
-static void attach_child(struct tracker *tracker, struct image *image, pid_t parent)
+/* A process forked: the child is what its parent was, whether that still lives or not. */
+static void begin_child(struct tracker *tracker, struct image *image, uint32_t parent_id)
 {
-	int err = probes_attach_child(tracker->probes, image->pid, parent);
+	struct image *parent = tracker_image(tracker, parent_id);
+	int err;
+
+	if (!parent)
+		return;
+	image_inherit(image, parent);
+	if (!tracker->probes || !image->identified)
+		return;
+	err = probes_attach_child(tracker->probes, image->pid, parent->pid);
 
 	/* The parent had none either. */
 	if (err == -ENOENT)
@@ -137,17 +146,13 @@ static int handle_message(void *arg, void *data, size_t size)
 		image->ppid = m->ppid;
 		HASH_ITER(hh, tracker->images, other, next)
 		{
-			/* The newest live image of the parent, or the one this PID had. */
-			if (m->type == PYMEM_MSG_FORK && other->pid == (pid_t)m->ppid &&
-			    !other->dead)
-				image_inherit(image, other);
 			if (m->type == PYMEM_MSG_EXEC && other->pid == image->pid &&
 			    other != image && other->asked)
 				image->asked = true;
 		}
 	}
-	if (m->type == PYMEM_MSG_FORK && tracker->probes && image->identified)
-		attach_child(tracker, image, m->ppid);
+	if (m->type == PYMEM_MSG_FORK)
+		begin_child(tracker, image, m->parent);
 	/* After a fork, pages are shared: at once, before the child has written much. */
 	if (m->type == PYMEM_MSG_COPIES || m->type == PYMEM_MSG_FORK)
 		tracker->watch_copies = true;
