@@ -357,6 +357,10 @@ int attach_wanted(struct bpf_iter__task *ctx)
 		return 0;
 	}
 	p = bpf_map_lookup_elem(&procs, &mm);
+	if (w->expect && (!p || p->id != w->expect)) {
+		w->result = PYMEM_WANTED_OTHER;
+		return 0;
+	}
 	if (!p) {
 		p = proc_begin(mm, task, NULL, true);
 		if (!p) {

@@ -159,6 +159,8 @@ struct pymem_wanted {
 	__u32 identified;
 	__u32 adopt;  /* set when tracking begins here */
 	__u32 page;   /* to publish it on; 0: none */
+	__u32 expect; /* id of the image that was examined, no other; 0: whichever it runs */
+	__u32 pad;
 	__u32 id;     /* out: of the image now tracked */
 	__u32 result; /* out: enum pymem_wanted_result */
 };
@@ -167,7 +169,7 @@ enum pymem_wanted_result {
 	PYMEM_WANTED_UNSEEN,
 	PYMEM_WANTED_OK,
 	PYMEM_WANTED_NO_MM, /* zombie or kernel thread */
-	PYMEM_WANTED_OTHER, /* another process has that PID now */
+	PYMEM_WANTED_OTHER, /* another process has that PID now, or it runs another image */
 	PYMEM_WANTED_MAP_FULL,
 	PYMEM_WANTED_BUSY, /* published on another page already */
 };

@@ -406,6 +406,7 @@ int session_track(struct session *session, struct session_target *targets, size_
 		w.layout = targets[i].layout;
 		w.identified = targets[i].identified;
 		w.page = targets[i].page;
+		w.expect = targets[i].expect;
 		if (bpf_map_update_elem(fd, &key, &w, BPF_ANY))
 			return -errno;
 	}

@@ -64,8 +64,9 @@ struct session_target {
 	bool identified;
 	uint64_t runtime, interp_head;
 	int layout;
-	int page; /* from session_page_new(): publish it there, with its descendants;
-		   * 0: nowhere */
+	int page;	 /* from session_page_new(): publish it there, with its descendants;
+			  * 0: nowhere */
+	uint32_t expect; /* only if it is this image that it runs; 0: any */
 	/* out */
 	uint32_t id;
 	enum pymem_wanted_result result;

@@ -190,42 +190,53 @@ static void attach_probes(struct tracker *tracker, struct image *image,
 	image->lines_error = err;
 }
 
-/* Tracks `pid`, or marks what is tracked as identified. 0 or -errno; `*out` its image. */
-int tracker_track(struct tracker *tracker, pid_t pid, const struct py_process *python,
-		  uint64_t start, struct image **out)
+static int track(struct tracker *tracker, struct session_target *target)
+{
+	int err = session_track(tracker->session, target, 1);
+
+	if (err)
+		return err;
+	if (target->result == PYMEM_WANTED_MAP_FULL)
+		return -ENOSPC;
+	return target->result == PYMEM_WANTED_OK ? 0 : -ESRCH;
+}
+
+int tracker_track(struct tracker *tracker, pid_t pid, uint64_t start, struct image **out)
 {
 	struct session_target target = {.pid = pid, .start_ticks = start};
 	struct image *image;
-	int err;
+	int err = track(tracker, &target);
 
-	if (python) {
-		target.layout = session_add_layout(tracker->session, &python->layout);
-		if (target.layout < 0)
-			return target.layout;
-		target.identified = true;
-		target.runtime = python->runtime_addr;
-		target.interp_head = python->interp_head_addr;
-	}
-	err = session_track(tracker->session, &target, 1);
 	if (err)
 		return err;
-	if (target.result == PYMEM_WANTED_MAP_FULL)
-		return -ENOSPC;
-	if (target.result != PYMEM_WANTED_OK)
-		return -ESRCH;
 	image = image_new(tracker, target.id, pid);
 	if (!image)
 		return -ENOMEM;
 	if (!image->argv)
 		image_describe(image);
-	if (python && tracker->probes)
-		attach_probes(tracker, image, python);
-	if (python) {
-		image->identified = true;
-		image->layout = python->layout;
-		snprintf(image->python, sizeof(image->python), "%s", python->version);
-	}
 	*out = image;
+	return 0;
+}
+
+int tracker_know(struct tracker *tracker, struct image *image, const struct py_process *python)
+{
+	struct session_target target = {.pid = image->pid, .expect = image->id};
+	int err;
+
+	target.layout = session_add_layout(tracker->session, &python->layout);
+	if (target.layout < 0)
+		return target.layout;
+	target.identified = true;
+	target.runtime = python->runtime_addr;
+	target.interp_head = python->interp_head_addr;
+	err = track(tracker, &target);
+	if (err)
+		return err;
+	if (tracker->probes)
+		attach_probes(tracker, image, python);
+	image->identified = true;
+	image->layout = python->layout;
+	snprintf(image->python, sizeof(image->python), "%s", python->version);
 	return 0;
 }
 

@@ -21,6 +21,20 @@ static void unsupported(const struct py_process *python, char *reason, size_t si
 		snprintf(reason, size, "a Python of unknown version");
 }
 
+/* Tracks a Python, and looks at it again: since it was found it may have run another program,
+ * of which an event tells only from now on. */
+static int adopt(struct tracker *tracker, pid_t pid, struct py_process *python, uint64_t start,
+		 struct image **image)
+{
+	int err = tracker_track(tracker, pid, start, image);
+
+	if (!err && (*image)->identified)
+		return 0;
+	if (!err)
+		err = py_process_identify(tracker->cache, pid, python);
+	return err ?: tracker_know(tracker, *image, python);
+}
+
 /* Looks at what a message called attention to. */
 void tracker_identify(struct tracker *tracker, pid_t pid)
 {
@@ -38,7 +52,10 @@ void tracker_identify(struct tracker *tracker, pid_t pid)
 	if (image && !err)
 		image->examined = false;
 	if (!err) {
-		tracker_track(tracker, pid, &python, start, &tracked);
+		if (image)
+			tracker_know(tracker, image, &python);
+		else
+			adopt(tracker, pid, &python, start, &tracked);
 		return;
 	}
 	if (image && err == -ENOENT)
@@ -152,7 +169,7 @@ int tracker_attach(struct tracker *tracker, pid_t pid, char *reason, size_t size
 		probes_explain(&python, why, sizeof(why));
 		snprintf(reason, size, "pid %d (%s): %s", pid, info.comm, why);
 	} else {
-		err = tracker_track(tracker, pid, &python, start, &image);
+		err = adopt(tracker, pid, &python, start, &image);
 		if (err)
 			snprintf(reason, size, "pid %d (%s): %s", pid, info.comm,
 				 err == -ESRCH	  ? "has ended"
@@ -170,7 +187,7 @@ int tracker_attach(struct tracker *tracker, pid_t pid, char *reason, size_t size
 int tracker_attach_launched(struct tracker *tracker, pid_t pid, const char *program)
 {
 	struct image *image;
-	int err = tracker_track(tracker, pid, NULL, 0, &image);
+	int err = tracker_track(tracker, pid, 0, &image);
 
 	if (!err && tracker->probes)
 		err = probes_attach_command(tracker->probes, pid, program);
@@ -201,7 +218,7 @@ static int attach_found(pid_t pid, void *arg)
 		return 0;
 	if (!info.kernel_thread && info.state != 'Z') {
 		err = py_process_identify(tracker->cache, pid, &python);
-		if (!err && !tracker_track(tracker, pid, &python, info.start_ticks, &image))
+		if (!err && !adopt(tracker, pid, &python, info.start_ticks, &image))
 			found->count++;
 		if (err == -ENOTSUP) {
 			unsupported(&python, reason, sizeof(reason));

@@ -5,9 +5,12 @@
 
 #include "tracker.h"
 
-/* Tracks `pid`, or marks what is tracked as identified. 0 or -errno; `*out` its image. */
-int tracker_track(struct tracker *tracker, pid_t pid, const struct py_process *python,
-		  uint64_t start, struct image **out);
+/* Tracks what `pid` runs; `*out` its image. 0 or -errno. */
+int tracker_track(struct tracker *tracker, pid_t pid, uint64_t start, struct image **out);
+
+/* From now on the stacks of `image` are walked. `python` must have been found after tracking
+ * began: before, it may be what ran before an exec. 0, -ESRCH if it runs no more, -errno. */
+int tracker_know(struct tracker *tracker, struct image *image, const struct py_process *python);
 
 /* The image that `pid` runs, if it is tracked; else NULL. */
 struct image *tracker_live_image(struct tracker *tracker, pid_t pid);
