@@ -353,6 +353,11 @@ void session_free(struct session *session)
 	free(session);
 }
 
+bool session_sees_mappings(const struct session *session)
+{
+	return session->options.syscalls && session->kernel.sys_exit;
+}
+
 unsigned session_lacks(const struct session *session)
 {
 	return session->lacks;

@@ -53,6 +53,9 @@ int session_settle(struct session *session);
 /* Detaches and frees everything. NULL is fine. */
 void session_free(struct session *session);
 
+/* Is it told that a process maps a file executable (PYMEM_MSG_MAPPED)? */
+bool session_sees_mappings(const struct session *session);
+
 unsigned session_lacks(const struct session *session);
 
 /* Registers a layout; its index, or -ENOSPC. The same layout gets the same index. */

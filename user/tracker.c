@@ -11,10 +11,14 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "image.h"
 #include "proc.h"
+
+#define RETRY_MIN_MS 20
+#define RETRY_MAX_MS 640
 
 static int handle_message(void *arg, void *data, size_t size);
 
@@ -52,6 +56,14 @@ void tracker_fini(struct tracker *tracker)
 	py_image_cache_free(tracker->cache);
 }
 
+static uint64_t now_ms(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return t.tv_sec * 1000ULL + t.tv_nsec / 1000000;
+}
+
 struct image *tracker_image(struct tracker *tracker, uint32_t id)
 {
 	struct image *image;
@@ -76,23 +88,27 @@ static struct image *image_new(struct tracker *tracker, uint32_t id, pid_t pid)
 	return image;
 }
 
-static void queue_add(struct tracker *tracker, pid_t pid)
+void tracker_queue(struct tracker *tracker, pid_t pid)
 {
+	struct queued first = {.pid = pid, .delay_ms = RETRY_MIN_MS};
 	size_t i;
 
-	for (i = 0; i < tracker->queue_length; i++)
-		if (tracker->queue[i] == pid)
+	for (i = 0; i < tracker->queue_length; i++) {
+		if (tracker->queue[i].pid == pid) {
+			tracker->queue[i] = first;
 			return;
+		}
+	}
 	if (tracker->queue_length == tracker->queue_room) {
 		size_t room = tracker->queue_room ? tracker->queue_room * 2 : 16;
-		pid_t *queue = realloc(tracker->queue, room * sizeof(*queue));
+		struct queued *queue = realloc(tracker->queue, room * sizeof(*queue));
 
 		if (!queue)
 			return;
 		tracker->queue = queue;
 		tracker->queue_room = room;
 	}
-	tracker->queue[tracker->queue_length++] = pid;
+	tracker->queue[tracker->queue_length++] = first;
 }
 
 /* A process forked: the child is what its parent was, whether that still lives or not. */
@@ -157,7 +173,7 @@ static int handle_message(void *arg, void *data, size_t size)
 	if (m->type == PYMEM_MSG_COPIES || m->type == PYMEM_MSG_FORK)
 		tracker->watch_copies = true;
 	if (m->type == PYMEM_MSG_EXEC || m->type == PYMEM_MSG_MAPPED)
-		queue_add(tracker, m->tgid);
+		tracker_queue(tracker, m->tgid);
 	if (m->type == PYMEM_MSG_EXIT) {
 		image = tracker_image(tracker, m->proc);
 		if (image)
@@ -275,10 +291,29 @@ static int take_dead(const struct pymem_proc *record, void *arg)
 	return 0;
 }
 
+/* Looks at what is queued and due; what may be different in a moment stays. */
+static void identify_queued(struct tracker *tracker)
+{
+	uint64_t now = now_ms();
+	size_t i, kept = 0;
+
+	for (i = 0; i < tracker->queue_length; i++) {
+		struct queued q = tracker->queue[i];
+
+		if (q.at_ms <= now) {
+			if (!tracker_identify(tracker, q.pid, q.delay_ms > RETRY_MAX_MS))
+				continue;
+			q.at_ms = now + q.delay_ms;
+			q.delay_ms *= 2;
+		}
+		tracker->queue[kept++] = q;
+	}
+	tracker->queue_length = kept;
+}
+
 int tracker_poll(struct tracker *tracker, int timeout_ms)
 {
 	int n = session_poll(tracker->session, timeout_ms), err;
-	size_t i;
 
 	if (n < 0)
 		return n;
@@ -292,9 +327,7 @@ int tracker_poll(struct tracker *tracker, int timeout_ms)
 		if (err)
 			return err;
 	}
-	for (i = 0; i < tracker->queue_length; i++)
-		tracker_identify(tracker, tracker->queue[i]);
-	tracker->queue_length = 0;
+	identify_queued(tracker);
 	err = session_take_dead(tracker->session, take_dead, tracker);
 	if (err)
 		return err;

@@ -22,6 +22,13 @@ struct skip {
 	struct skip *next;
 };
 
+/* A process to be identified; what fails for now is tried again for about a second. */
+struct queued {
+	pid_t pid;
+	unsigned delay_ms; /* until the next try */
+	uint64_t at_ms;
+};
+
 struct tracker {
 	struct session *session;
 	struct store store;
@@ -30,7 +37,7 @@ struct tracker {
 	struct probes *probes; /* exact engine; NULL: walk */
 	bool whole_host;
 	struct skip *skips;
-	pid_t *queue; /* to be identified */
+	struct queued *queue;
 	size_t queue_length, queue_room;
 	bool watch_copies;
 	unsigned unexamined; /* ended before they could be examined */

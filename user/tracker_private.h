@@ -18,7 +18,11 @@ struct image *tracker_live_image(struct tracker *tracker, pid_t pid);
 /* Notes a process that is not profiled, once for each reason. */
 void tracker_skip(struct tracker *tracker, pid_t pid, const char *comm, const char *reason);
 
-/* Looks at what a message called attention to. */
-void tracker_identify(struct tracker *tracker, pid_t pid);
+/* Looks at what a message called attention to. True: it may be another thing in a moment; with
+ * `last`, it is given up instead. */
+bool tracker_identify(struct tracker *tracker, pid_t pid, bool last);
+
+/* Has tracker_poll() identify `pid`. */
+void tracker_queue(struct tracker *tracker, pid_t pid);
 
 #endif
