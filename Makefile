@@ -115,6 +115,7 @@ bench: all $(BUILD)/bench-empty
 	tools/install-deps bench
 	$(PYTHON) bench/run.py $(BENCH)
 	$(PYTHON) bench/probe_cost.py
+	$(MAKE) python
 	$(PYTHON) bench/mprun.py
 	$(PYTHON) bench/memit.py
 	$(PYTHON) bench/tool.py

@@ -1,22 +1,30 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""What profiling line by line costs: %mprun's engine beside memory_profiler's.
+"""Line profiles against memory_profiler's: what a call costs under each.
 
-One run, interleaved: each round calls each function bare, under pymem_bpf's LineProfiler, and (at
-a size that it finishes) under memory_profiler's; a row has the medians of the rounds' ratios. Each
-measurement is a process of its own. Needs root, or a `pymem-bpf serve`.
+  bench/mprun.py [ROUNDS]      default 5; under the interpreter that it is run with
+
+Each round is a fresh process for each of bare, ours and memory_profiler, in turns, on the same
+function; the figure is the median over the rounds of the ratio to the same round's bare time, of
+the call alone. memory_profiler gets a smaller size where the whole would take it minutes; a ratio
+per line does not depend on it. Ours counts with a real `pymem-bpf serve`, so root and
+build/pymem-bpf are needed. `lines`: nothing but lines; `seed`: sum_of_lists; `ordinary`: lines that
+make and drop MBs and call functions that aren't profiled.
 """
-import argparse
 import os
 import statistics
 import subprocess
 import sys
+import tempfile
+import time
 
-import common
-
-PACKAGE = os.path.join(common.PROJECT, "python")
-PROGRAM = '''
+HERE = os.path.dirname(os.path.abspath(__file__))
+PROJECT = os.path.dirname(HERE)
+PROGRAM = os.environ.get("PYMEM_BPF", os.path.join(PROJECT, "build", "pymem-bpf"))
+SECONDS = 600
+FUNCTIONS = r'''
 import sys, time
+
 def lines(n):
     t = 0
     for i in range(n):
@@ -26,6 +34,7 @@ def lines(n):
             c = (a + b) & 127
             t = (t + c) & 127
     return t
+
 def seed(n):
     total = 0
     for i in range(5):
@@ -33,74 +42,101 @@ def seed(n):
         total += sum(L)
         del L
     return total
-def ordinary(n):
-    kept = 0
+
+def mixed(a, b):
+    c = a + b
+    return c * 2
+
+def callee(n):
+    t = 0
     for i in range(n):
-        block = bytearray(4 << 20)
-        kept += sum(memoryview(block)[:100000])
-        del block
-    return kept
-function, size, how = globals()[sys.argv[1]], int(sys.argv[2]), sys.argv[3]
-call = function
-if how == "pymem_bpf":
-    from pymem_bpf import LineProfiler
-    profiler = LineProfiler(function)
-    profiler.prepare()
-    call = lambda n: profiler.runcall(function, n)
-elif how == "memory_profiler":
-    from memory_profiler import LineProfiler
-    call = LineProfiler(backend="psutil")(function)
-begin = time.perf_counter()
-call(size)
-print(time.perf_counter() - begin)
+        t = mixed(t, i) & 1023
+    return t
+
+def ordinary(n):
+    kept = []
+    for i in range(n):
+        kept.append(callee(300))
+        block = bytearray(1 << 20)
+        text = ",".join(map(str, range(2000)))
+        del block, text
+    return len(kept)
 '''
-# name: (function, size, size for memory_profiler, target, what it is)
-CASES = {
-    "nothing but lines": ("lines", 4000, 20, 6.0),
-    "sum_of_lists": ("seed", 1000000, 2000, 3.0),
-    "ordinary, MBs a line": ("ordinary", 200, 200, 1.1),
+# Each gives something to call with the function's argument; what comes before the call isn't timed.
+PREPARED = {
+    "bare": "prepared = f",
+    "pymem_bpf": "import functools\nfrom pymem_bpf import LineProfiler\np = LineProfiler(f)\np.prepare()\n"
+                 "prepared = functools.partial(p.runcall, f)",
+    "memory_profiler": "from memory_profiler import LineProfiler\nprepared = LineProfiler()(f)",
 }
+TIMED = r"""
+f, n = globals()[sys.argv[1]], int(sys.argv[2])
+%s
+start = time.perf_counter()
+prepared(n)
+print(time.perf_counter() - start)
+"""
+# (function, size for ours, size for memory_profiler, the most that ours may cost)
+CASES = (("lines", 1600, 8, 6.0), ("seed", 1000000, 10000, 3.0), ("ordinary", 1000, 1000, 1.1))
 
 
-def seconds(python, path, function, size, how):
-    env = dict(os.environ, PYTHONPATH=PACKAGE, PYMEM_BPF=common.TOOL, PYTHONDONTWRITEBYTECODE="1")
-    done = subprocess.run([python, path, function, str(size), how], stdout=subprocess.PIPE, env=env,
-                          check=True)
+def seconds(name, function, size, path, environment):
+    with open(path, "w") as f:
+        f.write(FUNCTIONS + TIMED % PREPARED[name])
+    done = subprocess.run([sys.executable, path, function, str(size)], env=environment,
+                          stdout=subprocess.PIPE, timeout=SECONDS, check=True)
     return float(done.stdout)
 
 
+def ratios(function, ours, theirs, rounds, path, environment):
+    """{name: [ratio to bare of each round]}"""
+    found = {"pymem_bpf": [], "memory_profiler": []}
+    for _ in range(rounds):
+        for name, size in (("pymem_bpf", ours), ("memory_profiler", theirs)):
+            if name == "memory_profiler" and not HAS_MEMORY_PROFILER:
+                continue
+            bare = seconds("bare", function, size, path, environment)
+            found[name].append(seconds(name, function, size, path, environment) / bare)
+    return found
+
+
+HAS_MEMORY_PROFILER = not subprocess.run(
+    [sys.executable, "-c", "import memory_profiler"], stderr=subprocess.DEVNULL).returncode
+
+
+def serve(socket):
+    process = subprocess.Popen([PROGRAM, "serve", "--socket", socket])
+    while not os.path.exists(socket):
+        if process.poll() is not None:
+            sys.exit("bench/mprun.py: %s serve ended with status %d" % (PROGRAM, process.returncode))
+        time.sleep(0.05)
+    return process
+
+
 def main():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--python", default="/usr/bin/python3")
-    parser.add_argument("--rounds", type=int, default=5)
-    options = parser.parse_args()
-    path = os.path.join(common.PROJECT, "build", "bench-mprun.py")
-    with open(path, "w") as f:
-        f.write(PROGRAM)
-    subprocess.run([options.python, os.path.join(common.PROJECT, "tools", "build-extension")],
-                   check=True, stdout=subprocess.DEVNULL)
-    other = subprocess.run([options.python, "-c", "import memory_profiler"],
-                           stderr=subprocess.DEVNULL).returncode == 0
-    if not other:
-        print("memory_profiler is not there for %s: its column is empty" % options.python,
-              file=sys.stderr)
-    print(common.machine())
-    print("| function | bare s | pymem_bpf | target | memory_profiler (smaller size) |")
-    print("|---|---|---|---|---|")
-    for name, (function, size, small, target) in CASES.items():
-        bare, ours, theirs = [], [], []
-        for i in range(options.rounds):
-            pair = ["bare", "pymem_bpf"] if i % 2 else ["pymem_bpf", "bare"]
-            got = {how: seconds(options.python, path, function, size, how) for how in pair}
-            bare.append(got["bare"])
-            ours.append(got["pymem_bpf"] / got["bare"])
-            if other:
-                theirs.append(seconds(options.python, path, function, small, "memory_profiler")
-                              / seconds(options.python, path, function, small, "bare"))
-        print("| %s | %.2f | %s | <= %.1f | %s |" % (
-            name, statistics.median(bare), common.spread(ours, "%.2f"), target,
-            common.spread(theirs, "%.0f") if theirs else ""), flush=True)
+    rounds = int(sys.argv[1]) if sys.argv[1:] else 5
+    missed = False
+    with tempfile.TemporaryDirectory() as folder:
+        socket = os.path.join(folder, "serve.sock")
+        environment = dict(os.environ, PYTHONPATH=os.path.join(PROJECT, "python"),
+                           PYMEM_BPF_SOCKET=socket, PYTHONDONTWRITEBYTECODE="1")
+        server = serve(socket)
+        try:
+            print("Python %d.%d.%d, %d rounds: times bare" % (sys.version_info[:3] + (rounds,)))
+            for function, ours, theirs, most in CASES:
+                found = ratios(function, ours, theirs, rounds, os.path.join(folder, "bench.py"),
+                               environment)
+                middle = statistics.median(found["pymem_bpf"])
+                missed |= middle > most
+                print("%-9s pymem_bpf %5.2f (%s; target %g)   memory_profiler %s" % (
+                    function, middle, " ".join("%.2f" % r for r in found["pymem_bpf"]), most,
+                    "%.0f (size %d, not %d)" % (statistics.median(found["memory_profiler"]), theirs, ours)
+                    if found["memory_profiler"] else "not installed for this Python"), flush=True)
+        finally:
+            server.terminate()
+            server.wait()
+    return 1 if missed else 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -25,7 +25,8 @@ static __always_inline __s32 load_s32(__u64 address)
 	return word->tz_minuteswest;
 }
 
-#define CLAIM_TRIES 4
+#define CLAIM_TRIES 24
+#define CLAIMING    (1LL << 40) /* of pending_pages(): ask again */
 
 /* Is the current task in an exception, a page fault that is, and not in a system call? */
 static __always_inline bool in_fault(void)
@@ -43,6 +44,7 @@ struct pending {
 	struct pymem_proc *p;
 	__s64 pages;
 	__u32 member, own;
+	__u32 claiming; /* one is just doing that: what is left is not known yet */
 };
 
 /* Has CPU `cpu` just emptied its part into the shared count, its event still to come? If it
@@ -62,6 +64,8 @@ LOOP_BODY pending_step(__u32 cpu, struct pending *c)
 		return 1;
 	other = (struct pymem_cpu *)(c->p + 1) + cpu;
 	last = other->last[c->member & 3];
+	if (*(volatile __u32 *)&other->claiming)
+		c->claiming = 1;
 	if (last && !load_s32(c->p->percpu[c->member & 3] + *offset))
 		c->pages += last > 0 ? counter_batch : -(__s64)counter_batch;
 	return 0;
@@ -75,7 +79,7 @@ static __noinline __s64 pending_pages(struct pymem_proc *p, __u32 member)
 	if (!p)
 		return 0;
 	LOOP(nr_cpus, pending_step, &c);
-	return c.pages;
+	return c.claiming ? CLAIMING : c.pages;
 }
 
 /* This CPU's part was `last` and is 0; `there` pages can be claimed of the shared count. How
@@ -91,6 +95,8 @@ static __noinline __s64 own_share(struct pymem_proc *p, __u32 member, __s64 ther
 	if (change == 1 || change == -1)
 		return there;
 	others = pending_pages(p, member);
+	if (others == CLAIMING)
+		return CLAIMING;
 	if (!in_fault())
 		return there - others;
 	if (!others && change > 1 && !(change & (change - 1)))
@@ -107,7 +113,7 @@ static __noinline __s64 own_share(struct pymem_proc *p, __u32 member, __s64 ther
 static __noinline __s64 percpu_change(struct pymem_proc *p, __u32 member)
 {
 	struct pymem_cpu *c = proc_cpu(p);
-	__s64 claimed, mine = 0;
+	__s64 claimed, swapped, mine = 0;
 	__s32 part, last;
 	__u64 *offset;
 	int i;
@@ -132,9 +138,20 @@ static __noinline __s64 percpu_change(struct pymem_proc *p, __u32 member)
 		if (!mine && last != (__s64)counter_batch - 1)
 			break;
 		mine = own_share(p, member, mine, last);
-		if (__sync_val_compare_and_swap(&p->shared_pages[member], claimed,
-						claimed + mine) == claimed)
-			break;
+		if (mine == CLAIMING) {
+			mine = 0;
+			continue;
+		}
+		/* Whoever sees the claim but not yet that nothing is left here looks again. */
+		*(volatile __u32 *)&c->claiming = 1;
+		swapped = __sync_val_compare_and_swap(&p->shared_pages[member], claimed,
+						      claimed + mine);
+		if (swapped == claimed) {
+			*(volatile __s32 *)&c->last[member] = 0;
+			*(volatile __u32 *)&c->claiming = 0;
+			return mine - last;
+		}
+		*(volatile __u32 *)&c->claiming = 0;
 		mine = 0;
 	}
 	c->last[member] = 0;
@@ -206,8 +223,12 @@ static __always_inline void own_change(struct pymem_proc *p, struct pymem_thread
 	}
 	if (!(th->pending & PYMEM_PENDING_FAULT))
 		th->string.ip = 0;
-	/* A fault that resumed and changed nothing leaves its mark: what shrinks is no fault's. */
-	err = th->pending & PYMEM_PENDING_RESUMED && change > 0 ? 0 : stack_now(p, th);
+	/* A fault that resumed and changed nothing leaves its mark: what shrinks is no fault's.
+	 * (Never marked where counters are batched; 5.10 and 6.1 took the growth that is asked
+	 * for here for granted below.) */
+	err = !batched_counters && th->pending & PYMEM_PENDING_RESUMED && change > 0
+		      ? 0
+		      : stack_now(p, th);
 	slot = slot_current(th);
 	if (err || !slot) {
 		lose(p, err ? -err - 1 : th->loss, member, change);

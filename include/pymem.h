@@ -140,7 +140,8 @@ struct pymem_proc {
 struct pymem_cpu {
 	__s32 last[PYMEM_MEMBERS]; /* this CPU's part of each counter at its last event */
 	__u64 peak_pages;	   /* highest RSS seen by this CPU */
-	__u64 pad;
+	__u32 claiming;		   /* its event is about to claim what it emptied */
+	__u32 pad;
 };
 
 /* A layout as the walker takes it: with how much of each structure to read. */

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 """Builds the package with setuptools alone, offline.
 
-From 3.12 on the extension uses the stable ABI: one build for all later versions. Before, the trace
-hook that it needs is no part of that: one build for each version.
+From 3.12 on the extension uses the stable ABI: one build for all later versions. Before, the hooks
+that it needs are no part of that: one build for each version.
 """
+import glob
 import os
 import sys
 
@@ -35,10 +36,10 @@ setup(
     package_data={"pymem_bpf": []},
     ext_modules=[Extension(
         "pymem_bpf._lines",
-        ["pymem_bpf/_lines.c", "pymem_bpf/_lines_hook.c"],
+        sorted(glob.glob("pymem_bpf/_lines*.c")),
         depends=["pymem_bpf/_lines.h", os.path.join(INCLUDE, "pymem_page.h")],
         include_dirs=[INCLUDE],
-        extra_compile_args=["-std=gnu11", "-Wall", "-Wextra"],
+        extra_compile_args=["-std=gnu11", "-Wall", "-Wextra", "-fvisibility=hidden"],
         define_macros=[("Py_LIMITED_API", "0x030c0000")] if STABLE else [],
         py_limited_api=STABLE,
     )],

@@ -5,6 +5,7 @@ Runs a program with `profile` among the builtins: functions under @profile are p
 their calls, and shown when the program ends, however it does so by itself.
 """
 import argparse
+import os
 import sys
 
 from . import __version__
@@ -33,6 +34,9 @@ def parse(argv):
         del options.program[0]
     if not options.program:
         parser.error("a program to run must be named")
+    target = options.program[0]
+    if target.endswith(".py") and not options.module and not os.path.isfile(target):
+        parser.error("%s: no such file" % target)
     if options.precision < 0 or options.precision > 20:
         parser.error("--precision: from 0 to 20")
     return options
@@ -52,7 +56,7 @@ def main(argv=None):
         sys.exit("pymem_bpf: %s" % e)
     target, arguments = options.program[0], options.program[1:]
     try:
-        run_program(target, arguments, profiler)
+        run_program(target, arguments, profiler, options.module)
     finally:
         if options.timestamp:
             profiler.show_results(output)

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* What the parts of the extension share: the counting of runs (_lines.c), and how each Python
- * tells of lines (_lines_hook.c).
+/* What the parts of the extension share: the counting of runs (_lines_engine.c, _lines_codes.c),
+ * the type that Python sees (_lines.c), and how each Python tells of lines (_lines_monitor.c,
+ * _lines_eval.c).
  *
- * All of it runs with the GIL held. */
+ * All of it runs with the GIL held, but for the end of a thread.
+ */
 #ifndef PYMEM_BPF_LINES_H
 #define PYMEM_BPF_LINES_H
 
@@ -11,7 +13,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-struct recorder;
+#include "pymem_page.h"
 
 /* What one recorder counts of one line; amounts in pages. */
 struct line {
@@ -34,22 +36,94 @@ struct sink {
 struct code {
 	PyObject *object;
 	struct sink *sinks;
-	int first, count; /* lines from `first` on */
-	int begin;	  /* line where it begins */
-	int start;	  /* offset that a call, not a resumption, starts at; -1: any below 0 */
+	int first, count;      /* lines from `first` on */
+	int begin;	       /* line where it begins */
 	int32_t *offset_lines; /* line of each code unit; NULL: not known */
 	Py_ssize_t offset_count;
 };
 
+/* Counters of one LineProfiler. */
+struct recorder {
+	PyObject_HEAD Py_buffer page;
+	int fd; /* of the helper's connection; -1: none */
+	bool children, enabled, cut;
+	uint64_t epoch;
+	uint64_t forks; /* lines_forks() when it was made: its page is that process's */
+	struct sink *sinks;
+	PyObject *alarm; /* called when RSS at a line reaches alarm_pages; NULL: none */
+	int64_t alarm_pages;
+	struct recorder *next; /* of those enabled */
+};
+
 enum how { BY_EVENT, BY_ENTRY, RESUMED };
+
+/* Amounts in pages. */
+struct sample {
+	int64_t net;   /* what the thread has changed */
+	int64_t other; /* what the process's children have */
+	int64_t rss;
+};
+
+struct frame {
+	struct code *code;
+	uint64_t number;
+	int line; /* 0: none */
+	enum how how;
+	uint64_t epoch;	     /* when the run began: of recorders enabled since */
+	struct sample begin; /* when the run began */
+};
+
+struct thread {
+	uint32_t tid;
+	uint64_t forks; /* lines_forks() when tid was asked for */
+	const volatile struct pymem_page *page;
+	const volatile struct pymem_page_thread *place;
+	size_t depth, room;
+	struct frame *frames;
+	struct thread *next, **link;
+};
+
+/* The calling thread's record, to be used with this page; NULL without memory. */
+struct thread *lines_thread_now(const volatile struct pymem_page *page);
+
+/* All threads, which can't end before lines_threads_end(). */
+struct thread *lines_threads_begin(void);
+void lines_threads_end(void);
+
+/* In the child of a fork. */
+void lines_after_fork(void);
 
 /* The code object's record, NULL if it is not profiled. */
 struct code *lines_find(PyObject *code);
 
-/* The events. `line` 0: not known. */
-void lines_enter(struct code *code, int line, enum how how);
-void lines_line(struct code *code, int line);
-void lines_leave(struct code *code);
+/* Profiles a code object for a recorder. like: its fields object to begin; lines: of its code
+ * units, as int32, `size` bytes, copied. 0, or -1 without memory; once more is no error. */
+int lines_add(struct recorder *r, const struct code *like, const char *lines, Py_ssize_t size);
+
+/* Of a code object that no recorder counts and no thread has a frame of. */
+void lines_code_free(struct code *code);
+
+/* Drops all that a recorder counted. */
+void lines_drop(struct recorder *r);
+
+/* How often the process was forked since the module was loaded, in its own line of descent. */
+uint64_t lines_forks(void);
+
+/* 0, or -1: another page is in use. */
+int lines_enable(struct recorder *r);
+
+/* Runs that go on are counted up to now, in all threads. */
+void lines_disable(struct recorder *r);
+
+/* Once, when the module is loaded. 0 or -1. */
+int lines_init(void);
+
+/* The events. `line` 0: not known. lines_enter() gives the frame's number, for lines_leave(); 0:
+ * not counted. lines_line(): -1 if the alarm was given and raised. */
+uint64_t lines_enter(struct code *code, int line, enum how how);
+int lines_line(PyObject *code, int line);
+void lines_leave(uint64_t number);
+void lines_leave_code(struct code *code);
 
 /* Line of the instruction at byte `offset`; 0: not known. */
 int lines_at(const struct code *code, long offset);

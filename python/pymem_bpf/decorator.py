@@ -19,6 +19,8 @@ def profile(func=None, stream=None, precision=1, backend=None):
     if func is None:
         return functools.partial(profile, stream=stream, precision=precision, backend=backend)
 
+    LineProfiler(func, backend=backend)  # what it can't profile is refused now, not at a call
+
     def begin():
         profiler = LineProfiler(func, backend=backend)
         return profiler, profiler.wrap_function(func)

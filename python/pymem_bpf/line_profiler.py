@@ -3,25 +3,36 @@
 
 The counting is in C (_lines.c). Here it is decided which code objects are profiled, and how
 the interpreter is asked to tell of their lines: sys.monitoring's local events on 3.12 and
-later, so that other code costs nothing; the C trace hook before.
+later, so that other code costs nothing; before, a frame evaluation function that has frames
+of that code, no others, run under the C trace hook (_lines_eval.c).
 
 An increment is the sum over a line's runs of what the thread that ran it changed from the
 run's start to its end, callees included. So the increments of a function add up to what the
 function changed, in loops too, and other threads' doings are not among them.
 
-Before 3.12, threads that already run when profiling begins are not traced; those that are
-started meanwhile are.
+All threads are profiled, those that run already included, from their next call of a profiled
+function on.
 """
 import array
 import collections
 import dis
 import functools
 import inspect
+import linecache
+import os
+import pdb
 import sys
 import threading
 import types
 
-from . import _lines
+try:
+    from . import _lines
+    if hasattr(_lines, "install") != (sys.version_info < (3, 12)):
+        raise ImportError("%s is for another Python" % _lines.__file__)
+except ImportError as e:
+    raise ImportError("the extension module is not there for this Python (%d.%d): build it, in the "
+                      "source tree: make python PYTHON=%s (%s)" % (
+                          sys.version_info[0], sys.version_info[1], sys.executable, e)) from e
 from .table import show_results
 
 __all__ = ["LineProfiler", "LineResult", "FunctionResult", "show_results"]
@@ -37,7 +48,6 @@ FunctionResult = collections.namedtuple(
     "FunctionResult", "filename name first_line last_line calls cut code lines")
 
 RSS_BACKENDS = (None, "rss", "psutil", "posix", "pymem_bpf")
-RESUME = dis.opmap.get("RESUME")
 
 
 def _code_lines(code):
@@ -53,17 +63,6 @@ def _code_lines(code):
         for unit in range(start // 2, end // 2):
             lines[unit] = line
     return lines
-
-
-def _start_offset(code):
-    """Where a call, unlike a generator that goes on, begins: the RESUME of 3.11; -1 before."""
-    if RESUME is None or sys.version_info >= (3, 12):
-        return -1
-    units = code.co_code
-    for at in range(0, len(units), 2):
-        if units[at] == RESUME and units[at + 1] == 0:
-            return at
-    return 0
 
 
 def _inner_codes(code):
@@ -195,40 +194,27 @@ def code_key(code):
     return id(code)
 
 
-class _Tracing:
-    """The trace hook (before 3.12), of this thread and of those started meanwhile."""
+class _Evaluation:
+    """The frame evaluation function (before 3.12), there while anything is profiled."""
 
     def __init__(self):
         self.users = 0
-        self.before = None
 
     def begin(self, codes):
         if not self.users:
-            self.before = sys.gettrace(), getattr(threading, "_trace_hook", None)
-            threading.settrace(self._thread)
+            _lines.install()
         self.users += 1
-        _lines.trace()
 
     def add(self, codes):
         pass
 
     def end(self, codes):
         self.users -= 1
-        if self.users:
-            return
-        _lines.untrace()
-        threading.settrace(self.before[1])
-        if self.before[0] is not None:
-            sys.settrace(self.before[0])
-        self.before = None
-
-    @staticmethod
-    def _thread(frame, event, value):
-        """What a new thread's first frame is told: the C hook takes over."""
-        _lines.trace()
+        if not self.users:
+            _lines.uninstall()
 
 
-_hook = _Monitoring() if sys.version_info >= (3, 12) else _Tracing()
+_hook = _Monitoring() if sys.version_info >= (3, 12) else _Evaluation()
 _lock = threading.RLock()
 
 
@@ -238,12 +224,11 @@ class LineProfiler:
     counter: where the amounts come from, a Counter or what has its `page` and `fileno()`; None:
     the process's shared one, opened when profiling first begins (HelperError if there is none).
     include_children: amounts are of the process and its children together. backend: for
-    programs written for memory_profiler; RSS is what there is. max_mem: instead of counting, step
-    into the debugger at the first line of these functions at which RSS is above so many MiB.
+    programs written for memory_profiler; RSS is what there is. max_mem: MiB of RSS at which the
+    debugger is to stop.
     """
 
-    def __init__(self, *functions, counter=None, include_children=False, backend=None,
-                 max_mem=None):
+    def __init__(self, *functions, counter=None, include_children=False, backend=None, max_mem=None):
         if backend not in RSS_BACKENDS:
             raise ValueError("backend %r: lines are measured in RSS (rss); memory_usage() has pss "
                              "and uss" % (backend,))
@@ -252,6 +237,8 @@ class LineProfiler:
         self.max_mem = max_mem
         self.enable_count = 0
         self._counter = counter
+        self._shared = False  # the counter is the process's
+        self._owner = None  # process that the recorder was made in
         self._recorder = None
         self._functions = []  # (name, code, inner codes), in the order they were added
         self._codes = []
@@ -261,6 +248,8 @@ class LineProfiler:
     def add_function(self, function):
         """Profiles a function; of a class, all its methods. TypeError: no Python function."""
         for found in _functions_of(function):
+            # Where the source is, for a module that came from an archive.
+            linecache.lazycache(found.__code__.co_filename, found.__globals__)
             self.add_code(found.__code__, getattr(found, "__qualname__", found.__name__))
 
     def add_code(self, code, name=None):
@@ -268,35 +257,53 @@ class LineProfiler:
         if any(code is known for _, known, _ in self._functions):
             return
         with _lock:
-            new = [code] + list(_inner_codes(code))
-            self._functions.append((name or code.co_name, code, new[1:]))
-            new = [c for c in new if not any(c is known for known in self._codes)]
+            inner = list(_inner_codes(code))
+            self._functions.append((name or code.co_name, code, inner))
+            new = [c for c in [code] + inner if not any(c is known for known in self._codes)]
             self._codes += new
             if self._recorder is not None:
-                self._record(new)
-            if self.enable_count and self.max_mem is None:
+                self._record(*self._functions[-1])
+            if self.enable_count:
                 _hook.add(new)
 
-    def _record(self, codes):
-        for code in codes:
-            lines = _code_lines(code)
-            known = [line for line in lines if line > 0] + [code.co_firstlineno]
-            self._recorder.add(code, min(known), max(known), code.co_firstlineno,
-                               _start_offset(code), lines.tobytes())
+    def _record(self, name, code, inner):
+        for one in [code] + inner:
+            lines = _code_lines(one)
+            known = [line for line in lines if line > 0] + [one.co_firstlineno]
+            self._recorder.add(one, min(known), max(known), one.co_firstlineno,
+                               lines.tobytes())
 
     def prepare(self):
-        """Opens the counter, unless that was done. HelperError: there is no helper."""
-        if self._recorder is not None:
+        """Gets what counts, as enable() does. HelperError: there is none."""
+        if self._recorder is not None and (self._owner == os.getpid() or not self._shared):
             return
-        counter = self._counter
-        if counter is None:
+        # After a fork a counter of the child's own, from nothing.
+        if self._counter is None or self._shared:
             from .counter import shared
-            counter = self._counter = shared()
-        self._recorder = _lines.Recorder(counter.page, counter.fileno(), self.include_children)
-        self._record(self._codes)
+            self._counter = shared()
+            self._shared = True
+        counter = self._counter
+        fd = counter.fileno()
+        self._recorder = _lines.Recorder(counter.page, -1 if fd is None else fd,
+                                         self.include_children)
+        self._owner = os.getpid()
+        if self.max_mem is not None:
+            self._recorder.alarm(int(self.max_mem * (1 << 20)), self._debug)
+        for function in self._functions:
+            self._record(*function)
 
-    def __call__(self, function):
-        """The function, wrapped so that it is profiled whenever it is called."""
+    def _debug(self, rss_bytes):
+        """Called by the hook from the frame of a line that begins above max_mem."""
+        sys.stdout.write("Current memory %.2f MiB exceeded the maximum of %.2f MiB\n"
+                         "Stepping into the debugger\n" % (rss_bytes / (1 << 20), self.max_mem))
+        sys.stdout.flush()
+        pdb.Pdb().set_trace(sys._getframe(1))
+
+    def __call__(self, function=None, precision=None):
+        """The function, wrapped so that it is profiled whenever it is called. precision: taken as
+        memory_profiler's takes it: the one who prints says how."""
+        if function is None:
+            return self
         self.add_function(function)
         return self.wrap_function(function)
 
@@ -387,15 +394,12 @@ class LineProfiler:
             return
         with _lock:
             self.prepare()
-            if self.max_mem is not None:
-                sys.settrace(self._watch)
-            else:
-                self._recorder.enable()
-                try:
-                    _hook.begin(self._codes)
-                except BaseException:
-                    self._recorder.disable()
-                    raise
+            self._recorder.enable()
+            try:
+                _hook.begin(self._codes)
+            except BaseException:
+                self._recorder.disable()
+                raise
             self.enable_count = 1
 
     def disable(self):
@@ -403,9 +407,6 @@ class LineProfiler:
         with _lock:
             if self.enable_count:
                 self.enable_count = 0
-                if self.max_mem is not None:
-                    sys.settrace(None)
-                    return
                 _hook.end(self._codes)
                 self._recorder.disable()
 
@@ -423,26 +424,6 @@ class LineProfiler:
                 self.enable_count -= 1
             else:
                 self.disable()
-
-    def _watch(self, frame, event, value):
-        """The trace function of max_mem: the debugger, from the line that is too much."""
-        if not any(frame.f_code is code for code in self._codes):
-            return self._watch
-        rss = self._counter.rss_bytes / (1 << 20)
-        if event not in ("line", "return") or rss < self.max_mem:
-            return self._watch
-        print("Current memory %.2f MiB exceeded the maximum of %.2f MiB\n" % (rss, self.max_mem))
-        sys.settrace(None)
-        import pdb
-        debugger = pdb.Pdb()
-        debugger.quitting = False
-        debugger.stopframe = frame
-        debugger.returnframe = None
-        debugger.stoplineno = 0
-        debugger.botframe = frame
-        sys.settrace(debugger.trace_dispatch)
-        frame.f_trace = debugger.trace_dispatch
-        return debugger.trace_dispatch
 
     def __enter__(self):
         self.enable_by_count()
@@ -466,22 +447,17 @@ class LineProfiler:
         return [self._result(*function) for function in self._functions]
 
     def _result(self, name, code, inner):
-        calls, own = 0, {}
-        rows = {}
+        calls, rows = 0, {}
         if self._recorder is not None:
             calls, own = self._recorder.results(code)
-            for number, figures in own.items():
-                rows[number] = LineResult(*figures)
+            rows = {number: LineResult(*figures) for number, figures in own.items()}
             for number, figures in self._inner_rows(inner):
-                row = rows.get(number)
-                if row is None:
-                    rows[number] = LineResult(*figures)
-                else:
-                    # Where the function's own line called it, the increment is part of that line's.
-                    rows[number] = LineResult(
-                        row.occurrences + figures[0],
-                        row.increment_bytes + (0 if number in own else figures[1]),
-                        max(row.mem_usage_bytes, figures[2]))
+                row = rows.get(number, LineResult(0, 0, 0))
+                # Where the function's own line called it, the increment is part of that line's.
+                change = 0 if number in own else figures[1]
+                rows[number] = LineResult(row.occurrences + figures[0],
+                                          row.increment_bytes + change,
+                                          max(row.mem_usage_bytes, figures[2]))
         lines = [line for c in [code] + inner for line in _code_lines(c) if line > 0]
         return FunctionResult(code.co_filename, name, code.co_firstlineno,
                               max(lines + [code.co_firstlineno]), calls, self.cut, code, rows)

@@ -91,12 +91,12 @@ class TimeStamper:
                              "is %d\n" % (self.dropped, RECORDS_LIMIT))
 
 
-def run_program(target, arguments, profile):
+def run_program(target, arguments, profile, is_module=False):
     """Runs a script (a name that ends with .py, or a path) or a module as __main__."""
     import runpy
     builtins.profile = profile
     sys.argv = [target] + arguments
-    if target.endswith(".py") or os.path.isfile(target):
+    if not is_module and (target.endswith(".py") or os.path.isfile(target)):
         sys.path[0] = os.path.dirname(os.path.abspath(target))
         runpy.run_path(target, run_name="__main__")
     else:

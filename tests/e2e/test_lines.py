@@ -182,7 +182,7 @@ def test_children(line_python):
     assert report.images(truth["child"])[0]["engine"] == "lines"
     assert sum(r["occurrences"] or 0 for r in rows) == truth["runs"]
     assert abs(sum(r["run_increment_bytes"] for r in rows if r["occurrences"])
-               - (truth["runs"] << 20)) <= SLACK
+               - (truth["runs"] << 20)) <= 3 * SLACK
 
 
 def test_no_probe(plain_python):

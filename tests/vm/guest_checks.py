@@ -22,7 +22,7 @@ import test_ends  # noqa: E402
 PYTHON = [sys.executable]
 # Named by what a kernel could do differently; file_map needs a disk, which a guest has not.
 PROGRAMS = ("grow", "free", "threads", "madvise", "munmap", "mremap", "fork", "cow", "shared",
-            "seed", "killed_check", "kill_9", "serve", "memit")
+            "seed", "killed_check", "kill_9", "lines", "serve", "memit")
 # Kernels before 6.2 keep what a task counts to themselves for a while: so many pages may be
 # on their way.
 BATCH = 64
@@ -49,6 +49,27 @@ def kill_9():
     if not any(os.access(p + "/bpftool", os.X_OK) for p in ("/usr/sbin", "/usr/bin")):
         raise AssertionError("bpftool is not installed")
     test_ends.assert_nothing_left(set())
+
+
+def lines():
+    """The exact engine: runs to the one, increments to some pages."""
+    with harness.Target(PYTHON, "counted") as target:
+        with harness.Tool("--lines", "-p", target.pid) as tool:
+            tool.attached()
+            truth = target.go()
+            harness.rss_at_rest(target.pid)
+            tool.process.send_signal(signal.SIGINT)
+            report = tool.report()
+        assert target.end() == 0
+    report.check_conservation(target.pid)
+    for label, want in truth["lines"].items():
+        file, line = harness.find_line(target.path, label)
+        rows = [r for r in report.rows(target.pid, file, line) if r["occurrences"] is not None]
+        assert sum(r["occurrences"] for r in rows) == want["occurrences"], (label, rows)
+        got = sum(r["run_increment_bytes"] for r in rows)
+        # A fault's page may be told of one fault late before 6.2.
+        slack = (16 + want["occurrences"]) * 4096
+        assert abs(got - want["run_increment"]) <= slack, (label, got, want)
 
 
 def serve():
@@ -90,8 +111,8 @@ def main():
     failed = 0
     for name in only:
         try:
-            special = {"killed_check": killed_check, "kill_9": kill_9, "serve": serve,
-                       "memit": memit}.get(name)
+            special = {"killed_check": killed_check, "kill_9": kill_9, "lines": lines,
+                       "serve": serve, "memit": memit}.get(name)
             if special:
                 special()
             else:

@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* The profiled code objects, by address, and which recorders count them.
+ *
+ * A record holds a reference to its code object, so that no other one can get its address.
+ */
+#include "_lines.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* room: 0 or a power of two, at most half full. */
+static struct {
+	struct code **codes;
+	size_t room, used;
+} table;
+
+static size_t place_of(const void *object, size_t room)
+{
+	return ((uintptr_t)object >> 4) * 0x9e3779b97f4a7c15ULL >> 20 & (room - 1);
+}
+
+struct code *lines_find(PyObject *object)
+{
+	size_t at;
+
+	if (!table.room)
+		return NULL;
+	for (at = place_of(object, table.room); table.codes[at]; at = (at + 1) & (table.room - 1))
+		if (table.codes[at]->object == object)
+			return table.codes[at];
+	return NULL;
+}
+
+/* All records anew in a table of `room`. */
+static int rehash(size_t room)
+{
+	struct code **codes = calloc(room, sizeof(struct code *));
+	size_t i, at;
+
+	if (!codes)
+		return -1;
+	for (i = 0; i < table.room; i++) {
+		if (!table.codes[i])
+			continue;
+		for (at = place_of(table.codes[i]->object, room); codes[at];)
+			at = (at + 1) & (room - 1);
+		codes[at] = table.codes[i];
+	}
+	free(table.codes);
+	table.codes = codes;
+	table.room = room;
+	return 0;
+}
+
+static int code_insert(struct code *code)
+{
+	size_t at;
+
+	if (2 * (table.used + 1) > table.room && rehash(table.room ? table.room * 2 : 64))
+		return -1;
+	for (at = place_of(code->object, table.room); table.codes[at];)
+		at = (at + 1) & (table.room - 1);
+	table.codes[at] = code;
+	table.used++;
+	return 0;
+}
+
+static void code_remove(struct code *code)
+{
+	size_t at = place_of(code->object, table.room), hole, home;
+
+	while (table.codes[at] != code)
+		at = (at + 1) & (table.room - 1);
+	table.codes[at] = NULL;
+	table.used--;
+	/* Those behind it may have been displaced by it. */
+	for (hole = at, at = (at + 1) & (table.room - 1); table.codes[at];
+	     at = (at + 1) & (table.room - 1)) {
+		home = place_of(table.codes[at]->object, table.room);
+		if (((at - home) & (table.room - 1)) < ((at - hole) & (table.room - 1)))
+			continue;
+		table.codes[hole] = table.codes[at];
+		table.codes[at] = NULL;
+		hole = at;
+	}
+}
+
+static struct code *code_new(const struct code *like, const char *lines, Py_ssize_t size)
+{
+	struct code *code = malloc(sizeof(*code));
+
+	if (!code)
+		return NULL;
+	*code = *like;
+	code->sinks = NULL;
+	code->offset_count = size / sizeof(int32_t);
+	code->offset_lines = malloc(size ? size : 1);
+	if (!code->offset_lines || code_insert(code)) {
+		free(code->offset_lines);
+		free(code);
+		return NULL;
+	}
+	memcpy(code->offset_lines, lines, size);
+	Py_INCREF(code->object);
+	return code;
+}
+
+void lines_code_free(struct code *code)
+{
+	code_remove(code);
+	Py_DECREF(code->object);
+	free(code->offset_lines);
+	free(code);
+}
+
+int lines_at(const struct code *code, long offset)
+{
+	Py_ssize_t unit = offset / 2;
+
+	return unit >= 0 && unit < code->offset_count ? code->offset_lines[unit] : 0;
+}
+
+int lines_add(struct recorder *r, const struct code *like, const char *lines, Py_ssize_t size)
+{
+	struct code *code = lines_find(like->object);
+	struct sink *sink;
+
+	for (sink = code ? code->sinks : NULL; sink; sink = sink->next)
+		if (sink->recorder == r)
+			break;
+	if (sink)
+		return 0;
+	sink = calloc(1, sizeof(*sink) + like->count * sizeof(struct line));
+	if (sink && !code)
+		code = code_new(like, lines, size);
+	if (!sink || !code) {
+		free(sink);
+		return -1;
+	}
+	sink->recorder = r;
+	sink->code = code;
+	sink->next = code->sinks;
+	code->sinks = sink;
+	sink->sibling = r->sinks;
+	r->sinks = sink;
+	return 0;
+}

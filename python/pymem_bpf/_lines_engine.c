@@ -1,0 +1,404 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Counts the runs of lines: how often, what the thread changed meanwhile, how much RSS there was.
+ *
+ * Amounts come from the page that the kernel keeps up to date (include/pymem_page.h): a run
+ * costs a few loads. For each thread there is a stack of the frames of profiled code that it
+ * is in, each with the line that it runs and the thread's own net change of RSS when the run
+ * began. The frame's next event ends the run; its increment is the difference, callees included.
+ *
+ * Several recorders may be enabled at once and may share code objects: each has its own
+ * counters (a sink), and takes what began after it was enabled.
+ *
+ * Greenlets share their thread's stack of frames: a switch inside profiled code ends the runs of
+ * the frames that it leaves.
+ */
+#include "_lines.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define LOOK_EVERY 1024 /* runs between two looks for the end of the helper */
+
+static struct {
+	const volatile struct pymem_page *page;
+	struct recorder *enabled;
+	uint64_t epoch; /* one more each time a recorder is enabled */
+	uint64_t frames;
+	uint32_t countdown;
+	bool cut; /* the page is frozen */
+	int64_t alarm_pages;
+} engine = {.alarm_pages = INT64_MAX};
+
+/* In the child of a fork: the page is the parent's. */
+void lines_after_fork(void)
+{
+	struct recorder *r;
+
+	for (r = engine.enabled; r; r = r->next) {
+		r->enabled = false;
+		r->cut = true;
+	}
+	engine.enabled = NULL;
+	engine.page = NULL;
+	engine.alarm_pages = INT64_MAX;
+}
+
+/* What a thread has changed, in pages. A thread that is on no place has changed nothing. */
+static int64_t net_now(struct thread *t)
+{
+	const volatile struct pymem_page_thread *place = t->place;
+	uint32_t i;
+
+	if (place && place->tid == t->tid)
+		return place->net_pages;
+	t->place = NULL;
+	for (i = 0; i < PYMEM_PAGE_PROBES; i++) {
+		place = &t->page->threads[(t->tid + i) % PYMEM_PAGE_THREADS];
+		if (place->tid != t->tid)
+			continue;
+		t->place = place;
+		return place->net_pages;
+	}
+	return 0;
+}
+
+static inline struct sample sample_now(struct thread *t)
+{
+	struct sample now = {.net = net_now(t), .rss = t->page->rss_pages};
+
+	now.other = t->page->tree_pages - now.rss;
+	return now;
+}
+
+/* --- runs --- */
+
+bool lines_enabled(void)
+{
+	return engine.enabled != NULL;
+}
+
+/* Has the helper gone? Then the page is frozen. */
+static void look(void)
+{
+	struct recorder *r;
+	ssize_t n;
+	char byte;
+
+	engine.countdown = LOOK_EVERY;
+	if (engine.page->state != PYMEM_PAGE_LIVE)
+		engine.cut = true;
+	for (r = engine.enabled; r && !engine.cut; r = r->next) {
+		if (r->fd < 0)
+			continue;
+		n = recv(r->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+		if (!n || (n < 0 && errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR))
+			engine.cut = true;
+	}
+	for (r = engine.enabled; r && engine.cut; r = r->next)
+		r->cut = true;
+}
+
+/* Adds a run that ends now to what one recorder counts. */
+static void charge(struct sink *sink, const struct frame *f, const struct sample *now)
+{
+	struct recorder *r = sink->recorder;
+	unsigned int index = f->line - f->code->first;
+	struct line *line;
+	int64_t usage;
+
+	if (!r->enabled || f->epoch < r->epoch || index >= (unsigned int)f->code->count)
+		return;
+	line = &sink->lines[index];
+	line->runs += f->how != RESUMED;
+	line->pages += now->net - f->begin.net;
+	usage = now->rss;
+	if (r->children) {
+		line->pages += now->other - f->begin.other;
+		usage += now->other;
+	}
+	if (usage > line->usage_pages)
+		line->usage_pages = usage;
+}
+
+static inline void run_end(struct frame *f, const struct sample *now)
+{
+	struct sink *sink;
+
+	for (sink = f->code->sinks; sink; sink = sink->next)
+		charge(sink, f, now);
+	if (!--engine.countdown)
+		look();
+}
+
+static inline void run_begin(struct frame *f, int line, enum how how, const struct sample *now)
+{
+	f->line = line;
+	f->how = how;
+	f->epoch = engine.epoch;
+	f->begin = *now;
+}
+
+static struct frame *push(struct thread *t, struct code *code)
+{
+	struct frame *frames;
+	size_t room;
+
+	if (t->depth == t->room) {
+		room = t->room ? t->room * 2 : 32;
+		frames = realloc(t->frames, room * sizeof(*frames));
+		if (!frames)
+			return NULL;
+		t->frames = frames;
+		t->room = room;
+	}
+	frames = &t->frames[t->depth++];
+	frames->code = code;
+	frames->number = ++engine.frames;
+	return frames;
+}
+
+/* Ends the innermost frame. */
+static void pop(struct thread *t, const struct sample *now)
+{
+	run_end(&t->frames[--t->depth], now);
+}
+
+uint64_t lines_enter(struct code *code, int line, enum how how)
+{
+	struct thread *t = engine.enabled ? lines_thread_now(engine.page) : NULL;
+	struct sample now;
+	struct frame *f;
+	struct sink *sink;
+
+	if (!t)
+		return 0;
+	now = sample_now(t);
+	f = push(t, code);
+	if (!f)
+		return 0;
+	for (sink = code->sinks; sink && how != RESUMED; sink = sink->next)
+		sink->calls += sink->recorder->enabled;
+	run_begin(f, line, how, &now);
+	return f->number;
+}
+
+/* The innermost frame of a code object, those within it ended. A new one if there is none: it was
+ * entered before it was profiled. */
+static struct frame *frame_of(struct thread *t, PyObject *object, const struct sample *now)
+{
+	struct code *code = lines_find(object);
+	struct frame *f;
+	size_t i;
+
+	if (!code)
+		return NULL;
+	for (i = t->depth; i && t->frames[i - 1].code != code; i--)
+		;
+	if (!i) {
+		f = push(t, code);
+		if (f)
+			run_begin(f, 0, BY_EVENT, now);
+		return f;
+	}
+	while (t->depth > i)
+		pop(t, now);
+	return &t->frames[i - 1];
+}
+
+/* Each recorder's alarm is given once. */
+static int alarm_now(int64_t rss)
+{
+	struct recorder *r, *next;
+	PyObject *call, *result;
+
+	engine.alarm_pages = INT64_MAX;
+	for (r = engine.enabled; r; r = next) {
+		next = r->next;
+		if (!r->alarm)
+			continue;
+		if (rss < r->alarm_pages) {
+			if (r->alarm_pages < engine.alarm_pages)
+				engine.alarm_pages = r->alarm_pages;
+			continue;
+		}
+		call = r->alarm;
+		r->alarm = NULL;
+		result = PyObject_CallFunction(call, "L", (long long)rss * sysconf(_SC_PAGESIZE));
+		Py_DECREF(call);
+		if (!result)
+			return -1;
+		/* It may have disabled any of them. */
+		Py_DECREF(result);
+		next = engine.enabled;
+	}
+	return 0;
+}
+
+int lines_line(PyObject *object, int line)
+{
+	struct thread *t = engine.enabled ? lines_thread_now(engine.page) : NULL;
+	struct sample now;
+	struct frame *f;
+
+	if (!t)
+		return 0;
+	now = sample_now(t);
+	f = t->depth ? &t->frames[t->depth - 1] : NULL;
+	if (!f || f->code->object != object) {
+		f = frame_of(t, object, &now);
+		if (!f)
+			return 0;
+	}
+	/* The line that a function begins on may be told twice, by its entry and by itself. */
+	if (f->how == BY_ENTRY && f->line == line) {
+		f->how = BY_EVENT;
+		return 0;
+	}
+	if (f->line)
+		run_end(f, &now);
+	run_begin(f, line, BY_EVENT, &now);
+	return now.rss >= engine.alarm_pages ? alarm_now(now.rss) : 0;
+}
+
+void lines_leave(uint64_t number)
+{
+	struct thread *t = engine.enabled && number ? lines_thread_now(engine.page) : NULL;
+	struct sample now;
+	size_t i;
+
+	if (!t)
+		return;
+	for (i = t->depth; i && t->frames[i - 1].number != number; i--)
+		;
+	if (!i)
+		return;
+	now = sample_now(t);
+	while (t->depth >= i)
+		pop(t, &now);
+}
+
+void lines_leave_code(struct code *code)
+{
+	struct thread *t = engine.enabled ? lines_thread_now(engine.page) : NULL;
+	size_t i;
+
+	if (!t)
+		return;
+	for (i = t->depth; i && t->frames[i - 1].code != code; i--)
+		;
+	if (i)
+		lines_leave(t->frames[i - 1].number);
+}
+
+/* --- recorders --- */
+
+/* No thread has frames of it any more. */
+static void forget_frames(const struct code *code)
+{
+	struct thread *t;
+	size_t i, kept;
+
+	for (t = lines_threads_begin(); t; t = t->next) {
+		for (i = kept = 0; i < t->depth; i++)
+			if (t->frames[i].code != code)
+				t->frames[kept++] = t->frames[i];
+		t->depth = kept;
+	}
+	lines_threads_end();
+}
+
+void lines_drop(struct recorder *r)
+{
+	struct sink *sink, **at;
+	struct code *code;
+
+	lines_disable(r);
+	while ((sink = r->sinks)) {
+		r->sinks = sink->sibling;
+		code = sink->code;
+		for (at = &code->sinks; *at != sink;)
+			at = &(*at)->next;
+		*at = sink->next;
+		free(sink);
+		if (code->sinks)
+			continue;
+		forget_frames(code);
+		lines_code_free(code);
+	}
+}
+
+static void set_alarm(void)
+{
+	struct recorder *r;
+
+	engine.alarm_pages = INT64_MAX;
+	for (r = engine.enabled; r; r = r->next)
+		if (r->alarm && r->alarm_pages < engine.alarm_pages)
+			engine.alarm_pages = r->alarm_pages;
+}
+
+int lines_enable(struct recorder *r)
+{
+	if (r->enabled)
+		return 0;
+	if (engine.enabled && (const void *)engine.page != r->page.buf)
+		return -1;
+	if (!engine.enabled) {
+		engine.page = r->page.buf;
+		engine.cut = false;
+	}
+	r->epoch = ++engine.epoch;
+	r->next = engine.enabled;
+	engine.enabled = r;
+	r->enabled = true;
+	set_alarm();
+	look();
+	return 0;
+}
+
+/* Charges what a thread's runs changed until now; they go on as from now. */
+static void settle(struct thread *t)
+{
+	struct sample now;
+	struct frame *f;
+	size_t i;
+
+	if (!t->depth || t->page != engine.page)
+		return;
+	now = sample_now(t);
+	for (i = t->depth; i--;) {
+		run_end(&t->frames[i], &now);
+	}
+	for (i = 0; i < t->depth; i++) {
+		f = &t->frames[i];
+		f->how = RESUMED;
+		f->begin = now;
+	}
+}
+
+void lines_disable(struct recorder *r)
+{
+	struct recorder **at = &engine.enabled;
+	struct thread *t, *threads;
+
+	if (!r->enabled)
+		return;
+	look();
+	threads = lines_threads_begin();
+	for (t = threads; t; t = t->next)
+		settle(t);
+	while (*at != r)
+		at = &(*at)->next;
+	*at = r->next;
+	r->enabled = false;
+	set_alarm();
+	/* From now on frames end unseen. */
+	for (t = engine.enabled ? NULL : threads; t; t = t->next)
+		t->depth = 0;
+	lines_threads_end();
+	if (!engine.enabled)
+		engine.page = NULL;
+}

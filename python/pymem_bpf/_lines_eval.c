@@ -1,0 +1,245 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* How Python 3.8 to 3.11 tell of lines: a frame evaluation function (PEP 523) that has each frame
+ * of profiled code run under the C trace hook, and no other frame. So code that is not profiled
+ * pays a look-up for each call, not the tracing of its instructions, and threads that were there
+ * before are profiled as well as new ones.
+ *
+ * A debugger's or coverage's trace function goes on to be told of all it would be told of. While a
+ * profile function is set (cProfile), callees of profiled code are traced, too: the interpreter
+ * knows one switch for both. Built per Python version: there is no stable interface to any of this.
+ */
+#ifndef Py_BUILD_CORE
+#define Py_BUILD_CORE 1 /* internal/ */
+#endif
+#include "_lines.h"
+
+#if PY_VERSION_HEX < 0x030c0000
+
+#include <frameobject.h>
+#if PY_VERSION_HEX >= 0x030b0000
+#include <internal/pycore_code.h>
+#include <internal/pycore_frame.h>
+#elif PY_VERSION_HEX >= 0x03090000
+#include <internal/pycore_interp.h>
+#else
+#include <internal/pycore_pystate.h>
+#endif
+
+#if PY_VERSION_HEX >= 0x030b0000
+typedef struct _PyInterpreterFrame eval_frame_t;
+#else
+typedef PyFrameObject eval_frame_t;
+#endif
+
+/* The evaluation function before ours, and what it is called with. */
+#if PY_VERSION_HEX >= 0x03090000
+#define EVAL_ARGS   PyThreadState *tstate, eval_frame_t *frame, int throwing
+#define EVAL_VALUES tstate, frame, throwing
+#else
+#define EVAL_ARGS   eval_frame_t *frame, int throwing
+#define EVAL_VALUES frame, throwing
+#endif
+
+static _PyFrameEvalFunction eval_before;
+static bool installed;
+/* The trace function that on_trace() stands in for on this thread. */
+static __thread Py_tracefunc traced_for;
+
+static int on_trace(PyObject *self, PyFrameObject *frame, int what, PyObject *value);
+
+/* --- differences between versions --- */
+
+static _PyFrameEvalFunction get_eval(PyInterpreterState *interpreter)
+{
+#if PY_VERSION_HEX >= 0x03090000
+	return _PyInterpreterState_GetEvalFrameFunc(interpreter);
+#else
+	return interpreter->eval_frame;
+#endif
+}
+
+static void set_eval(PyInterpreterState *interpreter, _PyFrameEvalFunction eval)
+{
+#if PY_VERSION_HEX >= 0x03090000
+	_PyInterpreterState_SetEvalFrameFunc(interpreter, eval);
+#else
+	interpreter->eval_frame = eval;
+#endif
+}
+
+/* Sets the trace function and the switches that the interpreter looks at, and nothing else: what
+ * PyEval_SetTrace() would also do, audit events and the count of references to the trace
+ * function's object, is not wanted for something that lasts a frame. */
+static void set_trace(PyThreadState *tstate, Py_tracefunc function)
+{
+#if PY_VERSION_HEX < 0x03090000
+	_PyRuntime.ceval.tracing_possible += !!function - !!tstate->c_tracefunc;
+#elif PY_VERSION_HEX < 0x030a0000
+	tstate->interp->ceval.tracing_possible += !!function - !!tstate->c_tracefunc;
+#endif
+	tstate->c_tracefunc = function;
+#if PY_VERSION_HEX >= 0x030b0000
+	tstate->cframe->use_tracing = function || tstate->c_profilefunc ? 255 : 0;
+#elif PY_VERSION_HEX >= 0x030a0000
+	tstate->cframe->use_tracing = function || tstate->c_profilefunc;
+#else
+	tstate->use_tracing = function || tstate->c_profilefunc;
+#endif
+}
+
+static PyObject *code_of(eval_frame_t *frame)
+{
+	return (PyObject *)frame->f_code;
+}
+
+/* Byte offset of the last instruction that ran. */
+static int offset_of(eval_frame_t *frame)
+{
+#if PY_VERSION_HEX >= 0x030b0000
+	return _PyInterpreterFrame_LASTI(frame) * 2;
+#elif PY_VERSION_HEX >= 0x030a0000
+	return frame->f_lasti * 2;
+#else
+	return frame->f_lasti;
+#endif
+}
+
+/* Has the frame run none of its lines yet? */
+static bool is_new(eval_frame_t *frame)
+{
+#if PY_VERSION_HEX >= 0x030b0000
+	return _PyInterpreterFrame_LASTI(frame) < frame->f_code->_co_firsttraceable;
+#else
+	return offset_of(frame) < 0;
+#endif
+}
+
+/* A call that makes a generator or coroutine evaluates the frame's first instructions (3.11). */
+static bool makes_generator(eval_frame_t *frame)
+{
+#if PY_VERSION_HEX >= 0x030b0000
+	return frame->owner == FRAME_OWNED_BY_THREAD &&
+	       frame->f_code->co_flags & (CO_GENERATOR | CO_COROUTINE | CO_ASYNC_GENERATOR);
+#else
+	(void)frame;
+	return false;
+#endif
+}
+
+static PyObject *code_of_object(PyFrameObject *frame)
+{
+#if PY_VERSION_HEX >= 0x030b0000
+	return (PyObject *)frame->f_frame->f_code;
+#else
+	return (PyObject *)frame->f_code;
+#endif
+}
+
+/* --- the hooks --- */
+
+static int on_trace(PyObject *self, PyFrameObject *frame, int what, PyObject *value)
+{
+	int line;
+
+	if (what == PyTrace_LINE) {
+		/* Set while a line is told of; else it would have to be worked out. */
+		line = frame->f_lineno ? frame->f_lineno : PyFrame_GetLineNumber(frame);
+		if (lines_line(code_of_object(frame), line))
+			return -1;
+	}
+	return traced_for ? traced_for(self, frame, what, value) : 0;
+}
+
+static PyObject *eval_profiled(PyThreadState *tstate, eval_frame_t *frame, int throwing,
+			       struct code *code)
+{
+	Py_tracefunc function = tstate->c_tracefunc, before = traced_for;
+	uint64_t number;
+	PyObject *result;
+
+	if (is_new(frame))
+		number = lines_enter(code, code->begin, BY_ENTRY);
+	else
+		number = lines_enter(code, lines_at(code, offset_of(frame)), RESUMED);
+	if (function != on_trace) {
+		traced_for = function;
+		set_trace(tstate, on_trace);
+	}
+	result = eval_before(EVAL_VALUES);
+	if (function != on_trace) {
+		/* Unless the frame set another one, which is to stay then. */
+		if (tstate->c_tracefunc == on_trace)
+			set_trace(tstate, function);
+		traced_for = before;
+	}
+	lines_leave(number);
+	return result;
+}
+
+/* A frame of code that isn't profiled, called from one that is: as if there were no profiler. */
+static PyObject *eval_other(PyThreadState *tstate, eval_frame_t *frame, int throwing)
+{
+	Py_tracefunc function = traced_for;
+	PyObject *result;
+
+	set_trace(tstate, function);
+	result = eval_before(EVAL_VALUES);
+	/* The same with sys.settrace(): it may have been called meanwhile. */
+	if (tstate->c_tracefunc == function)
+		set_trace(tstate, on_trace);
+	traced_for = function;
+	return result;
+}
+
+static PyObject *eval(EVAL_ARGS)
+{
+	struct code *code;
+#if PY_VERSION_HEX < 0x03090000
+	PyThreadState *tstate = PyThreadState_GET();
+#endif
+
+	if (!lines_enabled() || tstate->tracing)
+		return eval_before(EVAL_VALUES);
+	code = lines_find(code_of(frame));
+	if (code && !makes_generator(frame))
+		return eval_profiled(tstate, frame, throwing, code);
+	if (tstate->c_tracefunc == on_trace && !tstate->c_profilefunc)
+		return eval_other(tstate, frame, throwing);
+	return eval_before(EVAL_VALUES);
+}
+
+static PyObject *install(PyObject *self, PyObject *unused)
+{
+	PyInterpreterState *interpreter = PyThreadState_Get()->interp;
+
+	(void)self;
+	(void)unused;
+	if (installed)
+		Py_RETURN_NONE;
+	eval_before = get_eval(interpreter);
+	set_eval(interpreter, eval);
+	installed = true;
+	Py_RETURN_NONE;
+}
+
+/* Another tool that came after us calls us as what was before it: then we stay, idle. */
+static PyObject *uninstall(PyObject *self, PyObject *unused)
+{
+	PyInterpreterState *interpreter = PyThreadState_Get()->interp;
+
+	(void)self;
+	(void)unused;
+	if (get_eval(interpreter) != eval)
+		Py_RETURN_NONE;
+	set_eval(interpreter, eval_before);
+	installed = false;
+	Py_RETURN_NONE;
+}
+
+PyMethodDef hook_methods[] = {
+	{"install", install, METH_NOARGS, "Frames are evaluated by way of us."},
+	{"uninstall", uninstall, METH_NOARGS, "They are no more."},
+	{0},
+};
+
+#endif

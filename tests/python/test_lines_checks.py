@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+"""The line profiler on every Python, without a helper: lines_checks.py, in which the page is the
+checks' own. As it is, under -X dev, and with the extension under AddressSanitizer."""
+import functools
+import glob
+import json
+import os
+import re
+import shutil
+import subprocess
+import sysconfig
+
+import pytest
+from conftest import HERE, PACKAGE, PROJECT
+
+CHECKS = os.path.join(HERE, "lines_checks.py")
+SECONDS = 300
+
+
+def names_of_checks():
+    with open(CHECKS) as f:
+        return re.findall(r"^def (check_\w+)", f.read(), re.M)
+
+
+def run_checks(command, **environment):
+    """{check: None or its traceback}"""
+    env = dict(os.environ, PYTHONPATH=PACKAGE, PYTHONDONTWRITEBYTECODE="1")
+    env.update(environment)
+    done = subprocess.run(command + [CHECKS], env=env, stdout=subprocess.PIPE,
+                          stderr=subprocess.PIPE, timeout=SECONDS)
+    assert done.returncode == 0, (done.returncode, done.stderr.decode()[-3000:])
+    found = json.loads(done.stdout.decode().splitlines()[-1])
+    assert set(found) == set(names_of_checks())
+    return found, done.stderr.decode()
+
+
+@functools.lru_cache(maxsize=None)
+def found_by(command):
+    return run_checks(list(command))[0]
+
+
+@pytest.mark.parametrize("check", names_of_checks())
+def test_check(python, check):
+    trouble = found_by(tuple(python.command))[check]
+    assert trouble is None, trouble
+
+
+def test_development_mode(python):
+    found, said = run_checks(python.command + ["-X", "dev", "-W", "error"])
+    assert not [trouble for trouble in found.values() if trouble], found
+    assert not said
+
+
+def test_address_sanitizer(tmp_path):
+    """Leaks are not looked for: the interpreter's own are many."""
+    python = "/usr/bin/python3"
+    library = subprocess.check_output(["gcc", "-print-file-name=libasan.so"]).decode().strip()
+    shutil.copytree(os.path.join(PROJECT, "python"), tmp_path / "python",
+                    ignore=shutil.ignore_patterns("*.so", "__pycache__", "build"))
+    sources = sorted(glob.glob(os.path.join(PROJECT, "python", "pymem_bpf", "_lines*.c")))
+    subprocess.run(["gcc", "-std=gnu11", "-g", "-O1", "-fsanitize=address,undefined",
+                    "-fno-sanitize-recover=all", "-fPIC", "-shared", "-fvisibility=hidden", "-D_GNU_SOURCE",
+                    "-I" + sysconfig.get_path("include"),
+                    "-I" + os.path.join(PROJECT, "include"), *sources, "-o",
+                    str(tmp_path / "python" / "pymem_bpf" / "_lines.so")], check=True)
+    found, said = run_checks([python], PYTHONPATH=str(tmp_path / "python"), LD_PRELOAD=library,
+                             PYTHONMALLOC="malloc",
+                             ASAN_OPTIONS="detect_leaks=0:detect_stack_use_after_return=1")
+    assert not [trouble for trouble in found.values() if trouble], found
+    assert "Sanitizer" not in said

@@ -1,0 +1,270 @@
+# SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+"""@profile and python -m pymem_bpf with the real helper, beside the real memory_profiler on the same
+programs: same layout, same rows and occurrences. And the package as it is built and installed."""
+import os
+import re
+import subprocess
+import sys
+
+import pytest
+import sessions
+from conftest import PACKAGE, PROJECT
+
+ROW = re.compile(r"^ *(\d+)(?: +(-?\d+\.\d+) MiB +(-?\d+\.\d+) MiB +(\d+))?   (.*)$")
+SECONDS = 120
+MEMORY_PROFILER_PYTHON = "/usr/bin/python3"
+
+PROGRAM = '''
+def work(n):
+    kept = []
+    for i in range(n):
+        kept.append(bytearray(4000000))
+        # nothing
+        x = i
+
+    del kept
+    return x
+
+%s
+
+if __name__ == "__main__":
+    import sys
+    print("arguments", sys.argv[1:])
+    work(3)
+'''
+DECORATED = PROGRAM.replace("def work", "@profile\ndef work")
+
+pytestmark = pytest.mark.skipif(not os.access(sessions.PROGRAM, os.X_OK) or os.geteuid() != 0,
+                                reason="needs root and build/pymem-bpf (make)")
+
+
+def environment(**more):
+    env = {name: value for name, value in os.environ.items()
+           if not name.startswith(("PYTHON", "PYMEM"))}
+    env.update(PYTHONPATH=PACKAGE, PYTHONDONTWRITEBYTECODE="1", **more)
+    return env
+
+
+@pytest.fixture
+def run(server, tmp_path):
+    """run(words, source, stdin) -> (status, stdout, stderr); `source` becomes prog.py."""
+    def runs(words, source=None, stdin="", python=(sys.executable,), socket=None):
+        if source is not None:
+            (tmp_path / "prog.py").write_text(source)
+        if len(python) > 1:  # a root of its own, where the working folder is lost
+            words = [str(tmp_path / word) if word == "prog.py" else word for word in words]
+        env = environment(PYMEM_BPF_SOCKET=socket or server,
+                                   MALLOC_MMAP_THRESHOLD_="131072")
+        done = subprocess.run(list(python) + words, env=env, cwd=str(tmp_path),
+                              input=stdin.encode(), stdout=subprocess.PIPE,
+                              stderr=subprocess.PIPE, timeout=SECONDS)
+        return done.returncode, done.stdout.decode(), done.stderr.decode()
+    return runs
+
+
+def rows(text):
+    """[(line, MiB, increment, occurrences, contents)], None for what is blank."""
+    found = []
+    for line in text.splitlines():
+        row = ROW.match(line)
+        if row:
+            number, usage, change, hits, contents = row.groups()
+            found.append((int(number), usage and float(usage), change and float(change),
+                          hits and int(hits), contents))
+    return found
+
+
+def test_same_layout_as_memory_profiler(run):
+    ours = run(["-m", "pymem_bpf", "prog.py", "a", "-b"], DECORATED % "")
+    theirs = run(["-m", "memory_profiler", "prog.py", "a", "-b"],
+                 python=(MEMORY_PROFILER_PYTHON,))
+    assert ours[0] == theirs[0] == 0, (ours, theirs)
+    figures = re.compile(r" +-?\d+\.\d{3} MiB +-?\d+\.\d{3} MiB")
+    shape = [figures.sub(" FIGURES", one[1]) for one in (ours, theirs)]
+    assert shape[0] == shape[1]
+    widths = [[(m.start(), m.end()) for m in re.finditer(r"MiB", one[1])] for one in (ours, theirs)]
+    assert len(widths[0]) == len(widths[1]) > 0
+    by_contents = {row[4].strip(): row for row in rows(ours[1])}
+    assert by_contents["kept.append(bytearray(4000000))"][2] == pytest.approx(11.5, abs=0.2)
+    assert by_contents["del kept"][2] == pytest.approx(-11.5, abs=0.2)
+    assert sum(row[2] for row in rows(ours[1]) if row[2]) == pytest.approx(0, abs=0.3)
+
+
+def test_each_python(run, python):
+    status, out, err = run(["-m", "pymem_bpf", "prog.py"], DECORATED % "", python=python.command)
+    assert status == 0, err
+    by_contents = {row[4].strip(): row for row in rows(out)}
+    assert by_contents["kept.append(bytearray(4000000))"][2:4] == (pytest.approx(11.5, abs=0.2), 3)
+
+
+def test_options(run, tmp_path):
+    status, out, err = run(["-m", "pymem_bpf", "--precision", "1", "-o", "table.txt", "-m", "prog", "x"],
+                           DECORATED % "")
+    assert (status, err) == (0, "") and out == "arguments ['x']\n"
+    text = (tmp_path / "table.txt").read_text()
+    assert re.search(r"^ +\d+ +\d+\.\d MiB +\d+\.\d MiB +1   def work", text, re.M) or \
+        re.search(r"^ +\d+ +\d+\.\d MiB +\d+\.\d MiB +1   @profile", text, re.M)
+    run(["-m", "pymem_bpf", "-o", "table.txt", "prog.py"])
+    assert (tmp_path / "table.txt").read_text().count("Filename:") == 2
+    status, out, err = run(["-m", "pymem_bpf", "--timestamp", "prog.py"])
+    assert status == 0 and re.search(r"^FUNC __main__\.work [\d.]+ [\d.]+ [\d.]+ [\d.]+ 0$", out, re.M)
+
+
+def test_program_that_raises_or_exits(run):
+    status, out, err = run(["-m", "pymem_bpf", "prog.py"],
+                           DECORATED.replace("del kept", "raise KeyError('mine')") % "")
+    assert status == 1 and "KeyError: 'mine'" in err
+    by_contents = {row[4].strip(): row for row in rows(out)}
+    assert by_contents["raise KeyError('mine')"][3] == 1
+    assert by_contents["return x"][3] is None
+    status, out, _ = run(["-m", "pymem_bpf", "prog.py"],
+                         DECORATED.replace("del kept", "sys.exit(5)") % "import sys")
+    assert status == 5 and rows(out)
+
+
+def test_never_called_and_nothing_profiled(run):
+    _, out, err = run(["-m", "pymem_bpf", "prog.py"], DECORATED.replace("work(3)", "pass") % "")
+    assert "work was never called" in out
+    _, out, err = run(["-m", "pymem_bpf", "prog.py"], PROGRAM % "")
+    assert out == "arguments []\n" and err == ""
+
+
+def test_bad_usage(run):
+    for words, said in ((["--precision", "-1", "prog.py"], "from 0 to 20"),
+                        (["--backend", "tracemalloc", "prog.py"], "tracemalloc"), ([], "a program to run")):
+        status, _, err = run(["-m", "pymem_bpf"] + words, PROGRAM % "")
+        assert status == (1 if "--backend" in words else 2) and said in err, err
+        assert "Traceback" not in err
+    status, _, err = run(["-m", "pymem_bpf", "nothing.py"])
+    assert status == 2 and err.endswith("nothing.py: no such file\n")
+
+
+def test_no_helper():
+    """An ordinary user without a server: one sentence with what to run, before the program runs."""
+    stage = sessions.Stage(sessions.USER)
+    try:
+        stage.write("prog.py", DECORATED % "")
+        words = stage.command([MEMORY_PROFILER_PYTHON, "-m", "pymem_bpf", "prog.py"])
+        done = subprocess.run(words, env=stage.environment(), cwd=stage.home,
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=SECONDS)
+    finally:
+        stage.close()
+    assert done.returncode == 1 and not done.stdout
+    assert b"sudo" in done.stderr and b" serve" in done.stderr and b"Traceback" not in done.stderr
+
+
+def test_debugger_at_a_limit(run, python):
+    source = DECORATED.replace("work(3)", "work(50)") % ""
+    status, out, err = run(["-m", "pymem_bpf", "--pdb-mmem", "100", "prog.py"], source,
+                           stdin="where\np len(kept)\nq\n", python=python.command)
+    assert "exceeded the maximum of 100.00 MiB" in out, (out, err)
+    assert "-> work(50)" in out
+    length = int(re.search(r"^\(Pdb\) (\d+)$", out, re.M).group(1))
+    assert 15 < length < 27
+
+
+DECORATOR = '''
+import asyncio, io, sys
+from pymem_bpf import profile
+text = io.StringIO()
+
+@profile
+def plain(n):
+    kept = bytearray(n)
+    return len(kept)
+
+@profile(stream=text, precision=3)
+def streamed(n):
+    kept = bytearray(n)
+    return len(kept)
+
+@profile
+async def awaits(n):
+    kept = bytearray(n)
+    await asyncio.sleep(0)
+    return len(kept)
+
+@profile
+def yields(n):
+    kept = bytearray(n)
+    got = yield len(kept)
+    return got
+
+@profile
+def fails(n):
+    kept = bytearray(n)
+    raise ValueError(n)
+
+class Thing:
+    @profile
+    def method(self, n):
+        kept = bytearray(n)
+        return len(kept)
+
+assert plain(4000000) == 4000000 and plain.__name__ == "plain"
+assert streamed(4000000) == 4000000
+assert text.getvalue().count("Filename") == 1 and " MiB" in text.getvalue()
+assert asyncio.run(awaits(4000000)) == 4000000
+one = yields(4000000)
+assert next(one) == 4000000
+try:
+    one.send(7)
+except StopIteration as e:
+    assert e.value == 7
+try:
+    fails(4000000)
+except ValueError as e:
+    assert e.args == (4000000,)
+assert Thing().method(4000000) == 4000000
+try:
+    profile(len)
+except TypeError as e:
+    sys.stderr.write("refused: %s" % e)
+'''
+
+
+def test_decorator(run, python):
+    status, out, err = run(["prog.py"], DECORATOR, python=python.command)
+    assert status == 0, err
+    assert out.count("Filename:") == 5
+    grown = [row for row in rows(out) if "bytearray" in row[4]]
+    assert [row[2:4] for row in grown] == [(pytest.approx(3.8, abs=0.2), 1)] * 5
+    assert err.startswith("refused: len is built in")
+
+
+def test_helper_killed_in_mid_run(run, tmp_path):
+    server = sessions.Server(str(tmp_path))
+    try:
+        status, out, err = run(["-m", "pymem_bpf", "prog.py"], '''
+import os, signal
+from pymem_bpf import counter
+shared = counter.shared()
+@profile
+def work():
+    kept = bytearray(4000000)
+    os.kill(%d, signal.SIGKILL)
+    while shared.alive():
+        pass
+    for i in range(5000):
+        pass
+work()
+''' % server.process.pid, socket=server.path)
+    finally:
+        server.close()
+    assert status == 0, err
+    by_contents = {row[4].strip(): row for row in rows(out)}
+    assert by_contents["kept = bytearray(4000000)"][2] == pytest.approx(3.8, abs=0.2)
+    assert by_contents["for i in range(5000):"][3] == 5001
+    assert out.count("NOTE: the helper ended while this ran") == 1
+
+
+def test_install(tmp_path):
+    code = "import pymem_bpf.line_profiler as p; print(p.__file__)"
+    subprocess.run(["make", "-s", "install", "PYTHON=/usr/bin/python3",
+                    "DESTDIR=" + str(tmp_path / "root")],
+                   cwd=PROJECT, check=True, timeout=SECONDS)
+    where = [path for path, _, files in os.walk(str(tmp_path / "root")) if "line_profiler.py" in files]
+    assert len(where) == 1
+    env = dict(environment(), PYTHONPATH=os.path.dirname(where[0]))
+    assert subprocess.check_output(["/usr/bin/python3", "-c", code], env=env,
+                                   cwd="/").decode().startswith(where[0])
