@@ -414,8 +414,10 @@ static int harvest_stack(const struct pymem_stack_key *key, const struct pymem_s
 	struct image *image = tracker_image(tracker, key->proc);
 	struct store_stack *kept;
 
-	if (!image || !image->dead || !image->record.id)
+	if (!tracker_image_dead(tracker, key->proc))
 		return 0;
+	if (image->dropped)
+		return session_forget_stack(tracker->session, key);
 	kept = store_stack(&tracker->store, key, true);
 	if (!kept)
 		return -ENOMEM;
@@ -434,7 +436,7 @@ int report_harvest(struct tracker *tracker)
 
 	HASH_ITER(hh, tracker->images, image, next)
 	{
-		if (image->dead && image->record.id && !image->harvested)
+		if (!image->harvested && tracker_image_dead(tracker, image->id))
 			any = true;
 	}
 	if (!any)
@@ -445,7 +447,7 @@ int report_harvest(struct tracker *tracker)
 	err = session_forget_codes(tracker->session, tracker_image_dead, tracker);
 	HASH_ITER(hh, tracker->images, image, next)
 	{
-		if (image->dead && image->record.id)
+		if (tracker_image_dead(tracker, image->id))
 			image->harvested = true;
 	}
 	return err;

@@ -38,14 +38,9 @@ int tracker_init(struct tracker *tracker, struct session *session, bool whole_ho
 
 void tracker_fini(struct tracker *tracker)
 {
-	struct image *image, *next;
 	struct skip *skip;
 
-	HASH_ITER(hh, tracker->images, image, next)
-	{
-		HASH_DEL(tracker->images, image);
-		image_free(image);
-	}
+	tracker_free_images(tracker);
 	while ((skip = tracker->skips)) {
 		tracker->skips = skip->next;
 		free(skip);
@@ -62,30 +57,6 @@ static uint64_t now_ms(void)
 
 	clock_gettime(CLOCK_MONOTONIC, &t);
 	return t.tv_sec * 1000ULL + t.tv_nsec / 1000000;
-}
-
-struct image *tracker_image(struct tracker *tracker, uint32_t id)
-{
-	struct image *image;
-
-	HASH_FIND(hh, tracker->images, &id, sizeof(id), image);
-	return image;
-}
-
-static struct image *image_new(struct tracker *tracker, uint32_t id, pid_t pid)
-{
-	struct image *image = tracker_image(tracker, id);
-
-	if (image)
-		return image;
-	image = calloc(1, sizeof(*image));
-	if (!image)
-		return NULL;
-	image->id = id;
-	image->pid = pid;
-	image->root.root_fd = image->root.cwd_fd = -1;
-	HASH_ADD(hh, tracker->images, id, sizeof(image->id), image);
-	return image;
 }
 
 void tracker_queue(struct tracker *tracker, pid_t pid)
@@ -131,41 +102,25 @@ static void begin_child(struct tracker *tracker, struct image *image, uint32_t p
 	image->lines_error = err;
 }
 
-/* Does `pid` run an image other than this one, after an exec? */
-static bool other_image(struct tracker *tracker, const struct image *image, pid_t pid)
-{
-	struct image *other, *next;
-
-	HASH_ITER(hh, tracker->images, other, next)
-	{
-		if (other != image && other->pid == pid && !other->dead)
-			return true;
-	}
-	return proc_start_ticks(pid) != 0;
-}
-
 static int handle_message(void *arg, void *data, size_t size)
 {
 	struct tracker *tracker = arg;
 	const struct pymem_msg_process *m = data;
-	struct image *image, *other, *next;
+	struct image *image, *before;
 
 	if (size < sizeof(*m) || m->type == PYMEM_MSG_STACK || m->type == PYMEM_MSG_CODE) {
 		store_add(&tracker->store, data, size);
 		return 0;
 	}
 	if (m->type == PYMEM_MSG_FORK || (m->type == PYMEM_MSG_EXEC && m->proc)) {
-		image = image_new(tracker, m->proc, m->tgid);
+		before = tracker_newest_image(tracker, m->tgid);
+		image = tracker_new_image(tracker, m->proc, m->tgid);
 		if (!image)
 			return 0;
 		image_describe(image);
 		image->ppid = m->ppid;
-		HASH_ITER(hh, tracker->images, other, next)
-		{
-			if (m->type == PYMEM_MSG_EXEC && other->pid == image->pid &&
-			    other != image && other->asked)
-				image->asked = true;
-		}
+		if (m->type == PYMEM_MSG_EXEC && before && before->asked)
+			image->asked = true;
 	}
 	if (m->type == PYMEM_MSG_FORK)
 		begin_child(tracker, image, m->parent);
@@ -178,22 +133,11 @@ static int handle_message(void *arg, void *data, size_t size)
 		image = tracker_image(tracker, m->proc);
 		if (image)
 			image->dead = true;
-		if (tracker->probes && !other_image(tracker, image, m->tgid))
+		if (tracker->probes && !tracker_live_image(tracker, m->tgid) &&
+		    !proc_start_ticks(m->tgid))
 			probes_forget(tracker->probes, m->tgid);
 	}
 	return 0;
-}
-
-struct image *tracker_live_image(struct tracker *tracker, pid_t pid)
-{
-	struct image *image, *next;
-
-	HASH_ITER(hh, tracker->images, image, next)
-	{
-		if (image->pid == pid && !image->dead)
-			return image;
-	}
-	return NULL;
 }
 
 /* A process without probes is left to the walk engine, and the report says so. */
@@ -225,7 +169,7 @@ int tracker_track(struct tracker *tracker, pid_t pid, uint64_t start, struct ima
 
 	if (err)
 		return err;
-	image = image_new(tracker, target.id, pid);
+	image = tracker_new_image(tracker, target.id, pid);
 	if (!image)
 		return -ENOMEM;
 	if (!image->argv)
@@ -273,24 +217,6 @@ void tracker_skip(struct tracker *tracker, pid_t pid, const char *comm, const ch
 	tracker->skips = skip;
 }
 
-static int take_dead(const struct pymem_proc *record, void *arg)
-{
-	struct tracker *tracker = arg;
-	struct image *image = image_new(tracker, record->id, record->tgid);
-
-	if (!image)
-		return -ENOMEM;
-	image->record = *record;
-	image->dead = true;
-	if (!*image->comm)
-		snprintf(image->comm, sizeof(image->comm), "%.16s", record->comm);
-	if (!image->ppid)
-		image->ppid = record->ppid;
-	if (!image->identified && !image->examined && !image->hidden)
-		tracker->unexamined++;
-	return 0;
-}
-
 /* Looks at what is queued and due; what may be different in a moment stays. */
 static void identify_queued(struct tracker *tracker)
 {
@@ -322,16 +248,15 @@ int tracker_poll(struct tracker *tracker, int timeout_ms)
 	if (err < 0)
 		return err;
 	n += err;
+	tracker_fold_ended(tracker);
 	if (tracker->watch_copies) {
 		err = session_watch_copies(tracker->session);
 		if (err)
 			return err;
 	}
 	identify_queued(tracker);
-	err = session_take_dead(tracker->session, take_dead, tracker);
-	if (err)
-		return err;
-	return n;
+	err = tracker_take_ended(tracker, false);
+	return err ?: n;
 }
 
 int tracker_finish(struct tracker *tracker)
@@ -343,38 +268,5 @@ int tracker_finish(struct tracker *tracker)
 	err = session_settle(tracker->session);
 	if (err)
 		return err;
-	return session_take_dead(tracker->session, take_dead, tracker);
-}
-
-bool tracker_any_asked_alive(const struct tracker *tracker)
-{
-	struct image *image, *next;
-
-	HASH_ITER(hh, tracker->images, image, next)
-	{
-		if (image->asked && !image->dead)
-			return true;
-	}
-	return false;
-}
-
-bool tracker_image_dead(void *arg, uint32_t id)
-{
-	struct image *image = tracker_image(arg, id);
-
-	return image && image->dead && image->record.id;
-}
-
-bool tracker_follows(const struct tracker *tracker, pid_t pid)
-{
-	struct image *image, *next;
-	uint64_t start = proc_start_ticks(pid);
-
-	HASH_ITER(hh, tracker->images, image, next)
-	{
-		if (image->pid == pid && image->record.id &&
-		    image->record.start_boottime_ns / 10000000 == start)
-			return true;
-	}
-	return false;
+	return tracker_take_ended(tracker, true);
 }

@@ -12,8 +12,23 @@ int tracker_track(struct tracker *tracker, pid_t pid, uint64_t start, struct ima
  * began: before, it may be what ran before an exec. 0, -ESRCH if it runs no more, -errno. */
 int tracker_know(struct tracker *tracker, struct image *image, const struct py_process *python);
 
+/* The image `id`, made if it is not known yet: what `pid` runs now. NULL: no memory. */
+struct image *tracker_new_image(struct tracker *tracker, uint32_t id, pid_t pid);
+
 /* The image that `pid` runs, if it is tracked; else NULL. */
 struct image *tracker_live_image(struct tracker *tracker, pid_t pid);
+
+/* The same, or the one that it ran last. */
+struct image *tracker_newest_image(struct tracker *tracker, pid_t pid);
+
+/* Takes the records of images that have ended; notes those whose record was dropped, the last
+ * of them with `final`. 0 or -errno. */
+int tracker_take_ended(struct tracker *tracker, bool final);
+
+/* Forgets what ended before the last messages and is not for the report. */
+void tracker_fold_ended(struct tracker *tracker);
+
+void tracker_free_images(struct tracker *tracker);
 
 /* Notes a process that is not profiled, once for each reason. */
 void tracker_skip(struct tracker *tracker, pid_t pid, const char *comm, const char *reason);

@@ -128,3 +128,21 @@ def test_exec_by_a_thread(system):
     report.check_conservation(pid)
     grown = sum(r["increment_bytes"] for r in report.rows(pid, "<string>", 4))
     assert 5 << 20 <= grown <= (5 << 20) + 64 * PAGE
+
+
+def test_no_room_for_records(system):
+    """Processes whose figures found no room are named, and the end of one is noticed all the same."""
+    with harness.Target(system.command, "crowd") as target:
+        with harness.Tool("-p", target.pid, "--max-processes", 4) as tool:
+            tool.attached()
+            tool.process.send_signal(signal.SIGSTOP)
+            target.tell(b"GO")
+            assert target.process.wait(harness.PATIENCE) == 0
+            tool.process.send_signal(signal.SIGCONT)
+            report = tool.report()
+    skipped = [s["pid"] for s in report.data["skipped"] if "no room" in s["reason"]]
+    assert target.pid in skipped
+    assert sorted(skipped + report.pids()) == sorted(set(skipped + report.pids()))
+    assert len(skipped) + len(report.pids()) == 41 and report.pids()
+    for pid in report.pids():
+        report.check_conservation(pid)
