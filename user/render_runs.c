@@ -73,6 +73,8 @@ static void print_head(FILE *out, const struct render_options *options)
 	}
 	fprintf(out, "%10s   %s\n", "Occurrences", title);
 	parts_style(out, options, STYLE_OFF);
+	if (options->width && options->width < rule)
+		rule = options->width;
 	for (i = 0; i < rule; i++)
 		fputc('=', out);
 	fputc('\n', out);
