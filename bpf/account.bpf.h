@@ -105,25 +105,11 @@ static __always_inline struct pymem_slot *slot_current(struct pymem_thread *th)
 	return current < PYMEM_SLOTS ? &th->slots[index & (PYMEM_SLOTS - 1)] : NULL;
 }
 
-/* Moves what a slot has collected to the stack that it was collected for. */
-static __noinline int slot_flush(struct pymem_proc *p, struct pymem_slot *slot)
+static __always_inline void stack_add(struct pymem_stack *stack, struct pymem_counters *acc)
 {
-	struct pymem_counters *acc, *to;
-	struct pymem_stack_key key = {};
-	struct pymem_stack *stack;
+	struct pymem_counters *to = &stack->counters;
 	__u64 peak;
 
-	if (!p || !slot || !slot->raw)
-		return 0;
-	acc = &slot->acc;
-	key.proc = p->id;
-	key.hash = slot->hash;
-	stack = bpf_map_lookup_elem(&stacks, &key);
-	if (!stack) {
-		acc_lose(p, acc, PYMEM_LOSS_MAP_FULL);
-		return 0;
-	}
-	to = &stack->counters;
 	ADD_IF(to->pages[PYMEM_FILE], acc->pages[PYMEM_FILE]);
 	ADD_IF(to->pages[PYMEM_ANON], acc->pages[PYMEM_ANON]);
 	ADD_IF(to->pages[PYMEM_SWAP], acc->pages[PYMEM_SWAP]);
@@ -137,6 +123,40 @@ static __noinline int slot_flush(struct pymem_proc *p, struct pymem_slot *slot)
 	if (peak > to->peak_pages)
 		to->peak_pages = peak;
 	__builtin_memset(acc, 0, sizeof(*acc));
+}
+
+/* Moves what a slot has collected to the stack that it was collected for. */
+static __noinline int slot_flush(struct pymem_proc *p, struct pymem_slot *slot)
+{
+	struct pymem_stack_key key = {};
+	struct pymem_stack *stack;
+
+	if (!p || !slot || !slot->raw)
+		return 0;
+	key.proc = p->id;
+	key.hash = slot->hash;
+	stack = bpf_map_lookup_elem(&stacks, &key);
+	if (stack)
+		stack_add(stack, &slot->acc);
+	else
+		acc_lose(p, &slot->acc, PYMEM_LOSS_MAP_FULL);
+	return 0;
+}
+
+/* The same once user space has taken the record of the image, and maybe the stack. */
+static __noinline int slot_flush_late(__u32 proc, struct pymem_slot *slot)
+{
+	static const struct pymem_stack none;
+	struct pymem_stack_key key = {.proc = proc};
+	struct pymem_stack *stack;
+
+	if (!slot || !slot->raw)
+		return 0;
+	key.hash = slot->hash;
+	bpf_map_update_elem(&stacks, &key, &none, BPF_NOEXIST);
+	stack = bpf_map_lookup_elem(&stacks, &key);
+	if (stack)
+		stack_add(stack, &slot->acc);
 	return 0;
 }
 
@@ -393,6 +413,18 @@ static __always_inline void settle_major(struct pymem_thread *th, struct task_st
 	}
 }
 
+/* The record of the current task, made when it was the thread `tid`. NULL: none. */
+static __always_inline struct pymem_thread *thread_by(struct task_struct *task, __u32 tid)
+{
+#ifdef PYMEM_LEGACY
+	(void)task;
+	return bpf_map_lookup_elem(&threads, &tid);
+#else
+	(void)tid;
+	return bpf_task_storage_get(&threads, task, 0, 0);
+#endif
+}
+
 /* The record of `task`; with `make`, a new one if it has none. NULL: none, or no room. */
 static __always_inline struct pymem_thread *thread_of(struct task_struct *task, bool make)
 {
@@ -410,13 +442,13 @@ static __always_inline struct pymem_thread *thread_of(struct task_struct *task, 
 #endif
 }
 
-static __always_inline void thread_forget(struct task_struct *task)
+static __always_inline void thread_forget(struct task_struct *task, __u32 tid)
 {
 #ifdef PYMEM_LEGACY
-	__u32 tid = BPF_CORE_READ(task, pid);
-
+	(void)task;
 	bpf_map_delete_elem(&threads, &tid);
 #else
+	(void)tid;
 	bpf_task_storage_delete(&threads, task);
 #endif
 }

@@ -146,21 +146,23 @@ static __noinline int proc_begin_member(struct pymem_proc *p, __u32 member)
 	return 0;
 }
 
-/* Unique in the session, without an atomic that returns a value (5.12). */
-static __always_inline __u32 new_id(void)
+/* Unique in the session, without an atomic that returns a value (5.12). A fork or exec may
+ * interrupt an iterator, which has a counter of its own: there is one at a time. */
+static __always_inline __u32 new_id(bool iterator)
 {
-	__u32 cpu = bpf_get_smp_processor_id(), zero = 0;
+	__u32 place = iterator ? nr_cpus : bpf_get_smp_processor_id(), zero = 0;
 	struct id_counter *counter = bpf_map_lookup_elem(&id_counters, &zero);
 
 	if (!counter)
 		return 0;
-	counter->next++;
-	return counter->next * nr_cpus + cpu;
+	if (iterator)
+		return ++iterator_ids * (nr_cpus + 1) + place;
+	return ++counter->next * (nr_cpus + 1) + place;
 }
 
 /* Starts to track the image that runs on `mm`. NULL: table full. */
 static __always_inline struct pymem_proc *proc_begin(__u64 mm, struct task_struct *task,
-						     const struct pymem_proc *parent)
+						     const struct pymem_proc *parent, bool iterator)
 {
 	struct pymem_proc *p, *zeroed;
 	struct tgid_entry entry = {.mm = mm};
@@ -177,7 +179,7 @@ static __always_inline struct pymem_proc *proc_begin(__u64 mm, struct task_struc
 	p = bpf_map_lookup_elem(&procs, &mm);
 	if (!p)
 		return NULL;
-	p->id = new_id();
+	p->id = new_id(iterator);
 	p->tgid = tgid;
 	p->mm = mm;
 	p->start_boottime_ns = BPF_CORE_READ(task, start_boottime);
@@ -221,14 +223,38 @@ static __always_inline void proc_fold_peaks(struct pymem_proc *p)
 	}
 }
 
-static __always_inline void tell(__u32 type, __u32 id, __u32 tgid, __u32 ppid)
+static __always_inline void tell_from(__u32 type, __u32 id, __u32 tgid, __u32 ppid, __u32 parent)
 {
-	struct pymem_msg_process m = {.type = type, .proc = id, .tgid = tgid, .ppid = ppid};
+	struct pymem_msg_process m = {type, id, tgid, ppid, parent};
 
 	if (count_only)
 		return;
 	if (bpf_ringbuf_output(&ring, &m, sizeof(m), BPF_RB_FORCE_WAKEUP))
 		__sync_fetch_and_add(&dropped_messages, 1);
+}
+
+static __always_inline void tell(__u32 type, __u32 id, __u32 tgid, __u32 ppid)
+{
+	tell_from(type, id, tgid, ppid, 0);
+}
+
+/* Drops an image that a task iterator has begun if its process exited or ran another program
+ * meanwhile, whose events may have come too early to find it. True: it is gone. */
+static __always_inline bool proc_undo(struct pymem_proc *p, struct task_struct *task)
+{
+	__u32 tgid = p->tgid;
+	__u64 mm = p->mm, now = task_mm(task);
+	struct tgid_entry *entry;
+
+	/* The last thread leaves the count of the living before its exit event. */
+	if (BPF_CORE_READ(task, signal, live.counter) > 0 && (now == mm || !now))
+		return false;
+	entry = bpf_map_lookup_elem(&tgids, &tgid);
+	if (entry && entry->mm == mm && !bpf_map_delete_elem(&tgids, &tgid))
+		__sync_fetch_and_add(&tgid_filter[tgid_slot(tgid)], -1);
+	if (!bpf_map_delete_elem(&procs, &mm))
+		__sync_fetch_and_add(&mm_filter[mm_slot(mm)], -1);
+	return true;
 }
 
 /* Ends the image p, by an exec or for good: its record moves to `dead`. The mm may be
@@ -239,13 +265,14 @@ static __always_inline void proc_end(struct pymem_proc *p, bool exec)
 	__u32 id = p->id, tgid = p->tgid;
 	__u64 mm = p->mm;
 
-	proc_fold_peaks(p);
-	if (!count_only && bpf_map_update_elem(&dead, &id, p, BPF_ANY))
-		__sync_fetch_and_add(&dropped_images, 1);
-	/* Of several threads that end at once, one ends the image. */
+	/* Of several threads that end at once, one ends the image. The others find it in `procs`,
+	 * then in `dead`. */
 	if (bpf_map_delete_elem(&tgids, &tgid))
 		return;
 	__sync_fetch_and_add(&tgid_filter[tgid_slot(tgid)], -1);
+	proc_fold_peaks(p);
+	if (!count_only && bpf_map_update_elem(&dead, &id, p, BPF_ANY))
+		__sync_fetch_and_add(&dropped_images, 1);
 	if (p->page || p->tree)
 		page_end(p, exec);
 	if (!bpf_map_delete_elem(&procs, &mm))

@@ -223,6 +223,8 @@ SHARED struct {
 SHARED __u32 mm_filter[PYMEM_FILTER_SLOTS];
 SHARED __u32 tgid_filter[PYMEM_FILTER_SLOTS];
 
+SHARED __u32 iterator_ids; /* of images that task iterators have begun */
+
 SHARED __u64 dropped_messages; /* lifecycle messages that found the ring full */
 SHARED __u64 dropped_images;   /* images that found `procs` or `dead` full */
 

@@ -37,28 +37,51 @@ static __always_inline void thread_flush_last(struct pymem_proc *p, struct pymem
 		s->busy = 0;
 }
 
+/* th, of a process that another of its threads is ending or has ended, is about to end. */
+static __noinline int thread_flush_late(struct pymem_thread *th)
+{
+	struct pymem_proc *p;
+	__u32 id, i;
+	__u64 mm;
+
+	if (!th)
+		return 0;
+	id = th->proc;
+	mm = th->mm;
+	p = bpf_map_lookup_elem(&dead, &id);
+	if (!p) {
+		p = bpf_map_lookup_elem(&procs, &mm);
+		if (p && p->id != id)
+			p = NULL;
+	}
+	for (i = 0; i < PYMEM_SLOTS; i++) {
+		if (p)
+			slot_flush(p, &th->slots[i]);
+		else
+			slot_flush_late(id, &th->slots[i]);
+	}
+	return 0;
+}
+
 /* The current thread leaves the image p, or one that has ended: of the threads of a process
- * that exit at once, the first to find no other alive ends it. */
-static __always_inline void thread_end(struct pymem_proc *p, bool exec)
+ * that exit at once, the first to find no other alive ends it. `tid` is its number when its
+ * record was made: in an exec, a thread takes over that of the process. */
+static __always_inline void thread_end(struct pymem_proc *p, __u32 tid, bool exec)
 {
 	struct task_struct *task = current_task();
-	struct pymem_thread *th = thread_of(task, false);
-	__u32 id;
+	struct pymem_thread *th = thread_by(task, tid);
 
 	if (!th)
 		return;
-	id = th->proc;
-	if (p && id == p->id) {
+	if (p && th->proc == p->id) {
 		/* From 6.16 on its memory is still there at its exit. */
 		thread_flush_last(p, th, !exec && TASK_READ(task, mm));
 		if (p->page)
 			page_thread_end(p, th);
 	} else {
-		p = bpf_map_lookup_elem(&dead, &id);
-		if (p)
-			thread_flush(p, th);
+		thread_flush_late(th);
 	}
-	thread_forget(task);
+	thread_forget(task, tid);
 }
 
 SEC("raw_tp/sched_process_fork")
@@ -93,87 +116,17 @@ int process_fork(struct bpf_raw_tracepoint_args *ctx)
 	parent = bpf_map_lookup_elem(&procs, &mm);
 	if (!parent)
 		return 0;
-	p = proc_begin(child_mm, child, parent);
+	p = proc_begin(child_mm, child, parent, false);
 	if (!p)
 		return 0;
 	p->ppid = tgid;
 	if (parent->tree)
 		page_adopt(p, 0, parent->tree);
-	tell(PYMEM_MSG_FORK, p->id, child_tgid, tgid);
+	tell_from(PYMEM_MSG_FORK, p->id, child_tgid, tgid, parent->id);
 	return 0;
 }
 
-SEC("raw_tp/sched_process_exec")
-int process_exec(struct bpf_raw_tracepoint_args *ctx)
-{
-	struct task_struct *task = (struct task_struct *)ctx->args[0];
-	__u32 tgid = bpf_get_current_pid_tgid() >> 32;
-	struct pymem_proc *p = NULL, *next;
-	struct tgid_entry *entry;
-	__u32 page = 0, tree = 0;
-	__u64 mm;
-
-	entry = tgid_filter[tgid_slot(tgid)] ? bpf_map_lookup_elem(&tgids, &tgid) : NULL;
-	if (!entry) {
-		if (watch_host)
-			tell(PYMEM_MSG_EXEC, 0, tgid, 0);
-		return 0;
-	}
-	mm = entry->mm;
-	p = bpf_map_lookup_elem(&procs, &mm);
-	thread_end(p, true);
-	if (entry->borrowed) {
-		bpf_map_delete_elem(&tgids, &tgid);
-		__sync_fetch_and_add(&tgid_filter[tgid_slot(tgid)], -1);
-		/* What it did on its parent's memory is done; it is not followed further. */
-		if (!follow_children)
-			return 0;
-		tree = p ? p->tree : 0;
-	} else if (p) {
-		page = p->page;
-		tree = p->tree;
-		proc_end(p, true);
-	}
-	mm = task_mm(task);
-	if (!mm)
-		return 0;
-	next = proc_begin(mm, task, NULL);
-	if (next && (page || tree))
-		page_adopt(next, page, tree);
-	if (next)
-		tell(PYMEM_MSG_EXEC, next->id, tgid, next->ppid);
-	return 0;
-}
-
-SEC("raw_tp/sched_process_exit")
-int process_exit(struct bpf_raw_tracepoint_args *ctx)
-{
-	struct task_struct *task = (struct task_struct *)ctx->args[0];
-	__u32 tgid = bpf_get_current_pid_tgid() >> 32;
-	struct tgid_entry *entry;
-	struct pymem_proc *p;
-	__u64 mm;
-
-	entry = bpf_map_lookup_elem(&tgids, &tgid);
-	if (!entry) {
-		thread_end(NULL, false);
-		return 0;
-	}
-	mm = entry->mm;
-	p = bpf_map_lookup_elem(&procs, &mm);
-	thread_end(p, false);
-	if (BPF_CORE_READ(task, signal, live.counter) > 0)
-		return 0; /* other threads go on */
-	if (entry->borrowed) {
-		bpf_map_delete_elem(&tgids, &tgid);
-		__sync_fetch_and_add(&tgid_filter[tgid_slot(tgid)], -1);
-	} else if (p) {
-		proc_end(p, false);
-	}
-	return 0;
-}
-
-/* 6.1 and older: what each thread has cached at attach belongs to the start. */
+/* 6.1 and older: what a thread has cached already, at attach or at exec, belongs to the start. */
 static __always_inline __s64 adopt_cache(struct pymem_proc *p, struct pymem_thread *th,
 					 struct task_struct *task, __u32 member)
 {
@@ -199,6 +152,78 @@ static __always_inline void adopt_thread(struct pymem_proc *p, struct task_struc
 	pages += adopt_cache(p, th, task, PYMEM_SHMEM);
 	if (p->page || p->tree)
 		page_change(p, pages);
+}
+
+SEC("raw_tp/sched_process_exec")
+int process_exec(struct bpf_raw_tracepoint_args *ctx)
+{
+	struct task_struct *task = (struct task_struct *)ctx->args[0];
+	__u32 tgid = bpf_get_current_pid_tgid() >> 32;
+	struct pymem_proc *p = NULL, *next;
+	struct tgid_entry *entry;
+	__u32 page = 0, tree = 0;
+	__u64 mm;
+
+	entry = tgid_filter[tgid_slot(tgid)] ? bpf_map_lookup_elem(&tgids, &tgid) : NULL;
+	if (!entry) {
+		if (watch_host)
+			tell(PYMEM_MSG_EXEC, 0, tgid, 0);
+		return 0;
+	}
+	mm = entry->mm;
+	p = bpf_map_lookup_elem(&procs, &mm);
+	thread_end(p, ctx->args[1], true);
+	if (entry->borrowed) {
+		bpf_map_delete_elem(&tgids, &tgid);
+		__sync_fetch_and_add(&tgid_filter[tgid_slot(tgid)], -1);
+		/* What it did on its parent's memory is done; it is not followed further. */
+		if (!follow_children)
+			return 0;
+		tree = p ? p->tree : 0;
+	} else if (p) {
+		page = p->page;
+		tree = p->tree;
+		proc_end(p, true);
+	}
+	mm = task_mm(task);
+	if (!mm)
+		return 0;
+	next = proc_begin(mm, task, NULL, false);
+	if (next && batched_counters)
+		adopt_thread(next, task);
+	if (next && (page || tree))
+		page_adopt(next, page, tree);
+	if (next)
+		tell(PYMEM_MSG_EXEC, next->id, tgid, next->ppid);
+	return 0;
+}
+
+SEC("raw_tp/sched_process_exit")
+int process_exit(struct bpf_raw_tracepoint_args *ctx)
+{
+	struct task_struct *task = (struct task_struct *)ctx->args[0];
+	__u32 tgid = bpf_get_current_pid_tgid() >> 32, tid = bpf_get_current_pid_tgid();
+	struct tgid_entry *entry;
+	struct pymem_proc *p;
+	__u64 mm;
+
+	entry = bpf_map_lookup_elem(&tgids, &tgid);
+	if (!entry) {
+		thread_end(NULL, tid, false);
+		return 0;
+	}
+	mm = entry->mm;
+	p = bpf_map_lookup_elem(&procs, &mm);
+	thread_end(p, tid, false);
+	if (BPF_CORE_READ(task, signal, live.counter) > 0)
+		return 0; /* other threads go on */
+	if (entry->borrowed) {
+		bpf_map_delete_elem(&tgids, &tgid);
+		__sync_fetch_and_add(&tgid_filter[tgid_slot(tgid)], -1);
+	} else if (p) {
+		proc_end(p, false);
+	}
+	return 0;
 }
 
 /* The process's start: its leader's, whichever thread this is. */
@@ -292,7 +317,9 @@ static __always_inline void adopt_descendant(struct task_struct *task)
 		return;
 	p = bpf_map_lookup_elem(&procs, &mm);
 	if (!p) {
-		p = proc_begin(mm, task, NULL);
+		p = proc_begin(mm, task, NULL, true);
+		if (p && proc_undo(p, task))
+			return;
 		if (p && batched_counters)
 			adopt_thread(p, task);
 	}
@@ -330,10 +357,19 @@ int attach_wanted(struct bpf_iter__task *ctx)
 		return 0;
 	}
 	p = bpf_map_lookup_elem(&procs, &mm);
+	if (w->expect && (!p || p->id != w->expect)) {
+		w->result = PYMEM_WANTED_OTHER;
+		return 0;
+	}
 	if (!p) {
-		p = proc_begin(mm, task, NULL);
+		p = proc_begin(mm, task, NULL, true);
 		if (!p) {
 			w->result = PYMEM_WANTED_MAP_FULL;
+			return 0;
+		}
+		if (proc_undo(p, task)) {
+			if (w->result == PYMEM_WANTED_UNSEEN)
+				w->result = PYMEM_WANTED_NO_MM;
 			return 0;
 		}
 		w->adopt = 1;

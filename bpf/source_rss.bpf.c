@@ -160,11 +160,23 @@ static __noinline __s64 percpu_change(struct pymem_proc *p, __u32 member)
 
 #endif
 
+/* Does the current task, which does not run on p's mm, tear it down? After an exec it runs on
+ * another one; the last thread to exit runs on none. One of several that exits may only have
+ * reclaimed memory. */
+static __always_inline bool tears_down(struct pymem_proc *p)
+{
+	struct task_struct *task = current_task();
+
+	if (bpf_get_current_pid_tgid() >> 32 != p->tgid)
+		return false;
+	return TASK_READ(task, mm) || BPF_CORE_READ(task, signal, live.counter) <= 0;
+}
+
 /* Not the process's own doing: why? */
 static __always_inline void foreign_change(struct pymem_proc *p, __u32 member, __s64 change)
 {
-	/* exit and exec tear down the mm that the task has just left: RSS ends here. */
-	if (bpf_get_current_pid_tgid() >> 32 == p->tgid) {
+	/* RSS ends here. */
+	if (tears_down(p)) {
 		p->dying = 1;
 		return;
 	}

@@ -160,6 +160,8 @@ struct pymem_wanted {
 	__u32 identified;
 	__u32 adopt;  /* set when tracking begins here */
 	__u32 page;   /* to publish it on; 0: none */
+	__u32 expect; /* id of the image that was examined, no other; 0: whichever it runs */
+	__u32 pad;
 	__u32 id;     /* out: of the image now tracked */
 	__u32 result; /* out: enum pymem_wanted_result */
 };
@@ -168,7 +170,7 @@ enum pymem_wanted_result {
 	PYMEM_WANTED_UNSEEN,
 	PYMEM_WANTED_OK,
 	PYMEM_WANTED_NO_MM, /* zombie or kernel thread */
-	PYMEM_WANTED_OTHER, /* another process has that PID now */
+	PYMEM_WANTED_OTHER, /* another process has that PID now, or it runs another image */
 	PYMEM_WANTED_MAP_FULL,
 	PYMEM_WANTED_BUSY, /* published on another page already */
 };
@@ -235,6 +237,7 @@ struct pymem_msg_process { /* FORK, EXEC, EXIT, MAPPED */
 	__u32 proc; /* image id; 0 where none is tracked yet */
 	__u32 tgid;
 	__u32 ppid;
+	__u32 parent; /* FORK: id of the image it was forked from */
 };
 
 /* A string instruction (rep stos, rep movs) of x86 that has faulted and will resume. */

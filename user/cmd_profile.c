@@ -191,10 +191,8 @@ static int start_command(struct profile *p)
 
 	if (!err)
 		err = launch_go(&p->launch);
-	if (!err) {
-		command_pid = p->launch.pid;
+	if (!err)
 		return 0;
-	}
 	fprintf(stderr, "pymem-bpf: ");
 	text_print(stderr, p->options.command[0], 0, false);
 	fprintf(stderr, ": %s\n", strerror(-err));
@@ -314,8 +312,12 @@ static bool ended(struct profile *p)
 
 	if (p->options.all)
 		return false;
+	if (p->options.command && launch_ended(&p->launch)) {
+		command_pid = 0; /* may be another's number now */
+		return true;
+	}
 	if (p->options.command)
-		return launch_ended(&p->launch);
+		return false;
 	if (tracker_any_asked_alive(&p->tracker))
 		return false;
 	/* Between the end of one image and the start of the next lies an exec. */
@@ -442,6 +444,8 @@ static int run(struct profile *p)
 
 	if (status)
 		return status;
+	/* From the start: what ends it before it runs is the command's, too. */
+	command_pid = p->launch.pid;
 	catch_signals(p->options.command != NULL);
 	status = open_session(p);
 	if (status)

@@ -23,6 +23,7 @@ struct image { /* one process image: pymem_proc's user-space half */
 	bool identified;
 	bool examined; /* looked at while it lived: no interpreter so far */
 	bool dead;
+	bool dropped;		  /* its record found no room: not in the report */
 	bool lines;		  /* the exact engine is attached */
 	int lines_error;	  /* -errno where it was wanted and is not; -ENOTSUP: no probe */
 	bool hidden;		  /* our own child before it became the command */
@@ -31,6 +32,8 @@ struct image { /* one process image: pymem_proc's user-space half */
 	bool harvested;		  /* its counters are in the store */
 	struct pymem_proc record; /* once dead */
 	struct source_root root;
+	uint32_t sweep;		  /* in which it was last seen alive */
+	struct image *next_ended; /* in tracker.ended */
 	UT_hash_handle hh;
 };
 

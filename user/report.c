@@ -391,6 +391,22 @@ struct model *report_build(struct tracker *tracker, double start, bool final)
 	return b.model;
 }
 
+/* A thread that ended after its image was harvested has added to the stack once more. */
+static void counters_add(struct pymem_counters *to, const struct pymem_counters *from)
+{
+	int i;
+
+	for (i = 0; i < PYMEM_MEMBERS; i++)
+		to->pages[i] += from->pages[i];
+	to->grown_pages += from->grown_pages;
+	to->freed_pages += from->freed_pages;
+	if (from->peak_pages > to->peak_pages)
+		to->peak_pages = from->peak_pages;
+	to->minor_faults += from->minor_faults;
+	to->major_faults += from->major_faults;
+	to->cow_faults += from->cow_faults;
+}
+
 static int harvest_stack(const struct pymem_stack_key *key, const struct pymem_stack *stack,
 			 void *arg)
 {
@@ -398,15 +414,17 @@ static int harvest_stack(const struct pymem_stack_key *key, const struct pymem_s
 	struct image *image = tracker_image(tracker, key->proc);
 	struct store_stack *kept;
 
-	if (!image || !image->dead || !image->record.id)
+	if (!tracker_image_dead(tracker, key->proc))
 		return 0;
+	if (image->dropped)
+		return session_forget_stack(tracker->session, key);
 	kept = store_stack(&tracker->store, key, true);
 	if (!kept)
 		return -ENOMEM;
-	kept->harvested = true;
-	kept->counters = stack->counters;
-	if (!session_vmcalls(tracker->session, key, &kept->vmcalls))
+	if (!kept->harvested && !session_vmcalls(tracker->session, key, &kept->vmcalls))
 		memset(&kept->vmcalls, 0, sizeof(kept->vmcalls));
+	kept->harvested = true;
+	counters_add(&kept->counters, &stack->counters);
 	return session_forget_stack(tracker->session, key);
 }
 
@@ -418,7 +436,7 @@ int report_harvest(struct tracker *tracker)
 
 	HASH_ITER(hh, tracker->images, image, next)
 	{
-		if (image->dead && image->record.id && !image->harvested)
+		if (!image->harvested && tracker_image_dead(tracker, image->id))
 			any = true;
 	}
 	if (!any)
@@ -429,7 +447,7 @@ int report_harvest(struct tracker *tracker)
 	err = session_forget_codes(tracker->session, tracker_image_dead, tracker);
 	HASH_ITER(hh, tracker->images, image, next)
 	{
-		if (image->dead && image->record.id)
+		if (tracker_image_dead(tracker, image->id))
 			image->harvested = true;
 	}
 	return err;

@@ -353,6 +353,11 @@ void session_free(struct session *session)
 	free(session);
 }
 
+bool session_sees_mappings(const struct session *session)
+{
+	return session->options.syscalls && session->kernel.sys_exit;
+}
+
 unsigned session_lacks(const struct session *session)
 {
 	return session->lacks;
@@ -406,6 +411,7 @@ int session_track(struct session *session, struct session_target *targets, size_
 		w.layout = targets[i].layout;
 		w.identified = targets[i].identified;
 		w.page = targets[i].page;
+		w.expect = targets[i].expect;
 		if (bpf_map_update_elem(fd, &key, &w, BPF_ANY))
 			return -errno;
 	}

@@ -53,6 +53,9 @@ int session_settle(struct session *session);
 /* Detaches and frees everything. NULL is fine. */
 void session_free(struct session *session);
 
+/* Is it told that a process maps a file executable (PYMEM_MSG_MAPPED)? */
+bool session_sees_mappings(const struct session *session);
+
 unsigned session_lacks(const struct session *session);
 
 /* Registers a layout; its index, or -ENOSPC. The same layout gets the same index. */
@@ -64,8 +67,9 @@ struct session_target {
 	bool identified;
 	uint64_t runtime, interp_head;
 	int layout;
-	int page; /* from session_page_new(): publish it there, with its descendants;
-		   * 0: nowhere */
+	int page;	 /* from session_page_new(): publish it there, with its descendants;
+			  * 0: nowhere */
+	uint32_t expect; /* only if it is this image that it runs; 0: any */
 	/* out */
 	uint32_t id;
 	enum pymem_wanted_result result;

@@ -11,10 +11,14 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "image.h"
 #include "proc.h"
+
+#define RETRY_MIN_MS 20
+#define RETRY_MAX_MS 640
 
 static int handle_message(void *arg, void *data, size_t size);
 
@@ -34,14 +38,9 @@ int tracker_init(struct tracker *tracker, struct session *session, bool whole_ho
 
 void tracker_fini(struct tracker *tracker)
 {
-	struct image *image, *next;
 	struct skip *skip;
 
-	HASH_ITER(hh, tracker->images, image, next)
-	{
-		HASH_DEL(tracker->images, image);
-		image_free(image);
-	}
+	tracker_free_images(tracker);
 	while ((skip = tracker->skips)) {
 		tracker->skips = skip->next;
 		free(skip);
@@ -52,52 +51,49 @@ void tracker_fini(struct tracker *tracker)
 	py_image_cache_free(tracker->cache);
 }
 
-struct image *tracker_image(struct tracker *tracker, uint32_t id)
+static uint64_t now_ms(void)
 {
-	struct image *image;
+	struct timespec t;
 
-	HASH_FIND(hh, tracker->images, &id, sizeof(id), image);
-	return image;
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return t.tv_sec * 1000ULL + t.tv_nsec / 1000000;
 }
 
-static struct image *image_new(struct tracker *tracker, uint32_t id, pid_t pid)
+void tracker_queue(struct tracker *tracker, pid_t pid)
 {
-	struct image *image = tracker_image(tracker, id);
-
-	if (image)
-		return image;
-	image = calloc(1, sizeof(*image));
-	if (!image)
-		return NULL;
-	image->id = id;
-	image->pid = pid;
-	image->root.root_fd = image->root.cwd_fd = -1;
-	HASH_ADD(hh, tracker->images, id, sizeof(image->id), image);
-	return image;
-}
-
-static void queue_add(struct tracker *tracker, pid_t pid)
-{
+	struct queued first = {.pid = pid, .delay_ms = RETRY_MIN_MS};
 	size_t i;
 
-	for (i = 0; i < tracker->queue_length; i++)
-		if (tracker->queue[i] == pid)
+	for (i = 0; i < tracker->queue_length; i++) {
+		if (tracker->queue[i].pid == pid) {
+			tracker->queue[i] = first;
 			return;
+		}
+	}
 	if (tracker->queue_length == tracker->queue_room) {
 		size_t room = tracker->queue_room ? tracker->queue_room * 2 : 16;
-		pid_t *queue = realloc(tracker->queue, room * sizeof(*queue));
+		struct queued *queue = realloc(tracker->queue, room * sizeof(*queue));
 
 		if (!queue)
 			return;
 		tracker->queue = queue;
 		tracker->queue_room = room;
 	}
-	tracker->queue[tracker->queue_length++] = pid;
+	tracker->queue[tracker->queue_length++] = first;
 }
 
-static void attach_child(struct tracker *tracker, struct image *image, pid_t parent)
+/* A process forked: the child is what its parent was, whether that still lives or not. */
+static void begin_child(struct tracker *tracker, struct image *image, uint32_t parent_id)
 {
-	int err = probes_attach_child(tracker->probes, image->pid, parent);
+	struct image *parent = tracker_image(tracker, parent_id);
+	int err;
+
+	if (!parent)
+		return;
+	image_inherit(image, parent);
+	if (!tracker->probes || !image->identified)
+		return;
+	err = probes_attach_child(tracker->probes, image->pid, parent->pid);
 
 	/* The parent had none either. */
 	if (err == -ENOENT)
@@ -106,73 +102,42 @@ static void attach_child(struct tracker *tracker, struct image *image, pid_t par
 	image->lines_error = err;
 }
 
-/* Does `pid` run an image other than this one, after an exec? */
-static bool other_image(struct tracker *tracker, const struct image *image, pid_t pid)
-{
-	struct image *other, *next;
-
-	HASH_ITER(hh, tracker->images, other, next)
-	{
-		if (other != image && other->pid == pid && !other->dead)
-			return true;
-	}
-	return proc_start_ticks(pid) != 0;
-}
-
 static int handle_message(void *arg, void *data, size_t size)
 {
 	struct tracker *tracker = arg;
 	const struct pymem_msg_process *m = data;
-	struct image *image, *other, *next;
+	struct image *image, *before;
 
 	if (size < sizeof(*m) || m->type == PYMEM_MSG_STACK || m->type == PYMEM_MSG_CODE) {
 		store_add(&tracker->store, data, size);
 		return 0;
 	}
 	if (m->type == PYMEM_MSG_FORK || (m->type == PYMEM_MSG_EXEC && m->proc)) {
-		image = image_new(tracker, m->proc, m->tgid);
+		before = tracker_newest_image(tracker, m->tgid);
+		image = tracker_new_image(tracker, m->proc, m->tgid);
 		if (!image)
 			return 0;
 		image_describe(image);
 		image->ppid = m->ppid;
-		HASH_ITER(hh, tracker->images, other, next)
-		{
-			/* The newest live image of the parent, or the one this PID had. */
-			if (m->type == PYMEM_MSG_FORK && other->pid == (pid_t)m->ppid &&
-			    !other->dead)
-				image_inherit(image, other);
-			if (m->type == PYMEM_MSG_EXEC && other->pid == image->pid &&
-			    other != image && other->asked)
-				image->asked = true;
-		}
+		if (m->type == PYMEM_MSG_EXEC && before && before->asked)
+			image->asked = true;
 	}
-	if (m->type == PYMEM_MSG_FORK && tracker->probes && image->identified)
-		attach_child(tracker, image, m->ppid);
+	if (m->type == PYMEM_MSG_FORK)
+		begin_child(tracker, image, m->parent);
 	/* After a fork, pages are shared: at once, before the child has written much. */
 	if (m->type == PYMEM_MSG_COPIES || m->type == PYMEM_MSG_FORK)
 		tracker->watch_copies = true;
 	if (m->type == PYMEM_MSG_EXEC || m->type == PYMEM_MSG_MAPPED)
-		queue_add(tracker, m->tgid);
+		tracker_queue(tracker, m->tgid);
 	if (m->type == PYMEM_MSG_EXIT) {
 		image = tracker_image(tracker, m->proc);
 		if (image)
 			image->dead = true;
-		if (tracker->probes && !other_image(tracker, image, m->tgid))
+		if (tracker->probes && !tracker_live_image(tracker, m->tgid) &&
+		    !proc_start_ticks(m->tgid))
 			probes_forget(tracker->probes, m->tgid);
 	}
 	return 0;
-}
-
-struct image *tracker_live_image(struct tracker *tracker, pid_t pid)
-{
-	struct image *image, *next;
-
-	HASH_ITER(hh, tracker->images, image, next)
-	{
-		if (image->pid == pid && !image->dead)
-			return image;
-	}
-	return NULL;
 }
 
 /* A process without probes is left to the walk engine, and the report says so. */
@@ -185,42 +150,53 @@ static void attach_probes(struct tracker *tracker, struct image *image,
 	image->lines_error = err;
 }
 
-/* Tracks `pid`, or marks what is tracked as identified. 0 or -errno; `*out` its image. */
-int tracker_track(struct tracker *tracker, pid_t pid, const struct py_process *python,
-		  uint64_t start, struct image **out)
+static int track(struct tracker *tracker, struct session_target *target)
+{
+	int err = session_track(tracker->session, target, 1);
+
+	if (err)
+		return err;
+	if (target->result == PYMEM_WANTED_MAP_FULL)
+		return -ENOSPC;
+	return target->result == PYMEM_WANTED_OK ? 0 : -ESRCH;
+}
+
+int tracker_track(struct tracker *tracker, pid_t pid, uint64_t start, struct image **out)
 {
 	struct session_target target = {.pid = pid, .start_ticks = start};
 	struct image *image;
-	int err;
+	int err = track(tracker, &target);
 
-	if (python) {
-		target.layout = session_add_layout(tracker->session, &python->layout);
-		if (target.layout < 0)
-			return target.layout;
-		target.identified = true;
-		target.runtime = python->runtime_addr;
-		target.interp_head = python->interp_head_addr;
-	}
-	err = session_track(tracker->session, &target, 1);
 	if (err)
 		return err;
-	if (target.result == PYMEM_WANTED_MAP_FULL)
-		return -ENOSPC;
-	if (target.result != PYMEM_WANTED_OK)
-		return -ESRCH;
-	image = image_new(tracker, target.id, pid);
+	image = tracker_new_image(tracker, target.id, pid);
 	if (!image)
 		return -ENOMEM;
 	if (!image->argv)
 		image_describe(image);
-	if (python && tracker->probes)
-		attach_probes(tracker, image, python);
-	if (python) {
-		image->identified = true;
-		image->layout = python->layout;
-		snprintf(image->python, sizeof(image->python), "%s", python->version);
-	}
 	*out = image;
+	return 0;
+}
+
+int tracker_know(struct tracker *tracker, struct image *image, const struct py_process *python)
+{
+	struct session_target target = {.pid = image->pid, .expect = image->id};
+	int err;
+
+	target.layout = session_add_layout(tracker->session, &python->layout);
+	if (target.layout < 0)
+		return target.layout;
+	target.identified = true;
+	target.runtime = python->runtime_addr;
+	target.interp_head = python->interp_head_addr;
+	err = track(tracker, &target);
+	if (err)
+		return err;
+	if (tracker->probes)
+		attach_probes(tracker, image, python);
+	image->identified = true;
+	image->layout = python->layout;
+	snprintf(image->python, sizeof(image->python), "%s", python->version);
 	return 0;
 }
 
@@ -241,28 +217,29 @@ void tracker_skip(struct tracker *tracker, pid_t pid, const char *comm, const ch
 	tracker->skips = skip;
 }
 
-static int take_dead(const struct pymem_proc *record, void *arg)
+/* Looks at what is queued and due; what may be different in a moment stays. */
+static void identify_queued(struct tracker *tracker)
 {
-	struct tracker *tracker = arg;
-	struct image *image = image_new(tracker, record->id, record->tgid);
+	uint64_t now = now_ms();
+	size_t i, kept = 0;
 
-	if (!image)
-		return -ENOMEM;
-	image->record = *record;
-	image->dead = true;
-	if (!*image->comm)
-		snprintf(image->comm, sizeof(image->comm), "%.16s", record->comm);
-	if (!image->ppid)
-		image->ppid = record->ppid;
-	if (!image->identified && !image->examined && !image->hidden)
-		tracker->unexamined++;
-	return 0;
+	for (i = 0; i < tracker->queue_length; i++) {
+		struct queued q = tracker->queue[i];
+
+		if (q.at_ms <= now) {
+			if (!tracker_identify(tracker, q.pid, q.delay_ms > RETRY_MAX_MS))
+				continue;
+			q.at_ms = now + q.delay_ms;
+			q.delay_ms *= 2;
+		}
+		tracker->queue[kept++] = q;
+	}
+	tracker->queue_length = kept;
 }
 
 int tracker_poll(struct tracker *tracker, int timeout_ms)
 {
 	int n = session_poll(tracker->session, timeout_ms), err;
-	size_t i;
 
 	if (n < 0)
 		return n;
@@ -271,18 +248,15 @@ int tracker_poll(struct tracker *tracker, int timeout_ms)
 	if (err < 0)
 		return err;
 	n += err;
+	tracker_fold_ended(tracker);
 	if (tracker->watch_copies) {
 		err = session_watch_copies(tracker->session);
 		if (err)
 			return err;
 	}
-	for (i = 0; i < tracker->queue_length; i++)
-		tracker_identify(tracker, tracker->queue[i]);
-	tracker->queue_length = 0;
-	err = session_take_dead(tracker->session, take_dead, tracker);
-	if (err)
-		return err;
-	return n;
+	identify_queued(tracker);
+	err = tracker_take_ended(tracker, false);
+	return err ?: n;
 }
 
 int tracker_finish(struct tracker *tracker)
@@ -294,38 +268,5 @@ int tracker_finish(struct tracker *tracker)
 	err = session_settle(tracker->session);
 	if (err)
 		return err;
-	return session_take_dead(tracker->session, take_dead, tracker);
-}
-
-bool tracker_any_asked_alive(const struct tracker *tracker)
-{
-	struct image *image, *next;
-
-	HASH_ITER(hh, tracker->images, image, next)
-	{
-		if (image->asked && !image->dead)
-			return true;
-	}
-	return false;
-}
-
-bool tracker_image_dead(void *arg, uint32_t id)
-{
-	struct image *image = tracker_image(arg, id);
-
-	return image && image->dead && image->record.id;
-}
-
-bool tracker_follows(const struct tracker *tracker, pid_t pid)
-{
-	struct image *image, *next;
-	uint64_t start = proc_start_ticks(pid);
-
-	HASH_ITER(hh, tracker->images, image, next)
-	{
-		if (image->pid == pid && image->record.id &&
-		    image->record.start_boottime_ns / 10000000 == start)
-			return true;
-	}
-	return false;
+	return tracker_take_ended(tracker, true);
 }

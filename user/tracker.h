@@ -22,15 +22,33 @@ struct skip {
 	struct skip *next;
 };
 
+struct pid_image { /* what a process runs, or ran last */
+	pid_t pid;
+	struct image *image;
+	UT_hash_handle hh;
+};
+
+/* A process to be identified; what fails for now is tried again for about a second. */
+struct queued {
+	pid_t pid;
+	unsigned delay_ms; /* until the next try */
+	uint64_t at_ms;
+};
+
 struct tracker {
 	struct session *session;
 	struct store store;
-	struct image *images;
+	struct image *images; /* by id */
+	struct pid_image *pids;
+	struct image *ended; /* nothing of these is for the report */
+	uint64_t dropped;    /* messages and images, as last seen */
+	unsigned sweeps;     /* to do */
+	uint32_t sweep;	     /* number of the last one */
 	struct py_image_cache *cache;
 	struct probes *probes; /* exact engine; NULL: walk */
 	bool whole_host;
 	struct skip *skips;
-	pid_t *queue; /* to be identified */
+	struct queued *queue;
 	size_t queue_length, queue_room;
 	bool watch_copies;
 	unsigned unexamined; /* ended before they could be examined */

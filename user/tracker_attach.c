@@ -21,8 +21,35 @@ static void unsupported(const struct py_process *python, char *reason, size_t si
 		snprintf(reason, size, "a Python of unknown version");
 }
 
-/* Looks at what a message called attention to. */
-void tracker_identify(struct tracker *tracker, pid_t pid)
+/* Tracks a Python, and looks at it again: since it was found it may have run another program,
+ * of which an event tells only from now on. */
+static int adopt(struct tracker *tracker, pid_t pid, struct py_process *python, uint64_t start,
+		 struct image **image)
+{
+	int err = tracker_track(tracker, pid, start, image);
+
+	if (!err && (*image)->identified)
+		return 0;
+	if (!err)
+		err = py_process_identify(tracker->cache, pid, python);
+	return err ?: tracker_know(tracker, *image, python);
+}
+
+/* `pid` is not profiled, and the report says why. */
+static void refuse(struct tracker *tracker, struct image *image, pid_t pid, const char *reason)
+{
+	struct proc_info info;
+
+	if (image)
+		snprintf(image->reason, sizeof(image->reason), "%.*s",
+			 (int)sizeof(image->reason) - 1, reason);
+	if (proc_info_read(pid, &info))
+		return;
+	tracker_skip(tracker, pid, info.comm, reason);
+	proc_info_fini(&info);
+}
+
+bool tracker_identify(struct tracker *tracker, pid_t pid, bool last)
 {
 	struct py_process python = {};
 	struct image *image = tracker_live_image(tracker, pid), *tracked;
@@ -31,30 +58,31 @@ void tracker_identify(struct tracker *tracker, pid_t pid)
 	int err;
 
 	if (!image && !tracker->whole_host)
-		return;
+		return false;
 	if (!start || (image && image->identified))
-		return;
+		return false;
 	err = py_process_identify(tracker->cache, pid, &python);
-	if (image && !err)
+	if (!err && image)
 		image->examined = false;
-	if (!err) {
-		tracker_track(tracker, pid, &python, start, &tracked);
-		return;
-	}
+	if (!err)
+		err = image ? tracker_know(tracker, image, &python)
+			    : adopt(tracker, pid, &python, start, &tracked);
 	if (image && err == -ENOENT)
 		image->examined = true;
+	/* Another event will tell of what comes next, unless none tells of libraries. */
+	if (!err || err == -ESRCH || (err == -ENOENT && session_sees_mappings(tracker->session)))
+		return false;
 	if (err == -ENOTSUP) {
-		struct proc_info info;
-
 		unsupported(&python, reason, sizeof(reason));
-		if (image)
-			snprintf(image->reason, sizeof(image->reason), "%.*s",
-				 (int)sizeof(image->reason) - 1, reason);
-		if (!proc_info_read(pid, &info)) {
-			tracker_skip(tracker, pid, info.comm, reason);
-			proc_info_fini(&info);
-		}
+	} else if (!last) {
+		return true;
+	} else if (err == -ENOENT) {
+		return false;
+	} else {
+		snprintf(reason, sizeof(reason), "can't be examined: %s", strerror(-err));
 	}
+	refuse(tracker, image, pid, reason);
+	return false;
 }
 
 static bool same_program(pid_t a, pid_t b)
@@ -152,7 +180,7 @@ int tracker_attach(struct tracker *tracker, pid_t pid, char *reason, size_t size
 		probes_explain(&python, why, sizeof(why));
 		snprintf(reason, size, "pid %d (%s): %s", pid, info.comm, why);
 	} else {
-		err = tracker_track(tracker, pid, &python, start, &image);
+		err = adopt(tracker, pid, &python, start, &image);
 		if (err)
 			snprintf(reason, size, "pid %d (%s): %s", pid, info.comm,
 				 err == -ESRCH	  ? "has ended"
@@ -170,7 +198,7 @@ int tracker_attach(struct tracker *tracker, pid_t pid, char *reason, size_t size
 int tracker_attach_launched(struct tracker *tracker, pid_t pid, const char *program)
 {
 	struct image *image;
-	int err = tracker_track(tracker, pid, NULL, 0, &image);
+	int err = tracker_track(tracker, pid, 0, &image);
 
 	if (!err && tracker->probes)
 		err = probes_attach_command(tracker->probes, pid, program);
@@ -182,40 +210,27 @@ int tracker_attach_launched(struct tracker *tracker, pid_t pid, const char *prog
 	return session_watch_copies(tracker->session);
 }
 
-struct found {
-	struct tracker *tracker;
-	int count;
-};
-
 static int attach_found(pid_t pid, void *arg)
 {
-	struct found *found = arg;
-	struct tracker *tracker = found->tracker;
-	struct py_process python = {};
+	struct tracker *tracker = arg;
 	struct proc_info info;
-	struct image *image;
-	char reason[128];
-	int err;
 
 	if (pid == getpid() || proc_info_read(pid, &info))
 		return 0;
-	if (!info.kernel_thread && info.state != 'Z') {
-		err = py_process_identify(tracker->cache, pid, &python);
-		if (!err && !tracker_track(tracker, pid, &python, info.start_ticks, &image))
-			found->count++;
-		if (err == -ENOTSUP) {
-			unsupported(&python, reason, sizeof(reason));
-			tracker_skip(tracker, pid, info.comm, reason);
-		}
-	}
+	if (!info.kernel_thread && info.state != 'Z' && tracker_identify(tracker, pid, false))
+		tracker_queue(tracker, pid);
 	proc_info_fini(&info);
 	return 0;
 }
 
 int tracker_attach_all(struct tracker *tracker)
 {
-	struct found found = {tracker, 0};
-	int err = proc_each(attach_found, &found);
+	int err = proc_each(attach_found, tracker), count = 0;
+	struct image *image, *next;
 
-	return err ? err : found.count;
+	HASH_ITER(hh, tracker->images, image, next)
+	{
+		count += image->identified;
+	}
+	return err ? err : count;
 }

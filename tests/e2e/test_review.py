@@ -99,3 +99,50 @@ def test_live_screen_has_lines(system):
         os.close(master)
     assert re.search(rb"busy\.py:\d+ ", seen), seen[-2000:].decode("utf-8", "replace")
     assert b"undelivered" not in seen
+
+
+def test_orphans(system):
+    """A child whose parent ends at once is what its parent was: it is in the report, with its
+    line."""
+    code = ("import os\nfor i in range(100):\n r, w = os.pipe()\n if not os.fork():\n"
+            "  if os.fork(): os._exit(0)\n  block = bytearray(2 << 20)\n  os._exit(0)\n"
+            " os.close(w); os.read(r, 1); os.close(r); os.wait()")
+    report = launch("--", *system.command, "-c", code)
+    assert len(report.data["processes"]) == 201
+    for process in report.data["processes"]:
+        assert process["python"]
+        report.check_conservation(process["pid"])
+    assert sum(sum(r["increment_bytes"] for r in report.rows(pid, "<string>", 6)) >= 2 << 20
+               for pid in report.pids()) == 100
+
+
+def test_exec_by_a_thread(system):
+    """A thread other than the first runs another program: what each had collected is counted."""
+    code = ("import os, sys, threading\nblocks = [bytearray(1 << 20)]\ndef work():\n"
+            " blocks.append(bytearray(5 << 20))\n"
+            " os.execv(sys.executable, [sys.executable, '-c', 'block = bytearray(3 << 20)'])\n"
+            "thread = threading.Thread(target=work)\nthread.start()\nthread.join()")
+    report = launch("--", *system.command, "-c", code)
+    pid, = set(report.pids())
+    assert len(report.images(pid)) == 2
+    report.check_conservation(pid)
+    grown = sum(r["increment_bytes"] for r in report.rows(pid, "<string>", 4))
+    assert 5 << 20 <= grown <= (5 << 20) + 64 * PAGE
+
+
+def test_no_room_for_records(system):
+    """Processes whose figures found no room are named, and the end of one is noticed all the same."""
+    with harness.Target(system.command, "crowd") as target:
+        with harness.Tool("-p", target.pid, "--max-processes", 4) as tool:
+            tool.attached()
+            tool.process.send_signal(signal.SIGSTOP)
+            target.tell(b"GO")
+            assert target.process.wait(harness.PATIENCE) == 0
+            tool.process.send_signal(signal.SIGCONT)
+            report = tool.report()
+    skipped = [s["pid"] for s in report.data["skipped"] if "no room" in s["reason"]]
+    assert target.pid in skipped
+    assert sorted(skipped + report.pids()) == sorted(set(skipped + report.pids()))
+    assert len(skipped) + len(report.pids()) == 41 and report.pids()
+    for pid in report.pids():
+        report.check_conservation(pid)
