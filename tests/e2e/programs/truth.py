@@ -4,8 +4,9 @@ again so that its RSS can be compared while it is at rest.
 
 The talk goes through os.read and os.write, which leave memory as it was. Truth is one JSON
 object a line: "lines" maps a label (or "file:line") to the amounts its line must show, in
-bytes. MALLOC_MMAP_THRESHOLD_ is set by the harness, so a block of 128 KiB or more is a
-mapping of its own: it grows and shrinks RSS by what it is, plus a page. Python 3.6 syntax.
+bytes. MALLOC_MMAP_THRESHOLD_ is set by the harness, and begin() leaves the heap no room for
+it, so a block of 128 KiB or more is a mapping of its own: it grows and shrinks RSS by what it
+is, plus a page. Python 3.6 syntax.
 """
 import ctypes
 import json
@@ -24,6 +25,11 @@ libc.mremap.restype = ctypes.c_void_p
 libc.mmap.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int, ctypes.c_int,
                       ctypes.c_int, ctypes.c_long)
 libc.mmap.restype = ctypes.c_void_p
+libc.malloc.argtypes = (ctypes.c_size_t,)
+libc.malloc.restype = ctypes.c_void_p
+
+BLOCK = 128 * 1024  # from here on malloc maps, unless its heap has room
+IS_MMAPPED = 2  # bit of the word before a block, glibc's malloc.c
 
 
 def say(**what):
@@ -42,9 +48,17 @@ def wait(word):
         os._exit(87)
 
 
+def fill_heap():
+    """Takes what the heap has free in pieces that blocks of programs would fit into: they would
+    be resident already, or the parent's. What is left over is malloc's for small objects."""
+    while not ctypes.c_size_t.from_address(libc.malloc(BLOCK) - ctypes.sizeof(ctypes.c_size_t)).value & IS_MMAPPED:
+        pass
+
+
 def begin():
     """At rest, until attached. A warm-up first: what say() and json need is imported."""
     json.dumps({"lines": {"x": {"grown": 1}}, "pids": [1, 2]})
+    fill_heap()
     if os.environ.get("PYMEM_E2E_LAUNCHED"):
         return
     say(pid=os.getpid())
