@@ -99,6 +99,7 @@ struct task_struct {
 	struct task_struct *real_parent;
 	struct task_struct *group_leader;
 	struct mm_struct *mm;
+	unsigned long nvcsw, nivcsw;
 	unsigned long maj_flt;
 	u64 start_boottime;
 	char comm[16];

@@ -41,6 +41,12 @@ struct task_struct___x86 {
 #define THREAD_FLAVOR  task_struct___x86
 #define THREAD_POINTER fsbase
 
+/* Is `id` what pthread_self() returns in the thread with that thread pointer? */
+static __always_inline bool is_thread_id(__u64 id, __u64 pointer)
+{
+	return id == pointer;
+}
+
 #define NR_MMAP	   9
 #define NR_MUNMAP  11
 #define NR_BRK	   12
@@ -52,6 +58,9 @@ struct task_struct___x86 {
 #define SYSCALL_ARG2(r) BPF_CORE_READ(r, si)
 #define SYSCALL_ARG3(r) BPF_CORE_READ(r, dx)
 #define SYSCALL_ARG4(r) BPF_CORE_READ(r, r10)
+
+/* What an exception from user mode has in the place of a system call's number. */
+#define IS_EXCEPTION(r) ((__s64)BPF_CORE_READ(r, orig_ax) == -1)
 
 #elif defined(__TARGET_ARCH_arm64)
 struct uw___arm64 {
@@ -69,6 +78,22 @@ struct task_struct___arm64 {
 #define THREAD_FLAVOR  task_struct___arm64
 #define THREAD_POINTER uw.tp_value
 
+/* While a task runs, its thread pointer is in a register, which user space may set: the task
+ * has it since the thread was made or last switched from. Between an exec and the next switch,
+ * that is the old image's (tls_thread_flush() clears the register only). */
+#define THREAD_POINTER_LAGS
+
+/* glibc and musl put a thread's descriptor right below its thread pointer, and its address
+ * is the thread's id: how large it is is the library's affair (1824 bytes in glibc 2.41).
+ * No other thread's is as near: each lies at the end of a stack of its own. */
+#define DESCRIPTOR_BYTES_MAX 4096
+
+/* Is `id` what pthread_self() returns in the thread with that thread pointer? */
+static __always_inline bool is_thread_id(__u64 id, __u64 pointer)
+{
+	return id && pointer - id < DESCRIPTOR_BYTES_MAX;
+}
+
 #define NR_MMAP	   222
 #define NR_MUNMAP  215
 #define NR_BRK	   214
@@ -79,6 +104,8 @@ struct task_struct___arm64 {
 #define SYSCALL_ARG2(r) BPF_CORE_READ(r, regs[1])
 #define SYSCALL_ARG3(r) BPF_CORE_READ(r, regs[2])
 #define SYSCALL_ARG4(r) BPF_CORE_READ(r, regs[3])
+
+#define IS_EXCEPTION(r) (BPF_CORE_READ(r, syscallno) == -1)
 #endif
 
 /* A kernel pointer as a number: the verifier lets none be hashed or subtracted. */

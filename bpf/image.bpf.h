@@ -191,7 +191,6 @@ static __always_inline struct pymem_proc *proc_begin(__u64 mm, struct task_struc
 		p->layout = parent->layout;
 		p->runtime = parent->runtime;
 		p->interp_head = parent->interp_head;
-		p->tls_delta = parent->tls_delta;
 		p->identified = parent->identified;
 		p->multi = parent->multi;
 	}

@@ -2,9 +2,9 @@
 /* From a thread to its Python stack.
  *
  * Finding the thread: the PyThreadState whose thread_id is this thread's
- * pthread_self(). It is cached per thread and confirmed at each use. The
- * interpreter's notion of a "current" state is of no use: it is NULL, or another
- * thread's, while the GIL is released.
+ * pthread_self(), which its thread pointer tells. It is cached per thread and confirmed at each
+ * use. The interpreter's notion of a "current" state is of no use: it is NULL, or another thread's,
+ * while the GIL is released.
  *
  * Walking: frames are read a page at a time. From 3.11 on the frames of a thread
  * lie next to each other on its data stack, so one read brings dozens; a read costs
@@ -99,7 +99,7 @@ struct search {
 	struct scratch *s;
 	const struct pymem_layout *layout;
 	__u64 tstate;
-	__u64 thread_id;
+	__u64 pointer;
 };
 
 /* Does the PyThreadState in s->tstate run a frame? */
@@ -111,6 +111,53 @@ static __always_inline bool tstate_has_frame(struct scratch *s, const struct py_
 		return false;
 	return frame != 0;
 }
+
+#ifdef THREAD_POINTER_LAGS
+#define POINTER_UNKNOWN 0 /* of a main thread since its exec */
+
+/* How often the current task was switched from, plus 1. */
+static __always_inline __u64 switches_now(void)
+{
+	struct task_struct *task = current_task();
+
+	return TASK_READ(task, nvcsw) + TASK_READ(task, nivcsw) + 1;
+}
+
+/* The current thread's pointer. After exec there is one thread, the main one: as long as it
+ * has not been switched from, the kernel has another image's pointer, or none. */
+static __always_inline __u64 thread_pointer(struct pymem_proc *p)
+{
+	__u64 pointer = current_thread_pointer(), ids = bpf_get_current_pid_tgid();
+
+	if ((__u32)ids != ids >> 32)
+		return pointer;
+	if (p->exec_switches && p->exec_switches != switches_now())
+		p->exec_switches = 0;
+	return p->exec_switches ? POINTER_UNKNOWN : pointer;
+}
+
+/* Is the entry in s->tstate that thread's? The main thread's is the first ever made, and
+ * new ones are put before it. */
+static __always_inline bool is_tstate_of(struct scratch *s, const struct py_layout *py,
+					 __u64 pointer)
+{
+	if (pointer == POINTER_UNKNOWN)
+		return !LOAD(s->tstate, py->tstate_next, 511);
+	return is_thread_id(LOAD(s->tstate, py->tstate_thread_id, 511), pointer);
+}
+#else
+static __always_inline __u64 thread_pointer(struct pymem_proc *p __attribute__((unused)))
+{
+	return current_thread_pointer();
+}
+
+/* Is the entry in s->tstate that thread's? */
+static __always_inline bool is_tstate_of(struct scratch *s, const struct py_layout *py,
+					 __u64 pointer)
+{
+	return is_thread_id(LOAD(s->tstate, py->tstate_thread_id, 511), pointer);
+}
+#endif
 
 /* Stops at an entry of that thread, which is then in s->tstate. Kept small: before 6.2
  * the verifier follows each iteration. */
@@ -125,7 +172,7 @@ LOOP_BODY search_step(__u32 i __attribute__((unused)), struct search *c)
 		c->tstate = 0;
 		return 1;
 	}
-	if (LOAD(c->s->tstate, py->tstate_thread_id, 511) == c->thread_id)
+	if (is_tstate_of(c->s, py, c->pointer))
 		return 1;
 	c->tstate = LOAD(c->s->tstate, py->tstate_next, 511);
 	return 0;
@@ -147,8 +194,7 @@ static __always_inline
 		return 1;
 	s = c->s;
 	LOOP(limit, search_step, c);
-	if (!c->tstate ||
-	    LOAD(s->tstate, layout_of(c->layout)->tstate_thread_id, 511) != c->thread_id)
+	if (!c->tstate || !is_tstate_of(s, layout_of(c->layout), c->pointer))
 		return 1;
 	if (tstate_has_frame(s, layout_of(c->layout))) {
 		s->found = c->tstate;
@@ -160,13 +206,13 @@ static __always_inline
 	return 0;
 }
 
-/* Searches up to `limit` entries of the thread list that starts at `tstate` for
- * `thread_id`: s->found is the state that runs a frame, s->idle one that does not. A
+/* Searches up to `limit` entries of the thread list that starts at `tstate` for the thread
+ * of that thread pointer: s->found is the state that runs a frame, s->idle one that does not. A
  * state made for a thread that has not started yet bears its maker's id: so up to
  * three are tried. */
-SEPARATE __u64 search_threads(__u64 tstate, __u64 thread_id, __u32 limit)
+SEPARATE __u64 search_threads(__u64 tstate, __u64 pointer, __u32 limit)
 {
-	struct search c = {.tstate = tstate, .thread_id = thread_id};
+	struct search c = {.tstate = tstate, .pointer = pointer};
 
 	c.s = scratch_get();
 	if (!c.s)
@@ -209,7 +255,7 @@ static __always_inline __u64 first_interpreter(struct pymem_proc *p, const struc
 struct interpreters {
 	struct scratch *s;
 	const struct py_layout *py;
-	__u64 thread_id;
+	__u64 pointer;
 	__u32 limit;
 };
 
@@ -227,7 +273,7 @@ LOOP_BODY interpreter_step(__u32 i __attribute__((unused)), struct interpreters 
 		return 1;
 	}
 	if (!s->found)
-		search_threads(head, c->thread_id, c->limit);
+		search_threads(head, c->pointer, c->limit);
 	if (read_u64(&next, s->interp + c->py->interp_next))
 		next = 0;
 	s->interp = next;
@@ -235,11 +281,11 @@ LOOP_BODY interpreter_step(__u32 i __attribute__((unused)), struct interpreters 
 	return s->found && s->interpreters > 1;
 }
 
-/* Searches all interpreters from s->interp on, newest first, for `thread_id`: see
+/* Searches all interpreters from s->interp on, newest first, for that thread: see
  * search_threads(). s->interpreters says how many were seen. */
-SEPARATE __u64 search_interpreters(__u64 thread_id, __u32 limit)
+SEPARATE __u64 search_interpreters(__u64 pointer, __u32 limit)
 {
-	struct interpreters c = {.thread_id = thread_id, .limit = limit};
+	struct interpreters c = {.pointer = pointer, .limit = limit};
 	const struct pymem_layout *layout;
 
 	c.s = scratch_get();
@@ -264,7 +310,7 @@ SEPARATE __u64 search_interpreters(__u64 thread_id, __u32 limit)
  * head, and the whole list now and then. */
 static __noinline int find_tstate(struct pymem_proc *p, struct pymem_thread *th,
 				  const struct pymem_layout *layout, struct scratch *s,
-				  __u64 thread_id)
+				  __u64 pointer)
 {
 	__u32 limit = MAX_THREAD_SEARCH;
 
@@ -276,7 +322,7 @@ static __noinline int find_tstate(struct pymem_proc *p, struct pymem_thread *th,
 		return -(PYMEM_LOSS_NO_FRAME + 1);
 	if (th->searches++ % SEARCH_ALL_EVERY)
 		limit = SEARCH_NEWEST;
-	search_interpreters(thread_id, limit);
+	search_interpreters(pointer, limit);
 	if (s->interpreters > 1)
 		p->multi = 1;
 	if (s->found) {
@@ -311,7 +357,7 @@ static __always_inline int current_frame(struct pymem_proc *p, struct pymem_thre
 					 __u64 *frame)
 {
 	const struct py_layout *py = layout_of(layout);
-	__u64 thread_id = current_thread_pointer() - p->tls_delta;
+	__u64 pointer = thread_pointer(p);
 	__u64 value;
 	int err;
 
@@ -319,8 +365,8 @@ static __always_inline int current_frame(struct pymem_proc *p, struct pymem_thre
 	/* One that runs no frame may have been freed, and the thread has made another: native
 	 * threads do so at each call back into Python. */
 	if (!th->tstate || p->multi || read_tstate(s, layout, th->tstate) ||
-	    LOAD(s->tstate, py->tstate_thread_id, 511) != thread_id || !tstate_has_frame(s, py)) {
-		err = find_tstate(p, th, layout, s, thread_id);
+	    !is_tstate_of(s, py, pointer) || !tstate_has_frame(s, py)) {
+		err = find_tstate(p, th, layout, s, pointer);
 		if (err)
 			return err;
 		if (read_tstate(s, layout, th->tstate))

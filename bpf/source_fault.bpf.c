@@ -174,14 +174,9 @@ int fault_kernel(struct bpf_raw_tracepoint_args *ctx)
  * where exceptions put -1. */
 static __always_inline bool in_exception(const struct pymem_thread *th)
 {
-#if defined(__TARGET_ARCH_x86)
 	struct pt_regs *regs = (struct pt_regs *)th->regs;
 
-	return (__s64)BPF_CORE_READ(regs, orig_ax) == -1;
-#else
-	(void)th; /* no page fault tracepoints there yet: never asked */
-	return false;
-#endif
+	return IS_EXCEPTION(regs);
 }
 
 SEC("raw_tp/mm_page_alloc")

@@ -189,6 +189,10 @@ int process_exec(struct bpf_raw_tracepoint_args *ctx)
 	if (!mm)
 		return 0;
 	next = proc_begin(mm, task, NULL, false);
+#ifdef THREAD_POINTER_LAGS
+	if (next)
+		next->exec_switches = switches_now();
+#endif
 	if (next && batched_counters)
 		adopt_thread(next, task);
 	if (next && (page || tree))
@@ -268,7 +272,6 @@ static __always_inline void identify(struct pymem_proc *p, const struct pymem_wa
 {
 	p->runtime = w->runtime;
 	p->interp_head = w->interp_head;
-	p->tls_delta = w->tls_delta;
 	p->layout = w->layout;
 	/* A walker on another CPU must see all of that before this. */
 	__sync_fetch_and_add(&p->identified, w->identified && !p->identified ? 1 : 0);

@@ -31,13 +31,9 @@ static __always_inline __s32 load_s32(__u64 address)
 /* Is the current task in an exception, a page fault that is, and not in a system call? */
 static __always_inline bool in_fault(void)
 {
-#if defined(__TARGET_ARCH_x86)
 	struct pt_regs *regs = (struct pt_regs *)bpf_task_pt_regs(bpf_get_current_task_btf());
 
-	return (__s64)BPF_CORE_READ(regs, orig_ax) == -1;
-#else
-	return false;
-#endif
+	return IS_EXCEPTION(regs);
 }
 
 struct pending {

@@ -87,7 +87,7 @@ static __noinline int frame_now(struct pymem_proc *p, struct pymem_thread *th, _
 		return 1;
 	py = layout_of(layout);
 	if (th->tstate && !p->multi && !read_u64(&id, th->tstate + py->tstate_thread_id) &&
-	    id == current_thread_pointer() - p->tls_delta) {
+	    is_thread_id(id, current_thread_pointer())) {
 		if (read_u64(&value, th->tstate + py->tstate_frame) || !value)
 			return 1;
 		if (py->flags & PY_TSTATE_CFRAME && read_u64(&value, value + py->cframe_frame))

@@ -114,9 +114,9 @@ struct pymem_proc {
 	__u32 multi;	  /* more than one interpreter: thread states are not cached */
 	__u32 layout;	  /* index into the map `layouts` */
 	__u64 mm;
-	__u64 runtime;	   /* address of _PyRuntime, or of _PyThreadState_Current */
-	__u64 interp_head; /* 3.6: address of interp_head, or of the interpreter once seen */
-	__u64 tls_delta;   /* thread pointer - pthread_self() */
+	__u64 runtime;	     /* address of _PyRuntime, or of _PyThreadState_Current */
+	__u64 interp_head;   /* 3.6: address of interp_head, or of the interpreter once seen */
+	__u64 exec_switches; /* arm64: of its task when the image began (pystack.bpf.h) */
 	__u64 start_boottime_ns;
 	__u64 brk;
 	__u64 dynamic_until; /* jiffies: a code object was seen replaced, verify each event */
@@ -155,7 +155,7 @@ struct pymem_layout {
 /* What user space wants attached or identified; value of the map `wanted` (by tgid). */
 struct pymem_wanted {
 	__u64 start_boottime_ns; /* 0: any; else must match to a clock tick (10 ms) */
-	__u64 runtime, interp_head, tls_delta;
+	__u64 runtime, interp_head;
 	__u32 layout;
 	__u32 identified;
 	__u32 adopt;  /* set when tracking begins here */
