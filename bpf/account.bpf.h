@@ -406,6 +406,9 @@ static __always_inline void settle_major(struct pymem_thread *th, struct task_st
 	if (!more)
 		return;
 	th->major = major;
+	/* It was not counted as a minor one: there is nothing to correct. */
+	if (!count_faults)
+		return;
 	slot = slot_current(th);
 	if (slot) {
 		slot->acc.major_faults += more;

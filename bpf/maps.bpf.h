@@ -244,6 +244,7 @@ KNOB(counter_batch, 32); /* where a CPU's part of a counter goes into the shared
 KNOB(follow_children, 1); /* fork and exec */
 KNOB(watch_host, 0);	  /* -a: tell of each exec and of each executable mapping */
 KNOB(count_only, 0);	  /* publish amounts on pages: no stacks, nothing for a report */
+KNOB(count_faults, 1);	  /* page faults are seen */
 KNOB(own_tgid, 0);	  /* the profiler's: may be a child of what it watches */
 KNOB(ring_wakeup_bytes, 0);
 

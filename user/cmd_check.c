@@ -64,9 +64,11 @@ static void check_kernel(struct check *check)
 				 : "per CPU (6.2 and newer): exact at each change",
 	     "this kernel mixes features of different releases; please report it");
 	line(check, k->faults, k->batched_counters, "page fault tracepoints", "",
-	     k->batched_counters ? "without them, this kernel's counters are seen only about every "
-				   "64 faults: use 6.2 or newer"
-				 : "faults are not counted; amounts are not affected");
+	     k->batched_counters
+		     ? "without them, this kernel's counters are seen only about every "
+		       "64 faults: use 6.2 or newer"
+		     : "arm64 has none; faults and copies on write are not counted, amounts are "
+		       "not affected");
 	line(check, k->page_alloc, false, "tracepoint kmem:mm_page_alloc", "",
 	     "copies on write are not counted");
 	line(check, k->sys_exit, false, "tracepoint raw_syscalls:sys_exit", "",

@@ -15,6 +15,7 @@ struct parts_column {
 	void (*show)(char *text, size_t size, const struct model_line *line, uint64_t page_size);
 	/* Is there one? NULL: always. */
 	bool (*is_known)(const struct model_line *line);
+	bool shows_0;	      /* where another line has one */
 	unsigned keep;	      /* the higher, the longer it stays */
 	enum model_sort sort; /* stays if this is sorted by */
 	bool sorts;
@@ -51,6 +52,11 @@ static bool has_occurrences(const struct model_line *line)
 	return line->occurrences >= 0;
 }
 
+static bool has_minor(const struct model_line *line)
+{
+	return line->minor_faults > 0;
+}
+
 static bool has_major(const struct model_line *line)
 {
 	return line->major_faults > 0;
@@ -70,7 +76,7 @@ static const struct parts_column all[PARTS_COLUMNS] = {
 	{.title = "Grown", .show = show_grown, .keep = 5, .sort = MODEL_SORT_GROWN, .sorts = true},
 	{.title = "Freed", .show = show_freed, .keep = 4, .sort = MODEL_SORT_FREED, .sorts = true},
 	{.title = "Peak", .show = show_peak, .keep = 3, .sort = MODEL_SORT_PEAK, .sorts = true},
-	{.title = "Faults", .show = show_minor, .keep = 2},
+	{.title = "Faults", .show = show_minor, .is_known = has_minor, .shows_0 = true, .keep = 2},
 	{.title = "Major", .show = show_major, .is_known = has_major, .keep = 1},
 	{.title = "Copied",
 	 .show = show_cow,
@@ -169,13 +175,15 @@ void parts_titles(FILE *out, const struct parts_columns *chosen)
 void parts_figures(FILE *out, const struct parts_columns *chosen, const struct model_line *line,
 		   uint64_t page_size)
 {
+	const struct parts_column *column;
 	char text[32];
 	unsigned i;
 
 	for (i = 0; i < chosen->count; i++) {
+		column = chosen->column[i];
 		*text = '\0';
-		if (line && (!chosen->column[i]->is_known || chosen->column[i]->is_known(line)))
-			chosen->column[i]->show(text, sizeof(text), line, page_size);
+		if (line && (!column->is_known || column->shows_0 || column->is_known(line)))
+			column->show(text, sizeof(text), line, page_size);
 		fprintf(out, "%s%*s", i ? "  " : "", (int)chosen->width[i], text);
 	}
 }

@@ -273,8 +273,9 @@ static void add_notes(struct build *b)
 		unsigned lack;
 		const char *text;
 	} lacks[] = {
-		{SESSION_LACK_FAULTS, "this kernel has no page fault tracepoints: faults are not "
-				      "counted"},
+		{SESSION_LACK_FAULTS,
+		 "this kernel has no page fault tracepoints: faults and copies "
+		 "on write are not counted"},
 		{SESSION_LACK_SYSCALLS, "this kernel has no sys_exit tracepoint: memory system "
 					"calls are not counted"},
 		{SESSION_LACK_COPIES, "this kernel has no mm_page_alloc tracepoint: copies on "

@@ -47,6 +47,11 @@ static const char *kernel_refusal(const struct kernel_features *k)
 		       "is needed";
 	if (!k->batched_counters && !k->percpu_lookup)
 		return "the kernel lacks bpf_map_lookup_percpu_elem";
+	/* Seen only when a task's cache is emptied, about every 64 faults: no line's. */
+	if (k->batched_counters && !k->faults)
+		return "before 6.2, the kernel's counters must be read at each page fault, and "
+		       "this "
+		       "one has no page fault tracepoints (arm64 has none): 6.2 or newer is needed";
 	return NULL;
 }
 
@@ -123,6 +128,7 @@ static void select_programs(struct session *session)
 	/* Batched counters are only seen at faults. */
 	if (k->batched_counters && k->faults)
 		faults = true;
+	object_set_knob(session->object, "count_faults", faults);
 	bpf_program__set_autoload(program_of(session, "fault_user"), faults);
 	bpf_program__set_autoload(program_of(session, "fault_kernel"), faults);
 	bpf_program__set_autoload(program_of(session, "page_alloc"), faults && k->page_alloc);

@@ -49,6 +49,29 @@ def test_dies_at_once(python, name, status):
     report.check_lines(target.pid, target.path, truth["lines"])
 
 
+def test_major_faults(system):
+    """Those that waited for the disk are told apart; without counts of faults there are none of
+    either kind, and no column."""
+    with harness.Target(system.command, "major") as target, harness.Tool(
+            "-p", target.pid) as tool, harness.Tool("--no-faults", "-p", target.pid) as without:
+        tool.attached()
+        without.attached()
+        truth = target.go()
+        harness.rss_at_rest(target.pid)
+        tool.process.send_signal(harness.signal.SIGINT)
+        without.process.send_signal(harness.signal.SIGINT)
+        report, none = tool.report(), without.report()
+    if not truth["major"]:
+        pytest.skip("no fault waited for a disk: %s is on a file system without one" %
+                    harness.DATA)
+    file, line = harness.find_line(target.path, "read")
+    rows = report.rows(target.pid, file, line)
+    assert sum(r["major_faults"] for r in rows) == truth["major"], (rows, truth)
+    for row in none.image(target.pid)["lines"]:
+        assert row["minor_faults"] == row["major_faults"] == 0, row
+    none.check_lines(target.pid, target.path, truth["lines"])
+
+
 def test_launched(python):
     """`-- CMD`: the whole life of the process."""
     command = python.command + [harness.program_path("grow")]

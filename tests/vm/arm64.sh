@@ -164,7 +164,7 @@ boot()
 	local kernel=$1 root=$2 job=$3 cpu=$4
 	timeout "${VM_SECONDS:-600}" qemu-system-aarch64 -nodefaults -no-user-config -display none \
 		-M virt -accel tcg,thread=single -cpu "$cpu" -m "${VM_MEMORY:-2G}" -smp "${VM_CPUS:-2}" \
-		-no-reboot -kernel "$(find "$kernel/boot" -name 'vmlinuz*' -type f | head -n 1)" \
+		-no-reboot -kernel "$(find "$kernel" -name 'vmlinuz*' -type f | head -n 1)" \
 		-initrd "$job/initrd" -append 'console=ttyAMA0 panic=-1 quiet' \
 		-serial "file:$job/console" \
 		-virtfs "$(share root "$root" ,readonly=on)" -virtfs "$(share folder "$PWD" '')" \
