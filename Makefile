@@ -133,6 +133,12 @@ $(BUILD)/bench-empty: bench/probe/empty.c $(BUILD)/empty.skel.h
 arm64:
 	$(MAKE) BUILD=$(BUILD)/arm64 ARCH=arm64 CC=aarch64-linux-gnu-gcc $(ARM64_GOAL)
 
+# On arm64 kernels, emulated: some ten minutes, and packages of another architecture.
+check-arm64:
+	tools/install-deps arm64
+	$(MAKE) arm64
+	tests/vm/check_arm64.sh $(KERNELS)
+
 install: all
 	install -D -m 755 $(BUILD)/pymem-bpf $(DESTDIR)$(PREFIX)/sbin/pymem-bpf
 	install -D -m 644 docs/pymem-bpf.8 $(DESTDIR)$(PREFIX)/share/man/man8/pymem-bpf.8
@@ -172,9 +178,10 @@ help:
 	@echo 'make check      install what tests need, run all of them (CHECK=unit|e2e|…: some)'
 	@echo 'make python     the Python package in place, for PYTHON=…; make wheel: a wheel of it'
 	@echo 'make bench      measure overhead; make deps, install, arm64, format, clean'
+	@echo 'make check-arm64   the walk on emulated arm64 kernels (KERNELS=6.12: one of them)'
 
 -include $(wildcard $(BUILD)/*.d $(BUILD)/*/*.d)
 
-.PHONY: python wheel all unit fuzz-targets check golden-update deps demo bench arm64 install format format-check \
+.PHONY: python wheel all unit fuzz-targets check check-arm64 golden-update deps demo bench arm64 install format format-check \
 	clean help
 .DELETE_ON_ERROR:

@@ -8,7 +8,11 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/utsname.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "kernel.h"
 #include "options.h"
@@ -77,6 +81,52 @@ static void check_kernel(struct check *check)
 	     "--lines can't be used: this kernel lacks CONFIG_UPROBE_EVENTS");
 }
 
+#if defined(__aarch64__)
+#define FORKED_PAGES 64
+
+/* Does a child's first reading of its parent's pages fault? Where the processor does not mark
+ * a page as accessed (before ARMv8.1), the kernel does it, in a fault: and BPF, which must not
+ * fault, can't read what the child has not touched. */
+static bool reads_after_fork(void)
+{
+	size_t size = FORKED_PAGES * (size_t)sysconf(_SC_PAGESIZE), i;
+	struct rusage before, after;
+	volatile char *pages;
+	int status = -1;
+	pid_t child;
+
+	pages = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (pages == MAP_FAILED)
+		return false;
+	madvise((void *)pages, size, MADV_NOHUGEPAGE);
+	memset((void *)pages, 1, size);
+	child = fork();
+	if (!child) {
+		getrusage(RUSAGE_SELF, &before);
+		for (i = 0; i < size; i += size / FORKED_PAGES)
+			(void)pages[i];
+		getrusage(RUSAGE_SELF, &after);
+		_exit(after.ru_minflt - before.ru_minflt >= FORKED_PAGES / 2);
+	}
+	if (child > 0 && waitpid(child, &status, 0) != child)
+		status = -1;
+	munmap((void *)pages, size);
+	return status == 0;
+}
+
+static void check_processor(struct check *check)
+{
+	line(check, reads_after_fork(), false, "memory of forked children", "",
+	     "this processor leaves it to the kernel to mark pages as accessed (ARMv8.0): what a "
+	     "child has not touched since its fork can't be read, and is lost as unreadable");
+}
+#else
+static void check_processor(struct check *check)
+{
+	(void)check;
+}
+#endif
+
 static void check_load(struct check *check)
 {
 	struct session_options options = {
@@ -118,6 +168,7 @@ int cmd_check(int argc, char **argv)
 	kernel_probe(&check.kernel);
 	check_privileges(&check);
 	check_kernel(&check);
+	check_processor(&check);
 	if (!check.failed)
 		check_load(&check);
 	puts(check.failed ? "pymem-bpf can't do its main job here"

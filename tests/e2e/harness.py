@@ -5,7 +5,9 @@ Everything has a time limit, and everything started is ended, so that a test tha
 leaves nothing behind. Only the command line and the JSON contract of the profiler are used.
 """
 import json
+import mmap
 import os
+import platform
 import re
 import select
 import shlex
@@ -24,8 +26,8 @@ DATA = os.path.join(PROJECT, "build", "e2e-data")
 
 KIB, MIB = 1 << 10, 1 << 20
 # What a line may show beside the block it makes: interpreter objects, a pymalloc arena's
-# first pages, malloc's page.
-TOLERANCE = 64 * KIB + 16 * KIB
+# first pages, malloc's page. In pages, of which some architectures have larger ones.
+TOLERANCE = 20 * mmap.PAGESIZE
 PATIENCE = float(os.environ.get("PYMEM_E2E_PATIENCE", "30"))
 LABEL = re.compile(r"# L:(\w+)\s*$")
 
@@ -355,7 +357,8 @@ def compare(rows, what, value, tolerance, unwatched=0, replaced=0):
         good = any(r["function"].split(".")[-1] == value for r in rows)
         return [] if good else ["function %s, not %s" % ([r["function"] for r in rows], value)]
     if what in ("cow", "faults"):
-        if what == "faults" and thp_always():
+        # arm64 has no page fault tracepoints: none is counted there.
+        if (what == "faults" and thp_always()) or platform.machine() == "aarch64":
             return []
         field = {"cow": "cow_faults", "faults": "minor_faults"}[what]
         got, slack = sum(r[field] for r in rows), max(32, value // 50)
