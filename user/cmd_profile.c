@@ -17,10 +17,10 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "kernel.h"
 #include "launch.h"
 #include "options.h"
 #include "output.h"
+#include "privilege.h"
 #include "proc.h"
 #include "render.h"
 #include "report.h"
@@ -104,29 +104,6 @@ static void catch_signals(bool launched)
 	}
 	/* A closed pipe is an error to report, not a death that leaves nothing said. */
 	signal(SIGPIPE, SIG_IGN);
-}
-
-static int need_privileges(void)
-{
-	char missing[128];
-
-	kernel_missing_capabilities(missing, sizeof(missing));
-	if (!*missing && !kernel_host_pids()) {
-		fputs("pymem-bpf: this is a container's PID namespace, in which process numbers "
-		      "are not "
-		      "the kernel's: run it on the host, or in a container started with "
-		      "--pid=host\n",
-		      stderr);
-		return EXIT_ENVIRONMENT;
-	}
-	if (!*missing)
-		return 0;
-	fprintf(stderr,
-		"pymem-bpf: missing privileges: %s\n"
-		"Run it as root: sudo pymem-bpf …  (in a container: --privileged --pid=host, or "
-		"add these capabilities)\n",
-		missing);
-	return EXIT_ENVIRONMENT;
 }
 
 static int open_session(struct profile *p)
@@ -412,7 +389,7 @@ static int prepare(struct profile *p)
 	struct options *o = &p->options;
 	int status, err;
 
-	status = need_privileges();
+	status = privilege_check(NULL);
 	if (status)
 		return status;
 	p->renderer = renderer_find(o->format);
