@@ -2,7 +2,7 @@
 """Two threads grow at the same time, each on its own line."""
 import threading
 
-from truth import MIB, begin, end
+from truth import MIB, PAGE, begin, end
 
 keep = []
 gate = threading.Barrier(2)
@@ -32,5 +32,5 @@ def both(first, second):
 
 begin()
 both(small, large)
-end({"small": {"increment": 24 * MIB, "tolerance": 96 * 1024},
-     "large": {"increment": 40 * MIB, "tolerance": 96 * 1024}})
+end({"small": {"increment": 24 * MIB, "tolerance": 24 * PAGE},
+     "large": {"increment": 40 * MIB, "tolerance": 24 * PAGE}})
