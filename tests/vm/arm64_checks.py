@@ -66,13 +66,25 @@ def no_faults():
     assert NO_FAULTS in table and "Increment" in table and "Faults" not in table, table
 
 
+def killed_check():
+    """A process that kills itself: nothing can be read from it afterwards."""
+    with harness.Target(guest_checks.PYTHON, "killed") as target:
+        with harness.Tool("-p", target.pid) as tool:
+            tool.attached()
+            truth = target.go()
+            target.process.wait(harness.PATIENCE)
+            report = tool.report()
+    report.check_conservation(target.pid)
+    report.check_lines(target.pid, target.path, truth["lines"])
+
+
 def pages_16k():
     assert mmap.PAGESIZE == 16384, mmap.PAGESIZE
 
 
 CHECKS = {f.__name__: f for f in (
-    check, accessed_by_processor, accessed_by_kernel, refused, no_faults, pages_16k,
-    guest_checks.killed_check, guest_checks.kill_9, guest_checks.lines, guest_checks.serve,
+    check, accessed_by_processor, accessed_by_kernel, refused, no_faults, killed_check, pages_16k,
+    guest_checks.kill_9, guest_checks.lines, guest_checks.serve,
     guest_checks.memit)}
 
 
