@@ -90,12 +90,36 @@ $(BUILD)/fuzz/%: tests/fuzz/%.c $(PURE:%=user/%.c) | $(BUILD)/fuzz
 		-fno-sanitize-recover=all $< $(PURE:%=user/%.c) -o $@ -lelf -ljansson -lz -lm
 
 unit: $(UNIT:%=$(BUILD)/tests/%)
+
+# The BPF walker as a program: the headers of bpf/ unchanged, with tests/walker/bpf/ in place of
+# libbpf's. Twice, as the product. BPF reads words of any alignment.
+WALKER := $(BUILD)/walker/modern $(BUILD)/walker/legacy
+WALKER_MODULES := store py_code py_layouts py_process elf_image elf_version proc
+WALKER_OBJS := $(WALKER_MODULES:%=$(BUILD)/asan/%.o) \
+	$(patsubst %,$(BUILD)/walker/%.o,walker image reference)
+WALKER_BPF := $(CFLAGS) -O1 $(SANITIZE) -fno-sanitize=alignment -Wno-unused-function \
+	-D__TARGET_ARCH_$(ARCH) -Itests/walker -I. -Ibpf
+
+$(BUILD)/walker:
+	mkdir -p $@
+
+$(BUILD)/walker/%.bpf.o: tests/walker/walker_bpf.c | $(BUILD)/walker
+	$(CC) $(WALKER_BPF) $(if $(filter legacy,$*),-DPYMEM_LEGACY) -c $< -o $@
+
+$(BUILD)/walker/%.o: tests/walker/%.c | $(BUILD)/walker
+	$(CC) $(CFLAGS) -O1 $(SANITIZE) -Itests/walker -c $< -o $@
+
+$(WALKER): $(BUILD)/walker/%: $(BUILD)/walker/%.bpf.o $(WALKER_OBJS)
+	$(CC) $(SANITIZE) $^ -o $@ -lelf
+
+walker: $(WALKER)
+
 fuzz-targets: $(FUZZ:%=$(BUILD)/fuzz/%)
 
 # Installs what tests need, builds everything, runs all tests.
 check:
 	tools/install-deps test
-	$(MAKE) all unit fuzz-targets
+	$(MAKE) all unit fuzz-targets walker
 	tests/run $(CHECK)
 
 golden-update: unit
@@ -155,7 +179,7 @@ wheel:
 	cd python && $(PYTHON) setup.py -q bdist_wheel -d ../$(BUILD)/wheel
 
 SOURCES := $(wildcard bpf/*.c bpf/*.h user/*.c user/*.h include/*.h tests/unit/*.c tests/unit/*.h \
-	tests/fuzz/*.c python/pymem_bpf/*.c python/pymem_bpf/*.h bench/probe/*.c)
+	tests/fuzz/*.c tests/fuzz/*.h tests/walker/*.c tests/walker/*.h tests/walker/bpf/*.h python/pymem_bpf/*.c python/pymem_bpf/*.h bench/probe/*.c)
 GENERATED := user/py_layout_table.h user/text_widths.h
 FORMATTED := $(filter-out $(GENERATED),$(SOURCES))
 format:
@@ -175,6 +199,6 @@ help:
 
 -include $(wildcard $(BUILD)/*.d $(BUILD)/*/*.d)
 
-.PHONY: python wheel all unit fuzz-targets check golden-update deps demo bench arm64 install format format-check \
+.PHONY: python wheel all unit walker fuzz-targets check golden-update deps demo bench arm64 install format format-check \
 	clean help
 .DELETE_ON_ERROR:
