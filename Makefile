@@ -85,9 +85,20 @@ $(BUILD)/tests/%: tests/unit/%.c $(PURE:%=$(BUILD)/asan/%.o) | $(BUILD)/tests
 	$(CC) $(CFLAGS) -O1 $(SANITIZE) -Itests/unit $< $(PURE:%=$(BUILD)/asan/%.o) -o $@ \
 		-lcmocka -lelf -ljansson -lz -lm
 
-$(BUILD)/fuzz/%: tests/fuzz/%.c $(PURE:%=user/%.c) | $(BUILD)/fuzz
-	$(CLANG) $(filter-out -MMD -MP,$(CFLAGS)) -O1 -fsanitize=fuzzer,address,undefined \
-		-fno-sanitize-recover=all $< $(PURE:%=user/%.c) -o $@ -lelf -ljansson -lz -lm
+FUZZED := $(filter-out store,$(PURE)) store
+FUZZ_CFLAGS := $(filter-out -MMD -MP,$(CFLAGS)) -O1 -fsanitize=fuzzer,address,undefined \
+	-fno-sanitize-recover=all
+
+$(BUILD)/fuzz/%: tests/fuzz/%.c $(FUZZED:%=user/%.c) | $(BUILD)/fuzz
+	$(CLANG) $(FUZZ_CFLAGS) $< $(filter %.o,$^) $(FUZZED:%=user/%.c) -o $@ -lelf -ljansson -lz -lm
+
+# With the BPF walker in it (see walker, below).
+$(BUILD)/fuzz/fuzz_walk: $(BUILD)/fuzz/walker_bpf.o
+
+$(BUILD)/fuzz/walker_bpf.o: tests/walker/walker_bpf.c $(wildcard bpf/*.h tests/walker/*.h \
+		tests/walker/bpf/*.h include/*.h) | $(BUILD)/fuzz
+	$(CLANG) $(FUZZ_CFLAGS) -fno-sanitize=alignment \
+		-Wno-unused-function -D__TARGET_ARCH_$(ARCH) -Itests/walker -I. -Ibpf -c $< -o $@
 
 unit: $(UNIT:%=$(BUILD)/tests/%)
 
@@ -121,6 +132,11 @@ check:
 	tools/install-deps test
 	$(MAKE) all unit fuzz-targets walker
 	tests/run $(CHECK)
+
+# make fuzz SECONDS=60 TARGET="lines walk": finds are kept in build/fuzz-finds.
+SECONDS ?= 60
+fuzz: fuzz-targets
+	tests/fuzz/fuzz.py --seconds $(SECONDS) $(TARGET)
 
 golden-update: unit
 	PYMEM_GOLDEN_UPDATE=1 $(BUILD)/tests/test_render
@@ -194,11 +210,12 @@ help:
 	@echo 'make            build/pymem-bpf'
 	@echo 'make demo       install what is missing, build, show the main job'
 	@echo 'make check      install what tests need, run all of them (CHECK=unit|e2e|…: some)'
+	@echo 'make fuzz       libFuzzer targets for SECONDS=60 each (TARGET="lines walk": these only)'
 	@echo 'make python     the Python package in place, for PYTHON=…; make wheel: a wheel of it'
 	@echo 'make bench      measure overhead; make deps, install, arm64, format, clean'
 
 -include $(wildcard $(BUILD)/*.d $(BUILD)/*/*.d)
 
-.PHONY: python wheel all unit walker fuzz-targets check golden-update deps demo bench arm64 install format format-check \
+.PHONY: python wheel all unit walker fuzz-targets fuzz check golden-update deps demo bench arm64 install format format-check \
 	clean help
 .DELETE_ON_ERROR:

@@ -68,7 +68,7 @@ struct store_stack *store_stack(struct store *store, const struct pymem_stack_ke
 
 static int add_stack(struct store *store, const struct pymem_msg_stack *m, size_t size)
 {
-	struct pymem_stack_key key = {.proc = m->proc, .hash = m->hash};
+	struct pymem_stack_key key = {};
 	size_t head = offsetof(struct pymem_msg_stack, frames), bytes;
 	struct store_stack *stack;
 
@@ -77,6 +77,8 @@ static int add_stack(struct store *store, const struct pymem_msg_stack *m, size_
 	bytes = m->depth * sizeof(m->frames[0]);
 	if (size < head + bytes)
 		return -EINVAL;
+	key.proc = m->proc;
+	key.hash = m->hash;
 	stack = store_stack(store, &key, true);
 	if (!stack)
 		return -ENOMEM;
