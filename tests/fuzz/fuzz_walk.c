@@ -164,7 +164,7 @@ static void require_utf8(const char *text)
 static void check_stack(const struct py_layout *py)
 {
 	struct pymem_stack_key key = {.proc = 1, .hash = walker_stack_hash()};
-	struct store_stack *stack = store_stack(&store, &key, false);
+	struct store_stack *stack = store_stack(&store, &key);
 
 	if (!key.hash || (stack && stack->frames && stack->depth > PYMEM_MAX_FRAMES))
 		abort();

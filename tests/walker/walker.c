@@ -260,7 +260,7 @@ static void judge(int err, const struct oracle *o)
 	}
 	if (!key.hash)
 		walker_broken("neither a stack nor a cause");
-	stack = store_stack(&store, &key, false);
+	stack = store_stack(&store, &key);
 	if (stack && stack->frames)
 		check_stack(stack, o);
 	else if (o->exact)
