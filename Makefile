@@ -85,18 +85,58 @@ $(BUILD)/tests/%: tests/unit/%.c $(PURE:%=$(BUILD)/asan/%.o) | $(BUILD)/tests
 	$(CC) $(CFLAGS) -O1 $(SANITIZE) -Itests/unit $< $(PURE:%=$(BUILD)/asan/%.o) -o $@ \
 		-lcmocka -lelf -ljansson -lz -lm
 
-$(BUILD)/fuzz/%: tests/fuzz/%.c $(PURE:%=user/%.c) | $(BUILD)/fuzz
-	$(CLANG) $(filter-out -MMD -MP,$(CFLAGS)) -O1 -fsanitize=fuzzer,address,undefined \
-		-fno-sanitize-recover=all $< $(PURE:%=user/%.c) -o $@ -lelf -ljansson -lz -lm
+FUZZED := $(filter-out store,$(PURE)) store
+FUZZ_CFLAGS := $(filter-out -MMD -MP,$(CFLAGS)) -O1 -fsanitize=fuzzer,address,undefined \
+	-fno-sanitize-recover=all
+
+$(BUILD)/fuzz/%: tests/fuzz/%.c $(FUZZED:%=user/%.c) | $(BUILD)/fuzz
+	$(CLANG) $(FUZZ_CFLAGS) $< $(filter %.o,$^) $(FUZZED:%=user/%.c) -o $@ -lelf -ljansson -lz -lm
+
+# With the BPF walker in it (see walker, below).
+$(BUILD)/fuzz/fuzz_walk: $(BUILD)/fuzz/walker_bpf.o
+
+$(BUILD)/fuzz/walker_bpf.o: tests/walker/walker_bpf.c $(wildcard bpf/*.h tests/walker/*.h \
+		tests/walker/bpf/*.h include/*.h) | $(BUILD)/fuzz
+	$(CLANG) $(FUZZ_CFLAGS) -fno-sanitize=alignment \
+		-Wno-unused-function -D__TARGET_ARCH_$(ARCH) -Itests/walker -I. -Ibpf -c $< -o $@
 
 unit: $(UNIT:%=$(BUILD)/tests/%)
+
+# The BPF walker as a program: the headers of bpf/ unchanged, with tests/walker/bpf/ in place of
+# libbpf's. Twice, as the product. BPF reads words of any alignment.
+WALKER := $(BUILD)/walker/modern $(BUILD)/walker/legacy
+WALKER_MODULES := store py_code py_layouts py_process elf_image elf_version proc
+WALKER_OBJS := $(WALKER_MODULES:%=$(BUILD)/asan/%.o) \
+	$(patsubst %,$(BUILD)/walker/%.o,walker image reference)
+WALKER_BPF := $(CFLAGS) -O1 $(SANITIZE) -fno-sanitize=alignment -Wno-unused-function \
+	-D__TARGET_ARCH_$(ARCH) -Itests/walker -I. -Ibpf
+
+$(BUILD)/walker:
+	mkdir -p $@
+
+$(BUILD)/walker/%.bpf.o: tests/walker/walker_bpf.c | $(BUILD)/walker
+	$(CC) $(WALKER_BPF) $(if $(filter legacy,$*),-DPYMEM_LEGACY) -c $< -o $@
+
+$(BUILD)/walker/%.o: tests/walker/%.c | $(BUILD)/walker
+	$(CC) $(CFLAGS) -O1 $(SANITIZE) -Itests/walker -c $< -o $@
+
+$(WALKER): $(BUILD)/walker/%: $(BUILD)/walker/%.bpf.o $(WALKER_OBJS)
+	$(CC) $(SANITIZE) $^ -o $@ -lelf
+
+walker: $(WALKER)
+
 fuzz-targets: $(FUZZ:%=$(BUILD)/fuzz/%)
 
 # Installs what tests need, builds everything, runs all tests.
 check:
 	tools/install-deps test
-	$(MAKE) all unit fuzz-targets
+	$(MAKE) all unit fuzz-targets walker
 	tests/run $(CHECK)
+
+# make fuzz SECONDS=60 TARGET="lines walk": finds are kept in build/fuzz-finds.
+SECONDS ?= 60
+fuzz: fuzz-targets
+	tests/fuzz/fuzz.py --seconds $(SECONDS) $(TARGET)
 
 golden-update: unit
 	PYMEM_GOLDEN_UPDATE=1 $(BUILD)/tests/test_render
@@ -161,7 +201,7 @@ wheel:
 	cd python && $(PYTHON) setup.py -q bdist_wheel -d ../$(BUILD)/wheel
 
 SOURCES := $(wildcard bpf/*.c bpf/*.h user/*.c user/*.h include/*.h tests/unit/*.c tests/unit/*.h \
-	tests/fuzz/*.c python/pymem_bpf/*.c python/pymem_bpf/*.h bench/probe/*.c)
+	tests/fuzz/*.c tests/fuzz/*.h tests/walker/*.c tests/walker/*.h tests/walker/bpf/*.h python/pymem_bpf/*.c python/pymem_bpf/*.h bench/probe/*.c)
 GENERATED := user/py_layout_table.h user/text_widths.h
 FORMATTED := $(filter-out $(GENERATED),$(SOURCES))
 format:
@@ -176,12 +216,14 @@ help:
 	@echo 'make            build/pymem-bpf'
 	@echo 'make demo       install what is missing, build, show the main job'
 	@echo 'make check      install what tests need, run all of them (CHECK=unit|e2e|…: some)'
+	@echo 'make fuzz       libFuzzer targets for SECONDS=60 each (TARGET="lines walk": these only)'
 	@echo 'make python     the Python package in place, for PYTHON=…; make wheel: a wheel of it'
 	@echo 'make bench      measure overhead; make deps, install, arm64, format, clean'
 	@echo 'make check-arm64   the walk on emulated arm64 kernels (KERNELS=6.12: one of them)'
 
 -include $(wildcard $(BUILD)/*.d $(BUILD)/*/*.d)
 
-.PHONY: python wheel all unit fuzz-targets check check-arm64 golden-update deps demo bench arm64 install format format-check \
+.PHONY: python wheel all unit walker fuzz-targets fuzz check check-arm64 golden-update deps demo bench arm64 install format \
+	format-check \
 	clean help
 .DELETE_ON_ERROR:

@@ -236,6 +236,8 @@ SEPARATE __u64 stack_identify(void)
 	c.s->stack.depth = 0;
 	LOOP(PYMEM_MAX_FRAMES, identify_step, &c);
 	c.s->stack.truncated = c.s->truncated;
+	if (c.s->truncated)
+		c.hash = mix(c.hash, MIX2);
 	c.s->stack.hash = c.hash ?: 1;
 	return c.s->stack.depth == 0;
 }

@@ -107,9 +107,12 @@ SEPARATE __u64 announce_code(__u64 code, __u64 fingerprint)
 						 : LOAD(s->code, py->code_name, 511),
 		    &m->name, m->name_data, sizeof(m->name_data));
 	table = LOAD(s->code, py->code_linetable, 511);
-	if (!table || read_u64(&size, table + py->bytes_size) || size > 0x7fffffff)
-		size = 0;
 	m->table_addr = table + py->bytes_data;
+	/* Not the same as an empty table, which says that all is on the first line. */
+	if (!table || read_u64(&size, table + py->bytes_size) || size > 0x7fffffff) {
+		size = 0;
+		m->table_addr = 0;
+	}
 	m->table_length = size;
 	c.m = m;
 	LOOP(MAX_TABLE_PARTS, send_part, &c);

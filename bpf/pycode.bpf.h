@@ -106,7 +106,7 @@ static __always_inline __u64 table_hash(struct scratch *s, const struct py_layou
 	__u64 size = 0, data = addr + py->bytes_data;
 	__u32 bytes;
 
-	if (read_u64(&size, addr + py->bytes_size))
+	if (read_u64(&size, addr + py->bytes_size) || size > 0x7fffffff)
 		return 0;
 	hash = mix(hash, size);
 	bytes = size > TABLE_ROOM ? TABLE_ROOM / 2 : size;
@@ -162,11 +162,13 @@ static __always_inline __s32 frame_lasti(const struct py_layout *py, const struc
 {
 	__u64 base = raw->code + py->code_bytecode, table = 0, own = 0;
 	__s32 index = 0;
+	__s64 lasti;
 
 	if (!(py->flags & PY_INSTR_POINTER)) {
-		__s32 lasti = (__s32)raw->instr;
-
-		return py->flags & PY_LASTI_CODEUNIT && lasti > 0 ? lasti * 2 : lasti;
+		lasti = (__s32)raw->instr;
+		if (py->flags & PY_LASTI_CODEUNIT && lasti > 0)
+			lasti *= 2;
+		return lasti == (__s32)lasti ? lasti : PYMEM_LASTI_UNKNOWN;
 	}
 	/* Free-threaded 3.14: each thread may run a copy of its own. Copy 0 is the object's. */
 	if ((py->flags & PY_TLBC) &&
@@ -175,7 +177,8 @@ static __always_inline __s32 frame_lasti(const struct py_layout *py, const struc
 	    index > 0 && index < 65536 && !read_u64(&table, raw->code + py->code_tlbc) && table &&
 	    !read_u64(&own, table + py->tlbc_entries + 8ULL * index) && own)
 		base = own;
-	return (__s32)(raw->instr - base);
+	lasti = raw->instr - base;
+	return lasti == (__s32)lasti ? lasti : PYMEM_LASTI_UNKNOWN;
 }
 
 #endif

@@ -497,10 +497,16 @@ static __noinline int pystack_walk(struct pymem_proc *p, struct pymem_thread *th
 	/* A caller that can't be read leaves the frames below it right: it is cut there. */
 	err = walk_frames();
 	th->floor = s->low;
-	if (!err)
-		return s->depth ? 0 : -(PYMEM_LOSS_NO_FRAME + 1);
-	s->truncated = 1;
-	return s->depth ? 0 : -(PYMEM_LOSS_UNREADABLE + 1);
+	if (!err && !s->depth)
+		return -(PYMEM_LOSS_NO_FRAME + 1);
+	if (!s->depth)
+		return -(PYMEM_LOSS_UNREADABLE + 1);
+	if (err)
+		s->truncated = 1;
+	/* Not the same stack as one that ends there. */
+	if (s->truncated)
+		s->hash = mix(s->hash, MIX1);
+	return 0;
 }
 
 #endif

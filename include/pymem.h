@@ -186,6 +186,9 @@ enum pymem_msg_type {
 	PYMEM_MSG_MAPPED, /* a process mapped a file executable: identify it again */
 };
 
+/* Of a frame whose instruction is none of its code object's. */
+#define PYMEM_LASTI_UNKNOWN (-0x7fffffff - 1)
+
 struct pymem_msg_frame {
 	__u64 code;
 	__u64 fingerprint;

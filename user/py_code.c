@@ -191,6 +191,9 @@ static int location_line(const struct py_code *code, int lasti)
 
 int py_code_line(const struct py_code *code, int lasti)
 {
+	/* An index of -1; from 3.11 on a pointer to the unit of code before the first. */
+	if (lasti < -2)
+		return -ENODATA;
 	if (lasti < 0)
 		return as_line(code->first_line);
 	if (code->line_flags & PY_LINES_LNOTAB)

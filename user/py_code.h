@@ -26,10 +26,10 @@ struct py_code {
  * buffer ends in "…". NULL: out of memory, or kind is none of 1, 2, 4. */
 char *py_unicode_decode(const void *data, size_t data_len, size_t length, unsigned kind);
 
-/* The line of the instruction at byte offset `lasti` of the bytecode; lasti < 0
+/* The line of the instruction at byte offset `lasti` of the bytecode; lasti -1 or -2
  * means that the frame has run nothing yet: first_line. Returns the line (> 0),
  * 0 where the table says the instruction has no line, -ENODATA where the table
- * is truncated before lasti or malformed. */
+ * is truncated before lasti or malformed, or where lasti is less. */
 int py_code_line(const struct py_code *code, int lasti);
 
 /* Frees what `code` owns and clears it. */

@@ -108,7 +108,7 @@ struct store_stack *store_stack(struct store *store, const struct pymem_stack_ke
 
 static int add_stack(struct store *store, const struct pymem_msg_stack *m, size_t size)
 {
-	struct pymem_stack_key key = {.proc = m->proc, .hash = m->hash};
+	struct pymem_stack_key key = {};
 	size_t head = offsetof(struct pymem_msg_stack, frames), bytes;
 	struct store_image *image;
 	struct store_stack *stack;
@@ -118,6 +118,8 @@ static int add_stack(struct store *store, const struct pymem_msg_stack *m, size_
 	bytes = m->depth * sizeof(m->frames[0]);
 	if (size < head + bytes)
 		return -EINVAL;
+	key.proc = m->proc;
+	key.hash = m->hash;
 	if (store_stack(store, &key))
 		return 0; /* sent twice */
 	image = make_image(store, m->proc);

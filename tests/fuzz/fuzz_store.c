@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* libFuzzer target: messages of the ring buffer, whose strings, lengths and tables are another
+ * process's, to user/store.c; then all that it took is asked for. Input: (bytes, message)
+ * records; a message is zero-filled up to what its kind has at least. */
+#include <errno.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "py_layouts.h"
+#include "store.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void give(struct store *store, const uint8_t *data, size_t size, size_t filled)
+{
+	/* An exact copy, so that the sanitizer sees a read past the end. */
+	uint8_t *message = calloc(1, filled ? filled : 1);
+	int err;
+
+	if (!message)
+		abort();
+	memcpy(message, data, size);
+	err = store_add(store, message, filled);
+	if (err && err != -EINVAL)
+		abort();
+	free(message);
+}
+
+static void ask(struct store *store, const struct py_layout *layout)
+{
+	struct store_code *code, *next;
+
+	HASH_ITER(hh, store->codes, code, next)
+	{
+		struct pymem_msg_frame frame = {.code = code->key.code,
+						.fingerprint = code->key.fingerprint};
+
+		if (store_code(store, code->key.proc, &frame, layout, 0) != code ||
+		    !code->code.file || !code->code.function)
+			abort();
+		for (int lasti = -3; lasti < 40; lasti++)
+			if (store_line(code, lasti) < 0 && store_line(code, lasti) != -ENODATA)
+				abort();
+	}
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	struct py_layout layout;
+	struct store store;
+	unsigned minor;
+
+	if (size < 1)
+		return 0;
+	minor = 6 + *data++ % 7;
+	size--;
+	if (py_layout_from_table(3, minor, &layout))
+		abort();
+	store_init(&store);
+	while (size >= 3) {
+		size_t given = data[0], filled = given + (data[1] | data[2] << 8) % 10500;
+
+		data += 3;
+		size -= 3;
+		if (given > size)
+			given = size;
+		if (filled < given)
+			filled = given;
+		give(&store, data, given, filled);
+		data += given;
+		size -= given;
+	}
+	ask(&store, &layout);
+	store_fini(&store);
+	return 0;
+}

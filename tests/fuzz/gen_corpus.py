@@ -1,0 +1,167 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+"""Write the seed corpus: small real inputs for each fuzz target.
+
+  tests/fuzz/gen_corpus.py [FOLDER]        default: tests/fuzz/corpus
+
+Line tables are those of tests/unit/data/py_code_cases.txt, which real interpreters wrote; ELF files
+are built by the C compiler, with the symbols, strings and SDT notes that interpreters have;
+/proc files are this process's and this interpreter's. The names say what is in them, so that a new
+run replaces what the one before wrote.
+"""
+import os
+import struct
+import subprocess
+import sys
+import tempfile
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+CASES = os.path.join(os.path.dirname(HERE), "unit", "data", "py_code_cases.txt")
+KINDS = ["lnotab", "linetable", "locations"]
+PER_VERSION = 4
+LONGEST = 400
+
+NOTE = '''
+__asm__(".pushsection .note.stapsdt,\\"\\",\\"note\\"\\n"
+        ".balign 4\\n.4byte 7, 1f-0f, 3\\n.asciz \\"stapsdt\\"\\n"
+        "0: .8byte 0x1000, 0x2000, 0x3000\\n"
+        ".asciz \\"python\\"\\n.asciz \\"%s\\"\\n.asciz \\"8@%%rax 8@%%rdx -4@%%ecx\\"\\n"
+        "1: .balign 4\\n.popsection\\n");
+'''
+RUNTIME = "char _PyRuntime[64] = \"xdebugpy\";\n"
+TEXTS = 'const char text[] = "%s", tag[] = "cpython-%s", lib[] = "lib/python%s";\n'
+# name: (source, flags)
+IMAGES = {
+    "shared-hex": (RUNTIME + "const unsigned long Py_Version = 0x030c01f0;\n", ["-shared"]),
+    "shared-probes": (RUNTIME + TEXTS % ("3.9.2", "39", "3.9") + NOTE % "line"
+                      + NOTE % "function__entry", ["-shared"]),
+    "executable-3.6": ("void *_PyThreadState_Current, *interp_head;\nvoid _start(void) {}\n"
+                       + TEXTS % ("3.6.15", "36", "3.6"), ["-no-pie"]),
+    "debug": (RUNTIME + "void _Py_NegativeRefcount(void) {}\n"
+              + TEXTS % ("3.10.13+", "310", "3.10"), ["-shared"]),
+    "python2": ("void *_PyThreadState_Current;\nvoid PyString_FromString(void) {}\n"
+                + TEXTS % ("2.7.18", "27", "2.7"), ["-shared"]),
+    "no-python": ("int other;\n" + NOTE % "other", ["-shared"]),
+}
+
+
+def line_tables():
+    """(name, input of fuzz_lines) of a few tables of each version."""
+    taken = {}
+    with open(CASES, encoding="ascii") as file:
+        for line in file:
+            version, kind, first, table = line.split()[:4]
+            table = b"" if table == "." else bytes.fromhex(table)
+            count = taken.setdefault(version, 0)
+            # Short and long ones, not the first few of one module.
+            if len(table) > LONGEST or count == PER_VERSION or len(table) < 16 * count:
+                continue
+            taken[version] += 1
+            # The input's first byte also says how much of the table the cut one has.
+            yield "%s-%d" % (version, count), struct.pack(
+                "<Bii", KINDS.index(kind) + 126, int(first), 2 * count) + table
+
+
+def images():
+    """(name, ELF file), as small as the linker makes them."""
+    with tempfile.TemporaryDirectory() as folder:
+        source, out = os.path.join(folder, "image.c"), os.path.join(folder, "image")
+        for name, (text, flags) in IMAGES.items():
+            with open(source, "w", encoding="ascii") as file:
+                file.write(text)
+            subprocess.run(["cc", "-Os", "-nostdlib", "-fPIC", "-fno-asynchronous-unwind-tables",
+                            "-Wl,--build-id=none,-z,noseparate-code,-z,max-page-size=256",
+                            "-Wl,-z,norelro", *flags, source, "-o", out], check=True)
+            with open(out, "rb") as file:
+                yield name, file.read()
+            subprocess.run(["strip", out], check=True)
+            with open(out, "rb") as file:
+                yield name + "-stripped", file.read()
+
+
+def proc_files():
+    """(name, text): the system's interpreter, which runs nothing of its user's."""
+    for name in "maps", "stat":
+        text = subprocess.run(["/usr/bin/python3", "-I", "-S", "-c",
+                               "print(open('/proc/self/%s').read(), end='')" % name],
+                              stdout=subprocess.PIPE, check=True, cwd="/").stdout
+        yield name, text
+    yield "maps-deleted", (b"7f0000000000-7f0000001000 r-xp 00000000 fd:01 42"
+                           b"                         /usr/lib/a b\\012c.so (deleted)\n"
+                           b"7f0000001000-7f0000002000 rw-p 00000000 00:00 0\n")
+    yield "stat-name", b"7 (a) b) (c\n) S 1 7 7 0 -1 4194304 " + b"1 " * 30 + b"\n"
+
+
+def requests():
+    with open("/proc/self/status", "rb") as file:
+        status = b"".join(line for line in file if line.split(b":")[0] in
+                          (b"Name", b"Umask", b"State", b"Tgid", b"Uid", b"Gid", b"Groups",
+                           b"NStgid", b"CapInh", b"CapPrm", b"CapEff"))
+    yield "status", status
+    for name, op in ("hello", 1), ("track", 2), ("reset", 3), ("untrack", 4), ("no-op", 9):
+        yield name, struct.pack("<IHHiIQQ", 0x53424d50, 1, op, 0, 0, 0, 0)
+    yield "version", struct.pack("<IHHiIQQ", 0x53424d50, 2, 1, 0, 0, 0, 0)
+
+
+def message(body, size):
+    """A record of fuzz_store: 255 bytes at most, zero-filled to `size`."""
+    return struct.pack("<BH", len(body), size - len(body)) + body
+
+
+def messages():
+    stack = struct.pack("<IIQII", 1, 1, 77, 2, 0) + struct.pack("<QQiI", 0x1000, 5, 4, 0) * 2
+    yield "stack", b"\x00" + message(stack, len(stack))
+    table = bytes([6, 1, 8, 2, 10, 255])
+    head = struct.pack("<IIQQQiIII", 2, 1, 0x1000, 5, 0x2000, 10, len(table), 0, 0)
+    names = struct.pack("<IHBBIHBB", 8, 8, 1, 0, 4, 8, 2, 0) + b"/srv/a.py"
+    code = head + names
+    yield "code", b"\x00" + message(code, 1700) + message(stack, len(stack))
+
+
+def strings():
+    """Shapes of the strings of an image: each kind, ASCII or not, compact or not."""
+    for version in range(16):
+        yield "version-%d" % version, bytes([version, 1, 0]) + bytes([0x84, 0x81, 0x72, 0x60] * 2)
+    for shape in range(16):
+        yield "shape-%d" % shape, bytes([5 + shape % 11, 0, 0]) + bytes([0xf0 | shape] * 8)
+    yield "cycle", bytes([6, 0, 0]) + bytes([0x84] * 8) + struct.pack("<HBi", 0x9000, 2, 0)
+    yield "failing", bytes([8, 1, 9]) + bytes([0x84] * 8)
+
+
+def texts():
+    for name, text in (("ascii", "/srv/app/main.py"), ("wide", "\u76ee\u6a19/\U0001f40d.py"),
+                       ("marks", "e\u0301\u0327\u0301\u0301\u0301"), ("bidi", "a\u202eb\u2066c"),
+                       ("control", "\x1b]0;x\x07\x1b[31m\r\n\t\x7f\x9b")):
+        yield name, bytes([100, 4, 8, 1]) + text.encode("utf-8")
+    yield "invalid", bytes([20, 4, 8, 0]) + b"\xff\xc0\x80\xed\xa0\x80\xf4\x90\x80\x80x"
+
+
+def codes():
+    """Of fuzz_py_code: a header, then a table that is also taken for characters."""
+    for name, body in line_tables():
+        yield name, body[:1] + b"\x80" + body[1:]
+
+
+def offsets():
+    yield "each", bytes([0])
+    for build in range(6):
+        yield "build-%d" % build, bytes([build, 8]) + struct.pack("<Q", 16)
+
+
+CORPUS = {"fuzz_lines": line_tables, "fuzz_elf_image": images, "fuzz_maps": proc_files,
+          "fuzz_serve": requests, "fuzz_store": messages, "fuzz_walk": strings, "fuzz_text": texts,
+          "fuzz_py_code": codes, "fuzz_debug_offsets": offsets}
+
+
+def main():
+    top = sys.argv[1] if len(sys.argv) > 1 else os.path.join(HERE, "corpus")
+    for target, inputs in CORPUS.items():
+        folder = os.path.join(top, target)
+        os.makedirs(folder, exist_ok=True)
+        for name, data in inputs():
+            with open(os.path.join(folder, name), "wb") as file:
+                file.write(data)
+
+
+if __name__ == "__main__":
+    main()

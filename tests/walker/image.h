@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* The memory of a stopped process: pages are copied as they are first asked for, and may then be
+ * disturbed without the process. */
+#ifndef IMAGE_H
+#define IMAGE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#define IMAGE_ALWAYS 0
+
+/* One word that is not what it was. */
+struct image_patch {
+	uint64_t addr, value;
+	long only_read; /* number of the read that sees it, from 1 on; IMAGE_ALWAYS */
+};
+
+struct image_faults {
+	long fail_read; /* number of the read that fails, from 1 on; 0: none */
+	long fail_step; /* likewise of other helpers */
+	struct image_patch patches[2];
+	unsigned patch_count;
+};
+
+extern struct image_faults image_faults;
+extern long image_reads, image_steps; /* so far; set to 0 before an event */
+
+void image_open(pid_t pid);
+void image_close(void);
+
+/* What the memory says, patches for all reads included. */
+bool image_peek(void *to, uint64_t size, uint64_t from);
+
+/* Adds memory where the process has none. */
+void image_add(uint64_t addr, const void *bytes, uint64_t size);
+unsigned image_pages(void);
+
+/* Notes the address and size of each read while it is set: at most `room` of them. */
+struct image_note {
+	uint64_t addr;
+	uint32_t size;
+};
+extern struct image_note *image_notes;
+extern long image_notes_room;
+
+#endif

@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* bpf/account.bpf.h in user space: maps are plain variables, helpers plain functions. */
+#define PYMEM_DEFINE_MAPS
+#define BPF_NO_PRESERVE_ACCESS_INDEX
+#include "vmlinux.h"
+/* Means something to BPF only. */
+#define preserve_access_index
+#include "account.bpf.h"
+
+#include "walker.h"
+
+#define EFAULT 14
+#define ENOSPC 28
+#define STACKS 1024
+#define CODES  4096
+
+struct pymem_proc walker_proc;
+struct pymem_thread walker_thread;
+
+static struct scratch the_scratch;
+static struct pymem_msg_code the_message;
+static struct pymem_layout the_layout;
+static struct THREAD_FLAVOR the_task;
+
+static struct {
+	struct pymem_stack_key key;
+	struct pymem_stack value;
+} the_stacks[STACKS];
+
+static struct {
+	struct code_key key;
+	__u32 value;
+} the_codes[CODES];
+
+static __u32 stack_count, code_count;
+
+static void *stacks_find(const struct pymem_stack_key *key)
+{
+	for (__u32 i = 0; i < stack_count; i++)
+		if (the_stacks[i].key.proc == key->proc && the_stacks[i].key.hash == key->hash)
+			return &the_stacks[i].value;
+	return NULL;
+}
+
+static void *codes_find(const struct code_key *key)
+{
+	for (__u32 i = 0; i < code_count; i++)
+		if (the_codes[i].key.code == key->code && the_codes[i].key.proc == key->proc &&
+		    the_codes[i].key.fingerprint == key->fingerprint)
+			return &the_codes[i].value;
+	return NULL;
+}
+
+void *bpf_map_lookup_elem(void *map, const void *key)
+{
+	if (map == (void *)&stacks)
+		return stacks_find(key);
+	if (map == (void *)&codes)
+		return codes_find(key);
+	if (map == (void *)&layouts && *(const __u32 *)key == 0)
+		return &the_layout;
+	if (map == (void *)&scratches && *(const __u32 *)key == 0)
+		return &the_scratch;
+	if (map == (void *)&code_messages && *(const __u32 *)key == 0)
+		return &the_message;
+	walker_broken("a map that a walk has no business with, or an index beyond it");
+}
+
+long bpf_map_update_elem(void *map, const void *key, const void *value, __u64 flags)
+{
+	if (map == (void *)&stacks && flags == BPF_NOEXIST) {
+		if (stacks_find(key) || stack_count == STACKS || step_fails(WALKER_STACKS))
+			return -ENOSPC;
+		the_stacks[stack_count].key = *(const struct pymem_stack_key *)key;
+		the_stacks[stack_count++].value = *(const struct pymem_stack *)value;
+		return 0;
+	}
+	if (map == (void *)&codes && flags == BPF_ANY) {
+		if (code_count == CODES || step_fails(WALKER_CODES))
+			return -ENOSPC;
+		the_codes[code_count].key = *(const struct code_key *)key;
+		the_codes[code_count++].value = *(const __u32 *)value;
+		return 0;
+	}
+	walker_broken("an update of a map that a walk has no business with");
+}
+
+long bpf_map_delete_elem(void *map __attribute__((unused)), const void *key __attribute__((unused)))
+{
+	walker_broken("a walk deletes nothing");
+}
+
+void *bpf_task_storage_get(void *map __attribute__((unused)),
+			   struct task_struct *task __attribute__((unused)),
+			   void *value __attribute__((unused)), __u64 flags __attribute__((unused)))
+{
+	walker_broken("a walk is given its thread's record");
+}
+
+long bpf_task_storage_delete(void *map __attribute__((unused)),
+			     struct task_struct *task __attribute__((unused)))
+{
+	walker_broken("a walk deletes nothing");
+}
+
+long bpf_ringbuf_output(void *map, void *data, __u64 size, __u64 flags __attribute__((unused)))
+{
+	if (map != (void *)&ring)
+		walker_broken("another ring");
+	if (step_fails(WALKER_RING))
+		return -ENOSPC;
+	ring_take(data, size);
+	return 0;
+}
+
+__u64 bpf_ringbuf_query(void *map __attribute__((unused)), __u64 flags __attribute__((unused)))
+{
+	return 0;
+}
+
+__u64 bpf_jiffies64(void)
+{
+	return 1;
+}
+
+__u32 bpf_get_smp_processor_id(void)
+{
+	return 0;
+}
+
+struct task_struct *bpf_get_current_task_btf(void)
+{
+	return (struct task_struct *)&the_task;
+}
+
+__u64 bpf_get_current_task(void)
+{
+	return (__u64)(unsigned long)&the_task;
+}
+
+long shim_loop(__u32 count, long (*body)(__u32 i, void *context), void *context)
+{
+	__u32 i;
+
+	for (i = 0; i < count; i++)
+		if (body(i, context))
+			return i + 1;
+	return i;
+}
+
+/* As the kernel does: all or nothing, and what is not read is zeroed. */
+long shim_read_user(void *to, __u32 size, const void *from, __u64 room)
+{
+	if (size > room)
+		walker_broken("a read larger than what it goes into");
+	if (!image_read(to, size, (__u64)(unsigned long)from))
+		return 0;
+	__builtin_memset(to, 0, size);
+	return -EFAULT;
+}
+
+long shim_read_kernel(void *to, __u32 size, const void *from, __u64 room)
+{
+	if (size > room)
+		walker_broken("a read larger than what it goes into");
+	__builtin_memcpy(to, from, size);
+	return 0;
+}
+
+void walker_reset(const struct pymem_layout *layout, __u64 runtime, __u64 interp_head)
+{
+	stack_count = 0;
+	code_count = 0;
+	the_layout = *layout;
+	__builtin_memset(&the_scratch, 0, sizeof(the_scratch));
+	__builtin_memset(&the_message, 0, sizeof(the_message));
+	__builtin_memset(&walker_proc, 0, sizeof(walker_proc));
+	walker_proc.id = 1;
+	walker_proc.identified = 1;
+	walker_proc.runtime = runtime;
+	walker_proc.interp_head = interp_head;
+	__builtin_memset(&walker_thread, 0, sizeof(walker_thread));
+	walker_thread.current = PYMEM_SLOTS;
+}
+
+int walker_event(__u64 thread_pointer)
+{
+	the_task.thread.THREAD_POINTER = thread_pointer;
+	return stack_now(&walker_proc, &walker_thread);
+}
+
+__u64 walker_stack_hash(void)
+{
+	return slot_current(&walker_thread) ? slot_current(&walker_thread)->hash : 0;
+}
+
+const char *walker_build(void)
+{
+#ifdef PYMEM_LEGACY
+	return "legacy";
+#else
+	return "modern";
+#endif
+}
+
+__u32 walker_thread_search(void)
+{
+	return MAX_THREAD_SEARCH;
+}
+
+__u32 walker_interpreters(void)
+{
+	return MAX_INTERPRETERS;
+}
