@@ -98,6 +98,17 @@ check:
 	$(MAKE) all unit fuzz-targets
 	tests/run $(CHECK)
 
+# Every interpreter there is, and the table of what works on which. FREE_THREADED=1 (or versions):
+# builds such CPythons from Debian's sources first, once. Those in the cache are tested anyway.
+FREE_THREADED ?=
+check-pythons:
+	tools/install-deps test
+	$(MAKE) all
+	rm -rf $(BUILD)/matrix && mkdir -p $(BUILD)/matrix
+	PYMEM_MATRIX=$(abspath $(BUILD)/matrix) FREE_THREADED="$(FREE_THREADED:1=3.13)" \
+		tests/run scripts e2e python; status=$$?; \
+	tests/matrix_table.py $(BUILD)/matrix docs/PYTHONS.md && exit $$status
+
 golden-update: unit
 	PYMEM_GOLDEN_UPDATE=1 $(BUILD)/tests/test_render
 
@@ -170,11 +181,12 @@ help:
 	@echo 'make            build/pymem-bpf'
 	@echo 'make demo       install what is missing, build, show the main job'
 	@echo 'make check      install what tests need, run all of them (CHECK=unit|e2e|…: some)'
+	@echo 'make check-pythons  tests on every interpreter, docs/PYTHONS.md (FREE_THREADED=1: build one)'
 	@echo 'make python     the Python package in place, for PYTHON=…; make wheel: a wheel of it'
 	@echo 'make bench      measure overhead; make deps, install, arm64, format, clean'
 
 -include $(wildcard $(BUILD)/*.d $(BUILD)/*/*.d)
 
-.PHONY: python wheel all unit fuzz-targets check golden-update deps demo bench arm64 install format format-check \
+.PHONY: python wheel all unit fuzz-targets check check-pythons golden-update deps demo bench arm64 install format format-check \
 	clean help
 .DELETE_ON_ERROR:
