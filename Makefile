@@ -102,11 +102,11 @@ check:
 # builds such CPythons from Debian's sources first, once. Those in the cache are tested anyway.
 FREE_THREADED ?=
 check-pythons:
-	tools/install-deps test
+	tools/install-deps $(if $(FREE_THREADED),free-threaded,test)
 	$(MAKE) all
-	rm -rf $(BUILD)/matrix && mkdir -p $(BUILD)/matrix
-	PYMEM_MATRIX=$(abspath $(BUILD)/matrix) FREE_THREADED="$(FREE_THREADED:1=3.13)" \
-		tests/run scripts e2e python; status=$$?; \
+	set -e; for version in $(FREE_THREADED:1=3.13); do tests/free_threaded.sh $$version; done
+	rm -rf $(BUILD)/matrix
+	PYMEM_MATRIX=$(abspath $(BUILD)/matrix) tests/run scripts e2e python; status=$$?; \
 	tests/matrix_table.py $(BUILD)/matrix docs/PYTHONS.md && exit $$status
 
 golden-update: unit

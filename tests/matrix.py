@@ -30,7 +30,7 @@ FEATURES = {
 ABSENT = {
     "greenlet": "greenlet is not installed for it",
     "numpy": "numpy is not installed for it",
-    "subinterpreters": "it has no module for them (3.8 and later have)",
+    "subinterpreters": "it has no module for them (`_xxsubinterpreters` or `_interpreters`)",
     "hostile": "the test spoils frames as 3.8 to 3.10 have them",
     "memit": "the package is refused: see the column before it",
 }
@@ -139,6 +139,7 @@ class Results:
 def configure(config, group, facts):
     """`facts()`: what is known of each interpreter, by name."""
     if FOLDER:
+        os.makedirs(FOLDER, exist_ok=True)
         config.pluginmanager.register(Results(group, facts))
 
 

@@ -120,6 +120,8 @@ def main():
     missing += never_ran(results)
     failed = ["%s: %s: no" % (name, feature) for name, cells in rows.items()
               for feature, word in cells.items() if word == "no"]
+    if os.environ.get("PYMEM_E2E_PYTHONS"):
+        missing.append("only those of PYMEM_E2E_PYTHONS ran")
     for problem in failed + missing:
         print("FAIL %s" % problem)
     if missing or not rows:

@@ -17,8 +17,8 @@
 # status is not 0 only if there is no interpreter at all.
 #
 # With PYMEM_MATRIX set (make check-pythons), `list` has more: debug builds of each release,
-# further interpreters of /usr, /usr/local and /opt, a virtual environment, the free-threaded builds
-# in the cache, and those that FREE_THREADED names (versions, built by free_threaded.sh).
+# further interpreters of /usr, /usr/local and /opt, a virtual environment, and the free-threaded
+# builds in the cache (free_threaded.sh makes them).
 set -eu
 
 here=$(cd "$(dirname "$0")" && pwd)
@@ -155,10 +155,6 @@ list_venv()
 list_free_threaded()
 {
 	local version python
-	for version in ${FREE_THREADED-}; do
-		"$here/free_threaded.sh" "$version" >/dev/null ||
-			skip "free-threaded-$version" 'it could not be built'
-	done
 	for python in "$cache"/free-threaded-*/bin/python3.*t; do
 		[ -x "$python" ] || continue
 		version=${python##*/python}
