@@ -61,7 +61,8 @@ TESTS = {
     "python/test_lines_truth.py": {"test_helper_stayed": "mprun", "test_lines": "mprun"},
     "python/test_lines_checks.py": {"test_check": "mprun", "test_development_mode": "mprun"},
     "python/test_lines_program.py": {
-        "test_each_python": "mprun", "test_debugger_at_a_limit": "mprun", "test_decorator": "mprun"},
+        "test_each_python": "mprun", "test_debugger_at_a_limit": "mprun",
+        "test_decorator": "mprun"},
     "python/test_refused.py": {"test_refused": "mprun"},
     "python/test_memory.py": {"test_every_python": "memit"},
 }
@@ -96,7 +97,7 @@ def feature_of(item):
 
 
 def select(config, items):
-    """Notes interpreter and feature of each item; in a run of the matrix the others are left out."""
+    """Notes each item's interpreter and feature; in a run of the matrix the others are left out."""
     chosen, others = [], []
     for item in items:
         python = interpreter_of(item)
@@ -129,8 +130,8 @@ class Results:
                 self.outcomes[report.nodeid] = (found, report.outcome)
 
     def pytest_sessionfinish(self):
-        rows = [{"id": name, "python": found[0], "feature": found[1], "refusal": tuple(found[2]) in REFUSALS,
-                 "test": found[2], "outcome": outcome}
+        rows = [{"id": name, "python": found[0], "feature": found[1], "test": found[2],
+                 "refusal": tuple(found[2]) in REFUSALS, "outcome": outcome}
                 for name, (found, outcome) in sorted(self.outcomes.items())]
         with open(os.path.join(FOLDER, self.group + ".json"), "w") as f:
             json.dump({"pythons": self.facts(), "results": rows}, f, indent=1)

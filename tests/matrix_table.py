@@ -60,7 +60,8 @@ def order(name, facts):
 
 def build_of(facts):
     words = [facts["build"] or "unknown"]
-    words += [word for word, key in (("debug", "debug"), ("free-threaded", "free_threaded")) if facts[key]]
+    words += ["debug"] if facts["debug"] else []
+    words += ["free-threaded"] if facts["free_threaded"] else []
     return ", ".join(words)
 
 

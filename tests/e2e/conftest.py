@@ -81,8 +81,8 @@ def pytest_collection_modifyitems(config, items):
 
 def pytest_generate_tests(metafunc):
     """`python`: every interpreter. `python_program`: every program each can run. `line_python`,
-    `line_program`: the same of those with line probes; `plain_python`: those without. `some_python`,
-    `old_python`: one is enough, but for the matrix; the latter one of 3.8 to 3.10."""
+    `line_program`: the same of those with line probes; `plain_python`: those without.
+    `some_python`, `old_python` (3.8 to 3.10): one is enough, but for the matrix."""
     for fixture in ("python_program", "line_program"):
         if fixture not in metafunc.fixturenames:
             continue

@@ -12,7 +12,8 @@ import harness
 import matrix
 import matrix_table
 
-FACTS = {"version": "3.11.2", "build": "static", "debug": False, "free_threaded": False, "probes": "line"}
+FACTS = {"version": "3.11.2", "build": "static", "debug": False, "free_threaded": False,
+         "probes": "line"}
 
 
 def result(path, test, feature, outcome="passed", python="one"):
@@ -40,8 +41,9 @@ def write(folder, results, pythons=("one",)):
         (folder / (group + ".json")).write_text(json.dumps(
             {"pythons": facts, "results": results if group == "e2e" else []}))
     env = {k: v for k, v in os.environ.items() if k != "PYMEM_E2E_PYTHONS"}
-    done = subprocess.run([sys.executable, os.path.join(harness.PROJECT, "tests", "matrix_table.py"),
-                           str(folder), str(folder / "table.md")], stdout=subprocess.PIPE, env=env)
+    script = os.path.join(harness.PROJECT, "tests", "matrix_table.py")
+    done = subprocess.run([sys.executable, script, str(folder), str(folder / "table.md")],
+                          stdout=subprocess.PIPE, env=env)
     return done.returncode, done.stdout.decode()
 
 
@@ -56,19 +58,22 @@ def test_cell(outcomes, word):
 def test_refusal_is_said_only_if_asserted():
     refused = result("e2e/test_lines.py", "test_no_probe", "exact")
     assert matrix_table.cell([refused]) == "refused"
-    assert matrix_table.cell([refused, result("e2e/test_lines.py", "test_counted", "exact")]) == "yes"
+    counted = result("e2e/test_lines.py", "test_counted", "exact")
+    assert matrix_table.cell([refused, counted]) == "yes"
     assert matrix_table.cell([dict(refused, outcome="failed")]) == "no"
 
 
 def test_whole_run(tmp_path):
-    others = [dict(r, python="two") for r in whole_run() if r["feature"] not in ("exact", "mprun", "numpy")]
+    others = [dict(r, python="two") for r in whole_run()
+              if r["feature"] not in ("exact", "mprun", "numpy")]
     status, said = write(tmp_path, whole_run() + others + refusals(), ("one", "two"))
     assert status == 0, said
     rows = [line.split(" | ") for line in (tmp_path / "table.md").read_text().splitlines()
             if line.startswith(("| one", "| two"))]
     assert rows[0].count("yes") + rows[0].count("yes |") == len(matrix.FEATURES)
     assert rows[1].count("refused") == 2 and rows[1].count("- (1)") == 1
-    assert write(tmp_path, whole_run() + others + refusals(), ("one", "two"))[1].endswith("unchanged\n")
+    _, said = write(tmp_path, whole_run() + others + refusals(), ("one", "two"))
+    assert said.endswith("unchanged\n")
 
 
 def test_a_failure_is_written_and_fails(tmp_path):
@@ -81,9 +86,10 @@ def test_a_failure_is_written_and_fails(tmp_path):
 
 def test_nothing_is_written_from_less(tmp_path):
     """A feature that was not tested, and a test that ran nowhere."""
-    for results, word in (([r for r in whole_run() + refusals() if r["feature"] != "threads"], "threads"),
-                          ([r for r in whole_run() + refusals() if r["test"][1] != "test_table"],
-                           "test_table ran nowhere")):
+    everything = whole_run() + refusals()
+    for results, word in (
+            ([r for r in everything if r["feature"] != "threads"], "threads was not tested"),
+            ([r for r in everything if r["test"][1] != "test_table"], "test_table ran nowhere")):
         status, said = write(tmp_path, results)
         assert status == 1 and word in said and "left alone" in said
         assert not (tmp_path / "table.md").exists()
