@@ -63,6 +63,7 @@ TESTS = {
     "python/test_lines_program.py": {
         "test_each_python": "mprun", "test_debugger_at_a_limit": "mprun",
         "test_decorator": "mprun"},
+    "python/test_lines.py": {"test_amounts_and_occurrences": "mprun", "test_decorator": "mprun"},
     "python/test_refused.py": {"test_refused": "mprun"},
     "python/test_memory.py": {"test_every_python": "memit"},
 }
