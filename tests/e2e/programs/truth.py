@@ -34,7 +34,8 @@ IS_MMAPPED = 2  # bit of the word before a block, glibc's malloc.c
 
 
 # Free-threaded builds take blocks from mimalloc, which writes about two pages beside each.
-SLACK = 160 * 1024 if "t" in sys.abiflags else 0
+FREE_THREADED = "t" in sys.abiflags
+SLACK = 160 * 1024 if FREE_THREADED else 0
 
 
 def say(**what):
