@@ -137,6 +137,16 @@ check:
 SECONDS ?= 60
 fuzz: fuzz-targets
 	tests/fuzz/fuzz.py --seconds $(SECONDS) $(TARGET)
+# Every interpreter there is, and the table of what works on which. FREE_THREADED=1 (or versions):
+# builds such CPythons from Debian's sources first, once. Those in the cache are tested anyway.
+FREE_THREADED ?=
+check-pythons:
+	tools/install-deps $(if $(FREE_THREADED),free-threaded,test)
+	$(MAKE) all
+	set -e; for version in $(FREE_THREADED:1=3.13); do tests/free_threaded.sh $$version; done
+	rm -rf $(BUILD)/matrix
+	PYMEM_MATRIX=$(abspath $(BUILD)/matrix) tests/run scripts e2e python; status=$$?; \
+	tests/matrix_table.py $(BUILD)/matrix docs/PYTHONS.md && exit $$status
 
 golden-update: unit
 	PYMEM_GOLDEN_UPDATE=1 $(BUILD)/tests/test_render
@@ -217,13 +227,13 @@ help:
 	@echo 'make demo       install what is missing, build, show the main job'
 	@echo 'make check      install what tests need, run all of them (CHECK=unit|e2e|…: some)'
 	@echo 'make fuzz       libFuzzer targets for SECONDS=60 each (TARGET="lines walk": these only)'
+	@echo 'make check-pythons  tests on every interpreter, docs/PYTHONS.md (FREE_THREADED=1: build one)'
 	@echo 'make python     the Python package in place, for PYTHON=…; make wheel: a wheel of it'
 	@echo 'make bench      measure overhead; make deps, install, arm64, format, clean'
 	@echo 'make check-arm64   the walk on emulated arm64 kernels (KERNELS=6.12: one of them)'
 
 -include $(wildcard $(BUILD)/*.d $(BUILD)/*/*.d)
 
-.PHONY: python wheel all unit walker fuzz-targets fuzz check check-arm64 golden-update deps demo bench arm64 install format \
-	format-check \
-	clean help
+.PHONY: python wheel all unit walker fuzz-targets fuzz check check-arm64 golden-update deps demo \
+	bench arm64 install format format-check check-pythons clean help
 .DELETE_ON_ERROR:

@@ -15,6 +15,10 @@
 # A tree is made under a temporary name and renamed when it has run its interpreter once;
 # packages are authenticated by apt. What can't be had is named on stderr (SKIP …); the exit
 # status is not 0 only if there is no interpreter at all.
+#
+# With PYMEM_MATRIX set (make check-pythons), `list` has more: debug builds of each release,
+# further interpreters of /usr, /usr/local and /opt, a virtual environment, and the free-threaded
+# builds in the cache (free_threaded.sh makes them).
 set -eu
 
 here=$(cd "$(dirname "$0")" && pwd)
@@ -27,6 +31,11 @@ python3.11 bookworm
 python3.13 trixie
 python3.14 forky
 python3.15 forky'
+debug_builds='python3.9-dbg bullseye
+python3.11-dbg bookworm
+python3.13-dbg trixie
+python3.14-dbg forky
+python3.15-dbg forky'
 
 mirror()
 {
@@ -108,6 +117,51 @@ list_local()
 	done
 }
 
+# Interpreters in other usual places, but for links to one that is listed.
+list_elsewhere()
+{
+	local python name seen
+	seen=" $(readlink -f /usr/bin/python3) "
+	for python in /usr/bin/python3.* /usr/local/bin/python3.* /opt/*/bin/python3.*; do
+		name=${python##*/python}
+		[[ $name =~ ^3\.[0-9]+t?d?(-dbg)?$ && -x $python ]] || continue
+		case $seen in *" $(readlink -f "$python") "*) continue ;; esac
+		seen+="$(readlink -f "$python") "
+		case $python in
+		/usr/bin/*) name=system-$name ;;
+		/usr/local/*) name=local-$name ;;
+		*) name=opt-$name-$(basename "${python%/bin/*}") ;;
+		esac
+		printf '%s\t%s\n' "$name" "$python"
+	done
+}
+
+# A virtual environment of the system's Python: its interpreter is a link.
+list_venv()
+{
+	local version dest
+	[ -x /usr/bin/python3 ] || return 0
+	version=$(/usr/bin/python3 -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+	dest=$cache/venv-$version
+	if [ ! -x "$dest/bin/python3" ] &&
+		! /usr/bin/python3 -m venv --symlinks --without-pip "$dest" >&2; then
+		rm -rf "$dest"
+		skip "venv-$version" 'python3 -m venv fails'
+		return
+	fi
+	printf 'venv-%s\t%s\n' "$version" "$dest/bin/python3"
+}
+
+list_free_threaded()
+{
+	local version python
+	for python in "$cache"/free-threaded-*/bin/python3.*t; do
+		[ -x "$python" ] || continue
+		version=${python##*/python}
+		printf 'free-threaded-%s\t%s\n' "${version%t}" "$python"
+	done
+}
+
 list_debian()
 {
 	local name suite reason
@@ -120,7 +174,7 @@ list_debian()
 		else
 			skip "$name" "$reason"
 		fi
-	done <<<"$releases"
+	done <<<"$1"
 }
 
 list()
@@ -134,7 +188,12 @@ list()
 everything()
 {
 	list_local
-	list_debian
+	list_debian "$releases"
+	[ -n "${PYMEM_MATRIX-}" ] || return 0
+	list_debian "$debug_builds"
+	list_elsewhere
+	list_venv
+	list_free_threaded
 }
 
 case ${1-} in

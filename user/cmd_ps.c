@@ -63,7 +63,11 @@ static struct row *new_row(struct listing *listing)
 
 static void state_reason(struct row *row)
 {
-	if (row->python.major == 3 && row->python.minor > 12)
+	if (row->python.traces_refs)
+		snprintf(row->reason, sizeof(row->reason),
+			 "Python %s: not supported (built with Py_TRACE_REFS)",
+			 row->python.version);
+	else if (row->python.major == 3 && row->python.minor > 12)
 		snprintf(row->reason, sizeof(row->reason),
 			 "Python %s: not known to this version of pymem-bpf", row->python.version);
 	else if (row->python.version[0])

@@ -50,6 +50,7 @@ enum wanted {
 	WANT_INTERP_HEAD,
 	WANT_PYTHON2,
 	WANT_DEBUG,
+	WANT_TRACE_REFS,
 	WANT_COUNT,
 };
 
@@ -60,6 +61,8 @@ static const char *const wanted_names[WANT_COUNT] = {
 	[WANT_INTERP_HEAD] = "interp_head",
 	[WANT_PYTHON2] = "PyString_FromString",
 	[WANT_DEBUG] = "_Py_NegativeRefcount", /* only if Py_REF_DEBUG, which Py_DEBUG implies */
+	/* modsupport.h renames a function, so that extensions of other builds don't load. */
+	[WANT_TRACE_REFS] = "PyModule_Create2TraceRefs",
 };
 
 struct elf_file {
@@ -434,6 +437,7 @@ static int examine(struct elf_file *file, struct elf_image *image)
 	image->fixed_address = file->header.e_type == ET_EXEC;
 	image->load_vaddr = load_vaddr(file);
 	image->debug_build = file->found[WANT_DEBUG];
+	image->traces_refs = file->found[WANT_TRACE_REFS];
 	err = read_version(file, image->is_python2, &version);
 	if (err < 0)
 		return err;

@@ -12,6 +12,7 @@ struct elf_image {
 	bool is_python2;	    /* defines a Python 2 interpreter */
 	bool fixed_address;	    /* ET_EXEC: symbol values are addresses */
 	bool debug_build;	    /* defines a function that only Py_DEBUG builds have */
+	bool traces_refs;	    /* built with Py_TRACE_REFS (3.13+: unknown) */
 	bool has_line_probe;	    /* USDT python:line */
 	bool has_function_probe;    /* USDT python:function__entry */
 	uint64_t runtime_vaddr;	    /* value of _PyRuntime (3.6: _PyThreadState_Current) */

@@ -277,7 +277,9 @@ static ssize_t read_debug_offsets(pid_t pid, uint64_t addr, unsigned char *buf)
 	return done > 0 ? (ssize_t)done : n;
 }
 
-/* -ENOTSUP: a version that we know no layout of. */
+/* -ENOTSUP: a version that we know no layout of, or a build whose objects begin with other fields:
+ * up to 3.7 Py_DEBUG implied Py_TRACE_REFS (bpo-36465 ended that). From 3.13 on such a build
+ * publishes sizes that py_layouts.c refuses. */
 static int layout_of(pid_t pid, const struct candidate *candidate, struct py_layout *layout)
 {
 	const struct elf_image *image = &candidate->image;
@@ -285,7 +287,7 @@ static int layout_of(pid_t pid, const struct candidate *candidate, struct py_lay
 	ssize_t len;
 	int err;
 
-	if (image->is_python2)
+	if (image->is_python2 || image->traces_refs)
 		return -ENOTSUP;
 	if (image->major != 0 && (image->major != 3 || image->minor < 13)) {
 		err = py_layout_from_table(image->major, image->minor, layout);
@@ -315,6 +317,7 @@ static void fill(struct py_process *process, const struct candidate *candidate)
 	memcpy(process->version, image->version, sizeof(process->version));
 	process->kind = candidate->executable ? PY_BUILD_STATIC : PY_BUILD_SHARED;
 	process->debug_build = image->debug_build;
+	process->traces_refs = image->traces_refs;
 	process->has_line_probe = image->has_line_probe;
 	process->has_function_probe = image->has_function_probe;
 	process->image_dev = candidate->dev;

@@ -23,6 +23,7 @@ struct py_process {
 	char version[32];
 	enum py_build_kind kind;
 	bool debug_build, free_threaded; /* as far as it can be told; false otherwise */
+	bool traces_refs;		 /* each object's head has two more pointers: refused */
 	bool has_line_probe;		 /* USDT python:line in the image */
 	bool has_function_probe;	 /* USDT python:function__entry */
 	/* Identity of the image, for caches: device (makedev) and inode of the ELF file, as

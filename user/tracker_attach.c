@@ -14,7 +14,11 @@
 
 static void unsupported(const struct py_process *python, char *reason, size_t size)
 {
-	if (*python->version)
+	if (python->traces_refs)
+		snprintf(reason, size,
+			 "Python %s is not supported: it was built with Py_TRACE_REFS",
+			 python->version);
+	else if (*python->version)
 		snprintf(reason, size, "Python %s is not supported (3.6 to 3.15 are)",
 			 python->version);
 	else

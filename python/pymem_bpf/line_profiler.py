@@ -25,6 +25,10 @@ import sys
 import threading
 import types
 
+if sys.version_info < (3, 8):
+    raise ImportError("pymem_bpf needs Python 3.8 or newer; this is %d.%d" % sys.version_info[:2])
+if "t" in sys.abiflags:
+    raise ImportError("pymem_bpf: free-threaded builds of Python are not supported yet")
 try:
     from . import _lines
     if hasattr(_lines, "install") != (sys.version_info < (3, 12)):

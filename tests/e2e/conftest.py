@@ -4,10 +4,14 @@ import functools
 import json
 import os
 import subprocess
+import sys
 
 import pytest
 
 import harness
+
+sys.path.insert(0, os.path.join(harness.PROJECT, "tests"))
+import matrix  # noqa: E402
 
 PROBE = """
 import json, sys
@@ -39,19 +43,46 @@ def pythons():
 @functools.lru_cache(maxsize=None)
 def probed():
     """Names of the interpreters with line probes, by what the program itself says of them."""
-    names = set()
+    return {name for name, row in rows().items() if "lines" in row.get("engines", [])}
+
+
+@functools.lru_cache(maxsize=None)
+def rows():
+    """What `ps` says of each interpreter, by name, and which probes its file has."""
+    found = {}
     for python in pythons():
         with harness.Target(python.command, "idle") as target:
             said = subprocess.run([harness.TOOL, "ps", "--format", "json"], check=True,
                                   stdout=subprocess.PIPE).stdout
-            names.update(python.name for row in json.loads(said.decode())["processes"]
-                         if row["pid"] == target.pid and "lines" in row["engines"])
-    return names
+            row = [r for r in json.loads(said.decode())["processes"] if r["pid"] == target.pid]
+            found[python.name] = dict(row[0] if row else {}, probes=matrix.probes_of(target.pid))
+    return found
+
+
+def facts():
+    """For the table of the matrix; the version is what the interpreter itself says."""
+    return {p.name: dict({key: rows()[p.name].get(key) for key in
+                          ("build", "debug", "free_threaded", "probes")},
+                         version="%d.%d.%d" % p.version) for p in pythons()}
+
+
+def old_pythons():
+    """Those whose frames are plain objects, as programs/hostile.py spoils them."""
+    return [p for p in pythons() if (3, 8) <= p.version < (3, 11)]
+
+
+def pytest_configure(config):
+    matrix.configure(config, "e2e", facts)
+
+
+def pytest_collection_modifyitems(config, items):
+    matrix.select(config, items)
 
 
 def pytest_generate_tests(metafunc):
     """`python`: every interpreter. `python_program`: every program each can run. `line_python`,
-    `line_program`: the same of those with line probes; `plain_python`: one without."""
+    `line_program`: the same of those with line probes; `plain_python`: those without.
+    `some_python`, `old_python` (3.8 to 3.10): one is enough, but for the matrix."""
     for fixture in ("python_program", "line_program"):
         if fixture not in metafunc.fixturenames:
             continue
@@ -62,6 +93,10 @@ def pytest_generate_tests(metafunc):
         metafunc.parametrize(fixture, pairs, ids=["%s-%s" % (p.name, n) for p, n in pairs])
     if "python" in metafunc.fixturenames:
         metafunc.parametrize("python", pythons(), ids=lambda p: p.name)
+    for fixture, choice in (("some_python", pythons), ("old_python", old_pythons)):
+        if fixture in metafunc.fixturenames:
+            chosen = choice() if matrix.FOLDER else choice()[:1]
+            metafunc.parametrize(fixture, chosen, ids=lambda p: p.name)
     for fixture, wanted in (("line_python", True), ("plain_python", False)):
         if fixture in metafunc.fixturenames:
             chosen = [p for p in pythons() if (p.name in probed()) == wanted]

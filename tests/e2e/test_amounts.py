@@ -9,8 +9,8 @@ SUBINTERPRETERS = {"_xxsubinterpreters", "_interpreters"}
 PROGRAMS = {
     "seed": None, "grow": None, "free": None, "threads": None, "nogil": None,
     "syscall_fault": None, "numpy_temporaries": {"numpy"}, "generator": None,
-    "coroutine": None, "green": {"greenlet"}, "deep": None, "cells": None, "cells_edge": None,
-    "same_file": None, "importing": None,
+    "coroutine": None, "callers": None, "green": {"greenlet"}, "deep": None, "cells": None,
+    "cells_edge": None, "same_file": None, "importing": None,
     "fork": None, "fork_storm": None, "execs": None, "madvise": None, "mremap": None,
     "munmap": None, "cow": None, "file_map": None, "shared": None, "huge": None,
     "subinterpreter": SUBINTERPRETERS, "wide": None,

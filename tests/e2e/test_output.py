@@ -38,9 +38,9 @@ def test_table_when_piped(system):
     assert b"64.0 MiB" in said or b"64.1 MiB" in said
 
 
-def test_function(system):
+def test_function(some_python):
     """-f: the annotated source of one function, with every one of its lines."""
-    with Target(system.command, "seed") as target:
+    with Target(some_python.command, "seed") as target:
         with Tool("-p", target.pid, "-f", "sum_of_lists", output=False) as tool:
             tool.attached()
             target.go()

@@ -13,14 +13,20 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 PROJECT = os.path.dirname(os.path.dirname(HERE))
 PROGRAM = os.path.join(PROJECT, "build", "pymem-bpf")
 PACKAGE = os.path.join(PROJECT, "python")
-ASK = "import sys; print('%d.%d' % sys.version_info[:2])"
+ASK = "import sys; print('%d.%d %d' % (sys.version_info[:2] + ('t' in sys.abiflags,)))"
+
+sys.path.insert(0, os.path.join(PROJECT, "tests"))
+import matrix  # noqa: E402
 
 
 class Python:
     def __init__(self, name, command):
         self.name, self.command = name, command
         said = subprocess.run(command + ["-c", ASK], check=True, stdout=subprocess.PIPE).stdout
-        self.version = tuple(map(int, said.decode().split(".")))
+        version, free_threaded = said.decode().split()
+        self.version = tuple(map(int, version.split(".")))
+        # What the package says it does not support.
+        self.refused = self.version < (3, 8) or free_threaded == "1"
 
 
 def build(command):
@@ -31,22 +37,37 @@ def build(command):
 
 
 @functools.lru_cache(maxsize=None)
-def pythons():
-    """Every interpreter from 3.8 on that can load an extension. Those without headers use what was
-    built for another of their version, or the stable ABI's: that it loads is tested, not assumed."""
+def every_python():
     said = subprocess.run([os.path.join(PROJECT, "tests", "pythons.sh"), "list"], check=True,
                           stdout=subprocess.PIPE).stdout.decode()
-    found = [Python(name, command.split()) for name, command in
-             (line.split("\t") for line in said.splitlines())]
-    found = [p for p in found if p.version >= (3, 8)]
+    return [Python(name, command.split()) for name, command in
+            (line.split("\t") for line in said.splitlines())]
+
+
+@functools.lru_cache(maxsize=None)
+def pythons():
+    """Every interpreter that the package supports. Those without headers use what was built for
+    another of their version, or the stable ABI's: that it loads is tested, not assumed."""
+    found = [p for p in every_python() if not p.refused]
     for python in found:
         build(python.command)
     return found
 
 
+def pytest_configure(config):
+    matrix.configure(config, "python", dict)
+
+
+def pytest_collection_modifyitems(config, items):
+    matrix.select(config, items)
+
+
 def pytest_generate_tests(metafunc):
     if "python" in metafunc.fixturenames:
         metafunc.parametrize("python", pythons(), ids=lambda p: p.name)
+    if "refused_python" in metafunc.fixturenames:
+        metafunc.parametrize("refused_python", [p for p in every_python() if p.refused],
+                             ids=lambda p: p.name)
 
 
 @pytest.fixture(scope="session", autouse=True)

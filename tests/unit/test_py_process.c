@@ -118,7 +118,7 @@ static void test_each_python(void **state)
 		start(pythons.list[i].path, &child);
 		check(&child, &process);
 		assert_int_equal(process.kind, is_shared ? PY_BUILD_SHARED : PY_BUILD_STATIC);
-		assert_false(process.free_threaded || process.debug_build);
+		assert_false(process.free_threaded || process.debug_build || process.traces_refs);
 		compared += child.address != 0;
 		stop(&child);
 		assert_int_equal(py_process_identify(cache, child.pid, &process), -ESRCH);
@@ -184,8 +184,8 @@ static const char embed_source[] = "#include <Python.h>\n"
 				   "	return PyRun_SimpleString(argv[2]);\n"
 				   "}\n";
 
-/* Builds the embedding program with `flags`; false if that can't be done here. */
-static bool build_embedding(char *path, const char *name, const char *flags)
+/* Builds a program with `flags`; false if that can't be done here. */
+static bool build_program(char *path, const char *name, const char *text, const char *flags)
 {
 	char source[PATH_MAX], command[4 * PATH_MAX];
 	FILE *out;
@@ -194,7 +194,7 @@ static bool build_embedding(char *path, const char *name, const char *flags)
 	path_in_folder(source, "embed.c");
 	out = fopen(source, "w");
 	assert_non_null(out);
-	fputs(embed_source, out);
+	fputs(text, out);
 	assert_int_equal(fclose(out), 0);
 	snprintf(command, sizeof(command),
 		 "c=/usr/bin/python3-config; cc -o '%s' '%s' $($c --includes) %s 2>'%s/cc.log'",
@@ -229,12 +229,49 @@ static void test_embedded(void **state)
 		skip();
 	}
 	for (size_t i = 0; i < sizeof(builds) / sizeof(builds[0]); i++) {
-		assert_true(build_embedding(path, builds[i].name, builds[i].flags));
+		assert_true(build_program(path, builds[i].name, embed_source, builds[i].flags));
 		start(path, &child);
 		check(&child, &process);
 		assert_int_equal(process.kind, builds[i].kind);
 		stop(&child);
 	}
+}
+
+/* An interpreter whose objects begin with two more pointers, as far as its file shows: there
+ * is no package of one. */
+static const char traced_source[] =
+	"#include <stdio.h>\n"
+	"#include <unistd.h>\n"
+	"char _PyRuntime[512];\n"
+	"const char tag[] = \"cpython-37\", version[] = \"3.7.16\";\n"
+	"void PyModule_Create2TraceRefs(void) {}\n"
+	"int main(void)\n"
+	"{\n"
+	"	printf(\"%d %s %ld\\n\", getpid(), version, (long)_PyRuntime);\n"
+	"	fflush(stdout);\n"
+	"	return pause();\n"
+	"}\n";
+
+static void test_trace_refs(void **state)
+{
+	struct py_process process;
+	char path[PATH_MAX];
+	struct child child;
+
+	(void)state;
+	assert_true(build_program(path, "traced", traced_source, "-rdynamic"));
+	start(path, &child);
+	assert_int_equal(py_process_identify(cache, child.pid, &process), -ENOTSUP);
+	assert_true(process.traces_refs);
+	assert_string_equal(process.version, "3.7.16");
+	stop(&child);
+	/* The same without that symbol is taken for what it says. */
+	assert_true(build_program(path, "untraced", traced_source,
+				  "-rdynamic -DPyModule_Create2TraceRefs=PyModule_Create2"));
+	start(path, &child);
+	assert_int_equal(py_process_identify(cache, child.pid, &process), 0);
+	assert_false(process.traces_refs);
+	stop(&child);
 }
 
 static void test_not_python(void **state)
@@ -349,8 +386,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_each_python), cmocka_unit_test(test_deleted),
 		cmocka_unit_test(test_symlink),	    cmocka_unit_test(test_embedded),
-		cmocka_unit_test(test_not_python),  cmocka_unit_test(test_ps),
-		cmocka_unit_test(test_ps_usage),
+		cmocka_unit_test(test_trace_refs),  cmocka_unit_test(test_not_python),
+		cmocka_unit_test(test_ps),	    cmocka_unit_test(test_ps_usage),
 	};
 	char command[64];
 	int failed;
