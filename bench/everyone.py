@@ -104,7 +104,8 @@ def opened(found, missing):
     return ready
 
 
-def measure_all(options, ready):
+def measure_all(options, ready, keep):
+    """All workloads; each is kept as soon as it is measured."""
     workloads = {}
     for name in options.workloads:
         pairing = Pairing(name, ready, options.scale)
@@ -115,6 +116,7 @@ def measure_all(options, ready):
                 running.run(contender, pairing.program, size, options.timeout, pairing.environment)
         workloads[name] = {"title": WORKLOADS[name][2], "truth": pairing.truths(options.timeout),
                            "runs": pairing.measure(options.rounds, options.timeout)}
+        keep(workloads)
         print("%-8s %d runs in %.0f s" % (name, len(workloads[name]["runs"]),
                                           time.monotonic() - begin), flush=True)
     return workloads
@@ -154,13 +156,13 @@ def main():
             print("not compared: %s: %s" % (name, reason), flush=True)
         if not ready:
             sys.exit("everyone.py: no contender can run")
-        workloads = measure_all(options, ready)
+        measure_all(options, ready, lambda workloads: save(
+            options.output, {"machine": common.machine(), "rounds": options.rounds,
+                             "scale": options.scale, "missing": missing,
+                             "contenders": [describe(c) for c in ready], "workloads": workloads}))
     finally:
         for contender in ready:
             contender.close()
-    save(options.output, {"machine": common.machine(), "rounds": options.rounds,
-                          "scale": options.scale, "contenders": [describe(c) for c in ready],
-                          "missing": missing, "workloads": workloads})
     return 0
 
 

@@ -51,17 +51,17 @@ def at_peak():
     start = time.perf_counter()
     _state["hwm"] = status_bytes("VmHWM")
     _state["traced_peak"] = tracemalloc.get_traced_memory()[1]
-    _state["live"] = live_lines(tracemalloc, os.path.abspath(sys.modules["__main__"].__file__))
+    _state["live"] = live_lines(tracemalloc, sys.modules["__main__"].__file__)
     _state["excluded"] += time.perf_counter() - start
 
 
 def live_lines(tracemalloc, program):
     """{line of the program: live bytes allocated there or in what it called}"""
     live = {}
-    for trace in tracemalloc.take_snapshot().traces:
-        lines = {f.lineno for f in trace.traceback if os.path.abspath(f.filename) == program}
+    for group in tracemalloc.take_snapshot().statistics("traceback"):
+        lines = {f.lineno for f in group.traceback if f.filename == program}
         for line in lines:
-            live[line] = live.get(line, 0) + trace.size
+            live[line] = live.get(line, 0) + group.size
     return live
 
 
