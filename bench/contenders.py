@@ -87,7 +87,8 @@ class Job:
 
 class Contender:
     """`basis`: "rss" or "alloc", what its peak counts. `lines`: "sum", what the runs of a line
-    changed in all; "live", what a line held at one time; None, it names no lines."""
+    changed in all; "live", what of the line was live at a snapshot; "watermark", the same when the
+    process held most; "most", the line's own peak; None, it names no lines."""
 
     name = measures = ""
     basis, lines = "rss", None
@@ -185,7 +186,7 @@ class Mprof(Contender):
 class Scalene(Contender):
     name = "scalene"
     measures = "allocations, sampled each 10 MiB of change; lines: the most held at one time"
-    basis, lines = "alloc", "live"
+    basis, lines = "alloc", "most"
 
     def find_version(self):
         return self.host.version_of("scalene")
@@ -200,7 +201,7 @@ class Scalene(Contender):
 
 class Memray(Contender):
     measures = "allocations of malloc and mmap; lines: live at the high watermark"
-    basis, lines = "alloc", "live"
+    basis, lines = "alloc", "watermark"
 
     def __init__(self, host, *options):
         self.options = options

@@ -80,9 +80,17 @@ def mark_truth(workload, contender, run, mark):
                 return None
             if is_copies(truth["marks"], mark):
                 return fact["copied"], "copies"
-            amount = fact["sum"] if contender["lines"] == "sum" else fact["held"]
+            amount = fact[claim(contender["lines"], truth["marks"], fact)]
             return None if amount is None else (amount, "lines")
     return None
+
+
+def claim(kind, marks, fact):
+    """Which truth a figure about a line is to be held against. Of the line that runs at the high
+    watermark, what it needs for the moment is live as well."""
+    if kind == "watermark":
+        return "most" if fact["top"] == max(m["top"] for m in marks.values()) else "held"
+    return {"sum": "sum", "live": "held", "most": "most"}[kind]
 
 
 def is_copies(marks, mark):

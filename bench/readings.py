@@ -91,7 +91,8 @@ def austin_samples(text, program):
 def pymem_report(text, program):
     """pymem-bpf's JSON. A line shared by two functions (a comprehension) is two entries, of which
     the outer's total has the inner's in it, but for short-lived frames: the greater counts."""
-    processes = [p for p in json.loads(text)["processes"] if runs(p, program)]
+    # What started the interpreter has the program's name in its arguments as well.
+    processes = [p for p in json.loads(text)["processes"] if p["python"] and runs(p, program)]
     if not processes:
         raise NoReading("it doesn't have the process")
     # A fork keeps its parent's command line: the parent is the one whose parent isn't there.

@@ -58,7 +58,8 @@ def ratio_cell(workload, contender, key, scale):
     if not ratios:
         bad = figures.trouble(workload, contender)
         return bad["status"] if bad else "n/a"
-    cell = "%s (%s to %s)" % tuple(number(v) for v in figures.summary(ratios))
+    middle, least, most = (number(v) for v in figures.summary(ratios))
+    cell = middle if len(ratios) == 1 else "%s (%s to %s)" % (middle, least, most)
     size = figures.of(workload, contender)[0]["scale"] / scale
     return cell if abs(size - 1) < 1e-9 else "%s [%g]" % (cell, size)
 
@@ -67,7 +68,8 @@ def ratio_table(data, key):
     names = list(data["workloads"])
     rows = [[label(c)] + [ratio_cell(data["workloads"][n], c, key, data["scale"]) for n in names]
             for c in data["contenders"]]
-    return table(["contender"] + ["%s %s" % (n, data["workloads"][n]["title"]) for n in names], rows)
+    titles = ["%s %s" % (n, data["workloads"][n]["title"]) for n in names]
+    return table(["contender"] + titles, rows)
 
 
 def peak_table(data):
@@ -84,19 +86,19 @@ def truth_cell(workload, mark):
     fact = marks[mark]
     if figures.is_copies(marks, mark):
         return "%.1f copied" % (fact["copied"] / MIB)
-    held = "" if fact["held"] is None else "; %.1f" % (fact["held"] / MIB)
-    return "%.1f%s" % (fact["sum"] / MIB, held)
+    rest = "" if fact["held"] is None else "; %.1f; %.1f" % (fact["held"] / MIB, fact["most"] / MIB)
+    return "%.1f%s" % (fact["sum"] / MIB, rest)
 
 
 def lines_table(data):
     chosen = [c for c in data["contenders"] if c["lines"]]
-    kinds = {"sum": "Σ", "live": "live"}
+    kinds = {"sum": "Σ", "live": "live", "watermark": "live", "most": "most"}
     rows = []
     for name, workload in data["workloads"].items():
         for mark in figures.marks_of(workload):
             rows.append(["%s `%s`" % (name, mark), truth_cell(workload, mark)] +
                         [percent(figures.line_error(workload, c, mark)) for c in chosen])
-    return table(["line", "truth, MiB: Σ; most held"] +
+    return table(["line", "truth, MiB: Σ; live; most"] +
                  ["%s, %s" % (label(c), kinds[c["lines"]]) for c in chosen], rows)
 
 
@@ -124,18 +126,22 @@ def everyone_text(data):
              "run at that share of the work, bare too, since the whole would take minutes to hours.",
              ratio_table(data, "seconds"),
              "**Peak RSS** of the profiled process relative to bare, by its own VmHWM (median, "
-             "range). At small shares this is mostly what the profiler itself brings along.",
+             "range). At small shares this is mostly what the profiler, or IPython, brings along.",
              ratio_table(data, "hwm"),
              "**The peak they report**, error. Of RSS: against the VmHWM of that very process. Of "
              "allocation: against what the work added to the bare program's RSS; there a difference "
-             "need not be a mistake, since what is allocated and what is resident are two things.",
+             "need not be a mistake, since what is allocated and what is resident are two things. "
+             "Tables of lines have no peak of their own: the highest Mem usage, which is that at the "
+             "end of a line.",
              peak_table(data),
-             "**The lines they report**, error. Σ: the sum of what the runs of the line changed, "
-             "against the process's own page tables before and after each run. live: what the line "
-             "held, against the most that one run of it added. Errors are against the truth for "
-             "that interpreter and size; the column shows the largest. `no line`: it says nothing "
-             "about that line. Truths below 1 MiB: the difference. A line that only calls library "
-             "code counts as named if the tool adds callees to it.",
+             "**The lines they report**, error. Σ: the sum of what the runs of the line changed; "
+             "the truth is the process's own page tables before and after each run. live: what the "
+             "line holds, against the most that one run of it added (for memray's high watermark "
+             "with what the line needs for the moment, if it is the line that runs then). most: the "
+             "line's own peak. `no line`: it says nothing about that line. Truths below 1 MiB: the "
+             "difference. The truth is taken in a plain process of that interpreter and size (the "
+             "column shows the largest size); what a profiler brings into the process changes what "
+             "its heap can reuse, so small differences of those that run inside are not all theirs.",
              lines_table(data)]
     wrong = trouble_list(data)
     return "\n\n".join(parts + (["What went wrong:\n\n" + wrong] if wrong else []))
@@ -174,7 +180,8 @@ def touched_text(data):
         if contender["lines"] and of_middle:
             lines = " / ".join(line_amount(of_middle[0], truth[str(middle)][m])
                                for m in ("allocate", "touch"))
-        rows.append([label(contender)] + [touched_cell(data, contender, s) for s in shares] + [lines])
+        cells = [touched_cell(data, contender, s) for s in shares]
+        rows.append([label(contender)] + cells + [lines])
     return table(["MiB, by share touched"] + ["%d %%" % s for s in shares] +
                  ["lines at %d %%: allocate / touch" % middle], rows)
 
@@ -194,7 +201,7 @@ def load(name):
         with open(path) as f:
             return json.load(f)
     except FileNotFoundError:
-        sys.exit("report.py: %s isn't there; bench/everyone.py and bench/touched.py write it" % path)
+        sys.exit("report.py: %s isn't there; everyone.py and touched.py write it" % path)
 
 
 def write(path, text):

@@ -18,7 +18,7 @@ MARK = re.compile(r"# (?:truth|known): (\w+)")
 
 
 class Folder:
-    """A folder for one run's outputs, inside the project: a tree's root has that at the same path."""
+    """A folder for one run's outputs, inside the project, which a tree's root has at that path."""
 
     def __enter__(self):
         os.makedirs(OUTPUT, exist_ok=True)
@@ -80,14 +80,15 @@ def run(contender, program, scale, seconds, environment=None, parse=True):
 
 
 def truth(host, program, scale, seconds, environment=None):
-    """{mark: {"line", "runs", "sum", "held", "copied"}} of a program: the sum of the changes of
-    RSS over all runs, the greatest of one run, and what children had copied."""
+    """{mark: {"line", "runs", "sum", "held", "most", "top", "copied"}} of a program: the sum of the
+    changes of RSS over all runs, the greatest of one run, the most above its start that a run
+    reached, the highest RSS while it ran, and what children had copied."""
     with Folder() as folder:
         job = contenders.Job(host, program, folder, scale, environment)
         command = job.python(os.path.join(contenders.SAME, "truth.py"), program)
         status, said = start(command, job, {}, seconds)
         if status != 0:
-            raise RuntimeError("%s: no truth of it: status %s: %s" % (program, status, said[-TAIL:]))
+            raise RuntimeError("%s: no truth: status %s: %s" % (program, status, said[-TAIL:]))
         return add_up(results(job), marked_lines(program))
 
 
@@ -103,13 +104,14 @@ def add_up(objects, lines):
     for said in objects:
         for name, amount in said.get("known", {}).items():
             marks[name] = {"line": lines[name], "runs": None, "sum": amount, "held": None,
-                           "copied": 0}
+                           "most": None, "top": 0, "copied": 0}
         if "mark" not in said:
             continue
         mark = marks.setdefault(said["mark"], {"line": said["line"], "runs": 0, "sum": 0,
-                                               "held": 0, "copied": 0})
+                                               "held": 0, "most": 0, "top": 0, "copied": 0})
         mark["runs"] += 1
         mark["sum"] += said["rss"]
-        mark["held"] = max(mark["held"], said["rss"])
+        for key, of in (("held", "rss"), ("most", "most"), ("top", "top")):
+            mark[key] = max(mark[key], said[of])
         mark["copied"] += said["copied"]
     return marks

@@ -61,7 +61,8 @@ def panel(x, y, title, workload, contenders):
         ratios = figures.ratios(workload, contender, "seconds")
         if not ratios:
             bad = figures.trouble(workload, contender)
-            parts.append(text(x + place(1) + 4, middle + 3, bad["status"] if bad else "n/a", "small"))
+            parts.append(text(x + place(1) + 4, middle + 3, bad["status"] if bad else "n/a",
+                              "small"))
             continue
         median, least, most = figures.summary(ratios)
         kind = kind_of(contender)
@@ -85,8 +86,9 @@ def slowdowns(data, label):
         parts += panel(NAMES + column * (PANEL + GAP), y, "%s %s" % (name, workload["title"]),
                        workload, contenders)
     rows = (len(names) + 2) // 3
-    parts.append(text(NAMES, rows * height + 12, "Slowdown of the work, times bare; median and range "
-                      "of %d round%s; logarithmic" % (data["rounds"], "s"[:data["rounds"] > 1]), "small"))
+    legend = "Slowdown of the work, times bare; median and range of %d round%s; logarithmic" % (
+        data["rounds"], "s"[:data["rounds"] > 1])
+    parts.append(text(NAMES, rows * height + 12, legend, "small"))
     return document(NAMES + 3 * (PANEL + GAP), rows * height + 22,
                     "Slowdown of each workload under each profiler", parts)
 

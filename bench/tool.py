@@ -4,8 +4,8 @@
 whether a target pays more when 200 processes are traced instead of one.
 
 Attach latency is from the profiler's exec to the line that says it is attached. CPU is utime
-plus stime over --seconds of silence; RSS that of the page tables. Time per event is the kernel's own
-count (sysctl kernel.bpf_stats_enabled), in runs apart, since its clock reads cost something too.
+plus stime over --seconds of silence; RSS that of the page tables. Time per event is the kernel's
+own count (sysctl kernel.bpf_stats_enabled), in runs apart: its clock reads cost something too.
 """
 import argparse
 import contextlib
@@ -120,8 +120,9 @@ def event_rows(python, others, options):
             rows.append(("%s, ns an event" % name, "no event of it", "-"))
             continue
         one, many = ([run[name] for run in found[key]] for key in ("1", "many"))
-        rows.append(("%s, ns an event: 1 traced, %d traced" % (name, len(others) + 1),
-                     "%s, %s" % (common.spread(one, "%.0f"), common.spread(many, "%.0f")), "the same"))
+        rows.append(("%s, ns an event: 1 traced" % name, common.spread(one, "%.0f"), "-"))
+        rows.append(("%s, ns an event: %d traced" % (name, len(others) + 1),
+                     common.spread(many, "%.0f"), "the same"))
         rows.append(("%s, ratio" % name,
                      "%.3f" % (statistics.median(many) / statistics.median(one)), "1"))
     return rows

@@ -4,8 +4,9 @@
 The program's syntax tree gets a reading of the process's own smaps_rollup before and after each
 statement that ends with "# truth: NAME"; all line numbers stay. That count is the kernel's walk of
 the page tables, so no profiler has a part in it. Each run of a marked line is said as an
-object {"mark", "line", "rss", "copied"}, in bytes. In a fork's child what becomes private without
-being a new anonymous page is a copy on write.
+object {"mark", "line", "rss", "most", "top", "copied"}, in bytes: the change of RSS, the highest
+it was in between (VmHWM, which is reset before), above RSS at the start and as such, and what was
+copied on write: in a fork's child that becomes private without being a new anonymous page.
 """
 import ast
 import os
@@ -32,12 +33,17 @@ def reading():
 
 def begin(name):
     _open[name] = reading()
+    fd = os.open("/proc/self/clear_refs", os.O_WRONLY)
+    os.write(fd, b"5")
+    os.close(fd)
 
 
 def end(name, line):
+    top = measured.status_bytes("VmHWM")
     now, before = reading(), _open.pop(name)
     rss, private, anonymous = (a - b for a, b in zip(now, before))
-    measured.say(mark=name, line=line, rss=rss, copied=private - anonymous)
+    measured.say(mark=name, line=line, rss=rss, most=max(rss, top - before[0]), top=top,
+                 copied=private - anonymous)
 
 
 class Bracket(ast.NodeTransformer):

@@ -85,7 +85,8 @@ class Readings(unittest.TestCase):
         self.assertEqual((said["peak"], said["lines"][8]), (10323842, 4577154))
 
     def test_what_is_no_output_is_refused(self):
-        for read, text in ((readings.line_tables, "Filename: x\n"), (readings.mprof_file, "CMDLINE"),
+        for read, text in ((readings.line_tables, "Filename: x\n"),
+                           (readings.mprof_file, "CMDLINE"),
                            (lambda t: readings.scalene_profile(t, OBJECTS), '{"error": "short"}'),
                            (lambda t: readings.austin_samples(t, OBJECTS), "# austin: 3.7.0\n"),
                            (lambda t: readings.pymem_report(t, OBJECTS), '{"processes": []}'),
@@ -101,8 +102,8 @@ def ran(contender, number, seconds, hwm=100 * MIB, scale=1.0, said=None, status=
 
 
 def contender(name, basis="rss", lines="sum"):
-    return {"name": name, "host": "system", "python": "Python 3.11.2", "version": "1", "basis": basis,
-            "lines": lines, "measures": "things"}
+    return {"name": name, "host": "system", "python": "Python 3.11.2", "version": "1",
+            "basis": basis, "lines": lines, "measures": "things"}
 
 
 def sample():
@@ -117,9 +118,12 @@ def sample():
             peak=60 * MIB, lines={"7": 10 * MIB})))
         runs.append(ran("small", number, bare, scale=0.01, said=readings.reading(peak=100 * MIB)))
     runs.append(ran("late", 0, None, status="timeout"))
-    marks = {"built": {"line": 7, "runs": 3, "sum": 30 * MIB, "held": 10 * MIB, "copied": 0},
-             "walk": {"line": 9, "runs": 4, "sum": 0, "held": 0, "copied": 10 * MIB},
-             "del": {"line": 8, "runs": 1, "sum": -30 * MIB, "held": 0, "copied": 0}}
+    marks = {"built": {"line": 7, "runs": 3, "sum": 30 * MIB, "held": 10 * MIB, "most": 12 * MIB,
+                       "top": 90 * MIB, "copied": 0},
+             "walk": {"line": 9, "runs": 4, "sum": 0, "held": 0, "most": 0, "top": 0,
+                      "copied": 10 * MIB},
+             "del": {"line": 8, "runs": 1, "sum": -30 * MIB, "held": 0, "most": 0, "top": 0,
+                     "copied": 0}}
     truth = [{"host": "system", "scale": 1.0, "marks": marks}]
     return {"title": "a title", "truth": truth, "runs": runs}
 
@@ -159,11 +163,27 @@ class Figures(unittest.TestCase):
             self.assertGreater(len({order.index(one) for order in orders}), 1)
 
     def test_truth_adds_up(self):
-        objects = [{"mark": "a", "line": 3, "rss": 5, "copied": 0},
-                   {"mark": "a", "line": 3, "rss": -2, "copied": 4}, {"known": {"b": 8}}]
+        objects = [{"mark": "a", "line": 3, "rss": 5, "most": 6, "top": 10, "copied": 0},
+                   {"mark": "a", "line": 3, "rss": -2, "most": 9, "top": 8, "copied": 4},
+                   {"known": {"b": 8}}]
         self.assertEqual(running.add_up(objects, {"b": 6}), {
-            "a": {"line": 3, "runs": 2, "sum": 3, "held": 5, "copied": 4},
-            "b": {"line": 6, "runs": None, "sum": 8, "held": None, "copied": 0}})
+            "a": {"line": 3, "runs": 2, "sum": 3, "held": 5, "most": 9, "top": 10, "copied": 4},
+            "b": {"line": 6, "runs": None, "sum": 8, "held": None, "most": None, "top": 0,
+                  "copied": 0}})
+        program = os.path.join(running.contenders.SAME, "prefork.py")
+        found = running.marked_lines(program)
+        with open(program, encoding="utf-8") as f:
+            rows = f.read().splitlines()
+        self.assertEqual({name: rows[line - 1].split("# ")[1] for name, line in found.items()},
+                         {"built": "truth: built", "walk": "truth: walk"})
+
+    def test_which_truth(self):
+        """memray's figure of the line that runs at the watermark has its temporaries in it."""
+        marks = {"a": {"top": 50}, "b": {"top": 70}}
+        for kind, a, b in (("sum", "sum", "sum"), ("live", "held", "held"),
+                           ("most", "most", "most"), ("watermark", "held", "most")):
+            self.assertEqual(figures.claim(kind, marks, marks["a"]), a)
+            self.assertEqual(figures.claim(kind, marks, marks["b"]), b)
 
 
 def whole():
@@ -176,10 +196,12 @@ def whole():
 class Report(unittest.TestCase):
     def test_tables(self):
         text = report.everyone_text(whole())
-        for cell in ("| rss (3.11) | 1.50 (1.00 to 2.00) |", "| small (3.11) | 100 (100 to 100) [0.01] |",
+        for cell in ("| rss (3.11) | 1.50 (1.00 to 2.00) |",
+                     "| small (3.11) | 100 (100 to 100) [0.01] |",
                      "| late (3.11) | timeout |", "| x (tree) | not compared | no mirror |",
                      "| rss (3.11) | RSS | +10 % |", "| alloc (3.11) | allocation | -25 % |",
-                     "| W8 `built` | 30.0; 10.0 | +10 % | +0.0 % |", "| W8 `walk` | 10.0 copied | -50 % |",
+                     "| W8 `built` | 30.0; 10.0; 12.0 | +10 % | +0.0 % |",
+                     "| W8 `walk` | 10.0 copied | -50 % |",
                      "- W8, late (3.11): timeout: no end in 9 s", "3 rounds, scale 1"):
             self.assertIn(cell, text)
         self.assertNotIn("`del`", text)
@@ -202,9 +224,10 @@ class Report(unittest.TestCase):
 
     def test_touched(self):
         marks = {"allocate": {"line": 3, "sum": 0}, "touch": {"line": 4, "sum": 256 * MIB}}
-        data = {"size": 512 * MIB, "truth": {"50": marks}, "contenders": [contender("rss")], "runs": [
-            {"contender": "rss", "host": "system", "percent": 50, "status": "ok",
-             "said": 257 * MIB, "lines": {"4": 256 * MIB}}]}
+        run = {"contender": "rss", "host": "system", "percent": 50, "status": "ok",
+               "said": 257 * MIB, "lines": {"4": 256 * MIB}}
+        data = {"size": 512 * MIB, "truth": {"50": marks}, "contenders": [contender("rss")],
+                "runs": [run]}
         text = report.touched_text(data)
         self.assertIn("| rss (3.11) | 257 | - / 256 |", text)
         self.assertIn("| **truth: asked for** | 512 | 512 / 0 |", text)
