@@ -76,6 +76,20 @@ class Readings(unittest.TestCase):
         self.assertEqual(said["copies"][17], 193110016, "all four children")
         self.assertEqual(said["peak"], 61030400, "the parent's")
 
+    def test_launchers_and_comprehensions(self):
+        """The shell that became the interpreter isn't the program; of a line's two functions the
+        one that changed more counts, down as well as up."""
+        def image(python, lines):
+            return {"pid": 5, "ppid": 1, "cmdline": ["sh", "/a.py"], "python": python,
+                    "rss_peak_bytes": len(lines), "lines": lines}
+
+        def entry(total):
+            return {"file": "/a.py", "line": 2, "total_bytes": total, "cow_total_faults": 0}
+
+        report_of = {"processes": [image(None, []), image("3.13.5", [entry(-9), entry(-4)])]}
+        said = readings.pymem_report(json.dumps(report_of), "/a.py")
+        self.assertEqual((said["peak"], said["lines"]), (2, {2: -9}))
+
     def test_lines_engine(self):
         said = readings.pymem_report(recorded("lines.json"), OBJECTS)
         self.assertEqual((said["lines"][8], said["lines"][9]), (5042176, 3977216))
@@ -163,11 +177,11 @@ class Figures(unittest.TestCase):
             self.assertGreater(len({order.index(one) for order in orders}), 1)
 
     def test_truth_adds_up(self):
-        objects = [{"mark": "a", "line": 3, "rss": 5, "most": 6, "top": 10, "copied": 0},
+        objects = [{"mark": "a", "line": 3, "rss": 5, "most": 6, "top": 10, "copied": 3},
                    {"mark": "a", "line": 3, "rss": -2, "most": 9, "top": 8, "copied": 4},
                    {"known": {"b": 8}}]
         self.assertEqual(running.add_up(objects, {"b": 6}), {
-            "a": {"line": 3, "runs": 2, "sum": 3, "held": 5, "most": 9, "top": 10, "copied": 4},
+            "a": {"line": 3, "runs": 2, "sum": 3, "held": 5, "most": 9, "top": 10, "copied": 7},
             "b": {"line": 6, "runs": None, "sum": 8, "held": None, "most": None, "top": 0,
                   "copied": 0}})
         program = os.path.join(running.contenders.SAME, "prefork.py")
@@ -234,7 +248,9 @@ class Report(unittest.TestCase):
         ElementTree.fromstring(svg.touched(data, report.label))
 
     def test_plot_has_each_figure(self):
-        root = ElementTree.fromstring(svg.slowdowns(whole(), report.label))
+        data = whole()
+        data["workloads"]["W8"]["title"] = "a < b & c"
+        root = ElementTree.fromstring(svg.slowdowns(data, report.label))
         name = "{http://www.w3.org/2000/svg}"
         self.assertEqual(len(list(root.iter(name + "circle"))), 3)
         self.assertIn("timeout", [t.text for t in root.iter(name + "text")])
