@@ -118,7 +118,7 @@ BENCH_PROBES := --rounds 1 --scale 0.2
 BENCH_MPRUN := 1
 BENCH_MEMIT := 2
 BENCH_TOOL := --rounds 2 --seconds 5 --scale 0.2
-BENCH_EVERYONE := --rounds 2 --scale 0.1
+BENCH_EVERYONE := --rounds 1 --scale 0.1
 BENCH_TOUCHED := --percents 0,50,100 --scale 0.25
 BENCH_REPORT := --template docs/BENCHMARKS.md --docs $(BUILD)/bench/BENCHMARKS.md --plots $(BUILD)/bench
 endif

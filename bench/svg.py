@@ -8,12 +8,13 @@ import figures
 
 MIB = 1 << 20
 STYLE = """<style>
-svg { --ink: #1f2328; --faint: #d0d7de; --grey: #57606a; --ours: #0969da; --other: #bc4c00;
-      font: 11px system-ui, sans-serif; }
+svg { --paper: #ffffff; --ink: #1f2328; --faint: #d0d7de; --grey: #57606a;
+      --ours: #0969da; --other: #bc4c00; font: 11px system-ui, sans-serif; }
 @media (prefers-color-scheme: dark) {
-  svg { --ink: #e6edf3; --faint: #373e47; --grey: #9da7b3; --ours: #58a6ff; --other: #f0883e; }
+  svg { --paper: #0d1117; --ink: #e6edf3; --faint: #373e47; --grey: #9da7b3;
+        --ours: #58a6ff; --other: #f0883e; }
 }
-text { fill: var(--ink); } .small { fill: var(--grey); font-size: 10px; }
+.paper { fill: var(--paper); } text { fill: var(--ink); } .small { fill: var(--grey); font-size: 10px; }
 .title { font-weight: 600; font-size: 12px; }
 .grid { stroke: var(--faint); stroke-width: 1; } .one { stroke: var(--grey); stroke-width: 1; }
 .a { stroke: var(--ours); fill: var(--ours); } .b { stroke: var(--other); fill: var(--other); }
@@ -34,7 +35,8 @@ def line(x1, y1, x2, y2, kind):
 
 def document(width, height, title, parts):
     return "\n".join(['<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %d" role="img">' % (
-        width, height), "<title>%s</title>" % escape(title), STYLE] + parts + ["</svg>", ""])
+        width, height), "<title>%s</title>" % escape(title), STYLE,
+        '<rect width="100%" height="100%" class="paper"/>'] + parts + ["</svg>", ""])
 
 
 def place(ratio):
