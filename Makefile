@@ -161,14 +161,28 @@ demo:
 	$(MAKE) all
 	tools/demo
 
+# QUICK=1: fewer rounds and less work, to see that it works; docs/ is left alone then.
+ifdef QUICK
+BENCH_RUN := --rounds 1 --scale 0.2 --no-memray
+BENCH_PROBES := --rounds 1 --scale 0.2
+BENCH_MPRUN := 1
+BENCH_MEMIT := 2
+BENCH_TOOL := --rounds 2 --seconds 5 --scale 0.2
+BENCH_EVERYONE := --rounds 1 --scale 0.1
+BENCH_TOUCHED := --percents 0,50,100 --scale 0.25
+BENCH_REPORT := --template docs/BENCHMARKS.md --docs $(BUILD)/bench/BENCHMARKS.md --plots $(BUILD)/bench
+endif
 bench: all $(BUILD)/bench-empty
 	tools/install-deps bench
-	$(PYTHON) bench/run.py $(BENCH)
-	$(PYTHON) bench/probe_cost.py
+	$(PYTHON) bench/run.py $(BENCH_RUN) $(BENCH)
+	$(PYTHON) bench/probe_cost.py $(BENCH_PROBES)
 	$(MAKE) python
-	$(PYTHON) bench/mprun.py
-	$(PYTHON) bench/memit.py
-	$(PYTHON) bench/tool.py
+	$(PYTHON) bench/mprun.py $(BENCH_MPRUN)
+	$(PYTHON) bench/memit.py $(BENCH_MEMIT)
+	$(PYTHON) bench/tool.py $(BENCH_TOOL)
+	$(PYTHON) bench/everyone.py $(BENCH_EVERYONE)
+	$(PYTHON) bench/touched.py $(BENCH_TOUCHED)
+	$(PYTHON) bench/report.py $(BENCH_REPORT)
 
 # An empty program at the same probes, to compare the exact engine with.
 $(BUILD)/empty.skel.h: bench/probe/empty.bpf.c | $(BUILD)
@@ -229,8 +243,9 @@ help:
 	@echo 'make fuzz       libFuzzer targets for SECONDS=60 each (TARGET="lines walk": these only)'
 	@echo 'make check-pythons  tests on every interpreter, docs/PYTHONS.md (FREE_THREADED=1: build one)'
 	@echo 'make python     the Python package in place, for PYTHON=…; make wheel: a wheel of it'
-	@echo 'make bench      measure overhead; make deps, install, arm64, format, clean'
+	@echo 'make bench      measure overhead, also of other profilers; QUICK=1: in 8 minutes'
 	@echo 'make check-arm64   the walk on emulated arm64 kernels (KERNELS=6.12: one of them)'
+	@echo 'make deps, install, arm64, format, clean'
 
 -include $(wildcard $(BUILD)/*.d $(BUILD)/*/*.d)
 

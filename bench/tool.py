@@ -4,10 +4,18 @@
 whether a target pays more when 200 processes are traced instead of one.
 
 Attach latency is from the profiler's exec to the line that says it is attached. CPU is utime
-plus stime over --seconds of silence; RSS that of the page tables.
+plus stime over --seconds of silence; RSS that of the page tables. Time per event is the kernel's
+own count (sysctl kernel.bpf_stats_enabled), in runs apart: its clock reads cost something too.
 """
 import argparse
+import contextlib
+import glob
+import json
 import os
+import re
+import shutil
+import statistics
+import subprocess
 import sys
 import time
 
@@ -15,6 +23,9 @@ import common
 from common import Profiler, Sleepers, Workload
 
 TICKS = os.sysconf("SC_CLK_TCK")
+STATS = "/proc/sys/kernel/bpf_stats_enabled"
+# Programs that a storm runs; the others see too few events to say anything.
+PROGRAMS = ("rss_stat", "fault_user")
 
 
 def cpu_seconds(pid):
@@ -55,6 +66,68 @@ def storm(python, others, scale):
             return workload.go()[0]
 
 
+@contextlib.contextmanager
+def counting():
+    """The kernel times BPF programs in here."""
+    with open(STATS) as f:
+        before = f.read()
+    try:
+        with open(STATS, "w") as f:
+            f.write("1")
+        yield
+    finally:
+        with open(STATS, "w") as f:
+            f.write(before)
+
+
+def program_times(pid):
+    """{BPF program: (ns, runs)} of what a process holds."""
+    bpftool = shutil.which("bpftool") or "/usr/sbin/bpftool"
+    found = {}
+    for path in glob.glob("/proc/%d/fdinfo/*" % pid):
+        with open(path) as f:
+            fields = dict(re.findall(r"^(prog_id|run_time_ns|run_cnt):\s*(\d+)$", f.read(), re.M))
+        if "run_cnt" in fields:
+            said = subprocess.run([bpftool, "-j", "prog", "show", "id", fields["prog_id"]],
+                                  stdout=subprocess.PIPE, check=True).stdout
+            name = json.loads(said)["name"]
+            found[name] = (int(fields["run_time_ns"]), int(fields["run_cnt"]))
+    return found
+
+
+def event_ns(python, others, scale):
+    """{BPF program: ns an event} in the fault storm while it and `others` are traced."""
+    command = [python, "-B", os.path.join(common.HERE, "workloads", "storm.py"), "4"]
+    with counting(), Workload(command, scale) as workload:
+        pids = ",".join(str(p) for p in [workload.pid] + others)
+        with Profiler("--max-processes", "512", "-p", pids) as profiler:
+            before = program_times(profiler.pid)
+            workload.go()
+            after = program_times(profiler.pid)
+    return {name: (after[name][0] - before[name][0]) / (after[name][1] - before[name][1])
+            for name in PROGRAMS if after[name][1] > before[name][1]}
+
+
+def event_rows(python, others, options):
+    """Rows of the table: time per event with one process traced, and with many."""
+    found = {"1": [], "many": []}
+    for _ in range(options.rounds):
+        found["1"].append(event_ns(python, [], options.scale))
+        found["many"].append(event_ns(python, others, options.scale))
+    rows = []
+    for name in PROGRAMS:
+        if not all(name in run for runs in found.values() for run in runs):
+            rows.append(("%s, ns an event" % name, "no event of it", "-"))
+            continue
+        one, many = ([run[name] for run in found[key]] for key in ("1", "many"))
+        rows.append(("%s, ns an event: 1 traced" % name, common.spread(one, "%.0f"), "-"))
+        rows.append(("%s, ns an event: %d traced" % (name, len(others) + 1),
+                     common.spread(many, "%.0f"), "the same"))
+        rows.append(("%s, ratio" % name,
+                     "%.3f" % (statistics.median(many) / statistics.median(one)), "1"))
+    return rows
+
+
 def parse():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--rounds", type=int, default=5, help="rounds where medians are taken (5)")
@@ -88,6 +161,7 @@ def main():
                 runs[bool(others)] = storm(options.python, others, options.scale)
             ratios.append(runs[True] / runs[False])
         rows.append(("storm, %d traced / 1 traced" % options.sleepers, common.spread(ratios), "1"))
+        rows += event_rows(options.python, many.pids[:-1], options)
     print("| the profiler | measured | target |\n|---|---|---|")
     for row in rows:
         print("| %s | %s | %s |" % row)

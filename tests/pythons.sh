@@ -7,6 +7,8 @@
 #   tests/pythons.sh list          one line each: name<TAB>command prefix; fetches what is missing
 #   tests/pythons.sh local         the same without those of other Debian releases
 #   tests/pythons.sh run DIR CMD…  CMD with DIR as its root, in a mount namespace of its own
+#   tests/pythons.sh tree NAME SUITE PACKAGE…
+#                                  the folder of a tree with python3 and these packages of a suite
 #
 # An unpacked interpreter needs its own C library, so it runs in a chroot. /proc, /dev, /tmp
 # and the project's folder are bound into it at the same paths, in a private mount namespace:
@@ -65,10 +67,11 @@ run()
 	exec unshare --mount --propagation private "$here/pythons.sh" enter "$@"
 }
 
-# Unpacks $1 of suite $2 into the cache; prints the reason and fails if that can't be done.
+# Unpacks packages $3 (with commas) of suite $2 into the folder $1 unless its interpreter $4 is
+# there; prints the reason and fails if that can't be done. $5: what it must be able to import.
 unpack()
 {
-	local name=$1 suite=$2 dest=$cache/$1-$2 tmp site
+	local dest=$1 suite=$2 packages=$3 name=$4 imports=$5 tmp site
 	[ ! -x "$dest/usr/bin/$name" ] || return 0
 	command -v mmdebstrap >/dev/null || { echo 'mmdebstrap is not installed'; return 1; }
 	site=${PYMEM_MIRROR:-$(mirror)}
@@ -76,7 +79,7 @@ unpack()
 	mkdir -p "$cache"
 	tmp=$(mktemp -d "$cache/tmp.XXXXXX")
 	chmod 755 "$tmp"
-	if ! mmdebstrap --quiet --variant=extract --include="$name" \
+	if ! mmdebstrap --quiet --variant=extract --include="$packages" \
 		--hook-dir=/usr/share/mmdebstrap/hooks/merged-usr \
 		--aptopt='Acquire::Check-Valid-Until "false"' \
 		"$suite" "$tmp/root" "$site" >"$tmp/log" 2>&1; then
@@ -84,7 +87,8 @@ unpack()
 		rm -rf "$tmp"
 		return 1
 	fi
-	if ! run_quietly "$tmp/root" "/usr/bin/$name" -c 'import ctypes' >>"$tmp/log" 2>&1; then
+	link_alternatives "$tmp/root"
+	if ! run_quietly "$tmp/root" "/usr/bin/$name" -c "import $imports" >>"$tmp/log" 2>&1; then
 		echo "unpacked, but it does not run: $(tail -n 1 "$tmp/log")"
 		rm -rf "$tmp"
 		return 1
@@ -92,6 +96,35 @@ unpack()
 	# Another run may have been faster: then its tree stays.
 	mv -T "$tmp/root" "$dest" 2>/dev/null || [ -x "$dest/usr/bin/$name" ]
 	rm -rf "$tmp"
+}
+
+# numpy's libraries are alternatives: links that the packages' scripts, which don't run, would make.
+link_alternatives()
+{
+	local library
+	for library in "$1"/usr/lib/*/blas/libblas.so.3 "$1"/usr/lib/*/lapack/liblapack.so.3; do
+		[ ! -e "$library" ] || ln -sf "${library#"${library%/*/*}/"}" "${library%/*/*}/"
+	done
+}
+
+# Modules without bytecode would slow down each start. Some are templates: those stay as they are.
+compile()
+{
+	(cd "$1" && run_quietly "$1" /usr/bin/python3 -m compileall -q /usr/lib/python3 \
+		$(printf '/%s ' usr/lib/python3.*) >/dev/null 2>&1) || true
+	touch "$1/.compiled"
+}
+
+tree()
+{
+	local dest=$cache/$1-$2 suite=$2 packages reason
+	shift 2
+	packages=$(echo python3 "$@" | tr ' ' ,)
+	[ "$(id -u)" = 0 ] || { echo 'pythons.sh: unpacking and chroot need root' >&2; exit 1; }
+	reason=$(unpack "$dest" "$suite" "$packages" python3 ctypes) ||
+		{ echo "pythons.sh: $packages of $suite: $reason" >&2; exit 1; }
+	[ -e "$dest/.compiled" ] || compile "$dest"
+	echo "$dest"
 }
 
 run_quietly()
@@ -168,7 +201,7 @@ list_debian()
 	while read -r name suite; do
 		if [ "$(id -u)" != 0 ]; then
 			skip "$name" 'unpacking and chroot need root'
-		elif reason=$(unpack "$name" "$suite"); then
+		elif reason=$(unpack "$cache/$name-$suite" "$suite" "$name" "$name" ctypes); then
 			printf '%s-%s\t%s\n' "$suite" "${name#python}" \
 				"$here/pythons.sh run $cache/$name-$suite /usr/bin/$name"
 		else
@@ -203,8 +236,12 @@ run | enter)
 	[ $# -ge 3 ] || { echo "usage: $0 $1 DIR CMD…" >&2; exit 2; }
 	"$@"
 	;;
+tree)
+	[ $# -ge 3 ] || { echo "usage: $0 tree NAME SUITE PACKAGE…" >&2; exit 2; }
+	"$@"
+	;;
 *)
-	echo "usage: $0 list | local | run DIR CMD…" >&2
+	echo "usage: $0 list | local | run DIR CMD… | tree NAME SUITE PACKAGE…" >&2
 	exit 2
 	;;
 esac

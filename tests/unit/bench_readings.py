@@ -1,0 +1,262 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+"""The benchmarks' understanding of profilers' outputs, their statistics, tables and plots.
+
+The outputs in tests/unit/data/bench were recorded from the real profilers on bench/same/ and cut
+down; what is expected of them was read off by eye.
+"""
+import json
+import os
+import sys
+import unittest
+from xml.etree import ElementTree
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(HERE)), "bench"))
+
+import everyone  # noqa: E402
+import figures  # noqa: E402
+import readings  # noqa: E402
+import report  # noqa: E402
+import running  # noqa: E402
+import svg  # noqa: E402
+
+MIB = 1 << 20
+OBJECTS, PREFORK = "/srv/app/small_objects.py", "/srv/app/prefork.py"
+
+
+def recorded(name):
+    with open(os.path.join(HERE, "data", "bench", name), encoding="utf-8") as f:
+        return f.read()
+
+
+class Readings(unittest.TestCase):
+    def test_memory_profiler_table(self):
+        said = readings.line_tables(recorded("memory_profiler.txt"))
+        self.assertEqual(said["peak"], int(50.184 * MIB))
+        self.assertEqual(said["lines"][8], int(1.738 * MIB))
+        self.assertEqual(said["lines"][9], int(1.812 * MIB))
+        self.assertNotIn(6, said["lines"], "the first row is what was there before")
+
+    def test_mprun_table(self):
+        said = readings.line_tables(recorded("mprun.txt"))
+        self.assertEqual(said["peak"], int(131.4 * MIB))
+        self.assertEqual(said["lines"][8], int(48.6 * MIB))
+        self.assertEqual(said["lines"][16], int(-77.5 * MIB))
+
+    def test_mprof_samples(self):
+        self.assertEqual(readings.mprof_file(recorded("mprof.dat"))["peak"], int(93.167969 * MIB))
+
+    def test_scalene_profile(self):
+        said = readings.scalene_profile(recorded("scalene.json"), OBJECTS)
+        self.assertEqual([round(said["peak"] / MIB), round(said["lines"][8] / MIB),
+                          round(said["lines"][9] / MIB)], [70, 40, 30])
+        self.assertEqual(sorted(said["lines"]), [8, 9], "a line that held nothing is not named")
+
+    def test_memray_lines(self):
+        said = readings.memray_lines(recorded("memray.json"))
+        self.assertEqual(said["peak"], 88959914)
+        self.assertEqual((said["lines"][8], said["lines"][9]), (50842144, 37049712))
+
+    def test_austin_samples(self):
+        said = readings.austin_samples(recorded("austin.txt"), OBJECTS)
+        self.assertEqual(said["lines"][8], 2 * (618496 + 32768) + 2 * 57344)
+        self.assertEqual(said["lines"][16], -11493376 - 925696 - 20480)
+        self.assertEqual(said["peak"], 126976 + said["lines"][8])
+
+    def test_austin_recursion_counts_once(self):
+        text = "P1;T0:1;/a.py:f:3;/a.py:f:3 4096\nP2;T0:2;/a.py:f:9 8192\n"
+        said = readings.austin_samples(text, "/a.py")
+        self.assertEqual(said["lines"], {3: 4096, 9: 8192})
+        self.assertEqual(said["peak"], 4096, "another process is not part of the peak")
+
+    def test_walk_has_copies_of_children(self):
+        said = readings.pymem_report(recorded("walk.json"), PREFORK)
+        self.assertEqual(said["lines"][11], 50688000)
+        self.assertEqual(said["copies"][17], 193110016, "all four children")
+        self.assertEqual(said["peak"], 61030400, "the parent's")
+
+    def test_launchers_and_comprehensions(self):
+        """The shell that became the interpreter isn't the program; of a line's two functions the
+        one that changed more counts, down as well as up."""
+        def image(python, lines):
+            return {"pid": 5, "ppid": 1, "cmdline": ["sh", "/a.py"], "python": python,
+                    "rss_peak_bytes": len(lines), "lines": lines}
+
+        def entry(total):
+            return {"file": "/a.py", "line": 2, "total_bytes": total, "cow_total_faults": 0}
+
+        report_of = {"processes": [image(None, []), image("3.13.5", [entry(-9), entry(-4)])]}
+        said = readings.pymem_report(json.dumps(report_of), "/a.py")
+        self.assertEqual((said["peak"], said["lines"]), (2, {2: -9}))
+
+    def test_lines_engine(self):
+        said = readings.pymem_report(recorded("lines.json"), OBJECTS)
+        self.assertEqual((said["lines"][8], said["lines"][9]), (5042176, 3977216))
+
+    def test_tracemalloc(self):
+        said = readings.traced(json.loads(recorded("tracemalloc.json")))
+        self.assertEqual((said["peak"], said["lines"][8]), (10323842, 4577154))
+
+    def test_what_is_no_output_is_refused(self):
+        for read, text in ((readings.line_tables, "Filename: x\n"),
+                           (readings.mprof_file, "CMDLINE"),
+                           (lambda t: readings.scalene_profile(t, OBJECTS), '{"error": "short"}'),
+                           (lambda t: readings.austin_samples(t, OBJECTS), "# austin: 3.7.0\n"),
+                           (lambda t: readings.pymem_report(t, OBJECTS), '{"processes": []}'),
+                           (lambda t: readings.traced(json.loads(t)), '{"traced_peak": null}')):
+            with self.assertRaises(readings.NoReading):
+                read(text)
+
+
+def ran(contender, number, seconds, hwm=100 * MIB, scale=1.0, said=None, status="ok"):
+    return {"contender": contender, "host": "system", "scale": scale, "round": number,
+            "status": status, "reason": "no end in 9 s", "seconds": seconds, "hwm": hwm,
+            "rss_before": 20 * MIB, "reading": said}
+
+
+def contender(name, basis="rss", lines="sum"):
+    return {"name": name, "host": "system", "python": "Python 3.11.2", "version": "1",
+            "basis": basis, "lines": lines, "measures": "things"}
+
+
+def sample():
+    """Three rounds of a workload with a known outcome."""
+    runs = []
+    for number, bare, rss in ((0, 1.0, 2.0), (1, 2.0, 2.0), (2, 1.0, 1.5)):
+        runs.append(ran("bare", number, bare))
+        runs.append(ran("bare", number, bare / 100, scale=0.01))
+        runs.append(ran("rss", number, rss, 110 * MIB, said=readings.reading(
+            peak=121 * MIB, lines={"7": 33 * MIB}, copies={"9": 5 * MIB})))
+        runs.append(ran("alloc", number, bare, said=readings.reading(
+            peak=60 * MIB, lines={"7": 10 * MIB})))
+        runs.append(ran("small", number, bare, scale=0.01, said=readings.reading(peak=100 * MIB)))
+    runs.append(ran("late", 0, None, status="timeout"))
+    marks = {"built": {"line": 7, "runs": 3, "sum": 30 * MIB, "held": 10 * MIB, "most": 12 * MIB,
+                       "top": 90 * MIB, "copied": 0},
+             "walk": {"line": 9, "runs": 4, "sum": 0, "held": 0, "most": 0, "top": 0,
+                      "copied": 10 * MIB},
+             "del": {"line": 8, "runs": 1, "sum": -30 * MIB, "held": 0, "most": 0, "top": 0,
+                     "copied": 0}}
+    truth = [{"host": "system", "scale": 1.0, "marks": marks}]
+    return {"title": "a title", "truth": truth, "runs": runs}
+
+
+class Figures(unittest.TestCase):
+    def test_ratio_is_to_the_same_rounds_bare(self):
+        found = figures.ratios(sample(), contender("rss"), "seconds")
+        self.assertEqual(found, [2.0, 1.0, 1.5])
+        self.assertEqual(figures.summary(found), (1.5, 1.0, 2.0))
+        self.assertEqual(figures.ratios(sample(), contender("small"), "seconds"), [100.0] * 3)
+
+    def test_peak_is_compared_with_what_it_claims(self):
+        difference, share = figures.peak_error(sample(), contender("rss"))
+        self.assertEqual((difference, round(share, 3)), (11 * MIB, 0.1))
+        difference, share = figures.peak_error(sample(), contender("alloc", "alloc", "live"))
+        self.assertEqual((difference, share), (-20 * MIB, -0.25))
+
+    def test_lines_are_compared_with_what_they_claim(self):
+        self.assertEqual(figures.line_error(sample(), contender("rss"), "built"), (3 * MIB, 0.1))
+        self.assertEqual(figures.line_error(sample(), contender("alloc", "alloc", "live"), "built"),
+                         (0, 0.0))
+        self.assertEqual(figures.line_error(sample(), contender("rss"), "walk"), (-5 * MIB, -0.5))
+        self.assertEqual(figures.line_error(sample(), contender("alloc"), "walk"), "no line")
+        self.assertEqual(figures.line_error(sample(), contender("rss", lines=None), "built"),
+                         "no line")
+        self.assertIsNone(figures.line_error(sample(), contender("late"), "built"))
+
+    def test_small_truths_have_no_percentage(self):
+        self.assertEqual(figures.error(300000, 100000), (200000, None))
+
+    def test_order_rotates(self):
+        runs = list("abcd")
+        orders = [everyone.rotated(runs, n) for n in range(4)]
+        self.assertTrue(all(sorted(order) == runs for order in orders))
+        self.assertEqual(len({tuple(order) for order in orders}), 4)
+        for one in runs:
+            self.assertGreater(len({order.index(one) for order in orders}), 1)
+
+    def test_truth_adds_up(self):
+        objects = [{"mark": "a", "line": 3, "rss": 5, "most": 6, "top": 10, "copied": 3},
+                   {"mark": "a", "line": 3, "rss": -2, "most": 9, "top": 8, "copied": 4},
+                   {"known": {"b": 8}}]
+        self.assertEqual(running.add_up(objects, {"b": 6}), {
+            "a": {"line": 3, "runs": 2, "sum": 3, "held": 5, "most": 9, "top": 10, "copied": 7},
+            "b": {"line": 6, "runs": None, "sum": 8, "held": None, "most": None, "top": 0,
+                  "copied": 0}})
+        program = os.path.join(running.contenders.SAME, "prefork.py")
+        found = running.marked_lines(program)
+        with open(program, encoding="utf-8") as f:
+            rows = f.read().splitlines()
+        self.assertEqual({name: rows[line - 1].split("# ")[1] for name, line in found.items()},
+                         {"built": "truth: built", "walk": "truth: walk"})
+
+    def test_which_truth(self):
+        """memray's figure of the line that runs at the watermark has its temporaries in it."""
+        marks = {"a": {"top": 50}, "b": {"top": 70}}
+        for kind, a, b in (("sum", "sum", "sum"), ("live", "held", "held"),
+                           ("most", "most", "most"), ("watermark", "held", "most")):
+            self.assertEqual(figures.claim(kind, marks, marks["a"]), a)
+            self.assertEqual(figures.claim(kind, marks, marks["b"]), b)
+
+
+def whole():
+    return {"machine": "Linux", "rounds": 3, "scale": 1.0, "missing": {"x (tree)": "no mirror"},
+            "workloads": {"W8": sample()},
+            "contenders": [contender("rss"), contender("alloc", "alloc", "live"),
+                           contender("small"), contender("late"), contender("never")]}
+
+
+class Report(unittest.TestCase):
+    def test_tables(self):
+        text = report.everyone_text(whole())
+        for cell in ("| rss (3.11) | 1.50 (1.00 to 2.00) |",
+                     "| small (3.11) | 100 (100 to 100) [0.01] |",
+                     "| late (3.11) | timeout |", "| x (tree) | not compared | no mirror |",
+                     "| rss (3.11) | RSS | +10 % |", "| alloc (3.11) | allocation | -25 % |",
+                     "| W8 `built` | 30.0; 10.0; 12.0 | +10 % | +0.0 % |",
+                     "| W8 `walk` | 10.0 copied | -50 % |",
+                     "- W8, late (3.11): timeout: no end in 9 s", "3 rounds, scale 1"):
+            self.assertIn(cell, text)
+        self.assertNotIn("`del`", text)
+        widths = {row.count("|") for row in report.lines_table(whole()).splitlines()}
+        self.assertEqual(len(widths), 1, "all rows have the same columns")
+
+    def test_markers(self):
+        text = "a\n<!-- bench: x -->\nold\n<!-- /bench: x -->\nb\n"
+        new = report.replace(text, "x", "new \\1")
+        self.assertEqual(new, "a\n<!-- bench: x -->\n\nnew \\1\n\n<!-- /bench: x -->\nb\n")
+        self.assertEqual(report.replace(new, "x", "new \\1"), new)
+        with self.assertRaises(ValueError):
+            report.replace("nothing", "x", "new")
+
+    def test_docs_have_the_markers(self):
+        with open(os.path.join(report.DOCS, "BENCHMARKS.md"), encoding="utf-8") as f:
+            text = f.read()
+        for name in ("everyone", "touched"):
+            self.assertIn("body", report.replace(text, name, "body"))
+
+    def test_touched(self):
+        marks = {"allocate": {"line": 3, "sum": 0}, "touch": {"line": 4, "sum": 256 * MIB}}
+        run = {"contender": "rss", "host": "system", "percent": 50, "status": "ok",
+               "said": 257 * MIB, "lines": {"4": 256 * MIB}}
+        data = {"size": 512 * MIB, "truth": {"50": marks}, "contenders": [contender("rss")],
+                "runs": [run]}
+        text = report.touched_text(data)
+        self.assertIn("| rss (3.11) | 257 | - / 256 |", text)
+        self.assertIn("| **truth: asked for** | 512 | 512 / 0 |", text)
+        ElementTree.fromstring(svg.touched(data, report.label))
+
+    def test_plot_has_each_figure(self):
+        data = whole()
+        data["workloads"]["W8"]["title"] = "a < b & c"
+        root = ElementTree.fromstring(svg.slowdowns(data, report.label))
+        name = "{http://www.w3.org/2000/svg}"
+        self.assertEqual(len(list(root.iter(name + "circle"))), 3)
+        self.assertIn("timeout", [t.text for t in root.iter(name + "text")])
+        self.assertIn("prefers-color-scheme: dark", root.find(name + "style").text)
+        self.assertLess(svg.place(1), svg.place(2))
+
+
+if __name__ == "__main__":
+    unittest.main()
