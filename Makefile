@@ -89,7 +89,12 @@ $(BUILD)/fuzz/%: tests/fuzz/%.c $(PURE:%=user/%.c) | $(BUILD)/fuzz
 	$(CLANG) $(filter-out -MMD -MP,$(CFLAGS)) -O1 -fsanitize=fuzzer,address,undefined \
 		-fno-sanitize-recover=all $< $(PURE:%=user/%.c) -o $@ -lelf -ljansson -lz -lm
 
-unit: $(UNIT:%=$(BUILD)/tests/%)
+# The profiler's own session, with what the verifier says of each program.
+$(BUILD)/verifier-stats: tests/verifier/verifier_stats.c $(filter-out $(BUILD)/main.o,$(OBJS))
+	$(CC) $(CFLAGS) $(LDFLAGS) -Wl,--wrap=bpf_object__load,--wrap=libbpf_num_possible_cpus \
+		$^ -o $@ $(LDLIBS)
+
+unit: $(UNIT:%=$(BUILD)/tests/%) $(BUILD)/verifier-stats
 fuzz-targets: $(FUZZ:%=$(BUILD)/fuzz/%)
 
 # Installs what tests need, builds everything, runs all tests.
@@ -97,6 +102,22 @@ check:
 	tools/install-deps test
 	$(MAKE) all unit fuzz-targets
 	tests/run $(CHECK)
+
+# Stock kernels in qemu, all that there is to check; CPUS: one run for each number.
+KERNELS ?= 5.10 6.1 6.12 7.2
+CPUS ?= 2
+check-vm: all $(BUILD)/verifier-stats
+	tools/install-deps test
+	PYMEM_VM_KERNELS="$(KERNELS)" PYMEM_VM_CPUS="$(CPUS)" PYMEM_VM_FULL=1 tests/run vm
+
+# The verifier's figures of this kernel and of KERNELS, into bench/verifier.txt.
+verifier-update: all $(BUILD)/verifier-stats
+	rm -rf $(BUILD)/verifier
+	set -e; for kernel in $(KERNELS); do \
+		tests/vm/vmtest.sh $$kernel $(BUILD)/verifier-stats > $(BUILD)/verifier.tmp; \
+		mkdir -p $(BUILD)/verifier; mv $(BUILD)/verifier.tmp $(BUILD)/verifier/$$kernel.txt; \
+	done
+	$(PYTHON) tests/verifier/compare.py update
 
 golden-update: unit
 	PYMEM_GOLDEN_UPDATE=1 $(BUILD)/tests/test_render
@@ -155,7 +176,7 @@ wheel:
 	cd python && $(PYTHON) setup.py -q bdist_wheel -d ../$(BUILD)/wheel
 
 SOURCES := $(wildcard bpf/*.c bpf/*.h user/*.c user/*.h include/*.h tests/unit/*.c tests/unit/*.h \
-	tests/fuzz/*.c python/pymem_bpf/*.c python/pymem_bpf/*.h bench/probe/*.c)
+	tests/fuzz/*.c tests/verifier/*.c python/pymem_bpf/*.c python/pymem_bpf/*.h bench/probe/*.c)
 GENERATED := user/py_layout_table.h user/text_widths.h
 FORMATTED := $(filter-out $(GENERATED),$(SOURCES))
 format:
@@ -170,11 +191,13 @@ help:
 	@echo 'make            build/pymem-bpf'
 	@echo 'make demo       install what is missing, build, show the main job'
 	@echo 'make check      install what tests need, run all of them (CHECK=unit|e2e|…: some)'
+	@echo 'make check-vm   all checks on stock kernels in qemu (KERNELS="5.10 7.2" CPUS=2,8,32)'
+	@echo 'make verifier-update  the verifier'"'"'s figures into bench/verifier.txt'
 	@echo 'make python     the Python package in place, for PYTHON=…; make wheel: a wheel of it'
 	@echo 'make bench      measure overhead; make deps, install, arm64, format, clean'
 
 -include $(wildcard $(BUILD)/*.d $(BUILD)/*/*.d)
 
-.PHONY: python wheel all unit fuzz-targets check golden-update deps demo bench arm64 install format format-check \
+.PHONY: check-vm verifier-update python wheel all unit fuzz-targets check golden-update deps demo bench arm64 install format format-check \
 	clean help
 .DELETE_ON_ERROR:

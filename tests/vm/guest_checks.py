@@ -4,11 +4,13 @@
 Uses the harness of tests/e2e without pytest, and prints one TAP comment for each check.
 Run by in_guest.sh; the exit status is the number of failed checks.
 """
+import contextlib
 import os
 import signal
 import subprocess
 import sys
 import tempfile
+import time
 import traceback
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -20,12 +22,156 @@ import serving  # noqa: E402
 import test_ends  # noqa: E402
 
 PYTHON = [sys.executable]
-# Named by what a kernel could do differently; file_map needs a disk, which a guest has not.
-PROGRAMS = ("grow", "free", "threads", "madvise", "munmap", "mremap", "fork", "cow", "shared",
-            "seed", "killed_check", "kill_9", "lines", "serve", "memit")
+SMP_PROGRAM = os.path.join(HERE, "programs", "smp.py")
+# Programs that one profiler watches together, since to load it is dear in an emulator: its
+# programs are verified each time. file_map needs a disk, which a guest has not.
+AMOUNTS = ("grow", "free", "threads", "madvise", "munmap", "mremap", "fork", "cow", "shared",
+           "seed", "numpy_temporaries", "smp")
+LINES = ("seed", "threads", "fork", "numpy_temporaries")
+# What CI has time for: what a kernel could do differently.
+SHORT = ("verifier", "short_amounts", "counted_lines", "kill_9", "serve")
+SHORT_AMOUNTS = ("threads", "fork", "mremap", "shared")
+# All of it, by make check-vm.
+FULL = ("verifier", "amounts", "lines", "counted_lines", "killed_check", "kill_9", "serve",
+        "memit", "cost")
+# With more CPUs than two: what depends on their number.
+SMP = ("smp_amounts", "cost")
 # Kernels before 6.2 keep what a task counts to themselves for a while: so many pages may be
 # on their way.
 BATCH = 64
+
+
+def batched():
+    """Does this kernel count per task (before 6.2)? By what the profiler says itself."""
+    said = subprocess.run([harness.TOOL, "check"], check=True, stdout=subprocess.PIPE).stdout
+    return b"batched per task" in said
+
+
+def check_batched_lines(report, target, lines, threads):
+    """The lines' amounts, where a batch is seen late: at the task's next fault, when the thread
+    may run something else. A line may lack what the report says was lost, by name, and never
+    more than one batch for each thread; it never has more than its tolerance too much."""
+    lost = sum(abs(n) for image in report.images(target.pid) for n in image["lost_bytes"].values())
+    lacking = min(lost, BATCH * harness.KIB * 4 * threads)
+    for label, truth in lines.items():
+        rows = report.rows(target.pid, *harness.find_line(target.path, label))
+        tolerance = truth.get("tolerance", harness.TOLERANCE)
+        for what in [w for w in truth if w != "tolerance"]:
+            field = what.partition("_")[0] + "_bytes"
+            got, want = sum(r[field] for r in rows), truth[what]
+            assert want - tolerance - lacking <= got <= want + tolerance, (
+                "%s: %s %d, expected %d less at most %d that were lost: %s" % (
+                    label, field, got, want, lacking, report.top(target.pid)))
+
+
+class Watched:
+    """A target, and what is known of it from its page tables and its own truth."""
+
+    def __init__(self, name):
+        path = SMP_PROGRAM if name == "smp" else None
+        self.name, self.target = name, harness.Target(PYTHON, name, path)
+
+    def work(self):
+        pid = self.target.pid
+        self.before = harness.rss_at_rest(pid)
+        self.truth = self.target.go()
+        self.after = harness.rss_at_rest(pid)
+        self.children = self.truth.get("children", [])
+        self.ends = {c["pid"]: harness.rss_at_rest(c["pid"]) for c in self.children
+                     if harness.state(c["pid"]) == "S"}
+
+    def check(self, report, old):
+        target, threads = self.target, {"threads": 2, "smp": self.truth.get("cpus")}
+        report.check_conservation(target.pid)
+        report.check_at_rest(target.pid, self.before, self.after)
+        if old and self.name in threads:
+            check_batched_lines(report, target, self.truth["lines"], threads[self.name])
+        else:
+            report.check_lines(target.pid, target.path, self.truth["lines"])
+        for child in self.children:
+            report.check_conservation(child["pid"])
+            report.check_lines(child["pid"], target.path, child["lines"])
+        for pid, end in self.ends.items():
+            assert report.image(pid)["rss_end_bytes"] == end
+
+
+def together(names, options=(), stopping=None):
+    """Programs under one profiler, one after the other; all are checked, then the first that was
+    wrong is told. `stopping` is called before the profiler is stopped."""
+    with contextlib.ExitStack() as stack:
+        watched = []
+        for name in names:
+            watched.append(Watched(name))
+            stack.enter_context(watched[-1].target)
+        pids = ",".join(str(w.target.pid) for w in watched)
+        tool = stack.enter_context(harness.Tool(*options, "-p", pids))
+        tool.attached()
+        for w in watched:
+            w.work()
+        if stopping:
+            stopping()
+        tool.process.send_signal(signal.SIGINT)
+        report = tool.report()
+        for w in watched:
+            assert w.target.end() == 0, "the program must not notice"
+    wrong, old = [], batched()
+    for w in watched:
+        try:
+            w.check(report, old)
+            print("# good: %s %s" % (w.name, " ".join(options)), flush=True)
+        except AssertionError as e:
+            wrong.append("%s: %s" % (w.name, e))
+    assert not wrong, "\n".join(wrong)
+
+
+def amounts():
+    together(AMOUNTS)
+
+
+def short_amounts():
+    together(SHORT_AMOUNTS)
+
+
+def smp_amounts():
+    together(("threads", "smp", "fork"))
+
+
+def lines():
+    """Amounts by the walk stay what they are under --lines."""
+    together(LINES, ["--lines"])
+
+
+def verifier():
+    done = subprocess.run([sys.executable, os.path.join(os.path.dirname(HERE), "verifier",
+                                                        "compare.py")])
+    assert done.returncode == 0
+
+
+def bpf_programs():
+    """{name: (run_cnt, run_time_ns)}, of the profiler's programs."""
+    return {p["name"]: (p.get("run_cnt", 0), p.get("run_time_ns", 0))
+            for p in test_ends.bpftool_list("prog") if "name" in p}
+
+
+def cost():
+    """The kernel's own clock around each program (bpf_stats). In an emulator with one thread its
+    time is that of all CPUs, and comparable only with that of other guests."""
+    found, switch = {}, "/proc/sys/kernel/bpf_stats_enabled"
+    with open(switch) as f:
+        before = f.read()
+    try:
+        with open(switch, "w") as f:
+            f.write("1")
+        together(["smp"], stopping=lambda: found.update(bpf_programs()))
+    finally:
+        with open(switch, "w") as f:
+            f.write(before)
+    assert found.get("rss_stat", (0, 0))[0], "rss_stat has not run: %s" % found
+    for name in ("rss_stat", "fault_user"):
+        runs, ns = found.get(name, (0, 0))
+        if runs:
+            print("# cost: %s, %d CPUs: %s %d runs, %d ns each" % (
+                os.uname().release, os.cpu_count(), name, runs, ns // runs), flush=True)
 
 
 def killed_check():
@@ -51,7 +197,7 @@ def kill_9():
     test_ends.assert_nothing_left(set())
 
 
-def lines():
+def counted_lines():
     """The exact engine: runs to the one, increments to some pages."""
     with harness.Target(PYTHON, "counted") as target:
         with harness.Tool("--lines", "-p", target.pid) as tool:
@@ -105,22 +251,29 @@ def memit():
     assert done[1].startswith("peak memory: ") and abs(peak - int(done[0]) / 1024) < 1, done
 
 
+CHECKS = {check.__name__: check for check in (
+    amounts, short_amounts, smp_amounts, lines, verifier, cost, killed_check, kill_9,
+    counted_lines, serve, memit)}
+
+
+def chosen():
+    if os.cpu_count() > 2:
+        return SMP
+    return FULL if os.environ.get("PYMEM_VM_FULL") else SHORT
+
+
 def main():
-    only = sys.argv[1:] or PROGRAMS
+    only = sys.argv[1:] or chosen()
     harness.DATA = tempfile.mkdtemp()
     failed = 0
     for name in only:
+        start = time.monotonic()
         try:
-            special = {"killed_check": killed_check, "kill_9": kill_9, "lines": lines,
-                       "serve": serve, "memit": memit}.get(name)
-            if special:
-                special()
-            else:
-                harness.profile(PYTHON, name)
-            print("# good: %s" % name, flush=True)
+            CHECKS[name]()
+            print("# good: %s, %.0f s" % (name, time.monotonic() - start), flush=True)
         except Exception:
             failed += 1
-            print("# BAD: %s" % name, flush=True)
+            print("# BAD: %s, %.0f s" % (name, time.monotonic() - start), flush=True)
             traceback.print_exc(file=sys.stdout)
     return failed
 
