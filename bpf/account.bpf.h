@@ -136,10 +136,12 @@ static __noinline int slot_flush(struct pymem_proc *p, struct pymem_slot *slot)
 	key.proc = p->id;
 	key.hash = slot->hash;
 	stack = bpf_map_lookup_elem(&stacks, &key);
-	if (stack)
+	if (stack) {
 		stack_add(stack, &slot->acc);
-	else
+		stack->interval = slot->interval;
+	} else {
 		acc_lose(p, &slot->acc, PYMEM_LOSS_MAP_FULL);
+	}
 	return 0;
 }
 
@@ -255,7 +257,6 @@ static __noinline int slot_enter(struct pymem_proc *p, struct pymem_slot *slot, 
 		stack = bpf_map_lookup_elem(&stacks, &key);
 		if (!stack)
 			return -(PYMEM_LOSS_MAP_FULL + 1);
-		stack->depth = s->stack.depth;
 		if (s->truncated)
 			__sync_fetch_and_add(&p->truncated, 1);
 	}
@@ -266,8 +267,8 @@ static __noinline int slot_enter(struct pymem_proc *p, struct pymem_slot *slot, 
 	slot->leaf_code = s->stack.frames[0].code;
 	slot->leaf_fingerprint = s->stack.frames[0].fingerprint;
 	slot->since = 0;
-	/* Not handed over yet: try again soon. */
-	slot->interval = 1;
+	/* As it was when it left a slot. Not handed over yet: try again soon. */
+	slot->interval = stack->announced && stack->interval ? stack->interval : 1;
 	return 0;
 }
 

@@ -102,14 +102,14 @@ struct search {
 	__u64 thread_id;
 };
 
-/* Does the PyThreadState in s->tstate run a frame? */
-static __always_inline bool tstate_has_frame(struct scratch *s, const struct py_layout *py)
+/* The innermost frame that the PyThreadState in s->tstate runs; 0: none. */
+static __always_inline __u64 tstate_frame(struct scratch *s, const struct py_layout *py)
 {
 	__u64 frame = LOAD(s->tstate, py->tstate_frame, 511);
 
 	if (frame && (py->flags & PY_TSTATE_CFRAME) && read_u64(&frame, frame + py->cframe_frame))
-		return false;
-	return frame != 0;
+		return 0;
+	return frame;
 }
 
 /* Stops at an entry of that thread, which is then in s->tstate. Kept small: before 6.2
@@ -150,7 +150,7 @@ static __always_inline
 	if (!c->tstate ||
 	    LOAD(s->tstate, layout_of(c->layout)->tstate_thread_id, 511) != c->thread_id)
 		return 1;
-	if (tstate_has_frame(s, layout_of(c->layout))) {
+	if (tstate_frame(s, layout_of(c->layout))) {
 		s->found = c->tstate;
 		return 1;
 	}
@@ -312,27 +312,24 @@ static __always_inline int current_frame(struct pymem_proc *p, struct pymem_thre
 {
 	const struct py_layout *py = layout_of(layout);
 	__u64 thread_id = current_thread_pointer() - p->tls_delta;
-	__u64 value;
 	int err;
 
 	/* A thread that runs a subinterpreter has a state in each: then search, newest first. */
 	/* One that runs no frame may have been freed, and the thread has made another: native
 	 * threads do so at each call back into Python. */
-	if (!th->tstate || p->multi || read_tstate(s, layout, th->tstate) ||
-	    LOAD(s->tstate, py->tstate_thread_id, 511) != thread_id || !tstate_has_frame(s, py)) {
-		err = find_tstate(p, th, layout, s, thread_id);
-		if (err)
-			return err;
-		if (read_tstate(s, layout, th->tstate))
-			return -(PYMEM_LOSS_UNREADABLE + 1);
-	}
-	value = LOAD(s->tstate, py->tstate_frame, 511);
-	if (value && (py->flags & PY_TSTATE_CFRAME) && read_u64(&value, value + py->cframe_frame))
+	*frame = 0;
+	if (th->tstate && !p->multi && !read_tstate(s, layout, th->tstate) &&
+	    LOAD(s->tstate, py->tstate_thread_id, 511) == thread_id)
+		*frame = tstate_frame(s, py);
+	if (*frame)
+		return 0;
+	err = find_tstate(p, th, layout, s, thread_id);
+	if (err)
+		return err;
+	if (read_tstate(s, layout, th->tstate))
 		return -(PYMEM_LOSS_UNREADABLE + 1);
-	if (!value)
-		return -(PYMEM_LOSS_NO_FRAME + 1);
-	*frame = value;
-	return 0;
+	*frame = tstate_frame(s, py);
+	return *frame ? 0 : -(PYMEM_LOSS_NO_FRAME + 1);
 }
 
 /* Makes `frame` lie in s->chunk; its offset there, or -1. */

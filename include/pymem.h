@@ -100,7 +100,7 @@ struct pymem_vmcalls {
 struct pymem_stack {
 	struct pymem_counters counters;
 	__u32 announced; /* its frames have been handed to user space */
-	__u32 depth;
+	__u32 interval;	 /* pymem_slot.interval when it last left a slot */
 };
 
 /* One process image: from attach, fork or exec to exec or exit. Value of the map

@@ -17,10 +17,10 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "kernel.h"
 #include "launch.h"
 #include "options.h"
 #include "output.h"
+#include "privilege.h"
 #include "proc.h"
 #include "render.h"
 #include "report.h"
@@ -34,12 +34,12 @@ struct profile {
 	struct options options;
 	struct session *session;
 	struct tracker tracker;
+	struct report *report;
 	bool tracking;
 	struct launch launch;
 	struct output output;
 	const struct renderer *renderer;
 	struct source_cache *sources;
-	double start;
 	bool live;     /* redraw on a terminal */
 	unsigned rows; /* drawn last */
 };
@@ -104,29 +104,6 @@ static void catch_signals(bool launched)
 	}
 	/* A closed pipe is an error to report, not a death that leaves nothing said. */
 	signal(SIGPIPE, SIG_IGN);
-}
-
-static int need_privileges(void)
-{
-	char missing[128];
-
-	kernel_missing_capabilities(missing, sizeof(missing));
-	if (!*missing && !kernel_host_pids()) {
-		fputs("pymem-bpf: this is a container's PID namespace, in which process numbers "
-		      "are not "
-		      "the kernel's: run it on the host, or in a container started with "
-		      "--pid=host\n",
-		      stderr);
-		return EXIT_ENVIRONMENT;
-	}
-	if (!*missing)
-		return 0;
-	fprintf(stderr,
-		"pymem-bpf: missing privileges: %s\n"
-		"Run it as root: sudo pymem-bpf …  (in a container: --privileged --pid=host, or "
-		"add these capabilities)\n",
-		missing);
-	return EXIT_ENVIRONMENT;
 }
 
 static int open_session(struct profile *p)
@@ -258,7 +235,7 @@ static int emit(struct profile *p, FILE *out, struct model *model)
 /* Draws a live report: built in memory, cut to the screen, written at once. */
 static int redraw(struct profile *p)
 {
-	struct model *model = report_build(&p->tracker, p->start, false);
+	struct model *model = report_build(p->report, false);
 	unsigned rows = terminal_size(true), line;
 	size_t size;
 	char *text = NULL, *at, *end;
@@ -268,10 +245,8 @@ static int redraw(struct profile *p)
 	if (!model)
 		return -errno;
 	memory = open_memstream(&text, &size);
-	if (!memory) {
-		model_free(model);
+	if (!memory)
 		return -ENOMEM;
-	}
 	{
 		struct render_options ro = {
 			.width = terminal_size(false),
@@ -287,7 +262,6 @@ static int redraw(struct profile *p)
 		err = p->renderer->emit(memory, model, &ro);
 	}
 	fclose(memory);
-	model_free(model);
 	if (!err) {
 		fputs("\033[H", stdout);
 		for (at = text, line = 0; *at && line + 1 < rows; at = end + 1, line++) {
@@ -350,6 +324,9 @@ static int watch(struct profile *p)
 							: POLL_MS);
 		if (err < 0 && err != -EINTR)
 			return err;
+		err = report_fold(p->report, false);
+		if (err)
+			return err;
 		if (ended(p))
 			break;
 		if (p->live && t - drawn >= REDRAW_SECONDS) {
@@ -372,7 +349,7 @@ static int final_report(struct profile *p)
 	err = tracker_finish(&p->tracker);
 	if (err)
 		return err;
-	model = report_build(&p->tracker, p->start, true);
+	model = report_build(p->report, true);
 	if (!model)
 		return -errno;
 	screen(false);
@@ -386,7 +363,6 @@ static int final_report(struct profile *p)
 			"lists those that did\n",
 			p->options.lines ? "ran" : "changed memory");
 	}
-	model_free(model);
 	return err;
 }
 
@@ -412,7 +388,7 @@ static int prepare(struct profile *p)
 	struct options *o = &p->options;
 	int status, err;
 
-	status = need_privileges();
+	status = privilege_check(NULL);
 	if (status)
 		return status;
 	p->renderer = renderer_find(o->format);
@@ -450,7 +426,11 @@ static int run(struct profile *p)
 	status = open_session(p);
 	if (status)
 		return status;
-	p->start = now(CLOCK_REALTIME);
+	p->report = report_new(&p->tracker, now(CLOCK_REALTIME));
+	if (!p->report) {
+		fprintf(stderr, "pymem-bpf: %s\n", strerror(ENOMEM));
+		return EXIT_FAILED;
+	}
 	status = attach(p);
 	if (status)
 		return status;
@@ -488,6 +468,7 @@ int cmd_profile(int argc, char **argv)
 	screen(false);
 	launch_abandon(&p.launch);
 	output_discard(&p.output);
+	report_free(p.report);
 	if (p.tracking)
 		tracker_fini(&p.tracker);
 	session_free(p.session);

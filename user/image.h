@@ -29,8 +29,10 @@ struct image { /* one process image: pymem_proc's user-space half */
 	bool hidden;		  /* our own child before it became the command */
 	bool asked;		  /* named on the command line, or CMD */
 	char reason[128];	  /* why it can't be profiled; "" */
-	bool harvested;		  /* its counters are in the store */
 	struct pymem_proc record; /* once dead */
+	uint64_t ended_ms;	  /* when that was known; CLOCK_MONOTONIC */
+	bool folded;		  /* it ended, and is in the report for good */
+	bool needless;		  /* in tracker.ended */
 	struct source_root root;
 	uint32_t sweep;		  /* in which it was last seen alive */
 	struct image *next_ended; /* in tracker.ended */

@@ -213,29 +213,59 @@ struct model *model_new(uint64_t page_size)
 	return &book->pub;
 }
 
-static void process_free(struct model_process *pub)
+/* Frees what lines are computed from. */
+static void stacks_free(struct model_process *pub)
 {
 	struct process *process = process_of(pub);
 	size_t i;
 
-	for (i = 0; pub->cmdline && pub->cmdline[i]; i++)
-		free(pub->cmdline[i]);
 	for (i = 0; i < pub->stack_count; i++) {
 		free(pub->stacks[i].frames);
 		free(process->extras[i].vmcalls);
 	}
+	free(pub->stacks);
+	free(process->extras);
+	free(process->runs);
+	free(process->table.slots);
+	pub->stacks = NULL;
+	pub->stack_count = 0;
+	process->extras = NULL;
+	process->runs = NULL;
+	process->run_count = process->run_room = process->stack_room = 0;
+	process->table = (struct table){0};
+}
+
+static void process_free(struct model_process *pub)
+{
+	size_t i;
+
+	for (i = 0; pub->cmdline && pub->cmdline[i]; i++)
+		free(pub->cmdline[i]);
+	stacks_free(pub);
 	source_root_close(&pub->root);
 	free(pub->cmdline);
 	free(pub->comm);
 	free(pub->cgroup);
 	free(pub->python);
 	free(pub->note);
-	free(pub->stacks);
 	free(pub->lines);
-	free(process->extras);
-	free(process->runs);
-	free(process->table.slots);
-	free(process);
+	free(process_of(pub));
+}
+
+void model_clear(struct model *model)
+{
+	size_t i;
+
+	for (i = 0; i < model->process_count; i++)
+		if (!process_of(model->processes[i])->sealed)
+			process_free(model->processes[i]);
+	for (i = 0; i < model->skip_count; i++) {
+		free(model->skips[i].comm);
+		free(model->skips[i].reason);
+	}
+	for (i = 0; i < model->note_count; i++)
+		free(model->notes[i]);
+	model->process_count = model->skip_count = model->note_count = 0;
 }
 
 void model_free(struct model *model)
@@ -245,14 +275,10 @@ void model_free(struct model *model)
 
 	if (!model)
 		return;
-	for (i = 0; i < model->process_count; i++)
-		process_free(model->processes[i]);
-	for (i = 0; i < model->skip_count; i++) {
-		free(model->skips[i].comm);
-		free(model->skips[i].reason);
-	}
-	for (i = 0; i < model->note_count; i++)
-		free(model->notes[i]);
+	model_clear(model);
+	for (i = 0; i < book->sealed_count; i++)
+		process_free(book->sealed[i]);
+	free(book->sealed);
 	for (i = 0; i < book->string_count; i++)
 		free(book->strings[i]);
 	for (i = 0; i < book->location_count; i++)
@@ -430,6 +456,70 @@ int model_add_stack(struct model *model, struct model_process *process,
 	if (sum->peak_pages < counters->peak_pages)
 		sum->peak_pages = counters->peak_pages;
 	return 0;
+}
+
+/* The lines stay as they are from now on: no more memory than they need. */
+static void shrink(struct model_process *process)
+{
+	struct model_line *lines = NULL;
+
+	if (process->line_count)
+		lines = reallocarray(process->lines, process->line_count, sizeof(*lines));
+	if (lines)
+		process->lines = lines;
+}
+
+static void hide_sealed(struct model *model)
+{
+	while (model->process_count &&
+	       process_of(model->processes[model->process_count - 1])->sealed)
+		model->process_count--;
+}
+
+static int show_sealed(struct book *book)
+{
+	struct model *model = &book->pub;
+	size_t i;
+
+	for (i = 0; i < book->sealed_count; i++) {
+		if (!MAKE_ROOM(model->processes, model->process_count, book->process_room))
+			return -ENOMEM;
+		model->processes[model->process_count++] = book->sealed[i];
+	}
+	return 0;
+}
+
+int model_finish(struct model *model)
+{
+	hide_sealed(model);
+	return model_gather(model) ?: show_sealed(book_of(model));
+}
+
+int model_seal(struct model *model)
+{
+	struct book *book = book_of(model);
+	struct model_process *process;
+	size_t i;
+	int err;
+
+	hide_sealed(model);
+	err = model_gather(model);
+	for (i = 0; i < model->process_count && !err; i++) {
+		process = model->processes[i];
+		if (!MAKE_ROOM(book->sealed, book->sealed_count, book->sealed_room)) {
+			err = -ENOMEM;
+			break;
+		}
+		stacks_free(process);
+		shrink(process);
+		process_of(process)->sealed = true;
+		book->sealed[book->sealed_count++] = process;
+	}
+	/* What could not be sealed stays; what was is no longer among these. */
+	memmove(model->processes, model->processes + i,
+		(model->process_count - i) * sizeof(struct model_process *));
+	model->process_count -= i;
+	return err;
 }
 
 int64_t model_lost_bytes(const struct model_process *process)

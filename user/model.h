@@ -124,8 +124,16 @@ int model_add_stack(struct model *model, struct model_process *process,
 int model_add_runs(struct model *model, struct model_process *process,
 		   const struct model_location *location, const struct pymem_line *runs);
 
-/* Computes each process's lines and charged_bytes from its stacks. 0 or -ENOMEM. */
+/* Computes each process's lines and charged_bytes from its stacks, and puts the sealed processes
+ * behind the others. 0 or -ENOMEM. */
 int model_finish(struct model *model);
+
+/* Computes the lines of the processes there are, frees their stacks and keeps them apart for
+ * all reports to come. Nothing can be added to them but losses. 0 or -ENOMEM. */
+int model_seal(struct model *model);
+
+/* Empties the model for the next report: only what is sealed stays, and locations. */
+void model_clear(struct model *model);
 
 /* Sorts lines, largest first; by increment means by its size, whichever way it went. */
 void model_sort_lines(struct model_process *process, enum model_sort sort);

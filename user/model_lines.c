@@ -145,7 +145,7 @@ static int gather_process(struct gather *g)
 	return err;
 }
 
-int model_finish(struct model *model)
+int model_gather(struct model *model)
 {
 	struct gather g = {.book = book_of(model)};
 	size_t i;

@@ -34,6 +34,7 @@ struct process {
 		struct pymem_line counted;
 	} * runs;
 	size_t run_count, run_room;
+	bool sealed;
 };
 
 struct book {
@@ -47,6 +48,8 @@ struct book {
 	struct location **lines; /* the first location of each line */
 	size_t line_count, line_room;
 	size_t process_room, skip_room, note_room;
+	struct model_process **sealed;
+	size_t sealed_count, sealed_room;
 };
 
 static inline struct location *location_of(const struct model_location *location)
@@ -63,5 +66,8 @@ static inline struct book *book_of(const struct model *model)
 {
 	return (struct book *)model;
 }
+
+/* Computes the lines of the processes there are, none of them sealed. 0 or -ENOMEM. */
+int model_gather(struct model *model);
 
 #endif

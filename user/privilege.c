@@ -9,23 +9,24 @@
 
 int privilege_check(const char *command)
 {
+	const char *space = command ? " " : "", *name = command ?: "";
 	char missing[128];
 
 	kernel_missing_capabilities(missing, sizeof(missing));
 	if (*missing) {
 		fprintf(stderr,
-			"pymem-bpf %s: missing privileges: %s\n"
-			"Run it as root: sudo pymem-bpf %s …  (in a container: --privileged "
+			"pymem-bpf%s%s: missing privileges: %s\n"
+			"Run it as root: sudo pymem-bpf%s%s …  (in a container: --privileged "
 			"--pid=host, or add these capabilities)\n",
-			command, missing, command);
+			space, name, missing, space, name);
 		return EXIT_ENVIRONMENT;
 	}
 	if (!kernel_host_pids()) {
 		fprintf(stderr,
-			"pymem-bpf %s: this is a container's PID namespace, in which process "
+			"pymem-bpf%s%s: this is a container's PID namespace, in which process "
 			"numbers are not the kernel's: run it on the host, or in a container "
 			"started with --pid=host\n",
-			command);
+			space, name);
 		return EXIT_ENVIRONMENT;
 	}
 	return 0;

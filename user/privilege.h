@@ -3,9 +3,9 @@
 #ifndef PRIVILEGE_H
 #define PRIVILEGE_H
 
-/* 0 if this process may do what `command` ("serve") needs: load and attach BPF programs in the
- * host's PID namespace. Otherwise EXIT_ENVIRONMENT, after saying what is missing and the
- * remedy. */
+/* 0 if this process may do what `command` ("serve"; NULL: the main job) needs: load and attach BPF
+ * programs in the host's PID namespace. Otherwise EXIT_ENVIRONMENT, after saying what is missing
+ * and the remedy. */
 int privilege_check(const char *command);
 
 #endif

@@ -5,6 +5,10 @@
  * got, whose frames are here; amounts of a stack whose frames never arrived are lost as
  * "undelivered". In a live report the three are read at slightly different times: the
  * difference is shown as "unsettled". In a final one it must be nought.
+ *
+ * On a host that is watched for long, processes come and go. Soon after the end of one its
+ * stacks become lines, which stay, and all else of it is freed, here and in the kernel:
+ * report_fold().
  */
 #include "report.h"
 
@@ -18,22 +22,40 @@
 
 #include "session.h"
 
+/* A thread of a process that has ended may have its last figures still to add. */
+#define FOLD_AFTER_MS 200
+/* The lines that ran are looked through as a whole. */
+#define FOLD_LINES_AFTER_MS 2000
+
+struct tallies {
+	uint64_t unwatched;
+	unsigned probeless, unprobed; /* left to the walk engine */
+	uint64_t unnamed_runs;	      /* of lines whose code object never arrived */
+};
+
+struct entry { /* an image in the report */
+	uint32_t id;
+	struct image *image; /* NULL: folded */
+	struct model_process *process;
+	int64_t pages; /* charged */
+	UT_hash_handle hh;
+};
+
+struct report {
+	struct tracker *tracker;
+	struct model *model;
+	double start;
+	struct tallies folded;
+	struct entry *ended; /* those folded, by id: for what comes too late */
+};
+
 struct build {
+	struct report *report;
 	struct tracker *tracker;
 	struct model *model;
 	uint64_t page;
 	struct entry *entries; /* one per image in the report */
-	uint64_t unwatched;
-	unsigned probeless, unprobed; /* left to the walk engine */
-	uint64_t unnamed_runs;	      /* of lines whose code object never arrived */
-	int err;
-};
-
-struct entry {
-	uint32_t id;
-	struct image *image;
-	struct model_process *process;
-	UT_hash_handle hh;
+	struct tallies tallies;
 };
 
 static struct entry *entry_of(struct build *b, uint32_t id)
@@ -74,10 +96,10 @@ static int add_image(struct build *b, struct image *image, const struct pymem_pr
 		p->lost_bytes[i] = record->lost_pages[i] * (int64_t)b->page;
 	p->exited = image->dead;
 	if (image->lines_error == -ENOTSUP)
-		b->probeless++;
+		b->tallies.probeless++;
 	else if (image->lines_error)
-		b->unprobed++;
-	b->unwatched += record->unwatched_writes;
+		b->tallies.unprobed++;
+	b->tallies.unwatched += record->unwatched_writes;
 	p->truncated_stacks = record->truncated;
 	if (*image->reason)
 		p->note = strdup(image->reason);
@@ -97,16 +119,17 @@ static int add_live(const struct pymem_proc *record, void *arg)
 	return image && !image->dead ? add_image(b, image, record) : 0;
 }
 
+/* Images that are alive, or ended just now. */
 static int add_images(struct build *b)
 {
 	struct image *image, *next;
 	int err = session_each_live(b->tracker->session, add_live, b);
 
-	if (err)
+	if (err || !b->tracker->unfolded)
 		return err;
 	HASH_ITER(hh, b->tracker->images, image, next)
 	{
-		if (image->dead && image->record.id)
+		if (image->dead && image->record.id && !image->folded)
 			err = add_image(b, image, &image->record);
 		if (err)
 			return err;
@@ -134,7 +157,7 @@ static int add_counters(struct build *b, const struct pymem_stack_key *key,
 			const struct pymem_counters *counters, const struct pymem_vmcalls *vmcalls)
 {
 	const struct model_location *frames[PYMEM_MAX_FRAMES];
-	struct store_stack *stack = store_stack(&b->tracker->store, key, false);
+	struct store_stack *stack = store_stack(&b->tracker->store, key);
 	struct entry *entry = entry_of(b, key->proc);
 	unsigned i, depth = 0;
 	bool truncated;
@@ -142,7 +165,7 @@ static int add_counters(struct build *b, const struct pymem_stack_key *key,
 	if (!entry)
 		return 0;
 	truncated = stack && stack->truncated;
-	for (i = 0; stack && stack->frames && i < stack->depth; i++) {
+	for (i = 0; stack && i < stack->depth; i++) {
 		frames[i] = locate(b, entry->image, &stack->frames[i]);
 		if (!frames[i]) { /* a caller unknown: cut there; the leaf must be known */
 			truncated = true;
@@ -155,8 +178,23 @@ static int add_counters(struct build *b, const struct pymem_stack_key *key,
 			rss_pages((const int64_t *)counters->pages) * (int64_t)b->page;
 		return 0;
 	}
+	entry->pages += rss_pages((const int64_t *)counters->pages);
 	return model_add_stack(b->model, entry->process, frames, depth, truncated, counters,
 			       vmcalls);
+}
+
+/* What a thread added to the stack of an image that was folded before. */
+static int add_late(struct build *b, const struct pymem_stack_key *key,
+		    const struct pymem_stack *stack)
+{
+	struct entry *ended;
+
+	HASH_FIND(hh, b->report->ended, &key->proc, sizeof(key->proc), ended);
+	if (!ended)
+		return 0;
+	ended->process->lost_bytes[PYMEM_LOSS_UNDELIVERED] +=
+		rss_pages((const int64_t *)stack->counters.pages) * (int64_t)b->page;
+	return session_forget_stack(b->tracker->session, key);
 }
 
 static int add_stack(const struct pymem_stack_key *key, const struct pymem_stack *stack, void *arg)
@@ -165,6 +203,8 @@ static int add_stack(const struct pymem_stack_key *key, const struct pymem_stack
 	struct pymem_vmcalls vmcalls = {};
 	bool any = session_vmcalls(b->tracker->session, key, &vmcalls);
 
+	if (!entry_of(b, key->proc))
+		return add_late(b, key, stack);
 	return add_counters(b, key, &stack->counters, any ? &vmcalls : NULL);
 }
 
@@ -174,19 +214,6 @@ static int add_thread(const struct pymem_collected *thread, void *arg)
 	struct build *b = arg;
 
 	return add_counters(b, &thread->key, &thread->counters, NULL);
-}
-
-static int add_harvested(struct build *b)
-{
-	struct store_stack *stack, *next;
-	int err = 0;
-
-	HASH_ITER(hh, b->tracker->store.stacks, stack, next)
-	{
-		if (stack->harvested && !err)
-			err = add_counters(b, &stack->key, &stack->counters, &stack->vmcalls);
-	}
-	return err;
 }
 
 /* Lines that the exact engine saw run. */
@@ -203,7 +230,7 @@ static int add_line(const struct pymem_line_key *key, const struct pymem_line *c
 	code = store_code(&b->tracker->store, key->proc, &frame, &entry->image->layout,
 			  entry->image->dead ? 0 : entry->image->pid);
 	if (!code) {
-		b->unnamed_runs += counted->runs;
+		b->tallies.unnamed_runs += counted->runs;
 		return 0;
 	}
 	location = model_location(b->model, code->code.file, code->code.function, key->line,
@@ -221,28 +248,29 @@ static void add_line_notes(struct build *b)
 		PYMEM_LINE_MISSES(MISS_TEXT)
 #undef MISS_TEXT
 	};
+	const struct tallies *t = &b->tallies;
 	char text[256];
 	uint64_t count;
 	int i;
 
-	if (b->probeless) {
+	if (t->probeless) {
 		snprintf(text, sizeof(text),
 			 "%u process%s no line probe in this build of Python: profiled by the "
 			 "walk engine",
-			 b->probeless, b->probeless == 1 ? " has" : "es have");
+			 t->probeless, t->probeless == 1 ? " has" : "es have");
 		model_add_note(b->model, text);
 	}
-	if (b->unprobed) {
+	if (t->unprobed) {
 		snprintf(text, sizeof(text),
 			 "the line probes of %u process%s could not be attached: profiled by the "
 			 "walk engine",
-			 b->unprobed, b->unprobed == 1 ? "" : "es");
+			 t->unprobed, t->unprobed == 1 ? "" : "es");
 		model_add_note(b->model, text);
 	}
 	for (i = 0; i < PYMEM_LINE_MISS_COUNT; i++) {
 		count = session_line_misses(b->tracker->session, i);
 		if (i == PYMEM_LINE_MISS_UNNAMED)
-			count += b->unnamed_runs;
+			count += t->unnamed_runs;
 		if (!count)
 			continue;
 		snprintf(text, sizeof(text), "%llu line event%s not counted: %s",
@@ -252,18 +280,16 @@ static void add_line_notes(struct build *b)
 }
 
 /* What a live snapshot could not read at one instant. */
-static void balance(struct build *b, bool final)
+static void balance(struct build *b)
 {
+	struct entry *entry, *next;
 	struct model_process *p;
-	int64_t rest;
-	size_t i;
 
-	for (i = 0; i < b->model->process_count; i++) {
-		p = b->model->processes[i];
-		rest = p->rss_end_bytes - p->rss_start_bytes - p->charged_bytes -
-		       model_lost_bytes(p);
-		if (!final)
-			p->lost_bytes[PYMEM_LOSS_UNSETTLED] += rest;
+	HASH_ITER(hh, b->entries, entry, next)
+	{
+		p = entry->process;
+		p->lost_bytes[PYMEM_LOSS_UNSETTLED] += p->rss_end_bytes - p->rss_start_bytes -
+						       p->charged_bytes - model_lost_bytes(p);
 	}
 }
 
@@ -313,11 +339,12 @@ static void add_notes(struct build *b)
 			 t->unexamined == 1 ? "it" : "they");
 		model_add_note(b->model, text);
 	}
-	if (b->unwatched) {
+	if (b->tallies.unwatched) {
 		snprintf(text, sizeof(text),
 			 "%llu write fault%s on shared pages came before copies were watched: not "
 			 "counted as copied",
-			 (unsigned long long)b->unwatched, b->unwatched == 1 ? "" : "s");
+			 (unsigned long long)b->tallies.unwatched,
+			 b->tallies.unwatched == 1 ? "" : "s");
 		model_add_note(b->model, text);
 	}
 	if (t->store.malformed) {
@@ -331,124 +358,245 @@ static void add_notes(struct build *b)
 
 static int describe(struct model *model, double start)
 {
-	struct timespec now;
 	struct utsname name;
 
 	uname(&name);
-	clock_gettime(CLOCK_REALTIME, &now);
 	model->host = strdup(name.nodename);
 	model->kernel = strdup(name.release);
 	model->version = strdup(PYMEM_VERSION);
 	model->start = start;
-	model->end = now.tv_sec + now.tv_nsec / 1e9;
 	return model->host && model->kernel && model->version ? 0 : -ENOMEM;
 }
 
-static void entries_free(struct build *b)
+static void entries_free(struct entry **entries)
 {
 	struct entry *entry, *next;
 
-	HASH_ITER(hh, b->entries, entry, next)
+	HASH_ITER(hh, *entries, entry, next)
 	{
-		HASH_DEL(b->entries, entry);
+		HASH_DEL(*entries, entry);
 		free(entry);
 	}
 }
 
-struct model *report_build(struct tracker *tracker, double start, bool final)
+struct report *report_new(struct tracker *tracker, double start)
 {
-	struct build b = {.tracker = tracker, .page = sysconf(_SC_PAGESIZE)};
+	struct report *report = calloc(1, sizeof(*report));
 
-	b.model = model_new(b.page);
-	if (!b.model) {
-		errno = ENOMEM;
+	if (!report)
 		return NULL;
-	}
-	b.err = describe(b.model, start);
-	if (!b.err)
-		b.err = report_harvest(tracker);
-	if (!b.err)
-		b.err = add_images(&b);
-	if (!b.err)
-		b.err = session_each_stack(tracker->session, add_stack, &b);
-	if (!b.err)
-		b.err = session_each_thread(tracker->session, add_thread, &b);
-	if (!b.err)
-		b.err = add_harvested(&b);
-	if (!b.err)
-		b.err = session_each_line(tracker->session, add_line, &b);
-	if (!b.err)
-		b.err = model_finish(b.model);
-	entries_free(&b);
-	if (b.err) {
-		model_free(b.model);
-		errno = -b.err;
-		return NULL;
-	}
-	balance(&b, final);
-	add_notes(&b);
-	add_line_notes(&b);
-	return b.model;
+	report->tracker = tracker;
+	report->model = model_new(sysconf(_SC_PAGESIZE));
+	if (report->model && !describe(report->model, start))
+		return report;
+	report_free(report);
+	return NULL;
 }
 
-/* A thread that ended after its image was harvested has added to the stack once more. */
-static void counters_add(struct pymem_counters *to, const struct pymem_counters *from)
+void report_free(struct report *report)
 {
-	int i;
-
-	for (i = 0; i < PYMEM_MEMBERS; i++)
-		to->pages[i] += from->pages[i];
-	to->grown_pages += from->grown_pages;
-	to->freed_pages += from->freed_pages;
-	if (from->peak_pages > to->peak_pages)
-		to->peak_pages = from->peak_pages;
-	to->minor_faults += from->minor_faults;
-	to->major_faults += from->major_faults;
-	to->cow_faults += from->cow_faults;
+	if (!report)
+		return;
+	entries_free(&report->ended);
+	model_free(report->model);
+	free(report);
 }
 
-static int harvest_stack(const struct pymem_stack_key *key, const struct pymem_stack *stack,
-			 void *arg)
+static struct build build_of(struct report *report)
 {
-	struct tracker *tracker = arg;
-	struct image *image = tracker_image(tracker, key->proc);
-	struct store_stack *kept;
-
-	if (!tracker_image_dead(tracker, key->proc))
-		return 0;
-	if (image->dropped)
-		return session_forget_stack(tracker->session, key);
-	kept = store_stack(&tracker->store, key, true);
-	if (!kept)
-		return -ENOMEM;
-	if (!kept->harvested && !session_vmcalls(tracker->session, key, &kept->vmcalls))
-		memset(&kept->vmcalls, 0, sizeof(kept->vmcalls));
-	kept->harvested = true;
-	counters_add(&kept->counters, &stack->counters);
-	return session_forget_stack(tracker->session, key);
+	return (struct build){
+		.report = report,
+		.tracker = report->tracker,
+		.model = report->model,
+		.page = report->model->page_size,
+	};
 }
 
-int report_harvest(struct tracker *tracker)
+struct folding { /* images that ended long enough ago */
+	struct image **images;
+	size_t count;
+};
+
+static int choose(struct report *report, struct folding *f, bool all)
 {
+	uint64_t wait = report->tracker->probes ? FOLD_LINES_AFTER_MS : FOLD_AFTER_MS;
+	uint64_t now = tracker_now_ms();
 	struct image *image, *next;
-	bool any = false;
+
+	f->count = 0;
+	f->images = calloc(report->tracker->unfolded, sizeof(struct image *));
+	if (!f->images)
+		return -ENOMEM;
+	HASH_ITER(hh, report->tracker->images, image, next)
+	{
+		if (!image->dead || !image->ended_ms || image->folded ||
+		    (!all && now - image->ended_ms < wait))
+			continue;
+		if (f->count == report->tracker->unfolded)
+			break;
+		f->images[f->count++] = image;
+	}
+	return 0;
+}
+
+/* Takes the stacks of an image that were delivered, and frees the kernel's record of them. */
+static int fold_stacks(struct build *b, struct store_image *kept)
+{
+	struct session *session = b->tracker->session;
+	struct store_stack *stack;
+	struct store_code *code;
+	int err = 0;
+
+	for (stack = kept->stacks; stack && !err; stack = stack->next) {
+		struct pymem_vmcalls vmcalls = {};
+		struct pymem_stack value;
+		bool any;
+
+		if (!session_stack(session, &stack->key, &value))
+			continue;
+		any = session_vmcalls(session, &stack->key, &vmcalls);
+		err = add_counters(b, &stack->key, &value.counters, any ? &vmcalls : NULL)
+			      ?: session_forget_stack(session, &stack->key);
+	}
+	for (code = kept->codes; code && !err; code = code->next)
+		err = session_forget_code(session, code->key.proc, code->key.code,
+					  code->key.fingerprint);
+	return err;
+}
+
+/* A stack of an image to be folded that was never delivered, or came in late. */
+static int fold_rest(const struct pymem_stack_key *key, const struct pymem_stack *stack, void *arg)
+{
+	struct build *b = arg;
+
+	if (!entry_of(b, key->proc))
+		return 0;
+	return add_stack(key, stack, arg) ?: session_forget_stack(b->tracker->session, key);
+}
+
+static int fold_line(const struct pymem_line_key *key, const struct pymem_line *counted, void *arg)
+{
+	struct build *b = arg;
+
+	if (!entry_of(b, key->proc))
+		return 0;
+	return add_line(key, counted, arg) ?: session_forget_line(b->tracker->session, key);
+}
+
+/* Is all that changed accounted for? */
+static bool complete(struct build *b)
+{
+	struct entry *entry, *next;
+	const struct model_process *p;
+
+	HASH_ITER(hh, b->entries, entry, next)
+	{
+		p = entry->process;
+		if (entry->pages * (int64_t)b->page + model_lost_bytes(p) !=
+		    p->rss_end_bytes - p->rss_start_bytes)
+			return false;
+	}
+	return true;
+}
+
+static int fold_images(struct build *b, const struct folding *f)
+{
+	struct store_image *kept;
+	size_t i;
+	int err = 0;
+
+	for (i = 0; i < f->count && !err; i++) {
+		if (!f->images[i]->dropped)
+			err = add_image(b, f->images[i], &f->images[i]->record);
+		kept = store_image(&b->tracker->store, f->images[i]->id);
+		if (!err && kept)
+			err = fold_stacks(b, kept);
+	}
+	if (!err && b->entries && !complete(b))
+		err = session_each_stack(b->tracker->session, fold_rest, b);
+	if (!err && b->entries)
+		err = session_each_line(b->tracker->session, fold_line, b);
+	return err ?: model_seal(b->model);
+}
+
+/* The images' lines are in the model for good: nothing else is needed of them. */
+static void fold_done(struct build *b, const struct folding *f)
+{
+	struct tallies *sum = &b->report->folded;
+	struct entry *entry;
+	size_t i;
+
+	for (i = 0; i < f->count; i++) {
+		entry = entry_of(b, f->images[i]->id);
+		if (entry) {
+			HASH_DEL(b->entries, entry);
+			entry->image = NULL;
+			HASH_ADD(hh, b->report->ended, id, sizeof(entry->id), entry);
+		}
+		tracker_folded(b->tracker, f->images[i]);
+	}
+	sum->unwatched += b->tallies.unwatched;
+	sum->probeless += b->tallies.probeless;
+	sum->unprobed += b->tallies.unprobed;
+	sum->unnamed_runs += b->tallies.unnamed_runs;
+}
+
+int report_fold(struct report *report, bool all)
+{
+	struct build b = build_of(report);
+	struct folding f;
 	int err;
 
-	HASH_ITER(hh, tracker->images, image, next)
-	{
-		if (!image->harvested && tracker_image_dead(tracker, image->id))
-			any = true;
-	}
-	if (!any)
+	if (!report->tracker->unfolded)
 		return 0;
-	err = session_each_stack(tracker->session, harvest_stack, tracker);
-	if (err)
-		return err;
-	err = session_forget_codes(tracker->session, tracker_image_dead, tracker);
-	HASH_ITER(hh, tracker->images, image, next)
-	{
-		if (tracker_image_dead(tracker, image->id))
-			image->harvested = true;
+	err = choose(report, &f, all);
+	if (!err && f.count) {
+		model_clear(report->model);
+		err = fold_images(&b, &f);
+		if (!err)
+			fold_done(&b, &f);
+		entries_free(&b.entries);
 	}
+	free(f.images);
 	return err;
+}
+
+static int build(struct build *b, bool final)
+{
+	struct session *session = b->tracker->session;
+	struct timespec now;
+	int err = report_fold(b->report, final);
+
+	b->tallies = b->report->folded;
+	if (!err)
+		err = add_images(b);
+	if (!err)
+		err = session_each_stack(session, add_stack, b);
+	if (!err)
+		err = session_each_thread(session, add_thread, b);
+	if (!err)
+		err = session_each_line(session, add_line, b);
+	if (!err)
+		err = model_finish(b->model);
+	clock_gettime(CLOCK_REALTIME, &now);
+	b->model->end = now.tv_sec + now.tv_nsec / 1e9;
+	return err;
+}
+
+struct model *report_build(struct report *report, bool final)
+{
+	struct build b = build_of(report);
+	int err;
+
+	model_clear(report->model);
+	err = build(&b, final);
+	if (!err) {
+		if (!final)
+			balance(&b);
+		add_notes(&b);
+		add_line_notes(&b);
+	}
+	entries_free(&b.entries);
+	errno = -err;
+	return err ? NULL : report->model;
 }

@@ -6,12 +6,21 @@
 #include "model.h"
 #include "tracker.h"
 
+struct report;
+
+/* A report on what `tracker` follows, which began at `start`, in seconds since the epoch. NULL:
+ * out of memory. report_free() frees it, and its model. */
+struct report *report_new(struct tracker *tracker, double start);
+void report_free(struct report *report);
+
 /* Builds the model of all that is known now. With `final`, the sources are detached and
  * the figures settled; else threads may be collecting meanwhile, and what is in flight is
- * told as unsettled. `start`: seconds since the epoch. NULL with errno set. */
-struct model *report_build(struct tracker *tracker, double start, bool final);
+ * told as unsettled. The report's own, until the next call. NULL with errno set. */
+struct model *report_build(struct report *report, bool final);
 
-/* Keeps what ended images were charged, and frees it in the kernel. 0 or -errno. */
-int report_harvest(struct tracker *tracker);
+/* Takes over what images did that have ended (a moment ago; with `all`, at any time), and
+ * frees what else was kept of them, in the kernel too. Not between report_build() and the use of
+ * its model. Cheap if there is nothing to do. 0 or -errno. */
+int report_fold(struct report *report, bool all);
 
 #endif

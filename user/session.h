@@ -111,6 +111,9 @@ int session_each_live(struct session *session, int (*fn)(const struct pymem_proc
 /* Images that have ended; each is removed from the kernel side as it is read. */
 int session_take_dead(struct session *session, int (*fn)(const struct pymem_proc *, void *),
 		      void *arg);
+/* The counters of a stack; false if it has none. */
+bool session_stack(struct session *session, const struct pymem_stack_key *key,
+		   struct pymem_stack *stack);
 int session_each_stack(struct session *session,
 		       int (*fn)(const struct pymem_stack_key *, const struct pymem_stack *,
 				 void *),
@@ -135,10 +138,12 @@ int session_attach_probes(struct session *session, pid_t pid, const char *path);
 /* Detaches it from a process that has ended. */
 void session_detach_probes(struct session *session, pid_t pid);
 
-/* Removes a stack's counters from the kernel side: its image must have ended. 0 or -errno. */
+/* What the kernel side keeps of an image that has ended is removed: a stack's counters, the mark
+ * of a code object handed over, a line that ran. 0 or -errno; what is not there is fine. */
 int session_forget_stack(struct session *session, const struct pymem_stack_key *key);
-/* Removes the marks of code objects handed over for images that `ended` says are gone. */
-int session_forget_codes(struct session *session, bool (*ended)(void *arg, uint32_t id), void *arg);
+int session_forget_code(struct session *session, uint32_t proc, uint64_t code,
+			uint64_t fingerprint);
+int session_forget_line(struct session *session, const struct pymem_line_key *key);
 
 /* Attaches the source that tells copies on write from pages kept, unless that was done.
  * It costs every process on the host a little. 0 or -errno. */

@@ -164,40 +164,35 @@ bool session_vmcalls(struct session *session, const struct pymem_stack_key *key,
 	return !bpf_map_lookup_elem(session_map_fd(session, "vmcalls"), key, vmcalls);
 }
 
-int session_forget_stack(struct session *session, const struct pymem_stack_key *key)
+bool session_stack(struct session *session, const struct pymem_stack_key *key,
+		   struct pymem_stack *stack)
 {
-	bpf_map_delete_elem(session_map_fd(session, "vmcalls"), key);
-	if (bpf_map_delete_elem(session_map_fd(session, "stacks"), key) && errno != ENOENT)
+	return !bpf_map_lookup_elem(session_map_fd(session, "stacks"), key, stack);
+}
+
+static int forget(struct session *session, const char *map, const void *key)
+{
+	if (bpf_map_delete_elem(session_map_fd(session, map), key) && errno != ENOENT)
 		return -errno;
 	return 0;
 }
 
-struct forget {
-	struct session *session;
-	bool (*ended)(void *arg, uint32_t id);
-	void *arg;
-};
-
-/* The key of `codes` (bpf/maps.bpf.h). */
-struct code_key {
-	uint64_t code, fingerprint;
-	uint32_t proc, pad;
-};
-
-static int forget_code(const void *key, const void *value, void *arg)
+int session_forget_stack(struct session *session, const struct pymem_stack_key *key)
 {
-	struct forget *forget = arg;
-	const struct code_key *code = key;
-
-	(void)value;
-	if (forget->ended(forget->arg, code->proc))
-		bpf_map_delete_elem(session_map_fd(forget->session, "codes"), key);
-	return 0;
+	return forget(session, "vmcalls", key) ?: forget(session, "stacks", key);
 }
 
-int session_forget_codes(struct session *session, bool (*ended)(void *arg, uint32_t id), void *arg)
+int session_forget_line(struct session *session, const struct pymem_line_key *key)
 {
-	struct forget forget = {session, ended, arg};
+	return forget(session, "lines", key);
+}
 
-	return each_entry(session, "codes", false, forget_code, &forget);
+int session_forget_code(struct session *session, uint32_t proc, uint64_t code, uint64_t fingerprint)
+{
+	const struct { /* the key of `codes` (bpf/maps.bpf.h) */
+		uint64_t code, fingerprint;
+		uint32_t proc, pad;
+	} key = {code, fingerprint, proc, 0};
+
+	return forget(session, "codes", &key);
 }

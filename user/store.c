@@ -33,36 +33,76 @@ static void code_free(struct store_code *code)
 	free(code);
 }
 
-void store_fini(struct store *store)
+static void stack_free(struct store_stack *stack)
 {
-	struct store_stack *stack, *next_stack;
-	struct store_code *code, *next_code;
+	free(stack->frames);
+	free(stack);
+}
 
-	HASH_ITER(hh, store->stacks, stack, next_stack)
-	{
+struct store_image *store_image(struct store *store, uint32_t proc)
+{
+	struct store_image *image;
+
+	HASH_FIND(hh, store->images, &proc, sizeof(proc), image);
+	return image;
+}
+
+static struct store_image *make_image(struct store *store, uint32_t proc)
+{
+	struct store_image *image = store_image(store, proc);
+
+	if (image)
+		return image;
+	image = calloc(1, sizeof(*image));
+	if (!image)
+		return NULL;
+	image->proc = proc;
+	HASH_ADD(hh, store->images, proc, sizeof(image->proc), image);
+	return image;
+}
+
+static void forget(struct store *store, struct store_image *image)
+{
+	struct store_stack *stack;
+	struct store_code *code;
+
+	while ((stack = image->stacks)) {
+		image->stacks = stack->next;
 		HASH_DEL(store->stacks, stack);
-		free(stack->frames);
-		free(stack);
+		stack_free(stack);
 	}
-	HASH_ITER(hh, store->codes, code, next_code)
-	{
+	while ((code = image->codes)) {
+		image->codes = code->next;
 		HASH_DEL(store->codes, code);
 		code_free(code);
 	}
+	HASH_DEL(store->images, image);
+	free(image);
 }
 
-struct store_stack *store_stack(struct store *store, const struct pymem_stack_key *key, bool create)
+void store_forget(struct store *store, uint32_t proc)
+{
+	struct store_image *image = store_image(store, proc);
+
+	if (image)
+		forget(store, image);
+}
+
+void store_fini(struct store *store)
+{
+	struct store_image *image, *next;
+
+	HASH_ITER(hh, store->images, image, next)
+	{
+		forget(store, image);
+	}
+}
+
+struct store_stack *store_stack(struct store *store, const struct pymem_stack_key *key)
 {
 	struct store_stack *stack;
 
 	HASH_FIND(hh, store->stacks, key, sizeof(*key), stack);
-	if (stack || !create)
-		return stack;
-	stack = calloc(1, sizeof(*stack));
-	if (!stack)
-		return NULL;
-	stack->key = *key;
-	HASH_ADD(hh, store->stacks, key, sizeof(*key), stack);
 	return stack;
 }
 
@@ -70,6 +110,7 @@ static int add_stack(struct store *store, const struct pymem_msg_stack *m, size_
 {
 	struct pymem_stack_key key = {.proc = m->proc, .hash = m->hash};
 	size_t head = offsetof(struct pymem_msg_stack, frames), bytes;
+	struct store_image *image;
 	struct store_stack *stack;
 
 	if (size < head || m->depth < 1 || m->depth > PYMEM_MAX_FRAMES)
@@ -77,17 +118,24 @@ static int add_stack(struct store *store, const struct pymem_msg_stack *m, size_
 	bytes = m->depth * sizeof(m->frames[0]);
 	if (size < head + bytes)
 		return -EINVAL;
-	stack = store_stack(store, &key, true);
+	if (store_stack(store, &key))
+		return 0; /* sent twice */
+	image = make_image(store, m->proc);
+	stack = image ? calloc(1, sizeof(*stack)) : NULL;
 	if (!stack)
 		return -ENOMEM;
-	if (stack->frames)
-		return 0; /* sent twice */
 	stack->frames = malloc(bytes);
-	if (!stack->frames)
+	if (!stack->frames) {
+		stack_free(stack);
 		return -ENOMEM;
+	}
 	memcpy(stack->frames, m->frames, bytes);
+	stack->key = key;
 	stack->depth = m->depth;
 	stack->truncated = m->truncated;
+	stack->next = image->stacks;
+	image->stacks = stack;
+	HASH_ADD(hh, store->stacks, key, sizeof(stack->key), stack);
 	return 0;
 }
 
@@ -114,6 +162,7 @@ static int add_code(struct store *store, const struct pymem_msg_code *m, size_t 
 {
 	size_t head = offsetof(struct pymem_msg_code, table);
 	struct store_code *code, like = {};
+	struct store_image *image;
 
 	if (size < head || m->table_bytes > PYMEM_TABLE_BYTES || size < head + m->table_bytes ||
 	    m->file.bytes > PYMEM_FILE_BYTES || m->name.bytes > PYMEM_NAME_BYTES)
@@ -123,7 +172,8 @@ static int add_code(struct store *store, const struct pymem_msg_code *m, size_t 
 	like.key.proc = m->proc;
 	HASH_FIND(hh, store->codes, &like.key, sizeof(like.key), code);
 	if (!code) {
-		code = calloc(1, sizeof(*code));
+		image = make_image(store, m->proc);
+		code = image ? calloc(1, sizeof(*code)) : NULL;
 		if (!code)
 			return -ENOMEM;
 		code->key = like.key;
@@ -135,6 +185,8 @@ static int add_code(struct store *store, const struct pymem_msg_code *m, size_t 
 		memcpy(code->message, m, head);
 		code->table_length = m->table_length > TABLE_MAX ? TABLE_MAX : m->table_length;
 		code->table_addr = m->table_addr;
+		code->next = image->codes;
+		image->codes = code;
 		HASH_ADD(hh, store->codes, key, sizeof(code->key), code);
 	}
 	return code->decoded ? 0 : add_table(code, m);
@@ -166,7 +218,6 @@ static char *decode(const struct pymem_str *str, const void *data)
 	return text ?: strdup("?");
 }
 
-/* Is the code object still the one that was seen? Its address may be another's by now. */
 /* Does the process have these bytes at `address`? */
 static bool same_bytes(int pid, uint64_t address, const unsigned char *bytes, size_t count)
 {
@@ -182,6 +233,7 @@ static bool same_bytes(int pid, uint64_t address, const unsigned char *bytes, si
 	return true;
 }
 
+/* Is the code object still the one that was seen? Its address may be another's by now. */
 static bool still_there(const struct store_code *code, const struct py_layout *layout, int pid)
 {
 	uint64_t table, size;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* What the kernel side handed over by name: stacks and code objects. Each is kept under
- * the key the counters go by; code objects are decoded when first asked for. */
+ * the key the counters go by, until its image is forgotten; code objects are decoded when
+ * first asked for. */
 #ifndef STORE_H
 #define STORE_H
 
@@ -31,6 +32,7 @@ struct store_code {
 	bool decoded;
 	struct py_code code;
 	struct store_line *lines;
+	struct store_code *next; /* of the image */
 	UT_hash_handle hh;
 };
 
@@ -38,16 +40,22 @@ struct store_stack {
 	struct pymem_stack_key key;
 	uint32_t depth;
 	bool truncated;
-	bool harvested; /* the image ended: `counters`, `vmcalls` are final */
-	struct pymem_counters counters;
-	struct pymem_vmcalls vmcalls;
-	struct pymem_msg_frame *frames; /* innermost first; NULL: never delivered */
+	struct pymem_msg_frame *frames; /* innermost first */
+	struct store_stack *next;	/* of the image */
+	UT_hash_handle hh;
+};
+
+struct store_image {
+	uint32_t proc; /* pymem_proc.id */
+	struct store_stack *stacks;
+	struct store_code *codes;
 	UT_hash_handle hh;
 };
 
 struct store {
 	struct store_code *codes;
 	struct store_stack *stacks;
+	struct store_image *images;
 	uint64_t malformed; /* messages that were not as they should be */
 };
 
@@ -57,10 +65,14 @@ void store_fini(struct store *store);
 /* Takes a STACK or CODE message of `size` bytes. 0; -EINVAL: malformed; -ENOMEM. */
 int store_add(struct store *store, const void *data, size_t size);
 
-/* The stack of `key`; with `create`, made without frames if unknown. NULL if unknown or
- * out of memory. */
-struct store_stack *store_stack(struct store *store, const struct pymem_stack_key *key,
-				bool create);
+/* The stack of `key`; NULL if it was never delivered. */
+struct store_stack *store_stack(struct store *store, const struct pymem_stack_key *key);
+
+/* What has been handed over for an image; NULL: nothing. */
+struct store_image *store_image(struct store *store, uint32_t proc);
+
+/* Frees all of an image. */
+void store_forget(struct store *store, uint32_t proc);
 
 /* The code object of a frame, decoded with `layout`; NULL if it was never delivered.
  * `pid` (0: none) is asked for what the kernel side could not read, unless it is gone. */

@@ -51,7 +51,7 @@ void tracker_fini(struct tracker *tracker)
 	py_image_cache_free(tracker->cache);
 }
 
-static uint64_t now_ms(void)
+uint64_t tracker_now_ms(void)
 {
 	struct timespec t;
 
@@ -220,7 +220,7 @@ void tracker_skip(struct tracker *tracker, pid_t pid, const char *comm, const ch
 /* Looks at what is queued and due; what may be different in a moment stays. */
 static void identify_queued(struct tracker *tracker)
 {
-	uint64_t now = now_ms();
+	uint64_t now = tracker_now_ms();
 	size_t i, kept = 0;
 
 	for (i = 0; i < tracker->queue_length; i++) {

@@ -51,6 +51,8 @@ struct tracker {
 	struct queued *queue;
 	size_t queue_length, queue_room;
 	bool watch_copies;
+	size_t unfolded;     /* images that have ended, of which the report has not taken over what
+			      * they did */
 	unsigned unexamined; /* ended before they could be examined */
 };
 
@@ -84,7 +86,11 @@ bool tracker_follows(const struct tracker *tracker, pid_t pid);
 
 struct image *tracker_image(struct tracker *tracker, uint32_t id);
 
-/* Has the image `id` ended? For session_forget_codes(). */
-bool tracker_image_dead(void *tracker, uint32_t id);
+/* The report has taken over what the image, which has ended, did: all else that is kept of it
+ * is freed, and the image too unless it was asked for. */
+void tracker_folded(struct tracker *tracker, struct image *image);
+
+/* Milliseconds of CLOCK_MONOTONIC. */
+uint64_t tracker_now_ms(void);
 
 #endif

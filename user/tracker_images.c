@@ -120,9 +120,19 @@ void tracker_fold_ended(struct tracker *tracker)
 	/* Messages of what they did before they ended have been read by now. */
 	while ((image = tracker->ended)) {
 		tracker->ended = image->next_ended;
-		if (needless(tracker, image))
-			forget(tracker, image);
+		image->needless = false;
+		if (!needless(tracker, image))
+			continue;
+		if (!image->folded)
+			tracker->unfolded--;
+		forget(tracker, image);
 	}
+}
+
+static void note_end(struct tracker *tracker, struct image *image)
+{
+	image->ended_ms = tracker_now_ms();
+	tracker->unfolded++;
 }
 
 static int take_dead(const struct pymem_proc *record, void *arg)
@@ -146,9 +156,11 @@ static int take_dead(const struct pymem_proc *record, void *arg)
 		image->ppid = record->ppid;
 	if (again)
 		return 0;
+	note_end(tracker, image);
 	if (!image->identified && !image->examined && !image->hidden)
 		tracker->unexamined++;
 	if (needless(tracker, image)) {
+		image->needless = true;
 		image->next_ended = tracker->ended;
 		tracker->ended = image;
 	}
@@ -176,6 +188,7 @@ static void note_dropped(struct tracker *tracker)
 			continue;
 		image->dead = true;
 		image->dropped = true;
+		note_end(tracker, image);
 		tracker_skip(tracker, image->pid, image->comm,
 			     "ended when there was no room for its figures; raise "
 			     "--max-processes");
@@ -218,11 +231,13 @@ bool tracker_any_asked_alive(const struct tracker *tracker)
 	return false;
 }
 
-bool tracker_image_dead(void *arg, uint32_t id)
+void tracker_folded(struct tracker *tracker, struct image *image)
 {
-	struct image *image = tracker_image(arg, id);
-
-	return image && image->dead && (image->record.id || image->dropped);
+	store_forget(&tracker->store, image->id);
+	image->folded = true;
+	tracker->unfolded--;
+	if (!image->asked && !image->needless)
+		forget(tracker, image);
 }
 
 bool tracker_follows(const struct tracker *tracker, pid_t pid)

@@ -146,3 +146,30 @@ def test_no_room_for_records(system):
     assert len(skipped) + len(report.pids()) == 41 and report.pids()
     for pid in report.pids():
         report.check_conservation(pid)
+
+
+def churn(command, count):
+    """Report on a process that runs `count` programs one after the other; the profiler's RSS."""
+    with harness.Target(command, "churn", arguments=[str(count)]) as target:
+        with harness.Tool("-p", target.pid, "--max-stacks", 4096) as tool:
+            tool.attached()
+            target.go()
+            rss = harness.rss(tool.process.pid)
+            tool.process.send_signal(signal.SIGINT)
+            report = tool.report()
+    return report, rss
+
+
+def test_churn(system):
+    """What has ended makes room in the tables for what comes, and takes little memory."""
+    few, before = churn(system.command, 5)
+    many, after = churn(system.command, 45)
+    assert len(few.data["processes"]) == 6 and len(many.data["processes"]) == 46
+    for process in few.data["processes"] + many.data["processes"]:
+        assert not process["lost_bytes"]["map-full"]
+    for report in (few, many):
+        for pid in report.pids():
+            report.check_conservation(pid)
+    stacks = sum(len(p["lines"]) for p in many.data["processes"])
+    assert stacks > 4096, "too few to fill the table"
+    assert after - before < 40 * 300 * harness.KIB, (before, after)

@@ -121,6 +121,46 @@ static void test_self_and_total(void **state)
 	assert_int_equal(line->vm_calls[PYMEM_VMCALL_BRK], 0);
 }
 
+/* What is sealed stays as it is while reports come and go. */
+static void test_seal(void **state)
+{
+	struct model *model = *state;
+	struct model_process *p, *ended[3];
+	const struct model_location *frames[] = {model_location(model, "a.py", "f", 5, 1)};
+	struct pymem_counters c = {.pages = {[PYMEM_ANON] = 10}};
+	size_t round, i;
+
+	for (round = 0; round < 3; round++) {
+		/* One ends, another lives on. */
+		ended[round] = add_process(model);
+		assert_int_equal(model_add_stack(model, ended[round], frames, 1, false, &c, NULL), 0);
+		assert_int_equal(model_seal(model), 0);
+		assert_int_equal(model->process_count, 0);
+		c.pages[PYMEM_ANON]++;
+		p = add_process(model);
+		assert_int_equal(model_add_stack(model, p, frames, 1, false, &c, NULL), 0);
+		assert_int_equal(model_add_note(model, "a note"), 0);
+		assert_int_equal(model_add_skip(model, 7, "x", "no Python"), 0);
+		assert_int_equal(model_finish(model), 0);
+		assert_int_equal(model_finish(model), 0); /* once more changes nothing */
+		assert_int_equal(model->process_count, 2 + round);
+		assert_ptr_equal(model->processes[0], p);
+		assert_int_equal(p->charged_bytes, (11 + (int)round) * PAGE);
+		for (i = 0; i <= round; i++) {
+			assert_ptr_equal(model->processes[1 + i], ended[i]);
+			assert_int_equal(ended[i]->charged_bytes, (10 + (int)i) * PAGE);
+			assert_int_equal(ended[i]->line_count, 1);
+			assert_int_equal(find(ended[i], "f", 5)->increment_bytes,
+					 (10 + (int)i) * PAGE);
+		}
+		model_clear(model);
+		assert_int_equal(model->process_count, 0);
+		assert_int_equal(model->note_count, 0);
+		assert_int_equal(model->skip_count, 0);
+	}
+	assert_int_equal(model_seal(model), 0); /* of nothing */
+}
+
 /* A line that recurs gets its total once; one line in two locations (its first line
  * unknown in one) is one line. */
 static void test_recursion(void **state)
@@ -305,6 +345,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_lost, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_skips_and_notes, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_runs, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_seal, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_many, setup, teardown),
 	};
 
