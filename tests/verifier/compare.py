@@ -2,10 +2,11 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 """The verifier's figures of each BPF program on this kernel, against bench/verifier.txt.
 
-  compare.py           growth by more than 5 % of instructions or states fails
+  compare.py [MODE]    growth by more than 5 % of instructions or states fails; MODE, lines or
+                       serve, is for where a load is dear: default both
   compare.py update    takes over what build/verifier/ has, one file for each kernel measured
 
-Both modes measure the running kernel first. Figures belong to one kernel release: one that the
+Both measure the running kernel first. Figures belong to one kernel release: one that the
 file does not have is reported, and is no failure.
 """
 import glob
@@ -38,24 +39,28 @@ def parse(text):
     return rows
 
 
-def measure():
-    """The running kernel's figures; also kept in build/verifier for an update."""
-    done = subprocess.run([STATS], check=True, stdout=subprocess.PIPE)
+def measure(modes=()):
+    """The running kernel's figures, as text and as rows."""
+    done = subprocess.run([STATS] + list(modes), check=True, stdout=subprocess.PIPE)
     rows = parse(done.stdout.decode())
     if not rows:
         raise ValueError("%s says nothing" % STATS)
+    return done.stdout, rows
+
+
+def keep(text):
+    """The running kernel's figures beside those of guests, for an update."""
     os.makedirs(os.path.join(BUILD, "verifier"), exist_ok=True)
     path = os.path.join(BUILD, "verifier", platform.release() + ".txt")
     with open(path + ".tmp", "wb") as f:
-        f.write(done.stdout)
+        f.write(text)
     os.rename(path + ".tmp", path)
-    return rows
 
 
 def complaints(kept, now):
     """Sentences on what grew, is new, or is gone; none if the release is not kept."""
-    releases = {key[0] for key in now}
-    known = {key: value for key, value in kept.items() if key[0] in releases}
+    measured = {key[:2] for key in now}
+    known = {key: value for key, value in kept.items() if key[:2] in measured}
     if not known:
         return []
     found = []
@@ -75,10 +80,10 @@ def complaints(kept, now):
     return found
 
 
-def compare():
+def compare(modes):
+    _, now = measure(modes)
     with open(KEPT) as f:
         kept = parse(f.read())
-    now = measure()
     release = next(iter(now))[0]
     if not any(key[0] == release for key in kept):
         print("# verifier: %s is not in bench/verifier.txt: %d programs load, the most takes %d "
@@ -101,7 +106,7 @@ def version(release):
 
 def update():
     """Releases that were measured replace what the file has of them; others stay."""
-    measure()
+    keep(measure()[0])
     kept = {}
     if os.path.exists(KEPT):
         with open(KEPT) as f:
@@ -117,7 +122,7 @@ def update():
                 "# Written by make verifier-update. lines: the profiler with --lines, which has\n"
                 "# all programs of a profile; serve: what pymem-bpf serve loads.\n")
         form = "%-24s %-6s %-22s %8s %12s %12s %12s\n"
-        f.write("# " + (form % COLUMNS)[2:])
+        f.write("# " + form % COLUMNS)
         for key in sorted(kept, key=lambda k: (version(k[0]), k[1:])):
             f.write(form % (key + kept[key]))
     os.rename(KEPT + ".tmp", KEPT)
@@ -125,10 +130,12 @@ def update():
 
 
 def main():
-    what = sys.argv[1:] or ["compare"]
-    if what not in (["compare"], ["update"]):
-        sys.exit("usage: compare.py [update]")
-    return update() if what == ["update"] else compare()
+    arguments = sys.argv[1:]
+    if arguments == ["update"]:
+        return update()
+    if arguments not in ([], ["lines"], ["serve"]):
+        sys.exit("usage: compare.py [lines|serve], compare.py update")
+    return compare(arguments)
 
 
 if __name__ == "__main__":

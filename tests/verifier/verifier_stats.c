@@ -22,7 +22,8 @@ int __real_bpf_object__load(struct bpf_object *object);
 int __wrap_bpf_object__load(struct bpf_object *object);
 int __wrap_libbpf_num_possible_cpus(void);
 
-static const char *mode, *release;
+static struct utsname kernel;
+static const char *mode;
 static unsigned printed, unreadable;
 
 int __wrap_libbpf_num_possible_cpus(void)
@@ -63,8 +64,8 @@ static void print_figures(const struct bpf_program *program, const char *log)
 		unreadable++;
 		return;
 	}
-	printf("%s\t%s\t%s\t%u\t%u\t%u\t%u\n", release, mode, bpf_program__name(program), insns,
-	       most, total, peak);
+	printf("%s\t%s\t%s\t%u\t%u\t%u\t%u\n", kernel.release, mode, bpf_program__name(program),
+	       insns, most, total, peak);
 	printed++;
 }
 
@@ -115,14 +116,16 @@ static int measure(const char *name, bool lines, bool count_only)
 	return 1;
 }
 
-int main(void)
+/* verifier-stats [lines|serve]: one of the two, or both. */
+int main(int argc, char **argv)
 {
-	struct utsname kernel;
-	int failed;
+	const char *only = argc > 1 ? argv[1] : NULL;
+	int failed = 0;
 
 	uname(&kernel);
-	release = kernel.release;
-	failed = measure("lines", true, false);
-	failed |= measure("serve", false, true);
-	return failed || unreadable;
+	if (!only || !strcmp(only, "lines"))
+		failed |= measure("lines", true, false);
+	if (!only || !strcmp(only, "serve"))
+		failed |= measure("serve", false, true);
+	return failed || unreadable || !printed;
 }
