@@ -50,22 +50,34 @@ static int ask_figures(struct bpf_object *object)
 	return 0;
 }
 
+/* The line of totals. 7.2 has "insns processed" before it, for each subprogram. */
+static bool find_figures(const char *log, unsigned figures[4])
+{
+	unsigned limit;
+
+	while ((log = strstr(log, "processed "))) {
+		if (sscanf(log,
+			   "processed %u insns (limit %u) max_states_per_insn %u "
+			   "total_states %u peak_states %u",
+			   &figures[0], &limit, &figures[1], &figures[2], &figures[3]) == 5)
+			return true;
+		log++;
+	}
+	return false;
+}
+
 static void print_figures(const struct bpf_program *program, const char *log)
 {
-	const char *line = strstr(log, "processed ");
-	unsigned insns, limit, most, total, peak;
+	const char *name = bpf_program__name(program);
+	unsigned figures[4];
 
-	if (!line || sscanf(line,
-			    "processed %u insns (limit %u) max_states_per_insn %u "
-			    "total_states %u peak_states %u",
-			    &insns, &limit, &most, &total, &peak) != 5) {
-		fprintf(stderr, "%s: no figures in the verifier's log: %s\n",
-			bpf_program__name(program), log);
+	if (!find_figures(log, figures)) {
+		fprintf(stderr, "%s: no figures in the verifier's log: %s\n", name, log);
 		unreadable++;
 		return;
 	}
-	printf("%s\t%s\t%s\t%u\t%u\t%u\t%u\n", kernel.release, mode, bpf_program__name(program),
-	       insns, most, total, peak);
+	printf("%s\t%s\t%s\t%u\t%u\t%u\t%u\n", kernel.release, mode, name, figures[0], figures[1],
+	       figures[2], figures[3]);
 	printed++;
 }
 
