@@ -22,6 +22,8 @@ HELLO, TRACK, RESET, UNTRACK = 1, 2, 3, 4
 OK, BAD_REQUEST, BAD_VERSION, NOT_PERMITTED, NO_PROCESS, LIMIT, STATE, FAILED = range(8)
 REQUEST = struct.Struct("=IHHiIQQ")
 REPLY = struct.Struct("=IHHIIiI16s208s")
+# As in harness.py, which clients do not need.
+PATIENCE = float(os.environ.get("PYMEM_E2E_PATIENCE", "30"))
 PAGE_BYTES, PAGE_THREADS, PAGE_PROBES = 16384, 992, 8
 HEAD = struct.Struct("=4I5qQqII")
 HEAD_FIELDS = ("version", "state", "missed", "images", "start", "rss", "peak", "tree", "tree_peak",
@@ -45,7 +47,7 @@ class Connection:
 
     def __init__(self, path=None, sock=None):
         self.socket = sock or socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self.socket.settimeout(30)
+        self.socket.settimeout(PATIENCE)
         self.page_fd = -1
         if path:
             self.socket.connect(path)
@@ -120,7 +122,7 @@ class Server:
         self.reader = threading.Thread(target=self.read, daemon=True)
         self.reader.start()
         if wait:
-            assert self.listening.wait(30) and self.process.poll() is None, self.said
+            assert self.listening.wait(PATIENCE) and self.process.poll() is None, self.said
 
     def read(self):
         for line in self.process.stderr:
@@ -136,7 +138,7 @@ class Server:
         return len(os.listdir("/proc/%d/fd" % self.process.pid))
 
     def wait(self):
-        status = self.process.wait(30)
+        status = self.process.wait(PATIENCE)
         self.reader.join(30)
         return status
 

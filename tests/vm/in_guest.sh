@@ -10,7 +10,7 @@ set -u
 here=$(cd "$(dirname "$0")" && pwd)
 tool=${PYMEM_BPF:-$here/../../build/pymem-bpf}
 # The emulation is some 15 times slower than the host.
-export PYMEM_E2E_PATIENCE=200
+export PYMEM_E2E_PATIENCE=300
 
 plan=0 failed=0
 result()

@@ -15,7 +15,7 @@
 # the host. One emulation thread (several raced while kernels patched their code) and a CPU
 # without AVX (emulating it slows every memcpy). Not the "cloud" kernels: they have no 9p.
 #
-# Environment: VM_MEMORY (2G), VM_CPUS (2), VM_SECONDS (300), PYMEM_CACHE, PYMEM_MIRROR.
+# Environment: VM_MEMORY (2G), VM_CPUS (2), VM_SECONDS (840), PYMEM_CACHE, PYMEM_MIRROR.
 set -eu
 
 cache=${PYMEM_CACHE:-$HOME/.cache/pymem-bpf}/kernels
@@ -168,7 +168,7 @@ share()
 boot()
 {
 	local tree=$1 job=$2
-	timeout "${VM_SECONDS:-300}" qemu-system-x86_64 -nodefaults -no-user-config -display none \
+	timeout "${VM_SECONDS:-840}" qemu-system-x86_64 -nodefaults -no-user-config -display none \
 		-accel tcg,thread=single -cpu Nehalem -m "${VM_MEMORY:-2G}" -smp "${VM_CPUS:-2}" -no-reboot \
 		-kernel "$(find "$tree" -name 'vmlinuz*' -type f | head -n 1)" -initrd "$tree/initrd" \
 		-append 'console=ttyS0 panic=-1 quiet' \
@@ -191,7 +191,7 @@ main()
 	echo "$PWD" >"$job/folder"
 	job_script "$@" >"$job/script"
 	boot "$cache/$kernel" "$job" || rc=$?
-	[ $rc != 124 ] || { echo "vmtest: $kernel: no end after ${VM_SECONDS:-300} s" >&2; exit 124; }
+	[ $rc != 124 ] || { echo "vmtest: $kernel: no end after ${VM_SECONDS:-840} s" >&2; exit 124; }
 	[ -s "$job/status" ] && exit "$(cat "$job/status")"
 	tail -n 30 "$job/console" >&2
 	die "$kernel: the guest ended without a status"
