@@ -100,8 +100,6 @@ $(BUILD)/fuzz/walker_bpf.o: tests/walker/walker_bpf.c $(wildcard bpf/*.h tests/w
 	$(CLANG) $(FUZZ_CFLAGS) -fno-sanitize=alignment \
 		-Wno-unused-function -D__TARGET_ARCH_$(ARCH) -Itests/walker -I. -Ibpf -c $< -o $@
 
-unit: $(UNIT:%=$(BUILD)/tests/%)
-
 # The BPF walker as a program: the headers of bpf/ unchanged, with tests/walker/bpf/ in place of
 # libbpf's. Twice, as the product. BPF reads words of any alignment.
 WALKER := $(BUILD)/walker/modern $(BUILD)/walker/legacy
@@ -125,6 +123,12 @@ $(WALKER): $(BUILD)/walker/%: $(BUILD)/walker/%.bpf.o $(WALKER_OBJS)
 
 walker: $(WALKER)
 
+# The profiler's own session, with what the verifier says of each program.
+$(BUILD)/verifier-stats: tests/verifier/verifier_stats.c $(filter-out $(BUILD)/main.o,$(OBJS))
+	$(CC) $(CFLAGS) $(LDFLAGS) -Wl,--wrap=bpf_object__load,--wrap=libbpf_num_possible_cpus \
+		$^ -o $@ $(LDLIBS)
+
+unit: $(UNIT:%=$(BUILD)/tests/%) $(BUILD)/verifier-stats
 fuzz-targets: $(FUZZ:%=$(BUILD)/fuzz/%)
 
 # Installs what tests need, builds everything, runs all tests.
@@ -137,6 +141,7 @@ check:
 SECONDS ?= 60
 fuzz: fuzz-targets
 	tests/fuzz/fuzz.py --seconds $(SECONDS) $(TARGET)
+
 # Every interpreter there is, and the table of what works on which. FREE_THREADED=1 (or versions):
 # builds such CPythons from Debian's sources first, once. Those in the cache are tested anyway.
 FREE_THREADED ?=
@@ -147,6 +152,22 @@ check-pythons:
 	rm -rf $(BUILD)/matrix
 	PYMEM_MATRIX=$(abspath $(BUILD)/matrix) tests/run scripts e2e python; status=$$?; \
 	tests/matrix_table.py $(BUILD)/matrix docs/PYTHONS.md && exit $$status
+
+# Stock kernels in qemu, all that there is to check; CPUS: one run for each number.
+KERNELS ?= 5.10 6.1 6.12 7.2
+CPUS ?= 2
+check-vm: all $(BUILD)/verifier-stats
+	tools/install-deps test
+	PYMEM_VM_KERNELS="$(KERNELS)" PYMEM_VM_CPUS="$(CPUS)" PYMEM_VM_FULL=1 tests/run vm
+
+# The verifier's figures of this kernel and of KERNELS, into bench/verifier.txt.
+verifier-update: all $(BUILD)/verifier-stats
+	rm -rf $(BUILD)/verifier
+	set -e; for kernel in $(KERNELS); do \
+		tests/vm/vmtest.sh $$kernel $(BUILD)/verifier-stats > $(BUILD)/verifier.tmp; \
+		mkdir -p $(BUILD)/verifier; mv $(BUILD)/verifier.tmp $(BUILD)/verifier/$$kernel.txt; \
+	done
+	$(PYTHON) tests/verifier/compare.py update
 
 golden-update: unit
 	PYMEM_GOLDEN_UPDATE=1 $(BUILD)/tests/test_render
@@ -225,7 +246,8 @@ wheel:
 	cd python && $(PYTHON) setup.py -q bdist_wheel -d ../$(BUILD)/wheel
 
 SOURCES := $(wildcard bpf/*.c bpf/*.h user/*.c user/*.h include/*.h tests/unit/*.c tests/unit/*.h \
-	tests/fuzz/*.c tests/fuzz/*.h tests/walker/*.c tests/walker/*.h tests/walker/bpf/*.h python/pymem_bpf/*.c python/pymem_bpf/*.h bench/probe/*.c)
+	tests/fuzz/*.c tests/fuzz/*.h tests/walker/*.c tests/walker/*.h tests/walker/bpf/*.h \
+	tests/verifier/*.c python/pymem_bpf/*.c python/pymem_bpf/*.h bench/probe/*.c)
 GENERATED := user/py_layout_table.h user/text_widths.h
 FORMATTED := $(filter-out $(GENERATED),$(SOURCES))
 format:
@@ -242,6 +264,8 @@ help:
 	@echo 'make check      install what tests need, run all of them (CHECK=unit|e2e|…: some)'
 	@echo 'make fuzz       libFuzzer targets for SECONDS=60 each (TARGET="lines walk": these only)'
 	@echo 'make check-pythons  tests on every interpreter, docs/PYTHONS.md (FREE_THREADED=1: build one)'
+	@echo 'make check-vm   all checks on stock kernels in qemu (KERNELS="5.10 7.2" CPUS=2,8,32)'
+	@echo 'make verifier-update  the verifier'"'"'s figures into bench/verifier.txt'
 	@echo 'make python     the Python package in place, for PYTHON=…; make wheel: a wheel of it'
 	@echo 'make bench      measure overhead, also of other profilers; QUICK=1: in 8 minutes'
 	@echo 'make check-arm64   the walk on emulated arm64 kernels (KERNELS=6.12: one of them)'
@@ -250,5 +274,5 @@ help:
 -include $(wildcard $(BUILD)/*.d $(BUILD)/*/*.d)
 
 .PHONY: python wheel all unit walker fuzz-targets fuzz check check-arm64 golden-update deps demo \
-	bench arm64 install format format-check check-pythons clean help
+	bench arm64 install format format-check check-pythons clean help check-vm verifier-update
 .DELETE_ON_ERROR:

@@ -133,7 +133,8 @@ static void test_seal(void **state)
 	for (round = 0; round < 3; round++) {
 		/* One ends, another lives on. */
 		ended[round] = add_process(model);
-		assert_int_equal(model_add_stack(model, ended[round], frames, 1, false, &c, NULL), 0);
+		assert_int_equal(model_add_stack(model, ended[round], frames, 1, false, &c, NULL),
+				 0);
 		assert_int_equal(model_seal(model), 0);
 		assert_int_equal(model->process_count, 0);
 		c.pages[PYMEM_ANON]++;

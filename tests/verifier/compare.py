@@ -1,0 +1,142 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+"""The verifier's figures of each BPF program on this kernel, against bench/verifier.txt.
+
+  compare.py [MODE]    growth by more than 5 % of instructions or states fails; MODE, lines or
+                       serve, is for where a load is dear: default both
+  compare.py update    takes over what build/verifier/ has, one file for each kernel measured
+
+Both measure the running kernel first. Figures belong to one kernel release: one that the
+file does not have is reported, and is no failure.
+"""
+import glob
+import os
+import platform
+import subprocess
+import sys
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+PROJECT = os.path.dirname(os.path.dirname(HERE))
+BUILD = os.path.join(PROJECT, "build")
+STATS = os.path.join(BUILD, "verifier-stats")
+KEPT = os.path.join(PROJECT, "bench", "verifier.txt")
+COLUMNS = ("release", "mode", "program", "insns", "most_states", "total_states", "peak_states")
+GROWTH = 1.05
+FEW = 20  # a small program may grow by so much, whatever that is in per cent
+REMEDY = "run make verifier-update and review"
+
+
+def parse(text):
+    """{(release, mode, program): (insns, most, total, peak)}; comments are left out."""
+    rows = {}
+    for line in text.splitlines():
+        words = line.split()
+        if not words or line.startswith("#"):
+            continue
+        if len(words) != len(COLUMNS):
+            raise ValueError("not %d columns: %r" % (len(COLUMNS), line))
+        rows[tuple(words[:3])] = tuple(int(w) for w in words[3:])
+    return rows
+
+
+def measure(modes=()):
+    """The running kernel's figures, as text and as rows."""
+    done = subprocess.run([STATS] + list(modes), check=True, stdout=subprocess.PIPE)
+    rows = parse(done.stdout.decode())
+    if not rows:
+        raise ValueError("%s says nothing" % STATS)
+    return done.stdout, rows
+
+
+def keep(text):
+    """The running kernel's figures beside those of guests, for an update."""
+    os.makedirs(os.path.join(BUILD, "verifier"), exist_ok=True)
+    path = os.path.join(BUILD, "verifier", platform.release() + ".txt")
+    with open(path + ".tmp", "wb") as f:
+        f.write(text)
+    os.rename(path + ".tmp", path)
+
+
+def complaints(kept, now):
+    """Sentences on what grew, is new, or is gone; none if the release is not kept."""
+    measured = {key[:2] for key in now}
+    known = {key: value for key, value in kept.items() if key[:2] in measured}
+    if not known:
+        return []
+    found = []
+    for key in sorted(set(known) | set(now)):
+        name = "%s %s %s" % key
+        if key not in known:
+            found.append("%s: is not in the file" % name)
+            continue
+        if key not in now:
+            found.append("%s: is in the file, but no program" % name)
+            continue
+        for at, what in ((0, "instructions"), (2, "states"), (3, "states at the peak")):
+            before, after = known[key][at], now[key][at]
+            if after > before * GROWTH and after - before > FEW:
+                found.append("%s: %s %d, were %d (%+.0f %%)" % (
+                    name, what, after, before, 100.0 * (after - before) / before))
+    return found
+
+
+def compare(modes):
+    _, now = measure(modes)
+    with open(KEPT) as f:
+        kept = parse(f.read())
+    release = next(iter(now))[0]
+    if not any(key[0] == release for key in kept):
+        print("# verifier: %s is not in bench/verifier.txt: %d programs load, the most takes %d "
+              "instructions" % (release, len(now), max(v[0] for v in now.values())))
+        return 0
+    found = complaints(kept, now)
+    for sentence in found:
+        print("# verifier: " + sentence)
+    if found:
+        print("# verifier: " + REMEDY)
+    else:
+        print("# verifier: %s: %d programs as in bench/verifier.txt" % (release, len(now)))
+    return 1 if found else 0
+
+
+def version(release):
+    return [int(w) if w.isdigit() else 0 for w in release.replace("-", ".").replace(
+        "+", ".").split(".")]
+
+
+def update():
+    """Releases that were measured replace what the file has of them; others stay."""
+    keep(measure()[0])
+    kept = {}
+    if os.path.exists(KEPT):
+        with open(KEPT) as f:
+            kept = parse(f.read())
+    for path in sorted(glob.glob(os.path.join(BUILD, "verifier", "*.txt"))):
+        with open(path) as f:
+            rows = parse(f.read())
+        releases = {key[0] for key in rows}
+        kept = {key: value for key, value in kept.items() if key[0] not in releases}
+        kept.update(rows)
+    with open(KEPT + ".tmp", "w") as f:
+        f.write("# What the kernel's verifier says of each BPF program, two CPUs assumed.\n"
+                "# Written by make verifier-update. lines: the profiler with --lines, which has\n"
+                "# all programs of a profile; serve: what pymem-bpf serve loads.\n")
+        form = "%-24s %-6s %-22s %8s %12s %12s %12s\n"
+        f.write("# " + form % COLUMNS)
+        for key in sorted(kept, key=lambda k: (version(k[0]), k[1:])):
+            f.write(form % (key + kept[key]))
+    os.rename(KEPT + ".tmp", KEPT)
+    return 0
+
+
+def main():
+    arguments = sys.argv[1:]
+    if arguments == ["update"]:
+        return update()
+    if arguments not in ([], ["lines"], ["serve"]):
+        sys.exit("usage: compare.py [lines|serve], compare.py update")
+    return compare(arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
