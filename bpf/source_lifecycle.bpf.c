@@ -8,6 +8,29 @@
 
 #define USER_HZ_NS 10000000ULL /* /proc shows start times in these */
 
+struct flush {
+	struct pymem_proc *p; /* NULL: user space has it */
+	struct pymem_thread *th;
+	__u32 id;
+	__u32 check;
+};
+
+LOOP_BODY flush_step(__u32 i, struct flush *c)
+{
+	struct pymem_slot *slot = &c->th->slots[i & (PYMEM_SLOTS - 1)];
+
+	if (i >= PYMEM_SLOTS)
+		return 1;
+	if (!c->p)
+		slot_flush_late(c->id, slot);
+	else if (c->check && slot->raw && slot->since &&
+		 code_fingerprint(slot->leaf_code) != slot->leaf_fingerprint)
+		acc_lose(c->p, &slot->acc, PYMEM_LOSS_REPLACED);
+	else
+		slot_flush(c->p, slot);
+	return 0;
+}
+
 /* Moves what th, the current thread, has collected to its stacks. With `check`, what was not
  * confirmed lately only if the code object is still what it was; the process's memory must be
  * there for that. */
@@ -15,8 +38,7 @@ static __always_inline void thread_flush_last(struct pymem_proc *p, struct pymem
 					      bool check)
 {
 	struct scratch *s = scratch_get();
-	struct pymem_slot *slot;
-	__u32 i;
+	struct flush flush = {.p = p, .th = th};
 
 	if (!s || s->busy || !p->identified)
 		check = false;
@@ -25,14 +47,8 @@ static __always_inline void thread_flush_last(struct pymem_proc *p, struct pymem
 		s->layout = p->layout;
 		s->proc = p->id;
 	}
-	for (i = 0; i < PYMEM_SLOTS; i++) {
-		slot = &th->slots[i];
-		if (check && slot->raw && slot->since &&
-		    code_fingerprint(slot->leaf_code) != slot->leaf_fingerprint)
-			acc_lose(p, &slot->acc, PYMEM_LOSS_REPLACED);
-		else
-			slot_flush(p, slot);
-	}
+	flush.check = check;
+	LOOP(PYMEM_SLOTS, flush_step, &flush);
 	if (check)
 		s->busy = 0;
 }
@@ -40,13 +56,14 @@ static __always_inline void thread_flush_last(struct pymem_proc *p, struct pymem
 /* th, of a process that another of its threads is ending or has ended, is about to end. */
 static __noinline int thread_flush_late(struct pymem_thread *th)
 {
+	struct flush flush = {.th = th};
 	struct pymem_proc *p;
-	__u32 id, i;
+	__u32 id;
 	__u64 mm;
 
 	if (!th)
 		return 0;
-	id = th->proc;
+	flush.id = id = th->proc;
 	mm = th->mm;
 	p = bpf_map_lookup_elem(&dead, &id);
 	if (!p) {
@@ -54,12 +71,8 @@ static __noinline int thread_flush_late(struct pymem_thread *th)
 		if (p && p->id != id)
 			p = NULL;
 	}
-	for (i = 0; i < PYMEM_SLOTS; i++) {
-		if (p)
-			slot_flush(p, &th->slots[i]);
-		else
-			slot_flush_late(id, &th->slots[i]);
-	}
+	flush.p = p;
+	LOOP(PYMEM_SLOTS, flush_step, &flush);
 	return 0;
 }
 

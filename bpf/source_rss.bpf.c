@@ -105,14 +105,51 @@ static __noinline __s64 own_share(struct pymem_proc *p, __u32 member, __s64 ther
 	return there - others;
 }
 
+struct claim {
+	struct pymem_proc *p;
+	struct pymem_cpu *cpu;
+	__u32 member;
+	__s32 last;
+	__s64 mine; /* of the shared count; also if nothing was claimed */
+	__u32 claimed;
+};
+
+/* The part went into the shared count, or came to 0 by itself: claims what is this CPU's. */
+LOOP_BODY claim_step(__u32 i __attribute__((unused)), struct claim *c)
+{
+	struct pymem_cpu *cpu = c->cpu;
+	struct pymem_proc *p = c->p;
+	__u32 member = c->member & 3;
+	__s64 claimed, mine, swapped;
+
+	claimed = p->shared_pages[member];
+	mine = counter_shared(p->counter[member]) - claimed;
+	c->mine = mine;
+	if (!mine && c->last != (__s64)counter_batch - 1)
+		return 1;
+	mine = own_share(p, member, mine, c->last);
+	c->mine = 0;
+	if (mine == CLAIMING)
+		return 0;
+	/* Whoever sees the claim but not yet that nothing is left here looks again. */
+	*(volatile __u32 *)&cpu->claiming = 1;
+	swapped = __sync_val_compare_and_swap(&p->shared_pages[member], claimed, claimed + mine);
+	if (swapped == claimed) {
+		*(volatile __s32 *)&cpu->last[member] = 0;
+		c->mine = mine;
+		c->claimed = 1;
+	}
+	*(volatile __u32 *)&cpu->claiming = 0;
+	return c->claimed;
+}
+
 /* The change of p's counter that this CPU has just made. */
 static __noinline __s64 percpu_change(struct pymem_proc *p, __u32 member)
 {
+	struct claim claim = {.p = p, .member = member & 3};
 	struct pymem_cpu *c = proc_cpu(p);
-	__s64 claimed, swapped, mine = 0;
 	__s32 part, last;
 	__u64 *offset;
-	int i;
 
 	if (!c)
 		return 0;
@@ -126,32 +163,13 @@ static __noinline __s64 percpu_change(struct pymem_proc *p, __u32 member)
 		c->last[member] = part;
 		return part - last;
 	}
-	/* The part went into the shared count, or came to 0 by itself. Until `last` is 0 too,
-	 * other CPUs see that something is to be claimed here. */
-	for (i = 0; i < CLAIM_TRIES; i++) {
-		claimed = p->shared_pages[member];
-		mine = counter_shared(p->counter[member]) - claimed;
-		if (!mine && last != (__s64)counter_batch - 1)
-			break;
-		mine = own_share(p, member, mine, last);
-		if (mine == CLAIMING) {
-			mine = 0;
-			continue;
-		}
-		/* Whoever sees the claim but not yet that nothing is left here looks again. */
-		*(volatile __u32 *)&c->claiming = 1;
-		swapped = __sync_val_compare_and_swap(&p->shared_pages[member], claimed,
-						      claimed + mine);
-		if (swapped == claimed) {
-			*(volatile __s32 *)&c->last[member] = 0;
-			*(volatile __u32 *)&c->claiming = 0;
-			return mine - last;
-		}
-		*(volatile __u32 *)&c->claiming = 0;
-		mine = 0;
-	}
-	c->last[member] = 0;
-	return mine - last;
+	/* Until `last` is 0 too, other CPUs see that something is to be claimed here. */
+	claim.cpu = c;
+	claim.last = last;
+	LOOP(CLAIM_TRIES, claim_step, &claim);
+	if (!claim.claimed)
+		c->last[member] = 0;
+	return claim.mine - last;
 }
 
 #endif
