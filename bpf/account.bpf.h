@@ -217,6 +217,44 @@ LOOP_BODY identify_step(__u32 i, struct identification *c)
 	return 0;
 }
 
+#ifdef PYMEM_LEGACY
+/* Once for all iterations, which the verifier would follow one by one. */
+SEPARATE __u64 identify_frame(__u64 i)
+{
+	struct identification c = {};
+	const struct pymem_layout *layout;
+	long last;
+
+	c.s = scratch_get();
+	if (!c.s)
+		return 1;
+	layout = layout_now(c.s);
+	if (!layout)
+		return 1;
+	c.py = layout_of(layout);
+	c.hash = c.s->identity;
+	last = identify_step(i, &c);
+	c.s->identity = c.hash;
+	return last;
+}
+
+static __always_inline void identify_frames(struct identification *c)
+{
+	__u64 i;
+
+	c->s->identity = c->hash;
+	for (i = 0; i < PYMEM_MAX_FRAMES; i++)
+		if (identify_frame(i))
+			break;
+	c->hash = c->s->identity;
+}
+#else
+static __always_inline void identify_frames(struct identification *c)
+{
+	LOOP(PYMEM_MAX_FRAMES, identify_step, c);
+}
+#endif
+
 /* Names each frame of the walk in s->stack, with a hash over names, not addresses alone.
  * 0, or 1 if the innermost one can't be named; callers that can't are cut off. */
 SEPARATE __u64 stack_identify(void)
@@ -234,7 +272,7 @@ SEPARATE __u64 stack_identify(void)
 	c.s->stack.type = PYMEM_MSG_STACK;
 	c.s->stack.proc = c.s->proc;
 	c.s->stack.depth = 0;
-	LOOP(PYMEM_MAX_FRAMES, identify_step, &c);
+	identify_frames(&c);
 	c.s->stack.truncated = c.s->truncated;
 	if (c.s->truncated)
 		c.hash = mix(c.hash, MIX2);

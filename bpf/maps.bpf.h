@@ -62,11 +62,12 @@ struct scratch {
 	__u32 proc;   /* its id */
 	__u32 call;   /* see opaque() */
 	__u64 hash;
-	__u64 frame;  /* next to look at */
-	__u64 leaf;   /* the innermost one */
-	__u64 floor;  /* lowest frame in its page, last time */
-	__u64 low;    /* this time */
-	__u64 interp; /* of a search: next interpreter, thread states found, how many seen */
+	__u64 identity; /* hash over names, as far as they have been found */
+	__u64 frame;	/* next to look at */
+	__u64 leaf;	/* the innermost one */
+	__u64 floor;	/* lowest frame in its page, last time */
+	__u64 low;	/* this time */
+	__u64 interp;	/* of a search: next interpreter, thread states found, how many seen */
 	__u64 found;
 	__u64 idle;
 	__u64 unreadable;

@@ -16,20 +16,14 @@
 struct bytes {
 	struct scratch *s;
 	__u64 hash;
-	__u64 start, count; /* in s->chunk */
+	__u64 start, words; /* in s->chunk */
 };
 
 LOOP_BODY bytes_step(__u32 i, struct bytes *c)
 {
-	__u64 done = 8ULL * i, word;
-
-	if (done >= c->count)
+	if (i >= c->words)
 		return 1;
-	word = LOAD(c->s->chunk, c->start + done, CHUNK_BYTES - 1);
-	/* Without what follows. */
-	if (c->count - done < 8)
-		word &= (1ULL << (8 * ((c->count - done) & 7))) - 1;
-	c->hash = mix(c->hash, word);
+	c->hash = mix(c->hash, LOAD(c->s->chunk, c->start + 8ULL * i, CHUNK_BYTES - 1));
 	return 0;
 }
 
@@ -43,12 +37,18 @@ static __always_inline
 #endif
 __u64 bytes_hash(__u64 start, __u64 count, __u64 hash)
 {
-	struct bytes c = {.hash = hash, .start = start, .count = count};
+	struct bytes c = {.hash = hash, .start = start, .words = count / 8};
+	__u64 rest;
 
 	c.s = scratch_get();
 	if (!c.s)
 		return 0;
 	LOOP(TABLE_ROOM / 8, bytes_step, &c);
+	if (count & 7) {
+		/* Without what follows. */
+		rest = LOAD(c.s->chunk, start + count, CHUNK_BYTES - 1);
+		c.hash = mix(c.hash, rest & ((1ULL << (8 * (count & 7))) - 1));
+	}
 	return c.hash ?: 1;
 }
 

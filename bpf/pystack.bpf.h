@@ -460,6 +460,37 @@ LOOP_BODY walk_body(__u32 i __attribute__((unused)), struct walk *c)
 	return c->more <= 0;
 }
 
+#ifdef PYMEM_LEGACY
+#define WALK_BATCH 16
+
+/* Walks on for some frames, which the verifier follows once. As walk_step(). */
+SEPARATE __u64 walk_batch(void)
+{
+	const struct pymem_layout *layout;
+	struct walk c = {.more = -1};
+
+	c.s = scratch_get();
+	if (!c.s)
+		return -1;
+	layout = layout_now(c.s);
+	if (!layout)
+		return -1;
+	c.py = layout_of(layout);
+	LOOP(WALK_BATCH, walk_body, &c);
+	return c.more;
+}
+
+/* Walks from s->frame to the outermost frame. 0: all of it, 1: cut off. */
+SEPARATE __u64 walk_frames(void)
+{
+	__s64 more = 1;
+	__u32 i;
+
+	for (i = 0; i < MAX_WALK / WALK_BATCH && more > 0; i++)
+		more = walk_batch();
+	return more != 0;
+}
+#else
 /* Walks from s->frame to the outermost frame. 0: all of it, 1: cut off. */
 SEPARATE __u64 walk_frames(void)
 {
@@ -476,6 +507,7 @@ SEPARATE __u64 walk_frames(void)
 	LOOP(MAX_WALK, walk_body, &c);
 	return c.more != 0;
 }
+#endif
 
 /* The Python stack of the current thread, innermost first, in s->frames; s->hash is
  * over what was read. 0, or -(loss + 1). */

@@ -54,9 +54,9 @@ def check_batched_lines(report, target, lines, threads):
     bound, total, room = BATCH * harness.KIB * 4 * threads, 0, 0
     for label, truth in lines.items():
         rows = report.rows(target.pid, *harness.find_line(target.path, label))
-        tolerance = truth.get("tolerance", harness.TOLERANCE)
+        tolerance = truth.get("tolerance", harness.TOLERANCE) + truth.get("slack", 0)
         room += tolerance
-        for what in [w for w in truth if w != "tolerance"]:
+        for what in [w for w in truth if w not in ("tolerance", "slack")]:
             field = what.partition("_")[0] + "_bytes"
             off = sum(r[field] for r in rows) - truth[what]
             assert abs(off) <= tolerance + bound, "%s: %s off by %+d: %s" % (
