@@ -164,7 +164,10 @@ def test_churn(system):
     """What has ended makes room in the tables for what comes, and takes little memory."""
     few, before = churn(system.command, 5)
     many, after = churn(system.command, 45)
-    assert len(few.data["processes"]) == 6 and len(many.data["processes"]) == 46
+    for report, count in (few, 6), (many, 46):
+        # On a busy machine one may be over before the profiler has had a look at it.
+        unseen = [int(n.split()[0]) for n in report.data["notes"] if "could be examined" in n]
+        assert len(report.data["processes"]) + sum(unseen) == count, report.data["notes"]
     for process in few.data["processes"] + many.data["processes"]:
         assert not process["lost_bytes"]["map-full"]
     for report in (few, many):
