@@ -160,6 +160,106 @@ static __always_inline __u32 new_id(bool iterator)
 	return ++counter->next * (nr_cpus + 1) + place;
 }
 
+static __always_inline void proc_fold_peaks(struct pymem_proc *p)
+{
+	struct pymem_cpu *c = (struct pymem_cpu *)(p + 1);
+	__u32 cpu;
+
+	for (cpu = 0; cpu < MAX_CPUS; cpu++) {
+		if (cpu >= nr_cpus)
+			break;
+		if (c[cpu].peak_pages > p->peak_pages)
+			p->peak_pages = c[cpu].peak_pages;
+	}
+}
+
+static __always_inline void tell_from(__u32 type, __u32 id, __u32 tgid, __u32 ppid, __u32 parent)
+{
+	struct pymem_msg_process m = {type, id, tgid, ppid, parent};
+
+	if (count_only)
+		return;
+	if (bpf_ringbuf_output(&ring, &m, sizeof(m), BPF_RB_FORCE_WAKEUP))
+		__sync_fetch_and_add(&dropped_messages, 1);
+}
+
+static __always_inline void tell(__u32 type, __u32 id, __u32 tgid, __u32 ppid)
+{
+	tell_from(type, id, tgid, ppid, 0);
+}
+
+/* True for the first to end the image p. Before 5.12 two may take themselves for that, which
+ * does no harm but that its end is told twice. */
+static __always_inline bool proc_claim_end(struct pymem_proc *p)
+{
+#ifdef PYMEM_LEGACY
+	bool first = !p->ended;
+
+	p->ended = 1;
+	return first;
+#else
+	return !__sync_val_compare_and_swap(&p->ended, 0, 1);
+#endif
+}
+
+/* The image p has ended: its record moves to `dead`. False: another does that just now. */
+static __noinline int proc_retire(struct pymem_proc *p, bool exec)
+{
+	__u32 id, tgid;
+	__u64 mm;
+
+	if (!p || !proc_claim_end(p))
+		return 0;
+	id = p->id;
+	tgid = p->tgid;
+	mm = p->mm;
+	proc_fold_peaks(p);
+	if (!count_only && bpf_map_update_elem(&dead, &id, p, BPF_ANY))
+		__sync_fetch_and_add(&dropped_images, 1);
+	if (p->page || p->tree)
+		page_end(p, exec);
+	if (!bpf_map_delete_elem(&procs, &mm))
+		__sync_fetch_and_add(&mm_filter[mm_slot(mm)], -1);
+	tell(PYMEM_MSG_EXIT, id, tgid, 0);
+	return 1;
+}
+
+#ifndef PYMEM_LEGACY
+#define RETIRE_TRIES 1024
+
+LOOP_BODY retired_step(__u32 i __attribute__((unused)), __u64 *mm)
+{
+	return !bpf_map_lookup_elem(&procs, mm);
+}
+#endif
+
+/* An image is to begin on `mm`. Is there another still? A process frees its old mm well before
+ * its exec is told (and before 6.16, before its exit is), and whoever forks next is likely to
+ * get it. That image has ended; what follows its exec is to know of what page it was. */
+static __always_inline void proc_make_way(__u64 mm)
+{
+	struct pymem_proc *old = bpf_map_lookup_elem(&procs, &mm);
+	struct tgid_entry *entry;
+	__u32 tgid;
+
+	if (!old)
+		return;
+	tgid = old->tgid;
+	entry = bpf_map_lookup_elem(&tgids, &tgid);
+	if (entry && entry->id == old->id) {
+		entry->page = old->page;
+		entry->tree = old->tree;
+	}
+	if (proc_retire(old, true))
+		return;
+#ifndef PYMEM_LEGACY
+	/* Else what deletes the old one might delete the new one. */
+	LOOP(RETIRE_TRIES, retired_step, &mm);
+#endif
+	if (!bpf_map_delete_elem(&procs, &mm))
+		__sync_fetch_and_add(&mm_filter[mm_slot(mm)], -1);
+}
+
 /* Starts to track the image that runs on `mm`. NULL: table full. */
 static __always_inline struct pymem_proc *proc_begin(__u64 mm, struct task_struct *task,
 						     const struct pymem_proc *parent, bool iterator)
@@ -171,7 +271,7 @@ static __always_inline struct pymem_proc *proc_begin(__u64 mm, struct task_struc
 	zeroed = bpf_map_lookup_elem(&blank, &zero);
 	if (!zeroed)
 		return NULL;
-	bpf_map_delete_elem(&procs, &mm);
+	proc_make_way(mm);
 	if (bpf_map_update_elem(&procs, &mm, zeroed, BPF_ANY)) {
 		__sync_fetch_and_add(&dropped_images, 1);
 		return NULL;
@@ -179,7 +279,7 @@ static __always_inline struct pymem_proc *proc_begin(__u64 mm, struct task_struc
 	p = bpf_map_lookup_elem(&procs, &mm);
 	if (!p)
 		return NULL;
-	p->id = new_id(iterator);
+	p->id = entry.id = new_id(iterator);
 	p->tgid = tgid;
 	p->mm = mm;
 	p->start_boottime_ns = BPF_CORE_READ(task, start_boottime);
@@ -209,34 +309,6 @@ static __always_inline struct pymem_proc *proc_begin(__u64 mm, struct task_struc
 	return p;
 }
 
-static __always_inline void proc_fold_peaks(struct pymem_proc *p)
-{
-	struct pymem_cpu *c = (struct pymem_cpu *)(p + 1);
-	__u32 cpu;
-
-	for (cpu = 0; cpu < MAX_CPUS; cpu++) {
-		if (cpu >= nr_cpus)
-			break;
-		if (c[cpu].peak_pages > p->peak_pages)
-			p->peak_pages = c[cpu].peak_pages;
-	}
-}
-
-static __always_inline void tell_from(__u32 type, __u32 id, __u32 tgid, __u32 ppid, __u32 parent)
-{
-	struct pymem_msg_process m = {type, id, tgid, ppid, parent};
-
-	if (count_only)
-		return;
-	if (bpf_ringbuf_output(&ring, &m, sizeof(m), BPF_RB_FORCE_WAKEUP))
-		__sync_fetch_and_add(&dropped_messages, 1);
-}
-
-static __always_inline void tell(__u32 type, __u32 id, __u32 tgid, __u32 ppid)
-{
-	tell_from(type, id, tgid, ppid, 0);
-}
-
 /* Drops an image that a task iterator has begun if its process exited or ran another program
  * meanwhile, whose events may have come too early to find it. True: it is gone. */
 static __always_inline bool proc_undo(struct pymem_proc *p, struct task_struct *task)
@@ -256,27 +328,27 @@ static __always_inline bool proc_undo(struct pymem_proc *p, struct task_struct *
 	return true;
 }
 
-/* Ends the image p, by an exec or for good: its record moves to `dead`. The mm may be
- * reused from now on. User space may be ending it too (session_page_free): one of the two
- * deletes it, and takes it out of the filters. */
+/* Ends the image p, by an exec or for good. The mm may be reused from now on. User space may be
+ * ending it too (session_page_free): one of the two deletes it, and takes it out of the filters. */
 static __always_inline void proc_end(struct pymem_proc *p, bool exec)
 {
-	__u32 id = p->id, tgid = p->tgid;
-	__u64 mm = p->mm;
+	__u32 tgid = p->tgid;
 
 	/* Of several threads that end at once, one ends the image. The others find it in `procs`,
 	 * then in `dead`. */
 	if (bpf_map_delete_elem(&tgids, &tgid))
 		return;
 	__sync_fetch_and_add(&tgid_filter[tgid_slot(tgid)], -1);
-	proc_fold_peaks(p);
-	if (!count_only && bpf_map_update_elem(&dead, &id, p, BPF_ANY))
-		__sync_fetch_and_add(&dropped_images, 1);
-	if (p->page || p->tree)
-		page_end(p, exec);
-	if (!bpf_map_delete_elem(&procs, &mm))
-		__sync_fetch_and_add(&mm_filter[mm_slot(mm)], -1);
-	tell(PYMEM_MSG_EXIT, id, tgid, 0);
+	proc_retire(p, exec);
+}
+
+/* The image that `entry` names, unless it has ended and another has got its mm. */
+static __always_inline struct pymem_proc *proc_of(struct tgid_entry *entry)
+{
+	__u64 mm = entry->mm;
+	struct pymem_proc *p = bpf_map_lookup_elem(&procs, &mm);
+
+	return p && p->id == entry->id ? p : NULL;
 }
 
 /* The image that the current thread runs; fills `mm`. */

@@ -33,8 +33,9 @@
 
 struct tgid_entry {
 	__u64 mm;
-	__u32 borrowed; /* vfork child: runs on its parent's mm until it execs */
-	__u32 pad;
+	__u32 borrowed;	  /* vfork child: runs on its parent's mm until it execs */
+	__u32 id;	  /* of the image; `mm` may be another's once it has left it */
+	__u32 page, tree; /* of an image that has ended before its exec or exit said so */
 };
 
 struct code_key {

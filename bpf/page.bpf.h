@@ -111,6 +111,15 @@ static __noinline int page_begin(struct pymem_proc *p)
 	return 0;
 }
 
+/* The process whose page that is has ended. */
+static __always_inline void page_close(__u32 serial)
+{
+	struct pymem_page *page = serial ? page_of(serial) : NULL;
+
+	if (page)
+		page->state = PYMEM_PAGE_ENDED;
+}
+
 /* p has ended; another image of the same process may follow. */
 static __noinline int page_end(struct pymem_proc *p, bool exec)
 {
@@ -122,9 +131,8 @@ static __noinline int page_end(struct pymem_proc *p, bool exec)
 	page = p->tree ? page_of(p->tree) : NULL;
 	if (page)
 		__sync_fetch_and_add(&page->tree_pages, -page_rss_of(p));
-	page = p->page && !exec ? page_of(p->page) : NULL;
-	if (page)
-		page->state = PYMEM_PAGE_ENDED;
+	if (!exec)
+		page_close(p->page);
 	return 0;
 }
 

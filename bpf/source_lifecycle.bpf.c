@@ -120,6 +120,7 @@ int process_fork(struct bpf_raw_tracepoint_args *ctx)
 		return 0;
 	if (child_mm == mm) { /* vfork, posix_spawn: runs here until it execs */
 		borrowed.mm = mm;
+		borrowed.id = entry->id;
 		if (!bpf_map_update_elem(&tgids, &child_tgid, &borrowed, BPF_ANY))
 			__sync_fetch_and_add(&tgid_filter[tgid_slot(child_tgid)], 1);
 		return 0;
@@ -167,6 +168,12 @@ static __always_inline void adopt_thread(struct pymem_proc *p, struct task_struc
 		page_change(p, pages);
 }
 
+static __always_inline void forget_tgid(__u32 tgid)
+{
+	if (!bpf_map_delete_elem(&tgids, &tgid))
+		__sync_fetch_and_add(&tgid_filter[tgid_slot(tgid)], -1);
+}
+
 SEC("raw_tp/sched_process_exec")
 int process_exec(struct bpf_raw_tracepoint_args *ctx)
 {
@@ -183,12 +190,10 @@ int process_exec(struct bpf_raw_tracepoint_args *ctx)
 			tell(PYMEM_MSG_EXEC, 0, tgid, 0);
 		return 0;
 	}
-	mm = entry->mm;
-	p = bpf_map_lookup_elem(&procs, &mm);
+	p = proc_of(entry);
 	thread_end(p, ctx->args[1], true);
 	if (entry->borrowed) {
-		bpf_map_delete_elem(&tgids, &tgid);
-		__sync_fetch_and_add(&tgid_filter[tgid_slot(tgid)], -1);
+		forget_tgid(tgid);
 		/* What it did on its parent's memory is done; it is not followed further. */
 		if (!follow_children)
 			return 0;
@@ -197,6 +202,10 @@ int process_exec(struct bpf_raw_tracepoint_args *ctx)
 		page = p->page;
 		tree = p->tree;
 		proc_end(p, true);
+	} else {
+		page = entry->page;
+		tree = entry->tree;
+		forget_tgid(tgid);
 	}
 	mm = task_mm(task);
 	if (!mm)
@@ -222,23 +231,22 @@ int process_exit(struct bpf_raw_tracepoint_args *ctx)
 	__u32 tgid = bpf_get_current_pid_tgid() >> 32, tid = bpf_get_current_pid_tgid();
 	struct tgid_entry *entry;
 	struct pymem_proc *p;
-	__u64 mm;
 
 	entry = bpf_map_lookup_elem(&tgids, &tgid);
 	if (!entry) {
 		thread_end(NULL, tid, false);
 		return 0;
 	}
-	mm = entry->mm;
-	p = bpf_map_lookup_elem(&procs, &mm);
+	p = proc_of(entry);
 	thread_end(p, tid, false);
 	if (BPF_CORE_READ(task, signal, live.counter) > 0)
 		return 0; /* other threads go on */
-	if (entry->borrowed) {
-		bpf_map_delete_elem(&tgids, &tgid);
-		__sync_fetch_and_add(&tgid_filter[tgid_slot(tgid)], -1);
-	} else if (p) {
+	if (p && !entry->borrowed) {
 		proc_end(p, false);
+	} else {
+		if (!entry->borrowed)
+			page_close(entry->page);
+		forget_tgid(tgid);
 	}
 	return 0;
 }
@@ -414,7 +422,6 @@ int settle(struct bpf_iter__task *ctx)
 	struct task_struct *task = ctx->task;
 	struct tgid_entry *entry;
 	struct pymem_proc *p;
-	__u64 mm;
 	__u32 tgid;
 
 	if (!task)
@@ -423,8 +430,7 @@ int settle(struct bpf_iter__task *ctx)
 	entry = bpf_map_lookup_elem(&tgids, &tgid);
 	if (!entry || entry->borrowed)
 		return 0;
-	mm = entry->mm;
-	p = bpf_map_lookup_elem(&procs, &mm);
+	p = proc_of(entry);
 	if (!p)
 		return 0;
 	settle_thread(p, task);

@@ -128,9 +128,9 @@ struct pymem_proc {
 	__s64 lost_pages[PYMEM_LOSS_COUNT];
 	__u64 peak_pages; /* at the end of the image; before, the maximum over CPUs */
 	__u64 truncated, lost_faults;
-	__u32 page;	  /* serial of the page it is published on (pymem_page.h); 0: none */
-	__u32 lines_seen; /* a line event has come: the exact engine is attached to it */
-	__u32 pad;
+	__u32 page;		/* serial of the page it is published on (pymem_page.h); 0: none */
+	__u32 lines_seen;	/* a line event has come: the exact engine is attached to it */
+	__u32 ended;		/* its record is final */
 	__u32 tree;		/* of the page that adds it up with its relatives; 0: none */
 	__u64 unwatched_writes; /* to present pages, before copies were watched */
 	__u32 parent_id, ppid;

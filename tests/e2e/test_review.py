@@ -176,3 +176,9 @@ def test_churn(system):
     stacks = sum(len(p["lines"]) for p in many.data["processes"])
     assert stacks > 4096, "too few to fill the table"
     assert after - before < 40 * 300 * harness.KIB, (before, after)
+
+
+def test_memory_descriptor_is_used_again(system):
+    """A fork gets the mm that an exec has just freed, before that exec is told."""
+    for _ in range(3):
+        harness.profile(system.command, "reused_mm")
