@@ -219,8 +219,12 @@ def main():
     data, touched = load("everyone.json"), load("touched.json")
     with open(options.template or options.docs) as f:
         text = f.read()
-    text = replace(text, "everyone", everyone_text(data))
-    text = replace(text, "touched", touched_text(touched))
+    text = replace(text, "everyone", everyone_text(data) + """
+
+![Slowdown of each workload under each profiler](benchmarks.svg)""")
+    text = replace(text, "touched", touched_text(touched) + """
+
+![What profilers report about an array that is partly touched](benchmarks-touched.svg)""")
     write(options.docs, text)
     write(os.path.join(options.plots, "benchmarks.svg"), svg.slowdowns(data, label))
     write(os.path.join(options.plots, "benchmarks-touched.svg"), svg.touched(touched, label))
