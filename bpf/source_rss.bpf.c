@@ -215,6 +215,9 @@ static __always_inline void settle_copy(struct pymem_thread *th, struct pymem_sl
 	th->pending &= ~(PYMEM_PENDING_COPIED | PYMEM_PENDING_WRITE);
 }
 
+/* From so many pages on, a change is worth a look at whose stack it is by name. */
+#define MANY_PAGES 16
+
 /* A change of RSS by the current thread. */
 static __always_inline void own_change(struct pymem_proc *p, struct pymem_thread *th, __u32 member,
 				       __s64 change)
@@ -237,6 +240,9 @@ static __always_inline void own_change(struct pymem_proc *p, struct pymem_thread
 	}
 	if (!(th->pending & PYMEM_PENDING_FAULT))
 		th->string.ip = 0;
+	/* What is not confirmed when its code object dies is lost: of little, not of much. */
+	if (change >= MANY_PAGES || change <= -MANY_PAGES)
+		th->confirm = 1;
 	/* A fault that resumed and changed nothing leaves its mark: what shrinks is no fault's.
 	 * (Never marked where counters are batched; 5.10 and 6.1 took the growth that is asked
 	 * for here for granted below.) */

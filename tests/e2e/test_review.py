@@ -182,3 +182,17 @@ def test_memory_descriptor_is_used_again(system):
     """A fork gets the mm that an exec has just freed, before that exec is told."""
     for _ in range(3):
         harness.profile(system.command, "reused_mm")
+
+
+def test_much_at_the_end(system):
+    """What a function frees in large steps is on its line, though the function is gone before
+    the process ends."""
+    with harness.Target(system.command, "gone") as target:
+        with harness.Tool("-p", target.pid) as tool:
+            tool.attached()
+            truth = target.go()
+            assert target.end() == 0
+            report = tool.report()
+    report.check_conservation(target.pid)
+    report.check_lines(target.pid, target.path, truth["lines"])
+    assert abs(report.image(target.pid)["lost_bytes"]["replaced"]) < harness.MIB
