@@ -100,7 +100,7 @@ def test_flood(server, read):
             assert float(seconds) > 3, "2000 a second, after the first 2000"
         else:
             assert int(sent) < 10000, "who does not read is dropped"
-            assert b"does not read" in server.said
+            assert eventually(lambda: b"does not read" in server.said)
         assert slowest < 1, slowest
     finally:
         flood.kill()
@@ -206,7 +206,7 @@ def test_many_children_are_too_many(server):
             target.stdin.flush()
             assert target.stdout.readline() == b"forked\n"
             assert eventually(lambda: page.state == ENDED, 5)
-            assert b"too many children" in server.said
+            assert eventually(lambda: b"too many children" in server.said, 5)
             assert still.state == LIVE
     finally:
         end(target)
