@@ -5,12 +5,15 @@ import functools
 import json
 import os
 import subprocess
+import warnings
 
 import pytest
 from conftest import HERE, PACKAGE, PROGRAM
 
 MIB = 1 << 20
 SLACK = 64 << 10
+# Of the kernel's per-CPU counters, in bytes: 32 pages, or 2 for each CPU if that is more.
+BATCH = max(32, 2 * os.cpu_count()) * os.sysconf("SC_PAGE_SIZE")
 SECONDS = 120
 
 # {function: {line of it: (occurrences, MiB)}}
@@ -29,8 +32,26 @@ pytestmark = pytest.mark.skipif(not os.access(PROGRAM, os.X_OK) or os.geteuid() 
                                 reason="needs root and build/pymem-bpf (make)")
 
 
+def amounts_wrong(said):
+    return [abs(said["functions"][function][str(line)][1] - mib * MIB)
+            for function, lines in TRUTH.items() for line, (_, mib) in lines.items()
+            if abs(said["functions"][function][str(line)][1] - mib * MIB) > SLACK]
+
+
 @functools.lru_cache(maxsize=None)
 def said_by(command, server):
+    """What the program says. Where the host stops a virtual CPU in the middle of an update of a
+    counter, two threads may swap a batch of pages (docs/ACCURACY.md): then once more."""
+    for attempt in range(3):
+        said = run_truth(command, server)
+        wrong = amounts_wrong(said)
+        if not wrong or any(abs(w - round(w / BATCH) * BATCH) > SLACK // 4 for w in wrong):
+            break
+        warnings.warn("%s: batches were swapped, attempt %d" % (command[0], attempt + 1))
+    return said
+
+
+def run_truth(command, server):
     done = subprocess.run(list(command) + [os.path.join(HERE, "lines_truth.py"), server],
                           env=dict(os.environ, PYTHONPATH=PACKAGE, PYTHONDONTWRITEBYTECODE="1"),
                           stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=SECONDS)

@@ -70,7 +70,7 @@ def test_a_short_call_is_repeated_as_often_as_allowed():
 
 def test_sampling_goes_on_while_the_call_holds_the_gil():
     # One bytecode that runs for long.
-    samples = memory_usage((sum, (range(20000000),)), interval=0.05, max_iterations=1)
+    samples = memory_usage((sum, (range(60000000),)), interval=0.05, max_iterations=1)
     assert len(samples) > 6
 
 
