@@ -146,7 +146,9 @@ WAITS = """
 import signal, sys, time
 signal.signal(signal.SIG%s, lambda *_: sys.exit(9))
 print("ready", flush=True)
-time.sleep(1000)
+# A signal just before a sleep would be handled after it.
+for _ in range(10000):
+    time.sleep(0.1)
 """
 
 
