@@ -100,7 +100,7 @@ struct task_struct {
 	struct task_struct *group_leader;
 	struct mm_struct *mm;
 	unsigned long nvcsw, nivcsw;
-	unsigned long maj_flt;
+	unsigned long min_flt, maj_flt;
 	u64 start_boottime;
 	char comm[16];
 	struct signal_struct *signal;

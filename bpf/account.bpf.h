@@ -348,14 +348,28 @@ static __always_inline bool slot_confirm(struct pymem_proc *p, struct pymem_thre
 	return true;
 }
 
+/* Where the stack just walked is, or is to be, in th->slots: of the two in its set the one
+ * that has it, else the one that was not used last. */
+static __always_inline __u32 slot_index(const struct pymem_thread *th, __u64 raw)
+{
+	__u32 set = raw & (PYMEM_SETS - 1), way = (th->latest >> set) & 1;
+	__u32 index = set * PYMEM_WAYS + way;
+
+	asm volatile("" : "+r"(index));
+	if (th->slots[index & (PYMEM_SLOTS - 1)].raw == raw)
+		return index & (PYMEM_SLOTS - 1);
+	return (index ^ 1) & (PYMEM_SLOTS - 1);
+}
+
 /* Makes th collect for the stack just walked. 0, or -(loss + 1). */
 static __always_inline int slot_choose(struct pymem_proc *p, struct pymem_thread *th,
 				       struct scratch *s)
 {
-	__u32 index = s->hash & (PYMEM_SLOTS - 1);
-	struct pymem_slot *slot = &th->slots[index];
+	__u32 index = slot_index(th, s->hash), set = s->hash & (PYMEM_SETS - 1);
+	struct pymem_slot *slot = &th->slots[index & (PYMEM_SLOTS - 1)];
 	int err;
 
+	th->latest = (th->latest & ~(1ULL << set)) | (__u64)(index & 1) << set;
 	th->current = index;
 	if (slot->raw == s->hash) {
 		if (slot_confirm(p, th, slot, s))
@@ -398,7 +412,7 @@ static __noinline int stack_now(struct pymem_proc *p, struct pymem_thread *th)
 	s->busy = 1;
 	err = pystack_walk(p, th, layout, s);
 	/* On a stack not seen lately, this thread's cached state may not be its only one. */
-	if (!err && th->slots[s->hash & (PYMEM_SLOTS - 1)].raw != s->hash &&
+	if (!err && th->slots[slot_index(th, s->hash)].raw != s->hash &&
 	    second_interpreter(p, layout))
 		err = pystack_walk(p, th, layout, s);
 	if (!err)
@@ -437,23 +451,32 @@ static __always_inline void slot_pages(struct pymem_slot *slot, __u32 member, __
 		acc->peak_pages = rss;
 }
 
-/* A fault's kind is known once it is over: task->maj_flt has moved by the next event. */
+/* Counts a fault for the slot's stack: as a minor one, until it is over. */
+static __always_inline void slot_fault(struct pymem_thread *th, struct pymem_slot *slot)
+{
+	slot->acc.minor_faults++;
+	th->minor = 1;
+}
+
+/* A fault's kind is known once it is over: task->maj_flt has moved by the next event. It moves
+ * too for what the kernel brings in by itself (MAP_POPULATE, mlock), counted nowhere before. */
 static __always_inline void settle_major(struct pymem_thread *th, struct task_struct *task)
 {
 	__u64 major = TASK_READ(task, maj_flt);
 	__u64 more = major - th->major;
+	__u32 minor = th->minor;
 	struct pymem_slot *slot;
 
+	th->minor = 0;
 	if (!more)
 		return;
 	th->major = major;
-	/* It was not counted as a minor one: there is nothing to correct. */
 	if (!count_faults)
 		return;
 	slot = slot_current(th);
 	if (slot) {
 		slot->acc.major_faults += more;
-		slot->acc.minor_faults -= more;
+		slot->acc.minor_faults -= minor;
 	}
 }
 

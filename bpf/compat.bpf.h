@@ -59,8 +59,9 @@ static __always_inline bool is_thread_id(__u64 id, __u64 pointer)
 #define SYSCALL_ARG3(r) BPF_CORE_READ(r, dx)
 #define SYSCALL_ARG4(r) BPF_CORE_READ(r, r10)
 
-/* What an exception from user mode has in the place of a system call's number. */
-#define IS_EXCEPTION(r) ((__s64)BPF_CORE_READ(r, orig_ax) == -1)
+/* Where an exception from user mode has -1 in the place of a system call's number. */
+#define EXCEPTION_MARK(r) ((__s64)(r)->orig_ax)
+#define IS_EXCEPTION(r)	  ((__s64)BPF_CORE_READ(r, orig_ax) == -1)
 
 #elif defined(__TARGET_ARCH_arm64)
 struct uw___arm64 {
@@ -105,7 +106,8 @@ static __always_inline bool is_thread_id(__u64 id, __u64 pointer)
 #define SYSCALL_ARG3(r) BPF_CORE_READ(r, regs[2])
 #define SYSCALL_ARG4(r) BPF_CORE_READ(r, regs[3])
 
-#define IS_EXCEPTION(r) (BPF_CORE_READ(r, syscallno) == -1)
+#define EXCEPTION_MARK(r) ((r)->syscallno)
+#define IS_EXCEPTION(r)	  (BPF_CORE_READ(r, syscallno) == -1)
 #endif
 
 /* A kernel pointer as a number: the verifier lets none be hashed or subtracted. */
@@ -139,6 +141,27 @@ static __always_inline struct task_struct *current_task(void)
 #define TASK_READ(task, field)	((task)->field)
 #define TASK_FLAVOR(task, type) ((struct type *)(task))
 #endif
+
+#ifndef PYMEM_LEGACY
+/* The current task's registers at its last entry into the kernel: plain loads. */
+static __always_inline const struct pt_regs *current_regs(void)
+{
+	return (const struct pt_regs *)bpf_task_pt_regs(bpf_get_current_task_btf());
+}
+
+/* Has the current task come into the kernel by an exception, a page fault that is? */
+static __always_inline bool in_exception(void)
+{
+	return EXCEPTION_MARK(current_regs()) == -1;
+}
+#endif
+
+/* Numbers the faults of a task: that of the one being handled, or else of the next one. The
+ * kernel counts a fault when it is over (mm_account_fault()). Never 0. */
+static __always_inline __u64 fault_number(struct task_struct *task)
+{
+	return (__u64)TASK_READ(task, min_flt) + TASK_READ(task, maj_flt) + 1;
+}
 
 /* Does the current task run on `mm`? Kernel threads and exiting tasks run on none. */
 static __always_inline bool current_runs_on(__u64 mm)

@@ -379,6 +379,21 @@ static __always_inline struct pymem_thread *current_thread(struct pymem_proc **p
 	return th;
 }
 
+/* What a write to a present page did, as far as RSS tells: a file page that goes was
+ * copied; anonymous memory that grows without one replaces the zero page, for which a
+ * page was allocated but nothing copied. */
+static __always_inline void settle_copy(struct pymem_thread *th, struct pymem_slot *slot,
+					__u32 member, __s64 change)
+{
+	if (th->pending & PYMEM_PENDING_COPIED) {
+		if (member == PYMEM_ANON && change > 0)
+			slot->acc.cow_faults--;
+	} else if (th->pending & PYMEM_PENDING_WRITE && member == PYMEM_FILE && change < 0) {
+		slot->acc.cow_faults++;
+	}
+	th->pending &= ~(PYMEM_PENDING_COPIED | PYMEM_PENDING_WRITE);
+}
+
 /* 6.1 and older: pages that th's last fault left in the task's cache. They belong to
  * the stack seen at that fault, which th still collects for. */
 static __always_inline void batched_rest(struct pymem_proc *p, struct pymem_thread *th,

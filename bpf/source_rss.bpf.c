@@ -5,8 +5,9 @@
  * untraced process costs one load. One program for 6.2 and later, one for what was before.
  */
 #include "image.bpf.h"
-
 #ifndef PYMEM_LEGACY
+#include "string.bpf.h"
+
 /* Kernel memory by address with a plain load that the kernel guards (6.2): a tenth of a
  * helper's cost. Only here: the linker of libbpf 1.1 takes such an extern from one file. */
 extern void *bpf_rdonly_cast(const void *address, __u32 type) __ksym;
@@ -27,14 +28,6 @@ static __always_inline __s32 load_s32(__u64 address)
 
 #define CLAIM_TRIES 24
 #define CLAIMING    (1LL << 40) /* of pending_pages(): ask again */
-
-/* Is the current task in an exception, a page fault that is, and not in a system call? */
-static __always_inline bool in_fault(void)
-{
-	struct pt_regs *regs = (struct pt_regs *)bpf_task_pt_regs(bpf_get_current_task_btf());
-
-	return IS_EXCEPTION(regs);
-}
 
 struct pending {
 	struct pymem_proc *p;
@@ -93,7 +86,7 @@ static __noinline __s64 own_share(struct pymem_proc *p, __u32 member, __s64 ther
 	others = pending_pages(p, member);
 	if (others == CLAIMING)
 		return CLAIMING;
-	if (!in_fault())
+	if (!in_exception())
 		return there - others;
 	if (!others && change > 1 && !(change & (change - 1)))
 		return there;
@@ -200,29 +193,75 @@ static __always_inline void foreign_change(struct pymem_proc *p, __u32 member, _
 	lose(p, PYMEM_LOSS_OTHER_TASK, member, change);
 }
 
-/* What a write to a present page did, as far as RSS tells: a file page that goes was
- * copied; anonymous memory that grows without one replaces the zero page, for which a
- * page was allocated but nothing copied. */
-static __always_inline void settle_copy(struct pymem_thread *th, struct pymem_slot *slot,
-					__u32 member, __s64 change)
-{
-	if (th->pending & PYMEM_PENDING_COPIED) {
-		if (member == PYMEM_ANON && change > 0)
-			slot->acc.cow_faults--;
-	} else if (th->pending & PYMEM_PENDING_WRITE && member == PYMEM_FILE && change < 0) {
-		slot->acc.cow_faults++;
-	}
-	th->pending &= ~(PYMEM_PENDING_COPIED | PYMEM_PENDING_WRITE);
-}
-
 /* From so many pages on, a change is worth a look at whose stack it is by name. */
 #define MANY_PAGES 16
+
+#ifdef PYMEM_LEGACY
+/* Each fault has been noted, and its stack walked, at its entry. */
+static __always_inline __u32 pending_now(const struct pymem_thread *th)
+{
+	return th->pending;
+}
+
+static __always_inline bool same_stack(struct pymem_thread *th, __s64 change)
+{
+	(void)th;
+	(void)change;
+	return false;
+}
+
+static __always_inline bool counts_now(struct pymem_thread *th, __u32 pending)
+{
+	(void)th;
+	return pending & PYMEM_PENDING_FAULT;
+}
+#else
+/* What was noted at the entry of the fault that is being handled; 0: nothing. */
+static __always_inline __u32 pending_now(const struct pymem_thread *th)
+{
+	return th->noted == fault_number(current_task()) ? th->pending : 0;
+}
+
+/* Is this change one of a fault, or of a string instruction, whose stack th collects for?
+ * Then no Python code has run since that was walked. What shrinks is no string's. */
+static __always_inline bool same_stack(struct pymem_thread *th, __s64 change)
+{
+	__u64 number = fault_number(current_task());
+	bool resumed;
+
+	if (!in_exception()) {
+		th->string.ip = 0;
+		return false;
+	}
+	if (th->charged == number)
+		return th->current < PYMEM_SLOTS;
+	th->charged = number;
+	resumed = change > 0 && string_resumed(th);
+	if (!resumed && th->string.unit)
+		th->confirm = 1; /* faults without a walk follow */
+	return resumed;
+}
+
+/* Is this the first change of a fault that has not been counted? */
+static __always_inline bool counts_now(struct pymem_thread *th, __u32 pending)
+{
+	__u64 number = fault_number(current_task());
+
+	if (!count_faults ||
+	    (!(pending & PYMEM_PENDING_FAULT) && (th->counted == number || !in_exception())))
+		return false;
+	th->counted = number;
+	return true;
+}
+#endif
 
 /* A change of RSS by the current thread. */
 static __always_inline void own_change(struct pymem_proc *p, struct pymem_thread *th, __u32 member,
 				       __s64 change)
 {
 	struct pymem_slot *slot;
+	__u32 pending;
+	bool counts;
 	__u64 rss;
 	int err;
 
@@ -238,29 +277,26 @@ static __always_inline void own_change(struct pymem_proc *p, struct pymem_thread
 		lose(p, PYMEM_LOSS_UNIDENTIFIED, member, change);
 		return;
 	}
-	if (!(th->pending & PYMEM_PENDING_FAULT))
-		th->string.ip = 0;
 	/* What is not confirmed when its code object dies is lost: of little, not of much. Set if
 	 * either difference is negative; a branch would double what the verifier follows. */
 	th->confirm |= ((__u64)(MANY_PAGES - 1 - change) | (__u64)(change + MANY_PAGES - 1)) >> 63;
-	/* A fault that resumed and changed nothing leaves its mark: what shrinks is no fault's.
-	 * (Never marked where counters are batched; 5.10 and 6.1 took the growth that is asked
-	 * for here for granted below.) */
-	err = !batched_counters && th->pending & PYMEM_PENDING_RESUMED && change > 0
-		      ? 0
-		      : stack_now(p, th);
+	pending = pending_now(th);
+	counts = counts_now(th, pending);
+	err = same_stack(th, change) ? 0 : stack_now(p, th);
 	slot = slot_current(th);
 	if (err || !slot) {
 		lose(p, err ? -err - 1 : th->loss, member, change);
-		if (th->pending & PYMEM_PENDING_FAULT)
+		if (counts)
 			__sync_fetch_and_add(&p->lost_faults, 1);
 	} else {
-		settle_copy(th, slot, member, change);
+		if (pending)
+			settle_copy(th, slot, member, change);
 		slot_pages(slot, member, change, rss);
-		if (th->pending & PYMEM_PENDING_FAULT)
-			slot->acc.minor_faults++;
+		if (counts)
+			slot_fault(th, slot);
 	}
-	th->pending &= ~(PYMEM_PENDING_FAULT | PYMEM_PENDING_RESUMED);
+	if (pending)
+		th->pending &= ~PYMEM_PENDING_FAULT;
 }
 
 #ifndef PYMEM_LEGACY

@@ -262,7 +262,10 @@ struct pymem_slot {
 	struct pymem_counters acc; /* not yet added to `stacks` */
 };
 
-#define PYMEM_SLOTS 16
+/* Two for each place of a hash: the stack met last stays when a third one comes. */
+#define PYMEM_SLOTS 32
+#define PYMEM_WAYS  2
+#define PYMEM_SETS  (PYMEM_SLOTS / PYMEM_WAYS)
 
 /* A thread of a tracked process; value of the map `threads`. */
 struct pymem_thread {
@@ -272,19 +275,23 @@ struct pymem_thread {
 	__u64 tstate;		    /* its PyThreadState, 0: not known */
 	__u64 floor;		    /* lowest frame in the innermost one's page, at the last walk */
 	__u64 major;		    /* task->maj_flt, settled so far */
+	__u64 noted;		    /* fault that `pending` is about (fault_number()) */
+	__u64 counted;		    /* fault that was counted last */
+	__u64 charged;		    /* fault whose stack is `current`, found at a change of RSS */
 	__s32 cache[PYMEM_MEMBERS]; /* 6.1 and older: task->rss_stat, settled so far */
 	__u32 searches;
 	__u32 current;	 /* slot being collected for; PYMEM_SLOTS: none */
 	__u32 loss;	 /* while there is none: why (enum pymem_loss) */
 	__u32 confirm;	 /* the next visit is to confirm its stack */
+	__u32 minor;	 /* the fault counted last is a minor one, as far as is known */
 	__u32 tid;	 /* as it sees itself; 0: not asked yet */
 	__s64 net_pages; /* RSS that its own doing added, less what it freed */
 	__u32 page;	 /* that net_pages is published on */
-	__u32 pad;
 	__u64 line_peak; /* highest RSS it has seen since its last line event */
 	struct pymem_string string;
-	__u64 regs; /* where the kernel keeps the registers of the fault being handled */
-	struct pymem_slot slots[PYMEM_SLOTS]; /* by `raw`, direct-mapped */
+	__u64 regs;   /* where the kernel keeps the registers of the fault being handled */
+	__u64 latest; /* a bit a set: which of its two slots was used last */
+	struct pymem_slot slots[PYMEM_SLOTS]; /* by `raw`: a set is two neighbours */
 };
 
 /* What a thread has collected, as the program `collect` writes it. */
@@ -294,10 +301,9 @@ struct pymem_collected {
 };
 
 enum pymem_pending {
-	PYMEM_PENDING_FAULT = 1 << 0,	/* in a page fault not yet counted for a stack */
-	PYMEM_PENDING_WRITE = 1 << 1,	/* of a write to a present page: perhaps a copy */
-	PYMEM_PENDING_COPIED = 1 << 2,	/* a page was allocated for it */
-	PYMEM_PENDING_RESUMED = 1 << 3, /* of the instruction of the last fault: same stack */
+	PYMEM_PENDING_FAULT = 1 << 0,  /* in a page fault not yet counted for a stack */
+	PYMEM_PENDING_WRITE = 1 << 1,  /* of a write to a present page: perhaps a copy */
+	PYMEM_PENDING_COPIED = 1 << 2, /* a page was allocated for it */
 };
 
 #endif
