@@ -303,11 +303,13 @@ SEPARATE __u64 search_interpreters(__u64 pointer, __u32 limit)
 	return 0;
 }
 
-/* Finds this thread's state anew. 0: th->tstate has it; else -(loss + 1).
+/* Finds this thread's state anew. 0: th->tstate has it; else -(loss + 1). th->tstate is the one
+ * that it had and runs no frame, or 0.
  *
  * A native thread that allocates a lot would search a long list at every event: after a
  * miss only the newest entries are looked at each time, since a thread registers at the
- * head, and the whole list now and then. */
+ * head, and the whole list now and then. One that runs no frame just now is remembered: when
+ * it does again, it is found however old it is. */
 static __noinline int find_tstate(struct pymem_proc *p, struct pymem_thread *th,
 				  const struct pymem_layout *layout, struct scratch *s,
 				  __u64 pointer)
@@ -316,7 +318,6 @@ static __noinline int find_tstate(struct pymem_proc *p, struct pymem_thread *th,
 
 	if (!p || !th || !layout || !s)
 		return -1;
-	th->tstate = 0;
 	s->interp = first_interpreter(p, layout_of(layout));
 	if (!s->interp)
 		return -(PYMEM_LOSS_NO_FRAME + 1);
@@ -330,9 +331,15 @@ static __noinline int find_tstate(struct pymem_proc *p, struct pymem_thread *th,
 		th->searches = 0;
 		return 0;
 	}
-	if (s->unreadable)
-		return -(PYMEM_LOSS_UNREADABLE + 1);
-	return s->idle ? -(PYMEM_LOSS_NO_FRAME + 1) : -(PYMEM_LOSS_NO_THREAD + 1);
+	if (s->idle) {
+		th->tstate = s->idle;
+		/* Of one that may have a state in each interpreter none is remembered. */
+		if (p->multi)
+			th->searches = 0;
+	}
+	if (th->tstate)
+		return -(PYMEM_LOSS_NO_FRAME + 1);
+	return s->unreadable ? -(PYMEM_LOSS_UNREADABLE + 1) : -(PYMEM_LOSS_NO_THREAD + 1);
 }
 
 /* Has a second interpreter come to be? Then a thread may have a state in each. */
@@ -367,6 +374,8 @@ static __always_inline int current_frame(struct pymem_proc *p, struct pymem_thre
 	if (th->tstate && !p->multi && !read_tstate(s, layout, th->tstate) &&
 	    is_tstate_of(s, py, pointer))
 		*frame = tstate_frame(s, py);
+	else
+		th->tstate = 0;
 	if (*frame)
 		return 0;
 	err = find_tstate(p, th, layout, s, pointer);

@@ -46,6 +46,12 @@ def test_native_callbacks(system):
     harness.profile(system.command, "callbacks")
 
 
+def test_old_thread_state(system):
+    """A thread that was in C finds its way back to its state, however many are newer."""
+    target, _, report = harness.profile(system.command, "old_state")
+    assert report.image(target.pid)["lost_bytes"]["no-thread"] == 0
+
+
 def test_no_children_with_vfork(system):
     """A child that runs on its parent's memory until it execs: its page is the parent's."""
     code = "import subprocess\nfor i in range(50): subprocess.run(['/bin/true'])"
