@@ -142,6 +142,12 @@ SECONDS ?= 60
 fuzz: fuzz-targets
 	tests/fuzz/fuzz.py --seconds $(SECONDS) $(TARGET)
 
+# make stress SECONDS=180 SEED=2: hundreds of processes, thousands of threads, memory limits, kills.
+stress:
+	tools/install-deps test
+	$(MAKE) all
+	PYMEM_STRESS_SECONDS=$(SECONDS) PYMEM_STRESS_SEED=$(or $(SEED),1) tests/run stress
+
 # Every interpreter there is, and the table of what works on which. FREE_THREADED=1 (or versions):
 # builds such CPythons from Debian's sources first, once. Those in the cache are tested anyway.
 FREE_THREADED ?=
@@ -263,6 +269,7 @@ help:
 	@echo 'make demo       install what is missing, build, show the main job'
 	@echo 'make check      install what tests need, run all of them (CHECK=unit|e2e|…: some)'
 	@echo 'make fuzz       libFuzzer targets for SECONDS=60 each (TARGET="lines walk": these only)'
+	@echo 'make stress     hundreds of processes under -a, for SECONDS=60 (SEED=1: what they do)'
 	@echo 'make check-pythons  tests on every interpreter, docs/PYTHONS.md (FREE_THREADED=1: build one)'
 	@echo 'make check-vm   all checks on stock kernels in qemu (KERNELS="5.10 7.2" CPUS=2,8,32)'
 	@echo 'make verifier-update  the verifier'"'"'s figures into bench/verifier.txt'
@@ -273,6 +280,6 @@ help:
 
 -include $(wildcard $(BUILD)/*.d $(BUILD)/*/*.d)
 
-.PHONY: python wheel all unit walker fuzz-targets fuzz check check-arm64 golden-update deps demo \
+.PHONY: python wheel all unit walker fuzz-targets fuzz check stress check-arm64 golden-update deps demo \
 	bench arm64 install format format-check check-pythons clean help check-vm verifier-update
 .DELETE_ON_ERROR:

@@ -173,19 +173,32 @@ static __always_inline void proc_fold_peaks(struct pymem_proc *p)
 	}
 }
 
-static __always_inline void tell_from(__u32 type, __u32 id, __u32 tgid, __u32 ppid, __u32 parent)
+static __always_inline void tell_all(struct pymem_msg_process *m)
 {
-	struct pymem_msg_process m = {type, id, tgid, ppid, parent};
-
 	if (count_only)
 		return;
-	if (bpf_ringbuf_output(&ring, &m, sizeof(m), BPF_RB_FORCE_WAKEUP))
+	if (bpf_ringbuf_output(&ring, m, sizeof(*m), BPF_RB_FORCE_WAKEUP))
 		__sync_fetch_and_add(&dropped_messages, 1);
 }
 
 static __always_inline void tell(__u32 type, __u32 id, __u32 tgid, __u32 ppid)
 {
-	tell_from(type, id, tgid, ppid, 0);
+	struct pymem_msg_process m = {.type = type, .proc = id, .tgid = tgid, .ppid = ppid};
+
+	tell_all(&m);
+}
+
+/* A process has forked the image p. */
+static __always_inline void tell_fork(const struct pymem_proc *p)
+{
+	struct pymem_msg_process m = {.type = PYMEM_MSG_FORK,
+				      .proc = p->id,
+				      .tgid = p->tgid,
+				      .ppid = p->ppid,
+				      .parent = p->parent_id,
+				      .identified = p->identified};
+
+	tell_all(&m);
 }
 
 /* True for the first to end the image p. Before 5.12 two may take themselves for that, which

@@ -136,7 +136,7 @@ int process_fork(struct bpf_raw_tracepoint_args *ctx)
 	p->ppid = tgid;
 	if (parent->tree)
 		page_adopt(p, 0, parent->tree);
-	tell_from(PYMEM_MSG_FORK, p->id, child_tgid, tgid, parent->id);
+	tell_fork(p);
 	return 0;
 }
 

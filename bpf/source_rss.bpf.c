@@ -179,6 +179,15 @@ static __always_inline bool tears_down(struct pymem_proc *p)
 	return TASK_READ(task, mm) || BPF_CORE_READ(task, signal, live.counter) <= 0;
 }
 
+/* A change that is no line's doing, nor its thread's. */
+static __always_inline void nobodys_change(struct pymem_proc *p, __u32 member, __s64 change)
+{
+	proc_add(p, member, change);
+	if (p->page && member != PYMEM_SWAP)
+		page_foreign(p, change);
+	lose(p, PYMEM_LOSS_OTHER_TASK, member, change);
+}
+
 /* Not the process's own doing: why? */
 static __always_inline void foreign_change(struct pymem_proc *p, __u32 member, __s64 change)
 {
@@ -187,10 +196,44 @@ static __always_inline void foreign_change(struct pymem_proc *p, __u32 member, _
 		p->dying = 1;
 		return;
 	}
-	proc_add(p, member, change);
-	if (p->page && member != PYMEM_SWAP)
-		page_foreign(p, change);
-	lose(p, PYMEM_LOSS_OTHER_TASK, member, change);
+	nobodys_change(p, member, change);
+}
+
+/* include/linux/sched.h. Set while a task reclaims memory (memalloc_noreclaim_save(), since 4.12),
+ * be it for the host or for its memory cgroup. */
+#define PF_MEMALLOC 0x00000800
+
+/* Does the current task reclaim memory for want of it? Whoever asks for a page when there is none
+ * does; what it takes, also of its own process, says nothing of the line it is in. Not where the
+ * program itself asks for it: madvise(MADV_PAGEOUT). */
+static __always_inline bool reclaims(void)
+{
+	if (!(TASK_READ(current_task(), flags) & PF_MEMALLOC))
+		return false;
+#ifndef PYMEM_LEGACY /* bpf_task_pt_regs() came with 5.15 */
+	struct pt_regs *regs = (struct pt_regs *)bpf_task_pt_regs(bpf_get_current_task_btf());
+
+	if (SYSCALL_NR(regs) == NR_MADVISE)
+		return false;
+#endif
+	return true;
+}
+
+/* Has the current thread, which runs on p's mm, lost it these pages by reclaim? The fault or system
+ * call in which that happens goes on: what is pending for it stays. */
+static __always_inline bool reclaimed(struct pymem_proc *p, __u32 member, __s64 change)
+{
+	struct pymem_thread *th;
+
+	/* What grows is swap entries only, so that growth costs no look. */
+	if ((change > 0 && member != PYMEM_SWAP) || !reclaims())
+		return false;
+	th = thread_of(current_task(), false);
+	/* The page may be one that a string instruction has written to (source_fault). */
+	if (th)
+		th->string.ip = 0;
+	nobodys_change(p, member, change);
+	return true;
 }
 
 /* From so many pages on, a change is worth a look at whose stack it is by name. */
@@ -320,7 +363,8 @@ int rss_stat(struct bpf_raw_tracepoint_args *ctx)
 		foreign_change(p, member, change);
 		return 0;
 	}
-	own_change(p, thread_get(p), member, change);
+	if (!reclaimed(p, member, change))
+		own_change(p, thread_get(p), member, change);
 	return 0;
 }
 #else
@@ -352,6 +396,9 @@ int rss_stat(struct bpf_raw_tracepoint_args *ctx)
 			foreign_change(p, member, change);
 		return 0;
 	}
+	/* Reclaim goes past the task's cache. */
+	if (change && reclaimed(p, member, change))
+		return 0;
 	th = thread_get(p);
 	cache = task_cache(task, member);
 	if (!th || !cache || change != cache) {

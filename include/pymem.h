@@ -240,7 +240,9 @@ struct pymem_msg_process { /* FORK, EXEC, EXIT, MAPPED */
 	__u32 proc; /* image id; 0 where none is tracked yet */
 	__u32 tgid;
 	__u32 ppid;
-	__u32 parent; /* FORK: id of the image it was forked from */
+	__u32 parent;	  /* FORK: id of the image it was forked from */
+	__u32 identified; /* FORK: the child's stacks are walked, as its parent's were at the fork
+			   */
 };
 
 /* A string instruction (rep stos, rep movs) of x86 that has faulted and will resume. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Short-lived processes are gone before they can be asked: then a child is what its parent
- * was at the fork.
+/* A child is what its parent was at the fork: short-lived ones are gone before they can be asked,
+ * and others run another program by then.
  */
 #include "image.h"
 
@@ -61,11 +61,13 @@ static char **strings_copy(char *const *strings)
 	return copy;
 }
 
-void image_inherit(struct image *image, const struct image *parent)
+void image_inherit(struct image *image, const struct image *parent, bool identified)
 {
-	memcpy(image->python, parent->python, sizeof(image->python));
-	image->layout = parent->layout;
-	image->identified = parent->identified;
+	if (identified && parent->identified && !image->identified) {
+		memcpy(image->python, parent->python, sizeof(image->python));
+		image->layout = parent->layout;
+		image->identified = true;
+	}
 	image->hidden = parent->hidden;
 	if (!image->argv)
 		image->argv = strings_copy(parent->argv);

@@ -42,8 +42,9 @@ struct image { /* one process image: pymem_proc's user-space half */
 /* Takes what /proc says of the process, as long as it is there. */
 void image_describe(struct image *image);
 
-/* Describes a child by its parent, as far as it could not be asked itself any more. */
-void image_inherit(struct image *image, const struct image *parent);
+/* Describes a child by its parent, as far as it is not described yet; `identified`: its stacks are
+ * walked as its parent's were at the fork. */
+void image_inherit(struct image *image, const struct image *parent, bool identified);
 
 void image_free(struct image *image);
 

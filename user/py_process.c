@@ -66,6 +66,7 @@ struct scan {
 	uint64_t done_base;
 	int error;     /* why some file could not be examined, or 0 */
 	bool vanished; /* a mapping was gone before it could be opened */
+	bool mapped;   /* anything at all */
 	struct candidate candidates[CANDIDATES_MAX];
 	unsigned count;
 };
@@ -198,6 +199,7 @@ static int examine_mapping(const struct proc_mapping *mapping, void *arg)
 	bool has_base;
 	int err;
 
+	scan->mapped = true;
 	if (mapping->inode == 0)
 		return 0;
 	if (mapping->offset == 0) {
@@ -398,7 +400,7 @@ int py_process_identify(struct py_image_cache *cache, pid_t pid, struct py_proce
 	scan->pid = pid;
 	err = find_candidates(scan);
 	if (!err)
-		err = scan->count > 0 ? choose(scan, process) : -ENOENT;
+		err = scan->count > 0 ? choose(scan, process) : scan->mapped ? -ENOENT : -ESRCH;
 	free(scan);
 	if (proc_start_ticks(pid) != start)
 		err = -ESRCH;

@@ -46,7 +46,8 @@ void py_image_cache_free(struct py_image_cache *cache);
  * -ENOENT: no interpreter is mapped (not Python, or not yet).
  * -ENOTSUP: Python 2, or a version this program does not know; `process->version`
  *  says which ("" if even that is unknown).
- * -ESRCH: gone. -EACCES/-EPERM and other -errno: could not look. */
+ * -ESRCH: gone, or without memory (a zombie, a kernel thread).
+ * -EACCES/-EPERM and other -errno: could not look. */
 int py_process_identify(struct py_image_cache *cache, pid_t pid, struct py_process *process);
 
 #endif

@@ -292,12 +292,18 @@ void parts_tail(FILE *out, const struct model *model, const struct render_option
 	for (i = 0; i < model->skip_count; i++) {
 		if (!i)
 			fputc('\n', out);
-		snprintf(number, sizeof(number), "Skipped: pid %d (", model->skips[i].pid);
+		snprintf(number, sizeof(number), "Skipped: pid %d", model->skips[i].pid);
 		fputs(number, out);
 		column = (unsigned)strlen(number);
-		column += text_print(out, model->skips[i].comm, narrow ? 16 : 32, false);
-		fputs("):", out);
-		text_wrap(out, model->skips[i].reason, column + 2, options->width, 2);
+		/* Of a process that is not there no name is known. */
+		if (*model->skips[i].comm) {
+			fputs(" (", out);
+			column +=
+				3 + text_print(out, model->skips[i].comm, narrow ? 16 : 32, false);
+			fputc(')', out);
+		}
+		fputc(':', out);
+		text_wrap(out, model->skips[i].reason, column + 1, options->width, 2);
 		fputc('\n', out);
 	}
 	for (i = 0; i < model->note_count; i++) {

@@ -116,6 +116,7 @@ static int add_live(const struct pymem_proc *record, void *arg)
 	struct build *b = arg;
 	struct image *image = tracker_image(b->tracker, record->id);
 
+	/* One not known is to be told of by the next message; none is missing at the end. */
 	return image && !image->dead ? add_image(b, image, record) : 0;
 }
 
@@ -293,6 +294,38 @@ static void balance(struct build *b)
 	}
 }
 
+/* Whatever they were, they are in no row. */
+static void add_unexamined(struct build *b, unsigned count, const char *which)
+{
+	char text[256];
+
+	if (!count)
+		return;
+	snprintf(text, sizeof(text), "%u program%s %s ended before %s could be examined", count,
+		 count == 1 ? "" : "s", which, count == 1 ? "it" : "they");
+	model_add_note(b->model, text);
+}
+
+static void add_copy_notes(struct build *b)
+{
+	unsigned long long unwatched = b->tallies.unwatched;
+	char text[256];
+
+	if (b->tracker->copies_error) {
+		snprintf(text, sizeof(text),
+			 "copies on write could not be watched (%s): they are not counted",
+			 strerror(-b->tracker->copies_error));
+		model_add_note(b->model, text);
+	}
+	if (unwatched) {
+		snprintf(text, sizeof(text),
+			 "%llu write fault%s on shared pages came before copies were watched: not "
+			 "counted as copied",
+			 unwatched, unwatched == 1 ? "" : "s");
+		model_add_note(b->model, text);
+	}
+}
+
 static void add_notes(struct build *b)
 {
 	static const struct {
@@ -332,22 +365,9 @@ static void add_notes(struct build *b)
 			 (unsigned long long)dropped);
 		model_add_note(b->model, text);
 	}
-	if (t->unexamined) {
-		snprintf(text, sizeof(text),
-			 "%u program%s that traced processes started ended before %s could be "
-			 "examined",
-			 t->unexamined, t->unexamined == 1 ? "" : "s",
-			 t->unexamined == 1 ? "it" : "they");
-		model_add_note(b->model, text);
-	}
-	if (b->tallies.unwatched) {
-		snprintf(text, sizeof(text),
-			 "%llu write fault%s on shared pages came before copies were watched: not "
-			 "counted as copied",
-			 (unsigned long long)b->tallies.unwatched,
-			 b->tallies.unwatched == 1 ? "" : "s");
-		model_add_note(b->model, text);
-	}
+	add_unexamined(b, t->unexamined, "that traced processes started");
+	add_unexamined(b, t->unseen, "that others started");
+	add_copy_notes(b);
 	if (t->store.malformed) {
 		snprintf(text, sizeof(text), "%llu malformed messages were dropped",
 			 (unsigned long long)t->store.malformed);

@@ -19,6 +19,7 @@
 
 #define RETRY_MIN_MS 20
 #define RETRY_MAX_MS 640
+#define GONE_MS	     500 /* messages of a process come in by then */
 
 static int handle_message(void *arg, void *data, size_t size);
 
@@ -46,6 +47,7 @@ void tracker_fini(struct tracker *tracker)
 		free(skip);
 	}
 	free(tracker->queue);
+	tracker_free_scanned(tracker);
 	store_fini(&tracker->store);
 	probes_free(tracker->probes);
 	py_image_cache_free(tracker->cache);
@@ -59,16 +61,24 @@ uint64_t tracker_now_ms(void)
 	return t.tv_sec * 1000ULL + t.tv_nsec / 1000000;
 }
 
-void tracker_queue(struct tracker *tracker, pid_t pid)
+static struct queued *queued(struct tracker *tracker, pid_t pid)
 {
-	struct queued first = {.pid = pid, .delay_ms = RETRY_MIN_MS};
 	size_t i;
 
-	for (i = 0; i < tracker->queue_length; i++) {
-		if (tracker->queue[i].pid == pid) {
-			tracker->queue[i] = first;
-			return;
-		}
+	for (i = 0; i < tracker->queue_length; i++)
+		if (tracker->queue[i].pid == pid)
+			return &tracker->queue[i];
+	return NULL;
+}
+
+void tracker_queue(struct tracker *tracker, pid_t pid, bool execed)
+{
+	struct queued first = {.pid = pid, .delay_ms = RETRY_MIN_MS}, *q = queued(tracker, pid);
+
+	if (q) {
+		if (!q->gone || execed)
+			*q = first;
+		return;
 	}
 	if (tracker->queue_length == tracker->queue_room) {
 		size_t room = tracker->queue_room ? tracker->queue_room * 2 : 16;
@@ -82,16 +92,26 @@ void tracker_queue(struct tracker *tracker, pid_t pid)
 	tracker->queue[tracker->queue_length++] = first;
 }
 
-/* A process forked: the child is what its parent was, whether that still lives or not. */
-static void begin_child(struct tracker *tracker, struct image *image, uint32_t parent_id)
+/* The child is what its parent was, whether that still lives or not. */
+void tracker_begin_child(struct tracker *tracker, struct image *image, uint32_t parent_id,
+			 bool identified)
 {
 	struct image *parent = tracker_image(tracker, parent_id);
 	int err;
 
-	if (!parent)
+	if (parent)
+		image_inherit(image, parent, identified);
+	else
+		image_describe(image);
+	if (!image->identified) {
+		/* No Python, unless it has just mapped what makes it one. */
+		if (parent && parent->examined && !queued(tracker, parent->pid))
+			image->examined = true;
+		else if (!image->hidden && !image->dead)
+			tracker_queue(tracker, image->pid, true);
 		return;
-	image_inherit(image, parent);
-	if (!tracker->probes || !image->identified)
+	}
+	if (!tracker->probes || !parent || image->dead)
 		return;
 	err = probes_attach_child(tracker->probes, image->pid, parent->pid);
 
@@ -117,18 +137,19 @@ static int handle_message(void *arg, void *data, size_t size)
 		image = tracker_new_image(tracker, m->proc, m->tgid);
 		if (!image)
 			return 0;
-		image_describe(image);
+		if (m->type == PYMEM_MSG_FORK) {
+			tracker_begin_child(tracker, image, m->parent, m->identified);
+		} else {
+			image_describe(image);
+			image->asked |= before && before->asked;
+		}
 		image->ppid = m->ppid;
-		if (m->type == PYMEM_MSG_EXEC && before && before->asked)
-			image->asked = true;
 	}
-	if (m->type == PYMEM_MSG_FORK)
-		begin_child(tracker, image, m->parent);
 	/* After a fork, pages are shared: at once, before the child has written much. */
 	if (m->type == PYMEM_MSG_COPIES || m->type == PYMEM_MSG_FORK)
 		tracker->watch_copies = true;
 	if (m->type == PYMEM_MSG_EXEC || m->type == PYMEM_MSG_MAPPED)
-		tracker_queue(tracker, m->tgid);
+		tracker_queue(tracker, m->tgid, m->type == PYMEM_MSG_EXEC);
 	if (m->type == PYMEM_MSG_EXIT) {
 		image = tracker_image(tracker, m->proc);
 		if (image)
@@ -192,7 +213,7 @@ int tracker_know(struct tracker *tracker, struct image *image, const struct py_p
 	err = track(tracker, &target);
 	if (err)
 		return err;
-	if (tracker->probes)
+	if (tracker->probes && !tracker->detached)
 		attach_probes(tracker, image, python);
 	image->identified = true;
 	image->layout = python->layout;
@@ -217,6 +238,31 @@ void tracker_skip(struct tracker *tracker, pid_t pid, const char *comm, const ch
 	tracker->skips = skip;
 }
 
+/* Looks at a process that is due. False: no more of it is to be done. */
+static bool identify_due(struct tracker *tracker, struct queued *q, uint64_t now)
+{
+	if (q->gone)
+		return false;
+	switch (tracker_identify(tracker, q->pid, q->delay_ms > RETRY_MAX_MS)) {
+	case TRACKER_DONE:
+		return false;
+	case TRACKER_AGAIN:
+		q->at_ms = now + q->delay_ms;
+		q->delay_ms *= 2;
+		return true;
+	case TRACKER_GONE:
+		/* It has been looked at before. */
+		if (q->delay_ms > RETRY_MIN_MS)
+			return false;
+		/* What it mapped before it ended is perhaps told later. */
+		tracker->unseen++;
+		q->gone = true;
+		q->at_ms = now + GONE_MS;
+		return true;
+	}
+	return false;
+}
+
 /* Looks at what is queued and due; what may be different in a moment stays. */
 static void identify_queued(struct tracker *tracker)
 {
@@ -226,15 +272,17 @@ static void identify_queued(struct tracker *tracker)
 	for (i = 0; i < tracker->queue_length; i++) {
 		struct queued q = tracker->queue[i];
 
-		if (q.at_ms <= now) {
-			if (!tracker_identify(tracker, q.pid, q.delay_ms > RETRY_MAX_MS))
-				continue;
-			q.at_ms = now + q.delay_ms;
-			q.delay_ms *= 2;
-		}
-		tracker->queue[kept++] = q;
+		if (q.at_ms > now || identify_due(tracker, &q, now))
+			tracker->queue[kept++] = q;
 	}
 	tracker->queue_length = kept;
+}
+
+void tracker_watch_copies(struct tracker *tracker)
+{
+	if (!tracker->copies_error)
+		tracker->copies_error = session_watch_copies(tracker->session);
+	tracker->watch_copies = false;
 }
 
 int tracker_poll(struct tracker *tracker, int timeout_ms)
@@ -249,14 +297,29 @@ int tracker_poll(struct tracker *tracker, int timeout_ms)
 		return err;
 	n += err;
 	tracker_fold_ended(tracker);
-	if (tracker->watch_copies) {
-		err = session_watch_copies(tracker->session);
-		if (err)
-			return err;
-	}
+	if (tracker->watch_copies)
+		tracker_watch_copies(tracker);
 	identify_queued(tracker);
 	err = tracker_take_ended(tracker, false);
+	if (!err && tracker->whole_host)
+		err = tracker_rescan(tracker);
 	return err ?: n;
+}
+
+/* Tracked processes that nobody has looked at yet: they are alive, so it can be done. */
+static void identify_rest(struct tracker *tracker)
+{
+	struct image *image, *next;
+
+	HASH_ITER(hh, tracker->images, image, next)
+	{
+		if (image->dead || image->identified || image->examined || image->hidden ||
+		    *image->reason)
+			continue;
+		tracker_identify(tracker, image->pid, true);
+		if (!image->identified && !image->examined && !image->asked && !*image->reason)
+			tracker->unexamined++;
+	}
 }
 
 int tracker_finish(struct tracker *tracker)
@@ -265,8 +328,11 @@ int tracker_finish(struct tracker *tracker)
 
 	if (err < 0)
 		return err;
-	err = session_settle(tracker->session);
+	tracker->detached = true;
+	err = tracker_take_ended(tracker, true);
 	if (err)
 		return err;
-	return tracker_take_ended(tracker, true);
+	tracker_fold_ended(tracker);
+	identify_rest(tracker);
+	return session_settle(tracker->session);
 }

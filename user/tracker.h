@@ -33,6 +33,14 @@ struct queued {
 	pid_t pid;
 	unsigned delay_ms; /* until the next try */
 	uint64_t at_ms;
+	bool gone; /* ended before it was looked at; kept so that it counts once */
+};
+
+struct scanned { /* a process of the host that was looked at */
+	pid_t pid;
+	uint64_t start_ticks;
+	unsigned scan; /* in which it was last seen */
+	UT_hash_handle hh;
 };
 
 struct tracker {
@@ -50,25 +58,33 @@ struct tracker {
 	struct skip *skips;
 	struct queued *queue;
 	size_t queue_length, queue_room;
+	struct scanned *scanned; /* by PID */
+	unsigned scan;		 /* number of the last one */
+	unsigned found;		 /* Pythons that were there already, by that scan */
+	uint64_t scan_at_ms, scan_not_before_ms, scan_dropped;
 	bool watch_copies;
+	int copies_error; /* -errno: copies can't be watched */
+	bool detached;
 	size_t unfolded;     /* images that have ended, of which the report has not taken over what
 			      * they did */
 	unsigned unexamined; /* ended before they could be examined */
+	unsigned unseen;     /* likewise, of those that no traced process started */
 };
 
 /* 0 or -errno; registers itself as the session's reader. */
 int tracker_init(struct tracker *tracker, struct session *session, bool whole_host, bool lines);
 void tracker_fini(struct tracker *tracker);
 
-/* Starts to profile `pid`. 0, or -errno with a `reason` to print:
- * -ESRCH no such process, -ENOTSUP not a Python that is supported, -ENOENT not Python. */
+/* Starts to profile `pid`. 0, or -errno with a `reason` to print, which is noted for the report
+ * too: -ESRCH no such process, -ENOTSUP not a Python that is supported, -ENOENT not Python. */
 int tracker_attach(struct tracker *tracker, pid_t pid, char *reason, size_t size);
 
 /* Tracks `pid`, of which only the image after its next exec, of `program`, counts.
  * 0 or -errno. */
 int tracker_attach_launched(struct tracker *tracker, pid_t pid, const char *program);
 
-/* Attaches to every Python of the host. Returns how many, or -errno. */
+/* Attaches to every Python of the host. Returns how many, or -errno. tracker_poll() looks for more
+ * every few seconds, for what no message told of. */
 int tracker_attach_all(struct tracker *tracker);
 
 /* Handles messages for up to `timeout_ms`, identifies, collects what ended.

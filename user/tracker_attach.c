@@ -36,7 +36,11 @@ static int adopt(struct tracker *tracker, pid_t pid, struct py_process *python, 
 		return 0;
 	if (!err)
 		err = py_process_identify(tracker->cache, pid, python);
-	return err ?: tracker_know(tracker, *image, python);
+	if (!err)
+		err = tracker_know(tracker, *image, python);
+	/* What it forked before is not tracked either. */
+	tracker->scan_at_ms = 0;
+	return err;
 }
 
 /* `pid` is not profiled, and the report says why. */
@@ -53,7 +57,13 @@ static void refuse(struct tracker *tracker, struct image *image, pid_t pid, cons
 	proc_info_fini(&info);
 }
 
-bool tracker_identify(struct tracker *tracker, pid_t pid, bool last)
+/* It can't be looked at any more. What was tracked leaves a record. */
+static enum tracker_identified gone(struct tracker *tracker, pid_t pid)
+{
+	return tracker_newest_image(tracker, pid) ? TRACKER_DONE : TRACKER_GONE;
+}
+
+enum tracker_identified tracker_identify(struct tracker *tracker, pid_t pid, bool last)
 {
 	struct py_process python = {};
 	struct image *image = tracker_live_image(tracker, pid), *tracked;
@@ -61,10 +71,10 @@ bool tracker_identify(struct tracker *tracker, pid_t pid, bool last)
 	char reason[192];
 	int err;
 
-	if (!image && !tracker->whole_host)
-		return false;
-	if (!start || (image && image->identified))
-		return false;
+	if ((!image && !tracker->whole_host) || (image && image->identified))
+		return TRACKER_DONE;
+	if (!start)
+		return gone(tracker, pid);
 	err = py_process_identify(tracker->cache, pid, &python);
 	if (!err && image)
 		image->examined = false;
@@ -73,20 +83,22 @@ bool tracker_identify(struct tracker *tracker, pid_t pid, bool last)
 			    : adopt(tracker, pid, &python, start, &tracked);
 	if (image && err == -ENOENT)
 		image->examined = true;
+	if (err == -ESRCH)
+		return gone(tracker, pid);
 	/* Another event will tell of what comes next, unless none tells of libraries. */
-	if (!err || err == -ESRCH || (err == -ENOENT && session_sees_mappings(tracker->session)))
-		return false;
+	if (!err || (err == -ENOENT && session_sees_mappings(tracker->session)))
+		return TRACKER_DONE;
 	if (err == -ENOTSUP) {
 		unsupported(&python, reason, sizeof(reason));
 	} else if (!last) {
-		return true;
+		return TRACKER_AGAIN;
 	} else if (err == -ENOENT) {
-		return false;
+		return TRACKER_DONE;
 	} else {
 		snprintf(reason, sizeof(reason), "can't be examined: %s", strerror(-err));
 	}
 	refuse(tracker, image, pid, reason);
-	return false;
+	return TRACKER_DONE;
 }
 
 static bool same_program(pid_t a, pid_t b)
@@ -139,61 +151,69 @@ static pid_t process_of(pid_t tid)
 	return tgid;
 }
 
+/* Is `pid` a Python that can be profiled? If not, `why` gets the reason. 0 or -errno. */
+static int examine(struct tracker *tracker, pid_t pid, const struct proc_info *info,
+		   struct py_process *python, char *why, size_t size)
+{
+	int err;
+
+	if (process_of(pid) != pid) {
+		snprintf(why, size, "is a thread of process %d: use -p %d", process_of(pid),
+			 process_of(pid));
+		return -ENOENT;
+	}
+	if (info->state == 'Z' || info->kernel_thread) {
+		snprintf(why, size, "%s",
+			 info->state == 'Z' ? "is a zombie: it has ended already"
+					    : "is a kernel thread");
+		return -ENOENT;
+	}
+	err = py_process_identify(tracker->cache, pid, python);
+	if (err == -ENOTSUP) {
+		unsupported(python, why, size);
+	} else if (err == -ENOENT) {
+		snprintf(why, size, "is not Python: no interpreter is mapped in it");
+	} else if (err) {
+		snprintf(why, size, "can't be examined: %s", strerror(-err));
+	} else if (tracker->probes && !python->has_line_probe) {
+		err = -ENOTSUP;
+		probes_explain(python, why, size);
+	}
+	return err;
+}
+
 int tracker_attach(struct tracker *tracker, pid_t pid, char *reason, size_t size)
 {
 	struct py_process python = {};
-	struct proc_info info;
-	struct image *image;
-	uint64_t start;
+	struct proc_info info = {};
+	struct image *image = NULL;
+	char why[384] = "";
 	int err = proc_info_read(pid, &info);
 
 	if (err) {
 		snprintf(reason, size, "pid %d: no such process", pid);
+		tracker_skip(tracker, pid, "", "no such process");
 		return -ESRCH;
 	}
-	start = info.start_ticks;
-	err = 0;
-	if (process_of(pid) != pid)
-		err = snprintf(reason, size, "pid %d (%s): is a thread of process %d: use -p %d",
-			       pid, info.comm, process_of(pid), process_of(pid));
-	else if (info.state == 'Z')
-		err = snprintf(reason, size, "pid %d (%s): is a zombie: it has ended already", pid,
-			       info.comm);
-	else if (info.kernel_thread)
-		err = snprintf(reason, size, "pid %d (%s): is a kernel thread", pid, info.comm);
-	if (err) {
-		proc_info_fini(&info);
-		return -ENOENT;
-	}
-	err = py_process_identify(tracker->cache, pid, &python);
-	if (err == -ENOTSUP) {
-		char why[128];
-
-		unsupported(&python, why, sizeof(why));
-		snprintf(reason, size, "pid %d (%s): %s", pid, info.comm, why);
-	} else if (err == -ENOENT) {
-		snprintf(reason, size, "pid %d (%s): is not Python: no interpreter is mapped in it",
-			 pid, info.comm);
-	} else if (err) {
-		snprintf(reason, size, "pid %d (%s): can't be examined: %s", pid, info.comm,
-			 strerror(-err));
-	} else if (tracker->probes && !python.has_line_probe) {
-		char why[384];
-
-		err = -ENOTSUP;
-		probes_explain(&python, why, sizeof(why));
-		snprintf(reason, size, "pid %d (%s): %s", pid, info.comm, why);
-	} else {
-		err = adopt(tracker, pid, &python, start, &image);
+	err = examine(tracker, pid, &info, &python, why, sizeof(why));
+	if (!err) {
+		err = adopt(tracker, pid, &python, info.start_ticks, &image);
 		if (err)
-			snprintf(reason, size, "pid %d (%s): %s", pid, info.comm,
+			snprintf(why, sizeof(why), "%s",
 				 err == -ESRCH	  ? "has ended"
 				 : err == -ENOSPC ? "too many processes; raise --max-processes"
 						  : strerror(-err));
-		else
-			image->asked = true;
-		if (!err && has_forked(pid, info.ppid))
-			err = session_watch_copies(tracker->session);
+	}
+	if (err) {
+		snprintf(reason, size, "pid %d (%s): %s", pid, info.comm, why);
+		tracker_skip(tracker, pid, info.comm, why);
+		if (image)
+			snprintf(image->reason, sizeof(image->reason), "%.*s",
+				 (int)sizeof(image->reason) - 1, why);
+	} else {
+		image->asked = true;
+		if (has_forked(pid, info.ppid))
+			tracker_watch_copies(tracker);
 	}
 	proc_info_fini(&info);
 	return err;
@@ -211,30 +231,6 @@ int tracker_attach_launched(struct tracker *tracker, pid_t pid, const char *prog
 	image->hidden = true;
 	image->asked = true;
 	/* All it will ever fork is seen from the start. */
-	return session_watch_copies(tracker->session);
-}
-
-static int attach_found(pid_t pid, void *arg)
-{
-	struct tracker *tracker = arg;
-	struct proc_info info;
-
-	if (pid == getpid() || proc_info_read(pid, &info))
-		return 0;
-	if (!info.kernel_thread && info.state != 'Z' && tracker_identify(tracker, pid, false))
-		tracker_queue(tracker, pid);
-	proc_info_fini(&info);
+	tracker_watch_copies(tracker);
 	return 0;
-}
-
-int tracker_attach_all(struct tracker *tracker)
-{
-	int err = proc_each(attach_found, tracker), count = 0;
-	struct image *image, *next;
-
-	HASH_ITER(hh, tracker->images, image, next)
-	{
-		count += image->identified;
-	}
-	return err ? err : count;
 }

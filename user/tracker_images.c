@@ -113,6 +113,22 @@ static bool needless(const struct tracker *tracker, const struct image *image)
 	return !image->identified && !image->asked && !image->hidden && !tracker->probes;
 }
 
+/* Has nobody looked at what it is? */
+static bool unexamined(const struct image *image)
+{
+	return !image->identified && !image->examined && !image->hidden;
+}
+
+/* It has ended, and it is not known what it was: the report says so. */
+static void note_unexamined(struct tracker *tracker, const struct image *image)
+{
+	if (image->record.identified)
+		tracker_skip(tracker, image->pid, image->comm,
+			     "has ended, and the message of its start was lost; raise --ring-size");
+	else
+		tracker->unexamined++;
+}
+
 void tracker_fold_ended(struct tracker *tracker)
 {
 	struct image *image;
@@ -121,6 +137,8 @@ void tracker_fold_ended(struct tracker *tracker)
 	while ((image = tracker->ended)) {
 		tracker->ended = image->next_ended;
 		image->needless = false;
+		if (unexamined(image))
+			note_unexamined(tracker, image);
 		if (!needless(tracker, image))
 			continue;
 		if (!image->folded)
@@ -135,31 +153,52 @@ static void note_end(struct tracker *tracker, struct image *image)
 	tracker->unfolded++;
 }
 
-static int take_dead(const struct pymem_proc *record, void *arg)
+/* The image of a record that no message has told of: there was no room for it. */
+static struct image *meet(struct tracker *tracker, const struct pymem_proc *record, bool dead)
 {
-	struct tracker *tracker = arg;
-	struct image *image = tracker_image(tracker, record->id);
-	bool again = image && image->record.id;
+	struct image *image = image_new(tracker, record->id, record->tgid);
 
-	if (!image) {
-		image = image_new(tracker, record->id, record->tgid);
-		if (!image)
-			return -ENOMEM;
-		/* What is known of the process may be newer. */
-		index_image(tracker, image, false);
+	if (!image)
+		return NULL;
+	image->dead = dead;
+	/* What is known of a process that has ended may be newer. */
+	index_image(tracker, image, !dead);
+	if (record->parent_id && tracker_image(tracker, record->parent_id)) {
+		tracker_begin_child(tracker, image, record->parent_id, record->identified);
+	} else if (!dead) {
+		image_describe(image);
+		tracker_queue(tracker, image->pid, true);
 	}
+	image->ppid = record->ppid;
+	return image;
+}
+
+/* Its figures are final; what /proc did not say of it the kernel side does. */
+static void describe_ended(struct image *image, const struct pymem_proc *record)
+{
 	image->record = *record;
 	image->dead = true;
 	if (!*image->comm)
 		snprintf(image->comm, sizeof(image->comm), "%.16s", record->comm);
 	if (!image->ppid)
 		image->ppid = record->ppid;
+}
+
+static int take_dead(const struct pymem_proc *record, void *arg)
+{
+	struct tracker *tracker = arg;
+	struct image *image = tracker_image(tracker, record->id);
+	bool again = image && image->record.id;
+
+	if (!image)
+		image = meet(tracker, record, true);
+	if (!image)
+		return -ENOMEM;
+	describe_ended(image, record);
 	if (again)
 		return 0;
 	note_end(tracker, image);
-	if (!image->identified && !image->examined && !image->hidden)
-		tracker->unexamined++;
-	if (needless(tracker, image)) {
+	if (needless(tracker, image) || unexamined(image)) {
 		image->needless = true;
 		image->next_ended = tracker->ended;
 		tracker->ended = image;
@@ -172,8 +211,11 @@ static int see_live(const struct pymem_proc *record, void *arg)
 	struct tracker *tracker = arg;
 	struct image *image = tracker_image(tracker, record->id);
 
-	if (image)
-		image->sweep = tracker->sweep;
+	if (!image)
+		image = meet(tracker, record, false);
+	if (!image)
+		return -ENOMEM;
+	image->sweep = tracker->sweep;
 	return 0;
 }
 

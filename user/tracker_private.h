@@ -33,11 +33,30 @@ void tracker_free_images(struct tracker *tracker);
 /* Notes a process that is not profiled, once for each reason. */
 void tracker_skip(struct tracker *tracker, pid_t pid, const char *comm, const char *reason);
 
-/* Looks at what a message called attention to. True: it may be another thing in a moment; with
- * `last`, it is given up instead. */
-bool tracker_identify(struct tracker *tracker, pid_t pid, bool last);
+enum tracker_identified {
+	TRACKER_DONE,
+	TRACKER_AGAIN, /* it may be another thing in a moment */
+	TRACKER_GONE,  /* no traced process, and it ended before it could be looked at */
+};
 
-/* Has tracker_poll() identify `pid`. */
-void tracker_queue(struct tracker *tracker, pid_t pid);
+/* Looks at what a message called attention to. With `last`, it is given up instead of
+ * TRACKER_AGAIN.
+ */
+enum tracker_identified tracker_identify(struct tracker *tracker, pid_t pid, bool last);
+
+/* Has tracker_poll() identify `pid`, which runs another program if it has `execed`. */
+void tracker_queue(struct tracker *tracker, pid_t pid, bool execed);
+
+/* `image` began by a fork of the image `parent_id`; if its stacks are not walked as its parent's,
+ * it is to be identified itself. */
+void tracker_begin_child(struct tracker *tracker, struct image *image, uint32_t parent_id,
+			 bool identified);
+
+/* Tells copies on write from pages kept, from now on. Where that can't be, the report says so. */
+void tracker_watch_copies(struct tracker *tracker);
+
+/* Looks through /proc for Pythons that no message told of, if it is time to. 0 or -errno. */
+int tracker_rescan(struct tracker *tracker);
+void tracker_free_scanned(struct tracker *tracker);
 
 #endif

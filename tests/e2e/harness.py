@@ -28,6 +28,7 @@ KIB, MIB = 1 << 10, 1 << 20
 # What a line may show beside the block it makes: interpreter objects, a pymalloc arena's
 # first pages, malloc's page. In pages, of which some architectures have larger ones.
 TOLERANCE = 20 * mmap.PAGESIZE
+PAGE = mmap.PAGESIZE
 PATIENCE = float(os.environ.get("PYMEM_E2E_PATIENCE", "30"))
 LABEL = re.compile(r"# L:(\w+)\s*$")
 

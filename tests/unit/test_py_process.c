@@ -282,7 +282,7 @@ static void test_not_python(void **state)
 	assert_int_equal(py_process_identify(cache, getpid(), &process), -ENOENT);
 	assert_int_equal(py_process_identify(cache, 0, &process), -ESRCH);
 	if (geteuid() == 0) /* a kernel thread */
-		assert_int_equal(py_process_identify(cache, 2, &process), -ENOENT);
+		assert_int_equal(py_process_identify(cache, 2, &process), -ESRCH);
 }
 
 /* Runs `ps` with these arguments in a child. Output in `buf`, exit status returned. */

@@ -1,0 +1,17 @@
+# SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+"""Has the kernel reclaim what it maps of a file, because it asks for it."""
+import ctypes
+import mmap
+import os
+import sys
+
+from truth import PAGE, begin, end, libc
+
+MADV_PAGEOUT = 21
+path, size = sys.argv[1], int(sys.argv[2])
+file = os.open(path, os.O_RDONLY)
+address = libc.mmap(None, size, mmap.PROT_READ, mmap.MAP_PRIVATE, file, 0)
+begin()
+total = sum(ctypes.string_at(address, size)[::PAGE])
+status = libc.madvise(address, size, MADV_PAGEOUT)  # L:pageout
+end({"pageout": {"freed": size}}, status=status)
