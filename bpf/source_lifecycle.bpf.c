@@ -268,20 +268,23 @@ static __always_inline void settle_thread(struct pymem_proc *p, struct task_stru
 	settle_caches(p, th, task);
 }
 
-/* What the kernel counts and no event told. */
-static __noinline int settle_member(struct pymem_proc *p, __u32 member)
+/* What the kernel counts and no event told. If `task` leaves the mm meanwhile, what was read
+ * may be of its teardown, or of another that got its place. */
+static __noinline int settle_member(struct pymem_proc *p, struct task_struct *task, __u32 member)
 {
 	__s64 rest;
 
-	if (!p)
+	if (!p || !task)
 		return 0;
 	member &= 3;
-	if (batched_counters) {
+	if (batched_counters)
 		rest = atomic_counter(p->mm, member) - p->shared_pages[member];
+	else
+		rest = counter_total(p, member, 0) - p->now_pages[member];
+	if (task_mm(task) != p->mm)
+		return 0;
+	if (batched_counters)
 		p->shared_pages[member] += rest;
-	} else {
-		rest = counter_total(p, member, 1) - p->now_pages[member];
-	}
 	if (rest) {
 		proc_add(p, member, rest);
 		lose(p, PYMEM_LOSS_UNSETTLED, member, rest);
@@ -423,6 +426,7 @@ int settle(struct bpf_iter__task *ctx)
 	struct tgid_entry *entry;
 	struct pymem_proc *p;
 	__u32 tgid;
+	__u64 mm;
 
 	if (!task)
 		return 0;
@@ -431,13 +435,19 @@ int settle(struct bpf_iter__task *ctx)
 	if (!entry || entry->borrowed)
 		return 0;
 	p = proc_of(entry);
-	if (!p)
+	if (!p || p->dying)
 		return 0;
-	settle_thread(p, task);
-	settle_member(p, PYMEM_FILE);
-	settle_member(p, PYMEM_ANON);
-	settle_member(p, PYMEM_SWAP);
-	settle_member(p, PYMEM_SHMEM);
+	mm = task_mm(task);
+	/* What an exiting thread had cached is with its mm by now, as long as that is there. */
+	if (mm == p->mm || (!mm && BPF_CORE_READ(task, signal, live.counter) > 0))
+		settle_thread(p, task);
+	/* A process that has left for another program, or for good, ended as it was seen last. */
+	if (mm != p->mm)
+		return 0;
+	settle_member(p, task, PYMEM_FILE);
+	settle_member(p, task, PYMEM_ANON);
+	settle_member(p, task, PYMEM_SWAP);
+	settle_member(p, task, PYMEM_SHMEM);
 	return 0;
 }
 
