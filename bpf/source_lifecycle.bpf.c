@@ -128,11 +128,13 @@ int process_fork(struct bpf_raw_tracepoint_args *ctx)
 	if (!follow_children)
 		return 0;
 	parent = bpf_map_lookup_elem(&procs, &mm);
-	if (!parent)
+	if (!parent || (count_only && !page_open(parent->tree)))
 		return 0;
 	p = proc_begin(child_mm, child, parent, false);
-	if (!p)
+	if (!p) {
+		page_partial(parent->tree);
 		return 0;
+	}
 	p->ppid = tgid;
 	if (parent->tree)
 		page_adopt(p, 0, parent->tree);
@@ -301,23 +303,22 @@ static __always_inline void identify(struct pymem_proc *p, const struct pymem_wa
 	__sync_fetch_and_add(&p->identified, w->identified && !p->identified ? 1 : 0);
 }
 
-/* Publishes the process on a page. Where it is part of another's sum already, it stays. */
-static __always_inline void adopt_page(struct pymem_proc *p, __u32 serial)
+#define MAX_GENERATIONS 16
+
+/* The page that will be, or is, around the page `serial` of process `tgid`. */
+static __always_inline __u32 page_around(__u32 serial, __u32 tgid)
 {
+	struct tgid_entry *entry = bpf_map_lookup_elem(&tgids, &tgid);
+	struct pymem_proc *p = entry ? proc_of(entry) : NULL;
 	struct pymem_page *page = page_of(serial);
 
-	if (!page)
-		return;
-	if (p->tree && page_of(p->tree)) {
-		page->flags |= PYMEM_PAGE_NO_TREE;
-		p->page = serial;
-		page_begin(p);
-	} else {
-		page_adopt(p, serial, serial);
-	}
+	if (!p || !page)
+		return 0;
+	/* Whichever of the two is seen first, it is known for both. */
+	if (p->page != serial)
+		page->outer = page_open(p->tree);
+	return page->outer;
 }
-
-#define MAX_GENERATIONS 16
 
 /* Descendants of a process that is to be published, which are there already, belong to the
  * sum on its page, as those that it forks later do. Before 6.2 what threads but the first
@@ -327,7 +328,7 @@ static __always_inline void adopt_descendant(struct task_struct *task)
 	struct task_struct *ancestor = task;
 	struct pymem_wanted *w = NULL;
 	struct pymem_proc *p;
-	__u32 tgid, i;
+	__u32 tgid = 0, i;
 	__u64 mm;
 
 	if (!count_only || !follow_children || (__u32)task->tgid == own_tgid)
@@ -340,7 +341,8 @@ static __always_inline void adopt_descendant(struct task_struct *task)
 		w = bpf_map_lookup_elem(&wanted, &tgid);
 	}
 	mm = task_mm(task);
-	if (!w || !w->page || !mm)
+	/* By vfork it may run on the very memory that is to be published. */
+	if (!w || !w->page || !mm || mm == task_mm(ancestor))
 		return;
 	p = bpf_map_lookup_elem(&procs, &mm);
 	if (!p) {
@@ -350,8 +352,10 @@ static __always_inline void adopt_descendant(struct task_struct *task)
 		if (p && batched_counters)
 			adopt_thread(p, task);
 	}
-	if (p && !(p->tree && page_of(p->tree)))
-		page_adopt(p, p->page, w->page);
+	if (p)
+		page_join(p, w->page, page_around(w->page, tgid));
+	else
+		page_partial(w->page);
 }
 
 /* For each task of a process in `wanted`: track it, or identify what is tracked. */
@@ -404,11 +408,11 @@ int attach_wanted(struct bpf_iter__task *ctx)
 	if (batched_counters && w->adopt)
 		adopt_thread(p, task);
 	if (w->page && p->page != w->page) {
-		if (p->page && page_of(p->page)) {
+		if (p->page && page_open(p->page) == p->page) {
 			w->result = PYMEM_WANTED_BUSY;
 			return 0;
 		}
-		adopt_page(p, w->page);
+		page_adopt_new(p, w->page);
 	}
 	if (w->result != PYMEM_WANTED_OK)
 		identify(p, w);
