@@ -83,52 +83,6 @@ def test_kill_9(system):
         assert target.end() == 0
 
 
-STORM = """
-import os
-for _ in range(5):
-    if not os.fork():
-        break
-print("begun", flush=True)
-while True:
-    pid = os.fork()
-    if not pid:
-        block = bytearray(1 << 20)
-        if os.getpid() % 2:
-            os._exit(0)
-        os.execv("/bin/true", ["true"])
-    os.waitpid(pid, 0)
-"""
-
-
-def test_stopped_in_a_storm(system):
-    """What exits or execs while the profiler lets go ended with the RSS it was seen to have last, not
-    with none, nor with another's."""
-    storm = subprocess.Popen(system.command + ["-c", STORM], stdout=subprocess.PIPE,
-                             env=harness.environment(), start_new_session=True)
-    ended = []
-    try:
-        assert storm.stdout.readline() == b"begun\n"
-        for _ in range(8):
-            with Tool("-p", storm.pid) as tool:
-                tool.attached()
-                time.sleep(0.3)
-                tool.process.send_signal(signal.SIGINT)
-                report = tool.report()
-            for image in report.data["processes"]:
-                if image.get("skipped"):
-                    continue
-                ended.append(image["rss_end_bytes"])
-                assert image["rss_end_bytes"] > 0, image
-                lost = sum(image["lost_bytes"].values())
-                assert (image["charged_bytes"] + lost ==
-                        image["rss_end_bytes"] - image["rss_start_bytes"]), image
-    finally:
-        os.killpg(storm.pid, signal.SIGKILL)
-        storm.wait()
-        storm.stdout.close()
-    assert len(ended) > 200, "it was a storm"
-
-
 def test_duration(system):
     with Target(system.command, "idle") as target, Tool("-p", target.pid, "-d", "0.5") as tool:
         start = time.monotonic()
