@@ -202,4 +202,9 @@ static __always_inline __s32 kernel_s32(__u64 address)
 #define LOOP_BODY	     static long
 #endif
 
+/* A function that the verifier checks once, by itself, instead of at each call: it takes
+ * numbers only (5.10 knows no other arguments) and finds the rest in the scratch area.
+ * Weak, since each source has a copy and the linker is to keep one. */
+#define SEPARATE __weak __noinline
+
 #endif

@@ -6,6 +6,11 @@
  * count, and what is there must bear the number, so that a process that still names a
  * page that is gone writes nowhere. Totals are stored, not added up, and looked at again
  * after the store: of two CPUs, the last to store has seen both changes.
+ *
+ * Sums lie within one another, as processes do. An image names the innermost page that adds
+ * it up (`tree`: its own, if it has one), that page names the one around it (`outer`), and a
+ * change is added to all of them. When a page goes, what named it names the one around it. Only
+ * what takes numbers is called for each of them (SEPARATE), so that the verifier looks at it once.
  */
 #ifndef PAGE_BPF_H
 #define PAGE_BPF_H
@@ -50,36 +55,114 @@ static __always_inline void page_raise(__s64 *peak, __s64 pages)
 	}
 }
 
-static __always_inline void page_store_rss(struct pymem_page *page, const struct pymem_proc *p)
+/* p's own page: its RSS is `pages`. */
+SEPARATE __u64 page_put(__u64 serial, __s64 pages)
+{
+	struct pymem_page *page = page_of(serial);
+	__u32 i;
+
+	if (!page)
+		return 1;
+	*(volatile __s64 *)&page->rss_pages = pages;
+	for (i = 0; i < PYMEM_PAGE_WATCHERS; i++) {
+		if (i >= page->slots)
+			break;
+		page_raise(&page->peaks[i].peak_pages, pages);
+	}
+	return 0;
+}
+
+static __always_inline void page_store_rss(const struct pymem_proc *p)
 {
 	__s64 pages;
 	int i;
 
 	for (i = 0; i < 3; i++) {
 		pages = page_rss_of(p);
-		*(volatile __s64 *)&page->rss_pages = pages;
-		page_raise(&page->peak_pages, pages);
+		if (page_put(p->page, pages))
+			return;
 		asm volatile("" ::: "memory");
 		if (page_rss_of(p) == pages)
 			return;
 	}
 }
 
+/* Adds to the sum on one page. The page around it, 0: none. */
+SEPARATE __u64 page_add(__u64 serial, __s64 change)
+{
+	struct pymem_page *page = page_of(serial);
+	__s64 pages;
+	__u32 i;
+
+	if (!page)
+		return 0;
+	__sync_fetch_and_add(&page->tree_pages, change);
+	pages = *(volatile __s64 *)&page->tree_pages;
+	for (i = 0; i < PYMEM_PAGE_WATCHERS; i++) {
+		if (i >= page->slots)
+			break;
+		page_raise(&page->peaks[i].tree_peak_pages, pages);
+	}
+	return page->outer;
+}
+
+/* The sum on that page, and those around it, lack some. */
+static __noinline int page_partial(__u32 serial)
+{
+	struct pymem_page *page;
+	__u32 i;
+
+	for (i = 0; i < PYMEM_PAGE_NESTED; i++) {
+		page = page_of(serial);
+		if (!page)
+			break;
+		page->flags |= PYMEM_PAGE_PARTIAL;
+		serial = page->outer;
+	}
+	return 0;
+}
+
+/* Adds to the sum on that page and on those around it. */
+static __noinline int page_add_all(__u32 serial, __s64 change)
+{
+	__u32 i;
+
+	for (i = 0; i < PYMEM_PAGE_NESTED; i++) {
+		if (!serial)
+			return 0;
+		serial = page_add(serial, change);
+	}
+	if (serial)
+		page_partial(serial);
+	return 0;
+}
+
+/* The page, or if it is closing the innermost around it that is not; 0: none. */
+SEPARATE __u64 page_open(__u64 serial)
+{
+	struct pymem_page *page;
+	__u32 i;
+
+	for (i = 0; i < PYMEM_PAGE_NESTED; i++) {
+		page = serial ? page_of(serial) : NULL;
+		if (!page)
+			return 0;
+		if (!(page->flags & PYMEM_PAGE_CLOSING))
+			return serial;
+		serial = page->outer;
+	}
+	return 0;
+}
+
 /* p's RSS, as counted by now, has changed by `pages`. */
 static __noinline int page_change(struct pymem_proc *p, __s64 change)
 {
-	struct pymem_page *page;
-
 	if (!p)
 		return 0;
-	page = p->tree ? page_of(p->tree) : NULL;
-	if (page) {
-		__sync_fetch_and_add(&page->tree_pages, change);
-		page_raise(&page->tree_peak_pages, *(volatile __s64 *)&page->tree_pages);
-	}
-	page = p->page ? page_of(p->page) : NULL;
-	if (page)
-		page_store_rss(page, p);
+	if (p->tree)
+		page_add_all(p->tree, change);
+	if (p->page)
+		page_store_rss(p);
 	return 0;
 }
 
@@ -104,10 +187,11 @@ static __noinline int page_begin(struct pymem_proc *p)
 	if (!page)
 		return 0;
 	page->start_pages = page_rss_of(p);
-	page_store_rss(page, p);
+	page_store_rss(p);
 	page->images++;
 	asm volatile("" ::: "memory");
-	page->state = PYMEM_PAGE_LIVE;
+	if (!(page->flags & PYMEM_PAGE_CLOSING))
+		page->state = PYMEM_PAGE_LIVE;
 	return 0;
 }
 
@@ -123,14 +207,10 @@ static __always_inline void page_close(__u32 serial)
 /* p has ended; another image of the same process may follow. */
 static __noinline int page_end(struct pymem_proc *p, bool exec)
 {
-	struct pymem_page *page;
-
 	if (!p)
 		return 0;
 	page_change(p, 0);
-	page = p->tree ? page_of(p->tree) : NULL;
-	if (page)
-		__sync_fetch_and_add(&page->tree_pages, -page_rss_of(p));
+	page_add_all(p->tree, -page_rss_of(p));
 	if (!exec)
 		page_close(p->page);
 	return 0;
@@ -140,27 +220,107 @@ static __noinline int page_end(struct pymem_proc *p, bool exec)
 static __noinline int page_forget_launcher(__u32 serial)
 {
 	struct pymem_page *page = page_of(serial);
+	__u32 i;
 
 	if (!page || !(page->flags & PYMEM_PAGE_FROM_EXEC))
 		return 0;
 	page->flags &= ~PYMEM_PAGE_FROM_EXEC;
-	page->peak_pages = 0;
-	page->tree_peak_pages = 0;
+	for (i = 0; i < PYMEM_PAGE_WATCHERS; i++) {
+		page->peaks[i].peak_pages = 0;
+		page->peaks[i].tree_peak_pages = 0;
+	}
 	return 0;
 }
 
 /* What is counted on behalf of a page, and hence ended with it: the process's own record,
- * the sum over it and its children. A child is part of the sum, not of the record. */
+ * the sum over it and its descendants. A child is part of the sum, not of the record. */
 static __always_inline void page_adopt(struct pymem_proc *p, __u32 page, __u32 tree)
 {
+	__u32 open;
+
 	p->page = page;
 	p->tree = tree;
+	/* Who ends a page marks it, then looks for what is on it: if it was marked too late for
+	 * us, we are seen. */
+	asm volatile("" ::: "memory");
+	open = page_open(tree);
+	if (open != tree)
+		p->tree = tree = open;
+	if (page != tree)
+		p->page = page = 0;
 	if (page)
 		page_forget_launcher(page);
 	if (tree)
 		page_change(p, page_rss_of(p));
 	if (page)
 		page_begin(p);
+}
+
+/* p begins to be published on the page `serial`. The sums around that have p already. */
+static __noinline int page_adopt_new(struct pymem_proc *p, __u32 serial)
+{
+	struct pymem_page *page = page_of(serial);
+
+	if (!p || !page)
+		return 0;
+	if (p->tree != serial)
+		page->outer = page_open(p->tree);
+	p->page = serial;
+	if (p->tree != serial) {
+		p->tree = serial;
+		page_add(serial, page_rss_of(p));
+	}
+	page_begin(p);
+	return 0;
+}
+
+/* The page `serial` comes between the page `outer` (0: none) and those within it on the way
+ * to the page `tree`, unless it is there. 0, or 1: they are too many. */
+SEPARATE __u64 page_insert(__u64 serial, __u64 outer, __u64 tree)
+{
+	struct pymem_page *page;
+	__u32 i, next;
+	__s64 pages;
+
+	for (i = 0; i < PYMEM_PAGE_NESTED; i++) {
+		page = page_of(tree);
+		if (tree == serial || !page)
+			return 0;
+		next = page_open(page->outer);
+		if (!next || next == outer) {
+			pages = page->tree_pages;
+			page->outer = serial;
+			if (next)
+				page_add(serial, pages);
+			else
+				page_add_all(serial, pages);
+			return 0;
+		}
+		tree = next;
+	}
+	return 1;
+}
+
+/* p, of a descendant of the process whose page that is, becomes part of its sum, and with it
+ * whatever is part of p's own. The page `outer` is around that page. */
+static __noinline int page_join(struct pymem_proc *p, __u32 serial, __u32 outer)
+{
+	__u32 tree;
+
+	if (!p)
+		return 0;
+	tree = page_open(p->tree);
+	if (tree && tree != outer) {
+		if (page_insert(serial, outer, tree))
+			page_partial(serial);
+		return 0;
+	}
+	p->tree = serial;
+	if (tree)
+		page_add(serial, page_rss_of(p));
+	else
+		page_add_all(serial, page_rss_of(p));
+	return 0;
 }
 
 /* The thread's ID as the thread itself sees it. */

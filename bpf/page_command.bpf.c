@@ -8,6 +8,37 @@
  */
 #include "page.bpf.h"
 
+/* The RSS of now is part of either time: readers look at both. */
+static __always_inline int reset(struct pymem_page *page, __u64 slot)
+{
+	struct pymem_page_peaks *peaks;
+
+	if (slot >= PYMEM_PAGE_WATCHERS)
+		return 1;
+	peaks = &page->peaks[slot];
+	if (slot >= page->slots)
+		page->slots = slot + 1;
+	*(volatile __s64 *)&peaks->peak_pages = 0;
+	*(volatile __s64 *)&peaks->tree_peak_pages = 0;
+	__sync_fetch_and_add(&peaks->resets, 1);
+	return 0;
+}
+
+/* The image on `mm` leaves the page, which is closing. What it has is in the sums around
+ * it already. */
+static __always_inline int leave(struct pymem_page *page, __u64 mm, __u32 id)
+{
+	struct pymem_proc *p = bpf_map_lookup_elem(&procs, &mm);
+
+	if (!p || p->id != id)
+		return 1;
+	if (p->tree == page->serial)
+		p->tree = page_open(page->outer);
+	if (p->page == page->serial)
+		p->page = 0;
+	return 0;
+}
+
 SEC("raw_tp")
 int page_command(struct bpf_raw_tracepoint_args *ctx)
 {
@@ -17,16 +48,18 @@ int page_command(struct bpf_raw_tracepoint_args *ctx)
 		return 1;
 	switch (ctx->args[1]) {
 	case PYMEM_PAGE_DO_RESET:
-		/* The RSS of now is part of either time: readers look at both. */
-		*(volatile __s64 *)&page->peak_pages = 0;
-		*(volatile __s64 *)&page->tree_peak_pages = 0;
-		__sync_fetch_and_add(&page->resets, 1);
-		return 0;
+		return reset(page, ctx->args[2]);
 	case PYMEM_PAGE_DO_FROM_EXEC:
 		page->flags |= PYMEM_PAGE_FROM_EXEC;
 		return 0;
 	case PYMEM_PAGE_DO_END:
+		page->flags |= PYMEM_PAGE_CLOSING;
 		page->state = PYMEM_PAGE_ENDED;
+		return 0;
+	case PYMEM_PAGE_DO_LEAVE:
+		return leave(page, ctx->args[2], ctx->args[3]);
+	case PYMEM_PAGE_DO_CLIMB:
+		page->outer = page_open(page->outer);
 		return 0;
 	}
 	return 1;

@@ -42,11 +42,6 @@ static __always_inline __u64 mix(__u64 hash, __u64 value)
 	return hash ^ (hash >> 29);
 }
 
-/* A function that the verifier checks once, by itself, instead of at each call: it takes
- * numbers only (5.10 knows no other arguments) and finds the rest in the scratch area.
- * Weak, since each source has a copy and the linker is to keep one. */
-#define SEPARATE __weak __noinline
-
 static __always_inline struct scratch *scratch_get(void)
 {
 	__u32 zero = 0;

@@ -128,11 +128,13 @@ int process_fork(struct bpf_raw_tracepoint_args *ctx)
 	if (!follow_children)
 		return 0;
 	parent = bpf_map_lookup_elem(&procs, &mm);
-	if (!parent)
+	if (!parent || (count_only && !page_open(parent->tree)))
 		return 0;
 	p = proc_begin(child_mm, child, parent, false);
-	if (!p)
+	if (!p) {
+		page_partial(parent->tree);
 		return 0;
+	}
 	p->ppid = tgid;
 	if (parent->tree)
 		page_adopt(p, 0, parent->tree);
@@ -268,20 +270,23 @@ static __always_inline void settle_thread(struct pymem_proc *p, struct task_stru
 	settle_caches(p, th, task);
 }
 
-/* What the kernel counts and no event told. */
-static __noinline int settle_member(struct pymem_proc *p, __u32 member)
+/* What the kernel counts and no event told. If `task` leaves the mm meanwhile, what was read
+ * may be of its teardown, or of another that got its place. */
+static __noinline int settle_member(struct pymem_proc *p, struct task_struct *task, __u32 member)
 {
 	__s64 rest;
 
-	if (!p)
+	if (!p || !task)
 		return 0;
 	member &= 3;
-	if (batched_counters) {
+	if (batched_counters)
 		rest = atomic_counter(p->mm, member) - p->shared_pages[member];
+	else
+		rest = counter_total(p, member, 0) - p->now_pages[member];
+	if (task_mm(task) != p->mm)
+		return 0;
+	if (batched_counters)
 		p->shared_pages[member] += rest;
-	} else {
-		rest = counter_total(p, member, 1) - p->now_pages[member];
-	}
 	if (rest) {
 		proc_add(p, member, rest);
 		lose(p, PYMEM_LOSS_UNSETTLED, member, rest);
@@ -298,23 +303,22 @@ static __always_inline void identify(struct pymem_proc *p, const struct pymem_wa
 	__sync_fetch_and_add(&p->identified, w->identified && !p->identified ? 1 : 0);
 }
 
-/* Publishes the process on a page. Where it is part of another's sum already, it stays. */
-static __always_inline void adopt_page(struct pymem_proc *p, __u32 serial)
+#define MAX_GENERATIONS 16
+
+/* The page that will be, or is, around the page `serial` of process `tgid`. */
+static __always_inline __u32 page_around(__u32 serial, __u32 tgid)
 {
+	struct tgid_entry *entry = bpf_map_lookup_elem(&tgids, &tgid);
+	struct pymem_proc *p = entry ? proc_of(entry) : NULL;
 	struct pymem_page *page = page_of(serial);
 
-	if (!page)
-		return;
-	if (p->tree && page_of(p->tree)) {
-		page->flags |= PYMEM_PAGE_NO_TREE;
-		p->page = serial;
-		page_begin(p);
-	} else {
-		page_adopt(p, serial, serial);
-	}
+	if (!p || !page)
+		return 0;
+	/* Whichever of the two is seen first, it is known for both. */
+	if (p->page != serial)
+		page->outer = page_open(p->tree);
+	return page->outer;
 }
-
-#define MAX_GENERATIONS 16
 
 /* Descendants of a process that is to be published, which are there already, belong to the
  * sum on its page, as those that it forks later do. Before 6.2 what threads but the first
@@ -324,7 +328,7 @@ static __always_inline void adopt_descendant(struct task_struct *task)
 	struct task_struct *ancestor = task;
 	struct pymem_wanted *w = NULL;
 	struct pymem_proc *p;
-	__u32 tgid, i;
+	__u32 tgid = 0, i;
 	__u64 mm;
 
 	if (!count_only || !follow_children || (__u32)task->tgid == own_tgid)
@@ -337,7 +341,8 @@ static __always_inline void adopt_descendant(struct task_struct *task)
 		w = bpf_map_lookup_elem(&wanted, &tgid);
 	}
 	mm = task_mm(task);
-	if (!w || !w->page || !mm)
+	/* By vfork it may run on the very memory that is to be published. */
+	if (!w || !w->page || !mm || mm == task_mm(ancestor))
 		return;
 	p = bpf_map_lookup_elem(&procs, &mm);
 	if (!p) {
@@ -347,8 +352,10 @@ static __always_inline void adopt_descendant(struct task_struct *task)
 		if (p && batched_counters)
 			adopt_thread(p, task);
 	}
-	if (p && !(p->tree && page_of(p->tree)))
-		page_adopt(p, p->page, w->page);
+	if (p)
+		page_join(p, w->page, page_around(w->page, tgid));
+	else
+		page_partial(w->page);
 }
 
 /* For each task of a process in `wanted`: track it, or identify what is tracked. */
@@ -401,11 +408,11 @@ int attach_wanted(struct bpf_iter__task *ctx)
 	if (batched_counters && w->adopt)
 		adopt_thread(p, task);
 	if (w->page && p->page != w->page) {
-		if (p->page && page_of(p->page)) {
+		if (p->page && page_open(p->page) == p->page) {
 			w->result = PYMEM_WANTED_BUSY;
 			return 0;
 		}
-		adopt_page(p, w->page);
+		page_adopt_new(p, w->page);
 	}
 	if (w->result != PYMEM_WANTED_OK)
 		identify(p, w);
@@ -423,6 +430,7 @@ int settle(struct bpf_iter__task *ctx)
 	struct tgid_entry *entry;
 	struct pymem_proc *p;
 	__u32 tgid;
+	__u64 mm;
 
 	if (!task)
 		return 0;
@@ -431,13 +439,19 @@ int settle(struct bpf_iter__task *ctx)
 	if (!entry || entry->borrowed)
 		return 0;
 	p = proc_of(entry);
-	if (!p)
+	if (!p || p->dying)
 		return 0;
-	settle_thread(p, task);
-	settle_member(p, PYMEM_FILE);
-	settle_member(p, PYMEM_ANON);
-	settle_member(p, PYMEM_SWAP);
-	settle_member(p, PYMEM_SHMEM);
+	mm = task_mm(task);
+	/* What an exiting thread had cached is with its mm by now, as long as that is there. */
+	if (mm == p->mm || (!mm && BPF_CORE_READ(task, signal, live.counter) > 0))
+		settle_thread(p, task);
+	/* A process that has left for another program, or for good, ended as it was seen last. */
+	if (mm != p->mm)
+		return 0;
+	settle_member(p, task, PYMEM_FILE);
+	settle_member(p, task, PYMEM_ANON);
+	settle_member(p, task, PYMEM_SWAP);
+	settle_member(p, task, PYMEM_SHMEM);
 	return 0;
 }
 

@@ -3,10 +3,10 @@
  * date at each change of RSS, and that the process maps read-only. A line hook reads it
  * with a load or two: no system call, no trap.
  *
- * One page per client of `pymem-bpf serve`: the only element of a BPF array map, mapped
- * with mmap(2) at offset 0, PYMEM_PAGE_BYTES long. Amounts are pages of the system's page
- * size (sysconf(_SC_PAGESIZE)). Fields are written by BPF while they are read: read each
- * one once, as a volatile, aligned word.
+ * One page per process that `pymem-bpf serve` watches, for all connections that watch it: the
+ * only element of a BPF array map, mapped with mmap(2) at offset 0, PYMEM_PAGE_BYTES long.
+ * Amounts are pages of the system's page size (sysconf(_SC_PAGESIZE)). Fields are written by
+ * BPF while they are read: read each one once, as a volatile, aligned word.
  */
 #ifndef PYMEM_PAGE_H
 #define PYMEM_PAGE_H
@@ -15,11 +15,13 @@
 #include <linux/types.h>
 #endif
 
-#define PYMEM_PAGE_VERSION 1
-#define PYMEM_PAGE_BYTES   16384
-#define PYMEM_PAGE_THREADS 992
-#define PYMEM_PAGE_PROBES  8
-#define PYMEM_PAGES	   1024 /* at one time in one session */
+#define PYMEM_PAGE_VERSION  2
+#define PYMEM_PAGE_BYTES    16384
+#define PYMEM_PAGE_THREADS  992
+#define PYMEM_PAGE_PROBES   8
+#define PYMEM_PAGE_WATCHERS 8	 /* connections that share one, each with peaks of its own */
+#define PYMEM_PAGE_NESTED   8	 /* sums that one process is part of */
+#define PYMEM_PAGES	    1024 /* at one time in one session */
 
 /* One thread. Its place: index (tid + i) % PYMEM_PAGE_THREADS for an i from 0 to
  * PYMEM_PAGE_PROBES - 1. A thread gets its place at its first change of RSS and keeps it
@@ -37,37 +39,50 @@ enum pymem_page_state {
 };
 
 enum pymem_page_flags {
-	/* The process is itself counted as a child on another page: its own children are
-	 * counted there, and tree_pages is not kept here. */
-	PYMEM_PAGE_NO_TREE = 1 << 0,
+	/* tree_pages lacks some: a process is part of more than PYMEM_PAGE_NESTED sums, or found
+	 * no room to be counted. */
+	PYMEM_PAGE_PARTIAL = 1 << 0,
 	/* The peaks begin anew at the next exec, which clears this: the process is a
 	 * launcher's that is yet to become the command. */
 	PYMEM_PAGE_FROM_EXEC = 1 << 1,
+	/* It is about to go: what is on it is on `outer` from now on. */
+	PYMEM_PAGE_CLOSING = 1 << 2,
 };
 
 /* What the helper has the kernel side do to a page; nobody else can write to one. */
 enum pymem_page_command {
-	PYMEM_PAGE_DO_RESET = 1, /* the peaks begin anew */
+	PYMEM_PAGE_DO_RESET = 1, /* the peaks of a slot begin anew: (slot) */
 	PYMEM_PAGE_DO_FROM_EXEC, /* sets PYMEM_PAGE_FROM_EXEC */
-	PYMEM_PAGE_DO_END,	 /* PYMEM_PAGE_ENDED */
+	PYMEM_PAGE_DO_END,	 /* PYMEM_PAGE_ENDED, PYMEM_PAGE_CLOSING */
+	PYMEM_PAGE_DO_LEAVE,	 /* an image leaves it for the one around it: (mm, id) */
+	PYMEM_PAGE_DO_CLIMB,	 /* the page around it goes: the one around that takes its place */
+};
+
+/* The peaks of one connection, which is told the number of its slot. */
+struct pymem_page_peaks {
+	__s64 peak_pages;      /* highest RSS since the last reset; may be below rss_pages just
+				* after one: then rss_pages is the peak */
+	__s64 tree_peak_pages; /* highest of tree_pages, likewise */
+	__u64 resets;	       /* how often these were reset */
+	__u64 pad;
 };
 
 struct pymem_page {
-	__u32 version;	       /* PYMEM_PAGE_VERSION */
-	__u32 state;	       /* enum pymem_page_state */
-	__u32 missed;	       /* times that a thread found no free place */
-	__u32 images;	       /* 1, and one more for each exec of the process */
-	__s64 start_pages;     /* RSS when this image began to be watched */
-	__s64 rss_pages;       /* RSS of the process now */
-	__s64 peak_pages;      /* highest since the last reset; may be below rss_pages just
-				* after one: then rss_pages is the peak */
-	__s64 tree_pages;      /* RSS of the process and its children, added up */
-	__s64 tree_peak_pages; /* highest since the last reset, likewise */
-	__u64 resets;	       /* how often the peaks were reset */
-	__s64 foreign_pages;   /* changed by other tasks: reclaim, ptrace */
-	__u32 flags;	       /* enum pymem_page_flags */
-	__u32 serial;	       /* of this page in its session, never 0 */
-	__u64 pad[54];
+	__u32 version;	     /* PYMEM_PAGE_VERSION */
+	__u32 state;	     /* enum pymem_page_state */
+	__u32 missed;	     /* times that a thread found no free place */
+	__u32 images;	     /* 1, and one more for each exec of the process */
+	__s64 start_pages;   /* RSS when this image began to be watched */
+	__s64 rss_pages;     /* RSS of the process now */
+	__s64 tree_pages;    /* RSS of the process and its descendants, added up */
+	__s64 foreign_pages; /* changed by other tasks: reclaim, ptrace */
+	__u32 flags;	     /* enum pymem_page_flags */
+	__u32 serial;	     /* of this page in its session, never 0 */
+	__u32 outer;	     /* serial of the page of the nearest ancestor that has one, of
+			      * whose sum this one is part; 0: none */
+	__u32 slots;	     /* of `peaks` that are kept */
+	struct pymem_page_peaks peaks[PYMEM_PAGE_WATCHERS];
+	__u64 pad[24];
 	struct pymem_page_thread threads[PYMEM_PAGE_THREADS];
 };
 

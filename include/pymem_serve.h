@@ -2,10 +2,11 @@
 /* What `pymem-bpf serve` and its clients say to each other: a SOCK_SEQPACKET unix socket,
  * one fixed-size record a message, one answer to each request, native byte order.
  *
- * A connection watches at most one process. TRACK begins it; its answer carries, as
- * SCM_RIGHTS, a descriptor to be mapped, read-only: see pymem_page.h. Closing the
- * connection ends it. The server closes the connection after an answer to a message that
- * is no request, and at its own end: end-of-file means that the page is frozen.
+ * A connection watches at most one process, and up to PYMEM_PAGE_WATCHERS connections may
+ * watch the same one, on the same page. TRACK begins it; its answer carries, as SCM_RIGHTS, a
+ * descriptor to be mapped, read-only: see pymem_page.h. Closing the connection ends it. The server
+ * closes the connection after an answer to a message that is no request, and at its own end:
+ * end-of-file means that the page is the client's no longer, and may be frozen.
  */
 #ifndef PYMEM_SERVE_H
 #define PYMEM_SERVE_H
@@ -14,7 +15,7 @@
 
 #define PYMEM_SERVE_SOCKET  "/run/pymem-bpf.sock"
 #define PYMEM_SERVE_MAGIC   0x53424d50 /* "PMBS" */
-#define PYMEM_SERVE_VERSION 1
+#define PYMEM_SERVE_VERSION 2
 
 enum pymem_serve_op {
 	PYMEM_SERVE_HELLO = 1, /* who is there */
@@ -29,7 +30,7 @@ enum pymem_serve_status {
 	PYMEM_SERVE_BAD_VERSION,   /* another version of this protocol */
 	PYMEM_SERVE_NOT_PERMITTED, /* another user's process */
 	PYMEM_SERVE_NO_PROCESS,	   /* no such process, or another one has its PID now */
-	PYMEM_SERVE_LIMIT,	   /* too many connections of this user, or in all */
+	PYMEM_SERVE_LIMIT,	   /* too many connections: of this user, of one process, in all */
 	PYMEM_SERVE_STATE,	   /* TRACK twice, or RESET or UNTRACK without it */
 	PYMEM_SERVE_FAILED,	   /* the kernel refused: the message says what */
 };
@@ -48,11 +49,11 @@ struct pymem_serve_request {
 struct pymem_serve_reply {
 	__u32 magic;
 	__u16 version;
-	__u16 op;	  /* of the request */
-	__u32 status;	  /* enum pymem_serve_status */
-	__u32 page_bytes; /* TRACK: to be mapped */
-	__s32 pid;	  /* TRACK: the process watched, as the server sees it */
-	__u32 pad;
+	__u16 op;	   /* of the request */
+	__u32 status;	   /* enum pymem_serve_status */
+	__u32 page_bytes;  /* TRACK: to be mapped */
+	__s32 pid;	   /* TRACK: the process watched, as the server sees it */
+	__u32 slot;	   /* TRACK: which peaks of the page are this connection's */
 	char program[16];  /* version of the server's program, NUL-terminated */
 	char message[208]; /* what failed and its remedy, NUL-terminated; empty if OK */
 };

@@ -24,6 +24,7 @@
 
 #include "options.h"
 #include "serve_private.h"
+#include "serve_watched.h"
 
 #define EVENTS_AT_ONCE	  64
 #define ACCEPTS_AT_ONCE	  16
@@ -66,49 +67,6 @@ __attribute__((format(printf, 2, 3))) static void say(const struct server *serve
 	fputc('\n', stderr);
 }
 
-/* --- what is watched --- */
-
-static int count_image(const struct pymem_proc *record, void *arg)
-{
-	struct server *server = arg;
-	struct client *c;
-
-	for (c = server->clients; c; c = c->next)
-		if (c->watch.page && (int)record->tree == c->watch.number)
-			c->images++;
-	return 0;
-}
-
-/* The kernel side's tables are everybody's: who forks without end is watched no longer. */
-static int limit_images(struct server *server)
-{
-	struct client *c;
-	int err;
-
-	for (c = server->clients; c; c = c->next)
-		c->images = 0;
-	err = session_each_live(server->session, count_image, server);
-	if (err)
-		return err;
-	for (c = server->clients; c; c = c->next)
-		if (c->images > SERVER_MAX_IMAGES)
-			client_end_watch(c, "has too many children to be watched");
-	return 0;
-}
-
-static void look_after(struct server *server)
-{
-	struct client *c;
-	int err;
-
-	for (c = server->clients; c; c = c->next)
-		if (c->watch.page)
-			client_check_exec(c);
-	err = limit_images(server);
-	if (err)
-		say(server, "children can't be counted: %s", strerror(-err));
-}
-
 /* --- connections --- */
 
 static void accept_clients(struct server *server)
@@ -129,6 +87,14 @@ static void accept_clients(struct server *server)
 		}
 		return;
 	}
+}
+
+static void look_after(struct server *server)
+{
+	int err = watched_look_after(server);
+
+	if (err)
+		say(server, "children can't be counted: %s", strerror(-err));
 }
 
 static void sweep(struct server *server)
@@ -196,15 +162,15 @@ static int timers(struct server *server)
 	uint64_t now = server_now(), next = UINT64_MAX;
 	struct client *c;
 
-	if (server->watches) {
+	if (server->watched) {
 		if (now >= server->check_ns) {
 			look_after(server);
 			server->check_ns = now + SERVER_CHECK_NS;
 		}
-		if (server->watches)
+		if (server->watched)
 			next = server->check_ns;
 	}
-	if (server->attached && !server->watches) {
+	if (server->attached && !server->watched) {
 		if (now >= server->detach_ns) {
 			session_detach(server->session);
 			server->attached = false;
@@ -225,6 +191,8 @@ static int timers(struct server *server)
 		else if (c->paused && c->resume_ns < next)
 			next = c->resume_ns;
 	}
+	if (server->ended)
+		return 0;
 	if (next == UINT64_MAX)
 		return -1;
 	return (int)((next - now) / 1000000 + 1);
@@ -243,6 +211,7 @@ static int loop(struct server *server)
 			dispatch(server, &events[i]);
 		if (server->swept)
 			sweep(server);
+		watched_sweep(server);
 	}
 	return 0;
 }
@@ -391,6 +360,7 @@ static void server_close(struct server *server)
 	for (c = server->clients; c; c = c->next)
 		client_close(c, "the server ends");
 	sweep(server);
+	watched_free(server);
 	session_free(server->session);
 	serve_limits_fini(&server->limits);
 	if (server->epoll >= 0)

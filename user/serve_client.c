@@ -19,6 +19,7 @@
 
 #include "serve_private.h"
 #include "serve_request.h"
+#include "serve_watched.h"
 
 void client_log(const struct client *client, const char *format, ...)
 {
@@ -164,13 +165,12 @@ static void stop_watching(struct client *c)
 {
 	struct server *s = c->server;
 
-	if (!c->watch.page)
+	if (!c->watched)
 		return;
-	watch_end(&c->watch);
+	watched_leave(c);
 	server_forget_fd(s, c->process.pidfd);
 	close(c->process.pidfd);
 	c->process.pidfd = -1;
-	s->watches--;
 	s->detach_ns = server_now() + SERVER_LINGER_NS;
 }
 
@@ -196,16 +196,33 @@ void client_free(struct client *c)
 
 void client_end_watch(struct client *c, const char *why)
 {
-	if (!c->watch.page)
+	if (!c->watched)
 		return;
 	client_log(c, "pid %d: %s", c->process.pid, why);
 	stop_watching(c);
 }
 
-void client_check_exec(struct client *c)
+/* The TRACK of c->process has failed. */
+static void refuse_watch(struct client *c, int err)
 {
-	if (watch_execed(&c->watch) && !serve_process_still_allowed(&c->peer, &c->process))
-		client_end_watch(c, "may be watched no longer after its exec, or has ended");
+	char why[160];
+
+	if (c->process.pidfd >= 0)
+		close(c->process.pidfd);
+	c->process.pidfd = -1;
+	c->server->detach_ns = server_now() + SERVER_LINGER_NS;
+	snprintf(why, sizeof(why), "pid %d: %s", c->process.pid,
+		 err == -ESRCH	  ? "has ended"
+		 : err == -EUSERS ? "is watched already, over as many connections as may share it"
+		 : err == -EBUSY  ? "shares its memory with a process that is watched already"
+		 : err == -ENOSPC ? "the server watches as many processes as it can; try later"
+				  : strerror(-err));
+	answer(c, PYMEM_SERVE_TRACK,
+	       err == -ESRCH			  ? PYMEM_SERVE_NO_PROCESS
+	       : err == -EBUSY			  ? PYMEM_SERVE_STATE
+	       : err == -ENOSPC || err == -EUSERS ? PYMEM_SERVE_LIMIT
+						  : PYMEM_SERVE_FAILED,
+	       why);
 }
 
 /* Watches c->process and answers. */
@@ -213,7 +230,6 @@ static void begin_watch(struct client *c)
 {
 	struct server *s = c->server;
 	struct pymem_serve_reply reply;
-	char why[160];
 	int err = 0, fd;
 
 	if (!s->attached) {
@@ -221,44 +237,28 @@ static void begin_watch(struct client *c)
 		s->attached = !err;
 	}
 	if (!err)
-		err = watch_begin(&c->watch, s->session, c->process.pid, c->process.start_ticks);
-	if (!err)
-		s->watches++;
-	else
-		goto refuse;
+		err = watched_join(c);
+	if (err) {
+		refuse_watch(c, err);
+		return;
+	}
 	err = server_watch_fd(s, c->process.pidfd, &c->target);
-	fd = err ? err : session_page_fd(s->session, c->watch.number);
+	fd = err ? err : session_page_fd(s->session, c->watched->watch.number);
 	if (fd < 0) {
-		err = fd;
 		stop_watching(c);
-		goto refuse;
+		refuse_watch(c, fd);
+		return;
 	}
 	serve_reply_fill(&reply, PYMEM_SERVE_TRACK, PYMEM_SERVE_OK, NULL);
 	reply.page_bytes = PYMEM_PAGE_BYTES;
 	reply.pid = c->process.pid;
+	reply.slot = c->slot;
 	c->watching = true;
 	client_log(c, "watches pid %d", c->process.pid);
 	err = send_reply(c->fd, &reply, fd);
 	close(fd);
 	if (err)
 		client_close(c, strerror(-err));
-	return;
-refuse:
-	if (c->process.pidfd >= 0)
-		close(c->process.pidfd);
-	c->process.pidfd = -1;
-	s->detach_ns = server_now() + SERVER_LINGER_NS;
-	snprintf(why, sizeof(why), "pid %d: %s", c->process.pid,
-		 err == -ESRCH	  ? "has ended"
-		 : err == -EBUSY  ? "is watched already, over another connection; one at a time"
-		 : err == -ENOSPC ? "the server watches as many processes as it can; try later"
-				  : strerror(-err));
-	answer(c, PYMEM_SERVE_TRACK,
-	       err == -ESRCH	? PYMEM_SERVE_NO_PROCESS
-	       : err == -EBUSY	? PYMEM_SERVE_STATE
-	       : err == -ENOSPC ? PYMEM_SERVE_LIMIT
-				: PYMEM_SERVE_FAILED,
-	       why);
 }
 
 static void track(struct client *c, const struct pymem_serve_request *request)
@@ -297,11 +297,11 @@ static void reset(struct client *c)
 
 	if (!c->watching) {
 		answer(c, PYMEM_SERVE_RESET, PYMEM_SERVE_STATE, "nothing is watched: TRACK first");
-	} else if (!c->watch.page) {
+	} else if (!c->watched) {
 		snprintf(why, sizeof(why), "pid %d: has ended", c->process.pid);
 		answer(c, PYMEM_SERVE_RESET, PYMEM_SERVE_NO_PROCESS, why);
 	} else {
-		err = watch_reset(&c->watch);
+		err = watch_reset(&c->watched->watch, c->slot);
 		answer(c, PYMEM_SERVE_RESET, err ? PYMEM_SERVE_FAILED : PYMEM_SERVE_OK,
 		       err ? strerror(-err) : NULL);
 	}
@@ -387,4 +387,5 @@ void client_readable(struct client *c, bool hung_up)
 	/* With MSG_TRUNC, n is the message's whole length; 0 is an empty one, or the end of what
 	 * a client sends that still reads: after either answer it is over. */
 	handle(c, bytes, (size_t)n);
+	serve_limits_took(&c->server->limits, c->user, now, server_now());
 }

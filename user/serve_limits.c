@@ -6,6 +6,10 @@
  * in the table is given to another user only when it has none. There are twice as many places
  * as connections; the one left longest ago is reused, by when its tokens have mostly come
  * back.
+ *
+ * Tokens bound what a user takes in the long run; that many requests come at once, each of which
+ * keeps the server from everything else, is bounded by turns: after each of them others are
+ * answered first.
  */
 #include "serve_limits.h"
 
@@ -81,14 +85,22 @@ void serve_limits_leave(struct serve_limits *limits, size_t user)
 uint64_t serve_limits_wait(struct serve_limits *limits, size_t index, uint64_t now_ns)
 {
 	struct serve_user *user = &limits->users[index];
+	uint64_t tokens = 0, turn = user->turn_ns > now_ns ? user->turn_ns - now_ns : 0;
 
 	refill(user, now_ns);
-	if (user->tokens >= 1)
-		return 0;
-	return (uint64_t)((1 - user->tokens) / SERVE_TOKENS_PER_SECOND * 1e9) + 1;
+	if (user->tokens < 1)
+		tokens = (uint64_t)((1 - user->tokens) / SERVE_TOKENS_PER_SECOND * 1e9) + 1;
+	return tokens > turn ? tokens : turn;
 }
 
 void serve_limits_charge(struct serve_limits *limits, size_t index, unsigned cost)
 {
 	limits->users[index].tokens -= cost;
+}
+
+void serve_limits_took(struct serve_limits *limits, size_t index, uint64_t begin_ns,
+		       uint64_t end_ns)
+{
+	if (end_ns > begin_ns && end_ns - begin_ns >= SERVE_TURN_NS)
+		limits->users[index].turn_ns = end_ns + (end_ns - begin_ns);
 }

@@ -14,11 +14,15 @@
 #define SERVE_COST_REQUEST	1
 #define SERVE_COST_TRACK	100 /* with its end, some 30 ms: two RCU grace periods, all tasks */
 
+/* Who has had the server to itself for longer lets others have it as long. */
+#define SERVE_TURN_NS 1000000ULL
+
 struct serve_user {
 	uid_t uid;
 	unsigned connections;
 	double tokens;
-	uint64_t at_ns; /* when `tokens` was right */
+	uint64_t at_ns;	  /* when `tokens` was right */
+	uint64_t turn_ns; /* until when it is others' turn */
 };
 
 struct serve_limits {
@@ -43,5 +47,8 @@ uint64_t serve_limits_wait(struct serve_limits *limits, size_t user, uint64_t no
 /* Takes what a request costs. The tokens may fall below 0: what a request costs is known only
  * once it was read. */
 void serve_limits_charge(struct serve_limits *limits, size_t user, unsigned cost);
+/* What the user asked for kept the server from `begin_ns` to `end_ns`. */
+void serve_limits_took(struct serve_limits *limits, size_t user, uint64_t begin_ns,
+		       uint64_t end_ns);
 
 #endif

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* What serve.c (the loop) and serve_client.c (one connection) share. */
+/* What serve.c (the loop), serve_client.c (one connection) and serve_watched.c (what is
+ * watched) share. */
 #ifndef SERVE_PRIVATE_H
 #define SERVE_PRIVATE_H
 
@@ -24,6 +25,7 @@
 #define SERVER_MAX_IMAGES 1024
 
 struct client;
+struct watched;
 
 /* What an event of the loop is about; its address is the event's data. */
 struct event_source {
@@ -42,8 +44,8 @@ struct client {
 	size_t user;		      /* in server.limits */
 	bool watching;		      /* since TRACK, until UNTRACK */
 	struct serve_process process; /* then; pidfd -1 once it has ended */
-	struct watch watch;	      /* likewise; page NULL */
-	unsigned images;	      /* when last counted */
+	struct watched *watched;      /* likewise; then NULL */
+	unsigned slot;		      /* on its page */
 	struct event_source socket, other_end, target;
 };
 
@@ -54,7 +56,8 @@ struct server {
 	struct serve_listener listener;
 	struct client *clients;
 	int epoll, signals;
-	unsigned watches; /* clients whose process is watched now */
+	struct watched *watched; /* processes */
+	struct watched *ended;	 /* whose pages are to be let go */
 	bool attached;
 	bool stop;
 	bool swept;	    /* a client was closed: it is to be freed */
@@ -87,7 +90,5 @@ void client_readable(struct client *client, bool hung_up);
 void client_resume(struct client *client);
 /* The process watched has ended, or may be watched no longer. */
 void client_end_watch(struct client *client, const char *why);
-/* If the process has called exec: may it still be watched? Only while it is watched. */
-void client_check_exec(struct client *client);
 
 #endif

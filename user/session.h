@@ -90,8 +90,13 @@ const struct pymem_page *session_page(const struct session *session, int number)
  * -errno. Nobody can write through it. */
 int session_page_fd(const struct session *session, int number);
 
-/* Has the kernel side change the page. 0, -ENOENT: no such page; -errno. */
-int session_page_do(struct session *session, int number, enum pymem_page_command command);
+/* Has the kernel side change the page. `slot`: whose peaks, of DO_RESET. 0, -ENOENT: no such
+ * page; -errno. */
+int session_page_do(struct session *session, int number, enum pymem_page_command command,
+		    unsigned slot);
+
+/* The innermost page around that page, of whose sum it is part, that is to stay; 0: none. */
+int session_page_around(const struct session *session, int number);
 
 /* Ends the page and forgets the processes that were tracked on its behalf. It stays
  * readable, PYMEM_PAGE_ENDED, for whoever has it mapped. */

@@ -53,6 +53,7 @@ static int page_map_create(int number)
 		return -ENOMEM;
 	first->version = PYMEM_PAGE_VERSION;
 	first->serial = number;
+	first->slots = 1;
 	fd = bpf_map_create(BPF_MAP_TYPE_ARRAY, "pymem_page", sizeof(zero), sizeof(*first), 1,
 			    &opts);
 	if (fd < 0 || bpf_map_update_elem(fd, &zero, first, BPF_ANY) || bpf_map_freeze(fd))
@@ -125,9 +126,11 @@ int session_page_fd(const struct session *session, int number)
 	return fd < 0 ? -errno : fd;
 }
 
-int session_page_do(struct session *session, int number, enum pymem_page_command command)
+/* Runs page_command with four arguments, of which it takes what the command has. */
+static int page_command(struct session *session, int number, enum pymem_page_command command,
+			uint64_t third, uint64_t fourth)
 {
-	uint64_t arguments[2] = {number, command};
+	uint64_t arguments[4] = {number, command, third, fourth};
 	LIBBPF_OPTS(bpf_test_run_opts, opts, .ctx_in = arguments, .ctx_size_in = sizeof(arguments));
 	struct bpf_program *program =
 		bpf_object__find_program_by_name(session->object, "page_command");
@@ -137,18 +140,13 @@ int session_page_do(struct session *session, int number, enum pymem_page_command
 	return opts.retval ? -ENOENT : 0;
 }
 
-/* Is the image p only tracked on behalf of the page `number`? Pages that p names may be
- * gone. */
-static bool only_for(const struct session *session, const struct pymem_proc *p, uint32_t number)
+int session_page_do(struct session *session, int number, enum pymem_page_command command,
+		    unsigned slot)
 {
-	if (p->page != number && p->tree != number)
-		return false;
-	if (p->page != number && slot_of(session, p->page))
-		return false;
-	return p->tree == number || !slot_of(session, p->tree);
+	return page_command(session, number, command, slot, 0);
 }
 
-/* The address of the filter's element that counts what is at `slot`. */
+/* Takes one out of the filter's count of what is at `slot`. */
 static void filter_leave(struct session *session, const char *filter, uint32_t slot)
 {
 	uint32_t *counts = object_global(session->globals, filter);
@@ -170,8 +168,22 @@ static void forget_image(struct session *session, const struct pymem_proc *p)
 		filter_leave(session, "mm_filter", pymem_mm_slot(mm));
 }
 
-struct forgetting {
-	struct session *session;
+int session_page_around(const struct session *session, int number)
+{
+	struct page_slot *slot = slot_of(session, number);
+	const volatile struct pymem_page *page;
+	int i;
+
+	for (i = 0; slot && i < PYMEM_PAGE_NESTED; i++) {
+		page = slot->page;
+		slot = slot_of(session, (int)page->outer);
+		if (slot && !(slot->page->flags & PYMEM_PAGE_CLOSING))
+			return slot->number;
+	}
+	return 0;
+}
+
+struct leaving {
 	uint32_t number;
 	struct pymem_proc *images;
 	size_t count, room;
@@ -179,38 +191,55 @@ struct forgetting {
 
 static int note_image(const struct pymem_proc *p, void *arg)
 {
-	struct forgetting *f = arg;
+	struct leaving *l = arg;
 	struct pymem_proc *more;
 
-	if (!only_for(f->session, p, f->number))
+	if (p->page != l->number && p->tree != l->number)
 		return 0;
-	if (f->count == f->room) {
-		f->room = f->room ? f->room * 2 : 16;
-		more = reallocarray(f->images, f->room, sizeof(*more));
+	if (l->count == l->room) {
+		l->room = l->room ? l->room * 2 : 16;
+		more = reallocarray(l->images, l->room, sizeof(*more));
 		if (!more)
 			return -ENOMEM;
-		f->images = more;
+		l->images = more;
 	}
-	f->images[f->count++] = *p;
+	l->images[l->count++] = *p;
 	return 0;
+}
+
+/* What is tracked on behalf of the page `number` alone is forgotten; what is part of the sum on
+ * the page around it goes on being tracked for that. */
+static void leave_page(struct session *session, int number, int outer)
+{
+	struct leaving l = {.number = number};
+	size_t i;
+
+	/* Out of memory: what was not noted goes on being counted, for nobody. */
+	session_each_live(session, note_image, &l);
+	for (i = 0; i < l.count; i++) {
+		/* It has ended, if it can't leave. */
+		if (outer)
+			page_command(session, number, PYMEM_PAGE_DO_LEAVE, l.images[i].mm,
+				     l.images[i].id);
+		else
+			forget_image(session, &l.images[i]);
+	}
+	free(l.images);
+	for (i = 0; i < PYMEM_PAGES; i++)
+		if (session->pages[i].number && (int)session->pages[i].page->outer == number)
+			page_command(session, session->pages[i].number, PYMEM_PAGE_DO_CLIMB, 0, 0);
 }
 
 void session_page_free(struct session *session, int number)
 {
 	struct page_slot *slot = slot_of(session, number);
-	struct forgetting f = {.session = session, .number = number};
 	uint32_t place = number % PYMEM_PAGES;
-	size_t i;
 
 	if (!slot)
 		return;
-	session_page_do(session, number, PYMEM_PAGE_DO_END);
+	session_page_do(session, number, PYMEM_PAGE_DO_END, 0);
+	leave_page(session, number, session_page_around(session, number));
 	bpf_map_delete_elem(session_map_fd(session, "pages"), &place);
-	/* Out of memory: what was not noted goes on being counted, for nobody. */
-	session_each_live(session, note_image, &f);
-	for (i = 0; i < f.count; i++)
-		forget_image(session, &f.images[i]);
-	free(f.images);
 	munmap((void *)slot->page, sizeof(struct pymem_page));
 	close(slot->fd);
 	slot->number = 0;

@@ -3,7 +3,7 @@
  * written meanwhile.
  *
  * Invariants: a page belongs to one watch; each of its words is read once. Left out: who is
- * allowed to, and noticing that the process has ended.
+ * allowed to, who shares it, and noticing that the process has ended.
  */
 #include "watch.h"
 
@@ -60,14 +60,14 @@ bool watch_execed(struct watch *w)
 	return execed;
 }
 
-int watch_reset(struct watch *w)
+int watch_reset(struct watch *w, unsigned slot)
 {
-	return session_page_do(w->session, w->number, PYMEM_PAGE_DO_RESET);
+	return session_page_do(w->session, w->number, PYMEM_PAGE_DO_RESET, slot);
 }
 
 int watch_from_exec(struct watch *w)
 {
-	return session_page_do(w->session, w->number, PYMEM_PAGE_DO_FROM_EXEC);
+	return session_page_do(w->session, w->number, PYMEM_PAGE_DO_FROM_EXEC, 0);
 }
 
 struct watch_figures watch_read(const struct watch *w)
@@ -77,9 +77,9 @@ struct watch_figures watch_read(const struct watch *w)
 		.start_tree = w->start_tree_pages,
 		.image_start = READ(w->page->start_pages),
 		.rss = READ(w->page->rss_pages),
-		.peak = READ(w->page->peak_pages),
+		.peak = READ(w->page->peaks[0].peak_pages),
 		.tree = READ(w->page->tree_pages),
-		.tree_peak = READ(w->page->tree_peak_pages),
+		.tree_peak = READ(w->page->peaks[0].tree_peak_pages),
 	};
 
 	if (f.peak < f.rss)
@@ -87,6 +87,11 @@ struct watch_figures watch_read(const struct watch *w)
 	if (f.tree_peak < f.tree)
 		f.tree_peak = f.tree;
 	return f;
+}
+
+void watch_close(struct watch *w)
+{
+	session_page_do(w->session, w->number, PYMEM_PAGE_DO_END, 0);
 }
 
 void watch_end(struct watch *w)

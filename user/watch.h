@@ -26,22 +26,26 @@ struct watch_figures {
 };
 
 /* Watches process `pid`, and the sum over it and its descendants, on a new page. `start_ticks` as
- * in struct session_target. 0, -ESRCH: it has ended, or another has that PID; -EBUSY: it is
- * watched already; -ENOSPC: too many processes or pages; -errno. */
+ * in struct session_target. 0, -ESRCH: it has ended, or another has that PID; -EBUSY: what
+ * it runs on is watched already; -ENOSPC: too many processes or pages; -errno. */
 int watch_begin(struct watch *watch, struct session *session, pid_t pid, uint64_t start_ticks);
 
 /* Has the process called exec since this was last asked? */
 bool watch_execed(struct watch *watch);
 
-/* Both peaks begin anew. 0 or -errno. */
-int watch_reset(struct watch *watch);
+/* Both peaks of a slot begin anew. 0 or -errno. */
+int watch_reset(struct watch *watch, unsigned slot);
 
 /* For a process that is to become a command: peaks begin at its exec. Before that.
  * 0 or -errno. */
 int watch_from_exec(struct watch *watch);
 
-/* The figures of now, or the last ones. */
+/* The figures of now, or the last ones; peaks are those of slot 0. */
 struct watch_figures watch_read(const struct watch *watch);
+
+/* The page says that it has ended. At once; the rest, which takes some milliseconds, is for
+ * watch_end(). */
+void watch_close(struct watch *watch);
 
 /* Forgets the process and its children. The page says so, and stays as it is for who has
  * mapped it. Harmless if nothing is watched. */

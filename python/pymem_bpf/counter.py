@@ -27,15 +27,17 @@ from ._helper import HelperError, HelperMissing
 
 __all__ = ["Counter", "HelperError", "HelperMissing", "shared"]
 
-MAGIC, VERSION = 0x53424d50, 1
+MAGIC, VERSION = 0x53424d50, 2
 HELLO, TRACK, RESET, UNTRACK = 1, 2, 3, 4
 (OK, BAD_REQUEST, BAD_VERSION, NOT_PERMITTED, NO_PROCESS, LIMIT, STATE, FAILED) = range(8)
 REQUEST = struct.Struct("=IHHiIQQ")
 REPLY = struct.Struct("=IHHIIiI16s208s")
-PAGE_VERSION, PAGE_BYTES = 1, 16384
+PAGE_VERSION, PAGE_BYTES = 2, 16384
 PAGE_STATES = PAGE_NEW, PAGE_LIVE, PAGE_ENDED = range(3)
-# Offsets in the page.
-AT_VERSION, AT_STATE, AT_START, AT_RSS, AT_PEAK, AT_TREE, AT_TREE_PEAK = 0, 4, 16, 24, 32, 40, 48
+# Offsets in the page; those of the peaks in each connection's slot.
+AT_VERSION, AT_STATE, AT_START, AT_RSS, AT_TREE, AT_FLAGS = 0, 4, 16, 24, 32, 48
+AT_SLOTS, SLOT_BYTES, SLOTS, AT_PEAK, AT_TREE_PEAK = 64, 32, 8, 0, 8
+PARTIAL = 1
 ANSWER_SECONDS = 30.0
 MAX_FDS = 4
 F_GET_SEALS, F_SEAL_SHRINK = 1034, 2
@@ -67,6 +69,7 @@ class Counter:
             try:
                 #: PID as the server sees it: another one than here in a PID namespace.
                 self.pid = reply[5]
+                self._peaks = AT_SLOTS + SLOT_BYTES * self._slot(reply[6])
                 self.page = self._map(fds, reply[4])
             finally:
                 for fd in fds:
@@ -148,6 +151,12 @@ class Counter:
                    "version %d of the protocol" % version,
                    __version__, os.path.dirname(os.path.abspath(__file__)), VERSION))
 
+    def _slot(self, slot):
+        if slot >= SLOTS:
+            raise HelperError("%s has a page with %d peaks, this package one with %d: install both from "
+                              "the same release" % (self.where, slot + 1, SLOTS))
+        return slot
+
     def _map(self, fds, size):
         """The page. A plain file could be shortened by whoever else has it, and reading it then
         kills the reader: only a sealed one will do, or what is no plain file (a BPF map)."""
@@ -207,16 +216,23 @@ class Counter:
     @property
     def peak_bytes(self):
         """Highest RSS since the last reset (or since it began)."""
-        return max(self._bytes(AT_PEAK), self._bytes(AT_RSS))
+        return max(self._bytes(self._peaks + AT_PEAK), self._bytes(AT_RSS))
 
     @property
     def tree_bytes(self):
-        """RSS of the process and its descendants, added up."""
-        return self._bytes(AT_TREE)
+        """RSS of the process and its descendants, added up. HelperError if some can't be counted."""
+        return self._tree_bytes(AT_TREE)
 
     @property
     def tree_peak_bytes(self):
-        return max(self._bytes(AT_TREE_PEAK), self._bytes(AT_TREE))
+        return max(self._tree_bytes(self._peaks + AT_TREE_PEAK), self._bytes(AT_TREE))
+
+    def _tree_bytes(self, offset):
+        amount = self._bytes(offset)
+        if struct.unpack_from("@I", self.page, AT_FLAGS)[0] & PARTIAL:
+            raise HelperError("%s can't count all of the process's children: they are too many, or "
+                              "watched within one another too deep" % self.where)
+        return amount
 
     @property
     def ended(self):

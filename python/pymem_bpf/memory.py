@@ -182,6 +182,21 @@ def high_water_of(pid, include_children):
     return read
 
 
+def tree_peak_of(counter):
+    """The same by a counter. Where it can't count all children, the samples decide, and that is said."""
+    told = []
+
+    def read():
+        try:
+            return counter.tree_peak_bytes
+        except _helper.HelperError as e:
+            if not told:
+                told.append(e)
+                print("NOTE: peaks between samples are missed: %s" % e, file=sys.stderr)
+            return 0
+    return read
+
+
 class _Writer:
     """Lines of a .dat file as mprof reads them."""
     FLUSH_EACH = 50
@@ -249,8 +264,10 @@ def _process_of(proc):
 def _peaks(pid, metric, include_children, counter):
     if metric not in ("rss", "exact"):
         return lambda: 0
+    if counter is not None and include_children:
+        return tree_peak_of(counter)
     if counter is not None:
-        return lambda: counter.tree_peak_bytes if include_children else counter.peak_bytes
+        return lambda: counter.peak_bytes
     return high_water_of(pid, include_children)
 
 

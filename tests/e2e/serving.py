@@ -10,6 +10,7 @@ import ctypes
 import json
 import mmap
 import os
+import signal
 import socket
 import struct
 import subprocess
@@ -17,7 +18,7 @@ import sys
 import threading
 import time
 
-MAGIC, VERSION = 0x53424D50, 1
+MAGIC, VERSION = 0x53424D50, 2
 HELLO, TRACK, RESET, UNTRACK = 1, 2, 3, 4
 OK, BAD_REQUEST, BAD_VERSION, NOT_PERMITTED, NO_PROCESS, LIMIT, STATE, FAILED = range(8)
 REQUEST = struct.Struct("=IHHiIQQ")
@@ -25,9 +26,13 @@ REPLY = struct.Struct("=IHHIIiI16s208s")
 # As in harness.py, which clients do not need.
 PATIENCE = float(os.environ.get("PYMEM_E2E_PATIENCE", "30"))
 PAGE_BYTES, PAGE_THREADS, PAGE_PROBES = 16384, 992, 8
-HEAD = struct.Struct("=4I5qQqII")
-HEAD_FIELDS = ("version", "state", "missed", "images", "start", "rss", "peak", "tree", "tree_peak",
-               "resets", "foreign", "flags", "serial")
+HEAD = struct.Struct("=4I4q4I")
+HEAD_FIELDS = ("version", "state", "missed", "images", "start", "rss", "tree", "foreign", "flags",
+               "serial", "outer", "slots")
+PEAKS = struct.Struct("=qqQ8x")  # of each slot
+PEAKS_FIELDS = ("peak", "tree_peak", "resets")
+SLOTS = 8
+PARTIAL = 1
 THREADS_AT = PAGE_BYTES - PAGE_THREADS * 16
 LIVE, ENDED = 1, 2
 PAGE = mmap.PAGESIZE
@@ -66,7 +71,7 @@ class Connection:
             fds.frombytes(content)
         if not data:
             return None
-        magic, version, op, status, page_bytes, pid, _, program, message = REPLY.unpack(data)
+        magic, version, op, status, page_bytes, pid, slot, program, message = REPLY.unpack(data)
         assert (magic, version) == (MAGIC, VERSION)
         if fds:
             assert len(fds) == 1 and op == TRACK and status == OK
@@ -75,7 +80,7 @@ class Connection:
             self.page_fd = fds[0]
         text = message.rstrip(b"\0").decode()
         assert (status == OK) == (text == ""), (status, text)
-        return {"op": op, "status": status, "page_bytes": page_bytes, "pid": pid,
+        return {"op": op, "status": status, "page_bytes": page_bytes, "pid": pid, "slot": slot,
                 "program": program.rstrip(b"\0").decode(), "message": text}
 
     def ask(self, *arguments, **more):
@@ -90,13 +95,16 @@ class Connection:
 
 
 class Page:
-    """A page mapped read-only, by its descriptor."""
+    """A page mapped read-only, by its descriptor, with the peaks of one slot."""
 
-    def __init__(self, fd):
+    def __init__(self, fd, slot=0):
         self.map = mmap.mmap(fd, PAGE_BYTES, mmap.MAP_SHARED, mmap.PROT_READ)
+        self.peaks_at = HEAD.size + slot * PEAKS.size
 
     def __getattr__(self, name):
-        return dict(zip(HEAD_FIELDS, HEAD.unpack_from(self.map)))[name]
+        if name in PEAKS_FIELDS:
+            return PEAKS.unpack_from(self.map, self.peaks_at)[PEAKS_FIELDS.index(name)]
+        return HEAD.unpack_from(self.map)[HEAD_FIELDS.index(name)]
 
     def peak_now(self):
         return max(self.peak, self.rss)
@@ -190,12 +198,14 @@ class Client:
         return json.loads(line.decode())
 
     def track(self, pid=0, ticks=0):
-        return self.tell("track", pid, ticks)
+        reply = self.tell("track", pid, ticks)
+        self.slot = reply["slot"]
+        return reply
 
     def page(self):
         fd = take_descriptor(self.pid, self.tell("descriptor"))
         try:
-            return Page(fd)
+            return Page(fd, self.slot)
         finally:
             os.close(fd)
 
@@ -276,6 +286,32 @@ class Agent:
         os.close(writable)
         self.children.append(pid)
         return pid
+
+    def lineage(self, generations, pages):
+        """A child, its child, and so on, each grown; the last one grows as much at each SIGUSR1.
+        They end with their parents."""
+        readable, writable = os.pipe()
+        pid = os.fork()
+        if pid:
+            os.close(writable)
+            self.lineage_pids = json.loads(os.read(readable, 4096).decode())
+            os.close(readable)
+            self.children.append(pid)
+            return
+        pids = []
+        for generation in range(generations):
+            ctypes.CDLL(None).prctl(1, 9, 0, 0, 0)
+            self.grow(pages)
+            pids.append(os.getpid())
+            if generation + 1 < generations and os.fork():
+                time.sleep(1000)
+        signal.signal(signal.SIGUSR1, lambda *_: self.grow(pages))
+        os.write(writable, json.dumps(pids).encode())
+        while True:
+            time.sleep(1000)
+
+    def descendants(self):
+        return self.lineage_pids
 
     def end_children(self):
         while self.children:

@@ -12,7 +12,8 @@ import harness
 from serve_fixtures import (  # noqa: F401
     BLOCK, OTHER_USER, USER, end, eventually, folder, rss_pages, server, sleeper)
 from serving import (
-    Client, ENDED, LIVE, NOT_PERMITTED, NO_PROCESS, OK, Page, STATE, TRACK, start_ticks)
+    Client, ENDED, LIMIT, LIVE, NOT_PERMITTED, NO_PROCESS, OK, PARTIAL, Page, SLOTS, STATE, TRACK,
+    start_ticks)
 
 
 # --- figures ---
@@ -23,7 +24,7 @@ def test_figures_are_the_page_tables(server, uid):
         reply = client.track()
         assert (reply["status"], reply["pid"], reply["page_bytes"]) == (OK, client.pid, 16384)
         page = client.page()
-        assert (page.version, page.state, page.images) == (1, LIVE, 1)
+        assert (page.version, page.state, page.images) == (2, LIVE, 1)
         before = rss_pages(client.pid)
         assert page.rss == before
         client.tell("grow", BLOCK)
@@ -254,16 +255,179 @@ def test_no_such_process(server):
     zombie.wait()
 
 
-def test_one_connection_at_a_time_watches_a_process(server):
-    with Client(server.path) as client, Client(server.path) as second:
+# --- sharing ---
+
+def test_connections_share_a_page(server):
+    """Each has its own peaks; the page ends with the last of them."""
+    with Client(server.path) as first, Client(server.path) as second:
+        assert first.track()["slot"] == 0
+        assert first.track()["status"] == STATE, "one process a connection"
+        first.slot = 0
+        first.tell("grow", BLOCK)
+        first.tell("shrink")
+        reply = second.track(first.pid)
+        assert (reply["status"], reply["pid"], reply["slot"]) == (OK, first.pid, 1)
+        one, two = first.page(), second.page()
+        assert one.serial == two.serial
+        assert one.peak >= one.rss + BLOCK - 64, "what came before the second"
+        assert two.peak_now() < one.peak - BLOCK // 2
+        first.tell("grow", BLOCK)
+        first.tell("shrink")
+        assert two.peak > two.rss + BLOCK - 64
+        assert first.tell("reset")["status"] == OK
+        assert one.peak_now() < two.peak - BLOCK // 2, "the other's reset is not ours"
+        assert two.tree_peak > one.tree_peak + BLOCK // 2
+        assert (one.resets, two.resets) == (1, 1)
+        assert first.tell("untrack")["status"] == OK
+        first.tell("grow", 100)
+        assert two.state == LIVE and two.rss == rss_pages(first.pid)
+        assert first.track()["slot"] == 0
+        assert first.page().serial == two.serial
+        for client in (first, second):
+            assert two.state == LIVE
+            assert client.tell("untrack")["status"] == OK
+        assert two.state == ENDED
+        assert second.track(first.pid)["status"] == OK
+        assert second.page().serial != two.serial and second.page().rss == rss_pages(first.pid)
+
+
+def test_as_many_share_a_page_as_it_has_slots(server):
+    target = sleeper(0)
+    connections = [server.connect() for _ in range(SLOTS + 1)]
+    try:
+        slots = [c.ask(TRACK, target.pid)["slot"] for c in connections[:SLOTS]]
+        assert slots == list(range(SLOTS))
+        reply = connections[SLOTS].ask(TRACK, target.pid)
+        assert reply["status"] == LIMIT and "connections" in reply["message"]
+        connections[3].close()
+        assert eventually(lambda: connections[SLOTS].ask(TRACK, target.pid)["slot"] == 3)
+    finally:
+        end(target)
+        for c in connections:
+            c.close()
+
+
+def test_a_shared_page_ends_with_the_right_of_who_ever_had_it(server, folder):
+    """Who may no longer watch the process, after its exec, may have the page mapped still; root,
+    who shares it, asks anew."""
+    path = privileged_copy(folder, 0o4755)
+    target = sleeper(USER, ("sh", "-c", "read x; exec %s 1000" % path))
+    try:
+        time.sleep(0.1)
+        with Client(server.path, USER) as client, Client(server.path) as root:
+            assert root.track(target.pid)["status"] == OK
+            assert client.track(target.pid)["status"] == OK
+            page = client.page()
+            assert client.tell("untrack")["status"] == OK
+            assert page.state == LIVE
+            target.stdin.write(b"\n")
+            target.stdin.flush()
+            assert eventually(lambda: page.state == ENDED, 4)
+            assert root.tell("untrack")["status"] == OK
+            assert root.track(target.pid)["status"] == OK
+            assert root.page().rss == rss_pages(target.pid)
+    finally:
+        end(target)
+
+
+# --- within one another ---
+
+def tree_of(pids):
+    return sum(rss_pages(pid) for pid in pids)
+
+
+def is_sum(page, pids):
+    return eventually(lambda: page.tree == tree_of(pids)) or (page.tree, tree_of(pids))
+
+
+@pytest.mark.parametrize("inner_first", [False, True])
+def test_a_descendant_is_watched_too(server, inner_first):
+    """Each sum is that of the page tables, whoever came first, and stays so when either goes."""
+    with Client(server.path) as client, Client(server.path) as looks:
+        child = client.tell("fork", BLOCK)
+        if inner_first:
+            assert looks.track(child)["status"] == OK
         assert client.track()["status"] == OK
-        assert client.track()["status"] == STATE
-        reply = second.track(client.pid)
-        assert reply["status"] == STATE and "already" in reply["message"]
-        assert second.track()["status"] == OK
+        if not inner_first:
+            assert looks.track(child)["status"] == OK
+        outer, inner = client.page(), looks.page()
+        assert inner.outer == outer.serial and not outer.outer
+        assert is_sum(outer, [client.pid, child]) is True
+        assert is_sum(inner, [child]) is True
+        assert not outer.flags & PARTIAL and not inner.flags & PARTIAL
+        more = client.tell("fork", 300)
+        assert is_sum(outer, [client.pid, child, more]) is True
+        assert inner.tree == inner.rss
+        looks.tell("untrack")
+        assert is_sum(outer, [client.pid, child, more]) is True
+        client.tell("grow", BLOCK)
+        assert is_sum(outer, [client.pid, child, more]) is True
+        assert looks.track(child)["status"] == OK
+        inner = looks.page()
         client.tell("untrack")
-        assert second.tell("untrack")["status"] == OK
-        assert second.track(client.pid)["status"] == OK
+        assert is_sum(inner, [child]) is True
+        client.tell("end_children")
+        assert eventually(lambda: inner.state == ENDED)
+
+
+def test_generations_watched_each_in_any_order(server):
+    """A chain of processes, of which the last changes all the time; pages come and go in
+    every order, and each is right when it rests."""
+    with Client(server.path) as client:
+        chain = [client.pid]
+        client.tell("lineage", 4, 300)
+        chain += client.tell("descendants")
+        assert len(chain) == 5
+        connections = {}
+        for pid in (chain[2], chain[0], chain[4], chain[1], chain[3]):
+            connections[pid] = server.connect()
+            assert connections[pid].ask(TRACK, pid)["status"] == OK
+        pages = {pid: Page(c.page_fd) for pid, c in connections.items()}
+
+        def check():
+            for pid, page in pages.items():
+                assert is_sum(page, chain[chain.index(pid):]) is True, (chain.index(pid), len(pages))
+                assert not page.flags & PARTIAL
+
+        check()
+        for i, pid in enumerate(chain[1:], 1):
+            assert pages[pid].outer == pages[chain[i - 1]].serial
+        os.kill(chain[4], 10)  # it grows
+        check()
+        for pid in (chain[3], chain[1]):
+            connections.pop(pid).close()
+            pages.pop(pid)
+            os.kill(chain[4], 10)
+            check()
+        assert eventually(lambda: pages[chain[2]].outer == pages[chain[0]].serial)
+        connections[chain[3]] = server.connect()
+        assert connections[chain[3]].ask(TRACK, chain[3])["status"] == OK
+        pages[chain[3]] = Page(connections[chain[3]].page_fd)
+        os.kill(chain[4], 10)
+        check()
+        connections.pop(chain[0]).close()
+        pages.pop(chain[0])
+        os.kill(chain[4], 10)
+        check()
+        for connection in connections.values():
+            connection.close()
+
+
+def test_a_sum_of_too_many_levels_says_so(server):
+    """More than 8 pages within one another: the outermost sum lacks some, and says so."""
+    with Client(server.path) as client:
+        client.tell("lineage", 9, 10)
+        chain = [client.pid] + client.tell("descendants")
+        connections = [server.connect() for _ in chain]
+        for connection, pid in zip(connections, chain):
+            assert connection.ask(TRACK, pid)["status"] == OK
+        pages = [Page(c.page_fd) for c in connections]
+        os.kill(chain[-1], 10)
+        assert eventually(lambda: pages[0].flags & PARTIAL)
+        for page, i in zip(pages[2:], range(2, 10)):
+            assert is_sum(page, chain[i:]) is True and not page.flags & PARTIAL
+        for connection in connections:
+            connection.close()
 
 
 def test_page_cannot_be_written(server):

@@ -23,7 +23,7 @@ from serving import (
     (request(HELLO) + b"\0", BAD_REQUEST), (b"A" * 100000, BAD_REQUEST),
     (request(HELLO, magic=1), BAD_REQUEST), (request(0), BAD_REQUEST), (request(5), BAD_REQUEST),
     (request(65535), BAD_REQUEST), (request(TRACK, flags=1), BAD_REQUEST),
-    (request(TRACK, pad=1), BAD_REQUEST), (request(HELLO, version=2), BAD_VERSION),
+    (request(TRACK, pad=1), BAD_REQUEST), (request(HELLO, version=1), BAD_VERSION),
     (request(HELLO, version=9)[:12], BAD_VERSION)], ids=lambda v: str(v)[:24])
 def test_garbage(server, message, status):
     connection = server.connect()
@@ -102,6 +102,67 @@ def test_flood(server, read):
             assert int(sent) < 10000, "who does not read is dropped"
             assert eventually(lambda: b"does not read" in server.said)
         assert slowest < 1, slowest
+    finally:
+        flood.kill()
+        flood.wait()
+        flood.stdout.close()
+
+
+FLOOD_OF_WATCHES = """
+import socket, struct, subprocess, sys, time
+def request(op, pid=0):
+    return struct.pack("=IHHiIQQ", 0x53424D50, 2, op, pid, 0, 0, 0)
+def connect():
+    s = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    s.connect(sys.argv[1])
+    return s
+targets = [subprocess.Popen(["sleep", "60"]) for _ in range(40)]
+connections = [connect() for _ in targets]
+print("begun", flush=True)
+end, done = time.monotonic() + 4, 0
+# All at once, again and again; then all of them at once again by hanging up.
+while time.monotonic() < end:
+    for op in (2, 4):
+        for s, target in zip(connections, targets):
+            s.send(request(op, target.pid))
+        for s in connections:
+            assert len(s.recv(1000)) == 248
+            done += op == 2
+for s, target in zip(connections, targets):
+    s.send(request(2, target.pid))
+for s in connections:
+    s.recv(1000)
+for s in connections:
+    s.close()
+print(done, flush=True)
+time.sleep(1)
+for target in targets:
+    target.kill()
+"""
+
+
+def test_flood_of_watches(server):
+    """40 connections that begin and end watching 40 processes as fast as it goes, then hang up all at
+    once: others are answered between any two of them, and may watch meanwhile."""
+    flood = subprocess.Popen([sys.executable, "-c", FLOOD_OF_WATCHES, server.path],
+                             stdout=subprocess.PIPE, user=USER, group=USER, extra_groups=[], cwd="/")
+    try:
+        with Client(server.path, OTHER_USER) as other:
+            assert flood.stdout.readline() == b"begun\n"
+            hellos, tracks = [], []
+            while flood.poll() is None:
+                before = time.monotonic()
+                assert answers(server)
+                hellos.append(time.monotonic() - before)
+                before = time.monotonic()
+                assert other.track()["status"] == OK
+                assert other.tell("untrack")["status"] == OK
+                tracks.append(time.monotonic() - before)
+                time.sleep(0.05)
+        assert flood.wait() == 0
+        assert int(flood.stdout.read()) > 40
+        print("HELLO %.3f s at most, TRACK %.3f s" % (max(hellos), max(tracks)))
+        assert max(hellos) < 0.3 and max(tracks) < 0.6
     finally:
         flood.kill()
         flood.wait()

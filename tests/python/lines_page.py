@@ -6,7 +6,7 @@ import struct
 import threading
 
 PAGE_BYTES, THREADS_AT, THREADS, PROBES = 16384, 512, 992, 8
-STATE_AT, MISSED_AT, RSS_AT, TREE_AT = 4, 8, 24, 40
+STATE_AT, MISSED_AT, RSS_AT, TREE_AT = 4, 8, 24, 32
 NEW, LIVE, ENDED = range(3)
 UNIT = mmap.PAGESIZE
 START = 1000
@@ -18,7 +18,7 @@ class Page:
     def __init__(self, fd=None):
         self.page = mmap.mmap(-1, PAGE_BYTES)
         self.fd = fd
-        struct.pack_into("=IIII5q", self.page, 0, 1, LIVE, 0, 1, START, START, START, START, START)
+        struct.pack_into("=IIII3q", self.page, 0, 2, LIVE, 0, 1, START, START, START)
 
     def fileno(self):
         return self.fd

@@ -23,18 +23,20 @@ from pymem_bpf.counter import Counter, HelperError, HelperMissing  # noqa: E402
 INCLUDE = os.path.join(sessions.PROJECT, "include")
 
 
-def page_fd(version=1, state=1, size=counter.PAGE_BYTES, seal=True, rss=5, peak=9):
+def page_fd(version=2, state=1, size=counter.PAGE_BYTES, seal=True, rss=5, peak=9, flags=0):
     fd = os.memfd_create("page", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
     os.truncate(fd, size)
-    page = struct.pack("=IIIIqqqqqQq", version, state, 0, 1, 4, rss, peak, 6, 11, 0, 0)
+    page = struct.pack("=IIIIqqqqIIII", version, state, 0, 1, 4, rss, 6, 0, flags, 1, 0, 3)
+    page += struct.pack("=qqQQ", 1000, 1000, 0, 0) * 2 + struct.pack("=qqQQ", peak, 11, 0, 0)
     os.pwrite(fd, page[:size], 0)
     if seal:
         fcntl.fcntl(fd, 1033, counter.F_SEAL_SHRINK)
     return fd
 
 
-def reply(op, status=0, magic=counter.MAGIC, version=1, page=counter.PAGE_BYTES, pid=77, message=b""):
-    return counter.REPLY.pack(magic, version, op, status, page, pid, 0, b"0.1.0", message)
+def reply(op, status=0, magic=counter.MAGIC, version=2, page=counter.PAGE_BYTES, pid=77, message=b"",
+          slot=2):
+    return counter.REPLY.pack(magic, version, op, status, page, pid, slot, b"0.1.0", message)
 
 
 def hang_up(connection):
@@ -117,8 +119,8 @@ def header(name):
 
 def test_formats_are_those_of_the_headers(tmp_path):
     """The compiler says what the headers mean."""
-    fields = ["version", "state", "start_pages", "rss_pages", "peak_pages", "tree_pages",
-              "tree_peak_pages"]
+    fields = ["version", "state", "start_pages", "rss_pages", "tree_pages", "flags", "peaks",
+              "peaks[1]", "peaks[0].peak_pages", "peaks[0].tree_peak_pages"]
     source = tmp_path / "x.c"
     source.write_text("""#include <stdio.h>
 #include <stddef.h>
@@ -128,18 +130,31 @@ int main(void) { printf("%d %d %zu %zu %zu %zu %zu %zu %d\\n", PYMEM_PAGE_VERSIO
 sizeof(struct pymem_serve_request), sizeof(struct pymem_serve_reply), sizeof(struct pymem_page),
 offsetof(struct pymem_serve_request, start_ticks), offsetof(struct pymem_serve_reply, program),
 offsetof(struct pymem_serve_reply, message), PYMEM_SERVE_MAGIC);
-printf("%d %d %d %d %d %d\\n", PYMEM_SERVE_HELLO, PYMEM_SERVE_TRACK, PYMEM_SERVE_RESET,
-PYMEM_SERVE_UNTRACK, PYMEM_SERVE_FAILED, PYMEM_PAGE_ENDED);""" + "".join(
+printf("%d %d %d %d %d %d %d %d\\n", PYMEM_SERVE_HELLO, PYMEM_SERVE_TRACK, PYMEM_SERVE_RESET,
+PYMEM_SERVE_UNTRACK, PYMEM_SERVE_FAILED, PYMEM_PAGE_ENDED, PYMEM_PAGE_PARTIAL,
+PYMEM_PAGE_WATCHERS);""" + "".join(
         'printf("%%zu ", offsetof(struct pymem_page, %s));' % field for field in fields) + "}")
     subprocess.check_call(["cc", "-I", INCLUDE, str(source), "-o", str(tmp_path / "x")])
     said = [int(word) for word in subprocess.check_output([str(tmp_path / "x")]).split()]
     assert said == [counter.PAGE_VERSION, counter.VERSION, counter.REQUEST.size, counter.REPLY.size,
                     counter.PAGE_BYTES, 16, 24, 40, counter.MAGIC,
                     counter.HELLO, counter.TRACK, counter.RESET, counter.UNTRACK, counter.FAILED,
-                    counter.PAGE_ENDED,
+                    counter.PAGE_ENDED, counter.PARTIAL, counter.SLOTS,
                     counter.AT_VERSION, counter.AT_STATE, counter.AT_START, counter.AT_RSS,
-                    counter.AT_PEAK, counter.AT_TREE, counter.AT_TREE_PEAK]
+                    counter.AT_TREE, counter.AT_FLAGS, counter.AT_SLOTS,
+                    counter.AT_SLOTS + counter.SLOT_BYTES, counter.AT_SLOTS + counter.AT_PEAK,
+                    counter.AT_SLOTS + counter.AT_TREE_PEAK]
     assert re.search(r'PYMEM_SERVE_SOCKET\s+"%s"' % _helper.SOCKET_PATH, header("pymem_serve.h"))
+
+
+def test_a_sum_that_lacks_some_is_refused(fake):
+    """Never a number that is silently too low; the process's own figures are not concerned."""
+    server = fake(track=(reply(counter.TRACK), [page_fd(flags=counter.PARTIAL)]))
+    with Counter(socket=server.path) as c:
+        assert c.rss_bytes == 5 * _proc.PAGE_BYTES and c.peak_bytes == 9 * _proc.PAGE_BYTES
+        for name in ("tree_bytes", "tree_peak_bytes"):
+            with pytest.raises(HelperError, match="children"):
+                getattr(c, name)
 
 
 def test_a_page_is_read(fake):
@@ -182,8 +197,9 @@ NONSENSE = {
     "magic": (dict(hello=reply(1, magic=7)), "no pymem-bpf server"),
     "other operation": (dict(hello=reply(2)), "no pymem-bpf server"),
     "status": (dict(hello=reply(1, status=99)), "no pymem-bpf server"),
-    "newer": (dict(hello=reply(1, version=2)), r"program 0\.1\.0.*version 2 .*version 1: install"),
-    "newer, other size": (dict(hello=reply(1, version=2)[:100]), "unknown version.*same release"),
+    "newer": (dict(hello=reply(1, version=3)), r"program 0\.1\.0.*version 3 .*version 2: install"),
+    "older": (dict(hello=reply(1, version=1)), r"version 1 .*version 2: install"),
+    "newer, other size": (dict(hello=reply(1, version=3)[:100]), "unknown version.*same release"),
     "refuses the version": (dict(hello=reply(1, status=2)), "another version.*same release"),
     "hangs up": (dict(hello=lambda _: None), "closed the connection.*serve"),
     "no descriptor": (dict(track=track()), "0 descriptors"),
@@ -193,8 +209,10 @@ NONSENSE = {
     "file too short": (dict(track=lambda _: (track(), [page_fd(size=100)])), "can't be used"),
     "file not sealed": (dict(track=lambda _: (track(), [page_fd(seal=False)])), "could be shortened"),
     "no memory": (dict(track=lambda _: (track(), [os.open("/dev/null", os.O_RDONLY)])), "can't be used"),
-    "page version": (dict(track=lambda _: (track(), [page_fd(version=2)])), "version 2"),
-    "page state": (dict(track=lambda _: (track(), [page_fd(state=9)])), "version 1"),
+    "page version": (dict(track=lambda _: (track(), [page_fd(version=3)])), "version 3"),
+    "older page": (dict(track=lambda _: (track(), [page_fd(version=1)])), "version 1"),
+    "slot": (dict(track=lambda _: (track(slot=8), [page_fd()])), "9 peaks"),
+    "page state": (dict(track=lambda _: (track(), [page_fd(state=9)])), "version 2"),
     "refused": (dict(track=reply(2, status=3)), "another user"),
     "refused, says why": (dict(track=reply(2, status=7, message=b"no \x1b[31mBTF")), r"no \?\[31mBTF"),
 }
@@ -379,6 +397,82 @@ def test_real_through_a_socket(server, user):
     stage = sessions.Stage(user)
     try:
         done = stage.run([sessions.PYTHON, stage.write("real.py", REAL)], PYMEM_BPF_SOCKET=server.path)
+        assert done == (0, "fine\n")
+    finally:
+        stage.close()
+
+
+WITHIN = """
+import os
+from pymem_bpf import _proc, memory_usage
+from pymem_bpf.counter import Counter
+MIB = 1 << 20
+
+def grow():
+    return bytearray(50 * MIB)
+
+def tree(pids):
+    return sum(_proc.exact_rss_bytes(pid) for pid in pids)
+
+def near(got, want):
+    assert abs(got - want) <= MIB, (got, want)
+
+def fork(work):
+    # A child that does its work, says so, and stays until told: (pid, function that ends it).
+    ask, answer = os.pipe(), os.pipe()
+    pid = os.fork()
+    if not pid:
+        status = 1
+        try:
+            kept = work()
+            os.write(answer[1], b"!")
+            os.read(ask[0], 1)
+            status = 0
+        finally:
+            os._exit(status)
+    os.close(answer[1])
+    assert os.read(answer[0], 1) == b"!", "the child failed"
+
+    def end():
+        os.write(ask[1], b"!")
+        assert os.waitpid(pid, 0)[1] == 0
+    return pid, end
+
+def in_child():
+    # On its parent's sum, with one of its own.
+    with Counter() as own, Counter() as again:
+        near(own.tree_bytes, tree([os.getpid()]))
+        grandchild, end = fork(lambda: bytearray(100 * MIB))
+        both = tree([os.getpid(), grandchild])
+        near(own.tree_bytes, both)
+        end()
+        again.reset()
+        near(own.tree_peak_bytes, both)
+        peak = memory_usage((grow,), max_usage=True, include_children=True) * MIB
+        near(peak, own.rss_bytes + 50 * MIB)
+        near(own.tree_bytes, tree([os.getpid()]))
+        again.reset()
+        near(again.tree_peak_bytes, again.tree_bytes)
+        near(own.tree_peak_bytes, both)
+    return bytearray(30 * MIB)
+
+with Counter() as c:
+    child, end = fork(in_child)
+    near(c.tree_bytes, tree([os.getpid(), child]))
+    assert c.tree_peak_bytes > c.tree_bytes + 70 * MIB
+    end()
+    near(c.tree_bytes, tree([os.getpid()]))
+print("fine")
+"""
+
+
+@needs_program
+def test_sums_within_one_another(server):
+    """A child of what is watched has its own figures, and its parent's sum has all of it."""
+    stage = sessions.Stage(sessions.USER)
+    try:
+        done = stage.run([sessions.PYTHON, stage.write("within.py", WITHIN)],
+                         PYMEM_BPF_SOCKET=server.path)
         assert done == (0, "fine\n")
     finally:
         stage.close()

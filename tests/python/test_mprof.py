@@ -257,3 +257,36 @@ def test_with_a_helper_the_last_moment_counts(stage, tmp_path):
         assert peak_of(ours(stage, "peak")) == pytest.approx(150000000 / MIB + 9, abs=6)
     finally:
         server.close()
+
+
+INSIDE = """
+from pymem_bpf import LineProfiler, profile, memory_usage
+def grow():
+    return bytearray(100000000)
+assert 95 < memory_usage((grow,), max_usage=True) - memory_usage()[0] < 97
+@profile
+def kept():
+    block = bytearray(60000000)
+    return block
+block = kept()
+import time
+time.sleep(.3)
+"""
+
+
+@pytest.mark.skipif(not os.access(sessions.PROGRAM, os.X_OK) or os.geteuid() != 0,
+                    reason="needs root and build/pymem-bpf (make)")
+def test_what_is_sampled_may_measure_itself(stage, tmp_path):
+    """Both have their figures from the server; a reset by the one does not lower the other's peak."""
+    for folder in (tmp_path, tmp_path.parent, tmp_path.parent.parent):
+        folder.chmod(0o755)
+    server = sessions.Server(str(tmp_path))
+    try:
+        status, said = stage.run([sessions.PYTHON, "-m", "pymem_bpf.mprof", "run", "-T", "2", "--nopython",
+                                  sessions.PYTHON, stage.write("inside.py", INSIDE)],
+                                 PYMEM_BPF_SOCKET=server.path)
+        assert status == 0 and "without the helper" not in said, said
+        assert re.search(r"57\.\d MiB +1 +block = bytearray", said), said
+        assert peak_of(ours(stage, "peak")) > 100000000 / MIB
+    finally:
+        server.close()

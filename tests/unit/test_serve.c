@@ -247,6 +247,31 @@ static void test_tokens(void **state)
 	serve_limits_fini(&limits);
 }
 
+/* Who had the server to itself lets others have it as long; they notice nothing of that. */
+static void test_turns(void **state)
+{
+	struct serve_limits limits;
+	size_t one, other;
+
+	(void)state;
+	assert_int_equal(serve_limits_init(&limits, 4, 3), 0);
+	assert_int_equal(serve_limits_join(&limits, 1, 0, &one), 0);
+	assert_int_equal(serve_limits_join(&limits, 2, 0, &other), 0);
+	serve_limits_took(&limits, one, 100, 100 + SERVE_TURN_NS - 1);
+	assert_true(serve_limits_wait(&limits, one, 100 + SERVE_TURN_NS) == 0);
+	serve_limits_took(&limits, one, SECOND_NS, SECOND_NS + SECOND_NS / 10);
+	assert_int_equal(serve_limits_wait(&limits, one, SECOND_NS + SECOND_NS / 10),
+			 SECOND_NS / 10);
+	assert_true(serve_limits_wait(&limits, other, SECOND_NS + SECOND_NS / 10) == 0);
+	assert_true(serve_limits_wait(&limits, one, SECOND_NS + SECOND_NS / 5) == 0);
+	/* A debt that takes longer to pay counts instead. */
+	assert_true(serve_limits_wait(&limits, one, 2 * SECOND_NS) == 0);
+	serve_limits_charge(&limits, one, SERVE_TOKENS_MAX + SERVE_TOKENS_PER_SECOND);
+	serve_limits_took(&limits, one, 2 * SECOND_NS, 2 * SECOND_NS + SERVE_TURN_NS);
+	assert_true(serve_limits_wait(&limits, one, 2 * SECOND_NS) > SECOND_NS / 2);
+	serve_limits_fini(&limits);
+}
+
 /* More users than places come and go: nobody is refused, none takes another's place. */
 static void test_many_users(void **state)
 {
@@ -271,10 +296,11 @@ static void test_many_users(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_request), cmocka_unit_test(test_request_bad),
-		cmocka_unit_test(test_reply),	cmocka_unit_test(test_creds),
-		cmocka_unit_test(test_access),	cmocka_unit_test(test_limits),
-		cmocka_unit_test(test_tokens),	cmocka_unit_test(test_many_users),
+		cmocka_unit_test(test_request),	   cmocka_unit_test(test_request_bad),
+		cmocka_unit_test(test_reply),	   cmocka_unit_test(test_creds),
+		cmocka_unit_test(test_access),	   cmocka_unit_test(test_limits),
+		cmocka_unit_test(test_tokens),	   cmocka_unit_test(test_turns),
+		cmocka_unit_test(test_many_users),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
