@@ -415,10 +415,12 @@ static __always_inline void batched_rest(struct pymem_proc *p, struct pymem_thre
 	__u64 rss = thread_add(p, th, member, pages);
 	struct pymem_slot *slot = slot_current(th);
 
-	if (slot)
+	if (slot) {
+		settle_copy(th, slot, member, pages);
 		slot_pages(slot, member, pages, rss);
-	else
+	} else {
 		lose(p, th->loss, member, pages);
+	}
 }
 
 static __always_inline void settle_cache(struct pymem_proc *p, struct pymem_thread *th,

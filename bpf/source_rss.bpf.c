@@ -332,7 +332,8 @@ static __always_inline void own_change(struct pymem_proc *p, struct pymem_thread
 		if (counts)
 			__sync_fetch_and_add(&p->lost_faults, 1);
 	} else {
-		if (pending)
+		/* Where counters are batched, a fault's changes come by batched_rest(). */
+		if (pending && !batched_counters)
 			settle_copy(th, slot, member, change);
 		slot_pages(slot, member, change, rss);
 		if (counts)
