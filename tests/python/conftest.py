@@ -70,6 +70,24 @@ def pytest_generate_tests(metafunc):
                              ids=lambda p: p.name)
 
 
+HOOKS = {"evaluation": lambda version: version < (3, 12),
+         "monitoring": lambda version: version >= (3, 12)}
+
+
+@pytest.fixture(scope="session", params=sorted(HOOKS))
+def sanitized(request):
+    """(Python, folder of its headers): one for each of the two ways of being told of lines. Without
+    a root folder of its own, so that a sanitizer's library can be loaded into it."""
+    code = "import sysconfig; print(sysconfig.get_path('include'))"
+    for python in pythons():
+        if len(python.command) > 1 or not HOOKS[request.param](python.version):
+            continue
+        include = subprocess.check_output(python.command + ["-c", code]).decode().strip()
+        if os.path.exists(os.path.join(include, "Python.h")):
+            return python, include
+    pytest.skip("no interpreter with headers here is told of lines by " + request.param)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def extension():
     """For the interpreter that runs the tests."""

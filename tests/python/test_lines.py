@@ -30,7 +30,7 @@ TRUTH = {
     "drive_body": (4, 4), "drive_throw": (1, 2),
     "fail_grow": (3, 6), "fail_raise": (3, 0), "catch_call": (3, 6), "catch_pass": (3, 0),
     "method": (1, 2), "static": (1, 3), "of_class": (1, 4), "property": (1, 5),
-    "decorated": (1, 2), "inner": (1, 2), "outer_call": (1, 2), "lambda": (2, 0),
+    "decorated": (1, 2), "inner": (1, 2), "outer_call": (1, 2), "lambda": (2, 3),
     "lambda_call": (1, 3), "comprehension": (None, 4),
     "await_before": (2, 4), "await": (2, 0), "await_after": (2, 6), "ticks_grow": (3, 3),
     "gather_body": (3, 3), "typed": (1, 2),
@@ -104,8 +104,9 @@ def test_development_mode(server):
     assert "Error" not in err, err
 
 
-def test_address_sanitizer(server, tmp_path):
+def test_address_sanitizer(server, sanitized, tmp_path):
     """The same extension under ASan: no access out of bounds, none after free."""
+    command = sanitized[0].command
     copy = tmp_path / "pymem_bpf"
     subprocess.run(["cp", "-r", os.path.join(PACKAGE, "pymem_bpf"), str(copy)], check=True)
     subprocess.run("rm -f %s/*.so" % copy, shell=True, check=True)
@@ -118,14 +119,14 @@ def test_address_sanitizer(server, tmp_path):
                    check=True)
     subprocess.run(["cp", os.path.join(PROJECT, "tools", "build-extension"), str(project / "tools")],
                    check=True)
-    run([sys.executable, str(project / "tools" / "build-extension")],
+    run(command + [str(project / "tools" / "build-extension")],
         env=environment(EXTENSION_CFLAGS="-O1 -g -fsanitize=address,undefined "
                         "-fno-sanitize-recover=undefined"))
     library = subprocess.run(["cc", "-print-file-name=libasan.so"], stdout=subprocess.PIPE,
                              check=True).stdout.decode().strip()
     env = environment(LD_PRELOAD=library, PYTHONPATH=str(project / "python"), PYTHONMALLOC="malloc",
                       ASAN_OPTIONS="detect_leaks=0")
-    out, err = run([sys.executable, os.path.join(HERE, "programs", "churn.py"), server], env=env)
+    out, err = run(command + [os.path.join(HERE, "programs", "churn.py"), server], env=env)
     assert "AddressSanitizer" not in err and "runtime error" not in err, err
     assert json.loads(out)["rounds"] == 40
 
