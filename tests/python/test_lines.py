@@ -12,12 +12,9 @@ import time
 import warnings
 
 import pytest
-from conftest import HERE, PACKAGE, PROGRAM, PROJECT
+from conftest import HERE, PACKAGE, PROGRAM, PROJECT, SLACK, swapped_batches
 
 MIB = 1 << 20
-SLACK = 64 * 1024
-# Of the kernel's per-CPU counters, in bytes: 32 pages, or 2 for each CPU if that is more.
-BATCH = max(32, 2 * os.cpu_count()) * os.sysconf("SC_PAGE_SIZE")
 PATIENCE = 120
 # label: (runs, MiB)
 TRUTH = {
@@ -58,16 +55,6 @@ def run_code(code, *arguments, python=sys.executable, **how):
     return run([python, "-c", textwrap.dedent(code)] + list(arguments), **how)
 
 
-def swapped_batches(text):
-    """Are amounts wrong, and only by whole batches of a per-CPU counter? Two threads that overflow one
-    in the same instant may swap them (docs/ACCURACY.md): where the host stops a virtual CPU in the
-    middle of an update, that instant is long."""
-    lines = json.loads(text)["lines"]
-    wrong = [abs(lines[label][1] - mib * MIB) for label, (_, mib) in TRUTH.items()
-             if lines[label] and abs(lines[label][1] - mib * MIB) > SLACK]
-    return bool(wrong) and all(abs(w - round(w / BATCH) * BATCH) <= SLACK // 4 for w in wrong)
-
-
 def check_shapes(text, version):
     said = json.loads(text)
     assert not said["cut"] and not said["missed"]
@@ -91,7 +78,9 @@ def test_amounts_and_occurrences(python, server):
     """Functions of all kinds, beside a thread that allocates and frees without a pause."""
     for attempt in range(3):
         out, _ = run(python.command + [os.path.join(HERE, "programs", "shapes.py"), server])
-        if not swapped_batches(out):
+        lines = json.loads(out)["lines"]
+        if not swapped_batches(lines[label][1] - mib * MIB for label, (_, mib) in TRUTH.items()
+                               if lines[label]):
             break
         warnings.warn("%s: batches were swapped, attempt %d" % (python.name, attempt + 1))
     check_shapes(out, python.version)
