@@ -30,12 +30,13 @@ static int take_page(struct recorder *r, PyObject *page)
 
 static int recorder_init(PyObject *self, PyObject *args, PyObject *kwargs)
 {
-	static char *names[] = {"page", "fd", "children", NULL};
+	static char *names[] = {"page", "fd", "children", "own_thread", NULL};
 	struct recorder *r = (struct recorder *)self;
-	int fd = -1, children = 0;
+	int fd = -1, children = 0, own_thread = 0;
 	PyObject *page;
 
-	if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O|ip", names, &page, &fd, &children))
+	if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O|ipp", names, &page, &fd, &children,
+					 &own_thread))
 		return -1;
 	if (r->page.obj) {
 		PyErr_SetString(PyExc_RuntimeError, "a recorder is made once");
@@ -45,8 +46,25 @@ static int recorder_init(PyObject *self, PyObject *args, PyObject *kwargs)
 		return -1;
 	r->fd = fd;
 	r->children = children;
+	r->own_thread = own_thread;
 	r->forks = lines_forks();
 	r->alarm_pages = INT64_MAX;
+	return 0;
+}
+
+/* The alarm's function may lead back to the recorder. Code objects can't, and are shared. */
+static int recorder_traverse(PyObject *self, visitproc visit, void *arg)
+{
+#if PY_VERSION_HEX >= 0x03090000
+	Py_VISIT(Py_TYPE(self));
+#endif
+	Py_VISIT(((struct recorder *)self)->alarm);
+	return 0;
+}
+
+static int recorder_clear(PyObject *self)
+{
+	Py_CLEAR(((struct recorder *)self)->alarm);
 	return 0;
 }
 
@@ -55,31 +73,40 @@ static void recorder_dealloc(PyObject *self)
 	struct recorder *r = (struct recorder *)self;
 	PyTypeObject *type = Py_TYPE(self);
 
+	PyObject_GC_UnTrack(self);
 	lines_drop(r);
-	Py_XDECREF(r->alarm);
+	recorder_clear(self);
 	if (r->page.obj)
 		PyBuffer_Release(&r->page);
-	PyObject_Free(self);
+	PyObject_GC_Del(self);
 	Py_DECREF(type);
 }
 
+static struct sink *sink_of(PyObject *self, PyObject *object, PyObject *function)
+{
+	struct code *code = lines_find(object);
+
+	return code ? lines_sink(code, (struct recorder *)self, function) : NULL;
+}
+
 PyDoc_STRVAR(add_doc,
-	     "add(code, first, last, begin, lines)\n\n"
+	     "add(code, first, last, begin, lines, function=None)\n\n"
 	     "Profiles a code object, whose lines are from `first` to `last` and which begins on\n"
 	     "line `begin`. lines: bytes, an int32 for each code unit, the line that it is on;\n"
-	     "0: none.");
+	     "0: none. function: the added code object that it is inside of; None: it is the\n"
+	     "function.");
 
 static PyObject *recorder_add(PyObject *self, PyObject *args)
 {
 	struct code like = {0};
-	PyObject *bytes;
+	PyObject *bytes, *function = Py_None;
 	Py_ssize_t size;
 	char *lines;
-	int last;
+	int last, err;
 
 	/* No "#" formats: what they compile to differs between versions of the stable ABI. */
-	if (!PyArg_ParseTuple(args, "OiiiO", &like.object, &like.first, &last, &like.begin,
-			      &bytes) ||
+	if (!PyArg_ParseTuple(args, "OiiiO|O", &like.object, &like.first, &last, &like.begin,
+			      &bytes, &function) ||
 	    PyBytes_AsStringAndSize(bytes, &lines, &size))
 		return NULL;
 	if (last < like.first || (int64_t)last - like.first >= MAX_LINES) {
@@ -88,7 +115,20 @@ static PyObject *recorder_add(PyObject *self, PyObject *args)
 		return NULL;
 	}
 	like.count = last - like.first + 1;
-	if (lines_add((struct recorder *)self, &like, lines, size))
+	if (function == Py_None)
+		function = like.object;
+	if (function != like.object && !sink_of(self, function, function)) {
+		PyErr_Format(PyExc_ValueError, "%R is to be added first: %R is part of it",
+			     function, like.object);
+		return NULL;
+	}
+	err = lines_add((struct recorder *)self, function, &like, lines, size);
+	if (err == -2) {
+		PyErr_Format(PyExc_ValueError, "%R is profiled with other lines than %d to %d",
+			     like.object, like.first, last);
+		return NULL;
+	}
+	if (err)
 		return PyErr_NoMemory();
 	Py_RETURN_NONE;
 }
@@ -101,13 +141,18 @@ static PyObject *recorder_enable(PyObject *self, PyObject *unused)
 {
 	struct recorder *r = (struct recorder *)self;
 	const char *error = NULL;
+	int err = 0;
 
 	(void)unused;
 	if (!r->page.obj)
 		error = "the recorder has no page";
 	else if (r->forks != lines_forks())
 		error = "the counter is that of the process that this one was forked from";
-	else if (lines_enable(r))
+	else
+		err = lines_enable(r);
+	if (err == -2)
+		return PyErr_NoMemory();
+	if (err)
 		error = "another profiler is running, with another counter";
 	if (error) {
 		PyErr_SetString(PyExc_RuntimeError, error);
@@ -151,9 +196,11 @@ static PyObject *recorder_alarm(PyObject *self, PyObject *args)
 }
 
 PyDoc_STRVAR(results_doc,
-	     "results(code) -> (calls, {line: (runs, change, usage)})\n\n"
-	     "change: what the runs' threads changed RSS by, callees included. usage:\n"
-	     "highest RSS at the end of a run. Both in bytes. KeyError: not profiled.");
+	     "results(code, function=None) -> (calls, {line: (runs, change, usage)})\n\n"
+	     "Of a code object as part of the function that it was added for. change: what the\n"
+	     "runs' threads changed RSS by, callees included, unless another code object of the\n"
+	     "function has that on the same line. usage: highest RSS at the end of a run. Both in\n"
+	     "bytes. KeyError: not profiled.");
 
 static int put_line(PyObject *lines, int number, const struct line *line)
 {
@@ -168,24 +215,24 @@ static int put_line(PyObject *lines, int number, const struct line *line)
 	return err;
 }
 
-static PyObject *recorder_results(PyObject *self, PyObject *object)
+static PyObject *recorder_results(PyObject *self, PyObject *args)
 {
-	struct code *code = lines_find(object);
-	struct sink *sink = code ? code->sinks : NULL;
-	PyObject *lines;
+	PyObject *lines, *object, *function = Py_None;
+	struct sink *sink;
 	int i;
 
-	while (sink && sink->recorder != (struct recorder *)self)
-		sink = sink->next;
+	if (!PyArg_ParseTuple(args, "O|O", &object, &function))
+		return NULL;
+	sink = sink_of(self, object, function == Py_None ? object : function);
 	if (!sink) {
 		PyErr_SetObject(PyExc_KeyError, object);
 		return NULL;
 	}
 	lines = PyDict_New();
-	for (i = 0; lines && i < code->count; i++) {
+	for (i = 0; lines && i < sink->code->count; i++) {
 		if (!sink->lines[i].runs && !sink->lines[i].usage_pages)
 			continue;
-		if (put_line(lines, code->first + i, &sink->lines[i]))
+		if (put_line(lines, sink->code->first + i, &sink->lines[i]))
 			Py_CLEAR(lines);
 	}
 	return lines ? Py_BuildValue("(LN)", (long long)sink->calls, lines) : NULL;
@@ -195,6 +242,12 @@ static PyObject *recorder_cut(PyObject *self, void *unused)
 {
 	(void)unused;
 	return PyBool_FromLong(((struct recorder *)self)->cut);
+}
+
+static PyObject *recorder_forked(PyObject *self, void *unused)
+{
+	(void)unused;
+	return PyBool_FromLong(((struct recorder *)self)->forks != lines_forks());
 }
 
 static PyObject *recorder_missed(PyObject *self, void *unused)
@@ -210,12 +263,15 @@ static PyMethodDef recorder_methods[] = {
 	{"enable", recorder_enable, METH_NOARGS, enable_doc},
 	{"disable", recorder_disable, METH_NOARGS, disable_doc},
 	{"alarm", recorder_alarm, METH_VARARGS, alarm_doc},
-	{"results", recorder_results, METH_O, results_doc},
+	{"results", recorder_results, METH_VARARGS, results_doc},
 	{0},
 };
 
 static PyGetSetDef recorder_properties[] = {
-	{"cut", recorder_cut, NULL, "bool: the helper ended while this was enabled", NULL},
+	{"cut", recorder_cut, NULL,
+	 "bool: the helper ended, or this process was forked, while this was enabled", NULL},
+	{"forked", recorder_forked, NULL, "bool: made in a process that this one was forked from",
+	 NULL},
 	{"missed", recorder_missed, NULL,
 	 "int: times that a thread found no place on the page: not 0 means that amounts may lack",
 	 NULL},
@@ -223,12 +279,15 @@ static PyGetSetDef recorder_properties[] = {
 };
 
 static PyType_Slot recorder_slots[] = {
-	{Py_tp_doc, "Recorder(page, fd=-1, children=False)\n\n"
+	{Py_tp_doc, "Recorder(page, fd=-1, children=False, own_thread=False)\n\n"
 		    "Counts runs of lines. page: the buffer of a Counter; fd: its connection's\n"
-		    "descriptor, watched for its end; children: count the process's children too."},
+		    "descriptor, watched for its end; children: count the process's children too;\n"
+		    "own_thread: count what the thread that enables it runs, no other."},
 	{Py_tp_new, PyType_GenericNew},
 	{Py_tp_init, recorder_init},
 	{Py_tp_dealloc, recorder_dealloc},
+	{Py_tp_traverse, recorder_traverse},
+	{Py_tp_clear, recorder_clear},
 	{Py_tp_methods, recorder_methods},
 	{Py_tp_getset, recorder_properties},
 	{0},
@@ -237,7 +296,7 @@ static PyType_Slot recorder_slots[] = {
 static PyType_Spec recorder_spec = {
 	.name = "pymem_bpf._lines.Recorder",
 	.basicsize = sizeof(struct recorder),
-	.flags = Py_TPFLAGS_DEFAULT,
+	.flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC,
 	.slots = recorder_slots,
 };
 

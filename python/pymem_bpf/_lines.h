@@ -20,12 +20,15 @@ struct line {
 	int64_t runs;
 	int64_t pages;
 	int64_t usage_pages; /* highest, at the end of a run */
+	bool here;	     /* the code object has this line */
+	bool shared;	     /* another one of the same function has it, too */
 };
 
-/* What one recorder counts of one code object. */
+/* What one recorder counts of one code object, as part of one function. */
 struct sink {
 	struct recorder *recorder;
-	struct sink *next; /* of the same code object */
+	const PyObject *function; /* the code object of which this one is a part, or itself */
+	struct sink *next;	  /* of the same code object */
 	struct code *code;
 	struct sink *sibling; /* of the same recorder */
 	int64_t calls;
@@ -47,6 +50,8 @@ struct recorder {
 	PyObject_HEAD Py_buffer page;
 	int fd; /* of the helper's connection; -1: none */
 	bool children, enabled, cut;
+	bool own_thread; /* counts the thread that enabled it, no other */
+	uint64_t thread; /* its serial; 0: all threads */
 	uint64_t epoch;
 	uint64_t forks; /* lines_forks() when it was made: its page is that process's */
 	struct sink *sinks;
@@ -75,7 +80,8 @@ struct frame {
 
 struct thread {
 	uint32_t tid;
-	uint64_t forks; /* lines_forks() when tid was asked for */
+	uint64_t forks;	 /* lines_forks() when tid was asked for */
+	uint64_t serial; /* never that of another one, unlike tid and address */
 	const volatile struct pymem_page *page;
 	const volatile struct pymem_page_thread *place;
 	size_t depth, room;
@@ -96,9 +102,15 @@ void lines_after_fork(void);
 /* The code object's record, NULL if it is not profiled. */
 struct code *lines_find(PyObject *code);
 
-/* Profiles a code object for a recorder. like: its fields object to begin; lines: of its code
- * units, as int32, `size` bytes, copied. 0, or -1 without memory; once more is no error. */
-int lines_add(struct recorder *r, const struct code *like, const char *lines, Py_ssize_t size);
+/* Profiles a code object for a recorder, as part of `function`. like: its fields object to begin;
+ * lines: of its code units, as int32, `size` bytes, copied. 0; -1 without memory; -2: it is
+ * profiled with other lines. Once more is no error. */
+int lines_add(struct recorder *r, const PyObject *function, const struct code *like,
+	      const char *lines, Py_ssize_t size);
+
+/* What the recorder counts of a code object as part of `function`; NULL: nothing. */
+struct sink *lines_sink(const struct code *code, const struct recorder *r,
+			const PyObject *function);
 
 /* Of a code object that no recorder counts and no thread has a frame of. */
 void lines_code_free(struct code *code);
@@ -109,7 +121,7 @@ void lines_drop(struct recorder *r);
 /* How often the process was forked since the module was loaded, in its own line of descent. */
 uint64_t lines_forks(void);
 
-/* 0, or -1: another page is in use. */
+/* 0; -1: another page is in use; -2 without memory. */
 int lines_enable(struct recorder *r);
 
 /* Runs that go on are counted up to now, in all threads. */

@@ -120,15 +120,59 @@ int lines_at(const struct code *code, long offset)
 	return unit >= 0 && unit < code->offset_count ? code->offset_lines[unit] : 0;
 }
 
-int lines_add(struct recorder *r, const struct code *like, const char *lines, Py_ssize_t size)
+struct sink *lines_sink(const struct code *code, const struct recorder *r, const PyObject *function)
+{
+	struct sink *sink;
+
+	for (sink = code->sinks; sink; sink = sink->next)
+		if (sink->recorder == r && sink->function == function)
+			break;
+	return sink;
+}
+
+static void mark_here(struct sink *sink, int line)
+{
+	int64_t index = (int64_t)line - sink->code->first;
+
+	if (index >= 0 && index < sink->code->count)
+		sink->lines[index].here = true;
+}
+
+/* Which lines the code object has, and which of them the function's others have, too. */
+static void mark_lines(struct sink *sink)
+{
+	const struct code *code = sink->code;
+	struct sink *other;
+	struct line *line;
+	Py_ssize_t unit;
+	int64_t number, end;
+
+	mark_here(sink, code->begin);
+	for (unit = 0; unit < code->offset_count; unit++)
+		mark_here(sink, code->offset_lines[unit]);
+	for (other = sink->recorder->sinks; other; other = other->sibling) {
+		if (other->function != sink->function)
+			continue;
+		number = Py_MAX(code->first, other->code->first);
+		end = Py_MIN((int64_t)code->first + code->count,
+			     (int64_t)other->code->first + other->code->count);
+		for (; number < end; number++) {
+			line = &other->lines[number - other->code->first];
+			if (line->here && sink->lines[number - code->first].here)
+				line->shared = sink->lines[number - code->first].shared = true;
+		}
+	}
+}
+
+int lines_add(struct recorder *r, const PyObject *function, const struct code *like,
+	      const char *lines, Py_ssize_t size)
 {
 	struct code *code = lines_find(like->object);
 	struct sink *sink;
 
-	for (sink = code ? code->sinks : NULL; sink; sink = sink->next)
-		if (sink->recorder == r)
-			break;
-	if (sink)
+	if (code && (code->first != like->first || code->count != like->count))
+		return -2;
+	if (code && lines_sink(code, r, function))
 		return 0;
 	sink = calloc(1, sizeof(*sink) + like->count * sizeof(struct line));
 	if (sink && !code)
@@ -138,7 +182,9 @@ int lines_add(struct recorder *r, const struct code *like, const char *lines, Py
 		return -1;
 	}
 	sink->recorder = r;
+	sink->function = function;
 	sink->code = code;
+	mark_lines(sink);
 	sink->next = code->sinks;
 	code->sinks = sink;
 	sink->sibling = r->sinks;

@@ -9,6 +9,9 @@
  * Several recorders may be enabled at once and may share code objects: each has its own
  * counters (a sink), and takes what began after it was enabled.
  *
+ * A function is its code object and those inside it: comprehensions, lambdas, inner functions.
+ * Where they share a line, what it changed is counted once (on_row()).
+ *
  * Greenlets share their thread's stack of frames: a switch inside profiled code ends the runs of
  * the frames that it leaves.
  */
@@ -101,34 +104,57 @@ static void look(void)
 		r->cut = true;
 }
 
+static inline bool counts(const struct recorder *r, const struct thread *t)
+{
+	return r->enabled && (!r->thread || r->thread == t->serial);
+}
+
+/* Is what a run changed not counted on this row already? Other code objects of the function may
+ * share it, and a run includes its callees: the outermost frame on the row decides whose runs
+ * count. All of them do, so that recursion counts the same whether or not it goes through a
+ * comprehension. */
+static bool on_row(const struct sink *sink, const struct thread *t, const struct frame *f)
+{
+	const struct recorder *r = sink->recorder;
+	const struct frame *outer;
+
+	for (outer = t->frames; outer < f; outer++)
+		if (outer->line == f->line && outer->epoch >= r->epoch &&
+		    lines_sink(outer->code, r, sink->function))
+			return outer->code == f->code;
+	return true;
+}
+
 /* Adds a run that ends now to what one recorder counts. */
-static void charge(struct sink *sink, const struct frame *f, const struct sample *now)
+static void charge(struct sink *sink, const struct thread *t, const struct frame *f,
+		   const struct sample *now)
 {
 	struct recorder *r = sink->recorder;
 	unsigned int index = f->line - f->code->first;
+	int64_t change = now->net - f->begin.net, usage = now->rss;
 	struct line *line;
-	int64_t usage;
 
-	if (!r->enabled || f->epoch < r->epoch || index >= (unsigned int)f->code->count)
+	if (!counts(r, t) || f->epoch < r->epoch || index >= (unsigned int)f->code->count)
 		return;
 	line = &sink->lines[index];
-	line->runs += f->how != RESUMED;
-	line->pages += now->net - f->begin.net;
-	usage = now->rss;
 	if (r->children) {
-		line->pages += now->other - f->begin.other;
+		change += now->other - f->begin.other;
 		usage += now->other;
 	}
+	line->runs += f->how != RESUMED;
+	if (change && (!line->shared || on_row(sink, t, f)))
+		line->pages += change;
 	if (usage > line->usage_pages)
 		line->usage_pages = usage;
 }
 
-static inline void run_end(struct frame *f, const struct sample *now)
+/* The frames outside this one are there still. */
+static inline void run_end(const struct thread *t, struct frame *f, const struct sample *now)
 {
 	struct sink *sink;
 
 	for (sink = f->code->sinks; sink; sink = sink->next)
-		charge(sink, f, now);
+		charge(sink, t, f, now);
 	if (!--engine.countdown)
 		look();
 }
@@ -163,7 +189,8 @@ static struct frame *push(struct thread *t, struct code *code)
 /* Ends the innermost frame. */
 static void pop(struct thread *t, const struct sample *now)
 {
-	run_end(&t->frames[--t->depth], now);
+	t->depth--;
+	run_end(t, &t->frames[t->depth], now);
 }
 
 uint64_t lines_enter(struct code *code, int line, enum how how)
@@ -180,7 +207,7 @@ uint64_t lines_enter(struct code *code, int line, enum how how)
 	if (!f)
 		return 0;
 	for (sink = code->sinks; sink && how != RESUMED; sink = sink->next)
-		sink->calls += sink->recorder->enabled;
+		sink->calls += counts(sink->recorder, t);
 	run_begin(f, line, how, &now);
 	return f->number;
 }
@@ -209,7 +236,7 @@ static struct frame *frame_of(struct thread *t, PyObject *object, const struct s
 }
 
 /* Each recorder's alarm is given once. */
-static int alarm_now(int64_t rss)
+static int alarm_now(const struct thread *t, int64_t rss)
 {
 	struct recorder *r, *next;
 	PyObject *call, *result;
@@ -219,7 +246,7 @@ static int alarm_now(int64_t rss)
 		next = r->next;
 		if (!r->alarm)
 			continue;
-		if (rss < r->alarm_pages) {
+		if (rss < r->alarm_pages || !counts(r, t)) {
 			if (r->alarm_pages < engine.alarm_pages)
 				engine.alarm_pages = r->alarm_pages;
 			continue;
@@ -258,9 +285,9 @@ int lines_line(PyObject *object, int line)
 		return 0;
 	}
 	if (f->line)
-		run_end(f, &now);
+		run_end(t, f, &now);
 	run_begin(f, line, BY_EVENT, &now);
-	return now.rss >= engine.alarm_pages ? alarm_now(now.rss) : 0;
+	return now.rss >= engine.alarm_pages ? alarm_now(t, now.rss) : 0;
 }
 
 void lines_leave(uint64_t number)
@@ -342,10 +369,18 @@ static void set_alarm(void)
 
 int lines_enable(struct recorder *r)
 {
+	struct thread *t;
+
 	if (r->enabled)
 		return 0;
 	if (engine.enabled && (const void *)engine.page != r->page.buf)
 		return -1;
+	if (r->own_thread) {
+		t = lines_thread_now(r->page.buf);
+		if (!t)
+			return -2;
+		r->thread = t->serial;
+	}
 	if (!engine.enabled) {
 		engine.page = r->page.buf;
 		engine.cut = false;
@@ -369,9 +404,8 @@ static void settle(struct thread *t)
 	if (!t->depth || t->page != engine.page)
 		return;
 	now = sample_now(t);
-	for (i = t->depth; i--;) {
-		run_end(&t->frames[i], &now);
-	}
+	for (i = t->depth; i--;)
+		run_end(t, &t->frames[i], &now);
 	for (i = 0; i < t->depth; i++) {
 		f = &t->frames[i];
 		f->how = RESUMED;

@@ -72,10 +72,12 @@ static int at_end_of_thread(struct thread *t)
 
 static struct thread *thread_new(void)
 {
+	static uint64_t serials;
 	struct thread *t = calloc(1, sizeof(*t));
 
 	if (!t)
 		return NULL;
+	t->serial = ++serials;
 	if (at_end_of_thread(t)) {
 		free(t);
 		return NULL;

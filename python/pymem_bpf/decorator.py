@@ -11,7 +11,8 @@ __all__ = ["profile"]
 
 def profile(func=None, stream=None, precision=1, backend=None):
     """Decorates a function, coroutine function or (async) generator function, so that each call
-    prints which of its lines changed RSS by what: when it returns, raises, or is closed.
+    prints which of its lines changed RSS by what: when it returns, raises, or is closed. What other
+    threads run meanwhile, calls of the same function included, is not in it.
 
     stream: where to; None: sys.stdout. precision: digits after the point. backend: as LineProfiler's.
     Without a function: returns the decorator. HelperError when called where no helper is.
@@ -22,7 +23,7 @@ def profile(func=None, stream=None, precision=1, backend=None):
     LineProfiler(func, backend=backend)  # what it can't profile is refused now, not at a call
 
     def begin():
-        profiler = LineProfiler(func, backend=backend)
+        profiler = LineProfiler(func, backend=backend, own_thread=True)
         return profiler, profiler.wrap_function(func)
 
     def show(profiler):

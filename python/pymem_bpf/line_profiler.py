@@ -10,8 +10,11 @@ An increment is the sum over a line's runs of what the thread that ran it change
 run's start to its end, callees included. So the increments of a function add up to what the
 function changed, in loops too, and other threads' doings are not among them.
 
+A function is its code object and those inside it: comprehensions, lambdas, inner functions. Where
+they share a row, what they changed is on it once.
+
 All threads are profiled, those that run already included, from their next call of a profiled
-function on.
+function on; or, if so wished, only the thread that enables the profiler.
 """
 import array
 import collections
@@ -45,8 +48,8 @@ __all__ = ["LineProfiler", "LineResult", "FunctionResult", "show_results"]
 #: end of a run.
 LineResult = collections.namedtuple("LineResult", "occurrences increment_bytes mem_usage_bytes")
 
-#: One profiled function. calls: 0 if it never ran; cut: the helper ended meanwhile, so that
-#: later changes are not in it; code: its code object; lines: {number: LineResult}, those of
+#: One profiled function. calls: 0 if it never ran; cut: the helper ended meanwhile (or this
+#: process was forked), so that later changes are not in it; code: its code object; lines: {number: LineResult}, those of
 #: comprehensions, lambdas and functions inside it included.
 FunctionResult = collections.namedtuple(
     "FunctionResult", "filename name first_line last_line calls cut code lines")
@@ -222,6 +225,15 @@ _hook = _Monitoring() if sys.version_info >= (3, 12) else _Evaluation()
 _lock = threading.RLock()
 
 
+def _after_fork():
+    """In the child: the lock may be held by a thread that is not there."""
+    global _lock
+    _lock = threading.RLock()
+
+
+os.register_at_fork(after_in_child=_after_fork)
+
+
 class LineProfiler:
     """Profiles the lines of the functions it is given while it is enabled.
 
@@ -229,16 +241,18 @@ class LineProfiler:
     the process's shared one, opened when profiling first begins (HelperError if there is none).
     include_children: amounts are of the process and its children together. backend: for
     programs written for memory_profiler; RSS is what there is. max_mem: MiB of RSS at which the
-    debugger is to stop.
+    debugger is to stop. own_thread: only the thread that enables it is profiled.
     """
 
-    def __init__(self, *functions, counter=None, include_children=False, backend=None, max_mem=None):
+    def __init__(self, *functions, counter=None, include_children=False, backend=None, max_mem=None,
+                 own_thread=False):
         if backend not in RSS_BACKENDS:
             raise ValueError("backend %r: lines are measured in RSS (rss); memory_usage() has pss "
                              "and uss" % (backend,))
         self.include_children = include_children
         self.backend = backend
         self.max_mem = max_mem
+        self.own_thread = own_thread
         self.enable_count = 0
         self._counter = counter
         self._shared = False  # the counter is the process's
@@ -275,7 +289,7 @@ class LineProfiler:
             lines = _code_lines(one)
             known = [line for line in lines if line > 0] + [one.co_firstlineno]
             self._recorder.add(one, min(known), max(known), one.co_firstlineno,
-                               lines.tobytes())
+                               lines.tobytes(), code)
 
     def prepare(self):
         """Gets what counts, as enable() does. HelperError: there is none."""
@@ -289,7 +303,7 @@ class LineProfiler:
         counter = self._counter
         fd = counter.fileno()
         self._recorder = _lines.Recorder(counter.page, -1 if fd is None else fd,
-                                         self.include_children)
+                                         self.include_children, self.own_thread)
         self._owner = os.getpid()
         if self.max_mem is not None:
             self._recorder.alarm(int(self.max_mem * (1 << 20)), self._debug)
@@ -312,17 +326,18 @@ class LineProfiler:
         return self.wrap_function(function)
 
     def wrap_function(self, function):
-        """`function`, with the profiler enabled while it runs: to its end, for a coroutine; while
-        it is not suspended, for a generator."""
+        """`function`, with the profiler enabled while it runs: while it is not suspended, for a
+        coroutine or a generator."""
         if inspect.isasyncgenfunction(function):
             return self._wrap_async_generator(function)
         if inspect.iscoroutinefunction(function):
             @functools.wraps(function)
             async def wrapper(*args, **kwargs):
-                with self:
-                    return await function(*args, **kwargs)
+                return await self._awaited(function(*args, **kwargs))
         elif inspect.isgeneratorfunction(function):
-            return self._wrap_generator(function)
+            @functools.wraps(function)
+            def wrapper(*args, **kwargs):
+                return (yield from self._steps(function(*args, **kwargs)))
         else:
             @functools.wraps(function)
             def wrapper(*args, **kwargs):
@@ -330,28 +345,29 @@ class LineProfiler:
                     return function(*args, **kwargs)
         return wrapper
 
-    def _wrap_generator(self, function):
-        @functools.wraps(function)
-        def wrapper(*args, **kwargs):
-            generator = function(*args, **kwargs)
-            act, value = generator.send, None
-            try:
-                while True:
-                    try:
-                        with self:
-                            item = act(value)
-                    except StopIteration as stop:
-                        return stop.value
-                    try:
-                        value, act = (yield item), generator.send
-                    except GeneratorExit:
-                        raise
-                    except BaseException as e:
-                        value, act = e, generator.throw
-            finally:
-                with self:
-                    generator.close()
-        return wrapper
+    def _steps(self, generator):
+        """A generator that does what `generator` does, with the profiler enabled while that runs."""
+        act, value = generator.send, None
+        try:
+            while True:
+                try:
+                    with self:
+                        item = act(value)
+                except StopIteration as stop:
+                    return stop.value
+                try:
+                    value, act = (yield item), generator.send
+                except GeneratorExit:
+                    raise
+                except BaseException as e:
+                    value, act = e, generator.throw
+        finally:
+            with self:
+                generator.close()
+
+    @types.coroutine
+    def _awaited(self, awaitable):
+        return (yield from self._steps(awaitable.__await__()))
 
     def _wrap_async_generator(self, function):
         @functools.wraps(function)
@@ -361,8 +377,7 @@ class LineProfiler:
             try:
                 while True:
                     try:
-                        with self:
-                            item = await act(value)
+                        item = await self._awaited(act(value))
                     except StopAsyncIteration:
                         return
                     try:
@@ -372,8 +387,7 @@ class LineProfiler:
                     except BaseException as e:
                         value, act = e, generator.athrow
             finally:
-                with self:
-                    await generator.aclose()
+                await self._awaited(generator.aclose())
         return wrapper
 
     def runcall(self, function, *args, **kwargs):
@@ -438,8 +452,13 @@ class LineProfiler:
 
     @property
     def cut(self):
-        """bool: the helper ended while this was enabled."""
+        """bool: the helper ended, or this process was forked, while this was enabled."""
         return self._recorder is not None and self._recorder.cut
+
+    @property
+    def forked(self):
+        """bool: the figures are those of a process that this one was forked from."""
+        return self._recorder is not None and self._recorder.forked
 
     @property
     def missed(self):
@@ -453,19 +472,12 @@ class LineProfiler:
     def _result(self, name, code, inner):
         calls, rows = 0, {}
         if self._recorder is not None:
-            calls, own = self._recorder.results(code)
-            rows = {number: LineResult(*figures) for number, figures in own.items()}
-            for number, figures in self._inner_rows(inner):
-                row = rows.get(number, LineResult(0, 0, 0))
-                # Where the function's own line called it, the increment is part of that line's.
-                change = 0 if number in own else figures[1]
-                rows[number] = LineResult(row.occurrences + figures[0],
-                                          row.increment_bytes + change,
-                                          max(row.mem_usage_bytes, figures[2]))
+            calls = self._recorder.results(code)[0]
+            for one in [code] + inner:
+                for number, (runs, change, usage) in self._recorder.results(one, code)[1].items():
+                    row = rows.get(number, LineResult(0, 0, 0))
+                    rows[number] = LineResult(row.occurrences + runs, row.increment_bytes + change,
+                                              max(row.mem_usage_bytes, usage))
         lines = [line for c in [code] + inner for line in _code_lines(c) if line > 0]
         return FunctionResult(code.co_filename, name, code.co_firstlineno,
                               max(lines + [code.co_firstlineno]), calls, self.cut, code, rows)
-
-    def _inner_rows(self, inner):
-        for code in inner:
-            yield from self._recorder.results(code)[1].items()

@@ -64,7 +64,10 @@ def show_results(prof, stream=None, precision=1):
     amount = "{0:%d.%df} MiB" % (precision + 4, precision)
     for result in prof.results():
         _show(result, stream, amount)
-    if prof.cut:
+    if prof.cut and prof.forked:
+        stream.write("NOTE: this process was forked while this ran: the figures are those of the "
+                     "process it came from, until then.\n\n")
+    elif prof.cut:
         stream.write("NOTE: the helper ended while this ran: changes after that are not in the "
                      "figures; occurrences are. Start it again: sudo pymem-bpf serve\n\n")
     if prof.missed:

@@ -11,15 +11,20 @@ import io
 import json
 import linecache
 import os
+import re
+import signal
 import socket
 import sys
 import textwrap
 import threading
 import traceback
 import types
+import warnings
+import weakref
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from lines_page import ENDED, START, UNIT, Page
+from pymem_bpf.decorator import profile
 from pymem_bpf.line_profiler import LineProfiler, show_results
 
 NEW = sys.version_info >= (3, 12)
@@ -131,10 +136,81 @@ def check_nested_functions_and_comprehensions():
         return sum(inner(1) for _ in range(2)) + len(total)
     table, page, _ = profiled(f)
     # On rows of their own, and on those that call them; not twice on one row.
-    equal(pages(table), {2: 6 + 2, 4: 6, 6: 1, 7: 2})
+    equal(pages(table), {2: 6 + 2, 4: 6, 5: 1, 6: 1, 7: 2})
     equal(page.rss(), START + 9)
     equal(counts(table)[2], 6)
     equal(counts(table)[4], 1 if NEW else 1 + 1 + 4)
+
+
+def check_inner_codes_on_one_row():
+    def f(page):
+        def inner():
+            return list(page.grow(1) for _ in range(4))
+        return inner()
+    table, page, _ = profiled(f)
+    equal(pages(table), {2: 4, 3: 4})
+    equal(page.rss(), START + 4)
+
+    def g(page):
+        small = lambda: [[page.grow(1) for _ in range(3)] for _ in range(2)]
+        small()
+        return [[small() for _ in range(2)] for _ in range(5)]
+    table, page, _ = profiled(g)
+    equal(pages(table), {1: 66, 2: 6, 3: 60})
+    equal(page.rss(), START + 66)
+
+
+def check_inner_code_that_runs_later_and_elsewhere():
+    def make():
+        return lambda page, n: page.grow(n)
+
+    def lazy(page):
+        return (page.grow(n) for n in range(5))
+    page = Page()
+    profiler = LineProfiler(make, lazy, counter=page)
+    with profiler:
+        make()(page, 7)
+        list(lazy(page))
+    equal(pages(rows(profiler, make)), {1: 7})
+    equal(pages(rows(profiler, lazy, 1)), {1: 10})
+    equal(counts(rows(profiler, make)), {0: 1, 1: 2})
+
+
+def check_recursion_on_a_shared_row():
+    """Each level counts, with a comprehension of its own code or without."""
+    def f(page, n):
+        return [f(page, n - 1) for _ in range(1)] if n else page.grow(1)
+    table, page, _ = profiled(f, 9)
+    equal(pages(table), {1: 10})
+
+    def make():
+        def inner(page, n): return [inner(page, n - 1) for _ in range(1)] if n else page.grow(1)
+        return inner
+    page = Page()
+    profiler = LineProfiler(make, counter=page)
+    with profiler:
+        make()(page, 9)
+    equal(pages(rows(profiler, make)), {1: 10})
+
+    def pair():
+        odd, even = lambda page, n: page.grow(1) if not n else even(page, n - 1), lambda page, n: odd(page, n - 1)
+        return even
+    page = Page()
+    profiler = LineProfiler(pair, counter=page)
+    with profiler:
+        pair()(page, 5)
+    equal(pages(rows(profiler, pair)), {1: 3})
+
+
+def check_shared_row_from_when_it_is_enabled():
+    """A run that began before isn't counted, so it includes nothing."""
+    def f(page):
+        return late.enable(), (lambda: page.grow(5))()
+    page = Page()
+    before, late = LineProfiler(f, counter=page), LineProfiler(f, counter=page)
+    before.runcall(f, page)
+    late.disable()
+    equal([pages(rows(profiler, f)) for profiler in (before, late)], [{1: 5}, {1: 5}])
 
 
 def check_inner_function_added_too():
@@ -330,6 +406,154 @@ def check_threads_are_apart():
     table = rows(profiler, f)
     equal(counts(table), {0: 2, 1: 12, 2: 10, 3: 10})
     equal(pages(table), {3: 50})
+
+
+def check_only_the_thread_that_enables():
+    def f(page, n, barrier):
+        for _ in range(n):
+            page.grow(n)
+        barrier.wait()
+    page, barrier = Page(), threading.Barrier(3)
+    profiler = LineProfiler(f, counter=page, own_thread=True)
+    everyone = LineProfiler(f, counter=page)
+    with everyone, profiler:
+        others = [threading.Thread(target=f, args=(page, n, barrier)) for n in (20, 30)]
+        for other in others:
+            other.start()
+        f(page, 10, barrier)
+        for other in others:
+            other.join()
+    table = rows(profiler, f)
+    equal(counts(table), {0: 1, 1: 11, 2: 10, 3: 1})
+    equal(pages(table), {2: 100})
+    equal([p.results()[0].calls for p in (profiler, everyone)], [1, 3])
+    equal(pages(rows(everyone, f)), {2: 100 + 400 + 900})
+    # Enabled by another one later, it is that one's.
+    barrier = threading.Barrier(1)
+    other = threading.Thread(target=profiler.runcall, args=(f, page, 5, barrier))
+    other.start()
+    other.join()
+    equal(pages(rows(profiler, f)), {2: 100 + 25})
+
+
+def tables_of(text):
+    """[{line relative to the first: (occurrences, MiB)}] of what show_results() printed."""
+    found = []
+    for table in text.split("Filename: ")[1:]:
+        found_rows = [re.match(r" *(\d+) +[\d.]+ MiB +(-?[\d.]+) MiB +(\d+)   ", row)
+                      for row in table.splitlines()]
+        found_rows = [[float(word) for word in row.groups()] for row in found_rows if row]
+        found.append({number - found_rows[0][0]: (runs, amount) for number, amount, runs in found_rows})
+    return found
+
+
+def with_shared_counter(check):
+    """The process's shared Counter is the check's page."""
+    @functools.wraps(check)
+    def wrapper():
+        import pymem_bpf.counter
+        page, before = Page(), pymem_bpf.counter.shared
+        pymem_bpf.counter.shared = lambda: page
+        try:
+            check(page)
+        finally:
+            pymem_bpf.counter.shared = before
+    return wrapper
+
+
+@with_shared_counter
+def check_decorated_function_in_two_threads(page):
+    mib = 2**20 // UNIT
+
+    def f(n, barrier):
+        barrier.wait()
+        for _ in range(n):
+            page.grow(n * mib)
+            barrier.wait() if _ < 3 else None
+        barrier.wait()
+    barrier, texts, threads = threading.Barrier(2), {}, []
+    for n in (3, 50):
+        texts[n] = io.StringIO()
+        threads.append(threading.Thread(target=profile(f, stream=texts[n]), args=(n, barrier)))
+        threads[-1].start()
+    for thread in threads:
+        thread.join()
+    for n, text in texts.items():
+        table, = tables_of(text.getvalue())
+        equal({line: runs for line, (runs, _) in table.items()},
+              {0: 1, 1: 1, 2: n + 1, 3: n, 4: n, 5: 1})
+        equal({line: amount for line, (_, amount) in table.items() if amount}, {3: n * n})
+
+
+@with_shared_counter
+def check_decorated_coroutines_in_turns(page):
+    mib = 2**20 // UNIT
+    texts = {n: io.StringIO() for n in (3, 5)}
+
+    async def f(n):
+        for _ in range(n):
+            page.grow(n * mib)
+            await asyncio.sleep(0)
+
+    async def g(n):
+        for _ in range(n):
+            page.grow(n * mib)
+            await asyncio.sleep(0)
+            yield _
+
+    async def consume(n):
+        async for _ in profile(g, stream=texts[n])(n):
+            await asyncio.sleep(0)
+
+    async def both():
+        await asyncio.gather(*(profile(f, stream=text)(n) for n, text in texts.items()))
+        await asyncio.gather(*(consume(n) for n in texts))
+    asyncio.run(both())
+    for n, text in texts.items():
+        of_f, of_g = tables_of(text.getvalue())
+        equal(of_f, {0: (1, 0), 1: (n + 1, 0), 2: (n, n * n), 3: (n, 0)})
+        equal(of_g, {0: (1, 0), 1: (n + 1, 0), 2: (n, n * n), 3: (n, 0), 4: (n, 0)})
+
+
+def check_wrapped_coroutine_is_driven_as_it_was():
+    seen = []
+
+    async def f(page):
+        try:
+            await asyncio.sleep(10)
+        except asyncio.CancelledError:
+            seen.append("cancelled")
+            await asyncio.sleep(0)
+            page.grow(1)
+            raise
+        finally:
+            seen.append("finally")
+
+    async def fails(page):
+        await asyncio.sleep(0)
+        raise KeyError("as it was")
+
+    async def drive(page):
+        task = asyncio.ensure_future(profiler(f)(page))
+        await asyncio.sleep(0)
+        task.cancel()
+        try:
+            await task
+        except asyncio.CancelledError:
+            seen.append("through")
+        try:
+            await profiler(fails)(page)
+        except KeyError as e:
+            seen.append(e.args[0])
+        coroutine = profiler(f)(page)
+        coroutine.send(None)
+        coroutine.close()
+    page = Page()
+    profiler = LineProfiler(counter=page)
+    asyncio.run(drive(page))
+    equal(seen, ["cancelled", "finally", "through", "as it was", "finally"])
+    equal(pages(rows(profiler, f)), {6: 1})
+    equal(profiler.enable_count, 0)
 
 
 def check_disabled_while_it_runs():
@@ -553,7 +777,11 @@ def check_bad_pages():
         raise AssertionError("taken")
     one = _lines.Recorder(Page().page)
     code = check_bad_pages.__code__
-    for bad in ((code, 5, 4, 5, b""), (code, -2**31, 2**31 - 1, 5, b"")):
+    other = check_alarm.__code__
+    two = _lines.Recorder(Page().page)
+    two.add(other, 1, 5, 1, b"")
+    for bad in ((code, 5, 4, 5, b""), (code, -2**31, 2**31 - 1, 5, b""), (other, 1, 4, 1, b""),
+                (other, 2, 6, 2, b""), (code, 5, 6, 5, b"", other)):
         try:
             one.add(*bad)
         except ValueError:
@@ -594,6 +822,75 @@ def check_fork():
     table = rows(profiler, f)
     equal([pages(table)[n] for n in (1, 3, 7)], [1, 2, 4])
     equal(profiler.cut, False)
+
+
+def in_child(work):
+    """The status that a forked child exits with, which does that; it gets 20 s."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # 3.12: of a fork beside threads
+        pid = os.fork()
+    if not pid:
+        signal.alarm(20)
+        status = 99
+        try:
+            status = work()
+        finally:
+            os._exit(status)
+    status = os.waitpid(pid, 0)[1]
+    assert os.WIFEXITED(status), "the child was ended by signal %d" % os.WTERMSIG(status)
+    return os.WEXITSTATUS(status)
+
+
+def check_table_of_a_forked_child():
+    page, status = Page(), []
+    profiler = LineProfiler(counter=page)
+
+    def said():
+        text = io.StringIO()
+        show_results(profiler, text)
+        return (("the helper ended" in text.getvalue())
+                + 2 * ("this process was forked while this ran" in text.getvalue()))
+
+    def f(page):
+        page.grow(1)
+        status.append(in_child(lambda: (profiler.disable(), said())[1]))
+    profiler.add_function(f)
+    profiler.runcall(f, page)
+    equal(status, [2])
+    equal(said(), 0)
+    equal(in_child(said), 0)  # complete when it was forked
+
+
+def check_fork_while_another_thread_enables():
+    from pymem_bpf import line_profiler
+    held, release = threading.Event(), threading.Event()
+
+    def hold():
+        with line_profiler._lock:
+            held.set()
+            release.wait()
+    other = threading.Thread(target=hold)
+    other.start()
+    held.wait()
+
+    def child():
+        LineProfiler(counter=Page()).runcall(int)
+        return 5
+    try:
+        equal(in_child(child), 5)
+    finally:
+        release.set()
+        other.join()
+
+
+def check_profiler_with_alarm_is_collected():
+    page = Page()
+    profiler = LineProfiler(check_fork, counter=page, max_mem=1e6)
+    profiler.runcall(int)
+    alive = weakref.ref(profiler)
+    del profiler
+    gc.collect()
+    equal(alive(), None)
 
 
 def check_child_has_its_own_counter():

@@ -8,7 +8,6 @@ import os
 import re
 import shutil
 import subprocess
-import sysconfig
 
 import pytest
 from conftest import HERE, PACKAGE, PROJECT
@@ -51,19 +50,19 @@ def test_development_mode(python):
     assert not said
 
 
-def test_address_sanitizer(tmp_path):
+def test_address_sanitizer(sanitized, tmp_path):
     """Leaks are not looked for: the interpreter's own are many."""
-    python = "/usr/bin/python3"
+    python, include = sanitized
     library = subprocess.check_output(["gcc", "-print-file-name=libasan.so"]).decode().strip()
     shutil.copytree(os.path.join(PROJECT, "python"), tmp_path / "python",
                     ignore=shutil.ignore_patterns("*.so", "__pycache__", "build"))
     sources = sorted(glob.glob(os.path.join(PROJECT, "python", "pymem_bpf", "_lines*.c")))
     subprocess.run(["gcc", "-std=gnu11", "-g", "-O1", "-fsanitize=address,undefined",
                     "-fno-sanitize-recover=all", "-fPIC", "-shared", "-fvisibility=hidden", "-D_GNU_SOURCE",
-                    "-I" + sysconfig.get_path("include"),
+                    *["-DPy_LIMITED_API=0x030c0000"][:python.version >= (3, 12)], "-I" + include,
                     "-I" + os.path.join(PROJECT, "include"), *sources, "-o",
                     str(tmp_path / "python" / "pymem_bpf" / "_lines.so")], check=True)
-    found, said = run_checks([python], PYTHONPATH=str(tmp_path / "python"), LD_PRELOAD=library,
+    found, said = run_checks(python.command, PYTHONPATH=str(tmp_path / "python"), LD_PRELOAD=library,
                              PYTHONMALLOC="malloc",
                              ASAN_OPTIONS="detect_leaks=0:detect_stack_use_after_return=1")
     assert not [trouble for trouble in found.values() if trouble], found

@@ -8,12 +8,9 @@ import subprocess
 import warnings
 
 import pytest
-from conftest import HERE, PACKAGE, PROGRAM
+from conftest import HERE, PACKAGE, PROGRAM, SLACK, swapped_batches
 
 MIB = 1 << 20
-SLACK = 64 << 10
-# Of the kernel's per-CPU counters, in bytes: 32 pages, or 2 for each CPU if that is more.
-BATCH = max(32, 2 * os.cpu_count()) * os.sysconf("SC_PAGE_SIZE")
 SECONDS = 120
 
 # {function: {line of it: (occurrences, MiB)}}
@@ -32,20 +29,14 @@ pytestmark = pytest.mark.skipif(not os.access(PROGRAM, os.X_OK) or os.geteuid() 
                                 reason="needs root and build/pymem-bpf (make)")
 
 
-def amounts_wrong(said):
-    return [abs(said["functions"][function][str(line)][1] - mib * MIB)
-            for function, lines in TRUTH.items() for line, (_, mib) in lines.items()
-            if abs(said["functions"][function][str(line)][1] - mib * MIB) > SLACK]
-
-
 @functools.lru_cache(maxsize=None)
 def said_by(command, server):
-    """What the program says. Where the host stops a virtual CPU in the middle of an update of a
-    counter, two threads may swap a batch of pages (docs/ACCURACY.md): then once more."""
+    """What the program says: of an attempt in which no batches were swapped, or a wrong one."""
     for attempt in range(3):
         said = run_truth(command, server)
-        wrong = amounts_wrong(said)
-        if not wrong or any(abs(w - round(w / BATCH) * BATCH) > SLACK // 4 for w in wrong):
+        if not swapped_batches(said["functions"][function][str(line)][1] - mib * MIB
+                               for function, lines in TRUTH.items()
+                               for line, (_, mib) in lines.items()):
             break
         warnings.warn("%s: batches were swapped, attempt %d" % (command[0], attempt + 1))
     return said
