@@ -37,6 +37,7 @@ except ImportError as e:
     raise ImportError("the extension module is not there for this Python (%d.%d): build it, in the "
                       "source tree: make python PYTHON=%s (%s)" % (
                           sys.version_info[0], sys.version_info[1], sys.executable, e)) from e
+from ._counting import Counting
 from .table import show_results
 
 __all__ = ["LineProfiler", "LineResult", "FunctionResult", "show_results"]
@@ -240,6 +241,8 @@ class LineProfiler:
         self.backend = backend
         self.max_mem = max_mem
         self.enable_count = 0
+        #: Whether it was ever enabled.
+        self.begun = False
         self._counter = counter
         self._shared = False  # the counter is the process's
         self._owner = None  # process that the recorder was made in
@@ -313,20 +316,20 @@ class LineProfiler:
 
     def wrap_function(self, function):
         """`function`, with the profiler enabled while it runs: to its end, for a coroutine; while
-        it is not suspended, for a generator."""
+        it is not suspended, for a generator. Where it can't be, the function runs all the same."""
         if inspect.isasyncgenfunction(function):
             return self._wrap_async_generator(function)
         if inspect.iscoroutinefunction(function):
             @functools.wraps(function)
             async def wrapper(*args, **kwargs):
-                with self:
+                with Counting(self):
                     return await function(*args, **kwargs)
         elif inspect.isgeneratorfunction(function):
             return self._wrap_generator(function)
         else:
             @functools.wraps(function)
             def wrapper(*args, **kwargs):
-                with self:
+                with Counting(self):
                     return function(*args, **kwargs)
         return wrapper
 
@@ -338,7 +341,7 @@ class LineProfiler:
             try:
                 while True:
                     try:
-                        with self:
+                        with Counting(self):
                             item = act(value)
                     except StopIteration as stop:
                         return stop.value
@@ -349,7 +352,7 @@ class LineProfiler:
                     except BaseException as e:
                         value, act = e, generator.throw
             finally:
-                with self:
+                with Counting(self):
                     generator.close()
         return wrapper
 
@@ -361,7 +364,7 @@ class LineProfiler:
             try:
                 while True:
                     try:
-                        with self:
+                        with Counting(self):
                             item = await act(value)
                     except StopAsyncIteration:
                         return
@@ -372,7 +375,7 @@ class LineProfiler:
                     except BaseException as e:
                         value, act = e, generator.athrow
             finally:
-                with self:
+                with Counting(self):
                     await generator.aclose()
         return wrapper
 
@@ -405,6 +408,7 @@ class LineProfiler:
                 self._recorder.disable()
                 raise
             self.enable_count = 1
+            self.begun = True
 
     def disable(self):
         """Counts no more."""
