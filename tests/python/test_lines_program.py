@@ -283,21 +283,13 @@ print(found, asyncio.run(both()))
 UNPROFILED_SAYS = "[2, 1, 3, 'mine'] (4, 5, 'thrown')\n"
 
 
-def test_decorated_functions_run_where_nothing_counts(python):
+def test_decorated_functions_run_where_nothing_counts(run, python):
     """A profiler never breaks the program: no helper, one note, no table. With one: the same results."""
-    stage = sessions.Stage(sessions.USER)
-    try:
-        stage.write("prog.py", UNPROFILED)
-        words = stage.command([python.command[0]] + python.command[1:] + [os.path.join(stage.home, "prog.py")])
-        done = subprocess.run(words if len(python.command) == 1 else words[words.index(python.command[0]):],
-                              env=stage.environment(PYMEM_BPF="/nonexistent/pymem-bpf"), cwd=stage.home,
-                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=SECONDS)
-    finally:
-        stage.close()
-    assert (done.returncode, done.stdout.decode()) == (0, UNPROFILED_SAYS), done.stderr.decode()
-    said = done.stderr.decode()
-    assert said.count("run unprofiled") == said.count("pymem_bpf: @profile: no helper") == 1
-    assert "/nonexistent/pymem-bpf" in said and "Traceback" not in said
+    status, out, err = run(["prog.py"], UNPROFILED, python=python.command, socket=sessions.NO_SOCKET,
+                           PYMEM_BPF="/nonexistent/pymem-bpf")
+    assert (status, out) == (0, UNPROFILED_SAYS), err
+    assert err.count("run unprofiled") == err.count("pymem_bpf: @profile: no helper") == 1
+    assert "/nonexistent/pymem-bpf" in err and "Traceback" not in err
 
 
 def test_profiled_they_do_the_same(run, python):

@@ -323,13 +323,13 @@ time.sleep(.5)
 @needs_program
 @pytest.mark.parametrize("options", [["-C"], []], ids=["added", "alone"])
 def test_with_a_helper_the_peak_of_children_is_not_missed(stage, tmp_path, options):
-    """No sample is taken while they live."""
+    """They come and go between two samples."""
     stage.write("brief.py", BRIEF_CHILDREN)
     for folder in (tmp_path, tmp_path.parent, tmp_path.parent.parent):
         folder.chmod(0o755)
     server = sessions.Server(str(tmp_path))
     try:
-        status, said = stage.run([sessions.PYTHON, "-m", "pymem_bpf.mprof", "run", "-T", "30"] + options
+        status, said = stage.run([sessions.PYTHON, "-m", "pymem_bpf.mprof", "run", "-T", "4"] + options
                                  + ["brief.py"], PYMEM_BPF_SOCKET=server.path)
         assert status == 0, said
         peak = peak_of(ours(stage, "peak"))
