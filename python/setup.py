@@ -9,13 +9,18 @@ import os
 import sys
 
 from setuptools import Extension, setup
+from setuptools.command.sdist import sdist
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 os.chdir(HERE)
 
-# A source distribution has its copy of the headers beside it.
-INCLUDE = next(path for path in (os.path.join(HERE, "include"), os.path.join(HERE, os.pardir, "include"))
-               if os.path.exists(os.path.join(path, "pymem_page.h")))
+# What belongs to the package and lies around it. A source distribution has it beside this file.
+AROUND = ["include/pymem_page.h", "LICENSE", "LICENSES/GPL-2.0-only.txt", "LICENSES/BSD-2-Clause.txt"]
+ROOT = next((path for path in (os.curdir, os.pardir) if os.path.exists(os.path.join(path, AROUND[0]))),
+            None)
+if ROOT is None:
+    sys.exit("pymem_bpf: %s is neither here nor above: build in the project's tree, or from a source "
+             "distribution made there (setup.py sdist)" % AROUND[0])
 
 with open(os.path.join(HERE, "pymem_bpf", "__init__.py"), encoding="utf-8") as f:
     VERSION = next(line.split('"')[1] for line in f if line.startswith("__version__"))
@@ -25,6 +30,15 @@ if sys.version_info < (3, 8):
     sys.exit("pymem_bpf needs Python 3.8 or newer; this is %d.%d" % sys.version_info[:2])
 if not STABLE and sys.version_info >= (3, 12):
     sys.exit("pymem_bpf: free-threaded builds of Python are not supported yet")
+
+
+class SourceDistribution(sdist):
+    def make_release_tree(self, base_dir, files):
+        super().make_release_tree(base_dir, files)
+        for name in AROUND:
+            self.mkpath(os.path.join(base_dir, os.path.dirname(name)))
+            self.copy_file(os.path.join(ROOT, name), os.path.join(base_dir, name))
+
 
 setup(
     name="pymem_bpf",
@@ -37,12 +51,14 @@ setup(
     ext_modules=[Extension(
         "pymem_bpf._lines",
         sorted(glob.glob("pymem_bpf/_lines*.c")),
-        depends=["pymem_bpf/_lines.h", os.path.join(INCLUDE, "pymem_page.h")],
-        include_dirs=[INCLUDE],
+        depends=["pymem_bpf/_lines.h"],
+        include_dirs=[os.path.join(ROOT, "include")],
         extra_compile_args=["-std=gnu11", "-Wall", "-Wextra", "-fvisibility=hidden"],
         define_macros=[("Py_LIMITED_API", "0x030c0000")] if STABLE else [],
         py_limited_api=STABLE,
     )],
+    cmdclass={"sdist": SourceDistribution},
     options={"bdist_wheel": {"py_limited_api": "cp312"}} if STABLE else {},
     zip_safe=False,
 )
+

@@ -62,7 +62,8 @@ TESTS = {
     "python/test_lines_checks.py": {"test_check": "mprun", "test_development_mode": "mprun"},
     "python/test_lines_program.py": {
         "test_each_python": "mprun", "test_debugger_at_a_limit": "mprun",
-        "test_decorator": "mprun"},
+        "test_decorator": "mprun", "test_decorated_functions_run_where_nothing_counts": "mprun",
+        "test_profiled_they_do_the_same": "mprun"},
     "python/test_lines.py": {"test_amounts_and_occurrences": "mprun", "test_decorator": "mprun"},
     "python/test_refused.py": {"test_refused": "mprun"},
     "python/test_memory.py": {"test_every_python": "memit"},

@@ -12,7 +12,7 @@ __version__ = "0.1.0"
 _HOMES = {"profile": "decorator", "LineProfiler": "line_profiler", "show_results": "table",
           "memory_usage": "memory", "Counter": "counter", "HelperError": "counter",
           "HelperMissing": "counter", "TimeStamper": "timestamps",
-          "MemoryProfilerMagics": "magics"}
+          "LogFile": "logfile", "MemoryProfilerMagics": "magics"}
 
 __all__ = sorted(_HOMES) + ["load_ipython_extension"]
 

@@ -1,23 +1,30 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 """Finding `pymem-bpf serve`, or starting one of our own, and saying what to do where neither works.
 
-A private helper is a child at the other end of a socket pair: it ends when that is closed, however
-this process ends. Only root can start one, since only root may load BPF.
+A private helper is at the other end of a socket pair: it ends when that is closed, however this
+process ends. It is no child of this process, which may wait for all of its children and must find
+only its own: a shell in between starts it and is gone. Only root can start one, since only root may
+load BPF.
 """
 import errno
 import os
 import shutil
 import socket as sockets
+import signal
 import subprocess
 import tempfile
+import time
+
+from . import _proc
 
 SOCKET_PATH = "/run/pymem-bpf.sock"
-REAP_SECONDS = 5
+REAP_SECONDS, REAP_STEP_SECONDS = 5, 0.002
 WORDS_LIMIT = 2000
 NAME = "pymem-bpf"
 
 
-#: PIDs of private helpers: children of this process that are no part of what it does.
+#: PIDs of private helpers. Where orphans come to this process (it is PID 1 of a container, or a
+#: subreaper), they are its children, and no part of what it does.
 private_pids = set()
 
 
@@ -53,7 +60,7 @@ def socket_path(path=None):
 
 
 def connect(path, private):
-    """(connected socket, what it is called in messages, Popen of a private helper or None)."""
+    """(connected socket, what it is called in messages, Private helper or None)."""
     path = socket_path(path)
     connection = sockets.socket(sockets.AF_UNIX, sockets.SOCK_SEQPACKET)
     try:
@@ -82,53 +89,87 @@ def _unusable(path, e):
     return "%s: %s; set PYMEM_BPF_SOCKET to the socket of: %s" % (path, e.strerror or e, command())
 
 
+class Private:
+    """A helper that was started for this process. start_ticks tells it from a later process of its PID."""
+
+    def __init__(self, pid, said):
+        self.pid, self.said = pid, said
+        try:
+            self.start_ticks = _proc.start_ticks(pid)
+        except OSError:
+            self.start_ticks = None  # it has ended already, and says why
+        private_pids.add(pid)
+
+    def runs(self):
+        try:
+            return _proc.start_ticks(self.pid) == self.start_ticks and not _proc.ended(self.pid)
+        except OSError:
+            return False
+
+
 def _start():
     found = program()
     if found is None:
         raise HelperMissing("no helper: %s is not where PATH or PYMEM_BPF say, and no server listens "
                             "at %s. Build it with make, or set PYMEM_BPF to its path"
                             % (NAME, socket_path()))
+    path = shutil.which(found)
+    if path is None:
+        raise HelperMissing("no helper: %s can't be started: there is no such program" % found)
     ours, theirs = sockets.socketpair(sockets.AF_UNIX, sockets.SOCK_SEQPACKET)
     said = tempfile.TemporaryFile()
     try:
-        # A session of its own: Ctrl-C is for what is measured, not for what measures.
-        process = subprocess.Popen([found, "serve", "--fd", str(theirs.fileno())],
-                                   pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL,
-                                   stdout=subprocess.DEVNULL, stderr=said,
-                                   start_new_session=True)
-        process.said = said
-        private_pids.add(process.pid)
+        private = Private(_spawn(path, theirs.fileno(), said), said)
     except OSError as e:
         ours.close()
         said.close()
         raise HelperMissing("no helper: %s can't be started: %s" % (found, e.strerror or e)) from None
     finally:
         theirs.close()
-    return ours, "%s serve, started by this process," % found, process
+    return ours, "%s serve, started by this process," % found, private
 
 
-def last_words(process):
+def _spawn(path, fd, said):
+    """PID of a helper that is an orphan from its start. A session of its own: Ctrl-C is for what is
+    measured, not for what measures."""
+    middle = subprocess.Popen(
+        ["/bin/sh", "-c", 'exec "$0" serve --fd "$1" >/dev/null & echo $!', path, str(fd)],
+        pass_fds=[fd], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=said,
+        start_new_session=True)
+    answer = middle.communicate()[0].strip()
+    if not answer.isdigit():
+        raise OSError(errno.ECHILD, "the shell that was to start it has failed")
+    return int(answer)
+
+
+def last_words(private):
     """What a private helper said before it ended, for a message; empty for a server's."""
-    if process is None:
+    if private is None:
         return ""
-    reap(process)
-    process.said.seek(0)
-    words = process.said.read(WORDS_LIMIT).decode("utf-8", "replace").strip()
+    reap(private)
+    private.said.seek(0)
+    words = private.said.read(WORDS_LIMIT).decode("utf-8", "replace").strip()
     words = "".join(c if c.isprintable() or c == "\n" else "?" for c in words)
-    return " (status %s%s)" % (process.returncode, ", it says: " + words if words else "")
+    return " (it says: %s)" % words if words else ""
 
 
-def reap(process):
-    """Waits for a private helper whose socket was closed; ends it if it doesn't end by itself."""
+def reap(private):
+    """Waits for the end of a private helper whose socket was closed; ends it if it doesn't end by
+    itself."""
+    deadline = time.monotonic() + REAP_SECONDS
+    while private.runs() and time.monotonic() < deadline:
+        time.sleep(REAP_STEP_SECONDS)
+    if private.runs():
+        os.kill(private.pid, signal.SIGKILL)
     try:
-        process.wait(REAP_SECONDS)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
-    private_pids.discard(process.pid)
+        if _proc.start_ticks(private.pid) == private.start_ticks:
+            os.waitpid(private.pid, 0)  # a zombie that came back to this process
+    except OSError:
+        pass  # somebody else's, as it should be, or gone
+    private_pids.discard(private.pid)
 
 
-def release(process):
+def release(private):
     """reap(), and what it held."""
-    reap(process)
-    process.said.close()
+    reap(private)
+    private.said.close()

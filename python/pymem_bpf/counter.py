@@ -307,7 +307,8 @@ def shared(private=True):
     global _shared
     with _shared_lock:
         if _shared is not None and not _shared.alive():
-            _shared.close()
+            # Not close(): a profiler that is enabled looks at its descriptor for the end of the helper,
+            # and the next connection would get its number. Closed when nobody has it any more.
             _shared = None
         if _shared is None:
             _shared = Counter(private=private)

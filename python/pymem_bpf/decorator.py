@@ -3,6 +3,7 @@
 import functools
 import inspect
 
+from ._counting import wrap_async_generator
 from .line_profiler import LineProfiler
 from .table import show_results
 
@@ -15,7 +16,8 @@ def profile(func=None, stream=None, precision=1, backend=None):
     threads run meanwhile, calls of the same function included, is not in it.
 
     stream: where to; None: sys.stdout. precision: digits after the point. backend: as LineProfiler's.
-    Without a function: returns the decorator. HelperError when called where no helper is.
+    Without a function: returns the decorator. Where nothing can count, that is said once on stderr and
+    the function runs as it is, without a table.
     """
     if func is None:
         return functools.partial(profile, stream=stream, precision=precision, backend=backend)
@@ -27,24 +29,15 @@ def profile(func=None, stream=None, precision=1, backend=None):
         return profiler, profiler.wrap_function(func)
 
     def show(profiler):
-        show_results(profiler, stream=stream, precision=precision)
+        if profiler.begun:
+            show_results(profiler, stream=stream, precision=precision)
 
     if inspect.isasyncgenfunction(func):
-        @functools.wraps(func)
-        async def wrapper(*args, **kwargs):
+        def generate(*args, **kwargs):
             profiler, profiled = begin()
-            generator, value = profiled(*args, **kwargs), None
-            try:
-                while True:
-                    try:
-                        item = await generator.asend(value)
-                    except StopAsyncIteration:
-                        return
-                    value = yield item
-            finally:
-                await generator.aclose()
-                show(profiler)
-    elif inspect.isgeneratorfunction(func):
+            return profiled(*args, **kwargs), functools.partial(show, profiler)
+        return wrap_async_generator(func, generate)
+    if inspect.isgeneratorfunction(func):
         @functools.wraps(func)
         def wrapper(*args, **kwargs):
             profiler, profiled = begin()

@@ -40,6 +40,7 @@ except ImportError as e:
     raise ImportError("the extension module is not there for this Python (%d.%d): build it, in the "
                       "source tree: make python PYTHON=%s (%s)" % (
                           sys.version_info[0], sys.version_info[1], sys.executable, e)) from e
+from ._counting import Counting
 from .table import show_results
 
 __all__ = ["LineProfiler", "LineResult", "FunctionResult", "show_results"]
@@ -254,6 +255,8 @@ class LineProfiler:
         self.max_mem = max_mem
         self.own_thread = own_thread
         self.enable_count = 0
+        #: Whether it was ever enabled.
+        self.begun = False
         self._counter = counter
         self._shared = False  # the counter is the process's
         self._owner = None  # process that the recorder was made in
@@ -327,7 +330,7 @@ class LineProfiler:
 
     def wrap_function(self, function):
         """`function`, with the profiler enabled while it runs: while it is not suspended, for a
-        coroutine or a generator."""
+        coroutine or a generator. Where it can't be, the function runs all the same."""
         if inspect.isasyncgenfunction(function):
             return self._wrap_async_generator(function)
         if inspect.iscoroutinefunction(function):
@@ -341,7 +344,7 @@ class LineProfiler:
         else:
             @functools.wraps(function)
             def wrapper(*args, **kwargs):
-                with self:
+                with Counting(self):
                     return function(*args, **kwargs)
         return wrapper
 
@@ -351,7 +354,7 @@ class LineProfiler:
         try:
             while True:
                 try:
-                    with self:
+                    with Counting(self):
                         item = act(value)
                 except StopIteration as stop:
                     return stop.value
@@ -362,7 +365,7 @@ class LineProfiler:
                 except BaseException as e:
                     value, act = e, generator.throw
         finally:
-            with self:
+            with Counting(self):
                 generator.close()
 
     @types.coroutine
@@ -419,6 +422,7 @@ class LineProfiler:
                 self._recorder.disable()
                 raise
             self.enable_count = 1
+            self.begun = True
 
     def disable(self):
         """Counts no more."""

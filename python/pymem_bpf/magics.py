@@ -165,7 +165,7 @@ class MemoryProfilerMagics(Magics):
         exec(setup, namespace)
         result = MemitResult([], 0.0, repeat, timeout, interval, children, _source(counter, children))
         try:
-            self._repeat(result, statement, namespace, counter)
+            self._repeat(result, statement, namespace, counter, "q" in options)
         finally:
             if result.mem_usage and "q" not in options:
                 print(result)
@@ -173,7 +173,7 @@ class MemoryProfilerMagics(Magics):
                     print(note)
         return result if "o" in options else None
 
-    def _repeat(self, result, statement, namespace, counter):
+    def _repeat(self, result, statement, namespace, counter, quiet):
         """Runs the statement so many times; the peak of each goes to the result, of the one that
         raises too."""
         for number in range(result.repeat):
@@ -191,13 +191,15 @@ class MemoryProfilerMagics(Magics):
                 with TimeLimit(result.timeout):
                     exec(statement, namespace)
             except OutOfTime:
-                print("*** stopped after %g s" % result.timeout)
+                if not quiet:
+                    print("*** stopped after %g s" % result.timeout)
                 return
             finally:
                 result.mem_usage.append(peak.bytes() / memory.MIB)
                 if counter is not None and not counter.alive():
-                    print(FROZEN % (counter.where, _helper.command()) if peak.frozen
-                          else REPLACED % counter.where)
+                    if not quiet:
+                        print(FROZEN % (counter.where, _helper.command()) if peak.frozen
+                              else REPLACED % counter.where)
                     counter = None
                     result.source = _source(None, result.include_children)
 
@@ -217,7 +219,6 @@ class MemoryProfilerMagics(Magics):
 
         Functions under the decorator @profile, in code that runs meanwhile, are shown too.
         """
-        from .line_profiler import LineProfiler
         options, statement = self._options(line, "f:T:rc")
         if cell is not None:
             statement += "\n" + cell
@@ -225,17 +226,20 @@ class MemoryProfilerMagics(Magics):
             raise UsageError("nothing to run: %mprun -f FUNC statement")
         functions = [(text, self._find(text)) for text in options.get("f", [])]
         code = self._compile(statement)
-        try:
-            counter = _shared_counter()
-            profiler = LineProfiler(counter=counter, include_children="c" in options)
-        except HelperError as e:
-            raise UsageError(str(e)) from None
+        counter, profiler = _profiler("c" in options)
         for text, function in functions:
             try:
                 profiler.add_function(function)
             except TypeError as e:
                 raise UsageError("-f %s: %s" % (text, e)) from None
-        message, raised = self._run(profiler, code)
+        try:
+            profiler.enable()  # here, and not by the statement: what this raises isn't the statement's
+        except RuntimeError as e:  # HelperError is one
+            raise UsageError(str(e)) from None
+        try:
+            message, raised = self._run(profiler, code)
+        finally:
+            profiler.disable_by_count()
         if not counter.alive():
             message += "\n" + FROZEN % (counter.where, _helper.command())
         self._show(profiler, functions, message.strip(), options.get("T", [None])[-1])
@@ -293,9 +297,15 @@ def _source(counter, children):
     return "VmHWM and samples of children" if children else "VmHWM"
 
 
-def _shared_counter():
+def _profiler(children):
+    """(Counter, LineProfiler). UsageError: no helper, or no extension for this Python."""
     from . import counter
-    return counter.shared()
+    try:
+        from .line_profiler import LineProfiler
+        shared = counter.shared()
+        return shared, LineProfiler(counter=shared, include_children=children)
+    except (HelperError, ImportError) as e:
+        raise UsageError(str(e)) from None
 
 
 def load_ipython_extension(shell):

@@ -14,6 +14,8 @@ import sys
 import time
 
 from . import _helper, _proc
+from ._counting import note_once
+from ._helper import HelperError
 
 MIB = float(1 << 20)
 BACKENDS = {None: "rss", "rss": "rss", "pss": "pss", "uss": "uss",
@@ -133,13 +135,49 @@ def _call_of(proc):
     return tuple(proc) + ((), {})[len(proc) - 1:]
 
 
-def _measure_peak(call, include_children):
+def _begin_peak(include_children):
+    """A Peak that was started; None where only samples know it: children without a helper. A helper that
+    can't be used is no reason to fail: the kernel's own mark needs none."""
+    try:
+        counter = available_counter(include_children)
+        if counter is not None:
+            peak = Peak(counter, include_children)
+            peak.start()
+            return peak
+    except HelperError as e:
+        note_once("memory_usage", "without the helper: %s\n(%s)" % (
+            e, "children are sampled" if include_children else "the peak is that of VmHWM"))
+    if include_children:
+        return None
+    peak = Peak()
+    peak.start()
+    return peak
+
+
+def _measure_peak(call, peak):
     """(peak in bytes, what the call returned): one run, nothing sampled."""
     function, args, kw = call
-    peak = Peak(available_counter(include_children), include_children)
-    peak.start()
     returned = function(*args, **kw)
-    return peak.bytes(), returned
+    highest = peak.bytes()
+    if peak.frozen:
+        note_once("memory_usage", "%s ended during the call: the peak is the highest until then; start "
+                  "it again: %s" % (peak.counter.where, _helper.command()))
+    return highest, returned
+
+
+def _measure_timed_peak(call, interval):
+    """((peak in bytes, time of the highest sample), what the call returned): the kernel knows how high,
+    not when."""
+    function, args, kw = call
+    sampler = Sampler(interval, "rss", False)
+    try:
+        peak = _begin_peak(False)
+        returned = function(*args, **kw)
+        highest = peak.bytes()
+        sampled, when = max(sampler.stop())
+    finally:
+        sampler.close()
+    return (max(highest, sampled), when), returned
 
 
 def _measure_samples(call, interval, metric, include_children):
@@ -155,18 +193,25 @@ def _measure_samples(call, interval, metric, include_children):
     return samples, returned
 
 
-def _of_call(call, interval, rounds, metric, max_usage, include_children):
-    """(samples or peak in bytes, what the call returned). A call too short for a few samples is run
-    again with a tenth of the interval, up to `rounds` times."""
-    if max_usage and metric == "rss" and (not include_children or available_counter(True)):
-        return _measure_peak(call, include_children)
+def _of_call(call, interval, rounds, metric, max_usage, include_children, timestamps):
+    """(what was found, what the call returned); found: samples, or the peak in bytes, or (peak, time). A
+    call too short for a few samples is run again with a tenth of the interval, up to `rounds` times."""
+    if max_usage and metric == "rss":
+        if timestamps and not include_children:
+            return _measure_timed_peak(call, interval)
+        peak = None if timestamps else _begin_peak(include_children)
+        if peak is not None:
+            return _measure_peak(call, peak)
     while True:
         samples, returned = _measure_samples(call, interval, metric, include_children)
         rounds -= 1
         if len(samples) > MEASUREMENTS + 1 or rounds <= 0 or interval < SHORTEST_INTERVAL or max_usage:
             break
         interval /= 10.0
-    return (max(amount for amount, _ in samples) if max_usage else samples), returned
+    if max_usage:
+        highest = max(samples)
+        return (highest if timestamps else highest[0]), returned
+    return samples, returned
 
 
 def high_water_of(pid, include_children):
@@ -217,28 +262,30 @@ class _Writer:
 def _watch(pid, running, interval, rounds, metric, include_children, multiprocess, each, peak_read):
     """Samples a process: each(bytes, time, children). Ends after `rounds`, or when running() is
     false. A high-water mark that rose above both samples around it is a sample in between: that is
-    where it was."""
+    where it was. One that rose after the last sample is the last, however this ends."""
     known, last, last_time = peak_read(), 0, None
-    while rounds > 0 and running():
-        try:
-            amount = _proc.total_bytes(pid, metric, include_children, _helper.private_pids)
-            children = (_proc.children_bytes(pid, metric, _helper.private_pids)
-                        if multiprocess else [])
-        except ProcessLookupError:
-            break
-        if not amount and _proc.ended(pid):
-            break  # a zombie since running() was asked
-        now, peak = time.time(), peak_read()
-        if last_time is not None and peak > known and peak > max(last, amount):
-            each(peak, (last_time + now) / 2, [])
-        known, last, last_time = max(known, peak), amount, now
-        each(amount, now, children)
-        rounds -= 1
-        if rounds > 0:
-            time.sleep(interval)
-    else:
+    try:
+        while rounds > 0 and running():
+            try:
+                amount = _proc.total_bytes(pid, metric, include_children, _helper.private_pids)
+                children = (_proc.children_bytes(pid, metric, _helper.private_pids)
+                            if multiprocess else [])
+            except ProcessLookupError:
+                break
+            if not amount and _proc.ended(pid):
+                break  # a zombie since running() was asked
+            now, peak = time.time(), peak_read()
+            if last_time is not None and peak > known and peak > max(last, amount):
+                each(peak, (last_time + now) / 2, [])
+            known, last, last_time = max(known, peak), amount, now
+            each(amount, now, children)
+            rounds -= 1
+            if rounds > 0:
+                time.sleep(interval)
+    finally:
         peak = peak_read()
-        if last_time is not None and peak > known and peak > last:
+        # One that ended before its first sample has nothing but this.
+        if peak > last and (peak > known or last_time is None):
             each(peak, time.time(), [])
 
 
@@ -281,7 +328,8 @@ def memory_usage(proc=-1, interval=.1, timeout=None, timestamps=False, include_c
     interval: seconds between samples. timeout: seconds; a process without one is read once, a Popen
     until it ends. timestamps: each sample is (MiB, seconds since the epoch).
     include_children: descendants are added. multiprocess: each sample of a process is a list, its own
-    memory and that of each descendant. max_usage: only the peak, one number: exact for RSS.
+    memory and that of each descendant. max_usage: only the peak, one number: exact for RSS; of a call
+    with timestamps (peak, time of the highest sample).
     retval: (result, what the call returned). stream: a text file; samples go there as lines of
     mprof's .dat and None is returned. backend: rss, pss, uss, or memory_profiler's names.
     max_iterations: how often a call may be run; one that is too short for samples is run again at a
@@ -305,7 +353,7 @@ def memory_usage(proc=-1, interval=.1, timeout=None, timestamps=False, include_c
         rounds = 1
     if is_call:
         found, returned = _of_call(_call_of(proc), interval, rounds, metric,
-                                   max_usage and stream is None, include_children)
+                                   max_usage and stream is None, include_children, timestamps)
         result = _finish_call(found, timestamps, stream)
         return (result, returned) if retval else result
     pid, running = _process_of(proc)
@@ -317,6 +365,8 @@ def memory_usage(proc=-1, interval=.1, timeout=None, timestamps=False, include_c
 
 
 def _finish_call(found, timestamps, stream):
+    if isinstance(found, tuple):
+        return found[0] / MIB, found[1]
     if not isinstance(found, list):
         return found / MIB
     if stream is not None:

@@ -9,6 +9,7 @@ the end have no line; neither has anything if the process is killed.
 """
 import argparse
 import builtins
+import contextlib
 import functools
 import inspect
 import os
@@ -17,6 +18,7 @@ import threading
 import time
 
 from . import _proc, memory
+from ._counting import wrap_async_generator
 
 RECORDS_LIMIT = 1000000
 
@@ -40,7 +42,9 @@ class TimeStamper:
 
     def _leave(self, name, entered):
         level, start = entered
-        self._thread.level -= 1
+        # It may have been entered in another thread: a generator that is collected, say.
+        self._thread.level = max(0, getattr(self._thread, "level", 0) - 1)
+        name = "_".join(name.split())  # a blank ends the field
         if len(self.records) < RECORDS_LIMIT:
             self.records.append((name,) + start + self._now() + (level,))
         else:
@@ -52,8 +56,10 @@ class TimeStamper:
         if not callable(function):
             raise TypeError("profile decorates functions, not %r" % (function,))
         name = "%s.%s" % (function.__module__, getattr(function, "__qualname__", function.__name__))
-        name = name.replace(" ", "_")  # a blank ends the field
 
+        if inspect.isasyncgenfunction(function):
+            return wrap_async_generator(function, lambda *args, **kw: (
+                function(*args, **kw), functools.partial(self._leave, name, self._enter())))
         if inspect.iscoroutinefunction(function):
             @functools.wraps(function)
             async def timed(*args, **kw):
@@ -79,6 +85,16 @@ class TimeStamper:
                 finally:
                     self._leave(name, entered)
         return timed
+
+    @contextlib.contextmanager
+    def timestamp(self, name="<block>"):
+        """A context whose block gets a record: `with profile.timestamp("load"):`. In the file it is
+        `.load`, a name in no module, as memory_profiler has it."""
+        entered = self._enter()
+        try:
+            yield
+        finally:
+            self._leave(".%s" % name, entered)
 
     def show_results(self, stream=None):
         """Writes a FUNC line for each record."""

@@ -41,20 +41,20 @@ pytestmark = pytest.mark.skipif(not os.access(sessions.PROGRAM, os.X_OK) or os.g
 def environment(**more):
     env = {name: value for name, value in os.environ.items()
            if not name.startswith(("PYTHON", "PYMEM"))}
-    env.update(PYTHONPATH=PACKAGE, PYTHONDONTWRITEBYTECODE="1", **more)
+    env.update(PYTHONPATH=PACKAGE, PYTHONDONTWRITEBYTECODE="1")
+    env.update(more)
     return env
 
 
 @pytest.fixture
 def run(server, tmp_path):
     """run(words, source, stdin) -> (status, stdout, stderr); `source` becomes prog.py."""
-    def runs(words, source=None, stdin="", python=(sys.executable,), socket=None):
+    def runs(words, source=None, stdin="", python=(sys.executable,), socket=None, **more):
         if source is not None:
             (tmp_path / "prog.py").write_text(source)
         if len(python) > 1:  # a root of its own, where the working folder is lost
             words = [str(tmp_path / word) if word == "prog.py" else word for word in words]
-        env = environment(PYMEM_BPF_SOCKET=socket or server,
-                                   MALLOC_MMAP_THRESHOLD_="131072")
+        env = environment(PYMEM_BPF_SOCKET=socket or server, MALLOC_MMAP_THRESHOLD_="131072", **more)
         done = subprocess.run(list(python) + words, env=env, cwd=str(tmp_path),
                               input=stdin.encode(), stdout=subprocess.PIPE,
                               stderr=subprocess.PIPE, timeout=SECONDS)
@@ -230,6 +230,197 @@ def test_decorator(run, python):
     grown = [row for row in rows(out) if "bytearray" in row[4]]
     assert [row[2:4] for row in grown] == [(pytest.approx(3.8, abs=0.2), 1)] * 5
     assert err.startswith("refused: len is built in")
+
+
+UNPROFILED = '''
+import asyncio
+from pymem_bpf import profile
+
+@profile
+def plain(n):
+    return n + 1
+
+@profile
+def yields(n):
+    got = yield n
+    return got
+
+@profile
+async def awaits(n):
+    await asyncio.sleep(0)
+    return n
+
+@profile
+async def agen(n):
+    try:
+        got = yield n
+    except KeyError:
+        got = "thrown"
+    yield got
+
+@profile
+def fails():
+    raise KeyError("mine")
+
+async def both():
+    one = agen(1), agen(2)
+    for each in one:
+        await each.asend(None)
+    return await awaits(4), await one[0].asend(5), await one[1].athrow(KeyError)
+
+one = yields(1)
+found = [plain(1), next(one)]
+try:
+    one.send(3)
+except StopIteration as e:
+    found.append(e.value)
+try:
+    fails()
+except KeyError as e:
+    found += e.args
+print(found, asyncio.run(both()))
+'''
+UNPROFILED_SAYS = "[2, 1, 3, 'mine'] (4, 5, 'thrown')\n"
+
+
+def test_decorated_functions_run_where_nothing_counts(run, python):
+    """A profiler never breaks the program: no helper, one note, no table. With one: the same results."""
+    status, out, err = run(["prog.py"], UNPROFILED, python=python.command, socket=sessions.NO_SOCKET,
+                           PYMEM_BPF="/nonexistent/pymem-bpf")
+    assert (status, out) == (0, UNPROFILED_SAYS), err
+    assert err.count("run unprofiled") == err.count("pymem_bpf: @profile: no helper") == 1
+    assert "/nonexistent/pymem-bpf" in err and "Traceback" not in err
+
+
+def test_profiled_they_do_the_same(run, python):
+    status, out, err = run(["prog.py"], UNPROFILED, python=python.command)
+    assert status == 0 and err == "" and out.endswith(UNPROFILED_SAYS) and out.count("Filename:") == 6
+
+
+@pytest.mark.parametrize("again", [False, True], ids=["gone", "another server"])
+def test_helper_killed_between_nested_calls(run, tmp_path, again):
+    """The outer call's counter is dead, the inner ones' can't be had, or is another one."""
+    server = sessions.Server(str(tmp_path))
+    try:
+        status, out, err = run(["prog.py"], '''
+import os, signal, subprocess, time
+from pymem_bpf import counter, profile
+@profile
+def inner(n):
+    return bytearray(n)
+@profile
+def outer(n):
+    shared = counter.shared()
+    os.kill(%d, signal.SIGKILL)
+    while shared.alive():
+        pass
+    server = None
+    if %r:
+        os.unlink(os.environ["PYMEM_BPF_SOCKET"])
+        server = subprocess.Popen([os.environ["PROGRAM"], "serve", "-q", "--socket", os.environ["PYMEM_BPF_SOCKET"]])
+        while not os.path.exists(os.environ["PYMEM_BPF_SOCKET"]):
+            time.sleep(.01)
+    return len(inner(n)) + len(inner(n)), server
+size, server = outer(4000000)
+assert size == 8000000
+print("after", len(inner(4000000)))
+if server:
+    server.kill()
+    server.wait()
+''' % (server.process.pid, again), socket=server.path, PROGRAM=sessions.PROGRAM,
+                               PYMEM_BPF="/nonexistent/pymem-bpf")
+    finally:
+        server.close()
+    assert status == 0, err
+    assert "after 4000000" in out and err.count("run unprofiled") == 1 and "Traceback" not in err
+    # Where there is a server again, what is called when the outer call is over is counted.
+    assert out.count("return bytearray(n)") == (1 if again else 0)
+    assert "NOTE: the helper ended while this ran" in out
+
+
+def test_children_with_a_helper(run):
+    source = '''
+import subprocess, sys
+@profile
+def parent():
+    child = subprocess.Popen([sys.executable, "-c", "b = bytearray(60000000); print(flush=True); input()"],
+                             stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    child.stdout.readline()
+    child.communicate(b"\\n")
+    return child
+parent()
+'''
+    for options, low, high in (["--include-children"], 55, 75), ([], -2, 5):
+        status, out, err = run(["-m", "pymem_bpf", "--precision", "1"] + options + ["prog.py"], source)
+        assert status == 0, err
+        by_contents = {row[4].strip(): row for row in rows(out)}
+        grown = by_contents["child.stdout.readline()"][2] + sum(
+            row[2] for text, row in by_contents.items() if text.startswith(("child = ", "stdin=")) and row[2])
+        assert low < grown < high, out
+        assert -high < by_contents['child.communicate(b"\\n")'][2] < -low + 5, out
+
+
+def test_tables_in_a_log(run):
+    status, out, err = run(["prog.py"], '''
+import logging, sys
+from pymem_bpf import LogFile, profile
+logging.basicConfig(stream=sys.stdout, format="%(name)s|%(levelname)s|%(message)s", level=logging.INFO)
+@profile(stream=LogFile("all"))
+def work(n):
+    kept = bytearray(n)
+    del kept
+    return n
+work(4000000)
+@profile(stream=LogFile("grown", reportIncrementFlag=True))
+def again(n):
+    kept = bytearray(n)
+    del kept
+    return n
+again(4000000)
+log = LogFile("grown", True)
+log.write("nothing of 5 MiB\\n")
+log.flush()
+print("a line", file=LogFile("all"))
+''')
+    assert (status, err) == (0, "")
+    every = [line for line in out.splitlines() if line.startswith("all|INFO|")]
+    assert [line.rpartition("   ")[2] for line in every[3:7]] == [
+        "def work(n):", "kept = bytearray(n)", "del kept", "return n"] or len(every) == 9, every
+    assert every[-1] == "all|INFO|a line" and not [line for line in every if line == "all|INFO|"]
+    grown = [line for line in out.splitlines() if line.startswith("grown|")]
+    assert len(grown) == 3 and "Filename: " in grown[0] and "Line Contents" in grown[1]
+    assert re.search(r" 3\.8 MiB +1       kept = bytearray", grown[2])
+
+
+def test_source_distribution(tmp_path):
+    """sdist, unpacked elsewhere, built into a wheel, imported from that: offline, with setuptools."""
+    copy, python = tmp_path / "project", "/usr/bin/python3"
+    for name in ("python", "include", "LICENSE", "LICENSES"):
+        subprocess.run("mkdir -p %s && cp -r %s %s && rm -f %s/python/pymem_bpf/*.so"
+                       % (copy, os.path.join(PROJECT, name), copy, copy), shell=True, check=True)
+
+    def setup(folder, *words):
+        done = subprocess.run([python, "setup.py", "-q"] + list(words), cwd=str(folder), stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT, env=environment(PYTHONPATH=""), timeout=SECONDS)
+        assert done.returncode == 0, done.stdout.decode()
+
+    setup(copy / "python", "sdist", "-d", str(tmp_path / "sdist"))
+    archive, = (tmp_path / "sdist").iterdir()
+    subprocess.run(["tar", "xzf", str(archive), "-C", str(tmp_path)], check=True)
+    subprocess.run(["rm", "-rf", str(copy)], check=True)
+    unpacked, = tmp_path.glob("pymem_bpf-*")
+    assert (unpacked / "LICENSES" / "GPL-2.0-only.txt").is_file()
+    setup(unpacked, "bdist_wheel", "-d", str(tmp_path / "wheel"))
+    wheel, = (tmp_path / "wheel").iterdir()
+    subprocess.run([python, "-m", "zipfile", "-e", str(wheel), str(tmp_path / "site")], check=True)
+    code = "import pymem_bpf.line_profiler as p, pymem_bpf.magics; print(p._lines.__file__)"
+    said = subprocess.check_output([python, "-c", code], cwd="/",
+                                   env=environment(PYTHONPATH=str(tmp_path / "site")))
+    assert said.decode().startswith(str(tmp_path / "site"))
+    subprocess.run(["rm", "-rf", str(unpacked / "include")], check=True)
+    done = subprocess.run([python, "setup.py", "-q", "bdist_wheel"], cwd=str(unpacked), timeout=SECONDS,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    assert done.returncode == 1 and b"neither here nor above" in done.stdout
 
 
 def test_helper_killed_in_mid_run(run, tmp_path):

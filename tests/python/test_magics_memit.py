@@ -98,6 +98,11 @@ def test_a_time_limit(kernel):
     assert figures(cell.text)[1] == pytest.approx(100000000 / MIB, abs=1)
 
 
+def test_quiet_is_quiet(kernel):
+    cell = kernel.run("r = %memit -o -q -t 1 spike(100000000); time.sleep(30)\nr")
+    assert cell.text == "" and cell.result.startswith("<MemitResult : peak memory: ")
+
+
 def test_what_is_raised_is_raised_after_the_figures(kernel):
     cell = kernel.run("%memit spike(); 1 / 0")
     assert figures(cell.text)[1] == pytest.approx(SPIKE_MIB, abs=1)
@@ -218,7 +223,8 @@ def test_a_helper_of_another_version(stage):
 
 
 @needs_program
-def test_helper_killed_meanwhile(stage, own_server):
+@pytest.mark.parametrize("quiet", [False, True], ids=["said", "quiet"])
+def test_helper_killed_meanwhile(stage, own_server, quiet):
     kernel = sessions.Kernel(stage, PYMEM_BPF_SOCKET=own_server.path)
     try:
         kernel.run("%load_ext pymem_bpf\nfrom spiking import *\nimport socket\n"
@@ -236,8 +242,11 @@ def test_helper_killed_meanwhile(stage, own_server):
 
         thread = threading.Thread(target=kill)
         thread.start()
-        cell = kernel.run("%memit c = asked.accept()[0]; c.send(b'x'); c.recv(1); time.sleep(.2); spike()")
+        cell = kernel.run("r = %memit -o " + "-q " * quiet + "c = asked.accept()[0]; c.send(b'x'); c.recv(1); time.sleep(.2); spike()")
         thread.join()
+        if quiet:
+            assert cell.text == "" and kernel.run("r.source").result == "'VmHWM'"
+            return
         assert "the helper ended during the run" in cell.text and "VmHWM instead" in cell.text
         assert figures(cell.text)[1] == pytest.approx(SPIKE_MIB, abs=1)
     finally:

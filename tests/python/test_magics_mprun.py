@@ -4,6 +4,7 @@ functions may come from, what goes wrong. Tables are compared by structure, amou
 known of the functions."""
 import os
 import re
+import subprocess
 
 import pytest
 import sessions
@@ -243,6 +244,98 @@ def test_what_is_raised_comes_after_the_table(kernel):
 ])
 def test_bad_input(kernel, line, said):
     assert said in kernel.run(line).all()
+
+
+def test_what_stands_in_the_way_is_one_sentence(stage, server):
+    """No traceback of ours: the profiler can't begin, or there is no extension for this Python."""
+    kernel = sessions.Kernel(stage, PYMEM_BPF_SOCKET=server.path)
+    try:
+        kernel.run("%load_ext pymem_bpf\nfrom things import keep\nfrom pymem_bpf import LineProfiler\n"
+                   "import mmap\npage = mmap.mmap(-1, 16384)\n"
+                   "import types\nother = types.SimpleNamespace(page=page, fileno=lambda: None)\n"
+                   "import struct; page[:8] = struct.pack('II', 1, 1)\n"
+                   "running = LineProfiler(keep, counter=other); running.enable()")
+        cell = kernel.run("%mprun -f keep ran = keep(1)")
+        assert cell.error == "UsageError: another profiler is running, with another counter"
+        assert "in code being profiled" not in cell.text and "NameError" in kernel.run("ran").error
+        kernel.run("running.disable()\nimport sys; sys.modules['pymem_bpf._lines'] = None\n"
+                   "del sys.modules['pymem_bpf.line_profiler']; import pymem_bpf; del pymem_bpf._lines")
+        cell = kernel.run("%mprun -f keep keep(1)")
+        assert cell.error.startswith("UsageError: the extension module is not there for this Python"), cell.error
+    finally:
+        kernel.close()
+
+
+PARENT = """
+import subprocess, sys
+def parent(size):
+    code = "b = bytearray(%d); print(flush=True); input()" % size
+    child = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    child.stdout.readline()
+    child.communicate(b"x")
+    return child.returncode
+"""
+
+
+def test_children(kernel, stage):
+    stage.write("parents.py", PARENT)
+    kernel.run("from parents import parent")
+    for option, low, high in ("-c ", 55, 80), ("", -3, 6):
+        cell = kernel.run("%mprun " + option + "-f parent parent(60000000)")
+        assert not cell.error, cell.error
+        found = table(cell.pages + cell.text)
+        grown = sum(row[1] for text, row in found.items() if text.startswith(("child = ", "child.stdout")))
+        assert low < grown < high, cell.all()
+        freed = found['child.communicate(b"x")'][1]
+        assert -high < freed < (-low if low > 0 else 3), cell.all()
+
+
+def elsewhere():
+    """[(name, interpreter)] that can run Debian's IPython, which is pure Python: 3.12 and later of those
+    that are installed on this machine (not those in a root of their own)."""
+    return [(name, command[0]) for name, command in sessions.pythons((3, 12)) if len(command) == 1]
+
+
+@pytest.fixture(scope="module")
+def ipython_folder(tmp_path_factory):
+    """IPython and what it needs, of /usr/bin/python3, without the rest of its packages."""
+    folder = tmp_path_factory.mktemp("ipython")
+    for part in (folder, folder.parent, folder.parent.parent):
+        part.chmod(0o755)
+    code = "import IPython, os; print(os.path.dirname(os.path.dirname(IPython.__file__)))"
+    origin = subprocess.check_output([sessions.PYTHON, "-c", code]).decode().strip()
+    for name in ("IPython", "traitlets", "decorator.py", "backcall", "jedi", "parso", "pickleshare.py",
+                 "prompt_toolkit", "wcwidth", "pygments", "stack_data", "executing", "asttokens", "pure_eval",
+                 "matplotlib_inline", "pexpect", "ptyprocess", "six.py"):
+        if os.path.exists(os.path.join(origin, name)):
+            os.symlink(os.path.join(origin, name), str(folder / name))
+    return str(folder)
+
+
+@pytest.mark.parametrize("name, interpreter", elsewhere(), ids=lambda v: "" if "/" in v else v)
+def test_where_the_original_cannot_be_loaded(name, interpreter, server, ipython_folder):
+    """3.12 and later have no distutils. As root: these interpreters are in root's folders."""
+    stage = sessions.Stage()
+    environment = {"PYTHONPATH": ":".join((stage.package, stage.home, ipython_folder)),
+                   "PYTHONWARNINGS": "ignore", "PYMEM_BPF_SOCKET": server.path}
+    try:
+        terminal = sessions.Terminal(stage, interpreter, **environment)
+    except BaseException:
+        stage.close()
+        raise
+    try:
+        assert terminal.type("%load_ext pymem_bpf") == ""
+        terminal.type("from mprun_demo import sum_of_lists")
+        said = terminal.type("%memit b = bytearray(100000000); del b")
+        assert float(re.search(r"increment: (\d+\.\d\d) MiB$", said).group(1)) == pytest.approx(
+            100000000 / MIB, abs=1)
+        check_seed(terminal.type("%mprun -f sum_of_lists sum_of_lists(1000000)"))
+        terminal.type("def typed(n):\n    kept = bytearray(n)\n    return kept")
+        rows = table(terminal.type("%mprun -f typed typed(50000000)"))
+        assert rows["kept = bytearray(n)"][1] == pytest.approx(50000000 / MIB, abs=1)
+    finally:
+        terminal.close()
+        stage.close()
 
 
 def test_without_a_helper(stage):

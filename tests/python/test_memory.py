@@ -9,9 +9,10 @@ import time
 
 import pytest
 import sessions
+from test_counter import Fake, needs_program, page_fd, reply
 
 sys.path.insert(0, os.path.join(sessions.PROJECT, "python"))
-from pymem_bpf import _helper, _proc, memory  # noqa: E402
+from pymem_bpf import _counting, _helper, _proc, counter, memory  # noqa: E402
 from pymem_bpf.memory import memory_usage  # noqa: E402
 
 MIB = 1 << 20
@@ -46,6 +47,126 @@ def test_peak_of_a_call_is_exact_twenty_times():
         with open("/proc/self/status") as f:
             true = next(int(line.split()[1]) for line in f if line.startswith("VmHWM:")) / 1024.0
         assert peak == pytest.approx(true, abs=1)
+
+
+REFUSING = {
+    "LIMIT": dict(track=reply(counter.TRACK, status=counter.LIMIT)),
+    "STATE": dict(track=reply(counter.TRACK, status=counter.STATE)),
+    "BAD_VERSION": dict(hello=reply(counter.HELLO, status=counter.BAD_VERSION)),
+    "reset": dict(track=lambda _: (reply(counter.TRACK), [page_fd()]),
+                  reset=reply(counter.RESET, status=counter.FAILED)),
+}
+
+
+@pytest.mark.parametrize("children", [False, True], ids=["alone", "children"])
+@pytest.mark.parametrize("case", REFUSING)
+def test_a_helper_that_refuses_is_done_without(case, children, tmp_path, monkeypatch, capsys):
+    """What needs no privilege needs no helper; it is said once that there is none."""
+    server = Fake(tmp_path / "sock", **REFUSING[case])
+    monkeypatch.setenv("PYMEM_BPF_SOCKET", server.path)
+    monkeypatch.setattr(counter, "_shared", None)
+    monkeypatch.setattr(_counting, "_said", set())
+    try:
+        for _ in range(2):
+            before = memory_usage()[0]
+            peak, returned = memory_usage((spike, (), {"rest": 0.2}), max_usage=True, retval=True,
+                                          include_children=children, interval=0.05)
+            assert returned == "done" and peak == pytest.approx(before + SPIKE / MIB, abs=2)
+    finally:
+        server.stop()
+    said = capsys.readouterr().err
+    assert said.count("memory_usage: without the helper: ") == 1
+    assert ("children are sampled" if children else "VmHWM") in said
+
+
+def test_a_helper_that_ends_during_the_call_is_named(tmp_path, monkeypatch, capsys):
+    server = Fake(tmp_path / "sock", track=(reply(counter.TRACK), [page_fd()]))
+    monkeypatch.setenv("PYMEM_BPF_SOCKET", server.path)
+    monkeypatch.setattr(counter, "_shared", None)
+    monkeypatch.setattr(_counting, "_said", set())
+
+    def ends():
+        server.connections[-1].shutdown(2)
+        time.sleep(0.05)
+    assert memory_usage(ends, max_usage=True, include_children=True) == 11 * _proc.PAGE_BYTES / MIB
+    server.stop()
+    assert "ended during the call" in capsys.readouterr().err
+
+
+def test_when_the_peak_of_a_call_was():
+    """A pair, as memory_profiler gives; the peak is exact, its time that of the highest sample."""
+    before, begin = memory_usage()[0], time.time()
+    (peak, when), returned = memory_usage((spike, (), {"rest": 0.5}), interval=0.05, timestamps=True,
+                                          max_usage=True, retval=True)
+    assert returned == "done" and peak == pytest.approx(before + SPIKE / MIB, abs=1)
+    assert begin < when < time.time()
+    amount, when = memory_usage((spike, (), {"rest": 0.2}), interval=0.05, timestamps=True,
+                                max_usage=True, backend="uss")
+    assert amount > SPIKE / MIB and when > begin
+
+
+def watched(amounts, peaks):
+    """What _watch() writes of a process that has these amounts and is gone after the last; `peaks`
+    are what its high-water mark is read as."""
+    amounts, peaks, found = iter(amounts), iter(peaks), []
+
+    def total(*_):
+        try:
+            return next(amounts)
+        except StopIteration:
+            raise ProcessLookupError from None
+    before, memory._proc.total_bytes = memory._proc.total_bytes, total
+    try:
+        memory._watch(0, lambda: True, 1e-6, float("inf"), "rss", False, False,
+                      lambda amount, when, children: found.append(amount), lambda: next(peaks))
+    finally:
+        memory._proc.total_bytes = before
+    return found
+
+
+@pytest.mark.parametrize("amounts, peaks, written", [
+    ([5], [5, 5, 9], [5, 9]),         # it ended between the question whether it runs and the sample
+    ([5, 3], [5, 5, 7, 7], [5, 7, 3]),
+    ([5, 3], [5, 5, 7, 8], [5, 7, 3, 8]),
+    ([5], [5, 5, 5], [5]),
+    ([], [7, 7], [7]),                # it ended before its first sample
+    ([], [0, 0], []),
+])
+def test_the_last_peak_is_written_however_it_ends(amounts, peaks, written):
+    assert watched(amounts, peaks) == written
+
+
+CHILDREN = """
+import subprocess, sys
+from pymem_bpf.memory import memory_usage
+def parent():
+    # Neither lives for as long as an interval.
+    subprocess.check_call([sys.executable, "-c", "b = bytearray(200000000)"])
+    subprocess.check_call([sys.executable, "-c", "b = bytearray(100000000)"])
+    return 7
+before = memory_usage()[0]
+peak, returned = memory_usage(parent, interval=30, max_usage=True, include_children=True, retval=True)
+assert returned == 7 and 195 < peak - before < 220, (before, peak)
+alone = memory_usage(parent, max_usage=True)
+assert alone - before < 20, (before, alone)
+print("fine")
+"""
+
+
+@needs_program
+@pytest.mark.parametrize("user", [0, sessions.USER], ids=["own helper", "serve"])
+def test_the_peak_of_children_with_a_helper(user, tmp_path):
+    stage = sessions.Stage(user)
+    for folder in (tmp_path, tmp_path.parent, tmp_path.parent.parent):
+        folder.chmod(0o755)
+    server = sessions.Server(str(tmp_path)) if user else None
+    try:
+        more = {"PYMEM_BPF_SOCKET": server.path} if server else {}
+        assert stage.run([sessions.PYTHON, stage.write("c.py", CHILDREN)], **more) == (0, "fine\n")
+    finally:
+        stage.close()
+        if server:
+            server.close()
 
 
 def test_a_call_with_a_peak_is_called_once():

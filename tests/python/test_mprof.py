@@ -242,8 +242,121 @@ def test_names_for_the_list_are_not_paths(tmp_path, monkeypatch):
         mprof.chosen(["3"])
 
 
-@pytest.mark.skipif(not os.access(sessions.PROGRAM, os.X_OK) or os.geteuid() != 0,
-                    reason="needs root and build/pymem-bpf (make)")
+STAMPS = '''
+import asyncio, threading, time
+with profile.timestamp("a block"):
+    with profile.timestamp("inner"):
+        kept = bytearray(50000000)
+try:
+    with profile.timestamp():
+        raise KeyError
+except KeyError:
+    pass
+@profile
+async def agen(n):
+    try:
+        for i in range(n):
+            try:
+                got = yield i
+            except ValueError as e:
+                got = yield "thrown"
+    finally:
+        time.sleep(.01)
+@profile
+async def coroutine():
+    one = agen(3)
+    assert await one.asend(None) == 0 and await one.asend("x") == 1
+    assert await one.athrow(ValueError()) == "thrown"
+    await one.aclose()
+    return [item async for item in agen(3)]
+assert asyncio.run(coroutine()) == [0, 1, 2]
+@profile
+def generates():
+    yield 1
+one = generates()
+next(one)
+other = threading.Thread(target=one.close)
+other.start()
+other.join()
+print("fine")
+'''
+
+
+def test_blocks_and_asynchronous_generators(stage):
+    stage.write("stamps.py", STAMPS)
+    assert "fine" in ours(stage, "run", "-E", "-o", "s.dat", "stamps.py")
+    calls = dat.read(os.path.join(stage.home, "s.dat")).functions
+    assert {name: sorted(call[4] for call in of) for name, of in calls.items()} == {
+        ".a_block": [0], ".inner": [1], ".<block>": [0], "__main__.coroutine": [0],
+        "__main__.agen": [1, 1], "__main__.generates": [0]}
+    (_, _, before, after, _), = calls[".inner"]
+    assert after - before == pytest.approx(50000000 / MIB, abs=1)
+
+
+@needs_mprof
+def test_the_real_mprof_reads_blocks(stage):
+    stage.write("stamps.py", STAMPS)
+    ours(stage, "run", "stamps.py")
+    assert peak_of(theirs(stage, "peak", "--func", ".inner")) > 50
+    theirs(stage, "plot", "-o", "plot.png")
+
+
+@pytest.mark.parametrize("words", [["work", "x"], [sessions.PYTHON, "work.py", "x"]],
+                         ids=["module", "interpreter and script"])
+def test_python_by_option(stage, words):
+    said = ours(stage, "run", "-E", "-o", "p.dat", "--python", *words, status=7)
+    assert "argv ['x']" in said
+    assert "__main__.spike" in dat.read(os.path.join(stage.home, "p.dat")).functions
+
+
+needs_program = pytest.mark.skipif(not os.access(sessions.PROGRAM, os.X_OK) or os.geteuid() != 0,
+                                   reason="needs root and build/pymem-bpf (make)")
+BRIEF_CHILDREN = '''
+import subprocess, sys, time
+time.sleep(.5)
+for size in 150000000, 80000000:
+    subprocess.check_call([sys.executable, "-c", "b = bytearray(%d)" % size])
+time.sleep(.5)
+'''
+
+
+@needs_program
+@pytest.mark.parametrize("options", [["-C"], []], ids=["added", "alone"])
+def test_with_a_helper_the_peak_of_children_is_not_missed(stage, tmp_path, options):
+    """They come and go between two samples."""
+    stage.write("brief.py", BRIEF_CHILDREN)
+    for folder in (tmp_path, tmp_path.parent, tmp_path.parent.parent):
+        folder.chmod(0o755)
+    server = sessions.Server(str(tmp_path))
+    try:
+        status, said = stage.run([sessions.PYTHON, "-m", "pymem_bpf.mprof", "run", "-T", "4"] + options
+                                 + ["brief.py"], PYMEM_BPF_SOCKET=server.path)
+        assert status == 0, said
+        peak = peak_of(ours(stage, "peak"))
+        assert 155 < peak < 185 if options else peak < 40
+    finally:
+        server.close()
+
+
+@needs_program
+def test_a_program_with_tables_of_its_own_is_not_broken(stage, tmp_path):
+    """The helper watches it for mprof; whether or not it may be watched twice, it runs."""
+    stage.write("own.py", "from pymem_bpf import profile\n@profile\ndef f(n):\n    b = bytearray(n)\n"
+                "    return len(b)\nprint(f(50000000), f(60000000))\n")
+    for folder in (tmp_path, tmp_path.parent, tmp_path.parent.parent):
+        folder.chmod(0o755)
+    server = sessions.Server(str(tmp_path))
+    try:
+        status, said = stage.run([sessions.PYTHON, "-m", "pymem_bpf.mprof", "run", "-E", "own.py"],
+                                 PYMEM_BPF_SOCKET=server.path)
+    finally:
+        server.close()
+    assert status == 0 and "50000000 60000000\n" in said and "Traceback" not in said, said
+    assert "Occurrences" in said or said.count("run unprofiled") == 1
+    assert peak_of(ours(stage, "peak")) > 60
+
+
+@needs_program
 def test_with_a_helper_the_last_moment_counts(stage, tmp_path):
     """A peak after the last sample: the process is gone when the next one is due."""
     for folder in (tmp_path, tmp_path.parent, tmp_path.parent.parent):

@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+"""A profiler must never break the program that it is in.
+
+What a decorated function needs for counting may be missing at any call: there is no helper, it refuses,
+it died, the process is watched already, another tool has the interpreter's hooks. Then that is said once,
+on stderr, and the function runs as it would undecorated.
+"""
+import functools
+import sys
+
+_said = set()
+
+
+def note_once(subject, text):
+    """One note on stderr for each subject, however often it happens."""
+    if subject in _said:
+        return
+    _said.add(subject)
+    try:
+        sys.stderr.write("pymem_bpf: %s: %s\n" % (subject, text))
+    except (AttributeError, OSError, ValueError):
+        pass  # the program has no stderr, or has closed it: nobody can be told
+
+
+class Counting:
+    """A context in which a profiler is enabled, if it can be: once for each call that it is to see.
+    What was not begun is not ended: another call may have begun meanwhile."""
+
+    __slots__ = ("profiler", "begun")
+
+    def __init__(self, profiler):
+        self.profiler, self.begun = profiler, False
+
+    def __enter__(self):
+        try:
+            self.profiler.enable_by_count()
+            self.begun = True
+        except (RuntimeError, OSError) as e:  # HelperError is a RuntimeError
+            note_once("@profile", "%s\n(the decorated functions run unprofiled)" % e)
+        return self
+
+    def __exit__(self, *_):
+        if self.begun:
+            self.profiler.disable_by_count()
+
+
+def wrap_async_generator(function, begin):
+    """An asynchronous generator function that does what `function` does: what is sent or thrown into it
+    arrives there. begin(*args, **kw), called at the first step: (generator, what to call at the end)."""
+    @functools.wraps(function)
+    async def wrapper(*args, **kw):
+        generator, end = begin(*args, **kw)
+        act, value = generator.asend, None
+        try:
+            while True:
+                try:
+                    item = await act(value)
+                except StopAsyncIteration:
+                    return
+                try:
+                    value, act = (yield item), generator.asend
+                except GeneratorExit:
+                    raise
+                except BaseException as e:
+                    value, act = e, generator.athrow
+        finally:
+            try:
+                await generator.aclose()
+            finally:
+                end()
+    return wrapper

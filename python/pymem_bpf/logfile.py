@@ -1,0 +1,34 @@
+# SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+"""Tables into a log: @profile(stream=LogFile("memory")), or sys.stdout = LogFile("memory")."""
+import logging
+import re
+
+__all__ = ["LogFile"]
+
+ROW = re.compile(r" *\d+ +-?[\d.]+ MiB +(-?[\d.]+) MiB ")
+
+
+class LogFile:
+    """A file to write to whose lines become records of a logger.
+
+    name: the logger's; None: the root. reportIncrementFlag: of tables only the rows whose line made
+    memory grow, and what heads them; nothing else. Empty lines are no records."""
+
+    def __init__(self, name=None, reportIncrementFlag=False):
+        self.logger, self.reportIncrementFlag = logging.getLogger(name), reportIncrementFlag
+
+    def _wanted(self, line):
+        row = ROW.match(line)
+        if row:
+            return float(row.group(1)) > 0
+        return line.startswith("Filename:") or "Line Contents" in line
+
+    def write(self, msg, level=logging.INFO):
+        for line in msg.splitlines():
+            if line.strip() and (not self.reportIncrementFlag or self._wanted(line)):
+                self.logger.log(level, "%s", line)
+        return len(msg)
+
+    def flush(self):
+        for handler in self.logger.handlers:
+            handler.flush()
