@@ -59,7 +59,10 @@ static __always_inline struct pymem_line_stack *line_stack_of(struct task_struct
 	if (!blank)
 		return NULL;
 	bpf_map_update_elem(&line_stacks, &tid, blank, BPF_NOEXIST);
-	return bpf_map_lookup_elem(&line_stacks, &tid);
+	ls = bpf_map_lookup_elem(&line_stacks, &tid);
+	if (ls)
+		ls->tid = tid;
+	return ls;
 #else
 	return bpf_task_storage_get(&line_stacks, task, 0,
 				    make ? BPF_LOCAL_STORAGE_GET_F_CREATE : 0);
@@ -104,6 +107,85 @@ static __always_inline struct pymem_line *line_of(const struct pymem_line_stack 
 	return line;
 }
 
+/* Who else of the thread is in the line that a frame runs, further out? */
+#define SHARED_ROW  1 /* code of the same file */
+#define SHARED_CODE 2 /* the same code object */
+
+struct sharing {
+	struct pymem_line_stack *ls;
+	__u64 file, code;
+	__s32 line;
+	__u32 depth; /* frames still to look at */
+	__u32 found;
+};
+
+LOOP_BODY sharing_step(__u32 i __attribute__((unused)), struct sharing *c)
+{
+	const struct pymem_line_frame *f;
+
+	if (!c->depth || c->depth > PYMEM_LINE_FRAMES)
+		return 1;
+	c->depth--;
+	f = frame_at(c->ls, c->depth);
+	if (f->line != c->line || f->file != c->file)
+		return 0;
+	c->found |= SHARED_ROW;
+	if (f->code != c->code)
+		return 0;
+	c->found |= SHARED_CODE;
+	return 1;
+}
+
+static __always_inline __u32 sharing_of(struct pymem_line_stack *ls, __u32 index)
+{
+	const struct pymem_line_frame *f = frame_at(ls, index);
+	struct sharing c = {
+		.ls = ls, .file = f->file, .code = f->code, .line = f->line, .depth = index};
+
+	LOOP(PYMEM_LINE_FRAMES, sharing_step, &c);
+	return c.found;
+}
+
+/* A comprehension, a lambda or a nested function may run on the line that called it, and a
+ * function inside itself: what it changes, the outer run has already. Frames below the top
+ * stay on their lines while it runs, so the end of a run is early enough to look. Only runs
+ * that changed something look: they have paid for a fault. */
+#ifdef PYMEM_LEGACY
+/* By number, as 5.10 wants it: once for all the runs that an unwinding ends. */
+SEPARATE __u64 shared_row(__u64 tid, __u64 index)
+{
+	struct pymem_line_stack *ls;
+	__u32 key = tid;
+
+	ls = bpf_map_lookup_elem(&line_stacks, &key);
+	return ls && index < PYMEM_LINE_FRAMES ? sharing_of(ls, index) : 0;
+}
+
+#define SHARED_BY(ls, index) shared_row((ls)->tid, index)
+#else
+static __noinline __u32 shared_row(struct pymem_line_stack *ls, __u32 index)
+{
+	return ls && index < PYMEM_LINE_FRAMES ? sharing_of(ls, index) : 0;
+}
+
+#define SHARED_BY(ls, index) shared_row(ls, index)
+#endif
+
+static __always_inline void run_pages(struct pymem_line_stack *ls, __u32 index,
+				      struct pymem_line *line, __s64 pages)
+{
+	__u32 shared;
+
+	if (!pages)
+		return;
+	shared = SHARED_BY(ls, index);
+	__sync_fetch_and_add(&line->pages, pages);
+	if (!(shared & SHARED_CODE))
+		__sync_fetch_and_add(&line->once_pages, pages);
+	if (!shared)
+		__sync_fetch_and_add(&line->row_pages, pages);
+}
+
 /* Ends the run of the frame at `index`, the topmost that still runs. */
 static __always_inline void run_end(struct pymem_line_stack *ls, __u32 index, __s64 net_pages,
 				    __u64 stretch_peak, __u64 rss)
@@ -122,8 +204,7 @@ static __always_inline void run_end(struct pymem_line_stack *ls, __u32 index, __
 		return;
 	if (f->how != PYMEM_LINE_RESUMED)
 		__sync_fetch_and_add(&line->runs, 1);
-	if (pages)
-		__sync_fetch_and_add(&line->pages, pages);
+	run_pages(ls, index, line, pages);
 	raise(&line->usage_pages, rss);
 	raise(&line->peak_pages, peak);
 }

@@ -229,6 +229,7 @@ SHARED __u32 iterator_ids; /* of images that task iterators have begun */
 
 SHARED __u64 dropped_messages; /* lifecycle messages that found the ring full */
 SHARED __u64 dropped_images;   /* images that found `procs` or `dead` full */
+SHARED __u64 dropped_calls;    /* system calls that found `vmcalls` full */
 
 /* Knobs fixed at load: constants to the verifier. */
 #ifdef PYMEM_DEFINE_MAPS

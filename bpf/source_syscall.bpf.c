@@ -28,8 +28,10 @@ static __always_inline void count_call(struct pymem_proc *p, struct pymem_thread
 	if (!v) {
 		bpf_map_update_elem(&vmcalls, &key, &none, BPF_NOEXIST);
 		v = bpf_map_lookup_elem(&vmcalls, &key);
-		if (!v)
+		if (!v) {
+			__sync_fetch_and_add(&dropped_calls, 1);
 			return;
+		}
 	}
 	__sync_fetch_and_add(&v->calls[call], 1);
 	__sync_fetch_and_add(&v->bytes[call], bytes);

@@ -64,6 +64,7 @@ static __noinline __s32 frame_name(struct pymem_proc *p, struct pymem_line_frame
 		goto out;
 	f->code = code;
 	f->fingerprint = fingerprint;
+	f->file = LOAD(s->code, py->code_filename, 511);
 out:
 	s->busy = 0;
 	return first;
@@ -216,6 +217,7 @@ static __always_inline bool event_begin(struct line_event *e, bool line)
 	if (e->ls->proc != e->p->id) {
 		e->ls->proc = e->p->id;
 		e->ls->depth = 0;
+		e->ls->collecting = 0;
 	}
 	settle_caches(e->p, e->th, task);
 	e->rss = proc_rss(e->p);
@@ -241,18 +243,20 @@ static __always_inline struct pymem_line_frame *frame_push(struct line_event *e,
 	f->name = name;
 	f->code = 0;
 	f->fingerprint = 0;
+	f->file = 0;
 	f->how = PYMEM_LINE_EVENT;
 	f->line = 0;
 	return f;
 }
 
-/* The topmost frame that is followed, if it is of the function `name`. */
+/* The topmost frame that is followed, if it is of the function `name`. On a full stack the name
+ * says nothing: deeper frames have no place there, and in a recursion all are of one name. */
 static __always_inline struct pymem_line_frame *frame_top(const struct line_event *e, __u64 name)
 {
 	struct pymem_line_frame *f;
 	__u32 depth = e->ls->depth;
 
-	if (!depth)
+	if (!depth || depth >= PYMEM_LINE_FRAMES)
 		return NULL;
 	f = frame_at(e->ls, depth - 1);
 	return f->name == name ? f : NULL;
@@ -364,7 +368,10 @@ int gc_start(struct pt_regs *ctx __attribute__((unused)))
 {
 	struct line_event e = {};
 
-	if (event_begin(&e, false))
+	if (!event_begin(&e, false))
+		return 0;
+	/* A finalizer may have a subinterpreter collect: part of this collection. */
+	if (!e.ls->collecting++)
 		e.ls->gc_start = e.th->net_pages;
 	return 0;
 }
@@ -376,7 +383,8 @@ int gc_done(struct pt_regs *ctx __attribute__((unused)))
 	struct pymem_line *line;
 	__u32 depth;
 
-	if (!event_begin(&e, false))
+	/* What one changed whose start was not seen is not known. */
+	if (!event_begin(&e, false) || !e.ls->collecting || --e.ls->collecting)
 		return 0;
 	depth = e.ls->depth;
 	if (!depth)

@@ -39,7 +39,8 @@ static inline __u32 pymem_mm_slot(__u64 mm)
 	X(NO_THREAD, "no-thread", "a thread that Python does not know (yet)")                      \
 	X(UNIDENTIFIED, "unidentified", "before the interpreter was found in the process")         \
 	X(UNREADABLE, "unreadable", "interpreter state could not be read (paged out, corrupt)")    \
-	X(MAP_FULL, "map-full", "stack table full; raise --max-stacks")                            \
+	X(MAP_FULL, "map-full",                                                                    \
+	  "stack or thread table full; raise --max-stacks (or --max-processes on 6.1 and older)")  \
 	X(UNDELIVERED, "undelivered",                                                              \
 	  "the stack's frames did not fit the ring buffer; raise --ring-size")                     \
 	X(OTHER_TASK, "other-task", "changed by another task (reclaim, ptrace, khugepaged)")       \
@@ -126,8 +127,9 @@ struct pymem_proc {
 	__u64 counter[PYMEM_MEMBERS];	   /* address of the kernel's own counter */
 	__u64 percpu[PYMEM_MEMBERS];	   /* 6.2+: its per-CPU pointer */
 	__s64 lost_pages[PYMEM_LOSS_COUNT];
-	__u64 peak_pages; /* at the end of the image; before, the maximum over CPUs */
-	__u64 truncated, lost_faults;
+	__u64 peak_pages;	/* at the end of the image; before, the maximum over CPUs */
+	__u64 truncated;	/* distinct stacks whose outermost frames are missing */
+	__u64 lost_faults;	/* page faults that went to no stack */
 	__u32 page;		/* serial of the page it is published on (pymem_page.h); 0: none */
 	__u32 lines_seen;	/* a line event has come: the exact engine is attached to it */
 	__u32 ended;		/* its record is final */

@@ -20,6 +20,8 @@ struct pymem_line_key {
 struct pymem_line {
 	__u64 runs;
 	__s64 pages;	   /* sum over runs: what the thread changed meanwhile, calls included */
+	__s64 once_pages;  /* part of it: of runs not inside another of this code (recursion) */
+	__s64 row_pages;   /* part of that: nor inside one of other code on the same line */
 	__s64 gc_pages;	   /* part of it: changed by garbage collections */
 	__u64 collections; /* garbage collections meanwhile */
 	__u64 usage_pages; /* highest RSS of the process at the end of a run */
@@ -38,6 +40,7 @@ struct pymem_line_frame {
 	__u64 name;  /* of its function, as the probes give it: an address */
 	__u64 code;
 	__u64 fingerprint; /* 0: not known yet */
+	__u64 file;	   /* of its code: address of the name, which nested code shares */
 	__s32 line;	   /* 0: none yet */
 	__u32 how;	   /* the run began: enum pymem_line_how */
 	__s64 start_pages; /* the thread's net_pages when the run began */
@@ -50,7 +53,9 @@ struct pymem_line_frame {
 struct pymem_line_stack {
 	__u32 proc;
 	__u32 depth;
-	__s64 gc_start; /* the thread's net_pages when the collection began */
+	__s64 gc_start;	  /* the thread's net_pages when the collection began */
+	__u32 collecting; /* collections whose start was seen and whose end was not yet */
+	__u32 tid;	  /* 6.1 and older: its key */
 	struct pymem_line_frame frames[PYMEM_LINE_FRAMES];
 };
 
@@ -58,7 +63,8 @@ struct pymem_line_stack {
 #define PYMEM_LINE_MISSES(X)                                                                   \
 	X(UNREADABLE, "the frame could not be read")                                           \
 	X(TABLE_FULL, "the table of lines was full; raise --max-stacks")                       \
-	X(NO_ROOM, "there was no memory for another thread's frames")                          \
+	X(NO_ROOM, "there was no room for another thread's frames; on 6.1 and older raise "    \
+		   "--max-processes")                                                          \
 	X(DEEP, "in recursions deeper than 128 frames; their callers' lines have the amounts") \
 	X(UNNAMED, "the code object could not be named in time")
 

@@ -55,7 +55,9 @@ TESTS = {
     "e2e/test_hostile.py": {"test_corrupt_interpreter": "hostile"},
     "e2e/test_lines.py": dict.fromkeys((
         "test_counted", "test_amounts_on_lines", "test_separate_runs_agree",
-        "test_memory_usage_and_peak", "test_threads_do_not_mix", "test_table", "test_launched",
+        "test_memory_usage_and_peak", "test_threads_do_not_mix", "test_table",
+        "test_rows_count_once", "test_collections_in_the_table", "test_beyond_the_stack",
+        "test_collection_in_a_collection", "test_one_binary_that_refuses", "test_launched",
         "test_whole_host", "test_children", "test_killed_tool_leaves_nothing", "test_target_killed",
         "test_no_probe"), "exact"),
     "python/test_lines_truth.py": {"test_helper_stayed": "mprun", "test_lines": "mprun"},

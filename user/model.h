@@ -34,10 +34,12 @@ struct model_line {
 	uint64_t cow_total_faults;			 /* callees included */
 	uint64_t vm_calls[PYMEM_VMCALL_COUNT];
 	int64_t vm_bytes[PYMEM_VMCALL_COUNT];
-	/* Exact engine only; -1 (run_bytes, gc_bytes: 0) where the line was not seen to run. */
+	/* Exact engine only; -1 (amounts of runs: 0) where the line was not seen to run. */
 	int64_t mem_usage_bytes; /* highest RSS at the end of a run */
 	int64_t occurrences;	 /* runs */
 	int64_t run_bytes;	 /* sum over runs of what its thread changed, callees included */
+	int64_t once_bytes;	 /* part of it: of runs not inside another of the same code */
+	int64_t row_bytes;	 /* part of that: nor inside one of other code on the line */
 	int64_t gc_bytes;	 /* part of it: by garbage collections */
 	uint64_t collections;
 };
@@ -45,7 +47,7 @@ struct model_line {
 struct model_stack {			      /* for folded output, flame graphs */
 	const struct model_location **frames; /* innermost first */
 	unsigned depth;
-	bool truncated;			/* the real stack was deeper */
+	bool truncated;			/* its outermost frames are missing */
 	struct pymem_counters counters; /* pages, as the kernel side counted them */
 };
 
@@ -67,7 +69,8 @@ struct model_process {
 	size_t stack_count;
 	struct model_line *lines; /* after model_finish(): by size of increment, largest first */
 	size_t line_count;
-	uint64_t truncated_stacks;
+	uint64_t truncated_stacks; /* distinct ones whose outermost frames are missing */
+	uint64_t lost_faults;	   /* page faults that no line could be charged with */
 };
 
 struct model_skip { /* a process asked for but not profiled */

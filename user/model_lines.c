@@ -118,6 +118,8 @@ static int gather_runs(struct gather *g, const struct runs *runs)
 		line->occurrences = 0;
 	line->occurrences += counted->runs;
 	line->run_bytes += counted->pages * page;
+	line->once_bytes += counted->once_pages * page;
+	line->row_bytes += counted->row_pages * page;
 	line->gc_bytes += counted->gc_pages * page;
 	line->collections += counted->collections;
 	if (line->mem_usage_bytes < (int64_t)counted->usage_pages * page)

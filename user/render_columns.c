@@ -34,6 +34,7 @@ struct parts_column {
 SHOW(mem_usage, parts_size(text, size, line->mem_usage_bytes, false))
 SHOW(increment, parts_size(text, size, line->increment_bytes, false))
 SHOW(total, parts_size(text, size, line->total_bytes, false))
+SHOW(gc, parts_size(text, size, line->gc_bytes, false))
 SHOW(occurrences, snprintf(text, size, "%lld", (long long)line->occurrences))
 SHOW(grown, parts_size(text, size, (int64_t)line->grown_bytes, false))
 SHOW(freed, parts_size(text, size, (int64_t)line->freed_bytes, false))
@@ -50,6 +51,11 @@ static bool has_mem_usage(const struct model_line *line)
 static bool has_occurrences(const struct model_line *line)
 {
 	return line->occurrences >= 0;
+}
+
+static bool has_gc(const struct model_line *line)
+{
+	return line->gc_bytes != 0;
 }
 
 static bool has_minor(const struct model_line *line)
@@ -72,6 +78,7 @@ static const struct parts_column all[PARTS_COLUMNS] = {
 	{.title = "Mem usage", .show = show_mem_usage, .is_known = has_mem_usage, .keep = 9},
 	{.title = "Increment", .show = show_increment, .keep = KEEP_ALWAYS},
 	{.title = "Occurrences", .show = show_occurrences, .is_known = has_occurrences, .keep = 8},
+	{.title = "GC", .show = show_gc, .is_known = has_gc, .keep = 6},
 	{.title = "Total", .show = show_total, .keep = 7, .sort = MODEL_SORT_TOTAL, .sorts = true},
 	{.title = "Grown", .show = show_grown, .keep = 5, .sort = MODEL_SORT_GROWN, .sorts = true},
 	{.title = "Freed", .show = show_freed, .keep = 4, .sort = MODEL_SORT_FREED, .sorts = true},

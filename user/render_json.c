@@ -209,6 +209,7 @@ static int put_runs(FILE *out, const struct model_line *line)
 {
 	struct member members[] = {
 		{"run_increment_bytes", json_integer(line->run_bytes)},
+		{"row_increment_bytes", json_integer(line->row_bytes)},
 		{"gc_bytes", json_integer(line->gc_bytes)},
 		{"collections", count_value(line->collections)},
 	};
@@ -276,6 +277,7 @@ static int put_process(FILE *out, struct model_process *process,
 		{"charged_bytes", json_integer(process->charged_bytes)},
 		{"lost_bytes", losses_value(process)},
 		{"truncated_stacks", count_value(process->truncated_stacks)},
+		{"lost_faults", count_value(process->lost_faults)},
 		{"skipped", text_or_null(process->note)},
 	};
 

@@ -47,7 +47,7 @@ void parts_head(FILE *out, const struct model *model, const struct model_process
 void parts_tail(FILE *out, const struct model *model, const struct render_options *options);
 
 /* The columns of figures that fit. */
-#define PARTS_COLUMNS 10
+#define PARTS_COLUMNS 11
 struct parts_column;
 struct parts_columns {
 	const struct parts_column *column[PARTS_COLUMNS];

@@ -2,9 +2,10 @@
 /* A function's lines as memory_profiler's %mprun prints them, for the exact engine.
  *
  * One row per line of the source, whichever code object ran it: a comprehension, a lambda
- * or a nested function shares the rows that it stands on. Its runs add to the row's
- * occurrences. Its increment is part of that of the line that called it, where both are of
- * one row: then it is not added again.
+ * or a nested function shares the rows that it stands on, and its runs add to the row's
+ * occurrences. A row's increment is what changed while any of them ran on it: what a run
+ * inside another one of the row changed is in the outer one's, and not added again. The
+ * function's own runs count even where code that it stands in ran the row around them.
  */
 #include "render_parts.h"
 
@@ -14,9 +15,12 @@
 
 struct row {
 	int64_t occurrences; /* -1: did not run */
-	int64_t usage, increment, inner_increment, peak;
-	bool own; /* the function's own code ran it */
+	int64_t usage, increment, peak;
+	int64_t gc; /* part of the increment */
+	uint64_t collections;
 };
+
+#define COLLECTED_ROWS 8 /* named below the table */
 
 static const char *const title = "Line Contents";
 
@@ -40,11 +44,9 @@ static void add(struct row *row, const struct model_line *line, bool own)
 		row->usage = line->mem_usage_bytes;
 	if ((int64_t)line->peak_bytes > row->peak)
 		row->peak = line->peak_bytes;
-	if (own)
-		row->increment += line->run_bytes;
-	else
-		row->inner_increment += line->run_bytes;
-	row->own |= own;
+	row->increment += own ? line->once_bytes : line->row_bytes;
+	row->gc += line->gc_bytes;
+	row->collections += line->collections;
 }
 
 static bool is_function(const struct model_location *a, const struct model_location *b)
@@ -87,7 +89,7 @@ static void print_row(FILE *out, const struct render_options *options, long line
 
 	if (row->occurrences >= 0) {
 		mib(usage, sizeof(usage), row->usage);
-		mib(increment, sizeof(increment), row->own ? row->increment : row->inner_increment);
+		mib(increment, sizeof(increment), row->increment);
 		mib(peak, sizeof(peak), row->peak);
 		snprintf(runs, sizeof(runs), "%lld", (long long)row->occurrences);
 	}
@@ -95,6 +97,38 @@ static void print_row(FILE *out, const struct render_options *options, long line
 	if (options->peak)
 		fprintf(out, "%12s  ", peak);
 	fprintf(out, "%10s   ", runs);
+}
+
+/* What garbage collections did, wherever they happened to start: it is part of the increments,
+ * and seldom that line's own doing. */
+static void print_collections(FILE *out, const struct render_options *options, long first,
+			      const struct row *rows, size_t count)
+{
+	char text[1024] = "Garbage collections:", amount[32];
+	size_t used = strlen(text), named = 0, more = 0, i;
+	int64_t rest = 0;
+
+	for (i = 0; i < count; i++) {
+		if (!rows[i].gc)
+			continue;
+		if (named == COLLECTED_ROWS) {
+			more++;
+			rest += rows[i].gc;
+			continue;
+		}
+		parts_amount(amount, sizeof(amount), rows[i].gc, true);
+		used += snprintf(text + used, sizeof(text) - used,
+				 "%s %s on line" NBSP "%ld (%llu)", named++ ? "," : "", amount,
+				 first + (long)i, (unsigned long long)rows[i].collections);
+	}
+	if (!named)
+		return;
+	if (more) {
+		parts_amount(amount, sizeof(amount), rest, true);
+		snprintf(text + used, sizeof(text) - used, ", %s on %zu more", amount, more);
+	}
+	text_wrap(out, text, 0, options->width, 2);
+	fputs("\n\n", out);
 }
 
 int parts_runs(FILE *out, const struct model_process *process, const struct render_options *options,
@@ -131,6 +165,7 @@ int parts_runs(FILE *out, const struct model_process *process, const struct rend
 		fputc('\n', out);
 	}
 	fputc('\n', out);
+	print_collections(out, options, first, rows, count);
 	free(rows);
 	return 0;
 }

@@ -103,13 +103,20 @@ static void print_losses(struct table *t)
 /* What else a reader of the figures must know. */
 static void print_remarks(struct table *t)
 {
-	char text[128];
+	unsigned long long cut = t->process->truncated_stacks, faults = t->process->lost_faults;
+	char text[192];
 
-	if (t->process->truncated_stacks) {
+	if (cut) {
 		snprintf(text, sizeof(text),
-			 "%llu times the stack was deeper than %d frames; the outermost got no "
-			 "total",
-			 (unsigned long long)t->process->truncated_stacks, PYMEM_MAX_FRAMES);
+			 "%llu distinct stack%s deeper than %d frames, or had a caller that could "
+			 "not be read; the outermost lines got no total",
+			 cut, cut == 1 ? " was" : "s were", PYMEM_MAX_FRAMES);
+		text_wrap(t->out, text, 0, t->options->width, 2);
+		fputc('\n', t->out);
+	}
+	if (faults) {
+		snprintf(text, sizeof(text), "%llu page fault%s in no line's figures", faults,
+			 faults == 1 ? " is" : "s are");
 		text_wrap(t->out, text, 0, t->options->width, 2);
 		fputc('\n', t->out);
 	}

@@ -101,6 +101,7 @@ static int add_image(struct build *b, struct image *image, const struct pymem_pr
 		b->tallies.unprobed++;
 	b->tallies.unwatched += record->unwatched_writes;
 	p->truncated_stacks = record->truncated;
+	p->lost_faults = record->lost_faults;
 	if (*image->reason)
 		p->note = strdup(image->reason);
 	source_root_copy(&p->root, &image->root);
@@ -362,6 +363,14 @@ static void add_notes(struct build *b)
 	if (dropped) {
 		snprintf(text, sizeof(text),
 			 "%llu messages about processes were lost: raise --ring-size",
+			 (unsigned long long)dropped);
+		model_add_note(b->model, text);
+	}
+	dropped = session_dropped_calls(t->session);
+	if (dropped) {
+		snprintf(text, sizeof(text),
+			 "%llu memory system calls were not counted: table full; raise "
+			 "--max-stacks",
 			 (unsigned long long)dropped);
 		model_add_note(b->model, text);
 	}

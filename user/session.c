@@ -74,7 +74,7 @@ static void set_line_sizes(struct session *session, unsigned images, unsigned st
 
 	if (session->options.lines) {
 		set_size(session, "lines", stacks);
-		/* 7 KiB each, allocated at load. */
+		/* 8 KiB each, allocated at load. */
 		if (session->kernel.batched_counters)
 			set_size(session, "line_stacks", images < 1024 ? 1024 : images);
 		return;
@@ -453,6 +453,13 @@ int session_consume(struct session *session)
 uint64_t session_dropped_messages(const struct session *session)
 {
 	uint64_t *n = object_global(session->globals, "dropped_messages");
+
+	return n ? *(volatile uint64_t *)n : 0;
+}
+
+uint64_t session_dropped_calls(const struct session *session)
+{
+	uint64_t *n = object_global(session->globals, "dropped_calls");
 
 	return n ? *(volatile uint64_t *)n : 0;
 }

@@ -156,5 +156,6 @@ int session_watch_copies(struct session *session);
 
 uint64_t session_dropped_messages(const struct session *session);
 uint64_t session_dropped_images(const struct session *session);
+uint64_t session_dropped_calls(const struct session *session); /* memory system calls */
 
 #endif

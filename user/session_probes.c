@@ -37,11 +37,18 @@ static int add_link(struct session *session, struct bpf_link *link, pid_t pid)
 	return 0;
 }
 
+/* Detaches all but the first `kept`. */
+static void drop_links(struct session *session, size_t kept)
+{
+	while (session->probe_count > kept)
+		bpf_link__destroy(session->probes[--session->probe_count].link);
+}
+
 int session_attach_probes(struct session *session, pid_t pid, const char *path)
 {
 	struct bpf_program *program;
+	size_t i, before = session->probe_count;
 	struct bpf_link *link;
-	size_t i;
 	int err;
 
 	for (i = 0; i < sizeof(probes) / sizeof(probes[0]); i++) {
@@ -51,7 +58,8 @@ int session_attach_probes(struct session *session, pid_t pid, const char *path)
 		if (err) {
 			if (link)
 				bpf_link__destroy(link);
-			session_detach_probes(session, pid);
+			/* Not by PID: the whole host's probes, of every binary, have one. */
+			drop_links(session, before);
 			return err;
 		}
 	}
@@ -73,8 +81,7 @@ void session_detach_probes(struct session *session, pid_t pid)
 
 void session_detach_all_probes(struct session *session)
 {
-	while (session->probe_count)
-		bpf_link__destroy(session->probes[--session->probe_count].link);
+	drop_links(session, 0);
 	free(session->probes);
 	session->probes = NULL;
 	session->probe_room = 0;

@@ -1,10 +1,17 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 """The exact engine, on each interpreter that has line probes; and what the others say."""
+import os
 import re
 import signal
+import struct
+import subprocess
+import time
+
+import pytest
 
 import harness
 from conftest import probed, pythons
+from test_ends import assert_nothing_left, bpf_objects
 
 PAGE = 4096
 PROGRAMS = {"seed": None, "grow": None, "free": None, "threads": None, "nogil": None,
@@ -28,6 +35,25 @@ def lines_of(python, name, *arguments):
     return target, truth, report
 
 
+def runs_of(report, target, label):
+    """Rows of a label's line that were seen to run."""
+    file, line = harness.find_line(target.path, label)
+    return [r for r in report.rows(target.pid, file, line) if r["occurrences"] is not None]
+
+
+def semaphores(pid):
+    """How many want each of CPython's probes, as the process has it in its memory."""
+    said = subprocess.run(["readelf", "-hnW", "/proc/%d/exe" % pid], check=True,
+                          stdout=subprocess.PIPE).stdout.decode()
+    found = re.findall(r"Provider: python\s+Name: (\w+)\s+Location: .*Semaphore: 0x(\w+)", said)
+    assert found, "no probes in /proc/%d/exe" % pid
+    with open("/proc/%d/maps" % pid) as f:
+        start = int(f.read().split("-")[0], 16) if "DYN (" in said else 0
+    with open("/proc/%d/mem" % pid, "rb", 0) as memory:
+        return {name: struct.unpack("<H", os.pread(memory.fileno(), 2, start + int(address, 16)))[0]
+                for name, address in found}
+
+
 def test_some_python_has_line_probes():
     """The tests below run where they can: somewhere it must be."""
     assert probed(), "no interpreter here has line probes"
@@ -48,6 +74,10 @@ def test_counted(line_python):
             assert sum(r["collections"] for r in rows) == want["collections"]
         else:
             assert not any(r["collections"] for r in rows if label != "call_cycles"), (label, rows)
+    for label, want in truth["rows"].items():
+        rows = runs_of(report, target, label)
+        got = sum(r["row_increment_bytes"] for r in rows)
+        assert abs(got - want) <= SLACK, (label, got, rows)
     file, line = harness.find_line(target.path, "comprehension")
     ran = sum(r["occurrences"] or 0 for r in report.rows(target.pid, file, line))
     assert ran >= 100, "a comprehension's iterations count"
@@ -62,13 +92,16 @@ def test_amounts_on_lines(line_program):
     report.check_lines(target.pid, target.path, truth["lines"])
     compared = 0
     for row in report.image(target.pid)["lines"]:
-        if row["occurrences"] is None or name == "deep":
+        # Of a stack too deep for both, one engine has the innermost frames, the other the outermost.
+        if row["occurrences"] is None or (name == "deep" and row["function"] != "descend"):
             continue
         # The line that called begin() was running before: its run is not seen.
-        difference = abs(row["run_increment_bytes"] - row["total_bytes"])
+        # The walk counts a recursive line once per stack.
+        amount = row["row_increment_bytes" if name == "deep" else "run_increment_bytes"]
+        difference = abs(amount - row["total_bytes"])
         assert difference <= PAGE * row["occurrences"], row
         compared += 1
-    assert compared or name == "deep"
+    assert compared
 
 
 def test_separate_runs_agree(line_python):
@@ -134,6 +167,74 @@ def test_table(line_python):
         assert rows[8] == ""
 
 
+def table_of(python, function):
+    """-f: the rows of the function in `counted`, by number: (MiB, what follows)."""
+    with harness.Target(python.command, "counted") as target:
+        with harness.Tool("--lines", "-p", target.pid, "-f", function, output=False) as tool:
+            tool.attached()
+            target.go()
+            assert tool.stop() == 0, tool.stderr
+            text = tool.stdout().decode()
+        assert target.end() == 0
+    rows = re.findall(r"^ *(\d+) +-?\d+\.\d MiB +(-?\d+\.\d) MiB +\d+   ", text, re.M)
+    return target, {int(number): float(mib) for number, mib in rows}, text
+
+
+@pytest.mark.parametrize("function, rows", [
+    ("nested", {"row_inner": 4, "row_call": 4, "row_blocks": 6, "row_return": 0}),
+    ("inner", {"row_inner": 4}), ("make_later", {"row_later": 3}), ("<lambda>", {"row_later": 3}),
+    ("lazily", {"row_lazy": 2}), ("recurse", {"recurse_grow": 5, "recurse_call": 4})])
+def test_rows_count_once(line_python, function, rows):
+    """A row has what changed while any code of the function ran it: a nested one's run inside the
+    function's is not added again, and one of its own, later and elsewhere, is not left out."""
+    target, found, text = table_of(line_python, function)
+    for label, mib in rows.items():
+        line = harness.find_line(target.path, label)[1]
+        assert abs(found[line] - mib) < 0.1, (label, text)
+    assert "Garbage" not in text
+
+
+def test_collections_in_the_table(line_python):
+    target, _, text = table_of(line_python, "cycles")
+    assert re.search(r"^Garbage collections: -8\.\d MiB on line.%d \(1\)$"
+                     % harness.find_line(target.path, "cycles_collect")[1], text, re.M), text
+
+
+def test_beyond_the_stack(line_python):
+    """Deeper frames than are followed: no line of theirs is taken for one of the last that is, no
+    return of theirs ends it, and they are counted by name."""
+    target, truth, report = lines_of(line_python, "beyond")
+    for label, want in truth["lines"].items():
+        rows = runs_of(report, target, label)
+        assert sum(r["occurrences"] for r in rows) == want["occurrences"], (label, rows)
+        got = sum(r["run_increment_bytes"] for r in rows)
+        # Up to 3.10 each frame is an object on the heap.
+        assert abs(got - want["run_increment"]) <= 4 * SLACK, (label, got, want)
+    grow, = runs_of(report, target, "sink_grow")
+    call, = runs_of(report, target, "sink_call")
+    followed, depth, block = grow["occurrences"], truth["depth"], truth["block"]
+    assert 120 <= followed < 128 and call["occurrences"] == followed
+    assert abs(grow["run_increment_bytes"] - followed * block) <= SLACK, grow
+    below = sum(range(depth, depth - followed, -1)) * block
+    assert abs(call["run_increment_bytes"] - below) <= 4 * SLACK * followed, (call, below)
+    said = [re.match(r"(\d+) line events not counted: in recursions deeper", n)
+            for n in report.data["notes"]]
+    missed = sum(int(found.group(1)) for found in said if found)
+    assert missed >= 3 * (depth + 1 - followed) - 3, report.data["notes"]
+
+
+def test_collection_in_a_collection(line_python):
+    """The outer one's amount is from its own start on, and has the inner one's."""
+    if "_xxsubinterpreters" not in line_python.modules:
+        pytest.skip("no module _xxsubinterpreters")
+    target, truth, report = lines_of(line_python, "collecting")
+    row, = runs_of(report, target, "collect")
+    assert row["collections"] == 1, row
+    assert abs(row["gc_bytes"] - truth["lines"]["collect"]["gc"]) <= 1 << 20, row
+    others = [r for r in report.image(target.pid)["lines"] if r.get("collections") and r != row]
+    assert not others, others
+
+
 def test_launched(line_python):
     """`-- CMD`: from its first line on, where the command is the interpreter itself. (Through
     wrappers only from when it is found, which for so short a program may be too late.)"""
@@ -176,6 +277,34 @@ def test_whole_host(line_python):
         assert report.images(plain.pid)[0]["engine"] == "walk"
 
 
+def test_one_binary_that_refuses(line_python, tmp_path_factory):
+    """-a: a binary whose probes can't be attached takes none away from the others."""
+    with harness.Target(line_python.command, "counted") as target:
+        with open("/proc/%d/exe" % target.pid, "rb") as f:
+            exe = f.read()
+        folder = tmp_path_factory.mktemp("refuses")
+        copy = folder / "python3"
+        # It has a line probe, and lacks one that is attached after another.
+        assert exe.count(b"python\0gc__done\0") == 1
+        copy.write_bytes(exe.replace(b"python\0gc__done\0", b"python\0gc__gone\0"))
+        copy.chmod(0o755)
+        with harness.Tool("-a", "--lines") as tool:
+            tool.attached()
+            assert semaphores(target.pid)["line"]
+            with harness.Target(line_python.command[:-1] + [str(copy)], "grow") as refuses:
+                refuses.go()
+                time.sleep(0.5)
+                assert refuses.end() == 0
+            assert semaphores(target.pid)["line"], "another binary's probes are gone"
+            truth = target.go()
+            tool.process.send_signal(signal.SIGINT)
+            report = tool.report()
+        assert target.end() == 0
+    assert sum(r["occurrences"] for r in runs_of(report, target, "grow_append")) == \
+        truth["lines"]["grow_append"]["occurrences"]
+    assert [n for n in report.data["notes"] if "could not be attached" in n], report.data["notes"]
+
+
 def test_children(line_python):
     """A forked child's lines are counted, from the moment it is known."""
     target, truth, report = lines_of(line_python, "lines_fork")
@@ -202,10 +331,14 @@ def test_no_probe(plain_python):
 
 def test_killed_tool_leaves_nothing(line_python):
     """SIGKILL of the profiler: the probes go with it, and the target goes on."""
+    before = bpf_objects()
     with harness.Target(line_python.command, "counted") as target:
         with harness.Tool("--lines", "-p", target.pid) as tool:
             tool.attached()
+            assert bpf_objects() - before and semaphores(target.pid)["line"]
             tool.stop(signal.SIGKILL)
+        assert_nothing_left(before)
+        assert not any(semaphores(target.pid).values()), semaphores(target.pid)
         target.go()
         assert target.end() == 0
 

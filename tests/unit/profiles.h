@@ -228,6 +228,7 @@ static void profile_fill(struct profile *profile)
 	p->lost_bytes[PYMEM_LOSS_NO_FRAME] = 230 * PAGE;
 	p->lost_bytes[PYMEM_LOSS_OTHER_TASK] = -12 * PAGE;
 	p->truncated_stacks = 3;
+	p->lost_faults = 230;
 	profile_set_rss(p, 9984, 9984 + samples_pages(demo_samples, demo_count) + 218, 19250);
 
 	p = model_add_process(profile->model, 4720, 4711, "gunicorn", worker, "", "3.11.2", "walk");

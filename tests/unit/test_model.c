@@ -277,9 +277,16 @@ static void test_runs(void **state)
 	struct model_process *process =
 		model_add_process(model, 1, 0, "python3", argv, "/", "3.11.2", "lines");
 	const struct model_location *line = model_location(model, "a.py", "f", 3, 1);
-	struct pymem_line first = {.runs = 2, .pages = 5, .usage_pages = 70, .peak_pages = 80};
+	struct pymem_line first = {.runs = 2,
+				   .pages = 5,
+				   .once_pages = 4,
+				   .row_pages = 3,
+				   .usage_pages = 70,
+				   .peak_pages = 80};
 	struct pymem_line second = {.runs = 1,
 				    .pages = -8,
+				    .once_pages = -8,
+				    .row_pages = -6,
 				    .gc_pages = -7,
 				    .collections = 1,
 				    .usage_pages = 60,
@@ -291,6 +298,8 @@ static void test_runs(void **state)
 	assert_int_equal(process->line_count, 1);
 	assert_int_equal(process->lines[0].occurrences, 3);
 	assert_int_equal(process->lines[0].run_bytes, -3 * 4096);
+	assert_int_equal(process->lines[0].once_bytes, -4 * 4096);
+	assert_int_equal(process->lines[0].row_bytes, -3 * 4096);
 	assert_int_equal(process->lines[0].gc_bytes, -7 * 4096);
 	assert_int_equal(process->lines[0].collections, 1);
 	assert_int_equal(process->lines[0].mem_usage_bytes, 70 * 4096);

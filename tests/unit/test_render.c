@@ -304,17 +304,32 @@ static const struct model_location *place(struct profile *profile, const char *f
 }
 
 /* The exact engine prints memory_profiler's own table, to the column: one row per line of the
- * source, with what comprehensions on it add to its runs and not again to its increment. */
+ * source, with what comprehensions on it add to its runs and, as far as it is not in the
+ * function's own, to its increment. */
 static void test_lines_engine(void **state)
 {
 	static const char head[] =
 		"Line #    Mem usage    Increment  Occurrences   Line Contents\n"
 		"=============================================================\n";
 	struct pymem_line calls = {.runs = 1, .usage_pages = 9984},
-			  lists = {.runs = 5, .usage_pages = 18406, .pages = 6502},
-			  items = {.runs = 1000000, .usage_pages = 18400, .pages = 6400},
-			  frees = {.runs = 5, .usage_pages = 11904, .pages = -6502},
-			  module = {.runs = 1, .usage_pages = 5000};
+			  /* One run inside another, and 256 pages of an item outside the list. */
+		lists = {.runs = 5,
+			 .usage_pages = 18406,
+			 .pages = 6600,
+			 .once_pages = 6502,
+			 .row_pages = 6502},
+			  items = {.runs = 1000000,
+				   .usage_pages = 18400,
+				   .pages = 6400,
+				   .once_pages = 6400,
+				   .row_pages = 256},
+			  frees = {.runs = 5,
+				   .usage_pages = 11904,
+				   .pages = -6502,
+				   .once_pages = -6502,
+				   .gc_pages = -6502,
+				   .collections = 2},
+			  module = {.runs = 1, .usage_pages = 5000, .pages = 9, .once_pages = 9};
 	struct render_options options = {.function = "sum_of_lists"};
 	struct profile profile;
 	struct model_process *p;
@@ -337,8 +352,18 @@ static void test_lines_engine(void **state)
 	assert_non_null(strstr(output.text, head));
 	assert_non_null(strstr(output.text, "\n     1     39.0 MiB      0.0 MiB           1   "));
 	assert_non_null(strstr(output.text, "\n     2                                       "));
-	assert_non_null(strstr(output.text, "\n     4     71.9 MiB     25.4 MiB     1000005   "));
+	assert_non_null(strstr(output.text, "\n     4     71.9 MiB     26.4 MiB     1000005   "));
 	assert_non_null(strstr(output.text, "\n     6     46.5 MiB    -25.4 MiB           5   "));
+	assert_non_null(
+		strstr(output.text, "\n\nGarbage collections: -25.4 MiB on line 6 (2)\n\n"));
+	free(output.text);
+	output = render(&profile, "table", (struct render_options){0});
+	assert_non_null(strstr(output.text, "  Occurrences         GC      Total"));
+	free(output.text);
+	output = render(&profile, "table",
+			(struct render_options){.function = "sum_of_lists.<locals>.<listcomp>"});
+	assert_non_null(strstr(output.text, "\n     4     71.9 MiB     25.0 MiB     1000000   "));
+	assert_null(strstr(output.text, "Garbage"));
 	free(output.text);
 	options.peak = true;
 	output = render(&profile, "table", options);

@@ -44,6 +44,21 @@ def cycles():
     gc.collect()                            # L:cycles_collect
 
 
+def nested():
+    def inner(): return list(bytearray(MIB) for _ in range(4))  # L:row_inner
+    kept.append(inner())                    # L:row_call
+    blocks = [[bytearray(MIB) for _ in range(2)] for _ in range(3)]  # L:row_blocks
+    return blocks                           # L:row_return
+
+
+def make_later():
+    return lambda count: bytearray(count)   # L:row_later
+
+
+def lazily(count):
+    return (bytearray(MIB) for _ in range(count))  # L:row_lazy
+
+
 def work():
     grow(7)                                 # L:call_grow
     del kept[:]                             # L:free_grown
@@ -60,6 +75,9 @@ def work():
     squares = [i * i                        # L:comprehension
                for i in range(100)]
     cycles()                                # L:call_cycles
+    kept.append(nested())
+    kept.append(make_later()(3 * MIB))
+    kept.append(list(lazily(2)))
     return squares
 
 
@@ -96,4 +114,9 @@ end({
     "cycles_collect": {"occurrences": 1, "run_increment": -8 * MIB, "gc": -8 * MIB,
                        "collections": 1},
     "call_cycles": {"occurrences": 1, "run_increment": 0},
-}, version=sys.version_info[:2])
+},
+    # What changed while any code of the function ran that row, whichever it was, and once.
+    rows={"row_inner": 4 * MIB, "row_call": 4 * MIB, "row_blocks": 6 * MIB, "row_return": 0,
+          "row_later": 3 * MIB, "row_lazy": 2 * MIB, "recurse_grow": 5 * MIB,
+          "recurse_call": 4 * MIB, "grow_append": 7 * MIB},
+    version=sys.version_info[:2])
