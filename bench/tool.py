@@ -5,7 +5,9 @@ whether a target pays more when 200 processes are traced instead of one.
 
 Attach latency is from the profiler's exec to the line that says it is attached. CPU is utime
 plus stime over --seconds of silence; RSS that of the page tables. Time per event is the kernel's
-own count (sysctl kernel.bpf_stats_enabled), in runs apart: its clock reads cost something too.
+own count (sysctl kernel.bpf_stats_enabled), in runs apart: its clock reads cost something too. So is
+the time per event at the beginning and at the end of a run of --steady seconds, of which the first
+second is left out.
 """
 import argparse
 import contextlib
@@ -17,9 +19,11 @@ import shutil
 import statistics
 import subprocess
 import sys
+import threading
 import time
 
 import common
+import tables
 from common import Profiler, Sleepers, Workload
 
 TICKS = os.sysconf("SC_CLK_TCK")
@@ -108,6 +112,32 @@ def event_ns(python, others, scale):
             for name in PROGRAMS if after[name][1] > before[name][1]}
 
 
+def steady_ns(python, seconds):
+    """[ns an event of rss_stat] in the four quarters of a run of so long: JSON and regular expressions
+    over and over, since there nearly each event has a stack of its own."""
+    program = os.path.join(common.HERE, "workloads", "stdlib.py")
+    with Workload([python, "-B", program], 0.2) as workload:
+        once = workload.go()[0]
+    command = [python, "-B", program, str(max(1, int(seconds / once)))]
+    readings, ended = [], threading.Event()
+    with counting(), Workload(command, 0.2) as workload, Profiler("-p", str(workload.pid)) as profiler:
+        def watch():
+            while not ended.wait(1):
+                readings.append(program_times(profiler.pid)["rss_stat"])
+        thread = threading.Thread(target=watch)
+        thread.start()
+        workload.go()
+        ended.set()
+        thread.join()
+    return quarters(readings)
+
+
+def quarters(readings):
+    """ns an event of four equal parts of [(ns, events)], which are totals."""
+    at = [readings[len(readings[1:]) * part // 4] for part in range(5)]
+    return [(b[0] - a[0]) / (b[1] - a[1]) for a, b in zip(at, at[1:])]
+
+
 def event_rows(python, others, options):
     """Rows of the table: time per event with one process traced, and with many."""
     found = {"1": [], "many": []}
@@ -132,6 +162,7 @@ def parse():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--rounds", type=int, default=5, help="rounds where medians are taken (5)")
     parser.add_argument("--seconds", type=float, default=20, help="of silence, for the CPU (20)")
+    parser.add_argument("--steady", type=float, default=30, help="of the long run (30)")
     parser.add_argument("--sleepers", type=int, default=200, help="idle Pythons (200)")
     parser.add_argument("--scale", type=float, default=1.0, help="factor on the storm (1)")
     parser.add_argument("--python", default="/usr/bin/python3", help="interpreter (/usr/bin/python3)")
@@ -141,7 +172,6 @@ def parse():
 def main():
     options = parse()
     rows = []
-    print(common.machine() + "\n", flush=True)
     with Sleepers(options.python, 1) as one:
         pid = str(one.pids[0])
         latency = attach_seconds(pid, options.rounds * 2)
@@ -162,9 +192,14 @@ def main():
             ratios.append(runs[True] / runs[False])
         rows.append(("storm, %d traced / 1 traced" % options.sleepers, common.spread(ratios), "1"))
         rows += event_rows(options.python, many.pids[:-1], options)
-    print("| the profiler | measured | target |\n|---|---|---|")
-    for row in rows:
-        print("| %s | %s | %s |" % row)
+    parts = steady_ns(options.python, options.steady)
+    rows.append(("rss_stat, ns an event: quarters of %.0f s" % options.steady,
+                 ", ".join("%.0f" % ns for ns in parts), "the same"))
+    rows.append(("last quarter / first", "%.3f" % (parts[3] / parts[0]), "1"))
+    data = {"machine": common.machine(), "python": common.version_of(options.python),
+            "rounds": options.rounds, "scale": options.scale, "rows": rows}
+    common.save("tool.json", data)
+    print(tables.tool_text(data))
     return 0
 
 
