@@ -1,14 +1,17 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""What tests/run makes of guests' outputs (tests/vm/kernels.py), and which of the verifier's figures
-a kernel is held against (tests/verifier/compare.py)."""
+"""What make does first, where it installs; what tests/run makes of guests' outputs (tests/vm/kernels.py),
+and which of the verifier's figures a kernel is held against (tests/verifier/compare.py)."""
 import os
+import subprocess
 import sys
+import sysconfig
 import tempfile
 import unittest
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 TESTS = os.path.dirname(HERE)
+PROJECT = os.path.dirname(TESTS)
 sys.path[:0] = [os.path.join(TESTS, "vm"), os.path.join(TESTS, "verifier")]
 
 import compare  # noqa: E402
@@ -32,6 +35,35 @@ def whole():
     guests = {(name, 2): said(2, 1000) for name in kernels.ALL.split()}
     guests.update({("7.2", n): said(n, 1400) for n in kernels.MORE_CPUS})
     return guests
+
+
+def dry_run(target):
+    """The commands that make would run."""
+    env = {k: v for k, v in os.environ.items() if k not in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL")}
+    return subprocess.run(["make", "-n", "--no-print-directory", target], cwd=PROJECT, env=env,
+                          stdout=subprocess.PIPE, check=True).stdout.decode()
+
+
+class Make(unittest.TestCase):
+    def test_installs_before_it_builds(self):
+        for target in ("check", "check-pythons", "check-vm", "fuzz", "verifier-update", "bench",
+                       "demo", "check-arm64"):
+            with self.subTest(target):
+                self.assertTrue(dry_run(target).startswith("tools/install-deps"), dry_run(target)[:200])
+
+    def test_check_pythons_builds_what_scripts_run(self):
+        first = dry_run("check-pythons").split("tests/run")[0]
+        for what in ("all", "walker", "build/verifier-stats"):
+            self.assertRegex(first, r"make .*\b%s\b" % what)
+
+    def test_site(self):
+        def site(prefix):
+            return subprocess.run([sys.executable, os.path.join(PROJECT, "tools", "build-extension"),
+                                   "--site", prefix], stdout=subprocess.PIPE, check=True
+                                  ).stdout.decode().strip()
+        self.assertEqual(site("/usr/local"), sysconfig.get_path("purelib"))
+        self.assertRegex(site("/opt/x"), r"^/opt/x/lib/python3\.\d+/site-packages$")
+        self.assertTrue(site("/usr").startswith("/usr/lib/python3"), site("/usr"))
 
 
 class Guests(unittest.TestCase):
