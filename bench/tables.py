@@ -33,7 +33,7 @@ def walk_row(case):
     if "skipped" in case:
         return [case["title"], "SKIP: " + case["skipped"], "", "", "", ""]
     per_fault = "%.0f + %.0f" % tuple(case["fault_ns"]) if "fault_ns" in case else ""
-    return [case["title"], spread(case["bare"]), "%d" % case["faults"],
+    return [case["title"], spread(case["bare"], "%.3f"), "%d" % case["faults"],
             spread(case["ratios"], "%.3f"), target(case["target"]), per_fault]
 
 
@@ -45,7 +45,7 @@ def walk_text(data):
 
 def probes_text(data):
     return measured_on(data, data["scale"]) + table(
-        [[c["title"], spread(c["bare"]), spread(c["empty_ns"], "%.0f"), spread(c["lines_ns"], "%.0f"),
+        [[c["title"], spread(c["bare"], "%.3f"), spread(c["empty_ns"], "%.0f"), spread(c["lines_ns"], "%.0f"),
           spread(c["ratios"]), target(c["target"])] for c in data["cases"]],
         ["workload", "bare s", "ns an event, empty", "ns an event, `--lines`", "ratio", "target"])
 
@@ -54,7 +54,7 @@ def mprun_row(case):
     theirs = "not installed for this Python"
     if case["theirs"]:
         theirs = "%s [%.2g]" % (spread(case["theirs"], "%.0f"), case["their_share"])
-    return [case["title"], spread(case["bare"]), spread(case["ours"]), target(case["target"]), theirs]
+    return [case["title"], spread(case["bare"], "%.3f"), spread(case["ours"]), target(case["target"]), theirs]
 
 
 def mprun_text(data):

@@ -287,13 +287,13 @@ class Report(unittest.TestCase):
         about = {"python": "Python 3.11.2", "machine": "Linux", "rounds": 3, "scale": 1.0}
         case = {"title": "storm", "bare": [1.0, 2.0, 3.0], "ratios": [1.1, 1.0, 1.2], "faults": 7.0,
                 "target": 1.2, "fault_ns": [3000.0, 400.0]}
-        self.assertIn("| storm | 2.00 (1.00 to 3.00) | 7 | 1.100 (1.000 to 1.200) | <= 1.20 | 3000 + 400 |",
+        self.assertIn("| storm | 2.000 (1.000 to 3.000) | 7 | 1.100 (1.000 to 1.200) | <= 1.20 | 3000 + 400 |",
                       tables.walk_text(dict(about, cases=[case])))
         self.assertIn("| numpy | SKIP: none |",
                       tables.walk_text(dict(about, cases=[{"title": "numpy", "skipped": "none"}])))
         case = {"title": "lines", "bare": [1.0], "ours": [4.0], "target": 6.0, "theirs": [3000.0],
                 "their_share": 0.005}
-        self.assertIn("| lines | 1.00 | 4.00 | <= 6.00 | 3000 [0.005] |",
+        self.assertIn("| lines | 1.000 | 4.00 | <= 6.00 | 3000 [0.005] |",
                       tables.mprun_text(dict(about, cases=[case])))
         text = tables.memit_text(dict(about, skipped_names={"memory_profiler": "too new"}, results={
             "pymem_bpf": [[300.0, 300.5, 0.2], [10.0, 300.5, 0.2]]}))
