@@ -113,9 +113,9 @@ def event_ns(python, others, scale):
 
 
 def steady_ns(python, seconds):
-    """[ns an event of rss_stat] in the four quarters of a run of so long: JSON and regular expressions
-    over and over, since there nearly each event has a stack of its own."""
-    program = os.path.join(common.HERE, "workloads", "stdlib.py")
+    """[ns an event of rss_stat] in the four quarters of a run of so long: small objects over and over,
+    since there nearly each event costs a walk, and freed arenas are given back."""
+    program = os.path.join(common.HERE, "workloads", "objects.py")
     with Workload([python, "-B", program], 0.2) as workload:
         once = workload.go()[0]
     command = [python, "-B", program, str(max(1, int(seconds / once)))]
@@ -133,8 +133,12 @@ def steady_ns(python, seconds):
 
 
 def quarters(readings):
-    """ns an event of four equal parts of [(ns, events)], which are totals."""
+    """ns an event of four parts of [(ns, events)], equal in time, of totals read each second."""
+    if len(readings) < 5:
+        sys.exit("tool.py: a run of %d s has no quarters: --steady must be longer" % len(readings))
     at = [readings[len(readings[1:]) * part // 4] for part in range(5)]
+    if any(b[1] == a[1] for a, b in zip(at, at[1:])):
+        sys.exit("tool.py: no event in a quarter of the long run: %s" % (at,))
     return [(b[0] - a[0]) / (b[1] - a[1]) for a, b in zip(at, at[1:])]
 
 
