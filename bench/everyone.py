@@ -62,8 +62,11 @@ class Pairing:
 
     def measure(self, rounds, seconds):
         """[a run's result, with who, how large and in which round]"""
-        done, given_up = [], set()
+        done, given_up, first = [], set(), time.monotonic()
         for number in range(rounds):
+            if number == 1:
+                print("%-8s about %.0f s more" % (
+                    self.workload, (time.monotonic() - first) * (rounds - 1)), flush=True)
             for contender, size in rotated(self.runs, number):
                 key = (contender.name, contender.host.name, size)
                 if key in given_up:
