@@ -6,8 +6,7 @@ whether a target pays more when 200 processes are traced instead of one.
 Attach latency is from the profiler's exec to the line that says it is attached. CPU is utime
 plus stime over --seconds of silence; RSS that of the page tables. Time per event is the kernel's
 own count (sysctl kernel.bpf_stats_enabled), in runs apart: its clock reads cost something too. So is
-the time per event at the beginning and at the end of a run of --steady seconds, of which the first
-second is left out.
+the time per event at the beginning and at the end of a run of --steady seconds.
 """
 import argparse
 import contextlib
@@ -26,6 +25,7 @@ import common
 import tables
 from common import Profiler, Sleepers, Workload
 
+READ_EACH = 0.25
 TICKS = os.sysconf("SC_CLK_TCK")
 STATS = "/proc/sys/kernel/bpf_stats_enabled"
 # Programs that a storm runs; the others see too few events to say anything.
@@ -84,19 +84,30 @@ def counting():
             f.write(before)
 
 
-def program_times(pid):
-    """{BPF program: (ns, runs)} of what a process holds."""
+def read_times(path):
+    """(ns, runs) by the fdinfo of a BPF program; None if it is of something else."""
+    with open(path) as f:
+        fields = dict(re.findall(r"^(run_time_ns|run_cnt):\s*(\d+)$", f.read(), re.M))
+    return (int(fields["run_time_ns"]), int(fields["run_cnt"])) if "run_cnt" in fields else None
+
+
+def program_files(pid):
+    """{BPF program: its fdinfo} of what a process holds."""
     bpftool = shutil.which("bpftool") or "/usr/sbin/bpftool"
     found = {}
     for path in glob.glob("/proc/%d/fdinfo/*" % pid):
         with open(path) as f:
-            fields = dict(re.findall(r"^(prog_id|run_time_ns|run_cnt):\s*(\d+)$", f.read(), re.M))
-        if "run_cnt" in fields:
-            said = subprocess.run([bpftool, "-j", "prog", "show", "id", fields["prog_id"]],
+            number = re.search(r"^prog_id:\s*(\d+)$", f.read(), re.M)
+        if number and read_times(path):
+            said = subprocess.run([bpftool, "-j", "prog", "show", "id", number.group(1)],
                                   stdout=subprocess.PIPE, check=True).stdout
-            name = json.loads(said)["name"]
-            found[name] = (int(fields["run_time_ns"]), int(fields["run_cnt"]))
+            found[json.loads(said)["name"]] = path
     return found
+
+
+def program_times(pid):
+    """{BPF program: (ns, runs)} of what a process holds."""
+    return {name: read_times(path) for name, path in program_files(pid).items()}
 
 
 def event_ns(python, others, scale):
@@ -121,9 +132,11 @@ def steady_ns(python, seconds):
     command = [python, "-B", program, str(max(1, int(seconds / once)))]
     readings, ended = [], threading.Event()
     with counting(), Workload(command, 0.2) as workload, Profiler("-p", str(workload.pid)) as profiler:
+        path = program_files(profiler.pid)["rss_stat"]
+
         def watch():
-            while not ended.wait(1):
-                readings.append(program_times(profiler.pid)["rss_stat"])
+            while not ended.wait(READ_EACH):
+                readings.append(read_times(path))
         thread = threading.Thread(target=watch)
         thread.start()
         workload.go()
@@ -133,9 +146,10 @@ def steady_ns(python, seconds):
 
 
 def quarters(readings):
-    """ns an event of four parts of [(ns, events)], equal in time, of totals read each second."""
+    """ns an event of four parts of [(ns, events)], equal in time, of totals read at equal intervals."""
     if len(readings) < 5:
-        sys.exit("tool.py: a run of %d s has no quarters: --steady must be longer" % len(readings))
+        sys.exit("tool.py: a run of %g s has no quarters: --steady must be longer" % (
+            len(readings) * READ_EACH))
     at = [readings[len(readings[1:]) * part // 4] for part in range(5)]
     if any(b[1] == a[1] for a, b in zip(at, at[1:])):
         sys.exit("tool.py: no event in a quarter of the long run: %s" % (at,))
