@@ -75,7 +75,7 @@ SANITIZE := -fsanitize=address,undefined -fno-omit-frame-pointer -fno-sanitize-r
 UNIT := $(patsubst tests/unit/%.c,%,$(wildcard tests/unit/test_*.c))
 FUZZ := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 
-$(BUILD)/tests $(BUILD)/asan $(BUILD)/fuzz:
+$(BUILD)/tests $(BUILD)/asan $(BUILD)/fuzz $(BUILD)/fuzzed:
 	mkdir -p $@
 
 $(BUILD)/asan/%.o: user/%.c | $(BUILD)/asan
@@ -85,18 +85,27 @@ $(BUILD)/tests/%: tests/unit/%.c $(PURE:%=$(BUILD)/asan/%.o) | $(BUILD)/tests
 	$(CC) $(CFLAGS) -O1 $(SANITIZE) -Itests/unit $< $(PURE:%=$(BUILD)/asan/%.o) -o $@ \
 		-lcmocka -lelf -ljansson -lz -lm
 
+# Once for all targets: each takes from the archive what it needs.
 FUZZED := $(filter-out store,$(PURE)) store
-FUZZ_CFLAGS := $(filter-out -MMD -MP,$(CFLAGS)) -O1 -fsanitize=fuzzer,address,undefined \
-	-fno-sanitize-recover=all
+FUZZ_CFLAGS := $(CFLAGS) -O1 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all
 
-$(BUILD)/fuzz/%: tests/fuzz/%.c $(FUZZED:%=user/%.c) | $(BUILD)/fuzz
-	$(CLANG) $(FUZZ_CFLAGS) $< $(filter %.o,$^) $(FUZZED:%=user/%.c) -o $@ -lelf -ljansson -lz -lm
+$(FUZZED:%=$(BUILD)/fuzzed/%.o): $(BUILD)/fuzzed/%.o: user/%.c | $(BUILD)/fuzzed
+	$(CLANG) $(FUZZ_CFLAGS) -c $< -o $@
+
+$(FUZZ:%=$(BUILD)/fuzzed/%.o): $(BUILD)/fuzzed/%.o: tests/fuzz/%.c | $(BUILD)/fuzzed
+	$(CLANG) $(FUZZ_CFLAGS) -c $< -o $@
+
+$(BUILD)/fuzzed/modules.a: $(FUZZED:%=$(BUILD)/fuzzed/%.o)
+	rm -f $@
+	$(AR) rc $@ $^
+
+$(FUZZ:%=$(BUILD)/fuzz/%): $(BUILD)/fuzz/%: $(BUILD)/fuzzed/%.o $(BUILD)/fuzzed/modules.a | $(BUILD)/fuzz
+	$(CLANG) $(FUZZ_CFLAGS) $(filter %.o,$^) $(BUILD)/fuzzed/modules.a -o $@ -lelf -ljansson -lz -lm
 
 # With the BPF walker in it (see walker, below).
-$(BUILD)/fuzz/fuzz_walk: $(BUILD)/fuzz/walker_bpf.o
+$(BUILD)/fuzz/fuzz_walk: $(BUILD)/fuzzed/walker_bpf.o
 
-$(BUILD)/fuzz/walker_bpf.o: tests/walker/walker_bpf.c $(wildcard bpf/*.h tests/walker/*.h \
-		tests/walker/bpf/*.h include/*.h) | $(BUILD)/fuzz
+$(BUILD)/fuzzed/walker_bpf.o: tests/walker/walker_bpf.c | $(BUILD)/fuzzed
 	$(CLANG) $(FUZZ_CFLAGS) -fno-sanitize=alignment \
 		-Wno-unused-function -D__TARGET_ARCH_$(ARCH) -Itests/walker -I. -Ibpf -c $< -o $@
 
@@ -131,15 +140,21 @@ $(BUILD)/verifier-stats: tests/verifier/verifier_stats.c $(filter-out $(BUILD)/m
 unit: $(UNIT:%=$(BUILD)/tests/%) $(BUILD)/verifier-stats
 fuzz-targets: $(FUZZ:%=$(BUILD)/fuzz/%)
 
+# What a target needs is installed before anything is built, so recipes build in a make of their own.
+JOBS ?= $(shell nproc)
+PARALLEL = $(if $(findstring jobserver,$(MAKEFLAGS)),,-j$(JOBS))
+
 # Installs what tests need, builds everything, runs all tests.
 check:
 	tools/install-deps test
-	$(MAKE) all unit fuzz-targets walker
+	$(MAKE) $(PARALLEL) all unit fuzz-targets walker
 	tests/run $(CHECK)
 
 # make fuzz SECONDS=60 TARGET="lines walk": finds are kept in build/fuzz-finds.
 SECONDS ?= 60
-fuzz: fuzz-targets
+fuzz:
+	tools/install-deps test
+	$(MAKE) $(PARALLEL) fuzz-targets
 	tests/fuzz/fuzz.py --seconds $(SECONDS) $(TARGET)
 
 # make stress SECONDS=180 SEED=2: hundreds of processes, thousands of threads, memory limits, kills.
@@ -153,21 +168,25 @@ stress:
 FREE_THREADED ?=
 check-pythons:
 	tools/install-deps $(if $(FREE_THREADED),free-threaded,test)
-	$(MAKE) all
+	$(MAKE) $(PARALLEL) all walker $(BUILD)/verifier-stats
 	set -e; for version in $(FREE_THREADED:1=3.13); do tests/free_threaded.sh $$version; done
 	rm -rf $(BUILD)/matrix
-	PYMEM_MATRIX=$(abspath $(BUILD)/matrix) tests/run scripts e2e python; status=$$?; \
+	PYMEM_MATRIX=$(abspath $(BUILD)/matrix) tests/run scripts walker e2e python; status=$$?; \
 	tests/matrix_table.py $(BUILD)/matrix docs/PYTHONS.md && exit $$status
 
-# Stock kernels in qemu, all that there is to check; CPUS: one run for each number.
+# Stock kernels in qemu, all that there is to check, and docs/KERNELS.md. CPUS: one run for each
+# number; without, two, and 8 and 32 for the newest kernel.
 KERNELS ?= 5.10 6.1 6.12 7.2
-CPUS ?= 2
-check-vm: all $(BUILD)/verifier-stats
+CPUS ?=
+check-vm:
 	tools/install-deps test
+	$(MAKE) $(PARALLEL) all $(BUILD)/verifier-stats
 	PYMEM_VM_KERNELS="$(KERNELS)" PYMEM_VM_CPUS="$(CPUS)" PYMEM_VM_FULL=1 tests/run vm
 
 # The verifier's figures of this kernel and of KERNELS, into bench/verifier.txt.
-verifier-update: all $(BUILD)/verifier-stats
+verifier-update:
+	tools/install-deps test
+	$(MAKE) $(PARALLEL) all $(BUILD)/verifier-stats
 	rm -rf $(BUILD)/verifier
 	set -e; for kernel in $(KERNELS); do \
 		tests/vm/vmtest.sh $$kernel $(BUILD)/verifier-stats > $(BUILD)/verifier.tmp; \
@@ -185,31 +204,16 @@ deps:
 # Installs what is missing, builds, and shows the main job on a real program.
 demo:
 	tools/install-deps build
-	$(MAKE) all
+	$(MAKE) $(PARALLEL) all
 	tools/demo
 
-# QUICK=1: fewer rounds and less work, to see that it works; docs/ is left alone then.
-ifdef QUICK
-BENCH_RUN := --rounds 1 --scale 0.2 --no-memray
-BENCH_PROBES := --rounds 1 --scale 0.2
-BENCH_MPRUN := 1
-BENCH_MEMIT := 2
-BENCH_TOOL := --rounds 2 --seconds 5 --scale 0.2
-BENCH_EVERYONE := --rounds 1 --scale 0.1
-BENCH_TOUCHED := --percents 0,50,100 --scale 0.25
-BENCH_REPORT := --template docs/BENCHMARKS.md --docs $(BUILD)/bench/BENCHMARKS.md --plots $(BUILD)/bench
-endif
-bench: all $(BUILD)/bench-empty
+# QUICK=1: fewer rounds and less work, to see that it works; docs/ is left alone then. BENCH: more
+# options of bench/suite.py (--only run,tool; --allow-missing).
+bench:
 	tools/install-deps bench
-	$(PYTHON) bench/run.py $(BENCH_RUN) $(BENCH)
-	$(PYTHON) bench/probe_cost.py $(BENCH_PROBES)
+	$(MAKE) $(PARALLEL) all $(BUILD)/bench-empty
 	$(MAKE) python
-	$(PYTHON) bench/mprun.py $(BENCH_MPRUN)
-	$(PYTHON) bench/memit.py $(BENCH_MEMIT)
-	$(PYTHON) bench/tool.py $(BENCH_TOOL)
-	$(PYTHON) bench/everyone.py $(BENCH_EVERYONE)
-	$(PYTHON) bench/touched.py $(BENCH_TOUCHED)
-	$(PYTHON) bench/report.py $(BENCH_REPORT)
+	$(PYTHON) -B bench/suite.py $(if $(QUICK),--quick) $(BENCH)
 
 # An empty program at the same probes, to compare the exact engine with.
 $(BUILD)/empty.skel.h: bench/probe/empty.bpf.c | $(BUILD)
@@ -230,6 +234,8 @@ check-arm64:
 	$(MAKE) arm64
 	tests/vm/check_arm64.sh $(KERNELS)
 
+# The Python package goes where PYTHON looks for it; with PREFIX=/usr, where Debian's packages are.
+PYTHON_SITE ?= $(shell $(PYTHON) tools/build-extension --site $(PREFIX))
 install: all
 	install -D -m 755 $(BUILD)/pymem-bpf $(DESTDIR)$(PREFIX)/sbin/pymem-bpf
 	install -D -m 644 docs/pymem-bpf.8 $(DESTDIR)$(PREFIX)/share/man/man8/pymem-bpf.8
@@ -237,11 +243,11 @@ install: all
 	sed 's|@SBINDIR@|$(PREFIX)/sbin|' packaging/pymem-bpf.service.in > $(BUILD)/pymem-bpf.service
 	install -D -m 644 $(BUILD)/pymem-bpf.service $(DESTDIR)$(PREFIX)/lib/systemd/system/pymem-bpf.service
 	@if $(PYTHON) tools/build-extension; then \
-		site="$(DESTDIR)$$($(PYTHON) -c 'import sysconfig; print(sysconfig.get_path("purelib"))')"; \
+		site="$(DESTDIR)$(PYTHON_SITE)"; \
 		install -d "$$site/pymem_bpf" && \
 		install -m 644 python/pymem_bpf/*.py python/pymem_bpf/*.so "$$site/pymem_bpf/"; \
 	else \
-		echo "the Python package is not installed for $(PYTHON)"; exit 1; \
+		echo "the program is installed; the Python package is not, for $(PYTHON)" >&2; exit 1; \
 	fi
 
 # The Python package's extension, in place: PYTHONPATH=python then has the package.
@@ -271,10 +277,10 @@ help:
 	@echo 'make fuzz       libFuzzer targets for SECONDS=60 each (TARGET="lines walk": these only)'
 	@echo 'make stress     hundreds of processes under -a, for SECONDS=60 (SEED=1: what they do)'
 	@echo 'make check-pythons  tests on every interpreter, docs/PYTHONS.md (FREE_THREADED=1: build one)'
-	@echo 'make check-vm   all checks on stock kernels in qemu (KERNELS="5.10 7.2" CPUS=2,8,32)'
+	@echo 'make check-vm   all checks on stock kernels in qemu (KERNELS="5.10 7.2" CPUS=8,32: these only)'
 	@echo 'make verifier-update  the verifier'"'"'s figures into bench/verifier.txt'
 	@echo 'make python     the Python package in place, for PYTHON=…; make wheel: a wheel of it'
-	@echo 'make bench      measure overhead, also of other profilers; QUICK=1: in 8 minutes'
+	@echo 'make bench      measure overhead, also of other profilers (35 minutes; QUICK=1: 8)'
 	@echo 'make check-arm64   the walk on emulated arm64 kernels (KERNELS=6.12: one of them)'
 	@echo 'make deps, install, arm64, format, clean'
 

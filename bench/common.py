@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 """Starting workloads and the profiler, for the benchmarks. Talks to them as users' scripts
 would: through the command line, stderr and signals."""
+import json
 import os
 import select
 import signal
@@ -12,7 +13,10 @@ import time
 HERE = os.path.dirname(os.path.abspath(__file__))
 PROJECT = os.path.dirname(HERE)
 TOOL = os.environ.get("PYMEM_BPF", os.path.join(PROJECT, "build", "pymem-bpf"))
+OUTPUT = os.path.join(PROJECT, "build", "bench")
 PATIENCE = 180
+# The exit status of a benchmark that this machine or interpreter has not what it needs for.
+SKIPPED = 77
 
 
 def read_line(pipe, seconds=PATIENCE):
@@ -122,6 +126,27 @@ class Profiler:
 
     def __exit__(self, *_):
         self.close()
+
+
+def save(path, what):
+    """As JSON, whole or not at all; a name alone is in OUTPUT."""
+    path = os.path.join(OUTPUT, path)
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    with open(path + ".tmp", "w") as f:
+        json.dump(what, f, indent=1)
+        f.write("\n")
+    os.replace(path + ".tmp", path)
+
+
+def skip(script, reason):
+    """Ends a benchmark that can't run here; bench/report.py says so in its place."""
+    print("SKIP %s: %s" % (script, reason), flush=True)
+    save(script.replace(".py", ".json"), {"skipped": reason})
+    raise SystemExit(SKIPPED)
+
+
+def version_of(python):
+    return subprocess.run([python, "-V"], stdout=subprocess.PIPE, check=True).stdout.decode().strip()
 
 
 def spread(values, form="%.3f"):

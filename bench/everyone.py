@@ -8,7 +8,6 @@ the first rounds and compared with the truth, which an extra run of each program
 (bench/same/truth.py). All goes to build/bench/everyone.json; bench/report.py makes tables of it.
 """
 import argparse
-import json
 import os
 import sys
 import time
@@ -63,8 +62,11 @@ class Pairing:
 
     def measure(self, rounds, seconds):
         """[a run's result, with who, how large and in which round]"""
-        done, given_up = [], set()
+        done, given_up, first = [], set(), time.monotonic()
         for number in range(rounds):
+            if number == 1:
+                print("%-8s about %.0f s more" % (
+                    self.workload, (time.monotonic() - first) * (rounds - 1)), flush=True)
             for contender, size in rotated(self.runs, number):
                 key = (contender.name, contender.host.name, size)
                 if key in given_up:
@@ -122,20 +124,14 @@ def measure_all(options, ready, keep):
     return workloads
 
 
-def save(path, what):
-    os.makedirs(os.path.dirname(path), exist_ok=True)
-    with open(path + ".tmp", "w") as f:
-        json.dump(what, f, indent=1)
-        f.write("\n")
-    os.replace(path + ".tmp", path)
-
-
 def parse():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--rounds", type=int, default=5, help="rounds of each workload (5)")
     parser.add_argument("--scale", type=float, default=1.0, help="factor on the work done (1)")
     parser.add_argument("--only", default="", help="workloads, with commas: " + ",".join(WORKLOADS))
     parser.add_argument("--timeout", type=float, default=240, help="seconds a run may take (240)")
+    parser.add_argument("--allow-missing", action="store_true",
+                        help="no failure if a contender can't be had here")
     parser.add_argument("--output", default=os.path.join(running.OUTPUT, "everyone.json"))
     options = parser.parse_args()
     options.workloads = options.only.split(",") if options.only else list(WORKLOADS)
@@ -156,14 +152,14 @@ def main():
             print("not compared: %s: %s" % (name, reason), flush=True)
         if not ready:
             sys.exit("everyone.py: no contender can run")
-        measure_all(options, ready, lambda workloads: save(
+        measure_all(options, ready, lambda workloads: common.save(
             options.output, {"machine": common.machine(), "rounds": options.rounds,
                              "scale": options.scale, "missing": missing,
                              "contenders": [describe(c) for c in ready], "workloads": workloads}))
     finally:
         for contender in ready:
             contender.close()
-    return 0
+    return 1 if missing and not options.allow_missing else 0
 
 
 if __name__ == "__main__":

@@ -36,6 +36,15 @@ def ratios(workload, contender, key):
     return found
 
 
+def versus(workload, ours, theirs):
+    """Seconds of one contender relative to another's, of each round where both ran at the same size."""
+    found = []
+    for run in ok(of(workload, ours)):
+        found += [run["seconds"] / other["seconds"] for other in ok(of(workload, theirs))
+                  if (other["round"], other["scale"]) == (run["round"], run["scale"])]
+    return found
+
+
 def trouble(workload, contender):
     """Why there is no figure: "timeout", "failed"; None if there is one."""
     runs = of(workload, contender)
@@ -43,10 +52,11 @@ def trouble(workload, contender):
 
 
 def peak_truth(workload, contender, run):
-    """What the peak was: of RSS, the run's own VmHWM. What allocates is nearest to what the work
-    added to RSS, in the bare run."""
+    """What the peak was: of RSS, the run's own VmHWM, less what it had before the work where the
+    profiler counts from there. What allocates is nearest to what the work added to RSS, in the
+    bare run."""
     if contender["basis"] == "rss":
-        return run["hwm"]
+        return run["hwm"] - (run["rss_before"] if run["reading"]["relative"] else 0)
     bare = bare_of(workload, run)
     return bare["hwm"] - bare["rss_before"] if bare else None
 
@@ -65,8 +75,8 @@ def peak_error(workload, contender):
     found = []
     for run in ok(of(workload, contender)):
         said = (run.get("reading") or {}).get("peak")
-        true = peak_truth(workload, contender, run)
-        if said is not None and true is not None:
+        true = peak_truth(workload, contender, run) if said is not None else None
+        if true is not None:
             found.append(error(said, true))
     return middle(found)
 

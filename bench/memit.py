@@ -12,18 +12,17 @@ magic took, as the median of its wall times (%memit itself, without IPython's st
 import json
 import os
 import re
-import statistics
 import subprocess
 import sys
 
+import common
+import tables
+
 HERE = os.path.dirname(os.path.abspath(__file__))
-TOLERANCE_MIB = 1.0
 SECONDS = 120
 SESSION = r'''
 import contextlib, io, json, sys, time, types
 name = sys.argv[1]
-if name == "memory_profiler" and sys.version_info >= (3, 12):
-    sys.exit("memory_profiler's %load_ext needs distutils: run with Python 3.11 or older")
 from IPython.terminal.interactiveshell import TerminalInteractiveShell
 shell = TerminalInteractiveShell()
 shell.run_line_magic("load_ext", name)
@@ -55,15 +54,17 @@ def one(name):
 def main():
     rounds = int(sys.argv[1]) if sys.argv[1:] else 20
     found = {"memory_profiler": [], "pymem_bpf": []}
+    data = {"machine": common.machine(), "python": "Python %d.%d.%d" % sys.version_info[:3],
+            "rounds": rounds, "results": found, "skipped_names": {}}
+    if sys.version_info >= (3, 12):
+        del found["memory_profiler"]
+        data["skipped_names"]["memory_profiler"] = "its %load_ext needs distutils (3.11 or older)"
+        print("SKIP memory_profiler: " + data["skipped_names"]["memory_profiler"])
     for _ in range(rounds):
         for name, results in found.items():
             results.append(one(name))
-    for name, results in found.items():
-        right = sum(abs(said - true) <= TOLERANCE_MIB for said, true, _ in results)
-        print("%-16s right %d of %d   said %.1f to %.1f MiB   VmHWM %.1f to %.1f MiB   %.3f s"
-              % (name, right, rounds, min(r[0] for r in results), max(r[0] for r in results),
-                 min(r[1] for r in results), max(r[1] for r in results),
-                 statistics.median(r[2] for r in results)))
+    common.save("memit.json", data)
+    print(tables.memit_text(data))
     return 0
 
 

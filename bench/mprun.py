@@ -18,6 +18,9 @@ import sys
 import tempfile
 import time
 
+import common
+import tables
+
 HERE = os.path.dirname(os.path.abspath(__file__))
 PROJECT = os.path.dirname(HERE)
 PROGRAM = os.environ.get("PYMEM_BPF", os.path.join(PROJECT, "build", "pymem-bpf"))
@@ -76,8 +79,10 @@ start = time.perf_counter()
 prepared(n)
 print(time.perf_counter() - start)
 """
-# (function, size for ours, size for memory_profiler, the most that ours may cost)
-CASES = (("lines", 1600, 8, 6.0), ("seed", 1000000, 10000, 3.0), ("ordinary", 1000, 1000, 1.1))
+# (function, what the table calls it, size for ours, size for memory_profiler, the most that ours may cost)
+CASES = (("lines", "nothing but lines", 1600, 8, 6.0),
+         ("seed", "`sum_of_lists(1000000)`", 1000000, 10000, 3.0),
+         ("ordinary", "lines that make MBs and call others", 1000, 1000, 1.1))
 
 
 def seconds(name, function, size, path, environment):
@@ -89,7 +94,8 @@ def seconds(name, function, size, path, environment):
 
 
 def ratios(function, ours, theirs, rounds, path, environment):
-    """{name: [ratio to bare of each round]}"""
+    """({name: [ratio to bare of each round]}, bare seconds of our size)"""
+    times = []
     found = {"pymem_bpf": [], "memory_profiler": []}
     for _ in range(rounds):
         for name, size in (("pymem_bpf", ours), ("memory_profiler", theirs)):
@@ -97,7 +103,9 @@ def ratios(function, ours, theirs, rounds, path, environment):
                 continue
             bare = seconds("bare", function, size, path, environment)
             found[name].append(seconds(name, function, size, path, environment) / bare)
-    return found
+            if name == "pymem_bpf":
+                times.append(bare)
+    return found, times
 
 
 HAS_MEMORY_PROFILER = not subprocess.run(
@@ -113,28 +121,38 @@ def serve(socket):
     return process
 
 
-def main():
-    rounds = int(sys.argv[1]) if sys.argv[1:] else 5
-    missed = False
+def measure(rounds):
+    """What is kept; each case is printed as it is there."""
+    data = {"machine": common.machine(), "python": "Python %d.%d.%d" % sys.version_info[:3],
+            "rounds": rounds, "cases": []}
     with tempfile.TemporaryDirectory() as folder:
         socket = os.path.join(folder, "serve.sock")
         environment = dict(os.environ, PYTHONPATH=os.path.join(PROJECT, "python"),
                            PYMEM_BPF_SOCKET=socket, PYTHONDONTWRITEBYTECODE="1")
         server = serve(socket)
         try:
-            print("Python %d.%d.%d, %d rounds: times bare" % (sys.version_info[:3] + (rounds,)))
-            for function, ours, theirs, most in CASES:
-                found = ratios(function, ours, theirs, rounds, os.path.join(folder, "bench.py"),
-                               environment)
-                middle = statistics.median(found["pymem_bpf"])
-                missed |= middle > most
-                print("%-9s pymem_bpf %5.2f (%s; target %g)   memory_profiler %s" % (
-                    function, middle, " ".join("%.2f" % r for r in found["pymem_bpf"]), most,
-                    "%.0f (size %d, not %d)" % (statistics.median(found["memory_profiler"]), theirs, ours)
-                    if found["memory_profiler"] else "not installed for this Python"), flush=True)
+            for function, title, ours, theirs, most in CASES:
+                found, bare = ratios(function, ours, theirs, rounds,
+                                     os.path.join(folder, "bench.py"), environment)
+                data["cases"].append({"title": title, "ours": found["pymem_bpf"], "target": most,
+                                      "bare": bare, "theirs": found["memory_profiler"],
+                                      "their_share": theirs / ours})
+                print(tables.table([tables.mprun_row(data["cases"][-1])]), flush=True)
         finally:
             server.terminate()
             server.wait()
+    return data
+
+
+def main():
+    data = measure(int(sys.argv[1]) if sys.argv[1:] else 5)
+    if not HAS_MEMORY_PROFILER:
+        print("SKIP memory_profiler: %s has none" % sys.executable)
+    common.save("mprun.json", data)
+    missed = [c for c in data["cases"] if statistics.median(c["ours"]) > c["target"]]
+    for case in missed:
+        print("bench/mprun.py: %s: %.2f times bare, the target is %g" % (
+            case["title"], statistics.median(case["ours"]), case["target"]), file=sys.stderr)
     return 1 if missed else 0
 
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 """What each profiler's output says about a program: {"peak": bytes or None, "lines": {line:
-bytes}, "copies": {line: bytes}}. Pure functions of texts; tests feed them recorded ones.
+bytes}, "copies": {line: bytes}, "relative": whether the peak is above what the process had when the
+profiler began to look}. Pure functions of texts; tests feed them recorded ones.
 
 "lines" are of the program's own file and include what a line's callees did, wherever the profiler
 knows. "copies": pages copied on write, where it knows of them.
@@ -18,8 +19,8 @@ class NoReading(ValueError):
     """The output is not what the profiler is known to write."""
 
 
-def reading(peak=None, lines=None, copies=None):
-    return {"peak": peak, "lines": lines or {}, "copies": copies or {}}
+def reading(peak=None, lines=None, copies=None, relative=False):
+    return {"peak": peak, "lines": lines or {}, "copies": copies or {}, "relative": relative}
 
 
 def line_tables(text):
@@ -68,7 +69,7 @@ def memray_lines(text):
 
 def austin_samples(text, program):
     """Stacks with the change of RSS since the sample before, in bytes. The first process is the
-    program; its peak is the highest sum."""
+    program; its peak is the highest sum, above what it had at the first sample."""
     rss, peak, lines, process = 0, 0, {}, None
     for row in text.splitlines():
         if not row.startswith("P") or " " not in row:
@@ -85,7 +86,7 @@ def austin_samples(text, program):
             lines[line] = lines.get(line, 0) + int(number)
     if process is None:
         raise NoReading("no sample in it")
-    return reading(peak, lines)
+    return reading(peak, lines, relative=True)
 
 
 def pymem_report(text, program):

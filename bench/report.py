@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""Tables and plots of what bench/everyone.py and bench/touched.py measured.
+"""Tables and plots of what bench/suite.py measured, which lies in build/bench/.
 
   bench/report.py [--docs FILE] [--plots FOLDER]
 
 Writes the tables between the markers "<!-- bench: NAME -->" and "<!-- /bench: NAME -->" of FILE
-(docs/BENCHMARKS.md), and benchmarks.svg and benchmarks-touched.svg into FOLDER (docs).
+(docs/BENCHMARKS.md), and benchmarks.svg and benchmarks-touched.svg into FOLDER (docs). A section whose
+file isn't there stays as it is; then the exit status is 1. Each section says on what it was measured.
 """
 import argparse
 import json
@@ -16,6 +17,7 @@ import common
 import figures
 import running
 import svg
+import tables
 
 MIB = 1 << 20
 DOCS = os.path.join(common.PROJECT, "docs")
@@ -43,8 +45,7 @@ def percent(pair):
 
 
 def table(head, rows):
-    lines = ["| %s |" % " | ".join(head), "|%s" % ("---|" * len(head))]
-    return "\n".join(lines + ["| %s |" % " | ".join(row) for row in rows])
+    return tables.table(rows, head)
 
 
 def contenders_table(data):
@@ -125,10 +126,13 @@ def everyone_text(data):
              "**Slowdown** of the work itself, median of the rounds' ratios to bare (range). [0.02]: "
              "run at that share of the work, bare too, since the whole would take minutes to hours.",
              ratio_table(data, "seconds"),
+             memray_part(data),
              "**Peak RSS** of the profiled process relative to bare, by its own VmHWM (median, "
              "range). At small shares this is mostly what the profiler, or IPython, brings along.",
              ratio_table(data, "hwm"),
              "**The peak they report**, error. Of RSS: against the VmHWM of that very process. Of "
+             "austin, which counts from where it began: against VmHWM less the RSS before the work; "
+             "imports in between count as too much. Of "
              "allocation: against what the work added to the bare program's RSS; there a difference "
              "need not be a mistake, since what is allocated and what is resident are two things. "
              "Tables of lines have no peak of their own: the highest Mem usage, which is that at the "
@@ -145,6 +149,19 @@ def everyone_text(data):
              lines_table(data)]
     wrong = trouble_list(data)
     return "\n\n".join(parts + (["What went wrong:\n\n" + wrong] if wrong else []))
+
+
+def memray_part(data):
+    """pymem-bpf beside memray's plain mode: the same rounds, interpreter and size."""
+    theirs = next((c for c in data["contenders"] if c["name"] == "memray"), None)
+    ours = next((c for c in data["contenders"] if c["name"] == "pymem-bpf, walk" and
+                 theirs and c["host"] == theirs["host"]), None)
+    if not ours:
+        return "memray could not be compared with on its interpreter."
+    pairs = {name: figures.versus(w, ours, theirs) for name, w in data["workloads"].items()}
+    return ("**Beside memray's plain mode**, both on %s: the work's seconds under pymem-bpf relative to "
+            "those under memray in the same round. Below 1, pymem-bpf is the quicker.\n\n" %
+            ours["python"] + tables.memray_text(data, pairs))
 
 
 def touched_cell(data, contender, share):
@@ -195,13 +212,30 @@ def replace(text, name, body):
     return done
 
 
+# Sections that are one file's text; everyone and touched have plots as well.
+SECTIONS = {"run": tables.walk_text, "probe_cost": tables.probes_text, "mprun": tables.mprun_text,
+            "memit": tables.memit_text, "tool": tables.tool_text, "everyone": everyone_text,
+            "touched": touched_text}
+PLOTS = {"everyone": ("benchmarks.svg", svg.slowdowns, "Slowdown of each workload under each profiler"),
+         "touched": ("benchmarks-touched.svg", svg.touched,
+                     "What profilers report about an array that is partly touched")}
+
+
 def load(name):
-    path = os.path.join(running.OUTPUT, name)
-    try:
-        with open(path) as f:
-            return json.load(f)
-    except FileNotFoundError:
-        sys.exit("report.py: %s isn't there; everyone.py and touched.py write it" % path)
+    """What was measured; None if it isn't there."""
+    path = os.path.join(running.OUTPUT, name + ".json")
+    if not os.path.exists(path):
+        return None
+    with open(path) as f:
+        return json.load(f)
+
+
+def section(name, data):
+    """The text of a section."""
+    if "skipped" in data:
+        return "Not measured: %s." % data["skipped"]
+    text = SECTIONS[name](data)
+    return text + "\n\n![%s](%s)" % (PLOTS[name][2], PLOTS[name][0]) if name in PLOTS else text
 
 
 def write(path, text):
@@ -216,19 +250,22 @@ def main():
     parser.add_argument("--plots", default=DOCS)
     parser.add_argument("--template", default="", help="read this instead of the file written")
     options = parser.parse_args()
-    data, touched = load("everyone.json"), load("touched.json")
     with open(options.template or options.docs) as f:
         text = f.read()
-    text = replace(text, "everyone", everyone_text(data) + """
-
-![Slowdown of each workload under each profiler](benchmarks.svg)""")
-    text = replace(text, "touched", touched_text(touched) + """
-
-![What profilers report about an array that is partly touched](benchmarks-touched.svg)""")
+    missing = []
+    for name in SECTIONS:
+        data = load(name)
+        if data is None:
+            missing.append(name)
+            continue
+        text = replace(text, name, section(name, data))
+        if name in PLOTS:
+            write(os.path.join(options.plots, PLOTS[name][0]), PLOTS[name][1](data, label))
     write(options.docs, text)
-    write(os.path.join(options.plots, "benchmarks.svg"), svg.slowdowns(data, label))
-    write(os.path.join(options.plots, "benchmarks-touched.svg"), svg.touched(touched, label))
-    return 0
+    for name in missing:
+        print("report.py: there is no build/bench/%s.json (bench/%s.py writes it): its section stays as "
+              "it was" % (name, name), file=sys.stderr)
+    return 1 if missing else 0
 
 
 if __name__ == "__main__":

@@ -1,37 +1,34 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""What profiling costs the target: a markdown table of slowdowns.
+"""What profiling costs the target: a table of slowdowns, and build/bench/run.json.
 
 Each round runs a workload bare and with `pymem-bpf -p` attached, one after the other, in an
 order that alternates; the ratio is that of the times the workload itself took, start-up and
-attach excluded. The table has the median of the rounds' ratios and their range. Where an
-interpreter with memray is found, its plain mode runs in the same rounds, against the same
-interpreter bare. Says nothing of the profiler's own use: that is bench/tool.py.
+attach excluded. The table has the median of the rounds' ratios and their range. Other profilers:
+bench/everyone.py; the profiler's own use: bench/tool.py.
 """
 import argparse
 import os
-import shlex
 import statistics
 import subprocess
 import sys
-import tempfile
 
 import common
+import tables
 from common import Profiler, Sleepers, Workload
 
-# name: program and arguments, target ratio, what is traced
+# name: program and arguments, target ratio, what is traced, title
 CASES = {
-    "cpu": (["cpu.py"], 1.01, "it"),
-    "stdlib": (["stdlib.py"], 1.02, "it"),
-    "objects": (["objects.py"], 1.10, "it"),
-    "numpy": (["numpy_temporaries.py"], 1.15, "it"),
-    "threads": (["threads.py"], 1.15, "it"),
-    "storm-4": (["storm.py", "4"], 1.20, "it"),
-    "storm-33": (["storm.py", "33"], 1.35, "it"),
-    "untracked": (["storm.py", "4"], 1.03, "another"),
-    "prefork": (["prefork.py"], None, "it"),
+    "cpu": (["cpu.py"], 1.01, "it", "pure CPU"),
+    "stdlib": (["stdlib.py"], 1.02, "it", "JSON and regular expressions"),
+    "objects": (["objects.py"], 1.10, "it", "2 M small objects"),
+    "numpy": (["numpy_temporaries.py"], 1.15, "it", "numpy temporaries"),
+    "threads": (["threads.py"], 1.15, "it", "8 allocating threads"),
+    "storm-4": (["storm.py", "4"], 1.20, "it", "fault storm, 4 frames"),
+    "storm-33": (["storm.py", "33"], 1.35, "it", "fault storm, 33 frames"),
+    "untracked": (["storm.py", "4"], 1.03, "another", "the storm in an untracked process"),
+    "prefork": (["prefork.py"], None, "it", "prefork, copy-on-write"),
 }
-MEMRAY_CASES = ("cpu", "stdlib", "objects", "numpy", "threads", "storm-4", "storm-33")
 
 
 def program(case):
@@ -53,32 +50,14 @@ def run_attached(python, case, scale):
             return workload.go()
 
 
-def run_memray(python, case, scale):
-    with tempfile.TemporaryDirectory() as folder:
-        command = [python, "-B", "-m", "memray", "run", "-q", "-o", os.path.join(folder, "out")]
-        with Workload(command + program(case), scale) as workload:
-            return workload.go()
-
-
 def imports(python, module):
     return subprocess.run([python, "-c", "import " + module], stderr=subprocess.DEVNULL,
                           stdout=subprocess.DEVNULL).returncode == 0
 
 
-def find_memray():
-    """An interpreter that has memray; None if there is none."""
-    said = subprocess.run([os.path.join(common.PROJECT, "tests", "pythons.sh"), "local"],
-                          stdout=subprocess.PIPE, check=True).stdout.decode()
-    for line in said.splitlines():
-        command = shlex.split(line.split("\t", 1)[1])
-        if imports(command[0], "memray"):
-            return command[0]
-    return None
-
-
-def measure(case, options, memray):
-    """Rounds of one case: lists of (bare, attached) and (bare, memray), each (s, faults)."""
-    ours, theirs = [], []
+def measure(case, options):
+    """Rounds of one case: [(bare, attached)], each (s, faults)."""
+    found = []
     # Not counted: the first run pays for memory that the host has yet to hand out.
     run_bare(options.python, case, options.scale)
     for number in range(options.rounds):
@@ -86,27 +65,19 @@ def measure(case, options, memray):
         order = [("bare", run_bare), ("attached", run_attached)]
         for name, run in order if number % 2 == 0 else reversed(order):
             runs[name] = run(options.python, case, options.scale)
-        ours.append((runs["bare"], runs["attached"]))
-        if memray and case in MEMRAY_CASES and (case != "numpy" or imports(memray, "numpy")):
-            bare = runs["bare"] if memray == options.python else run_bare(memray, case, options.scale)
-            theirs.append((bare, run_memray(memray, case, options.scale)))
-        print(".", end="", file=sys.stderr, flush=True)
-    return ours, theirs
+        found.append((runs["bare"], runs["attached"]))
+    return found
 
 
-def row(case, ours, theirs):
-    ratios = [a[0] / b[0] for b, a in ours]
-    target = CASES[case][1]
-    faults = statistics.median(b[1] for b, _ in ours)
-    per_fault = "-"
+def figures_of(case, rounds):
+    """What is kept of a case."""
+    found = {"case": case, "title": CASES[case][3], "target": CASES[case][1],
+             "bare": [b[0] for b, _ in rounds], "ratios": [a[0] / b[0] for b, a in rounds],
+             "faults": statistics.median(b[1] for b, _ in rounds)}
     if case.startswith("storm"):
-        bare = statistics.median(b[0] / b[1] for b, _ in ours) * 1e9
-        added = statistics.median((a[0] - b[0]) / b[1] for b, a in ours) * 1e9
-        per_fault = "%.0f + %.0f" % (bare, added)
-    return "| %s | %.2f | %d | %s | %s | %s | %s |" % (
-        case, statistics.median(b[0] for b, _ in ours), faults, common.spread(ratios),
-        "<= %.2f" % target if target else "-", per_fault,
-        common.spread([m[0] / b[0] for b, m in theirs]) if theirs else "-")
+        found["fault_ns"] = [statistics.median(b[0] / b[1] for b, _ in rounds) * 1e9,
+                             statistics.median((a[0] - b[0]) / b[1] for b, a in rounds) * 1e9]
+    return found
 
 
 def parse():
@@ -115,7 +86,6 @@ def parse():
     parser.add_argument("--scale", type=float, default=1.0, help="factor on the work done (1)")
     parser.add_argument("--only", default="", help="workloads, with commas: " + ",".join(CASES))
     parser.add_argument("--python", default="/usr/bin/python3", help="interpreter (/usr/bin/python3)")
-    parser.add_argument("--no-memray", action="store_true", help="do not look for memray")
     options = parser.parse_args()
     options.cases = options.only.split(",") if options.only else list(CASES)
     unknown = [c for c in options.cases if c not in CASES]
@@ -128,18 +98,17 @@ def parse():
 
 def main():
     options = parse()
-    memray = None if options.no_memray else find_memray()
-    version = subprocess.run([options.python, "-V"], stdout=subprocess.PIPE).stdout.decode().strip()
-    print("%s, %s; %d rounds, scale %g; memray: %s\n" % (
-        version, common.machine(), options.rounds, options.scale, memray or "not found"))
-    print("| workload | bare s | faults | slowdown (range) | target | ns a fault: kernel + ours "
-          "| memray (range) |\n|---|---|---|---|---|---|---|", flush=True)
+    data = {"machine": common.machine(), "python": common.version_of(options.python),
+            "rounds": options.rounds, "scale": options.scale, "cases": []}
     for case in options.cases:
         if case == "numpy" and not imports(options.python, "numpy"):
-            print("| numpy | SKIP: %s has no numpy | | | | | |" % options.python)
+            print("SKIP numpy: %s has none" % options.python, flush=True)
+            data["cases"].append({"case": case, "title": CASES[case][3],
+                                  "skipped": options.python + " has no numpy"})
             continue
-        print(row(case, *measure(case, options, memray)), flush=True)
-    print(file=sys.stderr)
+        data["cases"].append(figures_of(case, measure(case, options)))
+        print(tables.table([tables.walk_row(data["cases"][-1])]), flush=True)
+    common.save("run.json", data)
     return 0
 
 

@@ -12,7 +12,7 @@ import common
 import contenders
 import readings
 
-OUTPUT = os.path.join(common.PROJECT, "build", "bench")
+OUTPUT = common.OUTPUT
 TAIL = 300
 MARK = re.compile(r"# (?:truth|known): (\w+)")
 

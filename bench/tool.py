@@ -5,7 +5,8 @@ whether a target pays more when 200 processes are traced instead of one.
 
 Attach latency is from the profiler's exec to the line that says it is attached. CPU is utime
 plus stime over --seconds of silence; RSS that of the page tables. Time per event is the kernel's
-own count (sysctl kernel.bpf_stats_enabled), in runs apart: its clock reads cost something too.
+own count (sysctl kernel.bpf_stats_enabled), in runs apart: its clock reads cost something too. So is
+the time per event at the beginning and at the end of a run of --steady seconds.
 """
 import argparse
 import contextlib
@@ -17,11 +18,14 @@ import shutil
 import statistics
 import subprocess
 import sys
+import threading
 import time
 
 import common
+import tables
 from common import Profiler, Sleepers, Workload
 
+READ_EACH = 0.25
 TICKS = os.sysconf("SC_CLK_TCK")
 STATS = "/proc/sys/kernel/bpf_stats_enabled"
 # Programs that a storm runs; the others see too few events to say anything.
@@ -80,19 +84,30 @@ def counting():
             f.write(before)
 
 
-def program_times(pid):
-    """{BPF program: (ns, runs)} of what a process holds."""
+def read_times(path):
+    """(ns, runs) by the fdinfo of a BPF program; None if it is of something else."""
+    with open(path) as f:
+        fields = dict(re.findall(r"^(run_time_ns|run_cnt):\s*(\d+)$", f.read(), re.M))
+    return (int(fields["run_time_ns"]), int(fields["run_cnt"])) if "run_cnt" in fields else None
+
+
+def program_files(pid):
+    """{BPF program: its fdinfo} of what a process holds."""
     bpftool = shutil.which("bpftool") or "/usr/sbin/bpftool"
     found = {}
     for path in glob.glob("/proc/%d/fdinfo/*" % pid):
         with open(path) as f:
-            fields = dict(re.findall(r"^(prog_id|run_time_ns|run_cnt):\s*(\d+)$", f.read(), re.M))
-        if "run_cnt" in fields:
-            said = subprocess.run([bpftool, "-j", "prog", "show", "id", fields["prog_id"]],
+            number = re.search(r"^prog_id:\s*(\d+)$", f.read(), re.M)
+        if number and read_times(path):
+            said = subprocess.run([bpftool, "-j", "prog", "show", "id", number.group(1)],
                                   stdout=subprocess.PIPE, check=True).stdout
-            name = json.loads(said)["name"]
-            found[name] = (int(fields["run_time_ns"]), int(fields["run_cnt"]))
+            found[json.loads(said)["name"]] = path
     return found
+
+
+def program_times(pid):
+    """{BPF program: (ns, runs)} of what a process holds."""
+    return {name: read_times(path) for name, path in program_files(pid).items()}
 
 
 def event_ns(python, others, scale):
@@ -106,6 +121,39 @@ def event_ns(python, others, scale):
             after = program_times(profiler.pid)
     return {name: (after[name][0] - before[name][0]) / (after[name][1] - before[name][1])
             for name in PROGRAMS if after[name][1] > before[name][1]}
+
+
+def steady_ns(python, seconds):
+    """[ns an event of rss_stat] in the four quarters of a run of so long: small objects over and over,
+    since there nearly each event costs a walk, and freed arenas are given back."""
+    program = os.path.join(common.HERE, "workloads", "objects.py")
+    with Workload([python, "-B", program], 0.2) as workload:
+        once = workload.go()[0]
+    command = [python, "-B", program, str(max(1, int(seconds / once)))]
+    readings, ended = [], threading.Event()
+    with counting(), Workload(command, 0.2) as workload, Profiler("-p", str(workload.pid)) as profiler:
+        path = program_files(profiler.pid)["rss_stat"]
+
+        def watch():
+            while not ended.wait(READ_EACH):
+                readings.append(read_times(path))
+        thread = threading.Thread(target=watch)
+        thread.start()
+        workload.go()
+        ended.set()
+        thread.join()
+    return quarters(readings)
+
+
+def quarters(readings):
+    """ns an event of four parts of [(ns, events)], equal in time, of totals read at equal intervals."""
+    if len(readings) < 5:
+        sys.exit("tool.py: a run of %g s has no quarters: --steady must be longer" % (
+            len(readings) * READ_EACH))
+    at = [readings[len(readings[1:]) * part // 4] for part in range(5)]
+    if any(b[1] == a[1] for a, b in zip(at, at[1:])):
+        sys.exit("tool.py: no event in a quarter of the long run: %s" % (at,))
+    return [(b[0] - a[0]) / (b[1] - a[1]) for a, b in zip(at, at[1:])]
 
 
 def event_rows(python, others, options):
@@ -132,6 +180,7 @@ def parse():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--rounds", type=int, default=5, help="rounds where medians are taken (5)")
     parser.add_argument("--seconds", type=float, default=20, help="of silence, for the CPU (20)")
+    parser.add_argument("--steady", type=float, default=30, help="of the long run (30)")
     parser.add_argument("--sleepers", type=int, default=200, help="idle Pythons (200)")
     parser.add_argument("--scale", type=float, default=1.0, help="factor on the storm (1)")
     parser.add_argument("--python", default="/usr/bin/python3", help="interpreter (/usr/bin/python3)")
@@ -141,7 +190,6 @@ def parse():
 def main():
     options = parse()
     rows = []
-    print(common.machine() + "\n", flush=True)
     with Sleepers(options.python, 1) as one:
         pid = str(one.pids[0])
         latency = attach_seconds(pid, options.rounds * 2)
@@ -162,9 +210,14 @@ def main():
             ratios.append(runs[True] / runs[False])
         rows.append(("storm, %d traced / 1 traced" % options.sleepers, common.spread(ratios), "1"))
         rows += event_rows(options.python, many.pids[:-1], options)
-    print("| the profiler | measured | target |\n|---|---|---|")
-    for row in rows:
-        print("| %s | %s | %s |" % row)
+    parts = steady_ns(options.python, options.steady)
+    rows.append(("rss_stat, ns an event: quarters of %.0f s" % options.steady,
+                 ", ".join("%.0f" % ns for ns in parts), "the same"))
+    rows.append(("last quarter / first", "%.3f" % (parts[3] / parts[0]), "1"))
+    data = {"machine": common.machine(), "python": common.version_of(options.python),
+            "rounds": options.rounds, "scale": options.scale, "rows": rows}
+    common.save("tool.json", data)
+    print(tables.tool_text(data))
     return 0
 
 

@@ -10,6 +10,7 @@ import sys
 import common
 import contenders
 import everyone
+import readings
 import running
 
 PROGRAM = os.path.join(contenders.SAME, "touched_array.py")
@@ -19,9 +20,9 @@ def measure(contender, percent, options):
     """What it says at this share: above what the program had at the start where it says RSS."""
     environment = {"PYMEM_BENCH_PERCENT": str(percent)}
     result = running.run(contender, PROGRAM, options.scale, options.timeout, environment)
-    reading = result.get("reading") or {"peak": None, "lines": {}}
+    reading = result.get("reading") or readings.reading()
     said = reading["peak"]
-    if said is not None and contender.basis == "rss":
+    if said is not None and contender.basis == "rss" and not reading["relative"]:
         said -= result["rss_before"]
     return {"contender": contender.name, "host": contender.host.name, "percent": percent,
             "basis": contender.basis, "status": result["status"], "said": said,
@@ -34,6 +35,8 @@ def parse():
     parser.add_argument("--percents", default="0,25,50,75,100", help="with commas (0,25,50,75,100)")
     parser.add_argument("--scale", type=float, default=1.0, help="factor on 512 MiB (1)")
     parser.add_argument("--timeout", type=float, default=240, help="seconds a run may take (240)")
+    parser.add_argument("--allow-missing", action="store_true",
+                        help="no failure if a contender can't be had here")
     parser.add_argument("--output", default=os.path.join(running.OUTPUT, "touched.json"))
     options = parser.parse_args()
     try:
@@ -65,11 +68,11 @@ def main():
     finally:
         for contender in ready:
             contender.close()
-    everyone.save(options.output, {"machine": common.machine(), "truth": truths, "runs": runs,
-                                   "size": int(round(512 * options.scale)) << 20,
-                                   "missing": missing,
-                                   "contenders": [everyone.describe(c) for c in ready]})
-    return 0
+    common.save(options.output, {"machine": common.machine(), "truth": truths, "runs": runs,
+                                 "size": int(round(512 * options.scale)) << 20,
+                                 "missing": missing,
+                                 "contenders": [everyone.describe(c) for c in ready]})
+    return 1 if missing and not options.allow_missing else 0
 
 
 if __name__ == "__main__":

@@ -303,20 +303,22 @@ SEPARATE __u64 search_interpreters(__u64 pointer, __u32 limit)
  *
  * A native thread that allocates a lot would search a long list at every event: after a
  * miss only the newest entries are looked at each time, since a thread registers at the
- * head, and the whole list now and then. One that runs no frame just now is remembered: when
+ * head, and the whole list now and then: soon after the first, since a thread that has just been
+ * made may register among many, then ever more rarely. One that runs no frame just now is remembered: when
  * it does again, it is found however old it is. */
 static __noinline int find_tstate(struct pymem_proc *p, struct pymem_thread *th,
 				  const struct pymem_layout *layout, struct scratch *s,
 				  __u64 pointer)
 {
-	__u32 limit = MAX_THREAD_SEARCH;
+	__u32 limit = MAX_THREAD_SEARCH, missed;
 
 	if (!p || !th || !layout || !s)
 		return -1;
 	s->interp = first_interpreter(p, layout_of(layout));
 	if (!s->interp)
 		return -(PYMEM_LOSS_NO_FRAME + 1);
-	if (th->searches++ % SEARCH_ALL_EVERY)
+	missed = th->searches++;
+	if (missed & (missed - 1) && missed % SEARCH_ALL_EVERY)
 		limit = SEARCH_NEWEST;
 	search_interpreters(pointer, limit);
 	if (s->interpreters > 1)

@@ -40,9 +40,9 @@ PROGRAMS = {
     "cells_edge": "lines", "wide": "lines", "syscall_fault": "lines", "callers": "callers",
     "generator": "generators", "coroutine": "generators", "deep": "deep", "threads": "threads",
     "nogil": "threads", "fork": "fork", "fork_storm": "fork", "execs": "exec", "free": "free",
-    "munmap": "free", "madvise": "free", "mremap": "free", "cow": "cow", "file_map": "shared",
-    "shared": "shared", "huge": "huge", "subinterpreter": "subinterpreters", "green": "greenlet",
-    "numpy_temporaries": "numpy",
+    "munmap": "free", "madvise": "free", "mremap": "free", "cow": "cow", "prefork": "cow",
+    "file_map": "shared", "shared": "shared", "huge": "huge",
+    "subinterpreter": "subinterpreters", "green": "greenlet", "numpy_temporaries": "numpy",
 }
 
 # group/file: {test: feature}; PROGRAMS: that of the program.

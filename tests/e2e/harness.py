@@ -344,12 +344,18 @@ def find_line(path, key):
     return (file, int(line)) if colon else (path, labels(path)[key])
 
 
-def thp_always():
+def thp():
+    """How huge pages are set: always, madvise, never; never too where the kernel has none."""
     try:
         with open("/sys/kernel/mm/transparent_hugepage/enabled") as f:
-            return "[always]" in f.read()
+            return re.search(r"\[(\w+)\]", f.read()).group(1)
     except FileNotFoundError:
-        return False
+        return "never"
+
+
+def check_huge(truth):
+    """The program `huge` had huge pages, where the kernel has any to give."""
+    assert (truth["huge"] > 0) == (thp() != "never"), (truth, thp())
 
 
 def compare(rows, what, value, tolerance, unwatched=0, replaced=0):
@@ -361,7 +367,7 @@ def compare(rows, what, value, tolerance, unwatched=0, replaced=0):
         return [] if good else ["function %s, not %s" % ([r["function"] for r in rows], value)]
     if what in ("cow", "faults"):
         # arm64 has no page fault tracepoints: none is counted there.
-        if (what == "faults" and thp_always()) or platform.machine() == "aarch64":
+        if (what == "faults" and thp() == "always") or platform.machine() == "aarch64":
             return []
         field = {"cow": "cow_faults", "faults": "minor_faults"}[what]
         got, slack = sum(r[field] for r in rows), max(32, value // 50)

@@ -12,7 +12,7 @@ PROGRAMS = {
     "coroutine": None, "callers": None, "green": {"greenlet"}, "deep": None, "cells": None,
     "cells_edge": None, "same_file": None, "importing": None,
     "fork": None, "fork_storm": None, "execs": None, "madvise": None, "mremap": None,
-    "munmap": None, "cow": None, "file_map": None, "shared": None, "huge": None,
+    "munmap": None, "cow": None, "prefork": None, "file_map": None, "shared": None, "huge": None,
     "subinterpreter": SUBINTERPRETERS, "wide": None,
 }
 
@@ -24,6 +24,8 @@ def test_amounts_on_lines(python_program):
     assert image["python"].startswith("%d.%d" % python.version[:2])
     assert image["engine"] == "walk"
     assert image["rss_peak_bytes"] >= max(image["rss_start_bytes"], image["rss_end_bytes"])
+    if name == "huge":
+        harness.check_huge(truth)
     if truth.get("truncated"):
         assert sum(i["truncated_stacks"] for i in report.images(target.pid)) > 0
 
@@ -32,7 +34,10 @@ def test_amounts_on_lines(python_program):
 def test_module_was_tested(module):
     """The programs above that need a module run only where it is: somewhere it must be."""
     if not any(module in p.modules for p in pythons()):
-        pytest.skip("no interpreter has %s (install python3-%s)" % (module, module))
+        if harness.os.environ.get("PYMEM_E2E_PYTHONS"):
+            pytest.skip("none of PYMEM_E2E_PYTHONS has " + module)
+        pytest.fail("no interpreter has %s: tools/install-deps test installs python3-%s" %
+                    (module, module))
 
 
 @pytest.mark.parametrize("name,status", [("short", 0), ("killed", -9)])

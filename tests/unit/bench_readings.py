@@ -6,9 +6,13 @@ The outputs in tests/unit/data/bench were recorded from the real profilers on be
 down; what is expected of them was read off by eye.
 """
 import json
+import contextlib
+import io
 import os
 import sys
+import tempfile
 import unittest
+from unittest import mock
 from xml.etree import ElementTree
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -19,7 +23,10 @@ import figures  # noqa: E402
 import readings  # noqa: E402
 import report  # noqa: E402
 import running  # noqa: E402
+import suite  # noqa: E402
 import svg  # noqa: E402
+import tables  # noqa: E402
+import tool  # noqa: E402
 
 MIB = 1 << 20
 OBJECTS, PREFORK = "/srv/app/small_objects.py", "/srv/app/prefork.py"
@@ -63,6 +70,7 @@ class Readings(unittest.TestCase):
         self.assertEqual(said["lines"][8], 2 * (618496 + 32768) + 2 * 57344)
         self.assertEqual(said["lines"][16], -11493376 - 925696 - 20480)
         self.assertEqual(said["peak"], 126976 + said["lines"][8])
+        self.assertTrue(said["relative"])
 
     def test_austin_recursion_counts_once(self):
         text = "P1;T0:1;/a.py:f:3;/a.py:f:3 4096\nP2;T0:2;/a.py:f:9 8192\n"
@@ -155,6 +163,15 @@ class Figures(unittest.TestCase):
         difference, share = figures.peak_error(sample(), contender("alloc", "alloc", "live"))
         self.assertEqual((difference, share), (-20 * MIB, -0.25))
 
+    def test_relative_peak(self):
+        """austin counts from what the process had when it attached."""
+        workload = sample()
+        for run in workload["runs"]:
+            if run["contender"] == "rss":
+                run["reading"].update(peak=99 * MIB, relative=True)
+        difference, share = figures.peak_error(workload, contender("rss"))
+        self.assertEqual((difference, round(share, 3)), (9 * MIB, 0.1))
+
     def test_lines_are_compared_with_what_they_claim(self):
         self.assertEqual(figures.line_error(sample(), contender("rss"), "built"), (3 * MIB, 0.1))
         self.assertEqual(figures.line_error(sample(), contender("alloc", "alloc", "live"), "built"),
@@ -233,8 +250,59 @@ class Report(unittest.TestCase):
     def test_docs_have_the_markers(self):
         with open(os.path.join(report.DOCS, "BENCHMARKS.md"), encoding="utf-8") as f:
             text = f.read()
-        for name in ("everyone", "touched"):
+        for name in report.SECTIONS:
             self.assertIn("body", report.replace(text, name, "body"))
+
+    def test_beside_memray(self):
+        """Ours relative to memray in the same round, on memray's interpreter."""
+        runs = [ran("pymem-bpf, walk", n, ours) for n, ours in enumerate((2.0, 3.0, 6.0))]
+        runs += [ran("memray", n, 4.0) for n in range(3)]
+        other = dict(ran("pymem-bpf, walk", 0, 99.0), host="tree")
+        data = {"workloads": {"W1": {"title": "x", "truth": [], "runs": runs + [other]}},
+                "contenders": [dict(contender("pymem-bpf, walk"), host="tree"),
+                               contender("pymem-bpf, walk"), contender("memray")]}
+        self.assertIn("| W1 x | 0.75 (0.50 to 1.50) |", report.memray_part(data))
+
+    def test_sections_without_measurements_stay(self):
+        with tempfile.TemporaryDirectory() as folder, \
+                mock.patch.object(running, "OUTPUT", folder), \
+                mock.patch.object(sys, "argv", ["report.py", "--plots", folder, "--docs",
+                                                os.path.join(folder, "B.md")]), \
+                contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()) as err:
+            text = "".join("<!-- bench: %s -->\nold %s\n<!-- /bench: %s -->\n" % (n, n, n)
+                           for n in report.SECTIONS)
+            with open(os.path.join(folder, "B.md"), "w", encoding="utf-8") as f:
+                f.write(text)
+            with open(os.path.join(folder, "probe_cost.json"), "w", encoding="utf-8") as f:
+                json.dump({"skipped": "no line probes"}, f)
+            self.assertEqual(report.main(), 1)
+            with open(os.path.join(folder, "B.md"), encoding="utf-8") as f:
+                new = f.read()
+        self.assertIn("Not measured: no line probes.", new)
+        self.assertIn("old run", new)
+        self.assertNotIn("old probe_cost", new)
+        self.assertIn("no build/bench/everyone.json", err.getvalue())
+
+    def test_own_tables(self):
+        about = {"python": "Python 3.11.2", "machine": "Linux", "rounds": 3, "scale": 1.0}
+        case = {"title": "storm", "bare": [1.0, 2.0, 3.0], "ratios": [1.1, 1.0, 1.2], "faults": 7.0,
+                "target": 1.2, "fault_ns": [3000.0, 400.0]}
+        self.assertIn("| storm | 2.000 (1.000 to 3.000) | 7 | 1.100 (1.000 to 1.200) | <= 1.20 | 3000 + 400 |",
+                      tables.walk_text(dict(about, cases=[case])))
+        self.assertIn("| numpy | SKIP: none |",
+                      tables.walk_text(dict(about, cases=[{"title": "numpy", "skipped": "none"}])))
+        case = {"title": "lines", "bare": [1.0], "ours": [4.0], "target": 6.0, "theirs": [3000.0],
+                "their_share": 0.005}
+        self.assertIn("| lines | 1.000 | 4.00 | <= 6.00 | 3000 [0.005] |",
+                      tables.mprun_text(dict(about, cases=[case])))
+        text = tables.memit_text(dict(about, skipped_names={"memory_profiler": "too new"}, results={
+            "pymem_bpf": [[300.0, 300.5, 0.2], [10.0, 300.5, 0.2]]}))
+        self.assertIn("| pymem_bpf | 1 of 2 |", text)
+        self.assertIn("| memory_profiler | SKIP: too new |", text)
+
+    def test_quarters(self):
+        totals = [(0, 0), (100, 1), (200, 2), (300, 3), (500, 4)]
+        self.assertEqual(tool.quarters(totals), [100, 100, 100, 200])
 
     def test_touched(self):
         marks = {"allocate": {"line": 3, "sum": 0}, "touch": {"line": 4, "sum": 256 * MIB}}
@@ -256,6 +324,37 @@ class Report(unittest.TestCase):
         self.assertIn("timeout", [t.text for t in root.iter(name + "text")])
         self.assertIn("prefers-color-scheme: dark", root.find(name + "style").text)
         self.assertLess(svg.place(1), svg.place(2))
+
+
+class Suite(unittest.TestCase):
+    def run_with(self, statuses, *words):
+        """(exit status, what ran)"""
+        ran_ = []
+
+        def call(script, arguments):
+            ran_.append((script, arguments))
+            return statuses.get(script, 0)
+        with mock.patch.object(suite, "call", call), mock.patch.object(
+                sys, "argv", ["suite.py", *words]), contextlib.redirect_stdout(io.StringIO()), \
+                mock.patch.object(suite.common, "OUTPUT", "/nonexistent"):
+            return suite.main(), ran_
+
+    def test_all_run_whatever_fails(self):
+        status, ran_ = self.run_with({"mprun": 1, "run": 1})
+        self.assertEqual(status, 1)
+        self.assertEqual([name for name, _ in ran_], list(suite.STEPS) + ["report"])
+
+    def test_a_skip_is_no_failure(self):
+        self.assertEqual(self.run_with({"probe_cost": suite.common.SKIPPED})[0], 0)
+
+    def test_a_report_that_fails(self):
+        self.assertEqual(self.run_with({"report": 1})[0], 1)
+
+    def test_missing_contenders_must_be_allowed(self):
+        for words, allowed in (((), False), (("--allow-missing",), True)):
+            _, ran_ = self.run_with({}, *words)
+            for name, arguments in ran_:
+                self.assertEqual("--allow-missing" in arguments, allowed and name in suite.COMPARE)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 """Amounts on lines, conservation and clean ends on the kernel of a guest.
 
-Uses the harness of tests/e2e without pytest, and prints one TAP comment for each check.
-Run by in_guest.sh; the exit status is the number of failed checks.
+Uses the harness of tests/e2e without pytest, and prints a TAP point for each check; tests/run and
+kernels.py read them, and the lines "# guest:" and "# cost:". Run by in_guest.sh; the exit status is the
+number of failed checks.
 """
 import contextlib
 import os
@@ -25,20 +26,22 @@ PYTHON = [sys.executable]
 SMP_PROGRAM = os.path.join(HERE, "programs", "smp.py")
 # Programs that one profiler watches together, since to load it is dear in an emulator: its
 # programs are verified each time. file_map needs a disk, which a guest has not.
-AMOUNTS = ("grow", "free", "threads", "madvise", "munmap", "mremap", "fork", "cow", "shared",
-           "seed", "numpy_temporaries", "smp")
+AMOUNTS = ("grow", "free", "threads", "madvise", "munmap", "mremap", "fork", "cow", "prefork",
+           "shared", "huge", "seed", "numpy_temporaries", "smp")
 LINES = ("seed", "threads", "fork", "numpy_temporaries")
 # What CI has time for: what a kernel could do differently.
-SHORT = ("short_verifier", "short_amounts", "counted_lines", "kill_9", "serve")
+SHORT = ("check", "short_verifier", "short_amounts", "counted_lines", "kill_9", "serve")
 SHORT_AMOUNTS = ("threads", "fork", "mremap", "shared")
 # All of it, by make check-vm.
-FULL = ("verifier", "amounts", "lines", "counted_lines", "killed_check", "kill_9", "serve",
+FULL = ("check", "verifier", "amounts", "lines", "counted_lines", "killed_check", "kill_9", "serve",
         "memit", "cost")
 # With more CPUs than two: what depends on their number.
-SMP = ("smp_amounts", "cost")
+SMP = ("check", "smp_amounts", "cost")
 # Kernels before 6.2 keep what a task counts to themselves for a while: so many pages may be
 # on their way.
 BATCH = 64
+# Runs of a program whose events are timed: the quickest counts, since the host has other work.
+COST_RUNS = 3
 
 
 def batched():
@@ -88,6 +91,8 @@ class Watched:
         target, threads = self.target, {"threads": 2, "smp": self.truth.get("cpus")}
         report.check_conservation(target.pid)
         report.check_at_rest(target.pid, self.before, self.after)
+        if self.name == "huge":
+            harness.check_huge(self.truth)
         if old and self.name in threads:
             check_batched_lines(report, target, self.truth["lines"], threads[self.name])
         else:
@@ -99,9 +104,9 @@ class Watched:
             assert report.image(pid)["rss_end_bytes"] == end
 
 
-def together(names, options=(), stopping=None):
+def together(names, options=(), worked=None):
     """Programs under one profiler, one after the other; all are checked, then the first that was
-    wrong is told. `stopping` is called before the profiler is stopped."""
+    wrong is told. `worked` is called when each has done its work."""
     with contextlib.ExitStack() as stack:
         watched = []
         for name in names:
@@ -112,8 +117,8 @@ def together(names, options=(), stopping=None):
         tool.attached()
         for w in watched:
             w.work()
-        if stopping:
-            stopping()
+            if worked:
+                worked()
         tool.process.send_signal(signal.SIGINT)
         report = tool.report()
         for w in watched:
@@ -126,6 +131,13 @@ def together(names, options=(), stopping=None):
         except AssertionError as e:
             wrong.append("%s: %s" % (w.name, e))
     assert not wrong, "\n".join(wrong)
+
+
+def check():
+    """The programs load and attach."""
+    done = subprocess.run([harness.TOOL, "check"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    comment(done.stdout.decode("utf-8", "replace"))
+    assert done.returncode == 0, "status %d" % done.returncode
 
 
 def amounts():
@@ -163,22 +175,26 @@ def bpf_programs():
 def cost():
     """The kernel's own clock around each program (bpf_stats). In an emulator with one thread its
     time is that of all CPUs, and comparable only with that of other guests."""
-    found, switch = {}, "/proc/sys/kernel/bpf_stats_enabled"
+    readings, switch = [], "/proc/sys/kernel/bpf_stats_enabled"
     with open(switch) as f:
         before = f.read()
     try:
         with open(switch, "w") as f:
             f.write("1")
-        together(["smp"], stopping=lambda: found.update(bpf_programs()))
+        together(["smp"] * COST_RUNS, worked=lambda: readings.append(bpf_programs()))
     finally:
         with open(switch, "w") as f:
             f.write(before)
-    assert found.get("rss_stat", (0, 0))[0], "rss_stat has not run: %s" % found
+    assert "rss_stat" in readings[0], "rss_stat is not loaded: %s" % readings[0]
     for name in ("rss_stat", "fault_user"):
-        runs, ns = found.get(name, (0, 0))
+        known = [r[name] for r in readings if name in r]
+        runs = [(count - before, (ns - start) / (count - before))
+                for (before, start), (count, ns) in zip(known, known[1:]) if count > before]
+        assert runs or name != "rss_stat", "rss_stat has not run: %s" % readings
         if runs:
             print("# cost: %s, %d CPUs: %s %d runs, %d ns each" % (
-                os.uname().release, os.cpu_count(), name, runs, ns // runs), flush=True)
+                os.uname().release, os.cpu_count(), name, sum(r[0] for r in runs),
+                min(r[1] for r in runs)), flush=True)
 
 
 def killed_check():
@@ -259,7 +275,7 @@ def memit():
 
 
 CHECKS = {check.__name__: check for check in (
-    amounts, short_amounts, smp_amounts, lines, verifier, short_verifier, cost, killed_check,
+    check, amounts, short_amounts, smp_amounts, lines, verifier, short_verifier, cost, killed_check,
     kill_9, counted_lines, serve, memit)}
 
 
@@ -269,19 +285,26 @@ def chosen():
     return FULL if os.environ.get("PYMEM_VM_FULL") else SHORT
 
 
+def comment(text):
+    """A TAP comment: what is in it is no point."""
+    print("# " + text.rstrip().replace("\n", "\n# "), flush=True)
+
+
 def main():
     only = sys.argv[1:] or chosen()
     harness.DATA = tempfile.mkdtemp()
     failed = 0
-    for name in only:
-        start = time.monotonic()
+    print("# guest: %s, %d CPUs\n1..%d" % (os.uname().release, os.cpu_count(), len(only)), flush=True)
+    for number, name in enumerate(only, 1):
+        start, good = time.monotonic(), True
         try:
             CHECKS[name]()
-            print("# good: %s, %.0f s" % (name, time.monotonic() - start), flush=True)
         except Exception:
+            good = False
             failed += 1
-            print("# BAD: %s, %.0f s" % (name, time.monotonic() - start), flush=True)
-            traceback.print_exc(file=sys.stdout)
+            comment(traceback.format_exc())
+        comment("%s: %.0f s" % (name, time.monotonic() - start))
+        print("%s %d - %s" % ("ok" if good else "not ok", number, name), flush=True)
     return failed
 
 

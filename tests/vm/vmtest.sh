@@ -177,15 +177,26 @@ boot()
 		-virtfs "$(share job "$job" '')" </dev/null
 }
 
+# One at a time: two guests of a kernel may start together.
+prepare()
+{
+	local kernel=$1
+	mkdir -p "$cache"
+	exec 9>"$cache/$kernel.lock"
+	flock 9
+	[ -d "$cache/$kernel" ] || download "$kernel"
+	# The initrd is made from this script.
+	[ "$cache/$kernel/initrd" -nt "$me" ] || make_initrd "$cache/$kernel"
+	exec 9>&-
+}
+
 main()
 {
 	local kernel=$1 job rc=0
 	shift
 	need
 	suite_of "$kernel" >/dev/null || die "$kernel: no such kernel; there are 5.10, 6.1, 6.12, 7.2"
-	[ -d "$cache/$kernel" ] || download "$kernel"
-	# The initrd is made from this script.
-	[ "$cache/$kernel/initrd" -nt "$me" ] || make_initrd "$cache/$kernel"
+	prepare "$kernel"
 	job=$(mktemp -d)
 	trap 'rm -rf "$job"' EXIT
 	echo "$PWD" >"$job/folder"

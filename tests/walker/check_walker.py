@@ -15,6 +15,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import zlib
 
 SECONDS = 120
 # File names of one, two and four bytes a character.
@@ -157,11 +158,17 @@ def check(binary, python, name):
                 os.rmdir(os.path.dirname(real))
 
 
+def name_for(binary, python):
+    """Names of one, two and four bytes a character: another for each interpreter and build, the
+    same in each run."""
+    key = os.path.basename(binary) + python.rpartition("/pythons/")[2]
+    return TARGET_NAMES[zlib.crc32(key.encode()) % len(TARGET_NAMES)]
+
+
 def main():
     if len(sys.argv) < 3:
         sys.exit("usage: check_walker.py BINARY [ROOT:]PYTHON...")
-    results = [check(sys.argv[1], python, TARGET_NAMES[i % 3 if len(sys.argv) > 3 else 1])
-               for i, python in enumerate(sys.argv[2:])]
+    results = [check(sys.argv[1], python, name_for(sys.argv[1], python)) for python in sys.argv[2:]]
     sys.exit(0 if all(results) else 1)
 
 

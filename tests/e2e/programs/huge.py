@@ -1,9 +1,16 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 """Huge pages where the kernel gives them: one fault, 512 pages. The truth is read from the
-page tables, since it depends on how the kernel is set and on its free memory."""
+page tables, since it depends on how the kernel is set and on its free memory; `huge` is how much of it
+is in huge pages."""
 import ctypes
 
 from truth import MADV_HUGEPAGE, MIB, begin, end, libc, region, resident
+
+
+def huge():
+    with open("/proc/self/smaps_rollup", "rb") as f:
+        return sum(int(line.split()[1]) * 1024 for line in f if line.startswith(b"AnonHugePages:"))
+
 
 SIZE = 64 * MIB
 begin()
@@ -11,6 +18,6 @@ resident()
 address = region(SIZE, advice=MADV_HUGEPAGE)
 before = resident()
 ctypes.memset(address, 1, SIZE)  # L:touch
-grown = resident() - before
+grown, size = resident() - before, huge()
 libc.munmap(ctypes.c_void_p(address), ctypes.c_size_t(SIZE))  # L:unmap
-end({"touch": {"increment": grown}, "unmap": {"increment": -grown}}, grown=grown)
+end({"touch": {"increment": grown}, "unmap": {"increment": -grown}}, grown=grown, huge=size)

@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+"""The tables of docs/BENCHMARKS.md about pymem-bpf alone, from what run.py, probe_cost.py, mprun.py,
+memit.py and tool.py keep in build/bench/. Pure: each takes one file's object."""
+import statistics
+
+TOLERANCE_MIB = 1.0
+
+
+def table(rows, head=None):
+    lines = ["| %s |" % " | ".join(head), "|" + "---|" * len(head)] if head else []
+    return "\n".join(lines + ["| %s |" % " | ".join(row) for row in rows])
+
+
+def spread(values, form="%.2f"):
+    """Median (least to greatest)."""
+    if len(values) == 1:
+        return form % values[0]
+    return (form + " (" + form + " to " + form + ")") % (
+        statistics.median(values), min(values), max(values))
+
+
+def target(value):
+    return "<= %.2f" % value if value else ""
+
+
+def measured_on(data, scale=None):
+    rounds = "%d round%s" % (data["rounds"], "s"[:data["rounds"] > 1])
+    return "%s; %s; %s%s. Medians, in brackets the least and the greatest.\n\n" % (
+        data["python"], data["machine"], rounds, ", scale %g" % scale if scale else "")
+
+
+def walk_row(case):
+    if "skipped" in case:
+        return [case["title"], "SKIP: " + case["skipped"], "", "", "", ""]
+    per_fault = "%.0f + %.0f" % tuple(case["fault_ns"]) if "fault_ns" in case else ""
+    return [case["title"], spread(case["bare"], "%.3f"), "%d" % case["faults"],
+            spread(case["ratios"], "%.3f"), target(case["target"]), per_fault]
+
+
+def walk_text(data):
+    return measured_on(data, data["scale"]) + table(
+        [walk_row(case) for case in data["cases"]],
+        ["workload", "bare s", "faults", "slowdown", "target", "ns a fault: kernel + ours"])
+
+
+def probes_text(data):
+    return measured_on(data, data["scale"]) + table(
+        [[c["title"], spread(c["bare"], "%.3f"), spread(c["empty_ns"], "%.0f"), spread(c["lines_ns"], "%.0f"),
+          spread(c["ratios"]), target(c["target"])] for c in data["cases"]],
+        ["workload", "bare s", "ns an event, empty", "ns an event, `--lines`", "ratio", "target"])
+
+
+def mprun_row(case):
+    theirs = "not installed for this Python"
+    if case["theirs"]:
+        theirs = "%s [%.2g]" % (spread(case["theirs"], "%.0f"), case["their_share"])
+    return [case["title"], spread(case["bare"], "%.3f"), spread(case["ours"]), target(case["target"]), theirs]
+
+
+def mprun_text(data):
+    return measured_on(data) + table(
+        [mprun_row(case) for case in data["cases"]],
+        ["function", "bare s", "pymem_bpf, times bare", "target",
+         "memory_profiler, times bare [share of the work]"])
+
+
+def memit_text(data):
+    rows = []
+    for name, runs in data["results"].items():
+        right = sum(abs(said - true) <= TOLERANCE_MIB for said, true, _ in runs)
+        rows.append([name, "%d of %d" % (right, len(runs)), spread([r[0] for r in runs], "%.1f"),
+                     spread([r[1] for r in runs], "%.1f"), spread([r[2] for r in runs], "%.3f")])
+    rows += [[name, "SKIP: " + why, "", "", ""] for name, why in data["skipped_names"].items()]
+    return measured_on(data) + table(rows, ["`%memit` of", "right within 1 MiB", "said, MiB",
+                                            "VmHWM, MiB", "s"])
+
+
+def tool_text(data):
+    return measured_on(data, data["scale"]) + table(data["rows"],
+                                                    ["the profiler", "measured", "target"])
+
+
+def memray_text(data, pairs):
+    """`pairs`: {workload: [pymem-bpf's seconds / memray's, of each round]}"""
+    return table([[name + " " + data["workloads"][name]["title"],
+                   spread(ratios) if ratios else "n/a"] for name, ratios in pairs.items()],
+                 ["workload", "pymem-bpf, walk / memray"])

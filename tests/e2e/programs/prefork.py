@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+"""A prefork server: children only read what was built before the fork, which writes to the
+reference counts in it. The truth is each child's own page tables: what became private and dirty
+without being a new anonymous page was copied."""
+import os
+
+from truth import PAGE, begin, end, resident
+
+ENTRIES, CHILDREN = 150000, 2
+
+
+def copied():
+    """Bytes of this process that are its own copies of its parent's, beside a constant."""
+    with open("/proc/self/smaps_rollup", "rb") as f:
+        kib = dict(line.split()[:2] for line in f if b"kB" in line)
+    return (int(kib[b"Private_Dirty:"]) - int(kib[b"Anonymous:"])) * 1024
+
+
+def serve(entries):
+    total = 0
+    copied()
+    before = copied()
+    for entry in entries: total += entry[1]  # L:walk
+    return copied() - before
+
+
+begin()
+resident()
+before = resident()
+entries = [("entry", i, "text %d" % i) for i in range(ENTRIES)]  # L:build
+grown = resident() - before
+go, children = os.pipe(), []
+for _ in range(CHILDREN):
+    done = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.close(go[1])
+        os.write(done[1], b"%d" % serve(entries))
+        os.read(go[0], 1)
+        os._exit(0)
+    children.append((child, done[0]))
+said = [(child, int(os.read(pipe, 32)) // PAGE) for child, pipe in children]
+end({"build": {"increment": grown}},
+    children=[{"pid": child, "lines": {"walk": {"cow": pages}}} for child, pages in said])
+os.close(go[1])
+for child, _ in said:
+    os.waitpid(child, 0)

@@ -1,0 +1,138 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+"""What make does first, where it installs; what tests/run makes of guests' outputs (tests/vm/kernels.py),
+and which of the verifier's figures a kernel is held against (tests/verifier/compare.py)."""
+import os
+import subprocess
+import sys
+import sysconfig
+import tempfile
+import unittest
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+TESTS = os.path.dirname(HERE)
+PROJECT = os.path.dirname(TESTS)
+sys.path[:0] = [os.path.join(TESTS, "vm"), os.path.join(TESTS, "verifier")]
+
+import compare  # noqa: E402
+import kernels  # noqa: E402
+
+OUTPUT = """# guest: 7.2.12+deb14-amd64, %d CPUs
+1..2
+# ok      BPF programs attach
+# check: 3 s
+ok 1 - check
+# cost: 7.2.12+deb14-amd64, %d CPUs: rss_stat 9000 runs, %d ns each
+%s 2 - cost
+"""
+
+
+def said(cpus, ns, end="ok"):
+    return kernels.parse(OUTPUT % (cpus, cpus, ns, end))
+
+
+def whole():
+    guests = {(name, 2): said(2, 1000) for name in kernels.ALL.split()}
+    guests.update({("7.2", n): said(n, 1400) for n in kernels.MORE_CPUS})
+    return guests
+
+
+def dry_run(target):
+    """The commands that make would run."""
+    env = {k: v for k, v in os.environ.items() if k not in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL")}
+    return subprocess.run(["make", "-n", "--no-print-directory", target], cwd=PROJECT, env=env,
+                          stdout=subprocess.PIPE, check=True).stdout.decode()
+
+
+class Make(unittest.TestCase):
+    def test_installs_before_it_builds(self):
+        for target in ("check", "check-pythons", "check-vm", "fuzz", "verifier-update", "bench",
+                       "demo", "check-arm64"):
+            with self.subTest(target):
+                self.assertTrue(dry_run(target).startswith("tools/install-deps"), dry_run(target)[:200])
+
+    def test_check_pythons_builds_what_scripts_run(self):
+        first = dry_run("check-pythons").split("tests/run")[0]
+        for what in ("all", "walker", "build/verifier-stats"):
+            self.assertRegex(first, r"make .*\b%s\b" % what)
+
+    def test_site(self):
+        def site(prefix):
+            return subprocess.run([sys.executable, os.path.join(PROJECT, "tools", "build-extension"),
+                                   "--site", prefix], stdout=subprocess.PIPE, check=True
+                                  ).stdout.decode().strip()
+        self.assertEqual(site("/usr/local"), sysconfig.get_path("purelib"))
+        self.assertRegex(site("/opt/x"), r"^/opt/x/lib/python3\.\d+/site-packages$")
+        self.assertTrue(site("/usr").startswith("/usr/lib/python3"), site("/usr"))
+
+
+class Guests(unittest.TestCase):
+    def test_plan(self):
+        self.assertEqual(kernels.plan("5.10 7.2", "", False), [("5.10", 2), ("7.2", 2)])
+        self.assertEqual(kernels.plan("6.12 5.10", "", True),
+                         [("5.10", 2), ("6.12", 2), ("6.12", 8), ("6.12", 32)])
+        self.assertEqual(kernels.plan("6.1", "4,8", True), [("6.1", 4), ("6.1", 8)])
+
+    def test_output(self):
+        found = said(8, 1234, "not ok")
+        self.assertEqual(found["release"], "7.2.12+deb14-amd64")
+        self.assertEqual(found["checks"], {"check": True, "cost": False})
+        self.assertEqual(found["costs"], {"rss_stat": (9000, 1234)})
+
+    def test_cost_grows(self):
+        for ns, good in ((1500, True), (1501, False)):
+            points = kernels.cost_points({("7.2", 2): said(2, 1000), ("7.2", 32): said(32, ns)})
+            self.assertEqual([p[0] for p in points], [good])
+
+    def test_cost_that_was_not_measured(self):
+        guests = {("7.2", 2): said(2, 1000), ("7.2", 32): dict(said(32, 1), costs={})}
+        self.assertEqual([p[0] for p in kernels.cost_points(guests)], [False])
+
+    def test_cost_before_percpu_counters(self):
+        guests = {("6.1", 2): said(2, 1000), ("6.1", 32): said(32, 9000)}
+        self.assertEqual(kernels.cost_points(guests), [])
+
+    def test_table(self):
+        guests = whole()
+        guests["6.1", 2] = said(2, 1000, "not ok")
+        text = kernels.table(guests, "2026-01-31")
+        self.assertIn("checks on 2026-01-31;", text)
+        self.assertIn("| check | 5.10, 2 CPUs | 6.1, 2 CPUs | 6.12, 2 CPUs | 7.2, 2 CPUs | 7.2, 8 CPUs |", text)
+        self.assertIn("| `cost` | yes | no | yes | yes | yes | yes |", text)
+        self.assertIn("| 7.2 | 32 | `rss_stat` | 9000 | 1400 |", text)
+
+    def test_table_of_a_part_is_not_written(self):
+        with tempfile.TemporaryDirectory() as folder:
+            path = os.path.join(folder, "KERNELS.md")
+            guests = whole()
+            del guests["5.10", 2]
+            self.assertIn("kernel 5.10 did not run", kernels.write(path, guests, "today"))
+            guests = whole()
+            guests["7.2", 8] = kernels.parse("# guest: 7.2, 8 CPUs\n1..2\nok 1 - check\n")
+            self.assertIn("7.2, 8 CPUs: 1 of 2 checks", kernels.write(path, guests, "today"))
+            self.assertFalse(os.path.exists(path))
+            self.assertIn("written", kernels.write(path, whole(), "today"))
+            self.assertTrue(os.path.exists(path))
+
+
+def figures(release, insns):
+    return {(release, "lines", "rss_stat"): (insns, 1, 100, 50)}
+
+
+class Verifier(unittest.TestCase):
+    def test_reference(self):
+        kept = {**figures("6.18.44-a", 1000), **figures("6.18.9-b", 900), **figures("7.2.1", 800)}
+        self.assertEqual(compare.reference(kept, "6.18.9-b"), "6.18.9-b")
+        self.assertEqual(compare.reference(kept, "6.18.50-c"), "6.18.44-a")
+        self.assertIsNone(compare.reference(kept, "6.17.3"))
+
+    def test_another_release_may_grow_by_more(self):
+        kept = figures("6.18.44-a", 1000)
+        for insns, bound, good in ((1060, compare.GROWTH, False), (1060, compare.GROWTH_OF_ANOTHER, True),
+                                   (1110, compare.GROWTH_OF_ANOTHER, False)):
+            now = compare.as_release(figures("6.18.50-c", insns), "6.18.44-a")
+            self.assertEqual(not compare.complaints(kept, now, bound), good, (insns, bound))
+
+
+if __name__ == "__main__":
+    unittest.main()
