@@ -304,8 +304,8 @@ SEPARATE __u64 search_interpreters(__u64 pointer, __u32 limit)
  * A native thread that allocates a lot would search a long list at every event: after a
  * miss only the newest entries are looked at each time, since a thread registers at the
  * head, and the whole list now and then: soon after the first, since a thread that has just been
- * made may register among many, then ever more rarely. One that runs no frame just now is remembered: when
- * it does again, it is found however old it is. */
+ * made may register among many, then ever more rarely. One that runs no frame just now is
+ * remembered: when it does again, it is found however old it is. */
 static __noinline int find_tstate(struct pymem_proc *p, struct pymem_thread *th,
 				  const struct pymem_layout *layout, struct scratch *s,
 				  __u64 pointer)
