@@ -12,19 +12,6 @@
 
 #include "proc.h"
 
-static void unsupported(const struct py_process *python, char *reason, size_t size)
-{
-	if (python->traces_refs)
-		snprintf(reason, size,
-			 "Python %s is not supported: it was built with Py_TRACE_REFS",
-			 python->version);
-	else if (*python->version)
-		snprintf(reason, size, "Python %s is not supported (3.6 to 3.15 are)",
-			 python->version);
-	else
-		snprintf(reason, size, "a Python of unknown version");
-}
-
 /* Tracks a Python, and looks at it again: since it was found it may have run another program,
  * of which an event tells only from now on. */
 static int adopt(struct tracker *tracker, pid_t pid, struct py_process *python, uint64_t start,
@@ -77,11 +64,13 @@ bool tracker_identify(struct tracker *tracker, pid_t pid, bool last)
 	if (!err || err == -ESRCH || (err == -ENOENT && session_sees_mappings(tracker->session)))
 		return false;
 	if (err == -ENOTSUP) {
-		unsupported(&python, reason, sizeof(reason));
+		py_process_explain(&python, reason, sizeof(reason));
 	} else if (!last) {
 		return true;
 	} else if (err == -ENOENT) {
 		return false;
+	} else if (python.implausible) {
+		py_process_explain(&python, reason, sizeof(reason));
 	} else {
 		snprintf(reason, sizeof(reason), "can't be examined: %s", strerror(-err));
 	}
@@ -166,10 +155,10 @@ int tracker_attach(struct tracker *tracker, pid_t pid, char *reason, size_t size
 		return -ENOENT;
 	}
 	err = py_process_identify(tracker->cache, pid, &python);
-	if (err == -ENOTSUP) {
-		char why[128];
+	if (err == -ENOTSUP || python.implausible) {
+		char why[192];
 
-		unsupported(&python, why, sizeof(why));
+		py_process_explain(&python, why, sizeof(why));
 		snprintf(reason, size, "pid %d (%s): %s", pid, info.comm, why);
 	} else if (err == -ENOENT) {
 		snprintf(reason, size, "pid %d (%s): is not Python: no interpreter is mapped in it",
