@@ -175,6 +175,7 @@ static int open_session(struct memit *m)
 	if (!err)
 		return 0;
 	fail("the event sources can't be attached", err);
+	fputs("pymem-bpf check lists what is needed.\n", stderr);
 	return EXIT_ENVIRONMENT;
 }
 

@@ -9,11 +9,9 @@
 
 #include <errno.h>
 #include <locale.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -25,6 +23,7 @@
 #include "render.h"
 #include "report.h"
 #include "session.h"
+#include "signals.h"
 #include "tracker.h"
 
 #define REDRAW_SECONDS 1.0
@@ -44,66 +43,12 @@ struct profile {
 	unsigned rows; /* drawn last */
 };
 
-#define SCREEN_ENTER "\033[?1049h\033[2J"
-#define SCREEN_LEAVE "\033[?1049l"
-
-static volatile sig_atomic_t interrupted;
-static volatile sig_atomic_t on_screen; /* the terminal's alternate screen is ours */
-
-static volatile sig_atomic_t command_pid; /* launched: signals are its */
-static volatile sig_atomic_t forwarded;
-
-static void on_signal(int number, siginfo_t *info, void *context)
-{
-	(void)context;
-	/* What the terminal sends it sends the command, too; what was sent to us alone is passed
-	 * on, once: the command decides, and we report when it ends. */
-	if (command_pid > 0 && !forwarded) {
-		forwarded = 1;
-		if (info->si_code <= 0)
-			kill(command_pid, number);
-		return;
-	}
-	/* The second one means it: whatever the report is stuck on. */
-	if (!interrupted++)
-		return;
-	if (on_screen && write(STDOUT_FILENO, SCREEN_LEAVE, sizeof(SCREEN_LEAVE) - 1) < 0)
-		_exit(1);
-	_exit(128 + number);
-}
-
-static void screen(bool enter)
-{
-	if (on_screen == enter)
-		return;
-	fputs(enter ? SCREEN_ENTER : SCREEN_LEAVE, stdout);
-	fflush(stdout);
-	on_screen = enter;
-}
-
 static double now(clockid_t clock)
 {
 	struct timespec t;
 
 	clock_gettime(clock, &t);
 	return t.tv_sec + t.tv_nsec / 1e9;
-}
-
-static void catch_signals(bool launched)
-{
-	struct sigaction action = {.sa_sigaction = on_signal, .sa_flags = SA_SIGINFO};
-
-	sigaction(SIGINT, &action, NULL);
-	sigaction(SIGTERM, &action, NULL);
-	sigaction(SIGHUP, &action, NULL);
-	if (launched) {
-		/* The terminal sends these to the command too: it decides, we report. */
-		action.sa_handler = SIG_IGN;
-		action.sa_flags = 0;
-		sigaction(SIGQUIT, &action, NULL);
-	}
-	/* A closed pipe is an error to report, not a death that leaves nothing said. */
-	signal(SIGPIPE, SIG_IGN);
 }
 
 static int open_session(struct profile *p)
@@ -134,7 +79,9 @@ static int open_session(struct profile *p)
 	if (!err)
 		err = session_attach(p->session);
 	if (err) {
-		fprintf(stderr, "pymem-bpf: the event sources can't be attached: %s\n",
+		fprintf(stderr,
+			"pymem-bpf: the event sources can't be attached: %s\n"
+			"pymem-bpf check lists what is needed.\n",
 			strerror(-err));
 		return EXIT_ENVIRONMENT;
 	}
@@ -165,15 +112,20 @@ static int attach_pids(struct profile *p)
 static int start_command(struct profile *p)
 {
 	int err = tracker_attach_launched(&p->tracker, p->launch.pid, p->options.command[0]);
+	bool tracked = !err;
 
-	if (!err)
+	/* A signal has ended it before it ran: that is its end, and no failure of ours. */
+	if (!tracked && launch_ended(&p->launch))
+		return launch_exit_status(&p->launch);
+	if (tracked)
 		err = launch_go(&p->launch);
 	if (!err)
 		return 0;
 	fprintf(stderr, "pymem-bpf: ");
 	text_print(stderr, p->options.command[0], 0, false);
-	fprintf(stderr, ": %s\n", strerror(-err));
-	return err == -ENOENT ? 127 : 126;
+	fprintf(stderr, "%s: %s\n", tracked ? "" : " was not started: it can't be tracked",
+		strerror(-err));
+	return !tracked ? EXIT_FAILED : err == -ENOENT ? 127 : 126;
 }
 
 static int attach(struct profile *p)
@@ -232,6 +184,18 @@ static int emit(struct profile *p, FILE *out, struct model *model)
 	return p->renderer->emit(out, model, &ro);
 }
 
+/* Lines of each process: so many that the largest have a place on the screen, beside some ten lines
+ * of text on each. */
+static unsigned live_lines(unsigned rows, size_t processes)
+{
+	unsigned shown = rows / 14;
+
+	if (shown > processes)
+		shown = processes;
+	rows /= shown ? shown : 1;
+	return rows > 16 ? rows - 12 : 4;
+}
+
 /* Draws a live report: built in memory, cut to the screen, written at once. */
 static int redraw(struct profile *p)
 {
@@ -251,7 +215,7 @@ static int redraw(struct profile *p)
 		struct render_options ro = {
 			.width = terminal_size(false),
 			.color = !getenv("NO_COLOR"),
-			.top = rows > 16 ? rows - 12 : 4,
+			.top = live_lines(rows, model->process_count),
 			.sort = p->options.sort,
 			.function = p->options.function,
 			.peak = p->options.peak,
@@ -287,7 +251,7 @@ static bool ended(struct profile *p)
 	if (p->options.all)
 		return false;
 	if (p->options.command && launch_ended(&p->launch)) {
-		command_pid = 0; /* may be another's number now */
+		signals_take_back();
 		return true;
 	}
 	if (p->options.command)
@@ -315,7 +279,7 @@ static int watch(struct profile *p)
 	double limit = p->options.duration;
 	int err;
 
-	while (!interrupted) {
+	while (!signals_interrupted()) {
 		t = now(CLOCK_MONOTONIC);
 		if (limit && t - begin >= limit)
 			break;
@@ -352,7 +316,7 @@ static int final_report(struct profile *p)
 	model = report_build(p->report, true);
 	if (!model)
 		return -errno;
-	screen(false);
+	signals_screen(false);
 	p->live = false;
 	err = emit(p, p->output.file, model);
 	if (err == -ENOENT && p->options.function) {
@@ -398,8 +362,10 @@ static int prepare(struct profile *p)
 		return EXIT_FAILED;
 	}
 	p->sources = source_cache_new();
-	if (!p->sources)
+	if (!p->sources) {
+		fprintf(stderr, "pymem-bpf: %s\n", strerror(ENOMEM));
 		return EXIT_FAILED;
+	}
 	p->live = !o->output && isatty(STDOUT_FILENO) && !strcmp(o->format, "table") && !o->quiet;
 	/* The command shares our terminal: do not draw over what it prints. */
 	if (o->command)
@@ -408,6 +374,12 @@ static int prepare(struct profile *p)
 		err = launch_prepare(&p->launch, o->command);
 		if (err) {
 			fprintf(stderr, "pymem-bpf: can't fork: %s\n", strerror(-err));
+			return EXIT_FAILED;
+		}
+		/* From the start: what ends it before it runs is the command's, too. */
+		err = signals_give_to(p->launch.pid);
+		if (err) {
+			fprintf(stderr, "pymem-bpf: pidfd_open: %s\n", strerror(-err));
 			return EXIT_FAILED;
 		}
 	}
@@ -420,13 +392,11 @@ static int run(struct profile *p)
 
 	if (status)
 		return status;
-	/* From the start: what ends it before it runs is the command's, too. */
-	command_pid = p->launch.pid;
-	catch_signals(p->options.command != NULL);
+	signals_catch(p->options.command != NULL);
 	status = open_session(p);
 	if (status)
 		return status;
-	p->report = report_new(&p->tracker, now(CLOCK_REALTIME));
+	p->report = report_new(&p->tracker, now(CLOCK_REALTIME), p->options.ended_bytes);
 	if (!p->report) {
 		fprintf(stderr, "pymem-bpf: %s\n", strerror(ENOMEM));
 		return EXIT_FAILED;
@@ -435,7 +405,7 @@ static int run(struct profile *p)
 	if (status)
 		return status;
 	if (p->live)
-		screen(true);
+		signals_screen(true);
 	err = watch(p);
 	if (err) {
 		fprintf(stderr, "pymem-bpf: %s\n", strerror(-err));
@@ -465,7 +435,7 @@ int cmd_profile(int argc, char **argv)
 		return fflush(stdout) ? EXIT_FAILED : EXIT_DONE;
 	}
 	status = run(&p);
-	screen(false);
+	signals_screen(false);
 	launch_abandon(&p.launch);
 	output_discard(&p.output);
 	report_free(p.report);

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "cmd_ps.h"
+#include "json_text.h"
 #include "proc.h"
 #include "py_process.h"
 #include "render.h"
@@ -26,7 +27,7 @@ struct row {
 	struct proc_info info;
 	int64_t rss_bytes; /* or -errno */
 	bool supported;
-	char reason[96]; /* why not */
+	char reason[192]; /* why not */
 };
 
 struct listing {
@@ -61,23 +62,6 @@ static struct row *new_row(struct listing *listing)
 	return &listing->rows[listing->count];
 }
 
-static void state_reason(struct row *row)
-{
-	if (row->python.traces_refs)
-		snprintf(row->reason, sizeof(row->reason),
-			 "Python %s: not supported (built with Py_TRACE_REFS)",
-			 row->python.version);
-	else if (row->python.major == 3 && row->python.minor > 12)
-		snprintf(row->reason, sizeof(row->reason),
-			 "Python %s: not known to this version of pymem-bpf", row->python.version);
-	else if (row->python.version[0])
-		snprintf(row->reason, sizeof(row->reason),
-			 "Python %s: not supported (3.6 or newer is)", row->python.version);
-	else
-		snprintf(row->reason, sizeof(row->reason),
-			 "Python of unknown version: not supported");
-}
-
 /* Adds a row for `pid` if it is a Python. Only -ENOMEM ends the listing. */
 static int list_process(pid_t pid, void *arg)
 {
@@ -95,7 +79,7 @@ static int list_process(pid_t pid, void *arg)
 		listing->forbidden++;
 		return 0;
 	}
-	if (err && err != -ENOTSUP) {
+	if (err && err != -ENOTSUP && !row->python.implausible) {
 		if (listing->failed++ == 0) {
 			listing->failed_pid = pid;
 			listing->failed_err = err;
@@ -104,7 +88,7 @@ static int list_process(pid_t pid, void *arg)
 	}
 	row->supported = err == 0;
 	if (!row->supported)
-		state_reason(row);
+		py_process_explain(&row->python, row->reason, sizeof(row->reason));
 	err = proc_info_read(pid, &row->info);
 	if (err)
 		return err == -ENOMEM ? err : 0; /* it ended meanwhile */
@@ -229,50 +213,6 @@ static int print_table(const struct listing *listing)
 	return err;
 }
 
-/* Length of the UTF-8 sequence at `at` (at least one byte is there), 0 if it is none. */
-static size_t utf8_length(const char *at)
-{
-	const unsigned char *s = (const unsigned char *)at;
-	size_t len = s[0] < 0x80 ? 1 : s[0] < 0xc2 ? 0 : s[0] < 0xe0 ? 2 : s[0] < 0xf0 ? 3 : 4;
-	unsigned first_min = s[0] == 0xe0 ? 0xa0 : s[0] == 0xf0 ? 0x90 : 0x80;
-	unsigned first_max = s[0] == 0xed ? 0x9f : s[0] == 0xf4 ? 0x8f : 0xbf;
-
-	if (s[0] > 0xf4)
-		return 0;
-	if (len > 1 && (s[1] < first_min || s[1] > first_max))
-		return 0;
-	for (size_t i = 2; i < len; i++) {
-		if ((s[i] & 0xc0) != 0x80)
-			return 0;
-	}
-	return len;
-}
-
-/* A JSON string of bytes that need not be UTF-8: what isn't becomes U+FFFD. */
-static json_t *json_of_bytes(const char *bytes)
-{
-	char *text = NULL;
-	size_t size;
-	FILE *out = open_memstream(&text, &size);
-	json_t *string = NULL;
-
-	if (!out)
-		return NULL;
-	while (*bytes) {
-		size_t len = utf8_length(bytes);
-
-		if (len > 0)
-			fwrite(bytes, 1, len, out);
-		else
-			fputs("\xef\xbf\xbd", out);
-		bytes += len > 0 ? len : 1;
-	}
-	if (fclose(out) == 0)
-		string = json_string(text);
-	free(text);
-	return string;
-}
-
 static json_t *json_of_row(const struct row *row)
 {
 	const struct py_process *python = &row->python;
@@ -283,7 +223,7 @@ static json_t *json_of_row(const struct row *row)
 	if (row->supported && row->python.has_line_probe)
 		json_array_append_new(engines, json_string("lines"));
 	for (int i = 0; i < row->info.argc; i++) {
-		if (json_array_append_new(cmdline, json_of_bytes(row->info.argv[i])) != 0) {
+		if (json_array_append_new(cmdline, json_text(row->info.argv[i])) != 0) {
 			json_decref(engines);
 			json_decref(cmdline);
 			return NULL;
@@ -298,7 +238,7 @@ static json_t *json_of_row(const struct row *row)
 			 python->has_line_probe, "supported", row->supported, "reason",
 			 row->supported ? NULL : row->reason, "engines", engines, "rss_bytes",
 			 row->rss_bytes < 0 ? NULL : json_integer(row->rss_bytes), "comm",
-			 json_of_bytes(row->info.comm), "cmdline", cmdline);
+			 json_text(row->info.comm), "cmdline", cmdline);
 }
 
 static int print_json(const struct listing *listing)
@@ -315,9 +255,8 @@ static int print_json(const struct listing *listing)
 			(json_int_t)listing->failed);
 	if (!top)
 		err = -ENOMEM;
-	/* A failed write shows in ferror(stdout). */
-	if (!err)
-		json_dumpf(top, stdout, JSON_INDENT(2));
+	if (!err && json_write(stdout, top, JSON_INDENT(2)) != 0 && !ferror(stdout))
+		err = -ENOMEM;
 	if (!err)
 		putchar('\n');
 	json_decref(top);
@@ -334,7 +273,8 @@ static void print_omissions(const struct listing *listing)
 	else if (listing->forbidden > 0)
 		fprintf(stderr,
 			"pymem-bpf ps: not examined: %zu: permission denied "
-			"(CAP_SYS_PTRACE and CAP_SYS_ADMIN are needed)\n",
+			"(CAP_SYS_PTRACE, and CAP_CHECKPOINT_RESTORE or CAP_SYS_ADMIN, are "
+			"needed)\n",
 			listing->forbidden);
 	if (listing->failed > 0)
 		fprintf(stderr, "pymem-bpf ps: not examined: %zu; first of them pid %d: %s\n",

@@ -22,6 +22,10 @@ struct kernel_features {
 
 void kernel_probe(struct kernel_features *features);
 
+/* Why the main job (with `lines`, the exact engine) can't be done on such a kernel, and what would
+ * help; NULL: it can. */
+const char *kernel_refusal(const struct kernel_features *features, bool lines);
+
 /* Are our PIDs the kernel's own? In another PID namespace the two differ, and BPF
  * programs see the kernel's. */
 bool kernel_host_pids(void);

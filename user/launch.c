@@ -101,7 +101,7 @@ int launch_exit_status(struct launch *launch)
 
 void launch_abandon(struct launch *launch)
 {
-	if (launch->pid <= 0 || launch->go_fd < 0)
+	if (launch->pid <= 0 || launch->ended || launch->go_fd < 0)
 		return;
 	kill(launch->pid, SIGKILL);
 	launch_exit_status(launch);

@@ -2,12 +2,8 @@
 /* Problem: keep a profile of hundreds of thousands of stacks, of up to 128 frames each, so that
  * adding one costs a hash and a comparison, and so that renderers need nothing else.
  *
- * Strings are kept once; so equal file names are equal pointers, and locations and stacks
- * can be hashed and compared by pointers. Names come from the target: the hash is seeded with
- * what the target can't know, else it could choose names that all collide.
- *
- * Invariant: pointers handed out stay valid until model_free(). What becomes of lines is in
- * model_lines.c.
+ * Strings and locations are in model_book.c; what becomes of lines is in model_lines.c, of
+ * processes that end in model_ended.c.
  */
 #include "model_private.h"
 
@@ -15,190 +11,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/auxv.h>
-
-static uint64_t mix(uint64_t a, uint64_t b)
-{
-	__uint128_t product = (__uint128_t)(a ^ 0x9e3779b97f4a7c15ull) * (b | 1);
-
-	return (uint64_t)product ^ (uint64_t)(product >> 64);
-}
-
-static uint64_t hash_string(const struct book *book, const char *text)
-{
-	uint64_t hash = book->seed, word;
-	size_t length = strlen(text);
-
-	for (; length >= sizeof(word); length -= sizeof(word), text += sizeof(word)) {
-		memcpy(&word, text, sizeof(word));
-		hash = mix(hash ^ word, book->seed);
-	}
-	word = 0;
-	memcpy(&word, text, length);
-	return mix(hash ^ word, book->seed + length);
-}
-
-static uint64_t hash_pointer(const struct book *book, uint64_t hash, const void *pointer)
-{
-	return mix(hash ^ (uintptr_t)pointer, book->seed);
-}
-
-static int table_grow(struct table *table)
-{
-	size_t room = table->room ? table->room * 2 : 64, i, at;
-	struct table_slot *slots = calloc(room, sizeof(*slots));
-
-	if (!slots)
-		return -ENOMEM;
-	for (i = 0; i < table->room; i++) {
-		if (!table->slots[i].index)
-			continue;
-		for (at = table->slots[i].hash & (room - 1); slots[at].index;)
-			at = (at + 1) & (room - 1);
-		slots[at] = table->slots[i];
-	}
-	free(table->slots);
-	table->slots = slots;
-	table->room = room;
-	return 0;
-}
-
-/* Walks the indices that were added under `hash`: `*cursor` starts at `hash`. False at the end. */
-static bool table_next(const struct table *table, uint64_t hash, uint64_t *cursor, size_t *index)
-{
-	const struct table_slot *slot;
-
-	while (table->room) {
-		slot = &table->slots[*cursor & (table->room - 1)];
-		if (!slot->index)
-			return false;
-		++*cursor;
-		if (slot->hash != hash)
-			continue;
-		*index = slot->index - 1;
-		return true;
-	}
-	return false;
-}
-
-static int table_add(struct table *table, uint64_t hash, size_t index)
-{
-	uint64_t at;
-
-	/* At most half full: the walk above always meets a free slot, soon. */
-	if (2 * (table->used + 1) > table->room && table_grow(table) != 0)
-		return -ENOMEM;
-	for (at = hash; table->slots[at & (table->room - 1)].index;)
-		at++;
-	table->slots[at & (table->room - 1)] = (struct table_slot){hash, index + 1};
-	table->used++;
-	return 0;
-}
-
-/* Room for one more element of `size` bytes; NULL: out of memory, and `array` is unchanged. */
-static void *with_room(void *array, size_t count, size_t *room, size_t size)
-{
-	size_t wanted = *room ? *room * 2 : 16;
-	void *grown;
-
-	if (count < *room)
-		return array;
-	grown = reallocarray(array, wanted, size);
-	if (grown)
-		*room = wanted;
-	return grown;
-}
-
-#define MAKE_ROOM(array, count, room)                                              \
-	({                                                                         \
-		void *grown_ = with_room(array, count, &(room), sizeof(*(array))); \
-		if (grown_)                                                        \
-			(array) = grown_;                                          \
-		grown_ != NULL;                                                    \
-	})
-
-static const char *intern(struct book *book, const char *text)
-{
-	uint64_t hash, cursor;
-	size_t index;
-	char *copy;
-
-	if (!text)
-		text = "";
-	cursor = hash = hash_string(book, text);
-	while (table_next(&book->string_table, hash, &cursor, &index)) {
-		if (!strcmp(book->strings[index], text))
-			return book->strings[index];
-	}
-	copy = strdup(text);
-	if (!copy || !MAKE_ROOM(book->strings, book->string_count, book->string_room) ||
-	    table_add(&book->string_table, hash, book->string_count) != 0) {
-		free(copy);
-		return NULL;
-	}
-	book->strings[book->string_count++] = copy;
-	return copy;
-}
-
-static bool same_line(const struct model_location *a, const struct model_location *b)
-{
-	return a->file == b->file && a->function == b->function && a->line == b->line;
-}
-
-static int set_line(struct book *book, struct location *location)
-{
-	uint64_t hash = hash_pointer(book, book->seed, location->pub.file), cursor;
-
-	hash = hash_pointer(book, hash, location->pub.function);
-	cursor = hash = mix(hash ^ (unsigned)location->pub.line, book->seed);
-	while (table_next(&book->line_table, hash, &cursor, &location->line)) {
-		if (same_line(&book->lines[location->line]->pub, &location->pub))
-			return 0;
-	}
-	/* The book already owns the location: it stays, even if the caller fails. */
-	location->line = book->line_count;
-	if (!MAKE_ROOM(book->lines, book->line_count, book->line_room))
-		return -ENOMEM;
-	if (table_add(&book->line_table, hash, book->line_count) != 0)
-		return -ENOMEM;
-	book->lines[book->line_count++] = location;
-	return 0;
-}
-
-const struct model_location *model_location(struct model *model, const char *file,
-					    const char *function, int line, int first_line)
-{
-	struct book *book = book_of(model);
-	struct model_location wanted = {intern(book, file), intern(book, function),
-					line > 0 ? line : 0, first_line};
-	struct location *location;
-	uint64_t hash, cursor;
-	size_t index;
-
-	if (!wanted.file || !wanted.function)
-		return NULL;
-	hash = hash_pointer(book, book->seed, wanted.file);
-	hash = hash_pointer(book, hash, wanted.function);
-	hash = mix(hash ^ ((uint64_t)(unsigned)wanted.line << 32 | (unsigned)first_line),
-		   book->seed);
-	cursor = hash;
-	while (table_next(&book->location_table, hash, &cursor, &index)) {
-		location = book->locations[index];
-		if (same_line(&location->pub, &wanted) && location->pub.first_line == first_line)
-			return &location->pub;
-	}
-	location = malloc(sizeof(*location));
-	if (!location || !MAKE_ROOM(book->locations, book->location_count, book->location_room)) {
-		free(location);
-		return NULL;
-	}
-	location->pub = wanted;
-	/* Owned by the book from here on, found or not. */
-	book->locations[book->location_count++] = location;
-	if (set_line(book, location) != 0 ||
-	    table_add(&book->location_table, hash, book->location_count - 1) != 0)
-		return NULL;
-	return &location->pub;
-}
 
 struct model *model_new(uint64_t page_size)
 {
@@ -213,8 +25,7 @@ struct model *model_new(uint64_t page_size)
 	return &book->pub;
 }
 
-/* Frees what lines are computed from. */
-static void stacks_free(struct model_process *pub)
+void model_stacks_free(struct model_process *pub)
 {
 	struct process *process = process_of(pub);
 	size_t i;
@@ -235,13 +46,13 @@ static void stacks_free(struct model_process *pub)
 	process->table = (struct table){0};
 }
 
-static void process_free(struct model_process *pub)
+void model_process_free(struct model_process *pub)
 {
 	size_t i;
 
 	for (i = 0; pub->cmdline && pub->cmdline[i]; i++)
 		free(pub->cmdline[i]);
-	stacks_free(pub);
+	model_stacks_free(pub);
 	source_root_close(&pub->root);
 	free(pub->cmdline);
 	free(pub->comm);
@@ -258,7 +69,7 @@ void model_clear(struct model *model)
 
 	for (i = 0; i < model->process_count; i++)
 		if (!process_of(model->processes[i])->sealed)
-			process_free(model->processes[i]);
+			model_process_free(model->processes[i]);
 	for (i = 0; i < model->skip_count; i++) {
 		free(model->skips[i].comm);
 		free(model->skips[i].reason);
@@ -277,7 +88,7 @@ void model_free(struct model *model)
 		return;
 	model_clear(model);
 	for (i = 0; i < book->sealed_count; i++)
-		process_free(book->sealed[i]);
+		model_process_free(book->sealed[i]);
 	free(book->sealed);
 	for (i = 0; i < book->string_count; i++)
 		free(book->strings[i]);
@@ -340,10 +151,10 @@ struct model_process *model_add_process(struct model *model, int pid, int ppid, 
 	pub->cmdline = copy_vector(cmdline);
 	pub->cgroup = copy_of(cgroup);
 	pub->python = copy_of(python);
-	pub->engine = intern(book, engine);
+	pub->engine = model_intern(book, engine);
 	if (!pub->comm || !pub->cmdline || !pub->cgroup || !pub->python || !pub->engine ||
 	    !MAKE_ROOM(model->processes, model->process_count, book->process_room)) {
-		process_free(pub);
+		model_process_free(pub);
 		return NULL;
 	}
 	model->processes[model->process_count++] = pub;
@@ -387,9 +198,9 @@ static ssize_t take_stack(struct book *book, struct process *process,
 	unsigned i;
 
 	for (i = 0; i < depth; i++)
-		hash = hash_pointer(book, hash, frames[i]);
+		hash = model_hash_pointer(book, hash, frames[i]);
 	cursor = hash;
-	while (table_next(&process->table, hash, &cursor, &index)) {
+	while (model_table_next(&process->table, hash, &cursor, &index)) {
 		if (pub->stacks[index].depth == depth &&
 		    !memcmp(pub->stacks[index].frames, frames, bytes))
 			return index;
@@ -402,7 +213,7 @@ static ssize_t take_stack(struct book *book, struct process *process,
 	if (!MAKE_ROOM(process->extras, pub->stack_count, room))
 		goto fail;
 	process->stack_room = room;
-	if (table_add(&process->table, hash, pub->stack_count) != 0)
+	if (model_table_add(&process->table, hash, pub->stack_count) != 0)
 		goto fail;
 	memcpy(stack.frames, frames, bytes);
 	process->extras[pub->stack_count] = (struct stack_extra){0};
@@ -456,70 +267,6 @@ int model_add_stack(struct model *model, struct model_process *process,
 	if (sum->peak_pages < counters->peak_pages)
 		sum->peak_pages = counters->peak_pages;
 	return 0;
-}
-
-/* The lines stay as they are from now on: no more memory than they need. */
-static void shrink(struct model_process *process)
-{
-	struct model_line *lines = NULL;
-
-	if (process->line_count)
-		lines = reallocarray(process->lines, process->line_count, sizeof(*lines));
-	if (lines)
-		process->lines = lines;
-}
-
-static void hide_sealed(struct model *model)
-{
-	while (model->process_count &&
-	       process_of(model->processes[model->process_count - 1])->sealed)
-		model->process_count--;
-}
-
-static int show_sealed(struct book *book)
-{
-	struct model *model = &book->pub;
-	size_t i;
-
-	for (i = 0; i < book->sealed_count; i++) {
-		if (!MAKE_ROOM(model->processes, model->process_count, book->process_room))
-			return -ENOMEM;
-		model->processes[model->process_count++] = book->sealed[i];
-	}
-	return 0;
-}
-
-int model_finish(struct model *model)
-{
-	hide_sealed(model);
-	return model_gather(model) ?: show_sealed(book_of(model));
-}
-
-int model_seal(struct model *model)
-{
-	struct book *book = book_of(model);
-	struct model_process *process;
-	size_t i;
-	int err;
-
-	hide_sealed(model);
-	err = model_gather(model);
-	for (i = 0; i < model->process_count && !err; i++) {
-		process = model->processes[i];
-		if (!MAKE_ROOM(book->sealed, book->sealed_count, book->sealed_room)) {
-			err = -ENOMEM;
-			break;
-		}
-		stacks_free(process);
-		shrink(process);
-		process_of(process)->sealed = true;
-		book->sealed[book->sealed_count++] = process;
-	}
-	/* What could not be sealed stays; what was is no longer among these. */
-	memmove(model->processes, model->processes + i,
-		(model->process_count - i) * sizeof(struct model_process *));
-	model->process_count -= i;
-	return err;
 }
 
 int64_t model_lost_bytes(const struct model_process *process)

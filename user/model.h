@@ -53,6 +53,7 @@ struct model_stack {			      /* for folded output, flame graphs */
 
 struct model_process {
 	int pid, ppid;
+	uint32_t id; /* the caller's own */
 	char *comm;
 	char **cmdline; /* NULL-terminated */
 	char *cgroup;
@@ -79,6 +80,14 @@ struct model_skip { /* a process asked for but not profiled */
 	char *reason;
 };
 
+/* Ended processes that are not reported one by one, as the sum of what they were. */
+struct model_rest {
+	uint64_t processes;
+	int64_t change_bytes; /* of their RSS */
+	int64_t charged_bytes;
+	int64_t lost_bytes[PYMEM_LOSS_COUNT];
+};
+
 struct model {
 	char *host, *kernel, *version;
 	double start, end;		  /* seconds since the epoch */
@@ -86,6 +95,7 @@ struct model {
 	size_t process_count;
 	struct model_skip *skips;
 	size_t skip_count;
+	struct model_rest rest;
 	uint64_t page_size;
 	/* Named facts that a reader must know (features missing, events dropped):
 	 * printed by every renderer. */
@@ -135,8 +145,18 @@ int model_finish(struct model *model);
  * all reports to come. Nothing can be added to them but losses. 0 or -ENOMEM. */
 int model_seal(struct model *model);
 
+/* If what is sealed takes more than about `limit` bytes: folds the processes that changed least
+ * into model->rest, each of them told to `gone` before it is freed. To be called when nothing but
+ * sealed processes are there, and no location is held. 0 or -ENOMEM. */
+int model_fold_ended(struct model *model, size_t limit,
+		     void (*gone)(const struct model_process *process, void *arg), void *arg);
+
 /* Empties the model for the next report: only what is sealed stays, and locations. */
 void model_clear(struct model *model);
+
+/* Sorts processes, largest first: by the change of their RSS whichever way it went, or by what else
+ * their lines are sorted by. 0 or -ENOMEM. */
+int model_sort_processes(struct model *model, enum model_sort sort);
 
 /* Sorts lines, largest first; by increment means by its size, whichever way it went. */
 void model_sort_lines(struct model_process *process, enum model_sort sort);

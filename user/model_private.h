@@ -50,6 +50,7 @@ struct book {
 	size_t process_room, skip_room, note_room;
 	struct model_process **sealed;
 	size_t sealed_count, sealed_room;
+	size_t sealed_bytes; /* what they take */
 };
 
 static inline struct location *location_of(const struct model_location *location)
@@ -66,6 +67,33 @@ static inline struct book *book_of(const struct model *model)
 {
 	return (struct book *)model;
 }
+
+/* Walks the indices that were added under `hash`: `*cursor` starts at `hash`. False at the end. */
+bool model_table_next(const struct table *table, uint64_t hash, uint64_t *cursor, size_t *index);
+int model_table_add(struct table *table, uint64_t hash, size_t index);
+uint64_t model_hash_pointer(const struct book *book, uint64_t hash, const void *pointer);
+
+/* The one copy of `text` (NULL: ""). NULL: out of memory. */
+const char *model_intern(struct book *book, const char *text);
+
+/* Frees the strings and locations that no sealed process has. No other process may be there.
+ * 0, or -ENOMEM: strings stay. */
+int model_book_collect(struct book *book);
+
+/* Room for one more element of `size` bytes; NULL: out of memory, and `array` is unchanged. */
+void *model_with_room(void *array, size_t count, size_t *room, size_t size);
+
+#define MAKE_ROOM(array, count, room)                                                    \
+	({                                                                               \
+		void *grown_ = model_with_room(array, count, &(room), sizeof(*(array))); \
+		if (grown_)                                                              \
+			(array) = grown_;                                                \
+		grown_ != NULL;                                                          \
+	})
+
+/* Frees what lines are computed from. */
+void model_stacks_free(struct model_process *process);
+void model_process_free(struct model_process *process);
 
 /* Computes the lines of the processes there are, none of them sealed. 0 or -ENOMEM. */
 int model_gather(struct model *model);

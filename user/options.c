@@ -104,6 +104,7 @@ static int take_function(struct options *o, const char *value)
 	return *value ? 0 : complain("-f", "''", "expected a function's name");
 }
 
+/* The last of -l and --engine counts, but for `auto`: to choose for itself is no wish for less. */
 static int take_lines(struct options *o, const char *value)
 {
 	(void)value;
@@ -150,8 +151,10 @@ static int take_sort(struct options *o, const char *value)
 static int take_engine(struct options *o, const char *value)
 {
 	o->engine = value;
+	if (!strcmp(value, "auto"))
+		return 0;
 	o->lines = !strcmp(value, "lines");
-	if (!strcmp(value, "auto") || !strcmp(value, "walk") || o->lines)
+	if (o->lines || !strcmp(value, "walk"))
 		return 0;
 	return complain("--engine", value, "expected auto, walk or lines");
 }
@@ -213,6 +216,15 @@ static int take_ring_size(struct options *o, const char *value)
 	return err;
 }
 
+static int take_ended_memory(struct options *o, const char *value)
+{
+	unsigned long n = 0;
+	int err = take_number("--ended-memory", value, 1, 1 << 20, &n);
+
+	o->ended_bytes = n << 20;
+	return err;
+}
+
 static int take_quiet(struct options *o, const char *value)
 {
 	(void)value;
@@ -262,6 +274,8 @@ static const struct option_row rows[] = {
 	{262, "max-processes", "N", "process images at one time (256; -a: 4096)",
 	 take_max_processes},
 	{263, "ring-size", "KIB", "buffer to user space (1024; -a: 8192)", take_ring_size},
+	{265, "ended-memory", "MIB", "for lines of processes that have ended (256)",
+	 take_ended_memory},
 	{'q', "quiet", NULL, "say nothing but the report and errors", take_quiet},
 	{'v', "verbose", NULL, "print libbpf's warnings; -vv: all it has to say", take_verbose},
 	{264, "version", NULL, "print the version", take_version},
@@ -387,6 +401,8 @@ int options_parse(struct options *o, int argc, char **argv)
 		o->max_stacks = 65536;
 	if (!o->max_processes)
 		o->max_processes = o->all ? 4096 : 256;
+	if (!o->ended_bytes)
+		o->ended_bytes = 256 << 20;
 	if (!o->ring_bytes)
 		o->ring_bytes = o->all ? 8 << 20 : 1 << 20;
 	return check_job(o);

@@ -32,7 +32,7 @@ struct options {
 	bool quiet, help, version;
 	bool no_faults, no_syscalls, no_children;
 	unsigned max_stacks, max_processes;
-	size_t ring_bytes;
+	size_t ring_bytes, ended_bytes;
 	int verbosity;
 };
 

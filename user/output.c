@@ -1,16 +1,46 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* A report is written beside its destination and renamed into place, so that a full disk
- * leaves no part of one posing as the whole. Devices and pipes (-o /dev/stdout) can't be
- * renamed over and are written directly.
+/* A report is written to a file without a name, which gets one when it is complete: neither a full
+ * disk nor a kill leaves a part of one. A name can't be given over an existing file, so there
+ * the report first gets one beside it and is then renamed; only a kill between the two leaves
+ * that. Where the file system has no files without names, a temporary one has a name from the
+ * start. Devices and pipes (-o /dev/stdout) can't be renamed over and are written directly.
  */
 #include "output.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <libgen.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#define NAMES_MAX 100 /* tried, where others have taken them */
+
+/* The temporary file that has a name: for output_abandon(). */
+static char *volatile named;
+
+/* A file without a name in the destination's folder. -EOPNOTSUPP: there are none there. */
+static int open_unnamed(struct output *output)
+{
+	char *copy = strdup(output->path);
+	int fd, err;
+
+	if (!copy)
+		return -ENOMEM;
+	fd = open(dirname(copy), O_TMPFILE | O_WRONLY | O_CLOEXEC, 0666);
+	/* A kernel that knows no such flag takes it for an attempt to write to the folder. */
+	err = fd < 0 && errno == EISDIR ? -EOPNOTSUPP : fd < 0 ? -errno : 0;
+	free(copy);
+	if (err)
+		return err;
+	output->file = fdopen(fd, "w");
+	err = output->file ? 0 : -errno;
+	if (err)
+		close(fd);
+	return err;
+}
 
 static int open_temporary(struct output *output)
 {
@@ -29,6 +59,7 @@ static int open_temporary(struct output *output)
 		output->temporary = NULL;
 		return err;
 	}
+	named = output->temporary;
 	if (fchmod(fd, 0666 & ~mask)) {
 		err = -errno;
 		close(fd);
@@ -41,6 +72,7 @@ static int open_temporary(struct output *output)
 int output_open(struct output *output, const char *path)
 {
 	struct stat st;
+	int err;
 
 	*output = (struct output){.path = path};
 	if (!path) {
@@ -51,7 +83,46 @@ int output_open(struct output *output, const char *path)
 		output->file = fopen(path, "we");
 		return output->file ? 0 : -errno;
 	}
-	return open_temporary(output);
+	output->regular = true;
+	err = open_unnamed(output);
+	return err == -EOPNOTSUPP ? open_temporary(output) : err;
+}
+
+/* Gives the file its first name: its destination, or where that exists one beside it, which is
+ * then output->temporary. */
+static int give_name(struct output *output)
+{
+	char self[40];
+	unsigned number, tries;
+	int err;
+
+	snprintf(self, sizeof(self), "/proc/self/fd/%d", fileno(output->file));
+	if (!linkat(AT_FDCWD, self, AT_FDCWD, output->path, AT_SYMLINK_FOLLOW))
+		return 0;
+	err = -errno;
+	for (tries = 0; err == -EEXIST && tries < NAMES_MAX; tries++) {
+		if (getrandom(&number, sizeof(number), 0) != sizeof(number))
+			return -EIO;
+		if (asprintf(&output->temporary, "%s.%06x", output->path, number & 0xffffff) < 0) {
+			output->temporary = NULL;
+			return -ENOMEM;
+		}
+		if (!linkat(AT_FDCWD, self, AT_FDCWD, output->temporary, AT_SYMLINK_FOLLOW)) {
+			named = output->temporary;
+			return 0;
+		}
+		err = -errno;
+		free(output->temporary);
+		output->temporary = NULL;
+	}
+	return err;
+}
+
+static void forget_temporary(struct output *output)
+{
+	named = NULL;
+	free(output->temporary);
+	output->temporary = NULL;
 }
 
 int output_commit(struct output *output)
@@ -62,8 +133,10 @@ int output_commit(struct output *output)
 		err = errno ? -errno : -EIO;
 	if (!output->path)
 		return err;
-	if (!err && output->temporary && fsync(fileno(output->file)))
+	if (!err && output->regular && fsync(fileno(output->file)))
 		err = -errno;
+	if (!err && output->regular && !output->temporary)
+		err = give_name(output);
 	if (fclose(output->file) && !err)
 		err = -errno;
 	output->file = NULL;
@@ -71,9 +144,14 @@ int output_commit(struct output *output)
 		err = -errno;
 	if (err && output->temporary)
 		unlink(output->temporary);
-	free(output->temporary);
-	output->temporary = NULL;
+	forget_temporary(output);
 	return err;
+}
+
+void output_abandon(void)
+{
+	if (named)
+		unlink(named);
 }
 
 void output_discard(struct output *output)
@@ -82,6 +160,6 @@ void output_discard(struct output *output)
 		fclose(output->file);
 	if (output->temporary)
 		unlink(output->temporary);
-	free(output->temporary);
+	forget_temporary(output);
 	*output = (struct output){};
 }

@@ -3,12 +3,14 @@
 #ifndef OUTPUT_H
 #define OUTPUT_H
 
+#include <stdbool.h>
 #include <stdio.h>
 
 struct output {
 	FILE *file;
 	const char *path; /* NULL: stdout */
-	char *temporary;
+	bool regular;	  /* a file that is to be, not a device, pipe or stdout */
+	char *temporary;  /* its name until then; NULL: none */
 };
 
 /* Opens for writing; early, so that a bad path is found before any work. 0 or -errno. */
@@ -17,5 +19,7 @@ int output_open(struct output *output, const char *path);
 int output_commit(struct output *output);
 /* Drops what was written, if it is a file. */
 void output_discard(struct output *output);
+/* In a signal handler that ends the process: removes what has a temporary name. */
+void output_abandon(void);
 
 #endif

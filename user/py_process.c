@@ -29,6 +29,7 @@
 #define CACHE_ENTRIES_MAX 65536 /* then it starts anew */
 #define CANDIDATES_MAX	  8
 #define PASSES_MAX	  3
+#define NEWEST_MINOR	  15 /* supported */
 
 struct image_key {
 	uint64_t dev, inode, size;
@@ -353,6 +354,7 @@ static int identify_candidate(pid_t pid, const struct candidate *candidate,
 
 	fill(process, candidate);
 	err = layout_of(pid, candidate, &process->layout);
+	process->implausible = err == -EINVAL;
 	if (err)
 		return err;
 	if (process->major == 0) {
@@ -405,4 +407,31 @@ int py_process_identify(struct py_image_cache *cache, pid_t pid, struct py_proce
 	if (proc_start_ticks(pid) != start)
 		err = -ESRCH;
 	return err;
+}
+
+void py_process_explain(const struct py_process *process, char *text, size_t size)
+{
+	const char *version = process->version;
+	bool known = process->major == 3 && process->minor >= 13 && process->minor <= NEWEST_MINOR;
+
+	if (process->traces_refs)
+		snprintf(text, size, "Python %s is not supported: it was built with Py_TRACE_REFS",
+			 version);
+	else if (known && process->implausible)
+		snprintf(text, size,
+			 "Python %s is not supported: the offsets that it publishes of its "
+			 "structures can't be true; a build that was changed, or damaged memory",
+			 version);
+	else if (known && strpbrk(version, "ab"))
+		snprintf(text, size,
+			 "Python %s is not supported: it is an alpha or beta, in which structures "
+			 "still change; release candidates and releases are supported",
+			 version);
+	else if (*version)
+		snprintf(text, size, "Python %s is not supported (3.6 to 3.%d are)", version,
+			 NEWEST_MINOR);
+	else
+		snprintf(text, size,
+			 "a Python of unknown version is not supported: its file tells none, as "
+			 "builds of 3.11 and later always do");
 }

@@ -24,6 +24,7 @@ struct py_process {
 	enum py_build_kind kind;
 	bool debug_build, free_threaded; /* as far as it can be told; false otherwise */
 	bool traces_refs;		 /* each object's head has two more pointers: refused */
+	bool implausible;		 /* refused for the offsets it publishes (or does not) */
 	bool has_line_probe;		 /* USDT python:line in the image */
 	bool has_function_probe;	 /* USDT python:function__entry */
 	/* Identity of the image, for caches: device (makedev) and inode of the ELF file, as
@@ -46,8 +47,13 @@ void py_image_cache_free(struct py_image_cache *cache);
  * -ENOENT: no interpreter is mapped (not Python, or not yet).
  * -ENOTSUP: Python 2, or a version this program does not know; `process->version`
  *  says which ("" if even that is unknown).
+ * -EINVAL and process->implausible: it publishes no offsets that can be true, or not yet.
  * -ESRCH: gone, or without memory (a zombie, a kernel thread).
  * -EACCES/-EPERM and other -errno: could not look. */
 int py_process_identify(struct py_image_cache *cache, pid_t pid, struct py_process *process);
+
+/* Why a process for which that gave -ENOTSUP, or that is implausible, is not supported: a sentence
+ * of at most 192 bytes, without its PID. */
+void py_process_explain(const struct py_process *process, char *text, size_t size);
 
 #endif

@@ -282,6 +282,31 @@ void parts_head(FILE *out, const struct model *model, const struct model_process
 	fputc('\n', out);
 }
 
+void parts_rest(FILE *out, const struct model *model, const struct render_options *options)
+{
+	const struct model_rest *rest = &model->rest;
+	char change[40], charged[40], lost[40], text[256];
+	int64_t lost_bytes = 0;
+	int i;
+
+	if (!rest->processes)
+		return;
+	for (i = 0; i < PYMEM_LOSS_COUNT; i++)
+		lost_bytes += rest->lost_bytes[i];
+	parts_amount(change, sizeof(change), rest->change_bytes, true);
+	parts_amount(charged, sizeof(charged), rest->charged_bytes, true);
+	parts_amount(lost, sizeof(lost), lost_bytes, true);
+	snprintf(text, sizeof(text),
+		 "and %llu more process%s, ended: change" NBSP "%s = charged" NBSP "%s + lost" NBSP
+		 "%s",
+		 (unsigned long long)rest->processes, rest->processes == 1 ? "" : "es", change,
+		 charged, lost);
+	if (model->process_count)
+		fputc('\n', out);
+	text_wrap(out, text, 0, options->width, 2);
+	fputc('\n', out);
+}
+
 void parts_tail(FILE *out, const struct model *model, const struct render_options *options)
 {
 	bool narrow = options->width && options->width < 64;

@@ -16,48 +16,11 @@
 #include <string.h>
 #include <time.h>
 
-/* Length of the UTF-8 character at `at`, 0: invalid. */
-static size_t utf8_length(const unsigned char *at)
-{
-	size_t n = *at < 0x80 ? 1 : *at < 0xc2 ? 0 : *at < 0xe0 ? 2 : *at < 0xf0 ? 3 : 4, i;
-
-	if (*at > 0xf4)
-		return 0;
-	for (i = 1; i < n; i++) {
-		if ((at[i] & 0xc0) != 0x80)
-			return 0;
-	}
-	if ((*at == 0xe0 && at[1] < 0xa0) || (*at == 0xed && at[1] > 0x9f) ||
-	    (*at == 0xf0 && at[1] < 0x90) || (*at == 0xf4 && at[1] > 0x8f))
-		return 0;
-	return n;
-}
-
-/* A string whose invalid bytes are U+FFFD; NULL: out of memory. */
-static json_t *text_value(const char *text)
-{
-	const unsigned char *at = (const unsigned char *)(text ? text : "");
-	size_t used = 0, length;
-	char *valid = malloc(3 * strlen((const char *)at) + 1);
-	json_t *value;
-
-	if (!valid)
-		return NULL;
-	while (*at) {
-		length = utf8_length(at);
-		memcpy(valid + used, length ? (const char *)at : "\xef\xbf\xbd",
-		       length ? length : 3);
-		used += length ? length : 3;
-		at += length ? length : 1;
-	}
-	value = json_stringn_nocheck(valid, used);
-	free(valid);
-	return value;
-}
+#include "json_text.h"
 
 static json_t *text_or_null(const char *text)
 {
-	return text && *text ? text_value(text) : json_null();
+	return text && *text ? json_text(text) : json_null();
 }
 
 static json_t *count_value(uint64_t number)
@@ -88,27 +51,10 @@ static json_t *time_value(double seconds)
 	return json_string(text);
 }
 
-/* json_dump_callback_t. DEL is the one control byte that jansson does not escape. */
-static int write_ascii(const char *text, size_t size, void *arg)
-{
-	FILE *out = arg;
-	size_t i;
-
-	for (i = 0; i < size; i++) {
-		if (text[i] == 0x7f)
-			fputs("\\u007f", out);
-		else
-			fputc(text[i], out);
-	}
-	return ferror(out) ? -1 : 0;
-}
-
 /* Writes `value` and drops it. 0 or -ENOMEM; the stream's errors show at the end. */
 static int put_value(FILE *out, json_t *value)
 {
-	int err = !value ? -1
-			 : json_dump_callback(value, write_ascii, out,
-					      JSON_COMPACT | JSON_ENSURE_ASCII | JSON_ENCODE_ANY);
+	int err = value ? json_write(out, value, JSON_COMPACT | JSON_ENCODE_ANY) : -1;
 
 	json_decref(value);
 	return err && !ferror(out) ? -ENOMEM : 0;
@@ -136,7 +82,7 @@ static int put_members(FILE *out, const char *indent, const struct member *membe
 #define PUT_MEMBERS(out, indent, members, more) \
 	put_members(out, indent, members, sizeof(members) / sizeof((members)[0]), more)
 
-static json_t *losses_value(const struct model_process *process)
+static json_t *losses_value(const int64_t *lost_bytes)
 {
 	static const char *const names[] = {
 #define LOSS_NAME(id, name, text) name,
@@ -147,7 +93,7 @@ static json_t *losses_value(const struct model_process *process)
 	int i, err = object ? 0 : -1;
 
 	for (i = 0; i < PYMEM_LOSS_COUNT && !err; i++)
-		err = json_object_set_new(object, names[i], json_integer(process->lost_bytes[i]));
+		err = json_object_set_new(object, names[i], json_integer(lost_bytes[i]));
 	if (!err)
 		return object;
 	json_decref(object);
@@ -160,7 +106,7 @@ static json_t *strings_value(char *const *strings, size_t count)
 	size_t i;
 
 	for (i = 0; array && i < count; i++) {
-		if (json_array_append_new(array, text_value(strings[i])) == 0)
+		if (json_array_append_new(array, json_text(strings[i])) == 0)
 			continue;
 		json_decref(array);
 		array = NULL;
@@ -221,9 +167,9 @@ static int put_runs(FILE *out, const struct model_line *line)
 static int put_line(FILE *out, const struct model_line *line)
 {
 	struct member members[] = {
-		{"file", text_value(line->location->file)},
+		{"file", json_text(line->location->file)},
 		{"line", json_integer(line->location->line)},
-		{"function", text_value(line->location->function)},
+		{"function", json_text(line->location->function)},
 		{"increment_bytes", json_integer(line->increment_bytes)},
 		{"total_bytes", json_integer(line->total_bytes)},
 		{"grown_bytes", count_value(line->grown_bytes)},
@@ -265,17 +211,17 @@ static int put_process(FILE *out, struct model_process *process,
 	struct member members[] = {
 		{"pid", json_integer(process->pid)},
 		{"ppid", json_integer(process->ppid)},
-		{"comm", text_value(process->comm)},
+		{"comm", json_text(process->comm)},
 		{"cmdline", strings_value(process->cmdline, count)},
 		{"cgroup", text_or_null(process->cgroup)},
 		{"python", text_or_null(process->python)},
-		{"engine", text_value(process->engine)},
+		{"engine", json_text(process->engine)},
 		{"exited", json_boolean(process->exited)},
 		{"rss_start_bytes", json_integer(process->rss_start_bytes)},
 		{"rss_end_bytes", json_integer(process->rss_end_bytes)},
 		{"rss_peak_bytes", json_integer(process->rss_peak_bytes)},
 		{"charged_bytes", json_integer(process->charged_bytes)},
-		{"lost_bytes", losses_value(process)},
+		{"lost_bytes", losses_value(process->lost_bytes)},
 		{"truncated_stacks", count_value(process->truncated_stacks)},
 		{"lost_faults", count_value(process->lost_faults)},
 		{"skipped", text_or_null(process->note)},
@@ -294,6 +240,23 @@ static int put_process(FILE *out, struct model_process *process,
 	return err;
 }
 
+/* Absent where all processes are reported one by one. */
+static int put_rest(FILE *out, const struct model_rest *rest)
+{
+	struct member members[] = {
+		{"processes", count_value(rest->processes)},
+		{"change_bytes", json_integer(rest->change_bytes)},
+		{"charged_bytes", json_integer(rest->charged_bytes)},
+		{"lost_bytes", losses_value(rest->lost_bytes)},
+	};
+	int err;
+
+	fputs(",\n \"ended\":{", out);
+	err = PUT_MEMBERS(out, "", members, false);
+	fputc('}', out);
+	return err;
+}
+
 static int put_skips(FILE *out, const struct model *model)
 {
 	size_t i;
@@ -303,8 +266,8 @@ static int put_skips(FILE *out, const struct model *model)
 	for (i = 0; i < model->skip_count && !err; i++) {
 		struct member members[] = {
 			{"pid", json_integer(model->skips[i].pid)},
-			{"comm", text_value(model->skips[i].comm)},
-			{"reason", text_value(model->skips[i].reason)},
+			{"comm", json_text(model->skips[i].comm)},
+			{"reason", json_text(model->skips[i].reason)},
 		};
 
 		fputs(i ? ",\n  {" : "\n  {", out);
@@ -318,16 +281,16 @@ static int put_skips(FILE *out, const struct model *model)
 static int json_emit(FILE *out, struct model *model, const struct render_options *options)
 {
 	struct member members[] = {
-		{"schema", json_string("pymem-bpf/1")}, {"host", text_value(model->host)},
-		{"kernel", text_value(model->kernel)},	{"version", text_value(model->version)},
+		{"schema", json_string("pymem-bpf/1")}, {"host", json_text(model->host)},
+		{"kernel", json_text(model->kernel)},	{"version", json_text(model->version)},
 		{"start", time_value(model->start)},	{"end", time_value(model->end)},
 	};
 	struct member notes = {"notes", strings_value(model->notes, model->note_count)};
 	size_t i;
-	int err;
+	int err, unsorted = model_sort_processes(model, options->sort);
 
 	fputc('{', out);
-	err = PUT_MEMBERS(out, "\n ", members, false);
+	err = PUT_MEMBERS(out, "\n ", members, false) ?: unsorted;
 	fputs(",\n \"processes\":[", out);
 	for (i = 0; i < model->process_count && !err && !ferror(out); i++) {
 		if (i)
@@ -335,6 +298,8 @@ static int json_emit(FILE *out, struct model *model, const struct render_options
 		err = put_process(out, model->processes[i], options);
 	}
 	fputc(']', out);
+	if (model->rest.processes)
+		err = put_rest(out, &model->rest) ?: err;
 	err = put_skips(out, model) ?: err;
 	err = put_members(out, "\n ", &notes, 1, true) ?: err;
 	fputs("\n}\n", out);

@@ -43,6 +43,9 @@ void parts_source(FILE *out, const struct render_options *options,
 void parts_head(FILE *out, const struct model *model, const struct model_process *process,
 		const struct render_options *options);
 
+/* The processes that are not reported one by one, in one sentence. */
+void parts_rest(FILE *out, const struct model *model, const struct render_options *options);
+
 /* "Skipped" and "Note" lines at the end of a report. */
 void parts_tail(FILE *out, const struct model *model, const struct render_options *options);
 

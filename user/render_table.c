@@ -402,6 +402,8 @@ static int table_emit(FILE *out, struct model *model, const struct render_option
 	struct table t = {.out = out, .model = model, .options = options};
 	size_t i;
 
+	if (model_sort_processes(model, options->sort) != 0)
+		return -ENOMEM;
 	if (options->function)
 		return render_function(out, model, options);
 	for (i = 0; i < model->process_count && !ferror(out); i++) {
@@ -410,8 +412,9 @@ static int table_emit(FILE *out, struct model *model, const struct render_option
 		t.process = model->processes[i];
 		print_process(&t);
 	}
-	if (!model->process_count)
+	if (!model->process_count && !model->rest.processes)
 		fputs("no process was profiled\n", out);
+	parts_rest(out, model, options);
 	parts_tail(out, model, options);
 	return parts_finish(out);
 }

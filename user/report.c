@@ -24,6 +24,8 @@
 
 /* A thread of a process that has ended may have its last figures still to add. */
 #define FOLD_AFTER_MS 200
+/* Then no thread of it has anything to add any more. */
+#define LATE_MS 60000
 /* The lines that ran are looked through as a whole. */
 #define FOLD_LINES_AFTER_MS 2000
 
@@ -35,9 +37,10 @@ struct tallies {
 
 struct entry { /* an image in the report */
 	uint32_t id;
-	struct image *image; /* NULL: folded */
-	struct model_process *process;
-	int64_t pages; /* charged */
+	struct image *image;	       /* NULL: folded */
+	struct model_process *process; /* NULL: in the model's rest */
+	uint64_t gone_ms;	       /* since when */
+	int64_t pages;		       /* charged */
 	UT_hash_handle hh;
 };
 
@@ -47,6 +50,7 @@ struct report {
 	double start;
 	struct tallies folded;
 	struct entry *ended; /* those folded, by id: for what comes too late */
+	size_t ended_bytes;  /* that their lines may take */
 };
 
 struct build {
@@ -105,7 +109,7 @@ static int add_image(struct build *b, struct image *image, const struct pymem_pr
 	if (*image->reason)
 		p->note = strdup(image->reason);
 	source_root_copy(&p->root, &image->root);
-	entry->id = image->id;
+	p->id = entry->id = image->id;
 	entry->image = image;
 	entry->process = p;
 	HASH_ADD(hh, b->entries, id, sizeof(entry->id), entry);
@@ -190,11 +194,13 @@ static int add_late(struct build *b, const struct pymem_stack_key *key,
 		    const struct pymem_stack *stack)
 {
 	struct entry *ended;
+	int64_t *lost;
 
 	HASH_FIND(hh, b->report->ended, &key->proc, sizeof(key->proc), ended);
 	if (!ended)
 		return 0;
-	ended->process->lost_bytes[PYMEM_LOSS_UNDELIVERED] +=
+	lost = ended->process ? ended->process->lost_bytes : b->model->rest.lost_bytes;
+	lost[PYMEM_LOSS_UNDELIVERED] +=
 		rss_pages((const int64_t *)stack->counters.pages) * (int64_t)b->page;
 	return session_forget_stack(b->tracker->session, key);
 }
@@ -327,6 +333,29 @@ static void add_copy_notes(struct build *b)
 	}
 }
 
+/* What was kept only in part, so that memory has bounds. */
+static void add_limit_notes(struct build *b)
+{
+	uint64_t refused = b->tracker->store.refused, summed = b->model->rest.processes;
+	char text[256];
+
+	if (summed) {
+		snprintf(text, sizeof(text),
+			 "%llu ended process%s of the smallest changes %s only in a sum: raise "
+			 "--ended-memory",
+			 (unsigned long long)summed, summed == 1 ? "" : "es",
+			 summed == 1 ? "is" : "are");
+		model_add_note(b->model, text);
+	}
+	if (refused) {
+		snprintf(text, sizeof(text),
+			 "%llu stacks or code objects were too many for one process (%u MiB): "
+			 "what they changed is lost as undelivered",
+			 (unsigned long long)refused, STORE_IMAGE_BYTES >> 20);
+		model_add_note(b->model, text);
+	}
+}
+
 static void add_notes(struct build *b)
 {
 	static const struct {
@@ -341,7 +370,9 @@ static void add_notes(struct build *b)
 		{SESSION_LACK_COPIES, "this kernel has no mm_page_alloc tracepoint: copies on "
 				      "write are not counted"},
 		{SESSION_BATCHED, "this kernel (6.1 or older) batches its counters per task: "
-				  "amounts are exact, attributed fault by fault, one fault late"},
+				  "amounts are exact, attributed fault by fault, one fault late; "
+				  "two threads that hand over what they counted in the same "
+				  "instant may swap it, 64 faults each at most"},
 	};
 	struct tracker *t = b->tracker;
 	unsigned have = session_lacks(t->session);
@@ -409,13 +440,14 @@ static void entries_free(struct entry **entries)
 	}
 }
 
-struct report *report_new(struct tracker *tracker, double start)
+struct report *report_new(struct tracker *tracker, double start, size_t ended_bytes)
 {
 	struct report *report = calloc(1, sizeof(*report));
 
 	if (!report)
 		return NULL;
 	report->tracker = tracker;
+	report->ended_bytes = ended_bytes;
 	report->model = model_new(sysconf(_SC_PAGESIZE));
 	if (report->model && !describe(report->model, start))
 		return report;
@@ -571,6 +603,38 @@ static void fold_done(struct build *b, const struct folding *f)
 	sum->unnamed_runs += b->tallies.unnamed_runs;
 }
 
+static void forget_process(const struct model_process *process, void *arg)
+{
+	struct report *report = arg;
+	struct entry *entry;
+
+	HASH_FIND(hh, report->ended, &process->id, sizeof(process->id), entry);
+	if (!entry)
+		return;
+	entry->process = NULL;
+	entry->gone_ms = tracker_now_ms();
+}
+
+/* Keeps what has ended within its bounds. */
+static int limit_ended(struct report *report)
+{
+	struct entry *entry, *next;
+	uint64_t now = tracker_now_ms(), before = report->model->rest.processes;
+	int err;
+
+	err = model_fold_ended(report->model, report->ended_bytes, forget_process, report);
+	if (report->model->rest.processes == before)
+		return err;
+	HASH_ITER(hh, report->ended, entry, next)
+	{
+		if (entry->process || now - entry->gone_ms < LATE_MS)
+			continue;
+		HASH_DEL(report->ended, entry);
+		free(entry);
+	}
+	return err;
+}
+
 int report_fold(struct report *report, bool all)
 {
 	struct build b = build_of(report);
@@ -586,6 +650,8 @@ int report_fold(struct report *report, bool all)
 		if (!err)
 			fold_done(&b, &f);
 		entries_free(&b.entries);
+		if (!err)
+			err = limit_ended(report);
 	}
 	free(f.images);
 	return err;
@@ -624,6 +690,7 @@ struct model *report_build(struct report *report, bool final)
 		if (!final)
 			balance(&b);
 		add_notes(&b);
+		add_limit_notes(&b);
 		add_line_notes(&b);
 	}
 	entries_free(&b.entries);

@@ -35,26 +35,6 @@ static int print_libbpf(enum libbpf_print_level level, const char *format, va_li
 	return 0;
 }
 
-static const char *kernel_refusal(const struct kernel_features *k)
-{
-	if (!k->btf)
-		return "the kernel has no type information (/sys/kernel/btf/vmlinux): it needs "
-		       "CONFIG_DEBUG_INFO_BTF=y, which distribution kernels from 5.10 on have";
-	if (!k->rss_stat)
-		return "the kernel has no kmem:rss_stat tracepoint: 5.10 or newer is needed";
-	if (!k->ring_buffer || !k->task_iterator)
-		return "the kernel is too old (no BPF ring buffer or task iterator): 5.10 or newer "
-		       "is needed";
-	if (!k->batched_counters && !k->percpu_lookup)
-		return "the kernel lacks bpf_map_lookup_percpu_elem";
-	/* Seen only when a task's cache is emptied, about every 64 faults: no line's. */
-	if (k->batched_counters && !k->faults)
-		return "before 6.2, the kernel's counters must be read at each page fault, and "
-		       "this "
-		       "one has no page fault tracepoints (arm64 has none): 6.2 or newer is needed";
-	return NULL;
-}
-
 static void set_size(struct session *session, const char *name, unsigned entries)
 {
 	struct bpf_map *map = session_map(session, name);
@@ -210,10 +190,7 @@ struct session *session_new(const struct session_options *options, char *why, si
 		setrlimit(RLIMIT_NOFILE, &files);
 	}
 	kernel_probe(&session->kernel);
-	refusal = kernel_refusal(&session->kernel);
-	if (!refusal && options->lines && !session->kernel.uprobes)
-		refusal = "--lines needs uprobes with reference counts, which this kernel lacks "
-			  "(CONFIG_UPROBE_EVENTS); leave --lines out";
+	refusal = kernel_refusal(&session->kernel, options->lines);
 	if (refusal) {
 		snprintf(why, size, "%s", refusal);
 		err = -EOPNOTSUPP;

@@ -15,6 +15,7 @@
 void store_init(struct store *store)
 {
 	memset(store, 0, sizeof(*store));
+	store->image_bytes = STORE_IMAGE_BYTES;
 }
 
 static void code_free(struct store_code *code)
@@ -59,6 +60,15 @@ static struct store_image *make_image(struct store *store, uint32_t proc)
 	image->proc = proc;
 	HASH_ADD(hh, store->images, proc, sizeof(image->proc), image);
 	return image;
+}
+
+/* Counts what an image takes; -ENOSPC: it has had its share. */
+static int take_room(const struct store *store, struct store_image *image, size_t bytes)
+{
+	if (image->bytes + bytes > store->image_bytes)
+		return -ENOSPC;
+	image->bytes += bytes;
+	return 0;
 }
 
 static void forget(struct store *store, struct store_image *image)
@@ -112,6 +122,7 @@ static int add_stack(struct store *store, const struct pymem_msg_stack *m, size_
 	size_t head = offsetof(struct pymem_msg_stack, frames), bytes;
 	struct store_image *image;
 	struct store_stack *stack;
+	int err;
 
 	if (size < head || m->depth < 1 || m->depth > PYMEM_MAX_FRAMES)
 		return -EINVAL;
@@ -123,7 +134,12 @@ static int add_stack(struct store *store, const struct pymem_msg_stack *m, size_
 	if (store_stack(store, &key))
 		return 0; /* sent twice */
 	image = make_image(store, m->proc);
-	stack = image ? calloc(1, sizeof(*stack)) : NULL;
+	if (!image)
+		return -ENOMEM;
+	err = take_room(store, image, sizeof(*stack) + bytes);
+	if (err)
+		return err;
+	stack = calloc(1, sizeof(*stack));
 	if (!stack)
 		return -ENOMEM;
 	stack->frames = malloc(bytes);
@@ -160,11 +176,44 @@ static int add_table(struct store_code *code, const struct pymem_msg_code *m)
 	return 0;
 }
 
+static int new_code(struct store *store, const struct pymem_msg_code *m,
+		    const struct store_code *like, struct store_code **made)
+{
+	size_t head = offsetof(struct pymem_msg_code, table);
+	uint32_t length = m->table_length > TABLE_MAX ? TABLE_MAX : m->table_length;
+	struct store_image *image = make_image(store, m->proc);
+	struct store_code *code;
+	int err;
+
+	if (!image)
+		return -ENOMEM;
+	err = take_room(store, image, sizeof(*code) + head + length);
+	if (err)
+		return err;
+	code = calloc(1, sizeof(*code));
+	if (!code)
+		return -ENOMEM;
+	code->key = like->key;
+	code->message = malloc(head);
+	if (!code->message) {
+		free(code);
+		return -ENOMEM;
+	}
+	memcpy(code->message, m, head);
+	code->table_length = length;
+	code->table_addr = m->table_addr;
+	code->next = image->codes;
+	image->codes = code;
+	HASH_ADD(hh, store->codes, key, sizeof(code->key), code);
+	*made = code;
+	return 0;
+}
+
 static int add_code(struct store *store, const struct pymem_msg_code *m, size_t size)
 {
 	size_t head = offsetof(struct pymem_msg_code, table);
 	struct store_code *code, like = {};
-	struct store_image *image;
+	int err;
 
 	if (size < head || m->table_bytes > PYMEM_TABLE_BYTES || size < head + m->table_bytes ||
 	    m->file.bytes > PYMEM_FILE_BYTES || m->name.bytes > PYMEM_NAME_BYTES)
@@ -174,22 +223,9 @@ static int add_code(struct store *store, const struct pymem_msg_code *m, size_t 
 	like.key.proc = m->proc;
 	HASH_FIND(hh, store->codes, &like.key, sizeof(like.key), code);
 	if (!code) {
-		image = make_image(store, m->proc);
-		code = image ? calloc(1, sizeof(*code)) : NULL;
-		if (!code)
-			return -ENOMEM;
-		code->key = like.key;
-		code->message = malloc(head);
-		if (!code->message) {
-			free(code);
-			return -ENOMEM;
-		}
-		memcpy(code->message, m, head);
-		code->table_length = m->table_length > TABLE_MAX ? TABLE_MAX : m->table_length;
-		code->table_addr = m->table_addr;
-		code->next = image->codes;
-		image->codes = code;
-		HASH_ADD(hh, store->codes, key, sizeof(code->key), code);
+		err = new_code(store, m, &like, &code);
+		if (err)
+			return err;
 	}
 	return code->decoded ? 0 : add_table(code, m);
 }
@@ -208,6 +244,8 @@ int store_add(struct store *store, const void *data, size_t size)
 	}
 	if (err == -EINVAL)
 		store->malformed++;
+	if (err == -ENOSPC)
+		store->refused++;
 	return err;
 }
 

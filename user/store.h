@@ -14,6 +14,10 @@
 #include "py_layout.h"
 #include "pymem.h"
 
+/* For what one image hands over: names, line tables and stacks are the target's, and there is no
+ * end to what it can make up. */
+#define STORE_IMAGE_BYTES (256u << 20)
+
 struct store_line { /* a resolved instruction of a code object */
 	int32_t lasti;
 	int line; /* as py_code_line() returns it */
@@ -49,6 +53,7 @@ struct store_image {
 	uint32_t proc; /* pymem_proc.id */
 	struct store_stack *stacks;
 	struct store_code *codes;
+	size_t bytes; /* what they take, about */
 	UT_hash_handle hh;
 };
 
@@ -56,13 +61,16 @@ struct store {
 	struct store_code *codes;
 	struct store_stack *stacks;
 	struct store_image *images;
+	size_t image_bytes; /* that one image may take */
 	uint64_t malformed; /* messages that were not as they should be */
+	uint64_t refused;   /* for which there was no room */
 };
 
 void store_init(struct store *store);
 void store_fini(struct store *store);
 
-/* Takes a STACK or CODE message of `size` bytes. 0; -EINVAL: malformed; -ENOMEM. */
+/* Takes a STACK or CODE message of `size` bytes. 0; -EINVAL: malformed; -ENOSPC: too much for one
+ * image; -ENOMEM. */
 int store_add(struct store *store, const void *data, size_t size);
 
 /* The stack of `key`; NULL if it was never delivered. */

@@ -12,19 +12,6 @@
 
 #include "proc.h"
 
-static void unsupported(const struct py_process *python, char *reason, size_t size)
-{
-	if (python->traces_refs)
-		snprintf(reason, size,
-			 "Python %s is not supported: it was built with Py_TRACE_REFS",
-			 python->version);
-	else if (*python->version)
-		snprintf(reason, size, "Python %s is not supported (3.6 to 3.15 are)",
-			 python->version);
-	else
-		snprintf(reason, size, "a Python of unknown version");
-}
-
 /* Tracks a Python, and looks at it again: since it was found it may have run another program,
  * of which an event tells only from now on. */
 static int adopt(struct tracker *tracker, pid_t pid, struct py_process *python, uint64_t start,
@@ -89,11 +76,13 @@ enum tracker_identified tracker_identify(struct tracker *tracker, pid_t pid, boo
 	if (!err || (err == -ENOENT && session_sees_mappings(tracker->session)))
 		return TRACKER_DONE;
 	if (err == -ENOTSUP) {
-		unsupported(&python, reason, sizeof(reason));
+		py_process_explain(&python, reason, sizeof(reason));
 	} else if (!last) {
 		return TRACKER_AGAIN;
 	} else if (err == -ENOENT) {
 		return TRACKER_DONE;
+	} else if (python.implausible) {
+		py_process_explain(&python, reason, sizeof(reason));
 	} else {
 		snprintf(reason, sizeof(reason), "can't be examined: %s", strerror(-err));
 	}
@@ -169,8 +158,8 @@ static int examine(struct tracker *tracker, pid_t pid, const struct proc_info *i
 		return -ENOENT;
 	}
 	err = py_process_identify(tracker->cache, pid, python);
-	if (err == -ENOTSUP) {
-		unsupported(python, why, size);
+	if (err == -ENOTSUP || python->implausible) {
+		py_process_explain(python, why, size);
 	} else if (err == -ENOENT) {
 		snprintf(why, size, "is not Python: no interpreter is mapped in it");
 	} else if (err) {

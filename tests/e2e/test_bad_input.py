@@ -43,12 +43,77 @@ def test_not_python():
             sleeper.kill()
 
 
+PRETENDER = """
+#include <stdint.h>
+#include <unistd.h>
+struct { char cookie[8]; uint64_t version, threads, rest[200]; } _PyRuntime = {COOKIE, HEX};
+const char *const texts[] = {TAG, VERSION};
+int main(void) { return write(1, "x", 1) == 1 && texts[0] ? pause() : 0; }
+"""
+PYTHON2 = """
+#include <unistd.h>
+void *_PyThreadState_Current;
+void PyString_FromString(void) {}
+const char *const texts[] = {"lib/python2.7", "2.7.18"};
+int main(void) { return write(1, "x", 1) == 1 && texts[0] ? pause() : 0; }
+"""
+# What its file says of itself, and what is said of it.
+PRETENDERS = {
+    "python2": (PYTHON2, {}, ["Python 2.7.18 is not supported", "3.6 to 3.15"]),
+    "newer": (PRETENDER, dict(COOKIE="xdebugpy", HEX="0x036300f0", TAG="cpython-399", VERSION="3.99.0"),
+              ["Python 3.99.0 is not supported", "3.6 to 3.15"]),
+    "beta": (PRETENDER, dict(COOKIE="xdebugpy", HEX="0x030e00b2", TAG="cpython-314",
+                             VERSION="3.14.0b2"),
+             ["Python 3.14.0b2 is not supported", "alpha or beta", "releases are supported"]),
+    "implausible": (PRETENDER, dict(COOKIE="", HEX="0", TAG="cpython-313", VERSION="3.13.1"),
+                    ["Python 3.13.1 is not supported", "offsets"]),
+    "unknown": (PRETENDER, dict(COOKIE="", HEX="0", TAG="", VERSION=""),
+                ["unknown version", "3.11 and later"]),
+}
+
+
+@pytest.mark.parametrize("name", sorted(PRETENDERS))
+def test_unsupported_versions(name, tmp_path):
+    """Versions that nobody has at hand, as far as a file can show: refused by name, -a and ps too."""
+    source, macros, words = PRETENDERS[name]
+    (tmp_path / "pretender.c").write_text(source)
+    program = str(tmp_path / "pretender")
+    subprocess.run(["cc", "-rdynamic", "-o", program, str(tmp_path / "pretender.c")]
+                   + ["-D%s=%s" % (key, value if key == "HEX" else '"%s"' % value)
+                      for key, value in macros.items()], check=True)
+    with subprocess.Popen([program], stdout=subprocess.PIPE) as process:
+        process.stdout.read(1)
+        try:
+            with Tool("-p", process.pid) as tool:
+                refused(tool, 1, str(process.pid), *words)
+            listed = subprocess.run([harness.TOOL, "ps"], stdout=subprocess.PIPE,
+                                    timeout=harness.PATIENCE).stdout.decode()
+        finally:
+            process.kill()
+    for word in words:
+        assert word in "".join(l for l in listed.splitlines() if "pid %d " % process.pid in l), listed
+
+
+def test_no_btf(system):
+    """Where the kernel has no type information: status 3, and what is needed. In a mount namespace of
+    its own, in which it is hidden."""
+    hide = ["unshare", "--mount", "--propagation", "private", "sh", "-c",
+            'mount -t tmpfs tmpfs /sys/kernel/btf && exec "$@"', "sh"]
+    with Target(system.command, "idle") as target, Tool("-p", target.pid, before=hide) as tool:
+        refused(tool, 3, "type information", "/sys/kernel/btf/vmlinux", "CONFIG_DEBUG_INFO_BTF",
+                "pymem-bpf check")
+    done = subprocess.run(hide + [harness.TOOL, "check"], stdout=subprocess.PIPE,
+                          timeout=harness.PATIENCE)
+    assert done.returncode == 3
+    assert b"MISSING kernel type information" in done.stdout, done.stdout
+
+
 def python2():
     for path in sorted(glob.glob(os.path.expanduser("~/.pyenv/versions/2.*/bin/python2.*"))
                        + glob.glob("/usr/bin/python2.*")):
         if not path.endswith("-config") and os.access(path, os.X_OK):
             return path
-    return pytest.skip("no Python 2 on this machine")
+    return pytest.skip("no Python 2 on this machine; test_unsupported_versions has one")
 
 
 def test_python2():

@@ -131,6 +131,26 @@ def test_json_follows_its_schema(system):
         jsonschema.validate(report.data, json.load(f))
 
 
+def test_largest_change_comes_first(system):
+    """Of several processes, not in the order in which the kernel has them."""
+    names = ["idle", "grow", "idle", "idle", "grow"]
+    targets = [Target(system.command, name) for name in names]
+    try:
+        with Tool("-p", ",".join(str(t.pid) for t in targets)) as tool:
+            tool.attached()
+            for target in targets:
+                target.go()
+            tool.process.send_signal(harness.signal.SIGINT)
+            report = tool.report()
+    finally:
+        for target in targets:
+            target.process.kill()
+            target.process.wait()
+    changes = [abs(p["rss_end_bytes"] - p["rss_start_bytes"]) for p in report.data["processes"]]
+    assert changes == sorted(changes, reverse=True)
+    assert sorted(report.pids()[:2]) == sorted(t.pid for t, n in zip(targets, names) if n == "grow")
+
+
 def test_map_full(system):
     """More stacks than there is room for: lost by name, and still conserved."""
     with Target(system.command, "wide") as target:

@@ -3,6 +3,8 @@
 either whole or not there."""
 import json
 import os
+import pty
+import select
 import signal
 import subprocess
 import time
@@ -37,6 +39,30 @@ def assert_nothing_left(before):
     assert not bpf_objects() - before
 
 
+@pytest.fixture
+def memory_disk(tmp_path):
+    """A folder on a tmpfs of its own."""
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(tmp_path)], check=True)
+    yield tmp_path
+    subprocess.run(["umount", str(tmp_path)], check=True)
+
+
+@pytest.mark.parametrize("earlier", [False, True])
+def test_report_gets_its_name_at_the_end(system, memory_disk, earlier):
+    """Nothing is to be seen before; then the file is there, with the rights the umask leaves."""
+    path = memory_disk / "report"
+    if earlier:
+        path.write_text("earlier")
+    with Target(system.command, "grow") as target:
+        with Tool("-p", target.pid, "-o", path, output=False, preexec_fn=lambda: os.umask(0o027)) as tool:
+            tool.attached()
+            assert os.listdir(str(memory_disk)) == (["report"] if earlier else [])
+            target.go()
+            assert tool.stop() == 0, tool.stderr
+    assert os.listdir(str(memory_disk)) == ["report"]
+    assert "grow.py" in path.read_text() and path.stat().st_mode & 0o777 == 0o640
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_signal_ends_with_a_report(system, number):
     before = bpf_objects()
@@ -52,32 +78,59 @@ def test_signal_ends_with_a_report(system, number):
     assert_nothing_left(before)
 
 
+def full_pipe():
+    """(reader, writer): a pipe that takes not a byte more."""
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    try:
+        while True:
+            os.write(writer, b"x" * 4096)
+    except BlockingIOError:
+        os.set_blocking(writer, True)
+    return reader, os.fdopen(writer, "wb")
+
+
+def writes_to_stdout(pid):
+    """Does it wait in a system call whose first argument is 1?"""
+    with open("/proc/%d/syscall" % pid) as f:
+        return f.read().split()[1:2] == ["0x1"]
+
+
 def test_ctrl_c_twice(system):
-    """The second one gives up the report; what the first wrote is whole or absent."""
+    """The first one ends the profile, the second one gives up the report, whatever it is stuck on:
+    here nobody reads it."""
     before = bpf_objects()
+    reader, writer = full_pipe()
     with Target(system.command, "grow") as target:
-        with Tool("-p", target.pid) as tool:
+        with Tool("-p", target.pid, output=False, stdout=writer) as tool:
             tool.attached()
             target.go()
             tool.process.send_signal(signal.SIGINT)
+            deadline = time.monotonic() + harness.PATIENCE
+            while not writes_to_stdout(tool.process.pid):
+                assert time.monotonic() < deadline, "the report is not being written"
+                time.sleep(0.02)
+            time.sleep(0.3)
+            assert tool.process.poll() is None, "the first one gave up the report"
             tool.process.send_signal(signal.SIGINT)
-            assert tool.wait() in (0, 130), tool.stderr
-            if os.path.exists(tool.file):
-                with open(tool.file) as f:
-                    json.load(f)
+            assert tool.wait() == 130, tool.stderr
         assert target.end() == 0
+    os.close(reader)
     assert_nothing_left(before)
 
 
-def test_kill_9(system):
+def test_kill_9(system, memory_disk):
     before = bpf_objects()
+    folder = str(memory_disk)
     with Target(system.command, "grow") as target:
-        with Tool("-p", target.pid) as tool:
+        with Tool("-p", target.pid, "-o", folder + "/report") as tool:
             tool.attached()
             assert bpf_objects() - before
             tool.process.kill()
             assert tool.wait() == -signal.SIGKILL
             assert not os.path.exists(tool.file)
+            # tmpfs: has files without names.
+            assert not os.listdir(folder), "a temporary file stays"
         assert_nothing_left(before)
         target.go()
         assert target.end() == 0
@@ -156,3 +209,86 @@ def test_interrupted_command(system):
         report = tool.report(128 + signal.SIGTERM)
     report.check_conservation(child)
     assert sum(r["grown_bytes"] for r in report.images(child)[0]["lines"]) >= 64 * MIB
+
+
+SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2", "SIGWINCH"]
+LISTENER = """
+import signal, sys, time
+def note(number, frame):
+    print(signal.Signals(number).name, flush=True)
+for name in %r:
+    signal.signal(getattr(signal, name), note)
+print("ready", flush=True)
+deadline = time.monotonic() + 60
+while time.monotonic() < deadline:
+    time.sleep(0.01)
+""" % SIGNALS
+
+
+def wait_for_output(tool, text):
+    deadline = time.monotonic() + harness.PATIENCE
+    while text not in tool.stdout().decode():
+        assert time.monotonic() < deadline, "%r was not said: %r" % (text, tool.stdout())
+        time.sleep(0.02)
+
+
+def test_signals_are_the_commands(system):
+    """Each signal to the profiler alone reaches the command, once, as long as it lives: a second one of
+    a kind, too."""
+    with Tool("--", *system.command, "-c", LISTENER, env=harness.environment()) as tool:
+        wait_for_output(tool, "ready")
+        expected = "ready\n"
+        for name in SIGNALS + ["SIGINT", "SIGTERM", "SIGINT"]:
+            tool.process.send_signal(getattr(signal, name))
+            expected += name + "\n"
+            wait_for_output(tool, expected)
+        time.sleep(0.2)
+        assert tool.stdout().decode() == expected
+        child = subprocess.run(["pgrep", "-P", str(tool.process.pid)], check=True,
+                               stdout=subprocess.PIPE).stdout.split()
+        os.kill(int(child[0]), signal.SIGKILL)
+        report = tool.report(128 + signal.SIGKILL)
+    assert len(report.data["processes"]) == 1
+
+
+def test_signals_of_a_terminal(system):
+    """What is typed reaches the command once: the terminal sends it to both."""
+    pid, terminal = pty.fork()
+    if not pid:
+        os.execve(harness.TOOL, [harness.TOOL, "-q", "--"] + system.command + ["-c", LISTENER],
+                  harness.environment())
+    said = b""
+
+    def read_until(text, seconds=harness.PATIENCE):
+        nonlocal said
+        deadline = time.monotonic() + seconds
+        while text not in said and time.monotonic() < deadline:
+            if select.select([terminal], [], [], 0.1)[0]:
+                said += os.read(terminal, 4096)
+        return text in said
+
+    try:
+        assert read_until(b"ready"), said
+        for count in 1, 2:
+            os.write(terminal, b"\x03")
+            assert read_until(b"SIGINT\r\n" if count == 1 else b"SIGINT\r\n^CSIGINT\r\n"), said
+        os.write(terminal, b"\x1c")
+        assert read_until(b"SIGQUIT\r\n"), said
+        read_until(b"never", 0.5)
+        assert said.count(b"SIGINT") == 2 and said.count(b"SIGQUIT") == 1, said
+    finally:
+        subprocess.run(["pkill", "-KILL", "-P", str(pid)], check=True)
+        os.close(terminal)  # or a report that nobody reads fills it
+        os.waitpid(pid, 0)
+
+
+def test_killed_before_it_started(system):
+    """The command's end is ours, also when it came before the command could be tracked."""
+    with Tool("--", *system.command, "-c", "pass") as tool:
+        deadline, child = time.monotonic() + harness.PATIENCE, []
+        while not child and time.monotonic() < deadline:
+            child = subprocess.run(["pgrep", "-P", str(tool.process.pid)],
+                                   stdout=subprocess.PIPE).stdout.split()
+        os.kill(int(child[0]), signal.SIGKILL)
+        assert tool.wait() == 128 + signal.SIGKILL, tool.stderr
+        assert b"No such process" not in tool.stderr, tool.stderr

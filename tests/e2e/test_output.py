@@ -91,6 +91,30 @@ def test_control_bytes_are_escaped(python):
                 assert any("evil" in r["function"] for r in rows)
 
 
+HOSTILE = b"evil\x1b]0;owned\x07\x1b[31m\x7f\xc2\x9b1m\xc2\x85\xe2\x80\xaeend\xff"
+
+
+@pytest.mark.parametrize("form", [[], ["--format", "json"]], ids=["table", "json"])
+def test_control_bytes_are_escaped_by_ps(system, form):
+    """A command line is its process's to choose: ESC, BEL, DEL, C1, bidirectional overrides."""
+    code = "import os; os.write(1, b'x'); os.read(0, 1)"
+    with subprocess.Popen(system.command + ["-c", code, HOSTILE], stdin=subprocess.PIPE,
+                          stdout=subprocess.PIPE) as process:
+        process.stdout.read(1)
+        try:
+            done = subprocess.run([harness.TOOL, "ps"] + form, stdout=subprocess.PIPE,
+                                  stderr=subprocess.PIPE, timeout=harness.PATIENCE)
+        finally:
+            process.kill()
+    assert done.returncode == 0, done.stderr
+    assert not CONTROL.search(done.stdout), CONTROL.search(done.stdout)
+    assert b"evil" in done.stdout
+    if form:
+        row = [p for p in json.loads(done.stdout.decode("ascii"))["processes"]
+               if p["pid"] == process.pid]
+        assert row[0]["cmdline"][-1] == HOSTILE.decode("utf-8", "replace")
+
+
 def test_source_changed(system, tmp_path):
     """The file was edited after the process started: its text is not to be trusted."""
     path = str(tmp_path / "changing.py")
@@ -126,6 +150,18 @@ def test_stdout_full(system):
 
 def test_stdout_closed(system):
     written(system, 1, before=("sh", "-c", 'exec "$@" >&-', "sh"))
+
+
+@pytest.mark.parametrize("closed", ["<&- 2>&-", "2>&-", "<&- >&- 2>&-"])
+def test_talk_is_not_written_into_the_report(system, tmp_path, closed):
+    """With standard descriptors closed, the report's file does not get their numbers."""
+    path = str(tmp_path / "report")
+    with Target(system.command, "grow") as target:
+        tool = subprocess.Popen(["sh", "-c", 'exec "$@" ' + closed, "sh", harness.TOOL, "-p",
+                                 str(target.pid), "-d", "1", "--format", "json", "-o", path])
+        assert tool.wait(harness.PATIENCE) == 0
+    with open(path) as f:
+        assert json.load(f)["schema"] == "pymem-bpf/1"
 
 
 def test_stdout_pipe_broken(system):

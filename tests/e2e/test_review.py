@@ -184,6 +184,24 @@ def test_churn(system):
     assert after - before < 40 * 300 * harness.KIB, (before, after)
 
 
+def test_what_has_ended_is_limited(system):
+    """Processes that changed least are reported as a sum only, by name, and all still adds up."""
+    with harness.Target(system.command, "churn", arguments=["45"]) as target:
+        with harness.Tool("-p", target.pid, "--ended-memory", 1) as tool:
+            tool.attached()
+            target.go()
+            tool.process.send_signal(signal.SIGINT)
+            report = tool.report()
+    ended = report.data["ended"]
+    unseen = [int(n.split()[0]) for n in report.data["notes"] if "could be examined" in n]
+    assert ended["processes"] > 10
+    assert ended["processes"] + len(report.data["processes"]) + sum(unseen) == 46
+    assert ended["charged_bytes"] + sum(ended["lost_bytes"].values()) == ended["change_bytes"]
+    assert any("--ended-memory" in n for n in report.data["notes"])
+    for pid in report.pids():
+        report.check_conservation(pid)
+
+
 def test_memory_descriptor_is_used_again(system):
     """A fork gets the mm that an exec has just freed, before that exec is told."""
     for _ in range(3):

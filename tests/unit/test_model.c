@@ -162,6 +162,120 @@ static void test_seal(void **state)
 	assert_int_equal(model_seal(model), 0); /* of nothing */
 }
 
+/* What the caller hears of processes that are folded. */
+static void hear(const struct model_process *process, void *arg)
+{
+	int *sum = arg;
+
+	*sum += process->id;
+}
+
+static struct model_process *end_process(struct model *model, int id, int pages)
+{
+	struct model_process *p = add_process(model);
+	const struct model_location *frame;
+	struct pymem_counters c = {.pages = {[PYMEM_ANON] = pages}};
+	char name[32];
+	int i;
+
+	p->id = id;
+	p->rss_start_bytes = 100 * PAGE;
+	p->rss_end_bytes = (100 + 3 * pages + 7) * PAGE;
+	p->lost_bytes[PYMEM_LOSS_EXIT] = 7 * PAGE;
+	snprintf(name, sizeof(name), "job-%d.py", id);
+	for (i = 0; i < 3; i++) {
+		frame = model_location(model, name, i ? "f" : "<module>", 5 + i, i);
+		assert_int_equal(model_add_stack(model, p, &frame, 1, false, &c, NULL), 0);
+	}
+	assert_int_equal(model_seal(model), 0);
+	return p;
+}
+
+/* What has ended takes no more than it may: those that changed least go, their sums stay. */
+static void test_fold_ended(void **state)
+{
+	enum { COUNT = 100, KEPT = 12 };
+	struct model *model = *state;
+	const struct model_location *f;
+	struct model_process *p;
+	int64_t change = 0, charged = 0, lost = 0;
+	int heard = 0, id, pages;
+	size_t i;
+
+	for (id = 1; id <= COUNT; id++) {
+		/* Both ways; what changed most is neither first nor last. */
+		pages = (id * 37 % COUNT) * (id % 2 ? 1 : -1);
+		end_process(model, id, pages);
+		change += (3 * pages + 7) * PAGE;
+		assert_int_equal(model_fold_ended(model, KEPT * 2048, hear, &heard), 0);
+		/* A little above what was folded down to: each is some 2 KiB. */
+		assert_int_equal(model_finish(model), 0);
+		assert_true(model->process_count <= KEPT + 1);
+		model_clear(model);
+	}
+	assert_int_equal(model_finish(model), 0);
+	assert_true(model->process_count >= KEPT / 3);
+	assert_int_equal(model->process_count + model->rest.processes, COUNT);
+	change -= model->rest.change_bytes;
+	charged = model->rest.charged_bytes;
+	lost = model->rest.lost_bytes[PYMEM_LOSS_EXIT];
+	assert_int_equal(charged + lost, model->rest.change_bytes);
+	for (i = 0; i < model->process_count; i++) {
+		p = model->processes[i];
+		change -= p->rss_end_bytes - p->rss_start_bytes;
+		heard += p->id;
+		/* Names are still there, each once. */
+		assert_int_equal(p->line_count, 3);
+		f = p->lines[0].location;
+		assert_int_equal(atoi(f->file + strlen("job-")), p->id);
+		assert_ptr_equal(
+			model_location(model, f->file, f->function, f->line, f->first_line), f);
+	}
+	assert_int_equal(change, 0);
+	assert_int_equal(heard, COUNT * (COUNT + 1) / 2);
+	/* The one that changed most is there. */
+	model_sort_processes(model, MODEL_SORT_INCREMENT);
+	assert_true(labs(model->processes[0]->charged_bytes) >= 3 * (COUNT - 2) * PAGE);
+}
+
+static void test_sort_processes(void **state)
+{
+	static const struct {
+		int pid, start, end, peak, grown;
+	} given[] = {
+		{30, 10, 20, 90, 5}, {20, 50, 10, 60, 1}, {10, 10, 20, 70, 9}, {40, 5, 5, 99, 8}};
+	static const struct {
+		enum model_sort sort;
+		int pids[4];
+	} wanted[] = {
+		{MODEL_SORT_INCREMENT, {20, 10, 30, 40}},
+		{MODEL_SORT_TOTAL, {20, 10, 30, 40}},
+		{MODEL_SORT_PEAK, {40, 30, 10, 20}},
+		{MODEL_SORT_GROWN, {10, 40, 30, 20}},
+	};
+	struct model *model = *state;
+	const struct model_location *f = model_location(model, "a.py", "f", 1, 1);
+	struct model_process *p;
+	size_t i, j;
+
+	for (i = 0; i < 4; i++) {
+		struct pymem_counters c = {.grown_pages = given[i].grown};
+
+		p = add_process(model);
+		p->pid = given[i].pid;
+		p->rss_start_bytes = given[i].start * PAGE;
+		p->rss_end_bytes = given[i].end * PAGE;
+		p->rss_peak_bytes = given[i].peak * PAGE;
+		assert_int_equal(model_add_stack(model, p, &f, 1, false, &c, NULL), 0);
+	}
+	assert_int_equal(model_finish(model), 0);
+	for (i = 0; i < sizeof(wanted) / sizeof(wanted[0]); i++) {
+		assert_int_equal(model_sort_processes(model, wanted[i].sort), 0);
+		for (j = 0; j < 4; j++)
+			assert_int_equal(model->processes[j]->pid, wanted[i].pids[j]);
+	}
+}
+
 /* A line that recurs gets its total once; one line in two locations (its first line
  * unknown in one) is one line. */
 static void test_recursion(void **state)
@@ -356,6 +470,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_skips_and_notes, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_runs, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_seal, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_fold_ended, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_sort_processes, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_many, setup, teardown),
 	};
 

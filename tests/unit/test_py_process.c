@@ -274,6 +274,60 @@ static void test_trace_refs(void **state)
 	stop(&child);
 }
 
+/* What each kind of refusal says: of builds that nobody has at hand, as far as their files show. */
+static const char refused_source[] =
+	"#include <stdint.h>\n"
+	"#include <stdio.h>\n"
+	"#include <unistd.h>\n"
+	"struct { char cookie[8]; uint64_t version, threads, rest[200]; } _PyRuntime = {\n"
+	"	COOKIE, HEX, 0, {[0 ... 199] = 0x7fffffff}};\n"
+	"const char *const texts[] = {TAG, VERSION};\n"
+	"int main(void)\n"
+	"{\n"
+	"	printf(\"%d %s %ld\\n\", getpid(), \"3\", (long)&_PyRuntime);\n"
+	"	fflush(stdout);\n"
+	"	return texts[0] ? pause() : 0;\n"
+	"}\n";
+
+static void test_refusals(void **state)
+{
+	static const struct {
+		const char *flags;
+		int err;
+		const char *said;
+	} cases[] = {
+		{"-DCOOKIE='\"xdebugpy\"' -DHEX=0x030e00b2 -DTAG='\"cpython-314\"' "
+		 "-DVERSION='\"3.14.0b2\"'",
+		 -ENOTSUP, "Python 3.14.0b2 is not supported: it is an alpha or beta"},
+		{"-DCOOKIE='\"xdebugpy\"' -DHEX=0x030e00f0 -DTAG='\"cpython-314\"' "
+		 "-DVERSION='\"3.14.0\"'",
+		 -EINVAL, "Python 3.14.0 is not supported: the offsets"},
+		{"-DCOOKIE='\"\"' -DHEX=0 -DTAG='\"cpython-313\"' -DVERSION='\"3.13.1\"'", -EINVAL,
+		 "Python 3.13.1 is not supported: the offsets"},
+		{"-DCOOKIE='\"xdebugpy\"' -DHEX=0x036300f0 -DTAG='\"cpython-399\"' "
+		 "-DVERSION='\"3.99.0\"'",
+		 -ENOTSUP, "Python 3.99.0 is not supported (3.6 to 3.15 are)"},
+		{"-DCOOKIE='\"\"' -DHEX=0 -DTAG='\"\"' -DVERSION='\"\"'", -ENOTSUP,
+		 "a Python of unknown version is not supported"},
+	};
+	char path[PATH_MAX], flags[512], name[32], said[192];
+	struct py_process process;
+	struct child child;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		snprintf(name, sizeof(name), "refused-%zu", i);
+		snprintf(flags, sizeof(flags), "-rdynamic %s", cases[i].flags);
+		assert_true(build_program(path, name, refused_source, flags));
+		start(path, &child);
+		assert_int_equal(py_process_identify(cache, child.pid, &process), cases[i].err);
+		py_process_explain(&process, said, sizeof(said));
+		stop(&child);
+		if (strncmp(said, cases[i].said, strlen(cases[i].said)) != 0)
+			fail_msg("said: %s", said);
+	}
+}
+
 static void test_not_python(void **state)
 {
 	struct py_process process;
@@ -357,7 +411,7 @@ static void test_ps(void **state)
 	assert_non_null(strstr(text, expected));
 	assert_null(strstr(text, "import os, sys, time\n")); /* newlines are escaped */
 	if (child.version[0] == '2') {
-		snprintf(expected, sizeof(expected), "Python %s: not supported", child.version);
+		snprintf(expected, sizeof(expected), "Python %s is not supported", child.version);
 		assert_non_null(strstr(text, expected));
 	}
 	stop(&child);
@@ -386,8 +440,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_each_python), cmocka_unit_test(test_deleted),
 		cmocka_unit_test(test_symlink),	    cmocka_unit_test(test_embedded),
-		cmocka_unit_test(test_trace_refs),  cmocka_unit_test(test_not_python),
-		cmocka_unit_test(test_ps),	    cmocka_unit_test(test_ps_usage),
+		cmocka_unit_test(test_trace_refs),  cmocka_unit_test(test_refusals),
+		cmocka_unit_test(test_not_python),  cmocka_unit_test(test_ps),
+		cmocka_unit_test(test_ps_usage),
 	};
 	char command[64];
 	int failed;

@@ -388,7 +388,10 @@ static void test_json_adds_up(void **state)
 	assert_int_equal(output.err, 0);
 	root = json_loads(output.text, 0, NULL);
 	assert_non_null(root);
+	/* The one that changed most comes first, though it is the other's child. */
 	process = json_array_get(json_object_get(root, "processes"), 0);
+	assert_int_equal(json_integer_value(json_object_get(process, "pid")), 4720);
+	process = json_array_get(json_object_get(root, "processes"), 1);
 	json_array_foreach(json_object_get(process, "lines"), i, line) sum +=
 		json_integer_value(json_object_get(line, "increment_bytes"));
 	json_object_foreach(json_object_get(process, "lost_bytes"), name, loss) lost +=
@@ -400,6 +403,38 @@ static void test_json_adds_up(void **state)
 	assert_int_equal(sum + lost,
 			 json_integer_value(json_object_get(process, "rss_end_bytes")) -
 				 json_integer_value(json_object_get(process, "rss_start_bytes")));
+	json_decref(root);
+	free(output.text);
+	profile_fini(&profile);
+}
+
+/* Processes that are only in a sum are in the table and in JSON. */
+static void test_rest(void **state)
+{
+	struct profile profile;
+	struct output output;
+	json_t *root, *rest;
+
+	(void)state;
+	profile_init(&profile);
+	profile.model->rest = (struct model_rest){
+		.processes = 1234,
+		.change_bytes = 30 << 20,
+		.charged_bytes = 25 << 20,
+		.lost_bytes = {[PYMEM_LOSS_NO_FRAME] = 6 << 20, [PYMEM_LOSS_EXIT] = -(1 << 20)}};
+	output = render(&profile, "table", (struct render_options){0});
+	assert_string_equal(output.text, "and 1234 more processes, ended: change +30.0 MiB = "
+					 "charged +25.0 MiB + lost +5.0 MiB\n");
+	free(output.text);
+	output = render(&profile, "json", (struct render_options){0});
+	root = json_loads(output.text, 0, NULL);
+	rest = json_object_get(root, "ended");
+	assert_int_equal(json_integer_value(json_object_get(rest, "processes")), 1234);
+	assert_int_equal(json_integer_value(json_object_get(rest, "change_bytes")), 30 << 20);
+	assert_int_equal(json_integer_value(json_object_get(rest, "charged_bytes")), 25 << 20);
+	rest = json_object_get(rest, "lost_bytes");
+	assert_int_equal(json_object_size(rest), PYMEM_LOSS_COUNT);
+	assert_int_equal(json_integer_value(json_object_get(rest, "exit")), -(1 << 20));
 	json_decref(root);
 	free(output.text);
 	profile_fini(&profile);
@@ -463,12 +498,13 @@ static void test_registry(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_goldens),	      cmocka_unit_test(test_hostile),
-		cmocka_unit_test(test_widths),	      cmocka_unit_test(test_unknown_function),
-		cmocka_unit_test(test_sizes),	      cmocka_unit_test(test_places),
-		cmocka_unit_test(test_imbalance),     cmocka_unit_test(test_lines_engine),
-		cmocka_unit_test(test_json_adds_up),  cmocka_unit_test(test_empty),
-		cmocka_unit_test(test_stream_errors), cmocka_unit_test(test_registry),
+		cmocka_unit_test(test_goldens),	     cmocka_unit_test(test_hostile),
+		cmocka_unit_test(test_widths),	     cmocka_unit_test(test_unknown_function),
+		cmocka_unit_test(test_sizes),	     cmocka_unit_test(test_places),
+		cmocka_unit_test(test_imbalance),    cmocka_unit_test(test_lines_engine),
+		cmocka_unit_test(test_json_adds_up), cmocka_unit_test(test_rest),
+		cmocka_unit_test(test_empty),	     cmocka_unit_test(test_stream_errors),
+		cmocka_unit_test(test_registry),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Signals of the main job, and the terminal that its end must leave in order. */
+#ifndef SIGNALS_H
+#define SIGNALS_H
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+/* From now on SIGINT, SIGTERM and SIGHUP are noted; with `launched`, more are caught, to be passed
+ * on. */
+void signals_catch(bool launched);
+
+/* Was there one that ends the profile? */
+bool signals_interrupted(void);
+
+/* Signals are for the command `pid` until they are taken back. 0 or -errno. */
+int signals_give_to(pid_t pid);
+void signals_take_back(void);
+
+/* Enters or leaves the terminal's other screen, if need be. */
+void signals_screen(bool enter);
+
+#endif
