@@ -4,7 +4,8 @@
 
   compare.py [MODE]    growth by more than 5 % of instructions or states fails; MODE, lines or
                        serve, is for where a load is dear: default both
-  compare.py update    takes over what build/verifier/ has, one file for each kernel measured
+  compare.py update    takes over what build/verifier/ has, one file for each kernel measured, and
+                       writes the table of docs/BENCHMARKS.md
 
 Both measure the running kernel first. Figures belong to one kernel release. For another release of
 the same version the newest that the file has of it is taken, and 10 % more is allowed: a
@@ -22,6 +23,9 @@ PROJECT = os.path.dirname(os.path.dirname(HERE))
 BUILD = os.path.join(PROJECT, "build")
 STATS = os.path.join(BUILD, "verifier-stats")
 KEPT = os.path.join(PROJECT, "bench", "verifier.txt")
+PAGE = os.path.join(PROJECT, "docs", "BENCHMARKS.md")
+BEGIN, END = "<!-- verifier -->\n", "<!-- /verifier -->"
+SHOWN = ("rss_stat", "fault_user", "syscall_exit", "line", "process_exec", "process_exit", "process_fork")
 COLUMNS = ("release", "mode", "program", "insns", "most_states", "total_states", "peak_states")
 GROWTH, GROWTH_OF_ANOTHER = 1.05, 1.10
 FEW = 20  # a small program may grow by so much, whatever that is in per cent
@@ -124,7 +128,7 @@ def version(release):
 
 
 def update():
-    """Releases that were measured replace what the file has of them; others stay."""
+    """Releases that were measured replace what the file has of their version; others stay."""
     keep(measure()[0])
     kept = {}
     if os.path.exists(KEPT):
@@ -133,8 +137,8 @@ def update():
     for path in sorted(glob.glob(os.path.join(BUILD, "verifier", "*.txt"))):
         with open(path) as f:
             rows = parse(f.read())
-        releases = {key[0] for key in rows}
-        kept = {key: value for key, value in kept.items() if key[0] not in releases}
+        versions = [version(key[0])[:2] for key in rows]
+        kept = {key: value for key, value in kept.items() if version(key[0])[:2] not in versions}
         kept.update(rows)
     with open(KEPT + ".tmp", "w") as f:
         f.write("# What the kernel's verifier says of each BPF program, two CPUs assumed.\n"
@@ -145,7 +149,24 @@ def update():
         for key in sorted(kept, key=lambda k: (version(k[0]), k[1:])):
             f.write(form % (key + kept[key]))
     os.rename(KEPT + ".tmp", KEPT)
+    with open(PAGE) as f:
+        page = f.read()
+    before, rest = page.split(BEGIN)
+    with open(PAGE + ".tmp", "w") as f:
+        f.write(before + BEGIN + "\n" + table(kept) + "\n" + END + rest.split(END)[1])
+    os.rename(PAGE + ".tmp", PAGE)
     return 0
+
+
+def table(kept):
+    """Instructions of the programs that matter most, a column each version."""
+    releases = sorted({key[0] for key in kept}, key=version)
+    head = ["program"] + ["%d.%d" % tuple(version(r)[:2]) for r in releases]
+    rows = [head, ["---"] * len(head)]
+    for name in SHOWN:
+        rows.append([name + (" (`--lines`)" if name == "line" else "")] + [
+            str(kept[r, "lines", name][0]) if (r, "lines", name) in kept else "-" for r in releases])
+    return "".join("| %s |\n" % " | ".join(row) for row in rows)
 
 
 def main():
