@@ -266,8 +266,13 @@ struct pymem_slot {
 	struct pymem_counters acc; /* not yet added to `stacks` */
 };
 
-/* Two for each place of a hash: the stack met last stays when a third one comes. */
+/* Two for each place of a hash: the stack met last stays when a third one comes. Fewer where
+ * records of threads may have to be allocated before there is one. */
+#ifdef PYMEM_LEGACY
+#define PYMEM_SLOTS 16
+#else
 #define PYMEM_SLOTS 32
+#endif
 #define PYMEM_WAYS  2
 #define PYMEM_SETS  (PYMEM_SLOTS / PYMEM_WAYS)
 

@@ -70,6 +70,8 @@ static void size_maps(struct session *session, int cpus)
 {
 	const struct session_options *o = &session->options;
 	unsigned images = o->max_images, stacks = o->max_stacks;
+	/* 2 KiB each, on 5.10 allocated at load. */
+	unsigned threads = images * (session->kernel.run_time_alloc ? 16 : 4);
 
 	session->proc_size = sizeof(struct pymem_proc) + cpus * sizeof(struct pymem_cpu);
 	bpf_map__set_value_size(session_map(session, "procs"), session->proc_size);
@@ -79,7 +81,7 @@ static void size_maps(struct session *session, int cpus)
 	set_size(session, "tgids", images * 2);
 	set_size(session, "wanted", images);
 	if (session->kernel.batched_counters)
-		set_size(session, "threads", images * 16 > 4096 ? images * 16 : 4096);
+		set_size(session, "threads", threads > 4096 ? threads : 4096);
 	set_size(session, "stacks", stacks);
 	set_size(session, "vmcalls", stacks / 4);
 	set_size(session, "codes", stacks);
