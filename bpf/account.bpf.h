@@ -398,9 +398,10 @@ static __noinline int stack_now(struct pymem_proc *p, struct pymem_thread *th)
 
 	if (!p || !th || !s)
 		return -1;
+	th->current = PYMEM_SLOTS;
+	th->loss = PYMEM_LOSS_RECURSION;
 	if (s->busy)
 		return -(PYMEM_LOSS_RECURSION + 1);
-	th->current = PYMEM_SLOTS;
 	th->loss = PYMEM_LOSS_UNIDENTIFIED;
 	if (!p->identified)
 		return -(PYMEM_LOSS_UNIDENTIFIED + 1);
@@ -451,7 +452,8 @@ static __always_inline void slot_pages(struct pymem_slot *slot, __u32 member, __
 		acc->peak_pages = rss;
 }
 
-/* Counts a fault for the slot's stack: as a minor one, until it is over. */
+/* Counts a fault for the slot's stack: as a minor one, until it is over. The last one counted is
+ * the one that may turn out to be major. */
 static __always_inline void slot_fault(struct pymem_thread *th, struct pymem_slot *slot)
 {
 	slot->acc.minor_faults++;
@@ -467,9 +469,11 @@ static __always_inline void settle_major(struct pymem_thread *th, struct task_st
 	__u32 minor = th->minor;
 	struct pymem_slot *slot;
 
-	th->minor = 0;
+	/* Not yet over: a fault can change RSS more than once. */
+	th->minor &= th->counted == fault_number(task);
 	if (!more)
 		return;
+	th->minor = 0;
 	th->major = major;
 	if (!count_faults)
 		return;

@@ -113,8 +113,9 @@ static __always_inline struct pymem_line *line_of(const struct pymem_line_stack 
 
 struct sharing {
 	struct pymem_line_stack *ls;
-	__u64 file, code;
+	__u64 code;
 	__s32 line;
+	__u32 file;
 	__u32 depth; /* frames still to look at */
 	__u32 found;
 };

@@ -243,7 +243,7 @@ static __always_inline bool reclaimed(struct pymem_proc *p, __u32 member, __s64 
 /* Each fault has been noted, and its stack walked, at its entry. */
 static __always_inline __u32 pending_now(const struct pymem_thread *th)
 {
-	return th->pending;
+	return th->noted == fault_number(current_task()) ? th->pending : 0;
 }
 
 static __always_inline bool same_stack(struct pymem_thread *th, __s64 change)
@@ -255,8 +255,10 @@ static __always_inline bool same_stack(struct pymem_thread *th, __s64 change)
 
 static __always_inline bool counts_now(struct pymem_thread *th, __u32 pending)
 {
-	(void)th;
-	return pending & PYMEM_PENDING_FAULT;
+	if (!(pending & PYMEM_PENDING_FAULT))
+		return false;
+	th->counted = th->noted;
+	return true;
 }
 #else
 /* What was noted at the entry of the fault that is being handled; 0: nothing. */

@@ -64,7 +64,7 @@ static __noinline __s32 frame_name(struct pymem_proc *p, struct pymem_line_frame
 		goto out;
 	f->code = code;
 	f->fingerprint = fingerprint;
-	f->file = LOAD(s->code, py->code_filename, 511);
+	f->file = LOAD(s->code, py->code_filename, 511) >> 4; /* objects lie 16 bytes apart */
 out:
 	s->busy = 0;
 	return first;

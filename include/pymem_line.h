@@ -40,9 +40,9 @@ struct pymem_line_frame {
 	__u64 name;  /* of its function, as the probes give it: an address */
 	__u64 code;
 	__u64 fingerprint; /* 0: not known yet */
-	__u64 file;	   /* of its code: address of the name, which nested code shares */
 	__s32 line;	   /* 0: none yet */
-	__u32 how;	   /* the run began: enum pymem_line_how */
+	__u32 how : 2;	   /* the run began: enum pymem_line_how */
+	__u32 file : 30;   /* of its code: from the name's address, which nested code shares */
 	__s64 start_pages; /* the thread's net_pages when the run began */
 	__u64 peak_pages;  /* highest RSS since, but for the stretch since the last event */
 };
@@ -58,6 +58,9 @@ struct pymem_line_stack {
 	__u32 tid;	  /* 6.1 and older: its key */
 	struct pymem_line_frame frames[PYMEM_LINE_FRAMES];
 };
+
+/* From 7.0 on the storage of a task has no room for more than 8 KiB, its own fields included. */
+_Static_assert(sizeof(struct pymem_line_stack) <= 8000, "a thread's frames get no memory");
 
 /* Why an event of a probe was not counted. X(ID, what to tell a person) */
 #define PYMEM_LINE_MISSES(X)                                                                   \

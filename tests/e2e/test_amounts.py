@@ -72,6 +72,8 @@ def test_major_faults(system):
     file, line = harness.find_line(target.path, "read")
     rows = report.rows(target.pid, file, line)
     assert sum(r["major_faults"] for r in rows) == truth["major"], (rows, truth)
+    both = sum(r["major_faults"] + r["minor_faults"] for r in rows)
+    assert both <= truth["faults"], "a fault is of one kind"
     for row in none.image(target.pid)["lines"]:
         assert row["minor_faults"] == row["major_faults"] == 0, row
     none.check_lines(target.pid, target.path, truth["lines"])

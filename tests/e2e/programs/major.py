@@ -18,8 +18,10 @@ with open(path, "rb") as f:
     os.posix_fadvise(f.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
     view = mmap.mmap(f.fileno(), SIZE, access=mmap.ACCESS_READ)
 os.unlink(path)
-before, total = resource.getrusage(resource.RUSAGE_SELF).ru_majflt, 0
+before, total = resource.getrusage(resource.RUSAGE_SELF), 0
 for i in range(0, SIZE, PAGE):
     total += view[i]  # L:read
-major = resource.getrusage(resource.RUSAGE_SELF).ru_majflt - before
-end({"read": {"increment": SIZE, "file": SIZE, "anon": 0}}, major=major)
+after = resource.getrusage(resource.RUSAGE_SELF)
+major = after.ru_majflt - before.ru_majflt
+end({"read": {"increment": SIZE, "file": SIZE, "anon": 0}}, major=major,
+    faults=major + after.ru_minflt - before.ru_minflt)
