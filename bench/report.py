@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 """Tables and plots of what bench/suite.py measured, which lies in build/bench/.
 
-  bench/report.py [--docs FILE] [--plots FOLDER]
+  bench/report.py [--docs FILE] [--plots FOLDER] [--only NAME,…]
 
 Writes the tables between the markers "<!-- bench: NAME -->" and "<!-- /bench: NAME -->" of FILE
 (docs/BENCHMARKS.md), and benchmarks.svg and benchmarks-touched.svg into FOLDER (docs). A section whose
@@ -248,12 +248,13 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--docs", default=os.path.join(DOCS, "BENCHMARKS.md"))
     parser.add_argument("--plots", default=DOCS)
+    parser.add_argument("--only", default=",".join(SECTIONS), help="sections, with commas (all)")
     parser.add_argument("--template", default="", help="read this instead of the file written")
     options = parser.parse_args()
     with open(options.template or options.docs) as f:
         text = f.read()
     missing = []
-    for name in SECTIONS:
+    for name in [n for n in SECTIONS if n in options.only.split(",")]:
         data = load(name)
         if data is None:
             missing.append(name)

@@ -75,7 +75,7 @@ def main():
         print("%s: %s, %.1f min" % (name, ends[name] or "done", (time.monotonic() - start) / 60),
               flush=True)
     print("\n== report", flush=True)
-    if call("report", REPORT_QUICK if options.quick else []):
+    if call("report", ["--only", ",".join(n for n in options.steps if ends[n] != "skipped")] + (REPORT_QUICK if options.quick else [])):
         ends["report"] = "FAILED"
     wrong = ["%s: %s" % (name, end) for name, end in ends.items() if end and end != "skipped"]
     print("\n".join(wrong) or "all steps are done")

@@ -287,6 +287,10 @@ SEPARATE __u64 page_insert(__u64 serial, __u64 outer, __u64 tree)
 		if (tree == serial || !page)
 			return 0;
 		next = page_open(page->outer);
+		/* The outermost of another branch: under `serial`, which has one around it, it
+		 * might come to be around itself. */
+		if (!next && outer)
+			return 1;
 		if (!next || next == outer) {
 			pages = page->tree_pages;
 			page->outer = serial;

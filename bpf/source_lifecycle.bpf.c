@@ -210,9 +210,12 @@ int process_exec(struct bpf_raw_tracepoint_args *ctx)
 		forget_tgid(tgid);
 	}
 	mm = task_mm(task);
-	if (!mm)
+	/* On a page that is about to go it would be tracked for nobody. */
+	if (!mm || (count_only && !page && !page_open(tree)))
 		return 0;
 	next = proc_begin(mm, task, NULL, false);
+	if (!next && tree)
+		page_partial(tree);
 #ifdef THREAD_POINTER_LAGS
 	if (next)
 		next->exec_switches = switches_now();

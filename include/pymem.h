@@ -273,8 +273,8 @@ struct pymem_slot {
 #else
 #define PYMEM_SLOTS 32
 #endif
-#define PYMEM_WAYS  2
-#define PYMEM_SETS  (PYMEM_SLOTS / PYMEM_WAYS)
+#define PYMEM_WAYS 2
+#define PYMEM_SETS (PYMEM_SLOTS / PYMEM_WAYS)
 
 /* A thread of a tracked process; value of the map `threads`. */
 struct pymem_thread {

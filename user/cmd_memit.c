@@ -132,6 +132,9 @@ static struct result result_of(const struct memit *m, const struct watch *w)
 	int64_t peak = m->children ? f.tree_peak : f.peak;
 	int64_t start = m->command ? f.image_start : m->children ? f.start_tree : f.start;
 
+	if (m->children && f.partial)
+		fputs("pymem-bpf memit: the sum lacks descendants: too many processes at once\n",
+		      stderr);
 	return (struct result){.peak_pages = peak, .increment_pages = peak - start};
 }
 

@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <libgen.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
@@ -72,6 +73,7 @@ static int open_temporary(struct output *output)
 int output_open(struct output *output, const char *path)
 {
 	struct stat st;
+	const char *base;
 	int err;
 
 	*output = (struct output){.path = path};
@@ -79,7 +81,16 @@ int output_open(struct output *output, const char *path)
 		output->file = stdout;
 		return 0;
 	}
-	if (!stat(path, &st) && !S_ISREG(st.st_mode)) {
+	/* A name that can't be given at the end is refused now. */
+	base = strrchr(path, '/') ? strrchr(path, '/') + 1 : path;
+	if (!*base)
+		return *path ? -EISDIR : -ENOENT;
+	if (strlen(base) + sizeof(".000000") > NAME_MAX)
+		return -ENAMETOOLONG;
+	if (stat(path, &st)) {
+		if (errno != ENOENT)
+			return -errno;
+	} else if (!S_ISREG(st.st_mode)) {
 		output->file = fopen(path, "we");
 		return output->file ? 0 : -errno;
 	}

@@ -301,8 +301,9 @@ int tracker_poll(struct tracker *tracker, int timeout_ms)
 		tracker_watch_copies(tracker);
 	identify_queued(tracker);
 	err = tracker_take_ended(tracker, false);
+	/* What can't be read now is tried again in some seconds. */
 	if (!err && tracker->whole_host)
-		err = tracker_rescan(tracker);
+		tracker_rescan(tracker);
 	return err ?: n;
 }
 

@@ -80,6 +80,7 @@ struct watch_figures watch_read(const struct watch *w)
 		.peak = READ(w->page->peaks[0].peak_pages),
 		.tree = READ(w->page->tree_pages),
 		.tree_peak = READ(w->page->peaks[0].tree_peak_pages),
+		.partial = READ(w->page->flags) & PYMEM_PAGE_PARTIAL,
 	};
 
 	if (f.peak < f.rss)

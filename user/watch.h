@@ -23,6 +23,7 @@ struct watch_figures {
 	int64_t start, start_tree; /* when watching began */
 	int64_t image_start;	   /* when the process last called exec, if it has since then */
 	int64_t rss, peak, tree, tree_peak;
+	bool partial; /* the sums lack descendants, for want of room */
 };
 
 /* Watches process `pid`, and the sum over it and its descendants, on a new page. `start_ticks` as

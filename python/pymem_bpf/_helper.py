@@ -7,6 +7,7 @@ only its own: a shell in between starts it and is gone. Only root can start one,
 load BPF.
 """
 import errno
+import contextlib
 import os
 import shutil
 import socket as sockets
@@ -160,7 +161,8 @@ def reap(private):
     while private.runs() and time.monotonic() < deadline:
         time.sleep(REAP_STEP_SECONDS)
     if private.runs():
-        os.kill(private.pid, signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(private.pid, signal.SIGKILL)
     try:
         if _proc.start_ticks(private.pid) == private.start_ticks:
             os.waitpid(private.pid, 0)  # a zombie that came back to this process

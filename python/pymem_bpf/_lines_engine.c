@@ -235,6 +235,8 @@ static struct frame *frame_of(struct thread *t, PyObject *object, const struct s
 	return &t->frames[i - 1];
 }
 
+static void set_alarm(void);
+
 /* Each recorder's alarm is given once. */
 static int alarm_now(const struct thread *t, int64_t rss)
 {
@@ -255,8 +257,10 @@ static int alarm_now(const struct thread *t, int64_t rss)
 		r->alarm = NULL;
 		result = PyObject_CallFunction(call, "L", (long long)rss * sysconf(_SC_PAGESIZE));
 		Py_DECREF(call);
-		if (!result)
+		if (!result) {
+			set_alarm(); /* the others' stay */
 			return -1;
+		}
 		/* It may have disabled any of them. */
 		Py_DECREF(result);
 		next = engine.enabled;

@@ -16,7 +16,7 @@ USER, OTHER_USER = 65534, 12345
 BLOCK = 2048  # pages
 
 
-def eventually(true, seconds=5):
+def eventually(true, seconds=harness.PATIENCE):
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         if true():

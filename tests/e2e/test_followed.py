@@ -90,9 +90,9 @@ def unexamined(report):
     return sum(int(n.split()[0]) for n in report.data["notes"] if "could be examined" in n)
 
 
-def grow(process, lines, tool):
+def grow(process, lines, tool, seconds=3):
     """Lets the family grow; the report then."""
-    time.sleep(1)  # what is to be identified has been
+    time.sleep(seconds)  # what is to be identified has been
     tell(process, b"G")
     assert lines.next() == b"done"
     tool.process.send_signal(signal.SIGINT)

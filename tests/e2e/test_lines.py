@@ -293,7 +293,7 @@ def test_one_binary_that_refuses(line_python, tmp_path_factory):
             assert semaphores(target.pid)["line"]
             with harness.Target(line_python.command[:-1] + [str(copy)], "grow") as refuses:
                 refuses.go()
-                time.sleep(0.5)
+                time.sleep(3)
                 assert refuses.end() == 0
             assert semaphores(target.pid)["line"], "another binary's probes are gone"
             truth = target.go()

@@ -225,7 +225,7 @@ def test_exec_of_a_setuid_program_ends_the_watch(server, folder):
             page = client.page()
             target.stdin.write(b"\n")
             target.stdin.flush()
-            assert eventually(lambda: page.state == ENDED, 4)
+            assert eventually(lambda: page.state == ENDED)
             assert client.tell("hello")["status"] == OK
     finally:
         end(target)
@@ -322,7 +322,7 @@ def test_a_shared_page_ends_with_the_right_of_who_ever_had_it(server, folder):
             assert page.state == LIVE
             target.stdin.write(b"\n")
             target.stdin.flush()
-            assert eventually(lambda: page.state == ENDED, 4)
+            assert eventually(lambda: page.state == ENDED)
             assert root.tell("untrack")["status"] == OK
             assert root.track(target.pid)["status"] == OK
             assert root.page().rss == rss_pages(target.pid)

@@ -69,7 +69,7 @@ def test_a_helper_that_refuses_is_done_without(case, children, tmp_path, monkeyp
     try:
         for _ in range(2):
             before = memory_usage()[0]
-            peak, returned = memory_usage((spike, (), {"rest": 0.2}), max_usage=True, retval=True,
+            peak, returned = memory_usage((spike, (), {"rest": 1}), max_usage=True, retval=True,
                                           include_children=children, interval=0.05)
             assert returned == "done" and peak == pytest.approx(before + SPIKE / MIB, abs=2)
     finally:

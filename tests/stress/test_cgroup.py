@@ -27,6 +27,9 @@ class Limit:
 
     def add(self, pid, limit):
         write(self.file, limit)
+        swap = os.path.join(self.folder, "memory.swap.max")
+        if os.path.exists(swap):
+            write(swap, 0)
         write(os.path.join(self.folder, "cgroup.procs"), pid)
 
 
@@ -44,7 +47,10 @@ def hierarchy():
 def limit():
     root, file = hierarchy()
     folder = os.path.join(root, "pymem-bpf-test-%d" % os.getpid())
-    os.mkdir(folder)
+    try:
+        os.mkdir(folder)
+    except OSError as e:
+        pytest.skip("no cgroup can be made here: %s" % e)
     yield Limit(folder, file)
     # Its processes have just ended.
     for _ in range(100):
@@ -106,6 +112,7 @@ def test_reclaim_that_was_asked_for(system, data):
     assert report.image(target.pid)["lost_bytes"]["other-task"] == 0
 
 
+@pytest.mark.skipif(swaps(), reason="there is swap: memory may go there instead")
 def test_killed_for_want_of_memory(system, limit):
     """The line still has what it grew by; the reaper's share is another task's."""
     with Target(system, "oom", path_of("oom")) as target:
