@@ -171,13 +171,13 @@ def test_attach(stage):
 
 def test_interrupted(stage):
     """Ctrl-C ends program and sampling; what was sampled stays."""
-    process = subprocess.Popen([sessions.PYTHON, "-m", "pymem_bpf.mprof", "run", "-o", "i.dat", "sleep", "30"],
+    process = subprocess.Popen([sessions.PYTHON, "-m", "pymem_bpf.mprof", "run", "-o", "i.dat", "sleep", "300"],
                                env=stage.environment(), cwd=stage.home, start_new_session=True,
                                stdout=subprocess.PIPE)
     process.stdout.readline()
-    time.sleep(0.5)
+    time.sleep(2)
     os.killpg(process.pid, signal.SIGINT)
-    assert process.wait(10) == 0
+    assert process.wait(60) == 0
     process.stdout.close()
     assert dat.read(os.path.join(stage.home, "i.dat")).samples
 
