@@ -23,7 +23,7 @@ STEPS = {
     "mprun": (["5"], ["1"], 3, 0.7),
     "memit": (["20"], ["2"], 2, 0.2),
     "tool": ([], ["--rounds", "2", "--seconds", "5", "--scale", "0.2", "--steady", "6"], 4, 1.5),
-    "everyone": (["--scale", "0.5"], ["--rounds", "1", "--scale", "0.1"], 18, 4),
+    "everyone": (["--scale", "0.25"], ["--rounds", "1", "--scale", "0.1"], 10, 4),
     "touched": ([], ["--percents", "0,50,100", "--scale", "0.25"], 3, 1),
 }
 COMPARE = ("everyone", "touched")
