@@ -236,7 +236,8 @@ class Austin(Contender):
         return match.group() if match else said
 
     def command(self, job):
-        return job.host.prefix + ["/usr/bin/austin", "-m", "-o", job.path("samples"),
+        # It gives up on an interpreter that is not ready in a tenth of a second, unless told.
+        return job.host.prefix + ["/usr/bin/austin", "-t", "10s", "-m", "-o", job.path("samples"),
                                   job.host.python, "-B", job.program]
 
     def read(self, job, result):

@@ -223,10 +223,14 @@ static __always_inline bool reclaims(void)
  * call in which that happens goes on: what is pending for it stays. */
 static __always_inline bool reclaimed(struct pymem_proc *p, __u32 member, __s64 change)
 {
+	__u64 shrinks = (__u64)change >> 63;
 	struct pymem_thread *th;
 
+	/* The verifier is not to learn the sign of `change` here: it would follow all that comes
+	 * after once for each. */
+	asm volatile("" : "+r"(shrinks));
 	/* What grows is swap entries only, so that growth costs no look. */
-	if ((change > 0 && member != PYMEM_SWAP) || !reclaims())
+	if ((!shrinks && member != PYMEM_SWAP) || !reclaims())
 		return false;
 	th = thread_of(current_task(), false);
 	/* The page may be one that a string instruction has written to (source_fault). */
@@ -325,9 +329,10 @@ static __always_inline void own_change(struct pymem_proc *p, struct pymem_thread
 	/* What is not confirmed when its code object dies is lost: of little, not of much. Set if
 	 * either difference is negative; a branch would double what the verifier follows. */
 	th->confirm |= ((__u64)(MANY_PAGES - 1 - change) | (__u64)(change + MANY_PAGES - 1)) >> 63;
+	err = same_stack(th, change) ? 0 : stack_now(p, th);
+	/* Not before: the verifier would follow the walk once for each answer. */
 	pending = pending_now(th);
 	counts = counts_now(th, pending);
-	err = same_stack(th, change) ? 0 : stack_now(p, th);
 	slot = slot_current(th);
 	if (err || !slot) {
 		lose(p, err ? -err - 1 : th->loss, member, change);
