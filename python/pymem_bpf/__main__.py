@@ -26,7 +26,7 @@ def parse(argv):
     parser.add_argument("--timestamp", action="store_true",
                         help="FUNC lines, as mprof's files have them, instead of tables")
     parser.add_argument("--include-children", action="store_true", help="add child processes")
-    parser.add_argument("--backend", default=None, help="rss (psutil, posix: the same)")
+    parser.add_argument("--backend", default=None, help="rss, pss, uss (slow)")
     parser.add_argument("-m", dest="module", action="store_true", help="the program is a module")
     parser.add_argument("program", nargs=argparse.REMAINDER, help="SCRIPT.py or MODULE, arguments")
     options = parser.parse_args(argv)

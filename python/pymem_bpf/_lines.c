@@ -4,6 +4,7 @@
  */
 #include "_lines.h"
 
+#include <string.h>
 #include <unistd.h>
 
 #define MAX_LINES 10000000 /* of one code object: more is no program */
@@ -30,14 +31,27 @@ static int take_page(struct recorder *r, PyObject *page)
 
 static int recorder_init(PyObject *self, PyObject *args, PyObject *kwargs)
 {
-	static char *names[] = {"page", "fd", "children", "own_thread", NULL};
+	static char *names[] = {"page", "fd", "children", "own_thread", "metric", NULL};
 	struct recorder *r = (struct recorder *)self;
-	int fd = -1, children = 0, own_thread = 0;
+	static const char *const metrics[] = {"rss", "pss", "uss"};
+	int fd = -1, children = 0, own_thread = 0, i;
+	const char *metric = "rss";
+	struct smaps smaps;
 	PyObject *page;
 
-	if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O|ipp", names, &page, &fd, &children,
-					 &own_thread))
+	if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O|ipps", names, &page, &fd, &children,
+					 &own_thread, &metric))
 		return -1;
+	for (i = METRIC_RSS; i <= METRIC_USS && strcmp(metric, metrics[i]); i++)
+		;
+	if (i > METRIC_USS || (i != METRIC_RSS && children)) {
+		PyErr_SetString(PyExc_ValueError, "metric: rss, or pss or uss without children");
+		return -1;
+	}
+	if (i != METRIC_RSS && lines_smaps(&smaps)) {
+		PyErr_SetFromErrnoWithFilename(PyExc_OSError, "/proc/self/smaps_rollup");
+		return -1;
+	}
 	if (r->page.obj) {
 		PyErr_SetString(PyExc_RuntimeError, "a recorder is made once");
 		return -1;
@@ -47,6 +61,7 @@ static int recorder_init(PyObject *self, PyObject *args, PyObject *kwargs)
 	r->fd = fd;
 	r->children = children;
 	r->own_thread = own_thread;
+	r->metric = i;
 	r->forks = lines_forks();
 	r->alarm_pages = INT64_MAX;
 	return 0;
@@ -258,6 +273,12 @@ static PyObject *recorder_missed(PyObject *self, void *unused)
 	return PyLong_FromUnsignedLong(page ? page->missed : 0);
 }
 
+static PyObject *recorder_unread(PyObject *self, void *unused)
+{
+	(void)unused;
+	return PyLong_FromUnsignedLongLong(((struct recorder *)self)->unread);
+}
+
 static PyMethodDef recorder_methods[] = {
 	{"add", recorder_add, METH_VARARGS, add_doc},
 	{"enable", recorder_enable, METH_NOARGS, enable_doc},
@@ -272,6 +293,9 @@ static PyGetSetDef recorder_properties[] = {
 	 "bool: the helper ended, or this process was forked, while this was enabled", NULL},
 	{"forked", recorder_forked, NULL, "bool: made in a process that this one was forked from",
 	 NULL},
+	{"unread", recorder_unread, NULL,
+	 "int: times that PSS or USS could not be read and was taken to be what it was before",
+	 NULL},
 	{"missed", recorder_missed, NULL,
 	 "int: times that a thread found no place on the page: not 0 means that amounts may lack",
 	 NULL},
@@ -279,10 +303,13 @@ static PyGetSetDef recorder_properties[] = {
 };
 
 static PyType_Slot recorder_slots[] = {
-	{Py_tp_doc, "Recorder(page, fd=-1, children=False, own_thread=False)\n\n"
-		    "Counts runs of lines. page: the buffer of a Counter; fd: its connection's\n"
-		    "descriptor, watched for its end; children: count the process's children too;\n"
-		    "own_thread: count what the thread that enables it runs, no other."},
+	{Py_tp_doc,
+	 "Recorder(page, fd=-1, children=False, own_thread=False, metric='rss')\n\n"
+	 "Counts runs of lines. page: the buffer of a Counter; fd: its connection's\n"
+	 "descriptor, watched for its end; children: count the process's children too;\n"
+	 "own_thread: count what the thread that enables it runs, no other; metric: pss or\n"
+	 "uss are the process's, read from smaps_rollup at each event (slow). OSError:\n"
+	 "it can't be read."},
 	{Py_tp_new, PyType_GenericNew},
 	{Py_tp_init, recorder_init},
 	{Py_tp_dealloc, recorder_dealloc},

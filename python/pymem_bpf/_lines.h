@@ -45,12 +45,24 @@ struct code {
 	Py_ssize_t offset_count;
 };
 
+enum metric { METRIC_RSS, METRIC_PSS, METRIC_USS };
+
+/* Of the whole process. */
+struct smaps {
+	int64_t pss_bytes, uss_bytes;
+};
+
+/* 0 or -1: they can't be read now. */
+int lines_smaps(struct smaps *smaps);
+
 /* Counters of one LineProfiler. */
 struct recorder {
 	PyObject_HEAD Py_buffer page;
 	int fd; /* of the helper's connection; -1: none */
 	bool children, enabled, cut;
 	bool own_thread; /* counts the thread that enabled it, no other */
+	enum metric metric;
+	uint64_t unread; /* of another metric than RSS: how often that could not be read */
 	uint64_t thread; /* its serial; 0: all threads */
 	uint64_t epoch;
 	uint64_t forks; /* lines_forks() when it was made: its page is that process's */
@@ -67,6 +79,7 @@ struct sample {
 	int64_t net;   /* what the thread has changed */
 	int64_t other; /* what the process's children have */
 	int64_t rss;
+	struct smaps smaps; /* where a recorder wants them */
 };
 
 struct frame {

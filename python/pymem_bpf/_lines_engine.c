@@ -33,6 +33,8 @@ static struct {
 	uint32_t countdown;
 	bool cut; /* the page is frozen */
 	int64_t alarm_pages;
+	unsigned int slow;  /* how many of those enabled want `smaps` */
+	struct smaps smaps; /* as last read */
 } engine = {.alarm_pages = INT64_MAX};
 
 /* In the child of a fork: the page is the parent's. */
@@ -47,6 +49,7 @@ void lines_after_fork(void)
 	engine.enabled = NULL;
 	engine.page = NULL;
 	engine.alarm_pages = INT64_MAX;
+	engine.slow = 0;
 }
 
 /* What a thread has changed, in pages. A thread that is on no place has changed nothing. */
@@ -68,11 +71,26 @@ static int64_t net_now(struct thread *t)
 	return 0;
 }
 
+/* What can't be read is as it was, and said of whoever wants it. */
+static void read_smaps(void)
+{
+	struct recorder *r;
+
+	if (!lines_smaps(&engine.smaps))
+		return;
+	for (r = engine.enabled; r; r = r->next)
+		r->unread += r->metric != METRIC_RSS;
+}
+
 static inline struct sample sample_now(struct thread *t)
 {
 	struct sample now = {.net = net_now(t), .rss = t->page->rss_pages};
 
 	now.other = t->page->tree_pages - now.rss;
+	if (engine.slow) {
+		read_smaps();
+		now.smaps = engine.smaps;
+	}
 	return now;
 }
 
@@ -125,6 +143,12 @@ static bool on_row(const struct sink *sink, const struct thread *t, const struct
 	return true;
 }
 
+static int64_t smaps_pages(const struct recorder *r, const struct sample *at)
+{
+	return (r->metric == METRIC_PSS ? at->smaps.pss_bytes : at->smaps.uss_bytes) /
+	       sysconf(_SC_PAGESIZE);
+}
+
 /* Adds a run that ends now to what one recorder counts. */
 static void charge(struct sink *sink, const struct thread *t, const struct frame *f,
 		   const struct sample *now)
@@ -137,6 +161,10 @@ static void charge(struct sink *sink, const struct thread *t, const struct frame
 	if (!counts(r, t) || f->epoch < r->epoch || index >= (unsigned int)f->code->count)
 		return;
 	line = &sink->lines[index];
+	if (r->metric != METRIC_RSS) {
+		usage = smaps_pages(r, now);
+		change = usage - smaps_pages(r, &f->begin);
+	}
 	if (r->children) {
 		change += now->other - f->begin.other;
 		usage += now->other;
@@ -393,6 +421,7 @@ int lines_enable(struct recorder *r)
 	r->next = engine.enabled;
 	engine.enabled = r;
 	r->enabled = true;
+	engine.slow += r->metric != METRIC_RSS;
 	set_alarm();
 	look();
 	return 0;
@@ -432,6 +461,7 @@ void lines_disable(struct recorder *r)
 		at = &(*at)->next;
 	*at = r->next;
 	r->enabled = false;
+	engine.slow -= r->metric != METRIC_RSS;
 	set_alarm();
 	/* From now on frames end unseen. */
 	for (t = engine.enabled ? NULL : threads; t; t = t->next)

@@ -41,6 +41,7 @@ except ImportError as e:
                       "source tree: make python PYTHON=%s (%s)" % (
                           sys.version_info[0], sys.version_info[1], sys.executable, e)) from e
 from ._counting import Counting
+from .memory import choose_metric
 from .table import show_results
 
 __all__ = ["LineProfiler", "LineResult", "FunctionResult", "show_results"]
@@ -54,8 +55,6 @@ LineResult = collections.namedtuple("LineResult", "occurrences increment_bytes m
 #: comprehensions, lambdas and functions inside it included.
 FunctionResult = collections.namedtuple(
     "FunctionResult", "filename name first_line last_line calls cut code lines")
-
-RSS_BACKENDS = (None, "rss", "psutil", "posix", "pymem_bpf")
 
 
 def _code_lines(code):
@@ -240,16 +239,17 @@ class LineProfiler:
 
     counter: where the amounts come from, a Counter or what has its `page` and `fileno()`; None:
     the process's shared one, opened when profiling first begins (HelperError if there is none).
-    include_children: amounts are of the process and its children together. backend: for
-    programs written for memory_profiler; RSS is what there is. max_mem: MiB of RSS at which the
+    include_children: amounts are of the process and its children together. backend: rss, pss, uss,
+    or memory_profiler's names; PSS and USS are the process's, whichever thread changed them, and
+    slow: the kernel looks through all page tables at each line. max_mem: MiB of RSS at which the
     debugger is to stop. own_thread: only the thread that enables it is profiled.
     """
 
     def __init__(self, *functions, counter=None, include_children=False, backend=None, max_mem=None,
                  own_thread=False):
-        if backend not in RSS_BACKENDS:
-            raise ValueError("backend %r: lines are measured in RSS (rss); memory_usage() has pss "
-                             "and uss" % (backend,))
+        self._metric = "rss" if backend == "pymem_bpf" else choose_metric(backend)
+        if self._metric != "rss" and include_children:
+            raise ValueError("backend %r: with children lines are measured in RSS only" % (backend,))
         self.include_children = include_children
         self.backend = backend
         self.max_mem = max_mem
@@ -306,7 +306,7 @@ class LineProfiler:
         counter = self._counter
         fd = counter.fileno()
         self._recorder = _lines.Recorder(counter.page, -1 if fd is None else fd,
-                                         self.include_children, self.own_thread)
+                                         self.include_children, self.own_thread, self._metric)
         self._owner = os.getpid()
         if self.max_mem is not None:
             self._recorder.alarm(int(self.max_mem * (1 << 20)), self._debug)
@@ -453,6 +453,11 @@ class LineProfiler:
 
     def __exit__(self, *_):
         self.disable_by_count()
+
+    @property
+    def unread(self):
+        """How often PSS or USS could not be read and was taken to be what it was before."""
+        return 0 if self._recorder is None else self._recorder.unread
 
     @property
     def cut(self):

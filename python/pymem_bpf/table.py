@@ -70,6 +70,9 @@ def show_results(prof, stream=None, precision=1):
     elif prof.cut:
         stream.write("NOTE: the helper ended while this ran: changes after that are not in the "
                      "figures; occurrences are. Start it again: sudo pymem-bpf serve\n\n")
+    if prof.unread:
+        stream.write("NOTE: /proc/self/smaps_rollup could not be read %d times: what changed then is with "
+                     "a later line.\n\n" % prof.unread)
     if prof.missed:
         stream.write("NOTE: there were more threads than are counted one by one: increments of some "
                      "may lack.\n\n")

@@ -749,13 +749,63 @@ def check_what_may_not_be_added():
             assert word in str(e) and ("profile" in str(e)), e
         else:
             raise AssertionError("%r was taken" % (thing,))
-    for backend in ("tracemalloc", "psutil_pss", "nonsense"):
+    for backend in ("tracemalloc", "nonsense"):
         try:
             LineProfiler(backend=backend)
         except ValueError as e:
             assert backend in str(e), e
         else:
             raise AssertionError("%r was taken" % backend)
+
+
+def check_pss_and_uss():
+    """Of the process, as the kernel has them: what a page-table walk finds."""
+    import mmap
+    size, data = 16 << 20, b"x" * (16 << 20)
+
+    def work():
+        kept = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+        kept.write(data)
+        kept.close()
+        shared = mmap.mmap(-1, size)
+        return shared
+    first = work.__code__.co_firstlineno
+    for backend in ("psutil_uss", "uss", "psutil_pss", "pss"):
+        prof = LineProfiler(work, counter=Page(), backend=backend)
+        prof.runcall(work).close()
+        lines = prof.results()[0].lines
+        for line, wanted in (2, size), (3, -size), (4, 0):
+            got = lines[first + line].increment_bytes
+            assert abs(got - wanted) <= 1 << 20, (backend, line, got)
+        assert lines[first + 2].mem_usage_bytes >= size
+        assert prof.unread == 0
+    try:
+        LineProfiler(work, backend="pss", include_children=True)
+    except ValueError as e:
+        assert "pss" in str(e), e
+    else:
+        raise AssertionError("PSS with children was taken")
+
+
+def check_pss_that_cannot_be_read():
+    """It is said; the occurrences are right."""
+    import resource
+
+    def work():
+        a = 1
+        return a
+    prof = LineProfiler(work, counter=Page(), backend="pss")
+    prof.prepare()
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))
+    try:
+        prof.runcall(work)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert prof.unread >= 3, prof.unread
+    out = io.StringIO()
+    show_results(prof, stream=out)
+    assert "could not be read" in out.getvalue(), out.getvalue()
 
 
 def check_bad_pages():
