@@ -776,7 +776,8 @@ def check_pss_and_uss():
         lines = prof.results()[0].lines
         for line, wanted in (2, size), (3, -size), (4, 0):
             got = lines[first + line].increment_bytes
-            assert abs(got - wanted) <= 1 << 20, (backend, line, got)
+            # Of the process: a sanitizer's shadow grows too.
+            assert abs(got - wanted) <= 4 << 20, (backend, line, got)
         assert lines[first + 2].mem_usage_bytes >= size
         assert prof.unread == 0
     try:
