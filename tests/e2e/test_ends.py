@@ -212,13 +212,14 @@ def test_interrupted_command(system):
 
 
 SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2", "SIGWINCH"]
+# print() can't be used in a handler: the signal may have come within one.
 LISTENER = """
-import signal, sys, time
+import os, signal, time
 def note(number, frame):
-    print(signal.Signals(number).name, flush=True)
+    os.write(1, signal.Signals(number).name.encode() + b"\\n")
 for name in %r:
     signal.signal(getattr(signal, name), note)
-print("ready", flush=True)
+os.write(1, b"ready\\n")
 deadline = time.monotonic() + 60
 while time.monotonic() < deadline:
     time.sleep(0.01)
