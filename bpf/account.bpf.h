@@ -16,7 +16,9 @@
 #define ACCOUNT_BPF_H
 
 #include "announce.bpf.h"
+#include "identify.bpf.h"
 #include "page.bpf.h"
+#include "thread.bpf.h"
 
 #define CONFIRM_EVERY_MAX 64
 #define DYNAMIC_JIFFIES	  1024 /* 1 s to 10 s, and renewed as long as it goes on */
@@ -187,97 +189,6 @@ static __always_inline void slot_evict(struct pymem_proc *p, struct pymem_slot *
 	else
 		slot_flush(p, slot);
 	slot->raw = 0;
-}
-
-struct identification {
-	struct scratch *s;
-	const struct py_layout *py;
-	__u64 hash;
-};
-
-LOOP_BODY identify_step(__u32 i, struct identification *c)
-{
-	struct scratch *s = c->s;
-	struct pymem_msg_frame *f;
-	struct frame_raw *raw;
-
-	if (i >= s->depth || i >= PYMEM_MAX_FRAMES)
-		return 1;
-	raw = &s->frames[i];
-	f = &s->stack.frames[i];
-	f->code = raw->code;
-	f->fingerprint = code_fingerprint(raw->code);
-	if (!f->fingerprint) {
-		s->truncated = 1;
-		return 1;
-	}
-	f->lasti = frame_lasti(c->py, raw);
-	c->hash = mix(mix(mix(c->hash, f->code), f->fingerprint), (__u32)f->lasti);
-	s->stack.depth = i + 1;
-	return 0;
-}
-
-#ifdef PYMEM_LEGACY
-/* Once for all iterations, which the verifier would follow one by one. */
-SEPARATE __u64 identify_frame(__u64 i)
-{
-	struct identification c = {};
-	const struct pymem_layout *layout;
-	long last;
-
-	c.s = scratch_get();
-	if (!c.s)
-		return 1;
-	layout = layout_now(c.s);
-	if (!layout)
-		return 1;
-	c.py = layout_of(layout);
-	c.hash = c.s->identity;
-	last = identify_step(i, &c);
-	c.s->identity = c.hash;
-	return last;
-}
-
-static __always_inline void identify_frames(struct identification *c)
-{
-	__u64 i;
-
-	c->s->identity = c->hash;
-	for (i = 0; i < PYMEM_MAX_FRAMES; i++)
-		if (identify_frame(i))
-			break;
-	c->hash = c->s->identity;
-}
-#else
-static __always_inline void identify_frames(struct identification *c)
-{
-	LOOP(PYMEM_MAX_FRAMES, identify_step, c);
-}
-#endif
-
-/* Names each frame of the walk in s->stack, with a hash over names, not addresses alone.
- * 0, or 1 if the innermost one can't be named; callers that can't are cut off. */
-SEPARATE __u64 stack_identify(void)
-{
-	struct identification c = {.hash = MIX1};
-	const struct pymem_layout *layout;
-
-	c.s = scratch_get();
-	if (!c.s)
-		return 1;
-	layout = layout_now(c.s);
-	if (!layout)
-		return 1;
-	c.py = layout_of(layout);
-	c.s->stack.type = PYMEM_MSG_STACK;
-	c.s->stack.proc = c.s->proc;
-	c.s->stack.depth = 0;
-	identify_frames(&c);
-	c.s->stack.truncated = c.s->truncated;
-	if (c.s->truncated)
-		c.hash = mix(c.hash, MIX2);
-	c.s->stack.hash = c.hash ?: 1;
-	return c.s->stack.depth == 0;
 }
 
 /* Gives the slot to the stack just identified. 0, or -(loss + 1). */
@@ -482,76 +393,6 @@ static __always_inline void settle_major(struct pymem_thread *th, struct task_st
 		slot->acc.major_faults += more;
 		slot->acc.minor_faults -= minor;
 	}
-}
-
-/* The record of the current task, made when it was the thread `tid`. NULL: none. */
-static __always_inline struct pymem_thread *thread_by(struct task_struct *task, __u32 tid)
-{
-#ifdef PYMEM_LEGACY
-	(void)task;
-	return bpf_map_lookup_elem(&threads, &tid);
-#else
-	(void)tid;
-	return bpf_task_storage_get(&threads, task, 0, 0);
-#endif
-}
-
-/* The record of `task`; with `make`, a new one if it has none. NULL: none, or no room. */
-static __always_inline struct pymem_thread *thread_of(struct task_struct *task, bool make)
-{
-#ifdef PYMEM_LEGACY
-	static const struct pymem_thread none;
-	__u32 tid = BPF_CORE_READ(task, pid);
-	struct pymem_thread *th = bpf_map_lookup_elem(&threads, &tid);
-
-	if (th || !make)
-		return th;
-	bpf_map_update_elem(&threads, &tid, &none, BPF_NOEXIST);
-	return bpf_map_lookup_elem(&threads, &tid);
-#else
-	return bpf_task_storage_get(&threads, task, 0, make ? BPF_LOCAL_STORAGE_GET_F_CREATE : 0);
-#endif
-}
-
-static __always_inline void thread_forget(struct task_struct *task, __u32 tid)
-{
-#ifdef PYMEM_LEGACY
-	(void)task;
-	bpf_map_delete_elem(&threads, &tid);
-#else
-	(void)tid;
-	bpf_task_storage_delete(&threads, task);
-#endif
-}
-
-/* Begins the record of a thread that runs on p. */
-static __always_inline void thread_begin(struct pymem_thread *th, struct task_struct *task,
-					 struct pymem_proc *p)
-{
-	__u32 i;
-
-	/* In parts, kept apart: clang takes no larger memset. */
-	__builtin_memset(th, 0, __builtin_offsetof(struct pymem_thread, slots));
-	for (i = 0; i < PYMEM_SLOTS; i++) {
-		asm volatile("" ::: "memory");
-		__builtin_memset(&th->slots[i], 0, sizeof(th->slots[i]));
-	}
-	th->mm = p->mm;
-	th->proc = p->id;
-	th->major = TASK_READ(task, maj_flt);
-	th->current = PYMEM_SLOTS;
-	th->loss = PYMEM_LOSS_UNSETTLED;
-}
-
-/* The record of the current thread, which runs on p; made at its first event. */
-static __always_inline struct pymem_thread *thread_get(struct pymem_proc *p)
-{
-	struct task_struct *task = current_task();
-	struct pymem_thread *th = thread_of(task, true);
-
-	if (th && th->proc != p->id)
-		thread_begin(th, task, p);
-	return th;
 }
 
 /* Moves all that a thread has collected to its stacks. */

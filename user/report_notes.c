@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* What a report can't say in figures: what was not seen, not kept, or could not be had. */
+#include "report_parts.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "session.h"
+
+/* Events of the probes that are in no line's figures. */
+static void add_line_notes(struct build *b)
+{
+	static const char *const causes[] = {
+#define MISS_TEXT(id, text) text,
+		PYMEM_LINE_MISSES(MISS_TEXT)
+#undef MISS_TEXT
+	};
+	const struct tallies *t = &b->tallies;
+	char text[256];
+	uint64_t count;
+	int i;
+
+	if (t->probeless) {
+		snprintf(text, sizeof(text),
+			 "%u process%s no line probe in this build of Python: profiled by the "
+			 "walk engine",
+			 t->probeless, t->probeless == 1 ? " has" : "es have");
+		model_add_note(b->model, text);
+	}
+	if (t->unprobed) {
+		snprintf(text, sizeof(text),
+			 "the line probes of %u process%s could not be attached: profiled by the "
+			 "walk engine",
+			 t->unprobed, t->unprobed == 1 ? "" : "es");
+		model_add_note(b->model, text);
+	}
+	for (i = 0; i < PYMEM_LINE_MISS_COUNT; i++) {
+		count = session_line_misses(b->tracker->session, i);
+		if (i == PYMEM_LINE_MISS_UNNAMED)
+			count += t->unnamed_runs;
+		if (!count)
+			continue;
+		snprintf(text, sizeof(text), "%llu line event%s not counted: %s",
+			 (unsigned long long)count, count == 1 ? "" : "s", causes[i]);
+		model_add_note(b->model, text);
+	}
+}
+
+/* Whatever they were, they are in no row. */
+static void add_unexamined(struct build *b, unsigned count, const char *which)
+{
+	char text[256];
+
+	if (!count)
+		return;
+	snprintf(text, sizeof(text), "%u program%s %s ended before %s could be examined", count,
+		 count == 1 ? "" : "s", which, count == 1 ? "it" : "they");
+	model_add_note(b->model, text);
+}
+
+static void add_copy_notes(struct build *b)
+{
+	unsigned long long unwatched = b->tallies.unwatched;
+	char text[256];
+
+	if (b->tracker->copies_error) {
+		snprintf(text, sizeof(text),
+			 "copies on write could not be watched (%s): they are not counted",
+			 strerror(-b->tracker->copies_error));
+		model_add_note(b->model, text);
+	}
+	if (unwatched) {
+		snprintf(text, sizeof(text),
+			 "%llu write fault%s on shared pages came before copies were watched: not "
+			 "counted as copied",
+			 unwatched, unwatched == 1 ? "" : "s");
+		model_add_note(b->model, text);
+	}
+}
+
+/* What was kept only in part, so that memory has bounds. */
+static void add_limit_notes(struct build *b)
+{
+	uint64_t refused = b->tracker->store.refused, summed = b->model->rest.processes;
+	char text[256];
+
+	if (summed) {
+		snprintf(text, sizeof(text),
+			 "%llu ended process%s of the smallest changes %s only in a sum: raise "
+			 "--ended-memory",
+			 (unsigned long long)summed, summed == 1 ? "" : "es",
+			 summed == 1 ? "is" : "are");
+		model_add_note(b->model, text);
+	}
+	if (refused) {
+		snprintf(text, sizeof(text),
+			 "%llu stacks or code objects were too many for one process (%u MiB): "
+			 "what they changed is lost as undelivered",
+			 (unsigned long long)refused, STORE_IMAGE_BYTES >> 20);
+		model_add_note(b->model, text);
+	}
+}
+
+static void add_kernel_notes(struct build *b)
+{
+	static const struct {
+		unsigned lack;
+		const char *text;
+	} lacks[] = {
+		{SESSION_LACK_FAULTS,
+		 "this kernel has no page fault tracepoints: faults and copies "
+		 "on write are not counted"},
+		{SESSION_LACK_SYSCALLS, "this kernel has no sys_exit tracepoint: memory system "
+					"calls are not counted"},
+		{SESSION_LACK_COPIES, "this kernel has no mm_page_alloc tracepoint: copies on "
+				      "write are not counted"},
+		{SESSION_BATCHED, "this kernel (6.1 or older) batches its counters per task: "
+				  "amounts are exact, attributed fault by fault, one fault late; "
+				  "two threads that hand over what they counted in the same "
+				  "instant may swap it, 64 faults each at most"},
+	};
+	struct tracker *t = b->tracker;
+	unsigned have = session_lacks(t->session);
+	uint64_t dropped = session_dropped_images(t->session);
+	struct skip *skip;
+	char text[256];
+	size_t i;
+
+	for (i = 0; i < sizeof(lacks) / sizeof(lacks[0]); i++)
+		if (have & lacks[i].lack)
+			model_add_note(b->model, lacks[i].text);
+	if (dropped) {
+		snprintf(text, sizeof(text),
+			 "%llu process images were not tracked: table full; raise --max-processes",
+			 (unsigned long long)dropped);
+		model_add_note(b->model, text);
+	}
+	dropped = session_dropped_messages(t->session);
+	if (dropped) {
+		snprintf(text, sizeof(text),
+			 "%llu messages about processes were lost: raise --ring-size",
+			 (unsigned long long)dropped);
+		model_add_note(b->model, text);
+	}
+	dropped = session_dropped_calls(t->session);
+	if (dropped) {
+		snprintf(text, sizeof(text),
+			 "%llu memory system calls were not counted: table full; raise "
+			 "--max-stacks",
+			 (unsigned long long)dropped);
+		model_add_note(b->model, text);
+	}
+	add_unexamined(b, t->unexamined, "that traced processes started");
+	add_unexamined(b, t->unseen, "that others started");
+	add_copy_notes(b);
+	if (t->store.malformed) {
+		snprintf(text, sizeof(text), "%llu malformed messages were dropped",
+			 (unsigned long long)t->store.malformed);
+		model_add_note(b->model, text);
+	}
+	for (skip = t->skips; skip; skip = skip->next)
+		model_add_skip(b->model, skip->pid, skip->comm, skip->reason);
+}
+
+void report_add_notes(struct build *b)
+{
+	add_kernel_notes(b);
+	add_limit_notes(b);
+	add_line_notes(b);
+}
