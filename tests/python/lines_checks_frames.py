@@ -1,0 +1,336 @@
+# SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+"""Checks of the line profiler (lines_checks.py): how frames, callees, generators and coroutines count."""
+import asyncio
+import gc
+
+from lines_page import START, Page
+from lines_common import NEW, counts, equal, pages, profiled, rows
+from pymem_bpf.line_profiler import LineProfiler
+
+
+def check_straight_lines():
+    def f(page):
+        page.grow(3)
+        page.grow(-1)
+        x = 5
+        return x
+    table, _, profiler = profiled(f)
+    equal(table, {0: (1, 0, START), 1: (1, 3, START + 3), 2: (1, -1, START + 2),
+                  3: (1, 0, START + 2), 4: (1, 0, START + 2)})
+    equal(profiler.results()[0].calls, 1)
+
+
+def check_loop_has_no_artefact():
+    def f(page):
+        for i in range(10):
+            page.grow(7)
+            page.grow(-7)
+        return i
+    table, _, _ = profiled(f)
+    equal(counts(table), {0: 1, 1: 11, 2: 10, 3: 10, 4: 1})
+    equal(pages(table), {2: 70, 3: -70})
+    equal(table[2][2], START + 7)
+
+
+def check_callees_are_included():
+    def g(page):
+        page.grow(2)
+
+    def f(page):
+        g(page)
+        g(page)
+    page = Page()
+    profiler = LineProfiler(f, g, counter=page)
+    profiler.runcall(f, page)
+    equal(pages(rows(profiler, f)), {1: 2, 2: 2})
+    equal(rows(profiler, g, 1)[1], (2, 4, START + 4))
+    equal([r.calls for r in profiler.results()], [1, 2])
+
+
+def check_recursion():
+    def f(page, n):
+        page.grow(1)
+        if n:
+            f(page, n - 1)
+        page.grow(2)
+    table, page, _ = profiled(f, 9)
+    equal(counts(table), {0: 10, 1: 10, 2: 10, 3: 9, 4: 10})
+    # Each level's call has all that is below it.
+    equal(pages(table), {1: 10, 3: 3 * sum(range(10)), 4: 20})
+    equal(page.rss(), START + 30)
+
+
+def check_mutual_recursion():
+    def f(page, n):
+        page.grow(1)
+        return g(page, n - 1) if n else 0
+
+    def g(page, n):
+        page.grow(10)
+        return f(page, n - 1) if n else 0
+    page = Page()
+    profiler = LineProfiler(f, g, counter=page)
+    profiler.runcall(f, page, 3)
+    equal(pages(rows(profiler, f)), {1: 2, 2: 21 + 10})
+    equal(pages(rows(profiler, g, 1)), {1: 20, 2: 1 + 10})
+
+
+def check_nested_functions_and_comprehensions():
+    def f(page):
+        def inner(n):
+            page.grow(n)
+            return n
+        total = [inner(i) for i in range(4)]
+        small = lambda: page.grow(1)
+        small()
+        return sum(inner(1) for _ in range(2)) + len(total)
+    table, page, _ = profiled(f)
+    # On rows of their own, and on those that call them; not twice on one row.
+    equal(pages(table), {2: 6 + 2, 4: 6, 5: 1, 6: 1, 7: 2})
+    equal(page.rss(), START + 9)
+    equal(counts(table)[2], 6)
+    equal(counts(table)[4], 1 if NEW else 1 + 1 + 4)
+
+
+def check_inner_codes_on_one_row():
+    def f(page):
+        def inner():
+            return list(page.grow(1) for _ in range(4))
+        return inner()
+    table, page, _ = profiled(f)
+    equal(pages(table), {2: 4, 3: 4})
+    equal(page.rss(), START + 4)
+
+    def g(page):
+        small = lambda: [[page.grow(1) for _ in range(3)] for _ in range(2)]
+        small()
+        return [[small() for _ in range(2)] for _ in range(5)]
+    table, page, _ = profiled(g)
+    equal(pages(table), {1: 66, 2: 6, 3: 60})
+    equal(page.rss(), START + 66)
+
+
+def check_inner_code_that_runs_later_and_elsewhere():
+    def make():
+        return lambda page, n: page.grow(n)
+
+    def lazy(page):
+        return (page.grow(n) for n in range(5))
+    page = Page()
+    profiler = LineProfiler(make, lazy, counter=page)
+    with profiler:
+        make()(page, 7)
+        list(lazy(page))
+    equal(pages(rows(profiler, make)), {1: 7})
+    equal(pages(rows(profiler, lazy, 1)), {1: 10})
+    equal(counts(rows(profiler, make)), {0: 1, 1: 2})
+
+
+def check_recursion_on_a_shared_row():
+    """Each level counts, with a comprehension of its own code or without."""
+    def f(page, n):
+        return [f(page, n - 1) for _ in range(1)] if n else page.grow(1)
+    table, page, _ = profiled(f, 9)
+    equal(pages(table), {1: 10})
+
+    def make():
+        def inner(page, n): return [inner(page, n - 1) for _ in range(1)] if n else page.grow(1)
+        return inner
+    page = Page()
+    profiler = LineProfiler(make, counter=page)
+    with profiler:
+        make()(page, 9)
+    equal(pages(rows(profiler, make)), {1: 10})
+
+    def pair():
+        odd, even = lambda page, n: page.grow(1) if not n else even(page, n - 1), lambda page, n: odd(page, n - 1)
+        return even
+    page = Page()
+    profiler = LineProfiler(pair, counter=page)
+    with profiler:
+        pair()(page, 5)
+    equal(pages(rows(profiler, pair)), {1: 3})
+
+
+def check_shared_row_from_when_it_is_enabled():
+    """A run that began before isn't counted, so it includes nothing."""
+    def f(page):
+        return late.enable(), (lambda: page.grow(5))()
+    page = Page()
+    before, late = LineProfiler(f, counter=page), LineProfiler(f, counter=page)
+    before.runcall(f, page)
+    late.disable()
+    equal([pages(rows(profiler, f)) for profiler in (before, late)], [{1: 5}, {1: 5}])
+
+
+def check_inner_function_added_too():
+    def outer(page):
+        def inner():
+            page.grow(4)
+        page.inner = inner
+        inner()
+        return inner
+    page = Page()
+    inner = outer(page)
+    for order in ((outer, inner), (inner, outer)):
+        profiler = LineProfiler(*order, counter=Page())
+        profiler.runcall(outer, profiler._counter)
+        equal(pages(rows(profiler, outer, order.index(outer))), {2: 4, 4: 4})
+        equal(profiler.results()[order.index(inner)].name.split(".")[-1], "inner")
+
+
+def check_generator_rests_uncounted():
+    def g(page):
+        page.grow(1)
+        for _ in range(3):
+            page.grow(10); x = yield
+            page.grow(100)
+    page = Page()
+    profiler = LineProfiler(g, counter=page)
+    with profiler:
+        for _ in g(page):
+            page.grow(1000)
+    table = rows(profiler, g)
+    equal(counts(table), {0: 1, 1: 1, 2: 4, 3: 3, 4: 3})
+    equal(pages(table), {1: 1, 3: 30, 4: 300})
+    equal(profiler.results()[0].calls, 1)
+
+
+def check_generator_thrown_into_and_closed():
+    def g(page):
+        try:
+            yield page.grow(1)
+        except KeyError:
+            page.grow(10)
+            yield
+        finally:
+            page.grow(100)
+    page = Page()
+    profiler = LineProfiler(g, counter=page)
+    with profiler:
+        one = g(page)
+        next(one)
+        page.grow(5000)
+        one.throw(KeyError())
+        page.grow(5000)
+        one.close()
+        two = g(page)
+        next(two)
+        del two
+        gc.collect()
+        three = g(page)
+        try:
+            three.throw(ValueError())
+        except ValueError:
+            pass
+    table = rows(profiler, g)
+    equal(pages(table), {2: 2, 4: 10, 7: 200})
+    equal(counts(table)[4], 1)
+
+
+def check_yield_from():
+    def inner(page):
+        page.grow(1)
+        yield 1
+        page.grow(2)
+        yield 2
+
+    def outer(page):
+        yield 0
+        yield from inner(page)
+        page.grow(4)
+    page = Page()
+    profiler = LineProfiler(inner, outer, counter=page)
+    with profiler:
+        for _ in outer(page):
+            page.grow(1000)
+    equal(pages(rows(profiler, inner)), {1: 1, 3: 2})
+    table = rows(profiler, outer, 1)
+    equal(pages(table), {2: 3, 3: 4})
+    equal(counts(table), {0: 1, 1: 1, 2: 1, 3: 1})
+
+
+def check_coroutines_interleaved():
+    async def f(page, n):
+        page.grow(n)
+        await asyncio.sleep(0)
+        page.grow(10 * n)
+        await asyncio.sleep(0)
+        return n
+
+    async def both(page):
+        return await asyncio.gather(f(page, 1), f(page, 2))
+    page = Page()
+    profiler = LineProfiler(f, counter=page)
+    with profiler:
+        equal(asyncio.run(both(page)), [1, 2])
+    table = rows(profiler, f)
+    equal(pages(table), {1: 3, 3: 30})
+    equal(counts(table), {0: 2, 1: 2, 2: 2, 3: 2, 4: 2, 5: 2})
+
+
+def check_async_generator_wrapped():
+    async def g(page):
+        for _ in range(3):
+            page.grow(1)
+            yield
+            await asyncio.sleep(0)
+            page.grow(2)
+    page = Page()
+    profiler = LineProfiler(counter=page)
+    wrapped = profiler(g)
+
+    async def use():
+        async for _ in wrapped(page):
+            page.grow(1000)
+    asyncio.run(use())
+    equal(pages(rows(profiler, g)), {2: 3, 5: 6})
+
+
+def check_exception_leaves_frames():
+    def g(page):
+        page.grow(1)
+        raise KeyError
+
+    def f(page):
+        for _ in range(3):
+            try:
+                g(page)
+            except KeyError:
+                page.grow(10)
+        page.grow(100)
+        raise ValueError
+    page = Page()
+    profiler = LineProfiler(f, g, counter=page)
+    try:
+        profiler.runcall(f, page)
+    except ValueError:
+        pass
+    table = rows(profiler, f)
+    equal(pages(table), {3: 3, 5: 30, 6: 100})
+    equal(counts(table)[7], 1)
+    equal(pages(rows(profiler, g, 1)), {1: 3})
+
+
+def check_uncaught_in_callee_that_is_not_profiled():
+    def deep(page, n):
+        page.grow(1)
+        if not n:
+            raise KeyError
+        deep(page, n - 1)
+
+    def f(page):
+        try:
+            deep(page, 5)
+        except KeyError:
+            pass
+        page.grow(50)
+    table, _, _ = profiled(f)
+    equal(pages(table), {2: 6, 5: 50})
+
+
+def check_deep_recursion():
+    def f(page, n):
+        return f(page, n - 1) if n else page.grow(1)
+    table, _, _ = profiled(f, 800)
+    equal(table[1][:2], (801, 801))

@@ -1,0 +1,192 @@
+# SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+"""Checks of the line profiler (lines_checks.py): threads and tasks, each with its own growth."""
+import asyncio
+import functools
+import io
+import threading
+
+from lines_page import UNIT, Page
+from lines_common import rows, counts, pages, equal, tables_of
+from pymem_bpf.decorator import profile
+from pymem_bpf.line_profiler import LineProfiler
+
+
+def check_threads_are_apart():
+    def f(page, n, barrier):
+        for _ in range(5):
+            barrier.wait()
+            page.grow(n)
+    page = Page()
+    profiler = LineProfiler(f, counter=page)
+    barrier = threading.Barrier(3)
+    running = threading.Event()
+
+    def noise():
+        running.wait()
+        for _ in range(5):
+            barrier.wait()
+            page.grow(100000)
+    before = threading.Thread(target=noise)
+    waiting = threading.Thread(target=lambda: (running.wait(), f(page, 3, barrier)))
+    before.start()
+    waiting.start()
+    with profiler:
+        running.set()
+        f(page, 7, barrier)
+        waiting.join()
+    before.join()
+    table = rows(profiler, f)
+    equal(counts(table), {0: 2, 1: 12, 2: 10, 3: 10})
+    equal(pages(table), {3: 50})
+
+
+def check_only_the_thread_that_enables():
+    def f(page, n, barrier):
+        for _ in range(n):
+            page.grow(n)
+        barrier.wait()
+    page, barrier = Page(), threading.Barrier(3)
+    profiler = LineProfiler(f, counter=page, own_thread=True)
+    everyone = LineProfiler(f, counter=page)
+    with everyone, profiler:
+        others = [threading.Thread(target=f, args=(page, n, barrier)) for n in (20, 30)]
+        for other in others:
+            other.start()
+        f(page, 10, barrier)
+        for other in others:
+            other.join()
+    table = rows(profiler, f)
+    equal(counts(table), {0: 1, 1: 11, 2: 10, 3: 1})
+    equal(pages(table), {2: 100})
+    equal([p.results()[0].calls for p in (profiler, everyone)], [1, 3])
+    equal(pages(rows(everyone, f)), {2: 100 + 400 + 900})
+    # Enabled by another one later, it is that one's.
+    barrier = threading.Barrier(1)
+    other = threading.Thread(target=profiler.runcall, args=(f, page, 5, barrier))
+    other.start()
+    other.join()
+    equal(pages(rows(profiler, f)), {2: 100 + 25})
+
+
+def with_shared_counter(check):
+    """The process's shared Counter is the check's page."""
+    @functools.wraps(check)
+    def wrapper():
+        import pymem_bpf.counter
+        page, before = Page(), pymem_bpf.counter.shared
+        pymem_bpf.counter.shared = lambda: page
+        try:
+            check(page)
+        finally:
+            pymem_bpf.counter.shared = before
+    return wrapper
+
+
+@with_shared_counter
+def check_decorated_function_in_two_threads(page):
+    mib = 2**20 // UNIT
+
+    def f(n, barrier):
+        barrier.wait()
+        for _ in range(n):
+            page.grow(n * mib)
+            barrier.wait() if _ < 3 else None
+        barrier.wait()
+    barrier, texts, threads = threading.Barrier(2), {}, []
+    for n in (3, 50):
+        texts[n] = io.StringIO()
+        threads.append(threading.Thread(target=profile(f, stream=texts[n]), args=(n, barrier)))
+        threads[-1].start()
+    for thread in threads:
+        thread.join()
+    for n, text in texts.items():
+        table, = tables_of(text.getvalue())
+        equal({line: runs for line, (runs, _) in table.items()},
+              {0: 1, 1: 1, 2: n + 1, 3: n, 4: n, 5: 1})
+        equal({line: amount for line, (_, amount) in table.items() if amount}, {3: n * n})
+
+
+@with_shared_counter
+def check_decorated_coroutines_in_turns(page):
+    mib = 2**20 // UNIT
+    texts = {n: io.StringIO() for n in (3, 5)}
+
+    async def f(n):
+        for _ in range(n):
+            page.grow(n * mib)
+            await asyncio.sleep(0)
+
+    async def g(n):
+        for _ in range(n):
+            page.grow(n * mib)
+            await asyncio.sleep(0)
+            yield _
+
+    async def consume(n):
+        async for _ in profile(g, stream=texts[n])(n):
+            await asyncio.sleep(0)
+
+    async def both():
+        await asyncio.gather(*(profile(f, stream=text)(n) for n, text in texts.items()))
+        await asyncio.gather(*(consume(n) for n in texts))
+    asyncio.run(both())
+    for n, text in texts.items():
+        of_f, of_g = tables_of(text.getvalue())
+        equal(of_f, {0: (1, 0), 1: (n + 1, 0), 2: (n, n * n), 3: (n, 0)})
+        equal(of_g, {0: (1, 0), 1: (n + 1, 0), 2: (n, n * n), 3: (n, 0), 4: (n, 0)})
+
+
+def check_wrapped_coroutine_is_driven_as_it_was():
+    seen = []
+
+    async def f(page):
+        try:
+            await asyncio.sleep(10)
+        except asyncio.CancelledError:
+            seen.append("cancelled")
+            await asyncio.sleep(0)
+            page.grow(1)
+            raise
+        finally:
+            seen.append("finally")
+
+    async def fails(page):
+        await asyncio.sleep(0)
+        raise KeyError("as it was")
+
+    async def drive(page):
+        task = asyncio.ensure_future(profiler(f)(page))
+        await asyncio.sleep(0)
+        task.cancel()
+        try:
+            await task
+        except asyncio.CancelledError:
+            seen.append("through")
+        try:
+            await profiler(fails)(page)
+        except KeyError as e:
+            seen.append(e.args[0])
+        coroutine = profiler(f)(page)
+        coroutine.send(None)
+        coroutine.close()
+    page = Page()
+    profiler = LineProfiler(counter=page)
+    asyncio.run(drive(page))
+    equal(seen, ["cancelled", "finally", "through", "as it was", "finally"])
+    equal(pages(rows(profiler, f)), {6: 1})
+    equal(profiler.enable_count, 0)
+
+
+def check_threads_end_while_others_run():
+    def f(page):
+        page.grow(1)
+    page = Page()
+    profiler = LineProfiler(f, counter=page)
+    with profiler:
+        for _ in range(20):
+            group = [threading.Thread(target=f, args=(page,)) for _ in range(5)]
+            for thread in group:
+                thread.start()
+            for thread in group:
+                thread.join()
+    equal(counts(rows(profiler, f))[1], 100)

@@ -1,0 +1,276 @@
+# SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+"""Checks of the line profiler (lines_checks.py): what may be profiled, beside what, and what is shown."""
+import functools
+import io
+import linecache
+import sys
+import textwrap
+import types
+
+from lines_page import START, UNIT, Page
+from lines_common import rows, profiled, pages, equal
+from pymem_bpf.line_profiler import LineProfiler, show_results
+
+
+def check_lambda_and_one_liner():
+    f = lambda page: page.grow(4)
+    table, _, _ = profiled(f)
+    equal(table, {0: (1, 4, START + 4)})
+
+    def g(page): page.grow(5)
+    table, _, _ = profiled(g)
+    equal(table, {0: (1, 5, START + 5)})
+
+
+def check_what_may_be_added():
+    class Shop:
+        def __init__(self, page):
+            self.page = page
+
+        def method(self):
+            self.page.grow(1)
+
+        @classmethod
+        def made(cls, page):
+            return cls(page)
+
+        @staticmethod
+        def still(page):
+            page.grow(2)
+
+        @property
+        def price(self):
+            self.page.grow(4)
+
+    def decorate(function):
+        @functools.wraps(function)
+        def wrapper(*args):
+            return function(*args)
+        return wrapper
+
+    @decorate
+    def plain(page):
+        page.grow(8)
+    page = Page()
+    profiler = LineProfiler(Shop, plain, functools.partial(plain), Shop(page).method, counter=page)
+    with profiler:
+        shop = Shop.made(page)
+        shop.method(), shop.still(page), shop.price, plain(page)
+    equal(sorted(r.name.split(".")[-1] for r in profiler.results()),
+          ["__init__", "made", "method", "plain", "price", "still"])
+    equal(sum(line.increment_bytes for r in profiler.results() for line in r.lines.values()),
+          15 * UNIT)
+
+
+def check_what_may_not_be_added():
+    class Empty:
+        x = 1
+    for thing, word in ((len, "len"), (dict.get, "get"), (5, "int"), ("f", "str"), (None, "None"),
+                        (print, "print"), (Empty, "Empty"), (types, "module")):
+        try:
+            LineProfiler(thing, counter=Page())
+        except TypeError as e:
+            assert word in str(e) and ("profile" in str(e)), e
+        else:
+            raise AssertionError("%r was taken" % (thing,))
+    for backend in ("tracemalloc", "nonsense"):
+        try:
+            LineProfiler(backend=backend)
+        except ValueError as e:
+            assert backend in str(e), e
+        else:
+            raise AssertionError("%r was taken" % backend)
+
+
+def check_pss_and_uss():
+    """Of the process, as the kernel has them: what a page-table walk finds."""
+    import mmap
+    size, data = 16 << 20, b"x" * (16 << 20)
+
+    def work():
+        kept = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+        kept.write(data)
+        kept.close()
+        shared = mmap.mmap(-1, size)
+        return shared
+    first = work.__code__.co_firstlineno
+    for backend in ("psutil_uss", "uss", "psutil_pss", "pss"):
+        prof = LineProfiler(work, counter=Page(), backend=backend)
+        prof.runcall(work).close()
+        lines = prof.results()[0].lines
+        for line, wanted in (2, size), (3, -size), (4, 0):
+            got = lines[first + line].increment_bytes
+            # Of the process: a sanitizer's shadow grows too.
+            assert abs(got - wanted) <= 4 << 20, (backend, line, got)
+        assert lines[first + 2].mem_usage_bytes >= size
+        assert prof.unread == 0
+    try:
+        LineProfiler(work, backend="pss", include_children=True)
+    except ValueError as e:
+        assert "pss" in str(e), e
+    else:
+        raise AssertionError("PSS with children was taken")
+
+
+def check_pss_that_cannot_be_read():
+    """It is said; the occurrences are right."""
+    import resource
+
+    def work():
+        a = 1
+        return a
+    prof = LineProfiler(work, counter=Page(), backend="pss")
+    prof.prepare()
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))
+    try:
+        prof.runcall(work)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert prof.unread >= 3, prof.unread
+    out = io.StringIO()
+    show_results(prof, stream=out)
+    assert "could not be read" in out.getvalue(), out.getvalue()
+
+
+def check_trace_function_goes_on():
+    seen = []
+
+    def tracer(frame, event, value):
+        if frame.f_code in (f.__code__, g.__code__):
+            seen.append((frame.f_code.co_name, event))
+            return tracer
+
+    def g(page):
+        page.grow(1)
+
+    def f(page):
+        g(page)
+        page.grow(2)
+    page = Page()
+    profiler = LineProfiler(f, counter=page)
+    sys.settrace(tracer)
+    try:
+        profiler.runcall(f, page)
+        equal(sys.gettrace(), tracer)
+    finally:
+        sys.settrace(None)
+    equal(pages(rows(profiler, f)), {1: 1, 2: 2})
+    equal(seen, [("f", "call"), ("f", "line"), ("g", "call"), ("g", "line"), ("g", "return"),
+                 ("f", "line"), ("f", "return")])
+    equal(sys.gettrace(), None)
+
+
+def check_settrace_inside():
+    seen = []
+
+    def tracer(frame, event, value):
+        if frame.f_code is g.__code__:
+            seen.append(event)
+        return tracer
+
+    def g():
+        return 1
+
+    def f(page):
+        sys.settrace(tracer)
+        g()
+        sys.settrace(None)
+        page.grow(1)
+    table, page, _ = profiled(f)
+    equal(seen, ["call", "line", "return"])
+    equal(sum(pages(table).values()), 1)
+    equal(sys.gettrace(), None)
+    table, _, _ = profiled(g_of_module)
+    equal(pages(table), {1: 3})
+
+
+def g_of_module(page):
+    page.grow(3)
+
+
+def check_profile_function_goes_on():
+    import cProfile
+
+    def callee(page):
+        page.grow(1)
+
+    def f(page):
+        callee(page)
+        callee(page)
+    page = Page()
+    profiler = LineProfiler(f, counter=page)
+    other = cProfile.Profile()
+    other.enable()
+    profiler.runcall(f, page)
+    other.disable()
+    equal(pages(rows(profiler, f)), {1: 1, 2: 1})
+    other.create_stats()
+    equal([stat[0] for key, stat in other.stats.items() if key[2] == "callee"], [2])
+
+
+def check_alarm():
+    page, stopped = Page(), []
+    profiler = LineProfiler(counter=page, max_mem=(START + 10) * UNIT / 2.0**20)
+    profiler._debug = lambda rss: stopped.append((rss // UNIT, sys._getframe(1).f_code.co_name))
+
+    def f(page):
+        page.grow(9)
+        page.grow(1)
+        page.grow(1)
+        return 1
+    profiler.runcall(profiler(f), page)
+    equal(stopped, [(START + 10, "f")])
+
+
+def check_alarm_that_raises():
+    page = Page()
+    profiler = LineProfiler(counter=page, max_mem=0)
+
+    def stop(_):
+        raise KeyboardInterrupt
+    profiler._debug = stop
+
+    def f(page):
+        page.grow(9)
+        return 1
+    profiler.add_function(f)
+    try:
+        profiler.runcall(f, page)
+    except KeyboardInterrupt:
+        return
+    raise AssertionError("swallowed")
+
+
+def check_table():
+    source = textwrap.dedent("""\
+        def shown(page):
+            # a comment
+            for i in range(2):
+                page.grow(256)
+
+            return i
+        """)
+    linecache.cache["<shown>"] = (len(source), None, source.splitlines(True), "<shown>")
+    namespace = {}
+    exec(compile(source, "<shown>", "exec"), namespace)
+    _, _, profiler = profiled(namespace["shown"])
+    profiler.add_function(g_of_module)
+    text = io.StringIO()
+    show_results(profiler, text, precision=2)
+    mib = UNIT / 2.0**20
+    row = "{0:>6} {1:>12} {2:>12}  {3:>10}   {4:<}"
+
+    def amounts(high, change, hits):
+        return "{0:6.2f} MiB".format(high * mib), "{0:6.2f} MiB".format(change * mib), hits
+    header = row.format("Line #", "Mem usage", "Increment", "Occurrences", "Line Contents")
+    lines = source.splitlines()
+    equal(text.getvalue(), "\n".join([
+        "Filename: <shown>", "", header, "=" * len(header),
+        row.format(1, *amounts(START, 0, 1) + (lines[0],)),
+        row.format(2, "", "", "", lines[1]),
+        row.format(3, *amounts(START + 512, 0, 3) + (lines[2],)),
+        row.format(4, *amounts(START + 512, 512, 2) + (lines[3],)),
+        row.format(5, "", "", "", lines[4]),
+        row.format(6, *amounts(START + 512, 0, 1) + (lines[5],)), "", "",
+        "Filename: " + __file__, "", "g_of_module was never called while it was profiled.", "", "", ""]))
