@@ -116,7 +116,7 @@ static __noinline int page_partial(__u32 serial)
 		page = page_of(serial);
 		if (!page)
 			break;
-		page->flags |= PYMEM_PAGE_PARTIAL;
+		page->flags = PYMEM_PAGE_PARTIAL;
 		serial = page->outer;
 	}
 	return 0;
@@ -147,7 +147,7 @@ SEPARATE __u64 page_open(__u64 serial)
 		page = serial ? page_of(serial) : NULL;
 		if (!page)
 			return 0;
-		if (!(page->flags & PYMEM_PAGE_CLOSING))
+		if (!page->closing)
 			return serial;
 		serial = page->outer;
 	}
@@ -190,7 +190,7 @@ static __noinline int page_begin(struct pymem_proc *p)
 	page_store_rss(p);
 	page->images++;
 	asm volatile("" ::: "memory");
-	if (!(page->flags & PYMEM_PAGE_CLOSING))
+	if (!page->closing)
 		page->state = PYMEM_PAGE_LIVE;
 	return 0;
 }
@@ -222,9 +222,9 @@ static __noinline int page_forget_launcher(__u32 serial)
 	struct pymem_page *page = page_of(serial);
 	__u32 i;
 
-	if (!page || !(page->flags & PYMEM_PAGE_FROM_EXEC))
+	if (!page || !page->from_exec)
 		return 0;
-	page->flags &= ~PYMEM_PAGE_FROM_EXEC;
+	page->from_exec = 0;
 	for (i = 0; i < PYMEM_PAGE_WATCHERS; i++) {
 		page->peaks[i].peak_pages = 0;
 		page->peaks[i].tree_peak_pages = 0;

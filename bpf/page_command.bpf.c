@@ -50,10 +50,10 @@ int page_command(struct bpf_raw_tracepoint_args *ctx)
 	case PYMEM_PAGE_DO_RESET:
 		return reset(page, ctx->args[2]);
 	case PYMEM_PAGE_DO_FROM_EXEC:
-		page->flags |= PYMEM_PAGE_FROM_EXEC;
+		page->from_exec = 1;
 		return 0;
 	case PYMEM_PAGE_DO_END:
-		page->flags |= PYMEM_PAGE_CLOSING;
+		page->closing = 1;
 		page->state = PYMEM_PAGE_ENDED;
 		return 0;
 	case PYMEM_PAGE_DO_LEAVE:

@@ -42,18 +42,13 @@ enum pymem_page_flags {
 	/* tree_pages lacks some: a process is part of more than PYMEM_PAGE_NESTED sums, or found
 	 * no room to be counted. */
 	PYMEM_PAGE_PARTIAL = 1 << 0,
-	/* The peaks begin anew at the next exec, which clears this: the process is a
-	 * launcher's that is yet to become the command. */
-	PYMEM_PAGE_FROM_EXEC = 1 << 1,
-	/* It is about to go: what is on it is on `outer` from now on. */
-	PYMEM_PAGE_CLOSING = 1 << 2,
 };
 
 /* What the helper has the kernel side do to a page; nobody else can write to one. */
 enum pymem_page_command {
 	PYMEM_PAGE_DO_RESET = 1, /* the peaks of a slot begin anew: (slot) */
-	PYMEM_PAGE_DO_FROM_EXEC, /* sets PYMEM_PAGE_FROM_EXEC */
-	PYMEM_PAGE_DO_END,	 /* PYMEM_PAGE_ENDED, PYMEM_PAGE_CLOSING */
+	PYMEM_PAGE_DO_FROM_EXEC, /* sets from_exec */
+	PYMEM_PAGE_DO_END,	 /* PYMEM_PAGE_ENDED, sets closing */
 	PYMEM_PAGE_DO_LEAVE,	 /* an image leaves it for the one around it: (mm, id) */
 	PYMEM_PAGE_DO_CLIMB,	 /* the page around it goes: the one around that takes its place */
 };
@@ -82,7 +77,12 @@ struct pymem_page {
 			      * whose sum this one is part; 0: none */
 	__u32 slots;	     /* of `peaks` that are kept */
 	struct pymem_page_peaks peaks[PYMEM_PAGE_WATCHERS];
-	__u64 pad[24];
+	/* The kernel side's own. A word each: they are set by several CPUs, on kernels whose BPF
+	 * has no atomic OR. */
+	__u32 from_exec; /* the peaks begin anew at the next exec, which clears this: the process
+			  * is a launcher's that is yet to become the command */
+	__u32 closing;	 /* it is about to go: what is on it is on `outer` from now on */
+	__u64 pad[23];
 	struct pymem_page_thread threads[PYMEM_PAGE_THREADS];
 };
 

@@ -177,7 +177,7 @@ int session_page_around(const struct session *session, int number)
 	for (i = 0; slot && i < PYMEM_PAGE_NESTED; i++) {
 		page = slot->page;
 		slot = slot_of(session, (int)page->outer);
-		if (slot && !(slot->page->flags & PYMEM_PAGE_CLOSING))
+		if (slot && !slot->page->closing)
 			return slot->number;
 	}
 	return 0;
