@@ -29,7 +29,7 @@ BPF_CFLAGS := -g -O2 -target bpf -mcpu=v3 -D__TARGET_ARCH_$(ARCH) $(WARN) -Wno-u
 BPF_INCLUDE ?= -idirafter /usr/include/$(shell gcc -dumpmachine)
 
 # Pure modules first: unit tests link them without BPF.
-PURE := model model_book model_lines model_order model_ended text json_text kernel_refusal render render_table render_columns render_function render_runs render_json source \
+PURE := model model_book model_lines model_order model_ended text json_text kernel_btf kernel_refusal render render_table render_columns render_function render_runs render_json source \
 	py_code py_layouts elf_image elf_version proc py_process cmd_ps store \
 	serve_request serve_access serve_limits
 PURE := $(foreach m,$(PURE),$(if $(wildcard user/$(m).c),$(m)))

@@ -136,6 +136,14 @@ LOOP_BODY claim_step(__u32 i __attribute__((unused)), struct claim *c)
 	return c->claimed;
 }
 
+/* The same value, of which the verifier knows nothing: else it follows the rest of the program
+ * once for each way in which it may have come about. */
+static __always_inline __s64 opaque_change(struct pymem_cpu *c, __s64 change)
+{
+	*(volatile __s64 *)&c->change = change;
+	return *(volatile __s64 *)&c->change;
+}
+
 /* The change of p's counter that this CPU has just made. */
 static __noinline __s64 percpu_change(struct pymem_proc *p, __u32 member)
 {
@@ -154,7 +162,7 @@ static __noinline __s64 percpu_change(struct pymem_proc *p, __u32 member)
 	part = load_s32(p->percpu[member] + *offset);
 	if (part) {
 		c->last[member] = part;
-		return part - last;
+		return opaque_change(c, part - last);
 	}
 	/* Until `last` is 0 too, other CPUs see that something is to be claimed here. */
 	claim.cpu = c;
@@ -162,7 +170,7 @@ static __noinline __s64 percpu_change(struct pymem_proc *p, __u32 member)
 	LOOP(CLAIM_TRIES, claim_step, &claim);
 	if (!claim.claimed)
 		c->last[member] = 0;
-	return claim.mine - last;
+	return opaque_change(c, claim.mine - last);
 }
 
 #endif

@@ -144,6 +144,7 @@ struct pymem_cpu {
 	__u64 peak_pages;	   /* highest RSS seen by this CPU */
 	__u32 claiming;		   /* its event is about to claim what it emptied */
 	__u32 pad;
+	__s64 change; /* of this CPU's last event */
 };
 
 /* A layout as the walker takes it: with how much of each structure to read. */

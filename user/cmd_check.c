@@ -56,7 +56,7 @@ static void check_kernel(struct check *check)
 
 	uname(&name);
 	line(check, k->btf, true, "kernel type information (BTF)", name.release,
-	     "use a kernel with CONFIG_DEBUG_INFO_BTF=y: distributions' from 5.10 on");
+	     k->btf ? "" : kernel_refusal(k, false));
 	if (!k->btf)
 		return;
 	line(check, k->rss_stat, true, "tracepoint kmem:rss_stat", "",

@@ -5,7 +5,7 @@
  */
 #include "kernel.h"
 
-#include <bpf/btf.h>
+#include <linux/btf.h>
 #include <linux/capability.h>
 #include <stdio.h>
 #include <stdint.h>
@@ -13,72 +13,40 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static bool has_type(const struct btf *btf, const char *name, int kind)
-{
-	return btf__find_by_name_kind(btf, name, kind) > 0;
-}
-
-static bool has_enumerator(const struct btf *btf, const char *type, const char *name)
-{
-	int id = btf__find_by_name_kind(btf, type, BTF_KIND_ENUM), i;
-	const struct btf_type *t;
-
-	if (id <= 0)
-		return false;
-	t = btf__type_by_id(btf, id);
-	for (i = 0; i < btf_vlen(t); i++)
-		if (!strcmp(btf__name_by_offset(btf, btf_enum(t)[i].name_off), name))
-			return true;
-	return false;
-}
-
-/* Is mm_struct.rss_stat an array (of percpu_counter, 6.2) or a struct of atomics? The
- * member may lie in an anonymous struct. */
-static int rss_stat_kind(const struct btf *btf, int struct_id)
-{
-	const struct btf_type *t = btf__type_by_id(btf, struct_id), *m;
-	const struct btf_member *member = btf_members(t);
-	int i, id, kind;
-
-	for (i = 0; i < btf_vlen(t); i++, member++) {
-		const char *name = btf__name_by_offset(btf, member->name_off);
-
-		id = btf__resolve_type(btf, member->type);
-		if (id < 0)
-			continue;
-		m = btf__type_by_id(btf, id);
-		if (!strcmp(name, "rss_stat"))
-			return btf_kind(m);
-		if (!*name && btf_is_composite(m)) {
-			kind = rss_stat_kind(btf, id);
-			if (kind >= 0)
-				return kind;
-		}
-	}
-	return -1;
-}
+#include "kernel_btf.h"
 
 void kernel_probe(struct kernel_features *f)
 {
-	struct btf *btf = btf__load_vmlinux_btf();
-	int mm;
+	enum { RSS_STAT, BATCHED, RUN_TIME, FAULTS, PAGE_ALLOC, SYS_EXIT, RING, ITERATOR, PERCPU };
+	struct kernel_btf_wanted wanted[] = {
+		[RSS_STAT] = {"btf_trace_rss_stat", BTF_KIND_TYPEDEF},
+		/* mm_struct.rss_stat, until it became an array of percpu_counter (6.2). */
+		[BATCHED] = {"mm_rss_stat", BTF_KIND_STRUCT},
+		[RUN_TIME] = {"bpf_mem_alloc", BTF_KIND_STRUCT},
+		[FAULTS] = {"btf_trace_page_fault_user", BTF_KIND_TYPEDEF},
+		[PAGE_ALLOC] = {"btf_trace_mm_page_alloc", BTF_KIND_TYPEDEF},
+		[SYS_EXIT] = {"btf_trace_sys_exit", BTF_KIND_TYPEDEF},
+		[RING] = {"bpf_map_type", BTF_KIND_ENUM, "BPF_MAP_TYPE_RINGBUF"},
+		[ITERATOR] = {"bpf_iter__task", BTF_KIND_STRUCT},
+		[PERCPU] = {"bpf_func_id", BTF_KIND_ENUM, "BPF_FUNC_map_lookup_percpu_elem"},
+	};
 
 	memset(f, 0, sizeof(*f));
-	if (!btf)
+	f->btf_error = -kernel_btf_find("/sys/kernel/btf/vmlinux", wanted,
+					sizeof(wanted) / sizeof(wanted[0]));
+	if (f->btf_error)
 		return;
 	f->btf = true;
-	f->rss_stat = has_type(btf, "btf_trace_rss_stat", BTF_KIND_TYPEDEF);
-	mm = btf__find_by_name_kind(btf, "mm_struct", BTF_KIND_STRUCT);
-	f->batched_counters = mm > 0 && rss_stat_kind(btf, mm) == BTF_KIND_STRUCT;
-	f->run_time_alloc = has_type(btf, "bpf_mem_alloc", BTF_KIND_STRUCT);
-	f->faults = has_type(btf, "btf_trace_page_fault_user", BTF_KIND_TYPEDEF);
-	f->page_alloc = has_type(btf, "btf_trace_mm_page_alloc", BTF_KIND_TYPEDEF);
+	f->rss_stat = wanted[RSS_STAT].found;
+	f->batched_counters = wanted[BATCHED].found;
+	f->run_time_alloc = wanted[RUN_TIME].found;
+	f->faults = wanted[FAULTS].found;
+	f->page_alloc = wanted[PAGE_ALLOC].found;
+	f->sys_exit = wanted[SYS_EXIT].found;
+	f->ring_buffer = wanted[RING].found;
+	f->task_iterator = wanted[ITERATOR].found;
+	f->percpu_lookup = wanted[PERCPU].found;
 	f->uprobes = !access("/sys/bus/event_source/devices/uprobe/format/ref_ctr_offset", F_OK);
-	f->sys_exit = has_type(btf, "btf_trace_sys_exit", BTF_KIND_TYPEDEF);
-	f->ring_buffer = has_enumerator(btf, "bpf_map_type", "BPF_MAP_TYPE_RINGBUF");
-	f->task_iterator = has_type(btf, "bpf_iter__task", BTF_KIND_STRUCT);
-	f->percpu_lookup = has_enumerator(btf, "bpf_func_id", "BPF_FUNC_map_lookup_percpu_elem");
-	btf__free(btf);
 }
 
 #define INITIAL_PID_NAMESPACE 0xeffffffcU /* PROC_PID_INIT_INO (include/linux/proc_ns.h) */

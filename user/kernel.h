@@ -8,6 +8,7 @@
 
 struct kernel_features {
 	bool btf;	       /* /sys/kernel/btf/vmlinux is there and readable */
+	int btf_error;	       /* why not, an errno; see kernel_btf_find() */
 	bool rss_stat;	       /* kmem:rss_stat exists (5.6) */
 	bool batched_counters; /* 6.1 and older */
 	bool run_time_alloc;   /* hash maps may allocate in tracing programs (6.1) */

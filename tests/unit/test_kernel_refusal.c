@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <errno.h>
 #include <string.h>
 #include <cmocka.h>
 
@@ -49,10 +50,15 @@ static void test_good(void **state)
 
 static void test_lacks(void **state)
 {
-	struct kernel_features kernel = {};
+	struct kernel_features kernel = {.btf_error = ENOENT};
 
 	(void)state;
 	check(&kernel, false, "type information", "CONFIG_DEBUG_INFO_BTF");
+	kernel.btf_error = EACCES;
+	check(&kernel, false, "may not be read", "root");
+	kernel.btf_error = ENOTSUP;
+	check(&kernel, false, "can't be understood", "newer pymem-bpf");
+	kernel.btf_error = 0;
 	kernel.btf = true;
 	check(&kernel, false, "rss_stat", "5.10");
 	kernel.rss_stat = true;
