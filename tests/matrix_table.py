@@ -26,7 +26,7 @@ column means is in [TESTING.md](TESTING.md#interpreters).
 - **-**: not applicable, for the reason given below.
 
 Probes are CPython's own (USDT): `--lines` needs `line`; a build with `entry` has `function__entry`
-only.
+only. Debug builds of 3.11 have `line` too, but an assertion of theirs fails once it is on.
 """
 
 

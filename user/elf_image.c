@@ -24,6 +24,7 @@
 #include <unistd.h>
 
 #include "elf_image.h"
+#include "elf_probes.h"
 #include "elf_version.h"
 
 #if defined(__x86_64__)
@@ -38,7 +39,6 @@
 #define SEGMENTS_MAX	  64
 #define SECTIONS_MAX	  4096
 #define SECTION_NAMES_MAX (256 * 1024)
-#define NOTES_MAX	  (4 * 1024 * 1024)
 #define TABLE_MAX	  (256ull * 1024 * 1024) /* bytes searched of a symbol or string table */
 #define CHUNK		  (2730 * sizeof(Elf64_Sym)) /* about 64 KiB, of whole symbols */
 #define HOMONYMS_MAX	  4 /* times one name may occur in a string table */
@@ -335,59 +335,27 @@ static int read_version(struct elf_file *file, bool python2, struct elf_version 
 	return err ? err : elf_version_scan_result(&scan, version);
 }
 
-static void take_probe(const char *desc, size_t len, struct elf_image *image)
-{
-	const size_t addresses = 3 * sizeof(uint64_t); /* location, base, semaphore */
-	const char *provider, *name;
-
-	if (len <= addresses || desc[len - 1] != '\0')
-		return;
-	provider = desc + addresses;
-	name = provider + strlen(provider) + 1;
-	if (name >= desc + len || strcmp(provider, "python") != 0)
-		return;
-	if (strcmp(name, "line") == 0)
-		image->has_line_probe = true;
-	if (strcmp(name, "function__entry") == 0)
-		image->has_function_probe = true;
-}
-
-static size_t align4(size_t n)
-{
-	return (n + 3) & ~(size_t)3;
-}
-
 static int read_probes(struct elf_file *file, struct elf_image *image)
 {
-	const Elf64_Shdr *section = section_named(file, ".note.stapsdt");
-	size_t size, at = 0;
-	Elf64_Nhdr note;
-	ssize_t n;
-	char *notes;
+	const Elf64_Shdr *notes = section_named(file, ".note.stapsdt");
+	const Elf64_Shdr *constants = section_named(file, ".rodata");
+	struct elf_probes probes = {};
+	int err = 0;
 
-	if (!section || section->sh_type != SHT_NOTE)
-		return 0;
-	size = section->sh_size < NOTES_MAX ? section->sh_size : NOTES_MAX;
-	notes = malloc(size + 1); /* + 1: an empty section is no error */
-	if (!notes)
-		return -ENOMEM;
-	n = read_at(file->fd, notes, size, section->sh_offset);
-	while (n >= 0 && at + sizeof(note) <= (size_t)n) {
-		size_t left, name_len;
-
-		memcpy(&note, notes + at, sizeof(note));
-		at += sizeof(note);
-		left = (size_t)n - at;
-		name_len = align4(note.n_namesz);
-		if (name_len > left || note.n_descsz > left - name_len)
-			break;
-		if (note.n_type == 3 && note.n_namesz == sizeof("stapsdt") &&
-		    memcmp(notes + at, "stapsdt", sizeof("stapsdt")) == 0)
-			take_probe(notes + at + name_len, note.n_descsz, image);
-		at += name_len + align4(note.n_descsz);
+	if (notes && notes->sh_type == SHT_NOTE)
+		err = elf_probes_read(file->fd, notes->sh_offset, notes->sh_size, &probes);
+	if (err)
+		return err;
+	if (probes.line && image->major == 3 && image->minor == 11 && constants &&
+	    constants->sh_type == SHT_PROGBITS) {
+		err = elf_probes_abort(file->fd, constants->sh_offset, constants->sh_size);
+		if (err < 0)
+			return err;
 	}
-	free(notes);
-	return n < 0 ? (int)n : 0;
+	image->line_probe_aborts = err;
+	image->has_line_probe = probes.line && !image->line_probe_aborts;
+	image->has_function_probe = probes.function_entry;
+	return 0;
 }
 
 static uint64_t load_vaddr(const struct elf_file *file)

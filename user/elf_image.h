@@ -13,7 +13,8 @@ struct elf_image {
 	bool fixed_address;	    /* ET_EXEC: symbol values are addresses */
 	bool debug_build;	    /* defines a function that only Py_DEBUG builds have */
 	bool traces_refs;	    /* built with Py_TRACE_REFS (3.13+: unknown) */
-	bool has_line_probe;	    /* USDT python:line */
+	bool has_line_probe;	    /* USDT python:line, of use */
+	bool line_probe_aborts;	    /* it has one that would end the process: elf_probes.h */
 	bool has_function_probe;    /* USDT python:function__entry */
 	uint64_t runtime_vaddr;	    /* value of _PyRuntime (3.6: _PyThreadState_Current) */
 	uint64_t interp_head_vaddr; /* 3.6 with .symtab: interp_head; else 0 */

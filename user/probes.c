@@ -66,10 +66,13 @@ void probes_free(struct probes *probes)
 void probes_explain(const struct py_process *python, char *text, size_t size)
 {
 	snprintf(text, size,
-		 "Python %s has no line probe in this build, so --lines can't work; leave --lines "
+		 "Python %s has %s in this build, so --lines can't work; leave --lines "
 		 "out (the walk engine needs no probes), or use %%mprun or python -m pymem_bpf "
 		 "in the process",
-		 python->version);
+		 python->version,
+		 python->line_probe_aborts
+			 ? "assertions of which one ends the process once its line probe is on"
+			 : "no line probe");
 }
 
 /* Attaches through `file`, a name that opens the file `key` stands for. */

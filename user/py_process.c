@@ -322,6 +322,7 @@ static void fill(struct py_process *process, const struct candidate *candidate)
 	process->debug_build = image->debug_build;
 	process->traces_refs = image->traces_refs;
 	process->has_line_probe = image->has_line_probe;
+	process->line_probe_aborts = image->line_probe_aborts;
 	process->has_function_probe = image->has_function_probe;
 	process->image_dev = candidate->dev;
 	process->image_inode = candidate->inode;

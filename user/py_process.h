@@ -26,6 +26,7 @@ struct py_process {
 	bool traces_refs;		 /* each object's head has two more pointers: refused */
 	bool implausible;		 /* refused for the offsets it publishes (or does not) */
 	bool has_line_probe;		 /* USDT python:line in the image */
+	bool line_probe_aborts;		 /* one that must not be used: elf_image.h */
 	bool has_function_probe;	 /* USDT python:function__entry */
 	/* Identity of the image, for caches: device (makedev) and inode of the ELF file, as
 	 * /proc/PID/maps has them. */

@@ -22,7 +22,7 @@ static void add_line_notes(struct build *b)
 
 	if (t->probeless) {
 		snprintf(text, sizeof(text),
-			 "%u process%s no line probe in this build of Python: profiled by the "
+			 "%u process%s no line probe that can be used: profiled by the "
 			 "walk engine",
 			 t->probeless, t->probeless == 1 ? " has" : "es have");
 		model_add_note(b->model, text);

@@ -29,6 +29,12 @@ libc.mmap.restype = ctypes.c_void_p
 libc.malloc.argtypes = (ctypes.c_size_t,)
 libc.malloc.restype = ctypes.c_void_p
 
+# khugepaged may make a huge page of many at any time, which adds what was not there before and is no
+# line's doing: 3.15 asks for that (MADV_HUGEPAGE) for its arenas.
+PR_SET_THP_DISABLE = 41
+if os.path.basename(sys.argv[0]) != "huge.py":
+    libc.prctl(PR_SET_THP_DISABLE, ctypes.c_ulong(1), *[ctypes.c_ulong(0)] * 3)
+
 BLOCK = 128 * 1024  # from here on malloc maps, unless its heap has room
 IS_MMAPPED = 2  # bit of the word before a block, glibc's malloc.c
 
