@@ -4,10 +4,10 @@
 #include "tracker_private.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "proc.h"
@@ -90,15 +90,32 @@ enum tracker_identified tracker_identify(struct tracker *tracker, pid_t pid, boo
 	return TRACKER_DONE;
 }
 
-static bool same_program(pid_t a, pid_t b)
+/* The auxiliary vector that the process's exec made. Bytes, or -errno. */
+static ssize_t read_auxv(pid_t pid, char *auxv, size_t size)
 {
-	char path[2][32];
-	struct stat st[2];
+	char path[32];
+	ssize_t bytes;
+	int fd;
 
-	snprintf(path[0], sizeof(path[0]), "/proc/%d/exe", a);
-	snprintf(path[1], sizeof(path[1]), "/proc/%d/exe", b);
-	return !stat(path[0], &st[0]) && !stat(path[1], &st[1]) && st[0].st_dev == st[1].st_dev &&
-	       st[0].st_ino == st[1].st_ino;
+	snprintf(path, sizeof(path), "/proc/%d/auxv", pid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	bytes = read(fd, auxv, size);
+	close(fd);
+	return bytes;
+}
+
+/* Have both the memory of one exec? A forked process has its parent's auxiliary vector, with
+ * addresses in it that each exec chooses at random. Where they are not, programs that are the same
+ * look as if: no harm is done. */
+static bool same_exec(pid_t a, pid_t b)
+{
+	char one[2048], other[2048];
+	ssize_t bytes = read_auxv(a, one, sizeof(one));
+
+	return bytes > 0 && read_auxv(b, other, sizeof(other)) == bytes &&
+	       !memcmp(one, other, bytes);
 }
 
 /* Does it share pages with a process it forked, or was forked by? Then copies are watched
@@ -110,14 +127,14 @@ static bool has_forked(pid_t pid, pid_t ppid)
 	FILE *children;
 	int child;
 
-	if (ppid > 1 && same_program(pid, ppid))
+	if (ppid > 1 && same_exec(pid, ppid))
 		return true;
 	snprintf(path, sizeof(path), "/proc/%d/task/%d/children", pid, pid);
 	children = fopen(path, "re");
 	if (!children)
 		return false;
 	while (!forked && fscanf(children, "%d", &child) == 1)
-		forked = same_program(pid, child);
+		forked = same_exec(pid, child);
 	fclose(children);
 	return forked;
 }
