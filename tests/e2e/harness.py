@@ -141,7 +141,7 @@ class Target:
                                         env=dict(environment(**env), **search))
         self.lines = Lines(self.process.stdout)
         self.pid = self.process.pid
-        first = self.said()
+        first = self.first = self.said()
         assert first["pid"] == self.pid, "the interpreter must keep the PID it was started with"
 
     def said(self):

@@ -10,8 +10,6 @@ import ctypes
 import json
 import os
 import re
-import resource
-import shutil
 import signal
 import subprocess
 import time
@@ -247,27 +245,6 @@ def test_refused_pids_are_in_the_report(system):
     assert set(skipped) == {other.pid, gone.pid}
     assert "not Python" in skipped[other.pid]["reason"] and skipped[other.pid]["comm"] == "sleep"
     assert skipped[gone.pid]["reason"] == "no such process" and not skipped[gone.pid]["comm"]
-
-
-def test_copies_that_cannot_be_watched(system, tmp_path):
-    """What is not needed for amounts does not end the profile when it fails: a note says so."""
-    # Not the program that we run: of a parent and a child copies are watched from the start.
-    copy = shutil.copy(os.path.realpath(system.command[0]), str(tmp_path))
-    with Target([copy], "fork") as target, Tool("-p", target.pid) as tool:
-        tool.attached()
-        before = resource.prlimit(tool.process.pid, resource.RLIMIT_NOFILE)
-        descriptors = len(os.listdir("/proc/%d/fd" % tool.process.pid))
-        resource.prlimit(tool.process.pid, resource.RLIMIT_NOFILE, (descriptors, before[1]))
-        truth = target.go()
-        time.sleep(0.5)
-        assert tool.process.poll() is None, tool.stderr
-        resource.prlimit(tool.process.pid, resource.RLIMIT_NOFILE, before)
-        tool.process.send_signal(signal.SIGINT)
-        report = tool.report()
-        assert target.end() == 0
-    assert any(n.startswith("copies on write could not be watched") for n in report.data["notes"])
-    report.check_conservation(target.pid)
-    report.check_lines(target.pid, target.path, truth["lines"])
 
 
 def start_with_pid(pid, command):
