@@ -13,6 +13,7 @@ import time
 HERE = os.path.dirname(os.path.abspath(__file__))
 PROJECT = os.path.dirname(HERE)
 TOOL = os.environ.get("PYMEM_BPF", os.path.join(PROJECT, "build", "pymem-bpf"))
+EMPTY = os.path.join(PROJECT, "build", "bench-empty")
 OUTPUT = os.path.join(PROJECT, "build", "bench")
 PATIENCE = 180
 # The exit status of a benchmark that this machine or interpreter has not what it needs for.
@@ -90,6 +91,22 @@ class Sleepers:
             process.wait()
             process.stdin.close()
             process.stdout.close()
+
+
+class Empty:
+    """Empty BPF programs, attached while it lives: bench/probe/empty.c."""
+
+    def __init__(self, *arguments):
+        self.process = subprocess.Popen([EMPTY, *arguments], stdout=subprocess.PIPE, bufsize=0)
+        read_line(self.process.stdout)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.kill()
+        self.process.wait()
+        self.process.stdout.close()
 
 
 class Profiler:

@@ -14,30 +14,14 @@ import sys
 
 import common
 import tables
-from common import Profiler, Sleepers, Workload, read_line
+from common import Empty, Profiler, Sleepers, Workload
 
-EMPTY = os.path.join(common.PROJECT, "build", "bench-empty")
 # workload: probes that matter there
 CASES = {"lines": ["line"], "calls": ["line", "function__entry", "function__return"]}
 EVENTS = {"lines": 1_000_000, "calls": 600_000}
 TITLES = {"lines": "a million lines", "calls": "calls: two events in six are entry and return"}
 TARGETS = {"lines": 1.30, "calls": None}
 PROGRAM = os.path.join(common.HERE, "workloads", "probes.py")
-
-
-class Empty:
-    def __init__(self, pid, binary, probes):
-        self.process = subprocess.Popen([EMPTY, str(pid), binary] + probes,
-                                        stdout=subprocess.PIPE, bufsize=0)
-        read_line(self.process.stdout)
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.process.kill()
-        self.process.wait()
-        self.process.stdout.close()
 
 
 def seconds(python, case, scale, how):
@@ -48,7 +32,7 @@ def seconds(python, case, scale, how):
             with Profiler("--lines", "-p", str(workload.pid)):
                 return workload.go()[0]
         binary = os.path.realpath("/proc/%d/exe" % workload.pid)
-        with Empty(workload.pid, binary, CASES[case]):
+        with Empty(str(workload.pid), binary, *CASES[case]):
             return workload.go()[0]
 
 

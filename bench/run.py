@@ -2,10 +2,11 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 """What profiling costs the target: a table of slowdowns, and build/bench/run.json.
 
-Each round runs a workload bare and with `pymem-bpf -p` attached, one after the other, in an
-order that alternates; the ratio is that of the times the workload itself took, start-up and
-attach excluded. The table has the median of the rounds' ratios and their range. Other profilers:
-bench/everyone.py; the profiler's own use: bench/tool.py.
+Each round runs a workload bare, with `pymem-bpf -p` attached, and where little is to be seen also
+with empty programs on the same tracepoints, one after the other, in an order that alternates; the
+ratio is that of the times the workload itself took, start-up and attach excluded. The table has the
+median of the rounds' ratios and their range. Other profilers: bench/everyone.py; the profiler's own
+use: bench/tool.py.
 """
 import argparse
 import os
@@ -15,7 +16,7 @@ import sys
 
 import common
 import tables
-from common import Profiler, Sleepers, Workload
+from common import Empty, Profiler, Sleepers, Workload
 
 # name: program and arguments, target ratio, what is traced, title
 CASES = {
@@ -41,6 +42,11 @@ def run_bare(python, case, scale):
         return workload.go()
 
 
+def run_empty(python, case, scale):
+    with Workload([python, "-B"] + program(case), scale) as workload, Empty("tracepoints"):
+        return workload.go()
+
+
 def run_attached(python, case, scale):
     with Workload([python, "-B"] + program(case), scale) as workload:
         if CASES[case][2] == "it":
@@ -50,33 +56,46 @@ def run_attached(python, case, scale):
             return workload.go()
 
 
+# Where the target is close to 1: what of the cost is the tracepoints' own? Short: more rounds.
+EMPTY_TOO = ("cpu", "stdlib", "storm-4", "untracked")
+SHORT = ("cpu", "stdlib")
+SHORT_FACTOR = 3
+
+
 def imports(python, module):
     return subprocess.run([python, "-c", "import " + module], stderr=subprocess.DEVNULL,
                           stdout=subprocess.DEVNULL).returncode == 0
 
 
 def measure(case, options):
-    """Rounds of one case: [(bare, attached)], each (s, faults)."""
+    """Rounds of one case: [{"bare", "attached" and maybe "empty": (s, faults)}]."""
     found = []
+    order = [("bare", run_bare), ("attached", run_attached)]
+    if case in EMPTY_TOO:
+        order.insert(1, ("empty", run_empty))
     # Not counted: the first run pays for memory that the host has yet to hand out.
     run_bare(options.python, case, options.scale)
-    for number in range(options.rounds):
+    for number in range(options.rounds * (SHORT_FACTOR if case in SHORT else 1)):
         runs = {}
-        order = [("bare", run_bare), ("attached", run_attached)]
         for name, run in order if number % 2 == 0 else reversed(order):
             runs[name] = run(options.python, case, options.scale)
-        found.append((runs["bare"], runs["attached"]))
+        found.append(runs)
     return found
 
 
 def figures_of(case, rounds):
     """What is kept of a case."""
     found = {"case": case, "title": CASES[case][3], "target": CASES[case][1],
-             "bare": [b[0] for b, _ in rounds], "ratios": [a[0] / b[0] for b, a in rounds],
-             "faults": statistics.median(b[1] for b, _ in rounds)}
+             "bare": [r["bare"][0] for r in rounds],
+             "ratios": [r["attached"][0] / r["bare"][0] for r in rounds],
+             "faults": statistics.median(r["bare"][1] for r in rounds)}
+    if case in EMPTY_TOO:
+        found["empty"] = [r["empty"][0] / r["bare"][0] for r in rounds]
     if case.startswith("storm"):
-        found["fault_ns"] = [statistics.median(b[0] / b[1] for b, _ in rounds) * 1e9,
-                             statistics.median((a[0] - b[0]) / b[1] for b, a in rounds) * 1e9]
+        bare = [r["bare"] for r in rounds]
+        found["fault_ns"] = [statistics.median(s / faults for s, faults in bare) * 1e9,
+                             statistics.median((r["attached"][0] - r["bare"][0]) / r["bare"][1]
+                                               for r in rounds) * 1e9]
     return found
 
 

@@ -31,16 +31,17 @@ def measured_on(data, scale=None):
 
 def walk_row(case):
     if "skipped" in case:
-        return [case["title"], "SKIP: " + case["skipped"], "", "", "", ""]
+        return [case["title"], "SKIP: " + case["skipped"], "", "", "", "", ""]
     per_fault = "%.0f + %.0f" % tuple(case["fault_ns"]) if "fault_ns" in case else ""
     return [case["title"], spread(case["bare"], "%.3f"), "%d" % case["faults"],
-            spread(case["ratios"], "%.3f"), target(case["target"]), per_fault]
+            spread(case["ratios"], "%.3f"), target(case["target"]),
+            spread(case["empty"], "%.3f") if "empty" in case else "", per_fault]
 
 
 def walk_text(data):
     return measured_on(data, data["scale"]) + table(
         [walk_row(case) for case in data["cases"]],
-        ["workload", "bare s", "faults", "slowdown", "target", "ns a fault: kernel + ours"])
+        ["workload", "bare s", "faults", "slowdown", "target", "empty programs", "ns a fault: kernel + ours"])
 
 
 def probes_text(data):
