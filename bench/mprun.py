@@ -4,8 +4,8 @@
 
   bench/mprun.py [ROUNDS]      default 5; under the interpreter that it is run with
 
-Each round is a fresh process for each of bare, ours and memory_profiler, in turns, on the same
-function; the figure is the median over the rounds of the ratio to the same round's bare time, of
+Each round is a fresh process for each of bare and ours, or bare and memory_profiler, in turns, on the
+same function; the figure is the median over the rounds of the ratio to the same round's bare time, of
 the call alone. memory_profiler gets a smaller size where the whole would take it minutes; a ratio
 per line does not depend on it. Ours counts with a real `pymem-bpf serve`, so root and
 build/pymem-bpf are needed. `lines`: nothing but lines; `seed`: sum_of_lists; `ordinary`: lines that
@@ -25,6 +25,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 PROJECT = os.path.dirname(HERE)
 PROGRAM = os.environ.get("PYMEM_BPF", os.path.join(PROJECT, "build", "pymem-bpf"))
 SECONDS = 600
+CLOSE = 3  # times as many rounds where the target is close to 1
 FUNCTIONS = r'''
 import sys, time
 
@@ -97,14 +98,16 @@ def ratios(function, ours, theirs, rounds, path, environment):
     """({name: [ratio to bare of each round]}, bare seconds of our size)"""
     times = []
     found = {"pymem_bpf": [], "memory_profiler": []}
-    for _ in range(rounds):
-        for name, size in (("pymem_bpf", ours), ("memory_profiler", theirs)):
-            if name == "memory_profiler" and not HAS_MEMORY_PROFILER:
-                continue
-            bare = seconds("bare", function, size, path, environment)
-            found[name].append(seconds(name, function, size, path, environment) / bare)
+    for name, size, times_rounds in (("pymem_bpf", ours, CLOSE if function == "ordinary" else 1),
+                                     ("memory_profiler", theirs, 1)):
+        if name == "memory_profiler" and not HAS_MEMORY_PROFILER:
+            continue
+        for number in range(rounds * times_rounds):
+            order = ("bare", name) if number % 2 == 0 else (name, "bare")
+            took = {which: seconds(which, function, size, path, environment) for which in order}
+            found[name].append(took[name] / took["bare"])
             if name == "pymem_bpf":
-                times.append(bare)
+                times.append(took["bare"])
     return found, times
 
 
