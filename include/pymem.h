@@ -117,7 +117,7 @@ struct pymem_proc {
 	__u64 mm;
 	__u64 runtime;	     /* address of _PyRuntime, or of _PyThreadState_Current */
 	__u64 interp_head;   /* 3.6: address of interp_head, or of the interpreter once seen */
-	__u64 exec_switches; /* arm64: of its task when the image began (pystack.bpf.h) */
+	__u64 exec_switches; /* arm64: of its task when the image began (tstate.bpf.h) */
 	__u64 start_boottime_ns;
 	__u64 brk;
 	__u64 dynamic_until; /* jiffies: a code object was seen replaced, verify each event */

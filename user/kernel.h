@@ -7,7 +7,7 @@
 #include <stddef.h>
 
 struct kernel_features {
-	bool btf;	       /* /sys/kernel/btf/vmlinux is there and readable */
+	bool btf;	       /* /sys/kernel/btf/vmlinux is there, readable, understood */
 	int btf_error;	       /* why not, an errno; see kernel_btf_find() */
 	bool rss_stat;	       /* kmem:rss_stat exists (5.6) */
 	bool batched_counters; /* 6.1 and older */

@@ -7,6 +7,12 @@
 #include <string.h>
 #include <unistd.h>
 
+/* <linux/btf.h> of the machine that this is built on may be newer than the kernel that it runs on,
+ * or older: the header has grown, and so have these fields, into bits that were 0. */
+#define HEADER_BYTES (offsetof(struct btf_header, str_len) + sizeof(uint32_t))
+#define KIND(info)   ((info) >> 24 & 0x7f)
+#define VLEN(info)   ((info)&0xffffff)
+
 /* One section of the file, of which a window is in memory. */
 struct window {
 	int fd;
@@ -174,7 +180,7 @@ static int64_t bytes_behind(unsigned kind, uint64_t vlen)
 static int look_at_enum(struct window *w, const struct btf_type *type,
 			struct kernel_btf_wanted *wanted, size_t count)
 {
-	uint32_t vlen = BTF_INFO_VLEN(type->info);
+	uint32_t vlen = VLEN(type->info);
 	struct btf_enum one;
 	size_t i;
 	int err;
@@ -204,8 +210,8 @@ static int look_at_types(struct window *w, struct kernel_btf_wanted *wanted, siz
 		err = window_take(w, &type, sizeof(type));
 		if (err)
 			return err;
-		kind = BTF_INFO_KIND(type.info);
-		behind = bytes_behind(kind, BTF_INFO_VLEN(type.info));
+		kind = KIND(type.info);
+		behind = bytes_behind(kind, VLEN(type.info));
 		if (behind < 0)
 			return -ENOTSUP;
 		if (kind == BTF_KIND_ENUM)
@@ -227,11 +233,11 @@ static int find(int fd, struct window *w, struct kernel_btf_wanted *wanted, size
 	struct btf_header header;
 	int err;
 
-	window_open(w, fd, 0, sizeof(header));
-	err = window_take(w, &header, sizeof(header));
+	window_open(w, fd, 0, HEADER_BYTES);
+	err = window_take(w, &header, HEADER_BYTES);
 	if (err)
 		return err;
-	if (header.magic != BTF_MAGIC || header.hdr_len < sizeof(header))
+	if (header.magic != BTF_MAGIC || header.hdr_len < HEADER_BYTES)
 		return -EINVAL;
 	window_open(w, fd, (uint64_t)header.hdr_len + header.str_off, header.str_len);
 	err = find_names(w, wanted, count);

@@ -11,9 +11,12 @@ const char *kernel_refusal(const struct kernel_features *k, bool lines)
 	if (k->btf_error == EACCES || k->btf_error == EPERM)
 		return "the kernel's type information (/sys/kernel/btf/vmlinux) may not be read: "
 		       "run as root";
-	if (k->btf_error && k->btf_error != ENOENT)
+	if (k->btf_error == EINVAL || k->btf_error == ENOTSUP)
 		return "the kernel's type information (/sys/kernel/btf/vmlinux) can't be "
 		       "understood: a newer pymem-bpf or another kernel is needed";
+	if (k->btf_error && k->btf_error != ENOENT)
+		return "the kernel's type information (/sys/kernel/btf/vmlinux) can't be read just "
+		       "now: try again, and look for what memory or descriptors are short of";
 	if (!k->btf)
 		return "the kernel has no type information (/sys/kernel/btf/vmlinux): it needs "
 		       "CONFIG_DEBUG_INFO_BTF=y, which distribution kernels from 5.10 on have";

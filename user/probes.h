@@ -17,7 +17,7 @@ struct probes *probes_new(struct session *session, bool whole_host);
 void probes_free(struct probes *probes);
 
 /* Attaches to the probes of the interpreter that `pid` runs, unless that was done.
- * 0; -ENOTSUP: the build has no line probe; -errno. */
+ * 0; -ENOTSUP: the build has no line probe that can be used; -errno. */
 int probes_attach(struct probes *probes, pid_t pid, const struct py_process *python);
 
 /* The same for `child`, just forked by `parent`. 0 or -errno; -ENOENT: not attached to that. */

@@ -102,6 +102,8 @@ static ssize_t read_auxv(pid_t pid, char *auxv, size_t size)
 	if (fd < 0)
 		return -errno;
 	bytes = read(fd, auxv, size);
+	if (bytes < 0)
+		bytes = -errno;
 	close(fd);
 	return bytes;
 }

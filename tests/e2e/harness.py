@@ -108,6 +108,17 @@ def rss_at_rest(pid):
     raise AssertionError("pid %d does not come to rest" % pid)
 
 
+def attached_links(pid):
+    """How many BPF links the process holds: what is attached."""
+    folder, count = "/proc/%d/fd" % pid, 0
+    for descriptor in os.listdir(folder):
+        try:
+            count += "bpf_link" in os.readlink(os.path.join(folder, descriptor))
+        except FileNotFoundError:
+            pass  # closed since its folder was listed
+    return count
+
+
 class Lines:
     """Lines of a pipe, with a time limit."""
 

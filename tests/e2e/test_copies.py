@@ -5,13 +5,7 @@ import resource
 import signal
 import time
 
-from harness import Target, Tool
-
-
-def links(tool):
-    """What the profiler has attached."""
-    folder = "/proc/%d/fd" % tool.process.pid
-    return sum("bpf_link" in os.readlink(os.path.join(folder, fd)) for fd in os.listdir(folder))
+from harness import Target, Tool, attached_links
 
 
 def test_forked_before(system):
@@ -34,10 +28,10 @@ def test_same_program_but_another_exec(system):
     with Target(system.command, "idle") as target, Tool("-p", target.pid) as tool:
         assert os.path.samefile("/proc/%d/exe" % target.pid, "/proc/self/exe")
         tool.attached()
-        alone = links(tool)
+        alone = attached_links(tool.process.pid)
     with Target(system.command, "cow_before") as target, Tool("-p", target.pid) as tool:
         tool.attached()
-        assert links(tool) == alone + 1
+        assert attached_links(tool.process.pid) == alone + 1
 
 
 def test_copies_that_cannot_be_watched(system):

@@ -16,17 +16,9 @@ from serving import Client, Connection, ENDED, HELLO, LIVE, OK, Page, Server, TR
 from test_ends import assert_nothing_left, bpf_objects
 
 
-def is_link(descriptor):
-    try:
-        return "bpf_link" in os.readlink(descriptor)
-    except FileNotFoundError:
-        return False  # closed since its folder was listed
-
-
 def links(server):
     """Links that the server holds: what is attached."""
-    folder = "/proc/%d/fd" % server.process.pid
-    return sum(is_link(os.path.join(folder, fd)) for fd in os.listdir(folder))
+    return harness.attached_links(server.process.pid)
 
 
 def test_attached_only_while_needed(server):

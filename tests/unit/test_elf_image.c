@@ -158,10 +158,17 @@ static void test_corrupted(void **state)
 struct tiny {
 	Elf64_Ehdr header;
 	Elf64_Phdr load;
-	Elf64_Shdr sections[4]; /* null, .dynsym, .dynstr, .shstrtab */
+	Elf64_Shdr sections[6]; /* null, .dynsym, .dynstr, .shstrtab; see tiny_add_probe() */
 	Elf64_Sym symbols[2];
 	char strings[32];
-	char names[32];
+	char names[48];
+	char constants[64];
+	struct {
+		Elf64_Nhdr head;
+		char name[8];
+		char addresses[24];
+		char text[12]; /* provider, name, arguments */
+	} note;
 };
 
 static void tiny_init(struct tiny *tiny)
@@ -238,6 +245,60 @@ static void test_tiny(void **state)
 	assert_int_equal(examine_tiny(&tiny, 0, &image), 0);
 	assert_true(image.is_python);
 	assert_int_equal(image.runtime_vaddr, 0x6000);
+}
+
+/* Gives it .rodata with a version and a text, and .note.stapsdt with the line probe. */
+static void tiny_add_probe(struct tiny *tiny, const char *version, const char *text)
+{
+	char *at = tiny->constants;
+
+	tiny->header.e_shnum = 6;
+	memcpy(tiny->names, "\0.rodata\0.note.stapsdt", 23);
+	tiny->sections[4].sh_name = 1;
+	tiny->sections[4].sh_type = SHT_PROGBITS;
+	tiny->sections[4].sh_offset = offsetof(struct tiny, constants);
+	tiny->sections[4].sh_size = sizeof(tiny->constants);
+	tiny->sections[5].sh_name = 9;
+	tiny->sections[5].sh_type = SHT_NOTE;
+	tiny->sections[5].sh_offset = offsetof(struct tiny, note);
+	tiny->sections[5].sh_size = sizeof(tiny->note);
+	at += sprintf(at, "cpython-3%s", version + 2) + 1;
+	*strchr(tiny->constants, '.') = '\0';
+	at += sprintf(at, "%s", version) + 1;
+	sprintf(at, "%s", text);
+	tiny->note.head = (Elf64_Nhdr){.n_namesz = 8, .n_descsz = 36, .n_type = 3};
+	memcpy(tiny->note.name, "stapsdt", 8);
+	memcpy(tiny->note.text, "python\0line", 12);
+}
+
+/* Of 3.11 a build with assertions must be left alone, and only that. */
+static void test_line_probe(void **state)
+{
+	static const struct {
+		const char *version, *text;
+		bool aborts;
+	} cases[] = {
+		{"3.11.2", "cframe.use_tracing", true},
+		{"3.11.2", "cframe.use", false},
+		{"3.10.4", "cframe.use_tracing", false},
+	};
+	struct elf_image image;
+	struct tiny tiny;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < 3; i++) {
+		tiny_init(&tiny);
+		tiny_add_probe(&tiny, cases[i].version, cases[i].text);
+		assert_int_equal(examine_tiny(&tiny, 0, &image), 0);
+		assert_string_equal(image.version, cases[i].version);
+		assert_int_equal(image.line_probe_aborts, cases[i].aborts);
+		assert_int_equal(image.has_line_probe, !cases[i].aborts);
+		assert_false(image.has_function_probe);
+	}
+	tiny.sections[5].sh_type = SHT_NULL;
+	assert_int_equal(examine_tiny(&tiny, 0, &image), 0);
+	assert_false(image.has_line_probe || image.line_probe_aborts);
 }
 
 static void test_lying_headers(void **state)
@@ -397,6 +458,7 @@ int main(void)
 		cmocka_unit_test(test_truncated),
 		cmocka_unit_test(test_corrupted),
 		cmocka_unit_test(test_tiny),
+		cmocka_unit_test(test_line_probe),
 		cmocka_unit_test(test_lying_headers),
 		cmocka_unit_test(test_version_strings),
 		cmocka_unit_test(test_version_hex),

@@ -15,10 +15,12 @@
 
 #include "kernel_btf.h"
 
+#define HEADER 24
+
 static char path[64];
 
 struct file { /* BTF under construction */
-	uint32_t types[65536];
+	uint32_t types[200000];
 	size_t words;
 	char strings[65536];
 	size_t bytes;
@@ -88,29 +90,40 @@ static struct file *sample(void)
 	type(f, "large", BTF_KIND_ENUM64, 2);
 	words(f, 6);
 	type(f, "real", BTF_KIND_FLOAT, 0);
+	type(f, "", BTF_KIND_PTR, 0);
+	type(f, "later", BTF_KIND_FWD, 0);
+	type(f, "", BTF_KIND_VOLATILE, 0);
+	type(f, "", BTF_KIND_CONST, 0);
+	type(f, "", BTF_KIND_RESTRICT, 0);
+	type(f, "user", BTF_KIND_TYPE_TAG, 0);
 	type(f, "alias", BTF_KIND_TYPEDEF, 0);
 	type(f, "tastes", BTF_KIND_ENUM, 1);
 	enumerator(f, "SWEET", 1);
 	return f;
 }
 
-static size_t save(const struct file *f, size_t cut)
+/* Makes a file of it, without its last `cut` bytes, behind a header of `header_bytes`, with a gap
+ * between types and strings. Its size without the cut. */
+static size_t save_with(const struct file *f, size_t cut, uint32_t header_bytes,
+			uint32_t type_bytes)
 {
+	const uint32_t gap = 12;
 	struct btf_header header = {
 		.magic = BTF_MAGIC,
 		.version = BTF_VERSION,
-		.hdr_len = sizeof(header),
-		.type_len = f->words * 4,
-		.str_off = f->words * 4,
+		.hdr_len = header_bytes,
+		.type_len = type_bytes,
+		.str_off = f->words * 4 + gap,
 		.str_len = f->bytes,
 	};
-	size_t size = sizeof(header) + header.type_len + header.str_len;
-	char *all = malloc(size);
+	size_t size = header_bytes + header.str_off + header.str_len;
+	char *all = calloc(1, size);
 	int fd;
 
-	memcpy(all, &header, sizeof(header));
-	memcpy(all + sizeof(header), f->types, header.type_len);
-	memcpy(all + sizeof(header) + header.type_len, f->strings, f->bytes);
+	memcpy(all, &header, HEADER);
+	memset(all + HEADER, 0xff, header_bytes - HEADER); /* what newer kernels have there */
+	memcpy(all + header_bytes, f->types, f->words * 4);
+	memcpy(all + header_bytes + header.str_off, f->strings, f->bytes);
 	strcpy(path, "/tmp/test_kernel_btf.XXXXXX");
 	fd = mkstemp(path);
 	assert_true(fd >= 0);
@@ -118,6 +131,11 @@ static size_t save(const struct file *f, size_t cut)
 	close(fd);
 	free(all);
 	return size;
+}
+
+static size_t save(const struct file *f, size_t cut)
+{
+	return save_with(f, cut, HEADER, f->words * 4);
 }
 
 static int find(struct kernel_btf_wanted *wanted, size_t count)
@@ -198,6 +216,56 @@ static void test_cut_off(void **state)
 	free(f);
 }
 
+/* Types that end within one: in its head, its elements, its enumerators. */
+static void test_types_cut_off(void **state)
+{
+	struct kernel_btf_wanted wanted[] = {{.name = "alias", .kind = BTF_KIND_TYPEDEF}};
+	static const struct {
+		unsigned kind, vlen, words;
+	} lasts[] = {{BTF_KIND_PTR, 0, 0},     {BTF_KIND_INT, 0, 1},   {BTF_KIND_ARRAY, 0, 3},
+		     {BTF_KIND_STRUCT, 3, 9},  {BTF_KIND_ENUM, 3, 6},  {BTF_KIND_FUNC_PROTO, 2, 4},
+		     {BTF_KIND_DATASEC, 2, 6}, {BTF_KIND_ENUM64, 2, 6}};
+	size_t i, bytes;
+
+	(void)state;
+	for (i = 0; i < sizeof(lasts) / sizeof(lasts[0]); i++) {
+		struct file *f = file_new();
+
+		type(f, "", lasts[i].kind, lasts[i].vlen);
+		words(f, lasts[i].words);
+		for (bytes = 1; bytes < f->words * 4; bytes++) {
+			save_with(f, 0, HEADER, bytes);
+			assert_int_equal(find(wanted, 1), -EINVAL);
+		}
+		save_with(f, 0, HEADER, bytes);
+		assert_int_equal(find(wanted, 1), 0);
+		free(f);
+	}
+}
+
+/* As later kernels have it: a longer header, more than 65,535 elements. */
+static void test_newer(void **state)
+{
+	struct kernel_btf_wanted wanted[] = {{.name = "alias", .kind = BTF_KIND_TYPEDEF}};
+	struct file *f = sample();
+
+	(void)state;
+	save_with(f, 0, 32, f->words * 4);
+	assert_int_equal(find(wanted, 1), 0);
+	assert_true(wanted[0].found);
+	save_with(f, 0, 20 + HEADER, f->words * 4);
+	assert_int_equal(find(wanted, 1), 0);
+	assert_true(wanted[0].found);
+	f->words = 0;
+	type(f, "wide", BTF_KIND_ENUM, 70000);
+	words(f, 140000);
+	type(f, "alias", BTF_KIND_TYPEDEF, 0);
+	save(f, 0);
+	assert_int_equal(find(wanted, 1), 0);
+	assert_true(wanted[0].found);
+	free(f);
+}
+
 static void test_malformed(void **state)
 {
 	struct kernel_btf_wanted wanted[] = {{.name = "alias", .kind = BTF_KIND_TYPEDEF}};
@@ -225,7 +293,7 @@ static void test_malformed(void **state)
 	assert_int_equal(find(wanted, 1), -EINVAL);
 	free(f);
 	f = file_new();
-	type(f, "new", 31, 0);
+	type(f, "new", 100, 0);
 	save(f, 0);
 	assert_int_equal(find(wanted, 1), -ENOTSUP);
 	free(f);
@@ -258,7 +326,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_each_kind),      cmocka_unit_test(test_long),
-		cmocka_unit_test(test_cut_off),	       cmocka_unit_test(test_malformed),
+		cmocka_unit_test(test_cut_off),	       cmocka_unit_test(test_types_cut_off),
+		cmocka_unit_test(test_newer),	       cmocka_unit_test(test_malformed),
 		cmocka_unit_test(test_running_kernel),
 	};
 
