@@ -4,12 +4,7 @@ page tables, since it depends on how the kernel is set and on its free memory; `
 is in huge pages."""
 import ctypes
 
-from truth import MADV_HUGEPAGE, MIB, begin, end, libc, region, resident
-
-
-def huge():
-    with open("/proc/self/smaps_rollup", "rb") as f:
-        return sum(int(line.split()[1]) * 1024 for line in f if line.startswith(b"AnonHugePages:"))
+from truth import MADV_HUGEPAGE, MIB, begin, end, libc, region, resident, rollup
 
 
 SIZE = 64 * MIB
@@ -18,6 +13,6 @@ resident()
 address = region(SIZE, advice=MADV_HUGEPAGE)
 before = resident()
 ctypes.memset(address, 1, SIZE)  # L:touch
-grown, size = resident() - before, huge()
+grown, size = resident() - before, rollup()["AnonHugePages"]
 libc.munmap(ctypes.c_void_p(address), ctypes.c_size_t(SIZE))  # L:unmap
 end({"touch": {"increment": grown}, "unmap": {"increment": -grown}}, grown=grown, huge=size)

@@ -4,16 +4,15 @@ reference counts in it. The truth is each child's own page tables: what became p
 without being a new anonymous page was copied."""
 import os
 
-from truth import PAGE, begin, end, resident
+from truth import PAGE, begin, end, resident, rollup
 
 ENTRIES, CHILDREN = 150000, 2
 
 
 def copied():
     """Bytes of this process that are its own copies of its parent's, beside a constant."""
-    with open("/proc/self/smaps_rollup", "rb") as f:
-        kib = dict(line.split()[:2] for line in f if b"kB" in line)
-    return (int(kib[b"Private_Dirty:"]) - int(kib[b"Anonymous:"])) * 1024
+    now = rollup()
+    return now["Private_Dirty"] - now["Anonymous"]
 
 
 def serve(entries):
