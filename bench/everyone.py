@@ -29,6 +29,7 @@ WORKLOADS = {
     "W8": ("prefork.py", {}, "prefork, copy on write"),
 }
 READ_ROUNDS = 3
+ATTEMPTS = 3  # austin fails to find the interpreter that it starts, now and then
 
 
 def rotated(runs, number):
@@ -71,21 +72,29 @@ class Pairing:
                 key = (contender.name, contender.host.name, size)
                 if key in given_up:
                     continue
-                begin = time.monotonic()
-                result = running.run(contender, self.program, size, seconds, self.environment,
-                                     number < READ_ROUNDS)
-                result.update(contender=contender.name, host=contender.host.name, scale=size,
-                              round=number, command_seconds=time.monotonic() - begin)
-                done.append(result)
-                if result["status"] != "ok":
+                for _ in range(ATTEMPTS):
+                    done.append(self.run(contender, size, number, seconds))
+                    if done[-1]["status"] != "failed":
+                        break
+                if done[-1]["status"] != "ok":
                     given_up.add(key)
-                    print("%s, %s (%s): %s: %s" % (
-                        self.workload, contender.name, contender.host.name, result["status"],
-                        result["reason"]), file=sys.stderr, flush=True)
-                elif "unreadable" in result:
-                    print("%s, %s: %s" % (self.workload, contender.name, result["unreadable"]),
-                          file=sys.stderr, flush=True)
         return done
+
+    def run(self, contender, size, number, seconds):
+        """A run in round `number`; what goes wrong in it is said."""
+        begin = time.monotonic()
+        result = running.run(contender, self.program, size, seconds, self.environment,
+                             number < READ_ROUNDS)
+        result.update(contender=contender.name, host=contender.host.name, scale=size,
+                      round=number, command_seconds=time.monotonic() - begin)
+        if result["status"] != "ok":
+            print("%s, %s (%s): %s: %s" % (
+                self.workload, contender.name, contender.host.name, result["status"],
+                result["reason"]), file=sys.stderr, flush=True)
+        elif "unreadable" in result:
+            print("%s, %s: %s" % (self.workload, contender.name, result["unreadable"]),
+                  file=sys.stderr, flush=True)
+        return result
 
 
 def describe(contender):

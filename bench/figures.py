@@ -46,7 +46,7 @@ def versus(workload, ours, theirs):
 
 
 def trouble(workload, contender):
-    """Why there is no figure: "timeout", "failed"; None if there is one."""
+    """The first run that went wrong: "timeout", "failed"; None if none did."""
     runs = of(workload, contender)
     return next((r for r in runs if r["status"] != "ok"), None)
 

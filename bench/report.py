@@ -110,8 +110,10 @@ def trouble_list(data):
         for contender in data["contenders"]:
             bad = figures.trouble(workload, contender)
             if bad:
-                found.append("- %s, %s: %s: %s" % (name, label(contender), bad["status"],
-                                                   bad["reason"]))
+                runs = figures.of(workload, contender)
+                found.append("- %s, %s: %s in %d of %d runs: %s" % (
+                    name, label(contender), bad["status"],
+                    sum(r["status"] != "ok" for r in runs), len(runs), bad["reason"]))
             silent = {r["unreadable"] for r in figures.of(workload, contender)
                       if r.get("unreadable")}
             found += ["- %s, %s: its output can't be read: %s" % (name, label(contender), why)

@@ -233,7 +233,7 @@ class Report(unittest.TestCase):
                      "| rss (3.11) | RSS | +10 % |", "| alloc (3.11) | allocation | -25 % |",
                      "| W8 `built` | 30.0; 10.0; 12.0 | +10 % | +0.0 % |",
                      "| W8 `walk` | 10.0 copied | -50 % |",
-                     "- W8, late (3.11): timeout: no end in 9 s", "3 rounds, scale 1"):
+                     "- W8, late (3.11): timeout in 1 of 1 runs: no end in 9 s", "3 rounds, scale 1"):
             self.assertIn(cell, text)
         self.assertNotIn("`del`", text)
         widths = {row.count("|") for row in report.lines_table(whole()).splitlines()}
@@ -285,9 +285,10 @@ class Report(unittest.TestCase):
 
     def test_own_tables(self):
         about = {"python": "Python 3.11.2", "machine": "Linux", "rounds": 3, "scale": 1.0}
-        case = {"title": "storm", "bare": [1.0, 2.0, 3.0], "ratios": [1.1, 1.0, 1.2], "faults": 7.0,
+        case = {"title": "storm", "bare": [1.0, 2.0, 3.0], "ratios": [1.1, 1.0, 1.2], "empty": [1.05, 1.0, 1.1], "faults": 7.0,
                 "target": 1.2, "fault_ns": [3000.0, 400.0]}
-        self.assertIn("| storm | 2.000 (1.000 to 3.000) | 7 | 1.100 (1.000 to 1.200) | <= 1.20 | 3000 + 400 |",
+        self.assertIn("| storm | 2.000 (1.000 to 3.000) | 7 | 1.100 (1.000 to 1.200) | <= 1.20 | 1.050 (1.000 to 1.100) "
+                      "| 3000 + 400 |",
                       tables.walk_text(dict(about, cases=[case])))
         self.assertIn("| numpy | SKIP: none |",
                       tables.walk_text(dict(about, cases=[{"title": "numpy", "skipped": "none"}])))
