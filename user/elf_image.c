@@ -83,31 +83,10 @@ struct name_offsets {
 	unsigned count[WANT_COUNT];
 };
 
-/* Reads until `len` bytes or the end of the file. Bytes read, or -errno. */
-static ssize_t read_at(int fd, void *buf, size_t len, uint64_t offset)
-{
-	size_t done = 0;
-
-	if (offset > INT64_MAX - len)
-		return 0;
-	while (done < len) {
-		ssize_t n = pread(fd, (char *)buf + done, len - done, (off_t)(offset + done));
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -errno;
-		if (n == 0)
-			break;
-		done += (size_t)n;
-	}
-	return (ssize_t)done;
-}
-
 /* All `len` bytes, or -ENOEXEC where the file ends before. */
 static int read_exactly(int fd, void *buf, size_t len, uint64_t offset)
 {
-	ssize_t n = read_at(fd, buf, len, offset);
+	ssize_t n = elf_read_at(fd, buf, len, offset);
 
 	if (n < 0)
 		return (int)n;
@@ -158,7 +137,7 @@ static int read_sections(struct elf_file *file)
 	file->names = calloc(1, file->names_len + 1);
 	if (!file->names)
 		return -ENOMEM;
-	n = read_at(file->fd, file->names, file->names_len, names->sh_offset);
+	n = elf_read_at(file->fd, file->names, file->names_len, names->sh_offset);
 	if (n < 0)
 		return (int)n;
 	file->section_count = header->e_shnum;
@@ -217,7 +196,7 @@ static int find_names(struct elf_file *file, const Elf64_Shdr *strings,
 	memset(offsets, 0, sizeof(*offsets));
 	for (uint64_t base = 0; base < size; base += CHUNK - overlap) {
 		size_t len = size - base < CHUNK ? size - base : CHUNK;
-		ssize_t n = read_at(file->fd, file->chunk, len, strings->sh_offset + base);
+		ssize_t n = elf_read_at(file->fd, file->chunk, len, strings->sh_offset + base);
 
 		if (n < 0)
 			return (int)n;
@@ -265,7 +244,7 @@ static int read_symbols(struct elf_file *file, uint32_t type)
 	size = table->sh_size < TABLE_MAX ? table->sh_size : TABLE_MAX;
 	for (uint64_t base = 0; base < size; base += CHUNK) {
 		size_t len = size - base < CHUNK ? size - base : CHUNK;
-		ssize_t n = read_at(file->fd, file->chunk, len, table->sh_offset + base);
+		ssize_t n = elf_read_at(file->fd, file->chunk, len, table->sh_offset + base);
 		Elf64_Sym symbol;
 
 		if (n < 0)
@@ -305,7 +284,7 @@ static int scan_section(struct elf_file *file, const char *name, struct elf_vers
 	size = section->sh_size < TABLE_MAX ? section->sh_size : TABLE_MAX;
 	for (uint64_t base = 0; base < size; base += CHUNK) {
 		size_t len = size - base < CHUNK ? size - base : CHUNK;
-		ssize_t n = read_at(file->fd, file->chunk, len, section->sh_offset + base);
+		ssize_t n = elf_read_at(file->fd, file->chunk, len, section->sh_offset + base);
 
 		if (n < 0)
 			return (int)n;

@@ -11,8 +11,7 @@
 #define CHUNK	  (16 * 1024)
 #define TEXT_MAX  (64ull * 1024 * 1024) /* bytes searched of constants */
 
-/* Bytes read, fewer at the end of the file; or -errno. */
-static ssize_t read_at(int fd, void *buf, size_t size, uint64_t offset)
+ssize_t elf_read_at(int fd, void *buf, size_t size, uint64_t offset)
 {
 	size_t done = 0;
 
@@ -86,7 +85,7 @@ int elf_probes_read(int fd, uint64_t offset, uint64_t size, struct elf_probes *p
 	notes = malloc(size + 1); /* + 1: an empty section is no error */
 	if (!notes)
 		return -ENOMEM;
-	n = read_at(fd, notes, size, offset);
+	n = elf_read_at(fd, notes, size, offset);
 	if (n > 0)
 		take_notes(notes, n, probes);
 	free(notes);
@@ -104,7 +103,7 @@ int elf_probes_abort(int fd, uint64_t offset, uint64_t size)
 	if (size > TEXT_MAX)
 		size = TEXT_MAX;
 	while (at < size) {
-		n = read_at(fd, chunk, size - at < CHUNK ? size - at : CHUNK, offset + at);
+		n = elf_read_at(fd, chunk, size - at < CHUNK ? size - at : CHUNK, offset + at);
 		if (n < 0)
 			return n;
 		if (memmem(chunk, n, text, sizeof(text)))

@@ -5,6 +5,11 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
+
+/* Reads `size` bytes of the file from `offset` on. How many, fewer at the end of the file; or
+ * -errno. */
+ssize_t elf_read_at(int fd, void *buf, size_t size, uint64_t offset);
 
 struct elf_probes { /* of the provider "python" */
 	bool line;
