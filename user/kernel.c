@@ -19,16 +19,20 @@ void kernel_probe(struct kernel_features *f)
 {
 	enum { RSS_STAT, BATCHED, RUN_TIME, FAULTS, PAGE_ALLOC, SYS_EXIT, RING, ITERATOR, PERCPU };
 	struct kernel_btf_wanted wanted[] = {
-		[RSS_STAT] = {"btf_trace_rss_stat", BTF_KIND_TYPEDEF},
+		[RSS_STAT] = {.name = "btf_trace_rss_stat", .kind = BTF_KIND_TYPEDEF},
 		/* mm_struct.rss_stat, until it became an array of percpu_counter (6.2). */
-		[BATCHED] = {"mm_rss_stat", BTF_KIND_STRUCT},
-		[RUN_TIME] = {"bpf_mem_alloc", BTF_KIND_STRUCT},
-		[FAULTS] = {"btf_trace_page_fault_user", BTF_KIND_TYPEDEF},
-		[PAGE_ALLOC] = {"btf_trace_mm_page_alloc", BTF_KIND_TYPEDEF},
-		[SYS_EXIT] = {"btf_trace_sys_exit", BTF_KIND_TYPEDEF},
-		[RING] = {"bpf_map_type", BTF_KIND_ENUM, "BPF_MAP_TYPE_RINGBUF"},
-		[ITERATOR] = {"bpf_iter__task", BTF_KIND_STRUCT},
-		[PERCPU] = {"bpf_func_id", BTF_KIND_ENUM, "BPF_FUNC_map_lookup_percpu_elem"},
+		[BATCHED] = {.name = "mm_rss_stat", .kind = BTF_KIND_STRUCT},
+		[RUN_TIME] = {.name = "bpf_mem_alloc", .kind = BTF_KIND_STRUCT},
+		[FAULTS] = {.name = "btf_trace_page_fault_user", .kind = BTF_KIND_TYPEDEF},
+		[PAGE_ALLOC] = {.name = "btf_trace_mm_page_alloc", .kind = BTF_KIND_TYPEDEF},
+		[SYS_EXIT] = {.name = "btf_trace_sys_exit", .kind = BTF_KIND_TYPEDEF},
+		[RING] = {.name = "bpf_map_type",
+			  .kind = BTF_KIND_ENUM,
+			  .member = "BPF_MAP_TYPE_RINGBUF"},
+		[ITERATOR] = {.name = "bpf_iter__task", .kind = BTF_KIND_STRUCT},
+		[PERCPU] = {.name = "bpf_func_id",
+			    .kind = BTF_KIND_ENUM,
+			    .member = "BPF_FUNC_map_lookup_percpu_elem"},
 	};
 
 	memset(f, 0, sizeof(*f));
