@@ -114,7 +114,7 @@ $(BUILD)/fuzzed/walker_bpf.o: tests/walker/walker_bpf.c | $(BUILD)/fuzzed
 WALKER := $(BUILD)/walker/modern $(BUILD)/walker/legacy
 WALKER_MODULES := store py_code py_layouts py_process elf_image elf_probes elf_version proc
 WALKER_OBJS := $(WALKER_MODULES:%=$(BUILD)/asan/%.o) \
-	$(patsubst %,$(BUILD)/walker/%.o,walker image reference)
+	$(patsubst %,$(BUILD)/walker/%.o,walker oracle image reference)
 WALKER_BPF := $(CFLAGS) -O1 $(SANITIZE) -fno-sanitize=alignment -Wno-unused-function \
 	-D__TARGET_ARCH_$(ARCH) -Itests/walker -I. -Ibpf
 

@@ -11,6 +11,7 @@ import tempfile
 import time
 
 import pexpect
+import pytest
 from jupyter_client import BlockingKernelClient, KernelManager
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -21,6 +22,8 @@ USER = 65534
 PATIENCE = 120
 PROMPT = r"In \[\d+\]: "
 NO_SOCKET = "/nonexistent/pymem-bpf.sock"
+needs_program = pytest.mark.skipif(not os.access(PROGRAM, os.X_OK) or os.geteuid() != 0,
+                                   reason="needs root and build/pymem-bpf (make)")
 CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b[=>]|\r|\x07")
 
 SEED = '''def sum_of_lists(N):

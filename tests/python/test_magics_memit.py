@@ -6,6 +6,7 @@ import re
 
 import pytest
 import sessions
+from sessions import needs_program
 
 LINE = re.compile(r"^peak memory: (\d+\.\d\d) MiB, increment: (-?\d+\.\d\d) MiB$", re.M)
 SPIKE = """
@@ -150,10 +151,6 @@ def test_code_stays_as_typed(kernel):
 def test_ipythons_own_syntax(kernel):
     kernel.run("%memit listed = !echo one; echo two")
     assert kernel.run("list(listed)").result == "['one', 'two']"
-
-
-needs_program = pytest.mark.skipif(not os.access(sessions.PROGRAM, os.X_OK) or os.geteuid() != 0,
-                                   reason="needs root and build/pymem-bpf (make)")
 
 
 @pytest.fixture

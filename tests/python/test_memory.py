@@ -9,7 +9,8 @@ import time
 
 import pytest
 import sessions
-from test_counter import Fake, needs_program, page_fd, reply
+from sessions import needs_program
+from test_counter import Fake, page_fd, reply
 
 sys.path.insert(0, os.path.join(sessions.PROJECT, "python"))
 from pymem_bpf import _counting, _helper, _proc, counter, memory  # noqa: E402

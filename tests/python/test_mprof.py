@@ -11,6 +11,7 @@ import time
 
 import pytest
 import sessions
+from sessions import needs_program
 
 sys.path.insert(0, os.path.join(sessions.PROJECT, "python"))
 from pymem_bpf import dat, mprof  # noqa: E402
@@ -322,8 +323,6 @@ def test_python_by_option(stage, words):
     assert "__main__.spike" in dat.read(os.path.join(stage.home, "p.dat")).functions
 
 
-needs_program = pytest.mark.skipif(not os.access(sessions.PROGRAM, os.X_OK) or os.geteuid() != 0,
-                                   reason="needs root and build/pymem-bpf (make)")
 BRIEF_CHILDREN = '''
 import subprocess, sys, time
 time.sleep(.5)

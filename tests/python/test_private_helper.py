@@ -1,9 +1,14 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 """The helper that a process of root's starts for itself: none of its children, and gone when it is."""
+import os
+import sys
 import time
 
 import sessions
-from test_counter import _proc, needs_program
+from sessions import needs_program
+
+sys.path.insert(0, os.path.join(sessions.PROJECT, "python"))
+from pymem_bpf import _proc  # noqa: E402
 
 WAITS = """
 import os, subprocess, sys, time
