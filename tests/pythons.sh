@@ -81,7 +81,7 @@ unpack()
 	chmod 755 "$tmp"
 	if ! mmdebstrap --quiet --variant=extract --include="$packages" \
 		--hook-dir=/usr/share/mmdebstrap/hooks/merged-usr \
-		--aptopt='Acquire::Check-Valid-Until "false"' \
+		--aptopt='Acquire::Check-Valid-Until "false"' --aptopt='Acquire::Retries "5"' \
 		"$suite" "$tmp/root" "$site" >"$tmp/log" 2>&1; then
 		echo "mmdebstrap: $(grep '^E:' "$tmp/log" | tail -n 1)"
 		rm -rf "$tmp"

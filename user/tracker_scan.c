@@ -7,6 +7,7 @@
  * one CPU's time, however many processes there are.
  */
 #include <stdlib.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "proc.h"
@@ -67,9 +68,18 @@ static int look_at(pid_t pid, void *arg)
 	return 0;
 }
 
+/* What this process has run so far. */
+static uint64_t cpu_ms(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+	return t.tv_sec * 1000ULL + t.tv_nsec / 1000000;
+}
+
 static int scan(struct tracker *tracker)
 {
-	uint64_t begin = tracker_now_ms(), end;
+	uint64_t begin = cpu_ms(), end;
 	struct scanned *entry, *next;
 	int err;
 
@@ -85,8 +95,8 @@ static int scan(struct tracker *tracker)
 	}
 	end = tracker_now_ms();
 	tracker->scan_at_ms = tracker->found ? end : end + SCAN_MS;
-	/* What takes less than a millisecond may have taken nearly one. */
-	tracker->scan_not_before_ms = end + (end - begin + 1) * SCAN_SHARE;
+	/* A share of a CPU. What takes less than a millisecond may have taken nearly one. */
+	tracker->scan_not_before_ms = end + (cpu_ms() - begin + 1) * SCAN_SHARE;
 	return err;
 }
 

@@ -90,6 +90,15 @@ def rollup(pid):
     return {"rss": rss, "pss": pss, "uss": private}
 
 
+def has_memory(pid):
+    """False of a process that ends: its memory is gone some time before it is a zombie, and what
+    is read of it until then is 0."""
+    try:
+        return field_bytes(read_file(pid, "status"), "VmHWM") is not None
+    except ProcessLookupError:
+        return False
+
+
 def exact_rss_bytes(pid):
     """RSS from the page tables; from the counters where those may not be read."""
     try:

@@ -272,13 +272,12 @@ def _watch(pid, running, interval, rounds, metric, include_children, multiproces
                             if multiprocess else [])
             except ProcessLookupError:
                 break
-            if not amount and _proc.ended(pid):
-                break  # a zombie since running() was asked
-            now, peak = time.time(), peak_read()
-            if last_time is not None and peak > known and peak > max(last, amount):
-                each(peak, (last_time + now) / 2, [])
-            known, last, last_time = max(known, peak), amount, now
-            each(amount, now, children)
+            if amount or _proc.has_memory(pid):
+                now, peak = time.time(), peak_read()
+                if last_time is not None and peak > known and peak > max(last, amount):
+                    each(peak, (last_time + now) / 2, [])
+                known, last, last_time = max(known, peak), amount, now
+                each(amount, now, children)
             rounds -= 1
             if rounds > 0:
                 time.sleep(interval)

@@ -24,7 +24,7 @@ OK, BAD_REQUEST, BAD_VERSION, NOT_PERMITTED, NO_PROCESS, LIMIT, STATE, FAILED = 
 REQUEST = struct.Struct("=IHHiIQQ")
 REPLY = struct.Struct("=IHHIIiI16s208s")
 # As in harness.py, which clients do not need.
-PATIENCE = float(os.environ.get("PYMEM_E2E_PATIENCE", "30"))
+PATIENCE = float(os.environ.get("PYMEM_E2E_PATIENCE", "120"))
 PAGE_BYTES, PAGE_THREADS, PAGE_PROBES = 16384, 992, 8
 HEAD = struct.Struct("=4I4q4I")
 HEAD_FIELDS = ("version", "state", "missed", "images", "start", "rss", "tree", "foreign", "flags",

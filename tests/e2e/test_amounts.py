@@ -82,7 +82,9 @@ def test_major_faults(system):
 def test_launched(python):
     """`-- CMD`: the whole life of the process."""
     command = python.command + [harness.program_path("grow")]
-    with harness.Tool("--", *command, env=harness.environment(PYMEM_E2E_LAUNCHED="1")) as tool:
+    with harness.Tool("--", *command, stdin=harness.subprocess.PIPE,
+                      env=harness.environment(PYMEM_E2E_LAUNCHED="1")) as tool:
+        tool.release()
         report = tool.report()
         truth = harness.json.loads(tool.stdout().decode())
     report.check_conservation(truth["pid"])

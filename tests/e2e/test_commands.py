@@ -4,7 +4,6 @@ import glob
 import json
 import os
 import platform
-import re
 import subprocess
 
 import pytest
@@ -40,6 +39,7 @@ def test_all_finds_fifty_and_nothing_else():
             for i in range(40, 50):
                 targets.append(Target(choice[i % len(choice)].command, "idle"))
             truths = {t.pid: t.go() for t in targets}
+            tool.polled()
             tool.process.send_signal(harness.signal.SIGINT)
             report = tool.report()
         ours = {t.pid for t in targets}

@@ -3,7 +3,6 @@
 import os
 import resource
 import signal
-import time
 
 from harness import Target, Tool, attached_links
 
@@ -42,7 +41,7 @@ def test_copies_that_cannot_be_watched(system):
         descriptors = len(os.listdir("/proc/%d/fd" % tool.process.pid))
         resource.prlimit(tool.process.pid, resource.RLIMIT_NOFILE, (descriptors, before[1]))
         truth = target.go()
-        time.sleep(0.5)
+        tool.polled()
         assert tool.process.poll() is None, tool.stderr
         resource.prlimit(tool.process.pid, resource.RLIMIT_NOFILE, before)
         tool.process.send_signal(signal.SIGINT)

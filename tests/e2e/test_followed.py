@@ -88,9 +88,10 @@ def unexamined(report):
     return sum(int(n.split()[0]) for n in report.data["notes"] if "could be examined" in n)
 
 
-def grow(process, lines, tool, seconds=3):
+def grow(process, lines, tool):
     """Lets the family grow; the report then."""
-    time.sleep(seconds)  # what is to be identified has been
+    time.sleep(2)  # what is to be identified has been
+    tool.polled(15)
     tell(process, b"G")
     assert lines.next() == b"done"
     tool.process.send_signal(signal.SIGINT)
@@ -123,7 +124,7 @@ def test_forks_while_its_parent_is_identified(system):
     parent by the time that its fork is read."""
     with program(system.command, EXEC, 150, 0.001) as (process, lines):
         lines.next()
-        with Tool("-p", process.pid) as tool:
+        with Tool("-p", process.pid, "--ring-size", 16384) as tool:
             tool.attached()
             tell(process, b"GO\n")
             children = list(map(int, lines.next().split()))
@@ -171,7 +172,7 @@ def test_ended_unseen_on_the_host(system):
         with stopped(tool):
             for _ in range(3):
                 subprocess.run(system.command + ["-c", "pass"], check=True)
-        time.sleep(0.5)
+        tool.polled()
         tool.process.send_signal(signal.SIGINT)
         report = tool.report()
     assert unexamined(report) >= 3, report.data["notes"]
@@ -201,7 +202,8 @@ def test_exec_that_found_the_ring_full(system):
             children = list(map(int, lines.next().split()))
             keep = stack.pop_all()
         with keep:
-            time.sleep(3)
+            time.sleep(2)
+            tool.polled(15)
             report = grow(process, lines, tool)
     assert any("messages about processes were lost" in n for n in report.data["notes"])
     check_children(report, children)

@@ -25,7 +25,10 @@ def lines_of(python, name, *arguments):
     with harness.Target(python.command, name) as target:
         with harness.Tool("--lines", "-p", target.pid, *arguments) as tool:
             tool.attached()
-            truth = target.go()
+            links = harness.attached_links(tool.process.pid)
+            # A child that is to be known has probes of its own.
+            truth = target.go(lambda: harness.until(
+                lambda: harness.attached_links(tool.process.pid) >= links + 5, "attached to the child"))
             harness.rss_at_rest(target.pid)
             tool.process.send_signal(signal.SIGINT)
             report = tool.report()
@@ -236,11 +239,12 @@ def test_collection_in_a_collection(line_python):
 
 
 def test_launched(line_python):
-    """`-- CMD`: from its first line on, where the command is the interpreter itself. (Through
-    wrappers only from when it is found, which for so short a program may be too late.)"""
+    """`-- CMD`: from when it is found on, a moment after it began its program. (Through wrappers later,
+    which for so short a program may be too late.)"""
     path = harness.program_path("counted")
-    with harness.Tool("--lines", "--", *line_python.command, path,
+    with harness.Tool("--lines", "--", *line_python.command, path, stdin=subprocess.PIPE,
                       env=harness.environment(PYMEM_E2E_LAUNCHED="1")) as tool:
+        tool.release()
         report = tool.report()
     pid = report.pids()[0]
     if len(line_python.command) > 1:
@@ -262,11 +266,13 @@ def test_whole_host(line_python):
     with harness.Tool("-a", "--lines") as tool:
         tool.attached()
         with harness.Target(line_python.command, "counted") as target:
+            tool.polled()
             truth = target.go()
             assert target.end() == 0
         for other in others:
             with harness.Target(other.command, "grow") as plain:
                 plain.go()
+                tool.polled()
                 assert plain.end() == 0
         tool.process.send_signal(signal.SIGINT)
         report = tool.report()
@@ -293,7 +299,8 @@ def test_one_binary_that_refuses(line_python, tmp_path_factory):
             assert semaphores(target.pid)["line"]
             with harness.Target(line_python.command[:-1] + [str(copy)], "grow") as refuses:
                 refuses.go()
-                time.sleep(3)
+                time.sleep(2)
+                tool.polled(15)
                 assert refuses.end() == 0
             assert semaphores(target.pid)["line"], "another binary's probes are gone"
             truth = target.go()

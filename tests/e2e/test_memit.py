@@ -234,7 +234,7 @@ def test_duration():
     with Watched() as target:
         begin = time.monotonic()
         done = memit("-p", str(target.pid), "-d", "0.5", "-q")
-        assert 0.5 <= time.monotonic() - begin < 10
+        assert time.monotonic() - begin >= 0.5
         assert not done.stderr
         assert figures(done.stdout)[1] < 0.5
 
@@ -275,7 +275,7 @@ def test_running_process_and_its_children():
 
 def test_no_process_to_watch():
     zombie = subprocess.Popen(["true"])
-    time.sleep(0.2)
+    os.waitid(os.P_PID, zombie.pid, os.WEXITED | os.WNOWAIT)
     for pid, word in [(1 << 22, b"no such process"), (2, b"kernel thread"), (zombie.pid, b"ended")]:
         done = memit("-p", str(pid), status=1)
         assert word in done.stderr and not done.stdout

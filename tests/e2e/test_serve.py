@@ -69,8 +69,8 @@ def test_threads(server):
         assert page.net(client.pid) - main < 64, "threads' growth is not the main thread's"
         client.tell("grow", 500)
         assert 500 <= page.net(client.pid) - main < 564
-        total = sum(page.net(t) for t in tids + [client.pid])
-        assert page.rss == page.start + total + page.foreign
+        assert eventually(lambda: page.rss == page.start + page.foreign + sum(
+            page.net(t) for t in tids + [client.pid]))
 
 
 def test_tree(server):

@@ -109,7 +109,7 @@ def test_socket_activation(folder):
         connection = Connection(path)
         assert connection.ask(TRACK)["status"] == OK
         process.terminate()
-        assert process.wait(10) == 0
+        assert process.wait(harness.PATIENCE) == 0
         assert os.path.exists(path), "it is systemd's to remove"
     finally:
         process.kill()
@@ -134,12 +134,12 @@ def test_private_helper():
         page = Page(connection.page_fd)
         assert page.state == LIVE
         # The helper is our child, and not counted as one.
-        assert page.tree == page.rss
+        assert eventually(lambda: page.tree == page.rss)
         # Ctrl-C is the client's own business.
         helper.send_signal(signal.SIGINT)
         assert connection.ask(HELLO)["status"] == OK
         connection.close()
-        assert helper.wait(10) == 0
+        assert helper.wait(harness.PATIENCE) == 0
         assert page.state == ENDED
     finally:
         helper.kill()
@@ -172,7 +172,7 @@ def test_private_helper_ends_with_its_client():
         assert parent.stdout.readline() == b"answered\n"
         parent.kill()
         parent.wait()
-        assert eventually(lambda: harness.state(helper) in "XZ", 10)
+        assert eventually(lambda: harness.state(helper) in "XZ")
     finally:
         os.killpg(parent.pid, signal.SIGKILL)
         parent.wait()
@@ -230,7 +230,7 @@ def test_installed_units(folder):
             client.tell("grow", BLOCK)
             assert rss_pages(client.pid) == page.rss
         process.terminate()
-        assert process.wait(10) == 0
+        assert process.wait(harness.PATIENCE) == 0
     finally:
         process.kill()
         process.wait()

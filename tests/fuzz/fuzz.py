@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 """Runs libFuzzer targets of build/fuzz for a while each.
 
-  tests/fuzz/fuzz.py [--seconds N] [--finds FOLDER] [TARGET…]      default: all targets, 60 s
+  tests/fuzz/fuzz.py [--seconds N] [--seed N] [--finds FOLDER] [TARGET…]   default: all targets, 60 s
 
 For each target, first the inputs that once failed (tests/fuzz/regressions/TARGET), each by itself;
 then fuzzing from the seeds (tests/fuzz/corpus/TARGET) and from what earlier runs found, which
@@ -65,7 +65,7 @@ def replay(target):
     return status == 0
 
 
-def fuzz(target, seconds, finds):
+def fuzz(target, seconds, seed, finds):
     folder, crashes = os.path.join(finds, target), os.path.join(finds, target + ".crashes")
     seeds = os.path.join(HERE, "corpus", target)
     for path in folder, crashes:
@@ -73,7 +73,7 @@ def fuzz(target, seconds, finds):
     if not os.listdir(seeds):
         raise FileNotFoundError(seeds)
     status, text = run([os.path.join(PROJECT, "build", "fuzz", target), "-print_final_stats=1",
-                        "-max_total_time=%d" % seconds, "-max_len=%d" % LONGEST, "-timeout=30",
+                        "-max_total_time=%d" % seconds, "-seed=%d" % seed, "-max_len=%d" % LONGEST, "-timeout=30",
                         "-artifact_prefix=" + crashes + "/", folder, seeds],
                        seconds + SLACK_SECONDS)
     if status != 0:
@@ -96,6 +96,7 @@ def fuzz(target, seconds, finds):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seconds", type=int, default=60, help="for each target")
+    parser.add_argument("--seed", type=int, default=0, help="of its dice; 0: another each time")
     parser.add_argument("--finds", default=os.path.join(PROJECT, "build", "fuzz-finds"))
     parser.add_argument("targets", nargs="*", metavar="TARGET")
     options = parser.parse_args()
@@ -106,7 +107,7 @@ def main():
         if target not in known:
             parser.error("%s: no such target; there are %s" % (target, " ".join(known)))
     failed = [t for t in targets or known
-              if not (replay(t) and fuzz(t, options.seconds, options.finds))]
+              if not (replay(t) and fuzz(t, options.seconds, options.seed, options.finds))]
     if failed:
         print("failed: " + " ".join(failed))
     return 1 if failed or not known else 0

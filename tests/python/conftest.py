@@ -121,10 +121,10 @@ def server():
     path = os.path.join(folder, "socket")
     process = subprocess.Popen([PROGRAM, "serve", "-q", "--socket", path])
     try:
-        for _ in range(500):
-            if os.path.exists(path):
-                break
+        end = time.monotonic() + 120
+        while not os.path.exists(path):
             assert process.poll() is None, "the server ended"
+            assert time.monotonic() < end, "the server does not listen"
             time.sleep(0.02)
         yield path
     finally:

@@ -8,6 +8,7 @@ it. The checks are in lines_checks_*.py.
 import glob
 import importlib
 import json
+import logging
 import os
 import sys
 import traceback
@@ -27,6 +28,8 @@ def checks():
 
 
 def main():
+    # In development mode it warns of callbacks that take 100 ms, which any does on a busy machine.
+    logging.getLogger("asyncio").setLevel(logging.ERROR)
     known, found = checks(), {}
     for name in sys.argv[1:] or known:
         try:

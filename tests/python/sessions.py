@@ -118,7 +118,11 @@ class Terminal:
         return self.child.pid
 
     def close(self):
-        self.child.close(force=True)
+        """Ends it. pexpect's own way gives up after tenths of a second."""
+        if self.child.isalive():
+            self.child.kill(9)
+            self.child.wait()
+        self.child.close()
 
 
 class Cell:

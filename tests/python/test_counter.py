@@ -236,16 +236,21 @@ def link(fd):
 def test_descriptors_of_bad_answers_are_closed(fake):
     sent = page_fd()
     server = fake(hello=lambda _: (b"garbage", [sent]))
-    inode = os.fstat(sent).st_ino
+    inode = identity(sent)
     with pytest.raises(HelperError):
         Counter(socket=server.path)
     holders = [fd for fd in os.listdir("/proc/self/fd") if link(fd) and same(fd, inode)]
     assert holders == [str(sent)]
 
 
+def identity(fd):
+    found = os.fstat(fd)
+    return found.st_dev, found.st_ino
+
+
 def same(fd, inode):
     try:
-        return os.fstat(int(fd)).st_ino == inode
+        return identity(int(fd)) == inode
     except OSError:
         return False
 
@@ -262,9 +267,13 @@ def test_a_server_that_talks_unasked_is_not_believed(fake):
 
 def test_no_answer(fake, monkeypatch):
     monkeypatch.setattr(counter, "ANSWER_SECONDS", 0.2)
-    server = fake(hello=lambda _: time.sleep(1))
-    with pytest.raises(HelperError, match="has not answered"):
-        Counter(socket=server.path)
+    asked = threading.Event()
+    server = fake(hello=lambda _: asked.wait(60) and None)
+    try:
+        with pytest.raises(HelperError, match="has not answered"):
+            Counter(socket=server.path)
+    finally:
+        asked.set()
 
 
 def test_a_server_that_dies_leaves_the_last_figures(fake):

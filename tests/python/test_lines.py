@@ -74,21 +74,27 @@ def check_shapes(text, version):
         assert said["calls"][name] == calls
 
 
-def test_amounts_and_occurrences(python, server):
-    """Functions of all kinds, beside a thread that allocates and frees without a pause."""
+def run_shapes(command, name, server):
+    """stdout and stderr of programs/shapes.py, run once more where the kernel's batches were swapped."""
     for attempt in range(3):
-        out, _ = run(python.command + [os.path.join(HERE, "programs", "shapes.py"), server])
+        out, err = run(command + [os.path.join(HERE, "programs", "shapes.py"), server])
         lines = json.loads(out)["lines"]
         if not swapped_batches(lines[label][1] - mib * MIB for label, (_, mib) in TRUTH.items()
                                if lines[label]):
             break
-        warnings.warn("%s: batches were swapped, attempt %d" % (python.name, attempt + 1))
+        warnings.warn("%s: batches were swapped, attempt %d" % (name, attempt + 1))
+    return out, err
+
+
+def test_amounts_and_occurrences(python, server):
+    """Functions of all kinds, beside a thread that allocates and frees without a pause."""
+    out, _ = run_shapes(python.command, python.name, server)
     check_shapes(out, python.version)
 
 
 def test_development_mode(server):
     """-X dev: what the interpreter checks of extensions, it finds right."""
-    out, err = run([sys.executable, "-X", "dev", os.path.join(HERE, "programs", "shapes.py"), server])
+    out, err = run_shapes([sys.executable, "-X", "dev"], "development mode", server)
     check_shapes(out, sys.version_info[:2])
     assert "Error" not in err, err
 

@@ -115,9 +115,10 @@ def test_children_without_a_helper_are_sampled_and_said_to_be(stage):
     kernel = sessions.Kernel(stage, PYMEM_BPF="/nonexistent")
     try:
         kernel.run("%load_ext pymem_bpf")
-        code = "b = bytearray(200000000); import time; time.sleep(.6)"
-        kernel.run("import subprocess, sys\nchild = lambda: subprocess.check_call([sys.executable, '-c', %r])" % code)
-        cell = kernel.run("%memit -c -i 0.05 child()")
+        code = "b = bytearray(200000000); import sys, time; time.sleep(float(sys.argv[1]))"
+        kernel.run("import subprocess, sys\n"
+                   "child = lambda rest=0: subprocess.check_call([sys.executable, '-c', %r, str(rest)])" % code)
+        cell = kernel.run("%memit -c -i 0.05 child(5)")
         assert "NOTE: no helper" in cell.text and "serve" in cell.text
         assert figures(cell.text)[1] > 195
         assert figures(kernel.run("%memit child()").text)[1] < 50

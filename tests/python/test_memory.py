@@ -25,11 +25,33 @@ def no_helper(monkeypatch):
     monkeypatch.setenv("PYMEM_BPF_SOCKET", sessions.NO_SOCKET)
 
 
-def spike(size=SPIKE, rest=0.0):
+def spike(size=SPIKE, rest=0.0, seen=lambda: None):
     block = bytearray(size)
     time.sleep(rest)
+    seen()
     del block
     return "done"
+
+
+def waits(pid):
+    """How often it has waited for something."""
+    for line in _proc.read_file(pid, "status").splitlines():
+        if line.startswith("voluntary_ctxt_switches:"):
+            return int(line.split()[1])
+
+
+def until(is_so):
+    end = time.monotonic() + sessions.PATIENCE
+    while not is_so():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+def sampled():
+    """Returns when this process has been sampled a few times more: the sampler waits after each."""
+    sampler, = (pid for pid in _proc.descendants(os.getpid()) if "_proc.py" in _proc.read_file(pid, "cmdline"))
+    before = waits(sampler)
+    until(lambda: waits(sampler) > before + 5)
 
 
 def test_rss_is_the_kernels():
@@ -71,8 +93,8 @@ def test_a_helper_that_refuses_is_done_without(case, children, tmp_path, monkeyp
         for _ in range(2):
             # Other tests may have children that live as long as this process.
             before = memory_usage(include_children=children)[0]
-            peak, returned = memory_usage((spike, (), {"rest": 1}), max_usage=True, retval=True,
-                                          include_children=children, interval=0.05)
+            peak, returned = memory_usage((spike, (), {"seen": sampled} if children else {}), max_usage=True,
+                                          retval=True, include_children=children, interval=0.05)
             assert returned == "done" and peak == pytest.approx(before + SPIKE / MIB, abs=2)
     finally:
         server.stop()
@@ -102,7 +124,7 @@ def test_when_the_peak_of_a_call_was():
                                           max_usage=True, retval=True)
     assert returned == "done" and peak == pytest.approx(before + SPIKE / MIB, abs=1)
     assert begin < when < time.time()
-    amount, when = memory_usage((spike, (), {"rest": 0.2}), interval=0.05, timestamps=True,
+    amount, when = memory_usage((spike, (), {"seen": sampled}), interval=0.05, timestamps=True,
                                 max_usage=True, backend="uss")
     assert amount > SPIKE / MIB and when > begin
 
@@ -178,7 +200,7 @@ def test_a_call_with_a_peak_is_called_once():
 
 
 def test_samples_of_a_call():
-    samples = memory_usage((spike, (SPIKE, 0.5)), interval=0.05, timestamps=True)
+    samples = memory_usage((spike, (SPIKE, 0.5, sampled)), interval=0.05, timestamps=True)
     assert len(samples) > 6
     amounts, times = [one[0] for one in samples], [one[1] for one in samples]
     assert times == sorted(times) and times[-1] - times[0] > 0.45
@@ -187,13 +209,13 @@ def test_samples_of_a_call():
 
 def test_a_short_call_is_repeated_as_often_as_allowed():
     calls = []
-    memory_usage((calls.append, (1,)), interval=0.2, max_iterations=2)
+    memory_usage((calls.append, (1,)), interval=30, max_iterations=2)
     assert len(calls) == 2
 
 
 def test_sampling_goes_on_while_the_call_holds_the_gil():
     # One bytecode that runs for long.
-    samples = memory_usage((sum, (range(60000000),)), interval=0.05, max_iterations=1)
+    samples = memory_usage((sum, (range(120000000),)), interval=0.05, max_iterations=1)
     assert len(samples) > 6
 
 
@@ -222,45 +244,90 @@ def test_no_call(call):
 
 
 def child(code):
-    return subprocess.Popen([sys.executable, "-c", code])
+    """Runs until its input ends. It has printed a line when `code` is done."""
+    return subprocess.Popen([sys.executable, "-c", code + "\nimport sys; print(flush=True); sys.stdin.read()"],
+                            stdin=subprocess.PIPE, stdout=subprocess.PIPE)
 
 
-def test_peak_of_a_popen_is_not_missed():
-    process = child("b = bytearray(%d); del b; import time; time.sleep(.6)" % SPIKE)
-    peak = memory_usage(process, interval=0.25, max_usage=True)
+def finish(process):
+    process.kill()
+    process.wait()
+    process.stdin.close()
+    process.stdout.close()
+
+
+@pytest.fixture
+def spiking(monkeypatch):
+    """A child that had a spike between two samples, and ends when its high-water mark has been read."""
+    process = child("b = bytearray(%d); del b" % SPIKE)
+    read = _proc.high_water_bytes
+
+    def reads(pid):
+        found = read(pid)
+        if pid == process.pid and found > SPIKE:
+            process.stdin.close()
+        return found
+    monkeypatch.setattr(_proc, "high_water_bytes", reads)
+    yield process
+    finish(process)
+
+
+def test_peak_of_a_popen_is_not_missed(spiking):
+    peak = memory_usage(spiking, interval=0.25, max_usage=True)
     assert SPIKE / MIB < peak < SPIKE / MIB + 30
-    assert process.returncode == 0
+    assert spiking.returncode == 0
 
 
 def test_samples_of_a_process():
-    process = child("import time; time.sleep(30)")
+    process = child("")
     try:
-        time.sleep(0.3)
+        process.stdout.readline()
+        until(lambda: _proc.stat_fields(process.pid)[0] == "S")
         assert len(memory_usage(process.pid)) == 1
         samples = memory_usage(process.pid, interval=0.01, timeout=0.05)
         assert len(samples) == 5 and len(set(samples)) == 1
         assert all(isinstance(one, tuple) for one in memory_usage(process.pid, timestamps=True))
     finally:
-        process.kill()
-        process.wait()
+        finish(process)
     with pytest.raises(ProcessLookupError):
         memory_usage(process.pid)
 
 
 def test_a_process_that_ends_has_no_samples_of_nothing():
-    process = child("import time; time.sleep(.3)")
+    process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(2)"])
     samples = memory_usage(process, interval=0.01)
     assert len(samples) > 5 and min(samples) > 0
+    assert process.returncode == 0
+
+
+def test_a_process_without_memory_has_no_sample(monkeypatch):
+    """Between its memory's end and its own: one that has none any more, but is no zombie."""
+    amounts = iter([5, 0, 0])
+    monkeypatch.setattr(_proc, "total_bytes", lambda *_: next(amounts))
+    monkeypatch.setattr(_proc, "has_memory", lambda pid: False)
+    found, running = [], iter([True, True, True, False])
+    memory._watch(1, lambda: next(running), 1e-6, float("inf"), "rss", False, False,
+                  lambda amount, when, children: found.append(amount), lambda: 0)
+    assert found == [5]
+
+
+def test_has_memory():
+    assert _proc.has_memory(os.getpid())
+    assert not _proc.has_memory(2 ** 22 + 1)
+    process = subprocess.Popen(["true"])
+    os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+    assert not _proc.has_memory(process.pid)  # a zombie
+    process.wait()
 
 
 def test_children():
-    process = subprocess.Popen(["sh", "-c", "%s -c 'b=bytearray(100000000);import time;"
-                                            "time.sleep(30)' & wait" % sys.executable])
+    code = "b = bytearray(100000000); import time; print(flush=True); time.sleep(300)"
+    process = subprocess.Popen(["sh", "-c", "%s -c '%s' & wait" % (sys.executable, code)],
+                               stdout=subprocess.PIPE)
     try:
-        deadline = time.monotonic() + 20
-        while memory_usage(process.pid, include_children=True)[0] < 95:
-            assert time.monotonic() < deadline
-        time.sleep(0.5)  # it has imported all that it will
+        process.stdout.readline()
+        grown, = _proc.descendants(process.pid)
+        until(lambda: _proc.stat_fields(grown)[0] == "S")
         alone = memory_usage(process.pid)[0]
         assert alone < 10
         apart = memory_usage(process.pid, multiprocess=True)[0]
@@ -271,13 +338,14 @@ def test_children():
             os.kill(pid, 9)
         process.kill()
         process.wait()
+        process.stdout.close()
 
 
 def test_pss_and_uss():
     rss, pss, uss = (memory_usage(backend=name)[0] for name in ("rss", "pss", "uss"))
     assert 0 < uss <= pss <= rss
     assert memory_usage(backend="psutil_pss")[0] == pytest.approx(pss, abs=0.5)
-    peak = memory_usage((spike, (SPIKE, 0.3)), interval=0.05, max_usage=True, backend="uss")
+    peak = memory_usage((spike, (SPIKE, 0, sampled)), interval=0.05, max_usage=True, backend="uss")
     assert peak > SPIKE / MIB
 
 
@@ -293,10 +361,9 @@ def test_intervals_that_are_none(interval):
         memory_usage(interval=interval)
 
 
-def test_stream():
+def test_stream(spiking):
     stream = io.StringIO()
-    process = child("b = bytearray(%d); del b; import time; time.sleep(.6)" % SPIKE)
-    assert memory_usage(process, interval=0.25, stream=stream) is None
+    assert memory_usage(spiking, interval=0.25, stream=stream) is None
     amounts = [float(line.split()[1]) for line in stream.getvalue().splitlines()]
     assert all(line.startswith("MEM ") for line in stream.getvalue().splitlines())
     assert max(amounts) > SPIKE / MIB
@@ -326,7 +393,7 @@ def test_a_name_with_brackets(tmp_path):
     program.symlink_to("/bin/sleep")
     process = subprocess.Popen([str(program), "30"])
     try:
-        time.sleep(0.1)
+        until(lambda: "(b" in _proc.read_file(process.pid, "comm"))
         assert _proc.parents()[process.pid] == os.getpid()
         assert not _proc.ended(process.pid) and _proc.start_ticks(process.pid) > 1000
     finally:

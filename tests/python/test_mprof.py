@@ -20,12 +20,33 @@ MPROF = shutil.which("python3-mprof") or shutil.which("mprof")
 needs_mprof = pytest.mark.skipif(MPROF is None, reason="mprof is not installed "
                                  "(Debian: python3-memory-profiler)")
 MIB = 1 << 20
+SAMPLED = '''
+import glob, re, time
+def until(is_so):
+    end = time.monotonic() + 60
+    while not is_so() and time.monotonic() < end:
+        time.sleep(.01)
+def written(pattern):
+    text = ""
+    for name in glob.glob("*.dat"):
+        with open(name) as f:
+            text += f.read()
+    return re.findall(pattern, text, re.M)
+def samples():
+    return [float(amount) for amount in written(r"^MEM (\\S+) \\S+\\n")]
+def children():
+    return [(pid, float(amount)) for pid, amount in written(r"^CHLD (\\S+) (\\S+) \\S+\\n")]
+'''
 PROGRAM = '''
 import sys, time
+from sampled import samples, until
 @profile
 def spike():
+    before = len(samples())
+    until(lambda: len(samples()) > before)
     b = bytearray(150000000)
     del b
+    until(lambda: max(samples()) > 180)
     time.sleep(.25)
 @profile
 def outer(n):
@@ -53,9 +74,13 @@ sys.exit(7)
 '''
 CHILDREN = '''
 import subprocess, sys, time
-p = [subprocess.Popen([sys.executable, "-c", "b=bytearray(80000000);import time;time.sleep(.8)"])
-     for _ in range(2)]
-[one.wait() for one in p]
+from sampled import children, samples, until
+p = [subprocess.Popen([sys.executable, "-c", "b=bytearray(80000000);import sys;sys.stdin.read()"],
+                      stdin=subprocess.PIPE) for _ in range(2)]
+until(lambda: max(samples(), default=0) > 165 or len({pid for pid, mib in children() if mib > 76}) == 2)
+for one in p:
+    one.stdin.close()
+    one.wait()
 '''
 
 
@@ -64,6 +89,7 @@ def stage():
     one = sessions.Stage()
     one.write("work.py", PROGRAM)
     one.write("children.py", CHILDREN)
+    one.write("sampled.py", SAMPLED)
     yield one
     one.close()
 
@@ -150,15 +176,17 @@ def test_children_added(stage):
 
 def test_no_features_for_others(stage):
     ours(stage, "run", "sleep", "0.3")
-    ours(stage, "run", "-o", "other.dat", "--nopython", sessions.PYTHON, "-c", "import time; time.sleep(.2)")
+    ours(stage, "run", "-o", "other.dat", "--nopython", sessions.PYTHON, "-c",
+         "import sampled; sampled.until(sampled.samples)")
     data = dat.read(os.path.join(stage.home, "other.dat"))
     assert not data.functions and data.samples
 
 
 def test_attach(stage):
-    process = subprocess.Popen([sessions.PYTHON, "-c", "import time; b = bytearray(100000000); time.sleep(30)"])
+    process = subprocess.Popen([sessions.PYTHON, "-c", "import time; b = bytearray(100000000); print(flush=True); time.sleep(300)"],
+                               stdout=subprocess.PIPE)
     try:
-        time.sleep(0.5)
+        process.stdout.readline()
         ours(stage, "attach", "-t", "1", "-T", "0.2", "-o", "a.dat", str(process.pid))
         data = dat.read(os.path.join(stage.home, "a.dat"))
         assert len(data.samples) == 5 and "bytearray" in data.command
@@ -166,6 +194,7 @@ def test_attach(stage):
     finally:
         process.kill()
         process.wait()
+        process.stdout.close()
     assert "no process" in ours(stage, "attach", str(process.pid), status=1)
     assert "no process has" in ours(stage, "attach", "no-such-name-here", status=1)
 
@@ -174,13 +203,17 @@ def test_interrupted(stage):
     """Ctrl-C ends program and sampling; what was sampled stays."""
     process = subprocess.Popen([sessions.PYTHON, "-m", "pymem_bpf.mprof", "run", "-o", "i.dat", "sleep", "300"],
                                env=stage.environment(), cwd=stage.home, start_new_session=True,
-                               stdout=subprocess.PIPE)
+                               stdout=subprocess.PIPE,
+                               # Ignored where the tests run in the background of a shell.
+                               preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
     process.stdout.readline()
-    time.sleep(2)
+    path, end = os.path.join(stage.home, "i.dat"), time.monotonic() + sessions.PATIENCE
+    while not (os.path.exists(path) and dat.read(path).samples) and time.monotonic() < end:
+        time.sleep(0.05)
     os.killpg(process.pid, signal.SIGINT)
     assert process.wait(60) == 0
     process.stdout.close()
-    assert dat.read(os.path.join(stage.home, "i.dat")).samples
+    assert dat.read(path).samples
 
 
 @pytest.mark.parametrize("words, said", [
@@ -298,17 +331,11 @@ def test_blocks_and_asynchronous_generators(stage):
 def test_the_real_mprof_reads_blocks(stage):
     """mprof's `peak --func` knows samples only, so the block stays until there is one of all its memory."""
     stage.write("stamps.py", '''
-import re, time
-def sampled():
-    with open("s.dat") as f:
-        amounts = re.findall(r"^MEM (\\S+) \\S+\\n", f.read(), re.M)
-    return sum(float(amount) > 50 for amount in amounts) > 1
+from sampled import samples, until
 with profile.timestamp("a block"):
     with profile.timestamp("inner"):
         kept = bytearray(50000000)
-        end = time.monotonic() + 60
-        while not sampled() and time.monotonic() < end:
-            time.sleep(.01)
+        until(lambda: sum(amount > 50 for amount in samples()) > 1)
 ''')
     ours(stage, "run", "-o", "s.dat", "stamps.py")
     assert peak_of(theirs(stage, "peak", "--func", ".inner", "s.dat")) > 50
@@ -324,11 +351,11 @@ def test_python_by_option(stage, words):
 
 
 BRIEF_CHILDREN = '''
-import subprocess, sys, time
-time.sleep(.5)
+import subprocess, sys
+from sampled import samples, until
+until(samples)
 for size in 150000000, 80000000:
     subprocess.check_call([sys.executable, "-c", "b = bytearray(%d)" % size])
-time.sleep(.5)
 '''
 
 
@@ -353,7 +380,8 @@ def test_with_a_helper_the_peak_of_children_is_not_missed(stage, tmp_path, optio
 @needs_program
 def test_a_program_with_tables_of_its_own_is_not_broken(stage, tmp_path):
     """The helper watches it for mprof; whether or not it may be watched twice, it runs."""
-    stage.write("own.py", "from pymem_bpf import profile\n@profile\ndef f(n):\n    b = bytearray(n)\n"
+    stage.write("own.py", "import sampled\nsampled.until(sampled.samples)\n"
+                "from pymem_bpf import profile\n@profile\ndef f(n):\n    b = bytearray(n)\n"
                 "    return len(b)\nprint(f(50000000), f(60000000))\n")
     for folder in (tmp_path, tmp_path.parent, tmp_path.parent.parent):
         folder.chmod(0o755)
@@ -375,7 +403,7 @@ def test_with_a_helper_the_last_moment_counts(stage, tmp_path):
         folder.chmod(0o755)
     server = sessions.Server(str(tmp_path))
     try:
-        code = "import time; time.sleep(.5); b = bytearray(150000000)"
+        code = "import sampled; sampled.until(sampled.samples); b = bytearray(150000000)"
         status, said = stage.run([sessions.PYTHON, "-m", "pymem_bpf.mprof", "run", "-T", "2", "--nopython",
                                   sessions.PYTHON, "-c", code], PYMEM_BPF_SOCKET=server.path)
         assert status == 0, said
@@ -385,6 +413,8 @@ def test_with_a_helper_the_last_moment_counts(stage, tmp_path):
 
 
 INSIDE = """
+from sampled import samples, until
+until(samples)
 from pymem_bpf import LineProfiler, profile, memory_usage
 def grow():
     return bytearray(100000000)
@@ -399,8 +429,7 @@ time.sleep(.3)
 """
 
 
-@pytest.mark.skipif(not os.access(sessions.PROGRAM, os.X_OK) or os.geteuid() != 0,
-                    reason="needs root and build/pymem-bpf (make)")
+@needs_program
 def test_what_is_sampled_may_measure_itself(stage, tmp_path):
     """Both have their figures from the server; a reset by the one does not lower the other's peak."""
     for folder in (tmp_path, tmp_path.parent, tmp_path.parent.parent):

@@ -270,7 +270,8 @@ def check(python, library, layout_type, flags):
             raise ValueError("the target did not start")
         target = Target(library, layout_type, flags, child.pid, version)
         # "ready" is printed just before the read: wait until the thread sleeps in it.
-        while open(f"/proc/{child.pid}/stat", encoding="utf-8").read().split(") ")[1][0] != "S":
+        while open(f"/proc/{child.pid}/syscall", encoding="ascii").read().split()[:2] not in (
+                ["0", "0x0"], ["63", "0x0"]):
             pass
         frames = compare(target, int(main_id), script)
         kind = " free-threaded" if target.has("PY_FREE_THREADED") else ""

@@ -72,11 +72,11 @@ download()
 	[ -n "$site" ] || die 'no Debian mirror is configured (set PYMEM_MIRROR)'
 	mkdir -p "$cache"
 	work=$(mktemp -d "$cache/tmp.XXXXXX")
-	curl -fsS "$site/dists/$suite/main/binary-amd64/Packages.xz" | xz -dc >"$work/index" ||
+	curl -fsS --retry 5 --retry-all-errors --connect-timeout 20 "$site/dists/$suite/main/binary-amd64/Packages.xz" | xz -dc >"$work/index" ||
 		die "$site: the package list of $suite can't be read"
 	for package in $(kernel_packages "$work/index"); do
 		path=$(field "$work/index" "$package" Filename)
-		curl -fsS -o "$work/deb" "$site/$path" || die "$path can't be fetched"
+		curl -fsS --retry 5 --retry-all-errors --connect-timeout 20 -o "$work/deb" "$site/$path" || die "$path can't be fetched"
 		echo "$(field "$work/index" "$package" SHA256)  $work/deb" | sha256sum --check --quiet >&2 ||
 			die "$path has a wrong checksum"
 		dpkg-deb -x "$work/deb" "$work/tree"

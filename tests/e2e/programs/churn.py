@@ -1,13 +1,16 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""Programs that it runs, one after the other: each is in hundreds of stacks and then gone."""
+"""Programs that it runs, one after the other: each is in hundreds of stacks and then gone. Some at a
+time: what has ended makes room when the profiler has seen it."""
 import subprocess
 import sys
 
-from truth import begin, end
+from truth import begin, end, pause
 
 CODE = "import argparse, json, unittest\nblock = b'x' * (2 << 20)"
 
 begin()
-for _ in range(int(sys.argv[1])):
+for i in range(int(sys.argv[1])):
     subprocess.check_call([sys.executable, "-c", CODE])
+    if i % 5 == 4:
+        pause()
 end({})

@@ -15,6 +15,7 @@ def work(ready):
         time.sleep(1000)
 
 
+os.read(0, 1)  # the profiler knows us now
 for _ in range(int(sys.argv[1])):
     child = os.fork()
     if not child:

@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 """A child that grows once the profiler has had time to follow it."""
 import os
-import time
 
-from truth import MIB, begin, end
+from truth import MIB, begin, end, pause
 
 RUNS = 6
 kept = []
@@ -14,13 +13,16 @@ def grow():
 
 
 begin()
+followed = os.pipe()
 child = os.fork()
 if not child:
-    time.sleep(1.5)
+    os.read(followed[0], 1)
     # A fork's page tables lack what can be had from files: not part of the figures.
     kept.append(bytearray(MIB))
     for _ in range(RUNS):
         grow()
     os._exit(0)
+pause()
+os.write(followed[1], b"!")
 os.waitpid(child, 0)
 end({}, child=child, runs=RUNS)

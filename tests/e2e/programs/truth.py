@@ -75,9 +75,16 @@ def begin(**more):
     json.dumps({"lines": {"x": {"grown": 1}}, "pids": [1, 2]})
     fill_heap()
     if os.environ.get("PYMEM_E2E_LAUNCHED"):
+        os.read(0, 1)  # the profiler is to know us before we do what it is to see
         return
     say(pid=os.getpid(), **more)
     wait(b"GO")
+
+
+def pause(**more):
+    """Until the profiler has dealt with what it was told of so far."""
+    say(pause=True, **more)
+    wait(b"ON")
 
 
 def end(lines, **more):

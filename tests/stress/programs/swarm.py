@@ -4,7 +4,7 @@
 swarm.py SECONDS WORKERS SEED RECORD EXECS: keeps so many workers alive for so long. Each writes to
 the file RECORD what it does, one word and numbers a line, in one write:
 
-    f PID          was forked (by the parent, once it is)
+    f PID PARENT   was forked (by the parent, once it is)
     g PID BYTES    has grown by so much, on the line `grow`
     e PID          is about to exec, then grows again
     k PID          was killed from outside, maybe between a growth and its record
@@ -53,7 +53,7 @@ def work(seed, depth):
             child = os.fork()
             if child == 0:
                 work(seed + step + 1, depth + 1)
-            record("f", child)
+            record("f", child, me)
         elif what == 3 and may_exec():
             record("e", me)
             os.execv(sys.executable, [sys.executable, "-I", "-S", __file__, "worker", str(seed + step + 1),
@@ -91,7 +91,7 @@ def swarm(seconds, workers, seed):
             child = os.fork()
             if child == 0:
                 work(seed * 1000003 + started, 0)
-            record("f", child)
+            record("f", child, os.getpid())
             alive.add(child)
         if dice.below(4) == 0:
             victim = sorted(alive)[dice.below(len(alive))]
