@@ -114,11 +114,19 @@ static int start_command(struct profile *p)
 	int err = tracker_attach_launched(&p->tracker, p->launch.pid, p->options.command[0]);
 	bool tracked = !err;
 
-	/* A signal has ended it before it ran: that is its end, and no failure of ours. */
+	/* A signal has ended it before it ran: that is its end, and no failure of ours. Its memory
+	 * is gone some time before it can be waited for. */
+	for (int i = 0; err == -ESRCH && i < 100 && !launch_ended(&p->launch); i++)
+		usleep(10000);
 	if (!tracked && launch_ended(&p->launch))
 		return launch_exit_status(&p->launch);
 	if (tracked)
-		err = launch_go(&p->launch);
+		err = launch_go(&p->launch, true);
+	/* Its exec has been told of: its interpreter is known before it runs. What goes wrong here
+	 * does so in the loop too. */
+	if (!err)
+		tracker_poll(&p->tracker, 0);
+	launch_release(&p->launch);
 	if (!err)
 		return 0;
 	fprintf(stderr, "pymem-bpf: ");

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/ptrace.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -64,19 +65,63 @@ close_go:
 	return err;
 }
 
-int launch_go(struct launch *launch)
+/* A traced child stops for more than its exec: it gets the signals that are meant for it, and
+ * stays stopped where it is to. */
+static void go_on(pid_t pid, int status)
+{
+	int number = WSTOPSIG(status);
+	bool stop =
+		number == SIGSTOP || number == SIGTSTP || number == SIGTTIN || number == SIGTTOU;
+
+	if (status >> 16 != PTRACE_EVENT_STOP)
+		ptrace(PTRACE_CONT, pid, NULL, (void *)(long)number);
+	else
+		ptrace(stop ? PTRACE_LISTEN : PTRACE_CONT, pid, NULL, NULL);
+}
+
+/* Until the traced child has run another program, where it stops, or has ended. */
+static void wait_for_exec(struct launch *launch)
+{
+	int status;
+
+	while (!launch->held && !launch->ended) {
+		if (waitpid(launch->pid, &status, 0) < 0) {
+			if (errno != EINTR)
+				return;
+		} else if (!WIFSTOPPED(status)) {
+			launch->ended = true;
+			launch->status = status;
+		} else if (status >> 16 == PTRACE_EVENT_EXEC) {
+			launch->held = true;
+		} else {
+			go_on(launch->pid, status);
+		}
+	}
+}
+
+int launch_go(struct launch *launch, bool hold)
 {
 	int err = 0;
 	ssize_t n;
 
+	hold = hold && !ptrace(PTRACE_SEIZE, launch->pid, NULL, (void *)PTRACE_O_TRACEEXEC);
 	close(launch->go_fd);
 	launch->go_fd = -1;
+	if (hold)
+		wait_for_exec(launch);
 	do {
 		n = read(launch->error_fd, &err, sizeof(err));
 	} while (n < 0 && errno == EINTR);
 	close(launch->error_fd);
 	launch->error_fd = -1;
 	return n == sizeof(err) ? -err : 0;
+}
+
+void launch_release(struct launch *launch)
+{
+	if (launch->held)
+		ptrace(PTRACE_DETACH, launch->pid, NULL, NULL);
+	launch->held = false;
 }
 
 bool launch_ended(struct launch *launch)

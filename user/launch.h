@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Starts a command, held back until it is tracked; its signals and status are ours. */
+/* Starts a command, held back until it is tracked, and again until its program is known; its
+ * signals and status are ours. */
 #ifndef LAUNCH_H
 #define LAUNCH_H
 
@@ -10,14 +11,19 @@ struct launch {
 	pid_t pid;
 	int go_fd;    /* closing it lets the command start */
 	int error_fd; /* errno of a failed exec; closed by a good one */
+	bool held;    /* before the first instruction of its program */
 	bool ended;
 	int status; /* as waitpid() gives it */
 };
 
 /* Forks; the child waits. 0 or -errno. */
 int launch_prepare(struct launch *launch, char **command);
-/* Lets it exec. 0, or the -errno of its execvp(). */
-int launch_go(struct launch *launch);
+/* Lets it exec. 0, or the -errno of its execvp(). With `hold` it is stopped there, by ptrace(2),
+ * until launch_release(); where the system does not allow that, it runs on. If we die, it runs on
+ * too. */
+int launch_go(struct launch *launch, bool hold);
+/* Lets it run. */
+void launch_release(struct launch *launch);
 /* Has it ended? Does not wait. */
 bool launch_ended(struct launch *launch);
 /* Exit status to pass on: the command's own, or 128 + its signal. Waits for it. */

@@ -4,6 +4,7 @@ either whole or not there."""
 import json
 import os
 import pty
+import random
 import select
 import signal
 import subprocess
@@ -33,10 +34,7 @@ def bpf_objects():
 
 def assert_nothing_left(before):
     """The kernel frees programs a moment after their owner's end."""
-    deadline = time.monotonic() + harness.PATIENCE
-    while bpf_objects() - before and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert not bpf_objects() - before
+    harness.until(lambda: not bpf_objects() - before, "free of BPF objects")
 
 
 @pytest.fixture
@@ -140,7 +138,7 @@ def test_duration(system):
     with Target(system.command, "idle") as target, Tool("-p", target.pid, "-d", "0.5") as tool:
         start = time.monotonic()
         report = tool.report()
-        assert 0.3 < time.monotonic() - start < 5
+        assert time.monotonic() - start > 0.3
     report.check_conservation(target.pid)
 
 
@@ -185,6 +183,47 @@ def test_status_of_command(system, how, expected):
     assert len(report.data["processes"]) == 1
 
 
+def test_command_is_known_before_it_runs(system):
+    """It waits for that, and is not traced when it runs."""
+    code = "block = bytearray(16 << 20)\nprint([w for w in open('/proc/self/status') if 'TracerPid' in w])"
+    for _ in range(3):
+        with Tool("--", *system.command, "-S", "-c", code, env=harness.environment()) as tool:
+            report = tool.report()
+            assert tool.stdout() == b"['TracerPid:\\t0\\n']\n"
+        pid, = report.pids()
+        report.check_conservation(pid)
+        assert report.image(pid)["lost_bytes"]["unidentified"] == 0
+        assert sum(r["grown_bytes"] for r in report.rows(pid, "<string>", 1)) >= 16 * MIB
+
+
+def test_command_runs_whenever_the_profiler_is_killed(tmp_path):
+    """Held back, held at its exec, or running: it goes on."""
+    dice = random.Random(1)
+    for i in range(12):
+        path = tmp_path / str(i)
+        with Tool("--", "sh", "-c", "echo done >" + str(path)) as tool:
+            time.sleep(dice.random() * 0.4)
+            tool.process.kill()
+            tool.process.wait()
+            harness.until(path.exists, "done, though its profiler was killed")
+
+
+def test_command_that_stops_itself(system):
+    """It stays stopped until it is told to go on, as without a profiler."""
+    code = "import os, signal; os.kill(os.getpid(), signal.SIGSTOP); print('again')"
+    with Tool("--", *system.command, "-c", code, env=harness.environment()) as tool:
+        with open("/proc/%d/task/%d/children" % (tool.process.pid, tool.process.pid)) as f:
+            harness.until(lambda: f.seek(0) == 0 and f.read(), "started")
+            f.seek(0)
+            child = int(f.read())
+        harness.until(lambda: harness.state(child) == "T", "stopped")
+        assert not tool.stdout()
+        os.kill(child, signal.SIGCONT)
+        report = tool.report()
+        assert tool.stdout() == b"again\n"
+    assert report.pids() == [child]
+
+
 def test_command_that_is_no_python():
     """Nothing to report, but its output and status are its own."""
     with Tool("--", "sh", "-c", "echo hello; exit 7") as tool:
@@ -201,6 +240,7 @@ def test_interrupted_command(system):
         while not tool.stdout() and time.monotonic() < deadline:
             time.sleep(0.02)
         child = json.loads(tool.stdout().splitlines()[0].decode())["pid"]
+        tool.polled()
         tool.process.stdin.write(b"GO\n")
         tool.process.stdin.flush()
         while len(tool.stdout().splitlines()) < 2 and time.monotonic() < deadline:

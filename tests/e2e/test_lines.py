@@ -239,12 +239,11 @@ def test_collection_in_a_collection(line_python):
 
 
 def test_launched(line_python):
-    """`-- CMD`: from when it is found on, a moment after it began its program. (Through wrappers later,
-    which for so short a program may be too late.)"""
+    """`-- CMD`: from its first line on, where the command is the interpreter itself. (Through
+    wrappers only from when it is found, which for so short a program may be too late.)"""
     path = harness.program_path("counted")
-    with harness.Tool("--lines", "--", *line_python.command, path, stdin=subprocess.PIPE,
+    with harness.Tool("--lines", "--", *line_python.command, path, stdin=subprocess.DEVNULL,
                       env=harness.environment(PYMEM_E2E_LAUNCHED="1")) as tool:
-        tool.release()
         report = tool.report()
     pid = report.pids()[0]
     if len(line_python.command) > 1:
