@@ -12,7 +12,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-static void child(char **command, int go_fd, int error_fd)
+static void child(char **command, int go_fd, int error_fd, const struct sigaction *ended)
 {
 	sigset_t none;
 	char byte;
@@ -23,6 +23,7 @@ static void child(char **command, int go_fd, int error_fd)
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	signal(SIGPIPE, SIG_DFL);
+	sigaction(SIGCHLD, ended, NULL);
 	execvp(command[0], command);
 	err = errno;
 	if (write(error_fd, &err, sizeof(err)) < 0)
@@ -32,6 +33,8 @@ static void child(char **command, int go_fd, int error_fd)
 
 int launch_prepare(struct launch *launch, char **command)
 {
+	/* If we were started with it ignored, the kernel would keep the command's end from us. */
+	struct sigaction ended = {.sa_handler = SIG_DFL}, before;
 	int go[2], error[2], err;
 
 	*launch = (struct launch){.pid = -1, .go_fd = -1, .error_fd = -1};
@@ -41,6 +44,7 @@ int launch_prepare(struct launch *launch, char **command)
 		err = -errno;
 		goto close_go;
 	}
+	sigaction(SIGCHLD, &ended, &before);
 	launch->pid = fork();
 	if (launch->pid < 0) {
 		err = -errno;
@@ -49,7 +53,7 @@ int launch_prepare(struct launch *launch, char **command)
 	if (!launch->pid) {
 		close(go[1]);
 		close(error[0]);
-		child(command, go[0], error[1]);
+		child(command, go[0], error[1], &before);
 	}
 	close(go[0]);
 	close(error[1]);

@@ -247,16 +247,21 @@ class Tool:
     def polled(self, rounds=5):
         """Returns when it has dealt with all that BPF told it before. It polls ten times a second at
         least, and waits after each round; more rounds where it needs a second look."""
-        goal = waits(self.process.pid) + rounds
-        until(lambda: waits(self.process.pid) > goal, "polled %d times more" % rounds)
+        goal = self.waits() + rounds
+        until(lambda: self.waits() > goal, "polled %d times more" % rounds)
+
+    def waits(self):
+        assert self.process.poll() is None, "it has ended; stderr: " + self.stderr.decode("utf-8", "replace")
+        return waits(self.process.pid)
 
     def release(self):
         """Lets a launched command go on that reads its input first (stdin is a pipe), once it does
         that and its interpreter is known."""
         def reads():
+            self.waits()
             with open("/proc/%d/task/%d/children" % (self.process.pid, self.process.pid)) as f:
                 return any(in_read(int(pid)) for pid in f.read().split())
-        until(reads, "in read(): " + self.stderr.decode("utf-8", "replace"))
+        until(reads, "in read()")
         self.polled()
         self.process.stdin.write(b"\n")
         self.process.stdin.flush()
@@ -353,11 +358,13 @@ class Report:
                 after, image["lost_bytes"]))
 
     def unwatched(self):
-        """Write faults that the report says it saw too early to know whether they copied: it
-        watches for copies from the first fork on, which takes it some milliseconds."""
+        """Write faults that the report says it saw too early to know whether they copied: it watches for
+        copies from the first fork on, which takes it some milliseconds. Programs wait for that, but the
+        little that their parents go on with."""
         for note in self.data["notes"]:
             found = re.match(r"(\d+) write faults? on shared pages came before", note)
             if found:
+                assert int(found.group(1)) < 256, note
                 return int(found.group(1))
         return 0
 

@@ -4,7 +4,7 @@ either whole or not there."""
 import json
 import os
 import pty
-import random
+import re
 import select
 import signal
 import subprocess
@@ -197,15 +197,84 @@ def test_command_is_known_before_it_runs(system):
 
 
 def test_command_runs_whenever_the_profiler_is_killed(tmp_path):
-    """Held back, held at its exec, or running: it goes on."""
-    dice = random.Random(1)
-    for i in range(12):
+    """Held back, held at its exec, or running: it goes on. The second lasts a moment only, which one of
+    some rounds hits."""
+    held = 0
+    for i in range(20):
         path = tmp_path / str(i)
         with Tool("--", "sh", "-c", "echo done >" + str(path)) as tool:
-            time.sleep(dice.random() * 0.4)
+            child = command_of(tool)
+            if i % 4:
+                while harness.state(child) not in "XZ" and not tracer(child):
+                    pass
+                held += bool(tracer(child))
+            elif i % 8:
+                time.sleep(0.3)
             tool.process.kill()
             tool.process.wait()
             harness.until(path.exists, "done, though its profiler was killed")
+    assert held, "it was never hit while it is held at its exec"
+
+
+def command_of(tool):
+    """PID of the command, as soon as it is there."""
+    path = "/proc/%d/task/%d/children" % (tool.process.pid, tool.process.pid)
+
+    def children():
+        with open(path) as f:
+            return f.read().split()
+    harness.until(children, "forked")
+    return int(children()[0])
+
+
+def tracer(pid):
+    """PID of who traces it, 0 if nobody does."""
+    try:
+        with open("/proc/%d/status" % pid) as f:
+            return int(re.search(r"TracerPid:\t(\d+)", f.read()).group(1))
+    except (FileNotFoundError, ProcessLookupError):
+        return 0
+
+
+@pytest.mark.parametrize("number, expected", [(None, 5), (signal.SIGTERM, 143), (signal.SIGUSR1, 138)])
+def test_command_that_is_stopped_before_it_starts(number, expected):
+    """It stays so until it is told to go on; signals that it got meanwhile are its own."""
+    with Tool("--", "sh", "-c", "exit 5") as tool:
+        child = command_of(tool)
+        os.kill(child, signal.SIGSTOP)
+        harness.until(lambda: tracer(child), "seized")
+        harness.until(lambda: harness.state(child) in "Tt", "stopped")
+        if number:
+            os.kill(child, number)
+        time.sleep(0.2)
+        assert tool.process.poll() is None and harness.state(child) in "Tt"
+        os.kill(child, signal.SIGCONT)
+        assert tool.wait() == expected
+
+
+def test_profiler_killed_while_its_command_is_stopped(tmp_path):
+    path = tmp_path / "done"
+    with Tool("--", "sh", "-c", "echo done >" + str(path)) as tool:
+        child = command_of(tool)
+        os.kill(child, signal.SIGSTOP)
+        harness.until(lambda: tracer(child), "seized")
+        tool.process.kill()
+        tool.process.wait()
+        harness.until(lambda: harness.state(child) == "T", "stopped, though its profiler was killed")
+        assert not path.exists()
+        os.kill(child, signal.SIGCONT)
+        harness.until(path.exists, "done")
+
+
+def test_command_that_ends_where_ends_are_ignored(tmp_path):
+    """SIGCHLD is ignored: the kernel would tell nobody of its end. The command has it as it was."""
+    words = ["env", "--ignore-signal=CHLD", harness.TOOL]
+    command = ["--", "/usr/bin/python3", "-c", "print(open('/proc/self/status').read()); raise SystemExit(5)"]
+    for options in ["-q"], ["memit"]:
+        done = subprocess.run(words + options + command, stdout=subprocess.PIPE, timeout=harness.PATIENCE)
+        assert done.returncode == 5
+        ignored = int(re.search(rb"SigIgn:\s*([0-9a-f]+)", done.stdout).group(1), 16)
+        assert ignored >> (signal.SIGCHLD - 1) & 1
 
 
 def test_command_that_stops_itself(system):

@@ -265,6 +265,7 @@ def test_whole_host(line_python):
     with harness.Tool("-a", "--lines") as tool:
         tool.attached()
         with harness.Target(line_python.command, "counted") as target:
+            harness.until(lambda: semaphores(target.pid)["line"], "wanted by the profiler")
             tool.polled()
             truth = target.go()
             assert target.end() == 0

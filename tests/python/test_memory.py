@@ -258,13 +258,16 @@ def finish(process):
 
 @pytest.fixture
 def spiking(monkeypatch):
-    """A child that had a spike between two samples, and ends when its high-water mark has been read."""
-    process = child("b = bytearray(%d); del b" % SPIKE)
-    read = _proc.high_water_bytes
+    """A child that has a spike between two samples, and ends when its high-water mark has been read."""
+    process = child("import sys; sys.stdin.readline(); b = bytearray(%d); del b" % SPIKE)
+    read, told = _proc.high_water_bytes, []
 
     def reads(pid):
         found = read(pid)
-        if pid == process.pid and found > SPIKE:
+        if pid == process.pid and not told:
+            told.append(process.stdin.write(b"\n"))
+            process.stdin.flush()
+        elif pid == process.pid and found > SPIKE:
             process.stdin.close()
         return found
     monkeypatch.setattr(_proc, "high_water_bytes", reads)

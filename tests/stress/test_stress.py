@@ -66,7 +66,7 @@ def check_swarm(report, record, line):
     missing = record.pids - named
     assert all(map(record.follows_exec, missing)), "forked from what is profiled, and left out"
     assert len(missing) <= unexamined(report)
-    exact = 0
+    exact = known = 0
     for pid in record.pids & set(images):
         report.check_conservation(pid)
         # A child also maps again the file pages that fork left out.
@@ -81,7 +81,8 @@ def check_swarm(report, record, line):
         slack = 4 * PAGE + said // 64
         assert said - lost - unseen - slack <= grown <= said + more + slack, (pid, said, lost, report.top(pid))
         exact += bool(said) and abs(grown - said) <= slack
-    assert exact >= len(record.grown) // 10, "of few workers the amount is known"
+        known += bool(said) and not lost and pid not in record.execed | record.killed
+    assert exact >= known >= len(record.grown) // 10, "of few workers the amount is known"
     return exact
 
 

@@ -64,6 +64,11 @@ kernel_packages()
 	field "$1" "$image" Depends | tr ', ' '\n\n' | grep -E '^linux-(base|binary|modules)-[0-9]' || true
 }
 
+fetch()
+{
+	curl -fsS --retry 5 --retry-all-errors --connect-timeout 20 -o "$1" "$2"
+}
+
 download()
 {
 	local kernel=$1 site suite work package path
@@ -72,11 +77,11 @@ download()
 	[ -n "$site" ] || die 'no Debian mirror is configured (set PYMEM_MIRROR)'
 	mkdir -p "$cache"
 	work=$(mktemp -d "$cache/tmp.XXXXXX")
-	curl -fsS --retry 5 --retry-all-errors --connect-timeout 20 "$site/dists/$suite/main/binary-amd64/Packages.xz" | xz -dc >"$work/index" ||
+	fetch "$work/index.xz" "$site/dists/$suite/main/binary-amd64/Packages.xz" && xz -d "$work/index.xz" ||
 		die "$site: the package list of $suite can't be read"
 	for package in $(kernel_packages "$work/index"); do
 		path=$(field "$work/index" "$package" Filename)
-		curl -fsS --retry 5 --retry-all-errors --connect-timeout 20 -o "$work/deb" "$site/$path" || die "$path can't be fetched"
+		fetch "$work/deb" "$site/$path" || die "$path can't be fetched"
 		echo "$(field "$work/index" "$package" SHA256)  $work/deb" | sha256sum --check --quiet >&2 ||
 			die "$path has a wrong checksum"
 		dpkg-deb -x "$work/deb" "$work/tree"

@@ -4,7 +4,7 @@ page for a copy. Only the faults tell."""
 import ctypes
 import os
 
-from truth import PAGE, begin, end, region
+from truth import PAGE, begin, end, pause, region
 
 PAGES, WRITTEN = 12288, 8192
 begin()
@@ -14,11 +14,14 @@ view = (ctypes.c_char * (PAGES * PAGE)).from_address(address)
 go, done = os.pipe(), os.pipe()
 child = os.fork()
 if child == 0:
+    os.read(go[0], 1)
     for i in range(WRITTEN):
         view[i * PAGE] = b"\2"  # L:unshare
     os.write(done[1], b"x")
     os.read(go[0], 1)
     os._exit(0)
+pause()
+os.write(go[1], b"x")
 os.read(done[0], 1)
 end({"build": {"increment": PAGES * PAGE}},
     children=[{"pid": child, "lines": {"unshare": {"anon": 0, "cow": WRITTEN}}}])

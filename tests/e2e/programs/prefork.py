@@ -4,7 +4,7 @@ reference counts in it. The truth is each child's own page tables: what became p
 without being a new anonymous page was copied."""
 import os
 
-from truth import PAGE, begin, end, resident, rollup
+from truth import PAGE, begin, end, pause, resident, rollup
 
 ENTRIES, CHILDREN = 150000, 2
 
@@ -28,16 +28,19 @@ resident()
 before = resident()
 entries = [("entry", i, "text %d" % i) for i in range(ENTRIES)]  # L:build
 grown = resident() - before
-go, children = os.pipe(), []
+start, go, children = os.pipe(), os.pipe(), []
 for _ in range(CHILDREN):
     done = os.pipe()
     child = os.fork()
     if child == 0:
         os.close(go[1])
+        os.read(start[0], 1)
         os.write(done[1], b"%d" % serve(entries))
         os.read(go[0], 1)
         os._exit(0)
     children.append((child, done[0]))
+pause()
+os.write(start[1], b"x" * CHILDREN)
 said = [(child, int(os.read(pipe, 32)) // PAGE) for child, pipe in children]
 end({"build": {"increment": grown}},
     children=[{"pid": child, "lines": {"walk": {"cow": pages}}} for child, pages in said])
