@@ -176,19 +176,19 @@ check-pythons:
 
 # Stock kernels in qemu, all that there is to check, and docs/KERNELS.md. CPUS: one run for each
 # number; without, two, and 8 and 32 for the newest kernel.
-KERNELS ?= 5.10 6.1 6.12 7.2
+VM_KERNELS := $(or $(KERNELS),5.10 6.1 6.12 7.2)
 CPUS ?=
 check-vm:
 	tools/install-deps test
 	$(MAKE) $(PARALLEL) all $(BUILD)/verifier-stats
-	PYMEM_VM_KERNELS="$(KERNELS)" PYMEM_VM_CPUS="$(CPUS)" PYMEM_VM_FULL=1 tests/run vm
+	PYMEM_VM_KERNELS="$(VM_KERNELS)" PYMEM_VM_CPUS="$(CPUS)" PYMEM_VM_FULL=1 tests/run vm
 
 # The verifier's figures of this kernel and of KERNELS, into bench/verifier.txt.
 verifier-update:
 	tools/install-deps test
 	$(MAKE) $(PARALLEL) all $(BUILD)/verifier-stats
 	rm -rf $(BUILD)/verifier
-	set -e; for kernel in $(KERNELS); do \
+	set -e; for kernel in $(VM_KERNELS); do \
 		tests/vm/vmtest.sh $$kernel $(BUILD)/verifier-stats > $(BUILD)/verifier.tmp; \
 		mkdir -p $(BUILD)/verifier; mv $(BUILD)/verifier.tmp $(BUILD)/verifier/$$kernel.txt; \
 	done

@@ -21,7 +21,7 @@ export PYMEM_E2E_PATIENCE=180
 runs='
 6.12     neoverse-n1 trixie   check no_faults accessed_by_processor grow free threads madvise munmap mremap fork cow shared seed execs killed_check kill_9 serve memit
 6.12     cortex-a72  trixie   check accessed_by_kernel grow free threads munmap seed killed_check
-6.12     neoverse-n1 bookworm grow threads fork seed execs lines
+6.12     neoverse-n1 bookworm grow threads fork seed execs lines counted_lines
 6.12-16k neoverse-n1 trixie   check pages_16k grow free threads madvise munmap mremap fork seed serve memit
 7.2      neoverse-n1 forky    check grow free threads munmap fork seed killed_check
 6.1      neoverse-n1 bookworm refused
