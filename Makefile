@@ -228,7 +228,7 @@ $(BUILD)/bench-empty: bench/probe/empty.c $(BUILD)/empty.skel.h
 arm64:
 	$(MAKE) BUILD=$(BUILD)/arm64 ARCH=arm64 CC=aarch64-linux-gnu-gcc $(ARM64_GOAL)
 
-# On arm64 kernels, emulated: half an hour, and packages of another architecture.
+# On arm64 kernels, emulated: up to half an hour, and packages of another architecture.
 check-arm64:
 	tools/install-deps arm64
 	$(MAKE) arm64
