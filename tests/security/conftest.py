@@ -1,0 +1,32 @@
+# SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+"""Attacks of an ordinary user on a profiler that runs as root.
+
+Each test repeats an attack and is marked with what was tried, and with what is promised instead:
+
+    @pytest.mark.attack("uprobes in other users' programs", "the file is replaced while it is opened")
+
+The marks and the outcomes are the table of docs/SECURITY.md.
+"""
+import os
+import sys
+
+import pytest
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "e2e"))
+
+import harness  # noqa: E402
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "attack(goal, how): what an attacker wants, and how it is tried")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def data_folder():
+    os.makedirs(harness.DATA, exist_ok=True)
+
+
+@pytest.fixture
+def system():
+    """The command of an interpreter with line probes, if there is one: the system's, as a rule."""
+    return harness.list_pythons()[0][1]
