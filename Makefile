@@ -2,6 +2,7 @@
 #
 # make demo     install what is missing, build, and watch a real program
 # make check    install what tests need and run all of them
+# make check-fast   those of every hour: two minutes
 # make help     the other targets
 
 CC ?= gcc
@@ -150,6 +151,12 @@ check:
 	$(MAKE) $(PARALLEL) all unit fuzz-targets walker
 	tests/run $(CHECK)
 
+# What needs no profiler that is attached, and no guest: two minutes.
+check-fast:
+	tools/install-deps test
+	$(MAKE) $(PARALLEL) all unit walker
+	tests/run build unit scripts walker
+
 # make fuzz SECONDS=60 TARGET="lines walk": finds are kept in build/fuzz-finds.
 SECONDS ?= 60
 fuzz:
@@ -274,6 +281,7 @@ help:
 	@echo 'make            build/pymem-bpf'
 	@echo 'make demo       install what is missing, build, show the main job'
 	@echo 'make check      install what tests need, run all of them (CHECK=unit|e2e|…: some)'
+	@echo 'make check-fast build, unit, scripts, walker, in two minutes'
 	@echo 'make fuzz       libFuzzer targets for SECONDS=60 each (TARGET="lines walk": these only)'
 	@echo 'make stress     hundreds of processes under -a, for SECONDS=60 (SEED=1: what they do)'
 	@echo 'make check-pythons  tests on every interpreter, docs/PYTHONS.md (FREE_THREADED=1: build one)'
@@ -286,6 +294,6 @@ help:
 
 -include $(wildcard $(BUILD)/*.d $(BUILD)/*/*.d)
 
-.PHONY: python wheel all unit walker fuzz-targets fuzz check stress check-arm64 golden-update deps demo \
+.PHONY: python wheel all unit walker fuzz-targets fuzz check check-fast stress check-arm64 golden-update deps demo \
 	bench arm64 install format format-check check-pythons clean help check-vm verifier-update
 .DELETE_ON_ERROR:

@@ -58,7 +58,12 @@ def unit_job(binary):
     def again(title):
         ended = once()
         return tap.passed(ended, title), ended.output()
-    return Job(name, lambda say: tap.outcomes(name, once(), again))
+
+    def job(say):
+        ended = once()
+        say("\n".join("%s: %s" % (name, line[2:]) for _, line in ended.lines if line.startswith("# note: ")))
+        return tap.outcomes(name, ended, again)
+    return Job(name, job)
 
 
 def plan_unit(binaries):
@@ -91,7 +96,8 @@ def plan_scripts(_):
         raise FileNotFoundError("there is no check_*.py in tests/unit")
     python = [sys.executable, "-B"]
     # The one that takes longest comes first.
-    jobs = [command_job("make, this runner, guests' results, the verifier's figures",
+    jobs = [command_job("tests/run", python + [os.path.join(unit, "tooling_run.py")]),
+            command_job("make, guests' results, the verifier's figures",
                         python + [os.path.join(unit, "tooling.py")]),
             command_job("verifier's figures", [os.path.join(TESTS, "verifier", "compare.py")], show=True)]
     jobs += [command_job("%s %s" % (os.path.basename(script), target), python + [script, target])

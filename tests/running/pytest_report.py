@@ -38,6 +38,10 @@ class Report:
         if report.when == "teardown":
             self.write(**self.open.pop(report.nodeid))
 
+    def pytest_sessionfinish(self, session):
+        """Without this line it has ended in the middle, whatever its status."""
+        self.write(collected=session.testscollected)
+
     def pytest_unconfigure(self):
         self.file.close()
 

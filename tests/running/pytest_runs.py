@@ -33,8 +33,9 @@ class Tests:
             if os.environ.get("PYMEM_MATRIX"):
                 more["PYMEM_MATRIX"] = os.path.join(temporary, "matrix")
             ended = self.run(path, [os.path.join(self.root, node)], NODE_SECONDS, **more)
-            good = [record["outcome"] for record in read_records(path)] == ["passed"]
-        return good and ended.status == 0, ended.output()
+            records, is_whole = read_records(path)
+        good = [record["outcome"] for record in records] == ["passed"]
+        return good and is_whole and ended.status == 0, ended.output()
 
     def outcome(self, record):
         status = {"passed": PASSED, "failed": FAILED, "skipped": SKIPPED}[record["outcome"]]
@@ -46,12 +47,15 @@ class Tests:
 
 
 def read_records(path):
+    """(one record for each test that ended, did pytest reach its own end?)"""
     try:
         with open(path, encoding="utf-8") as f:
             # The last line may be cut off where pytest was ended.
-            return [json.loads(line) for line in f if line.endswith("\n")]
+            records = [json.loads(line) for line in f if line.endswith("\n")]
     except FileNotFoundError:
-        return []
+        return [], False
+    tests = [record for record in records if "id" in record]
+    return tests, len(tests) < len(records)
 
 
 def short(node):
@@ -67,16 +71,18 @@ class PytestJob(Job):
         self.tests, self.seconds, self.report = tests, seconds, None
 
     def count(self):
-        return len(read_records(self.report)) if self.report else 0
+        report = self.report
+        return len(read_records(report)[0]) if report else 0
 
     def run(self, say):
         with tempfile.TemporaryDirectory() as temporary:
             self.report = os.path.join(temporary, "records")
             ended = self.tests.run(self.report, [self.tests.folder], self.seconds, say)
-            records = read_records(self.report)
+            records, is_whole = read_records(self.report)
             self.report = None
         found = [self.tests.outcome(record) for record in records]
-        if ended.status != 0 and not any(o.status == FAILED for o in found):
-            found.append(Outcome("%s: pytest: %s" % (self.name, commands.describe(ended.status)), FAILED,
-                                 ended.output(), is_said=True))
+        is_bad = ended.status != 0 and not any(o.status == FAILED for o in found)
+        if is_bad or not is_whole:
+            found.append(Outcome("%s: pytest: %s after %d tests" % (
+                self.name, commands.describe(ended.status), len(found)), FAILED, ended.output(), is_said=True))
         return found
