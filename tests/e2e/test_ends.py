@@ -34,6 +34,8 @@ def is_ours(pid):
             return ("%s=%s" % (harness.RUN, os.environ[harness.RUN])).encode() in f.read().split(b"\0")
     except (FileNotFoundError, ProcessLookupError):
         return True
+    except PermissionError:
+        return False  # root may read those that it started
 
 
 def held_by(pid):
@@ -45,7 +47,7 @@ def held_by(pid):
                 continue
             with open(folder + "fdinfo/" + number) as f:
                 found.update((kind, int(n)) for kind, n in re.findall(r"^(prog|link)_id:\s*(\d+)", f.read(), re.M))
-    except (FileNotFoundError, ProcessLookupError):
+    except (FileNotFoundError, ProcessLookupError, PermissionError):
         pass  # it closes them, or ends: what is looked for is looked for again
     return found
 
