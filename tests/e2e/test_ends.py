@@ -46,7 +46,8 @@ def held_by(pid):
             if not os.readlink(folder + "fd/" + number).startswith(("anon_inode:bpf", "anon_inode:[bpf")):
                 continue
             with open(folder + "fdinfo/" + number) as f:
-                found.update((kind, int(n)) for kind, n in re.findall(r"^(prog|link)_id:\s*(\d+)", f.read(), re.M))
+                pairs = re.findall(r"^(prog|link)_id:\s*(\d+)", f.read(), re.M)
+            found.update((kind, int(n)) for kind, n in pairs)
     except (FileNotFoundError, ProcessLookupError, PermissionError):
         pass  # it closes them, or ends: what is looked for is looked for again
     return found

@@ -84,5 +84,6 @@ class PytestJob(Job):
         is_bad = ended.status != 0 and not any(o.status == FAILED for o in found)
         if is_bad or not is_whole:
             found.append(Outcome("%s: pytest: %s after %d tests" % (
-                self.name, commands.describe(ended.status), len(found)), FAILED, ended.output(), is_said=True))
+                self.name, commands.describe(ended.status), len(found)), FAILED,
+                ended.output(), is_said=True))
         return found

@@ -94,7 +94,8 @@ class Running:
         try:
             self.jobs = group.plan(arguments)
         except Exception:
-            self.problems = [Outcome(group.name + ": its tests can't be listed", FAILED, traceback.format_exc())]
+            self.problems = [Outcome(group.name + ": its tests can't be listed", FAILED,
+                                     traceback.format_exc())]
         self.lines, self.found = [[] for _ in self.jobs], [None] * len(self.jobs)
 
     def begin(self):

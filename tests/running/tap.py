@@ -49,7 +49,8 @@ def outcomes(name, ended, again=None, times=3):
     for title, status, reason, seconds in points:
         add(title, status, reason or (output if status == FAILED else ""), seconds, title)
     if len(points) < planned or not points:
-        add("%d of %d tests ran, %s" % (len(points), planned, describe(ended.status)), FAILED, output, 0.0, None)
+        add("%d of %d tests ran, %s" % (len(points), planned, describe(ended.status)), FAILED, output,
+            0.0, None)
     elif ended.status != 0 and not any(o.status == FAILED for o in found):
         add("all is well, it says, but its end: " + describe(ended.status), FAILED, output, 0.0, None)
     return found

@@ -55,7 +55,7 @@ class Folder(unittest.TestCase):
         return path
 
     def binary(self, name, fails):
-        """A unit test whose second point fails in the runs for which `fails` holds: a condition of test(1)."""
+        """A unit test whose second point fails in the runs for which `fails`, as for test(1), holds."""
         return self.program(name, BINARY % {"counter": self.path(name + ".runs"), "fails": fails})
 
     def runs(self, name):
@@ -99,7 +99,8 @@ class Ends(Folder):
             with self.subTest(fails):
                 name = "test_%d" % time.monotonic_ns()
                 status, lines = self.run_unit(self.binary(name, fails))
-                self.assertEqual((status, lines[-2:]), (1, ["0 unsteady, of at most 3", "1 passed, 1 failed"]))
+                self.assertEqual((status, lines[-2:]),
+                                 (1, ["0 unsteady, of at most 3", "1 passed, 1 failed"]))
                 self.assertIn("FAIL %s: shaky" % name, lines)
                 self.assertEqual(self.runs(name), runs)
 
@@ -170,7 +171,8 @@ class Again(unittest.TestCase):
 
     def test_guest_boots_once_for_a_check(self):
         """One check alone; all of them where the guest had ended before its plan."""
-        for said, wanted in (("1..2\nok 1 - check\nnot ok 2 - serve", ("serve",)), ("1..2\nok 1 - check", ())):
+        for said, wanted in (("1..2\nok 1 - check\nnot ok 2 - serve", ("serve",)),
+                             ("1..2\nok 1 - check", ())):
             boots, guest = [], groups.Guest(("7.2", 2), {})
 
             def boot(*checks):
@@ -281,7 +283,8 @@ class Pytest(Folder):
 
     def test_nothing_there(self):
         found = self.run_job(self.job(""))
-        self.assertEqual([(o.name, o.status) for o in found.values()], [("e2e: pytest: status 5 after 0 tests", FAILED)])
+        self.assertEqual([(o.name, o.status) for o in found.values()],
+                         [("e2e: pytest: status 5 after 0 tests", FAILED)])
 
     def test_does_not_end(self):
         found = self.run_job(self.job("import time\ndef test_a(): time.sleep(1000)\n", seconds=5))

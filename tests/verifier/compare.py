@@ -179,8 +179,8 @@ def take_over(kept, rows):
 def write_kept(by_clang):
     form = "%-24s %-6s %-22s %8s %12s %12s %12s %6s\n"
     with open(KEPT + ".tmp", "w") as f:
-        f.write("# What the kernel's verifier says of each BPF program, two CPUs assumed, and the major version\n"
-                "# of the clang that built it (14 where there is none).\n"
+        f.write("# What the kernel's verifier says of each BPF program, two CPUs assumed, and the major\n"
+                "# version of the clang that built it (14 where there is none).\n"
                 "# Written by make verifier-update. lines: the profiler with --lines, which has\n"
                 "# all programs of a profile; serve: what pymem-bpf serve loads.\n")
         f.write("# " + form % (COLUMNS + (CLANG,)))
