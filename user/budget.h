@@ -18,8 +18,8 @@ void budget_end(void);
 /* Another file from here on. */
 void budget_begin_file(void);
 
-/* Counts a step that read so many bytes. 0; -EDQUOT: the process has had its share; -EFBIG: the file
- * has, and the process not. */
+/* Counts a step that read so many bytes. 0; -EDQUOT: the process has had its share; -EFBIG: the
+ * file has, and the process not. */
 int budget_spend(size_t bytes);
 
 #endif

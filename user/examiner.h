@@ -11,8 +11,9 @@
  *
  *   -ETIME         it took too long: examiner_explain() says so in words
  *   -EDQUOT        it would have been too much work: likewise
+ *   -EBUSY         too many helpers hang already, on targets of its owner or in all: likewise
  *   -EINTR         a signal asked for the end meanwhile
- *   -ENOTCONN      there is no helper, and no new one can be started
+ *   -ENOTCONN      there is no helper, and no new one can be started: likewise
  */
 #ifndef EXAMINER_H
 #define EXAMINER_H
@@ -31,7 +32,8 @@
 #define EXAMINER_ASLEEP_MS  2000
 #define EXAMINER_STARVED_MS 20000
 
-/* Helpers that hang, kept waiting for their end, in all and by owner of the targets they hang on. */
+/* Helpers that hang, kept waiting for their end, in all and by owner of the targets they hang on.
+ */
 #define EXAMINER_STUCK_MAX	 64
 #define EXAMINER_STUCK_MAX_OWNER 4
 
@@ -44,15 +46,21 @@ int examiner_start(bool (*interrupted)(void));
 /* Ends it, without waiting for it. Harmless if it does not run. */
 void examiner_stop(void);
 
+/* proc_read_memory(); what calls that comes here. */
+ssize_t examiner_read_memory(pid_t pid, uint64_t addr, void *buf, size_t len);
+
 /* py_process_identify(). */
 int examiner_identify(pid_t pid, struct py_process *process);
 
-/* proc_info_read(), and how the process sees files, with what rights: source_root_open(). The caller
- * owns both. 0, -ESRCH, -errno. */
+/* proc_info_read(), and how the process sees files, with what rights: source_root_open(). The
+ * caller owns both. 0, -ESRCH, -errno. */
 int examiner_describe(pid_t pid, struct proc_info *info, struct source_root *root);
 
 /* proc_rss_bytes(). */
 int64_t examiner_rss_bytes(pid_t pid);
+
+/* source_read_file() inside `root`, with its rights: a source_read_fn. */
+source_read_fn examiner_read_source;
 
 /* What requests have cost so far, milliseconds of CPU time in the helper. */
 uint64_t examiner_cpu_ms(void);

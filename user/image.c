@@ -4,11 +4,13 @@
  */
 #include "image.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "examiner.h"
 #include "proc.h"
 
 static void strings_free(char **strings)
@@ -30,9 +32,12 @@ void image_free(struct image *image)
 
 void image_describe(struct image *image)
 {
+	struct source_root root;
 	struct proc_info info;
+	int err = examiner_describe(image->pid, &info, &root);
 
-	if (proc_info_read(image->pid, &info))
+	/* Whatever holds that up, its name is to be had. */
+	if (err && (err == -ESRCH || proc_stat_read(image->pid, &info)))
 		return;
 	strings_free(image->argv);
 	free(image->cgroup);
@@ -45,7 +50,7 @@ void image_describe(struct image *image)
 	snprintf(image->comm, sizeof(image->comm), "%s", info.comm);
 	proc_info_fini(&info);
 	source_root_close(&image->root);
-	source_root_open(&image->root, image->pid);
+	image->root = root;
 }
 
 static char **strings_copy(char *const *strings)
