@@ -4,7 +4,7 @@
  * One request is under way at a time. While its answer is waited for, the signals' flag is looked
  * at ten times a second, and the helper: does it sleep, is it stopped, is it only not given a CPU?
  * A helper that hangs is sent SIGKILL and forgotten but for its pidfd, by which those that can't
- * die are counted. The answer of a request that was given up is dropped by its number.
+ * die are counted.
  *
  * Invariant: nothing here waits without a limit, not even examiner_stop(). Left out: several
  * requests at once. A target that hangs costs EXAMINER_ASLEEP_MS once, then its owner is known.
@@ -355,7 +355,8 @@ static int try_request(struct wire_message *request, struct wire_message *answer
 	request->head.number = ++ex.number;
 	err = wire_send(ex.fd, request);
 	err = err == -EPIPE || err == -ECONNRESET ? -ECONNRESET : err ? err : await(answer, &w);
-	if (err == -ECONNRESET || err == -ETIME)
+	/* With -EINTR too: what it is stuck in must not be taken for the next target's doing. */
+	if (err == -ECONNRESET || err == -ETIME || err == -EINTR)
 		drop_examiner(owner_of(subject));
 	/* Somebody else has killed it, or stopped it: none of the target's doing. */
 	*again = err == -ECONNRESET || (err == -ETIME && w.stopped);

@@ -30,8 +30,12 @@
 #include "examiner_wire.h"
 #include "source_read.h"
 
-#define MEMORY_MAX (2ull << 30) /* of address space, which a source of the largest size fits into \
-				 */
+/* Of address space, which a source of the largest size fits into; a sanitizer takes more for itself. */
+#ifdef __SANITIZE_ADDRESS__
+#define MEMORY_MAX RLIM_INFINITY
+#else
+#define MEMORY_MAX (2ull << 30)
+#endif
 
 /* --- what an examiner does --- */
 
