@@ -377,9 +377,9 @@ static int prepare(struct profile *p)
 		return EXIT_FAILED;
 	}
 	p->renderer = renderer_find(o->format);
-	err = output_open(&p->output, o->output);
+	err = output_open(&p->output, o->output, o->mode);
 	if (err) {
-		fprintf(stderr, "pymem-bpf: -o %s: %s\n", o->output, strerror(-err));
+		fprintf(stderr, "pymem-bpf: -o %s: %s\n", o->output, output_explain(err));
 		return EXIT_FAILED;
 	}
 	p->sources = source_cache_new(examiner_read_source);

@@ -30,7 +30,8 @@
 #include "examiner_wire.h"
 #include "source_read.h"
 
-/* Of address space, which a source of the largest size fits into; a sanitizer takes more for itself. */
+/* Of address space, which a source of the largest size fits into; a sanitizer takes more for
+ * itself. */
 #ifdef __SANITIZE_ADDRESS__
 #define MEMORY_MAX RLIM_INFINITY
 #else

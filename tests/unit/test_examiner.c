@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* examiner.c: what it answers is what a look of our own says; and whatever happens to the helper or to
- * the target, no call waits for longer than it may. A page of a userfaultfd that nobody serves is
- * memory of which a read never ends. */
+/* examiner.c: what it answers is what a look of our own says; and whatever happens to the helper or
+ * to the target, no call waits for longer than it may. A page of a userfaultfd that nobody serves
+ * is memory of which a read never ends. */
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/userfaultfd.h>
@@ -337,8 +337,9 @@ static void test_ends(void **state)
 /* No more rights than reading takes, whatever we have. */
 static void test_capabilities(void **state)
 {
-	static const uint64_t allowed = 1ull << 19 /* SYS_PTRACE */ | 1ull << 2 /* DAC_READ_SEARCH */ |
-					1ull << 6 /* SETGID */ | 1ull << 7 /* SETUID */ |
+	static const uint64_t allowed = 1ull << 19 /* SYS_PTRACE */ |
+					1ull << 2 /* DAC_READ_SEARCH */ | 1ull << 6 /* SETGID */ |
+					1ull << 7 /* SETUID */ |
 					1ull << 40 /* CHECKPOINT_RESTORE */;
 	char text[8192], *field;
 	pid_t pids[] = {keeper(), examiner()};
@@ -361,10 +362,9 @@ static void test_capabilities(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_same_answers),  TEST(test_source),	    TEST(test_killed),
-		TEST(test_stopped),	  TEST(test_keeper_killed), TEST(test_hangs),
-		TEST(test_interrupted),	  cmocka_unit_test(test_ends),
-		TEST(test_capabilities),
+		TEST(test_same_answers), TEST(test_source),	      TEST(test_killed),
+		TEST(test_stopped),	 TEST(test_keeper_killed),    TEST(test_hangs),
+		TEST(test_interrupted),	 cmocka_unit_test(test_ends), TEST(test_capabilities),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -268,13 +268,18 @@ static void test_encodings(void **state)
 		{"# vim: set fileencoding=shift_jis :\ns = '\x83\\'\n", "s = '\343\202\275'",
 		 "CP932"},
 		{"#coding=cp1252\r\n\x80\r\n", "\342\202\254", "cp1252"},
-		{"#!/usr/bin/python\n# coding: koi8_r \xc1\n", "# coding: koi8_r \320\260", "koi8-r"},
+		{"#!/usr/bin/python\n# coding: koi8_r \xc1\n", "# coding: koi8_r \320\260",
+		 "koi8-r"},
 		{"\n  # coding:iso8859_15\n\xa4\n", "  # coding:iso8859_15", "iso8859-15"},
 		{"# coding: utf-8\n\xc3\xa4\n", "\303\244", ""},
 		{"# coding: utf8\n\xc3\xa4\n", "\303\244", ""},
 		{"x = 1\n# coding: latin-1 \xe4\n", "# coding: latin-1 \xe4", ""},
 		{"x = '# coding'\n\xe4 # encoding\n", "\xe4 # encoding", ""},
-		{"# coding: ../../../etc/passwd\n\xe4\n", "\xe4", "..", },
+		{
+			"# coding: ../../../etc/passwd\n\xe4\n",
+			"\xe4",
+			"..",
+		},
 		{"# coding: rot13\n\xe4\n", "\xe4", "rot13"},
 		{"# coding: euc_jp\n\xa4\xa2 \xff\n", "\343\201\202 \xff", "EUC-JP"},
 		{"\xef\xbb\xbf# a\n# coding: latin-1 \xc3\xa4\n", "# coding: latin-1 \303\244", ""},
@@ -387,10 +392,17 @@ static void test_roots(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_lines),	  TEST(test_names),	  TEST(test_escapes),
-		TEST(test_unrelated_cwd), TEST(test_not_regular), TEST(test_limits),
-		TEST(test_changed),	  TEST(test_roots),	TEST(test_encodings),
-		TEST(test_rights),	  cmocka_unit_test(test_rights_parse),
+		TEST(test_lines),
+		TEST(test_names),
+		TEST(test_escapes),
+		TEST(test_unrelated_cwd),
+		TEST(test_not_regular),
+		TEST(test_limits),
+		TEST(test_changed),
+		TEST(test_roots),
+		TEST(test_encodings),
+		TEST(test_rights),
+		cmocka_unit_test(test_rights_parse),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
