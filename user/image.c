@@ -12,6 +12,7 @@
 
 #include "examiner.h"
 #include "proc.h"
+#include "rights.h"
 
 static void strings_free(char **strings)
 {
@@ -51,6 +52,21 @@ void image_describe(struct image *image)
 	proc_info_fini(&info);
 	source_root_close(&image->root);
 	image->root = root;
+}
+
+void image_note_user(struct image *image, const struct pymem_msg_code *code)
+{
+	const struct rights *had = source_root_rights(&image->root);
+	struct rights has = {.uid = code->uid, .gid = code->gid};
+	struct rights now;
+
+	/* Root is what can be given up; whoever takes it on runs another program. */
+	if (!had || had->uid == code->uid || (had->uid != 0 && !had->any))
+		return;
+	/* Its groups too, if it is still there and still that. */
+	if (!rights_of(image->pid, &now) && now.uid == code->uid)
+		has = now;
+	source_root_set_rights(&image->root, &has);
 }
 
 static char **strings_copy(char *const *strings)

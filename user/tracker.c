@@ -129,9 +129,13 @@ static int handle_message(void *arg, void *data, size_t size)
 	struct tracker *tracker = arg;
 	const struct pymem_msg_process *m = data;
 	struct image *image, *before;
+	int err;
 
 	if (size < sizeof(*m) || m->type == PYMEM_MSG_STACK || m->type == PYMEM_MSG_CODE) {
-		store_add(&tracker->store, data, size);
+		err = store_add(&tracker->store, data, size);
+		image = tracker_image(tracker, m->proc);
+		if (!err && image && m->type == PYMEM_MSG_CODE)
+			image_note_user(image, data);
 		return 0;
 	}
 	if (m->type == PYMEM_MSG_FORK || (m->type == PYMEM_MSG_EXEC && m->proc)) {
