@@ -23,8 +23,8 @@ except ImportError:  # no such start methods either
 
 __all__ = ["Idle", "begin", "builtin_profile", "note"]
 
-NOTE = ("what ran in processes that multiprocessing started anew (spawn, forkserver) was not profiled and is in "
-        "no table; `from pymem_bpf import profile` in the program shows calls in every process")
+NOTE = ("what ran in processes that multiprocessing started anew (spawn, forkserver) was not profiled and "
+        "is in no table; `from pymem_bpf import profile` in the program shows calls in every process")
 
 STARTS = ("from multiprocessing.spawn import spawn_main", "from multiprocessing.forkserver import main")
 MISSING = object()

@@ -145,7 +145,8 @@ def main(argv=None):
     finally:
         if os.getpid() == owner:  # not in a child that the program forked
             # One write: the sampler appends to the same file.
-            with open(options.output, "a", buffering=1 << 24, encoding="utf-8", errors="backslashreplace") as f:
+            with open(options.output, "a", buffering=1 << 24, encoding="utf-8",
+                      errors="backslashreplace") as f:
                 stamper.show_results(f)
 
 
