@@ -8,7 +8,7 @@ import pytest
 import sessions
 from conftest import PACKAGE
 
-SECONDS = 120
+SECONDS = 600
 PROGRAM = '''
 import concurrent.futures, multiprocessing, os, sys
 

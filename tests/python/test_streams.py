@@ -9,7 +9,7 @@ import pytest
 import sessions
 from conftest import PACKAGE
 
-SECONDS = 120
+SECONDS = 600
 FUNCTION = '''# -*- coding: utf-8 -*-
 import sys
 @profile
