@@ -48,20 +48,25 @@ def find_script(name):
 
 
 def run_program(target, arguments, profile, is_module=False):
-    """Runs a script or a module as __main__, with `profile` among the builtins. Raises what the program
-    raises; ProgramMissing."""
-    builtins.profile = profile
+    """execute(), for a process that does nothing else: what leaves it uncaught is shown as the program's."""
     try:
-        if is_module or not is_script(target):
-            _run_module(target, arguments)
-        else:
-            _run_script(target, arguments)
+        execute(target, arguments, profile, is_module)
     except ProgramMissing:
         raise
     except BaseException:
         # Of what leaves the program uncaught, only the frames that are the program's are shown.
         sys.excepthook = _HookWithoutOurs(sys.excepthook)
         raise
+
+
+def execute(target, arguments, profile, is_module=False):
+    """Runs a script or a module as __main__, with `profile` among the builtins. Raises what the program
+    raises; ProgramMissing."""
+    builtins.profile = profile
+    if is_module or not is_script(target):
+        _run_module(target, arguments)
+    else:
+        _run_script(target, arguments)
 
 
 class _HookWithoutOurs:
@@ -77,9 +82,13 @@ class _HookWithoutOurs:
         self.hook(kind, value.with_traceback(traceback), traceback)
 
 
+def path_is_restricted():
+    """Whether the interpreter was told to have no entry of the program's in sys.path (-I, -P)."""
+    return bool(sys.flags.isolated or getattr(sys.flags, "safe_path", False))
+
+
 def _set_path(first):
-    """sys.path[0], unless the interpreter was told to have no such entry (-I, -P)."""
-    if not (sys.flags.isolated or getattr(sys.flags, "safe_path", False)):
+    if not path_is_restricted():
         sys.path[0] = first
 
 
