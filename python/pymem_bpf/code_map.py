@@ -64,8 +64,8 @@ class CodeMap(collections.abc.Mapping):
             lines = tables[result.code]
             if lines:
                 last = _last_line(result, linecache.getlines(result.filename))
-                yield result.filename, ((number, lines.get(number))
-                                        for number in range(result.first_line, last + 1))
+                yield result.filename, zip(range(result.first_line, last + 1),
+                                           map(lines.get, range(result.first_line, last + 1)))
 
     def __repr__(self):
         return "CodeMap(%r)" % self._tables()

@@ -67,7 +67,9 @@ def chosen_or_last(words):
 
 
 def quote(words):
-    return " ".join(shlex.quote(word) for word in words)
+    """A command line on one line of a UTF-8 file, whatever the locale said of its bytes."""
+    said = " ".join(shlex.quote(os.fsencode(word).decode("utf-8", "backslashreplace")) for word in words)
+    return said.replace("\n", " ")
 
 
 def find_process(hint):
@@ -86,10 +88,11 @@ def find_process(hint):
         else:
             raise Failure("no process has %r in its name; give its PID" % hint)
     try:
-        words = [word for word in _proc.read_file(pid, "cmdline").split("\0") if word]
+        with open("/proc/%d/cmdline" % pid, "rb") as f:
+            words = [os.fsdecode(word) for word in f.read().split(b"\0") if word]
     except OSError as e:
         raise Failure("process %d: %s" % (pid, e.strerror)) from None
-    return pid, " ".join(quote(words or [str(pid)]).split("\n"))
+    return pid, quote(words or [str(pid)])
 
 
 def launched(options):
@@ -125,7 +128,7 @@ def start(options):
     plain, stamped = launched(options)
     command = stamped or plain
     try:
-        return subprocess.Popen(command), quote(plain).replace("\n", " ")
+        return subprocess.Popen(command), quote(plain)
     except OSError as e:
         raise Failure("%s: %s" % (command[0], e.strerror)) from None
 
