@@ -36,6 +36,13 @@ def test_every_public_name_is_there():
         assert callable(getattr(mprof, name + "_action"))
 
 
+def test_all_names_where_ipython_is_not(tmp_path):
+    (tmp_path / "IPython.py").write_text("raise ImportError('No module named IPython')\n")
+    env = dict(os.environ, PYTHONPATH="%s:%s" % (tmp_path, os.path.join(sessions.PROJECT, "python")))
+    code = "from pymem_bpf import *; print(profile.__name__, MemTimer.__name__, load_ipython_extension.__name__)"
+    assert subprocess.check_output([PYTHON, "-c", code], env=env) == b"profile MemTimer load_ipython_extension\n"
+
+
 def test_function_labels():
     names = {"x.z": "z", "x.y": "y", "x.b": "x.b", "f.a.b": "f.a.b", "g.a.b": "g.a.b", "g.a.c": "a.c", "b.c": "b.c"}
     assert mprof.function_labels(names.keys()) == names
