@@ -9,6 +9,7 @@ import os
 import sys
 
 from . import __version__
+from ._counting import note_once
 from ._helper import HelperError
 from .line_profiler import LineProfiler
 from .table import show_results
@@ -51,19 +52,34 @@ def main(argv=None):
             profiler = LineProfiler(include_children=options.include_children,
                                     backend=options.backend, max_mem=options.max_mem)
             profiler.prepare()
-        output = open(options.output, "a", encoding="utf-8") if options.output else sys.stdout
+        output = (open(options.output, "a", encoding="utf-8", errors="backslashreplace")
+                  if options.output else sys.stdout)
     except (HelperError, ValueError, OSError) as e:
         sys.exit("pymem_bpf: %s" % e)
     target, arguments = options.program[0], options.program[1:]
     try:
         run_program(target, arguments, profiler, options.module)
     finally:
+        problem = _show(profiler, options, output)
+    if problem:
+        sys.exit(1)  # the program's own status goes first
+
+
+def _show(profiler, options, output):
+    """Writes what was found; None, or why it can't be, which was said."""
+    try:
         if options.timestamp:
             profiler.show_results(output)
         else:
             show_results(profiler, output, options.precision)
-        if output is not sys.stdout:
+        if options.output:
             output.close()
+    except Exception as e:
+        problem = "the result can't be written to %s (%s: %s)" % (options.output or "stdout",
+                                                                  type(e).__name__, e)
+        note_once("@profile", problem)
+        return problem
+    return None
 
 
 if __name__ == "__main__":

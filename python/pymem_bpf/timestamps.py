@@ -8,7 +8,6 @@ whatever way it does so by itself. mprof run starts Python programs like this. C
 the end have no line; neither has anything if the process is killed.
 """
 import argparse
-import builtins
 import contextlib
 import functools
 import os
@@ -16,8 +15,9 @@ import sys
 import threading
 import time
 
-from . import _proc, memory
+from . import _children, _proc, memory
 from ._counting import kind_of, wrap_async_generator
+from ._streams import tell, write_text
 from ._wrapping import decorate, mark
 
 RECORDS_LIMIT = 1000000
@@ -100,26 +100,30 @@ class TimeStamper:
 
     def show_results(self, stream=None):
         """Writes a FUNC line for each record."""
-        stream = stream or sys.stdout
-        for name, before, start, after, end, level in list(self.records):
-            stream.write("FUNC %s %.4f %.4f %.4f %.4f %d\n"
-                         % (name, before / memory.MIB, start, after / memory.MIB, end, level))
+        text = "".join("FUNC %s %.4f %.4f %.4f %.4f %d\n"
+                       % (name, before / memory.MIB, start, after / memory.MIB, end, level)
+                       for name, before, start, after, end, level in list(self.records))
+        if text:
+            write_text(sys.stdout if stream is None else stream, text)
         if self.dropped:
-            sys.stderr.write("pymem_bpf: %d calls of decorated functions are not in the file: the limit "
-                             "is %d\n" % (self.dropped, RECORDS_LIMIT))
+            tell("pymem_bpf: %d calls of decorated functions are not in the file: the limit is %d\n"
+                 % (self.dropped, RECORDS_LIMIT))
 
 
 def run_program(target, arguments, profile, is_module=False):
     """Runs a script (a name that ends with .py, or a path) or a module as __main__."""
     import runpy
-    builtins.profile = profile
+    _children.begin(profile)
     sys.argv = [target] + arguments
-    if not is_module and (target.endswith(".py") or os.path.isfile(target)):
-        sys.path[0] = os.path.dirname(os.path.abspath(target))
-        runpy.run_path(target, run_name="__main__")
-    else:
-        sys.path[0] = os.getcwd()
-        runpy.run_module(target, run_name="__main__", alter_sys=True)
+    try:
+        if not is_module and (target.endswith(".py") or os.path.isfile(target)):
+            sys.path[0] = os.path.dirname(os.path.abspath(target))
+            runpy.run_path(target, run_name="__main__")
+        else:
+            sys.path[0] = os.getcwd()
+            runpy.run_module(target, run_name="__main__", alter_sys=True)
+    finally:
+        _children.note()
 
 
 def main(argv=None):
@@ -141,7 +145,7 @@ def main(argv=None):
     finally:
         if os.getpid() == owner:  # not in a child that the program forked
             # One write: the sampler appends to the same file.
-            with open(options.output, "a", buffering=1 << 24) as f:
+            with open(options.output, "a", buffering=1 << 24, encoding="utf-8", errors="backslashreplace") as f:
                 stamper.show_results(f)
 
 
