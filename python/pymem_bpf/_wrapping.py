@@ -17,6 +17,9 @@ import types
 import weakref
 
 from ._counting import note_once
+from ._supported import require
+
+require()
 
 __all__ = ["decorate", "mark"]
 
@@ -102,10 +105,10 @@ def _of_method(method, wrap):
     return types.MethodType(_part(method.__func__, wrap), method.__self__)
 
 
-def _with_attributes(new, old):
+def _with_attributes(new, old, but=("__wrapped__",)):
     """What was set on the old one is on the new one, too."""
     for name, value in getattr(old, "__dict__", {}).items():
-        if name != "__wrapped__":
+        if name not in but:
             new.__dict__[name] = value
     return new
 
@@ -129,12 +132,16 @@ def _of_property(thing, wrap):
     return type(thing)(*parts, doc=own)
 
 
-def _of_func(thing, wrap):
-    """Of what keeps its function as `func`, and nothing else of it."""
+def _of_cached_property(thing, wrap):
     func = _part(thing.func, wrap)
     new = copy.copy(thing)
     new.func = func
     return new
+
+
+def _of_partial_method(thing, wrap):
+    new = functools.partialmethod(_part(thing.func, wrap), *thing.args, **thing.keywords)
+    return _with_attributes(new, thing, ("func",))
 
 
 def _of_single_dispatch_method(thing, wrap):
@@ -142,14 +149,7 @@ def _of_single_dispatch_method(thing, wrap):
     for kind, function in thing.dispatcher.registry.items():
         if function is not thing.func:
             new.dispatcher.register(kind, function)
-    return _with_attributes_but(new, thing, ("func", "dispatcher"))
-
-
-def _with_attributes_but(new, old, names):
-    for name, value in vars(old).items():
-        if name not in names:
-            vars(new)[name] = value
-    return new
+    return _with_attributes(new, thing, ("func", "dispatcher"))
 
 
 def _found_by_name(function):
@@ -214,8 +214,8 @@ _KINDS = {
     abc.abstractclassmethod: _of_static,
     property: _of_property,
     abc.abstractproperty: _of_property,
-    functools.cached_property: _of_func,
-    functools.partialmethod: _of_func,
+    functools.cached_property: _of_cached_property,
+    functools.partialmethod: _of_partial_method,
     functools.singledispatchmethod: _of_single_dispatch_method,
     functools.partial: _of_partial,
     type(functools.lru_cache(None)(len)): _of_cache,

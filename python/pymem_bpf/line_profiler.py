@@ -28,13 +28,12 @@ import sys
 import threading
 import types
 
-if sys.version_info < (3, 8):
-    raise ImportError("pymem_bpf needs Python 3.8 or newer; this is %d.%d" % sys.version_info[:2])
-if "t" in sys.abiflags:
-    raise ImportError("pymem_bpf: free-threaded builds of Python are not supported yet")
+from ._supported import has_monitoring, require
+
+require()
 try:
     from . import _lines
-    if hasattr(_lines, "install") != (sys.version_info < (3, 12)):
+    if hasattr(_lines, "install") == has_monitoring():
         raise ImportError("%s is for another Python" % _lines.__file__)
 except ImportError as e:
     raise ImportError("the extension module is not there for this Python (%d.%d): build it, in the "
@@ -226,7 +225,7 @@ class _Evaluation:
             _lines.uninstall()
 
 
-_hook = _Monitoring() if sys.version_info >= (3, 12) else _Evaluation()
+_hook = _Monitoring() if has_monitoring() else _Evaluation()
 _lock = threading.RLock()
 
 
