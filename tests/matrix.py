@@ -68,6 +68,7 @@ TESTS = {
         "test_profiled_they_do_the_same": "mprun"},
     "python/test_lines.py": {"test_amounts_and_occurrences": "mprun", "test_decorator": "mprun"},
     "python/test_refused.py": {"test_refused": "mprun"},
+    "python/test_children.py": {"test_children_run": "mprun"},
     "python/test_memory.py": {"test_every_python": "memit"},
 }
 

@@ -60,13 +60,14 @@ def main(argv=None):
     try:
         run_program(target, arguments, profiler, options.module)
     finally:
-        problem = _show(profiler, options, output)
-    if problem:
-        sys.exit(1)  # the program's own status goes first
+        shown, ending = _show(profiler, options, output), sys.exc_info()[1]
+        # The program's own failure goes first.
+        if not shown and (ending is None or (isinstance(ending, SystemExit) and not ending.code)):
+            sys.exit(1)
 
 
 def _show(profiler, options, output):
-    """Writes what was found; None, or why it can't be, which was said."""
+    """Writes what was found. False: it can't be, which was said."""
     try:
         if options.timestamp:
             profiler.show_results(output)
@@ -75,11 +76,10 @@ def _show(profiler, options, output):
         if options.output:
             output.close()
     except Exception as e:
-        problem = "the result can't be written to %s (%s: %s)" % (options.output or "stdout",
-                                                                  type(e).__name__, e)
-        note_once("@profile", problem)
-        return problem
-    return None
+        note_once("@profile", "the result can't be written to %s (%s: %s)" % (
+            options.output or "stdout", type(e).__name__, e))
+        return False
+    return True
 
 
 if __name__ == "__main__":

@@ -380,7 +380,7 @@ def check_instructions_without_a_line():
         # Thrown into before it began: 3.12's RETURN_GENERATOR and POP_TOP have no line.
         one = g(page)
         try:
-            one.throw(Grows, page)
+            one.throw(Grows(page))
         except Grows:
             pass
     assert set(rows(profiler, g)) <= {0}, rows(profiler, g)
