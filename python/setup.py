@@ -6,6 +6,7 @@ that it needs are no part of that: one build for each version.
 """
 import glob
 import os
+import runpy
 import sys
 
 from setuptools import Extension, setup
@@ -25,11 +26,10 @@ if ROOT is None:
 with open(os.path.join(HERE, "pymem_bpf", "__init__.py"), encoding="utf-8") as f:
     VERSION = next(line.split('"')[1] for line in f if line.startswith("__version__"))
 
-STABLE = sys.version_info >= (3, 12) and not getattr(sys, "_is_gil_enabled", lambda: True)() is False
-if sys.version_info < (3, 8):
-    sys.exit("pymem_bpf needs Python 3.8 or newer; this is %d.%d" % sys.version_info[:2])
-if not STABLE and sys.version_info >= (3, 12):
-    sys.exit("pymem_bpf: free-threaded builds of Python are not supported yet")
+SUPPORTED = runpy.run_path(os.path.join(HERE, "pymem_bpf", "_supported.py"))
+if SUPPORTED["refusal"]() is not None:
+    sys.exit(SUPPORTED["refusal"]())
+STABLE = SUPPORTED["has_monitoring"]()
 
 
 class SourceDistribution(sdist):

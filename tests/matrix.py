@@ -70,6 +70,7 @@ TESTS = {
     "python/test_program.py": {"test_each_python": "mprun"},
     "python/test_await.py": {"test_asyncio_of_each_python": "memit"},
     "python/test_refused.py": {"test_refused": "mprun"},
+    "python/test_children.py": {"test_children_run": "mprun"},
     "python/test_memory.py": {"test_every_python": "memit"},
 }
 

@@ -8,6 +8,7 @@ import argparse
 import sys
 
 from . import __version__
+from ._counting import note_once
 from ._program import ProgramMissing, find_script, run_program
 from ._helper import HelperError
 from .line_profiler import LineProfiler
@@ -51,7 +52,8 @@ def main(argv=None):
             profiler = LineProfiler(include_children=options.include_children,
                                     backend=options.backend, max_mem=options.max_mem)
             profiler.prepare()
-        output = open(options.output, "a", encoding="utf-8") if options.output else sys.stdout
+        output = (open(options.output, "a", encoding="utf-8", errors="backslashreplace")
+                  if options.output else sys.stdout)
     except (HelperError, ValueError, OSError) as e:
         sys.exit("pymem_bpf: %s" % e)
     target, arguments = options.program[0], options.program[1:]
@@ -60,12 +62,26 @@ def main(argv=None):
     except ProgramMissing as e:
         sys.exit("%s: %s" % (sys.executable, e))
     finally:
+        shown, ending = _show(profiler, options, output), sys.exc_info()[1]
+        # The program's own failure goes first.
+        if not shown and (ending is None or (isinstance(ending, SystemExit) and not ending.code)):
+            sys.exit(1)
+
+
+def _show(profiler, options, output):
+    """Writes what was found. False: it can't be, which was said."""
+    try:
         if options.timestamp:
             profiler.show_results(output)
         else:
             show_results(profiler, output, options.precision)
-        if output is not sys.stdout:
+        if options.output:
             output.close()
+    except Exception as e:
+        note_once("@profile", "the result can't be written to %s (%s: %s)" % (
+            options.output or "stdout", type(e).__name__, e))
+        return False
+    return True
 
 
 if __name__ == "__main__":

@@ -6,7 +6,9 @@ it died, the process is watched already, another tool has the interpreter's hook
 on stderr, and the function runs as it would undecorated.
 """
 import functools
-import sys
+import inspect
+
+from ._streams import tell
 
 _said = set()
 
@@ -16,10 +18,7 @@ def note_once(subject, text):
     if subject in _said:
         return
     _said.add(subject)
-    try:
-        sys.stderr.write("pymem_bpf: %s: %s\n" % (subject, text))
-    except (AttributeError, OSError, ValueError):
-        pass  # the program has no stderr, or has closed it: nobody can be told
+    tell("pymem_bpf: %s: %s\n" % (subject, text))
 
 
 class Counting:
@@ -42,6 +41,15 @@ class Counting:
     def __exit__(self, *_):
         if self.begun:
             self.profiler.disable_by_count()
+
+
+def kind_of(function):
+    """What calling it gives: "async generator", "coroutine", "generator", or "value". By its code: a
+    function that is only marked as a coroutine function runs when it is called."""
+    flags = getattr(getattr(function, "__code__", None), "co_flags", 0)
+    return ("async generator" if flags & inspect.CO_ASYNC_GENERATOR else
+            "coroutine" if flags & inspect.CO_COROUTINE else
+            "generator" if flags & inspect.CO_GENERATOR else "value")
 
 
 def wrap_async_generator(function, begin):

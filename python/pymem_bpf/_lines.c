@@ -211,11 +211,12 @@ static PyObject *recorder_alarm(PyObject *self, PyObject *args)
 }
 
 PyDoc_STRVAR(results_doc,
-	     "results(code, function=None) -> (calls, {line: (runs, change, usage)})\n\n"
-	     "Of a code object as part of the function that it was added for. change: what the\n"
-	     "runs' threads changed RSS by, callees included, unless another code object of the\n"
-	     "function has that on the same line. usage: highest RSS at the end of a run. Both in\n"
-	     "bytes. KeyError: not profiled.");
+	     "results(code, function=None) -> (calls, untold, {line: (runs, change, usage)})\n\n"
+	     "Of a code object as part of the function that it was added for. untold: times that\n"
+	     "the interpreter ceased to tell of a frame. change: what the runs' threads changed "
+	     "RSS by,\n"
+	     "callees included, but for runs inside another run of the function on the same line.\n"
+	     "usage: highest RSS at the end of a run. Both in bytes. KeyError: not profiled.");
 
 static int put_line(PyObject *lines, int number, const struct line *line)
 {
@@ -250,7 +251,9 @@ static PyObject *recorder_results(PyObject *self, PyObject *args)
 		if (put_line(lines, sink->code->first + i, &sink->lines[i]))
 			Py_CLEAR(lines);
 	}
-	return lines ? Py_BuildValue("(LN)", (long long)sink->calls, lines) : NULL;
+	return lines ? Py_BuildValue("(LLN)", (long long)sink->calls, (long long)sink->untold,
+				     lines)
+		     : NULL;
 }
 
 static PyObject *recorder_cut(PyObject *self, void *unused)

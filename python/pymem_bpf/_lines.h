@@ -20,8 +20,6 @@ struct line {
 	int64_t runs;
 	int64_t pages;
 	int64_t usage_pages; /* highest, at the end of a run */
-	bool here;	     /* the code object has this line */
-	bool shared;	     /* another one of the same function has it, too */
 };
 
 /* What one recorder counts of one code object, as part of one function. */
@@ -32,6 +30,7 @@ struct sink {
 	struct code *code;
 	struct sink *sibling; /* of the same recorder */
 	int64_t calls;
+	int64_t untold;	     /* times that the interpreter ceased to tell of a frame's lines */
 	struct line lines[]; /* code->count of them */
 };
 
@@ -143,14 +142,17 @@ void lines_disable(struct recorder *r);
 /* Once, when the module is loaded. 0 or -1. */
 int lines_init(void);
 
-/* The events. `line` 0: not known. lines_enter() gives the frame's number, for lines_leave(); 0:
+/* The events. lines_enter() gives the frame's number, for lines_leave(); 0:
  * not counted. lines_line(): -1 if the alarm was given and raised. */
 uint64_t lines_enter(struct code *code, int line, enum how how);
 int lines_line(PyObject *code, int line);
 void lines_leave(uint64_t number);
 void lines_leave_code(struct code *code);
 
-/* Line of the instruction at byte `offset`; 0: not known. */
+/* The interpreter ceased to tell of a frame's lines: that is noted for those who count it. */
+void lines_untold(PyObject *code);
+
+/* Line of the instruction at byte `offset`: where the code begins, if it has none. */
 int lines_at(const struct code *code, long offset);
 
 /* Is any recorder enabled? */

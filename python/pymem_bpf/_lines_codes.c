@@ -116,8 +116,9 @@ void lines_code_free(struct code *code)
 int lines_at(const struct code *code, long offset)
 {
 	Py_ssize_t unit = offset / 2;
+	int line = unit >= 0 && unit < code->offset_count ? code->offset_lines[unit] : 0;
 
-	return unit >= 0 && unit < code->offset_count ? code->offset_lines[unit] : 0;
+	return line > 0 ? line : code->begin;
 }
 
 struct sink *lines_sink(const struct code *code, const struct recorder *r, const PyObject *function)
@@ -128,40 +129,6 @@ struct sink *lines_sink(const struct code *code, const struct recorder *r, const
 		if (sink->recorder == r && sink->function == function)
 			break;
 	return sink;
-}
-
-static void mark_here(struct sink *sink, int line)
-{
-	int64_t index = (int64_t)line - sink->code->first;
-
-	if (index >= 0 && index < sink->code->count)
-		sink->lines[index].here = true;
-}
-
-/* Which lines the code object has, and which of them the function's others have, too. */
-static void mark_lines(struct sink *sink)
-{
-	const struct code *code = sink->code;
-	struct sink *other;
-	struct line *line;
-	Py_ssize_t unit;
-	int64_t number, end;
-
-	mark_here(sink, code->begin);
-	for (unit = 0; unit < code->offset_count; unit++)
-		mark_here(sink, code->offset_lines[unit]);
-	for (other = sink->recorder->sinks; other; other = other->sibling) {
-		if (other->function != sink->function)
-			continue;
-		number = Py_MAX(code->first, other->code->first);
-		end = Py_MIN((int64_t)code->first + code->count,
-			     (int64_t)other->code->first + other->code->count);
-		for (; number < end; number++) {
-			line = &other->lines[number - other->code->first];
-			if (line->here && sink->lines[number - code->first].here)
-				line->shared = sink->lines[number - code->first].shared = true;
-		}
-	}
 }
 
 int lines_add(struct recorder *r, const PyObject *function, const struct code *like,
@@ -184,7 +151,6 @@ int lines_add(struct recorder *r, const PyObject *function, const struct code *l
 	sink->recorder = r;
 	sink->function = function;
 	sink->code = code;
-	mark_lines(sink);
 	sink->next = code->sinks;
 	code->sinks = sink;
 	sink->sibling = r->sinks;

@@ -10,7 +10,8 @@
  * counters (a sink), and takes what began after it was enabled.
  *
  * A function is its code object and those inside it: comprehensions, lambdas, inner functions.
- * Where they share a line, what it changed is counted once (on_row()).
+ * Where they share a line, and where the function calls itself on it, what the line changed is
+ * counted once (on_row()).
  *
  * Greenlets share their thread's stack of frames: a switch inside profiled code ends the runs of
  * the frames that it leaves.
@@ -127,10 +128,9 @@ static inline bool counts(const struct recorder *r, const struct thread *t)
 	return r->enabled && (!r->thread || r->thread == t->serial);
 }
 
-/* Is what a run changed not counted on this row already? Other code objects of the function may
- * share it, and a run includes its callees: the outermost frame on the row decides whose runs
- * count. All of them do, so that recursion counts the same whether or not it goes through a
- * comprehension. */
+/* Is what a run changed not counted on this row already? A run includes its callees, so one inside
+ * another run of the row has nothing to add: of the same code (recursion), or of other code of the
+ * function (a comprehension). */
 static bool on_row(const struct sink *sink, const struct thread *t, const struct frame *f)
 {
 	const struct recorder *r = sink->recorder;
@@ -139,7 +139,7 @@ static bool on_row(const struct sink *sink, const struct thread *t, const struct
 	for (outer = t->frames; outer < f; outer++)
 		if (outer->line == f->line && outer->epoch >= r->epoch &&
 		    lines_sink(outer->code, r, sink->function))
-			return outer->code == f->code;
+			return false;
 	return true;
 }
 
@@ -170,7 +170,7 @@ static void charge(struct sink *sink, const struct thread *t, const struct frame
 		usage += now->other;
 	}
 	line->runs += f->how != RESUMED;
-	if (change && (!line->shared || on_row(sink, t, f)))
+	if (change && on_row(sink, t, f))
 		line->pages += change;
 	if (usage > line->usage_pages)
 		line->usage_pages = usage;
@@ -311,6 +311,9 @@ int lines_line(PyObject *object, int line)
 		if (!f)
 			return 0;
 	}
+	/* An instruction without a line belongs to the line where the code begins. */
+	if (line <= 0)
+		line = f->code->begin;
 	/* The line that a function begins on may be told twice, by its entry and by itself. */
 	if (f->how == BY_ENTRY && f->line == line) {
 		f->how = BY_EVENT;
@@ -350,6 +353,16 @@ void lines_leave_code(struct code *code)
 		;
 	if (i)
 		lines_leave(t->frames[i - 1].number);
+}
+
+void lines_untold(PyObject *object)
+{
+	struct thread *t = engine.enabled ? lines_thread_now(engine.page) : NULL;
+	struct code *code = t ? lines_find(object) : NULL;
+	struct sink *sink;
+
+	for (sink = code ? code->sinks : NULL; sink; sink = sink->next)
+		sink->untold += counts(sink->recorder, t);
 }
 
 /* --- recorders --- */

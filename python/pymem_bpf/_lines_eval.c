@@ -4,9 +4,11 @@
  * pays a look-up for each call, not the tracing of its instructions, and threads that were there
  * before are profiled as well as new ones.
  *
- * A debugger's or coverage's trace function goes on to be told of all it would be told of. While a
- * profile function is set (cProfile), callees of profiled code are traced, too: the interpreter
- * knows one switch for both. Built per Python version: there is no stable interface to any of this.
+ * A debugger's or coverage's trace function goes on to be told of all it would be told of. One that
+ * is set while a profiled frame runs takes our place: at the frame's next call of Python code we
+ * take it back, and what was not told meanwhile is noted. While a profile function is set
+ * (cProfile), callees of profiled code are traced, too: the interpreter knows one switch for both.
+ * Built per Python version: there is no stable interface to any of this.
  */
 #ifndef Py_BUILD_CORE
 #define Py_BUILD_CORE 1 /* internal/ */
@@ -44,6 +46,9 @@ static _PyFrameEvalFunction eval_before;
 static bool installed;
 /* The trace function that on_trace() stands in for on this thread. */
 static __thread Py_tracefunc traced_for;
+/* Code of this thread's innermost Python frame, if it is profiled: then on_trace() is its trace
+ * function, unless that was taken. Borrowed of the frame. */
+static __thread PyObject *running;
 
 static int on_trace(PyObject *self, PyFrameObject *frame, int what, PyObject *value);
 
@@ -150,26 +155,44 @@ static int on_trace(PyObject *self, PyFrameObject *frame, int what, PyObject *va
 	return traced_for ? traced_for(self, frame, what, value) : 0;
 }
 
+/* What the trace function would be without us. */
+static Py_tracefunc program_trace(PyThreadState *tstate)
+{
+	return tstate->c_tracefunc == on_trace ? traced_for : tstate->c_tracefunc;
+}
+
+/* We are told of lines again, and stand in for what is the trace function now. */
+static void take_back(PyThreadState *tstate)
+{
+	if (tstate->c_tracefunc == on_trace)
+		return;
+	traced_for = tstate->c_tracefunc;
+	set_trace(tstate, on_trace);
+}
+
 static PyObject *eval_profiled(PyThreadState *tstate, eval_frame_t *frame, int throwing,
 			       struct code *code)
 {
-	Py_tracefunc function = tstate->c_tracefunc, before = traced_for;
+	bool traced = tstate->c_tracefunc == on_trace;
+	Py_tracefunc before = traced_for;
+	PyObject *object = code_of(frame), *caller = running, *result;
 	uint64_t number;
-	PyObject *result;
 
 	if (is_new(frame))
 		number = lines_enter(code, code->begin, BY_ENTRY);
 	else
 		number = lines_enter(code, lines_at(code, offset_of(frame)), RESUMED);
-	if (function != on_trace) {
-		traced_for = function;
-		set_trace(tstate, on_trace);
-	}
+	take_back(tstate);
+	running = object;
 	result = eval_before(EVAL_VALUES);
-	if (function != on_trace) {
-		/* Unless the frame set another one, which is to stay then. */
-		if (tstate->c_tracefunc == on_trace)
-			set_trace(tstate, function);
+	running = caller;
+	if (tstate->c_tracefunc != on_trace)
+		lines_untold(object);
+	if (traced) {
+		take_back(tstate);
+	} else {
+		/* One that the program set meanwhile is to stay. */
+		set_trace(tstate, program_trace(tstate));
 		traced_for = before;
 	}
 	lines_leave(number);
@@ -179,15 +202,25 @@ static PyObject *eval_profiled(PyThreadState *tstate, eval_frame_t *frame, int t
 /* A frame of code that isn't profiled, called from one that is: as if there were no profiler. */
 static PyObject *eval_other(PyThreadState *tstate, eval_frame_t *frame, int throwing)
 {
-	Py_tracefunc function = traced_for;
-	PyObject *result;
+	PyObject *caller = running, *result;
 
-	set_trace(tstate, function);
+	set_trace(tstate, traced_for);
+	running = NULL;
 	result = eval_before(EVAL_VALUES);
-	/* The same with sys.settrace(): it may have been called meanwhile. */
-	if (tstate->c_tracefunc == function)
-		set_trace(tstate, on_trace);
-	traced_for = function;
+	running = caller;
+	take_back(tstate);
+	return result;
+}
+
+/* While a profile function is set, calls are traced. */
+static PyObject *eval_traced(PyThreadState *tstate, eval_frame_t *frame, int throwing)
+{
+	PyObject *caller = running, *result;
+
+	running = NULL;
+	result = eval_before(EVAL_VALUES);
+	running = caller;
+	take_back(tstate);
 	return result;
 }
 
@@ -200,12 +233,18 @@ static PyObject *eval(EVAL_ARGS)
 
 	if (!lines_enabled() || tstate->tracing)
 		return eval_before(EVAL_VALUES);
+	if (running && tstate->c_tracefunc != on_trace) {
+		lines_untold(running);
+		take_back(tstate);
+	}
 	code = lines_find(code_of(frame));
 	if (code && !makes_generator(frame))
 		return eval_profiled(tstate, frame, throwing, code);
-	if (tstate->c_tracefunc == on_trace && !tstate->c_profilefunc)
-		return eval_other(tstate, frame, throwing);
-	return eval_before(EVAL_VALUES);
+	if (tstate->c_tracefunc != on_trace)
+		return eval_before(EVAL_VALUES);
+	if (tstate->c_profilefunc)
+		return eval_traced(tstate, frame, throwing);
+	return eval_other(tstate, frame, throwing);
 }
 
 static PyObject *install(PyObject *self, PyObject *unused)

@@ -18,6 +18,8 @@ import sys
 import types
 import zipfile
 
+from . import _children
+
 STDIN = "-"
 PYC_HEADER_BYTES = 16
 # What comes before a program's own frames; finding its code is importlib's.
@@ -62,11 +64,14 @@ def run_program(target, arguments, profile, is_module=False):
 def execute(target, arguments, profile, is_module=False):
     """Runs a script or a module as __main__, with `profile` among the builtins. Raises what the program
     raises; ProgramMissing."""
-    builtins.profile = profile
-    if is_module or not is_script(target):
-        _run_module(target, arguments)
-    else:
-        _run_script(target, arguments)
+    _children.begin(profile)
+    try:
+        if is_module or not is_script(target):
+            _run_module(target, arguments)
+        else:
+            _run_script(target, arguments)
+    finally:
+        _children.note()
 
 
 class _HookWithoutOurs:

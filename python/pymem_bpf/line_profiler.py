@@ -28,19 +28,19 @@ import sys
 import threading
 import types
 
-if sys.version_info < (3, 8):
-    raise ImportError("pymem_bpf needs Python 3.8 or newer; this is %d.%d" % sys.version_info[:2])
-if "t" in sys.abiflags:
-    raise ImportError("pymem_bpf: free-threaded builds of Python are not supported yet")
+from ._supported import has_monitoring, require
+
+require()
 try:
     from . import _lines
-    if hasattr(_lines, "install") != (sys.version_info < (3, 12)):
+    if hasattr(_lines, "install") == has_monitoring():
         raise ImportError("%s is for another Python" % _lines.__file__)
 except ImportError as e:
     raise ImportError("the extension module is not there for this Python (%d.%d): build it, in the "
                       "source tree: make python PYTHON=%s (%s)" % (
                           sys.version_info[0], sys.version_info[1], sys.executable, e)) from e
-from ._counting import Counting
+from ._counting import Counting, kind_of
+from ._wrapping import decorate, mark
 from .memory import choose_metric
 from .table import show_results
 
@@ -50,11 +50,12 @@ __all__ = ["LineProfiler", "LineResult", "FunctionResult", "show_results"]
 #: end of a run.
 LineResult = collections.namedtuple("LineResult", "occurrences increment_bytes mem_usage_bytes")
 
-#: One profiled function. calls: 0 if it never ran; cut: the helper ended meanwhile (or this
-#: process was forked), so that later changes are not in it; code: its code object; lines: {number: LineResult}, those of
-#: comprehensions, lambdas and functions inside it included.
+#: One profiled function. calls: 0 if it never ran in this process; cut: the helper ended meanwhile
+#: (or this process was forked), so that later changes are not in it; code: its code object; lines:
+#: {number: LineResult}, those of comprehensions, lambdas and functions inside it included; untold:
+#: something took the trace function (up to 3.11), so that some lines were not seen to run.
 FunctionResult = collections.namedtuple(
-    "FunctionResult", "filename name first_line last_line calls cut code lines")
+    "FunctionResult", "filename name first_line last_line calls cut code lines untold")
 
 
 def _code_lines(code):
@@ -89,10 +90,13 @@ def _functions_of(thing, seen=None):
     seen.add(id(thing))
     if isinstance(thing, types.FunctionType):
         inner = getattr(thing, "__wrapped__", None)
-        if inner is not None and inner is not thing:
-            yield from _functions_of(inner, seen)
-        else:
+        if inner is None or inner is thing:
             yield thing
+            return
+        try:
+            yield from _functions_of(inner, seen)
+        except TypeError:
+            yield thing  # a function that stands in for something without lines
     elif isinstance(thing, (staticmethod, classmethod)) or inspect.ismethod(thing):
         yield from _functions_of(thing.__func__, seen)
     elif isinstance(thing, property):
@@ -221,7 +225,7 @@ class _Evaluation:
             _lines.uninstall()
 
 
-_hook = _Monitoring() if sys.version_info >= (3, 12) else _Evaluation()
+_hook = _Monitoring() if has_monitoring() else _Evaluation()
 _lock = threading.RLock()
 
 
@@ -327,23 +331,33 @@ class LineProfiler:
         pdb.Pdb().set_trace(sys._getframe(1))
 
     def __call__(self, function=None, precision=None):
-        """The function, wrapped so that it is profiled whenever it is called. precision: taken as
-        memory_profiler's takes it: the one who prints says how."""
+        """The function, wrapped so that it is profiled whenever it is called; of anything else the same
+        kind, with the functions inside it wrapped; what can't be, as it is (_wrapping.py). precision:
+        taken as memory_profiler's takes it: the one who prints says how."""
         if function is None:
             return self
+        return decorate(function, self._add_and_wrap)
+
+    def _add_and_wrap(self, function):
         self.add_function(function)
         return self.wrap_function(function)
 
     def wrap_function(self, function):
-        """`function`, with the profiler enabled while it runs: while it is not suspended, for a
+        """A function, with the profiler enabled while it runs: while it is not suspended, for a
         coroutine or a generator. Where it can't be, the function runs all the same."""
-        if inspect.isasyncgenfunction(function):
+        if isinstance(function, types.FunctionType):
+            return mark(self._wrapper(function), function)
+        return self._wrapper(function)
+
+    def _wrapper(self, function):
+        kind = kind_of(function)
+        if kind == "async generator":
             return self._wrap_async_generator(function)
-        if inspect.iscoroutinefunction(function):
+        if kind == "coroutine":
             @functools.wraps(function)
             async def wrapper(*args, **kwargs):
                 return await self._awaited(function(*args, **kwargs))
-        elif inspect.isgeneratorfunction(function):
+        elif kind == "generator":
             @functools.wraps(function)
             def wrapper(*args, **kwargs):
                 return (yield from self._steps(function(*args, **kwargs)))
@@ -485,14 +499,16 @@ class LineProfiler:
         return [self._result(*function) for function in self._functions]
 
     def _result(self, name, code, inner):
-        calls, rows = 0, {}
+        calls, untold, rows = 0, 0, {}
         if self._recorder is not None:
             calls = self._recorder.results(code)[0]
             for one in [code] + inner:
-                for number, (runs, change, usage) in self._recorder.results(one, code)[1].items():
+                _, lost, lines = self._recorder.results(one, code)
+                untold += lost
+                for number, (runs, change, usage) in lines.items():
                     row = rows.get(number, LineResult(0, 0, 0))
                     rows[number] = LineResult(row.occurrences + runs, row.increment_bytes + change,
                                               max(row.mem_usage_bytes, usage))
         lines = [line for c in [code] + inner for line in _code_lines(c) if line > 0]
         return FunctionResult(code.co_filename, name, code.co_firstlineno,
-                              max(lines + [code.co_firstlineno]), calls, self.cut, code, rows)
+                              max(lines + [code.co_firstlineno]), calls, self.cut, code, rows, bool(untold))

@@ -8,11 +8,11 @@ VmHWM. %mprun prints, line by line, what functions changed; it needs a helper (c
 What can't be done is said as IPython's UsageError: one sentence, no traceback. What the measured
 statement raises is raised again after what was measured until then has been printed.
 """
-import builtins
 import gc
 import io
 import os
 import signal
+import sys
 import tempfile
 import threading
 
@@ -21,10 +21,12 @@ from IPython.core.magic import Magics, line_cell_magic, magics_class, needs_loca
 from IPython.core.page import page
 
 from . import _helper, _proc, memory
-from ._helper import HelperError
+from ._children import builtin_profile
 from ._compatible import MemitResult
+from ._helper import HelperError
 from ._options import OptionError, split_options
 from ._statement import Statement, caller_scope
+from ._streams import fit
 
 SAMPLED = ("NOTE: no helper: the peak of this process is exact, that of its children is the highest of "
            "samples each %g s; for exact ones run: %s")
@@ -244,11 +246,8 @@ class MemoryProfilerMagics(Magics):
 
     def _run(self, profiler, statement):
         """(message, exception to be raised again or None)."""
-        missing = object()
-        before = getattr(builtins, "profile", missing)
-        builtins.profile = profiler
         try:
-            with profiler:
+            with builtin_profile(profiler), profiler:
                 statement.run()
         except SystemExit:
             return "*** SystemExit exception caught in code being profiled.", None
@@ -256,11 +255,6 @@ class MemoryProfilerMagics(Magics):
             return "*** KeyboardInterrupt exception caught in code being profiled.", None
         except Exception as e:
             return "*** %s in code being profiled: the table goes as far as that." % type(e).__name__, e
-        finally:
-            if before is missing:
-                del builtins.profile
-            else:
-                builtins.profile = before
         return "", None
 
     def _show(self, profiler, functions, message, path):
@@ -269,7 +263,7 @@ class MemoryProfilerMagics(Magics):
         show_results(profiler, text)
         output = text.getvalue().rstrip()
         if output:
-            page(output)
+            page(fit(output, sys.stdout))
         elif not functions and not message:
             message = "*** no function to show: name one with -f, or decorate it with @profile"
         if message:

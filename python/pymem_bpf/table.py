@@ -2,12 +2,16 @@
 """The table of %mprun and @profile, in memory_profiler's layout.
 
 Every line of a function's source has a row, those that did not run without figures. Source comes
-from linecache, which knows notebook cells and the prompt too; where there is none, the lines that
-ran are shown without text, and it is said.
+from linecache, which knows notebook cells and the prompt too, and how a file says that it is encoded
+(PEP 263); where there is none, the lines that ran are shown without text, and it is said.
 """
 import inspect
 import linecache
+import os
 import sys
+import tokenize
+
+from ._streams import write_text
 
 __all__ = ["show_results"]
 
@@ -15,12 +19,33 @@ TEMPLATE = "{0:>6} {1:>12} {2:>12}  {3:>10}   {4:<}"
 MIB = 1 << 20
 
 
+def _source(filename):
+    """The file's lines; empty if there are none."""
+    if filename not in linecache.cache and os.path.exists(filename) and not os.path.isfile(filename):
+        return []  # a pipe or a terminal (/dev/stdin): reading it would take what is the program's
+    try:
+        linecache.checkcache(filename)
+        lines = linecache.getlines(filename)
+    except (SyntaxError, ValueError):  # not of the encoding that it names, or of none
+        lines = []
+    if lines or not os.path.isfile(filename):
+        return lines
+    try:
+        with open(filename, encoding="utf-8", errors="backslashreplace") as f:
+            return f.readlines()
+    except OSError:
+        return []
+
+
 def _last_line(result, source):
     """The last line of the function's block, as far as the source tells."""
     if not source:
         return result.last_line
-    # The source may have changed, and be shorter, since the code was compiled.
-    block = inspect.getblock(source[result.first_line - 1:]) if source[result.first_line - 1:] else []
+    # The source may have changed, and be shorter or no Python, since the code was compiled.
+    try:
+        block = inspect.getblock(source[result.first_line - 1:])
+    except (IndexError, SyntaxError, tokenize.TokenError):
+        block = []
     return max(result.first_line + len(block) - 1, result.last_line)
 
 
@@ -37,42 +62,53 @@ def _no_negative_zero(value, amount):
         amount.format(value).split()[0]) == 0 else value
 
 
-def _show(result, stream, amount):
-    linecache.checkcache(result.filename)
-    source = linecache.getlines(result.filename)
-    stream.write("Filename: " + result.filename + "\n\n")
+def _table(result, amount):
+    """The lines of a function's table."""
+    yield "Filename: " + (result.filename or "(no file name)")
+    yield ""
     if not result.calls and not result.lines:
-        stream.write("%s was never called while it was profiled.\n\n\n" % result.name)
+        yield "%s was never called in this process while it was profiled." % result.name
         return
+    source = _source(result.filename)
     header = TEMPLATE.format("Line #", "Mem usage", "Increment", "Occurrences", "Line Contents")
-    stream.write(header + "\n" + "=" * len(header) + "\n")
+    yield header
+    yield "=" * len(header)
     for number in range(result.first_line, _last_line(result, source) + 1):
         text = source[number - 1] if number <= len(source) else ""
         if source or number in result.lines:
-            stream.write(_row(number, result.lines.get(number), text.rstrip("\n"), amount) + "\n")
+            yield _row(number, result.lines.get(number), text.rstrip("\r\n"), amount)
     if not source:
-        stream.write("The source of %s is not available: %s\n" % (result.name, result.filename))
-    stream.write("\n\n")
+        yield "The source of %s is not available: %s" % (result.name,
+                                                         result.filename or "(no file name)")
+    if result.untold:
+        yield ("NOTE: sys.settrace() (a debugger, coverage), or a greenlet's switch, took the "
+               "interpreter's trace function while %s ran: lines that ran until we had it back have no "
+               "row, and their amounts are with the line before." % result.name)
+
+
+def _notes(prof):
+    """What the figures lack."""
+    if prof.cut and prof.forked:
+        yield ("this process was forked while this ran: the figures are those of the process it came "
+               "from, until then.")
+    elif prof.cut:
+        yield ("the helper ended while this ran: changes after that are not in the figures; occurrences "
+               "are. Start it again: sudo pymem-bpf serve")
+    if prof.unread:
+        yield ("/proc/self/smaps_rollup could not be read %d times: what changed then is with a later "
+               "line." % prof.unread)
+    if prof.missed:
+        yield ("there were more threads than are counted one by one: increments of some may lack.")
 
 
 def show_results(prof, stream=None, precision=1):
     """Prints a table for each function of a LineProfiler.
 
-    stream: where to; None: sys.stdout. precision: digits after the point. A function that was never
-    called is named as such; so is what the figures lack where the helper ended meanwhile."""
-    stream = sys.stdout if stream is None else stream
+    stream: where to; None: sys.stdout. What it can't encode is escaped; what its write() raises is
+    raised. precision: digits after the point. A function that was never called is named as such; so is
+    what the figures lack where the helper ended meanwhile."""
     amount = "{0:%d.%df} MiB" % (precision + 4, precision)
-    for result in prof.results():
-        _show(result, stream, amount)
-    if prof.cut and prof.forked:
-        stream.write("NOTE: this process was forked while this ran: the figures are those of the "
-                     "process it came from, until then.\n\n")
-    elif prof.cut:
-        stream.write("NOTE: the helper ended while this ran: changes after that are not in the "
-                     "figures; occurrences are. Start it again: sudo pymem-bpf serve\n\n")
-    if prof.unread:
-        stream.write("NOTE: /proc/self/smaps_rollup could not be read %d times: what changed then is with "
-                     "a later line.\n\n" % prof.unread)
-    if prof.missed:
-        stream.write("NOTE: there were more threads than are counted one by one: increments of some "
-                     "may lack.\n\n")
+    text = "".join("\n".join(_table(result, amount)) + "\n\n\n" for result in prof.results())
+    text += "".join("NOTE: %s\n\n" % note for note in _notes(prof))
+    if text:
+        write_text(sys.stdout if stream is None else stream, text)

@@ -10,15 +10,16 @@ the end have no line; neither has anything if the process is killed.
 import argparse
 import contextlib
 import functools
-import inspect
 import os
 import sys
 import threading
 import time
 
 from . import _proc, memory
-from ._counting import wrap_async_generator
+from ._counting import kind_of, wrap_async_generator
 from ._program import ProgramMissing, run_program
+from ._streams import tell, write_text
+from ._wrapping import decorate, mark
 
 RECORDS_LIMIT = 1000000
 
@@ -53,14 +54,16 @@ class TimeStamper:
     def __call__(self, function=None, **_):
         if function is None:
             return self
-        if not callable(function):
-            raise TypeError("profile decorates functions, not %r" % (function,))
+        return decorate(function, self._wrap)
+
+    def _wrap(self, function):
         name = "%s.%s" % (function.__module__, getattr(function, "__qualname__", function.__name__))
 
-        if inspect.isasyncgenfunction(function):
-            return wrap_async_generator(function, lambda *args, **kw: (
-                function(*args, **kw), functools.partial(self._leave, name, self._enter())))
-        if inspect.iscoroutinefunction(function):
+        kind = kind_of(function)
+        if kind == "async generator":
+            return mark(wrap_async_generator(function, lambda *args, **kw: (
+                function(*args, **kw), functools.partial(self._leave, name, self._enter()))), function)
+        if kind == "coroutine":
             @functools.wraps(function)
             async def timed(*args, **kw):
                 entered = self._enter()
@@ -68,7 +71,7 @@ class TimeStamper:
                     return await function(*args, **kw)
                 finally:
                     self._leave(name, entered)
-        elif inspect.isgeneratorfunction(function):
+        elif kind == "generator":
             @functools.wraps(function)
             def timed(*args, **kw):
                 entered = self._enter()
@@ -84,7 +87,7 @@ class TimeStamper:
                     return function(*args, **kw)
                 finally:
                     self._leave(name, entered)
-        return timed
+        return mark(timed, function)
 
     @contextlib.contextmanager
     def timestamp(self, name="<block>"):
@@ -98,13 +101,14 @@ class TimeStamper:
 
     def show_results(self, stream=None):
         """Writes a FUNC line for each record."""
-        stream = stream or sys.stdout
-        for name, before, start, after, end, level in list(self.records):
-            stream.write("FUNC %s %.4f %.4f %.4f %.4f %d\n"
-                         % (name, before / memory.MIB, start, after / memory.MIB, end, level))
+        text = "".join("FUNC %s %.4f %.4f %.4f %.4f %d\n"
+                       % (name, before / memory.MIB, start, after / memory.MIB, end, level)
+                       for name, before, start, after, end, level in list(self.records))
+        if text:
+            write_text(sys.stdout if stream is None else stream, text)
         if self.dropped:
-            sys.stderr.write("pymem_bpf: %d calls of decorated functions are not in the file: the limit "
-                             "is %d\n" % (self.dropped, RECORDS_LIMIT))
+            tell("pymem_bpf: %d calls of decorated functions are not in the file: the limit is %d\n"
+                 % (self.dropped, RECORDS_LIMIT))
 
 
 def main(argv=None):

@@ -6,7 +6,7 @@ import io
 import threading
 
 from lines_page import UNIT, Page
-from lines_common import rows, counts, pages, equal, tables_of
+from lines_common import rows, counts, pages, equal, tables_of, with_counter
 from pymem_bpf.decorator import profile
 from pymem_bpf.line_profiler import LineProfiler
 
@@ -69,16 +69,12 @@ def check_only_the_thread_that_enables():
 
 
 def with_shared_counter(check):
-    """The process's shared Counter is the check's page."""
+    """check(the page that is the process's shared Counter)."""
     @functools.wraps(check)
     def wrapper():
-        import pymem_bpf.counter
-        page, before = Page(), pymem_bpf.counter.shared
-        pymem_bpf.counter.shared = lambda: page
-        try:
+        page = Page()
+        with with_counter(page):
             check(page)
-        finally:
-            pymem_bpf.counter.shared = before
     return wrapper
 
 

@@ -8,7 +8,7 @@ import textwrap
 import types
 
 from lines_page import START, UNIT, Page
-from lines_common import rows, profiled, pages, equal
+from lines_common import NEW, counts, rows, profiled, pages, equal
 from pymem_bpf.line_profiler import LineProfiler, show_results
 
 
@@ -177,12 +177,107 @@ def check_settrace_inside():
         g()
         sys.settrace(None)
         page.grow(1)
-    table, page, _ = profiled(f)
+    table, page, profiler = profiled(f)
     equal(seen, ["call", "line", "return"])
+    if NEW:
+        equal(pages(table), {4: 1})
     equal(sum(pages(table).values()), 1)
+    equal(noted(profiler), not NEW)
     equal(sys.gettrace(), None)
     table, _, _ = profiled(g_of_module)
     equal(pages(table), {1: 3})
+
+
+def noted(profiler):
+    """Is it said that lines were not seen, for each function once?"""
+    text = io.StringIO()
+    show_results(profiler, text)
+    said = text.getvalue().count("NOTE: sys.settrace")
+    assert said == sum(result.untold for result in profiler.results()), text.getvalue()
+    return bool(said)
+
+
+def check_settrace_without_calls():
+    """Nothing in the function tells us that our place was taken."""
+    def tracer(frame, event, value):
+        return tracer
+
+    def f(page):
+        sys.settrace(tracer)
+        page.grow(2)
+        sys.settrace(None)
+        page.grow(1)
+
+    def inside(page):
+        page.grow(8)
+        f(page)
+        page.grow(4)
+    page = Page()
+    profiler = LineProfiler(f, inside, counter=page)
+    profiler.runcall(inside, page)
+    outer = rows(profiler, inside, 1)
+    equal(pages(outer), {1: 8, 2: 3, 3: 4})
+    equal(sum(pages(rows(profiler, f)).values()), 3)
+    equal([result.untold for result in profiler.results()], [not NEW, False])
+    equal(noted(profiler), not NEW)
+    equal(sys.gettrace(), None)
+
+
+def check_settrace_by_a_callee():
+    """A debugger or coverage that begins inside: a function in Python sets it. No line is lost, and the
+    tool is told of all from there on."""
+    seen = []
+
+    def tracer(frame, event, value):
+        if frame.f_code in (f.__code__, g.__code__):
+            seen.append((frame.f_code.co_name, event))
+        return tracer
+
+    def begin():
+        sys.settrace(tracer)
+        sys._getframe(1).f_trace = tracer
+
+    def end():
+        sys.settrace(None)
+
+    def g(page):
+        page.grow(2)
+
+    def f(page):
+        begin()
+        page.grow(1)
+        g(page)
+        end()
+        page.grow(4)
+    table, _, profiler = profiled(f)
+    equal(pages(table), {2: 1, 3: 2, 5: 4})
+    equal(counts(table), {0: 1, 1: 1, 2: 1, 3: 1, 4: 1, 5: 1})
+    equal(noted(profiler), False)
+    equal(seen, [("f", "line"), ("f", "line"), ("g", "call"), ("g", "line"), ("g", "return"), ("f", "line")])
+    equal(sys.gettrace(), None)
+
+
+def check_trace_function_that_is_to_stay():
+    """The program sets one in a profiled function and goes on with it."""
+    def tracer(frame, event, value):
+        return None
+
+    def begin():
+        sys.settrace(tracer)
+
+    def f(page):
+        begin()
+        page.grow(1)
+
+    def direct(page):
+        sys.settrace(tracer)
+    for function in f, direct:
+        profiler = LineProfiler(function, counter=Page())
+        try:
+            profiler.runcall(function, profiler._counter)
+            equal(sys.gettrace(), tracer)
+        finally:
+            sys.settrace(None)
 
 
 def g_of_module(page):
@@ -273,4 +368,4 @@ def check_table():
         row.format(4, *amounts(START + 512, 512, 2) + (lines[3],)),
         row.format(5, "", "", "", lines[4]),
         row.format(6, *amounts(START + 512, 0, 1) + (lines[5],)), "", "",
-        "Filename: " + __file__, "", "g_of_module was never called while it was profiled.", "", "", ""]))
+        "Filename: " + __file__, "", "g_of_module was never called in this process while it was profiled.", "", "", ""]))

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 """What the checks of the line profiler share (lines_checks.py)."""
+import contextlib
 import re
 import sys
 
@@ -35,6 +36,18 @@ def pages(table):
 
 def equal(found, wanted):
     assert found == wanted, "found %r, wanted %r" % (found, wanted)
+
+
+@contextlib.contextmanager
+def with_counter(page):
+    """The process's shared Counter is this page."""
+    import pymem_bpf.counter
+    before = pymem_bpf.counter.shared
+    pymem_bpf.counter.shared = lambda: page
+    try:
+        yield
+    finally:
+        pymem_bpf.counter.shared = before
 
 
 def tables_of(text):

@@ -20,8 +20,8 @@ PATIENCE = 120
 TRUTH = {
     "loop_def": (1, 0), "loop_for": (51, 0), "loop_grow": (50, 50), "loop_nothing": (50, 0),
     "loop_free": (50, -50), "loop_keep": (1, 3), "one_line": (1, 2),
-    # Each level has all that is below it: 1 + (1) + (1 + 1) + …
-    "recurse_grow": (4, 4), "recurse_call": (3, 6),
+    # The outermost call has all that is below it, once.
+    "recurse_grow": (4, 4), "recurse_call": (3, 3),
     "generate_for": (5, 0), "generate_grow": (4, 4), "generate_yield": (4, 0),
     "generate_free": (4, -4), "thrown_yield": (1, 0), "thrown_grow": (1, 2),
     "drive_body": (4, 4), "drive_throw": (1, 2),

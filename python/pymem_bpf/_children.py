@@ -1,0 +1,153 @@
+# SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+"""The builtin `profile` in processes that multiprocessing starts.
+
+Where it forks, children have the builtin. With spawn and forkserver it starts an interpreter anew, which
+runs the main module once more, and would meet `@profile` without there being one. All of them are started
+by one call, _posixsubprocess.fork_exec(), with a line of code behind -c. While the builtin is there, a
+step is put in front of that line which makes this file's Idle the builtin, in that child and in what it
+starts itself. Nothing is put into the environment or on disk, other commands are not touched.
+
+Idle profiles nothing: children of a pool are killed in the end, and would have nowhere to show tables.
+The parent says so (note()).
+
+In a child this file is run by its path, without the package: it imports nothing of it.
+"""
+import builtins
+import contextlib
+import os
+
+try:
+    import _posixsubprocess
+except ImportError:  # no such start methods either
+    _posixsubprocess = None
+
+__all__ = ["Idle", "begin", "builtin_profile", "note"]
+
+NOTE = ("what ran in processes that multiprocessing started anew (spawn, forkserver) was not profiled and is in "
+        "no table; `from pymem_bpf import profile` in the program shows calls in every process")
+
+STARTS = ("from multiprocessing.spawn import spawn_main", "from multiprocessing.forkserver import main")
+MISSING = object()
+
+#: Behind -c, in front of what multiprocessing has there. Where this file can't be read, @profile does
+#: nothing all the same.
+STEP = """\
+def _step(path):
+    import builtins
+    try:
+        with open(path, encoding="utf-8") as f:
+            space = {"__name__": "pymem_bpf._children", "__file__": path}
+            exec(compile(f.read(), path, "exec"), space)
+        space["begin"](space["Idle"]())
+    except Exception:
+        builtins.profile = lambda f=None, *_, **__: f if f is not None else lambda g: g
+_step(%r)
+del _step
+"""
+
+
+class Idle:
+    """Stands in for the profiler: what it decorates or runs stays as it is."""
+
+    def __call__(self, function=None, *_, **__):
+        return self if function is None else function
+
+    def wrap_function(self, function):
+        return function
+
+    def runcall(self, function, *args, **kwargs):
+        return function(*args, **kwargs)
+
+    def run(self, statement):
+        import __main__
+        return self.runctx(statement, __main__.__dict__, __main__.__dict__)
+
+    def runctx(self, statement, globals, locals):
+        exec(statement, globals, locals)
+        return self
+
+    @contextlib.contextmanager
+    def timestamp(self, name="<block>"):
+        yield
+
+    def results(self):
+        return []
+
+    def _nothing(self, *_, **__):
+        pass
+
+    add_function = add_code = enable = disable = enable_by_count = disable_by_count = _nothing
+    __exit__ = _nothing
+
+    def __enter__(self):
+        return self
+
+
+_started = None  # the process that started others
+
+
+def _with_step(arguments):
+    """The arguments of a new interpreter, with the step if it is one of multiprocessing's."""
+    found = list(arguments)
+    for at, option in enumerate(found[:-1]):
+        code = found[at + 1]
+        if option in ("-c", b"-c") and isinstance(code, (str, bytes)):
+            text = code if isinstance(code, str) else code.decode("utf-8", "surrogateescape")
+            if any(start in text for start in STARTS):
+                text = STEP % __file__ + text
+                found[at + 1] = text if isinstance(code, str) else text.encode("utf-8", "surrogateescape")
+                return found
+    return arguments
+
+
+def _hook():
+    """Stands in for fork_exec() from now on; the function that ends that."""
+    before = getattr(_posixsubprocess, "fork_exec", None)
+    if before is None:
+        return lambda: None
+
+    def fork_exec(arguments, *rest, **kwargs):
+        global _started
+        changed = _with_step(arguments)
+        if changed is not arguments:
+            _started = os.getpid()
+        return before(changed, *rest, **kwargs)
+
+    def end():
+        if _posixsubprocess.fork_exec is fork_exec:
+            _posixsubprocess.fork_exec = before
+    _posixsubprocess.fork_exec = fork_exec
+    return end
+
+
+def begin(profile):
+    """Makes it the builtin, here and in children; the function that ends that."""
+    before = getattr(builtins, "profile", MISSING)
+    builtins.profile = profile
+    unhook = _hook()
+
+    def end():
+        unhook()
+        if before is not MISSING:
+            builtins.profile = before
+        elif hasattr(builtins, "profile"):
+            del builtins.profile
+    return end
+
+
+def note():
+    """Says, once, what the tables of this process lack."""
+    if _started == os.getpid():
+        from ._counting import note_once
+        note_once("@profile", NOTE)
+
+
+@contextlib.contextmanager
+def builtin_profile(profile):
+    """A context in which `profile` is among the builtins, of children too."""
+    end = begin(profile)
+    try:
+        yield
+    finally:
+        end()
+        note()

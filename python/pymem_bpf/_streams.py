@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+"""Text of ours into streams of the program's.
+
+A stream may be of any encoding, take bytes only, be closed, full or a pipe that nobody reads, or not be
+there. What it can't encode is escaped. Text goes at once and past the buffers of the interpreter's own
+streams, pipes and terminals: what could not be written must not come up again, as an error of the
+program's, when they are flushed at its end.
+"""
+import io
+import os
+import select
+import stat
+import sys
+
+__all__ = ["fit", "write_text", "tell"]
+
+
+def fit(text, stream):
+    """The text, with what the stream's encoding has no bytes for escaped."""
+    encoding = getattr(stream, "encoding", None) or "ascii"
+    return text.encode(encoding, "backslashreplace").decode(encoding)
+
+
+def _descriptor(stream):
+    """Where to write past the stream's buffer; None: by way of its write()."""
+    if type(stream) is not io.TextIOWrapper or type(stream.buffer) is not io.BufferedWriter or \
+            type(stream.buffer.raw) is not io.FileIO:
+        return None
+    own = stream is sys.__stdout__ or stream is sys.__stderr__
+    # A file of the program's may be one with other ends of lines, which only its write() knows.
+    return stream.fileno() if own or not stat.S_ISREG(os.fstat(stream.fileno()).st_mode) else None
+
+
+def _write_bytes(descriptor, data):
+    data = memoryview(data)
+    while data:
+        try:
+            data = data[os.write(descriptor, data):]
+        except BlockingIOError:
+            poll = select.poll()
+            poll.register(descriptor, select.POLLOUT)
+            poll.poll()
+
+
+def write_text(stream, text):
+    """Writes text to any stream. Raises what the stream does; ValueError: there is none (None)."""
+    if stream is None:
+        raise ValueError("the program has no such stream")
+    descriptor = _descriptor(stream)
+    if descriptor is not None:
+        stream.flush()  # the program's own text goes first
+        _write_bytes(descriptor, text.encode(stream.encoding, "backslashreplace"))
+        return
+    try:
+        stream.write(text)
+    except UnicodeEncodeError:
+        stream.write(fit(text, stream))
+    except TypeError:
+        stream.write(text.encode("utf-8", "backslashreplace"))  # it takes bytes
+
+
+def tell(text):
+    """Writes to stderr, if anybody can be told there."""
+    try:
+        write_text(sys.stderr, text)
+    except Exception:
+        pass  # there is no other place to say it

@@ -1,0 +1,222 @@
+# SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+"""What @profile gives back: a thing of the same kind, with the functions inside it profiled.
+
+The program must not see a difference: a property stays one, a class stays the same class, a cache keeps
+its cache_info(). Where the functions inside can't be exchanged without one, the thing is given back
+as it is, unprofiled, and that is said once on stderr.
+
+decorate() knows the kinds; what is done to a function is up to its caller.
+"""
+import abc
+import contextlib
+import copy
+import functools
+import inspect
+import sys
+import types
+import weakref
+
+from ._counting import note_once
+from ._supported import require
+
+require()
+
+__all__ = ["decorate", "mark"]
+
+_ours = weakref.WeakSet()  # wrappers that were made here: not to be wrapped once more
+
+
+class Refused(Exception):
+    """The thing stays as it is; says why."""
+
+
+def decorate(thing, wrap):
+    """The thing with each Python function `f` inside it replaced by wrap(f). wrap: may raise TypeError,
+    whose text says why the function can't be profiled."""
+    try:
+        return _inside(thing, wrap)
+    except (Refused, TypeError) as e:
+        note_once("@profile of %s" % _name(thing), "%s; it is left as it is, unprofiled" % e)
+        return thing
+
+
+def mark(wrapper, function):
+    """The wrapper of a function, complete: awaited where the function may be."""
+    if function.__code__.co_flags & inspect.CO_ITERABLE_COROUTINE:
+        wrapper = types.coroutine(wrapper)
+    _ours.add(wrapper)
+    return wrapper
+
+
+def _name(thing):
+    name = getattr(thing, "__qualname__", None) or getattr(thing, "__name__", None)
+    return name if isinstance(name, str) else "a " + type(thing).__qualname__
+
+
+def _inside(thing, wrap):
+    exchange = _KINDS.get(type(thing))
+    if exchange is None and isinstance(thing, type):
+        exchange = _of_class
+    if exchange is not None:
+        return exchange(thing, wrap)
+    if callable(thing) and hasattr(type(thing), "__call__") and isinstance(
+            inspect.getattr_static(type(thing), "__call__", None), types.FunctionType):
+        raise Refused("it is an object with __call__; decorate that method in %s"
+                      % type(thing).__qualname__)
+    inner = getattr(thing, "__wrapped__", None) or getattr(thing, "func", None)
+    if isinstance(inner, types.FunctionType):
+        raise Refused("what a %s does with its function is not known; put @profile below it, on the "
+                      "function itself" % type(thing).__qualname__)
+    raise Refused("it is %s: there are no Python lines in it to profile" % (
+        "built in or written in C" if isinstance(thing, _BUILT_IN) else
+        "a %s, no function" % type(thing).__qualname__))
+
+
+_BUILT_IN = (types.BuiltinFunctionType, types.MethodDescriptorType, types.WrapperDescriptorType,
+             types.MethodWrapperType, types.ClassMethodDescriptorType)
+
+
+def _of_function(function, wrap):
+    helper = _HELPERS.get(function.__code__)
+    inner = getattr(function, "__wrapped__", None)
+    if helper is None or not isinstance(inner, types.FunctionType):
+        return wrap(function)
+    # A context manager's block runs when its function has returned: its generator is to be profiled.
+    inner = wrap(inner)
+    new = functools.update_wrapper(helper(inner), function)
+    new.__wrapped__ = inner
+    return new
+
+
+def _helpers():
+    """{code of the functions that a decorator makes: the decorator}"""
+    def function():
+        yield
+    found = [getattr(contextlib, name, None) for name in ("contextmanager", "asynccontextmanager")]
+    return {decorator(function).__code__: decorator for decorator in found if decorator}
+
+
+def _part(thing, wrap):
+    """The thing inside another; what has been profiled already stays."""
+    return thing if isinstance(thing, types.FunctionType) and thing in _ours else _inside(thing, wrap)
+
+
+def _of_method(method, wrap):
+    return types.MethodType(_part(method.__func__, wrap), method.__self__)
+
+
+def _with_attributes(new, old, but=("__wrapped__",)):
+    """What was set on the old one is on the new one, too."""
+    for name, value in getattr(old, "__dict__", {}).items():
+        if name not in but:
+            new.__dict__[name] = value
+    return new
+
+
+def _of_static(thing, wrap):
+    return _with_attributes(type(thing)(_part(thing.__func__, wrap)), thing)
+
+
+def _of_property(thing, wrap):
+    parts, refusal = [], None
+    for part in (thing.fget, thing.fset, thing.fdel):
+        try:
+            parts.append(part if part is None else _part(part, wrap))
+        except (Refused, TypeError) as e:
+            parts.append(part)
+            refusal = e
+    if refusal is not None and all(a is b for a, b in zip(parts, (thing.fget, thing.fset, thing.fdel))):
+        raise refusal
+    # One that has its getter's docstring takes on that of another getter.
+    own = thing.__doc__ if thing.__doc__ != getattr(thing.fget, "__doc__", None) else None
+    return type(thing)(*parts, doc=own)
+
+
+def _of_cached_property(thing, wrap):
+    func = _part(thing.func, wrap)
+    new = copy.copy(thing)
+    new.func = func
+    return new
+
+
+def _of_partial_method(thing, wrap):
+    new = functools.partialmethod(_part(thing.func, wrap), *thing.args, **thing.keywords)
+    return _with_attributes(new, thing, ("func",))
+
+
+def _of_single_dispatch_method(thing, wrap):
+    new = functools.singledispatchmethod(_part(thing.func, wrap))
+    for kind, function in thing.dispatcher.registry.items():
+        if function is not thing.func:
+            new.dispatcher.register(kind, function)
+    return _with_attributes(new, thing, ("func", "dispatcher"))
+
+
+def _found_by_name(function):
+    """Would pickle find the function where its name says?"""
+    found = sys.modules.get(getattr(function, "__module__", None))
+    for name in getattr(function, "__qualname__", "").split("."):
+        found = getattr(found, name, None)
+    return found is function
+
+
+def _of_partial(thing, wrap):
+    if _found_by_name(thing.func):
+        raise Refused("pickle finds its function by name; put @profile on %s itself" % _name(thing.func))
+    new = functools.partial(_part(thing.func, wrap), *thing.args, **thing.keywords)
+    return _with_attributes(new, thing)
+
+
+def _of_cache(thing, wrap):
+    if not hasattr(thing, "cache_parameters"):  # 3.8
+        raise Refused("how the cache was made is not known; put @profile below @lru_cache")
+    if any(thing.cache_info()[:2]):
+        raise Refused("the cache is in use; put @profile below @lru_cache")
+    new = functools.lru_cache(**thing.cache_parameters())(_part(thing.__wrapped__, wrap))
+    return _with_attributes(new, thing)
+
+
+def _of_class(cls, wrap):
+    """The same class, its own methods exchanged: what its body defines, nothing that it refers to."""
+    found = False
+    for name, value in list(vars(cls).items()):
+        if isinstance(value, type) or not _defined_in(cls, value):
+            continue
+        try:
+            new = _part(value, wrap)
+            if new is not value:
+                type.__setattr__(cls, name, new)
+            found = True
+        except (Refused, TypeError, AttributeError):
+            continue  # an attribute that is no method, or one that stays
+    if not found:
+        raise Refused("class %s has no methods in Python to profile" % cls.__qualname__)
+    return cls
+
+
+def _defined_in(cls, value):
+    """Does a method, in whatever descriptor, come from the body of the class?"""
+    for name in ("__func__", "fget", "func", "__wrapped__"):
+        inner = inspect.getattr_static(value, name, None)
+        if inner is not None and not isinstance(value, types.FunctionType):
+            return _defined_in(cls, getattr(value, name))
+    return (getattr(value, "__module__", None) == cls.__module__
+            and str(getattr(value, "__qualname__", "")).startswith(cls.__qualname__ + "."))
+
+
+_HELPERS = _helpers()
+_KINDS = {
+    types.FunctionType: _of_function,
+    types.MethodType: _of_method,
+    staticmethod: _of_static,
+    classmethod: _of_static,
+    abc.abstractstaticmethod: _of_static,
+    abc.abstractclassmethod: _of_static,
+    property: _of_property,
+    abc.abstractproperty: _of_property,
+    functools.cached_property: _of_cached_property,
+    functools.partialmethod: _of_partial_method,
+    functools.singledispatchmethod: _of_single_dispatch_method,
+    functools.partial: _of_partial,
+    type(functools.lru_cache(None)(len)): _of_cache,
+}
