@@ -2,6 +2,7 @@
 #
 # make demo     install what is missing, build, and watch a real program
 # make check    install what tests need and run all of them
+# make check-fast   those of every hour: two minutes
 # make help     the other targets
 
 CC ?= gcc
@@ -31,7 +32,8 @@ BPF_INCLUDE ?= -idirafter /usr/include/$(shell gcc -dumpmachine)
 # Pure modules first: unit tests link them without BPF.
 PURE := model model_book model_lines model_order model_ended text json_text kernel_btf kernel_refusal render render_table render_columns render_function render_runs render_json source \
 	py_code py_layouts elf_image elf_probes elf_version proc py_process cmd_ps store \
-	serve_request serve_access serve_limits
+	serve_request serve_access serve_limits \
+	budget rights examiner examiner_wire examiner_helper source_read source_encoding
 PURE := $(foreach m,$(PURE),$(if $(wildcard user/$(m).c),$(m)))
 PROGRAM := $(filter-out $(PURE),$(basename $(notdir $(wildcard user/*.c))))
 OBJS := $(PURE:%=$(BUILD)/%.o) $(PROGRAM:%=$(BUILD)/%.o)
@@ -112,7 +114,7 @@ $(BUILD)/fuzzed/walker_bpf.o: tests/walker/walker_bpf.c | $(BUILD)/fuzzed
 # The BPF walker as a program: the headers of bpf/ unchanged, with tests/walker/bpf/ in place of
 # libbpf's. Twice, as the product. BPF reads words of any alignment.
 WALKER := $(BUILD)/walker/modern $(BUILD)/walker/legacy
-WALKER_MODULES := store py_code py_layouts py_process elf_image elf_probes elf_version proc
+WALKER_MODULES := store py_code py_layouts py_process elf_image elf_probes elf_version proc budget
 WALKER_OBJS := $(WALKER_MODULES:%=$(BUILD)/asan/%.o) \
 	$(patsubst %,$(BUILD)/walker/%.o,walker oracle image reference)
 WALKER_BPF := $(CFLAGS) -O1 $(SANITIZE) -fno-sanitize=alignment -Wno-unused-function \
@@ -149,6 +151,12 @@ check:
 	tools/install-deps test
 	$(MAKE) $(PARALLEL) all unit fuzz-targets walker
 	tests/run $(CHECK)
+
+# What needs no profiler that is attached, and no guest: two minutes.
+check-fast:
+	tools/install-deps test
+	$(MAKE) $(PARALLEL) all unit walker
+	tests/run build unit scripts walker
 
 # make fuzz SECONDS=60 TARGET="lines walk": finds are kept in build/fuzz-finds.
 SECONDS ?= 60
@@ -287,6 +295,7 @@ help:
 	@echo 'make            build/pymem-bpf'
 	@echo 'make demo       install what is missing, build, show the main job'
 	@echo 'make check      install what tests need, run all of them (CHECK=unit|e2e|…: some)'
+	@echo 'make check-fast build, unit, scripts, walker, in two minutes'
 	@echo 'make fuzz       libFuzzer targets for SECONDS=60 each (TARGET="lines walk": these only)'
 	@echo 'make stress     hundreds of processes under -a, for SECONDS=60 (SEED=1: what they do)'
 	@echo 'make check-pythons  tests on every interpreter, docs/PYTHONS.md (FREE_THREADED=1: build one)'
@@ -300,7 +309,7 @@ help:
 
 -include $(wildcard $(BUILD)/*.d $(BUILD)/*/*.d)
 
-.PHONY: python wheel all unit walker fuzz-targets fuzz check stress check-arm64 golden-update deps demo \
+.PHONY: python wheel all unit walker fuzz-targets fuzz check check-fast stress check-arm64 golden-update deps demo \
 	bench arm64 install format format-check check-pythons clean help check-vm verifier-update \
 	check-memory-profiler check-cpython
 .DELETE_ON_ERROR:

@@ -87,6 +87,7 @@ SEPARATE __u64 announce_code(__u64 code, __u64 fingerprint)
 	__u64 table, size = 0;
 	struct parts c = {};
 	__u32 zero = 0;
+	__u64 ids;
 
 	if (!s)
 		return 1;
@@ -99,6 +100,9 @@ SEPARATE __u64 announce_code(__u64 code, __u64 fingerprint)
 	m->proc = s->proc;
 	m->code = code;
 	m->fingerprint = fingerprint;
+	ids = bpf_get_current_uid_gid();
+	m->uid = (__u32)ids;
+	m->gid = ids >> 32;
 	m->first_line = *(__s32 *)(s->code + (py->code_firstlineno & 508));
 	capture_str(py, LOAD(s->code, py->code_filename, 511), &m->file, m->file_data,
 		    sizeof(m->file_data));

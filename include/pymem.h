@@ -232,6 +232,7 @@ struct pymem_msg_code {
 	__u32 table_length; /* of the whole table; 0 with table_bytes 0: unreadable */
 	__u32 table_offset; /* of the part in this message */
 	__u32 table_bytes;
+	__u32 uid, gid; /* real ones of the process just now: it may have given up what it had */
 	struct pymem_str file, name;
 	char file_data[PYMEM_FILE_BYTES];
 	char name_data[PYMEM_NAME_BYTES];

@@ -15,6 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "examiner.h"
 #include "launch.h"
 #include "options.h"
 #include "output.h"
@@ -75,6 +76,7 @@ static int open_session(struct profile *p)
 		return EXIT_ENVIRONMENT;
 	}
 	err = tracker_init(&p->tracker, p->session, o->all, o->lines);
+	p->tracker.interrupted = signals_interrupted;
 	p->tracking = true;
 	if (!err)
 		err = session_attach(p->session);
@@ -145,6 +147,9 @@ static int attach(struct profile *p)
 		status = attach_pids(p);
 	} else if (o->all) {
 		count = tracker_attach_all(&p->tracker);
+		/* A signal: what is attached so far is reported. */
+		if (count == -EINTR)
+			return 0;
 		if (count < 0) {
 			fprintf(stderr, "pymem-bpf: /proc can't be read: %s\n", strerror(-count));
 			status = EXIT_FAILED;
@@ -271,10 +276,9 @@ static bool ended(struct profile *p)
 		struct proc_info info;
 		bool alive;
 
-		if (proc_info_read(p->options.pids[i], &info))
+		if (proc_stat_read(p->options.pids[i], &info))
 			continue;
 		alive = info.state != 'Z' && info.state != 'X';
-		proc_info_fini(&info);
 		if (alive && tracker_follows(&p->tracker, p->options.pids[i]))
 			return false;
 	}
@@ -363,13 +367,22 @@ static int prepare(struct profile *p)
 	status = privilege_check(NULL);
 	if (status)
 		return status;
-	p->renderer = renderer_find(o->format);
-	err = output_open(&p->output, o->output);
+	/* Before there is anything that it should not have a copy of. */
+	err = examiner_start(signals_interrupted);
 	if (err) {
-		fprintf(stderr, "pymem-bpf: -o %s: %s\n", o->output, strerror(-err));
+		fprintf(stderr,
+			"pymem-bpf: the examiner, a helper process that reads what targets can "
+			"hold up, can't be started: %s\n",
+			strerror(-err));
 		return EXIT_FAILED;
 	}
-	p->sources = source_cache_new();
+	p->renderer = renderer_find(o->format);
+	err = output_open(&p->output, o->output, o->mode);
+	if (err) {
+		fprintf(stderr, "pymem-bpf: -o %s: %s\n", o->output, output_explain(err));
+		return EXIT_FAILED;
+	}
+	p->sources = source_cache_new(examiner_read_source);
 	if (!p->sources) {
 		fprintf(stderr, "pymem-bpf: %s\n", strerror(ENOMEM));
 		return EXIT_FAILED;
@@ -451,6 +464,7 @@ int cmd_profile(int argc, char **argv)
 		tracker_fini(&p.tracker);
 	session_free(p.session);
 	source_cache_free(p.sources);
+	examiner_stop();
 	options_fini(&p.options);
 	return status;
 }

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "cmd_ps.h"
+#include "examiner.h"
 #include "json_text.h"
 #include "proc.h"
 #include "py_process.h"
@@ -31,7 +32,6 @@ struct row {
 };
 
 struct listing {
-	struct py_image_cache *cache;
 	struct row *rows;
 	size_t count, capacity;
 	size_t forbidden; /* processes that we may not look into */
@@ -67,12 +67,13 @@ static int list_process(pid_t pid, void *arg)
 {
 	struct listing *listing = arg;
 	struct row *row = new_row(listing);
+	struct source_root root;
 	int err;
 
 	if (!row)
 		return -ENOMEM;
 	memset(row, 0, sizeof(*row));
-	err = py_process_identify(listing->cache, pid, &row->python);
+	err = examiner_identify(pid, &row->python);
 	if (err == -ENOENT || err == -ESRCH || err == -ENOMEM)
 		return err == -ENOMEM ? err : 0;
 	if (err == -EACCES || err == -EPERM) {
@@ -89,10 +90,11 @@ static int list_process(pid_t pid, void *arg)
 	row->supported = err == 0;
 	if (!row->supported)
 		py_process_explain(&row->python, row->reason, sizeof(row->reason));
-	err = proc_info_read(pid, &row->info);
-	if (err)
+	err = examiner_describe(pid, &row->info, &root);
+	source_root_close(&root);
+	if (err && proc_stat_read(pid, &row->info))
 		return err == -ENOMEM ? err : 0; /* it ended meanwhile */
-	row->rss_bytes = proc_rss_bytes(pid);
+	row->rss_bytes = examiner_rss_bytes(pid);
 	listing->count++;
 	return 0;
 }
@@ -109,7 +111,7 @@ static void listing_fini(struct listing *listing)
 	for (size_t i = 0; i < listing->count; i++)
 		proc_info_fini(&listing->rows[i].info);
 	free(listing->rows);
-	py_image_cache_free(listing->cache);
+	examiner_stop();
 }
 
 static unsigned terminal_width(void)
@@ -265,6 +267,8 @@ static int print_json(const struct listing *listing)
 
 static void print_omissions(const struct listing *listing)
 {
+	char why[128];
+
 	if (listing->forbidden > 0 && geteuid() != 0)
 		fprintf(stderr,
 			"pymem-bpf ps: not root, so only own processes can be examined; "
@@ -276,16 +280,27 @@ static void print_omissions(const struct listing *listing)
 			"(CAP_SYS_PTRACE, and CAP_CHECKPOINT_RESTORE or CAP_SYS_ADMIN, are "
 			"needed)\n",
 			listing->forbidden);
-	if (listing->failed > 0)
+	if (listing->failed > 0) {
+		if (!examiner_explain(listing->failed_err, why, sizeof(why)))
+			snprintf(why, sizeof(why), "%s", strerror(-listing->failed_err));
 		fprintf(stderr, "pymem-bpf ps: not examined: %zu; first of them pid %d: %s\n",
-			listing->failed, (int)listing->failed_pid, strerror(-listing->failed_err));
+			listing->failed, (int)listing->failed_pid, why);
+	}
 }
 
 static int list(bool json)
 {
-	struct listing listing = {.cache = py_image_cache_new()};
-	int err = listing.cache ? proc_each(list_process, &listing) : -ENOMEM;
+	struct listing listing = {};
+	int err = examiner_start(NULL);
 
+	if (err) {
+		fprintf(stderr,
+			"pymem-bpf ps: the examiner, a helper process that reads what targets can "
+			"hold up, can't be started: %s\n",
+			strerror(-err));
+		return EXIT_FAILURE;
+	}
+	err = proc_each(list_process, &listing);
 	if (!err) {
 		if (listing.count > 0)
 			qsort(listing.rows, listing.count, sizeof(*listing.rows), by_pid);

@@ -187,6 +187,19 @@ static void names_in_chunk(const unsigned char *chunk, size_t len, uint64_t base
 	}
 }
 
+/* The first step of a table, at or after `base`, in which the file has data: what a sparse file
+ * leaves out is zeros, which nothing here looks for, and there can be any amount of it. */
+static uint64_t skip_hole(const struct elf_file *file, const Elf64_Shdr *section, uint64_t base,
+			  size_t step)
+{
+	uint64_t at = section->sh_offset + base;
+	off_t data = at > INT64_MAX ? -1 : lseek(file->fd, (off_t)at, SEEK_DATA);
+
+	if (data < 0)
+		return errno == ENXIO ? UINT64_MAX : base;
+	return base + ((uint64_t)data - at) / step * step;
+}
+
 static int find_names(struct elf_file *file, const Elf64_Shdr *strings,
 		      struct name_offsets *offsets)
 {
@@ -195,9 +208,14 @@ static int find_names(struct elf_file *file, const Elf64_Shdr *strings,
 
 	memset(offsets, 0, sizeof(*offsets));
 	for (uint64_t base = 0; base < size; base += CHUNK - overlap) {
-		size_t len = size - base < CHUNK ? size - base : CHUNK;
-		ssize_t n = elf_read_at(file->fd, file->chunk, len, strings->sh_offset + base);
+		size_t len;
+		ssize_t n;
 
+		base = skip_hole(file, strings, base, CHUNK - overlap);
+		if (base >= size)
+			break;
+		len = size - base < CHUNK ? size - base : CHUNK;
+		n = elf_read_at(file->fd, file->chunk, len, strings->sh_offset + base);
 		if (n < 0)
 			return (int)n;
 		names_in_chunk(file->chunk, (size_t)n, base, offsets);
@@ -243,10 +261,15 @@ static int read_symbols(struct elf_file *file, uint32_t type)
 		return 0;
 	size = table->sh_size < TABLE_MAX ? table->sh_size : TABLE_MAX;
 	for (uint64_t base = 0; base < size; base += CHUNK) {
-		size_t len = size - base < CHUNK ? size - base : CHUNK;
-		ssize_t n = elf_read_at(file->fd, file->chunk, len, table->sh_offset + base);
 		Elf64_Sym symbol;
+		size_t len;
+		ssize_t n;
 
+		base = skip_hole(file, table, base, CHUNK);
+		if (base >= size)
+			break;
+		len = size - base < CHUNK ? size - base : CHUNK;
+		n = elf_read_at(file->fd, file->chunk, len, table->sh_offset + base);
 		if (n < 0)
 			return (int)n;
 		for (size_t at = 0; at + sizeof(symbol) <= (size_t)n; at += sizeof(symbol)) {
@@ -283,9 +306,14 @@ static int scan_section(struct elf_file *file, const char *name, struct elf_vers
 		return 0;
 	size = section->sh_size < TABLE_MAX ? section->sh_size : TABLE_MAX;
 	for (uint64_t base = 0; base < size; base += CHUNK) {
-		size_t len = size - base < CHUNK ? size - base : CHUNK;
-		ssize_t n = elf_read_at(file->fd, file->chunk, len, section->sh_offset + base);
+		size_t len;
+		ssize_t n;
 
+		base = skip_hole(file, section, base, CHUNK);
+		if (base >= size)
+			break;
+		len = size - base < CHUNK ? size - base : CHUNK;
+		n = elf_read_at(file->fd, file->chunk, len, section->sh_offset + base);
 		if (n < 0)
 			return (int)n;
 		elf_version_scan_bytes(scan, file->chunk, (size_t)n);

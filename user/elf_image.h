@@ -26,9 +26,9 @@ struct elf_image {
 };
 
 /* Examines the ELF file behind `fd` (not closed). 0; -ENOEXEC: not an ELF program or
- * library of this machine's class, byte order and processor, or a malformed one; -errno. The
- * version comes from Py_Version (3.11+) or, before, from the strings in .rodata: never
- * from file names. */
+ * library of this machine's class, byte order and processor, or a malformed one; -EFBIG, -EDQUOT:
+ * it takes more than the budget (budget.h) allows; -errno. The version comes from Py_Version
+ * (3.11+) or, before, from the strings in .rodata: never from file names. */
 int elf_image_read(int fd, struct elf_image *image);
 
 #endif

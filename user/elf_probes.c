@@ -7,6 +7,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "budget.h"
+
 #define NOTES_MAX (4 * 1024 * 1024)
 #define CHUNK	  (16 * 1024)
 #define TEXT_MAX  (64ull * 1024 * 1024) /* bytes searched of constants */
@@ -14,6 +16,7 @@
 ssize_t elf_read_at(int fd, void *buf, size_t size, uint64_t offset)
 {
 	size_t done = 0;
+	int err;
 
 	if (offset > INT64_MAX - size)
 		return 0;
@@ -28,7 +31,8 @@ ssize_t elf_read_at(int fd, void *buf, size_t size, uint64_t offset)
 			break;
 		done += n;
 	}
-	return done;
+	err = budget_spend(done);
+	return err ? err : (ssize_t)done;
 }
 
 static void take_probe(const char *desc, size_t len, struct elf_probes *probes)

@@ -4,12 +4,15 @@
  */
 #include "image.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "examiner.h"
 #include "proc.h"
+#include "rights.h"
 
 static void strings_free(char **strings)
 {
@@ -30,9 +33,12 @@ void image_free(struct image *image)
 
 void image_describe(struct image *image)
 {
+	struct source_root root;
 	struct proc_info info;
+	int err = examiner_describe(image->pid, &info, &root);
 
-	if (proc_info_read(image->pid, &info))
+	/* Whatever holds that up, its name is to be had. */
+	if (err && (err == -ESRCH || proc_stat_read(image->pid, &info)))
 		return;
 	strings_free(image->argv);
 	free(image->cgroup);
@@ -45,7 +51,22 @@ void image_describe(struct image *image)
 	snprintf(image->comm, sizeof(image->comm), "%s", info.comm);
 	proc_info_fini(&info);
 	source_root_close(&image->root);
-	source_root_open(&image->root, image->pid);
+	image->root = root;
+}
+
+void image_note_user(struct image *image, const struct pymem_msg_code *code)
+{
+	const struct rights *had = source_root_rights(&image->root);
+	struct rights has = {.uid = code->uid, .gid = code->gid};
+	struct rights now;
+
+	/* Root is what can be given up; whoever takes it on runs another program. */
+	if (!had || had->uid == code->uid || (had->uid != 0 && !had->any))
+		return;
+	/* Its groups too, if it is still there and still that. */
+	if (!rights_of(image->pid, &now) && now.uid == code->uid)
+		has = now;
+	source_root_set_rights(&image->root, &has);
 }
 
 static char **strings_copy(char *const *strings)

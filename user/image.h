@@ -46,6 +46,10 @@ void image_describe(struct image *image);
  * walked as its parent's were at the fork. */
 void image_inherit(struct image *image, const struct image *parent, bool identified);
 
+/* The process has run code as this user. If it had more rights when it was described, it has them
+ * no more: whatever its code names is read with those it has left. */
+void image_note_user(struct image *image, const struct pymem_msg_code *code);
+
 void image_free(struct image *image);
 
 #endif

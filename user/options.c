@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "output.h"
 #include "render.h"
 
 struct option_row {
@@ -87,6 +88,23 @@ static int take_output(struct options *o, const char *value)
 {
 	o->output = value;
 	return *value ? 0 : complain("-o", "''", "expected a file name");
+}
+
+/* As chmod takes it. The owner may write it, as we do. */
+static int take_mode(struct options *o, const char *value)
+{
+	char *end;
+	unsigned long mode;
+
+	errno = 0;
+	mode = strtoul(value, &end, 8);
+	if (errno || end == value || *end || *value < '0' || *value > '7' || mode > 0777 ||
+	    (mode & 0600) != 0600)
+		return complain("--mode", value,
+				"expected an octal number from 600 to 777 that lets the owner read "
+				"and write, such as 640");
+	o->mode = (mode_t)mode;
+	return 0;
 }
 
 static int take_top(struct options *o, const char *value)
@@ -259,6 +277,7 @@ static const struct option_row rows[] = {
 	 take_all},
 	{'d', "duration", "SEC", "stop after SEC seconds", take_duration},
 	{'o', "output", "FILE", "write the report to FILE", take_output},
+	{271, "mode", "MODE", "permissions of FILE, octal (600: for its owner alone)", take_mode},
 	{'n', "top", "N", "show the first N lines of each process (20); 0: all", take_top},
 	{'f', "function", "NAME", "annotated source of that function", take_function},
 	{'l', "lines", NULL, "the exact engine, on CPython's line probes", take_lines},
@@ -371,6 +390,7 @@ int options_parse(struct options *o, int argc, char **argv)
 
 	memset(o, 0, sizeof(*o));
 	o->top = 20;
+	o->mode = OUTPUT_MODE;
 	o->format = "table";
 	o->engine = "auto";
 	build_getopt(letters, longs);

@@ -22,6 +22,7 @@ struct options {
 	char **command;	 /* after --; NULL if none */
 	double duration; /* seconds; 0: until the end */
 	const char *output;
+	mode_t mode; /* of that file */
 	unsigned top;
 	const char *function;
 	const char *format;

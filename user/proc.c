@@ -22,6 +22,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "budget.h"
 #include "proc.h"
 
 #define STAT_MAX	   4096
@@ -210,16 +211,35 @@ void proc_info_fini(struct proc_info *info)
 	memset(info, 0, sizeof(*info));
 }
 
-uint64_t proc_start_ticks(pid_t pid)
+int proc_stat_read(pid_t pid, struct proc_info *info)
 {
-	struct proc_info info = {0};
 	int dir = open_proc(pid), err;
 
+	memset(info, 0, sizeof(*info));
 	if (dir < 0)
-		return 0;
-	err = read_stat(dir, &info);
+		return dir;
+	err = read_stat(dir, info);
 	close(dir);
-	return err ? 0 : info.start_ticks;
+	return err;
+}
+
+ssize_t proc_file_read(pid_t pid, const char *name, char *buf, size_t max)
+{
+	int dir = open_proc(pid);
+	ssize_t len;
+
+	if (dir < 0)
+		return dir;
+	len = read_file(dir, name, buf, max);
+	close(dir);
+	return len;
+}
+
+uint64_t proc_start_ticks(pid_t pid)
+{
+	struct proc_info info;
+
+	return proc_stat_read(pid, &info) ? 0 : info.start_ticks;
 }
 
 double proc_start_wall(pid_t pid)
@@ -292,7 +312,9 @@ int proc_maps_parse(FILE *maps, int (*fn)(const struct proc_mapping *mapping, vo
 			while (c != '\n' && c != EOF)
 				c = getc(maps);
 		}
-		err = parse_mapping(line, &mapping);
+		err = budget_spend(0);
+		if (!err)
+			err = parse_mapping(line, &mapping);
 		if (!err)
 			err = fn(&mapping, arg);
 	}
@@ -424,6 +446,13 @@ static ssize_t read_proc_mem(pid_t pid, uint64_t addr, void *buf, size_t len)
 	return n == 0 && len > 0 ? -ESRCH : n; /* 0: its memory is gone */
 }
 
+static proc_read_memory_fn *memory_reader;
+
+void proc_set_memory_reader(proc_read_memory_fn *reader)
+{
+	memory_reader = reader;
+}
+
 ssize_t proc_read_memory(pid_t pid, uint64_t addr, void *buf, size_t len)
 {
 	struct iovec local = {buf, len};
@@ -434,6 +463,8 @@ ssize_t proc_read_memory(pid_t pid, uint64_t addr, void *buf, size_t len)
 		return -ESRCH;
 	if (addr > INT64_MAX || len > INT64_MAX - addr)
 		return -EFAULT; /* not a user address; as an offset it would be negative */
+	if (memory_reader)
+		return memory_reader(pid, addr, buf, len);
 	n = process_vm_readv(pid, &local, 1, &remote, 1, 0);
 	if (n >= 0)
 		return n;

@@ -30,6 +30,13 @@ struct proc_info {
 int proc_info_read(pid_t pid, struct proc_info *info);
 void proc_info_fini(struct proc_info *info);
 
+/* The same of /proc/PID/stat alone: no argv, argc, cgroup, and nothing to free. Unlike the other
+ * reads here, nothing that the process does can hold this one up, nor the next two. */
+int proc_stat_read(pid_t pid, struct proc_info *info);
+
+/* At most `max` bytes of /proc/PID/`name`. Length, -ESRCH or -errno. */
+ssize_t proc_file_read(pid_t pid, const char *name, char *buf, size_t max);
+
 /* Start time in clock ticks since boot, 0 if the process is gone. */
 uint64_t proc_start_ticks(pid_t pid);
 
@@ -53,7 +60,8 @@ struct proc_mapping {
  * -errno if the file can't be read. */
 int proc_maps_each(pid_t pid, int (*fn)(const struct proc_mapping *mapping, void *arg), void *arg);
 
-/* The same for an open stream of that format. -EBADMSG: a line is not of that format. */
+/* The same for an open stream of that format. -EBADMSG: a line is not of that format; -EDQUOT,
+ * -EFBIG: more than the budget (budget.h) allows. */
 int proc_maps_parse(FILE *maps, int (*fn)(const struct proc_mapping *mapping, void *arg),
 		    void *arg);
 
@@ -76,6 +84,10 @@ int proc_stat_mapping(pid_t pid, const struct proc_mapping *mapping, struct stat
 /* Reads `len` bytes at `addr` of the process. Bytes read (short where readable memory
  * ends), or -errno; -EFAULT where not even the first byte can be read. */
 ssize_t proc_read_memory(pid_t pid, uint64_t addr, void *buf, size_t len);
+
+/* Has another process do what proc_read_memory() says (examiner.h); NULL: this one again. */
+typedef ssize_t proc_read_memory_fn(pid_t pid, uint64_t addr, void *buf, size_t len);
+void proc_set_memory_reader(proc_read_memory_fn *reader);
 
 /* Calls `fn` for each process of /proc (thread groups only, kernel threads too) until non-zero. */
 int proc_each(int (*fn)(pid_t pid, void *arg), void *arg);

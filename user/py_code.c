@@ -22,6 +22,10 @@
 #define REPLACEMENT 0xfffd
 #define ELLIPSIS    0x2026
 #define UTF8_MAX    4
+/* surrogateescape, PEP 383 */
+#define ESCAPED	      0xdc00
+#define ESCAPED_FIRST 0xdc80
+#define ESCAPED_LAST  0xdcff
 
 static char *put_utf8(char *out, uint32_t c)
 {
@@ -43,7 +47,8 @@ static char *put_utf8(char *out, uint32_t c)
 	return out;
 }
 
-static uint32_t code_point(const unsigned char *data, size_t index, unsigned kind)
+/* As it is stored: surrogates, and what is no character, too. */
+static uint32_t stored(const unsigned char *data, size_t index, unsigned kind)
 {
 	uint16_t two;
 	uint32_t c;
@@ -56,10 +61,15 @@ static uint32_t code_point(const unsigned char *data, size_t index, unsigned kin
 	} else {
 		memcpy(&c, data + 4 * index, sizeof(c));
 	}
-	return c > 0x10ffff || (c >= 0xd800 && c <= 0xdfff) ? REPLACEMENT : c;
+	return c;
 }
 
-char *py_unicode_decode(const void *data, size_t data_len, size_t length, unsigned kind)
+static uint32_t code_point(uint32_t c)
+{
+	return c == 0 || c > 0x10ffff || (c >= 0xd800 && c <= 0xdfff) ? REPLACEMENT : c;
+}
+
+static char *decode(const void *data, size_t data_len, size_t length, unsigned kind, bool path)
 {
 	bool cut = false;
 	char *text, *out, *shrunk;
@@ -77,9 +87,12 @@ char *py_unicode_decode(const void *data, size_t data_len, size_t length, unsign
 		return NULL;
 	out = text;
 	for (size_t i = 0; i < length; i++) {
-		uint32_t c = code_point(data, i, kind);
+		uint32_t c = stored(data, i, kind);
 
-		out = put_utf8(out, c ? c : REPLACEMENT);
+		if (path && c >= ESCAPED_FIRST && c <= ESCAPED_LAST)
+			*out++ = (char)(c - ESCAPED);
+		else
+			out = put_utf8(out, code_point(c));
 	}
 	if (cut)
 		out = put_utf8(out, ELLIPSIS);
@@ -87,6 +100,16 @@ char *py_unicode_decode(const void *data, size_t data_len, size_t length, unsign
 	/* Names are kept by the thousand. */
 	shrunk = realloc(text, (size_t)(out - text));
 	return shrunk ? shrunk : text;
+}
+
+char *py_unicode_decode(const void *data, size_t data_len, size_t length, unsigned kind)
+{
+	return decode(data, data_len, length, kind, false);
+}
+
+char *py_unicode_decode_path(const void *data, size_t data_len, size_t length, unsigned kind)
+{
+	return decode(data, data_len, length, kind, true);
 }
 
 /* Line 0 is a real answer: modules begin with an instruction of line 0 (3.11 on). */

@@ -26,6 +26,10 @@ struct py_code {
  * buffer ends in "…". NULL: out of memory, or kind is none of 1, 2, 4. */
 char *py_unicode_decode(const void *data, size_t data_len, size_t length, unsigned kind);
 
+/* The same of a file's name: what stands for a byte that could not be decoded (U+DC80 to U+DCFF,
+ * PEP 383) is that byte again, so that the file can be found; so the result need not be UTF-8. */
+char *py_unicode_decode_path(const void *data, size_t data_len, size_t length, unsigned kind);
+
 /* The line of the instruction at byte offset `lasti` of the bytecode; lasti -1 or -2
  * means that the frame has run nothing yet: first_line. Returns the line (> 0),
  * 0 where the table says the instruction has no line, -ENODATA where the table

@@ -20,6 +20,7 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include "budget.h"
 #include "elf_image.h"
 #include "proc.h"
 #include "py_layouts.h"
@@ -40,6 +41,7 @@ struct image_entry {
 	struct image_entry *next;
 	struct image_key key;
 	struct elf_image *image; /* NULL: no interpreter in there */
+	bool refused;		 /* it takes more to find out than a file may cost */
 };
 
 struct py_image_cache {
@@ -65,6 +67,8 @@ struct scan {
 	uint32_t base_major, base_minor;
 	/* Last file examined: its other executable mappings add nothing. */
 	uint64_t done_base;
+	/* Last file without an interpreter: nor is there one where it is mapped again. */
+	uint64_t dull_dev, dull_inode;
 	int error;     /* why some file could not be examined, or 0 */
 	bool vanished; /* a mapping was gone before it could be opened */
 	bool mapped;   /* anything at all */
@@ -120,7 +124,7 @@ static struct image_entry **cache_bucket(struct py_image_cache *cache, const str
 }
 
 static int cache_add(struct py_image_cache *cache, const struct image_key *key,
-		     const struct elf_image *image, struct image_entry **added)
+		     const struct elf_image *image, bool refused, struct image_entry **added)
 {
 	struct image_entry **bucket = cache_bucket(cache, key);
 	struct image_entry *entry;
@@ -131,6 +135,7 @@ static int cache_add(struct py_image_cache *cache, const struct image_key *key,
 	if (!entry)
 		return -ENOMEM;
 	entry->key = *key;
+	entry->refused = refused;
 	if (image->is_python) {
 		entry->image = malloc(sizeof(*image));
 		if (!entry->image) {
@@ -153,25 +158,28 @@ static int image_of(struct scan *scan, const struct proc_mapping *mapping, const
 	struct image_key key = key_of(st);
 	struct image_entry *entry;
 	struct elf_image read;
+	bool refused;
 	int err, fd;
 
 	for (entry = *cache_bucket(scan->cache, &key); entry; entry = entry->next) {
 		if (memcmp(&entry->key, &key, sizeof(key)) == 0) {
 			*image = entry->image;
-			return 0;
+			return entry->refused ? -EFBIG : 0;
 		}
 	}
 	fd = proc_open_mapping(scan->pid, mapping);
 	if (fd < 0)
 		return fd;
+	budget_begin_file();
 	err = elf_image_read(fd, &read);
 	close(fd);
-	if (err && err != -ENOEXEC)
+	refused = err == -EFBIG;
+	if (err && err != -ENOEXEC && !refused)
 		return err;
-	err = cache_add(scan->cache, &key, &read, &entry);
+	err = cache_add(scan->cache, &key, &read, refused, &entry);
 	if (!err)
 		*image = entry->image;
-	return err;
+	return err ? err : refused ? -EFBIG : 0;
 }
 
 static void add_candidate(struct scan *scan, const struct proc_mapping *mapping,
@@ -198,6 +206,7 @@ static int examine_mapping(const struct proc_mapping *mapping, void *arg)
 	struct scan *scan = arg;
 	struct stat st;
 	bool has_base;
+	uint64_t dev;
 	int err;
 
 	scan->mapped = true;
@@ -213,13 +222,19 @@ static int examine_mapping(const struct proc_mapping *mapping, void *arg)
 		return 0;
 	has_base = scan->base_inode == mapping->inode && scan->base_major == mapping->dev_major &&
 		   scan->base_minor == mapping->dev_minor;
-	if (has_base && scan->done_base == scan->base_start)
+	dev = makedev(mapping->dev_major, mapping->dev_minor);
+	if ((has_base && scan->done_base == scan->base_start) ||
+	    (mapping->inode == scan->dull_inode && dev == scan->dull_dev))
 		return 0;
 	err = proc_stat_mapping(scan->pid, mapping, &st);
 	if (!err)
 		err = image_of(scan, mapping, &st, &image);
-	if (err == -ENOMEM)
+	if (err == -ENOMEM || err == -EDQUOT)
 		return err;
+	if (!err && !image) {
+		scan->dull_dev = dev;
+		scan->dull_inode = mapping->inode;
+	}
 	if (err == -ENOENT)
 		scan->vanished = true;
 	else if (err && err != -ENODEV)
@@ -246,6 +261,7 @@ static int find_candidates(struct scan *scan)
 		scan->error = 0;
 		scan->vanished = false;
 		scan->done_base = 0;
+		scan->dull_inode = 0;
 		scan->base_inode = 0;
 		err = proc_maps_each(scan->pid, examine_mapping, scan);
 		if (err || scan->count > 0 || !scan->vanished)

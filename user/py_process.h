@@ -50,6 +50,8 @@ void py_image_cache_free(struct py_image_cache *cache);
  *  says which ("" if even that is unknown).
  * -EINVAL and process->implausible: it publishes no offsets that can be true, or not yet.
  * -ESRCH: gone, or without memory (a zombie, a kernel thread).
+ * -EDQUOT: it takes more than a process may cost (budget.h); -EFBIG: likewise a file mapped in it,
+ *  and no other holds an interpreter.
  * -EACCES/-EPERM and other -errno: could not look. */
 int py_process_identify(struct py_image_cache *cache, pid_t pid, struct py_process *process);
 

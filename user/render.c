@@ -124,18 +124,24 @@ static const char *or_unknown(const char *name)
 	return *name ? name : "?";
 }
 
+/* compile(…, "") names none; what could not be read is "?" already. */
+static const char *file_name(const char *name)
+{
+	return *name ? name : "(no file name)";
+}
+
 unsigned parts_place_columns(const struct model_location *location)
 {
 	char number[16];
 
 	line_number(number, sizeof(number), location->line);
-	return text_columns(or_unknown(location->file)) + (unsigned)strlen(number) + 1 +
+	return text_columns(file_name(location->file)) + (unsigned)strlen(number) + 1 +
 	       text_columns(or_unknown(location->function));
 }
 
 unsigned parts_place(FILE *out, const struct model_location *location, unsigned columns)
 {
-	const char *file = or_unknown(location->file), *function = or_unknown(location->function);
+	const char *file = file_name(location->file), *function = or_unknown(location->function);
 	unsigned fixed, file_columns = text_columns(file), used, room;
 	unsigned function_columns = text_columns(function);
 	const char *rest;

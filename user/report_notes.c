@@ -158,6 +158,12 @@ static void add_kernel_notes(struct build *b)
 			 (unsigned long long)t->store.malformed);
 		model_add_note(b->model, text);
 	}
+	if (t->more_skips) {
+		snprintf(text, sizeof(text),
+			 "and %llu more processes were skipped: only the first %u are named",
+			 (unsigned long long)t->more_skips, TRACKER_SKIPS_MAX);
+		model_add_note(b->model, text);
+	}
 	for (skip = t->skips; skip; skip = skip->next)
 		model_add_skip(b->model, skip->pid, skip->comm, skip->reason);
 }

@@ -1,31 +1,24 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Problem: show the source text of a target, as root, while the target chooses the names
- * of the files and what is behind them.
+/* Problem: many processes run the same files, and a report asks for their lines one by one.
  *
- * Every name is resolved by openat2 inside the target's own root, so neither "..", symlinks nor
- * /proc's magic links lead out of it. The result is an O_PATH descriptor first: only what
- * fstat calls a regular file, and not one of a kernel file system (reading trace_pipe or
- * kmsg takes data away from others), is opened for reading. Nothing cached is ever dropped, as
- * callers hold pointers into it; so the total is limited instead.
- *
- * Left out: sources in zip files; a FUSE file system that never answers can delay us.
+ * A file is read once for each view of the file system and each set of rights, so that nobody
+ * is shown what only another could read. Nothing cached is ever dropped, as
+ * callers hold pointers into it; so the total is limited instead. How a file is opened
+ * and read is source_read.c's.
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
-#include <linux/magic.h>
-#include <linux/openat2.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
-#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "proc.h"
+#include "rights.h"
 #include "source.h"
+#include "source_read.h"
 
 #define BUCKETS 1024
 /* A file written just before its process started may look newer: the process's start is
@@ -40,15 +33,26 @@ struct view {
 struct source_file {
 	struct source_file *next;
 	struct view view;
+	const struct source_rights *rights; /* held */
 	char *name;
 	enum source_state state; /* SOURCE_OK, _MISSING or _UNREADABLE */
-	double mtime;
+	double changed;
 	char *text; /* line ends are NULs */
 	uint32_t *starts;
 	int line_count;
 };
 
+/* Thousands of processes have few sets of rights between them: equal ones are the same. */
+struct source_rights {
+	struct source_rights *next;
+	unsigned uses;
+	struct rights rights; /* only as many groups as there are */
+};
+
+static struct source_rights *all_rights;
+
 struct source_cache {
+	source_read_fn *read;
 	struct source_file *buckets[BUCKETS];
 	size_t bytes; /* held by all files */
 };
@@ -61,7 +65,17 @@ static struct folder {
 	unsigned uses;
 } * folders;
 
-static int view_of_fd(int fd, uint64_t *mount, uint64_t *inode);
+/* Answered from what the kernel knows: a file system is not asked, which might take for ever. */
+static int view_of_fd(int fd, uint64_t *mount, uint64_t *inode)
+{
+	struct statx st;
+
+	if (statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_INO | STATX_MNT_ID, &st) != 0)
+		return -errno;
+	*mount = st.stx_mask & STATX_MNT_ID ? st.stx_mnt_id : 0;
+	*inode = st.stx_ino;
+	return 0;
+}
 
 /* The descriptor of the same folder that is open already, or this one. */
 static int folder_share(int fd)
@@ -118,15 +132,87 @@ static void folder_release(int fd)
 		close(fd);
 }
 
-void source_root_open(struct source_root *root, int pid)
+static const struct source_rights *rights_share(const struct rights *rights)
+{
+	size_t size = rights_size(rights);
+	struct source_rights *shared;
+
+	for (shared = all_rights; shared; shared = shared->next) {
+		if (rights_size(&shared->rights) != size || memcmp(&shared->rights, rights, size))
+			continue;
+		shared->uses++;
+		return shared;
+	}
+	shared = malloc(offsetof(struct source_rights, rights) + size);
+	if (!shared)
+		return NULL;
+	shared->next = all_rights;
+	shared->uses = 1;
+	memcpy(&shared->rights, rights, size);
+	all_rights = shared;
+	return shared;
+}
+
+static const struct source_rights *rights_hold(const struct source_rights *rights)
+{
+	if (rights)
+		((struct source_rights *)rights)->uses++;
+	return rights;
+}
+
+static void rights_release(const struct source_rights *rights)
+{
+	struct source_rights **at, *shared;
+
+	for (at = &all_rights; (shared = *at); at = &shared->next) {
+		if (shared != rights)
+			continue;
+		if (--shared->uses)
+			return;
+		*at = shared->next;
+		free(shared);
+		return;
+	}
+}
+
+const struct rights *source_root_rights(const struct source_root *root)
+{
+	return root->rights ? &root->rights->rights : NULL;
+}
+
+void source_root_set_rights(struct source_root *root, const struct rights *rights)
+{
+	rights_release(root->rights);
+	root->rights = rights ? rights_share(rights) : NULL;
+}
+
+void source_root_adopt(struct source_root *root, int root_fd, int cwd_fd,
+		       const struct rights *rights, double start_wall)
+{
+	root->root_fd = folder_share(root_fd);
+	root->cwd_fd = folder_share(cwd_fd);
+	root->start_wall = start_wall;
+	root->rights = rights ? rights_share(rights) : NULL;
+}
+
+void source_root_find(int pid, int *root_fd, int *cwd_fd)
 {
 	char path[64];
 
 	snprintf(path, sizeof(path), "/proc/%d/root", pid);
-	root->root_fd = folder_share(open(path, O_PATH | O_DIRECTORY | O_CLOEXEC));
+	*root_fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	snprintf(path, sizeof(path), "/proc/%d/cwd", pid);
-	root->cwd_fd = folder_share(open(path, O_PATH | O_DIRECTORY | O_CLOEXEC));
-	root->start_wall = proc_start_wall(pid);
+	*cwd_fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+}
+
+void source_root_open(struct source_root *root, int pid)
+{
+	struct rights rights;
+	int root_fd, cwd_fd;
+
+	source_root_find(pid, &root_fd, &cwd_fd);
+	source_root_adopt(root, root_fd, cwd_fd, rights_of(pid, &rights) ? NULL : &rights,
+			  proc_start_wall(pid));
 }
 
 void source_root_copy(struct source_root *root, const struct source_root *from)
@@ -134,25 +220,39 @@ void source_root_copy(struct source_root *root, const struct source_root *from)
 	root->root_fd = folder_hold(from->root_fd);
 	root->cwd_fd = folder_hold(from->cwd_fd);
 	root->start_wall = from->start_wall;
+	root->rights = rights_hold(from->rights);
 }
 
 void source_root_close(struct source_root *root)
 {
 	folder_release(root->root_fd);
 	folder_release(root->cwd_fd);
+	rights_release(root->rights);
 	root->root_fd = -1;
 	root->cwd_fd = -1;
+	root->rights = NULL;
 }
 
-struct source_cache *source_cache_new(void)
+int source_read_here(const struct source_root *root, const char *name, struct source_text *text)
 {
-	return calloc(1, sizeof(struct source_cache));
+	source_read_file(root->root_fd, root->cwd_fd, &root->rights->rights, name, text);
+	return 0;
+}
+
+struct source_cache *source_cache_new(source_read_fn *read)
+{
+	struct source_cache *cache = calloc(1, sizeof(*cache));
+
+	if (cache)
+		cache->read = read;
+	return cache;
 }
 
 static void file_free(struct source_file *file)
 {
 	if (!file)
 		return;
+	rights_release(file->rights);
 	free(file->name);
 	free(file->text);
 	free(file->starts);
@@ -172,129 +272,6 @@ void source_cache_free(struct source_cache *cache)
 		}
 	}
 	free(cache);
-}
-
-static int open_inside(int dir, const char *name, uint64_t resolve)
-{
-	struct open_how how = {.flags = O_PATH | O_CLOEXEC,
-			       .resolve = resolve | RESOLVE_NO_MAGICLINKS};
-	long fd;
-
-	/* EAGAIN: a rename elsewhere raced with a ".."; it is not ours to wait for long. */
-	for (int tries = 0; tries < 8; tries++) {
-		fd = syscall(SYS_openat2, dir, name, &how, sizeof(how));
-		if (fd >= 0 || errno != EAGAIN)
-			break;
-	}
-	return fd < 0 ? -errno : (int)fd;
-}
-
-static ssize_t read_link_of(int fd, char *buf, size_t size)
-{
-	char path[64];
-	ssize_t len;
-
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-	len = readlink(path, buf, size - 1);
-	if (len < 0 || (size_t)len == size - 1)
-		return -ENAMETOOLONG;
-	buf[len] = '\0';
-	return len;
-}
-
-/* The working folder's name inside the root, in `buf`; proven to be that folder. */
-static int cwd_inside(const struct source_root *root, char *buf, size_t size)
-{
-	char top[PATH_MAX], cwd[PATH_MAX];
-	struct stat want, have;
-	size_t skip;
-	int fd, err;
-
-	if (read_link_of(root->root_fd, top, sizeof(top)) < 0 ||
-	    read_link_of(root->cwd_fd, cwd, sizeof(cwd)) < 0)
-		return -ENOENT;
-	skip = strcmp(top, "/") == 0 ? 0 : strlen(top);
-	if (strncmp(cwd, top, skip) != 0 || (cwd[skip] != '/' && cwd[skip] != '\0'))
-		return -EXDEV;
-	snprintf(buf, size, "%s/", cwd + skip);
-	fd = open_inside(root->root_fd, buf, RESOLVE_IN_ROOT);
-	if (fd < 0)
-		return fd;
-	err = fstat(fd, &have) != 0 || fstat(root->cwd_fd, &want) != 0 ? -errno : 0;
-	close(fd);
-	if (!err && (have.st_dev != want.st_dev || have.st_ino != want.st_ino))
-		err = -EXDEV;
-	return err;
-}
-
-/* O_PATH descriptor of what `name` is to the target, or -errno. */
-static int find_file(const struct source_root *root, const char *name)
-{
-	char path[2 * PATH_MAX], cwd[PATH_MAX + 1];
-
-	if (name[0] == '/')
-		return open_inside(root->root_fd, name, RESOLVE_IN_ROOT);
-	if (root->cwd_fd < 0)
-		return -EACCES;
-	if (cwd_inside(root, cwd, sizeof(cwd)) != 0)
-		return open_inside(root->cwd_fd, name, RESOLVE_BENEATH);
-	if ((size_t)snprintf(path, sizeof(path), "%s%s", cwd, name) >= sizeof(path))
-		return -ENAMETOOLONG;
-	return open_inside(root->root_fd, path, RESOLVE_IN_ROOT);
-}
-
-static int is_kernel_fs(int fd)
-{
-	static const uint32_t magics[] = {
-		PROC_SUPER_MAGIC, SYSFS_MAGIC,	      DEBUGFS_MAGIC,	   TRACEFS_MAGIC,
-		BPF_FS_MAGIC,	  CGROUP_SUPER_MAGIC, CGROUP2_SUPER_MAGIC, SECURITYFS_MAGIC,
-		EFIVARFS_MAGIC,	  PSTOREFS_MAGIC,
-	};
-	struct statfs fs;
-
-	if (fstatfs(fd, &fs) != 0)
-		return 1;
-	for (size_t i = 0; i < sizeof(magics) / sizeof(magics[0]); i++) {
-		if ((uint32_t)fs.f_type == magics[i])
-			return 1;
-	}
-	return 0;
-}
-
-/* Opens for reading what an O_PATH descriptor stands for, if that is harmless. */
-static int open_for_reading(int found, struct stat *st)
-{
-	char path[64];
-	int fd;
-
-	if (fstat(found, st) != 0)
-		return -errno;
-	if (!S_ISREG(st->st_mode) || is_kernel_fs(found))
-		return -EACCES;
-	if (st->st_size > SOURCE_FILE_MAX)
-		return -EFBIG;
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", found);
-	fd = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
-	return fd < 0 ? -errno : fd;
-}
-
-/* Reads up to `size` bytes, the file's size a moment ago; it may have shrunk since. */
-static ssize_t read_text(int fd, char *text, size_t size)
-{
-	size_t done = 0;
-
-	while (done < size) {
-		ssize_t n = read(fd, text + done, size - done);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -errno;
-		if (n == 0)
-			break;
-		done += (size_t)n;
-	}
-	return (ssize_t)done;
 }
 
 /* Line ends are Python's: LF, CR LF, CR. Counts lines; with `starts`, notes and ends them. */
@@ -319,30 +296,23 @@ static size_t split_lines(char *text, size_t len, uint32_t *starts)
 	return count;
 }
 
-/* Fills `file` from an open descriptor. 0 or -errno. */
-static int take_text(struct source_cache *cache, struct source_file *file, int fd, size_t size)
+/* Takes over what was read. 0 or -errno. */
+static int take_text(struct source_cache *cache, struct source_file *file, struct source_text *text)
 {
-	size_t lines, bytes;
-	ssize_t len;
+	size_t lines = split_lines(text->data, text->size, NULL);
+	size_t bytes = text->size + 1 + lines * sizeof(uint32_t);
 
-	if (size + cache->bytes > SOURCE_CACHE_MAX)
-		return -EFBIG;
-	file->text = malloc(size + 1);
-	if (!file->text)
-		return -ENOMEM;
-	len = read_text(fd, file->text, size);
-	if (len < 0)
-		return (int)len;
-	file->text[len] = '\0';
-	lines = split_lines(file->text, (size_t)len, NULL);
-	bytes = size + 1 + lines * sizeof(uint32_t);
 	if (lines > SOURCE_LINES_MAX || bytes + cache->bytes > SOURCE_CACHE_MAX)
 		return -EFBIG;
 	file->starts = malloc((lines + 1) * sizeof(uint32_t)); /* + 1: an empty file is no error */
 	if (!file->starts)
 		return -ENOMEM;
-	split_lines(file->text, (size_t)len, file->starts);
+	text->data[text->size] = '\0';
+	split_lines(text->data, text->size, file->starts);
+	file->text = text->data;
+	text->data = NULL;
 	file->line_count = (int)lines;
+	file->changed = text->changed;
 	cache->bytes += bytes;
 	return 0;
 }
@@ -350,36 +320,17 @@ static int take_text(struct source_cache *cache, struct source_file *file, int f
 static enum source_state read_file(struct source_cache *cache, struct source_file *file,
 				   const struct source_root *root)
 {
-	int found = find_file(root, file->name), fd, err;
-	struct stat st;
+	struct source_text text = {.state = SOURCE_UNREADABLE};
+	int err;
 
-	if (found == -ENOENT || found == -ENOTDIR || found == -ENAMETOOLONG)
-		return SOURCE_MISSING;
-	if (found < 0)
+	/* What may be read is not known: nothing. */
+	if (!root->rights || cache->bytes >= SOURCE_CACHE_MAX)
 		return SOURCE_UNREADABLE;
-	fd = open_for_reading(found, &st);
-	close(found);
-	if (fd < 0)
-		return SOURCE_UNREADABLE;
-	file->mtime = (double)st.st_mtim.tv_sec + (double)st.st_mtim.tv_nsec / 1e9;
-	err = take_text(cache, file, fd, (size_t)st.st_size);
-	close(fd);
-	if (!err)
-		return SOURCE_OK;
-	free(file->text);
-	file->text = NULL;
-	return SOURCE_UNREADABLE;
-}
-
-static int view_of_fd(int fd, uint64_t *mount, uint64_t *inode)
-{
-	struct statx st;
-
-	if (statx(fd, "", AT_EMPTY_PATH, STATX_INO | STATX_MNT_ID, &st) != 0)
-		return -errno;
-	*mount = st.stx_mask & STATX_MNT_ID ? st.stx_mnt_id : 0;
-	*inode = st.stx_ino;
-	return 0;
+	err = cache->read(root, file->name, &text);
+	if (!err && text.state == SOURCE_OK)
+		err = take_text(cache, file, &text);
+	free(text.data);
+	return err ? SOURCE_UNREADABLE : text.state;
 }
 
 static uint32_t hash_name(const char *name)
@@ -404,7 +355,8 @@ static struct source_file *get_file(struct source_cache *cache, const struct sou
 	    view_of_fd(root->cwd_fd, &view.cwd_mount, &view.cwd_inode) != 0)
 		return NULL;
 	for (file = *bucket; file; file = file->next) {
-		if (memcmp(&file->view, &view, sizeof(view)) == 0 && strcmp(file->name, name) == 0)
+		if (memcmp(&file->view, &view, sizeof(view)) == 0 && file->rights == root->rights &&
+		    strcmp(file->name, name) == 0)
 			return file;
 	}
 	file = calloc(1, sizeof(*file));
@@ -415,6 +367,7 @@ static struct source_file *get_file(struct source_cache *cache, const struct sou
 		return NULL;
 	}
 	file->view = view;
+	file->rights = rights_hold(root->rights);
 	file->state = read_file(cache, file, root);
 	file->next = *bucket;
 	*bucket = file;
@@ -443,7 +396,7 @@ const char *source_line(struct source_cache *cache, const struct source_root *ro
 	*state = entry ? entry->state : SOURCE_UNREADABLE;
 	if (*state != SOURCE_OK)
 		return NULL;
-	if (root->start_wall > 0 && entry->mtime > root->start_wall + START_SLACK_SEC)
+	if (root->start_wall > 0 && entry->changed > root->start_wall + START_SLACK_SEC)
 		*state = SOURCE_CHANGED;
 	if (line < 1 || line > entry->line_count)
 		return NULL;

@@ -258,6 +258,15 @@ static char *decode(const struct pymem_str *str, const void *data)
 	return text ?: strdup("?");
 }
 
+static char *decode_path(const struct pymem_str *str, const void *data)
+{
+	char *text = NULL;
+
+	if (str->kind)
+		text = py_unicode_decode_path(data, str->bytes, str->length, str->kind);
+	return text ?: strdup("?");
+}
+
 /* Does the process have these bytes at `address`? */
 static bool same_bytes(int pid, uint64_t address, const unsigned char *bytes, size_t count)
 {
@@ -316,7 +325,7 @@ static void code_decode(struct store_code *code, const struct py_layout *layout,
 
 	if (pid && code->table_have < code->table_length)
 		fetch_table(code, layout, pid);
-	code->code.file = decode(&m->file, m->file_data);
+	code->code.file = decode_path(&m->file, m->file_data);
 	code->code.function = decode(&m->name, m->name_data);
 	code->code.first_line = m->first_line;
 	code->code.line_flags =

@@ -29,10 +29,9 @@ int tracker_init(struct tracker *tracker, struct session *session, bool whole_ho
 	tracker->session = session;
 	tracker->whole_host = whole_host;
 	store_init(&tracker->store);
-	tracker->cache = py_image_cache_new();
 	if (lines)
 		tracker->probes = probes_new(session, whole_host);
-	if (!tracker->cache || (lines && !tracker->probes))
+	if (lines && !tracker->probes)
 		return -ENOMEM;
 	return session_set_reader(session, handle_message, tracker);
 }
@@ -50,7 +49,7 @@ void tracker_fini(struct tracker *tracker)
 	tracker_free_scanned(tracker);
 	store_fini(&tracker->store);
 	probes_free(tracker->probes);
-	py_image_cache_free(tracker->cache);
+	tracker_free_looks(tracker);
 }
 
 uint64_t tracker_now_ms(void)
@@ -73,7 +72,10 @@ static struct queued *queued(struct tracker *tracker, pid_t pid)
 
 void tracker_queue(struct tracker *tracker, pid_t pid, bool execed)
 {
-	struct queued first = {.pid = pid, .delay_ms = RETRY_MIN_MS}, *q = queued(tracker, pid);
+	struct queued first = {.pid = pid,
+			       .delay_ms = RETRY_MIN_MS,
+			       .at_ms = tracker_look_not_before(tracker, pid)},
+		      *q = queued(tracker, pid);
 
 	if (q) {
 		if (!q->gone || execed)
@@ -127,9 +129,13 @@ static int handle_message(void *arg, void *data, size_t size)
 	struct tracker *tracker = arg;
 	const struct pymem_msg_process *m = data;
 	struct image *image, *before;
+	int err;
 
 	if (size < sizeof(*m) || m->type == PYMEM_MSG_STACK || m->type == PYMEM_MSG_CODE) {
-		store_add(&tracker->store, data, size);
+		err = store_add(&tracker->store, data, size);
+		image = tracker_image(tracker, m->proc);
+		if (!err && image && m->type == PYMEM_MSG_CODE)
+			image_note_user(image, data);
 		return 0;
 	}
 	if (m->type == PYMEM_MSG_FORK || (m->type == PYMEM_MSG_EXEC && m->proc)) {
@@ -228,9 +234,13 @@ void tracker_skip(struct tracker *tracker, pid_t pid, const char *comm, const ch
 	for (skip = tracker->skips; skip; skip = skip->next)
 		if (skip->pid == pid && !strcmp(skip->reason, reason))
 			return;
-	skip = calloc(1, sizeof(*skip));
-	if (!skip)
+	/* Anyone can start processes that can't be profiled, without end. */
+	skip = tracker->skip_count < TRACKER_SKIPS_MAX ? calloc(1, sizeof(*skip)) : NULL;
+	if (!skip) {
+		tracker->more_skips++;
 		return;
+	}
+	tracker->skip_count++;
 	skip->pid = pid;
 	snprintf(skip->comm, sizeof(skip->comm), "%s", comm);
 	snprintf(skip->reason, sizeof(skip->reason), "%s", reason);

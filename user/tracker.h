@@ -15,6 +15,9 @@
 #include "source.h"
 #include "store.h"
 
+/* Skips named one by one; of the rest there is a number. */
+#define TRACKER_SKIPS_MAX 1000
+
 struct skip {
 	pid_t pid;
 	char comm[64];
@@ -36,6 +39,14 @@ struct queued {
 	bool gone; /* ended before it was looked at; kept so that it counts once */
 };
 
+struct look { /* a process that was looked at: tracker_look.c */
+	pid_t pid;
+	uint64_t start_ticks;
+	int64_t credit_ms; /* CPU time, at that time */
+	uint64_t at_ms;
+	UT_hash_handle hh;
+};
+
 struct scanned { /* a process of the host that was looked at */
 	pid_t pid;
 	uint64_t start_ticks;
@@ -48,20 +59,23 @@ struct tracker {
 	struct store store;
 	struct image *images; /* by id */
 	struct pid_image *pids;
-	struct image *ended; /* nothing of these is for the report */
-	uint64_t dropped;    /* messages and images, as last seen */
-	unsigned sweeps;     /* to do */
-	uint32_t sweep;	     /* number of the last one */
-	struct py_image_cache *cache;
+	struct image *ended;   /* nothing of these is for the report */
+	uint64_t dropped;      /* messages and images, as last seen */
+	unsigned sweeps;       /* to do */
+	uint32_t sweep;	       /* number of the last one */
 	struct probes *probes; /* exact engine; NULL: walk */
 	bool whole_host;
 	struct skip *skips;
+	unsigned skip_count;
+	uint64_t more_skips; /* that are not in the list */
+	struct look *looks;  /* by PID */
 	struct queued *queue;
 	size_t queue_length, queue_room;
 	struct scanned *scanned; /* by PID */
 	unsigned scan;		 /* number of the last one */
 	unsigned found;		 /* Pythons that were there already, by that scan */
 	uint64_t scan_at_ms, scan_not_before_ms, scan_dropped;
+	bool (*interrupted)(void); /* a signal asks for the end; NULL: none can */
 	bool watch_copies;
 	int copies_error; /* -errno: copies can't be watched */
 	bool detached;

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "examiner.h"
 #include "proc.h"
 
 /* Tracks a Python, and looks at it again: since it was found it may have run another program,
@@ -22,7 +23,7 @@ static int adopt(struct tracker *tracker, pid_t pid, struct py_process *python, 
 	if (!err && (*image)->identified)
 		return 0;
 	if (!err)
-		err = py_process_identify(tracker->cache, pid, python);
+		err = tracker_look(tracker, pid, python);
 	if (!err)
 		err = tracker_know(tracker, *image, python);
 	/* What it forked before is not tracked either. */
@@ -38,10 +39,9 @@ static void refuse(struct tracker *tracker, struct image *image, pid_t pid, cons
 	if (image)
 		snprintf(image->reason, sizeof(image->reason), "%.*s",
 			 (int)sizeof(image->reason) - 1, reason);
-	if (proc_info_read(pid, &info))
+	if (proc_stat_read(pid, &info))
 		return;
 	tracker_skip(tracker, pid, info.comm, reason);
-	proc_info_fini(&info);
 }
 
 /* It can't be looked at any more. What was tracked leaves a record. */
@@ -55,14 +55,14 @@ enum tracker_identified tracker_identify(struct tracker *tracker, pid_t pid, boo
 	struct py_process python = {};
 	struct image *image = tracker_live_image(tracker, pid), *tracked;
 	uint64_t start = proc_start_ticks(pid);
-	char reason[192];
+	char reason[192], why[128];
 	int err;
 
 	if ((!image && !tracker->whole_host) || (image && image->identified))
 		return TRACKER_DONE;
 	if (!start)
 		return gone(tracker, pid);
-	err = py_process_identify(tracker->cache, pid, &python);
+	err = tracker_look(tracker, pid, &python);
 	if (!err && image)
 		image->examined = false;
 	if (!err)
@@ -77,6 +77,9 @@ enum tracker_identified tracker_identify(struct tracker *tracker, pid_t pid, boo
 		return TRACKER_DONE;
 	if (err == -ENOTSUP) {
 		py_process_explain(&python, reason, sizeof(reason));
+	} else if (err != -EINTR && examiner_explain(err, why, sizeof(why))) {
+		/* What it costs is known: it is not tried again until it is due. */
+		snprintf(reason, sizeof(reason), "can't be examined: %s", why);
 	} else if (!last) {
 		return TRACKER_AGAIN;
 	} else if (err == -ENOENT) {
@@ -163,6 +166,7 @@ static pid_t process_of(pid_t tid)
 static int examine(struct tracker *tracker, pid_t pid, const struct proc_info *info,
 		   struct py_process *python, char *why, size_t size)
 {
+	char text[128];
 	int err;
 
 	if (process_of(pid) != pid) {
@@ -176,13 +180,15 @@ static int examine(struct tracker *tracker, pid_t pid, const struct proc_info *i
 					    : "is a kernel thread");
 		return -ENOENT;
 	}
-	err = py_process_identify(tracker->cache, pid, python);
+	err = tracker_look(tracker, pid, python);
 	if (err == -ENOTSUP || python->implausible) {
 		py_process_explain(python, why, size);
 	} else if (err == -ENOENT) {
 		snprintf(why, size, "is not Python: no interpreter is mapped in it");
 	} else if (err) {
-		snprintf(why, size, "can't be examined: %s", strerror(-err));
+		if (!examiner_explain(err, text, sizeof(text)))
+			snprintf(text, sizeof(text), "%s", strerror(-err));
+		snprintf(why, size, "can't be examined: %s", text);
 	} else if (tracker->probes && !python->has_line_probe) {
 		err = -ENOTSUP;
 		probes_explain(python, why, size);
@@ -196,7 +202,7 @@ int tracker_attach(struct tracker *tracker, pid_t pid, char *reason, size_t size
 	struct proc_info info = {};
 	struct image *image = NULL;
 	char why[384] = "";
-	int err = proc_info_read(pid, &info);
+	int err = proc_stat_read(pid, &info);
 
 	if (err) {
 		snprintf(reason, size, "pid %d: no such process", pid);
@@ -223,7 +229,6 @@ int tracker_attach(struct tracker *tracker, pid_t pid, char *reason, size_t size
 		if (has_forked(pid, info.ppid))
 			tracker_watch_copies(tracker);
 	}
-	proc_info_fini(&info);
 	return err;
 }
 

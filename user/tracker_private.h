@@ -30,7 +30,15 @@ void tracker_fold_ended(struct tracker *tracker);
 
 void tracker_free_images(struct tracker *tracker);
 
-/* Notes a process that is not profiled, once for each reason. */
+/* Identifies `pid` by the examiner. What that took decides when it is looked at again. As
+ * examiner_identify(). */
+int tracker_look(struct tracker *tracker, pid_t pid, struct py_process *python);
+
+/* Not before this is the process to be looked at again; 0: at any time. */
+uint64_t tracker_look_not_before(struct tracker *tracker, pid_t pid);
+void tracker_free_looks(struct tracker *tracker);
+
+/* Notes a process that is not profiled, once for each reason; of too many only the number. */
 void tracker_skip(struct tracker *tracker, pid_t pid, const char *comm, const char *reason);
 
 enum tracker_identified {

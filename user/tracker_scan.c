@@ -6,10 +6,12 @@
  * once; after that its start time is all that is read. All that takes at most a fiftieth of
  * one CPU's time, however many processes there are.
  */
+#include <errno.h>
 #include <stdlib.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "examiner.h"
 #include "proc.h"
 #include "tracker_private.h"
 
@@ -60,6 +62,8 @@ static int look_at(pid_t pid, void *arg)
 	start = proc_start_ticks(pid);
 	if (!start || looked_at(tracker, pid, start))
 		return 0;
+	if (tracker->interrupted && tracker->interrupted())
+		return -EINTR;
 	if (tracker_identify(tracker, pid, false) == TRACKER_AGAIN)
 		tracker_queue(tracker, pid, false);
 	image = tracker_live_image(tracker, pid);
@@ -68,13 +72,13 @@ static int look_at(pid_t pid, void *arg)
 	return 0;
 }
 
-/* What this process has run so far. */
+/* What this process and its examiner have run so far. */
 static uint64_t cpu_ms(void)
 {
 	struct timespec t;
 
 	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
-	return t.tv_sec * 1000ULL + t.tv_nsec / 1000000;
+	return t.tv_sec * 1000ULL + t.tv_nsec / 1000000 + examiner_cpu_ms();
 }
 
 static int scan(struct tracker *tracker)

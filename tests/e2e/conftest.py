@@ -30,7 +30,7 @@ class Python:
     def __init__(self, name, command):
         self.name, self.command = name, command
         said = subprocess.run(command + ["-c", PROBE], check=True, stdout=subprocess.PIPE,
-                              env=harness.environment(), timeout=60).stdout
+                              env=harness.environment(), timeout=harness.PATIENCE).stdout
         version, self.modules = json.loads(said.decode())
         self.version = tuple(version)
 

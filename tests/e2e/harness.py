@@ -30,6 +30,9 @@ KIB, MIB = 1 << 10, 1 << 20
 TOLERANCE = 20 * mmap.PAGESIZE
 PAGE = mmap.PAGESIZE
 PATIENCE = float(os.environ.get("PYMEM_E2E_PATIENCE", "120"))
+# Inherited by all that a run of tests starts.
+RUN = "PYMEM_E2E_RUN"
+os.environ[RUN] = "%d.%d" % (os.getpid(), time.time_ns())
 LABEL = re.compile(r"# L:(\w+)\s*$")
 
 

@@ -48,9 +48,12 @@ def rss_pages(pid):
 
 
 def sleeper(uid, command=("sleep", "1000")):
+    """A process of that user, once it sleeps."""
     user = {"user": uid, "group": uid, "extra_groups": []} if uid else {}
-    return subprocess.Popen(list(command), stdout=subprocess.PIPE, stdin=subprocess.PIPE, cwd="/",
-                            **user)
+    process = subprocess.Popen(list(command), stdout=subprocess.PIPE, stdin=subprocess.PIPE, cwd="/",
+                               **user)
+    harness.rss_at_rest(process.pid)
+    return process
 
 
 def end(process):

@@ -307,8 +307,10 @@ def test_one_binary_that_refuses(line_python, tmp_path_factory):
             tool.process.send_signal(signal.SIGINT)
             report = tool.report()
         assert target.end() == 0
+    image = report.image(target.pid)
     assert sum(r["occurrences"] for r in runs_of(report, target, "grow_append")) == \
-        truth["lines"]["grow_append"]["occurrences"]
+        truth["lines"]["grow_append"]["occurrences"], (
+            image["engine"], image["lost_bytes"], report.data["notes"])
     assert [n for n in report.data["notes"] if "could not be attached" in n], report.data["notes"]
 
 

@@ -28,7 +28,7 @@ with open("/proc/self/status") as f:
 
 def memit(*arguments, status=0, **popen):
     done = subprocess.run([TOOL, "memit"] + list(arguments), stdout=subprocess.PIPE,
-                          stderr=subprocess.PIPE, timeout=60, **popen)
+                          stderr=subprocess.PIPE, timeout=harness.PATIENCE, **popen)
     assert done.returncode == status, (done.returncode, done.stderr)
     return done
 
@@ -160,7 +160,7 @@ def test_signals_are_passed_on(name):
         lines = Lines(tool.stdout)
         assert lines.next() == b"ready"
         tool.send_signal(getattr(signal, "SIG" + name))
-        assert tool.wait(20) == 9
+        assert tool.wait(harness.PATIENCE) == 9
         figures(lines.next() + b"\n")
     finally:
         os.killpg(tool.pid, signal.SIGKILL) if tool.poll() is None else None
@@ -210,7 +210,7 @@ def attach(*arguments):
 
 
 def finish(tool, status=0):
-    output, _ = tool.communicate(timeout=30)
+    output, _ = tool.communicate(timeout=harness.PATIENCE)
     assert tool.returncode == status
     return output
 
@@ -244,7 +244,7 @@ def test_process_that_ends_early():
         tool = attach("-p", str(target.pid), "-d", "600")
         target.grow(50)
         target.process.kill()
-        output, errors = tool.communicate(timeout=30)
+        output, errors = tool.communicate(timeout=harness.PATIENCE)
         assert tool.returncode == 0 and b"has ended, after" in errors
         assert 100 <= figures(output)[1] < 103
 
@@ -294,7 +294,7 @@ def test_wrong_command_lines(arguments, word):
 
 def test_output_that_cannot_be_written():
     with open("/dev/full", "w") as full:
-        done = subprocess.run([TOOL, "memit", "--", "true"], stdout=full, timeout=30)
+        done = subprocess.run([TOOL, "memit", "--", "true"], stdout=full, timeout=harness.PATIENCE)
     assert done.returncode == 1
 
 

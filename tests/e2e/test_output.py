@@ -131,6 +131,62 @@ def test_source_changed(system, tmp_path):
     assert "changed" in said or "modified" in said, said
 
 
+def launched(system, path, *options):
+    """What the table says of a program, run with those rights of its own."""
+    with Tool("-q", *options, "--", *system.command, path, output=False, stdin=subprocess.PIPE,
+              env=harness.environment(LC_ALL="C.UTF-8")) as tool:
+        tool.release()
+        assert tool.wait() == 0, tool.stderr
+        return tool.stdout()
+
+
+LATIN = ("# -*- coding: %s -*-\nimport os\nos.read(0, 1)\nkeep = []\n"
+         "keep.append(('\u00e4\u00f6', bytearray(8 << 20)))\n")
+
+
+@pytest.mark.parametrize("coding", ["latin-1", "cp1252", "utf-8"])
+def test_source_encodings(system, tmp_path, coding):
+    """PEP 263: the text is shown, whatever it was written in."""
+    path = tmp_path / "declared.py"
+    path.write_bytes((LATIN % coding).encode(coding))
+    assert "keep.append(('\u00e4\u00f6', bytearray(8 << 20)))" in \
+        launched(system, str(path), "-n", "0").decode("utf-8")
+
+
+def test_file_name_is_not_utf8(system, tmp_path):
+    """Its source is found all the same."""
+    path = os.path.join(os.fsencode(str(tmp_path)), b"caf\xe9.py")
+    with open(path, "wb") as f:
+        f.write(b"import os\nos.read(0, 1)\nkeep = bytearray(8 << 20)  # found\n")
+    said = launched(system, os.fsdecode(path), "-n", "0")
+    assert b"# found" in said
+    assert b"caf" in said and not CONTROL.search(said)
+
+
+def test_no_file_name(system, tmp_path):
+    """compile(…, "")"""
+    path = tmp_path / "unnamed.py"
+    path.write_text("import os\nos.read(0, 1)\nexec(compile('keep = bytearray(8 << 20)', '', 'exec'))\n")
+    said = launched(system, str(path), "-n", "0")
+    assert b"(no file name):1" in said and b"?:1" not in said
+
+
+def test_source_changed_but_not_its_time(system, tmp_path):
+    """A deploy may set the times of what it writes back."""
+    path = str(tmp_path / "changing.py")
+    shutil.copy(harness.program_path("changing"), path)
+    with Target(system.command, "changing", path) as target:
+        time.sleep(1.1)  # process start times have the resolution of a clock tick
+        with open(path, "a") as f:
+            f.write("# edited\n")
+        os.utime(path, (1e9, 1e9))
+        with Tool("-p", target.pid, output=False) as tool:
+            tool.attached()
+            target.go()
+            assert tool.stop() == 0, tool.stderr
+            assert b"changed since the process started" in tool.stdout()
+
+
 def written(system, expected, **popen):
     """Status and stderr of a run whose report can't be written; the target lives."""
     with Target(system.command, "grow") as target:

@@ -171,19 +171,36 @@ def test_flood_of_watches(server):
         flood.stdout.close()
 
 
+def ticks(pid):
+    with open("/proc/%d/stat" % pid) as f:
+        return sum(map(int, f.read().rsplit(")", 1)[1].split()[11:13]))
+
+
+def ticks_of_a_second(pid):
+    before = ticks(pid)
+    time.sleep(1)
+    return ticks(pid) - before
+
+
 def test_silent_and_slow_clients_cost_nothing(server):
     silent = [server.connect() for _ in range(20)]
     half = server.connect()
     half.ask(HELLO)
-    time.sleep(0.3)
-    with open("/proc/%d/stat" % server.process.pid) as f:
-        before = sum(map(int, f.read().rsplit(")", 1)[1].split()[11:13]))
-    time.sleep(1)
-    with open("/proc/%d/stat" % server.process.pid) as f:
-        after = sum(map(int, f.read().rsplit(")", 1)[1].split()[11:13]))
-    assert after - before <= 1, "ticks of 10 ms in a second"
+    # In one second of some: it also looks at what others start on this machine.
+    assert eventually(lambda: ticks_of_a_second(server.process.pid) <= 1), "ticks of 10 ms in a second"
     assert answers(server)
     for connection in silent + [half]:
+        connection.close()
+
+
+def is_admitted(path):
+    """One over the limit is told so and hung up on, perhaps before it has asked."""
+    connection = Connection(path)
+    try:
+        return connection.ask(HELLO)["status"] == OK
+    except (BrokenPipeError, ConnectionResetError):
+        return False
+    finally:
         connection.close()
 
 
@@ -201,8 +218,7 @@ def test_limits(folder):
             reply = refused.receive()
             assert reply["status"] == LIMIT and "--max-clients" in reply["message"]
         mine.pop().close()
-        time.sleep(0.1)
-        assert Connection(path).ask(HELLO)["status"] == OK
+        assert eventually(lambda: is_admitted(path)), "its place is free again"
 
 
 def map_id(fd):

@@ -187,7 +187,7 @@ def test_private_helper_ends_with_its_client():
     (["--nonsense"], 2, b"--help"), (["--socket", "/tmp/x", "--fd", "3"], 2, b"exclude")])
 def test_wrong_command_lines(arguments, status, word):
     done = subprocess.run([TOOL, "serve"] + arguments, stderr=subprocess.PIPE,
-                          stdin=subprocess.DEVNULL, timeout=20)
+                          stdin=subprocess.DEVNULL, timeout=harness.PATIENCE)
     assert done.returncode == status and word in done.stderr, done.stderr
 
 
@@ -195,13 +195,13 @@ def test_not_root(folder):
     tool = os.path.join(folder, "pymem-bpf")
     shutil.copy(TOOL, tool)
     for command in (["serve", "--socket", os.path.join(folder, "s")], ["memit", "--", "true"]):
-        done = subprocess.run([tool] + command, stderr=subprocess.PIPE, timeout=20, cwd="/",
+        done = subprocess.run([tool] + command, stderr=subprocess.PIPE, timeout=harness.PATIENCE, cwd="/",
                               user=USER, group=USER, extra_groups=[])
         assert done.returncode == 3 and b"sudo pymem-bpf " + command[0].encode() in done.stderr
 
 
 def test_help():
-    done = subprocess.run([TOOL, "serve", "--help"], stdout=subprocess.PIPE, timeout=20)
+    done = subprocess.run([TOOL, "serve", "--help"], stdout=subprocess.PIPE, timeout=harness.PATIENCE)
     assert done.returncode == 0
     for word in (b"--socket", b"--fd", b"--max-clients", b"--max-per-user", b"-v", b"-q"):
         assert word in done.stdout

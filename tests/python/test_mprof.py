@@ -23,7 +23,7 @@ MIB = 1 << 20
 SAMPLED = '''
 import glob, re, time
 def until(is_so):
-    end = time.monotonic() + 60
+    end = time.monotonic() + sessions.PATIENCE
     while not is_so() and time.monotonic() < end:
         time.sleep(.01)
 def written(pattern):
@@ -211,7 +211,7 @@ def test_interrupted(stage):
     while not (os.path.exists(path) and dat.read(path).samples) and time.monotonic() < end:
         time.sleep(0.05)
     os.killpg(process.pid, signal.SIGINT)
-    assert process.wait(60) == 0
+    assert process.wait(sessions.PATIENCE) == 0
     process.stdout.close()
     assert dat.read(path).samples
 

@@ -26,7 +26,7 @@ def data_folder():
     os.makedirs(harness.DATA, exist_ok=True)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def system():
     """The command of an interpreter with line probes, if there is one: the system's, as a rule."""
     return harness.list_pythons()[0][1]

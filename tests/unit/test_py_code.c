@@ -290,6 +290,20 @@ static void test_unicode(void **state)
 			assert_null(py_unicode_decode("spam", 4, 1, kind));
 }
 
+/* PEP 383: bytes of a file's name that are no UTF-8 are themselves again. */
+static void test_path(void **state)
+{
+	const uint16_t name[] = {'/', 0xdcff, 0xe9, 0xdc80, 0xdc7f, 0xdd00, 'x'};
+	char *text = py_unicode_decode_path(name, sizeof(name), 7, 2);
+
+	(void)state;
+	assert_string_equal(text, "/\xff\303\251\x80\ufffd\ufffdx");
+	free(text);
+	text = py_unicode_decode_path("", 0, 0, 1);
+	assert_string_equal(text, "");
+	free(text);
+}
+
 static void test_fini_clears(void **state)
 {
 	struct py_code code = {.file = strdup("f"), .function = strdup("g"), .first_line = 1};
@@ -311,6 +325,7 @@ int main(void)
 		cmocka_unit_test(test_malformed),
 		cmocka_unit_test(test_no_line),
 		cmocka_unit_test(test_unicode),
+		cmocka_unit_test(test_path),
 		cmocka_unit_test(test_fini_clears),
 	};
 

@@ -32,7 +32,7 @@ static struct output render(struct profile *profile, const char *format,
 	FILE *out = open_memstream(&output.text, &output.size);
 
 	assert_non_null(out);
-	options.sources = source_cache_new();
+	options.sources = source_cache_new(source_read_here);
 	output.err = renderer_find(format)->emit(out, profile->model, &options);
 	source_cache_free(options.sources);
 	fclose(out);

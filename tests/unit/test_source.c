@@ -12,10 +12,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 #include <cmocka.h>
 
+#include "rights.h"
 #include "source.h"
+#include "source_encoding.h"
 
 struct fixture {
 	char outer[64], root_path[80];
@@ -35,6 +38,7 @@ static void write_file(int dir, const char *name, const void *data, size_t len)
 static int setup(void **state)
 {
 	struct fixture *fixture = calloc(1, sizeof(*fixture));
+	struct rights rights;
 	int outer;
 
 	if (!fixture)
@@ -50,7 +54,9 @@ static int setup(void **state)
 	assert_int_equal(mkdirat(fixture->root.root_fd, "work", 0755), 0);
 	assert_int_equal(mkdirat(fixture->root.root_fd, "work/pkg", 0755), 0);
 	fixture->root.cwd_fd = openat(fixture->root.root_fd, "work", O_PATH | O_DIRECTORY);
-	fixture->cache = source_cache_new();
+	assert_int_equal(rights_of(getpid(), &rights), 0);
+	source_root_set_rights(&fixture->root, &rights);
+	fixture->cache = source_cache_new(source_read_here);
 	*state = fixture;
 	return 0;
 }
@@ -225,22 +231,134 @@ static void test_limits(void **state)
 	assert_true(readable == 7 || readable == 6);
 }
 
+/* The time of modification may be set back, as a deploy does that keeps old times; the kernel's own
+ * note of a change may not. */
 static void test_changed(void **state)
 {
 	struct fixture *fixture = *state;
-	struct timespec times[2] = {{.tv_sec = 1000}, {.tv_sec = 1000}};
+	struct timespec old[2] = {{.tv_sec = 1000}, {.tv_sec = 1000}}, now, later[2];
 	enum source_state state_now;
 
 	put(fixture, "a.py", "text\n");
-	assert_int_equal(utimensat(fixture->root.root_fd, "a.py", times, 0), 0);
-	fixture->root.start_wall = 1001;
+	assert_int_equal(utimensat(fixture->root.root_fd, "a.py", old, 0), 0);
+	clock_gettime(CLOCK_REALTIME, &now);
+	fixture->root.start_wall = (double)now.tv_sec + 10;
 	assert_int_equal(state_of(fixture, "/a.py"), SOURCE_OK);
-	fixture->root.start_wall = 999; /* another process, which started before */
+	fixture->root.start_wall = (double)now.tv_sec - 10; /* another process, before */
 	assert_int_equal(state_of(fixture, "/a.py"), SOURCE_CHANGED);
 	assert_string_equal(source_line(fixture->cache, &fixture->root, "/a.py", 1, &state_now),
 			    "text");
 	fixture->root.start_wall = 0;
 	assert_int_equal(state_of(fixture, "/a.py"), SOURCE_OK);
+	put(fixture, "later.py", "text\n");
+	later[0] = later[1] = (struct timespec){.tv_sec = now.tv_sec + 1000};
+	assert_int_equal(utimensat(fixture->root.root_fd, "later.py", later, 0), 0);
+	fixture->root.start_wall = (double)now.tv_sec + 500;
+	assert_int_equal(state_of(fixture, "/later.py"), SOURCE_CHANGED);
+}
+
+/* PEP 263: what Python accepts, and what is none. */
+static void test_encodings(void **state)
+{
+	static const struct {
+		const char *text, *second, *name;
+	} cases[] = {
+		{"# -*- coding: latin-1 -*-\nx = '\xe4\xf6'\n", "x = '\303\244\303\266'",
+		 "ISO-8859-1"},
+		{"# vim: set fileencoding=shift_jis :\ns = '\x83\\'\n", "s = '\343\202\275'",
+		 "CP932"},
+		{"#coding=cp1252\r\n\x80\r\n", "\342\202\254", "cp1252"},
+		{"#!/usr/bin/python\n# coding: koi8_r \xc1\n", "# coding: koi8_r \320\260",
+		 "koi8-r"},
+		{"\n  # coding:iso8859_15\n\xa4\n", "  # coding:iso8859_15", "iso8859-15"},
+		{"# coding: utf-8\n\xc3\xa4\n", "\303\244", ""},
+		{"# coding: utf8\n\xc3\xa4\n", "\303\244", ""},
+		{"x = 1\n# coding: latin-1 \xe4\n", "# coding: latin-1 \xe4", ""},
+		{"x = '# coding'\n\xe4 # encoding\n", "\xe4 # encoding", ""},
+		{
+			"# coding: ../../../etc/passwd\n\xe4\n",
+			"\xe4",
+			"..",
+		},
+		{"# coding: rot13\n\xe4\n", "\xe4", "rot13"},
+		{"# coding: euc_jp\n\xa4\xa2 \xff\n", "\343\201\202 \xff", "EUC-JP"},
+		{"\xef\xbb\xbf# a\n# coding: latin-1 \xc3\xa4\n", "# coding: latin-1 \303\244", ""},
+	};
+	struct fixture *fixture = *state;
+	char name[40], file[32];
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		source_declared_encoding(cases[i].text, strlen(cases[i].text), name, sizeof(name));
+		assert_string_equal(name, cases[i].name);
+		snprintf(file, sizeof(file), "/e%zu.py", i);
+		put(fixture, file + 1, cases[i].text);
+		assert_string_equal(get(fixture, file, 2), cases[i].second);
+	}
+	assert_string_equal(get(fixture, "/e12.py", 1), "# a");
+}
+
+/* What a user can't read is not shown for its process, nor is what another's may. */
+static void test_rights(void **state)
+{
+	struct rights root, nobody = {.uid = 65534, .gid = 65534}, other;
+	struct fixture *fixture = *state;
+	int dir = fixture->root.root_fd;
+
+	if (geteuid() != 0)
+		skip();
+	assert_int_equal(chmod(fixture->outer, 0755), 0);
+	put(fixture, "secret.py", "secret\n");
+	assert_int_equal(fchmodat(dir, "secret.py", 0600, 0), 0);
+	put(fixture, "group.py", "group\n");
+	assert_int_equal(fchownat(dir, "group.py", 0, 4711, 0), 0);
+	assert_int_equal(fchmodat(dir, "group.py", 0640, 0), 0);
+	put(fixture, "work/hidden.py", "hidden\n");
+	assert_int_equal(fchmodat(dir, "work", 0700, 0), 0);
+	put(fixture, "open.py", "open\n");
+	assert_string_equal(get(fixture, "/secret.py", 1), "secret");
+	assert_string_equal(get(fixture, "/work/hidden.py", 1), "hidden");
+	assert_int_equal(rights_of(getpid(), &root), 0);
+
+	source_root_set_rights(&fixture->root, &nobody);
+	assert_int_equal(state_of(fixture, "/secret.py"), SOURCE_UNREADABLE);
+	assert_int_equal(state_of(fixture, "/group.py"), SOURCE_UNREADABLE);
+	assert_int_equal(state_of(fixture, "/work/hidden.py"), SOURCE_UNREADABLE);
+	assert_int_equal(state_of(fixture, "hidden.py"), SOURCE_UNREADABLE);
+	assert_string_equal(get(fixture, "/open.py", 1), "open");
+	other = nobody;
+	other.groups[other.group_count++] = 4711;
+	source_root_set_rights(&fixture->root, &other);
+	assert_string_equal(get(fixture, "/group.py", 1), "group");
+	assert_int_equal(state_of(fixture, "/secret.py"), SOURCE_UNREADABLE);
+	other.any = 1;
+	source_root_set_rights(&fixture->root, &other);
+	assert_string_equal(get(fixture, "/secret.py", 1), "secret");
+	/* This process has its own again. */
+	assert_int_equal(rights_of(getpid(), &other), 0);
+	assert_int_equal(rights_size(&other), rights_size(&root));
+	assert_memory_equal(&other, &root, rights_size(&root));
+	/* Of whom nothing is known, nothing is shown. */
+	source_root_set_rights(&fixture->root, NULL);
+	assert_int_equal(state_of(fixture, "/open.py"), SOURCE_UNREADABLE);
+}
+
+static void test_rights_parse(void **state)
+{
+	static const char text[] = "Name:\tUid:\\n5\nUid:\t1\t2\t3\t4\nGid:\t5\t6\t7\t8\n"
+				   "Groups:\t10 20 \nCapPrm:\t0000000000000002\n"
+				   "CapEff:\t0000000000000004\n";
+	struct rights rights;
+
+	(void)state;
+	assert_int_equal(rights_parse(text, strlen(text), &rights), 0);
+	assert_int_equal(rights.uid, 4);
+	assert_int_equal(rights.gid, 8);
+	assert_int_equal(rights.group_count, 2);
+	assert_int_equal(rights.groups[1], 20);
+	assert_int_equal(rights.any, 1);
+	assert_int_equal(rights_parse(text, strlen(text) - 30, &rights), -EBADMSG);
+	assert_int_equal(rights_parse("", 0, &rights), -EBADMSG);
+	assert_int_equal(rights_parse("Uid:\t1\t2\t3\t4\nGroups:\tx\n", 25, &rights), -EBADMSG);
 }
 
 static void test_roots(void **state)
@@ -257,6 +375,7 @@ static void test_roots(void **state)
 			 fixture->root.root_fd);
 	assert_string_equal(get(fixture, "/same.py", 1), "work");
 	source_root_open(&self, getpid());
+	assert_non_null(source_root_rights(&self));
 	assert_true(self.root_fd >= 0 && self.cwd_fd >= 0 && self.start_wall > 1e9);
 	assert_non_null(source_line(fixture->cache, &self, "/etc/passwd", 1, &state_now));
 	source_root_close(&self);
@@ -273,9 +392,17 @@ static void test_roots(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_lines),	  TEST(test_names),	  TEST(test_escapes),
-		TEST(test_unrelated_cwd), TEST(test_not_regular), TEST(test_limits),
-		TEST(test_changed),	  TEST(test_roots),
+		TEST(test_lines),
+		TEST(test_names),
+		TEST(test_escapes),
+		TEST(test_unrelated_cwd),
+		TEST(test_not_regular),
+		TEST(test_limits),
+		TEST(test_changed),
+		TEST(test_roots),
+		TEST(test_encodings),
+		TEST(test_rights),
+		cmocka_unit_test(test_rights_parse),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

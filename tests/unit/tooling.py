@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 """What make does first, where it installs; what tests/run makes of guests' outputs (tests/vm/kernels.py),
 and which of the verifier's figures a kernel is held against (tests/verifier/compare.py)."""
+import contextlib
+import io
 import os
 import subprocess
 import sys
@@ -46,7 +48,7 @@ def dry_run(target):
 
 class Make(unittest.TestCase):
     def test_installs_before_it_builds(self):
-        for target in ("check", "check-pythons", "check-vm", "fuzz", "verifier-update", "bench",
+        for target in ("check", "check-fast", "check-pythons", "check-vm", "fuzz", "verifier-update", "bench",
                        "demo", "check-arm64", "check-memory-profiler", "check-cpython"):
             with self.subTest(target):
                 self.assertTrue(dry_run(target).startswith("tools/install-deps"), dry_run(target)[:200])
@@ -132,6 +134,48 @@ class Verifier(unittest.TestCase):
                                    (1110, compare.GROWTH_OF_ANOTHER, False)):
             now = compare.as_release(figures("6.18.50-c", insns), "6.18.44-a")
             self.assertEqual(not compare.complaints(kept, now, bound), good, (insns, bound))
+
+    def test_clangs(self):
+        """Rows without a clang are of 14; each is compared with figures of its own only."""
+        text = "# comment\n6.1.0 lines rss_stat 1000 1 100 50\n6.1.0 lines rss_stat 1300 1 130 60 19\n"
+        by_clang = compare.parse_by_clang(text)
+        self.assertEqual(by_clang, {14: figures("6.1.0", 1000), 19: {("6.1.0", "lines", "rss_stat"): (
+            1300, 1, 130, 60)}})
+        self.assertRaises(ValueError, compare.parse, text)
+        self.assertRaises(ValueError, compare.parse_by_clang, "6.1.0 lines rss_stat 1000")
+        for clang, insns, status, said in ((14, 1000, 0, "clang 14: 1 programs as in"),
+                                           (14, 1300, 1, "instructions 1300, were 1000"),
+                                           (19, 1300, 0, "clang 19: 1 programs as in"),
+                                           (21, 9999, 0, "figures of clang 14 and 19, these programs were "
+                                            "built by clang 21")):
+            with contextlib.redirect_stdout(io.StringIO()) as out:
+                self.assertEqual(compare.judge(by_clang, clang, figures("6.1.0", insns)), status)
+            self.assertIn(said, out.getvalue())
+
+    def test_file_is_read_as_it_was_written(self):
+        kept = compare.KEPT
+        with tempfile.TemporaryDirectory() as folder:
+            self.addCleanup(setattr, compare, "KEPT", kept)
+            compare.KEPT = os.path.join(folder, "verifier.txt")
+            by_clang = {14: {**figures("6.1.0", 1000), **figures("5.10.0", 900)}, 19: figures("6.1.0", 1300)}
+            compare.write_kept(by_clang)
+            self.assertEqual(compare.read_kept(), by_clang)
+
+    def test_take_over(self):
+        kept = {**figures("6.1.7", 1), **figures("6.12.3", 2)}
+        self.assertEqual(compare.take_over(kept, figures("6.1.9", 3)),
+                         {**figures("6.12.3", 2), **figures("6.1.9", 3)})
+
+    def test_built_by(self):
+        with tempfile.TemporaryDirectory() as folder:
+            for name, version in (("modern", 14), ("legacy", 19)):
+                self.assertRaises(ValueError, compare.built_by, os.path.join(folder, name))
+                os.mkdir(os.path.join(folder, name))
+                with open(os.path.join(folder, name, "a.bpf.o"), "wb") as f:
+                    f.write(b"\x7fELF\0Debian clang version %d.0.6\0" % version)
+                if name == "modern":
+                    self.assertEqual(compare.built_by(folder), 14)
+            self.assertRaises(ValueError, compare.built_by, folder)
 
 
 if __name__ == "__main__":

@@ -7,14 +7,16 @@
   compare.py update    takes over what build/verifier/ has, one file for each kernel measured, and
                        writes the table of docs/BENCHMARKS.md
 
-Both measure the running kernel first. Figures belong to one kernel release. For another release of
-the same version the newest that the file has of it is taken, and 10 % more is allowed: a
-verifier changes little within a version. A version that the file does not have is reported, and is
-no failure.
+Both measure the running kernel first. Figures belong to one kernel release and to the clang that built
+the programs, by its major version: the code that another one makes may have a quarter more states. For
+another release of the same kernel version the newest that the file has of it is taken, and 10 % more is
+allowed: a verifier changes little within a version. A clang or a kernel version that the file does not have
+is reported, and is no failure.
 """
 import glob
 import os
 import platform
+import re
 import subprocess
 import sys
 
@@ -27,6 +29,8 @@ PAGE = os.path.join(PROJECT, "docs", "BENCHMARKS.md")
 BEGIN, END = "<!-- verifier -->\n", "<!-- /verifier -->"
 SHOWN = ("rss_stat", "fault_user", "syscall_exit", "line", "process_exec", "process_exit", "process_fork")
 COLUMNS = ("release", "mode", "program", "insns", "most_states", "total_states", "peak_states")
+CLANG = "clang"  # one more column, in the file
+UNNAMED_CLANG = 14  # rows without it
 GROWTH, GROWTH_OF_ANOTHER = 1.05, 1.10
 FEW = 20  # a small program may grow by so much, whatever that is in per cent
 REMEDY = "run make verifier-update and review"
@@ -34,15 +38,37 @@ REMEDY = "run make verifier-update and review"
 
 def parse(text):
     """{(release, mode, program): (insns, most, total, peak)}; comments are left out."""
-    rows = {}
+    by_clang = parse_by_clang(text)
+    if len(by_clang) > 1:
+        raise ValueError("figures of several clangs: %s" % sorted(by_clang))
+    return next(iter(by_clang.values()), {})
+
+
+def parse_by_clang(text):
+    """{clang: what parse() returns}"""
+    found = {}
     for line in text.splitlines():
         words = line.split()
         if not words or line.startswith("#"):
             continue
-        if len(words) != len(COLUMNS):
-            raise ValueError("not %d columns: %r" % (len(COLUMNS), line))
-        rows[tuple(words[:3])] = tuple(int(w) for w in words[3:])
-    return rows
+        if len(words) not in (len(COLUMNS), len(COLUMNS) + 1):
+            raise ValueError("not %d columns, and one for clang: %r" % (len(COLUMNS), line))
+        clang = int(words[len(COLUMNS)]) if len(words) > len(COLUMNS) else UNNAMED_CLANG
+        found.setdefault(clang, {})[tuple(words[:3])] = tuple(int(w) for w in words[3:len(COLUMNS)])
+    return found
+
+
+def built_by(build=BUILD):
+    """Major version of the clang that built the BPF programs, which it noted in them."""
+    found = set()
+    for path in glob.glob(os.path.join(build, "modern", "*.bpf.o")) + glob.glob(
+            os.path.join(build, "legacy", "*.bpf.o")):
+        with open(path, "rb") as f:
+            found.update(int(n) for n in re.findall(rb"clang version (\d+)\.", f.read()))
+    if len(found) != 1:
+        raise ValueError("%s: the BPF programs were built by %s; run make clean all" % (
+            build, " and ".join("clang %d" % n for n in sorted(found)) or "no clang that says so"))
+    return found.pop()
 
 
 def measure(modes=()):
@@ -100,26 +126,41 @@ def complaints(kept, now, growth=GROWTH):
     return found
 
 
-def compare(modes):
-    _, now = measure(modes)
+def read_kept():
     with open(KEPT) as f:
-        kept = parse(f.read())
+        return parse_by_clang(f.read())
+
+
+def not_compared(now, reason):
+    print("# verifier: not compared: %s: %d programs load, the most takes %d instructions" % (
+        reason, len(now), max(v[0] for v in now.values())))
+    return 0
+
+
+def judge(by_clang, clang, now):
+    """The exit status, of the figures `now` of programs built by that clang."""
     release = next(iter(now))[0]
+    if clang not in by_clang:
+        return not_compared(now, "bench/verifier.txt has figures of clang %s, these programs were built by "
+                            "clang %d" % (" and ".join(map(str, sorted(by_clang))), clang))
+    kept = by_clang[clang]
     other = reference(kept, release)
     if not other:
-        print("# verifier: nothing of the version of %s is in bench/verifier.txt: %d programs load, the "
-              "most takes %d instructions" % (release, len(now), max(v[0] for v in now.values())))
-        return 0
-    found = complaints(kept, as_release(now, other),
-                       GROWTH if other == release else GROWTH_OF_ANOTHER)
+        return not_compared(now, "nothing of the version of %s with clang %d is in bench/verifier.txt" % (
+            release, clang))
+    found = complaints(kept, as_release(now, other), GROWTH if other == release else GROWTH_OF_ANOTHER)
     for sentence in found:
         print("# verifier: " + sentence)
     if found:
         print("# verifier: " + REMEDY)
     else:
-        print("# verifier: %s: %d programs as in bench/verifier.txt%s" % (
-            release, len(now), "" if other == release else " for %s, to 10 %%" % other))
+        print("# verifier: %s, clang %d: %d programs as in bench/verifier.txt%s" % (
+            release, clang, len(now), "" if other == release else " for %s, to 10 %%" % other))
     return 1 if found else 0
+
+
+def compare(modes):
+    return judge(read_kept(), built_by(), measure(modes)[1])
 
 
 def version(release):
@@ -127,28 +168,38 @@ def version(release):
         "+", ".").split(".")]
 
 
-def update():
-    """Releases that were measured replace what the file has of their version; others stay."""
-    keep(measure()[0])
-    kept = {}
-    if os.path.exists(KEPT):
-        with open(KEPT) as f:
-            kept = parse(f.read())
-    for path in sorted(glob.glob(os.path.join(BUILD, "verifier", "*.txt"))):
-        with open(path) as f:
-            rows = parse(f.read())
-        versions = [version(key[0])[:2] for key in rows]
-        kept = {key: value for key, value in kept.items() if version(key[0])[:2] not in versions}
-        kept.update(rows)
+def take_over(kept, rows):
+    """Releases that were measured replace what there is of their version; others stay."""
+    versions = [version(key[0])[:2] for key in rows]
+    kept = {key: value for key, value in kept.items() if version(key[0])[:2] not in versions}
+    kept.update(rows)
+    return kept
+
+
+def write_kept(by_clang):
+    form = "%-24s %-6s %-22s %8s %12s %12s %12s %6s\n"
     with open(KEPT + ".tmp", "w") as f:
-        f.write("# What the kernel's verifier says of each BPF program, two CPUs assumed.\n"
+        f.write("# What the kernel's verifier says of each BPF program, two CPUs assumed, and the major\n"
+                "# version of the clang that built it (14 where there is none).\n"
                 "# Written by make verifier-update. lines: the profiler with --lines, which has\n"
                 "# all programs of a profile; serve: what pymem-bpf serve loads.\n")
-        form = "%-24s %-6s %-22s %8s %12s %12s %12s\n"
-        f.write("# " + form % COLUMNS)
-        for key in sorted(kept, key=lambda k: (version(k[0]), k[1:])):
-            f.write(form % (key + kept[key]))
+        f.write("# " + form % (COLUMNS + (CLANG,)))
+        for clang, kept in sorted(by_clang.items()):
+            for key in sorted(kept, key=lambda k: (version(k[0]), k[1:])):
+                f.write(form % (key + kept[key] + (clang,)))
     os.rename(KEPT + ".tmp", KEPT)
+
+
+def update():
+    """Figures of the clang that built the programs; those of others stay."""
+    keep(measure()[0])
+    by_clang, clang = read_kept() if os.path.exists(KEPT) else {}, built_by()
+    kept = by_clang.get(clang, {})
+    for path in sorted(glob.glob(os.path.join(BUILD, "verifier", "*.txt"))):
+        with open(path) as f:
+            kept = take_over(kept, parse(f.read()))
+    by_clang[clang] = kept
+    write_kept(by_clang)
     with open(PAGE) as f:
         page = f.read()
     before, rest = page.split(BEGIN)

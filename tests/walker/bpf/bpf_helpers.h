@@ -26,6 +26,7 @@ __u64 bpf_ringbuf_query(void *ring, __u64 flags);
 __u64 bpf_jiffies64(void);
 __u32 bpf_get_smp_processor_id(void);
 __u64 bpf_get_current_task(void);
+__u64 bpf_get_current_uid_gid(void);
 struct task_struct *bpf_get_current_task_btf(void);
 long bpf_task_pt_regs(struct task_struct *task); /* nothing here calls it */
 long shim_loop(__u32 count, long (*body)(__u32 i, void *context), void *context);

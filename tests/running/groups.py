@@ -1,0 +1,203 @@
+# SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+"""The groups: which jobs each has, and how a failed one is run again."""
+import datetime
+import glob
+import os
+import re
+import shlex
+import subprocess
+import sys
+import tempfile
+
+import kernels
+from running import tap
+from running.commands import PROJECT, TESTS, describe, run
+from running.outcomes import FAILED, PASSED, Outcome
+from running.pytest_runs import PytestJob, Tests
+from running.schedule import ALONE, CPU, HOST, Group, Job
+
+# Bounds against hangs, beside other work.
+UNIT_SECONDS, SCRIPT_SECONDS = 600, 1200
+# What fuzz.py or libFuzzer says of an input that fails. Such a one is no accident.
+FIND = re.compile(r"Test unit written to \S*(crash|leak|oom|timeout)-|a regression case fails")
+
+
+def command_job(name, command, seconds=SCRIPT_SECONDS, show=False, find=None):
+    """One test: the command succeeds. With `show`, what it says is part of the results. What matches `find`
+    is a failure at once."""
+    def once():
+        ended = run(command, seconds)
+        return ended.status == 0, ended.output(), ended
+
+    def job(say):
+        good, output, ended = once()
+        if good:
+            if show:
+                say(output)
+            return [Outcome(name, PASSED, seconds=ended.seconds)]
+        is_find = find is not None and find.search(output)
+        return [Outcome("%s: %s" % (name, describe(ended.status)), FAILED, output, ended.seconds,
+                        None if is_find else lambda: once()[:2])]
+    return Job(name, job)
+
+
+def plan_build(_):
+    jobs = "-j%d" % os.cpu_count()
+    return [command_job("formatting", ["make", "format-check"]),
+            command_job("clang builds it without a warning", ["make", jobs, "BUILD=build/clang", "CC=clang"]),
+            command_job("arm64 cross-build", ["make", jobs, "arm64"]),
+            command_job("manual page", ["mandoc", "-Tlint", "-Wwarning", "docs/pymem-bpf.8"])]
+
+
+def unit_job(binary):
+    name, env = os.path.basename(binary), dict(os.environ, CMOCKA_MESSAGE_OUTPUT="TAP")
+
+    def once():
+        return run([os.path.abspath(binary)], UNIT_SECONDS, env=env)
+
+    def again(title):
+        ended = once()
+        return tap.passed(ended, title), ended.output()
+
+    def job(say):
+        ended = once()
+        say("\n".join("%s: %s" % (name, line[2:]) for _, line in ended.lines if line.startswith("# note: ")))
+        return tap.outcomes(name, ended, again)
+    return Job(name, job)
+
+
+def plan_unit(binaries):
+    binaries = binaries or sorted(glob.glob(os.path.join(PROJECT, "build", "tests", "test_*")))
+    return [unit_job(b) for b in binaries if not b.endswith((".o", ".d"))]
+
+
+def none_missing(what):
+    """For a group whose tests are found, not listed: that there are some."""
+    def conclude(outcomes, say):
+        return [] if outcomes else [Outcome(what, FAILED)]
+    return conclude
+
+
+def script_targets():
+    """Interpreters as tests/unit scripts take them: PYTHON, or ROOT:PYTHON in a chroot."""
+    said = subprocess.run([os.path.join(TESTS, "pythons.sh"), "list"], stdout=subprocess.PIPE,
+                          check=True).stdout.decode()
+    targets = []
+    for line in said.splitlines():
+        words = shlex.split(line.split("\t", 1)[1])
+        targets.append("%s:%s" % (words[2], words[3]) if words[1:2] == ["run"] else words[0])
+    return targets
+
+
+def plan_scripts(_):
+    unit = os.path.join(TESTS, "unit")
+    scripts = sorted(glob.glob(os.path.join(unit, "check_*.py")))
+    if not scripts:
+        raise FileNotFoundError("there is no check_*.py in tests/unit")
+    python = [sys.executable, "-B"]
+    # The one that takes longest comes first.
+    jobs = [command_job("tests/run", python + [os.path.join(unit, "tooling_run.py")]),
+            command_job("make, guests' results, the verifier's figures",
+                        python + [os.path.join(unit, "tooling.py")]),
+            command_job("verifier's figures", [os.path.join(TESTS, "verifier", "compare.py")], show=True)]
+    jobs += [command_job("%s %s" % (os.path.basename(script), target), python + [script, target])
+             for script in scripts for target in script_targets()]
+    return jobs + [command_job("JSON schema", python + [os.path.join(unit, "validate_json.py")]),
+                   command_job("benchmarks: what profilers say",
+                               python + [os.path.join(unit, "bench_readings.py")])]
+
+
+def fuzz_job(target, seconds):
+    def job(say):
+        with tempfile.TemporaryDirectory() as finds:
+            return command_job(target, [
+                sys.executable, os.path.join(TESTS, "fuzz", "fuzz.py"), "--seconds", seconds, "--seed", "1",
+                "--finds", finds, target], show=True, find=FIND).run(say)
+    return Job(target, job)
+
+
+def plan_fuzz(_):
+    seconds = os.environ.get("PYMEM_FUZZ_SECONDS", "5")
+    names = [os.path.basename(path) for path in sorted(glob.glob(
+        os.path.join(PROJECT, "build", "fuzz", "fuzz_*")))]
+    return [fuzz_job(name, seconds) for name in names if "." not in name]
+
+
+def plan_walker(_):
+    script = os.path.join(TESTS, "walker", "check_walker.py")
+    return [command_job("walker %s %s" % (build, target), [
+        sys.executable, script, os.path.join(PROJECT, "build", "walker", build), target], show=True)
+        for build in ("modern", "legacy") for target in script_targets()]
+
+
+def is_full():
+    return bool(os.environ.get("PYMEM_VM_FULL"))
+
+
+class Guest(Job):
+    """A kernel in qemu. `found`: what it said, for all guests."""
+
+    def __init__(self, guest, found):
+        Job.__init__(self, "kernel %s, %d CPUs" % guest)
+        self.guest, self.found = guest, found
+
+    def boot(self, *checks):
+        """Its limit is several times what it takes on an idle machine."""
+        seconds = 5400 if is_full() else 1800
+        env = dict(os.environ, VM_CPUS=str(self.guest[1]), VM_SECONDS=str(seconds))
+        return run([os.path.join(TESTS, "vm", "vmtest.sh"), self.guest[0],
+                    os.path.join(TESTS, "vm", "in_guest.sh"), *checks], seconds + 300, env=env)
+
+    def again(self, title):
+        """One check, or all where the guest was not whole. Once: a boot is dear."""
+        ended = self.boot(*([title] if title else []))
+        return tap.passed(ended, title), ended.output()
+
+    def run(self, say):
+        ended = self.boot()
+        output = ended.output()
+        say("-- %s\n%s" % (self.name, "\n".join(
+            line for line in output.splitlines() if is_full() or line.startswith("# "))))
+        self.found[self.guest] = kernels.parse(output)
+        return tap.outcomes(self.name, ended, self.again, times=1)
+
+
+def conclude_vm(found):
+    """What the guests tell together, and the table of a full run."""
+    def conclude(outcomes, say):
+        more = []
+        for good, sentence in kernels.cost_points(found):
+            say("# " + sentence)
+            more.append(Outcome(sentence, PASSED if good else FAILED))
+        if is_full():
+            say(kernels.write(os.path.join(PROJECT, "docs", "KERNELS.md"), found,
+                              datetime.date.today().isoformat()))
+        return more
+    return conclude
+
+
+def vm_group():
+    found = {}
+
+    def plan(_):
+        guests = kernels.plan(os.environ.get("PYMEM_VM_KERNELS", "5.10 7.2"),
+                              os.environ.get("PYMEM_VM_CPUS", ""), is_full())
+        return [Guest(guest, found) for guest in guests]
+    # Two at a time where there are two CPUs: each guest is one thread.
+    return Group("vm", CPU, plan, conclude_vm(found))
+
+
+def pytest_group(name, kind):
+    return Group(name, kind, lambda _: [PytestJob(name, Tests(os.path.join(TESTS, name)))])
+
+
+GROUPS = {group.name: group for group in (
+    Group("build", CPU, plan_build),
+    Group("unit", CPU, plan_unit, none_missing(
+        "unit: there is no test binary in build/tests (make unit builds them)")),
+    Group("scripts", CPU, plan_scripts),
+    Group("fuzz", CPU, plan_fuzz, none_missing(
+        "fuzz: there is no target in build/fuzz (make fuzz-targets builds them)")),
+    Group("walker", CPU, plan_walker),
+    pytest_group("e2e", HOST), pytest_group("python", HOST), pytest_group("security", HOST),
+    pytest_group("stress", ALONE), vm_group())}

@@ -1,0 +1,371 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* examiner.c: what it answers is what a look of our own says; and whatever happens to the helper or
+ * to the target, no call waits for longer than it may. A page of a userfaultfd that nobody serves
+ * is memory of which a read never ends. */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/userfaultfd.h>
+#include <poll.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+#include "examiner.h"
+#include "rights.h"
+
+static bool asked_to_end;
+
+static bool interrupted(void)
+{
+	return asked_to_end;
+}
+
+static int start(void **state)
+{
+	(void)state;
+	asked_to_end = false;
+	return examiner_start(interrupted);
+}
+
+static int stop(void **state)
+{
+	(void)state;
+	examiner_stop();
+	return 0;
+}
+
+static uint64_t now_ms(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+}
+
+/* The first child of `pid` whose name begins so; 0: none. */
+static pid_t child_named(pid_t pid, const char *name)
+{
+	char path[64];
+	struct proc_info info;
+	FILE *file;
+	int child;
+
+	snprintf(path, sizeof(path), "/proc/%d/task/%d/children", pid, pid);
+	file = fopen(path, "re");
+	assert_non_null(file);
+	while (fscanf(file, "%d", &child) == 1) {
+		if (!proc_stat_read(child, &info) && info.state != 'Z' &&
+		    !strncmp(info.comm, name, strlen(name))) {
+			fclose(file);
+			return child;
+		}
+	}
+	fclose(file);
+	return 0;
+}
+
+static pid_t keeper(void)
+{
+	pid_t pid = child_named(getpid(), "pymem-keeper");
+
+	assert_true(pid > 0); /* it has answered before */
+	return pid;
+}
+
+/* It has its name a moment after it was forked. */
+static pid_t examiner(void)
+{
+	uint64_t begin = now_ms();
+	pid_t pid;
+
+	while (!(pid = child_named(keeper(), "pymem-examiner"))) {
+		assert_true(now_ms() - begin < 60000);
+		usleep(1000);
+	}
+	return pid;
+}
+
+static void test_same_answers(void **state)
+{
+	static const char text[] = "some text, across messages of the examiner";
+	size_t size = 100000;
+	char *memory = malloc(size), *copy = malloc(size);
+	struct proc_info ours, theirs;
+	struct source_root root;
+
+	(void)state;
+	for (size_t i = 0; i < size; i++)
+		memory[i] = text[i % sizeof(text)];
+	assert_int_equal(proc_read_memory(getpid(), (uintptr_t)memory, copy, size), size);
+	assert_memory_equal(memory, copy, size);
+	assert_int_equal(proc_read_memory(getpid(), 0, copy, 8), -EFAULT);
+	assert_int_equal(examiner_read_memory(INT32_MAX, 4096, copy, 8), -ESRCH);
+	free(memory);
+	free(copy);
+
+	assert_int_equal(proc_info_read(getpid(), &ours), 0);
+	assert_int_equal(examiner_describe(getpid(), &theirs, &root), 0);
+	assert_int_equal(theirs.pid, getpid());
+	assert_int_equal(theirs.ppid, ours.ppid);
+	assert_int_equal(theirs.argc, ours.argc);
+	assert_string_equal(theirs.argv[0], ours.argv[0]);
+	assert_null(theirs.argv[theirs.argc]);
+	assert_string_equal(theirs.cgroup, ours.cgroup);
+	assert_string_equal(theirs.comm, ours.comm);
+	assert_true(theirs.start_ticks == ours.start_ticks);
+	assert_true(root.root_fd >= 0 && root.cwd_fd >= 0 && root.start_wall > 1e9);
+	assert_int_equal(source_root_rights(&root)->uid, geteuid());
+	source_root_close(&root);
+	proc_info_fini(&ours);
+	proc_info_fini(&theirs);
+	assert_int_equal(examiner_describe(INT32_MAX, &theirs, &root), -ESRCH);
+	assert_int_equal(root.root_fd, -1);
+	assert_true(examiner_rss_bytes(getpid()) > 0);
+	assert_true(examiner_rss_bytes(INT32_MAX) == -ESRCH);
+}
+
+static void test_source(void **state)
+{
+	char path[] = "/tmp/pymem-examiner-XXXXXX";
+	struct source_text text;
+	struct source_root root;
+	int fd = mkstemp(path);
+	size_t size = 200000; /* goes in a file */
+	char *lines = malloc(size);
+
+	(void)state;
+	memset(lines, 'x', size);
+	assert_int_equal(write(fd, lines, size), size);
+	close(fd);
+	source_root_open(&root, getpid());
+	assert_int_equal(examiner_read_source(&root, path, &text), 0);
+	assert_int_equal(text.state, SOURCE_OK);
+	assert_int_equal(text.size, size);
+	assert_memory_equal(text.data, lines, size);
+	assert_true(text.changed > 1e9);
+	free(text.data);
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(examiner_read_source(&root, path, &text), 0);
+	assert_int_equal(text.state, SOURCE_MISSING);
+	free(text.data);
+	source_root_close(&root);
+	free(lines);
+}
+
+/* Killed from outside: the next request gets another one. */
+static void test_killed(void **state)
+{
+	pid_t first = examiner();
+	char byte = 7, copy = 0;
+
+	(void)state;
+	assert_true(first > 0);
+	for (int i = 0; i < 3; i++) {
+		assert_int_equal(kill(examiner(), SIGKILL), 0);
+		assert_int_equal(proc_read_memory(getpid(), (uintptr_t)&byte, &copy, 1), 1);
+		assert_int_equal(copy, byte);
+	}
+	assert_true(examiner() != first);
+}
+
+/* Stopped from outside: it is no fault of the target's, which is asked about again. */
+static void test_stopped(void **state)
+{
+	char byte = 7, copy = 0;
+	pid_t first = examiner();
+
+	(void)state;
+	assert_int_equal(kill(first, SIGSTOP), 0);
+	assert_int_equal(proc_read_memory(getpid(), (uintptr_t)&byte, &copy, 1), 1);
+	assert_int_equal(copy, byte);
+	assert_true(examiner() != first);
+}
+
+/* Without its keeper there is no other, and that is said. */
+static void test_keeper_killed(void **state)
+{
+	char byte = 7, copy = 0, why[128];
+	pid_t last = examiner();
+
+	(void)state;
+	assert_int_equal(kill(keeper(), SIGKILL), 0);
+	assert_int_equal(proc_read_memory(getpid(), (uintptr_t)&byte, &copy, 1), 1);
+	assert_int_equal(kill(last, SIGKILL), 0);
+	assert_int_equal(proc_read_memory(getpid(), (uintptr_t)&byte, &copy, 1), -ENOTCONN);
+	assert_true(examiner_explain(-ENOTCONN, why, sizeof(why)));
+	assert_non_null(strstr(why, "can't be started"));
+}
+
+/* --- a target that hangs --- */
+
+/* A child with a page of which no read ends. False: this kernel does not let us. */
+static bool fork_hanging(pid_t *pid, void **page)
+{
+	struct uffdio_api api = {.api = UFFD_API};
+	size_t size = (size_t)sysconf(_SC_PAGESIZE);
+	int ready[2], fd;
+	char byte = 0;
+
+	*page = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	assert_ptr_not_equal(*page, MAP_FAILED);
+	assert_int_equal(pipe(ready), 0);
+	*pid = fork();
+	if (*pid == 0) {
+		struct uffdio_register area = {.range = {(uintptr_t)*page, size},
+					       .mode = UFFDIO_REGISTER_MODE_MISSING};
+
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		fd = (int)syscall(SYS_userfaultfd, O_CLOEXEC);
+		byte = fd >= 0 && !ioctl(fd, UFFDIO_API, &api) &&
+		       !ioctl(fd, UFFDIO_REGISTER, &area);
+		if (write(ready[1], &byte, 1) == 1)
+			pause();
+		_exit(0);
+	}
+	close(ready[1]);
+	assert_int_equal(read(ready[0], &byte, 1), 1);
+	close(ready[0]);
+	return byte;
+}
+
+static void end(pid_t pid)
+{
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+}
+
+static void test_hangs(void **state)
+{
+	char byte = 7, copy = 0, why[128];
+	uint64_t begin = now_ms();
+	void *page;
+	pid_t pid;
+
+	(void)state;
+	if (!fork_hanging(&pid, &page)) {
+		end(pid);
+		skip();
+	}
+	assert_int_equal(proc_read_memory(pid, (uintptr_t)page, &copy, 1), -ETIME);
+	assert_true(now_ms() - begin >= EXAMINER_ASLEEP_MS);
+	assert_true(examiner_explain(-ETIME, why, sizeof(why)));
+	/* It is not tried again at once: that would take as long again. */
+	begin = now_ms();
+	for (int i = 0; i < 100; i++)
+		assert_int_equal(proc_read_memory(pid, (uintptr_t)page, &copy, 1), -ETIME);
+	assert_true(now_ms() - begin < EXAMINER_ASLEEP_MS);
+	/* Others are. */
+	assert_int_equal(proc_read_memory(getpid(), (uintptr_t)&byte, &copy, 1), 1);
+	end(pid);
+}
+
+static void ask_to_end(int number)
+{
+	(void)number;
+	asked_to_end = true;
+}
+
+/* A signal is not kept waiting; and what is asked for after it is answered. */
+static void test_interrupted(void **state)
+{
+	struct sigaction action = {.sa_handler = ask_to_end};
+	char byte = 7, copy = 0;
+	void *page;
+	pid_t pid;
+
+	(void)state;
+	if (!fork_hanging(&pid, &page)) {
+		end(pid);
+		skip();
+	}
+	sigaction(SIGALRM, &action, NULL);
+	alarm(1);
+	assert_int_equal(proc_read_memory(pid, (uintptr_t)page, &copy, 1), -EINTR);
+	/* The helper that hung was given up, and there is another one. */
+	assert_int_equal(proc_read_memory(getpid(), (uintptr_t)&byte, &copy, 1), 1);
+	assert_int_equal(copy, byte);
+	end(pid);
+}
+
+/* It ends with us, whichever way that is. */
+static void test_ends(void **state)
+{
+	pid_t pid, helpers[2] = {0};
+	int tell[2];
+
+	(void)state;
+	assert_int_equal(pipe(tell), 0);
+	pid = fork();
+	if (pid == 0) {
+		if (examiner_start(NULL))
+			_exit(1);
+		helpers[0] = keeper();
+		helpers[1] = examiner();
+		if (write(tell[1], helpers, sizeof(helpers)) == sizeof(helpers))
+			pause();
+		_exit(1);
+	}
+	close(tell[1]);
+	assert_int_equal(read(tell[0], helpers, sizeof(helpers)), sizeof(helpers));
+	end(pid);
+	for (int i = 0; i < 2; i++) {
+		struct proc_info info;
+		uint64_t begin = now_ms();
+
+		assert_true(helpers[i] > 0);
+		while (!proc_stat_read(helpers[i], &info) && info.state != 'Z') {
+			assert_true(now_ms() - begin < 60000);
+			usleep(1000);
+		}
+	}
+	close(tell[0]);
+}
+
+/* No more rights than reading takes, whatever we have. */
+static void test_capabilities(void **state)
+{
+	static const uint64_t allowed = 1ull << 19 /* SYS_PTRACE */ |
+					1ull << 2 /* DAC_READ_SEARCH */ | 1ull << 6 /* SETGID */ |
+					1ull << 7 /* SETUID */ |
+					1ull << 40 /* CHECKPOINT_RESTORE */;
+	char text[8192], *field;
+	pid_t pids[] = {keeper(), examiner()};
+
+	(void)state;
+	for (int i = 0; i < 2; i++) {
+		ssize_t n = proc_file_read(pids[i], "status", text, sizeof(text) - 1);
+
+		assert_true(n > 0);
+		text[n] = '\0';
+		field = strstr(text, "\nCapPrm:");
+		assert_non_null(field);
+		assert_int_equal(strtoull(field + 8, NULL, 16) & ~allowed, 0);
+		assert_non_null(strstr(text, "\nNoNewPrivs:\t1"));
+	}
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, start, stop)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(test_same_answers), TEST(test_source),	      TEST(test_killed),
+		TEST(test_stopped),	 TEST(test_keeper_killed),    TEST(test_hangs),
+		TEST(test_interrupted),	 cmocka_unit_test(test_ends), TEST(test_capabilities),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
