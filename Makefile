@@ -191,6 +191,19 @@ check-vm:
 	$(MAKE) $(PARALLEL) all $(BUILD)/verifier-stats
 	PYMEM_VM_KERNELS="$(VM_KERNELS)" PYMEM_VM_CPUS="$(CPUS)" PYMEM_VM_FULL=1 tests/run vm
 
+# Other projects' tests, fetched from Debian's packages into the cache: memory_profiler's against the Python
+# package; CPython's under the profiler (MODULES="test_os": these only; PEERS=--all: every one, hours).
+check-memory-profiler:
+	tools/install-deps test
+	$(MAKE) $(PARALLEL) all
+	$(MAKE) python
+	tests/peers/check_memory_profiler.py --python $(PYTHON)
+
+check-cpython:
+	tools/install-deps test
+	$(MAKE) $(PARALLEL) all
+	tests/peers/check_cpython.py $(PEERS) $(MODULES)
+
 # The verifier's figures of this kernel and of KERNELS, into bench/verifier.txt.
 verifier-update:
 	tools/install-deps test
@@ -287,6 +300,7 @@ help:
 	@echo 'make stress     hundreds of processes under -a, for SECONDS=60 (SEED=1: what they do)'
 	@echo 'make check-pythons  tests on every interpreter, docs/PYTHONS.md (FREE_THREADED=1: build one)'
 	@echo 'make check-vm   all checks on stock kernels in qemu (KERNELS="5.10 7.2" CPUS=8,32: these only)'
+	@echo 'make check-memory-profiler, check-cpython   their own tests, from Debian (docs/TESTING.md)'
 	@echo 'make verifier-update  the verifier'"'"'s figures into bench/verifier.txt'
 	@echo 'make python     the Python package in place, for PYTHON=…; make wheel: a wheel of it'
 	@echo 'make bench      measure overhead, also of other profilers (35 minutes; QUICK=1: 8)'
@@ -296,5 +310,6 @@ help:
 -include $(wildcard $(BUILD)/*.d $(BUILD)/*/*.d)
 
 .PHONY: python wheel all unit walker fuzz-targets fuzz check check-fast stress check-arm64 golden-update deps demo \
-	bench arm64 install format format-check check-pythons clean help check-vm verifier-update
+	bench arm64 install format format-check check-pythons clean help check-vm verifier-update \
+	check-memory-profiler check-cpython
 .DELETE_ON_ERROR:

@@ -12,9 +12,13 @@ __version__ = "0.1.0"
 _HOMES = {"profile": "decorator", "LineProfiler": "line_profiler", "show_results": "table",
           "memory_usage": "memory", "Counter": "counter", "HelperError": "counter",
           "HelperMissing": "counter", "TimeStamper": "timestamps",
-          "LogFile": "logfile", "MemoryProfilerMagics": "magics"}
+          "LogFile": "logfile", "MemoryProfilerMagics": "magics", "CodeMap": "code_map",
+          "choose_backend": "_compatible", "MemitResult": "_compatible", "MemTimer": "_compatible",
+          "exec_with_profiler": "_compatible", "run_module_with_profiler": "_compatible",
+          "has_tracemalloc": "_compatible"}
 
-__all__ = sorted(_HOMES) + ["load_ipython_extension"]
+# `import *` must work where IPython isn't.
+__all__ = sorted(set(_HOMES) - {"MemoryProfilerMagics"}) + ["load_ipython_extension"]
 
 
 def __getattr__(name):
@@ -28,7 +32,7 @@ def __getattr__(name):
 
 
 def __dir__():
-    return sorted(list(globals()) + __all__)
+    return sorted(set(globals()) | set(_HOMES))
 
 
 def load_ipython_extension(ipython):

@@ -5,15 +5,15 @@ Runs a program with `profile` among the builtins: functions under @profile are p
 their calls, and shown when the program ends, however it does so by itself.
 """
 import argparse
-import os
 import sys
 
 from . import __version__
 from ._counting import note_once
+from ._program import ProgramMissing, find_script, run_program
 from ._helper import HelperError
 from .line_profiler import LineProfiler
 from .table import show_results
-from .timestamps import TimeStamper, run_program
+from .timestamps import TimeStamper
 
 
 def parse(argv):
@@ -36,7 +36,7 @@ def parse(argv):
     if not options.program:
         parser.error("a program to run must be named")
     target = options.program[0]
-    if target.endswith(".py") and not options.module and not os.path.isfile(target):
+    if target.endswith(".py") and not options.module and find_script(target) is None:
         parser.error("%s: no such file" % target)
     if options.precision < 0 or options.precision > 20:
         parser.error("--precision: from 0 to 20")
@@ -59,6 +59,8 @@ def main(argv=None):
     target, arguments = options.program[0], options.program[1:]
     try:
         run_program(target, arguments, profiler, options.module)
+    except ProgramMissing as e:
+        sys.exit("%s: %s" % (sys.executable, e))
     finally:
         shown, ending = _show(profiler, options, output), sys.exc_info()[1]
         # The program's own failure goes first.

@@ -2,15 +2,17 @@
 """Runs pymem_bpf.timestamps as a script, by the path of this file.
 
 For `mprof run` with another interpreter: `-m` would need the package on its path, and with the package
-the folder it is installed in, whose other packages may be of another version of Python.
+the folder it is installed in, whose other packages may be of another version of Python. An interpreter that
+the package is not for runs the program all the same, without FUNC lines; so this file is Python 2, too.
 """
-import importlib.util
 import os
+import subprocess
 import sys
 
 
 def load():
     """The package of this folder as `pymem_bpf`; nothing else of the folder gets importable."""
+    import importlib.util
     here = os.path.dirname(os.path.abspath(__file__))
     spec = importlib.util.spec_from_file_location(
         "pymem_bpf", os.path.join(here, "__init__.py"), submodule_search_locations=[here])
@@ -19,8 +21,21 @@ def load():
     spec.loader.exec_module(package)
 
 
+def run_without():
+    """Becomes the program, as it would run without this: what is behind `--`, or from `-m` on."""
+    words = sys.argv[1:]
+    start = min(words.index(word) + (word == "--") for word in ("-m", "--") if word in words)
+    sys.stderr.write("mprof: no FUNC lines: pymem_bpf needs Python 3.8 or newer; this is %d.%d\n"
+                     % sys.version_info[:2])
+    sys.stderr.flush()
+    os.execv(sys.executable, [sys.executable] + subprocess._args_from_interpreter_flags() + words[start:])
+
+
 if __name__ == "__main__":
-    sys.path[0] = os.getcwd()
+    if sys.version_info < (3, 8):
+        run_without()
+    if not (sys.flags.isolated or getattr(sys.flags, "safe_path", False)):
+        sys.path[0] = os.getcwd()  # not this folder; with -I or -P there is no such entry
     load()
     from pymem_bpf import timestamps
     timestamps.main()

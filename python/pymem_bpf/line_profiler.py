@@ -277,6 +277,12 @@ class LineProfiler:
             linecache.lazycache(found.__code__.co_filename, found.__globals__)
             self.add_code(found.__code__, getattr(found, "__qualname__", found.__name__))
 
+    @property
+    def code_map(self):
+        """The lines by code object, as memory_profiler's programs read them (CodeMap)."""
+        from .code_map import CodeMap
+        return CodeMap(self.include_children, self.backend, self)
+
     def add_code(self, code, name=None):
         """Profiles a code object, with those inside it."""
         if any(code is known for _, known, _ in self._functions):

@@ -13,16 +13,19 @@ import io
 import os
 import signal
 import sys
+import tempfile
 import threading
 
 from IPython.core.error import UsageError
-from IPython.core.magic import Magics, line_cell_magic, magics_class
+from IPython.core.magic import Magics, line_cell_magic, magics_class, needs_local_scope
 from IPython.core.page import page
 
 from . import _helper, _proc, memory
 from ._children import builtin_profile
+from ._compatible import MemitResult
 from ._helper import HelperError
 from ._options import OptionError, split_options
+from ._statement import Statement, caller_scope
 from ._streams import fit
 
 SAMPLED = ("NOTE: no helper: the peak of this process is exact, that of its children is the highest of "
@@ -33,27 +36,9 @@ REPLACED = "*** the helper ended during the run (%s): the peak is that of VmHWM 
 SECONDS_LIMIT = 1e8
 
 
-class MemitResult:
-    """What %memit -o gives. Amounts in MiB.
-
-    mem_usage: the peak of each repeat. baseline: RSS before the first. repeat, timeout (s or
-    None), interval, include_children: as asked for. source: what the peaks come from."""
-
-    def __init__(self, mem_usage, baseline, repeat, timeout, interval, include_children, source):
-        self.mem_usage, self.baseline, self.repeat = mem_usage, baseline, repeat
-        self.timeout, self.interval, self.include_children = timeout, interval, include_children
-        self.source = source
-
-    def __str__(self):
-        peak = max(self.mem_usage)
-        return "peak memory: %.2f MiB, increment: %.2f MiB" % (peak, peak - self.baseline)
-
-    def _repr_pretty_(self, printer, cycle):
-        printer.text("<MemitResult : %s>" % self)
-
-
-class OutOfTime(BaseException):
-    """-t: raised in the statement. No Exception, so that it isn't caught there by the way."""
+class OutOfTime(KeyboardInterrupt):
+    """-t: raised in the statement. No Exception, so that it isn't caught there by the way; of this kind, because
+    an event loop lets it through wherever it is raised."""
 
 
 class TimeLimit:
@@ -120,15 +105,14 @@ class MemoryProfilerMagics(Magics):
         except OptionError as e:
             raise UsageError(str(e)) from None
 
-    def _compile(self, source):
-        """Code object of what a user would type: IPython's own syntax too. Its source is known to
-        tracebacks, and to the tables of functions that it defines."""
-        transform = getattr(self.shell, "transform_cell", None)
-        source = transform(source) if transform else source
-        return compile(source, self.shell.compile.cache(source), "exec")
+    @classmethod
+    def register_magics(cls, shell):
+        """As load_ipython_extension()."""
+        shell.register_magics(cls)
 
     @line_cell_magic
-    def memit(self, line="", cell=None):
+    @needs_local_scope
+    def memit(self, line="", cell=None, local_ns=None):
         """Measures the peak of resident memory while a statement runs.
 
           %memit [options] statement
@@ -154,8 +138,9 @@ class MemoryProfilerMagics(Magics):
         setup, statement = ("", rest) if cell is None else (rest, cell)
         if not statement.strip():
             raise UsageError("nothing to measure: %memit statement")
-        setup, statement = self._compile(setup), self._compile(statement)
-        namespace = self.shell.user_ns
+        scope = caller_scope(self.shell, local_ns)
+        setup = Statement(self.shell, setup, scope, keep=True)
+        statement = Statement(self.shell, statement, scope)
         counter, note = None, ""
         try:
             counter = memory.available_counter(children)
@@ -164,10 +149,11 @@ class MemoryProfilerMagics(Magics):
         if counter is None and children:
             note += ("\n" if note else "") + SAMPLED % (interval, _helper.command())
         gc.collect()
-        exec(setup, namespace)
+        setup.bind().run()
+        statement.bind()
         result = MemitResult([], 0.0, repeat, timeout, interval, children, _source(counter, children))
         try:
-            self._repeat(result, statement, namespace, counter, "q" in options)
+            self._repeat(result, statement, counter, "q" in options)
         finally:
             if result.mem_usage and "q" not in options:
                 print(result)
@@ -175,7 +161,7 @@ class MemoryProfilerMagics(Magics):
                     print(note)
         return result if "o" in options else None
 
-    def _repeat(self, result, statement, namespace, counter, quiet):
+    def _repeat(self, result, statement, counter, quiet):
         """Runs the statement so many times; the peak of each goes to the result, of the one that
         raises too."""
         for number in range(result.repeat):
@@ -191,7 +177,7 @@ class MemoryProfilerMagics(Magics):
                 result.baseline = before / memory.MIB
             try:
                 with TimeLimit(result.timeout):
-                    exec(statement, namespace)
+                    statement.run()
             except OutOfTime:
                 if not quiet:
                     print("*** stopped after %g s" % result.timeout)
@@ -206,7 +192,8 @@ class MemoryProfilerMagics(Magics):
                     result.source = _source(None, result.include_children)
 
     @line_cell_magic
-    def mprun(self, line="", cell=None):
+    @needs_local_scope
+    def mprun(self, line="", cell=None, local_ns=None):
         """Runs a statement and prints what each line of some functions changed in resident memory.
 
           %mprun -f FUNC [options] statement
@@ -226,8 +213,9 @@ class MemoryProfilerMagics(Magics):
             statement += "\n" + cell
         if not statement.strip():
             raise UsageError("nothing to run: %mprun -f FUNC statement")
-        functions = [(text, self._find(text)) for text in options.get("f", [])]
-        code = self._compile(statement)
+        scope = caller_scope(self.shell, local_ns)
+        functions = [(text, self._find(text, scope)) for text in options.get("f", [])]
+        statement = Statement(self.shell, statement, scope).bind()
         counter, profiler = _profiler("c" in options)
         for text, function in functions:
             try:
@@ -239,7 +227,7 @@ class MemoryProfilerMagics(Magics):
         except RuntimeError as e:  # HelperError is one
             raise UsageError(str(e)) from None
         try:
-            message, raised = self._run(profiler, code)
+            message, raised = self._run(profiler, statement)
         finally:
             profiler.disable_by_count()
         if not counter.alive():
@@ -249,18 +237,18 @@ class MemoryProfilerMagics(Magics):
             raise raised
         return profiler if "r" in options else None
 
-    def _find(self, text):
+    def _find(self, text, scope):
         try:
-            return eval(text, self.shell.user_global_ns, self.shell.user_ns)
+            return eval(text, self.shell.user_global_ns, self.shell.user_ns if scope is None else scope)
         except Exception as e:
             raise UsageError("could not find function %r: %s: %s"
                              % (text, type(e).__name__, e)) from None
 
-    def _run(self, profiler, code):
+    def _run(self, profiler, statement):
         """(message, exception to be raised again or None)."""
         try:
-            with builtin_profile(profiler):
-                profiler.runctx(code, self.shell.user_global_ns, self.shell.user_ns)
+            with builtin_profile(profiler), profiler:
+                statement.run()
         except SystemExit:
             return "*** SystemExit exception caught in code being profiled.", None
         except KeyboardInterrupt:
@@ -281,9 +269,24 @@ class MemoryProfilerMagics(Magics):
         if message:
             print(message)
         if path is not None:
-            with open(path, "w", encoding="utf-8") as f:
-                f.write(output + "\n")
-            print("\n*** Profile printout saved to text file %s." % path)
+            print(_save(path, output + "\n"))
+
+
+def _save(path, table):
+    """What is to be said of it. A table that took a run to make is not lost to a wrong path."""
+    try:
+        with open(path, "w", encoding="utf-8", errors="backslashreplace") as f:
+            f.write(table)
+        return "\n*** Profile printout saved to text file %s." % path
+    except OSError as e:
+        problem = "*** %s can't be written: %s" % (path, e.strerror or e)
+    try:
+        with tempfile.NamedTemporaryFile("w", prefix="mprun-", suffix=".txt", delete=False,
+                                         encoding="utf-8", errors="backslashreplace") as f:
+            f.write(table)
+        return "\n%s\n*** Profile printout saved to text file %s." % (problem, f.name)
+    except OSError:
+        return "\n%s\n*** Nor can a file in the folder for temporary files. The table:\n\n%s" % (problem, table)
 
 
 def _source(counter, children):

@@ -8,6 +8,7 @@ children without a helper) the samples decide, as everywhere else.
 
 Left out: the backend tracemalloc, which doesn't measure resident memory.
 """
+import operator
 import os
 import subprocess
 import sys
@@ -16,6 +17,7 @@ import time
 from . import _helper, _proc
 from ._counting import note_once
 from ._helper import HelperError
+from ._missing import no_such_process
 
 MIB = float(1 << 20)
 BACKENDS = {None: "rss", "rss": "rss", "pss": "pss", "uss": "uss",
@@ -289,15 +291,23 @@ def _watch(pid, running, interval, rounds, metric, include_children, multiproces
 
 
 def _process_of(proc):
-    """(pid, function: whether it still runs) of a PID, its text, or a Popen."""
+    """(pid, function: whether it still runs) of a PID or a Popen."""
     if isinstance(proc, subprocess.Popen):
         return proc.pid, lambda: proc.poll() is None
-    pid = int(proc)
+    try:
+        pid = operator.index(proc)
+    except TypeError:
+        raise TypeError("a process is a PID (an integer) or a subprocess.Popen, not %r" % (proc,)) from None
     if pid == -1:
         pid = os.getpid()
-    if _proc.ended(pid):
-        raise ProcessLookupError(3, "there is no process with this PID, or it has ended", str(pid))
-    ticks = _proc.start_ticks(pid)
+    if pid < 0:
+        raise ValueError("a PID is a positive integer, or -1 (this process), not %d" % pid)
+    try:
+        if _proc.ended(pid):
+            raise ProcessLookupError
+        ticks = _proc.start_ticks(pid)
+    except ProcessLookupError:
+        raise no_such_process(pid) from None
 
     def running():
         try:
@@ -322,7 +332,7 @@ def memory_usage(proc=-1, interval=.1, timeout=None, timestamps=False, include_c
                  max_iterations=None, counter=None):
     """Memory of a process or of a call, in MiB.
 
-    proc: -1 (this process), a PID (int or text), a subprocess.Popen, a function, or a tuple (f,),
+    proc: -1 (this process), a PID, a subprocess.Popen, a function, or a tuple (f,),
     (f, args), (f, args, kwargs), which is called.
     interval: seconds between samples. timeout: seconds; a process without one is read once, a Popen
     until it ends. timestamps: each sample is (MiB, seconds since the epoch).
@@ -335,7 +345,8 @@ def memory_usage(proc=-1, interval=.1, timeout=None, timestamps=False, include_c
     tenth of the interval. With max_usage it is run once. counter: a Counter of the process `proc`;
     it knows each peak of it.
 
-    Errors: ValueError (backend, call), ProcessLookupError, PermissionError; what the call raises.
+    Errors: ValueError (backend, call, a negative PID), TypeError (no PID), ProcessLookupError (psutil's
+    NoSuchProcess too, where that is installed), PermissionError; what the call raises.
     """
     metric = choose_metric(backend)
     if not interval > 0:
@@ -348,7 +359,7 @@ def memory_usage(proc=-1, interval=.1, timeout=None, timestamps=False, include_c
         rounds = max(1, int(round(timeout / interval)))
     elif is_call and max_iterations is not None:
         rounds = max_iterations
-    elif isinstance(proc, (int, str)):
+    elif not isinstance(proc, subprocess.Popen):
         rounds = 1
     if is_call:
         found, returned = _of_call(_call_of(proc), interval, rounds, metric,

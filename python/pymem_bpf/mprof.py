@@ -19,8 +19,11 @@ import subprocess
 import sys
 import time
 
-from . import _launch, _proc, dat, memory
+from . import __version__, _launch, _proc, dat, memory
 from ._helper import HelperError, HelperMissing
+from ._interpreter import is_python, split_command
+from .dat import read_mprofile_file  # noqa: F401 -- a name of memory_profiler's mprof
+from .plot import function_labels  # noqa: F401 -- so is this
 
 ATTACH_SECONDS = 3600
 PATTERN = "mprofile_" + "?" * 14 + ".dat"
@@ -64,7 +67,9 @@ def chosen_or_last(words):
 
 
 def quote(words):
-    return " ".join(shlex.quote(word) for word in words)
+    """A command line on one line of a UTF-8 file, whatever the locale said of its bytes."""
+    said = " ".join(shlex.quote(os.fsencode(word).decode("utf-8", "backslashreplace")) for word in words)
+    return said.replace("\n", " ")
 
 
 def find_process(hint):
@@ -83,35 +88,49 @@ def find_process(hint):
         else:
             raise Failure("no process has %r in its name; give its PID" % hint)
     try:
-        words = [word for word in _proc.read_file(pid, "cmdline").split("\0") if word]
+        with open("/proc/%d/cmdline" % pid, "rb") as f:
+            words = [os.fsdecode(word) for word in f.read().split(b"\0") if word]
     except OSError as e:
         raise Failure("process %d: %s" % (pid, e.strerror)) from None
-    return pid, " ".join(quote(words or [str(pid)]).split("\n"))
+    return pid, quote(words or [str(pid)])
 
 
-def is_python(word):
-    return os.path.basename(word).startswith("python")
+def launched(options):
+    """(command, the same with FUNC lines or None) of the words behind `run`."""
+    program = list(options.program)
+    kind, flags = None, []
+    if is_python(program[0]):
+        interpreter, words = program[0], program[1:]
+        flags, kind, words = split_command(words)
+    else:
+        interpreter, words = sys.executable, program
+        if options.module:
+            kind = "module"
+        elif options.python or program[0].endswith(".py"):
+            kind = "script"  # or a module's name, as timestamps.py takes both
+    if options.module and is_python(program[0]):
+        raise Failure("-m takes a module, not %s" % program[0])
+    if options.python and kind is None:
+        raise Failure("--python: a script or module to run is missing")
+    if kind is None:
+        return program, None
+    plain = [interpreter] + flags + (["-m"] if kind == "module" else []) + words
+    if options.nopython or options.multiprocess:
+        return plain, None
+    extra = [_launch.__file__, "-o", os.path.abspath(options.output)]
+    extra += ["--include-children"] if options.include_children else []
+    extra += ["--backend", options.backend] if options.backend else []
+    return plain, [interpreter] + flags + extra + (["-m"] if kind == "module" else ["--"]) + words
 
 
 def start(options):
     """(Popen, command line). A Python program gets its FUNC lines through pymem_bpf.timestamps."""
-    program = list(options.program)
-    script = program[0].endswith(".py")
-    features = (script or options.python) and not options.nopython and not options.multiprocess
-    if (script or options.python) and not is_python(program[0]):
-        program.insert(0, sys.executable)
-    text = quote(program)
-    if features:
-        if len(program) < 2:
-            raise Failure("--python: a script or module to run is missing")
-        extra = [_launch.__file__, "-o", os.path.abspath(options.output)]
-        extra += ["--include-children"] if options.include_children else []
-        extra += ["--backend", options.backend] if options.backend else []
-        program[1:1] = extra
+    plain, stamped = launched(options)
+    command = stamped or plain
     try:
-        return subprocess.Popen(program), text.replace("\n", " ")
+        return subprocess.Popen(command), quote(plain)
     except OSError as e:
-        raise Failure("%s: %s" % (program[0], e.strerror)) from None
+        raise Failure("%s: %s" % (command[0], e.strerror)) from None
 
 
 def counter_of(pid):
@@ -130,6 +149,8 @@ def run(options):
     memory.choose_metric(options.backend)
     if options.interval <= 0:
         raise Failure("--interval takes a positive number of seconds")
+    if options.program[:1] == ["--"]:
+        del options.program[0]
     if not options.program:
         raise Failure("what is to be watched is missing")
     if options.attach:
@@ -143,7 +164,8 @@ def run(options):
     counter = counter_of(pid)
     try:
         # By lines: the program appends its FUNC lines to the same file, between these.
-        with open(options.output, "a", buffering=1) as stream:
+        with open(options.output, "a", buffering=1, encoding="utf-8",
+                  errors="backslashreplace") as stream:
             stream.write("CMDLINE %s\n" % text)
             stream.flush()
             memory.memory_usage(process, options.interval, timeout, timestamps=True,
@@ -208,7 +230,7 @@ def _window(text):
 
 
 def _run_options(parser, attach):
-    parser.set_defaults(act=run, attach=attach)
+    parser.set_defaults(attach=attach)
     parser.add_argument("--python", action="store_true", help="it is a Python program: FUNC lines")
     parser.add_argument("--nopython", action="store_true", help="no FUNC lines")
     parser.add_argument("-T", "--interval", type=float, default=0.1, help="seconds between samples")
@@ -220,22 +242,30 @@ def _run_options(parser, attach):
     parser.add_argument("--backend", default=None, help="rss, pss, uss")
     if not attach:
         parser.add_argument("-a", "--attach", action="store_true", help="the program runs: PID or name")
+    parser.add_argument("-m", dest="module", action="store_true", help="the program is a Python module")
     parser.add_argument("program", nargs=argparse.REMAINDER)
 
 
 def _parser():
     parser = argparse.ArgumentParser(prog="python -m pymem_bpf.mprof", description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     commands.required = True
-    _run_options(commands.add_parser("run"), False)
-    _run_options(commands.add_parser("attach"), True)
-    one = commands.add_parser("peak")
-    one.set_defaults(act=peak)
+
+    def command(name, act):
+        one = commands.add_parser(name)
+        one.add_argument("--version", action="version", version=__version__)
+        one.set_defaults(act=act)
+        return one
+
+    _run_options(command("run", run), False)
+    _run_options(command("attach", run), True)
+    command("list", list_files)
+    one = command("peak", peak)
     one.add_argument("--func", help="while this function ran, as the file names it: module.name")
     one.add_argument("profiles", nargs="*")
-    one = commands.add_parser("plot")
-    one.set_defaults(act=plot)
+    one = command("plot", plot)
     one.add_argument("-t", "--title")
     one.add_argument("-n", "--no-function-ts", action="store_true", help="without functions")
     one.add_argument("-o", "--output", help="file to draw into, instead of a window")
@@ -244,10 +274,8 @@ def _parser():
     one.add_argument("-s", "--slope", action="store_true", help="a trend line")
     one.add_argument("--backend", help="matplotlib's")
     one.add_argument("profiles", nargs="*")
-    commands.add_parser("list").set_defaults(act=list_files)
     for name in ("rm", "clean"):
-        one = commands.add_parser(name)
-        one.set_defaults(act=remove)
+        one = command(name, remove)
         one.add_argument("--dry-run", action="store_true")
         if name == "rm":
             one.add_argument("profiles", nargs="+", metavar="FILE|NUMBER")
@@ -268,6 +296,22 @@ def main(argv=None):
     except (Failure, ValueError, OSError) as e:
         print("mprof: %s" % e, file=sys.stderr)
         return 1
+
+
+def _action(command):
+    """A command as memory_profiler's mprof has it: a function that takes its words from sys.argv and, with a
+    status to tell, raises SystemExit."""
+    def action():
+        status = main([command] + sys.argv[1:])
+        if status or {"-E", "--exit-code"} & set(sys.argv[1:]):
+            sys.exit(status)
+    action.__name__ = command + "_action"
+    action.__doc__ = "mprof %s, with the words behind it from sys.argv." % command
+    return action
+
+
+run_action, attach_action, plot_action, peak_action, list_action, rm_action, clean_action = map(
+    _action, ("run", "attach", "plot", "peak", "list", "rm", "clean"))
 
 
 if __name__ == "__main__":

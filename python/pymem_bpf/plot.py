@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 """Draws .dat files with matplotlib, which is all that needs it: without it, that is what is said."""
+import collections
 import sys
 import time
 
@@ -19,6 +20,19 @@ def _trend(times, amounts):
     return slope, mean_a - slope * mean_t
 
 
+def function_labels(dotted_function_names):
+    """{name: the shortest end of it, from a dot on, that no other of these names has}."""
+    names = list(dotted_function_names)
+    ends = collections.Counter(end for name in names for end in set(_ends(name)))
+    return {name: next((end for end in _ends(name) if ends[end] == 1), name) for name in names}
+
+
+def _ends(name):
+    """c, b.c and a.b.c of a.b.c."""
+    parts = name.split(".")
+    return [".".join(parts[-count:]) for count in range(1, len(parts) + 1)]
+
+
 def _curve(axes, samples, begin, label, with_slope):
     times = [when - begin for _, when in samples]
     amounts = [amount for amount, _ in samples]
@@ -32,10 +46,11 @@ def _curve(axes, samples, begin, label, with_slope):
 def _calls(axes, data, begin, flame):
     """Functions: a bar from start to end at the memory it began with, or stacked by level."""
     layer = axes.twinx() if flame else axes
+    labels = function_labels(data.functions)
     for number, (name, calls) in enumerate(sorted(data.functions.items())):
         color = CALL_COLORS[number % len(CALL_COLORS)]
         for at, (start, end, before, after, level) in enumerate(calls):
-            label = " " + name if not at else None  # one that begins with _ has no legend
+            label = " " + labels[name] if not at else None  # one that begins with _ has no legend
             if flame:
                 layer.fill_betweenx((level, level + 1), start - begin, end - begin, color=color,
                                     alpha=0.4, label=label)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 """When decorated functions ran, and RSS at both ends: the FUNC lines of mprof's .dat files.
 
-  python -m pymem_bpf.timestamps -o FILE [--include-children] [--backend B] SCRIPT.py|MODULE [args]
+  python -m pymem_bpf.timestamps -o FILE [--include-children] [--backend B] [-m] SCRIPT.py|MODULE [args]
 
 runs a program with `profile` among the builtins and appends its FUNC lines to FILE when it ends, in
 whatever way it does so by itself. mprof run starts Python programs like this. Calls still open at
@@ -15,8 +15,9 @@ import sys
 import threading
 import time
 
-from . import _children, _proc, memory
+from . import _proc, memory
 from ._counting import kind_of, wrap_async_generator
+from ._program import ProgramMissing, run_program
 from ._streams import tell, write_text
 from ._wrapping import decorate, mark
 
@@ -110,29 +111,16 @@ class TimeStamper:
                  % (self.dropped, RECORDS_LIMIT))
 
 
-def run_program(target, arguments, profile, is_module=False):
-    """Runs a script (a name that ends with .py, or a path) or a module as __main__."""
-    import runpy
-    _children.begin(profile)
-    sys.argv = [target] + arguments
-    try:
-        if not is_module and (target.endswith(".py") or os.path.isfile(target)):
-            sys.path[0] = os.path.dirname(os.path.abspath(target))
-            runpy.run_path(target, run_name="__main__")
-        else:
-            sys.path[0] = os.getcwd()
-            runpy.run_module(target, run_name="__main__", alter_sys=True)
-    finally:
-        _children.note()
-
-
 def main(argv=None):
     parser = argparse.ArgumentParser(prog="python -m pymem_bpf.timestamps")
     parser.add_argument("-o", dest="output", required=True)
     parser.add_argument("--include-children", action="store_true")
     parser.add_argument("--backend", default=None)
+    parser.add_argument("-m", dest="module", action="store_true")
     parser.add_argument("program", nargs=argparse.REMAINDER)
     options = parser.parse_args(argv)
+    if options.program[:1] == ["--"]:
+        del options.program[0]
     if not options.program:
         parser.error("a program to run is missing")
     try:
@@ -141,7 +129,9 @@ def main(argv=None):
         parser.error(str(e))
     owner = os.getpid()
     try:
-        run_program(options.program[0], options.program[1:], stamper)
+        run_program(options.program[0], options.program[1:], stamper, options.module)
+    except ProgramMissing as e:
+        sys.exit("%s: %s" % (sys.executable, e))
     finally:
         if os.getpid() == owner:  # not in a child that the program forked
             # One write: the sampler appends to the same file.

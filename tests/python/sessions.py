@@ -181,7 +181,12 @@ class Kernel:
             elif message["msg_type"] == "execute_result":
                 cell.result = content["data"]["text/plain"]
 
-        reply = self.client.execute_interactive(code, timeout=PATIENCE, output_hook=hook)["content"]
+        # A kernel that stops on errors refuses what comes until it has dealt with them: the next cell, too,
+        # if that is quick enough.
+        reply = self.client.execute_interactive(code, timeout=PATIENCE, output_hook=hook,
+                                                stop_on_error=False)["content"]
+        if reply["status"] == "aborted":
+            raise RuntimeError("the kernel did not run: %s" % code)
         if reply["status"] == "error":
             cell.error = CONTROL.sub("", "%s: %s" % (reply["ename"], reply["evalue"]))
         for payload in reply.get("payload", []):

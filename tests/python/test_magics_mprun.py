@@ -214,7 +214,23 @@ def test_file_and_result(kernel, stage):
     assert cell.result == "'LineProfiler'" and "saved to text file out.txt" in cell.text
     with open(os.path.join(stage.home, "out.txt")) as f:
         assert table(f.read())["kept = bytearray(size)"][1] == pytest.approx(30000000 / MIB, abs=1)
-    assert "No such file" in kernel.run("%mprun -T /nonexistent/x -f keep keep(1)").error
+
+
+def test_a_table_is_not_lost_to_a_wrong_path(kernel):
+    """Shown, kept in another file, and what was asked for besides is given."""
+    for path, said in ("/nonexistent/x", "No such file or directory"), ("/", "Is a directory"), (
+            "/dev/full", "No space left on device"):
+        cell = kernel.run("%%mprun -r -T %s -f keep keep(30000000)" % path)
+        assert not cell.error and cell.result.startswith("<pymem_bpf.line_profiler.LineProfiler"), cell.error
+        assert "*** %s can't be written: %s" % (path, said) in cell.text
+        saved = re.search(r"saved to text file (\S+mprun-\S+\.txt)\.", cell.text).group(1)
+        with open(saved, encoding="utf-8") as f:
+            text = f.read()
+        os.unlink(saved)
+        for one in text, cell.pages:
+            assert table(one)["kept = bytearray(size)"][1] == pytest.approx(30000000 / MIB, abs=1)
+    cell = kernel.run("%mprun -T /nonexistent/x -f fails fails(30000000)")
+    assert "KeyError: 'mine'" in cell.error and "can't be written" in cell.text
 
 
 def test_what_is_raised_comes_after_the_table(kernel):

@@ -58,7 +58,7 @@ def test_rss_is_the_kernels():
     with open("/proc/self/smaps_rollup") as f:
         true = next(int(line.split()[1]) for line in f if line.startswith("Rss:")) / 1024.0
     assert memory_usage()[0] == pytest.approx(true, abs=0.5)
-    assert memory_usage(str(os.getpid()))[0] == pytest.approx(true, abs=0.5)
+    assert memory_usage(os.getpid())[0] == pytest.approx(true, abs=0.5)
 
 
 def test_peak_of_a_call_is_exact_twenty_times():

@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+"""Runs a coroutine to its end for a magic, which is no coroutine itself and may be called from one.
+
+A Jupyter kernel runs cells inside its event loop, and what earlier cells awaited belongs to that loop: so the
+coroutine has to run in it, too, and not in another. asyncio's loops can't be entered twice by their own
+methods; what is done here is what its documentation leaves to those who write tasks (_enter_task,
+_leave_task), and one private method, _run_once(). A loop of another make (uvloop) has none: there, the
+coroutine gets a loop of its own in the same thread.
+"""
+import asyncio
+import contextlib
+
+try:
+    from IPython.core.async_helpers import _asyncio_runner
+except ImportError:  # pragma: no cover -- an IPython that has moved it: its runner decides
+    _asyncio_runner = None
+
+
+def run_coroutine(shell, coroutine):
+    """What the coroutine returns, run as the shell's autoawait would; what it raises."""
+    try:
+        loop = asyncio.get_running_loop()
+    except RuntimeError:
+        return _run_by_shell(shell.loop_runner, coroutine)
+    if _asyncio_runner is not None and shell.loop_runner is not _asyncio_runner:
+        return shell.loop_runner(coroutine)  # %autoawait trio
+    if hasattr(loop, "_run_once") and hasattr(loop, "_ready"):
+        return _run_inside(loop, coroutine)
+    with _suspended(loop):
+        return asyncio.new_event_loop().run_until_complete(coroutine)
+
+
+def _run_by_shell(runner, coroutine):
+    if runner is not _asyncio_runner:
+        return runner(coroutine)
+    tasks = []
+
+    async def announced():
+        tasks.append(asyncio.current_task())
+        return await coroutine
+
+    try:
+        return runner(announced())
+    except BaseException:
+        # The loop is the shell's and stays: what Ctrl-C or a time limit stopped must not go on in it.
+        if tasks and not tasks[0].done():
+            tasks[0].cancel()
+            runner(asyncio.wait(tasks))
+        raise
+
+
+@contextlib.contextmanager
+def _without_task(loop):
+    """The task that called us isn't the loop's current one, so that others may run."""
+    outer = asyncio.current_task(loop)
+    if outer is not None:
+        asyncio.tasks._leave_task(loop, outer)
+    try:
+        yield
+    finally:
+        if outer is not None:
+            asyncio.tasks._enter_task(loop, outer)
+
+
+@contextlib.contextmanager
+def _suspended(loop):
+    """The running loop isn't running, for another one in this thread."""
+    with _without_task(loop):
+        asyncio._set_running_loop(None)
+        try:
+            yield
+        finally:
+            asyncio._set_running_loop(loop)
+
+
+def _run_inside(loop, coroutine):
+    # The turn of the loop that we are called from has counted the handles that are ready, and takes so many
+    # when it goes on: those that are gone by then are made up for by cancelled ones.
+    counted = len(loop._ready)
+    with _without_task(loop):
+        task = loop.create_task(coroutine)
+        try:
+            while not task.done():
+                loop._run_once()
+        except BaseException:  # Ctrl-C, or a time limit, wherever it arrived
+            task.cancel()
+            while not task.done():
+                loop._run_once()
+            with contextlib.suppress(BaseException):
+                task.result()  # looked at: the loop has nothing to complain of
+            raise
+        finally:
+            while len(loop._ready) < counted:
+                handle = asyncio.Handle(_nothing, (), loop)
+                handle.cancel()
+                loop._ready.append(handle)
+    return task.result()
+
+
+def _nothing():
+    pass

@@ -1,0 +1,157 @@
+# SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+"""Runs a program as `python` itself would: a script, a module, a folder or archive, standard input.
+
+The program's __main__ is a module of its own that stays to the end of the process, so that threads,
+atexit and pickling find it. What the program raises is shown as `python` shows it, by the program's own
+sys.excepthook if it has one, without the frames of this package: they would be the first that a user
+reads of a mistake of their own.
+"""
+import builtins
+import importlib.machinery
+import importlib.util
+import io
+import linecache
+import marshal
+import os
+import runpy
+import sys
+import types
+import zipfile
+
+from . import _children
+
+STDIN = "-"
+PYC_HEADER_BYTES = 16
+# What comes before a program's own frames; finding its code is importlib's.
+_OURS = (os.path.dirname(os.path.abspath(__file__)) + os.sep, runpy.run_path.__code__.co_filename,
+         "<frozen importlib")
+
+
+class ProgramMissing(Exception):
+    """There is no such program. The text is what `python` says of it."""
+
+
+def is_script(target):
+    """Whether a word names a file (a folder, an archive) and not a module, which a folder may be, too."""
+    return target == STDIN or target.endswith(".py") or os.sep in target or os.path.isfile(target)
+
+
+def find_script(name):
+    """Path of a script: as named, else in a folder of PATH, where memory_profiler looks, too; None."""
+    if name == STDIN or os.path.exists(name):
+        return name
+    if os.sep in name:
+        return None
+    for folder in os.get_exec_path():
+        path = os.path.join(folder, name)
+        if folder and os.path.isfile(path):
+            return path
+    return None
+
+
+def run_program(target, arguments, profile, is_module=False):
+    """execute(), for a process that does nothing else: what leaves it uncaught is shown as the program's."""
+    try:
+        execute(target, arguments, profile, is_module)
+    except ProgramMissing:
+        raise
+    except BaseException:
+        # Of what leaves the program uncaught, only the frames that are the program's are shown.
+        sys.excepthook = _HookWithoutOurs(sys.excepthook)
+        raise
+
+
+def execute(target, arguments, profile, is_module=False):
+    """Runs a script or a module as __main__, with `profile` among the builtins. Raises what the program
+    raises; ProgramMissing."""
+    _children.begin(profile)
+    try:
+        if is_module or not is_script(target):
+            _run_module(target, arguments)
+        else:
+            _run_script(target, arguments)
+    finally:
+        _children.note()
+
+
+class _HookWithoutOurs:
+    """sys.excepthook, told of the traceback from the program's first frame on."""
+
+    def __init__(self, hook):
+        self.hook = hook
+
+    def __call__(self, kind, value, traceback):
+        while traceback is not None and traceback.tb_frame.f_code.co_filename.startswith(_OURS):
+            traceback = traceback.tb_next
+        # The interpreter's own hook prints what is noted in the exception, not what it is given.
+        self.hook(kind, value.with_traceback(traceback), traceback)
+
+
+def path_is_restricted():
+    """Whether the interpreter was told to have no entry of the program's in sys.path (-I, -P)."""
+    return bool(sys.flags.isolated or getattr(sys.flags, "safe_path", False))
+
+
+def _set_path(first):
+    if not path_is_restricted():
+        sys.path[0] = first
+
+
+def _main_module(**attributes):
+    main = types.ModuleType("__main__")
+    main.__dict__.update(__builtins__=builtins, __spec__=None, __package__=None, **attributes)
+    sys.modules["__main__"] = main
+    return main.__dict__
+
+
+def _run_module(name, arguments):
+    sys.argv = ["-m"] + arguments
+    _set_path(os.getcwd())
+    try:
+        name, spec, code = runpy._get_module_details(name, ProgramMissing)
+    except ProgramMissing as e:
+        raise ProgramMissing(str(e)) from None
+    sys.argv[0] = spec.origin
+    namespace = _main_module(__file__=spec.origin, __cached__=spec.cached, __loader__=spec.loader)
+    namespace.update(__spec__=spec, __package__=spec.parent)
+    exec(code, namespace)
+
+
+def _run_script(target, arguments):
+    path = find_script(target)
+    if path is None:
+        raise ProgramMissing("can't open file %r: no such file" % target)
+    sys.argv = [path] + arguments
+    if path != STDIN and (os.path.isdir(path) or (os.path.isfile(path) and zipfile.is_zipfile(path))):
+        _set_path(path)
+        runpy.run_path(path, run_name="__main__")
+        return
+    _set_path("" if path == STDIN else os.path.dirname(os.path.realpath(path)))
+    try:
+        code = _code_of_stdin() if path == STDIN else _code_of(path)
+    except OSError as e:
+        raise ProgramMissing("can't open file %r: %s" % (path, e.strerror)) from None
+    loader = importlib.machinery.SourceFileLoader("__main__", path)
+    exec(code, _main_module(__loader__=loader, **({} if path == STDIN else {"__file__": path,
+                                                                          "__cached__": None})))
+
+
+def _code_of(path):
+    # Read once: what is no regular file (/dev/stdin, a pipe) gives its text one time only.
+    with io.open_code(path) as f:
+        data = f.read()
+    if data.startswith(importlib.util.MAGIC_NUMBER):
+        return marshal.loads(data[PYC_HEADER_BYTES:])
+    return _compile(data, path)
+
+
+def _code_of_stdin():
+    return _compile(sys.stdin.buffer.read(), "<stdin>")
+
+
+def _compile(data, name):
+    code = compile(data, name, "exec", dont_inherit=True)
+    # Tables show the source that ran, wherever the program goes or whatever becomes of its file.
+    lines = importlib.util.decode_source(data).splitlines(True)
+    linecache.cache[name] = (len(data), None, lines, name)
+    return code
