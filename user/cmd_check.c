@@ -14,6 +14,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "confine.h"
 #include "kernel.h"
 #include "options.h"
 #include "session.h"
@@ -152,6 +153,28 @@ static void check_load(struct check *check)
 	session_free(session);
 }
 
+/* Last: there is no way back. */
+static void check_confinement(struct check *check)
+{
+	struct confined confined = {};
+	char names[1024] = "";
+	int err = confine(CONFINE_EXAMINE, &confined);
+
+	confine_names(confined.dropped, names, sizeof(names));
+	line(check, !err, true, "privileges dropped once loaded", err ? strerror(-err) : names,
+	     "a security module forbids it: report what it logs");
+	if (err)
+		return;
+	confine_names(confined.kept, names, sizeof(names));
+	line(check, true, false, "kept by -p and -a", names, "");
+	line(check, !confined.bounding_error, false, "no new privileges, bounding set",
+	     confined.bounding_error ? strerror(-confined.bounding_error) : "",
+	     "without CAP_SETPCAP the bounding set stays as it is");
+	line(check, !confined.filter_error, false, "seccomp filter",
+	     confined.filter_error ? strerror(-confined.filter_error) : "",
+	     "system calls are not limited: use a kernel with CONFIG_SECCOMP_FILTER");
+}
+
 int cmd_check(int argc, char **argv)
 {
 	struct check check = {};
@@ -171,6 +194,8 @@ int cmd_check(int argc, char **argv)
 	check_processor(&check);
 	if (!check.failed)
 		check_load(&check);
+	if (!check.failed)
+		check_confinement(&check);
 	puts(check.failed ? "pymem-bpf can't do its main job here"
 			  : "pymem-bpf can do its main job here");
 	if (fflush(stdout))

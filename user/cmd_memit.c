@@ -21,6 +21,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "confine.h"
 #include "launch.h"
 #include "options.h"
 #include "privilege.h"
@@ -39,6 +40,7 @@ struct memit {
 	bool children, quiet, help;
 	int verbosity;
 	struct session *session;
+	struct launcher launcher;
 };
 
 struct result {
@@ -206,7 +208,7 @@ static int run_once(struct memit *m, struct result *result, int *status)
 	int err;
 
 	*status = EXIT_FAILED;
-	err = launch_prepare(&launch, m->command);
+	err = launcher_prepare(&m->launcher, &launch);
 	if (err) {
 		fail("can't fork", err);
 		return -1;
@@ -384,6 +386,19 @@ static int parse(struct memit *m, int argc, char **argv)
 	return wrong ? -1 : 0;
 }
 
+/* 0, or an exit status. The launcher first: its commands have all our rights. */
+static int prepare(struct memit *m)
+{
+	int err = m->command ? launcher_start(&m->launcher, m->command) : 0, status;
+
+	if (err)
+		return fail("can't fork", err);
+	status = open_session(m);
+	return status
+		       ?: confine_or_say(m->command ? CONFINE_SIGNAL : CONFINE_LOOK, "memit",
+					 m->verbosity);
+}
+
 int cmd_memit(int argc, char **argv)
 {
 	struct memit m = {};
@@ -397,11 +412,12 @@ int cmd_memit(int argc, char **argv)
 	}
 	status = privilege_check("memit");
 	if (!status)
-		status = open_session(&m);
+		status = prepare(&m);
 	if (!status) {
 		catch_signals();
 		status = m.command ? run_command(&m) : watch_pid(&m);
 	}
 	session_free(m.session);
+	launcher_end(&m.launcher);
 	return status;
 }

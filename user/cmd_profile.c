@@ -15,6 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "confine.h"
 #include "examiner.h"
 #include "launch.h"
 #include "options.h"
@@ -129,6 +130,8 @@ static int start_command(struct profile *p)
 	if (!err)
 		tracker_poll(&p->tracker, 0);
 	launch_release(&p->launch);
+	if (!err)
+		err = confine_end_trace();
 	if (!err)
 		return 0;
 	fprintf(stderr, "pymem-bpf: ");
@@ -359,6 +362,21 @@ static int finish(struct profile *p)
 	return err ? EXIT_FAILED : EXIT_DONE;
 }
 
+/* What is hostile is read only after this. */
+static int give_up_privileges(struct profile *p)
+{
+	const struct options *o = &p->options;
+	unsigned needs = CONFINE_EXAMINE;
+
+	if (o->lines)
+		needs |= CONFINE_PROBES;
+	if (o->command)
+		needs |= CONFINE_TRACE | CONFINE_SIGNAL;
+	if (o->output)
+		needs |= CONFINE_REPORT;
+	return confine_or_say(needs, NULL, o->verbosity);
+}
+
 static int prepare(struct profile *p)
 {
 	struct options *o = &p->options;
@@ -415,6 +433,9 @@ static int run(struct profile *p)
 		return status;
 	signals_catch(p->options.command != NULL);
 	status = open_session(p);
+	if (status)
+		return status;
+	status = give_up_privileges(p);
 	if (status)
 		return status;
 	p->report = report_new(&p->tracker, now(CLOCK_REALTIME), p->options.ended_bytes);

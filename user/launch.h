@@ -18,6 +18,21 @@ struct launch {
 
 /* Forks; the child waits. 0 or -errno. */
 int launch_prepare(struct launch *launch, char **command);
+
+/* A process that starts one command as often as it is asked to, with the rights and the signal
+ * handlers that there are when the launcher starts, whatever is dropped later. */
+struct launcher {
+	pid_t pid; /* -1, or 0 before launcher_start(): none */
+	int fd;
+};
+
+/* Forks it. `command` stays the caller's. 0 or -errno. */
+int launcher_start(struct launcher *launcher, char **command);
+/* As launch_prepare(), of its command. -ECHILD: the launcher is gone. */
+int launcher_prepare(struct launcher *launcher, struct launch *launch);
+/* Harmless if there is none. Commands go on. */
+void launcher_end(struct launcher *launcher);
+
 /* Lets it exec. 0, or the -errno of its execvp(). With `hold` it is stopped there, by ptrace(2),
  * until launch_release(); where the system does not allow that, it runs on. If we die, it runs on
  * too. */

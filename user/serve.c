@@ -22,6 +22,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "confine.h"
 #include "options.h"
 #include "serve_private.h"
 #include "serve_watched.h"
@@ -348,7 +349,9 @@ static int server_open(struct server *server)
 		fprintf(stderr, "pymem-bpf serve: %s\n", strerror(-err));
 		return EXIT_FAILED;
 	}
-	return open_clients(server);
+	/* Nothing of a client's has been looked at by now. */
+	return open_clients(server)
+		       ?: confine_or_say(CONFINE_LOOK | CONFINE_UNLINK, "serve", o->verbosity);
 }
 
 static void server_close(struct server *server)
