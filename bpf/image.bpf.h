@@ -201,6 +201,46 @@ static __always_inline void tell_fork(const struct pymem_proc *p)
 	tell_all(&m);
 }
 
+/* Puts one more image on the account `place`; false if there are `most` already. By adding first
+ * and looking then, since BPF before 5.12 can't do both at once: of two that take the last place
+ * neither may get it. */
+static __always_inline bool account_take(__u32 place, __u32 most)
+{
+	struct pymem_payer *account = &payers[place & (PYMEM_PAYERS - 1)];
+
+	__sync_fetch_and_add(&account->images, 1);
+	if (*(volatile __u32 *)&account->images <= most)
+		return true;
+	__sync_fetch_and_add(&account->images, -1);
+	__sync_fetch_and_add(&account->refused, 1);
+	return false;
+}
+
+/* `payer` has one image less. */
+static __always_inline void payer_leave(__u32 payer)
+{
+	if (!payer)
+		return;
+	__sync_fetch_and_add(&payers[payer & (PYMEM_PAYERS - 1)].images, -1);
+	__sync_fetch_and_add(&payers[0].images, -1);
+}
+
+/* May `payer` have one more? Then it has. */
+static __always_inline bool payer_take(__u32 payer)
+{
+	struct pymem_payer *account = &payers[payer & (PYMEM_PAYERS - 1)];
+
+	if (!payer)
+		return true;
+	if (!account_take(payer, payer_images))
+		return false;
+	if (account_take(0, all_payers_images))
+		return true;
+	__sync_fetch_and_add(&account->images, -1);
+	__sync_fetch_and_add(&account->refused, 1);
+	return false;
+}
+
 /* True for the first to end the image p. Before 5.12 two may take themselves for that, which
  * does no harm but that its end is told twice. */
 static __always_inline bool proc_claim_end(struct pymem_proc *p)
@@ -218,7 +258,7 @@ static __always_inline bool proc_claim_end(struct pymem_proc *p)
 /* The image p has ended: its record moves to `dead`. False: another does that just now. */
 static __noinline int proc_retire(struct pymem_proc *p, bool exec)
 {
-	__u32 id, tgid;
+	__u32 id, tgid, payer;
 	__u64 mm;
 
 	if (!p || !proc_claim_end(p))
@@ -226,13 +266,16 @@ static __noinline int proc_retire(struct pymem_proc *p, bool exec)
 	id = p->id;
 	tgid = p->tgid;
 	mm = p->mm;
+	payer = p->payer;
 	proc_fold_peaks(p);
 	if (!count_only && bpf_map_update_elem(&dead, &id, p, BPF_ANY))
 		__sync_fetch_and_add(&dropped_images, 1);
 	if (p->page || p->tree)
 		page_end(p, exec);
-	if (!bpf_map_delete_elem(&procs, &mm))
+	if (!bpf_map_delete_elem(&procs, &mm)) {
 		__sync_fetch_and_add(&mm_filter[mm_slot(mm)], -1);
+		payer_leave(payer);
+	}
 	tell(PYMEM_MSG_EXIT, id, tgid, 0);
 	return 1;
 }
@@ -253,15 +296,17 @@ static __always_inline void proc_make_way(__u64 mm)
 {
 	struct pymem_proc *old = bpf_map_lookup_elem(&procs, &mm);
 	struct tgid_entry *entry;
-	__u32 tgid;
+	__u32 tgid, payer;
 
 	if (!old)
 		return;
 	tgid = old->tgid;
+	payer = old->payer;
 	entry = bpf_map_lookup_elem(&tgids, &tgid);
 	if (entry && entry->id == old->id) {
 		entry->page = old->page;
 		entry->tree = old->tree;
+		entry->payer = payer;
 	}
 	if (proc_retire(old, true))
 		return;
@@ -269,13 +314,17 @@ static __always_inline void proc_make_way(__u64 mm)
 	/* Else what deletes the old one might delete the new one. */
 	LOOP(RETIRE_TRIES, retired_step, &mm);
 #endif
-	if (!bpf_map_delete_elem(&procs, &mm))
+	if (!bpf_map_delete_elem(&procs, &mm)) {
 		__sync_fetch_and_add(&mm_filter[mm_slot(mm)], -1);
+		payer_leave(payer);
+	}
 }
 
-/* Starts to track the image that runs on `mm`. NULL: table full. */
+/* Starts to track the image that runs on `mm`, for `payer`, which has taken it. NULL: table full;
+ * then the payer has it no longer. */
 static __always_inline struct pymem_proc *proc_begin(__u64 mm, struct task_struct *task,
-						     const struct pymem_proc *parent, bool iterator)
+						     const struct pymem_proc *parent, __u32 payer,
+						     bool iterator)
 {
 	struct pymem_proc *p, *zeroed;
 	struct tgid_entry entry = {.mm = mm};
@@ -283,15 +332,16 @@ static __always_inline struct pymem_proc *proc_begin(__u64 mm, struct task_struc
 
 	zeroed = bpf_map_lookup_elem(&blank, &zero);
 	if (!zeroed)
-		return NULL;
+		goto leave;
 	proc_make_way(mm);
 	if (bpf_map_update_elem(&procs, &mm, zeroed, BPF_ANY)) {
 		__sync_fetch_and_add(&dropped_images, 1);
-		return NULL;
+		goto leave;
 	}
 	p = bpf_map_lookup_elem(&procs, &mm);
 	if (!p)
-		return NULL;
+		goto leave;
+	p->payer = payer;
 	p->id = entry.id = new_id(iterator);
 	p->tgid = tgid;
 	p->mm = mm;
@@ -315,18 +365,21 @@ static __always_inline struct pymem_proc *proc_begin(__u64 mm, struct task_struc
 	if (bpf_map_update_elem(&tgids, &tgid, &entry, BPF_ANY)) {
 		bpf_map_delete_elem(&procs, &mm);
 		__sync_fetch_and_add(&dropped_images, 1);
-		return NULL;
+		goto leave;
 	}
 	__sync_fetch_and_add(&mm_filter[mm_slot(mm)], 1);
 	__sync_fetch_and_add(&tgid_filter[tgid_slot(tgid)], 1);
 	return p;
+leave:
+	payer_leave(payer);
+	return NULL;
 }
 
 /* Drops an image that a task iterator has begun if its process exited or ran another program
  * meanwhile, whose events may have come too early to find it. True: it is gone. */
 static __always_inline bool proc_undo(struct pymem_proc *p, struct task_struct *task)
 {
-	__u32 tgid = p->tgid;
+	__u32 tgid = p->tgid, payer = p->payer;
 	__u64 mm = p->mm, now = task_mm(task);
 	struct tgid_entry *entry;
 
@@ -336,8 +389,10 @@ static __always_inline bool proc_undo(struct pymem_proc *p, struct task_struct *
 	entry = bpf_map_lookup_elem(&tgids, &tgid);
 	if (entry && entry->mm == mm && !bpf_map_delete_elem(&tgids, &tgid))
 		__sync_fetch_and_add(&tgid_filter[tgid_slot(tgid)], -1);
-	if (!bpf_map_delete_elem(&procs, &mm))
+	if (!bpf_map_delete_elem(&procs, &mm)) {
 		__sync_fetch_and_add(&mm_filter[mm_slot(mm)], -1);
+		payer_leave(payer);
+	}
 	return true;
 }
 

@@ -36,6 +36,8 @@ struct tgid_entry {
 	__u32 borrowed;	  /* vfork child: runs on its parent's mm until it execs */
 	__u32 id;	  /* of the image; `mm` may be another's once it has left it */
 	__u32 page, tree; /* of an image that has ended before its exec or exit said so */
+	__u32 payer;	  /* likewise */
+	__u32 pad;
 };
 
 struct code_key {
@@ -227,9 +229,10 @@ SHARED __u32 tgid_filter[PYMEM_FILTER_SLOTS];
 
 SHARED __u32 iterator_ids; /* of images that task iterators have begun */
 
-SHARED __u64 dropped_messages; /* lifecycle messages that found the ring full */
-SHARED __u64 dropped_images;   /* images that found `procs` or `dead` full */
-SHARED __u64 dropped_calls;    /* system calls that found `vmcalls` full */
+SHARED __u64 dropped_messages;			/* lifecycle messages that found the ring full */
+SHARED struct pymem_payer payers[PYMEM_PAYERS]; /* 0: of all together */
+SHARED __u64 dropped_images;			/* images that found `procs` or `dead` full */
+SHARED __u64 dropped_calls;			/* system calls that found `vmcalls` full */
 
 /* Knobs fixed at load: constants to the verifier. */
 #ifdef PYMEM_DEFINE_MAPS
@@ -244,11 +247,13 @@ KNOB(counter_batch, 32); /* where a CPU's part of a counter goes into the shared
 #else
 #define batched_counters 0
 #endif
-KNOB(follow_children, 1); /* fork and exec */
-KNOB(watch_host, 0);	  /* -a: tell of each exec and of each executable mapping */
-KNOB(count_only, 0);	  /* publish amounts on pages: no stacks, nothing for a report */
-KNOB(count_faults, 1);	  /* page faults are seen */
-KNOB(own_tgid, 0);	  /* the profiler's: may be a child of what it watches */
+KNOB(follow_children, 1);   /* fork and exec */
+KNOB(watch_host, 0);	    /* -a: tell of each exec and of each executable mapping */
+KNOB(payer_images, 0);	    /* of one payer, at one time */
+KNOB(all_payers_images, 0); /* of all payers together */
+KNOB(count_only, 0);	    /* publish amounts on pages: no stacks, nothing for a report */
+KNOB(count_faults, 1);	    /* page faults are seen */
+KNOB(own_tgid, 0);	    /* the profiler's: may be a child of what it watches */
 KNOB(ring_wakeup_bytes, 0);
 
 static __always_inline __u32 mm_slot(__u64 mm)

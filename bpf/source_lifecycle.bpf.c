@@ -130,7 +130,8 @@ int process_fork(struct bpf_raw_tracepoint_args *ctx)
 	parent = bpf_map_lookup_elem(&procs, &mm);
 	if (!parent || (count_only && !page_open(parent->tree)))
 		return 0;
-	p = proc_begin(child_mm, child, parent, false);
+	p = payer_take(parent->payer) ? proc_begin(child_mm, child, parent, parent->payer, false)
+				      : NULL;
 	if (!p) {
 		page_partial(parent->tree);
 		return 0;
@@ -183,7 +184,7 @@ int process_exec(struct bpf_raw_tracepoint_args *ctx)
 	__u32 tgid = bpf_get_current_pid_tgid() >> 32;
 	struct pymem_proc *p = NULL, *next;
 	struct tgid_entry *entry;
-	__u32 page = 0, tree = 0;
+	__u32 page = 0, tree = 0, payer = 0;
 	__u64 mm;
 
 	entry = tgid_filter[tgid_slot(tgid)] ? bpf_map_lookup_elem(&tgids, &tgid) : NULL;
@@ -200,20 +201,23 @@ int process_exec(struct bpf_raw_tracepoint_args *ctx)
 		if (!follow_children)
 			return 0;
 		tree = p ? p->tree : 0;
+		payer = p ? p->payer : 0;
 	} else if (p) {
 		page = p->page;
 		tree = p->tree;
+		payer = p->payer;
 		proc_end(p, true);
 	} else {
 		page = entry->page;
 		tree = entry->tree;
+		payer = entry->payer;
 		forget_tgid(tgid);
 	}
 	mm = task_mm(task);
 	/* On a page that is about to go it would be tracked for nobody. */
 	if (!mm || (count_only && !page && !page_open(tree)))
 		return 0;
-	next = proc_begin(mm, task, NULL, false);
+	next = payer_take(payer) ? proc_begin(mm, task, NULL, payer, false) : NULL;
 	if (!next && tree)
 		page_partial(tree);
 #ifdef THREAD_POINTER_LAGS
@@ -349,7 +353,7 @@ static __always_inline void adopt_descendant(struct task_struct *task)
 		return;
 	p = bpf_map_lookup_elem(&procs, &mm);
 	if (!p) {
-		p = proc_begin(mm, task, NULL, true);
+		p = payer_take(w->payer) ? proc_begin(mm, task, NULL, w->payer, true) : NULL;
 		if (p && proc_undo(p, task))
 			return;
 		if (p && batched_counters)
@@ -396,7 +400,11 @@ int attach_wanted(struct bpf_iter__task *ctx)
 		return 0;
 	}
 	if (!p) {
-		p = proc_begin(mm, task, NULL, true);
+		if (!payer_take(w->payer)) {
+			w->result = PYMEM_WANTED_QUOTA;
+			return 0;
+		}
+		p = proc_begin(mm, task, NULL, w->payer, true);
 		if (!p) {
 			w->result = PYMEM_WANTED_MAP_FULL;
 			return 0;

@@ -137,6 +137,17 @@ struct pymem_proc {
 	__u64 unwatched_writes; /* to present pages, before copies were watched */
 	__u32 parent_id, ppid;
 	char comm[16];
+	__u32 payer; /* on whose account it is (struct pymem_payer); 0: nobody's */
+	__u32 pad;
+};
+
+/* Whose processes fill the tables: places in the array `payers`, given out by user space. Place 0
+ * adds up all the others. */
+#define PYMEM_PAYERS 1024
+
+struct pymem_payer {
+	__u32 images;  /* tracked now */
+	__u32 refused; /* not tracked, since the account was full; wraps */
 };
 
 struct pymem_cpu {
@@ -164,7 +175,7 @@ struct pymem_wanted {
 	__u32 adopt;  /* set when tracking begins here */
 	__u32 page;   /* to publish it on; 0: none */
 	__u32 expect; /* id of the image that was examined, no other; 0: whichever it runs */
-	__u32 pad;
+	__u32 payer;  /* on whose account it is, and what it forks; 0: nobody's */
 	__u32 id;     /* out: of the image now tracked */
 	__u32 result; /* out: enum pymem_wanted_result */
 };
@@ -175,7 +186,8 @@ enum pymem_wanted_result {
 	PYMEM_WANTED_NO_MM, /* zombie or kernel thread */
 	PYMEM_WANTED_OTHER, /* another process has that PID now, or it runs another image */
 	PYMEM_WANTED_MAP_FULL,
-	PYMEM_WANTED_BUSY, /* published on another page already */
+	PYMEM_WANTED_BUSY,  /* published on another page already */
+	PYMEM_WANTED_QUOTA, /* its payer has as many images as it may */
 };
 
 /* Messages of the ring buffer. Each begins with its type. */

@@ -13,6 +13,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "pymem.h" /* types of variables */
+
 #include "legacy.skel.h"
 #include "modern.skel.h"
 

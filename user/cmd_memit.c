@@ -213,7 +213,7 @@ static int run_once(struct memit *m, struct result *result, int *status)
 		fail("can't fork", err);
 		return -1;
 	}
-	err = watch_begin(&watch, m->session, launch.pid, 0);
+	err = watch_begin(&watch, m->session, launch.pid, 0, 0);
 	if (!err)
 		err = watch_from_exec(&watch);
 	if (err) {
@@ -277,7 +277,7 @@ static int watch_pid(struct memit *m)
 		fputc('\n', stderr);
 		return EXIT_FAILED;
 	}
-	err = watch_begin(&watch, m->session, process.pid, process.start_ticks);
+	err = watch_begin(&watch, m->session, process.pid, process.start_ticks, 0);
 	if (err) {
 		close(process.pidfd);
 		snprintf(why, sizeof(why), "pid %d", m->pid);

@@ -38,6 +38,9 @@ extern const struct renderer *const renderers[];
  * written (wide characters count 2). */
 unsigned text_print(FILE *out, const char *text, unsigned columns, bool keep_end);
 
+/* The same, without a limit, into `out` of `size` bytes; cut between characters. */
+void text_escape(char *out, size_t size, const char *text);
+
 /* Columns that text_print() would write without a limit. */
 unsigned text_columns(const char *text);
 

@@ -27,12 +27,11 @@
 #include "serve_private.h"
 #include "serve_watched.h"
 
-#define EVENTS_AT_ONCE	  64
-#define ACCEPTS_AT_ONCE	  16
-#define ACCEPT_PAUSE_NS	  100000000ULL
-#define FDS_PER_CLIENT	  8 /* connection, two processes, page, reply; and to spare */
-#define FDS_OF_OUR_OWN	  128
-#define SERVER_ALL_IMAGES 8192
+#define EVENTS_AT_ONCE	64
+#define ACCEPTS_AT_ONCE 16
+#define ACCEPT_PAUSE_NS 100000000ULL
+#define FDS_PER_CLIENT	8 /* connection, two processes, page, reply; and to spare */
+#define FDS_OF_OUR_OWN	128
 
 uint64_t server_now(void)
 {
@@ -54,8 +53,7 @@ void server_forget_fd(struct server *server, int fd)
 	epoll_ctl(server->epoll, EPOLL_CTL_DEL, fd, NULL);
 }
 
-__attribute__((format(printf, 2, 3))) static void say(const struct server *server,
-						      const char *format, ...)
+void server_say(const struct server *server, const char *format, ...)
 {
 	va_list args;
 
@@ -82,7 +80,7 @@ static void accept_clients(struct server *server)
 		}
 		if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS) {
 			/* It would be said again at once. */
-			say(server, "no connection can be accepted: %s", strerror(errno));
+			server_say(server, "no connection can be accepted: %s", strerror(errno));
 			server->accept_ns = server_now() + ACCEPT_PAUSE_NS;
 			server_forget_fd(server, server->listener.fd);
 		}
@@ -90,12 +88,23 @@ static void accept_clients(struct server *server)
 	}
 }
 
+static void say_quota(uid_t account, unsigned refused, void *arg)
+{
+	server_say(arg,
+		   "user %u has met the quota of %u processes watched at one time, or all users "
+		   "theirs "
+		   "of %u: %u were not counted",
+		   account, SERVE_USER_IMAGES, SERVE_USERS_IMAGES, refused);
+}
+
 static void look_after(struct server *server)
 {
 	int err = watched_look_after(server);
 
+	serve_quota_tell(&server->quota, server_now(), say_quota, server);
+
 	if (err)
-		say(server, "children can't be counted: %s", strerror(-err));
+		server_say(server, "children can't be counted: %s", strerror(-err));
 }
 
 static void sweep(struct server *server)
@@ -124,7 +133,7 @@ static void on_signal(struct server *server)
 
 	if (read(server->signals, &info, sizeof(info)) != sizeof(info))
 		return;
-	say(server, "ends: %s", strsignal((int)info.ssi_signo));
+	server_say(server, "ends: %s", strsignal((int)info.ssi_signo));
 	server->stop = true;
 }
 
@@ -269,7 +278,9 @@ static int open_session(struct server *server)
 	struct session_options options = {
 		.follow_children = true,
 		.max_stacks = 64,
-		.max_images = SERVER_ALL_IMAGES,
+		.max_images = SERVE_ALL_IMAGES,
+		.payer_images = SERVE_USER_IMAGES,
+		.all_payers_images = SERVE_USERS_IMAGES,
 		.ring_bytes = 64 * 1024,
 		.count_only = true,
 		.verbosity = server->options.verbosity > 1 ? server->options.verbosity - 1 : 0,
@@ -282,6 +293,11 @@ static int open_session(struct server *server)
 		fprintf(stderr, "pymem-bpf: %s\n", *why ? why : strerror(errno));
 		fputs("pymem-bpf check lists what is needed.\n", stderr);
 		return -ENOTSUP;
+	}
+	server->quota.payers = session_payers(server->session);
+	if (!server->quota.payers) {
+		fputs("pymem-bpf serve: the BPF programs have no variable payers\n", stderr);
+		return -ENOENT;
 	}
 	/* That they attach is found out now, not by the first client. */
 	err = session_attach(server->session);
@@ -318,9 +334,9 @@ static int open_clients(struct server *server)
 		return EXIT_FAILED;
 	}
 	if (server->listener.path)
-		say(server, "listening at %s", server->listener.path);
+		server_say(server, "listening at %s", server->listener.path);
 	else
-		say(server, "listening at the socket passed by systemd");
+		server_say(server, "listening at the socket passed by systemd");
 	return 0;
 }
 

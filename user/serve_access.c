@@ -7,8 +7,15 @@
  * capability that the peer lacks. That refuses setuid and setgid programs, programs with
  * file capabilities, and those that hide on purpose (ssh-agent). Root may watch any.
  *
- * Left out: what security modules add, and capabilities in a user namespace of the peer's
- * own: there too only the comparison counts, which refuses more than ptrace does.
+ * Capabilities count in the user namespace that they were got in: whoever makes one has all of them
+ * there. So they are compared within one namespace only; to a process of any other the peer
+ * has none.
+ *
+ * Left out: what security modules add, and what ptrace allows to who made a user namespace, which
+ * is refused here.
+ *
+ * Of a process of another user nothing is told but that: not its name, nor why else it would
+ * be refused. Where /proc hides it (hidepid), it is hidden here too, as far as kill(2) hides it.
  */
 #include "serve_access.h"
 
@@ -63,6 +70,7 @@ int serve_creds_parse(const char *text, size_t len, struct serve_creds *creds)
 
 const char *serve_access_refusal(const struct serve_peer *peer, const struct serve_creds *creds)
 {
+	bool same_space = peer->userns && peer->userns == creds->userns;
 	int i;
 
 	if (peer->uid == 0)
@@ -76,7 +84,8 @@ const char *serve_access_refusal(const struct serve_peer *peer, const struct ser
 			       "any";
 	if (creds->owner != peer->uid)
 		return "does not allow to be examined (it is not dumpable); root may watch any";
-	if (creds->permitted & ~peer->permitted)
-		return "has capabilities that you have not; root may watch any";
+	if (creds->permitted & ~(same_space ? peer->permitted : 0))
+		return "has capabilities that you have not, or has them in another user namespace; "
+		       "root may watch any";
 	return NULL;
 }

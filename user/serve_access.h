@@ -14,20 +14,24 @@ struct serve_creds {
 	gid_t gids[4];
 	uint64_t permitted; /* capabilities */
 	pid_t tgid;
-	uid_t owner; /* of /proc/PID/status: not the process's own if it is not dumpable */
+	uid_t owner;	 /* of /proc/PID/status: not the process's own if it is not dumpable */
+	uint64_t userns; /* inode of its user namespace; 0: not known */
 };
 
 /* Who connected: as the kernel noted at connect(2), and the capabilities it had when the
- * connection was accepted. */
+ * connection was accepted, in its user namespace of then. */
 struct serve_peer {
 	pid_t pid;
 	uid_t uid;
 	gid_t gid;
 	uint64_t permitted;
+	uint64_t userns; /* 0: not known */
+	uid_t account;	 /* whose share of the server it uses: its own, or that of the user who
+			  * made its user namespace, who has many IDs in there */
 };
 
-/* Fills `creds`, but for `owner`, from the text of /proc/PID/status, which need not end in a
- * NUL. 0, or -EBADMSG. */
+/* Fills `creds`, but for `owner` and `userns`, from the text of /proc/PID/status, which need not
+ * end in a NUL. 0, or -EBADMSG. */
 int serve_creds_parse(const char *text, size_t len, struct serve_creds *creds);
 
 /* NULL if `peer` may watch the process, or why not: a clause to follow the process's name. */

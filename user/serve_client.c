@@ -17,21 +17,25 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "render.h"
 #include "serve_private.h"
 #include "serve_request.h"
 #include "serve_watched.h"
 
 void client_log(const struct client *client, const char *format, ...)
 {
+	char text[512];
 	va_list args;
 
 	if (client->server->options.verbosity < 1)
 		return;
+	va_start(args, format);
+	vsnprintf(text, sizeof(text), format, args);
+	va_end(args);
 	fprintf(stderr, "pymem-bpf serve: client pid %d, uid %u: ", client->peer.pid,
 		client->peer.uid);
-	va_start(args, format);
-	vfprintf(stderr, format, args);
-	va_end(args);
+	/* It may quote a name that a process chose. */
+	text_print(stderr, text, 0, false);
 	fputc('\n', stderr);
 }
 
@@ -85,7 +89,7 @@ static void refuse_connection(int fd, enum pymem_serve_status status, const char
 
 	serve_reply_fill(&reply, 0, status, message);
 	send_reply(fd, &reply, -1);
-	close(fd);
+	serve_socket_end(fd);
 }
 
 /* Takes a place and the descriptors. 0, or -errno. */
@@ -97,7 +101,7 @@ static int client_join(struct client *c)
 	c->pidfd = serve_peer_read(c->fd, &c->peer);
 	if (c->pidfd < 0)
 		return c->pidfd;
-	err = serve_limits_join(&s->limits, c->peer.uid, server_now(), &c->user);
+	err = serve_limits_join(&s->limits, c->peer.account, server_now(), &c->user);
 	if (err)
 		goto close_pidfd;
 	err = server_watch_fd(s, c->fd, &c->socket);
@@ -143,12 +147,13 @@ struct client *client_new(struct server *server, int fd)
 		snprintf(message, sizeof(message),
 			 "too many connections of user %u (%u); close some, or have the server "
 			 "started with a higher --max-per-user",
-			 c->peer.uid, server->options.max_per_user);
+			 c->peer.account, server->options.max_per_user);
 	else if (err == -ENOSPC)
 		snprintf(message, sizeof(message),
-			 "too many connections (%u); have the server started with a higher "
-			 "--max-clients",
-			 server->options.max_clients);
+			 "too many connections (of %u, %u are kept for root and %u for users who "
+			 "have none); have the server started with a higher --max-clients",
+			 server->options.max_clients, server->limits.for_root,
+			 server->limits.for_first);
 	else
 		snprintf(message, sizeof(message), "who connected can't be told: %s",
 			 strerror(-err));
@@ -182,7 +187,7 @@ void client_close(struct client *c, const char *why)
 	stop_watching(c);
 	server_forget_fd(c->server, c->fd);
 	server_forget_fd(c->server, c->pidfd);
-	close(c->fd);
+	serve_socket_end(c->fd);
 	close(c->pidfd);
 	c->fd = c->pidfd = -1;
 	serve_limits_leave(&c->server->limits, c->user);
@@ -202,10 +207,29 @@ void client_end_watch(struct client *c, const char *why)
 	stop_watching(c);
 }
 
+/* Whose quota is met, and what to do. */
+static const char *quota_text(struct client *c, char *text, size_t size)
+{
+	int payer = serve_quota_payer(&c->server->quota, c->peer.account);
+
+	if (payer > 0 && serve_quota_is_full(&c->server->quota, payer))
+		snprintf(text, size,
+			 "user %u has %u processes watched, with children, as many as a user may: "
+			 "end "
+			 "some, or their watches",
+			 c->peer.account, SERVE_USER_IMAGES);
+	else
+		snprintf(text, size,
+			 "all users together have %u processes watched, as many as they may: try "
+			 "later",
+			 SERVE_USERS_IMAGES);
+	return text;
+}
+
 /* The TRACK of c->process has failed. */
 static void refuse_watch(struct client *c, int err)
 {
-	char why[160];
+	char why[208], quota[160];
 
 	if (c->process.pidfd >= 0)
 		close(c->process.pidfd);
@@ -215,13 +239,14 @@ static void refuse_watch(struct client *c, int err)
 		 err == -ESRCH	  ? "has ended"
 		 : err == -EUSERS ? "is watched already, over as many connections as may share it"
 		 : err == -EBUSY  ? "shares its memory with a process that is watched already"
+		 : err == -EDQUOT ? quota_text(c, quota, sizeof(quota))
 		 : err == -ENOSPC ? "the server watches as many processes as it can; try later"
 				  : strerror(-err));
 	answer(c, PYMEM_SERVE_TRACK,
-	       err == -ESRCH			  ? PYMEM_SERVE_NO_PROCESS
-	       : err == -EBUSY			  ? PYMEM_SERVE_STATE
-	       : err == -ENOSPC || err == -EUSERS ? PYMEM_SERVE_LIMIT
-						  : PYMEM_SERVE_FAILED,
+	       err == -ESRCH					    ? PYMEM_SERVE_NO_PROCESS
+	       : err == -EBUSY					    ? PYMEM_SERVE_STATE
+	       : err == -ENOSPC || err == -EUSERS || err == -EDQUOT ? PYMEM_SERVE_LIMIT
+								    : PYMEM_SERVE_FAILED,
 	       why);
 }
 

@@ -7,6 +7,9 @@
  * as connections; the one left longest ago is reused, by when its tokens have mostly come
  * back.
  *
+ * Some users together could still take all places: a few are kept for root, and more for
+ * users who have none yet.
+ *
  * Tokens bound what a user takes in the long run; that many requests come at once, each of which
  * keeps the server from everything else, is bounded by turns: after each of them others are
  * answered first.
@@ -17,11 +20,16 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define PART_FOR_ROOT  16 /* one in so many */
+#define PART_FOR_FIRST 8
+
 int serve_limits_init(struct serve_limits *limits, unsigned max_clients, unsigned max_per_user)
 {
 	memset(limits, 0, sizeof(*limits));
 	limits->max_clients = max_clients;
 	limits->max_per_user = max_per_user;
+	limits->for_root = max_clients / PART_FOR_ROOT;
+	limits->for_first = max_clients / PART_FOR_FIRST;
 	limits->users = calloc(2 * (size_t)max_clients, sizeof(*limits->users));
 	return limits->users ? 0 : -ENOMEM;
 }
@@ -60,6 +68,16 @@ static struct serve_user *place_of(struct serve_limits *limits, uid_t uid, uint6
 	return oldest;
 }
 
+/* How many connections there may be in all after this one. */
+static unsigned room_for(const struct serve_limits *limits, const struct serve_user *user)
+{
+	unsigned kept = user->uid ? limits->for_root : 0;
+
+	if (user->uid && user->connections)
+		kept += limits->for_first;
+	return limits->max_clients - kept;
+}
+
 int serve_limits_join(struct serve_limits *limits, uid_t uid, uint64_t now_ns, size_t *index)
 {
 	struct serve_user *user;
@@ -69,6 +87,8 @@ int serve_limits_join(struct serve_limits *limits, uid_t uid, uint64_t now_ns, s
 	user = place_of(limits, uid, now_ns);
 	if (user->connections >= limits->max_per_user)
 		return -EUSERS;
+	if (limits->clients >= room_for(limits, user))
+		return -ENOSPC;
 	refill(user, now_ns);
 	user->connections++;
 	limits->clients++;

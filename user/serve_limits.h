@@ -27,6 +27,8 @@ struct serve_user {
 
 struct serve_limits {
 	unsigned max_clients, max_per_user;
+	unsigned for_root;  /* of max_clients: no other user gets these */
+	unsigned for_first; /* likewise: nobody who has a connection already, but root */
 	unsigned clients;
 	struct serve_user *users; /* room for 2 * max_clients of them */
 	size_t count;
@@ -37,7 +39,8 @@ int serve_limits_init(struct serve_limits *limits, unsigned max_clients, unsigne
 void serve_limits_fini(struct serve_limits *limits);
 
 /* Takes a place for a connection of `uid` at `now_ns`. 0 and `*user` (the index that the
- * functions below want), -EUSERS: too many of this user, -ENOSPC: too many in all. */
+ * functions below want), -EUSERS: too many of this user, -ENOSPC: too many in all, but for places
+ * that are kept for others. */
 int serve_limits_join(struct serve_limits *limits, uid_t uid, uint64_t now_ns, size_t *user);
 /* Gives it back. What the user has used up stays used up. */
 void serve_limits_leave(struct serve_limits *limits, size_t user);

@@ -10,6 +10,7 @@
 #include "serve.h"
 #include "serve_limits.h"
 #include "serve_process.h"
+#include "serve_quota.h"
 #include "serve_socket.h"
 #include "session.h"
 #include "watch.h"
@@ -53,6 +54,7 @@ struct server {
 	struct serve_options options;
 	struct session *session;
 	struct serve_limits limits;
+	struct serve_quota quota;
 	struct serve_listener listener;
 	struct client *clients;
 	int epoll, signals;
@@ -73,6 +75,10 @@ uint64_t server_now(void);
 /* Adds a descriptor to the loop, or removes it. 0 or -errno. */
 int server_watch_fd(struct server *server, int fd, struct event_source *source);
 void server_forget_fd(struct server *server, int fd);
+
+/* Says something about the server, unless -q is given. */
+__attribute__((format(printf, 2, 3))) void server_say(const struct server *server,
+						      const char *format, ...);
 
 /* Says what happens to a client, if -v is given. */
 __attribute__((format(printf, 2, 3))) void client_log(const struct client *client,

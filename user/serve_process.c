@@ -10,9 +10,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/nsfs.h>
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -45,6 +47,55 @@ static ssize_t read_proc(pid_t pid, const char *name, char *text, size_t size, s
 	return err ? err : (ssize_t)have;
 }
 
+#define INITIAL_USER_NAMESPACE 0xeffffffdU /* PROC_USER_INIT_INO (include/linux/proc_ns.h) */
+#define NAMESPACES_MAX	       33	   /* within one another, the initial one included */
+
+static int user_namespace_open(pid_t pid, struct stat *st)
+{
+	char path[64];
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/%d/ns/user", pid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd >= 0 && fstat(fd, st)) {
+		close(fd);
+		return -1;
+	}
+	return fd;
+}
+
+static uint64_t user_namespace_of(pid_t pid)
+{
+	struct stat st;
+	int fd = user_namespace_open(pid, &st);
+
+	if (fd < 0)
+		return 0;
+	close(fd);
+	return st.st_ino;
+}
+
+/* A container that root has set up has users of its own, each for itself. */
+uid_t serve_account(pid_t pid, uid_t uid)
+{
+	struct stat st;
+	int fd = user_namespace_open(pid, &st), parent, i;
+	uid_t owner = 0;
+
+	for (i = 0; fd >= 0 && i < NAMESPACES_MAX && st.st_ino != INITIAL_USER_NAMESPACE; i++) {
+		if (ioctl(fd, NS_GET_OWNER_UID, &owner))
+			owner = 0;
+		parent = ioctl(fd, NS_GET_PARENT);
+		close(fd);
+		fd = parent;
+		if (fd >= 0 && fstat(fd, &st))
+			break;
+	}
+	if (fd >= 0)
+		close(fd);
+	return owner ?: uid;
+}
+
 int serve_creds_read(pid_t pid, struct serve_creds *creds)
 {
 	char text[8192];
@@ -54,6 +105,7 @@ int serve_creds_read(pid_t pid, struct serve_creds *creds)
 	if (n < 0)
 		return (int)n;
 	creds->owner = st.st_uid;
+	creds->userns = user_namespace_of(pid);
 	return serve_creds_parse(text, (size_t)n, creds);
 }
 
@@ -84,16 +136,17 @@ static enum pymem_serve_status check(const struct serve_peer *peer, struct serve
 	if (n < 0 || proc_stat_parse(text, (size_t)n, &info) || serve_creds_read(pid, &creds) ||
 	    serve_process_ended(process->pidfd))
 		return gone(pid, why, size);
+	/* First, and without its name: the peer may not see the process at all. */
+	refusal = serve_access_refusal(peer, &creds);
+	if (refusal) {
+		snprintf(why, size, "pid %d: %s", pid, refusal);
+		return PYMEM_SERVE_NOT_PERMITTED;
+	}
 	if (start_ticks && start_ticks != info.start_ticks) {
 		snprintf(why, size,
 			 "pid %d (%s): is another process, which got that PID after yours ended",
 			 pid, info.comm);
 		return PYMEM_SERVE_NO_PROCESS;
-	}
-	refusal = serve_access_refusal(peer, &creds);
-	if (refusal) {
-		snprintf(why, size, "pid %d (%s): %s", pid, info.comm, refusal);
-		return PYMEM_SERVE_NOT_PERMITTED;
 	}
 	if (info.kernel_thread || info.state == 'Z' || info.state == 'X') {
 		snprintf(why, size, "pid %d (%s): %s", pid, info.comm,
@@ -122,7 +175,8 @@ enum pymem_serve_status serve_process_open(const struct serve_peer *peer, pid_t 
 	}
 	if (process->pidfd < 0) {
 		/* A thread has no such descriptor, but a directory in /proc. */
-		if (!serve_creds_read(pid, &creds) && creds.tgid != pid) {
+		if (!serve_creds_read(pid, &creds) && creds.tgid != pid &&
+		    !serve_access_refusal(peer, &creds)) {
 			snprintf(why, size, "pid %d: is a thread of process %d: ask for that", pid,
 				 creds.tgid);
 			return PYMEM_SERVE_NO_PROCESS;

@@ -12,6 +12,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "render.h"
+
 /* What every version begins with. */
 struct header {
 	uint32_t magic;
@@ -67,8 +69,6 @@ const char *serve_status_text(enum pymem_serve_status status)
 void serve_reply_fill(struct pymem_serve_reply *reply, unsigned op, enum pymem_serve_status status,
 		      const char *message)
 {
-	char *c;
-
 	memset(reply, 0, sizeof(*reply));
 	reply->magic = PYMEM_SERVE_MAGIC;
 	reply->version = PYMEM_SERVE_VERSION;
@@ -77,10 +77,7 @@ void serve_reply_fill(struct pymem_serve_reply *reply, unsigned op, enum pymem_s
 	snprintf(reply->program, sizeof(reply->program), "%s", PYMEM_VERSION);
 	if (status == PYMEM_SERVE_OK)
 		return;
-	snprintf(reply->message, sizeof(reply->message), "%s",
-		 message && *message ? message : serve_status_text(status));
 	/* Messages quote names that processes chose: they end on terminals. */
-	for (c = reply->message; *c; c++)
-		if ((unsigned char)*c < ' ' || *c == 0x7f)
-			*c = '?';
+	text_escape(reply->message, sizeof(reply->message),
+		    message && *message ? message : serve_status_text(status));
 }

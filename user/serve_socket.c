@@ -192,6 +192,25 @@ int serve_socket_adopt(int fd)
 	return fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK) ? -errno : 0;
 }
 
+static void drain(int fd)
+{
+	char byte;
+
+	while (recv(fd, &byte, 1, MSG_DONTWAIT) > 0)
+		;
+}
+
+void serve_socket_end(int fd)
+{
+	/* A message that is left unread makes the other end's next read fail (ECONNRESET), and it
+	 * never learns what it was told last. Between the two looks more may come; after, none. */
+	shutdown(fd, SHUT_WR);
+	drain(fd);
+	shutdown(fd, SHUT_RD);
+	drain(fd);
+	close(fd);
+}
+
 int serve_peer_read(int fd, struct serve_peer *peer)
 {
 	struct serve_creds creds;
@@ -213,6 +232,7 @@ int serve_peer_read(int fd, struct serve_peer *peer)
 										     : -ESRCH;
 	}
 	err = serve_creds_read(ucred.pid, &creds);
+	peer->account = serve_account(ucred.pid, ucred.uid);
 	if (!err && serve_process_ended(pidfd))
 		err = -ESRCH;
 	if (err) {
@@ -220,5 +240,6 @@ int serve_peer_read(int fd, struct serve_peer *peer)
 		return err;
 	}
 	peer->permitted = creds.permitted;
+	peer->userns = creds.userns;
 	return pidfd;
 }

@@ -26,6 +26,9 @@ void serve_listener_close(struct serve_listener *listener);
  * exec. 0 or -errno. */
 int serve_socket_adopt(int fd);
 
+/* Closes a connection so that the other end can still read what it was sent. */
+void serve_socket_end(int fd);
+
 /* Fills `peer` with who is at the other end of `fd`. A descriptor of that process (pidfd_open(2)),
  * the caller closes it; -ESRCH: it has ended; -errno. */
 int serve_peer_read(int fd, struct serve_peer *peer);

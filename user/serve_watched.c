@@ -61,11 +61,14 @@ static int begin(struct client *c)
 {
 	struct server *s = c->server;
 	struct watched *w = calloc(1, sizeof(*w));
-	int err;
+	int err, payer;
 
 	if (!w)
 		return -ENOMEM;
-	err = watch_begin(&w->watch, s->session, c->process.pid, c->process.start_ticks);
+	payer = serve_quota_payer(&s->quota, c->peer.uid ? c->peer.account : 0);
+	err = payer < 0 ? payer
+			: watch_begin(&w->watch, s->session, c->process.pid, c->process.start_ticks,
+				      (unsigned)payer);
 	if (err) {
 		free(w);
 		return err;

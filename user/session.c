@@ -149,6 +149,8 @@ static int session_load(struct session *session, char *why, size_t size)
 	object_set_knob(session->object, "counter_batch", online > 16 ? 2 * online : 32);
 	object_set_knob(session->object, "follow_children", session->options.follow_children);
 	object_set_knob(session->object, "watch_host", session->options.watch_host);
+	object_set_knob(session->object, "payer_images", session->options.payer_images);
+	object_set_knob(session->object, "all_payers_images", session->options.all_payers_images);
 	object_set_knob(session->object, "count_only", session->options.count_only);
 	object_set_knob(session->object, "own_tgid", getpid());
 	object_set_knob(session->object, "ring_wakeup_bytes", session->options.ring_bytes / 4);
@@ -397,6 +399,7 @@ int session_track(struct session *session, struct session_target *targets, size_
 		w.identified = targets[i].identified;
 		w.page = targets[i].page;
 		w.expect = targets[i].expect;
+		w.payer = targets[i].payer;
 		if (bpf_map_update_elem(fd, &key, &w, BPF_ANY))
 			return -errno;
 	}
@@ -411,6 +414,11 @@ int session_track(struct session *session, struct session_target *targets, size_
 		bpf_map_delete_elem(fd, &key);
 	}
 	return err;
+}
+
+const volatile struct pymem_payer *session_payers(const struct session *session)
+{
+	return object_global(session->globals, "payers");
 }
 
 int session_set_reader(struct session *session, session_message_fn fn, void *arg)

@@ -15,16 +15,18 @@
 #include "pymem_page.h"
 
 struct session_options {
-	bool watch_host;      /* tell of every exec on the host */
-	bool follow_children; /* track children by fork and exec */
-	bool faults;	      /* count page faults */
-	bool syscalls;	      /* count memory system calls */
-	unsigned max_stacks;  /* distinct stacks in all */
-	unsigned max_images;  /* process images at one time */
-	size_t ring_bytes;    /* power of two */
-	bool lines;	      /* the exact engine: CPython's probes */
-	bool count_only;      /* only publish amounts on pages: no stacks, nothing for reports */
-	int verbosity;	      /* of libbpf */
+	bool watch_host;	    /* tell of every exec on the host */
+	bool follow_children;	    /* track children by fork and exec */
+	bool faults;		    /* count page faults */
+	bool syscalls;		    /* count memory system calls */
+	unsigned max_stacks;	    /* distinct stacks in all */
+	unsigned max_images;	    /* process images at one time */
+	unsigned payer_images;	    /* of them, for each payer of session_target */
+	unsigned all_payers_images; /* and for all payers together */
+	size_t ring_bytes;	    /* power of two */
+	bool lines;		    /* the exact engine: CPython's probes */
+	bool count_only; /* only publish amounts on pages: no stacks, nothing for reports */
+	int verbosity;	 /* of libbpf */
 };
 
 struct session;
@@ -70,6 +72,8 @@ struct session_target {
 	int page;	 /* from session_page_new(): publish it there, with its descendants;
 			  * 0: nowhere */
 	uint32_t expect; /* only if it is this image that it runs; 0: any */
+	unsigned payer;	 /* < PYMEM_PAYERS: whose share of the images it uses, and what it forks;
+			  * 0: nobody's */
 	/* out */
 	uint32_t id;
 	enum pymem_wanted_result result;
@@ -78,6 +82,10 @@ struct session_target {
 /* Starts tracking `count` processes, or identifies them if they are tracked already:
  * one pass over the kernel's tasks. 0 or -errno; each target has its result. */
 int session_track(struct session *session, struct session_target *targets, size_t count);
+
+/* The accounts of all payers, PYMEM_PAYERS of them, which change meanwhile; [0] adds up the others.
+ */
+const volatile struct pymem_payer *session_payers(const struct session *session);
 
 /* Pages that processes read about themselves (pymem_page.h). session_page_new() returns
  * the number of a new one, > 0, or -ENOSPC (PYMEM_PAGES at one time), -errno. */

@@ -156,16 +156,22 @@ static void filter_leave(struct session *session, const char *filter, uint32_t s
 }
 
 /* Whoever deletes an image's entries, the kernel side at its end or this, takes it out of
- * the filters: see proc_end(). */
+ * the filters and off its account: see proc_end(). */
 static void forget_image(struct session *session, const struct pymem_proc *p)
 {
 	uint64_t mm = p->mm;
-	uint32_t tgid = p->tgid;
+	uint32_t tgid = p->tgid, payer = p->payer % PYMEM_PAYERS;
+	struct pymem_payer *payers = object_global(session->globals, "payers");
 
 	if (!bpf_map_delete_elem(session_map_fd(session, "tgids"), &tgid))
 		filter_leave(session, "tgid_filter", tgid & (PYMEM_FILTER_SLOTS - 1));
-	if (!bpf_map_delete_elem(session_map_fd(session, "procs"), &mm))
-		filter_leave(session, "mm_filter", pymem_mm_slot(mm));
+	if (bpf_map_delete_elem(session_map_fd(session, "procs"), &mm))
+		return;
+	filter_leave(session, "mm_filter", pymem_mm_slot(mm));
+	if (payers && payer) {
+		__sync_fetch_and_sub(&payers[payer].images, 1);
+		__sync_fetch_and_sub(&payers[0].images, 1);
+	}
 }
 
 int session_page_around(const struct session *session, int number)

@@ -193,6 +193,19 @@ unsigned text_print(FILE *out, const char *text, unsigned columns, bool keep_end
 	return print_glyphs(out, text, columns - 1) + 1;
 }
 
+void text_escape(char *out, size_t size, const char *text)
+{
+	unsigned marks = MARKS_MAX;
+	struct glyph glyph;
+	size_t used = 0;
+
+	while (next_glyph(&text, &glyph, &marks) && used + glyph.length < size) {
+		memcpy(out + used, glyph.bytes, glyph.length);
+		used += glyph.length;
+	}
+	out[used] = '\0';
+}
+
 /* No-break spaces have kept their word whole; in the output they would only hinder searches. */
 static void plain_spaces(char *word)
 {

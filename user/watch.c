@@ -21,14 +21,17 @@ static int result_error(enum pymem_wanted_result result)
 		return -ENOSPC;
 	case PYMEM_WANTED_BUSY:
 		return -EBUSY;
+	case PYMEM_WANTED_QUOTA:
+		return -EDQUOT;
 	default:
 		return -ESRCH;
 	}
 }
 
-int watch_begin(struct watch *w, struct session *session, pid_t pid, uint64_t start_ticks)
+int watch_begin(struct watch *w, struct session *session, pid_t pid, uint64_t start_ticks,
+		unsigned payer)
 {
-	struct session_target target = {.pid = pid, .start_ticks = start_ticks};
+	struct session_target target = {.pid = pid, .start_ticks = start_ticks, .payer = payer};
 	int err;
 
 	memset(w, 0, sizeof(*w));

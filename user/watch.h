@@ -27,9 +27,11 @@ struct watch_figures {
 };
 
 /* Watches process `pid`, and the sum over it and its descendants, on a new page. `start_ticks` as
- * in struct session_target. 0, -ESRCH: it has ended, or another has that PID; -EBUSY: what
- * it runs on is watched already; -ENOSPC: too many processes or pages; -errno. */
-int watch_begin(struct watch *watch, struct session *session, pid_t pid, uint64_t start_ticks);
+ * and `payer` as in struct session_target. 0, -ESRCH: it has ended, or another has that PID;
+ * -EBUSY: what it runs on is watched already; -EDQUOT: the payer has too many; -ENOSPC: too many
+ * processes or pages; -errno. */
+int watch_begin(struct watch *watch, struct session *session, pid_t pid, uint64_t start_ticks,
+		unsigned payer);
 
 /* Has the process called exec since this was last asked? */
 bool watch_execed(struct watch *watch);

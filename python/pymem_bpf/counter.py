@@ -29,6 +29,7 @@ __all__ = ["Counter", "HelperError", "HelperMissing", "shared"]
 
 MAGIC, VERSION = 0x53424d50, 2
 HELLO, TRACK, RESET, UNTRACK = 1, 2, 3, 4
+NO_REQUEST = 0  # the operation of an answer to none: the connection itself is refused
 (OK, BAD_REQUEST, BAD_VERSION, NOT_PERMITTED, NO_PROCESS, LIMIT, STATE, FAILED) = range(8)
 REQUEST = struct.Struct("=IHHiIQQ")
 REPLY = struct.Struct("=IHHIIiI16s208s")
@@ -86,7 +87,10 @@ class Counter:
                               "open one here" % self._owner)
         try:
             with self._lock:
-                self._connection.send(REQUEST.pack(MAGIC, VERSION, op, pid, 0, ticks, 0))
+                try:
+                    self._connection.send(REQUEST.pack(MAGIC, VERSION, op, pid, 0, ticks, 0))
+                except BrokenPipeError:
+                    pass  # it has said why it closed the connection, or the next line finds its end
                 data, fds, flags = self._receive()
         except sockets.timeout:
             self._ended = True  # what it may still answer would be taken for the next answer
@@ -130,7 +134,8 @@ class Counter:
                               % (self.where, len(data), REPLY.size))
         reply = REPLY.unpack(data)
         reply = reply[:7] + tuple(_text(field) for field in reply[7:])
-        if reply[0] != MAGIC or reply[2] != op or reply[3] > FAILED:
+        refused = reply[2] == NO_REQUEST and reply[3] != OK
+        if reply[0] != MAGIC or (reply[2] != op and not refused) or reply[3] > FAILED:
             raise HelperError("%s is no pymem-bpf server: its answer is none to the request"
                               % self.where)
         if reply[3] == BAD_VERSION:

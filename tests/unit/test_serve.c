@@ -101,7 +101,10 @@ static void test_reply(void **state)
 	assert_string_equal(reply.message, "");
 	assert_int_equal(reply.pid, 0);
 	serve_reply_fill(&reply, 1, PYMEM_SERVE_STATE, "pid 3 (\033[31m\nx\177)");
-	assert_string_equal(reply.message, "pid 3 (?[31m?x?)");
+	assert_string_equal(reply.message, "pid 3 (\\x1b[31m\\nx\\x7f)");
+	/* C1 as bytes and as UTF-8, an override of the direction, and what may be said. */
+	serve_reply_fill(&reply, 1, PYMEM_SERVE_STATE, "\x9b 2J \xc2\x9b \xe2\x80\xae \xc3\xa4");
+	assert_string_equal(reply.message, "\\x9b 2J \\u009b \\u202e \xc3\xa4");
 	memset(longer, 'x', sizeof(longer) - 1);
 	longer[sizeof(longer) - 1] = '\0';
 	serve_reply_fill(&reply, 1, PYMEM_SERVE_FAILED, longer);
@@ -149,13 +152,15 @@ static void test_creds(void **state)
 	}
 }
 
-static const struct serve_peer user = {.pid = 1, .uid = 1000, .gid = 100, .permitted = 0x400};
+static const struct serve_peer user = {
+	.pid = 1, .uid = 1000, .gid = 100, .permitted = 0x400, .userns = 7};
 static const struct serve_creds own = {
 	.uids = {1000, 1000, 1000, 1000},
 	.gids = {100, 100, 100, 100},
 	.permitted = 0x400,
 	.tgid = 41,
 	.owner = 1000,
+	.userns = 7,
 };
 
 static void test_access(void **state)
@@ -188,6 +193,51 @@ static void test_access(void **state)
 	assert_non_null(serve_access_refusal(&user, &c));
 	c.permitted = 0;
 	assert_null(serve_access_refusal(&user, &c));
+}
+
+/* What anybody has in a namespace of their own is no right elsewhere. */
+static void test_access_namespaces(void **state)
+{
+	struct serve_peer peer = user;
+	struct serve_creds c = own;
+
+	(void)state;
+	peer.permitted = ~0ULL;
+	assert_null(serve_access_refusal(&peer, &c));
+	peer.userns = 8;
+	assert_non_null(serve_access_refusal(&peer, &c));
+	c.permitted = 0;
+	assert_null(serve_access_refusal(&peer, &c));
+	/* Not known is not the same. */
+	c.permitted = 0x400;
+	peer.userns = c.userns = 0;
+	assert_non_null(serve_access_refusal(&peer, &c));
+}
+
+/* Four users who take what they can: root finds a place, and each of others a first one. */
+static void test_limits_kept(void **state)
+{
+	struct serve_limits limits;
+	unsigned taken = 0;
+	size_t index;
+	uid_t uid;
+	int i;
+
+	(void)state;
+	assert_int_equal(serve_limits_init(&limits, 256, 64), 0);
+	for (uid = 1; uid <= 4; uid++)
+		for (i = 0; i < 300; i++)
+			taken += !serve_limits_join(&limits, uid, 0, &index);
+	assert_int_equal(taken, 256 - 16 - 32);
+	for (uid = 11; uid < 11 + 32; uid++) {
+		assert_int_equal(serve_limits_join(&limits, uid, 0, &index), 0);
+		assert_int_equal(serve_limits_join(&limits, uid, 0, &index), -ENOSPC);
+	}
+	assert_int_equal(serve_limits_join(&limits, 99, 0, &index), -ENOSPC);
+	for (i = 0; i < 16; i++)
+		assert_int_equal(serve_limits_join(&limits, 0, 0, &index), 0);
+	assert_int_equal(serve_limits_join(&limits, 0, 0, &index), -ENOSPC);
+	serve_limits_fini(&limits);
 }
 
 static void test_limits(void **state)
@@ -296,11 +346,12 @@ static void test_many_users(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_request),	   cmocka_unit_test(test_request_bad),
-		cmocka_unit_test(test_reply),	   cmocka_unit_test(test_creds),
-		cmocka_unit_test(test_access),	   cmocka_unit_test(test_limits),
-		cmocka_unit_test(test_tokens),	   cmocka_unit_test(test_turns),
-		cmocka_unit_test(test_many_users),
+		cmocka_unit_test(test_request),	    cmocka_unit_test(test_request_bad),
+		cmocka_unit_test(test_reply),	    cmocka_unit_test(test_creds),
+		cmocka_unit_test(test_access),	    cmocka_unit_test(test_limits),
+		cmocka_unit_test(test_tokens),	    cmocka_unit_test(test_turns),
+		cmocka_unit_test(test_many_users),  cmocka_unit_test(test_access_namespaces),
+		cmocka_unit_test(test_limits_kept),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
