@@ -11,11 +11,13 @@
 #include "privilege.h"
 #include "pymem_serve.h"
 #include "serve.h"
+#include "serve_quota.h"
 
 #define MAX_CLIENTS 4096
 
 static const char usage[] =
-	"Usage: pymem-bpf serve [--socket PATH] [--max-clients N] [--max-per-user N] [-v] [-q]\n"
+	"Usage: pymem-bpf serve [--socket PATH] [--max-clients N] [--max-per-user N]\n"
+	"                       [--max-processes N] [-v] [-q]\n"
 	"       pymem-bpf serve --fd N [-v] [-q]\n"
 	"\n"
 	"Gives users exact figures of their own processes' memory, over a unix socket, for the\n"
@@ -26,6 +28,7 @@ static const char usage[] =
 	"                         connected socket, and end with it\n"
 	"      --max-clients N    connections in all (256)\n"
 	"      --max-per-user N   connections of each user (64)\n"
+	"      --max-processes N  processes watched of each user, children included (2048)\n"
 	"  -v, --verbose          tell of each client; -vv: also libbpf's warnings\n"
 	"  -q, --quiet            errors only\n"
 	"  -h, --help             print this\n"
@@ -34,13 +37,14 @@ static const char usage[] =
 	"SIGINT or SIGHUP.\n"
 	"Exit status: 0 ended, 1 failed, 2 usage, 3 environment (not root, kernel too old).\n";
 
-enum { OPTION_SOCKET = 256, OPTION_FD, OPTION_CLIENTS, OPTION_PER_USER };
+enum { OPTION_SOCKET = 256, OPTION_FD, OPTION_CLIENTS, OPTION_PER_USER, OPTION_PROCESSES };
 
 static const struct option longs[] = {
 	{"socket", required_argument, NULL, OPTION_SOCKET},
 	{"fd", required_argument, NULL, OPTION_FD},
 	{"max-clients", required_argument, NULL, OPTION_CLIENTS},
 	{"max-per-user", required_argument, NULL, OPTION_PER_USER},
+	{"max-processes", required_argument, NULL, OPTION_PROCESSES},
 	{"verbose", no_argument, NULL, 'v'},
 	{"quiet", no_argument, NULL, 'q'},
 	{"help", no_argument, NULL, 'h'},
@@ -88,6 +92,10 @@ static int parse(struct serve_options *o, int argc, char **argv)
 			value = number("--max-per-user", optarg, 1, MAX_CLIENTS);
 			o->max_per_user = (unsigned)value;
 			break;
+		case OPTION_PROCESSES:
+			value = number("--max-processes", optarg, 1, SERVE_USERS_IMAGES);
+			o->max_processes = (unsigned)value;
+			break;
 		case 'v':
 			o->verbosity++;
 			break;
@@ -120,6 +128,7 @@ int cmd_serve(int argc, char **argv)
 		.fd = -1,
 		.max_clients = SERVE_MAX_CLIENTS,
 		.max_per_user = SERVE_MAX_PER_USER,
+		.max_processes = SERVE_USER_IMAGES,
 	};
 	int status = parse(&options, argc, argv);
 

@@ -90,11 +90,13 @@ static void accept_clients(struct server *server)
 
 static void say_quota(uid_t account, unsigned refused, void *arg)
 {
-	server_say(arg,
-		   "user %u has met the quota of %u processes watched at one time, or all users "
-		   "theirs "
-		   "of %u: %u were not counted",
-		   account, SERVE_USER_IMAGES, SERVE_USERS_IMAGES, refused);
+	const struct server *server = arg;
+
+	server_say(
+		server,
+		"user %u has met the quota of processes watched at one time, %u of each user and "
+		"%u of all: %u were not counted; --max-processes raises it",
+		account, server->options.max_processes, SERVE_USERS_IMAGES, refused);
 }
 
 static void look_after(struct server *server)
@@ -279,7 +281,7 @@ static int open_session(struct server *server)
 		.follow_children = true,
 		.max_stacks = 64,
 		.max_images = SERVE_ALL_IMAGES,
-		.payer_images = SERVE_USER_IMAGES,
+		.payer_images = server->options.max_processes,
 		.all_payers_images = SERVE_USERS_IMAGES,
 		.ring_bytes = 64 * 1024,
 		.count_only = true,
@@ -295,6 +297,7 @@ static int open_session(struct server *server)
 		return -ENOTSUP;
 	}
 	server->quota.payers = session_payers(server->session);
+	server->quota.user_images = server->options.max_processes;
 	if (!server->quota.payers) {
 		fputs("pymem-bpf serve: the BPF programs have no variable payers\n", stderr);
 		return -ENOENT;

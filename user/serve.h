@@ -9,6 +9,7 @@ struct serve_options {
 	const char *socket; /* path to listen at */
 	int fd;		    /* >= 0: serve the one client at its other end instead */
 	unsigned max_clients, max_per_user;
+	unsigned max_processes; /* watched of each user, children included */
 	int verbosity; /* -1: errors only, 0: begin and end, 1: clients too, 2: libbpf too */
 };
 

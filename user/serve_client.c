@@ -214,10 +214,10 @@ static const char *quota_text(struct client *c, char *text, size_t size)
 
 	if (payer > 0 && serve_quota_is_full(&c->server->quota, payer))
 		snprintf(text, size,
-			 "user %u has %u processes watched, with children, as many as a user may: "
-			 "end "
-			 "some, or their watches",
-			 c->peer.account, SERVE_USER_IMAGES);
+			 "user %u has %u processes watched, children included, as many as a user "
+			 "may; "
+			 "end some, or have the server started with a higher --max-processes",
+			 c->peer.account, c->server->options.max_processes);
 	else
 		snprintf(text, size,
 			 "all users together have %u processes watched, as many as they may: try "

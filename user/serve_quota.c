@@ -33,7 +33,7 @@ int serve_quota_payer(struct serve_quota *quota, uid_t account)
 
 bool serve_quota_is_full(const struct serve_quota *quota, int payer)
 {
-	return quota->payers[payer].images >= SERVE_USER_IMAGES;
+	return quota->payers[payer].images >= quota->user_images;
 }
 
 void serve_quota_tell(struct serve_quota *quota, uint64_t now_ns,

@@ -9,16 +9,18 @@
 
 #include "pymem.h"
 
-/* Process images at one time: of each user, and of all users but root. */
+/* Process images at one time: in all, of all users but root, and, unless --max-processes says
+ * otherwise, of each user. */
 #define SERVE_ALL_IMAGES   8192
-#define SERVE_USER_IMAGES  2048
 #define SERVE_USERS_IMAGES (SERVE_ALL_IMAGES - 1024)
+#define SERVE_USER_IMAGES  2048
 
 /* How long nothing more is said of a user who meets the quota again and again. */
 #define SERVE_QUOTA_QUIET_NS 60000000000ULL
 
 struct serve_quota {
 	const volatile struct pymem_payer *payers; /* PYMEM_PAYERS, as the kernel side counts */
+	unsigned user_images;			   /* of each user */
 	struct serve_payer {
 		uid_t account;	   /* 0: not given out yet */
 		uint32_t refused;  /* when last looked at */

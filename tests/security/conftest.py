@@ -5,7 +5,7 @@ Each test repeats an attack and is marked with what was tried, and with what is 
 
     @pytest.mark.attack("uprobes in other users' programs", "the file is replaced while it is opened")
 
-The marks and the outcomes are the table of docs/SECURITY.md.
+The marks and the outcomes are the table of docs/SECURITY.md (tests/attacks.py).
 """
 import os
 import sys
@@ -16,9 +16,12 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(
 
 import harness  # noqa: E402
 
+sys.path.insert(0, os.path.join(harness.PROJECT, "tests"))
+import attacks  # noqa: E402
+
 
 def pytest_configure(config):
-    config.addinivalue_line("markers", "attack(goal, how): what an attacker wants, and how it is tried")
+    attacks.configure(config, "security")
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+"""What a profiler that runs as root has left, once it looks at what others wrote."""
+import os
+import signal
+import socket
+import subprocess
+
+import pytest
+
+import harness
+from harness import TOOL, Target, Tool
+from serve_fixtures import eventually, folder  # noqa: F401
+from serving import HELLO, OK, Server
+
+KILL, SETGID, SETUID, DAC_OVERRIDE, READ_SEARCH, FOWNER = 5, 6, 7, 1, 2, 3
+PTRACE, ADMIN, PERFMON, BPF, CHECKPOINT = 19, 21, 38, 39, 40
+EXAMINE = {READ_SEARCH, SETGID, SETUID, PTRACE, PERFMON, BPF, CHECKPOINT}
+SERVE = {PTRACE, PERFMON, BPF}
+
+
+def status(pid):
+    with open("/proc/%d/status" % pid) as f:
+        return dict(line.rstrip("\n").split(":\t", 1) for line in f if ":\t" in line)
+
+
+def capabilities(mask):
+    return {bit for bit in range(64) if int(mask, 16) >> bit & 1}
+
+
+def check_confined(pid, expected):
+    """No more than these, in no set, and no way back."""
+    assert eventually(lambda: status(pid)["Seccomp"] == "2"), "no seccomp filter"
+    said = status(pid)
+    for which in ("CapEff", "CapPrm", "CapBnd"):
+        assert capabilities(said[which]) == expected, which
+    assert capabilities(said["CapInh"]) <= expected and capabilities(said["CapAmb"]) == set()
+    assert said["NoNewPrivs"] == "1"
+
+
+GOAL = "root, through a mistake in the profiler"
+
+
+@pytest.mark.attack(GOAL, "taking over a profiler that is attached by -p, also with --lines and -o")
+@pytest.mark.parametrize("options, more", [((), set()), (("-l",), {ADMIN})], ids=["walk", "lines"])
+@pytest.mark.parametrize("output", [True, False], ids=["-o", "stdout"])
+def test_attached(system, options, more, output):
+    with Target(system, "idle") as target:
+        tool = Tool(*options, "-p", target.pid, output=output).attached()
+        check_confined(tool.process.pid, EXAMINE | more | ({DAC_OVERRIDE, FOWNER} if output else set()))
+        assert tool.stop() == 0, tool.stderr
+
+
+@pytest.mark.attack(GOAL, "taking over a profiler that watches all, by -a")
+def test_all(system):
+    tool = Tool("-a").attached()
+    check_confined(tool.process.pid, EXAMINE | {DAC_OVERRIDE, FOWNER})
+    assert tool.stop() == 0, tool.stderr
+
+
+SAYS = "import os\nprint(open('/proc/self/status').read(), flush=True)\nx = bytearray(1 << 22)\nos.read(0, 1)"
+
+
+@pytest.mark.attack(GOAL, "taking over a profiler that has started a command; the command keeps its caller's rights")
+@pytest.mark.parametrize("options, more", [((), set()), (("-l",), {ADMIN})], ids=["walk", "lines"])
+def test_launched(system, options, more):
+    own = status(os.getpid())
+    tool = Tool(*options, "--", *system, "-c", SAYS, stdin=subprocess.PIPE)
+    check_confined(tool.process.pid, EXAMINE | more | {KILL, DAC_OVERRIDE, FOWNER})
+    assert eventually(lambda: status(tool.process.pid)["Seccomp_filters"] == "2"), "ptrace goes too"
+    tool.release()
+    report = tool.report()
+    assert any(image["charged_bytes"] for image in report.data["processes"])
+    said = dict(line.split(":\t", 1) for line in tool.stdout().decode().splitlines() if ":\t" in line)
+    for field in ("CapEff", "CapPrm", "CapInh", "CapBnd", "CapAmb", "NoNewPrivs", "Seccomp"):
+        assert said[field] == own[field], field
+
+
+def test_each_run_of_memit_has_its_callers_rights():
+    own = status(os.getpid())
+    done = subprocess.run([TOOL, "memit", "-r", "2", "--", "cat", "/proc/self/status"],
+                          stdout=subprocess.PIPE, timeout=harness.PATIENCE, check=True)
+    lines = done.stdout.decode().splitlines()
+    for field in ("CapEff", "CapBnd", "NoNewPrivs", "Seccomp"):
+        assert [line for line in lines if line.startswith(field + ":")] == ["%s:\t%s" % (field, own[field])] * 2
+
+
+@pytest.mark.attack(GOAL, "taking over memit")
+@pytest.mark.parametrize("command", [True, False], ids=["--", "-p"])
+def test_memit(command):
+    target = subprocess.Popen(["sleep", "1000"])
+    what = ["--", "sh", "-c", "read x; exit 3"] if command else ["-p", str(target.pid)]
+    tool = subprocess.Popen([TOOL, "memit"] + what, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    try:
+        check_confined(tool.pid, {BPF, PERFMON, KILL if command else PTRACE})
+        if command:
+            assert tool.communicate(b"\n")[0].startswith(b"peak memory") and tool.returncode == 3
+        else:
+            tool.send_signal(signal.SIGINT)
+            assert tool.communicate()[0].startswith(b"peak memory") and tool.returncode == 0
+    finally:
+        target.kill()
+        target.wait()
+        tool.kill()
+        tool.wait()
+
+
+@pytest.mark.attack(GOAL, "taking over the server")
+def test_server(folder):
+    with Server(TOOL, os.path.join(folder, "s")) as server:
+        check_confined(server.process.pid, SERVE)
+        connection = server.connect()
+        assert connection.ask(HELLO)["status"] == OK
+        assert server.stop() == 0
+        assert not os.path.exists(server.path)
+
+
+@pytest.mark.attack(GOAL, "taking over the private helper that the Python package starts")
+def test_private_helper():
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    helper = subprocess.Popen([TOOL, "serve", "--fd", str(theirs.fileno())], pass_fds=[theirs.fileno()])
+    theirs.close()
+    try:
+        check_confined(helper.pid, SERVE)
+    finally:
+        ours.close()
+        assert helper.wait(harness.PATIENCE) == 0
+
+
+def test_what_is_dropped_is_said(system):
+    said = subprocess.run([TOOL, "check"], stdout=subprocess.PIPE, check=True).stdout.decode()
+    assert "dropped once loaded: CAP_CHOWN, " in said and "ok      seccomp filter" in said
+    with Target(system, "idle") as target:
+        tool = Tool("-v", "-p", target.pid).attached()
+        assert tool.stop() == 0
+    assert b"dropped after loading: CAP_CHOWN, " in tool.stderr
+    assert b"kept: CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH, " in tool.stderr

@@ -1,0 +1,289 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* What is given up is gone: each attempt in a process of its own, which says what came of it. */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/bpf.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/mount.h>
+#include <sys/ptrace.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+#include "confine.h"
+
+#define UNCHANGED 255
+#define EVERYTHING                                                                          \
+	(CONFINE_EXAMINE | CONFINE_LOOK | CONFINE_PROBES | CONFINE_TRACE | CONFINE_SIGNAL | \
+	 CONFINE_REPORT | CONFINE_UNLINK)
+
+/* The errno of `attempt`, 0 if it does what it is to, once confined to `needs`. */
+static int outcome(unsigned needs, int (*attempt)(void))
+{
+	struct confined confined;
+	int status, err;
+	pid_t pid = fork();
+
+	assert_true(pid >= 0);
+	if (!pid) {
+		if (confine(needs, &confined) || confined.filter_error)
+			_exit(UNCHANGED);
+		err = attempt();
+		_exit(err ? errno : 0);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFEXITED(status));
+	assert_int_not_equal(WEXITSTATUS(status), UNCHANGED);
+	return WEXITSTATUS(status);
+}
+
+static int run_a_program(void)
+{
+	char *const arguments[] = {(char *)"true", NULL};
+
+	return execv("/bin/true", arguments);
+}
+
+static int mount_something(void)
+{
+	return mount("none", "/mnt", "tmpfs", 0, NULL);
+}
+
+static int load_a_module(void)
+{
+	return (int)syscall(SYS_finit_module, -1, "", 0);
+}
+
+static int become_somebody(void)
+{
+	return setuid(65534);
+}
+
+static int make_a_namespace(void)
+{
+	return (int)syscall(SYS_unshare, 0x10000000 /* CLONE_NEWUSER */);
+}
+
+static int clone_a_namespace(void)
+{
+	long pid = syscall(SYS_clone, 0x10000000 | SIGCHLD, 0, 0, 0, 0);
+
+	if (!pid)
+		_exit(0);
+	return (int)pid;
+}
+
+static int talk_to_the_network(void)
+{
+	return socket(AF_INET, SOCK_STREAM, 0);
+}
+
+static int talk_to_the_kernel(void)
+{
+	return socket(AF_NETLINK, SOCK_RAW, 0);
+}
+
+static int open_for_writing(void)
+{
+	return open("/dev/null", O_WRONLY);
+}
+
+static int create_a_file(void)
+{
+	return (int)syscall(SYS_openat, AT_FDCWD, "/tmp/pymem-confine", O_CREAT | O_RDWR, 0600);
+}
+
+static int make_a_folder(void)
+{
+	return mkdirat(AT_FDCWD, "/tmp/pymem-confine", 0700);
+}
+
+static int give_a_file_away(void)
+{
+	return fchownat(AT_FDCWD, "/tmp", 65534, 65534, 0);
+}
+
+static int write_to_a_process(void)
+{
+	char byte = 1;
+	struct iovec part = {&byte, 1};
+
+	return (int)process_vm_writev(getpid(), &part, 1, &part, 1, 0);
+}
+
+static int load_bpf(void)
+{
+	union bpf_attr attr = {.prog_type = BPF_PROG_TYPE_SOCKET_FILTER};
+
+	return (int)syscall(SYS_bpf, BPF_PROG_LOAD, &attr, sizeof(attr));
+}
+
+static int trace(void)
+{
+	return (int)ptrace(PTRACE_TRACEME, 0, NULL, NULL);
+}
+
+static int type_into_the_terminal(void)
+{
+	return ioctl(0, TIOCSTI, "x");
+}
+
+static int use_a_ring(void)
+{
+	return (int)syscall(SYS_io_uring_setup, 0, NULL);
+}
+
+static int make_a_call_to_come(void)
+{
+	return (int)syscall(2000, 0, 0, 0);
+}
+
+static int end_somebody(void)
+{
+	return kill(getppid(), 0);
+}
+
+static int rename_a_file(void)
+{
+	return renameat(AT_FDCWD, "/tmp/pymem-none", AT_FDCWD, "/tmp/pymem-none2");
+}
+
+static int remove_a_file(void)
+{
+	return unlinkat(AT_FDCWD, "/tmp/pymem-none", 0);
+}
+
+/* --- what goes on --- */
+
+static int read_a_file(void)
+{
+	return open("/proc/self/status", O_RDONLY) < 0;
+}
+
+static int fork_again(void)
+{
+	int status;
+	pid_t pid = fork();
+
+	if (!pid)
+		_exit(0);
+	return pid < 0 || waitpid(pid, &status, 0) != pid || status;
+}
+
+static int get_memory(void)
+{
+	return mmap(NULL, 1 << 20, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) ==
+	       MAP_FAILED;
+}
+
+static int talk_to_neighbours(void)
+{
+	int pair[2];
+
+	return socketpair(AF_UNIX, SOCK_SEQPACKET, 0, pair);
+}
+
+static int end_itself(void)
+{
+	return (int)syscall(SYS_tgkill, getpid(), getpid(), 0);
+}
+
+static void test_refused(void **state)
+{
+	static int (*const attempts[])(void) = {
+		run_a_program,	    mount_something,   load_a_module,	       become_somebody,
+		make_a_namespace,   clone_a_namespace, talk_to_the_network,    talk_to_the_kernel,
+		open_for_writing,   create_a_file,     make_a_folder,	       give_a_file_away,
+		write_to_a_process, use_a_ring,	       type_into_the_terminal,
+	};
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(attempts) / sizeof(attempts[0]); i++) {
+		assert_int_equal(outcome(0, attempts[i]), EPERM);
+		assert_int_equal(outcome(EVERYTHING, attempts[i]), EPERM);
+	}
+	assert_int_equal(outcome(EVERYTHING, make_a_call_to_come), ENOSYS);
+}
+
+/* Each is refused to who has no use for it, and only to them. */
+static void test_by_need(void **state)
+{
+	static const struct {
+		int (*attempt)(void);
+		unsigned need;
+		int otherwise;
+	} cases[] = {
+		{load_bpf, CONFINE_PROBES, E2BIG},	 {trace, CONFINE_TRACE, 0},
+		{end_somebody, CONFINE_SIGNAL, 0},	 {end_somebody, CONFINE_EXAMINE, 0},
+		{rename_a_file, CONFINE_REPORT, ENOENT}, {remove_a_file, CONFINE_UNLINK, ENOENT},
+	};
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		assert_int_equal(outcome(CONFINE_LOOK, cases[i].attempt), EPERM);
+		assert_int_equal(outcome(cases[i].need, cases[i].attempt), cases[i].otherwise);
+	}
+}
+
+static void test_goes_on(void **state)
+{
+	static int (*const attempts[])(void) = {read_a_file, fork_again, get_memory,
+						talk_to_neighbours, end_itself};
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(attempts) / sizeof(attempts[0]); i++)
+		assert_int_equal(outcome(0, attempts[i]), 0);
+}
+
+static int trace_after_all(void)
+{
+	if (confine_end_trace())
+		return 0;
+	return trace();
+}
+
+static void test_end_of_trace(void **state)
+{
+	(void)state;
+	assert_int_equal(outcome(CONFINE_TRACE, trace_after_all), EPERM);
+}
+
+static void test_names(void **state)
+{
+	char names[64], few[12];
+
+	(void)state;
+	confine_names(0, names, sizeof(names));
+	assert_string_equal(names, "none");
+	confine_names(1ULL << 5 | 1ULL << 39 | 1ULL << 50, names, sizeof(names));
+	assert_string_equal(names, "CAP_KILL, CAP_BPF, capability 50");
+	confine_names(~0ULL, few, sizeof(few));
+	assert_int_equal(strlen(few), sizeof(few) - 1);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_refused), cmocka_unit_test(test_by_need),
+		cmocka_unit_test(test_goes_on), cmocka_unit_test(test_end_of_trace),
+		cmocka_unit_test(test_names),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
