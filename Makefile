@@ -182,6 +182,17 @@ check-pythons:
 	PYMEM_MATRIX=$(abspath $(BUILD)/matrix) tests/run scripts walker e2e python; status=$$?; \
 	tests/matrix_table.py $(BUILD)/matrix docs/PYTHONS.md && exit $$status
 
+# All attacks that are tests, and the table of them in docs/SECURITY.md.
+check-security:
+	tools/install-deps test
+	$(MAKE) $(PARALLEL) all
+	rm -rf $(BUILD)/attacks
+	for group in security e2e stress; do \
+		PYMEM_ATTACKS=$(abspath $(BUILD)/attacks) $(PYTHON) -B -m pytest -q --tb=short -p no:cacheprovider \
+			-m attack tests/$$group || [ $$? = 5 ] || failed=1; \
+	done; \
+	$(PYTHON) -B tests/attacks_table.py $(BUILD)/attacks docs/SECURITY.md && [ -z "$$failed" ]
+
 # Stock kernels in qemu, all that there is to check, and docs/KERNELS.md. CPUS: one run for each
 # number; without, two, and 8 and 32 for the newest kernel.
 VM_KERNELS := $(or $(KERNELS),5.10 6.1 6.12 7.2)
@@ -299,6 +310,7 @@ help:
 	@echo 'make fuzz       libFuzzer targets for SECONDS=60 each (TARGET="lines walk": these only)'
 	@echo 'make stress     hundreds of processes under -a, for SECONDS=60 (SEED=1: what they do)'
 	@echo 'make check-pythons  tests on every interpreter, docs/PYTHONS.md (FREE_THREADED=1: build one)'
+	@echo 'make check-security  the attacks of docs/SECURITY.md, and its table'
 	@echo 'make check-vm   all checks on stock kernels in qemu (KERNELS="5.10 7.2" CPUS=8,32: these only)'
 	@echo 'make check-memory-profiler, check-cpython   their own tests, from Debian (docs/TESTING.md)'
 	@echo 'make verifier-update  the verifier'"'"'s figures into bench/verifier.txt'
@@ -312,4 +324,5 @@ help:
 .PHONY: python wheel all unit walker fuzz-targets fuzz check check-fast stress check-arm64 golden-update deps demo \
 	bench arm64 install format format-check check-pythons clean help check-vm verifier-update \
 	check-memory-profiler check-cpython
+	bench arm64 install format format-check check-pythons check-security clean help check-vm verifier-update
 .DELETE_ON_ERROR:

@@ -11,6 +11,7 @@ import pytest
 import harness
 
 sys.path.insert(0, os.path.join(harness.PROJECT, "tests"))
+import attacks  # noqa: E402
 import matrix  # noqa: E402
 
 PROBE = """
@@ -73,6 +74,7 @@ def old_pythons():
 
 def pytest_configure(config):
     matrix.configure(config, "e2e", facts)
+    attacks.configure(config, "e2e")
 
 
 def pytest_collection_modifyitems(config, items):

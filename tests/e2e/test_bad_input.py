@@ -72,6 +72,8 @@ PRETENDERS = {
 }
 
 
+@pytest.mark.attack("a profiler that reads at the wrong places",
+                    "a program that pretends to be a Python of a version that it is not")
 @pytest.mark.parametrize("name", sorted(PRETENDERS))
 def test_unsupported_versions(name, tmp_path):
     """Versions that nobody has at hand, as far as a file can show: refused by name, -a and ps too."""

@@ -268,6 +268,8 @@ def start_with_pid(pid, command):
     assert got == pid, os.strerror(ctypes.get_errno())
 
 
+@pytest.mark.attack("figures of another process under one's own name",
+                    "a process ends while it is examined, and its PID is used again")
 @pytest.mark.skipif(os.uname().machine != "x86_64", reason="clone3 by its number on x86-64")
 def test_pid_that_another_process_has(system):
     """The profile ends with the process that was asked for: another one of its number is not it."""

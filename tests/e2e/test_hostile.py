@@ -9,6 +9,8 @@ import harness
 from harness import Target, Tool
 
 
+@pytest.mark.attack("a hang of the profiler, or wrong lines",
+                    "the interpreter's own structures are spoilt: lengths, circles, wild pointers")
 @pytest.mark.parametrize("mode", ["length", "cycle", "wild"])
 def test_corrupt_interpreter(old_python, mode):
     """The tool survives, the target too; nothing is lost without a name; with broken frames
@@ -30,6 +32,8 @@ def test_corrupt_interpreter(old_python, mode):
     assert all(len(line["file"]) <= 4096 for line in image["lines"])
 
 
+@pytest.mark.attack("a report that hides what it lacks",
+                    "more stacks than there is room for")
 def test_map_full():
     """More stacks than there is room for: what does not fit is lost by name, and adds up."""
     report = harness.launch("--max-stacks", "16", "--", "/usr/bin/python3", "-c",
@@ -41,6 +45,8 @@ def test_map_full():
         image["rss_end_bytes"] - image["rss_start_bytes"]
 
 
+@pytest.mark.attack("a report that hides what it lacks",
+                    "messages faster than they are read")
 def test_ring_full(tmp_path):
     """A ring too small for the storm of names at an interpreter's start: still nothing is
     charged to a line that is not known, and the sums hold."""

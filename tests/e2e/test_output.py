@@ -72,6 +72,8 @@ def test_top(system):
     assert counts["3"] <= 3 and counts["0"] == 300
 
 
+@pytest.mark.attack("root's terminal",
+                    "control and bidirectional characters in names of functions and files, and in sources")
 def test_control_bytes_are_escaped(python):
     """In tables and JSON alike; JSON's own escapes decode to the true names."""
     for form in ([], ["--format", "json"]):
@@ -94,6 +96,8 @@ def test_control_bytes_are_escaped(python):
 HOSTILE = b"evil\x1b]0;owned\x07\x1b[31m\x7f\xc2\x9b1m\xc2\x85\xe2\x80\xaeend\xff"
 
 
+@pytest.mark.attack("root's terminal",
+                    "control characters in a command line, seen by ps")
 @pytest.mark.parametrize("form", [[], ["--format", "json"]], ids=["table", "json"])
 def test_control_bytes_are_escaped_by_ps(system, form):
     """A command line is its process's to choose: ESC, BEL, DEL, C1, bidirectional overrides."""

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 """What a review found: ends that race, names that are used again, few descriptors, native threads,
 a live screen that has data."""
+import pytest
+
 import os
 import pty
 import re
@@ -178,6 +180,8 @@ def test_churn(system):
     assert after - before < 40 * 300 * harness.KIB, (before, after)
 
 
+@pytest.mark.attack("the profiler's memory",
+                    "processes that begin and end without end")
 def test_what_has_ended_is_limited(system):
     """Processes that changed least are reported as a sum only, by name, and all still adds up."""
     with harness.Target(system.command, "churn", arguments=["45"]) as target:

@@ -138,6 +138,8 @@ def test_exec_goes_on(server):
 
 # --- permission ---
 
+@pytest.mark.attack("figures of other users' processes",
+                    "asking for one of another user, and for root's")
 @pytest.mark.parametrize("who, whose, status", [
     (USER, USER, OK), (USER, OTHER_USER, NOT_PERMITTED), (USER, 0, NOT_PERMITTED), (0, USER, OK),
     (0, 0, OK)])
@@ -167,6 +169,8 @@ def privileged_copy(folder, mode):
     return path
 
 
+@pytest.mark.attack("figures of a privileged program",
+                    "starting a setuid or setgid one, and asking for it")
 @pytest.mark.parametrize("mode", [0o4755, 0o2755])
 def test_setuid_and_setgid_programs_are_refused(server, folder, mode):
     target = sleeper(USER, (privileged_copy(folder, mode), "1000"))
@@ -177,6 +181,8 @@ def test_setuid_and_setgid_programs_are_refused(server, folder, mode):
         end(target)
 
 
+@pytest.mark.attack("figures of a privileged program",
+                    "starting one with file capabilities, and asking for it")
 def test_capabilities_are_refused(server, folder):
     path = privileged_copy(folder, 0o755)
     setcap = shutil.which("setcap", path="/usr/sbin:/sbin:/usr/bin")
@@ -199,6 +205,8 @@ time.sleep(1000)
 """
 
 
+@pytest.mark.attack("figures of a process that hides",
+                    "asking for one of one's own that is not dumpable")
 def test_process_that_hides_is_refused(server):
     target = sleeper(USER, (sys.executable, "-c", HIDING))
     try:
@@ -212,6 +220,8 @@ def test_process_that_hides_is_refused(server):
         end(target)
 
 
+@pytest.mark.attack("figures of a privileged program",
+                    "having a process watched that then becomes one")
 def test_exec_of_a_setuid_program_ends_the_watch(server, folder):
     path = privileged_copy(folder, 0o4755)
     target = sleeper(USER, ("sh", "-c", "read x; exec %s 1000" % path))
@@ -227,6 +237,8 @@ def test_exec_of_a_setuid_program_ends_the_watch(server, folder):
         end(target)
 
 
+@pytest.mark.attack("figures of another process",
+                    "waiting until a PID that one was allowed is used again")
 def test_reused_pid(server):
     target = sleeper(0)
     try:
@@ -303,6 +315,8 @@ def test_as_many_share_a_page_as_it_has_slots(server):
             c.close()
 
 
+@pytest.mark.attack("figures of a privileged program",
+                    "keeping a page that was shared while one had the right to it")
 def test_a_shared_page_ends_with_the_right_of_who_ever_had_it(server, folder):
     """Who may no longer watch the process, after its exec, may have the page mapped still; root,
     who shares it, asks anew."""
@@ -408,6 +422,8 @@ def test_generations_watched_each_in_any_order(server):
             connection.close()
 
 
+@pytest.mark.attack("sums that lack processes and don't say so",
+                    "more watched processes within one another than a sum has levels")
 def test_a_sum_of_too_many_levels_says_so(server):
     """More than 8 pages within one another: the outermost sum lacks some, and says so."""
     with Client(server.path) as client:
@@ -425,6 +441,8 @@ def test_a_sum_of_too_many_levels_says_so(server):
             connection.close()
 
 
+@pytest.mark.attack("false figures for others",
+                    "mapping a page for writing")
 def test_page_cannot_be_written(server):
     import mmap
     connection = server.connect()

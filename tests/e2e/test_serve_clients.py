@@ -18,6 +18,8 @@ from serving import (
     STATE, Server, TRACK, UNTRACK, request)
 
 
+@pytest.mark.attack("the server, by what it is sent",
+                    "messages that are none: wrong sizes, magics, versions, operations, random bytes")
 @pytest.mark.parametrize("message, status", [
     (b"x", BAD_REQUEST), (b"", BAD_REQUEST), (os.urandom(32), BAD_REQUEST),
     (b"\0" * 32, BAD_REQUEST), (request(HELLO)[:31], BAD_REQUEST), (request(HELLO)[:16], BAD_REQUEST),
@@ -48,6 +50,8 @@ def test_order_of_requests(server):
     connection.close()
 
 
+@pytest.mark.attack("the server's descriptors, or its time to close them",
+                    "sending descriptors along with a request")
 def test_descriptors_sent_are_not_taken(server):
     """Closing some takes as long as their sender likes."""
     before = server.descriptors()
@@ -82,6 +86,8 @@ print(n + 1, time.monotonic() - begin, flush=True)
 """
 
 
+@pytest.mark.attack("the server's time",
+                    "10,000 requests as fast as it goes, reading the answers or not")
 @pytest.mark.parametrize("read", ["read", "deaf"])
 def test_flood(server, read):
     """10,000 messages as fast as it goes: held back, or dropped; others don't notice."""
@@ -143,6 +149,8 @@ for target in targets:
 """
 
 
+@pytest.mark.attack("the server's time",
+                    "40 connections that begin and end watching 40 processes again and again")
 def test_flood_of_watches(server):
     """40 connections that begin and end watching 40 processes as fast as it goes, then hang up all at
     once: others are answered between any two of them, and may watch meanwhile."""
@@ -182,6 +190,8 @@ def ticks_of_a_second(pid):
     return ticks(pid) - before
 
 
+@pytest.mark.attack("the server's time",
+                    "connections that say nothing")
 def test_silent_and_slow_clients_cost_nothing(server):
     silent = [server.connect() for _ in range(20)]
     half = server.connect()
@@ -204,6 +214,8 @@ def is_admitted(path):
         connection.close()
 
 
+@pytest.mark.attack("all places of the server",
+                    "one user connects again and again")
 def test_limits(folder):
     path = os.path.join(folder, "s")
     with Server(TOOL, path, "-v", "--max-clients", "5", "--max-per-user", "3"):
@@ -231,6 +243,8 @@ def is_map(number):
                           stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode == 0
 
 
+@pytest.mark.attack("the server's memory and descriptors",
+                    "200 clients that are killed while they are watched")
 def test_clients_come_and_go(server):
     """200 of them, some killed while they are watched: nothing stays."""
     connection = server.connect()
@@ -256,6 +270,8 @@ def test_clients_come_and_go(server):
     assert eventually(lambda: not is_map(maps[0]) and not is_map(maps[-1]))
 
 
+@pytest.mark.attack("others' pages",
+                    "dying while one is watched, a child keeping the connection")
 def test_death_of_a_client_disturbs_no_other(server):
     with Client(server.path, USER) as stays:
         stays.track()
@@ -272,6 +288,8 @@ def test_death_of_a_client_disturbs_no_other(server):
         assert rss_pages(stays.pid) == page.rss and page.state == LIVE
 
 
+@pytest.mark.attack("the server's table of processes for oneself",
+                    "one process that forks without end")
 def test_many_children_are_too_many(server):
     """A tree of more processes than one watch may have is let go; others go on."""
     target = sleeper(USER, (sys.executable, "-c", MANY))
@@ -292,16 +310,16 @@ def test_many_children_are_too_many(server):
 
 
 MANY = """
-import os, sys, time
+import ctypes, os, sys, time
+prctl = ctypes.CDLL(None).prctl
 sys.stdin.readline()
 for i in range(1100):
     if not os.fork():
-        import ctypes
-        ctypes.CDLL(None).prctl(1, 9, 0, 0, 0)  # ends with its parent
+        prctl(1, 9, 0, 0, 0)  # ends with its parent
         if os.getppid() == 1:
             os._exit(0)
-        time.sleep(60)
+        time.sleep(1000)
         os._exit(0)
 print("forked", flush=True)
-time.sleep(60)
+time.sleep(1000)
 """

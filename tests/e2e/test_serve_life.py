@@ -76,6 +76,8 @@ def test_server_killed(folder):
     assert not os.path.exists(path)
 
 
+@pytest.mark.attack("another's file removed by root",
+                    "a file where the server is to listen")
 def test_other_files_are_left_alone(folder):
     path = os.path.join(folder, "s")
     with open(path, "w") as f:
@@ -87,6 +89,8 @@ def test_other_files_are_left_alone(folder):
         assert f.read() == "precious"
 
 
+@pytest.mark.attack("another's file removed by root",
+                    "putting another socket in the place of the server's before it ends")
 def test_path_taken_over_is_left_to_the_other(folder):
     path = os.path.join(folder, "s")
     with Server(TOOL, path) as server:

@@ -9,6 +9,13 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(
 
 import harness  # noqa: E402
 
+sys.path.insert(0, os.path.join(harness.PROJECT, "tests"))
+import attacks  # noqa: E402
+
+
+def pytest_configure(config):
+    attacks.configure(config, "stress")
+
 
 @pytest.fixture(scope="session", autouse=True)
 def data_folder():
