@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 """What a review found: ends that race, names that are used again, few descriptors, native threads,
 a live screen that has data."""
-import pytest
-
 import os
 import pty
 import re
@@ -11,6 +9,8 @@ import select
 import signal
 import subprocess
 import time
+
+import pytest
 
 import harness
 from harness import launch

@@ -13,6 +13,7 @@
 
 #include "serve_access.h"
 #include "serve_limits.h"
+#include "serve_quota.h"
 #include "serve_request.h"
 
 #define SECOND_NS 1000000000ULL
@@ -343,6 +344,53 @@ static void test_many_users(void **state)
 	serve_limits_fini(&limits);
 }
 
+static unsigned told[2];
+
+static void note(uid_t account, unsigned refused, void *arg)
+{
+	(void)arg;
+	told[account == 1001] += refused;
+}
+
+/* Whose place is whose, while there are images and after; and what is said how often. */
+static void test_quota(void **state)
+{
+	static struct pymem_payer payers[PYMEM_PAYERS];
+	static struct serve_quota quota;
+	int one, other, place, i;
+
+	(void)state;
+	quota.payers = payers;
+	quota.user_images = 10;
+	assert_int_equal(serve_quota_payer(&quota, 0), 0);
+	one = serve_quota_payer(&quota, 1000);
+	payers[one].images = 10;
+	other = serve_quota_payer(&quota, 1001);
+	assert_true(one > 0 && other > 0 && one != other);
+	payers[other].images = 9;
+	assert_int_equal(serve_quota_payer(&quota, 1000), one);
+	assert_true(serve_quota_is_full(&quota, one));
+	assert_false(serve_quota_is_full(&quota, other));
+	payers[one].refused = 5;
+	serve_quota_tell(&quota, SECOND_NS, note, NULL);
+	assert_true(told[0] == 5 && told[1] == 0);
+	payers[one].refused = 7;
+	serve_quota_tell(&quota, 2 * SECOND_NS, note, NULL);
+	assert_int_equal(told[0], 5);
+	serve_quota_tell(&quota, SECOND_NS + SERVE_QUOTA_QUIET_NS, note, NULL);
+	assert_int_equal(told[0], 7);
+	/* Places of users who have images are nobody else's; others are given out again. */
+	for (i = 0; i < PYMEM_PAYERS - 3; i++) {
+		place = serve_quota_payer(&quota, 2000 + (uid_t)i);
+		assert_true(place > 0 && place != one && place != other);
+		payers[place].images = 1;
+	}
+	assert_int_equal(serve_quota_payer(&quota, 9999), -ENOSPC);
+	payers[other].images = 0;
+	assert_int_equal(serve_quota_payer(&quota, 9999), other);
+	assert_int_equal(serve_quota_payer(&quota, 1000), one);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -351,7 +399,7 @@ int main(void)
 		cmocka_unit_test(test_access),	    cmocka_unit_test(test_limits),
 		cmocka_unit_test(test_tokens),	    cmocka_unit_test(test_turns),
 		cmocka_unit_test(test_many_users),  cmocka_unit_test(test_access_namespaces),
-		cmocka_unit_test(test_limits_kept),
+		cmocka_unit_test(test_limits_kept), cmocka_unit_test(test_quota),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
