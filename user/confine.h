@@ -34,7 +34,7 @@ struct confined {
  * done on with, since more may be left than is wanted. */
 int confine(unsigned needs, struct confined *confined);
 
-/* No ptrace(2) from now on. 0 or -errno; harmless twice, and without confine(). */
+/* No ptrace(2) from now on, if confine() has set up a filter. 0 or -errno. */
 int confine_end_trace(void);
 
 /* confine(), with what must be said said on stderr: the failure, after "pymem-bpf COMMAND: "
