@@ -79,7 +79,8 @@ def check(path):
     with open(path, encoding="utf-8") as f:
         said, marked = rows(split(f.read(), path)[1]), attacks.marked()
     found = ["%s: not in the table" % test for test in sorted(set(marked) - set(said))]
-    found += ["%s: in the table, but there is no such attack" % test for test in sorted(set(said) - set(marked))]
+    found += ["%s: in the table, but there is no such attack" % test
+              for test in sorted(set(said) - set(marked))]
     return found + ["%s: the table says something else of it" % test
                     for test in sorted(set(said) & set(marked)) if said[test] != marked[test]]
 

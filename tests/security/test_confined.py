@@ -37,10 +37,8 @@ def check_confined(pid, expected):
     assert said["NoNewPrivs"] == "1"
 
 
-GOAL = "root, through a mistake in the profiler"
-
-
-@pytest.mark.attack(GOAL, "taking over a profiler that is attached by -p, also with --lines and -o")
+@pytest.mark.attack("root, through a mistake in the profiler",
+                    "taking over a profiler that is attached by -p, also with --lines and -o")
 @pytest.mark.parametrize("options, more", [((), set()), (("-l",), {ADMIN})], ids=["walk", "lines"])
 @pytest.mark.parametrize("output", [True, False], ids=["-o", "stdout"])
 def test_attached(system, options, more, output):
@@ -50,7 +48,8 @@ def test_attached(system, options, more, output):
         assert tool.stop() == 0, tool.stderr
 
 
-@pytest.mark.attack(GOAL, "taking over a profiler that watches all, by -a")
+@pytest.mark.attack("root, through a mistake in the profiler",
+                    "taking over a profiler that watches all, by -a")
 def test_all(system):
     tool = Tool("-a").attached()
     check_confined(tool.process.pid, EXAMINE | {DAC_OVERRIDE, FOWNER})
@@ -60,7 +59,8 @@ def test_all(system):
 SAYS = "import os\nprint(open('/proc/self/status').read(), flush=True)\nx = bytearray(1 << 22)\nos.read(0, 1)"
 
 
-@pytest.mark.attack(GOAL, "taking over a profiler that has started a command; the command keeps its caller's rights")
+@pytest.mark.attack("root, through a mistake in the profiler",
+                    "taking over a profiler that has started a command, which keeps its caller's rights")
 @pytest.mark.parametrize("options, more", [((), set()), (("-l",), {ADMIN})], ids=["walk", "lines"])
 def test_launched(system, options, more):
     own = status(os.getpid())
@@ -81,10 +81,12 @@ def test_each_run_of_memit_has_its_callers_rights():
                           stdout=subprocess.PIPE, timeout=harness.PATIENCE, check=True)
     lines = done.stdout.decode().splitlines()
     for field in ("CapEff", "CapBnd", "NoNewPrivs", "Seccomp"):
-        assert [line for line in lines if line.startswith(field + ":")] == ["%s:\t%s" % (field, own[field])] * 2
+        said = [line for line in lines if line.startswith(field + ":")]
+        assert said == ["%s:\t%s" % (field, own[field])] * 2
 
 
-@pytest.mark.attack(GOAL, "taking over memit")
+@pytest.mark.attack("root, through a mistake in the profiler",
+                    "taking over memit")
 @pytest.mark.parametrize("command", [True, False], ids=["--", "-p"])
 def test_memit(command):
     target = subprocess.Popen(["sleep", "1000"])
@@ -104,7 +106,8 @@ def test_memit(command):
         tool.wait()
 
 
-@pytest.mark.attack(GOAL, "taking over the server")
+@pytest.mark.attack("root, through a mistake in the profiler",
+                    "taking over the server")
 def test_server(folder):
     with Server(TOOL, os.path.join(folder, "s")) as server:
         check_confined(server.process.pid, SERVE)
@@ -114,7 +117,8 @@ def test_server(folder):
         assert not os.path.exists(server.path)
 
 
-@pytest.mark.attack(GOAL, "taking over the private helper that the Python package starts")
+@pytest.mark.attack("root, through a mistake in the profiler",
+                    "taking over the private helper that the Python package starts")
 def test_private_helper():
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     helper = subprocess.Popen([TOOL, "serve", "--fd", str(theirs.fileno())], pass_fds=[theirs.fileno()])

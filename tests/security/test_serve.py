@@ -68,7 +68,8 @@ def test_processes_are_on_their_users_account(folder, forks):
                 reply = third.track(target.pid)
                 end(target)
             assert reply["status"] == LIMIT
-            assert "user %d has 50 processes" % USER in reply["message"] and "--max-processes" in reply["message"]
+            assert "user %d has 50 processes" % USER in reply["message"]
+            assert "--max-processes" in reply["message"]
             theirs, roots = watch(other, targets[2]), watch(root, targets[2])
             assert theirs.flags == roots.flags == 0 and theirs.state == LIVE
             assert b"user %d" % OTHER_USER not in server.said
@@ -89,7 +90,8 @@ def answered(client, pid):
     return reply["status"]
 
 
-@pytest.mark.attack("the server's table of processes for oneself", "TRACK of a process that has too many children already")
+@pytest.mark.attack("the server's table of processes for oneself",
+                    "TRACK of a process that has too many children already")
 def test_children_that_are_there_are_counted_too(folder, forks):
     target = forker(forks, USER, 60)
     try:
@@ -159,7 +161,8 @@ def test_capabilities_of_another_namespace(server):
 @pytest.mark.attack("more than one user's share", "many user IDs in a user namespace of one's own")
 def test_users_of_a_namespace_are_its_makers(folder):
     """An ID in there that has a range of its own is still the account of who made it."""
-    with Server(TOOL, os.path.join(folder, "s"), "-v", "--max-clients", "32", "--max-per-user", "2") as server, \
+    limits = ["--max-clients", "32", "--max-per-user", "2"]
+    with Server(TOOL, os.path.join(folder, "s"), "-v", *limits) as server, \
             Client(server.path, USER), in_own_namespace(server.path, USER) as second:
         assert second.tell("hello")["status"] == OK
         namespace = os.open("/proc/%d/ns/user" % second.pid, os.O_RDONLY)
@@ -193,7 +196,8 @@ def named(uid, name):
     return process
 
 
-@pytest.mark.attack("the administrator's terminal", "control and bidirectional characters in a process's name")
+@pytest.mark.attack("the administrator's terminal",
+                    "control and bidirectional characters in a process's name")
 def test_names_are_escaped(server):
     target = named(USER, b"a\x9b2J\xc2\x9b\xe2\x80\xae\x1b")
     try:

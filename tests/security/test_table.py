@@ -53,7 +53,8 @@ def systemd_analyze(*arguments):
 
 
 def test_unit_is_valid(units):
-    done = systemd_analyze("verify", "--man=no", str(units / "pymem-bpf.service"), str(units / "pymem-bpf.socket"))
+    done = systemd_analyze("verify", "--man=no", str(units / "pymem-bpf.service"),
+                           str(units / "pymem-bpf.socket"))
     ours = [line for line in done.stdout.decode().splitlines() if "pymem-bpf" in line]
     assert done.returncode == 0 and ours == [], done.stdout.decode()
 
