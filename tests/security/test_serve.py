@@ -260,8 +260,10 @@ def test_who_is_refused_reads_why(folder):
             assert reply["status"] == LIMIT and "--max-" in reply["message"]
             assert connection.receive() is None
             connection.close()
+        os.kill(server.process.pid, signal.SIGSTOP)
         first.send(b"no request")
         first.send(b"nor this")
+        os.kill(server.process.pid, signal.SIGCONT)
         assert first.receive()["message"]
 
 
