@@ -85,7 +85,7 @@ def rss(pid):
 def state(pid):
     """One letter of /proc/PID/stat; X if there is no such process."""
     try:
-        with open("/proc/%d/stat" % pid) as f:
+        with open("/proc/%d/stat" % pid, errors="replace") as f:  # its name may be any bytes
             return f.read().rsplit(")", 1)[1].split()[0]
     except (FileNotFoundError, ProcessLookupError):
         return "X"
