@@ -221,7 +221,7 @@ static void print_file_name(struct view *view, bool function)
 	unsigned width = view->options->width;
 
 	fputs("Filename: ", view->out);
-	text_print(view->out, *file ? file : "?",
+	text_print(view->out, *file ? file : "(no file name)",
 		   !width	? PARTS_FIELD_MAX
 		   : width > 18 ? width - 10
 				: 8,

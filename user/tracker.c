@@ -282,7 +282,9 @@ static void identify_queued(struct tracker *tracker)
 	for (i = 0; i < tracker->queue_length; i++) {
 		struct queued q = tracker->queue[i];
 
-		if (q.at_ms > now || identify_due(tracker, &q, now))
+		/* Once a signal asks for the end, nothing is begun that may take long. */
+		if (q.at_ms > now || (tracker->interrupted && tracker->interrupted()) ||
+		    identify_due(tracker, &q, now))
 			tracker->queue[kept++] = q;
 	}
 	tracker->queue_length = kept;

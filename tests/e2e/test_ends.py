@@ -78,18 +78,18 @@ def memory_disk(tmp_path):
 
 @pytest.mark.parametrize("earlier", [False, True])
 def test_report_gets_its_name_at_the_end(system, memory_disk, earlier):
-    """Nothing is to be seen before; then the file is there, with the rights the umask leaves."""
+    """Nothing is to be seen before; then the file is there, for its owner alone."""
     path = memory_disk / "report"
     if earlier:
         path.write_text("earlier")
     with Target(system.command, "grow") as target:
-        with Tool("-p", target.pid, "-o", path, output=False, preexec_fn=lambda: os.umask(0o027)) as tool:
+        with Tool("-p", target.pid, "-o", path, output=False, preexec_fn=lambda: os.umask(0o002)) as tool:
             tool.attached()
             assert os.listdir(str(memory_disk)) == (["report"] if earlier else [])
             target.go()
             assert tool.stop() == 0, tool.stderr
     assert os.listdir(str(memory_disk)) == ["report"]
-    assert "grow.py" in path.read_text() and path.stat().st_mode & 0o777 == 0o640
+    assert "grow.py" in path.read_text() and path.stat().st_mode & 0o777 == 0o600
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
