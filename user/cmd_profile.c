@@ -111,9 +111,18 @@ static int attach_pids(struct profile *p)
 	return 0;
 }
 
+/* The command is held: is it known what it runs? What goes wrong here does so in the loop too. */
+static bool command_known(void *arg)
+{
+	struct profile *p = arg;
+
+	return tracker_examine_held(&p->tracker, p->launch.pid);
+}
+
 static int start_command(struct profile *p)
 {
-	int err = tracker_attach_launched(&p->tracker, p->launch.pid, p->options.command[0]);
+	bool held = launch_hold(&p->launch);
+	int err = tracker_attach_launched(&p->tracker, p->launch.pid, p->options.command[0], held);
 	bool tracked = !err;
 
 	/* A signal has ended it before it ran: that is its end, and no failure of ours. Its memory
@@ -123,12 +132,7 @@ static int start_command(struct profile *p)
 	if (!tracked && launch_ended(&p->launch))
 		return launch_exit_status(&p->launch);
 	if (tracked)
-		err = launch_go(&p->launch, true);
-	/* Its exec has been told of: its interpreter is known before it runs. What goes wrong here
-	 * does so in the loop too. */
-	if (!err)
-		tracker_poll(&p->tracker, 0);
-	launch_release(&p->launch);
+		err = launch_go(&p->launch, command_known, p);
 	if (!err)
 		return 0;
 	fprintf(stderr, "pymem-bpf: ");

@@ -16,6 +16,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -77,6 +78,7 @@ struct probes {
 	bool whole_host;
 	struct probe_user *users;
 	struct shared_file *files;
+	pthread_mutex_t lock; /* of what is below: reports read it at any time */
 	struct refusal *refusals;
 	unsigned refusal_count;
 };
@@ -89,6 +91,7 @@ struct probes *probes_new(struct session *session, bool whole_host)
 		return NULL;
 	probes->session = session;
 	probes->whole_host = whole_host;
+	pthread_mutex_init(&probes->lock, NULL);
 	return probes;
 }
 
@@ -125,31 +128,39 @@ static const char *refusal_text(int err)
 	return strerror(-err);
 }
 
+static bool is_noted(const struct probes *probes, const char *path, int err)
+{
+	for (struct refusal *r = probes->refusals; r; r = r->next)
+		if (r->err == err && !strcmp(r->path, path))
+			return true;
+	return false;
+}
+
 /* So that the report can say it by name. */
 static void note_refusal(struct probes *probes, const char *path, int err)
 {
-	struct refusal *r;
+	struct refusal *r = NULL;
 
-	if (err == -ESRCH || probes->refusal_count == REFUSALS_MOST)
+	if (err == -ESRCH)
 		return;
-	for (r = probes->refusals; r; r = r->next)
-		if (r->err == err && !strcmp(r->path, path))
-			return;
-	r = calloc(1, sizeof(*r));
-	if (!r)
-		return;
-	r->err = err;
-	snprintf(r->path, sizeof(r->path), "%s", path);
-	r->next = probes->refusals;
-	probes->refusals = r;
-	probes->refusal_count++;
+	pthread_mutex_lock(&probes->lock);
+	if (probes->refusal_count < REFUSALS_MOST && !is_noted(probes, path, err))
+		r = calloc(1, sizeof(*r));
+	if (r) {
+		r->err = err;
+		snprintf(r->path, sizeof(r->path), "%s", path);
+		r->next = probes->refusals;
+		probes->refusals = r;
+		probes->refusal_count++;
+	}
+	pthread_mutex_unlock(&probes->lock);
 }
 
-void probes_each_refusal(const struct probes *probes, void (*fn)(const char *text, void *arg),
-			 void *arg)
+void probes_each_refusal(struct probes *probes, void (*fn)(const char *text, void *arg), void *arg)
 {
 	char text[sizeof(((struct refusal *)NULL)->path) + 160];
 
+	pthread_mutex_lock(&probes->lock);
 	for (struct refusal *r = probes->refusals; r; r = r->next) {
 		snprintf(text, sizeof(text), "%s: its line probes were not attached: %s", r->path,
 			 refusal_text(r->err));
@@ -157,6 +168,7 @@ void probes_each_refusal(const struct probes *probes, void (*fn)(const char *tex
 	}
 	if (probes->refusal_count == REFUSALS_MOST)
 		fn("line probes of further files may not have been attached either", arg);
+	pthread_mutex_unlock(&probes->lock);
 }
 
 struct opening {
@@ -474,5 +486,6 @@ void probes_free(struct probes *probes)
 		probes->refusals = r->next;
 		free(r);
 	}
+	pthread_mutex_destroy(&probes->lock);
 	free(probes);
 }

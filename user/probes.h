@@ -30,9 +30,9 @@ int probes_attach_child(struct probes *probes, pid_t child, pid_t parent);
  * 0 or -errno. */
 int probes_attach_command(struct probes *probes, pid_t pid, const char *program);
 
-/* Calls `fn` with a sentence for each file whose probes were refused, and for what reason. */
-void probes_each_refusal(const struct probes *probes, void (*fn)(const char *text, void *arg),
-			 void *arg);
+/* Calls `fn` with a sentence for each file whose probes were refused, and for what reason. Unlike the
+ * rest, this may be called from any thread. */
+void probes_each_refusal(struct probes *probes, void (*fn)(const char *text, void *arg), void *arg);
 
 /* `pid` has ended. */
 void probes_forget(struct probes *probes, pid_t pid);

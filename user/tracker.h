@@ -64,6 +64,8 @@ struct tracker {
 	unsigned sweeps;       /* to do */
 	uint32_t sweep;	       /* number of the last one */
 	struct probes *probes; /* exact engine; NULL: walk */
+	struct probe_worker *probe_worker; /* attaches them; until tracker_finish() */
+	bool holding; /* what is identified just now is held before it runs Python */
 	bool whole_host;
 	struct skip *skips;
 	unsigned skip_count;
@@ -93,9 +95,13 @@ void tracker_fini(struct tracker *tracker);
  * too: -ESRCH no such process, -ENOTSUP not a Python that is supported, -ENOENT not Python. */
 int tracker_attach(struct tracker *tracker, pid_t pid, char *reason, size_t size);
 
-/* Tracks `pid`, of which only the image after its next exec, of `program`, counts.
- * 0 or -errno. */
-int tracker_attach_launched(struct tracker *tracker, pid_t pid, const char *program);
+/* Tracks `pid`, of which only the image after its next exec counts. `program`: what that will be, if
+ * it is not `held` then. 0 or -errno. */
+int tracker_attach_launched(struct tracker *tracker, pid_t pid, const char *program, bool held);
+
+/* Looks at what `pid`, which was launched and is held, runs by now. True: it is known, an interpreter or
+ * what can't be profiled, and the exact engine is attached; false: it may still become one. */
+bool tracker_examine_held(struct tracker *tracker, pid_t pid);
 
 /* Attaches to every Python of the host. Returns how many, or -errno. tracker_poll() looks for more
  * every few seconds, for what no message told of. */
