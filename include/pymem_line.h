@@ -62,9 +62,9 @@ struct pymem_line_stack {
 /* From 7.0 on the storage of a task has no room for more than 8 KiB, its own fields included. */
 _Static_assert(sizeof(struct pymem_line_stack) <= 8000, "a thread's frames get no memory");
 
-/* Where a probe has one of its arguments, in 32 bits. `reg` counts the 64-bit words of struct pt_regs
- * (arm64: user_pt_regs), which is an ABI. The value is 1 << `log2` bytes, at `disp`(reg) if it is
- * in memory. */
+/* Where a probe has one of its arguments, in 32 bits. `reg` counts the 64-bit words of struct
+ * pt_regs (arm64: user_pt_regs), which is an ABI. The value is 1 << `log2` bytes, at `disp`(reg) if
+ * it is in memory. */
 enum pymem_arg_kind {
 	PYMEM_ARG_NONE,
 	PYMEM_ARG_CONSTANT, /* `disp` itself */
@@ -73,7 +73,7 @@ enum pymem_arg_kind {
 };
 
 #define PYMEM_ARG_DISP_MAX (1 << 20) /* from -PYMEM_ARG_DISP_MAX to below it */
-#define PYMEM_ARG(kind, log2, is_signed, reg, disp)                                  \
+#define PYMEM_ARG(kind, log2, is_signed, reg, disp)                                         \
 	((__u32)(kind) | (__u32)(log2) << 2 | (__u32)(is_signed) << 4 | (__u32)(reg) << 5 | \
 	 (__u32)(disp) << 11)
 #define PYMEM_ARG_KIND(arg)   ((arg)&3)
@@ -84,7 +84,7 @@ enum pymem_arg_kind {
 
 /* Both arguments of a place: the function's name, the line. On kernels that have them (5.15) it
  * is the cookie of the uprobe; before, the place's address leads to it. */
-#define PYMEM_PLACE(name, line)	 ((__u64)(name) | (__u64)(line) << 32)
+#define PYMEM_PLACE(name, line) ((__u64)(name) | (__u64)(line) << 32)
 #define PYMEM_PLACE_NAME(place) ((__u32)(place))
 #define PYMEM_PLACE_LINE(place) ((__u32)((place) >> 32))
 

@@ -304,7 +304,10 @@ static int watch(struct profile *p)
 							: POLL_MS);
 		if (err < 0 && err != -EINTR)
 			return err;
-		err = report_fold(p->report, false);
+		/* With --lines it takes as long as a short process lives, which is then not known. */
+		err = p->options.lines && tracker_is_busy(&p->tracker)
+			      ? 0
+			      : report_fold(p->report, false);
 		if (err)
 			return err;
 		if (ended(p))

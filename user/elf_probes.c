@@ -157,8 +157,8 @@ static uint64_t file_offset(const struct elf_probe_notes *notes, uint64_t addres
 	return 0;
 }
 
-static int find_site(const struct elf_probe_notes *notes, const struct probe_note *note, bool places,
-		     struct elf_probe_site *site)
+static int find_site(const struct elf_probe_notes *notes, const struct probe_note *note,
+		     bool places, struct elf_probe_site *site)
 {
 	/* A file that was prelinked has moved, and its notes have not. */
 	uint64_t moved = notes->base ? notes->base - note->base : 0;
@@ -185,8 +185,10 @@ static int find_site(const struct elf_probe_notes *notes, const struct probe_not
 static int take_site(const struct probe_note *note, void *arg)
 {
 	static const char *const names[ELF_PROBES] = {
-		[ELF_PROBE_GC_START] = "gc__start",	  [ELF_PROBE_GC_DONE] = "gc__done",
-		[ELF_PROBE_RETURN] = "function__return", [ELF_PROBE_ENTRY] = "function__entry",
+		[ELF_PROBE_GC_START] = "gc__start",
+		[ELF_PROBE_GC_DONE] = "gc__done",
+		[ELF_PROBE_RETURN] = "function__return",
+		[ELF_PROBE_ENTRY] = "function__entry",
 		[ELF_PROBE_LINE] = "line",
 	};
 	struct sites_reader *reader = arg;

@@ -21,9 +21,9 @@ struct elf_probes { /* of the provider "python" */
  * input: what is malformed is no probe. 0 or -errno. */
 int elf_probes_read(int fd, uint64_t offset, uint64_t size, struct elf_probes *probes);
 
-/* Those of CPython's probes that the exact engine needs, in the order in which they are attached. The
- * line probe comes last: until its semaphore is up, builds of 3.11 fire no entry either, so that what
- * a thread is seen to enter it is also seen to run. */
+/* Those of CPython's probes that the exact engine needs, in the order in which they are attached.
+ * The line probe comes last: until its semaphore is up, builds of 3.11 fire no entry either, so
+ * that what a thread is seen to enter it is also seen to run. */
 enum elf_probe {
 	ELF_PROBE_GC_START,
 	ELF_PROBE_GC_DONE,
@@ -51,17 +51,18 @@ struct elf_probe_sites {
 
 /* Where an ELF file has what the sites are made from. */
 struct elf_probe_notes {
-	uint64_t offset, size;	     /* of .note.stapsdt */
-	uint64_t base;		     /* address of .stapsdt.base, which tells if it was prelinked; or 0 */
+	uint64_t offset, size; /* of .note.stapsdt */
+	uint64_t base;	       /* address of .stapsdt.base, which tells if it was prelinked; or 0 */
 	const Elf64_Phdr *segments;
 	unsigned segment_count;
 };
 
-/* Finds the places of all those probes, from one reading of the notes. Hostile input. 0, -errno, or:
- * -EFBIG: the notes are larger than any build's; -E2BIG: too many places of one probe; -ENOENT: a
- * probe is missing; -ENOEXEC: a place or semaphore that lies nowhere; -EOPNOTSUPP: an argument that
- * we can't read. */
-int elf_probe_sites_read(int fd, const struct elf_probe_notes *notes, struct elf_probe_sites *sites);
+/* Finds the places of all those probes, from one reading of the notes. Hostile input. 0, -errno,
+ * or: -EFBIG: the notes are larger than any build's; -E2BIG: too many places of one probe; -ENOENT:
+ * a probe is missing; -ENOEXEC: a place or semaphore that lies nowhere; -EOPNOTSUPP: an argument
+ * that we can't read. */
+int elf_probe_sites_read(int fd, const struct elf_probe_notes *notes,
+			 struct elf_probe_sites *sites);
 
 /* Does 3.11 abort when line probes are switched on? Where the probe is wanted, its evaluation loop
  * takes the way of a trace function, and there asserts that one is set. Builds without

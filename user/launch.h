@@ -24,12 +24,13 @@ struct launch {
 
 /* Forks; the child waits. 0 or -errno. */
 int launch_prepare(struct launch *launch, char **command);
-/* From now on it is held, by ptrace(2), where it may be known what it runs: at each exec, before the
- * first instruction of the program, and where its libraries are mapped; until that is known, for ten
- * seconds at most. False: the system does not allow that. If we die, it runs on. */
+/* From now on it is held, by ptrace(2), where it may be known what it runs: at each exec, before
+ * the first instruction of the program, and where its libraries are mapped; until that is known,
+ * for ten seconds at most. False: the system does not allow that. If we die, it runs on. */
 bool launch_hold(struct launch *launch);
-/* Lets it exec. 0, or the -errno of its execvp(). Where it is held, and once where it is not, `known`
- * is called (NULL: nothing), which looks at what it is: true if nothing more can be learned. */
+/* Lets it exec. 0, or the -errno of its execvp(). Where it is held, and once where it is not,
+ * `known` is called (NULL: nothing), which looks at what it is: true if nothing more can be
+ * learned. */
 int launch_go(struct launch *launch, bool (*known)(void *arg), void *arg);
 /* Has it ended? Does not wait; but deals with its stops, and so calls `known`. */
 bool launch_ended(struct launch *launch);

@@ -1,17 +1,18 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* A command becomes Python in steps: a script (pyenv's shim) runs programs and execs others, the last of
- * them the interpreter; and that may be in a library, which the dynamic linker maps after the exec.
- * Whatever changes memory before we know the interpreter is nobody's line.
+/* A command becomes Python in steps: a script (pyenv's shim) runs programs and execs others, the
+ * last of them the interpreter; and that may be in a library, which the dynamic linker maps after
+ * the exec. Whatever changes memory before we know the interpreter is nobody's line.
  *
- * So it stops at each exec, and is asked about. If it is no interpreter yet, it goes from system call
- * to system call, and is asked about again when the dynamic linker has mapped a library: before it
- * relocates that, which changes megabytes. The first system call that is not the linker's own says
- * that all are mapped. A program that still is no interpreter goes on freely to its next exec.
+ * So it stops at each exec, and is asked about. If it is no interpreter yet, it goes from system
+ * call to system call, and is asked about again when the dynamic linker has mapped a library:
+ * before it relocates that, which changes megabytes. The first system call that is not the linker's
+ * own says that all are mapped. A program that still is no interpreter goes on freely to its next
+ * exec.
  *
- * Nothing in the program is changed: no breakpoint, no register, no signal of ours. It gets the signals
- * that are meant for it and stops where it is to stop. PTRACE_INTERRUPT is not used either: some
- * system calls would fail with EINTR. So when time is up it is let go at its next stop.
- * If we die, the kernel lets it go.
+ * Nothing in the program is changed: no breakpoint, no register, no signal of ours. It gets the
+ * signals that are meant for it and stops where it is to stop. PTRACE_INTERRUPT is not used either:
+ * some system calls would fail with EINTR. So when time is up it is let go at its next stop. If we
+ * die, the kernel lets it go.
  */
 #include "launch_trace.h"
 
@@ -49,8 +50,8 @@ static bool is_group_stop(int status)
 {
 	int number = WSTOPSIG(status);
 
-	return status >> 16 == PTRACE_EVENT_STOP && (number == SIGSTOP || number == SIGTSTP ||
-						     number == SIGTTIN || number == SIGTTOU);
+	return status >> 16 == PTRACE_EVENT_STOP &&
+	       (number == SIGSTOP || number == SIGTSTP || number == SIGTTIN || number == SIGTTOU);
 }
 
 /* The signal that it has stopped to be given; 0: it has stopped for another reason. */
@@ -108,10 +109,10 @@ static bool find_linker(pid_t pid, struct linker *linker)
 
 /* What a stop of the program says of how far the dynamic linker is. */
 enum linking {
-	LINKING,  /* nothing new */
-	MAPS,	  /* it maps a file that can be executed */
-	MAPPED,	  /* it has, all parts of it: it goes on to something else */
-	LINKED,	  /* the program runs */
+	LINKING, /* nothing new */
+	MAPS,	 /* it maps a file that can be executed */
+	MAPPED,	 /* it has, all parts of it: it goes on to something else */
+	LINKED,	 /* the program runs */
 };
 
 static enum linking how_far(pid_t pid, int status, const struct linker *linker)
@@ -131,8 +132,8 @@ static enum linking how_far(pid_t pid, int status, const struct linker *linker)
 	return call == SYS_mprotect || call == SYS_munmap ? LINKING : MAPPED;
 }
 
-/* Waits for its next stop or its end, no longer than until `until_ms`. False: neither came. SIGCHLD is
- * blocked. */
+/* Waits for its next stop or its end, no longer than until `until_ms`. False: neither came. SIGCHLD
+ * is blocked. */
 static bool wait_for_stop(struct launch *launch, uint64_t until_ms, int *status)
 {
 	struct timespec pause = {.tv_nsec = 50 * 1000000};
@@ -159,8 +160,9 @@ static bool is_known(struct launch *launch)
 	return launch->known(launch->known_arg);
 }
 
-/* From the stop at its exec to where its interpreter is mapped, and known: true. False: it has none when
- * it is linked, or runs, has ended or has stopped elsewhere, which `*status` says (0: it runs). */
+/* From the stop at its exec to where its interpreter is mapped, and known: true. False: it has none
+ * when it is linked, or runs, has ended or has stopped elsewhere, which `*status` says (0: it
+ * runs). */
 static bool step_until_known(struct launch *launch, int *status)
 {
 	uint64_t until_ms = now_ms() + LINKING_MS;

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* Probes are attached to a file, and the kernel puts them wherever that file is mapped. So the file
- * must be the one that the process runs: a name in its folders may lead to any other by the time it is
- * looked up, another user's program for example.
+ * must be the one that the process runs: a name in its folders may lead to any other by the time it
+ * is looked up, another user's program for example.
  *
  * It is opened once, by the mapping (/proc/PID/map_files; where that is refused, by a name whose
  * device and inode are the mapping's), and everything else goes by that descriptor: what file it is
- * (device and inode by fstat(), which a mapping's need not equal on overlayfs and btrfs), its notes,
- * the kernel's own look-up.
+ * (device and inode by fstat(), which a mapping's need not equal on overlayfs and btrfs), its
+ * notes, the kernel's own look-up.
  *
  * A file's probes are attached once per process, or (-a) once for all processes, until the last of
  * them that is profiled has ended.
@@ -250,7 +250,8 @@ static void end_use(struct probes *probes, pid_t pid, struct use *use)
 }
 
 /* The file's probes for all processes. 0 or -errno. */
-static int share(struct probes *probes, struct use *use, int fd, const struct elf_probe_sites *sites)
+static int share(struct probes *probes, struct use *use, int fd,
+		 const struct elf_probe_sites *sites)
 {
 	struct shared_file *shared;
 
@@ -293,8 +294,10 @@ static int attach_use(struct probes *probes, pid_t pid, struct use *use, int fd,
 	return err;
 }
 
-/* The process has run another program, of the same file: the probes are there, at other addresses. */
-static int move_use(struct probes *probes, pid_t pid, struct use *use, const struct mapped_file *file)
+/* The process has run another program, of the same file: the probes are there, at other addresses.
+ */
+static int move_use(struct probes *probes, pid_t pid, struct use *use,
+		    const struct mapped_file *file)
 {
 	if (!use->sites || use->file.bias == file->bias)
 		return 0;
@@ -445,7 +448,8 @@ int probes_attach_command(struct probes *probes, pid_t pid, const char *program)
 		return 0;
 	snprintf(file.path, sizeof(file.path), "%.*s", (int)sizeof(file.path) - 1, name);
 	err = elf_image_read(fd, &image);
-	/* What is no interpreter is no failure. Where it will be loaded must be known if places are needed. */
+	/* What is no interpreter is no failure. Where it will be loaded must be known if places are
+	 * needed. */
 	if (err || !image.is_python || !image.has_line_probe ||
 	    (session_places_needed(probes->session) && !image.fixed_address))
 		err = 0;

@@ -24,14 +24,14 @@ int probes_attach(struct probes *probes, pid_t pid, const struct py_process *pyt
 /* The same for `child`, just forked by `parent`. 0 or -errno; -ENOENT: not attached to that. */
 int probes_attach_child(struct probes *probes, pid_t child, pid_t parent);
 
-/* For a command that `pid` is about to exec and that can't be held: so that its first lines are seen.
- * Where the program is no interpreter with line probes, nothing is done: identification will tell.
- * If it execs another file than the one found here, these probes are on a file that it does not run.
- * 0 or -errno. */
+/* For a command that `pid` is about to exec and that can't be held: so that its first lines are
+ * seen. Where the program is no interpreter with line probes, nothing is done: identification will
+ * tell. If it execs another file than the one found here, these probes are on a file that it does
+ * not run. 0 or -errno. */
 int probes_attach_command(struct probes *probes, pid_t pid, const char *program);
 
-/* Calls `fn` with a sentence for each file whose probes were refused, and for what reason. Unlike the
- * rest, this may be called from any thread. */
+/* Calls `fn` with a sentence for each file whose probes were refused, and for what reason. Unlike
+ * the rest, this may be called from any thread. */
 void probes_each_refusal(struct probes *probes, void (*fn)(const char *text, void *arg), void *arg);
 
 /* `pid` has ended. */

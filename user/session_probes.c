@@ -60,8 +60,10 @@ static bool room_for(struct session *session, size_t more)
 static struct bpf_program *program_of_probe(struct session *session, enum elf_probe probe)
 {
 	static const char *const names[ELF_PROBES] = {
-		[ELF_PROBE_GC_START] = "gc_start",	[ELF_PROBE_GC_DONE] = "gc_done",
-		[ELF_PROBE_RETURN] = "function_return", [ELF_PROBE_ENTRY] = "function_entry",
+		[ELF_PROBE_GC_START] = "gc_start",
+		[ELF_PROBE_GC_DONE] = "gc_done",
+		[ELF_PROBE_RETURN] = "function_return",
+		[ELF_PROBE_ENTRY] = "function_entry",
 		[ELF_PROBE_LINE] = "line",
 	};
 

@@ -19,6 +19,8 @@
 
 #define RETRY_MIN_MS 20
 #define RETRY_MAX_MS 640
+#define BUSY_MS	     300
+#define UNFOLDED_MANY 64
 #define GONE_MS	     500 /* messages of a process come in by then */
 
 static int handle_message(void *arg, void *data, size_t size);
@@ -151,6 +153,8 @@ static int handle_message(void *arg, void *data, size_t size)
 	/* After a fork, pages are shared: at once, before the child has written much. */
 	if (m->type == PYMEM_MSG_COPIES || m->type == PYMEM_MSG_FORK)
 		tracker->watch_copies = true;
+	if (m->type == PYMEM_MSG_FORK || m->type == PYMEM_MSG_EXEC)
+		tracker->started_ms = tracker_now_ms();
 	if (m->type == PYMEM_MSG_EXEC || m->type == PYMEM_MSG_MAPPED)
 		tracker_queue(tracker, m->tgid, m->type == PYMEM_MSG_EXEC);
 	if (m->type == PYMEM_MSG_EXIT) {
@@ -303,6 +307,11 @@ int tracker_poll(struct tracker *tracker, int timeout_ms)
 	if (!err && tracker->whole_host)
 		tracker_rescan(tracker);
 	return err ?: n;
+}
+
+bool tracker_is_busy(const struct tracker *tracker)
+{
+	return tracker_now_ms() - tracker->started_ms < BUSY_MS && tracker->unfolded < UNFOLDED_MANY;
 }
 
 /* Tracked processes that nobody has looked at yet: they are alive, so it can be done. */

@@ -81,6 +81,7 @@ struct tracker {
 	bool watch_copies;
 	int copies_error; /* -errno: copies can't be watched */
 	bool detached;
+	uint64_t started_ms; /* when the last process was seen to start; CLOCK_MONOTONIC */
 	size_t unfolded;     /* images that have ended, of which the report has not taken over what
 			      * they did */
 	unsigned unexamined; /* ended before they could be examined */
@@ -95,12 +96,13 @@ void tracker_fini(struct tracker *tracker);
  * too: -ESRCH no such process, -ENOTSUP not a Python that is supported, -ENOENT not Python. */
 int tracker_attach(struct tracker *tracker, pid_t pid, char *reason, size_t size);
 
-/* Tracks `pid`, of which only the image after its next exec counts. `program`: what that will be, if
- * it is not `held` then. 0 or -errno. */
+/* Tracks `pid`, of which only the image after its next exec counts. `program`: what that will be,
+ * if it is not `held` then. 0 or -errno. */
 int tracker_attach_launched(struct tracker *tracker, pid_t pid, const char *program, bool held);
 
-/* Looks at what `pid`, which was launched and is held, runs by now. True: it is known, an interpreter or
- * what can't be profiled, and the exact engine is attached; false: it may still become one. */
+/* Looks at what `pid`, which was launched and is held, runs by now. True: it is known, an
+ * interpreter or what can't be profiled, and the exact engine is attached; false: it may still
+ * become one. */
 bool tracker_examine_held(struct tracker *tracker, pid_t pid);
 
 /* Attaches to every Python of the host. Returns how many, or -errno. tracker_poll() looks for more
@@ -110,6 +112,9 @@ int tracker_attach_all(struct tracker *tracker);
 /* Handles messages for up to `timeout_ms`, identifies, collects what ended.
  * Messages handled, 0, or -errno. */
 int tracker_poll(struct tracker *tracker, int timeout_ms);
+
+/* Have processes started just now, so that what takes long had better wait? Not if much waits. */
+bool tracker_is_busy(const struct tracker *tracker);
 
 /* After session_detach(): takes what is left. 0 or -errno. */
 int tracker_finish(struct tracker *tracker);

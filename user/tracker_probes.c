@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* The exact engine is attached to processes by a thread of its own: the kernel may take a tenth of a
- * second for it and more (probe_closer.c), which is a short child's life, and meanwhile other
+/* The exact engine is attached to processes by a thread of its own: the kernel may take a tenth of
+ * a second for it and more (probe_closer.c), which is a short child's life, and meanwhile other
  * processes are to be identified.
  *
  * Tasks are done in the order in which they came up, so that a child is attached as its parent was

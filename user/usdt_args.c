@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* An argument is SIZE@OPERAND, and the operand is the assembler's: a register, a constant, or memory
- * at a constant distance from a register. A negative size is a signed value's.
+/* An argument is SIZE@OPERAND, and the operand is the assembler's: a register, a constant, or
+ * memory at a constant distance from a register. A negative size is a signed value's.
  *
- * Left out: memory with an index register or a symbol, registers other than the general ones. Python's
- * probes have none of these; a build that has is refused.
+ * Left out: memory with an index register or a symbol, registers other than the general ones.
+ * Python's probes have none of these; a build that has is refused.
  */
 #include "usdt_args.h"
 

@@ -5,8 +5,9 @@
 
 #include <stdint.h>
 
-/* Where argument `number` (0: the first) of the note's text is, as PYMEM_ARG() packs it. 0; -ENOENT:
- * there is no such argument; -EOPNOTSUPP: it lies where we can't read it. Hostile input. */
+/* Where argument `number` (0: the first) of the note's text is, as PYMEM_ARG() packs it. 0;
+ * -ENOENT: there is no such argument; -EOPNOTSUPP: it lies where we can't read it. Hostile input.
+ */
 int usdt_arg_parse(const char *args, unsigned number, uint32_t *arg);
 
 #endif
