@@ -304,7 +304,8 @@ static int watch(struct profile *p)
 							: POLL_MS);
 		if (err < 0 && err != -EINTR)
 			return err;
-		/* With --lines it takes as long as a short process lives, which is then not known. */
+		/* With --lines it takes as long as a short process lives, which is then not known.
+		 */
 		err = p->options.lines && tracker_is_busy(&p->tracker)
 			      ? 0
 			      : report_fold(p->report, false);

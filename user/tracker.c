@@ -17,11 +17,11 @@
 #include "image.h"
 #include "proc.h"
 
-#define RETRY_MIN_MS 20
-#define RETRY_MAX_MS 640
-#define BUSY_MS	     300
+#define RETRY_MIN_MS  20
+#define RETRY_MAX_MS  640
+#define BUSY_MS	      300
 #define UNFOLDED_MANY 64
-#define GONE_MS	     500 /* messages of a process come in by then */
+#define GONE_MS	      500 /* messages of a process come in by then */
 
 static int handle_message(void *arg, void *data, size_t size);
 
@@ -311,7 +311,8 @@ int tracker_poll(struct tracker *tracker, int timeout_ms)
 
 bool tracker_is_busy(const struct tracker *tracker)
 {
-	return tracker_now_ms() - tracker->started_ms < BUSY_MS && tracker->unfolded < UNFOLDED_MANY;
+	return tracker_now_ms() - tracker->started_ms < BUSY_MS &&
+	       tracker->unfolded < UNFOLDED_MANY;
 }
 
 /* Tracked processes that nobody has looked at yet: they are alive, so it can be done. */
