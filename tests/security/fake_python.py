@@ -44,7 +44,7 @@ def build(padding=0, lines=1, notes_size=None, args=b"8@%rdi 8@%rsi -4@%edx"):
     def section(name, kind, link=0, entry=0):
         offset, size = parts[name]
         return struct.pack("<IIQQQQIIQQ", section_names.index(name.encode()), kind, 2, offset, offset, size,
-                           link, 1, 8, entry)
+                           link, 1, 4 if kind == 7 else 8, entry)
 
     body += bytes(64) + section(".dynsym", 11, 2, 24) + section(".dynstr", 3) \
         + section(".note.stapsdt", 7) + section(".shstrtab", 3) + notes
