@@ -307,23 +307,15 @@ def test_one_binary_that_refuses(line_python, tmp_path_factory):
             tool.process.send_signal(signal.SIGINT)
             report = tool.report()
         assert target.end() == 0
-<<<<<<< HEAD
-    image = report.image(target.pid)
-    assert sum(r["occurrences"] for r in runs_of(report, target, "grow_append")) == \
-        truth["lines"]["grow_append"]["occurrences"], (
-            image["engine"], image["lost_bytes"], report.data["notes"])
-    assert [n for n in report.data["notes"] if "could not be attached" in n], report.data["notes"]
-=======
     notes = report.data["notes"]
     # On a busy machine another process that is watched may have been preempted on our CPU with the scratch
     # area taken: then code can't be named, and its runs are missed by name (docs/DESIGN.md).
     missed = sum(int(n.split()[0]) for n in notes if "not counted: the code object could not be named" in n)
     ran = sum(r["occurrences"] for r in runs_of(report, target, "grow_append"))
     want = truth["lines"]["grow_append"]["occurrences"]
-    assert ran <= want <= ran + missed, (ran, notes)
+    assert ran <= want <= ran + missed, (ran, report.image(target.pid)["engine"], notes)
     assert [n for n in notes if "could not be attached" in n], notes
     assert [n for n in notes if str(copy) in n and "lacks a probe" in n], notes
->>>>>>> 7b98d1d (Tests: the race is won on the old program; -a of a busy machine misses lines by name)
 
 
 def test_children(line_python):

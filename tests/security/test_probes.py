@@ -18,16 +18,16 @@ pytestmark = pytest.mark.skipif(platform.machine() != "x86_64", reason="the file
 
 
 @pytest.fixture(scope="session")
-def mapper(tmp_path_factory):
-    program = str(tmp_path_factory.mktemp("mapper") / "mapper")
-    subprocess.run(["cc", "-O2", "-o", program, os.path.join(HERE, "programs", "mapper.c")], check=True)
+def swapper(tmp_path_factory):
+    program = str(tmp_path_factory.mktemp("swapper") / "swapper")
+    subprocess.run(["cc", "-O2", "-o", program, os.path.join(HERE, "programs", "swapper.c")], check=True)
     return program
 
 
 @contextlib.contextmanager
-def mapped(mapper, *files):
+def mapped(swapper, *files):
     """A process that has the first file mapped. It runs at once when it may, as on an idle machine."""
-    process = subprocess.Popen(["chrt", "-f", "10", mapper] + list(map(str, files)), stdin=subprocess.PIPE,
+    process = subprocess.Popen(["chrt", "-f", "10", swapper] + list(map(str, files)), stdin=subprocess.PIPE,
                                stdout=subprocess.PIPE)
     try:
         assert process.stdout.readline() == b"mapped\n"
@@ -73,13 +73,13 @@ def notes_of(tool):
                     "the name of the probes' file leads to another file whenever it is opened")
 @pytest.mark.parametrize("whole_host", [True, False], ids=["-a", "-p"])
 @pytest.mark.parametrize("padding", [9000, 300000])
-def test_file_replaced_meanwhile(mapper, tmp_path, whole_host, padding):
+def test_file_replaced_meanwhile(swapper, tmp_path, whole_host, padding):
     """The more notes there are to be read, the more time has the attacker; what is too long is refused."""
     victim = Victim(tmp_path / "victim")
     library = tmp_path / "libx.so"
     library.write_bytes(fake_python.build(padding=padding))
     os.symlink(tmp_path / "victim", tmp_path / "other")
-    with mapped(mapper, library, tmp_path / "other") as attacker:
+    with mapped(swapper, library, tmp_path / "other") as attacker:
         with harness.Tool("--lines", *(["-a"] if whole_host else ["-p", attacker.pid])) as tool:
             tool.attached()
             tool.polled()
@@ -92,12 +92,12 @@ def test_file_replaced_meanwhile(mapper, tmp_path, whole_host, padding):
 
 @pytest.mark.attack("breakpoints in other users' programs",
                     "the name of the probes' file leads to another file since it was mapped")
-def test_file_replaced_before(mapper, tmp_path):
+def test_file_replaced_before(swapper, tmp_path):
     """Nor does it help to give the file its inode's number elsewhere: what is attached is what is mapped."""
     victim = Victim(tmp_path / "victim")
     library = tmp_path / "libx.so"
     library.write_bytes(fake_python.build())
-    with mapped(mapper, library) as attacker:
+    with mapped(swapper, library) as attacker:
         os.rename(tmp_path / "victim", library)
         with harness.Tool("--lines", "-p", attacker.pid) as tool:
             tool.attached()
@@ -107,9 +107,9 @@ def test_file_replaced_before(mapper, tmp_path):
     assert not changed
 
 
-def refused(mapper, library, reason):
+def refused(swapper, library, reason):
     """Its probes are refused by name, and cost next to nothing."""
-    with mapped(mapper, library):
+    with mapped(swapper, library):
         with harness.Tool("--lines", "-a") as tool:
             tool.attached()
             tool.polled()
@@ -121,22 +121,22 @@ def refused(mapper, library, reason):
 
 
 @pytest.mark.attack("all descriptors and minutes of time", "a file that names 20,000 places of the line probe")
-def test_many_sites(mapper, tmp_path):
+def test_many_sites(swapper, tmp_path):
     library = tmp_path / "libmany.so"
     library.write_bytes(fake_python.build(lines=4000))
-    refused(mapper, library, "more than 64 places of one probe")
+    refused(swapper, library, "more than 64 places of one probe")
 
 
 @pytest.mark.attack("gigabytes of memory", "a file whose notes on probes are a hole of 2 GiB")
-def test_sparse_notes(mapper, tmp_path):
+def test_sparse_notes(swapper, tmp_path):
     library = tmp_path / "libsparse.so"
     library.write_bytes(fake_python.build(notes_size=2 << 30))
     os.truncate(library, (2 << 30) + (1 << 20))
-    refused(mapper, library, "more notes on probes than any build of Python")
+    refused(swapper, library, "more notes on probes than any build of Python")
 
 
 @pytest.mark.attack("wrong lines", "a file whose probes have their arguments where nothing can be read")
-def test_odd_arguments(mapper, tmp_path):
+def test_odd_arguments(swapper, tmp_path):
     library = tmp_path / "libodd.so"
     library.write_bytes(fake_python.build(args=b"8@%rdi 8@(%rax,%rbx,8) -4@%xmm0"))
-    refused(mapper, library, "have arguments where they can't be read")
+    refused(swapper, library, "have arguments where they can't be read")
