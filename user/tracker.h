@@ -59,11 +59,11 @@ struct tracker {
 	struct store store;
 	struct image *images; /* by id */
 	struct pid_image *pids;
-	struct image *ended;   /* nothing of these is for the report */
-	uint64_t dropped;      /* messages and images, as last seen */
-	unsigned sweeps;       /* to do */
-	uint32_t sweep;	       /* number of the last one */
-	struct probes *probes; /* exact engine; NULL: walk */
+	struct image *ended;		   /* nothing of these is for the report */
+	uint64_t dropped;		   /* messages and images, as last seen */
+	unsigned sweeps;		   /* to do */
+	uint32_t sweep;			   /* number of the last one */
+	struct probes *probes;		   /* exact engine; NULL: walk */
 	struct probe_worker *probe_worker; /* attaches them; until tracker_finish() */
 	bool holding; /* what is identified just now is held before it runs Python */
 	bool whole_host;
