@@ -244,6 +244,7 @@ KNOB(nr_cpus, 1);	 /* possible CPUs */
 KNOB(counter_batch, 32); /* where a CPU's part of a counter goes into the shared count */
 #ifdef PYMEM_LEGACY
 #define batched_counters 1 /* 6.1 and older: counters are fed from per-task caches */
+KNOB(probe_cookies, 0);	   /* uprobes have them: from 5.15 on */
 #else
 #define batched_counters 0
 #endif

@@ -18,8 +18,7 @@
  */
 #include "lines.bpf.h"
 
-#define BPF_USDT_MAX_SPEC_CNT 4096
-#include <bpf/usdt.bpf.h>
+#include <bpf/bpf_tracing.h>
 
 /* Takes the scratch area for p; false: it is taken. */
 static __always_inline struct scratch *scratch_take(struct pymem_proc *p)
@@ -104,24 +103,48 @@ static __noinline int frame_now(struct pymem_proc *p, struct pymem_thread *th, _
 	return opaque(s, err) != 0;
 }
 
-/* A probe's argument, where it is in a register: a plain load, an eighth of what libbpf's
- * general way costs. */
-static __always_inline bool register_arg(struct pt_regs *ctx, const struct __bpf_usdt_arg_spec *arg,
-					 __u64 *value)
-{
-#if defined(__TARGET_ARCH_x86)
-	__u64 v;
+#ifdef PYMEM_LEGACY
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 1);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct pymem_place_key);
+	__type(value, __u64);
+} places SEC(".maps");
 
-	if (arg->arg_type != BPF_USDT_ARG_REG)
-		return false;
+/* Where the probe has its arguments: PYMEM_PLACE(). 0: unknown. */
+static __always_inline __u64 place_now(struct pt_regs *ctx)
+{
+	struct pymem_place_key key = {};
+	__u64 *place;
+
+	if (probe_cookies)
+		return bpf_get_attach_cookie(ctx);
+	key.address = PT_REGS_IP(ctx);
+	key.tgid = bpf_get_current_pid_tgid() >> 32;
+	place = bpf_map_lookup_elem(&places, &key);
+	return place ? *place : 0;
+}
+#else
+static __always_inline __u64 place_now(struct pt_regs *ctx)
+{
+	return bpf_get_attach_cookie(ctx);
+}
+#endif
+
+static __always_inline __u64 register_of(struct pt_regs *ctx, __u32 number)
+{
+	__u64 v = 0;
+
+#if defined(__TARGET_ARCH_x86)
 /* In assembly, since clang would merge the loads into one of a computed address. */
 #define REGISTER(name)                                                                   \
-	case __builtin_offsetof(struct pt_regs, name):                                   \
+	case __builtin_offsetof(struct pt_regs, name) / 8:                               \
 		asm volatile("%0 = *(u64 *)(%1 + %2)"                                    \
 			     : "=r"(v)                                                   \
 			     : "r"(ctx), "i"(__builtin_offsetof(struct pt_regs, name))); \
 		break;
-	switch (arg->reg_off) {
+	switch (number) {
 		REGISTER(r15)
 		REGISTER(r14)
 		REGISTER(r13)
@@ -137,44 +160,47 @@ static __always_inline bool register_arg(struct pt_regs *ctx, const struct __bpf
 		REGISTER(dx)
 		REGISTER(si)
 		REGISTER(di)
-	default:
-		return false;
+		REGISTER(sp)
 	}
 #undef REGISTER
-	v <<= arg->arg_bitshift & 63;
-	if (arg->arg_signed)
-		*value = (__s64)v >> (arg->arg_bitshift & 63);
-	else
-		*value = v >> (arg->arg_bitshift & 63);
-	return true;
 #else
-	(void)ctx;
-	(void)arg;
-	(void)value;
-	return false;
+	bpf_probe_read_kernel(&v, sizeof(v), (const void *)ctx + number * 8);
 #endif
+	return v;
+}
+
+static __always_inline __u64 argument(struct pt_regs *ctx, __u32 arg)
+{
+	__u32 kind = PYMEM_ARG_KIND(arg), bytes = PYMEM_ARG_BYTES(arg), unused;
+	__u64 v;
+
+	if (kind <= PYMEM_ARG_CONSTANT)
+		return PYMEM_ARG_DISP(arg);
+	v = register_of(ctx, PYMEM_ARG_REG(arg));
+	if (kind == PYMEM_ARG_MEMORY) {
+		const void *from = (const void *)(v + PYMEM_ARG_DISP(arg));
+
+		v = 0;
+		/* The line, or a pointer: the verifier wants a constant. */
+		if (bytes == sizeof(__u64))
+			bpf_probe_read_user(&v, sizeof(__u64), from);
+		else if (bytes == sizeof(__u32))
+			bpf_probe_read_user(&v, sizeof(__u32), from);
+		else
+			bpf_probe_read_user(&v, sizeof(__u16), from);
+	}
+	unused = (64 - 8 * bytes) & 63;
+	v <<= unused;
+	return PYMEM_ARG_SIGNED(arg) ? (__u64)((__s64)v >> unused) : v >> unused;
 }
 
 /* Where the probe is: the function's name and the line. */
 static __always_inline void place_of(struct pt_regs *ctx, __u64 *name, __u64 *number)
 {
-	struct __bpf_usdt_spec *spec;
-	int id = __bpf_usdt_spec_id(ctx);
-	long value;
+	__u64 place = place_now(ctx);
 
-	if (id < 0)
-		return;
-	spec = bpf_map_lookup_elem(&__bpf_usdt_specs, &id);
-	if (!spec)
-		return;
-	if (!register_arg(ctx, &spec->args[1], name)) {
-		bpf_usdt_arg(ctx, 1, &value);
-		*name = value;
-	}
-	if (!register_arg(ctx, &spec->args[2], number)) {
-		bpf_usdt_arg(ctx, 2, &value);
-		*number = value;
-	}
+	*name = argument(ctx, PYMEM_PLACE_NAME(place));
+	*number = argument(ctx, PYMEM_PLACE_LINE(place));
 }
 
 /* What each event begins with. */
@@ -279,7 +305,7 @@ static __always_inline struct pymem_line_frame *frame_resync(struct line_event *
 	return frame_at(e->ls, depth - 1);
 }
 
-SEC("usdt")
+SEC("uprobe")
 int line(struct pt_regs *ctx)
 {
 	struct line_event e = {};
@@ -309,7 +335,7 @@ int line(struct pt_regs *ctx)
 
 /* A call, or a generator that goes on: then the line that it was left at does. The line of
  * the call is where the function begins. */
-SEC("usdt")
+SEC("uprobe")
 int function_entry(struct pt_regs *ctx)
 {
 	struct line_event e = {};
@@ -338,7 +364,7 @@ int function_entry(struct pt_regs *ctx)
 	return 0;
 }
 
-SEC("usdt")
+SEC("uprobe")
 int function_return(struct pt_regs *ctx)
 {
 	struct line_event e = {};
@@ -363,7 +389,7 @@ int function_return(struct pt_regs *ctx)
 	return 0;
 }
 
-SEC("usdt")
+SEC("uprobe")
 int gc_start(struct pt_regs *ctx __attribute__((unused)))
 {
 	struct line_event e = {};
@@ -376,7 +402,7 @@ int gc_start(struct pt_regs *ctx __attribute__((unused)))
 	return 0;
 }
 
-SEC("usdt")
+SEC("uprobe")
 int gc_done(struct pt_regs *ctx __attribute__((unused)))
 {
 	struct line_event e = {};

@@ -62,6 +62,37 @@ struct pymem_line_stack {
 /* From 7.0 on the storage of a task has no room for more than 8 KiB, its own fields included. */
 _Static_assert(sizeof(struct pymem_line_stack) <= 8000, "a thread's frames get no memory");
 
+/* Where a probe has one of its arguments, in 32 bits. `reg` counts the 64-bit words of struct
+ * pt_regs (arm64: user_pt_regs), which is an ABI. The value is 1 << `log2` bytes, at `disp`(reg) if
+ * it is in memory. */
+enum pymem_arg_kind {
+	PYMEM_ARG_NONE,
+	PYMEM_ARG_CONSTANT, /* `disp` itself */
+	PYMEM_ARG_REGISTER,
+	PYMEM_ARG_MEMORY,
+};
+
+#define PYMEM_ARG_DISP_MAX (1 << 20) /* from -PYMEM_ARG_DISP_MAX to below it */
+#define PYMEM_ARG(kind, log2, is_signed, reg, disp)                                         \
+	((__u32)(kind) | (__u32)(log2) << 2 | (__u32)(is_signed) << 4 | (__u32)(reg) << 5 | \
+	 (__u32)(disp) << 11)
+#define PYMEM_ARG_KIND(arg)   ((arg)&3)
+#define PYMEM_ARG_BYTES(arg)  (1U << ((arg) >> 2 & 3))
+#define PYMEM_ARG_SIGNED(arg) ((arg) >> 4 & 1)
+#define PYMEM_ARG_REG(arg)    ((arg) >> 5 & 63)
+#define PYMEM_ARG_DISP(arg)   ((__s32)(arg) >> 11)
+
+/* Both arguments of a place: the function's name, the line. On kernels that have them (5.15) it
+ * is the cookie of the uprobe; before, the place's address leads to it. */
+#define PYMEM_PLACE(name, line) ((__u64)(name) | (__u64)(line) << 32)
+#define PYMEM_PLACE_NAME(place) ((__u32)(place))
+#define PYMEM_PLACE_LINE(place) ((__u32)((place) >> 32))
+
+struct pymem_place_key {
+	__u64 address;
+	__u64 tgid;
+};
+
 /* Why an event of a probe was not counted. X(ID, what to tell a person) */
 #define PYMEM_LINE_MISSES(X)                                                                   \
 	X(UNREADABLE, "the frame could not be read")                                           \

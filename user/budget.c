@@ -14,7 +14,7 @@ struct account {
 	uint64_t begin_ms, bytes;
 };
 
-static struct {
+static _Thread_local struct {
 	bool active;
 	struct account process, file;
 	unsigned steps;	 /* since the clock was looked at */

@@ -222,7 +222,7 @@ static int run_once(struct memit *m, struct result *result, int *status)
 		watch_end(&watch);
 		return -1;
 	}
-	err = launch_go(&launch, false);
+	err = launch_go(&launch, NULL, NULL);
 	if (err) {
 		fail(m->command[0], err);
 		*status = err == -ENOENT ? 127 : 126;

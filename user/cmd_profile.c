@@ -38,6 +38,7 @@ struct profile {
 	struct report *report;
 	bool tracking;
 	struct launch launch;
+	bool trace_given_up; /* ptrace(2) is refused from here on */
 	struct output output;
 	const struct renderer *renderer;
 	struct source_cache *sources;
@@ -112,9 +113,27 @@ static int attach_pids(struct profile *p)
 	return 0;
 }
 
+/* The command is held: is it known what it runs? What goes wrong here does so in the loop too. */
+static bool command_known(void *arg)
+{
+	struct profile *p = arg;
+
+	return tracker_examine_held(&p->tracker, p->launch.pid);
+}
+
+/* Gives up ptrace(2) once the command is not traced any more. 0 or -errno. */
+static int give_up_trace(struct profile *p)
+{
+	if (!p->options.command || p->launch.traced || p->trace_given_up)
+		return 0;
+	p->trace_given_up = true;
+	return confine_end_trace();
+}
+
 static int start_command(struct profile *p)
 {
-	int err = tracker_attach_launched(&p->tracker, p->launch.pid, p->options.command[0]);
+	bool held = launch_hold(&p->launch);
+	int err = tracker_attach_launched(&p->tracker, p->launch.pid, p->options.command[0], held);
 	bool tracked = !err;
 
 	/* A signal has ended it before it ran: that is its end, and no failure of ours. Its memory
@@ -124,14 +143,9 @@ static int start_command(struct profile *p)
 	if (!tracked && launch_ended(&p->launch))
 		return launch_exit_status(&p->launch);
 	if (tracked)
-		err = launch_go(&p->launch, true);
-	/* Its exec has been told of: its interpreter is known before it runs. What goes wrong here
-	 * does so in the loop too. */
+		err = launch_go(&p->launch, command_known, p);
 	if (!err)
-		tracker_poll(&p->tracker, 0);
-	launch_release(&p->launch);
-	if (!err)
-		err = confine_end_trace();
+		err = give_up_trace(p);
 	if (!err)
 		return 0;
 	fprintf(stderr, "pymem-bpf: ");
@@ -303,11 +317,18 @@ static int watch(struct profile *p)
 							: POLL_MS);
 		if (err < 0 && err != -EINTR)
 			return err;
-		err = report_fold(p->report, false);
+		/* With --lines it takes as long as a short process lives, which is then not known.
+		 */
+		err = p->options.lines && tracker_is_busy(&p->tracker)
+			      ? 0
+			      : report_fold(p->report, false);
 		if (err)
 			return err;
 		if (ended(p))
 			break;
+		err = give_up_trace(p);
+		if (err)
+			return err;
 		if (p->live && t - drawn >= REDRAW_SECONDS) {
 			err = redraw(p);
 			if (err)

@@ -447,3 +447,30 @@ int elf_image_read(int fd, struct elf_image *image)
 	free(file.sections);
 	return err;
 }
+
+int elf_image_probe_sites(int fd, struct elf_probe_sites *sites)
+{
+	struct elf_file file = {.fd = fd};
+	const Elf64_Shdr *notes = NULL, *base;
+	struct elf_probe_notes where = {};
+	int err = read_headers(&file);
+
+	if (!err)
+		err = read_sections(&file);
+	if (!err)
+		notes = section_named(&file, ".note.stapsdt");
+	if (!err && (!notes || notes->sh_type != SHT_NOTE))
+		err = -ENOENT;
+	if (!err) {
+		base = section_named(&file, ".stapsdt.base");
+		where.offset = notes->sh_offset;
+		where.size = notes->sh_size;
+		where.base = base ? base->sh_addr : 0;
+		where.segments = file.segments;
+		where.segment_count = file.header.e_phnum;
+		err = elf_probe_sites_read(fd, &where, sites);
+	}
+	free(file.names);
+	free(file.sections);
+	return err;
+}

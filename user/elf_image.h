@@ -31,4 +31,9 @@ struct elf_image {
  * (3.11+) or, before, from the strings in .rodata: never from file names. */
 int elf_image_read(int fd, struct elf_image *image);
 
+/* Finds where the file has the probes that --lines needs. 0, -ENOENT: it lacks one; -errno of
+ * elf_image_read() and of elf_probe_sites_read(). */
+struct elf_probe_sites;
+int elf_image_probe_sites(int fd, struct elf_probe_sites *sites);
+
 #endif

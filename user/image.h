@@ -23,12 +23,15 @@ struct image { /* one process image: pymem_proc's user-space half */
 	bool identified;
 	bool examined; /* looked at while it lived: no interpreter so far */
 	bool dead;
-	bool dropped;		  /* its record found no room: not in the report */
-	bool lines;		  /* the exact engine is attached */
-	int lines_error;	  /* -errno where it was wanted and is not; -ENOTSUP: no probe */
-	bool hidden;		  /* our own child before it became the command */
-	bool asked;		  /* named on the command line, or CMD */
-	char reason[128];	  /* why it can't be profiled; "" */
+	bool dropped;	  /* its record found no room: not in the report */
+	bool lines;	  /* the exact engine is attached */
+	int lines_error;  /* -errno where it was wanted and is not; -ENOTSUP: no probe */
+	bool started;	  /* it was seen to begin */
+	bool held;	  /* it could not run until it was identified */
+	bool lines_late;  /* it was seen to begin, and the exact engine was attached after that */
+	bool hidden;	  /* our own child before it became the command */
+	bool asked;	  /* named on the command line, or CMD */
+	char reason[128]; /* why it can't be profiled; "" */
 	struct pymem_proc record; /* once dead */
 	uint64_t ended_ms;	  /* when that was known; CLOCK_MONOTONIC */
 	bool folded;		  /* it ended, and is in the report for good */

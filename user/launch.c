@@ -21,6 +21,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "launch_trace.h"
+
 static void child(char **command, int go_fd, int error_fd, const struct sigaction *ended)
 {
 	sigset_t none;
@@ -71,10 +73,16 @@ static void pipes_close(struct pipes *pipes, bool childs, bool ours)
 	}
 }
 
+/* It ends our wait for events, so that a traced command is not kept waiting. */
+static void woken(int number)
+{
+	(void)number;
+}
+
 int launch_prepare(struct launch *launch, char **command)
 {
 	/* If we were started with it ignored, the kernel would keep the command's end from us. */
-	struct sigaction ended = {.sa_handler = SIG_DFL}, before;
+	struct sigaction ended = {.sa_handler = woken, .sa_flags = SA_RESTART}, before;
 	struct pipes pipes;
 	int err;
 
@@ -234,77 +242,76 @@ void launcher_end(struct launcher *l)
 	l->pid = -1;
 }
 
-/* A traced child stops for more than its exec: it gets the signals that are meant for it, and
- * stays stopped where it is to. */
-static void go_on(pid_t pid, int status)
+bool launch_hold(struct launch *launch)
 {
-	int number = WSTOPSIG(status);
-	bool stop =
-		number == SIGSTOP || number == SIGTSTP || number == SIGTTIN || number == SIGTTOU;
-
-	if (status >> 16 != PTRACE_EVENT_STOP)
-		ptrace(PTRACE_CONT, pid, NULL, (void *)(long)number);
-	else
-		ptrace(stop ? PTRACE_LISTEN : PTRACE_CONT, pid, NULL, NULL);
+	launch->traced = !ptrace(PTRACE_SEIZE, launch->pid, NULL,
+				 (void *)(PTRACE_O_TRACEEXEC | PTRACE_O_TRACESYSGOOD));
+	return launch->traced;
 }
 
-/* Until the traced child has run another program, where it stops, or has ended. */
+static void take_status(struct launch *launch, int status)
+{
+	if (WIFSTOPPED(status)) {
+		launch_trace_stopped(launch, status);
+	} else {
+		launch->ended = true;
+		launch->status = status;
+	}
+}
+
+/* Until the traced child has run another program, or has ended. */
 static void wait_for_exec(struct launch *launch)
 {
 	int status;
 
-	while (!launch->held && !launch->ended) {
-		if (waitpid(launch->pid, &status, 0) < 0) {
-			if (errno != EINTR)
-				return;
-		} else if (!WIFSTOPPED(status)) {
-			launch->ended = true;
-			launch->status = status;
-		} else if (status >> 16 == PTRACE_EVENT_EXEC) {
-			launch->held = true;
-		} else {
-			go_on(launch->pid, status);
-		}
+	while (launch->traced && !launch->execs && !launch->ended) {
+		if (waitpid(launch->pid, &status, 0) == launch->pid)
+			take_status(launch, status);
+		else if (errno != EINTR)
+			return;
 	}
 }
 
-int launch_go(struct launch *launch, bool hold)
+int launch_go(struct launch *launch, bool (*known)(void *arg), void *arg)
 {
 	int err = 0;
 	ssize_t n;
 
-	hold = hold && !ptrace(PTRACE_SEIZE, launch->pid, NULL, (void *)PTRACE_O_TRACEEXEC);
+	launch->known = known;
+	launch->known_arg = arg;
 	close(launch->go_fd);
 	launch->go_fd = -1;
-	if (hold)
-		wait_for_exec(launch);
+	wait_for_exec(launch);
 	do {
 		n = read(launch->error_fd, &err, sizeof(err));
 	} while (n < 0 && errno == EINTR);
 	close(launch->error_fd);
 	launch->error_fd = -1;
-	return n == sizeof(err) ? -err : 0;
-}
-
-void launch_release(struct launch *launch)
-{
-	if (launch->held)
-		ptrace(PTRACE_DETACH, launch->pid, NULL, NULL);
-	launch->held = false;
+	if (n == sizeof(err))
+		return -err;
+	if (known && !launch->execs)
+		known(arg);
+	return 0;
 }
 
 bool launch_ended(struct launch *launch)
 {
-	if (!launch->ended && waitpid(launch->pid, &launch->status, WNOHANG) == launch->pid)
-		launch->ended = true;
+	int status;
+
+	while (!launch->ended && waitpid(launch->pid, &status, WNOHANG) == launch->pid)
+		take_status(launch, status);
 	return launch->ended;
 }
 
 int launch_exit_status(struct launch *launch)
 {
+	int status;
+
+	/* Nobody looks at it any more. */
+	launch->known = NULL;
 	while (!launch->ended) {
-		if (waitpid(launch->pid, &launch->status, 0) == launch->pid)
-			launch->ended = true;
+		if (waitpid(launch->pid, &status, 0) == launch->pid)
+			take_status(launch, status);
 		else if (errno != EINTR)
 			return 1;
 	}

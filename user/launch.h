@@ -5,15 +5,21 @@
 #define LAUNCH_H
 
 #include <stdbool.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 struct launch {
 	pid_t pid;
 	int go_fd;    /* closing it lets the command start */
 	int error_fd; /* errno of a failed exec; closed by a good one */
-	bool held;    /* before the first instruction of its program */
 	bool ended;
 	int status; /* as waitpid() gives it */
+	/* launch_trace.c */
+	bool traced;
+	bool (*known)(void *arg); /* NULL: it is to be let go */
+	void *known_arg;
+	unsigned execs;
+	uint64_t traced_until_ms; /* CLOCK_MONOTONIC; 0: has not begun */
 };
 
 /* Forks; the child waits. 0 or -errno. */
@@ -33,13 +39,15 @@ int launcher_prepare(struct launcher *launcher, struct launch *launch);
 /* Harmless if there is none. Commands go on. */
 void launcher_end(struct launcher *launcher);
 
-/* Lets it exec. 0, or the -errno of its execvp(). With `hold` it is stopped there, by ptrace(2),
- * until launch_release(); where the system does not allow that, it runs on. If we die, it runs on
- * too. */
-int launch_go(struct launch *launch, bool hold);
-/* Lets it run. */
-void launch_release(struct launch *launch);
-/* Has it ended? Does not wait. */
+/* From now on it is held, by ptrace(2), where it may be known what it runs: at each exec, before
+ * the first instruction of the program, and where its libraries are mapped; until that is known,
+ * for ten seconds at most. False: the system does not allow that. If we die, it runs on. */
+bool launch_hold(struct launch *launch);
+/* Lets it exec. 0, or the -errno of its execvp(). Where it is held, and once where it is not,
+ * `known` is called (NULL: nothing), which looks at what it is: true if nothing more can be
+ * learned. */
+int launch_go(struct launch *launch, bool (*known)(void *arg), void *arg);
+/* Has it ended? Does not wait; but deals with its stops, and so calls `known`. */
 bool launch_ended(struct launch *launch);
 /* Exit status to pass on: the command's own, or 128 + its signal. Waits for it. */
 int launch_exit_status(struct launch *launch);

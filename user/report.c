@@ -57,11 +57,20 @@ int report_add_image(struct build *b, struct image *image, const struct pymem_pr
 	p->rss_peak_bytes = record->peak_pages * b->page;
 	for (i = 0; i < PYMEM_LOSS_COUNT; i++)
 		p->lost_bytes[i] = record->lost_pages[i] * (int64_t)b->page;
+	/* It was not allowed to run Python before it was identified. */
+	if (image->held) {
+		p->lost_bytes[PYMEM_LOSS_NO_FRAME] += p->lost_bytes[PYMEM_LOSS_UNIDENTIFIED];
+		p->lost_bytes[PYMEM_LOSS_UNIDENTIFIED] = 0;
+	}
 	p->exited = image->dead;
 	if (image->lines_error == -ENOTSUP)
 		b->tallies.probeless++;
-	else if (image->lines_error)
+	else if (image->lines_error == -ESRCH)
+		b->tallies.short_lived++;
+	else if (image->lines_error && image->lines_error != -EINPROGRESS)
 		b->tallies.unprobed++;
+	else if (image->lines && image->lines_late)
+		b->tallies.late++;
 	b->tallies.unwatched += record->unwatched_writes;
 	p->truncated_stacks = record->truncated;
 	p->lost_faults = record->lost_faults;

@@ -142,6 +142,8 @@ static void fold_done(struct build *b, const struct folding *f)
 	sum->unwatched += b->tallies.unwatched;
 	sum->probeless += b->tallies.probeless;
 	sum->unprobed += b->tallies.unprobed;
+	sum->short_lived += b->tallies.short_lived;
+	sum->late += b->tallies.late;
 	sum->unnamed_runs += b->tallies.unnamed_runs;
 }
 

@@ -7,18 +7,16 @@
 
 #include "session.h"
 
-/* Events of the probes that are in no line's figures. */
-static void add_line_notes(struct build *b)
+static void add_note(const char *text, void *arg)
 {
-	static const char *const causes[] = {
-#define MISS_TEXT(id, text) text,
-		PYMEM_LINE_MISSES(MISS_TEXT)
-#undef MISS_TEXT
-	};
+	model_add_note(arg, text);
+}
+
+/* Processes that the exact engine has seen in part, or not at all. */
+static void add_probe_notes(struct build *b)
+{
 	const struct tallies *t = &b->tallies;
 	char text[256];
-	uint64_t count;
-	int i;
 
 	if (t->probeless) {
 		snprintf(text, sizeof(text),
@@ -34,6 +32,37 @@ static void add_line_notes(struct build *b)
 			 t->unprobed, t->unprobed == 1 ? "" : "es");
 		model_add_note(b->model, text);
 	}
+	if (t->short_lived) {
+		snprintf(text, sizeof(text),
+			 "%u process%s ended before the line probes could be attached: profiled "
+			 "by the walk engine",
+			 t->short_lived, t->short_lived == 1 ? "" : "es");
+		model_add_note(b->model, text);
+	}
+	if (t->late) {
+		snprintf(text, sizeof(text),
+			 "%u process%s for a moment before the line probes were attached: lines "
+			 "that ran in it have no occurrences of then",
+			 t->late, t->late == 1 ? " ran" : "es ran");
+		model_add_note(b->model, text);
+	}
+	if (b->tracker->probes)
+		probes_each_refusal(b->tracker->probes, add_note, b->model);
+}
+
+/* Events of the probes that are in no line's figures. */
+static void add_line_notes(struct build *b)
+{
+	static const char *const causes[] = {
+#define MISS_TEXT(id, text) text,
+		PYMEM_LINE_MISSES(MISS_TEXT)
+#undef MISS_TEXT
+	};
+	const struct tallies *t = &b->tallies;
+	char text[256];
+	uint64_t count;
+	int i;
+
 	for (i = 0; i < PYMEM_LINE_MISS_COUNT; i++) {
 		count = session_line_misses(b->tracker->session, i);
 		if (i == PYMEM_LINE_MISS_UNNAMED)
@@ -172,5 +201,6 @@ void report_add_notes(struct build *b)
 {
 	add_kernel_notes(b);
 	add_limit_notes(b);
+	add_probe_notes(b);
 	add_line_notes(b);
 }

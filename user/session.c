@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "kernel.h"
+#include "probe_closer.h"
 #include "session_private.h"
 
 static struct bpf_program *program_of(const struct session *session, const char *name)
@@ -44,11 +45,12 @@ static void set_size(struct session *session, const char *name, unsigned entries
 	bpf_map__set_max_entries(map, entries);
 }
 
+#define PLACES 16384 /* of probes in processes; some ten each */
+
 /* The exact engine's maps, where it is wanted. */
 static void set_line_sizes(struct session *session, unsigned images, unsigned stacks)
 {
-	static const char *const maps[] = {"lines", "line_stacks", "line_blank", "__bpf_usdt_specs",
-					   "__bpf_usdt_ip_to_spec_id"};
+	static const char *const maps[] = {"lines", "line_stacks", "line_blank", "places"};
 	struct bpf_map *map;
 	size_t i;
 
@@ -57,6 +59,8 @@ static void set_line_sizes(struct session *session, unsigned images, unsigned st
 		/* 8 KiB each, allocated at load. */
 		if (session->kernel.batched_counters)
 			set_size(session, "line_stacks", images < 1024 ? 1024 : images);
+		if (session_map(session, "places"))
+			set_size(session, "places", session->cookies ? 1 : PLACES);
 		return;
 	}
 	for (i = 0; i < sizeof(maps) / sizeof(maps[0]); i++) {
@@ -136,13 +140,23 @@ static int find_cpu_offsets(struct session *session, unsigned cpus)
 	return found && *found == cpus ? 0 : -ENODATA;
 }
 
+/* Can a program ask for the cookie of the uprobe that runs it? */
+static bool has_cookies(void)
+{
+	return libbpf_probe_bpf_helper(BPF_PROG_TYPE_KPROBE, BPF_FUNC_get_attach_cookie, NULL) == 1;
+}
+
 static int session_load(struct session *session, char *why, size_t size)
 {
 	int cpus = libbpf_num_possible_cpus(), err;
 	long online;
 
+	session->cookies = session_map(session, "places") == NULL || has_cookies();
 	size_maps(session, cpus);
 	select_programs(session);
+	/* The other build needs no such knob. */
+	if (session_map(session, "places"))
+		object_set_knob(session->object, "probe_cookies", session->cookies);
 	object_set_knob(session->object, "nr_cpus", cpus);
 	/* percpu_counter_batch: lib/percpu_counter.c, compute_batch_value(). */
 	online = sysconf(_SC_NPROCESSORS_ONLN);
@@ -206,6 +220,14 @@ struct session *session_new(const struct session_options *options, char *why, si
 		snprintf(why, size, "the embedded BPF object can't be opened: %s", strerror(-err));
 		goto fail;
 	}
+	if (options->lines) {
+		session->closer = probe_closer_new();
+		if (!session->closer) {
+			err = -ENOMEM;
+			snprintf(why, size, "%s", strerror(ENOMEM));
+			goto fail;
+		}
+	}
 	err = session_load(session, why, size);
 	if (err)
 		goto fail;
@@ -253,7 +275,7 @@ void session_detach(struct session *session)
 {
 	uint32_t *off = session->globals ? object_global(session->globals, "lines_off") : NULL;
 
-	/* Probes take long to detach; lines end now, the probes go in session_settle(). */
+	/* Probes take long to detach; lines end now, the probes go after session_settle(). */
 	if (off && session->options.lines)
 		*(volatile uint32_t *)off = 1;
 	while (session->link_count)
@@ -323,7 +345,7 @@ int session_settle(struct session *session)
 		err = session_run_iterator(session, "lines_settle", 0, NULL, NULL);
 	if (!err)
 		err = session_run_iterator(session, "settle", 0, NULL, NULL);
-	session_detach_all_probes(session);
+	session_release_probes(session);
 	return err;
 }
 
@@ -332,7 +354,7 @@ void session_free(struct session *session)
 	if (!session)
 		return;
 	session_detach(session);
-	session_detach_all_probes(session);
+	session_free_probes(session);
 	session_pages_free(session);
 	ring_buffer__free(session->ring);
 	object_unmap_globals(session->globals);

@@ -145,11 +145,22 @@ int session_each_line(struct session *session,
 /* Events of probes that were not counted, by enum pymem_line_miss. */
 uint64_t session_line_misses(const struct session *session, enum pymem_line_miss cause);
 
-/* Attaches the exact engine to the probes in the ELF file at `path`, as far as `pid` runs it
- * (-1: every process). 0 or -errno. */
-int session_attach_probes(struct session *session, pid_t pid, const char *path);
-/* Detaches it from a process that has ended. */
-void session_detach_probes(struct session *session, pid_t pid);
+/* Attaches the exact engine to the probes at `sites` of the file that is open as `fd`, as far as
+ * `pid` runs it (-1: every process). The descriptor is not needed afterwards. The number that
+ * detaches them, > 0, or -errno; -EMFILE: there is no room for that many. */
+struct elf_probe_sites;
+int session_attach_probes(struct session *session, pid_t pid, int fd,
+			  const struct elf_probe_sites *sites);
+/* Detaches them; does not wait for it. */
+void session_detach_probes(struct session *session, int number);
+
+/* On kernels that can't tell a probe by a cookie: where the process `pid` has the sites of a file
+ * that it has loaded `bias` above its addresses. Elsewhere these do nothing. 0 or -errno. */
+bool session_places_needed(const struct session *session);
+int session_add_places(struct session *session, pid_t pid, const struct elf_probe_sites *sites,
+		       uint64_t bias);
+void session_forget_places(struct session *session, pid_t pid, const struct elf_probe_sites *sites,
+			   uint64_t bias);
 
 /* What the kernel side keeps of an image that has ended is removed: a stack's counters, the mark
  * of a code object handed over, a line that ran. 0 or -errno; what is not there is fine. */

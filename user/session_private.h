@@ -21,9 +21,12 @@ struct session {
 	struct bpf_link *copies;
 	struct probe_link {
 		struct bpf_link *link;
-		pid_t pid;
+		int number; /* of those attached at once */
 	} * probes;
+	int last_probes; /* number of the last ones */
 	size_t probe_count, probe_room;
+	struct probe_closer *closer; /* with `lines`, until all probes are detached */
+	bool cookies;		     /* uprobes have them (5.15) */
 	struct ring_buffer *ring;
 	unsigned lacks;
 	unsigned layout_count;
@@ -51,8 +54,9 @@ static inline int session_map_fd(const struct session *session, const char *name
 int session_run_iterator(struct session *session, const char *name, size_t size,
 			 int (*fn)(const void *record, void *arg), void *arg);
 
-/* Detaches the exact engine from all. */
-void session_detach_all_probes(struct session *session);
+/* Begins to detach the exact engine from all; the second waits until that is done. */
+void session_release_probes(struct session *session);
+void session_free_probes(struct session *session);
 
 /* Frees all pages. */
 void session_pages_free(struct session *session);

@@ -17,9 +17,11 @@
 #include "image.h"
 #include "proc.h"
 
-#define RETRY_MIN_MS 20
-#define RETRY_MAX_MS 640
-#define GONE_MS	     500 /* messages of a process come in by then */
+#define RETRY_MIN_MS  20
+#define RETRY_MAX_MS  640
+#define BUSY_MS	      300
+#define UNFOLDED_MANY 64
+#define GONE_MS	      500 /* messages of a process come in by then */
 
 static int handle_message(void *arg, void *data, size_t size);
 
@@ -31,7 +33,9 @@ int tracker_init(struct tracker *tracker, struct session *session, bool whole_ho
 	store_init(&tracker->store);
 	if (lines)
 		tracker->probes = probes_new(session, whole_host);
-	if (lines && !tracker->probes)
+	if (tracker->probes)
+		tracker->probe_worker = probe_worker_new(tracker->probes);
+	if (lines && !tracker->probe_worker)
 		return -ENOMEM;
 	return session_set_reader(session, handle_message, tracker);
 }
@@ -40,6 +44,7 @@ void tracker_fini(struct tracker *tracker)
 {
 	struct skip *skip;
 
+	tracker_end_probes(tracker);
 	tracker_free_images(tracker);
 	while ((skip = tracker->skips)) {
 		tracker->skips = skip->next;
@@ -99,7 +104,6 @@ void tracker_begin_child(struct tracker *tracker, struct image *image, uint32_t 
 			 bool identified)
 {
 	struct image *parent = tracker_image(tracker, parent_id);
-	int err;
 
 	if (parent)
 		image_inherit(image, parent, identified);
@@ -113,15 +117,9 @@ void tracker_begin_child(struct tracker *tracker, struct image *image, uint32_t 
 			tracker_queue(tracker, image->pid, true);
 		return;
 	}
-	if (!tracker->probes || !parent || image->dead)
+	if (!tracker->probe_worker || !parent || image->dead)
 		return;
-	err = probes_attach_child(tracker->probes, image->pid, parent->pid);
-
-	/* The parent had none either. */
-	if (err == -ENOENT)
-		err = -ENOTSUP;
-	image->lines = !err;
-	image->lines_error = err;
+	tracker_want_child_probes(tracker, image, parent->pid);
 }
 
 static int handle_message(void *arg, void *data, size_t size)
@@ -150,31 +148,23 @@ static int handle_message(void *arg, void *data, size_t size)
 			image->asked |= before && before->asked;
 		}
 		image->ppid = m->ppid;
+		image->started = true;
 	}
 	/* After a fork, pages are shared: at once, before the child has written much. */
 	if (m->type == PYMEM_MSG_COPIES || m->type == PYMEM_MSG_FORK)
 		tracker->watch_copies = true;
+	if (m->type == PYMEM_MSG_FORK || m->type == PYMEM_MSG_EXEC)
+		tracker->started_ms = tracker_now_ms();
 	if (m->type == PYMEM_MSG_EXEC || m->type == PYMEM_MSG_MAPPED)
 		tracker_queue(tracker, m->tgid, m->type == PYMEM_MSG_EXEC);
 	if (m->type == PYMEM_MSG_EXIT) {
 		image = tracker_image(tracker, m->proc);
 		if (image)
 			image->dead = true;
-		if (tracker->probes && !tracker_live_image(tracker, m->tgid) &&
-		    !proc_start_ticks(m->tgid))
-			probes_forget(tracker->probes, m->tgid);
+		if (tracker->probe_worker)
+			tracker_forget_probes(tracker, m->tgid);
 	}
 	return 0;
-}
-
-/* A process without probes is left to the walk engine, and the report says so. */
-static void attach_probes(struct tracker *tracker, struct image *image,
-			  const struct py_process *python)
-{
-	int err = probes_attach(tracker->probes, image->pid, python);
-
-	image->lines = !err;
-	image->lines_error = err;
 }
 
 static int track(struct tracker *tracker, struct session_target *target)
@@ -219,9 +209,10 @@ int tracker_know(struct tracker *tracker, struct image *image, const struct py_p
 	err = track(tracker, &target);
 	if (err)
 		return err;
-	if (tracker->probes && !tracker->detached)
-		attach_probes(tracker, image, python);
+	if (tracker->probe_worker)
+		tracker_want_probes(tracker, image, python);
 	image->identified = true;
+	image->held = tracker->holding && image->asked;
 	image->layout = python->layout;
 	snprintf(image->python, sizeof(image->python), "%s", python->version);
 	return 0;
@@ -312,11 +303,18 @@ int tracker_poll(struct tracker *tracker, int timeout_ms)
 	if (tracker->watch_copies)
 		tracker_watch_copies(tracker);
 	identify_queued(tracker);
+	tracker_take_probes(tracker);
 	err = tracker_take_ended(tracker, false);
 	/* What can't be read now is tried again in some seconds. */
 	if (!err && tracker->whole_host)
 		tracker_rescan(tracker);
 	return err ?: n;
+}
+
+bool tracker_is_busy(const struct tracker *tracker)
+{
+	return tracker_now_ms() - tracker->started_ms < BUSY_MS &&
+	       tracker->unfolded < UNFOLDED_MANY;
 }
 
 /* Tracked processes that nobody has looked at yet: they are alive, so it can be done. */
@@ -342,6 +340,7 @@ int tracker_finish(struct tracker *tracker)
 	if (err < 0)
 		return err;
 	tracker->detached = true;
+	tracker_end_probes(tracker);
 	err = tracker_take_ended(tracker, true);
 	if (err)
 		return err;

@@ -59,11 +59,13 @@ struct tracker {
 	struct store store;
 	struct image *images; /* by id */
 	struct pid_image *pids;
-	struct image *ended;   /* nothing of these is for the report */
-	uint64_t dropped;      /* messages and images, as last seen */
-	unsigned sweeps;       /* to do */
-	uint32_t sweep;	       /* number of the last one */
-	struct probes *probes; /* exact engine; NULL: walk */
+	struct image *ended;		   /* nothing of these is for the report */
+	uint64_t dropped;		   /* messages and images, as last seen */
+	unsigned sweeps;		   /* to do */
+	uint32_t sweep;			   /* number of the last one */
+	struct probes *probes;		   /* exact engine; NULL: walk */
+	struct probe_worker *probe_worker; /* attaches them; until tracker_finish() */
+	bool holding; /* what is identified just now is held before it runs Python */
 	bool whole_host;
 	struct skip *skips;
 	unsigned skip_count;
@@ -79,6 +81,7 @@ struct tracker {
 	bool watch_copies;
 	int copies_error; /* -errno: copies can't be watched */
 	bool detached;
+	uint64_t started_ms; /* when the last process was seen to start; CLOCK_MONOTONIC */
 	size_t unfolded;     /* images that have ended, of which the report has not taken over what
 			      * they did */
 	unsigned unexamined; /* ended before they could be examined */
@@ -93,9 +96,14 @@ void tracker_fini(struct tracker *tracker);
  * too: -ESRCH no such process, -ENOTSUP not a Python that is supported, -ENOENT not Python. */
 int tracker_attach(struct tracker *tracker, pid_t pid, char *reason, size_t size);
 
-/* Tracks `pid`, of which only the image after its next exec, of `program`, counts.
- * 0 or -errno. */
-int tracker_attach_launched(struct tracker *tracker, pid_t pid, const char *program);
+/* Tracks `pid`, of which only the image after its next exec counts. `program`: what that will be,
+ * if it is not `held` then. 0 or -errno. */
+int tracker_attach_launched(struct tracker *tracker, pid_t pid, const char *program, bool held);
+
+/* Looks at what `pid`, which was launched and is held, runs by now. True: it is known, an
+ * interpreter or what can't be profiled, and the exact engine is attached; false: it may still
+ * become one. */
+bool tracker_examine_held(struct tracker *tracker, pid_t pid);
 
 /* Attaches to every Python of the host. Returns how many, or -errno. tracker_poll() looks for more
  * every few seconds, for what no message told of. */
@@ -104,6 +112,9 @@ int tracker_attach_all(struct tracker *tracker);
 /* Handles messages for up to `timeout_ms`, identifies, collects what ended.
  * Messages handled, 0, or -errno. */
 int tracker_poll(struct tracker *tracker, int timeout_ms);
+
+/* Have processes started just now, so that what takes long had better wait? Not if much waits. */
+bool tracker_is_busy(const struct tracker *tracker);
 
 /* After session_detach(): takes what is left. 0 or -errno. */
 int tracker_finish(struct tracker *tracker);

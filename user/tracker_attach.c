@@ -212,6 +212,8 @@ int tracker_attach(struct tracker *tracker, pid_t pid, char *reason, size_t size
 	err = examine(tracker, pid, &info, &python, why, sizeof(why));
 	if (!err) {
 		err = adopt(tracker, pid, &python, info.start_ticks, &image);
+		/* "Attached" is said of the probes too. */
+		tracker_wait_probes(tracker);
 		if (err)
 			snprintf(why, sizeof(why), "%s",
 				 err == -ESRCH	  ? "has ended"
@@ -232,12 +234,12 @@ int tracker_attach(struct tracker *tracker, pid_t pid, char *reason, size_t size
 	return err;
 }
 
-int tracker_attach_launched(struct tracker *tracker, pid_t pid, const char *program)
+int tracker_attach_launched(struct tracker *tracker, pid_t pid, const char *program, bool held)
 {
 	struct image *image;
 	int err = tracker_track(tracker, pid, 0, &image);
 
-	if (!err && tracker->probes)
+	if (!err && tracker->probes && !held)
 		err = probes_attach_command(tracker->probes, pid, program);
 	if (err)
 		return err;
@@ -246,4 +248,16 @@ int tracker_attach_launched(struct tracker *tracker, pid_t pid, const char *prog
 	/* All it will ever fork is seen from the start. */
 	tracker_watch_copies(tracker);
 	return 0;
+}
+
+bool tracker_examine_held(struct tracker *tracker, pid_t pid)
+{
+	struct image *image;
+
+	tracker->holding = true;
+	tracker_poll(tracker, 0);
+	tracker->holding = false;
+	tracker_wait_probes(tracker);
+	image = tracker_live_image(tracker, pid);
+	return image && (image->identified || *image->reason);
 }

@@ -63,6 +63,19 @@ void tracker_begin_child(struct tracker *tracker, struct image *image, uint32_t 
 /* Tells copies on write from pages kept, from now on. Where that can't be, the report says so. */
 void tracker_watch_copies(struct tracker *tracker);
 
+/* tracker_probes.c, with --lines: what is wanted is done in a thread, in that order. Until it is,
+ * the image's lines_error is -EINPROGRESS; if its process ends before, -ESRCH. */
+struct probe_worker *probe_worker_new(struct probes *probes);
+void tracker_want_probes(struct tracker *tracker, const struct image *image,
+			 const struct py_process *python);
+void tracker_want_child_probes(struct tracker *tracker, const struct image *image, pid_t parent);
+void tracker_forget_probes(struct tracker *tracker, pid_t pid);
+/* Takes over what has been done; the second waits until all has; the third drops what has not been
+ * begun, and ends the thread. */
+void tracker_take_probes(struct tracker *tracker);
+void tracker_wait_probes(struct tracker *tracker);
+void tracker_end_probes(struct tracker *tracker);
+
 /* Looks through /proc for Pythons that no message told of, if it is time to. 0 or -errno. */
 int tracker_rescan(struct tracker *tracker);
 void tracker_free_scanned(struct tracker *tracker);

@@ -127,6 +127,7 @@ int tracker_attach_all(struct tracker *tracker)
 	do {
 		err = scan(tracker);
 	} while (!err && tracker->found && ++passes < PASSES_MAX);
+	tracker_wait_probes(tracker);
 	HASH_ITER(hh, tracker->images, image, next)
 	{
 		count += image->identified;

@@ -239,8 +239,8 @@ def test_collection_in_a_collection(line_python):
 
 
 def test_launched(line_python):
-    """`-- CMD`: from its first line on, where the command is the interpreter itself. (Through
-    wrappers only from when it is found, which for so short a program may be too late.)"""
+    """`-- CMD`: from its first line on, where the command is the interpreter itself. (Wrappers that exec it
+    are followed: test_launch.py.)"""
     path = harness.program_path("counted")
     with harness.Tool("--lines", "--", *line_python.command, path, stdin=subprocess.DEVNULL,
                       env=harness.environment(PYMEM_E2E_LAUNCHED="1")) as tool:
@@ -307,11 +307,15 @@ def test_one_binary_that_refuses(line_python, tmp_path_factory):
             tool.process.send_signal(signal.SIGINT)
             report = tool.report()
         assert target.end() == 0
-    image = report.image(target.pid)
-    assert sum(r["occurrences"] for r in runs_of(report, target, "grow_append")) == \
-        truth["lines"]["grow_append"]["occurrences"], (
-            image["engine"], image["lost_bytes"], report.data["notes"])
-    assert [n for n in report.data["notes"] if "could not be attached" in n], report.data["notes"]
+    notes = report.data["notes"]
+    # On a busy machine another process that is watched may have been preempted on our CPU with the scratch
+    # area taken: then code can't be named, and its runs are missed by name (docs/DESIGN.md).
+    missed = sum(int(n.split()[0]) for n in notes if "not counted: the code object could not be named" in n)
+    ran = sum(r["occurrences"] for r in runs_of(report, target, "grow_append"))
+    want = truth["lines"]["grow_append"]["occurrences"]
+    assert ran <= want <= ran + missed, (ran, report.image(target.pid)["engine"], notes)
+    assert [n for n in notes if "could not be attached" in n], notes
+    assert [n for n in notes if str(copy) in n and "lacks a probe" in n], notes
 
 
 def test_children(line_python):

@@ -1,0 +1,179 @@
+# SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+"""A command is held until it is known what it is: nothing of Python's start is unidentified, wherever the
+interpreter lies and however the command comes to it; and nobody notices."""
+import glob
+import os
+import re
+import signal
+import stat
+import subprocess
+import sys
+
+import pytest
+
+import harness
+from conftest import pythons
+
+PROGRAM = """
+import os, signal
+block = bytearray(16 << 20)
+print(os.getpid(), flush=True)
+"""
+
+
+def is_shared(path):
+    """Does the executable leave the interpreter to a library?"""
+    said = subprocess.run(["readelf", "-dW", path], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL).stdout
+    return re.search(rb"NEEDED.*libpython3", said) is not None
+
+
+def shared_pythons():
+    found = [p.command[0] for p in pythons() if len(p.command) == 1 and is_shared(os.path.realpath(p.command[0]))]
+    return found + [p for p in glob.glob("/usr/bin/python3-shared") if is_shared(p)]
+
+
+@pytest.fixture
+def shared():
+    found = shared_pythons()
+    if not found:
+        pytest.skip("no interpreter here has its libpython apart")
+    return found[-1]
+
+
+@pytest.fixture
+def program(tmp_path):
+    path = tmp_path / "program.py"
+    path.write_text(PROGRAM)
+    return str(path)
+
+
+def script(path, text):
+    path.write_text(text)
+    path.chmod(stat.S_IRWXU)
+    return str(path)
+
+
+def launched(*command, before=()):
+    """The image of the Python that the command became."""
+    with harness.Tool("-q", "--", *command, before=before) as tool:
+        report = tool.report()
+        pid = int(tool.stdout().split()[-1])
+    report.check_conservation(pid)
+    return report.images(pid)[-1]
+
+
+def check(image):
+    assert image["lost_bytes"]["unidentified"] == 0, image["lost_bytes"]
+    block = [r for r in image["lines"] if r["line"] == 3 and r["file"].endswith("program.py")]
+    assert sum(r["increment_bytes"] for r in block) >= 16 << 20, block
+
+
+def test_static(system, program):
+    check(launched(*system.command, program))
+
+
+def test_shared_library(shared, program):
+    check(launched(shared, program))
+
+
+def test_by_env(shared, program):
+    check(launched("env", "A=1", shared, program))
+
+
+def test_by_scripts(shared, program, tmp_path):
+    """As pyenv's shim: a script that runs programs, and execs another that execs Python."""
+    inner = script(tmp_path / "inner", "#!/bin/sh\nexec %s \"$@\"\n" % shared)
+    outer = script(tmp_path / "outer", "#!/usr/bin/env bash\nset -e\nv=$(uname -m; id -u)\n"
+                   "for i in 1 2 3 4 5 6 7 8; do /bin/true; done\nexec %s \"$@\"\n" % inner)
+    check(launched(outer, program))
+
+
+@pytest.mark.skipif(not os.path.exists(os.path.expanduser("~/.pyenv/shims/python3")), reason="no pyenv here")
+def test_pyenv_shim(program):
+    check(launched(os.path.expanduser("~/.pyenv/shims/python3"), program))
+
+
+def test_not_held(shared, program):
+    """Under a tracer of its own it runs as ever."""
+    image = launched(shared, program, before=["strace", "-f", "-o", "/dev/null"])
+    block = [r for r in image["lines"] if r["line"] == 3 and r["file"].endswith("program.py")]
+    assert sum(r["increment_bytes"] for r in block) >= 15 << 20, image["lost_bytes"]
+
+
+WRAPPER = """#!/bin/bash
+trap 'echo usr1' USR1
+trap 'echo cont' CONT
+kill -USR1 $$
+kill -STOP $$
+grep TracerPid: /proc/$$/status
+exec {python} -c '
+import os, signal, time
+print("pid", os.getpid(), flush=True)
+print(open("/proc/self/status").read().split("TracerPid:")[1].split()[0], flush=True)
+signal.signal(signal.SIGUSR2, lambda *_: print("usr2", flush=True))
+os.kill(os.getpid(), signal.SIGUSR2)
+raise SystemExit(7)'
+"""
+
+
+def test_signals_pass(shared, tmp_path):
+    """What is sent to a wrapper that is followed arrives, it stops where it is to stop, and once it is known
+    it is traced no more; the exit status is its own."""
+    wrapper = script(tmp_path / "wrapper", WRAPPER.format(python=shared))
+    with harness.Tool("-q", "--", wrapper) as tool:
+        def stopped():
+            tool.waits()
+            with open("/proc/%d/task/%d/children" % (tool.process.pid, tool.process.pid)) as f:
+                pids = [int(pid) for pid in f.read().split()]
+            # A traced process that has stopped is in state t.
+            return pids if pids and harness.state(pids[0]) in "tT" and b"usr1" in tool.stdout() else None
+        harness.until(stopped, "stopped by itself")
+        os.kill(stopped()[0], signal.SIGCONT)
+        report = tool.report(status=7)
+        said = tool.stdout().decode().split("\n")
+    assert said[0] == "usr1" and "cont" in said and "usr2" in said, said
+    assert said[said.index("usr2") - 1] == "0", "still traced: %s" % said
+    pid = int([line for line in said if line.startswith("pid")][0].split()[1])
+    assert report.images(pid)[-1]["lost_bytes"]["unidentified"] == 0
+
+
+def test_killed_while_held(shared, program):
+    """The profiler is killed when it has just started the command: that runs on by itself."""
+    with harness.Tool("-q", "--", "bash", "-c", "echo $$; sleep 0.3; exec %s %s" % (shared, program)) as tool:
+        harness.until(lambda: tool.stdout().count(b"\n"), "started")
+        tool.process.kill()
+        harness.until(lambda: tool.stdout().count(b"\n") == 2, "at its end")
+        first, last = tool.stdout().split()
+    assert first == last
+
+
+def test_no_python(system):
+    """A command that never becomes Python is not kept, nor slowed down; and its threads are its own."""
+    with harness.Tool("-q", "--", "bash", "-c", "for i in {1..200}; do /bin/true; done; exit 3") as tool:
+        assert tool.wait() == 3
+
+
+SHORT = """
+import subprocess, sys
+for i in range(8):
+    subprocess.run([sys.executable, "-c", "import time; a = bytearray(20 << 20); time.sleep(0.1)"])
+"""
+
+
+def test_short_children_under_lines(line_python, tmp_path):
+    """No child is lost under --lines that the walk sees, however shortly it lives."""
+    path = tmp_path / "program.py"
+    path.write_text(SHORT)
+    with harness.Tool("-q", "--lines", "--", *line_python.command, path) as tool:
+        report = tool.report()
+    children = [p for p in report.data["processes"] if p["cmdline"][1:2] == ["-c"]]
+    assert len(children) == 8, report.data["notes"]
+    assert not [n for n in report.data["notes"] if "could be examined" in n], report.data["notes"]
+    late = [n for n in report.data["notes"] if "line probes" in n]
+    for child in children:
+        report.check_conservation(child["pid"])
+        # Before it is identified it may have run for a while, on a busy machine.
+        rows = [r for r in child["lines"] if r["file"] == "<string>" and r["line"] == 1]
+        got = sum(r["increment_bytes"] for r in rows) + child["lost_bytes"]["unidentified"]
+        assert got >= 20 << 20, (rows, child["lost_bytes"])
+        assert late, "the first moments of children are not counted, and the report must say so"

@@ -1,0 +1,142 @@
+# SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+"""--lines puts breakpoints into a file: into the one that is profiled, and no more than a few."""
+import contextlib
+import mmap
+import os
+import platform
+import re
+import signal
+import subprocess
+
+import pytest
+
+import fake_python
+import harness
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+pytestmark = pytest.mark.skipif(platform.machine() != "x86_64", reason="the file is made for x86-64")
+
+
+@pytest.fixture(scope="session")
+def swapper(tmp_path_factory):
+    program = str(tmp_path_factory.mktemp("swapper") / "swapper")
+    subprocess.run(["cc", "-O2", "-o", program, os.path.join(HERE, "programs", "swapper.c")], check=True)
+    return program
+
+
+@contextlib.contextmanager
+def mapped(swapper, *files):
+    """A process that has the first file mapped. It runs at once when it may, as on an idle machine."""
+    process = subprocess.Popen(["chrt", "-f", "10", swapper] + list(map(str, files)), stdin=subprocess.PIPE,
+                               stdout=subprocess.PIPE)
+    try:
+        assert process.stdout.readline() == b"mapped\n"
+        yield process
+    finally:
+        process.stdin.close()
+        process.wait(harness.PATIENCE)
+        process.stdout.close()
+
+
+class Victim:
+    """A file that this process runs, as far as the kernel can tell: it has it mapped executable, and its
+    data writable. What is put into it shows."""
+
+    def __init__(self, path):
+        text = bytearray(b"\x90" * fake_python.CODE)
+        text[fake_python.SEMAPHORE:fake_python.SEMAPHORE + 2] = b"\0\0"
+        path.write_bytes(text)
+        self.file = open(path, "rb")
+        self.code = mmap.mmap(self.file.fileno(), fake_python.CODE, mmap.MAP_PRIVATE,
+                              mmap.PROT_READ | mmap.PROT_EXEC)
+        page = fake_python.SEMAPHORE & -mmap.PAGESIZE
+        self.data = mmap.mmap(self.file.fileno(), mmap.PAGESIZE, mmap.MAP_PRIVATE,
+                              mmap.PROT_READ | mmap.PROT_WRITE, offset=page)
+        # Pages that are there, so that what is done to them is done at once.
+        self.changed()
+
+    def changed(self):
+        """Offsets of what is not as it was."""
+        found = [site for site in fake_python.SITES.values() if self.code[site] != 0x90]
+        word = fake_python.SEMAPHORE % mmap.PAGESIZE
+        if self.data[word:word + 2] != b"\0\0":
+            found.append(fake_python.SEMAPHORE)
+        return found
+
+
+def notes_of(tool):
+    tool.process.send_signal(signal.SIGINT)
+    return tool.report().data["notes"]
+
+
+@pytest.mark.attack("breakpoints in other users' programs",
+                    "the name of the probes' file leads to another file whenever it is opened")
+@pytest.mark.parametrize("whole_host", [True, False], ids=["-a", "-p"])
+@pytest.mark.parametrize("padding", [9000, 300000])
+def test_file_replaced_meanwhile(swapper, tmp_path, whole_host, padding):
+    """The more notes there are to be read, the more time has the attacker; what is too long is refused."""
+    victim = Victim(tmp_path / "victim")
+    library = tmp_path / "libx.so"
+    library.write_bytes(fake_python.build(padding=padding))
+    os.symlink(tmp_path / "victim", tmp_path / "other")
+    with mapped(swapper, library, tmp_path / "other") as attacker:
+        with harness.Tool("--lines", *(["-a"] if whole_host else ["-p", attacker.pid])) as tool:
+            tool.attached()
+            tool.polled()
+            changed = victim.changed()
+            if padding < 10000:
+                assert harness.attached_links(tool.process.pid) >= len(fake_python.PROBES), "not attached at all"
+            notes_of(tool)
+    assert not changed, "changed in another program: %s" % ", ".join(map(hex, changed))
+
+
+@pytest.mark.attack("breakpoints in other users' programs",
+                    "the name of the probes' file leads to another file since it was mapped")
+def test_file_replaced_before(swapper, tmp_path):
+    """Nor does it help to give the file its inode's number elsewhere: what is attached is what is mapped."""
+    victim = Victim(tmp_path / "victim")
+    library = tmp_path / "libx.so"
+    library.write_bytes(fake_python.build())
+    with mapped(swapper, library) as attacker:
+        os.rename(tmp_path / "victim", library)
+        with harness.Tool("--lines", "-p", attacker.pid) as tool:
+            tool.attached()
+            changed = victim.changed()
+            assert harness.attached_links(tool.process.pid) >= len(fake_python.PROBES)
+            assert not [n for n in notes_of(tool) if "could not be attached" in n]
+    assert not changed
+
+
+def refused(swapper, library, reason):
+    """Its probes are refused by name, and cost next to nothing."""
+    with mapped(swapper, library):
+        with harness.Tool("--lines", "-a") as tool:
+            tool.attached()
+            tool.polled()
+            with open("/proc/%d/status" % tool.process.pid) as f:
+                peak = int(re.search(r"VmHWM:\s*(\d+) kB", f.read()).group(1)) << 10
+            notes = notes_of(tool)
+    assert [n for n in notes if str(library) in n and reason in n], notes
+    assert peak < 512 << 20
+
+
+@pytest.mark.attack("all descriptors and minutes of time", "a file that names 20,000 places of the line probe")
+def test_many_sites(swapper, tmp_path):
+    library = tmp_path / "libmany.so"
+    library.write_bytes(fake_python.build(lines=4000))
+    refused(swapper, library, "more than 64 places of one probe")
+
+
+@pytest.mark.attack("gigabytes of memory", "a file whose notes on probes are a hole of 2 GiB")
+def test_sparse_notes(swapper, tmp_path):
+    library = tmp_path / "libsparse.so"
+    library.write_bytes(fake_python.build(notes_size=2 << 30))
+    os.truncate(library, (2 << 30) + (1 << 20))
+    refused(swapper, library, "more notes on probes than any build of Python")
+
+
+@pytest.mark.attack("wrong lines", "a file whose probes have their arguments where nothing can be read")
+def test_odd_arguments(swapper, tmp_path):
+    library = tmp_path / "libodd.so"
+    library.write_bytes(fake_python.build(args=b"8@%rdi 8@(%rax,%rbx,8) -4@%xmm0"))
+    refused(swapper, library, "have arguments where they can't be read")
