@@ -239,24 +239,29 @@ static __noinline int slot_announce(struct pymem_proc *p, struct pymem_slot *slo
 	return 0;
 }
 
-/* A visit to the slot's stack, or one with the same addresses. True: it is the same. */
-static __always_inline bool slot_confirm(struct pymem_proc *p, struct pymem_thread *th,
-					 struct pymem_slot *slot, struct scratch *s)
+enum slot_verdict { SLOT_SAME, SLOT_OTHER, SLOT_UNREADABLE };
+
+/* A visit to the slot's stack, or one with the same addresses. Is it the same? If it is another,
+ * that is in s->stack. */
+static __always_inline enum slot_verdict slot_confirm(struct pymem_proc *p, struct pymem_thread *th,
+						      struct pymem_slot *slot, struct scratch *s)
 {
 	/* All that was collected up to a confirmation is confirmed by it. */
 	if (!slot->since)
 		slot_flush(p, slot);
 	slot->since++;
 	if (slot->since < slot->interval && !th->confirm && !proc_dynamic(p))
-		return true;
+		return SLOT_SAME;
 	th->confirm = 0;
-	if (stack_identify() || s->stack.hash != slot->hash)
-		return false;
+	if (stack_identify())
+		return SLOT_UNREADABLE;
+	if (s->stack.hash != slot->hash)
+		return SLOT_OTHER;
 	slot->since = 0;
 	slot_announce(p, slot);
 	if (slot->interval < CONFIRM_EVERY_MAX)
 		slot->interval *= 2;
-	return true;
+	return SLOT_SAME;
 }
 
 /* Where the stack just walked is, or is to be, in th->slots: of the two in its set the one
@@ -278,20 +283,23 @@ static __always_inline int slot_choose(struct pymem_proc *p, struct pymem_thread
 {
 	__u32 index = slot_index(th, s->hash), set = s->hash & (PYMEM_SETS - 1);
 	struct pymem_slot *slot = &th->slots[index & (PYMEM_SLOTS - 1)];
+	enum slot_verdict verdict;
 	int err;
 
 	th->latest = (th->latest & ~(1ULL << set)) | (__u64)(index & 1) << set;
 	th->current = index;
 	if (slot->raw == s->hash) {
-		if (slot_confirm(p, th, slot, s))
+		verdict = slot_confirm(p, th, slot, s);
+		if (verdict == SLOT_SAME)
 			return 0;
 		slot_replaced(p, slot);
 		slot->raw = 0;
 	} else {
 		slot_evict(p, slot);
+		verdict = stack_identify() ? SLOT_UNREADABLE : SLOT_OTHER;
 	}
 	th->current = PYMEM_SLOTS;
-	if (stack_identify())
+	if (verdict == SLOT_UNREADABLE)
 		return -(PYMEM_LOSS_UNREADABLE + 1);
 	err = slot_enter(p, slot, s);
 	if (!err)
@@ -316,8 +324,7 @@ static __noinline int stack_now(struct pymem_proc *p, struct pymem_thread *th)
 	th->loss = PYMEM_LOSS_UNIDENTIFIED;
 	if (!p->identified)
 		return -(PYMEM_LOSS_UNIDENTIFIED + 1);
-	s->layout = p->layout;
-	s->proc = p->id;
+	scratch_begin(s, p);
 	layout = layout_now(s);
 	if (!layout)
 		return -(PYMEM_LOSS_UNIDENTIFIED + 1);

@@ -77,6 +77,11 @@ LOOP_BODY send_part(__u32 i, struct parts *c)
 	return c->failed;
 }
 
+static __always_inline void sends_spend(struct scratch *s, __u64 messages)
+{
+	s->sends = messages < s->sends ? s->sends - messages : 0;
+}
+
 /* Sends the code object at `code`, whose head is in s->code. 0, or 1 if the ring is full. */
 SEPARATE __u64 announce_code(__u64 code, __u64 fingerprint)
 {
@@ -120,10 +125,12 @@ SEPARATE __u64 announce_code(__u64 code, __u64 fingerprint)
 	m->table_length = size;
 	c.m = m;
 	LOOP(MAX_TABLE_PARTS, send_part, &c);
+	sends_spend(s, size / PYMEM_TABLE_BYTES + 1);
 	return c.failed;
 }
 
-/* Announces a code object unless that was done. 0, or 1 if the ring is full. */
+/* Announces a code object unless that was done. 0, or 1: the ring is full, or this event has sent
+ * enough. */
 SEPARATE __u64 announce_once(__u64 code, __u64 fingerprint)
 {
 	struct scratch *s = scratch_get();
@@ -137,6 +144,8 @@ SEPARATE __u64 announce_once(__u64 code, __u64 fingerprint)
 	key.proc = s->proc;
 	if (bpf_map_lookup_elem(&codes, &key))
 		return 0;
+	if (!s->sends)
+		return 1;
 	/* s->code holds another frame's head by now. */
 	if (code_fingerprint(code) != fingerprint || announce_code(code, fingerprint))
 		return 1;

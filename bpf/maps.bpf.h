@@ -62,6 +62,9 @@ struct scratch {
 	__u32 layout; /* of the process this event is about */
 	__u32 proc;   /* its id */
 	__u32 call;   /* see opaque() */
+	__u32 steps;  /* thread states that may still be looked at */
+	__u32 sends;  /* messages of code objects that may still be sent */
+	__u32 served; /* frames found in `chunk` */
 	__u64 hash;
 	__u64 identity; /* hash over names, as far as they have been found */
 	__u64 frame;	/* next to look at */
@@ -71,6 +74,7 @@ struct scratch {
 	__u64 interp;	/* of a search: next interpreter, thread states found, how many seen */
 	__u64 found;
 	__u64 idle;
+	__u64 stopped; /* where `steps` ran out */
 	__u64 unreadable;
 	__u64 interpreters;
 	__u64 base; /* what `chunk` was read from */

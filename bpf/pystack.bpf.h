@@ -16,6 +16,9 @@
 
 #define PAGE_MASK_LOW 4095ULL
 
+#define CHUNK_SMALL 512
+#define SERVED_FEW  3 /* a read that brought fewer frames is followed by a small one */
+
 #define MIX1 0x9e3779b97f4a7c15ULL
 #define MIX2 0xc2b2ae3d27d4eb4fULL
 
@@ -34,10 +37,14 @@ static __always_inline __s64 chunk_offset(struct scratch *s, const struct py_lay
 	if (offset + py->frame_size <= s->length && offset <= CHUNK_BYTES)
 		return offset;
 	/* Frames on the data stack: from the start of the page, or as far as they went last
-	 * time; frame objects: just one. */
+	 * time; frame objects: just one. Frames that lie apart (generators', or a hostile
+	 * program's) are read with little around them. */
 	if (py->flags & PY_FRAME_OBJECT) {
 		s->base = frame;
 		length = py->frame_size;
+	} else if (s->served < SERVED_FEW) {
+		s->base = frame & ~(__u64)(CHUNK_SMALL - 1);
+		length = frame - s->base + py->frame_size;
 	} else {
 		s->base = frame & ~PAGE_MASK_LOW;
 		if (frame == s->leaf && s->floor > s->base && s->floor <= frame)
@@ -50,6 +57,7 @@ static __always_inline __s64 chunk_offset(struct scratch *s, const struct py_lay
 	if (bpf_probe_read_user(s->chunk, length, (const void *)s->base))
 		return -1;
 	s->length = length;
+	s->served = 0;
 	return frame - s->base;
 }
 
@@ -64,6 +72,7 @@ static __always_inline int walk_step(struct scratch *s, const struct py_layout *
 
 	if (offset < 0 || offset > CHUNK_BYTES)
 		return -1;
+	s->served++;
 	at = s->chunk + offset;
 	code = LOAD(at, py->frame_code, FRAME_BYTES - 1);
 	instr = LOAD(at, py->frame_instr, FRAME_BYTES - 1);
@@ -168,6 +177,7 @@ static __noinline int pystack_walk(struct pymem_proc *p, struct pymem_thread *th
 	s->hash = MIX2;
 	s->base = 0;
 	s->length = 0;
+	s->served = SERVED_FEW;
 	err = current_frame(p, th, layout, s, &s->frame);
 	if (err)
 		return err;

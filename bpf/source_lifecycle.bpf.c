@@ -44,8 +44,7 @@ static __always_inline void thread_flush_last(struct pymem_proc *p, struct pymem
 		check = false;
 	if (check) {
 		s->busy = 1;
-		s->layout = p->layout;
-		s->proc = p->id;
+		scratch_begin(s, p);
 	}
 	flush.check = check;
 	LOOP(PYMEM_SLOTS, flush_step, &flush);

@@ -29,8 +29,7 @@ static __always_inline struct scratch *scratch_take(struct pymem_proc *p)
 	if (!s || s->busy)
 		return NULL;
 	s->busy = 1;
-	s->layout = p->layout;
-	s->proc = p->id;
+	scratch_begin(s, p);
 	return s;
 }
 

@@ -290,7 +290,9 @@ struct pymem_thread {
 	__u64 counted;		    /* fault that was counted last */
 	__u64 charged;		    /* fault whose stack is `current`, found at a change of RSS */
 	__s32 cache[PYMEM_MEMBERS]; /* 6.1 and older: task->rss_stat, settled so far */
-	__u32 searches;
+	__u64 resume;		    /* thread state at which its search goes on; 0: none */
+	__u32 passes;		    /* events that this search has taken */
+	__u32 searches;		    /* that found nothing */
 	__u32 current;	 /* slot being collected for; PYMEM_SLOTS: none */
 	__u32 loss;	 /* while there is none: why (enum pymem_loss) */
 	__u32 confirm;	 /* the next visit is to confirm its stack */

@@ -208,7 +208,12 @@ const char *walker_build(void)
 #endif
 }
 
-__u32 walker_thread_search(void)
+__u32 walker_search_steps(void)
+{
+	return SEARCH_STEPS;
+}
+
+__u32 walker_search_limit(void)
 {
 	return MAX_THREAD_SEARCH;
 }
