@@ -157,7 +157,8 @@ static __noinline int slot_flush_late(__u32 proc, struct pymem_slot *slot)
 	if (!slot || !slot->raw)
 		return 0;
 	key.hash = slot->hash;
-	bpf_map_update_elem(&stacks, &key, &none, BPF_NOEXIST);
+	if (!bpf_map_update_elem(&stacks, &key, &none, BPF_NOEXIST))
+		quota_take_late(PYMEM_TABLE_STACKS);
 	stack = bpf_map_lookup_elem(&stacks, &key);
 	if (stack)
 		stack_add(stack, &slot->acc);
@@ -191,6 +192,20 @@ static __always_inline void slot_evict(struct pymem_proc *p, struct pymem_slot *
 	slot->raw = 0;
 }
 
+/* Hands over the stack in s->stack. 0, or 1. */
+static __always_inline int stack_announce(struct pymem_proc *p)
+{
+	struct scratch *s = scratch_get();
+	int failed;
+
+	if (!s)
+		return 1;
+	announce_begin(s, p);
+	failed = announce_stack();
+	announce_end(s, p);
+	return failed;
+}
+
 /* Gives the slot to the stack just identified. 0, or -(loss + 1). */
 static __noinline int slot_enter(struct pymem_proc *p, struct pymem_slot *slot, struct scratch *s)
 {
@@ -204,14 +219,17 @@ static __noinline int slot_enter(struct pymem_proc *p, struct pymem_slot *slot, 
 	key.hash = s->stack.hash;
 	stack = bpf_map_lookup_elem(&stacks, &key);
 	if (!stack) {
-		bpf_map_update_elem(&stacks, &key, &none, BPF_NOEXIST);
+		if (!quota_allows(p, PYMEM_TABLE_STACKS))
+			return -(PYMEM_LOSS_MAP_FULL + 1);
+		if (!bpf_map_update_elem(&stacks, &key, &none, BPF_NOEXIST))
+			quota_take(p, PYMEM_TABLE_STACKS, 1);
 		stack = bpf_map_lookup_elem(&stacks, &key);
 		if (!stack)
 			return -(PYMEM_LOSS_MAP_FULL + 1);
 		if (s->truncated)
 			__sync_fetch_and_add(&p->truncated, 1);
 	}
-	if (!stack->announced && !announce_stack())
+	if (!stack->announced && !stack_announce(p))
 		stack->announced = 1;
 	slot->raw = s->hash;
 	slot->hash = key.hash;
@@ -234,7 +252,7 @@ static __noinline int slot_announce(struct pymem_proc *p, struct pymem_slot *slo
 	key.proc = p->id;
 	key.hash = slot->hash;
 	stack = bpf_map_lookup_elem(&stacks, &key);
-	if (stack && !stack->announced && !announce_stack())
+	if (stack && !stack->announced && !stack_announce(p))
 		stack->announced = 1;
 	return 0;
 }

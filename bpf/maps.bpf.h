@@ -65,12 +65,17 @@ struct scratch {
 	__u32 steps;  /* thread states that may still be looked at */
 	__u32 sends;  /* messages of code objects that may still be sent */
 	__u32 served; /* frames found in `chunk` */
+	__u32 denied; /* the process may have no more code objects remembered */
+	__u32 coded;  /* code objects that now are */
+	__u32 refused;
 	__u64 hash;
 	__u64 identity; /* hash over names, as far as they have been found */
 	__u64 frame;	/* next to look at */
 	__u64 leaf;	/* the innermost one */
 	__u64 floor;	/* lowest frame in its page, last time */
 	__u64 low;	/* this time */
+	__u64 first;	/* innermost frame that begins a chunk of the data stack; 0: none */
+	__u64 first_back;
 	__u64 interp;	/* of a search: next interpreter, thread states found, how many seen */
 	__u64 found;
 	__u64 idle;
@@ -231,6 +236,8 @@ SHARED __u32 tgid_filter[PYMEM_FILTER_SLOTS];
 
 SHARED __u32 iterator_ids; /* of images that task iterators have begun */
 
+SHARED __u32 places_used[PYMEM_TABLE_COUNT]; /* entries of the tables with a quota */
+
 SHARED __u64 dropped_messages; /* lifecycle messages that found the ring full */
 SHARED __u64 dropped_images;   /* images that found `procs` or `dead` full */
 SHARED __u64 dropped_calls;    /* system calls that found `vmcalls` full */
@@ -254,6 +261,12 @@ KNOB(count_only, 0);	  /* publish amounts on pages: no stacks, nothing for a rep
 KNOB(count_faults, 1);	  /* page faults are seen */
 KNOB(own_tgid, 0);	  /* the profiler's: may be a child of what it watches */
 KNOB(ring_wakeup_bytes, 0);
+KNOB(quota_share, 1); /* see quota.bpf.h; the tables' sizes: */
+KNOB(room_stacks, 1);
+KNOB(room_vmcalls, 1);
+KNOB(room_codes, 1);
+KNOB(room_lines, 1);
+KNOB(room_threads, 1);
 
 static __always_inline __u32 mm_slot(__u64 mm)
 {

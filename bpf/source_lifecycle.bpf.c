@@ -93,7 +93,7 @@ static __always_inline void thread_end(struct pymem_proc *p, __u32 tid, bool exe
 	} else {
 		thread_flush_late(th);
 	}
-	thread_forget(task, tid);
+	thread_forget(task, tid, p && th->proc == p->id ? p : NULL);
 }
 
 SEC("raw_tp/sched_process_fork")
@@ -155,7 +155,7 @@ static __always_inline __s64 adopt_cache(struct pymem_proc *p, struct pymem_thre
 
 static __always_inline void adopt_thread(struct pymem_proc *p, struct task_struct *task)
 {
-	struct pymem_thread *th = thread_of(task, true);
+	struct pymem_thread *th = thread_make(task, p);
 	__s64 pages;
 
 	if (!th || th->proc == p->id)
@@ -264,7 +264,7 @@ static __always_inline __u64 leader_start(struct task_struct *task)
 /* What the last fault of a thread left for its next event to find. */
 static __always_inline void settle_thread(struct pymem_proc *p, struct task_struct *task)
 {
-	struct pymem_thread *th = thread_of(task, false);
+	struct pymem_thread *th = thread_of(task);
 
 	if (!th || th->proc != p->id)
 		return;
@@ -469,7 +469,7 @@ int collect(struct bpf_iter__task *ctx)
 
 	if (!task)
 		return 0;
-	th = thread_of(task, false);
+	th = thread_of(task);
 	if (!th)
 		return 0;
 	for (i = 0; i < PYMEM_SLOTS; i++) {

@@ -104,6 +104,28 @@ struct pymem_stack {
 	__u32 interval;	 /* pymem_slot.interval when it last left a slot */
 };
 
+/* The tables that all images share, and of which each has a quota (bpf/quota.bpf.h).
+ * X(ID, what its entries are) */
+#define PYMEM_TABLES(X)                     \
+	X(STACKS, "stacks")                 \
+	X(VMCALLS, "stacks of system calls") \
+	X(CODES, "code objects")            \
+	X(LINES, "lines")                   \
+	X(THREADS, "threads")
+
+enum pymem_table {
+#define PYMEM_TABLE_ENUM(id, text) PYMEM_TABLE_##id,
+	PYMEM_TABLES(PYMEM_TABLE_ENUM)
+#undef PYMEM_TABLE_ENUM
+		PYMEM_TABLE_COUNT,
+};
+
+/* An image's places in a table. */
+struct pymem_places {
+	__u32 held;
+	__u32 refused; /* times that it was to have no more */
+};
+
 /* One process image: from attach, fork or exec to exec or exit. Value of the map
  * `procs` (keyed by the address of its mm_struct), followed there by one
  * struct pymem_cpu per possible CPU. */
@@ -127,6 +149,7 @@ struct pymem_proc {
 	__u64 counter[PYMEM_MEMBERS];	   /* address of the kernel's own counter */
 	__u64 percpu[PYMEM_MEMBERS];	   /* 6.2+: its per-CPU pointer */
 	__s64 lost_pages[PYMEM_LOSS_COUNT];
+	struct pymem_places places[PYMEM_TABLE_COUNT];
 	__u64 peak_pages;	/* at the end of the image; before, the maximum over CPUs */
 	__u64 truncated;	/* distinct stacks whose outermost frames are missing */
 	__u64 lost_faults;	/* page faults that went to no stack */
@@ -285,6 +308,9 @@ struct pymem_thread {
 	__u32 pending;		    /* enum pymem_pending */
 	__u64 tstate;		    /* its PyThreadState, 0: not known */
 	__u64 floor;		    /* lowest frame in the innermost one's page, at the last walk */
+	__u64 leaf;		    /* innermost frame at the last walk */
+	__u64 first, first_back;    /* of that walk, the first frame of a chunk, and its caller */
+	__u64 mapped, mapped_leaf;  /* what it mapped last, and the frame that did */
 	__u64 major;		    /* task->maj_flt, settled so far */
 	__u64 noted;		    /* fault that `pending` is about (fault_number()) */
 	__u64 counted;		    /* fault that was counted last */

@@ -23,6 +23,7 @@ struct session_options {
 	unsigned max_images;  /* process images at one time */
 	size_t ring_bytes;    /* power of two */
 	bool lines;	      /* the exact engine: CPython's probes */
+	bool many;	      /* processes are strangers to each other: none gets all room */
 	bool count_only;      /* only publish amounts on pages: no stacks, nothing for reports */
 	int verbosity;	      /* of libbpf */
 };
