@@ -76,7 +76,7 @@ struct scratch {
 	__u64 low;	/* this time */
 	__u64 first;	/* innermost frame that begins a chunk of the data stack; 0: none */
 	__u64 first_back;
-	__u64 interp;	/* of a search: next interpreter, thread states found, how many seen */
+	__u64 interp; /* of a search: next interpreter, thread states found, how many seen */
 	__u64 found;
 	__u64 idle;
 	__u64 stopped; /* where `steps` ran out */
@@ -229,6 +229,15 @@ SHARED struct {
 	__type(key, __u32);
 	__array(values, struct page_map);
 } pages SEC(".maps");
+
+/* What the kernel side knows of each; sized by the loader, which leaves one where there are no
+ * pages. */
+SHARED struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct pymem_page_record);
+} page_records SEC(".maps");
 
 /* Counts of traced images per slot, so that what is not traced is turned away by one load. */
 SHARED __u32 mm_filter[PYMEM_FILTER_SLOTS];

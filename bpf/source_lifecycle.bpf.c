@@ -312,14 +312,14 @@ static __always_inline __u32 page_around(__u32 serial, __u32 tgid)
 {
 	struct tgid_entry *entry = bpf_map_lookup_elem(&tgids, &tgid);
 	struct pymem_proc *p = entry ? proc_of(entry) : NULL;
-	struct pymem_page *page = page_of(serial);
+	struct pymem_page_record *record = page_of(serial);
 
-	if (!p || !page)
+	if (!p || !record)
 		return 0;
 	/* Whichever of the two is seen first, it is known for both. */
 	if (p->page != serial)
-		page->outer = page_open(p->tree);
-	return page->outer;
+		page_link(record, page_open(p->tree));
+	return record->outer;
 }
 
 /* Descendants of a process that is to be published, which are there already, belong to the

@@ -106,11 +106,11 @@ struct pymem_stack {
 
 /* The tables that all images share, and of which each has a quota (bpf/quota.bpf.h).
  * X(ID, what its entries are) */
-#define PYMEM_TABLES(X)                     \
-	X(STACKS, "stacks")                 \
+#define PYMEM_TABLES(X)                      \
+	X(STACKS, "stacks")                  \
 	X(VMCALLS, "stacks of system calls") \
-	X(CODES, "code objects")            \
-	X(LINES, "lines")                   \
+	X(CODES, "code objects")             \
+	X(LINES, "lines")                    \
 	X(THREADS, "threads")
 
 enum pymem_table {
@@ -319,14 +319,14 @@ struct pymem_thread {
 	__u64 resume;		    /* thread state at which its search goes on; 0: none */
 	__u32 passes;		    /* events that this search has taken */
 	__u32 searches;		    /* that found nothing */
-	__u32 current;	 /* slot being collected for; PYMEM_SLOTS: none */
-	__u32 loss;	 /* while there is none: why (enum pymem_loss) */
-	__u32 confirm;	 /* the next visit is to confirm its stack */
-	__u32 minor;	 /* the fault counted last is a minor one, as far as is known */
-	__u32 tid;	 /* as it sees itself; 0: not asked yet */
-	__s64 net_pages; /* RSS that its own doing added, less what it freed */
-	__u32 page;	 /* that net_pages is published on */
-	__u64 line_peak; /* highest RSS it has seen since its last line event */
+	__u32 current;		    /* slot being collected for; PYMEM_SLOTS: none */
+	__u32 loss;		    /* while there is none: why (enum pymem_loss) */
+	__u32 confirm;		    /* the next visit is to confirm its stack */
+	__u32 minor;		    /* the fault counted last is a minor one, as far as is known */
+	__u32 tid;		    /* as it sees itself; 0: not asked yet */
+	__s64 net_pages;	    /* RSS that its own doing added, less what it freed */
+	__u32 page;		    /* that net_pages is published on */
+	__u64 line_peak;	    /* highest RSS it has seen since its last line event */
 	struct pymem_string string;
 	__u64 regs;   /* where the kernel keeps the registers of the fault being handled */
 	__u64 latest; /* a bit a set: which of its two slots was used last */

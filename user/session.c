@@ -97,6 +97,9 @@ static void size_maps(struct session *session, int cpus)
 	if (session->kernel.batched_counters)
 		set_size(session, "threads", threads);
 	set_quotas(session, stacks, threads);
+	/* 4 KiB each. Pages are for sessions that only count. */
+	bpf_map__set_max_entries(session_map(session, "page_records"),
+				 o->count_only ? PYMEM_PAGES : 1);
 	set_size(session, "stacks", stacks);
 	set_size(session, "vmcalls", stacks / 4);
 	set_size(session, "codes", stacks);

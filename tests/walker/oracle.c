@@ -226,8 +226,7 @@ static void count_loss(int err, const struct oracle *o)
 /* All lists together, and of each interpreter and each state found a few words more. */
 static long reads_bound(void)
 {
-	return 2l * walker_search_steps() + 2l * walker_interpreters() * 8 +
-	       PYMEM_MAX_FRAMES * 64l;
+	return 2l * walker_search_steps() + 2l * walker_interpreters() * 8 + PYMEM_MAX_FRAMES * 64l;
 }
 
 void oracle_judge(int err, const struct oracle *o)

@@ -39,6 +39,6 @@ __u64 walker_stack_hash(void);
 const char *walker_build(void);
 __u32 walker_search_steps(void); /* thread states that an event looks at, at most */
 __u32 walker_search_limit(void); /* and of one list, in as many events as it takes */
-__u32 walker_interpreters(void);  /* interpreters likewise */
+__u32 walker_interpreters(void); /* interpreters likewise */
 
 #endif
