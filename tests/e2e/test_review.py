@@ -58,6 +58,168 @@ def test_no_children_with_vfork(system):
 
 def test_few_descriptors(system):
     """More processes than descriptors: the report comes all the same."""
+    code = ("import os, time; os.read(0, 1)\nfor i in range(200):\n if not os.fork(): time.sleep(1); os._exit(0)\n"
+            "for i in range(200): os.wait()")
+    report = launch("--", *system.command, "-c", code,
+                    preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (256, 256)))
+    assert len(report.data["processes"]) == 201
+
+
+def test_signal_goes_to_the_command(system):
+    """SIGTERM to the profiler alone: the command decides; its end is ours."""
+    code = ("import signal, sys, time\nsignal.signal(signal.SIGTERM, lambda *_: sys.exit(7))\n"
+            "print('ready', flush=True)\nwhile True: time.sleep(.1)")
+    with harness.Tool("--", *system.command, "-c", code, env=harness.environment()) as tool:
+        harness.until(lambda: b"ready" in tool.stdout(), "ready")
+        assert tool.stop(signal.SIGTERM) == 7
+
+
+def test_live_screen_has_lines(system):
+    """Drawn while it runs, the table has the lines that were charged, not `undelivered`."""
+    with harness.Target(system.command, "busy") as target:
+        target.tell(b"GO")
+        master, slave = pty.openpty()
+        tool = subprocess.Popen([harness.TOOL, "-p", str(target.pid)], stdin=slave,
+                                stdout=slave, stderr=slave,
+                                env=dict(os.environ, COLUMNS="100", TERM="xterm"))
+        os.close(slave)
+        seen, deadline = b"", time.monotonic() + harness.PATIENCE
+        while time.monotonic() < deadline and not re.search(rb"busy\.py:\d+ ", seen):
+            if select.select([master], [], [], 0.5)[0]:
+                seen += os.read(master, 65536)
+        tool.send_signal(signal.SIGINT)
+        while select.select([master], [], [], 5)[0]:
+            try:
+                if not os.read(master, 65536):
+                    break
+            except OSError:
+                break
+        assert tool.wait(harness.PATIENCE) == 0
+        os.close(master)
+    assert re.search(rb"busy\.py:\d+ ", seen), seen[-2000:].decode("utf-8", "replace")
+    assert b"undelivered" not in seen
+
+
+def test_orphans(system):
+    """A child whose parent ends at once is what its parent was: it is in the report, with its
+    line."""
+    code = ("import os; os.read(0, 1)\nfor i in range(100):\n r, w = os.pipe()\n if not os.fork():\n"
+            "  if os.fork(): os._exit(0)\n  block = bytearray(2 << 20)\n  os._exit(0)\n"
+            " os.close(w); os.read(r, 1); os.close(r); os.wait()")
+    report = launch("--", *system.command, "-c", code)
+    assert len(report.data["processes"]) == 201
+    for process in report.data["processes"]:
+        assert process["python"]
+        report.check_conservation(process["pid"])
+    assert sum(sum(r["increment_bytes"] for r in report.rows(pid, "<string>", 6)) >= 2 << 20
+               for pid in report.pids()) == 100
+
+
+def test_exec_by_a_thread(system):
+    """A thread other than the first runs another program: what each had collected is counted."""
+    code = ("import os, sys, threading; os.read(0, 1)\nblocks = [bytearray(1 << 20)]\ndef work():\n"
+            " blocks.append(bytearray(5 << 20))\n"
+            " os.execv(sys.executable, [sys.executable, '-c', 'block = bytearray(3 << 20)'])\n"
+            "thread = threading.Thread(target=work)\nthread.start()\nthread.join()")
+    report = launch("--", *system.command, "-c", code)
+    pid, = set(report.pids())
+    assert len(report.images(pid)) == 2
+    report.check_conservation(pid)
+    grown = sum(r["increment_bytes"] for r in report.rows(pid, "<string>", 4))
+    assert 5 << 20 <= grown <= (5 << 20) + 64 * PAGE
+
+
+def test_no_room_for_records(system):
+    """Processes whose figures found no room are named, and the end of one is noticed all the same."""
+    with harness.Target(system.command, "crowd") as target:
+        with harness.Tool("-p", target.pid, "--max-processes", 4) as tool:
+            tool.attached()
+            tool.process.send_signal(signal.SIGSTOP)
+            target.tell(b"GO")
+            assert target.process.wait(harness.PATIENCE) == 0
+            tool.process.send_signal(signal.SIGCONT)
+            report = tool.report()
+    skipped = [s["pid"] for s in report.data["skipped"] if "no room" in s["reason"]]
+    assert target.pid in skipped
+    assert sorted(skipped + report.pids()) == sorted(set(skipped + report.pids()))
+    assert len(skipped) + len(report.pids()) == 41 and report.pids()
+    for pid in report.pids():
+        report.check_conservation(pid)
+
+
+def churn(command, count):
+    """Report on a process that runs `count` programs one after the other; the profiler's RSS."""
+    with harness.Target(command, "churn", arguments=[str(count)]) as target:
+        with harness.Tool("-p", target.pid, "--max-stacks", 4096) as tool:
+            tool.attached()
+            target.go(tool.polled)
+            tool.polled()
+            rss = harness.rss(tool.process.pid)
+            tool.process.send_signal(signal.SIGINT)
+            report = tool.report()
+    return report, rss
+
+
+def test_churn(system):
+    """What has ended makes room in the tables for what comes, and takes little memory."""
+    few, before = churn(system.command, 5)
+    many, after = churn(system.command, 45)
+    for report, count in (few, 6), (many, 46):
+        # On a busy machine one may be over before the profiler has had a look at it.
+        unseen = [int(n.split()[0]) for n in report.data["notes"] if "could be examined" in n]
+        assert len(report.data["processes"]) + sum(unseen) == count, report.data["notes"]
+    for process in few.data["processes"] + many.data["processes"]:
+        assert not process["lost_bytes"]["map-full"]
+    for report in (few, many):
+        for pid in report.pids():
+            report.check_conservation(pid)
+    stacks = sum(len(p["lines"]) for p in many.data["processes"])
+    assert stacks > 4096, "too few to fill the table"
+    assert after - before < 40 * 300 * harness.KIB, (before, after)
+
+
+def test_what_has_ended_is_limited(system):
+    """Processes that changed least are reported as a sum only, by name, and all still adds up."""
+    with harness.Target(system.command, "churn", arguments=["45"]) as target:
+        with harness.Tool("-p", target.pid, "--ended-memory", 1) as tool:
+            tool.attached()
+            target.go(tool.polled)
+            tool.process.send_signal(signal.SIGINT)
+            report = tool.report()
+    ended = report.data["ended"]
+    unseen = [int(n.split()[0]) for n in report.data["notes"] if "could be examined" in n]
+    assert ended["processes"] > 10
+    assert ended["processes"] + len(report.data["processes"]) + sum(unseen) == 46
+    assert ended["charged_bytes"] + sum(ended["lost_bytes"].values()) == ended["change_bytes"]
+    assert any("--ended-memory" in n for n in report.data["notes"])
+    for pid in report.pids():
+        report.check_conservation(pid)
+
+
+def test_memory_descriptor_is_used_again(system):
+    """A fork gets the mm that an exec has just freed, before that exec is told."""
+    for _ in range(3):
+        # Room for all: what is tested is not how fast the profiler makes some.
+        harness.profile(system.command, "reused_mm", options=["--max-processes", 2048, "--ring-size", 16384])
+
+
+def test_much_at_the_end(system):
+    """What a function frees in large steps is on its line, though the function is gone before
+    the process ends."""
+    with harness.Target(system.command, "gone") as target:
+        with harness.Tool("-p", target.pid) as tool:
+            tool.attached()
+            truth = target.go()
+            assert target.end() == 0
+            report = tool.report()
+    report.check_conservation(target.pid)
+    report.check_lines(target.pid, target.path, truth["lines"])
+    assert abs(report.image(target.pid)["lost_bytes"]["replaced"]) < harness.MIB
+
+
+def test_chunks_of_the_data_stack():
+    """A call that begins a chunk of the data stack, again and again: each return unmaps it, with the
+    frame that Python up to 3.11 still calls the current one. Its caller is charged."""
     for _, command in harness.list_pythons():
         report = harness.launch("--", *command, harness.program_path("chunks"))
         image = report.data["processes"][0]
