@@ -7,6 +7,10 @@ def leaf(i):
     raise KeyError(i)
 
 
+def numbers(n):
+    yield from range(n)
+
+
 def compiled():
     exec(compile("class A:\n  def f(self): pass\nA().f()\n", "x", "exec"), {})
 
@@ -17,6 +21,10 @@ def deep(depth):
             leaf(i)
         except KeyError:
             pass
+
+        class Empty:
+            x = 1
+        sum(numbers(3))
         compiled()
     if depth:
         deep(depth - 1)
