@@ -271,11 +271,11 @@ KNOB(count_faults, 1);	  /* page faults are seen */
 KNOB(own_tgid, 0);	  /* the profiler's: may be a child of what it watches */
 KNOB(ring_wakeup_bytes, 0);
 KNOB(quota_share, 1); /* see quota.bpf.h; the tables' sizes: */
-KNOB(room_stacks, 1);
-KNOB(room_vmcalls, 1);
-KNOB(room_codes, 1);
-KNOB(room_lines, 1);
-KNOB(room_threads, 1);
+KNOB(room_stacks, 65536);
+KNOB(room_vmcalls, 65536);
+KNOB(room_codes, 65536);
+KNOB(room_lines, 65536);
+KNOB(room_threads, 65536);
 
 static __always_inline __u32 mm_slot(__u64 mm)
 {

@@ -202,12 +202,12 @@ int main(int argc, char **argv)
 	int library = argc == 4 ? open(argv[1], O_RDONLY) : -1, deep;
 	char *runtime, byte;
 
-	if (library < 0 ||
-	    mmap((void *)LIBRARY_AT, 8 * PAGE, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_FIXED,
-		 library, 0) == MAP_FAILED)
+	if (library < 0 || mmap((void *)LIBRARY_AT, 8 * PAGE, PROT_READ | PROT_EXEC,
+				MAP_PRIVATE | MAP_FIXED, library, 0) == MAP_FAILED)
 		return 2;
-	runtime = state = mmap((void *)(LIBRARY_AT + RUNTIME_FAR), STATE_BYTES,
-			       PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+	runtime = state =
+		mmap((void *)(LIBRARY_AT + RUNTIME_FAR), STATE_BYTES, PROT_READ | PROT_WRITE,
+		     MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
 	next_free = state + PAGE;
 	deep = !strcmp(argv[2], "deep");
 	if (deep)
