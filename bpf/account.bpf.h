@@ -157,7 +157,8 @@ static __noinline int slot_flush_late(__u32 proc, struct pymem_slot *slot)
 	if (!slot || !slot->raw)
 		return 0;
 	key.hash = slot->hash;
-	bpf_map_update_elem(&stacks, &key, &none, BPF_NOEXIST);
+	if (!bpf_map_update_elem(&stacks, &key, &none, BPF_NOEXIST))
+		quota_take_late(PYMEM_TABLE_STACKS);
 	stack = bpf_map_lookup_elem(&stacks, &key);
 	if (stack)
 		stack_add(stack, &slot->acc);
@@ -191,6 +192,20 @@ static __always_inline void slot_evict(struct pymem_proc *p, struct pymem_slot *
 	slot->raw = 0;
 }
 
+/* Hands over the stack in s->stack. 0, or 1. */
+static __always_inline int stack_announce(struct pymem_proc *p)
+{
+	struct scratch *s = scratch_get();
+	int failed;
+
+	if (!s)
+		return 1;
+	announce_begin(s, p);
+	failed = announce_stack();
+	announce_end(s, p);
+	return failed;
+}
+
 /* Gives the slot to the stack just identified. 0, or -(loss + 1). */
 static __noinline int slot_enter(struct pymem_proc *p, struct pymem_slot *slot, struct scratch *s)
 {
@@ -204,14 +219,17 @@ static __noinline int slot_enter(struct pymem_proc *p, struct pymem_slot *slot, 
 	key.hash = s->stack.hash;
 	stack = bpf_map_lookup_elem(&stacks, &key);
 	if (!stack) {
-		bpf_map_update_elem(&stacks, &key, &none, BPF_NOEXIST);
+		if (!quota_allows(p, PYMEM_TABLE_STACKS))
+			return -(PYMEM_LOSS_MAP_FULL + 1);
+		if (!bpf_map_update_elem(&stacks, &key, &none, BPF_NOEXIST))
+			quota_take(p, PYMEM_TABLE_STACKS, 1);
 		stack = bpf_map_lookup_elem(&stacks, &key);
 		if (!stack)
 			return -(PYMEM_LOSS_MAP_FULL + 1);
 		if (s->truncated)
 			__sync_fetch_and_add(&p->truncated, 1);
 	}
-	if (!stack->announced && !announce_stack())
+	if (!stack->announced && !stack_announce(p))
 		stack->announced = 1;
 	slot->raw = s->hash;
 	slot->hash = key.hash;
@@ -234,29 +252,34 @@ static __noinline int slot_announce(struct pymem_proc *p, struct pymem_slot *slo
 	key.proc = p->id;
 	key.hash = slot->hash;
 	stack = bpf_map_lookup_elem(&stacks, &key);
-	if (stack && !stack->announced && !announce_stack())
+	if (stack && !stack->announced && !stack_announce(p))
 		stack->announced = 1;
 	return 0;
 }
 
-/* A visit to the slot's stack, or one with the same addresses. True: it is the same. */
-static __always_inline bool slot_confirm(struct pymem_proc *p, struct pymem_thread *th,
-					 struct pymem_slot *slot, struct scratch *s)
+enum slot_verdict { SLOT_SAME, SLOT_OTHER, SLOT_UNREADABLE };
+
+/* A visit to the slot's stack, or one with the same addresses. Is it the same? If it is another,
+ * that is in s->stack. */
+static __always_inline enum slot_verdict slot_confirm(struct pymem_proc *p, struct pymem_thread *th,
+						      struct pymem_slot *slot, struct scratch *s)
 {
 	/* All that was collected up to a confirmation is confirmed by it. */
 	if (!slot->since)
 		slot_flush(p, slot);
 	slot->since++;
 	if (slot->since < slot->interval && !th->confirm && !proc_dynamic(p))
-		return true;
+		return SLOT_SAME;
 	th->confirm = 0;
-	if (stack_identify() || s->stack.hash != slot->hash)
-		return false;
+	if (stack_identify())
+		return SLOT_UNREADABLE;
+	if (s->stack.hash != slot->hash)
+		return SLOT_OTHER;
 	slot->since = 0;
 	slot_announce(p, slot);
 	if (slot->interval < CONFIRM_EVERY_MAX)
 		slot->interval *= 2;
-	return true;
+	return SLOT_SAME;
 }
 
 /* Where the stack just walked is, or is to be, in th->slots: of the two in its set the one
@@ -278,20 +301,23 @@ static __always_inline int slot_choose(struct pymem_proc *p, struct pymem_thread
 {
 	__u32 index = slot_index(th, s->hash), set = s->hash & (PYMEM_SETS - 1);
 	struct pymem_slot *slot = &th->slots[index & (PYMEM_SLOTS - 1)];
+	enum slot_verdict verdict;
 	int err;
 
 	th->latest = (th->latest & ~(1ULL << set)) | (__u64)(index & 1) << set;
 	th->current = index;
 	if (slot->raw == s->hash) {
-		if (slot_confirm(p, th, slot, s))
+		verdict = slot_confirm(p, th, slot, s);
+		if (verdict == SLOT_SAME)
 			return 0;
 		slot_replaced(p, slot);
 		slot->raw = 0;
 	} else {
 		slot_evict(p, slot);
+		verdict = stack_identify() ? SLOT_UNREADABLE : SLOT_OTHER;
 	}
 	th->current = PYMEM_SLOTS;
-	if (stack_identify())
+	if (verdict == SLOT_UNREADABLE)
 		return -(PYMEM_LOSS_UNREADABLE + 1);
 	err = slot_enter(p, slot, s);
 	if (!err)
@@ -316,8 +342,7 @@ static __noinline int stack_now(struct pymem_proc *p, struct pymem_thread *th)
 	th->loss = PYMEM_LOSS_UNIDENTIFIED;
 	if (!p->identified)
 		return -(PYMEM_LOSS_UNIDENTIFIED + 1);
-	s->layout = p->layout;
-	s->proc = p->id;
+	scratch_begin(s, p);
 	layout = layout_now(s);
 	if (!layout)
 		return -(PYMEM_LOSS_UNIDENTIFIED + 1);

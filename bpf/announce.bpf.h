@@ -6,6 +6,7 @@
 #define ANNOUNCE_BPF_H
 
 #include "pycode.bpf.h"
+#include "quota.bpf.h"
 
 #define MAX_TABLE_PARTS (PYMEM_TABLE_MAX / PYMEM_TABLE_BYTES)
 
@@ -77,6 +78,11 @@ LOOP_BODY send_part(__u32 i, struct parts *c)
 	return c->failed;
 }
 
+static __always_inline void sends_spend(struct scratch *s, __u64 messages)
+{
+	s->sends = messages < s->sends ? s->sends - messages : 0;
+}
+
 /* Sends the code object at `code`, whose head is in s->code. 0, or 1 if the ring is full. */
 SEPARATE __u64 announce_code(__u64 code, __u64 fingerprint)
 {
@@ -120,10 +126,28 @@ SEPARATE __u64 announce_code(__u64 code, __u64 fingerprint)
 	m->table_length = size;
 	c.m = m;
 	LOOP(MAX_TABLE_PARTS, send_part, &c);
+	sends_spend(s, size / PYMEM_TABLE_BYTES + 1);
 	return c.failed;
 }
 
-/* Announces a code object unless that was done. 0, or 1 if the ring is full. */
+/* Around what announces code objects of p: `codes` has a quota. */
+static __always_inline void announce_begin(struct scratch *s, const struct pymem_proc *p)
+{
+	s->denied = !quota_free(p, PYMEM_TABLE_CODES);
+	s->coded = 0;
+	s->refused = 0;
+}
+
+static __always_inline void announce_end(struct scratch *s, struct pymem_proc *p)
+{
+	if (s->coded)
+		quota_take(p, PYMEM_TABLE_CODES, s->coded);
+	if (s->refused)
+		quota_refuse(p, PYMEM_TABLE_CODES);
+}
+
+/* Announces a code object unless that was done. 0, or 1: the ring is full, or this event has sent
+ * enough. */
 SEPARATE __u64 announce_once(__u64 code, __u64 fingerprint)
 {
 	struct scratch *s = scratch_get();
@@ -137,11 +161,19 @@ SEPARATE __u64 announce_once(__u64 code, __u64 fingerprint)
 	key.proc = s->proc;
 	if (bpf_map_lookup_elem(&codes, &key))
 		return 0;
+	/* One that is not remembered would be sent again and again. */
+	if (s->denied) {
+		s->refused = 1;
+		return 1;
+	}
+	if (!s->sends)
+		return 1;
 	/* s->code holds another frame's head by now. */
 	if (code_fingerprint(code) != fingerprint || announce_code(code, fingerprint))
 		return 1;
 	/* A full table only means that it is sent again. */
-	bpf_map_update_elem(&codes, &key, &one, BPF_ANY);
+	if (!bpf_map_update_elem(&codes, &key, &one, BPF_NOEXIST))
+		s->coded++;
 	return 0;
 }
 

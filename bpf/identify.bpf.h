@@ -13,6 +13,20 @@ struct identification {
 	__u64 hash;
 };
 
+/* The fingerprint of frame `i`'s code object. A recursion has the same one again, at once or every
+ * other time. 0: unreadable. */
+static __always_inline __u64 frame_fingerprint(struct scratch *s, __u32 i, __u64 code)
+{
+	const struct pymem_msg_frame *before = &s->stack.frames[(i - 1) & (PYMEM_MAX_FRAMES - 1)];
+	const struct pymem_msg_frame *second = &s->stack.frames[(i - 2) & (PYMEM_MAX_FRAMES - 1)];
+
+	if (i && before->code == code)
+		return before->fingerprint;
+	if (i > 1 && second->code == code)
+		return second->fingerprint;
+	return code_fingerprint(code);
+}
+
 LOOP_BODY identify_step(__u32 i, struct identification *c)
 {
 	struct scratch *s = c->s;
@@ -23,8 +37,8 @@ LOOP_BODY identify_step(__u32 i, struct identification *c)
 		return 1;
 	raw = &s->frames[i];
 	f = &s->stack.frames[i];
+	f->fingerprint = frame_fingerprint(s, i, raw->code);
 	f->code = raw->code;
-	f->fingerprint = code_fingerprint(raw->code);
 	if (!f->fingerprint) {
 		s->truncated = 1;
 		return 1;

@@ -82,6 +82,25 @@ static __always_inline void raise(__u64 *peak, __u64 pages)
 		*peak = pages;
 }
 
+/* A new line of the current process; or of another, if that is over. */
+static __always_inline void line_add(const struct pymem_line_key *key,
+				     const struct pymem_line *none)
+{
+	__u64 mm = 0;
+	struct pymem_proc *p = current_proc(&mm);
+
+	if (p && p->id != key->proc)
+		p = NULL;
+	if (p && !quota_allows(p, PYMEM_TABLE_LINES))
+		return;
+	if (bpf_map_update_elem(&lines, key, none, BPF_NOEXIST))
+		return;
+	if (p)
+		quota_take(p, PYMEM_TABLE_LINES, 1);
+	else
+		quota_take_late(PYMEM_TABLE_LINES);
+}
+
 /* The counters of the line that f runs; NULL: none, or no room. */
 static __always_inline struct pymem_line *line_of(const struct pymem_line_stack *ls,
 						  const struct pymem_line_frame *f)
@@ -100,7 +119,7 @@ static __always_inline struct pymem_line *line_of(const struct pymem_line_stack 
 	line = bpf_map_lookup_elem(&lines, &key);
 	if (line)
 		return line;
-	bpf_map_update_elem(&lines, &key, &none, BPF_NOEXIST);
+	line_add(&key, &none);
 	line = bpf_map_lookup_elem(&lines, &key);
 	if (!line)
 		miss(PYMEM_LINE_MISS_TABLE_FULL);

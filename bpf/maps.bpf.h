@@ -64,15 +64,24 @@ struct scratch {
 	__u32 layout; /* of the process this event is about */
 	__u32 proc;   /* its id */
 	__u32 call;   /* see opaque() */
+	__u32 steps;  /* thread states that may still be looked at */
+	__u32 sends;  /* messages of code objects that may still be sent */
+	__u32 served; /* frames found in `chunk` */
+	__u32 denied; /* the process may have no more code objects remembered */
+	__u32 coded;  /* code objects that now are */
+	__u32 refused;
 	__u64 hash;
 	__u64 identity; /* hash over names, as far as they have been found */
 	__u64 frame;	/* next to look at */
 	__u64 leaf;	/* the innermost one */
 	__u64 floor;	/* lowest frame in its page, last time */
 	__u64 low;	/* this time */
-	__u64 interp;	/* of a search: next interpreter, thread states found, how many seen */
+	__u64 first;	/* innermost frame that begins a chunk of the data stack; 0: none */
+	__u64 first_back;
+	__u64 interp; /* of a search: next interpreter, thread states found, how many seen */
 	__u64 found;
 	__u64 idle;
+	__u64 stopped; /* where `steps` ran out */
 	__u64 unreadable;
 	__u64 interpreters;
 	__u64 base; /* what `chunk` was read from */
@@ -223,11 +232,22 @@ SHARED struct {
 	__array(values, struct page_map);
 } pages SEC(".maps");
 
+/* What the kernel side knows of each; sized by the loader, which leaves one where there are no
+ * pages. */
+SHARED struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct pymem_page_record);
+} page_records SEC(".maps");
+
 /* Counts of traced images per slot, so that what is not traced is turned away by one load. */
 SHARED __u32 mm_filter[PYMEM_FILTER_SLOTS];
 SHARED __u32 tgid_filter[PYMEM_FILTER_SLOTS];
 
 SHARED __u32 iterator_ids; /* of images that task iterators have begun */
+
+SHARED __u32 places_used[PYMEM_TABLE_COUNT]; /* entries of the tables with a quota */
 
 SHARED __u64 dropped_messages;			/* lifecycle messages that found the ring full */
 SHARED struct pymem_payer payers[PYMEM_PAYERS]; /* 0: of all together */
@@ -256,6 +276,12 @@ KNOB(count_only, 0);	    /* publish amounts on pages: no stacks, nothing for a r
 KNOB(count_faults, 1);	    /* page faults are seen */
 KNOB(own_tgid, 0);	    /* the profiler's: may be a child of what it watches */
 KNOB(ring_wakeup_bytes, 0);
+KNOB(quota_share, 1); /* see quota.bpf.h; the tables' sizes: */
+KNOB(room_stacks, 65536);
+KNOB(room_vmcalls, 65536);
+KNOB(room_codes, 65536);
+KNOB(room_lines, 65536);
+KNOB(room_threads, 65536);
 
 static __always_inline __u32 mm_slot(__u64 mm)
 {

@@ -2,9 +2,13 @@
 /* Publishes a process's memory on the page that the process itself has mapped
  * (include/pymem_page.h).
  *
- * A page goes by its serial number: its place in `pages` is the number modulo their
- * count, and what is there must bear the number, so that a process that still names a
- * page that is gone writes nowhere. Totals are stored, not added up, and looked at again
+ * Who has a page may come to write to it (a BPF program of its own does, given the map). So
+ * nothing of it is ever read here: all that is added up or decides anything is in a record that
+ * nobody else has (`page_records`), and what the page shows is stored from there.
+ *
+ * A page goes by its serial number: its place in both tables is the number modulo their
+ * count, and the record there must bear the number, so that a process that still names a
+ * page that is gone writes nowhere. Totals are stored and looked at again
  * after the store: of two CPUs, the last to store has seen both changes.
  *
  * Sums lie within one another, as processes do. An image names the innermost page that adds
@@ -18,17 +22,37 @@
 #include "compat.bpf.h"
 #include "maps.bpf.h"
 
-static __always_inline struct pymem_page *page_of(__u32 serial)
+static __always_inline struct pymem_page_record *page_of(__u32 serial)
 {
-	__u32 place = serial % PYMEM_PAGES, zero = 0;
-	struct pymem_page *page;
-	void *inner;
+	struct pymem_page_record *record;
+	__u32 place = serial % PYMEM_PAGES;
 
-	inner = bpf_map_lookup_elem(&pages, &place);
-	if (!inner)
-		return NULL;
-	page = bpf_map_lookup_elem(inner, &zero);
-	return page && page->serial == serial ? page : NULL;
+	record = bpf_map_lookup_elem(&page_records, &place);
+	return record && serial && record->serial == serial ? record : NULL;
+}
+
+/* What the record's owner sees: to be written only. */
+static __always_inline struct pymem_page *page_shown(const struct pymem_page_record *record)
+{
+	__u32 place = record->serial % PYMEM_PAGES, zero = 0;
+	void *inner = bpf_map_lookup_elem(&pages, &place);
+
+	return inner ? bpf_map_lookup_elem(inner, &zero) : NULL;
+}
+
+/* Shows a word of the record that other CPUs may change meanwhile. */
+static __always_inline void page_show(__s64 *shown, const __s64 *recorded)
+{
+	int i;
+
+	for (i = 0; i < 3; i++) {
+		__s64 value = *(const volatile __s64 *)recorded;
+
+		*(volatile __s64 *)shown = value;
+		asm volatile("" ::: "memory");
+		if (*(const volatile __s64 *)recorded == value)
+			return;
+	}
 }
 
 static __always_inline __s64 page_rss_of(const struct pymem_proc *p)
@@ -36,8 +60,8 @@ static __always_inline __s64 page_rss_of(const struct pymem_proc *p)
 	return p->now_pages[PYMEM_FILE] + p->now_pages[PYMEM_ANON] + p->now_pages[PYMEM_SHMEM];
 }
 
-/* Raises *peak to at least `pages`. */
-static __always_inline void page_raise(__s64 *peak, __s64 pages)
+/* Raises *peak to at least `pages`, and what is shown of it. */
+static __always_inline void page_raise(__s64 *peak, __s64 *shown, __s64 pages)
 {
 	int i;
 
@@ -49,25 +73,28 @@ static __always_inline void page_raise(__s64 *peak, __s64 pages)
 #ifdef PYMEM_LEGACY
 		*(volatile __s64 *)peak = pages;
 #else
-		if (__sync_val_compare_and_swap(peak, before, pages) == before)
-			return;
+		if (__sync_val_compare_and_swap(peak, before, pages) != before)
+			continue;
 #endif
+		page_show(shown, peak);
+		return;
 	}
 }
 
 /* p's own page: its RSS is `pages`. */
 SEPARATE __u64 page_put(__u64 serial, __s64 pages)
 {
-	struct pymem_page *page = page_of(serial);
+	struct pymem_page_record *record = page_of(serial);
+	struct pymem_page *page = record ? page_shown(record) : NULL;
 	__u32 i;
 
 	if (!page)
 		return 1;
 	*(volatile __s64 *)&page->rss_pages = pages;
 	for (i = 0; i < PYMEM_PAGE_WATCHERS; i++) {
-		if (i >= page->slots)
+		if (i >= record->slots)
 			break;
-		page_raise(&page->peaks[i].peak_pages, pages);
+		page_raise(&record->peaks[i].peak_pages, &page->peaks[i].peak_pages, pages);
 	}
 	return 0;
 }
@@ -90,35 +117,44 @@ static __always_inline void page_store_rss(const struct pymem_proc *p)
 /* Adds to the sum on one page. The page around it, 0: none. */
 SEPARATE __u64 page_add(__u64 serial, __s64 change)
 {
-	struct pymem_page *page = page_of(serial);
+	struct pymem_page_record *record = page_of(serial);
+	struct pymem_page *page = record ? page_shown(record) : NULL;
 	__s64 pages;
 	__u32 i;
 
 	if (!page)
 		return 0;
-	__sync_fetch_and_add(&page->tree_pages, change);
-	pages = *(volatile __s64 *)&page->tree_pages;
+	__sync_fetch_and_add(&record->tree_pages, change);
+	page_show(&page->tree_pages, &record->tree_pages);
+	pages = *(volatile __s64 *)&record->tree_pages;
 	for (i = 0; i < PYMEM_PAGE_WATCHERS; i++) {
-		if (i >= page->slots)
+		if (i >= record->slots)
 			break;
-		page_raise(&page->peaks[i].tree_peak_pages, pages);
+		page_raise(&record->peaks[i].tree_peak_pages, &page->peaks[i].tree_peak_pages,
+			   pages);
 	}
-	return page->outer;
+	return record->outer;
+}
+
+/* The sum on one page lacks some. The page around it, 0: none. */
+SEPARATE __u64 page_mark(__u64 serial)
+{
+	struct pymem_page_record *record = page_of(serial);
+	struct pymem_page *page = record ? page_shown(record) : NULL;
+
+	if (!page)
+		return 0;
+	page->flags = PYMEM_PAGE_PARTIAL;
+	return record->outer;
 }
 
 /* The sum on that page, and those around it, lack some. */
 static __noinline int page_partial(__u32 serial)
 {
-	struct pymem_page *page;
 	__u32 i;
 
-	for (i = 0; i < PYMEM_PAGE_NESTED; i++) {
-		page = page_of(serial);
-		if (!page)
-			break;
-		page->flags = PYMEM_PAGE_PARTIAL;
-		serial = page->outer;
-	}
+	for (i = 0; i < PYMEM_PAGE_NESTED && serial; i++)
+		serial = page_mark(serial);
 	return 0;
 }
 
@@ -140,16 +176,16 @@ static __noinline int page_add_all(__u32 serial, __s64 change)
 /* The page, or if it is closing the innermost around it that is not; 0: none. */
 SEPARATE __u64 page_open(__u64 serial)
 {
-	struct pymem_page *page;
+	struct pymem_page_record *record;
 	__u32 i;
 
 	for (i = 0; i < PYMEM_PAGE_NESTED; i++) {
-		page = serial ? page_of(serial) : NULL;
-		if (!page)
+		record = page_of(serial);
+		if (!record)
 			return 0;
-		if (!page->closing)
+		if (!record->closing)
 			return serial;
-		serial = page->outer;
+		serial = record->outer;
 	}
 	return 0;
 }
@@ -169,28 +205,29 @@ static __noinline int page_change(struct pymem_proc *p, __s64 change)
 /* Another task changed p's RSS. */
 static __noinline int page_foreign(struct pymem_proc *p, __s64 change)
 {
-	struct pymem_page *page = p ? page_of(p->page) : NULL;
+	struct pymem_page_record *record = p ? page_of(p->page) : NULL;
+	struct pymem_page *page = record ? page_shown(record) : NULL;
 
-	if (page)
-		__sync_fetch_and_add(&page->foreign_pages, change);
+	if (!page)
+		return 0;
+	__sync_fetch_and_add(&record->foreign_pages, change);
+	page_show(&page->foreign_pages, &record->foreign_pages);
 	return 0;
 }
 
 /* p begins to be published on the page that it names. */
 static __noinline int page_begin(struct pymem_proc *p)
 {
-	struct pymem_page *page;
+	struct pymem_page_record *record = p ? page_of(p->page) : NULL;
+	struct pymem_page *page = record ? page_shown(record) : NULL;
 
-	if (!p)
-		return 0;
-	page = page_of(p->page);
 	if (!page)
 		return 0;
 	page->start_pages = page_rss_of(p);
 	page_store_rss(p);
-	page->images++;
+	page->images = ++record->images;
 	asm volatile("" ::: "memory");
-	if (!page->closing)
+	if (!record->closing)
 		page->state = PYMEM_PAGE_LIVE;
 	return 0;
 }
@@ -198,7 +235,8 @@ static __noinline int page_begin(struct pymem_proc *p)
 /* The process whose page that is has ended. */
 static __always_inline void page_close(__u32 serial)
 {
-	struct pymem_page *page = serial ? page_of(serial) : NULL;
+	struct pymem_page_record *record = page_of(serial);
+	struct pymem_page *page = record ? page_shown(record) : NULL;
 
 	if (page)
 		page->state = PYMEM_PAGE_ENDED;
@@ -219,17 +257,30 @@ static __noinline int page_end(struct pymem_proc *p, bool exec)
 /* Peaks of what ran before the exec are not the command's. */
 static __noinline int page_forget_launcher(__u32 serial)
 {
-	struct pymem_page *page = page_of(serial);
+	struct pymem_page_record *record = page_of(serial);
+	struct pymem_page *page = record ? page_shown(record) : NULL;
 	__u32 i;
 
-	if (!page || !page->from_exec)
+	if (!page || !record->from_exec)
 		return 0;
-	page->from_exec = 0;
+	record->from_exec = 0;
 	for (i = 0; i < PYMEM_PAGE_WATCHERS; i++) {
+		record->peaks[i].peak_pages = 0;
+		record->peaks[i].tree_peak_pages = 0;
 		page->peaks[i].peak_pages = 0;
 		page->peaks[i].tree_peak_pages = 0;
 	}
 	return 0;
+}
+
+/* The page `outer` is around that one from now on. */
+static __always_inline void page_link(struct pymem_page_record *record, __u32 outer)
+{
+	struct pymem_page *page = page_shown(record);
+
+	record->outer = outer;
+	if (page)
+		page->outer = outer;
 }
 
 /* What is counted on behalf of a page, and hence ended with it: the process's own record,
@@ -259,12 +310,12 @@ static __always_inline void page_adopt(struct pymem_proc *p, __u32 page, __u32 t
 /* p begins to be published on the page `serial`. The sums around that have p already. */
 static __noinline int page_adopt_new(struct pymem_proc *p, __u32 serial)
 {
-	struct pymem_page *page = page_of(serial);
+	struct pymem_page_record *record = page_of(serial);
 
-	if (!p || !page)
+	if (!p || !record)
 		return 0;
 	if (p->tree != serial)
-		page->outer = page_open(p->tree);
+		page_link(record, page_open(p->tree));
 	p->page = serial;
 	if (p->tree != serial) {
 		p->tree = serial;
@@ -278,22 +329,22 @@ static __noinline int page_adopt_new(struct pymem_proc *p, __u32 serial)
  * to the page `tree`, unless it is there. 0, or 1: they are too many. */
 SEPARATE __u64 page_insert(__u64 serial, __u64 outer, __u64 tree)
 {
-	struct pymem_page *page;
+	struct pymem_page_record *record;
 	__u32 i, next;
 	__s64 pages;
 
 	for (i = 0; i < PYMEM_PAGE_NESTED; i++) {
-		page = page_of(tree);
-		if (tree == serial || !page)
+		record = page_of(tree);
+		if (tree == serial || !record)
 			return 0;
-		next = page_open(page->outer);
+		next = page_open(record->outer);
 		/* The outermost of another branch: under `serial`, which has one around it, it
 		 * might come to be around itself. */
 		if (!next && outer)
 			return 1;
 		if (!next || next == outer) {
-			pages = page->tree_pages;
-			page->outer = serial;
+			pages = record->tree_pages;
+			page_link(record, serial);
 			if (next)
 				page_add(serial, pages);
 			else
@@ -341,82 +392,80 @@ static __always_inline __u32 own_tid(struct task_struct *task)
 	return tid;
 }
 
-/* The i-th place that the thread `tid` may have. */
-static __always_inline struct pymem_page_thread *page_place(struct pymem_page *page, __u32 tid,
-							    __u32 i)
-{
-	__u64 at = (tid + i) % PYMEM_PAGE_THREADS;
+#define PLACE_NONE PYMEM_PAGE_THREADS
 
-	/* The verifier does not follow the remainder, so it is checked; out of clang's sight,
-	 * which would drop the check, or compute the address before it. */
+/* The i-th place that the thread `tid` may have, masked for the verifier, which does not follow
+ * the remainder; out of clang's sight, which would drop the check. */
+static __always_inline __u32 page_place(__u32 tid, __u32 i)
+{
+	__u32 at = (tid + i) % PYMEM_PAGE_THREADS;
+
 	asm volatile("" : "+r"(at));
-	if (at >= PYMEM_PAGE_THREADS)
-		return NULL;
-	asm volatile("" : "+r"(at));
-	return &page->threads[at];
+	return at;
 }
 
-/* Where the thread `tid` is or can be, or NULL. */
-static __always_inline struct pymem_page_thread *page_place_find(struct pymem_page *page, __u32 tid)
+/* Where the thread `tid` is or can be, or PLACE_NONE. */
+static __always_inline __u32 page_place_find(struct pymem_page_record *record, __u32 tid)
 {
-	struct pymem_page_thread *t, *free = NULL;
-	__u32 i;
+	__u32 i, at, free = PLACE_NONE;
 
 	for (i = 0; i < PYMEM_PAGE_PROBES; i++) {
-		t = page_place(page, tid, i);
-		if (!t)
-			return NULL;
-		if (t->tid == tid)
-			return t;
-		if (!t->tid && !free)
-			free = t;
+		at = page_place(tid, i);
+		if (at >= PYMEM_PAGE_THREADS)
+			return PLACE_NONE;
+		if (record->tids[at] == tid)
+			return at;
+		if (!record->tids[at] && free == PLACE_NONE)
+			free = at;
 	}
-	if (free)
-		free->tid = tid;
-	else
-		__sync_fetch_and_add(&page->missed, 1);
 	return free;
 }
 
 /* th's own doing has changed p's RSS: th->net_pages has it. */
 static __noinline int page_thread(struct pymem_proc *p, struct pymem_thread *th)
 {
-	struct pymem_page_thread *t;
-	struct pymem_page *page;
+	struct pymem_page_record *record = p ? page_of(p->page) : NULL;
+	struct pymem_page *page = record ? page_shown(record) : NULL;
+	__u32 at;
 
-	if (!p || !th)
-		return 0;
-	page = page_of(p->page);
-	if (!page)
+	if (!page || !th)
 		return 0;
 	if (!th->tid)
 		th->tid = own_tid(current_task());
 	if (!th->tid)
 		return 0;
-	t = page_place_find(page, th->tid);
-	if (t)
-		t->net_pages = th->net_pages;
+	at = page_place_find(record, th->tid);
+	asm volatile("" : "+r"(at));
+	if (at >= PYMEM_PAGE_THREADS) {
+		page->missed = ++record->missed;
+		return 0;
+	}
+	asm volatile("" : "+r"(at));
+	record->tids[at] = th->tid;
+	page->threads[at].net_pages = th->net_pages;
+	page->threads[at].tid = th->tid;
 	return 0;
 }
 
 /* th, the current thread, ends: its place is free. */
 static __noinline int page_thread_end(struct pymem_proc *p, struct pymem_thread *th)
 {
-	struct pymem_page_thread *t;
-	struct pymem_page *page;
-	__u32 i;
+	struct pymem_page_record *record = p ? page_of(p->page) : NULL;
+	struct pymem_page *page = record ? page_shown(record) : NULL;
+	__u32 i, at;
 
-	if (!p || !th || !th->tid)
-		return 0;
-	page = page_of(p->page);
-	if (!page)
+	if (!page || !th || !th->tid)
 		return 0;
 	for (i = 0; i < PYMEM_PAGE_PROBES; i++) {
-		t = page_place(page, th->tid, i);
-		if (t && t->tid == th->tid) {
-			t->net_pages = 0;
-			t->tid = 0;
-		}
+		at = page_place(th->tid, i);
+		if (at >= PYMEM_PAGE_THREADS)
+			return 0;
+		asm volatile("" : "+r"(at));
+		if (record->tids[at] != th->tid)
+			continue;
+		page->threads[at].tid = 0;
+		page->threads[at].net_pages = 0;
+		record->tids[at] = 0;
 	}
 	return 0;
 }

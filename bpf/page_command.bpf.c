@@ -9,32 +9,36 @@
 #include "page.bpf.h"
 
 /* The RSS of now is part of either time: readers look at both. */
-static __always_inline int reset(struct pymem_page *page, __u64 slot)
+static __always_inline int reset(struct pymem_page_record *record, struct pymem_page *page,
+				 __u64 slot)
 {
-	struct pymem_page_peaks *peaks;
+	struct pymem_page_peaks *own, *shown;
 
 	if (slot >= PYMEM_PAGE_WATCHERS)
 		return 1;
-	peaks = &page->peaks[slot];
-	if (slot >= page->slots)
-		page->slots = slot + 1;
-	*(volatile __s64 *)&peaks->peak_pages = 0;
-	*(volatile __s64 *)&peaks->tree_peak_pages = 0;
-	__sync_fetch_and_add(&peaks->resets, 1);
+	own = &record->peaks[slot];
+	shown = &page->peaks[slot];
+	if (slot >= record->slots)
+		page->slots = record->slots = slot + 1;
+	*(volatile __s64 *)&own->peak_pages = 0;
+	*(volatile __s64 *)&own->tree_peak_pages = 0;
+	*(volatile __s64 *)&shown->peak_pages = 0;
+	*(volatile __s64 *)&shown->tree_peak_pages = 0;
+	*(volatile __u64 *)&shown->resets = ++own->resets;
 	return 0;
 }
 
 /* The image on `mm` leaves the page, which is closing. What it has is in the sums around
  * it already. */
-static __always_inline int leave(struct pymem_page *page, __u64 mm, __u32 id)
+static __always_inline int leave(struct pymem_page_record *record, __u64 mm, __u32 id)
 {
 	struct pymem_proc *p = bpf_map_lookup_elem(&procs, &mm);
 
 	if (!p || p->id != id)
 		return 1;
-	if (p->tree == page->serial)
-		p->tree = page_open(page->outer);
-	if (p->page == page->serial)
+	if (p->tree == record->serial)
+		p->tree = page_open(record->outer);
+	if (p->page == record->serial)
 		p->page = 0;
 	return 0;
 }
@@ -42,24 +46,25 @@ static __always_inline int leave(struct pymem_page *page, __u64 mm, __u32 id)
 SEC("raw_tp")
 int page_command(struct bpf_raw_tracepoint_args *ctx)
 {
-	struct pymem_page *page = page_of((__u32)ctx->args[0]);
+	struct pymem_page_record *record = page_of((__u32)ctx->args[0]);
+	struct pymem_page *page = record ? page_shown(record) : NULL;
 
 	if (!page)
 		return 1;
 	switch (ctx->args[1]) {
 	case PYMEM_PAGE_DO_RESET:
-		return reset(page, ctx->args[2]);
+		return reset(record, page, ctx->args[2]);
 	case PYMEM_PAGE_DO_FROM_EXEC:
-		page->from_exec = 1;
+		record->from_exec = 1;
 		return 0;
 	case PYMEM_PAGE_DO_END:
-		page->closing = 1;
+		record->closing = 1;
 		page->state = PYMEM_PAGE_ENDED;
 		return 0;
 	case PYMEM_PAGE_DO_LEAVE:
-		return leave(page, ctx->args[2], ctx->args[3]);
+		return leave(record, ctx->args[2], ctx->args[3]);
 	case PYMEM_PAGE_DO_CLIMB:
-		page->outer = page_open(page->outer);
+		page_link(record, page_open(record->outer));
 		return 0;
 	}
 	return 1;

@@ -16,6 +16,13 @@
 
 #define PAGE_MASK_LOW 4095ULL
 
+/* A thread's data stack consists of chunks, each mapped by itself and unmapped with its first
+ * frame. Before that come three words (struct _stack_chunk). */
+#define CHUNK_HEADER 24
+
+#define CHUNK_SMALL 512
+#define SERVED_FEW  3 /* a read that brought fewer frames is followed by a small one */
+
 #define MIX1 0x9e3779b97f4a7c15ULL
 #define MIX2 0xc2b2ae3d27d4eb4fULL
 
@@ -34,10 +41,14 @@ static __always_inline __s64 chunk_offset(struct scratch *s, const struct py_lay
 	if (offset + py->frame_size <= s->length && offset <= CHUNK_BYTES)
 		return offset;
 	/* Frames on the data stack: from the start of the page, or as far as they went last
-	 * time; frame objects: just one. */
+	 * time; frame objects: just one. Frames that lie apart (generators', or a hostile
+	 * program's) are read with little around them. */
 	if (py->flags & PY_FRAME_OBJECT) {
 		s->base = frame;
 		length = py->frame_size;
+	} else if (s->served < SERVED_FEW) {
+		s->base = frame & ~(__u64)(CHUNK_SMALL - 1);
+		length = frame - s->base + py->frame_size;
 	} else {
 		s->base = frame & ~PAGE_MASK_LOW;
 		if (frame == s->leaf && s->floor > s->base && s->floor <= frame)
@@ -50,6 +61,7 @@ static __always_inline __s64 chunk_offset(struct scratch *s, const struct py_lay
 	if (bpf_probe_read_user(s->chunk, length, (const void *)s->base))
 		return -1;
 	s->length = length;
+	s->served = 0;
 	return frame - s->base;
 }
 
@@ -64,6 +76,7 @@ static __always_inline int walk_step(struct scratch *s, const struct py_layout *
 
 	if (offset < 0 || offset > CHUNK_BYTES)
 		return -1;
+	s->served++;
 	at = s->chunk + offset;
 	code = LOAD(at, py->frame_code, FRAME_BYTES - 1);
 	instr = LOAD(at, py->frame_instr, FRAME_BYTES - 1);
@@ -80,6 +93,10 @@ static __always_inline int walk_step(struct scratch *s, const struct py_layout *
 	if (py->frame_owner != PY_NONE && owner != 0xff &&
 	    (owner == py->owner_cstack || owner == py->owner_interpreter))
 		return s->frame != 0;
+	if ((frame & PAGE_MASK_LOW) == CHUNK_HEADER && !s->first) {
+		s->first = frame;
+		s->first_back = s->frame;
+	}
 	n = s->depth;
 	if (n >= PYMEM_MAX_FRAMES) {
 		s->truncated = 1;
@@ -156,11 +173,25 @@ SEPARATE __u64 walk_frames(void)
 }
 #endif
 
+/* The innermost frame can't be read. If it was the first of its chunk: its caller, else 0. Up to
+ * 3.11 a frame that returns is the current one until it is freed, and its chunk with it: then this
+ * is the event of that munmap. The caller is known from a walk that met the frame, or from the
+ * mapping of the chunk: it can't have got another one without one of these. */
+static __always_inline __u64 popped_caller(const struct pymem_thread *th, __u64 frame)
+{
+	if (!frame || (frame & PAGE_MASK_LOW) != CHUNK_HEADER)
+		return 0;
+	if (frame == th->first)
+		return th->first_back;
+	return frame == th->mapped + CHUNK_HEADER ? th->mapped_leaf : 0;
+}
+
 /* The Python stack of the current thread, innermost first, in s->frames; s->hash is
  * over what was read. 0, or -(loss + 1). */
 static __noinline int pystack_walk(struct pymem_proc *p, struct pymem_thread *th,
 				   const struct pymem_layout *layout, struct scratch *s)
 {
+	__u64 caller;
 	int err;
 
 	s->depth = 0;
@@ -168,6 +199,8 @@ static __noinline int pystack_walk(struct pymem_proc *p, struct pymem_thread *th
 	s->hash = MIX2;
 	s->base = 0;
 	s->length = 0;
+	s->served = SERVED_FEW;
+	s->first = 0;
 	err = current_frame(p, th, layout, s, &s->frame);
 	if (err)
 		return err;
@@ -175,6 +208,15 @@ static __noinline int pystack_walk(struct pymem_proc *p, struct pymem_thread *th
 	s->floor = th->floor;
 	/* A caller that can't be read leaves the frames below it right: it is cut there. */
 	err = walk_frames();
+	caller = err && !s->depth ? popped_caller(th, s->leaf) : 0;
+	if (caller) {
+		s->frame = s->leaf = s->low = caller;
+		err = walk_frames();
+	} else {
+		th->leaf = s->leaf;
+		th->first = s->first;
+		th->first_back = s->first_back;
+	}
 	th->floor = s->low;
 	if (!err && !s->depth)
 		return -(PYMEM_LOSS_NO_FRAME + 1);

@@ -126,7 +126,7 @@ int page_alloc(struct bpf_raw_tracepoint_args *ctx)
 
 	if (!tgid_filter[tgid_slot(bpf_get_current_pid_tgid() >> 32)])
 		return 0;
-	th = thread_of(current_task(), false);
+	th = thread_of(current_task());
 	if (!th || !(th->pending & PYMEM_PENDING_WRITE) ||
 	    (__u32)ctx->args[3] != GFP_MOVABLE_TYPE || !in_noted(th))
 		return 0;

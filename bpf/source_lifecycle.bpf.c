@@ -44,8 +44,7 @@ static __always_inline void thread_flush_last(struct pymem_proc *p, struct pymem
 		check = false;
 	if (check) {
 		s->busy = 1;
-		s->layout = p->layout;
-		s->proc = p->id;
+		scratch_begin(s, p);
 	}
 	flush.check = check;
 	LOOP(PYMEM_SLOTS, flush_step, &flush);
@@ -94,7 +93,7 @@ static __always_inline void thread_end(struct pymem_proc *p, __u32 tid, bool exe
 	} else {
 		thread_flush_late(th);
 	}
-	thread_forget(task, tid);
+	thread_forget(task, tid, p && th->proc == p->id ? p : NULL);
 }
 
 SEC("raw_tp/sched_process_fork")
@@ -157,7 +156,7 @@ static __always_inline __s64 adopt_cache(struct pymem_proc *p, struct pymem_thre
 
 static __always_inline void adopt_thread(struct pymem_proc *p, struct task_struct *task)
 {
-	struct pymem_thread *th = thread_of(task, true);
+	struct pymem_thread *th = thread_make(task, p);
 	__s64 pages;
 
 	if (!th || th->proc == p->id)
@@ -269,7 +268,7 @@ static __always_inline __u64 leader_start(struct task_struct *task)
 /* What the last fault of a thread left for its next event to find. */
 static __always_inline void settle_thread(struct pymem_proc *p, struct task_struct *task)
 {
-	struct pymem_thread *th = thread_of(task, false);
+	struct pymem_thread *th = thread_of(task);
 
 	if (!th || th->proc != p->id)
 		return;
@@ -317,14 +316,14 @@ static __always_inline __u32 page_around(__u32 serial, __u32 tgid)
 {
 	struct tgid_entry *entry = bpf_map_lookup_elem(&tgids, &tgid);
 	struct pymem_proc *p = entry ? proc_of(entry) : NULL;
-	struct pymem_page *page = page_of(serial);
+	struct pymem_page_record *record = page_of(serial);
 
-	if (!p || !page)
+	if (!p || !record)
 		return 0;
 	/* Whichever of the two is seen first, it is known for both. */
 	if (p->page != serial)
-		page->outer = page_open(p->tree);
-	return page->outer;
+		page_link(record, page_open(p->tree));
+	return record->outer;
 }
 
 /* Descendants of a process that is to be published, which are there already, belong to the
@@ -478,7 +477,7 @@ int collect(struct bpf_iter__task *ctx)
 
 	if (!task)
 		return 0;
-	th = thread_of(task, false);
+	th = thread_of(task);
 	if (!th)
 		return 0;
 	for (i = 0; i < PYMEM_SLOTS; i++) {

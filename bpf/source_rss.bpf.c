@@ -240,7 +240,7 @@ static __always_inline bool reclaimed(struct pymem_proc *p, __u32 member, __s64 
 	/* What grows is swap entries only, so that growth costs no look. */
 	if ((!shrinks && member != PYMEM_SWAP) || !reclaims())
 		return false;
-	th = thread_of(current_task(), false);
+	th = thread_of(current_task());
 	/* The page may be one that a string instruction has written to (source_fault). */
 	if (th)
 		th->string.ip = 0;

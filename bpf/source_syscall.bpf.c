@@ -10,23 +10,32 @@
 #define MAP_ANONYMOUS 0x20
 
 static __always_inline void count_call(struct pymem_proc *p, struct pymem_thread *th, __u32 call,
-				       __s64 bytes)
+				       __s64 bytes, __u64 mapped)
 {
 	static const struct pymem_vmcalls none;
 	struct pymem_stack_key key;
 	struct pymem_vmcalls *v;
+	int err;
 
 	settle_major(th, current_task());
 	settle_caches(p, th, current_task());
 	th->string.ip = 0;
-	if (stack_now(p, th) || call >= PYMEM_VMCALL_COUNT)
+	err = stack_now(p, th);
+	/* A chunk of the thread's data stack, perhaps (popped_caller()). */
+	if (mapped) {
+		th->mapped = err ? 0 : mapped;
+		th->mapped_leaf = th->leaf;
+	}
+	if (err || call >= PYMEM_VMCALL_COUNT)
 		return;
 	key = key_now(th);
 	if (!key.hash)
 		return;
 	v = bpf_map_lookup_elem(&vmcalls, &key);
 	if (!v) {
-		bpf_map_update_elem(&vmcalls, &key, &none, BPF_NOEXIST);
+		if (quota_allows(p, PYMEM_TABLE_VMCALLS) &&
+		    !bpf_map_update_elem(&vmcalls, &key, &none, BPF_NOEXIST))
+			quota_take(p, PYMEM_TABLE_VMCALLS, 1);
 		v = bpf_map_lookup_elem(&vmcalls, &key);
 		if (!v) {
 			__sync_fetch_and_add(&dropped_calls, 1);
@@ -67,7 +76,7 @@ static __always_inline void memory_call(struct pymem_proc *p, struct pymem_threa
 	/* A brk that moves nothing is a query, or was refused. */
 	if (!s || (nr == NR_BRK && !bytes))
 		return;
-	count_call(p, th, opaque(s, call), bytes);
+	count_call(p, th, opaque(s, call), bytes, nr == NR_MMAP ? result : 0);
 }
 
 SEC("raw_tp/sys_exit")

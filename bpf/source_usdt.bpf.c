@@ -28,8 +28,7 @@ static __always_inline struct scratch *scratch_take(struct pymem_proc *p)
 	if (!s || s->busy)
 		return NULL;
 	s->busy = 1;
-	s->layout = p->layout;
-	s->proc = p->id;
+	scratch_begin(s, p);
 	return s;
 }
 
@@ -38,7 +37,7 @@ static __noinline __s32 frame_name(struct pymem_proc *p, struct pymem_line_frame
 {
 	const struct pymem_layout *layout;
 	const struct py_layout *py;
-	__u64 code = 0, fingerprint;
+	__u64 code = 0, fingerprint, failed;
 	struct scratch *s;
 	__s32 first = 0;
 
@@ -59,7 +58,10 @@ static __noinline __s32 frame_name(struct pymem_proc *p, struct pymem_line_frame
 	if (!fingerprint)
 		goto out;
 	first = *(__s32 *)(s->code + (py->code_firstlineno & 508));
-	if (announce_once(code, fingerprint))
+	announce_begin(s, p);
+	failed = announce_once(code, fingerprint);
+	announce_end(s, p);
+	if (failed)
 		goto out;
 	f->code = code;
 	f->fingerprint = fingerprint;
@@ -221,7 +223,7 @@ static __always_inline bool event_begin(struct line_event *e, bool line)
 	if (lines_off || !tgid_filter[tgid_slot(bpf_get_current_pid_tgid() >> 32)])
 		return false;
 	task = current_task();
-	e->th = thread_of(task, false);
+	e->th = thread_of(task);
 	if (e->th && current_runs_on(e->th->mm)) {
 		mm = e->th->mm;
 		e->p = bpf_map_lookup_elem(&procs, &mm);
@@ -427,7 +429,7 @@ int gc_done(struct pt_regs *ctx __attribute__((unused)))
 static __always_inline void runs_end(struct task_struct *task)
 {
 	struct pymem_line_stack *ls = line_stack_of(task, false);
-	struct pymem_thread *th = thread_of(task, false);
+	struct pymem_thread *th = thread_of(task);
 	struct pymem_proc *p;
 	__u64 mm;
 

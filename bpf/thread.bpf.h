@@ -5,6 +5,7 @@
 
 #include "compat.bpf.h"
 #include "maps.bpf.h"
+#include "quota.bpf.h"
 
 /* The record of the current task, made when it was the thread `tid`. NULL: none. */
 static __always_inline struct pymem_thread *thread_by(struct task_struct *task, __u32 tid)
@@ -18,30 +19,51 @@ static __always_inline struct pymem_thread *thread_by(struct task_struct *task, 
 #endif
 }
 
-/* The record of `task`; with `make`, a new one if it has none. NULL: none, or no room. */
-static __always_inline struct pymem_thread *thread_of(struct task_struct *task, bool make)
+/* The record of `task`. NULL: it has none. */
+static __always_inline struct pymem_thread *thread_of(struct task_struct *task)
+{
+#ifdef PYMEM_LEGACY
+	__u32 tid = BPF_CORE_READ(task, pid);
+
+	return bpf_map_lookup_elem(&threads, &tid);
+#else
+	return bpf_task_storage_get(&threads, task, 0, 0);
+#endif
+}
+
+/* The same; a new one, of p, if it has none. NULL: no room. */
+static __always_inline struct pymem_thread *thread_make(struct task_struct *task,
+							struct pymem_proc *p)
 {
 #ifdef PYMEM_LEGACY
 	static const struct pymem_thread none;
 	__u32 tid = BPF_CORE_READ(task, pid);
 	struct pymem_thread *th = bpf_map_lookup_elem(&threads, &tid);
 
-	if (th || !make)
+	if (th || !quota_allows(p, PYMEM_TABLE_THREADS))
 		return th;
-	bpf_map_update_elem(&threads, &tid, &none, BPF_NOEXIST);
+	if (!bpf_map_update_elem(&threads, &tid, &none, BPF_NOEXIST))
+		quota_take(p, PYMEM_TABLE_THREADS, 1);
 	return bpf_map_lookup_elem(&threads, &tid);
 #else
-	return bpf_task_storage_get(&threads, task, 0, make ? BPF_LOCAL_STORAGE_GET_F_CREATE : 0);
+	(void)p;
+	return bpf_task_storage_get(&threads, task, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
 #endif
 }
 
-static __always_inline void thread_forget(struct task_struct *task, __u32 tid)
+/* Forgets a thread's record; p: of which it was, NULL: that has ended. */
+static __always_inline void thread_forget(struct task_struct *task, __u32 tid, struct pymem_proc *p)
 {
 #ifdef PYMEM_LEGACY
 	(void)task;
-	bpf_map_delete_elem(&threads, &tid);
+	if (bpf_map_delete_elem(&threads, &tid))
+		return;
+	__sync_fetch_and_add(&places_used[PYMEM_TABLE_THREADS], -1);
+	if (p)
+		__sync_fetch_and_add(&p->places[PYMEM_TABLE_THREADS].held, -1);
 #else
 	(void)tid;
+	(void)p;
 	bpf_task_storage_delete(&threads, task);
 #endif
 }
@@ -69,7 +91,7 @@ static __always_inline void thread_begin(struct pymem_thread *th, struct task_st
 static __always_inline struct pymem_thread *thread_get(struct pymem_proc *p)
 {
 	struct task_struct *task = current_task();
-	struct pymem_thread *th = thread_of(task, true);
+	struct pymem_thread *th = thread_make(task, p);
 
 	if (th && th->proc != p->id)
 		thread_begin(th, task, p);

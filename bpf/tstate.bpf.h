@@ -5,7 +5,9 @@
  * while the GIL is released.
  *
  * Everything read here and in pystack.bpf.h is the target's and may be anything: each pointer is
- * only ever handed to bpf_probe_read_user(), each index is masked, each loop is bounded.
+ * only ever handed to bpf_probe_read_user(), each index is masked, each loop is bounded. The
+ * search is the one whose honest length has no bound: so all interpreters share SEARCH_STEPS an
+ * event, and where that is not enough, the next event goes on.
  */
 #ifndef TSTATE_BPF_H
 #define TSTATE_BPF_H
@@ -13,20 +15,38 @@
 #include "compat.bpf.h"
 #include "maps.bpf.h"
 
+/* Thread states that one event looks at, in all interpreters together: about 30 us. */
 #ifdef PYMEM_LEGACY
-#define MAX_THREAD_SEARCH 256
+#define SEARCH_STEPS 256
 #else
-#define MAX_THREAD_SEARCH 16384
+#define SEARCH_STEPS 384
 #endif
-#define MAX_INTERPRETERS 16
-#define SEARCH_ALL_EVERY 64
-#define SEARCH_NEWEST	 8
+#define SEARCH_ALL (SEARCH_STEPS + 1) /* as far as the steps last, and a look at what is next */
+/* Of one list, however many events it takes. */
+#define MAX_THREAD_SEARCH 16384
+#define SEARCH_EVENTS	  (MAX_THREAD_SEARCH / SEARCH_STEPS)
+#define MAX_INTERPRETERS  16
+#define SEARCH_ALL_EVERY  64
+#define SEARCH_NEWEST	  8
+
+/* Messages of code objects that one event sends; of a stack that has more, the others follow at
+ * its next visits. */
+#define SENDS_MAX 32
 
 static __always_inline struct scratch *scratch_get(void)
 {
 	__u32 zero = 0;
 
 	return bpf_map_lookup_elem(&scratches, &zero);
+}
+
+/* An event of p begins: what it may cost. */
+static __always_inline void scratch_begin(struct scratch *s, const struct pymem_proc *p)
+{
+	s->layout = p->layout;
+	s->proc = p->id;
+	s->steps = SEARCH_STEPS;
+	s->sends = SENDS_MAX;
 }
 
 /* The same value, of which the verifier knows nothing: else it follows the rest of the
@@ -142,6 +162,12 @@ LOOP_BODY search_step(__u32 i __attribute__((unused)), struct search *c)
 
 	if (!c->tstate)
 		return 1;
+	if (!c->s->steps) {
+		c->s->stopped = c->tstate;
+		c->tstate = 0;
+		return 1;
+	}
+	c->s->steps--;
 	if (read_tstate(c->s, c->layout, c->tstate)) {
 		c->s->unreadable = 1;
 		c->tstate = 0;
@@ -195,8 +221,8 @@ SEPARATE __u64 search_threads(__u64 tstate, __u64 pointer, __u32 limit)
 	c.layout = layout_now(c.s);
 	if (!c.layout)
 		return 0;
-	if (limit > MAX_THREAD_SEARCH)
-		limit = MAX_THREAD_SEARCH;
+	if (limit > SEARCH_ALL)
+		limit = SEARCH_ALL;
 	if (search_next(&c, limit) || search_next(&c, limit))
 		return 0;
 	search_next(&c, limit);
@@ -278,6 +304,23 @@ SEPARATE __u64 search_interpreters(__u64 pointer, __u32 limit)
 	return 0;
 }
 
+/* Where this thread's search of a long list goes on at its next event; 0: it is over. Only in the
+ * list of an only interpreter: with several, the newest state counts, and one may have come
+ * before what was searched. A list without an end is given up like one that has ended. */
+static __always_inline void search_note(struct pymem_proc *p, struct pymem_thread *th,
+					struct scratch *s)
+{
+	if (!s->stopped || s->found || p->multi || th->passes >= SEARCH_EVENTS) {
+		th->resume = 0;
+		th->passes = 0;
+		return;
+	}
+	th->resume = s->stopped;
+	th->passes++;
+	/* Not a miss yet. */
+	th->searches--;
+}
+
 /* Finds this thread's state anew. 0: th->tstate has it; else -(loss + 1). th->tstate is the one
  * that it had and runs no frame, or 0.
  *
@@ -290,7 +333,7 @@ static __noinline int find_tstate(struct pymem_proc *p, struct pymem_thread *th,
 				  const struct pymem_layout *layout, struct scratch *s,
 				  __u64 pointer)
 {
-	__u32 limit = MAX_THREAD_SEARCH, missed;
+	__u32 limit = SEARCH_ALL, missed;
 
 	if (!p || !th || !layout || !s)
 		return -1;
@@ -298,11 +341,15 @@ static __noinline int find_tstate(struct pymem_proc *p, struct pymem_thread *th,
 	if (!s->interp)
 		return -(PYMEM_LOSS_NO_FRAME + 1);
 	missed = th->searches++;
-	if (missed & (missed - 1) && missed % SEARCH_ALL_EVERY)
+	if (th->resume || (missed & (missed - 1) && missed % SEARCH_ALL_EVERY))
 		limit = SEARCH_NEWEST;
+	s->stopped = 0;
 	search_interpreters(pointer, limit);
 	if (s->interpreters > 1)
 		p->multi = 1;
+	if (th->resume && !s->found && !p->multi)
+		search_threads(th->resume, pointer, SEARCH_ALL);
+	search_note(p, th, s);
 	if (s->found) {
 		th->tstate = s->found;
 		th->searches = 0;
@@ -310,8 +357,9 @@ static __noinline int find_tstate(struct pymem_proc *p, struct pymem_thread *th,
 	}
 	if (s->idle) {
 		th->tstate = s->idle;
-		/* Of one that may have a state in each interpreter none is remembered. */
-		if (p->multi)
+		/* Of one that may have a state in each interpreter none is remembered. Where they
+		 * are too many to be searched, it is as rare as for a thread without a state. */
+		if (p->multi && !s->stopped)
 			th->searches = 0;
 	}
 	if (th->tstate)

@@ -104,6 +104,28 @@ struct pymem_stack {
 	__u32 interval;	 /* pymem_slot.interval when it last left a slot */
 };
 
+/* The tables that all images share, and of which each has a quota (bpf/quota.bpf.h).
+ * X(ID, what its entries are) */
+#define PYMEM_TABLES(X)                      \
+	X(STACKS, "stacks")                  \
+	X(VMCALLS, "stacks of system calls") \
+	X(CODES, "code objects")             \
+	X(LINES, "lines")                    \
+	X(THREADS, "threads")
+
+enum pymem_table {
+#define PYMEM_TABLE_ENUM(id, text) PYMEM_TABLE_##id,
+	PYMEM_TABLES(PYMEM_TABLE_ENUM)
+#undef PYMEM_TABLE_ENUM
+		PYMEM_TABLE_COUNT,
+};
+
+/* An image's places in a table. */
+struct pymem_places {
+	__u32 held;
+	__u32 refused; /* times that it was to have no more */
+};
+
 /* One process image: from attach, fork or exec to exec or exit. Value of the map
  * `procs` (keyed by the address of its mm_struct), followed there by one
  * struct pymem_cpu per possible CPU. */
@@ -127,6 +149,7 @@ struct pymem_proc {
 	__u64 counter[PYMEM_MEMBERS];	   /* address of the kernel's own counter */
 	__u64 percpu[PYMEM_MEMBERS];	   /* 6.2+: its per-CPU pointer */
 	__s64 lost_pages[PYMEM_LOSS_COUNT];
+	struct pymem_places places[PYMEM_TABLE_COUNT];
 	__u64 peak_pages;	/* at the end of the image; before, the maximum over CPUs */
 	__u64 truncated;	/* distinct stacks whose outermost frames are missing */
 	__u64 lost_faults;	/* page faults that went to no stack */
@@ -297,20 +320,25 @@ struct pymem_thread {
 	__u32 pending;		    /* enum pymem_pending */
 	__u64 tstate;		    /* its PyThreadState, 0: not known */
 	__u64 floor;		    /* lowest frame in the innermost one's page, at the last walk */
+	__u64 leaf;		    /* innermost frame at the last walk */
+	__u64 first, first_back;    /* of that walk, the first frame of a chunk, and its caller */
+	__u64 mapped, mapped_leaf;  /* what it mapped last, and the frame that did */
 	__u64 major;		    /* task->maj_flt, settled so far */
 	__u64 noted;		    /* fault that `pending` is about (fault_number()) */
 	__u64 counted;		    /* fault that was counted last */
 	__u64 charged;		    /* fault whose stack is `current`, found at a change of RSS */
 	__s32 cache[PYMEM_MEMBERS]; /* 6.1 and older: task->rss_stat, settled so far */
-	__u32 searches;
-	__u32 current;	 /* slot being collected for; PYMEM_SLOTS: none */
-	__u32 loss;	 /* while there is none: why (enum pymem_loss) */
-	__u32 confirm;	 /* the next visit is to confirm its stack */
-	__u32 minor;	 /* the fault counted last is a minor one, as far as is known */
-	__u32 tid;	 /* as it sees itself; 0: not asked yet */
-	__s64 net_pages; /* RSS that its own doing added, less what it freed */
-	__u32 page;	 /* that net_pages is published on */
-	__u64 line_peak; /* highest RSS it has seen since its last line event */
+	__u64 resume;		    /* thread state at which its search goes on; 0: none */
+	__u32 passes;		    /* events that this search has taken */
+	__u32 searches;		    /* that found nothing */
+	__u32 current;		    /* slot being collected for; PYMEM_SLOTS: none */
+	__u32 loss;		    /* while there is none: why (enum pymem_loss) */
+	__u32 confirm;		    /* the next visit is to confirm its stack */
+	__u32 minor;		    /* the fault counted last is a minor one, as far as is known */
+	__u32 tid;		    /* as it sees itself; 0: not asked yet */
+	__s64 net_pages;	    /* RSS that its own doing added, less what it freed */
+	__u32 page;		    /* that net_pages is published on */
+	__u64 line_peak;	    /* highest RSS it has seen since its last line event */
 	struct pymem_string string;
 	__u64 regs;   /* where the kernel keeps the registers of the fault being handled */
 	__u64 latest; /* a bit a set: which of its two slots was used last */

@@ -6,7 +6,8 @@
  * One page per process that `pymem-bpf serve` watches, for all connections that watch it: the
  * only element of a BPF array map, mapped with mmap(2) at offset 0, PYMEM_PAGE_BYTES long.
  * Amounts are pages of the system's page size (sysconf(_SC_PAGESIZE)). Fields are written by
- * BPF while they are read: read each one once, as a volatile, aligned word.
+ * BPF while they are read: read each one once, as a volatile, aligned word. A page is for its
+ * readers only: a process that manages to write to its own deceives itself, nobody else.
  */
 #ifndef PYMEM_PAGE_H
 #define PYMEM_PAGE_H
@@ -77,13 +78,24 @@ struct pymem_page {
 			      * whose sum this one is part; 0: none */
 	__u32 slots;	     /* of `peaks` that are kept */
 	struct pymem_page_peaks peaks[PYMEM_PAGE_WATCHERS];
-	/* The kernel side's own. A word each: they are set by several CPUs, on kernels whose BPF
-	 * has no atomic OR. */
+	__u64 pad[24];
+	struct pymem_page_thread threads[PYMEM_PAGE_THREADS];
+};
+
+/* What the kernel side itself knows of a page. Nobody who has the page has this, and nothing that
+ * is on a page is ever taken from there. A word each: they are set by several CPUs, on kernels
+ * whose BPF has no atomic OR. */
+struct pymem_page_record {
+	__u32 serial; /* of the page, 0: none */
+	__u32 outer;
+	__u32 slots;
 	__u32 from_exec; /* the peaks begin anew at the next exec, which clears this: the process
 			  * is a launcher's that is yet to become the command */
 	__u32 closing;	 /* it is about to go: what is on it is on `outer` from now on */
-	__u64 pad[23];
-	struct pymem_page_thread threads[PYMEM_PAGE_THREADS];
+	__u32 images, missed, pad;
+	__s64 tree_pages, foreign_pages;
+	struct pymem_page_peaks peaks[PYMEM_PAGE_WATCHERS];
+	__u32 tids[PYMEM_PAGE_THREADS]; /* whose place it is */
 };
 
 #ifndef __bpf__

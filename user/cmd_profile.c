@@ -59,6 +59,7 @@ static int open_session(struct profile *p)
 	const struct options *o = &p->options;
 	struct session_options so = {
 		.watch_host = o->all,
+		.many = o->all || o->pid_count > 1,
 		.follow_children = !o->no_children,
 		.faults = !o->no_faults,
 		.syscalls = !o->no_syscalls,

@@ -72,6 +72,7 @@ int report_add_image(struct build *b, struct image *image, const struct pymem_pr
 	else if (image->lines && image->lines_late)
 		b->tallies.late++;
 	b->tallies.unwatched += record->unwatched_writes;
+	report_note_quotas(b, image, record);
 	p->truncated_stacks = record->truncated;
 	p->lost_faults = record->lost_faults;
 	if (*image->reason)

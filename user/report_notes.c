@@ -130,6 +130,67 @@ static void add_limit_notes(struct build *b)
 	}
 }
 
+/* An image was to have no more of a table that all share. */
+static void add_quota_note(struct build *b, const struct quota_met *met)
+{
+	static const char *const tables[] = {
+#define TABLE_TEXT(id, text) text,
+		PYMEM_TABLES(TABLE_TEXT)
+#undef TABLE_TEXT
+	};
+	char text[256];
+
+	snprintf(text, sizeof(text), "PID %d reached its quota of %s (it has %u): raise %s",
+		 met->pid, tables[met->table], met->held,
+		 met->table == PYMEM_TABLE_THREADS ? "--max-processes" : "--max-stacks");
+	model_add_note(b->model, text);
+}
+
+/* What is known of an image that has ended is soon freed: that it met a quota is kept. */
+static void keep_quota(struct report *report, const struct quota_met *met)
+{
+	unsigned i;
+
+	for (i = 0; i < report->quota_count && i < QUOTAS_TOLD; i++)
+		if (report->quotas[i].id == met->id && report->quotas[i].table == met->table)
+			return;
+	if (report->quota_count < QUOTAS_TOLD)
+		report->quotas[report->quota_count] = *met;
+	report->quota_count++;
+}
+
+void report_note_quotas(struct build *b, const struct image *image, const struct pymem_proc *record)
+{
+	int i;
+
+	for (i = 0; i < PYMEM_TABLE_COUNT; i++) {
+		struct quota_met met = {record->id, record->places[i].held, image->pid, i};
+
+		if (!record->places[i].refused)
+			continue;
+		if (image->dead)
+			keep_quota(b->report, &met);
+		else
+			add_quota_note(b, &met);
+	}
+}
+
+static void add_quota_notes(struct build *b)
+{
+	const struct report *report = b->report;
+	unsigned i, more;
+	char text[256];
+
+	for (i = 0; i < report->quota_count && i < QUOTAS_TOLD; i++)
+		add_quota_note(b, &report->quotas[i]);
+	more = report->quota_count - i;
+	if (!more)
+		return;
+	snprintf(text, sizeof(text), "%u more process%s reached a quota: raise --max-stacks", more,
+		 more == 1 ? "" : "es");
+	model_add_note(b->model, text);
+}
+
 static void add_kernel_notes(struct build *b)
 {
 	static const struct {
@@ -200,6 +261,7 @@ static void add_kernel_notes(struct build *b)
 void report_add_notes(struct build *b)
 {
 	add_kernel_notes(b);
+	add_quota_notes(b);
 	add_limit_notes(b);
 	add_probe_notes(b);
 	add_line_notes(b);

@@ -9,6 +9,8 @@
 
 #include "report.h"
 
+#define QUOTAS_TOLD 16
+
 struct tallies {
 	uint64_t unwatched;
 	unsigned probeless, unprobed; /* left to the walk engine */
@@ -33,6 +35,12 @@ struct report {
 	struct tallies folded;
 	struct entry *ended; /* those folded, by id: for what comes too late */
 	size_t ended_bytes;  /* that their lines may take */
+	struct quota_met {   /* images that have ended; the first ones are told by name */
+		uint32_t id, held;
+		pid_t pid;
+		int table;
+	} quotas[QUOTAS_TOLD];
+	unsigned quota_count;
 };
 
 struct build {
@@ -65,6 +73,9 @@ int report_add_thread(const struct pymem_collected *thread, void *arg);
 int report_add_line(const struct pymem_line_key *key, const struct pymem_line *counted, void *arg);
 
 /* report_notes.c: all that the report can't say in figures. */
+/* Notes which quotas the image met. */
+void report_note_quotas(struct build *b, const struct image *image,
+			const struct pymem_proc *record);
 void report_add_notes(struct build *b);
 
 #endif

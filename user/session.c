@@ -70,6 +70,18 @@ static void set_line_sizes(struct session *session, unsigned images, unsigned st
 	}
 }
 
+/* Of the tables with a quota (bpf/quota.bpf.h). Where only what was asked for is profiled, one
+ * process may fill a table but for a thirtieth. */
+static void set_quotas(struct session *session, unsigned stacks, unsigned threads)
+{
+	object_set_knob(session->object, "room_stacks", stacks);
+	object_set_knob(session->object, "room_vmcalls", stacks / 4);
+	object_set_knob(session->object, "room_codes", stacks);
+	object_set_knob(session->object, "room_lines", stacks);
+	object_set_knob(session->object, "room_threads", threads);
+	object_set_knob(session->object, "quota_share", session->options.many ? 1 : 32);
+}
+
 static void size_maps(struct session *session, int cpus)
 {
 	const struct session_options *o = &session->options;
@@ -84,8 +96,14 @@ static void size_maps(struct session *session, int cpus)
 	set_size(session, "dead", images * 2);
 	set_size(session, "tgids", images * 2);
 	set_size(session, "wanted", images);
+	if (threads < 4096)
+		threads = 4096;
 	if (session->kernel.batched_counters)
-		set_size(session, "threads", threads > 4096 ? threads : 4096);
+		set_size(session, "threads", threads);
+	set_quotas(session, stacks, threads);
+	/* 4 KiB each. Pages are for sessions that only count. */
+	bpf_map__set_max_entries(session_map(session, "page_records"),
+				 o->count_only ? PYMEM_PAGES : 1);
 	set_size(session, "stacks", stacks);
 	set_size(session, "vmcalls", stacks / 4);
 	set_size(session, "codes", stacks);

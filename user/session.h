@@ -25,6 +25,7 @@ struct session_options {
 	unsigned all_payers_images; /* and for all payers together */
 	size_t ring_bytes;	    /* power of two */
 	bool lines;		    /* the exact engine: CPython's probes */
+	bool many;		    /* processes are strangers to each other: none gets all room */
 	bool count_only; /* only publish amounts on pages: no stacks, nothing for reports */
 	int verbosity;	 /* of libbpf */
 };

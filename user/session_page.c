@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* Pages that processes read about themselves: one small map each, so that a reader who
- * gets its descriptor sees no other's. (A descriptor opened read-only can't be mapped: the
- * kernel takes no shared mapping of it. So a reader could write to its page, and mislead
- * itself: nothing is taken from there.)
+ * gets its descriptor sees no other's. A descriptor opened read-only can't be mapped: the
+ * kernel takes no shared mapping of it. So a reader that may load BPF programs could write to its
+ * page, and mislead itself: nothing is taken from there, here or by the kernel side, which has
+ * records of its own (page_records).
  *
  * A page's place among the kernel side's is its number modulo PYMEM_PAGES, and numbers are
  * not used again: a process that still names a page that is gone names nothing.
@@ -12,6 +13,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -64,6 +66,28 @@ static int page_map_create(int number)
 	return err ? err : fd;
 }
 
+/* The kernel side's record of the page; zeroed: it has none. */
+static struct pymem_page_record record_of(const struct session *session, int number)
+{
+	struct pymem_page_record record;
+	uint32_t place = number % PYMEM_PAGES;
+
+	if (bpf_map_lookup_elem(session_map_fd(session, "page_records"), &place, &record) ||
+	    (int)record.serial != number)
+		memset(&record, 0, sizeof(record));
+	return record;
+}
+
+/* From then on the kernel side knows the page; with number 0, none at that place. */
+static int record_set(struct session *session, uint32_t place, int number)
+{
+	const struct pymem_page_record record = {.serial = number, .slots = 1};
+
+	if (bpf_map_update_elem(session_map_fd(session, "page_records"), &place, &record, BPF_ANY))
+		return -errno;
+	return 0;
+}
+
 static int page_create(struct session *session, struct page_slot *slot, int number)
 {
 	uint32_t place = number % PYMEM_PAGES;
@@ -78,8 +102,12 @@ static int page_create(struct session *session, struct page_slot *slot, int numb
 		close(slot->fd);
 		return err;
 	}
-	if (bpf_map_update_elem(session_map_fd(session, "pages"), &place, &slot->fd, BPF_ANY)) {
+	err = 0;
+	if (bpf_map_update_elem(session_map_fd(session, "pages"), &place, &slot->fd, BPF_ANY))
 		err = -errno;
+	if (!err)
+		err = record_set(session, place, number);
+	if (err) {
 		munmap((void *)slot->page, sizeof(struct pymem_page));
 		close(slot->fd);
 		return err;
@@ -176,15 +204,13 @@ static void forget_image(struct session *session, const struct pymem_proc *p)
 
 int session_page_around(const struct session *session, int number)
 {
-	struct page_slot *slot = slot_of(session, number);
-	const volatile struct pymem_page *page;
+	struct pymem_page_record record = record_of(session, number);
 	int i;
 
-	for (i = 0; slot && i < PYMEM_PAGE_NESTED; i++) {
-		page = slot->page;
-		slot = slot_of(session, (int)page->outer);
-		if (slot && !slot->page->closing)
-			return slot->number;
+	for (i = 0; record.outer && i < PYMEM_PAGE_NESTED; i++) {
+		record = record_of(session, record.outer);
+		if (record.serial && !record.closing)
+			return record.serial;
 	}
 	return 0;
 }
@@ -232,7 +258,8 @@ static void leave_page(struct session *session, int number, int outer)
 	}
 	free(l.images);
 	for (i = 0; i < PYMEM_PAGES; i++)
-		if (session->pages[i].number && (int)session->pages[i].page->outer == number)
+		if (session->pages[i].number &&
+		    (int)record_of(session, session->pages[i].number).outer == number)
 			page_command(session, session->pages[i].number, PYMEM_PAGE_DO_CLIMB, 0, 0);
 }
 
@@ -245,6 +272,7 @@ void session_page_free(struct session *session, int number)
 		return;
 	session_page_do(session, number, PYMEM_PAGE_DO_END, 0);
 	leave_page(session, number, session_page_around(session, number));
+	record_set(session, place, 0);
 	bpf_map_delete_elem(session_map_fd(session, "pages"), &place);
 	munmap((void *)slot->page, sizeof(struct pymem_page));
 	close(slot->fd);

@@ -170,21 +170,27 @@ bool session_stack(struct session *session, const struct pymem_stack_key *key,
 	return !bpf_map_lookup_elem(session_map_fd(session, "stacks"), key, stack);
 }
 
-static int forget(struct session *session, const char *map, const void *key)
+/* Deletes what an image that has ended held in that table. */
+static int forget(struct session *session, const char *map, enum pymem_table table, const void *key)
 {
-	if (bpf_map_delete_elem(session_map_fd(session, map), key) && errno != ENOENT)
-		return -errno;
+	uint32_t *used = object_global(session->globals, "places_used");
+
+	if (bpf_map_delete_elem(session_map_fd(session, map), key))
+		return errno == ENOENT ? 0 : -errno;
+	if (used)
+		__sync_fetch_and_sub(&used[table], 1);
 	return 0;
 }
 
 int session_forget_stack(struct session *session, const struct pymem_stack_key *key)
 {
-	return forget(session, "vmcalls", key) ?: forget(session, "stacks", key);
+	return forget(session, "vmcalls", PYMEM_TABLE_VMCALLS, key)
+		       ?: forget(session, "stacks", PYMEM_TABLE_STACKS, key);
 }
 
 int session_forget_line(struct session *session, const struct pymem_line_key *key)
 {
-	return forget(session, "lines", key);
+	return forget(session, "lines", PYMEM_TABLE_LINES, key);
 }
 
 int session_forget_code(struct session *session, uint32_t proc, uint64_t code, uint64_t fingerprint)
@@ -194,5 +200,5 @@ int session_forget_code(struct session *session, uint32_t proc, uint64_t code, u
 		uint32_t proc, pad;
 	} key = {code, fingerprint, proc, 0};
 
-	return forget(session, "codes", &key);
+	return forget(session, "codes", PYMEM_TABLE_CODES, &key);
 }

@@ -223,11 +223,10 @@ static void count_loss(int err, const struct oracle *o)
 	tally.lost[cause]++;
 }
 
-/* Each list is searched for at most three states, twice if there are more interpreters. */
+/* All lists together, and of each interpreter and each state found a few words more. */
 static long reads_bound(void)
 {
-	return 2l * walker_interpreters() * (3l * walker_thread_search() * 2 + 8) +
-	       PYMEM_MAX_FRAMES * 64l;
+	return 2l * walker_search_steps() + 2l * walker_interpreters() * 8 + PYMEM_MAX_FRAMES * 64l;
 }
 
 void oracle_judge(int err, const struct oracle *o)

@@ -228,35 +228,58 @@ static void list_make(const struct reference *r, unsigned count, uint64_t end)
 	}
 }
 
+/* Events until the thread is found; 0: `most` did not find it. Each is bounded. */
+static unsigned list_search(const struct truth *t, unsigned most, const struct oracle *o)
+{
+	struct oracle exact = *o, lost = *o;
+
+	exact.exact = true;
+	lost.exact = false;
+	for (unsigned i = 1; i <= most; i++) {
+		int err = event(t->thread_id);
+
+		if (image_reads > 2l * walker_search_steps() + PYMEM_MAX_FRAMES * 8l)
+			walker_broken("an event looks at more thread states than it may");
+		if (err && walker_thread.loss != PYMEM_LOSS_NO_THREAD)
+			walker_broken("not found, but by another cause than no-thread");
+		oracle_judge(err, err ? &lost : &exact);
+		if (!err)
+			return i;
+	}
+	return 0;
+}
+
 /* `count` other threads come before ours, whose entry is followed by none; or they go round in
  * a circle and ours is not among them. */
 static void check_list(const struct truth *t, unsigned count, bool circle)
 {
+	unsigned an_event = walker_search_steps() - 16, limit = walker_search_limit();
+	bool findable = !circle && count < limit;
+	unsigned most = (findable ? count : limit) / an_event + 2, events;
 	static struct reference r;
 	struct image_faults faults = {.patch_count = 1};
 	struct oracle o = oracle_of_truth(t);
-	int err;
 
 	oracle_case("%u threads%s", count, circle ? " in a circle" : "");
 	reference_walk(&r, &process, t->thread_id, REFERENCE_FRAMES);
 	list_make(&r, count, circle ? LIST_AT : r.tstate);
 	faults.patches[0].addr = r.interp + process.layout.interp_thread_head;
 	faults.patches[0].value = LIST_AT;
-	o.exact = !circle && count < walker_thread_search();
-	disturbed(t->thread_id, 0, &faults, &o);
-	if (!o.exact && !walker_stack_hash() && walker_thread.loss != PYMEM_LOSS_NO_THREAD)
-		walker_broken("not found, but by another cause than no-thread");
-	if (!o.exact && walker_stack_hash())
-		walker_broken("found where it is not looked for");
-	/* After the first misses it looks at the newest only. */
+	oracle_forget();
+	walker_reset(&layout, process.runtime_addr, process.interp_head_addr);
 	image_faults = faults;
+	events = list_search(t, most, &o);
+	if (findable && (!events || (count < walker_search_steps() && events > 1)))
+		walker_broken("not found in as many events as its list is long");
+	if (!findable && events)
+		walker_broken("found where it is not looked for");
+	/* After the first misses, or once it is found, it looks at the newest only. */
+	for (unsigned i = 0; !findable && i < 3 * most; i++)
+		event(t->thread_id);
 	event(t->thread_id);
-	event(t->thread_id);
-	err = event(t->thread_id);
+	if (image_reads > 64 + PYMEM_MAX_FRAMES * 8l)
+		walker_broken("a long list again and again");
 	memset(&image_faults, 0, sizeof(image_faults));
-	if (!o.exact && image_reads > 64)
-		walker_broken("the whole list again at the fourth event");
-	oracle_judge(err, &o);
 	reference_fini(&r);
 }
 

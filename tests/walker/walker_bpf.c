@@ -75,7 +75,7 @@ long bpf_map_update_elem(void *map, const void *key, const void *value, __u64 fl
 		the_stacks[stack_count++].value = *(const struct pymem_stack *)value;
 		return 0;
 	}
-	if (map == (void *)&codes && flags == BPF_ANY) {
+	if (map == (void *)&codes && flags == BPF_NOEXIST) {
 		if (code_count == CODES || step_fails(WALKER_CODES))
 			return -ENOSPC;
 		the_codes[code_count].key = *(const struct code_key *)key;
@@ -176,6 +176,7 @@ void walker_reset(const struct pymem_layout *layout, __u64 runtime, __u64 interp
 {
 	stack_count = 0;
 	code_count = 0;
+	__builtin_memset(places_used, 0, sizeof(places_used));
 	the_layout = *layout;
 	__builtin_memset(&the_scratch, 0, sizeof(the_scratch));
 	__builtin_memset(&the_message, 0, sizeof(the_message));
@@ -208,7 +209,12 @@ const char *walker_build(void)
 #endif
 }
 
-__u32 walker_thread_search(void)
+__u32 walker_search_steps(void)
+{
+	return SEARCH_STEPS;
+}
+
+__u32 walker_search_limit(void)
 {
 	return MAX_THREAD_SEARCH;
 }

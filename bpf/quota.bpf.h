@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* How much of a table that all images share one of them may take.
+ *
+ * As many places as `quota_share` times those that are free: so some are left however many images
+ * want all they can get, each later one gets its part of them, and the first places, which most
+ * programs never exceed, are not denied while there are any. Whoever profiles one program has it
+ * use nearly the whole table (the loader sets quota_share); on a host that is watched, the share
+ * of one is half of what is free.
+ */
+#ifndef QUOTA_BPF_H
+#define QUOTA_BPF_H
+
+#include "maps.bpf.h"
+
+#define QUOTA_FLOOR 256
+
+static __always_inline __u32 table_room(__u32 table)
+{
+	switch (table) {
+	case PYMEM_TABLE_STACKS:
+		return room_stacks;
+	case PYMEM_TABLE_VMCALLS:
+		return room_vmcalls;
+	case PYMEM_TABLE_CODES:
+		return room_codes;
+	case PYMEM_TABLE_LINES:
+		return room_lines;
+	default:
+		return room_threads;
+	}
+}
+
+/* May p take another place in `table`? */
+static __always_inline bool quota_free(const struct pymem_proc *p, __u32 table)
+{
+	__u32 used = places_used[table], room = table_room(table), held = p->places[table].held;
+	__u32 free = used < room ? room - used : 0;
+
+	return free && (held < QUOTA_FLOOR || held < (__u64)quota_share * free);
+}
+
+/* p is not to have another one: for the report. */
+static __always_inline void quota_refuse(struct pymem_proc *p, __u32 table)
+{
+	__sync_fetch_and_add(&p->places[table].refused, 1);
+}
+
+static __always_inline bool quota_allows(struct pymem_proc *p, __u32 table)
+{
+	if (quota_free(p, table))
+		return true;
+	quota_refuse(p, table);
+	return false;
+}
+
+static __always_inline void quota_take(struct pymem_proc *p, __u32 table, __u32 places)
+{
+	__sync_fetch_and_add(&p->places[table].held, places);
+	__sync_fetch_and_add(&places_used[table], places);
+}
+
+/* An entry of an image that has no record any more. */
+static __always_inline void quota_take_late(__u32 table)
+{
+	__sync_fetch_and_add(&places_used[table], 1);
+}
+
+#endif

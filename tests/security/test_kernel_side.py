@@ -1,0 +1,209 @@
+# SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+"""Attacks on the part that runs in the kernel: its time, the tables that all share, its links."""
+import contextlib
+import ctypes
+import os
+import platform
+import re
+import socket
+import struct
+import subprocess
+import sys
+
+import pytest
+
+import harness
+from serve_fixtures import OTHER_USER, PAGE, USER, eventually, folder, server  # noqa: F401
+from serving import Client, take_descriptor
+
+PROGRAMS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "programs")
+sys.path.insert(0, PROGRAMS)
+
+import fake_library  # noqa: E402
+
+LIBC = ctypes.CDLL(None, use_errno=True)
+SYS_BPF = {"x86_64": 321, "aarch64": 280}[platform.machine()]
+BPF_PROG_LOAD, BPF_ENABLE_STATS, BPF_OBJ_GET_INFO_BY_FD, BPF_PROG_GET_FD_BY_ID = 5, 32, 15, 13
+
+
+def bpf(command, attributes):
+    buffer = ctypes.create_string_buffer(attributes, 128)
+    got = LIBC.syscall(SYS_BPF, command, buffer, 128)
+    assert got >= 0, "bpf(%d): %s" % (command, os.strerror(ctypes.get_errno()))
+    return got
+
+
+def own_programs(pid):
+    """Identifiers of the BPF programs whose descriptors the process holds."""
+    found = set()
+    for name in os.listdir("/proc/%d/fdinfo" % pid):
+        with contextlib.suppress(FileNotFoundError), open("/proc/%d/fdinfo/%s" % (pid, name)) as f:
+            found.update(map(int, re.findall(r"^prog_id:\s*(\d+)", f.read(), re.M)))
+    return found
+
+
+def run_time_ns(pid):
+    """What the profiler's programs have taken so far, on the whole host."""
+    total = 0
+    for program in own_programs(pid):
+        fd = bpf(BPF_PROG_GET_FD_BY_ID, struct.pack("=III", program, 0, 0))
+        info = ctypes.create_string_buffer(256)
+        try:
+            bpf(BPF_OBJ_GET_INFO_BY_FD, struct.pack("=IIQ", fd, 256, ctypes.addressof(info)))
+        finally:
+            os.close(fd)
+        total += struct.unpack_from("=Q", info, 192)[0]
+    return total
+
+
+@contextlib.contextmanager
+def statistics():
+    """The kernel takes the time of BPF programs meanwhile."""
+    fd = bpf(BPF_ENABLE_STATS, struct.pack("=I", 0))
+    try:
+        yield
+    finally:
+        os.close(fd)
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="the attacker's state is that of x86-64")
+@pytest.mark.attack("page faults that take milliseconds in the kernel",
+                    "interpreter state that is slow to walk: 16 x 3 x 16,384 thread states; 128 new "
+                    "code objects at each fault")
+@pytest.mark.parametrize("mode, bound_us", [("lists", 2000), ("deep", 2000)])
+def test_slow_state(mode, bound_us, tmp_path):
+    """Generous, since what other programs do at the same time counts too: without a bound, lists took
+    36,000 us a fault."""
+    faults = 200
+    program = str(tmp_path / "hostile_state")
+    subprocess.run(["cc", "-O1", "-o", program, os.path.join(PROGRAMS, "hostile_state.c")], check=True)
+    (tmp_path / "library.so").write_bytes(fake_library.make())
+    attacker = subprocess.Popen([program, str(tmp_path / "library.so"), mode, str(faults)],
+                                stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    try:
+        assert attacker.stdout.readline() == b"ready\n"
+        with statistics(), harness.Tool("-p", attacker.pid) as tool:
+            tool.attached()
+            before = run_time_ns(tool.process.pid)
+            attacker.stdin.write(b"\n")
+            attacker.stdin.flush()
+            assert attacker.stdout.readline()
+            taken = run_time_ns(tool.process.pid) - before
+            attacker.stdin.write(b"\n")
+            attacker.stdin.flush()
+            report = tool.report()
+    finally:
+        attacker.kill()
+        attacker.communicate()
+    report.check_conservation(attacker.pid)
+    change = report.image(attacker.pid)
+    assert change["rss_end_bytes"] - change["rss_start_bytes"] >= faults * PAGE
+    assert taken / faults < bound_us * 1000, "%.0f us of BPF a fault" % (taken / faults / 1000)
+
+
+def start(script, count):
+    process = subprocess.Popen([sys.executable, os.path.join(PROGRAMS, script), str(count)],
+                               stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert process.stdout.readline() == b"ready\n"
+    return process
+
+
+def work(process):
+    process.stdin.write(b"\n")
+    process.stdin.flush()
+    assert process.stdout.readline() == b"done\n"
+
+
+@contextlib.contextmanager
+def ended(*processes):
+    try:
+        yield
+    finally:
+        for process in processes:
+            process.kill()
+            process.communicate()
+
+
+@pytest.mark.attack("no lines for other users' programs", "one process makes more stacks than the table has")
+def test_one_process_takes_all_stacks():
+    room, pages = 2048, 512
+    attacker = start("many_stacks.py", 3 * room)
+    victim = start("one_line.py", pages)
+    with ended(attacker, victim), \
+            harness.Tool("-p", attacker.pid, "-p", victim.pid, "--max-stacks", room) as tool:
+        tool.attached()
+        work(attacker)
+        work(victim)
+        tool.process.send_signal(harness.signal.SIGINT)
+        report = tool.report()
+    for process in attacker, victim:
+        report.check_conservation(process.pid)
+    image = report.image(victim.pid)
+    grow = harness.labels(os.path.join(PROGRAMS, "one_line.py"))["grow"]
+    lines = [line for line in image["lines"] if line["line"] == grow]
+    assert image["lost_bytes"]["map-full"] == 0
+    assert lines and lines[0]["increment_bytes"] >= pages * PAGE
+    assert report.image(attacker.pid)["lost_bytes"]["map-full"] > 0
+    assert any("PID %d reached its quota of stacks" % attacker.pid in note and "--max-stacks" in note
+               for note in report.data["notes"])
+
+
+def test_one_process_may_take_all_stacks():
+    """If it is the only one that was asked for: nearly all."""
+    room = 2048
+    process = start("many_stacks.py", room * 9 // 10)
+    with ended(process), harness.Tool("-p", process.pid, "--max-stacks", room) as tool:
+        tool.attached()
+        work(process)
+        tool.process.send_signal(harness.signal.SIGINT)
+        report = tool.report()
+    report.check_conservation(process.pid)
+    assert report.image(process.pid)["lost_bytes"]["map-full"] == 0
+    assert not any("quota" in note for note in report.data["notes"])
+
+
+def instruction(op, target=0, source=0, offset=0, value=0):
+    return struct.pack("<BBhi", op, target | source << 4, offset, value)
+
+
+def write_to_map(fd, offset, value):
+    """Stores 32 bits in the only value of an array map, by a program run once."""
+    code = b"".join([
+        instruction(0x62, 10, offset=-4),  # *(u32 *)(fp - 4) = 0
+        instruction(0xBF, 2, 10), instruction(0x07, 2, value=-4),
+        instruction(0x18, 1, 1, value=fd), instruction(0),
+        instruction(0x85, value=1),  # bpf_map_lookup_elem
+        instruction(0x15, 0, offset=1), instruction(0x62, 0, offset=offset, value=value),
+        instruction(0xB7), instruction(0x95)])
+    program, licence = ctypes.create_string_buffer(code, len(code)), ctypes.create_string_buffer(b"GPL")
+    loaded = bpf(BPF_PROG_LOAD, struct.pack("=IIQQ", 1, len(code) // 8, ctypes.addressof(program),
+                                            ctypes.addressof(licence)))
+    here, there = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+    with here, there:
+        here.setsockopt(socket.SOL_SOCKET, 50, loaded)  # SO_ATTACH_BPF
+        there.send(b"x")
+    os.close(loaded)
+
+
+@pytest.mark.attack("another user's sums change", "a client that may load BPF programs writes to its page")
+def test_page_written_by_its_owner(server):  # noqa: F811
+    """Its link, its sum, its places of threads: what is shown is what is known, and is known elsewhere."""
+    pages = 512
+    with Client(server.path, USER) as attacker, Client(server.path, OTHER_USER) as victim:
+        for client in attacker, victim:
+            client.track()
+        mine, theirs = attacker.page(), victim.page()
+        before = theirs.tree
+        fd = take_descriptor(attacker.pid, attacker.tell("descriptor"))
+        try:
+            write_to_map(fd, 56, theirs.serial)  # outer
+            write_to_map(fd, 52, theirs.serial)  # serial
+            write_to_map(fd, 32, 1 << 30)  # the sum
+            assert mine.outer == theirs.serial
+        finally:
+            os.close(fd)
+        attacker.tell("grow", pages)
+        assert eventually(lambda: mine.tree == mine.rss), (mine.tree, mine.rss)
+        assert theirs.tree - before < pages // 2
+        victim.tell("grow", pages)
+        assert theirs.tree == theirs.rss
