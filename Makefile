@@ -30,7 +30,7 @@ BPF_CFLAGS := -g -O2 -target bpf -mcpu=v3 -D__TARGET_ARCH_$(ARCH) $(WARN) -Wno-u
 BPF_INCLUDE ?= -idirafter /usr/include/$(shell gcc -dumpmachine)
 
 # Pure modules first: unit tests link them without BPF.
-PURE := model model_book model_lines model_order model_ended text json_text kernel_btf kernel_refusal render render_table render_columns render_function render_runs render_json source \
+PURE := hash model model_book model_lines model_order model_ended text json_text kernel_btf kernel_refusal render render_table render_columns render_function render_runs render_json source \
 	py_code py_layouts elf_image elf_probes elf_version proc py_process cmd_ps store \
 	serve_request serve_access serve_limits \
 	budget rights examiner examiner_wire examiner_helper source_read source_encoding
@@ -114,7 +114,7 @@ $(BUILD)/fuzzed/walker_bpf.o: tests/walker/walker_bpf.c | $(BUILD)/fuzzed
 # The BPF walker as a program: the headers of bpf/ unchanged, with tests/walker/bpf/ in place of
 # libbpf's. Twice, as the product. BPF reads words of any alignment.
 WALKER := $(BUILD)/walker/modern $(BUILD)/walker/legacy
-WALKER_MODULES := store py_code py_layouts py_process elf_image elf_probes elf_version proc budget
+WALKER_MODULES := hash store py_code py_layouts py_process elf_image elf_probes elf_version proc budget
 WALKER_OBJS := $(WALKER_MODULES:%=$(BUILD)/asan/%.o) \
 	$(patsubst %,$(BUILD)/walker/%.o,walker oracle image reference)
 WALKER_BPF := $(CFLAGS) -O1 $(SANITIZE) -fno-sanitize=alignment -Wno-unused-function \

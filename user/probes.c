@@ -15,9 +15,9 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#include <uthash.h>
 
 #include "elf_image.h"
+#include "hash.h"
 
 #define INTERPRETERS_MOST 4 /* #! lines that name scripts */
 
@@ -88,13 +88,16 @@ static int attach(struct probes *probes, const struct attached *like, const char
 	if (!a)
 		return -ENOMEM;
 	*a = *like;
+	if (HASH_INSERT(probes->attached, key, a)) {
+		free(a);
+		return -ENOMEM;
+	}
 	err = session_attach_probes(probes->session, a->key.pid, file);
 	if (err) {
+		HASH_DEL(probes->attached, a);
 		free(a);
-		return err;
 	}
-	HASH_ADD(hh, probes->attached, key, sizeof(a->key), a);
-	return 0;
+	return err;
 }
 
 /* A name under which the file that `pid` has mapped can be opened. 0 or -errno. */

@@ -71,7 +71,10 @@ int report_add_image(struct build *b, struct image *image, const struct pymem_pr
 	p->id = entry->id = image->id;
 	entry->image = image;
 	entry->process = p;
-	HASH_ADD(hh, b->entries, id, sizeof(entry->id), entry);
+	if (HASH_INSERT(b->entries, id, entry)) {
+		free(entry);
+		return -ENOMEM;
+	}
 	return 0;
 }
 

@@ -5,8 +5,8 @@
 #ifndef REPORT_PARTS_H
 #define REPORT_PARTS_H
 
-#include <uthash.h>
 
+#include "hash.h"
 #include "report.h"
 
 struct tallies {

@@ -6,8 +6,8 @@
 
 #include <stdbool.h>
 #include <sys/types.h>
-#include <uthash.h>
 
+#include "hash.h"
 #include "image.h"
 #include "probes.h"
 #include "py_process.h"
