@@ -67,7 +67,7 @@ LOOP_BODY send_part(__u32 i, struct parts *c)
 {
 	struct pymem_msg_code *m = c->m;
 	__u32 offset = c->from, bytes = 0;
-	__u64 flags = ring_flags();
+	__u64 flags;
 
 	if (offset >= m->table_length && (i || offset))
 		return 1;
@@ -82,6 +82,8 @@ LOOP_BODY send_part(__u32 i, struct parts *c)
 	}
 	if (c->unread || (i + 1 == MAX_TABLE_PARTS && m->table_length > PYMEM_TABLE_MAX))
 		flags = BPF_RB_FORCE_WAKEUP;
+	else
+		flags = ring_flags();
 	m->table_offset = offset;
 	m->table_bytes = bytes;
 	c->failed = bpf_ringbuf_output(&ring, m,
