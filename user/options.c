@@ -296,7 +296,8 @@ static const struct option_row rows[] = {
 	{265, "ended-memory", "MIB", "for lines of processes that have ended (256)",
 	 take_ended_memory},
 	{'q', "quiet", NULL, "say nothing but the report and errors", take_quiet},
-	{'v', "verbose", NULL, "print libbpf's warnings; -vv: all it has to say", take_verbose},
+	{'v', "verbose", NULL, "lines of the import system apart; libbpf's warnings (-vv: all)",
+	 take_verbose},
 	{264, "version", NULL, "print the version", take_version},
 	{'h', "help", NULL, "print this", take_help},
 };

@@ -142,7 +142,8 @@ void report_entries_free(struct entry **entries)
 	}
 }
 
-struct report *report_new(struct tracker *tracker, double start, size_t ended_bytes)
+struct report *report_new(struct tracker *tracker, double start, size_t ended_bytes,
+			  bool fold_imports)
 {
 	struct report *report = calloc(1, sizeof(*report));
 
@@ -151,8 +152,10 @@ struct report *report_new(struct tracker *tracker, double start, size_t ended_by
 	report->tracker = tracker;
 	report->ended_bytes = ended_bytes;
 	report->model = model_new(sysconf(_SC_PAGESIZE));
-	if (report->model && !describe(report->model, start))
+	if (report->model && !describe(report->model, start)) {
+		report->model->imports_folded = fold_imports;
 		return report;
+	}
 	report_free(report);
 	return NULL;
 }

@@ -200,10 +200,34 @@ static void add_kernel_notes(struct build *b)
 		model_add_skip(b->model, skip->pid, skip->comm, skip->reason);
 }
 
+/* Children that were there before their parent was attached are for the user to choose. */
+static void add_unwatched_notes(struct build *b)
+{
+	const struct unwatched *u;
+	char text[512];
+	size_t i;
+	int n;
+
+	for (u = b->tracker->unwatched; u; u = u->next) {
+		n = snprintf(
+			text, sizeof(text),
+			"process %d started %s%zu Python process%s before it was attached that "
+			"%s not watched: -p ",
+			u->parent, u->more ? "at least " : "", u->count, u->count == 1 ? "" : "es",
+			u->count == 1 ? "is" : "are");
+		for (i = 0; i < u->named; i++)
+			n += snprintf(text + n, sizeof(text) - n, "%s%d", i ? "," : "", u->pids[i]);
+		if (u->count > u->named)
+			snprintf(text + n, sizeof(text) - n, " and %zu more", u->count - u->named);
+		model_add_note(b->model, text);
+	}
+}
+
 void report_add_notes(struct build *b)
 {
 	add_kernel_notes(b);
 	add_limit_notes(b);
 	add_gap_notes(b);
+	add_unwatched_notes(b);
 	add_line_notes(b);
 }

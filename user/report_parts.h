@@ -5,7 +5,6 @@
 #ifndef REPORT_PARTS_H
 #define REPORT_PARTS_H
 
-
 #include "hash.h"
 #include "report.h"
 
@@ -27,7 +26,6 @@ struct entry { /* an image in the report */
 struct report {
 	struct tracker *tracker;
 	struct model *model;
-	double start;
 	struct tallies folded;
 	struct entry *ended; /* those folded, by id: for what comes too late */
 	size_t ended_bytes;  /* that their lines may take */

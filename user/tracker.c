@@ -47,6 +47,7 @@ void tracker_fini(struct tracker *tracker)
 	}
 	free(tracker->queue);
 	tracker_free_scanned(tracker);
+	tracker_free_unwatched(tracker);
 	store_fini(&tracker->store);
 	probes_free(tracker->probes);
 	tracker_free_looks(tracker);

@@ -25,6 +25,16 @@ struct skip {
 	struct skip *next;
 };
 
+#define UNWATCHED_NAMED 16
+
+struct unwatched { /* Pythons that a profiled process started and that are not profiled */
+	pid_t parent;
+	pid_t pids[UNWATCHED_NAMED]; /* `named` of the `count` */
+	size_t named, count;
+	bool more; /* children than were looked at */
+	struct unwatched *next;
+};
+
 struct pid_image { /* what a process runs, or ran last */
 	pid_t pid;
 	struct image *image;
@@ -69,6 +79,7 @@ struct tracker {
 	unsigned skip_count;
 	uint64_t more_skips; /* that are not in the list */
 	struct look *looks;  /* by PID */
+	struct unwatched *unwatched; /* by tracker_find_unwatched() */
 	struct queued *queue;
 	size_t queue_length, queue_room;
 	struct scanned *scanned; /* by PID */
@@ -104,6 +115,10 @@ int tracker_attach_all(struct tracker *tracker);
 /* Handles messages for up to `timeout_ms`, identifies, collects what ended.
  * Messages handled, 0, or -errno. */
 int tracker_poll(struct tracker *tracker, int timeout_ms);
+
+/* Looks for Pythons among the descendants of the processes named on the command line that are not
+ * profiled themselves, for the report to name. Once, at the end, while they run. 0 or -ENOMEM. */
+int tracker_find_unwatched(struct tracker *tracker);
 
 /* After session_detach(): takes what is left. 0 or -errno. */
 int tracker_finish(struct tracker *tracker);

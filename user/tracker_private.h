@@ -65,6 +65,7 @@ void tracker_watch_copies(struct tracker *tracker);
 
 /* Looks through /proc for Pythons that no message told of, if it is time to. 0 or -errno. */
 int tracker_rescan(struct tracker *tracker);
+void tracker_free_unwatched(struct tracker *tracker);
 void tracker_free_scanned(struct tracker *tracker);
 
 #endif
