@@ -8,7 +8,6 @@
 CC ?= gcc
 CLANG ?= clang
 BPFTOOL ?= $(firstword $(wildcard /usr/sbin/bpftool) bpftool)
-PKG_CONFIG ?= pkg-config
 PREFIX ?= /usr/local
 DESTDIR ?=
 PYTHON ?= /usr/bin/python3
@@ -17,7 +16,6 @@ VERSION := $(shell cat VERSION)
 ARCH ?= $(shell uname -m | sed 's/x86_64/x86/;s/aarch64/arm64/')
 BUILD ?= build
 
-LIBS := libbpf libelf jansson zlib
 CFLAGS ?= -O2 -g
 WARN := -Wall -Wextra -Werror
 override CFLAGS += -std=gnu11 $(WARN) -MMD -MP -D_GNU_SOURCE -DPYMEM_VERSION='"$(VERSION)"' \
@@ -138,6 +136,12 @@ walker: $(WALKER)
 $(BUILD)/verifier-stats: tests/verifier/verifier_stats.c $(filter-out $(BUILD)/main.o,$(OBJS))
 	$(CC) $(CFLAGS) $(LDFLAGS) -Wl,--wrap=bpf_object__load,--wrap=libbpf_num_possible_cpus \
 		$^ -o $@ $(LDLIBS)
+
+# The BPF side's names, in the objects as they are embedded.
+$(BUILD)/asan/bpf_object.o: $(SKELETONS)
+$(BUILD)/tests/test_bpf_names: tests/unit/test_bpf_names.c $(BUILD)/asan/bpf_names.o \
+		$(BUILD)/asan/bpf_object.o | $(BUILD)/tests
+	$(CC) $(CFLAGS) -O1 $(SANITIZE) $(filter %.c %.o,$^) -o $@ -lcmocka -lbpf -lelf -lz
 
 unit: $(UNIT:%=$(BUILD)/tests/%) $(BUILD)/verifier-stats
 fuzz-targets: $(FUZZ:%=$(BUILD)/fuzz/%)

@@ -168,7 +168,6 @@ static int take_sort(struct options *o, const char *value)
 
 static int take_engine(struct options *o, const char *value)
 {
-	o->engine = value;
 	if (!strcmp(value, "auto"))
 		return 0;
 	o->lines = !strcmp(value, "lines");
@@ -393,7 +392,6 @@ int options_parse(struct options *o, int argc, char **argv)
 	o->top = 20;
 	o->mode = OUTPUT_MODE;
 	o->format = "table";
-	o->engine = "auto";
 	build_getopt(letters, longs);
 	while ((key = getopt_long(argc, argv, letters, longs, NULL)) != -1) {
 		const struct option_row *row = row_of(key);

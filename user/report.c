@@ -41,6 +41,9 @@ int report_add_image(struct build *b, struct image *image, const struct pymem_pr
 	struct entry *entry;
 	int i;
 
+	/* It may have ended while those alive were read. */
+	if (report_entry(b, image->id))
+		return 0;
 	/* Another program that a tracked process ran. */
 	if (image->hidden || (!image->identified && (!image->asked || image->examined)))
 		return 0;

@@ -209,12 +209,10 @@ static void add_unwatched_notes(struct build *b)
 	int n;
 
 	for (u = b->tracker->unwatched; u; u = u->next) {
-		n = snprintf(
-			text, sizeof(text),
-			"process %d started %s%zu Python process%s before it was attached that "
-			"%s not watched: -p ",
-			u->parent, u->more ? "at least " : "", u->count, u->count == 1 ? "" : "es",
-			u->count == 1 ? "is" : "are");
+		n = snprintf(text, sizeof(text),
+			     "process %d has %s%zu Python child%s that %s not watched: -p ",
+			     u->parent, u->more ? "at least " : "", u->count,
+			     u->count == 1 ? "" : "ren", u->count == 1 ? "is" : "are");
 		for (i = 0; i < u->named; i++)
 			n += snprintf(text + n, sizeof(text) - n, "%s%d", i ? "," : "", u->pids[i]);
 		if (u->count > u->named)

@@ -20,11 +20,6 @@
 #include "kernel.h"
 #include "session_private.h"
 
-static struct bpf_program *program_of(const struct session *session, const char *name)
-{
-	return bpf_object__find_program_by_name(session->object, name);
-}
-
 static int verbosity;
 
 static int print_libbpf(enum libbpf_print_level level, const char *format, va_list args)
@@ -47,9 +42,8 @@ static void set_size(struct session *session, const char *name, unsigned entries
 /* The exact engine's maps, where it is wanted. */
 static void set_line_sizes(struct session *session, unsigned images, unsigned stacks)
 {
-	static const char *const maps[] = {"lines", "line_stacks", "line_blank", "__bpf_usdt_specs",
+	static const char *const maps[] = {"lines", "line_stacks", "__bpf_usdt_specs",
 					   "__bpf_usdt_ip_to_spec_id"};
-	struct bpf_map *map;
 	size_t i;
 
 	if (session->options.lines) {
@@ -60,10 +54,10 @@ static void set_line_sizes(struct session *session, unsigned images, unsigned st
 		return;
 	}
 	for (i = 0; i < sizeof(maps) / sizeof(maps[0]); i++) {
-		map = session_map(session, maps[i]);
-		if (map)
-			bpf_map__set_autocreate(map, false);
+		bpf_map__set_autocreate(session_map(session, maps[i]), false);
 	}
+	if (session->kernel.batched_counters)
+		bpf_map__set_autocreate(session_map(session, "line_blank"), false);
 }
 
 static void size_maps(struct session *session, int cpus)
@@ -90,6 +84,12 @@ static void size_maps(struct session *session, int cpus)
 	bpf_map__set_max_entries(session_map(session, "ring"), o->ring_bytes);
 }
 
+static void set_knob(struct session *session, const char *name, uint32_t value)
+{
+	if (object_set_knob(session->object, name, value))
+		bpf_names_missing(BPF_NAME_KNOB, name);
+}
+
 static void select_programs(struct session *session)
 {
 	static const char *const lines[] = {"line",	  "function_entry", "function_return",
@@ -110,30 +110,30 @@ static void select_programs(struct session *session)
 	/* Batched counters are only seen at faults. */
 	if (k->batched_counters && k->faults)
 		faults = true;
-	object_set_knob(session->object, "count_faults", faults);
-	bpf_program__set_autoload(program_of(session, "fault_user"), faults);
-	bpf_program__set_autoload(program_of(session, "fault_kernel"), faults);
-	bpf_program__set_autoload(program_of(session, "page_alloc"), faults && k->page_alloc);
-	bpf_program__set_autoload(program_of(session, "syscall_exit"),
+	set_knob(session, "count_faults", faults);
+	bpf_program__set_autoload(session_program(session, "fault_user"), faults);
+	bpf_program__set_autoload(session_program(session, "fault_kernel"), faults);
+	bpf_program__set_autoload(session_program(session, "page_alloc"), faults && k->page_alloc);
+	bpf_program__set_autoload(session_program(session, "syscall_exit"),
 				  session->options.syscalls && k->sys_exit);
 	for (i = 0; i < sizeof(lines) / sizeof(lines[0]); i++)
-		bpf_program__set_autoload(program_of(session, lines[i]), session->options.lines);
+		bpf_program__set_autoload(session_program(session, lines[i]),
+					  session->options.lines);
 }
 
 static int find_cpu_offsets(struct session *session, unsigned cpus)
 {
-	struct bpf_program *program = program_of(session, "find_cpu_offsets");
 	LIBBPF_OPTS(bpf_test_run_opts, opts);
-	uint32_t *found;
-	int err;
+	int program, err;
 
-	if (!program)
+	/* Batched counters are not per CPU. */
+	if (session->kernel.batched_counters)
 		return 0;
-	err = bpf_prog_test_run_opts(bpf_program__fd(program), &opts);
+	program = bpf_program__fd(session_program(session, "find_cpu_offsets"));
+	err = bpf_prog_test_run_opts(program, &opts);
 	if (err)
 		return err;
-	found = object_global(session->globals, "cpu_offsets_found");
-	return found && *found == cpus ? 0 : -ENODATA;
+	return *(uint32_t *)session_variable(session, "cpu_offsets_found") == cpus ? 0 : -ENODATA;
 }
 
 static int session_load(struct session *session, char *why, size_t size)
@@ -143,15 +143,15 @@ static int session_load(struct session *session, char *why, size_t size)
 
 	size_maps(session, cpus);
 	select_programs(session);
-	object_set_knob(session->object, "nr_cpus", cpus);
+	set_knob(session, "nr_cpus", cpus);
 	/* percpu_counter_batch: lib/percpu_counter.c, compute_batch_value(). */
 	online = sysconf(_SC_NPROCESSORS_ONLN);
-	object_set_knob(session->object, "counter_batch", online > 16 ? 2 * online : 32);
-	object_set_knob(session->object, "follow_children", session->options.follow_children);
-	object_set_knob(session->object, "watch_host", session->options.watch_host);
-	object_set_knob(session->object, "count_only", session->options.count_only);
-	object_set_knob(session->object, "own_tgid", getpid());
-	object_set_knob(session->object, "ring_wakeup_bytes", session->options.ring_bytes / 4);
+	set_knob(session, "counter_batch", online > 16 ? 2 * online : 32);
+	set_knob(session, "follow_children", session->options.follow_children);
+	set_knob(session, "watch_host", session->options.watch_host);
+	set_knob(session, "count_only", session->options.count_only);
+	set_knob(session, "own_tgid", getpid());
+	set_knob(session, "ring_wakeup_bytes", session->options.ring_bytes / 4);
 	err = bpf_object__load(session->object);
 	if (err) {
 		snprintf(why, size, "the kernel refused the BPF programs: %s%s", strerror(-err),
@@ -204,7 +204,10 @@ struct session *session_new(const struct session_options *options, char *why, si
 		snprintf(why, size, "the embedded BPF object can't be opened: %s", strerror(-err));
 		goto fail;
 	}
-	err = session_load(session, why, size);
+	err = bpf_names_check(session->object, session->kernel.batched_counters, bpf_names,
+			      bpf_name_count, why, size);
+	if (!err)
+		err = session_load(session, why, size);
 	if (err)
 		goto fail;
 	return session;
@@ -216,10 +219,10 @@ fail:
 
 static int attach_one(struct session *session, const char *name)
 {
-	struct bpf_program *program = program_of(session, name);
+	struct bpf_program *program = session_program(session, name);
 	struct bpf_link *link;
 
-	if (!program || !bpf_program__autoload(program))
+	if (!bpf_program__autoload(program))
 		return 0;
 	link = bpf_program__attach(program);
 	if (!link)
@@ -249,11 +252,9 @@ int session_attach(struct session *session)
 
 void session_detach(struct session *session)
 {
-	uint32_t *off = session->globals ? object_global(session->globals, "lines_off") : NULL;
-
 	/* Probes take long to detach; lines end now, the probes go in session_settle(). */
-	if (off && session->options.lines)
-		*(volatile uint32_t *)off = 1;
+	if (session->globals && session->options.lines)
+		*(volatile uint32_t *)session_variable(session, "lines_off") = 1;
 	while (session->link_count)
 		bpf_link__destroy(session->links[--session->link_count]);
 	bpf_link__destroy(session->copies);
@@ -262,15 +263,14 @@ void session_detach(struct session *session)
 
 int session_watch_copies(struct session *session)
 {
-	struct bpf_program *program = program_of(session, "page_alloc");
-	uint32_t *watched = object_global(session->globals, "copies_watched");
+	struct bpf_program *program = session_program(session, "page_alloc");
 
-	if (session->copies || !watched || !bpf_program__autoload(program))
+	if (session->copies || !bpf_program__autoload(program))
 		return 0;
 	session->copies = bpf_program__attach(program);
 	if (!session->copies)
 		return -errno;
-	*(volatile uint32_t *)watched = 1;
+	*(volatile uint32_t *)session_variable(session, "copies_watched") = 1;
 	return 0;
 }
 
@@ -279,7 +279,7 @@ int session_watch_copies(struct session *session)
 int session_run_iterator(struct session *session, const char *name, size_t size,
 			 int (*fn)(const void *record, void *arg), void *arg)
 {
-	struct bpf_link *link = bpf_program__attach_iter(program_of(session, name), NULL);
+	struct bpf_link *link = bpf_program__attach_iter(session_program(session, name), NULL);
 	char buffer[64 * sizeof(struct pymem_collected)];
 	size_t have = 0, at;
 	ssize_t n;
@@ -382,7 +382,7 @@ int session_add_layout(struct session *session, const struct py_layout *layout)
 
 int session_track(struct session *session, struct session_target *targets, size_t count)
 {
-	int fd = session_map_fd(session, "wanted"), err;
+	int fd = session_map_fd(session, "wanted"), err = 0;
 	struct pymem_wanted w;
 	size_t i;
 
@@ -397,17 +397,23 @@ int session_track(struct session *session, struct session_target *targets, size_
 		w.identified = targets[i].identified;
 		w.page = targets[i].page;
 		w.expect = targets[i].expect;
-		if (bpf_map_update_elem(fd, &key, &w, BPF_ANY))
-			return -errno;
+		if (bpf_map_update_elem(fd, &key, &w, BPF_ANY)) {
+			err = -errno;
+			break;
+		}
 	}
-	err = session_run_iterator(session, "attach_wanted", 0, NULL, NULL);
+	if (!err)
+		err = session_run_iterator(session, "attach_wanted", 0, NULL, NULL);
+	/* Whatever failed, none is wanted any more. */
 	for (i = 0; i < count; i++) {
 		uint32_t key = targets[i].pid;
 
-		if (bpf_map_lookup_elem(fd, &key, &w))
-			return -errno;
-		targets[i].id = w.id;
-		targets[i].result = w.result;
+		if (!err && bpf_map_lookup_elem(fd, &key, &w))
+			err = -errno;
+		if (!err) {
+			targets[i].id = w.id;
+			targets[i].result = w.result;
+		}
 		bpf_map_delete_elem(fd, &key);
 	}
 	return err;
@@ -431,21 +437,15 @@ int session_consume(struct session *session)
 
 uint64_t session_dropped_messages(const struct session *session)
 {
-	uint64_t *n = object_global(session->globals, "dropped_messages");
-
-	return n ? *(volatile uint64_t *)n : 0;
+	return *(volatile uint64_t *)session_variable(session, "dropped_messages");
 }
 
 uint64_t session_dropped_calls(const struct session *session)
 {
-	uint64_t *n = object_global(session->globals, "dropped_calls");
-
-	return n ? *(volatile uint64_t *)n : 0;
+	return *(volatile uint64_t *)session_variable(session, "dropped_calls");
 }
 
 uint64_t session_dropped_images(const struct session *session)
 {
-	uint64_t *n = object_global(session->globals, "dropped_images");
-
-	return n ? *(volatile uint64_t *)n : 0;
+	return *(volatile uint64_t *)session_variable(session, "dropped_images");
 }

@@ -52,7 +52,7 @@ int session_attach_probes(struct session *session, pid_t pid, const char *path)
 	int err;
 
 	for (i = 0; i < sizeof(probes) / sizeof(probes[0]); i++) {
-		program = bpf_object__find_program_by_name(session->object, probes[i].program);
+		program = session_program(session, probes[i].program);
 		link = bpf_program__attach_usdt(program, pid, path, "python", probes[i].name, NULL);
 		err = link ? add_link(session, link, pid) : -errno;
 		if (err) {
