@@ -60,6 +60,9 @@ TESTS = {
         "test_collection_in_a_collection", "test_one_binary_that_refuses", "test_launched",
         "test_whole_host", "test_children", "test_killed_tool_leaves_nothing", "test_target_killed",
         "test_no_probe"), "exact"),
+    "e2e/test_right_values.py": {
+        "test_walk": "lines", "test_module_that_is_gone": "lines", "test_imports": "lines",
+        "test_master": "fork", "test_lines_of_closures": "exact", "test_long_function": "exact"},
     "python/test_lines_truth.py": {"test_helper_stayed": "mprun", "test_lines": "mprun"},
     "python/test_lines_checks.py": {"test_check": "mprun", "test_development_mode": "mprun"},
     "python/test_lines_program.py": {
