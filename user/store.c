@@ -322,7 +322,7 @@ static char *decode_path(const struct pymem_str *str, const void *data)
 /* Does the process have these bytes at `address`? */
 static bool same_bytes(int pid, uint64_t address, const unsigned char *bytes, size_t count)
 {
-	unsigned char buffer[4096];
+	unsigned char buffer[65536];
 	size_t done, part;
 
 	for (done = 0; done < count; done += part) {

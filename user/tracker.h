@@ -77,8 +77,8 @@ struct tracker {
 	bool whole_host;
 	struct skip *skips;
 	unsigned skip_count;
-	uint64_t more_skips; /* that are not in the list */
-	struct look *looks;  /* by PID */
+	uint64_t more_skips;	     /* that are not in the list */
+	struct look *looks;	     /* by PID */
 	struct unwatched *unwatched; /* by tracker_find_unwatched() */
 	struct queued *queue;
 	size_t queue_length, queue_room;

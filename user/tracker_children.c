@@ -78,7 +78,7 @@ static bool is_unwatched(struct tracker *tracker, pid_t pid)
 	struct py_process python = {};
 
 	return (!image || !image->identified) && pid != getpid() &&
-	       !py_process_identify(tracker->cache, pid, &python);
+	       !tracker_look(tracker, pid, &python);
 }
 
 static int note_children(struct tracker *tracker, const struct image *image)
