@@ -10,7 +10,6 @@ import subprocess
 import pytest
 
 import harness
-from conftest import probed
 from harness import MIB
 from test_lines import lines_of
 
@@ -69,24 +68,29 @@ def command(python, folder, name):
     return python.command + [harness.program_path("imports_rows"), str(folder), name]
 
 
-@pytest.mark.parametrize("engine", ["walk", "lines"])
-def test_module_that_is_gone(python, tmp_path, engine):
+def check_module_that_is_gone(python, folder, engine):
     """A module's code object is freed when it has run, and the process has ended when the report is
     made: its lines are right all the same."""
-    if engine == "lines" and python.name not in probed():
-        return
-    path, last = rows_module(python, tmp_path)
+    path, last = rows_module(python, folder)
     report = harness.launch("--engine", engine, "--ring-size", 16384, "--",
-                            *command(python, tmp_path, "rows"))
+                            *command(python, folder, "rows"))
     pid = report.pids()[0]
     report.check_conservation(pid)
     assert_all_told(report, pid)
     rows = report.rows(pid, path, last)
-    assert abs(sum(r["increment_bytes"] for r in rows) - 8 * MIB) <= harness.TOLERANCE, report.top(pid)
+    # An arena or the module's dictionary may grow there too.
+    assert abs(sum(r["increment_bytes"] for r in rows) - 8 * MIB) <= MIB // 2, report.top(pid)
     # The literal's rows have the rest, each its own.
     seen = {r["line"] for image in report.images(pid) for r in image["lines"] if r["file"] == path}
     assert len(seen) > 100
 
+
+def test_module_that_is_gone(python, tmp_path):
+    check_module_that_is_gone(python, tmp_path, "walk")
+
+
+def test_module_that_is_gone_lines(line_python, tmp_path):
+    check_module_that_is_gone(line_python, tmp_path, "lines")
 
 
 def table_of(*arguments):
