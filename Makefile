@@ -8,7 +8,6 @@
 CC ?= gcc
 CLANG ?= clang
 BPFTOOL ?= $(firstword $(wildcard /usr/sbin/bpftool) bpftool)
-PKG_CONFIG ?= pkg-config
 PREFIX ?= /usr/local
 DESTDIR ?=
 PYTHON ?= /usr/bin/python3
@@ -17,7 +16,6 @@ VERSION := $(shell cat VERSION)
 ARCH ?= $(shell uname -m | sed 's/x86_64/x86/;s/aarch64/arm64/')
 BUILD ?= build
 
-LIBS := libbpf libelf jansson zlib
 CFLAGS ?= -O2 -g
 WARN := -Wall -Wextra -Werror
 override CFLAGS += -std=gnu11 $(WARN) -MMD -MP -D_GNU_SOURCE -DPYMEM_VERSION='"$(VERSION)"' \
@@ -30,7 +28,7 @@ BPF_CFLAGS := -g -O2 -target bpf -mcpu=v3 -D__TARGET_ARCH_$(ARCH) $(WARN) -Wno-u
 BPF_INCLUDE ?= -idirafter /usr/include/$(shell gcc -dumpmachine)
 
 # Pure modules first: unit tests link them without BPF.
-PURE := model model_book model_lines model_order model_ended text json_text kernel_btf kernel_refusal render render_table render_columns render_function render_runs render_json source \
+PURE := hash model model_book model_lines model_order model_ended text json_text kernel_btf kernel_refusal render render_table render_columns render_function render_runs render_json source \
 	py_code py_layouts elf_image elf_probes usdt_args elf_version proc py_process cmd_ps store \
 	serve_request serve_access serve_limits serve_quota confine confine_filter \
 	budget rights examiner examiner_wait examiner_wire examiner_helper source_read source_encoding
@@ -114,7 +112,7 @@ $(BUILD)/fuzzed/walker_bpf.o: tests/walker/walker_bpf.c | $(BUILD)/fuzzed
 # The BPF walker as a program: the headers of bpf/ unchanged, with tests/walker/bpf/ in place of
 # libbpf's. Twice, as the product. BPF reads words of any alignment.
 WALKER := $(BUILD)/walker/modern $(BUILD)/walker/legacy
-WALKER_MODULES := store py_code py_layouts py_process elf_image elf_probes usdt_args elf_version proc budget
+WALKER_MODULES := hash store py_code py_layouts py_process elf_image elf_probes usdt_args elf_version proc budget
 WALKER_OBJS := $(WALKER_MODULES:%=$(BUILD)/asan/%.o) \
 	$(patsubst %,$(BUILD)/walker/%.o,walker oracle image reference)
 WALKER_BPF := $(CFLAGS) -O1 $(SANITIZE) -fno-sanitize=alignment -Wno-unused-function \
@@ -138,6 +136,12 @@ walker: $(WALKER)
 $(BUILD)/verifier-stats: tests/verifier/verifier_stats.c $(filter-out $(BUILD)/main.o,$(OBJS))
 	$(CC) $(CFLAGS) $(LDFLAGS) -Wl,--wrap=bpf_object__load,--wrap=libbpf_num_possible_cpus \
 		$^ -o $@ $(LDLIBS)
+
+# The BPF side's names, in the objects as they are embedded.
+$(BUILD)/asan/bpf_object.o: $(SKELETONS)
+$(BUILD)/tests/test_bpf_names: tests/unit/test_bpf_names.c $(BUILD)/asan/bpf_names.o \
+		$(BUILD)/asan/bpf_object.o | $(BUILD)/tests
+	$(CC) $(CFLAGS) -O1 $(SANITIZE) $(filter %.c %.o,$^) -o $@ -lcmocka -lbpf -lelf -lz
 
 unit: $(UNIT:%=$(BUILD)/tests/%) $(BUILD)/verifier-stats
 fuzz-targets: $(FUZZ:%=$(BUILD)/fuzz/%)

@@ -420,13 +420,4 @@ static __always_inline void settle_major(struct pymem_thread *th, struct task_st
 	}
 }
 
-/* Moves all that a thread has collected to its stacks. */
-static __always_inline void thread_flush(struct pymem_proc *p, struct pymem_thread *th)
-{
-	__u32 i;
-
-	for (i = 0; i < PYMEM_SLOTS; i++)
-		slot_flush(p, &th->slots[i]);
-}
-
 #endif

@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* Hands stacks and code objects to user space the first time they are seen, whole:
  * names, first line, line table. A process that is gone a moment later keeps its lines.
+ *
+ * Of a line table, one event hands over PYMEM_TABLE_MAX at most, so that it takes no longer than
+ * some microseconds. Of a longer one each new stack of the code object brings the next part, and
+ * user space is woken: it reads the rest from the process, if that is still there.
  */
 #ifndef ANNOUNCE_BPF_H
 #define ANNOUNCE_BPF_H
@@ -9,6 +13,8 @@
 #include "quota.bpf.h"
 
 #define MAX_TABLE_PARTS (PYMEM_TABLE_MAX / PYMEM_TABLE_BYTES)
+
+#define TABLE_DONE (~0U) /* in `codes`: nothing of it is left to be handed over */
 
 /* Wake the reader only once a quarter of the ring is used: it polls anyway. */
 static __always_inline __u64 ring_flags(void)
@@ -52,30 +58,41 @@ static __always_inline void capture_str(const struct py_layout *py, __u64 addr,
 
 struct parts {
 	struct pymem_msg_code *m;
+	__u32 from; /* of the table: handed over before, then up to here */
+	__u32 unread;
 	__u64 failed;
 };
 
-/* Sends part `i` of the line table; the first part goes out even if it is empty. */
+/* Sends the next part of the line table; the first part goes out even if it is empty. */
 LOOP_BODY send_part(__u32 i, struct parts *c)
 {
 	struct pymem_msg_code *m = c->m;
-	__u32 offset = i * PYMEM_TABLE_BYTES, bytes = 0;
+	__u32 offset = c->from, bytes = 0;
+	__u64 flags;
 
-	if (i && offset >= m->table_length)
+	if (offset >= m->table_length && (i || offset))
 		return 1;
 	if (m->table_length > offset) {
 		bytes = m->table_length - offset;
 		if (bytes > PYMEM_TABLE_BYTES)
 			bytes = PYMEM_TABLE_BYTES;
 	}
-	if (bytes && bpf_probe_read_user(m->table, bytes, (const void *)(m->table_addr + offset)))
+	if (bytes && bpf_probe_read_user(m->table, bytes, (const void *)(m->table_addr + offset))) {
 		bytes = 0; /* paged out: user space asks the process */
+		c->unread = 1;
+	}
+	if (c->unread || (i + 1 == MAX_TABLE_PARTS && m->table_length > PYMEM_TABLE_MAX))
+		flags = BPF_RB_FORCE_WAKEUP;
+	else
+		flags = ring_flags();
 	m->table_offset = offset;
 	m->table_bytes = bytes;
 	c->failed = bpf_ringbuf_output(&ring, m,
 				       __builtin_offsetof(struct pymem_msg_code, table) + bytes,
-				       ring_flags()) != 0;
-	return c->failed;
+				       flags) != 0;
+	if (!c->failed)
+		c->from = offset + bytes;
+	return c->failed || c->unread;
 }
 
 static __always_inline void sends_spend(struct scratch *s, __u64 messages)
@@ -83,8 +100,11 @@ static __always_inline void sends_spend(struct scratch *s, __u64 messages)
 	s->sends = messages < s->sends ? s->sends - messages : 0;
 }
 
-/* Sends the code object at `code`, whose head is in s->code. 0, or 1 if the ring is full. */
-SEPARATE __u64 announce_code(__u64 code, __u64 fingerprint)
+/* Sends the code object at `code`, whose head is in s->code, with its line table from `from` on.
+ * How much of the table has been handed over now, TABLE_DONE if that is all; or
+ * ANNOUNCE_FAILED: the ring is full. */
+#define ANNOUNCE_FAILED (1ULL << 32)
+SEPARATE __u64 announce_code(__u64 code, __u64 fingerprint, __u32 from)
 {
 	const struct pymem_layout *layout;
 	const struct py_layout *py;
@@ -96,11 +116,11 @@ SEPARATE __u64 announce_code(__u64 code, __u64 fingerprint)
 	__u64 ids;
 
 	if (!s)
-		return 1;
+		return ANNOUNCE_FAILED;
 	layout = layout_now(s);
 	m = bpf_map_lookup_elem(&code_messages, &zero);
 	if (!m || !layout)
-		return 1;
+		return ANNOUNCE_FAILED;
 	py = layout_of(layout);
 	m->type = PYMEM_MSG_CODE;
 	m->proc = s->proc;
@@ -125,9 +145,14 @@ SEPARATE __u64 announce_code(__u64 code, __u64 fingerprint)
 	}
 	m->table_length = size;
 	c.m = m;
+	c.from = from;
 	LOOP(MAX_TABLE_PARTS, send_part, &c);
-	sends_spend(s, size / PYMEM_TABLE_BYTES + 1);
-	return c.failed;
+	sends_spend(s, (c.from - from) / PYMEM_TABLE_BYTES + 1);
+	if (c.failed && c.from == from)
+		return ANNOUNCE_FAILED;
+	if (c.unread || c.from >= size || c.from >= PYMEM_TABLE_KEPT)
+		return TABLE_DONE;
+	return c.from;
 }
 
 /* Around what announces code objects of p: `codes` has a quota. */
@@ -146,33 +171,43 @@ static __always_inline void announce_end(struct scratch *s, struct pymem_proc *p
 		quota_refuse(p, PYMEM_TABLE_CODES);
 }
 
-/* Announces a code object unless that was done. 0, or 1: the ring is full, or this event has sent
- * enough. */
+/* Announces a code object, or the next part of its line table, unless that was done. 0, or 1 if
+ * it has not been announced: the ring is full, or this event has sent enough. */
 SEPARATE __u64 announce_once(__u64 code, __u64 fingerprint)
 {
 	struct scratch *s = scratch_get();
 	struct code_key key = {};
-	__u32 one = 1;
+	__u32 *before, sent, from = 0;
+	__u64 now;
 
 	if (!s)
 		return 1;
 	key.code = code;
 	key.fingerprint = fingerprint;
 	key.proc = s->proc;
-	if (bpf_map_lookup_elem(&codes, &key))
+	before = bpf_map_lookup_elem(&codes, &key);
+	if (before)
+		from = *before;
+	if (from == TABLE_DONE)
 		return 0;
 	/* One that is not remembered would be sent again and again. */
-	if (s->denied) {
+	if (!before && s->denied) {
 		s->refused = 1;
 		return 1;
 	}
 	if (!s->sends)
-		return 1;
+		return !before;
 	/* s->code holds another frame's head by now. */
-	if (code_fingerprint(code) != fingerprint || announce_code(code, fingerprint))
-		return 1;
+	if (code_fingerprint(code) != fingerprint)
+		return !before;
+	now = announce_code(code, fingerprint, from);
+	if (now >= ANNOUNCE_FAILED)
+		return !before;
+	sent = now;
 	/* A full table only means that it is sent again. */
-	if (!bpf_map_update_elem(&codes, &key, &one, BPF_NOEXIST))
+	if (before)
+		bpf_map_update_elem(&codes, &key, &sent, BPF_EXIST);
+	else if (!bpf_map_update_elem(&codes, &key, &sent, BPF_NOEXIST))
 		s->coded++;
 	return 0;
 }

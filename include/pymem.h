@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* What the BPF side and the user side share: keys, values, records, loss causes.
  *
- * Fixed widths only; every struct states its size. RSS amounts are in pages on
+ * Fixed widths only, the same on both sides. RSS amounts are in pages on
  * the BPF side and become bytes where the model takes them over.
  */
 #ifndef PYMEM_H
@@ -245,8 +245,9 @@ struct pymem_msg_stack {
 
 #define PYMEM_FILE_BYTES  1024
 #define PYMEM_NAME_BYTES  512
-#define PYMEM_TABLE_BYTES 8192	/* of a line table in one message */
-#define PYMEM_TABLE_MAX	  65536 /* of a line table at all */
+#define PYMEM_TABLE_BYTES 8192	      /* of a line table in one message */
+#define PYMEM_TABLE_MAX	  65536	      /* of it in the messages of one event; later ones go on */
+#define PYMEM_TABLE_KEPT  (64u << 20) /* of it at all */
 
 /* A str: its raw characters are `bytes` long, of `length` code points in all. */
 struct pymem_str {

@@ -61,6 +61,10 @@ TESTS = {
         "test_whole_host", "test_children", "test_killed_tool_leaves_nothing", "test_target_killed",
         "test_no_probe"), "exact"),
     "e2e/test_launch.py": {"test_short_children_under_lines": "lines"},
+    "e2e/test_right_values.py": {
+        "test_walk": "lines", "test_module_that_is_gone": "lines", "test_imports": "lines",
+        "test_master": "fork", "test_module_that_is_gone_lines": "exact",
+        "test_lines_of_closures": "exact", "test_long_function": "exact"},
     "python/test_lines_truth.py": {"test_helper_stayed": "mprun", "test_lines": "mprun"},
     "python/test_lines_checks.py": {"test_check": "mprun", "test_development_mode": "mprun"},
     "python/test_lines_program.py": {

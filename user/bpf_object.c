@@ -53,6 +53,16 @@ static struct bpf_map *section_map(const struct bpf_object *object, const char *
 	return bpf_object__find_map_by_name(object, section);
 }
 
+bool object_has_knob(const struct bpf_object *object, const char *name)
+{
+	return section_map(object, ".rodata") && variable_offset(object, ".rodata", name) >= 0;
+}
+
+bool object_has_variable(const struct bpf_object *object, const char *name)
+{
+	return section_map(object, ".bss") && variable_offset(object, ".bss", name) >= 0;
+}
+
 int object_set_knob(struct bpf_object *object, const char *name, uint32_t value)
 {
 	struct bpf_map *map = section_map(object, ".rodata");

@@ -12,10 +12,15 @@
  * older ones. NULL with errno set. The caller closes it with bpf_object__close(). */
 struct bpf_object *object_open(bool legacy);
 
+/* Is there such a constant, such a variable? */
+bool object_has_knob(const struct bpf_object *object, const char *name);
+bool object_has_variable(const struct bpf_object *object, const char *name);
+
 /* Before load: sets the 32-bit constant `name`. 0 or -ENOENT. */
 int object_set_knob(struct bpf_object *object, const char *name, uint32_t value);
 
-/* After load: maps the object's variables. NULL with errno set; object_unmap() ends it. */
+/* After load: maps the object's variables. NULL with errno set; object_unmap_globals() ends
+ * it. */
 struct object_globals;
 struct object_globals *object_map_globals(struct bpf_object *object);
 void object_unmap_globals(struct object_globals *globals);

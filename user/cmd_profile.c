@@ -340,12 +340,21 @@ static int watch(struct profile *p)
 	return 0;
 }
 
+/* What the import system does is shown as its importer's, unless somebody wants to know. */
+static bool folds_imports(const struct profile *p)
+{
+	return p->renderer->for_people && !p->options.verbosity;
+}
+
 /* The last word, with everything detached. */
 static int final_report(struct profile *p)
 {
 	struct model *model;
 	int err;
 
+	err = tracker_find_unwatched(&p->tracker);
+	if (err)
+		return err;
 	session_detach(p->session);
 	err = tracker_finish(&p->tracker);
 	if (err)
@@ -361,8 +370,9 @@ static int final_report(struct profile *p)
 		text_print(stderr, p->options.function, 0, false);
 		fprintf(stderr,
 			": no such function %s while it was watched; without -f the report "
-			"lists those that did\n",
-			p->options.lines ? "ran" : "changed memory");
+			"lists those that did%s\n",
+			p->options.lines ? "ran" : "changed memory",
+			folds_imports(p) ? ", with -v those of the import system too" : "");
 	}
 	return err;
 }
@@ -460,7 +470,8 @@ static int run(struct profile *p)
 	status = give_up_privileges(p);
 	if (status)
 		return status;
-	p->report = report_new(&p->tracker, now(CLOCK_REALTIME), p->options.ended_bytes);
+	p->report = report_new(&p->tracker, now(CLOCK_REALTIME), p->options.ended_bytes,
+			       folds_imports(p));
 	if (!p->report) {
 		fprintf(stderr, "pymem-bpf: %s\n", strerror(ENOMEM));
 		return EXIT_FAILED;

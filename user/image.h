@@ -6,8 +6,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
-#include <uthash.h>
 
+#include "hash.h"
 #include "py_layout.h"
 #include "pymem.h"
 #include "source.h"

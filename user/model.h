@@ -97,6 +97,10 @@ struct model {
 	size_t skip_count;
 	struct model_rest rest;
 	uint64_t page_size;
+	/* What the import system itself changes (reading, unmarshalling, calling a module's code)
+	 * is its importer's: the innermost line that is not of the import system has it, and that
+	 * has no lines of its own. To be set before anything is added. */
+	bool imports_folded;
 	/* Named facts that a reader must know (features missing, events dropped):
 	 * printed by every renderer. */
 	char **notes;

@@ -126,6 +126,24 @@ const char *model_intern(struct book *book, const char *text)
 	return copy;
 }
 
+/* Is it code of the import system, which runs because of an import statement? */
+static bool is_importer(const struct model_location *location)
+{
+	static const char *const frozen[] = {
+		"<frozen importlib._bootstrap>",
+		"<frozen importlib._bootstrap_external>",
+		"<frozen zipimport>",
+	};
+	static const char tail[] = "/importlib/__init__.py";
+	size_t length = strlen(location->file), i;
+
+	for (i = 0; i < sizeof(frozen) / sizeof(frozen[0]); i++)
+		if (!strcmp(location->file, frozen[i]))
+			return true;
+	return length >= sizeof(tail) - 1 && !strcmp(location->function, "import_module") &&
+	       !strcmp(location->file + length - (sizeof(tail) - 1), tail);
+}
+
 static bool same_line(const struct model_location *a, const struct model_location *b)
 {
 	return a->file == b->file && a->function == b->function && a->line == b->line;
@@ -185,6 +203,7 @@ const struct model_location *model_location(struct model *model, const char *fil
 		return NULL;
 	}
 	location->pub = wanted;
+	location->importer = is_importer(&wanted);
 	/* Owned by the book from here on, found or not. */
 	book->locations[book->location_count++] = location;
 	if (set_line(book, location) != 0 ||

@@ -4,6 +4,9 @@
  * The innermost frame gets a stack's own figures, so increments add up to what was charged.
  * Each line on the stack gets its total once, however often it recurs. Each location
  * knows its line's number, so a frame costs one look at an array and no hashing.
+ *
+ * Where imports are folded, frames of the import system are as if they were not there. A stack
+ * of nothing else (the interpreter starts) is its outermost frame's.
  */
 #include "model_private.h"
 
@@ -77,6 +80,13 @@ static int64_t rss_bytes(const struct pymem_counters *counters, int64_t page)
 	       page;
 }
 
+/* Is the frame `i` left out? */
+static bool is_folded(const struct gather *g, const struct model_stack *stack, unsigned i)
+{
+	return g->book->pub.imports_folded && location_of(stack->frames[i])->importer &&
+	       i + 1 < stack->depth;
+}
+
 static int gather_stack(struct gather *g, size_t index)
 {
 	const struct model_stack *stack = &g->process->stacks[index];
@@ -84,15 +94,19 @@ static int gather_stack(struct gather *g, size_t index)
 	uint64_t peak = stack->counters.peak_pages * page;
 	struct model_line *line;
 	struct mark *mark;
+	bool leaf = true;
 	unsigned i;
 
 	for (i = 0; i < stack->depth; i++) {
+		if (is_folded(g, stack, i))
+			continue;
 		line = line_of(g, stack->frames[i]);
 		if (!line)
 			return -ENOMEM;
-		if (!i)
+		if (leaf)
 			add_self(line, &stack->counters,
 				 process_of(g->process)->extras[index].vmcalls, page);
+		leaf = false;
 		mark = &g->marks[location_of(stack->frames[i])->line];
 		if (mark->stack == index + 1)
 			continue;
@@ -110,8 +124,11 @@ static int gather_runs(struct gather *g, const struct runs *runs)
 {
 	int64_t page = g->book->pub.page_size;
 	const struct pymem_line *counted = &runs->counted;
-	struct model_line *line = line_of(g, runs->location);
+	struct model_line *line;
 
+	if (g->book->pub.imports_folded && location_of(runs->location)->importer)
+		return 0;
+	line = line_of(g, runs->location);
 	if (!line)
 		return -ENOMEM;
 	if (line->occurrences < 0)

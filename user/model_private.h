@@ -17,7 +17,8 @@ struct table {
 
 struct location {
 	struct model_location pub;
-	size_t line; /* index into lines: equal for equal file, function and line */
+	size_t line;   /* index into lines: equal for equal file, function and line */
+	bool importer; /* of the import system */
 };
 
 struct stack_extra {

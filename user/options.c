@@ -168,7 +168,6 @@ static int take_sort(struct options *o, const char *value)
 
 static int take_engine(struct options *o, const char *value)
 {
-	o->engine = value;
 	if (!strcmp(value, "auto"))
 		return 0;
 	o->lines = !strcmp(value, "lines");
@@ -296,7 +295,8 @@ static const struct option_row rows[] = {
 	{265, "ended-memory", "MIB", "for lines of processes that have ended (256)",
 	 take_ended_memory},
 	{'q', "quiet", NULL, "say nothing but the report and errors", take_quiet},
-	{'v', "verbose", NULL, "print libbpf's warnings; -vv: all it has to say", take_verbose},
+	{'v', "verbose", NULL, "lines of the import system apart; libbpf's warnings (-vv: all)",
+	 take_verbose},
 	{264, "version", NULL, "print the version", take_version},
 	{'h', "help", NULL, "print this", take_help},
 };
@@ -392,7 +392,6 @@ int options_parse(struct options *o, int argc, char **argv)
 	o->top = 20;
 	o->mode = OUTPUT_MODE;
 	o->format = "table";
-	o->engine = "auto";
 	build_getopt(letters, longs);
 	while ((key = getopt_long(argc, argv, letters, longs, NULL)) != -1) {
 		const struct option_row *row = row_of(key);

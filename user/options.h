@@ -26,7 +26,6 @@ struct options {
 	unsigned top;
 	const char *function;
 	const char *format;
-	const char *engine;
 	bool lines;
 	bool peak;
 	enum model_sort sort;

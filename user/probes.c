@@ -23,11 +23,11 @@
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
-#include <uthash.h>
 
 #include "elf_image.h"
 #include "elf_probes.h"
 #include "proc.h"
+#include "hash.h"
 
 #define INTERPRETERS_MOST 4 /* #! lines that name scripts */
 #define OPEN_TRIES	  3
@@ -224,7 +224,10 @@ static int add_use(struct probes *probes, pid_t pid, struct use *use)
 		if (!user)
 			return -ENOMEM;
 		user->pid = pid;
-		HASH_ADD(hh, probes->users, pid, sizeof(user->pid), user);
+		if (HASH_INSERT(probes->users, pid, user)) {
+			free(user);
+			return -ENOMEM;
+		}
 	}
 	use->next = user->uses;
 	user->uses = use;
@@ -261,14 +264,18 @@ static int share(struct probes *probes, struct use *use, int fd,
 		if (!shared)
 			return -ENOMEM;
 		shared->key = use->key;
+		if (HASH_INSERT(probes->files, key, shared)) {
+			free(shared);
+			return -ENOMEM;
+		}
 		shared->number = session_attach_probes(probes->session, -1, fd, sites);
 		if (shared->number < 0) {
 			int err = shared->number;
 
+			HASH_DEL(probes->files, shared);
 			free(shared);
 			return err;
 		}
-		HASH_ADD(hh, probes->files, key, sizeof(shared->key), shared);
 	}
 	shared->users++;
 	use->shared = shared;

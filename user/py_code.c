@@ -9,6 +9,10 @@
  *
  * The tables come from another process: every read is bounded, and sums are kept in 64
  * bits, which `len` steps of at most 32 bits cannot overflow.
+ *
+ * A line is found by stepping through the table from its beginning. A module that is one large
+ * literal has a table of megabytes and is asked for thousands of its lines: of a long table,
+ * places to begin at are kept, PY_CODE_MARK_BYTES apart.
  */
 #include "py_code.h"
 
@@ -119,36 +123,32 @@ static int as_line(int64_t line)
 }
 
 /* Pairs (bytes of code, signed change of line); the change applies after the bytes. */
-static int lnotab_line(const struct py_code *code, int lasti)
+static int lnotab_step(const struct py_code *code, struct py_code_mark *c, int *line)
 {
-	int64_t line = code->first_line, address = 0;
-
-	for (size_t at = 0; at + 1 < code->linetable_len; at += 2) {
-		address += code->linetable[at];
-		if (address > lasti)
-			return as_line(line);
-		line += (signed char)code->linetable[at + 1];
-	}
-	/* The last line goes on to the end of the code. */
-	return code->truncated ? -ENODATA : as_line(line);
+	if (c->at + 1 >= code->linetable_len)
+		return -ENODATA;
+	c->end += code->linetable[c->at];
+	*line = as_line(c->line);
+	c->line += (signed char)code->linetable[c->at + 1];
+	c->at += 2;
+	return 0;
 }
 
 /* Pairs (bytes of code, signed change of line); the change applies to the bytes, and
  * -128 says that they have no line. */
-static int linetable_line(const struct py_code *code, int lasti)
+static int linetable_step(const struct py_code *code, struct py_code_mark *c, int *line)
 {
-	int64_t line = code->first_line, end = 0;
+	signed char change;
 
-	for (size_t at = 0; at + 1 < code->linetable_len; at += 2) {
-		signed char change = (signed char)code->linetable[at + 1];
-
-		end += code->linetable[at];
-		if (change != -128)
-			line += change;
-		if (end > lasti)
-			return change == -128 ? 0 : as_line(line);
-	}
-	return -ENODATA;
+	if (c->at + 1 >= code->linetable_len)
+		return -ENODATA;
+	change = (signed char)code->linetable[c->at + 1];
+	c->end += code->linetable[c->at];
+	if (change != -128)
+		c->line += change;
+	*line = change == -128 ? 0 : as_line(c->line);
+	c->at += 2;
+	return 0;
 }
 
 /* The kinds of entry of a location table (PyCodeLocationInfoKind of CPython). */
@@ -188,44 +188,109 @@ static int location_change(const struct py_code *code, size_t at, unsigned kind,
 	return 0;
 }
 
-static int location_line(const struct py_code *code, int lasti)
+static int location_step(const struct py_code *code, struct py_code_mark *c, int *line)
 {
 	const unsigned char *table = code->linetable;
-	int64_t line = code->first_line, end = 0, change;
-	size_t at = 0;
+	unsigned kind;
+	int64_t change;
 
-	while (at < code->linetable_len) {
-		unsigned kind = table[at] >> 3 & 0xf;
+	if (c->at >= code->linetable_len || !(table[c->at] & 0x80)) /* no beginning of an entry */
+		return -ENODATA;
+	kind = table[c->at] >> 3 & 0xf;
+	if (location_change(code, c->at, kind, &change))
+		return -ENODATA;
+	c->line += change;
+	c->end += 2 * ((table[c->at] & 7) + 1);
+	*line = kind == LOCATION_NONE ? 0 : as_line(c->line);
+	do
+		c->at++;
+	while (c->at < code->linetable_len && !(table[c->at] & 0x80));
+	return 0;
+}
 
-		if (!(table[at] & 0x80)) /* not the beginning of an entry */
-			return -ENODATA;
-		if (location_change(code, at, kind, &change))
-			return -ENODATA;
-		line += change;
-		end += 2 * ((table[at] & 7) + 1);
-		if (end > lasti)
-			return kind == LOCATION_NONE ? 0 : as_line(line);
-		do
-			at++;
-		while (at < code->linetable_len && !(table[at] & 0x80));
-	}
+/* Moves past one entry of the table: c->end is where its instructions end, and `line` theirs, as
+ * py_code_line() has it. 0, or -ENODATA: nothing that can be read is left. */
+static int table_step(const struct py_code *code, struct py_code_mark *c, int *line)
+{
+	if (code->line_flags & PY_LINES_LNOTAB)
+		return lnotab_step(code, c, line);
+	if (code->line_flags & PY_LINES_LINETABLE)
+		return linetable_step(code, c, line);
+	if (code->line_flags & PY_LINES_LOCATIONS)
+		return location_step(code, c, line);
 	return -ENODATA;
+}
+
+/* Where to begin, so that the entry of `lasti` is not passed yet. */
+static struct py_code_mark mark_before(const struct py_code *code, int lasti)
+{
+	size_t low = 0, high = code->mark_count, middle;
+
+	while (low < high) {
+		middle = low + (high - low) / 2;
+		if (code->marks[middle].end <= lasti)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low ? code->marks[low - 1] : (struct py_code_mark){.line = code->first_line};
 }
 
 int py_code_line(const struct py_code *code, int lasti)
 {
+	struct py_code_mark c;
+	int line;
+
 	/* An index of -1; from 3.11 on a pointer to the unit of code before the first. */
 	if (lasti < -2)
 		return -ENODATA;
 	if (lasti < 0)
 		return as_line(code->first_line);
-	if (code->line_flags & PY_LINES_LNOTAB)
-		return lnotab_line(code, lasti);
-	if (code->line_flags & PY_LINES_LINETABLE)
-		return linetable_line(code, lasti);
-	if (code->line_flags & PY_LINES_LOCATIONS)
-		return location_line(code, lasti);
+	c = mark_before(code, lasti);
+	while (!table_step(code, &c, &line))
+		if (c.end > lasti)
+			return line;
+	/* co_lnotab's last line goes on to the end of the code. */
+	if (code->line_flags & PY_LINES_LNOTAB && !code->truncated)
+		return as_line(c.line);
 	return -ENODATA;
+}
+
+bool py_code_in_prologue(const struct py_code *code, int lasti)
+{
+	struct py_code_mark c = {.line = code->first_line};
+	int line;
+
+	/* No function begins with so many. */
+	while (lasti >= 0 && c.at < PY_CODE_MARK_BYTES && !table_step(code, &c, &line) && !line)
+		if (c.end > lasti)
+			return true;
+	return false;
+}
+
+int py_code_index(struct py_code *code)
+{
+	struct py_code_mark c = {.line = code->first_line}, *marks = NULL;
+	size_t count = 0, next = PY_CODE_MARK_BYTES;
+	int line;
+
+	free(code->marks);
+	code->marks = NULL;
+	code->mark_count = 0;
+	if (code->linetable_len < 2 * PY_CODE_MARK_BYTES)
+		return 0;
+	marks = calloc(code->linetable_len / PY_CODE_MARK_BYTES + 1, sizeof(*marks));
+	if (!marks)
+		return -ENOMEM;
+	while (!table_step(code, &c, &line)) {
+		if (c.at < next)
+			continue;
+		marks[count++] = c;
+		next = c.at + PY_CODE_MARK_BYTES;
+	}
+	code->marks = marks;
+	code->mark_count = count;
+	return 0;
 }
 
 void py_code_fini(struct py_code *code)
@@ -233,5 +298,6 @@ void py_code_fini(struct py_code *code)
 	free(code->file);
 	free(code->function);
 	free(code->linetable);
+	free(code->marks);
 	memset(code, 0, sizeof(*code));
 }

@@ -23,6 +23,7 @@ struct render_options {
 struct renderer {
 	const char *name; /* as --format takes it */
 	const char *help;
+	bool for_people; /* what tells them little may be summed up */
 	/* 0; -errno of the stream; -ENOENT: options->function was never seen. */
 	int (*emit)(FILE *out, struct model *model, const struct render_options *options);
 };

@@ -14,9 +14,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define BLOCK_MOST   20000 /* lines of one function */
-#define TEXT_LEAST   30	   /* columns of source worth more than a column of figures */
-#define FIGURE_LEAST 12	   /* columns of a figure, as memory_profiler's */
+#define TEXT_LEAST   30 /* columns of source worth more than a column of figures */
+#define FIGURE_LEAST 12 /* columns of a figure, as memory_profiler's */
 
 struct view { /* one function of one process */
 	FILE *out;
@@ -26,6 +25,7 @@ struct view { /* one function of one process */
 	const struct model_line *lines; /* of the function, by number */
 	size_t count;
 	bool changed; /* source changed since the process started */
+	bool cut;     /* only lines with figures are shown */
 };
 
 struct lexer {		/* between two lines of Python */
@@ -109,7 +109,7 @@ static const char *line_text(const struct view *view, long line)
 }
 
 /* The last line of the def or class that begins (with its decorators) at `first`; 0 if there
- * is none. */
+ * is none. Of one that has more than PARTS_LINES_MOST, the first beyond them. */
 static long block_end(const struct view *view, long first)
 {
 	struct lexer lexer = {0};
@@ -118,7 +118,7 @@ static long block_end(const struct view *view, long first)
 	const char *text, *start;
 	long line, last = 0;
 
-	for (line = first; line < first + BLOCK_MOST; line++) {
+	for (line = first; line <= first + PARTS_LINES_MOST; line++) {
 		text = line_text(view, line);
 		if (!text)
 			break;
@@ -200,9 +200,13 @@ static void print_rows(struct view *view, const struct parts_columns *columns)
 		block = line < end ? line->location->line : 1;
 	last = has_block(view) ? block_end(view, block) : 0;
 	/* Not a block: what lies between its lines with figures. */
-	if (!last && line < end && line_text(view, block) &&
-	    end[-1].location->line < block + BLOCK_MOST)
-		last = count_up_to(view, end[-1].location->line);
+	if (!last && line < end && line_text(view, block))
+		last = end[-1].location->line;
+	view->cut = last - block >= PARTS_LINES_MOST;
+	if (view->cut)
+		last = 0;
+	else if (last)
+		last = count_up_to(view, last);
 	while (line < end || block <= last) {
 		row = line < end && (block > last || line->location->line <= block) ? line++ : NULL;
 		number = row ? row->location->line : block;
@@ -260,8 +264,6 @@ static int print_runs(struct view *view)
 	last = has_block(view) ? block_end(view, first) : 0;
 	if (last < lines[view->count - 1].location->line)
 		last = lines[view->count - 1].location->line;
-	if (last > first + BLOCK_MOST)
-		last = first + BLOCK_MOST;
 	return parts_runs(view->out, view->process, view->options, lines->location, first, last,
 			  &view->changed);
 }
@@ -304,6 +306,8 @@ static void print_function(struct view *view)
 	fputc('\n', view->out);
 	text_wrap(view->out, unknown, 0, width, 0);
 	fputc('\n', view->out);
+	if (view->cut)
+		parts_cut(view->out, view->options, "no figures");
 	print_changed(view);
 }
 

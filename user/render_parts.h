@@ -68,11 +68,17 @@ void parts_titles(FILE *out, const struct parts_columns *chosen);
 void parts_figures(FILE *out, const struct parts_columns *chosen, const struct model_line *line,
 		   uint64_t page_size);
 
+/* Lines of one function that are all shown. Of a longer one, what has no figures is left out. */
+#define PARTS_LINES_MOST 20000
+
 /* render_runs.c: lines `first` to `last` of `function` as memory_profiler prints them, for a
- * process whose lines were seen to run. `changed` is set if the source is not what runs.
- * 0 or -ENOMEM. */
+ * process whose lines were seen to run; if those are more than PARTS_LINES_MOST, the first and what
+ * changed anything. `changed` is set if the source is not what runs. 0 or -ENOMEM. */
 int parts_runs(FILE *out, const struct model_process *process, const struct render_options *options,
 	       const struct model_location *function, long first, long last, bool *changed);
+
+/* Says that of a function with many lines those are left out that `lack`. */
+void parts_cut(FILE *out, const struct render_options *options, const char *lack);
 
 /* The end of every renderer: 0, or -errno of the stream. */
 int parts_finish(FILE *out);

@@ -14,6 +14,7 @@
 #include <string.h>
 
 struct row {
+	long line;
 	int64_t occurrences; /* -1: did not run */
 	int64_t usage, increment, peak;
 	int64_t gc; /* part of the increment */
@@ -35,18 +36,27 @@ static void mib(char *text, size_t size, int64_t bytes)
 	snprintf(text, size, "%5.1f MiB", value);
 }
 
-static void add(struct row *row, const struct model_line *line, bool own)
+static void take_row(struct row *row, const struct model_line *line, bool own)
 {
-	if (row->occurrences < 0)
-		row->occurrences = 0;
-	row->occurrences += line->occurrences;
-	if (line->mem_usage_bytes > row->usage)
-		row->usage = line->mem_usage_bytes;
-	if ((int64_t)line->peak_bytes > row->peak)
-		row->peak = line->peak_bytes;
-	row->increment += own ? line->once_bytes : line->row_bytes;
-	row->gc += line->gc_bytes;
-	row->collections += line->collections;
+	row->line = line->location->line;
+	row->occurrences = line->occurrences;
+	row->usage = line->mem_usage_bytes;
+	row->peak = line->peak_bytes;
+	row->increment = own ? line->once_bytes : line->row_bytes;
+	row->gc = line->gc_bytes;
+	row->collections = line->collections;
+}
+
+static void add_row(struct row *row, const struct row *more)
+{
+	row->occurrences += more->occurrences;
+	if (row->usage < more->usage)
+		row->usage = more->usage;
+	if (row->peak < more->peak)
+		row->peak = more->peak;
+	row->increment += more->increment;
+	row->gc += more->gc;
+	row->collections += more->collections;
 }
 
 static bool is_function(const struct model_location *a, const struct model_location *b)
@@ -101,7 +111,7 @@ static void print_row(FILE *out, const struct render_options *options, long line
 
 /* What garbage collections did, wherever they happened to start: it is part of the increments,
  * and seldom that line's own doing. */
-static void print_collections(FILE *out, const struct render_options *options, long first,
+static void print_collections(FILE *out, const struct render_options *options,
 			      const struct row *rows, size_t count)
 {
 	char text[1024] = "Garbage collections:", amount[32];
@@ -119,7 +129,7 @@ static void print_collections(FILE *out, const struct render_options *options, l
 		parts_amount(amount, sizeof(amount), rows[i].gc, true);
 		used += snprintf(text + used, sizeof(text) - used,
 				 "%s %s on line" NBSP "%ld (%llu)", named++ ? "," : "", amount,
-				 first + (long)i, (unsigned long long)rows[i].collections);
+				 rows[i].line, (unsigned long long)rows[i].collections);
 	}
 	if (!named)
 		return;
@@ -131,41 +141,126 @@ static void print_collections(FILE *out, const struct render_options *options, l
 	fputs("\n\n", out);
 }
 
+void parts_cut(FILE *out, const struct render_options *options, const char *lack)
+{
+	char text[128];
+
+	snprintf(text, sizeof(text), "More than %d lines: those with %s are left out.",
+		 PARTS_LINES_MOST, lack);
+	text_wrap(out, text, 0, options->width, 0);
+	fputc('\n', out);
+}
+
+static int compare_rows(const void *left, const void *right)
+{
+	const struct row *a = left, *b = right;
+
+	return (a->line > b->line) - (a->line < b->line);
+}
+
+/* The rows of the function that ran, by line; the caller frees them. NULL: out of memory. */
+static struct row *take_rows(const struct model_process *process,
+			     const struct model_location *function, long first, long last,
+			     size_t *count)
+{
+	struct row *rows = calloc(process->line_count + 1, sizeof(*rows));
+	const struct model_line *line;
+	size_t i, kept = 0;
+	bool own;
+
+	for (i = 0; rows && i < process->line_count; i++) {
+		line = &process->lines[i];
+		own = is_function(line->location, function);
+		if (line->occurrences < 0 || line->location->file != function->file ||
+		    line->location->line < first || line->location->line > last ||
+		    (!own && !is_inner(line->location, function)))
+			continue;
+		take_row(&rows[kept++], line, own);
+	}
+	*count = 0;
+	if (rows && kept)
+		qsort(rows, kept, sizeof(*rows), compare_rows);
+	/* One for each line, whichever code ran on it. */
+	for (i = 0; rows && i < kept; i++) {
+		if (!i || rows[*count - 1].line != rows[i].line)
+			rows[(*count)++] = rows[i];
+		else
+			add_row(&rows[*count - 1], &rows[i]);
+	}
+	return rows;
+}
+
+struct printing {
+	FILE *out;
+	const struct model_process *process;
+	const struct render_options *options;
+	const struct model_location *function;
+	bool *changed;
+};
+
+static void print_line(const struct printing *p, long line, const struct row *row)
+{
+	static const struct row none = {.occurrences = -1};
+	unsigned used = 6 + 1 + 12 + 1 + 12 + 2 + 10 + 3 + (p->options->peak ? 14 : 0);
+	unsigned width = p->options->width;
+	enum source_state state;
+
+	print_row(p->out, p->options, line, row ? row : &none);
+	parts_source(p->out, p->options, p->process, p->function->file, (int)line,
+		     !width		? 0
+		     : width > used + 8 ? width - used
+					: 8,
+		     false, &state);
+	*p->changed |= state == SOURCE_CHANGED;
+	fputc('\n', p->out);
+}
+
+/* Every line, those that did not run too. */
+static void print_all(const struct printing *p, const struct row *row, const struct row *end,
+		      long first, long last)
+{
+	long line;
+
+	for (line = first; line <= last; line++)
+		print_line(p, line, row < end && row->line == line ? row++ : NULL);
+}
+
+/* The function's first line, and each that changed anything. */
+static void print_changes(const struct printing *p, const struct row *row, const struct row *end,
+			  long first)
+{
+	long before = first;
+
+	print_line(p, first, row < end && row->line == first ? row++ : NULL);
+	for (; row < end; row++) {
+		if (!row->increment && !row->gc)
+			continue;
+		if (row->line > before + 1)
+			fprintf(p->out, "%6s\n", "...");
+		print_line(p, row->line, row);
+		before = row->line;
+	}
+	fputc('\n', p->out);
+	parts_cut(p->out, p->options, "an increment of nothing");
+}
+
 int parts_runs(FILE *out, const struct model_process *process, const struct render_options *options,
 	       const struct model_location *function, long first, long last, bool *changed)
 {
-	unsigned used = 6 + 1 + 12 + 1 + 12 + 2 + 10 + 3 + (options->peak ? 14 : 0);
-	size_t count = last - first + 1, i;
-	struct row *rows = calloc(count, sizeof(*rows));
-	const struct model_line *line;
-	enum source_state state;
-	bool own;
+	struct printing p = {out, process, options, function, changed};
+	struct row *rows;
+	size_t count;
 
+	rows = take_rows(process, function, first, last, &count);
 	if (!rows)
 		return -ENOMEM;
-	for (i = 0; i < count; i++)
-		rows[i].occurrences = -1;
-	for (i = 0; i < process->line_count; i++) {
-		line = &process->lines[i];
-		own = is_function(line->location, function);
-		if (line->occurrences >= 0 && line->location->file == function->file &&
-		    line->location->line >= first && line->location->line <= last &&
-		    (own || is_inner(line->location, function)))
-			add(&rows[line->location->line - first], line, own);
-	}
 	print_head(out, options);
-	for (i = 0; i < count; i++) {
-		print_row(out, options, first + (long)i, &rows[i]);
-		parts_source(out, options, process, function->file, (int)(first + (long)i),
-			     !options->width		 ? 0
-			     : options->width > used + 8 ? options->width - used
-							 : 8,
-			     false, &state);
-		*changed |= state == SOURCE_CHANGED;
-		fputc('\n', out);
-	}
+	if (last - first < PARTS_LINES_MOST)
+		print_all(&p, rows, rows + count, first, last);
+	else
+		print_changes(&p, rows, rows + count, first);
 	fputc('\n', out);
-	print_collections(out, options, first, rows, count);
+	print_collections(out, options, rows, count);
 	free(rows);
 	return 0;
 }

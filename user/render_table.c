@@ -422,5 +422,6 @@ static int table_emit(FILE *out, struct model *model, const struct render_option
 const struct renderer render_table = {
 	.name = "table",
 	.help = "for people: per process its RSS, and the lines that changed it",
+	.for_people = true,
 	.emit = table_emit,
 };

@@ -41,6 +41,9 @@ int report_add_image(struct build *b, struct image *image, const struct pymem_pr
 	struct entry *entry;
 	int i;
 
+	/* It may have ended while those alive were read. */
+	if (report_entry(b, image->id))
+		return 0;
 	/* Another program that a tracked process ran. */
 	if (image->hidden || (!image->identified && (!image->asked || image->examined)))
 		return 0;
@@ -81,7 +84,10 @@ int report_add_image(struct build *b, struct image *image, const struct pymem_pr
 	p->id = entry->id = image->id;
 	entry->image = image;
 	entry->process = p;
-	HASH_ADD(hh, b->entries, id, sizeof(entry->id), entry);
+	if (HASH_INSERT(b->entries, id, entry)) {
+		free(entry);
+		return -ENOMEM;
+	}
 	return 0;
 }
 
@@ -149,7 +155,8 @@ void report_entries_free(struct entry **entries)
 	}
 }
 
-struct report *report_new(struct tracker *tracker, double start, size_t ended_bytes)
+struct report *report_new(struct tracker *tracker, double start, size_t ended_bytes,
+			  bool fold_imports)
 {
 	struct report *report = calloc(1, sizeof(*report));
 
@@ -158,8 +165,10 @@ struct report *report_new(struct tracker *tracker, double start, size_t ended_by
 	report->tracker = tracker;
 	report->ended_bytes = ended_bytes;
 	report->model = model_new(sysconf(_SC_PAGESIZE));
-	if (report->model && !describe(report->model, start))
+	if (report->model && !describe(report->model, start)) {
+		report->model->imports_folded = fold_imports;
 		return report;
+	}
 	report_free(report);
 	return NULL;
 }

@@ -10,8 +10,9 @@ struct report;
 
 /* A report on what `tracker` follows, which began at `start`, in seconds since the epoch. NULL:
  * out of memory. report_free() frees it, and its model. Of processes that have ended, lines are
- * kept in about `ended_bytes`. */
-struct report *report_new(struct tracker *tracker, double start, size_t ended_bytes);
+ * kept in about `ended_bytes`. `fold_imports`: see model.imports_folded. */
+struct report *report_new(struct tracker *tracker, double start, size_t ended_bytes,
+			  bool fold_imports);
 void report_free(struct report *report);
 
 /* Builds the model of all that is known now. With `final`, the sources are detached and

@@ -8,17 +8,39 @@
 
 /* The frame's place in the source; NULL where its code object never arrived. */
 static const struct model_location *locate(struct build *b, struct image *image,
-					   const struct pymem_msg_frame *frame)
+					   const struct pymem_msg_frame *frame, bool *prologue)
 {
-	struct store_code *code = store_code(&b->tracker->store, image->id, frame, &image->layout,
-					     image->dead ? 0 : image->pid);
-	int line;
+	struct store *store = &b->tracker->store;
+	struct store_code *code =
+		store_code(store, image->id, frame, &image->layout, image->dead ? 0 : image->pid);
 
 	if (!code)
 		return NULL;
-	line = store_line(code, frame->lasti);
-	return model_location(b->model, code->code.file, code->code.function, line > 0 ? line : 0,
+	return model_location(b->model, code->code.file, code->code.function,
+			      store_line(store, code, frame->lasti, prologue),
 			      code->code.first_line);
+}
+
+/* A function makes its cells before its first line event, so no run of it has what they take: that
+ * belongs to the row of its first line, unless a caller's run on that row has it already. */
+static int add_prologue(struct build *b, struct entry *entry,
+			const struct model_location *const *frames, unsigned at, unsigned depth,
+			const struct pymem_counters *counters)
+{
+	struct pymem_line run = {.pages = report_rss_pages((const int64_t *)counters->pages),
+				 .usage_pages = counters->peak_pages,
+				 .peak_pages = counters->peak_pages};
+	bool same_code = false, same_row = false;
+	unsigned i;
+
+	for (i = at + 1; i < depth; i++) {
+		same_code |= frames[i] == frames[at];
+		same_row |=
+			frames[i]->file == frames[at]->file && frames[i]->line == frames[at]->line;
+	}
+	run.once_pages = same_code ? 0 : run.pages;
+	run.row_pages = same_row ? 0 : run.pages;
+	return model_add_runs(b->model, entry->process, frames[at], &run);
 }
 
 /* Charges `counters` to the lines of `key`'s stack, or loses them by name. */
@@ -26,16 +48,18 @@ int report_add_counters(struct build *b, const struct pymem_stack_key *key,
 			const struct pymem_counters *counters, const struct pymem_vmcalls *vmcalls)
 {
 	const struct model_location *frames[PYMEM_MAX_FRAMES];
+	bool prologue[PYMEM_MAX_FRAMES];
 	struct store_stack *stack = store_stack(&b->tracker->store, key);
 	struct entry *entry = report_entry(b, key->proc);
 	unsigned i, depth = 0;
 	bool truncated;
+	int err = 0;
 
 	if (!entry)
 		return 0;
 	truncated = stack && stack->truncated;
 	for (i = 0; stack && i < stack->depth; i++) {
-		frames[i] = locate(b, entry->image, &stack->frames[i]);
+		frames[i] = locate(b, entry->image, &stack->frames[i], &prologue[i]);
 		if (!frames[i]) { /* a caller unknown: cut there; the leaf must be known */
 			truncated = true;
 			break;
@@ -48,8 +72,12 @@ int report_add_counters(struct build *b, const struct pymem_stack_key *key,
 		return 0;
 	}
 	entry->pages += report_rss_pages((const int64_t *)counters->pages);
-	return model_add_stack(b->model, entry->process, frames, depth, truncated, counters,
-			       vmcalls);
+	for (i = 0; i < depth && entry->image->lines && !err; i++)
+		if (prologue[i])
+			err = add_prologue(b, entry, frames, i, depth, counters);
+	return err
+		       ?: model_add_stack(b->model, entry->process, frames, depth, truncated,
+					  counters, vmcalls);
 }
 
 /* What a thread added to the stack of an image that was folded before. */
@@ -104,7 +132,8 @@ int report_add_line(const struct pymem_line_key *key, const struct pymem_line *c
 		b->tallies.unnamed_runs += counted->runs;
 		return 0;
 	}
-	location = model_location(b->model, code->code.file, code->code.function, key->line,
+	location = model_location(b->model, code->code.file, code->code.function,
+				  key->line > 0 ? key->line : store_first_line(code),
 				  code->code.first_line);
 	if (!location)
 		return -ENOMEM;

@@ -123,19 +123,23 @@ static int fold_images(struct build *b, const struct folding *f)
 	return err ?: model_seal(b->model);
 }
 
-/* The images' lines are in the model for good: nothing else is needed of them. */
-static void fold_done(struct build *b, const struct folding *f)
+/* The images' lines are in the model for good: nothing else is needed of them. 0 or -ENOMEM. */
+static int fold_done(struct build *b, const struct folding *f)
 {
 	struct tallies *sum = &b->report->folded;
 	struct entry *entry;
 	size_t i;
+	int err = 0;
 
 	for (i = 0; i < f->count; i++) {
 		entry = report_entry(b, f->images[i]->id);
 		if (entry) {
 			HASH_DEL(b->entries, entry);
 			entry->image = NULL;
-			HASH_ADD(hh, b->report->ended, id, sizeof(entry->id), entry);
+			if (HASH_INSERT(b->report->ended, id, entry)) {
+				free(entry);
+				err = -ENOMEM;
+			}
 		}
 		tracker_folded(b->tracker, f->images[i]);
 	}
@@ -145,6 +149,7 @@ static void fold_done(struct build *b, const struct folding *f)
 	sum->short_lived += b->tallies.short_lived;
 	sum->late += b->tallies.late;
 	sum->unnamed_runs += b->tallies.unnamed_runs;
+	return err;
 }
 
 static void forget_process(const struct model_process *process, void *arg)
@@ -192,7 +197,7 @@ int report_fold(struct report *report, bool all)
 		model_clear(report->model);
 		err = fold_images(&b, &f);
 		if (!err)
-			fold_done(&b, &f);
+			err = fold_done(&b, &f);
 		report_entries_free(&b.entries);
 		if (!err)
 			err = limit_ended(report);

@@ -111,6 +111,7 @@ static void add_copy_notes(struct build *b)
 static void add_limit_notes(struct build *b)
 {
 	uint64_t refused = b->tracker->store.refused, summed = b->model->rest.processes;
+	uint64_t no_memory = b->tracker->store.no_memory;
 	char text[256];
 
 	if (summed) {
@@ -126,6 +127,37 @@ static void add_limit_notes(struct build *b)
 			 "%llu stacks or code objects were too many for one process (%u MiB): "
 			 "what they changed is lost as undelivered",
 			 (unsigned long long)refused, STORE_IMAGE_BYTES >> 20);
+		model_add_note(b->model, text);
+	}
+	if (no_memory) {
+		snprintf(text, sizeof(text),
+			 "memory ran out for %llu message%s about stacks and code objects: what "
+			 "they changed is lost as undelivered, or has no line",
+			 (unsigned long long)no_memory, no_memory == 1 ? "" : "s");
+		model_add_note(b->model, text);
+	}
+}
+
+/* Amounts that are on the first line of their function for want of a better one. */
+static void add_gap_notes(struct build *b)
+{
+	static const char *const causes[] = {
+#define GAP_TEXT(id, text) text,
+		STORE_GAPS(GAP_TEXT)
+#undef GAP_TEXT
+	};
+	uint64_t count;
+	char text[256];
+	int i;
+
+	for (i = 0; i < STORE_GAP_COUNT; i++) {
+		count = b->tracker->store.gaps[i];
+		if (!count)
+			continue;
+		snprintf(text, sizeof(text),
+			 "some lines of %llu code object%s could not be told (%s): what they "
+			 "changed is on the first line of the function",
+			 (unsigned long long)count, count == 1 ? "" : "s", causes[i]);
 		model_add_note(b->model, text);
 	}
 }
@@ -258,11 +290,34 @@ static void add_kernel_notes(struct build *b)
 		model_add_skip(b->model, skip->pid, skip->comm, skip->reason);
 }
 
+/* Children that were there before their parent was attached are for the user to choose. */
+static void add_unwatched_notes(struct build *b)
+{
+	const struct unwatched *u;
+	char text[512];
+	size_t i;
+	int n;
+
+	for (u = b->tracker->unwatched; u; u = u->next) {
+		n = snprintf(text, sizeof(text),
+			     "process %d has %s%zu Python child%s that %s not watched: -p ",
+			     u->parent, u->more ? "at least " : "", u->count,
+			     u->count == 1 ? "" : "ren", u->count == 1 ? "is" : "are");
+		for (i = 0; i < u->named; i++)
+			n += snprintf(text + n, sizeof(text) - n, "%s%d", i ? "," : "", u->pids[i]);
+		if (u->count > u->named)
+			snprintf(text + n, sizeof(text) - n, " and %zu more", u->count - u->named);
+		model_add_note(b->model, text);
+	}
+}
+
 void report_add_notes(struct build *b)
 {
 	add_kernel_notes(b);
 	add_quota_notes(b);
 	add_limit_notes(b);
 	add_probe_notes(b);
+	add_gap_notes(b);
+	add_unwatched_notes(b);
 	add_line_notes(b);
 }

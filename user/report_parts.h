@@ -5,8 +5,7 @@
 #ifndef REPORT_PARTS_H
 #define REPORT_PARTS_H
 
-#include <uthash.h>
-
+#include "hash.h"
 #include "report.h"
 
 #define QUOTAS_TOLD 16
@@ -31,7 +30,6 @@ struct entry { /* an image in the report */
 struct report {
 	struct tracker *tracker;
 	struct model *model;
-	double start;
 	struct tallies folded;
 	struct entry *ended; /* those folded, by id: for what comes too late */
 	size_t ended_bytes;  /* that their lines may take */

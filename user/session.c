@@ -21,11 +21,6 @@
 #include "probe_closer.h"
 #include "session_private.h"
 
-static struct bpf_program *program_of(const struct session *session, const char *name)
-{
-	return bpf_object__find_program_by_name(session->object, name);
-}
-
 static int verbosity;
 
 static int print_libbpf(enum libbpf_print_level level, const char *format, va_list args)
@@ -34,6 +29,12 @@ static int print_libbpf(enum libbpf_print_level level, const char *format, va_li
 	if ((level == LIBBPF_WARN && verbosity >= 1) || verbosity >= 2)
 		return vfprintf(stderr, format, args);
 	return 0;
+}
+
+static void set_knob(struct session *session, const char *name, uint32_t value)
+{
+	if (object_set_knob(session->object, name, value))
+		bpf_names_missing(BPF_NAME_KNOB, name);
 }
 
 static void set_size(struct session *session, const char *name, unsigned entries)
@@ -50,36 +51,35 @@ static void set_size(struct session *session, const char *name, unsigned entries
 /* The exact engine's maps, where it is wanted. */
 static void set_line_sizes(struct session *session, unsigned images, unsigned stacks)
 {
-	static const char *const maps[] = {"lines", "line_stacks", "line_blank", "places"};
-	struct bpf_map *map;
+	static const char *const maps[] = {"lines", "line_stacks"};
+	static const char *const legacy_maps[] = {"line_blank", "places"};
 	size_t i;
 
 	if (session->options.lines) {
 		set_size(session, "lines", stacks);
 		/* 8 KiB each, allocated at load. */
-		if (session->kernel.batched_counters)
+		if (session->kernel.batched_counters) {
 			set_size(session, "line_stacks", images < 1024 ? 1024 : images);
-		if (session_map(session, "places"))
 			set_size(session, "places", session->cookies ? 1 : PLACES);
+		}
 		return;
 	}
-	for (i = 0; i < sizeof(maps) / sizeof(maps[0]); i++) {
-		map = session_map(session, maps[i]);
-		if (map)
-			bpf_map__set_autocreate(map, false);
-	}
+	for (i = 0; i < sizeof(maps) / sizeof(maps[0]); i++)
+		bpf_map__set_autocreate(session_map(session, maps[i]), false);
+	for (i = 0; session->kernel.batched_counters && i < 2; i++)
+		bpf_map__set_autocreate(session_map(session, legacy_maps[i]), false);
 }
 
 /* Of the tables with a quota (bpf/quota.bpf.h). Where only what was asked for is profiled, one
  * process may fill a table but for a thirtieth. */
 static void set_quotas(struct session *session, unsigned stacks, unsigned threads)
 {
-	object_set_knob(session->object, "room_stacks", stacks);
-	object_set_knob(session->object, "room_vmcalls", stacks / 4);
-	object_set_knob(session->object, "room_codes", stacks);
-	object_set_knob(session->object, "room_lines", stacks);
-	object_set_knob(session->object, "room_threads", threads);
-	object_set_knob(session->object, "quota_share", session->options.many ? 1 : 32);
+	set_knob(session, "room_stacks", stacks);
+	set_knob(session, "room_vmcalls", stacks / 4);
+	set_knob(session, "room_codes", stacks);
+	set_knob(session, "room_lines", stacks);
+	set_knob(session, "room_threads", threads);
+	set_knob(session, "quota_share", session->options.many ? 1 : 32);
 }
 
 static void size_maps(struct session *session, int cpus)
@@ -132,30 +132,30 @@ static void select_programs(struct session *session)
 	/* Batched counters are only seen at faults. */
 	if (k->batched_counters && k->faults)
 		faults = true;
-	object_set_knob(session->object, "count_faults", faults);
-	bpf_program__set_autoload(program_of(session, "fault_user"), faults);
-	bpf_program__set_autoload(program_of(session, "fault_kernel"), faults);
-	bpf_program__set_autoload(program_of(session, "page_alloc"), faults && k->page_alloc);
-	bpf_program__set_autoload(program_of(session, "syscall_exit"),
+	set_knob(session, "count_faults", faults);
+	bpf_program__set_autoload(session_program(session, "fault_user"), faults);
+	bpf_program__set_autoload(session_program(session, "fault_kernel"), faults);
+	bpf_program__set_autoload(session_program(session, "page_alloc"), faults && k->page_alloc);
+	bpf_program__set_autoload(session_program(session, "syscall_exit"),
 				  session->options.syscalls && k->sys_exit);
 	for (i = 0; i < sizeof(lines) / sizeof(lines[0]); i++)
-		bpf_program__set_autoload(program_of(session, lines[i]), session->options.lines);
+		bpf_program__set_autoload(session_program(session, lines[i]),
+					  session->options.lines);
 }
 
 static int find_cpu_offsets(struct session *session, unsigned cpus)
 {
-	struct bpf_program *program = program_of(session, "find_cpu_offsets");
 	LIBBPF_OPTS(bpf_test_run_opts, opts);
-	uint32_t *found;
-	int err;
+	int program, err;
 
-	if (!program)
+	/* Batched counters are not per CPU. */
+	if (session->kernel.batched_counters)
 		return 0;
-	err = bpf_prog_test_run_opts(bpf_program__fd(program), &opts);
+	program = bpf_program__fd(session_program(session, "find_cpu_offsets"));
+	err = bpf_prog_test_run_opts(program, &opts);
 	if (err)
 		return err;
-	found = object_global(session->globals, "cpu_offsets_found");
-	return found && *found == cpus ? 0 : -ENODATA;
+	return *(uint32_t *)session_variable(session, "cpu_offsets_found") == cpus ? 0 : -ENODATA;
 }
 
 /* Can a program ask for the cookie of the uprobe that runs it? */
@@ -169,23 +169,23 @@ static int session_load(struct session *session, char *why, size_t size)
 	int cpus = libbpf_num_possible_cpus(), err;
 	long online;
 
-	session->cookies = session_map(session, "places") == NULL || has_cookies();
+	session->cookies = !session->kernel.batched_counters || has_cookies();
 	size_maps(session, cpus);
 	select_programs(session);
 	/* The other build needs no such knob. */
-	if (session_map(session, "places"))
-		object_set_knob(session->object, "probe_cookies", session->cookies);
-	object_set_knob(session->object, "nr_cpus", cpus);
+	if (session->kernel.batched_counters)
+		set_knob(session, "probe_cookies", session->cookies);
+	set_knob(session, "nr_cpus", cpus);
 	/* percpu_counter_batch: lib/percpu_counter.c, compute_batch_value(). */
 	online = sysconf(_SC_NPROCESSORS_ONLN);
-	object_set_knob(session->object, "counter_batch", online > 16 ? 2 * online : 32);
-	object_set_knob(session->object, "follow_children", session->options.follow_children);
-	object_set_knob(session->object, "watch_host", session->options.watch_host);
-	object_set_knob(session->object, "payer_images", session->options.payer_images);
-	object_set_knob(session->object, "all_payers_images", session->options.all_payers_images);
-	object_set_knob(session->object, "count_only", session->options.count_only);
-	object_set_knob(session->object, "own_tgid", getpid());
-	object_set_knob(session->object, "ring_wakeup_bytes", session->options.ring_bytes / 4);
+	set_knob(session, "counter_batch", online > 16 ? 2 * online : 32);
+	set_knob(session, "follow_children", session->options.follow_children);
+	set_knob(session, "watch_host", session->options.watch_host);
+	set_knob(session, "payer_images", session->options.payer_images);
+	set_knob(session, "all_payers_images", session->options.all_payers_images);
+	set_knob(session, "count_only", session->options.count_only);
+	set_knob(session, "own_tgid", getpid());
+	set_knob(session, "ring_wakeup_bytes", session->options.ring_bytes / 4);
 	err = bpf_object__load(session->object);
 	if (err) {
 		snprintf(why, size, "the kernel refused the BPF programs: %s%s", strerror(-err),
@@ -246,7 +246,10 @@ struct session *session_new(const struct session_options *options, char *why, si
 			goto fail;
 		}
 	}
-	err = session_load(session, why, size);
+	err = bpf_names_check(session->object, session->kernel.batched_counters, bpf_names,
+			      bpf_name_count, why, size);
+	if (!err)
+		err = session_load(session, why, size);
 	if (err)
 		goto fail;
 	return session;
@@ -258,10 +261,10 @@ fail:
 
 static int attach_one(struct session *session, const char *name)
 {
-	struct bpf_program *program = program_of(session, name);
+	struct bpf_program *program = session_program(session, name);
 	struct bpf_link *link;
 
-	if (!program || !bpf_program__autoload(program))
+	if (!bpf_program__autoload(program))
 		return 0;
 	link = bpf_program__attach(program);
 	if (!link)
@@ -291,11 +294,9 @@ int session_attach(struct session *session)
 
 void session_detach(struct session *session)
 {
-	uint32_t *off = session->globals ? object_global(session->globals, "lines_off") : NULL;
-
 	/* Probes take long to detach; lines end now, the probes go after session_settle(). */
-	if (off && session->options.lines)
-		*(volatile uint32_t *)off = 1;
+	if (session->globals && session->options.lines)
+		*(volatile uint32_t *)session_variable(session, "lines_off") = 1;
 	while (session->link_count)
 		bpf_link__destroy(session->links[--session->link_count]);
 	bpf_link__destroy(session->copies);
@@ -304,15 +305,14 @@ void session_detach(struct session *session)
 
 int session_watch_copies(struct session *session)
 {
-	struct bpf_program *program = program_of(session, "page_alloc");
-	uint32_t *watched = object_global(session->globals, "copies_watched");
+	struct bpf_program *program = session_program(session, "page_alloc");
 
-	if (session->copies || !watched || !bpf_program__autoload(program))
+	if (session->copies || !bpf_program__autoload(program))
 		return 0;
 	session->copies = bpf_program__attach(program);
 	if (!session->copies)
 		return -errno;
-	*(volatile uint32_t *)watched = 1;
+	*(volatile uint32_t *)session_variable(session, "copies_watched") = 1;
 	return 0;
 }
 
@@ -321,7 +321,7 @@ int session_watch_copies(struct session *session)
 int session_run_iterator(struct session *session, const char *name, size_t size,
 			 int (*fn)(const void *record, void *arg), void *arg)
 {
-	struct bpf_link *link = bpf_program__attach_iter(program_of(session, name), NULL);
+	struct bpf_link *link = bpf_program__attach_iter(session_program(session, name), NULL);
 	char buffer[64 * sizeof(struct pymem_collected)];
 	size_t have = 0, at;
 	ssize_t n;
@@ -424,7 +424,7 @@ int session_add_layout(struct session *session, const struct py_layout *layout)
 
 int session_track(struct session *session, struct session_target *targets, size_t count)
 {
-	int fd = session_map_fd(session, "wanted"), err;
+	int fd = session_map_fd(session, "wanted"), err = 0;
 	struct pymem_wanted w;
 	size_t i;
 
@@ -440,17 +440,23 @@ int session_track(struct session *session, struct session_target *targets, size_
 		w.page = targets[i].page;
 		w.expect = targets[i].expect;
 		w.payer = targets[i].payer;
-		if (bpf_map_update_elem(fd, &key, &w, BPF_ANY))
-			return -errno;
+		if (bpf_map_update_elem(fd, &key, &w, BPF_ANY)) {
+			err = -errno;
+			break;
+		}
 	}
-	err = session_run_iterator(session, "attach_wanted", 0, NULL, NULL);
+	if (!err)
+		err = session_run_iterator(session, "attach_wanted", 0, NULL, NULL);
+	/* Whatever failed, none is wanted any more. */
 	for (i = 0; i < count; i++) {
 		uint32_t key = targets[i].pid;
 
-		if (bpf_map_lookup_elem(fd, &key, &w))
-			return -errno;
-		targets[i].id = w.id;
-		targets[i].result = w.result;
+		if (!err && bpf_map_lookup_elem(fd, &key, &w))
+			err = -errno;
+		if (!err) {
+			targets[i].id = w.id;
+			targets[i].result = w.result;
+		}
 		bpf_map_delete_elem(fd, &key);
 	}
 	return err;
@@ -458,7 +464,7 @@ int session_track(struct session *session, struct session_target *targets, size_
 
 const volatile struct pymem_payer *session_payers(const struct session *session)
 {
-	return object_global(session->globals, "payers");
+	return session_variable(session, "payers");
 }
 
 int session_set_reader(struct session *session, session_message_fn fn, void *arg)
@@ -479,21 +485,15 @@ int session_consume(struct session *session)
 
 uint64_t session_dropped_messages(const struct session *session)
 {
-	uint64_t *n = object_global(session->globals, "dropped_messages");
-
-	return n ? *(volatile uint64_t *)n : 0;
+	return *(volatile uint64_t *)session_variable(session, "dropped_messages");
 }
 
 uint64_t session_dropped_calls(const struct session *session)
 {
-	uint64_t *n = object_global(session->globals, "dropped_calls");
-
-	return n ? *(volatile uint64_t *)n : 0;
+	return *(volatile uint64_t *)session_variable(session, "dropped_calls");
 }
 
 uint64_t session_dropped_images(const struct session *session)
 {
-	uint64_t *n = object_global(session->globals, "dropped_images");
-
-	return n ? *(volatile uint64_t *)n : 0;
+	return *(volatile uint64_t *)session_variable(session, "dropped_images");
 }

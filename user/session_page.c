@@ -160,10 +160,9 @@ static int page_command(struct session *session, int number, enum pymem_page_com
 {
 	uint64_t arguments[4] = {number, command, third, fourth};
 	LIBBPF_OPTS(bpf_test_run_opts, opts, .ctx_in = arguments, .ctx_size_in = sizeof(arguments));
-	struct bpf_program *program =
-		bpf_object__find_program_by_name(session->object, "page_command");
+	int program = bpf_program__fd(session_program(session, "page_command"));
 
-	if (bpf_prog_test_run_opts(bpf_program__fd(program), &opts))
+	if (bpf_prog_test_run_opts(program, &opts))
 		return -errno;
 	return opts.retval ? -ENOENT : 0;
 }
@@ -177,10 +176,9 @@ int session_page_do(struct session *session, int number, enum pymem_page_command
 /* Takes one out of the filter's count of what is at `slot`. */
 static void filter_leave(struct session *session, const char *filter, uint32_t slot)
 {
-	uint32_t *counts = object_global(session->globals, filter);
+	uint32_t *counts = session_variable(session, filter);
 
-	if (counts)
-		__sync_fetch_and_sub(&counts[slot], 1);
+	__sync_fetch_and_sub(&counts[slot], 1);
 }
 
 /* Whoever deletes an image's entries, the kernel side at its end or this, takes it out of
@@ -189,14 +187,14 @@ static void forget_image(struct session *session, const struct pymem_proc *p)
 {
 	uint64_t mm = p->mm;
 	uint32_t tgid = p->tgid, payer = p->payer % PYMEM_PAYERS;
-	struct pymem_payer *payers = object_global(session->globals, "payers");
+	struct pymem_payer *payers = session_variable(session, "payers");
 
 	if (!bpf_map_delete_elem(session_map_fd(session, "tgids"), &tgid))
 		filter_leave(session, "tgid_filter", tgid & (PYMEM_FILTER_SLOTS - 1));
 	if (bpf_map_delete_elem(session_map_fd(session, "procs"), &mm))
 		return;
 	filter_leave(session, "mm_filter", pymem_mm_slot(mm));
-	if (payers && payer) {
+	if (payer) {
 		__sync_fetch_and_sub(&payers[payer].images, 1);
 		__sync_fetch_and_sub(&payers[0].images, 1);
 	}

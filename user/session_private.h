@@ -5,6 +5,7 @@
 
 #include <bpf/libbpf.h>
 
+#include "bpf_names.h"
 #include "bpf_object.h"
 #include "kernel.h"
 #include "session.h"
@@ -39,9 +40,25 @@ struct session {
 	int last_page;
 };
 
+/* None of these is ever NULL: see bpf_names.h, where each name has to be. */
 static inline struct bpf_map *session_map(const struct session *session, const char *name)
 {
-	return bpf_object__find_map_by_name(session->object, name);
+	return bpf_names_map(session->object, name);
+}
+
+static inline struct bpf_program *session_program(const struct session *session, const char *name)
+{
+	return bpf_names_program(session->object, name);
+}
+
+/* Once it is loaded. */
+static inline void *session_variable(const struct session *session, const char *name)
+{
+	void *variable = object_global(session->globals, name);
+
+	if (!variable)
+		bpf_names_missing(BPF_NAME_VARIABLE, name);
+	return variable;
 }
 
 static inline int session_map_fd(const struct session *session, const char *name)

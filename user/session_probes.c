@@ -67,7 +67,7 @@ static struct bpf_program *program_of_probe(struct session *session, enum elf_pr
 		[ELF_PROBE_LINE] = "line",
 	};
 
-	return bpf_object__find_program_by_name(session->object, names[probe]);
+	return session_program(session, names[probe]);
 }
 
 static int attach_site(struct session *session, pid_t pid, const char *file,

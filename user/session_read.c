@@ -9,51 +9,66 @@
 
 #include "session_private.h"
 
-/* Walks the keys of a hash map that changes meanwhile: an entry deleted under the
- * cursor would send it back to the start, so keys are collected first. */
-static int collect_keys(int fd, size_t key_size, char **keys, size_t *count)
+#define BATCH_BYTES (1 << 20) /* of values read at a time */
+
+struct batch {
+	char *keys, *values;
+	size_t key_size, value_size;
+	uint32_t room; /* entries */
+};
+
+static void batch_free(struct batch *b)
 {
-	size_t room = 0;
-	void *previous = NULL;
-
-	*keys = NULL;
-	*count = 0;
-	for (;;) {
-		if (*count == room) {
-			char *more = realloc(*keys, (room = room ? room * 2 : 64) * key_size);
-
-			if (!more)
-				return -ENOMEM;
-			*keys = more;
-			previous = *count ? more + (*count - 1) * key_size : NULL;
-		}
-		if (bpf_map_get_next_key(fd, previous, *keys + *count * key_size))
-			return errno == ENOENT ? 0 : -errno;
-		previous = *keys + *count * key_size;
-		(*count)++;
-	}
+	free(b->keys);
+	free(b->values);
 }
 
-/* Calls fn(key, value) for each entry of `map`. */
+/* Room for `entries`; what was read is lost. */
+static int batch_resize(struct batch *b, uint32_t entries)
+{
+	batch_free(b);
+	b->room = entries;
+	b->keys = calloc(entries, b->key_size);
+	b->values = calloc(entries, b->value_size);
+	return b->keys && b->values ? 0 : -ENOMEM;
+}
+
+/* Calls fn(key, value) for each entry of `map`. The kernel hands over whole buckets, and entries
+ * stay in theirs: each that is there all the time comes once. (The key after one that has been
+ * deleted meanwhile is the first one of all.) */
 static int each_entry(struct session *session, const char *name, bool take,
 		      int (*fn)(const void *key, const void *value, void *arg), void *arg)
 {
 	struct bpf_map *map = session_map(session, name);
-	size_t key_size = bpf_map__key_size(map), count, i;
-	void *value = malloc(bpf_map__value_size(map));
-	int fd = bpf_map__fd(map), err;
-	char *keys = NULL;
+	struct batch b = {.key_size = bpf_map__key_size(map),
+			  .value_size = bpf_map__value_size(map)};
+	int fd = bpf_map__fd(map), err, read;
+	uint32_t cursor = 0, count, i;
+	void *from = NULL;
 
-	err = value ? collect_keys(fd, key_size, &keys, &count) : -ENOMEM;
-	for (i = 0; !err && i < count; i++) {
-		if (bpf_map_lookup_elem(fd, keys + i * key_size, value))
-			continue; /* gone meanwhile */
-		err = fn(keys + i * key_size, value, arg);
-		if (take)
-			bpf_map_delete_elem(fd, keys + i * key_size);
+	err = batch_resize(&b, BATCH_BYTES / b.value_size + 16);
+	while (!err) {
+		count = b.room;
+		read = bpf_map_lookup_batch(fd, from, &cursor, b.keys, b.values, &count, NULL);
+		/* A bucket has more entries than there is room for. */
+		if (read == -ENOSPC) {
+			err = batch_resize(&b, 2 * b.room);
+			continue;
+		}
+		if (read && read != -ENOENT) {
+			err = read;
+			break;
+		}
+		from = &cursor;
+		for (i = 0; !err && i < count; i++) {
+			err = fn(b.keys + i * b.key_size, b.values + i * b.value_size, arg);
+			if (take)
+				bpf_map_delete_elem(fd, b.keys + i * b.key_size);
+		}
+		if (read) /* that was the last bucket */
+			break;
 	}
-	free(keys);
-	free(value);
+	batch_free(&b);
 	return err;
 }
 
@@ -136,9 +151,9 @@ int session_each_line(struct session *session,
 
 uint64_t session_line_misses(const struct session *session, enum pymem_line_miss cause)
 {
-	uint64_t *misses = object_global(session->globals, "line_misses");
+	volatile uint64_t *misses = session_variable(session, "line_misses");
 
-	return misses && session->options.lines ? ((volatile uint64_t *)misses)[cause] : 0;
+	return session->options.lines ? misses[cause] : 0;
 }
 
 static int call_collected(const void *record, void *arg)
@@ -173,12 +188,11 @@ bool session_stack(struct session *session, const struct pymem_stack_key *key,
 /* Deletes what an image that has ended held in that table. */
 static int forget(struct session *session, const char *map, enum pymem_table table, const void *key)
 {
-	uint32_t *used = object_global(session->globals, "places_used");
+	uint32_t *used = session_variable(session, "places_used");
 
 	if (bpf_map_delete_elem(session_map_fd(session, map), key))
 		return errno == ENOENT ? 0 : -errno;
-	if (used)
-		__sync_fetch_and_sub(&used[table], 1);
+	__sync_fetch_and_sub(&used[table], 1);
 	return 0;
 }
 

@@ -10,8 +10,6 @@
 
 #include "proc.h"
 
-#define TABLE_MAX (1u << 20) /* of a line table; CPython's own largest are far below */
-
 void store_init(struct store *store)
 {
 	memset(store, 0, sizeof(*store));
@@ -27,10 +25,8 @@ static void code_free(struct store_code *code)
 		HASH_DEL(code->lines, line);
 		free(line);
 	}
-	if (code->decoded)
-		py_code_fini(&code->code);
+	py_code_fini(&code->code);
 	free(code->message);
-	free(code->table);
 	free(code);
 }
 
@@ -58,7 +54,10 @@ static struct store_image *make_image(struct store *store, uint32_t proc)
 	if (!image)
 		return NULL;
 	image->proc = proc;
-	HASH_ADD(hh, store->images, proc, sizeof(image->proc), image);
+	if (HASH_INSERT(store->images, proc, image)) {
+		free(image);
+		return NULL;
+	}
 	return image;
 }
 
@@ -151,28 +150,79 @@ static int add_stack(struct store *store, const struct pymem_msg_stack *m, size_
 	stack->key = key;
 	stack->depth = m->depth;
 	stack->truncated = m->truncated;
+	if (HASH_INSERT(store->stacks, key, stack)) {
+		stack_free(stack);
+		return -ENOMEM;
+	}
 	stack->next = image->stacks;
 	image->stacks = stack;
-	HASH_ADD(hh, store->stacks, key, sizeof(stack->key), stack);
 	return 0;
 }
 
-/* A part of a code object's line table, which may be the first or a later one. */
-static int add_table(struct store_code *code, const struct pymem_msg_code *m)
+/* Room for `bytes` of the line table. 0; -ENOSPC, -ENOMEM: it stays as it is. */
+static int table_grow(struct store *store, struct store_code *code, size_t bytes)
 {
-	if (!m->table_bytes)
+	struct store_image *image = store_image(store, code->key.proc);
+	size_t room = 2 * code->table_room;
+	unsigned char *table;
+
+	if (bytes <= code->table_room)
 		return 0;
-	/* Parts come in order; a gap leaves the rest unknown. */
-	if (m->table_offset != code->table_have ||
-	    m->table_offset + m->table_bytes > code->table_length)
-		return 0;
-	if (!code->table) {
-		code->table = malloc(code->table_length);
-		if (!code->table)
-			return -ENOMEM;
+	if (room < bytes)
+		room = bytes;
+	if (room > code->table_length)
+		room = code->table_length;
+	if (bytes > STORE_TABLE_BYTES || !image ||
+	    take_room(store, image, room - code->table_room)) {
+		code->no_room = true;
+		return -ENOSPC;
 	}
-	memcpy(code->table + m->table_offset, m->table, m->table_bytes);
-	code->table_have += m->table_bytes;
+	table = realloc(code->code.linetable, room);
+	if (!table)
+		return -ENOMEM;
+	code->code.linetable = table;
+	code->table_room = room;
+	return 0;
+}
+
+/* Lines that could not be told may be there now. */
+static void table_grown(struct store *store, struct store_code *code)
+{
+	struct store_line *line, *next;
+	int i;
+
+	code->code.truncated = code->code.linetable_len < code->table_length || !code->table_addr;
+	code->indexed = false;
+	if (!code->gaps)
+		return;
+	HASH_ITER(hh, code->lines, line, next)
+	{
+		if (line->known)
+			continue;
+		HASH_DEL(code->lines, line);
+		free(line);
+	}
+	for (i = 0; i < STORE_GAP_COUNT; i++)
+		store->gaps[i] -= code->gaps >> i & 1;
+	code->gaps = 0;
+}
+
+/* A part of a code object's line table, which may be the first or a later one. */
+static int add_table(struct store *store, struct store_code *code, const struct pymem_msg_code *m)
+{
+	size_t have = code->code.linetable_len;
+	int err;
+
+	/* Parts come in order; what a gap or the lack of room leaves out may come again. */
+	if (!m->table_bytes || m->table_offset != have ||
+	    (uint64_t)have + m->table_bytes > code->table_length)
+		return 0;
+	err = table_grow(store, code, have + m->table_bytes);
+	if (err)
+		return err == -ENOSPC ? 0 : err;
+	memcpy(code->code.linetable + have, m->table, m->table_bytes);
+	code->code.linetable_len += m->table_bytes;
+	table_grown(store, code);
 	return 0;
 }
 
@@ -180,14 +230,13 @@ static int new_code(struct store *store, const struct pymem_msg_code *m,
 		    const struct store_code *like, struct store_code **made)
 {
 	size_t head = offsetof(struct pymem_msg_code, table);
-	uint32_t length = m->table_length > TABLE_MAX ? TABLE_MAX : m->table_length;
 	struct store_image *image = make_image(store, m->proc);
 	struct store_code *code;
 	int err;
 
 	if (!image)
 		return -ENOMEM;
-	err = take_room(store, image, sizeof(*code) + head + length);
+	err = take_room(store, image, sizeof(*code) + head);
 	if (err)
 		return err;
 	code = calloc(1, sizeof(*code));
@@ -195,16 +244,17 @@ static int new_code(struct store *store, const struct pymem_msg_code *m,
 		return -ENOMEM;
 	code->key = like->key;
 	code->message = malloc(head);
-	if (!code->message) {
+	if (!code->message || HASH_INSERT(store->codes, key, code)) {
+		free(code->message);
 		free(code);
 		return -ENOMEM;
 	}
 	memcpy(code->message, m, head);
-	code->table_length = length;
+	code->table_length = m->table_length;
 	code->table_addr = m->table_addr;
+	code->code.truncated = m->table_length || !m->table_addr;
 	code->next = image->codes;
 	image->codes = code;
-	HASH_ADD(hh, store->codes, key, sizeof(code->key), code);
 	*made = code;
 	return 0;
 }
@@ -227,7 +277,7 @@ static int add_code(struct store *store, const struct pymem_msg_code *m, size_t 
 		if (err)
 			return err;
 	}
-	return code->decoded ? 0 : add_table(code, m);
+	return add_table(store, code, m);
 }
 
 int store_add(struct store *store, const void *data, size_t size)
@@ -246,6 +296,8 @@ int store_add(struct store *store, const void *data, size_t size)
 		store->malformed++;
 	if (err == -ENOSPC)
 		store->refused++;
+	if (err == -ENOMEM)
+		store->no_memory++;
 	return err;
 }
 
@@ -270,7 +322,7 @@ static char *decode_path(const struct pymem_str *str, const void *data)
 /* Does the process have these bytes at `address`? */
 static bool same_bytes(int pid, uint64_t address, const unsigned char *bytes, size_t count)
 {
-	unsigned char buffer[4096];
+	unsigned char buffer[65536];
 	size_t done, part;
 
 	for (done = 0; done < count; done += part) {
@@ -296,44 +348,65 @@ static bool still_there(const struct store_code *code, const struct py_layout *l
 	       proc_read_memory(pid, table + layout->bytes_size, &size, sizeof(size)) ==
 		       sizeof(size) &&
 	       table + layout->bytes_data == code->table_addr &&
-	       first_line == code->message->first_line && size == code->message->table_length;
-	return same && same_bytes(pid, code->table_addr, code->table, code->table_have);
+	       first_line == code->message->first_line && size == code->table_length;
+	return same &&
+	       same_bytes(pid, code->table_addr, code->code.linetable, code->code.linetable_len);
 }
 
-/* Asks the process for the part of the table that was not in memory, or too long. */
-static void fetch_table(struct store_code *code, const struct py_layout *layout, int pid)
+/* Asks the process for the part of the table that is not here. */
+static void fetch_table(struct store *store, struct store_code *code,
+			const struct py_layout *layout, int pid)
 {
-	unsigned char *table;
+	size_t have = code->code.linetable_len;
 	ssize_t n;
 
-	if (!still_there(code, layout, pid))
+	if (!still_there(code, layout, pid) || table_grow(store, code, code->table_length))
 		return;
-	table = realloc(code->table, code->table_length);
-	if (!table)
-		return;
-	code->table = table;
-	n = proc_read_memory(pid, code->table_addr + code->table_have, table + code->table_have,
-			     code->table_length - code->table_have);
+	n = proc_read_memory(pid, code->table_addr + have, code->code.linetable + have,
+			     code->table_length - have);
 	/* Replaced while it was being read: then it is nobody's. */
-	if (n > 0 && still_there(code, layout, pid))
-		code->table_have += n;
+	if (n <= 0 || !still_there(code, layout, pid))
+		return;
+	code->code.linetable_len += n;
+	table_grown(store, code);
 }
 
-static void code_decode(struct store_code *code, const struct py_layout *layout, int pid)
+static bool is_whole(const struct store_code *code)
+{
+	return !code->table_addr || code->code.linetable_len >= code->table_length;
+}
+
+void store_complete(struct store *store, const struct pymem_msg_code *message,
+		    const struct py_layout *layout, int pid)
+{
+	uint32_t end = message->table_offset + message->table_bytes;
+	struct store_code *code, like = {};
+
+	/* Parts are full but for the last of a table. One event hands over PYMEM_TABLE_MAX. */
+	if (end >= message->table_length ||
+	    (message->table_bytes == PYMEM_TABLE_BYTES && end % PYMEM_TABLE_MAX))
+		return;
+	like.key.code = message->code;
+	like.key.fingerprint = message->fingerprint;
+	like.key.proc = message->proc;
+	HASH_FIND(hh, store->codes, &like.key, sizeof(like.key), code);
+	/* Once decoded, it has been asked for already. */
+	if (code && !code->decoded && !code->no_room && !is_whole(code))
+		fetch_table(store, code, layout, pid);
+}
+
+static void code_decode(struct store *store, struct store_code *code,
+			const struct py_layout *layout, int pid)
 {
 	struct pymem_msg_code *m = code->message;
 
-	if (pid && code->table_have < code->table_length)
-		fetch_table(code, layout, pid);
+	if (pid && !code->no_room && !is_whole(code))
+		fetch_table(store, code, layout, pid);
 	code->code.file = decode_path(&m->file, m->file_data);
 	code->code.function = decode(&m->name, m->name_data);
 	code->code.first_line = m->first_line;
 	code->code.line_flags =
 		layout->flags & (PY_LINES_LNOTAB | PY_LINES_LINETABLE | PY_LINES_LOCATIONS);
-	code->code.linetable = code->table;
-	code->code.linetable_len = code->table_have;
-	code->code.truncated = code->table_have < code->table_length || !m->table_addr;
-	code->table = NULL;
 	free(code->message);
 	code->message = NULL;
 	code->decoded = true;
@@ -350,22 +423,55 @@ struct store_code *store_code(struct store *store, uint32_t proc,
 	like.key.proc = proc;
 	HASH_FIND(hh, store->codes, &like.key, sizeof(like.key), code);
 	if (code && !code->decoded)
-		code_decode(code, layout, pid);
+		code_decode(store, code, layout, pid);
 	return code;
 }
 
-int store_line(struct store_code *code, int32_t lasti)
+int store_first_line(const struct store_code *code)
 {
-	struct store_line *line;
+	return code->code.first_line > 0 ? code->code.first_line : 1;
+}
+
+/* Counts a code object that has an instruction without a line, once for each cause. */
+static void note_gap(struct store *store, struct store_code *code, int32_t lasti)
+{
+	enum store_gap gap = STORE_GAP_OUTSIDE;
+
+	if (code->code.truncated && lasti >= 0)
+		gap = code->no_room ? STORE_GAP_TOO_LONG : STORE_GAP_UNREAD;
+	if (code->gaps >> gap & 1)
+		return;
+	code->gaps |= 1u << gap;
+	store->gaps[gap]++;
+}
+
+int store_line(struct store *store, struct store_code *code, int32_t lasti, bool *prologue)
+{
+	struct store_line *line, found = {.lasti = lasti};
 
 	HASH_FIND(hh, code->lines, &lasti, sizeof(lasti), line);
-	if (line)
-		return line->line;
-	line = calloc(1, sizeof(*line));
-	if (!line)
-		return -ENODATA;
-	line->lasti = lasti;
-	line->line = py_code_line(&code->code, lasti);
-	HASH_ADD(hh, code->lines, lasti, sizeof(lasti), line);
-	return line->line;
+	if (!line) {
+		/* Without its marks, for want of memory, it is only slower. */
+		if (!code->indexed)
+			py_code_index(&code->code);
+		code->indexed = true;
+		found.line = py_code_line(&code->code, lasti);
+		found.known = found.line >= 0;
+		found.prologue = !found.line && py_code_in_prologue(&code->code, lasti);
+		if (!found.known)
+			note_gap(store, code, lasti);
+		if (found.line <= 0)
+			found.line = store_first_line(code);
+		line = malloc(sizeof(*line));
+		if (line)
+			*line = found;
+		/* Out of memory: it is found anew next time. */
+		if (line && HASH_INSERT(code->lines, lasti, line)) {
+			free(line);
+			line = NULL;
+		}
+	}
+	if (prologue)
+		*prologue = line ? line->prologue : found.prologue;
+	return line ? line->line : found.line;
 }

@@ -8,8 +8,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <uthash.h>
 
+#include "hash.h"
 #include "py_code.h"
 #include "py_layout.h"
 #include "pymem.h"
@@ -18,9 +18,27 @@
  * end to what it can make up. */
 #define STORE_IMAGE_BYTES (256u << 20)
 
+/* Of one line table. A module that is a literal of a million rows has half of it. */
+#define STORE_TABLE_BYTES PYMEM_TABLE_KEPT
+
+/* Why instructions of a code object have no line of their own. X(ID, what to tell a person) */
+#define STORE_GAPS(X)                                                                           \
+	X(UNREAD, "their line tables could not be read before they were gone")                  \
+	X(TOO_LONG, "their line tables are more than is kept (64 MiB each, 256 MiB a process)") \
+	X(OUTSIDE, "their line tables do not have the instructions")
+
+enum store_gap {
+#define STORE_GAP_ENUM(id, text) STORE_GAP_##id,
+	STORE_GAPS(STORE_GAP_ENUM)
+#undef STORE_GAP_ENUM
+		STORE_GAP_COUNT,
+};
+
 struct store_line { /* a resolved instruction of a code object */
 	int32_t lasti;
-	int line; /* as py_code_line() returns it */
+	int line;      /* > 0 */
+	bool known;    /* the table says so; else it is the function's first line for want of it */
+	bool prologue; /* py_code_in_prologue() */
 	UT_hash_handle hh;
 };
 
@@ -30,10 +48,13 @@ struct store_code {
 		uint32_t proc, pad;
 	} key;
 	struct pymem_msg_code *message; /* until decoded; its table is not in it */
-	unsigned char *table;
-	uint32_t table_length, table_have;
+	uint32_t table_length;		/* as its object says; code.linetable_len is what is here */
+	size_t table_room;
 	uint64_t table_addr;
 	bool decoded;
+	bool indexed;  /* py_code_index() has seen all of the table */
+	bool no_room;  /* for all of its table */
+	unsigned gaps; /* counted of it: a bit for each enum store_gap */
 	struct py_code code;
 	struct store_line *lines;
 	struct store_code *next; /* of the image */
@@ -61,9 +82,11 @@ struct store {
 	struct store_code *codes;
 	struct store_stack *stacks;
 	struct store_image *images;
-	size_t image_bytes; /* that one image may take */
-	uint64_t malformed; /* messages that were not as they should be */
-	uint64_t refused;   /* for which there was no room */
+	size_t image_bytes;		/* that one image may take */
+	uint64_t malformed;		/* messages that were not as they should be */
+	uint64_t refused;		/* for which there was no room */
+	uint64_t no_memory;		/* taken not at all or in part: memory ran out */
+	uint64_t gaps[STORE_GAP_COUNT]; /* code objects that have instructions without a line */
 };
 
 void store_init(struct store *store);
@@ -82,13 +105,25 @@ struct store_image *store_image(struct store *store, uint32_t proc);
 /* Frees all of an image. */
 void store_forget(struct store *store, uint32_t proc);
 
+/* The process is asked for the rest of a line table whose part this is, if no more of it is on its
+ * way; while the process lives, and at once: a module's code object is freed when it has run.
+ * `message` has been taken by store_add(). */
+void store_complete(struct store *store, const struct pymem_msg_code *message,
+		    const struct py_layout *layout, int pid);
+
 /* The code object of a frame, decoded with `layout`; NULL if it was never delivered.
  * `pid` (0: none) is asked for what the kernel side could not read, unless it is gone. */
 struct store_code *store_code(struct store *store, uint32_t proc,
 			      const struct pymem_msg_frame *frame, const struct py_layout *layout,
 			      int pid);
 
-/* The line of byte offset `lasti`; remembered. As py_code_line(). */
-int store_line(struct store_code *code, int32_t lasti);
+/* The line of byte offset `lasti`, > 0; remembered. An instruction without a line (it makes cells,
+ * cleans up, begins a module) counts for the function's first; likewise one whose line can't be
+ * told: store->gaps has how many code objects have such. `prologue` (may be NULL): see
+ * py_code_in_prologue(). */
+int store_line(struct store *store, struct store_code *code, int32_t lasti, bool *prologue);
+
+/* Where the function begins, > 0. */
+int store_first_line(const struct store_code *code);
 
 #endif

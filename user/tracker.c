@@ -52,6 +52,7 @@ void tracker_fini(struct tracker *tracker)
 	}
 	free(tracker->queue);
 	tracker_free_scanned(tracker);
+	tracker_free_unwatched(tracker);
 	store_fini(&tracker->store);
 	probes_free(tracker->probes);
 	tracker_free_looks(tracker);
@@ -122,25 +123,36 @@ void tracker_begin_child(struct tracker *tracker, struct image *image, uint32_t 
 	tracker_want_child_probes(tracker, image, parent->pid);
 }
 
+/* Stacks and code objects. What there was no room for is counted. */
+static void take_delivery(struct tracker *tracker, const void *data, size_t size)
+{
+	const struct pymem_msg_code *m = data;
+	struct image *image;
+
+	if (store_add(&tracker->store, data, size) || m->type != PYMEM_MSG_CODE)
+		return;
+	image = tracker_image(tracker, m->proc);
+	if (image)
+		image_note_user(image, m);
+	if (image && image->identified && !image->dead)
+		store_complete(&tracker->store, m, &image->layout, image->pid);
+}
+
 static int handle_message(void *arg, void *data, size_t size)
 {
 	struct tracker *tracker = arg;
 	const struct pymem_msg_process *m = data;
 	struct image *image, *before;
-	int err;
 
 	if (size < sizeof(*m) || m->type == PYMEM_MSG_STACK || m->type == PYMEM_MSG_CODE) {
-		err = store_add(&tracker->store, data, size);
-		image = tracker_image(tracker, m->proc);
-		if (!err && image && m->type == PYMEM_MSG_CODE)
-			image_note_user(image, data);
+		take_delivery(tracker, data, size);
 		return 0;
 	}
 	if (m->type == PYMEM_MSG_FORK || (m->type == PYMEM_MSG_EXEC && m->proc)) {
 		before = tracker_newest_image(tracker, m->tgid);
 		image = tracker_new_image(tracker, m->proc, m->tgid);
 		if (!image)
-			return 0;
+			return -ENOMEM;
 		if (m->type == PYMEM_MSG_FORK) {
 			tracker_begin_child(tracker, image, m->parent, m->identified);
 		} else {

@@ -6,8 +6,8 @@
 
 #include <stdbool.h>
 #include <sys/types.h>
-#include <uthash.h>
 
+#include "hash.h"
 #include "image.h"
 #include "probes.h"
 #include "py_process.h"
@@ -23,6 +23,16 @@ struct skip {
 	char comm[64];
 	char reason[192];
 	struct skip *next;
+};
+
+#define UNWATCHED_NAMED 16
+
+struct unwatched { /* Pythons that a profiled process started and that are not profiled */
+	pid_t parent;
+	pid_t pids[UNWATCHED_NAMED]; /* `named` of the `count` */
+	size_t named, count;
+	bool more; /* children than were looked at */
+	struct unwatched *next;
 };
 
 struct pid_image { /* what a process runs, or ran last */
@@ -69,8 +79,9 @@ struct tracker {
 	bool whole_host;
 	struct skip *skips;
 	unsigned skip_count;
-	uint64_t more_skips; /* that are not in the list */
-	struct look *looks;  /* by PID */
+	uint64_t more_skips;	     /* that are not in the list */
+	struct look *looks;	     /* by PID */
+	struct unwatched *unwatched; /* by tracker_find_unwatched() */
 	struct queued *queue;
 	size_t queue_length, queue_room;
 	struct scanned *scanned; /* by PID */
@@ -112,6 +123,10 @@ int tracker_attach_all(struct tracker *tracker);
 /* Handles messages for up to `timeout_ms`, identifies, collects what ended.
  * Messages handled, 0, or -errno. */
 int tracker_poll(struct tracker *tracker, int timeout_ms);
+
+/* Looks for Pythons among the descendants of the processes named on the command line that are not
+ * profiled themselves, for the report to name. Once, at the end, while they run. 0 or -ENOMEM. */
+int tracker_find_unwatched(struct tracker *tracker);
 
 /* Have processes started just now, so that what takes long had better wait? Not if much waits. */
 bool tracker_is_busy(const struct tracker *tracker);

@@ -29,7 +29,10 @@ static struct image *image_new(struct tracker *tracker, uint32_t id, pid_t pid)
 	image->id = id;
 	image->pid = pid;
 	image->root.root_fd = image->root.cwd_fd = -1;
-	HASH_ADD(hh, tracker->images, id, sizeof(image->id), image);
+	if (HASH_INSERT(tracker->images, id, image)) {
+		image_free(image);
+		return NULL;
+	}
 	return image;
 }
 
@@ -41,22 +44,38 @@ static struct pid_image *pid_image(struct tracker *tracker, pid_t pid)
 	return entry;
 }
 
-/* `image` is the newest of its process; without `replace`, only if none is known. */
-static void index_image(struct tracker *tracker, struct image *image, bool replace)
+/* `image` is the newest of its process; without `replace`, only if none is known. 0 or -ENOMEM. */
+static int index_image(struct tracker *tracker, struct image *image, bool replace)
 {
 	struct pid_image *entry = pid_image(tracker, image->pid);
 
 	if (entry) {
 		if (replace)
 			entry->image = image;
-		return;
+		return 0;
 	}
 	entry = calloc(1, sizeof(*entry));
 	if (!entry)
-		return;
+		return -ENOMEM;
 	entry->pid = image->pid;
 	entry->image = image;
-	HASH_ADD(hh, tracker->pids, pid, sizeof(entry->pid), entry);
+	if (HASH_INSERT(tracker->pids, pid, entry)) {
+		free(entry);
+		return -ENOMEM;
+	}
+	return 0;
+}
+
+static void forget(struct tracker *tracker, struct image *image)
+{
+	struct pid_image *entry = pid_image(tracker, image->pid);
+
+	if (entry && entry->image == image) {
+		HASH_DEL(tracker->pids, entry);
+		free(entry);
+	}
+	HASH_DEL(tracker->images, image);
+	image_free(image);
 }
 
 struct image *tracker_new_image(struct tracker *tracker, uint32_t id, pid_t pid)
@@ -66,8 +85,10 @@ struct image *tracker_new_image(struct tracker *tracker, uint32_t id, pid_t pid)
 	if (image)
 		return image;
 	image = image_new(tracker, id, pid);
-	if (image)
-		index_image(tracker, image, true);
+	if (image && index_image(tracker, image, true)) {
+		forget(tracker, image);
+		return NULL;
+	}
 	return image;
 }
 
@@ -83,18 +104,6 @@ struct image *tracker_live_image(struct tracker *tracker, pid_t pid)
 	struct image *image = tracker_newest_image(tracker, pid);
 
 	return image && !image->dead ? image : NULL;
-}
-
-static void forget(struct tracker *tracker, struct image *image)
-{
-	struct pid_image *entry = pid_image(tracker, image->pid);
-
-	if (entry && entry->image == image) {
-		HASH_DEL(tracker->pids, entry);
-		free(entry);
-	}
-	HASH_DEL(tracker->images, image);
-	image_free(image);
 }
 
 void tracker_free_images(struct tracker *tracker)
@@ -162,7 +171,10 @@ static struct image *meet(struct tracker *tracker, const struct pymem_proc *reco
 		return NULL;
 	image->dead = dead;
 	/* What is known of a process that has ended may be newer. */
-	index_image(tracker, image, !dead);
+	if (index_image(tracker, image, !dead)) {
+		forget(tracker, image);
+		return NULL;
+	}
 	if (record->parent_id && tracker_image(tracker, record->parent_id)) {
 		tracker_begin_child(tracker, image, record->parent_id, record->identified);
 	} else if (!dead) {

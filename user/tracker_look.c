@@ -85,7 +85,10 @@ static void charge(struct tracker *tracker, pid_t pid, uint64_t cost_ms)
 		if (!look)
 			return;
 		look->pid = pid;
-		HASH_ADD(hh, tracker->looks, pid, sizeof(look->pid), look);
+		if (HASH_INSERT(tracker->looks, pid, look)) {
+			free(look);
+			return;
+		}
 	}
 	if (!look)
 		return;

@@ -78,6 +78,7 @@ void tracker_end_probes(struct tracker *tracker);
 
 /* Looks through /proc for Pythons that no message told of, if it is time to. 0 or -errno. */
 int tracker_rescan(struct tracker *tracker);
+void tracker_free_unwatched(struct tracker *tracker);
 void tracker_free_scanned(struct tracker *tracker);
 
 #endif

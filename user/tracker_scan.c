@@ -43,7 +43,10 @@ static bool looked_at(struct tracker *tracker, pid_t pid, uint64_t start)
 		if (!entry)
 			return false;
 		entry->pid = pid;
-		HASH_ADD(hh, tracker->scanned, pid, sizeof(entry->pid), entry);
+		if (HASH_INSERT(tracker->scanned, pid, entry)) {
+			free(entry);
+			return false;
+		}
 	}
 	entry->start_ticks = start;
 	entry->scan = tracker->scan;

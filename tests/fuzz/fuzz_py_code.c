@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* Fuzz the line table decoders and the str decoder.
  *
- * Beyond memory safety: a line is > 0, 0 or -ENODATA; a truncated table never gives a
- * line that the whole one does not; decoded text is NUL-terminated UTF-8 of bounded size.
+ * Beyond memory safety: a line is > 0, 0 or -ENODATA, and the same with marks and without; a
+ * truncated table never gives a line that the whole one does not; decoded text is NUL-terminated
+ * UTF-8 of bounded size.
  */
 #include <errno.h>
 #include <stdbool.h>
@@ -35,9 +36,14 @@ static void fuzz_lines(const struct header *header, const uint8_t *data, size_t 
 		.linetable_len = size,
 	};
 	int whole = py_code_line(&code, header->lasti), part;
+	struct py_code marked = code;
 	unsigned char *copy;
 
 	REQUIRE(whole >= 0 || whole == -ENODATA);
+	REQUIRE(!py_code_index(&marked));
+	REQUIRE(py_code_line(&marked, header->lasti) == whole);
+	REQUIRE(!py_code_in_prologue(&marked, header->lasti) || whole == 0);
+	free(marked.marks);
 	code.truncated = 1;
 	code.linetable_len = size * header->cut / 256;
 	copy = malloc(code.linetable_len + 1);
@@ -48,6 +54,24 @@ static void fuzz_lines(const struct header *header, const uint8_t *data, size_t 
 	part = py_code_line(&code, header->lasti);
 	REQUIRE(part == whole || part == -ENODATA);
 	free(copy);
+}
+
+/* A long table: the input again and again, so that there are marks in it. */
+static void fuzz_marks(const struct header *header, const uint8_t *data, size_t size)
+{
+	size_t room = 3 * PY_CODE_MARK_BYTES + header->cut, at;
+	struct header far = *header;
+	unsigned char *table;
+
+	if (!size)
+		return;
+	table = malloc(room);
+	REQUIRE(table);
+	for (at = 0; at < room; at++)
+		table[at] = data[at % size];
+	far.lasti = header->lasti & 0x1ffff;
+	fuzz_lines(&far, table, room);
+	free(table);
 }
 
 static void require_utf8(const char *text)
@@ -87,6 +111,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 	memcpy(&header, data, sizeof(header));
 	fuzz_lines(&header, data + sizeof(header), size - sizeof(header));
+	fuzz_marks(&header, data + sizeof(header), size - sizeof(header));
 	fuzz_text(&header, data + sizeof(header), size - sizeof(header));
 	return 0;
 }

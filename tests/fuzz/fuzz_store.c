@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* libFuzzer target: messages of the ring buffer, whose strings, lengths and tables are another
- * process's, to user/store.c; then all that it took is asked for. Input: (bytes, message)
- * records; a message is zero-filled up to what its kind has at least. */
+ * process's, to user/store.c; what it took is asked for meanwhile, and all of it at the end. Input:
+ * (bytes, message) records; a message is zero-filled up to what its kind has at least. */
 #include <errno.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <unistd.h>
 #include <string.h>
 
 #include "py_layouts.h"
@@ -12,7 +13,8 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static void give(struct store *store, const uint8_t *data, size_t size, size_t filled)
+static void give(struct store *store, const struct py_layout *layout, const uint8_t *data,
+		 size_t size, size_t filled)
 {
 	/* An exact copy, so that the sanitizer sees a read past the end. */
 	uint8_t *message = calloc(1, filled ? filled : 1);
@@ -24,6 +26,9 @@ static void give(struct store *store, const uint8_t *data, size_t size, size_t f
 	err = store_add(store, message, filled);
 	if (err && err != -EINVAL && err != -ENOSPC)
 		abort();
+	/* Addresses are the message's; of this process's memory, whatever is there. */
+	if (!err && *(uint32_t *)message == PYMEM_MSG_CODE)
+		store_complete(store, (void *)message, layout, getpid());
 	free(message);
 }
 
@@ -40,7 +45,7 @@ static void ask(struct store *store, const struct py_layout *layout)
 		    !code->code.file || !code->code.function)
 			abort();
 		for (int lasti = -3; lasti < 40; lasti++)
-			if (store_line(code, lasti) < 0 && store_line(code, lasti) != -ENODATA)
+			if (store_line(store, code, lasti, NULL) <= 0)
 				abort();
 	}
 }
@@ -67,7 +72,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			given = size;
 		if (filled < given)
 			filled = given;
-		give(&store, data, given, filled);
+		give(&store, &layout, data, given, filled);
+		/* As a live report does between two messages. */
+		if (size & 1)
+			ask(&store, &layout);
 		data += given;
 		size -= given;
 	}

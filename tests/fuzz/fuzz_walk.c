@@ -176,8 +176,8 @@ static void check_stack(const struct py_layout *py)
 			abort();
 		require_utf8(code->code.file);
 		require_utf8(code->code.function);
-		line = store_line(code, stack->frames[i].lasti);
-		if (line < 0 && line != -ENODATA)
+		line = store_line(&store, code, stack->frames[i].lasti, NULL);
+		if (line <= 0)
 			abort();
 	}
 }

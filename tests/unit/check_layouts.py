@@ -85,7 +85,8 @@ class Code(ctypes.Structure):
     _fields_ = [("file", ctypes.c_char_p), ("function", ctypes.c_char_p),
                 ("first_line", ctypes.c_int), ("line_flags", ctypes.c_uint32),
                 ("linetable", ctypes.c_char_p), ("linetable_len", ctypes.c_size_t),
-                ("truncated", ctypes.c_int)]
+                ("truncated", ctypes.c_int), ("marks", ctypes.c_void_p),
+                ("mark_count", ctypes.c_size_t)]
 
 
 def load_library(folder):

@@ -184,7 +184,7 @@ static const struct sample demo_samples[] = {
 	 .grown = 300,
 	 .peak = 12000,
 	 .minor = 300},
-	{.frames = {{DEMO_FILE, "Store.load", 0, 12}}, .anon = 2, .grown = 2, .peak = 11000},
+	{.frames = {{DEMO_FILE, "Store.load", 12, 12}}, .anon = 2, .grown = 2, .peak = 11000},
 	{.frames = {{"<frozen importlib._bootstrap>", "_call_with_frames_removed", 488, 480}},
 	 .file = 40,
 	 .grown = 40,
@@ -295,7 +295,7 @@ static void profile_fill_hostile(struct profile *profile)
 	profile_add(profile, p, &sample);
 	sample.frames[0].file = marks;
 	sample.frames[0].function = "";
-	sample.frames[0].line = -5;
+	sample.frames[0].line = 1;
 	profile_add(profile, p, &sample);
 	profile_set_rss(p, 0, 400, 400);
 	p->note = strdup(HOSTILE_NAME);

@@ -297,6 +297,60 @@ static void test_recursion(void **state)
 	assert_true(p->stacks[0].truncated);
 }
 
+/* Two imports, one of them from within the other's module, and the interpreter's own; `folded`:
+ * their increments and totals are the import statements'. */
+static void check_imports(struct model *model, bool folded)
+{
+	static const char external[] = "<frozen importlib._bootstrap_external>";
+	static const char inner[] = "<frozen importlib._bootstrap>";
+	const struct model_location *get = model_location(model, external, "get_data", 1131, 1),
+				    *call = model_location(model, inner, "_call", 241, 1),
+				    *by_name = model_location(model, "/lib/importlib/__init__.py",
+							      "import_module", 126, 1),
+				    *main = model_location(model, "main.py", "<module>", 3, 1),
+				    *package = model_location(model, "p.py", "<module>", 7, 1);
+	const struct model_location *reads[] = {get, call, main}, *runs[] = {package, call, main},
+				    *nested[] = {get, call, by_name, package, call, main},
+				    *starts[] = {get, call};
+	struct pymem_counters c = {.pages = {[PYMEM_ANON] = 10}};
+	struct pymem_vmcalls v = {.calls = {[PYMEM_VMCALL_MMAP] = 1}};
+	const struct pymem_line run = {.runs = 5, .pages = 10};
+	struct model_process *p = add_process(model);
+	int64_t sum = 0;
+	size_t i;
+
+	model->imports_folded = folded;
+	assert_int_equal(model_add_stack(model, p, reads, 3, false, &c, &v), 0);
+	assert_int_equal(model_add_stack(model, p, runs, 3, false, &c, NULL), 0);
+	assert_int_equal(model_add_stack(model, p, nested, 6, false, &c, NULL), 0);
+	assert_int_equal(model_add_stack(model, p, starts, 2, false, &c, NULL), 0);
+	assert_int_equal(model_add_runs(model, p, get, &run), 0);
+	assert_int_equal(model_finish(model), 0);
+	assert_int_equal(p->charged_bytes, 40 * PAGE);
+	for (i = 0; i < p->line_count; i++)
+		sum += p->lines[i].increment_bytes;
+	assert_int_equal(sum, p->charged_bytes);
+	assert_int_equal(p->line_count, folded ? 3 : 5);
+	assert_int_equal(find(p, "<module>", 3)->increment_bytes, folded ? 10 * PAGE : 0);
+	assert_int_equal(find(p, "<module>", 3)->total_bytes, 30 * PAGE);
+	assert_int_equal(find(p, "<module>", 3)->vm_calls[PYMEM_VMCALL_MMAP], folded);
+	assert_int_equal(find(p, "<module>", 7)->increment_bytes, folded ? 20 * PAGE : 10 * PAGE);
+	assert_int_equal(find(p, "<module>", 7)->total_bytes, 20 * PAGE);
+	assert_int_equal(find(p, "_call", 241)->increment_bytes, folded ? 10 * PAGE : 0);
+	if (!folded)
+		assert_int_equal(find(p, "get_data", 1131)->occurrences, 5);
+}
+
+static void test_imports(void **state)
+{
+	check_imports(*state, false);
+}
+
+static void test_imports_folded(void **state)
+{
+	check_imports(*state, true);
+}
+
 static void test_equal_stacks_add_up(void **state)
 {
 	struct model *model = *state;
@@ -465,6 +519,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_self_and_total, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_recursion, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_equal_stacks_add_up, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_imports, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_imports_folded, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_sorts, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_lost, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_skips_and_notes, setup, teardown),

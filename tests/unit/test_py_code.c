@@ -255,6 +255,95 @@ static void test_no_line(void **state)
 	assert_int_equal(line_of(PY_LINES_LINETABLE, 3, "\x00\x7f\x02\x01", 4, 0), 131);
 }
 
+/* A long table of `entries` of each encoding, some of them without a line. */
+static size_t long_table(uint32_t flags, size_t entries, unsigned char **table)
+{
+	unsigned char *at = *table = malloc(entries * 3);
+
+	assert_non_null(at);
+	for (size_t i = 0; i < entries; i++) {
+		if (flags & PY_LINES_LNOTAB) {
+			*at++ = i % 5 ? 2 : 0;
+			*at++ = i % 7 ? 1 : 0xff;
+		} else if (flags & PY_LINES_LINETABLE) {
+			*at++ = 2;
+			*at++ = i % 11 ? 1 : 0x80;
+		} else {
+			*at++ = i % 11 ? 0xd8 : 0xf8; /* one line on (kind 11), or none */
+			if (i % 11) {
+				*at++ = 1;
+				*at++ = 2;
+			}
+		}
+	}
+	return at - *table;
+}
+
+/* With its marks a long table says what it says without them, and so does one that is cut. */
+static void test_index(void **state)
+{
+	const uint32_t flags[] = {PY_LINES_LNOTAB, PY_LINES_LINETABLE, PY_LINES_LOCATIONS};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(flags) / sizeof(flags[0]); i++) {
+		struct py_code plain = {.first_line = 3, .line_flags = flags[i]}, marked;
+
+		plain.linetable_len = long_table(flags[i], 40000, &plain.linetable);
+		marked = plain;
+		for (int cut = 0; cut < 2; cut++) {
+			assert_int_equal(py_code_index(&marked), 0);
+			assert_true(marked.mark_count > 5);
+			assert_true(marked.mark_count <= marked.linetable_len / PY_CODE_MARK_BYTES);
+			for (int lasti = -3; lasti < 81000; lasti += 61)
+				assert_int_equal(py_code_line(&marked, lasti),
+						 py_code_line(&plain, lasti));
+			marked.linetable_len = plain.linetable_len = plain.linetable_len / 2 + 1;
+			marked.truncated = plain.truncated = 1;
+		}
+		free(marked.marks);
+		free(plain.linetable);
+	}
+}
+
+/* A table that goes wrong has no marks behind that, and a short one none at all. */
+static void test_index_malformed(void **state)
+{
+	struct py_code code = {.first_line = 3, .line_flags = PY_LINES_LOCATIONS};
+
+	(void)state;
+	code.linetable_len = long_table(PY_LINES_LOCATIONS, 40000, &code.linetable);
+	memset(code.linetable + 10000, 0xe8, 5); /* changes of line that are no numbers */
+	assert_int_equal(py_code_index(&code), 0);
+	assert_int_equal(code.mark_count, 2);
+	assert_int_equal(py_code_line(&code, 100), 3 + 50 - 4);
+	assert_int_equal(py_code_line(&code, 79000), -ENODATA);
+	code.linetable_len = PY_CODE_MARK_BYTES;
+	assert_int_equal(py_code_index(&code), 0);
+	assert_null(code.marks);
+	py_code_fini(&code);
+}
+
+/* Instructions before the first with a line are the prologue; those without one behind it, and a
+ * module's line 0, are told apart. */
+static void test_prologue(void **state)
+{
+	/* Two units without a line, one on line 3, one without, one on line 4. */
+	unsigned char table[] = {0xf9, 0xd0, 0, 0, 0xf8, 0xd8, 0, 0};
+	struct py_code code = {.first_line = 3,
+			       .line_flags = PY_LINES_LOCATIONS,
+			       .linetable = table,
+			       .linetable_len = sizeof(table)};
+	const bool is[] = {true, true, true, true, false, false, false, false, false, false};
+
+	(void)state;
+	for (int lasti = 0; lasti < 10; lasti++)
+		assert_int_equal(py_code_in_prologue(&code, lasti), is[lasti]);
+	assert_false(py_code_in_prologue(&code, -1));
+	assert_int_equal(py_code_line(&code, 6), 0);
+	code.linetable_len = 0;
+	assert_false(py_code_in_prologue(&code, 0));
+}
+
 static void assert_decodes(const void *data, size_t data_len, size_t length, unsigned kind,
 			   const char *expected)
 {
@@ -324,6 +413,9 @@ int main(void)
 		cmocka_unit_test(test_truncated),
 		cmocka_unit_test(test_malformed),
 		cmocka_unit_test(test_no_line),
+		cmocka_unit_test(test_index),
+		cmocka_unit_test(test_index_malformed),
+		cmocka_unit_test(test_prologue),
 		cmocka_unit_test(test_unicode),
 		cmocka_unit_test(test_path),
 		cmocka_unit_test(test_fini_clears),

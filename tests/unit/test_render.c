@@ -315,6 +315,40 @@ static void test_lines_engine(void **state)
 	profile_fini(&profile);
 }
 
+/* Of a function with more lines than are shown, those that changed something are, wherever. */
+static void test_long_function(void **state)
+{
+	const struct pymem_line nothing = {.runs = 3}, something = {.runs = 1,
+								    .pages = 2560,
+								    .once_pages = 2560,
+								    .row_pages = 2560};
+	struct render_options options = {.function = "big"};
+	struct profile profile;
+	struct model_process *p;
+	struct output output;
+
+	(void)state;
+	profile_init(&profile);
+	profile_fill(&profile);
+	p = profile.model->processes[0];
+	model_add_runs(profile.model, p, place(&profile, "big", 500, 500), &nothing);
+	model_add_runs(profile.model, p, place(&profile, "big", 501, 500), &nothing);
+	model_add_runs(profile.model, p, place(&profile, "big", 2147483647, 500), &something);
+	model_add_runs(profile.model, p, place(&profile, "big", 30000, 500), &something);
+	assert_int_equal(model_finish(profile.model), 0);
+	output = render(&profile, "table", options);
+	assert_int_equal(output.err, 0);
+	assert_non_null(strstr(output.text, "\n   500      0.0 MiB      0.0 MiB           3   "));
+	assert_null(strstr(output.text, "\n   501 "));
+	assert_non_null(
+		strstr(output.text, "   ...\n 30000      0.0 MiB     10.0 MiB           1   "));
+	assert_non_null(strstr(output.text, "   ...\n2147483647      0.0 MiB     10.0 MiB "));
+	assert_non_null(strstr(output.text, "\nMore than 20000 lines: those with an increment of "
+					    "nothing are left out.\n"));
+	free(output.text);
+	profile_fini(&profile);
+}
+
 static void test_json_adds_up(void **state)
 {
 	struct profile profile;
@@ -441,12 +475,12 @@ static void test_registry(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_goldens),	     cmocka_unit_test(test_hostile),
-		cmocka_unit_test(test_widths),	     cmocka_unit_test(test_unknown_function),
-		cmocka_unit_test(test_imbalance),    cmocka_unit_test(test_lines_engine),
-		cmocka_unit_test(test_json_adds_up), cmocka_unit_test(test_rest),
-		cmocka_unit_test(test_empty),	     cmocka_unit_test(test_stream_errors),
-		cmocka_unit_test(test_registry),
+		cmocka_unit_test(test_goldens),	      cmocka_unit_test(test_hostile),
+		cmocka_unit_test(test_widths),	      cmocka_unit_test(test_unknown_function),
+		cmocka_unit_test(test_imbalance),     cmocka_unit_test(test_lines_engine),
+		cmocka_unit_test(test_long_function), cmocka_unit_test(test_json_adds_up),
+		cmocka_unit_test(test_rest),	      cmocka_unit_test(test_empty),
+		cmocka_unit_test(test_stream_errors), cmocka_unit_test(test_registry),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

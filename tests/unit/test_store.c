@@ -1,15 +1,32 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* store.c: what one image hands over is bounded, and what does not fit is counted. How messages
- * are read is tests/fuzz/fuzz_store.c's. */
+/* store.c: what one image hands over is bounded, and what does not fit is counted; line tables of
+ * any length come together from parts, or from the process; an instruction always has a line. How
+ * messages are read is tests/fuzz/fuzz_store.c's.
+ */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 #include <cmocka.h>
 
+#include "py_layouts.h"
 #include "store.h"
+
+/* How many allocations of hashes succeed before they fail; -1: all. */
+static int hash_allocs = -1;
+
+void *hash_alloc(size_t bytes)
+{
+	if (!hash_allocs)
+		return NULL;
+	if (hash_allocs > 0)
+		hash_allocs--;
+	return malloc(bytes);
+}
 
 static int give_stack(struct store *store, uint32_t proc, uint64_t hash)
 {
@@ -19,16 +36,72 @@ static int give_stack(struct store *store, uint32_t proc, uint64_t hash)
 	return store_add(store, &m, sizeof(m));
 }
 
-static int give_code(struct store *store, uint32_t proc, uint64_t code, uint32_t table_length)
+static struct pymem_msg_code code_message(uint32_t proc, uint64_t code, uint32_t table_length)
 {
 	struct pymem_msg_code m = {
 		.type = PYMEM_MSG_CODE,
 		.proc = proc,
 		.code = code,
+		.fingerprint = 1,
+		.first_line = 7,
+		.table_addr = 4096,
 		.table_length = table_length,
 	};
 
+	return m;
+}
+
+static int give_code(struct store *store, uint32_t proc, uint64_t code, uint32_t table_length)
+{
+	struct pymem_msg_code m = code_message(proc, code, table_length);
+
 	return store_add(store, &m, sizeof(m));
+}
+
+/* Hands over `table` from `from` to `to`, in parts as the kernel side makes them. */
+static int give_table(struct store *store, uint32_t proc, const unsigned char *table,
+		      uint32_t length, uint32_t from, uint32_t to)
+{
+	struct pymem_msg_code m = code_message(proc, 1, length);
+	int err = 0;
+
+	for (; from < to && !err; from += m.table_bytes) {
+		m.table_offset = from;
+		m.table_bytes = to - from < PYMEM_TABLE_BYTES ? to - from : PYMEM_TABLE_BYTES;
+		memcpy(m.table, table + from, m.table_bytes);
+		err = store_add(store, &m, offsetof(struct pymem_msg_code, table) + m.table_bytes);
+	}
+	return err;
+}
+
+static struct py_layout layout_of(unsigned minor)
+{
+	struct py_layout layout;
+
+	assert_int_equal(py_layout_from_table(3, minor, &layout), 0);
+	return layout;
+}
+
+static struct store_code *code_of(struct store *store, uint32_t proc, uint64_t code, int pid)
+{
+	const struct pymem_msg_frame frame = {.code = code, .fingerprint = 1};
+	struct py_layout layout = layout_of(11);
+	struct store_code *found = store_code(store, proc, &frame, &layout, pid);
+
+	assert_non_null(found);
+	return found;
+}
+
+/* A location table: one unit of code on each line. */
+static unsigned char *lines_table(size_t entries, uint32_t *length)
+{
+	unsigned char *table = malloc(3 * entries);
+
+	assert_non_null(table);
+	for (size_t i = 0; i < entries; i++)
+		memcpy(table + 3 * i, i ? "\xd8\x01\x02" : "\xd0\x01\x02", 3);
+	*length = 3 * entries;
+	return table;
 }
 
 static void test_bounds(void **state)
@@ -52,10 +125,11 @@ static void test_bounds(void **state)
 	}
 	assert_true(kept > 50 && refused > 500);
 	assert_int_equal(store.refused, refused);
-	/* What is there already takes no room; what a code object claims to have does. */
+	/* What is there already takes no room; what a code object claims to have neither. */
 	assert_int_equal(give_stack(&store, 1, 1), 0);
-	assert_int_equal(give_code(&store, 2, 1, 1 << 20), -ENOSPC);
-	assert_int_equal(give_code(&store, 2, 1, 100), 0);
+	assert_int_equal(give_code(&store, 2, 1, 1 << 30), 0);
+	assert_true(store_image(&store, 2)->bytes < 4096);
+	assert_int_equal(give_code(&store, 2, 2, 100), 0);
 	/* Each image has its own share, and leaves it behind. */
 	assert_int_equal(give_stack(&store, 3, 1), 0);
 	store_forget(&store, 1);
@@ -64,10 +138,233 @@ static void test_bounds(void **state)
 	store_fini(&store);
 }
 
+/* Parts that come with later events go on where the first ones ended; repeated ones, and those that
+ * leave a gap, change nothing. Lines asked for meanwhile get right. */
+static void test_long_table(void **state)
+{
+	uint32_t length;
+	unsigned char *table = lines_table(100000, &length);
+	struct store_code *code;
+	struct store store;
+
+	(void)state;
+	store_init(&store);
+	assert_int_equal(give_table(&store, 1, table, length, 0, PYMEM_TABLE_MAX), 0);
+	code = code_of(&store, 1, 1, 0);
+	assert_int_equal(store_line(&store, code, 2 * 20000, NULL), 7 + 20000);
+	assert_int_equal(store_line(&store, code, 2 * 90000, NULL), 7);
+	assert_int_equal(store.gaps[STORE_GAP_UNREAD], 1);
+	assert_int_equal(store_line(&store, code, 2 * 90001, NULL), 7);
+	assert_int_equal(store.gaps[STORE_GAP_UNREAD], 1);
+	assert_int_equal(give_table(&store, 1, table, length, 0, PYMEM_TABLE_MAX), 0);
+	assert_int_equal(give_table(&store, 1, table, length, 2 * PYMEM_TABLE_MAX, length), 0);
+	assert_int_equal(code->code.linetable_len, PYMEM_TABLE_MAX);
+	assert_int_equal(give_table(&store, 1, table, length, PYMEM_TABLE_MAX, length), 0);
+	assert_int_equal(code->code.linetable_len, length);
+	assert_false(code->code.truncated);
+	assert_int_equal(store.gaps[STORE_GAP_UNREAD], 0);
+	assert_int_equal(store_line(&store, code, 2 * 90000, NULL), 7 + 90000);
+	assert_int_equal(store_line(&store, code, 2 * 99999, NULL), 7 + 99999);
+	assert_int_equal(store_line(&store, code, 2 * 100000, NULL), 7);
+	assert_int_equal(store.gaps[STORE_GAP_OUTSIDE], 1);
+	store_fini(&store);
+	free(table);
+}
+
+/* A table for which there is no room is cut, and said to be; its image's names stay. */
+static void test_table_without_room(void **state)
+{
+	uint32_t length;
+	unsigned char *table = lines_table(100000, &length);
+	struct store_code *code;
+	struct store store;
+
+	(void)state;
+	store_init(&store);
+	store.image_bytes = 100 << 10;
+	assert_int_equal(give_table(&store, 1, table, length, 0, length), 0);
+	code = code_of(&store, 1, 1, 0);
+	assert_true(store_image(&store, 1)->bytes <= store.image_bytes);
+	assert_int_equal(store_line(&store, code, 2 * 10000, NULL), 7 + 10000);
+	assert_int_equal(store_line(&store, code, 2 * 99999, NULL), 7);
+	assert_int_equal(store.gaps[STORE_GAP_TOO_LONG], 1);
+	assert_int_equal(store.gaps[STORE_GAP_UNREAD], 0);
+	store_fini(&store);
+	free(table);
+}
+
+/* A code object in this process's memory, as CPython 3.11 lays it out. */
+struct fake {
+	unsigned char object[512];
+	unsigned char *bytes; /* its table */
+	struct pymem_msg_code message;
+};
+
+static void fake_init(struct fake *f, const unsigned char *table, uint32_t length)
+{
+	struct py_layout py = layout_of(11);
+	uint64_t address, size = length;
+	int32_t first_line = 7;
+
+	memset(f, 0, sizeof(*f));
+	f->bytes = malloc(py.bytes_data + length);
+	assert_non_null(f->bytes);
+	memcpy(f->bytes + py.bytes_size, &size, sizeof(size));
+	memcpy(f->bytes + py.bytes_data, table, length);
+	address = (uintptr_t)f->bytes;
+	memcpy(f->object + py.code_linetable, &address, sizeof(address));
+	memcpy(f->object + py.code_firstlineno, &first_line, sizeof(first_line));
+	f->message = code_message(1, (uintptr_t)f->object, length);
+	f->message.table_addr = address + py.bytes_data;
+}
+
+static void give_part(struct store *store, struct fake *f, uint32_t offset, uint32_t bytes)
+{
+	struct py_layout py = layout_of(11);
+
+	f->message.table_offset = offset;
+	f->message.table_bytes = bytes;
+	memcpy(f->message.table, f->bytes + py.bytes_data + offset, bytes);
+	assert_int_equal(
+		store_add(store, &f->message, offsetof(struct pymem_msg_code, table) + bytes), 0);
+	store_complete(store, &f->message, &py, getpid());
+}
+
+/* The rest is read from the process with the last part of an event, not before, and stays when the
+ * process is gone. */
+static void test_fetched(void **state)
+{
+	uint32_t length, at;
+	unsigned char *table = lines_table(100000, &length);
+	struct store_code *code;
+	struct store store;
+	struct fake f;
+
+	(void)state;
+	store_init(&store);
+	fake_init(&f, table, length);
+	for (at = 0; at + PYMEM_TABLE_BYTES < PYMEM_TABLE_MAX; at += PYMEM_TABLE_BYTES)
+		give_part(&store, &f, at, PYMEM_TABLE_BYTES);
+	HASH_FIND(hh, store.codes, &store.codes->key, sizeof(store.codes->key), code);
+	assert_non_null(code);
+	assert_int_equal(code->code.linetable_len, at);
+	give_part(&store, &f, at, PYMEM_TABLE_BYTES);
+	assert_int_equal(code->code.linetable_len, length);
+	code = code_of(&store, 1, (uintptr_t)f.object, 0);
+	assert_int_equal(store_line(&store, code, 2 * 99999, NULL), 7 + 99999);
+	assert_int_equal(store.gaps[STORE_GAP_UNREAD], 0);
+	store_fini(&store);
+	free(f.bytes);
+	free(table);
+}
+
+/* What took its place meanwhile is not read; a part that was paged out is asked for at once. */
+static void test_replaced(void **state)
+{
+	uint32_t length;
+	unsigned char *table = lines_table(100000, &length);
+	struct py_layout py = layout_of(11);
+	struct store_code *code;
+	struct store store;
+	struct fake f;
+
+	(void)state;
+	store_init(&store);
+	fake_init(&f, table, length);
+	give_part(&store, &f, 0, 0); /* of which nothing was there */
+	code = store.codes;
+	assert_int_equal(code->code.linetable_len, length);
+	store_fini(&store);
+	store_init(&store);
+	f.message.table_offset = 0;
+	f.message.table_bytes = PYMEM_TABLE_BYTES;
+	memcpy(f.message.table, table, PYMEM_TABLE_BYTES);
+	assert_int_equal(store_add(&store, &f.message, sizeof(f.message)), 0);
+	f.bytes[py.bytes_data + 100] ^= 1;
+	code = code_of(&store, 1, (uintptr_t)f.object, getpid());
+	assert_int_equal(code->code.linetable_len, PYMEM_TABLE_BYTES);
+	assert_int_equal(store_line(&store, code, 2 * 99999, NULL), 7);
+	assert_int_equal(store.gaps[STORE_GAP_UNREAD], 1);
+	store_fini(&store);
+	free(f.bytes);
+	free(table);
+}
+
+/* Instructions without a line are the function's first, whatever that is. */
+static void test_always_a_line(void **state)
+{
+	static const unsigned char table[] = {0xf9, 0xd8, 0, 0, 0xf8};
+	struct store_code *code;
+	struct store store;
+	bool prologue;
+
+	(void)state;
+	store_init(&store);
+	assert_int_equal(give_table(&store, 1, table, sizeof(table), 0, sizeof(table)), 0);
+	code = code_of(&store, 1, 1, 0);
+	assert_int_equal(store_line(&store, code, 0, &prologue), 7);
+	assert_true(prologue);
+	assert_int_equal(store_line(&store, code, 0, &prologue), 7);
+	assert_true(prologue);
+	assert_int_equal(store_line(&store, code, 4, &prologue), 8);
+	assert_false(prologue);
+	assert_int_equal(store_line(&store, code, 6, &prologue), 7);
+	assert_false(prologue);
+	assert_int_equal(store_line(&store, code, -1, NULL), 7);
+	assert_int_equal(store.gaps[STORE_GAP_OUTSIDE], 0);
+	assert_int_equal(store_line(&store, code, PYMEM_LASTI_UNKNOWN, NULL), 7);
+	assert_int_equal(store.gaps[STORE_GAP_OUTSIDE], 1);
+	code->code.first_line = -3;
+	assert_int_equal(store_first_line(code), 1);
+	assert_int_equal(store_line(&store, code, -2, NULL), 1);
+	store_fini(&store);
+}
+
+/* Wherever memory runs out in a hash, the message is refused and counted, what is there stays, and
+ * it goes on once there is memory. */
+static void test_no_memory(void **state)
+{
+	struct pymem_stack_key key = {.proc = 1, .hash = 1};
+	unsigned failed = 0;
+
+	(void)state;
+	for (int allowed = 0; allowed < 12; allowed++) {
+		struct store store;
+		unsigned before = failed;
+
+		store_init(&store);
+		hash_allocs = allowed;
+		for (uint64_t i = 1; i <= 1000; i++) {
+			int stack = give_stack(&store, 1, i), code = give_code(&store, 1, i, 0);
+
+			assert_true(!stack || stack == -ENOMEM);
+			assert_true(!code || code == -ENOMEM);
+			failed += !!stack + !!code;
+			key.hash = i;
+			assert_int_equal(store_stack(&store, &key) != NULL, !stack);
+			if (!code)
+				assert_int_equal(
+					store_line(&store, code_of(&store, 1, i, 0), -1, NULL), 7);
+		}
+		assert_int_equal(store.no_memory, failed - before);
+		hash_allocs = -1;
+		assert_int_equal(give_stack(&store, 1, 5000), 0);
+		assert_int_equal(give_code(&store, 1, 5000, 0), 0);
+		store_fini(&store);
+	}
+	assert_true(failed > 1000);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_bounds),
+		cmocka_unit_test(test_long_table),
+		cmocka_unit_test(test_table_without_room),
+		cmocka_unit_test(test_fetched),
+		cmocka_unit_test(test_replaced),
+		cmocka_unit_test(test_always_a_line),
+		cmocka_unit_test(test_no_memory),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -137,7 +137,7 @@ static void walked_frame(const struct store_stack *stack, unsigned i, const char
 
 	*file = code ? code->code.file : "?";
 	*function = code ? code->code.function : "?";
-	*line = code ? store_line(code, stack->frames[i].lasti) : -ENODATA;
+	*line = code ? py_code_line(&code->code, stack->frames[i].lasti) : -ENODATA;
 }
 
 void oracle_complain(unsigned i, const char *file, const char *function, int line,

@@ -75,6 +75,12 @@ long bpf_map_update_elem(void *map, const void *key, const void *value, __u64 fl
 		the_stacks[stack_count++].value = *(const struct pymem_stack *)value;
 		return 0;
 	}
+	if (map == (void *)&codes && flags == BPF_EXIST) {
+		if (!codes_find(key))
+			walker_broken("an update of a code object that is not there");
+		*(__u32 *)codes_find(key) = *(const __u32 *)value;
+		return 0;
+	}
 	if (map == (void *)&codes && flags == BPF_NOEXIST) {
 		if (code_count == CODES || step_fails(WALKER_CODES))
 			return -ENOSPC;
