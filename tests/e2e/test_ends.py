@@ -313,10 +313,7 @@ def test_command_that_stops_itself(system):
     """It stays stopped until it is told to go on, as without a profiler."""
     code = "import os, signal; os.kill(os.getpid(), signal.SIGSTOP); print('again')"
     with Tool("--", *system.command, "-c", code, env=harness.environment()) as tool:
-        with open("/proc/%d/task/%d/children" % (tool.process.pid, tool.process.pid)) as f:
-            harness.until(lambda: f.seek(0) == 0 and f.read(), "started")
-            f.seek(0)
-            child = int(f.read())
+        child = command_of(tool)
         harness.until(lambda: harness.state(child) == "T", "stopped")
         assert not tool.stdout()
         os.kill(child, signal.SIGCONT)
