@@ -118,17 +118,29 @@ static int add_images(struct build *b)
 	return 0;
 }
 
-/* What a live snapshot could not read at one instant. */
+static void balance_process(struct entry *entry)
+{
+	struct model_process *p = entry->process;
+
+	entry->unsettled_bytes =
+		p->rss_end_bytes - p->rss_start_bytes - p->charged_bytes - model_lost_bytes(p);
+	p->lost_bytes[PYMEM_LOSS_UNSETTLED] += entry->unsettled_bytes;
+}
+
+/* What a live snapshot could not read at one instant; and what threads of a process that has ended
+ * have still to add, since they have not been given a CPU. */
 static void balance(struct build *b)
 {
 	struct entry *entry, *next;
-	struct model_process *p;
 
 	HASH_ITER(hh, b->entries, entry, next)
 	{
-		p = entry->process;
-		p->lost_bytes[PYMEM_LOSS_UNSETTLED] += p->rss_end_bytes - p->rss_start_bytes -
-						       p->charged_bytes - model_lost_bytes(p);
+		balance_process(entry);
+	}
+	HASH_ITER(hh, b->report->ended, entry, next)
+	{
+		if (entry->process)
+			balance_process(entry);
 	}
 }
 
@@ -219,6 +231,7 @@ struct model *report_build(struct report *report, bool final)
 	struct build b = report_build_of(report);
 	int err;
 
+	b.final = final;
 	model_clear(report->model);
 	err = build(&b, final);
 	if (!err) {
