@@ -19,6 +19,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "proc.h"
 #include "session.h"
 
 struct entry *report_entry(struct build *b, uint32_t id)
@@ -82,6 +83,8 @@ int report_add_image(struct build *b, struct image *image, const struct pymem_pr
 		p->note = strdup(image->reason);
 	source_root_copy(&p->root, &image->root);
 	p->id = entry->id = image->id;
+	entry->start_ticks =
+		record->start_boottime_ns / (1000000000 / (uint64_t)sysconf(_SC_CLK_TCK));
 	entry->image = image;
 	entry->process = p;
 	if (HASH_INSERT(b->entries, id, entry)) {
@@ -118,17 +121,43 @@ static int add_images(struct build *b)
 	return 0;
 }
 
-/* What a live snapshot could not read at one instant. */
+static void balance_process(struct entry *entry)
+{
+	struct model_process *p = entry->process;
+
+	entry->unsettled_bytes =
+		p->rss_end_bytes - p->rss_start_bytes - p->charged_bytes - model_lost_bytes(p);
+	p->lost_bytes[PYMEM_LOSS_UNSETTLED] += entry->unsettled_bytes;
+}
+
+/* What a live snapshot could not read at one instant; and what threads of a process that has ended
+ * have still to add, since they have not been given a CPU. */
 static void balance(struct build *b)
 {
 	struct entry *entry, *next;
-	struct model_process *p;
 
 	HASH_ITER(hh, b->entries, entry, next)
 	{
-		p = entry->process;
-		p->lost_bytes[PYMEM_LOSS_UNSETTLED] += p->rss_end_bytes - p->rss_start_bytes -
-						       p->charged_bytes - model_lost_bytes(p);
+		balance_process(entry);
+	}
+	HASH_ITER(hh, b->report->ended, entry, next)
+	{
+		if (entry->process)
+			balance_process(entry);
+	}
+}
+
+/* A process may end once its end is not seen any more, and before its threads are read: what they
+ * had collected is gone with them. */
+static void balance_gone(struct build *b)
+{
+	struct entry *entry, *next;
+
+	HASH_ITER(hh, b->entries, entry, next)
+	{
+		if (!entry->image->dead &&
+		    proc_start_ticks(entry->image->pid) != entry->start_ticks)
+			balance_process(entry);
 	}
 }
 
@@ -219,10 +248,13 @@ struct model *report_build(struct report *report, bool final)
 	struct build b = report_build_of(report);
 	int err;
 
+	b.final = final;
 	model_clear(report->model);
 	err = build(&b, final);
 	if (!err) {
-		if (!final)
+		if (final)
+			balance_gone(&b);
+		else
 			balance(&b);
 		report_add_notes(&b);
 	}

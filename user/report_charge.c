@@ -80,20 +80,19 @@ int report_add_counters(struct build *b, const struct pymem_stack_key *key,
 					  counters, vmcalls);
 }
 
-/* What a thread added to the stack of an image that was folded before. */
-static int add_late(struct build *b, const struct pymem_stack_key *key,
-		    const struct pymem_stack *stack)
+/* What a thread of an image that was folded before has added since. False: it was not. */
+static bool add_late(struct build *b, uint32_t image, const struct pymem_counters *counters)
 {
 	struct entry *ended;
 	int64_t *lost;
 
-	HASH_FIND(hh, b->report->ended, &key->proc, sizeof(key->proc), ended);
+	HASH_FIND(hh, b->report->ended, &image, sizeof(image), ended);
 	if (!ended)
-		return 0;
+		return false;
 	lost = ended->process ? ended->process->lost_bytes : b->model->rest.lost_bytes;
 	lost[PYMEM_LOSS_UNDELIVERED] +=
-		report_rss_pages((const int64_t *)stack->counters.pages) * (int64_t)b->page;
-	return session_forget_stack(b->tracker->session, key);
+		report_rss_pages((const int64_t *)counters->pages) * (int64_t)b->page;
+	return true;
 }
 
 int report_add_stack(const struct pymem_stack_key *key, const struct pymem_stack *stack, void *arg)
@@ -103,7 +102,9 @@ int report_add_stack(const struct pymem_stack_key *key, const struct pymem_stack
 	bool any = session_vmcalls(b->tracker->session, key, &vmcalls);
 
 	if (!report_entry(b, key->proc))
-		return add_late(b, key, stack);
+		return add_late(b, key->proc, &stack->counters)
+			       ? session_forget_stack(b->tracker->session, key)
+			       : 0;
 	return report_add_counters(b, key, &stack->counters, any ? &vmcalls : NULL);
 }
 
@@ -112,6 +113,9 @@ int report_add_thread(const struct pymem_collected *thread, void *arg)
 {
 	struct build *b = arg;
 
+	/* It has not ended yet, so it never will in this report. */
+	if (b->final && !report_entry(b, thread->key.proc))
+		add_late(b, thread->key.proc, &thread->counters);
 	return report_add_counters(b, &thread->key, &thread->counters, NULL);
 }
 

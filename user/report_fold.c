@@ -184,12 +184,26 @@ static int limit_ended(struct report *report)
 	return err;
 }
 
+/* What the last live report did so that figures add up. */
+static void undo_balance(struct report *report)
+{
+	struct entry *entry, *next;
+
+	HASH_ITER(hh, report->ended, entry, next)
+	{
+		if (entry->process)
+			entry->process->lost_bytes[PYMEM_LOSS_UNSETTLED] -= entry->unsettled_bytes;
+		entry->unsettled_bytes = 0;
+	}
+}
+
 int report_fold(struct report *report, bool all)
 {
 	struct build b = report_build_of(report);
 	struct folding f;
 	int err;
 
+	undo_balance(report);
 	if (!report->tracker->unfolded)
 		return 0;
 	err = choose(report, &f, all);

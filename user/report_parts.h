@@ -23,7 +23,9 @@ struct entry { /* an image in the report */
 	struct image *image;	       /* NULL: folded */
 	struct model_process *process; /* NULL: in the model's rest */
 	uint64_t gone_ms;	       /* since when */
+	uint64_t start_ticks;
 	int64_t pages;		       /* charged */
+	int64_t unsettled_bytes;       /* folded: among the losses until the next report */
 	UT_hash_handle hh;
 };
 
@@ -48,6 +50,7 @@ struct build {
 	uint64_t page;
 	struct entry *entries; /* one per image in the report */
 	struct tallies tallies;
+	bool final;
 };
 
 /* report.c */

@@ -29,7 +29,7 @@ KIB, MIB = 1 << 10, 1 << 20
 # first pages, malloc's page. In pages, of which some architectures have larger ones.
 TOLERANCE = 20 * mmap.PAGESIZE
 PAGE = mmap.PAGESIZE
-PATIENCE = float(os.environ.get("PYMEM_E2E_PATIENCE", "120"))
+PATIENCE = float(os.environ.get("PYMEM_E2E_PATIENCE", "300"))
 # Inherited by all that a run of tests starts.
 RUN = "PYMEM_E2E_RUN"
 os.environ[RUN] = "%d.%d" % (os.getpid(), time.time_ns())

@@ -2,7 +2,7 @@
 """The example the profiler is named for: the list grows, the del frees."""
 from truth import FREE_THREADED, begin, end
 
-N = 400000
+N = 200000
 
 
 def sum_of_lists(n):
