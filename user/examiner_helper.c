@@ -165,6 +165,43 @@ static int do_memory(int fd, struct wire_message *answer)
 	return err;
 }
 
+static int do_proc(int fd, const struct wire_message *request, struct wire_message *answer)
+{
+	uint64_t size = answer->head.b;
+	char *text = malloc(size + 1);
+	ssize_t n = -ENOMEM;
+	int err;
+
+	if (text && request->body)
+		n = proc_file_read(answer->head.pid, request->body, text, size);
+	answer->head.result = n < 0 ? (int)n : 0;
+	err = reply(fd, answer, text, n < 0 ? 0 : (size_t)n);
+	free(text);
+	return err;
+}
+
+static int do_probes(int fd, const struct wire_message *request, struct wire_message *answer)
+{
+	static struct probe_file file;
+	int err;
+
+	budget_begin();
+	budget_begin_file();
+	if (request->head.op == WIRE_PROBES)
+		err = probe_file_open_mapped(request->head.pid, request->head.a, request->head.b,
+					     &file);
+	else
+		err = probe_file_open_program(request->body, request->head.a, &file);
+	budget_end();
+	answer->head.result = err;
+	if (!err)
+		answer->fds[answer->fd_count++] = file.fd;
+	err = reply(fd, answer, &file, err ? 0 : sizeof(file));
+	for (unsigned i = 0; i < answer->fd_count; i++)
+		close(answer->fds[i]);
+	return err;
+}
+
 static int do_source(int fd, const struct wire_message *request, struct wire_message *answer)
 {
 	static struct rights rights;
@@ -208,6 +245,11 @@ static int answer_request(int fd, const struct wire_message *request)
 		return do_memory(fd, &answer);
 	case WIRE_SOURCE:
 		return do_source(fd, request, &answer);
+	case WIRE_PROBES:
+	case WIRE_PROGRAM:
+		return do_probes(fd, request, &answer);
+	case WIRE_PROC:
+		return do_proc(fd, request, &answer);
 	default:
 		return -EBADMSG;
 	}

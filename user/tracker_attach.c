@@ -240,7 +240,7 @@ int tracker_attach_launched(struct tracker *tracker, pid_t pid, const char *prog
 	int err = tracker_track(tracker, pid, 0, &image);
 
 	if (!err && tracker->probes && !held)
-		err = probes_attach_command(tracker->probes, pid, program);
+		err = tracker_want_command_probes(tracker, image, program);
 	if (err)
 		return err;
 	image->hidden = true;
