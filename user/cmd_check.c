@@ -158,7 +158,7 @@ static void check_confinement(struct check *check)
 {
 	struct confined confined = {};
 	char names[1024] = "";
-	int err = confine(CONFINE_EXAMINE, &confined);
+	int err = confine(CONFINE_LOOK | CONFINE_EXAMINE, &confined);
 
 	confine_names(confined.dropped, names, sizeof(names));
 	line(check, !err, true, "privileges dropped once loaded", err ? strerror(-err) : names,

@@ -398,7 +398,7 @@ static int finish(struct profile *p)
 static int give_up_privileges(struct profile *p)
 {
 	const struct options *o = &p->options;
-	unsigned needs = CONFINE_EXAMINE;
+	unsigned needs = CONFINE_LOOK | CONFINE_EXAMINE;
 
 	if (o->lines)
 		needs |= CONFINE_PROBES;
