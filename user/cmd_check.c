@@ -80,6 +80,10 @@ static void check_kernel(struct check *check)
 	     "brk, mmap, munmap, mremap and madvise are not counted");
 	line(check, k->uprobes, false, "uprobes with reference counts (for --lines)", "",
 	     "--lines can't be used: this kernel lacks CONFIG_UPROBE_EVENTS");
+	if (k->uprobes)
+		line(check, kernel_allows_uprobes(), false, "privileges for --lines", "",
+		     "--lines can't be used: this kernel asks for CAP_SYS_ADMIN where a uprobe is "
+		     "opened; run as root, or add it");
 }
 
 #if defined(__aarch64__)

@@ -415,6 +415,8 @@ static int prepare(struct profile *p)
 	int status, err;
 
 	status = privilege_check(NULL);
+	if (!status && o->lines)
+		status = privilege_check_lines();
 	if (status)
 		return status;
 	/* Before there is anything that it should not have a copy of. */
