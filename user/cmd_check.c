@@ -80,6 +80,10 @@ static void check_kernel(struct check *check)
 	     "brk, mmap, munmap, mremap and madvise are not counted");
 	line(check, k->uprobes, false, "uprobes with reference counts (for --lines)", "",
 	     "--lines can't be used: this kernel lacks CONFIG_UPROBE_EVENTS");
+	if (k->uprobes)
+		line(check, kernel_allows_uprobes(), false, "privileges for --lines", "",
+		     "--lines can't be used: this kernel asks for CAP_SYS_ADMIN where a uprobe is "
+		     "opened; run as root, or add it");
 }
 
 #if defined(__aarch64__)
@@ -158,7 +162,7 @@ static void check_confinement(struct check *check)
 {
 	struct confined confined = {};
 	char names[1024] = "";
-	int err = confine(CONFINE_EXAMINE, &confined);
+	int err = confine(CONFINE_LOOK | CONFINE_EXAMINE, &confined);
 
 	confine_names(confined.dropped, names, sizeof(names));
 	line(check, !err, true, "privileges dropped once loaded", err ? strerror(-err) : names,

@@ -398,7 +398,7 @@ static int finish(struct profile *p)
 static int give_up_privileges(struct profile *p)
 {
 	const struct options *o = &p->options;
-	unsigned needs = CONFINE_EXAMINE;
+	unsigned needs = CONFINE_LOOK | CONFINE_EXAMINE;
 
 	if (o->lines)
 		needs |= CONFINE_PROBES;
@@ -415,6 +415,8 @@ static int prepare(struct profile *p)
 	int status, err;
 
 	status = privilege_check(NULL);
+	if (!status && o->lines)
+		status = privilege_check_lines();
 	if (status)
 		return status;
 	/* Before there is anything that it should not have a copy of. */

@@ -7,12 +7,12 @@
  * by who runs it. The user ID stays, and root owns most files: so the filter lets none be opened
  * for writing, /proc and /sys included.
  *
- * Whatever a helper process will need that is forked later is kept in the permitted set
- * (CONFINE_EXAMINE), since it can't be had again. What runs a command is forked before, and
- * keeps all (launch.c): the command has the rights of who asked for it.
+ * What reads others' files and memory is a process of its own, forked before, that keeps the rights
+ * to that and no BPF (examiner_helper.c). What runs a command is forked before, too, and keeps all
+ * (launch.c): the command has the rights of who asked for it.
  *
- * Left out: Landlock, which knows no "read anywhere"; a user of its own, which most of what
- * is kept would be void for.
+ * Left out: Landlock, under which no process may be looked at that is not under it as well; a user
+ * of its own, which most of what is kept would be void for.
  */
 #include "confine.h"
 
@@ -104,9 +104,9 @@ static uint64_t to_keep(unsigned needs, uint64_t have)
 {
 	uint64_t keep = BIT(CAPABILITY_BPF) | BIT(CAPABILITY_PERFMON);
 
-	if (needs & CONFINE_EXAMINE)
-		keep |= BIT(CAP_SYS_PTRACE) | BIT(CAP_DAC_READ_SEARCH) | BIT(CAP_SETUID) |
-			BIT(CAP_SETGID) | BIT(CAPABILITY_CHECKPOINT_RESTORE);
+	if (needs & CONFINE_READ)
+		keep = BIT(CAP_SYS_PTRACE) | BIT(CAP_DAC_READ_SEARCH) | BIT(CAP_SETUID) |
+		       BIT(CAP_SETGID) | BIT(CAPABILITY_CHECKPOINT_RESTORE);
 	if (needs & (CONFINE_LOOK | CONFINE_TRACE))
 		keep |= BIT(CAP_SYS_PTRACE);
 	/* Linux asks for it where a uprobe is opened as a perf event (perf_uprobe_event_init);

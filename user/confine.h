@@ -9,8 +9,8 @@
 
 /* What a command still does afterwards, beside reading and changing its own BPF maps. */
 enum confine_need {
-	/* Reads processes' memory and files, and sources with the rights of their users: also
-	 * what a helper process needs that is forked from this one later. */
+	/* Asks an examiner (examiner.h), which was begun before and keeps what it takes to read
+	 * others' memory and files; this process only ends one that hangs. */
 	CONFINE_EXAMINE = 1 << 0,
 	/* Reads what /proc tells of any process, but no memory and no other file. */
 	CONFINE_LOOK = 1 << 1,
@@ -19,6 +19,9 @@ enum confine_need {
 	CONFINE_SIGNAL = 1 << 4, /* passes signals on to a command, whatever its user is by then */
 	CONFINE_REPORT = 1 << 5, /* gives a report its name, in anybody's folder */
 	CONFINE_UNLINK = 1 << 6, /* removes its socket */
+	/* Is an examiner, or starts them: reads processes' memory and files, sources with the
+	 * rights of their users; no BPF. */
+	CONFINE_READ = 1 << 7,
 };
 
 struct confined {

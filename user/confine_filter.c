@@ -210,12 +210,14 @@ static void refuse_by_need(struct builder *b, unsigned needs)
 {
 	if (!(needs & CONFINE_TRACE))
 		refuse(b, SYS_ptrace);
-	/* A helper that reads a user's sources takes on the user's rights to files. */
-	if (!(needs & CONFINE_EXAMINE)) {
+	/* Who reads a user's sources takes on the user's rights to files. */
+	if (!(needs & CONFINE_READ)) {
 		refuse(b, SYS_setfsuid);
 		refuse(b, SYS_setfsgid);
 		refuse(b, SYS_setgroups);
 		refuse(b, SYS_process_vm_readv);
+	} else {
+		refuse(b, SYS_bpf);
 	}
 	/* libbpf tries with small programs what the kernel can do before it attaches a probe. */
 	if (!(needs & CONFINE_PROBES)) {
@@ -239,27 +241,31 @@ static void refuse_by_need(struct builder *b, unsigned needs)
 		refuse(b, SYS_unlink);
 #endif
 	}
-	/* A helper that hangs is ended, too. */
-	if (!(needs & (CONFINE_SIGNAL | CONFINE_EXAMINE))) {
-		refuse(b, SYS_kill);
+	if (!(needs & CONFINE_SIGNAL)) {
+		/* The keeper ends its examiners. */
+		if (!(needs & CONFINE_READ))
+			refuse(b, SYS_kill);
 		refuse(b, SYS_tkill);
 		refuse(b, SYS_rt_sigqueueinfo);
 		refuse(b, SYS_rt_tgsigqueueinfo);
-		refuse(b, SYS_pidfd_send_signal);
-		/* abort() signals its own thread. */
-		refuse_where(b, SYS_tgkill, 0, BPF_JEQ, (unsigned)getpid(), false);
+		/* An examiner that hangs is ended. */
+		if (!(needs & CONFINE_EXAMINE))
+			refuse(b, SYS_pidfd_send_signal);
+		/* abort() signals its own thread, an examiner's too, which is a child. */
+		if (!(needs & CONFINE_READ))
+			refuse_where(b, SYS_tgkill, 0, BPF_JEQ, (unsigned)getpid(), false);
 	}
 }
 
-/* Files for writing. The flags of openat2() are in memory, where no filter sees them; sources in a
- * container's root are found by it (source.c). */
+/* Files for writing. The flags of openat2() are in memory, where no filter sees them; an examiner
+ * finds files in a container's root by it (source_read.c, proc.c). */
 static void refuse_writing(struct builder *b, unsigned needs)
 {
 	refuse_where(b, SYS_openat, 2, BPF_JSET, O_ACCMODE, true);
 #ifdef SYS_open
 	refuse_where(b, SYS_open, 1, BPF_JSET, O_ACCMODE, true);
 #endif
-	if (!(needs & CONFINE_EXAMINE))
+	if (!(needs & CONFINE_READ))
 		enosys(b, SYS_openat2);
 }
 

@@ -64,6 +64,66 @@ ssize_t examiner_read_memory(pid_t pid, uint64_t addr, void *buf, size_t len)
 	return done ? (ssize_t)done : err;
 }
 
+ssize_t examiner_read_proc(pid_t pid, const char *name, void *buf, size_t max)
+{
+	struct wire_message request = {
+		.head = {.op = WIRE_PROC, .b = max, .body_bytes = strlen(name) + 1},
+		.body = (void *)name};
+	struct wire_message answer;
+	ssize_t n = examiner_ask_about(pid, &request, &answer);
+
+	if (n)
+		return n;
+	n = answer.head.result;
+	if (!n)
+		n = answer.head.body_bytes <= max ? (ssize_t)answer.head.body_bytes : -ENOTCONN;
+	if (n > 0)
+		memcpy(buf, answer.body, (size_t)n);
+	wire_fini(&answer);
+	return n;
+}
+
+/* --- probes --- */
+
+static int ask_for_probes(pid_t pid, struct wire_message *request, struct probe_file *file)
+{
+	struct wire_message answer;
+	int err = examiner_ask_about(pid, request, &answer);
+
+	memset(file, 0, sizeof(*file));
+	file->fd = -1;
+	if (err)
+		return err;
+	err = answer.head.result;
+	if (!err && answer.head.body_bytes != sizeof(*file))
+		err = -ENOTCONN;
+	if (!err) {
+		memcpy(file, answer.body, sizeof(*file));
+		file->fd = wire_take_fd(&answer, 0);
+		err = file->fd < 0 ? -ENOTCONN : 0;
+	}
+	wire_fini(&answer);
+	return err;
+}
+
+int examiner_find_probes(pid_t pid, uint64_t dev, uint64_t inode, struct probe_file *file)
+{
+	struct wire_message request = {.head = {.op = WIRE_PROBES, .a = dev, .b = inode}};
+
+	return ask_for_probes(pid, &request, file);
+}
+
+int examiner_find_program(pid_t pid, const char *program, bool fixed, struct probe_file *file)
+{
+	struct wire_message request = {
+		.head = {.op = WIRE_PROGRAM, .a = fixed, .body_bytes = strlen(program) + 1},
+		.body = (void *)program};
+
+	return ask_for_probes(pid, &request, file);
+}
+
+/* --- descriptions --- */
+
 static int unpack_strings(const char *text, size_t size, unsigned count, struct proc_info *info)
 {
 	info->argv = calloc(count + 1, sizeof(char *));

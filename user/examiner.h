@@ -4,10 +4,11 @@
  * late or never, and then whoever reads sleeps, beyond the reach of SIGKILL. That must not be the
  * process that counts.
  *
- * There is one for the whole program. Each call below sends one request and waits for its answer,
- * at most for the time that a request may take; what takes longer is given up: the helper is
- * killed (one that can't die is left behind), the next request gets a new one, and nothing more is
- * read of that target for a while. Errors that all of them have beside their own:
+ * There is one for the whole program, and one thread that asks it. Each call below sends one
+ * request and waits for its answer, at most for the time that a request may take; what takes longer
+ * is given up: the helper is killed (one that can't die is left behind), the next request gets a
+ * new one, and nothing more is read of that target for a while. Errors that all of them have beside
+ * their own:
  *
  *   -ETIME         it took too long: examiner_explain() says so in words
  *   -EDQUOT        it would have been too much work: likewise
@@ -23,6 +24,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "probe_file.h"
 #include "proc.h"
 #include "py_process.h"
 #include "source.h"
@@ -61,6 +63,16 @@ int64_t examiner_rss_bytes(pid_t pid);
 
 /* source_read_file() inside `root`, with its rights: a source_read_fn. */
 source_read_fn examiner_read_source;
+
+/* probe_file_open_mapped(), for which the file must be one that the kernel can read without waiting
+ * for the target. */
+int examiner_find_probes(pid_t pid, uint64_t dev, uint64_t inode, struct probe_file *file);
+
+/* probe_file_open_program(), for `pid`, which will execute it. */
+int examiner_find_program(pid_t pid, const char *program, bool fixed, struct probe_file *file);
+
+/* proc_file_read(), for files that only their owner may read: the examiner has the right to. */
+ssize_t examiner_read_proc(pid_t pid, const char *name, void *buf, size_t max);
 
 /* What requests have cost so far, milliseconds of CPU time in the helper. */
 uint64_t examiner_cpu_ms(void);

@@ -6,13 +6,13 @@
  * So the program forks once, early, a keeper that does nothing but fork examiners from its own
  * small self. Neither is ever written to by a target but through the answers of system calls; both
  * have only the capabilities that reading takes. Signals are not for them, as Ctrl-C is sent to all
- * of the terminal's processes: they end when their socket is closed, however the program ends.
+ * of the terminal's processes: they end when their socket is closed, however the program ends. One
+ * that somebody has stopped would not see that: so it is continued when its parent ends.
  */
 #include "examiner_helper.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/capability.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -26,6 +26,7 @@
 #include <unistd.h>
 
 #include "budget.h"
+#include "confine.h"
 #include "examiner.h"
 #include "examiner_wire.h"
 #include "source_read.h"
@@ -165,6 +166,43 @@ static int do_memory(int fd, struct wire_message *answer)
 	return err;
 }
 
+static int do_proc(int fd, const struct wire_message *request, struct wire_message *answer)
+{
+	uint64_t size = answer->head.b;
+	char *text = malloc(size + 1);
+	ssize_t n = -ENOMEM;
+	int err;
+
+	if (text && request->body)
+		n = proc_file_read(answer->head.pid, request->body, text, size);
+	answer->head.result = n < 0 ? (int)n : 0;
+	err = reply(fd, answer, text, n < 0 ? 0 : (size_t)n);
+	free(text);
+	return err;
+}
+
+static int do_probes(int fd, const struct wire_message *request, struct wire_message *answer)
+{
+	static struct probe_file file;
+	int err;
+
+	budget_begin();
+	budget_begin_file();
+	if (request->head.op == WIRE_PROBES)
+		err = probe_file_open_mapped(request->head.pid, request->head.a, request->head.b,
+					     &file);
+	else
+		err = probe_file_open_program(request->body, request->head.a, &file);
+	budget_end();
+	answer->head.result = err;
+	if (!err)
+		answer->fds[answer->fd_count++] = file.fd;
+	err = reply(fd, answer, &file, err ? 0 : sizeof(file));
+	for (unsigned i = 0; i < answer->fd_count; i++)
+		close(answer->fds[i]);
+	return err;
+}
+
 static int do_source(int fd, const struct wire_message *request, struct wire_message *answer)
 {
 	static struct rights rights;
@@ -208,9 +246,20 @@ static int answer_request(int fd, const struct wire_message *request)
 		return do_memory(fd, &answer);
 	case WIRE_SOURCE:
 		return do_source(fd, request, &answer);
+	case WIRE_PROBES:
+	case WIRE_PROGRAM:
+		return do_probes(fd, request, &answer);
+	case WIRE_PROC:
+		return do_proc(fd, request, &answer);
 	default:
 		return -EBADMSG;
 	}
+}
+
+/* Blocked or not. Taking on another's rights undoes it. */
+static void continue_at_parents_end(void)
+{
+	prctl(PR_SET_PDEATHSIG, SIGCONT);
 }
 
 void examiner_serve(int fd)
@@ -219,9 +268,11 @@ void examiner_serve(int fd)
 	int err;
 
 	cache = py_image_cache_new();
+	continue_at_parents_end();
 	while (cache && wire_receive(fd, &request) > 0) {
 		err = answer_request(fd, &request);
 		wire_fini(&request);
+		continue_at_parents_end();
 		if (err)
 			break;
 	}
@@ -298,31 +349,10 @@ static int start_one(int control, struct wire_message *answer)
 	return 0;
 }
 
-/* What reading another's process takes, its mapped files included (map_files), and taking on its
- * rights. */
-static void keep_capabilities(void)
-{
-	struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
-	struct __user_cap_data_struct caps[2];
-	uint32_t low = 1u << CAP_SYS_PTRACE | 1u << CAP_DAC_READ_SEARCH | 1u << CAP_SETUID |
-		       1u << CAP_SETGID;
-	uint32_t high = 1u << (CAP_CHECKPOINT_RESTORE - 32);
-
-	if (syscall(SYS_capget, &header, caps))
-		_exit(1);
-	/* Where the older one has to do. */
-	if (!(caps[1].permitted & high))
-		low |= 1u << CAP_SYS_ADMIN;
-	caps[0].permitted = caps[0].effective = caps[0].permitted & low;
-	caps[1].permitted = caps[1].effective = caps[1].permitted & high;
-	caps[0].inheritable = caps[1].inheritable = 0;
-	if (syscall(SYS_capset, &header, caps) || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
-		_exit(1);
-}
-
 static void leave_all_else(int control)
 {
 	struct rlimit none = {0, 0};
+	struct confined confined;
 	sigset_t all;
 	int fd;
 
@@ -336,7 +366,8 @@ static void leave_all_else(int control)
 		dup2(fd, i);
 	syscall(SYS_close_range, 3, control - 1, 0);
 	syscall(SYS_close_range, control + 1, ~0u, 0);
-	keep_capabilities();
+	if (confine(CONFINE_READ, &confined))
+		_exit(1);
 }
 
 /* Those that can die are waited for, a moment: not every init of a container does that. */
@@ -359,6 +390,7 @@ void examiner_keep(int control)
 		_exit(1);
 	prctl(PR_SET_NAME, "pymem-keeper");
 	leave_all_else(control);
+	continue_at_parents_end();
 	while (wire_receive(control, &request) > 0) {
 		struct wire_message answer = {.head.number = request.head.number};
 		int err;

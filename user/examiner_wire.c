@@ -153,8 +153,10 @@ int wire_receive(int fd, struct wire_message *message)
 	if (n <= 0)
 		return n < 0 && errno != ECONNRESET ? -errno : 0;
 	count = take_fds(&m, fds);
-	if ((size_t)n < sizeof(message->head) || m.msg_flags & (MSG_TRUNC | MSG_CTRUNC))
+	if ((size_t)n < sizeof(message->head) || m.msg_flags & MSG_TRUNC)
 		err = -EBADMSG;
+	else if (m.msg_flags & MSG_CTRUNC)
+		err = -EMFILE; /* there was no number left for a descriptor */
 	if (!err && message->head.in_file && count)
 		file = fds[--count];
 	message->fd_count = count < WIRE_FDS_MAX ? count : WIRE_FDS_MAX;

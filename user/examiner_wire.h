@@ -16,8 +16,11 @@ enum wire_op {
 	WIRE_DESCRIBE, /* back: struct wire_description and what it announces, root, cwd */
 	WIRE_RSS,      /* back: bytes in a */
 	WIRE_MEMORY,   /* a: address, b: bytes; back: so many of them as can be read */
-	WIRE_SOURCE, /* a: bytes of rights, which begin the body, then the name with its NUL; root,
-		      * cwd; back: enum source_state in result, bits of a double in a, text */
+	WIRE_SOURCE,  /* a: bytes of rights, which begin the body, then the name with its NUL; root,
+		       * cwd; back: enum source_state in result, bits of a double in a, text */
+	WIRE_PROBES,  /* a: device, b: inode; back: struct probe_file and its descriptor */
+	WIRE_PROGRAM, /* a: only one of fixed addresses, body: its name; back: the same */
+	WIRE_PROC,    /* b: bytes, body: name of a file in /proc/PID; back: so many of them */
 };
 
 #define WIRE_FDS_MAX 2

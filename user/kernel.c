@@ -5,12 +5,15 @@
  */
 #include "kernel.h"
 
+#include <errno.h>
 #include <linux/btf.h>
 #include <linux/capability.h>
+#include <linux/perf_event.h>
 #include <stdio.h>
 #include <stdint.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "kernel_btf.h"
@@ -94,4 +97,22 @@ void kernel_missing_capabilities(char *names, size_t size)
 		strncat(names, "CAP_CHECKPOINT_RESTORE, ", size - strlen(names) - 1);
 	if (*names)
 		names[strlen(names) - 2] = '\0';
+}
+
+bool kernel_allows_uprobes(void)
+{
+	struct perf_event_attr attr = {.size = sizeof(attr)};
+	FILE *file = fopen("/sys/bus/event_source/devices/uprobe/type", "re");
+	int fd;
+
+	if (!file)
+		return true;
+	if (fscanf(file, "%u", &attr.type) != 1)
+		attr.type = 0;
+	fclose(file);
+	/* Who may is told that a path is missing. */
+	fd = attr.type ? (int)syscall(SYS_perf_event_open, &attr, 0, -1, -1, 0) : -1;
+	if (fd >= 0)
+		close(fd);
+	return !attr.type || fd >= 0 || (errno != EACCES && errno != EPERM);
 }

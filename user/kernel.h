@@ -34,4 +34,8 @@ bool kernel_host_pids(void);
 /* Capabilities missing to trace, as names ("CAP_BPF or CAP_SYS_ADMIN, CAP_PERFMON"); "" if none. */
 void kernel_missing_capabilities(char *names, size_t size);
 
+/* May this process open uprobes, which --lines takes? Some releases ask for CAP_SYS_ADMIN, some for
+ * CAP_PERFMON: this one is asked. True where it has none at all. */
+bool kernel_allows_uprobes(void);
+
 #endif

@@ -18,7 +18,6 @@
 
 #include <elf.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -27,8 +26,8 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
-#include <unistd.h>
 
+#include "examiner.h"
 #include "proc.h"
 
 #define EXECS_MAX     32
@@ -90,17 +89,10 @@ static int take_linker(const struct proc_mapping *mapping, void *arg)
 static bool find_linker(pid_t pid, struct linker *linker)
 {
 	Elf64_auxv_t auxv[64];
-	char path[32];
-	ssize_t n;
-	int fd;
+	/* A file of the program's user, who may be another by now. */
+	ssize_t n = examiner_read_proc(pid, "auxv", auxv, sizeof(auxv));
 
 	*linker = (struct linker){};
-	snprintf(path, sizeof(path), "/proc/%d/auxv", pid);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return false;
-	n = read(fd, auxv, sizeof(auxv));
-	close(fd);
 	for (size_t i = 0; n > 0 && i < n / sizeof(auxv[0]); i++)
 		if (auxv[i].a_type == AT_BASE)
 			linker->base = auxv[i].a_un.a_val;

@@ -31,3 +31,14 @@ int privilege_check(const char *command)
 	}
 	return 0;
 }
+
+int privilege_check_lines(void)
+{
+	if (kernel_allows_uprobes())
+		return 0;
+	fprintf(stderr,
+		"pymem-bpf: missing privileges for --lines: CAP_SYS_ADMIN, which this kernel asks "
+		"for where a uprobe is opened\n"
+		"Run it as root: sudo pymem-bpf -l …  (or leave --lines out)\n");
+	return EXIT_ENVIRONMENT;
+}

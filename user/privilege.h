@@ -8,4 +8,7 @@
  * and the remedy. */
 int privilege_check(const char *command);
 
+/* The same for --lines, which takes more. */
+int privilege_check_lines(void);
+
 #endif

@@ -1,64 +1,41 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Probes are attached to a file, and the kernel puts them wherever that file is mapped. So the file
- * must be the one that the process runs: a name in its folders may lead to any other by the time it
- * is looked up, another user's program for example.
- *
- * It is opened once, by the mapping (/proc/PID/map_files; where that is refused, by a name whose
- * device and inode are the mapping's), and everything else goes by that descriptor: what file it is
- * (device and inode by fstat(), which a mapping's need not equal on overlayfs and btrfs), its
- * notes, the kernel's own look-up.
- *
- * A file's probes are attached once per process, or (-a) once for all processes, until the last of
- * them that is profiled has ended.
+/* A file's probes are attached once per process, or (-a) once for all processes, until the last of
+ * them that is profiled has ended. The file is kept open as long: a child runs what its parent
+ * does, so its probes go by the same descriptor, and nothing is read for it.
  */
 #include "probes.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <limits.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <sys/sysmacros.h>
 #include <unistd.h>
 
-#include "elf_image.h"
-#include "elf_probes.h"
-#include "proc.h"
+#include "examiner.h"
 #include "hash.h"
 
-#define INTERPRETERS_MOST 4 /* #! lines that name scripts */
-#define OPEN_TRIES	  3
-#define REFUSALS_MOST	  16
+#define REFUSALS_MOST 16
 
 struct file_key { /* by fstat() */
 	uint64_t dev, inode;
 };
 
-/* An interpreter's file as the process has it mapped. */
-struct mapped_file {
-	uint64_t dev, inode; /* as /proc/PID/maps has them */
-	uint64_t bias;	     /* address less the file's */
-	char path[512];	     /* for messages */
-};
-
-/* A file that is attached for all processes. */
-struct shared_file {
+/* A file that at least one process uses. If it is written to meanwhile, it keeps its sites. */
+struct used_file {
 	struct file_key key;
-	int number; /* session_attach_probes() */
+	struct probe_file found; /* its descriptor is open */
+	char path[512];		 /* for messages */
+	int number;		 /* of the attachment for all processes; 0: none yet */
 	unsigned users;
 	UT_hash_handle hh;
 };
 
 struct use { /* of a file's probes by a process */
 	struct use *next;
-	struct file_key key;
-	struct mapped_file file;
-	int number; /* 0: shared */
-	struct shared_file *shared;
-	struct elf_probe_sites *sites; /* where places are needed; else NULL */
+	struct used_file *file;
+	uint64_t bias; /* address less the file's */
+	int number;    /* of the attachment to this process; 0: to all */
 };
 
 struct probe_user {
@@ -77,7 +54,7 @@ struct probes {
 	struct session *session;
 	bool whole_host;
 	struct probe_user *users;
-	struct shared_file *files;
+	struct used_file *files;
 	pthread_mutex_t lock; /* of what is below: reports read it at any time */
 	struct refusal *refusals;
 	unsigned refusal_count;
@@ -107,7 +84,8 @@ void probes_explain(const struct py_process *python, char *text, size_t size)
 			 : "no line probe");
 }
 
-static const char *refusal_text(int err)
+/* NULL: nothing special. */
+static const char *known_refusal(int err)
 {
 	switch (err) {
 	case -EFBIG:
@@ -125,7 +103,15 @@ static const char *refusal_text(int err)
 	case -EREMOTEIO:
 		return "it lies on a file system that a user's program may serve (FUSE)";
 	}
-	return strerror(-err);
+	return NULL;
+}
+
+static void refusal_text(int err, char *text, size_t size)
+{
+	const char *known = known_refusal(err);
+
+	if (known || !examiner_explain(err, text, size))
+		snprintf(text, size, "%s", known ?: strerror(-err));
 }
 
 static bool is_noted(const struct probes *probes, const char *path, int err)
@@ -136,8 +122,7 @@ static bool is_noted(const struct probes *probes, const char *path, int err)
 	return false;
 }
 
-/* So that the report can say it by name. */
-static void note_refusal(struct probes *probes, const char *path, int err)
+void probes_note_refusal(struct probes *probes, const char *path, int err)
 {
 	struct refusal *r = NULL;
 
@@ -158,12 +143,13 @@ static void note_refusal(struct probes *probes, const char *path, int err)
 
 void probes_each_refusal(struct probes *probes, void (*fn)(const char *text, void *arg), void *arg)
 {
-	char text[sizeof(((struct refusal *)NULL)->path) + 160];
+	char text[sizeof(((struct refusal *)NULL)->path) + 192], why[128];
 
 	pthread_mutex_lock(&probes->lock);
 	for (struct refusal *r = probes->refusals; r; r = r->next) {
+		refusal_text(r->err, why, sizeof(why));
 		snprintf(text, sizeof(text), "%s: its line probes were not attached: %s", r->path,
-			 refusal_text(r->err));
+			 why);
 		fn(text, arg);
 	}
 	if (probes->refusal_count == REFUSALS_MOST)
@@ -171,45 +157,14 @@ void probes_each_refusal(struct probes *probes, void (*fn)(const char *text, voi
 	pthread_mutex_unlock(&probes->lock);
 }
 
-struct opening {
-	pid_t pid;
-	const struct mapped_file *file;
-	int fd; /* or -errno */
-};
-
-static int open_if_mapped(const struct proc_mapping *mapping, void *arg)
-{
-	struct opening *o = arg;
-
-	if (mapping->perms[2] != 'x' || mapping->inode != o->file->inode ||
-	    makedev(mapping->dev_major, mapping->dev_minor) != o->file->dev)
-		return 0;
-	o->fd = proc_open_mapping(o->pid, mapping);
-	return o->fd != -ENOENT;
-}
-
-/* The very file that `pid` has mapped. A descriptor or -errno; -ESRCH: it has it no more. */
-static int open_mapped(pid_t pid, const struct mapped_file *file)
-{
-	struct opening o = {pid, file, -ESRCH};
-	int err = 0;
-
-	/* A mapping that merges with a neighbour changes its name in map_files. */
-	for (int i = 0; i < OPEN_TRIES && o.fd < 0 && err >= 0; i++)
-		err = proc_maps_each(pid, open_if_mapped, &o);
-	if (o.fd == -ENOENT)
-		return -ESRCH;
-	return err < 0 ? err : o.fd;
-}
-
-static struct use *find_use(struct probes *probes, pid_t pid, const struct file_key *key)
+static struct use *find_use(struct probes *probes, pid_t pid, const struct used_file *file)
 {
 	struct probe_user *user;
 	struct use *use;
 
 	HASH_FIND(hh, probes->users, &pid, sizeof(pid), user);
 	for (use = user ? user->uses : NULL; use; use = use->next)
-		if (!memcmp(&use->key, key, sizeof(*key)))
+		if (use->file == file)
 			return use;
 	return NULL;
 }
@@ -234,236 +189,160 @@ static int add_use(struct probes *probes, pid_t pid, struct use *use)
 	return 0;
 }
 
+/* --- files --- */
+
+/* The file that was found, which `*found` is no owner of any more; NULL: no memory. The caller is a
+ * user of it. */
+static struct used_file *use_file(struct probes *probes, struct probe_file *found, const char *path)
+{
+	struct file_key key = {found->dev, found->inode};
+	struct used_file *file;
+
+	HASH_FIND(hh, probes->files, &key, sizeof(key), file);
+	if (file) {
+		close(found->fd);
+		found->fd = -1;
+		file->users++;
+		return file;
+	}
+	file = calloc(1, sizeof(*file));
+	if (file) {
+		file->key = key;
+		file->users = 1;
+		file->found = *found;
+		snprintf(file->path, sizeof(file->path), "%s", path);
+		if (HASH_INSERT(probes->files, key, file)) {
+			free(file);
+			file = NULL;
+		}
+	}
+	if (!file)
+		close(found->fd);
+	found->fd = -1;
+	return file;
+}
+
+static void end_file_use(struct probes *probes, struct used_file *file)
+{
+	if (--file->users)
+		return;
+	if (file->number)
+		session_detach_probes(probes->session, file->number);
+	HASH_DEL(probes->files, file);
+	close(file->found.fd);
+	free(file);
+}
+
+/* --- processes --- */
+
 /* Undoes what attach_use() did, and frees it. */
 static void end_use(struct probes *probes, pid_t pid, struct use *use)
 {
-	struct shared_file *shared = use->shared;
-
-	if (use->sites)
-		session_forget_places(probes->session, pid, use->sites, use->file.bias);
+	session_forget_places(probes->session, pid, &use->file->found.sites, use->bias);
 	if (use->number)
 		session_detach_probes(probes->session, use->number);
-	if (shared && !--shared->users) {
-		session_detach_probes(probes->session, shared->number);
-		HASH_DEL(probes->files, shared);
-		free(shared);
-	}
-	free(use->sites);
+	end_file_use(probes, use->file);
 	free(use);
 }
 
-/* The file's probes for all processes. 0 or -errno. */
-static int share(struct probes *probes, struct use *use, int fd,
-		 const struct elf_probe_sites *sites)
+/* Attaches to the file for `pid`, -1: for all processes. 0 or -errno. */
+static int attach_file(struct probes *probes, pid_t pid, const struct used_file *file, int *number)
 {
-	struct shared_file *shared;
+	int result =
+		session_attach_probes(probes->session, pid, file->found.fd, &file->found.sites);
 
-	HASH_FIND(hh, probes->files, &use->key, sizeof(use->key), shared);
-	if (!shared) {
-		shared = calloc(1, sizeof(*shared));
-		if (!shared)
-			return -ENOMEM;
-		shared->key = use->key;
-		if (HASH_INSERT(probes->files, key, shared)) {
-			free(shared);
-			return -ENOMEM;
-		}
-		shared->number = session_attach_probes(probes->session, -1, fd, sites);
-		if (shared->number < 0) {
-			int err = shared->number;
-
-			HASH_DEL(probes->files, shared);
-			free(shared);
-			return err;
-		}
-	}
-	shared->users++;
-	use->shared = shared;
-	return 0;
+	*number = result < 0 ? 0 : result;
+	return result < 0 ? result : 0;
 }
 
 /* The places first: an event without one would count for line 0. */
-static int attach_use(struct probes *probes, pid_t pid, struct use *use, int fd,
-		      struct elf_probe_sites *sites)
+static int attach_use(struct probes *probes, pid_t pid, struct use *use)
 {
-	int err = session_add_places(probes->session, pid, sites, use->file.bias);
+	struct used_file *file = use->file;
+	int err = session_add_places(probes->session, pid, &file->found.sites, use->bias);
 
-	if (!err && probes->whole_host) {
-		err = share(probes, use, fd, sites);
-	} else if (!err) {
-		use->number = session_attach_probes(probes->session, pid, fd, sites);
-		err = use->number < 0 ? use->number : 0;
-	}
-	if (err) {
-		use->number = 0;
-		session_forget_places(probes->session, pid, sites, use->file.bias);
-	}
+	if (!err && !probes->whole_host)
+		err = attach_file(probes, pid, file, &use->number);
+	else if (!err && !file->number)
+		err = attach_file(probes, -1, file, &file->number);
+	if (err)
+		session_forget_places(probes->session, pid, &file->found.sites, use->bias);
 	return err;
 }
 
-/* The process has run another program, of the same file: the probes are there, at other addresses.
- */
-static int move_use(struct probes *probes, pid_t pid, struct use *use,
-		    const struct mapped_file *file)
+/* The process has run another program, of the same file: the probes are there, perhaps at other
+ * addresses. What it runs now comes first. */
+static int renew_use(struct probes *probes, pid_t pid, struct use *use, uint64_t bias)
 {
-	if (!use->sites || use->file.bias == file->bias)
+	const struct elf_probe_sites *sites = &use->file->found.sites;
+	struct probe_user *user;
+	struct use **at;
+
+	HASH_FIND(hh, probes->users, &pid, sizeof(pid), user);
+	for (at = &user->uses; *at != use; at = &(*at)->next)
+		;
+	*at = use->next;
+	use->next = user->uses;
+	user->uses = use;
+	if (use->bias == bias)
 		return 0;
-	session_forget_places(probes->session, pid, use->sites, use->file.bias);
-	use->file.bias = file->bias;
-	return session_add_places(probes->session, pid, use->sites, use->file.bias);
+	session_forget_places(probes->session, pid, sites, use->bias);
+	use->bias = bias;
+	return session_add_places(probes->session, pid, sites, bias);
 }
 
-static int new_use(struct probes *probes, pid_t pid, int fd, const struct file_key *key,
-		   const struct mapped_file *file)
+/* Takes over that the caller is a user of the file. */
+static int new_use(struct probes *probes, pid_t pid, struct used_file *file, uint64_t bias)
 {
-	struct elf_probe_sites *sites = malloc(sizeof(*sites));
 	struct use *use = calloc(1, sizeof(*use));
-	int err = sites && use ? elf_image_probe_sites(fd, sites) : -ENOMEM;
+	int err = use ? 0 : -ENOMEM;
 
-	if (err)
-		goto fail;
-	use->key = *key;
-	use->file = *file;
-	err = attach_use(probes, pid, use, fd, sites);
-	if (err)
-		goto fail;
-	if (session_places_needed(probes->session))
-		use->sites = sites;
-	else
-		free(sites);
+	if (!err) {
+		use->file = file;
+		use->bias = bias;
+		err = attach_use(probes, pid, use);
+	}
+	if (err) {
+		probes_note_refusal(probes, file->path, err);
+		free(use);
+		end_file_use(probes, file);
+		return err;
+	}
 	err = add_use(probes, pid, use);
 	if (err)
 		end_use(probes, pid, use);
 	return err;
-fail:
-	free(sites);
-	free(use);
-	return err;
 }
 
-/* Attaches to the file that is open as `fd`. 0 or -errno. */
-static int attach(struct probes *probes, pid_t pid, int fd, const struct mapped_file *file)
+int probes_attach(struct probes *probes, pid_t pid, struct probe_file *found, uint64_t bias,
+		  const char *path)
 {
-	struct file_key key;
+	struct used_file *file = use_file(probes, found, path);
 	struct use *use;
-	struct stat st;
 
-	if (fstat(fd, &st))
-		return -errno;
-	key = (struct file_key){st.st_dev, st.st_ino};
-	use = find_use(probes, pid, &key);
-	return use ? move_use(probes, pid, use, file) : new_use(probes, pid, fd, &key, file);
-}
-
-static int attach_mapped(struct probes *probes, pid_t pid, const struct mapped_file *file)
-{
-	int fd = open_mapped(pid, file), err;
-
-	if (fd < 0)
-		return fd;
-	err = attach(probes, pid, fd, file);
-	close(fd);
-	if (err)
-		note_refusal(probes, file->path, err);
-	return err;
-}
-
-int probes_attach(struct probes *probes, pid_t pid, const struct py_process *python)
-{
-	struct mapped_file file = {.dev = python->image_dev, .inode = python->image_inode};
-
-	if (!python->has_line_probe)
-		return -ENOTSUP;
-	if (!python->image_fixed_address)
-		file.bias = python->runtime_addr - python->image_runtime_vaddr;
-	snprintf(file.path, sizeof(file.path), "%s", python->image_path);
-	return attach_mapped(probes, pid, &file);
+	if (!file)
+		return -ENOMEM;
+	use = find_use(probes, pid, file);
+	if (!use)
+		return new_use(probes, pid, file, bias);
+	end_file_use(probes, file);
+	return renew_use(probes, pid, use, bias);
 }
 
 int probes_attach_child(struct probes *probes, pid_t child, pid_t parent)
 {
 	struct probe_user *user;
-	struct mapped_file file;
 	struct use *use;
-	int err = -ENOENT;
 
 	HASH_FIND(hh, probes->users, &parent, sizeof(parent), user);
-	/* Of what the parent ran before an exec, the child has nothing. */
-	for (use = user ? user->uses : NULL; use && err; use = use->next) {
-		file = use->file;
-		err = attach_mapped(probes, child, &file);
-	}
-	return err;
-}
-
-/* The file that executing `program` would open, by PATH. False: none. */
-static bool find_program(const char *program, char *name, size_t size)
-{
-	const char *path = getenv("PATH"), *end;
-
-	if (strchr(program, '/')) {
-		snprintf(name, size, "%s", program);
-		return !access(name, X_OK);
-	}
-	for (path = path ? path : "/usr/bin:/bin"; *path; path = *end ? end + 1 : end) {
-		end = strchrnul(path, ':');
-		snprintf(name, size, "%.*s/%s", (int)(end - path), path, program);
-		if (end > path && !access(name, X_OK))
-			return true;
-	}
-	return false;
-}
-
-/* The interpreter that the #! line of `name` leads to replaces it. False: it is no script. */
-static bool follow_script(char *name, size_t size)
-{
-	char line[PATH_MAX], *word, *rest = line + 2;
-	FILE *file = fopen(name, "re");
-	bool is_script;
-
-	if (!file)
-		return false;
-	is_script = fgets(line, sizeof(line), file) && line[0] == '#' && line[1] == '!';
-	fclose(file);
-	if (!is_script)
-		return false;
-	word = strtok_r(rest, " \t\n", &rest);
-	if (!word)
-		return false;
-	/* "#!/usr/bin/env [-S] python3" */
-	if (!strcmp(strrchr(word, '/') ? strrchr(word, '/') + 1 : word, "env")) {
-		do
-			word = strtok_r(rest, " \t\n", &rest);
-		while (word && (*word == '-' || strchr(word, '=')));
-	}
-	return word && find_program(word, name, size);
-}
-
-int probes_attach_command(struct probes *probes, pid_t pid, const char *program)
-{
-	struct elf_image image = {};
-	struct mapped_file file = {};
-	char name[PATH_MAX];
-	int fd, i, err;
-
-	if (!find_program(program, name, sizeof(name)))
+	if (!user)
+		return -ENOENT;
+	/* The one that the parent runs; what it ran before an exec, the child has not. */
+	use = user->uses;
+	if (find_use(probes, child, use->file))
 		return 0;
-	for (i = 0; i < INTERPRETERS_MOST && follow_script(name, sizeof(name)); i++)
-		;
-	fd = open(name, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-	if (fd < 0)
-		return 0;
-	snprintf(file.path, sizeof(file.path), "%.*s", (int)sizeof(file.path) - 1, name);
-	err = elf_image_read(fd, &image);
-	/* What is no interpreter is no failure. Where it will be loaded must be known if places are
-	 * needed. */
-	if (err || !image.is_python || !image.has_line_probe ||
-	    (session_places_needed(probes->session) && !image.fixed_address))
-		err = 0;
-	else
-		err = attach(probes, pid, fd, &file);
-	close(fd);
-	return err;
+	use->file->users++;
+	return new_use(probes, child, use->file, use->bias);
 }
 
 void probes_forget(struct probes *probes, pid_t pid)

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Which processes the exact engine is attached to, and through which file. */
+/* Which processes the exact engine is attached to, and through which file. Nothing here reads a
+ * file: what is attached was found by the examiner (probe_file.h). */
 #ifndef PROBES_H
 #define PROBES_H
 
 #include <stdbool.h>
 #include <sys/types.h>
 
+#include "probe_file.h"
 #include "py_process.h"
 #include "session.h"
 
@@ -16,19 +18,17 @@ struct probes *probes_new(struct session *session, bool whole_host);
 /* The session detaches what is attached. NULL is fine. */
 void probes_free(struct probes *probes);
 
-/* Attaches to the probes of the interpreter that `pid` runs, unless that was done. What is attached
- * is the file that is mapped, whatever its name leads to by now.
- * 0; -ENOTSUP: the build has no line probe that can be used; -ESRCH: it has ended; -errno. */
-int probes_attach(struct probes *probes, pid_t pid, const struct py_process *python);
+/* Attaches to the probes of the file `found` for `pid`, in which it is loaded `bias` above its own
+ * addresses, unless that was done. Takes its descriptor over, whatever comes of it. `path` is for
+ * messages. 0 or -errno. */
+int probes_attach(struct probes *probes, pid_t pid, struct probe_file *found, uint64_t bias,
+		  const char *path);
 
 /* The same for `child`, just forked by `parent`. 0 or -errno; -ENOENT: not attached to that. */
 int probes_attach_child(struct probes *probes, pid_t child, pid_t parent);
 
-/* For a command that `pid` is about to exec and that can't be held: so that its first lines are
- * seen. Where the program is no interpreter with line probes, nothing is done: identification will
- * tell. If it execs another file than the one found here, these probes are on a file that it does
- * not run. 0 or -errno. */
-int probes_attach_command(struct probes *probes, pid_t pid, const char *program);
+/* Probes of the file `path` can't be attached. For probes_each_refusal(); from any thread. */
+void probes_note_refusal(struct probes *probes, const char *path, int err);
 
 /* Calls `fn` with a sentence for each file whose probes were refused, and for what reason. Unlike
  * the rest, this may be called from any thread. */

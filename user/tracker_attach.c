@@ -4,11 +4,9 @@
 #include "tracker_private.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "examiner.h"
 #include "proc.h"
@@ -93,33 +91,15 @@ enum tracker_identified tracker_identify(struct tracker *tracker, pid_t pid, boo
 	return TRACKER_DONE;
 }
 
-/* The auxiliary vector that the process's exec made. Bytes, or -errno. */
-static ssize_t read_auxv(pid_t pid, char *auxv, size_t size)
-{
-	char path[32];
-	ssize_t bytes;
-	int fd;
-
-	snprintf(path, sizeof(path), "/proc/%d/auxv", pid);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return -errno;
-	bytes = read(fd, auxv, size);
-	if (bytes < 0)
-		bytes = -errno;
-	close(fd);
-	return bytes;
-}
-
 /* Have both the memory of one exec? A forked process has its parent's auxiliary vector, with
  * addresses in it that each exec chooses at random. Where they are not, programs that are the same
  * look as if: no harm is done. */
 static bool same_exec(pid_t a, pid_t b)
 {
 	char one[2048], other[2048];
-	ssize_t bytes = read_auxv(a, one, sizeof(one));
+	ssize_t bytes = examiner_read_proc(a, "auxv", one, sizeof(one));
 
-	return bytes > 0 && read_auxv(b, other, sizeof(other)) == bytes &&
+	return bytes > 0 && examiner_read_proc(b, "auxv", other, sizeof(other)) == bytes &&
 	       !memcmp(one, other, bytes);
 }
 
@@ -240,7 +220,7 @@ int tracker_attach_launched(struct tracker *tracker, pid_t pid, const char *prog
 	int err = tracker_track(tracker, pid, 0, &image);
 
 	if (!err && tracker->probes && !held)
-		err = probes_attach_command(tracker->probes, pid, program);
+		err = tracker_want_command_probes(tracker, image, program);
 	if (err)
 		return err;
 	image->hidden = true;

@@ -68,6 +68,12 @@ void tracker_watch_copies(struct tracker *tracker);
 struct probe_worker *probe_worker_new(struct probes *probes);
 void tracker_want_probes(struct tracker *tracker, const struct image *image,
 			 const struct py_process *python);
+/* For a command that is about to exec `program` and that can't be held: so that its first lines are
+ * seen. Where the program is no interpreter with line probes, nothing is done: identification will
+ * tell. If it execs another file than the one found here, these probes are on a file that it does
+ * not run. Waits until it is done. 0 or -errno. */
+int tracker_want_command_probes(struct tracker *tracker, const struct image *image,
+				const char *program);
 void tracker_want_child_probes(struct tracker *tracker, const struct image *image, pid_t parent);
 void tracker_forget_probes(struct tracker *tracker, pid_t pid);
 /* Takes over what has been done; the second waits until all has; the third drops what has not been

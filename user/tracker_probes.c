@@ -6,12 +6,18 @@
  * Tasks are done in the order in which they came up, so that a child is attached as its parent was
  * even if that has ended since. `probes` is the thread's alone while there are tasks. What came of
  * them is taken over by the main thread, whose images are.
+ *
+ * The thread never reads a target's file, which may take for ever: the main thread has the examiner
+ * open the file and read its notes before it wants a task done.
  */
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
+#include "examiner.h"
 #include "proc.h"
 #include "tracker_private.h"
 
@@ -21,8 +27,11 @@ struct probe_task {
 	pid_t pid, parent;
 	uint64_t start_ticks; /* of `pid` */
 	uint32_t image;
-	int err;		  /* what came of it */
-	struct py_process python; /* of PROBE_ATTACH */
+	int err; /* what came of it */
+	/* Of PROBE_ATTACH: */
+	struct probe_file *file; /* owned */
+	uint64_t bias;
+	char path[512];
 };
 
 struct task_list {
@@ -37,6 +46,14 @@ struct probe_worker {
 	bool running, ending, busy;
 	struct task_list wanted, done;
 };
+
+static void task_free(struct probe_task *task)
+{
+	if (task->file && task->file->fd >= 0)
+		close(task->file->fd);
+	free(task->file);
+	free(task);
+}
 
 static void append(struct task_list *list, struct probe_task *task)
 {
@@ -69,7 +86,7 @@ static int attach(struct probes *probes, const struct probe_task *task)
 	if (!is_same(task))
 		return -ESRCH;
 	if (task->what == PROBE_ATTACH)
-		err = probes_attach(probes, task->pid, &task->python);
+		err = probes_attach(probes, task->pid, task->file, task->bias, task->path);
 	else
 		err = probes_attach_child(probes, task->pid, task->parent);
 	if (!err && !is_same(task)) {
@@ -147,20 +164,28 @@ static void set_result(struct tracker *tracker, uint32_t id, int err)
 	image->lines_late = image->started && !image->held;
 }
 
+/* Takes over what `wanted` owns. */
 static void want(struct tracker *tracker, const struct probe_task *wanted)
 {
 	struct probe_worker *worker = tracker->probe_worker;
 	struct probe_task *task = malloc(sizeof(*task));
 	int err = task ? 0 : -ENOMEM;
 
-	if (!err && !worker->running)
-		err = start(worker);
-	if (err) {
-		free(task);
+	if (!task) {
 		set_result(tracker, wanted->image, err);
+		if (wanted->file)
+			close(wanted->file->fd);
+		free(wanted->file);
 		return;
 	}
 	*task = *wanted;
+	if (!worker->running)
+		err = start(worker);
+	if (err) {
+		task_free(task);
+		set_result(tracker, wanted->image, err);
+		return;
+	}
 	/* Until it is done. */
 	set_result(tracker, wanted->image, -EINPROGRESS);
 	pthread_mutex_lock(&worker->lock);
@@ -169,16 +194,75 @@ static void want(struct tracker *tracker, const struct probe_task *wanted)
 	pthread_mutex_unlock(&worker->lock);
 }
 
+/* Has the examiner find the file that `python` runs in `pid`. 0 or -errno. */
+static int find_file(struct tracker *tracker, pid_t pid, const struct py_process *python,
+		     struct probe_file **file)
+{
+	int err;
+
+	*file = NULL;
+	if (!python->has_line_probe)
+		return -ENOTSUP;
+	*file = malloc(sizeof(**file));
+	if (!*file)
+		return -ENOMEM;
+	err = examiner_find_probes(pid, python->image_dev, python->image_inode, *file);
+	if (err) {
+		probes_note_refusal(tracker->probes, python->image_path, err);
+		free(*file);
+		*file = NULL;
+	}
+	return err;
+}
+
 void tracker_want_probes(struct tracker *tracker, const struct image *image,
 			 const struct py_process *python)
+{
+	struct probe_task task = {
+		.what = PROBE_ATTACH,
+		.pid = image->pid,
+		/* Before it is looked at: what is attached is what was looked at. */
+		.start_ticks = proc_start_ticks(image->pid),
+		.image = image->id};
+	int err = find_file(tracker, image->pid, python, &task.file);
+
+	if (err) {
+		set_result(tracker, image->id, err);
+		return;
+	}
+	if (!python->image_fixed_address)
+		task.bias = python->runtime_addr - python->image_runtime_vaddr;
+	snprintf(task.path, sizeof(task.path), "%s", python->image_path);
+	want(tracker, &task);
+}
+
+int tracker_want_command_probes(struct tracker *tracker, const struct image *image,
+				const char *program)
 {
 	struct probe_task task = {.what = PROBE_ATTACH,
 				  .pid = image->pid,
 				  .start_ticks = proc_start_ticks(image->pid),
-				  .image = image->id,
-				  .python = *python};
+				  .image = image->id};
+	int err;
 
+	task.file = malloc(sizeof(*task.file));
+	if (!task.file)
+		return -ENOMEM;
+	/* Where it will be loaded must be known if places are needed. */
+	err = examiner_find_program(image->pid, program, session_places_needed(tracker->session),
+				    task.file);
+	if (err) {
+		free(task.file);
+		if (err == -ENOENT)
+			return 0;
+		probes_note_refusal(tracker->probes, program, err);
+		set_result(tracker, image->id, err);
+		return 0;
+	}
+	snprintf(task.path, sizeof(task.path), "%.*s", (int)sizeof(task.path) - 1, program);
 	want(tracker, &task);
+	tracker_wait_probes(tracker);
+	return image->lines_error;
 }
 
 void tracker_want_child_probes(struct tracker *tracker, const struct image *image, pid_t parent)
@@ -210,7 +294,7 @@ void tracker_take_probes(struct tracker *tracker)
 	while ((task = take_first(&worker->done))) {
 		if (task->what != PROBE_FORGET)
 			set_result(tracker, task->image, task->err);
-		free(task);
+		task_free(task);
 	}
 	pthread_mutex_unlock(&worker->lock);
 }
@@ -246,7 +330,7 @@ void tracker_end_probes(struct tracker *tracker)
 	while ((task = take_first(&worker->wanted))) {
 		if (task->what != PROBE_FORGET)
 			set_result(tracker, task->image, -ESRCH);
-		free(task);
+		task_free(task);
 	}
 	pthread_cond_destroy(&worker->more);
 	pthread_cond_destroy(&worker->idle);

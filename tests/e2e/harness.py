@@ -143,6 +143,21 @@ def attached_links(pid):
     return count
 
 
+def helpers_of(pid):
+    """PIDs of a profiler's keeper and of its examiner. They have their names a moment after they were forked."""
+    def child(of, name):
+        with open("/proc/%d/task/%d/children" % (of, of)) as f:
+            for number in f.read().split():
+                with open("/proc/%s/comm" % number) as comm:
+                    if comm.read().strip() == name:
+                        return int(number)
+        return None
+    until(lambda: child(pid, "pymem-keeper"), "kept")
+    keeper = child(pid, "pymem-keeper")
+    until(lambda: child(keeper, "pymem-examiner"), "examined")
+    return keeper, child(keeper, "pymem-examiner")
+
+
 class Lines:
     """Lines of a pipe, with a time limit."""
 

@@ -7,6 +7,7 @@ import platform
 import re
 import signal
 import subprocess
+import sys
 
 import pytest
 
@@ -140,3 +141,32 @@ def test_odd_arguments(swapper, tmp_path):
     library = tmp_path / "libodd.so"
     library.write_bytes(fake_python.build(args=b"8@%rdi 8@(%rax,%rbx,8) -4@%xmm0"))
     refused(swapper, library, "have arguments where they can't be read")
+
+
+STATFS = 17
+
+
+@pytest.mark.attack("the profiler hangs, beyond SIGKILL",
+                    "the probes' file lies on a file system that a user's program serves, or that stops answering")
+@pytest.mark.parametrize("hangs, reason", [(0, "file system that a user's program may serve"),
+                                           (STATFS, "its examination took over")], ids=["answers", "hangs"])
+def test_file_of_fuse(tmp_path, hangs, reason):
+    """The kernel would read the file in the thread that attaches. It is refused before that is asked for it."""
+    library, mount, mapper = tmp_path / "libfuse.so", tmp_path / "mount", tmp_path / "mapper"
+    library.write_bytes(fake_python.build())
+    mount.mkdir()
+    subprocess.run(["cc", "-O1", "-o", mapper, os.path.join(HERE, "programs", "mapper.c")], check=True)
+    server = subprocess.Popen(["unshare", "-m", sys.executable, os.path.join(HERE, "programs", "fuse_hang.py"),
+                               mount, mapper, library, str(hangs)], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    try:
+        said = server.stdout.readline().decode()
+        if not said.startswith("child "):
+            pytest.skip(said)
+        with harness.Tool("--lines", "-p", said.split()[1]) as tool:
+            tool.attached()
+            notes = notes_of(tool)
+    finally:
+        server.stdin.close()
+        server.wait(harness.PATIENCE)
+        server.stdout.close()
+    assert [n for n in notes if "mount/file" in n and reason in n], notes

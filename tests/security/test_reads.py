@@ -412,49 +412,31 @@ def test_output_of_our_own(folder):
 
 # --- the helper ---
 
-def helper_of(tool):
-    """PIDs of the keeper and of its examiner."""
-    def children(pid):
-        with open("/proc/%d/task/%d/children" % (pid, pid)) as f:
-            return [int(p) for p in f.read().split()]
-
-    def named(pids, name):
-        for pid in pids:
-            with open("/proc/%d/comm" % pid) as f:
-                if f.read().strip() == name:
-                    return pid
-        return None
-    found = []
-    harness.until(lambda: found.append(named(children(tool.process.pid), "pymem-keeper")) or found[-1], "kept")
-    keeper = found[-1]
-    harness.until(lambda: found.append(named(children(keeper), "pymem-examiner")) or found[-1], "examined")
-    return keeper, found[-1]
-
-
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP], ids=["killed", "stopped"])
 def test_examiner_ends(system, number):
     """Another one takes its place; the report is whole, with its sources."""
     with Target(system, "grow") as target:
         with Tool("-p", target.pid, output=False) as tool:
             tool.attached()
-            os.kill(helper_of(tool)[1], number)
+            os.kill(harness.helpers_of(tool.process.pid)[1], number)
             target.go()
             assert tool.stop() == 0, tool.stderr
             assert b"keep = bytearray(64 * MIB)" in tool.stdout()
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
-def test_helpers_end(system, number):
-    """However the profiler ends."""
+@pytest.mark.attack("processes that stay with root's rights", "the profiler is killed while its helpers are stopped")
+@pytest.mark.parametrize("number, stopped", [
+    (signal.SIGTERM, ()), (signal.SIGINT, ()), (signal.SIGKILL, ()), (signal.SIGKILL, (0,)),
+    (signal.SIGKILL, (1,)), (signal.SIGKILL, (0, 1))],
+    ids=["TERM", "INT", "KILL", "keeper stopped", "examiner stopped", "both stopped"])
+def test_helpers_end(system, number, stopped):
+    """However the profiler ends, also when somebody has stopped its helpers."""
     with Target(system, "grow") as target:
         with Tool("-p", target.pid) as tool:
             tool.attached()
-            helpers = helper_of(tool)
+            helpers = harness.helpers_of(tool.process.pid)
+            for which in stopped:
+                os.kill(helpers[which], signal.SIGSTOP)
             tool.stop(number)
     for pid in helpers:
-        def gone():
-            try:
-                return harness.state(pid) in "ZX"
-            except (FileNotFoundError, ProcessLookupError):
-                return True
-        harness.until(gone, "ended")
+        harness.until(lambda: harness.state(pid) in "ZX", "ended")

@@ -2,6 +2,7 @@
 /* What is given up is gone: each attempt in a process of its own, which says what came of it. */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/openat2.h>
 #include <linux/bpf.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -28,7 +29,7 @@
 #define UNCHANGED 255
 #define EVERYTHING                                                                          \
 	(CONFINE_EXAMINE | CONFINE_LOOK | CONFINE_PROBES | CONFINE_TRACE | CONFINE_SIGNAL | \
-	 CONFINE_REPORT | CONFINE_UNLINK)
+	 CONFINE_REPORT | CONFINE_UNLINK | CONFINE_READ)
 
 /* The errno of `attempt`, 0 if it does what it is to, once confined to `needs`. */
 static int outcome(unsigned needs, int (*attempt)(void))
@@ -156,6 +157,28 @@ static int end_somebody(void)
 	return kill(getppid(), 0);
 }
 
+static int end_by_descriptor(void)
+{
+	int fd = (int)syscall(SYS_pidfd_open, getppid(), 0);
+
+	return fd < 0 || syscall(SYS_pidfd_send_signal, fd, 0, NULL, 0);
+}
+
+static int read_memory(void)
+{
+	char from = 1, to = 0;
+	struct iovec local = {&to, 1}, remote = {&from, 1};
+
+	return process_vm_readv(getpid(), &local, 1, &remote, 1, 0) != 1;
+}
+
+static int open_inside(void)
+{
+	struct open_how how = {.flags = O_RDONLY, .resolve = RESOLVE_IN_ROOT};
+
+	return syscall(SYS_openat2, AT_FDCWD, "/proc/self/status", &how, sizeof(how)) < 0;
+}
+
 static int rename_a_file(void)
 {
 	return renameat(AT_FDCWD, "/tmp/pymem-none", AT_FDCWD, "/tmp/pymem-none2");
@@ -228,7 +251,8 @@ static void test_by_need(void **state)
 		int otherwise;
 	} cases[] = {
 		{load_bpf, CONFINE_PROBES, E2BIG},	 {trace, CONFINE_TRACE, 0},
-		{end_somebody, CONFINE_SIGNAL, 0},	 {end_somebody, CONFINE_EXAMINE, 0},
+		{end_somebody, CONFINE_SIGNAL, 0},	 {end_somebody, CONFINE_READ, 0},
+		{end_by_descriptor, CONFINE_EXAMINE, 0}, {read_memory, CONFINE_READ, 0},
 		{rename_a_file, CONFINE_REPORT, ENOENT}, {remove_a_file, CONFINE_UNLINK, ENOENT},
 	};
 	size_t i;
@@ -238,6 +262,15 @@ static void test_by_need(void **state)
 		assert_int_equal(outcome(CONFINE_LOOK, cases[i].attempt), EPERM);
 		assert_int_equal(outcome(cases[i].need, cases[i].attempt), cases[i].otherwise);
 	}
+}
+
+/* Only the examiner has it, since no filter sees whether it is for writing. */
+static void test_openat2(void **state)
+{
+	(void)state;
+	assert_int_equal(outcome(EVERYTHING & ~CONFINE_READ, open_inside), ENOSYS);
+	assert_int_not_equal(outcome(CONFINE_READ, open_inside), ENOSYS);
+	assert_int_equal(outcome(CONFINE_READ, load_bpf), EPERM);
 }
 
 static void test_goes_on(void **state)
@@ -280,9 +313,9 @@ static void test_names(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_refused), cmocka_unit_test(test_by_need),
-		cmocka_unit_test(test_goes_on), cmocka_unit_test(test_end_of_trace),
-		cmocka_unit_test(test_names),
+		cmocka_unit_test(test_refused),	     cmocka_unit_test(test_by_need),
+		cmocka_unit_test(test_openat2),	     cmocka_unit_test(test_goes_on),
+		cmocka_unit_test(test_end_of_trace), cmocka_unit_test(test_names),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

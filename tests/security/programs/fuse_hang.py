@@ -2,7 +2,11 @@
 """A FUSE file system with one file, of which a child has a page mapped executable. After that no request
 is answered: whoever reads the file, or asks for its size, waits for ever, SIGKILL or not.
 
-Run in a mount namespace of its own (unshare -m), with a folder to mount on. Says `child PID`; ends, and
+With a FILE the file system's has its contents, and it is requests of the kind HANGS (FUSE's number; 0: none)
+that are not answered.
+
+Run in a mount namespace of its own (unshare -m), with a folder to mount on, and a program, which maps
+descriptor 9 and says "m" to 8: fuse_hang.py FOLDER PROGRAM [FILE HANGS]. Says `child PID`; ends, and
 lets everybody go, when its input does. Exits with 77 where there is no FUSE.
 """
 import ctypes
@@ -13,9 +17,15 @@ import sys
 import threading
 import time
 
-SIZE = 1 << 20
-LOOKUP, FORGET, GETATTR, OPEN, READ, RELEASE, FLUSH, INIT, OPENDIR, INTERRUPT, BATCH_FORGET = \
-    1, 2, 3, 14, 15, 18, 25, 26, 27, 36, 42
+CONTENTS = b"A" * (1 << 20)
+HANGS = None
+if len(sys.argv) > 3:
+    with open(sys.argv[3], "rb") as contents:
+        CONTENTS = contents.read()
+    HANGS = int(sys.argv[4])
+SIZE = len(CONTENTS)
+LOOKUP, FORGET, GETATTR, OPEN, READ, STATFS, RELEASE, FLUSH, INIT, OPENDIR, INTERRUPT, BATCH_FORGET = \
+    1, 2, 3, 14, 15, 17, 18, 25, 26, 27, 36, 42
 
 folder = sys.argv[1]
 libc = ctypes.CDLL(None, use_errno=True)
@@ -41,7 +51,7 @@ def answer(request):
     operation, node = struct.unpack_from("<4xI8xQ", request)
     if operation == INIT:
         return struct.pack("<IIIIHHIIHH", 7, 31, 65536, 0, 12, 10, 131072, 1, 1, 0) + b"\0" * 28
-    if operation in (FORGET, BATCH_FORGET, INTERRUPT) or hangs:
+    if operation in (FORGET, BATCH_FORGET, INTERRUPT) or hangs or operation == HANGS:
         return None
     if operation == LOOKUP:
         return struct.pack("<QQQQII", 2, 0, 0, 0, 0, 0) + attributes(2)
@@ -50,7 +60,10 @@ def answer(request):
     if operation in (OPEN, OPENDIR):
         return struct.pack("<QII", 0, 0, 0)
     if operation == READ:
-        return b"A" * 4096
+        offset, size = struct.unpack_from("<8xQI", request, 40)
+        return CONTENTS[offset:offset + size]
+    if operation == STATFS:
+        return struct.pack("<QQQQQIIII24x", 1, 0, 0, 1, 0, 4096, 255, 4096, 0)
     if operation in (RELEASE, FLUSH):
         return b""
     return -38
@@ -82,7 +95,7 @@ if not child:
 os.close(writable)
 if os.read(readable, 1) != b"m":
     sys.exit("the child has mapped nothing")
-hangs = True
+hangs = HANGS is None
 print("child %d" % child, flush=True)
 sys.stdin.read()
 os.kill(child, 9)
