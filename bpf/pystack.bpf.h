@@ -173,17 +173,24 @@ SEPARATE __u64 walk_frames(void)
 }
 #endif
 
-/* The innermost frame can't be read. If it was the first of its chunk: its caller, else 0. Up to
- * 3.11 a frame that returns is the current one until it is freed, and its chunk with it: then this
- * is the event of that munmap. The caller is known from a walk that met the frame, or from the
- * mapping of the chunk: it can't have got another one without one of these. */
+/* The innermost frame can't be read. If it is because the thread just unmaps the chunk that begins
+ * with it: its caller, else 0. Up to 3.11 a frame that returns is the current one until it is freed,
+ * and its chunk with it. A frame that can't be read for another reason (paged out) still runs. The
+ * caller is known from a walk that met the frame, or from the mapping of the chunk: it can't have
+ * got another one without one of these. */
 static __always_inline __u64 popped_caller(const struct pymem_thread *th, __u64 frame)
 {
+	__u64 caller;
+
 	if (!frame || (frame & PAGE_MASK_LOW) != CHUNK_HEADER)
 		return 0;
 	if (frame == th->first)
-		return th->first_back;
-	return frame == th->mapped + CHUNK_HEADER ? th->mapped_leaf : 0;
+		caller = th->first_back;
+	else if (frame == th->mapped + CHUNK_HEADER)
+		caller = th->mapped_leaf;
+	else
+		return 0;
+	return unmaps(frame - CHUNK_HEADER) ? caller : 0;
 }
 
 /* The Python stack of the current thread, innermost first, in s->frames; s->hash is
@@ -212,11 +219,11 @@ static __noinline int pystack_walk(struct pymem_proc *p, struct pymem_thread *th
 	if (caller) {
 		s->frame = s->leaf = s->low = caller;
 		err = walk_frames();
-	} else {
-		th->leaf = s->leaf;
+	} else { /* further events of that munmap want to know the same */
 		th->first = s->first;
 		th->first_back = s->first_back;
 	}
+	th->leaf = s->leaf;
 	th->floor = s->low;
 	if (!err && !s->depth)
 		return -(PYMEM_LOSS_NO_FRAME + 1);

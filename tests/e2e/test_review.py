@@ -13,6 +13,7 @@ import time
 import pytest
 
 import harness
+from conftest import pythons
 from harness import launch
 
 PAGE = 4096
@@ -229,3 +230,19 @@ def test_chunks_of_the_data_stack():
         image = report.data["processes"][0]
         report.check_conservation(image["pid"])
         assert image["lost_bytes"]["unreadable"] == 0, command
+
+
+@pytest.mark.parametrize("python", [p for p in pythons() if p.version >= (3, 11)], ids=lambda p: p.name)
+def test_chunk_that_cannot_be_read(python):
+    """The frame that heads a chunk runs, though it can't be read: its caller is charged nothing of what
+    it does."""
+    size, path = 40 * harness.MIB, harness.program_path("away")
+    report = harness.launch("--", *python.command, path)
+    image = report.data["processes"][0]
+    report.check_conservation(image["pid"])
+
+    def gross(label):
+        return sum(r["grown_bytes"] for r in report.rows(image["pid"], *harness.find_line(path, label)))
+    assert gross("caller") < harness.MIB
+    assert image["lost_bytes"]["unreadable"] + sum(
+        r["increment_bytes"] for r in report.rows(image["pid"], *harness.find_line(path, "grow"))) >= size // 2
