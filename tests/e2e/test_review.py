@@ -13,7 +13,6 @@ import time
 import pytest
 
 import harness
-from conftest import pythons
 from harness import launch
 
 PAGE = 4096
@@ -232,10 +231,11 @@ def test_chunks_of_the_data_stack():
         assert image["lost_bytes"]["unreadable"] == 0, command
 
 
-@pytest.mark.parametrize("python", [p for p in pythons() if p.version >= (3, 11)], ids=lambda p: p.name)
 def test_chunk_that_cannot_be_read(python):
     """The frame that heads a chunk runs, though it can't be read: its caller is charged nothing of what
     it does."""
+    if python.version < (3, 11):
+        pytest.skip("no data stack")
     size, path = 40 * harness.MIB, harness.program_path("away")
     report = harness.launch("--", *python.command, path)
     image = report.data["processes"][0]
@@ -246,3 +246,9 @@ def test_chunk_that_cannot_be_read(python):
     assert gross("caller") < harness.MIB
     assert image["lost_bytes"]["unreadable"] + sum(
         r["increment_bytes"] for r in report.rows(image["pid"], *harness.find_line(path, "grow"))) >= size // 2
+
+
+def test_first_seen_deep(python):
+    """A stack of 120 code objects, none known, is handed over at its first visit."""
+    target, truth, report = harness.profile(python.command, "first_deep", check=False)
+    report.check_lines(target.pid, target.path, truth["lines"])
