@@ -67,7 +67,7 @@ static __always_inline void quota_take(struct pymem_proc *p, __u32 table, __u32 
 	__sync_fetch_and_add(&places_used[table], places);
 }
 
-/* An entry of an image that has no record any more. */
+/* An entry that no image holds: its record is gone, or it has yet to begin there. */
 static __always_inline void quota_take_late(__u32 table)
 {
 	__sync_fetch_and_add(&places_used[table], 1);
