@@ -81,10 +81,8 @@ LOOP_BODY send_part(__u32 i, struct parts *c)
 		bytes = 0; /* paged out: user space asks the process */
 		c->unread = 1;
 	}
-	if (c->unread || (i + 1 == MAX_TABLE_PARTS && m->table_length > PYMEM_TABLE_MAX))
-		flags = BPF_RB_FORCE_WAKEUP;
-	else
-		flags = ring_flags();
+	m->last = c->unread || (i + 1 == MAX_TABLE_PARTS && m->table_length > offset + bytes);
+	flags = m->last ? BPF_RB_FORCE_WAKEUP : ring_flags();
 	m->table_offset = offset;
 	m->table_bytes = bytes;
 	c->failed = bpf_ringbuf_output(&ring, m,

@@ -270,6 +270,8 @@ struct pymem_msg_code {
 	__u32 table_offset; /* of the part in this message */
 	__u32 table_bytes;
 	__u32 uid, gid; /* real ones of the process just now: it may have given up what it had */
+	__u32 last;	/* more of the table is there, and this event sends none of it */
+	__u32 pad;
 	struct pymem_str file, name;
 	char file_data[PYMEM_FILE_BYTES];
 	char name_data[PYMEM_NAME_BYTES];
