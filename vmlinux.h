@@ -106,6 +106,7 @@ struct task_struct {
 	char comm[16];
 	struct signal_struct *signal;
 	struct pid *thread_pid;
+	void *stack;
 };
 
 struct upid {

@@ -241,19 +241,25 @@ static __noinline int slot_enter(struct pymem_proc *p, struct pymem_slot *slot, 
 	return 0;
 }
 
-/* Hands over the slot's stack, which is in the scratch area, if that could not be done yet. */
-static __noinline int slot_announce(struct pymem_proc *p, struct pymem_slot *slot)
+/* Hands over the slot's stack, which is in the scratch area, if that could not be done yet. 1: the
+ * next visit may do what this one could not. */
+static __noinline int slot_announce(struct pymem_proc *p, struct pymem_slot *slot,
+				    const struct scratch *s)
 {
 	struct pymem_stack_key key = {};
 	struct pymem_stack *stack;
 
-	if (!p || !slot)
+	if (!p || !slot || !s)
 		return 0;
 	key.proc = p->id;
 	key.hash = slot->hash;
 	stack = bpf_map_lookup_elem(&stacks, &key);
-	if (stack && !stack->announced && !stack_announce(p))
-		stack->announced = 1;
+	if (!stack || stack->announced)
+		return 0;
+	/* One that met its quota may meet it at each visit. */
+	if (stack_announce(p))
+		return !s->refused;
+	stack->announced = 1;
 	return 0;
 }
 
@@ -276,8 +282,7 @@ static __always_inline enum slot_verdict slot_confirm(struct pymem_proc *p, stru
 	if (s->stack.hash != slot->hash)
 		return SLOT_OTHER;
 	slot->since = 0;
-	slot_announce(p, slot);
-	if (slot->interval < CONFIRM_EVERY_MAX)
+	if (!slot_announce(p, slot, s) && slot->interval < CONFIRM_EVERY_MAX)
 		slot->interval *= 2;
 	return SLOT_SAME;
 }

@@ -81,10 +81,8 @@ LOOP_BODY send_part(__u32 i, struct parts *c)
 		bytes = 0; /* paged out: user space asks the process */
 		c->unread = 1;
 	}
-	if (c->unread || (i + 1 == MAX_TABLE_PARTS && m->table_length > PYMEM_TABLE_MAX))
-		flags = BPF_RB_FORCE_WAKEUP;
-	else
-		flags = ring_flags();
+	m->last = c->unread || (i + 1 == MAX_TABLE_PARTS && m->table_length > offset + bytes);
+	flags = m->last ? BPF_RB_FORCE_WAKEUP : ring_flags();
 	m->table_offset = offset;
 	m->table_bytes = bytes;
 	c->failed = bpf_ringbuf_output(&ring, m,
@@ -215,6 +213,7 @@ SEPARATE __u64 announce_once(__u64 code, __u64 fingerprint)
 struct announcement {
 	struct scratch *s;
 	__u64 failed;
+	__u32 known; /* frames whose code objects have been handed over */
 };
 
 LOOP_BODY announce_step(__u32 i, struct announcement *c)
@@ -225,10 +224,14 @@ LOOP_BODY announce_step(__u32 i, struct announcement *c)
 		return 1;
 	f = &c->s->stack.frames[i];
 	c->failed = announce_once(f->code, f->fingerprint);
+	if (!c->failed)
+		c->known = i + 1;
 	return c->failed != 0;
 }
 
-/* Sends the stack in s->stack with all its code objects. 0, or 1 if the ring is full. */
+/* Sends the stack in s->stack with all its code objects. 0, or 1 if something is missing: the ring
+ * is full, this event has sent enough, or there is no room to remember more code objects. Callers
+ * may come later: the innermost one is enough to charge its line. */
 SEPARATE __u64 announce_stack(void)
 {
 	struct announcement c = {};
@@ -238,7 +241,7 @@ SEPARATE __u64 announce_stack(void)
 	if (!c.s)
 		return 1;
 	LOOP(PYMEM_MAX_FRAMES, announce_step, &c);
-	if (c.failed)
+	if (!c.known)
 		return 1;
 	depth = c.s->stack.depth;
 	if (depth > PYMEM_MAX_FRAMES)
@@ -246,7 +249,8 @@ SEPARATE __u64 announce_stack(void)
 	return bpf_ringbuf_output(&ring, &c.s->stack,
 				  __builtin_offsetof(struct pymem_msg_stack, frames) +
 					  depth * sizeof(struct pymem_msg_frame),
-				  ring_flags()) != 0;
+				  ring_flags()) != 0 ||
+	       c.failed;
 }
 
 #endif

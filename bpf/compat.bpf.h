@@ -55,6 +55,7 @@ static __always_inline bool is_thread_id(__u64 id, __u64 pointer)
 
 /* Of a pt_regs in the kernel's memory: only what is asked for is read. */
 #define SYSCALL_NR(r)	((__s64)BPF_CORE_READ(r, orig_ax))
+#define SYSCALL_ARG1(r) BPF_CORE_READ(r, di)
 #define SYSCALL_ARG2(r) BPF_CORE_READ(r, si)
 #define SYSCALL_ARG3(r) BPF_CORE_READ(r, dx)
 #define SYSCALL_ARG4(r) BPF_CORE_READ(r, r10)
@@ -102,6 +103,7 @@ static __always_inline bool is_thread_id(__u64 id, __u64 pointer)
 #define NR_MADVISE 233
 
 #define SYSCALL_NR(r)	((__s64)BPF_CORE_READ(r, syscallno))
+#define SYSCALL_ARG1(r) BPF_CORE_READ(r, orig_x0) /* its result takes the place of regs[0] */
 #define SYSCALL_ARG2(r) BPF_CORE_READ(r, regs[1])
 #define SYSCALL_ARG3(r) BPF_CORE_READ(r, regs[2])
 #define SYSCALL_ARG4(r) BPF_CORE_READ(r, regs[3])
@@ -123,6 +125,8 @@ static __always_inline __u64 task_mm(struct task_struct *task)
 {
 	return (__u64)BPF_CORE_READ(task, mm);
 }
+
+#define KERNEL_STACK_BYTES 16384
 
 /* The current task. From 5.11 on the verifier knows its type, and its fields are plain
  * loads; before, each is a helper call. */
@@ -155,6 +159,22 @@ static __always_inline bool in_exception(void)
 	return EXCEPTION_MARK(current_regs()) == -1;
 }
 #endif
+
+/* Is the current task in a munmap(2) of what begins at `address`? */
+static __always_inline bool unmaps(__u64 address)
+{
+#ifdef PYMEM_LEGACY
+	/* bpf_task_pt_regs() is of 5.15. They are at the end of a kernel stack of 16 KiB; where that
+	 * is larger (KASAN, pages of 64 KiB), the answer is no. */
+	const struct pt_regs *regs =
+		(const void *)(BPF_CORE_READ(current_task(), stack) + KERNEL_STACK_BYTES -
+			       bpf_core_type_size(struct pt_regs));
+#else
+	const struct pt_regs *regs = current_regs();
+#endif
+
+	return SYSCALL_NR(regs) == NR_MUNMAP && SYSCALL_ARG1(regs) == address;
+}
 
 /* Numbers the faults of a task: that of the one being handled, or else of the next one. The
  * kernel counts a fault when it is over (mm_account_fault()). Never 0. */

@@ -70,6 +70,8 @@ struct scratch {
 	__u32 denied; /* the process may have no more code objects remembered */
 	__u32 coded;  /* code objects that now are */
 	__u32 refused;
+	__u32 small; /* `chunk` is what a small read brought */
+	__u32 pad;
 	__u64 hash;
 	__u64 identity; /* hash over names, as far as they have been found */
 	__u64 frame;	/* next to look at */

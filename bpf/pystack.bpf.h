@@ -21,7 +21,10 @@
 #define CHUNK_HEADER 24
 
 #define CHUNK_SMALL 512
-#define SERVED_FEW  3 /* a read that brought fewer frames is followed by a small one */
+/* A read that brought fewer frames is followed by a small one. Of which two are many: of large frames
+ * no more than two fit into it. */
+#define SERVED_FEW   3
+#define SERVED_SMALL (SERVED_FEW - 2) /* where the count of a small one begins */
 
 #define MIX1 0x9e3779b97f4a7c15ULL
 #define MIX2 0xc2b2ae3d27d4eb4fULL
@@ -37,16 +40,18 @@ static __always_inline __s64 chunk_offset(struct scratch *s, const struct py_lay
 					  __u64 frame)
 {
 	__u64 offset = frame - s->base, length;
+	__u32 small;
 
 	if (offset + py->frame_size <= s->length && offset <= CHUNK_BYTES)
 		return offset;
 	/* Frames on the data stack: from the start of the page, or as far as they went last
 	 * time; frame objects: just one. Frames that lie apart (generators', or a hostile
 	 * program's) are read with little around them. */
+	small = s->served < SERVED_FEW;
 	if (py->flags & PY_FRAME_OBJECT) {
 		s->base = frame;
 		length = py->frame_size;
-	} else if (s->served < SERVED_FEW) {
+	} else if (small) {
 		s->base = frame & ~(__u64)(CHUNK_SMALL - 1);
 		length = frame - s->base + py->frame_size;
 	} else {
@@ -61,7 +66,8 @@ static __always_inline __s64 chunk_offset(struct scratch *s, const struct py_lay
 	if (bpf_probe_read_user(s->chunk, length, (const void *)s->base))
 		return -1;
 	s->length = length;
-	s->served = 0;
+	s->small = small;
+	s->served = small ? SERVED_SMALL : 0;
 	return frame - s->base;
 }
 
@@ -91,8 +97,12 @@ static __always_inline int walk_step(struct scratch *s, const struct py_layout *
 	s->frame = LOAD(at, py->frame_back, FRAME_BYTES - 1);
 	owner = at[py->frame_owner & (FRAME_BYTES - 1)];
 	if (py->frame_owner != PY_NONE && owner != 0xff &&
-	    (owner == py->owner_cstack || owner == py->owner_interpreter))
+	    (owner == py->owner_cstack || owner == py->owner_interpreter)) {
+		/* On the C stack, by itself: that says nothing of the data stack's frames. */
+		if (!s->small)
+			s->served = SERVED_FEW;
 		return s->frame != 0;
+	}
 	if ((frame & PAGE_MASK_LOW) == CHUNK_HEADER && !s->first) {
 		s->first = frame;
 		s->first_back = s->frame;
@@ -173,17 +183,24 @@ SEPARATE __u64 walk_frames(void)
 }
 #endif
 
-/* The innermost frame can't be read. If it was the first of its chunk: its caller, else 0. Up to
- * 3.11 a frame that returns is the current one until it is freed, and its chunk with it: then this
- * is the event of that munmap. The caller is known from a walk that met the frame, or from the
- * mapping of the chunk: it can't have got another one without one of these. */
+/* The innermost frame can't be read. If it is because the thread just unmaps the chunk that begins
+ * with it: its caller, else 0. Up to 3.11 a frame that returns is the current one until it is freed,
+ * and its chunk with it. A frame that can't be read for another reason (paged out) still runs. The
+ * caller is known from a walk that met the frame, or from the mapping of the chunk: it can't have
+ * got another one without one of these. */
 static __always_inline __u64 popped_caller(const struct pymem_thread *th, __u64 frame)
 {
+	__u64 caller;
+
 	if (!frame || (frame & PAGE_MASK_LOW) != CHUNK_HEADER)
 		return 0;
 	if (frame == th->first)
-		return th->first_back;
-	return frame == th->mapped + CHUNK_HEADER ? th->mapped_leaf : 0;
+		caller = th->first_back;
+	else if (frame == th->mapped + CHUNK_HEADER)
+		caller = th->mapped_leaf;
+	else
+		return 0;
+	return unmaps(frame - CHUNK_HEADER) ? caller : 0;
 }
 
 /* The Python stack of the current thread, innermost first, in s->frames; s->hash is
@@ -200,6 +217,7 @@ static __noinline int pystack_walk(struct pymem_proc *p, struct pymem_thread *th
 	s->base = 0;
 	s->length = 0;
 	s->served = SERVED_FEW;
+	s->small = 0;
 	s->first = 0;
 	err = current_frame(p, th, layout, s, &s->frame);
 	if (err)
@@ -212,11 +230,11 @@ static __noinline int pystack_walk(struct pymem_proc *p, struct pymem_thread *th
 	if (caller) {
 		s->frame = s->leaf = s->low = caller;
 		err = walk_frames();
-	} else {
-		th->leaf = s->leaf;
+	} else { /* further events of that munmap want to know the same */
 		th->first = s->first;
 		th->first_back = s->first_back;
 	}
+	th->leaf = s->leaf;
 	th->floor = s->low;
 	if (!err && !s->depth)
 		return -(PYMEM_LOSS_NO_FRAME + 1);

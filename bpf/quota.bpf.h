@@ -1,18 +1,21 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* How much of a table that all images share one of them may take.
  *
- * As many places as `quota_share` times those that are free: so some are left however many images
- * want all they can get, each later one gets its part of them, and the first places, which most
- * programs never exceed, are not denied while there are any. Whoever profiles one program has it
- * use nearly the whole table (the loader sets quota_share); on a host that is watched, the share
- * of one is half of what is free.
+ * As many places as `quota_share` times those that are free: so each later one gets its part of
+ * them. The first places, which most programs never exceed, are not denied until an eighth of the
+ * table is left. Images have no end where a program forks, so the last sixteenth is root's: what
+ * the host runs on is seen whatever users do. Whoever profiles one program has it use nearly the
+ * whole table (the loader sets quota_share); on a host that is watched, the share of one is half of
+ * what is free.
  */
 #ifndef QUOTA_BPF_H
 #define QUOTA_BPF_H
 
 #include "maps.bpf.h"
 
-#define QUOTA_FLOOR 256
+#define QUOTA_FLOOR	  256
+#define QUOTA_FLOOR_UNTIL 8  /* of the table, is free */
+#define QUOTA_ROOT	  16 /* of the table, is kept for root */
 
 static __always_inline __u32 table_room(__u32 table)
 {
@@ -30,13 +33,18 @@ static __always_inline __u32 table_room(__u32 table)
 	}
 }
 
-/* May p take another place in `table`? */
+/* May p, which the current task runs, take another place in `table`? */
 static __always_inline bool quota_free(const struct pymem_proc *p, __u32 table)
 {
 	__u32 used = places_used[table], room = table_room(table), held = p->places[table].held;
-	__u32 free = used < room ? room - used : 0;
+	__u32 free = used < room ? room - used : 0, floor = QUOTA_FLOOR;
 
-	return free && (held < QUOTA_FLOOR || held < (__u64)quota_share * free);
+	if ((__u32)bpf_get_current_uid_gid()) {
+		if (free <= room / QUOTA_FLOOR_UNTIL)
+			floor = 0;
+		free = free > room / QUOTA_ROOT ? free - room / QUOTA_ROOT : 0;
+	}
+	return free && (held < floor || held < (__u64)quota_share * free);
 }
 
 /* p is not to have another one: for the report. */
@@ -59,7 +67,7 @@ static __always_inline void quota_take(struct pymem_proc *p, __u32 table, __u32 
 	__sync_fetch_and_add(&places_used[table], places);
 }
 
-/* An entry of an image that has no record any more. */
+/* An entry that no image holds: its record is gone, or it has yet to begin there. */
 static __always_inline void quota_take_late(__u32 table)
 {
 	__sync_fetch_and_add(&places_used[table], 1);

@@ -42,8 +42,9 @@ static __always_inline struct pymem_thread *thread_make(struct task_struct *task
 
 	if (th || !quota_allows(p, PYMEM_TABLE_THREADS))
 		return th;
+	/* p holds it once it begins there: a record may be left from an image that is gone. */
 	if (!bpf_map_update_elem(&threads, &tid, &none, BPF_NOEXIST))
-		quota_take(p, PYMEM_TABLE_THREADS, 1);
+		quota_take_late(PYMEM_TABLE_THREADS);
 	return bpf_map_lookup_elem(&threads, &tid);
 #else
 	(void)p;
@@ -68,7 +69,7 @@ static __always_inline void thread_forget(struct task_struct *task, __u32 tid, s
 #endif
 }
 
-/* Begins the record of a thread that runs on p. */
+/* Begins the record of a thread that runs on p: once for each record and image. */
 static __always_inline void thread_begin(struct pymem_thread *th, struct task_struct *task,
 					 struct pymem_proc *p)
 {
@@ -85,6 +86,9 @@ static __always_inline void thread_begin(struct pymem_thread *th, struct task_st
 	th->major = TASK_READ(task, maj_flt);
 	th->current = PYMEM_SLOTS;
 	th->loss = PYMEM_LOSS_UNSETTLED;
+#ifdef PYMEM_LEGACY
+	__sync_fetch_and_add(&p->places[PYMEM_TABLE_THREADS].held, 1);
+#endif
 }
 
 /* The record of the current thread, which runs on p; made at its first event. */

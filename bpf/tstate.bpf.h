@@ -29,9 +29,12 @@
 #define SEARCH_ALL_EVERY  64
 #define SEARCH_NEWEST	  8
 
-/* Messages of code objects that one event sends; of a stack that has more, the others follow at
- * its next visits. */
-#define SENDS_MAX 32
+/* Messages of code objects that one event sends: all of a deep stack's for the first code objects of
+ * an image; then few, since a program can make up new ones without end. Of a stack that has more,
+ * the others follow at its next visits. */
+#define SENDS_FIRST 192
+#define FIRST_CODES 4096
+#define SENDS_MAX   32
 
 static __always_inline struct scratch *scratch_get(void)
 {
@@ -46,7 +49,7 @@ static __always_inline void scratch_begin(struct scratch *s, const struct pymem_
 	s->layout = p->layout;
 	s->proc = p->id;
 	s->steps = SEARCH_STEPS;
-	s->sends = SENDS_MAX;
+	s->sends = p->places[PYMEM_TABLE_CODES].held < FIRST_CODES ? SENDS_FIRST : SENDS_MAX;
 }
 
 /* The same value, of which the verifier knows nothing: else it follows the rest of the

@@ -42,7 +42,8 @@ static inline __u32 pymem_mm_slot(__u64 mm)
 	X(MAP_FULL, "map-full",                                                                    \
 	  "stack or thread table full; raise --max-stacks (or --max-processes on 6.1 and older)")  \
 	X(UNDELIVERED, "undelivered",                                                              \
-	  "the stack's frames did not fit the ring buffer; raise --ring-size")                     \
+	  "its code object never arrived: ring buffer or table full (raise --ring-size, "          \
+	  "--max-stacks)")                                                                         \
 	X(OTHER_TASK, "other-task", "changed by another task (reclaim, ptrace, khugepaged)")       \
 	X(EXIT, "exit", "torn down at exit or exec")                                               \
 	X(RECURSION, "recursion", "an event inside the profiler's own event")                      \
@@ -269,6 +270,8 @@ struct pymem_msg_code {
 	__u32 table_offset; /* of the part in this message */
 	__u32 table_bytes;
 	__u32 uid, gid; /* real ones of the process just now: it may have given up what it had */
+	__u32 last;	/* more of the table is there, and this event sends none of it */
+	__u32 pad;
 	struct pymem_str file, name;
 	char file_data[PYMEM_FILE_BYTES];
 	char name_data[PYMEM_NAME_BYTES];

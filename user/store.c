@@ -379,12 +379,9 @@ static bool is_whole(const struct store_code *code)
 void store_complete(struct store *store, const struct pymem_msg_code *message,
 		    const struct py_layout *layout, int pid)
 {
-	uint32_t end = message->table_offset + message->table_bytes;
 	struct store_code *code, like = {};
 
-	/* Parts are full but for the last of a table. One event hands over PYMEM_TABLE_MAX. */
-	if (end >= message->table_length ||
-	    (message->table_bytes == PYMEM_TABLE_BYTES && end % PYMEM_TABLE_MAX))
+	if (!message->last)
 		return;
 	like.key.code = message->code;
 	like.key.fingerprint = message->fingerprint;

@@ -229,3 +229,26 @@ def test_chunks_of_the_data_stack():
         image = report.data["processes"][0]
         report.check_conservation(image["pid"])
         assert image["lost_bytes"]["unreadable"] == 0, command
+
+
+def test_chunk_that_cannot_be_read(system):
+    """The frame that heads a chunk runs, though it can't be read: its caller is charged nothing of what
+    it does."""
+    if system.version < (3, 11):
+        pytest.skip("no data stack")
+    size, path = 40 * harness.MIB, harness.program_path("away")
+    report = harness.launch("--", *system.command, path)
+    image = report.data["processes"][0]
+    report.check_conservation(image["pid"])
+
+    def gross(label):
+        return sum(r["grown_bytes"] for r in report.rows(image["pid"], *harness.find_line(path, label)))
+    assert gross("caller") < harness.MIB
+    assert image["lost_bytes"]["unreadable"] + sum(
+        r["increment_bytes"] for r in report.rows(image["pid"], *harness.find_line(path, "grow"))) >= size // 2
+
+
+def test_first_seen_deep(system):
+    """A stack of 120 code objects, none known, is handed over at its first visit."""
+    target, truth, report = harness.profile(system.command, "first_deep", check=False)
+    report.check_lines(target.pid, target.path, truth["lines"])

@@ -101,9 +101,9 @@ def test_slow_state(mode, bound_us, tmp_path):
     assert taken / faults < bound_us * 1000, "%.0f us of BPF a fault" % (taken / faults / 1000)
 
 
-def start(script, count):
+def start(script, count, **how):
     process = subprocess.Popen([sys.executable, os.path.join(PROGRAMS, script), str(count)],
-                               stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+                               stdin=subprocess.PIPE, stdout=subprocess.PIPE, **how)
     assert process.stdout.readline() == b"ready\n"
     return process
 
@@ -146,6 +146,27 @@ def test_one_process_takes_all_stacks():
     assert report.image(attacker.pid)["lost_bytes"]["map-full"] > 0
     assert any("PID %d reached its quota of stacks" % attacker.pid in note and "--max-stacks" in note
                for note in report.data["notes"])
+
+
+@pytest.mark.attack("no lines for the host's own programs", "nine processes of a user make more stacks than there are")
+def test_processes_of_a_user_take_all_stacks():
+    room, pages = 2048, 512
+    attackers = [start("many_stacks.py", room, user=USER, group=USER, extra_groups=[]) for _ in range(9)]
+    victim = start("one_line.py", pages)
+    pids = [word for process in [*attackers, victim] for word in ("-p", process.pid)]
+    with ended(*attackers, victim), harness.Tool(*pids, "--max-stacks", room) as tool:
+        tool.attached()
+        for attacker in attackers:
+            work(attacker)
+        work(victim)
+        tool.process.send_signal(harness.signal.SIGINT)
+        report = tool.report()
+    report.check_conservation(victim.pid)
+    grow = harness.labels(os.path.join(PROGRAMS, "one_line.py"))["grow"]
+    lines = [line for line in report.image(victim.pid)["lines"] if line["line"] == grow]
+    assert report.image(victim.pid)["lost_bytes"]["map-full"] == 0
+    assert lines and lines[0]["increment_bytes"] >= pages * PAGE
+    assert all(report.image(attacker.pid)["lost_bytes"]["map-full"] > 0 for attacker in attackers)
 
 
 def test_one_process_may_take_all_stacks():

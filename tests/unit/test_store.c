@@ -218,12 +218,14 @@ static void fake_init(struct fake *f, const unsigned char *table, uint32_t lengt
 	f->message.table_addr = address + py.bytes_data;
 }
 
-static void give_part(struct store *store, struct fake *f, uint32_t offset, uint32_t bytes)
+static void give_part(struct store *store, struct fake *f, uint32_t offset, uint32_t bytes,
+		      bool last)
 {
 	struct py_layout py = layout_of(11);
 
 	f->message.table_offset = offset;
 	f->message.table_bytes = bytes;
+	f->message.last = last;
 	memcpy(f->message.table, f->bytes + py.bytes_data + offset, bytes);
 	assert_int_equal(
 		store_add(store, &f->message, offsetof(struct pymem_msg_code, table) + bytes), 0);
@@ -244,15 +246,37 @@ static void test_fetched(void **state)
 	store_init(&store);
 	fake_init(&f, table, length);
 	for (at = 0; at + PYMEM_TABLE_BYTES < PYMEM_TABLE_MAX; at += PYMEM_TABLE_BYTES)
-		give_part(&store, &f, at, PYMEM_TABLE_BYTES);
+		give_part(&store, &f, at, PYMEM_TABLE_BYTES, false);
 	HASH_FIND(hh, store.codes, &store.codes->key, sizeof(store.codes->key), code);
 	assert_non_null(code);
 	assert_int_equal(code->code.linetable_len, at);
-	give_part(&store, &f, at, PYMEM_TABLE_BYTES);
+	give_part(&store, &f, at, PYMEM_TABLE_BYTES, true);
 	assert_int_equal(code->code.linetable_len, length);
 	code = code_of(&store, 1, (uintptr_t)f.object, 0);
 	assert_int_equal(store_line(&store, code, 2 * 99999, NULL), 7 + 99999);
 	assert_int_equal(store.gaps[STORE_GAP_UNREAD], 0);
+	store_fini(&store);
+	free(f.bytes);
+	free(table);
+}
+
+/* An event found the ring full after three parts; the next one's are not at multiples of what an
+ * event hands over. */
+static void test_fetched_after_a_full_ring(void **state)
+{
+	uint32_t length, at;
+	unsigned char *table = lines_table(100000, &length);
+	struct store store;
+	struct fake f;
+
+	(void)state;
+	store_init(&store);
+	fake_init(&f, table, length);
+	for (at = 0; at < 10 * PYMEM_TABLE_BYTES; at += PYMEM_TABLE_BYTES)
+		give_part(&store, &f, at, PYMEM_TABLE_BYTES, false);
+	assert_int_equal(store.codes->code.linetable_len, at);
+	give_part(&store, &f, at, PYMEM_TABLE_BYTES, true);
+	assert_int_equal(store.codes->code.linetable_len, length);
 	store_fini(&store);
 	free(f.bytes);
 	free(table);
@@ -271,7 +295,7 @@ static void test_replaced(void **state)
 	(void)state;
 	store_init(&store);
 	fake_init(&f, table, length);
-	give_part(&store, &f, 0, 0); /* of which nothing was there */
+	give_part(&store, &f, 0, 0, true); /* of which nothing was there */
 	code = store.codes;
 	assert_int_equal(code->code.linetable_len, length);
 	store_fini(&store);
@@ -362,6 +386,7 @@ int main(void)
 		cmocka_unit_test(test_long_table),
 		cmocka_unit_test(test_table_without_room),
 		cmocka_unit_test(test_fetched),
+		cmocka_unit_test(test_fetched_after_a_full_ring),
 		cmocka_unit_test(test_replaced),
 		cmocka_unit_test(test_always_a_line),
 		cmocka_unit_test(test_no_memory),

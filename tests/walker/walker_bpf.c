@@ -20,7 +20,16 @@ struct pymem_thread walker_thread;
 static struct scratch the_scratch;
 static struct pymem_msg_code the_message;
 static struct pymem_layout the_layout;
-static struct THREAD_FLAVOR the_task;
+static union {
+	struct THREAD_FLAVOR flavor;
+	struct task_struct task;
+} the_task;
+
+/* Its end is where the kernel keeps the task's registers: of no system call. */
+static struct {
+	__u8 rest[KERNEL_STACK_BYTES - sizeof(struct pt_regs)];
+	struct pt_regs regs;
+} the_stack;
 
 static struct {
 	struct pymem_stack_key key;
@@ -136,7 +145,12 @@ __u32 bpf_get_smp_processor_id(void)
 
 struct task_struct *bpf_get_current_task_btf(void)
 {
-	return (struct task_struct *)&the_task;
+	return &the_task.task;
+}
+
+long bpf_task_pt_regs(struct task_struct *task __attribute__((unused)))
+{
+	return (long)&the_stack.regs;
 }
 
 __u64 bpf_get_current_uid_gid(void)
@@ -197,7 +211,8 @@ void walker_reset(const struct pymem_layout *layout, __u64 runtime, __u64 interp
 
 int walker_event(__u64 thread_pointer)
 {
-	the_task.thread.THREAD_POINTER = thread_pointer;
+	the_task.flavor.thread.THREAD_POINTER = thread_pointer;
+	the_task.task.stack = &the_stack;
 	return stack_now(&walker_proc, &walker_thread);
 }
 

@@ -28,7 +28,7 @@ __u32 bpf_get_smp_processor_id(void);
 __u64 bpf_get_current_task(void);
 __u64 bpf_get_current_uid_gid(void);
 struct task_struct *bpf_get_current_task_btf(void);
-long bpf_task_pt_regs(struct task_struct *task); /* nothing here calls it */
+long bpf_task_pt_regs(struct task_struct *task);
 long shim_loop(__u32 count, long (*body)(__u32 i, void *context), void *context);
 long shim_read_user(void *to, __u32 size, const void *from, __u64 room);
 long shim_read_kernel(void *to, __u32 size, const void *from, __u64 room);
