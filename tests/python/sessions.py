@@ -19,7 +19,7 @@ PROJECT = os.path.dirname(os.path.dirname(HERE))
 PROGRAM = os.path.join(PROJECT, "build", "pymem-bpf")
 PYTHON = "/usr/bin/python3"
 USER = 65534
-PATIENCE = 120
+PATIENCE = 600
 PROMPT = r"In \[\d+\]: "
 NO_SOCKET = "/nonexistent/pymem-bpf.sock"
 needs_program = pytest.mark.skipif(not os.access(PROGRAM, os.X_OK) or os.geteuid() != 0,

@@ -155,7 +155,8 @@ def test_real_in_a_pid_namespace(server):
     stage = sessions.Stage()
     try:
         program = stage.write("inside.py", "from pymem_bpf.counter import Counter\nimport os\n"
-                              "with Counter() as c:\n    print(os.getpid() < 5, c.pid > 5, c.rss_bytes > 0)\n")
+                              "with Counter() as c:\n"
+                              "    print(os.getpid() < 5, c.pid > 5, c.rss_bytes > 0)\n")
         done = stage.run(["unshare", "--pid", "--fork", "--mount-proc", sessions.PYTHON, program],
                          PYMEM_BPF_SOCKET=server.path)
         assert done == (0, "True True True\n")

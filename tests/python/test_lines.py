@@ -15,7 +15,7 @@ import pytest
 from conftest import HERE, PACKAGE, PROGRAM, PROJECT, SLACK, swapped_batches
 
 MIB = 1 << 20
-PATIENCE = 120
+PATIENCE = 600
 # label: (runs, MiB)
 TRUTH = {
     "loop_def": (1, 0), "loop_for": (51, 0), "loop_grow": (50, 50), "loop_nothing": (50, 0),

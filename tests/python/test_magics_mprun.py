@@ -159,7 +159,8 @@ def amount(kernel, line, contents):
     ("%mprun -f 'keep' keep(50000000)", "kept = bytearray(size)"),
 ])
 def test_where_functions_come_from(kernel, line, contents):
-    kernel.run("def drive(c):\n    try:\n        c.send(None)\n    except StopIteration as e:\n        return e.value")
+    kernel.run("def drive(c):\n    try:\n        c.send(None)\n"
+               "    except StopIteration as e:\n        return e.value")
     usage, increment, occurrences = amount(kernel, line, contents)
     assert increment == pytest.approx(50000000 / MIB, abs=1) and usage > 47 and occurrences == 1
 
@@ -277,7 +278,8 @@ def test_what_stands_in_the_way_is_one_sentence(stage, server):
         kernel.run("running.disable()\nimport sys; sys.modules['pymem_bpf._lines'] = None\n"
                    "del sys.modules['pymem_bpf.line_profiler']; import pymem_bpf; del pymem_bpf._lines")
         cell = kernel.run("%mprun -f keep keep(1)")
-        assert cell.error.startswith("UsageError: the extension module is not there for this Python"), cell.error
+        assert cell.error.startswith("UsageError: the extension module is not there for this Python"), \
+            cell.error
     finally:
         kernel.close()
 

@@ -49,7 +49,8 @@ def until(is_so):
 
 def sampled():
     """Returns when this process has been sampled a few times more: the sampler waits after each."""
-    sampler, = (pid for pid in _proc.descendants(os.getpid()) if "_proc.py" in _proc.read_file(pid, "cmdline"))
+    sampler, = (pid for pid in _proc.descendants(os.getpid())
+                if "_proc.py" in _proc.read_file(pid, "cmdline"))
     before = waits(sampler)
     until(lambda: waits(sampler) > before + 5)
 
@@ -245,8 +246,8 @@ def test_no_call(call):
 
 def child(code):
     """Runs until its input ends. It has printed a line when `code` is done."""
-    return subprocess.Popen([sys.executable, "-c", code + "\nimport sys; print(flush=True); sys.stdin.read()"],
-                            stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    code += "\nimport sys; print(flush=True); sys.stdin.read()"
+    return subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
 
 
 def finish(process):

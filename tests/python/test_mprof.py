@@ -23,7 +23,7 @@ MIB = 1 << 20
 SAMPLED = '''
 import glob, re, time
 def until(is_so):
-    end = time.monotonic() + sessions.PATIENCE
+    end = time.monotonic() + 600
     while not is_so() and time.monotonic() < end:
         time.sleep(.01)
 def written(pattern):
@@ -183,8 +183,8 @@ def test_no_features_for_others(stage):
 
 
 def test_attach(stage):
-    process = subprocess.Popen([sessions.PYTHON, "-c", "import time; b = bytearray(100000000); print(flush=True); time.sleep(300)"],
-                               stdout=subprocess.PIPE)
+    code = "import time; b = bytearray(100000000); print(flush=True); time.sleep(300)"
+    process = subprocess.Popen([sessions.PYTHON, "-c", code], stdout=subprocess.PIPE)
     try:
         process.stdout.readline()
         ours(stage, "attach", "-t", "1", "-T", "0.2", "-o", "a.dat", str(process.pid))
@@ -201,7 +201,8 @@ def test_attach(stage):
 
 def test_interrupted(stage):
     """Ctrl-C ends program and sampling; what was sampled stays."""
-    process = subprocess.Popen([sessions.PYTHON, "-m", "pymem_bpf.mprof", "run", "-o", "i.dat", "sleep", "300"],
+    words = ["-m", "pymem_bpf.mprof", "run", "-o", "i.dat", "sleep", "300"]
+    process = subprocess.Popen([sessions.PYTHON] + words,
                                env=stage.environment(), cwd=stage.home, start_new_session=True,
                                stdout=subprocess.PIPE,
                                # Ignored where the tests run in the background of a shell.
