@@ -36,8 +36,8 @@ async def inside(magic, text, n):
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory):
-    one = sessions.Server(str(tmp_path_factory.mktemp("serve")))
+def server():
+    one = sessions.Server()
     yield one
     one.close()
 

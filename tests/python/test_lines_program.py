@@ -296,9 +296,9 @@ def test_profiled_they_do_the_same(run, python):
 
 
 @pytest.mark.parametrize("again", [False, True], ids=["gone", "another server"])
-def test_helper_killed_between_nested_calls(run, tmp_path, again):
+def test_helper_killed_between_nested_calls(run, again):
     """The outer call's counter is dead, the inner ones' can't be had, or is another one."""
-    server = sessions.Server(str(tmp_path))
+    server = sessions.Server()
     try:
         status, out, err = run(["prog.py"], '''
 import os, signal, subprocess, time
@@ -423,8 +423,8 @@ def test_source_distribution(tmp_path):
     assert done.returncode == 1 and b"neither here nor above" in done.stdout
 
 
-def test_helper_killed_in_mid_run(run, tmp_path):
-    server = sessions.Server(str(tmp_path))
+def test_helper_killed_in_mid_run(run):
+    server = sessions.Server()
     try:
         status, out, err = run(["-m", "pymem_bpf", "prog.py"], '''
 import os, signal

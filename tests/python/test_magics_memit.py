@@ -155,11 +155,9 @@ def test_ipythons_own_syntax(kernel):
 
 
 @pytest.fixture
-def own_server(tmp_path):
+def own_server():
     """A server that the test may kill."""
-    for folder in (tmp_path, tmp_path.parent, tmp_path.parent.parent):
-        folder.chmod(0o755)
-    one = sessions.Server(str(tmp_path))
+    one = sessions.Server()
     yield one
     one.close()
 

@@ -4,6 +4,7 @@ functions may come from, what goes wrong. Tables are compared by structure, amou
 known of the functions."""
 import os
 import re
+import shutil
 import subprocess
 
 import pytest
@@ -72,11 +73,8 @@ def table(text):
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("serve")
-    for part in (folder, folder.parent, folder.parent.parent):
-        part.chmod(0o755)
-    one = sessions.Server(str(folder))
+def server():
+    one = sessions.Server()
     yield one
     one.close()
 
@@ -315,19 +313,18 @@ def elsewhere():
 
 
 @pytest.fixture(scope="module")
-def ipython_folder(tmp_path_factory):
+def ipython_folder():
     """IPython and what it needs, of /usr/bin/python3, without the rest of its packages."""
-    folder = tmp_path_factory.mktemp("ipython")
-    for part in (folder, folder.parent, folder.parent.parent):
-        part.chmod(0o755)
+    folder = sessions.open_folder()
     code = "import IPython, os; print(os.path.dirname(os.path.dirname(IPython.__file__)))"
     origin = subprocess.check_output([sessions.PYTHON, "-c", code]).decode().strip()
     for name in ("IPython", "traitlets", "decorator.py", "backcall", "jedi", "parso", "pickleshare.py",
                  "prompt_toolkit", "wcwidth", "pygments", "stack_data", "executing", "asttokens", "pure_eval",
                  "matplotlib_inline", "pexpect", "ptyprocess", "six.py"):
         if os.path.exists(os.path.join(origin, name)):
-            os.symlink(os.path.join(origin, name), str(folder / name))
-    return str(folder)
+            os.symlink(os.path.join(origin, name), os.path.join(folder, name))
+    yield folder
+    shutil.rmtree(folder)
 
 
 @pytest.mark.parametrize("name, interpreter", elsewhere(), ids=lambda v: "" if "/" in v else v)
@@ -370,11 +367,9 @@ def test_without_a_helper(stage):
 
 
 @pytest.fixture
-def own_server(tmp_path):
+def own_server():
     """A server that the test may kill."""
-    for folder in (tmp_path, tmp_path.parent, tmp_path.parent.parent):
-        folder.chmod(0o755)
-    one = sessions.Server(str(tmp_path))
+    one = sessions.Server()
     yield one
     one.close()
 

@@ -72,9 +72,8 @@ def stage():
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("serve")
-    one = sessions.Server(str(folder))
+def server():
+    one = sessions.Server()
     yield one
     one.close()
 
