@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""A magic's statement: what a user would type, with IPython's own syntax, `await` where autoawait takes it, and
-the names of the function that the magic is called from, if it is called from one.
+"""A magic's statement: what a user would type, with IPython's own syntax, `await` where autoawait takes
+it, and the names of the function that the magic is called from, if it is called from one.
 
 At the prompt it runs in the user's namespace and names that it binds stay. In a function it runs as if it
 stood there: it is made the body of a function with those locals that it uses as parameters, so that inner
@@ -16,14 +16,15 @@ import sys
 from ._await import run_coroutine
 
 NAME = "__pymem_bpf_statement__"
-# Of what the shell's compiler was told, `from __future__ import …` is the user's; the rest is for incomplete input.
+# Of what the shell's compiler was told, `from __future__ import …` is the user's; the rest is for
+# incomplete input.
 FUTURE = functools.reduce(operator.or_, (getattr(__future__, name).compiler_flag
                                          for name in __future__.all_feature_names))
 
 
 def caller_scope(shell, local_ns):
-    """The locals of the function that a magic is called from; None at the prompt. local_ns: what IPython gives a
-    magic that needs it: of a cell magic always the user's namespace, so its caller is looked for."""
+    """The locals of the function that a magic is called from; None at the prompt. local_ns: what IPython
+    gives a magic that needs it: of a cell magic always the user's namespace, so its caller is looked for."""
     if local_ns is None or local_ns is not shell.user_ns:
         return None if local_ns is None else dict(local_ns)
     frame = sys._getframe(1)
@@ -38,8 +39,8 @@ def caller_scope(shell, local_ns):
 class Statement:
     """Compiled when it is made (what is no Python is a SyntaxError then), run as often as wished.
 
-    scope: the locals that it sees, None: the user's namespace only; they are looked at by bind(), once all are
-    there. keep: after run() `scope` has the names that it bound, too (set-up)."""
+    scope: the locals that it sees, None: the user's namespace only; they are looked at by bind(), once all
+    are there. keep: after run() `scope` has the names that it bound, too (set-up)."""
 
     def __init__(self, shell, source, scope=None, keep=False):
         self.shell, self.scope, self.keep, self.names = shell, scope, keep, []

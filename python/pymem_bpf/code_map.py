@@ -19,9 +19,9 @@ def _codes_of(code):
 
 
 class CodeMap(collections.abc.Mapping):
-    """{code object: {line: (increment in MiB, memory in MiB, occurrences)}}, lines in ascending order. The code
-    objects inside a function's lead to the function's lines. A view of its LineProfiler: what it counts
-    later is in it. items() is not the mapping's but memory_profiler's: for each function that ran, its
+    """{code object: {line: (increment in MiB, memory in MiB, occurrences)}}, lines in ascending order. The
+    code objects inside a function's lead to the function's lines. A view of its LineProfiler: what it
+    counts later is in it. items() is not the mapping's but memory_profiler's: for each function that ran, its
     file's name and an iterator of (line, its tuple, or None if it did not run) over all its lines.
 
     Without a profiler it makes one of its own, which add() gives code to."""

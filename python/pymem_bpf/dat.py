@@ -54,10 +54,12 @@ def read(name):
 
 
 def read_mprofile_file(filename):
-    """A file as memory_profiler's mprof gives it: a dictionary of mem_usage and timestamp (lists), func_timestamp
-    ({name: [[start, end, MiB before, MiB after, level]]}), children, filename, cmd_line. ValueError."""
+    """A file as memory_profiler's mprof gives it: a dictionary of mem_usage and timestamp (lists),
+    func_timestamp ({name: [[start, end, MiB before, MiB after, level]]}), children, filename, cmd_line.
+    ValueError."""
     data = read(filename)
     return {"mem_usage": [amount for amount, _ in data.samples],
             "timestamp": [when for _, when in data.samples],
-            "func_timestamp": {name: [list(call) for call in calls] for name, calls in data.functions.items()},
+            "func_timestamp": {name: [list(call) for call in calls]
+                               for name, calls in data.functions.items()},
             "filename": filename, "cmd_line": data.command, "children": data.children}

@@ -37,8 +37,8 @@ SECONDS_LIMIT = 1e8
 
 
 class OutOfTime(KeyboardInterrupt):
-    """-t: raised in the statement. No Exception, so that it isn't caught there by the way; of this kind, because
-    an event loop lets it through wherever it is raised."""
+    """-t: raised in the statement. No Exception, so that it isn't caught there by the way; of this kind,
+    because an event loop lets it through wherever it is raised."""
 
 
 class TimeLimit:
@@ -286,7 +286,8 @@ def _save(path, table):
             f.write(table)
         return "\n%s\n*** Profile printout saved to text file %s." % (problem, f.name)
     except OSError:
-        return "\n%s\n*** Nor can a file in the folder for temporary files. The table:\n\n%s" % (problem, table)
+        return "\n%s\n*** Nor can a file in the folder for temporary files. The table:\n\n%s" % (
+            problem, table)
 
 
 def _source(counter, children):

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 """CPython's own tests under pymem-bpf (make check-cpython).
 
-The suite is Debian's libpython3.X-testsuite, of the version that /usr/bin/python3 has (fetch.sh). Each module runs
-bare and under `pymem-bpf -q --`, some also under --lines. What must hold:
+The suite is Debian's libpython3.X-testsuite, of the version that /usr/bin/python3 has (fetch.sh). Each
+module runs bare and under `pymem-bpf -q --`, some also under --lines. What must hold:
 
 - the same outcome: exit status, and each test case's result, as regrtest writes them;
 - conservation: of each process, charged + lost = the change of RSS, to the byte, and charged = its lines.
@@ -30,11 +30,11 @@ PROGRAM = os.path.join(PROJECT, "build", "pymem-bpf")
 PYTHON = "/usr/bin/python3"
 
 #: What touches frames, generators, threads, forks, execs, memory, imports and hooks, and takes seconds.
-MODULES = """test_array test_asyncgen test_atexit test_call test_code test_compile test_context test_contextlib
-test_coroutines test_dict test_exceptions test_fork1 test_frame test_functools test_generators test_grammar test_list
-test_mmap test_os test_posix test_runpy test_scope test_struct test_sys test_sys_setprofile test_sys_settrace
-test_thread test_threading_local test_traceback test_tracemalloc test_weakref test_with test_yield_from
-test_zipimport""".split()
+MODULES = """test_array test_asyncgen test_atexit test_call test_code test_compile test_context
+test_contextlib test_coroutines test_dict test_exceptions test_fork1 test_frame test_functools
+test_generators test_grammar test_list test_mmap test_os test_posix test_runpy test_scope test_struct
+test_sys test_sys_setprofile test_sys_settrace test_thread test_threading_local test_traceback
+test_tracemalloc test_weakref test_with test_yield_from test_zipimport""".split()
 #: Under the exact engine too, which stops at each line: what is short, and what has hooks of its own.
 LINES_MODULES = "test_code test_frame test_generators test_scope test_sys_settrace test_with".split()
 
@@ -137,7 +137,8 @@ class Check:
                            + options + ["--"], self.seconds)
             count, lacking = unconserved(report)
         self.processes += count
-        return differences(self.bare[module], profiled), lacking, (self.bare[module].seconds, profiled.seconds)
+        bare = self.bare[module]
+        return differences(bare, profiled), lacking, (bare.seconds, profiled.seconds)
 
     def check(self, module, options):
         name = " ".join(options + [module])
@@ -162,7 +163,8 @@ class Check:
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--all", action="store_true", help="every module of the suite")
     parser.add_argument("--lines", action="store_true", help="the modules that are named: under --lines too")
     parser.add_argument("--seconds", type=float, default=300, help="for one run of a module (300)")
@@ -177,15 +179,16 @@ def main():
     modules = options.modules or MODULES
     lines = options.modules if options.lines else [] if options.modules else LINES_MODULES
     if options.all:
-        said = subprocess.check_output([PYTHON, "-m", "test", "--list-tests"], env=dict(os.environ, PYTHONPATH=folder))
+        said = subprocess.check_output([PYTHON, "-m", "test", "--list-tests"],
+                                       env=dict(os.environ, PYTHONPATH=folder))
         modules = said.decode().split()
     check, start = Check(folder, options.seconds), time.monotonic()
     for module in modules:
         check.check(module, [])
     for module in lines:
         check.check(module, ["--lines"])
-    print("CPython's tests under pymem-bpf: %d runs as bare, %d not; %d processes; %d could not make up their "
-          "mind; %.0f s" % (check.passed, len(check.failed), check.processes, len(check.undecided),
+    print("CPython's tests under pymem-bpf: %d runs as bare, %d not; %d processes; %d could not make up "
+          "their mind; %.0f s" % (check.passed, len(check.failed), check.processes, len(check.undecided),
                             time.monotonic() - start))
     print("".join("FAIL %s\n" % name for name in check.failed), end="")
     return 1 if check.failed or not check.passed else 0

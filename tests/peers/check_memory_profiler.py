@@ -4,8 +4,9 @@
 
 They come from Debian's source package (fetch.sh). `memory_profiler` and `mprof` are modules of a temporary
 folder that pass on pymem_bpf's names, so that nothing in the tests is changed. Each program runs under the
-original, too: what passes there must pass here; where tables are printed, they must have the same rows. What is
-deliberately otherwise is in DELIBERATE and must be so: one that passes nevertheless has to leave that list.
+original, too: what passes there must pass here; where tables are printed, they must have the same rows. What
+is deliberately otherwise is in DELIBERATE and must be so: one that passes nevertheless has to leave that
+list.
 
 Exit status: 0 all is as it should be, 1 something is not, 3 the suite can't be had.
 """
@@ -23,7 +24,8 @@ PROJECT = os.path.dirname(os.path.dirname(HERE))
 SECONDS = 300
 
 #: What a test wants that is refused, by the words that it is refused with.
-DELIBERATE = {"test_tracemalloc.py": "backend tracemalloc counts Python's own allocations, not resident memory"}
+DELIBERATE = {
+    "test_tracemalloc.py": "backend tracemalloc counts Python's own allocations, not resident memory"}
 
 SHIM = {
     "memory_profiler.py": "from pymem_bpf import *\nfrom pymem_bpf import __version__\n"
@@ -43,7 +45,8 @@ class Suite:
         self.python, self.folder = python, tempfile.mkdtemp(prefix="pymem-bpf-peers-")
         shutil.copytree(os.path.join(source, "test"), os.path.join(self.folder, "test"))
         self.env = {k: v for k, v in os.environ.items() if not k.startswith(("PYTHON", "PYMEM_BPF"))}
-        self.env.update(PYTHONPATH=os.pathsep.join(path), PYTHONDONTWRITEBYTECODE="1", PYTHONIOENCODING="utf-8",
+        self.env.update(PYTHONPATH=os.pathsep.join(path), PYTHONDONTWRITEBYTECODE="1",
+                        PYTHONIOENCODING="utf-8",
                         PYMEM_BPF=os.path.join(PROJECT, "build", "pymem-bpf"),
                         PYMEM_BPF_SOCKET=os.environ.get("PYMEM_BPF_SOCKET", "/run/pymem-bpf.sock"))
 
@@ -54,8 +57,8 @@ class Suite:
             status, output = done.returncode, done.stdout.decode("utf-8", "replace")
         except subprocess.TimeoutExpired as e:
             status, output = None, (e.stdout or b"").decode("utf-8", "replace")
-        rows = [ROW.match(line) for line in output.splitlines()]
-        return Outcome(status, output, [(int(m.group(1)), m.group(5).rstrip(), m.group(4)) for m in rows if m])
+        rows = [row for row in map(ROW.match, output.splitlines()) if row]
+        return Outcome(status, output, [(int(row[1]), row[5].rstrip(), row[4]) for row in rows])
 
     def close(self):
         shutil.rmtree(self.folder)
@@ -64,7 +67,8 @@ class Suite:
 def programs(source):
     """[(name, words)]: every program of the suite, as its Makefile runs it where that does."""
     with open(os.path.join(source, "Makefile"), encoding="utf-8") as f:
-        made = re.findall(r"^\t(\$\(PYTHON\)|mprof run) (?:-m (memory_profiler) )?test/(\S+\.py)$", f.read(), re.M)
+        made = re.findall(r"^\t(\$\(PYTHON\)|mprof run) (?:-m (memory_profiler) )?test/(\S+\.py)$",
+                          f.read(), re.M)
     found, named = [], set()
     for command, module, name in made:
         named.add(name)
@@ -102,7 +106,8 @@ def judge(name, ours, theirs):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--python", default="/usr/bin/python3", help="the interpreter (/usr/bin/python3)")
     parser.add_argument("programs", nargs="*", help="these only: test_gen.py")
     options = parser.parse_args()

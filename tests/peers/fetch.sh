@@ -7,8 +7,8 @@
 #   tests/peers/fetch.sh source NAME      a source package's upstream archive, unpacked
 #   tests/peers/fetch.sh binary NAME      a package's files
 #
-# Of the release that this machine runs (PYMEM_SUITE: of another). apt authenticates what it fetches; its lists
-# and its cache are ours, so no root is needed and nothing of the system's changes.
+# Of the release that this machine runs (PYMEM_SUITE: of another). apt authenticates what it fetches; its
+# lists and its cache are ours, so no root is needed and nothing of the system's changes.
 set -eu
 
 cache=${PYMEM_CACHE:-$HOME/.cache/pymem-bpf}/suites

@@ -173,7 +173,7 @@ def check_recursion_on_a_shared_row():
     equal(pages(rows(profiler, make)), {1: 1})
 
     def pair():
-        odd, even = lambda page, n: page.grow(1) if not n else even(page, n - 1), lambda page, n: odd(page, n - 1)
+        odd, even = lambda p, n: p.grow(1) if not n else even(p, n - 1), lambda p, n: odd(p, n - 1)
         return even
     page = Page()
     profiler = LineProfiler(pair, counter=page)

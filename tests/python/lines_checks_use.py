@@ -85,7 +85,7 @@ def check_what_may_not_be_added():
 def check_pss_and_uss():
     """Of the process, as the kernel has them: what a page-table walk finds."""
     import mmap
-    size, data = 16 << 20, b"x" * (16 << 20)
+    size, data = 32 << 20, b"x" * (32 << 20)
 
     def work():
         kept = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
@@ -100,8 +100,9 @@ def check_pss_and_uss():
         lines = prof.results()[0].lines
         for line, wanted in (2, size), (3, -size), (4, 0):
             got = lines[first + line].increment_bytes
-            # Of the process: a sanitizer's shadow grows too.
-            assert abs(got - wanted) <= 4 << 20, (backend, line, got)
+            # Of the process: a sanitizer's shadow grows too, and the interpreter's own file is private
+            # only until another process of it starts.
+            assert abs(got - wanted) <= 12 << 20, (backend, line, got)
         assert lines[first + 2].mem_usage_bytes >= size
         assert prof.unread == 0
     try:
@@ -368,4 +369,5 @@ def check_table():
         row.format(4, *amounts(START + 512, 512, 2) + (lines[3],)),
         row.format(5, "", "", "", lines[4]),
         row.format(6, *amounts(START + 512, 0, 1) + (lines[5],)), "", "",
-        "Filename: " + __file__, "", "g_of_module was never called in this process while it was profiled.", "", "", ""]))
+        "Filename: " + __file__, "",
+        "g_of_module was never called in this process while it was profiled.", "", "", ""]))

@@ -19,7 +19,7 @@ PROJECT = os.path.dirname(os.path.dirname(HERE))
 PROGRAM = os.path.join(PROJECT, "build", "pymem-bpf")
 PYTHON = "/usr/bin/python3"
 USER = 65534
-PATIENCE = 120
+PATIENCE = 600
 PROMPT = r"In \[\d+\]: "
 NO_SOCKET = "/nonexistent/pymem-bpf.sock"
 needs_program = pytest.mark.skipif(not os.access(PROGRAM, os.X_OK) or os.geteuid() != 0,
@@ -42,8 +42,7 @@ class Stage:
 
     def __init__(self, user=0):
         self.user = user
-        self.path = tempfile.mkdtemp(prefix="pymem-bpf-test-")
-        os.chmod(self.path, 0o755)
+        self.path = open_folder()
         self.package = os.path.join(self.path, "python")
         shutil.copytree(os.path.join(PROJECT, "python"), self.package,
                         ignore=shutil.ignore_patterns("__pycache__", "build"))
@@ -201,11 +200,20 @@ class Kernel:
         self.manager.cleanup_resources()
 
 
+def open_folder():
+    """Path of a new temporary folder that every user may enter. pytest's own are root's alone; one that is
+    opened is closed by the next pytest that begins."""
+    folder = tempfile.mkdtemp(prefix="pymem-bpf-test-")
+    os.chmod(folder, 0o755)
+    return folder
+
+
 class Server:
     """A real `pymem-bpf serve` that any user may connect to."""
 
-    def __init__(self, folder):
-        self.path = os.path.join(folder, "serve.sock")
+    def __init__(self):
+        self.folder = open_folder()
+        self.path = os.path.join(self.folder, "serve.sock")
         self.process = subprocess.Popen([PROGRAM, "serve", "--socket", self.path],
                                         stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
         deadline = time.monotonic() + PATIENCE
@@ -223,6 +231,7 @@ class Server:
             self.process.terminate()
             self.process.wait(PATIENCE)
         self.process.stderr.close()
+        shutil.rmtree(self.folder)
 
 
 def pythons(oldest=(3, 8)):

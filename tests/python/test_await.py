@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""What %memit and %mprun see when they are called from a function, and `await` in their statements: at a prompt,
-in a Jupyter kernel, whose loop runs meanwhile, and asyncio's of each Python."""
+"""What %memit and %mprun see when they are called from a function, and `await` in their statements: at a
+prompt, in a Jupyter kernel, whose loop runs meanwhile, and asyncio's of each Python."""
 import re
 import subprocess
 
@@ -36,8 +36,8 @@ async def inside(magic, text, n):
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory):
-    one = sessions.Server(str(tmp_path_factory.mktemp("serve")))
+def server():
+    one = sessions.Server()
     yield one
     one.close()
 

@@ -73,8 +73,9 @@ def test_children_run(python, server, tmp_path, method):
     assert err.count(NOTE) == (0 if method == "fork" else 1), err
 
 
-@pytest.mark.parametrize("words", [["-m", "pymem_bpf", "-m", "prog"], ["-m", "pymem_bpf.mprof", "run", "prog.py"],
-                                   ["-m", "pymem_bpf", "--timestamp", "prog.py"]], ids=" ".join)
+@pytest.mark.parametrize("words", [
+    ["-m", "pymem_bpf", "-m", "prog"], ["-m", "pymem_bpf.mprof", "run", "prog.py"],
+    ["-m", "pymem_bpf", "--timestamp", "prog.py"]], ids=" ".join)
 def test_however_the_program_is_run(server, tmp_path, words):
     (tmp_path / "prog.py").write_text(PROGRAM)
     out, err = run(["/usr/bin/python3"] + words + ["spawn"], tmp_path, server)

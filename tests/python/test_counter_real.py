@@ -15,11 +15,8 @@ from pymem_bpf.counter import Counter, HelperError  # noqa: E402
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory):
-    folder = str(tmp_path_factory.mktemp("serve"))
-    for part in (folder, os.path.dirname(folder), os.path.dirname(os.path.dirname(folder))):
-        os.chmod(part, 0o755)
-    one = sessions.Server(folder)
+def server():
+    one = sessions.Server()
     yield one
     one.close()
 
@@ -155,7 +152,8 @@ def test_real_in_a_pid_namespace(server):
     stage = sessions.Stage()
     try:
         program = stage.write("inside.py", "from pymem_bpf.counter import Counter\nimport os\n"
-                              "with Counter() as c:\n    print(os.getpid() < 5, c.pid > 5, c.rss_bytes > 0)\n")
+                              "with Counter() as c:\n"
+                              "    print(os.getpid() < 5, c.pid > 5, c.rss_bytes > 0)\n")
         done = stage.run(["unshare", "--pid", "--fork", "--mount-proc", sessions.PYTHON, program],
                          PYMEM_BPF_SOCKET=server.path)
         assert done == (0, "True True True\n")
@@ -186,9 +184,8 @@ def test_real_page_cannot_be_made_writable(server):
 
 
 @needs_program
-def test_real_server_killed(tmp_path):
-    os.chmod(str(tmp_path), 0o755)
-    one = sessions.Server(str(tmp_path))
+def test_real_server_killed():
+    one = sessions.Server()
     try:
         with Counter(socket=one.path) as c:
             one.kill()

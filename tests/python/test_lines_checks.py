@@ -13,7 +13,7 @@ import pytest
 from conftest import HERE, PACKAGE, PROJECT
 
 CHECKS = os.path.join(HERE, "lines_checks.py")
-SECONDS = 300
+SECONDS = 600
 
 
 def names_of_checks():

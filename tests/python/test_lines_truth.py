@@ -11,7 +11,7 @@ import pytest
 from conftest import HERE, PACKAGE, PROGRAM, SLACK, swapped_batches
 
 MIB = 1 << 20
-SECONDS = 120
+SECONDS = 600
 
 # {function: {line of it: (occurrences, MiB)}}
 TRUTH = {

@@ -116,8 +116,8 @@ def test_children_without_a_helper_are_sampled_and_said_to_be(stage):
     try:
         kernel.run("%load_ext pymem_bpf")
         code = "b = bytearray(200000000); import sys, time; time.sleep(float(sys.argv[1]))"
-        kernel.run("import subprocess, sys\n"
-                   "child = lambda rest=0: subprocess.check_call([sys.executable, '-c', %r, str(rest)])" % code)
+        kernel.run("import subprocess, sys\ncode = %r" % code)
+        kernel.run("child = lambda rest=0: subprocess.check_call([sys.executable, '-c', code, str(rest)])")
         cell = kernel.run("%memit -c -i 0.05 child(5)")
         assert "NOTE: no helper" in cell.text and "serve" in cell.text
         assert figures(cell.text)[1] > 195
@@ -155,11 +155,9 @@ def test_ipythons_own_syntax(kernel):
 
 
 @pytest.fixture
-def own_server(tmp_path):
+def own_server():
     """A server that the test may kill."""
-    for folder in (tmp_path, tmp_path.parent, tmp_path.parent.parent):
-        folder.chmod(0o755)
-    one = sessions.Server(str(tmp_path))
+    one = sessions.Server()
     yield one
     one.close()
 
@@ -176,7 +174,8 @@ def test_with_a_helper(stage, own_server):
             assert increment == pytest.approx(SPIKE_MIB, abs=0.25)
         assert kernel.run("r.source").result == "'helper'"
         code = "b = bytearray(200000000)"
-        kernel.run("import subprocess, sys\nchild = lambda: subprocess.check_call([sys.executable, '-c', %r])" % code)
+        kernel.run("import subprocess, sys\n"
+                   "child = lambda: subprocess.check_call([sys.executable, '-c', %r])" % code)
         cell = kernel.run("%memit -c child()")
         assert "NOTE" not in cell.text
         assert 195 < figures(cell.text)[1] < 230
@@ -240,7 +239,8 @@ def test_helper_killed_meanwhile(stage, own_server, quiet):
 
         thread = threading.Thread(target=kill)
         thread.start()
-        cell = kernel.run("r = %memit -o " + "-q " * quiet + "c = asked.accept()[0]; c.send(b'x'); c.recv(1); time.sleep(.2); spike()")
+        cell = kernel.run("r = %memit -o " + "-q " * quiet +
+                          "c = asked.accept()[0]; c.send(b'x'); c.recv(1); time.sleep(.2); spike()")
         thread.join()
         if quiet:
             assert cell.text == "" and kernel.run("r.source").result == "'VmHWM'"

@@ -4,6 +4,7 @@ functions may come from, what goes wrong. Tables are compared by structure, amou
 known of the functions."""
 import os
 import re
+import shutil
 import subprocess
 
 import pytest
@@ -72,11 +73,8 @@ def table(text):
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("serve")
-    for part in (folder, folder.parent, folder.parent.parent):
-        part.chmod(0o755)
-    one = sessions.Server(str(folder))
+def server():
+    one = sessions.Server()
     yield one
     one.close()
 
@@ -159,7 +157,8 @@ def amount(kernel, line, contents):
     ("%mprun -f 'keep' keep(50000000)", "kept = bytearray(size)"),
 ])
 def test_where_functions_come_from(kernel, line, contents):
-    kernel.run("def drive(c):\n    try:\n        c.send(None)\n    except StopIteration as e:\n        return e.value")
+    kernel.run("def drive(c):\n    try:\n        c.send(None)\n"
+               "    except StopIteration as e:\n        return e.value")
     usage, increment, occurrences = amount(kernel, line, contents)
     assert increment == pytest.approx(50000000 / MIB, abs=1) and usage > 47 and occurrences == 1
 
@@ -277,7 +276,8 @@ def test_what_stands_in_the_way_is_one_sentence(stage, server):
         kernel.run("running.disable()\nimport sys; sys.modules['pymem_bpf._lines'] = None\n"
                    "del sys.modules['pymem_bpf.line_profiler']; import pymem_bpf; del pymem_bpf._lines")
         cell = kernel.run("%mprun -f keep keep(1)")
-        assert cell.error.startswith("UsageError: the extension module is not there for this Python"), cell.error
+        assert cell.error.startswith("UsageError: the extension module is not there for this Python"), \
+            cell.error
     finally:
         kernel.close()
 
@@ -313,19 +313,18 @@ def elsewhere():
 
 
 @pytest.fixture(scope="module")
-def ipython_folder(tmp_path_factory):
+def ipython_folder():
     """IPython and what it needs, of /usr/bin/python3, without the rest of its packages."""
-    folder = tmp_path_factory.mktemp("ipython")
-    for part in (folder, folder.parent, folder.parent.parent):
-        part.chmod(0o755)
+    folder = sessions.open_folder()
     code = "import IPython, os; print(os.path.dirname(os.path.dirname(IPython.__file__)))"
     origin = subprocess.check_output([sessions.PYTHON, "-c", code]).decode().strip()
     for name in ("IPython", "traitlets", "decorator.py", "backcall", "jedi", "parso", "pickleshare.py",
                  "prompt_toolkit", "wcwidth", "pygments", "stack_data", "executing", "asttokens", "pure_eval",
                  "matplotlib_inline", "pexpect", "ptyprocess", "six.py"):
         if os.path.exists(os.path.join(origin, name)):
-            os.symlink(os.path.join(origin, name), str(folder / name))
-    return str(folder)
+            os.symlink(os.path.join(origin, name), os.path.join(folder, name))
+    yield folder
+    shutil.rmtree(folder)
 
 
 @pytest.mark.parametrize("name, interpreter", elsewhere(), ids=lambda v: "" if "/" in v else v)
@@ -368,11 +367,9 @@ def test_without_a_helper(stage):
 
 
 @pytest.fixture
-def own_server(tmp_path):
+def own_server():
     """A server that the test may kill."""
-    for folder in (tmp_path, tmp_path.parent, tmp_path.parent.parent):
-        folder.chmod(0o755)
-    one = sessions.Server(str(tmp_path))
+    one = sessions.Server()
     yield one
     one.close()
 

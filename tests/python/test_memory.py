@@ -49,7 +49,8 @@ def until(is_so):
 
 def sampled():
     """Returns when this process has been sampled a few times more: the sampler waits after each."""
-    sampler, = (pid for pid in _proc.descendants(os.getpid()) if "_proc.py" in _proc.read_file(pid, "cmdline"))
+    sampler, = (pid for pid in _proc.descendants(os.getpid())
+                if "_proc.py" in _proc.read_file(pid, "cmdline"))
     before = waits(sampler)
     until(lambda: waits(sampler) > before + 5)
 
@@ -179,11 +180,9 @@ print("fine")
 
 @needs_program
 @pytest.mark.parametrize("user", [0, sessions.USER], ids=["own helper", "serve"])
-def test_the_peak_of_children_with_a_helper(user, tmp_path):
+def test_the_peak_of_children_with_a_helper(user):
     stage = sessions.Stage(user)
-    for folder in (tmp_path, tmp_path.parent, tmp_path.parent.parent):
-        folder.chmod(0o755)
-    server = sessions.Server(str(tmp_path)) if user else None
+    server = sessions.Server() if user else None
     try:
         more = {"PYMEM_BPF_SOCKET": server.path} if server else {}
         assert stage.run([sessions.PYTHON, stage.write("c.py", CHILDREN)], **more) == (0, "fine\n")
@@ -245,8 +244,8 @@ def test_no_call(call):
 
 def child(code):
     """Runs until its input ends. It has printed a line when `code` is done."""
-    return subprocess.Popen([sys.executable, "-c", code + "\nimport sys; print(flush=True); sys.stdin.read()"],
-                            stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    code += "\nimport sys; print(flush=True); sys.stdin.read()"
+    return subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
 
 
 def finish(process):

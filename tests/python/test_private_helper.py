@@ -97,10 +97,15 @@ def test_ends_with_a_program_that_is_killed():
 def test_of_a_process_that_gets_orphans():
     """PID 1 of a container, or a subreaper: the helper comes back to it, and goes with the Counter."""
     stage = sessions.Stage()
-    program = stage.write("reaper.py", "import ctypes, os\nctypes.CDLL(None).prctl(36, 1, 0, 0, 0)\n"
-                          "from pymem_bpf import _proc\nfrom pymem_bpf.counter import Counter\n"
-                          "with Counter() as c:\n    print(_proc.descendants(os.getpid()) == [c._process.pid],"
-                          " abs(c.tree_bytes - c.rss_bytes) < 1 << 16)\nprint(_proc.descendants(os.getpid()))\n")
+    program = stage.write("reaper.py", '''
+import ctypes, os
+ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)
+from pymem_bpf import _proc
+from pymem_bpf.counter import Counter
+with Counter() as c:
+    print(_proc.descendants(os.getpid()) == [c._process.pid], abs(c.tree_bytes - c.rss_bytes) < 1 << 16)
+print(_proc.descendants(os.getpid()))
+''')
     try:
         assert stage.run([sessions.PYTHON, program]) == (0, "True True\n[]\n")
     finally:

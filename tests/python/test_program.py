@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""A program under python -m pymem_bpf and mprof run is the program that `python` runs: what it sees of itself,
-what a user reads of its mistakes, its status. Each is compared with python itself."""
+"""A program under python -m pymem_bpf and mprof run is the program that `python` runs: what it sees of
+itself, what a user reads of its mistakes, its status. Each is compared with python itself."""
 import os
 import re
 import signal
@@ -35,7 +35,9 @@ except ZeroDivisionError as e:
 '''
 HOOK = '''
 import sys
-sys.excepthook = lambda kind, value, tb: print("mine:", kind.__name__, tb.tb_frame.f_code.co_name, tb.tb_lineno)
+def hook(kind, value, tb):
+    print("mine:", kind.__name__, tb.tb_frame.f_code.co_name, tb.tb_lineno)
+sys.excepthook = hook
 raise KeyError
 '''
 LATE = '''
@@ -50,6 +52,7 @@ def later():
     print("thread", type(pickle.loads(pickle.dumps(Here()))).__name__)
 threading.Thread(target=later).start()
 '''
+MPROF = [PYTHON, "-m", "pymem_bpf.mprof", "run"]
 BARE = "import builtins; builtins.profile = lambda f: f\n"
 
 
@@ -57,8 +60,9 @@ BARE = "import builtins; builtins.profile = lambda f: f\n"
 def stage():
     one = sessions.Stage()
     os.makedirs(os.path.join(one.home, "pkg", "app"))
-    for name, text in (("asks.py", ASKS), ("fails.py", FAILS), ("bad.py", "x = 1\ndef (\n"), ("hook.py", HOOK),
-                       ("late.py", LATE), ("pkg/__init__.py", ""), ("pkg/mod.py", ASKS), ("pkg/bad.py", "def (\n"),
+    for name, text in (("asks.py", ASKS), ("fails.py", FAILS), ("bad.py", "x = 1\ndef (\n"),
+                       ("hook.py", HOOK), ("late.py", LATE),
+                       ("pkg/__init__.py", ""), ("pkg/mod.py", ASKS), ("pkg/bad.py", "def (\n"),
                        ("pkg/app/__init__.py", ""), ("pkg/app/__main__.py", ASKS),
                        # What python runs alone: the builtin is not there.
                        ("sitecustomize.py", BARE)):
@@ -68,9 +72,8 @@ def stage():
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("serve")
-    one = sessions.Server(str(folder))
+def server():
+    one = sessions.Server()
     yield one
     one.close()
 
@@ -137,18 +140,26 @@ def test_a_script_on_the_path(stage, server):
 
 @needs_program
 def test_the_table_shows_the_source_that_ran(stage, server):
-    stage.write("changes.py", "import os\n@profile\ndef work():\n    return bytearray(30000000)\nkept = work()\n"
-                "with open('changes.py', 'w') as f:\n    f.write('# nothing\\n' * 9)\nos.chdir('/')\n")
+    stage.write("changes.py", '''import os
+@profile
+def work():
+    return bytearray(30000000)
+kept = work()
+with open("changes.py", "w") as f:
+    f.write("# nothing\\n" * 9)
+os.chdir("/")
+''')
     status, out, err = run(stage, [PYTHON, "-m", "pymem_bpf", "changes.py"], PYMEM_BPF_SOCKET=server.path)
     assert (status, err) == (0, "")
     assert re.search(r"28\.6\d\d MiB +1       return bytearray\(30000000\)", out), out
 
 
 @pytest.mark.parametrize("words", [
-    ["-m", "pkg.mod", "x"], ["--python", "pkg.mod", "x"], [PYTHON, "asks.py", "x"], [PYTHON, "-B", "-W", "error", "asks.py", "x"],
-    [PYTHON, "-Bm", "pkg.mod", "x"], ["--", PYTHON, "-mpkg.mod", "x"], ["asks.py", "x"]], ids=" ".join)
+    ["-m", "pkg.mod", "x"], ["--python", "pkg.mod", "x"], [PYTHON, "asks.py", "x"], ["asks.py", "x"],
+    [PYTHON, "-B", "-W", "error", "asks.py", "x"], [PYTHON, "-Bm", "pkg.mod", "x"],
+    ["--", PYTHON, "-mpkg.mod", "x"]], ids=" ".join)
 def test_mprof_stamps_functions(stage, words):
-    status, out, err = run(stage, [PYTHON, "-m", "pymem_bpf.mprof", "run", "-E", "-o", "f.dat"] + words)
+    status, out, err = run(stage, MPROF + ["-E", "-o", "f.dat"] + words)
     assert status == 0, err
     with open(os.path.join(stage.home, "f.dat"), encoding="utf-8") as f:
         text = f.read()
@@ -161,25 +172,26 @@ def test_mprof_stamps_functions(stage, words):
 def test_mprof_leaves_the_interpreters_options_to_it(stage, options):
     stage.write("sees.py", "import sys\nprint(sys.flags, sys.path, sys.argv)\n")
     bare = run(stage, [PYTHON] + options + ["sees.py", "1"])
-    ours = run(stage, [PYTHON, "-m", "pymem_bpf.mprof", "run", "-o", "s.dat", PYTHON] + options + ["sees.py", "1"])
+    ours = run(stage, MPROF + ["-o", "s.dat", PYTHON] + options + ["sees.py", "1"])
     assert ours[1].splitlines()[1:] == bare[1].splitlines()
 
 
-@pytest.mark.parametrize("words, status", [(["-c", "import sys; sys.exit(3)"], 3), (["-V"], 0)], ids=["-c", "-V"])
+@pytest.mark.parametrize("words, status", [(["-c", "import sys; sys.exit(3)"], 3), (["-V"], 0)],
+                         ids=["-c", "-V"])
 def test_mprof_runs_what_has_no_file(stage, words, status):
-    assert run(stage, [PYTHON, "-m", "pymem_bpf.mprof", "run", "-E", "-o", "c.dat", PYTHON] + words)[0] == status
+    assert run(stage, MPROF + ["-E", "-o", "c.dat", PYTHON] + words)[0] == status
 
 
 def test_mprof_with_an_interpreter_that_the_package_is_not_for(stage):
-    old = next((command for name, command in sessions.pythons((0, 0)) if "3.6" in name or "3.7" in name), None)
+    old = next((command for name, command in sessions.pythons((0, 0))
+                if "3.6" in name or "3.7" in name), None)
     if old is None:
         pytest.skip("there is no Python older than 3.8 here")
     stage.write("old.py", "import sys\nprint(sys.argv, sys.flags.dont_write_bytecode)\n")
     python = os.path.join(stage.home, "python3")
     if not os.path.lexists(python):
         os.symlink(old[0], python)
-    status, out, err = run(stage, [PYTHON, "-m", "pymem_bpf.mprof", "run", "-E", "-o", "o.dat", python, "-B",
-                                   "old.py", "x"])
+    status, out, err = run(stage, MPROF + ["-E", "-o", "o.dat", python, "-B", "old.py", "x"])
     assert status == 0 and out.endswith("['old.py', 'x'] 1\n")
     assert "no FUNC lines: pymem_bpf needs Python 3.8" in err
 
@@ -226,5 +238,7 @@ print("fine")
 @needs_program
 def test_each_python(stage, server, python):
     program = stage.write("everywhere.py", EVERYWHERE)
-    status, out, err = run(stage, python.command + [program], PYMEM_BPF_SOCKET=server.path)
+    # Five processes of it: what the first one compiles the others find.
+    status, out, err = run(stage, python.command + [program], PYMEM_BPF_SOCKET=server.path,
+                           PYTHONDONTWRITEBYTECODE="", PYTHONPYCACHEPREFIX=os.path.join(stage.home, "cache"))
     assert (status, out, err) == (0, "fine\n", "")

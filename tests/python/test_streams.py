@@ -34,15 +34,17 @@ def run(server, tmp_path):
         env = {name: value for name, value in os.environ.items()
                if not name.startswith(("PYTHON", "PYMEM", "LC_", "LANG"))}
         env.update(PYTHONPATH=PACKAGE, PYTHONDONTWRITEBYTECODE="1", PYMEM_BPF_SOCKET=server, **more)
-        done = subprocess.run(["/bin/bash", "-c", '"$@" ' + redirection, "bash", sys.executable] + words, env=env,
-                              cwd=str(tmp_path), stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=SECONDS)
+        done = subprocess.run(["/bin/bash", "-c", '"$@" ' + redirection, "bash", sys.executable] + words,
+                              env=env, cwd=str(tmp_path), timeout=SECONDS,
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         return done.returncode, done.stdout.decode("latin-1"), done.stderr.decode()
     return runs
 
 
-@pytest.mark.parametrize("words, source", [(["prog.py"], DECORATED),
-                                           (["-m", "pymem_bpf", "prog.py"], FUNCTION + 'f(3)\nsys.stderr.write("fine\\n")\n')],
-                         ids=["decorator", "program"])
+@pytest.mark.parametrize("words, source", [
+    (["prog.py"], DECORATED),
+    (["-m", "pymem_bpf", "prog.py"], FUNCTION + 'f(3)\nsys.stderr.write("fine\\n")\n')],
+    ids=["decorator", "program"])
 def test_encodings(run, words, source):
     for encoding in "latin-1", "ascii", "utf-8":
         status, out, err = run(words, source, PYTHONIOENCODING=encoding)
@@ -93,5 +95,7 @@ def test_program_without_a_place_for_its_table(run, tmp_path):
         status, out, err = run(["-m", "pymem_bpf", "prog.py"], FUNCTION + "f(3)\n" + end + "\n", ">/dev/full")
         assert status == want and err.count("\n") == 1, (end, status, err)
         assert "the result can't be written to stdout (OSError: [Errno 28]" in err
-    status, out, err = run(["-m", "pymem_bpf", "-o", "/dev/full", "prog.py"], FUNCTION + "f(3)\nprint('mine')\n")
-    assert (status, out) == (1, "mine\n") and "can't be written to /dev/full" in err and "Traceback" not in err
+    source = FUNCTION + "f(3)\nprint('mine')\n"
+    status, out, err = run(["-m", "pymem_bpf", "-o", "/dev/full", "prog.py"], source)
+    assert (status, out) == (1, "mine\n") and "can't be written to /dev/full" in err
+    assert "Traceback" not in err
