@@ -14,11 +14,11 @@
 #include "model.h"
 #include "rights.h"
 
-#define PAGE	    4096
-#define MIB(n)	    ((int64_t)((n)*256)) /* in pages */
-#define START_WALL  2000.0
+#define PAGE	   4096
+#define MIB(n)	   ((int64_t)((n)*256)) /* in pages */
+#define START_WALL 2000.0
 /* The file system notes when a file really changed: the profile lies after that. */
-#define AHEAD 2100000000L
+#define AHEAD	    2100000000L
 #define DEMO_FILE   "/srv/app/mprun_demo.py"
 #define NUMPY_FILE  "/opt/venv/lib/python3.11/site-packages/numpy/core/numeric.py"
 #define WORKER_FILE "/srv/app/worker.py"
