@@ -64,7 +64,7 @@ static void test_places(void **state)
 	expect_place("b.py", "f", 10, "b.py:204 f");
 	expect_place("b.py", "f", 9, "b.py:204");
 	expect_place("b.py", "f", 1, "…:204");
-	expect_place("", "", 0, "?:204 ?");
+	expect_place("", "", 0, "(no file name):204 ?");
 }
 
 int main(void)
