@@ -383,9 +383,7 @@ def test_signals_are_the_commands(system):
             wait_for_output(tool, expected)
         time.sleep(0.2)
         assert tool.stdout().decode() == expected
-        child = subprocess.run(["pgrep", "-P", str(tool.process.pid)], check=True,
-                               stdout=subprocess.PIPE).stdout.split()
-        os.kill(int(child[0]), signal.SIGKILL)
+        os.kill(command_of(tool), signal.SIGKILL)
         report = tool.report(128 + signal.SIGKILL)
     assert len(report.data["processes"]) == 1
 
@@ -424,11 +422,6 @@ def test_signals_of_a_terminal(system):
 def test_killed_before_it_started(system):
     """The command's end is ours, also when it came before the command could be tracked."""
     with Tool("--", *system.command, "-c", "import time; time.sleep(1000)") as tool:
-        deadline, child = time.monotonic() + harness.PATIENCE, []
-        while not child and time.monotonic() < deadline:
-            child = subprocess.run(["pgrep", "-P", str(tool.process.pid)],
-                                   stdout=subprocess.PIPE).stdout.split()
-        assert child, "the command was not started"
-        os.kill(int(child[0]), signal.SIGKILL)
+        os.kill(command_of(tool), signal.SIGKILL)
         assert tool.wait() == 128 + signal.SIGKILL, tool.stderr
         assert b"No such process" not in tool.stderr, tool.stderr
