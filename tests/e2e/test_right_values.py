@@ -133,13 +133,17 @@ def test_long_function(line_python, tmp_path):
     body += ["    keep.append(bytearray(8 << 20))"] + [""] * 20000 + ["    keep.append(bytearray(5 << 20))"]
     path = write_module(line_python, tmp_path, "bigmod", "\n".join(body + ["keep = []", "big()", ""]))
     marked = {i + 1: text for i, text in enumerate(body) if "keep" in text}
+    # What is mounted within a root of its own is gone with the last process there.
+    gone = ["(source not found)"] if len(line_python.command) > 1 else []
     for engine in ("lines", "walk"):
         text = table_of("-q", "--engine", engine, "-f", "big", "--",
                         *command(line_python, tmp_path, "bigmod"))
         assert path in text
         for number, source in marked.items():
             row = [r for r in text.splitlines() if r.startswith("%6d " % number)]
-            assert row and source.strip() in row[0] and (" 8.0 MiB" in row[0] or " 5.0 MiB" in row[0]), text
+            assert row and any(shown in row[0] for shown in [source.strip()] + gone), text
+            # A block, and what malloc() and its list take.
+            assert re.search(r" (8|5)\.[01] MiB ", row[0]), text
         assert "More than 20000 lines" in text
         assert len(text.splitlines()) < 60
 
