@@ -16,6 +16,7 @@ import time
 import pytest
 
 import harness
+from conftest import probed, pythons
 from harness import Target, Tool
 
 CONTROL = re.compile(rb"[\x00-\x08\x0b-\x1f\x7f]|\xc2[\x80-\x9f]|\xe2\x80[\xaa-\xae]")
@@ -157,12 +158,14 @@ def test_source_encodings(system, tmp_path, coding):
         launched(system, str(path), "-n", "0").decode("utf-8")
 
 
-def test_file_name_is_not_utf8(system, tmp_path):
-    """Its source is found all the same."""
+def test_file_name_is_not_utf8(tmp_path):
+    """Its source is found all the same. Where somebody has enabled line probes, CPython 3.11 itself fails on
+    such a name: an interpreter without them."""
+    plain = [p for p in pythons() if p.name not in probed()][0]
     path = os.path.join(os.fsencode(str(tmp_path)), b"caf\xe9.py")
     with open(path, "wb") as f:
         f.write(b"import os\nos.read(0, 1)\nkeep = bytearray(8 << 20)  # found\n")
-    said = launched(system, os.fsdecode(path), "-n", "0")
+    said = launched(plain, os.fsdecode(path), "-n", "0")
     assert b"# found" in said
     assert b"caf" in said and not CONTROL.search(said)
 

@@ -7,7 +7,7 @@ import struct
 
 from truth import MIB, begin, end
 
-EXECS, STARTERS, FORKS = 40, 4, 400
+EXECS, STARTERS, FORKS = 20, 4, 200
 # To move them to their place takes a while, just after the old memory is gone.
 ARGUMENTS = ["x" * 100000] * 15
 
@@ -23,8 +23,8 @@ def child():
 
 
 def starter(pipe):
-    """Its children are slow, so that they are preempted often."""
-    os.nice(19)
+    """Its children are slow, so that they are preempted often; but beside other work they get on."""
+    os.nice(10)
     for _ in range(EXECS):
         pid = os.fork()
         if pid == 0:
