@@ -326,7 +326,6 @@ help:
 -include $(wildcard $(BUILD)/*.d $(BUILD)/*/*.d)
 
 .PHONY: python wheel all unit walker fuzz-targets fuzz check check-fast stress check-arm64 golden-update deps demo \
-	bench arm64 install format format-check check-pythons clean help check-vm verifier-update \
-	check-memory-profiler check-cpython
-	bench arm64 install format format-check check-pythons check-security clean help check-vm verifier-update
+	bench arm64 install format format-check check-pythons check-security clean help check-vm \
+	verifier-update check-memory-profiler check-cpython
 .DELETE_ON_ERROR:
