@@ -196,13 +196,18 @@ static __always_inline __u64 argument(struct pt_regs *ctx, __u32 arg)
 	return PYMEM_ARG_SIGNED(arg) ? (__u64)((__s64)v >> unused) : v >> unused;
 }
 
-/* Where the probe is: the function's name and the line. */
-static __always_inline void place_of(struct pt_regs *ctx, __u64 *name, __u64 *number)
+/* Where the probe is: the function's name and the line. They come by way of memory, of which the
+ * verifier knows nothing: else it follows the rest of the program once for each way to get them. */
+static __always_inline void place_of(struct pt_regs *ctx, struct pymem_line_stack *ls, __u64 *name,
+				     __u64 *number)
 {
+	volatile __u64 *arguments = ls->arguments;
 	__u64 place = place_now(ctx);
 
-	*name = argument(ctx, PYMEM_PLACE_NAME(place));
-	*number = argument(ctx, PYMEM_PLACE_LINE(place));
+	arguments[0] = argument(ctx, PYMEM_PLACE_NAME(place));
+	arguments[1] = argument(ctx, PYMEM_PLACE_LINE(place));
+	*name = arguments[0];
+	*number = arguments[1];
 }
 
 /* What each event begins with. */
@@ -316,7 +321,7 @@ int line(struct pt_regs *ctx)
 
 	if (!event_begin(&e, true))
 		return 0;
-	place_of(ctx, &name, &number);
+	place_of(ctx, e.ls, &name, &number);
 	f = frame_top(&e, name);
 	if (!f)
 		f = frame_resync(&e, name);
@@ -352,7 +357,7 @@ int function_entry(struct pt_regs *ctx)
 		miss(PYMEM_LINE_MISS_UNREADABLE);
 		return 0;
 	}
-	place_of(ctx, &name, &number);
+	place_of(ctx, e.ls, &name, &number);
 	/* A frame of the same address has been left unseen. */
 	depth = find_frame(e.ls, frame);
 	if (depth)
@@ -375,7 +380,7 @@ int function_return(struct pt_regs *ctx)
 
 	if (!event_begin(&e, false))
 		return 0;
-	place_of(ctx, &name, &number);
+	place_of(ctx, e.ls, &name, &number);
 	depth = e.ls->depth;
 	if (!frame_top(&e, name)) {
 		if (frame_now(e.p, e.th, &frame)) {
