@@ -225,6 +225,15 @@ static __always_inline void payer_leave(__u32 payer)
 	__sync_fetch_and_add(&payers[0].images, -1);
 }
 
+/* `payer` has one more, whatever it may have: to replace one that is about to go. */
+static __always_inline void payer_keep(__u32 payer)
+{
+	if (!payer)
+		return;
+	__sync_fetch_and_add(&payers[payer & (PYMEM_PAYERS - 1)].images, 1);
+	__sync_fetch_and_add(&payers[0].images, 1);
+}
+
 /* May `payer` have one more? Then it has. */
 static __always_inline bool payer_take(__u32 payer)
 {
@@ -255,6 +264,18 @@ static __always_inline bool proc_claim_end(struct pymem_proc *p)
 #endif
 }
 
+/* Deletes the record of the image `id` on `mm`, which may be another's by now: one may take its
+ * place while two end it. */
+static __always_inline void proc_delete(__u64 mm, __u32 id, __u32 payer)
+{
+	struct pymem_proc *p = bpf_map_lookup_elem(&procs, &mm);
+
+	if (!p || p->id != id || bpf_map_delete_elem(&procs, &mm))
+		return;
+	__sync_fetch_and_add(&mm_filter[mm_slot(mm)], -1);
+	payer_leave(payer);
+}
+
 /* The image p has ended: its record moves to `dead`. False: another does that just now. */
 static __noinline int proc_retire(struct pymem_proc *p, bool exec)
 {
@@ -272,10 +293,7 @@ static __noinline int proc_retire(struct pymem_proc *p, bool exec)
 		__sync_fetch_and_add(&dropped_images, 1);
 	if (p->page || p->tree)
 		page_end(p, exec);
-	if (!bpf_map_delete_elem(&procs, &mm)) {
-		__sync_fetch_and_add(&mm_filter[mm_slot(mm)], -1);
-		payer_leave(payer);
-	}
+	proc_delete(mm, id, payer);
 	tell(PYMEM_MSG_EXIT, id, tgid, 0);
 	return 1;
 }
@@ -296,10 +314,11 @@ static __always_inline void proc_make_way(__u64 mm)
 {
 	struct pymem_proc *old = bpf_map_lookup_elem(&procs, &mm);
 	struct tgid_entry *entry;
-	__u32 tgid, payer;
+	__u32 id, tgid, payer;
 
 	if (!old)
 		return;
+	id = old->id;
 	tgid = old->tgid;
 	payer = old->payer;
 	entry = bpf_map_lookup_elem(&tgids, &tgid);
@@ -314,10 +333,7 @@ static __always_inline void proc_make_way(__u64 mm)
 	/* Else what deletes the old one might delete the new one. */
 	LOOP(RETIRE_TRIES, retired_step, &mm);
 #endif
-	if (!bpf_map_delete_elem(&procs, &mm)) {
-		__sync_fetch_and_add(&mm_filter[mm_slot(mm)], -1);
-		payer_leave(payer);
-	}
+	proc_delete(mm, id, payer);
 }
 
 /* Starts to track the image that runs on `mm`, for `payer`, which has taken it. NULL: table full;

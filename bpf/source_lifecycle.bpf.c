@@ -184,6 +184,7 @@ int process_exec(struct bpf_raw_tracepoint_args *ctx)
 	struct pymem_proc *p = NULL, *next;
 	struct tgid_entry *entry;
 	__u32 page = 0, tree = 0, payer = 0;
+	bool kept = false;
 	__u64 mm;
 
 	entry = tgid_filter[tgid_slot(tgid)] ? bpf_map_lookup_elem(&tgids, &tgid) : NULL;
@@ -205,6 +206,9 @@ int process_exec(struct bpf_raw_tracepoint_args *ctx)
 		page = p->page;
 		tree = p->tree;
 		payer = p->payer;
+		/* Else a fork of a relative might take the place in between. */
+		payer_keep(payer);
+		kept = true;
 		proc_end(p, true);
 	} else {
 		page = entry->page;
@@ -214,11 +218,18 @@ int process_exec(struct bpf_raw_tracepoint_args *ctx)
 	}
 	mm = task_mm(task);
 	/* On a page that is about to go it would be tracked for nobody. */
-	if (!mm || (count_only && !page && !page_open(tree)))
+	if (!mm || (count_only && !page && !page_open(tree))) {
+		if (kept)
+			payer_leave(payer);
 		return 0;
-	next = payer_take(payer) ? proc_begin(mm, task, NULL, payer, false) : NULL;
-	if (!next && tree)
-		page_partial(tree);
+	}
+	next = kept || payer_take(payer) ? proc_begin(mm, task, NULL, payer, false) : NULL;
+	if (!next) {
+		if (page)
+			page_close(page);
+		if (tree)
+			page_partial(tree);
+	}
 #ifdef THREAD_POINTER_LAGS
 	if (next)
 		next->exec_switches = switches_now();

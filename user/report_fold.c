@@ -103,12 +103,53 @@ static bool complete(struct build *b)
 	return true;
 }
 
-static int fold_images(struct build *b, const struct folding *f)
+static bool is_folding(uint32_t proc, void *arg)
 {
+	const struct folding *f = arg;
+	size_t i;
+
+	for (i = 0; i < f->count; i++)
+		if (f->images[i]->id == proc)
+			return true;
+	return false;
+}
+
+/* Do the images hold more places in the table than have been given back? Code objects may have been
+ * refused by the store, stacks never delivered. Of one that was dropped it is not known. */
+static bool is_left(const struct folding *f, enum pymem_table table, uint64_t given_back)
+{
+	uint64_t held = 0;
+	size_t i;
+
+	for (i = 0; i < f->count; i++) {
+		if (f->images[i]->dropped)
+			return true;
+		held += f->images[i]->record.places[table].held;
+	}
+	return held > given_back;
+}
+
+/* Gives back what is left of the images: else others would be denied it as long as this runs. */
+static int sweep_tables(struct build *b, struct folding *f, const uint64_t *before)
+{
+	struct session *session = b->tracker->session;
+	int table, err = 0;
+
+	for (table = 0; table <= PYMEM_TABLE_LINES && !err; table++)
+		if (is_left(f, table, session_forgotten(session, table) - before[table]))
+			err = session_sweep(session, table, is_folding, f);
+	return err;
+}
+
+static int fold_images(struct build *b, struct folding *f)
+{
+	uint64_t before[PYMEM_TABLE_COUNT];
 	struct store_image *kept;
 	size_t i;
-	int err = 0;
+	int err = 0, table;
 
+	for (table = 0; table < PYMEM_TABLE_COUNT; table++)
+		before[table] = session_forgotten(b->tracker->session, table);
 	for (i = 0; i < f->count && !err; i++) {
 		if (!f->images[i]->dropped)
 			err = report_add_image(b, f->images[i], &f->images[i]->record);
@@ -116,10 +157,15 @@ static int fold_images(struct build *b, const struct folding *f)
 		if (!err && kept)
 			err = fold_stacks(b, kept);
 	}
-	if (!err && b->entries && !complete(b))
+	if (!err && b->entries &&
+	    (!complete(b) || is_left(f, PYMEM_TABLE_STACKS,
+				     session_forgotten(b->tracker->session, PYMEM_TABLE_STACKS) -
+					     before[PYMEM_TABLE_STACKS])))
 		err = session_each_stack(b->tracker->session, fold_rest, b);
 	if (!err && b->entries)
 		err = session_each_line(b->tracker->session, fold_line, b);
+	if (!err)
+		err = sweep_tables(b, f, before);
 	return err ?: model_seal(b->model);
 }
 

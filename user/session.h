@@ -170,6 +170,13 @@ int session_forget_code(struct session *session, uint32_t proc, uint64_t code,
 			uint64_t fingerprint);
 int session_forget_line(struct session *session, const struct pymem_line_key *key);
 
+/* Places of a table that session_forget_*() have given back so far. */
+uint64_t session_forgotten(const struct session *session, enum pymem_table table);
+/* Removes all that a table (not that of threads) has of images that is_gone() names, whatever
+ * handed it over. 0 or -errno. */
+int session_sweep(struct session *session, enum pymem_table table,
+		  bool (*is_gone)(uint32_t proc, void *arg), void *arg);
+
 /* Attaches the source that tells copies on write from pages kept, unless that was done.
  * It costs every process on the host a little. 0 or -errno. */
 int session_watch_copies(struct session *session);

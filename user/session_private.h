@@ -38,6 +38,7 @@ struct session {
 		const struct pymem_page *page;
 	} * pages; /* PYMEM_PAGES of them, once there is one */
 	int last_page;
+	uint64_t forgotten[PYMEM_TABLE_COUNT]; /* places given back, in all */
 };
 
 /* None of these is ever NULL: see bpf_names.h, where each name has to be. */

@@ -6,6 +6,7 @@
 #include <bpf/libbpf.h>
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "session_private.h"
 
@@ -193,6 +194,7 @@ static int forget(struct session *session, const char *map, enum pymem_table tab
 	if (bpf_map_delete_elem(session_map_fd(session, map), key))
 		return errno == ENOENT ? 0 : -errno;
 	__sync_fetch_and_sub(&used[table], 1);
+	session->forgotten[table]++;
 	return 0;
 }
 
@@ -215,4 +217,41 @@ int session_forget_code(struct session *session, uint32_t proc, uint64_t code, u
 	} key = {code, fingerprint, proc, 0};
 
 	return forget(session, "codes", PYMEM_TABLE_CODES, &key);
+}
+
+uint64_t session_forgotten(const struct session *session, enum pymem_table table)
+{
+	return session->forgotten[table];
+}
+
+struct sweep {
+	struct session *session;
+	const char *map;
+	enum pymem_table table;
+	size_t proc_at; /* in a key */
+	bool (*is_gone)(uint32_t proc, void *arg);
+	void *arg;
+};
+
+static int sweep_entry(const void *key, const void *value __attribute__((unused)), void *arg)
+{
+	struct sweep *c = arg;
+	uint32_t proc;
+
+	memcpy(&proc, (const char *)key + c->proc_at, sizeof(proc));
+	return c->is_gone(proc, c->arg) ? forget(c->session, c->map, c->table, key) : 0;
+}
+
+int session_sweep(struct session *session, enum pymem_table table,
+		  bool (*is_gone)(uint32_t proc, void *arg), void *arg)
+{
+	static const char *const maps[] = {"stacks", "vmcalls", "codes", "lines"};
+	struct sweep c = {session, maps[table], table, 0, is_gone, arg};
+
+	if (table == PYMEM_TABLE_LINES && !session->options.lines)
+		return 0;
+	/* struct pymem_stack_key and pymem_line_key begin with it; a code object's: code_key. */
+	if (table == PYMEM_TABLE_CODES)
+		c.proc_at = 2 * sizeof(uint64_t);
+	return each_entry(session, c.map, false, sweep_entry, &c);
 }
