@@ -164,8 +164,8 @@ static __always_inline bool in_exception(void)
 static __always_inline bool unmaps(__u64 address)
 {
 #ifdef PYMEM_LEGACY
-	/* bpf_task_pt_regs() is of 5.15. They are at the end of a kernel stack of 16 KiB; where that
-	 * is larger (KASAN, pages of 64 KiB), the answer is no. */
+	/* bpf_task_pt_regs() is of 5.15. They are at the end of a kernel stack of 16 KiB; where
+	 * that is larger (KASAN, pages of 64 KiB), the answer is no. */
 	const struct pt_regs *regs =
 		(const void *)(BPF_CORE_READ(current_task(), stack) + KERNEL_STACK_BYTES -
 			       bpf_core_type_size(struct pt_regs));

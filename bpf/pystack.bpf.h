@@ -21,8 +21,8 @@
 #define CHUNK_HEADER 24
 
 #define CHUNK_SMALL 512
-/* A read that brought fewer frames is followed by a small one. Of which two are many: of large frames
- * no more than two fit into it. */
+/* A read that brought fewer frames is followed by a small one. Of which two are many: of large
+ * frames no more than two fit into it. */
 #define SERVED_FEW   3
 #define SERVED_SMALL (SERVED_FEW - 2) /* where the count of a small one begins */
 
@@ -184,10 +184,10 @@ SEPARATE __u64 walk_frames(void)
 #endif
 
 /* The innermost frame can't be read. If it is because the thread just unmaps the chunk that begins
- * with it: its caller, else 0. Up to 3.11 a frame that returns is the current one until it is freed,
- * and its chunk with it. A frame that can't be read for another reason (paged out) still runs. The
- * caller is known from a walk that met the frame, or from the mapping of the chunk: it can't have
- * got another one without one of these. */
+ * with it: its caller, else 0. Up to 3.11 a frame that returns is the current one until it is
+ * freed, and its chunk with it. A frame that can't be read for another reason (paged out) still
+ * runs. The caller is known from a walk that met the frame, or from the mapping of the chunk: it
+ * can't have got another one without one of these. */
 static __always_inline __u64 popped_caller(const struct pymem_thread *th, __u64 frame)
 {
 	__u64 caller;

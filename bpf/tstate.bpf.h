@@ -29,9 +29,9 @@
 #define SEARCH_ALL_EVERY  64
 #define SEARCH_NEWEST	  8
 
-/* Messages of code objects that one event sends: all of a deep stack's for the first code objects of
- * an image; then few, since a program can make up new ones without end. Of a stack that has more,
- * the others follow at its next visits. */
+/* Messages of code objects that one event sends: all of a deep stack's for the first code objects
+ * of an image; then few, since a program can make up new ones without end. Of a stack that has
+ * more, the others follow at its next visits. */
 #define SENDS_FIRST 192
 #define FIRST_CODES 4096
 #define SENDS_MAX   32
