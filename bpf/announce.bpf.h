@@ -67,7 +67,7 @@ struct parts {
 LOOP_BODY send_part(__u32 i, struct parts *c)
 {
 	struct pymem_msg_code *m = c->m;
-	__u32 offset = c->from, bytes = 0;
+	__u32 offset = c->from, bytes = 0, more;
 	__u64 flags;
 
 	if (offset >= m->table_length && (i || offset))
@@ -81,7 +81,10 @@ LOOP_BODY send_part(__u32 i, struct parts *c)
 		bytes = 0; /* paged out: user space asks the process */
 		c->unread = 1;
 	}
-	m->last = c->unread || (i + 1 == MAX_TABLE_PARTS && m->table_length > offset + bytes);
+	/* Without a branch: clang would end the loop in one that falls into its head, which 5.10's
+	 * verifier takes for a loop without an end. */
+	more = m->table_length > offset + bytes;
+	m->last = c->unread | ((i + 1 == MAX_TABLE_PARTS) & more);
 	flags = m->last ? BPF_RB_FORCE_WAKEUP : ring_flags();
 	m->table_offset = offset;
 	m->table_bytes = bytes;
