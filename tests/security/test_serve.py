@@ -282,9 +282,6 @@ def test_refused_connections_cost_little(folder):
         assert eventually(lambda: server.descriptors() < before + 10)
 
 
-        assert eventually(lambda: server.descriptors() == before)
-
-
 @pytest.mark.attack("the server's time", "senders that go on while it closes their connection")
 def test_senders_that_go_on_are_closed(folder):
     """What a connection that is closed still has to be read has an end, however fast more is sent."""
