@@ -19,6 +19,8 @@
 
 #define RETRY_MIN_MS  20
 #define RETRY_MAX_MS  640
+#define LATER_MS      10000
+#define LOOKING_MS    200 /* then messages are handled again */
 #define BUSY_MS	      300
 #define UNFOLDED_MANY 64
 #define GONE_MS	      500 /* messages of a process come in by then */
@@ -262,6 +264,11 @@ static bool identify_due(struct tracker *tracker, struct queued *q, uint64_t now
 	case TRACKER_AGAIN:
 		q->at_ms = now + q->delay_ms;
 		q->delay_ms *= 2;
+		q->later = false;
+		return true;
+	case TRACKER_LATER:
+		q->at_ms = now + LATER_MS;
+		q->later = true;
 		return true;
 	case TRACKER_GONE:
 		/* It has been looked at before. */
@@ -281,14 +288,16 @@ static void identify_queued(struct tracker *tracker)
 {
 	uint64_t now = tracker_now_ms();
 	size_t i, kept = 0;
+	bool full = false;
 
 	for (i = 0; i < tracker->queue_length; i++) {
 		struct queued q = tracker->queue[i];
 
 		/* Once a signal asks for the end, nothing is begun that may take long. */
-		if (q.at_ms > now || (tracker->interrupted && tracker->interrupted()) ||
+		if (q.at_ms > now || full || (tracker->interrupted && tracker->interrupted()) ||
 		    identify_due(tracker, &q, now))
 			tracker->queue[kept++] = q;
+		full = tracker_now_ms() - now > LOOKING_MS;
 	}
 	tracker->queue_length = kept;
 }
@@ -343,6 +352,9 @@ static void identify_rest(struct tracker *tracker)
 		if (!image->identified && !image->examined && !image->asked && !*image->reason)
 			tracker->unexamined++;
 	}
+	for (size_t i = 0; i < tracker->queue_length; i++)
+		if (tracker->queue[i].later)
+			tracker_refuse_later(tracker, tracker->queue[i].pid);
 }
 
 int tracker_finish(struct tracker *tracker)

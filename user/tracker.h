@@ -46,7 +46,8 @@ struct queued {
 	pid_t pid;
 	unsigned delay_ms; /* until the next try */
 	uint64_t at_ms;
-	bool gone; /* ended before it was looked at; kept so that it counts once */
+	bool gone;  /* ended before it was looked at; kept so that it counts once */
+	bool later; /* it could not be looked at for what others do: TRACKER_LATER */
 };
 
 struct look { /* a process that was looked at: tracker_look.c */

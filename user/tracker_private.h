@@ -44,6 +44,7 @@ void tracker_skip(struct tracker *tracker, pid_t pid, const char *comm, const ch
 enum tracker_identified {
 	TRACKER_DONE,
 	TRACKER_AGAIN, /* it may be another thing in a moment */
+	TRACKER_LATER, /* it can't be looked at now, for what others do */
 	TRACKER_GONE,  /* no traced process, and it ended before it could be looked at */
 };
 
@@ -51,6 +52,9 @@ enum tracker_identified {
  * TRACKER_AGAIN.
  */
 enum tracker_identified tracker_identify(struct tracker *tracker, pid_t pid, bool last);
+
+/* At the end `pid` has still not been looked at, for what others did (TRACKER_LATER). */
+void tracker_refuse_later(struct tracker *tracker, pid_t pid);
 
 /* Has tracker_poll() identify `pid`, which runs another program if it has `execed`. */
 void tracker_queue(struct tracker *tracker, pid_t pid, bool execed);

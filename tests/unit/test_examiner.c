@@ -272,6 +272,38 @@ static void test_hangs(void **state)
 	end(pid);
 }
 
+/* An owner of many targets that hang has a share of our time, not all of it. The helpers all end:
+ * none is left to be counted. */
+static void test_slow_owner(void **state)
+{
+	char byte = 7, copy = 0, why[128];
+	pid_t pids[EXAMINER_STUCK_MAX_OWNER + 1];
+	uint64_t begin = now_ms();
+	bool can = true;
+	void *page;
+	int i;
+
+	(void)state;
+	for (i = 0; can && i <= EXAMINER_STUCK_MAX_OWNER; i++) {
+		can = fork_hanging(&pids[i], &page);
+		if (can && i < EXAMINER_STUCK_MAX_OWNER)
+			assert_int_equal(proc_read_memory(pids[i], (uintptr_t)page, &copy, 1),
+					 -ETIME);
+	}
+	if (can) {
+		assert_true(now_ms() - begin >= EXAMINER_STUCK_MAX_OWNER * EXAMINER_ASLEEP_MS);
+		begin = now_ms();
+		assert_int_equal(proc_read_memory(pids[i - 1], (uintptr_t)page, &copy, 1), -EBUSY);
+		assert_int_equal(proc_read_memory(getpid(), (uintptr_t)&byte, &copy, 1), -EBUSY);
+		assert_true(now_ms() - begin < EXAMINER_ASLEEP_MS);
+		assert_true(examiner_explain(-EBUSY, why, sizeof(why)));
+	}
+	while (i--)
+		end(pids[i]);
+	if (!can)
+		skip();
+}
+
 static void ask_to_end(int number)
 {
 	(void)number;
@@ -371,6 +403,7 @@ int main(void)
 		TEST(test_same_answers), TEST(test_source),	      TEST(test_killed),
 		TEST(test_stopped),	 TEST(test_keeper_killed),    TEST(test_hangs),
 		TEST(test_interrupted),	 cmocka_unit_test(test_ends), TEST(test_capabilities),
+		TEST(test_slow_owner),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
