@@ -299,6 +299,15 @@ static void add_unwatched_notes(struct build *b)
 	int n;
 
 	for (u = b->tracker->unwatched; u; u = u->next) {
+		if (u->late) {
+			snprintf(text, sizeof(text),
+				 "not all children of process %d were looked at, which took too "
+				 "long: whether Pythons among them are not watched is not known",
+				 u->parent);
+			model_add_note(b->model, text);
+		}
+		if (!u->count)
+			continue;
 		n = snprintf(text, sizeof(text),
 			     "process %d has %s%zu Python child%s that %s not watched: -p ",
 			     u->parent, u->more ? "at least " : "", u->count,

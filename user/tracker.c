@@ -20,6 +20,7 @@
 #define RETRY_MIN_MS  20
 #define RETRY_MAX_MS  640
 #define LATER_MS      10000
+#define REST_MS	      2000
 #define LOOKING_MS    200 /* then messages are handled again */
 #define BUSY_MS	      300
 #define UNFOLDED_MANY 64
@@ -338,9 +339,11 @@ bool tracker_is_busy(const struct tracker *tracker)
 	       tracker->unfolded < UNFOLDED_MANY;
 }
 
-/* Tracked processes that nobody has looked at yet: they are alive, so it can be done. */
+/* Tracked processes that nobody has looked at yet: they are alive, so it can be done, for as long
+ * as whoever waits for the report may be kept waiting. */
 static void identify_rest(struct tracker *tracker)
 {
+	uint64_t end_ms = tracker_now_ms() + REST_MS;
 	struct image *image, *next;
 
 	HASH_ITER(hh, tracker->images, image, next)
@@ -348,7 +351,8 @@ static void identify_rest(struct tracker *tracker)
 		if (image->dead || image->identified || image->examined || image->hidden ||
 		    *image->reason)
 			continue;
-		tracker_identify(tracker, image->pid, true);
+		if (tracker_now_ms() <= end_ms)
+			tracker_identify(tracker, image->pid, true);
 		if (!image->identified && !image->examined && !image->asked && !*image->reason)
 			tracker->unexamined++;
 	}
