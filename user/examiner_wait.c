@@ -38,7 +38,7 @@
 #define OWNER_UNKNOWN UINT32_MAX /* it has ended: no user's ID, root's least of all */
 #define SLOW_MAX      64
 #define SLOW_MS	      (EXAMINER_ASLEEP_MS / 2) /* of sleep in one request, from which on it counts */
-#define LOST_MAX_MS   (EXAMINER_STUCK_MAX_OWNER * EXAMINER_ASLEEP_MS)
+#define LOST_MAX_MS   ((EXAMINER_STUCK_MAX_OWNER - 1) * EXAMINER_ASLEEP_MS)
 #define LOST_SHARE    15 /* of the time that passes comes back */
 
 struct held { /* a target that has held a helper up */
@@ -359,7 +359,8 @@ static bool is_over(struct wait *w)
 	if (proc_stat_read(ex.pid, &info))
 		return false;
 	if (info.state == 'S' || info.state == 'D')
-		w->asleep_ms += SLICE_MS;
+		w->asleep_ms += now - w->seen_ms;
+	w->seen_ms = now;
 	if (taken < EXAMINER_ASLEEP_MS)
 		return false;
 	w->stopped = info.state == 'T' || info.state == 't';
@@ -404,7 +405,7 @@ static int try_request(struct wire_message *request, struct wire_message *answer
 	*again = false;
 	if (err)
 		return -ENOTCONN;
-	w.begin_ms = w.moved_ms = examiner_now_ms();
+	w.begin_ms = w.seen_ms = w.moved_ms = examiner_now_ms();
 	w.cpu_begin_ns = helper_cpu_ns();
 	request->head.number = ++ex.number;
 	err = wire_send(ex.fd, request);
