@@ -21,7 +21,8 @@ struct image { /* one process image: pymem_proc's user-space half */
 	char python[32]; /* "" until identified */
 	struct py_layout layout;
 	bool identified;
-	bool examined; /* looked at while it lived: no interpreter so far */
+	bool examined;	  /* looked at while it lived: no interpreter so far */
+	bool undescribed; /* it was asked for, and not to be had at that time */
 	bool dead;
 	bool dropped;	  /* its record found no room: not in the report */
 	bool lines;	  /* the exact engine is attached */

@@ -226,6 +226,8 @@ int tracker_know(struct tracker *tracker, struct image *image, const struct py_p
 		return err;
 	if (tracker->probe_worker)
 		tracker_want_probes(tracker, image, python);
+	if (image->undescribed)
+		image_describe(image);
 	image->identified = true;
 	image->held = tracker->holding && image->asked;
 	image->layout = python->layout;
@@ -348,6 +350,8 @@ static void identify_rest(struct tracker *tracker)
 
 	HASH_ITER(hh, tracker->images, image, next)
 	{
+		if (image->undescribed && !image->dead && tracker_now_ms() <= end_ms)
+			image_describe(image);
 		if (image->dead || image->identified || image->examined || image->hidden ||
 		    *image->reason)
 			continue;
