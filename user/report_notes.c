@@ -124,9 +124,10 @@ static void add_limit_notes(struct build *b)
 	}
 	if (refused) {
 		snprintf(text, sizeof(text),
-			 "%llu stacks or code objects were too many for one process (%u MiB): "
-			 "what they changed is lost as undelivered",
-			 (unsigned long long)refused, STORE_IMAGE_BYTES >> 20);
+			 "%llu stacks or code objects were too many for one process (%u MiB) or "
+			 "all (%u MiB): what they changed is lost as undelivered",
+			 (unsigned long long)refused, STORE_IMAGE_BYTES >> 20,
+			 STORE_ALL_BYTES >> 20);
 		model_add_note(b->model, text);
 	}
 	if (no_memory) {

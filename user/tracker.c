@@ -323,6 +323,7 @@ int tracker_poll(struct tracker *tracker, int timeout_ms)
 	if (err < 0)
 		return err;
 	n += err;
+	store_fetch_more(&tracker->store);
 	tracker_fold_ended(tracker);
 	if (tracker->watch_copies)
 		tracker_watch_copies(tracker);
