@@ -115,25 +115,44 @@ static void drop_examiner(uint32_t owner)
 
 /* --- a new one --- */
 
-static int new_examiner(void)
+/* The keeper's answer `number`; those that nobody waits for any more are dropped. 0, -EINTR,
+ * -EMFILE; anything else: no answer is to be had of it. */
+static int await_keeper(uint32_t number, struct wire_message *m, bool was_interrupted)
 {
-	struct wire_message m = {.head.op = WIRE_NEW};
 	struct pollfd p = {.fd = ex.control, .events = POLLIN};
 	uint64_t begin = examiner_now_ms();
-	int n, err;
+	int n;
+
+	for (;;) {
+		if (poll(&p, 1, SLICE_MS) > 0) {
+			n = wire_receive(ex.control, m);
+			if (n <= 0)
+				return n == -EMFILE ? n : -ECONNRESET;
+			if (m->head.number == number)
+				return 0;
+			wire_fini(m);
+		}
+		if (ex.interrupted && !was_interrupted && ex.interrupted())
+			return -EINTR;
+		/* The keeper reads nothing of a target: it is starved, or stopped. */
+		if (examiner_now_ms() - begin > EXAMINER_STARVED_MS)
+			return -ETIMEDOUT;
+	}
+}
+
+static int new_examiner(bool was_interrupted)
+{
+	struct wire_message m = {.head = {.op = WIRE_NEW, .number = ++ex.number}};
+	int err;
 
 	if (ex.control < 0)
 		return -ENOTCONN;
 	err = wire_send(ex.control, &m);
-	while (!err && (n = poll(&p, 1, SLICE_MS)) <= 0) {
-		/* The keeper reads nothing of a target: it is starved, or stopped. */
-		if (examiner_now_ms() - begin > EXAMINER_STARVED_MS)
-			err = -ETIMEDOUT;
-	}
-	if (!err && wire_receive(ex.control, &m) <= 0)
-		err = -ECONNRESET;
+	if (!err)
+		err = await_keeper(ex.number, &m, was_interrupted);
+	if (err == -EINTR || err == -EMFILE)
+		return err;
 	if (err) {
-		/* Its late answer must not be taken for another's. */
 		close(ex.control);
 		ex.control = -1;
 		return -ENOTCONN;
@@ -165,7 +184,7 @@ int examiner_start(bool (*interrupted)(void))
 		return err;
 	}
 	ex.control = pair[0];
-	err = new_examiner();
+	err = new_examiner(true);
 	if (err)
 		examiner_stop();
 	else
@@ -400,11 +419,11 @@ static int try_request(struct wire_message *request, struct wire_message *answer
 		       struct examiner_subject *subject, bool *again)
 {
 	struct wait w = {.interrupted = ex.interrupted && ex.interrupted()};
-	int err = ex.fd < 0 ? new_examiner() : 0;
+	int err = ex.fd < 0 ? new_examiner(w.interrupted) : 0;
 
 	*again = false;
 	if (err)
-		return -ENOTCONN;
+		return err == -EINTR || err == -EMFILE ? err : -ENOTCONN;
 	w.begin_ms = w.seen_ms = w.moved_ms = examiner_now_ms();
 	w.cpu_begin_ns = helper_cpu_ns();
 	request->head.number = ++ex.number;
