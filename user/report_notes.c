@@ -39,6 +39,13 @@ static void add_probe_notes(struct build *b)
 			 t->short_lived, t->short_lived == 1 ? "" : "es");
 		model_add_note(b->model, text);
 	}
+	if (t->unready) {
+		snprintf(text, sizeof(text),
+			 "the profile ended before the line probes of %u process%s could be "
+			 "attached: profiled by the walk engine",
+			 t->unready, t->unready == 1 ? "" : "es");
+		model_add_note(b->model, text);
+	}
 	if (t->late) {
 		snprintf(text, sizeof(text),
 			 "%u process%s for a moment before the line probes were attached: lines "

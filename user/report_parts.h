@@ -14,6 +14,7 @@ struct tallies {
 	uint64_t unwatched;
 	unsigned probeless, unprobed; /* left to the walk engine */
 	unsigned short_lived;	      /* likewise: they ended before probes were attached */
+	unsigned unready;	      /* likewise: the profile ended before */
 	unsigned late;		      /* ran for a moment before they were */
 	uint64_t unnamed_runs;	      /* of lines whose code object never arrived */
 };

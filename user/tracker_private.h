@@ -68,7 +68,8 @@ void tracker_begin_child(struct tracker *tracker, struct image *image, uint32_t 
 void tracker_watch_copies(struct tracker *tracker);
 
 /* tracker_probes.c, with --lines: what is wanted is done in a thread, in that order. Until it is,
- * the image's lines_error is -EINPROGRESS; if its process ends before, -ESRCH. */
+ * the image's lines_error is -EINPROGRESS; if its process ends before, -ESRCH; if we do,
+ * -ECANCELED. */
 struct probe_worker *probe_worker_new(struct probes *probes);
 void tracker_want_probes(struct tracker *tracker, const struct image *image,
 			 const struct py_process *python);

@@ -331,6 +331,7 @@ void tracker_end_probes(struct tracker *tracker)
 {
 	struct probe_worker *worker = tracker->probe_worker;
 	struct probe_task *task;
+	struct image *image;
 
 	if (!worker)
 		return;
@@ -343,8 +344,9 @@ void tracker_end_probes(struct tracker *tracker)
 	worker->running = false;
 	tracker_take_probes(tracker);
 	while ((task = take_first(&worker->wanted))) {
-		if (task->what != PROBE_FORGET)
-			set_result(tracker, task->image, -ESRCH);
+		image = tracker_image(tracker, task->image);
+		if (task->what != PROBE_FORGET && image)
+			set_result(tracker, image->id, image->dead ? -ESRCH : -ECANCELED);
 		task_free(task);
 	}
 	pthread_cond_destroy(&worker->more);
