@@ -37,6 +37,7 @@ struct image { /* one process image: pymem_proc's user-space half */
 	uint64_t ended_ms;	  /* when that was known; CLOCK_MONOTONIC */
 	bool folded;		  /* it ended, and is in the report for good */
 	bool needless;		  /* in tracker.ended */
+	bool quota_told;	  /* the report counts it among those that met one */
 	struct source_root root;
 	uint32_t sweep;		  /* in which it was last seen alive */
 	struct image *next_ended; /* in tracker.ended */

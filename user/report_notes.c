@@ -187,19 +187,21 @@ static void add_quota_note(struct build *b, const struct quota_met *met)
 }
 
 /* What is known of an image that has ended is soon freed: that it met a quota is kept. */
-static void keep_quota(struct report *report, const struct quota_met *met)
+static void keep_quota(struct report *report, struct image *image, const struct quota_met *met)
 {
 	unsigned i;
 
-	for (i = 0; i < report->quota_count && i < QUOTAS_TOLD; i++)
+	for (i = 0; i < report->quota_count; i++)
 		if (report->quotas[i].id == met->id && report->quotas[i].table == met->table)
 			return;
 	if (report->quota_count < QUOTAS_TOLD)
-		report->quotas[report->quota_count] = *met;
-	report->quota_count++;
+		report->quotas[report->quota_count++] = *met;
+	else if (!image->quota_told)
+		report->quota_more++;
+	image->quota_told = true;
 }
 
-void report_note_quotas(struct build *b, const struct image *image, const struct pymem_proc *record)
+void report_note_quotas(struct build *b, struct image *image, const struct pymem_proc *record)
 {
 	int i;
 
@@ -209,7 +211,7 @@ void report_note_quotas(struct build *b, const struct image *image, const struct
 		if (!record->places[i].refused)
 			continue;
 		if (image->dead)
-			keep_quota(b->report, &met);
+			keep_quota(b->report, image, &met);
 		else
 			add_quota_note(b, &met);
 	}
@@ -221,9 +223,9 @@ static void add_quota_notes(struct build *b)
 	unsigned i, more;
 	char text[256];
 
-	for (i = 0; i < report->quota_count && i < QUOTAS_TOLD; i++)
+	for (i = 0; i < report->quota_count; i++)
 		add_quota_note(b, &report->quotas[i]);
-	more = report->quota_count - i;
+	more = report->quota_more;
 	if (!more)
 		return;
 	snprintf(text, sizeof(text), "%u more process%s reached a quota: raise --max-stacks", more,

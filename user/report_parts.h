@@ -41,7 +41,7 @@ struct report {
 		pid_t pid;
 		int table;
 	} quotas[QUOTAS_TOLD];
-	unsigned quota_count;
+	unsigned quota_count, quota_more; /* those in it; processes that are not */
 };
 
 struct build {
@@ -76,8 +76,7 @@ int report_add_line(const struct pymem_line_key *key, const struct pymem_line *c
 
 /* report_notes.c: all that the report can't say in figures. */
 /* Notes which quotas the image met. */
-void report_note_quotas(struct build *b, const struct image *image,
-			const struct pymem_proc *record);
+void report_note_quotas(struct build *b, struct image *image, const struct pymem_proc *record);
 void report_add_notes(struct build *b);
 
 #endif
