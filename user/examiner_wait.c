@@ -27,6 +27,7 @@
 #include "budget.h"
 #include "examiner_helper.h"
 #include "examiner_private.h"
+#include "serve_process.h"
 
 #define SLICE_MS      100
 #define PROGRESS_MS   6000		      /* asleep now and then, but it goes on: a slow disk */
@@ -40,6 +41,9 @@
 #define SLOW_MS	      (EXAMINER_ASLEEP_MS / 2) /* of sleep in one request, from which on it counts */
 #define LOST_MAX_MS   ((EXAMINER_STUCK_MAX_OWNER - 1) * EXAMINER_ASLEEP_MS)
 #define LOST_SHARE    15 /* of the time that passes comes back */
+
+#define KEPT_FOR_ROOT  8 /* of EXAMINER_STUCK_MAX */
+#define KEPT_FOR_FIRST 16
 
 struct held { /* a target that has held a helper up */
 	pid_t pid;
@@ -261,13 +265,16 @@ static void hold(pid_t pid)
 	held->until_ms = examiner_now_ms() + held->hold_ms;
 }
 
-/* A file is read for it, so only when it matters. */
+/* Who has made a user namespace owns all users in it. Files are read for that, so only when it
+ * matters. */
 static uint32_t owner_of(struct examiner_subject *subject)
 {
 	struct rights rights;
 
 	if (!subject->known)
-		subject->owner = rights_of(subject->pid, &rights) ? OWNER_UNKNOWN : rights.uid;
+		subject->owner = rights_of(subject->pid, &rights)
+					 ? OWNER_UNKNOWN
+					 : serve_account(subject->pid, rights.uid);
 	subject->known = true;
 	return subject->owner;
 }
@@ -317,7 +324,7 @@ static void note_slow(uint32_t owner, uint64_t more_ms)
 
 bool examiner_may_hang(struct examiner_subject *subject)
 {
-	unsigned of_owner = 0;
+	unsigned of_owner = 0, most = EXAMINER_STUCK_MAX;
 
 	if (is_slow(subject))
 		return false;
@@ -326,7 +333,10 @@ bool examiner_may_hang(struct examiner_subject *subject)
 	forget_ended();
 	for (unsigned i = 0; i < ex.stuck_count; i++)
 		of_owner += ex.stuck[i].owner == owner_of(subject);
-	return ex.stuck_count < EXAMINER_STUCK_MAX && of_owner < EXAMINER_STUCK_MAX_OWNER;
+	/* The last places are root's, those before of owners who have none. */
+	if (owner_of(subject) != 0)
+		most -= of_owner ? KEPT_FOR_ROOT + KEPT_FOR_FIRST : KEPT_FOR_ROOT;
+	return ex.stuck_count < most && of_owner < EXAMINER_STUCK_MAX_OWNER;
 }
 
 /* What the helper does meanwhile. */
