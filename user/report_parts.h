@@ -25,8 +25,8 @@ struct entry { /* an image in the report */
 	struct model_process *process; /* NULL: in the model's rest */
 	uint64_t gone_ms;	       /* since when */
 	uint64_t start_ticks;
-	int64_t pages;		       /* charged */
-	int64_t unsettled_bytes;       /* folded: among the losses until the next report */
+	int64_t pages;		 /* charged */
+	int64_t unsettled_bytes; /* folded: among the losses until the next report */
 	UT_hash_handle hh;
 };
 

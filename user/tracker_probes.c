@@ -30,7 +30,7 @@ struct probe_task {
 	uint64_t start_ticks; /* of `pid` */
 	uint32_t image;
 	unsigned tries; /* of PROBE_FORGET: it is told of before the process has ended */
-	int err; /* what came of it */
+	int err;	/* what came of it */
 	/* Of PROBE_ATTACH: */
 	struct probe_file *file; /* owned */
 	uint64_t bias;
