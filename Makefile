@@ -30,7 +30,7 @@ BPF_INCLUDE ?= -idirafter /usr/include/$(shell gcc -dumpmachine)
 # Pure modules first: unit tests link them without BPF.
 PURE := hash model model_book model_lines model_order model_ended text json_text kernel_btf kernel_refusal render render_table render_columns render_function render_runs render_json source \
 	py_code py_layouts elf_image elf_probes probe_file usdt_args elf_version proc py_process cmd_ps store \
-	serve_request serve_access serve_limits serve_quota confine confine_filter \
+	serve_request serve_access serve_limits serve_quota serve_socket serve_process confine confine_filter \
 	budget rights examiner examiner_wait examiner_wire examiner_helper source_read source_encoding
 PURE := $(foreach m,$(PURE),$(if $(wildcard user/$(m).c),$(m)))
 PROGRAM := $(filter-out $(PURE),$(basename $(notdir $(wildcard user/*.c))))

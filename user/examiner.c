@@ -11,9 +11,7 @@
 #include "budget.h"
 #include "examiner_private.h"
 
-#define MEMORY_STEP  (16 * 1024) /* of one request: fits a message */
-#define SLOW_MAX     64
-#define SLOW_HOLD_MS 30000
+#define MEMORY_STEP (16 * 1024) /* of one request: fits a message */
 
 int examiner_identify(pid_t pid, struct py_process *process)
 {
@@ -198,35 +196,6 @@ int examiner_describe(pid_t pid, struct proc_info *info, struct source_root *roo
 
 /* --- sources --- */
 
-/* Whose files hold helpers up is not asked for more of them. */
-static struct {
-	uint32_t owner;
-	uint64_t until_ms;
-} slow_owners[SLOW_MAX];
-
-static bool is_slow(uint32_t owner)
-{
-	uint64_t now = examiner_now_ms();
-
-	for (size_t i = 0; i < SLOW_MAX; i++) {
-		if (slow_owners[i].owner == owner && now < slow_owners[i].until_ms)
-			return true;
-	}
-	return false;
-}
-
-static void note_slow(uint32_t owner)
-{
-	size_t oldest = 0;
-
-	for (size_t i = 0; i < SLOW_MAX; i++) {
-		if (slow_owners[i].until_ms < slow_owners[oldest].until_ms)
-			oldest = i;
-	}
-	slow_owners[oldest].owner = owner;
-	slow_owners[oldest].until_ms = examiner_now_ms() + SLOW_HOLD_MS;
-}
-
 static void *source_body(const struct rights *rights, const char *name, size_t *size)
 {
 	size_t rights_bytes = rights_size(rights), name_bytes = strlen(name) + 1;
@@ -252,7 +221,7 @@ int examiner_read_source(const struct source_root *root, const char *name, struc
 	if (!rights)
 		return 0;
 	subject.owner = rights->uid;
-	if (is_slow(rights->uid) || !examiner_may_hang(&subject))
+	if (!examiner_may_hang(&subject))
 		return -EBUSY;
 	request.body = source_body(rights, name, &size);
 	if (!request.body)
@@ -269,8 +238,6 @@ int examiner_read_source(const struct source_root *root, const char *name, struc
 	}
 	err = examiner_ask(&request, &answer, &subject);
 	free(request.body);
-	if (err == -ETIME)
-		note_slow(rights->uid);
 	if (err)
 		return err;
 	text->state = (enum source_state)answer.head.result;

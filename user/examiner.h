@@ -12,7 +12,8 @@
  *
  *   -ETIME         it took too long: examiner_explain() says so in words
  *   -EDQUOT        it would have been too much work: likewise
- *   -EBUSY         too many helpers hang already, on targets of its owner or in all: likewise
+ *   -EBUSY         too many helpers hang already, on targets of its owner or in all, or those have
+ *                  taken too much of our time: not for now, likewise
  *   -EINTR         a signal asked for the end meanwhile
  *   -ENOTCONN      there is no helper, and no new one can be started: likewise
  */

@@ -16,7 +16,8 @@ struct examiner_subject {
 	bool known; /* the owner, that is */
 };
 
-/* Is there room for one more helper that hangs because of its owner? */
+/* Is there room for one more helper that hangs because of its owner, and has that one not taken too
+ * much of our time of late? */
 bool examiner_may_hang(struct examiner_subject *subject);
 
 /* Sends a request and waits for its answer, which the caller frees. 0 or one of the errors of

@@ -7,7 +7,8 @@
  * die are counted.
  *
  * Invariant: nothing here waits without a limit, not even examiner_stop(). Left out: several
- * requests at once. A target that hangs costs EXAMINER_ASLEEP_MS once, then its owner is known.
+ * requests at once. A target that hangs costs EXAMINER_ASLEEP_MS once; and all targets of one owner
+ * have, but for a few times that, a small share of our time, whether they hang or are slow.
  */
 #include "examiner.h"
 
@@ -26,18 +27,32 @@
 #include "budget.h"
 #include "examiner_helper.h"
 #include "examiner_private.h"
+#include "serve_process.h"
 
-#define SLICE_MS    100
-#define PROGRESS_MS 6000		    /* asleep now and then, but it goes on: a slow disk */
-#define CPU_MS	    (3 * BUDGET_PROCESS_MS) /* the helper's own budget must have ended it before */
-#define END_MS	    200
-#define HELD_MAX    256
-#define HOLD_MS	    30000 /* not to be examined again; twice as long each time */
-#define HOLD_MAX_MS (20 * HOLD_MS)
+#define SLICE_MS      100
+#define PROGRESS_MS   6000		      /* asleep now and then, but it goes on: a slow disk */
+#define CPU_MS	      (3 * BUDGET_PROCESS_MS) /* the helper's own budget must have ended it before */
+#define END_MS	      200
+#define HELD_MAX      256
+#define HOLD_MS	      30000 /* not to be examined again; twice as long each time */
+#define HOLD_MAX_MS   (20 * HOLD_MS)
+#define OWNER_UNKNOWN UINT32_MAX /* it has ended: no user's ID, root's least of all */
+#define SLOW_MAX      64
+#define SLOW_MS	      (EXAMINER_ASLEEP_MS / 2) /* of sleep in one request, from which on it counts */
+#define LOST_MAX_MS   ((EXAMINER_STUCK_MAX_OWNER - 1) * EXAMINER_ASLEEP_MS)
+#define LOST_SHARE    15 /* of the time that passes comes back */
+
+#define KEPT_FOR_ROOT  8 /* of EXAMINER_STUCK_MAX */
+#define KEPT_FOR_FIRST 16
 
 struct held { /* a target that has held a helper up */
 	pid_t pid;
 	uint64_t start_ticks, until_ms, hold_ms;
+};
+
+struct slow { /* an owner whose targets have let us wait */
+	uint32_t owner;
+	uint64_t lost_ms, at_ms; /* that much, at that time; less since */
 };
 
 struct stuck {
@@ -58,6 +73,7 @@ static struct {
 	unsigned stuck_count;
 	struct held held[HELD_MAX];
 	unsigned held_count;
+	struct slow slow[SLOW_MAX];
 } ex = {.control = -1, .fd = -1, .pidfd = -1};
 
 uint64_t examiner_now_ms(void)
@@ -103,25 +119,44 @@ static void drop_examiner(uint32_t owner)
 
 /* --- a new one --- */
 
-static int new_examiner(void)
+/* The keeper's answer `number`; those that nobody waits for any more are dropped. 0, -EINTR,
+ * -EMFILE; anything else: no answer is to be had of it. */
+static int await_keeper(uint32_t number, struct wire_message *m, bool was_interrupted)
 {
-	struct wire_message m = {.head.op = WIRE_NEW};
 	struct pollfd p = {.fd = ex.control, .events = POLLIN};
 	uint64_t begin = examiner_now_ms();
-	int n, err;
+	int n;
+
+	for (;;) {
+		if (poll(&p, 1, SLICE_MS) > 0) {
+			n = wire_receive(ex.control, m);
+			if (n <= 0)
+				return n == -EMFILE ? n : -ECONNRESET;
+			if (m->head.number == number)
+				return 0;
+			wire_fini(m);
+		}
+		if (ex.interrupted && !was_interrupted && ex.interrupted())
+			return -EINTR;
+		/* The keeper reads nothing of a target: it is starved, or stopped. */
+		if (examiner_now_ms() - begin > EXAMINER_STARVED_MS)
+			return -ETIMEDOUT;
+	}
+}
+
+static int new_examiner(bool was_interrupted)
+{
+	struct wire_message m = {.head = {.op = WIRE_NEW, .number = ++ex.number}};
+	int err;
 
 	if (ex.control < 0)
 		return -ENOTCONN;
 	err = wire_send(ex.control, &m);
-	while (!err && (n = poll(&p, 1, SLICE_MS)) <= 0) {
-		/* The keeper reads nothing of a target: it is starved, or stopped. */
-		if (examiner_now_ms() - begin > EXAMINER_STARVED_MS)
-			err = -ETIMEDOUT;
-	}
-	if (!err && wire_receive(ex.control, &m) <= 0)
-		err = -ECONNRESET;
+	if (!err)
+		err = await_keeper(ex.number, &m, was_interrupted);
+	if (err == -EINTR || err == -EMFILE)
+		return err;
 	if (err) {
-		/* Its late answer must not be taken for another's. */
 		close(ex.control);
 		ex.control = -1;
 		return -ENOTCONN;
@@ -153,7 +188,7 @@ int examiner_start(bool (*interrupted)(void))
 		return err;
 	}
 	ex.control = pair[0];
-	err = new_examiner();
+	err = new_examiner(true);
 	if (err)
 		examiner_stop();
 	else
@@ -175,6 +210,7 @@ void examiner_stop(void)
 		usleep(1000);
 	ex.keeper = 0;
 	ex.stuck_count = ex.held_count = 0;
+	memset(ex.slow, 0, sizeof(ex.slow));
 }
 
 /* --- targets that have held one up --- */
@@ -229,29 +265,78 @@ static void hold(pid_t pid)
 	held->until_ms = examiner_now_ms() + held->hold_ms;
 }
 
-/* A file is read for it, so only when it matters. */
+/* Who has made a user namespace owns all users in it. Files are read for that, so only when it
+ * matters. */
 static uint32_t owner_of(struct examiner_subject *subject)
 {
 	struct rights rights;
 
 	if (!subject->known)
-		subject->owner = rights_of(subject->pid, &rights) ? 0 : rights.uid;
+		subject->owner = rights_of(subject->pid, &rights)
+					 ? OWNER_UNKNOWN
+					 : serve_account(subject->pid, rights.uid);
 	subject->known = true;
 	return subject->owner;
+}
+
+/* --- owners --- */
+
+static uint64_t lost_ms(const struct slow *slow, uint64_t now)
+{
+	uint64_t back = (now - slow->at_ms) / LOST_SHARE;
+
+	return slow->lost_ms > back ? slow->lost_ms - back : 0;
+}
+
+static bool is_slow(struct examiner_subject *subject)
+{
+	uint64_t now = examiner_now_ms();
+
+	for (unsigned i = 0; i < SLOW_MAX; i++) {
+		if (lost_ms(&ex.slow[i], now) >= LOST_MAX_MS &&
+		    ex.slow[i].owner == owner_of(subject))
+			return true;
+	}
+	return false;
+}
+
+/* When all entries are in use, the one goes that has lost us least. */
+static void note_slow(uint32_t owner, uint64_t more_ms)
+{
+	uint64_t now = examiner_now_ms();
+	struct slow *slow = &ex.slow[0];
+
+	for (unsigned i = 0; i < SLOW_MAX; i++) {
+		if (ex.slow[i].owner == owner && ex.slow[i].at_ms) {
+			slow = &ex.slow[i];
+			break;
+		}
+		if (lost_ms(&ex.slow[i], now) < lost_ms(slow, now))
+			slow = &ex.slow[i];
+	}
+	if (slow->owner != owner)
+		*slow = (struct slow){.owner = owner};
+	slow->lost_ms = lost_ms(slow, now) + more_ms;
+	slow->at_ms = now;
 }
 
 /* --- requests --- */
 
 bool examiner_may_hang(struct examiner_subject *subject)
 {
-	unsigned of_owner = 0;
+	unsigned of_owner = 0, most = EXAMINER_STUCK_MAX;
 
+	if (is_slow(subject))
+		return false;
 	if (!ex.stuck_count)
 		return true;
 	forget_ended();
 	for (unsigned i = 0; i < ex.stuck_count; i++)
 		of_owner += ex.stuck[i].owner == owner_of(subject);
-	return ex.stuck_count < EXAMINER_STUCK_MAX && of_owner < EXAMINER_STUCK_MAX_OWNER;
+	/* The last places are root's, those before of owners who have none. */
+	if (owner_of(subject) != 0)
+		most -= of_owner ? KEPT_FOR_ROOT + KEPT_FOR_FIRST : KEPT_FOR_ROOT;
+	return ex.stuck_count < most && of_owner < EXAMINER_STUCK_MAX_OWNER;
 }
 
 /* What the helper does meanwhile. */
@@ -261,6 +346,7 @@ struct wait {
 	unsigned long long switches;
 	bool interrupted; /* before it began */
 	bool stopped;
+	uint64_t asleep_ms; /* about: by its state at each look */
 };
 
 static uint64_t helper_cpu_ns(void)
@@ -299,7 +385,12 @@ static bool is_over(struct wait *w)
 	if (switches != w->switches)
 		w->moved_ms = now;
 	w->switches = switches;
-	if (taken < EXAMINER_ASLEEP_MS || proc_stat_read(ex.pid, &info))
+	if (proc_stat_read(ex.pid, &info))
+		return false;
+	if (info.state == 'S' || info.state == 'D')
+		w->asleep_ms += now - w->seen_ms;
+	w->seen_ms = now;
+	if (taken < EXAMINER_ASLEEP_MS)
 		return false;
 	w->stopped = info.state == 'T' || info.state == 't';
 	limit = info.state == 'R'			     ? EXAMINER_STARVED_MS
@@ -309,7 +400,7 @@ static bool is_over(struct wait *w)
 }
 
 /* Waits for the answer to the last request. 0, -ETIME, -EINTR, -ECONNRESET: it has died. */
-static int await(struct wire_message *answer, struct wait *w)
+static int await(struct wire_message *answer, struct wait *w, struct examiner_subject *subject)
 {
 	struct pollfd p = {.fd = ex.fd, .events = POLLIN};
 	int n;
@@ -326,6 +417,7 @@ static int await(struct wire_message *answer, struct wait *w)
 			}
 			wire_fini(answer);
 		}
+		owner_of(subject); /* while it is there */
 		if (ex.interrupted && !w->interrupted && ex.interrupted())
 			return -EINTR;
 		if (n <= 0 && is_over(w))
@@ -337,16 +429,20 @@ static int try_request(struct wire_message *request, struct wire_message *answer
 		       struct examiner_subject *subject, bool *again)
 {
 	struct wait w = {.interrupted = ex.interrupted && ex.interrupted()};
-	int err = ex.fd < 0 ? new_examiner() : 0;
+	int err = ex.fd < 0 ? new_examiner(w.interrupted) : 0;
 
 	*again = false;
 	if (err)
-		return -ENOTCONN;
-	w.begin_ms = w.moved_ms = examiner_now_ms();
+		return err == -EINTR || err == -EMFILE ? err : -ENOTCONN;
+	w.begin_ms = w.seen_ms = w.moved_ms = examiner_now_ms();
 	w.cpu_begin_ns = helper_cpu_ns();
 	request->head.number = ++ex.number;
 	err = wire_send(ex.fd, request);
-	err = err == -EPIPE || err == -ECONNRESET ? -ECONNRESET : err ? err : await(answer, &w);
+	err = err == -EPIPE || err == -ECONNRESET ? -ECONNRESET
+	      : err				  ? err
+						  : await(answer, &w, subject);
+	if (w.asleep_ms >= SLOW_MS)
+		note_slow(owner_of(subject), w.asleep_ms);
 	/* With -EINTR too: what it is stuck in must not be taken for the next target's doing. */
 	if (err == -ECONNRESET || err == -ETIME || err == -EINTR)
 		drop_examiner(owner_of(subject));

@@ -85,16 +85,24 @@ int wire_send(int fd, struct wire_message *message)
 	return err;
 }
 
-/* All descriptors of the message; how many. */
+/* The descriptors of the message; how many. There may be room for more than we know of, as space
+ * for them is rounded up: those are closed. */
 static unsigned take_fds(struct msghdr *m, int *fds)
 {
 	struct cmsghdr *c = CMSG_FIRSTHDR(m);
-	unsigned count;
+	unsigned sent, count;
+	int fd;
 
-	if (!c || c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
+	if (!c || c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS ||
+	    c->cmsg_len < CMSG_LEN(0))
 		return 0;
-	count = (unsigned)((c->cmsg_len - CMSG_LEN(0)) / sizeof(int));
+	sent = (unsigned)((c->cmsg_len - CMSG_LEN(0)) / sizeof(int));
+	count = sent < FDS_MAX ? sent : FDS_MAX;
 	memcpy(fds, CMSG_DATA(c), count * sizeof(int));
+	for (unsigned i = count; i < sent; i++) {
+		memcpy(&fd, CMSG_DATA(c) + i * sizeof(int), sizeof(int));
+		close(fd);
+	}
 	return count;
 }
 
@@ -161,6 +169,8 @@ int wire_receive(int fd, struct wire_message *message)
 		file = fds[--count];
 	message->fd_count = count < WIRE_FDS_MAX ? count : WIRE_FDS_MAX;
 	memcpy(message->fds, fds, message->fd_count * sizeof(int));
+	while (count > WIRE_FDS_MAX)
+		close(fds[--count]);
 	if (!err)
 		err = take_body(message, text, (size_t)n - sizeof(message->head), file);
 	if (file >= 0)

@@ -60,7 +60,8 @@ struct wire_description {
 /* Sends a message, whose head's body_bytes and in_file are set here. 0 or -errno. */
 int wire_send(int fd, struct wire_message *message);
 
-/* Waits for a message. 1; 0: the other end is closed; -errno. wire_fini() frees it. */
+/* Waits for a message. 1; 0: the other end is closed; -errno; -EMFILE: there was no number left for
+ * its descriptors, and the next message can be received. wire_fini() frees it. */
 int wire_receive(int fd, struct wire_message *message);
 
 /* Frees the body and closes the descriptors that are left. */

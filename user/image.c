@@ -37,6 +37,7 @@ void image_describe(struct image *image)
 	struct proc_info info;
 	int err = examiner_describe(image->pid, &info, &root);
 
+	image->undescribed = err && err != -ESRCH;
 	/* Whatever holds that up, its name is to be had. */
 	if (err && (err == -ESRCH || proc_stat_read(image->pid, &info)))
 		return;

@@ -21,7 +21,8 @@ struct image { /* one process image: pymem_proc's user-space half */
 	char python[32]; /* "" until identified */
 	struct py_layout layout;
 	bool identified;
-	bool examined; /* looked at while it lived: no interpreter so far */
+	bool examined;	  /* looked at while it lived: no interpreter so far */
+	bool undescribed; /* it was asked for, and not to be had at that time */
 	bool dead;
 	bool dropped;	  /* its record found no room: not in the report */
 	bool lines;	  /* the exact engine is attached */
@@ -36,6 +37,7 @@ struct image { /* one process image: pymem_proc's user-space half */
 	uint64_t ended_ms;	  /* when that was known; CLOCK_MONOTONIC */
 	bool folded;		  /* it ended, and is in the report for good */
 	bool needless;		  /* in tracker.ended */
+	bool quota_told;	  /* the report counts it among those that met one */
 	struct source_root root;
 	uint32_t sweep;		  /* in which it was last seen alive */
 	struct image *next_ended; /* in tracker.ended */

@@ -40,6 +40,7 @@ struct use { /* of a file's probes by a process */
 
 struct probe_user {
 	pid_t pid;
+	uint64_t start_ticks; /* of the process: another may have its PID by now */
 	struct use *uses;
 	UT_hash_handle hh;
 };
@@ -179,6 +180,7 @@ static int add_use(struct probes *probes, pid_t pid, struct use *use)
 		if (!user)
 			return -ENOMEM;
 		user->pid = pid;
+		user->start_ticks = proc_start_ticks(pid);
 		if (HASH_INSERT(probes->users, pid, user)) {
 			free(user);
 			return -ENOMEM;
@@ -359,6 +361,20 @@ void probes_forget(struct probes *probes, pid_t pid)
 		end_use(probes, pid, use);
 	}
 	free(user);
+}
+
+bool probes_forget_ended(struct probes *probes, pid_t pid)
+{
+	struct probe_user *user;
+	struct proc_info info;
+
+	HASH_FIND(hh, probes->users, &pid, sizeof(pid), user);
+	/* A zombie runs nothing, whenever its parent may wait for it. */
+	if (user && !proc_stat_read(pid, &info) && info.start_ticks == user->start_ticks &&
+	    info.state != 'Z' && info.state != 'X')
+		return false;
+	probes_forget(probes, pid);
+	return true;
 }
 
 void probes_free(struct probes *probes)

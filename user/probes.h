@@ -34,8 +34,12 @@ void probes_note_refusal(struct probes *probes, const char *path, int err);
  * the rest, this may be called from any thread. */
 void probes_each_refusal(struct probes *probes, void (*fn)(const char *text, void *arg), void *arg);
 
-/* `pid` has ended. */
+/* `pid` is to be attached no more. */
 void probes_forget(struct probes *probes, pid_t pid);
+
+/* The same if the process that was attached as `pid` has ended, even if another has its number or
+ * nobody has waited for it yet. False: it lives, and stays attached. */
+bool probes_forget_ended(struct probes *probes, pid_t pid);
 
 /* Why --lines can't work for `python`, and what can be done instead. */
 void probes_explain(const struct py_process *python, char *text, size_t size);

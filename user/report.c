@@ -71,6 +71,8 @@ int report_add_image(struct build *b, struct image *image, const struct pymem_pr
 		b->tallies.probeless++;
 	else if (image->lines_error == -ESRCH)
 		b->tallies.short_lived++;
+	else if (image->lines_error == -ECANCELED)
+		b->tallies.unready++;
 	else if (image->lines_error && image->lines_error != -EINPROGRESS)
 		b->tallies.unprobed++;
 	else if (image->lines && image->lines_late)

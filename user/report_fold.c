@@ -193,6 +193,7 @@ static int fold_done(struct build *b, const struct folding *f)
 	sum->probeless += b->tallies.probeless;
 	sum->unprobed += b->tallies.unprobed;
 	sum->short_lived += b->tallies.short_lived;
+	sum->unready += b->tallies.unready;
 	sum->late += b->tallies.late;
 	sum->unnamed_runs += b->tallies.unnamed_runs;
 	return err;

@@ -39,6 +39,13 @@ static void add_probe_notes(struct build *b)
 			 t->short_lived, t->short_lived == 1 ? "" : "es");
 		model_add_note(b->model, text);
 	}
+	if (t->unready) {
+		snprintf(text, sizeof(text),
+			 "the profile ended before the line probes of %u process%s could be "
+			 "attached: profiled by the walk engine",
+			 t->unready, t->unready == 1 ? "" : "es");
+		model_add_note(b->model, text);
+	}
 	if (t->late) {
 		snprintf(text, sizeof(text),
 			 "%u process%s for a moment before the line probes were attached: lines "
@@ -124,9 +131,10 @@ static void add_limit_notes(struct build *b)
 	}
 	if (refused) {
 		snprintf(text, sizeof(text),
-			 "%llu stacks or code objects were too many for one process (%u MiB): "
-			 "what they changed is lost as undelivered",
-			 (unsigned long long)refused, STORE_IMAGE_BYTES >> 20);
+			 "%llu stacks or code objects were too many for one process (%u MiB) or "
+			 "all (%u MiB): what they changed is lost as undelivered",
+			 (unsigned long long)refused, STORE_IMAGE_BYTES >> 20,
+			 STORE_ALL_BYTES >> 20);
 		model_add_note(b->model, text);
 	}
 	if (no_memory) {
@@ -179,19 +187,21 @@ static void add_quota_note(struct build *b, const struct quota_met *met)
 }
 
 /* What is known of an image that has ended is soon freed: that it met a quota is kept. */
-static void keep_quota(struct report *report, const struct quota_met *met)
+static void keep_quota(struct report *report, struct image *image, const struct quota_met *met)
 {
 	unsigned i;
 
-	for (i = 0; i < report->quota_count && i < QUOTAS_TOLD; i++)
+	for (i = 0; i < report->quota_count; i++)
 		if (report->quotas[i].id == met->id && report->quotas[i].table == met->table)
 			return;
 	if (report->quota_count < QUOTAS_TOLD)
-		report->quotas[report->quota_count] = *met;
-	report->quota_count++;
+		report->quotas[report->quota_count++] = *met;
+	else if (!image->quota_told)
+		report->quota_more++;
+	image->quota_told = true;
 }
 
-void report_note_quotas(struct build *b, const struct image *image, const struct pymem_proc *record)
+void report_note_quotas(struct build *b, struct image *image, const struct pymem_proc *record)
 {
 	int i;
 
@@ -201,7 +211,7 @@ void report_note_quotas(struct build *b, const struct image *image, const struct
 		if (!record->places[i].refused)
 			continue;
 		if (image->dead)
-			keep_quota(b->report, &met);
+			keep_quota(b->report, image, &met);
 		else
 			add_quota_note(b, &met);
 	}
@@ -213,9 +223,9 @@ static void add_quota_notes(struct build *b)
 	unsigned i, more;
 	char text[256];
 
-	for (i = 0; i < report->quota_count && i < QUOTAS_TOLD; i++)
+	for (i = 0; i < report->quota_count; i++)
 		add_quota_note(b, &report->quotas[i]);
-	more = report->quota_count - i;
+	more = report->quota_more;
 	if (!more)
 		return;
 	snprintf(text, sizeof(text), "%u more process%s reached a quota: raise --max-stacks", more,
@@ -299,6 +309,15 @@ static void add_unwatched_notes(struct build *b)
 	int n;
 
 	for (u = b->tracker->unwatched; u; u = u->next) {
+		if (u->late) {
+			snprintf(text, sizeof(text),
+				 "not all children of process %d were looked at, which took too "
+				 "long: whether Pythons among them are not watched is not known",
+				 u->parent);
+			model_add_note(b->model, text);
+		}
+		if (!u->count)
+			continue;
 		n = snprintf(text, sizeof(text),
 			     "process %d has %s%zu Python child%s that %s not watched: -p ",
 			     u->parent, u->more ? "at least " : "", u->count,

@@ -14,6 +14,7 @@ struct tallies {
 	uint64_t unwatched;
 	unsigned probeless, unprobed; /* left to the walk engine */
 	unsigned short_lived;	      /* likewise: they ended before probes were attached */
+	unsigned unready;	      /* likewise: the profile ended before */
 	unsigned late;		      /* ran for a moment before they were */
 	uint64_t unnamed_runs;	      /* of lines whose code object never arrived */
 };
@@ -24,8 +25,8 @@ struct entry { /* an image in the report */
 	struct model_process *process; /* NULL: in the model's rest */
 	uint64_t gone_ms;	       /* since when */
 	uint64_t start_ticks;
-	int64_t pages;		       /* charged */
-	int64_t unsettled_bytes;       /* folded: among the losses until the next report */
+	int64_t pages;		 /* charged */
+	int64_t unsettled_bytes; /* folded: among the losses until the next report */
 	UT_hash_handle hh;
 };
 
@@ -40,7 +41,7 @@ struct report {
 		pid_t pid;
 		int table;
 	} quotas[QUOTAS_TOLD];
-	unsigned quota_count;
+	unsigned quota_count, quota_more; /* those in it; processes that are not */
 };
 
 struct build {
@@ -75,8 +76,7 @@ int report_add_line(const struct pymem_line_key *key, const struct pymem_line *c
 
 /* report_notes.c: all that the report can't say in figures. */
 /* Notes which quotas the image met. */
-void report_note_quotas(struct build *b, const struct image *image,
-			const struct pymem_proc *record);
+void report_note_quotas(struct build *b, struct image *image, const struct pymem_proc *record);
 void report_add_notes(struct build *b);
 
 #endif

@@ -32,7 +32,8 @@
 #endif
 
 #define BACKLOG		128
-#define FIRST_LISTEN_FD 3 /* as systemd passes them */
+#define FIRST_LISTEN_FD 3    /* as systemd passes them */
+#define QUEUE_MAX	4096 /* more than any host lets wait (net.unix.max_dgram_qlen) */
 
 /* Descriptors sent to us would be closed by us, and closing some of them takes as long as
  * their sender likes. Kernels before 6.16 can't refuse them. */
@@ -192,22 +193,16 @@ int serve_socket_adopt(int fd)
 	return fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK) ? -errno : 0;
 }
 
-static void drain(int fd)
+void serve_socket_end(int fd)
 {
 	char byte;
 
-	while (recv(fd, &byte, 1, MSG_DONTWAIT) > 0)
-		;
-}
-
-void serve_socket_end(int fd)
-{
 	/* A message that is left unread makes the other end's next read fail (ECONNRESET), and it
-	 * never learns what it was told last. Between the two looks more may come; after, none. */
-	shutdown(fd, SHUT_WR);
-	drain(fd);
-	shutdown(fd, SHUT_RD);
-	drain(fd);
+	 * never learns what it was told last. Nothing is queued any more once we don't read: so
+	 * what is there can be emptied, however fast the other end sends. */
+	shutdown(fd, SHUT_RDWR);
+	for (int i = 0; i < QUEUE_MAX && recv(fd, &byte, 1, MSG_DONTWAIT) > 0; i++)
+		;
 	close(fd);
 }
 

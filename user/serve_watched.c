@@ -27,7 +27,8 @@ static struct watched *find(const struct server *server, const struct serve_proc
 
 static bool same_rights(const struct serve_peer *a, const struct serve_peer *b)
 {
-	return a->uid == b->uid && a->gid == b->gid && a->permitted == b->permitted;
+	return a->uid == b->uid && a->gid == b->gid && a->permitted == b->permitted &&
+	       a->userns == b->userns;
 }
 
 /* The peer gets the page. 0 or -EUSERS. */

@@ -34,6 +34,17 @@ static int batch_resize(struct batch *b, uint32_t entries)
 	return b->keys && b->values ? 0 : -ENOMEM;
 }
 
+/* Deletes the entry; `value` gets what it has at that time, which may be more than was read before:
+ * who began with it when it was alive may add to it still. */
+static void take_entry(int fd, const void *key, void *value)
+{
+	if (!bpf_map_lookup_and_delete_elem(fd, key, value))
+		return;
+	/* Hashes have that since Linux 5.14. */
+	bpf_map_lookup_elem(fd, key, value);
+	bpf_map_delete_elem(fd, key);
+}
+
 /* Calls fn(key, value) for each entry of `map`. The kernel hands over whole buckets, and entries
  * stay in theirs: each that is there all the time comes once. (The key after one that has been
  * deleted meanwhile is the first one of all.) */
@@ -62,9 +73,10 @@ static int each_entry(struct session *session, const char *name, bool take,
 		}
 		from = &cursor;
 		for (i = 0; !err && i < count; i++) {
-			err = fn(b.keys + i * b.key_size, b.values + i * b.value_size, arg);
 			if (take)
-				bpf_map_delete_elem(fd, b.keys + i * b.key_size);
+				take_entry(fd, b.keys + i * b.key_size,
+					   b.values + i * b.value_size);
+			err = fn(b.keys + i * b.key_size, b.values + i * b.value_size, arg);
 		}
 		if (read) /* that was the last bucket */
 			break;

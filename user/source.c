@@ -2,9 +2,9 @@
 /* Problem: many processes run the same files, and a report asks for their lines one by one.
  *
  * A file is read once for each view of the file system and each set of rights, so that nobody
- * is shown what only another could read. Nothing cached is ever dropped, as
- * callers hold pointers into it; so the total is limited instead. How a file is opened
- * and read is source_read.c's.
+ * is shown what only another could read; again only if what failed was not the file's doing.
+ * Nothing cached is ever dropped, as callers hold pointers into it; so the total is limited
+ * instead. How a file is opened and read is source_read.c's.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "proc.h"
@@ -24,6 +25,7 @@
 /* A file written just before its process started may look newer: the process's start is
  * known to a clock tick, and its wall-clock time moves with adjustments of the clock. */
 #define START_SLACK_SEC 0.1
+#define SLOW_AGAIN_MS	30000
 
 /* One view of the file system: mount ids tell mount namespaces and chroots apart. */
 struct view {
@@ -40,6 +42,7 @@ struct source_file {
 	char *text; /* line ends are NULs */
 	uint32_t *starts;
 	int line_count;
+	uint64_t again_ms; /* when it is to be read again, CLOCK_MONOTONIC; 0: never */
 };
 
 /* Thousands of processes have few sets of rights between them: equal ones are the same. */
@@ -317,16 +320,41 @@ static int take_text(struct source_cache *cache, struct source_file *file, struc
 	return 0;
 }
 
+static uint64_t now_ms(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+}
+
+/* When to try again what could not be read for no reason of the file's own. */
+static uint64_t when_again(int err)
+{
+	switch (err) {
+	case -EINTR: /* so are the errors of examiner.h */
+	case -EBUSY:
+	case -ENOTCONN:
+		return now_ms();
+	case -ETIME: /* it costs as long again */
+		return now_ms() + SLOW_AGAIN_MS;
+	default:
+		return 0;
+	}
+}
+
 static enum source_state read_file(struct source_cache *cache, struct source_file *file,
 				   const struct source_root *root)
 {
 	struct source_text text = {.state = SOURCE_UNREADABLE};
 	int err;
 
+	file->again_ms = 0;
 	/* What may be read is not known: nothing. */
 	if (!root->rights || cache->bytes >= SOURCE_CACHE_MAX)
 		return SOURCE_UNREADABLE;
 	err = cache->read(root, file->name, &text);
+	file->again_ms = when_again(err);
 	if (!err && text.state == SOURCE_OK)
 		err = take_text(cache, file, &text);
 	free(text.data);
@@ -357,8 +385,12 @@ static struct source_file *get_file(struct source_cache *cache, const struct sou
 	for (file = *bucket; file; file = file->next) {
 		if (memcmp(&file->view, &view, sizeof(view)) == 0 && file->rights == root->rights &&
 		    strcmp(file->name, name) == 0)
-			return file;
+			break;
 	}
+	if (file && file->again_ms && now_ms() >= file->again_ms)
+		file->state = read_file(cache, file, root);
+	if (file)
+		return file;
 	file = calloc(1, sizeof(*file));
 	if (file)
 		file->name = strdup(name);

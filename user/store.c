@@ -10,10 +10,13 @@
 
 #include "proc.h"
 
+#define FETCHES_MAX 256 /* that wait */
+
 void store_init(struct store *store)
 {
 	memset(store, 0, sizeof(*store));
 	store->image_bytes = STORE_IMAGE_BYTES;
+	store->all_bytes = STORE_ALL_BYTES;
 }
 
 static void code_free(struct store_code *code)
@@ -61,12 +64,13 @@ static struct store_image *make_image(struct store *store, uint32_t proc)
 	return image;
 }
 
-/* Counts what an image takes; -ENOSPC: it has had its share. */
-static int take_room(const struct store *store, struct store_image *image, size_t bytes)
+/* Counts what an image takes; -ENOSPC: it has had its share, or there is no more for anybody. */
+static int take_room(struct store *store, struct store_image *image, size_t bytes)
 {
-	if (image->bytes + bytes > store->image_bytes)
+	if (image->bytes + bytes > store->image_bytes || store->bytes + bytes > store->all_bytes)
 		return -ENOSPC;
 	image->bytes += bytes;
+	store->bytes += bytes;
 	return 0;
 }
 
@@ -86,6 +90,7 @@ static void forget(struct store *store, struct store_image *image)
 		code_free(code);
 	}
 	HASH_DEL(store->images, image);
+	store->bytes -= image->bytes;
 	free(image);
 }
 
@@ -97,6 +102,15 @@ void store_forget(struct store *store, uint32_t proc)
 		forget(store, image);
 }
 
+static struct store_fetch *next_fetch(struct store *store)
+{
+	struct store_fetch *fetch = store->fetches;
+
+	store->fetches = fetch->next;
+	store->fetch_count--;
+	return fetch;
+}
+
 void store_fini(struct store *store)
 {
 	struct store_image *image, *next;
@@ -105,6 +119,8 @@ void store_fini(struct store *store)
 	{
 		forget(store, image);
 	}
+	while (store->fetches)
+		free(next_fetch(store));
 }
 
 struct store_stack *store_stack(struct store *store, const struct pymem_stack_key *key)
@@ -376,20 +392,65 @@ static bool is_whole(const struct store_code *code)
 	return !code->table_addr || code->code.linetable_len >= code->table_length;
 }
 
-void store_complete(struct store *store, const struct pymem_msg_code *message,
-		    const struct py_layout *layout, int pid)
+/* Asks for it now; once decoded, it has been asked for already. */
+static void fetch_now(struct store *store, const struct store_fetch *fetch)
 {
 	struct store_code *code, like = {};
 
+	like.key.code = fetch->code;
+	like.key.fingerprint = fetch->fingerprint;
+	like.key.proc = fetch->proc;
+	HASH_FIND(hh, store->codes, &like.key, sizeof(like.key), code);
+	if (!code || code->decoded || code->no_room || is_whole(code))
+		return;
+	store->fetched_bytes += code->table_length - code->code.linetable_len;
+	fetch_table(store, code, &fetch->layout, fetch->pid);
+}
+
+/* Whoever makes up more of them than there is room for has some left unread, which is counted where
+ * their lines are asked for. */
+static void put_off(struct store *store, const struct store_fetch *fetch)
+{
+	struct store_fetch **end = &store->fetches, *later;
+
+	later = store->fetch_count < FETCHES_MAX ? malloc(sizeof(*later)) : NULL;
+	if (!later)
+		return;
+	while (*end)
+		end = &(*end)->next;
+	*later = *fetch;
+	later->next = NULL;
+	*end = later;
+	store->fetch_count++;
+}
+
+void store_complete(struct store *store, const struct pymem_msg_code *message,
+		    const struct py_layout *layout, int pid)
+{
+	struct store_fetch fetch = {.code = message->code,
+				    .fingerprint = message->fingerprint,
+				    .proc = message->proc,
+				    .pid = pid,
+				    .layout = *layout};
+
 	if (!message->last)
 		return;
-	like.key.code = message->code;
-	like.key.fingerprint = message->fingerprint;
-	like.key.proc = message->proc;
-	HASH_FIND(hh, store->codes, &like.key, sizeof(like.key), code);
-	/* Once decoded, it has been asked for already. */
-	if (code && !code->decoded && !code->no_room && !is_whole(code))
-		fetch_table(store, code, layout, pid);
+	if (store->fetched_bytes < STORE_FETCH_BYTES)
+		fetch_now(store, &fetch);
+	else
+		put_off(store, &fetch);
+}
+
+void store_fetch_more(struct store *store)
+{
+	struct store_fetch *fetch;
+
+	store->fetched_bytes = 0;
+	while (store->fetches && store->fetched_bytes < STORE_FETCH_BYTES) {
+		fetch = next_fetch(store);
+		fetch_now(store, fetch);
+		free(fetch);
+	}
 }
 
 static void code_decode(struct store *store, struct store_code *code,

@@ -18,13 +18,20 @@
  * end to what it can make up. */
 #define STORE_IMAGE_BYTES (256u << 20)
 
+/* For what all hand over together. A child takes over nothing of its parent: each has its own. */
+#define STORE_ALL_BYTES (512u << 20)
+
+/* Processes are asked for so much of their line tables at a time; or for one table. */
+#define STORE_FETCH_BYTES (8u << 20)
+
 /* Of one line table. A module that is a literal of a million rows has half of it. */
 #define STORE_TABLE_BYTES PYMEM_TABLE_KEPT
 
 /* Why instructions of a code object have no line of their own. X(ID, what to tell a person) */
 #define STORE_GAPS(X)                                                                           \
 	X(UNREAD, "their line tables could not be read before they were gone")                  \
-	X(TOO_LONG, "their line tables are more than is kept (64 MiB each, 256 MiB a process)") \
+	X(TOO_LONG, "their line tables are more than is kept (64 MiB each, 256 MiB a process, " \
+		    "512 MiB in all)")                                                          \
 	X(OUTSIDE, "their line tables do not have the instructions")
 
 enum store_gap {
@@ -78,11 +85,24 @@ struct store_image {
 	UT_hash_handle hh;
 };
 
+struct store_fetch { /* of the rest of a line table, put off */
+	struct store_fetch *next;
+	uint64_t code, fingerprint;
+	uint32_t proc;
+	int pid;
+	struct py_layout layout;
+};
+
 struct store {
 	struct store_code *codes;
 	struct store_stack *stacks;
 	struct store_image *images;
-	size_t image_bytes;		/* that one image may take */
+	size_t image_bytes;	     /* that one image may take */
+	size_t all_bytes;	     /* that all may take */
+	size_t bytes;		     /* that they take */
+	size_t fetched_bytes;	     /* since the last store_fetch_more() */
+	struct store_fetch *fetches; /* put off, the first one first */
+	unsigned fetch_count;
 	uint64_t malformed;		/* messages that were not as they should be */
 	uint64_t refused;		/* for which there was no room */
 	uint64_t no_memory;		/* taken not at all or in part: memory ran out */
@@ -106,10 +126,13 @@ struct store_image *store_image(struct store *store, uint32_t proc);
 void store_forget(struct store *store, uint32_t proc);
 
 /* The process is asked for the rest of a line table whose part this is, if no more of it is on its
- * way; while the process lives, and at once: a module's code object is freed when it has run.
- * `message` has been taken by store_add(). */
+ * way; while the process lives, and at once: a module's code object is freed when it has run. After
+ * STORE_FETCH_BYTES the rest is put off. `message` has been taken by store_add(). */
 void store_complete(struct store *store, const struct pymem_msg_code *message,
 		    const struct py_layout *layout, int pid);
+
+/* Goes on with what was put off, for as much again. */
+void store_fetch_more(struct store *store);
 
 /* The code object of a frame, decoded with `layout`; NULL if it was never delivered.
  * `pid` (0: none) is asked for what the kernel side could not read, unless it is gone. */

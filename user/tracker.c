@@ -19,6 +19,9 @@
 
 #define RETRY_MIN_MS  20
 #define RETRY_MAX_MS  640
+#define LATER_MS      10000
+#define REST_MS	      2000
+#define LOOKING_MS    200 /* then messages are handled again */
 #define BUSY_MS	      300
 #define UNFOLDED_MANY 64
 #define GONE_MS	      500 /* messages of a process come in by then */
@@ -223,6 +226,8 @@ int tracker_know(struct tracker *tracker, struct image *image, const struct py_p
 		return err;
 	if (tracker->probe_worker)
 		tracker_want_probes(tracker, image, python);
+	if (image->undescribed)
+		image_describe(image);
 	image->identified = true;
 	image->held = tracker->holding && image->asked;
 	image->layout = python->layout;
@@ -262,6 +267,11 @@ static bool identify_due(struct tracker *tracker, struct queued *q, uint64_t now
 	case TRACKER_AGAIN:
 		q->at_ms = now + q->delay_ms;
 		q->delay_ms *= 2;
+		q->later = false;
+		return true;
+	case TRACKER_LATER:
+		q->at_ms = now + LATER_MS;
+		q->later = true;
 		return true;
 	case TRACKER_GONE:
 		/* It has been looked at before. */
@@ -281,14 +291,16 @@ static void identify_queued(struct tracker *tracker)
 {
 	uint64_t now = tracker_now_ms();
 	size_t i, kept = 0;
+	bool full = false;
 
 	for (i = 0; i < tracker->queue_length; i++) {
 		struct queued q = tracker->queue[i];
 
 		/* Once a signal asks for the end, nothing is begun that may take long. */
-		if (q.at_ms > now || (tracker->interrupted && tracker->interrupted()) ||
+		if (q.at_ms > now || full || (tracker->interrupted && tracker->interrupted()) ||
 		    identify_due(tracker, &q, now))
 			tracker->queue[kept++] = q;
+		full = tracker_now_ms() - now > LOOKING_MS;
 	}
 	tracker->queue_length = kept;
 }
@@ -311,6 +323,7 @@ int tracker_poll(struct tracker *tracker, int timeout_ms)
 	if (err < 0)
 		return err;
 	n += err;
+	store_fetch_more(&tracker->store);
 	tracker_fold_ended(tracker);
 	if (tracker->watch_copies)
 		tracker_watch_copies(tracker);
@@ -329,20 +342,28 @@ bool tracker_is_busy(const struct tracker *tracker)
 	       tracker->unfolded < UNFOLDED_MANY;
 }
 
-/* Tracked processes that nobody has looked at yet: they are alive, so it can be done. */
+/* Tracked processes that nobody has looked at yet: they are alive, so it can be done, for as long
+ * as whoever waits for the report may be kept waiting. */
 static void identify_rest(struct tracker *tracker)
 {
+	uint64_t end_ms = tracker_now_ms() + REST_MS;
 	struct image *image, *next;
 
 	HASH_ITER(hh, tracker->images, image, next)
 	{
+		if (image->undescribed && !image->dead && tracker_now_ms() <= end_ms)
+			image_describe(image);
 		if (image->dead || image->identified || image->examined || image->hidden ||
 		    *image->reason)
 			continue;
-		tracker_identify(tracker, image->pid, true);
+		if (tracker_now_ms() <= end_ms)
+			tracker_identify(tracker, image->pid, true);
 		if (!image->identified && !image->examined && !image->asked && !*image->reason)
 			tracker->unexamined++;
 	}
+	for (size_t i = 0; i < tracker->queue_length; i++)
+		if (tracker->queue[i].later)
+			tracker_refuse_later(tracker, tracker->queue[i].pid);
 }
 
 int tracker_finish(struct tracker *tracker)

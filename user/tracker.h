@@ -32,6 +32,7 @@ struct unwatched { /* Pythons that a profiled process started and that are not p
 	pid_t pids[UNWATCHED_NAMED]; /* `named` of the `count` */
 	size_t named, count;
 	bool more; /* children than were looked at */
+	bool late; /* because it took too long */
 	struct unwatched *next;
 };
 
@@ -46,7 +47,8 @@ struct queued {
 	pid_t pid;
 	unsigned delay_ms; /* until the next try */
 	uint64_t at_ms;
-	bool gone; /* ended before it was looked at; kept so that it counts once */
+	bool gone;  /* ended before it was looked at; kept so that it counts once */
+	bool later; /* it could not be looked at for what others do: TRACKER_LATER */
 };
 
 struct look { /* a process that was looked at: tracker_look.c */
@@ -125,7 +127,8 @@ int tracker_attach_all(struct tracker *tracker);
 int tracker_poll(struct tracker *tracker, int timeout_ms);
 
 /* Looks for Pythons among the descendants of the processes named on the command line that are not
- * profiled themselves, for the report to name. Once, at the end, while they run. 0 or -ENOMEM. */
+ * profiled themselves, for the report to name; for some 2 s. Once, at the end, while they run. 0 or
+ * -ENOMEM. */
 int tracker_find_unwatched(struct tracker *tracker);
 
 /* Have processes started just now, so that what takes long had better wait? Not if much waits. */

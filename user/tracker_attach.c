@@ -73,6 +73,9 @@ enum tracker_identified tracker_identify(struct tracker *tracker, pid_t pid, boo
 	/* Another event will tell of what comes next, unless none tells of libraries. */
 	if (!err || (err == -ENOENT && session_sees_mappings(tracker->session)))
 		return TRACKER_DONE;
+	/* None of its own doing. A command that is held can't wait for that. */
+	if ((err == -EBUSY || err == -ENOTCONN) && !tracker->detached && !tracker->holding)
+		return TRACKER_LATER;
 	if (err == -ENOTSUP) {
 		py_process_explain(&python, reason, sizeof(reason));
 	} else if (err != -EINTR && examiner_explain(err, why, sizeof(why))) {
@@ -89,6 +92,18 @@ enum tracker_identified tracker_identify(struct tracker *tracker, pid_t pid, boo
 	}
 	refuse(tracker, image, pid, reason);
 	return TRACKER_DONE;
+}
+
+void tracker_refuse_later(struct tracker *tracker, pid_t pid)
+{
+	struct image *image = tracker_live_image(tracker, pid);
+	char reason[192], why[128];
+
+	if (image && (image->identified || image->examined || *image->reason))
+		return;
+	examiner_explain(-EBUSY, why, sizeof(why));
+	snprintf(reason, sizeof(reason), "can't be examined: %s", why);
+	refuse(tracker, image, pid, reason);
 }
 
 /* Have both the memory of one exec? A forked process has its parent's auxiliary vector, with

@@ -3,7 +3,8 @@
  * uwsgi does nothing but wait: who attaches to it alone sees a change of nothing, and is to be told
  * of the workers.
  *
- * What is looked at is bounded, however many children the target makes.
+ * What is looked at is bounded, however many children the target makes, and however long each
+ * takes: a signal may have asked for the end already.
  */
 #include <dirent.h>
 #include <stdio.h>
@@ -15,6 +16,7 @@
 
 #define LOOKED_AT_MOST 256  /* processes, in all */
 #define THREADS_MOST   1024 /* of one process, each of which may have forked */
+#define LOOKING_MS     2000 /* at all of them: none is begun after that */
 
 struct search {
 	pid_t pids[LOOKED_AT_MOST]; /* those found, in the order in which they are looked at */
@@ -81,7 +83,7 @@ static bool is_unwatched(struct tracker *tracker, pid_t pid)
 	       !tracker_look(tracker, pid, &python);
 }
 
-static int note_children(struct tracker *tracker, const struct image *image)
+static int note_children(struct tracker *tracker, const struct image *image, uint64_t end_ms)
 {
 	struct search *s = calloc(1, sizeof(*s));
 	struct unwatched *u = calloc(1, sizeof(*u));
@@ -96,6 +98,10 @@ static int note_children(struct tracker *tracker, const struct image *image)
 	add_children(s, image->pid);
 	/* Theirs come behind them: a launcher may stand between. */
 	for (i = 0; i < s->count; i++) {
+		if (tracker_now_ms() > end_ms) {
+			u->late = true;
+			break;
+		}
 		add_children(s, s->pids[i]);
 		if (!is_unwatched(tracker, s->pids[i]))
 			continue;
@@ -103,9 +109,9 @@ static int note_children(struct tracker *tracker, const struct image *image)
 			u->pids[u->named++] = s->pids[i];
 		u->count++;
 	}
-	u->more = s->more;
+	u->more = s->more || u->late;
 	free(s);
-	if (!u->count) {
+	if (!u->count && !u->late) {
 		free(u);
 		return 0;
 	}
@@ -116,6 +122,7 @@ static int note_children(struct tracker *tracker, const struct image *image)
 
 int tracker_find_unwatched(struct tracker *tracker)
 {
+	uint64_t end_ms = tracker_now_ms() + LOOKING_MS;
 	struct image *image, *next;
 	int err = 0;
 
@@ -124,7 +131,7 @@ int tracker_find_unwatched(struct tracker *tracker)
 	HASH_ITER(hh, tracker->images, image, next)
 	{
 		if (!err && image->asked && !image->dead && !image->hidden)
-			err = note_children(tracker, image);
+			err = note_children(tracker, image, end_ms);
 	}
 	return err;
 }

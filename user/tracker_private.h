@@ -44,6 +44,7 @@ void tracker_skip(struct tracker *tracker, pid_t pid, const char *comm, const ch
 enum tracker_identified {
 	TRACKER_DONE,
 	TRACKER_AGAIN, /* it may be another thing in a moment */
+	TRACKER_LATER, /* it can't be looked at now, for what others do */
 	TRACKER_GONE,  /* no traced process, and it ended before it could be looked at */
 };
 
@@ -51,6 +52,9 @@ enum tracker_identified {
  * TRACKER_AGAIN.
  */
 enum tracker_identified tracker_identify(struct tracker *tracker, pid_t pid, bool last);
+
+/* At the end `pid` has still not been looked at, for what others did (TRACKER_LATER). */
+void tracker_refuse_later(struct tracker *tracker, pid_t pid);
 
 /* Has tracker_poll() identify `pid`, which runs another program if it has `execed`. */
 void tracker_queue(struct tracker *tracker, pid_t pid, bool execed);
@@ -64,7 +68,8 @@ void tracker_begin_child(struct tracker *tracker, struct image *image, uint32_t 
 void tracker_watch_copies(struct tracker *tracker);
 
 /* tracker_probes.c, with --lines: what is wanted is done in a thread, in that order. Until it is,
- * the image's lines_error is -EINPROGRESS; if its process ends before, -ESRCH. */
+ * the image's lines_error is -EINPROGRESS; if its process ends before, -ESRCH; if we do,
+ * -ECANCELED. */
 struct probe_worker *probe_worker_new(struct probes *probes);
 void tracker_want_probes(struct tracker *tracker, const struct image *image,
 			 const struct py_process *python);

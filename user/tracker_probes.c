@@ -21,13 +21,16 @@
 #include "proc.h"
 #include "tracker_private.h"
 
+#define FORGET_TRIES 50 /* one each time that tasks are taken over: some seconds */
+
 struct probe_task {
 	struct probe_task *next;
 	enum { PROBE_ATTACH, PROBE_ATTACH_CHILD, PROBE_FORGET } what;
 	pid_t pid, parent;
 	uint64_t start_ticks; /* of `pid` */
 	uint32_t image;
-	int err; /* what came of it */
+	unsigned tries; /* of PROBE_FORGET: it is told of before the process has ended */
+	int err;	/* what came of it */
 	/* Of PROBE_ATTACH: */
 	struct probe_file *file; /* owned */
 	uint64_t bias;
@@ -85,6 +88,8 @@ static int attach(struct probes *probes, const struct probe_task *task)
 
 	if (!is_same(task))
 		return -ESRCH;
+	/* What had its number before may be there still. */
+	probes_forget_ended(probes, task->pid);
 	if (task->what == PROBE_ATTACH)
 		err = probes_attach(probes, task->pid, task->file, task->bias, task->path);
 	else
@@ -114,8 +119,8 @@ static void *work(void *arg)
 		pthread_mutex_unlock(&worker->lock);
 		if (task->what != PROBE_FORGET)
 			task->err = attach(worker->probes, task);
-		else if (!proc_start_ticks(task->pid))
-			probes_forget(worker->probes, task->pid);
+		else
+			task->err = probes_forget_ended(worker->probes, task->pid) ? 0 : -EAGAIN;
 		pthread_mutex_lock(&worker->lock);
 		append(&worker->done, task);
 	}
@@ -286,16 +291,26 @@ void tracker_forget_probes(struct tracker *tracker, pid_t pid)
 void tracker_take_probes(struct tracker *tracker)
 {
 	struct probe_worker *worker = tracker->probe_worker;
+	struct task_list again = {.end = &again.first};
 	struct probe_task *task;
 
 	if (!worker)
 		return;
 	pthread_mutex_lock(&worker->lock);
 	while ((task = take_first(&worker->done))) {
+		/* A process that ends is still there for a moment. */
+		if (task->what == PROBE_FORGET && task->err == -EAGAIN &&
+		    ++task->tries < FORGET_TRIES) {
+			append(&again, task);
+			continue;
+		}
 		if (task->what != PROBE_FORGET)
 			set_result(tracker, task->image, task->err);
 		task_free(task);
 	}
+	while ((task = take_first(&again)))
+		append(&worker->wanted, task);
+	pthread_cond_signal(&worker->more);
 	pthread_mutex_unlock(&worker->lock);
 }
 
@@ -316,6 +331,7 @@ void tracker_end_probes(struct tracker *tracker)
 {
 	struct probe_worker *worker = tracker->probe_worker;
 	struct probe_task *task;
+	struct image *image;
 
 	if (!worker)
 		return;
@@ -328,8 +344,9 @@ void tracker_end_probes(struct tracker *tracker)
 	worker->running = false;
 	tracker_take_probes(tracker);
 	while ((task = take_first(&worker->wanted))) {
-		if (task->what != PROBE_FORGET)
-			set_result(tracker, task->image, -ESRCH);
+		image = tracker_image(tracker, task->image);
+		if (task->what != PROBE_FORGET && image)
+			set_result(tracker, image->id, image->dead ? -ESRCH : -ECANCELED);
 		task_free(task);
 	}
 	pthread_cond_destroy(&worker->more);

@@ -57,6 +57,7 @@ static int look_at(pid_t pid, void *arg)
 {
 	struct tracker *tracker = arg;
 	struct image *image = tracker_live_image(tracker, pid);
+	enum tracker_identified what;
 	uint64_t start;
 
 	/* Messages tell of what is tracked. */
@@ -67,8 +68,11 @@ static int look_at(pid_t pid, void *arg)
 		return 0;
 	if (tracker->interrupted && tracker->interrupted())
 		return -EINTR;
-	if (tracker_identify(tracker, pid, false) == TRACKER_AGAIN)
+	what = tracker_identify(tracker, pid, false);
+	if (what == TRACKER_AGAIN || what == TRACKER_LATER)
 		tracker_queue(tracker, pid, false);
+	/* Looks may take long, and the ring goes on to be filled. */
+	session_consume(tracker->session);
 	image = tracker_live_image(tracker, pid);
 	if (image && image->identified)
 		tracker->found++;

@@ -280,3 +280,38 @@ def test_refused_connections_cost_little(folder):
         assert client.tell("hello")["status"] == OK
         # A few come and go while a process is tracked.
         assert eventually(lambda: server.descriptors() < before + 10)
+
+
+@pytest.mark.attack("the server's time", "senders that go on while it closes their connection")
+def test_senders_that_go_on_are_closed(folder):
+    """What a connection that is closed still has to be read has an end, however fast more is sent."""
+    code = ("import socket, sys\n"
+            "s = socket.socket(fileno=int(sys.argv[1]))\n"
+            "print(flush=True)\n"
+            "try:\n"
+            "    while True:\n"
+            "        s.send(b'no request')\n"
+            "except OSError:\n"
+            "    pass\n")
+    with Server(TOOL, os.path.join(folder, "s")) as server:
+        hostile = server.connect()
+        hostile.socket.setblocking(True)
+        os.kill(server.process.pid, signal.SIGSTOP)
+        senders = [subprocess.Popen([sys.executable, "-c", code, str(hostile.socket.fileno())],
+                                    pass_fds=[hostile.socket.fileno()], stdout=subprocess.PIPE)
+                   for _ in range(6)]
+        try:
+            for sender in senders:
+                assert sender.stdout.readline() == b"\n"
+            os.kill(server.process.pid, signal.SIGCONT)
+            for sender in senders:
+                assert sender.wait(60) == 0
+            other = server.connect()
+            assert other.ask(HELLO)["status"] == OK
+            other.close()
+        finally:
+            for sender in senders:
+                sender.kill()
+                sender.wait()
+                sender.stdout.close()
+            hostile.close()

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* What is given up is gone: each attempt in a process of its own, which says what came of it. */
 #include <errno.h>
+#include <pthread.h>
 #include <fcntl.h>
 #include <linux/openat2.h>
 #include <linux/bpf.h>
@@ -291,9 +292,34 @@ static int trace_after_all(void)
 	return trace();
 }
 
+static pthread_barrier_t given_up;
+
+static void *trace_in_thread(void *arg)
+{
+	pthread_barrier_wait(&given_up);
+	*(int *)arg = trace() ? errno : 0;
+	return NULL;
+}
+
+/* A thread that was there before, as the one that attaches probes is. */
+static int trace_in_thread_after_all(void)
+{
+	pthread_t thread;
+	int err = 0;
+
+	pthread_barrier_init(&given_up, NULL, 2);
+	if (pthread_create(&thread, NULL, trace_in_thread, &err) || confine_end_trace())
+		return 0;
+	pthread_barrier_wait(&given_up);
+	pthread_join(thread, NULL);
+	errno = err;
+	return err ? -1 : 0;
+}
+
 static void test_end_of_trace(void **state)
 {
 	(void)state;
+	assert_int_equal(outcome(CONFINE_TRACE, trace_in_thread_after_all), EPERM);
 	assert_int_equal(outcome(CONFINE_TRACE, trace_after_all), EPERM);
 }
 

@@ -17,6 +17,8 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -24,6 +26,7 @@
 #include <cmocka.h>
 
 #include "examiner.h"
+#include "examiner_wire.h"
 #include "rights.h"
 
 static bool asked_to_end;
@@ -194,6 +197,73 @@ static void test_stopped(void **state)
 	assert_true(examiner() != first);
 }
 
+/* No number is left for a new one's descriptors: that is said, and passes. */
+static void test_no_descriptors(void **state)
+{
+	struct rlimit before, few;
+	char byte = 7, copy = 0;
+
+	(void)state;
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+	few = (struct rlimit){STDERR_FILENO + 1, before.rlim_max};
+	assert_int_equal(kill(examiner(), SIGKILL), 0);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(proc_read_memory(getpid(), (uintptr_t)&byte, &copy, 1), -EMFILE);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+	assert_int_equal(proc_read_memory(getpid(), (uintptr_t)&byte, &copy, 1), 1);
+	assert_int_equal(copy, byte);
+}
+
+static unsigned open_descriptors(void)
+{
+	unsigned count = 0;
+
+	for (int fd = 0; fd < 256; fd++)
+		count += fcntl(fd, F_GETFD) >= 0;
+	return count;
+}
+
+/* Of more descriptors than belong to any message none is written where there is no room, and none
+ * stays open. */
+static void test_descriptors_of_a_message(void **state)
+{
+	_Alignas(struct cmsghdr) char control[CMSG_SPACE(4 * sizeof(int))] = {0};
+	struct wire_head head = {.number = 1};
+	struct iovec part = {&head, sizeof(head)};
+	unsigned before = open_descriptors();
+	struct wire_message message;
+	struct cmsghdr *c;
+	int pair[2];
+
+	(void)state;
+	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair), 0);
+	/* A body that is not there; a right one. */
+	for (int round = 0; round < 2; round++) {
+		for (unsigned count = 1; count <= 4; count++) {
+			struct msghdr m = {.msg_iov = &part,
+					   .msg_iovlen = 1,
+					   .msg_control = control,
+					   .msg_controllen = CMSG_SPACE(count * sizeof(int))};
+
+			c = CMSG_FIRSTHDR(&m);
+			*c = (struct cmsghdr){CMSG_LEN(count * sizeof(int)), SOL_SOCKET,
+					      SCM_RIGHTS};
+			for (unsigned i = 0; i < count; i++)
+				memcpy(CMSG_DATA(c) + i * sizeof(int), &pair[0], sizeof(int));
+			head.body_bytes = !round;
+			assert_int_equal(sendmsg(pair[0], &m, 0), sizeof(head));
+			assert_int_equal(wire_receive(pair[1], &message), round ? 1 : -EBADMSG);
+			if (round)
+				assert_int_equal(message.fd_count, count < 2 ? count : 2);
+			wire_fini(&message);
+			assert_int_equal(open_descriptors(), before + 2);
+		}
+	}
+	close(pair[0]);
+	close(pair[1]);
+}
+
 /* Without its keeper there is no other, and that is said. */
 static void test_keeper_killed(void **state)
 {
@@ -270,6 +340,38 @@ static void test_hangs(void **state)
 	/* Others are. */
 	assert_int_equal(proc_read_memory(getpid(), (uintptr_t)&byte, &copy, 1), 1);
 	end(pid);
+}
+
+/* An owner of many targets that hang has a share of our time, not all of it. The helpers all end:
+ * none is left to be counted. */
+static void test_slow_owner(void **state)
+{
+	char byte = 7, copy = 0, why[128];
+	pid_t pids[EXAMINER_STUCK_MAX_OWNER + 1];
+	uint64_t begin = now_ms();
+	bool can = true;
+	void *page;
+	int i;
+
+	(void)state;
+	for (i = 0; can && i <= EXAMINER_STUCK_MAX_OWNER; i++) {
+		can = fork_hanging(&pids[i], &page);
+		if (can && i < EXAMINER_STUCK_MAX_OWNER)
+			assert_int_equal(proc_read_memory(pids[i], (uintptr_t)page, &copy, 1),
+					 -ETIME);
+	}
+	if (can) {
+		assert_true(now_ms() - begin >= EXAMINER_STUCK_MAX_OWNER * EXAMINER_ASLEEP_MS);
+		begin = now_ms();
+		assert_int_equal(proc_read_memory(pids[i - 1], (uintptr_t)page, &copy, 1), -EBUSY);
+		assert_int_equal(proc_read_memory(getpid(), (uintptr_t)&byte, &copy, 1), -EBUSY);
+		assert_true(now_ms() - begin < EXAMINER_ASLEEP_MS);
+		assert_true(examiner_explain(-EBUSY, why, sizeof(why)));
+	}
+	while (i--)
+		end(pids[i]);
+	if (!can)
+		skip();
 }
 
 static void ask_to_end(int number)
@@ -353,7 +455,13 @@ static void test_capabilities(void **state)
 		field = strstr(text, "\nCapPrm:");
 		assert_non_null(field);
 		assert_int_equal(strtoull(field + 8, NULL, 16) & ~allowed, 0);
+		field = strstr(text, "\nCapBnd:");
+		assert_non_null(field);
+		if (!geteuid())
+			assert_int_equal(strtoull(field + 8, NULL, 16) & ~allowed, 0);
 		assert_non_null(strstr(text, "\nNoNewPrivs:\t1"));
+		/* Root, without capabilities, still owns most files: a filter keeps them. */
+		assert_non_null(strstr(text, "\nSeccomp:\t2"));
 	}
 }
 
@@ -362,9 +470,12 @@ static void test_capabilities(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_same_answers), TEST(test_source),	      TEST(test_killed),
-		TEST(test_stopped),	 TEST(test_keeper_killed),    TEST(test_hangs),
-		TEST(test_interrupted),	 cmocka_unit_test(test_ends), TEST(test_capabilities),
+		TEST(test_same_answers),   TEST(test_source),
+		TEST(test_killed),	   TEST(test_stopped),
+		TEST(test_keeper_killed),  TEST(test_hangs),
+		TEST(test_interrupted),	   cmocka_unit_test(test_ends),
+		TEST(test_capabilities),   TEST(test_slow_owner),
+		TEST(test_no_descriptors), cmocka_unit_test(test_descriptors_of_a_message),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

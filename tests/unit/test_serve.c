@@ -10,11 +10,14 @@
 #include <stdlib.h>
 #include <string.h>
 #include <cmocka.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include "serve_access.h"
 #include "serve_limits.h"
 #include "serve_quota.h"
 #include "serve_request.h"
+#include "serve_socket.h"
 
 #define SECOND_NS 1000000000ULL
 
@@ -391,6 +394,38 @@ static void test_quota(void **state)
 	assert_int_equal(serve_quota_payer(&quota, 1000), one);
 }
 
+/* The other end of a connection, which sends another message for each that is read. */
+static int flooder = -1;
+static unsigned received;
+
+ssize_t recv(int fd, void *buf, size_t size, int flags)
+{
+	if (flooder >= 0 && ++received < 100000)
+		send(flooder, "", 1, MSG_DONTWAIT | MSG_NOSIGNAL);
+	return recvfrom(fd, buf, size, flags, NULL, NULL);
+}
+
+/* Closing has an end, however fast it sends, and what it was told before is there to be read. */
+static void test_end_flooded(void **state)
+{
+	char text[8];
+	int pair[2];
+
+	(void)state;
+	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair), 0);
+	assert_int_equal(send(pair[0], "why", 4, 0), 4);
+	assert_int_equal(send(pair[1], "", 1, 0), 1);
+	flooder = pair[1];
+	received = 0;
+	serve_socket_end(pair[0]);
+	flooder = -1;
+	assert_in_range(received, 1, 1000);
+	assert_int_equal(recv(pair[1], text, sizeof(text), 0), 4);
+	assert_string_equal(text, "why");
+	assert_int_equal(recv(pair[1], text, sizeof(text), 0), 0);
+	close(pair[1]);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -400,6 +435,7 @@ int main(void)
 		cmocka_unit_test(test_tokens),	    cmocka_unit_test(test_turns),
 		cmocka_unit_test(test_many_users),  cmocka_unit_test(test_access_namespaces),
 		cmocka_unit_test(test_limits_kept), cmocka_unit_test(test_quota),
+		cmocka_unit_test(test_end_flooded),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -233,6 +233,43 @@ static void test_limits(void **state)
 
 /* The time of modification may be set back, as a deploy does that keeps old times; the kernel's own
  * note of a change may not. */
+static int fail_with;
+static unsigned reads;
+
+static int read_or_fail(const struct source_root *root, const char *name, struct source_text *text)
+{
+	reads++;
+	*text = (struct source_text){.state = SOURCE_UNREADABLE};
+	return fail_with ? fail_with : source_read_here(root, name, text);
+}
+
+/* What a signal, or others, kept from being read is read when it is asked for again; what has hung
+ * is not at once. */
+static void test_read_again(void **state)
+{
+	static const int passing[] = {-EINTR, -EBUSY, -ENOTCONN};
+	struct fixture *fixture = *state;
+	char name[16];
+
+	source_cache_free(fixture->cache);
+	fixture->cache = source_cache_new(read_or_fail);
+	put(fixture, "hangs.py", "text\n");
+	for (int i = 0; i < 3; i++) {
+		snprintf(name, sizeof(name), "/%d.py", i);
+		put(fixture, name + 1, "text\n");
+		fail_with = passing[i];
+		assert_int_equal(state_of(fixture, name), SOURCE_UNREADABLE);
+		fail_with = 0;
+		assert_string_equal(get(fixture, name, 1), "text");
+	}
+	fail_with = -ETIME;
+	reads = 0;
+	assert_int_equal(state_of(fixture, "/hangs.py"), SOURCE_UNREADABLE);
+	fail_with = 0;
+	assert_int_equal(state_of(fixture, "/hangs.py"), SOURCE_UNREADABLE);
+	assert_int_equal(reads, 1);
+}
+
 static void test_changed(void **state)
 {
 	struct fixture *fixture = *state;
@@ -392,17 +429,12 @@ static void test_roots(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_lines),
-		TEST(test_names),
-		TEST(test_escapes),
-		TEST(test_unrelated_cwd),
-		TEST(test_not_regular),
-		TEST(test_limits),
-		TEST(test_changed),
-		TEST(test_roots),
-		TEST(test_encodings),
-		TEST(test_rights),
-		cmocka_unit_test(test_rights_parse),
+		TEST(test_lines),	TEST(test_names),
+		TEST(test_escapes),	TEST(test_unrelated_cwd),
+		TEST(test_not_regular), TEST(test_limits),
+		TEST(test_changed),	TEST(test_read_again),
+		TEST(test_roots),	TEST(test_encodings),
+		TEST(test_rights),	cmocka_unit_test(test_rights_parse),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

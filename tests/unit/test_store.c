@@ -282,6 +282,67 @@ static void test_fetched_after_a_full_ring(void **state)
 	free(table);
 }
 
+/* What all images have handed over is bounded, too; what is forgotten makes room. */
+static void test_bounds_of_all(void **state)
+{
+	unsigned kept[3] = {0};
+	struct store store;
+
+	(void)state;
+	store_init(&store);
+	assert_int_equal(store.all_bytes, STORE_ALL_BYTES);
+	store.all_bytes = 64 << 10;
+	for (uint32_t proc = 0; proc < 2; proc++)
+		for (uint64_t hash = 1; hash <= 1000; hash++)
+			kept[proc] += !give_stack(&store, proc, hash);
+	assert_true(kept[0] > 50 && kept[0] < 1000);
+	assert_int_equal(kept[1], 0);
+	assert_true(store.bytes <= store.all_bytes);
+	store_forget(&store, 0);
+	for (uint64_t hash = 1; hash <= 1000; hash++)
+		kept[2] += !give_stack(&store, 2, hash);
+	assert_int_equal(kept[2], kept[0]);
+	store_fini(&store);
+}
+
+/* So much is read at a time, and the rest when it has been seen what else there is. */
+static void test_fetched_later(void **state)
+{
+	uint32_t length;
+	unsigned char *table = lines_table(100000, &length);
+	struct store_code *code;
+	struct store store;
+	struct fake f;
+
+	(void)state;
+	store_init(&store);
+	store.fetched_bytes = STORE_FETCH_BYTES;
+	fake_init(&f, table, length);
+	for (uint32_t at = 0; at < PYMEM_TABLE_MAX; at += PYMEM_TABLE_BYTES)
+		give_part(&store, &f, at, PYMEM_TABLE_BYTES,
+			  at + PYMEM_TABLE_BYTES >= PYMEM_TABLE_MAX);
+	HASH_FIND(hh, store.codes, &store.codes->key, sizeof(store.codes->key), code);
+	assert_non_null(code);
+	assert_int_equal(code->code.linetable_len, PYMEM_TABLE_MAX);
+	store_fetch_more(&store);
+	assert_int_equal(code->code.linetable_len, length);
+	assert_int_equal(store.fetched_bytes, length - PYMEM_TABLE_MAX);
+	/* What is forgotten meanwhile is asked for no more; what is left is freed. */
+	for (int i = 0; i < 2; i++) {
+		store_forget(&store, 1);
+		store.fetched_bytes = STORE_FETCH_BYTES;
+		for (uint32_t at = 0; at < PYMEM_TABLE_MAX; at += PYMEM_TABLE_BYTES)
+			give_part(&store, &f, at, PYMEM_TABLE_BYTES,
+				  at + PYMEM_TABLE_BYTES >= PYMEM_TABLE_MAX);
+		store_forget(&store, 1);
+		if (!i)
+			store_fetch_more(&store);
+	}
+	store_fini(&store);
+	free(f.bytes);
+	free(table);
+}
+
 /* What took its place meanwhile is not read; a part that was paged out is asked for at once. */
 static void test_replaced(void **state)
 {
@@ -386,6 +447,8 @@ int main(void)
 		cmocka_unit_test(test_long_table),
 		cmocka_unit_test(test_table_without_room),
 		cmocka_unit_test(test_fetched),
+		cmocka_unit_test(test_bounds_of_all),
+		cmocka_unit_test(test_fetched_later),
 		cmocka_unit_test(test_fetched_after_a_full_ring),
 		cmocka_unit_test(test_replaced),
 		cmocka_unit_test(test_always_a_line),
