@@ -23,7 +23,6 @@ import functools
 import inspect
 import linecache
 import os
-import pdb
 import sys
 import threading
 import types
@@ -145,8 +144,9 @@ class _Monitoring:
 
     def _claim(self):
         monitoring = sys.monitoring
-        for tool in (monitoring.PROFILER_ID, 3, 4, monitoring.COVERAGE_ID,
-                     monitoring.OPTIMIZER_ID, monitoring.DEBUGGER_ID):
+        # The names with a meaning are the program's: what it starts (cProfile, coverage, a debugger) gives
+        # up if its own is taken.
+        for tool in (3, 4, monitoring.OPTIMIZER_ID):
             try:
                 monitoring.use_tool_id(tool, "pymem_bpf")
             except ValueError:
@@ -154,8 +154,8 @@ class _Monitoring:
             self.tool = tool
             break
         else:
-            raise RuntimeError("all tools of sys.monitoring are in use: end a debugger, a profiler "
-                               "or coverage first")
+            raise RuntimeError("sys.monitoring has no free tool (3, 4, %d): end another profiler first"
+                               % monitoring.OPTIMIZER_ID)
         events = monitoring.events
         for event, callback in (
                 (events.PY_START, _lines.on_start), (events.PY_RESUME, _lines.on_resume),
@@ -328,6 +328,7 @@ class LineProfiler:
         sys.stdout.write("Current memory %.2f MiB exceeded the maximum of %.2f MiB\n"
                          "Stepping into the debugger\n" % (rss_bytes / (1 << 20), self.max_mem))
         sys.stdout.flush()
+        import pdb  # only here: it imports `code` and `cmd`, which may be names of the program's modules
         pdb.Pdb().set_trace(sys._getframe(1))
 
     def __call__(self, function=None, precision=None):
