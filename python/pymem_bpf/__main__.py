@@ -6,13 +6,14 @@ their calls, and shown when the program ends, however it does so by itself.
 """
 import argparse
 import contextlib
+import functools
 import os
 import sys
 
 from . import __version__
-from ._counting import note_once
 from ._program import ProgramMissing, find_script, run_program
 from ._helper import Descriptor, HelperError
+from ._streams import tell
 from .line_profiler import LineProfiler
 from .table import show_results
 from .timestamps import TimeStamper
@@ -74,16 +75,11 @@ def main(argv=None):
         output = Output(options.output) if options.output else None
     except (HelperError, ValueError, OSError) as e:
         sys.exit("pymem_bpf: %s" % e)
-    target, arguments = options.program[0], options.program[1:]
     try:
-        run_program(target, arguments, profiler, options.module)
+        run_program(options.program[0], options.program[1:], profiler, options.module,
+                    functools.partial(_show, profiler, options, output))
     except ProgramMissing as e:
         sys.exit("%s: %s" % (sys.executable, e))
-    finally:
-        shown, ending = _show(profiler, options, output), sys.exc_info()[1]
-        # The program's own failure goes first.
-        if not shown and (ending is None or (isinstance(ending, SystemExit) and not ending.code)):
-            sys.exit(1)
 
 
 def _show(profiler, options, output):
@@ -95,7 +91,7 @@ def _show(profiler, options, output):
             else:
                 show_results(profiler, stream, options.precision)
     except Exception as e:
-        note_once("@profile", "the result can't be written to %s (%s: %s)" % (
+        tell("pymem_bpf: @profile: the result can't be written to %s (%s: %s)\n" % (
             options.output or "stdout", type(e).__name__, e))
         return False
     return True

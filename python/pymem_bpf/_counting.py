@@ -13,11 +13,11 @@ from ._streams import tell
 _said = set()
 
 
-def note_once(subject, text):
-    """One note on stderr for each subject, however often it happens."""
-    if subject in _said:
+def note_once(subject, kind, text):
+    """One note on stderr for each kind of thing that can be said of a subject, however often it happens."""
+    if (subject, kind) in _said:
         return
-    _said.add(subject)
+    _said.add((subject, kind))
     tell("pymem_bpf: %s: %s\n" % (subject, text))
 
 
@@ -35,7 +35,7 @@ class Counting:
             self.profiler.enable_by_count()
             self.begun = True
         except (RuntimeError, OSError) as e:  # HelperError is a RuntimeError
-            note_once("@profile", "%s\n(the decorated functions run unprofiled)" % e)
+            note_once("@profile", "unprofiled", "%s\n(the decorated functions run unprofiled)" % e)
         return self
 
     def __exit__(self, *_):

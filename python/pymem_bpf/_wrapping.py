@@ -36,7 +36,7 @@ def decorate(thing, wrap):
     try:
         return _inside(thing, wrap)
     except (Refused, TypeError) as e:
-        note_once("@profile of %s" % _name(thing), "%s; it is left as it is, unprofiled" % e)
+        note_once("@profile of %s" % _name(thing), "refused", "%s; it is left as it is, unprofiled" % e)
         return thing
 
 
