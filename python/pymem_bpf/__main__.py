@@ -70,7 +70,7 @@ def main(argv=None):
             profiler = TimeStamper(options.backend, options.include_children)
         else:
             profiler = LineProfiler(include_children=options.include_children,
-                                    backend=options.backend, max_mem=options.max_mem)
+                                    backend=options.backend, max_mem=options.max_mem, own_process=True)
             profiler.prepare()
         output = Output(options.output) if options.output else None
     except (HelperError, ValueError, OSError) as e:

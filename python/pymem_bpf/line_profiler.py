@@ -246,11 +246,12 @@ class LineProfiler:
     include_children: amounts are of the process and its children together. backend: rss, pss, uss,
     or memory_profiler's names; PSS and USS are the process's, whichever thread changed them, and
     slow: the kernel looks through all page tables at each line. max_mem: MiB of RSS at which the
-    debugger is to stop. own_thread: only the thread that enables it is profiled.
+    debugger is to stop. own_thread: only the thread that enables it is profiled. own_process: a child that is
+    forked runs what is decorated as it is: its figures would be seen by nobody.
     """
 
     def __init__(self, *functions, counter=None, include_children=False, backend=None, max_mem=None,
-                 own_thread=False):
+                 own_thread=False, own_process=False):
         self._metric = "rss" if backend == "pymem_bpf" else choose_metric(backend)
         if self._metric != "rss" and include_children:
             raise ValueError("backend %r: with children lines are measured in RSS only" % (backend,))
@@ -258,6 +259,7 @@ class LineProfiler:
         self.backend = backend
         self.max_mem = max_mem
         self.own_thread = own_thread
+        self._only_process = os.getpid() if own_process else None
         self.enable_count = 0
         #: Whether it was ever enabled.
         self.begun = False
@@ -303,6 +305,11 @@ class LineProfiler:
             known = [line for line in lines if line > 0] + [one.co_firstlineno]
             self._recorder.add(one, min(known), max(known), one.co_firstlineno,
                                lines.tobytes(), code)
+
+    def asks_for_helper(self):
+        """Whether enable() is to get the process's shared counter first."""
+        return ((self._counter is None or self._shared) and
+                (self._recorder is None or self._owner != os.getpid()) and not self.idle())
 
     def prepare(self):
         """Gets what counts, as enable() does. HelperError: there is none."""
@@ -430,9 +437,13 @@ class LineProfiler:
             exec(statement, globals, locals)
         return self
 
+    def idle(self):
+        """Whether it profiles nothing, since this process is a child of its own (own_process)."""
+        return self._only_process not in (None, os.getpid())
+
     def enable(self):
         """Counts from now on. HelperError: there is no helper to count."""
-        if self.enable_count:
+        if self.enable_count or self.idle():
             return
         with _lock:
             self.prepare()
