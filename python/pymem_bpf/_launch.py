@@ -17,7 +17,8 @@ def load():
     here = os.path.dirname(os.path.abspath(__file__))
     origin = os.path.join(here, "__init__.py")
     found = importlib.util.find_spec("pymem_bpf")
-    theirs = found is not None and (found.origin is None or os.path.realpath(found.origin) != os.path.realpath(origin))
+    theirs = found is not None and (found.origin is None or
+                                    os.path.realpath(found.origin) != os.path.realpath(origin))
     name = "_pymem_bpf_of_mprof" if theirs else "pymem_bpf"
     spec = importlib.util.spec_from_file_location(name, origin, submodule_search_locations=[here])
     package = importlib.util.module_from_spec(spec)

@@ -80,7 +80,8 @@ def run_program(target, arguments, profile, is_module, show):
 
 def _threads_run():
     """Whether there are threads that python waits for before it ends."""
-    return any(not thread.daemon and thread is not threading.main_thread() for thread in threading.enumerate())
+    return any(not thread.daemon and thread is not threading.main_thread()
+               for thread in threading.enumerate())
 
 
 def _show_at_end(show):

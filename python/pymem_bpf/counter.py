@@ -88,7 +88,8 @@ class Counter:
                               "open one here" % self._owner)
         if self._connection is not None and not self._descriptor.is_ours():
             self._ended = True
-            raise HelperError("the program has closed the connection to %s; open another Counter" % self.where)
+            raise HelperError("the program has closed the connection to %s; open another Counter"
+                              % self.where)
         try:
             with self._lock:
                 try:

@@ -162,7 +162,8 @@ def _measure_peak(call, peak):
     returned = function(*args, **kw)
     highest = peak.bytes()
     if peak.frozen:
-        note_once("memory_usage", "ended", "%s ended during the call: the peak is the highest until then; start "
+        note_once("memory_usage", "ended",
+                  "%s ended during the call: the peak is the highest until then; start "
                   "it again: %s" % (peak.counter.where, _helper.command()))
     return highest, returned
 
