@@ -5,12 +5,15 @@ Runs a program with `profile` among the builtins: functions under @profile are p
 their calls, and shown when the program ends, however it does so by itself.
 """
 import argparse
+import contextlib
+import functools
+import os
 import sys
 
 from . import __version__
-from ._counting import note_once
 from ._program import ProgramMissing, find_script, run_program
-from ._helper import HelperError
+from ._helper import Descriptor, HelperError
+from ._streams import tell
 from .line_profiler import LineProfiler
 from .table import show_results
 from .timestamps import TimeStamper
@@ -43,6 +46,23 @@ def parse(argv):
     return options
 
 
+class Output:
+    """The file of -o. It is opened before the program, which may go to another folder or give up rights;
+    and once more if the program has closed what it did not open."""
+
+    def __init__(self, path):
+        self.path = os.path.abspath(path)
+        self._descriptor = Descriptor(self._open())
+
+    def _open(self):
+        return os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
+
+    def stream(self):
+        """Where to write; whoever asks for it closes it."""
+        fd = self._descriptor.fd if self._descriptor.is_ours() else self._open()
+        return open(fd, "w", encoding="utf-8", errors="backslashreplace")
+
+
 def main(argv=None):
     options = parse(sys.argv[1:] if argv is None else argv)
     try:
@@ -50,35 +70,28 @@ def main(argv=None):
             profiler = TimeStamper(options.backend, options.include_children)
         else:
             profiler = LineProfiler(include_children=options.include_children,
-                                    backend=options.backend, max_mem=options.max_mem)
+                                    backend=options.backend, max_mem=options.max_mem, own_process=True)
             profiler.prepare()
-        output = (open(options.output, "a", encoding="utf-8", errors="backslashreplace")
-                  if options.output else sys.stdout)
+        output = Output(options.output) if options.output else None
     except (HelperError, ValueError, OSError) as e:
         sys.exit("pymem_bpf: %s" % e)
-    target, arguments = options.program[0], options.program[1:]
     try:
-        run_program(target, arguments, profiler, options.module)
+        run_program(options.program[0], options.program[1:], profiler, options.module,
+                    functools.partial(_show, profiler, options, output))
     except ProgramMissing as e:
         sys.exit("%s: %s" % (sys.executable, e))
-    finally:
-        shown, ending = _show(profiler, options, output), sys.exc_info()[1]
-        # The program's own failure goes first.
-        if not shown and (ending is None or (isinstance(ending, SystemExit) and not ending.code)):
-            sys.exit(1)
 
 
 def _show(profiler, options, output):
     """Writes what was found. False: it can't be, which was said."""
     try:
-        if options.timestamp:
-            profiler.show_results(output)
-        else:
-            show_results(profiler, output, options.precision)
-        if options.output:
-            output.close()
+        with contextlib.nullcontext(sys.stdout) if output is None else output.stream() as stream:
+            if options.timestamp:
+                profiler.show_results(stream)
+            else:
+                show_results(profiler, stream, options.precision)
     except Exception as e:
-        note_once("@profile", "the result can't be written to %s (%s: %s)" % (
+        tell("pymem_bpf: @profile: the result can't be written to %s (%s: %s)\n" % (
             options.output or "stdout", type(e).__name__, e))
         return False
     return True

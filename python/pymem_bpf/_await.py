@@ -26,8 +26,8 @@ def run_coroutine(shell, coroutine):
         return shell.loop_runner(coroutine)  # %autoawait trio
     if hasattr(loop, "_run_once") and hasattr(loop, "_ready"):
         return _run_inside(loop, coroutine)
-    with _suspended(loop):
-        return asyncio.new_event_loop().run_until_complete(coroutine)
+    with _suspended(loop), contextlib.closing(asyncio.new_event_loop()) as own:
+        return own.run_until_complete(coroutine)
 
 
 def _run_by_shell(runner, coroutine):

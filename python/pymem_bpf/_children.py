@@ -139,7 +139,7 @@ def note():
     """Says, once, what the tables of this process lack."""
     if _started == os.getpid():
         from ._counting import note_once
-        note_once("@profile", NOTE)
+        note_once("@profile", "children", NOTE)
 
 
 @contextlib.contextmanager

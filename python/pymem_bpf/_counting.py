@@ -7,18 +7,38 @@ on stderr, and the function runs as it would undecorated.
 """
 import functools
 import inspect
+import os
+import time
 
+from ._helper import HelperError, socket_path
 from ._streams import tell
 
+RETRY_SECONDS = 10
+
 _said = set()
+_failure = None  # (when to look for a helper again, what was asked for when there was none)
 
 
-def note_once(subject, text):
-    """One note on stderr for each subject, however often it happens."""
-    if subject in _said:
+def note_once(subject, kind, text):
+    """One note on stderr for each kind of thing that can be said of a subject, however often it happens."""
+    if (subject, kind) in _said:
         return
-    _said.add(subject)
+    _said.add((subject, kind))
     tell("pymem_bpf: %s: %s\n" % (subject, text))
+
+
+def _asked():
+    return os.getpid(), socket_path(), os.environ.get("PYMEM_BPF"), os.environ.get("PATH")
+
+
+def _remember_failure():
+    """To look for a helper takes a tenth of a second if one has to be started: not at each call."""
+    global _failure
+    _failure = time.monotonic() + RETRY_SECONDS, _asked()
+
+
+def _failed_lately():
+    return time.monotonic() < _failure[0] and _failure[1] == _asked()
 
 
 class Counting:
@@ -31,11 +51,15 @@ class Counting:
         self.profiler, self.begun = profiler, False
 
     def __enter__(self):
+        if _failure is not None and _failed_lately() and self.profiler.asks_for_helper():
+            return self
         try:
             self.profiler.enable_by_count()
             self.begun = True
-        except (RuntimeError, OSError) as e:  # HelperError is a RuntimeError
-            note_once("@profile", "%s\n(the decorated functions run unprofiled)" % e)
+        except (RuntimeError, OSError) as e:
+            if isinstance(e, HelperError):
+                _remember_failure()
+            note_once("@profile", "unprofiled", "%s\n(the decorated functions run unprofiled)" % e)
         return self
 
     def __exit__(self, *_):

@@ -29,6 +29,30 @@ NAME = "pymem-bpf"
 private_pids = set()
 
 
+class Descriptor:
+    """A descriptor of ours in the program's process. A program may close descriptors that it did not open
+    and get their numbers for files of its own: those are let be."""
+
+    def __init__(self, fd):
+        self.fd, self._file = fd, self._identity(fd)
+
+    @staticmethod
+    def _identity(fd):
+        status = os.fstat(fd)
+        return status.st_dev, status.st_ino
+
+    def is_ours(self):
+        try:
+            return self._identity(self.fd) == self._file
+        except OSError:
+            return False
+
+    def close(self):
+        if self.is_ours():
+            os.close(self.fd)
+        self.fd = -1
+
+
 class HelperError(RuntimeError):
     """The helper can't be used. The text is for the user and names the remedy."""
 
@@ -91,7 +115,8 @@ def _unusable(path, e):
 
 
 class Private:
-    """A helper that was started for this process. start_ticks tells it from a later process of its PID."""
+    """A helper that was started for this process. start_ticks tells it from a later process of its PID.
+    said: Descriptor of the file that it writes its messages to."""
 
     def __init__(self, pid, said):
         self.pid, self.said = pid, said
@@ -118,9 +143,11 @@ def _start():
     if path is None:
         raise HelperMissing("no helper: %s can't be started: there is no such program" % found)
     ours, theirs = sockets.socketpair(sockets.AF_UNIX, sockets.SOCK_SEQPACKET)
-    said = tempfile.TemporaryFile()
+    with tempfile.TemporaryFile() as messages:
+        # No file object of Python's: that would close its number whenever it is collected.
+        said = Descriptor(os.dup(messages.fileno()))
     try:
-        private = Private(_spawn(path, theirs.fileno(), said), said)
+        private = Private(_spawn(path, theirs.fileno(), said.fd), said)
     except OSError as e:
         ours.close()
         said.close()
@@ -148,8 +175,9 @@ def last_words(private):
     if private is None:
         return ""
     reap(private)
-    private.said.seek(0)
-    words = private.said.read(WORDS_LIMIT).decode("utf-8", "replace").strip()
+    if not private.said.is_ours():
+        return ""
+    words = os.pread(private.said.fd, WORDS_LIMIT, 0).decode("utf-8", "replace").strip()
     words = "".join(c if c.isprintable() or c == "\n" else "?" for c in words)
     return " (it says: %s)" % words if words else ""
 

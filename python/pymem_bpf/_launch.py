@@ -11,14 +11,20 @@ import sys
 
 
 def load():
-    """The package of this folder as `pymem_bpf`; nothing else of the folder gets importable."""
+    """timestamps of this folder's package; nothing else of the folder gets importable. The package is
+    `pymem_bpf`, unless this interpreter finds another of that name: that one is the program's."""
     import importlib.util
     here = os.path.dirname(os.path.abspath(__file__))
-    spec = importlib.util.spec_from_file_location(
-        "pymem_bpf", os.path.join(here, "__init__.py"), submodule_search_locations=[here])
+    origin = os.path.join(here, "__init__.py")
+    found = importlib.util.find_spec("pymem_bpf")
+    theirs = found is not None and (found.origin is None or
+                                    os.path.realpath(found.origin) != os.path.realpath(origin))
+    name = "_pymem_bpf_of_mprof" if theirs else "pymem_bpf"
+    spec = importlib.util.spec_from_file_location(name, origin, submodule_search_locations=[here])
     package = importlib.util.module_from_spec(spec)
-    sys.modules["pymem_bpf"] = package
+    sys.modules[name] = package
     spec.loader.exec_module(package)
+    return importlib.import_module(name + ".timestamps")
 
 
 def run_without():
@@ -36,6 +42,4 @@ if __name__ == "__main__":
         run_without()
     if not (sys.flags.isolated or getattr(sys.flags, "safe_path", False)):
         sys.path[0] = os.getcwd()  # not this folder; with -I or -P there is no such entry
-    load()
-    from pymem_bpf import timestamps
-    timestamps.main()
+    load().main()

@@ -40,7 +40,7 @@ struct code {
 	struct sink *sinks;
 	int first, count;      /* lines from `first` on */
 	int begin;	       /* line where it begins */
-	int32_t *offset_lines; /* line of each code unit; NULL: not known */
+	int32_t *offset_lines; /* line of each code unit */
 	Py_ssize_t offset_count;
 };
 

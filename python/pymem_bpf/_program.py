@@ -6,6 +6,7 @@ atexit and pickling find it. What the program raises is shown as `python` shows 
 sys.excepthook if it has one, without the frames of this package: they would be the first that a user
 reads of a mistake of their own.
 """
+import atexit
 import builtins
 import importlib.machinery
 import importlib.util
@@ -15,6 +16,7 @@ import marshal
 import os
 import runpy
 import sys
+import threading
 import types
 import zipfile
 
@@ -49,16 +51,48 @@ def find_script(name):
     return None
 
 
-def run_program(target, arguments, profile, is_module=False):
-    """execute(), for a process that does nothing else: what leaves it uncaught is shown as the program's."""
+def run_program(target, arguments, profile, is_module, show):
+    """execute(), for a process that does nothing else: what leaves it uncaught is shown as the program's.
+
+    show: writes what was found, False if it can't. It is called once, when the threads that python waits
+    for have ended; not in a child that the program forked. The status is 1 if it can't and the program's own
+    would be 0."""
+    owner = os.getpid()
     try:
         execute(target, arguments, profile, is_module)
     except ProgramMissing:
         raise
-    except BaseException:
+    except BaseException as e:
         # Of what leaves the program uncaught, only the frames that are the program's are shown.
         sys.excepthook = _HookWithoutOurs(sys.excepthook)
+        if os.getpid() == owner:
+            if isinstance(e, SystemExit) and not e.code:
+                _show_at_end(show)
+            elif _threads_run():
+                # python shows the failure first, and waits for threads then.
+                atexit.register(show)
+            else:
+                show()
         raise
+    if os.getpid() == owner:
+        _show_at_end(show)
+
+
+def _threads_run():
+    """Whether there are threads that python waits for before it ends."""
+    return any(not thread.daemon and thread is not threading.main_thread()
+               for thread in threading.enumerate())
+
+
+def _show_at_end(show):
+    if _threads_run():
+        try:
+            # What python does next. It does nothing the second time.
+            threading._shutdown()
+        except BaseException:  # Ctrl-C: python says so and goes on
+            sys.excepthook(*sys.exc_info())
+    if not show():
+        sys.exit(1)
 
 
 def execute(target, arguments, profile, is_module=False):
@@ -99,9 +133,18 @@ def _set_path(first):
 
 def _main_module(**attributes):
     main = types.ModuleType("__main__")
+    if sys.version_info < (3, 14):
+        main.__dict__["__annotations__"] = {}
     main.__dict__.update(__builtins__=builtins, __spec__=None, __package__=None, **attributes)
     sys.modules["__main__"] = main
     return main.__dict__
+
+
+def _absolute(path):
+    """As python makes the path of a script one that holds wherever the program goes, from 3.9 on."""
+    if os.path.isabs(path) or sys.version_info < (3, 9):
+        return path
+    return os.path.join(os.getcwd(), path)
 
 
 def _run_module(name, arguments):
@@ -112,9 +155,26 @@ def _run_module(name, arguments):
     except ProgramMissing as e:
         raise ProgramMissing(str(e)) from None
     sys.argv[0] = spec.origin
+    _run_spec(spec, code)
+
+
+def _run_spec(spec, code):
     namespace = _main_module(__file__=spec.origin, __cached__=spec.cached, __loader__=spec.loader)
     namespace.update(__spec__=spec, __package__=spec.parent)
     exec(code, namespace)
+
+
+def _run_folder(path):
+    """A folder or an archive with a __main__.py."""
+    if path_is_restricted():
+        sys.path.insert(0, path)
+    else:
+        sys.path[0] = path
+    try:
+        _, spec, code = runpy._get_main_module_details(ProgramMissing)
+    except ProgramMissing as e:
+        raise ProgramMissing(str(e)) from None
+    _run_spec(spec, code)
 
 
 def _run_script(target, arguments):
@@ -123,10 +183,10 @@ def _run_script(target, arguments):
         raise ProgramMissing("can't open file %r: no such file" % target)
     sys.argv = [path] + arguments
     if path != STDIN and (os.path.isdir(path) or (os.path.isfile(path) and zipfile.is_zipfile(path))):
-        _set_path(path)
-        runpy.run_path(path, run_name="__main__")
+        _run_folder(_absolute(path))
         return
     _set_path("" if path == STDIN else os.path.dirname(os.path.realpath(path)))
+    path = path if path == STDIN else _absolute(path)
     try:
         code = _code_of_stdin() if path == STDIN else _code_of(path)
     except OSError as e:
@@ -152,6 +212,7 @@ def _code_of_stdin():
 def _compile(data, name):
     code = compile(data, name, "exec", dont_inherit=True)
     # Tables show the source that ran, wherever the program goes or whatever becomes of its file.
-    lines = importlib.util.decode_source(data).splitlines(True)
+    # Lines as the compiler counts them: a form feed ends none.
+    lines = io.StringIO(importlib.util.decode_source(data)).readlines()
     linecache.cache[name] = (len(data), None, lines, name)
     return code

@@ -10,6 +10,7 @@ import __future__
 import ast
 import functools
 import inspect
+import keyword
 import operator
 import sys
 
@@ -34,6 +35,15 @@ def caller_scope(shell, local_ns):
     if caller is None or caller.f_code.co_name == "<module>" or caller.f_locals is shell.user_ns:
         return None
     return dict(caller.f_locals)
+
+
+def _globals_stated(node):
+    """The names that `global` names, but for inner functions and classes, which have it for themselves."""
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.Global):
+            yield from child.names
+        elif not isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)):
+            yield from _globals_stated(child)
 
 
 class Statement:
@@ -63,9 +73,10 @@ class Statement:
         return self
 
     def _enclose(self, tree, filename, flags):
-        used = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
-        stated = {name for node in ast.walk(tree) if isinstance(node, ast.Global) for name in node.names}
-        self.names = sorted(name for name in self.scope if name in used - stated)
+        # All locals, since eval() may use them, too.
+        stated = set(_globals_stated(tree))
+        self.names = sorted(name for name in self.scope
+                            if name.isidentifier() and not keyword.iskeyword(name) and name not in stated)
         function = ast.parse("%sdef %s(%s): pass" % ("async " if self.is_async else "", NAME,
                                                      ", ".join(self.names)))
         body = list(tree.body)
@@ -75,16 +86,22 @@ class Statement:
             function.body[0].body = body
         self.code = compile(function, filename, "exec", flags, True)
 
+    def _globals(self):
+        """Of a shell embedded in a function: those of its module."""
+        return getattr(self.shell, "user_global_ns", self.shell.user_ns)
+
     def run(self):
         """Runs it. Raises what it raises."""
         if self.scope is None:
+            space = self.shell.user_ns
+            globals = self._globals()
             if self.is_async:
-                run_coroutine(self.shell, eval(self.code, self.shell.user_ns))
+                run_coroutine(self.shell, eval(self.code, globals, space))
             else:
-                exec(self.code, self.shell.user_ns)
+                exec(self.code, globals, space)
             return
         made = {}
-        exec(self.code, self.shell.user_ns, made)
+        exec(self.code, self._globals(), made)
         bound = made[NAME](**{name: self.scope[name] for name in self.names})
         if self.is_async:
             bound = run_coroutine(self.shell, bound)

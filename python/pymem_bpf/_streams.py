@@ -16,8 +16,11 @@ __all__ = ["fit", "write_text", "tell"]
 
 
 def fit(text, stream):
-    """The text, with what the stream's encoding has no bytes for escaped."""
-    encoding = getattr(stream, "encoding", None) or "ascii"
+    """The text, with what the stream's encoding has no bytes for escaped. A stream without one (StringIO)
+    takes all text."""
+    encoding = getattr(stream, "encoding", None)
+    if encoding is None:
+        return text
     return text.encode(encoding, "backslashreplace").decode(encoding)
 
 
@@ -54,7 +57,8 @@ def write_text(stream, text):
     try:
         stream.write(text)
     except UnicodeEncodeError:
-        stream.write(fit(text, stream))
+        stream.write(fit(text, stream) if getattr(stream, "encoding", None) else
+                     text.encode("ascii", "backslashreplace").decode())
     except TypeError:
         stream.write(text.encode("utf-8", "backslashreplace"))  # it takes bytes
 

@@ -35,8 +35,8 @@ def decorate(thing, wrap):
     whose text says why the function can't be profiled."""
     try:
         return _inside(thing, wrap)
-    except (Refused, TypeError) as e:
-        note_once("@profile of %s" % _name(thing), "%s; it is left as it is, unprofiled" % e)
+    except Exception as e:  # the program's own code may run, in a metaclass or a property of a thing
+        note_once("@profile of %s" % _name(thing), "refused", "%s; it is left as it is, unprofiled" % e)
         return thing
 
 
@@ -49,13 +49,16 @@ def mark(wrapper, function):
 
 
 def _name(thing):
-    name = getattr(thing, "__qualname__", None) or getattr(thing, "__name__", None)
+    try:
+        name = getattr(thing, "__qualname__", None) or getattr(thing, "__name__", None)
+    except Exception:
+        name = None
     return name if isinstance(name, str) else "a " + type(thing).__qualname__
 
 
 def _inside(thing, wrap):
     exchange = _KINDS.get(type(thing))
-    if exchange is None and isinstance(thing, type):
+    if exchange is None and issubclass(type(thing), type):
         exchange = _of_class
     if exchange is not None:
         return exchange(thing, wrap)
@@ -178,20 +181,32 @@ def _of_cache(thing, wrap):
 
 def _of_class(cls, wrap):
     """The same class, its own methods exchanged: what its body defines, nothing that it refers to."""
-    found = False
+    found, made = False, {}
     for name, value in list(vars(cls).items()):
-        if isinstance(value, type) or not _defined_in(cls, value):
+        # By its type alone: what stands in for another thing (a proxy) runs code of the program's.
+        if type(value) not in _KINDS:
             continue
         try:
-            new = _part(value, wrap)
+            if not _defined_in(cls, value):
+                continue
+            new = made.get(id(value))
+            if new is None:
+                new = made[id(value)] = _part(value, wrap)
             if new is not value:
                 type.__setattr__(cls, name, new)
+                _named(new, cls, name)
             found = True
-        except (Refused, TypeError, AttributeError):
-            continue  # an attribute that is no method, or one that stays
+        except Exception:
+            continue  # an attribute that stays
     if not found:
         raise Refused("class %s has no methods in Python to profile" % cls.__qualname__)
     return cls
+
+
+def _named(new, cls, name):
+    """What takes its name from the class body (a property, from 3.13 on) has it again."""
+    if isinstance(new, property) and hasattr(new, "__set_name__"):
+        new.__set_name__(cls, name)
 
 
 def _defined_in(cls, value):

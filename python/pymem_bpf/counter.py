@@ -62,6 +62,7 @@ class Counter:
         self._ended = False
         self._lock = threading.Lock()
         self._connection, self.where, self._process = _helper.connect(socket, private)
+        self._descriptor = _helper.Descriptor(self._connection.fileno())
         try:
             self._connection.settimeout(ANSWER_SECONDS)
             self.program = self._ask(HELLO)[0][7]
@@ -85,6 +86,10 @@ class Counter:
         if self._owner != os.getpid():
             raise HelperError("this Counter belongs to process %d, from which this one was forked; "
                               "open one here" % self._owner)
+        if self._connection is not None and not self._descriptor.is_ours():
+            self._ended = True
+            raise HelperError("the program has closed the connection to %s; open another Counter"
+                              % self.where)
         try:
             with self._lock:
                 try:
@@ -193,6 +198,9 @@ class Counter:
         """Whether the page is still kept up to date: False once the server has gone."""
         if self._ended or self._connection is None or self._owner != os.getpid():
             return False
+        if not self._descriptor.is_ours():
+            self._ended = True
+            return False
         with self._lock:
             poll = select.poll()
             poll.register(self._connection.fileno(), select.POLLIN)
@@ -249,9 +257,7 @@ class Counter:
     def close(self):
         """Stops counting. Does nothing the second time."""
         _open.discard(self)
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            connection.close()
+        self._let_go()
         page, self.page = self.page, None
         if page is not None:
             try:
@@ -261,6 +267,19 @@ class Counter:
         process, self._process = self._process, None
         if process is not None and self._owner == os.getpid():
             _helper.release(process)
+
+    def _let_go(self):
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.detach()
+            self._descriptor.close()
+
+    def _after_fork(self):
+        """In the child: closes its copies. That ends nothing for the parent."""
+        self._let_go()
+        process, self._process = self._process, None
+        if process is not None:
+            process.said.close()
 
     def __enter__(self):
         return self
@@ -326,12 +345,11 @@ def _at_exit():
 
 
 def _after_fork():
-    """In the child: its Counters are the parent's. Closing a copy of the socket ends nothing."""
+    """In the child: its Counters are the parent's."""
     global _shared, _shared_lock
     _shared, _shared_lock = None, threading.Lock()
     for counter in list(_open):
-        if counter._connection is not None:
-            counter._connection.close()
+        counter._after_fork()
 
 
 atexit.register(_at_exit)

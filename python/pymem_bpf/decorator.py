@@ -40,7 +40,7 @@ def _show(profiler, stream, precision):
     try:
         show_results(profiler, stream=stream, precision=precision)
     except Exception as e:
-        note_once("@profile", "a table can't be written (%s: %s)" % (type(e).__name__, e))
+        note_once("@profile", "unwritten", "a table can't be written (%s: %s)" % (type(e).__name__, e))
     finally:
         _thread.shows = False
 

@@ -23,7 +23,6 @@ import functools
 import inspect
 import linecache
 import os
-import pdb
 import sys
 import threading
 import types
@@ -145,8 +144,9 @@ class _Monitoring:
 
     def _claim(self):
         monitoring = sys.monitoring
-        for tool in (monitoring.PROFILER_ID, 3, 4, monitoring.COVERAGE_ID,
-                     monitoring.OPTIMIZER_ID, monitoring.DEBUGGER_ID):
+        # The names with a meaning are the program's: what it starts (cProfile, coverage, a debugger) gives
+        # up if its own is taken.
+        for tool in (3, 4, monitoring.OPTIMIZER_ID):
             try:
                 monitoring.use_tool_id(tool, "pymem_bpf")
             except ValueError:
@@ -154,8 +154,8 @@ class _Monitoring:
             self.tool = tool
             break
         else:
-            raise RuntimeError("all tools of sys.monitoring are in use: end a debugger, a profiler "
-                               "or coverage first")
+            raise RuntimeError("sys.monitoring has no free tool (3, 4, %d): end another profiler first"
+                               % monitoring.OPTIMIZER_ID)
         events = monitoring.events
         for event, callback in (
                 (events.PY_START, _lines.on_start), (events.PY_RESUME, _lines.on_resume),
@@ -246,11 +246,12 @@ class LineProfiler:
     include_children: amounts are of the process and its children together. backend: rss, pss, uss,
     or memory_profiler's names; PSS and USS are the process's, whichever thread changed them, and
     slow: the kernel looks through all page tables at each line. max_mem: MiB of RSS at which the
-    debugger is to stop. own_thread: only the thread that enables it is profiled.
+    debugger is to stop. own_thread: only the thread that enables it is profiled. own_process: a child that is
+    forked runs what is decorated as it is: its figures would be seen by nobody.
     """
 
     def __init__(self, *functions, counter=None, include_children=False, backend=None, max_mem=None,
-                 own_thread=False):
+                 own_thread=False, own_process=False):
         self._metric = "rss" if backend == "pymem_bpf" else choose_metric(backend)
         if self._metric != "rss" and include_children:
             raise ValueError("backend %r: with children lines are measured in RSS only" % (backend,))
@@ -258,6 +259,7 @@ class LineProfiler:
         self.backend = backend
         self.max_mem = max_mem
         self.own_thread = own_thread
+        self._only_process = os.getpid() if own_process else None
         self.enable_count = 0
         #: Whether it was ever enabled.
         self.begun = False
@@ -304,6 +306,11 @@ class LineProfiler:
             self._recorder.add(one, min(known), max(known), one.co_firstlineno,
                                lines.tobytes(), code)
 
+    def asks_for_helper(self):
+        """Whether enable() is to get the process's shared counter first."""
+        return ((self._counter is None or self._shared) and
+                (self._recorder is None or self._owner != os.getpid()) and not self.idle())
+
     def prepare(self):
         """Gets what counts, as enable() does. HelperError: there is none."""
         if self._recorder is not None and (self._owner == os.getpid() or not self._shared):
@@ -328,6 +335,7 @@ class LineProfiler:
         sys.stdout.write("Current memory %.2f MiB exceeded the maximum of %.2f MiB\n"
                          "Stepping into the debugger\n" % (rss_bytes / (1 << 20), self.max_mem))
         sys.stdout.flush()
+        import pdb  # only here: it imports `code` and `cmd`, which may be names of the program's modules
         pdb.Pdb().set_trace(sys._getframe(1))
 
     def __call__(self, function=None, precision=None):
@@ -429,9 +437,13 @@ class LineProfiler:
             exec(statement, globals, locals)
         return self
 
+    def idle(self):
+        """Whether it profiles nothing, since this process is a child of its own (own_process)."""
+        return self._only_process not in (None, os.getpid())
+
     def enable(self):
         """Counts from now on. HelperError: there is no helper to count."""
-        if self.enable_count:
+        if self.enable_count or self.idle():
             return
         with _lock:
             self.prepare()

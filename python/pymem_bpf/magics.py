@@ -15,6 +15,7 @@ import signal
 import sys
 import tempfile
 import threading
+import time
 
 from IPython.core.error import UsageError
 from IPython.core.magic import Magics, line_cell_magic, magics_class, needs_local_scope
@@ -34,6 +35,7 @@ FROZEN = ("*** the helper ended during the run (%s): what is shown is what was c
           "start it again: %s")
 REPLACED = "*** the helper ended during the run (%s): the peak is that of VmHWM instead"
 SECONDS_LIMIT = 1e8
+SOON_SECONDS = 1e-3
 
 
 class OutOfTime(KeyboardInterrupt):
@@ -47,12 +49,15 @@ class TimeLimit:
     def __init__(self, seconds):
         if seconds is not None and threading.current_thread() is not threading.main_thread():
             raise UsageError("-t works in the main thread only")
+        if seconds is not None and signal.getsignal(signal.SIGALRM) is None:
+            raise UsageError("-t needs SIGALRM, which a library outside of Python handles in this process")
         self.seconds = seconds
 
     def __enter__(self):
         if self.seconds is not None:
             self.handler = signal.signal(signal.SIGALRM, self._raise)
-            signal.setitimer(signal.ITIMER_REAL, self.seconds)
+            self.began = time.monotonic()
+            self.timer = signal.setitimer(signal.ITIMER_REAL, self.seconds)
 
     def _raise(self, *_):
         raise OutOfTime
@@ -61,6 +66,10 @@ class TimeLimit:
         if self.seconds is not None:
             signal.setitimer(signal.ITIMER_REAL, 0)
             signal.signal(signal.SIGALRM, self.handler)
+            due, interval = self.timer
+            if due:  # the program's own; at once if it was due meanwhile
+                signal.setitimer(signal.ITIMER_REAL, max(due - (time.monotonic() - self.began), SOON_SECONDS),
+                                 interval)
 
 
 class TreePeak:
@@ -302,7 +311,7 @@ def _profiler(children):
     try:
         from .line_profiler import LineProfiler
         shared = counter.shared()
-        return shared, LineProfiler(counter=shared, include_children=children)
+        return shared, LineProfiler(counter=shared, include_children=children, own_process=True)
     except (HelperError, ImportError) as e:
         raise UsageError(str(e)) from None
 

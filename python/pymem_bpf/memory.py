@@ -147,7 +147,7 @@ def _begin_peak(include_children):
             peak.start()
             return peak
     except HelperError as e:
-        note_once("memory_usage", "without the helper: %s\n(%s)" % (
+        note_once("memory_usage", "none", "without the helper: %s\n(%s)" % (
             e, "children are sampled" if include_children else "the peak is that of VmHWM"))
     if include_children:
         return None
@@ -162,7 +162,8 @@ def _measure_peak(call, peak):
     returned = function(*args, **kw)
     highest = peak.bytes()
     if peak.frozen:
-        note_once("memory_usage", "%s ended during the call: the peak is the highest until then; start "
+        note_once("memory_usage", "ended",
+                  "%s ended during the call: the peak is the highest until then; start "
                   "it again: %s" % (peak.counter.where, _helper.command()))
     return highest, returned
 

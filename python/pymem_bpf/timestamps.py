@@ -127,17 +127,23 @@ def main(argv=None):
         stamper = TimeStamper(options.backend, options.include_children)
     except ValueError as e:
         parser.error(str(e))
-    owner = os.getpid()
+    output = os.path.abspath(options.output)  # the program may go to another folder
     try:
-        run_program(options.program[0], options.program[1:], stamper, options.module)
+        run_program(options.program[0], options.program[1:], stamper, options.module,
+                    functools.partial(_write, stamper, output))
     except ProgramMissing as e:
         sys.exit("%s: %s" % (sys.executable, e))
-    finally:
-        if os.getpid() == owner:  # not in a child that the program forked
-            # One write: the sampler appends to the same file.
-            with open(options.output, "a", buffering=1 << 24, encoding="utf-8",
-                      errors="backslashreplace") as f:
-                stamper.show_results(f)
+
+
+def _write(stamper, path):
+    """The program's status stays what it is, whatever becomes of this."""
+    try:
+        # One write: the sampler appends to the same file.
+        with open(path, "a", buffering=1 << 24, encoding="utf-8", errors="backslashreplace") as f:
+            stamper.show_results(f)
+    except Exception as e:
+        tell("pymem_bpf: no FUNC lines: %s can't be written (%s: %s)\n" % (path, type(e).__name__, e))
+    return True
 
 
 if __name__ == "__main__":

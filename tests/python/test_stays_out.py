@@ -1,0 +1,244 @@
+# SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+"""What the package must not do to the program that it is in: each program here runs alike without it."""
+import os
+import subprocess
+
+import pytest
+import sessions
+from sessions import needs_program
+
+NAMES = ("system-3.11", "pyenv-3.9.18", "pyenv-3.13.0")
+INTERPRETERS = [(name, command) for name, command in sessions.pythons() if name in NAMES]
+BARE = "import builtins; builtins.profile = lambda f: f\n"
+CLOSES = '''
+import os
+@profile
+def f():
+    return bytearray(1 << 20)
+f()
+os.closerange(3, 64)
+files = [open("mine%d" % i, "w", buffering=1) for i in range(12)]
+f()
+if os.fork() == 0:
+    for one in files:
+        one.write("child\\n")
+    os._exit(0)
+print(os.wait()[1])
+for one in files:
+    one.write("mine\\n")
+    one.flush()
+    assert open(one.name).read() == "child\\nmine\\n", one.name
+'''
+TOOLS = '''
+import cProfile
+@profile
+def f():
+    with cProfile.Profile():
+        return sum(range(100))
+print(f())
+'''
+MAIN = '''
+import os, sys
+print(__file__, sys.argv, sys.path[0], sorted(n for n in vars() if n.startswith("__")))
+os.chdir("/")
+def f(): pass
+print(f.__code__.co_filename, os.path.exists(__file__))
+'''
+FOLDER = '''
+import atexit, os, pickle, sys, threading, time
+class P: pass
+def late():
+    threading.main_thread().join()
+    print("thread", len(pickle.dumps(P())) > 0, sys.path[0])
+threading.Thread(target=late).start()
+atexit.register(lambda: print("at exit", sys.modules["__main__"].P))
+print(sys.path[0], sys.argv, __file__, __spec__.name, repr(__package__))
+os.chdir("/")
+import beside
+'''
+CLASS = '''
+class Proxy:
+    @property
+    def __class__(self): raise RuntimeError("outside of context")
+class Lazy:
+    @property
+    def func(self): raise RuntimeError("not ready")
+    @property
+    def __module__(self): raise KeyError("x")
+@profile
+class C:
+    proxy, lazy = Proxy(), Lazy()
+    def f(self): return 1
+    g = f
+    @property
+    def only(self): return 1
+class W:
+    def __call__(self): return 1
+    @property
+    def __wrapped__(self): raise RuntimeError("w")
+profile(W())
+print(C().f(), C.f is C.g)
+try: C().only = 1
+except AttributeError as e: print(e)
+'''
+FEED = '''
+import sys, traceback
+# a \f b
+
+try: 1 / 0
+except ZeroDivisionError: traceback.print_exc(file=sys.stdout)
+'''
+SHADOWS = "import code; print(code.MINE)\n"
+THREAD = '''
+import threading
+@profile
+def f():
+    return bytearray(1 << 20)
+def late():
+    threading.main_thread().join()
+    f()
+threading.Thread(target=late).start()
+'''
+FORKS = '''
+import os
+@profile
+def f():
+    return 1
+f()
+if os.fork():
+    os.wait()
+'''
+SPAWNS = '''
+import multiprocessing
+@profile
+def f(x):
+    return x
+if __name__ == "__main__":
+    p = multiprocessing.get_context("spawn").Process(target=f, args=(1,))
+    p.start()
+    p.join()
+    f(2)
+'''
+POOL = '''
+import multiprocessing
+@profile
+def f(x):
+    return x
+if __name__ == "__main__":
+    f(0)
+    with multiprocessing.get_context("fork").Pool(3) as p:
+        print(p.map(f, range(3)))
+'''
+PROGRAMS = {"closes.py": CLOSES, "tools.py": TOOLS, "main.py": MAIN, "./main.py": None, "a.zip": None,
+            "./folder": None, "class.py": CLASS, "feed.py": FEED, "shadow/s.py": SHADOWS}
+
+
+@pytest.fixture(scope="module")
+def stage():
+    one = sessions.Stage()
+    for folder in "folder", "shadow", "bare":
+        os.mkdir(os.path.join(one.home, folder))
+    for name, text in list(PROGRAMS.items()) + [
+            ("folder/__main__.py", FOLDER), ("folder/beside.py", "print('beside')\n"),
+            ("shadow/code.py", "MINE = 1\n"), ("thread.py", THREAD), ("forks.py", FORKS),
+            ("spawns.py", SPAWNS), ("pool.py", POOL), ("bare/sitecustomize.py", BARE)]:
+        if text is not None:
+            one.write(name, text)
+    subprocess.check_call([sessions.PYTHON, "-m", "zipfile", "-c", os.path.join(one.home, "a.zip")] +
+                          [os.path.join(one.home, "folder", name) for name in ("__main__.py", "beside.py")])
+    yield one
+    one.close()
+
+
+@pytest.fixture(scope="module")
+def server():
+    one = sessions.Server()
+    yield one
+    one.close()
+
+
+@pytest.fixture(params=INTERPRETERS, ids=lambda p: p[0])
+def command(request):
+    return request.param[1]
+
+
+def run(stage, words, **environment):
+    """(status, stdout, stderr)"""
+    done = subprocess.run(list(words), env=stage.environment(**environment), cwd=stage.home,
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=sessions.PATIENCE)
+    return done.returncode, done.stdout.decode(), done.stderr.decode()
+
+
+@needs_program
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_runs_as_without(stage, server, command, name):
+    bare = run(stage, command + [name, "x"], PYTHONPATH=os.path.join(stage.home, "bare"))
+    ours = run(stage, command + ["-m", "pymem_bpf", "-o", "table", name, "x"], PYMEM_BPF_SOCKET=server.path,
+               PYTHONPATH=stage.package)
+    assert bare[0] == 0, bare
+    assert ours[:2] == bare[:2], ours
+    assert "Traceback" not in ours[2] and (name == "class.py" or not ours[2]), ours
+
+
+@needs_program
+def test_threads_that_python_waits_for_are_in_the_table(stage, server, command):
+    status, out, err = run(stage, command + ["-m", "pymem_bpf", "thread.py"], PYMEM_BPF_SOCKET=server.path)
+    assert (status, err) == (0, "") and "return bytearray" in out and "never called" not in out
+
+
+@needs_program
+def test_one_table_where_a_child_goes_to_the_end_too(stage, server, command):
+    status, out, err = run(stage, command + ["-m", "pymem_bpf", "forks.py"], PYMEM_BPF_SOCKET=server.path)
+    assert (status, err, out.count("Filename:")) == (0, "", 1)
+
+
+@needs_program
+def test_why_the_status_is_1_is_said_whatever_was_said_before(stage, server, command):
+    status, _, err = run(stage, command + ["-m", "pymem_bpf", "-o", "/dev/full", "spawns.py"],
+                         PYMEM_BPF_SOCKET=server.path)
+    assert status == 1 and "processes that multiprocessing started" in err
+    assert "can't be written to /dev/full" in err and "Traceback" not in err
+
+
+@needs_program
+def test_func_lines_that_have_no_room_change_no_status(stage, command):
+    launch = os.path.join(stage.package, "pymem_bpf", "_launch.py")
+    status, _, err = run(stage, command + [launch, "-o", "/dev/full", "--", "forks.py"])
+    assert status == 0 and "no FUNC lines: /dev/full" in err and "Traceback" not in err
+
+
+@needs_program
+def test_forked_workers_and_many_calls_ask_for_no_helper_of_their_own(stage, command):
+    """Asked for by way of a program that writes a line each time it is started, and is no helper."""
+    path = stage.write("counts", "#!/bin/sh\necho >>%s/started\n" % stage.home)
+    os.chmod(path, 0o755)
+    stage.write("calls.py", "from pymem_bpf import profile\n@profile\ndef f():\n    return 1\n"
+                            "print([f() for _ in range(20)] == [1] * 20)\n")
+    started = os.path.join(stage.home, "started")
+    if os.path.exists(started):
+        os.remove(started)
+    status, out, err = run(stage, command + ["calls.py"], PYMEM_BPF=path)
+    assert (status, out) == (0, "True\n") and "unprofiled" in err
+    assert len(open(started).read().split("\n")) - 1 in (1, 2)  # 2: the machine stood still for 10 s
+
+
+@needs_program
+def test_forked_workers_are_not_profiled(stage, server, command):
+    status, out, err = run(stage, command + ["-m", "pymem_bpf", "pool.py"], PYMEM_BPF_SOCKET=server.path)
+    assert (status, err) == (0, "") and out.startswith("[0, 1, 2]\n")
+    status, out, err = run(stage, command + ["-m", "pymem_bpf", "pool.py"])  # a private helper: one
+    assert (status, err) == (0, "") and out.startswith("[0, 1, 2]\n") and out.count("Filename:") == 1
+
+
+@needs_program
+def test_mprof_leaves_an_interpreter_its_own_package(stage, command):
+    os.makedirs(os.path.join(stage.home, "own", "pymem_bpf"), exist_ok=True)
+    stage.write("own/pymem_bpf/__init__.py", "print('own')\n")
+    stage.write("imports.py", "import pymem_bpf\n@profile\ndef f():\n    pass\nf()\n")
+    output = os.path.join(stage.home, "own.dat")
+    launch = os.path.join(stage.package, "pymem_bpf", "_launch.py")
+    status, out, err = run(stage, command + [launch, "-o", output, "--", "imports.py"],
+                           PYTHONPATH=os.path.join(stage.home, "own"))
+    assert (status, out, err) == (0, "own\n", "")
+    assert open(output).read().startswith("FUNC __main__.f ")
+    os.remove(output)
