@@ -176,6 +176,29 @@ static __always_inline void forget_tgid(__u32 tgid)
 		__sync_fetch_and_add(&tgid_filter[tgid_slot(tgid)], -1);
 }
 
+/* What an exec begins goes on with the page of what was there before. */
+static __always_inline void go_on_as(struct pymem_proc *next, struct task_struct *task, __u32 page,
+				     __u32 tree)
+{
+#ifdef THREAD_POINTER_LAGS
+	next->exec_switches = switches_now();
+#endif
+	if (batched_counters)
+		adopt_thread(next, task);
+	if (page || tree)
+		page_adopt(next, page, tree);
+	tell(PYMEM_MSG_EXEC, next->id, next->tgid, next->ppid);
+}
+
+/* What an exec begins can't be followed. */
+static __always_inline void end_on(__u32 page, __u32 tree)
+{
+	if (page)
+		page_close(page);
+	if (tree)
+		page_partial(tree);
+}
+
 SEC("raw_tp/sched_process_exec")
 int process_exec(struct bpf_raw_tracepoint_args *ctx)
 {
@@ -224,22 +247,10 @@ int process_exec(struct bpf_raw_tracepoint_args *ctx)
 		return 0;
 	}
 	next = kept || payer_take(payer) ? proc_begin(mm, task, NULL, payer, false) : NULL;
-	if (!next) {
-		if (page)
-			page_close(page);
-		if (tree)
-			page_partial(tree);
-	}
-#ifdef THREAD_POINTER_LAGS
 	if (next)
-		next->exec_switches = switches_now();
-#endif
-	if (next && batched_counters)
-		adopt_thread(next, task);
-	if (next && (page || tree))
-		page_adopt(next, page, tree);
-	if (next)
-		tell(PYMEM_MSG_EXEC, next->id, tgid, next->ppid);
+		go_on_as(next, task, page, tree);
+	else
+		end_on(page, tree);
 	return 0;
 }
 
@@ -375,6 +386,30 @@ static __always_inline void adopt_descendant(struct task_struct *task)
 		page_partial(w->page);
 }
 
+/* Begins to track the task's image. NULL: w->result says why not. */
+static __always_inline struct pymem_proc *begin_wanted(struct pymem_wanted *w, __u64 mm,
+						       struct task_struct *task)
+{
+	struct pymem_proc *p;
+
+	if (!payer_take(w->payer)) {
+		w->result = PYMEM_WANTED_QUOTA;
+		return NULL;
+	}
+	p = proc_begin(mm, task, NULL, w->payer, true);
+	if (!p) {
+		w->result = PYMEM_WANTED_MAP_FULL;
+		return NULL;
+	}
+	if (proc_undo(p, task)) {
+		if (w->result == PYMEM_WANTED_UNSEEN)
+			w->result = PYMEM_WANTED_NO_MM;
+		return NULL;
+	}
+	w->adopt = 1;
+	return p;
+}
+
 /* For each task of a process in `wanted`: track it, or identify what is tracked. */
 SEC("iter/task")
 int attach_wanted(struct bpf_iter__task *ctx)
@@ -410,21 +445,9 @@ int attach_wanted(struct bpf_iter__task *ctx)
 		return 0;
 	}
 	if (!p) {
-		if (!payer_take(w->payer)) {
-			w->result = PYMEM_WANTED_QUOTA;
+		p = begin_wanted(w, mm, task);
+		if (!p)
 			return 0;
-		}
-		p = proc_begin(mm, task, NULL, w->payer, true);
-		if (!p) {
-			w->result = PYMEM_WANTED_MAP_FULL;
-			return 0;
-		}
-		if (proc_undo(p, task)) {
-			if (w->result == PYMEM_WANTED_UNSEEN)
-				w->result = PYMEM_WANTED_NO_MM;
-			return 0;
-		}
-		w->adopt = 1;
 	}
 	if (batched_counters && w->adopt)
 		adopt_thread(p, task);

@@ -233,6 +233,33 @@ static void add_quota_notes(struct build *b)
 	model_add_note(b->model, text);
 }
 
+/* What found a table of the kernel side full. */
+static void add_dropped_notes(struct build *b)
+{
+	const struct session *session = b->tracker->session;
+	const struct {
+		uint64_t count;
+		const char *text;
+	} dropped[] = {
+		{session_dropped_images(session),
+		 "process images were not tracked: table full; raise --max-processes"},
+		{session_dropped_messages(session),
+		 "messages about processes were lost: raise --ring-size"},
+		{session_dropped_calls(session),
+		 "memory system calls were not counted: table full; raise --max-stacks"},
+	};
+	char text[256];
+	size_t i;
+
+	for (i = 0; i < sizeof(dropped) / sizeof(dropped[0]); i++) {
+		if (!dropped[i].count)
+			continue;
+		snprintf(text, sizeof(text), "%llu %s", (unsigned long long)dropped[i].count,
+			 dropped[i].text);
+		model_add_note(b->model, text);
+	}
+}
+
 static void add_kernel_notes(struct build *b)
 {
 	static const struct {
@@ -253,7 +280,6 @@ static void add_kernel_notes(struct build *b)
 	};
 	struct tracker *t = b->tracker;
 	unsigned have = session_lacks(t->session);
-	uint64_t dropped = session_dropped_images(t->session);
 	struct skip *skip;
 	char text[256];
 	size_t i;
@@ -261,27 +287,7 @@ static void add_kernel_notes(struct build *b)
 	for (i = 0; i < sizeof(lacks) / sizeof(lacks[0]); i++)
 		if (have & lacks[i].lack)
 			model_add_note(b->model, lacks[i].text);
-	if (dropped) {
-		snprintf(text, sizeof(text),
-			 "%llu process images were not tracked: table full; raise --max-processes",
-			 (unsigned long long)dropped);
-		model_add_note(b->model, text);
-	}
-	dropped = session_dropped_messages(t->session);
-	if (dropped) {
-		snprintf(text, sizeof(text),
-			 "%llu messages about processes were lost: raise --ring-size",
-			 (unsigned long long)dropped);
-		model_add_note(b->model, text);
-	}
-	dropped = session_dropped_calls(t->session);
-	if (dropped) {
-		snprintf(text, sizeof(text),
-			 "%llu memory system calls were not counted: table full; raise "
-			 "--max-stacks",
-			 (unsigned long long)dropped);
-		model_add_note(b->model, text);
-	}
+	add_dropped_notes(b);
 	add_unexamined(b, t->unexamined, "that traced processes started");
 	add_unexamined(b, t->unseen, "that others started");
 	add_copy_notes(b);
