@@ -81,7 +81,8 @@ int tracker_want_command_probes(struct tracker *tracker, const struct image *ima
 				const char *program);
 void tracker_want_child_probes(struct tracker *tracker, const struct image *image, pid_t parent);
 void tracker_forget_probes(struct tracker *tracker, pid_t pid);
-/* Takes over what has been done; the second waits until all has; the third drops what has not been
+/* Takes over what has been done; the second waits until all has, or a signal asks for
+ * the end; the third drops what has not been
  * begun, and ends the thread. */
 void tracker_take_probes(struct tracker *tracker);
 void tracker_wait_probes(struct tracker *tracker);

@@ -15,13 +15,15 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "examiner.h"
 #include "proc.h"
 #include "tracker_private.h"
 
-#define FORGET_TRIES 50 /* one each time that tasks are taken over: some seconds */
+#define LOOK_MS	     100 /* at the signals, while it is waited for */
+#define FORGET_TRIES 50	 /* one each time that tasks are taken over: some seconds */
 
 struct probe_task {
 	struct probe_task *next;
@@ -314,6 +316,20 @@ void tracker_take_probes(struct tracker *tracker)
 	pthread_mutex_unlock(&worker->lock);
 }
 
+/* Until the worker is idle, or a while. The lock is held. */
+static void wait_a_while(struct probe_worker *worker)
+{
+	struct timespec until;
+
+	clock_gettime(CLOCK_MONOTONIC, &until);
+	until.tv_nsec += LOOK_MS * 1000000L;
+	if (until.tv_nsec >= 1000000000L) {
+		until.tv_nsec -= 1000000000L;
+		until.tv_sec++;
+	}
+	pthread_cond_clockwait(&worker->idle, &worker->lock, CLOCK_MONOTONIC, &until);
+}
+
 void tracker_wait_probes(struct tracker *tracker)
 {
 	struct probe_worker *worker = tracker->probe_worker;
@@ -321,8 +337,9 @@ void tracker_wait_probes(struct tracker *tracker)
 	if (!worker)
 		return;
 	pthread_mutex_lock(&worker->lock);
-	while (worker->running && (worker->busy || worker->wanted.first))
-		pthread_cond_wait(&worker->idle, &worker->lock);
+	while (worker->running && (worker->busy || worker->wanted.first) &&
+	       !(tracker->interrupted && tracker->interrupted()))
+		wait_a_while(worker);
 	pthread_mutex_unlock(&worker->lock);
 	tracker_take_probes(tracker);
 }
