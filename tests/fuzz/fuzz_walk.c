@@ -172,6 +172,9 @@ static void check_stack(const struct py_layout *py)
 		struct store_code *code = store_code(&store, 1, &stack->frames[i], py, 0);
 		int line;
 
+		/* Callers that were not handed over are cut off. */
+		if (!code && i)
+			break;
 		if (!code)
 			abort();
 		require_utf8(code->code.file);
