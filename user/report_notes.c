@@ -82,15 +82,23 @@ static void add_line_notes(struct build *b)
 	}
 }
 
-/* Whatever they were, they are in no row. */
-static void add_unexamined(struct build *b, unsigned count, const char *which)
+/* Whatever they were, they are in no row. Their names, as far as they are known, say whether one
+ * may have been a Python. */
+static void add_unexamined(struct build *b, unsigned count, const char *which,
+			   const char (*comms)[16])
 {
 	char text[256];
+	int length, i;
 
 	if (!count)
 		return;
-	snprintf(text, sizeof(text), "%u program%s %s ended before %s could be examined", count,
-		 count == 1 ? "" : "s", which, count == 1 ? "it" : "they");
+	length = snprintf(text, sizeof(text), "%u program%s %s ended before %s could be examined",
+			  count, count == 1 ? "" : "s", which, count == 1 ? "it" : "they");
+	for (i = 0; comms && i < TRACKER_COMMS_MAX && *comms[i]; i++)
+		length += snprintf(text + length, sizeof(text) - length, "%s %s", i ? "," : ":",
+				   comms[i]);
+	if (i == TRACKER_COMMS_MAX)
+		snprintf(text + length, sizeof(text) - length, ", perhaps others");
 	model_add_note(b->model, text);
 }
 
@@ -288,8 +296,8 @@ static void add_kernel_notes(struct build *b)
 		if (have & lacks[i].lack)
 			model_add_note(b->model, lacks[i].text);
 	add_dropped_notes(b);
-	add_unexamined(b, t->unexamined, "that traced processes started");
-	add_unexamined(b, t->unseen, "that others started");
+	add_unexamined(b, t->unexamined, "that traced processes started", t->unexamined_comms);
+	add_unexamined(b, t->unseen, "that others started", NULL);
 	add_copy_notes(b);
 	if (t->store.malformed) {
 		snprintf(text, sizeof(text), "%llu malformed messages were dropped",

@@ -256,6 +256,18 @@ void tracker_skip(struct tracker *tracker, pid_t pid, const char *comm, const ch
 	tracker->skips = skip;
 }
 
+void tracker_count_unexamined(struct tracker *tracker, const char *comm)
+{
+	char(*comms)[16] = tracker->unexamined_comms;
+	int i = 0;
+
+	tracker->unexamined++;
+	while (i < TRACKER_COMMS_MAX && *comms[i] && strcmp(comms[i], comm) != 0)
+		i++;
+	if (i < TRACKER_COMMS_MAX)
+		snprintf(comms[i], sizeof(comms[i]), "%.15s", comm);
+}
+
 /* Looks at a process that is due. False: no more of it is to be done. */
 static bool identify_due(struct tracker *tracker, struct queued *q, uint64_t now)
 {
@@ -359,7 +371,7 @@ static void identify_rest(struct tracker *tracker)
 		if (tracker_now_ms() <= end_ms)
 			tracker_identify(tracker, image->pid, true);
 		if (!image->identified && !image->examined && !image->asked && !*image->reason)
-			tracker->unexamined++;
+			tracker_count_unexamined(tracker, image->comm);
 	}
 	for (size_t i = 0; i < tracker->queue_length; i++)
 		if (tracker->queue[i].later)

@@ -17,6 +17,7 @@
 
 /* Skips named one by one; of the rest there is a number. */
 #define TRACKER_SKIPS_MAX 1000
+#define TRACKER_COMMS_MAX 4
 
 struct skip {
 	pid_t pid;
@@ -98,7 +99,8 @@ struct tracker {
 	size_t unfolded;     /* images that have ended, of which the report has not taken over what
 			      * they did */
 	unsigned unexamined; /* ended before they could be examined */
-	unsigned unseen;     /* likewise, of those that no traced process started */
+	char unexamined_comms[TRACKER_COMMS_MAX][16]; /* of these, each once; "": no more */
+	unsigned unseen; /* likewise, of those that no traced process started */
 };
 
 /* 0 or -errno; registers itself as the session's reader. */

@@ -135,7 +135,7 @@ static void note_unexamined(struct tracker *tracker, const struct image *image)
 		tracker_skip(tracker, image->pid, image->comm,
 			     "has ended, and the message of its start was lost; raise --ring-size");
 	else
-		tracker->unexamined++;
+		tracker_count_unexamined(tracker, image->comm);
 }
 
 void tracker_fold_ended(struct tracker *tracker)

@@ -41,6 +41,9 @@ void tracker_free_looks(struct tracker *tracker);
 /* Notes a process that is not profiled, once for each reason; of too many only the number. */
 void tracker_skip(struct tracker *tracker, pid_t pid, const char *comm, const char *reason);
 
+/* A tracked process, named `comm` ("": not known), ended before anybody looked at what it was. */
+void tracker_count_unexamined(struct tracker *tracker, const char *comm);
+
 enum tracker_identified {
 	TRACKER_DONE,
 	TRACKER_AGAIN, /* it may be another thing in a moment */

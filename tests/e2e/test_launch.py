@@ -171,7 +171,9 @@ def test_short_children_under_lines(line_python, tmp_path):
         report = tool.report()
     children = [p for p in report.data["processes"] if p["cmdline"][1:2] == ["-c"]]
     assert len(children) == 8, report.data["notes"]
-    assert not [n for n in report.data["notes"] if "could be examined" in n], report.data["notes"]
+    # The container's own mount and mkdir may end sooner; they are no Python, and named.
+    unexamined = [n for n in report.data["notes"] if "could be examined" in n]
+    assert not [n for n in unexamined if "python" in n or "others" in n or ":" not in n], unexamined
     late = [n for n in report.data["notes"] if "line probes" in n]
     for child in children:
         report.check_conservation(child["pid"])
