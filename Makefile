@@ -27,29 +27,28 @@ BPF_CFLAGS := -g -O2 -target bpf -mcpu=v3 -D__TARGET_ARCH_$(ARCH) $(WARN) -Wno-u
 # <asm/errno.h>, for libbpf's <bpf/usdt.bpf.h>: the numbers are the same everywhere.
 BPF_INCLUDE ?= -idirafter /usr/include/$(shell gcc -dumpmachine)
 
-# Pure modules first: unit tests link them without BPF.
-PURE := hash model model_book model_lines model_order model_ended text json_text kernel_btf kernel_refusal render render_table render_columns render_function render_runs render_json source \
-	py_code py_layouts elf_image elf_probes probe_file usdt_args elf_version proc py_process cmd_ps store \
-	serve_request serve_access serve_limits serve_quota serve_socket serve_process confine confine_filter \
-	budget rights examiner examiner_wait examiner_wire examiner_helper source_read source_encoding
-PURE := $(foreach m,$(PURE),$(if $(wildcard user/$(m).c),$(m)))
-PROGRAM := $(filter-out $(PURE),$(basename $(notdir $(wildcard user/*.c))))
-OBJS := $(PURE:%=$(BUILD)/%.o) $(PROGRAM:%=$(BUILD)/%.o)
-# Built twice: for 6.2 and later, and for what came before (bpf/compat.bpf.h, LOOP).
-BPF_SOURCES := $(wildcard bpf/*.bpf.c)
+# What there is follows from the folders: each is a layer (tests/unit/check_layers.py).
+MODULES := $(patsubst user/%.c,%,$(wildcard user/*/*.c))
+OBJS := $(MODULES:%=$(BUILD)/user/%.o)
+# All but main(): for the tests, which link what they need of them.
+LIBRARY := $(filter-out cli/main,$(MODULES))
+# Built twice: for 6.2 and later, and for what came before (bpf/base/compat.bpf.h, LOOP).
+BPF_SOURCES := $(wildcard bpf/*/*.bpf.c)
 MODERN := $(BPF_SOURCES:bpf/%.bpf.c=$(BUILD)/modern/%.bpf.o)
 LEGACY := $(BPF_SOURCES:bpf/%.bpf.c=$(BUILD)/legacy/%.bpf.o)
 SKELETONS := $(BUILD)/modern.skel.h $(BUILD)/legacy.skel.h
 
 all: $(BUILD)/pymem-bpf
 
-$(BUILD) $(BUILD)/modern $(BUILD)/legacy:
+$(BUILD):
 	mkdir -p $@
 
-$(BUILD)/modern/%.bpf.o: bpf/%.bpf.c | $(BUILD)/modern
+$(BUILD)/modern/%.bpf.o: bpf/%.bpf.c
+	@mkdir -p $(@D)
 	$(CLANG) $(BPF_CFLAGS) $(BPF_INCLUDE) -c $< -o $@
 
-$(BUILD)/legacy/%.bpf.o: bpf/%.bpf.c | $(BUILD)/legacy
+$(BUILD)/legacy/%.bpf.o: bpf/%.bpf.c
+	@mkdir -p $(@D)
 	$(CLANG) $(BPF_CFLAGS) $(BPF_INCLUDE) -DPYMEM_LEGACY -c $< -o $@
 
 $(BUILD)/modern.linked.o: $(MODERN)
@@ -61,46 +60,49 @@ $(BUILD)/%.skel.h: $(BUILD)/%.linked.o
 	$(BPFTOOL) gen skeleton $< name $* > $@.tmp
 	mv $@.tmp $@
 
-$(BUILD)/%.o: user/%.c | $(BUILD)
+$(BUILD)/user/%.o: user/%.c
+	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) -c $< -o $@
 
-$(BUILD)/bpf_object.o: $(SKELETONS)
+# The BPF objects are embedded there.
+$(BUILD)/user/kernel/bpf_object.o $(BUILD)/asan/kernel/bpf_object.o \
+	$(BUILD)/fuzzed/kernel/bpf_object.o: $(SKELETONS)
 
 $(BUILD)/pymem-bpf: $(OBJS)
 	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
 # --- tests ---
-# Pure modules again, under the sanitizers; every unit test links all of them.
+# The library again, under the sanitizers: each test takes from the archive what it needs.
 SANITIZE := -fsanitize=address,undefined -fno-omit-frame-pointer -fno-sanitize-recover=all
 UNIT := $(patsubst tests/unit/%.c,%,$(wildcard tests/unit/test_*.c))
 FUZZ := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
-
-$(BUILD)/tests $(BUILD)/asan $(BUILD)/fuzz $(BUILD)/fuzzed:
-	mkdir -p $@
-
-$(BUILD)/asan/%.o: user/%.c | $(BUILD)/asan
-	$(CC) $(CFLAGS) -O1 $(SANITIZE) -c $< -o $@
-
-$(BUILD)/tests/%: tests/unit/%.c $(PURE:%=$(BUILD)/asan/%.o) | $(BUILD)/tests
-	$(CC) $(CFLAGS) -O1 $(SANITIZE) -Itests/unit $< $(PURE:%=$(BUILD)/asan/%.o) -o $@ \
-		-lcmocka -lelf -ljansson -lz -lm
-
-# Once for all targets: each takes from the archive what it needs.
-FUZZED := $(filter-out store,$(PURE)) store
 FUZZ_CFLAGS := $(CFLAGS) -O1 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all
 
-$(FUZZED:%=$(BUILD)/fuzzed/%.o): $(BUILD)/fuzzed/%.o: user/%.c | $(BUILD)/fuzzed
+$(BUILD)/tests $(BUILD)/fuzz $(BUILD)/fuzzed:
+	mkdir -p $@
+
+$(BUILD)/asan/%.o: user/%.c
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) -O1 $(SANITIZE) -c $< -o $@
+
+$(BUILD)/fuzzed/%.o: user/%.c
+	@mkdir -p $(@D)
 	$(CLANG) $(FUZZ_CFLAGS) -c $< -o $@
+
+$(BUILD)/asan/library.a: $(LIBRARY:%=$(BUILD)/asan/%.o)
+$(BUILD)/fuzzed/library.a: $(LIBRARY:%=$(BUILD)/fuzzed/%.o)
+$(BUILD)/%/library.a:
+	rm -f $@
+	$(AR) rc $@ $^
+
+$(BUILD)/tests/%: tests/unit/%.c $(BUILD)/asan/library.a | $(BUILD)/tests
+	$(CC) $(CFLAGS) -O1 $(SANITIZE) -Itests/unit $^ -o $@ -lcmocka $(LDLIBS)
 
 $(FUZZ:%=$(BUILD)/fuzzed/%.o): $(BUILD)/fuzzed/%.o: tests/fuzz/%.c | $(BUILD)/fuzzed
 	$(CLANG) $(FUZZ_CFLAGS) -c $< -o $@
 
-$(BUILD)/fuzzed/modules.a: $(FUZZED:%=$(BUILD)/fuzzed/%.o)
-	rm -f $@
-	$(AR) rc $@ $^
-
-$(FUZZ:%=$(BUILD)/fuzz/%): $(BUILD)/fuzz/%: $(BUILD)/fuzzed/%.o $(BUILD)/fuzzed/modules.a | $(BUILD)/fuzz
-	$(CLANG) $(FUZZ_CFLAGS) $(filter %.o,$^) $(BUILD)/fuzzed/modules.a -o $@ -lelf -ljansson -lz -lm
+$(FUZZ:%=$(BUILD)/fuzz/%): $(BUILD)/fuzz/%: $(BUILD)/fuzzed/%.o $(BUILD)/fuzzed/library.a | $(BUILD)/fuzz
+	$(CLANG) $(FUZZ_CFLAGS) $(filter %.o,$^) $(BUILD)/fuzzed/library.a -o $@ $(LDLIBS)
 
 # With the BPF walker in it (see walker, below).
 $(BUILD)/fuzz/fuzz_walk: $(BUILD)/fuzzed/walker_bpf.o
@@ -112,9 +114,7 @@ $(BUILD)/fuzzed/walker_bpf.o: tests/walker/walker_bpf.c | $(BUILD)/fuzzed
 # The BPF walker as a program: the headers of bpf/ unchanged, with tests/walker/bpf/ in place of
 # libbpf's. Twice, as the product. BPF reads words of any alignment.
 WALKER := $(BUILD)/walker/modern $(BUILD)/walker/legacy
-WALKER_MODULES := hash store py_code py_layouts py_process elf_image elf_probes usdt_args elf_version proc budget
-WALKER_OBJS := $(WALKER_MODULES:%=$(BUILD)/asan/%.o) \
-	$(patsubst %,$(BUILD)/walker/%.o,walker oracle image reference)
+WALKER_OBJS := $(patsubst %,$(BUILD)/walker/%.o,walker oracle image reference) $(BUILD)/asan/library.a
 WALKER_BPF := $(CFLAGS) -O1 $(SANITIZE) -fno-sanitize=alignment -Wno-unused-function \
 	-D__TARGET_ARCH_$(ARCH) -Itests/walker -I. -Ibpf
 
@@ -128,20 +128,14 @@ $(BUILD)/walker/%.o: tests/walker/%.c | $(BUILD)/walker
 	$(CC) $(CFLAGS) -O1 $(SANITIZE) -Itests/walker -c $< -o $@
 
 $(WALKER): $(BUILD)/walker/%: $(BUILD)/walker/%.bpf.o $(WALKER_OBJS)
-	$(CC) $(SANITIZE) $^ -o $@ -lelf
+	$(CC) $(SANITIZE) $^ -o $@ $(LDLIBS)
 
 walker: $(WALKER)
 
 # The profiler's own session, with what the verifier says of each program.
-$(BUILD)/verifier-stats: tests/verifier/verifier_stats.c $(filter-out $(BUILD)/main.o,$(OBJS))
+$(BUILD)/verifier-stats: tests/verifier/verifier_stats.c $(LIBRARY:%=$(BUILD)/user/%.o)
 	$(CC) $(CFLAGS) $(LDFLAGS) -Wl,--wrap=bpf_object__load,--wrap=libbpf_num_possible_cpus \
 		$^ -o $@ $(LDLIBS)
-
-# The BPF side's names, in the objects as they are embedded.
-$(BUILD)/asan/bpf_object.o: $(SKELETONS)
-$(BUILD)/tests/test_bpf_names: tests/unit/test_bpf_names.c $(BUILD)/asan/bpf_names.o \
-		$(BUILD)/asan/bpf_object.o | $(BUILD)/tests
-	$(CC) $(CFLAGS) -O1 $(SANITIZE) $(filter %.c %.o,$^) -o $@ -lcmocka -lbpf -lelf -lz
 
 unit: $(UNIT:%=$(BUILD)/tests/%) $(BUILD)/verifier-stats
 fuzz-targets: $(FUZZ:%=$(BUILD)/fuzz/%)
@@ -293,10 +287,10 @@ python:
 wheel:
 	cd python && $(PYTHON) setup.py -q bdist_wheel -d ../$(BUILD)/wheel
 
-SOURCES := $(wildcard bpf/*.c bpf/*.h user/*.c user/*.h include/*.h tests/unit/*.c tests/unit/*.h \
+SOURCES := $(wildcard bpf/*/*.c bpf/*/*.h user/*/*.c user/*/*.h include/*.h tests/unit/*.c tests/unit/*.h \
 	tests/fuzz/*.c tests/fuzz/*.h tests/walker/*.c tests/walker/*.h tests/walker/bpf/*.h \
 	tests/verifier/*.c python/pymem_bpf/*.c python/pymem_bpf/*.h bench/probe/*.c)
-GENERATED := user/py_layout_table.h user/text_widths.h
+GENERATED := user/python/py_layout_table.h user/base/text_widths.h
 FORMATTED := $(filter-out $(GENERATED),$(SOURCES))
 format:
 	clang-format -i $(FORMATTED)
@@ -323,7 +317,7 @@ help:
 	@echo 'make check-arm64   the walk on emulated arm64 kernels (KERNELS=6.12: one of them)'
 	@echo 'make deps, install, arm64, format, clean'
 
--include $(wildcard $(BUILD)/*.d $(BUILD)/*/*.d)
+-include $(wildcard $(BUILD)/*.d $(BUILD)/*/*.d $(BUILD)/*/*/*.d)
 
 .PHONY: python wheel all unit walker fuzz-targets fuzz check check-fast stress check-arm64 golden-update deps demo \
 	bench arm64 install format format-check check-pythons check-security clean help check-vm \

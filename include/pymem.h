@@ -105,7 +105,7 @@ struct pymem_stack {
 	__u32 interval;	 /* pymem_slot.interval when it last left a slot */
 };
 
-/* The tables that all images share, and of which each has a quota (bpf/quota.bpf.h).
+/* The tables that all images share, and of which each has a quota (bpf/account/quota.bpf.h).
  * X(ID, what its entries are) */
 #define PYMEM_TABLES(X)                      \
 	X(STACKS, "stacks")                  \

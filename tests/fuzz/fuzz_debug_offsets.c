@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "py_layouts.h"
+#include "python/py_layouts.h"
 #include "../unit/data/py_debug_offsets.h"
 
 #define CASES (sizeof(py_debug_cases) / sizeof(py_debug_cases[0]))

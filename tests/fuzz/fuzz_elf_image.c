@@ -8,8 +8,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "elf_image.h"
-#include "elf_version.h"
+#include "python/elf_image.h"
+#include "python/elf_version.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

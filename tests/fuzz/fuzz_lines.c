@@ -14,7 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "py_code.h"
+#include "python/py_code.h"
 
 #define RANGES_MAX 4096
 #define LOOKED_UP  64

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "proc.h"
+#include "os/proc.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "py_code.h"
+#include "python/py_code.h"
 
 #define REQUIRE(condition)        \
 	do {                      \

@@ -7,8 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "serve_access.h"
-#include "serve_request.h"
+#include "serve/serve_access.h"
+#include "serve/serve_request.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

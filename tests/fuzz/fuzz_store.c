@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* libFuzzer target: messages of the ring buffer, whose strings, lengths and tables are another
- * process's, to user/store.c; what it took is asked for meanwhile, and all of it at the end. Input:
- * (bytes, message) records; a message is zero-filled up to what its kind has at least. */
+ * process's, to user/track/store.c; what it took is asked for meanwhile, and all of it at the end.
+ * Input: (bytes, message) records; a message is zero-filled up to what its kind has at least. */
 #include <errno.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <unistd.h>
 #include <string.h>
 
-#include "py_layouts.h"
-#include "store.h"
+#include "python/py_layouts.h"
+#include "track/store.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* libFuzzer target: the memory of an interpreter to the BPF walker (tests/walker/walker_bpf.c):
  * thread states, frames, code objects, str objects of each kind, line tables; what it says
- * then goes through user/store.c.
+ * then goes through user/track/store.c.
  *
  * An image of one thread in a few frames is made for each version's layout; the input picks the
  * version and the shapes of the strings, and replaces words. Beyond memory safety: reads are
@@ -14,8 +14,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "py_layouts.h"
-#include "store.h"
+#include "python/py_layouts.h"
+#include "track/store.h"
 #include "../unit/data/py_debug_offsets.h"
 #include "../walker/walker.h"
 

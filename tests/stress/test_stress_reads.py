@@ -16,7 +16,7 @@ sys.path.insert(0, SECURITY)
 
 from hostile_elf import sparse_elf  # noqa: E402
 
-# As TRACKER_SKIPS_MAX of user/tracker.h.
+# As TRACKER_SKIPS_MAX of user/track/tracker.h.
 NAMED = 1000
 
 

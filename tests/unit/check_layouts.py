@@ -6,8 +6,8 @@
 
 For each interpreter (inside the chroot ROOT, if given) a program with a known stack is
 started; then, from outside and through /proc/PID/mem only, its interpreters, threads,
-frames and code objects are walked with the struct py_layout that user/py_layouts.c
-chooses, and names, files, first lines and current lines (user/py_code.c) are compared
+frames and code objects are walked with the struct py_layout that user/python/py_layouts.c
+chooses, and names, files, first lines and current lines (user/python/py_code.c) are compared
 with the truth. The C files are compiled here and called through ctypes; the struct is
 taken from include/py_layout.h. Needs root or ptrace rights, cc and readelf. Exit status 1
 if any interpreter differs.

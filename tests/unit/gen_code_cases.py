@@ -4,7 +4,7 @@
 
   python3.X tests/unit/gen_code_cases.py >> tests/unit/data/py_code_cases.txt
 
-The decoders of user/py_code.c must say what PyCode_Addr2Line says. Each case is one line:
+The decoders of user/python/py_code.c must say what PyCode_Addr2Line says. Each case is one line:
 
   X.Y KIND FIRSTLINE TABLE_HEX OFFSET:LINE ...
 

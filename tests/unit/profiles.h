@@ -11,8 +11,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "model.h"
-#include "rights.h"
+#include "model/model.h"
+#include "os/rights.h"
 
 #define PAGE	   4096
 #define MIB(n)	   ((int64_t)((n)*256)) /* in pages */

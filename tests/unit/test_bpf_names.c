@@ -8,8 +8,8 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "bpf_names.h"
-#include "bpf_object.h"
+#include "kernel/bpf_names.h"
+#include "kernel/bpf_object.h"
 
 static void test_all_there(void **state)
 {

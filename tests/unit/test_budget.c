@@ -13,10 +13,10 @@
 #include <unistd.h>
 #include <cmocka.h>
 
-#include "budget.h"
-#include "elf_image.h"
-#include "elf_probes.h"
-#include "proc.h"
+#include "base/budget.h"
+#include "python/elf_image.h"
+#include "python/elf_probes.h"
+#include "os/proc.h"
 
 static void test_none(void **state)
 {

@@ -25,7 +25,7 @@
 #include <unistd.h>
 #include <cmocka.h>
 
-#include "confine.h"
+#include "os/confine.h"
 
 #define UNCHANGED 255
 #define EVERYTHING                                                                          \

@@ -11,8 +11,8 @@
 #include <sys/stat.h>
 #include <cmocka.h>
 
-#include "elf_image.h"
-#include "elf_version.h"
+#include "python/elf_image.h"
+#include "python/elf_version.h"
 #include "pythons.h"
 
 static struct test_pythons pythons;

@@ -11,7 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "elf_probes.h"
+#include "python/elf_probes.h"
 
 #define SIZE 100000
 

@@ -25,9 +25,9 @@
 #include <unistd.h>
 #include <cmocka.h>
 
-#include "examiner.h"
-#include "examiner_wire.h"
-#include "rights.h"
+#include "python/examiner.h"
+#include "python/examiner_wire.h"
+#include "os/rights.h"
 
 static bool asked_to_end;
 

@@ -13,7 +13,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "kernel_btf.h"
+#include "kernel/kernel_btf.h"
 
 #define HEADER 24
 

@@ -8,7 +8,7 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "kernel.h"
+#include "kernel/kernel.h"
 
 static const struct kernel_features modern = {
 	.btf = true,

@@ -11,7 +11,7 @@
 #include <time.h>
 #include <cmocka.h>
 
-#include "model.h"
+#include "model/model.h"
 
 #define PAGE 4096
 

@@ -17,7 +17,7 @@
 #include <unistd.h>
 #include <cmocka.h>
 
-#include "proc.h"
+#include "os/proc.h"
 
 static void test_stat(void **state)
 {

@@ -16,7 +16,7 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "py_code.h"
+#include "python/py_code.h"
 
 #define MAX_ANSWERS 1024
 

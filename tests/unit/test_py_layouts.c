@@ -14,7 +14,7 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "py_layouts.h"
+#include "python/py_layouts.h"
 #include "data/py_debug_offsets.h"
 
 #define CASES (sizeof(py_debug_cases) / sizeof(py_debug_cases[0]))

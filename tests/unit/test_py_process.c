@@ -15,9 +15,9 @@
 #include <sys/wait.h>
 #include <cmocka.h>
 
-#include "cmd_ps.h"
-#include "proc.h"
-#include "py_process.h"
+#include "cli/cmd_ps.h"
+#include "os/proc.h"
+#include "python/py_process.h"
 #include "pythons.h"
 
 static struct test_pythons pythons;

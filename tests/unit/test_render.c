@@ -17,7 +17,7 @@
 #include <cmocka.h>
 
 #include "profiles.h"
-#include "render_parts.h"
+#include "render/render_parts.h"
 
 struct output {
 	char *text;

@@ -13,11 +13,11 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "serve_access.h"
-#include "serve_limits.h"
-#include "serve_quota.h"
-#include "serve_request.h"
-#include "serve_socket.h"
+#include "serve/serve_access.h"
+#include "serve/serve_limits.h"
+#include "serve/serve_quota.h"
+#include "serve/serve_request.h"
+#include "serve/serve_socket.h"
 
 #define SECOND_NS 1000000000ULL
 

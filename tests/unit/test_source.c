@@ -16,9 +16,9 @@
 #include <unistd.h>
 #include <cmocka.h>
 
-#include "rights.h"
-#include "source.h"
-#include "source_encoding.h"
+#include "os/rights.h"
+#include "os/source.h"
+#include "os/source_encoding.h"
 
 struct fixture {
 	char outer[64], root_path[80];

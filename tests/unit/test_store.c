@@ -13,8 +13,8 @@
 #include <unistd.h>
 #include <cmocka.h>
 
-#include "py_layouts.h"
-#include "store.h"
+#include "python/py_layouts.h"
+#include "track/store.h"
 
 /* How many allocations of hashes succeed before they fail; -1: all. */
 static int hash_allocs = -1;

@@ -10,7 +10,7 @@
 #include <stdbool.h>
 
 #include "pymem_line.h"
-#include "usdt_args.h"
+#include "python/usdt_args.h"
 
 struct expected {
 	const char *args;

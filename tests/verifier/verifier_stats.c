@@ -13,7 +13,7 @@
 #include <string.h>
 #include <sys/utsname.h>
 
-#include "session.h"
+#include "kernel/session.h"
 
 #define LOG_BYTES (64 * 1024)
 #define LOG_STATS 4 /* BPF_LOG_STATS, kernel 5.2 */

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "proc.h"
+#include "os/proc.h"
 #include "walker.h"
 
 #define PAGE	 4096ull

@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "image.h"
-#include "store.h"
+#include "track/store.h"
 #include "walker.h"
 
 #define THREADS 4

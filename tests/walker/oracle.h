@@ -19,7 +19,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "py_process.h"
+#include "python/py_process.h"
 #include "reference.h"
 
 /* What Python itself said of one of its threads, innermost frame first. */

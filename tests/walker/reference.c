@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "image.h"
-#include "py_code.h"
+#include "python/py_code.h"
 #include "pymem.h"
 #include "walker.h"
 

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* What a memory image says of a thread's stack, read the plain way: word by word, without a
  * cache, a hash or a limit that the walker has. It shares with the product struct py_layout
- * and the decoders of user/py_code.c, which tests/fuzz/fuzz_lines.c holds against others. */
+ * and the decoders of user/python/py_code.c, which tests/fuzz/fuzz_lines.c holds against others. */
 #ifndef REFERENCE_H
 #define REFERENCE_H
 
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "py_process.h"
+#include "python/py_process.h"
 
 #define REFERENCE_FRAMES 300
 #define REFERENCE_WORDS	 8192

@@ -4,8 +4,8 @@
  *   walker PID TRUTH
  *
  * TRUTH has what the interpreter itself says: for each thread `T THREAD_ID` and then, innermost
- * first, `F LINE<TAB>FILE<TAB>FUNCTION`. Messages of the walker go through user/store.c, lines
- * come from user/py_code.c, as in the product.
+ * first, `F LINE<TAB>FILE<TAB>FUNCTION`. Messages of the walker go through user/track/store.c,
+ * lines come from user/python/py_code.c, as in the product.
  *
  * What is right, cut or lost, and when the test fails: oracle.h.
  */

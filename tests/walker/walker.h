@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* The BPF walker as a part of a program, and what it asks of its surroundings.
  *
- * walker_bpf.c compiles bpf/account.bpf.h, unchanged, with all that this includes: finding the
- * thread, the walk, fingerprints, announcements. Two builds as in the product: bpf_loop(),
- * and unrolled loops with PYMEM_LEGACY. */
+ * walker_bpf.c compiles bpf/account/account.bpf.h, unchanged, with all that this includes: finding
+ * the thread, the walk, fingerprints, announcements. Two builds as in the product: bpf_loop(), and
+ * unrolled loops with PYMEM_LEGACY. */
 #ifndef WALKER_H
 #define WALKER_H
 

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* bpf/account.bpf.h in user space: maps are plain variables, helpers plain functions. */
+/* bpf/account/account.bpf.h in user space: maps are plain variables, helpers plain functions. */
 #define PYMEM_DEFINE_MAPS
 #define BPF_NO_PRESERVE_ACCESS_INDEX
 #include "vmlinux.h"
 /* Means something to BPF only. */
 #define preserve_access_index
-#include "account.bpf.h"
+#include "account/account.bpf.h"
 
 #include "walker.h"
 

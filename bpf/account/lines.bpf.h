@@ -1,0 +1,300 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* The exact engine's books: for each thread the frames that it is in, for each line what its
+ * runs did. source_usdt.bpf.c says when they begin and end. */
+#ifndef LINES_BPF_H
+#define LINES_BPF_H
+
+#include "account/image.bpf.h"
+#include "pymem_line.h"
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 1);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct pymem_line_key);
+	__type(value, struct pymem_line);
+} lines SEC(".maps");
+
+struct {
+#ifdef PYMEM_LEGACY
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+#else
+	__uint(type, BPF_MAP_TYPE_TASK_STORAGE);
+	__type(key, int);
+#endif
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(value, struct pymem_line_stack);
+} line_stacks SEC(".maps");
+
+#ifdef PYMEM_LEGACY
+/* One zeroed value: too large for the stack. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct pymem_line_stack);
+} line_blank SEC(".maps");
+#endif
+
+__u64 line_misses[PYMEM_LINE_MISS_COUNT];
+__u32 lines_off; /* set before the first of the sources is detached */
+
+static __always_inline void miss(__u32 cause)
+{
+	if (cause < PYMEM_LINE_MISS_COUNT)
+		__sync_fetch_and_add(&line_misses[cause], 1);
+}
+
+static __always_inline struct pymem_line_stack *line_stack_of(struct task_struct *task, bool make)
+{
+#ifdef PYMEM_LEGACY
+	__u32 tid = BPF_CORE_READ(task, pid), zero = 0;
+	struct pymem_line_stack *ls = bpf_map_lookup_elem(&line_stacks, &tid), *blank;
+
+	if (ls || !make)
+		return ls;
+	blank = bpf_map_lookup_elem(&line_blank, &zero);
+	if (!blank)
+		return NULL;
+	bpf_map_update_elem(&line_stacks, &tid, blank, BPF_NOEXIST);
+	ls = bpf_map_lookup_elem(&line_stacks, &tid);
+	if (ls)
+		ls->tid = tid;
+	return ls;
+#else
+	return bpf_task_storage_get(&line_stacks, task, 0,
+				    make ? BPF_LOCAL_STORAGE_GET_F_CREATE : 0);
+#endif
+}
+
+/* The frame at `index`, which is known to be there; the mask is for the verifier. */
+static __always_inline struct pymem_line_frame *frame_at(struct pymem_line_stack *ls, __u32 index)
+{
+	asm volatile("" : "+r"(index));
+	return &ls->frames[index & (PYMEM_LINE_FRAMES - 1)];
+}
+
+static __always_inline void raise(__u64 *peak, __u64 pages)
+{
+	if (pages > *peak)
+		*peak = pages;
+}
+
+/* A new line of the current process; or of another, if that is over. */
+static __always_inline void line_add(const struct pymem_line_key *key,
+				     const struct pymem_line *none)
+{
+	__u64 mm = 0;
+	struct pymem_proc *p = current_proc(&mm);
+
+	if (p && p->id != key->proc)
+		p = NULL;
+	if (p && !quota_allows(p, PYMEM_TABLE_LINES))
+		return;
+	if (bpf_map_update_elem(&lines, key, none, BPF_NOEXIST))
+		return;
+	if (p)
+		quota_take(p, PYMEM_TABLE_LINES, 1);
+	else
+		quota_take_late(PYMEM_TABLE_LINES);
+}
+
+/* The counters of the line that f runs; NULL: none, or no room. */
+static __always_inline struct pymem_line *line_of(const struct pymem_line_stack *ls,
+						  const struct pymem_line_frame *f)
+{
+	static const struct pymem_line none;
+	struct pymem_line_key key = {
+		.proc = ls->proc, .line = f->line, .code = f->code, .fingerprint = f->fingerprint};
+	struct pymem_line *line;
+
+	if (!f->line)
+		return NULL;
+	if (!f->fingerprint) {
+		miss(PYMEM_LINE_MISS_UNNAMED);
+		return NULL;
+	}
+	line = bpf_map_lookup_elem(&lines, &key);
+	if (line)
+		return line;
+	line_add(&key, &none);
+	line = bpf_map_lookup_elem(&lines, &key);
+	if (!line)
+		miss(PYMEM_LINE_MISS_TABLE_FULL);
+	return line;
+}
+
+/* Who else of the thread is in the line that a frame runs, further out? */
+#define SHARED_ROW  1 /* code of the same file */
+#define SHARED_CODE 2 /* the same code object */
+
+struct sharing {
+	struct pymem_line_stack *ls;
+	__u64 code;
+	__s32 line;
+	__u32 file;
+	__u32 depth; /* frames still to look at */
+	__u32 found;
+};
+
+LOOP_BODY sharing_step(__u32 i __attribute__((unused)), struct sharing *c)
+{
+	const struct pymem_line_frame *f;
+
+	if (!c->depth || c->depth > PYMEM_LINE_FRAMES)
+		return 1;
+	c->depth--;
+	f = frame_at(c->ls, c->depth);
+	if (f->line != c->line || f->file != c->file)
+		return 0;
+	c->found |= SHARED_ROW;
+	if (f->code != c->code)
+		return 0;
+	c->found |= SHARED_CODE;
+	return 1;
+}
+
+static __always_inline __u32 sharing_of(struct pymem_line_stack *ls, __u32 index)
+{
+	const struct pymem_line_frame *f = frame_at(ls, index);
+	struct sharing c = {
+		.ls = ls, .file = f->file, .code = f->code, .line = f->line, .depth = index};
+
+	LOOP(PYMEM_LINE_FRAMES, sharing_step, &c);
+	return c.found;
+}
+
+/* A comprehension, a lambda or a nested function may run on the line that called it, and a
+ * function inside itself: what it changes, the outer run has already. Frames below the top
+ * stay on their lines while it runs, so the end of a run is early enough to look. Only runs
+ * that changed something look: they have paid for a fault. */
+#ifdef PYMEM_LEGACY
+/* By number, as 5.10 wants it: once for all the runs that an unwinding ends. */
+SEPARATE __u64 shared_row(__u64 tid, __u64 index)
+{
+	struct pymem_line_stack *ls;
+	__u32 key = tid;
+
+	ls = bpf_map_lookup_elem(&line_stacks, &key);
+	return ls && index < PYMEM_LINE_FRAMES ? sharing_of(ls, index) : 0;
+}
+
+#define SHARED_BY(ls, index) shared_row((ls)->tid, index)
+#else
+static __noinline __u32 shared_row(struct pymem_line_stack *ls, __u32 index)
+{
+	return ls && index < PYMEM_LINE_FRAMES ? sharing_of(ls, index) : 0;
+}
+
+#define SHARED_BY(ls, index) shared_row(ls, index)
+#endif
+
+static __always_inline void run_pages(struct pymem_line_stack *ls, __u32 index,
+				      struct pymem_line *line, __s64 pages)
+{
+	__u32 shared;
+
+	if (!pages)
+		return;
+	shared = SHARED_BY(ls, index);
+	__sync_fetch_and_add(&line->pages, pages);
+	if (!(shared & SHARED_CODE))
+		__sync_fetch_and_add(&line->once_pages, pages);
+	if (!shared)
+		__sync_fetch_and_add(&line->row_pages, pages);
+}
+
+/* Ends the run of the frame at `index`, the topmost that still runs. */
+static __always_inline void run_end(struct pymem_line_stack *ls, __u32 index, __s64 net_pages,
+				    __u64 stretch_peak, __u64 rss)
+{
+	struct pymem_line_frame *f = frame_at(ls, index);
+	struct pymem_line *line = line_of(ls, f);
+	__u64 peak = f->peak_pages;
+	__s64 pages = net_pages - f->start_pages;
+
+	if (stretch_peak > peak)
+		peak = stretch_peak;
+	/* What it saw, its caller's line saw too. */
+	if (index)
+		raise(&frame_at(ls, index - 1)->peak_pages, peak);
+	if (!line)
+		return;
+	if (f->how != PYMEM_LINE_RESUMED)
+		__sync_fetch_and_add(&line->runs, 1);
+	run_pages(ls, index, line, pages);
+	raise(&line->usage_pages, rss);
+	raise(&line->peak_pages, peak);
+}
+
+static __always_inline void run_begin(struct pymem_line_frame *f, struct pymem_thread *th,
+				      __s32 line, __u32 how, __u64 rss)
+{
+	f->line = line;
+	f->how = how;
+	f->start_pages = th->net_pages;
+	f->peak_pages = rss;
+	th->line_peak = rss;
+}
+
+struct unwinding {
+	struct pymem_line_stack *ls;
+	struct pymem_thread *th;
+	__u64 rss;
+	__u32 keep;
+};
+
+LOOP_BODY unwind_step(__u32 i __attribute__((unused)), struct unwinding *c)
+{
+	struct pymem_line_stack *ls = c->ls;
+
+	if (ls->depth <= c->keep || ls->depth > PYMEM_LINE_FRAMES)
+		return 1;
+	run_end(ls, ls->depth - 1, c->th->net_pages, c->th->line_peak, c->rss);
+	ls->depth--;
+	return 0;
+}
+
+/* Ends all runs from the top down to the frame at `keep`, which stays. */
+static __noinline int unwind(struct pymem_line_stack *ls, struct pymem_thread *th, __u32 keep,
+			     __u64 rss)
+{
+	struct unwinding c = {.ls = ls, .th = th, .rss = rss, .keep = keep};
+
+	if (!ls || !th)
+		return 0;
+	LOOP(PYMEM_LINE_FRAMES, unwind_step, &c);
+	return 0;
+}
+
+struct finding {
+	struct pymem_line_stack *ls;
+	__u64 frame;
+	__u32 depth;
+};
+
+LOOP_BODY find_step(__u32 i __attribute__((unused)), struct finding *c)
+{
+	if (!c->depth || c->depth > PYMEM_LINE_FRAMES)
+		return 1;
+	if (frame_at(c->ls, c->depth - 1)->frame == c->frame)
+		return 1;
+	c->depth--;
+	return 0;
+}
+
+/* Depth at which `frame` is, counted from 1; 0: it is not there. */
+static __noinline __u32 find_frame(struct pymem_line_stack *ls, __u64 frame)
+{
+	struct finding c = {.ls = ls, .frame = frame};
+
+	if (!ls)
+		return 0;
+	c.depth = ls->depth;
+	LOOP(PYMEM_LINE_FRAMES, find_step, &c);
+	return c.depth <= PYMEM_LINE_FRAMES ? c.depth : 0;
+}
+
+#endif

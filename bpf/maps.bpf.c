@@ -1,6 +1,0 @@
-/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* The one place that defines what maps.bpf.h declares. */
-#define PYMEM_DEFINE_MAPS
-#include "maps.bpf.h"
-
-char LICENSE[] SEC("license") = "Dual BSD/GPL";

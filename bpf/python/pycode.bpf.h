@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Which code object is it, and where in it is the frame?
+ *
+ * Code objects die and their addresses are used again, so an address is no name. The
+ * fingerprint is: what the object says of itself, and the text of its file name.
+ */
+#ifndef PYCODE_BPF_H
+#define PYCODE_BPF_H
+
+#include "python/pystack.bpf.h"
+
+#define TEXT_ROOM  192
+#define TEXT_TAIL  32
+#define TABLE_ROOM 2048 /* hashed of a line table: of a longer one the halves at its ends */
+
+#define GROUP_BYTES 32ULL /* hashed in one iteration */
+
+struct bytes {
+	struct scratch *s;
+	__u64 start, groups; /* in s->chunk; of four words */
+	__u64 a, b, c, d;
+};
+
+/* Four hashes side by side: a multiplication takes as long as four that don't wait for it. */
+LOOP_BODY bytes_step(__u32 i, struct bytes *c)
+{
+	const __u8 *at;
+
+	if (i >= c->groups)
+		return 1;
+	at = c->s->chunk + ((c->start + GROUP_BYTES * i) & (CHUNK_BYTES - 1) & ~7ULL);
+	c->a = mix(c->a, *(const __u64 *)at);
+	c->b = mix(c->b, *(const __u64 *)(at + 8));
+	c->c = mix(c->c, *(const __u64 *)(at + 16));
+	c->d = mix(c->d, *(const __u64 *)(at + 24));
+	return 0;
+}
+
+/* The `count` bytes (fewer than 8) at `start` of s->chunk, without what follows. */
+static __always_inline __u64 bytes_rest(struct scratch *s, __u64 start, __u64 count)
+{
+	return LOAD(s->chunk, start, CHUNK_BYTES - 1) & ((1ULL << (8 * (count & 7))) - 1);
+}
+
+/* Mixes `count` bytes (TABLE_ROOM at most) at `start` of s->chunk into `hash`. Where loops are
+ * unrolled, a function of its own: else the verifier follows what comes after once for
+ * each length. Where they are calls, there would be too many. */
+#ifdef PYMEM_LEGACY
+SEPARATE
+#else
+static __always_inline
+#endif
+__u64 bytes_hash(__u64 start, __u64 count, __u64 hash)
+{
+	struct bytes c = {.start = start, .a = hash, .b = MIX1, .c = MIX2, .d = ~hash};
+	__u64 at = start + (count & ~(GROUP_BYTES - 1));
+
+	c.s = scratch_get();
+	if (!c.s)
+		return 0;
+	c.groups = count / GROUP_BYTES;
+	if (c.groups) {
+		LOOP(TABLE_ROOM / GROUP_BYTES, bytes_step, &c);
+		hash = mix(mix(mix(c.a, c.b), c.c), c.d);
+	}
+	if (count & 16) {
+		hash = mix(hash, LOAD(c.s->chunk, at, CHUNK_BYTES - 1));
+		hash = mix(hash, LOAD(c.s->chunk, at + 8, CHUNK_BYTES - 1));
+		at += 16;
+	}
+	if (count & 8) {
+		hash = mix(hash, LOAD(c.s->chunk, at, CHUNK_BYTES - 1));
+		at += 8;
+	}
+	if (count & 7)
+		hash = mix(hash, bytes_rest(c.s, at, count));
+	return hash ?: 1;
+}
+
+/* Reads the str object at `addr` into s->chunk, whose walk is over: TEXT_ROOM bytes, or up
+ * to the end of its page if there is nothing behind that. How many, or 0. */
+static __always_inline __u32 text_read(struct scratch *s, __u64 addr)
+{
+	__u32 room = 4096 - (addr & PAGE_MASK_LOW);
+
+	if (!bpf_probe_read_user(s->chunk, TEXT_ROOM, (const void *)addr))
+		return TEXT_ROOM;
+	room &= 0xf8;
+	/* The smallest str is longer than 40 bytes: what does not fit is on the next page. */
+	if (room < 48 || room > TEXT_ROOM ||
+	    bpf_probe_read_user(s->chunk, room, (const void *)addr))
+		return 0;
+	return room;
+}
+
+/* Mixes the text of the str at `addr` into `hash`: its beginning and, if it is longer than
+ * what is read of it, its end. Its header is left out: reference count, hash value and UTF-8
+ * cache change while it lives. 0: unreadable. */
+static __always_inline __u64 text_hash(struct scratch *s, const struct py_layout *py, __u64 addr,
+				       __u64 hash)
+{
+	__u32 room = text_read(s, addr), state, start;
+	__u64 bytes;
+
+	if (!room)
+		return 0;
+	bytes = LOAD(s->chunk, py->unicode_length, 63);
+	state = *(__u32 *)(s->chunk + (py->unicode_state & 60));
+	bytes *= (state >> (py->unicode_kind_shift & 31)) & 7;
+	start = (state >> (py->unicode_ascii_shift & 31)) & 1 ? py->unicode_ascii_size
+							      : py->unicode_compact_size;
+	if (start >= room)
+		return 0;
+	hash = mix(hash, bytes);
+	if (bytes <= room - start)
+		return bytes_hash(start, bytes, hash);
+	/* Where the page ends, the object does, or its next page can't be read. */
+	if (room < TEXT_ROOM)
+		return 0;
+	hash = bytes_hash(start, room - start, hash);
+	addr += start + bytes - TEXT_TAIL;
+	if (bpf_probe_read_user(s->chunk, TEXT_TAIL, (const void *)addr))
+		return 0;
+	return bytes_hash(0, TEXT_TAIL, hash);
+}
+
+/* Mixes the line table at `addr`, a bytes object, into `hash`; 0: unreadable. */
+static __always_inline __u64 table_hash(struct scratch *s, const struct py_layout *py, __u64 addr,
+					__u64 hash)
+{
+	__u64 size = 0, data = addr + py->bytes_data;
+	__u32 bytes;
+
+	if (read_u64(&size, addr + py->bytes_size) || size > 0x7fffffff)
+		return 0;
+	hash = mix(hash, size);
+	bytes = size > TABLE_ROOM ? TABLE_ROOM / 2 : size;
+	if (bytes > TABLE_ROOM || bpf_probe_read_user(s->chunk, bytes, (const void *)data))
+		return 0;
+	hash = bytes_hash(0, bytes, hash);
+	if (size <= TABLE_ROOM)
+		return hash;
+	data += size - TABLE_ROOM / 2;
+	if (bpf_probe_read_user(s->chunk, TABLE_ROOM / 2, (const void *)data))
+		return 0;
+	return bytes_hash(0, TABLE_ROOM / 2, hash);
+}
+
+/* What tells the code object at `code` from another that lived or will live at the same
+ * address: its first line, the addresses of its parts, and their contents, since in a loop
+ * of exec(compile(…)) every address recurs: file name, name, line table. 0: unreadable.
+ * Leaves the object's head in s->code. */
+SEPARATE __u64 code_fingerprint(__u64 code)
+{
+	struct scratch *s = scratch_get();
+	const struct pymem_layout *layout;
+	const struct py_layout *py;
+	__u64 hash, file, name, table;
+	__u32 size;
+
+	if (!s)
+		return 0;
+	layout = layout_now(s);
+	if (!layout)
+		return 0;
+	py = layout_of(layout);
+	size = layout->code_size;
+	if (size > sizeof(s->code))
+		size = sizeof(s->code);
+	if (bpf_probe_read_user(s->code, size, (const void *)code))
+		return 0;
+	file = LOAD(s->code, py->code_filename, 511);
+	name = LOAD(s->code, py->code_name, 511);
+	table = LOAD(s->code, py->code_linetable, 511);
+	hash = mix(mix(mix(MIX2, file), name), table);
+	hash = mix(hash, *(__u32 *)(s->code + (py->code_firstlineno & 508)));
+	hash = text_hash(s, py, file, hash);
+	if (hash)
+		hash = text_hash(s, py, name, hash);
+	if (hash)
+		hash = table_hash(s, py, table, hash);
+	return hash ? hash | 1 : 0;
+}
+
+/* Byte offset of the instruction of frame `raw` in its code object. */
+static __always_inline __s32 frame_lasti(const struct py_layout *py, const struct frame_raw *raw)
+{
+	__u64 base = raw->code + py->code_bytecode, table = 0, own = 0;
+	__s32 index = 0;
+	__s64 lasti;
+
+	if (!(py->flags & PY_INSTR_POINTER)) {
+		lasti = (__s32)raw->instr;
+		if (py->flags & PY_LASTI_CODEUNIT && lasti > 0)
+			lasti *= 2;
+		return lasti == (__s32)lasti ? lasti : PYMEM_LASTI_UNKNOWN;
+	}
+	/* Free-threaded 3.14: each thread may run a copy of its own. Copy 0 is the object's. */
+	if ((py->flags & PY_TLBC) &&
+	    !bpf_probe_read_user(&index, sizeof(index),
+				 (const void *)(raw->frame + py->frame_tlbc_index)) &&
+	    index > 0 && index < 65536 && !read_u64(&table, raw->code + py->code_tlbc) && table &&
+	    !read_u64(&own, table + py->tlbc_entries + 8ULL * index) && own)
+		base = own;
+	lasti = raw->instr - base;
+	return lasti == (__s32)lasti ? lasti : PYMEM_LASTI_UNKNOWN;
+}
+
+#endif

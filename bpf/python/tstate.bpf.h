@@ -1,0 +1,418 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* From a thread to its PyThreadState: the one whose thread_id is this thread's
+ * pthread_self(), which its thread pointer tells. It is cached per thread and confirmed at each
+ * use. The interpreter's notion of a "current" state is of no use: it is NULL, or another thread's,
+ * while the GIL is released.
+ *
+ * Everything read here and in pystack.bpf.h is the target's and may be anything: each pointer is
+ * only ever handed to bpf_probe_read_user(), each index is masked, each loop is bounded. The
+ * search is the one whose honest length has no bound: so all interpreters share SEARCH_STEPS an
+ * event, and where that is not enough, the next event goes on.
+ */
+#ifndef TSTATE_BPF_H
+#define TSTATE_BPF_H
+
+#include "base/compat.bpf.h"
+#include "base/maps.bpf.h"
+
+/* Thread states that one event looks at, in all interpreters together: about 30 us. */
+#ifdef PYMEM_LEGACY
+#define SEARCH_STEPS 256
+#else
+#define SEARCH_STEPS 384
+#endif
+#define SEARCH_ALL (SEARCH_STEPS + 1) /* as far as the steps last, and a look at what is next */
+/* Of one list, however many events it takes. */
+#define MAX_THREAD_SEARCH 16384
+#define SEARCH_EVENTS	  (MAX_THREAD_SEARCH / SEARCH_STEPS)
+#define MAX_INTERPRETERS  16
+#define SEARCH_ALL_EVERY  64
+#define SEARCH_NEWEST	  8
+
+/* Messages of code objects that one event sends: all of a deep stack's for the first code objects
+ * of an image; then few, since a program can make up new ones without end. Of a stack that has
+ * more, the others follow at its next visits. */
+#define SENDS_FIRST 192
+#define FIRST_CODES 4096
+#define SENDS_MAX   32
+
+static __always_inline struct scratch *scratch_get(void)
+{
+	__u32 zero = 0;
+
+	return bpf_map_lookup_elem(&scratches, &zero);
+}
+
+/* An event of p begins: what it may cost. */
+static __always_inline void scratch_begin(struct scratch *s, const struct pymem_proc *p)
+{
+	s->layout = p->layout;
+	s->proc = p->id;
+	s->steps = SEARCH_STEPS;
+	s->sends = p->places[PYMEM_TABLE_CODES].held < FIRST_CODES ? SENDS_FIRST : SENDS_MAX;
+}
+
+/* The same value, of which the verifier knows nothing: else it follows the rest of the
+ * program once for each constant that a function may return. */
+static __always_inline int opaque(struct scratch *s, int value)
+{
+	*(volatile __u32 *)&s->call = value;
+	return *(volatile __u32 *)&s->call;
+}
+
+/* The layout of the process that this event is about. */
+static __always_inline const struct pymem_layout *layout_now(const struct scratch *s)
+{
+	__u32 index = s->layout;
+
+	return bpf_map_lookup_elem(&layouts, &index);
+}
+
+static __always_inline const struct py_layout *layout_of(const struct pymem_layout *layout)
+{
+	return (const struct py_layout *)layout->py;
+}
+
+/* Loads 8 bytes at `offset` of a buffer of `size` bytes in a map value. The mask
+ * is for the verifier: offsets of a valid layout are in range. */
+#define LOAD(buffer, offset, mask) (*(__u64 *)((buffer) + ((offset) & (mask) & ~7U)))
+
+static __always_inline int read_u64(__u64 *value, __u64 addr)
+{
+	return bpf_probe_read_user(value, sizeof(*value), (const void *)addr);
+}
+
+/* Reads the PyThreadState at `addr` into s->tstate. */
+static __always_inline int read_tstate(struct scratch *s, const struct pymem_layout *layout,
+				       __u64 addr)
+{
+	__u32 size = layout->tstate_size;
+
+	if (size > sizeof(s->tstate))
+		size = sizeof(s->tstate);
+	return bpf_probe_read_user(s->tstate, size, (const void *)addr);
+}
+
+struct search {
+	struct scratch *s;
+	const struct pymem_layout *layout;
+	__u64 tstate;
+	__u64 pointer;
+};
+
+/* The innermost frame that the PyThreadState in s->tstate runs; 0: none. */
+static __always_inline __u64 tstate_frame(struct scratch *s, const struct py_layout *py)
+{
+	__u64 frame = LOAD(s->tstate, py->tstate_frame, 511);
+
+	if (frame && (py->flags & PY_TSTATE_CFRAME) && read_u64(&frame, frame + py->cframe_frame))
+		return 0;
+	return frame;
+}
+
+#ifdef THREAD_POINTER_LAGS
+#define POINTER_UNKNOWN 0 /* of a main thread since its exec */
+
+/* How often the current task was switched from, plus 1. */
+static __always_inline __u64 switches_now(void)
+{
+	struct task_struct *task = current_task();
+
+	return TASK_READ(task, nvcsw) + TASK_READ(task, nivcsw) + 1;
+}
+
+/* The current thread's pointer. After exec there is one thread, the main one: as long as it
+ * has not been switched from, the kernel has another image's pointer, or none. */
+static __always_inline __u64 thread_pointer(struct pymem_proc *p)
+{
+	__u64 pointer = current_thread_pointer(), ids = bpf_get_current_pid_tgid();
+
+	if ((__u32)ids != ids >> 32)
+		return pointer;
+	if (p->exec_switches && p->exec_switches != switches_now())
+		p->exec_switches = 0;
+	return p->exec_switches ? POINTER_UNKNOWN : pointer;
+}
+
+/* Is the entry in s->tstate that thread's? The main thread's is the first ever made, and
+ * new ones are put before it. */
+static __always_inline bool is_tstate_of(struct scratch *s, const struct py_layout *py,
+					 __u64 pointer)
+{
+	if (pointer == POINTER_UNKNOWN)
+		return !LOAD(s->tstate, py->tstate_next, 511);
+	return is_thread_id(LOAD(s->tstate, py->tstate_thread_id, 511), pointer);
+}
+#else
+static __always_inline __u64 thread_pointer(struct pymem_proc *p __attribute__((unused)))
+{
+	return current_thread_pointer();
+}
+
+/* Is the entry in s->tstate that thread's? */
+static __always_inline bool is_tstate_of(struct scratch *s, const struct py_layout *py,
+					 __u64 pointer)
+{
+	return is_thread_id(LOAD(s->tstate, py->tstate_thread_id, 511), pointer);
+}
+#endif
+
+/* Stops at an entry of that thread, which is then in s->tstate. Kept small: before 6.2
+ * the verifier follows each iteration. */
+LOOP_BODY search_step(__u32 i __attribute__((unused)), struct search *c)
+{
+	const struct py_layout *py = layout_of(c->layout);
+
+	if (!c->tstate)
+		return 1;
+	if (!c->s->steps) {
+		c->s->stopped = c->tstate;
+		c->tstate = 0;
+		return 1;
+	}
+	c->s->steps--;
+	if (read_tstate(c->s, c->layout, c->tstate)) {
+		c->s->unreadable = 1;
+		c->tstate = 0;
+		return 1;
+	}
+	if (is_tstate_of(c->s, py, c->pointer))
+		return 1;
+	c->tstate = LOAD(c->s->tstate, py->tstate_next, 511);
+	return 0;
+}
+
+/* From the current entry on, the next one of that thread: is it the one? A call of its own
+ * where loops are unrolled; where they are calls themselves, eight would be exceeded. */
+#ifdef PYMEM_LEGACY
+static __noinline
+#else
+static __always_inline
+#endif
+	int
+	search_next(struct search *c, __u32 limit)
+{
+	struct scratch *s;
+
+	if (!c || !c->s || !c->layout)
+		return 1;
+	s = c->s;
+	LOOP(limit, search_step, c);
+	if (!c->tstate || !is_tstate_of(s, layout_of(c->layout), c->pointer))
+		return 1;
+	if (tstate_frame(s, layout_of(c->layout))) {
+		s->found = c->tstate;
+		return 1;
+	}
+	if (!s->idle)
+		s->idle = c->tstate;
+	c->tstate = LOAD(s->tstate, layout_of(c->layout)->tstate_next, 511);
+	return 0;
+}
+
+/* Searches up to `limit` entries of the thread list that starts at `tstate` for the thread
+ * of that thread pointer: s->found is the state that runs a frame, s->idle one that does not. A
+ * state made for a thread that has not started yet bears its maker's id: so up to
+ * three are tried. */
+SEPARATE __u64 search_threads(__u64 tstate, __u64 pointer, __u32 limit)
+{
+	struct search c = {.tstate = tstate, .pointer = pointer};
+
+	c.s = scratch_get();
+	if (!c.s)
+		return 0;
+	c.layout = layout_now(c.s);
+	if (!c.layout)
+		return 0;
+	if (limit > SEARCH_ALL)
+		limit = SEARCH_ALL;
+	if (search_next(&c, limit) || search_next(&c, limit))
+		return 0;
+	search_next(&c, limit);
+	return 0;
+}
+
+/* Address of the first PyInterpreterState, newest first; 0 if there is none yet. */
+static __always_inline __u64 first_interpreter(struct pymem_proc *p, const struct py_layout *py)
+{
+	__u64 interp = 0, tstate = 0;
+
+	if (!(py->flags & PY_TSTATE_CURRENT)) {
+		if (read_u64(&interp, p->runtime + py->runtime_interp_head))
+			return 0;
+		return interp;
+	}
+	/* 3.6: interp_head is a private symbol. Without it, any running thread's state
+	 * leads to its interpreter, which is remembered. */
+	if (p->interp_head & 1)
+		return p->interp_head & ~1ULL;
+	if (p->interp_head && !read_u64(&interp, p->interp_head) && interp)
+		return interp;
+	if (read_u64(&tstate, p->runtime) || !tstate)
+		return 0;
+	if (read_u64(&interp, tstate + py->tstate_interp) || !interp)
+		return 0;
+	p->interp_head = interp | 1;
+	return interp;
+}
+
+struct interpreters {
+	struct scratch *s;
+	const struct py_layout *py;
+	__u64 pointer;
+	__u32 limit;
+};
+
+/* Where it has got to is in the scratch area, of which the verifier keeps no track. */
+LOOP_BODY interpreter_step(__u32 i __attribute__((unused)), struct interpreters *c)
+{
+	struct scratch *s = c->s;
+	__u64 head = 0, next = 0;
+
+	if (!s->interp)
+		return 1;
+	s->interpreters++;
+	if (read_u64(&head, s->interp + c->py->interp_thread_head)) {
+		s->unreadable = 1;
+		return 1;
+	}
+	if (!s->found)
+		search_threads(head, c->pointer, c->limit);
+	if (read_u64(&next, s->interp + c->py->interp_next))
+		next = 0;
+	s->interp = next;
+	/* The second one is looked for even after a match: is there more than one? */
+	return s->found && s->interpreters > 1;
+}
+
+/* Searches all interpreters from s->interp on, newest first, for that thread: see
+ * search_threads(). s->interpreters says how many were seen. */
+SEPARATE __u64 search_interpreters(__u64 pointer, __u32 limit)
+{
+	struct interpreters c = {.pointer = pointer, .limit = limit};
+	const struct pymem_layout *layout;
+
+	c.s = scratch_get();
+	if (!c.s)
+		return 0;
+	layout = layout_now(c.s);
+	if (!layout)
+		return 0;
+	c.py = layout_of(layout);
+	c.s->found = 0;
+	c.s->idle = 0;
+	c.s->unreadable = 0;
+	c.s->interpreters = 0;
+	LOOP(MAX_INTERPRETERS, interpreter_step, &c);
+	return 0;
+}
+
+/* Where this thread's search of a long list goes on at its next event; 0: it is over. Only in the
+ * list of an only interpreter: with several, the newest state counts, and one may have come
+ * before what was searched. A list without an end is given up like one that has ended. */
+static __always_inline void search_note(struct pymem_proc *p, struct pymem_thread *th,
+					struct scratch *s)
+{
+	if (!s->stopped || s->found || p->multi || th->passes >= SEARCH_EVENTS) {
+		th->resume = 0;
+		th->passes = 0;
+		return;
+	}
+	th->resume = s->stopped;
+	th->passes++;
+	/* Not a miss yet. */
+	th->searches--;
+}
+
+/* Finds this thread's state anew. 0: th->tstate has it; else -(loss + 1). th->tstate is the one
+ * that it had and runs no frame, or 0.
+ *
+ * A native thread that allocates a lot would search a long list at every event: after a
+ * miss only the newest entries are looked at each time, since a thread registers at the
+ * head, and the whole list now and then: soon after the first, since a thread that has just been
+ * made may register among many, then ever more rarely. One that runs no frame just now is
+ * remembered: when it does again, it is found however old it is. */
+static __noinline int find_tstate(struct pymem_proc *p, struct pymem_thread *th,
+				  const struct pymem_layout *layout, struct scratch *s,
+				  __u64 pointer)
+{
+	__u32 limit = SEARCH_ALL, missed;
+
+	if (!p || !th || !layout || !s)
+		return -1;
+	s->interp = first_interpreter(p, layout_of(layout));
+	if (!s->interp)
+		return -(PYMEM_LOSS_NO_FRAME + 1);
+	missed = th->searches++;
+	if (th->resume || (missed & (missed - 1) && missed % SEARCH_ALL_EVERY))
+		limit = SEARCH_NEWEST;
+	s->stopped = 0;
+	search_interpreters(pointer, limit);
+	if (s->interpreters > 1)
+		p->multi = 1;
+	if (th->resume && !s->found && !p->multi)
+		search_threads(th->resume, pointer, SEARCH_ALL);
+	search_note(p, th, s);
+	if (s->found) {
+		th->tstate = s->found;
+		th->searches = 0;
+		return 0;
+	}
+	if (s->idle) {
+		th->tstate = s->idle;
+		/* Of one that may have a state in each interpreter none is remembered. Where they
+		 * are too many to be searched, it is as rare as for a thread without a state. */
+		if (p->multi && !s->stopped)
+			th->searches = 0;
+	}
+	if (th->tstate)
+		return -(PYMEM_LOSS_NO_FRAME + 1);
+	return s->unreadable ? -(PYMEM_LOSS_UNREADABLE + 1) : -(PYMEM_LOSS_NO_THREAD + 1);
+}
+
+/* Has a second interpreter come to be? Then a thread may have a state in each. */
+static __always_inline bool second_interpreter(struct pymem_proc *p,
+					       const struct pymem_layout *layout)
+{
+	const struct py_layout *py = layout_of(layout);
+	__u64 interp, next = 0;
+
+	if (p->multi)
+		return false;
+	interp = first_interpreter(p, py);
+	if (!interp || read_u64(&next, interp + py->interp_next) || !next)
+		return false;
+	p->multi = 1;
+	return true;
+}
+
+/* Address of the innermost frame. 0, or -(loss + 1). */
+static __always_inline int current_frame(struct pymem_proc *p, struct pymem_thread *th,
+					 const struct pymem_layout *layout, struct scratch *s,
+					 __u64 *frame)
+{
+	const struct py_layout *py = layout_of(layout);
+	__u64 pointer = thread_pointer(p);
+	int err;
+
+	/* A thread that runs a subinterpreter has a state in each: then search, newest first. */
+	/* One that runs no frame may have been freed, and the thread has made another: native
+	 * threads do so at each call back into Python. */
+	*frame = 0;
+	if (th->tstate && !p->multi && !read_tstate(s, layout, th->tstate) &&
+	    is_tstate_of(s, py, pointer))
+		*frame = tstate_frame(s, py);
+	else
+		th->tstate = 0;
+	if (*frame)
+		return 0;
+	err = find_tstate(p, th, layout, s, pointer);
+	if (err)
+		return err;
+	if (read_tstate(s, layout, th->tstate))
+		return -(PYMEM_LOSS_UNREADABLE + 1);
+	*frame = tstate_frame(s, py);
+	return *frame ? 0 : -(PYMEM_LOSS_NO_FRAME + 1);
+}
+
+#endif

@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Source: page faults, at their entry (x86: exceptions:page_fault_user, _kernel).
+ *
+ * A write to an absent page changes RSS a moment later, where rss_stat walks the stack and
+ * counts the fault too: from 6.2 on nothing is done for it here. The others (reads of the zero
+ * page, writes to a present page) may change no counter: noted and counted here. A fault is
+ * known by its number (fault_number()).
+ *
+ * Copy-on-write: what a write to a present page did is told by RSS where it replaced a
+ * file page (file - 1) or the zero page (anon + 1). Where RSS stays, an anonymous page was
+ * either copied or, if no one else had it any more, kept: it is a copy if a page is
+ * allocated before the fault is over. Watching page allocations costs every process on
+ * the host a little, so the loader attaches that program only when a traced process
+ * forks or writes so for the first time.
+ *
+ * On 6.1 and older each fault first settles what the previous one left in the task's cache.
+ */
+#include "account/image.bpf.h"
+
+#define FAULT_PRESENT 1
+#define FAULT_WRITE   2
+
+__u32 copies_watched; /* set by the loader once page_alloc is attached */
+__u32 copies_asked; /* not static: clang would make it a single byte, of which BTF knows nothing */
+
+#define GFP_MOVABLE_TYPE 1 /* MIGRATE_MOVABLE: what user pages are */
+
+/* The last fault wrote to a present page and no event has told what came of it. */
+static __always_inline void write_unresolved(struct pymem_proc *p, struct pymem_thread *th)
+{
+	th->pending &= ~PYMEM_PENDING_WRITE;
+	if (copies_watched || !p->identified)
+		return; /* nothing was allocated: the page was kept */
+	__sync_fetch_and_add(&p->unwatched_writes, 1);
+	if (!copies_asked) {
+		copies_asked = 1;
+		tell(PYMEM_MSG_COPIES, p->id, p->tgid, 0);
+	}
+}
+
+/* What was noted is over, and no change of RSS has come of it. */
+static __always_inline void fault_over(struct pymem_proc *p, struct pymem_thread *th)
+{
+	if (th->pending & PYMEM_PENDING_FAULT)
+		__sync_fetch_and_add(&p->lost_faults, 1);
+	if (th->pending & PYMEM_PENDING_WRITE)
+		write_unresolved(p, th);
+}
+
+static __always_inline int fault(__u64 regs, __u64 error_code)
+{
+	bool maybe_copy =
+		(error_code & (FAULT_PRESENT | FAULT_WRITE)) == (FAULT_PRESENT | FAULT_WRITE);
+	struct task_struct *task = current_task();
+	struct pymem_thread *th;
+	struct pymem_slot *slot;
+	struct pymem_proc *p;
+
+	th = current_thread(&p);
+	if (!th)
+		return 0;
+	settle_major(th, task);
+	settle_caches(p, th, task);
+	fault_over(p, th);
+	th->pending = PYMEM_PENDING_FAULT;
+	th->noted = fault_number(task);
+	th->charged = 0;
+	if (maybe_copy) {
+		th->pending |= PYMEM_PENDING_WRITE;
+		th->regs = regs;
+	} else if (!batched_counters && error_code & FAULT_WRITE) {
+		return 0;
+	}
+	th->string.ip = 0;
+	if (stack_now(p, th))
+		return 0;
+	slot = slot_current(th);
+	if (slot) {
+		slot_fault(th, slot);
+		slot_pages(slot, PYMEM_ANON, 0, proc_rss(p));
+	}
+	th->counted = th->noted;
+	th->pending &= ~PYMEM_PENDING_FAULT;
+	return 0;
+}
+
+SEC("raw_tp/page_fault_user")
+int fault_user(struct bpf_raw_tracepoint_args *ctx)
+{
+	__u64 error_code = ctx->args[2];
+
+	/* The common case, and nothing is looked up for it: rss_stat does all the work. */
+	if (!batched_counters && (error_code & (FAULT_PRESENT | FAULT_WRITE)) == FAULT_WRITE)
+		return 0;
+	return fault(ctx->args[1], error_code);
+}
+
+/* The kernel's own accesses to user memory, read(2) into a fresh buffer say. A read by
+ * this profiler of a page that is absent ends here too: scratch.busy turns it away. */
+SEC("raw_tp/page_fault_kernel")
+int fault_kernel(struct bpf_raw_tracepoint_args *ctx)
+{
+	struct scratch *s = scratch_get();
+
+	if (!s || s->busy)
+		return 0;
+	return fault(ctx->args[1], ctx->args[2]);
+}
+
+/* Still in the exception that was noted? A system call since then has put its number
+ * where exceptions put -1, and the kernel has counted a fault that is over. */
+static __always_inline bool in_noted(const struct pymem_thread *th)
+{
+	struct pt_regs *regs = (struct pt_regs *)th->regs;
+
+	return IS_EXCEPTION(regs) && th->noted == fault_number(current_task());
+}
+
+SEC("raw_tp/mm_page_alloc")
+int page_alloc(struct bpf_raw_tracepoint_args *ctx)
+{
+	struct pymem_thread *th;
+	struct pymem_slot *slot;
+	struct pymem_proc *p;
+	__u64 mm = 0;
+
+	if (!tgid_filter[tgid_slot(bpf_get_current_pid_tgid() >> 32)])
+		return 0;
+	th = thread_of(current_task());
+	if (!th || !(th->pending & PYMEM_PENDING_WRITE) ||
+	    (__u32)ctx->args[3] != GFP_MOVABLE_TYPE || !in_noted(th))
+		return 0;
+	th->pending &= ~PYMEM_PENDING_WRITE;
+	p = current_proc(&mm);
+	if (!p || th->mm != mm)
+		return 0;
+	/* The stack was walked at the fault's entry and has not moved since. */
+	slot = slot_current(th);
+	if (slot) {
+		slot->acc.cow_faults++;
+		th->pending |= PYMEM_PENDING_COPIED;
+	} else {
+		__sync_fetch_and_add(&p->lost_faults, 1);
+	}
+	return 0;
+}

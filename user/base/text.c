@@ -1,0 +1,250 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Problem: names and source lines come from the target, and go to a root user's terminal. They
+ * must not move its cursor, set its title, reverse what is read, or break the columns.
+ *
+ * Text is cut into glyphs: a character as it is, or an escape of it in plain ASCII (\n, \x1b,
+ * \u202e). UTF-8 is decoded here and widths come from a table (text_widths.h), so that neither
+ * the locale nor the C library's version changes an output. Output is UTF-8 always.
+ *
+ * Left out: grapheme clusters. Emoji joined into one are counted one by one, which
+ * may leave a gap on terminals that join them.
+ */
+#include "render/render.h"
+
+#include <limits.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "base/text_widths.h"
+
+/* More marks than this on one character are escaped: they take no column, but any number of
+ * rows. */
+#define MARKS_MAX 4
+
+struct glyph {
+	char bytes[12]; /* a character, or an escape of at most \U0010ffff */
+	unsigned length, columns;
+};
+
+/* The character at `text`, and its length in *length; an invalid byte is -1, of length 1. */
+static int32_t decode(const unsigned char *text, unsigned *length)
+{
+	static const int32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
+	int32_t code = text[0];
+	unsigned i, n;
+
+	*length = 1;
+	if (code < 0x80)
+		return code;
+	if (code < 0xc2 || code > 0xf4)
+		return -1;
+	n = code < 0xe0 ? 2 : code < 0xf0 ? 3 : 4;
+	code &= 0xff >> (n + 1);
+	for (i = 1; i < n; i++) {
+		/* A NUL is no continuation: nothing is read past the end. */
+		if ((text[i] & 0xc0) != 0x80)
+			return -1;
+		code = code << 6 | (text[i] & 0x3f);
+	}
+	if (code < least[n] || code > 0x10ffff || (code >= 0xd800 && code <= 0xdfff))
+		return -1;
+	*length = n;
+	return code;
+}
+
+static bool in_ranges(const struct text_range *ranges, size_t count, uint32_t code)
+{
+	size_t low = 0, high = count, middle;
+
+	while (low < high) {
+		middle = (low + high) / 2;
+		if (code > ranges[middle].last)
+			low = middle + 1;
+		else if (code < ranges[middle].first)
+			high = middle;
+		else
+			return true;
+	}
+	return false;
+}
+
+#define IN_RANGES(table, code) in_ranges(table, sizeof(table) / sizeof((table)[0]), code)
+
+/* Characters that act on the text around them, or can't be seen at all. */
+static bool is_hostile(uint32_t code)
+{
+	static const struct text_range hostile[] = {
+		{0x0000, 0x001f},   /* C0 */
+		{0x007f, 0x009f},   /* DEL, C1 */
+		{0x00ad, 0x00ad},   /* soft hyphen */
+		{0x034f, 0x034f},   /* grapheme joiner */
+		{0x061c, 0x061c},   /* Arabic letter mark */
+		{0x115f, 0x1160},   /* Hangul fillers */
+		{0x180b, 0x180f},   /* Mongolian selectors */
+		{0x200b, 0x200b},   /* zero-width space */
+		{0x200e, 0x200f},   /* directional marks */
+		{0x2028, 0x202e},   /* separators, bidirectional embeddings and overrides */
+		{0x2060, 0x206f},   /* joiners, bidirectional isolates */
+		{0x3164, 0x3164},   /* Hangul filler */
+		{0xfeff, 0xfeff},   /* byte order mark */
+		{0xffa0, 0xffa0},   /* Hangul filler */
+		{0xfff0, 0xfffb},   /* annotations */
+		{0xe0000, 0xe0fff}, /* tags, selectors */
+	};
+
+	return (code & 0xfffe) == 0xfffe || IN_RANGES(hostile, code);
+}
+
+static void escape(struct glyph *glyph, const char *format, unsigned value)
+{
+	glyph->length = snprintf(glyph->bytes, sizeof(glyph->bytes), format, value);
+	glyph->columns = glyph->length;
+}
+
+/* Takes the glyph at *text and moves past it; false at the end. `marks` counts those since the
+ * last character that took a column; starts at MARKS_MAX, as a mark with nothing before it
+ * would land on what was printed before the text. */
+static bool next_glyph(const char **text, struct glyph *glyph, unsigned *marks)
+{
+	const unsigned char *at = (const unsigned char *)*text;
+	unsigned length;
+	int32_t code;
+
+	if (!*at)
+		return false;
+	code = decode(at, &length);
+	*text += length;
+	if (code < 0) {
+		escape(glyph, "\\x%02x", *at);
+	} else if (code == '\n' || code == '\t' || code == '\r') {
+		escape(glyph, "\\%c", code == '\n' ? 'n' : code == '\t' ? 't' : 'r');
+	} else if (is_hostile(code) || (IN_RANGES(text_zero, code) && *marks >= MARKS_MAX)) {
+		escape(glyph,
+		       code < 0x80	? "\\x%02x"
+		       : code < 0x10000 ? "\\u%04x"
+					: "\\U%08x",
+		       code);
+	} else {
+		memcpy(glyph->bytes, at, length);
+		glyph->length = length;
+		glyph->columns = IN_RANGES(text_zero, code)   ? 0
+				 : IN_RANGES(text_wide, code) ? 2
+							      : 1;
+	}
+	*marks = glyph->columns ? 0 : *marks + 1;
+	return true;
+}
+
+/* The columns of `text`; more than `enough` are not counted to the end: a line of source can
+ * have millions. */
+static unsigned measure(const char *text, unsigned enough)
+{
+	unsigned columns = 0, marks = MARKS_MAX;
+	struct glyph glyph;
+
+	while (columns <= enough && next_glyph(&text, &glyph, &marks))
+		columns += glyph.columns;
+	return columns;
+}
+
+unsigned text_columns(const char *text)
+{
+	return measure(text, UINT_MAX - 1);
+}
+
+/* Prints glyphs while they fit `columns`. */
+static unsigned print_glyphs(FILE *out, const char *text, unsigned columns)
+{
+	unsigned used = 0, marks = MARKS_MAX;
+	struct glyph glyph;
+
+	while (next_glyph(&text, &glyph, &marks)) {
+		if (used + glyph.columns > columns)
+			break;
+		fwrite(glyph.bytes, 1, glyph.length, out);
+		used += glyph.columns;
+	}
+	return used;
+}
+
+unsigned text_print(FILE *out, const char *text, unsigned columns, bool keep_end)
+{
+	unsigned total = measure(text, keep_end || !columns ? UINT_MAX - 1 : columns);
+	unsigned marks = MARKS_MAX, used;
+	struct glyph glyph;
+
+	if (!columns || total <= columns)
+		return print_glyphs(out, text, total);
+	if (!keep_end) {
+		used = print_glyphs(out, text, columns - 1);
+		fputs("…", out);
+		return used + 1;
+	}
+	while (total > columns - 1 && next_glyph(&text, &glyph, &marks))
+		total -= glyph.columns;
+	fputs("…", out);
+	/* Marks of what was cut off would now belong to the ellipsis: they are escaped, so the
+	 * rest may have grown. */
+	while (text_columns(text) > columns - 1) {
+		marks = 0;
+		if (!next_glyph(&text, &glyph, &marks))
+			break;
+	}
+	return print_glyphs(out, text, columns - 1) + 1;
+}
+
+void text_escape(char *out, size_t size, const char *text)
+{
+	unsigned marks = MARKS_MAX;
+	struct glyph glyph;
+	size_t used = 0;
+
+	while (next_glyph(&text, &glyph, &marks) && used + glyph.length < size) {
+		memcpy(out + used, glyph.bytes, glyph.length);
+		used += glyph.length;
+	}
+	out[used] = '\0';
+}
+
+/* No-break spaces have kept their word whole; in the output they would only hinder searches. */
+static void plain_spaces(char *word)
+{
+	char *at;
+
+	while ((at = strstr(word, "\xc2\xa0"))) {
+		*at = ' ';
+		memmove(at + 1, at + 2, strlen(at + 2) + 1);
+	}
+}
+
+unsigned text_wrap(FILE *out, const char *text, unsigned column, unsigned columns, unsigned indent)
+{
+	bool fresh = column <= indent; /* nothing in this line to keep apart from */
+	unsigned wide, length;
+	char word[256];
+
+	for (text += strspn(text, " "); *text; text += strspn(text, " ")) {
+		length = strcspn(text, " ");
+		/* A longer word is broken, between characters. */
+		if (length >= sizeof(word)) {
+			length = sizeof(word) - 1;
+			while (length > sizeof(word) - 4 && (text[length] & 0xc0) == 0x80)
+				length--;
+		}
+		memcpy(word, text, length);
+		word[length] = '\0';
+		text += length;
+		plain_spaces(word);
+		wide = text_columns(word);
+		if (columns && !fresh && column + 1 + wide > columns) {
+			fprintf(out, "\n%*s", (int)indent, "");
+			column = indent;
+		} else if (!fresh) {
+			fputc(' ', out);
+			column++;
+		}
+		fresh = false;
+		column += text_print(out, word, columns > indent ? columns - indent : 0, false);
+	}
+	return column;
+}

@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* What this kernel and user can do: one line per requirement, with its remedy. Ends by
+ * really loading and attaching the programs, since only that proves it.
+ */
+#include "cli/cmd_profile.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/utsname.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "os/confine.h"
+#include "kernel/kernel.h"
+#include "cli/options.h"
+#include "kernel/session.h"
+
+struct check {
+	struct kernel_features kernel;
+	bool failed;
+};
+
+/* Prints one line; a needed thing that is missing fails the check. */
+static void line(struct check *check, bool good, bool needed, const char *what, const char *detail,
+		 const char *remedy)
+{
+	printf("%-7s %s%s%s\n",
+	       good	? "ok"
+	       : needed ? "MISSING"
+			: "limited",
+	       what, *detail ? ": " : "", detail);
+	if (!good)
+		printf("        %s\n", remedy);
+	if (!good && needed)
+		check->failed = true;
+}
+
+static void check_privileges(struct check *check)
+{
+	char missing[128];
+
+	kernel_missing_capabilities(missing, sizeof(missing));
+	line(check, !*missing, true, "privileges", *missing ? missing : "all",
+	     "run as root: sudo pymem-bpf check; in a container add the capabilities named");
+	line(check, kernel_host_pids(), true, "the host's PID namespace", "",
+	     "run on the host, or in a container started with --pid=host");
+}
+
+static void check_kernel(struct check *check)
+{
+	const struct kernel_features *k = &check->kernel;
+	struct utsname name;
+
+	uname(&name);
+	line(check, k->btf, true, "kernel type information (BTF)", name.release,
+	     k->btf ? "" : kernel_refusal(k, false));
+	if (!k->btf)
+		return;
+	line(check, k->rss_stat, true, "tracepoint kmem:rss_stat", "",
+	     "use kernel 5.10 or newer, with CONFIG_TRACEPOINTS");
+	line(check, k->ring_buffer && k->task_iterator, true, "BPF ring buffer, task iterator", "",
+	     "use kernel 5.10 or newer");
+	line(check, k->batched_counters || k->percpu_lookup, true, "RSS counters",
+	     k->batched_counters ? "batched per task (6.1 and older): read at each page fault"
+				 : "per CPU (6.2 and newer): exact at each change",
+	     "this kernel mixes features of different releases; please report it");
+	line(check, k->faults, k->batched_counters, "page fault tracepoints", "",
+	     k->batched_counters
+		     ? "without them, this kernel's counters are seen only about every "
+		       "64 faults: use 6.2 or newer"
+		     : "arm64 has none; faults and copies on write are not counted, amounts are "
+		       "not affected");
+	line(check, k->page_alloc, false, "tracepoint kmem:mm_page_alloc", "",
+	     "copies on write are not counted");
+	line(check, k->sys_exit, false, "tracepoint raw_syscalls:sys_exit", "",
+	     "brk, mmap, munmap, mremap and madvise are not counted");
+	line(check, k->uprobes, false, "uprobes with reference counts (for --lines)", "",
+	     "--lines can't be used: this kernel lacks CONFIG_UPROBE_EVENTS");
+	if (k->uprobes)
+		line(check, kernel_allows_uprobes(), false, "privileges for --lines", "",
+		     "--lines can't be used: this kernel asks for CAP_SYS_ADMIN where a uprobe is "
+		     "opened; run as root, or add it");
+}
+
+#if defined(__aarch64__)
+#define FORKED_PAGES 64
+
+/* Does a child's first reading of its parent's pages fault? Where the processor does not mark
+ * a page as accessed (before ARMv8.1), the kernel does it, in a fault: and BPF, which must not
+ * fault, can't read what the child has not touched. */
+static bool reads_after_fork(void)
+{
+	size_t size = FORKED_PAGES * (size_t)sysconf(_SC_PAGESIZE), i;
+	struct rusage before, after;
+	volatile char *pages;
+	int status = -1;
+	pid_t child;
+
+	pages = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (pages == MAP_FAILED)
+		return false;
+	madvise((void *)pages, size, MADV_NOHUGEPAGE);
+	memset((void *)pages, 1, size);
+	child = fork();
+	if (!child) {
+		getrusage(RUSAGE_SELF, &before);
+		for (i = 0; i < size; i += size / FORKED_PAGES)
+			(void)pages[i];
+		getrusage(RUSAGE_SELF, &after);
+		_exit(after.ru_minflt - before.ru_minflt >= FORKED_PAGES / 2);
+	}
+	if (child > 0 && waitpid(child, &status, 0) != child)
+		status = -1;
+	munmap((void *)pages, size);
+	return status == 0;
+}
+
+static void check_processor(struct check *check)
+{
+	line(check, reads_after_fork(), false, "memory of forked children", "",
+	     "this processor leaves it to the kernel to mark pages as accessed (ARMv8.0): what a "
+	     "child has not touched since its fork can't be read, and is lost as unreadable");
+}
+#else
+static void check_processor(struct check *check)
+{
+	(void)check;
+}
+#endif
+
+static void check_load(struct check *check)
+{
+	struct session_options options = {
+		.follow_children = true,
+		.faults = true,
+		.syscalls = true,
+		.max_stacks = 1024,
+		.max_images = 16,
+		.ring_bytes = 256 * 1024,
+	};
+	struct session *session;
+	char why[512] = "";
+	int err;
+
+	session = session_new(&options, why, sizeof(why));
+	line(check, session, true, "BPF programs load", why,
+	     "run pymem-bpf -vv … and report what it prints");
+	if (!session)
+		return;
+	err = session_attach(session);
+	line(check, !err, true, "BPF programs attach", err ? strerror(-err) : "",
+	     "another security module or lockdown=confidentiality may forbid it");
+	session_free(session);
+}
+
+/* Last: there is no way back. */
+static void check_confinement(struct check *check)
+{
+	struct confined confined = {};
+	char names[1024] = "";
+	int err = confine(CONFINE_LOOK | CONFINE_EXAMINE, &confined);
+
+	confine_names(confined.dropped, names, sizeof(names));
+	line(check, !err, true, "privileges dropped once loaded", err ? strerror(-err) : names,
+	     "a security module forbids it: report what it logs");
+	if (err)
+		return;
+	confine_names(confined.kept, names, sizeof(names));
+	line(check, true, false, "kept by -p and -a", names, "");
+	line(check, !confined.bounding_error, false, "no new privileges, bounding set",
+	     confined.bounding_error ? strerror(-confined.bounding_error) : "",
+	     "without CAP_SETPCAP the bounding set stays as it is");
+	line(check, !confined.filter_error, false, "seccomp filter",
+	     confined.filter_error ? strerror(-confined.filter_error) : "",
+	     "system calls are not limited: use a kernel with CONFIG_SECCOMP_FILTER");
+}
+
+int cmd_check(int argc, char **argv)
+{
+	struct check check = {};
+
+	if (argc > 1) {
+		bool help = !strcmp(argv[1], "--help") || !strcmp(argv[1], "-h");
+
+		fprintf(help ? stdout : stderr,
+			"Usage: pymem-bpf check\n\nSays what this kernel can do, one line per "
+			"requirement, with its remedy.\nExit status: 0, or 3 if the main job can't "
+			"run.\n");
+		return help ? EXIT_DONE : EXIT_USAGE;
+	}
+	kernel_probe(&check.kernel);
+	check_privileges(&check);
+	check_kernel(&check);
+	check_processor(&check);
+	if (!check.failed)
+		check_load(&check);
+	if (!check.failed)
+		check_confinement(&check);
+	puts(check.failed ? "pymem-bpf can't do its main job here"
+			  : "pymem-bpf can do its main job here");
+	if (fflush(stdout))
+		return EXIT_FAILED;
+	return check.failed ? EXIT_ENVIRONMENT : EXIT_DONE;
+}

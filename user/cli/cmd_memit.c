@@ -1,0 +1,423 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Problem: how much memory did that take? One line, as %memit prints it, for any program:
+ * the highest RSS, and how far that is above the RSS at the start.
+ *
+ * The figures are the kernel's own, at each change: no peak is missed, however short. A
+ * command is watched from its exec on, so that its start is an empty process; what was there
+ * before, our own child, is left out. Left out too: what children do that outlive CMD.
+ */
+#include "cli/cmd_memit.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <math.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "os/confine.h"
+#include "track/launch.h"
+#include "cli/options.h"
+#include "cli/privilege.h"
+#include "serve/serve_process.h"
+#include "kernel/session.h"
+#include "render/render.h"
+#include "serve/watch.h"
+
+#define MAX_REPEATS 1000000
+
+struct memit {
+	pid_t pid; /* 0: none */
+	char **command;
+	double seconds; /* 0: until the end */
+	unsigned repeat;
+	bool children, quiet, help;
+	int verbosity;
+	struct session *session;
+	struct launcher launcher;
+};
+
+struct result {
+	int64_t peak_pages, increment_pages;
+};
+
+static const char usage[] =
+	"Usage: pymem-bpf memit [-r N] [-C] [-q] -- CMD …    run CMD\n"
+	"       pymem-bpf memit -p PID [-d SEC] [-C] [-q]    watch a running process\n"
+	"\n"
+	"Prints the highest RSS of a program, and how far that is above its RSS at the start.\n"
+	"Any program will do. Needs root.\n"
+	"\n"
+	"  -p, --pid PID        watch this process, from now on\n"
+	"  -d, --duration SEC   for so long, not until it ends or Ctrl-C\n"
+	"  -r, --repeat N       run CMD N times, one after the other, and tell the highest\n"
+	"  -C, --children       add up the process and its children\n"
+	"  -q, --quiet          say nothing but the result and errors\n"
+	"  -v, --verbose        print libbpf's warnings; -vv: all it has to say\n"
+	"  -h, --help           print this\n"
+	"\n"
+	"Exit status: CMD's own (with -r the first that is not 0); without CMD 0, or 1 failed;\n"
+	"2 usage, 3 environment (not root, kernel too old).\n";
+
+static volatile sig_atomic_t interrupted;
+static volatile pid_t child; /* signals sent to us are passed on to it */
+
+static void on_signal(int number, siginfo_t *info, void *context)
+{
+	(void)context;
+	interrupted = number;
+	/* What the terminal sends, it sends to the command as well. */
+	if (child > 0 && info->si_code <= 0)
+		kill(child, number);
+}
+
+/* They are let in only while we wait: none is missed between a look and the wait. */
+static void catch_signals(void)
+{
+	static const int numbers[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT};
+	struct sigaction action = {.sa_sigaction = on_signal, .sa_flags = SA_SIGINFO};
+	sigset_t set;
+	size_t i;
+
+	sigemptyset(&set);
+	for (i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
+		sigaction(numbers[i], &action, NULL);
+		sigaddset(&set, numbers[i]);
+	}
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	signal(SIGPIPE, SIG_IGN);
+}
+
+static double now(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return t.tv_sec + t.tv_nsec / 1e9;
+}
+
+/* Waits for the end of the process, for `seconds` (0: no limit), or if `stop` for a signal.
+ * 1: it has ended, 0, or -errno. */
+static int wait_for(int pidfd, double seconds, bool stop)
+{
+	struct pollfd p = {.fd = pidfd, .events = POLLIN};
+	double end = now() + seconds, left;
+	struct timespec t;
+	sigset_t none;
+	int n;
+
+	sigemptyset(&none);
+	while (!stop || !interrupted) {
+		left = end - now();
+		if (seconds && left <= 0)
+			break;
+		t.tv_sec = (time_t)(seconds ? left : 0);
+		t.tv_nsec = (long)((seconds ? fmod(left, 1) : 0) * 1e9);
+		n = ppoll(&p, 1, seconds ? &t : NULL, &none);
+		if (n > 0)
+			return 1;
+		if (n < 0 && errno != EINTR)
+			return -errno;
+	}
+	return 0;
+}
+
+static struct result result_of(const struct memit *m, const struct watch *w)
+{
+	struct watch_figures f = watch_read(w);
+	int64_t peak = m->children ? f.tree_peak : f.peak;
+	int64_t start = m->command ? f.image_start : m->children ? f.start_tree : f.start;
+
+	if (m->children && f.partial)
+		fputs("pymem-bpf memit: the sum lacks descendants: too many processes at once\n",
+		      stderr);
+	return (struct result){.peak_pages = peak, .increment_pages = peak - start};
+}
+
+static int print_result(struct result r)
+{
+	double mib = (double)sysconf(_SC_PAGESIZE) / (1 << 20);
+
+	printf("peak memory: %.2f MiB, increment: %.2f MiB\n", (double)r.peak_pages * mib,
+	       (double)r.increment_pages * mib);
+	return fflush(stdout) ? EXIT_FAILED : EXIT_DONE;
+}
+
+static int fail(const char *what, int err)
+{
+	fputs("pymem-bpf memit: ", stderr);
+	text_print(stderr, what, 0, false);
+	fprintf(stderr, ": %s\n", strerror(-err));
+	return EXIT_FAILED;
+}
+
+static int open_session(struct memit *m)
+{
+	struct session_options options = {
+		.follow_children = m->children,
+		.count_only = true,
+		.max_stacks = 64,
+		.max_images = 4096,
+		.ring_bytes = 64 * 1024,
+		.verbosity = m->verbosity,
+	};
+	char why[512] = "";
+	int err;
+
+	m->session = session_new(&options, why, sizeof(why));
+	if (!m->session) {
+		fprintf(stderr, "pymem-bpf memit: %s\npymem-bpf check lists what is needed.\n",
+			*why ? why : strerror(errno));
+		return EXIT_ENVIRONMENT;
+	}
+	err = session_attach(m->session);
+	if (!err)
+		return 0;
+	fail("the event sources can't be attached", err);
+	fputs("pymem-bpf check lists what is needed.\n", stderr);
+	return EXIT_ENVIRONMENT;
+}
+
+/* --- a command --- */
+
+/* Waits for the command's end, passing signals on. Its PID is its own until it is waited for. */
+static int wait_for_command(struct launch *launch)
+{
+	int pidfd = (int)syscall(SYS_pidfd_open, launch->pid, 0), err;
+
+	if (pidfd < 0)
+		return -errno;
+	child = launch->pid;
+	err = wait_for(pidfd, 0, false);
+	child = 0;
+	close(pidfd);
+	return err < 0 ? err : 0;
+}
+
+/* Runs it once. 0 and `*status` its exit status, or -1 and `*status` ours. */
+static int run_once(struct memit *m, struct result *result, int *status)
+{
+	struct launch launch;
+	struct watch watch = {};
+	int err;
+
+	*status = EXIT_FAILED;
+	err = launcher_prepare(&m->launcher, &launch);
+	if (err) {
+		fail("can't fork", err);
+		return -1;
+	}
+	err = watch_begin(&watch, m->session, launch.pid, 0, 0);
+	if (!err)
+		err = watch_from_exec(&watch);
+	if (err) {
+		fail("the command can't be watched", err);
+		launch_abandon(&launch);
+		watch_end(&watch);
+		return -1;
+	}
+	err = launch_go(&launch, NULL, NULL);
+	if (err) {
+		fail(m->command[0], err);
+		*status = err == -ENOENT ? 127 : 126;
+		launch_exit_status(&launch);
+		watch_end(&watch);
+		return -1;
+	}
+	err = wait_for_command(&launch);
+	if (err)
+		fail(m->command[0], err);
+	*result = result_of(m, &watch);
+	watch_end(&watch);
+	*status = launch_exit_status(&launch);
+	return err ? -1 : 0;
+}
+
+static int run_command(struct memit *m)
+{
+	struct result best = {}, result;
+	int status = 0, first = 0, failed = 0;
+	unsigned i;
+
+	for (i = 0; i < m->repeat && !interrupted && !failed; i++) {
+		failed = run_once(m, &result, &status);
+		if (!failed && (!i || result.peak_pages > best.peak_pages))
+			best = result;
+		if (!first)
+			first = status;
+	}
+	if (failed)
+		return first;
+	if (interrupted && i < m->repeat && !m->quiet)
+		fprintf(stderr, "pymem-bpf memit: interrupted: the result of %u runs\n", i);
+	return print_result(best) ? EXIT_FAILED : first;
+}
+
+/* --- a running process --- */
+
+static int watch_pid(struct memit *m)
+{
+	static const struct serve_peer root = {.uid = 0};
+	struct serve_process process;
+	struct watch watch = {};
+	struct result result;
+	char why[256] = "";
+	double begin;
+	int err;
+
+	if (serve_process_open(&root, m->pid, 0, &process, why, sizeof(why)) != PYMEM_SERVE_OK) {
+		fputs("pymem-bpf memit: ", stderr);
+		text_print(stderr, why, 0, false);
+		fputc('\n', stderr);
+		return EXIT_FAILED;
+	}
+	err = watch_begin(&watch, m->session, process.pid, process.start_ticks, 0);
+	if (err) {
+		close(process.pidfd);
+		snprintf(why, sizeof(why), "pid %d", m->pid);
+		return fail(why, err);
+	}
+	begin = now();
+	if (!m->quiet)
+		fprintf(stderr, "attached; %s\n",
+			m->seconds ? "Ctrl-C ends early" : "Ctrl-C ends and prints the result");
+	err = wait_for(process.pidfd, m->seconds, true);
+	close(process.pidfd);
+	result = result_of(m, &watch);
+	watch_end(&watch);
+	if (err < 0)
+		return fail("waiting", err);
+	if (err > 0 && !m->quiet)
+		fprintf(stderr, "pymem-bpf memit: pid %d has ended, after %.1f s\n", m->pid,
+			now() - begin);
+	return print_result(result);
+}
+
+/* --- command line --- */
+
+static const struct option longs[] = {
+	{"pid", required_argument, NULL, 'p'},	  {"duration", required_argument, NULL, 'd'},
+	{"repeat", required_argument, NULL, 'r'}, {"children", no_argument, NULL, 'C'},
+	{"quiet", no_argument, NULL, 'q'},	  {"verbose", no_argument, NULL, 'v'},
+	{"help", no_argument, NULL, 'h'},	  {},
+};
+
+/* A number from `min` to `max`, a whole one if `whole`. 0, or -1 after saying so. */
+static int take_number(char letter, bool whole, double min, double max, double *value)
+{
+	char *end;
+
+	errno = 0;
+	*value = strtod(optarg, &end);
+	if (!errno && end != optarg && !*end && *value >= min && *value <= max &&
+	    (!whole || *value == floor(*value)))
+		return 0;
+	fprintf(stderr, "pymem-bpf memit: -%c %s: expected %s from %g to %g\n", letter, optarg,
+		whole ? "a whole number" : "seconds", min, max);
+	return -1;
+}
+
+static int take_option(struct memit *m, int option)
+{
+	double value = 0;
+	int err = 0;
+
+	switch (option) {
+	case 'p':
+		err = take_number('p', true, 1, 1 << 22, &value);
+		m->pid = (pid_t)value;
+		break;
+	case 'd':
+		err = take_number('d', false, 0.001, 1e9, &m->seconds);
+		break;
+	case 'r':
+		err = take_number('r', true, 1, MAX_REPEATS, &value);
+		m->repeat = (unsigned)value;
+		break;
+	case 'C':
+		m->children = true;
+		break;
+	case 'q':
+		m->quiet = true;
+		break;
+	case 'v':
+		m->verbosity++;
+		break;
+	case 'h':
+		m->help = true;
+		break;
+	default:
+		fputs("Try pymem-bpf memit --help.\n", stderr);
+		return -1;
+	}
+	return err;
+}
+
+static int parse(struct memit *m, int argc, char **argv)
+{
+	const char *wrong = NULL;
+	int option;
+
+	optind = 1;
+	while ((option = getopt_long(argc, argv, "+p:d:r:Cqvh", longs, NULL)) != -1)
+		if (take_option(m, option))
+			return -1;
+	if (optind < argc)
+		m->command = argv + optind;
+	if (m->help)
+		return 0;
+	if (!m->command == !m->pid)
+		wrong = m->pid ? "-p and a command exclude one another"
+			       : "say what to watch: -p PID, or -- CMD …";
+	else if (m->command && m->seconds)
+		wrong = "-d goes with -p; a command is watched until it ends";
+	else if (m->pid && m->repeat)
+		wrong = "-r goes with a command";
+	if (wrong)
+		fprintf(stderr, "pymem-bpf memit: %s; --help tells more\n", wrong);
+	if (!m->repeat)
+		m->repeat = 1;
+	return wrong ? -1 : 0;
+}
+
+/* 0, or an exit status. The launcher first: its commands have all our rights. */
+static int prepare(struct memit *m)
+{
+	int err = m->command ? launcher_start(&m->launcher, m->command) : 0, status;
+
+	if (err)
+		return fail("can't fork", err);
+	status = open_session(m);
+	return status
+		       ?: confine_or_say(m->command ? CONFINE_SIGNAL : CONFINE_LOOK, "memit",
+					 m->verbosity);
+}
+
+int cmd_memit(int argc, char **argv)
+{
+	struct memit m = {};
+	int status;
+
+	if (parse(&m, argc, argv))
+		return EXIT_USAGE;
+	if (m.help) {
+		fputs(usage, stdout);
+		return fflush(stdout) ? EXIT_FAILED : EXIT_DONE;
+	}
+	status = privilege_check("memit");
+	if (!status)
+		status = prepare(&m);
+	if (!status) {
+		catch_signals();
+		status = m.command ? run_command(&m) : watch_pid(&m);
+	}
+	session_free(m.session);
+	launcher_end(&m.launcher);
+	return status;
+}

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Says before anything is done that it can't be done, and what to type instead. */
+#include "cli/privilege.h"
+
+#include <stdio.h>
+
+#include "kernel/kernel.h"
+#include "cli/options.h"
+
+int privilege_check(const char *command)
+{
+	const char *space = command ? " " : "", *name = command ?: "";
+	char missing[128];
+
+	kernel_missing_capabilities(missing, sizeof(missing));
+	if (*missing) {
+		fprintf(stderr,
+			"pymem-bpf%s%s: missing privileges: %s\n"
+			"Run it as root: sudo pymem-bpf%s%s …  (in a container: --privileged "
+			"--pid=host, or add these capabilities)\n",
+			space, name, missing, space, name);
+		return EXIT_ENVIRONMENT;
+	}
+	if (!kernel_host_pids()) {
+		fprintf(stderr,
+			"pymem-bpf%s%s: this is a container's PID namespace, in which process "
+			"numbers are not the kernel's: run it on the host, or in a container "
+			"started with --pid=host\n",
+			space, name);
+		return EXIT_ENVIRONMENT;
+	}
+	return 0;
+}
+
+int privilege_check_lines(void)
+{
+	if (kernel_allows_uprobes())
+		return 0;
+	fprintf(stderr,
+		"pymem-bpf: missing privileges for --lines: CAP_SYS_ADMIN, which this kernel asks "
+		"for where a uprobe is opened\n"
+		"Run it as root: sudo pymem-bpf -l …  (or leave --lines out)\n");
+	return EXIT_ENVIRONMENT;
+}

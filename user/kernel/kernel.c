@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Features are read from the kernel's own type information: a tracepoint that has a
+ * btf_trace_… type exists, a structure is laid out as it says. Versions lie on
+ * distribution kernels.
+ */
+#include "kernel/kernel.h"
+
+#include <errno.h>
+#include <linux/btf.h>
+#include <linux/capability.h>
+#include <linux/perf_event.h>
+#include <stdio.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "kernel/kernel_btf.h"
+
+void kernel_probe(struct kernel_features *f)
+{
+	enum { RSS_STAT, BATCHED, RUN_TIME, FAULTS, PAGE_ALLOC, SYS_EXIT, RING, ITERATOR, PERCPU };
+	struct kernel_btf_wanted wanted[] = {
+		[RSS_STAT] = {.name = "btf_trace_rss_stat", .kind = BTF_KIND_TYPEDEF},
+		/* mm_struct.rss_stat, until it became an array of percpu_counter (6.2). */
+		[BATCHED] = {.name = "mm_rss_stat", .kind = BTF_KIND_STRUCT},
+		[RUN_TIME] = {.name = "bpf_mem_alloc", .kind = BTF_KIND_STRUCT},
+		[FAULTS] = {.name = "btf_trace_page_fault_user", .kind = BTF_KIND_TYPEDEF},
+		[PAGE_ALLOC] = {.name = "btf_trace_mm_page_alloc", .kind = BTF_KIND_TYPEDEF},
+		[SYS_EXIT] = {.name = "btf_trace_sys_exit", .kind = BTF_KIND_TYPEDEF},
+		[RING] = {.name = "bpf_map_type",
+			  .kind = BTF_KIND_ENUM,
+			  .member = "BPF_MAP_TYPE_RINGBUF"},
+		[ITERATOR] = {.name = "bpf_iter__task", .kind = BTF_KIND_STRUCT},
+		[PERCPU] = {.name = "bpf_func_id",
+			    .kind = BTF_KIND_ENUM,
+			    .member = "BPF_FUNC_map_lookup_percpu_elem"},
+	};
+
+	memset(f, 0, sizeof(*f));
+	f->btf_error = -kernel_btf_find("/sys/kernel/btf/vmlinux", wanted,
+					sizeof(wanted) / sizeof(wanted[0]));
+	if (f->btf_error)
+		return;
+	f->btf = true;
+	f->rss_stat = wanted[RSS_STAT].found;
+	f->batched_counters = wanted[BATCHED].found;
+	f->run_time_alloc = wanted[RUN_TIME].found;
+	f->faults = wanted[FAULTS].found;
+	f->page_alloc = wanted[PAGE_ALLOC].found;
+	f->sys_exit = wanted[SYS_EXIT].found;
+	f->ring_buffer = wanted[RING].found;
+	f->task_iterator = wanted[ITERATOR].found;
+	f->percpu_lookup = wanted[PERCPU].found;
+	f->uprobes = !access("/sys/bus/event_source/devices/uprobe/format/ref_ctr_offset", F_OK);
+}
+
+#define INITIAL_PID_NAMESPACE 0xeffffffcU /* PROC_PID_INIT_INO (include/linux/proc_ns.h) */
+
+bool kernel_host_pids(void)
+{
+	struct stat st;
+
+	return stat("/proc/self/ns/pid", &st) || st.st_ino == INITIAL_PID_NAMESPACE;
+}
+
+static uint64_t effective_capabilities(void)
+{
+	FILE *file = fopen("/proc/self/status", "re");
+	unsigned long long caps = 0;
+	char line[256];
+
+	if (!file)
+		return 0;
+	while (fgets(line, sizeof(line), file))
+		if (sscanf(line, "CapEff: %llx", &caps) == 1)
+			break;
+	fclose(file);
+	return caps;
+}
+
+void kernel_missing_capabilities(char *names, size_t size)
+{
+	uint64_t caps = effective_capabilities();
+	bool admin = caps >> CAP_SYS_ADMIN & 1;
+
+	names[0] = '\0';
+	if (!admin && !(caps >> 39 & 1))
+		strncat(names, "CAP_BPF, ", size - strlen(names) - 1);
+	if (!admin && !(caps >> 38 & 1))
+		strncat(names, "CAP_PERFMON, ", size - strlen(names) - 1);
+	if (!(caps >> CAP_SYS_PTRACE & 1))
+		strncat(names, "CAP_SYS_PTRACE, ", size - strlen(names) - 1);
+	/* For /proc/PID/map_files. */
+	if (!admin && !(caps >> 40 & 1))
+		strncat(names, "CAP_CHECKPOINT_RESTORE, ", size - strlen(names) - 1);
+	if (*names)
+		names[strlen(names) - 2] = '\0';
+}
+
+bool kernel_allows_uprobes(void)
+{
+	struct perf_event_attr attr = {.size = sizeof(attr)};
+	FILE *file = fopen("/sys/bus/event_source/devices/uprobe/type", "re");
+	int fd;
+
+	if (!file)
+		return true;
+	if (fscanf(file, "%u", &attr.type) != 1)
+		attr.type = 0;
+	fclose(file);
+	/* Who may is told that a path is missing. */
+	fd = attr.type ? (int)syscall(SYS_perf_event_open, &attr, 0, -1, -1, 0) : -1;
+	if (fd >= 0)
+		close(fd);
+	return !attr.type || fd >= 0 || (errno != EACCES && errno != EPERM);
+}

@@ -1,0 +1,265 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+#include "kernel/kernel_btf.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/btf.h>
+#include <string.h>
+#include <unistd.h>
+
+/* <linux/btf.h> of the machine that this is built on may be newer than the kernel that it runs on,
+ * or older: the header has grown, and so have these fields, into bits that were 0. */
+#define HEADER_BYTES (offsetof(struct btf_header, str_len) + sizeof(uint32_t))
+#define KIND(info)   ((info) >> 24 & 0x7f)
+#define VLEN(info)   ((info)&0xffffff)
+
+/* One section of the file, of which a window is in memory. */
+struct window {
+	int fd;
+	uint64_t next, end; /* of the section: what is yet to be read */
+	size_t at, have;    /* in `bytes`: what is yet to be looked at */
+	char bytes[16 * 1024];
+};
+
+static void window_open(struct window *w, int fd, uint64_t start, uint64_t length)
+{
+	w->fd = fd;
+	w->next = start;
+	w->end = start + length;
+	w->at = w->have = 0;
+}
+
+/* Reads on behind what is left of the window. 0, or -errno: -ENODATA at the section's end, -E2BIG
+ * if the window is full. */
+static int window_more(struct window *w)
+{
+	size_t room;
+	ssize_t got;
+
+	memmove(w->bytes, w->bytes + w->at, w->have - w->at);
+	w->have -= w->at;
+	w->at = 0;
+	room = sizeof(w->bytes) - w->have;
+	if (!room)
+		return -E2BIG;
+	if (room > w->end - w->next)
+		room = w->end - w->next;
+	if (!room)
+		return -ENODATA;
+	do
+		got = pread(w->fd, w->bytes + w->have, room, w->next);
+	while (got < 0 && errno == EINTR);
+	if (got < 0)
+		return -errno;
+	if (!got)
+		return -EINVAL; /* the file ends before the section does */
+	w->have += got;
+	w->next += got;
+	return 0;
+}
+
+/* Takes the next `size` bytes of the section into `to`. 0 or -errno. */
+static int window_take(struct window *w, void *to, size_t size)
+{
+	int err;
+
+	while (w->have - w->at < size) {
+		err = window_more(w);
+		if (err)
+			return err == -ENODATA ? -EINVAL : err;
+	}
+	memcpy(to, w->bytes + w->at, size);
+	w->at += size;
+	return 0;
+}
+
+static int window_skip(struct window *w, uint64_t size)
+{
+	uint64_t here = w->have - w->at;
+
+	if (size <= here) {
+		w->at += size;
+		return 0;
+	}
+	size -= here;
+	w->at = w->have = 0;
+	if (size > w->end - w->next)
+		return -EINVAL;
+	w->next += size;
+	return 0;
+}
+
+static bool window_done(const struct window *w)
+{
+	return w->at == w->have && w->next == w->end;
+}
+
+static void note_name(struct kernel_btf_wanted *wanted, size_t count, const char *name,
+		      size_t length, uint32_t offset)
+{
+	size_t i;
+
+	for (i = 0; i < count; i++) {
+		if (!strncmp(wanted[i].name, name, length + 1))
+			wanted[i].name_offset = offset;
+		if (wanted[i].member && !strncmp(wanted[i].member, name, length + 1))
+			wanted[i].member_offset = offset;
+	}
+}
+
+/* Where in the section of strings the names are: types have nothing else. */
+static int find_names(struct window *w, struct kernel_btf_wanted *wanted, size_t count)
+{
+	uint64_t lengths = 0; /* that names have: most strings need no further look */
+	uint32_t offset = 0;
+	size_t i;
+	int err;
+
+	for (i = 0; i < count; i++) {
+		lengths |= 1ULL << (strlen(wanted[i].name) & 63);
+		if (wanted[i].member)
+			lengths |= 1ULL << (strlen(wanted[i].member) & 63);
+	}
+	while (!window_done(w)) {
+		const char *string = w->bytes + w->at;
+		const char *end = memchr(string, '\0', w->have - w->at);
+		size_t length;
+
+		if (!end) {
+			err = window_more(w);
+			if (err) /* no end to it, or longer than any name */
+				return err == -ENODATA || err == -E2BIG ? -EINVAL : err;
+			continue;
+		}
+		length = end - string;
+		if (length && lengths >> (length & 63) & 1)
+			note_name(wanted, count, string, length, offset);
+		offset += length + 1;
+		w->at += length + 1;
+	}
+	return 0;
+}
+
+/* Bytes that follow struct btf_type; of enumerations too. -1: unknown kind. */
+static int64_t bytes_behind(unsigned kind, uint64_t vlen)
+{
+	switch (kind) {
+	case BTF_KIND_PTR:
+	case BTF_KIND_FWD:
+	case BTF_KIND_TYPEDEF:
+	case BTF_KIND_VOLATILE:
+	case BTF_KIND_CONST:
+	case BTF_KIND_RESTRICT:
+	case BTF_KIND_FUNC:
+	case BTF_KIND_FLOAT:
+	case BTF_KIND_TYPE_TAG:
+		return 0;
+	case BTF_KIND_INT:
+	case BTF_KIND_VAR:
+	case BTF_KIND_DECL_TAG:
+		return sizeof(uint32_t);
+	case BTF_KIND_ARRAY:
+		return sizeof(struct btf_array);
+	case BTF_KIND_STRUCT:
+	case BTF_KIND_UNION:
+		return vlen * sizeof(struct btf_member);
+	case BTF_KIND_ENUM:
+		return vlen * sizeof(struct btf_enum);
+	case BTF_KIND_FUNC_PROTO:
+		return vlen * sizeof(struct btf_param);
+	case BTF_KIND_DATASEC:
+		return vlen * sizeof(struct btf_var_secinfo);
+	case BTF_KIND_ENUM64:
+		return vlen * sizeof(struct btf_enum64);
+	default:
+		return -1;
+	}
+}
+
+/* The enumerators of the type `type`, which come next. 0 or -errno. */
+static int look_at_enum(struct window *w, const struct btf_type *type,
+			struct kernel_btf_wanted *wanted, size_t count)
+{
+	uint32_t vlen = VLEN(type->info);
+	struct btf_enum one;
+	size_t i;
+	int err;
+
+	while (vlen--) {
+		err = window_take(w, &one, sizeof(one));
+		if (err)
+			return err;
+		for (i = 0; i < count; i++)
+			if (wanted[i].kind == BTF_KIND_ENUM && wanted[i].name_offset &&
+			    wanted[i].name_offset == type->name_off && wanted[i].member_offset &&
+			    wanted[i].member_offset == one.name_off)
+				wanted[i].found = true;
+	}
+	return 0;
+}
+
+static int look_at_types(struct window *w, struct kernel_btf_wanted *wanted, size_t count)
+{
+	struct btf_type type;
+	int64_t behind;
+	unsigned kind;
+	size_t i;
+	int err;
+
+	while (!window_done(w)) {
+		err = window_take(w, &type, sizeof(type));
+		if (err)
+			return err;
+		kind = KIND(type.info);
+		behind = bytes_behind(kind, VLEN(type.info));
+		if (behind < 0)
+			return -ENOTSUP;
+		if (kind == BTF_KIND_ENUM)
+			err = look_at_enum(w, &type, wanted, count);
+		else
+			err = window_skip(w, behind);
+		if (err)
+			return err;
+		for (i = 0; type.name_off && i < count; i++)
+			if (wanted[i].name_offset == type.name_off && wanted[i].kind == kind &&
+			    !wanted[i].member)
+				wanted[i].found = true;
+	}
+	return 0;
+}
+
+static int find(int fd, struct window *w, struct kernel_btf_wanted *wanted, size_t count)
+{
+	struct btf_header header;
+	int err;
+
+	window_open(w, fd, 0, HEADER_BYTES);
+	err = window_take(w, &header, HEADER_BYTES);
+	if (err)
+		return err;
+	if (header.magic != BTF_MAGIC || header.hdr_len < HEADER_BYTES)
+		return -EINVAL;
+	window_open(w, fd, (uint64_t)header.hdr_len + header.str_off, header.str_len);
+	err = find_names(w, wanted, count);
+	if (err)
+		return err;
+	window_open(w, fd, (uint64_t)header.hdr_len + header.type_off, header.type_len);
+	return look_at_types(w, wanted, count);
+}
+
+int kernel_btf_find(const char *path, struct kernel_btf_wanted *wanted, size_t count)
+{
+	struct window window;
+	int fd = open(path, O_RDONLY | O_CLOEXEC), err;
+	size_t i;
+
+	if (fd < 0)
+		return -errno;
+	for (i = 0; i < count; i++) {
+		wanted[i].found = false;
+		wanted[i].name_offset = wanted[i].member_offset = 0;
+	}
+	err = find(fd, &window, wanted, count);
+	close(fd);
+	return err;
+}

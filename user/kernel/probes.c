@@ -1,0 +1,397 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* A file's probes are attached once per process, or (-a) once for all processes, until the last of
+ * them that is profiled has ended. The file is kept open as long: a child runs what its parent
+ * does, so its probes go by the same descriptor, and nothing is read for it.
+ */
+#include "kernel/probes.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "python/examiner.h"
+#include "base/hash.h"
+
+#define REFUSALS_MOST 16
+
+struct file_key { /* by fstat() */
+	uint64_t dev, inode;
+};
+
+/* A file that at least one process uses. If it is written to meanwhile, it keeps its sites. */
+struct used_file {
+	struct file_key key;
+	struct probe_file found; /* its descriptor is open */
+	char path[512];		 /* for messages */
+	int number;		 /* of the attachment for all processes; 0: none yet */
+	unsigned users;
+	UT_hash_handle hh;
+};
+
+struct use { /* of a file's probes by a process */
+	struct use *next;
+	struct used_file *file;
+	uint64_t bias; /* address less the file's */
+	int number;    /* of the attachment to this process; 0: to all */
+};
+
+struct probe_user {
+	pid_t pid;
+	uint64_t start_ticks; /* of the process: another may have its PID by now */
+	struct use *uses;
+	UT_hash_handle hh;
+};
+
+struct refusal {
+	struct refusal *next;
+	int err;
+	char path[512];
+};
+
+struct probes {
+	struct session *session;
+	bool whole_host;
+	struct probe_user *users;
+	struct used_file *files;
+	pthread_mutex_t lock; /* of what is below: reports read it at any time */
+	struct refusal *refusals;
+	unsigned refusal_count;
+};
+
+struct probes *probes_new(struct session *session, bool whole_host)
+{
+	struct probes *probes = calloc(1, sizeof(*probes));
+
+	if (!probes)
+		return NULL;
+	probes->session = session;
+	probes->whole_host = whole_host;
+	pthread_mutex_init(&probes->lock, NULL);
+	return probes;
+}
+
+void probes_explain(const struct py_process *python, char *text, size_t size)
+{
+	snprintf(text, size,
+		 "Python %s has %s in this build, so --lines can't work; leave --lines "
+		 "out (the walk engine needs no probes), or use %%mprun or python -m pymem_bpf "
+		 "in the process",
+		 python->version,
+		 python->line_probe_aborts
+			 ? "assertions of which one ends the process once its line probe is on"
+			 : "no line probe");
+}
+
+/* NULL: nothing special. */
+static const char *known_refusal(int err)
+{
+	switch (err) {
+	case -EFBIG:
+		return "it has more notes on probes than any build of Python";
+	case -E2BIG:
+		return "it has more than 64 places of one probe";
+	case -ENOENT:
+		return "it lacks a probe that the line probe needs beside it";
+	case -ENOEXEC:
+		return "its notes on probes are malformed";
+	case -EOPNOTSUPP:
+		return "its probes have arguments where they can't be read";
+	case -EMFILE:
+		return "there are not enough descriptors left; raise the limit (ulimit -n)";
+	case -EREMOTEIO:
+		return "it lies on a file system that a user's program may serve (FUSE)";
+	}
+	return NULL;
+}
+
+static void refusal_text(int err, char *text, size_t size)
+{
+	const char *known = known_refusal(err);
+
+	if (known || !examiner_explain(err, text, size))
+		snprintf(text, size, "%s", known ?: strerror(-err));
+}
+
+static bool is_noted(const struct probes *probes, const char *path, int err)
+{
+	for (struct refusal *r = probes->refusals; r; r = r->next)
+		if (r->err == err && !strcmp(r->path, path))
+			return true;
+	return false;
+}
+
+void probes_note_refusal(struct probes *probes, const char *path, int err)
+{
+	struct refusal *r = NULL;
+
+	if (err == -ESRCH)
+		return;
+	pthread_mutex_lock(&probes->lock);
+	if (probes->refusal_count < REFUSALS_MOST && !is_noted(probes, path, err))
+		r = calloc(1, sizeof(*r));
+	if (r) {
+		r->err = err;
+		snprintf(r->path, sizeof(r->path), "%s", path);
+		r->next = probes->refusals;
+		probes->refusals = r;
+		probes->refusal_count++;
+	}
+	pthread_mutex_unlock(&probes->lock);
+}
+
+void probes_each_refusal(struct probes *probes, void (*fn)(const char *text, void *arg), void *arg)
+{
+	char text[sizeof(((struct refusal *)NULL)->path) + 192], why[128];
+
+	pthread_mutex_lock(&probes->lock);
+	for (struct refusal *r = probes->refusals; r; r = r->next) {
+		refusal_text(r->err, why, sizeof(why));
+		snprintf(text, sizeof(text), "%s: its line probes were not attached: %s", r->path,
+			 why);
+		fn(text, arg);
+	}
+	if (probes->refusal_count == REFUSALS_MOST)
+		fn("line probes of further files may not have been attached either", arg);
+	pthread_mutex_unlock(&probes->lock);
+}
+
+static struct use *find_use(struct probes *probes, pid_t pid, const struct used_file *file)
+{
+	struct probe_user *user;
+	struct use *use;
+
+	HASH_FIND(hh, probes->users, &pid, sizeof(pid), user);
+	for (use = user ? user->uses : NULL; use; use = use->next)
+		if (use->file == file)
+			return use;
+	return NULL;
+}
+
+static int add_use(struct probes *probes, pid_t pid, struct use *use)
+{
+	struct probe_user *user;
+
+	HASH_FIND(hh, probes->users, &pid, sizeof(pid), user);
+	if (!user) {
+		user = calloc(1, sizeof(*user));
+		if (!user)
+			return -ENOMEM;
+		user->pid = pid;
+		user->start_ticks = proc_start_ticks(pid);
+		if (HASH_INSERT(probes->users, pid, user)) {
+			free(user);
+			return -ENOMEM;
+		}
+	}
+	use->next = user->uses;
+	user->uses = use;
+	return 0;
+}
+
+/* --- files --- */
+
+/* The file that was found, which `*found` is no owner of any more; NULL: no memory. The caller is a
+ * user of it. */
+static struct used_file *use_file(struct probes *probes, struct probe_file *found, const char *path)
+{
+	struct file_key key = {found->dev, found->inode};
+	struct used_file *file;
+
+	HASH_FIND(hh, probes->files, &key, sizeof(key), file);
+	if (file) {
+		close(found->fd);
+		found->fd = -1;
+		file->users++;
+		return file;
+	}
+	file = calloc(1, sizeof(*file));
+	if (file) {
+		file->key = key;
+		file->users = 1;
+		file->found = *found;
+		snprintf(file->path, sizeof(file->path), "%s", path);
+		if (HASH_INSERT(probes->files, key, file)) {
+			free(file);
+			file = NULL;
+		}
+	}
+	if (!file)
+		close(found->fd);
+	found->fd = -1;
+	return file;
+}
+
+static void end_file_use(struct probes *probes, struct used_file *file)
+{
+	if (--file->users)
+		return;
+	if (file->number)
+		session_detach_probes(probes->session, file->number);
+	HASH_DEL(probes->files, file);
+	close(file->found.fd);
+	free(file);
+}
+
+/* --- processes --- */
+
+/* Undoes what attach_use() did, and frees it. */
+static void end_use(struct probes *probes, pid_t pid, struct use *use)
+{
+	session_forget_places(probes->session, pid, &use->file->found.sites, use->bias);
+	if (use->number)
+		session_detach_probes(probes->session, use->number);
+	end_file_use(probes, use->file);
+	free(use);
+}
+
+/* Attaches to the file for `pid`, -1: for all processes. 0 or -errno. */
+static int attach_file(struct probes *probes, pid_t pid, const struct used_file *file, int *number)
+{
+	int result =
+		session_attach_probes(probes->session, pid, file->found.fd, &file->found.sites);
+
+	*number = result < 0 ? 0 : result;
+	return result < 0 ? result : 0;
+}
+
+/* The places first: an event without one would count for line 0. */
+static int attach_use(struct probes *probes, pid_t pid, struct use *use)
+{
+	struct used_file *file = use->file;
+	int err = session_add_places(probes->session, pid, &file->found.sites, use->bias);
+
+	if (!err && !probes->whole_host)
+		err = attach_file(probes, pid, file, &use->number);
+	else if (!err && !file->number)
+		err = attach_file(probes, -1, file, &file->number);
+	if (err)
+		session_forget_places(probes->session, pid, &file->found.sites, use->bias);
+	return err;
+}
+
+/* The process has run another program, of the same file: the probes are there, perhaps at other
+ * addresses. What it runs now comes first. */
+static int renew_use(struct probes *probes, pid_t pid, struct use *use, uint64_t bias)
+{
+	const struct elf_probe_sites *sites = &use->file->found.sites;
+	struct probe_user *user;
+	struct use **at;
+
+	HASH_FIND(hh, probes->users, &pid, sizeof(pid), user);
+	for (at = &user->uses; *at != use; at = &(*at)->next)
+		;
+	*at = use->next;
+	use->next = user->uses;
+	user->uses = use;
+	if (use->bias == bias)
+		return 0;
+	session_forget_places(probes->session, pid, sites, use->bias);
+	use->bias = bias;
+	return session_add_places(probes->session, pid, sites, bias);
+}
+
+/* Takes over that the caller is a user of the file. */
+static int new_use(struct probes *probes, pid_t pid, struct used_file *file, uint64_t bias)
+{
+	struct use *use = calloc(1, sizeof(*use));
+	int err = use ? 0 : -ENOMEM;
+
+	if (!err) {
+		use->file = file;
+		use->bias = bias;
+		err = attach_use(probes, pid, use);
+	}
+	if (err) {
+		probes_note_refusal(probes, file->path, err);
+		free(use);
+		end_file_use(probes, file);
+		return err;
+	}
+	err = add_use(probes, pid, use);
+	if (err)
+		end_use(probes, pid, use);
+	return err;
+}
+
+int probes_attach(struct probes *probes, pid_t pid, struct probe_file *found, uint64_t bias,
+		  const char *path)
+{
+	struct used_file *file = use_file(probes, found, path);
+	struct use *use;
+
+	if (!file)
+		return -ENOMEM;
+	use = find_use(probes, pid, file);
+	if (!use)
+		return new_use(probes, pid, file, bias);
+	end_file_use(probes, file);
+	return renew_use(probes, pid, use, bias);
+}
+
+int probes_attach_child(struct probes *probes, pid_t child, pid_t parent)
+{
+	struct probe_user *user;
+	struct use *use;
+
+	HASH_FIND(hh, probes->users, &parent, sizeof(parent), user);
+	if (!user)
+		return -ENOENT;
+	/* The one that the parent runs; what it ran before an exec, the child has not. */
+	use = user->uses;
+	if (find_use(probes, child, use->file))
+		return 0;
+	use->file->users++;
+	return new_use(probes, child, use->file, use->bias);
+}
+
+void probes_forget(struct probes *probes, pid_t pid)
+{
+	struct probe_user *user;
+	struct use *use;
+
+	HASH_FIND(hh, probes->users, &pid, sizeof(pid), user);
+	if (!user)
+		return;
+	HASH_DEL(probes->users, user);
+	while ((use = user->uses)) {
+		user->uses = use->next;
+		end_use(probes, pid, use);
+	}
+	free(user);
+}
+
+bool probes_forget_ended(struct probes *probes, pid_t pid)
+{
+	struct probe_user *user;
+	struct proc_info info;
+
+	HASH_FIND(hh, probes->users, &pid, sizeof(pid), user);
+	/* A zombie runs nothing, whenever its parent may wait for it. */
+	if (user && !proc_stat_read(pid, &info) && info.start_ticks == user->start_ticks &&
+	    info.state != 'Z' && info.state != 'X')
+		return false;
+	probes_forget(probes, pid);
+	return true;
+}
+
+void probes_free(struct probes *probes)
+{
+	struct probe_user *user, *next;
+	struct refusal *r;
+
+	if (!probes)
+		return;
+	HASH_ITER(hh, probes->users, user, next)
+	{
+		probes_forget(probes, user->pid);
+	}
+	while ((r = probes->refusals)) {
+		probes->refusals = r->next;
+		free(r);
+	}
+	pthread_mutex_destroy(&probes->lock);
+	free(probes);
+}

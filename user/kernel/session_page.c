@@ -1,0 +1,288 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Pages that processes read about themselves: one small map each, so that a reader who
+ * gets its descriptor sees no other's. A descriptor opened read-only can't be mapped: the
+ * kernel takes no shared mapping of it. So a reader that may load BPF programs could write to its
+ * page, and mislead itself: nothing is taken from there, here or by the kernel side, which has
+ * records of its own (page_records).
+ *
+ * A page's place among the kernel side's is its number modulo PYMEM_PAGES, and numbers are
+ * not used again: a process that still names a page that is gone names nothing.
+ */
+#include <bpf/bpf.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "pymem_page.h"
+#include "kernel/session_private.h"
+
+static struct page_slot *slot_of(const struct session *session, int number)
+{
+	struct page_slot *slot;
+
+	if (!session->pages || number <= 0)
+		return NULL;
+	slot = &session->pages[number % PYMEM_PAGES];
+	return slot->number == number ? slot : NULL;
+}
+
+/* A number whose place is free, or -ENOSPC. */
+static int new_number(struct session *session)
+{
+	int i, number = session->last_page;
+
+	for (i = 0; i < PYMEM_PAGES; i++) {
+		number = number == INT_MAX ? 1 : number + 1;
+		if (!session->pages[number % PYMEM_PAGES].number)
+			return number;
+	}
+	return -ENOSPC;
+}
+
+/* Makes the map of page `number`; from then on only the kernel side writes to it. */
+static int page_map_create(int number)
+{
+	LIBBPF_OPTS(bpf_map_create_opts, opts, .map_flags = BPF_F_MMAPABLE);
+	struct pymem_page *first = calloc(1, sizeof(*first));
+	uint32_t zero = 0;
+	int fd, err = 0;
+
+	if (!first)
+		return -ENOMEM;
+	first->version = PYMEM_PAGE_VERSION;
+	first->serial = number;
+	first->slots = 1;
+	fd = bpf_map_create(BPF_MAP_TYPE_ARRAY, "pymem_page", sizeof(zero), sizeof(*first), 1,
+			    &opts);
+	if (fd < 0 || bpf_map_update_elem(fd, &zero, first, BPF_ANY) || bpf_map_freeze(fd))
+		err = -errno;
+	free(first);
+	if (err && fd >= 0)
+		close(fd);
+	return err ? err : fd;
+}
+
+/* The kernel side's record of the page; zeroed: it has none. */
+static struct pymem_page_record record_of(const struct session *session, int number)
+{
+	struct pymem_page_record record;
+	uint32_t place = number % PYMEM_PAGES;
+
+	if (bpf_map_lookup_elem(session_map_fd(session, "page_records"), &place, &record) ||
+	    (int)record.serial != number)
+		memset(&record, 0, sizeof(record));
+	return record;
+}
+
+/* From then on the kernel side knows the page; with number 0, none at that place. */
+static int record_set(struct session *session, uint32_t place, int number)
+{
+	const struct pymem_page_record record = {.serial = number, .slots = 1};
+
+	if (bpf_map_update_elem(session_map_fd(session, "page_records"), &place, &record, BPF_ANY))
+		return -errno;
+	return 0;
+}
+
+static int page_create(struct session *session, struct page_slot *slot, int number)
+{
+	uint32_t place = number % PYMEM_PAGES;
+	int err;
+
+	slot->fd = page_map_create(number);
+	if (slot->fd < 0)
+		return slot->fd;
+	slot->page = mmap(NULL, sizeof(struct pymem_page), PROT_READ, MAP_SHARED, slot->fd, 0);
+	if (slot->page == MAP_FAILED) {
+		err = -errno;
+		close(slot->fd);
+		return err;
+	}
+	err = 0;
+	if (bpf_map_update_elem(session_map_fd(session, "pages"), &place, &slot->fd, BPF_ANY))
+		err = -errno;
+	if (!err)
+		err = record_set(session, place, number);
+	if (err) {
+		munmap((void *)slot->page, sizeof(struct pymem_page));
+		close(slot->fd);
+		return err;
+	}
+	return 0;
+}
+
+int session_page_new(struct session *session)
+{
+	struct page_slot *slot;
+	int number, err;
+
+	if (!session->pages)
+		session->pages = calloc(PYMEM_PAGES, sizeof(*session->pages));
+	if (!session->pages)
+		return -ENOMEM;
+	number = new_number(session);
+	if (number < 0)
+		return number;
+	slot = &session->pages[number % PYMEM_PAGES];
+	err = page_create(session, slot, number);
+	if (err)
+		return err;
+	slot->number = number;
+	session->last_page = number;
+	return number;
+}
+
+const struct pymem_page *session_page(const struct session *session, int number)
+{
+	struct page_slot *slot = slot_of(session, number);
+
+	return slot ? slot->page : NULL;
+}
+
+int session_page_fd(const struct session *session, int number)
+{
+	struct page_slot *slot = slot_of(session, number);
+	int fd;
+
+	if (!slot)
+		return -ENOENT;
+	fd = fcntl(slot->fd, F_DUPFD_CLOEXEC, 0);
+	return fd < 0 ? -errno : fd;
+}
+
+/* Runs page_command with four arguments, of which it takes what the command has. */
+static int page_command(struct session *session, int number, enum pymem_page_command command,
+			uint64_t third, uint64_t fourth)
+{
+	uint64_t arguments[4] = {number, command, third, fourth};
+	LIBBPF_OPTS(bpf_test_run_opts, opts, .ctx_in = arguments, .ctx_size_in = sizeof(arguments));
+	int program = bpf_program__fd(session_program(session, "page_command"));
+
+	if (bpf_prog_test_run_opts(program, &opts))
+		return -errno;
+	return opts.retval ? -ENOENT : 0;
+}
+
+int session_page_do(struct session *session, int number, enum pymem_page_command command,
+		    unsigned slot)
+{
+	return page_command(session, number, command, slot, 0);
+}
+
+/* Takes one out of the filter's count of what is at `slot`. */
+static void filter_leave(struct session *session, const char *filter, uint32_t slot)
+{
+	uint32_t *counts = session_variable(session, filter);
+
+	__sync_fetch_and_sub(&counts[slot], 1);
+}
+
+/* Whoever deletes an image's entries, the kernel side at its end or this, takes it out of
+ * the filters and off its account: see proc_end(). */
+static void forget_image(struct session *session, const struct pymem_proc *p)
+{
+	uint64_t mm = p->mm;
+	uint32_t tgid = p->tgid, payer = p->payer % PYMEM_PAYERS;
+	struct pymem_payer *payers = session_variable(session, "payers");
+
+	if (!bpf_map_delete_elem(session_map_fd(session, "tgids"), &tgid))
+		filter_leave(session, "tgid_filter", tgid & (PYMEM_FILTER_SLOTS - 1));
+	if (bpf_map_delete_elem(session_map_fd(session, "procs"), &mm))
+		return;
+	filter_leave(session, "mm_filter", pymem_mm_slot(mm));
+	if (payer) {
+		__sync_fetch_and_sub(&payers[payer].images, 1);
+		__sync_fetch_and_sub(&payers[0].images, 1);
+	}
+}
+
+int session_page_around(const struct session *session, int number)
+{
+	struct pymem_page_record record = record_of(session, number);
+	int i;
+
+	for (i = 0; record.outer && i < PYMEM_PAGE_NESTED; i++) {
+		record = record_of(session, record.outer);
+		if (record.serial && !record.closing)
+			return record.serial;
+	}
+	return 0;
+}
+
+struct leaving {
+	uint32_t number;
+	struct pymem_proc *images;
+	size_t count, room;
+};
+
+static int note_image(const struct pymem_proc *p, void *arg)
+{
+	struct leaving *l = arg;
+	struct pymem_proc *more;
+
+	if (p->page != l->number && p->tree != l->number)
+		return 0;
+	if (l->count == l->room) {
+		l->room = l->room ? l->room * 2 : 16;
+		more = reallocarray(l->images, l->room, sizeof(*more));
+		if (!more)
+			return -ENOMEM;
+		l->images = more;
+	}
+	l->images[l->count++] = *p;
+	return 0;
+}
+
+/* What is tracked on behalf of the page `number` alone is forgotten; what is part of the sum on
+ * the page around it goes on being tracked for that. */
+static void leave_page(struct session *session, int number, int outer)
+{
+	struct leaving l = {.number = number};
+	size_t i;
+
+	/* Out of memory: what was not noted goes on being counted, for nobody. */
+	session_each_live(session, note_image, &l);
+	for (i = 0; i < l.count; i++) {
+		/* It has ended, if it can't leave. */
+		if (outer)
+			page_command(session, number, PYMEM_PAGE_DO_LEAVE, l.images[i].mm,
+				     l.images[i].id);
+		else
+			forget_image(session, &l.images[i]);
+	}
+	free(l.images);
+	for (i = 0; i < PYMEM_PAGES; i++)
+		if (session->pages[i].number &&
+		    (int)record_of(session, session->pages[i].number).outer == number)
+			page_command(session, session->pages[i].number, PYMEM_PAGE_DO_CLIMB, 0, 0);
+}
+
+void session_page_free(struct session *session, int number)
+{
+	struct page_slot *slot = slot_of(session, number);
+	uint32_t place = number % PYMEM_PAGES;
+
+	if (!slot)
+		return;
+	session_page_do(session, number, PYMEM_PAGE_DO_END, 0);
+	leave_page(session, number, session_page_around(session, number));
+	record_set(session, place, 0);
+	bpf_map_delete_elem(session_map_fd(session, "pages"), &place);
+	munmap((void *)slot->page, sizeof(struct pymem_page));
+	close(slot->fd);
+	slot->number = 0;
+}
+
+void session_pages_free(struct session *session)
+{
+	int i;
+
+	for (i = 0; session->pages && i < PYMEM_PAGES; i++)
+		session_page_free(session, session->pages[i].number);
+	free(session->pages);
+	session->pages = NULL;
+}

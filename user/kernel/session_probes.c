@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* The exact engine's programs on the probes of a file: one process's, or everyone's.
+ *
+ * A probe is a uprobe at an offset of a file with a semaphore at another. We find both ourselves
+ * (elf_probes.c) and attach by descriptor, in place of bpf_program__attach_usdt(): that opens the
+ * file by name once more, as often as there are probes, reads its notes without a bound, and gives
+ * arguments by way of two maps.
+ *
+ * Before 5.15 a uprobe has no cookie. There the BPF side finds the arguments by process and
+ * address (map `places`), so that the process must have mapped the file before.
+ */
+#include <bpf/libbpf.h>
+#include <bpf/bpf.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+
+#include "python/elf_probes.h"
+#include "kernel/probe_closer.h"
+#include "kernel/session_private.h"
+
+#define DESCRIPTORS_KEPT 256 /* for all else: maps, programs, files that are read */
+
+static int add_link(struct session *session, struct bpf_link *link)
+{
+	struct probe_link *more;
+	size_t room;
+
+	if (session->probe_count == session->probe_room) {
+		room = session->probe_room ? session->probe_room * 2 : 16;
+		more = reallocarray(session->probes, room, sizeof(*more));
+		if (!more)
+			return -ENOMEM;
+		session->probes = more;
+		session->probe_room = room;
+	}
+	session->probes[session->probe_count++] = (struct probe_link){link, session->last_probes};
+	return 0;
+}
+
+/* Detaches all but the first `kept`, in a moment. */
+static void drop_links(struct session *session, size_t kept)
+{
+	while (session->probe_count > kept)
+		probe_closer_add(session->closer, session->probes[--session->probe_count].link);
+}
+
+/* Have `more` links a place among our descriptors? Each takes two. */
+static bool room_for(struct session *session, size_t more)
+{
+	size_t links = session->probe_count + probe_closer_waiting(session->closer) + more;
+	struct rlimit limit;
+
+	return getrlimit(RLIMIT_NOFILE, &limit) ||
+	       links * 2 + DESCRIPTORS_KEPT <= (size_t)limit.rlim_cur;
+}
+
+static struct bpf_program *program_of_probe(struct session *session, enum elf_probe probe)
+{
+	static const char *const names[ELF_PROBES] = {
+		[ELF_PROBE_GC_START] = "gc_start",
+		[ELF_PROBE_GC_DONE] = "gc_done",
+		[ELF_PROBE_RETURN] = "function_return",
+		[ELF_PROBE_ENTRY] = "function_entry",
+		[ELF_PROBE_LINE] = "line",
+	};
+
+	return session_program(session, names[probe]);
+}
+
+static int attach_site(struct session *session, pid_t pid, const char *file,
+		       struct bpf_program *program, const struct elf_probe_site *site)
+{
+	LIBBPF_OPTS(bpf_uprobe_opts, opts, .ref_ctr_offset = site->semaphore,
+		    .bpf_cookie = session->cookies ? site->place : 0);
+	struct bpf_link *link;
+	int err;
+
+	link = bpf_program__attach_uprobe_opts(program, pid, file, site->offset, &opts);
+	if (!link)
+		return -errno;
+	err = add_link(session, link);
+	if (err)
+		probe_closer_add(session->closer, link);
+	return err;
+}
+
+static int attach_all(struct session *session, pid_t pid, const char *file,
+		      const struct elf_probe_sites *sites)
+{
+	struct bpf_program *program;
+	int err = 0;
+
+	for (int i = 0; i < ELF_PROBES && !err; i++) {
+		program = program_of_probe(session, i);
+		if (!program)
+			return -ENOENT;
+		for (unsigned j = 0; j < sites->count[i] && !err; j++)
+			err = attach_site(session, pid, file, program, &sites->site[i][j]);
+	}
+	return err;
+}
+
+int session_attach_probes(struct session *session, pid_t pid, int fd,
+			  const struct elf_probe_sites *sites)
+{
+	size_t before = session->probe_count, count = 0;
+	char file[32];
+	int err;
+
+	for (int i = 0; i < ELF_PROBES; i++)
+		count += sites->count[i];
+	if (!room_for(session, count))
+		return -EMFILE;
+	/* The kernel follows this name to the very file that is open. */
+	snprintf(file, sizeof(file), "/proc/self/fd/%d", fd);
+	session->last_probes++;
+	probe_closer_pause(session->closer);
+	err = attach_all(session, pid, file, sites);
+	probe_closer_resume(session->closer);
+	if (err)
+		drop_links(session, before);
+	return err ?: session->last_probes;
+}
+
+void session_detach_probes(struct session *session, int number)
+{
+	size_t i, kept = 0;
+
+	for (i = 0; i < session->probe_count; i++) {
+		if (session->probes[i].number == number)
+			probe_closer_add(session->closer, session->probes[i].link);
+		else
+			session->probes[kept++] = session->probes[i];
+	}
+	session->probe_count = kept;
+}
+
+bool session_places_needed(const struct session *session)
+{
+	return !session->cookies;
+}
+
+/* The address of a site in a process where the file is loaded at `bias`, or all of them. */
+static int each_place(const struct elf_probe_sites *sites, uint64_t bias, pid_t pid,
+		      int (*fn)(int map, const struct pymem_place_key *key, const uint64_t *place),
+		      int map)
+{
+	struct pymem_place_key key = {.tgid = pid};
+	int err = 0;
+
+	for (int i = ELF_PROBE_RETURN; i < ELF_PROBES; i++) {
+		for (unsigned j = 0; j < sites->count[i] && !err; j++) {
+			key.address = bias + sites->site[i][j].address;
+			err = fn(map, &key, &sites->site[i][j].place);
+		}
+	}
+	return err;
+}
+
+static int set_place(int map, const struct pymem_place_key *key, const uint64_t *place)
+{
+	return bpf_map_update_elem(map, key, place, BPF_ANY) ? -errno : 0;
+}
+
+static int unset_place(int map, const struct pymem_place_key *key, const uint64_t *place)
+{
+	(void)place;
+	bpf_map_delete_elem(map, key);
+	return 0;
+}
+
+int session_add_places(struct session *session, pid_t pid, const struct elf_probe_sites *sites,
+		       uint64_t bias)
+{
+	if (session->cookies)
+		return 0;
+	return each_place(sites, bias, pid, set_place, session_map_fd(session, "places"));
+}
+
+void session_forget_places(struct session *session, pid_t pid, const struct elf_probe_sites *sites,
+			   uint64_t bias)
+{
+	if (!session->cookies)
+		each_place(sites, bias, pid, unset_place, session_map_fd(session, "places"));
+}
+
+void session_release_probes(struct session *session)
+{
+	if (session->closer)
+		drop_links(session, 0);
+}
+
+void session_free_probes(struct session *session)
+{
+	session_release_probes(session);
+	probe_closer_free(session->closer);
+	session->closer = NULL;
+	free(session->probes);
+	session->probes = NULL;
+	session->probe_room = 0;
+}

@@ -1,0 +1,269 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Reads, and clears, what the kernel side has counted. Programs may be running meanwhile:
+ * an entry may come or go between two calls.
+ */
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "kernel/session_private.h"
+
+#define BATCH_BYTES (1 << 20) /* of values read at a time */
+
+struct batch {
+	char *keys, *values;
+	size_t key_size, value_size;
+	uint32_t room; /* entries */
+};
+
+static void batch_free(struct batch *b)
+{
+	free(b->keys);
+	free(b->values);
+}
+
+/* Room for `entries`; what was read is lost. */
+static int batch_resize(struct batch *b, uint32_t entries)
+{
+	batch_free(b);
+	b->room = entries;
+	b->keys = calloc(entries, b->key_size);
+	b->values = calloc(entries, b->value_size);
+	return b->keys && b->values ? 0 : -ENOMEM;
+}
+
+/* Deletes the entry; `value` gets what it has at that time, which may be more than was read before:
+ * who began with it when it was alive may add to it still. */
+static void take_entry(int fd, const void *key, void *value)
+{
+	if (!bpf_map_lookup_and_delete_elem(fd, key, value))
+		return;
+	/* Hashes have that since Linux 5.14. */
+	bpf_map_lookup_elem(fd, key, value);
+	bpf_map_delete_elem(fd, key);
+}
+
+/* Calls fn(key, value) for each entry of `map`. The kernel hands over whole buckets, and entries
+ * stay in theirs: each that is there all the time comes once. (The key after one that has been
+ * deleted meanwhile is the first one of all.) */
+static int each_entry(struct session *session, const char *name, bool take,
+		      int (*fn)(const void *key, const void *value, void *arg), void *arg)
+{
+	struct bpf_map *map = session_map(session, name);
+	struct batch b = {.key_size = bpf_map__key_size(map),
+			  .value_size = bpf_map__value_size(map)};
+	int fd = bpf_map__fd(map), err, read;
+	uint32_t cursor = 0, count, i;
+	void *from = NULL;
+
+	err = batch_resize(&b, BATCH_BYTES / b.value_size + 16);
+	while (!err) {
+		count = b.room;
+		read = bpf_map_lookup_batch(fd, from, &cursor, b.keys, b.values, &count, NULL);
+		/* A bucket has more entries than there is room for. */
+		if (read == -ENOSPC) {
+			err = batch_resize(&b, 2 * b.room);
+			continue;
+		}
+		if (read && read != -ENOENT) {
+			err = read;
+			break;
+		}
+		from = &cursor;
+		for (i = 0; !err && i < count; i++) {
+			if (take)
+				take_entry(fd, b.keys + i * b.key_size,
+					   b.values + i * b.value_size);
+			err = fn(b.keys + i * b.key_size, b.values + i * b.value_size, arg);
+		}
+		if (read) /* that was the last bucket */
+			break;
+	}
+	batch_free(&b);
+	return err;
+}
+
+struct value_call {
+	void *fn, *arg;
+};
+
+static int call_proc(const void *key, const void *value, void *arg)
+{
+	struct value_call *call = arg;
+	int (*fn)(const struct pymem_proc *, void *) = call->fn;
+
+	(void)key;
+	return fn(value, call->arg);
+}
+
+/* A live record's peak is spread over CPUs. */
+static int call_live(const void *key, const void *value, void *arg)
+{
+	const struct pymem_cpu *cpu = (const void *)((const struct pymem_proc *)value + 1);
+	struct pymem_proc proc = *(const struct pymem_proc *)value;
+	int i, cpus = libbpf_num_possible_cpus();
+
+	for (i = 0; i < cpus; i++)
+		if (cpu[i].peak_pages > proc.peak_pages)
+			proc.peak_pages = cpu[i].peak_pages;
+	return call_proc(key, &proc, arg);
+}
+
+int session_each_live(struct session *session, int (*fn)(const struct pymem_proc *, void *),
+		      void *arg)
+{
+	struct value_call call = {fn, arg};
+
+	return each_entry(session, "procs", false, call_live, &call);
+}
+
+int session_take_dead(struct session *session, int (*fn)(const struct pymem_proc *, void *),
+		      void *arg)
+{
+	struct value_call call = {fn, arg};
+
+	return each_entry(session, "dead", true, call_proc, &call);
+}
+
+static int call_stack(const void *key, const void *value, void *arg)
+{
+	struct value_call *call = arg;
+	int (*fn)(const struct pymem_stack_key *, const struct pymem_stack *, void *) = call->fn;
+
+	return fn(key, value, call->arg);
+}
+
+int session_each_stack(struct session *session,
+		       int (*fn)(const struct pymem_stack_key *, const struct pymem_stack *,
+				 void *),
+		       void *arg)
+{
+	struct value_call call = {fn, arg};
+
+	return each_entry(session, "stacks", false, call_stack, &call);
+}
+
+static int call_line(const void *key, const void *value, void *arg)
+{
+	struct value_call *call = arg;
+	int (*fn)(const struct pymem_line_key *, const struct pymem_line *, void *) = call->fn;
+
+	return fn(key, value, call->arg);
+}
+
+int session_each_line(struct session *session,
+		      int (*fn)(const struct pymem_line_key *, const struct pymem_line *, void *),
+		      void *arg)
+{
+	struct value_call call = {fn, arg};
+
+	return session->options.lines ? each_entry(session, "lines", false, call_line, &call) : 0;
+}
+
+uint64_t session_line_misses(const struct session *session, enum pymem_line_miss cause)
+{
+	volatile uint64_t *misses = session_variable(session, "line_misses");
+
+	return session->options.lines ? misses[cause] : 0;
+}
+
+static int call_collected(const void *record, void *arg)
+{
+	struct value_call *call = arg;
+	int (*fn)(const struct pymem_collected *, void *) = call->fn;
+
+	return fn(record, call->arg);
+}
+
+int session_each_thread(struct session *session, int (*fn)(const struct pymem_collected *, void *),
+			void *arg)
+{
+	struct value_call call = {fn, arg};
+
+	return session_run_iterator(session, "collect", sizeof(struct pymem_collected),
+				    call_collected, &call);
+}
+
+bool session_vmcalls(struct session *session, const struct pymem_stack_key *key,
+		     struct pymem_vmcalls *vmcalls)
+{
+	return !bpf_map_lookup_elem(session_map_fd(session, "vmcalls"), key, vmcalls);
+}
+
+bool session_stack(struct session *session, const struct pymem_stack_key *key,
+		   struct pymem_stack *stack)
+{
+	return !bpf_map_lookup_elem(session_map_fd(session, "stacks"), key, stack);
+}
+
+/* Deletes what an image that has ended held in that table. */
+static int forget(struct session *session, const char *map, enum pymem_table table, const void *key)
+{
+	uint32_t *used = session_variable(session, "places_used");
+
+	if (bpf_map_delete_elem(session_map_fd(session, map), key))
+		return errno == ENOENT ? 0 : -errno;
+	__sync_fetch_and_sub(&used[table], 1);
+	session->forgotten[table]++;
+	return 0;
+}
+
+int session_forget_stack(struct session *session, const struct pymem_stack_key *key)
+{
+	return forget(session, "vmcalls", PYMEM_TABLE_VMCALLS, key)
+		       ?: forget(session, "stacks", PYMEM_TABLE_STACKS, key);
+}
+
+int session_forget_line(struct session *session, const struct pymem_line_key *key)
+{
+	return forget(session, "lines", PYMEM_TABLE_LINES, key);
+}
+
+int session_forget_code(struct session *session, uint32_t proc, uint64_t code, uint64_t fingerprint)
+{
+	const struct { /* the key of `codes` (bpf/base/maps.bpf.h) */
+		uint64_t code, fingerprint;
+		uint32_t proc, pad;
+	} key = {code, fingerprint, proc, 0};
+
+	return forget(session, "codes", PYMEM_TABLE_CODES, &key);
+}
+
+uint64_t session_forgotten(const struct session *session, enum pymem_table table)
+{
+	return session->forgotten[table];
+}
+
+struct sweep {
+	struct session *session;
+	const char *map;
+	enum pymem_table table;
+	size_t proc_at; /* in a key */
+	bool (*is_gone)(uint32_t proc, void *arg);
+	void *arg;
+};
+
+static int sweep_entry(const void *key, const void *value __attribute__((unused)), void *arg)
+{
+	struct sweep *c = arg;
+	uint32_t proc;
+
+	memcpy(&proc, (const char *)key + c->proc_at, sizeof(proc));
+	return c->is_gone(proc, c->arg) ? forget(c->session, c->map, c->table, key) : 0;
+}
+
+int session_sweep(struct session *session, enum pymem_table table,
+		  bool (*is_gone)(uint32_t proc, void *arg), void *arg)
+{
+	static const char *const maps[] = {"stacks", "vmcalls", "codes", "lines"};
+	struct sweep c = {session, maps[table], table, 0, is_gone, arg};
+
+	if (table == PYMEM_TABLE_LINES && !session->options.lines)
+		return 0;
+	/* struct pymem_stack_key and pymem_line_key begin with it; a code object's: code_key. */
+	if (table == PYMEM_TABLE_CODES)
+		c.proc_at = 2 * sizeof(uint64_t);
+	return each_entry(session, c.map, false, sweep_entry, &c);
+}

@@ -1,0 +1,292 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Problem: keep a profile of hundreds of thousands of stacks, of up to 128 frames each, so that
+ * adding one costs a hash and a comparison, and so that renderers need nothing else.
+ *
+ * Strings and locations are in model_book.c; what becomes of lines is in model_lines.c, of
+ * processes that end in model_ended.c.
+ */
+#include "model/model_private.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/auxv.h>
+
+struct model *model_new(uint64_t page_size)
+{
+	struct book *book = calloc(1, sizeof(*book));
+
+	if (!book)
+		return NULL;
+	book->pub.page_size = page_size;
+	/* 16 random bytes that the kernel gives each program; always there. */
+	memcpy(&book->seed, (const void *)getauxval(AT_RANDOM), sizeof(book->seed));
+	book->seed |= 1;
+	return &book->pub;
+}
+
+void model_stacks_free(struct model_process *pub)
+{
+	struct process *process = process_of(pub);
+	size_t i;
+
+	for (i = 0; i < pub->stack_count; i++) {
+		free(pub->stacks[i].frames);
+		free(process->extras[i].vmcalls);
+	}
+	free(pub->stacks);
+	free(process->extras);
+	free(process->runs);
+	free(process->table.slots);
+	pub->stacks = NULL;
+	pub->stack_count = 0;
+	process->extras = NULL;
+	process->runs = NULL;
+	process->run_count = process->run_room = process->stack_room = 0;
+	process->table = (struct table){0};
+}
+
+void model_process_free(struct model_process *pub)
+{
+	size_t i;
+
+	for (i = 0; pub->cmdline && pub->cmdline[i]; i++)
+		free(pub->cmdline[i]);
+	model_stacks_free(pub);
+	source_root_close(&pub->root);
+	free(pub->cmdline);
+	free(pub->comm);
+	free(pub->cgroup);
+	free(pub->python);
+	free(pub->note);
+	free(pub->lines);
+	free(process_of(pub));
+}
+
+void model_clear(struct model *model)
+{
+	size_t i;
+
+	for (i = 0; i < model->process_count; i++)
+		if (!process_of(model->processes[i])->sealed)
+			model_process_free(model->processes[i]);
+	for (i = 0; i < model->skip_count; i++) {
+		free(model->skips[i].comm);
+		free(model->skips[i].reason);
+	}
+	for (i = 0; i < model->note_count; i++)
+		free(model->notes[i]);
+	model->process_count = model->skip_count = model->note_count = 0;
+}
+
+void model_free(struct model *model)
+{
+	struct book *book = book_of(model);
+	size_t i;
+
+	if (!model)
+		return;
+	model_clear(model);
+	for (i = 0; i < book->sealed_count; i++)
+		model_process_free(book->sealed[i]);
+	free(book->sealed);
+	for (i = 0; i < book->string_count; i++)
+		free(book->strings[i]);
+	for (i = 0; i < book->location_count; i++)
+		free(book->locations[i]);
+	free(book->strings);
+	free(book->locations);
+	free(book->lines);
+	free(book->string_table.slots);
+	free(book->location_table.slots);
+	free(book->line_table.slots);
+	free(model->processes);
+	free(model->skips);
+	free(model->notes);
+	free(model->host);
+	free(model->kernel);
+	free(model->version);
+	free(book);
+}
+
+static char *copy_of(const char *text)
+{
+	return strdup(text ? text : "");
+}
+
+static char **copy_vector(char *const *vector)
+{
+	size_t count = 0, i;
+	char **copy;
+
+	while (vector && vector[count])
+		count++;
+	copy = calloc(count + 1, sizeof(*copy));
+	for (i = 0; copy && i < count; i++) {
+		copy[i] = strdup(vector[i]);
+		if (copy[i])
+			continue;
+		while (i--)
+			free(copy[i]);
+		free(copy);
+		return NULL;
+	}
+	return copy;
+}
+
+struct model_process *model_add_process(struct model *model, int pid, int ppid, const char *comm,
+					char *const *cmdline, const char *cgroup,
+					const char *python, const char *engine)
+{
+	struct book *book = book_of(model);
+	struct process *process = calloc(1, sizeof(*process));
+	struct model_process *pub = process ? &process->pub : NULL;
+
+	if (!process)
+		return NULL;
+	pub->pid = pid;
+	pub->ppid = ppid;
+	pub->root.root_fd = pub->root.cwd_fd = -1;
+	pub->comm = copy_of(comm);
+	pub->cmdline = copy_vector(cmdline);
+	pub->cgroup = copy_of(cgroup);
+	pub->python = copy_of(python);
+	pub->engine = model_intern(book, engine);
+	if (!pub->comm || !pub->cmdline || !pub->cgroup || !pub->python || !pub->engine ||
+	    !MAKE_ROOM(model->processes, model->process_count, book->process_room)) {
+		model_process_free(pub);
+		return NULL;
+	}
+	model->processes[model->process_count++] = pub;
+	return pub;
+}
+
+int model_add_skip(struct model *model, int pid, const char *comm, const char *reason)
+{
+	struct model_skip skip = {pid, copy_of(comm), copy_of(reason)};
+
+	if (!skip.comm || !skip.reason ||
+	    !MAKE_ROOM(model->skips, model->skip_count, book_of(model)->skip_room)) {
+		free(skip.comm);
+		free(skip.reason);
+		return -ENOMEM;
+	}
+	model->skips[model->skip_count++] = skip;
+	return 0;
+}
+
+int model_add_note(struct model *model, const char *note)
+{
+	char *copy = copy_of(note);
+
+	if (!copy || !MAKE_ROOM(model->notes, model->note_count, book_of(model)->note_room)) {
+		free(copy);
+		return -ENOMEM;
+	}
+	model->notes[model->note_count++] = copy;
+	return 0;
+}
+
+/* The process's stack of these frames, new if need be; its index, or -ENOMEM. */
+static ssize_t take_stack(struct book *book, struct process *process,
+			  const struct model_location *const *frames, unsigned depth)
+{
+	struct model_process *pub = &process->pub;
+	size_t bytes = depth * sizeof(*frames), index, room = process->stack_room;
+	uint64_t hash = book->seed ^ depth, cursor;
+	struct model_stack stack = {.depth = depth};
+	unsigned i;
+
+	for (i = 0; i < depth; i++)
+		hash = model_hash_pointer(book, hash, frames[i]);
+	cursor = hash;
+	while (model_table_next(&process->table, hash, &cursor, &index)) {
+		if (pub->stacks[index].depth == depth &&
+		    !memcmp(pub->stacks[index].frames, frames, bytes))
+			return index;
+	}
+	stack.frames = malloc(bytes);
+	/* Two arrays of one size: `stack_room` follows once both have it. */
+	if (!stack.frames || !MAKE_ROOM(pub->stacks, pub->stack_count, room))
+		goto fail;
+	room = process->stack_room;
+	if (!MAKE_ROOM(process->extras, pub->stack_count, room))
+		goto fail;
+	process->stack_room = room;
+	if (model_table_add(&process->table, hash, pub->stack_count) != 0)
+		goto fail;
+	memcpy(stack.frames, frames, bytes);
+	process->extras[pub->stack_count] = (struct stack_extra){0};
+	pub->stacks[pub->stack_count] = stack;
+	return pub->stack_count++;
+fail:
+	free(stack.frames);
+	return -ENOMEM;
+}
+
+static int add_vmcalls(struct stack_extra *extra, const struct pymem_vmcalls *vmcalls)
+{
+	int i;
+
+	if (!extra->vmcalls)
+		extra->vmcalls = calloc(1, sizeof(*extra->vmcalls));
+	if (!extra->vmcalls)
+		return -ENOMEM;
+	for (i = 0; i < PYMEM_VMCALL_COUNT; i++) {
+		extra->vmcalls->calls[i] += vmcalls->calls[i];
+		extra->vmcalls->bytes[i] += vmcalls->bytes[i];
+	}
+	return 0;
+}
+
+int model_add_stack(struct model *model, struct model_process *process,
+		    const struct model_location *const *frames, unsigned depth, bool truncated,
+		    const struct pymem_counters *counters, const struct pymem_vmcalls *vmcalls)
+{
+	struct process *inner = process_of(process);
+	struct pymem_counters *sum;
+	ssize_t index;
+	int i;
+
+	if (!depth)
+		return -EINVAL;
+	index = take_stack(book_of(model), inner, frames, depth);
+	if (index < 0)
+		return index;
+	if (vmcalls && add_vmcalls(&inner->extras[index], vmcalls) != 0)
+		return -ENOMEM;
+	process->stacks[index].truncated |= truncated;
+	sum = &process->stacks[index].counters;
+	for (i = 0; i < PYMEM_MEMBERS; i++)
+		sum->pages[i] += counters->pages[i];
+	sum->grown_pages += counters->grown_pages;
+	sum->freed_pages += counters->freed_pages;
+	sum->minor_faults += counters->minor_faults;
+	sum->major_faults += counters->major_faults;
+	sum->cow_faults += counters->cow_faults;
+	if (sum->peak_pages < counters->peak_pages)
+		sum->peak_pages = counters->peak_pages;
+	return 0;
+}
+
+int64_t model_lost_bytes(const struct model_process *process)
+{
+	int64_t sum = 0;
+	int i;
+
+	for (i = 0; i < PYMEM_LOSS_COUNT; i++)
+		sum += process->lost_bytes[i];
+	return sum;
+}
+
+int model_add_runs(struct model *model, struct model_process *process,
+		   const struct model_location *location, const struct pymem_line *runs)
+{
+	struct process *p = process_of(process);
+
+	(void)model;
+	if (!MAKE_ROOM(p->runs, p->run_count, p->run_room))
+		return -ENOMEM;
+	p->runs[p->run_count++] = (struct runs){location, *runs};
+	return 0;
+}

@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Processes that have ended: their lines stay for all reports to come, their stacks go.
+ *
+ * On a host that is watched for days there is no end of them. What they may take is limited: those
+ * that changed least are folded into one sum, so that all amounts still add up.
+ */
+#include "model/model_private.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Of a process and what the caller keeps of it; of a line, its location and names. */
+#define PROCESS_BYTES 768
+#define LINE_BYTES    (sizeof(struct model_line) + 128)
+
+static size_t bytes_of(const struct model_process *process)
+{
+	size_t bytes = PROCESS_BYTES + process->line_count * LINE_BYTES, i;
+
+	for (i = 0; process->cmdline[i]; i++)
+		bytes += strlen(process->cmdline[i]) + 32;
+	return bytes;
+}
+
+/* The lines stay as they are from now on: no more memory than they need. */
+static void shrink(struct model_process *process)
+{
+	struct model_line *lines = NULL;
+
+	if (process->line_count)
+		lines = reallocarray(process->lines, process->line_count, sizeof(*lines));
+	if (lines)
+		process->lines = lines;
+}
+
+static void hide_sealed(struct model *model)
+{
+	size_t i, count = 0;
+
+	for (i = 0; i < model->process_count; i++) {
+		if (!process_of(model->processes[i])->sealed)
+			model->processes[count++] = model->processes[i];
+	}
+	model->process_count = count;
+}
+
+static int show_sealed(struct book *book)
+{
+	struct model *model = &book->pub;
+	size_t i;
+
+	for (i = 0; i < book->sealed_count; i++) {
+		if (!MAKE_ROOM(model->processes, model->process_count, book->process_room))
+			return -ENOMEM;
+		model->processes[model->process_count++] = book->sealed[i];
+	}
+	return 0;
+}
+
+int model_finish(struct model *model)
+{
+	hide_sealed(model);
+	return model_gather(model) ?: show_sealed(book_of(model));
+}
+
+int model_seal(struct model *model)
+{
+	struct book *book = book_of(model);
+	struct model_process *process;
+	size_t i;
+	int err;
+
+	hide_sealed(model);
+	err = model_gather(model);
+	for (i = 0; i < model->process_count && !err; i++) {
+		process = model->processes[i];
+		if (!MAKE_ROOM(book->sealed, book->sealed_count, book->sealed_room)) {
+			err = -ENOMEM;
+			break;
+		}
+		model_stacks_free(process);
+		shrink(process);
+		process_of(process)->sealed = true;
+		book->sealed[book->sealed_count++] = process;
+		book->sealed_bytes += bytes_of(process);
+	}
+	/* What could not be sealed stays; what was is no longer among these. */
+	memmove(model->processes, model->processes + i,
+		(model->process_count - i) * sizeof(struct model_process *));
+	model->process_count -= i;
+	return err;
+}
+
+static int64_t size_of_change(const struct model_process *process)
+{
+	int64_t change = process->rss_end_bytes - process->rss_start_bytes;
+
+	return change < 0 ? -change : change;
+}
+
+/* Largest first. */
+static int compare(const void *left, const void *right)
+{
+	int64_t a = size_of_change(*(struct model_process *const *)left);
+	int64_t b = size_of_change(*(struct model_process *const *)right);
+
+	return (a < b) - (a > b);
+}
+
+static void add_to_rest(struct model_rest *rest, const struct model_process *process)
+{
+	int i;
+
+	rest->processes++;
+	rest->change_bytes += process->rss_end_bytes - process->rss_start_bytes;
+	rest->charged_bytes += process->charged_bytes;
+	for (i = 0; i < PYMEM_LOSS_COUNT; i++)
+		rest->lost_bytes[i] += process->lost_bytes[i];
+}
+
+int model_fold_ended(struct model *model, size_t limit,
+		     void (*gone)(const struct model_process *process, void *arg), void *arg)
+{
+	struct book *book = book_of(model);
+	struct model_process *process;
+
+	if (book->sealed_bytes <= limit || model->process_count)
+		return 0;
+	qsort(book->sealed, book->sealed_count, sizeof(struct model_process *), compare);
+	/* Some more than need be, so that this is not done for each process that ends. */
+	while (book->sealed_count && book->sealed_bytes > limit / 4 * 3) {
+		process = book->sealed[--book->sealed_count];
+		book->sealed_bytes -= bytes_of(process);
+		add_to_rest(&model->rest, process);
+		gone(process, arg);
+		model_process_free(process);
+	}
+	return model_book_collect(book);
+}

@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* From stacks to lines.
+ *
+ * The innermost frame gets a stack's own figures, so increments add up to what was charged.
+ * Each line on the stack gets its total once, however often it recurs. Each location
+ * knows its line's number, so a frame costs one look at an array and no hashing.
+ *
+ * Where imports are folded, frames of the import system are as if they were not there. A stack
+ * of nothing else (the interpreter starts) is its outermost frame's.
+ */
+#include "model/model_private.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct mark {			 /* by line number: what the stack at work knows of it */
+	uint32_t process, stack; /* seen there last; plus 1 */
+	size_t at;		 /* in the process's lines */
+};
+
+struct gather {
+	const struct book *book;
+	struct mark *marks;
+	struct model_process *process;
+	uint32_t number; /* of the process, plus 1 */
+	size_t room;
+};
+
+/* The line of `location` in the process, made if need be. NULL: out of memory. The next
+ * call may move it. */
+static struct model_line *line_of(struct gather *g, const struct model_location *location)
+{
+	struct mark *mark = &g->marks[location_of(location)->line];
+	struct model_process *process = g->process;
+	struct model_line *grown;
+	size_t room;
+
+	if (mark->process == g->number)
+		return &process->lines[mark->at];
+	if (process->line_count == g->room) {
+		room = g->room ? g->room * 2 : 64;
+		grown = reallocarray(process->lines, room, sizeof(*grown));
+		if (!grown)
+			return NULL;
+		process->lines = grown;
+		g->room = room;
+	}
+	*mark = (struct mark){.process = g->number, .at = process->line_count};
+	process->lines[process->line_count] =
+		(struct model_line){.location = location, .mem_usage_bytes = -1, .occurrences = -1};
+	return &process->lines[process->line_count++];
+}
+
+static void add_self(struct model_line *line, const struct pymem_counters *counters,
+		     const struct pymem_vmcalls *vmcalls, int64_t page)
+{
+	int i;
+
+	line->anon_bytes += counters->pages[PYMEM_ANON] * page;
+	line->file_bytes += counters->pages[PYMEM_FILE] * page;
+	line->shmem_bytes += counters->pages[PYMEM_SHMEM] * page;
+	line->swap_bytes += counters->pages[PYMEM_SWAP] * page;
+	line->increment_bytes = line->anon_bytes + line->file_bytes + line->shmem_bytes;
+	line->grown_bytes += counters->grown_pages * page;
+	line->freed_bytes += counters->freed_pages * page;
+	line->minor_faults += counters->minor_faults;
+	line->major_faults += counters->major_faults;
+	line->cow_faults += counters->cow_faults;
+	for (i = 0; vmcalls && i < PYMEM_VMCALL_COUNT; i++) {
+		line->vm_calls[i] += vmcalls->calls[i];
+		line->vm_bytes[i] += vmcalls->bytes[i];
+	}
+}
+
+static int64_t rss_bytes(const struct pymem_counters *counters, int64_t page)
+{
+	return (counters->pages[PYMEM_ANON] + counters->pages[PYMEM_FILE] +
+		counters->pages[PYMEM_SHMEM]) *
+	       page;
+}
+
+/* Is the frame `i` left out? */
+static bool is_folded(const struct gather *g, const struct model_stack *stack, unsigned i)
+{
+	return g->book->pub.imports_folded && location_of(stack->frames[i])->importer &&
+	       i + 1 < stack->depth;
+}
+
+static int gather_stack(struct gather *g, size_t index)
+{
+	const struct model_stack *stack = &g->process->stacks[index];
+	int64_t page = g->book->pub.page_size, bytes = rss_bytes(&stack->counters, page);
+	uint64_t peak = stack->counters.peak_pages * page;
+	struct model_line *line;
+	struct mark *mark;
+	bool leaf = true;
+	unsigned i;
+
+	for (i = 0; i < stack->depth; i++) {
+		if (is_folded(g, stack, i))
+			continue;
+		line = line_of(g, stack->frames[i]);
+		if (!line)
+			return -ENOMEM;
+		if (leaf)
+			add_self(line, &stack->counters,
+				 process_of(g->process)->extras[index].vmcalls, page);
+		leaf = false;
+		mark = &g->marks[location_of(stack->frames[i])->line];
+		if (mark->stack == index + 1)
+			continue;
+		mark->stack = index + 1;
+		line->total_bytes += bytes;
+		line->cow_total_faults += stack->counters.cow_faults;
+		if (line->peak_bytes < peak)
+			line->peak_bytes = peak;
+	}
+	g->process->charged_bytes += bytes;
+	return 0;
+}
+
+static int gather_runs(struct gather *g, const struct runs *runs)
+{
+	int64_t page = g->book->pub.page_size;
+	const struct pymem_line *counted = &runs->counted;
+	struct model_line *line;
+
+	if (g->book->pub.imports_folded && location_of(runs->location)->importer)
+		return 0;
+	line = line_of(g, runs->location);
+	if (!line)
+		return -ENOMEM;
+	if (line->occurrences < 0)
+		line->occurrences = 0;
+	line->occurrences += counted->runs;
+	line->run_bytes += counted->pages * page;
+	line->once_bytes += counted->once_pages * page;
+	line->row_bytes += counted->row_pages * page;
+	line->gc_bytes += counted->gc_pages * page;
+	line->collections += counted->collections;
+	if (line->mem_usage_bytes < (int64_t)counted->usage_pages * page)
+		line->mem_usage_bytes = counted->usage_pages * page;
+	if (line->peak_bytes < counted->peak_pages * page)
+		line->peak_bytes = counted->peak_pages * page;
+	return 0;
+}
+
+static int gather_process(struct gather *g)
+{
+	struct model_process *process = g->process;
+	size_t i;
+	int err = 0;
+
+	free(process->lines);
+	process->lines = NULL;
+	process->line_count = 0;
+	process->charged_bytes = 0;
+	g->room = 0;
+	for (i = 0; i < process->stack_count && !err; i++)
+		err = gather_stack(g, i);
+	for (i = 0; i < process_of(process)->run_count && !err; i++)
+		err = gather_runs(g, &process_of(process)->runs[i]);
+	return err;
+}
+
+int model_gather(struct model *model)
+{
+	struct gather g = {.book = book_of(model)};
+	size_t i;
+	int err = 0;
+
+	g.marks = calloc(g.book->line_count + 1, sizeof(*g.marks));
+	if (!g.marks)
+		return -ENOMEM;
+	for (i = 0; i < model->process_count && !err; i++) {
+		g.process = model->processes[i];
+		g.number = i + 1;
+		err = gather_process(&g);
+		if (!err)
+			model_sort_lines(g.process, MODEL_SORT_INCREMENT);
+	}
+	free(g.marks);
+	return err;
+}

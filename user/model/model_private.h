@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* What model.c and model_lines.c share and nobody else sees. The public structs come first in
+ * the private ones, so that a pointer to one is a pointer to the other. */
+#ifndef MODEL_PRIVATE_H
+#define MODEL_PRIVATE_H
+
+#include "model/model.h"
+
+/* Maps a hash to indices of an array that the owner keeps; the owner compares. */
+struct table {
+	struct table_slot {
+		uint64_t hash;
+		size_t index; /* plus 1; 0: free */
+	} * slots;
+	size_t room, used; /* room: 0 or a power of two */
+};
+
+struct location {
+	struct model_location pub;
+	size_t line;   /* index into lines: equal for equal file, function and line */
+	bool importer; /* of the import system */
+};
+
+struct stack_extra {
+	struct pymem_vmcalls *vmcalls; /* NULL: none */
+};
+
+struct process {
+	struct model_process pub;
+	struct table table;	    /* of stacks */
+	struct stack_extra *extras; /* beside pub.stacks */
+	size_t stack_room;
+	struct runs {
+		const struct model_location *location;
+		struct pymem_line counted;
+	} * runs;
+	size_t run_count, run_room;
+	bool sealed;
+};
+
+struct book {
+	struct model pub;
+	uint64_t seed;
+	struct table string_table, location_table, line_table;
+	char **strings;
+	size_t string_count, string_room;
+	struct location **locations;
+	size_t location_count, location_room;
+	struct location **lines; /* the first location of each line */
+	size_t line_count, line_room;
+	size_t process_room, skip_room, note_room;
+	struct model_process **sealed;
+	size_t sealed_count, sealed_room;
+	size_t sealed_bytes; /* what they take */
+};
+
+static inline struct location *location_of(const struct model_location *location)
+{
+	return (struct location *)location;
+}
+
+static inline struct process *process_of(const struct model_process *process)
+{
+	return (struct process *)process;
+}
+
+static inline struct book *book_of(const struct model *model)
+{
+	return (struct book *)model;
+}
+
+/* Walks the indices that were added under `hash`: `*cursor` starts at `hash`. False at the end. */
+bool model_table_next(const struct table *table, uint64_t hash, uint64_t *cursor, size_t *index);
+int model_table_add(struct table *table, uint64_t hash, size_t index);
+uint64_t model_hash_pointer(const struct book *book, uint64_t hash, const void *pointer);
+
+/* The one copy of `text` (NULL: ""). NULL: out of memory. */
+const char *model_intern(struct book *book, const char *text);
+
+/* Frees the strings and locations that no sealed process has. No other process may be there.
+ * 0, or -ENOMEM: strings stay. */
+int model_book_collect(struct book *book);
+
+/* Room for one more element of `size` bytes; NULL: out of memory, and `array` is unchanged. */
+void *model_with_room(void *array, size_t count, size_t *room, size_t size);
+
+#define MAKE_ROOM(array, count, room)                                                    \
+	({                                                                               \
+		void *grown_ = model_with_room(array, count, &(room), sizeof(*(array))); \
+		if (grown_)                                                              \
+			(array) = grown_;                                                \
+		grown_ != NULL;                                                          \
+	})
+
+/* Frees what lines are computed from. */
+void model_stacks_free(struct model_process *process);
+void model_process_free(struct model_process *process);
+
+/* Computes the lines of the processes there are, none of them sealed. 0 or -ENOMEM. */
+int model_gather(struct model *model);
+
+#endif

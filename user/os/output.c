@@ -1,0 +1,366 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* A report is written to a file without a name, which gets one when it is complete: neither a full
+ * disk nor a kill leaves a part of one. A name can't be given over an existing file, so there
+ * the report first gets one beside it and is then renamed; only a kill between the two leaves
+ * that. Where the file system has no files without names, a temporary one has a name from the
+ * start.
+ *
+ * We are root, and the folder may be another's, who can put there what he likes at any moment,
+ * links to devices and to our files too. So nothing there is ever opened to be written that we did
+ * not make: a name is given, or taken over, and neither follows a link. The folder is opened once
+ * and all names are looked up in it. The exception is what can't be renamed over (-o /dev/stdout, a
+ * FIFO): it is opened without being made or cut, looked at by its descriptor, and written to only
+ * if it is ours and in a folder in which nobody else can put names; a terminal, pipe or socket that
+ * is one of our own descriptors is ours anyhow.
+ */
+#include "os/output.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define NAMES_MAX 100 /* tried, where others have taken them */
+#define STEPS_MAX 256 /* parts of a path, those of links on the way included */
+
+/* The temporary file that has a name, and its folder: for output_abandon(). */
+static char *volatile named;
+static volatile int named_folder = -1;
+
+/* A file without a name in the folder. -EOPNOTSUPP: there are none there. */
+static int open_unnamed(struct output *output, mode_t mode)
+{
+	int fd = openat(output->folder, ".", O_TMPFILE | O_WRONLY | O_CLOEXEC, 0600), err;
+
+	/* A kernel that knows no such flag takes it for an attempt to write to the folder. */
+	if (fd < 0)
+		return errno == EISDIR ? -EOPNOTSUPP : -errno;
+	output->file = fchmod(fd, mode) ? NULL : fdopen(fd, "w");
+	err = output->file ? 0 : -errno;
+	if (err)
+		close(fd);
+	return err;
+}
+
+/* A name beside the destination, which nobody has so far: `use` takes it or says -EEXIST. Then it
+ * is output->temporary. */
+static int take_name(struct output *output, int (*use)(struct output *output, const char *name))
+{
+	unsigned number, tries;
+	char *name;
+	int err = -EEXIST;
+
+	for (tries = 0; err == -EEXIST && tries < NAMES_MAX; tries++) {
+		if (getrandom(&number, sizeof(number), 0) != sizeof(number))
+			return -EIO;
+		if (asprintf(&name, "%s.%06x", output->base, number & 0xffffff) < 0)
+			return -ENOMEM;
+		err = use(output, name);
+		if (err) {
+			free(name);
+			continue;
+		}
+		output->temporary = name;
+		named_folder = output->folder;
+		named = name;
+	}
+	return err;
+}
+
+static int create(struct output *output, const char *name)
+{
+	int fd = openat(output->folder, name, O_CREAT | O_EXCL | O_NOFOLLOW | O_WRONLY | O_CLOEXEC,
+			0600);
+
+	if (fd < 0)
+		return -errno;
+	output->file = fdopen(fd, "w");
+	if (output->file)
+		return 0;
+	close(fd);
+	unlinkat(output->folder, name, 0);
+	return -ENOMEM;
+}
+
+static int open_temporary(struct output *output, mode_t mode)
+{
+	int err = take_name(output, create);
+
+	if (!err && fchmod(fileno(output->file), mode))
+		err = -errno;
+	return err;
+}
+
+static bool is_ours(const struct stat *st)
+{
+	return st->st_uid == 0 || st->st_uid == geteuid();
+}
+
+/* May nobody but us put names into it? */
+static bool is_our_folder(const struct stat *st)
+{
+	return is_ours(st) && !(st->st_mode & (S_IWGRP | S_IWOTH));
+}
+
+/* One of our own descriptors, whatever it leads to, was given to us. */
+static bool is_own_descriptor(const char *path)
+{
+	return !strcmp(path, "/dev/stdout") || !strcmp(path, "/dev/stderr") ||
+	       !strncmp(path, "/dev/fd/", 8) || !strncmp(path, "/proc/self/fd/", 14);
+}
+
+/* Opens what O_PATH stands for: neither made nor cut. */
+static int open_found(struct output *output, int found)
+{
+	char self[40];
+	int fd;
+
+	snprintf(self, sizeof(self), "/proc/self/fd/%d", found);
+	fd = open(self, O_WRONLY | O_APPEND | O_NOCTTY | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	output->file = fdopen(fd, "a");
+	if (output->file)
+		return 0;
+	close(fd);
+	return -ENOMEM;
+}
+
+/* What exists and is no regular file. 1: it is a link to one, or to nothing, and is replaced. */
+static int open_special(struct output *output, bool link)
+{
+	bool own = is_own_descriptor(output->path);
+	struct stat folder, st;
+	int fd, err = 0;
+
+	if (!own && (fstat(output->folder, &folder) || !is_our_folder(&folder)))
+		return -EXDEV;
+	/* A device may act on being opened: looked at by O_PATH first. */
+	fd = own ? open(output->path, O_PATH | O_CLOEXEC)
+		 : openat(output->folder, output->base, O_PATH | O_CLOEXEC);
+	if (fd < 0)
+		return errno == ENOENT && !own ? 1 : -errno;
+	if (fstat(fd, &st))
+		err = -errno;
+	else if (S_ISDIR(st.st_mode))
+		err = -EISDIR;
+	else if (!own && S_ISREG(st.st_mode))
+		err = 1;
+	else if (!own && link && !is_ours(&st))
+		err = -EXDEV;
+	if (!err)
+		err = open_found(output, fd);
+	close(fd);
+	return err;
+}
+
+/* The next part of `*path`, which it is moved past; NULL at the end. */
+static char *next_part(char **path)
+{
+	char *part = *path + strspn(*path, "/");
+
+	*path = part + strcspn(part, "/");
+	if (**path)
+		*(*path)++ = '\0';
+	return *part ? part : NULL;
+}
+
+/* One step from `dir`, which is closed: the folder `part`, or where a link of ours begins, whose
+ * text is put before `rest`. */
+static int step(int dir, const char *part, char **rest, char *buf)
+{
+	char link[PATH_MAX], *text = NULL;
+	struct stat st;
+	ssize_t n;
+	int fd = openat(dir, part, O_PATH | O_NOFOLLOW | O_CLOEXEC), err = 0;
+
+	if (fd < 0 || fstat(fd, &st))
+		err = -errno;
+	else if (!S_ISLNK(st.st_mode))
+		err = S_ISDIR(st.st_mode) ? 0 : -ENOTDIR;
+	else if (!is_ours(&st))
+		err = -EXDEV;
+	else if ((n = readlinkat(fd, "", link, sizeof(link) - 1)) < 0)
+		err = -errno;
+	else if (link[n] = '\0',
+		 asprintf(&text, "%s/%s", link, *rest) < 0 || strlen(text) >= PATH_MAX)
+		err = -ENAMETOOLONG;
+	if (err || !text) {
+		close(dir);
+		if (err && fd >= 0)
+			close(fd);
+		return err ? err : fd;
+	}
+	close(fd);
+	*rest = strcpy(buf, text);
+	free(text);
+	if (*link != '/')
+		return dir;
+	close(dir);
+	fd = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	return fd < 0 ? -errno : fd;
+}
+
+/* Opens a folder, part by part: a link on the way is followed only if it is ours. */
+static int open_dir(const char *path)
+{
+	char buf[PATH_MAX], *rest = buf, *part;
+	int dir, steps = 0;
+
+	if (strlen(path) >= sizeof(buf))
+		return -ENAMETOOLONG;
+	strcpy(buf, path);
+	dir = open(*path == '/' ? "/" : ".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (dir < 0)
+		return -errno;
+	while (dir >= 0 && (part = next_part(&rest))) {
+		char name[NAME_MAX + 1];
+
+		/* The text that it lies in may be replaced. */
+		if (++steps > STEPS_MAX || strlen(part) > NAME_MAX) {
+			close(dir);
+			return strlen(part) > NAME_MAX ? -ENAMETOOLONG : -ELOOP;
+		}
+		strcpy(name, part);
+		dir = step(dir, name, &rest, buf);
+	}
+	return dir;
+}
+
+/* The folder, and the name in it. */
+static int open_folder(struct output *output)
+{
+	const char *slash = strrchr(output->path, '/');
+	char *folder =
+		slash ? strndup(output->path, (size_t)(slash - output->path) + 1) : strdup(".");
+	int fd;
+
+	if (!folder)
+		return -ENOMEM;
+	output->base = slash ? slash + 1 : output->path;
+	fd = open_dir(folder);
+	free(folder);
+	if (fd < 0)
+		return fd;
+	output->folder = fd;
+	return 0;
+}
+
+int output_open(struct output *output, const char *path, mode_t mode)
+{
+	struct stat st;
+	int err;
+
+	*output = (struct output){.path = path, .folder = -1};
+	if (!path) {
+		output->file = stdout;
+		return 0;
+	}
+	/* A name that can't be given at the end is refused now. */
+	if (!*path)
+		return -ENOENT;
+	if (path[strlen(path) - 1] == '/')
+		return -EISDIR;
+	err = open_folder(output);
+	if (err)
+		return err;
+	if (strlen(output->base) + sizeof(".000000") > NAME_MAX)
+		return -ENAMETOOLONG;
+	if (fstatat(output->folder, output->base, &st, AT_SYMLINK_NOFOLLOW)) {
+		if (errno != ENOENT)
+			return -errno;
+	} else if (S_ISDIR(st.st_mode)) {
+		return -EISDIR;
+	} else if (!S_ISREG(st.st_mode)) {
+		err = open_special(output, S_ISLNK(st.st_mode));
+		if (err <= 0)
+			return err;
+	}
+	output->regular = true;
+	err = open_unnamed(output, mode);
+	return err == -EOPNOTSUPP ? open_temporary(output, mode) : err;
+}
+
+const char *output_explain(int err)
+{
+	switch (err) {
+	case -EXDEV:
+		return "a link, device, FIFO or socket that another user may have put there; give "
+		       "a "
+		       "name that is not taken, in a folder that only you can write to";
+	default:
+		return strerror(-err);
+	}
+}
+
+static int link_to(struct output *output, const char *name)
+{
+	char self[40];
+
+	snprintf(self, sizeof(self), "/proc/self/fd/%d", fileno(output->file));
+	return linkat(AT_FDCWD, self, output->folder, name, AT_SYMLINK_FOLLOW) ? -errno : 0;
+}
+
+/* Gives the file its first name: its destination, or where that exists one beside it, which is
+ * then output->temporary. */
+static int give_name(struct output *output)
+{
+	int err = link_to(output, output->base);
+
+	return err == -EEXIST ? take_name(output, link_to) : err;
+}
+
+static void forget_temporary(struct output *output)
+{
+	named = NULL;
+	free(output->temporary);
+	output->temporary = NULL;
+	if (output->folder >= 0)
+		close(output->folder);
+	output->folder = -1;
+}
+
+int output_commit(struct output *output)
+{
+	int err = 0;
+
+	if (fflush(output->file) || ferror(output->file))
+		err = errno ? -errno : -EIO;
+	if (!output->path)
+		return err;
+	if (!err && output->regular && fsync(fileno(output->file)))
+		err = -errno;
+	if (!err && output->regular && !output->temporary)
+		err = give_name(output);
+	if (fclose(output->file) && !err)
+		err = -errno;
+	output->file = NULL;
+	/* Over a link: the link is replaced, and what it led to stays as it was. */
+	if (!err && output->temporary &&
+	    renameat(output->folder, output->temporary, output->folder, output->base))
+		err = -errno;
+	if (err && output->temporary)
+		unlinkat(output->folder, output->temporary, 0);
+	forget_temporary(output);
+	return err;
+}
+
+void output_abandon(void)
+{
+	if (named)
+		unlinkat(named_folder, named, 0);
+}
+
+void output_discard(struct output *output)
+{
+	if (output->path && output->file)
+		fclose(output->file);
+	if (output->temporary)
+		unlinkat(output->folder, output->temporary, 0);
+	forget_temporary(output);
+	*output = (struct output){.folder = -1};
+}

@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Who is meant by a signal: while a command that was started lives, the command. It decides, and we
+ * report when it ends. Else the first one ends the profile, the second gives up the report.
+ *
+ * What the terminal sends (that is, the kernel itself), it sends to a process group: the command
+ * has it already, unless it has gone into a group of its own. What another process sends is passed
+ * on, though it may have meant the group: twice is better than never.
+ */
+#include "os/signals.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "os/output.h"
+
+#define SCREEN_ENTER "\033[?1049h\033[2J"
+#define SCREEN_LEAVE "\033[?1049l"
+
+static volatile sig_atomic_t interrupted;
+static volatile sig_atomic_t on_screen; /* the terminal's alternate screen is ours */
+
+/* The descriptor is never another's, as a PID may be. */
+static volatile sig_atomic_t command_pid, command_fd = -1;
+
+static void forward(int number, const siginfo_t *info)
+{
+	int err = errno;
+
+	if (info->si_code <= 0 || getpgid(command_pid) != getpgrp())
+		syscall(SYS_pidfd_send_signal, command_fd, number, NULL, 0);
+	errno = err;
+}
+
+static void on_signal(int number, siginfo_t *info, void *context)
+{
+	(void)context;
+	if (command_fd >= 0) {
+		forward(number, info);
+		return;
+	}
+	/* After the command's end: these are no reason to end. */
+	if (number == SIGUSR1 || number == SIGUSR2 || number == SIGWINCH)
+		return;
+	/* The second one means it: whatever the report is stuck on. */
+	if (!interrupted++)
+		return;
+	output_abandon();
+	if (on_screen && write(STDOUT_FILENO, SCREEN_LEAVE, sizeof(SCREEN_LEAVE) - 1) < 0)
+		_exit(1);
+	_exit(128 + number);
+}
+
+void signals_catch(bool launched)
+{
+	static const int ends[] = {SIGINT, SIGTERM, SIGHUP};
+	static const int more[] = {SIGQUIT, SIGUSR1, SIGUSR2, SIGWINCH};
+	/* A report that is being written goes on; the wait for events ends all the same. */
+	struct sigaction action = {.sa_sigaction = on_signal, .sa_flags = SA_SIGINFO | SA_RESTART};
+	size_t i;
+
+	for (i = 0; i < sizeof(ends) / sizeof(ends[0]); i++)
+		sigaction(ends[i], &action, NULL);
+	for (i = 0; launched && i < sizeof(more) / sizeof(more[0]); i++)
+		sigaction(more[i], &action, NULL);
+	/* A closed pipe is an error to report, not a death that leaves nothing said. */
+	signal(SIGPIPE, SIG_IGN);
+}
+
+bool signals_interrupted(void)
+{
+	return interrupted;
+}
+
+int signals_give_to(pid_t pid)
+{
+	int fd = (int)syscall(SYS_pidfd_open, pid, 0);
+
+	if (fd < 0)
+		return -errno;
+	command_pid = pid;
+	command_fd = fd;
+	return 0;
+}
+
+void signals_take_back(void)
+{
+	int fd = command_fd;
+
+	command_fd = -1;
+	if (fd >= 0)
+		close(fd);
+}
+
+void signals_screen(bool enter)
+{
+	if (on_screen == enter)
+		return;
+	fputs(enter ? SCREEN_ENTER : SCREEN_LEAVE, stdout);
+	fflush(stdout);
+	on_screen = enter;
+}

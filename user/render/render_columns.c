@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* The figures of a line as columns: which ones say something, which fit, how wide they are.
+ *
+ * A column that is nought in every line is not shown, if it is one that most programs have no
+ * use for. Where there is too little room columns go, the least telling first, never the
+ * increment nor the one sorted by.
+ */
+#include "render/render_parts.h"
+
+#include <string.h>
+
+struct parts_column {
+	const char *title;
+	/* The figure, as shown. */
+	void (*show)(char *text, size_t size, const struct model_line *line, uint64_t page_size);
+	/* Is there one? NULL: always. */
+	bool (*is_known)(const struct model_line *line);
+	bool shows_0;	      /* where another line has one */
+	unsigned keep;	      /* the higher, the longer it stays */
+	enum model_sort sort; /* stays if this is sorted by */
+	bool sorts;
+};
+
+#define KEEP_ALWAYS 100
+
+#define SHOW(name, show_it)                                                             \
+	static void show_##name(char *text, size_t size, const struct model_line *line, \
+				uint64_t page_size)                                     \
+	{                                                                               \
+		(void)page_size;                                                        \
+		show_it;                                                                \
+	}
+
+SHOW(mem_usage, parts_size(text, size, line->mem_usage_bytes, false))
+SHOW(increment, parts_size(text, size, line->increment_bytes, false))
+SHOW(total, parts_size(text, size, line->total_bytes, false))
+SHOW(gc, parts_size(text, size, line->gc_bytes, false))
+SHOW(occurrences, snprintf(text, size, "%lld", (long long)line->occurrences))
+SHOW(grown, parts_size(text, size, (int64_t)line->grown_bytes, false))
+SHOW(freed, parts_size(text, size, (int64_t)line->freed_bytes, false))
+SHOW(peak, parts_size(text, size, (int64_t)line->peak_bytes, false))
+SHOW(minor, snprintf(text, size, "%llu", (unsigned long long)line->minor_faults))
+SHOW(major, snprintf(text, size, "%llu", (unsigned long long)line->major_faults))
+SHOW(cow, parts_size(text, size, (int64_t)(line->cow_faults *page_size), false))
+
+static bool has_mem_usage(const struct model_line *line)
+{
+	return line->mem_usage_bytes >= 0;
+}
+
+static bool has_occurrences(const struct model_line *line)
+{
+	return line->occurrences >= 0;
+}
+
+static bool has_gc(const struct model_line *line)
+{
+	return line->gc_bytes != 0;
+}
+
+static bool has_minor(const struct model_line *line)
+{
+	return line->minor_faults > 0;
+}
+
+static bool has_major(const struct model_line *line)
+{
+	return line->major_faults > 0;
+}
+
+static bool has_cow(const struct model_line *line)
+{
+	return line->cow_faults > 0;
+}
+
+/* In the order in which they stand. */
+static const struct parts_column all[PARTS_COLUMNS] = {
+	{.title = "Mem usage", .show = show_mem_usage, .is_known = has_mem_usage, .keep = 9},
+	{.title = "Increment", .show = show_increment, .keep = KEEP_ALWAYS},
+	{.title = "Occurrences", .show = show_occurrences, .is_known = has_occurrences, .keep = 8},
+	{.title = "GC", .show = show_gc, .is_known = has_gc, .keep = 6},
+	{.title = "Total", .show = show_total, .keep = 7, .sort = MODEL_SORT_TOTAL, .sorts = true},
+	{.title = "Grown", .show = show_grown, .keep = 5, .sort = MODEL_SORT_GROWN, .sorts = true},
+	{.title = "Freed", .show = show_freed, .keep = 4, .sort = MODEL_SORT_FREED, .sorts = true},
+	{.title = "Peak", .show = show_peak, .keep = 3, .sort = MODEL_SORT_PEAK, .sorts = true},
+	{.title = "Faults", .show = show_minor, .is_known = has_minor, .shows_0 = true, .keep = 2},
+	{.title = "Major", .show = show_major, .is_known = has_major, .keep = 1},
+	{.title = "Copied",
+	 .show = show_cow,
+	 .is_known = has_cow,
+	 .keep = 6,
+	 .sort = MODEL_SORT_COW,
+	 .sorts = true},
+};
+
+static bool says_something(const struct parts_column *column, const struct model_line *lines,
+			   size_t count)
+{
+	size_t i;
+
+	for (i = 0; column->is_known && i < count; i++) {
+		if (column->is_known(&lines[i]))
+			return true;
+	}
+	return !column->is_known;
+}
+
+static unsigned widest(const struct parts_column *column, const struct model_line *lines,
+		       size_t count, uint64_t page_size, unsigned least)
+{
+	unsigned width = (unsigned)strlen(column->title), wide;
+	char text[32];
+	size_t i;
+
+	if (width < least)
+		width = least;
+	for (i = 0; i < count; i++) {
+		column->show(text, sizeof(text), &lines[i], page_size);
+		wide = (unsigned)strlen(text);
+		if (width < wide)
+			width = wide;
+	}
+	return width;
+}
+
+/* The column to give up first; `count`: none. */
+static unsigned least_telling(const struct parts_columns *chosen, enum model_sort sort)
+{
+	unsigned i, found = chosen->count, keep = KEEP_ALWAYS;
+
+	for (i = 0; i < chosen->count; i++) {
+		if (chosen->column[i]->keep >= keep ||
+		    (chosen->column[i]->sorts && chosen->column[i]->sort == sort))
+			continue;
+		keep = chosen->column[i]->keep;
+		found = i;
+	}
+	return found;
+}
+
+static void give_up(struct parts_columns *chosen, unsigned at)
+{
+	chosen->total -= chosen->width[at] + 2;
+	chosen->count--;
+	memmove(&chosen->column[at], &chosen->column[at + 1],
+		(chosen->count - at) * sizeof(chosen->column[0]));
+	memmove(&chosen->width[at], &chosen->width[at + 1],
+		(chosen->count - at) * sizeof(chosen->width[0]));
+}
+
+void parts_choose(struct parts_columns *chosen, const struct model_line *lines, size_t count,
+		  uint64_t page_size, unsigned least, unsigned room, enum model_sort sort)
+{
+	unsigned i, at;
+
+	memset(chosen, 0, sizeof(*chosen));
+	for (i = 0; i < PARTS_COLUMNS; i++) {
+		if (!says_something(&all[i], lines, count))
+			continue;
+		chosen->column[chosen->count] = &all[i];
+		chosen->width[chosen->count] = widest(&all[i], lines, count, page_size, least);
+		chosen->total += chosen->width[chosen->count++] + 2;
+	}
+	chosen->total -= 2;
+	while (room && chosen->total > room) {
+		at = least_telling(chosen, sort);
+		if (at == chosen->count)
+			return;
+		give_up(chosen, at);
+	}
+}
+
+void parts_titles(FILE *out, const struct parts_columns *chosen)
+{
+	unsigned i;
+
+	for (i = 0; i < chosen->count; i++)
+		fprintf(out, "%s%*s", i ? "  " : "", (int)chosen->width[i],
+			chosen->column[i]->title);
+}
+
+void parts_figures(FILE *out, const struct parts_columns *chosen, const struct model_line *line,
+		   uint64_t page_size)
+{
+	const struct parts_column *column;
+	char text[32];
+	unsigned i;
+
+	for (i = 0; i < chosen->count; i++) {
+		column = chosen->column[i];
+		*text = '\0';
+		if (line && (!column->is_known || column->shows_0 || column->is_known(line)))
+			column->show(text, sizeof(text), line, page_size);
+		fprintf(out, "%s%*s", i ? "  " : "", (int)chosen->width[i], text);
+	}
+}

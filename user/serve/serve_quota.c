@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Problem: the tables of processes are everybody's, and one user can fork faster than any server
+ * looks. So the kernel side itself counts, at each fork, on whose account a process is: that of
+ * the user who had it, or what it descends from, watched. Here is decided who has which account.
+ *
+ * Root has none: beyond what all users together may have, the table is root's.
+ *
+ * Left out: who pays when a user's process is part of root's sum too. Whoever had it watched first
+ * does, until it ends.
+ */
+#include "serve/serve_quota.h"
+
+#include <errno.h>
+
+int serve_quota_payer(struct serve_quota *quota, uid_t account)
+{
+	int i, free = 0;
+
+	if (!account)
+		return 0;
+	for (i = 1; i < PYMEM_PAYERS; i++) {
+		if (quota->users[i].account == account)
+			return i;
+		if (!free && (!quota->users[i].account || !quota->payers[i].images))
+			free = i;
+	}
+	if (!free)
+		return -ENOSPC;
+	quota->users[free] =
+		(struct serve_payer){.account = account, .refused = quota->payers[free].refused};
+	return free;
+}
+
+bool serve_quota_is_full(const struct serve_quota *quota, int payer)
+{
+	return quota->payers[payer].images >= quota->user_images;
+}
+
+void serve_quota_tell(struct serve_quota *quota, uint64_t now_ns,
+		      void (*say)(uid_t account, unsigned refused, void *arg), void *arg)
+{
+	struct serve_payer *user;
+	uint32_t refused;
+	int i;
+
+	for (i = 1; i < PYMEM_PAYERS; i++) {
+		user = &quota->users[i];
+		if (!user->account)
+			continue;
+		refused = quota->payers[i].refused;
+		user->untold += refused - user->refused;
+		user->refused = refused;
+		if (!user->untold || now_ns < user->quiet_ns)
+			continue;
+		say(user->account, user->untold, arg);
+		user->untold = 0;
+		user->quiet_ns = now_ns + SERVE_QUOTA_QUIET_NS;
+	}
+}

@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* A child is what its parent was at the fork: short-lived ones are gone before they can be asked,
+ * and others run another program by then.
+ */
+#include "track/image.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "python/examiner.h"
+#include "os/proc.h"
+#include "os/rights.h"
+
+static void strings_free(char **strings)
+{
+	char **s;
+
+	for (s = strings; s && *s; s++)
+		free(*s);
+	free(strings);
+}
+
+void image_free(struct image *image)
+{
+	strings_free(image->argv);
+	free(image->cgroup);
+	source_root_close(&image->root);
+	free(image);
+}
+
+void image_describe(struct image *image)
+{
+	struct source_root root;
+	struct proc_info info;
+	int err = examiner_describe(image->pid, &info, &root);
+
+	image->undescribed = err && err != -ESRCH;
+	/* Whatever holds that up, its name is to be had. */
+	if (err && (err == -ESRCH || proc_stat_read(image->pid, &info)))
+		return;
+	strings_free(image->argv);
+	free(image->cgroup);
+	image->argv = info.argv;
+	image->cgroup = info.cgroup;
+	info.argv = NULL;
+	info.argc = 0;
+	info.cgroup = NULL;
+	image->ppid = info.ppid;
+	snprintf(image->comm, sizeof(image->comm), "%s", info.comm);
+	proc_info_fini(&info);
+	source_root_close(&image->root);
+	image->root = root;
+}
+
+void image_note_user(struct image *image, const struct pymem_msg_code *code)
+{
+	const struct rights *had = source_root_rights(&image->root);
+	struct rights has = {.uid = code->uid, .gid = code->gid};
+	struct rights now;
+
+	/* Root is what can be given up; whoever takes it on runs another program. */
+	if (!had || had->uid == code->uid || (had->uid != 0 && !had->any))
+		return;
+	/* Its groups too, if it is still there and still that. */
+	if (!rights_of(image->pid, &now) && now.uid == code->uid)
+		has = now;
+	source_root_set_rights(&image->root, &has);
+}
+
+static char **strings_copy(char *const *strings)
+{
+	size_t n = 0;
+	char **copy;
+
+	while (strings && strings[n])
+		n++;
+	copy = calloc(n + 1, sizeof(*copy));
+	for (size_t i = 0; copy && i < n; i++)
+		copy[i] = strdup(strings[i]);
+	return copy;
+}
+
+void image_inherit(struct image *image, const struct image *parent, bool identified)
+{
+	if (identified && parent->identified && !image->identified) {
+		memcpy(image->python, parent->python, sizeof(image->python));
+		image->layout = parent->layout;
+		image->identified = true;
+	}
+	image->hidden = parent->hidden;
+	if (!image->argv)
+		image->argv = strings_copy(parent->argv);
+	if (!*image->comm)
+		memcpy(image->comm, parent->comm, sizeof(image->comm));
+	if (!image->cgroup && parent->cgroup)
+		image->cgroup = strdup(parent->cgroup);
+	if (image->root.root_fd < 0) {
+		source_root_close(&image->root);
+		source_root_copy(&image->root, &parent->root);
+	}
+	image->root.start_wall = parent->root.start_wall;
+}

@@ -1,0 +1,535 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Messages come from our own BPF programs, but strings, lengths and tables in them are
+ * the target's: sizes are checked against the message before anything is copied.
+ */
+#include "track/store.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "os/proc.h"
+
+#define FETCHES_MAX 256 /* that wait */
+
+void store_init(struct store *store)
+{
+	memset(store, 0, sizeof(*store));
+	store->image_bytes = STORE_IMAGE_BYTES;
+	store->all_bytes = STORE_ALL_BYTES;
+}
+
+static void code_free(struct store_code *code)
+{
+	struct store_line *line, *next;
+
+	HASH_ITER(hh, code->lines, line, next)
+	{
+		HASH_DEL(code->lines, line);
+		free(line);
+	}
+	py_code_fini(&code->code);
+	free(code->message);
+	free(code);
+}
+
+static void stack_free(struct store_stack *stack)
+{
+	free(stack->frames);
+	free(stack);
+}
+
+struct store_image *store_image(struct store *store, uint32_t proc)
+{
+	struct store_image *image;
+
+	HASH_FIND(hh, store->images, &proc, sizeof(proc), image);
+	return image;
+}
+
+static struct store_image *make_image(struct store *store, uint32_t proc)
+{
+	struct store_image *image = store_image(store, proc);
+
+	if (image)
+		return image;
+	image = calloc(1, sizeof(*image));
+	if (!image)
+		return NULL;
+	image->proc = proc;
+	if (HASH_INSERT(store->images, proc, image)) {
+		free(image);
+		return NULL;
+	}
+	return image;
+}
+
+/* Counts what an image takes; -ENOSPC: it has had its share, or there is no more for anybody. */
+static int take_room(struct store *store, struct store_image *image, size_t bytes)
+{
+	if (image->bytes + bytes > store->image_bytes || store->bytes + bytes > store->all_bytes)
+		return -ENOSPC;
+	image->bytes += bytes;
+	store->bytes += bytes;
+	return 0;
+}
+
+static void forget(struct store *store, struct store_image *image)
+{
+	struct store_stack *stack;
+	struct store_code *code;
+
+	while ((stack = image->stacks)) {
+		image->stacks = stack->next;
+		HASH_DEL(store->stacks, stack);
+		stack_free(stack);
+	}
+	while ((code = image->codes)) {
+		image->codes = code->next;
+		HASH_DEL(store->codes, code);
+		code_free(code);
+	}
+	HASH_DEL(store->images, image);
+	store->bytes -= image->bytes;
+	free(image);
+}
+
+void store_forget(struct store *store, uint32_t proc)
+{
+	struct store_image *image = store_image(store, proc);
+
+	if (image)
+		forget(store, image);
+}
+
+static struct store_fetch *next_fetch(struct store *store)
+{
+	struct store_fetch *fetch = store->fetches;
+
+	store->fetches = fetch->next;
+	store->fetch_count--;
+	return fetch;
+}
+
+void store_fini(struct store *store)
+{
+	struct store_image *image, *next;
+
+	HASH_ITER(hh, store->images, image, next)
+	{
+		forget(store, image);
+	}
+	while (store->fetches)
+		free(next_fetch(store));
+}
+
+struct store_stack *store_stack(struct store *store, const struct pymem_stack_key *key)
+{
+	struct store_stack *stack;
+
+	HASH_FIND(hh, store->stacks, key, sizeof(*key), stack);
+	return stack;
+}
+
+static int add_stack(struct store *store, const struct pymem_msg_stack *m, size_t size)
+{
+	struct pymem_stack_key key = {};
+	size_t head = offsetof(struct pymem_msg_stack, frames), bytes;
+	struct store_image *image;
+	struct store_stack *stack;
+	int err;
+
+	if (size < head || m->depth < 1 || m->depth > PYMEM_MAX_FRAMES)
+		return -EINVAL;
+	bytes = m->depth * sizeof(m->frames[0]);
+	if (size < head + bytes)
+		return -EINVAL;
+	key.proc = m->proc;
+	key.hash = m->hash;
+	if (store_stack(store, &key))
+		return 0; /* sent twice */
+	image = make_image(store, m->proc);
+	if (!image)
+		return -ENOMEM;
+	err = take_room(store, image, sizeof(*stack) + bytes);
+	if (err)
+		return err;
+	stack = calloc(1, sizeof(*stack));
+	if (!stack)
+		return -ENOMEM;
+	stack->frames = malloc(bytes);
+	if (!stack->frames) {
+		stack_free(stack);
+		return -ENOMEM;
+	}
+	memcpy(stack->frames, m->frames, bytes);
+	stack->key = key;
+	stack->depth = m->depth;
+	stack->truncated = m->truncated;
+	if (HASH_INSERT(store->stacks, key, stack)) {
+		stack_free(stack);
+		return -ENOMEM;
+	}
+	stack->next = image->stacks;
+	image->stacks = stack;
+	return 0;
+}
+
+/* Room for `bytes` of the line table. 0; -ENOSPC, -ENOMEM: it stays as it is. */
+static int table_grow(struct store *store, struct store_code *code, size_t bytes)
+{
+	struct store_image *image = store_image(store, code->key.proc);
+	size_t room = 2 * code->table_room;
+	unsigned char *table;
+
+	if (bytes <= code->table_room)
+		return 0;
+	if (room < bytes)
+		room = bytes;
+	if (room > code->table_length)
+		room = code->table_length;
+	if (bytes > STORE_TABLE_BYTES || !image ||
+	    take_room(store, image, room - code->table_room)) {
+		code->no_room = true;
+		return -ENOSPC;
+	}
+	table = realloc(code->code.linetable, room);
+	if (!table)
+		return -ENOMEM;
+	code->code.linetable = table;
+	code->table_room = room;
+	return 0;
+}
+
+/* Lines that could not be told may be there now. */
+static void table_grown(struct store *store, struct store_code *code)
+{
+	struct store_line *line, *next;
+	int i;
+
+	code->code.truncated = code->code.linetable_len < code->table_length || !code->table_addr;
+	code->indexed = false;
+	if (!code->gaps)
+		return;
+	HASH_ITER(hh, code->lines, line, next)
+	{
+		if (line->known)
+			continue;
+		HASH_DEL(code->lines, line);
+		free(line);
+	}
+	for (i = 0; i < STORE_GAP_COUNT; i++)
+		store->gaps[i] -= code->gaps >> i & 1;
+	code->gaps = 0;
+}
+
+/* A part of a code object's line table, which may be the first or a later one. */
+static int add_table(struct store *store, struct store_code *code, const struct pymem_msg_code *m)
+{
+	size_t have = code->code.linetable_len;
+	int err;
+
+	/* Parts come in order; what a gap or the lack of room leaves out may come again. */
+	if (!m->table_bytes || m->table_offset != have ||
+	    (uint64_t)have + m->table_bytes > code->table_length)
+		return 0;
+	err = table_grow(store, code, have + m->table_bytes);
+	if (err)
+		return err == -ENOSPC ? 0 : err;
+	memcpy(code->code.linetable + have, m->table, m->table_bytes);
+	code->code.linetable_len += m->table_bytes;
+	table_grown(store, code);
+	return 0;
+}
+
+static int new_code(struct store *store, const struct pymem_msg_code *m,
+		    const struct store_code *like, struct store_code **made)
+{
+	size_t head = offsetof(struct pymem_msg_code, table);
+	struct store_image *image = make_image(store, m->proc);
+	struct store_code *code;
+	int err;
+
+	if (!image)
+		return -ENOMEM;
+	err = take_room(store, image, sizeof(*code) + head);
+	if (err)
+		return err;
+	code = calloc(1, sizeof(*code));
+	if (!code)
+		return -ENOMEM;
+	code->key = like->key;
+	code->message = malloc(head);
+	if (!code->message || HASH_INSERT(store->codes, key, code)) {
+		free(code->message);
+		free(code);
+		return -ENOMEM;
+	}
+	memcpy(code->message, m, head);
+	code->table_length = m->table_length;
+	code->table_addr = m->table_addr;
+	code->code.truncated = m->table_length || !m->table_addr;
+	code->next = image->codes;
+	image->codes = code;
+	*made = code;
+	return 0;
+}
+
+static int add_code(struct store *store, const struct pymem_msg_code *m, size_t size)
+{
+	size_t head = offsetof(struct pymem_msg_code, table);
+	struct store_code *code, like = {};
+	int err;
+
+	if (size < head || m->table_bytes > PYMEM_TABLE_BYTES || size < head + m->table_bytes ||
+	    m->file.bytes > PYMEM_FILE_BYTES || m->name.bytes > PYMEM_NAME_BYTES)
+		return -EINVAL;
+	like.key.code = m->code;
+	like.key.fingerprint = m->fingerprint;
+	like.key.proc = m->proc;
+	HASH_FIND(hh, store->codes, &like.key, sizeof(like.key), code);
+	if (!code) {
+		err = new_code(store, m, &like, &code);
+		if (err)
+			return err;
+	}
+	return add_table(store, code, m);
+}
+
+int store_add(struct store *store, const void *data, size_t size)
+{
+	uint32_t type;
+	int err = -EINVAL;
+
+	if (size >= sizeof(type)) {
+		memcpy(&type, data, sizeof(type));
+		if (type == PYMEM_MSG_STACK)
+			err = add_stack(store, data, size);
+		else if (type == PYMEM_MSG_CODE)
+			err = add_code(store, data, size);
+	}
+	if (err == -EINVAL)
+		store->malformed++;
+	if (err == -ENOSPC)
+		store->refused++;
+	if (err == -ENOMEM)
+		store->no_memory++;
+	return err;
+}
+
+static char *decode(const struct pymem_str *str, const void *data)
+{
+	char *text = NULL;
+
+	if (str->kind)
+		text = py_unicode_decode(data, str->bytes, str->length, str->kind);
+	return text ?: strdup("?");
+}
+
+static char *decode_path(const struct pymem_str *str, const void *data)
+{
+	char *text = NULL;
+
+	if (str->kind)
+		text = py_unicode_decode_path(data, str->bytes, str->length, str->kind);
+	return text ?: strdup("?");
+}
+
+/* Does the process have these bytes at `address`? */
+static bool same_bytes(int pid, uint64_t address, const unsigned char *bytes, size_t count)
+{
+	unsigned char buffer[65536];
+	size_t done, part;
+
+	for (done = 0; done < count; done += part) {
+		part = count - done < sizeof(buffer) ? count - done : sizeof(buffer);
+		if (proc_read_memory(pid, address + done, buffer, part) != (ssize_t)part ||
+		    memcmp(buffer, bytes + done, part) != 0)
+			return false;
+	}
+	return true;
+}
+
+/* Is the code object still the one that was seen? Its address may be another's by now. */
+static bool still_there(const struct store_code *code, const struct py_layout *layout, int pid)
+{
+	uint64_t table, size;
+	int32_t first_line;
+	bool same;
+
+	same = proc_read_memory(pid, code->key.code + layout->code_linetable, &table,
+				sizeof(table)) == sizeof(table) &&
+	       proc_read_memory(pid, code->key.code + layout->code_firstlineno, &first_line,
+				sizeof(first_line)) == sizeof(first_line) &&
+	       proc_read_memory(pid, table + layout->bytes_size, &size, sizeof(size)) ==
+		       sizeof(size) &&
+	       table + layout->bytes_data == code->table_addr &&
+	       first_line == code->message->first_line && size == code->table_length;
+	return same &&
+	       same_bytes(pid, code->table_addr, code->code.linetable, code->code.linetable_len);
+}
+
+/* Asks the process for the part of the table that is not here. */
+static void fetch_table(struct store *store, struct store_code *code,
+			const struct py_layout *layout, int pid)
+{
+	size_t have = code->code.linetable_len;
+	ssize_t n;
+
+	if (!still_there(code, layout, pid) || table_grow(store, code, code->table_length))
+		return;
+	n = proc_read_memory(pid, code->table_addr + have, code->code.linetable + have,
+			     code->table_length - have);
+	/* Replaced while it was being read: then it is nobody's. */
+	if (n <= 0 || !still_there(code, layout, pid))
+		return;
+	code->code.linetable_len += n;
+	table_grown(store, code);
+}
+
+static bool is_whole(const struct store_code *code)
+{
+	return !code->table_addr || code->code.linetable_len >= code->table_length;
+}
+
+/* Asks for it now; once decoded, it has been asked for already. */
+static void fetch_now(struct store *store, const struct store_fetch *fetch)
+{
+	struct store_code *code, like = {};
+
+	like.key.code = fetch->code;
+	like.key.fingerprint = fetch->fingerprint;
+	like.key.proc = fetch->proc;
+	HASH_FIND(hh, store->codes, &like.key, sizeof(like.key), code);
+	if (!code || code->decoded || code->no_room || is_whole(code))
+		return;
+	store->fetched_bytes += code->table_length - code->code.linetable_len;
+	fetch_table(store, code, &fetch->layout, fetch->pid);
+}
+
+/* Whoever makes up more of them than there is room for has some left unread, which is counted where
+ * their lines are asked for. */
+static void put_off(struct store *store, const struct store_fetch *fetch)
+{
+	struct store_fetch **end = &store->fetches, *later;
+
+	later = store->fetch_count < FETCHES_MAX ? malloc(sizeof(*later)) : NULL;
+	if (!later)
+		return;
+	while (*end)
+		end = &(*end)->next;
+	*later = *fetch;
+	later->next = NULL;
+	*end = later;
+	store->fetch_count++;
+}
+
+void store_complete(struct store *store, const struct pymem_msg_code *message,
+		    const struct py_layout *layout, int pid)
+{
+	struct store_fetch fetch = {.code = message->code,
+				    .fingerprint = message->fingerprint,
+				    .proc = message->proc,
+				    .pid = pid,
+				    .layout = *layout};
+
+	if (!message->last)
+		return;
+	if (store->fetched_bytes < STORE_FETCH_BYTES)
+		fetch_now(store, &fetch);
+	else
+		put_off(store, &fetch);
+}
+
+void store_fetch_more(struct store *store)
+{
+	struct store_fetch *fetch;
+
+	store->fetched_bytes = 0;
+	while (store->fetches && store->fetched_bytes < STORE_FETCH_BYTES) {
+		fetch = next_fetch(store);
+		fetch_now(store, fetch);
+		free(fetch);
+	}
+}
+
+static void code_decode(struct store *store, struct store_code *code,
+			const struct py_layout *layout, int pid)
+{
+	struct pymem_msg_code *m = code->message;
+
+	if (pid && !code->no_room && !is_whole(code))
+		fetch_table(store, code, layout, pid);
+	code->code.file = decode_path(&m->file, m->file_data);
+	code->code.function = decode(&m->name, m->name_data);
+	code->code.first_line = m->first_line;
+	code->code.line_flags =
+		layout->flags & (PY_LINES_LNOTAB | PY_LINES_LINETABLE | PY_LINES_LOCATIONS);
+	free(code->message);
+	code->message = NULL;
+	code->decoded = true;
+}
+
+struct store_code *store_code(struct store *store, uint32_t proc,
+			      const struct pymem_msg_frame *frame, const struct py_layout *layout,
+			      int pid)
+{
+	struct store_code *code, like = {};
+
+	like.key.code = frame->code;
+	like.key.fingerprint = frame->fingerprint;
+	like.key.proc = proc;
+	HASH_FIND(hh, store->codes, &like.key, sizeof(like.key), code);
+	if (code && !code->decoded)
+		code_decode(store, code, layout, pid);
+	return code;
+}
+
+int store_first_line(const struct store_code *code)
+{
+	return code->code.first_line > 0 ? code->code.first_line : 1;
+}
+
+/* Counts a code object that has an instruction without a line, once for each cause. */
+static void note_gap(struct store *store, struct store_code *code, int32_t lasti)
+{
+	enum store_gap gap = STORE_GAP_OUTSIDE;
+
+	if (code->code.truncated && lasti >= 0)
+		gap = code->no_room ? STORE_GAP_TOO_LONG : STORE_GAP_UNREAD;
+	if (code->gaps >> gap & 1)
+		return;
+	code->gaps |= 1u << gap;
+	store->gaps[gap]++;
+}
+
+int store_line(struct store *store, struct store_code *code, int32_t lasti, bool *prologue)
+{
+	struct store_line *line, found = {.lasti = lasti};
+
+	HASH_FIND(hh, code->lines, &lasti, sizeof(lasti), line);
+	if (!line) {
+		/* Without its marks, for want of memory, it is only slower. */
+		if (!code->indexed)
+			py_code_index(&code->code);
+		code->indexed = true;
+		found.line = py_code_line(&code->code, lasti);
+		found.known = found.line >= 0;
+		found.prologue = !found.line && py_code_in_prologue(&code->code, lasti);
+		if (!found.known)
+			note_gap(store, code, lasti);
+		if (found.line <= 0)
+			found.line = store_first_line(code);
+		line = malloc(sizeof(*line));
+		if (line)
+			*line = found;
+		/* Out of memory: it is found anew next time. */
+		if (line && HASH_INSERT(code->lines, lasti, line)) {
+			free(line);
+			line = NULL;
+		}
+	}
+	if (prologue)
+		*prologue = line ? line->prologue : found.prologue;
+	return line ? line->line : found.line;
+}

@@ -1,0 +1,258 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Is this process a Python that can be profiled? For processes that were named, found, or
+ * pointed out by a message. */
+#include "track/tracker_private.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "python/examiner.h"
+#include "os/proc.h"
+
+/* Tracks a Python, and looks at it again: since it was found it may have run another program,
+ * of which an event tells only from now on. */
+static int adopt(struct tracker *tracker, pid_t pid, struct py_process *python, uint64_t start,
+		 struct image **image)
+{
+	int err = tracker_track(tracker, pid, start, image);
+
+	if (!err && (*image)->identified)
+		return 0;
+	if (!err)
+		err = tracker_look(tracker, pid, python);
+	if (!err)
+		err = tracker_know(tracker, *image, python);
+	/* What it forked before is not tracked either. */
+	tracker->scan_at_ms = 0;
+	return err;
+}
+
+/* `pid` is not profiled, and the report says why. */
+static void refuse(struct tracker *tracker, struct image *image, pid_t pid, const char *reason)
+{
+	struct proc_info info;
+
+	if (image)
+		snprintf(image->reason, sizeof(image->reason), "%.*s",
+			 (int)sizeof(image->reason) - 1, reason);
+	if (proc_stat_read(pid, &info))
+		return;
+	tracker_skip(tracker, pid, info.comm, reason);
+}
+
+/* It can't be looked at any more. What was tracked leaves a record. */
+static enum tracker_identified gone(struct tracker *tracker, pid_t pid)
+{
+	return tracker_newest_image(tracker, pid) ? TRACKER_DONE : TRACKER_GONE;
+}
+
+enum tracker_identified tracker_identify(struct tracker *tracker, pid_t pid, bool last)
+{
+	struct py_process python = {};
+	struct image *image = tracker_live_image(tracker, pid), *tracked;
+	uint64_t start = proc_start_ticks(pid);
+	char reason[192], why[128];
+	int err;
+
+	if ((!image && !tracker->whole_host) || (image && image->identified))
+		return TRACKER_DONE;
+	if (!start)
+		return gone(tracker, pid);
+	err = tracker_look(tracker, pid, &python);
+	if (!err && image)
+		image->examined = false;
+	if (!err)
+		err = image ? tracker_know(tracker, image, &python)
+			    : adopt(tracker, pid, &python, start, &tracked);
+	if (image && err == -ENOENT)
+		image->examined = true;
+	if (err == -ESRCH)
+		return gone(tracker, pid);
+	/* Another event will tell of what comes next, unless none tells of libraries. */
+	if (!err || (err == -ENOENT && session_sees_mappings(tracker->session)))
+		return TRACKER_DONE;
+	/* None of its own doing. A command that is held can't wait for that. */
+	if ((err == -EBUSY || err == -ENOTCONN) && !tracker->detached && !tracker->holding)
+		return TRACKER_LATER;
+	if (err == -ENOTSUP) {
+		py_process_explain(&python, reason, sizeof(reason));
+	} else if (err != -EINTR && examiner_explain(err, why, sizeof(why))) {
+		/* What it costs is known: it is not tried again until it is due. */
+		snprintf(reason, sizeof(reason), "can't be examined: %s", why);
+	} else if (!last) {
+		return TRACKER_AGAIN;
+	} else if (err == -ENOENT) {
+		return TRACKER_DONE;
+	} else if (python.implausible) {
+		py_process_explain(&python, reason, sizeof(reason));
+	} else {
+		snprintf(reason, sizeof(reason), "can't be examined: %s", strerror(-err));
+	}
+	refuse(tracker, image, pid, reason);
+	return TRACKER_DONE;
+}
+
+void tracker_refuse_later(struct tracker *tracker, pid_t pid)
+{
+	struct image *image = tracker_live_image(tracker, pid);
+	char reason[192], why[128];
+
+	if (image && (image->identified || image->examined || *image->reason))
+		return;
+	examiner_explain(-EBUSY, why, sizeof(why));
+	snprintf(reason, sizeof(reason), "can't be examined: %s", why);
+	refuse(tracker, image, pid, reason);
+}
+
+/* Have both the memory of one exec? A forked process has its parent's auxiliary vector, with
+ * addresses in it that each exec chooses at random. Where they are not, programs that are the same
+ * look as if: no harm is done. */
+static bool same_exec(pid_t a, pid_t b)
+{
+	char one[2048], other[2048];
+	ssize_t bytes = examiner_read_proc(a, "auxv", one, sizeof(one));
+
+	return bytes > 0 && examiner_read_proc(b, "auxv", other, sizeof(other)) == bytes &&
+	       !memcmp(one, other, bytes);
+}
+
+/* Does it share pages with a process it forked, or was forked by? Then copies are watched
+ * from the start; a fork seen later tells for itself. */
+static bool has_forked(pid_t pid, pid_t ppid)
+{
+	char path[64];
+	bool forked = false;
+	FILE *children;
+	int child;
+
+	if (ppid > 1 && same_exec(pid, ppid))
+		return true;
+	snprintf(path, sizeof(path), "/proc/%d/task/%d/children", pid, pid);
+	children = fopen(path, "re");
+	if (!children)
+		return false;
+	while (!forked && fscanf(children, "%d", &child) == 1)
+		forked = same_exec(pid, child);
+	fclose(children);
+	return forked;
+}
+
+/* The process that thread `tid` belongs to; `tid` itself where that can't be told. */
+static pid_t process_of(pid_t tid)
+{
+	char path[32], line[128];
+	pid_t tgid = tid;
+	FILE *status;
+
+	snprintf(path, sizeof(path), "/proc/%d/status", tid);
+	status = fopen(path, "re");
+	if (!status)
+		return tid;
+	while (fgets(line, sizeof(line), status))
+		if (sscanf(line, "Tgid: %d", &tgid) == 1)
+			break;
+	fclose(status);
+	return tgid;
+}
+
+/* Is `pid` a Python that can be profiled? If not, `why` gets the reason. 0 or -errno. */
+static int examine(struct tracker *tracker, pid_t pid, const struct proc_info *info,
+		   struct py_process *python, char *why, size_t size)
+{
+	char text[128];
+	int err;
+
+	if (process_of(pid) != pid) {
+		snprintf(why, size, "is a thread of process %d: use -p %d", process_of(pid),
+			 process_of(pid));
+		return -ENOENT;
+	}
+	if (info->state == 'Z' || info->kernel_thread) {
+		snprintf(why, size, "%s",
+			 info->state == 'Z' ? "is a zombie: it has ended already"
+					    : "is a kernel thread");
+		return -ENOENT;
+	}
+	err = tracker_look(tracker, pid, python);
+	if (err == -ENOTSUP || python->implausible) {
+		py_process_explain(python, why, size);
+	} else if (err == -ENOENT) {
+		snprintf(why, size, "is not Python: no interpreter is mapped in it");
+	} else if (err) {
+		if (!examiner_explain(err, text, sizeof(text)))
+			snprintf(text, sizeof(text), "%s", strerror(-err));
+		snprintf(why, size, "can't be examined: %s", text);
+	} else if (tracker->probes && !python->has_line_probe) {
+		err = -ENOTSUP;
+		probes_explain(python, why, size);
+	}
+	return err;
+}
+
+int tracker_attach(struct tracker *tracker, pid_t pid, char *reason, size_t size)
+{
+	struct py_process python = {};
+	struct proc_info info = {};
+	struct image *image = NULL;
+	char why[384] = "";
+	int err = proc_stat_read(pid, &info);
+
+	if (err) {
+		snprintf(reason, size, "pid %d: no such process", pid);
+		tracker_skip(tracker, pid, "", "no such process");
+		return -ESRCH;
+	}
+	err = examine(tracker, pid, &info, &python, why, sizeof(why));
+	if (!err) {
+		err = adopt(tracker, pid, &python, info.start_ticks, &image);
+		/* "Attached" is said of the probes too. */
+		tracker_wait_probes(tracker);
+		if (err)
+			snprintf(why, sizeof(why), "%s",
+				 err == -ESRCH	  ? "has ended"
+				 : err == -ENOSPC ? "too many processes; raise --max-processes"
+						  : strerror(-err));
+	}
+	if (err) {
+		snprintf(reason, size, "pid %d (%s): %s", pid, info.comm, why);
+		tracker_skip(tracker, pid, info.comm, why);
+		if (image)
+			snprintf(image->reason, sizeof(image->reason), "%.*s",
+				 (int)sizeof(image->reason) - 1, why);
+	} else {
+		image->asked = true;
+		if (has_forked(pid, info.ppid))
+			tracker_watch_copies(tracker);
+	}
+	return err;
+}
+
+int tracker_attach_launched(struct tracker *tracker, pid_t pid, const char *program, bool held)
+{
+	struct image *image;
+	int err = tracker_track(tracker, pid, 0, &image);
+
+	if (!err && tracker->probes && !held)
+		err = tracker_want_command_probes(tracker, image, program);
+	if (err)
+		return err;
+	image->hidden = true;
+	image->asked = true;
+	/* All it will ever fork is seen from the start. */
+	tracker_watch_copies(tracker);
+	return 0;
+}
+
+bool tracker_examine_held(struct tracker *tracker, pid_t pid)
+{
+	struct image *image;
+
+	tracker->holding = true;
+	tracker_poll(tracker, 0);
+	tracker->holding = false;
+	tracker_wait_probes(tracker);
+	image = tracker_live_image(tracker, pid);
+	return image && (image->identified || *image->reason);
+}

@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Python processes that a profiled one started before it was attached. The master of gunicorn or
+ * uwsgi does nothing but wait: who attaches to it alone sees a change of nothing, and is to be told
+ * of the workers.
+ *
+ * What is looked at is bounded, however many children the target makes, and however long each
+ * takes: a signal may have asked for the end already.
+ */
+#include <dirent.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "os/proc.h"
+#include "track/tracker_private.h"
+
+#define LOOKED_AT_MOST 256  /* processes, in all */
+#define THREADS_MOST   1024 /* of one process, each of which may have forked */
+#define LOOKING_MS     2000 /* at all of them: none is begun after that */
+
+struct search {
+	pid_t pids[LOOKED_AT_MOST]; /* those found, in the order in which they are looked at */
+	size_t count;
+	bool more; /* than could be looked at */
+};
+
+static void add_child(struct search *s, pid_t pid)
+{
+	size_t i;
+
+	for (i = 0; i < s->count; i++)
+		if (s->pids[i] == pid)
+			return;
+	if (s->count == LOOKED_AT_MOST)
+		s->more = true;
+	else
+		s->pids[s->count++] = pid;
+}
+
+/* The children that one thread forked; whatever can't be read has none. */
+static void add_children_of(struct search *s, pid_t pid, const char *tid)
+{
+	char path[64];
+	FILE *children;
+	int child;
+
+	snprintf(path, sizeof(path), "/proc/%d/task/%.16s/children", pid, tid);
+	children = fopen(path, "re");
+	if (!children)
+		return;
+	while (!s->more && fscanf(children, "%d", &child) == 1)
+		add_child(s, child);
+	fclose(children);
+}
+
+static void add_children(struct search *s, pid_t pid)
+{
+	struct dirent *entry;
+	unsigned threads = 0;
+	char path[32];
+	DIR *tasks;
+
+	snprintf(path, sizeof(path), "/proc/%d/task", pid);
+	tasks = opendir(path);
+	if (!tasks)
+		return;
+	while (!s->more && threads < THREADS_MOST && (entry = readdir(tasks))) {
+		if (*entry->d_name == '.')
+			continue;
+		add_children_of(s, pid, entry->d_name);
+		threads++;
+	}
+	closedir(tasks);
+}
+
+/* Is it a Python that could be profiled, and is not? */
+static bool is_unwatched(struct tracker *tracker, pid_t pid)
+{
+	struct image *image = tracker_live_image(tracker, pid);
+	struct py_process python = {};
+
+	return (!image || !image->identified) && pid != getpid() &&
+	       !tracker_look(tracker, pid, &python);
+}
+
+static int note_children(struct tracker *tracker, const struct image *image, uint64_t end_ms)
+{
+	struct search *s = calloc(1, sizeof(*s));
+	struct unwatched *u = calloc(1, sizeof(*u));
+	size_t i;
+
+	if (!s || !u) {
+		free(s);
+		free(u);
+		return -ENOMEM;
+	}
+	u->parent = image->pid;
+	add_children(s, image->pid);
+	/* Theirs come behind them: a launcher may stand between. */
+	for (i = 0; i < s->count; i++) {
+		if (tracker_now_ms() > end_ms) {
+			u->late = true;
+			break;
+		}
+		add_children(s, s->pids[i]);
+		if (!is_unwatched(tracker, s->pids[i]))
+			continue;
+		if (u->named < UNWATCHED_NAMED)
+			u->pids[u->named++] = s->pids[i];
+		u->count++;
+	}
+	u->more = s->more || u->late;
+	free(s);
+	if (!u->count && !u->late) {
+		free(u);
+		return 0;
+	}
+	u->next = tracker->unwatched;
+	tracker->unwatched = u;
+	return 0;
+}
+
+int tracker_find_unwatched(struct tracker *tracker)
+{
+	uint64_t end_ms = tracker_now_ms() + LOOKING_MS;
+	struct image *image, *next;
+	int err = 0;
+
+	if (tracker->whole_host)
+		return 0;
+	HASH_ITER(hh, tracker->images, image, next)
+	{
+		if (!err && image->asked && !image->dead && !image->hidden)
+			err = note_children(tracker, image, end_ms);
+	}
+	return err;
+}
+
+void tracker_free_unwatched(struct tracker *tracker)
+{
+	struct unwatched *u;
+
+	while ((u = tracker->unwatched)) {
+		tracker->unwatched = u->next;
+		free(u);
+	}
+}

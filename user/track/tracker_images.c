@@ -1,0 +1,309 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Which images there are. Whatever ran for a moment and was no Python is forgotten when it has
+ * ended: on a host that is watched for days there are millions of them.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "os/proc.h"
+#include "track/tracker_private.h"
+
+/* A record is dropped just before its image leaves the table: the sweep after next finds it. */
+#define SWEEPS 2
+
+struct image *tracker_image(struct tracker *tracker, uint32_t id)
+{
+	struct image *image;
+
+	HASH_FIND(hh, tracker->images, &id, sizeof(id), image);
+	return image;
+}
+
+static struct image *image_new(struct tracker *tracker, uint32_t id, pid_t pid)
+{
+	struct image *image = calloc(1, sizeof(*image));
+
+	if (!image)
+		return NULL;
+	image->id = id;
+	image->pid = pid;
+	image->root.root_fd = image->root.cwd_fd = -1;
+	if (HASH_INSERT(tracker->images, id, image)) {
+		image_free(image);
+		return NULL;
+	}
+	return image;
+}
+
+static struct pid_image *pid_image(struct tracker *tracker, pid_t pid)
+{
+	struct pid_image *entry;
+
+	HASH_FIND(hh, tracker->pids, &pid, sizeof(pid), entry);
+	return entry;
+}
+
+/* `image` is the newest of its process; without `replace`, only if none is known. 0 or -ENOMEM. */
+static int index_image(struct tracker *tracker, struct image *image, bool replace)
+{
+	struct pid_image *entry = pid_image(tracker, image->pid);
+
+	if (entry) {
+		if (replace)
+			entry->image = image;
+		return 0;
+	}
+	entry = calloc(1, sizeof(*entry));
+	if (!entry)
+		return -ENOMEM;
+	entry->pid = image->pid;
+	entry->image = image;
+	if (HASH_INSERT(tracker->pids, pid, entry)) {
+		free(entry);
+		return -ENOMEM;
+	}
+	return 0;
+}
+
+static void forget(struct tracker *tracker, struct image *image)
+{
+	struct pid_image *entry = pid_image(tracker, image->pid);
+
+	if (entry && entry->image == image) {
+		HASH_DEL(tracker->pids, entry);
+		free(entry);
+	}
+	HASH_DEL(tracker->images, image);
+	image_free(image);
+}
+
+struct image *tracker_new_image(struct tracker *tracker, uint32_t id, pid_t pid)
+{
+	struct image *image = tracker_image(tracker, id);
+
+	if (image)
+		return image;
+	image = image_new(tracker, id, pid);
+	if (image && index_image(tracker, image, true)) {
+		forget(tracker, image);
+		return NULL;
+	}
+	return image;
+}
+
+struct image *tracker_newest_image(struct tracker *tracker, pid_t pid)
+{
+	struct pid_image *entry = pid_image(tracker, pid);
+
+	return entry ? entry->image : NULL;
+}
+
+struct image *tracker_live_image(struct tracker *tracker, pid_t pid)
+{
+	struct image *image = tracker_newest_image(tracker, pid);
+
+	return image && !image->dead ? image : NULL;
+}
+
+void tracker_free_images(struct tracker *tracker)
+{
+	struct image *image, *next;
+
+	HASH_ITER(hh, tracker->images, image, next)
+	{
+		forget(tracker, image);
+	}
+}
+
+/* Is it for no report, whatever is still heard of it? */
+static bool needless(const struct tracker *tracker, const struct image *image)
+{
+	return !image->identified && !image->asked && !image->hidden && !tracker->probes;
+}
+
+/* Has nobody looked at what it is? */
+static bool unexamined(const struct image *image)
+{
+	return !image->identified && !image->examined && !image->hidden;
+}
+
+/* It has ended, and it is not known what it was: the report says so. */
+static void note_unexamined(struct tracker *tracker, const struct image *image)
+{
+	if (image->record.identified)
+		tracker_skip(tracker, image->pid, image->comm,
+			     "has ended, and the message of its start was lost; raise --ring-size");
+	else
+		tracker_count_unexamined(tracker, image->comm);
+}
+
+void tracker_fold_ended(struct tracker *tracker)
+{
+	struct image *image;
+
+	/* Messages of what they did before they ended have been read by now. */
+	while ((image = tracker->ended)) {
+		tracker->ended = image->next_ended;
+		image->needless = false;
+		if (unexamined(image))
+			note_unexamined(tracker, image);
+		if (!needless(tracker, image))
+			continue;
+		if (!image->folded)
+			tracker->unfolded--;
+		forget(tracker, image);
+	}
+}
+
+static void note_end(struct tracker *tracker, struct image *image)
+{
+	image->ended_ms = tracker_now_ms();
+	tracker->unfolded++;
+}
+
+/* The image of a record that no message has told of: there was no room for it. */
+static struct image *meet(struct tracker *tracker, const struct pymem_proc *record, bool dead)
+{
+	struct image *image = image_new(tracker, record->id, record->tgid);
+
+	if (!image)
+		return NULL;
+	image->dead = dead;
+	/* What is known of a process that has ended may be newer. */
+	if (index_image(tracker, image, !dead)) {
+		forget(tracker, image);
+		return NULL;
+	}
+	if (record->parent_id && tracker_image(tracker, record->parent_id)) {
+		tracker_begin_child(tracker, image, record->parent_id, record->identified);
+	} else if (!dead) {
+		image_describe(image);
+		tracker_queue(tracker, image->pid, true);
+	}
+	image->ppid = record->ppid;
+	return image;
+}
+
+/* Its figures are final; what /proc did not say of it the kernel side does. */
+static void describe_ended(struct image *image, const struct pymem_proc *record)
+{
+	image->record = *record;
+	image->dead = true;
+	if (!*image->comm)
+		snprintf(image->comm, sizeof(image->comm), "%.16s", record->comm);
+	if (!image->ppid)
+		image->ppid = record->ppid;
+}
+
+static int take_dead(const struct pymem_proc *record, void *arg)
+{
+	struct tracker *tracker = arg;
+	struct image *image = tracker_image(tracker, record->id);
+	bool again = image && image->record.id;
+
+	if (!image)
+		image = meet(tracker, record, true);
+	if (!image)
+		return -ENOMEM;
+	describe_ended(image, record);
+	if (again)
+		return 0;
+	note_end(tracker, image);
+	if (needless(tracker, image) || unexamined(image)) {
+		image->needless = true;
+		image->next_ended = tracker->ended;
+		tracker->ended = image;
+	}
+	return 0;
+}
+
+static int see_live(const struct pymem_proc *record, void *arg)
+{
+	struct tracker *tracker = arg;
+	struct image *image = tracker_image(tracker, record->id);
+
+	if (!image)
+		image = meet(tracker, record, false);
+	if (!image)
+		return -ENOMEM;
+	image->sweep = tracker->sweep;
+	return 0;
+}
+
+/* Images that are neither alive nor left a record ended when there was no room for one. */
+static void note_dropped(struct tracker *tracker)
+{
+	struct image *image, *next;
+
+	HASH_ITER(hh, tracker->images, image, next)
+	{
+		if (image->record.id || image->dropped || image->sweep == tracker->sweep)
+			continue;
+		image->dead = true;
+		image->dropped = true;
+		note_end(tracker, image);
+		tracker_skip(tracker, image->pid, image->comm,
+			     "ended when there was no room for its figures; raise "
+			     "--max-processes");
+	}
+}
+
+int tracker_take_ended(struct tracker *tracker, bool final)
+{
+	uint64_t dropped = session_dropped_images(tracker->session) +
+			   session_dropped_messages(tracker->session);
+	bool sweep;
+	int err = 0;
+
+	if (dropped != tracker->dropped)
+		tracker->sweeps = SWEEPS;
+	tracker->dropped = dropped;
+	sweep = tracker->sweeps || (final && dropped);
+	if (sweep) {
+		tracker->sweep++;
+		err = session_each_live(tracker->session, see_live, tracker);
+	}
+	if (!err)
+		err = session_take_dead(tracker->session, take_dead, tracker);
+	if (!err && sweep)
+		note_dropped(tracker);
+	if (tracker->sweeps)
+		tracker->sweeps--;
+	return err;
+}
+
+bool tracker_any_asked_alive(const struct tracker *tracker)
+{
+	struct image *image, *next;
+
+	HASH_ITER(hh, tracker->images, image, next)
+	{
+		if (image->asked && !image->dead)
+			return true;
+	}
+	return false;
+}
+
+void tracker_folded(struct tracker *tracker, struct image *image)
+{
+	store_forget(&tracker->store, image->id);
+	image->folded = true;
+	tracker->unfolded--;
+	if (!image->asked && !image->needless)
+		forget(tracker, image);
+}
+
+bool tracker_follows(const struct tracker *tracker, pid_t pid)
+{
+	struct image *image, *next;
+	uint64_t start = proc_start_ticks(pid);
+
+	HASH_ITER(hh, tracker->images, image, next)
+	{
+		if (image->pid == pid && image->record.id &&
+		    image->record.start_boottime_ns / 10000000 == start)
+			return true;
+	}
+	return false;
+}
