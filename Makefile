@@ -27,7 +27,7 @@ BPF_CFLAGS := -g -O2 -target bpf -mcpu=v3 -D__TARGET_ARCH_$(ARCH) $(WARN) -Wno-u
 # <asm/errno.h>, for libbpf's <bpf/usdt.bpf.h>: the numbers are the same everywhere.
 BPF_INCLUDE ?= -idirafter /usr/include/$(shell gcc -dumpmachine)
 
-# What there is follows from the folders: each is a layer (tests/unit/check_layers.py).
+# What there is follows from the folders: each is a layer (tests/unit/check_layers).
 MODULES := $(patsubst user/%.c,%,$(wildcard user/*/*.c))
 OBJS := $(MODULES:%=$(BUILD)/user/%.o)
 # All but main(): for the tests, which link what they need of them.
@@ -96,7 +96,7 @@ $(BUILD)/%/library.a:
 	$(AR) rc $@ $^
 
 $(BUILD)/tests/%: tests/unit/%.c $(BUILD)/asan/library.a | $(BUILD)/tests
-	$(CC) $(CFLAGS) -O1 $(SANITIZE) -Itests/unit $^ -o $@ -lcmocka $(LDLIBS)
+	$(CC) $(CFLAGS) -O1 $(SANITIZE) -Itests/unit $(filter %.c %.a,$^) -o $@ -lcmocka $(LDLIBS)
 
 $(FUZZ:%=$(BUILD)/fuzzed/%.o): $(BUILD)/fuzzed/%.o: tests/fuzz/%.c | $(BUILD)/fuzzed
 	$(CLANG) $(FUZZ_CFLAGS) -c $< -o $@
@@ -135,7 +135,7 @@ walker: $(WALKER)
 # The profiler's own session, with what the verifier says of each program.
 $(BUILD)/verifier-stats: tests/verifier/verifier_stats.c $(LIBRARY:%=$(BUILD)/user/%.o)
 	$(CC) $(CFLAGS) $(LDFLAGS) -Wl,--wrap=bpf_object__load,--wrap=libbpf_num_possible_cpus \
-		$^ -o $@ $(LDLIBS)
+		$(filter %.c %.o,$^) -o $@ $(LDLIBS)
 
 unit: $(UNIT:%=$(BUILD)/tests/%) $(BUILD)/verifier-stats
 fuzz-targets: $(FUZZ:%=$(BUILD)/fuzz/%)

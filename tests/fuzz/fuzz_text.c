@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/text.h"
 #include "render/render.h"
 
 #define REQUIRE(condition)        \

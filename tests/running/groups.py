@@ -99,6 +99,7 @@ def plan_scripts(_):
     jobs = [command_job("tests/run", python + [os.path.join(unit, "tooling_run.py")]),
             command_job("make, guests' results, the verifier's figures",
                         python + [os.path.join(unit, "tooling.py")]),
+            command_job("layers of user/ and bpf/", python + [os.path.join(unit, "check_layers")]),
             command_job("verifier's figures", [os.path.join(TESTS, "verifier", "compare.py")], show=True)]
     jobs += [command_job("%s %s" % (os.path.basename(script), target), python + [script, target])
              for script in scripts for target in script_targets()]

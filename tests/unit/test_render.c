@@ -16,6 +16,7 @@
 #include <jansson.h>
 #include <cmocka.h>
 
+#include "base/text.h"
 #include "profiles.h"
 #include "render/render_parts.h"
 

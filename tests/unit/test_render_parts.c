@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <cmocka.h>
 
+#include "base/text.h"
 #include "render/render_parts.h"
 
 static void expect_size(int64_t bytes, bool sign, const char *wanted)

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <cmocka.h>
 
+#include "base/text.h"
 #include "render/render.h"
 
 static void expect(const char *text, unsigned columns, bool keep_end, const char *output,

@@ -9,7 +9,7 @@
  * Left out: grapheme clusters. Emoji joined into one are counted one by one, which
  * may leave a gap on terminals that join them.
  */
-#include "render/render.h"
+#include "base/text.h"
 
 #include <limits.h>
 #include <stdint.h>

@@ -2,6 +2,7 @@
 /* What this kernel and user can do: one line per requirement, with its remedy. Ends by
  * really loading and attaching the programs, since only that proves it.
  */
+#include "base/exit_status.h"
 #include "cli/cmd_profile.h"
 
 #include <errno.h>

@@ -21,6 +21,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/exit_status.h"
+#include "base/text.h"
 #include "os/confine.h"
 #include "track/launch.h"
 #include "cli/options.h"

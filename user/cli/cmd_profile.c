@@ -15,6 +15,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/exit_status.h"
+#include "base/text.h"
 #include "os/confine.h"
 #include "python/examiner.h"
 #include "track/launch.h"

@@ -15,6 +15,8 @@
 #include <unistd.h>
 
 #include "cli/cmd_ps.h"
+#include "base/exit_status.h"
+#include "base/text.h"
 #include "python/examiner.h"
 #include "base/json_text.h"
 #include "os/proc.h"

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/exit_status.h"
 #include "cli/options.h"
 #include "cli/privilege.h"
 #include "pymem_serve.h"

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/exit_status.h"
 #include "cli/cmd_profile.h"
 #include "cli/cmd_memit.h"
 #include "cli/cmd_ps.h"

@@ -10,11 +10,6 @@
 
 #include "model/model.h"
 
-#define EXIT_DONE	 0
-#define EXIT_FAILED	 1
-#define EXIT_USAGE	 2
-#define EXIT_ENVIRONMENT 3
-
 struct options {
 	pid_t *pids;
 	size_t pid_count;

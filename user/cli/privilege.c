@@ -4,6 +4,7 @@
 
 #include <stdio.h>
 
+#include "base/exit_status.h"
 #include "kernel/kernel.h"
 #include "cli/options.h"
 

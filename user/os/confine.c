@@ -24,7 +24,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "cli/options.h"
+#include "base/exit_status.h"
 
 /* Newer than some kernel headers: 5.8, 5.8, 5.9. */
 #define CAPABILITY_PERFMON	      38

@@ -10,6 +10,7 @@
  * requests at once. A target that hangs costs EXAMINER_ASLEEP_MS once; and all targets of one owner
  * have, but for a few times that, a small share of our time, whether they hang or are slow.
  */
+#include "os/account.h"
 #include "python/examiner.h"
 
 #include <errno.h>
@@ -27,7 +28,6 @@
 #include "base/budget.h"
 #include "python/examiner_helper.h"
 #include "python/examiner_private.h"
-#include "serve/serve_process.h"
 
 #define SLICE_MS      100
 #define PROGRESS_MS   6000		      /* asleep now and then, but it goes on: a slow disk */
@@ -274,7 +274,7 @@ static uint32_t owner_of(struct examiner_subject *subject)
 	if (!subject->known)
 		subject->owner = rights_of(subject->pid, &rights)
 					 ? OWNER_UNKNOWN
-					 : serve_account(subject->pid, rights.uid);
+					 : account_of(subject->pid, rights.uid);
 	subject->known = true;
 	return subject->owner;
 }

@@ -9,6 +9,8 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/text.h"
+
 const struct renderer *const renderers[] = {
 	&render_table,
 	&render_json,

@@ -14,6 +14,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/text.h"
+
 #define TEXT_LEAST   30 /* columns of source worth more than a column of figures */
 #define FIGURE_LEAST 12 /* columns of a figure, as memory_profiler's */
 

@@ -13,6 +13,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/text.h"
+
 struct row {
 	long line;
 	int64_t occurrences; /* -1: did not run */

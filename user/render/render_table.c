@@ -13,6 +13,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/text.h"
+
 #define NARROW	     60 /* columns; below, a hanging indent is small */
 #define PLACE_LEAST  28 /* columns worth more than a further column of figures */
 #define PLACE_MOST   72 /* columns padded to, where the width is not limited */

@@ -22,8 +22,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/exit_status.h"
 #include "os/confine.h"
-#include "cli/options.h"
 #include "serve/serve_private.h"
 #include "serve/serve_watched.h"
 

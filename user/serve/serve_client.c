@@ -17,6 +17,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/text.h"
 #include "render/render.h"
 #include "serve/serve_private.h"
 #include "serve/serve_request.h"

@@ -10,15 +10,14 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/nsfs.h>
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "os/account.h"
 #include "os/proc.h"
 
 /* Reads a file of /proc/PID; its length, or -errno. `st`, if not NULL, is its stat(). */
@@ -47,55 +46,6 @@ static ssize_t read_proc(pid_t pid, const char *name, char *text, size_t size, s
 	return err ? err : (ssize_t)have;
 }
 
-#define INITIAL_USER_NAMESPACE 0xeffffffdU /* PROC_USER_INIT_INO (include/linux/proc_ns.h) */
-#define NAMESPACES_MAX	       33	   /* within one another, the initial one included */
-
-static int user_namespace_open(pid_t pid, struct stat *st)
-{
-	char path[64];
-	int fd;
-
-	snprintf(path, sizeof(path), "/proc/%d/ns/user", pid);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd >= 0 && fstat(fd, st)) {
-		close(fd);
-		return -1;
-	}
-	return fd;
-}
-
-static uint64_t user_namespace_of(pid_t pid)
-{
-	struct stat st;
-	int fd = user_namespace_open(pid, &st);
-
-	if (fd < 0)
-		return 0;
-	close(fd);
-	return st.st_ino;
-}
-
-/* A container that root has set up has users of its own, each for itself. */
-uid_t serve_account(pid_t pid, uid_t uid)
-{
-	struct stat st;
-	int fd = user_namespace_open(pid, &st), parent, i;
-	uid_t owner = 0;
-
-	for (i = 0; fd >= 0 && i < NAMESPACES_MAX && st.st_ino != INITIAL_USER_NAMESPACE; i++) {
-		if (ioctl(fd, NS_GET_OWNER_UID, &owner))
-			owner = 0;
-		parent = ioctl(fd, NS_GET_PARENT);
-		close(fd);
-		fd = parent;
-		if (fd >= 0 && fstat(fd, &st))
-			break;
-	}
-	if (fd >= 0)
-		close(fd);
-	return owner ?: uid;
-}
-
 int serve_creds_read(pid_t pid, struct serve_creds *creds)
 {
 	char text[8192];
@@ -105,7 +55,7 @@ int serve_creds_read(pid_t pid, struct serve_creds *creds)
 	if (n < 0)
 		return (int)n;
 	creds->owner = st.st_uid;
-	creds->userns = user_namespace_of(pid);
+	creds->userns = account_namespace_of(pid);
 	return serve_creds_parse(text, (size_t)n, creds);
 }
 

@@ -13,9 +13,6 @@
 /* What /proc says of who process `pid` is. 0, -ESRCH, -errno. */
 int serve_creds_read(pid_t pid, struct serve_creds *creds);
 
-/* The account of user `uid` in process `pid`: see struct serve_peer. */
-uid_t serve_account(pid_t pid, uid_t uid);
-
 /* Has the process of this descriptor ended? */
 bool serve_process_ended(int pidfd);
 

@@ -22,6 +22,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "os/account.h"
 #include "serve/serve_process.h"
 
 #ifndef SO_PEERPIDFD
@@ -227,7 +228,7 @@ int serve_peer_read(int fd, struct serve_peer *peer)
 										     : -ESRCH;
 	}
 	err = serve_creds_read(ucred.pid, &creds);
-	peer->account = serve_account(ucred.pid, ucred.uid);
+	peer->account = account_of(ucred.pid, ucred.uid);
 	if (!err && serve_process_ended(pidfd))
 		err = -ESRCH;
 	if (err) {
