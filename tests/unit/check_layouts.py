@@ -92,8 +92,8 @@ class Code(ctypes.Structure):
 def load_library(folder):
     path = os.path.join(folder, "py.so")
     subprocess.run(["cc", "-std=gnu11", "-O1", "-shared", "-fPIC", "-I" + PROJECT + "/include",
-                    "-I" + PROJECT + "/user", "-o", path, PROJECT + "/user/py_layouts.c",
-                    PROJECT + "/user/py_code.c"], check=True)
+                    "-I" + PROJECT + "/user", "-o", path, PROJECT + "/user/python/py_layouts.c",
+                    PROJECT + "/user/python/py_code.c"], check=True)
     library = ctypes.CDLL(path)
     library.py_unicode_decode.restype = ctypes.c_void_p
     library.py_unicode_decode.argtypes = [ctypes.c_char_p] + [ctypes.c_size_t] * 2 + [

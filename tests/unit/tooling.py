@@ -170,8 +170,8 @@ class Verifier(unittest.TestCase):
         with tempfile.TemporaryDirectory() as folder:
             for name, version in (("modern", 14), ("legacy", 19)):
                 self.assertRaises(ValueError, compare.built_by, os.path.join(folder, name))
-                os.mkdir(os.path.join(folder, name))
-                with open(os.path.join(folder, name, "a.bpf.o"), "wb") as f:
+                os.makedirs(os.path.join(folder, name, "base"))
+                with open(os.path.join(folder, name, "base", "a.bpf.o"), "wb") as f:
                     f.write(b"\x7fELF\0Debian clang version %d.0.6\0" % version)
                 if name == "modern":
                     self.assertEqual(compare.built_by(folder), 14)

@@ -61,8 +61,7 @@ def parse_by_clang(text):
 def built_by(build=BUILD):
     """Major version of the clang that built the BPF programs, which it noted in them."""
     found = set()
-    for path in glob.glob(os.path.join(build, "modern", "*.bpf.o")) + glob.glob(
-            os.path.join(build, "legacy", "*.bpf.o")):
+    for path in glob.glob(os.path.join(build, "*", "*", "*.bpf.o")):
         with open(path, "rb") as f:
             found.update(int(n) for n in re.findall(rb"clang version (\d+)\.", f.read()))
     if len(found) != 1:
