@@ -6,6 +6,8 @@
 #include <stdint.h>
 #include <time.h>
 
+#include "base/clock.h"
+
 /* The clock is a system call: it is looked at once in so many steps or bytes. */
 #define STEPS_A_LOOK 64
 #define BYTES_A_LOOK (1 << 20)
@@ -23,10 +25,7 @@ static _Thread_local struct {
 
 static uint64_t cpu_ms(void)
 {
-	struct timespec t;
-
-	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
-	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+	return clock_ms(CLOCK_PROCESS_CPUTIME_ID);
 }
 
 void budget_begin(void)

@@ -21,6 +21,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/exit_status.h"
 #include "base/text.h"
 #include "os/confine.h"
@@ -96,27 +97,19 @@ static void catch_signals(void)
 	signal(SIGPIPE, SIG_IGN);
 }
 
-static double now(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return t.tv_sec + t.tv_nsec / 1e9;
-}
-
 /* Waits for the end of the process, for `seconds` (0: no limit), or if `stop` for a signal.
  * 1: it has ended, 0, or -errno. */
 static int wait_for(int pidfd, double seconds, bool stop)
 {
 	struct pollfd p = {.fd = pidfd, .events = POLLIN};
-	double end = now() + seconds, left;
+	double end = clock_seconds(CLOCK_MONOTONIC) + seconds, left;
 	struct timespec t;
 	sigset_t none;
 	int n;
 
 	sigemptyset(&none);
 	while (!stop || !interrupted) {
-		left = end - now();
+		left = end - clock_seconds(CLOCK_MONOTONIC);
 		if (seconds && left <= 0)
 			break;
 		t.tv_sec = (time_t)(seconds ? left : 0);
@@ -285,7 +278,7 @@ static int watch_pid(struct memit *m)
 		snprintf(why, sizeof(why), "pid %d", m->pid);
 		return fail(why, err);
 	}
-	begin = now();
+	begin = clock_seconds(CLOCK_MONOTONIC);
 	if (!m->quiet)
 		fprintf(stderr, "attached; %s\n",
 			m->seconds ? "Ctrl-C ends early" : "Ctrl-C ends and prints the result");
@@ -297,7 +290,7 @@ static int watch_pid(struct memit *m)
 		return fail("waiting", err);
 	if (err > 0 && !m->quiet)
 		fprintf(stderr, "pymem-bpf memit: pid %d has ended, after %.1f s\n", m->pid,
-			now() - begin);
+			clock_seconds(CLOCK_MONOTONIC) - begin);
 	return print_result(result);
 }
 

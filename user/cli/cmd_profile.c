@@ -11,13 +11,14 @@
 #include <locale.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/exit_status.h"
 #include "base/text.h"
 #include "os/confine.h"
+#include "os/terminal.h"
 #include "python/examiner.h"
 #include "track/launch.h"
 #include "cli/options.h"
@@ -47,14 +48,6 @@ struct profile {
 	bool live;     /* redraw on a terminal */
 	unsigned rows; /* drawn last */
 };
-
-static double now(clockid_t clock)
-{
-	struct timespec t;
-
-	clock_gettime(clock, &t);
-	return t.tv_sec + t.tv_nsec / 1e9;
-}
 
 static int open_session(struct profile *p)
 {
@@ -189,23 +182,11 @@ static int attach(struct profile *p)
 	return 0;
 }
 
-static unsigned terminal_size(bool rows)
-{
-	const char *columns = getenv("COLUMNS");
-	struct winsize size;
-
-	if (!rows && columns && atoi(columns) > 0 && atoi(columns) < 10000)
-		return atoi(columns);
-	if (!ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) && (rows ? size.ws_row : size.ws_col))
-		return rows ? size.ws_row : size.ws_col;
-	return rows ? 24 : 80;
-}
-
 static int emit(struct profile *p, FILE *out, struct model *model)
 {
 	bool terminal = out == stdout && isatty(STDOUT_FILENO);
 	struct render_options ro = {
-		.width = terminal ? terminal_size(false) : 0,
+		.width = terminal ? terminal_columns() : 0,
 		.color = terminal && !getenv("NO_COLOR"),
 		.top = p->options.top,
 		.sort = p->options.sort,
@@ -233,7 +214,7 @@ static unsigned live_lines(unsigned rows, size_t processes)
 static int redraw(struct profile *p)
 {
 	struct model *model = report_build(p->report, false);
-	unsigned rows = terminal_size(true), line;
+	unsigned rows = terminal_rows(), line;
 	size_t size;
 	char *text = NULL, *at, *end;
 	FILE *memory;
@@ -246,7 +227,7 @@ static int redraw(struct profile *p)
 		return -ENOMEM;
 	{
 		struct render_options ro = {
-			.width = terminal_size(false),
+			.width = terminal_columns(),
 			.color = !getenv("NO_COLOR"),
 			.top = live_lines(rows, model->process_count),
 			.sort = p->options.sort,
@@ -307,12 +288,12 @@ static bool ended(struct profile *p)
 
 static int watch(struct profile *p)
 {
-	double begin = now(CLOCK_MONOTONIC), drawn = 0, t;
+	double begin = clock_seconds(CLOCK_MONOTONIC), drawn = 0, t;
 	double limit = p->options.duration;
 	int err;
 
 	while (!signals_interrupted()) {
-		t = now(CLOCK_MONOTONIC);
+		t = clock_seconds(CLOCK_MONOTONIC);
 		if (limit && t - begin >= limit)
 			break;
 		err = tracker_poll(&p->tracker, limit && (begin + limit - t) * 1000 < POLL_MS
@@ -474,7 +455,7 @@ static int run(struct profile *p)
 	status = give_up_privileges(p);
 	if (status)
 		return status;
-	p->report = report_new(&p->tracker, now(CLOCK_REALTIME), p->options.ended_bytes,
+	p->report = report_new(&p->tracker, clock_seconds(CLOCK_REALTIME), p->options.ended_bytes,
 			       folds_imports(p));
 	if (!p->report) {
 		fprintf(stderr, "pymem-bpf: %s\n", strerror(ENOMEM));

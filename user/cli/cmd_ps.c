@@ -11,12 +11,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "cli/cmd_ps.h"
+#include "base/array.h"
 #include "base/exit_status.h"
 #include "base/text.h"
+#include "os/terminal.h"
 #include "python/examiner.h"
 #include "base/json_text.h"
 #include "os/proc.h"
@@ -52,15 +53,8 @@ static const char usage[] =
 
 static struct row *new_row(struct listing *listing)
 {
-	if (listing->count == listing->capacity) {
-		size_t capacity = listing->capacity ? 2 * listing->capacity : 16;
-		struct row *rows = reallocarray(listing->rows, capacity, sizeof(*rows));
-
-		if (!rows)
-			return NULL;
-		listing->rows = rows;
-		listing->capacity = capacity;
-	}
+	if (!ARRAY_HAS_ROOM(listing->rows, listing->count, listing->capacity))
+		return NULL;
 	return &listing->rows[listing->count];
 }
 
@@ -118,16 +112,7 @@ static void listing_fini(struct listing *listing)
 
 static unsigned terminal_width(void)
 {
-	const char *columns = getenv("COLUMNS");
-	struct winsize size;
-	long value;
-
-	if (!isatty(STDOUT_FILENO))
-		return 0;
-	value = columns ? strtol(columns, NULL, 10) : 0;
-	if (value > 0 && value < 10000)
-		return (unsigned)value;
-	return ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 ? size.ws_col : 80;
+	return isatty(STDOUT_FILENO) ? terminal_columns() : 0;
 }
 
 static void describe_build(const struct py_process *python, char *buf, size_t size)

@@ -16,6 +16,9 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "base/array.h"
+#include "base/clock.h"
+
 #define QUIET_MS 100 /* since something was attached */
 #define MANY	 256 /* links: then quiet is not waited for */
 
@@ -47,9 +50,8 @@ struct probe_closer *probe_closer_new(void)
 
 static bool quiet(const struct probe_closer *closer)
 {
-	struct timespec now;
+	struct timespec now = clock_after_ms(0);
 
-	clock_gettime(CLOCK_MONOTONIC, &now);
 	return now.tv_sec > closer->quiet_at.tv_sec ||
 	       (now.tv_sec == closer->quiet_at.tv_sec && now.tv_nsec >= closer->quiet_at.tv_nsec);
 }
@@ -104,27 +106,13 @@ static bool start(struct probe_closer *closer)
 	return closer->running;
 }
 
-static bool make_room(struct probe_closer *closer)
-{
-	size_t room = closer->room ? closer->room * 2 : 64;
-	struct bpf_link **more;
-
-	if (closer->count < closer->room)
-		return true;
-	more = reallocarray(closer->links, room, sizeof(struct bpf_link *));
-	if (!more)
-		return false;
-	closer->links = more;
-	closer->room = room;
-	return true;
-}
-
 void probe_closer_add(struct probe_closer *closer, struct bpf_link *link)
 {
 	bool taken;
 
 	pthread_mutex_lock(&closer->lock);
-	taken = make_room(closer) && (closer->running || start(closer));
+	taken = ARRAY_HAS_ROOM(closer->links, closer->count, closer->room) &&
+		(closer->running || start(closer));
 	if (taken) {
 		closer->links[closer->count++] = link;
 		pthread_cond_signal(&closer->changed);
@@ -155,12 +143,7 @@ void probe_closer_resume(struct probe_closer *closer)
 {
 	pthread_mutex_lock(&closer->lock);
 	closer->paused--;
-	clock_gettime(CLOCK_MONOTONIC, &closer->quiet_at);
-	closer->quiet_at.tv_nsec += QUIET_MS * 1000000;
-	if (closer->quiet_at.tv_nsec >= 1000000000) {
-		closer->quiet_at.tv_nsec -= 1000000000;
-		closer->quiet_at.tv_sec++;
-	}
+	closer->quiet_at = clock_after_ms(QUIET_MS);
 	pthread_cond_signal(&closer->changed);
 	pthread_mutex_unlock(&closer->lock);
 }

@@ -17,6 +17,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "base/array.h"
 #include "pymem_page.h"
 #include "kernel/session_private.h"
 
@@ -222,17 +223,11 @@ struct leaving {
 static int note_image(const struct pymem_proc *p, void *arg)
 {
 	struct leaving *l = arg;
-	struct pymem_proc *more;
 
 	if (p->page != l->number && p->tree != l->number)
 		return 0;
-	if (l->count == l->room) {
-		l->room = l->room ? l->room * 2 : 16;
-		more = reallocarray(l->images, l->room, sizeof(*more));
-		if (!more)
-			return -ENOMEM;
-		l->images = more;
-	}
+	if (!ARRAY_HAS_ROOM(l->images, l->count, l->room))
+		return -ENOMEM;
 	l->images[l->count++] = *p;
 	return 0;
 }

@@ -17,6 +17,7 @@
 #include <string.h>
 #include <sys/resource.h>
 
+#include "base/array.h"
 #include "python/elf_probes.h"
 #include "kernel/probe_closer.h"
 #include "kernel/session_private.h"
@@ -25,17 +26,8 @@
 
 static int add_link(struct session *session, struct bpf_link *link)
 {
-	struct probe_link *more;
-	size_t room;
-
-	if (session->probe_count == session->probe_room) {
-		room = session->probe_room ? session->probe_room * 2 : 16;
-		more = reallocarray(session->probes, room, sizeof(*more));
-		if (!more)
-			return -ENOMEM;
-		session->probes = more;
-		session->probe_room = room;
-	}
+	if (!ARRAY_HAS_ROOM(session->probes, session->probe_count, session->probe_room))
+		return -ENOMEM;
 	session->probes[session->probe_count++] = (struct probe_link){link, session->last_probes};
 	return 0;
 }

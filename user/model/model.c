@@ -153,7 +153,7 @@ struct model_process *model_add_process(struct model *model, int pid, int ppid, 
 	pub->python = copy_of(python);
 	pub->engine = model_intern(book, engine);
 	if (!pub->comm || !pub->cmdline || !pub->cgroup || !pub->python || !pub->engine ||
-	    !MAKE_ROOM(model->processes, model->process_count, book->process_room)) {
+	    !ARRAY_HAS_ROOM(model->processes, model->process_count, book->process_room)) {
 		model_process_free(pub);
 		return NULL;
 	}
@@ -166,7 +166,7 @@ int model_add_skip(struct model *model, int pid, const char *comm, const char *r
 	struct model_skip skip = {pid, copy_of(comm), copy_of(reason)};
 
 	if (!skip.comm || !skip.reason ||
-	    !MAKE_ROOM(model->skips, model->skip_count, book_of(model)->skip_room)) {
+	    !ARRAY_HAS_ROOM(model->skips, model->skip_count, book_of(model)->skip_room)) {
 		free(skip.comm);
 		free(skip.reason);
 		return -ENOMEM;
@@ -179,7 +179,7 @@ int model_add_note(struct model *model, const char *note)
 {
 	char *copy = copy_of(note);
 
-	if (!copy || !MAKE_ROOM(model->notes, model->note_count, book_of(model)->note_room)) {
+	if (!copy || !ARRAY_HAS_ROOM(model->notes, model->note_count, book_of(model)->note_room)) {
 		free(copy);
 		return -ENOMEM;
 	}
@@ -207,10 +207,10 @@ static ssize_t take_stack(struct book *book, struct process *process,
 	}
 	stack.frames = malloc(bytes);
 	/* Two arrays of one size: `stack_room` follows once both have it. */
-	if (!stack.frames || !MAKE_ROOM(pub->stacks, pub->stack_count, room))
+	if (!stack.frames || !ARRAY_HAS_ROOM(pub->stacks, pub->stack_count, room))
 		goto fail;
 	room = process->stack_room;
-	if (!MAKE_ROOM(process->extras, pub->stack_count, room))
+	if (!ARRAY_HAS_ROOM(process->extras, pub->stack_count, room))
 		goto fail;
 	process->stack_room = room;
 	if (model_table_add(&process->table, hash, pub->stack_count) != 0)
@@ -285,7 +285,7 @@ int model_add_runs(struct model *model, struct model_process *process,
 	struct process *p = process_of(process);
 
 	(void)model;
-	if (!MAKE_ROOM(p->runs, p->run_count, p->run_room))
+	if (!ARRAY_HAS_ROOM(p->runs, p->run_count, p->run_room))
 		return -ENOMEM;
 	p->runs[p->run_count++] = (struct runs){location, *runs};
 	return 0;

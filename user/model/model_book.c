@@ -90,19 +90,6 @@ int model_table_add(struct table *table, uint64_t hash, size_t index)
 	return 0;
 }
 
-void *model_with_room(void *array, size_t count, size_t *room, size_t size)
-{
-	size_t wanted = *room ? *room * 2 : 16;
-	void *grown;
-
-	if (count < *room)
-		return array;
-	grown = reallocarray(array, wanted, size);
-	if (grown)
-		*room = wanted;
-	return grown;
-}
-
 const char *model_intern(struct book *book, const char *text)
 {
 	uint64_t hash, cursor;
@@ -117,7 +104,7 @@ const char *model_intern(struct book *book, const char *text)
 			return book->strings[index];
 	}
 	copy = strdup(text);
-	if (!copy || !MAKE_ROOM(book->strings, book->string_count, book->string_room) ||
+	if (!copy || !ARRAY_HAS_ROOM(book->strings, book->string_count, book->string_room) ||
 	    model_table_add(&book->string_table, hash, book->string_count) != 0) {
 		free(copy);
 		return NULL;
@@ -161,7 +148,7 @@ static int set_line(struct book *book, struct location *location)
 	}
 	/* The book already owns the location: it stays, even if the caller fails. */
 	location->line = book->line_count;
-	if (!MAKE_ROOM(book->lines, book->line_count, book->line_room))
+	if (!ARRAY_HAS_ROOM(book->lines, book->line_count, book->line_room))
 		return -ENOMEM;
 	if (model_table_add(&book->line_table, hash, book->line_count) != 0)
 		return -ENOMEM;
@@ -198,7 +185,8 @@ const struct model_location *model_location(struct model *model, const char *fil
 			return &location->pub;
 	}
 	location = malloc(sizeof(*location));
-	if (!location || !MAKE_ROOM(book->locations, book->location_count, book->location_room)) {
+	if (!location ||
+	    !ARRAY_HAS_ROOM(book->locations, book->location_count, book->location_room)) {
 		free(location);
 		return NULL;
 	}

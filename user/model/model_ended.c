@@ -51,7 +51,7 @@ static int show_sealed(struct book *book)
 	size_t i;
 
 	for (i = 0; i < book->sealed_count; i++) {
-		if (!MAKE_ROOM(model->processes, model->process_count, book->process_room))
+		if (!ARRAY_HAS_ROOM(model->processes, model->process_count, book->process_room))
 			return -ENOMEM;
 		model->processes[model->process_count++] = book->sealed[i];
 	}
@@ -75,7 +75,7 @@ int model_seal(struct model *model)
 	err = model_gather(model);
 	for (i = 0; i < model->process_count && !err; i++) {
 		process = model->processes[i];
-		if (!MAKE_ROOM(book->sealed, book->sealed_count, book->sealed_room)) {
+		if (!ARRAY_HAS_ROOM(book->sealed, book->sealed_count, book->sealed_room)) {
 			err = -ENOMEM;
 			break;
 		}

@@ -33,19 +33,11 @@ static struct model_line *line_of(struct gather *g, const struct model_location 
 {
 	struct mark *mark = &g->marks[location_of(location)->line];
 	struct model_process *process = g->process;
-	struct model_line *grown;
-	size_t room;
 
 	if (mark->process == g->number)
 		return &process->lines[mark->at];
-	if (process->line_count == g->room) {
-		room = g->room ? g->room * 2 : 64;
-		grown = reallocarray(process->lines, room, sizeof(*grown));
-		if (!grown)
-			return NULL;
-		process->lines = grown;
-		g->room = room;
-	}
+	if (!ARRAY_HAS_ROOM(process->lines, process->line_count, g->room))
+		return NULL;
 	*mark = (struct mark){.process = g->number, .at = process->line_count};
 	process->lines[process->line_count] =
 		(struct model_line){.location = location, .mem_usage_bytes = -1, .occurrences = -1};

@@ -4,6 +4,7 @@
 #ifndef MODEL_PRIVATE_H
 #define MODEL_PRIVATE_H
 
+#include "base/array.h"
 #include "model/model.h"
 
 /* Maps a hash to indices of an array that the owner keeps; the owner compares. */
@@ -80,17 +81,6 @@ const char *model_intern(struct book *book, const char *text);
 /* Frees the strings and locations that no sealed process has. No other process may be there.
  * 0, or -ENOMEM: strings stay. */
 int model_book_collect(struct book *book);
-
-/* Room for one more element of `size` bytes; NULL: out of memory, and `array` is unchanged. */
-void *model_with_room(void *array, size_t count, size_t *room, size_t size);
-
-#define MAKE_ROOM(array, count, room)                                                    \
-	({                                                                               \
-		void *grown_ = model_with_room(array, count, &(room), sizeof(*(array))); \
-		if (grown_)                                                              \
-			(array) = grown_;                                                \
-		grown_ != NULL;                                                          \
-	})
 
 /* Frees what lines are computed from. */
 void model_stacks_free(struct model_process *process);

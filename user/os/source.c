@@ -16,6 +16,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "os/proc.h"
 #include "os/rights.h"
 #include "os/source.h"
@@ -320,14 +321,6 @@ static int take_text(struct source_cache *cache, struct source_file *file, struc
 	return 0;
 }
 
-static uint64_t now_ms(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
-}
-
 /* When to try again what could not be read for no reason of the file's own. */
 static uint64_t when_again(int err)
 {
@@ -335,9 +328,9 @@ static uint64_t when_again(int err)
 	case -EINTR: /* so are the errors of examiner.h */
 	case -EBUSY:
 	case -ENOTCONN:
-		return now_ms();
+		return clock_ms(CLOCK_MONOTONIC);
 	case -ETIME: /* it costs as long again */
-		return now_ms() + SLOW_AGAIN_MS;
+		return clock_ms(CLOCK_MONOTONIC) + SLOW_AGAIN_MS;
 	default:
 		return 0;
 	}
@@ -387,7 +380,7 @@ static struct source_file *get_file(struct source_cache *cache, const struct sou
 		    strcmp(file->name, name) == 0)
 			break;
 	}
-	if (file && file->again_ms && now_ms() >= file->again_ms)
+	if (file && file->again_ms && clock_ms(CLOCK_MONOTONIC) >= file->again_ms)
 		file->state = read_file(cache, file, root);
 	if (file)
 		return file;

@@ -26,6 +26,7 @@
 #include <unistd.h>
 
 #include "base/budget.h"
+#include "base/clock.h"
 #include "os/confine.h"
 #include "python/examiner.h"
 #include "python/examiner_wire.h"
@@ -45,10 +46,7 @@ static struct py_image_cache *cache;
 
 static int reply(int fd, struct wire_message *answer, void *body, size_t size)
 {
-	struct timespec t;
-
-	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
-	answer->head.cpu_ns = (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
+	answer->head.cpu_ns = clock_ns(CLOCK_PROCESS_CPUTIME_ID);
 	answer->body = body;
 	answer->head.body_bytes = size;
 	return wire_send(fd, answer);

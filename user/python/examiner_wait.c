@@ -10,6 +10,7 @@
  * requests at once. A target that hangs costs EXAMINER_ASLEEP_MS once; and all targets of one owner
  * have, but for a few times that, a small share of our time, whether they hang or are slow.
  */
+#include "base/clock.h"
 #include "os/account.h"
 #include "python/examiner.h"
 
@@ -78,10 +79,7 @@ static struct {
 
 uint64_t examiner_now_ms(void)
 {
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+	return clock_ms(CLOCK_MONOTONIC);
 }
 
 /* --- helpers that hang --- */
@@ -351,12 +349,10 @@ struct wait {
 
 static uint64_t helper_cpu_ns(void)
 {
-	struct timespec t;
 	clockid_t clock;
 
-	if (clock_getcpuclockid(ex.pid, &clock) || clock_gettime(clock, &t))
-		return 0;
-	return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
+	/* 0 also if it ends in between. */
+	return clock_getcpuclockid(ex.pid, &clock) ? 0 : clock_ns(clock);
 }
 
 /* How often it has gone to sleep, and come back: on a disk that is slow, not on one that hangs. */

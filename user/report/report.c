@@ -19,6 +19,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "os/proc.h"
 #include "kernel/session.h"
 
@@ -226,7 +227,6 @@ struct build report_build_of(struct report *report)
 static int build(struct build *b, bool final)
 {
 	struct session *session = b->tracker->session;
-	struct timespec now;
 	int err = report_fold(b->report, final);
 
 	b->tallies = b->report->folded;
@@ -240,8 +240,7 @@ static int build(struct build *b, bool final)
 		err = session_each_line(session, report_add_line, b);
 	if (!err)
 		err = model_finish(b->model);
-	clock_gettime(CLOCK_REALTIME, &now);
-	b->model->end = now.tv_sec + now.tv_nsec / 1e9;
+	b->model->end = clock_seconds(CLOCK_REALTIME);
 	return err;
 }
 

@@ -22,6 +22,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/exit_status.h"
 #include "os/confine.h"
 #include "serve/serve_private.h"
@@ -35,10 +36,7 @@
 
 uint64_t server_now(void)
 {
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return t.tv_sec * 1000000000ULL + t.tv_nsec;
+	return clock_ns(CLOCK_MONOTONIC);
 }
 
 int server_watch_fd(struct server *server, int fd, struct event_source *source)

@@ -27,6 +27,7 @@
 #include <sys/wait.h>
 #include <time.h>
 
+#include "base/clock.h"
 #include "python/examiner.h"
 #include "os/proc.h"
 
@@ -35,14 +36,6 @@
 #define LINKING_MS    2000
 #define LINKING_STEPS 20000
 #define SYSCALL_STOP  (SIGTRAP | 0x80) /* PTRACE_O_TRACESYSGOOD */
-
-static uint64_t now_ms(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return t.tv_sec * 1000ULL + t.tv_nsec / 1000000;
-}
 
 /* A stop that is the program's own: where a signal has stopped it for all to see. */
 static bool is_group_stop(int status)
@@ -135,7 +128,7 @@ static bool wait_for_stop(struct launch *launch, uint64_t until_ms, int *status)
 	sigemptyset(&child);
 	sigaddset(&child, SIGCHLD);
 	while ((pid = waitpid(launch->pid, status, WNOHANG)) == 0) {
-		if (now_ms() >= until_ms)
+		if (clock_ms(CLOCK_MONOTONIC) >= until_ms)
 			return false;
 		/* It may end by a signal of ours, which is no reason to give up. */
 		sigtimedwait(&child, NULL, &pause);
@@ -157,7 +150,7 @@ static bool is_known(struct launch *launch)
  * runs). */
 static bool step_until_known(struct launch *launch, int *status)
 {
-	uint64_t until_ms = now_ms() + LINKING_MS;
+	uint64_t until_ms = clock_ms(CLOCK_MONOTONIC) + LINKING_MS;
 	enum linking far = MAPS;
 	struct linker linker;
 	bool mapped = false;
@@ -183,7 +176,8 @@ static bool step_until_known(struct launch *launch, int *status)
 
 static bool has_to_go(const struct launch *launch)
 {
-	return !launch->known || launch->execs >= EXECS_MAX || now_ms() >= launch->traced_until_ms;
+	return !launch->known || launch->execs >= EXECS_MAX ||
+	       clock_ms(CLOCK_MONOTONIC) >= launch->traced_until_ms;
 }
 
 static void stopped_at_exec(struct launch *launch, int status)
@@ -201,7 +195,7 @@ void launch_trace_stopped(struct launch *launch, int status)
 	sigset_t child, before;
 
 	if (!launch->traced_until_ms)
-		launch->traced_until_ms = now_ms() + TRACED_MS;
+		launch->traced_until_ms = clock_ms(CLOCK_MONOTONIC) + TRACED_MS;
 	if (status >> 16 != PTRACE_EVENT_EXEC || has_to_go(launch)) {
 		go_on(launch, has_to_go(launch) ? PTRACE_DETACH : PTRACE_CONT, status);
 		return;

@@ -14,6 +14,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/array.h"
+#include "base/clock.h"
 #include "track/image.h"
 #include "os/proc.h"
 
@@ -63,10 +65,7 @@ void tracker_fini(struct tracker *tracker)
 
 uint64_t tracker_now_ms(void)
 {
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return t.tv_sec * 1000ULL + t.tv_nsec / 1000000;
+	return clock_ms(CLOCK_MONOTONIC);
 }
 
 static struct queued *queued(struct tracker *tracker, pid_t pid)
@@ -91,16 +90,8 @@ void tracker_queue(struct tracker *tracker, pid_t pid, bool execed)
 			*q = first;
 		return;
 	}
-	if (tracker->queue_length == tracker->queue_room) {
-		size_t room = tracker->queue_room ? tracker->queue_room * 2 : 16;
-		struct queued *queue = realloc(tracker->queue, room * sizeof(*queue));
-
-		if (!queue)
-			return;
-		tracker->queue = queue;
-		tracker->queue_room = room;
-	}
-	tracker->queue[tracker->queue_length++] = first;
+	if (ARRAY_HAS_ROOM(tracker->queue, tracker->queue_length, tracker->queue_room))
+		tracker->queue[tracker->queue_length++] = first;
 }
 
 /* The child is what its parent was, whether that still lives or not. */

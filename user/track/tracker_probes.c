@@ -18,6 +18,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "python/examiner.h"
 #include "os/proc.h"
 #include "track/tracker_private.h"
@@ -319,14 +320,8 @@ void tracker_take_probes(struct tracker *tracker)
 /* Until the worker is idle, or a while. The lock is held. */
 static void wait_a_while(struct probe_worker *worker)
 {
-	struct timespec until;
+	struct timespec until = clock_after_ms(LOOK_MS);
 
-	clock_gettime(CLOCK_MONOTONIC, &until);
-	until.tv_nsec += LOOK_MS * 1000000L;
-	if (until.tv_nsec >= 1000000000L) {
-		until.tv_nsec -= 1000000000L;
-		until.tv_sec++;
-	}
 	pthread_cond_clockwait(&worker->idle, &worker->lock, CLOCK_MONOTONIC, &until);
 }
 

@@ -11,6 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "python/examiner.h"
 #include "os/proc.h"
 #include "track/tracker_private.h"
@@ -82,10 +83,7 @@ static int look_at(pid_t pid, void *arg)
 /* What this process and its examiner have run so far. */
 static uint64_t cpu_ms(void)
 {
-	struct timespec t;
-
-	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
-	return t.tv_sec * 1000ULL + t.tv_nsec / 1000000 + examiner_cpu_ms();
+	return clock_ms(CLOCK_PROCESS_CPUTIME_ID) + examiner_cpu_ms();
 }
 
 static int scan(struct tracker *tracker)
