@@ -124,7 +124,18 @@ enum pymem_table {
 /* An image's places in a table. */
 struct pymem_places {
 	__u32 held;
-	__u32 refused; /* times that it was to have no more */
+	__u32 on_account; /* of these, on its user's account */
+	__u32 refused;	  /* times that it was to have no more */
+	__u32 denied;	  /* times that its user was to have no more */
+};
+
+/* What the images of a user hold together. Places in the array `accounts`: the first half are by
+ * user number, the second by user namespace (bpf/account/owner.bpf.h), both modulo their count. Place 0 is
+ * nobody's. */
+#define PYMEM_ACCOUNTS 4096
+
+struct pymem_account {
+	__u32 held[PYMEM_TABLE_COUNT];
 };
 
 /* One process image: from attach, fork or exec to exec or exit. Value of the map
@@ -161,7 +172,9 @@ struct pymem_proc {
 	__u64 unwatched_writes; /* to present pages, before copies were watched */
 	__u32 parent_id, ppid;
 	char comm[16];
-	__u32 payer; /* on whose account it is (struct pymem_payer); 0: nobody's */
+	__u32 payer;   /* on whose account it is (struct pymem_payer); 0: nobody's */
+	__u32 account; /* of the user whose it is (struct pymem_account); 0: root's, so far */
+	__u32 user;	   /* that user's number */
 	__u32 pad;
 };
 

@@ -187,6 +187,7 @@ static int fold_done(struct build *b, const struct folding *f)
 				err = -ENOMEM;
 			}
 		}
+		session_settle_account(b->tracker->session, &f->images[i]->record);
 		tracker_folded(b->tracker, f->images[i]);
 	}
 	sum->unwatched += b->tallies.unwatched;

@@ -178,20 +178,51 @@ static void add_gap_notes(struct build *b)
 	}
 }
 
+static const char *const table_texts[] = {
+#define TABLE_TEXT(id, text) text,
+	PYMEM_TABLES(TABLE_TEXT)
+#undef TABLE_TEXT
+};
+
+static const char *table_remedy(int table)
+{
+	return table == PYMEM_TABLE_THREADS ? "--max-processes" : "--max-stacks";
+}
+
 /* An image was to have no more of a table that all share. */
 static void add_quota_note(struct build *b, const struct quota_met *met)
 {
-	static const char *const tables[] = {
-#define TABLE_TEXT(id, text) text,
-		PYMEM_TABLES(TABLE_TEXT)
-#undef TABLE_TEXT
-	};
 	char text[256];
 
 	snprintf(text, sizeof(text), "PID %d reached its quota of %s (it has %u): raise %s",
-		 met->pid, tables[met->table], met->held,
-		 met->table == PYMEM_TABLE_THREADS ? "--max-processes" : "--max-stacks");
+		 met->pid, table_texts[met->table], met->held, table_remedy(met->table));
 	model_add_note(b->model, text);
+}
+
+/* The first ones are told by name. */
+static void keep_user(struct report *report, const struct pymem_proc *record, int table)
+{
+	unsigned i;
+
+	for (i = 0; i < report->user_count; i++)
+		if (report->users[i].user == record->user && report->users[i].table == table)
+			return;
+	if (report->user_count < QUOTAS_TOLD)
+		report->users[report->user_count++] = (struct user_met){record->user, table};
+}
+
+static void add_user_notes(struct build *b)
+{
+	const struct report *report = b->report;
+	const struct user_met *met;
+	char text[256];
+
+	for (met = report->users; met < report->users + report->user_count; met++) {
+		snprintf(text, sizeof(text),
+			 "the processes of user %u together reached the quota of %s: raise %s",
+			 met->user, table_texts[met->table], table_remedy(met->table));
+		model_add_note(b->model, text);
+	}
 }
 
 /* What is known of an image that has ended is soon freed: that it met a quota is kept. */
@@ -216,6 +247,8 @@ void report_note_quotas(struct build *b, struct image *image, const struct pymem
 	for (i = 0; i < PYMEM_TABLE_COUNT; i++) {
 		struct quota_met met = {record->id, record->places[i].held, image->pid, i};
 
+		if (record->places[i].denied)
+			keep_user(b->report, record, i);
 		if (!record->places[i].refused)
 			continue;
 		if (image->dead)
@@ -348,6 +381,7 @@ void report_add_notes(struct build *b)
 {
 	add_kernel_notes(b);
 	add_quota_notes(b);
+	add_user_notes(b);
 	add_limit_notes(b);
 	add_probe_notes(b);
 	add_gap_notes(b);

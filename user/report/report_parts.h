@@ -42,6 +42,11 @@ struct report {
 		int table;
 	} quotas[QUOTAS_TOLD];
 	unsigned quota_count, quota_more; /* those in it; processes that are not */
+	struct user_met {		  /* users whose processes met one together; likewise */
+		uint32_t user;
+		int table;
+	} users[QUOTAS_TOLD];
+	unsigned user_count;
 };
 
 struct build {
