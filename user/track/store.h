@@ -32,7 +32,8 @@
 	X(UNREAD, "their line tables could not be read before they were gone")                  \
 	X(TOO_LONG, "their line tables are more than is kept (64 MiB each, 256 MiB a process, " \
 		    "512 MiB in all)")                                                          \
-	X(OUTSIDE, "their line tables do not have the instructions")
+	X(OUTSIDE, "their line tables do not have the instructions")                            \
+	X(MIXED, "others took their place that could not be told from them")
 
 enum store_gap {
 #define STORE_GAP_ENUM(id, text) STORE_GAP_##id,
@@ -61,6 +62,7 @@ struct store_code {
 	bool decoded;
 	bool indexed;  /* py_code_index() has seen all of the table */
 	bool no_room;  /* for all of its table */
+	bool mixed;    /* another code object has its key, but another table */
 	unsigned gaps; /* counted of it: a bit for each enum store_gap */
 	struct py_code code;
 	struct store_line *lines;
