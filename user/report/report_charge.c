@@ -43,6 +43,28 @@ static int add_prologue(struct build *b, struct entry *entry,
 	return model_add_runs(b->model, entry->process, frames[at], &run);
 }
 
+/* Why code objects of `key`'s stack are not here. */
+static enum pymem_lack lack_of(struct build *b, const struct pymem_stack_key *key)
+{
+	struct pymem_stack value;
+
+	if (!session_stack(b->tracker->session, key, &value) || value.announced ||
+	    value.lacks >= PYMEM_LACK_COUNT)
+		return PYMEM_LACK_RING;
+	return value.lacks;
+}
+
+/* Nothing is known of the stack's frames. */
+static void lose_stack(struct build *b, struct entry *entry, const struct pymem_stack_key *key,
+		       const struct pymem_counters *counters)
+{
+	int cause = lack_of(b, key) == PYMEM_LACK_QUOTA ? PYMEM_LOSS_CODE_QUOTA
+							: PYMEM_LOSS_UNDELIVERED;
+
+	entry->process->lost_bytes[cause] +=
+		report_rss_pages((const int64_t *)counters->pages) * (int64_t)b->page;
+}
+
 /* Charges `counters` to the lines of `key`'s stack, or loses them by name. */
 int report_add_counters(struct build *b, const struct pymem_stack_key *key,
 			const struct pymem_counters *counters, const struct pymem_vmcalls *vmcalls)
@@ -62,13 +84,14 @@ int report_add_counters(struct build *b, const struct pymem_stack_key *key,
 		frames[i] = locate(b, entry->image, &stack->frames[i], &prologue[i]);
 		if (!frames[i]) { /* a caller unknown: cut there; the leaf must be known */
 			truncated = true;
+			if (depth)
+				b->tallies.cut[lack_of(b, key)] = true;
 			break;
 		}
 		depth++;
 	}
 	if (!depth) {
-		entry->process->lost_bytes[PYMEM_LOSS_UNDELIVERED] +=
-			report_rss_pages((const int64_t *)counters->pages) * (int64_t)b->page;
+		lose_stack(b, entry, key, counters);
 		return 0;
 	}
 	entry->pages += report_rss_pages((const int64_t *)counters->pages);

@@ -197,6 +197,8 @@ static int fold_done(struct build *b, const struct folding *f)
 	sum->unready += b->tallies.unready;
 	sum->late += b->tallies.late;
 	sum->unnamed_runs += b->tallies.unnamed_runs;
+	for (i = 0; i < PYMEM_LACK_COUNT; i++)
+		sum->cut[i] |= b->tallies.cut[i];
 	return err;
 }
 

@@ -154,6 +154,26 @@ static void add_limit_notes(struct build *b)
 	}
 }
 
+/* Callers that are not here. */
+static void add_cut_notes(struct build *b)
+{
+	static const char *const causes[] = {
+#define LACK_TEXT(id, text) text,
+		PYMEM_LACKS(LACK_TEXT)
+#undef LACK_TEXT
+	};
+	char text[256];
+	int i;
+
+	for (i = 0; i < PYMEM_LACK_COUNT; i++) {
+		if (!b->tallies.cut[i])
+			continue;
+		snprintf(text, sizeof(text),
+			 "callers are missing from some stacks: their code objects %s", causes[i]);
+		model_add_note(b->model, text);
+	}
+}
+
 /* Amounts that are on the first line of their function for want of a better one. */
 static void add_gap_notes(struct build *b)
 {
@@ -385,6 +405,7 @@ void report_add_notes(struct build *b)
 	add_limit_notes(b);
 	add_probe_notes(b);
 	add_gap_notes(b);
+	add_cut_notes(b);
 	add_unwatched_notes(b);
 	add_line_notes(b);
 }

@@ -17,6 +17,7 @@ struct tallies {
 	unsigned unready;	      /* likewise: the profile ended before */
 	unsigned late;		      /* ran for a moment before they were */
 	uint64_t unnamed_runs;	      /* of lines whose code object never arrived */
+	bool cut[PYMEM_LACK_COUNT];   /* stacks end before a caller whose code object did not */
 };
 
 struct entry { /* an image in the report */
