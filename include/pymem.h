@@ -108,9 +108,9 @@ struct pymem_stack {
 };
 
 /* Why code objects of a stack have not been handed over. X(ID, what to tell a person) */
-#define PYMEM_LACKS(X)                                                                    \
-	X(RING, "did not fit the ring buffer: raise --ring-size")                         \
-	X(QUOTA, "are more than the process, or its user, may have: raise --max-stacks")  \
+#define PYMEM_LACKS(X)                                                                   \
+	X(RING, "did not fit the ring buffer: raise --ring-size")                        \
+	X(QUOTA, "are more than the process, or its user, may have: raise --max-stacks") \
 	X(SENDS, "were still to come: one event hands over 32 to 192")
 
 enum pymem_lack {
@@ -145,8 +145,8 @@ struct pymem_places {
 };
 
 /* What the images of a user hold together. Places in the array `accounts`: the first half are by
- * user number, the second by user namespace (bpf/account/owner.bpf.h), both modulo their count. Place 0 is
- * nobody's. */
+ * user number, the second by user namespace (bpf/account/owner.bpf.h), both modulo their count.
+ * Place 0 is nobody's. */
 #define PYMEM_ACCOUNTS 4096
 
 struct pymem_account {
@@ -189,7 +189,7 @@ struct pymem_proc {
 	char comm[16];
 	__u32 payer;   /* on whose account it is (struct pymem_payer); 0: nobody's */
 	__u32 account; /* of the user whose it is (struct pymem_account); 0: root's, so far */
-	__u32 user;	   /* that user's number */
+	__u32 user;    /* that user's number */
 	__u32 pad;
 };
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* What a code object's fingerprint is made of: the kernel side computes it at each identification
- * (bpf/python/pycode.bpf.h), user space before and after it reads from the process (user/python/py_fingerprint.c).
- * Both must come to the same number.
+ * (bpf/python/pycode.bpf.h), user space before and after it reads from the process
+ * (user/python/py_fingerprint.c). Both must come to the same number.
  */
 #ifndef PYMEM_FINGERPRINT_H
 #define PYMEM_FINGERPRINT_H
@@ -13,7 +13,9 @@
 #define PYMEM_TEXT_ROOM 192 /* read of a str: its head and what fits behind that */
 #define PYMEM_TEXT_TAIL 32  /* and of a longer one its end */
 
-#define PYMEM_TABLE_WHOLE 2048 /* hashed of a line table; of a longer one the halves at its ends */
+#define PYMEM_TABLE_WHOLE                                                      \
+	2048 /* hashed of a line table; of a longer one the halves at its ends \
+	      */
 
 /* And, where CPython has no number for each code object (py_layout.code_version), pieces in between
  * at equal distances. */

@@ -202,7 +202,9 @@ static __always_inline int stack_announce(struct pymem_proc *p, struct pymem_sta
 	announce_begin(s, p);
 	stack->announced = !announce_stack();
 	announce_end(s, p);
-	stack->lacks = s->refused ? PYMEM_LACK_QUOTA : s->sends ? PYMEM_LACK_RING : PYMEM_LACK_SENDS;
+	stack->lacks = s->refused ? PYMEM_LACK_QUOTA
+		       : s->sends ? PYMEM_LACK_RING
+				  : PYMEM_LACK_SENDS;
 	return !stack->announced;
 }
 

@@ -14,8 +14,8 @@
 #include "base/compat.bpf.h"
 #include "base/maps.bpf.h"
 
-#define ACCOUNTS_HALF	(PYMEM_ACCOUNTS / 2)
-#define MAX_NAMESPACES	33 /* within one another: what the kernel allows */
+#define ACCOUNTS_HALF  (PYMEM_ACCOUNTS / 2)
+#define MAX_NAMESPACES 33 /* within one another: what the kernel allows */
 
 /* Puts p, which the current task runs, on the account of that task's user `uid`, not root. */
 static __noinline int owner_find(struct pymem_proc *p, __u32 uid)

@@ -161,9 +161,9 @@ static __always_inline __u64 table_hash(struct scratch *s, const struct py_layou
 }
 
 /* What tells the code object at `code` from another that lived or will live at the same
- * address: its number, from 3.12 on; its first line, the addresses of its parts, and their contents,
- * since in a loop of exec(compile(…)) every address recurs: file name, name, line table. 0:
- * unreadable. Leaves the object's head in s->code. */
+ * address: its number, from 3.12 on; its first line, the addresses of its parts, and their
+ * contents, since in a loop of exec(compile(…)) every address recurs: file name, name, line table.
+ * 0: unreadable. Leaves the object's head in s->code. */
 SEPARATE __u64 code_fingerprint(__u64 code)
 {
 	struct scratch *s = scratch_get();

@@ -33,8 +33,8 @@ def test_walk(python, name):
 
 
 def test_alike(python):
-    """What takes a code object's place is not taken for it, though only the middle of its line table differs. Before
-    3.12 that may not be told (docs/ACCURACY.md): amounts add up all the same."""
+    """What takes a code object's place is not taken for it, though only the middle of its line table
+    differs. Before 3.12 that may not be told (docs/ACCURACY.md): amounts add up all the same."""
     numbered = python.version >= (3, 12)
     target, _, report = harness.profile(python.command, "alike", check=numbered)
     if numbered:

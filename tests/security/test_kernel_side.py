@@ -185,7 +185,10 @@ def start_in_namespace(script, count, number):
         os.setresuid(number, number, number)
 
     started = []
-    threading.Thread(target=lambda: started.append(start(script, count, preexec_fn=enter)), daemon=True).start()
+
+    def run():
+        started.append(start(script, count, preexec_fn=enter))
+    threading.Thread(target=run, daemon=True).start()
     with here, there:
         child = int(here.recv(16))
         with open("/proc/%d/uid_map" % child, "w") as f:
@@ -197,12 +200,13 @@ def start_in_namespace(script, count, number):
 
 @pytest.mark.parametrize("how", ["processes", "namespace"])
 @pytest.mark.attack("no lines for other users' programs",
-                    "nine processes of a user, or of as many users in a namespace that he made, make more stacks "
-                    "than there are")
+                    "nine processes of a user, or of as many users in a namespace that he made, make "
+                    "more stacks than there are")
 def test_a_user_takes_all_stacks(how):
     room, pages = 2048, 512
     if how == "processes":
-        attackers = [start("many_stacks.py", room, user=USER, group=USER, extra_groups=[]) for _ in range(9)]
+        attackers = [start("many_stacks.py", room, user=USER, group=USER, extra_groups=[])
+                     for _ in range(9)]
     else:
         attackers = [start_in_namespace("many_stacks.py", room, number) for number in range(9)]
     victim = start("one_line.py", pages, user=OTHER_USER, group=OTHER_USER, extra_groups=[])

@@ -420,8 +420,8 @@ static void test_replaced(void **state)
 	free(table);
 }
 
-/* One that has taken its place is told by any of its parts, though nothing of the table had come and
- * its address, its size and its first line are the same. */
+/* One that has taken its place is told by any of its parts, though nothing of the table had come
+ * and its address, its size and its first line are the same. */
 static void test_replaced_by_a_like(void **state)
 {
 	static const struct {

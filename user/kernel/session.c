@@ -412,8 +412,8 @@ int session_add_layout(struct session *session, const struct py_layout *layout)
 	value.tstate_size = extent(value.tstate_size, layout->tstate_next, 8);
 	value.code_size = extent(value.code_size, layout->code_firstlineno, 4);
 	if (layout->code_version != PY_NONE)
-		value.code_size = extent(value.code_size,
-					 layout->code_firstlineno + layout->code_version, 4);
+		value.code_size =
+			extent(value.code_size, layout->code_firstlineno + layout->code_version, 4);
 	value.code_size = extent(value.code_size, layout->code_filename, 8);
 	value.code_size = extent(value.code_size, layout->code_name, 8);
 	value.code_size = extent(value.code_size, layout->code_qualname, 8);

@@ -3,7 +3,8 @@
  * side tells code objects apart by a fingerprint, so the same one is computed here: what is read
  * between two equal ones is that object's.
  *
- * Left out: a table that is replaced and put back between the two; user/track/store.c reads it twice.
+ * Left out: a table that is replaced and put back between the two; user/track/store.c reads it
+ * twice.
  */
 #include "python/py_fingerprint.h"
 

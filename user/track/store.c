@@ -406,8 +406,7 @@ static void fetch_table(struct store *store, struct store_code *code,
 	size_t have = code->code.linetable_len;
 	ssize_t n;
 
-	if (!still_there(code, have, layout, pid) ||
-	    table_grow(store, code, code->table_length))
+	if (!still_there(code, have, layout, pid) || table_grow(store, code, code->table_length))
 		return;
 	n = proc_read_memory(pid, code->table_addr + have, code->code.linetable + have,
 			     code->table_length - have);
