@@ -102,6 +102,9 @@ struct thread {
 	struct thread *next, **link;
 };
 
+/* Is half of the calling thread's C stack used? */
+bool lines_stack_is_low(void);
+
 /* The calling thread's record, to be used with this page; NULL without memory. */
 struct thread *lines_thread_now(const volatile struct pymem_page *page);
 

@@ -18,7 +18,6 @@
 #if PY_VERSION_HEX < 0x030c0000
 
 #include <frameobject.h>
-#include <pthread.h>
 #if PY_VERSION_HEX >= 0x030b0000
 #include <internal/pycore_code.h>
 #include <internal/pycore_frame.h>
@@ -50,9 +49,6 @@ static __thread Py_tracefunc traced_for;
 /* Code of this thread's innermost Python frame, if it is profiled: then on_trace() is its trace
  * function, unless that was taken. Borrowed of the frame. */
 static __thread PyObject *running;
-
-/* The far half of this thread's C stack, which grows downwards. NULL: not looked for yet. */
-static __thread const char *stack_end, *stack_middle;
 
 static int on_trace(PyObject *self, PyFrameObject *frame, int what, PyObject *value);
 static PyObject *eval(EVAL_ARGS);
@@ -204,35 +200,9 @@ static PyObject *eval_profiled(PyThreadState *tstate, eval_frame_t *frame, int t
 	return result;
 }
 
-/* Where the stack can't be found, none of it is far. */
-static void find_stack(void)
-{
-	pthread_attr_t attributes;
-	size_t size;
-	void *low;
-
-	stack_end = stack_middle = (const char *)&stack_middle;
-	if (pthread_getattr_np(pthread_self(), &attributes))
-		return;
-	if (!pthread_attr_getstack(&attributes, &low, &size)) {
-		stack_end = low;
-		stack_middle = stack_end + size / 2;
-	}
-	pthread_attr_destroy(&attributes);
-}
-
-static bool is_deep(void)
-{
-	char here;
-
-	if (!stack_middle)
-		find_stack();
-	return &here < stack_middle && &here >= stack_end;
-}
-
-/* Without an evaluation function the interpreter calls Python code without using C stack (3.11), and
- * programs that raise the limit of recursion rely on that. So what is called from here on is as if
- * there were no profiler, in other threads, too; which is noted. */
+/* Without an evaluation function the interpreter calls Python code without using C stack (3.11),
+ * and programs that raise the limit of recursion rely on that. So what is called from here on is as
+ * if there were no profiler, in other threads, too; which is noted. */
 static PyObject *eval_deep(PyThreadState *tstate, eval_frame_t *frame, int throwing)
 {
 	PyInterpreterState *interpreter = PyThreadState_Get()->interp;
@@ -288,7 +258,7 @@ static PyObject *eval(EVAL_ARGS)
 
 	if (tstate->tracing || (!lines_enabled() && tstate->c_tracefunc != on_trace))
 		return eval_before(EVAL_VALUES);
-	if (is_deep())
+	if (lines_stack_is_low())
 		return eval_deep(tstate, frame, throwing);
 	if (running && tstate->c_tracefunc != on_trace) {
 		lines_untold(running);
@@ -312,7 +282,6 @@ static PyObject *install(PyObject *self, PyObject *unused)
 	(void)unused;
 	if (installed)
 		Py_RETURN_NONE;
-	is_deep(); /* the first time it takes memory, which is no line's */
 	eval_before = get_eval(interpreter);
 	set_eval(interpreter, eval);
 	installed = true;
