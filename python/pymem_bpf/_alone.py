@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 """The program's modules and ours, in one process, without being in each other's way.
 
-`python -m pymem_bpf` imports modules of the standard library before the program begins. A program that has
-a module of such a name beside it (queue.py, code.py, select.py) must get its own, as under `python`; and ours must
+`python -m pymem_bpf` imports modules of the standard library before the program begins. A program that
+has a module of such a name beside it (queue.py, code.py) must get its own, as under `python`; and ours must
 not be made of the program's. So the package is imported while the program's folder is not on the path, and
 before the program begins those modules that it would find in its own folder are forgotten: who has imported
 them has them still.
@@ -39,7 +39,7 @@ def _loaded_by_python(by_runpy):
     """The names of modules that the interpreter has loaded for a script, or for what runpy runs."""
     last = "runpy" if by_runpy else "site"
     # A module is behind what it has imported. Without site (-S) nothing is known: then only what always is.
-    return set(_started[:_started.index(last) + 1] if last in _started else _started[:_started.index("io") + 1])
+    return set(_started[:_started.index(last if last in _started else "io") + 1])
 
 
 def _is_in(name, folder):

@@ -2,9 +2,9 @@
 """A function around another one, that something is done around each of its calls.
 
 A decorator that counts for the time of a call can't do without one. The program shall see as little of it
-as can be: it is one frame, of the same kind (function, generator, coroutine, asynchronous generator) and
-with the same parameters, so that what does not fit is refused by the call itself, and inspect finds the same. To
-tracebacks and warnings its frame stands where the function begins. What is sent or thrown into a
+as can be: it is one frame, of the same kind (function, generator, coroutine, asynchronous generator) and with
+the same parameters, so that what does not fit is refused by the call itself, and inspect finds the same.
+To tracebacks and warnings its frame stands where the function begins. What is sent or thrown into a
 generator arrives in the function's own, and what that answers comes out.
 
 What is done: begin(), called when a call begins to run, gives an object that is a context, entered for as

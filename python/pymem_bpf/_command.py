@@ -85,7 +85,8 @@ def main(argv=None):
 def _show(profiler, options, output):
     """Writes what was found. False: it can't be, which was said."""
     try:
-        with _alone.remembered(), contextlib.nullcontext(sys.stdout) if output is None else output.stream() as stream:
+        with _alone.remembered(), \
+                contextlib.nullcontext(sys.stdout) if output is None else output.stream() as stream:
             if options.timestamp:
                 profiler.show_results(stream)
             else:

@@ -11,8 +11,8 @@ import sys
 
 def load(started):
     """timestamps of this folder's package; nothing else of the folder gets importable. The package is
-    `pymem_bpf`, unless this interpreter finds another of that name: that one is the program's. started: sys.modules before
-    anything was imported."""
+    `pymem_bpf`, unless this interpreter finds another of that name: that one is the program's.
+    started: sys.modules before anything was imported."""
     import importlib.util
     here = os.path.dirname(os.path.abspath(__file__))
     origin = os.path.join(here, "__init__.py")

@@ -156,7 +156,8 @@ void lines_leave_code(struct code *code);
 /* The interpreter ceased to tell of a frame's lines: that is noted for those who count it. */
 void lines_untold(PyObject *code);
 
-/* The interpreter tells of no lines until a call returns that would take too much of the C stack. */
+/* The interpreter tells of no lines until a call returns that would take too much of the C stack.
+ */
 void lines_deep(void);
 
 /* Line of the instruction at byte `offset`: where the code begins, if it has none. */

@@ -19,8 +19,8 @@ _holding = weakref.WeakSet()  # those that are enabled for a run
 
 
 class RunProfiler(LineProfiler):
-    """A LineProfiler of one run, in one process: a child that is forked runs what is decorated as it is, since
-    its figures would be seen by nobody.
+    """A LineProfiler of one run, in one process: a child that is forked runs what is decorated as it is,
+    since its figures would be seen by nobody.
 
     hold() enables it for the whole run, at the latest when the first function is decorated; then enable() and
     disable() change nothing. close() ends the run: what is decorated later is not profiled."""
@@ -86,7 +86,7 @@ class RunProfiler(LineProfiler):
 
 
 def _after_fork():
-    """In the child: nobody asks for lines any more. (Before 3.12 frames that go on need the hook to the end.)"""
+    """In the child: nobody asks for lines any more. (Before 3.12 frames that go on need the hook.)"""
     if not has_monitoring():
         return
     for profiler in list(_holding):

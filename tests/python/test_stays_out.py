@@ -207,8 +207,8 @@ if "exit" in how:
 if "raise" in how:
     raise KeyError
 '''
-OWN = ("queue code cmd bdb statistics socket mmap struct tempfile random shutil subprocess signal argparse gettext "
-       "inspect ast dis opcode tokenize linecache copy selectors zipfile lzma glob fnmatch pathlib "
+OWN = ("queue code cmd bdb statistics socket mmap struct tempfile random shutil subprocess signal argparse "
+       "gettext inspect ast dis opcode tokenize linecache copy selectors zipfile lzma glob fnmatch pathlib "
        "locale bisect string re weakref table counter")
 OWNS = """
 import importlib
@@ -327,10 +327,10 @@ def test_modules_beside_a_program_in_this_folder_are_its_own(stage, server, comm
     os.makedirs(os.path.join(stage.home, "here"), exist_ok=True)
     for name in "queue.py", "select.py", "tempfile.py", "argparse.py", "socket.py":
         stage.write("here/" + name, "OWN = 1\n")
-    path = stage.write("here/prog.py", "import queue, argparse, socket\nprint(queue.OWN, argparse.OWN, socket.OWN)\n"
-                       "@profile\ndef f():\n    return bytearray(1 << 20)\nf()\n")
-    done = subprocess.run(command + ["-m", "pymem_bpf", path], cwd=os.path.dirname(path), stdout=subprocess.PIPE,
-                          stderr=subprocess.PIPE, timeout=sessions.PATIENCE,
+    path = stage.write("here/prog.py", "import queue, argparse, socket\n"
+                       "print(queue.OWN, argparse.OWN, socket.OWN)\n@profile\ndef f():\n    return bytearray(1 << 20)\nf()\n")
+    done = subprocess.run(command + ["-m", "pymem_bpf", path], cwd=os.path.dirname(path),
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=sessions.PATIENCE,
                           env=stage.environment(PYMEM_BPF_SOCKET=server.path, PYTHONPATH=stage.package))
     assert (done.returncode, done.stderr) == (0, b"") and done.stdout.startswith(b"1 1 1\n"), done
     assert b"return bytearray" in done.stdout
