@@ -11,7 +11,7 @@ import pytest
 
 import harness
 from conftest import probed, pythons, rows
-from test_ends import assert_nothing_left, bpf_objects
+from test_ends import assert_nothing_left, bpf_objects, held_by
 
 PAGE = 4096
 PROGRAMS = {"seed": None, "grow": None, "free": None, "threads": None, "nogil": None,
@@ -361,6 +361,54 @@ def test_children(line_python):
     assert sum(r["occurrences"] or 0 for r in rows) == truth["runs"]
     assert abs(sum(r["run_increment_bytes"] for r in rows if r["occurrences"])
                - (truth["runs"] << 20)) <= 3 * SLACK
+
+
+def test_zombies(line_python):
+    """What has ended has no probes any more, though its parent may never wait for it: their links would be
+    used up."""
+    with harness.Target(line_python.command, "zombies") as target, \
+            harness.Tool("--lines", "-p", target.pid) as tool:
+        tool.attached()
+        # And one that watches copies, from the first fork on.
+        alone = harness.attached_links(tool.process.pid) + 1
+        counts = iter([lambda n: n >= alone + 5 * target.first["forked"], lambda n: n == alone])
+
+        def paused():
+            wanted = next(counts)
+            harness.until(lambda: wanted(harness.attached_links(tool.process.pid)), "all attached, then none")
+        target.go(paused)
+        assert tool.stop() == 0, tool.stderr
+
+
+def test_reused_pid(line_python):
+    """A child has the number of one that ended: it has probes of its own."""
+    with harness.Target(line_python.command, "lines_reused_pid") as target:
+        if not target.first["possible"]:
+            pytest.skip("no PID can be chosen here")
+        with harness.Tool("--lines", "-p", target.pid) as tool:
+            tool.attached()
+            held = [held_by(tool.process.pid)]
+
+            def attached():
+                harness.until(lambda: len({o for o in held_by(tool.process.pid) - held[0] if o[0] == "link"}) >= 5,
+                              "attached to the child")
+                held[0] |= held_by(tool.process.pid)
+
+            def first():
+                attached()
+                # That it has ended, and that the other began, is told at once.
+                os.kill(tool.process.pid, signal.SIGSTOP)
+
+            def second():
+                os.kill(tool.process.pid, signal.SIGCONT)
+                attached()
+            steps = iter([first, second])
+            truth = target.go(lambda: next(steps)())
+            tool.process.send_signal(signal.SIGINT)
+            report = tool.report()
+    assert truth["child"], "another process had the number each time"
+    file, line = harness.find_line(target.path, "child_grow")
+    assert sum(r["occurrences"] or 0 for r in report.rows(truth["child"], file, line)) == truth["runs"]
 
 
 def aborts(python):

@@ -206,7 +206,7 @@ static void test_sweep(void **state)
 			.fd = 7, .key_size = tables[t].key_size, .value_size = 8, .count = 7};
 		places_used[tables[t].table] = 7;
 		for (unsigned i = 0; i < map.count; i++) {
-			memset(map.keys[i], 0xa0 + (int)i, map.key_size);
+			memset(map.keys[i], 0xa1, map.key_size);
 			memcpy(map.keys[i] + tables[t].proc_at, &i, sizeof(i));
 		}
 		assert_int_equal(session_sweep(&session, tables[t].table, is_odd, NULL), 0);
