@@ -14,7 +14,7 @@
 #include <unistd.h>
 #include <cmocka.h>
 
-#include "probe_file.h"
+#include "python/probe_file.h"
 
 /* A file that nobody runs. */
 static int open_unmapped(pid_t pid, struct probe_file *file)

@@ -9,7 +9,7 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "report_notes.c"
+#include "report/report_notes.c"
 
 uint64_t session_dropped_images(const struct session *session)
 {

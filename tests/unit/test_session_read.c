@@ -10,7 +10,7 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "session_read.c"
+#include "kernel/session_read.c"
 
 #define DEAD	     3
 #define ENTRIES_MOST 8
