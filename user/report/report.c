@@ -70,7 +70,8 @@ int report_add_image(struct build *b, struct image *image, const struct pymem_pr
 	p->exited = image->dead;
 	if (image->lines_error == -ENOTSUP)
 		b->tallies.probeless++;
-	else if (image->lines_error == -ESRCH)
+	/* What it ran had the file, and that ended: an exec. */
+	else if (image->lines_error == -ESRCH || (image->lines_error == -ESTALE && image->dead))
 		b->tallies.short_lived++;
 	else if (image->lines_error == -ECANCELED)
 		b->tallies.unready++;

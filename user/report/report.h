@@ -20,6 +20,9 @@ void report_free(struct report *report);
  * told as unsettled. The report's own, until the next call. NULL with errno set. */
 struct model *report_build(struct report *report, bool final);
 
+/* Adds a note to that model for each process whose children tracker_find_unwatched() has found. */
+void report_note_unwatched(struct report *report);
+
 /* Takes over what images did that have ended (a moment ago; with `all`, at any time), and
  * frees what else was kept of them, in the kernel too. Not between report_build() and the use of
  * its model. Cheap if there is nothing to do. 0 or -errno. */

@@ -367,21 +367,33 @@ static void add_kernel_notes(struct build *b)
 		model_add_skip(b->model, skip->pid, skip->comm, skip->reason);
 }
 
+void report_add_notes(struct build *b)
+{
+	add_kernel_notes(b);
+	add_quota_notes(b);
+	add_user_notes(b);
+	add_limit_notes(b);
+	add_probe_notes(b);
+	add_gap_notes(b);
+	add_cut_notes(b);
+	add_line_notes(b);
+}
+
 /* Children that were there before their parent was attached are for the user to choose. */
-static void add_unwatched_notes(struct build *b)
+void report_note_unwatched(struct report *report)
 {
 	const struct unwatched *u;
 	char text[512];
 	size_t i;
 	int n;
 
-	for (u = b->tracker->unwatched; u; u = u->next) {
+	for (u = report->tracker->unwatched; u; u = u->next) {
 		if (u->late) {
 			snprintf(text, sizeof(text),
 				 "not all children of process %d were looked at, which took too "
 				 "long: whether Pythons among them are not watched is not known",
 				 u->parent);
-			model_add_note(b->model, text);
+			model_add_note(report->model, text);
 		}
 		if (!u->count)
 			continue;
@@ -393,19 +405,6 @@ static void add_unwatched_notes(struct build *b)
 			n += snprintf(text + n, sizeof(text) - n, "%s%d", i ? "," : "", u->pids[i]);
 		if (u->count > u->named)
 			snprintf(text + n, sizeof(text) - n, " and %zu more", u->count - u->named);
-		model_add_note(b->model, text);
+		model_add_note(report->model, text);
 	}
-}
-
-void report_add_notes(struct build *b)
-{
-	add_kernel_notes(b);
-	add_quota_notes(b);
-	add_user_notes(b);
-	add_limit_notes(b);
-	add_probe_notes(b);
-	add_gap_notes(b);
-	add_cut_notes(b);
-	add_unwatched_notes(b);
-	add_line_notes(b);
 }
