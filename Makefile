@@ -57,7 +57,7 @@ $(BUILD)/%.linked.o:
 	$(BPFTOOL) gen object $@ $^
 
 $(BUILD)/%.skel.h: $(BUILD)/%.linked.o
-	$(BPFTOOL) gen skeleton $< name $* > $@.tmp
+	$(BPFTOOL) gen skeleton $< name pymem_$* > $@.tmp
 	mv $@.tmp $@
 
 $(BUILD)/user/%.o: user/%.c

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "os/confine.h"
+#include "kernel/event_source.h"
 #include "kernel/kernel.h"
 #include "cli/options.h"
 #include "kernel/session.h"
@@ -51,6 +52,20 @@ static void check_privileges(struct check *check)
 	     "run on the host, or in a container started with --pid=host");
 }
 
+static void check_source(struct check *check, const struct event_source *source)
+{
+	const struct kernel_features *k = &check->kernel;
+	bool required = event_source_is_required(source, k);
+	const struct source_need *need;
+
+	for (int i = 0; i < SOURCE_NEEDS_MAX && source->needs[i].what; i++) {
+		need = &source->needs[i];
+		if (!need->applies || need->applies(k))
+			line(check, source_need_is_met(need, k), required && need->refusal,
+			     need->what, need->detail ?: "", need->remedy);
+	}
+}
+
 static void check_kernel(struct check *check)
 {
 	const struct kernel_features *k = &check->kernel;
@@ -58,33 +73,11 @@ static void check_kernel(struct check *check)
 
 	uname(&name);
 	line(check, k->btf, true, "kernel type information (BTF)", name.release,
-	     k->btf ? "" : kernel_refusal(k, false));
+	     k->btf ? "" : kernel_refusal(k));
 	if (!k->btf)
 		return;
-	line(check, k->rss_stat, true, "tracepoint kmem:rss_stat", "",
-	     "use kernel 5.10 or newer, with CONFIG_TRACEPOINTS");
-	line(check, k->ring_buffer && k->task_iterator, true, "BPF ring buffer, task iterator", "",
-	     "use kernel 5.10 or newer");
-	line(check, k->batched_counters || k->percpu_lookup, true, "RSS counters",
-	     k->batched_counters ? "batched per task (6.1 and older): read at each page fault"
-				 : "per CPU (6.2 and newer): exact at each change",
-	     "this kernel mixes features of different releases; please report it");
-	line(check, k->faults, k->batched_counters, "page fault tracepoints", "",
-	     k->batched_counters
-		     ? "without them, this kernel's counters are seen only about every "
-		       "64 faults: use 6.2 or newer"
-		     : "arm64 has none; faults and copies on write are not counted, amounts are "
-		       "not affected");
-	line(check, k->page_alloc, false, "tracepoint kmem:mm_page_alloc", "",
-	     "copies on write are not counted");
-	line(check, k->sys_exit, false, "tracepoint raw_syscalls:sys_exit", "",
-	     "brk, mmap, munmap, mremap and madvise are not counted");
-	line(check, k->uprobes, false, "uprobes with reference counts (for --lines)", "",
-	     "--lines can't be used: this kernel lacks CONFIG_UPROBE_EVENTS");
-	if (k->uprobes)
-		line(check, kernel_allows_uprobes(), false, "privileges for --lines", "",
-		     "--lines can't be used: this kernel asks for CAP_SYS_ADMIN where a uprobe is "
-		     "opened; run as root, or add it");
+	for (int i = 0; i < EVENT_SOURCE_COUNT; i++)
+		check_source(check, event_sources[i]);
 }
 
 #if defined(__aarch64__)

@@ -1,126 +1,116 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Two builds of the BPF side are embedded (bpf/base/compat.bpf.h says why). libbpf's
- * skeletons would give each its own C types; here they are one object whose maps,
- * programs and globals go by name.
+/* Two builds of the BPF side are embedded (bpf/base/compat.bpf.h says why), and libbpf makes a
+ * skeleton of each, with C types of its own. Only here are the two told apart: both fill in the
+ * same handles (bpf_handles.h).
  */
 #include "kernel/bpf_object.h"
 
 #include <bpf/bpf.h>
 #include <bpf/btf.h>
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "pymem.h" /* types of variables */
-
 #include "legacy.skel.h"
 #include "modern.skel.h"
 
-struct bpf_object *object_open(bool legacy)
-{
-	LIBBPF_OPTS(bpf_object_open_opts, opts, .object_name = "pymem");
-	size_t size;
-	const void *bytes = legacy ? legacy__elf_bytes(&size) : modern__elf_bytes(&size);
+#define SET_MAP(id)	       handles->map.id = skeleton->maps.id;
+#define SET_PROGRAM(id)	       handles->program.id = skeleton->progs.id;
+#define SET_KNOB(id, type)     handles->knob.id = &skeleton->rodata->id;
+#define SET_VARIABLE(id, type) handles->variable.id = &skeleton->bss->id;
+#define SET_ARRAY(id, type, length)                                          \
+	_Static_assert(sizeof(skeleton->bss->id) == (length) * sizeof(type), \
+		       "the BPF side's array " #id " has another length");   \
+	handles->variable.id = skeleton->bss->id;
 
-	return bpf_object__open_mem(bytes, size, &opts);
+static struct bpf_object *open_modern(struct bpf_handles *handles)
+{
+	struct pymem_modern *skeleton = pymem_modern__open();
+	struct bpf_object *object;
+
+	if (!skeleton)
+		return NULL;
+	BPF_OF_BOTH(SET_MAP, SET_PROGRAM, SET_KNOB, SET_VARIABLE, SET_ARRAY)
+	BPF_OF_MODERN(SET_MAP, SET_PROGRAM, SET_KNOB, SET_VARIABLE, SET_ARRAY)
+	/* The object is the caller's: the skeleton goes without it. */
+	object = skeleton->obj;
+	skeleton->obj = NULL;
+	pymem_modern__destroy(skeleton);
+	return object;
 }
 
-/* Offset of `name` in the data section `section`, or -ENOENT. */
-static int variable_offset(const struct bpf_object *object, const char *section, const char *name)
+static struct bpf_object *open_legacy(struct bpf_handles *handles)
+{
+	struct pymem_legacy *skeleton = pymem_legacy__open();
+	struct bpf_object *object;
+
+	if (!skeleton)
+		return NULL;
+	BPF_OF_BOTH(SET_MAP, SET_PROGRAM, SET_KNOB, SET_VARIABLE, SET_ARRAY)
+	BPF_OF_LEGACY(SET_MAP, SET_PROGRAM, SET_KNOB, SET_VARIABLE, SET_ARRAY)
+	object = skeleton->obj;
+	skeleton->obj = NULL;
+	pymem_legacy__destroy(skeleton);
+	return object;
+}
+
+struct bpf_object *object_open(bool legacy, struct bpf_handles *handles)
+{
+	memset(handles, 0, sizeof(*handles));
+	return legacy ? open_legacy(handles) : open_modern(handles);
+}
+
+static char *variables(const struct bpf_object *object, size_t *size)
+{
+	struct bpf_map *map = bpf_object__find_map_by_name(object, ".bss");
+
+	/* const only in older libbpf headers. */
+	return map ? (char *)(uintptr_t)bpf_map__initial_value(map, size) : NULL;
+}
+
+int object_map_variables(struct bpf_object *object, struct bpf_handles *handles)
+{
+	size_t size, page = sysconf(_SC_PAGESIZE);
+	char *data = variables(object, &size);
+	int fd;
+
+	if (!data)
+		return -ENOENT;
+	fd = bpf_map__fd(bpf_object__find_map_by_name(object, ".bss"));
+	/* libbpf has a mapping of its own there, of the values before the load. The map takes its
+	 * place, so that handles stay right; libbpf unmaps either. */
+	if (mmap(data, (size + page - 1) & ~(page - 1), PROT_READ | PROT_WRITE,
+		 MAP_SHARED | MAP_FIXED, fd, 0) == MAP_FAILED)
+		return -errno;
+	memset(&handles->knob, 0, sizeof(handles->knob));
+	return 0;
+}
+
+/* Where the variable is in its section, or -ENOENT. */
+static int variable_offset(const struct bpf_object *object, const char *name, size_t size)
 {
 	const struct btf *btf = bpf_object__btf(object);
 	const struct btf_var_secinfo *info;
-	const struct btf_type *type;
-	int id = btf__find_by_name_kind(btf, section, BTF_KIND_DATASEC), i;
+	const struct btf_type *type, *var;
+	int id = btf__find_by_name_kind(btf, ".bss", BTF_KIND_DATASEC), i;
 
 	if (id < 0)
 		return -ENOENT;
 	type = btf__type_by_id(btf, id);
 	info = btf_var_secinfos(type);
 	for (i = 0; i < btf_vlen(type); i++, info++) {
-		const struct btf_type *var = btf__type_by_id(btf, info->type);
-
-		if (!strcmp(btf__name_by_offset(btf, var->name_off), name))
+		var = btf__type_by_id(btf, info->type);
+		if (info->size == size && !strcmp(btf__name_by_offset(btf, var->name_off), name))
 			return info->offset;
 	}
 	return -ENOENT;
 }
 
-static struct bpf_map *section_map(const struct bpf_object *object, const char *section)
+volatile void *object_variable(const struct bpf_object *object, const char *name, size_t size)
 {
-	return bpf_object__find_map_by_name(object, section);
-}
+	int offset = variable_offset(object, name, size);
+	char *data = variables(object, &size);
 
-bool object_has_knob(const struct bpf_object *object, const char *name)
-{
-	return section_map(object, ".rodata") && variable_offset(object, ".rodata", name) >= 0;
-}
-
-bool object_has_variable(const struct bpf_object *object, const char *name)
-{
-	return section_map(object, ".bss") && variable_offset(object, ".bss", name) >= 0;
-}
-
-int object_set_knob(struct bpf_object *object, const char *name, uint32_t value)
-{
-	struct bpf_map *map = section_map(object, ".rodata");
-	int offset = variable_offset(object, ".rodata", name);
-	size_t size;
-	char *data;
-
-	if (!map || offset < 0)
-		return -ENOENT;
-	/* const only in older libbpf headers: before load it is ours to fill. */
-	data = (char *)(uintptr_t)bpf_map__initial_value(map, &size);
-	if (!data || offset + sizeof(value) > size)
-		return -ENOENT;
-	memcpy(data + offset, &value, sizeof(value));
-	return 0;
-}
-
-struct object_globals {
-	const struct bpf_object *object;
-	char *data;
-	size_t size;
-};
-
-struct object_globals *object_map_globals(struct bpf_object *object)
-{
-	struct bpf_map *map = section_map(object, ".bss");
-	struct object_globals *globals;
-	size_t page = sysconf(_SC_PAGESIZE);
-
-	if (!map) {
-		errno = ENOENT;
-		return NULL;
-	}
-	globals = calloc(1, sizeof(*globals));
-	if (!globals)
-		return NULL;
-	globals->object = object;
-	globals->size = (bpf_map__value_size(map) + page - 1) & ~(page - 1);
-	globals->data =
-		mmap(NULL, globals->size, PROT_READ | PROT_WRITE, MAP_SHARED, bpf_map__fd(map), 0);
-	if (globals->data == MAP_FAILED) {
-		free(globals);
-		return NULL;
-	}
-	return globals;
-}
-
-void object_unmap_globals(struct object_globals *globals)
-{
-	if (!globals)
-		return;
-	munmap(globals->data, globals->size);
-	free(globals);
-}
-
-void *object_global(struct object_globals *globals, const char *name)
-{
-	int offset = variable_offset(globals->object, ".bss", name);
-
-	return offset < 0 ? NULL : globals->data + offset;
+	return data && offset >= 0 ? data + offset : NULL;
 }

@@ -1,31 +1,25 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* The compiled BPF programs: the right build for the kernel, its globals by name. */
+/* The compiled BPF programs: the right build for the kernel, and handles of what is in it. */
 #ifndef BPF_OBJECT_H
 #define BPF_OBJECT_H
 
 #include <bpf/libbpf.h>
 #include <stdbool.h>
 #include <stddef.h>
-#include <stdint.h>
+
+#include "kernel/bpf_handles.h"
 
 /* Opens the build for kernels with per-CPU counters (`legacy` false) or the one for
- * older ones. NULL with errno set. The caller closes it with bpf_object__close(). */
-struct bpf_object *object_open(bool legacy);
+ * older ones, and fills in its handles. NULL with errno set. The caller closes it with
+ * bpf_object__close(). */
+struct bpf_object *object_open(bool legacy, struct bpf_handles *handles);
 
-/* Is there such a constant, such a variable? */
-bool object_has_knob(const struct bpf_object *object, const char *name);
-bool object_has_variable(const struct bpf_object *object, const char *name);
+/* After bpf_object__load(): variables are from now on those of the programs, and knobs can't be
+ * set any more. 0 or -errno. */
+int object_map_variables(struct bpf_object *object, struct bpf_handles *handles);
 
-/* Before load: sets the 32-bit constant `name`. 0 or -ENOENT. */
-int object_set_knob(struct bpf_object *object, const char *name, uint32_t value);
-
-/* After load: maps the object's variables. NULL with errno set; object_unmap_globals() ends
- * it. */
-struct object_globals;
-struct object_globals *object_map_globals(struct bpf_object *object);
-void object_unmap_globals(struct object_globals *globals);
-
-/* Address of the 64-bit or 32-bit variable `name`; NULL if there is none. */
-void *object_global(struct object_globals *globals, const char *name);
+/* The variable `name` of `size` bytes, for names that are no handles; like a handle, it stays where
+ * it is. NULL: there is none of that size. */
+volatile void *object_variable(const struct bpf_object *object, const char *name, size_t size);
 
 #endif

@@ -6,7 +6,6 @@
 #include "kernel/kernel.h"
 
 #include <errno.h>
-#include <linux/btf.h>
 #include <linux/capability.h>
 #include <linux/perf_event.h>
 #include <stdio.h>
@@ -16,43 +15,24 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "kernel/kernel_btf.h"
+#include "kernel/event_source.h"
 
 void kernel_probe(struct kernel_features *f)
 {
-	enum { RSS_STAT, BATCHED, RUN_TIME, FAULTS, PAGE_ALLOC, SYS_EXIT, RING, ITERATOR, PERCPU };
-	struct kernel_btf_wanted wanted[] = {
-		[RSS_STAT] = {.name = "btf_trace_rss_stat", .kind = BTF_KIND_TYPEDEF},
-		/* mm_struct.rss_stat, until it became an array of percpu_counter (6.2). */
-		[BATCHED] = {.name = "mm_rss_stat", .kind = BTF_KIND_STRUCT},
-		[RUN_TIME] = {.name = "bpf_mem_alloc", .kind = BTF_KIND_STRUCT},
-		[FAULTS] = {.name = "btf_trace_page_fault_user", .kind = BTF_KIND_TYPEDEF},
-		[PAGE_ALLOC] = {.name = "btf_trace_mm_page_alloc", .kind = BTF_KIND_TYPEDEF},
-		[SYS_EXIT] = {.name = "btf_trace_sys_exit", .kind = BTF_KIND_TYPEDEF},
-		[RING] = {.name = "bpf_map_type",
-			  .kind = BTF_KIND_ENUM,
-			  .member = "BPF_MAP_TYPE_RINGBUF"},
-		[ITERATOR] = {.name = "bpf_iter__task", .kind = BTF_KIND_STRUCT},
-		[PERCPU] = {.name = "bpf_func_id",
-			    .kind = BTF_KIND_ENUM,
-			    .member = "BPF_FUNC_map_lookup_percpu_elem"},
-	};
+	/* mm_struct.rss_stat, until it became an array of percpu_counter (6.2). */
+	static const struct kernel_btf_wanted batched = KERNEL_STRUCT("mm_rss_stat");
+	static const struct kernel_btf_wanted run_time = KERNEL_STRUCT("bpf_mem_alloc");
 
 	memset(f, 0, sizeof(*f));
-	f->btf_error = -kernel_btf_find("/sys/kernel/btf/vmlinux", wanted,
-					sizeof(wanted) / sizeof(wanted[0]));
+	kernel_ask(f, &batched);
+	kernel_ask(f, &run_time);
+	event_sources_ask(f);
+	f->btf_error = -kernel_btf_find("/sys/kernel/btf/vmlinux", f->types, f->type_count);
 	if (f->btf_error)
 		return;
 	f->btf = true;
-	f->rss_stat = wanted[RSS_STAT].found;
-	f->batched_counters = wanted[BATCHED].found;
-	f->run_time_alloc = wanted[RUN_TIME].found;
-	f->faults = wanted[FAULTS].found;
-	f->page_alloc = wanted[PAGE_ALLOC].found;
-	f->sys_exit = wanted[SYS_EXIT].found;
-	f->ring_buffer = wanted[RING].found;
-	f->task_iterator = wanted[ITERATOR].found;
-	f->percpu_lookup = wanted[PERCPU].found;
+	f->batched_counters = kernel_has(f, &batched);
+	f->run_time_alloc = kernel_has(f, &run_time);
 	f->uprobes = !access("/sys/bus/event_source/devices/uprobe/format/ref_ctr_offset", F_OK);
 }
 

@@ -3,29 +3,58 @@
 #ifndef KERNEL_H
 #define KERNEL_H
 
+#include <linux/btf.h>
 #include <stdbool.h>
 #include <stddef.h>
+
+#include "kernel/kernel_btf.h"
+
+/* What a kernel may have, as kernel_ask() and kernel_has() take it. */
+#define KERNEL_TRACEPOINT(id)                                     \
+	{                                                         \
+		.name = "btf_trace_" id, .kind = BTF_KIND_TYPEDEF \
+	}
+#define KERNEL_FUNCTION(id)                       \
+	{                                         \
+		.name = id, .kind = BTF_KIND_FUNC \
+	}
+#define KERNEL_STRUCT(id)                           \
+	{                                           \
+		.name = id, .kind = BTF_KIND_STRUCT \
+	}
+#define KERNEL_ENUMERATOR(of, id)                               \
+	{                                                       \
+		.name = of, .kind = BTF_KIND_ENUM, .member = id \
+	}
+
+#define KERNEL_TYPES_MAX 256
 
 struct kernel_features {
 	bool btf;	       /* /sys/kernel/btf/vmlinux is there, readable, understood */
 	int btf_error;	       /* why not, an errno; see kernel_btf_find() */
-	bool rss_stat;	       /* kmem:rss_stat exists (5.6) */
 	bool batched_counters; /* 6.1 and older */
 	bool run_time_alloc;   /* hash maps may allocate in tracing programs (6.1) */
-	bool faults;	       /* exceptions:page_fault_user, _kernel */
-	bool page_alloc;       /* kmem:mm_page_alloc */
 	bool uprobes;	       /* with reference counts, for --lines */
-	bool sys_exit;	       /* raw_syscalls:sys_exit */
-	bool ring_buffer;      /* 5.8 */
-	bool task_iterator;    /* 5.8 */
-	bool percpu_lookup;    /* bpf_map_lookup_percpu_elem (5.19), needed from 6.2 on */
+	unsigned type_count;
+	struct kernel_btf_wanted types[KERNEL_TYPES_MAX]; /* asked about, with the answers */
 };
 
+/* Fills in all of it: what the event sources need (event_source.h) is asked about too. */
 void kernel_probe(struct kernel_features *features);
 
-/* Why the main job (with `lines`, the exact engine) can't be done on such a kernel, and what would
- * help; NULL: it can. */
-const char *kernel_refusal(const struct kernel_features *features, bool lines);
+/* Notes the type for kernel_probe() to ask about. */
+void kernel_ask(struct kernel_features *features, const struct kernel_btf_wanted *type);
+
+/* Has the kernel that type? False for what was not asked about. */
+bool kernel_has(const struct kernel_features *features, const struct kernel_btf_wanted *type);
+
+/* Where RSS is counted: per task, in batches, or per CPU. */
+bool kernel_is_batched(const struct kernel_features *features);
+bool kernel_is_per_cpu(const struct kernel_features *features);
+
+/* Why nothing can be known of the kernel, and what would help; NULL: its types are known. What else
+ * it must have is the affair of the event sources (event_sources_refusal()). */
+const char *kernel_refusal(const struct kernel_features *features);
 
 /* Are our PIDs the kernel's own? In another PID namespace the two differ, and BPF
  * programs see the kernel's. */

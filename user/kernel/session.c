@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Opens, sizes, loads and attaches the BPF side, and reads its maps.
+/* Opens, sizes and loads the BPF side (session_sources.c attaches it), and tracks processes.
  *
  * Nothing is pinned: links, programs and maps live as long as this process, however it
  * ends. Maps allocate entries as they are used where the kernel allows it; on older
@@ -17,6 +17,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "kernel/bpf_object.h"
 #include "kernel/kernel.h"
 #include "kernel/probe_closer.h"
 #include "kernel/session_private.h"
@@ -31,56 +32,22 @@ static int print_libbpf(enum libbpf_print_level level, const char *format, va_li
 	return 0;
 }
 
-static void set_knob(struct session *session, const char *name, uint32_t value)
+void session_set_size(struct session *session, struct bpf_map *map, unsigned entries)
 {
-	if (object_set_knob(session->object, name, value))
-		bpf_names_missing(BPF_NAME_KNOB, name);
-}
-
-static void set_size(struct session *session, const char *name, unsigned entries)
-{
-	struct bpf_map *map = session_map(session, name);
-
 	if (!session->kernel.run_time_alloc)
 		bpf_map__set_map_flags(map, bpf_map__map_flags(map) & ~BPF_F_NO_PREALLOC);
 	bpf_map__set_max_entries(map, entries);
 }
 
-#define PLACES 16384 /* of probes in processes; some ten each */
-
-/* The exact engine's maps, where it is wanted. */
-static void set_line_sizes(struct session *session, unsigned images, unsigned stacks)
-{
-	static const char *const maps[] = {"lines", "line_stacks"};
-	static const char *const legacy_maps[] = {"line_blank", "places"};
-	size_t i;
-
-	if (session->options.lines) {
-		set_size(session, "lines", stacks);
-		/* 8 KiB each, allocated at load. */
-		if (session->kernel.batched_counters) {
-			set_size(session, "line_stacks", images < 1024 ? 1024 : images);
-			set_size(session, "places", session->cookies ? 1 : PLACES);
-		}
-		return;
-	}
-	for (i = 0; i < sizeof(maps) / sizeof(maps[0]); i++)
-		bpf_map__set_autocreate(session_map(session, maps[i]), false);
-	for (i = 0; session->kernel.batched_counters && i < 2; i++)
-		bpf_map__set_autocreate(session_map(session, legacy_maps[i]), false);
-}
-
-/* Of the tables with a quota (bpf/account/quota.bpf.h). Where only what was asked for is profiled,
- * one process, or one user's, may fill a table but for a thirtieth. */
+/* Of the tables with a quota (bpf/account/quota.bpf.h) that are no one source's. Where only what
+ * was asked for is profiled, one process, or one user's, may fill a table but for a thirtieth. */
 static void set_quotas(struct session *session, unsigned stacks, unsigned threads)
 {
-	set_knob(session, "room_stacks", stacks);
-	set_knob(session, "room_vmcalls", stacks / 4);
-	set_knob(session, "room_codes", stacks);
-	set_knob(session, "room_lines", stacks);
-	set_knob(session, "room_threads", threads);
-	set_knob(session, "quota_share", session->options.many ? 1 : 32);
-	set_knob(session, "quota_user_share", session->options.many ? 3 : 32);
+	*session->bpf.knob.room_stacks = stacks;
+	*session->bpf.knob.room_codes = stacks;
+	*session->bpf.knob.room_threads = threads;
+	*session->bpf.knob.quota_share = session->options.many ? 1 : 32;
+	*session->bpf.knob.quota_user_share = session->options.many ? 3 : 32;
 }
 
 static void size_maps(struct session *session, int cpus)
@@ -91,57 +58,23 @@ static void size_maps(struct session *session, int cpus)
 	unsigned threads = images * (session->kernel.run_time_alloc ? 16 : 4);
 
 	session->proc_size = sizeof(struct pymem_proc) + cpus * sizeof(struct pymem_cpu);
-	bpf_map__set_value_size(session_map(session, "procs"), session->proc_size);
-	bpf_map__set_value_size(session_map(session, "blank"), session->proc_size);
-	set_size(session, "procs", images);
-	set_size(session, "dead", images * 2);
-	set_size(session, "tgids", images * 2);
-	set_size(session, "wanted", images);
+	bpf_map__set_value_size(session->bpf.map.procs, session->proc_size);
+	bpf_map__set_value_size(session->bpf.map.blank, session->proc_size);
+	session_set_size(session, session->bpf.map.procs, images);
+	session_set_size(session, session->bpf.map.dead, images * 2);
+	session_set_size(session, session->bpf.map.tgids, images * 2);
+	session_set_size(session, session->bpf.map.wanted, images);
 	if (threads < 4096)
 		threads = 4096;
 	if (session->kernel.batched_counters)
-		set_size(session, "threads", threads);
+		session_set_size(session, session->bpf.map.threads, threads);
 	set_quotas(session, stacks, threads);
 	/* 4 KiB each. Pages are for sessions that only count. */
-	bpf_map__set_max_entries(session_map(session, "page_records"),
-				 o->count_only ? PYMEM_PAGES : 1);
-	set_size(session, "stacks", stacks);
-	set_size(session, "vmcalls", stacks / 4);
-	set_size(session, "codes", stacks);
-	set_line_sizes(session, images, stacks);
-	bpf_map__set_max_entries(session_map(session, "cpu_offsets"), cpus);
-	bpf_map__set_max_entries(session_map(session, "ring"), o->ring_bytes);
-}
-
-static void select_programs(struct session *session)
-{
-	static const char *const lines[] = {"line",	  "function_entry", "function_return",
-					    "gc_start",	  "gc_done",	    "lines_exit",
-					    "lines_exec", "lines_settle"};
-	const struct kernel_features *k = &session->kernel;
-	size_t i;
-	bool faults = session->options.faults && k->faults;
-
-	if (session->options.faults && !k->faults)
-		session->lacks |= SESSION_LACK_FAULTS;
-	if (session->options.syscalls && !k->sys_exit)
-		session->lacks |= SESSION_LACK_SYSCALLS;
-	if (session->options.faults && !k->page_alloc)
-		session->lacks |= SESSION_LACK_COPIES;
-	if (k->batched_counters)
-		session->lacks |= SESSION_BATCHED;
-	/* Batched counters are only seen at faults. */
-	if (k->batched_counters && k->faults)
-		faults = true;
-	set_knob(session, "count_faults", faults);
-	bpf_program__set_autoload(session_program(session, "fault_user"), faults);
-	bpf_program__set_autoload(session_program(session, "fault_kernel"), faults);
-	bpf_program__set_autoload(session_program(session, "page_alloc"), faults && k->page_alloc);
-	bpf_program__set_autoload(session_program(session, "syscall_exit"),
-				  session->options.syscalls && k->sys_exit);
-	for (i = 0; i < sizeof(lines) / sizeof(lines[0]); i++)
-		bpf_program__set_autoload(session_program(session, lines[i]),
-					  session->options.lines);
+	bpf_map__set_max_entries(session->bpf.map.page_records, o->count_only ? PYMEM_PAGES : 1);
+	session_set_size(session, session->bpf.map.stacks, stacks);
+	session_set_size(session, session->bpf.map.codes, stacks);
+	bpf_map__set_max_entries(session->bpf.map.cpu_offsets, cpus);
+	bpf_map__set_max_entries(session->bpf.map.ring, o->ring_bytes);
 }
 
 static int find_cpu_offsets(struct session *session, unsigned cpus)
@@ -152,11 +85,11 @@ static int find_cpu_offsets(struct session *session, unsigned cpus)
 	/* Batched counters are not per CPU. */
 	if (session->kernel.batched_counters)
 		return 0;
-	program = bpf_program__fd(session_program(session, "find_cpu_offsets"));
+	program = bpf_program__fd(session->bpf.program.find_cpu_offsets);
 	err = bpf_prog_test_run_opts(program, &opts);
 	if (err)
 		return err;
-	return *(uint32_t *)session_variable(session, "cpu_offsets_found") == cpus ? 0 : -ENODATA;
+	return *session->bpf.variable.cpu_offsets_found == cpus ? 0 : -ENODATA;
 }
 
 /* Can a program ask for the cookie of the uprobe that runs it? */
@@ -165,41 +98,44 @@ static bool has_cookies(void)
 	return libbpf_probe_bpf_helper(BPF_PROG_TYPE_KPROBE, BPF_FUNC_get_attach_cookie, NULL) == 1;
 }
 
+static void set_knobs(struct session *session, int cpus)
+{
+	const struct session_options *o = &session->options;
+	long online = sysconf(_SC_NPROCESSORS_ONLN);
+
+	*session->bpf.knob.nr_cpus = cpus;
+	/* percpu_counter_batch: lib/percpu_counter.c, compute_batch_value(). */
+	*session->bpf.knob.counter_batch = online > 16 ? 2 * online : 32;
+	*session->bpf.knob.follow_children = o->follow_children;
+	*session->bpf.knob.watch_host = o->watch_host;
+	*session->bpf.knob.payer_images = o->payer_images;
+	*session->bpf.knob.all_payers_images = o->all_payers_images;
+	*session->bpf.knob.count_only = o->count_only;
+	*session->bpf.knob.own_tgid = getpid();
+	*session->bpf.knob.ring_wakeup_bytes = o->ring_bytes / 4;
+}
+
 static int session_load(struct session *session, char *why, size_t size)
 {
 	int cpus = libbpf_num_possible_cpus(), err;
-	long online;
 
 	session->cookies = !session->kernel.batched_counters || has_cookies();
 	size_maps(session, cpus);
-	select_programs(session);
-	/* The other build needs no such knob. */
-	if (session->kernel.batched_counters)
-		set_knob(session, "probe_cookies", session->cookies);
-	set_knob(session, "nr_cpus", cpus);
-	/* percpu_counter_batch: lib/percpu_counter.c, compute_batch_value(). */
-	online = sysconf(_SC_NPROCESSORS_ONLN);
-	set_knob(session, "counter_batch", online > 16 ? 2 * online : 32);
-	set_knob(session, "follow_children", session->options.follow_children);
-	set_knob(session, "watch_host", session->options.watch_host);
-	set_knob(session, "payer_images", session->options.payer_images);
-	set_knob(session, "all_payers_images", session->options.all_payers_images);
-	set_knob(session, "count_only", session->options.count_only);
-	set_knob(session, "own_tgid", getpid());
-	set_knob(session, "ring_wakeup_bytes", session->options.ring_bytes / 4);
+	set_knobs(session, cpus);
+	session_select_sources(session);
 	err = bpf_object__load(session->object);
 	if (err) {
 		snprintf(why, size, "the kernel refused the BPF programs: %s%s", strerror(-err),
 			 err == -EPERM ? " (run as root)" : " (-vv shows its reasons)");
 		return err;
 	}
-	session->globals = object_map_globals(session->object);
-	if (!session->globals) {
-		err = -errno;
+	err = object_map_variables(session->object, &session->bpf);
+	if (err) {
 		snprintf(why, size, "the BPF programs' variables can't be mapped: %s",
 			 strerror(-err));
 		return err;
 	}
+	session->running = true;
 	err = find_cpu_offsets(session, cpus);
 	if (err)
 		snprintf(why, size, "the kernel's per-CPU areas could not be located (%s)",
@@ -227,13 +163,14 @@ struct session *session_new(const struct session_options *options, char *why, si
 		setrlimit(RLIMIT_NOFILE, &files);
 	}
 	kernel_probe(&session->kernel);
-	refusal = kernel_refusal(&session->kernel, options->lines);
+	refusal = kernel_refusal(&session->kernel)
+			  ?: event_sources_refusal(options, &session->kernel);
 	if (refusal) {
 		snprintf(why, size, "%s", refusal);
 		err = -EOPNOTSUPP;
 		goto fail;
 	}
-	session->object = object_open(session->kernel.batched_counters);
+	session->object = object_open(session->kernel.batched_counters, &session->bpf);
 	if (!session->object) {
 		err = -errno;
 		snprintf(why, size, "the embedded BPF object can't be opened: %s", strerror(-err));
@@ -247,8 +184,7 @@ struct session *session_new(const struct session_options *options, char *why, si
 			goto fail;
 		}
 	}
-	err = bpf_names_check(session->object, session->kernel.batched_counters, bpf_names,
-			      bpf_name_count, why, size);
+	err = session_find_sources(session, why, size);
 	if (!err)
 		err = session_load(session, why, size);
 	if (err)
@@ -260,69 +196,12 @@ fail:
 	return NULL;
 }
 
-static int attach_one(struct session *session, const char *name)
-{
-	struct bpf_program *program = session_program(session, name);
-	struct bpf_link *link;
-
-	if (!bpf_program__autoload(program))
-		return 0;
-	link = bpf_program__attach(program);
-	if (!link)
-		return -errno;
-	session->links[session->link_count++] = link;
-	return 0;
-}
-
-int session_attach(struct session *session)
-{
-	/* Lifecycle first: an image that ends while the others attach must be seen to end. */
-	static const char *const order[] = {"lines_exit",   "lines_exec",   "process_exit",
-					    "process_exec", "process_fork", "fault_user",
-					    "fault_kernel", "syscall_exit", "rss_stat"};
-	size_t i;
-	int err;
-
-	for (i = 0; i < sizeof(order) / sizeof(order[0]); i++) {
-		err = attach_one(session, order[i]);
-		if (err) {
-			session_detach(session);
-			return err;
-		}
-	}
-	return 0;
-}
-
-void session_detach(struct session *session)
-{
-	/* Probes take long to detach; lines end now, the probes go after session_settle(). */
-	if (session->globals && session->options.lines)
-		*(volatile uint32_t *)session_variable(session, "lines_off") = 1;
-	while (session->link_count)
-		bpf_link__destroy(session->links[--session->link_count]);
-	bpf_link__destroy(session->copies);
-	session->copies = NULL;
-}
-
-int session_watch_copies(struct session *session)
-{
-	struct bpf_program *program = session_program(session, "page_alloc");
-
-	if (session->copies || !bpf_program__autoload(program))
-		return 0;
-	session->copies = bpf_program__attach(program);
-	if (!session->copies)
-		return -errno;
-	*(volatile uint32_t *)session_variable(session, "copies_watched") = 1;
-	return 0;
-}
-
 /* Runs a task iterator program over all tasks; what it writes goes to `fn` in records of
  * `size` bytes (0: it writes nothing). */
-int session_run_iterator(struct session *session, const char *name, size_t size,
+int session_run_iterator(struct bpf_program *program, size_t size,
 			 int (*fn)(const void *record, void *arg), void *arg)
 {
-	struct bpf_link *link = bpf_program__attach_iter(session_program(session, name), NULL);
+	struct bpf_link *link = bpf_program__attach_iter(program, NULL);
 	char buffer[64 * sizeof(struct pymem_collected)];
 	size_t have = 0, at;
 	ssize_t n;
@@ -361,9 +240,9 @@ int session_settle(struct session *session)
 
 	/* What runs ends with the amounts that were seen. */
 	if (session->options.lines)
-		err = session_run_iterator(session, "lines_settle", 0, NULL, NULL);
+		err = session_run_iterator(session->bpf.program.lines_settle, 0, NULL, NULL);
 	if (!err)
-		err = session_run_iterator(session, "settle", 0, NULL, NULL);
+		err = session_run_iterator(session->bpf.program.settle, 0, NULL, NULL);
 	session_release_probes(session);
 	return err;
 }
@@ -376,19 +255,8 @@ void session_free(struct session *session)
 	session_free_probes(session);
 	session_pages_free(session);
 	ring_buffer__free(session->ring);
-	object_unmap_globals(session->globals);
 	bpf_object__close(session->object);
 	free(session);
-}
-
-bool session_sees_mappings(const struct session *session)
-{
-	return session->options.syscalls && session->kernel.sys_exit;
-}
-
-unsigned session_lacks(const struct session *session)
-{
-	return session->lacks;
 }
 
 static uint16_t extent(uint16_t size, uint16_t offset, uint16_t width)
@@ -419,7 +287,7 @@ int session_add_layout(struct session *session, const struct py_layout *layout)
 	value.code_size = extent(value.code_size, layout->code_qualname, 8);
 	value.code_size = extent(value.code_size, layout->code_linetable, 8);
 	memcpy(value.py, layout, sizeof(*layout));
-	if (bpf_map_update_elem(session_map_fd(session, "layouts"), &i, &value, BPF_ANY))
+	if (bpf_map_update_elem(bpf_map__fd(session->bpf.map.layouts), &i, &value, BPF_ANY))
 		return -errno;
 	session->layouts[i] = *layout;
 	session->layout_count++;
@@ -428,7 +296,7 @@ int session_add_layout(struct session *session, const struct py_layout *layout)
 
 int session_track(struct session *session, struct session_target *targets, size_t count)
 {
-	int fd = session_map_fd(session, "wanted"), err = 0;
+	int fd = bpf_map__fd(session->bpf.map.wanted), err = 0;
 	struct pymem_wanted w;
 	size_t i;
 
@@ -450,7 +318,7 @@ int session_track(struct session *session, struct session_target *targets, size_
 		}
 	}
 	if (!err)
-		err = session_run_iterator(session, "attach_wanted", 0, NULL, NULL);
+		err = session_run_iterator(session->bpf.program.attach_wanted, 0, NULL, NULL);
 	/* Whatever failed, none is wanted any more. */
 	for (i = 0; i < count; i++) {
 		uint32_t key = targets[i].pid;
@@ -468,12 +336,12 @@ int session_track(struct session *session, struct session_target *targets, size_
 
 const volatile struct pymem_payer *session_payers(const struct session *session)
 {
-	return session_variable(session, "payers");
+	return session->bpf.variable.payers;
 }
 
 int session_set_reader(struct session *session, session_message_fn fn, void *arg)
 {
-	session->ring = ring_buffer__new(session_map_fd(session, "ring"), fn, arg, NULL);
+	session->ring = ring_buffer__new(bpf_map__fd(session->bpf.map.ring), fn, arg, NULL);
 	return session->ring ? 0 : -errno;
 }
 
@@ -489,15 +357,10 @@ int session_consume(struct session *session)
 
 uint64_t session_dropped_messages(const struct session *session)
 {
-	return *(volatile uint64_t *)session_variable(session, "dropped_messages");
-}
-
-uint64_t session_dropped_calls(const struct session *session)
-{
-	return *(volatile uint64_t *)session_variable(session, "dropped_calls");
+	return *session->bpf.variable.dropped_messages;
 }
 
 uint64_t session_dropped_images(const struct session *session)
 {
-	return *(volatile uint64_t *)session_variable(session, "dropped_images");
+	return *session->bpf.variable.dropped_images;
 }

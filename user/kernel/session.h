@@ -32,14 +32,6 @@ struct session_options {
 
 struct session;
 
-/* What a kernel lacks or does differently; words for the reports. */
-enum session_lack {
-	SESSION_LACK_FAULTS = 1 << 0,	/* no page fault tracepoints */
-	SESSION_LACK_SYSCALLS = 1 << 1, /* no sys_exit tracepoint */
-	SESSION_BATCHED = 1 << 2,	/* counters batched per task (6.1 and older) */
-	SESSION_LACK_COPIES = 1 << 3,	/* no mm_page_alloc tracepoint */
-};
-
 /* Loads the programs. NULL with errno set; `why` (of `size` bytes) gets a sentence that
  * names what is missing and its remedy. */
 struct session *session_new(const struct session_options *options, char *why, size_t size);
@@ -59,7 +51,15 @@ void session_free(struct session *session);
 /* Is it told that a process maps a file executable (PYMEM_MSG_MAPPED)? */
 bool session_sees_mappings(const struct session *session);
 
-unsigned session_lacks(const struct session *session);
+/* Hands to `fn` what a report has to say of the kernel: what was asked for and it lacks, what it
+ * does differently. */
+void session_each_note(const struct session *session, void (*fn)(const char *text, void *arg),
+		       void *arg);
+
+/* How many events each source could not count, a table being full, and what was not counted:
+ * "memory system calls were not counted: …". */
+void session_each_dropped(const struct session *session,
+			  void (*fn)(uint64_t events, const char *text, void *arg), void *arg);
 
 /* Registers a layout; its index, or -ENOSPC. The same layout gets the same index. */
 int session_add_layout(struct session *session, const struct py_layout *layout);
@@ -186,6 +186,5 @@ int session_watch_copies(struct session *session);
 
 uint64_t session_dropped_messages(const struct session *session);
 uint64_t session_dropped_images(const struct session *session);
-uint64_t session_dropped_calls(const struct session *session); /* memory system calls */
 
 #endif

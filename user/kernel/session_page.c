@@ -73,7 +73,7 @@ static struct pymem_page_record record_of(const struct session *session, int num
 	struct pymem_page_record record;
 	uint32_t place = number % PYMEM_PAGES;
 
-	if (bpf_map_lookup_elem(session_map_fd(session, "page_records"), &place, &record) ||
+	if (bpf_map_lookup_elem(bpf_map__fd(session->bpf.map.page_records), &place, &record) ||
 	    (int)record.serial != number)
 		memset(&record, 0, sizeof(record));
 	return record;
@@ -84,7 +84,8 @@ static int record_set(struct session *session, uint32_t place, int number)
 {
 	const struct pymem_page_record record = {.serial = number, .slots = 1};
 
-	if (bpf_map_update_elem(session_map_fd(session, "page_records"), &place, &record, BPF_ANY))
+	if (bpf_map_update_elem(bpf_map__fd(session->bpf.map.page_records), &place, &record,
+				BPF_ANY))
 		return -errno;
 	return 0;
 }
@@ -104,7 +105,7 @@ static int page_create(struct session *session, struct page_slot *slot, int numb
 		return err;
 	}
 	err = 0;
-	if (bpf_map_update_elem(session_map_fd(session, "pages"), &place, &slot->fd, BPF_ANY))
+	if (bpf_map_update_elem(bpf_map__fd(session->bpf.map.pages), &place, &slot->fd, BPF_ANY))
 		err = -errno;
 	if (!err)
 		err = record_set(session, place, number);
@@ -161,7 +162,7 @@ static int page_command(struct session *session, int number, enum pymem_page_com
 {
 	uint64_t arguments[4] = {number, command, third, fourth};
 	LIBBPF_OPTS(bpf_test_run_opts, opts, .ctx_in = arguments, .ctx_size_in = sizeof(arguments));
-	int program = bpf_program__fd(session_program(session, "page_command"));
+	int program = bpf_program__fd(session->bpf.program.page_command);
 
 	if (bpf_prog_test_run_opts(program, &opts))
 		return -errno;
@@ -175,11 +176,9 @@ int session_page_do(struct session *session, int number, enum pymem_page_command
 }
 
 /* Takes one out of the filter's count of what is at `slot`. */
-static void filter_leave(struct session *session, const char *filter, uint32_t slot)
+static void filter_leave(volatile uint32_t *filter, uint32_t slot)
 {
-	uint32_t *counts = session_variable(session, filter);
-
-	__sync_fetch_and_sub(&counts[slot], 1);
+	__sync_fetch_and_sub(&filter[slot], 1);
 }
 
 /* Whoever deletes an image's entries, the kernel side at its end or this, takes it out of
@@ -188,13 +187,13 @@ static void forget_image(struct session *session, const struct pymem_proc *p)
 {
 	uint64_t mm = p->mm;
 	uint32_t tgid = p->tgid, payer = p->payer % PYMEM_PAYERS;
-	struct pymem_payer *payers = session_variable(session, "payers");
+	volatile struct pymem_payer *payers = session->bpf.variable.payers;
 
-	if (!bpf_map_delete_elem(session_map_fd(session, "tgids"), &tgid))
-		filter_leave(session, "tgid_filter", tgid & (PYMEM_FILTER_SLOTS - 1));
-	if (bpf_map_delete_elem(session_map_fd(session, "procs"), &mm))
+	if (!bpf_map_delete_elem(bpf_map__fd(session->bpf.map.tgids), &tgid))
+		filter_leave(session->bpf.variable.tgid_filter, tgid & (PYMEM_FILTER_SLOTS - 1));
+	if (bpf_map_delete_elem(bpf_map__fd(session->bpf.map.procs), &mm))
 		return;
-	filter_leave(session, "mm_filter", pymem_mm_slot(mm));
+	filter_leave(session->bpf.variable.mm_filter, pymem_mm_slot(mm));
 	if (payer) {
 		__sync_fetch_and_sub(&payers[payer].images, 1);
 		__sync_fetch_and_sub(&payers[0].images, 1);
@@ -266,7 +265,7 @@ void session_page_free(struct session *session, int number)
 	session_page_do(session, number, PYMEM_PAGE_DO_END, 0);
 	leave_page(session, number, session_page_around(session, number));
 	record_set(session, place, 0);
-	bpf_map_delete_elem(session_map_fd(session, "pages"), &place);
+	bpf_map_delete_elem(bpf_map__fd(session->bpf.map.pages), &place);
 	munmap((void *)slot->page, sizeof(struct pymem_page));
 	close(slot->fd);
 	slot->number = 0;

@@ -51,15 +51,15 @@ static bool room_for(struct session *session, size_t more)
 
 static struct bpf_program *program_of_probe(struct session *session, enum elf_probe probe)
 {
-	static const char *const names[ELF_PROBES] = {
-		[ELF_PROBE_GC_START] = "gc_start",
-		[ELF_PROBE_GC_DONE] = "gc_done",
-		[ELF_PROBE_RETURN] = "function_return",
-		[ELF_PROBE_ENTRY] = "function_entry",
-		[ELF_PROBE_LINE] = "line",
+	struct bpf_program *const programs[ELF_PROBES] = {
+		[ELF_PROBE_GC_START] = session->bpf.program.gc_start,
+		[ELF_PROBE_GC_DONE] = session->bpf.program.gc_done,
+		[ELF_PROBE_RETURN] = session->bpf.program.function_return,
+		[ELF_PROBE_ENTRY] = session->bpf.program.function_entry,
+		[ELF_PROBE_LINE] = session->bpf.program.line,
 	};
 
-	return session_program(session, names[probe]);
+	return programs[probe];
 }
 
 static int attach_site(struct session *session, pid_t pid, const char *file,
@@ -87,8 +87,6 @@ static int attach_all(struct session *session, pid_t pid, const char *file,
 
 	for (int i = 0; i < ELF_PROBES && !err; i++) {
 		program = program_of_probe(session, i);
-		if (!program)
-			return -ENOENT;
 		for (unsigned j = 0; j < sites->count[i] && !err; j++)
 			err = attach_site(session, pid, file, program, &sites->site[i][j]);
 	}
@@ -169,14 +167,14 @@ int session_add_places(struct session *session, pid_t pid, const struct elf_prob
 {
 	if (session->cookies)
 		return 0;
-	return each_place(sites, bias, pid, set_place, session_map_fd(session, "places"));
+	return each_place(sites, bias, pid, set_place, bpf_map__fd(session->bpf.map.places));
 }
 
 void session_forget_places(struct session *session, pid_t pid, const struct elf_probe_sites *sites,
 			   uint64_t bias)
 {
 	if (!session->cookies)
-		each_place(sites, bias, pid, unset_place, session_map_fd(session, "places"));
+		each_place(sites, bias, pid, unset_place, bpf_map__fd(session->bpf.map.places));
 }
 
 void session_release_probes(struct session *session)

@@ -48,10 +48,9 @@ static void take_entry(int fd, const void *key, void *value)
 /* Calls fn(key, value) for each entry of `map`. The kernel hands over whole buckets, and entries
  * stay in theirs: each that is there all the time comes once. (The key after one that has been
  * deleted meanwhile is the first one of all.) */
-static int each_entry(struct session *session, const char *name, bool take,
+static int each_entry(struct bpf_map *map, bool take,
 		      int (*fn)(const void *key, const void *value, void *arg), void *arg)
 {
-	struct bpf_map *map = session_map(session, name);
 	struct batch b = {.key_size = bpf_map__key_size(map),
 			  .value_size = bpf_map__value_size(map)};
 	int fd = bpf_map__fd(map), err, read;
@@ -116,7 +115,7 @@ int session_each_live(struct session *session, int (*fn)(const struct pymem_proc
 {
 	struct value_call call = {fn, arg};
 
-	return each_entry(session, "procs", false, call_live, &call);
+	return each_entry(session->bpf.map.procs, false, call_live, &call);
 }
 
 int session_take_dead(struct session *session, int (*fn)(const struct pymem_proc *, void *),
@@ -124,7 +123,7 @@ int session_take_dead(struct session *session, int (*fn)(const struct pymem_proc
 {
 	struct value_call call = {fn, arg};
 
-	return each_entry(session, "dead", true, call_proc, &call);
+	return each_entry(session->bpf.map.dead, true, call_proc, &call);
 }
 
 static int call_stack(const void *key, const void *value, void *arg)
@@ -142,7 +141,7 @@ int session_each_stack(struct session *session,
 {
 	struct value_call call = {fn, arg};
 
-	return each_entry(session, "stacks", false, call_stack, &call);
+	return each_entry(session->bpf.map.stacks, false, call_stack, &call);
 }
 
 static int call_line(const void *key, const void *value, void *arg)
@@ -159,14 +158,13 @@ int session_each_line(struct session *session,
 {
 	struct value_call call = {fn, arg};
 
-	return session->options.lines ? each_entry(session, "lines", false, call_line, &call) : 0;
+	return session->options.lines ? each_entry(session->bpf.map.lines, false, call_line, &call)
+				      : 0;
 }
 
 uint64_t session_line_misses(const struct session *session, enum pymem_line_miss cause)
 {
-	volatile uint64_t *misses = session_variable(session, "line_misses");
-
-	return session->options.lines ? misses[cause] : 0;
+	return session->options.lines ? session->bpf.variable.line_misses[cause] : 0;
 }
 
 static int call_collected(const void *record, void *arg)
@@ -182,43 +180,42 @@ int session_each_thread(struct session *session, int (*fn)(const struct pymem_co
 {
 	struct value_call call = {fn, arg};
 
-	return session_run_iterator(session, "collect", sizeof(struct pymem_collected),
+	return session_run_iterator(session->bpf.program.collect, sizeof(struct pymem_collected),
 				    call_collected, &call);
 }
 
 bool session_vmcalls(struct session *session, const struct pymem_stack_key *key,
 		     struct pymem_vmcalls *vmcalls)
 {
-	return !bpf_map_lookup_elem(session_map_fd(session, "vmcalls"), key, vmcalls);
+	return !bpf_map_lookup_elem(bpf_map__fd(session->bpf.map.vmcalls), key, vmcalls);
 }
 
 bool session_stack(struct session *session, const struct pymem_stack_key *key,
 		   struct pymem_stack *stack)
 {
-	return !bpf_map_lookup_elem(session_map_fd(session, "stacks"), key, stack);
+	return !bpf_map_lookup_elem(bpf_map__fd(session->bpf.map.stacks), key, stack);
 }
 
 /* Deletes what an image that has ended held in that table. */
-static int forget(struct session *session, const char *map, enum pymem_table table, const void *key)
+static int forget(struct session *session, struct bpf_map *map, enum pymem_table table,
+		  const void *key)
 {
-	uint32_t *used = session_variable(session, "places_used");
-
-	if (bpf_map_delete_elem(session_map_fd(session, map), key))
+	if (bpf_map_delete_elem(bpf_map__fd(map), key))
 		return errno == ENOENT ? 0 : -errno;
-	__sync_fetch_and_sub(&used[table], 1);
+	__sync_fetch_and_sub(&session->bpf.variable.places_used[table], 1);
 	session->forgotten[table]++;
 	return 0;
 }
 
 int session_forget_stack(struct session *session, const struct pymem_stack_key *key)
 {
-	return forget(session, "vmcalls", PYMEM_TABLE_VMCALLS, key)
-		       ?: forget(session, "stacks", PYMEM_TABLE_STACKS, key);
+	return forget(session, session->bpf.map.vmcalls, PYMEM_TABLE_VMCALLS, key)
+		       ?: forget(session, session->bpf.map.stacks, PYMEM_TABLE_STACKS, key);
 }
 
 int session_forget_line(struct session *session, const struct pymem_line_key *key)
 {
-	return forget(session, "lines", PYMEM_TABLE_LINES, key);
+	return forget(session, session->bpf.map.lines, PYMEM_TABLE_LINES, key);
 }
 
 int session_forget_code(struct session *session, uint32_t proc, uint64_t code, uint64_t fingerprint)
@@ -228,7 +225,7 @@ int session_forget_code(struct session *session, uint32_t proc, uint64_t code, u
 		uint32_t proc, pad;
 	} key = {code, fingerprint, proc, 0};
 
-	return forget(session, "codes", PYMEM_TABLE_CODES, &key);
+	return forget(session, session->bpf.map.codes, PYMEM_TABLE_CODES, &key);
 }
 
 uint64_t session_forgotten(const struct session *session, enum pymem_table table)
@@ -238,8 +235,8 @@ uint64_t session_forgotten(const struct session *session, enum pymem_table table
 
 void session_settle_account(struct session *session, const struct pymem_proc *record)
 {
-	struct pymem_account *accounts = session_variable(session, "accounts");
-	struct pymem_account *account = &accounts[record->account % PYMEM_ACCOUNTS];
+	volatile struct pymem_account *account =
+		&session->bpf.variable.accounts[record->account % PYMEM_ACCOUNTS];
 	int i;
 
 	for (i = 0; record->account && i < PYMEM_TABLE_COUNT; i++)
@@ -248,7 +245,7 @@ void session_settle_account(struct session *session, const struct pymem_proc *re
 
 struct sweep {
 	struct session *session;
-	const char *map;
+	struct bpf_map *map;
 	enum pymem_table table;
 	size_t proc_at; /* in a key */
 	bool (*is_gone)(uint32_t proc, void *arg);
@@ -267,7 +264,8 @@ static int sweep_entry(const void *key, const void *value __attribute__((unused)
 int session_sweep(struct session *session, enum pymem_table table,
 		  bool (*is_gone)(uint32_t proc, void *arg), void *arg)
 {
-	static const char *const maps[] = {"stacks", "vmcalls", "codes", "lines"};
+	struct bpf_map *const maps[] = {session->bpf.map.stacks, session->bpf.map.vmcalls,
+					session->bpf.map.codes, session->bpf.map.lines};
 	struct sweep c = {session, maps[table], table, 0, is_gone, arg};
 
 	if (table == PYMEM_TABLE_LINES && !session->options.lines)
@@ -275,5 +273,5 @@ int session_sweep(struct session *session, enum pymem_table table,
 	/* struct pymem_stack_key and pymem_line_key begin with it; a code object's: code_key. */
 	if (table == PYMEM_TABLE_CODES)
 		c.proc_at = 2 * sizeof(uint64_t);
-	return each_entry(session, c.map, false, sweep_entry, &c);
+	return each_entry(c.map, false, sweep_entry, &c);
 }

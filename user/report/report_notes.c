@@ -294,60 +294,35 @@ static void add_quota_notes(struct build *b)
 	model_add_note(b->model, text);
 }
 
+static void add_dropped(uint64_t count, const char *lost, void *model)
+{
+	char text[256];
+
+	if (!count)
+		return;
+	snprintf(text, sizeof(text), "%llu %s", (unsigned long long)count, lost);
+	model_add_note(model, text);
+}
+
 /* What found a table of the kernel side full. */
 static void add_dropped_notes(struct build *b)
 {
 	const struct session *session = b->tracker->session;
-	const struct {
-		uint64_t count;
-		const char *text;
-	} dropped[] = {
-		{session_dropped_images(session),
-		 "process images were not tracked: table full; raise --max-processes"},
-		{session_dropped_messages(session),
-		 "messages about processes were lost: raise --ring-size"},
-		{session_dropped_calls(session),
-		 "memory system calls were not counted: table full; raise --max-stacks"},
-	};
-	char text[256];
-	size_t i;
 
-	for (i = 0; i < sizeof(dropped) / sizeof(dropped[0]); i++) {
-		if (!dropped[i].count)
-			continue;
-		snprintf(text, sizeof(text), "%llu %s", (unsigned long long)dropped[i].count,
-			 dropped[i].text);
-		model_add_note(b->model, text);
-	}
+	add_dropped(session_dropped_images(session),
+		    "process images were not tracked: table full; raise --max-processes", b->model);
+	add_dropped(session_dropped_messages(session),
+		    "messages about processes were lost: raise --ring-size", b->model);
+	session_each_dropped(session, add_dropped, b->model);
 }
 
 static void add_kernel_notes(struct build *b)
 {
-	static const struct {
-		unsigned lack;
-		const char *text;
-	} lacks[] = {
-		{SESSION_LACK_FAULTS,
-		 "this kernel has no page fault tracepoints: faults and copies "
-		 "on write are not counted"},
-		{SESSION_LACK_SYSCALLS, "this kernel has no sys_exit tracepoint: memory system "
-					"calls are not counted"},
-		{SESSION_LACK_COPIES, "this kernel has no mm_page_alloc tracepoint: copies on "
-				      "write are not counted"},
-		{SESSION_BATCHED, "this kernel (6.1 or older) batches its counters per task: "
-				  "amounts are exact, attributed fault by fault, one fault late; "
-				  "two threads that hand over what they counted in the same "
-				  "instant may swap it, 64 faults each at most"},
-	};
 	struct tracker *t = b->tracker;
-	unsigned have = session_lacks(t->session);
 	struct skip *skip;
 	char text[256];
-	size_t i;
 
-	for (i = 0; i < sizeof(lacks) / sizeof(lacks[0]); i++)
-		if (have & lacks[i].lack)
-			model_add_note(b->model, lacks[i].text);
+	session_each_note(t->session, add_note, b->model);
 	add_dropped_notes(b);
 	add_unexamined(b, t->unexamined, "that traced processes started", t->unexamined_comms);
 	add_unexamined(b, t->unseen, "that others started", NULL);

@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* What user space uses of the BPF side: its maps, programs, constants and variables, each with its
+ * type. object_open() fills them in once, from the skeleton of the build that it opens
+ * (bpf_object.c). A name that a build does not have, or has with another type, does not compile:
+ * the compiler names it.
+ *
+ * Not in here: the programs that a source attaches, which its descriptor names (event_source.h).
+ */
+#ifndef BPF_HANDLES_H
+#define BPF_HANDLES_H
+
+#include <bpf/libbpf.h>
+
+#include "pymem.h"
+#include "pymem_line.h"
+
+/* What both builds have.
+ * MAP(name) PROGRAM(name) KNOB(name, type) VARIABLE(name, type) ARRAY(name, type, length):
+ * a knob is a constant of BPF, set before the load; variables change while programs run. */
+#define BPF_OF_BOTH(MAP, PROGRAM, KNOB, VARIABLE, ARRAY)      \
+	MAP(procs)                                            \
+	MAP(blank)                                            \
+	MAP(dead)                                             \
+	MAP(tgids)                                            \
+	MAP(wanted)                                           \
+	MAP(threads)                                          \
+	MAP(stacks)                                           \
+	MAP(vmcalls)                                          \
+	MAP(codes)                                            \
+	MAP(layouts)                                          \
+	MAP(pages)                                            \
+	MAP(page_records)                                     \
+	MAP(ring)                                             \
+	MAP(cpu_offsets)                                      \
+	MAP(lines)                                            \
+	MAP(line_stacks)                                      \
+	PROGRAM(attach_wanted)                                \
+	PROGRAM(settle)                                       \
+	PROGRAM(collect)                                      \
+	PROGRAM(page_command)                                 \
+	PROGRAM(line)                                         \
+	PROGRAM(function_entry)                               \
+	PROGRAM(function_return)                              \
+	PROGRAM(gc_start)                                     \
+	PROGRAM(gc_done)                                      \
+	PROGRAM(lines_settle)                                 \
+	KNOB(nr_cpus, __u32)                                  \
+	KNOB(counter_batch, __u32)                            \
+	KNOB(follow_children, __u32)                          \
+	KNOB(watch_host, __u32)                               \
+	KNOB(payer_images, __u32)                             \
+	KNOB(all_payers_images, __u32)                        \
+	KNOB(quota_share, __u32)                              \
+	KNOB(quota_user_share, __u32)                         \
+	KNOB(room_stacks, __u32)                              \
+	KNOB(room_vmcalls, __u32)                             \
+	KNOB(room_codes, __u32)                               \
+	KNOB(room_lines, __u32)                               \
+	KNOB(room_threads, __u32)                             \
+	KNOB(count_only, __u32)                               \
+	KNOB(count_faults, __u32)                             \
+	KNOB(own_tgid, __u32)                                 \
+	KNOB(ring_wakeup_bytes, __u32)                        \
+	VARIABLE(copies_watched, __u32)                       \
+	VARIABLE(lines_off, __u32)                            \
+	VARIABLE(dropped_messages, __u64)                     \
+	VARIABLE(dropped_images, __u64)                       \
+	ARRAY(line_misses, __u64, PYMEM_LINE_MISS_COUNT)      \
+	ARRAY(payers, struct pymem_payer, PYMEM_PAYERS)       \
+	ARRAY(places_used, __u32, PYMEM_TABLE_COUNT)          \
+	ARRAY(accounts, struct pymem_account, PYMEM_ACCOUNTS) \
+	ARRAY(mm_filter, __u32, PYMEM_FILTER_SLOTS)           \
+	ARRAY(tgid_filter, __u32, PYMEM_FILTER_SLOTS)
+
+#define BPF_OF_MODERN(MAP, PROGRAM, KNOB, VARIABLE, ARRAY) \
+	PROGRAM(find_cpu_offsets)                          \
+	VARIABLE(cpu_offsets_found, __u32)
+
+#define BPF_OF_LEGACY(MAP, PROGRAM, KNOB, VARIABLE, ARRAY) \
+	MAP(line_blank)                                    \
+	MAP(places)                                        \
+	KNOB(probe_cookies, __u32)
+
+#define BPF_OF_EITHER(...) \
+	BPF_OF_BOTH(__VA_ARGS__) BPF_OF_MODERN(__VA_ARGS__) BPF_OF_LEGACY(__VA_ARGS__)
+
+#define BPF_SKIP(...)
+#define BPF_MAP_FIELD(name)		    struct bpf_map *name;
+#define BPF_PROGRAM_FIELD(name)		    struct bpf_program *name;
+#define BPF_KNOB_FIELD(name, type)	    type *name;
+#define BPF_VARIABLE_FIELD(name, type)	    volatile type *name;
+#define BPF_ARRAY_FIELD(name, type, length) volatile type *name;
+
+/* Owned by the object that they are of, and gone with it. NULL: only the other build has it. */
+struct bpf_handles {
+	struct {
+		BPF_OF_EITHER(BPF_MAP_FIELD, BPF_SKIP, BPF_SKIP, BPF_SKIP, BPF_SKIP)
+	} map;
+	struct {
+		BPF_OF_EITHER(BPF_SKIP, BPF_PROGRAM_FIELD, BPF_SKIP, BPF_SKIP, BPF_SKIP)
+	} program;
+	struct { /* until the load; then all are NULL */
+		BPF_OF_EITHER(BPF_SKIP, BPF_SKIP, BPF_KNOB_FIELD, BPF_SKIP, BPF_SKIP)
+	} knob;
+	struct { /* those of the running programs after object_map_variables() */
+		BPF_OF_EITHER(BPF_SKIP, BPF_SKIP, BPF_SKIP, BPF_VARIABLE_FIELD, BPF_ARRAY_FIELD)
+	} variable;
+};
+
+#endif

@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+#include "kernel/event_source.h"
+
+#define ADDRESS(id) [EVENT_SOURCE_##id] = &source_##id,
+const struct event_source *const event_sources[EVENT_SOURCE_COUNT] = {EVENT_SOURCES(ADDRESS)};
+
+#define KERNEL_PROBE_TYPES 2 /* that kernel_probe() asks about for itself */
+_Static_assert(EVENT_SOURCE_COUNT *SOURCE_NEEDS_MAX *NEED_TYPES_MAX + KERNEL_PROBE_TYPES <=
+		       KERNEL_TYPES_MAX,
+	       "raise KERNEL_TYPES_MAX");
+
+/* The need `i` of the source; NULL: it has no more. */
+static const struct source_need *need_of(const struct event_source *source, unsigned i)
+{
+	return i < SOURCE_NEEDS_MAX && source->needs[i].what ? &source->needs[i] : NULL;
+}
+
+void event_sources_ask(struct kernel_features *kernel)
+{
+	const struct source_need *need;
+
+	for (unsigned i = 0; i < EVENT_SOURCE_COUNT; i++)
+		for (unsigned j = 0; (need = need_of(event_sources[i], j)); j++)
+			for (unsigned k = 0; k < NEED_TYPES_MAX && need->types[k].name; k++)
+				kernel_ask(kernel, &need->types[k]);
+}
+
+bool source_need_is_met(const struct source_need *need, const struct kernel_features *kernel)
+{
+	for (unsigned i = 0; i < NEED_TYPES_MAX && need->types[i].name; i++)
+		if (!kernel_has(kernel, &need->types[i]))
+			return false;
+	return (!need->met || need->met(kernel)) && (!need->allowed || need->allowed());
+}
+
+/* Does such a kernel lack it? */
+static bool is_lack(const struct source_need *need, const struct kernel_features *kernel)
+{
+	return !need->allowed && (!need->applies || need->applies(kernel)) &&
+	       !source_need_is_met(need, kernel);
+}
+
+static bool has_all(const struct event_source *source, const struct kernel_features *kernel)
+{
+	const struct source_need *need;
+
+	for (unsigned i = 0; (need = need_of(source, i)); i++)
+		if (is_lack(need, kernel))
+			return false;
+	return true;
+}
+
+static bool is_asked(const struct event_source *source, const struct session_options *options)
+{
+	const struct event_source *whole = source->part_of ?: source;
+
+	return !whole->asked || whole->asked(options);
+}
+
+bool event_source_is_required(const struct event_source *source,
+			      const struct kernel_features *kernel)
+{
+	const struct event_source *whole = source->part_of ?: source;
+
+	return !whole->asked || (whole->required && whole->required(kernel));
+}
+
+static bool is_wanted(const struct event_source *source, const struct session_options *options,
+		      const struct kernel_features *kernel)
+{
+	return is_asked(source, options) || event_source_is_required(source, kernel);
+}
+
+bool event_source_is_loaded(const struct event_source *source,
+			    const struct session_options *options,
+			    const struct kernel_features *kernel)
+{
+	return is_wanted(source, options, kernel) && has_all(source, kernel) &&
+	       (!source->part_of || has_all(source->part_of, kernel));
+}
+
+const char *event_source_refusal(const struct event_source *source,
+				 const struct session_options *options,
+				 const struct kernel_features *kernel)
+{
+	const struct source_need *need;
+
+	if (!is_wanted(source, options, kernel))
+		return NULL;
+	for (unsigned i = 0; (need = need_of(source, i)); i++)
+		if (need->refusal && is_lack(need, kernel))
+			return need->refusal;
+	return NULL;
+}
+
+const char *event_sources_refusal(const struct session_options *options,
+				  const struct kernel_features *kernel)
+{
+	const char *refusal = NULL;
+
+	for (unsigned i = 0; i < EVENT_SOURCE_COUNT && !refusal; i++)
+		refusal = event_source_refusal(event_sources[i], options, kernel);
+	return refusal;
+}
+
+const char *event_source_note(const struct event_source *source,
+			      const struct session_options *options,
+			      const struct kernel_features *kernel)
+{
+	const struct source_need *need;
+
+	if (!is_asked(source, options))
+		return NULL;
+	for (unsigned i = 0; (need = need_of(source, i)); i++)
+		if (need->note && is_lack(need, kernel))
+			return need->note;
+	return NULL;
+}

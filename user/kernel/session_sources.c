@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Does with the event sources what their descriptors say (event_source.h): finds their programs,
+ * selects what is loaded, attaches in turn, detaches.
+ */
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <stdio.h>
+
+#include "kernel/bpf_object.h"
+#include "kernel/session_private.h"
+
+/* The turns of session_attach(), in order. */
+static const enum source_turn turns[] = {SOURCE_BEFORE_LIFECYCLE, SOURCE_LIFECYCLE, SOURCE_EVENTS,
+					 SOURCE_LAST};
+#define TURNS (int)(sizeof(turns) / sizeof(turns[0]))
+
+/* "build it anew": the BPF side and the descriptor are of different states of the project. */
+static int missing(const struct event_source *source, const char *kind, const char *name, char *why,
+		   size_t size)
+{
+	snprintf(why, size,
+		 "the embedded BPF object has no %s '%s' of the event source '%s': build it anew",
+		 kind, name, source->name);
+	return -ENOENT;
+}
+
+static int find_programs(struct bpf_program **found, const char *const *names,
+			 const struct event_source *source, const struct bpf_object *object,
+			 char *why, size_t size)
+{
+	for (int i = 0; i < SOURCE_PROGRAMS_MAX && names[i]; i++) {
+		found[i] = bpf_object__find_program_by_name(object, names[i]);
+		if (!found[i])
+			return missing(source, "program", names[i], why, size);
+	}
+	return 0;
+}
+
+int session_source_find(struct session_source *found, const struct event_source *source,
+			const struct bpf_object *object, char *why, size_t size)
+{
+	int err = find_programs(found->programs, source->programs, source, object, why, size);
+
+	if (!err)
+		err = find_programs(found->others, source->others, source, object, why, size);
+	if (err || !source->dropped)
+		return err;
+	found->dropped = object_variable(object, source->dropped, sizeof(*found->dropped));
+	return found->dropped ? 0 : missing(source, "counter", source->dropped, why, size);
+}
+
+int session_find_sources(struct session *session, char *why, size_t size)
+{
+	int err = 0;
+
+	for (int i = 0; i < EVENT_SOURCE_COUNT && !err; i++)
+		err = session_source_find(&session->sources[i], event_sources[i], session->object,
+					  why, size);
+	return err;
+}
+
+void session_select_sources(struct session *session)
+{
+	for (int i = 0; i < EVENT_SOURCE_COUNT; i++) {
+		struct session_source *s = &session->sources[i];
+
+		s->loaded = event_source_is_loaded(event_sources[i], &session->options,
+						   &session->kernel);
+		for (int j = 0; j < SOURCE_PROGRAMS_MAX && s->programs[j]; j++)
+			bpf_program__set_autoload(s->programs[j], s->loaded);
+		for (int j = 0; j < SOURCE_PROGRAMS_MAX && s->others[j]; j++)
+			bpf_program__set_autoload(s->others[j], s->loaded);
+		if (event_sources[i]->configure)
+			event_sources[i]->configure(session, s->loaded);
+	}
+}
+
+static int source_attach(struct session_source *s)
+{
+	for (int i = 0; i < SOURCE_PROGRAMS_MAX && s->loaded && s->programs[i]; i++) {
+		s->links[i] = bpf_program__attach(s->programs[i]);
+		if (!s->links[i])
+			return -errno;
+	}
+	return 0;
+}
+
+static void source_detach(struct session_source *s)
+{
+	for (int i = SOURCE_PROGRAMS_MAX - 1; i >= 0; i--) {
+		bpf_link__destroy(s->links[i]);
+		s->links[i] = NULL;
+	}
+}
+
+int session_attach(struct session *session)
+{
+	int err = 0;
+
+	for (int turn = 0; turn < TURNS && !err; turn++)
+		for (int i = 0; i < EVENT_SOURCE_COUNT && !err; i++)
+			if (event_sources[i]->turn == turns[turn])
+				err = source_attach(&session->sources[i]);
+	if (err)
+		session_detach(session);
+	return err;
+}
+
+void session_detach(struct session *session)
+{
+	/* Probes take long to detach; lines end now, the probes go after session_settle(). */
+	if (session->running && session->options.lines)
+		*session->bpf.variable.lines_off = 1;
+	/* In the order of attaching, backwards; what was attached on demand last. */
+	for (int turn = TURNS - 1; turn >= 0; turn--)
+		for (int i = EVENT_SOURCE_COUNT - 1; i >= 0; i--)
+			if (event_sources[i]->turn == turns[turn])
+				source_detach(&session->sources[i]);
+	for (int i = 0; i < EVENT_SOURCE_COUNT; i++)
+		source_detach(&session->sources[i]);
+}
+
+int session_watch_copies(struct session *session)
+{
+	struct session_source *copies = &session->sources[EVENT_SOURCE_copies];
+	int err;
+
+	if (!copies->loaded || copies->links[0])
+		return 0;
+	err = source_attach(copies);
+	if (err)
+		return err;
+	*session->bpf.variable.copies_watched = 1;
+	return 0;
+}
+
+bool session_sees_mappings(const struct session *session)
+{
+	return session->sources[EVENT_SOURCE_syscall].loaded;
+}
+
+void session_each_note(const struct session *session, void (*fn)(const char *text, void *arg),
+		       void *arg)
+{
+	const struct kernel_features *kernel = &session->kernel;
+	const char *note;
+
+	for (int i = 0; i < EVENT_SOURCE_COUNT; i++) {
+		note = event_source_note(event_sources[i], &session->options, kernel);
+		if (note)
+			fn(note, arg);
+	}
+	for (int i = 0; i < EVENT_SOURCE_COUNT; i++)
+		if (event_sources[i]->differs && event_sources[i]->differs(kernel))
+			fn(event_sources[i]->difference, arg);
+}
+
+void session_each_dropped(const struct session *session,
+			  void (*fn)(uint64_t events, const char *text, void *arg), void *arg)
+{
+	for (int i = 0; i < EVENT_SOURCE_COUNT; i++)
+		if (session->sources[i].dropped)
+			fn(*session->sources[i].dropped, event_sources[i]->dropped_text, arg);
+}
