@@ -11,6 +11,8 @@
 #include <linux/types.h>
 #endif
 
+#include "py_layout.h"
+
 /* Frames kept of one stack, innermost first; deeper ones are counted as truncated. */
 #define PYMEM_MAX_FRAMES 128
 
@@ -215,7 +217,7 @@ struct pymem_layout {
 	__u16 tstate_size;
 	__u16 code_size;
 	__u32 pad;
-	__u8 py[128]; /* struct py_layout */
+	struct py_layout py;
 };
 
 /* What user space wants attached or identified; value of the map `wanted` (by tgid). */

@@ -70,7 +70,7 @@ static __always_inline const struct pymem_layout *layout_now(const struct scratc
 
 static __always_inline const struct py_layout *layout_of(const struct pymem_layout *layout)
 {
-	return (const struct py_layout *)layout->py;
+	return &layout->py;
 }
 
 /* Loads 8 bytes at `offset` of a buffer of `size` bytes in a map value. The mask

@@ -217,7 +217,7 @@ static void take_layout(struct pymem_layout *layout, const struct py_layout *py)
 	/* At least what the fields need; the walker bounds it. */
 	layout->tstate_size = 512;
 	layout->code_size = 256;
-	memcpy(layout->py, py, sizeof(*py));
+	layout->py = *py;
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

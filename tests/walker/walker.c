@@ -306,7 +306,7 @@ static void layout_make(void)
 	layout.code_size = extent(layout.code_size, py->code_name, 8);
 	layout.code_size = extent(layout.code_size, py->code_qualname, 8);
 	layout.code_size = extent(layout.code_size, py->code_linetable, 8);
-	memcpy(layout.py, py, sizeof(*py));
+	layout.py = *py;
 }
 
 int main(int argc, char **argv)

@@ -269,7 +269,6 @@ int session_add_layout(struct session *session, const struct py_layout *layout)
 	struct pymem_layout value = {};
 	uint32_t i;
 
-	_Static_assert(sizeof(*layout) <= sizeof(value.py), "struct pymem_layout.py is too small");
 	for (i = 0; i < session->layout_count; i++)
 		if (!memcmp(&session->layouts[i], layout, sizeof(*layout)))
 			return i;
@@ -286,7 +285,7 @@ int session_add_layout(struct session *session, const struct py_layout *layout)
 	value.code_size = extent(value.code_size, layout->code_name, 8);
 	value.code_size = extent(value.code_size, layout->code_qualname, 8);
 	value.code_size = extent(value.code_size, layout->code_linetable, 8);
-	memcpy(value.py, layout, sizeof(*layout));
+	value.py = *layout;
 	if (bpf_map_update_elem(bpf_map__fd(session->bpf.map.layouts), &i, &value, BPF_ANY))
 		return -errno;
 	session->layouts[i] = *layout;

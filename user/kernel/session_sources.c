@@ -46,7 +46,7 @@ int session_source_find(struct session_source *found, const struct event_source 
 	if (err || !source->dropped)
 		return err;
 	found->dropped = object_variable(object, source->dropped, sizeof(*found->dropped));
-	return found->dropped ? 0 : missing(source, "counter", source->dropped, why, size);
+	return found->dropped ? 0 : missing(source, "64-bit counter", source->dropped, why, size);
 }
 
 int session_find_sources(struct session *session, char *why, size_t size)

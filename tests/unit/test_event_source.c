@@ -1,0 +1,300 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* event_source.c: what follows from descriptors on kernels that nobody has at hand: what is loaded,
+ * what `check` asks, why a kernel is refused, what reports say. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "kernel/event_source.h"
+
+static const struct session_options none, all = {.faults = true, .syscalls = true, .lines = true},
+					  no_lines = {.faults = true, .syscalls = true};
+
+/* A kernel that has all that the sources ask about, but for `lacking` (NULL: nothing). */
+static struct kernel_features kernel(bool batched, const char *lacking)
+{
+	struct kernel_features k = {.btf = true, .batched_counters = batched, .uprobes = true};
+	bool asked = !lacking;
+
+	event_sources_ask(&k);
+	for (unsigned i = 0; i < k.type_count; i++) {
+		struct kernel_btf_wanted *type = &k.types[i];
+		bool lacks = lacking && (!strcmp(type->name, lacking) ||
+					 (type->member && !strcmp(type->member, lacking)));
+
+		type->found = !lacks;
+		asked |= lacks;
+	}
+	if (!asked)
+		fail_msg("no source asks about %s", lacking);
+	return k;
+}
+
+/* The names of all that are loaded, in a static place. */
+static const char *loaded(const struct session_options *options, const struct kernel_features *k)
+{
+	static char names[256];
+
+	*names = '\0';
+	for (int i = 0; i < EVENT_SOURCE_COUNT; i++)
+		if (event_source_is_loaded(event_sources[i], options, k))
+			strcat(strcat(names, *names ? " " : ""), event_sources[i]->name);
+	return names;
+}
+
+/* All that reports say of the kernel, a line each. */
+static const char *notes(const struct session_options *options, const struct kernel_features *k)
+{
+	static char text[2048];
+	const char *note;
+
+	*text = '\0';
+	for (int i = 0; i < EVENT_SOURCE_COUNT; i++) {
+		note = event_source_note(event_sources[i], options, k);
+		if (note)
+			strcat(strcat(text, note), "\n");
+	}
+	return text;
+}
+
+static void refuses(const struct kernel_features *k, const struct session_options *options,
+		    const char *named, const char *remedy)
+{
+	const char *why = event_sources_refusal(options, k);
+
+	assert_non_null(why);
+	if (!strstr(why, named) || !strstr(why, remedy))
+		fail_msg("%s and %s are not in: %s", named, remedy, why);
+}
+
+static void test_kernel_with_all(void **state)
+{
+	struct kernel_features modern = kernel(false, NULL), legacy = kernel(true, NULL);
+
+	(void)state;
+	assert_null(event_sources_refusal(&all, &modern));
+	assert_null(event_sources_refusal(&all, &legacy));
+	assert_string_equal(notes(&all, &modern), "");
+	assert_string_equal(notes(&all, &legacy), "");
+	assert_string_equal(loaded(&all, &modern), "rss lifecycle fault copies syscall lines");
+	assert_string_equal(loaded(&all, &legacy), "rss lifecycle fault copies syscall lines");
+	assert_string_equal(loaded(&no_lines, &modern), "rss lifecycle fault copies syscall");
+	/* Batched counters are seen at faults only. */
+	assert_string_equal(loaded(&none, &modern), "rss lifecycle");
+	assert_string_equal(loaded(&none, &legacy), "rss lifecycle fault copies");
+	/* Says that on no other. */
+	assert_true(source_rss.differs(&legacy));
+	assert_false(source_rss.differs(&modern));
+	assert_non_null(strstr(source_rss.difference, "batches its counters per task"));
+}
+
+/* What only some figures need: those are missing, and told. */
+static void test_kernel_that_lacks_figures(void **state)
+{
+	struct kernel_features k = kernel(false, "btf_trace_page_fault_user");
+
+	(void)state;
+	/* As arm64 has it. Copies are told in faults: of no use alone, and said with them. */
+	assert_null(event_sources_refusal(&all, &k));
+	assert_string_equal(loaded(&no_lines, &k), "rss lifecycle syscall");
+	assert_string_equal(notes(&no_lines, &k),
+			    "this kernel has no page fault tracepoints: faults and copies on write "
+			    "are not counted\n");
+	assert_string_equal(notes(&none, &k), "");
+	k = kernel(false, "btf_trace_mm_page_alloc");
+	assert_null(event_sources_refusal(&all, &k));
+	assert_string_equal(loaded(&no_lines, &k), "rss lifecycle fault syscall");
+	assert_string_equal(notes(&no_lines, &k),
+			    "this kernel has no mm_page_alloc tracepoint: copies on write are not "
+			    "counted\n");
+	k = kernel(true, "btf_trace_sys_exit");
+	assert_null(event_sources_refusal(&all, &k));
+	assert_string_equal(loaded(&no_lines, &k), "rss lifecycle fault copies");
+	assert_string_equal(notes(&no_lines, &k),
+			    "this kernel has no sys_exit tracepoint: memory system calls are not "
+			    "counted\n");
+	assert_string_equal(notes(&none, &k), "");
+}
+
+static void test_kernel_that_is_refused(void **state)
+{
+	struct kernel_features k = kernel(false, "btf_trace_rss_stat");
+
+	(void)state;
+	refuses(&k, &none, "rss_stat", "5.10");
+	k = kernel(false, "BPF_MAP_TYPE_RINGBUF");
+	refuses(&k, &none, "too old", "5.10");
+	k = kernel(true, "bpf_iter__task");
+	refuses(&k, &none, "task iterator", "5.10");
+	k = kernel(false, "BPF_FUNC_map_lookup_percpu_elem");
+	refuses(&k, &none, "bpf_map_lookup_percpu_elem", "newer");
+	/* 5.10 to 6.1 do without it. */
+	k = kernel(true, "BPF_FUNC_map_lookup_percpu_elem");
+	assert_null(event_sources_refusal(&all, &k));
+	/* As arm64 before 6.2, whatever is asked for. */
+	k = kernel(true, "btf_trace_page_fault_user");
+	refuses(&k, &none, "page fault tracepoints", "6.2 or newer");
+	/* Only where it is asked for. */
+	k = kernel(false, NULL);
+	k.uprobes = false;
+	refuses(&k, &all, "uprobes", "leave --lines out");
+	assert_null(event_sources_refusal(&no_lines, &k));
+	/* The first that is missing is named: with nothing else, the rest is of no interest. */
+	memset(&k, 0, sizeof(k));
+	event_sources_ask(&k);
+	refuses(&k, &all, "rss_stat", "5.10");
+}
+
+/* What `check` asks of a kernel, in its order; "!": no session can be without. */
+static const char *asked(const struct kernel_features *k)
+{
+	static char text[1024];
+
+	*text = '\0';
+	for (int i = 0; i < EVENT_SOURCE_COUNT; i++) {
+		const struct event_source *source = event_sources[i];
+
+		for (int j = 0; j < SOURCE_NEEDS_MAX && source->needs[j].what; j++) {
+			const struct source_need *need = &source->needs[j];
+
+			if (need->applies && !need->applies(k))
+				continue;
+			strcat(text, need->what);
+			if (event_source_is_required(source, k) && need->refusal)
+				strcat(text, "!");
+			strcat(text, "\n");
+		}
+	}
+	return text;
+}
+
+static void test_check(void **state)
+{
+	struct kernel_features modern = kernel(false, NULL), legacy = kernel(true, NULL);
+
+	(void)state;
+	assert_string_equal(asked(&modern), "tracepoint kmem:rss_stat!\n"
+					    "BPF ring buffer, task iterator!\n"
+					    "RSS counters!\n"
+					    "page fault tracepoints\n"
+					    "tracepoint kmem:mm_page_alloc\n"
+					    "tracepoint raw_syscalls:sys_exit\n"
+					    "uprobes with reference counts (for --lines)\n"
+					    "privileges for --lines\n");
+	legacy.uprobes = false;
+	assert_string_equal(asked(&legacy), "tracepoint kmem:rss_stat!\n"
+					    "BPF ring buffer, task iterator!\n"
+					    "RSS counters\n"
+					    "page fault tracepoints!\n"
+					    "tracepoint kmem:mm_page_alloc\n"
+					    "tracepoint raw_syscalls:sys_exit\n"
+					    "uprobes with reference counts (for --lines)\n");
+}
+
+/* Whatever a need lacks, something is said: a report's note, a refusal, or nothing can be missing.
+ */
+static void test_nothing_is_silent(void **state)
+{
+	(void)state;
+	for (int i = 0; i < EVENT_SOURCE_COUNT; i++) {
+		const struct event_source *source = event_sources[i];
+
+		assert_non_null(source->name);
+		assert_true(source->programs[0] || source->others[0]);
+		assert_true(!source->differs == !source->difference);
+		assert_true(!source->dropped == !source->dropped_text);
+		for (int j = 0; j < SOURCE_NEEDS_MAX && source->needs[j].what; j++) {
+			const struct source_need *need = &source->needs[j];
+
+			if (!need->types[0].name && !need->met && !need->allowed)
+				continue;
+			assert_non_null(need->remedy);
+			assert_true(need->allowed || need->refusal || need->note);
+		}
+	}
+}
+
+static bool toy_is_asked(const struct session_options *options)
+{
+	return options->many;
+}
+
+static bool forbidden(void)
+{
+	return false;
+}
+
+/* One as issue after issue will add them. */
+static const struct event_source toy = {
+	.name = "toy",
+	.programs = {"toy_begin", "toy_end"},
+	.asked = toy_is_asked,
+	.needs =
+		{
+			{
+				.types = {KERNEL_TRACEPOINT("toy_begin"),
+					  KERNEL_TRACEPOINT("toy_end")},
+				.what = "tracepoints of toys",
+				.remedy = "toys are not counted",
+				.note = "this kernel has no toys",
+			},
+			{
+				.allowed = forbidden,
+				.what = "privileges for toys",
+				.remedy = "be root",
+			},
+		},
+};
+
+static const struct event_source part = {
+	.name = "part",
+	.programs = {"part"},
+	.part_of = &toy,
+};
+
+static void test_toy(void **state)
+{
+	static const struct session_options with = {.many = true};
+	struct kernel_features k = kernel(false, NULL);
+
+	(void)state;
+	/* One of two is not enough. */
+	kernel_ask(&k, &toy.needs[0].types[0]);
+	k.types[k.type_count - 1].found = true;
+	assert_false(source_need_is_met(&toy.needs[0], &k));
+	assert_false(event_source_is_loaded(&toy, &with, &k));
+	assert_false(event_source_is_loaded(&part, &with, &k));
+	assert_string_equal(event_source_note(&toy, &with, &k), "this kernel has no toys");
+	assert_null(event_source_note(&toy, &none, &k));
+	assert_null(event_source_note(&part, &with, &k));
+	assert_null(event_source_refusal(&toy, &with, &k));
+	kernel_ask(&k, &toy.needs[0].types[1]);
+	k.types[k.type_count - 1].found = true;
+	assert_true(source_need_is_met(&toy.needs[0], &k));
+	/* Who is not allowed is told when it is attached; the kernel lacks nothing. */
+	assert_false(source_need_is_met(&toy.needs[1], &k));
+	assert_true(event_source_is_loaded(&toy, &with, &k));
+	assert_true(event_source_is_loaded(&part, &with, &k));
+	assert_false(event_source_is_loaded(&toy, &none, &k));
+	assert_false(event_source_is_loaded(&part, &none, &k));
+	assert_false(event_source_is_required(&toy, &k));
+	assert_null(event_source_note(&toy, &with, &k));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_kernel_with_all),
+		cmocka_unit_test(test_kernel_that_lacks_figures),
+		cmocka_unit_test(test_kernel_that_is_refused),
+		cmocka_unit_test(test_check),
+		cmocka_unit_test(test_nothing_is_silent),
+		cmocka_unit_test(test_toy),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

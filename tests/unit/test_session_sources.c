@@ -1,0 +1,274 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* session_sources.c: what is loaded and attached, in which order, and that it is undone. No kernel
+ * is asked: the two functions of libbpf that would are replaced here. */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "kernel/bpf_object.h"
+#include "kernel/session_private.h"
+
+static char attached[1024];   /* names, in order */
+static char detached[1024];   /* likewise */
+static const char *unwilling; /* its attach fails */
+
+static void append(char *names, const char *name)
+{
+	strcat(strcat(names, *names ? " " : ""), name);
+}
+
+/* A link is the program itself. */
+struct bpf_link *bpf_program__attach(const struct bpf_program *program)
+{
+	if (unwilling && !strcmp(bpf_program__name(program), unwilling)) {
+		errno = EACCES;
+		return NULL;
+	}
+	append(attached, bpf_program__name(program));
+	return (struct bpf_link *)(uintptr_t)program;
+}
+
+int bpf_link__destroy(struct bpf_link *link)
+{
+	if (link)
+		append(detached, bpf_program__name((struct bpf_program *)link));
+	return 0;
+}
+
+/* A session that is about to be loaded, on a kernel that has all but `lacking`. */
+static struct session *session_of(bool legacy, const struct session_options *options,
+				  const char *lacking)
+{
+	struct session *session = calloc(1, sizeof(*session));
+	char why[256];
+
+	assert_non_null(session);
+	*attached = *detached = '\0';
+	unwilling = NULL;
+	session->options = *options;
+	session->options.max_stacks = session->options.max_images = 1024;
+	session->kernel.btf = session->kernel.uprobes = true;
+	session->kernel.batched_counters = legacy;
+	event_sources_ask(&session->kernel);
+	for (unsigned i = 0; i < session->kernel.type_count; i++)
+		session->kernel.types[i].found =
+			!lacking || strcmp(session->kernel.types[i].name, lacking);
+	session->object = object_open(legacy, &session->bpf);
+	assert_non_null(session->object);
+	if (session_find_sources(session, why, sizeof(why)))
+		fail_msg("%s", why);
+	session_select_sources(session);
+	return session;
+}
+
+static void session_close(struct session *session)
+{
+	bpf_object__close(session->object);
+	free(session);
+}
+
+static const struct session_options plain = {.faults = true, .syscalls = true},
+				    lines = {.faults = true, .syscalls = true, .lines = true}, none;
+
+static void test_order(void **state)
+{
+	(void)state;
+	for (int legacy = 0; legacy < 2; legacy++) {
+		struct session *session = session_of(legacy, &lines, NULL);
+
+		assert_int_equal(session_attach(session), 0);
+		assert_string_equal(attached, "lines_exit lines_exec process_exit process_exec "
+					      "process_fork fault_user fault_kernel syscall_exit "
+					      "rss_stat");
+		*attached = '\0';
+		assert_int_equal(session_watch_copies(session), 0);
+		assert_int_equal(session_watch_copies(session), 0);
+		assert_string_equal(attached, "page_alloc");
+		assert_int_equal(*session->bpf.variable.copies_watched, 1);
+		session_detach(session);
+		assert_string_equal(detached, "rss_stat syscall_exit fault_kernel fault_user "
+					      "process_fork process_exec process_exit lines_exec "
+					      "lines_exit page_alloc");
+		session_detach(session);
+		assert_string_equal(strstr(detached, "page_alloc"), "page_alloc");
+		session_close(session);
+	}
+}
+
+static bool is_loaded(const struct session *session, const char *name)
+{
+	return bpf_program__autoload(bpf_object__find_program_by_name(session->object, name));
+}
+
+static void test_loaded(void **state)
+{
+	struct session *session = session_of(false, &plain, NULL);
+
+	(void)state;
+	assert_false(is_loaded(session, "line") || is_loaded(session, "lines_exit") ||
+		     is_loaded(session, "lines_settle"));
+	assert_true(is_loaded(session, "page_alloc") && is_loaded(session, "fault_user"));
+	assert_true(is_loaded(session, "settle") && is_loaded(session, "page_command"));
+	assert_int_equal(*session->bpf.knob.count_faults, 1);
+	assert_false(bpf_map__autocreate(session->bpf.map.lines));
+	assert_true(session_sees_mappings(session));
+	session_close(session);
+
+	session = session_of(false, &none, NULL);
+	assert_int_equal(*session->bpf.knob.count_faults, 0);
+	assert_false(is_loaded(session, "page_alloc") || is_loaded(session, "fault_user"));
+	assert_false(session_sees_mappings(session));
+	assert_int_equal(session_attach(session), 0);
+	assert_string_equal(attached, "process_exit process_exec process_fork rss_stat");
+	*attached = '\0';
+	assert_int_equal(session_watch_copies(session), 0);
+	assert_string_equal(attached, "");
+	assert_int_equal(*session->bpf.variable.copies_watched, 0);
+	session_close(session);
+
+	session = session_of(true, &lines, "btf_trace_sys_exit");
+	assert_int_equal(*session->bpf.knob.count_faults, 1);
+	assert_true(bpf_map__autocreate(session->bpf.map.places));
+	assert_int_equal(bpf_map__max_entries(session->bpf.map.lines), 1024);
+	assert_true(is_loaded(session, "line") && !is_loaded(session, "syscall_exit"));
+	assert_false(session_sees_mappings(session));
+	session_close(session);
+}
+
+/* One can't be attached: none is, and the reason comes up. */
+static void test_refused_attach(void **state)
+{
+	struct session *session = session_of(false, &plain, NULL);
+
+	(void)state;
+	unwilling = "fault_kernel";
+	assert_int_equal(session_attach(session), -EACCES);
+	assert_string_equal(attached, "process_exit process_exec process_fork fault_user");
+	assert_string_equal(detached, "fault_user process_fork process_exec process_exit");
+	session_close(session);
+	session = session_of(false, &plain, NULL);
+	unwilling = "page_alloc";
+	assert_int_equal(session_watch_copies(session), -EACCES);
+	assert_int_equal(*session->bpf.variable.copies_watched, 0);
+	session_close(session);
+}
+
+static void collect(const char *text, void *arg)
+{
+	append(arg, text);
+}
+
+static void collect_dropped(uint64_t events, const char *text, void *arg)
+{
+	assert_int_equal(events, 7);
+	append(arg, text);
+}
+
+static void test_told(void **state)
+{
+	struct session *session = session_of(true, &plain, "btf_trace_mm_page_alloc");
+	char text[1024] = "";
+
+	(void)state;
+	session_each_note(session, collect, text);
+	assert_string_equal(
+		text,
+		"this kernel has no mm_page_alloc tracepoint: copies on write are not counted "
+		"this kernel (6.1 or older) batches its counters per task: amounts are exact, "
+		"attributed fault by fault, one fault late; two threads that hand over what they "
+		"counted in the same instant may swap it, 64 faults each at most");
+	*text = '\0';
+	*(volatile uint64_t *)object_variable(session->object, "dropped_calls", 8) = 7;
+	session_each_dropped(session, collect_dropped, text);
+	assert_string_equal(text, "memory system calls were not counted: table full; raise "
+				  "--max-stacks");
+	session_close(session);
+}
+
+static bool names(const char *const *list, const char *name)
+{
+	for (int i = 0; i < SOURCE_PROGRAMS_MAX && list[i]; i++)
+		if (!strcmp(list[i], name))
+			return true;
+	return false;
+}
+
+/* Each program of the BPF side is of one source, or one that the session runs itself: else it would
+ * be loaded, and verified, for nothing. */
+static void test_each_program_has_a_source(void **state)
+{
+	struct bpf_program *program;
+	struct bpf_handles handles;
+
+	(void)state;
+	for (int legacy = 0; legacy < 2; legacy++) {
+		struct bpf_object *object = object_open(legacy, &handles);
+
+		assert_non_null(object);
+		bpf_object__for_each_program (program, object) {
+			const char *name = bpf_program__name(program);
+			int owners = program == handles.program.page_command ||
+				     program == handles.program.find_cpu_offsets;
+
+			for (int i = 0; i < EVENT_SOURCE_COUNT; i++)
+				owners += names(event_sources[i]->programs, name) +
+					  names(event_sources[i]->others, name);
+			if (owners != 1)
+				fail_msg("%s is named by %d descriptors (user/kernel/source_*.c)",
+					 name, owners);
+		}
+		bpf_object__close(object);
+	}
+}
+
+static void check_missing(const struct event_source *source, const char *said)
+{
+	struct bpf_handles handles;
+	struct bpf_object *object = object_open(false, &handles);
+	struct session_source found = {};
+	char why[256] = "";
+
+	assert_non_null(object);
+	assert_int_equal(session_source_find(&found, source, object, why, sizeof(why)), -ENOENT);
+	assert_string_equal(why, said);
+	bpf_object__close(object);
+}
+
+static void test_missing(void **state)
+{
+	static const struct event_source program = {.name = "toy",
+						    .programs = {"settle", "renamed"}};
+	static const struct event_source other = {.name = "toy", .others = {"renamed"}};
+	static const struct event_source counter = {.name = "toy", .dropped = "renamed"};
+	/* It is there, of 32 bits. */
+	static const struct event_source small = {.name = "toy", .dropped = "copies_asked"};
+
+	(void)state;
+	check_missing(&program, "the embedded BPF object has no program 'renamed' of the event "
+				"source 'toy': build it anew");
+	check_missing(&other, "the embedded BPF object has no program 'renamed' of the event "
+			      "source 'toy': build it anew");
+	check_missing(&counter, "the embedded BPF object has no 64-bit counter 'renamed' of the "
+				"event source 'toy': build it anew");
+	check_missing(&small, "the embedded BPF object has no 64-bit counter 'copies_asked' of "
+			      "the event source 'toy': build it anew");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_order),
+		cmocka_unit_test(test_loaded),
+		cmocka_unit_test(test_refused_attach),
+		cmocka_unit_test(test_told),
+		cmocka_unit_test(test_each_program_has_a_source),
+		cmocka_unit_test(test_missing),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
