@@ -5,7 +5,6 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <cmocka.h>
@@ -25,38 +24,9 @@ static struct bpf_map map;
 static bool old_kernel; /* before 5.14: hashes have no look-up-and-delete */
 static uint32_t places_used[PYMEM_TABLE_COUNT];
 
-struct bpf_map *bpf_names_map(const struct bpf_object *object, const char *name)
-{
-	(void)object;
-	assert_non_null(name);
-	return &map;
-}
-
-struct bpf_program *bpf_names_program(const struct bpf_object *object, const char *name)
-{
-	(void)object;
-	fail_msg("no program %s is needed", name);
-	return NULL;
-}
-
-void bpf_names_missing(enum bpf_name_kind kind, const char *name)
-{
-	(void)kind;
-	fprintf(stderr, "no %s\n", name);
-	abort();
-}
-
-void *object_global(struct object_globals *globals, const char *name)
-{
-	(void)globals;
-	assert_string_equal(name, "places_used");
-	return places_used;
-}
-
-int session_run_iterator(struct session *session, const char *program, size_t size,
+int session_run_iterator(struct bpf_program *program, size_t size,
 			 int (*fn)(const void *record, void *arg), void *arg)
 {
-	(void)session;
 	(void)program;
 	(void)size;
 	return fn(NULL, arg);
@@ -157,7 +127,7 @@ static int sum(const struct pymem_proc *proc, void *arg)
 /* What is added to a record between its reading and its end is in the sum. */
 static void take(bool old)
 {
-	struct session session = {0};
+	struct session session = {.bpf.map.dead = &map};
 	int64_t lost = 0;
 
 	old_kernel = old;
@@ -198,7 +168,11 @@ static void test_sweep(void **state)
 		{PYMEM_TABLE_CODES, 24, 16},
 		{PYMEM_TABLE_LINES, sizeof(struct pymem_line_key), 0},
 	};
-	struct session session = {.options.lines = true};
+	struct session session = {
+		.options.lines = true,
+		.bpf.map = {.stacks = &map, .codes = &map, .lines = &map},
+		.bpf.variable.places_used = places_used,
+	};
 
 	(void)state;
 	for (size_t t = 0; t < sizeof(tables) / sizeof(tables[0]); t++) {
