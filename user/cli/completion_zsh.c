@@ -28,7 +28,7 @@ static void print_action(FILE *out, const struct option_row *row)
 		fputs("_files", out);
 		return;
 	case OPTION_PID:
-		fputs("_pids", out);
+		fputs("_pymem-bpf_pids", out);
 		return;
 	case OPTION_PIDS:
 		fputs("_pymem-bpf_pythons", out);
@@ -64,7 +64,13 @@ static void print_command(FILE *out, const struct command *command)
 	const struct option_row *row, *operand = completion_operand(command);
 	char name[64];
 
-	fprintf(out, "_pymem-bpf_%s() {\n\t_arguments -s -S", completion_name(command));
+	fprintf(out, "_pymem-bpf_%s() {\n", completion_name(command));
+	/* A command is one only as the first word. */
+	if (!command->name)
+		fputs("\tlocal -a first\n"
+		      "\t(( CURRENT == 2 )) && first=('1:command:_pymem-bpf_commands')\n",
+		      out);
+	fputs("\t_arguments -s -S", out);
 	for (row = command->rows; row->type != OPTION_END; row++) {
 		if (!row->name)
 			continue;
@@ -76,7 +82,7 @@ static void print_command(FILE *out, const struct command *command)
 		print_form(out, row, name, "=");
 	}
 	if (!command->name)
-		fputs(" \\\n\t\t'1:command:_pymem-bpf_commands'", out);
+		fputs(" \\\n\t\t$first", out);
 	else if (operand && operand->type == OPTION_WORD) {
 		fputs(" \\\n\t\t'1", out);
 		print_action(out, operand);
@@ -98,12 +104,19 @@ static void print_commands(FILE *out)
 	fputs(")\n\t_describe -t commands command commands\n}\n", out);
 }
 
-static const char pythons[] = "_pymem-bpf_pythons() {\n"
-			      "\tlocal -a lines=(${(f)\"$(PATH=$PATH:/usr/local/sbin:/usr/sbin "
-			      "pymem-bpf ps 2>/dev/null)\"})\n"
-			      "\tlocal -a pids=(${(M)${${lines## #}%% *}:#<->})\n"
-			      "\t(( $#pids )) && _values -s , 'PID of a Python' $pids\n"
-			      "}\n";
+/* Each is listed with what `pymem-bpf ps` says of it. */
+static const char pids[] = "_pymem-bpf_pythons() {\n"
+			   "\tlocal -a expl lines=(${(f)\"$(PATH=$PATH:/usr/local/sbin:/usr/sbin "
+			   "pymem-bpf ps 2>/dev/null)\"})\n"
+			   "\tlines=(${(M)lines:# #<-> *})\n"
+			   "\tlocal -a pids=(${${lines## #}%% *})\n"
+			   "\tcompset -P '*,'\n"
+			   "\t_wanted pids expl 'PID of a Python' compadd -l -d lines -a pids\n"
+			   "}\n"
+			   "_pymem-bpf_pids() {\n"
+			   "\tlocal -a expl pids=(/proc/<->(N:t))\n"
+			   "\t_wanted pids expl PID compadd -a pids\n"
+			   "}\n";
 
 /* Behind "--" comes the command line of another program. */
 static const char begin[] = "_pymem-bpf() {\n"
@@ -141,7 +154,7 @@ void completion_zsh(FILE *out)
 	for (i = 0; commands[i]; i++)
 		print_command(out, commands[i]);
 	print_commands(out);
-	fputs(pythons, out);
+	fputs(pids, out);
 	fputs(begin, out);
 	for (i = 1; commands[i]; i++)
 		fprintf(out, "%s%s", i > 1 ? "|" : "", commands[i]->name);
