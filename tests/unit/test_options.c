@@ -25,7 +25,7 @@ struct asked {
 	pid_t pid;
 	pid_t *pids;
 	size_t pid_count;
-	double seconds;
+	double seconds, rest;
 	mode_t mode;
 	size_t memory, ring;
 	char **command;
@@ -112,6 +112,13 @@ static const struct option_row rows[] = {
 	 AT(seconds),
 	 .most = 100,
 	 .help = "time"},
+	{.name = "rest",
+	 .argument = "SEC",
+	 .type = OPTION_SECONDS,
+	 AT(rest),
+	 .least = 0.1,
+	 .most = 5,
+	 .help = "more time"},
 	{.name = "mode",
 	 .argument = "MODE",
 	 .type = OPTION_MODE,
@@ -294,11 +301,13 @@ static void test_bounds(void **state)
 		{"--kept-fd 100", "--kept-fd 100: expected a whole number from 0 to 99"},
 		{"-P 0", "-P 0: expected a whole number from 1 to 4194304"},
 		{"-p 1,4194305", "-p 4194305: expected a whole number from 1 to 4194304"},
-		{"-d 0", "-d 0: expected seconds, more than 0"},
-		{"-d -1", "-d -1: expected seconds, more than 0"},
-		{"-d nan", "-d nan: expected seconds, more than 0"},
-		{"-d inf", "-d inf: expected seconds, more than 0"},
-		{"-d 1e999", "-d 1e999: expected seconds, more than 0"},
+		{"-d 0", "-d 0: expected seconds, more than 0 and at most 100"},
+		{"-d -1", "-d -1: expected seconds, more than 0 and at most 100"},
+		{"-d nan", "-d nan: expected seconds, more than 0 and at most 100"},
+		{"-d inf", "-d inf: expected seconds, more than 0 and at most 100"},
+		{"-d 1e999", "-d 1e999: expected seconds, more than 0 and at most 100"},
+		{"-d 101", "-d 101: expected seconds, more than 0 and at most 100"},
+		{"--rest 0.01", "--rest 0.01: expected seconds from 0.1 to 5"},
 		{"--memory 0", "--memory 0: expected a whole number from 1 to 1048576"},
 		{"--ring 32", "--ring 32: expected a whole number from 64 to 1024"},
 		{"--ring 100", "--ring 100: expected a power of two (KiB)"},
@@ -343,7 +352,7 @@ static void test_numbers_with_more_behind(void **state)
 	}
 	assert_refused("-p 1,,2", "-p '': expected a whole number from 1 to 4194304");
 	assert_refused("-p 1,", "-p '': expected a whole number from 1 to 4194304");
-	assert_refused("-d 5s", "-d 5s: expected seconds, more than 0");
+	assert_refused("-d 5s", "-d 5s: expected seconds, more than 0 and at most 100");
 }
 
 static void test_modes(void **state)

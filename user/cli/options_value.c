@@ -214,11 +214,14 @@ static int store_seconds(const struct store *s, const char *text)
 	errno = 0;
 	seconds = strtod(text, &end);
 	/* Not a number is not more than anything. */
-	if (errno || end == text || *end || !(seconds > 0 && seconds >= row->least) ||
-	    seconds > row->most)
-		return expect(s, text, "seconds, more than 0");
-	*(double *)s->field = seconds;
-	return 0;
+	if (!errno && end != text && !*end && seconds > 0 && seconds >= row->least &&
+	    seconds <= row->most) {
+		*(double *)s->field = seconds;
+		return 0;
+	}
+	if (row->least > 0)
+		return expect(s, text, "seconds from %g to %.0f", row->least, row->most);
+	return expect(s, text, "seconds, more than 0 and at most %.0f", row->most);
 }
 
 /* As chmod takes it. The owner may write it, as we do. */
