@@ -201,18 +201,31 @@ class Fish:
         pass
 
 
-SHELLS = {"bash": Bash, "bash-alone": BashAlone, "zsh": Zsh, "zsh-alone": ZshAlone, "fish": Fish}
+def started(kind, name, prefix):
+    if not shutil.which(name) or (kind is Bash and not os.path.exists(BASH_COMPLETION)):
+        pytest.skip("completion of %s was not tried: it is not installed; tools/install-deps test" % name)
+    return kind(prefix)
 
 
-@pytest.fixture(scope="module", params=SHELLS)
+@pytest.fixture(scope="module", params=[Bash, Zsh, Fish], ids=["bash", "zsh", "fish"])
 def shell(request, prefix):
-    name = request.param.partition("-")[0]
-    if not shutil.which(name) or (request.param == "bash" and not os.path.exists(BASH_COMPLETION)):
-        pytest.skip("completion of %s was not tried: it is not installed; tools/install-deps test"
-                    % request.param)
-    shell = SHELLS[request.param](prefix)
+    shell = started(request.param, request.param.__name__.lower(), prefix)
     yield shell
     shell.close()
+
+
+@pytest.mark.parametrize("kind, name", [(BashAlone, "bash"), (ZshAlone, "zsh")])
+def test_script_that_is_evaluated(kind, name, prefix):
+    """In a running shell, where nothing is installed; without bash-completion."""
+    shell = started(kind, name, prefix)
+    try:
+        assert set(COMMANDS) - {MAIN} <= shell.complete("pymem-bpf ").words()
+        assert {"--" + option for option in options_of("ps")} == shell.complete("pymem-bpf ps --").options()
+        assert shell.complete("pymem-bpf --format=js").line.strip() == "pymem-bpf --format=json"
+        path = os.path.join(prefix, "share", "fish")
+        assert shell.complete("pymem-bpf -- cat " + path[:-2]).line.rstrip("/ ") == "pymem-bpf -- cat " + path
+    finally:
+        shell.close()
 
 
 def typed(command):

@@ -568,7 +568,7 @@ static const char *fault_of(const struct command *command, const struct option_r
 		return "its type and its words disagree";
 	if (strstr(row->help, "{}") && !option_word(row, 0) && !row->preset)
 		return "its help has {}, which stands for nothing";
-	if (row->least > row->most || row->most > ULONG_MAX)
+	if (row->least > row->most || row->most > (double)UINT_MAX)
 		return "its bounds";
 	for (other = command->rows; other != row; other++)
 		if (row->name && other->name &&
