@@ -71,6 +71,15 @@ $(BUILD)/user/kernel/bpf_object.o $(BUILD)/asan/kernel/bpf_object.o \
 $(BUILD)/pymem-bpf: $(OBJS)
 	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
+# What shells complete, from the rows of the options. COMPLETER: a pymem-bpf of this version that runs
+# here, where the one that is built is for another architecture.
+COMPLETER ?= $(BUILD)/pymem-bpf
+COMPLETIONS := $(BUILD)/completions/bash $(BUILD)/completions/zsh $(BUILD)/completions/fish
+completions: $(COMPLETIONS)
+$(COMPLETIONS): $(BUILD)/completions/%: $(BUILD)/pymem-bpf
+	@mkdir -p $(@D)
+	$(COMPLETER) completion $* > $@
+
 # --- tests ---
 # The library again, under the sanitizers: each test takes from the archive what it needs.
 SANITIZE := -fsanitize=address,undefined -fno-omit-frame-pointer -fno-sanitize-recover=all
@@ -265,10 +274,18 @@ check-arm64:
 	tests/vm/check_arm64.sh $(KERNELS)
 
 # The Python package goes where PYTHON looks for it; with PREFIX=/usr, where Debian's packages are.
+# Where each shell looks for completions that are not its own; Debian's zsh looks elsewhere below /usr.
+BASH_COMPLETIONS ?= $(PREFIX)/share/bash-completion/completions
+ZSH_COMPLETIONS ?= $(PREFIX)/share/zsh/$(if $(and $(filter /usr,$(PREFIX)),$(wildcard \
+	/usr/share/zsh/vendor-completions)),vendor-completions,site-functions)
+FISH_COMPLETIONS ?= $(PREFIX)/share/fish/vendor_completions.d
 PYTHON_SITE ?= $(shell $(PYTHON) tools/build-extension --site $(PREFIX))
-install: all
+install: all completions
 	install -D -m 755 $(BUILD)/pymem-bpf $(DESTDIR)$(PREFIX)/sbin/pymem-bpf
 	install -D -m 644 docs/pymem-bpf.8 $(DESTDIR)$(PREFIX)/share/man/man8/pymem-bpf.8
+	install -D -m 644 $(BUILD)/completions/bash $(DESTDIR)$(BASH_COMPLETIONS)/pymem-bpf
+	install -D -m 644 $(BUILD)/completions/zsh $(DESTDIR)$(ZSH_COMPLETIONS)/_pymem-bpf
+	install -D -m 644 $(BUILD)/completions/fish $(DESTDIR)$(FISH_COMPLETIONS)/pymem-bpf.fish
 	install -D -m 644 packaging/pymem-bpf.socket $(DESTDIR)$(PREFIX)/lib/systemd/system/pymem-bpf.socket
 	sed 's|@SBINDIR@|$(PREFIX)/sbin|' packaging/pymem-bpf.service.in > $(BUILD)/pymem-bpf.service
 	install -D -m 644 $(BUILD)/pymem-bpf.service $(DESTDIR)$(PREFIX)/lib/systemd/system/pymem-bpf.service
@@ -319,7 +336,7 @@ help:
 
 -include $(wildcard $(BUILD)/*.d $(BUILD)/*/*.d $(BUILD)/*/*/*.d)
 
-.PHONY: python wheel all unit walker fuzz-targets fuzz check check-fast stress check-arm64 golden-update deps demo \
+.PHONY: python wheel all completions unit walker fuzz-targets fuzz check check-fast stress check-arm64 golden-update deps demo \
 	bench arm64 install format format-check check-pythons check-security clean help check-vm \
 	verifier-update check-memory-profiler check-cpython
 .DELETE_ON_ERROR:

@@ -15,7 +15,7 @@
 #include <sys/wait.h>
 #include <cmocka.h>
 
-#include "cli/cmd_ps.h"
+#include "cli/command.h"
 #include "os/proc.h"
 #include "python/py_process.h"
 #include "pythons.h"
@@ -372,7 +372,7 @@ static int run_ps(char *const *argv, char *buf, size_t size)
 	if (pid == 0) {
 		dup2(out[1], STDOUT_FILENO);
 		close(out[0]);
-		_exit(cmd_ps(argc, (char **)argv));
+		_exit(command_run(&command_ps, argc, (char **)argv));
 	}
 	close(out[1]);
 	while (len < size - 1 && (n = read(out[0], buf + len, size - 1 - len)) > 0)

@@ -1,11 +1,17 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* The statuses that the program ends with, in the manual page and the help too. */
+/* The statuses that the program ends with; the help prints them from this list. */
 #ifndef EXIT_STATUS_H
 #define EXIT_STATUS_H
 
-#define EXIT_DONE	 0
-#define EXIT_FAILED	 1 /* while it ran */
-#define EXIT_USAGE	 2
-#define EXIT_ENVIRONMENT 3 /* not root, no BTF, kernel too old */
+/* name, number, meaning */
+#define EXIT_STATUSES(X)                          \
+	X(EXIT_DONE, 0, "done")                   \
+	X(EXIT_FAILED, 1, "failed while running") \
+	X(EXIT_USAGE, 2, "usage")                 \
+	X(EXIT_ENVIRONMENT, 3, "environment (not root, no BTF, kernel too old)")
+
+#define EXIT_STATUS_NUMBER(name, number, meaning) name = (number),
+enum exit_status { EXIT_STATUSES(EXIT_STATUS_NUMBER) };
+#undef EXIT_STATUS_NUMBER
 
 #endif

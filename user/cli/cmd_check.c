@@ -2,9 +2,6 @@
 /* What this kernel and user can do: one line per requirement, with its remedy. Ends by
  * really loading and attaching the programs, since only that proves it.
  */
-#include "base/exit_status.h"
-#include "cli/cmd_profile.h"
-
 #include <errno.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -18,7 +15,7 @@
 #include "os/confine.h"
 #include "kernel/event_source.h"
 #include "kernel/kernel.h"
-#include "cli/options.h"
+#include "cli/command.h"
 #include "kernel/session.h"
 
 struct check {
@@ -173,19 +170,11 @@ static void check_confinement(struct check *check)
 	     "system calls are not limited: use a kernel with CONFIG_SECCOMP_FILTER");
 }
 
-int cmd_check(int argc, char **argv)
+static int check_all(void *options)
 {
 	struct check check = {};
 
-	if (argc > 1) {
-		bool help = !strcmp(argv[1], "--help") || !strcmp(argv[1], "-h");
-
-		fprintf(help ? stdout : stderr,
-			"Usage: pymem-bpf check\n\nSays what this kernel can do, one line per "
-			"requirement, with its remedy.\nExit status: 0, or 3 if the main job can't "
-			"run.\n");
-		return help ? EXIT_DONE : EXIT_USAGE;
-	}
+	(void)options;
 	kernel_probe(&check.kernel);
 	check_privileges(&check);
 	check_kernel(&check);
@@ -200,3 +189,17 @@ int cmd_check(int argc, char **argv)
 		return EXIT_FAILED;
 	return check.failed ? EXIT_ENVIRONMENT : EXIT_DONE;
 }
+
+static const struct option_row rows[] = {OPTION_HELP_ROW, {}};
+
+const struct command command_check = {
+	.name = "check",
+	.synopsis = "check",
+	.summary = "what this kernel can do",
+	.usage = "",
+	.about = "Says what this kernel can do, one line per requirement, with its remedy.\n",
+	.rows = rows,
+	.exits = EXITS_BPF,
+	.exits_more = ": the main job can't run here",
+	.run = check_all,
+};

@@ -6,10 +6,7 @@
  * command is watched from its exec on, so that its start is an empty process; what was there
  * before, our own child, is left out. Left out too: what children do that outlive CMD.
  */
-#include "cli/cmd_memit.h"
-
 #include <errno.h>
-#include <getopt.h>
 #include <math.h>
 #include <poll.h>
 #include <signal.h>
@@ -22,26 +19,27 @@
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "base/exit_status.h"
 #include "base/text.h"
 #include "os/confine.h"
 #include "track/launch.h"
-#include "cli/options.h"
+#include "cli/command.h"
 #include "cli/privilege.h"
 #include "serve/serve_process.h"
 #include "kernel/session.h"
 #include "render/render.h"
 #include "serve/watch.h"
 
-#define MAX_REPEATS 1000000
-
-struct memit {
+struct memit_options {
 	pid_t pid; /* 0: none */
 	char **command;
 	double seconds; /* 0: until the end */
 	unsigned repeat;
-	bool children, quiet, help;
+	bool children, quiet;
 	int verbosity;
+};
+
+struct memit {
+	const struct memit_options *options;
 	struct session *session;
 	struct launcher launcher;
 };
@@ -49,24 +47,6 @@ struct memit {
 struct result {
 	int64_t peak_pages, increment_pages;
 };
-
-static const char usage[] =
-	"Usage: pymem-bpf memit [-r N] [-C] [-q] -- CMD …    run CMD\n"
-	"       pymem-bpf memit -p PID [-d SEC] [-C] [-q]    watch a running process\n"
-	"\n"
-	"Prints the highest RSS of a program, and how far that is above its RSS at the start.\n"
-	"Any program will do. Needs root.\n"
-	"\n"
-	"  -p, --pid PID        watch this process, from now on\n"
-	"  -d, --duration SEC   for so long, not until it ends or Ctrl-C\n"
-	"  -r, --repeat N       run CMD N times, one after the other, and tell the highest\n"
-	"  -C, --children       add up the process and its children\n"
-	"  -q, --quiet          say nothing but the result and errors\n"
-	"  -v, --verbose        print libbpf's warnings; -vv: all it has to say\n"
-	"  -h, --help           print this\n"
-	"\n"
-	"Exit status: CMD's own (with -r the first that is not 0); without CMD 0, or 1 failed;\n"
-	"2 usage, 3 environment (not root, kernel too old).\n";
 
 static volatile sig_atomic_t interrupted;
 static volatile pid_t child; /* signals sent to us are passed on to it */
@@ -126,10 +106,12 @@ static int wait_for(int pidfd, double seconds, bool stop)
 static struct result result_of(const struct memit *m, const struct watch *w)
 {
 	struct watch_figures f = watch_read(w);
-	int64_t peak = m->children ? f.tree_peak : f.peak;
-	int64_t start = m->command ? f.image_start : m->children ? f.start_tree : f.start;
+	int64_t peak = m->options->children ? f.tree_peak : f.peak;
+	int64_t start = m->options->command    ? f.image_start
+			: m->options->children ? f.start_tree
+					       : f.start;
 
-	if (m->children && f.partial)
+	if (m->options->children && f.partial)
 		fputs("pymem-bpf memit: the sum lacks descendants: too many processes at once\n",
 		      stderr);
 	return (struct result){.peak_pages = peak, .increment_pages = peak - start};
@@ -155,12 +137,12 @@ static int fail(const char *what, int err)
 static int open_session(struct memit *m)
 {
 	struct session_options options = {
-		.follow_children = m->children,
+		.follow_children = m->options->children,
 		.count_only = true,
 		.max_stacks = 64,
 		.max_images = 4096,
 		.ring_bytes = 64 * 1024,
-		.verbosity = m->verbosity,
+		.verbosity = m->options->verbosity,
 	};
 	char why[512] = "";
 	int err;
@@ -219,7 +201,7 @@ static int run_once(struct memit *m, struct result *result, int *status)
 	}
 	err = launch_go(&launch, NULL, NULL);
 	if (err) {
-		fail(m->command[0], err);
+		fail(m->options->command[0], err);
 		*status = err == -ENOENT ? 127 : 126;
 		launch_exit_status(&launch);
 		watch_end(&watch);
@@ -227,7 +209,7 @@ static int run_once(struct memit *m, struct result *result, int *status)
 	}
 	err = wait_for_command(&launch);
 	if (err)
-		fail(m->command[0], err);
+		fail(m->options->command[0], err);
 	*result = result_of(m, &watch);
 	watch_end(&watch);
 	*status = launch_exit_status(&launch);
@@ -240,7 +222,7 @@ static int run_command(struct memit *m)
 	int status = 0, first = 0, failed = 0;
 	unsigned i;
 
-	for (i = 0; i < m->repeat && !interrupted && !failed; i++) {
+	for (i = 0; i < m->options->repeat && !interrupted && !failed; i++) {
 		failed = run_once(m, &result, &status);
 		if (!failed && (!i || result.peak_pages > best.peak_pages))
 			best = result;
@@ -249,7 +231,7 @@ static int run_command(struct memit *m)
 	}
 	if (failed)
 		return first;
-	if (interrupted && i < m->repeat && !m->quiet)
+	if (interrupted && i < m->options->repeat && !m->options->quiet)
 		fprintf(stderr, "pymem-bpf memit: interrupted: the result of %u runs\n", i);
 	return print_result(best) ? EXIT_FAILED : first;
 }
@@ -266,7 +248,8 @@ static int watch_pid(struct memit *m)
 	double begin;
 	int err;
 
-	if (serve_process_open(&root, m->pid, 0, &process, why, sizeof(why)) != PYMEM_SERVE_OK) {
+	if (serve_process_open(&root, m->options->pid, 0, &process, why, sizeof(why)) !=
+	    PYMEM_SERVE_OK) {
 		fputs("pymem-bpf memit: ", stderr);
 		text_print(stderr, why, 0, false);
 		fputc('\n', stderr);
@@ -275,144 +258,133 @@ static int watch_pid(struct memit *m)
 	err = watch_begin(&watch, m->session, process.pid, process.start_ticks, 0);
 	if (err) {
 		close(process.pidfd);
-		snprintf(why, sizeof(why), "pid %d", m->pid);
+		snprintf(why, sizeof(why), "pid %d", m->options->pid);
 		return fail(why, err);
 	}
 	begin = clock_seconds(CLOCK_MONOTONIC);
-	if (!m->quiet)
+	if (!m->options->quiet)
 		fprintf(stderr, "attached; %s\n",
-			m->seconds ? "Ctrl-C ends early" : "Ctrl-C ends and prints the result");
-	err = wait_for(process.pidfd, m->seconds, true);
+			m->options->seconds ? "Ctrl-C ends early"
+					    : "Ctrl-C ends and prints the result");
+	err = wait_for(process.pidfd, m->options->seconds, true);
 	close(process.pidfd);
 	result = result_of(m, &watch);
 	watch_end(&watch);
 	if (err < 0)
 		return fail("waiting", err);
-	if (err > 0 && !m->quiet)
-		fprintf(stderr, "pymem-bpf memit: pid %d has ended, after %.1f s\n", m->pid,
-			clock_seconds(CLOCK_MONOTONIC) - begin);
+	if (err > 0 && !m->options->quiet)
+		fprintf(stderr, "pymem-bpf memit: pid %d has ended, after %.1f s\n",
+			m->options->pid, clock_seconds(CLOCK_MONOTONIC) - begin);
 	return print_result(result);
 }
 
 /* --- command line --- */
 
-static const struct option longs[] = {
-	{"pid", required_argument, NULL, 'p'},	  {"duration", required_argument, NULL, 'd'},
-	{"repeat", required_argument, NULL, 'r'}, {"children", no_argument, NULL, 'C'},
-	{"quiet", no_argument, NULL, 'q'},	  {"verbose", no_argument, NULL, 'v'},
-	{"help", no_argument, NULL, 'h'},	  {},
+#define AT(field) OPTION_AT(struct memit_options, field)
+
+static const struct option_row rows[] = {
+	{.name = "pid",
+	 .letter = 'p',
+	 .argument = "PID",
+	 .type = OPTION_PID,
+	 AT(pid),
+	 .least = 1,
+	 .most = 1 << 22,
+	 .help = "watch this process, from now on"},
+	{.name = "duration",
+	 .letter = 'd',
+	 .argument = "SEC",
+	 .type = OPTION_SECONDS,
+	 AT(seconds),
+	 .least = 0.001,
+	 .most = 1e9,
+	 .help = "for so long, not until it ends or Ctrl-C"},
+	{.name = "repeat",
+	 .letter = 'r',
+	 .argument = "N",
+	 .type = OPTION_UNSIGNED,
+	 AT(repeat),
+	 .least = 1,
+	 .most = 1000000,
+	 .preset = "1",
+	 .help = "run CMD N times, one after the other, and tell the highest"},
+	{.name = "children",
+	 .letter = 'C',
+	 .type = OPTION_FLAG,
+	 AT(children),
+	 .help = "add up the process and its children"},
+	{.name = "quiet",
+	 .letter = 'q',
+	 .type = OPTION_FLAG,
+	 AT(quiet),
+	 .help = "say nothing but the result and errors"},
+	{.name = "verbose",
+	 .letter = 'v',
+	 .type = OPTION_COUNT,
+	 AT(verbosity),
+	 .help = "print libbpf's warnings; -vv: all it has to say"},
+	OPTION_HELP_ROW,
+	{.argument = "CMD …", .type = OPTION_COMMAND_BARE, AT(command), .help = "run CMD"},
+	{},
 };
 
-/* A number from `min` to `max`, a whole one if `whole`. 0, or -1 after saying so. */
-static int take_number(char letter, bool whole, double min, double max, double *value)
+static int check(const struct command *command, void *options)
 {
-	char *end;
-
-	errno = 0;
-	*value = strtod(optarg, &end);
-	if (!errno && end != optarg && !*end && *value >= min && *value <= max &&
-	    (!whole || *value == floor(*value)))
-		return 0;
-	fprintf(stderr, "pymem-bpf memit: -%c %s: expected %s from %g to %g\n", letter, optarg,
-		whole ? "a whole number" : "seconds", min, max);
-	return -1;
-}
-
-static int take_option(struct memit *m, int option)
-{
-	double value = 0;
-	int err = 0;
-
-	switch (option) {
-	case 'p':
-		err = take_number('p', true, 1, 1 << 22, &value);
-		m->pid = (pid_t)value;
-		break;
-	case 'd':
-		err = take_number('d', false, 0.001, 1e9, &m->seconds);
-		break;
-	case 'r':
-		err = take_number('r', true, 1, MAX_REPEATS, &value);
-		m->repeat = (unsigned)value;
-		break;
-	case 'C':
-		m->children = true;
-		break;
-	case 'q':
-		m->quiet = true;
-		break;
-	case 'v':
-		m->verbosity++;
-		break;
-	case 'h':
-		m->help = true;
-		break;
-	default:
-		fputs("Try pymem-bpf memit --help.\n", stderr);
-		return -1;
-	}
-	return err;
-}
-
-static int parse(struct memit *m, int argc, char **argv)
-{
+	const struct memit_options *o = options;
 	const char *wrong = NULL;
-	int option;
 
-	optind = 1;
-	while ((option = getopt_long(argc, argv, "+p:d:r:Cqvh", longs, NULL)) != -1)
-		if (take_option(m, option))
-			return -1;
-	if (optind < argc)
-		m->command = argv + optind;
-	if (m->help)
-		return 0;
-	if (!m->command == !m->pid)
-		wrong = m->pid ? "-p and a command exclude one another"
+	if (!o->command == !o->pid)
+		wrong = o->pid ? "-p and a command exclude one another"
 			       : "say what to watch: -p PID, or -- CMD …";
-	else if (m->command && m->seconds)
+	else if (o->command && o->seconds > 0)
 		wrong = "-d goes with -p; a command is watched until it ends";
-	else if (m->pid && m->repeat)
+	else if (o->pid && o->repeat)
 		wrong = "-r goes with a command";
-	if (wrong)
-		fprintf(stderr, "pymem-bpf memit: %s; --help tells more\n", wrong);
-	if (!m->repeat)
-		m->repeat = 1;
-	return wrong ? -1 : 0;
+	return wrong ? options_complain(command, "%s; --help tells more", wrong) : 0;
 }
 
 /* 0, or an exit status. The launcher first: its commands have all our rights. */
 static int prepare(struct memit *m)
 {
-	int err = m->command ? launcher_start(&m->launcher, m->command) : 0, status;
+	int err = m->options->command ? launcher_start(&m->launcher, m->options->command) : 0,
+	    status;
 
 	if (err)
 		return fail("can't fork", err);
 	status = open_session(m);
 	return status
-		       ?: confine_or_say(m->command ? CONFINE_SIGNAL : CONFINE_LOOK, "memit",
-					 m->verbosity);
+		       ?: confine_or_say(m->options->command ? CONFINE_SIGNAL : CONFINE_LOOK,
+					 "memit", m->options->verbosity);
 }
 
-int cmd_memit(int argc, char **argv)
+static int run(void *options)
 {
-	struct memit m = {};
-	int status;
+	struct memit m = {.options = options};
+	int status = privilege_check("memit");
 
-	if (parse(&m, argc, argv))
-		return EXIT_USAGE;
-	if (m.help) {
-		fputs(usage, stdout);
-		return fflush(stdout) ? EXIT_FAILED : EXIT_DONE;
-	}
-	status = privilege_check("memit");
 	if (!status)
 		status = prepare(&m);
 	if (!status) {
 		catch_signals();
-		status = m.command ? run_command(&m) : watch_pid(&m);
+		status = m.options->command ? run_command(&m) : watch_pid(&m);
 	}
 	session_free(m.session);
 	launcher_end(&m.launcher);
 	return status;
 }
+
+const struct command command_memit = {
+	.name = "memit",
+	.synopsis = "memit -- CMD …",
+	.summary = "peak RSS of any program; -p PID: a running one",
+	.usage = "[-r N] [-C] [-q] -- CMD …    run CMD\n"
+		 "-p PID [-d SEC] [-C] [-q]    watch a running process",
+	.about = "Prints the highest RSS of a program, and how far that is above its RSS at the "
+		 "start.\nAny program will do. Needs root.\n",
+	.rows = rows,
+	.exits = EXITS_BPF,
+	.exits_more = "; with -- CMD, the command's own (with -r the first that is not 0)",
+	.options_size = sizeof(struct memit_options),
+	.check = check,
+	.run = run,
+};

@@ -5,8 +5,6 @@
  * second Ctrl-C gives up the report. Whatever happens, the target goes on untouched:
  * everything attached belongs to this process and goes with it.
  */
-#include "cli/cmd_profile.h"
-
 #include <errno.h>
 #include <locale.h>
 #include <stdlib.h>
@@ -15,13 +13,13 @@
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "base/exit_status.h"
 #include "base/text.h"
 #include "os/confine.h"
 #include "os/terminal.h"
 #include "python/examiner.h"
 #include "track/launch.h"
-#include "cli/options.h"
+#include "cli/command.h"
+#include "cli/profile_options.h"
 #include "os/output.h"
 #include "cli/privilege.h"
 #include "os/proc.h"
@@ -35,7 +33,7 @@
 #define POLL_MS	       100
 
 struct profile {
-	struct options options;
+	struct profile_options options;
 	struct session *session;
 	struct tracker tracker;
 	struct report *report;
@@ -51,7 +49,7 @@ struct profile {
 
 static int open_session(struct profile *p)
 {
-	const struct options *o = &p->options;
+	const struct profile_options *o = &p->options;
 	struct session_options so = {
 		.watch_host = o->all,
 		.many = o->all || o->pid_count > 1,
@@ -91,7 +89,7 @@ static int open_session(struct profile *p)
 /* Attaches to what was asked for; 0 or an exit status. */
 static int attach_pids(struct profile *p)
 {
-	const struct options *o = &p->options;
+	const struct profile_options *o = &p->options;
 	size_t i, good = 0;
 	char reason[512];
 
@@ -153,7 +151,7 @@ static int start_command(struct profile *p)
 
 static int attach(struct profile *p)
 {
-	const struct options *o = &p->options;
+	const struct profile_options *o = &p->options;
 	int status = 0, count = 0;
 
 	if (o->pid_count) {
@@ -382,7 +380,7 @@ static int finish(struct profile *p)
 /* What is hostile is read only after this. */
 static int give_up_privileges(struct profile *p)
 {
-	const struct options *o = &p->options;
+	const struct profile_options *o = &p->options;
 	unsigned needs = CONFINE_LOOK | CONFINE_EXAMINE;
 
 	if (o->lines)
@@ -396,7 +394,7 @@ static int give_up_privileges(struct profile *p)
 
 static int prepare(struct profile *p)
 {
-	struct options *o = &p->options;
+	const struct profile_options *o = &p->options;
 	int status, err;
 
 	status = privilege_check(NULL);
@@ -479,24 +477,12 @@ static int run(struct profile *p)
 	return status;
 }
 
-int cmd_profile(int argc, char **argv)
+static int profile(void *options)
 {
-	struct profile p = {.launch.pid = -1, .launch.go_fd = -1};
-	int status;
+	const struct profile_options *asked = options;
+	struct profile p = {.options = *asked, .launch.pid = -1, .launch.go_fd = -1};
+	int status = run(&p);
 
-	if (options_parse(&p.options, argc, argv)) {
-		options_fini(&p.options);
-		return EXIT_USAGE;
-	}
-	if (p.options.help) {
-		options_help(stdout);
-		return fflush(stdout) ? EXIT_FAILED : EXIT_DONE;
-	}
-	if (p.options.version) {
-		puts("pymem-bpf " PYMEM_VERSION);
-		return fflush(stdout) ? EXIT_FAILED : EXIT_DONE;
-	}
-	status = run(&p);
 	signals_screen(false);
 	launch_abandon(&p.launch);
 	output_discard(&p.output);
@@ -506,6 +492,18 @@ int cmd_profile(int argc, char **argv)
 	session_free(p.session);
 	source_cache_free(p.sources);
 	examiner_stop();
-	options_fini(&p.options);
 	return status;
 }
+
+const struct command command_profile = {
+	.usage = "-p PID[,PID…] [options]    attach to running processes\n"
+		 "-a [options]               every Python process of the host\n"
+		 "[options] -- CMD …         start CMD and profile it",
+	.about = "Line-level resident-memory profiler for CPython, from outside the process.\n",
+	.rows = profile_rows,
+	.exits = EXITS_BPF,
+	.exits_more = "; with -- CMD, the command's own",
+	.options_size = sizeof(struct profile_options),
+	.check = profile_options_check,
+	.run = profile,
+};

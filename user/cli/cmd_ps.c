@@ -6,16 +6,14 @@
  * Data go to stdout, the rest to stderr. Text of processes (command lines) is escaped.
  */
 #include <errno.h>
-#include <getopt.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "cli/cmd_ps.h"
+#include "cli/command.h"
 #include "base/array.h"
-#include "base/exit_status.h"
 #include "base/text.h"
 #include "os/terminal.h"
 #include "python/examiner.h"
@@ -23,8 +21,6 @@
 #include "os/proc.h"
 #include "python/py_process.h"
 #include "render/render.h"
-
-#define EXIT_USAGE 2
 
 struct row {
 	struct py_process python;
@@ -43,13 +39,9 @@ struct listing {
 	int failed_err;
 };
 
-static const char usage[] =
-	"Usage: pymem-bpf ps [--format table|json]\n"
-	"Lists the Python processes of this host: PID, version, build, engine available, RSS,\n"
-	"command.\n"
-	"\n"
-	"  --format table|json   json: schema pymem-bpf-ps/1\n"
-	"  -h, --help            this text\n";
+struct ps_options {
+	int json; /* else a table */
+};
 
 static struct row *new_row(struct listing *listing)
 {
@@ -285,7 +277,7 @@ static int list(bool json)
 			"pymem-bpf ps: the examiner, a helper process that reads what targets can "
 			"hold up, can't be started: %s\n",
 			strerror(-err));
-		return EXIT_FAILURE;
+		return EXIT_FAILED;
 	}
 	err = proc_each(list_process, &listing);
 	if (!err) {
@@ -297,53 +289,48 @@ static int list(bool json)
 	listing_fini(&listing);
 	if (err) {
 		fprintf(stderr, "pymem-bpf ps: cannot list processes: %s\n", strerror(-err));
-		return EXIT_FAILURE;
+		return EXIT_FAILED;
 	}
 	errno = 0;
 	if (fflush(stdout) != 0 || ferror(stdout)) {
 		fprintf(stderr, "pymem-bpf ps: cannot write to stdout: %s\n",
 			errno ? strerror(errno) : "write error");
-		return EXIT_FAILURE;
+		return EXIT_FAILED;
 	}
-	return EXIT_SUCCESS;
+	return EXIT_DONE;
 }
 
-int cmd_ps(int argc, char **argv)
+static int run(void *options)
 {
-	static const struct option options[] = {
-		{"format", required_argument, NULL, 'F'},
-		{"help", no_argument, NULL, 'h'},
-		{0},
-	};
-	bool json = false;
-	int option;
+	const struct ps_options *o = options;
 
-	optind = 1;
-	opterr = 0;
-	while ((option = getopt_long(argc, argv, ":h", options, NULL)) != -1) {
-		if (option == 'h') {
-			fputs(usage, stdout);
-			return fflush(stdout) == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
-		}
-		if (option == 'F' && (!strcmp(optarg, "json") || !strcmp(optarg, "table"))) {
-			json = strcmp(optarg, "json") == 0;
-			continue;
-		}
-		if (option == 'F')
-			fprintf(stderr, "pymem-bpf ps: --format: '%s' is neither table nor json\n",
-				optarg);
-		else if (option == ':')
-			fprintf(stderr, "pymem-bpf ps: option '%s' needs a value\n",
-				argv[optind - 1]);
-		else
-			fprintf(stderr, "pymem-bpf ps: no such option: '%s'; see --help\n",
-				argv[optind - 1]);
-		return EXIT_USAGE;
-	}
-	if (optind < argc) {
-		fprintf(stderr, "pymem-bpf ps: unexpected argument: '%s'; see --help\n",
-			argv[optind]);
-		return EXIT_USAGE;
-	}
-	return list(json);
+	return list(o->json);
 }
+
+#define AT(field) OPTION_AT(struct ps_options, field)
+
+static const struct option_choice formats[] = {{"table", false}, {"json", true}, {}};
+
+static const struct option_row rows[] = {
+	{.name = "format",
+	 .argument = "NAME",
+	 .type = OPTION_CHOICE,
+	 AT(json),
+	 .choices = formats,
+	 .help = "{}, of schema pymem-bpf-ps/1"},
+	OPTION_HELP_ROW,
+	{},
+};
+
+const struct command command_ps = {
+	.name = "ps",
+	.synopsis = "ps",
+	.summary = "Python processes, and what can be done",
+	.usage = "[--format table|json]",
+	.about = "Lists the Python processes of this host: PID, version, build, engine available, "
+		 "RSS,\ncommand.\n",
+	.rows = rows,
+	.exits = EXITS_PLAIN,
+	.options_size = sizeof(struct ps_options),
+	.run = run,
+};

@@ -7,26 +7,11 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "base/exit_status.h"
-#include "cli/cmd_profile.h"
-#include "cli/cmd_memit.h"
-#include "cli/cmd_ps.h"
-#include "cli/cmd_serve.h"
-#include "cli/options.h"
+#include "cli/command.h"
 
-static const struct {
-	const char *name;
-	int (*run)(int argc, char **argv);
-} commands[] = {
-	{"ps", cmd_ps},
-	{"check", cmd_check},
-	{"serve", cmd_serve},
-	{"memit", cmd_memit},
-};
-
-/* Whoever closed one of the standard descriptors must not get the next file that is opened
- * written into by what is said to it. What takes their places can't be written to nor read, as
- * if they were closed still, and is closed for a command that is started. */
+/* If fd 0-2 is closed, the next open() takes its number, and our messages would be written into
+ * that file. What takes their places here can't be written to nor read, as if they were closed
+ * still, and is closed for a command that is started. */
 static bool occupy_standard_descriptors(void)
 {
 	int fd;
@@ -46,8 +31,8 @@ int main(int argc, char **argv)
 		return EXIT_FAILED;
 	}
 	setlocale(LC_CTYPE, "");
-	for (i = 0; argc > 1 && i < sizeof(commands) / sizeof(commands[0]); i++)
-		if (!strcmp(argv[1], commands[i].name))
-			return commands[i].run(argc - 1, argv + 1);
-	return cmd_profile(argc, argv);
+	for (i = 0; argc > 1 && commands[i]; i++)
+		if (commands[i]->name && !strcmp(argv[1], commands[i]->name))
+			return command_run(commands[i], argc - 1, argv + 1);
+	return command_run(&command_profile, argc, argv);
 }

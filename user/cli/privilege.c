@@ -6,7 +6,6 @@
 
 #include "base/exit_status.h"
 #include "kernel/kernel.h"
-#include "cli/options.h"
 
 int privilege_check(const char *command)
 {

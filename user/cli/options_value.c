@@ -1,0 +1,313 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* One function a type of option: reads the text, says what was expected, stores the value.
+ *
+ * A field is written only with a value within the row's bounds. Texts are not copied: they are
+ * argv's, or constants.
+ */
+#include "cli/options_value.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/types.h>
+
+/* What a value is stored with: its row, and the command whose errors these are. */
+struct store {
+	const struct command *command;
+	const struct option_row *row;
+	void *options;
+	void *field;
+};
+
+/* Says "OPTION TEXT: expected …", with the letter where there is one. -EINVAL. */
+static int expect(const struct store *s, const char *text, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+
+static int expect(const struct store *s, const char *text, const char *format, ...)
+{
+	const struct option_row *row = s->row;
+	const char *shown = *text ? text : "''";
+	char wanted[256];
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(wanted, sizeof(wanted), format, args);
+	va_end(args);
+	if (row->letter)
+		return options_complain(s->command, "-%c %s: expected %s", row->letter, shown,
+					wanted);
+	if (row->name)
+		return options_complain(s->command, "--%s %s: expected %s", row->name, shown,
+					wanted);
+	return options_complain(s->command, "%s: expected %s", shown, wanted);
+}
+
+bool option_takes_argument(const struct option_row *row)
+{
+	return row->type >= OPTION_TEXT && row->type < OPTION_WORD;
+}
+
+const char *option_word(const struct option_row *row, size_t i)
+{
+	size_t known;
+
+	if (row->names)
+		return row->names(i);
+	for (known = 0; row->choices && row->choices[known].name; known++)
+		if (known == i)
+			return row->choices[i].name;
+	return NULL;
+}
+
+void option_words(const struct option_row *row, char *text, size_t size)
+{
+	const char *word, *next;
+	size_t i, used;
+
+	*text = '\0';
+	for (i = 0; (word = option_word(row, i)); i++) {
+		next = option_word(row, i + 1);
+		used = strlen(text);
+		snprintf(text + used, size - used, "%s%s", !i ? "" : next ? ", " : " or ", word);
+	}
+}
+
+/* A whole number within the row's bounds, of base 10. */
+static int read_number(const struct store *s, const char *text, unsigned long *number)
+{
+	const struct option_row *row = s->row;
+	char *end;
+
+	errno = 0;
+	*number = strtoul(text, &end, 10);
+	/* strtoul() takes a minus, and returns what is left of ULONG_MAX. */
+	if (!errno && end != text && !*end && !strchr(text, '-') && (double)*number >= row->least &&
+	    (double)*number <= row->most)
+		return 0;
+	return expect(s, text, "a whole number from %.0f to %.0f", row->least, row->most);
+}
+
+static int store_flag(const struct store *s, const char *text)
+{
+	(void)text;
+	*(bool *)s->field = true;
+	return 0;
+}
+
+static int store_count(const struct store *s, const char *text)
+{
+	(void)text;
+	++*(int *)s->field;
+	return 0;
+}
+
+static int store_value(const struct store *s, const char *text)
+{
+	(void)text;
+	*(int *)s->field = s->row->value;
+	return 0;
+}
+
+static int store_text(const struct store *s, const char *text)
+{
+	if (!*text && s->row->noun)
+		return expect(s, text, "%s", s->row->noun);
+	*(const char **)s->field = text;
+	return 0;
+}
+
+static int expect_word(const struct store *s, const char *text)
+{
+	char words[192];
+
+	option_words(s->row, words, sizeof(words));
+	return expect(s, text, "%s", words);
+}
+
+static int store_name(const struct store *s, const char *text)
+{
+	const char *name;
+	size_t i;
+
+	for (i = 0; (name = option_word(s->row, i)); i++) {
+		if (strcmp(name, text))
+			continue;
+		*(const char **)s->field = name;
+		return 0;
+	}
+	return expect_word(s, text);
+}
+
+static int store_choice(const struct store *s, const char *text)
+{
+	const struct option_choice *choice;
+
+	for (choice = s->row->choices; choice->name; choice++) {
+		if (strcmp(choice->name, text))
+			continue;
+		if (choice->value != OPTION_KEEP)
+			*(int *)s->field = choice->value;
+		return 0;
+	}
+	return expect_word(s, text);
+}
+
+static int store_unsigned(const struct store *s, const char *text)
+{
+	unsigned long number;
+	int err = read_number(s, text, &number);
+
+	if (!err)
+		*(unsigned *)s->field = (unsigned)number;
+	return err;
+}
+
+/* Descriptors and PIDs: int, and never more than INT_MAX by their rows. */
+static int store_int(const struct store *s, const char *text)
+{
+	unsigned long number;
+	int err = read_number(s, text, &number);
+
+	if (!err)
+		*(int *)s->field = (int)number;
+	return err;
+}
+
+static int add_pid(const struct store *s, pid_t pid)
+{
+	pid_t **pids = s->field, *more;
+	size_t *count = (size_t *)((char *)s->options + s->row->count_offset);
+
+	more = reallocarray(*pids, *count + 1, sizeof(*more));
+	if (!more)
+		return options_complain(s->command, "%s", strerror(ENOMEM));
+	*pids = more;
+	more[(*count)++] = pid;
+	return 0;
+}
+
+static int store_pids(const struct store *s, const char *text)
+{
+	char *copy = strdup(text), *rest = copy, *word;
+	unsigned long pid;
+	int err = 0;
+
+	if (!copy)
+		return options_complain(s->command, "%s", strerror(ENOMEM));
+	while (!err && (word = strsep(&rest, ","))) {
+		err = read_number(s, word, &pid);
+		if (!err)
+			err = add_pid(s, (pid_t)pid);
+	}
+	free(copy);
+	return err;
+}
+
+static int store_seconds(const struct store *s, const char *text)
+{
+	const struct option_row *row = s->row;
+	double seconds;
+	char *end;
+
+	errno = 0;
+	seconds = strtod(text, &end);
+	/* Not a number is not more than anything. */
+	if (!errno && end != text && !*end && seconds > 0 && seconds >= row->least &&
+	    seconds <= row->most) {
+		*(double *)s->field = seconds;
+		return 0;
+	}
+	if (row->least > 0)
+		return expect(s, text, "seconds from %g to %.0f", row->least, row->most);
+	return expect(s, text, "seconds, more than 0 and at most %.0f", row->most);
+}
+
+/* As chmod takes it. The owner may write it, as we do. */
+static int store_mode(const struct store *s, const char *text)
+{
+	unsigned long mode;
+	char *end;
+
+	errno = 0;
+	mode = strtoul(text, &end, 8);
+	if (errno || end == text || *end || *text < '0' || *text > '7' || mode > 0777 ||
+	    (mode & 0600) != 0600)
+		return expect(s, text,
+			      "an octal number from 600 to 777 that lets the owner read and write, "
+			      "such as 640");
+	*(mode_t *)s->field = (mode_t)mode;
+	return 0;
+}
+
+static int store_mib(const struct store *s, const char *text)
+{
+	unsigned long number;
+	int err = read_number(s, text, &number);
+
+	if (!err)
+		*(size_t *)s->field = number << 20;
+	return err;
+}
+
+static int store_kib_power(const struct store *s, const char *text)
+{
+	unsigned long number;
+	int err = read_number(s, text, &number);
+
+	if (!err && number & (number - 1))
+		return expect(s, text, "a power of two (KiB)");
+	if (!err)
+		*(size_t *)s->field = number << 10;
+	return err;
+}
+
+static int (*const stores[OPTION_TYPES])(const struct store *s, const char *text) = {
+	[OPTION_FLAG] = store_flag,
+	[OPTION_COUNT] = store_count,
+	[OPTION_VALUE] = store_value,
+	[OPTION_TEXT] = store_text,
+	[OPTION_FILE] = store_text,
+	[OPTION_NAME] = store_name,
+	[OPTION_CHOICE] = store_choice,
+	[OPTION_UNSIGNED] = store_unsigned,
+	[OPTION_FD] = store_int,
+	[OPTION_PID] = store_int,
+	[OPTION_PIDS] = store_pids,
+	[OPTION_SECONDS] = store_seconds,
+	[OPTION_MODE] = store_mode,
+	[OPTION_MIB] = store_mib,
+	[OPTION_KIB_POWER] = store_kib_power,
+	[OPTION_WORD] = store_name,
+};
+
+int option_store(const struct command *command, const struct option_row *row, void *options,
+		 const char *text)
+{
+	struct store s = {
+		.command = command,
+		.row = row,
+		.options = options,
+		.field = (char *)options + row->offset,
+	};
+
+	return stores[row->type](&s, text);
+}
+
+void option_clear(const struct option_row *row, void *options)
+{
+	if (row->type == OPTION_FD)
+		*(int *)((char *)options + row->offset) = -1;
+}
+
+void option_free(const struct option_row *row, void *options)
+{
+	pid_t **pids = (pid_t **)((char *)options + row->offset);
+
+	if (row->type != OPTION_PIDS)
+		return;
+	free(*pids);
+	*pids = NULL;
+	*(size_t *)((char *)options + row->count_offset) = 0;
+}

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* What the main job is asked for. */
+#ifndef PROFILE_OPTIONS_H
+#define PROFILE_OPTIONS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+#include "cli/options.h"
+#include "model/model.h"
+
+struct command;
+
+enum profile_engine { PROFILE_WALK, PROFILE_LINES };
+
+struct profile_options {
+	pid_t *pids;
+	size_t pid_count;
+	bool all;
+	char **command;	 /* after --; NULL if none */
+	double duration; /* seconds; 0: until the end */
+	const char *output;
+	mode_t mode; /* of that file */
+	unsigned top;
+	const char *function;
+	const char *format;
+	enum profile_engine engine;
+	bool lines; /* engine == PROFILE_LINES */
+	bool peak;
+	enum model_sort sort;
+	bool quiet;
+	bool no_faults, no_syscalls, no_children;
+	unsigned max_stacks, max_processes;
+	size_t ring_bytes, ended_bytes;
+	int verbosity;
+};
+
+extern const struct option_row profile_rows[];
+
+/* command.check for them. */
+int profile_options_check(const struct command *command, void *options);
+
+#endif
