@@ -13,6 +13,7 @@
 #include "os/signals.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -51,6 +52,14 @@ static void wake(void)
 		errno = err;
 }
 
+/* A terminal that was stopped (Ctrl-S) or that nobody reads would hold up our end, too. */
+static bool takes_output(void)
+{
+	struct pollfd p = {.fd = STDOUT_FILENO, .events = POLLOUT};
+
+	return poll(&p, 1, 0) > 0 && p.revents & POLLOUT;
+}
+
 static void on_signal(int number, siginfo_t *info, void *context)
 {
 	(void)context;
@@ -67,7 +76,8 @@ static void on_signal(int number, siginfo_t *info, void *context)
 		return;
 	}
 	output_abandon();
-	if (on_screen && write(STDOUT_FILENO, SCREEN_LEAVE, sizeof(SCREEN_LEAVE) - 1) < 0)
+	if (on_screen && takes_output() &&
+	    write(STDOUT_FILENO, SCREEN_LEAVE, sizeof(SCREEN_LEAVE) - 1) < 0)
 		_exit(1);
 	_exit(128 + number);
 }
