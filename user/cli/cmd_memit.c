@@ -404,15 +404,18 @@ static int prepare(struct memit *m)
 	if (!m->loop)
 		return fail("waiting", -errno);
 	status = open_session(m);
-	return status
-		       ?: confine_or_say(m->command ? CONFINE_SIGNAL : CONFINE_LOOK, "memit",
-					 m->verbosity);
+	if (status)
+		return status;
+	err = take_signals(m);
+	if (err)
+		return fail("signals", err);
+	return confine_or_say(m->command ? CONFINE_SIGNAL : CONFINE_LOOK, "memit", m->verbosity);
 }
 
 int cmd_memit(int argc, char **argv)
 {
 	struct memit m = {};
-	int status, err;
+	int status;
 
 	if (parse(&m, argc, argv))
 		return EXIT_USAGE;
@@ -423,10 +426,8 @@ int cmd_memit(int argc, char **argv)
 	status = privilege_check("memit");
 	if (!status)
 		status = prepare(&m);
-	if (!status) {
-		err = take_signals(&m);
-		status = err ? fail("signals", err) : m.command ? run_command(&m) : watch_pid(&m);
-	}
+	if (!status)
+		status = m.command ? run_command(&m) : watch_pid(&m);
 	session_free(m.session);
 	loop_free(m.loop);
 	launcher_end(&m.launcher);
