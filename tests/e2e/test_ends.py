@@ -148,6 +148,35 @@ def test_ctrl_c_twice(system):
     assert_nothing_left(before)
 
 
+def test_second_signal_on_a_stopped_terminal(system):
+    """After Ctrl-S nothing can be written, not even what leaves the live screen."""
+    with Target(system.command, "grow") as target:
+        pid, terminal = pty.fork()
+        if not pid:
+            os.execve(harness.TOOL, [harness.TOOL, "-p", str(target.pid)], harness.environment())
+        deadline, said, ended = time.monotonic() + harness.PATIENCE, b"", 0
+        try:
+            while b"\033[J" not in said:
+                said += os.read(terminal, 4096)
+            os.write(terminal, b"\x13")
+            while not writes_to_stdout(pid):
+                assert time.monotonic() < deadline, "it draws no more"
+                time.sleep(0.02)
+            # Two kinds, or they could come as one.
+            os.kill(pid, signal.SIGINT)
+            os.kill(pid, signal.SIGTERM)
+            while not ended:
+                assert time.monotonic() < deadline, "the second signal did not end it"
+                time.sleep(0.02)
+                ended, status = os.waitpid(pid, os.WNOHANG)
+        finally:
+            if not ended:
+                os.kill(pid, signal.SIGKILL)
+                os.waitpid(pid, 0)
+            os.close(terminal)
+        assert os.waitstatus_to_exitcode(status) in (130, 143)
+
+
 def test_kill_9(system, memory_disk):
     before = bpf_objects()
     folder = str(memory_disk)

@@ -8,7 +8,6 @@
  */
 #include <errno.h>
 #include <math.h>
-#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,6 +20,7 @@
 #include "base/clock.h"
 #include "base/text.h"
 #include "os/confine.h"
+#include "os/loop.h"
 #include "track/launch.h"
 #include "cli/command.h"
 #include "cli/privilege.h"
@@ -42,65 +42,77 @@ struct memit {
 	const struct memit_options *options;
 	struct session *session;
 	struct launcher launcher;
+	struct loop *loop;
+	bool interrupted; /* by a signal */
+	pid_t child;	  /* > 0: signals sent to us are passed on to it, which is waited for */
+	bool ended;	  /* what is waited for has */
 };
 
 struct result {
 	int64_t peak_pages, increment_pages;
 };
 
-static volatile sig_atomic_t interrupted;
-static volatile pid_t child; /* signals sent to us are passed on to it */
+/* --- waiting --- */
 
-static void on_signal(int number, siginfo_t *info, void *context)
+static void on_signal(void *arg, const struct signalfd_siginfo *info)
 {
-	(void)context;
-	interrupted = number;
+	struct memit *m = arg;
+
+	m->interrupted = true;
+	if (m->child <= 0)
+		loop_stop(m->loop);
 	/* What the terminal sends, it sends to the command as well. */
-	if (child > 0 && info->si_code <= 0)
-		kill(child, number);
+	else if (info->ssi_code <= 0)
+		kill(m->child, (int)info->ssi_signo);
 }
 
-/* They are let in only while we wait: none is missed between a look and the wait. */
-static void catch_signals(void)
+/* From now on they are told only while we wait: none is missed between a look and the wait. 0 or
+ * -errno. */
+static int take_signals(struct memit *m)
 {
 	static const int numbers[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT};
-	struct sigaction action = {.sa_sigaction = on_signal, .sa_flags = SA_SIGINFO};
-	sigset_t set;
 	size_t i;
+	int err = 0;
 
-	sigemptyset(&set);
-	for (i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
-		sigaction(numbers[i], &action, NULL);
-		sigaddset(&set, numbers[i]);
-	}
-	sigprocmask(SIG_BLOCK, &set, NULL);
+	for (i = 0; !err && i < sizeof(numbers) / sizeof(numbers[0]); i++)
+		err = loop_take_signal(m->loop, numbers[i], on_signal, m);
 	signal(SIGPIPE, SIG_IGN);
+	return err;
 }
 
-/* Waits for the end of the process, for `seconds` (0: no limit), or if `stop` for a signal.
- * 1: it has ended, 0, or -errno. */
-static int wait_for(int pidfd, double seconds, bool stop)
+static void on_end(void *arg, uint32_t events)
 {
-	struct pollfd p = {.fd = pidfd, .events = POLLIN};
-	double end = clock_seconds(CLOCK_MONOTONIC) + seconds, left;
-	struct timespec t;
-	sigset_t none;
-	int n;
+	struct memit *m = arg;
 
-	sigemptyset(&none);
-	while (!stop || !interrupted) {
-		left = end - clock_seconds(CLOCK_MONOTONIC);
-		if (seconds && left <= 0)
-			break;
-		t.tv_sec = (time_t)(seconds ? left : 0);
-		t.tv_nsec = (long)((seconds ? fmod(left, 1) : 0) * 1e9);
-		n = ppoll(&p, 1, seconds ? &t : NULL, &none);
-		if (n > 0)
-			return 1;
-		if (n < 0 && errno != EINTR)
-			return -errno;
-	}
-	return 0;
+	(void)events;
+	m->ended = true;
+	loop_stop(m->loop);
+}
+
+static void on_limit(void *arg)
+{
+	struct memit *m = arg;
+
+	loop_stop(m->loop);
+}
+
+/* Waits for the end of the process, for `seconds` (0: no limit), or unless it is the child for a
+ * signal. 1: it has ended, 0, or -errno. */
+static int wait_for(struct memit *m, int pidfd, double seconds)
+{
+	struct loop_timer limit = {};
+	struct loop_fd end = {};
+	int err = loop_add(m->loop, &end, pidfd, EPOLLIN, on_end, m);
+
+	if (err)
+		return err;
+	m->ended = false;
+	if (seconds)
+		loop_timer_start(m->loop, &limit, (uint64_t)(seconds * 1e9), 0, on_limit, m);
+	err = loop_run(m->loop);
+	loop_timer_stop(&limit);
+	loop_remove(&end);
+	return err ?: m->ended;
 }
 
 static struct result result_of(const struct memit *m, const struct watch *w)
@@ -164,15 +176,15 @@ static int open_session(struct memit *m)
 /* --- a command --- */
 
 /* Waits for the command's end, passing signals on. Its PID is its own until it is waited for. */
-static int wait_for_command(struct launch *launch)
+static int wait_for_command(struct memit *m, const struct launch *launch)
 {
 	int pidfd = (int)syscall(SYS_pidfd_open, launch->pid, 0), err;
 
 	if (pidfd < 0)
 		return -errno;
-	child = launch->pid;
-	err = wait_for(pidfd, 0, false);
-	child = 0;
+	m->child = launch->pid;
+	err = wait_for(m, pidfd, 0);
+	m->child = 0;
 	close(pidfd);
 	return err < 0 ? err : 0;
 }
@@ -207,7 +219,7 @@ static int run_once(struct memit *m, struct result *result, int *status)
 		watch_end(&watch);
 		return -1;
 	}
-	err = wait_for_command(&launch);
+	err = wait_for_command(m, &launch);
 	if (err)
 		fail(m->options->command[0], err);
 	*result = result_of(m, &watch);
@@ -222,7 +234,7 @@ static int run_command(struct memit *m)
 	int status = 0, first = 0, failed = 0;
 	unsigned i;
 
-	for (i = 0; i < m->options->repeat && !interrupted && !failed; i++) {
+	for (i = 0; i < m->options->repeat && !m->interrupted && !failed; i++) {
 		failed = run_once(m, &result, &status);
 		if (!failed && (!i || result.peak_pages > best.peak_pages))
 			best = result;
@@ -231,7 +243,7 @@ static int run_command(struct memit *m)
 	}
 	if (failed)
 		return first;
-	if (interrupted && i < m->options->repeat && !m->options->quiet)
+	if (m->interrupted && i < m->options->repeat && !m->options->quiet)
 		fprintf(stderr, "pymem-bpf memit: interrupted: the result of %u runs\n", i);
 	return print_result(best) ? EXIT_FAILED : first;
 }
@@ -266,7 +278,7 @@ static int watch_pid(struct memit *m)
 		fprintf(stderr, "attached; %s\n",
 			m->options->seconds ? "Ctrl-C ends early"
 					    : "Ctrl-C ends and prints the result");
-	err = wait_for(process.pidfd, m->options->seconds, true);
+	err = wait_for(m, process.pidfd, m->options->seconds);
 	close(process.pidfd);
 	result = result_of(m, &watch);
 	watch_end(&watch);
@@ -351,10 +363,17 @@ static int prepare(struct memit *m)
 
 	if (err)
 		return fail("can't fork", err);
+	m->loop = loop_new();
+	if (!m->loop)
+		return fail("waiting", -errno);
 	status = open_session(m);
-	return status
-		       ?: confine_or_say(m->options->command ? CONFINE_SIGNAL : CONFINE_LOOK,
-					 "memit", m->options->verbosity);
+	if (status)
+		return status;
+	err = take_signals(m);
+	if (err)
+		return fail("signals", err);
+	return confine_or_say(m->options->command ? CONFINE_SIGNAL : CONFINE_LOOK, "memit",
+			      m->options->verbosity);
 }
 
 static int run(void *options)
@@ -364,11 +383,10 @@ static int run(void *options)
 
 	if (!status)
 		status = prepare(&m);
-	if (!status) {
-		catch_signals();
+	if (!status)
 		status = m.options->command ? run_command(&m) : watch_pid(&m);
-	}
 	session_free(m.session);
+	loop_free(m.loop);
 	launcher_end(&m.launcher);
 	return status;
 }

@@ -12,79 +12,41 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "base/clock.h"
 #include "base/text.h"
-#include "os/confine.h"
-#include "os/terminal.h"
-#include "python/examiner.h"
-#include "track/launch.h"
 #include "cli/command.h"
 #include "cli/profile_options.h"
-#include "os/output.h"
 #include "cli/privilege.h"
-#include "os/proc.h"
-#include "render/render.h"
-#include "report/report.h"
-#include "kernel/session.h"
+#include "os/confine.h"
+#include "os/loop.h"
+#include "os/output.h"
 #include "os/signals.h"
-#include "track/tracker.h"
+#include "os/terminal.h"
+#include "render/render.h"
+#include "report/profiler.h"
 
-#define REDRAW_SECONDS 1.0
-#define POLL_MS	       100
+#define NS_PER_SECOND 1000000000ULL
+#define REDRAW_NS     NS_PER_SECOND
+#define FIRST_DRAW_NS (NS_PER_SECOND / 10)
 
 struct profile {
 	struct profile_options options;
-	struct session *session;
-	struct tracker tracker;
-	struct report *report;
-	bool tracking;
-	struct launch launch;
-	bool trace_given_up; /* ptrace(2) is refused from here on */
+	struct profiler *profiler;
+	struct loop *loop;
+	struct loop_fd signals;
+	struct loop_timer limit, redraw;
 	struct output output;
 	const struct renderer *renderer;
-	struct source_cache *sources;
-	bool live;     /* redraw on a terminal */
-	unsigned rows; /* drawn last */
+	bool live; /* redraw on a terminal */
+	int error; /* -errno: the profile can't go on */
 };
 
-static int open_session(struct profile *p)
+/* What the import system does is shown as its importer's, unless somebody wants to know. */
+static bool folds_imports(const struct profile *p)
 {
-	const struct profile_options *o = &p->options;
-	struct session_options so = {
-		.watch_host = o->all,
-		.many = o->all || o->pid_count > 1,
-		.follow_children = !o->no_children,
-		.faults = !o->no_faults,
-		.syscalls = !o->no_syscalls,
-		.lines = o->lines,
-		.max_stacks = o->max_stacks,
-		.max_images = o->max_processes,
-		.ring_bytes = o->ring_bytes,
-		.verbosity = o->verbosity,
-	};
-	char why[512] = "";
-	int err;
-
-	p->session = session_new(&so, why, sizeof(why));
-	if (!p->session) {
-		fprintf(stderr, "pymem-bpf: %s\n", *why ? why : strerror(errno));
-		fputs("pymem-bpf check lists what is needed.\n", stderr);
-		return EXIT_ENVIRONMENT;
-	}
-	err = tracker_init(&p->tracker, p->session, o->all, o->lines);
-	p->tracker.interrupted = signals_interrupted;
-	p->tracking = true;
-	if (!err)
-		err = session_attach(p->session);
-	if (err) {
-		fprintf(stderr,
-			"pymem-bpf: the event sources can't be attached: %s\n"
-			"pymem-bpf check lists what is needed.\n",
-			strerror(-err));
-		return EXIT_ENVIRONMENT;
-	}
-	return 0;
+	return p->renderer->for_people && !p->options.verbosity;
 }
+
+/* --- begin --- */
 
 /* Attaches to what was asked for; 0 or an exit status. */
 static int attach_pids(struct profile *p)
@@ -94,7 +56,7 @@ static int attach_pids(struct profile *p)
 	char reason[512];
 
 	for (i = 0; i < o->pid_count; i++) {
-		if (!tracker_attach(&p->tracker, o->pids[i], reason, sizeof(reason))) {
+		if (!profiler_add_pid(p->profiler, o->pids[i], reason, sizeof(reason))) {
 			good++;
 			continue;
 		}
@@ -107,46 +69,21 @@ static int attach_pids(struct profile *p)
 	return 0;
 }
 
-/* The command is held: is it known what it runs? What goes wrong here does so in the loop too. */
-static bool command_known(void *arg)
-{
-	struct profile *p = arg;
-
-	return tracker_examine_held(&p->tracker, p->launch.pid);
-}
-
-/* Gives up ptrace(2) once the command is not traced any more. 0 or -errno. */
-static int give_up_trace(struct profile *p)
-{
-	if (!p->options.command || p->launch.traced || p->trace_given_up)
-		return 0;
-	p->trace_given_up = true;
-	return confine_end_trace();
-}
-
 static int start_command(struct profile *p)
 {
-	bool held = launch_hold(&p->launch);
-	int err = tracker_attach_launched(&p->tracker, p->launch.pid, p->options.command[0], held);
-	bool tracked = !err;
+	int err;
+	enum profiler_started started = profiler_start_command(p->profiler, &err);
+	bool untracked = started == PROFILER_UNTRACKED;
 
-	/* A signal has ended it before it ran: that is its end, and no failure of ours. Its memory
-	 * is gone some time before it can be waited for. */
-	for (int i = 0; err == -ESRCH && i < 100 && !launch_ended(&p->launch); i++)
-		usleep(10000);
-	if (!tracked && launch_ended(&p->launch))
-		return launch_exit_status(&p->launch);
-	if (tracked)
-		err = launch_go(&p->launch, command_known, p);
-	if (!err)
-		err = give_up_trace(p);
-	if (!err)
+	if (started == PROFILER_STARTED)
 		return 0;
+	if (started == PROFILER_ENDED)
+		return profiler_command_status(p->profiler);
 	fprintf(stderr, "pymem-bpf: ");
 	text_print(stderr, p->options.command[0], 0, false);
-	fprintf(stderr, "%s: %s\n", tracked ? "" : " was not started: it can't be tracked",
+	fprintf(stderr, "%s: %s\n", untracked ? " was not started: it can't be tracked" : "",
 		strerror(-err));
-	return !tracked ? EXIT_FAILED : err == -ENOENT ? 127 : 126;
+	return untracked ? EXIT_FAILED : err == -ENOENT ? 127 : 126;
 }
 
 static int attach(struct profile *p)
@@ -157,7 +94,7 @@ static int attach(struct profile *p)
 	if (o->pid_count) {
 		status = attach_pids(p);
 	} else if (o->all) {
-		count = tracker_attach_all(&p->tracker);
+		count = profiler_add_all(p->profiler);
 		/* A signal: what is attached so far is reported. */
 		if (count == -EINTR)
 			return 0;
@@ -180,19 +117,121 @@ static int attach(struct profile *p)
 	return 0;
 }
 
+static int open_profiler(struct profile *p)
+{
+	char why[640];
+
+	if (!profiler_open(p->profiler, why, sizeof(why)))
+		return 0;
+	fprintf(stderr,
+		"pymem-bpf: %s\n"
+		"pymem-bpf check lists what is needed.\n",
+		why);
+	return EXIT_ENVIRONMENT;
+}
+
+static int new_profiler(struct profile *p)
+{
+	const struct profile_options *o = &p->options;
+	struct profiler_options po = {
+		.session =
+			{
+				.watch_host = o->all,
+				.many = o->all || o->pid_count > 1,
+				.follow_children = !o->no_children,
+				.faults = !o->no_faults,
+				.syscalls = !o->no_syscalls,
+				.lines = o->lines,
+				.max_stacks = o->max_stacks,
+				.max_images = o->max_processes,
+				.ring_bytes = o->ring_bytes,
+				.verbosity = o->verbosity,
+			},
+		.command = o->command,
+		.ended_bytes = o->ended_bytes,
+		.fold_imports = folds_imports(p),
+		.interrupted = signals_interrupted,
+	};
+	char why[512];
+
+	p->profiler = profiler_new(&po, why, sizeof(why));
+	if (!p->profiler)
+		fprintf(stderr, "pymem-bpf: %s\n", why);
+	return p->profiler ? 0 : EXIT_FAILED;
+}
+
+/* From the start: what ends the command before it runs is the command's, too. */
+static int catch_signals(struct profile *p)
+{
+	const char *what = "pidfd_open";
+	int err = 0;
+
+	if (p->options.command)
+		err = signals_give_to(profiler_command(p->profiler));
+	if (!err) {
+		what = "the loop can't be set up";
+		p->loop = loop_new();
+		err = p->loop ? signals_catch(p->options.command) : -errno;
+	}
+	if (err)
+		fprintf(stderr, "pymem-bpf: %s: %s\n", what, strerror(-err));
+	return err ? EXIT_FAILED : 0;
+}
+
+static int prepare(struct profile *p)
+{
+	struct profile_options *o = &p->options;
+	int status, err;
+
+	status = privilege_check(NULL);
+	if (!status && o->lines)
+		status = privilege_check_lines();
+	if (status)
+		return status;
+	p->renderer = renderer_find(o->format);
+	err = output_open(&p->output, o->output, o->mode);
+	if (err) {
+		fprintf(stderr, "pymem-bpf: -o %s: %s\n", o->output, output_explain(err));
+		return EXIT_FAILED;
+	}
+	/* The command shares our terminal: do not draw over what it prints. */
+	p->live = !o->output && isatty(STDOUT_FILENO) && !strcmp(o->format, "table") && !o->quiet &&
+		  !o->command;
+	return new_profiler(p) ?: catch_signals(p);
+}
+
+/* What is hostile is read only after this. */
+static int give_up_privileges(struct profile *p)
+{
+	unsigned needs = profiler_needs(p->profiler);
+
+	if (p->options.output)
+		needs |= CONFINE_REPORT;
+	return confine_or_say(needs, NULL, p->options.verbosity);
+}
+
+/* --- what is shown --- */
+
+static struct render_options render_options(const struct profile *p)
+{
+	const struct profile_options *o = &p->options;
+
+	return (struct render_options){
+		.top = o->top,
+		.sort = o->sort,
+		.function = o->function,
+		.peak = o->peak,
+		.sources = profiler_sources(p->profiler),
+	};
+}
+
 static int emit(struct profile *p, FILE *out, struct model *model)
 {
 	bool terminal = out == stdout && isatty(STDOUT_FILENO);
-	struct render_options ro = {
-		.width = terminal ? terminal_columns() : 0,
-		.color = terminal && !getenv("NO_COLOR"),
-		.top = p->options.top,
-		.sort = p->options.sort,
-		.function = p->options.function,
-		.peak = p->options.peak,
-		.sources = p->sources,
-	};
+	struct render_options ro = render_options(p);
 
+	ro.width = terminal ? terminal_columns() : 0;
+	ro.color = terminal && !getenv("NO_COLOR");
 	return p->renderer->emit(out, model, &ro);
 }
 
@@ -208,14 +247,33 @@ static unsigned live_lines(unsigned rows, size_t processes)
 	return rows > 16 ? rows - 12 : 4;
 }
 
+/* As much of `text` as fits, from the top. 0 or -errno. */
+static int draw(const char *text, unsigned rows)
+{
+	const char *at, *end;
+	unsigned line;
+
+	fputs("\033[H", stdout);
+	for (at = text, line = 0; *at && line + 1 < rows; at = end + 1, line++) {
+		end = strchrnul(at, '\n');
+		fwrite(at, 1, end - at, stdout);
+		fputs("\033[K\n", stdout);
+		if (!*end)
+			break;
+	}
+	fputs("\033[J", stdout);
+	return fflush(stdout) ? -errno : 0;
+}
+
 /* Draws a live report: built in memory, cut to the screen, written at once. */
 static int redraw(struct profile *p)
 {
-	struct model *model = report_build(p->report, false);
-	unsigned rows = terminal_rows(), line;
-	size_t size;
-	char *text = NULL, *at, *end;
+	struct model *model = profiler_snapshot(p->profiler, false);
+	struct render_options ro = render_options(p);
+	unsigned rows = terminal_rows();
+	char *text = NULL;
 	FILE *memory;
+	size_t size;
 	int err;
 
 	if (!model)
@@ -223,130 +281,88 @@ static int redraw(struct profile *p)
 	memory = open_memstream(&text, &size);
 	if (!memory)
 		return -ENOMEM;
-	{
-		struct render_options ro = {
-			.width = terminal_columns(),
-			.color = !getenv("NO_COLOR"),
-			.top = live_lines(rows, model->process_count),
-			.sort = p->options.sort,
-			.function = p->options.function,
-			.peak = p->options.peak,
-			.sources = p->sources,
-			.live = true,
-		};
-
-		err = p->renderer->emit(memory, model, &ro);
-	}
+	ro.width = terminal_columns();
+	ro.color = !getenv("NO_COLOR");
+	ro.top = live_lines(rows, model->process_count);
+	ro.live = true;
+	err = p->renderer->emit(memory, model, &ro);
 	fclose(memory);
-	if (!err) {
-		fputs("\033[H", stdout);
-		for (at = text, line = 0; *at && line + 1 < rows; at = end + 1, line++) {
-			end = strchrnul(at, '\n');
-			fwrite(at, 1, end - at, stdout);
-			fputs("\033[K\n", stdout);
-			if (!*end)
-				break;
-		}
-		fputs("\033[J", stdout);
-		if (fflush(stdout))
-			err = -errno;
-	}
+	if (!err)
+		err = draw(text, rows);
 	free(text);
 	return err == -ENOENT ? 0 : err;
 }
 
-/* Is anything left to watch? */
-static bool ended(struct profile *p)
+/* --- while it runs --- */
+
+static void end_watch(struct profile *p, int err)
 {
-	size_t i;
-
-	if (p->options.all)
-		return false;
-	if (p->options.command && launch_ended(&p->launch)) {
-		signals_take_back();
-		return true;
-	}
-	if (p->options.command)
-		return false;
-	if (tracker_any_asked_alive(&p->tracker))
-		return false;
-	/* Between the end of one image and the start of the next lies an exec. */
-	for (i = 0; i < p->options.pid_count; i++) {
-		struct proc_info info;
-		bool alive;
-
-		if (proc_stat_read(p->options.pids[i], &info))
-			continue;
-		alive = info.state != 'Z' && info.state != 'X';
-		if (alive && tracker_follows(&p->tracker, p->options.pids[i]))
-			return false;
-	}
-	return true;
+	if (!p->error)
+		p->error = err;
+	loop_stop(p->loop);
 }
 
+static void on_polled(void *arg, int err)
+{
+	struct profile *p = arg;
+
+	if (err) {
+		end_watch(p, err);
+	} else if (profiler_is_over(p->profiler)) {
+		signals_take_back();
+		end_watch(p, 0);
+	}
+}
+
+static void on_signal(void *arg, uint32_t events)
+{
+	(void)events;
+	end_watch(arg, 0);
+}
+
+static void on_limit(void *arg)
+{
+	end_watch(arg, 0);
+}
+
+static void on_redraw(void *arg)
+{
+	int err = redraw(arg);
+
+	if (err)
+		end_watch(arg, err);
+}
+
+/* Until all has ended, time is up or a signal asks for the end. 0 or -errno. */
 static int watch(struct profile *p)
 {
-	double begin = clock_seconds(CLOCK_MONOTONIC), drawn = 0, t;
-	double limit = p->options.duration;
+	uint64_t limit_ns = (uint64_t)(p->options.duration * NS_PER_SECOND);
 	int err;
 
-	while (!signals_interrupted()) {
-		t = clock_seconds(CLOCK_MONOTONIC);
-		if (limit && t - begin >= limit)
-			break;
-		err = tracker_poll(&p->tracker, limit && (begin + limit - t) * 1000 < POLL_MS
-							? (int)((begin + limit - t) * 1000) + 1
-							: POLL_MS);
-		if (err < 0 && err != -EINTR)
-			return err;
-		/* With --lines it takes as long as a short process lives, which is then not known.
-		 */
-		err = p->options.lines && tracker_is_busy(&p->tracker)
-			      ? 0
-			      : report_fold(p->report, false);
-		if (err)
-			return err;
-		if (ended(p))
-			break;
-		err = give_up_trace(p);
-		if (err)
-			return err;
-		if (p->live && t - drawn >= REDRAW_SECONDS) {
-			err = redraw(p);
-			if (err)
-				return err;
-			drawn = t;
-		}
-	}
-	return 0;
+	err = loop_add(p->loop, &p->signals, signals_fd(), EPOLLIN, on_signal, p);
+	if (!err)
+		err = profiler_watch(p->profiler, p->loop, on_polled, p);
+	if (err)
+		return err;
+	if (p->options.duration)
+		loop_timer_start(p->loop, &p->limit, limit_ns, 0, on_limit, p);
+	if (p->live)
+		loop_timer_start(p->loop, &p->redraw, FIRST_DRAW_NS, REDRAW_NS, on_redraw, p);
+	err = signals_interrupted() ? 0 : loop_run(p->loop);
+	return err ?: p->error;
 }
 
-/* What the import system does is shown as its importer's, unless somebody wants to know. */
-static bool folds_imports(const struct profile *p)
-{
-	return p->renderer->for_people && !p->options.verbosity;
-}
+/* --- the end --- */
 
 /* The last word, with everything detached. */
 static int final_report(struct profile *p)
 {
-	struct model *model;
+	struct model *model = profiler_snapshot(p->profiler, true);
 	int err;
 
-	session_detach(p->session);
-	err = tracker_finish(&p->tracker);
-	if (err)
-		return err;
-	model = report_build(p->report, true);
 	if (!model)
 		return -errno;
-	/* It takes a while, which is no part of what was profiled. */
-	err = tracker_find_unwatched(&p->tracker);
-	if (err)
-		return err;
-	report_note_unwatched(p->report);
 	signals_screen(false);
-	p->live = false;
 	err = emit(p, p->output.file, model);
 	if (err == -ENOENT && p->options.function) {
 		fprintf(stderr, "pymem-bpf: -f ");
@@ -377,91 +393,11 @@ static int finish(struct profile *p)
 	return err ? EXIT_FAILED : EXIT_DONE;
 }
 
-/* What is hostile is read only after this. */
-static int give_up_privileges(struct profile *p)
-{
-	const struct profile_options *o = &p->options;
-	unsigned needs = CONFINE_LOOK | CONFINE_EXAMINE;
-
-	if (o->lines)
-		needs |= CONFINE_PROBES;
-	if (o->command)
-		needs |= CONFINE_TRACE | CONFINE_SIGNAL;
-	if (o->output)
-		needs |= CONFINE_REPORT;
-	return confine_or_say(needs, NULL, o->verbosity);
-}
-
-static int prepare(struct profile *p)
-{
-	const struct profile_options *o = &p->options;
-	int status, err;
-
-	status = privilege_check(NULL);
-	if (!status && o->lines)
-		status = privilege_check_lines();
-	if (status)
-		return status;
-	/* Before there is anything that it should not have a copy of. */
-	err = examiner_start(signals_interrupted);
-	if (err) {
-		fprintf(stderr,
-			"pymem-bpf: the examiner, a helper process that reads what targets can "
-			"hold up, can't be started: %s\n",
-			strerror(-err));
-		return EXIT_FAILED;
-	}
-	p->renderer = renderer_find(o->format);
-	err = output_open(&p->output, o->output, o->mode);
-	if (err) {
-		fprintf(stderr, "pymem-bpf: -o %s: %s\n", o->output, output_explain(err));
-		return EXIT_FAILED;
-	}
-	p->sources = source_cache_new(examiner_read_source);
-	if (!p->sources) {
-		fprintf(stderr, "pymem-bpf: %s\n", strerror(ENOMEM));
-		return EXIT_FAILED;
-	}
-	p->live = !o->output && isatty(STDOUT_FILENO) && !strcmp(o->format, "table") && !o->quiet;
-	/* The command shares our terminal: do not draw over what it prints. */
-	if (o->command)
-		p->live = false;
-	if (o->command) {
-		err = launch_prepare(&p->launch, o->command);
-		if (err) {
-			fprintf(stderr, "pymem-bpf: can't fork: %s\n", strerror(-err));
-			return EXIT_FAILED;
-		}
-		/* From the start: what ends it before it runs is the command's, too. */
-		err = signals_give_to(p->launch.pid);
-		if (err) {
-			fprintf(stderr, "pymem-bpf: pidfd_open: %s\n", strerror(-err));
-			return EXIT_FAILED;
-		}
-	}
-	return 0;
-}
-
 static int run(struct profile *p)
 {
-	int status = prepare(p), err;
+	int status, err;
 
-	if (status)
-		return status;
-	signals_catch(p->options.command != NULL);
-	status = open_session(p);
-	if (status)
-		return status;
-	status = give_up_privileges(p);
-	if (status)
-		return status;
-	p->report = report_new(&p->tracker, clock_seconds(CLOCK_REALTIME), p->options.ended_bytes,
-			       folds_imports(p));
-	if (!p->report) {
-		fprintf(stderr, "pymem-bpf: %s\n", strerror(ENOMEM));
-		return EXIT_FAILED;
-	}
-	status = attach(p);
+	status = prepare(p) ?: open_profiler(p) ?: give_up_privileges(p) ?: attach(p);
 	if (status)
 		return status;
 	if (p->live)
@@ -473,25 +409,20 @@ static int run(struct profile *p)
 	}
 	status = finish(p);
 	if (p->options.command && !status)
-		status = launch_exit_status(&p->launch);
+		status = profiler_command_status(p->profiler);
 	return status;
 }
 
 static int profile(void *options)
 {
 	const struct profile_options *asked = options;
-	struct profile p = {.options = *asked, .launch.pid = -1, .launch.go_fd = -1};
+	struct profile p = {.options = *asked};
 	int status = run(&p);
 
 	signals_screen(false);
-	launch_abandon(&p.launch);
+	profiler_close(p.profiler);
+	loop_free(p.loop);
 	output_discard(&p.output);
-	report_free(p.report);
-	if (p.tracking)
-		tracker_fini(&p.tracker);
-	session_free(p.session);
-	source_cache_free(p.sources);
-	examiner_stop();
 	return status;
 }
 

@@ -349,6 +349,11 @@ int session_poll(struct session *session, int timeout_ms)
 	return ring_buffer__poll(session->ring, timeout_ms);
 }
 
+int session_fd(const struct session *session)
+{
+	return ring_buffer__epoll_fd(session->ring);
+}
+
 int session_consume(struct session *session)
 {
 	return ring_buffer__consume(session->ring);

@@ -116,6 +116,9 @@ void session_page_free(struct session *session, int number);
 typedef int (*session_message_fn)(void *arg, void *data, size_t size);
 int session_set_reader(struct session *session, session_message_fn fn, void *arg);
 int session_poll(struct session *session, int timeout_ms);
+/* Ready to be read when messages wait that can't wait for long; the session's, after
+ * session_set_reader(). */
+int session_fd(const struct session *session);
 /* Handles whatever is there without waiting. */
 int session_consume(struct session *session);
 

@@ -5,12 +5,19 @@
  * What the terminal sends (that is, the kernel itself), it sends to a process group: the command
  * has it already, unless it has gone into a group of its own. What another process sends is passed
  * on, though it may have meant the group: twice is better than never.
+ *
+ * Handlers do this, not the loop's signalfd: a signal must be passed on, and the second one must
+ * end us, while a target is examined, BPF programs are loaded or a report waits for a slow reader,
+ * and the loop runs at none of these times. The loop is woken by a descriptor.
  */
 #include "os/signals.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
+#include <stdint.h>
 #include <stdio.h>
+#include <sys/eventfd.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -20,6 +27,7 @@
 #define SCREEN_LEAVE "\033[?1049l"
 
 static volatile sig_atomic_t interrupted;
+static volatile sig_atomic_t wake_fd = -1;
 static volatile sig_atomic_t on_screen; /* the terminal's alternate screen is ours */
 
 /* The descriptor is never another's, as a PID may be. */
@@ -34,6 +42,24 @@ static void forward(int number, const siginfo_t *info)
 	errno = err;
 }
 
+static void wake(void)
+{
+	uint64_t one = 1;
+	int err = errno;
+
+	/* It can't fail but for being ready already. */
+	if (write(wake_fd, &one, sizeof(one)) < 0)
+		errno = err;
+}
+
+/* A terminal that was stopped (Ctrl-S) or that nobody reads would hold up our end, too. */
+static bool takes_output(void)
+{
+	struct pollfd p = {.fd = STDOUT_FILENO, .events = POLLOUT};
+
+	return poll(&p, 1, 0) > 0 && p.revents & POLLOUT;
+}
+
 static void on_signal(int number, siginfo_t *info, void *context)
 {
 	(void)context;
@@ -45,15 +71,18 @@ static void on_signal(int number, siginfo_t *info, void *context)
 	if (number == SIGUSR1 || number == SIGUSR2 || number == SIGWINCH)
 		return;
 	/* The second one means it: whatever the report is stuck on. */
-	if (!interrupted++)
+	if (!interrupted++) {
+		wake();
 		return;
+	}
 	output_abandon();
-	if (on_screen && write(STDOUT_FILENO, SCREEN_LEAVE, sizeof(SCREEN_LEAVE) - 1) < 0)
+	if (on_screen && takes_output() &&
+	    write(STDOUT_FILENO, SCREEN_LEAVE, sizeof(SCREEN_LEAVE) - 1) < 0)
 		_exit(1);
 	_exit(128 + number);
 }
 
-void signals_catch(bool launched)
+int signals_catch(bool launched)
 {
 	static const int ends[] = {SIGINT, SIGTERM, SIGHUP};
 	static const int more[] = {SIGQUIT, SIGUSR1, SIGUSR2, SIGWINCH};
@@ -61,17 +90,26 @@ void signals_catch(bool launched)
 	struct sigaction action = {.sa_sigaction = on_signal, .sa_flags = SA_SIGINFO | SA_RESTART};
 	size_t i;
 
+	wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (wake_fd < 0)
+		return -errno;
 	for (i = 0; i < sizeof(ends) / sizeof(ends[0]); i++)
 		sigaction(ends[i], &action, NULL);
 	for (i = 0; launched && i < sizeof(more) / sizeof(more[0]); i++)
 		sigaction(more[i], &action, NULL);
 	/* A closed pipe is an error to report, not a death that leaves nothing said. */
 	signal(SIGPIPE, SIG_IGN);
+	return 0;
 }
 
 bool signals_interrupted(void)
 {
 	return interrupted;
+}
+
+int signals_fd(void)
+{
+	return wake_fd;
 }
 
 int signals_give_to(pid_t pid)

@@ -7,11 +7,13 @@
 #include <sys/types.h>
 
 /* From now on SIGINT, SIGTERM and SIGHUP are noted; with `launched`, more are caught, to be passed
- * on. */
-void signals_catch(bool launched);
+ * on. 0 or -errno. */
+int signals_catch(bool launched);
 
 /* Was there one that ends the profile? */
 bool signals_interrupted(void);
+/* Ready to be read from then on: for a loop. */
+int signals_fd(void);
 
 /* Signals are for the command `pid` until they are taken back. 0 or -errno. */
 int signals_give_to(pid_t pid);

@@ -3,7 +3,7 @@
  * their own. A server that is root loads it once, and gives each client the one page that is
  * about the client's process (pymem_page.h); what is read there costs the server nothing.
  *
- * One thread, one epoll loop; it waits for nothing but the loop. The programs are attached
+ * One thread, one loop (loop.h); it waits for nothing else. The programs are attached
  * only while something is watched. Everything that a connection holds goes with it
  * (serve_client.c), and everything at all goes with this process, however it ends.
  */
@@ -15,9 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/epoll.h>
 #include <sys/resource.h>
-#include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
@@ -28,7 +26,6 @@
 #include "serve/serve_private.h"
 #include "serve/serve_watched.h"
 
-#define EVENTS_AT_ONCE	64
 #define ACCEPTS_AT_ONCE 16
 #define ACCEPT_PAUSE_NS 100000000ULL
 #define FDS_PER_CLIENT	8 /* connection, two processes, page, reply; and to spare */
@@ -37,18 +34,6 @@
 uint64_t server_now(void)
 {
 	return clock_ns(CLOCK_MONOTONIC);
-}
-
-int server_watch_fd(struct server *server, int fd, struct event_source *source)
-{
-	struct epoll_event event = {.events = EPOLLIN, .data.ptr = source};
-
-	return epoll_ctl(server->epoll, EPOLL_CTL_ADD, fd, &event) ? -errno : 0;
-}
-
-void server_forget_fd(struct server *server, int fd)
-{
-	epoll_ctl(server->epoll, EPOLL_CTL_DEL, fd, NULL);
 }
 
 void server_say(const struct server *server, const char *format, ...)
@@ -66,10 +51,24 @@ void server_say(const struct server *server, const char *format, ...)
 
 /* --- connections --- */
 
-static void accept_clients(struct server *server)
+static void accept_clients(void *arg, uint32_t events);
+
+static void accept_again(void *arg)
 {
+	struct server *server = arg;
+
+	if (loop_add(server->loop, &server->on_listener, server->listener.fd, EPOLLIN,
+		     accept_clients, server))
+		loop_timer_start(server->loop, &server->accept, ACCEPT_PAUSE_NS, 0, accept_again,
+				 server);
+}
+
+static void accept_clients(void *arg, uint32_t events)
+{
+	struct server *server = arg;
 	int i, fd;
 
+	(void)events;
 	for (i = 0; i < ACCEPTS_AT_ONCE; i++) {
 		fd = accept4(server->listener.fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 		if (fd >= 0) {
@@ -79,12 +78,15 @@ static void accept_clients(struct server *server)
 		if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS) {
 			/* It would be said again at once. */
 			server_say(server, "no connection can be accepted: %s", strerror(errno));
-			server->accept_ns = server_now() + ACCEPT_PAUSE_NS;
-			server_forget_fd(server, server->listener.fd);
+			loop_remove(&server->on_listener);
+			loop_timer_start(server->loop, &server->accept, ACCEPT_PAUSE_NS, 0,
+					 accept_again, server);
 		}
 		return;
 	}
 }
+
+/* --- what is watched --- */
 
 static void say_quota(uid_t account, unsigned refused, void *arg)
 {
@@ -97,17 +99,49 @@ static void say_quota(uid_t account, unsigned refused, void *arg)
 		account, server->options.max_processes, SERVE_USERS_IMAGES, refused);
 }
 
-static void look_after(struct server *server)
+static void look_after(void *arg)
 {
-	int err = watched_look_after(server);
+	struct server *server = arg;
+	int err;
 
+	if (!server->watched)
+		return;
+	err = watched_look_after(server);
 	serve_quota_tell(&server->quota, server_now(), say_quota, server);
-
 	if (err)
 		server_say(server, "children can't be counted: %s", strerror(-err));
 }
 
-static void sweep(struct server *server)
+int server_attach(struct server *server)
+{
+	int err = server->attached ? 0 : session_attach(server->session);
+
+	if (err || server->attached)
+		return err;
+	server->attached = true;
+	loop_timer_start(server->loop, &server->check, 0, SERVER_CHECK_NS, look_after, server);
+	return 0;
+}
+
+static void detach(void *arg)
+{
+	struct server *server = arg;
+
+	if (!server->attached || server->watched)
+		return;
+	session_detach(server->session);
+	server->attached = false;
+	loop_timer_stop(&server->check);
+}
+
+void server_linger(struct server *server)
+{
+	loop_timer_start(server->loop, &server->detach, SERVER_LINGER_NS, 0, detach, server);
+}
+
+/* --- what is over --- */
+
+static void free_clients(struct server *server)
 {
 	struct client **link = &server->clients, *c;
 
@@ -119,137 +153,53 @@ static void sweep(struct server *server)
 		*link = c->next;
 		client_free(c);
 	}
-	server->swept = false;
+}
+
+/* One page at a time: that takes long, and the loop looks at the descriptors in between. */
+static void sweep(void *arg)
+{
+	struct server *server = arg;
+
+	free_clients(server);
 	/* The private helper is there for one. */
 	if (server->options.fd >= 0 && !server->clients)
-		server->stop = true;
+		loop_stop(server->loop);
+	if (watched_sweep(server))
+		server_sweep_soon(server);
 }
 
-/* --- the loop --- */
-
-static void on_signal(struct server *server)
+void server_sweep_soon(struct server *server)
 {
-	struct signalfd_siginfo info;
-
-	if (read(server->signals, &info, sizeof(info)) != sizeof(info))
-		return;
-	server_say(server, "ends: %s", strsignal((int)info.ssi_signo));
-	server->stop = true;
-}
-
-static void dispatch(struct server *server, const struct epoll_event *event)
-{
-	struct event_source *source = event->data.ptr;
-	struct client *c = source->client;
-
-	if (c && c->fd < 0)
-		return; /* closed by an earlier event of this batch */
-	switch (source->kind) {
-	case EVENT_LISTENER:
-		accept_clients(server);
-		break;
-	case EVENT_SIGNAL:
-		on_signal(server);
-		break;
-	case EVENT_SOCKET:
-		if (event->events & EPOLLIN && !c->paused)
-			client_readable(c, event->events & EPOLLHUP);
-		else if (event->events & (EPOLLHUP | EPOLLERR))
-			client_close(c, "hung up");
-		break;
-	case EVENT_PEER:
-		client_close(c, "its process has ended");
-		break;
-	case EVENT_TARGET:
-		client_end_watch(c, "has ended");
-		break;
-	}
-}
-
-/* Does what is due, and says for how long nothing more is: milliseconds, -1 for ever. */
-static int timers(struct server *server)
-{
-	uint64_t now = server_now(), next = UINT64_MAX;
-	struct client *c;
-
-	if (server->watched) {
-		if (now >= server->check_ns) {
-			look_after(server);
-			server->check_ns = now + SERVER_CHECK_NS;
-		}
-		if (server->watched)
-			next = server->check_ns;
-	}
-	if (server->attached && !server->watched) {
-		if (now >= server->detach_ns) {
-			session_detach(server->session);
-			server->attached = false;
-		} else if (server->detach_ns < next) {
-			next = server->detach_ns;
-		}
-	}
-	if (server->accept_ns && now >= server->accept_ns) {
-		server->accept_ns = 0;
-		if (server_watch_fd(server, server->listener.fd, &server->on_listener))
-			server->accept_ns = now + ACCEPT_PAUSE_NS;
-	}
-	if (server->accept_ns && server->accept_ns < next)
-		next = server->accept_ns;
-	for (c = server->clients; c; c = c->next) {
-		if (c->paused && now >= c->resume_ns)
-			client_resume(c);
-		else if (c->paused && c->resume_ns < next)
-			next = c->resume_ns;
-	}
-	if (server->ended)
-		return 0;
-	if (next == UINT64_MAX)
-		return -1;
-	return (int)((next - now) / 1000000 + 1);
-}
-
-static int loop(struct server *server)
-{
-	struct epoll_event events[EVENTS_AT_ONCE];
-	int n, i;
-
-	while (!server->stop) {
-		n = epoll_wait(server->epoll, events, EVENTS_AT_ONCE, timers(server));
-		if (n < 0 && errno != EINTR)
-			return -errno;
-		for (i = 0; i < n; i++)
-			dispatch(server, &events[i]);
-		if (server->swept)
-			sweep(server);
-		watched_sweep(server);
-	}
-	return 0;
+	loop_timer_start(server->loop, &server->sweep, 0, 0, sweep, server);
 }
 
 /* --- begin and end --- */
+
+static void on_signal(void *arg, const struct signalfd_siginfo *info)
+{
+	struct server *server = arg;
+
+	server_say(server, "ends: %s", strsignal((int)info->ssi_signo));
+	loop_stop(server->loop);
+}
 
 /* Signals come through the loop. The private helper shares a terminal with its client:
  * Ctrl-C is meant for the client, whose end it notices. */
 static int open_signals(struct server *server)
 {
 	bool helper = server->options.fd >= 0;
-	sigset_t set;
+	int err = loop_take_signal(server->loop, SIGTERM, on_signal, server);
 
-	sigemptyset(&set);
-	sigaddset(&set, SIGTERM);
 	if (helper) {
 		signal(SIGINT, SIG_IGN);
 		signal(SIGQUIT, SIG_IGN);
 		signal(SIGHUP, SIG_IGN);
 	} else {
-		sigaddset(&set, SIGINT);
-		sigaddset(&set, SIGHUP);
+		err = err ?: loop_take_signal(server->loop, SIGINT, on_signal, server);
+		err = err ?: loop_take_signal(server->loop, SIGHUP, on_signal, server);
 	}
 	signal(SIGPIPE, SIG_IGN);
-	if (sigprocmask(SIG_BLOCK, &set, NULL))
-		return -errno;
-	server->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-	return server->signals < 0 ? -errno : 0;
+	return err;
 }
 
 static int raise_descriptor_limit(const struct server *server)
@@ -329,7 +279,8 @@ static int open_clients(struct server *server)
 	}
 	err = serve_listener_open(&server->listener, server->options.socket, why, sizeof(why));
 	if (!err)
-		err = server_watch_fd(server, server->listener.fd, &server->on_listener);
+		err = loop_add(server->loop, &server->on_listener, server->listener.fd, EPOLLIN,
+			       accept_clients, server);
 	if (err) {
 		fprintf(stderr, "pymem-bpf serve: %s\n", *why ? why : strerror(-err));
 		return EXIT_FAILED;
@@ -349,11 +300,9 @@ static int server_open(struct server *server)
 	if (raise_descriptor_limit(server))
 		return EXIT_FAILED;
 	err = serve_limits_init(&server->limits, o->max_clients, o->max_per_user);
-	if (!err)
-		err = open_signals(server);
 	if (!err) {
-		server->epoll = epoll_create1(EPOLL_CLOEXEC);
-		err = server->epoll < 0 ? -errno : 0;
+		server->loop = loop_new();
+		err = server->loop ? open_signals(server) : -errno;
 	}
 	if (err) {
 		fprintf(stderr, "pymem-bpf serve: %s\n", strerror(-err));
@@ -361,11 +310,6 @@ static int server_open(struct server *server)
 	}
 	if (open_session(server))
 		return EXIT_ENVIRONMENT;
-	err = server_watch_fd(server, server->signals, &server->on_signal);
-	if (err) {
-		fprintf(stderr, "pymem-bpf serve: %s\n", strerror(-err));
-		return EXIT_FAILED;
-	}
 	/* Nothing of a client's has been looked at by now. */
 	return open_clients(server)
 		       ?: confine_or_say(CONFINE_LOOK | CONFINE_UNLINK, "serve", o->verbosity);
@@ -379,14 +323,11 @@ static void server_close(struct server *server)
 	serve_listener_close(&server->listener);
 	for (c = server->clients; c; c = c->next)
 		client_close(c, "the server ends");
-	sweep(server);
+	free_clients(server);
 	watched_free(server);
 	session_free(server->session);
 	serve_limits_fini(&server->limits);
-	if (server->epoll >= 0)
-		close(server->epoll);
-	if (server->signals >= 0)
-		close(server->signals);
+	loop_free(server->loop);
 }
 
 int serve_run(const struct serve_options *options)
@@ -394,10 +335,6 @@ int serve_run(const struct serve_options *options)
 	struct server server = {
 		.options = *options,
 		.listener.fd = -1,
-		.epoll = -1,
-		.signals = -1,
-		.on_listener = {EVENT_LISTENER, NULL},
-		.on_signal = {EVENT_SIGNAL, NULL},
 	};
 	int status, err;
 
@@ -405,7 +342,7 @@ int serve_run(const struct serve_options *options)
 		server.options.max_clients = server.options.max_per_user = 1;
 	status = server_open(&server);
 	if (!status) {
-		err = loop(&server);
+		err = loop_run(server.loop);
 		if (err) {
 			fprintf(stderr, "pymem-bpf serve: %s\n", strerror(-err));
 			status = EXIT_FAILED;

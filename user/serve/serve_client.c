@@ -13,7 +13,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -93,6 +92,35 @@ static void refuse_connection(int fd, enum pymem_serve_status status, const char
 	serve_socket_end(fd);
 }
 
+/* --- events --- */
+
+static void readable(struct client *c, bool hung_up);
+
+static void on_socket(void *arg, uint32_t events)
+{
+	struct client *c = arg;
+
+	/* While it is held back, it may have been ready already. */
+	if (events & EPOLLIN && !c->pause.loop)
+		readable(c, events & EPOLLHUP);
+	else if (events & (EPOLLHUP | EPOLLERR))
+		client_close(c, "hung up");
+}
+
+static void on_other_end(void *arg, uint32_t events)
+{
+	(void)events;
+	client_close(arg, "its process has ended");
+}
+
+static void on_target(void *arg, uint32_t events)
+{
+	(void)events;
+	client_end_watch(arg, "has ended");
+}
+
+/* --- begin and end --- */
+
 /* Takes a place and the descriptors. 0, or -errno. */
 static int client_join(struct client *c)
 {
@@ -105,15 +133,15 @@ static int client_join(struct client *c)
 	err = serve_limits_join(&s->limits, c->peer.account, server_now(), &c->user);
 	if (err)
 		goto close_pidfd;
-	err = server_watch_fd(s, c->fd, &c->socket);
+	err = loop_add(s->loop, &c->socket, c->fd, EPOLLIN, on_socket, c);
 	if (err)
 		goto leave;
-	err = server_watch_fd(s, c->pidfd, &c->other_end);
+	err = loop_add(s->loop, &c->other_end, c->pidfd, EPOLLIN, on_other_end, c);
 	if (err)
 		goto forget;
 	return 0;
 forget:
-	server_forget_fd(s, c->fd);
+	loop_remove(&c->socket);
 leave:
 	serve_limits_leave(&s->limits, c->user);
 close_pidfd:
@@ -134,9 +162,6 @@ struct client *client_new(struct server *server, int fd)
 	c->server = server;
 	c->fd = fd;
 	c->process.pidfd = -1;
-	c->socket = (struct event_source){EVENT_SOCKET, c};
-	c->other_end = (struct event_source){EVENT_PEER, c};
-	c->target = (struct event_source){EVENT_TARGET, c};
 	err = client_join(c);
 	if (!err) {
 		c->next = server->clients;
@@ -169,15 +194,13 @@ struct client *client_new(struct server *server, int fd)
 /* The watch goes; what was asked for stays, until UNTRACK. */
 static void stop_watching(struct client *c)
 {
-	struct server *s = c->server;
-
 	if (!c->watched)
 		return;
 	watched_leave(c);
-	server_forget_fd(s, c->process.pidfd);
+	loop_remove(&c->target);
 	close(c->process.pidfd);
 	c->process.pidfd = -1;
-	s->detach_ns = server_now() + SERVER_LINGER_NS;
+	server_linger(c->server);
 }
 
 void client_close(struct client *c, const char *why)
@@ -186,13 +209,14 @@ void client_close(struct client *c, const char *why)
 		return;
 	client_log(c, "closed: %s", why);
 	stop_watching(c);
-	server_forget_fd(c->server, c->fd);
-	server_forget_fd(c->server, c->pidfd);
+	loop_remove(&c->socket);
+	loop_remove(&c->other_end);
+	loop_timer_stop(&c->pause);
 	serve_socket_end(c->fd);
 	close(c->pidfd);
 	c->fd = c->pidfd = -1;
 	serve_limits_leave(&c->server->limits, c->user);
-	c->server->swept = true;
+	server_sweep_soon(c->server);
 }
 
 void client_free(struct client *c)
@@ -235,7 +259,7 @@ static void refuse_watch(struct client *c, int err)
 	if (c->process.pidfd >= 0)
 		close(c->process.pidfd);
 	c->process.pidfd = -1;
-	c->server->detach_ns = server_now() + SERVER_LINGER_NS;
+	server_linger(c->server);
 	snprintf(why, sizeof(why), "pid %d: %s", c->process.pid,
 		 err == -ESRCH	  ? "has ended"
 		 : err == -EUSERS ? "is watched already, over as many connections as may share it"
@@ -256,19 +280,15 @@ static void begin_watch(struct client *c)
 {
 	struct server *s = c->server;
 	struct pymem_serve_reply reply;
-	int err = 0, fd;
+	int err = server_attach(s), fd;
 
-	if (!s->attached) {
-		err = session_attach(s->session);
-		s->attached = !err;
-	}
 	if (!err)
 		err = watched_join(c);
 	if (err) {
 		refuse_watch(c, err);
 		return;
 	}
-	err = server_watch_fd(s, c->process.pidfd, &c->target);
+	err = loop_add(s->loop, &c->target, c->process.pidfd, EPOLLIN, on_target, c);
 	fd = err ? err : session_page_fd(s->session, c->watched->watch.number);
 	if (fd < 0) {
 		stop_watching(c);
@@ -371,20 +391,25 @@ static void handle(struct client *c, const void *bytes, size_t size)
 	}
 }
 
-static void listen_to(struct client *c, bool on)
+static void resume(void *arg)
 {
-	struct epoll_event event = {.events = on ? EPOLLIN : 0, .data.ptr = &c->socket};
+	struct client *c = arg;
+	int err = loop_change(&c->socket, EPOLLIN);
 
-	epoll_ctl(c->server->epoll, EPOLL_CTL_MOD, c->fd, &event);
-	c->paused = !on;
+	if (err)
+		client_close(c, strerror(-err));
 }
 
-void client_resume(struct client *c)
+/* What it has to say waits in its socket. */
+static void pause_for(struct client *c, uint64_t wait_ns)
 {
-	listen_to(c, true);
+	client_log(c, "asks too often: held back");
+	loop_change(&c->socket, 0);
+	loop_timer_start(c->server->loop, &c->pause, wait_ns, 0, resume, c);
 }
 
-void client_readable(struct client *c, bool hung_up)
+/* A message is there, or, if it has hung up, perhaps only the end. */
+static void readable(struct client *c, bool hung_up)
 {
 	char bytes[sizeof(struct pymem_serve_request)];
 	uint64_t now = server_now(), wait;
@@ -392,10 +417,7 @@ void client_readable(struct client *c, bool hung_up)
 
 	wait = serve_limits_wait(&c->server->limits, c->user, now);
 	if (wait) {
-		if (!c->paused)
-			client_log(c, "asks too often: held back");
-		c->resume_ns = now + wait;
-		listen_to(c, false);
+		pause_for(c, wait);
 		return;
 	}
 	n = recv(c->fd, bytes, sizeof(bytes), MSG_DONTWAIT | MSG_TRUNC);

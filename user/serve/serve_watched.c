@@ -120,6 +120,7 @@ void watched_leave(struct client *c)
 	*link = w->next;
 	w->next = c->server->ended;
 	c->server->ended = w;
+	server_sweep_soon(c->server);
 }
 
 /* --- looking after --- */

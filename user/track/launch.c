@@ -73,16 +73,10 @@ static void pipes_close(struct pipes *pipes, bool childs, bool ours)
 	}
 }
 
-/* It ends our wait for events, so that a traced command is not kept waiting. */
-static void woken(int number)
-{
-	(void)number;
-}
-
 int launch_prepare(struct launch *launch, char **command)
 {
 	/* If we were started with it ignored, the kernel would keep the command's end from us. */
-	struct sigaction ended = {.sa_handler = woken, .sa_flags = SA_RESTART}, before;
+	struct sigaction ended = {.sa_handler = SIG_DFL}, before;
 	struct pipes pipes;
 	int err;
 

@@ -1,0 +1,345 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Problem: a command that prints a report at its end, a live screen and a service that runs for
+ * months want the same done in the same order, most of which can't be undone.
+ *
+ * That order is kept here. Left out is what differs: what a signal means, where output goes, what
+ * the process may do beside (confine()), and when to end.
+ *
+ * Most messages of the kernel side wake nobody, and what failed is tried again by the clock: so
+ * there is a look every POLL_NS, and another one whenever the kernel says that something can't
+ * wait.
+ */
+#include "report/profiler.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/array.h"
+#include "base/clock.h"
+#include "os/confine.h"
+#include "os/proc.h"
+#include "python/examiner.h"
+#include "report/report.h"
+#include "track/launch.h"
+#include "track/tracker.h"
+
+#define POLL_NS		 100000000ULL
+#define END_WAIT_STEP_US 10000
+#define END_WAIT_STEPS	 100
+
+struct profiler {
+	struct profiler_options options;
+	struct session *session;
+	struct tracker tracker;
+	struct report *report;
+	struct source_cache *sources;
+	struct launch launch;
+	bool tracking;
+	bool trace_given_up; /* ptrace(2) is refused from here on */
+	bool finished;	     /* detached, and the figures are final */
+	pid_t *pids;	     /* that were added */
+	size_t pid_count, pid_room;
+	/* profiler_watch() */
+	struct loop *loop;
+	struct loop_fd messages;
+	struct loop_timer tick;
+	profiler_polled_fn *polled;
+	void *polled_arg;
+};
+
+/* --- begin --- */
+
+struct profiler *profiler_new(const struct profiler_options *options, char *why, size_t size)
+{
+	struct profiler *p = calloc(1, sizeof(*p));
+	const char *what;
+	int err;
+
+	if (!p) {
+		snprintf(why, size, "%s", strerror(ENOMEM));
+		return NULL;
+	}
+	p->options = *options;
+	p->launch.pid = p->launch.go_fd = -1;
+	/* Before there is anything that it should not have a copy of. */
+	err = examiner_start(options->interrupted);
+	what = "the examiner, a helper process that reads what targets can hold up, can't be "
+	       "started: ";
+	if (!err && options->command) {
+		err = launch_prepare(&p->launch, options->command);
+		what = "can't fork: ";
+	}
+	if (!err) {
+		p->sources = source_cache_new(examiner_read_source);
+		err = p->sources ? 0 : -ENOMEM;
+		what = "";
+	}
+	if (!err)
+		return p;
+	snprintf(why, size, "%s%s", what, strerror(-err));
+	profiler_close(p);
+	errno = -err;
+	return NULL;
+}
+
+int profiler_open(struct profiler *p, char *why, size_t size)
+{
+	const struct session_options *so = &p->options.session;
+	char text[512] = "";
+	int err;
+
+	p->session = session_new(so, text, sizeof(text));
+	if (!p->session) {
+		err = -errno;
+		snprintf(why, size, "%s", *text ? text : strerror(errno));
+		return err;
+	}
+	err = tracker_init(&p->tracker, p->session, so->watch_host, so->lines);
+	p->tracker.interrupted = p->options.interrupted;
+	p->tracking = true;
+	if (!err)
+		err = session_attach(p->session);
+	if (!err) {
+		p->report = report_new(&p->tracker, clock_seconds(CLOCK_REALTIME),
+				       p->options.ended_bytes, p->options.fold_imports);
+		err = p->report ? 0 : -ENOMEM;
+	}
+	if (err)
+		snprintf(why, size, "the event sources can't be attached: %s", strerror(-err));
+	return err;
+}
+
+unsigned profiler_needs(const struct profiler *p)
+{
+	unsigned needs = CONFINE_LOOK | CONFINE_EXAMINE;
+
+	if (p->options.session.lines)
+		needs |= CONFINE_PROBES;
+	if (p->options.command)
+		needs |= CONFINE_TRACE | CONFINE_SIGNAL;
+	return needs;
+}
+
+int profiler_add_pid(struct profiler *p, pid_t pid, char *why, size_t size)
+{
+	int err;
+
+	if (!ARRAY_HAS_ROOM(p->pids, p->pid_count, p->pid_room)) {
+		snprintf(why, size, "pid %d: %s", pid, strerror(ENOMEM));
+		return -ENOMEM;
+	}
+	err = tracker_attach(&p->tracker, pid, why, size);
+	if (!err)
+		p->pids[p->pid_count++] = pid;
+	return err;
+}
+
+int profiler_add_all(struct profiler *p)
+{
+	return tracker_attach_all(&p->tracker);
+}
+
+/* --- the command --- */
+
+/* The command is held: is it known what it runs? What goes wrong here does so in the loop too. */
+static bool command_known(void *arg)
+{
+	struct profiler *p = arg;
+
+	return tracker_examine_held(&p->tracker, p->launch.pid);
+}
+
+/* Gives up ptrace(2) once the command is not traced any more. 0 or -errno. */
+static int give_up_trace(struct profiler *p)
+{
+	if (!p->options.command || p->launch.traced || p->trace_given_up)
+		return 0;
+	p->trace_given_up = true;
+	return confine_end_trace();
+}
+
+/* Its stops and its end. 0 or -errno. */
+static int look_after_command(struct profiler *p)
+{
+	if (p->options.command)
+		launch_ended(&p->launch);
+	return give_up_trace(p);
+}
+
+enum profiler_started profiler_start_command(struct profiler *p, int *err)
+{
+	struct launch *launch = &p->launch;
+	bool held = launch_hold(launch);
+
+	*err = tracker_attach_launched(&p->tracker, launch->pid, p->options.command[0], held);
+	/* A signal has ended it before it ran: that is its end, and no failure of ours. Its memory
+	 * is gone some time before it can be waited for. */
+	for (int i = 0; *err == -ESRCH && i < END_WAIT_STEPS && !launch_ended(launch); i++)
+		usleep(END_WAIT_STEP_US);
+	if (*err)
+		return launch_ended(launch) ? PROFILER_ENDED : PROFILER_UNTRACKED;
+	*err = launch_go(launch, command_known, p);
+	if (*err)
+		return PROFILER_NOT_RUN;
+	*err = give_up_trace(p);
+	return *err ? PROFILER_BROKEN : PROFILER_STARTED;
+}
+
+pid_t profiler_command(const struct profiler *p)
+{
+	return p->launch.pid;
+}
+
+int profiler_command_status(struct profiler *p)
+{
+	return launch_exit_status(&p->launch);
+}
+
+/* --- while it runs --- */
+
+int profiler_poll(struct profiler *p)
+{
+	int err = tracker_poll(&p->tracker, 0);
+
+	if (err < 0 && err != -EINTR)
+		return err;
+	/* With the exact engine it takes as long as a short process lives, which is then not
+	 * known. */
+	err = p->options.session.lines && tracker_is_busy(&p->tracker)
+		      ? 0
+		      : report_fold(p->report, false);
+	return err ?: look_after_command(p);
+}
+
+static void on_tick(void *arg)
+{
+	struct profiler *p = arg;
+	int err = profiler_poll(p);
+
+	loop_timer_start(p->loop, &p->tick, POLL_NS, 0, on_tick, p);
+	p->polled(p->polled_arg, err);
+}
+
+static void on_message(void *arg, uint32_t events)
+{
+	(void)events;
+	on_tick(arg);
+}
+
+/* A command that is traced must not be kept waiting: neither for a tick nor for the rest of one. */
+static void on_child(void *arg, const struct signalfd_siginfo *info)
+{
+	struct profiler *p = arg;
+
+	(void)info;
+	p->polled(p->polled_arg, look_after_command(p));
+}
+
+int profiler_watch(struct profiler *p, struct loop *loop, profiler_polled_fn *fn, void *arg)
+{
+	int err = loop_add(loop, &p->messages, session_fd(p->session), EPOLLIN, on_message, p);
+
+	if (!err && p->options.command)
+		err = loop_take_signal(loop, SIGCHLD, on_child, p);
+	if (err)
+		return err;
+	p->loop = loop;
+	p->polled = fn;
+	p->polled_arg = arg;
+	/* At once: what the command did before SIGCHLD was the loop's is seen by nobody else. */
+	loop_timer_start(loop, &p->tick, 0, 0, on_tick, p);
+	return 0;
+}
+
+static void unwatch(struct profiler *p)
+{
+	loop_remove(&p->messages);
+	loop_timer_stop(&p->tick);
+	if (p->loop && p->options.command)
+		loop_take_signal(p->loop, SIGCHLD, NULL, NULL);
+	p->loop = NULL;
+}
+
+bool profiler_is_over(const struct profiler *p)
+{
+	if (p->options.session.watch_host)
+		return false;
+	if (p->options.command)
+		return p->launch.ended;
+	if (tracker_any_asked_alive(&p->tracker))
+		return false;
+	/* Between the end of one image and the start of the next lies an exec. */
+	for (size_t i = 0; i < p->pid_count; i++) {
+		struct proc_info info;
+		bool alive;
+
+		if (proc_stat_read(p->pids[i], &info))
+			continue;
+		alive = info.state != 'Z' && info.state != 'X';
+		if (alive && tracker_follows(&p->tracker, p->pids[i]))
+			return false;
+	}
+	return true;
+}
+
+/* --- what is shown, and the end --- */
+
+/* Detaches; the figures are the last ones. 0 or -errno. */
+static int finish(struct profiler *p)
+{
+	int err;
+
+	unwatch(p);
+	session_detach(p->session);
+	err = tracker_finish(&p->tracker);
+	p->finished = !err;
+	return err;
+}
+
+struct model *profiler_snapshot(struct profiler *p, bool final)
+{
+	bool ends = final && !p->finished;
+	int err = ends ? finish(p) : 0;
+	struct model *model;
+
+	if (err) {
+		errno = -err;
+		return NULL;
+	}
+	model = report_build(p->report, p->finished);
+	/* It takes a while, which is no part of what was profiled. */
+	err = model && ends ? tracker_find_unwatched(&p->tracker) : 0;
+	if (err) {
+		errno = -err;
+		return NULL;
+	}
+	if (model && p->finished)
+		report_note_unwatched(p->report);
+	return model;
+}
+
+struct source_cache *profiler_sources(struct profiler *p)
+{
+	return p->sources;
+}
+
+void profiler_close(struct profiler *p)
+{
+	if (!p)
+		return;
+	unwatch(p);
+	launch_abandon(&p->launch);
+	report_free(p->report);
+	if (p->tracking)
+		tracker_fini(&p->tracker);
+	session_free(p->session);
+	source_cache_free(p->sources);
+	examiner_stop();
+	free(p->pids);
+	free(p);
+}
