@@ -7,7 +7,6 @@
  * before, our own child, is left out. Left out too: what children do that outlive CMD.
  */
 #include <errno.h>
-#include <math.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
