@@ -105,7 +105,7 @@ $(BUILD)/%/library.a:
 	$(AR) rc $@ $^
 
 $(BUILD)/tests/%: tests/unit/%.c $(BUILD)/asan/library.a | $(BUILD)/tests
-	$(CC) $(CFLAGS) -O1 $(SANITIZE) -Itests/unit $(filter %.c %.a,$^) -o $@ -lcmocka $(LDLIBS)
+	$(CC) $(CFLAGS) -O1 $(SANITIZE) -Itests/unit $< $(filter %.a,$^) -o $@ -lcmocka $(LDLIBS)
 
 $(FUZZ:%=$(BUILD)/fuzzed/%.o): $(BUILD)/fuzzed/%.o: tests/fuzz/%.c | $(BUILD)/fuzzed
 	$(CLANG) $(FUZZ_CFLAGS) -c $< -o $@
