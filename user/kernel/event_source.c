@@ -4,10 +4,9 @@
 #define ADDRESS(id) [EVENT_SOURCE_##id] = &source_##id,
 const struct event_source *const event_sources[EVENT_SOURCE_COUNT] = {EVENT_SOURCES(ADDRESS)};
 
-#define KERNEL_PROBE_TYPES 2 /* that kernel_probe() asks about for itself */
-_Static_assert(EVENT_SOURCE_COUNT *SOURCE_NEEDS_MAX *NEED_TYPES_MAX + KERNEL_PROBE_TYPES <=
-		       KERNEL_TYPES_MAX,
-	       "raise KERNEL_TYPES_MAX");
+/* What kernel_probe() asks about: two types for itself, and all of the sources. */
+#define TYPES_ASKED_MAX (2 + EVENT_SOURCE_COUNT * SOURCE_NEEDS_MAX * NEED_TYPES_MAX)
+_Static_assert(TYPES_ASKED_MAX <= KERNEL_TYPES_MAX, "raise KERNEL_TYPES_MAX");
 
 /* The need `i` of the source; NULL: it has no more. */
 static const struct source_need *need_of(const struct event_source *source, unsigned i)
