@@ -455,8 +455,8 @@ static int run(struct profile *p)
 	status = give_up_privileges(p);
 	if (status)
 		return status;
-	p->report = report_new(&p->tracker, clock_seconds(CLOCK_REALTIME), p->options.ended_bytes,
-			       folds_imports(p));
+	p->report = report_new(tracker_counts(&p->tracker), clock_seconds(CLOCK_REALTIME),
+			       p->options.ended_bytes, folds_imports(p), NULL);
 	if (!p->report) {
 		fprintf(stderr, "pymem-bpf: %s\n", strerror(ENOMEM));
 		return EXIT_FAILED;
