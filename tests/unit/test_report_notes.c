@@ -1,0 +1,299 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* report_notes.c: each fact that is no figure has its sentence, and without facts there is none. */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "counts_table.h"
+#include "report/report.h"
+
+struct given {
+	struct counts_table table;
+	struct report *report;
+};
+
+static int setup(void **state)
+{
+	struct given *g = calloc(1, sizeof(*g));
+
+	if (!g)
+		return -1;
+	g->report = report_new(table_counts(&g->table), 0, 64 << 20, false, NULL);
+	*state = g;
+	return g->report ? 0 : -1;
+}
+
+static int teardown(void **state)
+{
+	struct given *g = *state;
+
+	report_free(g->report);
+	free(g);
+	return 0;
+}
+
+static const struct model *built(struct given *g)
+{
+	const struct model *model = report_build(g->report, true);
+
+	assert_non_null(model);
+	return model;
+}
+
+/* All notes are these, in this order; NULL ends them. */
+static void expect(struct given *g, const char *const *texts)
+{
+	const struct model *model = built(g);
+	size_t i;
+
+	for (i = 0; i < model->note_count && texts[i]; i++)
+		assert_string_equal(model->notes[i], texts[i]);
+	assert_null(texts[i]);
+	if (i < model->note_count)
+		fail_msg("a note more: %s", model->notes[i]);
+}
+
+static void expect_one(struct given *g, const char *text)
+{
+	const char *const texts[] = {text, NULL};
+
+	expect(g, texts);
+	memset(&g->table.facts, 0, sizeof(g->table.facts));
+	memset(g->table.gaps, 0, sizeof(g->table.gaps));
+}
+
+static void test_none(void **state)
+{
+	struct given *g = *state;
+	const char *const none[] = {NULL};
+
+	table_add_image(&g->table, 1);
+	expect(g, none);
+}
+
+static void test_counts(void **state)
+{
+	struct given *g = *state;
+	struct counts_facts *facts = &g->table.facts;
+
+	facts->dropped_images = 3;
+	expect_one(g, "3 process images were not tracked: table full; raise --max-processes");
+	facts->dropped_messages = 4;
+	expect_one(g, "4 messages about processes were lost: raise --ring-size");
+	facts->dropped_calls = 5;
+	expect_one(g, "5 memory system calls were not counted: table full; raise --max-stacks");
+	facts->malformed = 6;
+	expect_one(g, "6 malformed messages were dropped");
+	facts->unseen = 1;
+	expect_one(g, "1 program that others started ended before it could be examined");
+	facts->copies_error = -EPERM;
+	expect_one(g, "copies on write could not be watched (Operation not permitted): they are "
+		      "not counted");
+	facts->refused = 7;
+	facts->image_bytes = 256 << 20;
+	facts->all_bytes = 512 << 20;
+	expect_one(g, "7 stacks or code objects were too many for one process (256 MiB) or all "
+		      "(512 MiB): what they changed is lost as undelivered");
+	facts->no_memory = 1;
+	expect_one(g, "memory ran out for 1 message about stacks and code objects: what they "
+		      "changed is lost as undelivered, or has no line");
+	g->table.gaps[COUNTS_GAP_OUTSIDE] = 2;
+	expect_one(g, "some lines of 2 code objects could not be told (their line tables do not "
+		      "have the instructions): what they changed is on the first line of the "
+		      "function");
+}
+
+static void test_unexamined(void **state)
+{
+	static const char comms[COUNTS_COMMS_MAX][16] = {"sh", "env"};
+	static const char many[COUNTS_COMMS_MAX][16] = {"sh", "env", "ls", "cat"};
+	struct given *g = *state;
+
+	g->table.facts.unexamined = 3;
+	g->table.facts.unexamined_comms = comms;
+	expect_one(g, "3 programs that traced processes started ended before they could be "
+		      "examined: sh, env");
+	g->table.facts.unexamined = 5;
+	g->table.facts.unexamined_comms = many;
+	expect_one(g, "5 programs that traced processes started ended before they could be "
+		      "examined: sh, env, ls, cat, perhaps others");
+}
+
+/* What the source says itself comes where it belongs: the kernel's first, the probes' later. */
+static void test_order(void **state)
+{
+	static const char *const texts[] = {
+		"the kernel lacks it",
+		"2 messages about processes were lost: raise --ring-size",
+		"its line probes were not attached",
+		NULL,
+	};
+	struct given *g = *state;
+
+	g->table.notes[COUNTS_NOTE_KERNEL] = texts[0];
+	g->table.facts.dropped_messages = 2;
+	g->table.notes[COUNTS_NOTE_PROBES] = texts[2];
+	expect(g, texts);
+}
+
+/* Runs of a line whose code object never came are counted with the events that the kernel side
+ * could not name. */
+static void test_line_events(void **state)
+{
+	static const char *const causes[] = {
+#define MISS_TEXT(id, text) text,
+		PYMEM_LINE_MISSES(MISS_TEXT)
+#undef MISS_TEXT
+	};
+	struct given *g = *state;
+	char text[256];
+
+	table_add_image(&g->table, 1)->image.lines = true;
+	table_add_line(&g->table, 1, 10, 3)->named = false;
+	g->table.facts.line_misses[PYMEM_LINE_MISS_UNNAMED] = 4;
+	snprintf(text, sizeof(text), "7 line events not counted: %s",
+		 causes[PYMEM_LINE_MISS_UNNAMED]);
+	expect_one(g, text);
+}
+
+static void test_engine(void **state)
+{
+	static const int errors[] = {-ENOTSUP, -ESRCH, -ECANCELED, -EIO, -EINPROGRESS, -ENOTSUP};
+	static const char *const texts[] = {
+		"2 processes have no line probe that can be used: profiled by the walk engine",
+		"the line probes of 1 process could not be attached: profiled by the walk engine",
+		"1 process ended before the line probes could be attached: profiled by the walk "
+		"engine",
+		"the profile ended before the line probes of 1 process could be attached: profiled "
+		"by the walk engine",
+		"1 process ran for a moment before the line probes were attached: lines that ran "
+		"in it have no occurrences of then",
+		NULL,
+	};
+	struct given *g = *state;
+	uint32_t i;
+
+	for (i = 0; i < sizeof(errors) / sizeof(errors[0]); i++)
+		table_add_image(&g->table, i + 1)->image.lines_error = errors[i];
+	table_add_image(&g->table, 10)->image.lines = true;
+	g->table.images[i].image.lines_late = true;
+	expect(g, texts);
+	/* They are the same, and counted once, when the images have ended. */
+	for (i = 0; i < g->table.image_count; i++)
+		g->table.images[i].image.ended = true;
+	assert_int_equal(report_fold(g->report, true), 0);
+	expect(g, texts);
+	expect(g, texts);
+}
+
+static void refuse(struct given *g, uint32_t id, enum pymem_table table, uint32_t held)
+{
+	struct table_image *row = table_image(&g->table, id) ?: table_add_image(&g->table, id);
+
+	row->record.places[table] = (struct pymem_places){.held = held, .refused = 1};
+}
+
+static void test_quotas(void **state)
+{
+	static const char *const texts[] = {
+		"PID 1001 reached its quota of stacks (it has 7): raise --max-stacks",
+		"PID 1001 reached its quota of threads (it has 8): raise --max-processes",
+		NULL,
+	};
+	struct given *g = *state;
+
+	refuse(g, 1, PYMEM_TABLE_STACKS, 7);
+	refuse(g, 1, PYMEM_TABLE_THREADS, 8);
+	expect(g, texts);
+	g->table.images[0].image.ended = true;
+	assert_int_equal(report_fold(g->report, true), 0);
+	expect(g, texts);
+	expect(g, texts);
+}
+
+/* Of many that have ended, the first notes are kept, and the number of the other processes. */
+static void test_many_quotas(void **state)
+{
+	struct given *g = *state;
+	const struct model *model;
+	uint32_t id;
+
+	for (id = 1; id <= 20; id++) {
+		refuse(g, id, PYMEM_TABLE_STACKS, id);
+		if (id > 16)
+			refuse(g, id, PYMEM_TABLE_CODES, id);
+		g->table.images[id - 1].image.ended = true;
+	}
+	model = built(g);
+	assert_int_equal(model->note_count, 17);
+	assert_string_equal(model->notes[15],
+			    "PID 1016 reached its quota of stacks (it has 16): raise --max-stacks");
+	assert_string_equal(model->notes[16],
+			    "4 more processes reached a quota: raise --max-stacks");
+}
+
+static void test_lists(void **state)
+{
+	struct counts_skip second = {.pid = 8, .comm = "b", .reason = "is odd"};
+	struct counts_skip first = {.pid = 7, .comm = "a", .reason = "is even", .next = &second};
+	struct counts_unwatched late = {.parent = 5, .late = true};
+	struct counts_unwatched children = {
+		.parent = 4, .pids = {40, 41}, .named = 2, .count = 3, .more = true, .next = &late};
+	static const char *const texts[] = {
+		"and 9 more processes were skipped: only the first 2 are named",
+		"process 4 has at least 3 Python children that are not watched: -p 40,41 and 1 "
+		"more",
+		"not all children of process 5 were looked at, which took too long: whether "
+		"Pythons among them are not watched is not known",
+		NULL,
+	};
+	struct given *g = *state;
+	const struct model *model;
+
+	g->table.facts.skips = &first;
+	g->table.facts.more_skips = 9;
+	g->table.facts.skips_most = 2;
+	g->table.facts.unwatched = &children;
+	expect(g, texts);
+	model = built(g);
+	assert_int_equal(model->skip_count, 2);
+	assert_int_equal(model->skips[1].pid, 8);
+	assert_string_equal(model->skips[1].reason, "is odd");
+}
+
+static void test_unwatched_writes(void **state)
+{
+	struct given *g = *state;
+	const char *const texts[] = {"3 write faults on shared pages came before copies were "
+				     "watched: not counted as copied",
+				     NULL};
+
+	table_add_image(&g->table, 1)->record.unwatched_writes = 2;
+	table_add_image(&g->table, 2)->record.unwatched_writes = 1;
+	g->table.images[1].image.ended = true;
+	expect(g, texts);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_none, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_counts, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_unexamined, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_order, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_line_events, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_engine, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_quotas, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_many_quotas, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_lists, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_unwatched_writes, setup, teardown),
+	};
+
+	return cmocka_run_group_tests_name("report_notes", tests, NULL, NULL);
+}
