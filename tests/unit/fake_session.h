@@ -90,7 +90,7 @@ static void fake_send(struct session *s, const void *data, size_t size)
 {
 	struct fake_message *m;
 
-	if (s->sent < 64 && s->lost >> s->sent++ & 1) {
+	if (s->sent++ < 64 && s->lost >> (s->sent - 1) & 1) {
 		s->dropped_messages++;
 		return;
 	}

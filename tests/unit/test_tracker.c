@@ -334,15 +334,19 @@ static void live_and_report(unsigned lost, unsigned polls)
 	given_free(&g);
 }
 
+/* Nothing, at most three messages, or all but two. */
 static void test_whatever_is_lost(void **state)
 {
-	unsigned lost, polls;
+	unsigned lost, polls, count;
 
 	(void)state;
 	for (polls = 0; polls < 1 << 6; polls++)
 		live_and_report(0, polls);
-	for (lost = 1; lost < 1 << MESSAGES; lost++)
-		live_and_report(lost, lost * 2654435761u >> 26);
+	for (lost = 1; lost < 1 << MESSAGES; lost++) {
+		count = __builtin_popcount(lost);
+		if (count <= 3 || count >= MESSAGES - 2)
+			live_and_report(lost, lost * 2654435761u >> 26);
+	}
 }
 
 int main(void)
