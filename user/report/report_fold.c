@@ -5,18 +5,11 @@
 #include "report/report_parts.h"
 
 #include <stdlib.h>
-#include <time.h>
+
+#include "base/clock.h"
 
 /* This long after the end of a process no thread of it has anything to add any more. */
 #define LATE_MS 60000
-
-static uint64_t now_ms(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return t.tv_sec * 1000ULL + t.tv_nsec / 1000000;
-}
 
 /* The first of those that have ended: what the last report left in the model goes. */
 static int fold_image(const struct counts_image *image, void *arg)
@@ -62,14 +55,14 @@ static void forget_process(const struct model_process *process, void *arg)
 	if (!entry)
 		return;
 	entry->process = NULL;
-	entry->gone_ms = now_ms();
+	entry->gone_ms = clock_ms(CLOCK_MONOTONIC);
 }
 
 /* Keeps what has ended within its bounds. */
 static int limit_ended(struct report *report)
 {
 	struct entry *entry, *next;
-	uint64_t now = now_ms(), before = report->model->rest.processes;
+	uint64_t now = clock_ms(CLOCK_MONOTONIC), before = report->model->rest.processes;
 	int err;
 
 	err = model_fold_ended(report->model, report->ended_bytes, forget_process, report);

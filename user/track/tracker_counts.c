@@ -3,9 +3,9 @@
  * handed over by name (store) and with what /proc said (images). Here, and in tracker_take.c, since
  * this is the lowest layer that has all three.
  */
-#include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "os/proc.h"
 #include "track/tracker_private.h"
 
@@ -215,12 +215,10 @@ static bool is_running(void *self, pid_t pid, uint64_t start_boottime_ns)
 static void get_facts(void *self, struct counts_facts *facts)
 {
 	const struct tracker *t = self;
-	struct timespec now;
 	int i;
 
-	clock_gettime(CLOCK_REALTIME, &now);
 	*facts = (struct counts_facts){
-		.end = now.tv_sec + now.tv_nsec / 1e9,
+		.end = clock_seconds(CLOCK_REALTIME),
 		.dropped_images = session_dropped_images(t->session),
 		.dropped_messages = session_dropped_messages(t->session),
 		.dropped_calls = session_dropped_calls(t->session),
