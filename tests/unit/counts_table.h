@@ -49,7 +49,7 @@ struct counts_table {
 	size_t image_count, stack_count, line_count;
 	struct counts_facts facts;
 	uint64_t gaps[COUNTS_GAP_COUNT];
-	const char *notes[2]; /* by enum counts_note; NULL: none */
+	const char *notes[3]; /* by enum counts_note; NULL: none */
 	int error;	      /* of the next reading: -errno */
 	unsigned takes;	      /* of ended images, so far */
 };

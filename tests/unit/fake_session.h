@@ -55,7 +55,7 @@ struct session {
 	session_message_fn reader;
 	void *reader_arg;
 	uint64_t forgotten[PYMEM_TABLE_COUNT];
-	uint64_t dropped_images, dropped_messages;
+	uint64_t dropped_images, dropped_messages, dropped_calls;
 	unsigned sent;
 	uint64_t lost; /* a bit for each of the first messages: it finds no room */
 	bool copies_watched;
@@ -570,8 +570,7 @@ uint64_t session_dropped_images(const struct session *session)
 
 uint64_t session_dropped_calls(const struct session *session)
 {
-	(void)session;
-	return 0;
+	return session->dropped_calls;
 }
 
 /* Without --lines nobody calls these. */

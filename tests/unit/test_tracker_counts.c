@@ -295,11 +295,15 @@ static void test_facts(void **state)
 	tracker_skip(&g->tracker, 4, "other", "is odd");
 	fake_send(g->session, "x", 1);
 	g->session->dropped_messages = 2;
+	g->session->dropped_calls = 5;
 	model = built(g, true);
-	assert_int_equal(model->note_count, 3);
+	assert_int_equal(model->note_count, 4);
 	assert_non_null(strstr(model->notes[0], "mm_page_alloc"));
 	assert_non_null(strstr(model->notes[1], "2 messages about processes were lost"));
-	assert_non_null(strstr(model->notes[2], "1 malformed messages"));
+	assert_non_null(strstr(model->notes[3], "1 malformed messages"));
+	assert_string_equal(model->notes[2],
+			    "5 memory system calls were not counted: table full; raise "
+			    "--max-stacks");
 	assert_int_equal(model->skip_count, 1);
 	assert_string_equal(model->skips[0].reason, "is odd");
 	assert_true(model->end > 1600000000);

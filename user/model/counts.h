@@ -124,7 +124,6 @@ struct counts_unwatched { /* Pythons that a profiled process started and that ar
 struct counts_facts {
 	double end; /* when the figures were read; seconds since the epoch */
 	uint64_t dropped_images, dropped_messages;
-	uint64_t dropped_calls;			     /* memory system calls */
 	uint64_t line_misses[PYMEM_LINE_MISS_COUNT]; /* events of probes that are in no line */
 	unsigned unexamined;		    /* programs that ended before they could be examined */
 	const char (*unexamined_comms)[16]; /* of COUNTS_COMMS_MAX of these, each once; "": no
@@ -145,6 +144,7 @@ struct counts_facts {
 
 enum counts_note {
 	COUNTS_NOTE_KERNEL, /* what this kernel lacks or does differently */
+	COUNTS_NOTE_EVENTS, /* what was not counted, a table being full */
 	COUNTS_NOTE_PROBES, /* files whose line probes were refused */
 };
 

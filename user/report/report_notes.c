@@ -240,9 +240,10 @@ static void add_quota_notes(struct build *b)
 	model_add_note(b->model, text);
 }
 
-/* What found a table of the kernel side full. */
+/* What found a table of the kernel side full, or the ring. */
 static void add_dropped_notes(struct build *b, const struct counts_facts *facts)
 {
+	const struct counts *counts = &b->report->counts;
 	const struct {
 		uint64_t count;
 		const char *text;
@@ -250,8 +251,6 @@ static void add_dropped_notes(struct build *b, const struct counts_facts *facts)
 		{facts->dropped_images,
 		 "process images were not tracked: table full; raise --max-processes"},
 		{facts->dropped_messages, "messages about processes were lost: raise --ring-size"},
-		{facts->dropped_calls,
-		 "memory system calls were not counted: table full; raise --max-stacks"},
 	};
 	char text[256];
 	size_t i;
@@ -263,6 +262,7 @@ static void add_dropped_notes(struct build *b, const struct counts_facts *facts)
 			 dropped[i].text);
 		model_add_note(b->model, text);
 	}
+	counts->ops->each_note(counts->self, COUNTS_NOTE_EVENTS, add_note, b->model);
 }
 
 /* What was not seen of processes, or was not kept of what they told. */

@@ -3,6 +3,7 @@
  * handed over by name (store) and with what /proc said (images). Here, and in tracker_take.c, since
  * this is the lowest layer that has all three.
  */
+#include <stdio.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -221,7 +222,6 @@ static void get_facts(void *self, struct counts_facts *facts)
 		.end = clock_seconds(CLOCK_REALTIME),
 		.dropped_images = session_dropped_images(t->session),
 		.dropped_messages = session_dropped_messages(t->session),
-		.dropped_calls = session_dropped_calls(t->session),
 		.unexamined = t->unexamined,
 		.unexamined_comms = t->unexamined_comms,
 		.unseen = t->unseen,
@@ -268,6 +268,20 @@ static void each_lack(const struct tracker *tracker, void (*fn)(const char *text
 			fn(lacks[i].text, arg);
 }
 
+static void each_dropped(const struct tracker *tracker, void (*fn)(const char *text, void *arg),
+			 void *arg)
+{
+	uint64_t calls = session_dropped_calls(tracker->session);
+	char text[128];
+
+	if (!calls)
+		return;
+	snprintf(text, sizeof(text),
+		 "%llu memory system calls were not counted: table full; raise --max-stacks",
+		 (unsigned long long)calls);
+	fn(text, arg);
+}
+
 static void each_note(void *self, enum counts_note which, void (*fn)(const char *text, void *arg),
 		      void *arg)
 {
@@ -276,6 +290,9 @@ static void each_note(void *self, enum counts_note which, void (*fn)(const char 
 	switch (which) {
 	case COUNTS_NOTE_KERNEL:
 		each_lack(tracker, fn, arg);
+		break;
+	case COUNTS_NOTE_EVENTS:
+		each_dropped(tracker, fn, arg);
 		break;
 	case COUNTS_NOTE_PROBES:
 		if (tracker->probes)
