@@ -228,7 +228,7 @@ static void test_many_quotas(void **state)
 
 	for (id = 1; id <= 20; id++) {
 		refuse(g, id, PYMEM_TABLE_STACKS, id);
-		if (id > 16)
+		if (id >= 16)
 			refuse(g, id, PYMEM_TABLE_CODES, id);
 		g->table.images[id - 1].image.ended = true;
 	}
