@@ -93,6 +93,25 @@ struct signal_struct {
 	atomic_t live;
 };
 
+typedef struct {
+	u32 val;
+} kuid_t;
+
+struct ns_common {
+	unsigned int inum;
+};
+
+struct user_namespace {
+	struct user_namespace *parent;
+	int level;
+	kuid_t owner;
+	struct ns_common ns;
+};
+
+struct cred {
+	struct user_namespace *user_ns;
+};
+
 struct task_struct {
 	unsigned int flags;
 	pid_t pid;
@@ -104,6 +123,7 @@ struct task_struct {
 	unsigned long min_flt, maj_flt;
 	u64 start_boottime;
 	char comm[16];
+	const struct cred *cred;
 	struct signal_struct *signal;
 	struct pid *thread_pid;
 	void *stack;

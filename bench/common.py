@@ -37,9 +37,9 @@ def read_line(pipe, seconds=PATIENCE):
 class Workload:
     """A workload that waits to be let go."""
 
-    def __init__(self, command, scale=1.0):
+    def __init__(self, command, scale=1.0, environment=None):
         env = dict(os.environ, PYMEM_BENCH_SCALE=str(scale), PYTHONDONTWRITEBYTECODE="1",
-                   PYTHONPATH=os.path.join(HERE, "workloads"))
+                   PYTHONPATH=os.path.join(HERE, "workloads"), **(environment or {}))
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                         bufsize=0, env=env)
         self.pid = self.process.pid
@@ -112,11 +112,11 @@ class Empty:
 class Profiler:
     """The profiler, attached when made. `seconds`: from its exec to its `attached` line."""
 
-    def __init__(self, *arguments):
+    def __init__(self, *arguments, tool=TOOL):
         self.folder = tempfile.TemporaryDirectory(prefix="pymem-bench.")
         start = time.monotonic()
         self.process = subprocess.Popen(
-            [TOOL, "--format", "json", "-o", os.path.join(self.folder.name, "report"), *arguments],
+            [tool, "--format", "json", "-o", os.path.join(self.folder.name, "report"), *arguments],
             stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, bufsize=0)
         said = ""
         try:

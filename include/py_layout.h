@@ -59,6 +59,8 @@ struct py_layout {
 
 	/* PyCodeObject */
 	__u16 code_firstlineno; /* int */
+	__u16 code_version;	/* int, that far behind code_firstlineno: no two code objects have
+				   the same (3.12+) */
 	__u16 code_filename;	/* PyObject * (str) */
 	__u16 code_name;	/* PyObject * (str) */
 	__u16 code_qualname;	/* PyObject * (str), 3.11+ */

@@ -42,13 +42,14 @@ static inline __u32 pymem_mm_slot(__u64 mm)
 	X(MAP_FULL, "map-full",                                                                    \
 	  "stack or thread table full; raise --max-stacks (or --max-processes on 6.1 and older)")  \
 	X(UNDELIVERED, "undelivered",                                                              \
-	  "its code object never arrived: ring buffer or table full (raise --ring-size, "          \
-	  "--max-stacks)")                                                                         \
+	  "its code object never arrived: ring buffer full (raise --ring-size)")                   \
 	X(OTHER_TASK, "other-task", "changed by another task (reclaim, ptrace, khugepaged)")       \
 	X(EXIT, "exit", "torn down at exit or exec")                                               \
 	X(RECURSION, "recursion", "an event inside the profiler's own event")                      \
 	X(UNSETTLED, "unsettled", "changed as the sources were detached, or seen by none of them") \
-	X(REPLACED, "replaced", "its code object was replaced by another at the same address")
+	X(REPLACED, "replaced", "its code object was replaced by another at the same address")     \
+	X(CODE_QUOTA, "code-quota",                                                                \
+	  "more code objects than the process, or its user, may have; raise --max-stacks")
 
 enum pymem_loss {
 #define PYMEM_LOSS_ENUM(id, name, text) PYMEM_LOSS_##id,
@@ -102,7 +103,21 @@ struct pymem_vmcalls {
 struct pymem_stack {
 	struct pymem_counters counters;
 	__u32 announced; /* its frames have been handed to user space */
-	__u32 interval;	 /* pymem_slot.interval when it last left a slot */
+	__u16 interval;	 /* pymem_slot.interval when it last left a slot */
+	__u16 lacks;	 /* enum pymem_lack: else, why not all of them */
+};
+
+/* Why code objects of a stack have not been handed over. X(ID, what to tell a person) */
+#define PYMEM_LACKS(X)                                                                   \
+	X(RING, "did not fit the ring buffer: raise --ring-size")                        \
+	X(QUOTA, "are more than the process, or its user, may have: raise --max-stacks") \
+	X(SENDS, "were still to come: one event hands over 32 to 192")
+
+enum pymem_lack {
+#define PYMEM_LACK_ENUM(id, text) PYMEM_LACK_##id,
+	PYMEM_LACKS(PYMEM_LACK_ENUM)
+#undef PYMEM_LACK_ENUM
+		PYMEM_LACK_COUNT,
 };
 
 /* The tables that all images share, and of which each has a quota (bpf/account/quota.bpf.h).
@@ -124,7 +139,18 @@ enum pymem_table {
 /* An image's places in a table. */
 struct pymem_places {
 	__u32 held;
-	__u32 refused; /* times that it was to have no more */
+	__u32 on_account; /* of these, on its user's account */
+	__u32 refused;	  /* times that it was to have no more */
+	__u32 denied;	  /* times that its user was to have no more */
+};
+
+/* What the images of a user hold together. Places in the array `accounts`: the first half are by
+ * user number, the second by user namespace (bpf/account/owner.bpf.h), both modulo their count.
+ * Place 0 is nobody's. */
+#define PYMEM_ACCOUNTS 4096
+
+struct pymem_account {
+	__u32 held[PYMEM_TABLE_COUNT];
 };
 
 /* One process image: from attach, fork or exec to exec or exit. Value of the map
@@ -161,7 +187,9 @@ struct pymem_proc {
 	__u64 unwatched_writes; /* to present pages, before copies were watched */
 	__u32 parent_id, ppid;
 	char comm[16];
-	__u32 payer; /* on whose account it is (struct pymem_payer); 0: nobody's */
+	__u32 payer;   /* on whose account it is (struct pymem_payer); 0: nobody's */
+	__u32 account; /* of the user whose it is (struct pymem_account); 0: root's, so far */
+	__u32 user;    /* that user's number */
 	__u32 pad;
 };
 

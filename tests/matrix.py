@@ -58,11 +58,12 @@ TESTS = {
         "test_memory_usage_and_peak", "test_threads_do_not_mix", "test_table",
         "test_rows_count_once", "test_collections_in_the_table", "test_beyond_the_stack",
         "test_collection_in_a_collection", "test_one_binary_that_refuses", "test_launched",
+        "test_a_full_ring_misses_by_name", "test_zombies", "test_reused_pid",
         "test_whole_host", "test_children", "test_killed_tool_leaves_nothing", "test_target_killed",
         "test_no_probe"), "exact"),
     "e2e/test_launch.py": {"test_short_children_under_lines": "lines"},
     "e2e/test_right_values.py": {
-        "test_walk": "lines", "test_module_that_is_gone": "lines", "test_imports": "lines",
+        "test_walk": "lines", "test_alike": "lines", "test_module_that_is_gone": "lines", "test_imports": "lines",
         "test_master": "fork", "test_module_that_is_gone_lines": "exact",
         "test_lines_of_closures": "exact", "test_long_function": "exact"},
     "python/test_lines_truth.py": {"test_helper_stayed": "mprun", "test_lines": "mprun"},

@@ -132,6 +132,12 @@ static void print_frame(void)
 static void print_code(void)
 {
 	FIELD(code_firstlineno, PyCodeObject, co_firstlineno);
+#if PY_VERSION_HEX >= 0x030c0000
+	/* Both lie among ints that no kind of build separates: published is only the first. */
+	_Static_assert(WIDTH(PyCodeObject, co_version) == 4, "co_version is 32 bits");
+	VALUE(code_version,
+	      offsetof(PyCodeObject, co_version) - offsetof(PyCodeObject, co_firstlineno));
+#endif
 	FIELD(code_filename, PyCodeObject, co_filename);
 	FIELD(code_name, PyCodeObject, co_name);
 #if PY_VERSION_HEX >= 0x030b0000

@@ -192,18 +192,20 @@ static __always_inline void slot_evict(struct pymem_proc *p, struct pymem_slot *
 	slot->raw = 0;
 }
 
-/* Hands over the stack in s->stack. 0, or 1. */
-static __always_inline int stack_announce(struct pymem_proc *p)
+/* Hands over `stack`, whose frames are in s->stack. 0, or 1. */
+static __always_inline int stack_announce(struct pymem_proc *p, struct pymem_stack *stack)
 {
 	struct scratch *s = scratch_get();
-	int failed;
 
 	if (!s)
 		return 1;
 	announce_begin(s, p);
-	failed = announce_stack();
+	stack->announced = !announce_stack();
 	announce_end(s, p);
-	return failed;
+	stack->lacks = s->refused ? PYMEM_LACK_QUOTA
+		       : s->sends ? PYMEM_LACK_RING
+				  : PYMEM_LACK_SENDS;
+	return !stack->announced;
 }
 
 /* Gives the slot to the stack just identified. 0, or -(loss + 1). */
@@ -229,8 +231,8 @@ static __noinline int slot_enter(struct pymem_proc *p, struct pymem_slot *slot, 
 		if (s->truncated)
 			__sync_fetch_and_add(&p->truncated, 1);
 	}
-	if (!stack->announced && !stack_announce(p))
-		stack->announced = 1;
+	if (!stack->announced)
+		stack_announce(p, stack);
 	slot->raw = s->hash;
 	slot->hash = key.hash;
 	slot->leaf_code = s->stack.frames[0].code;
@@ -257,10 +259,7 @@ static __noinline int slot_announce(struct pymem_proc *p, struct pymem_slot *slo
 	if (!stack || stack->announced)
 		return 0;
 	/* One that met its quota may meet it at each visit. */
-	if (stack_announce(p))
-		return !s->refused;
-	stack->announced = 1;
-	return 0;
+	return stack_announce(p, stack) && !s->refused;
 }
 
 enum slot_verdict { SLOT_SAME, SLOT_OTHER, SLOT_UNREADABLE };

@@ -157,9 +157,9 @@ SEPARATE __u64 announce_code(__u64 code, __u64 fingerprint, __u32 from)
 }
 
 /* Around what announces code objects of p: `codes` has a quota. */
-static __always_inline void announce_begin(struct scratch *s, const struct pymem_proc *p)
+static __always_inline void announce_begin(struct scratch *s, struct pymem_proc *p)
 {
-	s->denied = !quota_free(p, PYMEM_TABLE_CODES);
+	s->denied = quota_ask(p, PYMEM_TABLE_CODES);
 	s->coded = 0;
 	s->refused = 0;
 }
@@ -169,7 +169,7 @@ static __always_inline void announce_end(struct scratch *s, struct pymem_proc *p
 	if (s->coded)
 		quota_take(p, PYMEM_TABLE_CODES, s->coded);
 	if (s->refused)
-		quota_refuse(p, PYMEM_TABLE_CODES);
+		quota_refuse(p, PYMEM_TABLE_CODES, s->denied);
 }
 
 /* Announces a code object, or the next part of its line table, unless that was done. 0, or 1 if

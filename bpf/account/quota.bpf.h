@@ -3,14 +3,20 @@
  *
  * As many places as `quota_share` times those that are free: so each later one gets its part of
  * them. The first places, which most programs never exceed, are not denied until an eighth of the
- * table is left. Images have no end where a program forks, so the last sixteenth is root's: what
- * the host runs on is seen whatever users do. Whoever profiles one program has it use nearly the
- * whole table (the loader sets quota_share); on a host that is watched, the share of one is half of
- * what is free.
+ * table is left.
+ *
+ * Images have no end where a program forks. So the last sixteenth is root's: what the host runs on
+ * is seen whatever users do. And of the rest all images of one user together may take
+ * `quota_user_share` times what is free; root's have no such bound.
+ *
+ * Whoever profiles one program has it use nearly the whole table (the loader sets the shares); on a
+ * host that is watched, the share of an image is half of what is free, that of a user three
+ * quarters.
  */
 #ifndef QUOTA_BPF_H
 #define QUOTA_BPF_H
 
+#include "account/owner.bpf.h"
 #include "base/maps.bpf.h"
 
 #define QUOTA_FLOOR	  256
@@ -33,37 +39,66 @@ static __always_inline __u32 table_room(__u32 table)
 	}
 }
 
-/* May p, which the current task runs, take another place in `table`? */
-static __always_inline bool quota_free(const struct pymem_proc *p, __u32 table)
-{
-	__u32 used = places_used[table], room = table_room(table), held = p->places[table].held;
-	__u32 free = used < room ? room - used : 0, floor = QUOTA_FLOOR;
+enum quota_verdict { QUOTA_FREE, QUOTA_IMAGE_FULL, QUOTA_USER_FULL };
 
-	if ((__u32)bpf_get_current_uid_gid()) {
+/* May p, which the current task runs, take another place in `table`? */
+static __noinline __u32 quota_ask(struct pymem_proc *p, __u32 table)
+{
+	__u32 used, room, held, free, floor = QUOTA_FLOOR, user;
+
+	if (!p || table >= PYMEM_TABLE_COUNT)
+		return QUOTA_IMAGE_FULL;
+	used = places_used[table];
+	room = table_room(table);
+	held = p->places[table].held;
+	free = used < room ? room - used : 0;
+	user = bpf_get_current_uid_gid();
+	if (user) {
+		if (!p->account)
+			owner_find(p, user);
 		if (free <= room / QUOTA_FLOOR_UNTIL)
 			floor = 0;
 		free = free > room / QUOTA_ROOT ? free - room / QUOTA_ROOT : 0;
+		/* Signed: what is given back late may be more than was taken. */
+		if ((__s32)account_of(p)->held[table] >= (__s64)quota_user_share * free)
+			return QUOTA_USER_FULL;
 	}
-	return free && (held < floor || held < (__u64)quota_share * free);
+	if (free && (held < floor || held < (__u64)quota_share * free))
+		return QUOTA_FREE;
+	return QUOTA_IMAGE_FULL;
 }
 
 /* p is not to have another one: for the report. */
-static __always_inline void quota_refuse(struct pymem_proc *p, __u32 table)
+static __always_inline void quota_refuse(struct pymem_proc *p, __u32 table, __u32 verdict)
 {
-	__sync_fetch_and_add(&p->places[table].refused, 1);
+	if (verdict == QUOTA_USER_FULL)
+		__sync_fetch_and_add(&p->places[table].denied, 1);
+	else
+		__sync_fetch_and_add(&p->places[table].refused, 1);
 }
 
 static __always_inline bool quota_allows(struct pymem_proc *p, __u32 table)
 {
-	if (quota_free(p, table))
-		return true;
-	quota_refuse(p, table);
-	return false;
+	__u32 verdict = quota_ask(p, table);
+
+	if (verdict != QUOTA_FREE)
+		quota_refuse(p, table, verdict);
+	return verdict == QUOTA_FREE;
+}
+
+/* p holds so many more; user space takes them from the account when it has forgotten the image. */
+static __always_inline void quota_hold(struct pymem_proc *p, __u32 table, __s32 places)
+{
+	__sync_fetch_and_add(&p->places[table].held, places);
+	if (!p->account)
+		return;
+	__sync_fetch_and_add(&p->places[table].on_account, places);
+	__sync_fetch_and_add(&account_of(p)->held[table], places);
 }
 
 static __always_inline void quota_take(struct pymem_proc *p, __u32 table, __u32 places)
 {
-	__sync_fetch_and_add(&p->places[table].held, places);
+	quota_hold(p, table, places);
 	__sync_fetch_and_add(&places_used[table], places);
 }
 

@@ -61,7 +61,7 @@ static __always_inline void thread_forget(struct task_struct *task, __u32 tid, s
 		return;
 	__sync_fetch_and_add(&places_used[PYMEM_TABLE_THREADS], -1);
 	if (p)
-		__sync_fetch_and_add(&p->places[PYMEM_TABLE_THREADS].held, -1);
+		quota_hold(p, PYMEM_TABLE_THREADS, -1);
 #else
 	(void)tid;
 	(void)p;
@@ -87,7 +87,7 @@ static __always_inline void thread_begin(struct pymem_thread *th, struct task_st
 	th->current = PYMEM_SLOTS;
 	th->loss = PYMEM_LOSS_UNSETTLED;
 #ifdef PYMEM_LEGACY
-	__sync_fetch_and_add(&p->places[PYMEM_TABLE_THREADS].held, 1);
+	quota_hold(p, PYMEM_TABLE_THREADS, 1);
 #endif
 }
 

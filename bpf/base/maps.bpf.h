@@ -67,7 +67,7 @@ struct scratch {
 	__u32 steps;  /* thread states that may still be looked at */
 	__u32 sends;  /* messages of code objects that may still be sent */
 	__u32 served; /* frames found in `chunk` */
-	__u32 denied; /* the process may have no more code objects remembered */
+	__u32 denied; /* may the process have more code objects remembered? enum quota_verdict */
 	__u32 coded;  /* code objects that now are */
 	__u32 refused;
 	__u32 small; /* `chunk` is what a small read brought */
@@ -251,6 +251,8 @@ SHARED __u32 iterator_ids; /* of images that task iterators have begun */
 
 SHARED __u32 places_used[PYMEM_TABLE_COUNT]; /* entries of the tables with a quota */
 
+SHARED struct pymem_account accounts[PYMEM_ACCOUNTS];
+
 SHARED __u64 dropped_messages;			/* lifecycle messages that found the ring full */
 SHARED struct pymem_payer payers[PYMEM_PAYERS]; /* 0: of all together */
 SHARED __u64 dropped_images;			/* images that found `procs` or `dead` full */
@@ -278,7 +280,8 @@ KNOB(count_only, 0);	    /* publish amounts on pages: no stacks, nothing for a r
 KNOB(count_faults, 1);	    /* page faults are seen */
 KNOB(own_tgid, 0);	    /* the profiler's: may be a child of what it watches */
 KNOB(ring_wakeup_bytes, 0);
-KNOB(quota_share, 1); /* see quota.bpf.h; the tables' sizes: */
+KNOB(quota_share, 1);	   /* see quota.bpf.h */
+KNOB(quota_user_share, 3); /* likewise; the tables' sizes: */
 KNOB(room_stacks, 65536);
 KNOB(room_vmcalls, 65536);
 KNOB(room_codes, 65536);

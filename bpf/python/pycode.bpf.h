@@ -9,11 +9,11 @@
 
 #include "python/pystack.bpf.h"
 
-#define TEXT_ROOM  192
-#define TEXT_TAIL  32
-#define TABLE_ROOM 2048 /* hashed of a line table: of a longer one the halves at its ends */
+#define TEXT_ROOM  PYMEM_TEXT_ROOM
+#define TEXT_TAIL  PYMEM_TEXT_TAIL
+#define TABLE_ROOM PYMEM_TABLE_WHOLE
 
-#define GROUP_BYTES 32ULL /* hashed in one iteration */
+#define GROUP_BYTES ((__u64)PYMEM_GROUP_BYTES) /* hashed in one iteration */
 
 struct bytes {
 	struct scratch *s;
@@ -124,9 +124,22 @@ static __always_inline __u64 text_hash(struct scratch *s, const struct py_layout
 	return bytes_hash(0, TEXT_TAIL, hash);
 }
 
-/* Mixes the line table at `addr`, a bytes object, into `hash`; 0: unreadable. */
+/* Mixes pieces of the `size` bytes at `data` into `hash`; 0: unreadable. */
+static __always_inline __u64 samples_hash(struct scratch *s, __u64 data, __u64 size, __u64 hash)
+{
+	__u32 i;
+
+	for (i = 0; i < PYMEM_SAMPLES; i++)
+		if (bpf_probe_read_user(s->chunk + i * PYMEM_SAMPLE_BYTES, PYMEM_SAMPLE_BYTES,
+					(const void *)(data + sample_offset(size, i))))
+			return 0;
+	return bytes_hash(0, PYMEM_SAMPLES * PYMEM_SAMPLE_BYTES, hash);
+}
+
+/* Mixes the line table at `addr`, a bytes object, into `hash`; 0: unreadable. `numbered`: its code
+ * object has a number of its own, and needs no more to be told from others. */
 static __always_inline __u64 table_hash(struct scratch *s, const struct py_layout *py, __u64 addr,
-					__u64 hash)
+					bool numbered, __u64 hash)
 {
 	__u64 size = 0, data = addr + py->bytes_data;
 	__u32 bytes;
@@ -143,19 +156,20 @@ static __always_inline __u64 table_hash(struct scratch *s, const struct py_layou
 	data += size - TABLE_ROOM / 2;
 	if (bpf_probe_read_user(s->chunk, TABLE_ROOM / 2, (const void *)data))
 		return 0;
-	return bytes_hash(0, TABLE_ROOM / 2, hash);
+	hash = bytes_hash(0, TABLE_ROOM / 2, hash);
+	return numbered ? hash : samples_hash(s, data + TABLE_ROOM / 2 - size, size, hash);
 }
 
 /* What tells the code object at `code` from another that lived or will live at the same
- * address: its first line, the addresses of its parts, and their contents, since in a loop
- * of exec(compile(…)) every address recurs: file name, name, line table. 0: unreadable.
- * Leaves the object's head in s->code. */
+ * address: its number, from 3.12 on; its first line, the addresses of its parts, and their
+ * contents, since in a loop of exec(compile(…)) every address recurs: file name, name, line table.
+ * 0: unreadable. Leaves the object's head in s->code. */
 SEPARATE __u64 code_fingerprint(__u64 code)
 {
 	struct scratch *s = scratch_get();
 	const struct pymem_layout *layout;
 	const struct py_layout *py;
-	__u64 hash, file, name, table;
+	__u64 hash, file, name, table, version = 0;
 	__u32 size;
 
 	if (!s)
@@ -173,12 +187,14 @@ SEPARATE __u64 code_fingerprint(__u64 code)
 	name = LOAD(s->code, py->code_name, 511);
 	table = LOAD(s->code, py->code_linetable, 511);
 	hash = mix(mix(mix(MIX2, file), name), table);
-	hash = mix(hash, *(__u32 *)(s->code + (py->code_firstlineno & 508)));
+	if (py->code_version != PY_NONE)
+		version = *(__u32 *)(s->code + ((py->code_firstlineno + py->code_version) & 508));
+	hash = mix(hash, version << 32 | *(__u32 *)(s->code + (py->code_firstlineno & 508)));
 	hash = text_hash(s, py, file, hash);
 	if (hash)
 		hash = text_hash(s, py, name, hash);
 	if (hash)
-		hash = table_hash(s, py, table, hash);
+		hash = table_hash(s, py, table, version, hash);
 	return hash ? hash | 1 : 0;
 }
 

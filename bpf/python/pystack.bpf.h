@@ -10,6 +10,7 @@
 #ifndef PYSTACK_BPF_H
 #define PYSTACK_BPF_H
 
+#include "pymem_fingerprint.h"
 #include "python/tstate.bpf.h"
 
 #define MAX_WALK 160 /* frames looked at, C-stack shims included */
@@ -25,15 +26,6 @@
  * frames no more than two fit into it. */
 #define SERVED_FEW   3
 #define SERVED_SMALL (SERVED_FEW - 2) /* where the count of a small one begins */
-
-#define MIX1 0x9e3779b97f4a7c15ULL
-#define MIX2 0xc2b2ae3d27d4eb4fULL
-
-static __always_inline __u64 mix(__u64 hash, __u64 value)
-{
-	hash = (hash ^ value) * MIX1;
-	return hash ^ (hash >> 29);
-}
 
 /* Makes `frame` lie in s->chunk; its offset there, or -1. */
 static __always_inline __s64 chunk_offset(struct scratch *s, const struct py_layout *py,

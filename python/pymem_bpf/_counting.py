@@ -5,15 +5,15 @@ What a decorated function needs for counting may be missing at any call: there i
 it died, the process is watched already, another tool has the interpreter's hooks. Then that is said once,
 on stderr, and the function runs as it would undecorated.
 """
-import functools
-import inspect
 import os
+import sys
 import time
 
 from ._helper import HelperError, socket_path
 from ._streams import tell
 
 RETRY_SECONDS = 10
+UNPROFILED = "%s\n(the decorated functions run unprofiled)"
 
 _said = set()
 _failure = None  # (when to look for a helper again, what was asked for when there was none)
@@ -42,8 +42,8 @@ def _failed_lately():
 
 
 class Counting:
-    """A context in which a profiler is enabled, if it can be: once for each call that it is to see.
-    What was not begun is not ended: another call may have begun meanwhile."""
+    """A context in which a profiler is enabled, if it can be: once for each call that it is to see, or each
+    step of it, one after another. What was not begun is not ended: another call may have begun meanwhile."""
 
     __slots__ = ("profiler", "begun")
 
@@ -51,53 +51,27 @@ class Counting:
         self.profiler, self.begun = profiler, False
 
     def __enter__(self):
+        # Nothing can be imported any more, or shown.
+        if sys.is_finalizing():
+            return self
         if _failure is not None and _failed_lately() and self.profiler.asks_for_helper():
             return self
         try:
             self.profiler.enable_by_count()
             self.begun = True
+        except RecursionError:
+            # The program's own calls may have room still, or meet the limit themselves.
+            self.profiler.uncounted += 1
         except (RuntimeError, OSError) as e:
             if isinstance(e, HelperError):
                 _remember_failure()
-            note_once("@profile", "unprofiled", "%s\n(the decorated functions run unprofiled)" % e)
+            note_once("@profile", "unprofiled", UNPROFILED % e)
         return self
 
     def __exit__(self, *_):
         if self.begun:
+            self.begun = False
             self.profiler.disable_by_count()
 
-
-def kind_of(function):
-    """What calling it gives: "async generator", "coroutine", "generator", or "value". By its code: a
-    function that is only marked as a coroutine function runs when it is called."""
-    flags = getattr(getattr(function, "__code__", None), "co_flags", 0)
-    return ("async generator" if flags & inspect.CO_ASYNC_GENERATOR else
-            "coroutine" if flags & inspect.CO_COROUTINE else
-            "generator" if flags & inspect.CO_GENERATOR else "value")
-
-
-def wrap_async_generator(function, begin):
-    """An asynchronous generator function that does what `function` does: what is sent or thrown into it
-    arrives there. begin(*args, **kw), called at the first step: (generator, what to call at the end)."""
-    @functools.wraps(function)
-    async def wrapper(*args, **kw):
-        generator, end = begin(*args, **kw)
-        act, value = generator.asend, None
-        try:
-            while True:
-                try:
-                    item = await act(value)
-                except StopAsyncIteration:
-                    return
-                try:
-                    value, act = (yield item), generator.asend
-                except GeneratorExit:
-                    raise
-                except BaseException as e:
-                    value, act = e, generator.athrow
-        finally:
-            try:
-                await generator.aclose()
-            finally:
-                end()
-    return wrapper
+    def end(self):
+        """The call is over."""

@@ -6,13 +6,13 @@ the folder it is installed in, whose other packages may be of another version of
 the package is not for runs the program all the same, without FUNC lines; so this file is Python 2, too.
 """
 import os
-import subprocess
 import sys
 
 
-def load():
+def load(started):
     """timestamps of this folder's package; nothing else of the folder gets importable. The package is
-    `pymem_bpf`, unless this interpreter finds another of that name: that one is the program's."""
+    `pymem_bpf`, unless this interpreter finds another of that name: that one is the program's.
+    started: sys.modules before anything was imported."""
     import importlib.util
     here = os.path.dirname(os.path.abspath(__file__))
     origin = os.path.join(here, "__init__.py")
@@ -24,11 +24,13 @@ def load():
     package = importlib.util.module_from_spec(spec)
     sys.modules[name] = package
     spec.loader.exec_module(package)
-    return importlib.import_module(name + ".timestamps")
+    with importlib.import_module(name + "._alone").importing(started):
+        return importlib.import_module(name + ".timestamps")
 
 
 def run_without():
     """Becomes the program, as it would run without this: what is behind `--`, or from `-m` on."""
+    import subprocess
     words = sys.argv[1:]
     start = min(words.index(word) + (word == "--") for word in ("-m", "--") if word in words)
     sys.stderr.write("mprof: no FUNC lines: pymem_bpf needs Python 3.8 or newer; this is %d.%d\n"
@@ -40,6 +42,8 @@ def run_without():
 if __name__ == "__main__":
     if sys.version_info < (3, 8):
         run_without()
+    modules = list(sys.modules)
+    import importlib.util  # noqa: F401 -- while this folder is in front, which hides nothing
     if not (sys.flags.isolated or getattr(sys.flags, "safe_path", False)):
         sys.path[0] = os.getcwd()  # not this folder; with -I or -P there is no such entry
-    load().main()
+    load(modules).main()

@@ -276,6 +276,12 @@ static PyObject *recorder_missed(PyObject *self, void *unused)
 	return PyLong_FromUnsignedLong(page ? page->missed : 0);
 }
 
+static PyObject *recorder_deep(PyObject *self, void *unused)
+{
+	(void)unused;
+	return PyLong_FromUnsignedLongLong(((struct recorder *)self)->deep);
+}
+
 static PyObject *recorder_unread(PyObject *self, void *unused)
 {
 	(void)unused;
@@ -296,6 +302,8 @@ static PyGetSetDef recorder_properties[] = {
 	 "bool: the helper ended, or this process was forked, while this was enabled", NULL},
 	{"forked", recorder_forked, NULL, "bool: made in a process that this one was forked from",
 	 NULL},
+	{"deep", recorder_deep, NULL,
+	 "int: times that calls were too deep in the C stack to be told of, in any thread", NULL},
 	{"unread", recorder_unread, NULL,
 	 "int: times that PSS or USS could not be read and was taken to be what it was before",
 	 NULL},

@@ -61,6 +61,7 @@ struct recorder {
 	bool children, enabled, cut;
 	bool own_thread; /* counts the thread that enabled it, no other */
 	enum metric metric;
+	uint64_t deep;	 /* how often calls were too deep to be told of */
 	uint64_t unread; /* of another metric than RSS: how often that could not be read */
 	uint64_t thread; /* its serial; 0: all threads */
 	uint64_t epoch;
@@ -100,6 +101,9 @@ struct thread {
 	struct frame *frames;
 	struct thread *next, **link;
 };
+
+/* Is half of the calling thread's C stack used? */
+bool lines_stack_is_low(void);
 
 /* The calling thread's record, to be used with this page; NULL without memory. */
 struct thread *lines_thread_now(const volatile struct pymem_page *page);
@@ -151,6 +155,10 @@ void lines_leave_code(struct code *code);
 
 /* The interpreter ceased to tell of a frame's lines: that is noted for those who count it. */
 void lines_untold(PyObject *code);
+
+/* The interpreter tells of no lines until a call returns that would take too much of the C stack.
+ */
+void lines_deep(void);
 
 /* Line of the instruction at byte `offset`: where the code begins, if it has none. */
 int lines_at(const struct code *code, long offset);

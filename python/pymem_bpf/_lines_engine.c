@@ -365,6 +365,14 @@ void lines_untold(PyObject *object)
 		sink->untold += counts(sink->recorder, t);
 }
 
+void lines_deep(void)
+{
+	struct recorder *r;
+
+	for (r = engine.enabled; r; r = r->next)
+		r->deep++;
+}
+
 /* --- recorders --- */
 
 /* No thread has frames of it any more. */

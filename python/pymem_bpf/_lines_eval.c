@@ -51,6 +51,7 @@ static __thread Py_tracefunc traced_for;
 static __thread PyObject *running;
 
 static int on_trace(PyObject *self, PyFrameObject *frame, int what, PyObject *value);
+static PyObject *eval(EVAL_ARGS);
 
 /* --- differences between versions --- */
 
@@ -199,6 +200,30 @@ static PyObject *eval_profiled(PyThreadState *tstate, eval_frame_t *frame, int t
 	return result;
 }
 
+/* Without an evaluation function the interpreter calls Python code without using C stack (3.11),
+ * and programs that raise the limit of recursion rely on that. So what is called from here on is as
+ * if there were no profiler, in other threads, too; which is noted. */
+static PyObject *eval_deep(PyThreadState *tstate, eval_frame_t *frame, int throwing)
+{
+	PyInterpreterState *interpreter = PyThreadState_Get()->interp;
+	bool traced = tstate->c_tracefunc == on_trace, ours = get_eval(interpreter) == eval;
+	PyObject *caller = running, *result;
+
+	lines_deep();
+	if (traced)
+		set_trace(tstate, traced_for);
+	running = NULL;
+	if (ours)
+		set_eval(interpreter, eval_before);
+	result = eval_before(EVAL_VALUES);
+	if (ours && installed && get_eval(interpreter) == eval_before)
+		set_eval(interpreter, eval);
+	running = caller;
+	if (traced)
+		take_back(tstate);
+	return result;
+}
+
 /* A frame of code that isn't profiled, called from one that is: as if there were no profiler. */
 static PyObject *eval_other(PyThreadState *tstate, eval_frame_t *frame, int throwing)
 {
@@ -231,8 +256,10 @@ static PyObject *eval(EVAL_ARGS)
 	PyThreadState *tstate = PyThreadState_GET();
 #endif
 
-	if (!lines_enabled() || tstate->tracing)
+	if (tstate->tracing || (!lines_enabled() && tstate->c_tracefunc != on_trace))
 		return eval_before(EVAL_VALUES);
+	if (lines_stack_is_low())
+		return eval_deep(tstate, frame, throwing);
 	if (running && tstate->c_tracefunc != on_trace) {
 		lines_untold(running);
 		take_back(tstate);
@@ -268,10 +295,10 @@ static PyObject *uninstall(PyObject *self, PyObject *unused)
 
 	(void)self;
 	(void)unused;
-	if (get_eval(interpreter) != eval)
-		Py_RETURN_NONE;
-	set_eval(interpreter, eval_before);
-	installed = false;
+	if (get_eval(interpreter) == eval)
+		set_eval(interpreter, eval_before);
+	if (get_eval(interpreter) == eval_before)
+		installed = false;
 	Py_RETURN_NONE;
 }
 

@@ -20,13 +20,17 @@ import threading
 import types
 import zipfile
 
-from . import _children
+from . import _alone, _children
+from ._alone import path_is_restricted
 
 STDIN = "-"
 PYC_HEADER_BYTES = 16
 # What comes before a program's own frames; finding its code is importlib's.
 _OURS = (os.path.dirname(os.path.abspath(__file__)) + os.sep, runpy.run_path.__code__.co_filename,
          "<frozen importlib")
+
+
+_script = {}  # the names of the program, if it is a script in a file
 
 
 class ProgramMissing(Exception):
@@ -74,6 +78,7 @@ def run_program(target, arguments, profile, is_module, show):
             else:
                 show()
         raise
+    _without_file()
     if os.getpid() == owner:
         _show_at_end(show)
 
@@ -108,6 +113,12 @@ def execute(target, arguments, profile, is_module=False):
         _children.note()
 
 
+def _without_file():
+    """What python does when a script has ended: threads and exit handlers find no __file__."""
+    _script.pop("__file__", None)
+    _script.pop("__cached__", None)
+
+
 class _HookWithoutOurs:
     """sys.excepthook, told of the traceback from the program's first frame on."""
 
@@ -118,12 +129,10 @@ class _HookWithoutOurs:
         while traceback is not None and traceback.tb_frame.f_code.co_filename.startswith(_OURS):
             traceback = traceback.tb_next
         # The interpreter's own hook prints what is noted in the exception, not what it is given.
-        self.hook(kind, value.with_traceback(traceback), traceback)
-
-
-def path_is_restricted():
-    """Whether the interpreter was told to have no entry of the program's in sys.path (-I, -P)."""
-    return bool(sys.flags.isolated or getattr(sys.flags, "safe_path", False))
+        try:
+            self.hook(kind, value.with_traceback(traceback), traceback)
+        finally:
+            _without_file()
 
 
 def _set_path(first):
@@ -150,6 +159,8 @@ def _absolute(path):
 def _run_module(name, arguments):
     sys.argv = ["-m"] + arguments
     _set_path(os.getcwd())
+    if not path_is_restricted():
+        _alone.forget(sys.path[0], by_runpy=True)
     try:
         name, spec, code = runpy._get_module_details(name, ProgramMissing)
     except ProgramMissing as e:
@@ -170,6 +181,7 @@ def _run_folder(path):
         sys.path.insert(0, path)
     else:
         sys.path[0] = path
+    _alone.forget(path, by_runpy=True)
     try:
         _, spec, code = runpy._get_main_module_details(ProgramMissing)
     except ProgramMissing as e:
@@ -178,6 +190,7 @@ def _run_folder(path):
 
 
 def _run_script(target, arguments):
+    global _script
     path = find_script(target)
     if path is None:
         raise ProgramMissing("can't open file %r: no such file" % target)
@@ -191,9 +204,14 @@ def _run_script(target, arguments):
         code = _code_of_stdin() if path == STDIN else _code_of(path)
     except OSError as e:
         raise ProgramMissing("can't open file %r: %s" % (path, e.strerror)) from None
+    if not path_is_restricted():
+        _alone.forget(sys.path[0], by_runpy=False)
     loader = importlib.machinery.SourceFileLoader("__main__", path)
-    exec(code, _main_module(__loader__=loader, **({} if path == STDIN else {"__file__": path,
-                                                                          "__cached__": None})))
+    if path == STDIN:
+        exec(code, _main_module(__loader__=loader))
+        return
+    _script = _main_module(__loader__=loader, __file__=path, __cached__=None)
+    exec(code, _script)
 
 
 def _code_of(path):

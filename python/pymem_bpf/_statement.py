@@ -46,6 +46,14 @@ def _globals_stated(node):
             yield from _globals_stated(child)
 
 
+def _imports_all(node):
+    """Is there `from … import *`, but for functions and classes, where it is an error?"""
+    if isinstance(node, ast.ImportFrom):
+        return any(alias.name == "*" for alias in node.names)
+    return not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)) and any(
+        _imports_all(child) for child in ast.iter_child_nodes(node))
+
+
 class Statement:
     """Compiled when it is made (what is no Python is a SyntaxError then), run as often as wished.
 
@@ -54,6 +62,7 @@ class Statement:
 
     def __init__(self, shell, source, scope=None, keep=False):
         self.shell, self.scope, self.keep, self.names = shell, scope, keep, []
+        self._merged = False
         transform = getattr(shell, "transform_cell", None)
         source = transform(source) if transform else source
         # Its source is known to tracebacks, and to the tables of functions that it defines.
@@ -74,7 +83,10 @@ class Statement:
 
     def _enclose(self, tree, filename, flags):
         # All locals, since eval() may use them, too.
-        stated = set(_globals_stated(tree))
+        stated = self._stated = set(_globals_stated(tree))
+        self._merged = _imports_all(tree)
+        if self._merged:
+            return  # no function can have that
         self.names = sorted(name for name in self.scope
                             if name.isidentifier() and not keyword.iskeyword(name) and name not in stated)
         function = ast.parse("%sdef %s(%s): pass" % ("async " if self.is_async else "", NAME,
@@ -100,6 +112,9 @@ class Statement:
             else:
                 exec(self.code, globals, space)
             return
+        if self._merged:
+            self._run_merged()
+            return
         made = {}
         exec(self.code, self._globals(), made)
         bound = made[NAME](**{name: self.scope[name] for name in self.names})
@@ -107,3 +122,18 @@ class Statement:
             bound = run_coroutine(self.shell, bound)
         if self.keep:
             self.scope.update(bound)
+
+    def _run_merged(self):
+        """With `import *`: in one namespace of globals and locals, of which globals that it names stay."""
+        space = dict(self._globals(), **{name: value for name, value in self.scope.items()
+                                         if name.isidentifier()})
+        before = dict(space)
+        try:
+            bound = eval(self.code, space)
+            if self.is_async:
+                run_coroutine(self.shell, bound)
+        finally:
+            self._globals().update((name, space[name]) for name in self._stated if name in space)
+        if self.keep:
+            self.scope.update((name, value) for name, value in space.items()
+                              if name not in before or before[name] is not value)

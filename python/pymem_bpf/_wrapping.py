@@ -21,7 +21,7 @@ from ._supported import require
 
 require()
 
-__all__ = ["decorate", "mark"]
+__all__ = ["decorate", "mark", "note_refused", "own_methods"]
 
 _ours = weakref.WeakSet()  # wrappers that were made here: not to be wrapped once more
 
@@ -36,8 +36,13 @@ def decorate(thing, wrap):
     try:
         return _inside(thing, wrap)
     except Exception as e:  # the program's own code may run, in a metaclass or a property of a thing
-        note_once("@profile of %s" % _name(thing), "refused", "%s; it is left as it is, unprofiled" % e)
+        note_refused(thing, e)
         return thing
+
+
+def note_refused(thing, reason):
+    """Says once why a thing stays unprofiled."""
+    note_once("@profile of %s" % _name(thing), "refused", "%s; it is left as it is, unprofiled" % reason)
 
 
 def mark(wrapper, function):
@@ -179,16 +184,24 @@ def _of_cache(thing, wrap):
     return _with_attributes(new, thing)
 
 
-def _of_class(cls, wrap):
-    """The same class, its own methods exchanged: what its body defines, nothing that it refers to."""
-    found, made = False, {}
+def own_methods(cls):
+    """[(name, value)] of what holds functions that the class's body defines, nothing that it refers to.
+    Refused: there are none."""
+    found = []
     for name, value in list(vars(cls).items()):
         # By its type alone: what stands in for another thing (a proxy) runs code of the program's.
-        if type(value) not in _KINDS:
-            continue
+        if type(value) in _KINDS and _defined_in(cls, value):
+            found.append((name, value))
+    if not found:
+        raise Refused("class %s has no methods in Python to profile" % cls.__qualname__)
+    return found
+
+
+def _of_class(cls, wrap):
+    """The same class, its own methods exchanged."""
+    found, made = False, {}
+    for name, value in own_methods(cls):
         try:
-            if not _defined_in(cls, value):
-                continue
             new = made.get(id(value))
             if new is None:
                 new = made[id(value)] = _part(value, wrap)
@@ -211,12 +224,15 @@ def _named(new, cls, name):
 
 def _defined_in(cls, value):
     """Does a method, in whatever descriptor, come from the body of the class?"""
-    for name in ("__func__", "fget", "func", "__wrapped__"):
-        inner = inspect.getattr_static(value, name, None)
-        if inner is not None and not isinstance(value, types.FunctionType):
-            return _defined_in(cls, getattr(value, name))
-    return (getattr(value, "__module__", None) == cls.__module__
-            and str(getattr(value, "__qualname__", "")).startswith(cls.__qualname__ + "."))
+    try:
+        for name in ("__func__", "fget", "func", "__wrapped__"):
+            inner = inspect.getattr_static(value, name, None)
+            if inner is not None and not isinstance(value, types.FunctionType):
+                return _defined_in(cls, getattr(value, name))
+        return (getattr(value, "__module__", None) == cls.__module__
+                and str(getattr(value, "__qualname__", "")).startswith(cls.__qualname__ + "."))
+    except Exception:  # the program's own, from a name that is no string
+        return False
 
 
 _HELPERS = _helpers()

@@ -19,6 +19,7 @@ import select
 import socket as sockets
 import stat
 import struct
+import sys
 import threading
 import weakref
 
@@ -44,6 +45,9 @@ MAX_FDS = 4
 F_GET_SEALS, F_SEAL_SHRINK = 1034, 2
 
 _open = weakref.WeakSet()
+
+# A mapping keeps a copy of its descriptor, which it closes by number, whose ever that is by then.
+MAPS_ONLY = {"trackfd": False} if sys.version_info >= (3, 13) else {}
 
 
 class Counter:
@@ -180,7 +184,7 @@ class Counter:
             if stat.S_ISREG(kind.st_mode):
                 if kind.st_size < PAGE_BYTES or not fcntl.fcntl(fds[0], F_GET_SEALS) & F_SEAL_SHRINK:
                     raise OSError("a file that could be shortened")
-            page = mmap.mmap(fds[0], PAGE_BYTES, mmap.MAP_SHARED, mmap.PROT_READ)
+            page = mmap.mmap(fds[0], PAGE_BYTES, mmap.MAP_SHARED, mmap.PROT_READ, **MAPS_ONLY)
         except (OSError, ValueError) as e:
             raise HelperError("%s sent a page that can't be used: %s" % (self.where, e)) from None
         version, state = struct.unpack_from("@II", page)

@@ -3,7 +3,8 @@
 import functools
 import threading
 
-from ._counting import kind_of, note_once, wrap_async_generator
+from ._calls import wrap_calls
+from ._counting import Counting, note_once
 from ._wrapping import decorate, mark
 from .line_profiler import LineProfiler
 from .table import show_results
@@ -45,44 +46,32 @@ def _show(profiler, stream, precision):
         _thread.shows = False
 
 
-def _wrap(func, stream, precision, backend):
-    LineProfiler(func, backend=backend)  # TypeError: it has no lines
+class _ShownCall(Counting):
+    """One call, with a profiler of its own, whose table is printed at the end."""
 
-    def begin():
-        profiler = LineProfiler(func, backend=backend, own_thread=True)
-        return profiler, profiler.wrap_function(func)
+    __slots__ = ("stream", "precision")
 
-    def show(profiler):
-        _show(profiler, stream, precision)
+    def __init__(self, profiler, stream, precision):
+        super().__init__(profiler)
+        self.stream, self.precision = stream, precision
 
-    kind = kind_of(func)
-    if kind == "async generator":
-        def generate(*args, **kwargs):
-            profiler, profiled = begin()
-            return profiled(*args, **kwargs), functools.partial(show, profiler)
-        return mark(wrap_async_generator(func, generate), func)
-    if kind == "generator":
-        @functools.wraps(func)
-        def wrapper(*args, **kwargs):
-            profiler, profiled = begin()
-            try:
-                return (yield from profiled(*args, **kwargs))
-            finally:
-                show(profiler)
-    elif kind == "coroutine":
-        @functools.wraps(func)
-        async def wrapper(*args, **kwargs):
-            profiler, profiled = begin()
-            try:
-                return await profiled(*args, **kwargs)
-            finally:
-                show(profiler)
-    else:
-        @functools.wraps(func)
-        def wrapper(*args, **kwargs):
-            profiler, profiled = begin()
-            try:
-                return profiled(*args, **kwargs)
-            finally:
-                show(profiler)
-    return mark(wrapper, func)
+    def end(self):
+        _show(self.profiler, self.stream, self.precision)
+
+
+class _Shown:
+    """What wrap_calls() does at each call of a function."""
+
+    __slots__ = ("function", "stream", "precision", "backend")
+
+    def __init__(self, function, stream, precision, backend):
+        self.function, self.stream, self.precision, self.backend = function, stream, precision, backend
+
+    def __call__(self):
+        profiler = LineProfiler(self.function, backend=self.backend, own_thread=True)
+        return _ShownCall(profiler, self.stream, self.precision)
+
+
+def _wrap(function, stream, precision, backend):
+    LineProfiler(function, backend=backend)  # TypeError: it has no lines
+    return mark(wrap_calls(function, _Shown(function, stream, precision, backend)), function)

@@ -38,7 +38,9 @@ except ImportError as e:
     raise ImportError("the extension module is not there for this Python (%d.%d): build it, in the "
                       "source tree: make python PYTHON=%s (%s)" % (
                           sys.version_info[0], sys.version_info[1], sys.executable, e)) from e
-from ._counting import Counting, kind_of
+from . import _alone
+from ._calls import wrap_calls
+from ._counting import Counting
 from ._wrapping import decorate, mark
 from .memory import choose_metric
 from .table import show_results
@@ -99,13 +101,14 @@ def _functions_of(thing, seen=None):
     elif isinstance(thing, (staticmethod, classmethod)) or inspect.ismethod(thing):
         yield from _functions_of(thing.__func__, seen)
     elif isinstance(thing, property):
-        for part in (thing.fget, thing.fset, thing.fdel):
-            if part is not None:
-                yield from _functions_of(part, seen)
+        yield from _functions_of_property(thing, seen)
     elif isinstance(thing, (functools.partial, functools.partialmethod)):
         yield from _functions_of(thing.func, seen)
     elif hasattr(functools, "cached_property") and isinstance(thing, functools.cached_property):
         yield from _functions_of(thing.func, seen)
+    elif isinstance(thing, functools.singledispatchmethod):
+        for part in {id(f): f for f in thing.dispatcher.registry.values()}.values():
+            yield from _functions_of(part, seen)
     elif isinstance(thing, type):
         yield from _functions_of_class(thing, seen)
     elif getattr(thing, "__wrapped__", None) is not None:
@@ -119,6 +122,19 @@ def _functions_of(thing, seen=None):
                 thing, (types.BuiltinFunctionType, types.MethodDescriptorType,
                         types.WrapperDescriptorType, types.MethodWrapperType))
             else "a %s, no function" % type(thing).__name__))
+
+
+def _functions_of_property(thing, seen):
+    """Of those of its parts that are in Python."""
+    refusals = []
+    for part in (thing.fget, thing.fset, thing.fdel):
+        try:
+            if part is not None:
+                yield from _functions_of(part, seen)
+        except TypeError as e:
+            refusals.append(e)
+    if refusals and len(refusals) == sum(part is not None for part in (thing.fget, thing.fset, thing.fdel)):
+        raise refusals[0]
 
 
 def _functions_of_class(cls, seen):
@@ -238,6 +254,32 @@ def _after_fork():
 os.register_at_fork(after_in_child=_after_fork)
 
 
+def _record(recorder, _, code, inner):
+    """A function's lines are counted by the recorder from now on."""
+    for one in [code] + inner:
+        lines = _code_lines(one)
+        known = [line for line in lines if line > 0] + [one.co_firstlineno]
+        recorder.add(one, min(known), max(known), one.co_firstlineno, lines.tobytes(), code)
+
+
+class _Counted:
+    """What wrap_calls() does at each call of a function: a profiler is enabled."""
+
+    __slots__ = ("profiler",)
+
+    def __init__(self, profiler):
+        self.profiler = profiler
+
+    def __call__(self):
+        return Counting(self.profiler)
+
+
+def _unpickled(cls, include_children, backend, max_mem, own_thread):
+    profiler = cls(include_children=include_children, backend=backend, max_mem=max_mem, own_thread=own_thread)
+    profiler._only_process = 0
+    return profiler
+
+
 class LineProfiler:
     """Profiles the lines of the functions it is given while it is enabled.
 
@@ -246,12 +288,12 @@ class LineProfiler:
     include_children: amounts are of the process and its children together. backend: rss, pss, uss,
     or memory_profiler's names; PSS and USS are the process's, whichever thread changed them, and
     slow: the kernel looks through all page tables at each line. max_mem: MiB of RSS at which the
-    debugger is to stop. own_thread: only the thread that enables it is profiled. own_process: a child that is
-    forked runs what is decorated as it is: its figures would be seen by nobody.
+    debugger is to stop. own_thread: only the thread that enables it is profiled. What is unpickled from it
+    profiles nothing: its figures would be seen by nobody.
     """
 
     def __init__(self, *functions, counter=None, include_children=False, backend=None, max_mem=None,
-                 own_thread=False, own_process=False):
+                 own_thread=False):
         self._metric = "rss" if backend == "pymem_bpf" else choose_metric(backend)
         if self._metric != "rss" and include_children:
             raise ValueError("backend %r: with children lines are measured in RSS only" % (backend,))
@@ -259,7 +301,10 @@ class LineProfiler:
         self.backend = backend
         self.max_mem = max_mem
         self.own_thread = own_thread
-        self._only_process = os.getpid() if own_process else None
+        #: The one process that it profiles in; None: any.
+        self._only_process = None
+        #: Calls so near the limit of recursion that there was no room for counting.
+        self.uncounted = 0
         self.enable_count = 0
         #: Whether it was ever enabled.
         self.begun = False
@@ -271,6 +316,9 @@ class LineProfiler:
         self._codes = []
         for function in functions:
             self.add_function(function)
+
+    def __reduce__(self):
+        return _unpickled, (LineProfiler, self.include_children, self.backend, self.max_mem, self.own_thread)
 
     def add_function(self, function):
         """Profiles a function; of a class, all its methods. TypeError: no Python function."""
@@ -295,16 +343,9 @@ class LineProfiler:
             new = [c for c in [code] + inner if not any(c is known for known in self._codes)]
             self._codes += new
             if self._recorder is not None:
-                self._record(*self._functions[-1])
+                _record(self._recorder, *self._functions[-1])
             if self.enable_count:
                 _hook.add(new)
-
-    def _record(self, name, code, inner):
-        for one in [code] + inner:
-            lines = _code_lines(one)
-            known = [line for line in lines if line > 0] + [one.co_firstlineno]
-            self._recorder.add(one, min(known), max(known), one.co_firstlineno,
-                               lines.tobytes(), code)
 
     def asks_for_helper(self):
         """Whether enable() is to get the process's shared counter first."""
@@ -322,20 +363,21 @@ class LineProfiler:
             self._shared = True
         counter = self._counter
         fd = counter.fileno()
-        self._recorder = _lines.Recorder(counter.page, -1 if fd is None else fd,
-                                         self.include_children, self.own_thread, self._metric)
-        self._owner = os.getpid()
+        recorder = _lines.Recorder(counter.page, -1 if fd is None else fd,
+                                   self.include_children, self.own_thread, self._metric)
         if self.max_mem is not None:
-            self._recorder.alarm(int(self.max_mem * (1 << 20)), self._debug)
+            recorder.alarm(int(self.max_mem * (1 << 20)), self._debug)
         for function in self._functions:
-            self._record(*function)
+            _record(recorder, *function)
+        self._recorder, self._owner = recorder, os.getpid()
 
     def _debug(self, rss_bytes):
         """Called by the hook from the frame of a line that begins above max_mem."""
         sys.stdout.write("Current memory %.2f MiB exceeded the maximum of %.2f MiB\n"
                          "Stepping into the debugger\n" % (rss_bytes / (1 << 20), self.max_mem))
         sys.stdout.flush()
-        import pdb  # only here: it imports `code` and `cmd`, which may be names of the program's modules
+        with _alone.remembered():
+            import pdb  # only here: few need it
         pdb.Pdb().set_trace(sys._getframe(1))
 
     def __call__(self, function=None, precision=None):
@@ -354,71 +396,12 @@ class LineProfiler:
         """A function, with the profiler enabled while it runs: while it is not suspended, for a
         coroutine or a generator. Where it can't be, the function runs all the same."""
         if isinstance(function, types.FunctionType):
-            return mark(self._wrapper(function), function)
-        return self._wrapper(function)
+            return mark(wrap_calls(function, _Counted(self)), function)
 
-    def _wrapper(self, function):
-        kind = kind_of(function)
-        if kind == "async generator":
-            return self._wrap_async_generator(function)
-        if kind == "coroutine":
-            @functools.wraps(function)
-            async def wrapper(*args, **kwargs):
-                return await self._awaited(function(*args, **kwargs))
-        elif kind == "generator":
-            @functools.wraps(function)
-            def wrapper(*args, **kwargs):
-                return (yield from self._steps(function(*args, **kwargs)))
-        else:
-            @functools.wraps(function)
-            def wrapper(*args, **kwargs):
-                with Counting(self):
-                    return function(*args, **kwargs)
-        return wrapper
-
-    def _steps(self, generator):
-        """A generator that does what `generator` does, with the profiler enabled while that runs."""
-        act, value = generator.send, None
-        try:
-            while True:
-                try:
-                    with Counting(self):
-                        item = act(value)
-                except StopIteration as stop:
-                    return stop.value
-                try:
-                    value, act = (yield item), generator.send
-                except GeneratorExit:
-                    raise
-                except BaseException as e:
-                    value, act = e, generator.throw
-        finally:
-            with Counting(self):
-                generator.close()
-
-    @types.coroutine
-    def _awaited(self, awaitable):
-        return (yield from self._steps(awaitable.__await__()))
-
-    def _wrap_async_generator(self, function):
         @functools.wraps(function)
-        async def wrapper(*args, **kwargs):
-            generator = function(*args, **kwargs)
-            act, value = generator.asend, None
-            try:
-                while True:
-                    try:
-                        item = await self._awaited(act(value))
-                    except StopAsyncIteration:
-                        return
-                    try:
-                        value, act = (yield item), generator.asend
-                    except GeneratorExit:
-                        raise
-                    except BaseException as e:
-                        value, act = e, generator.athrow
-            finally:
-                await self._awaited(generator.aclose())
+        def wrapper(*args, **kwargs):
+            with Counting(self):
+                return function(*args, **kwargs)
         return wrapper
 
     def runcall(self, function, *args, **kwargs):
@@ -438,7 +421,7 @@ class LineProfiler:
         return self
 
     def idle(self):
-        """Whether it profiles nothing, since this process is a child of its own (own_process)."""
+        """Whether it profiles nothing in this process."""
         return self._only_process not in (None, os.getpid())
 
     def enable(self):
@@ -463,6 +446,13 @@ class LineProfiler:
                 self.enable_count = 0
                 _hook.end(self._codes)
                 self._recorder.disable()
+
+    def drop_hook(self):
+        """In the child of a fork, whose recorder counts no more: the interpreter tells of lines no more."""
+        with _lock:
+            if self.enable_count:
+                self.enable_count = 0
+                _hook.end(self._codes)
 
     def enable_by_count(self):
         """enable(), unless that was done; as many disable_by_count() are needed."""
@@ -490,6 +480,12 @@ class LineProfiler:
     def unread(self):
         """How often PSS or USS could not be read and was taken to be what it was before."""
         return 0 if self._recorder is None else self._recorder.unread
+
+    @property
+    def deep(self):
+        """int: times that calls, in whatever thread, took too much of the C stack to be looked at (up to
+        3.11)."""
+        return 0 if self._recorder is None else self._recorder.deep
 
     @property
     def cut(self):

@@ -232,13 +232,13 @@ class MemoryProfilerMagics(Magics):
             except TypeError as e:
                 raise UsageError("-f %s: %s" % (text, e)) from None
         try:
-            profiler.enable()  # here, and not by the statement: what this raises isn't the statement's
+            profiler.hold()  # here, and not by the statement: what this raises isn't the statement's
         except RuntimeError as e:  # HelperError is one
             raise UsageError(str(e)) from None
         try:
             message, raised = self._run(profiler, statement)
         finally:
-            profiler.disable_by_count()
+            profiler.close()
         if not counter.alive():
             message += "\n" + FROZEN % (counter.where, _helper.command())
         self._show(profiler, functions, message.strip(), options.get("T", [None])[-1])
@@ -256,7 +256,7 @@ class MemoryProfilerMagics(Magics):
     def _run(self, profiler, statement):
         """(message, exception to be raised again or None)."""
         try:
-            with builtin_profile(profiler), profiler:
+            with builtin_profile(profiler):
                 statement.run()
         except SystemExit:
             return "*** SystemExit exception caught in code being profiled.", None
@@ -306,12 +306,12 @@ def _source(counter, children):
 
 
 def _profiler(children):
-    """(Counter, LineProfiler). UsageError: no helper, or no extension for this Python."""
+    """(Counter, RunProfiler). UsageError: no helper, or no extension for this Python."""
     from . import counter
     try:
-        from .line_profiler import LineProfiler
+        from .run_profiler import RunProfiler
         shared = counter.shared()
-        return shared, LineProfiler(counter=shared, include_children=children, own_process=True)
+        return shared, RunProfiler(counter=shared, include_children=children)
     except (HelperError, ImportError) as e:
         raise UsageError(str(e)) from None
 

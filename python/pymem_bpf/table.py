@@ -99,6 +99,12 @@ def _notes(prof):
                "line." % prof.unread)
     if prof.missed:
         yield ("there were more threads than are counted one by one: increments of some may lack.")
+    if prof.deep:
+        yield ("calls went so deep that half of the thread's C stack was used: lines that ran deeper, or in "
+               "other threads meanwhile, have no occurrences, %d times." % prof.deep)
+    if prof.uncounted:
+        yield ("%d calls were so near the limit of recursion that they could not be counted."
+               % prof.uncounted)
 
 
 def show_results(prof, stream=None, precision=1):

@@ -16,12 +16,42 @@ import threading
 import time
 
 from . import _proc, memory
-from ._counting import kind_of, wrap_async_generator
+from ._calls import wrap_calls
 from ._program import ProgramMissing, run_program
 from ._streams import tell, write_text
 from ._wrapping import decorate, mark
 
 RECORDS_LIMIT = 1000000
+
+
+class _StampedCall:
+    """One call of a decorated function."""
+
+    __slots__ = ("stamper", "name", "entered")
+
+    def __init__(self, stamper, name):
+        self.stamper, self.name, self.entered = stamper, name, stamper._enter()
+
+    def __enter__(self):
+        """Suspended or not, the call goes on."""
+
+    def __exit__(self, *_):
+        pass
+
+    def end(self):
+        self.stamper._leave(self.name, self.entered)
+
+
+class _Stamped:
+    """What wrap_calls() does at each call of a function."""
+
+    __slots__ = ("stamper", "name")
+
+    def __init__(self, stamper, name):
+        self.stamper, self.name = stamper, name
+
+    def __call__(self):
+        return _StampedCall(self.stamper, self.name)
 
 
 class TimeStamper:
@@ -58,36 +88,11 @@ class TimeStamper:
 
     def _wrap(self, function):
         name = "%s.%s" % (function.__module__, getattr(function, "__qualname__", function.__name__))
+        return mark(wrap_calls(function, _Stamped(self, name)), function)
 
-        kind = kind_of(function)
-        if kind == "async generator":
-            return mark(wrap_async_generator(function, lambda *args, **kw: (
-                function(*args, **kw), functools.partial(self._leave, name, self._enter()))), function)
-        if kind == "coroutine":
-            @functools.wraps(function)
-            async def timed(*args, **kw):
-                entered = self._enter()
-                try:
-                    return await function(*args, **kw)
-                finally:
-                    self._leave(name, entered)
-        elif kind == "generator":
-            @functools.wraps(function)
-            def timed(*args, **kw):
-                entered = self._enter()
-                try:
-                    return (yield from function(*args, **kw))
-                finally:
-                    self._leave(name, entered)
-        else:
-            @functools.wraps(function)
-            def timed(*args, **kw):
-                entered = self._enter()
-                try:
-                    return function(*args, **kw)
-                finally:
-                    self._leave(name, entered)
-        return mark(timed, function)
+    def __reduce__(self):
+        # What is unpickled has records that nobody sees.
+        return TimeStamper, (self.metric, self.children)
 
     @contextlib.contextmanager
     def timestamp(self, name="<block>"):

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 """-a, ps, check, help, and the shape of JSON."""
+import contextlib
 import glob
 import json
 import os
@@ -24,6 +25,42 @@ def run(*arguments):
                           stderr=subprocess.PIPE, timeout=harness.PATIENCE)
 
 
+def programs():
+    """What each process of the host has mapped executable: {pid: (start, files)}."""
+    found = {}
+    for pid in map(int, filter(str.isdigit, os.listdir("/proc"))):
+        # Another user namespace's, or one that ends.
+        with contextlib.suppress(OSError):
+            with open("/proc/%d/maps" % pid, errors="surrogateescape") as f:
+                files = frozenset(w[0] + " " + w[5] for w in (line.split(None, 5) for line in f)
+                                  if len(w) > 5 and "x" in w[1] and w[4] != "0")
+            with open("/proc/%d/stat" % pid, errors="replace") as f:
+                found[pid] = (f.read().rsplit(")", 1)[1].split()[19], files)
+    return found
+
+
+def is_python(pid, files):
+    """Has it a file of Python's runtime mapped, as far as one can tell by names in there? None: it has ended."""
+    for file in files:
+        name = "-".join("%x" % int(part, 16) for part in file.split()[0].split("-"))
+        try:
+            with open("/proc/%d/map_files/%s" % (pid, name), "rb") as f:
+                text = f.read()
+        except OSError:
+            return None
+        if b"PyRuntime" in text or b"_PyThreadState_Current" in text:
+            return True
+    return False
+
+
+def assert_pythons(others, before, after):
+    """None of these images, of processes not ours, is of a process that was no Python before the report was
+    asked for and is the same still. What has ended, or runs another program by now, can't be told."""
+    wrong = [p for p in others if not p["exited"] and before.get(p["pid"]) == after.get(p["pid"], ()) and
+             is_python(p["pid"], before[p["pid"]][1]) is False]
+    assert not wrong, "no Python: %s" % [(p["pid"], p["comm"], p["cmdline"]) for p in wrong]
+
+
 def test_all_finds_fifty_and_nothing_else():
     """50 processes of all interpreters, some started after the attach, among others that
     are none; each that worked has its line."""
@@ -40,12 +77,15 @@ def test_all_finds_fifty_and_nothing_else():
                 targets.append(Target(choice[i % len(choice)].command, "idle"))
             truths = {t.pid: t.go() for t in targets}
             tool.polled()
+            before = programs()
             tool.process.send_signal(harness.signal.SIGINT)
             report = tool.report()
+            after = programs()
         ours = {t.pid for t in targets}
         missing = ours - set(report.pids())
         assert not missing, "not found: %s" % missing
         # Other Pythons of the host are found as well, whatever their names are.
+        assert_pythons([p for p in report.data["processes"] if p["pid"] not in ours], before, after)
         assert not {p.pid for p in others} & set(report.pids())
         for target in targets:
             report.check_conservation(target.pid)

@@ -32,6 +32,15 @@ def test_walk(python, name):
     assert_all_told(report, target.pid)
 
 
+def test_alike(python):
+    """What takes a code object's place is not taken for it, though only the middle of its line table
+    differs. Before 3.12 that may not be told (docs/ACCURACY.md): amounts add up all the same."""
+    numbered = python.version >= (3, 12)
+    target, _, report = harness.profile(python.command, "alike", check=numbered)
+    if numbered:
+        assert_all_told(report, target.pid)
+
+
 def test_lines_of_closures(line_python):
     """The row of the def line has the cells under --lines too, though they are made before its event."""
     target, truth, report = lines_of(line_python, "closures")
@@ -78,8 +87,9 @@ def check_module_that_is_gone(python, folder, engine):
     report.check_conservation(pid)
     assert_all_told(report, pid)
     rows = report.rows(pid, path, last)
-    # An arena or the module's dictionary may grow there too.
-    assert abs(sum(r["increment_bytes"] for r in rows) - 8 * MIB) <= MIB // 2, report.top(pid)
+    # Not of files: where the call has code mapped that was not, that is the line's too, as much of it as the
+    # kernel maps at a time.
+    assert abs(sum(r["anon_bytes"] for r in rows) - 8 * MIB) <= harness.TOLERANCE, report.top(pid)
     # The literal's rows have the rest, each its own.
     seen = {r["line"] for image in report.images(pid) for r in image["lines"] if r["file"] == path}
     assert len(seen) > 100
@@ -133,19 +143,19 @@ def test_long_function(line_python, tmp_path):
     body += ["    keep.append(bytearray(8 << 20))"] + [""] * 20000 + ["    keep.append(bytearray(5 << 20))"]
     path = write_module(line_python, tmp_path, "bigmod", "\n".join(body + ["keep = []", "big()", ""]))
     marked = {i + 1: text for i, text in enumerate(body) if "keep" in text}
-    # What is mounted within a root of its own is gone with the last process there.
-    gone = ["(source not found)"] if len(line_python.command) > 1 else []
+    # What is mounted within a root of its own is gone with the last process there: then no text is shown.
+    gone = len(line_python.command) > 1
     for engine in ("lines", "walk"):
         text = table_of("-q", "--engine", engine, "-f", "big", "--",
                         *command(line_python, tmp_path, "bigmod"))
         assert path in text
         for number, source in marked.items():
             row = [r for r in text.splitlines() if r.startswith("%6d " % number)]
-            assert row and any(shown in row[0] for shown in [source.strip()] + gone), text
+            assert row and ("(source not found)" if gone else source.strip()) in row[0], text
             # A block, and what malloc() and its list take.
             assert re.search(r" (8|5)\.[01] MiB ", row[0]), text
         # Without its source, the walk knows no more lines of it than have figures.
-        assert gone and engine == "walk" or "More than 20000 lines" in text
+        assert ("More than 20000 lines" in text) == (engine == "lines" or not gone), text
         assert len(text.splitlines()) < 60
 
 

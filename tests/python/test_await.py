@@ -103,6 +103,18 @@ def test_what_functions_bind_as_globals_stays(kernel):
     assert kernel.run("stays").result == "7"
 
 
+@pytest.mark.parametrize("call, told", [
+    ("line('memit', 'from os.path import *; print(join(\"a\", str(n)))', 7)", "a/7"),
+    ("line('memit', 'global stays; from os.path import *; stays = [join(\"a\", str(m)) for m in [n]]; "
+     "print(stays)', 7)", "['a/7']"),
+    ("cell('memit', 'from os.path import *; m = n', 'print(join(\"a\", str(m)), twice)', 7)", "a/7 2"),
+])
+def test_import_of_all_names_in_a_function(kernel, call, told):
+    cell = kernel.run(call)
+    assert not cell.error and told in cell.text.splitlines(), cell.all()
+    assert "NameError" in kernel.run("join").error
+
+
 def test_await_in_a_kernel(kernel):
     assert increment(kernel.run("%memit got = await co(30000000)")) == pytest.approx(30000000 / MIB, abs=1)
     assert kernel.run("len(got)").result == "30000000"

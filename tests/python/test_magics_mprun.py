@@ -209,8 +209,9 @@ def test_profile_among_the_builtins(kernel):
 
 
 def test_file_and_result(kernel, stage):
-    cell = kernel.run("p = %mprun -r -T out.txt -f keep keep(30000000)\ntype(p).__name__")
-    assert cell.result == "'LineProfiler'" and "saved to text file out.txt" in cell.text
+    cell = kernel.run("p = %mprun -r -T out.txt -f keep keep(30000000)\n"
+                      "import pymem_bpf; isinstance(p, pymem_bpf.LineProfiler)")
+    assert cell.result == "True" and "saved to text file out.txt" in cell.text
     with open(os.path.join(stage.home, "out.txt")) as f:
         assert table(f.read())["kept = bytearray(size)"][1] == pytest.approx(30000000 / MIB, abs=1)
 
@@ -220,7 +221,7 @@ def test_a_table_is_not_lost_to_a_wrong_path(kernel):
     for path, said in ("/nonexistent/x", "No such file or directory"), ("/", "Is a directory"), (
             "/dev/full", "No space left on device"):
         cell = kernel.run("%%mprun -r -T %s -f keep keep(30000000)" % path)
-        assert not cell.error and cell.result.startswith("<pymem_bpf.line_profiler.LineProfiler"), cell.error
+        assert not cell.error and cell.result.startswith("<pymem_bpf.run_profiler.RunProfiler"), cell.error
         assert "*** %s can't be written: %s" % (path, said) in cell.text
         saved = re.search(r"saved to text file (\S+mprun-\S+\.txt)\.", cell.text).group(1)
         with open(saved, encoding="utf-8") as f:
@@ -274,7 +275,8 @@ def test_what_stands_in_the_way_is_one_sentence(stage, server):
         assert cell.error == "UsageError: another profiler is running, with another counter"
         assert "in code being profiled" not in cell.text and "NameError" in kernel.run("ran").error
         kernel.run("running.disable()\nimport sys; sys.modules['pymem_bpf._lines'] = None\n"
-                   "del sys.modules['pymem_bpf.line_profiler']; import pymem_bpf; del pymem_bpf._lines")
+                   "del sys.modules['pymem_bpf.line_profiler'], sys.modules['pymem_bpf.run_profiler']\n"
+                   "import pymem_bpf; del pymem_bpf._lines")
         cell = kernel.run("%mprun -f keep keep(1)")
         assert cell.error.startswith("UsageError: the extension module is not there for this Python"), \
             cell.error

@@ -89,6 +89,136 @@ try: 1 / 0
 except ZeroDivisionError: traceback.print_exc(file=sys.stdout)
 '''
 SHADOWS = "import code; print(code.MINE)\n"
+UNSEEN = '''
+import asyncio, inspect, sys, warnings
+@profile
+def depth(n=0):
+    try:
+        return depth(n + 1)
+    except RecursionError:
+        return n
+print(depth() > 900, depth.__closure__, depth.__code__.co_varnames)
+@profile
+def caller():
+    return sys._getframe(1).f_code.co_name
+def calls():
+    return caller()
+print(calls())
+@profile
+def old():
+    warnings.warn("old", DeprecationWarning, stacklevel=2)
+with warnings.catch_warnings(record=True) as said:
+    warnings.simplefilter("always")
+    old()
+print(said[0].lineno)
+@profile
+def takes(a, b=2, *rest, c, d=4, **others):
+    return a
+print(inspect.getfullargspec(takes), takes.__defaults__, takes.__kwdefaults__)
+@profile
+def closes(a):
+    try:
+        yield a
+    except GeneratorExit:
+        return "closed"
+@profile
+def goes_on():
+    try:
+        yield 1
+    except GeneratorExit:
+        yield 2
+one, other = closes(1), goes_on()
+print(next(one), one.close(), next(other), other.throw(GeneratorExit))
+@profile
+async def awaits(a):
+    return a
+for function in takes, closes, awaits:
+    try:
+        function()
+    except TypeError as e:
+        print(e)
+@profile
+async def steps():
+    try:
+        for i in range(5):
+            yield i
+    finally:
+        await asyncio.sleep(0)
+        print("fin")
+kept = []
+async def main():
+    asyncio.get_running_loop().set_exception_handler(lambda _, what: print("HANDLER", what))
+    kept.append(steps())
+    async for i in kept[0]:
+        if i == 2:
+            break
+asyncio.run(main())
+class Shop:
+    n = 1
+    @profile
+    @property
+    def price(self):
+        return self.n
+    @profile
+    @staticmethod
+    def still():
+        return 2
+    @profile
+    def __del__(self):
+        print("del")
+class Callable:
+    def __call__(self):
+        return 3
+thing = Callable()
+assert profile(thing) is thing and profile(Shop) is Shop and profile(len) is len
+kept.append(Shop())
+print(kept[1].price, kept[1].still(), type(vars(Shop)["price"]).__name__, thing())
+'''
+DEEP = '''
+import sys, threading
+@profile
+def deep(n):
+    return 0 if n == 0 else 1 + deep(n - 1)
+def other(n):
+    return 0 if n == 0 else 1 + other(n - 1)
+if sys.version_info >= (3, 11):  # before, python itself needs C stack for each
+    sys.setrecursionlimit(10 ** 6)
+    print(deep(50000), other(50000))
+    threading.stack_size(64 << 10)
+    thread = threading.Thread(target=lambda: print(deep(5000), other(5000)))
+    thread.start()
+    thread.join()
+print(deep(100))
+'''
+AT_EXIT = '''
+import atexit, sys, threading
+def names():
+    main = sys.modules["__main__"]
+    return [hasattr(main, name) for name in ("__file__", "__cached__")]
+atexit.register(lambda: print("at exit", names()))
+def late():
+    threading.main_thread().join()
+    print("thread", names())
+threading.Thread(target=late).start()
+sys.excepthook = lambda *_: print("hook", names())
+how = sys.argv[1:]
+if "exit" in how:
+    sys.exit(3)
+if "raise" in how:
+    raise KeyError
+'''
+OWN = ("queue code cmd bdb statistics socket mmap struct tempfile random shutil subprocess signal argparse "
+       "gettext inspect ast dis opcode tokenize linecache copy selectors zipfile lzma glob fnmatch pathlib "
+       "locale bisect string re weakref table counter")
+OWNS = """
+import importlib
+found = [name for name in %r.split() if hasattr(importlib.import_module(name), "OWN")]
+print(found)
+@profile
+def f():
+    return bytearray(1 << 20)
+f()
+""" % OWN
 THREAD = '''
 import threading
 @profile
@@ -130,20 +260,23 @@ if __name__ == "__main__":
         print(p.map(f, range(3)))
 '''
 PROGRAMS = {"closes.py": CLOSES, "tools.py": TOOLS, "main.py": MAIN, "./main.py": None, "a.zip": None,
-            "./folder": None, "class.py": CLASS, "feed.py": FEED, "shadow/s.py": SHADOWS}
+            "./folder": None, "class.py": CLASS, "feed.py": FEED, "shadow/s.py": SHADOWS, "unseen.py": UNSEEN,
+            "deep.py": DEEP, "names/owns.py": OWNS}
 
 
 @pytest.fixture(scope="module")
 def stage():
     one = sessions.Stage()
-    for folder in "folder", "shadow", "bare":
+    for folder in "folder", "shadow", "bare", "names":
         os.mkdir(os.path.join(one.home, folder))
     for name, text in list(PROGRAMS.items()) + [
             ("folder/__main__.py", FOLDER), ("folder/beside.py", "print('beside')\n"),
             ("shadow/code.py", "MINE = 1\n"), ("thread.py", THREAD), ("forks.py", FORKS),
-            ("spawns.py", SPAWNS), ("pool.py", POOL), ("bare/sitecustomize.py", BARE)]:
+            ("spawns.py", SPAWNS), ("pool.py", POOL), ("ends.py", AT_EXIT), ("bare/sitecustomize.py", BARE)]:
         if text is not None:
             one.write(name, text)
+    for name in OWN.split():
+        one.write("names/%s.py" % name, "OWN = 1\n")
     subprocess.check_call([sessions.PYTHON, "-m", "zipfile", "-c", os.path.join(one.home, "a.zip")] +
                           [os.path.join(one.home, "folder", name) for name in ("__main__.py", "beside.py")])
     yield one
@@ -177,7 +310,37 @@ def test_runs_as_without(stage, server, command, name):
                PYTHONPATH=stage.package)
     assert bare[0] == 0, bare
     assert ours[:2] == bare[:2], ours
-    assert "Traceback" not in ours[2] and (name == "class.py" or not ours[2]), ours
+    assert "Traceback" not in ours[2] and (name in ("class.py", "unseen.py") or not ours[2]), ours
+
+
+@needs_program
+@pytest.mark.parametrize("how", ["end", "exit", "raise"])
+def test_what_is_left_of_the_main_program_at_its_end(stage, server, command, how):
+    bare = run(stage, command + ["ends.py", how])
+    ours = run(stage, command + ["-m", "pymem_bpf", "ends.py", how], PYMEM_BPF_SOCKET=server.path)
+    assert ours == bare and "at exit" in bare[1]
+
+
+@needs_program
+def test_modules_beside_a_program_in_this_folder_are_its_own(stage, server, command):
+    """Where the first entry of the path is the program's folder while ours is imported."""
+    os.makedirs(os.path.join(stage.home, "here"), exist_ok=True)
+    for name in "queue.py", "select.py", "tempfile.py", "argparse.py", "socket.py":
+        stage.write("here/" + name, "OWN = 1\n")
+    path = stage.write("here/prog.py", "import queue, argparse, socket\n"
+                       "print(queue.OWN, argparse.OWN, socket.OWN)\n@profile\ndef f():\n    return bytearray(1 << 20)\nf()\n")
+    done = subprocess.run(command + ["-m", "pymem_bpf", path], cwd=os.path.dirname(path),
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=sessions.PATIENCE,
+                          env=stage.environment(PYMEM_BPF_SOCKET=server.path, PYTHONPATH=stage.package))
+    assert (done.returncode, done.stderr) == (0, b"") and done.stdout.startswith(b"1 1 1\n"), done
+    assert b"return bytearray" in done.stdout
+
+
+@needs_program
+def test_a_decorated_finalizer_at_the_very_end(stage, server, command):
+    stage.write("last.py", "from pymem_bpf import profile\nclass C:\n    @profile\n    def __del__(self):\n"
+                           "        print('del')\nkept = C()\nkept.itself = kept\n")
+    assert run(stage, command + ["last.py"], PYMEM_BPF_SOCKET=server.path)[::2] == (0, "")
 
 
 @needs_program

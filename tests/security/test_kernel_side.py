@@ -9,6 +9,7 @@ import socket
 import struct
 import subprocess
 import sys
+import threading
 
 import pytest
 
@@ -167,6 +168,63 @@ def test_processes_of_a_user_take_all_stacks():
     assert report.image(victim.pid)["lost_bytes"]["map-full"] == 0
     assert lines and lines[0]["increment_bytes"] >= pages * PAGE
     assert all(report.image(attacker.pid)["lost_bytes"]["map-full"] > 0 for attacker in attackers)
+
+
+def start_in_namespace(script, count, number):
+    """Like start(), as the user `number` of a user namespace that USER has made."""
+    here, there = socket.socketpair()
+
+    def enter():
+        os.setgroups([])
+        os.setgid(USER)
+        os.setuid(USER)
+        if LIBC.unshare(0x10000000):  # CLONE_NEWUSER
+            os._exit(3)
+        there.send(b"%d" % os.getpid())
+        there.recv(1)  # its map is written
+        os.setresuid(number, number, number)
+
+    started = []
+
+    def run():
+        started.append(start(script, count, preexec_fn=enter))
+    threading.Thread(target=run, daemon=True).start()
+    with here, there:
+        child = int(here.recv(16))
+        with open("/proc/%d/uid_map" % child, "w") as f:
+            f.write("0 %d 65536" % (1 << 20))
+        here.send(b"x")
+        assert eventually(lambda: started)
+    return started[0]
+
+
+@pytest.mark.parametrize("how", ["processes", "namespace"])
+@pytest.mark.attack("no lines for other users' programs",
+                    "nine processes of a user, or of as many users in a namespace that he made, make "
+                    "more stacks than there are")
+def test_a_user_takes_all_stacks(how):
+    room, pages = 2048, 512
+    if how == "processes":
+        attackers = [start("many_stacks.py", room, user=USER, group=USER, extra_groups=[])
+                     for _ in range(9)]
+    else:
+        attackers = [start_in_namespace("many_stacks.py", room, number) for number in range(9)]
+    victim = start("one_line.py", pages, user=OTHER_USER, group=OTHER_USER, extra_groups=[])
+    pids = [word for process in [*attackers, victim] for word in ("-p", process.pid)]
+    with ended(*attackers, victim), harness.Tool(*pids, "--max-stacks", room) as tool:
+        tool.attached()
+        for attacker in attackers:
+            work(attacker)
+        work(victim)
+        tool.process.send_signal(harness.signal.SIGINT)
+        report = tool.report()
+    report.check_conservation(victim.pid)
+    grow = harness.labels(os.path.join(PROGRAMS, "one_line.py"))["grow"]
+    lines = [line for line in report.image(victim.pid)["lines"] if line["line"] == grow]
+    assert report.image(victim.pid)["lost_bytes"]["map-full"] == 0
+    assert lines and lines[0]["increment_bytes"] >= pages * PAGE
+    assert any("the processes of user %d together reached the quota of stacks" % USER in note
+               for note in report.data["notes"])
 
 
 def test_one_process_may_take_all_stacks():

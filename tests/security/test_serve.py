@@ -278,8 +278,8 @@ def test_refused_connections_cost_little(folder):
             refused.connect(server.path)
             refused.close()
         assert client.tell("hello")["status"] == OK
-        # A few come and go while a process is tracked.
-        assert eventually(lambda: server.descriptors() < before + 10)
+        # Those closed that are still to be looked at go, and what tracking a process took for a moment.
+        assert eventually(lambda: server.descriptors() <= before)
 
 
 @pytest.mark.attack("the server's time", "senders that go on while it closes their connection")

@@ -26,7 +26,8 @@ struct table_stack {
 	struct pymem_stack_key key;
 	struct counts_frame frames[TABLE_DEPTH];
 	unsigned depth;
-	bool truncated;
+	bool truncated, cut;
+	enum pymem_lack lack;
 	struct pymem_counters counters;
 	struct pymem_vmcalls vmcalls;
 	bool has_vmcalls;
@@ -143,6 +144,8 @@ static inline int table_hand_stack(struct table_stack *row,
 		.frames = row->frames,
 		.depth = row->depth,
 		.truncated = row->truncated,
+		.cut = row->cut,
+		.lack = row->lack,
 		.counters = &row->counters,
 		.vmcalls = row->has_vmcalls ? &row->vmcalls : NULL,
 	};

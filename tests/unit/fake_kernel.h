@@ -53,6 +53,7 @@ struct session {
 	session_message_fn reader;
 	void *reader_arg;
 	uint64_t forgotten[PYMEM_TABLE_COUNT];
+	uint64_t on_account; /* places, of all images */
 	uint64_t dropped_images, dropped_messages, dropped_calls;
 	unsigned sent;
 	uint64_t lost; /* a bit for each of the first messages: it finds no room */
@@ -188,8 +189,11 @@ static void fake_place(struct session *s, uint32_t id, enum pymem_table table)
 	struct pymem_proc *p = fake_proc(s, id);
 
 	/* Of an image that has ended, the record has been made. */
-	if (p)
-		p->places[table].held++;
+	if (!p)
+		return;
+	p->places[table].held++;
+	p->places[table].on_account++;
+	s->on_account++;
 }
 
 /* The code object of the image, with a line for each instruction from line 1 on. */

@@ -226,6 +226,12 @@ int session_sweep(struct session *session, enum pymem_table table,
 	return 0;
 }
 
+void session_settle_account(struct session *session, const struct pymem_proc *record)
+{
+	for (int i = 0; i < PYMEM_TABLE_COUNT; i++)
+		session->on_account -= record->places[i].on_account;
+}
+
 int session_settle(struct session *session)
 {
 	(void)session;

@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <linux/userfaultfd.h>
 #include <poll.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -281,34 +282,76 @@ static void test_keeper_killed(void **state)
 
 /* --- a target that hangs --- */
 
-/* A child with a page of which no read ends. False: this kernel does not let us. */
-static bool fork_hanging(pid_t *pid, void **page)
+#define SUB_UIDS 1000000
+
+/* Has `pid`, which has made a user namespace, be user `uid` there, of a range of its own. */
+static void map_users(pid_t pid)
+{
+	char path[64], map[64];
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/%d/uid_map", pid);
+	snprintf(map, sizeof(map), "0 %d 65536", SUB_UIDS);
+	fd = open(path, O_WRONLY | O_CLOEXEC);
+	assert_int_equal(write(fd, map, strlen(map)), (ssize_t)strlen(map));
+	close(fd);
+}
+
+/* User 65534 makes a user namespace and is user `uid` in it, once it has been told that there are
+ * users. */
+static bool become(unsigned uid, int tell, int told)
+{
+	char byte = 1;
+
+	return !setresgid(65534, 65534, 65534) && !setresuid(65534, 65534, 65534) &&
+	       !unshare(CLONE_NEWUSER) && write(tell, &byte, 1) == 1 && read(told, &byte, 1) == 1 &&
+	       !setresuid(uid, uid, uid);
+}
+
+/* A child with a page of which no read ends; with a `uid`, it is that user of a namespace. False:
+ * this kernel does not let us. */
+static bool fork_hanging_as(unsigned uid, pid_t *pid, void **page)
 {
 	struct uffdio_api api = {.api = UFFD_API};
 	size_t size = (size_t)sysconf(_SC_PAGESIZE);
-	int ready[2], fd;
+	int ready[2], go[2], fd;
 	char byte = 0;
 
 	*page = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	assert_ptr_not_equal(*page, MAP_FAILED);
 	assert_int_equal(pipe(ready), 0);
+	assert_int_equal(pipe(go), 0);
 	*pid = fork();
 	if (*pid == 0) {
 		struct uffdio_register area = {.range = {(uintptr_t)*page, size},
 					       .mode = UFFDIO_REGISTER_MODE_MISSING};
 
-		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		fd = (int)syscall(SYS_userfaultfd, O_CLOEXEC);
 		byte = fd >= 0 && !ioctl(fd, UFFDIO_API, &api) &&
 		       !ioctl(fd, UFFDIO_REGISTER, &area);
+		byte = byte && (!uid || become(uid, ready[1], go[0]));
+		/* What another user becomes forgets it. */
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		if (write(ready[1], &byte, 1) == 1)
 			pause();
 		_exit(0);
 	}
 	close(ready[1]);
 	assert_int_equal(read(ready[0], &byte, 1), 1);
+	if (byte && uid) {
+		map_users(*pid);
+		assert_int_equal(write(go[1], &byte, 1), 1);
+		assert_int_equal(read(ready[0], &byte, 1), 1);
+	}
 	close(ready[0]);
+	close(go[0]);
+	close(go[1]);
 	return byte;
+}
+
+static bool fork_hanging(pid_t *pid, void **page)
+{
+	return fork_hanging_as(0, pid, page);
 }
 
 static void end(pid_t pid)
@@ -372,6 +415,51 @@ static void test_slow_owner(void **state)
 		end(pids[i]);
 	if (!can)
 		skip();
+}
+
+/* Users of a namespace, each of which hangs once, are together its maker: they have one share. */
+static void test_slow_owner_of_many_users(void **state)
+{
+	pid_t pids[EXAMINER_STUCK_MAX_OWNER + 1];
+	bool can = !geteuid();
+	char copy = 0;
+	void *page;
+	int i;
+
+	(void)state;
+	for (i = 0; can && i <= EXAMINER_STUCK_MAX_OWNER; i++) {
+		can = fork_hanging_as(100 + (unsigned)i, &pids[i], &page);
+		if (can)
+			assert_int_equal(proc_read_memory(pids[i], (uintptr_t)page, &copy, 1),
+					 i < EXAMINER_STUCK_MAX_OWNER ? -ETIME : -EBUSY);
+	}
+	while (i--)
+		end(pids[i]);
+	if (!can)
+		skip();
+}
+
+/* What a command will run is found as by a look of our own. */
+static void test_program(void **state)
+{
+	static const char *const names[] = {"true", "python3", "/usr/bin/python3",
+					    "no-such-program"};
+	struct probe_file ours, theirs;
+	int err;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		err = probe_file_open_program(names[i], false, &ours);
+		assert_int_equal(examiner_find_program(getpid(), names[i], false, &theirs), err);
+		if (err)
+			continue;
+		assert_true(theirs.fd >= 0 && theirs.fd != ours.fd);
+		assert_int_equal(theirs.dev, ours.dev);
+		assert_int_equal(theirs.inode, ours.inode);
+		assert_memory_equal(&theirs.sites, &ours.sites, sizeof(ours.sites));
+		close(ours.fd);
+		close(theirs.fd);
+	}
 }
 
 static void ask_to_end(int number)
@@ -475,6 +563,7 @@ int main(void)
 		TEST(test_keeper_killed),  TEST(test_hangs),
 		TEST(test_interrupted),	   cmocka_unit_test(test_ends),
 		TEST(test_capabilities),   TEST(test_slow_owner),
+		TEST(test_program),	   TEST(test_slow_owner_of_many_users),
 		TEST(test_no_descriptors), cmocka_unit_test(test_descriptors_of_a_message),
 	};
 

@@ -250,11 +250,11 @@ static const struct model_location *place(struct profile *profile, const char *f
 /* The exact engine prints memory_profiler's own table, to the column: one row per line of the
  * source, with what comprehensions on it add to its runs and, as far as it is not in the
  * function's own, to its increment. */
-static void test_lines_engine(void **state)
+#define LISTCOMP "sum_of_lists.<locals>.<listcomp>"
+
+/* What the exact engine saw of the profile's function. */
+static void add_runs(struct profile *profile)
 {
-	static const char head[] =
-		"Line #    Mem usage    Increment  Occurrences   Line Contents\n"
-		"=============================================================\n";
 	struct pymem_line calls = {.runs = 1, .usage_pages = 9984},
 			  /* One run inside another, and 256 pages of an item outside the list. */
 		lists = {.runs = 5,
@@ -274,23 +274,30 @@ static void test_lines_engine(void **state)
 				   .gc_pages = -6502,
 				   .collections = 2},
 			  module = {.runs = 1, .usage_pages = 5000, .pages = 9, .once_pages = 9};
+	struct model_process *p = profile->model->processes[0];
+
+	model_add_runs(profile->model, p, place(profile, "sum_of_lists", 1, 1), &calls);
+	model_add_runs(profile->model, p, place(profile, "sum_of_lists", 4, 1), &lists);
+	model_add_runs(profile->model, p, place(profile, LISTCOMP, 4, 4), &items);
+	model_add_runs(profile->model, p, place(profile, "sum_of_lists", 6, 1), &frees);
+	/* The line on which the module ran the def is no line of the function. */
+	model_add_runs(profile->model, p, place(profile, "<module>", 1, 1), &module);
+	assert_int_equal(model_finish(profile->model), 0);
+}
+
+static void test_lines_engine(void **state)
+{
+	static const char head[] =
+		"Line #    Mem usage    Increment  Occurrences   Line Contents\n"
+		"=============================================================\n";
 	struct render_options options = {.function = "sum_of_lists"};
 	struct profile profile;
-	struct model_process *p;
 	struct output output;
 
 	(void)state;
 	profile_init(&profile);
 	profile_fill(&profile);
-	p = profile.model->processes[0];
-	model_add_runs(profile.model, p, place(&profile, "sum_of_lists", 1, 1), &calls);
-	model_add_runs(profile.model, p, place(&profile, "sum_of_lists", 4, 1), &lists);
-	model_add_runs(profile.model, p, place(&profile, "sum_of_lists.<locals>.<listcomp>", 4, 4),
-		       &items);
-	model_add_runs(profile.model, p, place(&profile, "sum_of_lists", 6, 1), &frees);
-	/* The line on which the module ran the def is no line of the function. */
-	model_add_runs(profile.model, p, place(&profile, "<module>", 1, 1), &module);
-	assert_int_equal(model_finish(profile.model), 0);
+	add_runs(&profile);
 	output = render(&profile, "table", options);
 	assert_int_equal(output.err, 0);
 	assert_non_null(strstr(output.text, head));
@@ -304,8 +311,7 @@ static void test_lines_engine(void **state)
 	output = render(&profile, "table", (struct render_options){0});
 	assert_non_null(strstr(output.text, "  Occurrences         GC      Total"));
 	free(output.text);
-	output = render(&profile, "table",
-			(struct render_options){.function = "sum_of_lists.<locals>.<listcomp>"});
+	output = render(&profile, "table", (struct render_options){.function = LISTCOMP});
 	assert_non_null(strstr(output.text, "\n     4     71.9 MiB     25.0 MiB     1000000   "));
 	assert_null(strstr(output.text, "Garbage"));
 	free(output.text);

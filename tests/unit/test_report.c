@@ -148,6 +148,12 @@ static void test_undelivered(void **state)
 	assert_int_equal(excess(g, p), 0);
 	assert_int_equal(lost_pages(g, p, PYMEM_LOSS_UNDELIVERED), 7);
 	assert_int_equal(p->line_count, 1);
+	/* Its code objects were refused. */
+	g->table.stacks[0].lack = PYMEM_LACK_QUOTA;
+	p = process(built(g, true), 1);
+	assert_int_equal(excess(g, p), 0);
+	assert_int_equal(lost_pages(g, p, PYMEM_LOSS_UNDELIVERED), 1);
+	assert_int_equal(lost_pages(g, p, PYMEM_LOSS_CODE_QUOTA), 6);
 }
 
 /* A final report has no excuse: it shows what does not add up. */

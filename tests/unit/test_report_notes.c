@@ -240,33 +240,95 @@ static void test_many_quotas(void **state)
 			    "4 more processes reached a quota: raise --max-stacks");
 }
 
-static void test_lists(void **state)
+static void test_skips(void **state)
 {
 	struct counts_skip second = {.pid = 8, .comm = "b", .reason = "is odd"};
 	struct counts_skip first = {.pid = 7, .comm = "a", .reason = "is even", .next = &second};
-	struct counts_unwatched late = {.parent = 5, .late = true};
-	struct counts_unwatched children = {
-		.parent = 4, .pids = {40, 41}, .named = 2, .count = 3, .more = true, .next = &late};
-	static const char *const texts[] = {
-		"and 9 more processes were skipped: only the first 2 are named",
-		"process 4 has at least 3 Python children that are not watched: -p 40,41 and 1 "
-		"more",
-		"not all children of process 5 were looked at, which took too long: whether "
-		"Pythons among them are not watched is not known",
-		NULL,
-	};
 	struct given *g = *state;
 	const struct model *model;
 
 	g->table.facts.skips = &first;
 	g->table.facts.more_skips = 9;
 	g->table.facts.skips_most = 2;
-	g->table.facts.unwatched = &children;
-	expect(g, texts);
 	model = built(g);
+	assert_int_equal(model->note_count, 1);
+	assert_string_equal(model->notes[0],
+			    "and 9 more processes were skipped: only the first 2 are named");
 	assert_int_equal(model->skip_count, 2);
 	assert_int_equal(model->skips[1].pid, 8);
 	assert_string_equal(model->skips[1].reason, "is odd");
+}
+
+/* Children are looked for when the report has been built. What was not looked at is said, also of
+ * who has no unwatched child that is known. */
+static void test_unwatched(void **state)
+{
+	struct counts_unwatched late = {.parent = 5, .late = true};
+	struct counts_unwatched children = {
+		.parent = 4, .pids = {40, 41}, .named = 2, .count = 3, .more = true, .next = &late};
+	struct given *g = *state;
+	const struct model *model = built(g);
+
+	assert_int_equal(model->note_count, 0);
+	g->table.facts.unwatched = &children;
+	report_note_unwatched(g->report);
+	assert_int_equal(model->note_count, 2);
+	assert_string_equal(model->notes[0],
+			    "process 4 has at least 3 Python children that are not watched: -p "
+			    "40,41 and 1 more");
+	assert_string_equal(model->notes[1],
+			    "not all children of process 5 were looked at, which took too long: "
+			    "whether Pythons among them are not watched is not known");
+}
+
+/* Why callers are missing; it stays known when the image has ended. */
+static void test_cut(void **state)
+{
+	static const char *const causes[] = {
+#define LACK_TEXT(id, text) text,
+		PYMEM_LACKS(LACK_TEXT)
+#undef LACK_TEXT
+	};
+	struct given *g = *state;
+	struct table_stack *stack;
+	char text[256];
+	int i;
+
+	for (i = 0; i < PYMEM_LACK_COUNT; i++) {
+		table_add_image(&g->table, i + 1)->image.ended = true;
+		stack = table_add_stack(&g->table, i + 1, 10, 2, 0);
+		stack->cut = true;
+		stack->lack = i;
+	}
+	assert_int_equal(report_fold(g->report, true), 0);
+	assert_int_equal(built(g)->note_count, PYMEM_LACK_COUNT);
+	for (i = 0; i < PYMEM_LACK_COUNT; i++) {
+		snprintf(text, sizeof(text),
+			 "callers are missing from some stacks: their code objects %s", causes[i]);
+		assert_string_equal(built(g)->notes[i], text);
+	}
+}
+
+/* A user whose processes met a quota together is named once. */
+static void test_users(void **state)
+{
+	const char *const texts[] = {
+		"the processes of user 33 together reached the quota of code objects: raise "
+		"--max-stacks",
+		NULL,
+	};
+	struct given *g = *state;
+	uint32_t id;
+
+	for (id = 1; id <= 3; id++) {
+		struct table_image *row = table_add_image(&g->table, id);
+
+		row->record.user = 33;
+		row->record.places[PYMEM_TABLE_CODES].denied = 1;
+		row->image.ended = id == 1;
+	}
+	expect(g, texts);
+	expect(g, texts);
 }
 
 static void test_unwatched_writes(void **state)
@@ -293,7 +355,10 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_engine, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_quotas, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_many_quotas, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_lists, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_skips, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_unwatched, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_cut, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_users, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_unwatched_writes, setup, teardown),
 	};
 

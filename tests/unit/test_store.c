@@ -13,6 +13,8 @@
 #include <unistd.h>
 #include <cmocka.h>
 
+#include "os/proc.h"
+#include "python/py_fingerprint.h"
 #include "python/py_layouts.h"
 #include "track/store.h"
 
@@ -82,14 +84,20 @@ static struct py_layout layout_of(unsigned minor)
 	return layout;
 }
 
-static struct store_code *code_of(struct store *store, uint32_t proc, uint64_t code, int pid)
+static struct store_code *code_by(struct store *store, uint32_t proc, uint64_t code,
+				  uint64_t fingerprint, int pid)
 {
-	const struct pymem_msg_frame frame = {.code = code, .fingerprint = 1};
+	const struct pymem_msg_frame frame = {.code = code, .fingerprint = fingerprint};
 	struct py_layout layout = layout_of(11);
 	struct store_code *found = store_code(store, proc, &frame, &layout, pid);
 
 	assert_non_null(found);
 	return found;
+}
+
+static struct store_code *code_of(struct store *store, uint32_t proc, uint64_t code, int pid)
+{
+	return code_by(store, proc, code, 1, pid);
 }
 
 /* A location table: one unit of code on each line. */
@@ -196,14 +204,47 @@ static void test_table_without_room(void **state)
 /* A code object in this process's memory, as CPython 3.11 lays it out. */
 struct fake {
 	unsigned char object[512];
-	unsigned char *bytes; /* its table */
+	unsigned char file[256], name[256]; /* str */
+	unsigned char *bytes;		    /* its table */
 	struct pymem_msg_code message;
 };
+
+static bool read_own(void *arg, uint64_t address, void *to, size_t bytes)
+{
+	(void)arg;
+	return proc_read_memory(getpid(), address, to, bytes) == (ssize_t)bytes;
+}
+
+static uint64_t fake_fingerprint(const struct fake *f, const struct py_layout *py)
+{
+	uint64_t fingerprint = py_fingerprint(py, (uintptr_t)f->object, read_own, NULL);
+
+	assert_true(fingerprint & 1);
+	return fingerprint;
+}
+
+static void put_text(unsigned char *at, const struct py_layout *py, const char *text)
+{
+	uint64_t length = strlen(text);
+	uint32_t state = 1u << py->unicode_kind_shift | 1u << py->unicode_compact_shift |
+			 1u << py->unicode_ascii_shift;
+
+	memcpy(at + py->unicode_length, &length, sizeof(length));
+	memcpy(at + py->unicode_state, &state, sizeof(state));
+	memcpy(at + py->unicode_ascii_size, text, length);
+}
+
+static void put_pointer(struct fake *f, uint16_t offset, const void *to)
+{
+	uint64_t address = (uintptr_t)to;
+
+	memcpy(f->object + offset, &address, sizeof(address));
+}
 
 static void fake_init(struct fake *f, const unsigned char *table, uint32_t length)
 {
 	struct py_layout py = layout_of(11);
-	uint64_t address, size = length;
+	uint64_t size = length;
 	int32_t first_line = 7;
 
 	memset(f, 0, sizeof(*f));
@@ -211,11 +252,15 @@ static void fake_init(struct fake *f, const unsigned char *table, uint32_t lengt
 	assert_non_null(f->bytes);
 	memcpy(f->bytes + py.bytes_size, &size, sizeof(size));
 	memcpy(f->bytes + py.bytes_data, table, length);
-	address = (uintptr_t)f->bytes;
-	memcpy(f->object + py.code_linetable, &address, sizeof(address));
+	put_text(f->file, &py, "module.py");
+	put_text(f->name, &py, "function");
+	put_pointer(f, py.code_filename, f->file);
+	put_pointer(f, py.code_name, f->name);
+	put_pointer(f, py.code_linetable, f->bytes);
 	memcpy(f->object + py.code_firstlineno, &first_line, sizeof(first_line));
 	f->message = code_message(1, (uintptr_t)f->object, length);
-	f->message.table_addr = address + py.bytes_data;
+	f->message.fingerprint = fake_fingerprint(f, &py);
+	f->message.table_addr = (uintptr_t)f->bytes + py.bytes_data;
 }
 
 static void give_part(struct store *store, struct fake *f, uint32_t offset, uint32_t bytes,
@@ -252,7 +297,7 @@ static void test_fetched(void **state)
 	assert_int_equal(code->code.linetable_len, at);
 	give_part(&store, &f, at, PYMEM_TABLE_BYTES, true);
 	assert_int_equal(code->code.linetable_len, length);
-	code = code_of(&store, 1, (uintptr_t)f.object, 0);
+	code = code_by(&store, 1, (uintptr_t)f.object, f.message.fingerprint, 0);
 	assert_int_equal(store_line(&store, code, 2 * 99999, NULL), 7 + 99999);
 	assert_int_equal(store.gaps[COUNTS_GAP_UNREAD], 0);
 	store_fini(&store);
@@ -366,12 +411,101 @@ static void test_replaced(void **state)
 	memcpy(f.message.table, table, PYMEM_TABLE_BYTES);
 	assert_int_equal(store_add(&store, &f.message, sizeof(f.message)), 0);
 	f.bytes[py.bytes_data + 100] ^= 1;
-	code = code_of(&store, 1, (uintptr_t)f.object, getpid());
+	code = code_by(&store, 1, (uintptr_t)f.object, f.message.fingerprint, getpid());
 	assert_int_equal(code->code.linetable_len, PYMEM_TABLE_BYTES);
 	assert_int_equal(store_line(&store, code, 2 * 99999, NULL), 7);
 	assert_int_equal(store.gaps[COUNTS_GAP_UNREAD], 1);
 	store_fini(&store);
 	free(f.bytes);
+	free(table);
+}
+
+/* One that has taken its place is told by any of its parts, though nothing of the table had come
+ * and its address, its size and its first line are the same. */
+static void test_replaced_by_a_like(void **state)
+{
+	static const struct {
+		const char *file, *name;
+		long changed; /* byte of the table, from its end if negative; 0: none */
+	} others[] = {
+		{"another.py", "function", 0},	{"module.py", "another_", 0},
+		{"module.py", "function", 600}, {"module.py", "function", -600},
+		{"module.py", "function", 0}, /* the same one */
+	};
+	uint32_t length;
+	unsigned char *table = lines_table(100000, &length);
+	struct py_layout py = layout_of(11);
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
+		long at = others[i].changed;
+		struct store store;
+		struct fake f;
+
+		store_init(&store);
+		fake_init(&f, table, length);
+		put_text(f.file, &py, others[i].file);
+		put_text(f.name, &py, others[i].name);
+		if (at)
+			f.bytes[py.bytes_data + (at > 0 ? at : length + at)] ^= 1;
+		give_part(&store, &f, 0, 0, true);
+		assert_int_equal(store.codes->code.linetable_len, i == 4 ? length : 0);
+		store_fini(&store);
+		free(f.bytes);
+	}
+	free(table);
+}
+
+/* From 3.12 on each code object has a number; before, pieces of its table tell it. */
+static void test_numbers(void **state)
+{
+	uint32_t length, number = 5;
+	unsigned char *table = lines_table(100000, &length);
+	struct py_layout old = layout_of(11), new = old;
+	uint64_t fingerprint;
+	unsigned told = 0;
+	struct fake f;
+
+	(void)state;
+	fake_init(&f, table, length);
+	new.code_version = layout_of(12).code_version;
+	fingerprint = fake_fingerprint(&f, &new);
+	assert_int_equal(fingerprint, fake_fingerprint(&f, &old));
+	memcpy(f.object + new.code_firstlineno + new.code_version, &number, sizeof(number));
+	assert_int_not_equal(fake_fingerprint(&f, &new), fingerprint);
+	for (uint32_t at = 1024; at < length - 1024; at += 32) {
+		f.bytes[old.bytes_data + at] ^= 1;
+		told += fake_fingerprint(&f, &old) != fingerprint;
+		f.bytes[old.bytes_data + at] ^= 1;
+	}
+	assert_in_range(told, 16, 24); /* eight pieces of 64 bytes */
+	free(f.bytes);
+	free(table);
+}
+
+/* Two that have one fingerprint, but not one table: neither's lines are told as the other's. */
+static void test_mixed(void **state)
+{
+	uint32_t length;
+	unsigned char *table = lines_table(40000, &length);
+	struct store_code *code;
+	struct store store;
+
+	(void)state;
+	store_init(&store);
+	assert_int_equal(give_table(&store, 1, table, length, 0, length), 0);
+	code = code_of(&store, 1, 1, 0);
+	assert_int_equal(store_line(&store, code, 2 * 100, NULL), 7 + 100);
+	assert_int_equal(give_table(&store, 1, table, length, PYMEM_TABLE_MAX, length), 0);
+	assert_int_equal(store_line(&store, code, 2 * 200, NULL), 7 + 200);
+	table[PYMEM_TABLE_MAX + 5000] ^= 1;
+	assert_int_equal(give_table(&store, 1, table, length, PYMEM_TABLE_MAX, length), 0);
+	assert_int_equal(store_line(&store, code, 2 * 100, NULL), 7);
+	assert_int_equal(store_line(&store, code, 2 * 300, NULL), 7);
+	assert_int_equal(store.gaps[COUNTS_GAP_MIXED], 1);
+	assert_int_equal(give_table(&store, 1, table, length, 0, length), 0);
+	assert_int_equal(store_line(&store, code, 2 * 400, NULL), 7);
+	store_fini(&store);
 	free(table);
 }
 
@@ -451,6 +585,9 @@ int main(void)
 		cmocka_unit_test(test_fetched_later),
 		cmocka_unit_test(test_fetched_after_a_full_ring),
 		cmocka_unit_test(test_replaced),
+		cmocka_unit_test(test_replaced_by_a_like),
+		cmocka_unit_test(test_numbers),
+		cmocka_unit_test(test_mixed),
 		cmocka_unit_test(test_always_a_line),
 		cmocka_unit_test(test_no_memory),
 	};

@@ -308,6 +308,7 @@ static void check(struct given *g, const struct model *model, bool all_came)
 	assert_int_equal(HASH_COUNT(g->tracker.images), 1);
 	assert_int_equal(g->tracker.unfolded, 0);
 	assert_int_equal(fake_entries(g->session), 0);
+	assert_int_equal(g->session->on_account, 0);
 	assert_null(g->tracker.store.images);
 }
 

@@ -109,6 +109,15 @@ static int64_t lost(const struct given *g, const struct model_process *p, enum p
 	return p->lost_bytes[loss] / g->page;
 }
 
+static unsigned notes_with(const struct model *model, const char *words)
+{
+	unsigned count = 0;
+
+	for (size_t i = 0; i < model->note_count; i++)
+		count += strstr(model->notes[i], words) != NULL;
+	return count;
+}
+
 static void test_live(void **state)
 {
 	struct given *g = *state;
@@ -148,6 +157,7 @@ static void test_unknown_frames(void **state)
 		.frames = {{.code = 16, .fingerprint = 9, .lasti = 2 * 6}, {.code = 48}},
 	};
 	const struct model_process *p;
+	const struct model *model;
 
 	fake_charge(g->session, g->self, 5, true, 1);
 	fake_charge(g->session, g->self, 40, false, 8);
@@ -156,7 +166,11 @@ static void test_unknown_frames(void **state)
 	m.hash = 41;
 	m.frames[0].code = 48;
 	fake_send(g->session, &m, sizeof(m));
-	p = process(built(g, true), g->self);
+	/* That of the first stack met its quota, that of the other is on its way. */
+	fake_stack(g->session, g->self, 40, false)->value.lacks = PYMEM_LACK_QUOTA;
+	model = built(g, true);
+	assert_int_equal(notes_with(model, "callers are missing from some stacks"), 1);
+	p = process(model, g->self);
 	assert_int_equal(line(p, 7)->increment_bytes, 8 * g->page);
 	assert_int_equal(line(p, 1)->total_bytes, g->page);
 	assert_int_equal(lost(g, p, PYMEM_LOSS_UNDELIVERED), 16);

@@ -17,9 +17,9 @@ import sys
 import tempfile
 import zlib
 
-SECONDS = 120
-# File names of one, two and four bytes a character.
-TARGET_NAMES = ["plain.py", "ziel_\u76ee.py", "ziel_\U0001f40d.py"]
+SECONDS = 600
+# File names of one, two and four bytes a character; one with a byte that is no UTF-8.
+TARGET_NAMES = ["plain.py", "ziel_\u76ee.py", "ziel_\U0001f40d.py", "ziel_\udce9.py"]
 TARGET = '''\
 import os, sys, threading
 hold = threading.Lock()
@@ -36,7 +36,7 @@ def report(frame):
     frames = sys._current_frames()
     order = [threading.get_ident()] + others
     frames[order[0]] = frame
-    with open(sys.argv[1], "w", encoding="utf-8") as out:
+    with open(sys.argv[1], "w", encoding="utf-8", errors="surrogateescape") as out:
         for ident in order:
             out.write("T %d\\n" % ident)
             for line in truth(frames[ident]):
@@ -159,8 +159,7 @@ def check(binary, python, name):
 
 
 def name_for(binary, python):
-    """Names of one, two and four bytes a character: another for each interpreter and build, the
-    same in each run."""
+    """One of the names: another for each interpreter and build, the same in each run."""
     key = os.path.basename(binary) + python.rpartition("/pythons/")[2]
     return TARGET_NAMES[zlib.crc32(key.encode()) % len(TARGET_NAMES)]
 

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "image.h"
+#include "python/py_fingerprint.h"
 #include "track/store.h"
 #include "walker.h"
 
@@ -151,6 +152,18 @@ void oracle_complain(unsigned i, const char *file, const char *function, int lin
 	walker_broken("a wrong line");
 }
 
+static bool peek(void *arg __attribute__((unused)), uint64_t address, void *to, size_t bytes)
+{
+	return image_peek(to, bytes, address);
+}
+
+/* User space has the same fingerprint of a code object, by the memory as it is. */
+static void check_fingerprint(const struct pymem_msg_frame *frame)
+{
+	if (py_fingerprint(&process->layout, frame->code, peek, NULL) != frame->fingerprint)
+		walker_broken("user space has another fingerprint of a code object");
+}
+
 static bool frame_agrees(const struct store_stack *stack, unsigned i, const struct oracle *o)
 {
 	const char *file, *function;
@@ -162,8 +175,10 @@ static bool frame_agrees(const struct store_stack *stack, unsigned i, const stru
 		agrees = i < o->count && text_agrees(file, o->frames[i].file) &&
 			 text_agrees(function, o->frames[i].function) &&
 			 (line == -ENODATA || line == o->frames[i].line);
-	if (o->exact)
+	if (o->exact) {
+		check_fingerprint(&stack->frames[i]);
 		agrees = agrees && strcmp(file, "?") && strcmp(function, "?") && line != -ENODATA;
+	}
 	if (o->genuine && line > 0 && !is_genuine(file, function, line))
 		agrees = false;
 	return agrees;

@@ -43,8 +43,10 @@ static bool number32(uint64_t addr, uint32_t *value)
 	return image_peek(value, sizeof(*value), addr);
 }
 
+typedef char *decode_fn(const void *data, size_t data_len, size_t length, unsigned kind);
+
 /* So many bytes of a text are kept, and what is cut off is marked. */
-static char *text_at(struct context *c, uint64_t addr, size_t room)
+static char *text_at(struct context *c, uint64_t addr, size_t room, decode_fn *decode)
 {
 	const struct py_layout *py = c->py;
 	uint64_t length, bytes;
@@ -65,8 +67,7 @@ static char *text_at(struct context *c, uint64_t addr, size_t room)
 						     : py->unicode_compact_size;
 	data = malloc(bytes + 1);
 	if (data && image_peek(data, bytes, addr))
-		text = py_unicode_decode(data, bytes, length > INT32_MAX ? INT32_MAX : length,
-					 kind);
+		text = decode(data, bytes, length > INT32_MAX ? INT32_MAX : length, kind);
 	free(data);
 	return text ? text : strdup("?");
 }
@@ -126,8 +127,9 @@ static bool add_frame(struct context *c, uint64_t frame, uint64_t code, uint64_t
 	f = &c->r->frames[c->r->count++];
 	f->frame = frame;
 	f->code = code;
-	f->file = text_at(c, file, PYMEM_FILE_BYTES);
-	f->function = text_at(c, name, PYMEM_NAME_BYTES);
+	/* A file's name may have bytes that are no text: surrogates stand for them. */
+	f->file = text_at(c, file, PYMEM_FILE_BYTES, py_unicode_decode_path);
+	f->function = text_at(c, name, PYMEM_NAME_BYTES, py_unicode_decode);
 	f->line = line_at(c, code, table, lasti_of(c, frame, code, instr));
 	return true;
 }

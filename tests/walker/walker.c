@@ -299,6 +299,9 @@ static void layout_make(void)
 	layout.tstate_size = extent(layout.tstate_size, py->tstate_frame, 8);
 	layout.tstate_size = extent(layout.tstate_size, py->tstate_next, 8);
 	layout.code_size = extent(layout.code_size, py->code_firstlineno, 4);
+	if (py->code_version != PY_NONE)
+		layout.code_size =
+			extent(layout.code_size, py->code_firstlineno + py->code_version, 4);
 	layout.code_size = extent(layout.code_size, py->code_filename, 8);
 	layout.code_size = extent(layout.code_size, py->code_name, 8);
 	layout.code_size = extent(layout.code_size, py->code_qualname, 8);

@@ -335,9 +335,6 @@ static int final_report(struct profile *p)
 	struct model *model;
 	int err;
 
-	err = tracker_find_unwatched(&p->tracker);
-	if (err)
-		return err;
 	session_detach(p->session);
 	err = tracker_finish(&p->tracker);
 	if (err)
@@ -345,6 +342,11 @@ static int final_report(struct profile *p)
 	model = report_build(p->report, true);
 	if (!model)
 		return -errno;
+	/* It takes a while, which is no part of what was profiled. */
+	err = tracker_find_unwatched(&p->tracker);
+	if (err)
+		return err;
+	report_note_unwatched(p->report);
 	signals_screen(false);
 	p->live = false;
 	err = emit(p, p->output.file, model);

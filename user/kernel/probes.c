@@ -101,6 +101,8 @@ static const char *known_refusal(int err)
 		return "its probes have arguments where they can't be read";
 	case -EMFILE:
 		return "there are not enough descriptors left; raise the limit (ulimit -n)";
+	case -ESTALE:
+		return "the process had it mapped no more when it was to be opened";
 	case -EREMOTEIO:
 		return "it lies on a file system that a user's program may serve (FUSE)";
 	}

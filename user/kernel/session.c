@@ -71,7 +71,7 @@ static void set_line_sizes(struct session *session, unsigned images, unsigned st
 }
 
 /* Of the tables with a quota (bpf/account/quota.bpf.h). Where only what was asked for is profiled,
- * one process may fill a table but for a thirtieth. */
+ * one process, or one user's, may fill a table but for a thirtieth. */
 static void set_quotas(struct session *session, unsigned stacks, unsigned threads)
 {
 	set_knob(session, "room_stacks", stacks);
@@ -80,6 +80,7 @@ static void set_quotas(struct session *session, unsigned stacks, unsigned thread
 	set_knob(session, "room_lines", stacks);
 	set_knob(session, "room_threads", threads);
 	set_knob(session, "quota_share", session->options.many ? 1 : 32);
+	set_knob(session, "quota_user_share", session->options.many ? 3 : 32);
 }
 
 static void size_maps(struct session *session, int cpus)
@@ -410,6 +411,9 @@ int session_add_layout(struct session *session, const struct py_layout *layout)
 	value.tstate_size = extent(value.tstate_size, layout->tstate_frame, 8);
 	value.tstate_size = extent(value.tstate_size, layout->tstate_next, 8);
 	value.code_size = extent(value.code_size, layout->code_firstlineno, 4);
+	if (layout->code_version != PY_NONE)
+		value.code_size =
+			extent(value.code_size, layout->code_firstlineno + layout->code_version, 4);
 	value.code_size = extent(value.code_size, layout->code_filename, 8);
 	value.code_size = extent(value.code_size, layout->code_name, 8);
 	value.code_size = extent(value.code_size, layout->code_qualname, 8);

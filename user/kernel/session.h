@@ -172,6 +172,9 @@ int session_forget_line(struct session *session, const struct pymem_line_key *ke
 
 /* Places of a table that session_forget_*() have given back so far. */
 uint64_t session_forgotten(const struct session *session, enum pymem_table table);
+
+/* An image that has ended holds nothing any more: its user may have as much again. */
+void session_settle_account(struct session *session, const struct pymem_proc *record);
 /* Removes all that a table (not that of threads) has of images that is_gone() names, whatever
  * handed it over. 0 or -errno. */
 int session_sweep(struct session *session, enum pymem_table table,

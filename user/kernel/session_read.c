@@ -172,6 +172,16 @@ uint64_t session_forgotten(const struct session *session, enum pymem_table table
 	return session->forgotten[table];
 }
 
+void session_settle_account(struct session *session, const struct pymem_proc *record)
+{
+	struct pymem_account *accounts = session_variable(session, "accounts");
+	struct pymem_account *account = &accounts[record->account % PYMEM_ACCOUNTS];
+	int i;
+
+	for (i = 0; record->account && i < PYMEM_TABLE_COUNT; i++)
+		__sync_fetch_and_sub(&account->held[i], record->places[i].on_account);
+}
+
 struct sweep {
 	struct session *session;
 	const char *map;

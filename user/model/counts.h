@@ -58,6 +58,9 @@ struct counts_stack {
 	const struct counts_frame *frames; /* innermost first */
 	unsigned depth;			   /* 0: not known which frames these are */
 	bool truncated;			   /* its outermost frames are missing */
+	bool cut; /* likewise: a code object is missing, of a caller or, without depth, of
+		   * the innermost frame */
+	enum pymem_lack lack; /* why, if so */
 	const struct pymem_counters *counters;
 	const struct pymem_vmcalls *vmcalls; /* NULL: none */
 };
@@ -91,7 +94,8 @@ struct counts_reader {
 	X(UNREAD, "their line tables could not be read before they were gone")                  \
 	X(TOO_LONG, "their line tables are more than is kept (64 MiB each, 256 MiB a process, " \
 		    "512 MiB in all)")                                                          \
-	X(OUTSIDE, "their line tables do not have the instructions")
+	X(OUTSIDE, "their line tables do not have the instructions")                            \
+	X(MIXED, "others took their place that could not be told from them")
 
 enum counts_gap {
 #define COUNTS_GAP_ENUM(id, text) COUNTS_GAP_##id,

@@ -54,6 +54,13 @@ static int open_if_mapped(const struct proc_mapping *mapping, void *arg)
 	return o->fd != -ENOENT;
 }
 
+static bool has_ended(pid_t pid)
+{
+	struct proc_info info;
+
+	return proc_stat_read(pid, &info) || info.state == 'Z' || info.state == 'X';
+}
+
 /* A descriptor or -errno. */
 static int open_mapped(struct opening *o)
 {
@@ -62,8 +69,8 @@ static int open_mapped(struct opening *o)
 	/* A mapping that merges with a neighbour changes its name in map_files. */
 	for (int i = 0; i < OPEN_TRIES && o->fd < 0 && err >= 0; i++)
 		err = proc_maps_each(o->pid, open_if_mapped, o);
-	if (o->fd == -ENOENT)
-		return -ESRCH;
+	if (err >= 0 && o->fd == -ENOENT)
+		return has_ended(o->pid) ? -ESRCH : -ESTALE;
 	return err < 0 ? err : o->fd;
 }
 
@@ -99,7 +106,7 @@ static int fill(int fd, struct probe_file *file)
 
 int probe_file_open_mapped(pid_t pid, uint64_t dev, uint64_t inode, struct probe_file *file)
 {
-	struct opening o = {pid, dev, inode, -ESRCH};
+	struct opening o = {pid, dev, inode, -ENOENT};
 	int fd = open_mapped(&o);
 
 	memset(file, 0, sizeof(*file));

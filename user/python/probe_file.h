@@ -18,9 +18,9 @@ struct probe_file {
 };
 
 /* The very file that `pid` has mapped executable and that has this device and inode in
- * /proc/PID/maps. 0: the caller closes the descriptor. -ESRCH: it has it no more; -EREMOTEIO: it
- * lies on a file system that a user's program may serve; -errno of elf_image_probe_sites() and
- * proc_open_mapping(). */
+ * /proc/PID/maps. 0: the caller closes the descriptor. -ESRCH: it has ended; -ESTALE: it lives
+ * and has the file mapped no more; -EREMOTEIO: that lies on a file system that a user's program may
+ * serve; -errno of elf_image_probe_sites() and proc_open_mapping(). */
 int probe_file_open_mapped(pid_t pid, uint64_t dev, uint64_t inode, struct probe_file *file);
 
 /* The file that executing `program` would run, #! lines followed, if it is an interpreter with line

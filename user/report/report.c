@@ -31,7 +31,8 @@ static void tally(struct tallies *tallies, const struct counts_image *image)
 {
 	if (image->lines_error == -ENOTSUP)
 		tallies->probeless++;
-	else if (image->lines_error == -ESRCH)
+	/* What it ran had the file, and that ended: an exec. */
+	else if (image->lines_error == -ESRCH || (image->lines_error == -ESTALE && image->ended))
 		tallies->short_lived++;
 	else if (image->lines_error == -ECANCELED)
 		tallies->unready++;

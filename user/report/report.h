@@ -22,6 +22,9 @@ void report_free(struct report *report);
  * as unsettled. The report's own, until the next call. NULL with errno set. */
 struct model *report_build(struct report *report, bool final);
 
+/* Adds a note to that model for each process that has Python children which nobody watches. */
+void report_note_unwatched(struct report *report);
+
 /* Takes over what images did that have ended (a moment ago; with `all`, at any time); the source
  * frees what else it kept of them. Not between report_build() and the use of its model. Cheap if
  * there is nothing to do. 0 or -errno. */

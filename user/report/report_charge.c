@@ -37,6 +37,15 @@ static int64_t rss_bytes(const struct build *b, const struct counts_stack *stack
 	return counts_rss_pages(stack->counters->pages) * (int64_t)b->page;
 }
 
+/* Nothing is known of the stack's frames. */
+static void lose_stack(struct build *b, struct entry *entry, const struct counts_stack *stack)
+{
+	int cause =
+		stack->lack == PYMEM_LACK_QUOTA ? PYMEM_LOSS_CODE_QUOTA : PYMEM_LOSS_UNDELIVERED;
+
+	entry->process->lost_bytes[cause] += rss_bytes(b, stack);
+}
+
 /* Charges the stack's counters to its lines, or loses them by name. */
 static int charge(struct build *b, struct entry *entry, const struct counts_stack *stack)
 {
@@ -46,9 +55,11 @@ static int charge(struct build *b, struct entry *entry, const struct counts_stac
 	int err = 0;
 
 	if (!stack->depth) {
-		entry->process->lost_bytes[PYMEM_LOSS_UNDELIVERED] += rss_bytes(b, stack);
+		lose_stack(b, entry, stack);
 		return 0;
 	}
+	if (stack->cut)
+		b->tallies.cut[stack->lack] = true;
 	for (i = 0; i < stack->depth; i++) {
 		frames[i] = locate(b, &stack->frames[i]);
 		if (!frames[i])

@@ -26,7 +26,7 @@ static int fold_done(struct build *b)
 {
 	struct tallies *sum = &b->report->folded;
 	struct entry *entry, *next;
-	int err = 0;
+	int err = 0, i;
 
 	HASH_ITER(hh, b->entries, entry, next)
 	{
@@ -43,6 +43,8 @@ static int fold_done(struct build *b)
 	sum->unready += b->tallies.unready;
 	sum->late += b->tallies.late;
 	sum->unnamed_runs += b->tallies.unnamed_runs;
+	for (i = 0; i < PYMEM_LACK_COUNT; i++)
+		sum->cut[i] |= b->tallies.cut[i];
 	return err;
 }
 

@@ -152,6 +152,26 @@ static void add_limit_notes(struct build *b, const struct counts_facts *facts)
 	}
 }
 
+/* Callers that are not here. */
+static void add_cut_notes(struct build *b)
+{
+	static const char *const causes[] = {
+#define LACK_TEXT(id, text) text,
+		PYMEM_LACKS(LACK_TEXT)
+#undef LACK_TEXT
+	};
+	char text[256];
+	int i;
+
+	for (i = 0; i < PYMEM_LACK_COUNT; i++) {
+		if (!b->tallies.cut[i])
+			continue;
+		snprintf(text, sizeof(text),
+			 "callers are missing from some stacks: their code objects %s", causes[i]);
+		model_add_note(b->model, text);
+	}
+}
+
 /* Amounts that are on the first line of their function for want of a better one. */
 static void add_gap_notes(struct build *b, const struct counts_facts *facts)
 {
@@ -176,20 +196,51 @@ static void add_gap_notes(struct build *b, const struct counts_facts *facts)
 	}
 }
 
+static const char *const table_texts[] = {
+#define TABLE_TEXT(id, text) text,
+	PYMEM_TABLES(TABLE_TEXT)
+#undef TABLE_TEXT
+};
+
+static const char *table_remedy(int table)
+{
+	return table == PYMEM_TABLE_THREADS ? "--max-processes" : "--max-stacks";
+}
+
 /* An image was to have no more of a table that all share. */
 static void add_quota_note(struct build *b, const struct quota_met *met)
 {
-	static const char *const tables[] = {
-#define TABLE_TEXT(id, text) text,
-		PYMEM_TABLES(TABLE_TEXT)
-#undef TABLE_TEXT
-	};
 	char text[256];
 
 	snprintf(text, sizeof(text), "PID %d reached its quota of %s (it has %u): raise %s",
-		 met->pid, tables[met->table], met->held,
-		 met->table == PYMEM_TABLE_THREADS ? "--max-processes" : "--max-stacks");
+		 met->pid, table_texts[met->table], met->held, table_remedy(met->table));
 	model_add_note(b->model, text);
+}
+
+/* The first ones are told by name. */
+static void keep_user(struct report *report, const struct pymem_proc *record, int table)
+{
+	unsigned i;
+
+	for (i = 0; i < report->user_count; i++)
+		if (report->users[i].user == record->user && report->users[i].table == table)
+			return;
+	if (report->user_count < QUOTAS_TOLD)
+		report->users[report->user_count++] = (struct user_met){record->user, table};
+}
+
+static void add_user_notes(struct build *b)
+{
+	const struct report *report = b->report;
+	const struct user_met *met;
+	char text[256];
+
+	for (met = report->users; met < report->users + report->user_count; met++) {
+		snprintf(text, sizeof(text),
+			 "the processes of user %u together reached the quota of %s: raise %s",
+			 met->user, table_texts[met->table], table_remedy(met->table));
+		model_add_note(b->model, text);
+	}
 }
 
 /* What is known of an image that has ended is soon freed: that it met a quota is kept. False: too
@@ -211,6 +262,8 @@ void report_note_quotas(struct build *b, const struct counts_image *image)
 	for (i = 0; i < PYMEM_TABLE_COUNT; i++) {
 		struct quota_met met = {image->id, record->places[i].held, image->pid, i};
 
+		if (record->places[i].denied)
+			keep_user(b->report, record, i);
 		if (!record->places[i].refused)
 			continue;
 		if (!b->folding)
@@ -293,21 +346,36 @@ static void add_kernel_notes(struct build *b, const struct counts_facts *facts)
 		model_add_skip(b->model, skip->pid, skip->comm, skip->reason);
 }
 
-/* Children that were there before their parent was attached are for the user to choose. */
-static void add_unwatched_notes(struct build *b, const struct counts_facts *facts)
+void report_add_notes(struct build *b, const struct counts_facts *facts)
 {
+	add_kernel_notes(b, facts);
+	add_quota_notes(b);
+	add_user_notes(b);
+	add_limit_notes(b, facts);
+	add_probe_notes(b);
+	add_gap_notes(b, facts);
+	add_cut_notes(b);
+	add_line_notes(b, facts);
+}
+
+/* Children that were there before their parent was attached are for the user to choose. */
+void report_note_unwatched(struct report *report)
+{
+	const struct counts *counts = &report->counts;
 	const struct counts_unwatched *u;
+	struct counts_facts facts = {};
 	char text[512];
 	size_t i;
 	int n;
 
-	for (u = facts->unwatched; u; u = u->next) {
+	counts->ops->facts(counts->self, &facts);
+	for (u = facts.unwatched; u; u = u->next) {
 		if (u->late) {
 			snprintf(text, sizeof(text),
 				 "not all children of process %d were looked at, which took too "
 				 "long: whether Pythons among them are not watched is not known",
 				 u->parent);
-			model_add_note(b->model, text);
+			model_add_note(report->model, text);
 		}
 		if (!u->count)
 			continue;
@@ -319,17 +387,6 @@ static void add_unwatched_notes(struct build *b, const struct counts_facts *fact
 			n += snprintf(text + n, sizeof(text) - n, "%s%d", i ? "," : "", u->pids[i]);
 		if (u->count > u->named)
 			snprintf(text + n, sizeof(text) - n, " and %zu more", u->count - u->named);
-		model_add_note(b->model, text);
+		model_add_note(report->model, text);
 	}
-}
-
-void report_add_notes(struct build *b, const struct counts_facts *facts)
-{
-	add_kernel_notes(b, facts);
-	add_quota_notes(b);
-	add_limit_notes(b, facts);
-	add_probe_notes(b);
-	add_gap_notes(b, facts);
-	add_unwatched_notes(b, facts);
-	add_line_notes(b, facts);
 }

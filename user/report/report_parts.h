@@ -17,6 +17,7 @@ struct tallies {
 	unsigned unready;	      /* likewise: the profile ended before */
 	unsigned late;		      /* ran for a moment before they were */
 	uint64_t unnamed_runs;	      /* of lines whose code object never arrived */
+	bool cut[PYMEM_LACK_COUNT];   /* stacks end before a caller whose code object did not */
 };
 
 struct entry { /* an image in the report */
@@ -45,6 +46,11 @@ struct report {
 		int table;
 	} quotas[QUOTAS_TOLD];
 	unsigned quota_count, quota_more; /* those in it; processes that are not */
+	struct user_met {		  /* users whose processes met one together; likewise */
+		uint32_t user;
+		int table;
+	} users[QUOTAS_TOLD];
+	unsigned user_count;
 };
 
 struct build {

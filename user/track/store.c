@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "os/proc.h"
+#include "python/py_fingerprint.h"
 
 #define FETCHES_MAX 256 /* that wait */
 
@@ -223,14 +224,42 @@ static void table_grown(struct store *store, struct store_code *code)
 	code->gaps = 0;
 }
 
+/* Two code objects go by this key: which of them a line is of can't be told any more. */
+static void table_mixed(struct store *store, struct store_code *code)
+{
+	struct store_line *line, *next;
+
+	HASH_ITER(hh, code->lines, line, next)
+	{
+		HASH_DEL(code->lines, line);
+		free(line);
+	}
+	code->mixed = true;
+	code->code.linetable_len = 0;
+	table_grown(store, code);
+}
+
+/* What comes again must be what came before. */
+static void compare_table(struct store *store, struct store_code *code,
+			  const struct pymem_msg_code *m)
+{
+	size_t rest = code->code.linetable_len - m->table_offset;
+
+	if (memcmp(code->code.linetable + m->table_offset, m->table,
+		   m->table_bytes < rest ? m->table_bytes : rest) != 0)
+		table_mixed(store, code);
+}
+
 /* A part of a code object's line table, which may be the first or a later one. */
 static int add_table(struct store *store, struct store_code *code, const struct pymem_msg_code *m)
 {
 	size_t have = code->code.linetable_len;
 	int err;
 
+	if (m->table_offset < have)
+		compare_table(store, code, m);
 	/* Parts come in order; what a gap or the lack of room leaves out may come again. */
-	if (!m->table_bytes || m->table_offset != have ||
+	if (code->mixed || !m->table_bytes || m->table_offset != have ||
 	    (uint64_t)have + m->table_bytes > code->table_length)
 		return 0;
 	err = table_grow(store, code, have + m->table_bytes);
@@ -350,23 +379,24 @@ static bool same_bytes(int pid, uint64_t address, const unsigned char *bytes, si
 	return true;
 }
 
-/* Is the code object still the one that was seen? Its address may be another's by now. */
-static bool still_there(const struct store_code *code, const struct py_layout *layout, int pid)
+static bool read_all(void *arg, uint64_t address, void *to, size_t bytes)
 {
-	uint64_t table, size;
-	int32_t first_line;
-	bool same;
+	const int *pid = arg;
 
-	same = proc_read_memory(pid, code->key.code + layout->code_linetable, &table,
-				sizeof(table)) == sizeof(table) &&
-	       proc_read_memory(pid, code->key.code + layout->code_firstlineno, &first_line,
-				sizeof(first_line)) == sizeof(first_line) &&
-	       proc_read_memory(pid, table + layout->bytes_size, &size, sizeof(size)) ==
-		       sizeof(size) &&
+	return proc_read_memory(*pid, address, to, bytes) == (ssize_t)bytes;
+}
+
+/* Is the code object still the one that was seen? Its address may be another's by now. `have` bytes
+ * of its table are here, and are those that are there. */
+static bool still_there(const struct store_code *code, size_t have, const struct py_layout *layout,
+			int pid)
+{
+	uint64_t table;
+
+	return read_all(&pid, code->key.code + layout->code_linetable, &table, sizeof(table)) &&
 	       table + layout->bytes_data == code->table_addr &&
-	       first_line == code->message->first_line && size == code->table_length;
-	return same &&
-	       same_bytes(pid, code->table_addr, code->code.linetable, code->code.linetable_len);
+	       py_fingerprint(layout, code->key.code, read_all, &pid) == code->key.fingerprint &&
+	       same_bytes(pid, code->table_addr, code->code.linetable, have);
 }
 
 /* Asks the process for the part of the table that is not here. */
@@ -376,12 +406,13 @@ static void fetch_table(struct store *store, struct store_code *code,
 	size_t have = code->code.linetable_len;
 	ssize_t n;
 
-	if (!still_there(code, layout, pid) || table_grow(store, code, code->table_length))
+	if (!still_there(code, have, layout, pid) || table_grow(store, code, code->table_length))
 		return;
 	n = proc_read_memory(pid, code->table_addr + have, code->code.linetable + have,
 			     code->table_length - have);
-	/* Replaced while it was being read: then it is nobody's. */
-	if (n <= 0 || !still_there(code, layout, pid))
+	/* Replaced while it was being read: then it is nobody's. Its own again by now, it would not
+	 * be there a second time as it was read. */
+	if (n <= 0 || !still_there(code, have + n, layout, pid))
 		return;
 	code->code.linetable_len += n;
 	table_grown(store, code);
@@ -389,7 +420,7 @@ static void fetch_table(struct store *store, struct store_code *code,
 
 static bool is_whole(const struct store_code *code)
 {
-	return !code->table_addr || code->code.linetable_len >= code->table_length;
+	return !code->table_addr || code->mixed || code->code.linetable_len >= code->table_length;
 }
 
 /* Asks for it now; once decoded, it has been asked for already. */
@@ -496,7 +527,9 @@ static void note_gap(struct store *store, struct store_code *code, int32_t lasti
 	enum counts_gap gap = COUNTS_GAP_OUTSIDE;
 
 	if (code->code.truncated && lasti >= 0)
-		gap = code->no_room ? COUNTS_GAP_TOO_LONG : COUNTS_GAP_UNREAD;
+		gap = code->mixed     ? COUNTS_GAP_MIXED
+		      : code->no_room ? COUNTS_GAP_TOO_LONG
+				      : COUNTS_GAP_UNREAD;
 	if (code->gaps >> gap & 1)
 		return;
 	code->gaps |= 1u << gap;

@@ -48,6 +48,7 @@ struct store_code {
 	bool decoded;
 	bool indexed;  /* py_code_index() has seen all of the table */
 	bool no_room;  /* for all of its table */
+	bool mixed;    /* another code object has its key, but another table */
 	unsigned gaps; /* counted of it: a bit for each enum counts_gap */
 	struct py_code code;
 	struct store_line *lines;

@@ -111,7 +111,7 @@ int tracker_attach_all(struct tracker *tracker);
 int tracker_poll(struct tracker *tracker, int timeout_ms);
 
 /* Looks for Pythons among the descendants of the processes named on the command line that are not
- * profiled themselves, for the report to name; for some 2 s. Once, at the end, while they run. 0 or
+ * profiled themselves, for the report to name; for some 2 s. Once, after tracker_finish(). 0 or
  * -ENOMEM. */
 int tracker_find_unwatched(struct tracker *tracker);
 

@@ -73,6 +73,17 @@ static bool find_frame(struct tracker *tracker, const struct image *image,
 	return true;
 }
 
+/* Why code objects of the stack are not here. */
+static enum pymem_lack lack_of(struct tracker *tracker, const struct pymem_stack_key *key)
+{
+	struct pymem_stack value;
+
+	if (!session_stack(tracker->session, key, &value) || value.announced ||
+	    value.lacks >= PYMEM_LACK_COUNT)
+		return PYMEM_LACK_RING;
+	return value.lacks;
+}
+
 /* The innermost frame must be known; where a caller is not, the stack is cut. */
 static void find_frames(struct tracker *tracker, const struct image *image,
 			struct counts_frame *frames, struct counts_stack *stack)
@@ -89,6 +100,9 @@ static void find_frames(struct tracker *tracker, const struct image *image,
 		}
 		stack->depth++;
 	}
+	stack->cut = !kept || stack->depth < kept->depth;
+	if (stack->cut)
+		stack->lack = lack_of(tracker, &stack->key);
 }
 
 int tracker_hand_stack(struct tracker *tracker, const struct pymem_stack_key *key,

@@ -213,8 +213,10 @@ int tracker_take_counts(void *self, bool all, const struct counts_reader *reader
 		err = hand_images(&t) ?: hand_counts(&t);
 	for (i = 0; i < t.count; i++) {
 		t.images[i]->taking = false;
-		if (!err)
-			tracker_folded(t.tracker, t.images[i]);
+		if (err)
+			continue;
+		session_settle_account(t.tracker->session, &t.images[i]->record);
+		tracker_folded(t.tracker, t.images[i]);
 	}
 	free(t.images);
 	return err;

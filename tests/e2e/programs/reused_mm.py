@@ -1,20 +1,41 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 """Some children exec while others are forked, all on one CPU. An exec frees the old memory
-descriptor (mm) well before it is told; if it is preempted in between, the next fork gets that
-very mm: both images are there all the same."""
+descriptor (mm) well before it is told; if it sleeps in between, the next fork gets that very mm:
+both images are there all the same.
+
+The exec has to read a page then that isn't cached: the last one of the program's data, behind
+which the kernel writes zeroes."""
 import os
+import shutil
 import struct
+import subprocess
+import tempfile
 
 from truth import MIB, begin, end
 
-EXECS, STARTERS, FORKS = 20, 4, 200
-# To move them to their place takes a while, just after the old memory is gone.
-ARGUMENTS = ["x" * 100000] * 15
+EXECS, STARTERS, FORKS = 10, 4, 200
+# No read-ahead of the file's head comes as far as the end of its data.
+SOURCE = "char data[4 << 20] = {1}; char zeroes[64]; int main(void) { return data[1] + zeroes[1]; }"
 
 
-def becomes_another():
+def build(folder):
+    """A program for each starter, so that none is mapped by another's child when it is to be forgotten."""
+    paths = [os.path.join(folder, "program%d" % i) for i in range(STARTERS)]
+    subprocess.run(["cc", "-x", "c", "-", "-o", paths[0]], check=True, input=SOURCE.encode())
+    for path in paths[1:]:
+        shutil.copy(paths[0], path)
+    for path in paths:
+        with open(path, "rb") as f:
+            os.fsync(f.fileno())
+    return paths
+
+
+def becomes_another(path):
     block = bytearray(MIB)  # L:before_exec
-    os.execv("/bin/true", ARGUMENTS)
+    file = os.open(path, os.O_RDONLY)
+    os.posix_fadvise(file, 0, 0, os.POSIX_FADV_DONTNEED)
+    os.close(file)
+    os.execv(path, [path])
 
 
 def child():
@@ -22,13 +43,11 @@ def child():
     os._exit(0)
 
 
-def starter(pipe):
-    """Its children are slow, so that they are preempted often; but beside other work they get on."""
-    os.nice(10)
+def starter(pipe, path):
     for _ in range(EXECS):
         pid = os.fork()
         if pid == 0:
-            becomes_another()
+            becomes_another(path)
         os.waitpid(pid, 0)
         os.write(pipe, struct.pack("i", pid))
     os._exit(0)
@@ -43,14 +62,17 @@ def all_of(pipe):
         data += part
 
 
+# On a disk: what is in memory anyway is never read.
+folder = tempfile.mkdtemp(dir="/var/tmp")
+programs = build(folder)
 begin()
 os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
 take, give = os.pipe()
 starters, forked = [], []
-for _ in range(STARTERS):
+for path in programs:
     pid = os.fork()
     if pid == 0:
-        starter(give)
+        starter(give, path)
     starters.append(pid)
 os.close(give)
 for _ in range(FORKS):
@@ -63,5 +85,6 @@ became = all_of(take)
 for pid in starters:
     os.waitpid(pid, 0)
 assert len(became) == EXECS * STARTERS
+shutil.rmtree(folder)
 end({}, children=[{"pid": p, "lines": {"before_exec": {"anon": MIB}}} for p in became] +
     [{"pid": p, "lines": {"child": {"anon": MIB}}} for p in forked])

@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+"""The program's modules and ours, in one process, without being in each other's way.
+
+`python -m pymem_bpf` imports modules of the standard library before the program begins. A program that
+has a module of such a name beside it (queue.py, code.py) must get its own, as under `python`; and ours must
+not be made of the program's. So the package is imported while the program's folder is not on the path, and
+before the program begins those modules that it would find in its own folder are forgotten: who has imported
+them has them still.
+
+What the interpreter has loaded by itself (os, io, site and what that imports) hides the program's there, too.
+"""
+import contextlib
+import sys
+from importlib.machinery import FrozenImporter, PathFinder
+
+_started = None  # sys.modules in the order of its import when we began, if the process is for the program
+_folder = None  # of the program
+_ours = {}  # modules that were forgotten
+
+
+def path_is_restricted():
+    """Whether the interpreter was told to have no entry of the program's in sys.path (-I, -P)."""
+    return bool(sys.flags.isolated or getattr(sys.flags, "safe_path", False))
+
+
+@contextlib.contextmanager
+def importing(started):
+    """A context in which the package is imported. started: sys.modules before anything of ours was."""
+    global _started
+    _started = list(started)
+    first = [] if path_is_restricted() else [sys.path.pop(0)]
+    try:
+        yield
+    finally:
+        sys.path[:0] = first
+
+
+def _loaded_by_python(by_runpy):
+    """The names of modules that the interpreter has loaded for a script, or for what runpy runs."""
+    last = "runpy" if by_runpy else "site"
+    # A module is behind what it has imported. Without site (-S) nothing is known: then only what always is.
+    return set(_started[:_started.index(last if last in _started else "io") + 1])
+
+
+def _is_in(name, folder):
+    """Would `import` find another module of this name in the folder?"""
+    if name in sys.builtin_module_names or FrozenImporter.find_spec(name) is not None:
+        return False
+    found = PathFinder.find_spec(name, [folder])
+    if found is None or not found.has_location:
+        return False  # a folder without __init__.py comes last
+    return getattr(getattr(sys.modules[name], "__spec__", None), "origin", None) != found.origin
+
+
+def _forget_what_is_in(folder, known):
+    for name in {name.partition(".")[0] for name in list(sys.modules)} - known:
+        if name in sys.modules and _is_in(name, folder):
+            for part in [part for part in sys.modules if part == name or part.startswith(name + ".")]:
+                _ours[part] = sys.modules.pop(part)
+
+
+def forget(folder, by_runpy):
+    """The program begins, with this folder in front of its path."""
+    global _folder
+    if _started is not None:
+        _folder = folder
+        _forget_what_is_in(folder, _loaded_by_python(by_runpy) | {__package__, "__main__"})
+
+
+@contextlib.contextmanager
+def remembered():
+    """A context in which ours is imported, while the program runs or when it has ended."""
+    if _folder is None:
+        yield
+        return
+    before = dict(sys.modules)
+    first = [sys.path.pop(0)] if sys.path[:1] == [_folder] else []
+    sys.modules.update(_ours)
+    try:
+        yield
+    finally:
+        sys.path[:0] = first
+        for name in _ours:
+            sys.modules.pop(name, None)
+        sys.modules.update((name, before[name]) for name in _ours if name in before)
+        _forget_what_is_in(_folder, {name.partition(".")[0] for name in before})

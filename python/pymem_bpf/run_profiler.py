@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+"""The builtin `profile` of python -m pymem_bpf and of %mprun: functions of one run, decorated or not.
+
+The lines to be counted are those of code objects, so nothing has to be put around the functions: what is
+decorated stays the very object that it was, and the program can't see that it is. Counting goes on from the
+first decorated function to the end of the run.
+"""
+import os
+import weakref
+
+from ._counting import UNPROFILED, note_once
+from ._supported import has_monitoring
+from ._wrapping import Refused, note_refused, own_methods
+from .line_profiler import LineProfiler
+
+__all__ = ["RunProfiler"]
+
+_holding = weakref.WeakSet()  # those that are enabled for a run
+
+
+class RunProfiler(LineProfiler):
+    """A LineProfiler of one run, in one process: a child that is forked runs what is decorated as it is,
+    since its figures would be seen by nobody.
+
+    hold() enables it for the whole run, at the latest when the first function is decorated; then enable() and
+    disable() change nothing. close() ends the run: what is decorated later is not profiled."""
+
+    def __init__(self, **options):
+        super().__init__(**options)
+        self._only_process = os.getpid()
+        self._held = self._closed = False
+
+    def hold(self):
+        """Counts until close(). Raises what enable() raises."""
+        if self._held or self._closed or self.idle():
+            return
+        self.enable_by_count()
+        self._held = True
+        _holding.add(self)
+
+    def close(self):
+        """Counts no more."""
+        self._closed = True
+        if self._held:
+            self._held = False
+            _holding.discard(self)
+            self.disable_by_count()
+
+    def disable(self):
+        if self._held:
+            self.enable_count = 1  # the run's own
+        else:
+            super().disable()
+
+    def _add_methods(self, cls):
+        found = False
+        for _, value in own_methods(cls):
+            try:
+                self.add_function(value)
+                found = True
+            except Exception:
+                continue  # an attribute
+        if not found:
+            raise Refused("class %s has no methods in Python to profile" % cls.__qualname__)
+
+    def __call__(self, function=None, precision=None):
+        """The thing itself, from now on profiled: a function, a class, whatever has functions inside it.
+        What can't be profiled is said on stderr. precision: as LineProfiler's."""
+        if function is None:
+            return self
+        if self.idle():
+            return function
+        try:
+            if issubclass(type(function), type):
+                self._add_methods(function)
+            else:
+                self.add_function(function)
+        except Exception as e:  # the program's own code may run, in a property of a thing
+            note_refused(function, e)
+            return function
+        try:
+            self.hold()
+        except (RuntimeError, OSError) as e:
+            note_once("@profile", "unprofiled", UNPROFILED % e)
+        return function
+
+
+def _after_fork():
+    """In the child: nobody asks for lines any more. (Before 3.12 frames that go on need the hook.)"""
+    if not has_monitoring():
+        return
+    for profiler in list(_holding):
+        profiler._held = False
+        profiler.drop_hook()
+    _holding.clear()
+
+
+os.register_at_fork(after_in_child=_after_fork)

@@ -1,0 +1,227 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* session_read.c over maps that change while they are read: the kernel's are plain arrays here, and
+ * who began with an entry when its image was alive adds to it between two calls. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "kernel/session_read.c"
+
+#define DEAD	     3
+#define ENTRIES_MOST 8
+
+struct bpf_map {
+	int fd;
+	unsigned key_size, value_size, count;
+	char keys[ENTRIES_MOST][64], values[ENTRIES_MOST][sizeof(struct pymem_proc)];
+};
+
+static struct bpf_map map;
+static bool old_kernel; /* before 5.14: hashes have no look-up-and-delete */
+static uint32_t places_used[PYMEM_TABLE_COUNT];
+
+struct bpf_map *bpf_names_map(const struct bpf_object *object, const char *name)
+{
+	(void)object;
+	assert_non_null(name);
+	return &map;
+}
+
+struct bpf_program *bpf_names_program(const struct bpf_object *object, const char *name)
+{
+	(void)object;
+	fail_msg("no program %s is needed", name);
+	return NULL;
+}
+
+void bpf_names_missing(enum bpf_name_kind kind, const char *name)
+{
+	(void)kind;
+	fprintf(stderr, "no %s\n", name);
+	abort();
+}
+
+void *object_global(struct object_globals *globals, const char *name)
+{
+	(void)globals;
+	assert_string_equal(name, "places_used");
+	return places_used;
+}
+
+int session_run_iterator(struct session *session, const char *program, size_t size,
+			 int (*fn)(const void *record, void *arg), void *arg)
+{
+	(void)session;
+	(void)program;
+	(void)size;
+	return fn(NULL, arg);
+}
+
+__u32 bpf_map__key_size(const struct bpf_map *m)
+{
+	return m->key_size;
+}
+
+__u32 bpf_map__value_size(const struct bpf_map *m)
+{
+	return m->value_size;
+}
+
+int bpf_map__fd(const struct bpf_map *m)
+{
+	return m->fd;
+}
+
+int libbpf_num_possible_cpus(void)
+{
+	return 1;
+}
+
+static int find(const void *key)
+{
+	for (unsigned i = 0; i < map.count; i++)
+		if (!memcmp(map.keys[i], key, map.key_size))
+			return (int)i;
+	return -1;
+}
+
+/* A thread that has the image's record adds to it, whatever is done with the record. */
+static void add_late(void)
+{
+	for (unsigned i = 0; i < map.count && map.fd == DEAD; i++)
+		((struct pymem_proc *)map.values[i])->lost_pages[PYMEM_LOSS_MAP_FULL]++;
+}
+
+int bpf_map_lookup_batch(int fd, void *in, void *out, void *keys, void *values, __u32 *count,
+			 const struct bpf_map_batch_opts *opts)
+{
+	assert_int_equal(fd, map.fd);
+	assert_null(in);
+	(void)out;
+	(void)opts;
+	*count = map.count;
+	for (unsigned i = 0; i < map.count; i++) {
+		memcpy((char *)keys + i * map.key_size, map.keys[i], map.key_size);
+		memcpy((char *)values + i * map.value_size, map.values[i], map.value_size);
+	}
+	add_late();
+	return -ENOENT;
+}
+
+int bpf_map_lookup_elem(int fd, const void *key, void *value)
+{
+	int at = find(key);
+
+	assert_int_equal(fd, map.fd);
+	if (at < 0)
+		return -ENOENT;
+	memcpy(value, map.values[at], map.value_size);
+	return 0;
+}
+
+int bpf_map_delete_elem(int fd, const void *key)
+{
+	int at = find(key);
+
+	assert_int_equal(fd, map.fd);
+	if (at < 0) {
+		errno = ENOENT;
+		return -ENOENT;
+	}
+	map.count--;
+	memcpy(map.keys[at], map.keys[map.count], sizeof(map.keys[at]));
+	memcpy(map.values[at], map.values[map.count], sizeof(map.values[at]));
+	return 0;
+}
+
+int bpf_map_lookup_and_delete_elem(int fd, const void *key, void *value)
+{
+	if (old_kernel) {
+		errno = EOPNOTSUPP;
+		return -EOPNOTSUPP;
+	}
+	return bpf_map_lookup_elem(fd, key, value) ?: bpf_map_delete_elem(fd, key);
+}
+
+static int sum(const struct pymem_proc *proc, void *arg)
+{
+	*(int64_t *)arg += proc->lost_pages[PYMEM_LOSS_MAP_FULL];
+	return 0;
+}
+
+/* What is added to a record between its reading and its end is in the sum. */
+static void take(bool old)
+{
+	struct session session = {0};
+	int64_t lost = 0;
+
+	old_kernel = old;
+	map = (struct bpf_map){.fd = DEAD,
+			       .key_size = 4,
+			       .value_size = sizeof(struct pymem_proc),
+			       .count = ENTRIES_MOST};
+	for (unsigned i = 0; i < map.count; i++) {
+		memcpy(map.keys[i], &i, sizeof(i));
+		((struct pymem_proc *)map.values[i])->lost_pages[PYMEM_LOSS_MAP_FULL] = 100;
+	}
+	assert_int_equal(session_take_dead(&session, sum, &lost), 0);
+	assert_int_equal(lost, ENTRIES_MOST * 101);
+	assert_int_equal(map.count, 0);
+}
+
+static void test_late_amounts(void **state)
+{
+	(void)state;
+	take(false);
+	take(true);
+}
+
+static bool is_odd(uint32_t proc, void *arg)
+{
+	(void)arg;
+	return proc % 2;
+}
+
+/* Of the images that are gone each place of a table is given back, of the others none. */
+static void test_sweep(void **state)
+{
+	static const struct {
+		enum pymem_table table;
+		unsigned key_size, proc_at;
+	} tables[] = {
+		{PYMEM_TABLE_STACKS, sizeof(struct pymem_stack_key), 0},
+		{PYMEM_TABLE_CODES, 24, 16},
+		{PYMEM_TABLE_LINES, sizeof(struct pymem_line_key), 0},
+	};
+	struct session session = {.options.lines = true};
+
+	(void)state;
+	for (size_t t = 0; t < sizeof(tables) / sizeof(tables[0]); t++) {
+		map = (struct bpf_map){
+			.fd = 7, .key_size = tables[t].key_size, .value_size = 8, .count = 7};
+		places_used[tables[t].table] = 7;
+		for (unsigned i = 0; i < map.count; i++) {
+			memset(map.keys[i], 0xa1, map.key_size);
+			memcpy(map.keys[i] + tables[t].proc_at, &i, sizeof(i));
+		}
+		assert_int_equal(session_sweep(&session, tables[t].table, is_odd, NULL), 0);
+		assert_int_equal(map.count, 4);
+		assert_int_equal(places_used[tables[t].table], 4);
+		assert_int_equal(session_forgotten(&session, tables[t].table), 3);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_late_amounts),
+		cmocka_unit_test(test_sweep),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
