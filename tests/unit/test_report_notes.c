@@ -1,185 +1,366 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* report_notes.c: each process once, however often a report is drawn; the right cause. What the
- * kernel side would say is nothing here. */
+/* report_notes.c: each fact that is no figure has its sentence, and without facts there is none. */
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <cmocka.h>
 
-#include "report/report_notes.c"
+#include "counts_table.h"
+#include "report/report.h"
 
-uint64_t session_dropped_images(const struct session *session)
-{
-	return session != NULL;
-}
-
-uint64_t session_dropped_messages(const struct session *session)
-{
-	return session != NULL;
-}
-
-void session_each_dropped(const struct session *session,
-			  void (*fn)(uint64_t events, const char *text, void *arg), void *arg)
-{
-	(void)session;
-	(void)fn;
-	(void)arg;
-}
-
-uint64_t session_line_misses(const struct session *session, enum pymem_line_miss cause)
-{
-	return session && cause;
-}
-
-void session_each_note(const struct session *session, void (*fn)(const char *text, void *arg),
-		       void *arg)
-{
-	(void)session;
-	(void)fn;
-	(void)arg;
-}
-
-void probes_each_refusal(struct probes *probes, void (*fn)(const char *text, void *arg), void *arg)
-{
-	(void)probes;
-	(void)fn;
-	(void)arg;
-}
-
-struct fixture {
-	struct tracker tracker;
-	struct report report;
-	struct build build;
+struct given {
+	struct counts_table table;
+	struct report *report;
 };
 
-static void set_up(struct fixture *f)
+static int setup(void **state)
 {
-	memset(f, 0, sizeof(*f));
-	f->report.tracker = &f->tracker;
-	f->report.model = model_new(4096);
-	assert_non_null(f->report.model);
-	f->build.report = &f->report;
-	f->build.tracker = &f->tracker;
-	f->build.model = f->report.model;
+	struct given *g = calloc(1, sizeof(*g));
+
+	if (!g)
+		return -1;
+	g->report = report_new(table_counts(&g->table), 0, 64 << 20, false, NULL);
+	*state = g;
+	return g->report ? 0 : -1;
 }
 
-/* How many of the notes have these words. */
-static unsigned notes_with(const struct fixture *f, const char *words)
+static int teardown(void **state)
 {
-	unsigned count = 0;
+	struct given *g = *state;
 
-	for (size_t i = 0; i < f->report.model->note_count; i++)
-		count += strstr(f->report.model->notes[i], words) != NULL;
-	return count;
+	report_free(g->report);
+	free(g);
+	return 0;
 }
 
-/* A report is drawn: each image's record is looked at. */
-static void draw(struct fixture *f, struct image *images, unsigned count)
+static const struct model *built(struct given *g)
 {
-	model_clear(f->report.model);
-	for (unsigned i = 0; i < count; i++) {
-		struct pymem_proc record = {.id = i + 1};
+	const struct model *model = report_build(g->report, true);
 
-		record.places[PYMEM_TABLE_STACKS].refused = 7;
-		record.places[PYMEM_TABLE_STACKS].held = 100;
-		record.places[PYMEM_TABLE_CODES].refused = 1;
-		report_note_quotas(&f->build, &images[i], &record);
-	}
-	report_add_notes(&f->build);
+	assert_non_null(model);
+	return model;
 }
 
-/* Processes, not tables and not redraws, are counted. */
+/* All notes are these, in this order; NULL ends them. */
+static void expect(struct given *g, const char *const *texts)
+{
+	const struct model *model = built(g);
+	size_t i;
+
+	for (i = 0; i < model->note_count && texts[i]; i++)
+		assert_string_equal(model->notes[i], texts[i]);
+	assert_null(texts[i]);
+	if (i < model->note_count)
+		fail_msg("a note more: %s", model->notes[i]);
+}
+
+static void expect_one(struct given *g, const char *text)
+{
+	const char *const texts[] = {text, NULL};
+
+	expect(g, texts);
+	memset(&g->table.facts, 0, sizeof(g->table.facts));
+	memset(g->table.gaps, 0, sizeof(g->table.gaps));
+}
+
+static void test_none(void **state)
+{
+	struct given *g = *state;
+	const char *const none[] = {NULL};
+
+	table_add_image(&g->table, 1);
+	expect(g, none);
+}
+
+static void test_counts(void **state)
+{
+	struct given *g = *state;
+	struct counts_facts *facts = &g->table.facts;
+
+	facts->dropped_images = 3;
+	expect_one(g, "3 process images were not tracked: table full; raise --max-processes");
+	facts->dropped_messages = 4;
+	expect_one(g, "4 messages about processes were lost: raise --ring-size");
+	facts->malformed = 6;
+	expect_one(g, "6 malformed messages were dropped");
+	facts->unseen = 1;
+	expect_one(g, "1 program that others started ended before it could be examined");
+	facts->copies_error = -EPERM;
+	expect_one(g, "copies on write could not be watched (Operation not permitted): they are "
+		      "not counted");
+	facts->refused = 7;
+	facts->image_bytes = 256 << 20;
+	facts->all_bytes = 512 << 20;
+	expect_one(g, "7 stacks or code objects were too many for one process (256 MiB) or all "
+		      "(512 MiB): what they changed is lost as undelivered");
+	facts->no_memory = 1;
+	expect_one(g, "memory ran out for 1 message about stacks and code objects: what they "
+		      "changed is lost as undelivered, or has no line");
+	g->table.gaps[COUNTS_GAP_OUTSIDE] = 2;
+	expect_one(g, "some lines of 2 code objects could not be told (their line tables do not "
+		      "have the instructions): what they changed is on the first line of the "
+		      "function");
+}
+
+static void test_unexamined(void **state)
+{
+	static const char comms[COUNTS_COMMS_MAX][16] = {"sh", "env"};
+	static const char many[COUNTS_COMMS_MAX][16] = {"sh", "env", "ls", "cat"};
+	struct given *g = *state;
+
+	g->table.facts.unexamined = 3;
+	g->table.facts.unexamined_comms = comms;
+	expect_one(g, "3 programs that traced processes started ended before they could be "
+		      "examined: sh, env");
+	g->table.facts.unexamined = 5;
+	g->table.facts.unexamined_comms = many;
+	expect_one(g, "5 programs that traced processes started ended before they could be "
+		      "examined: sh, env, ls, cat, perhaps others");
+}
+
+/* What the source says itself comes where it belongs: the kernel's first, the probes' later. */
+static void test_order(void **state)
+{
+	static const char *const texts[] = {
+		"the kernel lacks it",
+		"2 messages about processes were lost: raise --ring-size",
+		"5 waits were not counted",
+		"6 malformed messages were dropped",
+		"its line probes were not attached",
+		NULL,
+	};
+	struct given *g = *state;
+
+	g->table.notes[COUNTS_NOTE_KERNEL] = texts[0];
+	g->table.facts.dropped_messages = 2;
+	g->table.notes[COUNTS_NOTE_EVENTS] = texts[2];
+	g->table.facts.malformed = 6;
+	g->table.notes[COUNTS_NOTE_PROBES] = texts[4];
+	expect(g, texts);
+}
+
+/* Runs of a line whose code object never came are counted with the events that the kernel side
+ * could not name. */
+static void test_line_events(void **state)
+{
+	static const char *const causes[] = {
+#define MISS_TEXT(id, text) text,
+		PYMEM_LINE_MISSES(MISS_TEXT)
+#undef MISS_TEXT
+	};
+	struct given *g = *state;
+	char text[256];
+
+	table_add_image(&g->table, 1)->image.lines = true;
+	table_add_line(&g->table, 1, 10, 3)->named = false;
+	g->table.facts.line_misses[PYMEM_LINE_MISS_UNNAMED] = 4;
+	snprintf(text, sizeof(text), "7 line events not counted: %s",
+		 causes[PYMEM_LINE_MISS_UNNAMED]);
+	expect_one(g, text);
+}
+
+static void test_engine(void **state)
+{
+	static const int errors[] = {-ENOTSUP, -ESRCH, -ECANCELED, -EIO, -EINPROGRESS, -ENOTSUP};
+	static const char *const texts[] = {
+		"2 processes have no line probe that can be used: profiled by the walk engine",
+		"the line probes of 1 process could not be attached: profiled by the walk engine",
+		"1 process ended before the line probes could be attached: profiled by the walk "
+		"engine",
+		"the profile ended before the line probes of 1 process could be attached: profiled "
+		"by the walk engine",
+		"1 process ran for a moment before the line probes were attached: lines that ran "
+		"in it have no occurrences of then",
+		NULL,
+	};
+	struct given *g = *state;
+	uint32_t i;
+
+	for (i = 0; i < sizeof(errors) / sizeof(errors[0]); i++)
+		table_add_image(&g->table, i + 1)->image.lines_error = errors[i];
+	table_add_image(&g->table, 10)->image.lines = true;
+	g->table.images[i].image.lines_late = true;
+	expect(g, texts);
+	/* They are the same, and counted once, when the images have ended. */
+	for (i = 0; i < g->table.image_count; i++)
+		g->table.images[i].image.ended = true;
+	assert_int_equal(report_fold(g->report, true), 0);
+	expect(g, texts);
+	expect(g, texts);
+}
+
+static void refuse(struct given *g, uint32_t id, enum pymem_table table, uint32_t held)
+{
+	struct table_image *row = table_image(&g->table, id) ?: table_add_image(&g->table, id);
+
+	row->record.places[table] = (struct pymem_places){.held = held, .refused = 1};
+}
+
 static void test_quotas(void **state)
 {
-	struct image images[QUOTAS_TOLD + 5] = {0};
-	struct fixture f;
+	static const char *const texts[] = {
+		"PID 1001 reached its quota of stacks (it has 7): raise --max-stacks",
+		"PID 1001 reached its quota of threads (it has 8): raise --max-processes",
+		NULL,
+	};
+	struct given *g = *state;
 
-	(void)state;
-	set_up(&f);
-	for (unsigned i = 0; i < QUOTAS_TOLD + 5; i++)
-		images[i] = (struct image){.id = i + 1, .pid = 1000 + (int)i, .dead = true};
-	for (unsigned round = 0; round < 3; round++) {
-		draw(&f, images, QUOTAS_TOLD / 2);
-		assert_int_equal(notes_with(&f, "reached its quota of stacks (it has 100)"),
-				 QUOTAS_TOLD / 2);
-		assert_int_equal(notes_with(&f, "more process"), 0);
-	}
-	for (unsigned round = 0; round < 3; round++) {
-		draw(&f, images, QUOTAS_TOLD + 5);
-		assert_int_equal(notes_with(&f, "reached its quota of"), QUOTAS_TOLD);
-		/* Eight are named, for two tables each. */
-		assert_int_equal(notes_with(&f, "13 more processes reached a quota"), 1);
-	}
-	model_free(f.report.model);
+	refuse(g, 1, PYMEM_TABLE_STACKS, 7);
+	refuse(g, 1, PYMEM_TABLE_THREADS, 8);
+	expect(g, texts);
+	g->table.images[0].image.ended = true;
+	assert_int_equal(report_fold(g->report, true), 0);
+	expect(g, texts);
+	expect(g, texts);
 }
 
-/* One that lives meets its quota anew in each report. */
-static void test_quota_of_the_living(void **state)
+/* Of many that have ended, the first notes are kept, and the number of the other processes. */
+static void test_many_quotas(void **state)
 {
-	struct image image = {.id = 1, .pid = 1000};
-	struct fixture f;
+	struct given *g = *state;
+	const struct model *model;
+	uint32_t id;
 
-	(void)state;
-	set_up(&f);
-	for (unsigned round = 0; round < 2; round++) {
-		draw(&f, &image, 1);
-		assert_int_equal(notes_with(&f, "PID 1000 reached its quota of stacks"), 1);
-		assert_int_equal(notes_with(&f, "more process"), 0);
+	for (id = 1; id <= 20; id++) {
+		refuse(g, id, PYMEM_TABLE_STACKS, id);
+		if (id >= 16)
+			refuse(g, id, PYMEM_TABLE_CODES, id);
+		g->table.images[id - 1].image.ended = true;
 	}
-	model_free(f.report.model);
+	model = built(g);
+	assert_int_equal(model->note_count, 17);
+	assert_string_equal(model->notes[15],
+			    "PID 1016 reached its quota of stacks (it has 16): raise --max-stacks");
+	assert_string_equal(model->notes[16],
+			    "4 more processes reached a quota: raise --max-stacks");
 }
 
-/* Who ended, and whose probes we did not get to, are two things. */
-static void test_probes(void **state)
+static void test_skips(void **state)
 {
-	struct fixture f;
+	struct counts_skip second = {.pid = 8, .comm = "b", .reason = "is odd"};
+	struct counts_skip first = {.pid = 7, .comm = "a", .reason = "is even", .next = &second};
+	struct given *g = *state;
+	const struct model *model;
 
-	(void)state;
-	set_up(&f);
-	f.build.tallies.unready = 3;
-	report_add_notes(&f.build);
-	assert_int_equal(notes_with(&f, "the profile ended before the line probes of 3 processes"),
-			 1);
-	assert_int_equal(notes_with(&f, "3 processes ended before"), 0);
-	model_clear(f.report.model);
-	f.build.tallies = (struct tallies){.short_lived = 1};
-	report_add_notes(&f.build);
-	assert_int_equal(notes_with(&f, "1 process ended before the line probes"), 1);
-	assert_int_equal(notes_with(&f, "the profile ended"), 0);
-	model_free(f.report.model);
+	g->table.facts.skips = &first;
+	g->table.facts.more_skips = 9;
+	g->table.facts.skips_most = 2;
+	model = built(g);
+	assert_int_equal(model->note_count, 1);
+	assert_string_equal(model->notes[0],
+			    "and 9 more processes were skipped: only the first 2 are named");
+	assert_int_equal(model->skip_count, 2);
+	assert_int_equal(model->skips[1].pid, 8);
+	assert_string_equal(model->skips[1].reason, "is odd");
 }
 
-/* What was not looked at is said, also of who has no unwatched child that is known. */
+/* Children are looked for when the report has been built. What was not looked at is said, also of
+ * who has no unwatched child that is known. */
 static void test_unwatched(void **state)
 {
-	struct unwatched late = {.parent = 5, .late = true, .more = true};
-	struct unwatched found = {.parent = 6, .pids = {7, 8}, .named = 2, .count = 2};
-	struct fixture f;
+	struct counts_unwatched late = {.parent = 5, .late = true};
+	struct counts_unwatched children = {
+		.parent = 4, .pids = {40, 41}, .named = 2, .count = 3, .more = true, .next = &late};
+	struct given *g = *state;
+	const struct model *model = built(g);
 
-	(void)state;
-	set_up(&f);
-	late.next = &found;
-	f.tracker.unwatched = &late;
-	report_note_unwatched(&f.report);
-	assert_int_equal(notes_with(&f, "not all children of process 5 were looked at"), 1);
-	assert_int_equal(notes_with(&f, "process 6 has 2 Python children that are not watched: "
-					"-p 7,8"),
-			 1);
-	assert_int_equal(f.report.model->note_count, 2);
-	model_free(f.report.model);
+	assert_int_equal(model->note_count, 0);
+	g->table.facts.unwatched = &children;
+	report_note_unwatched(g->report);
+	assert_int_equal(model->note_count, 2);
+	assert_string_equal(model->notes[0],
+			    "process 4 has at least 3 Python children that are not watched: -p "
+			    "40,41 and 1 more");
+	assert_string_equal(model->notes[1],
+			    "not all children of process 5 were looked at, which took too long: "
+			    "whether Pythons among them are not watched is not known");
+}
+
+/* Why callers are missing; it stays known when the image has ended. */
+static void test_cut(void **state)
+{
+	static const char *const causes[] = {
+#define LACK_TEXT(id, text) text,
+		PYMEM_LACKS(LACK_TEXT)
+#undef LACK_TEXT
+	};
+	struct given *g = *state;
+	struct table_stack *stack;
+	char text[256];
+	int i;
+
+	for (i = 0; i < PYMEM_LACK_COUNT; i++) {
+		table_add_image(&g->table, i + 1)->image.ended = true;
+		stack = table_add_stack(&g->table, i + 1, 10, 2, 0);
+		stack->cut = true;
+		stack->lack = i;
+	}
+	assert_int_equal(report_fold(g->report, true), 0);
+	assert_int_equal(built(g)->note_count, PYMEM_LACK_COUNT);
+	for (i = 0; i < PYMEM_LACK_COUNT; i++) {
+		snprintf(text, sizeof(text),
+			 "callers are missing from some stacks: their code objects %s", causes[i]);
+		assert_string_equal(built(g)->notes[i], text);
+	}
+}
+
+/* A user whose processes met a quota together is named once. */
+static void test_users(void **state)
+{
+	const char *const texts[] = {
+		"the processes of user 33 together reached the quota of code objects: raise "
+		"--max-stacks",
+		NULL,
+	};
+	struct given *g = *state;
+	uint32_t id;
+
+	for (id = 1; id <= 3; id++) {
+		struct table_image *row = table_add_image(&g->table, id);
+
+		row->record.user = 33;
+		row->record.places[PYMEM_TABLE_CODES].denied = 1;
+		row->image.ended = id == 1;
+	}
+	expect(g, texts);
+	expect(g, texts);
+}
+
+static void test_unwatched_writes(void **state)
+{
+	struct given *g = *state;
+	const char *const texts[] = {"3 write faults on shared pages came before copies were "
+				     "watched: not counted as copied",
+				     NULL};
+
+	table_add_image(&g->table, 1)->record.unwatched_writes = 2;
+	table_add_image(&g->table, 2)->record.unwatched_writes = 1;
+	g->table.images[1].image.ended = true;
+	expect(g, texts);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_quotas),
-		cmocka_unit_test(test_quota_of_the_living),
-		cmocka_unit_test(test_probes),
-		cmocka_unit_test(test_unwatched),
+		cmocka_unit_test_setup_teardown(test_none, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_counts, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_unexamined, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_order, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_line_events, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_engine, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_quotas, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_many_quotas, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_skips, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_unwatched, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_cut, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_users, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_unwatched_writes, setup, teardown),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return cmocka_run_group_tests_name("report_notes", tests, NULL, NULL);
 }

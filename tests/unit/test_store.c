@@ -161,20 +161,20 @@ static void test_long_table(void **state)
 	code = code_of(&store, 1, 1, 0);
 	assert_int_equal(store_line(&store, code, 2 * 20000, NULL), 7 + 20000);
 	assert_int_equal(store_line(&store, code, 2 * 90000, NULL), 7);
-	assert_int_equal(store.gaps[STORE_GAP_UNREAD], 1);
+	assert_int_equal(store.gaps[COUNTS_GAP_UNREAD], 1);
 	assert_int_equal(store_line(&store, code, 2 * 90001, NULL), 7);
-	assert_int_equal(store.gaps[STORE_GAP_UNREAD], 1);
+	assert_int_equal(store.gaps[COUNTS_GAP_UNREAD], 1);
 	assert_int_equal(give_table(&store, 1, table, length, 0, PYMEM_TABLE_MAX), 0);
 	assert_int_equal(give_table(&store, 1, table, length, 2 * PYMEM_TABLE_MAX, length), 0);
 	assert_int_equal(code->code.linetable_len, PYMEM_TABLE_MAX);
 	assert_int_equal(give_table(&store, 1, table, length, PYMEM_TABLE_MAX, length), 0);
 	assert_int_equal(code->code.linetable_len, length);
 	assert_false(code->code.truncated);
-	assert_int_equal(store.gaps[STORE_GAP_UNREAD], 0);
+	assert_int_equal(store.gaps[COUNTS_GAP_UNREAD], 0);
 	assert_int_equal(store_line(&store, code, 2 * 90000, NULL), 7 + 90000);
 	assert_int_equal(store_line(&store, code, 2 * 99999, NULL), 7 + 99999);
 	assert_int_equal(store_line(&store, code, 2 * 100000, NULL), 7);
-	assert_int_equal(store.gaps[STORE_GAP_OUTSIDE], 1);
+	assert_int_equal(store.gaps[COUNTS_GAP_OUTSIDE], 1);
 	store_fini(&store);
 	free(table);
 }
@@ -195,8 +195,8 @@ static void test_table_without_room(void **state)
 	assert_true(store_image(&store, 1)->bytes <= store.image_bytes);
 	assert_int_equal(store_line(&store, code, 2 * 10000, NULL), 7 + 10000);
 	assert_int_equal(store_line(&store, code, 2 * 99999, NULL), 7);
-	assert_int_equal(store.gaps[STORE_GAP_TOO_LONG], 1);
-	assert_int_equal(store.gaps[STORE_GAP_UNREAD], 0);
+	assert_int_equal(store.gaps[COUNTS_GAP_TOO_LONG], 1);
+	assert_int_equal(store.gaps[COUNTS_GAP_UNREAD], 0);
 	store_fini(&store);
 	free(table);
 }
@@ -299,7 +299,7 @@ static void test_fetched(void **state)
 	assert_int_equal(code->code.linetable_len, length);
 	code = code_by(&store, 1, (uintptr_t)f.object, f.message.fingerprint, 0);
 	assert_int_equal(store_line(&store, code, 2 * 99999, NULL), 7 + 99999);
-	assert_int_equal(store.gaps[STORE_GAP_UNREAD], 0);
+	assert_int_equal(store.gaps[COUNTS_GAP_UNREAD], 0);
 	store_fini(&store);
 	free(f.bytes);
 	free(table);
@@ -414,7 +414,7 @@ static void test_replaced(void **state)
 	code = code_by(&store, 1, (uintptr_t)f.object, f.message.fingerprint, getpid());
 	assert_int_equal(code->code.linetable_len, PYMEM_TABLE_BYTES);
 	assert_int_equal(store_line(&store, code, 2 * 99999, NULL), 7);
-	assert_int_equal(store.gaps[STORE_GAP_UNREAD], 1);
+	assert_int_equal(store.gaps[COUNTS_GAP_UNREAD], 1);
 	store_fini(&store);
 	free(f.bytes);
 	free(table);
@@ -502,7 +502,7 @@ static void test_mixed(void **state)
 	assert_int_equal(give_table(&store, 1, table, length, PYMEM_TABLE_MAX, length), 0);
 	assert_int_equal(store_line(&store, code, 2 * 100, NULL), 7);
 	assert_int_equal(store_line(&store, code, 2 * 300, NULL), 7);
-	assert_int_equal(store.gaps[STORE_GAP_MIXED], 1);
+	assert_int_equal(store.gaps[COUNTS_GAP_MIXED], 1);
 	assert_int_equal(give_table(&store, 1, table, length, 0, length), 0);
 	assert_int_equal(store_line(&store, code, 2 * 400, NULL), 7);
 	store_fini(&store);
@@ -530,9 +530,9 @@ static void test_always_a_line(void **state)
 	assert_int_equal(store_line(&store, code, 6, &prologue), 7);
 	assert_false(prologue);
 	assert_int_equal(store_line(&store, code, -1, NULL), 7);
-	assert_int_equal(store.gaps[STORE_GAP_OUTSIDE], 0);
+	assert_int_equal(store.gaps[COUNTS_GAP_OUTSIDE], 0);
 	assert_int_equal(store_line(&store, code, PYMEM_LASTI_UNKNOWN, NULL), 7);
-	assert_int_equal(store.gaps[STORE_GAP_OUTSIDE], 1);
+	assert_int_equal(store.gaps[COUNTS_GAP_OUTSIDE], 1);
 	code->code.first_line = -3;
 	assert_int_equal(store_first_line(code), 1);
 	assert_int_equal(store_line(&store, code, -2, NULL), 1);

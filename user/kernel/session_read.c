@@ -5,83 +5,19 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
+#include "kernel/map_read.h"
 #include "kernel/session_private.h"
 
-#define BATCH_BYTES (1 << 20) /* of values read at a time */
-
-struct batch {
-	char *keys, *values;
-	size_t key_size, value_size;
-	uint32_t room; /* entries */
-};
-
-static void batch_free(struct batch *b)
-{
-	free(b->keys);
-	free(b->values);
-}
-
-/* Room for `entries`; what was read is lost. */
-static int batch_resize(struct batch *b, uint32_t entries)
-{
-	batch_free(b);
-	b->room = entries;
-	b->keys = calloc(entries, b->key_size);
-	b->values = calloc(entries, b->value_size);
-	return b->keys && b->values ? 0 : -ENOMEM;
-}
-
-/* Deletes the entry; `value` gets what it has at that time, which may be more than was read before:
- * who began with it when it was alive may add to it still. */
-static void take_entry(int fd, const void *key, void *value)
-{
-	if (!bpf_map_lookup_and_delete_elem(fd, key, value))
-		return;
-	/* Hashes have that since Linux 5.14. */
-	bpf_map_lookup_elem(fd, key, value);
-	bpf_map_delete_elem(fd, key);
-}
-
-/* Calls fn(key, value) for each entry of `map`. The kernel hands over whole buckets, and entries
- * stay in theirs: each that is there all the time comes once. (The key after one that has been
- * deleted meanwhile is the first one of all.) */
-static int each_entry(struct bpf_map *map, bool take,
+/* Calls fn(key, value) for each entry of the map: map_each(). */
+static int each_entry(const struct bpf_map *map, bool take,
 		      int (*fn)(const void *key, const void *value, void *arg), void *arg)
 {
-	struct batch b = {.key_size = bpf_map__key_size(map),
-			  .value_size = bpf_map__value_size(map)};
-	int fd = bpf_map__fd(map), err, read;
-	uint32_t cursor = 0, count, i;
-	void *from = NULL;
+	const struct map_shape shape = {bpf_map__fd(map), bpf_map__key_size(map),
+					bpf_map__value_size(map)};
 
-	err = batch_resize(&b, BATCH_BYTES / b.value_size + 16);
-	while (!err) {
-		count = b.room;
-		read = bpf_map_lookup_batch(fd, from, &cursor, b.keys, b.values, &count, NULL);
-		/* A bucket has more entries than there is room for. */
-		if (read == -ENOSPC) {
-			err = batch_resize(&b, 2 * b.room);
-			continue;
-		}
-		if (read && read != -ENOENT) {
-			err = read;
-			break;
-		}
-		from = &cursor;
-		for (i = 0; !err && i < count; i++) {
-			if (take)
-				take_entry(fd, b.keys + i * b.key_size,
-					   b.values + i * b.value_size);
-			err = fn(b.keys + i * b.key_size, b.values + i * b.value_size, arg);
-		}
-		if (read) /* that was the last bucket */
-			break;
-	}
-	batch_free(&b);
-	return err;
+	return map_each(&map_ops_kernel, &shape, take, fn, arg);
 }
 
 struct value_call {

@@ -105,8 +105,8 @@ int profiler_open(struct profiler *p, char *why, size_t size)
 	if (!err)
 		err = session_attach(p->session);
 	if (!err) {
-		p->report = report_new(&p->tracker, clock_seconds(CLOCK_REALTIME),
-				       p->options.ended_bytes, p->options.fold_imports);
+		p->report = report_new(tracker_counts(&p->tracker), clock_seconds(CLOCK_REALTIME),
+				       p->options.ended_bytes, p->options.fold_imports, NULL);
 		err = p->report ? 0 : -ENOMEM;
 	}
 	if (err)

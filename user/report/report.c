@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Joins counters (kernel side), stacks and code objects (store) and processes (tracker).
+/* Joins processes, their counters and their stacks, as a source of counts hands them over.
  *
  * Invariant, per process: charged + lost == change of RSS. Charged is what the stacks
  * got, whose frames are here; amounts of a stack whose frames never arrived are lost as
- * "undelivered". In a live report the three are read at slightly different times: the
+ * "undelivered". In a live report they are read at slightly different times: the
  * difference is shown as "unsettled". In a final one it must be nought.
  *
  * On a host that is watched for long, processes come and go. Soon after the end of one its
- * stacks become lines, which stay, and all else of it is freed, here and in the kernel:
+ * stacks become lines, which stay, and all else of it is freed, here and by the source:
  * report_fold().
  */
 #include "report/report_parts.h"
@@ -16,12 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/utsname.h>
-#include <time.h>
 #include <unistd.h>
-
-#include "base/clock.h"
-#include "os/proc.h"
-#include "kernel/session.h"
 
 struct entry *report_entry(struct build *b, uint32_t id)
 {
@@ -31,23 +26,51 @@ struct entry *report_entry(struct build *b, uint32_t id)
 	return entry;
 }
 
-int64_t report_rss_pages(const int64_t *pages)
+/* What the exact engine could not do for the image. */
+static void tally(struct tallies *tallies, const struct counts_image *image)
 {
-	return pages[PYMEM_FILE] + pages[PYMEM_ANON] + pages[PYMEM_SHMEM];
+	if (image->lines_error == -ENOTSUP)
+		tallies->probeless++;
+	/* What it ran had the file, and that ended: an exec. */
+	else if (image->lines_error == -ESRCH || (image->lines_error == -ESTALE && image->ended))
+		tallies->short_lived++;
+	else if (image->lines_error == -ECANCELED)
+		tallies->unready++;
+	else if (image->lines_error && image->lines_error != -EINPROGRESS)
+		tallies->unprobed++;
+	else if (image->lines && image->lines_late)
+		tallies->late++;
+	tallies->unwatched += image->record->unwatched_writes;
 }
 
-int report_add_image(struct build *b, struct image *image, const struct pymem_proc *record)
+/* The figures that are in its record. */
+static void take_record(struct build *b, struct model_process *p, const struct counts_image *image)
 {
-	static char *const no_argv[] = {NULL};
-	struct model_process *p;
-	struct entry *entry;
+	const struct pymem_proc *record = image->record;
 	int i;
 
-	/* It may have ended while those alive were read. */
+	p->rss_start_bytes = counts_rss_pages(record->start_pages) * b->page;
+	p->rss_end_bytes = counts_rss_pages(record->now_pages) * b->page;
+	p->rss_peak_bytes = record->peak_pages * b->page;
+	for (i = 0; i < PYMEM_LOSS_COUNT; i++)
+		p->lost_bytes[i] = record->lost_pages[i] * (int64_t)b->page;
+	/* It was not allowed to run Python before it was identified. */
+	if (image->held) {
+		p->lost_bytes[PYMEM_LOSS_NO_FRAME] += p->lost_bytes[PYMEM_LOSS_UNIDENTIFIED];
+		p->lost_bytes[PYMEM_LOSS_UNIDENTIFIED] = 0;
+	}
+	p->truncated_stacks = record->truncated;
+	p->lost_faults = record->lost_faults;
+}
+
+int report_add_image(const struct counts_image *image, void *arg)
+{
+	static char *const no_argv[] = {NULL};
+	struct build *b = arg;
+	struct model_process *p;
+	struct entry *entry;
+
 	if (report_entry(b, image->id))
-		return 0;
-	/* Another program that a tracked process ran. */
-	if (image->hidden || (!image->identified && (!image->asked || image->examined)))
 		return 0;
 	p = model_add_process(b->model, image->pid, image->ppid, image->comm,
 			      image->argv ? image->argv : no_argv, image->cgroup, image->python,
@@ -57,70 +80,22 @@ int report_add_image(struct build *b, struct image *image, const struct pymem_pr
 		free(entry);
 		return -ENOMEM;
 	}
-	p->rss_start_bytes = report_rss_pages((const int64_t *)record->start_pages) * b->page;
-	p->rss_end_bytes = report_rss_pages((const int64_t *)record->now_pages) * b->page;
-	p->rss_peak_bytes = record->peak_pages * b->page;
-	for (i = 0; i < PYMEM_LOSS_COUNT; i++)
-		p->lost_bytes[i] = record->lost_pages[i] * (int64_t)b->page;
-	/* It was not allowed to run Python before it was identified. */
-	if (image->held) {
-		p->lost_bytes[PYMEM_LOSS_NO_FRAME] += p->lost_bytes[PYMEM_LOSS_UNIDENTIFIED];
-		p->lost_bytes[PYMEM_LOSS_UNIDENTIFIED] = 0;
-	}
-	p->exited = image->dead;
-	if (image->lines_error == -ENOTSUP)
-		b->tallies.probeless++;
-	/* What it ran had the file, and that ended: an exec. */
-	else if (image->lines_error == -ESRCH || (image->lines_error == -ESTALE && image->dead))
-		b->tallies.short_lived++;
-	else if (image->lines_error == -ECANCELED)
-		b->tallies.unready++;
-	else if (image->lines_error && image->lines_error != -EINPROGRESS)
-		b->tallies.unprobed++;
-	else if (image->lines && image->lines_late)
-		b->tallies.late++;
-	b->tallies.unwatched += record->unwatched_writes;
-	report_note_quotas(b, image, record);
-	p->truncated_stacks = record->truncated;
-	p->lost_faults = record->lost_faults;
+	take_record(b, p, image);
+	p->exited = image->ended;
+	tally(&b->tallies, image);
+	report_note_quotas(b, image);
 	if (*image->reason)
 		p->note = strdup(image->reason);
-	source_root_copy(&p->root, &image->root);
+	source_root_copy(&p->root, image->root);
 	p->id = entry->id = image->id;
-	entry->start_ticks =
-		record->start_boottime_ns / (1000000000 / (uint64_t)sysconf(_SC_CLK_TCK));
-	entry->image = image;
+	entry->pid = image->pid;
+	entry->start_boottime_ns = image->record->start_boottime_ns;
+	entry->ended = image->ended;
+	entry->lines = image->lines;
 	entry->process = p;
 	if (HASH_INSERT(b->entries, id, entry)) {
 		free(entry);
 		return -ENOMEM;
-	}
-	return 0;
-}
-
-static int add_live(const struct pymem_proc *record, void *arg)
-{
-	struct build *b = arg;
-	struct image *image = tracker_image(b->tracker, record->id);
-
-	/* One not known is to be told of by the next message; none is missing at the end. */
-	return image && !image->dead ? report_add_image(b, image, record) : 0;
-}
-
-/* Images that are alive, or ended just now. */
-static int add_images(struct build *b)
-{
-	struct image *image, *next;
-	int err = session_each_live(b->tracker->session, add_live, b);
-
-	if (err || !b->tracker->unfolded)
-		return err;
-	HASH_ITER(hh, b->tracker->images, image, next)
-	{
-		if (image->dead && image->record.id && !image->folded)
-			err = report_add_image(b, image, &image->record);
-		if (err)
-			return err;
 	}
 	return 0;
 }
@@ -155,12 +130,13 @@ static void balance(struct build *b)
  * had collected is gone with them. */
 static void balance_gone(struct build *b)
 {
+	const struct counts *counts = &b->report->counts;
 	struct entry *entry, *next;
 
 	HASH_ITER(hh, b->entries, entry, next)
 	{
-		if (!entry->image->dead &&
-		    proc_start_ticks(entry->image->pid) != entry->start_ticks)
+		if (!entry->ended &&
+		    !counts->ops->is_running(counts->self, entry->pid, entry->start_boottime_ns))
 			balance_process(entry);
 	}
 }
@@ -188,14 +164,15 @@ void report_entries_free(struct entry **entries)
 	}
 }
 
-struct report *report_new(struct tracker *tracker, double start, size_t ended_bytes,
-			  bool fold_imports)
+struct report *report_new(struct counts counts, double start, size_t ended_bytes, bool fold_imports,
+			  const struct stack_sink *sink)
 {
 	struct report *report = calloc(1, sizeof(*report));
 
 	if (!report)
 		return NULL;
-	report->tracker = tracker;
+	report->counts = counts;
+	report->sink = sink;
 	report->ended_bytes = ended_bytes;
 	report->model = model_new(sysconf(_SC_PAGESIZE));
 	if (report->model && !describe(report->model, start)) {
@@ -219,29 +196,70 @@ struct build report_build_of(struct report *report)
 {
 	return (struct build){
 		.report = report,
-		.tracker = report->tracker,
 		.model = report->model,
 		.page = report->model->page_size,
 	};
 }
 
-static int build(struct build *b, bool final)
+int report_tell_done(struct build *b, bool final)
 {
-	struct session *session = b->tracker->session;
-	int err = report_fold(b->report, final);
+	const struct stack_sink *sink = b->report->sink;
+	struct entry *entry, *next;
+	int err = 0;
+
+	HASH_ITER(hh, b->entries, entry, next)
+	{
+		if (!err && sink)
+			err = sink->done(sink->self, entry->process, final);
+	}
+	return err;
+}
+
+int report_tell_late(struct report *report)
+{
+	const struct stack_sink *sink = report->sink;
+	struct entry *entry, *next;
+	int err = 0;
+
+	HASH_ITER(hh, report->ended, entry, next)
+	{
+		if (!err && sink && entry->late && entry->process)
+			err = sink->done(sink->self, entry->process, true);
+		entry->late = false;
+	}
+	return err;
+}
+
+static int build(struct build *b)
+{
+	static const struct counts_reader reader = {
+		.image = report_add_image,
+		.stack = report_add_stack,
+		.thread = report_add_thread,
+		.line = report_add_line,
+	};
+	const struct counts *counts = &b->report->counts;
+	struct counts_facts facts = {};
+	int err = report_fold(b->report, b->final);
 
 	b->tallies = b->report->folded;
 	if (!err)
-		err = add_images(b);
-	if (!err)
-		err = session_each_stack(session, report_add_stack, b);
-	if (!err)
-		err = session_each_thread(session, report_add_thread, b);
-	if (!err)
-		err = session_each_line(session, report_add_line, b);
+		err = counts->ops->read(counts->self, &reader, b);
 	if (!err)
 		err = model_finish(b->model);
-	b->model->end = clock_seconds(CLOCK_REALTIME);
+	if (err)
+		return err;
+	if (b->final)
+		balance_gone(b);
+	else
+		balance(b);
+	counts->ops->facts(counts->self, &facts);
+	b->model->end = facts.end;
+	report_add_notes(b, &facts);
+	err = report_tell_done(b, b->final);
+	/* In a live report, with the next fold: until then they are unsettled. */
+	if (!err && b->final)
+		err = report_tell_late(b->report);
 	return err;
 }
 
@@ -252,14 +270,7 @@ struct model *report_build(struct report *report, bool final)
 
 	b.final = final;
 	model_clear(report->model);
-	err = build(&b, final);
-	if (!err) {
-		if (final)
-			balance_gone(&b);
-		else
-			balance(&b);
-		report_add_notes(&b);
-	}
+	err = build(&b);
 	report_entries_free(&b.entries);
 	errno = -err;
 	return err ? NULL : report->model;

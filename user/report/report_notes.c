@@ -5,8 +5,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "kernel/session.h"
-
 static void add_note(const char *text, void *arg)
 {
 	model_add_note(arg, text);
@@ -15,6 +13,7 @@ static void add_note(const char *text, void *arg)
 /* Processes that the exact engine has seen in part, or not at all. */
 static void add_probe_notes(struct build *b)
 {
+	const struct counts *counts = &b->report->counts;
 	const struct tallies *t = &b->tallies;
 	char text[256];
 
@@ -53,12 +52,11 @@ static void add_probe_notes(struct build *b)
 			 t->late, t->late == 1 ? " ran" : "es ran");
 		model_add_note(b->model, text);
 	}
-	if (b->tracker->probes)
-		probes_each_refusal(b->tracker->probes, add_note, b->model);
+	counts->ops->each_note(counts->self, COUNTS_NOTE_PROBES, add_note, b->model);
 }
 
 /* Events of the probes that are in no line's figures. */
-static void add_line_notes(struct build *b)
+static void add_line_notes(struct build *b, const struct counts_facts *facts)
 {
 	static const char *const causes[] = {
 #define MISS_TEXT(id, text) text,
@@ -71,7 +69,7 @@ static void add_line_notes(struct build *b)
 	int i;
 
 	for (i = 0; i < PYMEM_LINE_MISS_COUNT; i++) {
-		count = session_line_misses(b->tracker->session, i);
+		count = facts->line_misses[i];
 		if (i == PYMEM_LINE_MISS_UNNAMED)
 			count += t->unnamed_runs;
 		if (!count)
@@ -94,23 +92,23 @@ static void add_unexamined(struct build *b, unsigned count, const char *which,
 		return;
 	length = snprintf(text, sizeof(text), "%u program%s %s ended before %s could be examined",
 			  count, count == 1 ? "" : "s", which, count == 1 ? "it" : "they");
-	for (i = 0; comms && i < TRACKER_COMMS_MAX && *comms[i]; i++)
+	for (i = 0; comms && i < COUNTS_COMMS_MAX && *comms[i]; i++)
 		length += snprintf(text + length, sizeof(text) - length, "%s %s", i ? "," : ":",
 				   comms[i]);
-	if (i == TRACKER_COMMS_MAX)
+	if (i == COUNTS_COMMS_MAX)
 		snprintf(text + length, sizeof(text) - length, ", perhaps others");
 	model_add_note(b->model, text);
 }
 
-static void add_copy_notes(struct build *b)
+static void add_copy_notes(struct build *b, const struct counts_facts *facts)
 {
 	unsigned long long unwatched = b->tallies.unwatched;
 	char text[256];
 
-	if (b->tracker->copies_error) {
+	if (facts->copies_error) {
 		snprintf(text, sizeof(text),
 			 "copies on write could not be watched (%s): they are not counted",
-			 strerror(-b->tracker->copies_error));
+			 strerror(-facts->copies_error));
 		model_add_note(b->model, text);
 	}
 	if (unwatched) {
@@ -123,10 +121,10 @@ static void add_copy_notes(struct build *b)
 }
 
 /* What was kept only in part, so that memory has bounds. */
-static void add_limit_notes(struct build *b)
+static void add_limit_notes(struct build *b, const struct counts_facts *facts)
 {
-	uint64_t refused = b->tracker->store.refused, summed = b->model->rest.processes;
-	uint64_t no_memory = b->tracker->store.no_memory;
+	uint64_t refused = facts->refused, summed = b->model->rest.processes;
+	uint64_t no_memory = facts->no_memory;
 	char text[256];
 
 	if (summed) {
@@ -139,10 +137,10 @@ static void add_limit_notes(struct build *b)
 	}
 	if (refused) {
 		snprintf(text, sizeof(text),
-			 "%llu stacks or code objects were too many for one process (%u MiB) or "
-			 "all (%u MiB): what they changed is lost as undelivered",
-			 (unsigned long long)refused, STORE_IMAGE_BYTES >> 20,
-			 STORE_ALL_BYTES >> 20);
+			 "%llu stacks or code objects were too many for one process (%zu MiB) or "
+			 "all (%zu MiB): what they changed is lost as undelivered",
+			 (unsigned long long)refused, facts->image_bytes >> 20,
+			 facts->all_bytes >> 20);
 		model_add_note(b->model, text);
 	}
 	if (no_memory) {
@@ -175,19 +173,19 @@ static void add_cut_notes(struct build *b)
 }
 
 /* Amounts that are on the first line of their function for want of a better one. */
-static void add_gap_notes(struct build *b)
+static void add_gap_notes(struct build *b, const struct counts_facts *facts)
 {
 	static const char *const causes[] = {
 #define GAP_TEXT(id, text) text,
-		STORE_GAPS(GAP_TEXT)
+		COUNTS_GAPS(GAP_TEXT)
 #undef GAP_TEXT
 	};
 	uint64_t count;
 	char text[256];
 	int i;
 
-	for (i = 0; i < STORE_GAP_COUNT; i++) {
-		count = b->tracker->store.gaps[i];
+	for (i = 0; i < COUNTS_GAP_COUNT; i++) {
+		count = facts->gaps[i];
 		if (!count)
 			continue;
 		snprintf(text, sizeof(text),
@@ -245,37 +243,38 @@ static void add_user_notes(struct build *b)
 	}
 }
 
-/* What is known of an image that has ended is soon freed: that it met a quota is kept. */
-static void keep_quota(struct report *report, struct image *image, const struct quota_met *met)
+/* What is known of an image that has ended is soon freed: that it met a quota is kept. False: too
+ * many are. */
+static bool keep_quota(struct report *report, const struct quota_met *met)
 {
-	unsigned i;
-
-	for (i = 0; i < report->quota_count; i++)
-		if (report->quotas[i].id == met->id && report->quotas[i].table == met->table)
-			return;
-	if (report->quota_count < QUOTAS_TOLD)
-		report->quotas[report->quota_count++] = *met;
-	else if (!image->quota_told)
-		report->quota_more++;
-	image->quota_told = true;
+	if (report->quota_count == QUOTAS_TOLD)
+		return false;
+	report->quotas[report->quota_count++] = *met;
+	return true;
 }
 
-void report_note_quotas(struct build *b, struct image *image, const struct pymem_proc *record)
+void report_note_quotas(struct build *b, const struct counts_image *image)
 {
+	const struct pymem_proc *record = image->record;
+	bool kept = false, more = false;
 	int i;
 
 	for (i = 0; i < PYMEM_TABLE_COUNT; i++) {
-		struct quota_met met = {record->id, record->places[i].held, image->pid, i};
+		struct quota_met met = {image->id, record->places[i].held, image->pid, i};
 
 		if (record->places[i].denied)
 			keep_user(b->report, record, i);
 		if (!record->places[i].refused)
 			continue;
-		if (image->dead)
-			keep_quota(b->report, image, &met);
-		else
+		if (!b->folding)
 			add_quota_note(b, &met);
+		else if (keep_quota(b->report, &met))
+			kept = true;
+		else
+			more = true;
 	}
+	if (more && !kept)
+		b->report->quota_more++;
 }
 
 static void add_quota_notes(struct build *b)
@@ -294,75 +293,83 @@ static void add_quota_notes(struct build *b)
 	model_add_note(b->model, text);
 }
 
-static void add_dropped(uint64_t count, const char *lost, void *model)
+/* What found a table of the kernel side full, or the ring. */
+static void add_dropped_notes(struct build *b, const struct counts_facts *facts)
 {
+	const struct counts *counts = &b->report->counts;
+	const struct {
+		uint64_t count;
+		const char *text;
+	} dropped[] = {
+		{facts->dropped_images,
+		 "process images were not tracked: table full; raise --max-processes"},
+		{facts->dropped_messages, "messages about processes were lost: raise --ring-size"},
+	};
 	char text[256];
+	size_t i;
 
-	if (!count)
-		return;
-	snprintf(text, sizeof(text), "%llu %s", (unsigned long long)count, lost);
-	model_add_note(model, text);
-}
-
-/* What found a table of the kernel side full. */
-static void add_dropped_notes(struct build *b)
-{
-	const struct session *session = b->tracker->session;
-
-	add_dropped(session_dropped_images(session),
-		    "process images were not tracked: table full; raise --max-processes", b->model);
-	add_dropped(session_dropped_messages(session),
-		    "messages about processes were lost: raise --ring-size", b->model);
-	session_each_dropped(session, add_dropped, b->model);
-}
-
-static void add_kernel_notes(struct build *b)
-{
-	struct tracker *t = b->tracker;
-	struct skip *skip;
-	char text[256];
-
-	session_each_note(t->session, add_note, b->model);
-	add_dropped_notes(b);
-	add_unexamined(b, t->unexamined, "that traced processes started", t->unexamined_comms);
-	add_unexamined(b, t->unseen, "that others started", NULL);
-	add_copy_notes(b);
-	if (t->store.malformed) {
-		snprintf(text, sizeof(text), "%llu malformed messages were dropped",
-			 (unsigned long long)t->store.malformed);
+	for (i = 0; i < sizeof(dropped) / sizeof(dropped[0]); i++) {
+		if (!dropped[i].count)
+			continue;
+		snprintf(text, sizeof(text), "%llu %s", (unsigned long long)dropped[i].count,
+			 dropped[i].text);
 		model_add_note(b->model, text);
 	}
-	if (t->more_skips) {
+	counts->ops->each_note(counts->self, COUNTS_NOTE_EVENTS, add_note, b->model);
+}
+
+/* What was not seen of processes, or was not kept of what they told. */
+static void add_kernel_notes(struct build *b, const struct counts_facts *facts)
+{
+	const struct counts *counts = &b->report->counts;
+	const struct counts_skip *skip;
+	char text[256];
+
+	counts->ops->each_note(counts->self, COUNTS_NOTE_KERNEL, add_note, b->model);
+	add_dropped_notes(b, facts);
+	add_unexamined(b, facts->unexamined, "that traced processes started",
+		       facts->unexamined_comms);
+	add_unexamined(b, facts->unseen, "that others started", NULL);
+	add_copy_notes(b, facts);
+	if (facts->malformed) {
+		snprintf(text, sizeof(text), "%llu malformed messages were dropped",
+			 (unsigned long long)facts->malformed);
+		model_add_note(b->model, text);
+	}
+	if (facts->more_skips) {
 		snprintf(text, sizeof(text),
 			 "and %llu more processes were skipped: only the first %u are named",
-			 (unsigned long long)t->more_skips, TRACKER_SKIPS_MAX);
+			 (unsigned long long)facts->more_skips, facts->skips_most);
 		model_add_note(b->model, text);
 	}
-	for (skip = t->skips; skip; skip = skip->next)
+	for (skip = facts->skips; skip; skip = skip->next)
 		model_add_skip(b->model, skip->pid, skip->comm, skip->reason);
 }
 
-void report_add_notes(struct build *b)
+void report_add_notes(struct build *b, const struct counts_facts *facts)
 {
-	add_kernel_notes(b);
+	add_kernel_notes(b, facts);
 	add_quota_notes(b);
 	add_user_notes(b);
-	add_limit_notes(b);
+	add_limit_notes(b, facts);
 	add_probe_notes(b);
-	add_gap_notes(b);
+	add_gap_notes(b, facts);
 	add_cut_notes(b);
-	add_line_notes(b);
+	add_line_notes(b, facts);
 }
 
 /* Children that were there before their parent was attached are for the user to choose. */
 void report_note_unwatched(struct report *report)
 {
-	const struct unwatched *u;
+	const struct counts *counts = &report->counts;
+	const struct counts_unwatched *u;
+	struct counts_facts facts = {};
 	char text[512];
 	size_t i;
 	int n;
 
-	for (u = report->tracker->unwatched; u; u = u->next) {
+	counts->ops->facts(counts->self, &facts);
+	for (u = facts.unwatched; u; u = u->next) {
 		if (u->late) {
 			snprintf(text, sizeof(text),
 				 "not all children of process %d were looked at, which took too "

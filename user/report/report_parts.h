@@ -22,17 +22,20 @@ struct tallies {
 
 struct entry { /* an image in the report */
 	uint32_t id;
-	struct image *image;	       /* NULL: folded */
+	pid_t pid;
+	uint64_t start_boottime_ns;
+	bool ended;
+	bool lines;		       /* the exact engine is attached */
 	struct model_process *process; /* NULL: in the model's rest */
 	uint64_t gone_ms;	       /* since when */
-	uint64_t start_ticks;
-	int64_t pages;		 /* charged */
-	int64_t unsettled_bytes; /* folded: among the losses until the next report */
+	int64_t unsettled_bytes;       /* folded: among the losses until the next report */
+	bool late;		       /* folded: more was lost since the sink was told of it */
 	UT_hash_handle hh;
 };
 
 struct report {
-	struct tracker *tracker;
+	struct counts counts;
+	const struct stack_sink *sink; /* NULL: none */
 	struct model *model;
 	struct tallies folded;
 	struct entry *ended; /* those folded, by id: for what comes too late */
@@ -52,12 +55,12 @@ struct report {
 
 struct build {
 	struct report *report;
-	struct tracker *tracker;
 	struct model *model;
 	uint64_t page;
 	struct entry *entries; /* one per image in the report */
 	struct tallies tallies;
 	bool final;
+	bool folding; /* for good: images that have ended */
 };
 
 /* report.c */
@@ -66,23 +69,24 @@ struct build report_build_of(struct report *report);
 struct entry *report_entry(struct build *b, uint32_t id);
 /* Frees the entries and leaves none; not what they point to. */
 void report_entries_free(struct entry **entries);
-/* The RSS, in pages, of counters by enum pymem_member. */
-int64_t report_rss_pages(const int64_t *pages);
+/* Tells the sink, if there is one, that all of the entries has come. 0 or -errno. */
+int report_tell_done(struct build *b, bool final);
+/* Tells it of processes that have ended and of which more has been lost since. 0 or -errno. */
+int report_tell_late(struct report *report);
 
-/* Adds an image with its process record, unless it is none of the report's. 0 or -ENOMEM. */
-int report_add_image(struct build *b, struct image *image, const struct pymem_proc *record);
+/* Adds an image with its process record, unless it is in the report. `arg` is the struct build. 0
+ * or -ENOMEM. */
+int report_add_image(const struct counts_image *image, void *arg);
 
-/* report_charge.c: what the kernel counted for one stack, thread or line; `arg` is the struct
- * build. 0 or -errno. */
-int report_add_counters(struct build *b, const struct pymem_stack_key *key,
-			const struct pymem_counters *counters, const struct pymem_vmcalls *vmcalls);
-int report_add_stack(const struct pymem_stack_key *key, const struct pymem_stack *stack, void *arg);
-int report_add_thread(const struct pymem_collected *thread, void *arg);
-int report_add_line(const struct pymem_line_key *key, const struct pymem_line *counted, void *arg);
+/* report_charge.c: what was counted for one stack, thread or line; `arg` is the struct build. As
+ * struct counts_reader has it. */
+int report_add_stack(const struct counts_stack *stack, void *arg);
+int report_add_thread(const struct counts_stack *stack, void *arg);
+int report_add_line(const struct counts_line *line, void *arg);
 
 /* report_notes.c: all that the report can't say in figures. */
 /* Notes which quotas the image met. */
-void report_note_quotas(struct build *b, struct image *image, const struct pymem_proc *record);
-void report_add_notes(struct build *b);
+void report_note_quotas(struct build *b, const struct counts_image *image);
+void report_add_notes(struct build *b, const struct counts_facts *facts);
 
 #endif

@@ -219,7 +219,7 @@ static void table_grown(struct store *store, struct store_code *code)
 		HASH_DEL(code->lines, line);
 		free(line);
 	}
-	for (i = 0; i < STORE_GAP_COUNT; i++)
+	for (i = 0; i < COUNTS_GAP_COUNT; i++)
 		store->gaps[i] -= code->gaps >> i & 1;
 	code->gaps = 0;
 }
@@ -524,12 +524,12 @@ int store_first_line(const struct store_code *code)
 /* Counts a code object that has an instruction without a line, once for each cause. */
 static void note_gap(struct store *store, struct store_code *code, int32_t lasti)
 {
-	enum store_gap gap = STORE_GAP_OUTSIDE;
+	enum counts_gap gap = COUNTS_GAP_OUTSIDE;
 
 	if (code->code.truncated && lasti >= 0)
-		gap = code->mixed     ? STORE_GAP_MIXED
-		      : code->no_room ? STORE_GAP_TOO_LONG
-				      : STORE_GAP_UNREAD;
+		gap = code->mixed     ? COUNTS_GAP_MIXED
+		      : code->no_room ? COUNTS_GAP_TOO_LONG
+				      : COUNTS_GAP_UNREAD;
 	if (code->gaps >> gap & 1)
 		return;
 	code->gaps |= 1u << gap;

@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "base/hash.h"
+#include "model/counts.h"
 #include "python/py_code.h"
 #include "py_layout.h"
 #include "pymem.h"
@@ -26,21 +27,6 @@
 
 /* Of one line table. A module that is a literal of a million rows has half of it. */
 #define STORE_TABLE_BYTES PYMEM_TABLE_KEPT
-
-/* Why instructions of a code object have no line of their own. X(ID, what to tell a person) */
-#define STORE_GAPS(X)                                                                           \
-	X(UNREAD, "their line tables could not be read before they were gone")                  \
-	X(TOO_LONG, "their line tables are more than is kept (64 MiB each, 256 MiB a process, " \
-		    "512 MiB in all)")                                                          \
-	X(OUTSIDE, "their line tables do not have the instructions")                            \
-	X(MIXED, "others took their place that could not be told from them")
-
-enum store_gap {
-#define STORE_GAP_ENUM(id, text) STORE_GAP_##id,
-	STORE_GAPS(STORE_GAP_ENUM)
-#undef STORE_GAP_ENUM
-		STORE_GAP_COUNT,
-};
 
 struct store_line { /* a resolved instruction of a code object */
 	int32_t lasti;
@@ -63,7 +49,7 @@ struct store_code {
 	bool indexed;  /* py_code_index() has seen all of the table */
 	bool no_room;  /* for all of its table */
 	bool mixed;    /* another code object has its key, but another table */
-	unsigned gaps; /* counted of it: a bit for each enum store_gap */
+	unsigned gaps; /* counted of it: a bit for each enum counts_gap */
 	struct py_code code;
 	struct store_line *lines;
 	struct store_code *next; /* of the image */
@@ -105,10 +91,10 @@ struct store {
 	size_t fetched_bytes;	     /* since the last store_fetch_more() */
 	struct store_fetch *fetches; /* put off, the first one first */
 	unsigned fetch_count;
-	uint64_t malformed;		/* messages that were not as they should be */
-	uint64_t refused;		/* for which there was no room */
-	uint64_t no_memory;		/* taken not at all or in part: memory ran out */
-	uint64_t gaps[STORE_GAP_COUNT]; /* code objects that have instructions without a line */
+	uint64_t malformed;		 /* messages that were not as they should be */
+	uint64_t refused;		 /* for which there was no room */
+	uint64_t no_memory;		 /* taken not at all or in part: memory ran out */
+	uint64_t gaps[COUNTS_GAP_COUNT]; /* code objects that have instructions without a line */
 };
 
 void store_init(struct store *store);

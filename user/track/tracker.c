@@ -47,7 +47,7 @@ int tracker_init(struct tracker *tracker, struct session *session, bool whole_ho
 
 void tracker_fini(struct tracker *tracker)
 {
-	struct skip *skip;
+	struct counts_skip *skip;
 
 	tracker_end_probes(tracker);
 	tracker_free_images(tracker);
@@ -228,7 +228,7 @@ int tracker_know(struct tracker *tracker, struct image *image, const struct py_p
 
 void tracker_skip(struct tracker *tracker, pid_t pid, const char *comm, const char *reason)
 {
-	struct skip *skip;
+	struct counts_skip *skip;
 
 	for (skip = tracker->skips; skip; skip = skip->next)
 		if (skip->pid == pid && !strcmp(skip->reason, reason))
@@ -253,9 +253,9 @@ void tracker_count_unexamined(struct tracker *tracker, const char *comm)
 	int i = 0;
 
 	tracker->unexamined++;
-	while (i < TRACKER_COMMS_MAX && *comms[i] && strcmp(comms[i], comm) != 0)
+	while (i < COUNTS_COMMS_MAX && *comms[i] && strcmp(comms[i], comm) != 0)
 		i++;
-	if (i < TRACKER_COMMS_MAX)
+	if (i < COUNTS_COMMS_MAX)
 		snprintf(comms[i], sizeof(comms[i]), "%.15s", comm);
 }
 

@@ -8,6 +8,7 @@
 #include <sys/types.h>
 
 #include "base/hash.h"
+#include "model/counts.h"
 #include "track/image.h"
 #include "kernel/probes.h"
 #include "python/py_process.h"
@@ -17,25 +18,6 @@
 
 /* Skips named one by one; of the rest there is a number. */
 #define TRACKER_SKIPS_MAX 1000
-#define TRACKER_COMMS_MAX 4
-
-struct skip {
-	pid_t pid;
-	char comm[64];
-	char reason[192];
-	struct skip *next;
-};
-
-#define UNWATCHED_NAMED 16
-
-struct unwatched { /* Pythons that a profiled process started and that are not profiled */
-	pid_t parent;
-	pid_t pids[UNWATCHED_NAMED]; /* `named` of the `count` */
-	size_t named, count;
-	bool more; /* children than were looked at */
-	bool late; /* because it took too long */
-	struct unwatched *next;
-};
 
 struct pid_image { /* what a process runs, or ran last */
 	pid_t pid;
@@ -80,11 +62,11 @@ struct tracker {
 	struct probe_worker *probe_worker; /* attaches them; until tracker_finish() */
 	bool holding; /* what is identified just now is held before it runs Python */
 	bool whole_host;
-	struct skip *skips;
+	struct counts_skip *skips;
 	unsigned skip_count;
-	uint64_t more_skips;	     /* that are not in the list */
-	struct look *looks;	     /* by PID */
-	struct unwatched *unwatched; /* by tracker_find_unwatched() */
+	uint64_t more_skips;		    /* that are not in the list */
+	struct look *looks;		    /* by PID */
+	struct counts_unwatched *unwatched; /* by tracker_find_unwatched() */
 	struct queued *queue;
 	size_t queue_length, queue_room;
 	struct scanned *scanned; /* by PID */
@@ -96,10 +78,10 @@ struct tracker {
 	int copies_error; /* -errno: copies can't be watched */
 	bool detached;
 	uint64_t started_ms; /* when the last process was seen to start; CLOCK_MONOTONIC */
-	size_t unfolded;     /* images that have ended, of which the report has not taken over what
-			      * they did */
+	size_t unfolded;     /* images that have ended, and that tracker_take_counts() has yet to
+			      * hand over */
 	unsigned unexamined; /* ended before they could be examined */
-	char unexamined_comms[TRACKER_COMMS_MAX][16]; /* of these, each once; "": no more */
+	char unexamined_comms[COUNTS_COMMS_MAX][16]; /* of these, each once; "": no more */
 	unsigned unseen; /* likewise, of those that no traced process started */
 };
 
@@ -147,9 +129,8 @@ bool tracker_follows(const struct tracker *tracker, pid_t pid);
 
 struct image *tracker_image(struct tracker *tracker, uint32_t id);
 
-/* The report has taken over what the image, which has ended, did: all else that is kept of it
- * is freed, and the image too unless it was asked for. */
-void tracker_folded(struct tracker *tracker, struct image *image);
+/* What this session has counted so far, for a report: as long as the tracker lives. */
+struct counts tracker_counts(struct tracker *tracker);
 
 /* Milliseconds of CLOCK_MONOTONIC. */
 uint64_t tracker_now_ms(void);

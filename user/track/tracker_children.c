@@ -86,7 +86,7 @@ static bool is_unwatched(struct tracker *tracker, pid_t pid)
 static int note_children(struct tracker *tracker, const struct image *image, uint64_t end_ms)
 {
 	struct search *s = calloc(1, sizeof(*s));
-	struct unwatched *u = calloc(1, sizeof(*u));
+	struct counts_unwatched *u = calloc(1, sizeof(*u));
 	size_t i;
 
 	if (!s || !u) {
@@ -105,7 +105,7 @@ static int note_children(struct tracker *tracker, const struct image *image, uin
 		add_children(s, s->pids[i]);
 		if (!is_unwatched(tracker, s->pids[i]))
 			continue;
-		if (u->named < UNWATCHED_NAMED)
+		if (u->named < COUNTS_UNWATCHED_NAMED)
 			u->pids[u->named++] = s->pids[i];
 		u->count++;
 	}
@@ -138,7 +138,7 @@ int tracker_find_unwatched(struct tracker *tracker)
 
 void tracker_free_unwatched(struct tracker *tracker)
 {
-	struct unwatched *u;
+	struct counts_unwatched *u;
 
 	while ((u = tracker->unwatched)) {
 		tracker->unwatched = u->next;

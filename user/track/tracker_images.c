@@ -138,6 +138,17 @@ static void note_unexamined(struct tracker *tracker, const struct image *image)
 		tracker_count_unexamined(tracker, image->comm);
 }
 
+/* Has the kernel side, or the store, something of it? It was walked, and nobody here knew of it. */
+static bool holds_places(struct tracker *tracker, const struct image *image)
+{
+	int table;
+
+	for (table = 0; table < PYMEM_TABLE_COUNT; table++)
+		if (image->record.places[table].held)
+			return true;
+	return store_image(&tracker->store, image->id);
+}
+
 void tracker_fold_ended(struct tracker *tracker)
 {
 	struct image *image;
@@ -148,7 +159,8 @@ void tracker_fold_ended(struct tracker *tracker)
 		image->needless = false;
 		if (unexamined(image))
 			note_unexamined(tracker, image);
-		if (!needless(tracker, image))
+		/* Places are given back with those of the others: tracker_take_counts(). */
+		if (!needless(tracker, image) || holds_places(tracker, image))
 			continue;
 		if (!image->folded)
 			tracker->unfolded--;

@@ -30,6 +30,28 @@ void tracker_fold_ended(struct tracker *tracker);
 
 void tracker_free_images(struct tracker *tracker);
 
+/* What the image, which has ended, did was handed over: all else that is kept of it is freed, and
+ * the image too unless it was asked for. */
+void tracker_folded(struct tracker *tracker, struct image *image);
+
+/* Does the image belong in a report? Another program that a tracked process ran does not. */
+bool tracker_is_reported(const struct image *image);
+
+/* tracker_counts.c: hands over an image, a stack with its frames, a line. What `reader` returned,
+ * or -errno. */
+int tracker_hand_image(const struct image *image, const struct pymem_proc *record,
+		       const struct counts_reader *reader, void *arg);
+int tracker_hand_stack(struct tracker *tracker, const struct pymem_stack_key *key,
+		       const struct pymem_counters *counters,
+		       int (*fn)(const struct counts_stack *stack, void *arg), bool vmcalls,
+		       void *arg);
+int tracker_hand_line(struct tracker *tracker, const struct pymem_line_key *key,
+		      const struct pymem_line *counted, const struct counts_reader *reader,
+		      void *arg);
+
+/* tracker_take.c: counts_ops.take_ended. */
+int tracker_take_counts(void *self, bool all, const struct counts_reader *reader, void *arg);
+
 /* Identifies `pid` by the examiner. What that took decides when it is looked at again. As
  * examiner_identify(). */
 int tracker_look(struct tracker *tracker, pid_t pid, struct py_process *python);

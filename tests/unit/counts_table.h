@@ -1,0 +1,273 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* A source of counts (model/counts.h) that is a table: what a test puts in, a report is handed.
+ *
+ * It does as a live session does: what has ended is handed over once and is then gone, and what the
+ * reader takes is gone too.
+ */
+#ifndef COUNTS_TABLE_H
+#define COUNTS_TABLE_H
+
+#include <errno.h>
+#include <string.h>
+
+#include "model/counts.h"
+
+#define TABLE_ROWS  256
+#define TABLE_DEPTH 4
+
+struct table_image {
+	struct pymem_proc record;
+	struct counts_image image; /* `record` and `root` are filled in when it is handed over */
+	bool gone;		   /* handed over for good */
+	bool not_running;	   /* although it has not been seen to end */
+};
+
+struct table_stack {
+	struct pymem_stack_key key;
+	struct counts_frame frames[TABLE_DEPTH];
+	unsigned depth;
+	bool truncated, cut;
+	enum pymem_lack lack;
+	struct pymem_counters counters;
+	struct pymem_vmcalls vmcalls;
+	bool has_vmcalls;
+	bool thread; /* a thread has collected it */
+	bool gone;
+};
+
+struct table_line {
+	uint32_t image;
+	struct counts_frame at;
+	bool named;
+	struct pymem_line counted;
+	bool gone;
+};
+
+struct counts_table {
+	struct table_image images[TABLE_ROWS];
+	struct table_stack stacks[TABLE_ROWS];
+	struct table_line lines[TABLE_ROWS];
+	size_t image_count, stack_count, line_count;
+	struct counts_facts facts;
+	uint64_t gaps[COUNTS_GAP_COUNT];
+	const char *notes[3]; /* by enum counts_note; NULL: none */
+	int error;	      /* of the next reading: -errno */
+	unsigned takes;	      /* of ended images, so far */
+};
+
+static inline struct table_image *table_add_image(struct counts_table *table, uint32_t id)
+{
+	static const struct source_root no_root = {.root_fd = -1, .cwd_fd = -1};
+	struct table_image *added = &table->images[table->image_count++];
+
+	*added = (struct table_image){
+		.record = {.id = id, .tgid = 1000 + id},
+		.image =
+			{
+				.id = id,
+				.pid = 1000 + id,
+				.ppid = 1,
+				.comm = "python3",
+				.cgroup = "/",
+				.python = "3.11.2",
+				.reason = "",
+				.root = &no_root,
+			},
+	};
+	return added;
+}
+
+/* A stack of `depth` frames of one function each: those of the lines `line`, `line` + 1, … */
+static inline struct table_stack *table_add_stack(struct counts_table *table, uint32_t image,
+						  int line, unsigned depth, int64_t pages)
+{
+	static const char *const functions[TABLE_DEPTH] = {"leaf", "caller", "main", "<module>"};
+	struct table_stack *added = &table->stacks[table->stack_count++];
+	unsigned i;
+
+	*added = (struct table_stack){
+		.key = {.proc = image, .hash = (uint64_t)line << 8 | depth},
+		.depth = depth,
+		.counters = {.pages = {[PYMEM_ANON] = pages}},
+	};
+	for (i = 0; i < depth; i++)
+		added->frames[i] = (struct counts_frame){
+			.code = 0x1000 * (i + 1),
+			.lasti = 2 * line,
+			.line = line + (int)i,
+			.first_line = 1,
+			.file = "a.py",
+			.function = functions[i],
+		};
+	return added;
+}
+
+static inline struct table_line *table_add_line(struct counts_table *table, uint32_t image,
+						int line, uint64_t runs)
+{
+	struct table_line *added = &table->lines[table->line_count++];
+
+	*added = (struct table_line){
+		.image = image,
+		.at = {.line = line, .first_line = 1, .file = "a.py", .function = "leaf"},
+		.named = true,
+		.counted = {.runs = runs},
+	};
+	return added;
+}
+
+static inline struct table_image *table_image(struct counts_table *table, uint32_t id)
+{
+	size_t i;
+
+	for (i = 0; i < table->image_count; i++)
+		if (table->images[i].image.id == id)
+			return &table->images[i];
+	return NULL;
+}
+
+static inline int table_hand_image(struct table_image *row, const struct counts_reader *reader,
+				   void *arg)
+{
+	struct counts_image image = row->image;
+
+	image.record = &row->record;
+	return reader->image(&image, arg);
+}
+
+static inline int table_hand_stack(struct table_stack *row,
+				   int (*fn)(const struct counts_stack *stack, void *arg),
+				   void *arg)
+{
+	const struct counts_stack stack = {
+		.key = row->key,
+		.frames = row->frames,
+		.depth = row->depth,
+		.truncated = row->truncated,
+		.cut = row->cut,
+		.lack = row->lack,
+		.counters = &row->counters,
+		.vmcalls = row->has_vmcalls ? &row->vmcalls : NULL,
+	};
+
+	return fn(&stack, arg);
+}
+
+static inline int table_hand_line(struct table_line *row, const struct counts_reader *reader,
+				  void *arg)
+{
+	const struct counts_line line = {
+		.image = row->image,
+		.at = row->named ? &row->at : NULL,
+		.counted = &row->counted,
+	};
+
+	return reader->line(&line, arg);
+}
+
+static inline int table_read(void *self, const struct counts_reader *reader, void *arg)
+{
+	struct counts_table *table = self;
+	int err = table->error;
+	size_t i;
+
+	for (i = 0; i < table->image_count && !err; i++)
+		if (!table->images[i].gone)
+			err = table_hand_image(&table->images[i], reader, arg);
+	for (i = 0; i < table->stack_count && !err; i++) {
+		struct table_stack *row = &table->stacks[i];
+
+		if (row->gone)
+			continue;
+		err = table_hand_stack(row, row->thread ? reader->thread : reader->stack, arg);
+		if (err == COUNTS_TAKEN) {
+			row->gone = true;
+			err = 0;
+		}
+	}
+	for (i = 0; i < table->line_count && !err; i++)
+		if (!table->lines[i].gone)
+			err = table_hand_line(&table->lines[i], reader, arg);
+	return err;
+}
+
+/* Is the image one that has ended and is handed over now? */
+static inline bool table_takes(struct counts_table *table, uint32_t id)
+{
+	const struct table_image *row = table_image(table, id);
+
+	return row && row->image.ended && !row->gone;
+}
+
+static inline int table_take_ended(void *self, bool all, const struct counts_reader *reader,
+				   void *arg)
+{
+	struct counts_table *table = self;
+	int err = table->error;
+	size_t i;
+
+	(void)all;
+	table->takes++;
+	for (i = 0; i < table->image_count && !err; i++)
+		if (table_takes(table, table->images[i].image.id))
+			err = table_hand_image(&table->images[i], reader, arg);
+	for (i = 0; i < table->stack_count && !err; i++) {
+		struct table_stack *row = &table->stacks[i];
+
+		if (row->gone || row->thread || !table_takes(table, row->key.proc))
+			continue;
+		row->gone = true;
+		err = table_hand_stack(row, reader->stack, arg);
+		err = err < 0 ? err : 0;
+	}
+	for (i = 0; i < table->line_count && !err; i++) {
+		struct table_line *row = &table->lines[i];
+
+		if (row->gone || !table_takes(table, row->image))
+			continue;
+		row->gone = true;
+		err = table_hand_line(row, reader, arg);
+	}
+	for (i = 0; i < table->image_count && !err; i++)
+		table->images[i].gone |= table->images[i].image.ended;
+	return err;
+}
+
+static inline bool table_is_running(void *self, pid_t pid, uint64_t start_boottime_ns)
+{
+	const struct table_image *row = table_image(self, (uint32_t)pid - 1000);
+
+	return row && !row->not_running && row->record.start_boottime_ns == start_boottime_ns;
+}
+
+static inline void table_facts(void *self, struct counts_facts *facts)
+{
+	const struct counts_table *table = self;
+
+	*facts = table->facts;
+	facts->gaps = table->gaps;
+}
+
+static inline void table_each_note(void *self, enum counts_note which,
+				   void (*fn)(const char *text, void *arg), void *arg)
+{
+	const struct counts_table *table = self;
+
+	if (table->notes[which])
+		fn(table->notes[which], arg);
+}
+
+static inline struct counts table_counts(struct counts_table *table)
+{
+	static const struct counts_ops ops = {
+		.read = table_read,
+		.take_ended = table_take_ended,
+		.is_running = table_is_running,
+		.facts = table_facts,
+		.each_note = table_each_note,
+	};
+
+	return (struct counts){&ops, table};
+}
+
+#endif

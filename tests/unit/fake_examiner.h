@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* python/examiner.h without a helper process: in every process it finds what the test says. As
+ * fake_session.h, it takes the place of the library's.
+ */
+#ifndef FAKE_EXAMINER_H
+#define FAKE_EXAMINER_H
+
+#include "fake_kernel.h"
+
+int examiner_identify(pid_t pid, struct py_process *process)
+{
+	(void)pid;
+	fake_current->identified++;
+	if (fake_current->identify_error)
+		return fake_current->identify_error;
+	*process = (struct py_process){.major = 3, .minor = 11, .version = FAKE_PYTHON};
+	return py_layout_from_table(3, 11, &process->layout);
+}
+
+int examiner_describe(pid_t pid, struct proc_info *info, struct source_root *root)
+{
+	*info = (struct proc_info){.pid = pid, .ppid = 1};
+	*root = (struct source_root){.root_fd = -1, .cwd_fd = -1};
+	fake_current->described++;
+	snprintf(info->comm, sizeof(info->comm), "pid%d", pid);
+	info->argv = calloc(2, sizeof(char *));
+	info->argv[0] = strdup("python3");
+	info->argc = 1;
+	info->cgroup = strdup("/");
+	return 0;
+}
+
+ssize_t examiner_read_proc(pid_t pid, const char *name, void *buf, size_t max)
+{
+	(void)pid, (void)name, (void)buf, (void)max;
+	return -ESRCH;
+}
+
+int examiner_find_probes(pid_t pid, uint64_t dev, uint64_t inode, struct probe_file *file)
+{
+	(void)pid, (void)dev, (void)inode, (void)file;
+	return -ENOENT;
+}
+
+int examiner_find_program(pid_t pid, const char *program, bool fixed, struct probe_file *file)
+{
+	(void)pid, (void)program, (void)fixed, (void)file;
+	return -ENOENT;
+}
+
+uint64_t examiner_cpu_ms(void)
+{
+	return 0;
+}
+
+bool examiner_explain(int err, char *text, size_t size)
+{
+	(void)err, (void)text, (void)size;
+	return false;
+}
+
+#endif

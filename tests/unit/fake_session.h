@@ -1,0 +1,322 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* kernel/session.h over a kernel side that is made up. A test that includes this defines these
+ * functions, so that the linker does not take them from the library. As with the real one, an entry
+ * that is forgotten frees its place.
+ */
+#ifndef FAKE_SESSION_H
+#define FAKE_SESSION_H
+
+#include "fake_examiner.h"
+#include "fake_kernel.h"
+
+int session_set_reader(struct session *session, session_message_fn fn, void *arg)
+{
+	session->reader = fn;
+	session->reader_arg = arg;
+	return 0;
+}
+
+int session_consume(struct session *session)
+{
+	size_t i, count = session->message_count;
+	int err = 0;
+
+	session->message_count = 0;
+	for (i = 0; i < count; i++) {
+		if (!err)
+			err = session->reader(session->reader_arg, session->messages[i].data,
+					      session->messages[i].size);
+		free(session->messages[i].data);
+	}
+	return err < 0 ? err : (int)count;
+}
+
+int session_poll(struct session *session, int timeout_ms)
+{
+	(void)timeout_ms;
+	return session_consume(session);
+}
+
+int session_add_layout(struct session *session, const struct py_layout *layout)
+{
+	(void)session;
+	assert_int_not_equal(layout->version, 0);
+	return 0;
+}
+
+/* Of a process that is not tracked yet an image begins, whose id is its PID. */
+int session_track(struct session *session, struct session_target *targets, size_t count)
+{
+	struct pymem_proc *p = NULL;
+	size_t i;
+
+	assert_int_equal(count, 1);
+	for (i = 0; i < session->live_count; i++)
+		if (session->live[i].tgid == (uint32_t)targets->pid)
+			p = &session->live[i];
+	if (!p)
+		p = fake_begin(session, targets->pid, targets->pid, 0);
+	if (targets->start_ticks)
+		p->start_boottime_ns = targets->start_ticks * (1000000000 / 100);
+	targets->result = PYMEM_WANTED_OTHER;
+	if (targets->expect && targets->expect != p->id)
+		return 0;
+	p->identified |= targets->identified;
+	targets->id = p->id;
+	targets->result = PYMEM_WANTED_OK;
+	return 0;
+}
+
+int session_each_live(struct session *session, int (*fn)(const struct pymem_proc *, void *),
+		      void *arg)
+{
+	int err = 0;
+
+	for (size_t i = 0; i < session->live_count && !err; i++)
+		err = fn(&session->live[i], arg);
+	return err;
+}
+
+int session_take_dead(struct session *session, int (*fn)(const struct pymem_proc *, void *),
+		      void *arg)
+{
+	int err = 0;
+
+	for (size_t i = 0; i < session->dead_count && !err; i++)
+		err = fn(&session->dead[i], arg);
+	session->dead_count = 0;
+	return err;
+}
+
+static struct fake_stack *find_stack(struct session *s, const struct pymem_stack_key *key)
+{
+	for (size_t i = 0; i < s->stack_count; i++)
+		if (s->stacks[i].key.proc == key->proc && s->stacks[i].key.hash == key->hash)
+			return &s->stacks[i];
+	return NULL;
+}
+
+bool session_stack(struct session *session, const struct pymem_stack_key *key,
+		   struct pymem_stack *stack)
+{
+	const struct fake_stack *found = find_stack(session, key);
+
+	if (found)
+		*stack = found->value;
+	return found;
+}
+
+bool session_vmcalls(struct session *session, const struct pymem_stack_key *key,
+		     struct pymem_vmcalls *vmcalls)
+{
+	const struct fake_stack *found = find_stack(session, key);
+
+	if (found && found->has_calls)
+		*vmcalls = found->calls;
+	return found && found->has_calls;
+}
+
+/* As a map's entries: what `fn` removes is gone, and all others come once. */
+int session_each_stack(struct session *session,
+		       int (*fn)(const struct pymem_stack_key *, const struct pymem_stack *,
+				 void *),
+		       void *arg)
+{
+	int err = 0;
+
+	for (size_t i = session->stack_count; i-- > 0 && !err;) {
+		const struct fake_stack stack = session->stacks[i];
+
+		err = fn(&stack.key, &stack.value, arg);
+	}
+	return err;
+}
+
+int session_each_thread(struct session *session, int (*fn)(const struct pymem_collected *, void *),
+			void *arg)
+{
+	int err = 0;
+
+	for (size_t i = 0; i < session->thread_count && !err; i++)
+		err = fn(&session->threads[i], arg);
+	return err;
+}
+
+int session_each_line(struct session *session,
+		      int (*fn)(const struct pymem_line_key *, const struct pymem_line *, void *),
+		      void *arg)
+{
+	int err = 0;
+
+	for (size_t i = session->line_count; i-- > 0 && !err;) {
+		const struct fake_line line = session->lines[i];
+
+		err = fn(&line.key, &line.value, arg);
+	}
+	return err;
+}
+
+static void forgotten(struct session *s, enum pymem_table table)
+{
+	s->forgotten[table]++;
+}
+
+int session_forget_stack(struct session *session, const struct pymem_stack_key *key)
+{
+	struct fake_stack *stack = find_stack(session, key);
+
+	if (!stack)
+		return 0;
+	if (stack->has_calls)
+		forgotten(session, PYMEM_TABLE_VMCALLS);
+	forgotten(session, PYMEM_TABLE_STACKS);
+	*stack = session->stacks[--session->stack_count];
+	return 0;
+}
+
+int session_forget_code(struct session *session, uint32_t proc, uint64_t code, uint64_t fingerprint)
+{
+	for (size_t i = 0; i < session->code_count; i++) {
+		struct fake_code *c = &session->codes[i];
+
+		if (c->proc != proc || c->code != code || c->fingerprint != fingerprint)
+			continue;
+		forgotten(session, PYMEM_TABLE_CODES);
+		*c = session->codes[--session->code_count];
+		break;
+	}
+	return 0;
+}
+
+int session_forget_line(struct session *session, const struct pymem_line_key *key)
+{
+	for (size_t i = 0; i < session->line_count; i++) {
+		if (memcmp(&session->lines[i].key, key, sizeof(*key)) != 0)
+			continue;
+		forgotten(session, PYMEM_TABLE_LINES);
+		session->lines[i] = session->lines[--session->line_count];
+		break;
+	}
+	return 0;
+}
+
+uint64_t session_forgotten(const struct session *session, enum pymem_table table)
+{
+	return session->forgotten[table];
+}
+
+int session_sweep(struct session *session, enum pymem_table table,
+		  bool (*is_gone)(uint32_t proc, void *arg), void *arg)
+{
+	size_t i;
+
+	for (i = session->stack_count; table == PYMEM_TABLE_STACKS && i-- > 0;)
+		if (is_gone(session->stacks[i].key.proc, arg))
+			session_forget_stack(session, &session->stacks[i].key);
+	for (i = session->code_count; table == PYMEM_TABLE_CODES && i-- > 0;)
+		if (is_gone(session->codes[i].proc, arg))
+			session_forget_code(session, session->codes[i].proc, session->codes[i].code,
+					    session->codes[i].fingerprint);
+	for (i = session->line_count; table == PYMEM_TABLE_LINES && i-- > 0;)
+		if (is_gone(session->lines[i].key.proc, arg)) {
+			const struct pymem_line_key key = session->lines[i].key;
+
+			session_forget_line(session, &key);
+		}
+	return 0;
+}
+
+void session_settle_account(struct session *session, const struct pymem_proc *record)
+{
+	for (int i = 0; i < PYMEM_TABLE_COUNT; i++)
+		session->on_account -= record->places[i].on_account;
+}
+
+int session_settle(struct session *session)
+{
+	(void)session;
+	return 0;
+}
+
+int session_watch_copies(struct session *session)
+{
+	session->copies_watched = true;
+	return 0;
+}
+
+bool session_sees_mappings(const struct session *session)
+{
+	(void)session;
+	return true;
+}
+
+void session_each_note(const struct session *session, void (*fn)(const char *text, void *arg),
+		       void *arg)
+{
+	(void)session;
+	fn("this kernel has no mm_page_alloc tracepoint: copies on write are not counted", arg);
+}
+
+uint64_t session_line_misses(const struct session *session, enum pymem_line_miss cause)
+{
+	(void)session;
+	(void)cause;
+	return 0;
+}
+
+uint64_t session_dropped_messages(const struct session *session)
+{
+	return session->dropped_messages;
+}
+
+uint64_t session_dropped_images(const struct session *session)
+{
+	return session->dropped_images;
+}
+
+void session_each_dropped(const struct session *session,
+			  void (*fn)(uint64_t events, const char *text, void *arg), void *arg)
+{
+	fn(session->dropped_calls,
+	   "memory system calls were not counted: table full; raise --max-stacks", arg);
+	fn(0, "events of a source that dropped none", arg);
+}
+
+/* Without --lines nobody calls these. */
+bool session_places_needed(const struct session *session)
+{
+	(void)session;
+	fail();
+	return false;
+}
+
+int session_add_places(struct session *session, pid_t pid, const struct elf_probe_sites *sites,
+		       uint64_t bias)
+{
+	(void)session, (void)pid, (void)sites, (void)bias;
+	fail();
+	return 0;
+}
+
+void session_forget_places(struct session *session, pid_t pid, const struct elf_probe_sites *sites,
+			   uint64_t bias)
+{
+	(void)session, (void)pid, (void)sites, (void)bias;
+	fail();
+}
+
+int session_attach_probes(struct session *session, pid_t pid, int fd,
+			  const struct elf_probe_sites *sites)
+{
+	(void)session, (void)pid, (void)fd, (void)sites;
+	fail();
+	return 0;
+}
+
+void session_detach_probes(struct session *session, int number)
+{
+	(void)session, (void)number;
+	fail();
+}
+
+#endif

@@ -1,0 +1,370 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* track/: which images there are, by the messages of a ring that is made up. Whatever is lost of
+ * them, each image that ends is in the report, among the skipped, or counted; and nothing is kept
+ * of it.
+ */
+#include "fake_session.h"
+
+#include <unistd.h>
+
+#include "report/report.h"
+#include "track/tracker_private.h"
+
+/* No process has such a PID. */
+#define PID(n) (5000000 + (n))
+
+struct given {
+	struct session *session;
+	struct tracker tracker;
+	uint32_t self; /* the image of this process, which is attached */
+};
+
+static void given_new(struct given *g)
+{
+	char reason[256];
+
+	memset(g, 0, sizeof(*g));
+	g->session = fake_new();
+	assert_int_equal(tracker_init(&g->tracker, g->session, false, false), 0);
+	g->session->identify_error = 0;
+	assert_int_equal(tracker_attach(&g->tracker, getpid(), reason, sizeof(reason)), 0);
+	/* What comes is no Python, unless its parent is one. */
+	g->session->identify_error = -ENOENT;
+	g->self = getpid();
+}
+
+static void given_free(struct given *g)
+{
+	tracker_fini(&g->tracker);
+	fake_free(g->session);
+}
+
+static int setup(void **state)
+{
+	*state = malloc(sizeof(struct given));
+	assert_non_null(*state);
+	given_new(*state);
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	given_free(*state);
+	free(*state);
+	return 0;
+}
+
+static void poll_all(struct given *g)
+{
+	assert_true(tracker_poll(&g->tracker, 0) >= 0);
+}
+
+static struct image *image(struct given *g, uint32_t id)
+{
+	return tracker_image(&g->tracker, id);
+}
+
+static void test_attach(void **state)
+{
+	struct given *g = *state;
+	struct image *self = image(g, g->self);
+
+	assert_non_null(self);
+	assert_true(self->identified && self->asked && !self->dead);
+	assert_string_equal(self->python, FAKE_PYTHON);
+	assert_string_equal(self->argv[0], "python3");
+	assert_ptr_equal(tracker_live_image(&g->tracker, getpid()), self);
+	assert_true(fake_proc(g->session, g->self)->identified);
+	assert_true(tracker_any_asked_alive(&g->tracker));
+}
+
+/* A child is what its parent was; nobody has to look at it. */
+static void test_fork(void **state)
+{
+	struct given *g = *state;
+	struct image *child;
+	unsigned looks = g->session->identified;
+
+	fake_fork(g->session, g->self, 1, PID(1));
+	poll_all(g);
+	child = image(g, 1);
+	assert_true(child->identified && child->started && !child->asked);
+	assert_string_equal(child->python, FAKE_PYTHON);
+	assert_string_equal(child->argv[0], "python3");
+	assert_ptr_not_equal(child->argv, image(g, g->self)->argv);
+	assert_int_equal(g->session->identified, looks);
+	assert_true(g->session->copies_watched);
+}
+
+/* Another program is another image, which is looked at; whether it was asked for stays. */
+static void test_exec(void **state)
+{
+	struct given *g = *state;
+
+	g->session->identify_error = 0;
+	fake_exec(g->session, g->self, 2);
+	poll_all(g);
+	assert_true(image(g, g->self)->dead);
+	assert_true(image(g, 2)->identified && image(g, 2)->asked);
+	assert_ptr_equal(tracker_live_image(&g->tracker, getpid()), image(g, 2));
+	/* To what is no Python, the same. */
+	g->session->identify_error = -ENOENT;
+	fake_exec(g->session, 2, 3);
+	poll_all(g);
+	assert_true(image(g, 3)->examined && !image(g, 3)->identified && image(g, 3)->asked);
+	assert_false(tracker_is_reported(image(g, 3)));
+	assert_true(tracker_is_reported(image(g, 2)));
+}
+
+/* A library that is mapped may make a Python of what was none. */
+static void test_mapped(void **state)
+{
+	struct given *g = *state;
+
+	fake_exec(g->session, g->self, 2);
+	poll_all(g);
+	assert_true(image(g, 2)->examined);
+	g->session->identify_error = 0;
+	fake_tell(g->session, PYMEM_MSG_MAPPED, 2, getpid(), 0);
+	poll_all(g);
+	assert_true(image(g, 2)->identified && !image(g, 2)->examined);
+}
+
+static void test_exit(void **state)
+{
+	struct given *g = *state;
+
+	fake_fork(g->session, g->self, 1, PID(1));
+	fake_end(g->session, 1, true);
+	fake_end(g->session, g->self, true);
+	poll_all(g);
+	assert_true(image(g, 1)->dead && image(g, 1)->record.id == 1);
+	assert_null(tracker_live_image(&g->tracker, PID(1)));
+	assert_false(tracker_any_asked_alive(&g->tracker));
+	assert_true(tracker_follows(&g->tracker, getpid()));
+	assert_int_equal(g->tracker.unfolded, 2);
+}
+
+/* The record may be read before the message of its end is. */
+static void test_record_first(void **state)
+{
+	struct given *g = *state;
+	struct fake_message end;
+
+	fake_fork(g->session, g->self, 1, PID(1));
+	poll_all(g);
+	fake_end(g->session, 1, true);
+	end = g->session->messages[--g->session->message_count];
+	poll_all(g);
+	assert_true(image(g, 1)->dead);
+	g->session->messages[g->session->message_count++] = end;
+	poll_all(g);
+	assert_int_equal(g->tracker.unfolded, 1);
+}
+
+/* What ran for a moment, and was not looked at, is forgotten and counted by name. */
+static void test_unexamined(void **state)
+{
+	struct given *g = *state;
+	unsigned i;
+
+	for (i = 1; i <= 3; i++) {
+		fake_fork(g->session, g->self, 10 * i, PID(i));
+		fake_exec(g->session, 10 * i, 10 * i + 1);
+		fake_end(g->session, 10 * i + 1, true);
+	}
+	poll_all(g);
+	poll_all(g);
+	assert_int_equal(g->tracker.unexamined, 3);
+	assert_string_equal(g->tracker.unexamined_comms[2], "pid5000001");
+	assert_null(image(g, 11));
+	/* What it was before is a Python, and for the report. */
+	assert_non_null(image(g, 10));
+	assert_int_equal(g->tracker.unfolded, 3);
+}
+
+static const struct counts_skip *skip_of(const struct given *g, pid_t pid)
+{
+	const struct counts_skip *skip = g->tracker.skips;
+
+	while (skip && skip->pid != pid)
+		skip = skip->next;
+	return skip;
+}
+
+/* There was no room for the record of an image: it is neither alive nor has it left one. */
+static void test_record_lost(void **state)
+{
+	struct given *g = *state;
+
+	fake_fork(g->session, g->self, 1, PID(1));
+	fake_end(g->session, 1, false);
+	poll_all(g);
+	poll_all(g);
+	assert_true(image(g, 1)->dropped && image(g, 1)->dead);
+	assert_false(tracker_is_reported(image(g, 1)));
+	assert_non_null(skip_of(g, PID(1)));
+	assert_non_null(strstr(skip_of(g, PID(1))->reason, "no room for its figures"));
+}
+
+/* The message of its start was lost: it is met among those alive. */
+static void test_start_lost(void **state)
+{
+	struct given *g = *state;
+
+	fake_begin(g->session, 1, PID(1), g->self);
+	poll_all(g);
+	assert_null(image(g, 1));
+	g->session->dropped_messages++;
+	poll_all(g);
+	assert_non_null(image(g, 1));
+	assert_true(image(g, 1)->identified);
+	assert_ptr_equal(tracker_live_image(&g->tracker, PID(1)), image(g, 1));
+}
+
+static void test_malformed(void **state)
+{
+	static const uint32_t types[] = {0, PYMEM_MSG_STACK, PYMEM_MSG_CODE, PYMEM_MSG_FORK, 99};
+	struct given *g = *state;
+	size_t i;
+
+	for (i = 0; i < sizeof(types) / sizeof(types[0]); i++)
+		fake_send(g->session, &types[i], sizeof(types[i]));
+	fake_send(g->session, "x", 1);
+	poll_all(g);
+	assert_int_equal(g->tracker.store.malformed, 6);
+}
+
+/* --- whatever is lost --- */
+
+#define MESSAGES 12
+
+/* Polls now and then: after the step `step` if that bit of `polls` is set. */
+static void step(struct given *g, unsigned polls, unsigned step)
+{
+	if (polls >> step & 1)
+		poll_all(g);
+}
+
+/* Children and what they run: 1, forked by this process, forks 2 and then runs 3. */
+static void live_through(struct given *g, unsigned polls)
+{
+	struct session *s = g->session;
+
+	fake_fork(s, g->self, 1, PID(1));
+	step(g, polls, 0);
+	fake_charge(s, 1, 3, true, 5);
+	step(g, polls, 1);
+	fake_fork(s, 1, 2, PID(2));
+	step(g, polls, 2);
+	fake_charge(s, 2, 4, true, 7);
+	fake_exec(s, 1, 3);
+	step(g, polls, 3);
+	fake_end(s, 3, true);
+	step(g, polls, 4);
+	fake_lose(s, 2, PYMEM_LOSS_EXIT, -2);
+	fake_end(s, 2, true);
+	step(g, polls, 5);
+}
+
+static const struct model_process *process(const struct model *model, uint32_t id)
+{
+	for (size_t i = 0; i < model->process_count; i++)
+		if (model->processes[i]->id == id)
+			return model->processes[i];
+	return NULL;
+}
+
+/* In how many ways the report has the image that `pid` ran. */
+static unsigned ways(const struct model *model, uint32_t id, pid_t pid)
+{
+	unsigned n = process(model, id) != NULL;
+
+	for (size_t i = 0; i < model->skip_count; i++)
+		n += model->skips[i].pid == pid;
+	return n;
+}
+
+static void check(struct given *g, const struct model *model, bool all_came)
+{
+	const struct model_process *p;
+
+	for (size_t i = 0; i < model->process_count; i++) {
+		p = model->processes[i];
+		assert_int_equal(p->charged_bytes + model_lost_bytes(p),
+				 p->rss_end_bytes - p->rss_start_bytes);
+	}
+	assert_non_null(process(model, g->self));
+	/* 3 is what nobody looked at. */
+	assert_true(ways(model, 1, PID(1)) + ways(model, 2, PID(2)) + g->tracker.unexamined >= 3);
+	if (all_came) {
+		assert_non_null(process(model, 1));
+		assert_non_null(process(model, 2));
+		assert_int_equal(process(model, 1)->charged_bytes, 5 * model->page_size);
+		assert_int_equal(g->tracker.unexamined, 1);
+		assert_int_equal(model->skip_count, 0);
+	}
+	/* Nothing is kept of what has ended. */
+	assert_int_equal(HASH_COUNT(g->tracker.images), 1);
+	assert_int_equal(g->tracker.unfolded, 0);
+	assert_int_equal(fake_entries(g->session), 0);
+	assert_int_equal(g->session->on_account, 0);
+	assert_null(g->tracker.store.images);
+}
+
+static void live_and_report(unsigned lost, unsigned polls)
+{
+	struct report *report;
+	struct model *model;
+	struct given g;
+
+	given_new(&g);
+	report = report_new(tracker_counts(&g.tracker), 0, 64 << 20, false, NULL);
+	assert_non_null(report);
+	g.session->sent = 0;
+	g.session->lost = lost;
+	live_through(&g, polls);
+	assert_int_equal(g.session->sent, MESSAGES);
+	poll_all(&g);
+	poll_all(&g);
+	assert_int_equal(tracker_finish(&g.tracker), 0);
+	model = report_build(report, true);
+	assert_non_null(model);
+	check(&g, model, !lost);
+	report_free(report);
+	given_free(&g);
+}
+
+/* Nothing, at most three messages, or all but two. */
+static void test_whatever_is_lost(void **state)
+{
+	unsigned lost, polls, count;
+
+	(void)state;
+	for (polls = 0; polls < 1 << 6; polls++)
+		live_and_report(0, polls);
+	for (lost = 1; lost < 1 << MESSAGES; lost++) {
+		count = __builtin_popcount(lost);
+		if (count <= 3 || count >= MESSAGES - 2)
+			live_and_report(lost, lost * 2654435761u >> 26);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_attach, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_fork, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_exec, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_mapped, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_exit, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_record_first, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_unexamined, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_record_lost, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_start_lost, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_malformed, setup, teardown),
+		cmocka_unit_test(test_whatever_is_lost),
+	};
+
+	return cmocka_run_group_tests_name("tracker", tests, NULL, NULL);
+}

@@ -1,0 +1,416 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* tracker_counts.c, tracker_take.c: a live session as a source of counts, joined by a report. Of
+ * each image, charged + lost = change of RSS; and what was taken is gone from the tables that all
+ * images share, whether it was for the report or not.
+ */
+#include "fake_session.h"
+
+#include <unistd.h>
+
+#include "report/report.h"
+#include "track/tracker_private.h"
+
+/* No process has such a PID. */
+#define PID(n) (5000000 + (n))
+
+struct given {
+	struct session *session;
+	struct tracker tracker;
+	struct report *report;
+	int64_t page;
+	uint32_t self; /* the image of this process, which is attached */
+};
+
+static void given_new(struct given *g)
+{
+	char reason[256];
+
+	memset(g, 0, sizeof(*g));
+	g->session = fake_new();
+	assert_int_equal(tracker_init(&g->tracker, g->session, false, false), 0);
+	g->session->identify_error = 0;
+	assert_int_equal(tracker_attach(&g->tracker, getpid(), reason, sizeof(reason)), 0);
+	g->session->identify_error = -ENOENT;
+	g->self = getpid();
+	g->page = sysconf(_SC_PAGESIZE);
+	g->report = report_new(tracker_counts(&g->tracker), 0, 64 << 20, false, NULL);
+	assert_non_null(g->report);
+}
+
+static void given_free(struct given *g)
+{
+	report_free(g->report);
+	tracker_fini(&g->tracker);
+	fake_free(g->session);
+}
+
+static int setup(void **state)
+{
+	*state = malloc(sizeof(struct given));
+	assert_non_null(*state);
+	given_new(*state);
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	given_free(*state);
+	free(*state);
+	return 0;
+}
+
+static void poll_all(struct given *g)
+{
+	assert_true(tracker_poll(&g->tracker, 0) >= 0);
+}
+
+static const struct model *built(struct given *g, bool final)
+{
+	const struct model *model;
+
+	poll_all(g);
+	if (final)
+		assert_int_equal(tracker_finish(&g->tracker), 0);
+	model = report_build(g->report, final);
+	assert_non_null(model);
+	return model;
+}
+
+static const struct model_process *process(const struct model *model, uint32_t id)
+{
+	for (size_t i = 0; i < model->process_count; i++)
+		if (model->processes[i]->id == id)
+			return model->processes[i];
+	return NULL;
+}
+
+static void check_conserved(const struct model *model)
+{
+	const struct model_process *p;
+
+	for (size_t i = 0; i < model->process_count; i++) {
+		p = model->processes[i];
+		assert_int_equal(p->charged_bytes + model_lost_bytes(p),
+				 p->rss_end_bytes - p->rss_start_bytes);
+	}
+}
+
+static const struct model_line *line(const struct model_process *p, int number)
+{
+	for (size_t i = 0; i < p->line_count; i++)
+		if (p->lines[i].location->line == number)
+			return &p->lines[i];
+	fail_msg("no line %d", number);
+	return NULL;
+}
+
+static int64_t lost(const struct given *g, const struct model_process *p, enum pymem_loss loss)
+{
+	return p->lost_bytes[loss] / g->page;
+}
+
+static unsigned notes_with(const struct model *model, const char *words)
+{
+	unsigned count = 0;
+
+	for (size_t i = 0; i < model->note_count; i++)
+		count += strstr(model->notes[i], words) != NULL;
+	return count;
+}
+
+static void test_live(void **state)
+{
+	struct given *g = *state;
+	const struct model_process *p;
+	struct fake_stack *stack;
+
+	fake_charge(g->session, g->self, 5, true, 20);
+	fake_charge(g->session, g->self, 6, false, 3);
+	fake_collect(g->session, g->self, 5, 4);
+	fake_lose(g->session, g->self, PYMEM_LOSS_NO_FRAME, 2);
+	stack = fake_stack(g->session, g->self, 5, true);
+	stack->calls.calls[PYMEM_VMCALL_BRK] = 2;
+	stack->has_calls = true;
+	p = process(built(g, false), g->self);
+	assert_non_null(p);
+	assert_int_equal(p->pid, getpid());
+	assert_string_equal(p->python, FAKE_PYTHON);
+	assert_int_equal(line(p, 5)->increment_bytes, 24 * g->page);
+	assert_int_equal(line(p, 5)->vm_calls[PYMEM_VMCALL_BRK], 2);
+	assert_int_equal(line(p, 1)->total_bytes, 24 * g->page);
+	assert_int_equal(lost(g, p, PYMEM_LOSS_UNDELIVERED), 3);
+	assert_int_equal(lost(g, p, PYMEM_LOSS_NO_FRAME), 2);
+	assert_int_equal(lost(g, p, PYMEM_LOSS_UNSETTLED), 0);
+	/* Nothing was taken of what runs. */
+	assert_int_equal(fake_entries(g->session), 2 + 1 + 2);
+}
+
+/* Frames whose code object never came: a caller is cut, the innermost one loses the stack. */
+static void test_unknown_frames(void **state)
+{
+	struct given *g = *state;
+	struct pymem_msg_stack m = {
+		.type = PYMEM_MSG_STACK,
+		.proc = g->self,
+		.hash = 40,
+		.depth = 2,
+		.frames = {{.code = 16, .fingerprint = 9, .lasti = 2 * 6}, {.code = 48}},
+	};
+	const struct model_process *p;
+	const struct model *model;
+
+	fake_charge(g->session, g->self, 5, true, 1);
+	fake_charge(g->session, g->self, 40, false, 8);
+	fake_send(g->session, &m, sizeof(m));
+	fake_charge(g->session, g->self, 41, false, 16);
+	m.hash = 41;
+	m.frames[0].code = 48;
+	fake_send(g->session, &m, sizeof(m));
+	/* That of the first stack met its quota, that of the other is on its way. */
+	fake_stack(g->session, g->self, 40, false)->value.lacks = PYMEM_LACK_QUOTA;
+	model = built(g, true);
+	assert_int_equal(notes_with(model, "callers are missing from some stacks"), 1);
+	p = process(model, g->self);
+	assert_int_equal(line(p, 7)->increment_bytes, 8 * g->page);
+	assert_int_equal(line(p, 1)->total_bytes, g->page);
+	assert_int_equal(lost(g, p, PYMEM_LOSS_UNDELIVERED), 16);
+}
+
+/* What an image held in the tables is free again, delivered or not. */
+static void test_taken(void **state)
+{
+	struct given *g = *state;
+	const struct model_process *p;
+	struct fake_stack *stack;
+
+	fake_charge(g->session, g->self, 5, true, 1);
+	fake_fork(g->session, g->self, 1, PID(1));
+	fake_charge(g->session, 1, 5, true, 10);
+	fake_charge(g->session, 1, 6, false, 3);
+	stack = fake_stack(g->session, 1, 5, true);
+	stack->has_calls = true;
+	fake_proc(g->session, 1)->places[PYMEM_TABLE_VMCALLS].held = 1;
+	fake_announce_code(g->session, 1, 64); /* of no stack */
+	fake_run(g->session, 1, 7, 4);
+	fake_end(g->session, 1, true);
+	poll_all(g);
+	assert_int_equal(fake_entries(g->session), 3 + 2 + 1 + 3 + 1);
+	assert_int_equal(report_fold(g->report, true), 0);
+	assert_int_equal(fake_entries(g->session), 3);
+	assert_null(tracker_image(&g->tracker, 1));
+	assert_null(store_image(&g->tracker.store, 1));
+	assert_non_null(store_image(&g->tracker.store, g->self));
+	p = process(built(g, true), 1);
+	assert_true(p->exited);
+	assert_int_equal(line(p, 5)->increment_bytes, 10 * g->page);
+	assert_int_equal(line(p, 7)->occurrences, 4);
+	assert_int_equal(lost(g, p, PYMEM_LOSS_UNDELIVERED), 3);
+	check_conserved(report_build(g->report, true));
+}
+
+/* Not at once: a thread may have its last figures still to add. */
+static void test_when(void **state)
+{
+	struct given *g = *state;
+	uint64_t begin = tracker_now_ms();
+	bool there;
+
+	fake_fork(g->session, g->self, 1, PID(1));
+	fake_end(g->session, 1, true);
+	poll_all(g);
+	assert_int_equal(report_fold(g->report, false), 0);
+	there = tracker_image(&g->tracker, 1) != NULL;
+	/* Unless this machine takes as long for that. */
+	assert_true(there || tracker_now_ms() - begin >= 200);
+	if (there)
+		tracker_image(&g->tracker, 1)->ended_ms -= 200;
+	assert_int_equal(report_fold(g->report, false), 0);
+	assert_null(tracker_image(&g->tracker, 1));
+}
+
+/* It adds them after that: they are lost, and their place is free again. */
+static void test_late(void **state)
+{
+	struct given *g = *state;
+	const struct model_process *p;
+
+	fake_fork(g->session, g->self, 1, PID(1));
+	fake_charge(g->session, 1, 5, true, 10);
+	fake_collect(g->session, 1, 5, 2);
+	fake_end(g->session, 1, true);
+	poll_all(g);
+	assert_int_equal(report_fold(g->report, true), 0);
+	assert_int_equal(fake_entries(g->session), 0);
+	p = process(built(g, false), 1);
+	assert_int_equal(lost(g, p, PYMEM_LOSS_UNSETTLED), 2);
+	fake_settle(g->session);
+	assert_int_equal(fake_entries(g->session), 1);
+	p = process(built(g, false), 1);
+	assert_int_equal(fake_entries(g->session), 0);
+	assert_int_equal(lost(g, p, PYMEM_LOSS_UNSETTLED), 0);
+	assert_int_equal(lost(g, p, PYMEM_LOSS_UNDELIVERED), 2);
+	check_conserved(built(g, true));
+}
+
+/* A stack that came when the record had been made is found by what is missing. */
+static void test_after_record(void **state)
+{
+	struct given *g = *state;
+	const struct model_process *p;
+
+	fake_fork(g->session, g->self, 1, PID(1));
+	fake_charge(g->session, 1, 5, true, 10);
+	fake_collect(g->session, 1, 5, 2);
+	fake_end(g->session, 1, true);
+	poll_all(g);
+	/* To a stack that it did not have before. */
+	g->session->threads[0].key.hash = 50;
+	fake_settle(g->session);
+	assert_int_equal(report_fold(g->report, true), 0);
+	assert_int_equal(fake_entries(g->session), 0);
+	p = process(built(g, true), 1);
+	assert_int_equal(lost(g, p, PYMEM_LOSS_UNDELIVERED), 2);
+	assert_int_equal(lost(g, p, PYMEM_LOSS_UNSETTLED), 0);
+}
+
+/* What is not for the report gives its places back all the same. */
+static void test_not_reported(void **state)
+{
+	struct given *g = *state;
+	const struct model *model;
+
+	/* The command before it runs; a record for which there was no room; another program. */
+	fake_fork(g->session, g->self, 1, PID(1));
+	fake_fork(g->session, g->self, 2, PID(2));
+	poll_all(g);
+	tracker_image(&g->tracker, 1)->hidden = true;
+	fake_charge(g->session, 1, 5, true, 10);
+	fake_charge(g->session, 2, 5, true, 10);
+	fake_end(g->session, 1, true);
+	fake_end(g->session, 2, false);
+	poll_all(g);
+	poll_all(g);
+	assert_true(fake_entries(g->session) > 0);
+	assert_int_equal(report_fold(g->report, true), 0);
+	assert_int_equal(fake_entries(g->session), 0);
+	assert_null(store_image(&g->tracker.store, 1));
+	model = built(g, true);
+	assert_int_equal(model->process_count, 1);
+	assert_non_null(process(model, g->self));
+	assert_int_equal(model->skip_count, 1);
+}
+
+/* What a source says that is no figure comes from all its parts. */
+static void test_facts(void **state)
+{
+	struct given *g = *state;
+	const struct model *model;
+
+	tracker_skip(&g->tracker, 4, "other", "is odd");
+	fake_send(g->session, "x", 1);
+	g->session->dropped_messages = 2;
+	g->session->dropped_calls = 5;
+	model = built(g, true);
+	assert_int_equal(model->note_count, 4);
+	assert_non_null(strstr(model->notes[0], "mm_page_alloc"));
+	assert_non_null(strstr(model->notes[1], "2 messages about processes were lost"));
+	assert_non_null(strstr(model->notes[3], "1 malformed messages"));
+	assert_string_equal(model->notes[2],
+			    "5 memory system calls were not counted: table full; raise "
+			    "--max-stacks");
+	assert_int_equal(model->skip_count, 1);
+	assert_string_equal(model->skips[0].reason, "is odd");
+	assert_true(model->end > 1600000000);
+}
+
+/* --- any history --- */
+
+static uint64_t next_random(uint64_t *seed)
+{
+	*seed ^= *seed << 13;
+	*seed ^= *seed >> 7;
+	*seed ^= *seed << 17;
+	return *seed;
+}
+
+/* Something happens to the image that is the `n`th of those alive. */
+static void happen(struct given *g, size_t n, uint64_t *seed)
+{
+	struct session *s = g->session;
+	uint32_t id = s->live[n].id;
+	int64_t pages = (int64_t)(next_random(seed) % 41) - 20;
+	unsigned at = 2 + next_random(seed) % 12;
+
+	switch (next_random(seed) % 10) {
+	case 0:
+		if (s->live_count < 20)
+			fake_fork(s, id, 100 + s->sent, PID(s->sent));
+		break;
+	case 1:
+		if (id != g->self)
+			fake_end(s, id, true);
+		break;
+	case 2:
+		fake_settle(s);
+		break;
+	case 3:
+		fake_lose(s, id, next_random(seed) % PYMEM_LOSS_UNSETTLED, pages);
+		break;
+	case 4:
+		fake_collect(s, id, at, pages);
+		break;
+	default:
+		fake_charge(s, id, at, next_random(seed) % 8, pages);
+	}
+}
+
+static void live_through(struct given *g, uint64_t seed)
+{
+	const struct model *model;
+	int step;
+
+	for (step = 0; step < 150; step++) {
+		happen(g, next_random(&seed) % g->session->live_count, &seed);
+		if (!(next_random(&seed) % 8))
+			poll_all(g);
+		if (!(next_random(&seed) % 16))
+			assert_int_equal(report_fold(g->report, next_random(&seed) % 2), 0);
+		if (!(next_random(&seed) % 16))
+			check_conserved(built(g, false));
+	}
+	model = built(g, true);
+	check_conserved(model);
+	for (size_t i = 0; i < model->process_count; i++)
+		assert_int_equal(lost(g, model->processes[i], PYMEM_LOSS_UNSETTLED), 0);
+}
+
+static void test_any_history(void **state)
+{
+	uint64_t seed;
+
+	(void)state;
+	for (seed = 1; seed <= 40; seed++) {
+		struct given g;
+
+		given_new(&g);
+		live_through(&g, seed * 0x9e3779b97f4a7c15ull);
+		given_free(&g);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_live, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_unknown_frames, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_taken, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_when, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_late, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_after_record, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_not_reported, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_facts, setup, teardown),
+		cmocka_unit_test(test_any_history),
+	};
+
+	return cmocka_run_group_tests_name("tracker_counts", tests, NULL, NULL);
+}

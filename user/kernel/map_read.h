@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Reads all entries of a BPF hash map, while programs go on to change it. */
+#ifndef MAP_READ_H
+#define MAP_READ_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct bpf_map_batch_opts;
+
+/* The system calls that this takes, as libbpf has them: 0 or -errno. */
+struct map_ops {
+	int (*lookup_batch)(int fd, void *from, void *to, void *keys, void *values, uint32_t *count,
+			    const struct bpf_map_batch_opts *opts);
+	int (*lookup_and_delete)(int fd, const void *key, void *value);
+	int (*lookup)(int fd, const void *key, void *value);
+	int (*remove)(int fd, const void *key);
+};
+
+extern const struct map_ops map_ops_kernel;
+
+struct map_shape {
+	int fd;
+	size_t key_size, value_size;
+};
+
+/* Calls fn(key, value) for each entry until non-zero, which is returned; -errno on failure. Each
+ * entry that is there all the time comes once; one that comes or goes meanwhile may come or not.
+ * `take`: each is deleted, and comes with what it had at that time. `fn` may delete the entry. */
+int map_each(const struct map_ops *ops, const struct map_shape *map, bool take,
+	     int (*fn)(const void *key, const void *value, void *arg), void *arg);
+
+#endif

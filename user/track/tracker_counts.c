@@ -1,0 +1,305 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* A live session as a source of counts: joins what the kernel side counted (session) with what it
+ * handed over by name (store) and with what /proc said (images). Here, and in tracker_take.c, since
+ * this is the lowest layer that has all three.
+ */
+#include <stdio.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "os/proc.h"
+#include "track/tracker_private.h"
+
+struct handing {
+	struct tracker *tracker;
+	const struct counts_reader *reader;
+	void *arg;
+};
+
+bool tracker_is_reported(const struct image *image)
+{
+	return !image->hidden && !image->dropped &&
+	       (image->identified || (image->asked && !image->examined));
+}
+
+int tracker_hand_image(const struct image *image, const struct pymem_proc *record,
+		       const struct counts_reader *reader, void *arg)
+{
+	const struct counts_image handed = {
+		.id = image->id,
+		.pid = image->pid,
+		.ppid = image->ppid,
+		.comm = image->comm,
+		.argv = image->argv,
+		.cgroup = image->cgroup,
+		.python = image->python,
+		.reason = image->reason,
+		.root = &image->root,
+		.record = record,
+		.ended = image->dead,
+		.held = image->held,
+		.lines = image->lines,
+		.lines_late = image->lines_late,
+		.lines_error = image->lines_error,
+	};
+
+	return reader->image(&handed, arg);
+}
+
+static struct store_code *code_of(struct tracker *tracker, const struct image *image,
+				  const struct pymem_msg_frame *frame)
+{
+	return store_code(&tracker->store, image->id, frame, &image->layout,
+			  image->dead ? 0 : image->pid);
+}
+
+/* The frame's place in the source; false where its code object never arrived. */
+static bool find_frame(struct tracker *tracker, const struct image *image,
+		       const struct pymem_msg_frame *frame, struct counts_frame *found)
+{
+	struct store_code *code = code_of(tracker, image, frame);
+
+	if (!code)
+		return false;
+	*found = (struct counts_frame){
+		.code = frame->code,
+		.fingerprint = frame->fingerprint,
+		.lasti = frame->lasti,
+		.first_line = code->code.first_line,
+		.file = code->code.file,
+		.function = code->code.function,
+	};
+	found->line = store_line(&tracker->store, code, frame->lasti, &found->prologue);
+	return true;
+}
+
+/* Why code objects of the stack are not here. */
+static enum pymem_lack lack_of(struct tracker *tracker, const struct pymem_stack_key *key)
+{
+	struct pymem_stack value;
+
+	if (!session_stack(tracker->session, key, &value) || value.announced ||
+	    value.lacks >= PYMEM_LACK_COUNT)
+		return PYMEM_LACK_RING;
+	return value.lacks;
+}
+
+/* The innermost frame must be known; where a caller is not, the stack is cut. */
+static void find_frames(struct tracker *tracker, const struct image *image,
+			struct counts_frame *frames, struct counts_stack *stack)
+{
+	const struct store_stack *kept = store_stack(&tracker->store, &stack->key);
+	unsigned i;
+
+	stack->frames = frames;
+	stack->truncated = kept && kept->truncated;
+	for (i = 0; kept && i < kept->depth; i++) {
+		if (!find_frame(tracker, image, &kept->frames[i], &frames[i])) {
+			stack->truncated = true;
+			break;
+		}
+		stack->depth++;
+	}
+	stack->cut = !kept || stack->depth < kept->depth;
+	if (stack->cut)
+		stack->lack = lack_of(tracker, &stack->key);
+}
+
+int tracker_hand_stack(struct tracker *tracker, const struct pymem_stack_key *key,
+		       const struct pymem_counters *counters,
+		       int (*fn)(const struct counts_stack *stack, void *arg), bool vmcalls,
+		       void *arg)
+{
+	const struct image *image = tracker_image(tracker, key->proc);
+	struct counts_stack stack = {.key = *key, .counters = counters};
+	struct counts_frame frames[PYMEM_MAX_FRAMES];
+	struct pymem_vmcalls calls;
+
+	/* Of others, that it has come is enough. */
+	if (image && tracker_is_reported(image)) {
+		find_frames(tracker, image, frames, &stack);
+		if (vmcalls && session_vmcalls(tracker->session, key, &calls))
+			stack.vmcalls = &calls;
+	}
+	return fn(&stack, arg);
+}
+
+int tracker_hand_line(struct tracker *tracker, const struct pymem_line_key *key,
+		      const struct pymem_line *counted, const struct counts_reader *reader,
+		      void *arg)
+{
+	const struct pymem_msg_frame frame = {.code = key->code, .fingerprint = key->fingerprint};
+	const struct image *image = tracker_image(tracker, key->proc);
+	struct counts_line line = {.image = key->proc, .counted = counted};
+	struct counts_frame at;
+	struct store_code *code;
+
+	if (!image || !tracker_is_reported(image))
+		return 0;
+	code = code_of(tracker, image, &frame);
+	if (code) {
+		at = (struct counts_frame){
+			.code = key->code,
+			.fingerprint = key->fingerprint,
+			.lasti = PYMEM_LASTI_UNKNOWN,
+			.line = key->line > 0 ? key->line : store_first_line(code),
+			.first_line = code->code.first_line,
+			.file = code->code.file,
+			.function = code->code.function,
+		};
+		line.at = &at;
+	}
+	return reader->line(&line, arg);
+}
+
+static int read_live(const struct pymem_proc *record, void *arg)
+{
+	struct handing *h = arg;
+	const struct image *image = tracker_image(h->tracker, record->id);
+
+	/* One not known is to be told of by the next message; none is missing at the end. */
+	return image && !image->dead && tracker_is_reported(image)
+		       ? tracker_hand_image(image, record, h->reader, h->arg)
+		       : 0;
+}
+
+/* Images that are alive, or ended just now. */
+static int read_images(struct handing *h)
+{
+	struct image *image, *next;
+	int err = session_each_live(h->tracker->session, read_live, h);
+
+	if (err || !h->tracker->unfolded)
+		return err;
+	HASH_ITER(hh, h->tracker->images, image, next)
+	{
+		if (!err && image->dead && image->record.id && !image->folded &&
+		    tracker_is_reported(image))
+			err = tracker_hand_image(image, &image->record, h->reader, h->arg);
+	}
+	return err;
+}
+
+static int read_stack(const struct pymem_stack_key *key, const struct pymem_stack *stack, void *arg)
+{
+	struct handing *h = arg;
+	int verdict = tracker_hand_stack(h->tracker, key, &stack->counters, h->reader->stack, true,
+					 h->arg);
+
+	return verdict == COUNTS_TAKEN ? session_forget_stack(h->tracker->session, key) : verdict;
+}
+
+static int read_thread(const struct pymem_collected *thread, void *arg)
+{
+	struct handing *h = arg;
+
+	return tracker_hand_stack(h->tracker, &thread->key, &thread->counters, h->reader->thread,
+				  false, h->arg);
+}
+
+static int read_line(const struct pymem_line_key *key, const struct pymem_line *counted, void *arg)
+{
+	struct handing *h = arg;
+
+	return tracker_hand_line(h->tracker, key, counted, h->reader, h->arg);
+}
+
+static int read_counts(void *self, const struct counts_reader *reader, void *arg)
+{
+	struct handing h = {self, reader, arg};
+	struct session *session = h.tracker->session;
+	int err = read_images(&h);
+
+	if (!err)
+		err = session_each_stack(session, read_stack, &h);
+	if (!err)
+		err = session_each_thread(session, read_thread, &h);
+	if (!err)
+		err = session_each_line(session, read_line, &h);
+	return err;
+}
+
+static bool is_running(void *self, pid_t pid, uint64_t start_boottime_ns)
+{
+	uint64_t tick_ns = 1000000000 / (uint64_t)sysconf(_SC_CLK_TCK);
+
+	(void)self;
+	return proc_start_ticks(pid) == start_boottime_ns / tick_ns;
+}
+
+static void get_facts(void *self, struct counts_facts *facts)
+{
+	const struct tracker *t = self;
+	int i;
+
+	*facts = (struct counts_facts){
+		.end = clock_seconds(CLOCK_REALTIME),
+		.dropped_images = session_dropped_images(t->session),
+		.dropped_messages = session_dropped_messages(t->session),
+		.unexamined = t->unexamined,
+		.unexamined_comms = t->unexamined_comms,
+		.unseen = t->unseen,
+		.copies_error = t->copies_error,
+		.malformed = t->store.malformed,
+		.refused = t->store.refused,
+		.image_bytes = t->store.image_bytes,
+		.all_bytes = t->store.all_bytes,
+		.no_memory = t->store.no_memory,
+		.gaps = t->store.gaps,
+		.more_skips = t->more_skips,
+		.skips_most = TRACKER_SKIPS_MAX,
+		.skips = t->skips,
+		.unwatched = t->unwatched,
+	};
+	for (i = 0; i < PYMEM_LINE_MISS_COUNT; i++)
+		facts->line_misses[i] = session_line_misses(t->session, i);
+}
+
+struct told { /* what session_each_dropped() says, as notes */
+	void (*fn)(const char *text, void *arg);
+	void *arg;
+};
+
+static void tell_dropped(uint64_t events, const char *dropped, void *arg)
+{
+	const struct told *told = arg;
+	char text[256];
+
+	if (!events)
+		return;
+	snprintf(text, sizeof(text), "%llu %s", (unsigned long long)events, dropped);
+	told->fn(text, told->arg);
+}
+
+static void each_note(void *self, enum counts_note which, void (*fn)(const char *text, void *arg),
+		      void *arg)
+{
+	const struct tracker *tracker = self;
+	struct told told = {fn, arg};
+
+	switch (which) {
+	case COUNTS_NOTE_KERNEL:
+		session_each_note(tracker->session, fn, arg);
+		break;
+	case COUNTS_NOTE_EVENTS:
+		session_each_dropped(tracker->session, tell_dropped, &told);
+		break;
+	case COUNTS_NOTE_PROBES:
+		if (tracker->probes)
+			probes_each_refusal(tracker->probes, fn, arg);
+		break;
+	}
+}
+
+struct counts tracker_counts(struct tracker *tracker)
+{
+	static const struct counts_ops ops = {
+		.read = read_counts,
+		.take_ended = tracker_take_counts,
+		.is_running = is_running,
+		.facts = get_facts,
+		.each_note = each_note,
+	};
+
+	return (struct counts){&ops, tracker};
+}

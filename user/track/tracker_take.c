@@ -1,0 +1,223 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Images that have ended: what they did is handed over, once, and all that the kernel side and the
+ * store keep of them is freed. Places in the kernel side's tables that are not given back would be
+ * denied to others as long as this runs.
+ */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "track/tracker_private.h"
+
+/* A thread of a process that has ended may have its last figures still to add. */
+#define TAKE_AFTER_MS 200
+/* The lines that ran are looked through as a whole. */
+#define TAKE_LINES_AFTER_MS 2000
+
+struct taking {
+	struct tracker *tracker;
+	const struct counts_reader *reader;
+	void *arg;
+	struct image **images; /* that ended long enough ago */
+	size_t count, reported;
+	uint64_t before[PYMEM_TABLE_COUNT]; /* places that others have given back */
+};
+
+static int choose(struct taking *t, bool all)
+{
+	struct tracker *tracker = t->tracker;
+	uint64_t wait = tracker->probes ? TAKE_LINES_AFTER_MS : TAKE_AFTER_MS;
+	uint64_t now = tracker_now_ms();
+	struct image *image, *next;
+	int table;
+
+	t->images = calloc(tracker->unfolded, sizeof(struct image *));
+	if (!t->images)
+		return -ENOMEM;
+	HASH_ITER(hh, tracker->images, image, next)
+	{
+		if (!image->dead || !image->ended_ms || image->folded ||
+		    (!all && now - image->ended_ms < wait))
+			continue;
+		if (t->count == tracker->unfolded)
+			break;
+		image->taking = true;
+		image->handed_pages = 0;
+		t->images[t->count++] = image;
+		t->reported += tracker_is_reported(image);
+	}
+	for (table = 0; table < PYMEM_TABLE_COUNT; table++)
+		t->before[table] = session_forgotten(tracker->session, table);
+	return 0;
+}
+
+/* Of an image that is being taken, and is for the report; NULL: it is not. */
+static struct image *taken_image(struct taking *t, uint32_t id)
+{
+	struct image *image = tracker_image(t->tracker, id);
+
+	return image && image->taking && tracker_is_reported(image) ? image : NULL;
+}
+
+/* Hands over a stack if that is of use to the report. */
+static int hand_stack(struct taking *t, const struct pymem_stack_key *key,
+		      const struct pymem_stack *stack)
+{
+	struct image *image = taken_image(t, key->proc);
+	int verdict;
+
+	if (!image)
+		return 0;
+	image->handed_pages += counts_rss_pages(stack->counters.pages);
+	verdict = tracker_hand_stack(t->tracker, key, &stack->counters, t->reader->stack, true,
+				     t->arg);
+	return verdict < 0 ? verdict : 0;
+}
+
+/* The stacks of an image that were delivered, and its code objects. */
+static int take_delivered(struct taking *t, const struct store_image *kept)
+{
+	struct session *session = t->tracker->session;
+	const struct store_stack *stack;
+	const struct store_code *code;
+	int err = 0;
+
+	for (stack = kept->stacks; stack && !err; stack = stack->next) {
+		struct pymem_stack value;
+
+		if (session_stack(session, &stack->key, &value))
+			err = hand_stack(t, &stack->key, &value)
+				      ?: session_forget_stack(session, &stack->key);
+	}
+	for (code = kept->codes; code && !err; code = code->next)
+		err = session_forget_code(session, code->key.proc, code->key.code,
+					  code->key.fingerprint);
+	return err;
+}
+
+/* A stack that was never delivered, or came in late. */
+static int take_rest(const struct pymem_stack_key *key, const struct pymem_stack *stack, void *arg)
+{
+	struct taking *t = arg;
+
+	if (!taken_image(t, key->proc))
+		return 0;
+	return hand_stack(t, key, stack) ?: session_forget_stack(t->tracker->session, key);
+}
+
+static int take_line(const struct pymem_line_key *key, const struct pymem_line *counted, void *arg)
+{
+	struct taking *t = arg;
+
+	if (!taken_image(t, key->proc))
+		return 0;
+	return tracker_hand_line(t->tracker, key, counted, t->reader, t->arg)
+		       ?: session_forget_line(t->tracker->session, key);
+}
+
+/* Is all that changed accounted for by what was handed over? */
+static bool is_complete(const struct taking *t)
+{
+	const struct pymem_proc *record;
+	int64_t pages;
+	size_t i;
+	int loss;
+
+	for (i = 0; i < t->count; i++) {
+		if (!tracker_is_reported(t->images[i]))
+			continue;
+		record = &t->images[i]->record;
+		pages = t->images[i]->handed_pages;
+		for (loss = 0; loss < PYMEM_LOSS_COUNT; loss++)
+			pages += record->lost_pages[loss];
+		if (pages !=
+		    counts_rss_pages(record->now_pages) - counts_rss_pages(record->start_pages))
+			return false;
+	}
+	return true;
+}
+
+/* Do the images hold more places in the table than have been given back? Code objects may have been
+ * refused by the store, stacks never delivered. Of one that was dropped it is not known. */
+static bool is_left(const struct taking *t, enum pymem_table table)
+{
+	uint64_t held = 0;
+	size_t i;
+
+	for (i = 0; i < t->count; i++) {
+		if (t->images[i]->dropped)
+			return true;
+		held += t->images[i]->record.places[table].held;
+	}
+	return held > session_forgotten(t->tracker->session, table) - t->before[table];
+}
+
+static bool is_taken(uint32_t proc, void *arg)
+{
+	const struct taking *t = arg;
+	const struct image *image = tracker_image(t->tracker, proc);
+
+	return image && image->taking;
+}
+
+static int sweep_tables(struct taking *t)
+{
+	int table, err = 0;
+
+	for (table = 0; table <= PYMEM_TABLE_LINES && !err; table++)
+		if (is_left(t, table))
+			err = session_sweep(t->tracker->session, table, is_taken, t);
+	return err;
+}
+
+static int hand_images(struct taking *t)
+{
+	int err = 0;
+	size_t i;
+
+	for (i = 0; i < t->count && !err; i++)
+		if (tracker_is_reported(t->images[i]))
+			err = tracker_hand_image(t->images[i], &t->images[i]->record, t->reader,
+						 t->arg);
+	return err;
+}
+
+static int hand_counts(struct taking *t)
+{
+	struct session *session = t->tracker->session;
+	const struct store_image *kept;
+	int err = 0;
+	size_t i;
+
+	for (i = 0; i < t->count && !err; i++) {
+		kept = store_image(&t->tracker->store, t->images[i]->id);
+		if (kept)
+			err = take_delivered(t, kept);
+	}
+	if (!err && t->reported && (!is_complete(t) || is_left(t, PYMEM_TABLE_STACKS)))
+		err = session_each_stack(session, take_rest, t);
+	if (!err && t->reported)
+		err = session_each_line(session, take_line, t);
+	return err ?: sweep_tables(t);
+}
+
+int tracker_take_counts(void *self, bool all, const struct counts_reader *reader, void *arg)
+{
+	struct taking t = {.tracker = self, .reader = reader, .arg = arg};
+	int err;
+	size_t i;
+
+	if (!t.tracker->unfolded)
+		return 0;
+	err = choose(&t, all);
+	if (!err && t.count)
+		err = hand_images(&t) ?: hand_counts(&t);
+	for (i = 0; i < t.count; i++) {
+		t.images[i]->taking = false;
+		if (err)
+			continue;
+		session_settle_account(t.tracker->session, &t.images[i]->record);
+		tracker_folded(t.tracker, t.images[i]);
+	}
+	free(t.images);
+	return err;
+}
