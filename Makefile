@@ -292,12 +292,12 @@ install: all completions
 	@if $(PYTHON) tools/build-extension; then \
 		site="$(DESTDIR)$(PYTHON_SITE)"; \
 		install -d "$$site/pymem_bpf" && \
-		install -m 644 python/pymem_bpf/*.py python/pymem_bpf/*.so "$$site/pymem_bpf/"; \
+		install -m 644 python/src/pymem_bpf/*.py python/src/pymem_bpf/*.so "$$site/pymem_bpf/"; \
 	else \
 		echo "the program is installed; the Python package is not, for $(PYTHON)" >&2; exit 1; \
 	fi
 
-# The Python package's extension, in place: PYTHONPATH=python then has the package.
+# The Python package's extension, in place: PYTHONPATH=python/src then has the package.
 python:
 	$(PYTHON) tools/build-extension
 
@@ -306,7 +306,7 @@ wheel:
 
 SOURCES := $(wildcard bpf/*/*.c bpf/*/*.h user/*/*.c user/*/*.h include/*.h tests/unit/*.c tests/unit/*.h \
 	tests/fuzz/*.c tests/fuzz/*.h tests/walker/*.c tests/walker/*.h tests/walker/bpf/*.h \
-	tests/verifier/*.c python/pymem_bpf/*.c python/pymem_bpf/*.h bench/probe/*.c)
+	tests/verifier/*.c python/src/pymem_bpf/native/*.c python/src/pymem_bpf/native/*.h bench/probe/*.c)
 GENERATED := user/python/py_layout_table.h user/base/text_widths.h
 FORMATTED := $(filter-out $(GENERATED),$(SOURCES))
 format:

@@ -299,7 +299,7 @@ class Mprun(Contender):
 
     def environment(self, job):
         return {"PYMEM_BPF_SOCKET": self.socket,
-                "PYTHONPATH": os.pathsep.join([SAME, os.path.join(common.PROJECT, "python")])}
+                "PYTHONPATH": os.pathsep.join([SAME, os.path.join(common.PROJECT, "python", "src")])}
 
     def command(self, job):
         return job.python(os.path.join(SAME, "mprun_session.py"), job.program, job.path("table"))

@@ -43,7 +43,7 @@ print("\nRESULT", json.dumps([said.getvalue(), true, seconds]))
 
 def one(name):
     """(peak said, VmHWM, seconds), in MiB."""
-    env = dict(os.environ, PYTHONPATH=os.path.join(os.path.dirname(HERE), "python"),
+    env = dict(os.environ, PYTHONPATH=os.path.join(os.path.dirname(HERE), "python", "src"),
                PYMEM_BPF_SOCKET="/nonexistent", PYTHONDONTWRITEBYTECODE="1")
     done = subprocess.run([sys.executable, "-c", SESSION, name], env=env, stdout=subprocess.PIPE,
                           timeout=SECONDS, check=True)

@@ -130,7 +130,7 @@ def measure(rounds):
             "rounds": rounds, "cases": []}
     with tempfile.TemporaryDirectory() as folder:
         socket = os.path.join(folder, "serve.sock")
-        environment = dict(os.environ, PYTHONPATH=os.path.join(PROJECT, "python"),
+        environment = dict(os.environ, PYTHONPATH=os.path.join(PROJECT, "python", "src"),
                            PYMEM_BPF_SOCKET=socket, PYTHONDONTWRITEBYTECODE="1")
         server = serve(socket)
         try:

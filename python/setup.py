@@ -23,10 +23,10 @@ if ROOT is None:
     sys.exit("pymem_bpf: %s is neither here nor above: build in the project's tree, or from a source "
              "distribution made there (setup.py sdist)" % AROUND[0])
 
-with open(os.path.join(HERE, "pymem_bpf", "__init__.py"), encoding="utf-8") as f:
+with open(os.path.join(HERE, "src", "pymem_bpf", "__init__.py"), encoding="utf-8") as f:
     VERSION = next(line.split('"')[1] for line in f if line.startswith("__version__"))
 
-SUPPORTED = runpy.run_path(os.path.join(HERE, "pymem_bpf", "_supported.py"))
+SUPPORTED = runpy.run_path(os.path.join(HERE, "src", "pymem_bpf", "_supported.py"))
 if SUPPORTED["refusal"]() is not None:
     sys.exit(SUPPORTED["refusal"]())
 STABLE = SUPPORTED["has_monitoring"]()
@@ -46,12 +46,13 @@ setup(
     description="Resident memory of Python, line by line, as the kernel counts it",
     license="GPL-2.0-only OR BSD-2-Clause",
     python_requires=">=3.8",
+    package_dir={"": "src"},
     packages=["pymem_bpf"],
     package_data={"pymem_bpf": []},
     ext_modules=[Extension(
         "pymem_bpf._lines",
-        sorted(glob.glob("pymem_bpf/_lines*.c")),
-        depends=["pymem_bpf/_lines.h"],
+        sorted(glob.glob("src/pymem_bpf/native/_lines*.c")),
+        depends=["src/pymem_bpf/native/_lines.h"],
         include_dirs=[os.path.join(ROOT, "include")],
         extra_compile_args=["-std=gnu11", "-Wall", "-Wextra", "-fvisibility=hidden"],
         define_macros=[("Py_LIMITED_API", "0x030c0000")] if STABLE else [],

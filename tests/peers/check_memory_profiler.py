@@ -120,7 +120,7 @@ def main():
         for name, text in SHIM.items():
             with open(os.path.join(shim, name), "w", encoding="utf-8") as f:
                 f.write(text)
-        suites = (Suite(source, [shim, os.path.join(PROJECT, "python")], options.python),
+        suites = (Suite(source, [shim, os.path.join(PROJECT, "python", "src")], options.python),
                   Suite(source, [source], options.python))
         try:
             return run(programs(source), suites, options.programs)

@@ -12,7 +12,7 @@ import pytest
 HERE = os.path.dirname(os.path.abspath(__file__))
 PROJECT = os.path.dirname(os.path.dirname(HERE))
 PROGRAM = os.path.join(PROJECT, "build", "pymem-bpf")
-PACKAGE = os.path.join(PROJECT, "python")
+PACKAGE = os.path.join(PROJECT, "python", "src")
 ASK = "import sys; print('%d.%d %d' % (sys.version_info[:2] + ('t' in sys.abiflags,)))"
 
 sys.path.insert(0, os.path.join(PROJECT, "tests"))

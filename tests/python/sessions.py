@@ -44,7 +44,7 @@ class Stage:
         self.user = user
         self.path = open_folder()
         self.package = os.path.join(self.path, "python")
-        shutil.copytree(os.path.join(PROJECT, "python"), self.package,
+        shutil.copytree(os.path.join(PROJECT, "python", "src"), self.package,
                         ignore=shutil.ignore_patterns("__pycache__", "build"))
         self.home = os.path.join(self.path, "home")
         os.mkdir(self.home)

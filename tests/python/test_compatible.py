@@ -11,7 +11,7 @@ import pytest
 import sessions
 from sessions import PYTHON, needs_program
 
-sys.path.insert(0, os.path.join(sessions.PROJECT, "python"))
+sys.path.insert(0, os.path.join(sessions.PROJECT, "python", "src"))
 import pymem_bpf  # noqa: E402
 from pymem_bpf import counter, mprof  # noqa: E402
 
@@ -38,7 +38,7 @@ def test_every_public_name_is_there():
 
 def test_all_names_where_ipython_is_not(tmp_path):
     (tmp_path / "IPython.py").write_text("raise ImportError('No module named IPython')\n")
-    env = dict(os.environ, PYTHONPATH="%s:%s" % (tmp_path, os.path.join(sessions.PROJECT, "python")))
+    env = dict(os.environ, PYTHONPATH="%s:%s" % (tmp_path, os.path.join(sessions.PROJECT, "python", "src")))
     code = ("from pymem_bpf import *\n"
             "print(*(f.__name__ for f in (profile, MemTimer, load_ipython_extension)))")
     said = subprocess.check_output([PYTHON, "-c", code], env=env)
@@ -114,7 +114,7 @@ def test_a_process_that_is_gone_without_psutil(tmp_path):
     (tmp_path / "psutil.py").write_text("raise ImportError('No module named psutil')\n")
     code = ("from pymem_bpf import memory_usage\ntry:\n    memory_usage(1 << 22)\n"
             "except ProcessLookupError as e:\n    print(type(e).__name__, e.pid, e.errno, e)\n")
-    env = dict(os.environ, PYTHONPATH="%s:%s" % (tmp_path, os.path.join(sessions.PROJECT, "python")))
+    env = dict(os.environ, PYTHONPATH="%s:%s" % (tmp_path, os.path.join(sessions.PROJECT, "python", "src")))
     said = subprocess.check_output([PYTHON, "-c", code], env=env).decode()
     assert said.startswith("NoSuchProcess 4194304 3 ") and "no process with this PID" in said
 
@@ -200,7 +200,7 @@ def test_programs_that_run_programs(server):
 @pytest.mark.parametrize("words", [["--version"]] + [[name, "--version"] for name in (
     "run", "attach", "plot", "peak", "list", "rm", "clean")], ids=" ".join)
 def test_versions(words):
-    env = dict(os.environ, PYTHONPATH=os.path.join(sessions.PROJECT, "python"))
+    env = dict(os.environ, PYTHONPATH=os.path.join(sessions.PROJECT, "python", "src"))
     said = subprocess.check_output([PYTHON, "-m", "pymem_bpf.mprof"] + words, env=env).decode()
     assert said == pymem_bpf.__version__ + "\n"
 

@@ -15,7 +15,7 @@ import time
 import pytest
 import sessions
 
-sys.path.insert(0, os.path.join(sessions.PROJECT, "python"))
+sys.path.insert(0, os.path.join(sessions.PROJECT, "python", "src"))
 from pymem_bpf import _helper, _proc, counter  # noqa: E402
 from pymem_bpf.counter import Counter, HelperError, HelperMissing  # noqa: E402
 

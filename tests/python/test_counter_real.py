@@ -10,7 +10,7 @@ import pytest
 import sessions
 from sessions import needs_program
 
-sys.path.insert(0, os.path.join(sessions.PROJECT, "python"))
+sys.path.insert(0, os.path.join(sessions.PROJECT, "python", "src"))
 from pymem_bpf.counter import Counter, HelperError  # noqa: E402
 
 

@@ -109,9 +109,9 @@ def test_address_sanitizer(server, sanitized, tmp_path):
     subprocess.run("rm -f %s/*.so" % copy, shell=True, check=True)
     (tmp_path / "tools").mkdir()
     project = tmp_path / "project"
-    for folder in ("python", "include", "tools"):
+    for folder in ("python/src", "include", "tools"):
         (project / folder).mkdir(parents=True)
-    subprocess.run(["cp", "-r", str(copy), str(project / "python")], check=True)
+    subprocess.run(["cp", "-r", str(copy), str(project / "python" / "src")], check=True)
     subprocess.run(["cp", os.path.join(PROJECT, "include", "pymem_page.h"), str(project / "include")],
                    check=True)
     subprocess.run(["cp", os.path.join(PROJECT, "tools", "build-extension"), str(project / "tools")],
@@ -121,7 +121,7 @@ def test_address_sanitizer(server, sanitized, tmp_path):
                         "-fno-sanitize-recover=undefined"))
     library = subprocess.run(["cc", "-print-file-name=libasan.so"], stdout=subprocess.PIPE,
                              check=True).stdout.decode().strip()
-    env = environment(LD_PRELOAD=library, PYTHONPATH=str(project / "python"), PYTHONMALLOC="malloc",
+    env = environment(LD_PRELOAD=library, PYTHONPATH=str(project / "python" / "src"), PYTHONMALLOC="malloc",
                       ASAN_OPTIONS="detect_leaks=0")
     out, err = run(command + [os.path.join(HERE, "programs", "churn.py"), server], env=env)
     assert "AddressSanitizer" not in err and "runtime error" not in err, err

@@ -57,9 +57,9 @@ def test_address_sanitizer(sanitized, tmp_path):
     """Leaks are not looked for: the interpreter's own are many."""
     python, include = sanitized
     library = subprocess.check_output(["gcc", "-print-file-name=libasan.so"]).decode().strip()
-    shutil.copytree(os.path.join(PROJECT, "python"), tmp_path / "python",
+    shutil.copytree(PACKAGE, tmp_path / "python",
                     ignore=shutil.ignore_patterns("*.so", "__pycache__", "build"))
-    sources = sorted(glob.glob(os.path.join(PROJECT, "python", "pymem_bpf", "_lines*.c")))
+    sources = sorted(glob.glob(os.path.join(PACKAGE, "pymem_bpf", "native", "_lines*.c")))
     subprocess.run(["gcc", "-std=gnu11", "-g", "-O1", "-fsanitize=address,undefined",
                     "-fno-sanitize-recover=all", "-fPIC", "-shared", "-fvisibility=hidden", "-D_GNU_SOURCE",
                     *["-DPy_LIMITED_API=0x030c0000"][:python.version >= (3, 12)], "-I" + include,

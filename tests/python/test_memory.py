@@ -12,7 +12,7 @@ import sessions
 from sessions import needs_program
 from test_counter import Fake, page_fd, reply
 
-sys.path.insert(0, os.path.join(sessions.PROJECT, "python"))
+sys.path.insert(0, os.path.join(sessions.PROJECT, "python", "src"))
 from pymem_bpf import _counting, _helper, _proc, counter, memory  # noqa: E402
 from pymem_bpf.memory import memory_usage  # noqa: E402
 

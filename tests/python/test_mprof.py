@@ -13,7 +13,7 @@ import pytest
 import sessions
 from sessions import needs_program
 
-sys.path.insert(0, os.path.join(sessions.PROJECT, "python"))
+sys.path.insert(0, os.path.join(sessions.PROJECT, "python", "src"))
 from pymem_bpf import dat, mprof  # noqa: E402
 
 MPROF = shutil.which("python3-mprof") or shutil.which("mprof")

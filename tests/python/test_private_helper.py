@@ -7,8 +7,8 @@ import time
 import sessions
 from sessions import needs_program
 
-sys.path.insert(0, os.path.join(sessions.PROJECT, "python"))
-from pymem_bpf import _proc  # noqa: E402
+sys.path.insert(0, os.path.join(sessions.PROJECT, "python", "src"))
+from pymem_bpf import _helper, _proc  # noqa: E402
 
 WAITS = """
 import os, subprocess, sys, time
@@ -110,3 +110,9 @@ print(_proc.descendants(os.getpid()))
         assert stage.run([sessions.PYTHON, program]) == (0, "True True\n[]\n")
     finally:
         stage.close()
+
+
+def test_program_of_the_source_tree(monkeypatch):
+    """In a checkout, the helper is the program that was built there, not one in PATH."""
+    monkeypatch.delenv("PYMEM_BPF", raising=False)
+    assert _helper.program() == sessions.PROGRAM

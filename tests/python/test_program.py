@@ -11,7 +11,7 @@ import pytest
 import sessions
 from sessions import PYTHON, needs_program
 
-sys.path.insert(0, os.path.join(sessions.PROJECT, "python"))
+sys.path.insert(0, os.path.join(sessions.PROJECT, "python", "src"))
 from pymem_bpf import _interpreter  # noqa: E402
 
 ASKS = '''

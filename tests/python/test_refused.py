@@ -26,10 +26,11 @@ def test_free_threaded_whether_or_not_the_gil_is_on(abiflags, gil):
     pretend = ("import sys, runpy\nsys.abiflags = %r\nsys._is_gil_enabled = lambda: %r\nsys.version_info = "
                "(3, 13, 0, 'final', 0)\n" % (abiflags, gil))
     for code, folder in (
-            ("sys.argv = ['setup.py', '-q', 'build_ext', '--dry-run']\nrunpy.run_path('setup.py')", PACKAGE),
+            ("sys.argv = ['setup.py', '-q', 'build_ext', '--dry-run']\nrunpy.run_path('setup.py')",
+             os.path.join(PROJECT, "python")),
             ("sys.argv = ['build-extension']\n"
              "runpy.run_path('tools/build-extension', run_name='__main__')", PROJECT),
-            ("sys.path.insert(0, 'python')\nimport pymem_bpf.line_profiler", PROJECT)):
+            ("sys.path.insert(0, 'python/src')\nimport pymem_bpf.line_profiler", PROJECT)):
         said = subprocess.run(["/usr/bin/python3", "-c", pretend + code], stdout=subprocess.PIPE,
                               stderr=subprocess.PIPE, cwd=folder,
                               env=dict(os.environ, PYTHONDONTWRITEBYTECODE="1"))

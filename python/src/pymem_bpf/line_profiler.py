@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 """Line by line: which lines of some functions ran how often, and what each changed RSS by.
 
-The counting is in C (_lines.c). Here it is decided which code objects are profiled, and how
+The counting is in C (native/_lines.c). Here it is decided which code objects are profiled, and how
 the interpreter is asked to tell of their lines: sys.monitoring's local events on 3.12 and
 later, so that other code costs nothing; before, a frame evaluation function that has frames
-of that code, no others, run under the C trace hook (_lines_eval.c).
+of that code, no others, run under the C trace hook (native/_lines_eval.c).
 
 An increment is the sum over a line's runs of what the thread that ran it changed from the
 run's start to its end, callees included. So the increments of a function add up to what the

@@ -67,7 +67,7 @@ def program():
     named = os.environ.get("PYMEM_BPF")
     if named:
         return named
-    tree = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+    tree = os.path.abspath(os.path.join(os.path.dirname(__file__), *[os.pardir] * 3))
     built = os.path.join(tree, "build", NAME)
     # What root runs must be the tree's own, not a `build` that happens to lie beside the package.
     if os.path.exists(os.path.join(tree, "include", "pymem_serve.h")) and os.access(built, os.X_OK):
