@@ -290,9 +290,7 @@ install: all completions
 	sed 's|@SBINDIR@|$(PREFIX)/sbin|' packaging/pymem-bpf.service.in > $(BUILD)/pymem-bpf.service
 	install -D -m 644 $(BUILD)/pymem-bpf.service $(DESTDIR)$(PREFIX)/lib/systemd/system/pymem-bpf.service
 	@if $(PYTHON) tools/build-extension; then \
-		site="$(DESTDIR)$(PYTHON_SITE)"; \
-		install -d "$$site/pymem_bpf" && \
-		install -m 644 python/src/pymem_bpf/*.py python/src/pymem_bpf/*.so "$$site/pymem_bpf/"; \
+		DESTDIR="$(DESTDIR)" $(PYTHON) tools/install-package "$(PYTHON_SITE)" "$(PREFIX)/bin"; \
 	else \
 		echo "the program is installed; the Python package is not, for $(PYTHON)" >&2; exit 1; \
 	fi

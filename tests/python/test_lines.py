@@ -112,10 +112,8 @@ def test_address_sanitizer(server, sanitized, tmp_path):
     for folder in ("python/src", "include", "tools"):
         (project / folder).mkdir(parents=True)
     subprocess.run(["cp", "-r", str(copy), str(project / "python" / "src")], check=True)
-    subprocess.run(["cp", os.path.join(PROJECT, "include", "pymem_page.h"), str(project / "include")],
-                   check=True)
-    subprocess.run(["cp", os.path.join(PROJECT, "tools", "build-extension"), str(project / "tools")],
-                   check=True)
+    for name in ("include/pymem_page.h", "tools/build-extension", "python/extension.py"):
+        subprocess.run(["cp", os.path.join(PROJECT, name), str(project / name)], check=True)
     run(command + [str(project / "tools" / "build-extension")],
         env=environment(EXTENSION_CFLAGS="-O1 -g -fsanitize=address,undefined "
                         "-fno-sanitize-recover=undefined"))
@@ -362,6 +360,8 @@ def test_wheel(tmp_path):
     out, _ = run([sys.executable, "-m", "zipfile", "-l", str(tmp_path / "wheel" / name)])
     for member in ("__init__.py", "line_profiler.py", "magics.py", "counter.py", "_lines."):
         assert "pymem_bpf/" + member in out, member
+    assert ".dist-info/entry_points.txt" in out
+    assert "native/" not in out  # sources are for source distributions
 
 
 def test_versions_agree():

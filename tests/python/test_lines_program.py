@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 """@profile and python -m pymem_bpf with the real helper, beside the real memory_profiler on the same
 programs: same layout, same rows and occurrences. And the package as it is built and installed."""
+import json
 import os
 import re
 import subprocess
@@ -409,7 +410,7 @@ def test_source_distribution(tmp_path):
     archive, = (tmp_path / "sdist").iterdir()
     subprocess.run(["tar", "xzf", str(archive), "-C", str(tmp_path)], check=True)
     subprocess.run(["rm", "-rf", str(copy)], check=True)
-    unpacked, = tmp_path.glob("pymem_bpf-*")
+    unpacked, = tmp_path.glob("pymem?bpf-*")  # newer setuptools write _
     assert (unpacked / "LICENSES" / "GPL-2.0-only.txt").is_file()
     setup(unpacked, "bdist_wheel", "-d", str(tmp_path / "wheel"))
     wheel, = (tmp_path / "wheel").iterdir()
@@ -457,6 +458,35 @@ def test_install(tmp_path):
                    cwd=PROJECT, check=True, timeout=SECONDS)
     where = [path for path, _, files in os.walk(str(tmp_path / "root")) if "line_profiler.py" in files]
     assert len(where) == 1
-    env = dict(environment(), PYTHONPATH=os.path.dirname(where[0]))
+    site = os.path.dirname(where[0])
+    env = dict(environment(), PYTHONPATH=site)
     assert subprocess.check_output(["/usr/bin/python3", "-c", code], env=env,
                                    cwd="/").decode().startswith(where[0])
+    check_metadata("/usr/bin/python3", site, env)
+    said = subprocess.run([str(tmp_path / "root" / "usr" / "local" / "bin" / "pymem-mprof"), "--version"],
+                          env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    assert said.returncode == 0 and b"0." in said.stdout, said
+
+
+def check_metadata(python, site, env):
+    """What installers and importlib.metadata read is there, and true of each file."""
+    code = ("import base64, hashlib, importlib.metadata as m, json\n"
+            "d = m.distribution('pymem-bpf')\n"
+            "def right(f):\n"
+            "    digest = hashlib.sha256(f.read_binary()).digest()\n"
+            "    return f.hash and f.hash.value == base64.urlsafe_b64encode(digest).rstrip(b'=').decode()\n"
+            "print(json.dumps([d.version, d.metadata['Requires-Python'],\n"
+            "    len(d.metadata.get_all('Classifier')), [(e.name, e.value) for e in d.entry_points],\n"
+            "    [(str(f), right(f)) for f in d.files]]))")
+    said = subprocess.run([python, "-c", code], stdout=subprocess.PIPE, env=env, cwd="/", check=True)
+    version, needs, classifiers, commands, sums = json.loads(said.stdout.decode())
+    with open(os.path.join(PROJECT, "VERSION")) as f:
+        assert version == f.read().strip()
+    assert needs == ">=3.8" and classifiers > 10
+    assert commands == [["pymem-mprof", "pymem_bpf.mprof:main"]]
+    assert [name for name, right in sums if right is False] == []
+    names = {name for name, _ in sums}
+    assert {"pymem_bpf/line_profiler.py", "../../../bin/pymem-mprof"} <= names, names
+    installed = {os.path.join("pymem_bpf", name) for name in os.listdir(os.path.join(site, "pymem_bpf"))
+                 if name != "__pycache__"}
+    assert installed == {name for name in names if name.startswith("pymem_bpf/")}

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 """Which interpreters the package is for, and with which interface its extension is built for them.
 
-The one place where that is decided: modules ask when they are imported, setup.py and
-tools/build-extension run this file by its path, so it imports nothing of the package and is valid in
-versions that are refused.
+The one place where that is decided: modules ask when they are imported; python/extension.py, by which the
+extension is built, runs this file by its path. So it imports nothing of the package and is valid in versions
+that are refused.
 """
 import sys
 
