@@ -358,7 +358,7 @@ def test_wheel(tmp_path):
         cwd=str(copy / "python"), env=environment(PYTHONPATH=""))
     name, = os.listdir(str(tmp_path / "wheel"))
     out, _ = run([sys.executable, "-m", "zipfile", "-l", str(tmp_path / "wheel" / name)])
-    for member in ("__init__.py", "line_profiler.py", "magics.py", "counter.py", "_lines."):
+    for member in ("__init__.py", "line_profiler.py", "magics.py", "counter.py", "_lines.", "_lines.pyi", "py.typed"):
         assert "pymem_bpf/" + member in out, member
     assert ".dist-info/entry_points.txt" in out
     assert "native/" not in out  # sources are for source distributions

@@ -101,6 +101,8 @@ def plan_scripts(_):
                         python + [os.path.join(unit, "tooling.py")]),
             command_job("layers of user/ and bpf/", python + [os.path.join(unit, "check_layers")]),
             command_job("handles of the BPF side", python + [os.path.join(unit, "check_handles")]),
+            command_job("hints and docstrings of the Python package",
+                        python + [os.path.join(unit, "public_names.py")]),
             command_job("verifier's figures", [os.path.join(TESTS, "verifier", "compare.py")], show=True)]
     jobs += [command_job("%s %s" % (os.path.basename(script), target), python + [script, target])
              for script in scripts for target in script_targets()]

@@ -7,6 +7,29 @@ with the import changed.
 """
 import importlib
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    # What __getattr__() gives; with `as`, type checkers take a name as one of this module's.
+    from typing import Any, List
+
+    from ._compatible import MemitResult as MemitResult
+    from ._compatible import MemTimer as MemTimer
+    from ._compatible import choose_backend as choose_backend
+    from ._compatible import exec_with_profiler as exec_with_profiler
+    from ._compatible import has_tracemalloc as has_tracemalloc
+    from ._compatible import run_module_with_profiler as run_module_with_profiler
+    from .code_map import CodeMap as CodeMap
+    from .counter import Counter as Counter
+    from .counter import HelperError as HelperError
+    from .counter import HelperMissing as HelperMissing
+    from .decorator import profile as profile
+    from .line_profiler import LineProfiler as LineProfiler
+    from .logfile import LogFile as LogFile
+    from .magics import MemoryProfilerMagics as MemoryProfilerMagics
+    from .memory import memory_usage as memory_usage
+    from .table import show_results as show_results
+    from .timestamps import TimeStamper as TimeStamper
+
 __version__ = "0.1.0"
 
 _HOMES = {"profile": "decorator", "LineProfiler": "line_profiler", "show_results": "table",
@@ -21,21 +44,22 @@ _HOMES = {"profile": "decorator", "LineProfiler": "line_profiler", "show_results
 __all__ = sorted(set(_HOMES) - {"MemoryProfilerMagics"}) + ["load_ipython_extension"]
 
 
-def __getattr__(name):
-    # What is not used is not imported: imports are memory, too.
-    home = _HOMES.get(name)
-    if home is None:
-        raise AttributeError("module %r has no attribute %r" % (__name__, name))
-    value = getattr(importlib.import_module("." + home, __name__), name)
-    globals()[name] = value
-    return value
+if not TYPE_CHECKING:  # or checkers would take any name for one that there is
+    def __getattr__(name: str) -> object:
+        # What is not used is not imported: imports are memory, too.
+        home = _HOMES.get(name)
+        if home is None:
+            raise AttributeError("module %r has no attribute %r" % (__name__, name))
+        value = getattr(importlib.import_module("." + home, __name__), name)
+        globals()[name] = value
+        return value
 
 
-def __dir__():
+def __dir__() -> "List[str]":
     return sorted(set(globals()) | set(_HOMES))
 
 
-def load_ipython_extension(ipython):
+def load_ipython_extension(ipython: "Any") -> None:
     """%load_ext pymem_bpf."""
     from .magics import load_ipython_extension as load
     load(ipython)

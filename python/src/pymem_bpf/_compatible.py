@@ -6,14 +6,18 @@ import os
 import sys
 import time
 
-from . import _helper, _proc, _program
+from . import _alone, _helper, _proc, _program
 from .memory import MIB, choose_metric
+
+TYPE_CHECKING = False  # typing itself is not imported: imports are memory, too
+if TYPE_CHECKING:
+    from typing import Any, Callable, List, Sequence, Tuple
 
 #: Whether the backend tracemalloc can be used: never here, since it doesn't count resident memory.
 has_tracemalloc = False
 
 
-def choose_backend(new_backend=None):
+def choose_backend(new_backend: "str | None" = None) -> str:
     """The name of the backend that is used for a name: itself, if there is one of that name. ValueError."""
     choose_metric(new_backend)
     return new_backend or "psutil"
@@ -25,16 +29,17 @@ class MemitResult:
     mem_usage: the peak of each repeat. baseline: RSS before the first. repeat, timeout (s or
     None), interval, include_children: as asked for. source: what the peaks come from."""
 
-    def __init__(self, mem_usage, baseline, repeat, timeout, interval, include_children, source=None):
+    def __init__(self, mem_usage: "List[float]", baseline: float, repeat: int, timeout: "float | None",
+                 interval: float, include_children: bool, source: "str | None" = None) -> None:
         self.mem_usage, self.baseline, self.repeat = mem_usage, baseline, repeat
         self.timeout, self.interval, self.include_children = timeout, interval, include_children
         self.source = source
 
-    def __str__(self):
+    def __str__(self) -> str:
         peak = max(self.mem_usage)
         return "peak memory: %.2f MiB, increment: %.2f MiB" % (peak, peak - self.baseline)
 
-    def _repr_pretty_(self, printer, cycle):
+    def _repr_pretty_(self, printer: "Any", cycle: bool) -> None:
         printer.text("<MemitResult : %s>" % self)
 
 
@@ -44,7 +49,8 @@ class MemTimer(multiprocessing.Process):
     highest only) and then how many it took. Descendants of the process are added with include_children,
     itself excepted."""
 
-    def __init__(self, monitor_pid, interval, pipe, backend, max_usage=False, *args, **kw):
+    def __init__(self, monitor_pid: int, interval: float, pipe: "Any", backend: "str | None",
+                 max_usage: bool = False, *args: "Any", **kw: "Any") -> None:
         self.monitor_pid, self.interval, self.pipe, self.cont = monitor_pid, interval, pipe, True
         self.backend, self.max_usage, self.n_measurements = backend, max_usage, 1
         self.timestamps = kw.pop("timestamps", False)
@@ -53,13 +59,14 @@ class MemTimer(multiprocessing.Process):
         self.mem_usage = [self._sample()]
         super().__init__(*args, **kw)
 
-    def _sample(self):
+    def _sample(self) -> "float | Tuple[float, float]":
         pid = os.getpid() if self.monitor_pid == -1 else self.monitor_pid
         without = self._without + ((os.getpid(),) if pid != os.getpid() else ())
         amount = _proc.total_bytes(pid, self._metric, self.include_children, without) / MIB
         return (amount, time.time()) if self.timestamps else amount
 
-    def run(self):
+    def run(self) -> None:
+        """Samples until it is told to stop: what the new process runs."""
         self.pipe.send(0)
         stop = False
         while not stop:
@@ -74,7 +81,8 @@ class MemTimer(multiprocessing.Process):
         self.pipe.send(self.n_measurements)
 
 
-def exec_with_profiler(filename, profiler, backend=None, passed_args=()):
+def exec_with_profiler(filename: str, profiler: "Callable[..., Any]", backend: "str | None" = None,
+                       passed_args: "Sequence[str]" = ()) -> None:
     """Runs a script as __main__ with `profiler` as the builtin `profile`, which stays, as do sys.argv and the
     script's folder in front of sys.path. Raises what it raises; OSError."""
     choose_metric(backend)
@@ -82,15 +90,17 @@ def exec_with_profiler(filename, profiler, backend=None, passed_args=()):
     _execute(filename, profiler, passed_args, False)
 
 
-def run_module_with_profiler(module, profiler, backend=None, passed_args=()):
+def run_module_with_profiler(module: str, profiler: "Callable[..., Any]", backend: "str | None" = None,
+                             passed_args: "Sequence[str]" = ()) -> None:
     """Runs a module as __main__, in the same way. Raises what it raises; ImportError."""
     choose_metric(backend)
     _execute(module, profiler, passed_args, True)
 
 
-def _execute(target, profiler, arguments, is_module):
+def _execute(target: str, profiler: "Callable[..., Any]", arguments: "Sequence[str]",
+             is_module: bool) -> None:
     ours = sys.modules["__main__"]
-    if not _program.path_is_restricted():
+    if not _alone.path_is_restricted():
         sys.path.insert(0, "")  # the program's own place is put there
     try:
         _program.execute(target, list(arguments), profiler, is_module)

@@ -56,6 +56,9 @@ class Descriptor:
 class HelperError(RuntimeError):
     """The helper can't be used. The text is for the user and names the remedy."""
 
+    #: Whether the connection can take another request after this.
+    keeps_connection = False
+
 
 class HelperMissing(HelperError):
     """There is no helper."""

@@ -7,10 +7,19 @@ import types
 from .memory import MIB
 from .table import _last_line
 
+TYPE_CHECKING = False  # typing itself is not imported: imports are memory, too
+if TYPE_CHECKING:
+    from typing import Any, Dict, Iterator, List, Tuple
+
+    from .line_profiler import LineProfiler
+
+    Line = Tuple[float, float, int]
+    Lines = Dict[int, Line]
+
 __all__ = ["CodeMap"]
 
 
-def _codes_of(code):
+def _codes_of(code: "types.CodeType") -> "Iterator[types.CodeType]":
     """A code object and those inside it."""
     yield code
     for constant in code.co_consts:
@@ -18,7 +27,13 @@ def _codes_of(code):
             yield from _codes_of(constant)
 
 
-class CodeMap(collections.abc.Mapping):
+if TYPE_CHECKING:
+    Base = collections.abc.Mapping[types.CodeType, Lines]
+else:
+    Base = collections.abc.Mapping
+
+
+class CodeMap(Base):
     """{code object: {line: (increment in MiB, memory in MiB, occurrences)}}, lines in ascending order. The
     code objects inside a function's lead to the function's lines. A view of its LineProfiler: what it
     counts later is in it. items() is not the mapping's but memory_profiler's: for each function that ran, its
@@ -26,19 +41,20 @@ class CodeMap(collections.abc.Mapping):
 
     Without a profiler it makes one of its own, which add() gives code to."""
 
-    def __init__(self, include_children=False, backend=None, profiler=None):
+    def __init__(self, include_children: bool = False, backend: "str | None" = None,
+                 profiler: "LineProfiler | None" = None) -> None:
         if profiler is None:
             from .line_profiler import LineProfiler
             profiler = LineProfiler(include_children=include_children, backend=backend)
         self.include_children, self.backend, self.profiler = include_children, backend, profiler
 
-    def add(self, code, toplevel_code=None):
+    def add(self, code: "types.CodeType", toplevel_code: "types.CodeType | None" = None) -> None:
         """Profiles a code object; with toplevel_code, which it is part of, there is nothing to add."""
         if toplevel_code is None:
             self.profiler.add_code(code)
 
-    def _tables(self):
-        tables = {}
+    def _tables(self) -> "Dict[types.CodeType, Lines]":
+        tables: "Dict[types.CodeType, Lines]" = {}
         for result in self.profiler.results():
             lines = {number: (line.increment_bytes / MIB, line.mem_usage_bytes / MIB, line.occurrences)
                      for number, line in sorted(result.lines.items())}
@@ -46,19 +62,21 @@ class CodeMap(collections.abc.Mapping):
                 tables.setdefault(code, lines)
         return tables
 
-    def __getitem__(self, code):
+    def __getitem__(self, code: "types.CodeType") -> "Lines":
         return self._tables()[code]
 
-    def __iter__(self):
+    def __iter__(self) -> "Iterator[types.CodeType]":
         return iter(self._tables())
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self._tables())
 
-    def values(self):
+    def values(self) -> "List[Lines]":  # type: ignore[override]
+        """The lines of each code object, as {line: (MiB, MiB, occurrences)}. A list, as memory_profiler's."""
         return list(self._tables().values())
 
-    def items(self):
+    def items(self) -> "Iterator[Tuple[str, Iterator[Tuple[int, Line | None]]]]":  # type: ignore[override]
+        """(file name, iterator of (line, its tuple or None)) of each function that ran."""
         tables = self._tables()
         for result in self.profiler.results():
             lines = tables[result.code]
@@ -67,5 +85,5 @@ class CodeMap(collections.abc.Mapping):
                 yield result.filename, zip(range(result.first_line, last + 1),
                                            map(lines.get, range(result.first_line, last + 1)))
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return "CodeMap(%r)" % self._tables()

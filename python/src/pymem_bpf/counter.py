@@ -26,6 +26,10 @@ import weakref
 from . import _helper, _proc
 from ._helper import HelperError, HelperMissing
 
+TYPE_CHECKING = False  # typing itself is not imported: imports are memory, too
+if TYPE_CHECKING:
+    from typing import Any, List, Tuple
+
 __all__ = ["Counter", "HelperError", "HelperMissing", "shared"]
 
 MAGIC, VERSION = 0x53424d50, 2
@@ -44,7 +48,7 @@ ANSWER_SECONDS = 30.0
 MAX_FDS = 4
 F_GET_SEALS, F_SEAL_SHRINK = 1034, 2
 
-_open = weakref.WeakSet()
+_open: "weakref.WeakSet[Counter]" = weakref.WeakSet()
 
 # A mapping keeps a copy of its descriptor, which it closes by number, whose ever that is by then.
 MAPS_ONLY = {"trackfd": False} if sys.version_info >= (3, 13) else {}
@@ -60,8 +64,9 @@ class Counter:
     as a context manager.
     """
 
-    def __init__(self, pid=None, socket=None, private=True):
-        self.page = None
+    def __init__(self, pid: "int | None" = None, socket: "str | None" = None,
+                 private: bool = True) -> None:
+        self.page: "mmap.mmap | None" = None
         self._owner = os.getpid()
         self._ended = False
         self._lock = threading.Lock()
@@ -70,8 +75,8 @@ class Counter:
         try:
             self._connection.settimeout(ANSWER_SECONDS)
             self.program = self._ask(HELLO)[0][7]
-            own = pid is None or pid == self._owner
-            reply, fds = self._ask(TRACK, 0 if own else pid, _start_ticks(self._owner if own else pid))
+            number = self._owner if pid is None else pid
+            reply, fds = self._ask(TRACK, 0 if number == self._owner else number, _start_ticks(number))
             try:
                 #: PID as the server sees it: another one than here in a PID namespace.
                 self.pid = reply[5]
@@ -85,7 +90,7 @@ class Counter:
             raise
         _open.add(self)
 
-    def _ask(self, op, pid=0, ticks=0):
+    def _ask(self, op: int, pid: int = 0, ticks: int = 0) -> "Tuple[Tuple[Any, ...], List[int]]":
         """One request; (fields of the answer, descriptors, which are the caller's)."""
         if self._owner != os.getpid():
             raise HelperError("this Counter belongs to process %d, from which this one was forked; "
@@ -119,7 +124,7 @@ class Counter:
                 self._ended = True
             raise
 
-    def _receive(self):
+    def _receive(self) -> "Tuple[bytes, List[int], int]":
         """(bytes, descriptors, flags of recvmsg). Never more than a bounded number of either."""
         fds = array.array("i")
         data, control, flags, _ = self._connection.recvmsg(
@@ -129,7 +134,7 @@ class Counter:
                 fds.frombytes(payload[:len(payload) - len(payload) % fds.itemsize])
         return data, list(fds), flags
 
-    def _check(self, op, data, flags):
+    def _check(self, op: int, data: bytes, flags: int) -> "Tuple[Any, ...]":
         """The answer's fields, if it is one and says OK."""
         if not data:
             raise HelperError("%s closed the connection%s; start it again: %s"
@@ -155,7 +160,7 @@ class Counter:
             raise error
         return reply
 
-    def _mismatch(self, version, data):
+    def _mismatch(self, version: "int | None", data: bytes) -> str:
         from . import __version__
         program = _text(REPLY.unpack(data)[7]) if len(data) == REPLY.size else ""
         return ("%s (program %s) speaks %s, this package (%s, %s) version %d: install program and "
@@ -165,13 +170,13 @@ class Counter:
                    "version %d of the protocol" % version,
                    __version__, os.path.dirname(os.path.abspath(__file__)), VERSION))
 
-    def _slot(self, slot):
+    def _slot(self, slot: int) -> int:
         if slot >= SLOTS:
             raise HelperError("%s has a page with %d peaks, this package one with %d: install both from "
                               "the same release" % (self.where, slot + 1, SLOTS))
         return slot
 
-    def _map(self, fds, size):
+    def _map(self, fds: "List[int]", size: int) -> "mmap.mmap":
         """The page. A plain file could be shortened by whoever else has it, and reading it then
         kills the reader: only a sealed one will do, or what is no plain file (a BPF map)."""
         if len(fds) != 1:
@@ -194,11 +199,11 @@ class Counter:
                               "the same release" % (self.where, version, PAGE_VERSION))
         return page
 
-    def fileno(self):
+    def fileno(self) -> int:
         """The connection's descriptor: readable once the server has gone."""
         return self._connection.fileno() if self._connection else -1
 
-    def alive(self):
+    def alive(self) -> bool:
         """Whether the page is still kept up to date: False once the server has gone."""
         if self._ended or self._connection is None or self._owner != os.getpid():
             return False
@@ -214,12 +219,12 @@ class Counter:
         self._ended = True
         return False
 
-    def reset(self):
+    def reset(self) -> None:
         """Forgets the peaks: they begin anew at the RSS of now. HelperError if it can't."""
         for fd in self._ask(RESET)[1]:
             os.close(fd)
 
-    def _bytes(self, offset):
+    def _bytes(self, offset: int) -> int:
         if self.page is None or self._owner != os.getpid():
             raise HelperError("this Counter is closed, or the parent's from before a fork; open "
                               "another one")
@@ -227,38 +232,42 @@ class Counter:
         return struct.unpack_from("@q", self.page, offset)[0] * _proc.PAGE_BYTES
 
     @property
-    def rss_bytes(self):
+    def rss_bytes(self) -> int:
+        """RSS of the process now, in bytes. HelperError if this Counter is closed."""
         return self._bytes(AT_RSS)
 
     @property
-    def peak_bytes(self):
+    def peak_bytes(self) -> int:
         """Highest RSS since the last reset (or since it began)."""
         return max(self._bytes(self._peaks + AT_PEAK), self._bytes(AT_RSS))
 
     @property
-    def tree_bytes(self):
+    def tree_bytes(self) -> int:
         """RSS of the process and its descendants, added up. HelperError if some can't be counted."""
         return self._tree_bytes(AT_TREE)
 
     @property
-    def tree_peak_bytes(self):
+    def tree_peak_bytes(self) -> int:
+        """Highest sum of RSS, in bytes, of the process and its descendants since the last reset. Errors: as
+        tree_bytes."""
         return max(self._tree_bytes(self._peaks + AT_TREE_PEAK), self._bytes(AT_TREE))
 
-    def _tree_bytes(self, offset):
+    def _tree_bytes(self, offset: int) -> int:
         amount = self._bytes(offset)
+        assert self.page is not None  # or _bytes() would have raised
         if struct.unpack_from("@I", self.page, AT_FLAGS)[0] & PARTIAL:
             raise HelperError("%s can't count all of the process's children: they are too many, or "
                               "watched within one another too deep" % self.where)
         return amount
 
     @property
-    def ended(self):
+    def ended(self) -> bool:
         """Whether the process watched has ended."""
         if self.page is None:
             raise HelperError("this Counter is closed; open another one")
         return struct.unpack_from("@I", self.page, AT_STATE)[0] == PAGE_ENDED
 
-    def close(self):
+    def close(self) -> None:
         """Stops counting. Does nothing the second time."""
         _open.discard(self)
         self._let_go()
@@ -272,26 +281,26 @@ class Counter:
         if process is not None and self._owner == os.getpid():
             _helper.release(process)
 
-    def _let_go(self):
+    def _let_go(self) -> None:
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.detach()
             self._descriptor.close()
 
-    def _after_fork(self):
+    def _after_fork(self) -> None:
         """In the child: closes its copies. That ends nothing for the parent."""
         self._let_go()
         process, self._process = self._process, None
         if process is not None:
             process.said.close()
 
-    def __enter__(self):
+    def __enter__(self) -> "Counter":
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, *_: object) -> None:
         self.close()
 
-    def __del__(self):
+    def __del__(self) -> None:
         if getattr(self, "_connection", None) is not None:
             self.close()
 
@@ -306,13 +315,13 @@ REFUSALS = {
 }
 
 
-def _text(field):
+def _text(field: bytes) -> str:
     """A NUL-terminated field, harmless to print."""
     text = field.partition(b"\0")[0].decode("utf-8", "replace")
     return "".join(c if c.isprintable() else "?" for c in text)
 
 
-def _start_ticks(pid):
+def _start_ticks(pid: int) -> int:
     """As the server sees it; 0 (not checked) where time namespaces make that another number."""
     try:
         with open("/proc/self/timens_offsets") as f:
@@ -326,10 +335,11 @@ def _start_ticks(pid):
         raise HelperError("there is no process %d" % pid) from None
 
 
-_shared, _shared_lock = None, threading.Lock()
+_shared: "Counter | None" = None
+_shared_lock = threading.Lock()
 
 
-def shared(private=True):
+def shared(private: bool = True) -> "Counter":
     """The Counter of this process: opened at first use, again after a fork or if its server has
     gone. Errors: those of Counter. Not to be closed by who asks for it."""
     global _shared
@@ -343,12 +353,12 @@ def shared(private=True):
         return _shared
 
 
-def _at_exit():
+def _at_exit() -> None:
     if _shared is not None:
         _shared.close()
 
 
-def _after_fork():
+def _after_fork() -> None:
     """In the child: its Counters are the parent's."""
     global _shared, _shared_lock
     _shared, _shared_lock = None, threading.Lock()

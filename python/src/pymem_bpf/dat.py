@@ -4,16 +4,22 @@
 Lines with other words are skipped, as mprof skips them. Lines that begin with one of these and don't
 fit are an error with file and line: a file that is cut off says so.
 """
+TYPE_CHECKING = False  # typing itself is not imported: imports are memory, too
+if TYPE_CHECKING:
+    from typing import Any, Dict, List, Tuple
 
 
 class Data:
     """samples: [(MiB, time)]. functions: {name: [(start, end, MiB before, MiB after, level)]}.
     children: {PID as text: [(MiB, time)]}."""
 
-    def __init__(self):
-        self.command, self.samples, self.functions, self.children = "", [], {}, {}
+    def __init__(self) -> None:
+        self.command = ""
+        self.samples: "List[Tuple[float, float]]" = []
+        self.functions: "Dict[str, List[Tuple[float, float, float, float, int]]]" = {}
+        self.children: "Dict[str, List[Tuple[float, float]]]" = {}
 
-    def amounts_of(self, function=None):
+    def amounts_of(self, function: "str | None" = None) -> "List[float]":
         """MiB of all samples, or of those while a function ran; empty if it never did."""
         if function is None:
             return [amount for amount, _ in self.samples]
@@ -23,7 +29,7 @@ class Data:
         return amounts + [amount for call in calls for amount in call[2:4]]
 
 
-def _take(data, words):
+def _take(data: "Data", words: "List[str]") -> None:
     kind, fields = words[0], words[1:]
     if kind == "MEM":
         data.samples.append((float(fields[0]), float(fields[1])))
@@ -35,7 +41,7 @@ def _take(data, words):
         data.functions.setdefault(fields[0], []).append((start, end, before, after, level))
 
 
-def read(name):
+def read(name: str) -> "Data":
     """Data of a file. ValueError with its name and line if it is none."""
     data = Data()
     with open(name, encoding="utf-8", errors="replace") as f:
@@ -53,7 +59,7 @@ def read(name):
     return data
 
 
-def read_mprofile_file(filename):
+def read_mprofile_file(filename: str) -> "Dict[str, Any]":
     """A file as memory_profiler's mprof gives it: a dictionary of mem_usage and timestamp (lists),
     func_timestamp ({name: [[start, end, MiB before, MiB after, level]]}), children, filename, cmd_line.
     ValueError."""

@@ -9,12 +9,17 @@ from ._wrapping import decorate, mark
 from .line_profiler import LineProfiler
 from .table import show_results
 
+TYPE_CHECKING = False  # typing itself is not imported: imports are memory, too
+if TYPE_CHECKING:
+    from typing import Any, TextIO
+
 __all__ = ["profile"]
 
 _thread = threading.local()
 
 
-def profile(func=None, stream=None, precision=1, backend=None):
+def profile(func: "Any" = None, stream: "TextIO | None" = None, precision: int = 1,
+            backend: "str | None" = None) -> "Any":
     """Decorates a function, coroutine function or (async) generator function, so that each call
     prints which of its lines changed RSS by what: when it returns, raises, or is closed. What other
     threads run meanwhile, calls of the same function included, is not in it.
@@ -33,7 +38,7 @@ def profile(func=None, stream=None, precision=1, backend=None):
     return decorate(func, functools.partial(_wrap, stream=stream, precision=precision, backend=backend))
 
 
-def _show(profiler, stream, precision):
+def _show(profiler: "LineProfiler", stream: "TextIO | None", precision: int) -> None:
     """Whatever the stream does, the program doesn't see it."""
     if not profiler.begun or getattr(_thread, "shows", False):
         return  # not counted, or called by the stream that a table goes to
@@ -51,11 +56,11 @@ class _ShownCall(Counting):
 
     __slots__ = ("stream", "precision")
 
-    def __init__(self, profiler, stream, precision):
+    def __init__(self, profiler: "LineProfiler", stream: "TextIO | None", precision: int) -> None:
         super().__init__(profiler)
         self.stream, self.precision = stream, precision
 
-    def end(self):
+    def end(self) -> None:
         _show(self.profiler, self.stream, self.precision)
 
 
@@ -64,14 +69,15 @@ class _Shown:
 
     __slots__ = ("function", "stream", "precision", "backend")
 
-    def __init__(self, function, stream, precision, backend):
+    def __init__(self, function: "Any", stream: "TextIO | None", precision: int,
+                 backend: "str | None") -> None:
         self.function, self.stream, self.precision, self.backend = function, stream, precision, backend
 
-    def __call__(self):
+    def __call__(self) -> "_ShownCall":
         profiler = LineProfiler(self.function, backend=self.backend, own_thread=True)
         return _ShownCall(profiler, self.stream, self.precision)
 
 
-def _wrap(function, stream, precision, backend):
+def _wrap(function: "Any", stream: "TextIO | None", precision: int, backend: "str | None") -> "Any":
     LineProfiler(function, backend=backend)  # TypeError: it has no lines
     return mark(wrap_calls(function, _Shown(function, stream, precision, backend)), function)

@@ -45,21 +45,39 @@ from ._wrapping import decorate, mark
 from .memory import choose_metric
 from .table import show_results
 
+TYPE_CHECKING = False  # typing itself is not imported: imports are memory, too
+if TYPE_CHECKING:
+    from typing import (Any, Callable, Dict, Iterable, Iterator, List, Mapping, NamedTuple, Set, Tuple, Type,
+                        TypeVar)
+
+    from .code_map import CodeMap
+
+    T = TypeVar("T")
+
 __all__ = ["LineProfiler", "LineResult", "FunctionResult", "show_results"]
 
 #: What ran on one line. increment_bytes: net change of RSS; mem_usage_bytes: highest RSS at the
 #: end of a run.
-LineResult = collections.namedtuple("LineResult", "occurrences increment_bytes mem_usage_bytes")
+if TYPE_CHECKING:
+    LineResult = NamedTuple("LineResult", [
+        ("occurrences", int), ("increment_bytes", int), ("mem_usage_bytes", int)])
+else:
+    LineResult = collections.namedtuple("LineResult", "occurrences increment_bytes mem_usage_bytes")
 
 #: One profiled function. calls: 0 if it never ran in this process; cut: the helper ended meanwhile
 #: (or this process was forked), so that later changes are not in it; code: its code object; lines:
 #: {number: LineResult}, those of comprehensions, lambdas and functions inside it included; untold:
 #: something took the trace function (up to 3.11), so that some lines were not seen to run.
-FunctionResult = collections.namedtuple(
-    "FunctionResult", "filename name first_line last_line calls cut code lines untold")
+if TYPE_CHECKING:
+    FunctionResult = NamedTuple("FunctionResult", [
+        ("filename", str), ("name", str), ("first_line", int), ("last_line", int), ("calls", int),
+        ("cut", bool), ("code", types.CodeType), ("lines", Dict[int, LineResult]), ("untold", bool)])
+else:
+    FunctionResult = collections.namedtuple(
+        "FunctionResult", "filename name first_line last_line calls cut code lines untold")
 
 
-def _code_lines(code):
+def _code_lines(code: "types.CodeType") -> "array.array[int]":
     """The line of each code unit, as array('i'); 0: none."""
     lines = array.array("i", bytes(4 * ((len(code.co_code) + 1) // 2)))
     if hasattr(code, "co_lines"):
@@ -74,7 +92,7 @@ def _code_lines(code):
     return lines
 
 
-def _inner_codes(code):
+def _inner_codes(code: "types.CodeType") -> "Iterator[types.CodeType]":
     """The code objects inside a code object, all levels."""
     for constant in code.co_consts:
         if isinstance(constant, types.CodeType):
@@ -82,7 +100,7 @@ def _inner_codes(code):
             yield from _inner_codes(constant)
 
 
-def _functions_of(thing, seen=None):
+def _functions_of(thing: "Any", seen: "Set[int] | None" = None) -> "Iterator[types.FunctionType]":
     """The Python functions that a thing stands for: a function, method, class, property,
     partial, decorated function. TypeError says what it is instead."""
     seen = seen if seen is not None else set()
@@ -124,7 +142,7 @@ def _functions_of(thing, seen=None):
             else "a %s, no function" % type(thing).__name__))
 
 
-def _functions_of_property(thing, seen):
+def _functions_of_property(thing: property, seen: "Set[int]") -> "Iterator[types.FunctionType]":
     """Of those of its parts that are in Python."""
     refusals = []
     for part in (thing.fget, thing.fset, thing.fdel):
@@ -137,7 +155,7 @@ def _functions_of_property(thing, seen):
         raise refusals[0]
 
 
-def _functions_of_class(cls, seen):
+def _functions_of_class(cls: type, seen: "Set[int]") -> "Iterator[types.FunctionType]":
     found = False
     for value in list(vars(cls).values()):
         try:
@@ -154,12 +172,12 @@ def _functions_of_class(cls, seen):
 class _Monitoring:
     """sys.monitoring (3.12 and later): a tool ID while anything is profiled."""
 
-    def __init__(self):
-        self.tool = None
-        self.codes = collections.Counter()
+    def __init__(self) -> None:
+        self.tool: "int | None" = None
+        self.codes: "Dict[int, int]" = collections.Counter()
 
-    def _claim(self):
-        monitoring = sys.monitoring
+    def _claim(self) -> None:
+        monitoring = sys.monitoring  # type: ignore[attr-defined]  # from 3.12 on
         # The names with a meaning are the program's: what it starts (cProfile, coverage, a debugger) gives
         # up if its own is taken.
         for tool in (3, 4, monitoring.OPTIMIZER_ID):
@@ -182,8 +200,8 @@ class _Monitoring:
         # These two are told of all code or none.
         monitoring.set_events(self.tool, events.PY_UNWIND | events.PY_THROW)
 
-    def _release(self):
-        monitoring = sys.monitoring
+    def _release(self) -> None:
+        monitoring = sys.monitoring  # type: ignore[attr-defined]  # from 3.12 on
         monitoring.set_events(self.tool, 0)
         for event in (monitoring.events.PY_START, monitoring.events.PY_RESUME,
                       monitoring.events.PY_THROW, monitoring.events.LINE,
@@ -193,30 +211,30 @@ class _Monitoring:
         monitoring.free_tool_id(self.tool)
         self.tool = None
 
-    def begin(self, codes):
+    def begin(self, codes: "Iterable[types.CodeType]") -> None:
         if self.tool is None:
             self._claim()
         self.add(codes)
 
-    def add(self, codes):
-        events = sys.monitoring.events
+    def add(self, codes: "Iterable[types.CodeType]") -> None:
+        events = sys.monitoring.events  # type: ignore[attr-defined]
         mask = (events.PY_START | events.PY_RESUME | events.LINE | events.PY_RETURN
                 | events.PY_YIELD)
         for code in codes:
             self.codes[code_key(code)] += 1
-            sys.monitoring.set_local_events(self.tool, code, mask)
+            sys.monitoring.set_local_events(self.tool, code, mask)  # type: ignore[attr-defined]
 
-    def end(self, codes):
+    def end(self, codes: "Iterable[types.CodeType]") -> None:
         for code in codes:
             self.codes[code_key(code)] -= 1
             if not self.codes[code_key(code)]:
                 del self.codes[code_key(code)]
-                sys.monitoring.set_local_events(self.tool, code, 0)
+                sys.monitoring.set_local_events(self.tool, code, 0)  # type: ignore[attr-defined]
         if not self.codes:
             self._release()
 
 
-def code_key(code):
+def code_key(code: "types.CodeType") -> int:
     """Code objects that are equal need not be the same one."""
     return id(code)
 
@@ -224,28 +242,28 @@ def code_key(code):
 class _Evaluation:
     """The frame evaluation function (before 3.12), there while anything is profiled."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.users = 0
 
-    def begin(self, codes):
+    def begin(self, codes: "Iterable[types.CodeType]") -> None:
         if not self.users:
             _lines.install()
         self.users += 1
 
-    def add(self, codes):
+    def add(self, codes: "Iterable[types.CodeType]") -> None:
         pass
 
-    def end(self, codes):
+    def end(self, codes: "Iterable[types.CodeType]") -> None:
         self.users -= 1
         if not self.users:
             _lines.uninstall()
 
 
-_hook = _Monitoring() if has_monitoring() else _Evaluation()
+_hook: "_Monitoring | _Evaluation" = _Monitoring() if has_monitoring() else _Evaluation()
 _lock = threading.RLock()
 
 
-def _after_fork():
+def _after_fork() -> None:
     """In the child: the lock may be held by a thread that is not there."""
     global _lock
     _lock = threading.RLock()
@@ -254,7 +272,7 @@ def _after_fork():
 os.register_at_fork(after_in_child=_after_fork)
 
 
-def _record(recorder, _, code, inner):
+def _record(recorder: "Any", _: str, code: "types.CodeType", inner: "List[types.CodeType]") -> None:
     """A function's lines are counted by the recorder from now on."""
     for one in [code] + inner:
         lines = _code_lines(one)
@@ -267,14 +285,15 @@ class _Counted:
 
     __slots__ = ("profiler",)
 
-    def __init__(self, profiler):
+    def __init__(self, profiler: "LineProfiler") -> None:
         self.profiler = profiler
 
-    def __call__(self):
+    def __call__(self) -> "Counting":
         return Counting(self.profiler)
 
 
-def _unpickled(cls, include_children, backend, max_mem, own_thread):
+def _unpickled(cls: "Type[LineProfiler]", include_children: bool, backend: "str | None",
+               max_mem: "float | None", own_thread: bool) -> "LineProfiler":
     profiler = cls(include_children=include_children, backend=backend, max_mem=max_mem, own_thread=own_thread)
     profiler._only_process = 0
     return profiler
@@ -292,8 +311,9 @@ class LineProfiler:
     profiles nothing: its figures would be seen by nobody.
     """
 
-    def __init__(self, *functions, counter=None, include_children=False, backend=None, max_mem=None,
-                 own_thread=False):
+    def __init__(self, *functions: object, counter: "Any" = None, include_children: bool = False,
+                 backend: "str | None" = None, max_mem: "float | None" = None,
+                 own_thread: bool = False) -> None:
         self._metric = "rss" if backend == "pymem_bpf" else choose_metric(backend)
         if self._metric != "rss" and include_children:
             raise ValueError("backend %r: with children lines are measured in RSS only" % (backend,))
@@ -302,7 +322,7 @@ class LineProfiler:
         self.max_mem = max_mem
         self.own_thread = own_thread
         #: The one process that it profiles in; None: any.
-        self._only_process = None
+        self._only_process: "int | None" = None
         #: Calls so near the limit of recursion that there was no room for counting.
         self.uncounted = 0
         self.enable_count = 0
@@ -310,17 +330,18 @@ class LineProfiler:
         self.begun = False
         self._counter = counter
         self._shared = False  # the counter is the process's
-        self._owner = None  # process that the recorder was made in
-        self._recorder = None
-        self._functions = []  # (name, code, inner codes), in the order they were added
-        self._codes = []
+        self._owner: "int | None" = None  # process that the recorder was made in
+        self._recorder: "_lines.Recorder | None" = None
+        # (name, code, inner codes), in the order they were added
+        self._functions: "List[Tuple[str, types.CodeType, List[types.CodeType]]]" = []
+        self._codes: "List[types.CodeType]" = []
         for function in functions:
             self.add_function(function)
 
-    def __reduce__(self):
+    def __reduce__(self) -> "Tuple[Any, ...]":
         return _unpickled, (LineProfiler, self.include_children, self.backend, self.max_mem, self.own_thread)
 
-    def add_function(self, function):
+    def add_function(self, function: object) -> None:
         """Profiles a function; of a class, all its methods. TypeError: no Python function."""
         for found in _functions_of(function):
             # Where the source is, for a module that came from an archive.
@@ -328,12 +349,12 @@ class LineProfiler:
             self.add_code(found.__code__, getattr(found, "__qualname__", found.__name__))
 
     @property
-    def code_map(self):
+    def code_map(self) -> "CodeMap":
         """The lines by code object, as memory_profiler's programs read them (CodeMap)."""
         from .code_map import CodeMap
         return CodeMap(self.include_children, self.backend, self)
 
-    def add_code(self, code, name=None):
+    def add_code(self, code: "types.CodeType", name: "str | None" = None) -> None:
         """Profiles a code object, with those inside it."""
         if any(code is known for _, known, _ in self._functions):
             return
@@ -347,12 +368,12 @@ class LineProfiler:
             if self.enable_count:
                 _hook.add(new)
 
-    def asks_for_helper(self):
+    def asks_for_helper(self) -> bool:
         """Whether enable() is to get the process's shared counter first."""
         return ((self._counter is None or self._shared) and
                 (self._recorder is None or self._owner != os.getpid()) and not self.idle())
 
-    def prepare(self):
+    def prepare(self) -> None:
         """Gets what counts, as enable() does. HelperError: there is none."""
         if self._recorder is not None and (self._owner == os.getpid() or not self._shared):
             return
@@ -371,16 +392,16 @@ class LineProfiler:
             _record(recorder, *function)
         self._recorder, self._owner = recorder, os.getpid()
 
-    def _debug(self, rss_bytes):
+    def _debug(self, rss_bytes: int) -> None:
         """Called by the hook from the frame of a line that begins above max_mem."""
         sys.stdout.write("Current memory %.2f MiB exceeded the maximum of %.2f MiB\n"
-                         "Stepping into the debugger\n" % (rss_bytes / (1 << 20), self.max_mem))
+                         "Stepping into the debugger\n" % (rss_bytes / (1 << 20), self.max_mem or 0.0))
         sys.stdout.flush()
         with _alone.remembered():
             import pdb  # only here: few need it
         pdb.Pdb().set_trace(sys._getframe(1))
 
-    def __call__(self, function=None, precision=None):
+    def __call__(self, function: "Any" = None, precision: "int | None" = None) -> "Any":
         """The function, wrapped so that it is profiled whenever it is called; of anything else the same
         kind, with the functions inside it wrapped; what can't be, as it is (_wrapping.py). precision:
         taken as memory_profiler's takes it: the one who prints says how."""
@@ -388,73 +409,77 @@ class LineProfiler:
             return self
         return decorate(function, self._add_and_wrap)
 
-    def _add_and_wrap(self, function):
+    def _add_and_wrap(self, function: "Any") -> "Any":
         self.add_function(function)
         return self.wrap_function(function)
 
-    def wrap_function(self, function):
+    def wrap_function(self, function: "Callable[..., Any]") -> "Callable[..., Any]":
         """A function, with the profiler enabled while it runs: while it is not suspended, for a
         coroutine or a generator. Where it can't be, the function runs all the same."""
         if isinstance(function, types.FunctionType):
             return mark(wrap_calls(function, _Counted(self)), function)
 
         @functools.wraps(function)
-        def wrapper(*args, **kwargs):
+        def wrapper(*args: "Any", **kwargs: "Any") -> "Any":
             with Counting(self):
                 return function(*args, **kwargs)
         return wrapper
 
-    def runcall(self, function, *args, **kwargs):
+    def runcall(self, function: "Callable[..., T]", *args: "Any", **kwargs: "Any") -> "T":
         """Profiles one call; its result."""
         with self:
             return function(*args, **kwargs)
 
-    def run(self, statement):
+    def run(self, statement: "str | types.CodeType") -> "LineProfiler":
         """Profiles a statement executed in __main__. Returns self."""
         main = sys.modules["__main__"].__dict__
         return self.runctx(statement, main, main)
 
-    def runctx(self, statement, globals, locals):
+    def runctx(self, statement: "str | types.CodeType", globals: "Dict[str, Any]",
+               locals: "Mapping[str, Any]") -> "LineProfiler":
         """Profiles a statement executed in these namespaces. Returns self."""
         with self:
             exec(statement, globals, locals)
         return self
 
-    def idle(self):
+    def idle(self) -> bool:
         """Whether it profiles nothing in this process."""
         return self._only_process not in (None, os.getpid())
 
-    def enable(self):
+    def enable(self) -> None:
         """Counts from now on. HelperError: there is no helper to count."""
         if self.enable_count or self.idle():
             return
         with _lock:
             self.prepare()
-            self._recorder.enable()
+            recorder = self._recorder
+            assert recorder is not None  # or prepare() has raised
+            recorder.enable()
             try:
                 _hook.begin(self._codes)
             except BaseException:
-                self._recorder.disable()
+                recorder.disable()
                 raise
             self.enable_count = 1
             self.begun = True
 
-    def disable(self):
+    def disable(self) -> None:
         """Counts no more."""
         with _lock:
             if self.enable_count:
                 self.enable_count = 0
                 _hook.end(self._codes)
-                self._recorder.disable()
+                if self._recorder is not None:
+                    self._recorder.disable()
 
-    def drop_hook(self):
+    def drop_hook(self) -> None:
         """In the child of a fork, whose recorder counts no more: the interpreter tells of lines no more."""
         with _lock:
             if self.enable_count:
                 self.enable_count = 0
                 _hook.end(self._codes)
 
-    def enable_by_count(self):
+    def enable_by_count(self) -> None:
         """enable(), unless that was done; as many disable_by_count() are needed."""
         with _lock:
             if self.enable_count:
@@ -462,58 +487,61 @@ class LineProfiler:
             else:
                 self.enable()
 
-    def disable_by_count(self):
+    def disable_by_count(self) -> None:
+        """disable(), if that is the last that enable_by_count() was called for."""
         with _lock:
             if self.enable_count > 1:
                 self.enable_count -= 1
             else:
                 self.disable()
 
-    def __enter__(self):
+    def __enter__(self) -> "LineProfiler":
         self.enable_by_count()
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, *_: object) -> None:
         self.disable_by_count()
 
     @property
-    def unread(self):
+    def unread(self) -> int:
         """How often PSS or USS could not be read and was taken to be what it was before."""
         return 0 if self._recorder is None else self._recorder.unread
 
     @property
-    def deep(self):
+    def deep(self) -> int:
         """int: times that calls, in whatever thread, took too much of the C stack to be looked at (up to
         3.11)."""
         return 0 if self._recorder is None else self._recorder.deep
 
     @property
-    def cut(self):
+    def cut(self) -> bool:
         """bool: the helper ended, or this process was forked, while this was enabled."""
         return self._recorder is not None and self._recorder.cut
 
     @property
-    def forked(self):
+    def forked(self) -> bool:
         """bool: the figures are those of a process that this one was forked from."""
         return self._recorder is not None and self._recorder.forked
 
     @property
-    def missed(self):
+    def missed(self) -> int:
         """int: times that a thread found no room among the threads that are counted."""
         return 0 if self._recorder is None else self._recorder.missed
 
-    def results(self):
+    def results(self) -> "List[FunctionResult]":
         """A FunctionResult for each function, in the order they were added."""
         return [self._result(*function) for function in self._functions]
 
-    def _result(self, name, code, inner):
-        calls, untold, rows = 0, 0, {}
+    def _result(self, name: str, code: "types.CodeType",
+                inner: "List[types.CodeType]") -> "FunctionResult":
+        calls, untold = 0, 0
+        rows: "Dict[int, LineResult]" = {}
         if self._recorder is not None:
             calls = self._recorder.results(code)[0]
             for one in [code] + inner:
-                _, lost, lines = self._recorder.results(one, code)
+                _, lost, counted = self._recorder.results(one, code)
                 untold += lost
-                for number, (runs, change, usage) in lines.items():
+                for number, (runs, change, usage) in counted.items():
                     row = rows.get(number, LineResult(0, 0, 0))
                     rows[number] = LineResult(row.occurrences + runs, row.increment_bytes + change,
                                               max(row.mem_usage_bytes, usage))

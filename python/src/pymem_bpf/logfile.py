@@ -14,21 +14,23 @@ class LogFile:
     name: the logger's; None: the root. reportIncrementFlag: of tables only the rows whose line made
     memory grow, and what heads them; nothing else. Empty lines are no records."""
 
-    def __init__(self, name=None, reportIncrementFlag=False):
+    def __init__(self, name: "str | None" = None, reportIncrementFlag: bool = False) -> None:
         self.logger, self.reportIncrementFlag = logging.getLogger(name), reportIncrementFlag
 
-    def _wanted(self, line):
+    def _wanted(self, line: str) -> bool:
         row = ROW.match(line)
         if row:
             return float(row.group(1)) > 0
         return line.startswith("Filename:") or "Line Contents" in line
 
-    def write(self, msg, level=logging.INFO):
+    def write(self, msg: str, level: int = logging.INFO) -> int:
+        """Makes records of the lines of a text, at a level of logging; how many characters it took."""
         for line in msg.splitlines():
             if line.strip() and (not self.reportIncrementFlag or self._wanted(line)):
                 self.logger.log(level, "%s", line)
         return len(msg)
 
-    def flush(self):
+    def flush(self) -> None:
+        """Flushes the handlers of the logger."""
         for handler in self.logger.handlers:
             handler.flush()

@@ -29,6 +29,16 @@ from ._options import OptionError, split_options
 from ._statement import Statement, caller_scope
 from ._streams import fit
 
+TYPE_CHECKING = False  # typing itself is not imported: imports are memory, too
+if TYPE_CHECKING:
+    from typing import Any, Callable, Dict, List, Tuple
+
+    from .counter import Counter
+    from .line_profiler import LineProfiler
+    from .run_profiler import RunProfiler
+
+    Options = Dict[str, List[str]]
+
 SAMPLED = ("NOTE: no helper: the peak of this process is exact, that of its children is the highest of "
            "samples each %g s; for exact ones run: %s")
 FROZEN = ("*** the helper ended during the run (%s): what is shown is what was counted until then; "
@@ -46,23 +56,23 @@ class OutOfTime(KeyboardInterrupt):
 class TimeLimit:
     """Raises OutOfTime in the main thread after so many seconds; None: never."""
 
-    def __init__(self, seconds):
+    def __init__(self, seconds: "float | None") -> None:
         if seconds is not None and threading.current_thread() is not threading.main_thread():
             raise UsageError("-t works in the main thread only")
         if seconds is not None and signal.getsignal(signal.SIGALRM) is None:
             raise UsageError("-t needs SIGALRM, which a library outside of Python handles in this process")
         self.seconds = seconds
 
-    def __enter__(self):
+    def __enter__(self) -> None:
         if self.seconds is not None:
             self.handler = signal.signal(signal.SIGALRM, self._raise)
             self.began = time.monotonic()
             self.timer = signal.setitimer(signal.ITIMER_REAL, self.seconds)
 
-    def _raise(self, *_):
+    def _raise(self, *_: object) -> None:
         raise OutOfTime
 
-    def __exit__(self, *_):
+    def __exit__(self, *_: object) -> None:
         if self.seconds is not None:
             signal.setitimer(signal.ITIMER_REAL, 0)
             signal.signal(signal.SIGALRM, self.handler)
@@ -76,25 +86,30 @@ class TreePeak:
     """Peak of this process and its descendants without a helper. Its own is exact; those of children
     are sampled: the sum of what was known of both is no lower than either's, so the higher counts."""
 
-    def __init__(self, interval):
-        self.interval, self.own, self.sampler = interval, memory.Peak(), None
+    def __init__(self, interval: float) -> None:
+        self.interval, self.own = interval, memory.Peak()
+        self.sampler: "memory.Sampler | None" = None
         self.frozen = False
 
-    def start(self):
+    def start(self) -> int:
+        """RSS of the process and its descendants now, in bytes: the peak begins anew. OSError."""
         floor = _proc.total_bytes(os.getpid(), "rss", True, _helper.private_pids)
         self.own.start()  # first, since it may be refused; again below, behind the sampler's start
         self.sampler = memory.Sampler(self.interval, "rss", True)
         self.own.start()
         return floor
 
-    def bytes(self):
+    def bytes(self) -> int:
+        """The peak since start(), in bytes; ends the sampling. RuntimeError: the sampler ended early."""
         own = self.own.bytes()
-        return max([own] + [amount for amount, _ in self.sampler.stop()])
+        sampled = [] if self.sampler is None else self.sampler.stop()
+        return max([own] + [amount for amount, _ in sampled])
 
 
-def _number(options, letter, kind, default, least):
+def _number(options: "Options", letter: str, kind: "Callable[[Any], Any]", default: float,
+            least: float) -> "Any":
     """The last value of an option as a number >= least."""
-    text = options.get(letter, [default])[-1]
+    text: "Any" = options[letter][-1] if letter in options else default
     try:
         value = kind(text)
         if not least <= value <= SECONDS_LIMIT:
@@ -108,20 +123,21 @@ def _number(options, letter, kind, default, least):
 class MemoryProfilerMagics(Magics):
     """Registers %memit, %%memit, %mprun, %%mprun."""
 
-    def _options(self, line, spec):
+    def _options(self, line: str, spec: str) -> "Tuple[Options, str]":
         try:
             return split_options(line, spec)
         except OptionError as e:
             raise UsageError(str(e)) from None
 
     @classmethod
-    def register_magics(cls, shell):
+    def register_magics(cls, shell: "Any") -> None:
         """As load_ipython_extension()."""
         shell.register_magics(cls)
 
     @line_cell_magic
     @needs_local_scope
-    def memit(self, line="", cell=None, local_ns=None):
+    def memit(self, line: str = "", cell: "str | None" = None,
+              local_ns: "Dict[str, Any] | None" = None) -> "MemitResult | None":
         """Measures the peak of resident memory while a statement runs.
 
           %memit [options] statement
@@ -144,12 +160,12 @@ class MemoryProfilerMagics(Magics):
         timeout = _number(options, "t", float, 0, 0) or None
         interval = _number(options, "i", float, 0.1, 1e-4)
         children = "c" in options
-        setup, statement = ("", rest) if cell is None else (rest, cell)
-        if not statement.strip():
+        set_up, text = ("", rest) if cell is None else (rest, cell)
+        if not text.strip():
             raise UsageError("nothing to measure: %memit statement")
         scope = caller_scope(self.shell, local_ns)
-        setup = Statement(self.shell, setup, scope, keep=True)
-        statement = Statement(self.shell, statement, scope)
+        setup = Statement(self.shell, set_up, scope, keep=True)
+        statement = Statement(self.shell, text, scope)
         counter, note = None, ""
         try:
             counter = memory.available_counter(children)
@@ -170,13 +186,14 @@ class MemoryProfilerMagics(Magics):
                     print(note)
         return result if "o" in options else None
 
-    def _repeat(self, result, statement, counter, quiet):
+    def _repeat(self, result: "MemitResult", statement: "Any", counter: "Counter | None",
+                quiet: bool) -> None:
         """Runs the statement so many times; the peak of each goes to the result, of the one that
         raises too."""
         for number in range(result.repeat):
             # Without a counter of the whole tree its peak has to be sampled.
             sampled = result.include_children and counter is None
-            peak = (TreePeak(result.interval) if sampled else
+            peak: "TreePeak | memory.Peak" = (TreePeak(result.interval) if sampled else
                     memory.Peak(counter, result.include_children))
             try:
                 before = peak.start()
@@ -189,7 +206,7 @@ class MemoryProfilerMagics(Magics):
                     statement.run()
             except OutOfTime:
                 if not quiet:
-                    print("*** stopped after %g s" % result.timeout)
+                    print("*** stopped after %g s" % (result.timeout or 0))
                 return
             finally:
                 result.mem_usage.append(peak.bytes() / memory.MIB)
@@ -202,7 +219,8 @@ class MemoryProfilerMagics(Magics):
 
     @line_cell_magic
     @needs_local_scope
-    def mprun(self, line="", cell=None, local_ns=None):
+    def mprun(self, line: str = "", cell: "str | None" = None,
+              local_ns: "Dict[str, Any] | None" = None) -> "LineProfiler | None":
         """Runs a statement and prints what each line of some functions changed in resident memory.
 
           %mprun -f FUNC [options] statement
@@ -241,19 +259,20 @@ class MemoryProfilerMagics(Magics):
             profiler.close()
         if not counter.alive():
             message += "\n" + FROZEN % (counter.where, _helper.command())
-        self._show(profiler, functions, message.strip(), options.get("T", [None])[-1])
+        self._show(profiler, functions, message.strip(),
+                   options["T"][-1] if "T" in options else None)
         if raised is not None:
             raise raised
         return profiler if "r" in options else None
 
-    def _find(self, text, scope):
+    def _find(self, text: str, scope: "Dict[str, Any] | None") -> "Any":
         try:
             return eval(text, self.shell.user_global_ns, self.shell.user_ns if scope is None else scope)
         except Exception as e:
             raise UsageError("could not find function %r: %s: %s"
                              % (text, type(e).__name__, e)) from None
 
-    def _run(self, profiler, statement):
+    def _run(self, profiler: "RunProfiler", statement: "Any") -> "Tuple[str, Exception | None]":
         """(message, exception to be raised again or None)."""
         try:
             with builtin_profile(profiler):
@@ -266,7 +285,8 @@ class MemoryProfilerMagics(Magics):
             return "*** %s in code being profiled: the table goes as far as that." % type(e).__name__, e
         return "", None
 
-    def _show(self, profiler, functions, message, path):
+    def _show(self, profiler: "RunProfiler", functions: "List[Tuple[str, Any]]", message: str,
+              path: "str | None") -> None:
         from .line_profiler import show_results
         text = io.StringIO()
         show_results(profiler, text)
@@ -281,7 +301,7 @@ class MemoryProfilerMagics(Magics):
             print(_save(path, output + "\n"))
 
 
-def _save(path, table):
+def _save(path: str, table: str) -> str:
     """What is to be said of it. A table that took a run to make is not lost to a wrong path."""
     try:
         with open(path, "w", encoding="utf-8", errors="backslashreplace") as f:
@@ -291,21 +311,21 @@ def _save(path, table):
         problem = "*** %s can't be written: %s" % (path, e.strerror or e)
     try:
         with tempfile.NamedTemporaryFile("w", prefix="mprun-", suffix=".txt", delete=False,
-                                         encoding="utf-8", errors="backslashreplace") as f:
-            f.write(table)
-        return "\n%s\n*** Profile printout saved to text file %s." % (problem, f.name)
+                                         encoding="utf-8", errors="backslashreplace") as kept:
+            kept.write(table)
+        return "\n%s\n*** Profile printout saved to text file %s." % (problem, kept.name)
     except OSError:
         return "\n%s\n*** Nor can a file in the folder for temporary files. The table:\n\n%s" % (
             problem, table)
 
 
-def _source(counter, children):
+def _source(counter: "Counter | None", children: bool) -> str:
     if counter is not None:
         return "helper"
     return "VmHWM and samples of children" if children else "VmHWM"
 
 
-def _profiler(children):
+def _profiler(children: bool) -> "Tuple[Counter, RunProfiler]":
     """(Counter, RunProfiler). UsageError: no helper, or no extension for this Python."""
     from . import counter
     try:
@@ -316,6 +336,6 @@ def _profiler(children):
         raise UsageError(str(e)) from None
 
 
-def load_ipython_extension(shell):
+def load_ipython_extension(shell: "Any") -> None:
     """%load_ext pymem_bpf."""
     shell.register_magics(MemoryProfilerMagics)

@@ -19,6 +19,16 @@ from ._counting import note_once
 from ._helper import HelperError
 from ._missing import no_such_process
 
+TYPE_CHECKING = False  # typing itself is not imported: imports are memory, too
+if TYPE_CHECKING:
+    from typing import Any, Callable, Dict, List, TextIO, Tuple
+
+    from .counter import Counter
+
+    Samples = List[Tuple[int, float]]  # (bytes, seconds since the epoch)
+    Children = List[Tuple[int, int]]  # (PID, bytes)
+    Call = Tuple[Callable[..., Any], Tuple[Any, ...], Dict[str, Any]]
+
 MIB = float(1 << 20)
 BACKENDS = {None: "rss", "rss": "rss", "pss": "pss", "uss": "uss",
             "psutil": "rss", "posix": "rss", "psutil_pss": "pss", "psutil_uss": "uss"}
@@ -26,7 +36,7 @@ MEASUREMENTS, SHORTEST_INTERVAL = 4, 1e-6
 START_SECONDS = 30
 
 
-def choose_metric(backend):
+def choose_metric(backend: "str | None") -> str:
     """rss, pss or uss for the name of a backend. ValueError for one that there isn't."""
     if backend == "tracemalloc":
         raise ValueError("backend tracemalloc counts Python's own allocations, not resident memory; "
@@ -40,7 +50,7 @@ def choose_metric(backend):
 class Sampler:
     """Samples this process from another one, between start() and stop()."""
 
-    def __init__(self, interval, metric, children):
+    def __init__(self, interval: float, metric: str, children: bool) -> None:
         if not sys.executable:
             raise RuntimeError("sampling needs an interpreter to start, and sys.executable names none; "
                                "set it, or use max_usage=True with the backend rss")
@@ -48,11 +58,11 @@ class Sampler:
             [sys.executable, "-I", "-S", _proc.__file__, str(os.getpid()), repr(float(interval)),
              metric, "1" if children else "0"] + [str(pid) for pid in _helper.private_pids],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-        if self.process.stdout.readline() != b"ready\n":
+        if self.process.stdout is None or self.process.stdout.readline() != b"ready\n":
             self.close()
             raise RuntimeError("the sampler did not start: status %s" % self.process.returncode)
 
-    def stop(self):
+    def stop(self) -> "Samples":
         """[(bytes, time)]: at the start, at each interval, at the end."""
         try:
             said = self.process.communicate()[0].decode("ascii").splitlines()
@@ -62,13 +72,14 @@ class Sampler:
             raise RuntimeError("the sampler ended early: status %s" % self.process.returncode)
         return [(int(line.split()[0]), float(line.split()[1])) for line in said[:-1]]
 
-    def close(self):
+    def close(self) -> None:
         """Ends it, whatever it does."""
         if self.process.poll() is None:
             self.process.kill()
             self.process.wait()
         for pipe in (self.process.stdin, self.process.stdout):
-            pipe.close()
+            if pipe is not None:
+                pipe.close()
 
 
 class Peak:
@@ -79,18 +90,19 @@ class Peak:
     (only with a counter). OSError where there is no counter and /proc/self/clear_refs can't be
     written. frozen: after bytes(), whether a counter died and the kernel's mark can't replace it."""
 
-    def __init__(self, counter=None, tree=False):
+    def __init__(self, counter: "Counter | None" = None, tree: bool = False) -> None:
         if tree and counter is None:
             raise ValueError("the peak of a process tree takes a counter")
         self.counter, self.tree, self.floor = counter, tree, 0
         self.marked = self.frozen = False
 
-    def now(self):
-        if self.tree:
+    def now(self) -> int:
+        """RSS now, in bytes: of the process, or of its tree. HelperError, OSError."""
+        if self.tree and self.counter is not None:
             return self.counter.tree_bytes
         return _proc.exact_rss_bytes(os.getpid())
 
-    def start(self):
+    def start(self) -> int:
         """RSS at this moment."""
         self.floor = self.now()
         if self.counter is not None:
@@ -106,7 +118,7 @@ class Peak:
                               % (e.strerror, _helper.command())) from None
         return self.floor
 
-    def bytes(self):
+    def bytes(self) -> int:
         """The highest since start(). RSS at both ends counts too: the kernel's own high-water mark is
         read from counters that are cached per CPU, so that it may lie some pages lower."""
         died = self.counter is not None and not self.counter.alive()
@@ -118,7 +130,7 @@ class Peak:
         return max(peak, self.floor, self.now())
 
 
-def available_counter(private=False):
+def available_counter(private: bool = False) -> "Counter | None":
     """The shared Counter if a helper is there, None if there is none. private: as root, start one
     where no server runs. HelperError if it is there and refuses."""
     from . import counter
@@ -128,16 +140,17 @@ def available_counter(private=False):
         return None
 
 
-def _call_of(proc):
+def _call_of(proc: "Any") -> "Call":
     """(f, args, kw) of what memory_usage takes as a call."""
     if callable(proc):
         return proc, (), {}
     if not 1 <= len(proc) <= 3 or not callable(proc[0]):
         raise ValueError("a call is (function,), (function, args) or (function, args, kwargs)")
-    return tuple(proc) + ((), {})[len(proc) - 1:]
+    function, args, kw = tuple(proc) + ((), {})[len(proc) - 1:]
+    return function, args, kw
 
 
-def _begin_peak(include_children):
+def _begin_peak(include_children: bool) -> "Peak | None":
     """A Peak that was started; None where only samples know it: children without a helper. A helper that
     can't be used is no reason to fail: the kernel's own mark needs none."""
     try:
@@ -156,25 +169,26 @@ def _begin_peak(include_children):
     return peak
 
 
-def _measure_peak(call, peak):
+def _measure_peak(call: "Call", peak: "Peak") -> "Tuple[int, Any]":
     """(peak in bytes, what the call returned): one run, nothing sampled."""
     function, args, kw = call
     returned = function(*args, **kw)
     highest = peak.bytes()
-    if peak.frozen:
+    if peak.frozen and peak.counter is not None:
         note_once("memory_usage", "ended",
                   "%s ended during the call: the peak is the highest until then; start "
                   "it again: %s" % (peak.counter.where, _helper.command()))
     return highest, returned
 
 
-def _measure_timed_peak(call, interval):
+def _measure_timed_peak(call: "Call", interval: float) -> "Tuple[Tuple[int, float], Any]":
     """((peak in bytes, time of the highest sample), what the call returned): the kernel knows how high,
     not when."""
     function, args, kw = call
     sampler = Sampler(interval, "rss", False)
     try:
         peak = _begin_peak(False)
+        assert peak is not None  # it is for children only
         returned = function(*args, **kw)
         highest = peak.bytes()
         sampled, when = max(sampler.stop())
@@ -183,7 +197,8 @@ def _measure_timed_peak(call, interval):
     return (max(highest, sampled), when), returned
 
 
-def _measure_samples(call, interval, metric, include_children):
+def _measure_samples(call: "Call", interval: float, metric: str,
+                     include_children: bool) -> "Tuple[Samples, Any]":
     function, args, kw = call
     first = _proc.total_bytes(os.getpid(), metric, include_children,
                               _helper.private_pids), time.time()
@@ -196,7 +211,8 @@ def _measure_samples(call, interval, metric, include_children):
     return samples, returned
 
 
-def _of_call(call, interval, rounds, metric, max_usage, include_children, timestamps):
+def _of_call(call: "Call", interval: float, rounds: float, metric: str, max_usage: bool,
+             include_children: bool, timestamps: bool) -> "Tuple[Any, Any]":
     """(what was found, what the call returned); found: samples, or the peak in bytes, or (peak, time). A
     call too short for a few samples is run again with a tenth of the interval, up to `rounds` times."""
     if max_usage and metric == "rss":
@@ -217,10 +233,10 @@ def _of_call(call, interval, rounds, metric, max_usage, include_children, timest
     return samples, returned
 
 
-def high_water_of(pid, include_children):
+def high_water_of(pid: int, include_children: bool) -> "Callable[[], int]":
     """A peak of another process that its samples may have missed is told by its VmHWM: a function
     that gives the highest RSS known so far, 0 where it can't know. Raises nothing."""
-    def read():
+    def read() -> int:
         if include_children:
             return 0
         try:
@@ -230,11 +246,11 @@ def high_water_of(pid, include_children):
     return read
 
 
-def tree_peak_of(counter):
+def tree_peak_of(counter: "Counter") -> "Callable[[], int]":
     """The same by a counter. Where it can't count all children, the samples decide, and that is said."""
-    told = []
+    told: "List[HelperError]" = []
 
-    def read():
+    def read() -> int:
         try:
             return counter.tree_peak_bytes
         except _helper.HelperError as e:
@@ -249,20 +265,22 @@ class _Writer:
     """Lines of a .dat file as mprof reads them."""
     FLUSH_EACH = 50
 
-    def __init__(self, stream):
+    def __init__(self, stream: "TextIO") -> None:
         self.stream, self.count = stream, 0
 
-    def memory(self, amount, when):
+    def memory(self, amount: float, when: float) -> None:
         self.stream.write("MEM %.6f %.4f\n" % (amount / MIB, when))
         self.count += 1
         if self.count % self.FLUSH_EACH == 0:
             self.stream.flush()
 
-    def child(self, pid, amount, when):
+    def child(self, pid: int, amount: float, when: float) -> None:
         self.stream.write("CHLD %d %.6f %.4f\n" % (pid, amount / MIB, when))
 
 
-def _watch(pid, running, interval, rounds, metric, include_children, multiprocess, each, peak_read):
+def _watch(pid: int, running: "Callable[[], bool]", interval: float, rounds: float, metric: str,
+           include_children: bool, multiprocess: bool, each: "Callable[[int, float, Children], None]",
+           peak_read: "Callable[[], int]") -> None:
     """Samples a process: each(bytes, time, children). Ends after `rounds`, or when running() is
     false. A high-water mark that rose above both samples around it is a sample in between: that is
     where it was. One that rose after the last sample is the last, however this ends."""
@@ -291,7 +309,7 @@ def _watch(pid, running, interval, rounds, metric, include_children, multiproces
             each(peak, time.time(), [])
 
 
-def _process_of(proc):
+def _process_of(proc: "Any") -> "Tuple[int, Callable[[], bool]]":
     """(pid, function: whether it still runs) of a PID or a Popen."""
     if isinstance(proc, subprocess.Popen):
         return proc.pid, lambda: proc.poll() is None
@@ -310,7 +328,7 @@ def _process_of(proc):
     except ProcessLookupError:
         raise no_such_process(pid) from None
 
-    def running():
+    def running() -> bool:
         try:
             return _proc.start_ticks(pid) == ticks and not _proc.ended(pid)
         except ProcessLookupError:
@@ -318,19 +336,23 @@ def _process_of(proc):
     return pid, running
 
 
-def _peaks(pid, metric, include_children, counter):
+def _peaks(pid: int, metric: str, include_children: bool,
+           counter: "Counter | None") -> "Callable[[], int]":
     if metric not in ("rss", "exact"):
         return lambda: 0
     if counter is not None and include_children:
         return tree_peak_of(counter)
     if counter is not None:
-        return lambda: counter.peak_bytes
+        known = counter
+        return lambda: known.peak_bytes
     return high_water_of(pid, include_children)
 
 
-def memory_usage(proc=-1, interval=.1, timeout=None, timestamps=False, include_children=False,
-                 multiprocess=False, max_usage=False, retval=False, stream=None, backend=None,
-                 max_iterations=None, counter=None):
+def memory_usage(proc: "Any" = -1, interval: float = .1, timeout: "float | None" = None,
+                 timestamps: bool = False, include_children: bool = False, multiprocess: bool = False,
+                 max_usage: bool = False, retval: bool = False, stream: "TextIO | None" = None,
+                 backend: "str | None" = None, max_iterations: "int | None" = None,
+                 counter: "Counter | None" = None) -> "Any":
     """Memory of a process or of a call, in MiB.
 
     proc: -1 (this process), a PID, a subprocess.Popen, a function, or a tuple (f,),
@@ -375,7 +397,7 @@ def memory_usage(proc=-1, interval=.1, timeout=None, timestamps=False, include_c
                        _peaks(pid, metric, include_children, counter))
 
 
-def _finish_call(found, timestamps, stream):
+def _finish_call(found: "Any", timestamps: bool, stream: "TextIO | None") -> "Any":
     if isinstance(found, tuple):
         return found[0] / MIB, found[1]
     if not isinstance(found, list):
@@ -388,24 +410,26 @@ def _finish_call(found, timestamps, stream):
     return [(amount / MIB, when) if timestamps else amount / MIB for amount, when in found]
 
 
-def _of_process(pid, running, interval, rounds, metric, include_children, multiprocess, max_usage,
-                timestamps, stream, peak_read):
-    result, writer, highest = [], _Writer(stream) if stream is not None else None, [-1]
+def _of_process(pid: int, running: "Callable[[], bool]", interval: float, rounds: float, metric: str,
+                include_children: bool, multiprocess: bool, max_usage: bool, timestamps: bool,
+                stream: "TextIO | None", peak_read: "Callable[[], int]") -> "Any":
+    result: "List[Any]" = []
+    writer, highest = _Writer(stream) if stream is not None else None, [-1]
 
-    def each(amount, when, children):
+    def each(amount: int, when: float, children: "Children") -> None:
         highest[0] = max(highest[0], amount)
         if writer is not None:
             writer.memory(amount, when)
             for child, bytes_ in children:
                 writer.child(child, bytes_, when)
             return
-        one = (amount / MIB, when) if timestamps else amount / MIB
+        one: "Any" = (amount / MIB, when) if timestamps else amount / MIB
         result.append([one] + [bytes_ / MIB for _, bytes_ in children] if multiprocess else one)
 
     # A list has one sample an interval: only a peak, or a file, takes what lies between them.
     between = peak_read if max_usage or writer is not None else lambda: 0
     _watch(pid, running, interval, rounds, metric, include_children, multiprocess, each, between)
-    if writer is not None:
+    if stream is not None:
         stream.flush()
         return None
     if max_usage:

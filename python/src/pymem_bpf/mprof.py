@@ -25,6 +25,12 @@ from ._interpreter import is_python, split_command
 from .dat import read_mprofile_file  # noqa: F401 -- a name of memory_profiler's mprof
 from .plot import function_labels  # noqa: F401 -- so is this
 
+TYPE_CHECKING = False  # typing itself is not imported: imports are memory, too
+if TYPE_CHECKING:
+    from typing import Callable, List, Sequence, Tuple
+
+    from .counter import Counter
+
 ATTACH_SECONDS = 3600
 PATTERN = "mprofile_" + "?" * 14 + ".dat"
 
@@ -33,12 +39,12 @@ class Failure(Exception):
     """The text is for the user."""
 
 
-def existing():
+def existing() -> "List[str]":
     """Files of this folder, the oldest first."""
     return sorted(glob.glob(PATTERN))
 
 
-def chosen(words):
+def chosen(words: "Sequence[str]") -> "List[str]":
     """Files that are meant by names or by numbers in the list; -1 is the last."""
     found = []
     for word in words:
@@ -57,7 +63,8 @@ def chosen(words):
     return found
 
 
-def chosen_or_last(words):
+def chosen_or_last(words: "Sequence[str]") -> "List[str]":
+    """chosen(), or the last file of this folder if no word is given. Failure."""
     if words:
         return chosen(words)
     if not existing():
@@ -66,13 +73,13 @@ def chosen_or_last(words):
     return existing()[-1:]
 
 
-def quote(words):
+def quote(words: "Sequence[str]") -> str:
     """A command line on one line of a UTF-8 file, whatever the locale said of its bytes."""
     said = " ".join(shlex.quote(os.fsencode(word).decode("utf-8", "backslashreplace")) for word in words)
     return said.replace("\n", " ")
 
 
-def find_process(hint):
+def find_process(hint: str) -> "Tuple[int, str]":
     """(PID, command line) of a PID or of the first process whose name holds `hint`."""
     if hint.isdigit():
         pid = int(hint)
@@ -95,7 +102,7 @@ def find_process(hint):
     return pid, quote(words or [str(pid)])
 
 
-def launched(options):
+def launched(options: "argparse.Namespace") -> "Tuple[List[str], List[str] | None]":
     """(command, the same with FUNC lines or None) of the words behind `run`."""
     program = list(options.program)
     kind, flags = None, []
@@ -123,7 +130,7 @@ def launched(options):
     return plain, [interpreter] + flags + extra + (["-m"] if kind == "module" else ["--"]) + words
 
 
-def start(options):
+def start(options: "argparse.Namespace") -> "Tuple[subprocess.Popen[bytes], str]":
     """(Popen, command line). A Python program gets its FUNC lines through pymem_bpf.timestamps."""
     plain, stamped = launched(options)
     command = stamped or plain
@@ -133,7 +140,7 @@ def start(options):
         raise Failure("%s: %s" % (command[0], e.strerror)) from None
 
 
-def counter_of(pid):
+def counter_of(pid: int) -> "Counter | None":
     """A Counter of the process if a server is there, else None. One that can't serve says why."""
     from .counter import Counter
     try:
@@ -145,7 +152,8 @@ def counter_of(pid):
         return None
 
 
-def run(options):
+def run(options: "argparse.Namespace") -> int:
+    """`run` and `attach`: samples a process into a .dat file. Exit status; Failure."""
     memory.choose_metric(options.backend)
     if options.interval <= 0:
         raise Failure("--interval takes a positive number of seconds")
@@ -153,12 +161,13 @@ def run(options):
         del options.program[0]
     if not options.program:
         raise Failure("what is to be watched is missing")
+    process: "int | subprocess.Popen[bytes]"
     if options.attach:
         pid, text = find_process(options.program[0])
         process, timeout = pid, options.timeout or ATTACH_SECONDS
     else:
-        process, text = start(options)
-        pid, timeout = process.pid, options.timeout
+        launched_one, text = start(options)
+        process, pid, timeout = launched_one, launched_one.pid, options.timeout
     print("mprof: sampling memory of process %d every %gs into %s"
           % (pid, options.interval, options.output), flush=True)
     counter = counter_of(pid)
@@ -179,7 +188,7 @@ def run(options):
     finally:
         if counter is not None:
             counter.close()
-    if options.exit_code and not options.attach:
+    if options.exit_code and isinstance(process, subprocess.Popen):
         status = process.wait()
         if status:
             print("mprof: the program's exit status is %d" % status, file=sys.stderr)
@@ -187,7 +196,8 @@ def run(options):
     return 0
 
 
-def peak(options):
+def peak(options: "argparse.Namespace") -> int:
+    """`peak`: prints the highest amount of each file, in MiB. Exit status; Failure, ValueError."""
     for name in chosen_or_last(options.profiles):
         data = dat.read(name)
         amounts = data.amounts_of(options.func)
@@ -200,19 +210,22 @@ def peak(options):
     return 0
 
 
-def plot(options):
+def plot(options: "argparse.Namespace") -> int:
+    """`plot`: draws files. Exit status; Failure, ValueError."""
     from . import plot as plots
     return plots.draw(chosen_or_last(options.profiles), options)
 
 
-def list_files(_):
+def list_files(_: "argparse.Namespace") -> int:
+    """`list`: prints number, name and time of the files of this folder. Exit status."""
     for number, name in enumerate(existing()):
         when = time.strptime(name[-18:-4], "%Y%m%d%H%M%S") if name[-18:-4].isdigit() else None
         print("%d %s %s" % (number, name, time.strftime("%H:%M:%S %d/%m/%Y", when) if when else ""))
     return 0
 
 
-def remove(options):
+def remove(options: "argparse.Namespace") -> int:
+    """`rm` and `clean`: removes files, or prints them with --dry-run. Exit status; Failure, OSError."""
     names = existing() if options.command == "clean" else chosen(options.profiles)
     if options.dry_run:
         print("Files to be removed:")
@@ -224,12 +237,12 @@ def remove(options):
     return 0
 
 
-def _window(text):
+def _window(text: str) -> "Tuple[float, float]":
     first, last = (float(word) for word in text.split(","))
     return first, last
 
 
-def _run_options(parser, attach):
+def _run_options(parser: "argparse.ArgumentParser", attach: bool) -> None:
     parser.set_defaults(attach=attach)
     parser.add_argument("--python", action="store_true", help="it is a Python program: FUNC lines")
     parser.add_argument("--nopython", action="store_true", help="no FUNC lines")
@@ -246,14 +259,14 @@ def _run_options(parser, attach):
     parser.add_argument("program", nargs=argparse.REMAINDER)
 
 
-def _parser():
+def _parser() -> "argparse.ArgumentParser":
     parser = argparse.ArgumentParser(prog="python -m pymem_bpf.mprof", description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     commands.required = True
 
-    def command(name, act):
+    def command(name: str, act: "Callable[[argparse.Namespace], int]") -> "argparse.ArgumentParser":
         one = commands.add_parser(name)
         one.add_argument("--version", action="version", version=__version__)
         one.set_defaults(act=act)
@@ -282,7 +295,9 @@ def _parser():
     return parser
 
 
-def main(argv=None):
+def main(argv: "Sequence[str] | None" = None) -> int:
+    """The command line, without the program's name (None: sys.argv). Exit status; what went wrong is on
+    stderr. SystemExit for words that can't be understood."""
     words = list(sys.argv[1:] if argv is None else argv)
     # A negative number is a file's place in the list, no option.
     if words[:1] and words[0] in ("rm", "peak", "plot"):
@@ -298,10 +313,10 @@ def main(argv=None):
         return 1
 
 
-def _action(command):
+def _action(command: str) -> "Callable[[], None]":
     """A command as memory_profiler's mprof has it: a function that takes its words from sys.argv and, with a
     status to tell, raises SystemExit."""
-    def action():
+    def action() -> None:
         status = main([command] + sys.argv[1:])
         if status or {"-E", "--exit-code"} & set(sys.argv[1:]):
             sys.exit(status)

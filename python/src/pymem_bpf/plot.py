@@ -6,13 +6,20 @@ import time
 
 from . import dat
 
+TYPE_CHECKING = False  # typing itself is not imported: imports are memory, too
+if TYPE_CHECKING:
+    import argparse
+    from typing import Any, Dict, Iterable, List, Tuple
+
+    from .dat import Data
+
 CALL_COLORS = ("c", "y", "g", "r", "b")
 MISSING = """mprof: plot needs matplotlib, which this Python (%s) can't import: %s
 Install it (Debian: apt-get install python3-matplotlib), or draw the files elsewhere: mprof of
 memory_profiler reads them as they are."""
 
 
-def _trend(times, amounts):
+def _trend(times: "List[float]", amounts: "List[float]") -> "Tuple[float, float]":
     """(slope in MiB a second, amount at time 0) by least squares."""
     mean_t, mean_a = sum(times) / len(times), sum(amounts) / len(times)
     spread = sum((t - mean_t) ** 2 for t in times)
@@ -20,20 +27,21 @@ def _trend(times, amounts):
     return slope, mean_a - slope * mean_t
 
 
-def function_labels(dotted_function_names):
+def function_labels(dotted_function_names: "Iterable[str]") -> "Dict[str, str]":
     """{name: the shortest end of it, from a dot on, that no other of these names has}."""
     names = list(dotted_function_names)
     ends = collections.Counter(end for name in names for end in set(_ends(name)))
     return {name: next((end for end in _ends(name) if ends[end] == 1), name) for name in names}
 
 
-def _ends(name):
+def _ends(name: str) -> "List[str]":
     """c, b.c and a.b.c of a.b.c."""
     parts = name.split(".")
     return [".".join(parts[-count:]) for count in range(1, len(parts) + 1)]
 
 
-def _curve(axes, samples, begin, label, with_slope):
+def _curve(axes: "Any", samples: "List[Tuple[float, float]]", begin: float, label: str,
+           with_slope: bool) -> None:
     times = [when - begin for _, when in samples]
     amounts = [amount for amount, _ in samples]
     if with_slope:
@@ -43,7 +51,7 @@ def _curve(axes, samples, begin, label, with_slope):
     axes.plot(times, amounts, "+-", label=label)
 
 
-def _calls(axes, data, begin, flame):
+def _calls(axes: "Any", data: "Data", begin: float, flame: bool) -> None:
     """Functions: a bar from start to end at the memory it began with, or stacked by level."""
     layer = axes.twinx() if flame else axes
     labels = function_labels(data.functions)
@@ -64,7 +72,7 @@ def _calls(axes, data, begin, flame):
         layer.legend(loc="upper left")
 
 
-def _one(axes, name, data, options, alone):
+def _one(axes: "Any", name: str, data: "Data", options: "argparse.Namespace", alone: bool) -> None:
     samples = sorted(data.samples, key=lambda one: one[1])
     begin = samples[0][1]
     label = name if not alone else time.strftime("start at %d/%m/%Y %H:%M:%S", time.localtime(begin))
@@ -79,7 +87,7 @@ def _one(axes, name, data, options, alone):
         axes.axvline(when - begin, color="r", linestyle="--", linewidth=0.7)
 
 
-def draw(names, options):
+def draw(names: "Iterable[str]", options: "argparse.Namespace") -> int:
     """Exit status. options: those of `mprof plot`."""
     try:
         import matplotlib

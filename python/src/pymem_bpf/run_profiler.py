@@ -13,9 +13,13 @@ from ._supported import has_monitoring
 from ._wrapping import Refused, note_refused, own_methods
 from .line_profiler import LineProfiler
 
+TYPE_CHECKING = False  # typing itself is not imported: imports are memory, too
+if TYPE_CHECKING:
+    from typing import Any
+
 __all__ = ["RunProfiler"]
 
-_holding = weakref.WeakSet()  # those that are enabled for a run
+_holding: "weakref.WeakSet[RunProfiler]" = weakref.WeakSet()  # those that are enabled for a run
 
 
 class RunProfiler(LineProfiler):
@@ -25,12 +29,12 @@ class RunProfiler(LineProfiler):
     hold() enables it for the whole run, at the latest when the first function is decorated; then enable() and
     disable() change nothing. close() ends the run: what is decorated later is not profiled."""
 
-    def __init__(self, **options):
+    def __init__(self, **options: "Any") -> None:
         super().__init__(**options)
         self._only_process = os.getpid()
         self._held = self._closed = False
 
-    def hold(self):
+    def hold(self) -> None:
         """Counts until close(). Raises what enable() raises."""
         if self._held or self._closed or self.idle():
             return
@@ -38,7 +42,7 @@ class RunProfiler(LineProfiler):
         self._held = True
         _holding.add(self)
 
-    def close(self):
+    def close(self) -> None:
         """Counts no more."""
         self._closed = True
         if self._held:
@@ -46,13 +50,14 @@ class RunProfiler(LineProfiler):
             _holding.discard(self)
             self.disable_by_count()
 
-    def disable(self):
+    def disable(self) -> None:
+        """Counts no more, unless hold() goes on."""
         if self._held:
             self.enable_count = 1  # the run's own
         else:
             super().disable()
 
-    def _add_methods(self, cls):
+    def _add_methods(self, cls: type) -> None:
         found = False
         for _, value in own_methods(cls):
             try:
@@ -63,7 +68,7 @@ class RunProfiler(LineProfiler):
         if not found:
             raise Refused("class %s has no methods in Python to profile" % cls.__qualname__)
 
-    def __call__(self, function=None, precision=None):
+    def __call__(self, function: "Any" = None, precision: "int | None" = None) -> "Any":
         """The thing itself, from now on profiled: a function, a class, whatever has functions inside it.
         What can't be profiled is said on stderr. precision: as LineProfiler's."""
         if function is None:
@@ -85,7 +90,7 @@ class RunProfiler(LineProfiler):
         return function
 
 
-def _after_fork():
+def _after_fork() -> None:
     """In the child: nobody asks for lines any more. (Before 3.12 frames that go on need the hook.)"""
     if not has_monitoring():
         return

@@ -13,13 +13,19 @@ import tokenize
 
 from ._streams import write_text
 
+TYPE_CHECKING = False  # typing itself is not imported: imports are memory, too
+if TYPE_CHECKING:
+    from typing import Iterator, List, TextIO
+
+    from .line_profiler import FunctionResult, LineProfiler, LineResult
+
 __all__ = ["show_results"]
 
 TEMPLATE = "{0:>6} {1:>12} {2:>12}  {3:>10}   {4:<}"
 MIB = 1 << 20
 
 
-def _source(filename):
+def _source(filename: str) -> "List[str]":
     """The file's lines; empty if there are none."""
     if filename not in linecache.cache and os.path.exists(filename) and not os.path.isfile(filename):
         return []  # a pipe or a terminal (/dev/stdin): reading it would take what is the program's
@@ -37,7 +43,7 @@ def _source(filename):
         return []
 
 
-def _last_line(result, source):
+def _last_line(result: "FunctionResult", source: "List[str]") -> int:
     """The last line of the function's block, as far as the source tells."""
     if not source:
         return result.last_line
@@ -49,7 +55,7 @@ def _last_line(result, source):
     return max(result.first_line + len(block) - 1, result.last_line)
 
 
-def _row(number, line, text, amount):
+def _row(number: int, line: "LineResult | None", text: str, amount: str) -> str:
     if line is None:
         return TEMPLATE.format(number, "", "", "", text)
     return TEMPLATE.format(number, amount.format(line.mem_usage_bytes / MIB),
@@ -57,12 +63,12 @@ def _row(number, line, text, amount):
                            line.occurrences, text)
 
 
-def _no_negative_zero(value, amount):
+def _no_negative_zero(value: float, amount: str) -> float:
     return 0.0 if amount.format(value).strip().startswith("-0.") and float(
         amount.format(value).split()[0]) == 0 else value
 
 
-def _table(result, amount):
+def _table(result: "FunctionResult", amount: str) -> "Iterator[str]":
     """The lines of a function's table."""
     yield "Filename: " + (result.filename or "(no file name)")
     yield ""
@@ -86,7 +92,7 @@ def _table(result, amount):
                "row, and their amounts are with the line before." % result.name)
 
 
-def _notes(prof):
+def _notes(prof: "LineProfiler") -> "Iterator[str]":
     """What the figures lack."""
     if prof.cut and prof.forked:
         yield ("this process was forked while this ran: the figures are those of the process it came "
@@ -107,7 +113,7 @@ def _notes(prof):
                % prof.uncounted)
 
 
-def show_results(prof, stream=None, precision=1):
+def show_results(prof: "LineProfiler", stream: "TextIO | None" = None, precision: int = 1) -> None:
     """Prints a table for each function of a LineProfiler.
 
     stream: where to; None: sys.stdout. What it can't encode is escaped; what its write() raises is

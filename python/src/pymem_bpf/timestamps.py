@@ -21,6 +21,12 @@ from ._program import ProgramMissing, run_program
 from ._streams import tell, write_text
 from ._wrapping import decorate, mark
 
+TYPE_CHECKING = False  # typing itself is not imported: imports are memory, too
+if TYPE_CHECKING:
+    from typing import Any, Iterator, List, Sequence, TextIO, Tuple
+
+    Record = Tuple[str, int, float, int, float, int]
+
 RECORDS_LIMIT = 1000000
 
 
@@ -29,16 +35,16 @@ class _StampedCall:
 
     __slots__ = ("stamper", "name", "entered")
 
-    def __init__(self, stamper, name):
+    def __init__(self, stamper: "TimeStamper", name: str) -> None:
         self.stamper, self.name, self.entered = stamper, name, stamper._enter()
 
-    def __enter__(self):
+    def __enter__(self) -> None:
         """Suspended or not, the call goes on."""
 
-    def __exit__(self, *_):
+    def __exit__(self, *_: object) -> None:
         pass
 
-    def end(self):
+    def end(self) -> None:
         self.stamper._leave(self.name, self.entered)
 
 
@@ -47,10 +53,10 @@ class _Stamped:
 
     __slots__ = ("stamper", "name")
 
-    def __init__(self, stamper, name):
+    def __init__(self, stamper: "TimeStamper", name: str) -> None:
         self.stamper, self.name = stamper, name
 
-    def __call__(self):
+    def __call__(self) -> "_StampedCall":
         return _StampedCall(self.stamper, self.name)
 
 
@@ -58,20 +64,21 @@ class TimeStamper:
     """The decorator. One record a call: (name, bytes, time, bytes, time, level); level: how many
     decorated calls of this thread are around it. Records past RECORDS_LIMIT are counted only."""
 
-    def __init__(self, backend=None, include_children=False):
+    def __init__(self, backend: "str | None" = None, include_children: bool = False) -> None:
         self.metric, self.children = memory.choose_metric(backend), include_children
-        self.records, self.dropped = [], 0
+        self.records: "List[Record]" = []
+        self.dropped = 0
         self._thread = threading.local()
 
-    def _now(self):
+    def _now(self) -> "Tuple[int, float]":
         return _proc.total_bytes(os.getpid(), self.metric, self.children), time.time()
 
-    def _enter(self):
+    def _enter(self) -> "Tuple[int, Tuple[int, float]]":
         level = getattr(self._thread, "level", 0)
         self._thread.level = level + 1
         return level, self._now()
 
-    def _leave(self, name, entered):
+    def _leave(self, name: str, entered: "Tuple[int, Tuple[int, float]]") -> None:
         level, start = entered
         # It may have been entered in another thread: a generator that is collected, say.
         self._thread.level = max(0, getattr(self._thread, "level", 0) - 1)
@@ -81,21 +88,21 @@ class TimeStamper:
         else:
             self.dropped += 1
 
-    def __call__(self, function=None, **_):
+    def __call__(self, function: "Any" = None, **_: "Any") -> "Any":
         if function is None:
             return self
         return decorate(function, self._wrap)
 
-    def _wrap(self, function):
+    def _wrap(self, function: "Any") -> "Any":
         name = "%s.%s" % (function.__module__, getattr(function, "__qualname__", function.__name__))
         return mark(wrap_calls(function, _Stamped(self, name)), function)
 
-    def __reduce__(self):
+    def __reduce__(self) -> "Tuple[Any, ...]":
         # What is unpickled has records that nobody sees.
         return TimeStamper, (self.metric, self.children)
 
     @contextlib.contextmanager
-    def timestamp(self, name="<block>"):
+    def timestamp(self, name: str = "<block>") -> "Iterator[None]":
         """A context whose block gets a record: `with profile.timestamp("load"):`. In the file it is
         `.load`, a name in no module, as memory_profiler has it."""
         entered = self._enter()
@@ -104,7 +111,7 @@ class TimeStamper:
         finally:
             self._leave(".%s" % name, entered)
 
-    def show_results(self, stream=None):
+    def show_results(self, stream: "TextIO | None" = None) -> None:
         """Writes a FUNC line for each record."""
         text = "".join("FUNC %s %.4f %.4f %.4f %.4f %d\n"
                        % (name, before / memory.MIB, start, after / memory.MIB, end, level)
@@ -116,7 +123,9 @@ class TimeStamper:
                  % (self.dropped, RECORDS_LIMIT))
 
 
-def main(argv=None):
+def main(argv: "Sequence[str] | None" = None) -> None:
+    """The command line, without the program's name (None: sys.argv): runs a program. SystemExit: its
+    status, or what went wrong."""
     parser = argparse.ArgumentParser(prog="python -m pymem_bpf.timestamps")
     parser.add_argument("-o", dest="output", required=True)
     parser.add_argument("--include-children", action="store_true")
@@ -140,7 +149,7 @@ def main(argv=None):
         sys.exit("%s: %s" % (sys.executable, e))
 
 
-def _write(stamper, path):
+def _write(stamper: "TimeStamper", path: str) -> bool:
     """The program's status stays what it is, whatever becomes of this."""
     try:
         # One write: the sampler appends to the same file.
