@@ -173,11 +173,12 @@ class _Monitoring:
     """sys.monitoring (3.12 and later): a tool ID while anything is profiled."""
 
     def __init__(self) -> None:
+        self.api: "Any" = getattr(sys, "monitoring")  # type checkers for older versions don't know it
         self.tool: "int | None" = None
         self.codes: "Dict[int, int]" = collections.Counter()
 
     def _claim(self) -> None:
-        monitoring = sys.monitoring  # type: ignore[attr-defined]  # from 3.12 on
+        monitoring = self.api
         # The names with a meaning are the program's: what it starts (cProfile, coverage, a debugger) gives
         # up if its own is taken.
         for tool in (3, 4, monitoring.OPTIMIZER_ID):
@@ -201,7 +202,7 @@ class _Monitoring:
         monitoring.set_events(self.tool, events.PY_UNWIND | events.PY_THROW)
 
     def _release(self) -> None:
-        monitoring = sys.monitoring  # type: ignore[attr-defined]  # from 3.12 on
+        monitoring = self.api
         monitoring.set_events(self.tool, 0)
         for event in (monitoring.events.PY_START, monitoring.events.PY_RESUME,
                       monitoring.events.PY_THROW, monitoring.events.LINE,
@@ -217,19 +218,19 @@ class _Monitoring:
         self.add(codes)
 
     def add(self, codes: "Iterable[types.CodeType]") -> None:
-        events = sys.monitoring.events  # type: ignore[attr-defined]
+        events = self.api.events
         mask = (events.PY_START | events.PY_RESUME | events.LINE | events.PY_RETURN
                 | events.PY_YIELD)
         for code in codes:
             self.codes[code_key(code)] += 1
-            sys.monitoring.set_local_events(self.tool, code, mask)  # type: ignore[attr-defined]
+            self.api.set_local_events(self.tool, code, mask)
 
     def end(self, codes: "Iterable[types.CodeType]") -> None:
         for code in codes:
             self.codes[code_key(code)] -= 1
             if not self.codes[code_key(code)]:
                 del self.codes[code_key(code)]
-                sys.monitoring.set_local_events(self.tool, code, 0)  # type: ignore[attr-defined]
+                self.api.set_local_events(self.tool, code, 0)
         if not self.codes:
             self._release()
 
