@@ -259,9 +259,68 @@ if __name__ == "__main__":
     with multiprocessing.get_context("fork").Pool(3) as p:
         print(p.map(f, range(3)))
 '''
+DEEP_CHILD = '''
+import os, sys
+@profile
+def f(): pass
+f()
+sys.setrecursionlimit(10 ** 6)
+def deep(n): return deep(n - 1) if n else 0
+pid = os.fork()
+if not pid:
+    deep(50000 if sys.version_info >= (3, 11) else 900)  # from then on without C stack
+    os._exit(0)
+print(os.waitpid(pid, 0)[1])
+'''
+LETS_GO = '''
+import asyncio, weakref
+from pymem_bpf import profile
+class Thing: pass
+def gone(seen): return seen() is None
+@profile
+def generates(thing):
+    seen = weakref.ref(thing)
+    del thing
+    yield gone(seen)
+    got = yield Thing()
+    while True:
+        try: got = yield got
+        except KeyError: got = "thrown"
+@profile
+async def awaits(thing):
+    seen = weakref.ref(thing)
+    del thing
+    return gone(seen)
+@profile
+async def steps(thing):
+    seen = weakref.ref(thing)
+    del thing
+    yield gone(seen)
+    yield Thing()
+async def main():
+    print(await awaits(Thing()))
+    all_steps = steps(Thing())
+    print(await all_steps.asend(None), gone(weakref.ref(await all_steps.asend(None))))
+    await all_steps.aclose()
+one = generates(Thing())
+print(next(one), gone(weakref.ref(next(one))), one.send(3), one.throw(KeyError()), one.send(4))
+asyncio.run(main())
+'''
+NO_DESCRIPTORS = '''
+import os, resource
+from pymem_bpf.timestamps import TimeStamper
+stamper = TimeStamper()
+@stamper
+def f(): return 1
+resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
+try:
+    while True: os.open("/dev/null", 0)
+except OSError: pass
+print(f(), stamper.records, stamper.unread)
+'''
 PROGRAMS = {"closes.py": CLOSES, "tools.py": TOOLS, "main.py": MAIN, "./main.py": None, "a.zip": None,
             "./folder": None, "class.py": CLASS, "feed.py": FEED, "shadow/s.py": SHADOWS, "unseen.py": UNSEEN,
-            "deep.py": DEEP, "names/owns.py": OWNS}
+            "deep.py": DEEP, "deep_child.py": DEEP_CHILD, "names/owns.py": OWNS}
 
 
 @pytest.fixture(scope="module")
@@ -272,7 +331,8 @@ def stage():
     for name, text in list(PROGRAMS.items()) + [
             ("folder/__main__.py", FOLDER), ("folder/beside.py", "print('beside')\n"),
             ("shadow/code.py", "MINE = 1\n"), ("thread.py", THREAD), ("forks.py", FORKS),
-            ("spawns.py", SPAWNS), ("pool.py", POOL), ("ends.py", AT_EXIT), ("bare/sitecustomize.py", BARE)]:
+            ("spawns.py", SPAWNS), ("pool.py", POOL), ("ends.py", AT_EXIT), ("bare/sitecustomize.py", BARE),
+            ("lets_go.py", LETS_GO), ("no_descriptors.py", NO_DESCRIPTORS)]:
         if text is not None:
             one.write(name, text)
     for name in OWN.split():
@@ -361,6 +421,19 @@ def test_why_the_status_is_1_is_said_whatever_was_said_before(stage, server, com
                          PYMEM_BPF_SOCKET=server.path)
     assert status == 1 and "processes that multiprocessing started" in err
     assert "can't be written to /dev/full" in err and "Traceback" not in err
+
+
+@needs_program
+def test_a_wrapper_holds_neither_arguments_nor_what_was_yielded(stage, server, command):
+    status, out, err = run(stage, command + ["lets_go.py"], PYMEM_BPF_SOCKET=server.path)
+    own = [line for line in out.splitlines() if line.startswith(("True", "False"))]  # of the tables no line does
+    assert (status, own) == (0, ["True True 3 thrown 4", "True", "True True"]), (out, err)
+
+
+@needs_program
+def test_stamps_without_descriptors_change_nothing(stage, command):
+    status, out, err = run(stage, command + ["no_descriptors.py"])
+    assert (status, out) == (0, "1 [] 1\n") and "memory could not be read" in err, err
 
 
 @needs_program

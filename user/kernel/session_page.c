@@ -194,6 +194,7 @@ static void forget_image(struct session *session, const struct pymem_proc *p)
 	if (bpf_map_delete_elem(bpf_map__fd(session->bpf.map.procs), &mm))
 		return;
 	filter_leave(session->bpf.variable.mm_filter, pymem_mm_slot(mm));
+	session_settle_account(session, p);
 	if (payer) {
 		__sync_fetch_and_sub(&payers[payer].images, 1);
 		__sync_fetch_and_sub(&payers[0].images, 1);

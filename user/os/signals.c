@@ -60,10 +60,21 @@ static bool takes_output(void)
 	return poll(&p, 1, 0) > 0 && p.revents & POLLOUT;
 }
 
+/* It may have ended, and not be waited for yet: what comes after that is for us. */
+static bool command_lives(void)
+{
+	struct pollfd p = {.fd = command_fd, .events = POLLIN};
+	int err = errno;
+	bool lives = command_fd >= 0 && poll(&p, 1, 0) != 1;
+
+	errno = err;
+	return lives;
+}
+
 static void on_signal(int number, siginfo_t *info, void *context)
 {
 	(void)context;
-	if (command_fd >= 0) {
+	if (command_lives()) {
 		forward(number, info);
 		return;
 	}

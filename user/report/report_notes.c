@@ -227,6 +227,8 @@ static void keep_user(struct report *report, const struct pymem_proc *record, in
 			return;
 	if (report->user_count < QUOTAS_TOLD)
 		report->users[report->user_count++] = (struct user_met){record->user, table};
+	else
+		report->user_more = true;
 }
 
 static void add_user_notes(struct build *b)
@@ -241,6 +243,9 @@ static void add_user_notes(struct build *b)
 			 met->user, table_texts[met->table], table_remedy(met->table));
 		model_add_note(b->model, text);
 	}
+	if (report->user_more)
+		model_add_note(b->model, "further users reached a quota: only the first ones are "
+					 "named");
 }
 
 /* What is known of an image that has ended is soon freed: that it met a quota is kept. False: too

@@ -50,7 +50,8 @@ struct report {
 		uint32_t user;
 		int table;
 	} users[QUOTAS_TOLD];
-	unsigned user_count;
+	unsigned user_count; /* those in it */
+	bool user_more;	     /* there are others */
 };
 
 struct build {

@@ -427,6 +427,7 @@ static bool is_whole(const struct store_code *code)
 static void fetch_now(struct store *store, const struct store_fetch *fetch)
 {
 	struct store_code *code, like = {};
+	size_t have;
 
 	like.key.code = fetch->code;
 	like.key.fingerprint = fetch->fingerprint;
@@ -434,8 +435,14 @@ static void fetch_now(struct store *store, const struct store_fetch *fetch)
 	HASH_FIND(hh, store->codes, &like.key, sizeof(like.key), code);
 	if (!code || code->decoded || code->no_room || is_whole(code))
 		return;
-	store->fetched_bytes += code->table_length - code->code.linetable_len;
+	have = code->code.linetable_len;
+	if (have && code->failed_at_bytes == have)
+		return;
+	/* What is here is read twice, to be compared. */
+	store->fetched_bytes += code->table_length + have;
 	fetch_table(store, code, &fetch->layout, fetch->pid);
+	if (code->code.linetable_len == have)
+		code->failed_at_bytes = have;
 }
 
 /* Whoever makes up more of them than there is room for has some left unread, which is counted where

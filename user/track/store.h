@@ -43,6 +43,7 @@ struct store_code {
 	} key;
 	struct pymem_msg_code *message; /* until decoded; its table is not in it */
 	uint32_t table_length;		/* as its object says; code.linetable_len is what is here */
+	size_t failed_at_bytes;		/* no more could be had when so much was here; 0: never */
 	size_t table_room;
 	uint64_t table_addr;
 	bool decoded;

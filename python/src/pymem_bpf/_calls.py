@@ -5,7 +5,8 @@ A decorator that counts for the time of a call can't do without one. The program
 as can be: it is one frame, of the same kind (function, generator, coroutine, asynchronous generator) and with
 the same parameters, so that what does not fit is refused by the call itself, and inspect finds the same.
 To tracebacks and warnings its frame stands where the function begins. What is sent or thrown into a
-generator arrives in the function's own, and what that answers comes out.
+generator arrives in the function's own, and what that answers comes out. While it is suspended, the frame
+holds neither the arguments nor what was yielded: pymem_bpf_box is emptied as it is read.
 
 What is done: begin(), called when a call begins to run, gives an object that is a context, entered for as
 long as the function runs and is not suspended, and whose end() is called when the call is over.
@@ -39,7 +40,9 @@ _COROUTINE = """\
     async def wrapper(%(parameters)s):
         pymem_bpf_call = pymem_bpf_begin()
         try:
-            return await pymem_bpf_run(pymem_bpf_call, pymem_bpf_function(%(arguments)s))
+            pymem_bpf_inner = pymem_bpf_function(%(arguments)s)
+            %(forget)s
+            return await pymem_bpf_run(pymem_bpf_call, pymem_bpf_inner)
         finally:
             pymem_bpf_call.end()
 """
@@ -47,41 +50,43 @@ _GENERATOR = """\
     def wrapper(%(parameters)s):
         pymem_bpf_call = pymem_bpf_begin()
         pymem_bpf_inner = pymem_bpf_function(%(arguments)s)
-        pymem_bpf_act, pymem_bpf_value = pymem_bpf_inner.send, None
+        %(forget)s
+        pymem_bpf_act, pymem_bpf_box = pymem_bpf_inner.send, [None]
         try:
             while True:
                 try:
                     with pymem_bpf_call:
-                        pymem_bpf_value = pymem_bpf_act(pymem_bpf_value)
+                        pymem_bpf_box.append(pymem_bpf_act(pymem_bpf_box.pop()))
                 except pymem_bpf_stop as pymem_bpf_end:
                     return pymem_bpf_end.value
                 try:
-                    pymem_bpf_value = yield pymem_bpf_value
+                    pymem_bpf_box.append((yield pymem_bpf_box.pop()))
                     pymem_bpf_act = pymem_bpf_inner.send
                 except pymem_bpf_any as pymem_bpf_thrown:
-                    pymem_bpf_act, pymem_bpf_value = pymem_bpf_inner.throw, pymem_bpf_thrown
+                    pymem_bpf_box.append(pymem_bpf_thrown)
+                    pymem_bpf_act = pymem_bpf_inner.throw
         finally:
-            pymem_bpf_value = None
+            pymem_bpf_box.clear()
             pymem_bpf_call.end()
 """
 _ASYNC_GENERATOR = """\
     async def wrapper(%(parameters)s):
         pymem_bpf_call = pymem_bpf_begin()
         pymem_bpf_inner = pymem_bpf_function(%(arguments)s)
-        pymem_bpf_value = pymem_bpf_first(pymem_bpf_inner)
+        %(forget)s
+        pymem_bpf_box = [pymem_bpf_first(pymem_bpf_inner)]
         try:
             while True:
                 try:
-                    pymem_bpf_value = await pymem_bpf_run(pymem_bpf_call, pymem_bpf_value)
+                    pymem_bpf_box.append(await pymem_bpf_run(pymem_bpf_call, pymem_bpf_box.pop()))
                 except pymem_bpf_stop_async:
                     return
                 try:
-                    pymem_bpf_value = yield pymem_bpf_value
-                    pymem_bpf_value = pymem_bpf_inner.asend(pymem_bpf_value)
+                    pymem_bpf_box.append(pymem_bpf_inner.asend((yield pymem_bpf_box.pop())))
                 except pymem_bpf_any as pymem_bpf_thrown:
-                    pymem_bpf_value = pymem_bpf_inner.athrow(pymem_bpf_thrown)
+                    pymem_bpf_box.append(pymem_bpf_inner.athrow(pymem_bpf_thrown))
         finally:
-            pymem_bpf_value = None
+            pymem_bpf_box.clear()
             pymem_bpf_call.end()
 """
 _BODIES = {"value": _VALUE, "coroutine": _COROUTINE, "generator": _GENERATOR,
@@ -129,13 +134,14 @@ def _first(generator):
 
 
 def _signature(code):
-    """(parameters, arguments) of a function that passes on what one with this code takes."""
+    """(parameters, arguments, names of the parameters) of a function that passes on what one with this code
+    takes."""
     count, keywords = code.co_argcount, code.co_kwonlyargcount
     names = list(code.co_varnames[:count + keywords + bool(code.co_flags & inspect.CO_VARARGS)
                                   + bool(code.co_flags & inspect.CO_VARKEYWORDS)])
     if not all(name.isidentifier() and not keyword.iskeyword(name) and not name.startswith(_PREFIX)
                for name in names):
-        return "*args, **kwargs", "*args, **kwargs"  # no source has such a name
+        return "*args, **kwargs", "*args, **kwargs", ["args", "kwargs"]  # no source has such a name
     positional, only = names[:count], names[count:count + keywords]
     rest = names[count + keywords:]
     parameters = positional[:]
@@ -152,14 +158,15 @@ def _signature(code):
     if code.co_flags & inspect.CO_VARKEYWORDS:
         parameters.append("**" + rest[0])
         arguments.append("**" + rest[0])
-    return ", ".join(parameters), ", ".join(arguments)
+    return ", ".join(parameters), ", ".join(arguments), names
 
 
 def _compiled(function):
     """The code object of a maker of wrappers."""
-    parameters, arguments = _signature(function.__code__)
-    tree = ast.parse(_TEMPLATE % _BODIES[kind_of(function)] % {"parameters": parameters,
-                                                               "arguments": arguments})
+    parameters, arguments, names = _signature(function.__code__)
+    forget = "del " + ", ".join(names) if names else "pass"
+    tree = ast.parse(_TEMPLATE % _BODIES[kind_of(function)]
+                     % {"parameters": parameters, "arguments": arguments, "forget": forget})
     for node in ast.walk(tree):
         if hasattr(node, "lineno"):
             node.lineno = node.end_lineno = function.__code__.co_firstlineno

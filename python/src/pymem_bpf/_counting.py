@@ -14,6 +14,7 @@ from ._streams import tell
 
 RETRY_SECONDS = 10
 UNPROFILED = "%s\n(the decorated functions run unprofiled)"
+ENDED_BADLY = "counting could not be ended: %s"
 
 _said = set()
 _failure = None  # (when to look for a helper again, what was asked for when there was none)
@@ -71,7 +72,10 @@ class Counting:
     def __exit__(self, *_):
         if self.begun:
             self.begun = False
-            self.profiler.disable_by_count()
+            try:
+                self.profiler.disable_by_count()
+            except (RuntimeError, ValueError, OSError) as e:  # somebody took our place in sys.monitoring
+                note_once("@profile", "unended", ENDED_BADLY % e)
 
     def end(self):
         """The call is over."""

@@ -68,7 +68,8 @@ def run_program(target, arguments, profile, is_module, show):
         raise
     except BaseException as e:
         # Of what leaves the program uncaught, only the frames that are the program's are shown.
-        sys.excepthook = _HookWithoutOurs(sys.excepthook)
+        if getattr(sys, "excepthook", None) is not None:
+            sys.excepthook = _HookWithoutOurs(sys.excepthook)
         if os.getpid() == owner:
             if isinstance(e, SystemExit) and not e.code:
                 _show_at_end(show)

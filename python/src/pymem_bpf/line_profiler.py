@@ -469,9 +469,11 @@ class LineProfiler:
         with _lock:
             if self.enable_count:
                 self.enable_count = 0
-                _hook.end(self._codes)
-                if self._recorder is not None:
-                    self._recorder.disable()
+                try:
+                    _hook.end(self._codes)
+                finally:
+                    if self._recorder is not None:
+                        self._recorder.disable()
 
     def drop_hook(self) -> None:
         """In the child of a fork, whose recorder counts no more: the interpreter tells of lines no more."""

@@ -48,7 +48,7 @@ class RunProfiler(LineProfiler):
         if self._held:
             self._held = False
             _holding.discard(self)
-            self.disable_by_count()
+            LineProfiler.disable(self)  # whoever else has enabled it
 
     def disable(self) -> None:
         """Counts no more, unless hold() goes on."""

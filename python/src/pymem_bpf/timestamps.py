@@ -17,6 +17,7 @@ import time
 
 from . import _proc, memory
 from ._calls import wrap_calls
+from ._counting import note_once
 from ._program import ProgramMissing, run_program
 from ._streams import tell, write_text
 from ._wrapping import decorate, mark
@@ -67,24 +68,32 @@ class TimeStamper:
     def __init__(self, backend: "str | None" = None, include_children: bool = False) -> None:
         self.metric, self.children = memory.choose_metric(backend), include_children
         self.records: "List[Record]" = []
-        self.dropped = 0
+        self.dropped = self.unread = 0
         self._thread = threading.local()
 
-    def _now(self) -> "Tuple[int, float]":
-        return _proc.total_bytes(os.getpid(), self.metric, self.children), time.time()
+    def _now(self) -> "Tuple[int, float] | None":
+        """None: it can't be read, for want of descriptors or of /proc. That is no error of the program's."""
+        try:
+            return _proc.total_bytes(os.getpid(), self.metric, self.children), time.time()
+        except Exception as e:
+            note_once("@profile", "unread", "memory could not be read: %s" % e)
+            return None
 
-    def _enter(self) -> "Tuple[int, Tuple[int, float]]":
+    def _enter(self) -> "Tuple[int, Tuple[int, float] | None]":
         level = getattr(self._thread, "level", 0)
         self._thread.level = level + 1
         return level, self._now()
 
-    def _leave(self, name: str, entered: "Tuple[int, Tuple[int, float]]") -> None:
+    def _leave(self, name: str, entered: "Tuple[int, Tuple[int, float] | None]") -> None:
         level, start = entered
         # It may have been entered in another thread: a generator that is collected, say.
         self._thread.level = max(0, getattr(self._thread, "level", 0) - 1)
         name = "_".join(name.split())  # a blank ends the field
-        if len(self.records) < RECORDS_LIMIT:
-            self.records.append((name,) + start + self._now() + (level,))
+        end = self._now() if start and len(self.records) < RECORDS_LIMIT else None
+        if start and end:
+            self.records.append((name,) + start + end + (level,))
+        elif len(self.records) < RECORDS_LIMIT:
+            self.unread += 1
         else:
             self.dropped += 1
 
@@ -121,6 +130,9 @@ class TimeStamper:
         if self.dropped:
             tell("pymem_bpf: %d calls of decorated functions are not in the file: the limit is %d\n"
                  % (self.dropped, RECORDS_LIMIT))
+        if self.unread:
+            tell("pymem_bpf: %d calls of decorated functions are not in the file: memory could not be read\n"
+                 % self.unread)
 
 
 def main(argv: "Sequence[str] | None" = None) -> None:

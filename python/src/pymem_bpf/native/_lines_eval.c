@@ -209,7 +209,8 @@ static PyObject *eval_deep(PyThreadState *tstate, eval_frame_t *frame, int throw
 	bool traced = tstate->c_tracefunc == on_trace, ours = get_eval(interpreter) == eval;
 	PyObject *caller = running, *result;
 
-	lines_deep();
+	if (lines_enabled())
+		lines_deep();
 	if (traced)
 		set_trace(tstate, traced_for);
 	running = NULL;
@@ -256,10 +257,13 @@ static PyObject *eval(EVAL_ARGS)
 	PyThreadState *tstate = PyThreadState_GET();
 #endif
 
-	if (tstate->tracing || (!lines_enabled() && tstate->c_tracefunc != on_trace))
+	if (tstate->tracing)
 		return eval_before(EVAL_VALUES);
+	/* Also while nothing is enabled, as in the child of a fork. */
 	if (lines_stack_is_low())
 		return eval_deep(tstate, frame, throwing);
+	if (!lines_enabled() && tstate->c_tracefunc != on_trace)
+		return eval_before(EVAL_VALUES);
 	if (running && tstate->c_tracefunc != on_trace) {
 		lines_untold(running);
 		take_back(tstate);
