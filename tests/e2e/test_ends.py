@@ -148,6 +148,24 @@ def test_ctrl_c_twice(system):
     assert_nothing_left(before)
 
 
+def test_signals_after_the_commands_end(system):
+    """-d is over and nobody reads the report: the first signal is the command's, which ends by it and is not
+    waited for yet; the next ones are ours."""
+    reader, writer = full_pipe()
+    with Tool("-q", "-d", "0.5", "--", *system.command, "-c", "import time; time.sleep(1000)", output=False,
+              stdout=writer) as tool:
+        harness.until(lambda: writes_to_stdout(tool.process.pid), "writing the report")
+        with open("/proc/%d/task/%d/children" % (tool.process.pid, tool.process.pid)) as f:
+            command = int(f.read().split()[-1])
+        tool.process.send_signal(signal.SIGTERM)
+        harness.until(lambda: harness.state(command) == "Z", "at the command's end")
+        tool.process.send_signal(signal.SIGTERM)
+        # Two kinds, or they could come as one.
+        tool.process.send_signal(signal.SIGINT)
+        assert tool.wait() in (130, 143), tool.stderr
+    os.close(reader)
+
+
 def test_second_signal_on_a_stopped_terminal(system):
     """After Ctrl-S nothing can be written, not even what leaves the live screen."""
     with Target(system.command, "grow") as target:

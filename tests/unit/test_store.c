@@ -371,7 +371,8 @@ static void test_fetched_later(void **state)
 	assert_int_equal(code->code.linetable_len, PYMEM_TABLE_MAX);
 	store_fetch_more(&store);
 	assert_int_equal(code->code.linetable_len, length);
-	assert_int_equal(store.fetched_bytes, length - PYMEM_TABLE_MAX);
+	/* With what was here, which is read again to be compared. */
+	assert_int_equal(store.fetched_bytes, length + PYMEM_TABLE_MAX);
 	/* What is forgotten meanwhile is asked for no more; what is left is freed. */
 	for (int i = 0; i < 2; i++) {
 		store_forget(&store, 1);
