@@ -304,10 +304,12 @@ static int finish(struct profiler *p)
 struct model *profiler_snapshot(struct profiler *p, bool final)
 {
 	bool ends = final && !p->finished;
-	int err = ends ? finish(p) : 0;
 	struct model *model;
+	int err;
 
-	if (err) {
+	/* What the kernel side has counted by now, it has told before: that is taken first. */
+	err = ends ? finish(p) : p->finished ? 0 : tracker_poll(&p->tracker, 0);
+	if (err < 0 && (ends || err != -EINTR)) {
 		errno = -err;
 		return NULL;
 	}
