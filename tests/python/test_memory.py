@@ -346,7 +346,10 @@ def test_children():
 def test_pss_and_uss():
     rss, pss, uss = (memory_usage(backend=name)[0] for name in ("rss", "pss", "uss"))
     assert 0 < uss <= pss <= rss
-    assert memory_usage(backend="psutil_pss")[0] == pytest.approx(pss, abs=0.5)
+    # PSS changes with each process of the machine that maps the same libraries, or ends.
+    old_name = memory_usage(backend="psutil_pss")[0]
+    again = memory_usage(backend="pss")[0]
+    assert min(pss, again) - 0.5 <= old_name <= max(pss, again) + 0.5
     peak = memory_usage((spike, (SPIKE, 0, sampled)), interval=0.05, max_usage=True, backend="uss")
     assert peak > SPIKE / MIB
 
