@@ -358,76 +358,77 @@ static const char *scan(unsigned major, const char *bytes, size_t len, size_t pi
 
 #define LONG_PATH "/opt/some/very/long/installation/prefix/of/somebody/python-"
 
-static void test_version_strings(void **state)
-{
+/* What strings lie in a file, and the version that they tell. */
 #define CASE(major, bytes, expected)                  \
 	{                                             \
 		major, bytes, sizeof(bytes), expected \
 	}
-	static const struct {
-		unsigned major;
-		const char *bytes;
-		size_t len;
-		const char *expected;
-	} cases[] = {
-		CASE(3,
-		     "x\0cpython-39\0"
-		     "3.9.2\0"
-		     "3.40.1\0",
-		     "3.9.2"),
-		CASE(3, "3.9.18+\0cpython-39\0", "3.9.18+"),
-		CASE(3, "cpython-310\0" LONG_PATH "3.10.13", "3.10.13"),
-		CASE(3,
-		     "cpython-310\0" LONG_PATH "3.10.1\0"
-		     "3.10.13rc1\0",
-		     "3.10.13rc1"),
-		CASE(3,
-		     "cpython-38\0"
-		     "3.8.1\0"
-		     "3.8.2\0",
-		     "3.8"), /* which is Python's? */
-		CASE(3,
-		     "cpython-38\0"
-		     "3.9.1\0",
-		     "3.8"),
-		CASE(3,
-		     "cpython-38\0cpython-39\0"
-		     "3.9.1\0",
-		     ""),
-		CASE(3,
-		     "lib/python3.8\0cpython-39\0"
-		     "3.9.1\0",
-		     "3.9.1"),
-		CASE(3, "3.9.1\0", ""),
-		CASE(3,
-		     "cpython-39\0"
-		     "13.9.1\0"
-		     "3.9.1.4\0"
-		     "3.9.1x\0"
-		     "x.3.9.1",
-		     "3.9"),
-		CASE(3,
-		     "cpython-39\0"
-		     "3.9.1234\0"
-		     "3.9.\0"
-		     "3.9.1rc",
-		     "3.9"),
-		CASE(2,
-		     "lib/python2.7\0"
-		     "2.7.18\0cpython-39\0",
-		     "2.7.18"),
-		CASE(3,
-		     "cpython-\0cpython-3\0cpython-x9\0"
-		     "3.9.1",
-		     ""),
-	};
+static const struct {
+	unsigned major;
+	const char *bytes;
+	size_t len;
+	const char *expected;
+} version_cases[] = {
+	CASE(3,
+	     "x\0cpython-39\0"
+	     "3.9.2\0"
+	     "3.40.1\0",
+	     "3.9.2"),
+	CASE(3, "3.9.18+\0cpython-39\0", "3.9.18+"),
+	CASE(3, "cpython-310\0" LONG_PATH "3.10.13", "3.10.13"),
+	CASE(3,
+	     "cpython-310\0" LONG_PATH "3.10.1\0"
+	     "3.10.13rc1\0",
+	     "3.10.13rc1"),
+	CASE(3,
+	     "cpython-38\0"
+	     "3.8.1\0"
+	     "3.8.2\0",
+	     "3.8"), /* which is Python's? */
+	CASE(3,
+	     "cpython-38\0"
+	     "3.9.1\0",
+	     "3.8"),
+	CASE(3,
+	     "cpython-38\0cpython-39\0"
+	     "3.9.1\0",
+	     ""),
+	CASE(3,
+	     "lib/python3.8\0cpython-39\0"
+	     "3.9.1\0",
+	     "3.9.1"),
+	CASE(3, "3.9.1\0", ""),
+	CASE(3,
+	     "cpython-39\0"
+	     "13.9.1\0"
+	     "3.9.1.4\0"
+	     "3.9.1x\0"
+	     "x.3.9.1",
+	     "3.9"),
+	CASE(3,
+	     "cpython-39\0"
+	     "3.9.1234\0"
+	     "3.9.\0"
+	     "3.9.1rc",
+	     "3.9"),
+	CASE(2,
+	     "lib/python2.7\0"
+	     "2.7.18\0cpython-39\0",
+	     "2.7.18"),
+	CASE(3,
+	     "cpython-\0cpython-3\0cpython-x9\0"
+	     "3.9.1",
+	     ""),
+};
 
+static void test_version_strings(void **state)
+{
 	(void)state;
-	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+	for (size_t i = 0; i < sizeof(version_cases) / sizeof(version_cases[0]); i++) {
 		for (size_t piece = 1; piece < 100; piece += 7)
-			assert_string_equal(
-				scan(cases[i].major, cases[i].bytes, cases[i].len, piece),
-				cases[i].expected);
+			assert_string_equal(scan(version_cases[i].major, version_cases[i].bytes,
+						 version_cases[i].len, piece),
+					    version_cases[i].expected);
 	}
 }
 
