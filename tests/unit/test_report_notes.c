@@ -331,6 +331,27 @@ static void test_users(void **state)
 	expect(g, texts);
 }
 
+/* Of more users than are told by name it is said that there are others, once, in each report. */
+static void test_many_users(void **state)
+{
+	struct given *g = *state;
+	const struct model *model;
+
+	for (uint32_t id = 1; id <= 17; id++) {
+		struct table_image *row = table_add_image(&g->table, id);
+
+		row->record.user = 1000 + id;
+		row->record.places[PYMEM_TABLE_STACKS].denied = 1;
+	}
+	for (int round = 0; round < 2; round++) {
+		model = built(g);
+		assert_int_equal(model->note_count, 17);
+		assert_non_null(strstr(model->notes[15], "of user 1016 together"));
+		assert_string_equal(model->notes[16], "further users reached a quota: only the "
+						      "first ones are named");
+	}
+}
+
 static void test_unwatched_writes(void **state)
 {
 	struct given *g = *state;
@@ -359,6 +380,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_unwatched, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_cut, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_users, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_many_users, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_unwatched_writes, setup, teardown),
 	};
 

@@ -389,6 +389,32 @@ static void test_fetched_later(void **state)
 	free(table);
 }
 
+/* Where the process has other bytes than came, nothing is read, and as long as no more has come
+ * that is not tried again: each try reads all that is here. */
+static void test_fetch_that_failed(void **state)
+{
+	uint32_t length;
+	unsigned char *table = lines_table(100000, &length);
+	struct py_layout py = layout_of(11);
+	struct store store;
+	struct fake f;
+
+	(void)state;
+	store_init(&store);
+	fake_init(&f, table, length);
+	for (uint32_t at = 0; at < PYMEM_TABLE_MAX; at += PYMEM_TABLE_BYTES)
+		give_part(&store, &f, at, PYMEM_TABLE_BYTES, false);
+	f.bytes[py.bytes_data + 100] ^= 1;
+	for (int i = 0; i < 3; i++) {
+		give_part(&store, &f, PYMEM_TABLE_MAX - PYMEM_TABLE_BYTES, PYMEM_TABLE_BYTES, true);
+		assert_int_equal(store.codes->code.linetable_len, PYMEM_TABLE_MAX);
+		assert_int_equal(store.fetched_bytes, length + PYMEM_TABLE_MAX);
+	}
+	store_fini(&store);
+	free(f.bytes);
+	free(table);
+}
+
 /* What took its place meanwhile is not read; a part that was paged out is asked for at once. */
 static void test_replaced(void **state)
 {
@@ -584,6 +610,7 @@ int main(void)
 		cmocka_unit_test(test_fetched),
 		cmocka_unit_test(test_bounds_of_all),
 		cmocka_unit_test(test_fetched_later),
+		cmocka_unit_test(test_fetch_that_failed),
 		cmocka_unit_test(test_fetched_after_a_full_ring),
 		cmocka_unit_test(test_replaced),
 		cmocka_unit_test(test_replaced_by_a_like),
