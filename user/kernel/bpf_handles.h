@@ -28,8 +28,8 @@
 	MAP(vmcalls)                                          \
 	MAP(codes)                                            \
 	MAP(layouts)                                          \
-	MAP(pages)                                            \
-	MAP(page_records)                                     \
+	MAP(blocks)                                           \
+	MAP(block_records)                                    \
 	MAP(ring)                                             \
 	MAP(cpu_offsets)                                      \
 	MAP(lines)                                            \
@@ -37,7 +37,7 @@
 	PROGRAM(attach_wanted)                                \
 	PROGRAM(settle)                                       \
 	PROGRAM(collect)                                      \
-	PROGRAM(page_command)                                 \
+	PROGRAM(block_command)                                \
 	PROGRAM(line)                                         \
 	PROGRAM(function_entry)                               \
 	PROGRAM(function_return)                              \

@@ -70,7 +70,7 @@ static void size_maps(struct session *session, int cpus)
 		session_set_size(session, session->bpf.map.threads, threads);
 	set_quotas(session, stacks, threads);
 	/* 4 KiB each. Pages are for sessions that only count. */
-	bpf_map__set_max_entries(session->bpf.map.page_records, o->count_only ? PYMEM_PAGES : 1);
+	bpf_map__set_max_entries(session->bpf.map.block_records, o->count_only ? PYMEM_BLOCKS : 1);
 	session_set_size(session, session->bpf.map.stacks, stacks);
 	session_set_size(session, session->bpf.map.codes, stacks);
 	bpf_map__set_max_entries(session->bpf.map.cpu_offsets, cpus);
@@ -253,7 +253,7 @@ void session_free(struct session *session)
 		return;
 	session_detach(session);
 	session_free_probes(session);
-	session_pages_free(session);
+	session_blocks_free(session);
 	ring_buffer__free(session->ring);
 	bpf_object__close(session->object);
 	free(session);
@@ -308,7 +308,7 @@ int session_track(struct session *session, struct session_target *targets, size_
 		w.interp_head = targets[i].interp_head;
 		w.layout = targets[i].layout;
 		w.identified = targets[i].identified;
-		w.page = targets[i].page;
+		w.block = targets[i].block;
 		w.expect = targets[i].expect;
 		w.payer = targets[i].payer;
 		if (bpf_map_update_elem(fd, &key, &w, BPF_ANY)) {

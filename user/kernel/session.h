@@ -12,12 +12,12 @@
 #include "py_layout.h"
 #include "pymem.h"
 #include "pymem_line.h"
-#include "pymem_page.h"
+#include "pymem_block.h"
 
 struct session_options {
 	bool watch_host;	    /* tell of every exec on the host */
 	bool follow_children;	    /* track children by fork and exec */
-	bool faults;		    /* count page faults */
+	bool faults;		    /* count block faults */
 	bool syscalls;		    /* count memory system calls */
 	unsigned max_stacks;	    /* distinct stacks in all */
 	unsigned max_images;	    /* process images at one time */
@@ -26,7 +26,8 @@ struct session_options {
 	size_t ring_bytes;	    /* power of two */
 	bool lines;		    /* the exact engine: CPython's probes */
 	bool many;		    /* processes are strangers to each other: none gets all room */
-	bool count_only; /* only publish amounts on pages: no stacks, nothing for reports */
+	bool count_only; /* only publish amounts on counter blocks: no stacks, nothing for reports
+			  */
 	int verbosity;	 /* of libbpf */
 };
 
@@ -70,7 +71,7 @@ struct session_target {
 	bool identified;
 	uint64_t runtime, interp_head;
 	int layout;
-	int page;	 /* from session_page_new(): publish it there, with its descendants;
+	int block;	 /* from session_block_new(): publish it there, with its descendants;
 			  * 0: nowhere */
 	uint32_t expect; /* only if it is this image that it runs; 0: any */
 	unsigned payer;	 /* < PYMEM_PAYERS: whose share of the images it uses, and what it forks;
@@ -88,28 +89,28 @@ int session_track(struct session *session, struct session_target *targets, size_
  */
 const volatile struct pymem_payer *session_payers(const struct session *session);
 
-/* Pages that processes read about themselves (pymem_page.h). session_page_new() returns
- * the number of a new one, > 0, or -ENOSPC (PYMEM_PAGES at one time), -errno. */
-int session_page_new(struct session *session);
+/* Pages that processes read about themselves (pymem_block.h). session_block_new() returns
+ * the number of a new one, > 0, or -ENOSPC (PYMEM_BLOCKS at one time), -errno. */
+int session_block_new(struct session *session);
 
-/* The page `number`; the session's, until session_page_free(). NULL: none. */
-const struct pymem_page *session_page(const struct session *session, int number);
+/* The block `number`; the session's, until session_block_free(). NULL: none. */
+const struct pymem_block *session_block(const struct session *session, int number);
 
-/* A new descriptor of the page, to be mapped by another process: the caller closes it.
+/* A new descriptor of the block, to be mapped by another process: the caller closes it.
  * -errno. Nobody can write through it. */
-int session_page_fd(const struct session *session, int number);
+int session_block_fd(const struct session *session, int number);
 
-/* Has the kernel side change the page. `slot`: whose peaks, of DO_RESET. 0, -ENOENT: no such
- * page; -errno. */
-int session_page_do(struct session *session, int number, enum pymem_page_command command,
-		    unsigned slot);
+/* Has the kernel side change the block. `slot`: whose peaks, of DO_RESET. 0, -ENOENT: no such
+ * block; -errno. */
+int session_block_do(struct session *session, int number, enum pymem_block_command command,
+		     unsigned slot);
 
-/* The innermost page around that page, of whose sum it is part, that is to stay; 0: none. */
-int session_page_around(const struct session *session, int number);
+/* The innermost block around that block, of whose sum it is part, that is to stay; 0: none. */
+int session_block_around(const struct session *session, int number);
 
-/* Ends the page and forgets the processes that were tracked on its behalf. It stays
- * readable, PYMEM_PAGE_ENDED, for whoever has it mapped. */
-void session_page_free(struct session *session, int number);
+/* Ends the block and forgets the processes that were tracked on its behalf. It stays
+ * readable, PYMEM_BLOCK_ENDED, for whoever has it mapped. */
+void session_block_free(struct session *session, int number);
 
 /* Waits up to `timeout_ms` for messages and hands each to `fn` (bytes as received).
  * Returns the number handled, 0 on timeout, -EINTR on a signal, -errno. */

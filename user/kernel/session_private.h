@@ -40,11 +40,11 @@ struct session {
 	unsigned layout_count;
 	struct py_layout layouts[64];
 	size_t proc_size;
-	struct page_slot {
+	struct block_slot {
 		int number, fd; /* number 0: free */
-		const struct pymem_page *page;
-	} * pages; /* PYMEM_PAGES of them, once there is one */
-	int last_page;
+		const struct pymem_block *block;
+	} * blocks; /* PYMEM_BLOCKS of them, once there is one */
+	int last_block;
 	uint64_t forgotten[PYMEM_TABLE_COUNT]; /* places given back, in all */
 };
 
@@ -71,7 +71,7 @@ int session_run_iterator(struct bpf_program *program, size_t size,
 void session_release_probes(struct session *session);
 void session_free_probes(struct session *session);
 
-/* Frees all pages. */
-void session_pages_free(struct session *session);
+/* Frees all blocks. */
+void session_blocks_free(struct session *session);
 
 #endif
