@@ -68,7 +68,7 @@ void model_clear(struct model *model)
 	size_t i;
 
 	for (i = 0; i < model->process_count; i++)
-		if (!process_of(model->processes[i])->sealed)
+		if (!process_of(model->processes[i])->frozen)
 			model_process_free(model->processes[i]);
 	for (i = 0; i < model->skip_count; i++) {
 		free(model->skips[i].comm);
@@ -87,9 +87,9 @@ void model_free(struct model *model)
 	if (!model)
 		return;
 	model_clear(model);
-	for (i = 0; i < book->sealed_count; i++)
-		model_process_free(book->sealed[i]);
-	free(book->sealed);
+	for (i = 0; i < book->frozen_count; i++)
+		model_process_free(book->frozen[i]);
+	free(book->frozen);
 	for (i = 0; i < book->string_count; i++)
 		free(book->strings[i]);
 	for (i = 0; i < book->location_count; i++)

@@ -68,7 +68,7 @@ struct model_process {
 
 	struct model_stack *stacks;
 	size_t stack_count;
-	struct model_line *lines; /* after model_finish(): by size of increment, largest first */
+	struct model_line *lines; /* after model_compute(): by size of increment, largest first */
 	size_t line_count;
 	uint64_t truncated_stacks; /* distinct ones whose outermost frames are missing */
 	uint64_t lost_faults;	   /* page faults that no line could be charged with */
@@ -81,7 +81,7 @@ struct model_skip { /* a process asked for but not profiled */
 };
 
 /* Ended processes that are not reported one by one, as the sum of what they were. */
-struct model_rest {
+struct model_gathered {
 	uint64_t processes;
 	int64_t change_bytes; /* of their RSS */
 	int64_t charged_bytes;
@@ -95,12 +95,12 @@ struct model {
 	size_t process_count;
 	struct model_skip *skips;
 	size_t skip_count;
-	struct model_rest rest;
+	struct model_gathered gathered;
 	uint64_t page_size;
 	/* What the import system itself changes (reading, unmarshalling, calling a module's code)
 	 * is its importer's: the innermost line that is not of the import system has it, and that
 	 * has no lines of its own. To be set before anything is added. */
-	bool imports_folded;
+	bool imports_gathered;
 	/* Named facts that a reader must know (features missing, events dropped):
 	 * printed by every renderer. */
 	char **notes;
@@ -141,21 +141,21 @@ int model_add_stack(struct model *model, struct model_process *process,
 int model_add_runs(struct model *model, struct model_process *process,
 		   const struct model_location *location, const struct pymem_line *runs);
 
-/* Computes each process's lines and charged_bytes from its stacks, and puts the sealed processes
+/* Computes each process's lines and charged_bytes from its stacks, and puts the frozen processes
  * behind the others. 0 or -ENOMEM. */
-int model_finish(struct model *model);
+int model_compute(struct model *model);
 
 /* Computes the lines of the processes there are, frees their stacks and keeps them apart for
  * all reports to come. Nothing can be added to them but losses. 0 or -ENOMEM. */
-int model_seal(struct model *model);
+int model_freeze(struct model *model);
 
-/* If what is sealed takes more than about `limit` bytes: folds the processes that changed least
- * into model->rest, each of them told to `gone` before it is freed. To be called when nothing but
- * sealed processes are there, and no location is held. 0 or -ENOMEM. */
-int model_fold_ended(struct model *model, size_t limit,
-		     void (*gone)(const struct model_process *process, void *arg), void *arg);
+/* If what is frozen takes more than about `limit` bytes: gathers the processes that changed least
+ * into model->gathered, each of them told to `gone` before it is freed. To be called when nothing
+ * but frozen processes are there, and no location is held. 0 or -ENOMEM. */
+int model_gather_ended(struct model *model, size_t limit,
+		       void (*gone)(const struct model_process *process, void *arg), void *arg);
 
-/* Empties the model for the next report: only what is sealed stays, and locations. */
+/* Empties the model for the next report: only what is frozen stays, and locations. */
 void model_clear(struct model *model);
 
 /* Sorts processes, largest first: by the change of their RSS whichever way it went, or by what else

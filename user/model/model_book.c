@@ -3,9 +3,9 @@
  * can be hashed and compared by pointers. Names come from the target: the hash is seeded with
  * what the target can't know, else it could choose names that all collide.
  *
- * Invariant: pointers handed out stay valid until model_free(); those of which no sealed process
- * has a line, until processes are folded (model_ended.c): on a host that is watched for days there
- * is no end of names.
+ * Invariant: pointers handed out stay valid until model_free(); those of which no frozen process
+ * has a line, until processes are gathered (model_ended.c): on a host that is watched for days
+ * there is no end of names.
  */
 #include "model/model_private.h"
 
@@ -208,7 +208,7 @@ static void table_clear(struct table *table)
 	table->used = 0;
 }
 
-/* Which locations the lines of sealed processes have: their lines' numbers, which are made
+/* Which locations the lines of frozen processes have: their lines' numbers, which are made
  * anew, say so meanwhile. */
 static void mark(struct book *book)
 {
@@ -217,8 +217,8 @@ static void mark(struct book *book)
 
 	for (i = 0; i < book->location_count; i++)
 		book->locations[i]->line = 0;
-	for (i = 0; i < book->sealed_count; i++) {
-		process = book->sealed[i];
+	for (i = 0; i < book->frozen_count; i++) {
+		process = book->frozen[i];
 		for (j = 0; j < process->line_count; j++)
 			location_of(process->lines[j].location)->line = 1;
 	}
@@ -251,7 +251,7 @@ static int sweep_strings(struct book *book, const struct table *kept)
 	return err;
 }
 
-/* A table of the addresses of all strings that locations and sealed processes have. */
+/* A table of the addresses of all strings that locations and frozen processes have. */
 static int wanted_strings(const struct book *book, struct table *kept)
 {
 	const char *both[2];
@@ -259,12 +259,12 @@ static int wanted_strings(const struct book *book, struct table *kept)
 	uint64_t hash, cursor;
 	int err = 0;
 
-	for (i = 0; i < book->location_count + book->sealed_count && !err; i++) {
+	for (i = 0; i < book->location_count + book->frozen_count && !err; i++) {
 		if (i < book->location_count) {
 			both[0] = book->locations[i]->pub.file;
 			both[1] = book->locations[i]->pub.function;
 		} else {
-			both[0] = both[1] = book->sealed[i - book->location_count]->engine;
+			both[0] = both[1] = book->frozen[i - book->location_count]->engine;
 		}
 		for (j = 0; j < 2 && !err; j++) {
 			cursor = hash = model_hash_pointer(book, book->seed, both[j]);

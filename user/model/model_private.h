@@ -36,7 +36,7 @@ struct process {
 		struct pymem_line counted;
 	} * runs;
 	size_t run_count, run_room;
-	bool sealed;
+	bool frozen;
 };
 
 struct book {
@@ -50,9 +50,9 @@ struct book {
 	struct location **lines; /* the first location of each line */
 	size_t line_count, line_room;
 	size_t process_room, skip_room, note_room;
-	struct model_process **sealed;
-	size_t sealed_count, sealed_room;
-	size_t sealed_bytes; /* what they take */
+	struct model_process **frozen;
+	size_t frozen_count, frozen_room;
+	size_t frozen_bytes; /* what they take */
 };
 
 static inline struct location *location_of(const struct model_location *location)
@@ -78,7 +78,7 @@ uint64_t model_hash_pointer(const struct book *book, uint64_t hash, const void *
 /* The one copy of `text` (NULL: ""). NULL: out of memory. */
 const char *model_intern(struct book *book, const char *text);
 
-/* Frees the strings and locations that no sealed process has. No other process may be there.
+/* Frees the strings and locations that no frozen process has. No other process may be there.
  * 0, or -ENOMEM: strings stay. */
 int model_book_collect(struct book *book);
 
@@ -86,7 +86,7 @@ int model_book_collect(struct book *book);
 void model_stacks_free(struct model_process *process);
 void model_process_free(struct model_process *process);
 
-/* Computes the lines of the processes there are, none of them sealed. 0 or -ENOMEM. */
-int model_gather(struct model *model);
+/* Computes the lines of the processes there are, none of them frozen. 0 or -ENOMEM. */
+int model_compute_lines(struct model *model);
 
 #endif

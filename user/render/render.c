@@ -28,7 +28,7 @@ const struct renderer *renderer_find(const char *name)
 	return NULL;
 }
 
-int parts_finish(FILE *out)
+int parts_flush(FILE *out)
 {
 	/* errno is the stream's only where the call that failed is this one; after an
 	 * earlier failure the attempt to write what is left fails again. */
@@ -290,25 +290,25 @@ void parts_head(FILE *out, const struct model *model, const struct model_process
 	fputc('\n', out);
 }
 
-void parts_rest(FILE *out, const struct model *model, const struct render_options *options)
+void parts_gathered(FILE *out, const struct model *model, const struct render_options *options)
 {
-	const struct model_rest *rest = &model->rest;
+	const struct model_gathered *gathered = &model->gathered;
 	char change[40], charged[40], lost[40], text[256];
 	int64_t lost_bytes = 0;
 	int i;
 
-	if (!rest->processes)
+	if (!gathered->processes)
 		return;
 	for (i = 0; i < PYMEM_LOSS_COUNT; i++)
-		lost_bytes += rest->lost_bytes[i];
-	parts_amount(change, sizeof(change), rest->change_bytes, true);
-	parts_amount(charged, sizeof(charged), rest->charged_bytes, true);
+		lost_bytes += gathered->lost_bytes[i];
+	parts_amount(change, sizeof(change), gathered->change_bytes, true);
+	parts_amount(charged, sizeof(charged), gathered->charged_bytes, true);
 	parts_amount(lost, sizeof(lost), lost_bytes, true);
 	snprintf(text, sizeof(text),
 		 "and %llu more process%s, ended: change" NBSP "%s = charged" NBSP "%s + lost" NBSP
 		 "%s",
-		 (unsigned long long)rest->processes, rest->processes == 1 ? "" : "es", change,
-		 charged, lost);
+		 (unsigned long long)gathered->processes, gathered->processes == 1 ? "" : "es",
+		 change, charged, lost);
 	if (model->process_count)
 		fputc('\n', out);
 	text_wrap(out, text, 0, options->width, 2);

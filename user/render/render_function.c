@@ -422,5 +422,5 @@ int render_function(FILE *out, struct model *model, const struct render_options 
 	if (err)
 		return err;
 	parts_tail(out, model, options);
-	return parts_finish(out);
+	return parts_flush(out);
 }

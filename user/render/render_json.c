@@ -241,13 +241,13 @@ static int put_process(FILE *out, struct model_process *process,
 }
 
 /* Absent where all processes are reported one by one. */
-static int put_rest(FILE *out, const struct model_rest *rest)
+static int put_gathered(FILE *out, const struct model_gathered *gathered)
 {
 	struct member members[] = {
-		{"processes", count_value(rest->processes)},
-		{"change_bytes", json_integer(rest->change_bytes)},
-		{"charged_bytes", json_integer(rest->charged_bytes)},
-		{"lost_bytes", losses_value(rest->lost_bytes)},
+		{"processes", count_value(gathered->processes)},
+		{"change_bytes", json_integer(gathered->change_bytes)},
+		{"charged_bytes", json_integer(gathered->charged_bytes)},
+		{"lost_bytes", losses_value(gathered->lost_bytes)},
 	};
 	int err;
 
@@ -298,12 +298,12 @@ static int json_emit(FILE *out, struct model *model, const struct render_options
 		err = put_process(out, model->processes[i], options);
 	}
 	fputc(']', out);
-	if (model->rest.processes)
-		err = put_rest(out, &model->rest) ?: err;
+	if (model->gathered.processes)
+		err = put_gathered(out, &model->gathered) ?: err;
 	err = put_skips(out, model) ?: err;
 	err = put_members(out, "\n ", &notes, 1, true) ?: err;
 	fputs("\n}\n", out);
-	return err ?: parts_finish(out);
+	return err ?: parts_flush(out);
 }
 
 const struct renderer render_json = {

@@ -44,7 +44,7 @@ void parts_head(FILE *out, const struct model *model, const struct model_process
 		const struct render_options *options);
 
 /* The processes that are not reported one by one, in one sentence. */
-void parts_rest(FILE *out, const struct model *model, const struct render_options *options);
+void parts_gathered(FILE *out, const struct model *model, const struct render_options *options);
 
 /* "Skipped" and "Note" lines at the end of a report. */
 void parts_tail(FILE *out, const struct model *model, const struct render_options *options);
@@ -81,7 +81,7 @@ int parts_runs(FILE *out, const struct model_process *process, const struct rend
 void parts_cut(FILE *out, const struct render_options *options, const char *lack);
 
 /* The end of every renderer: 0, or -errno of the stream. */
-int parts_finish(FILE *out);
+int parts_flush(FILE *out);
 
 /* render_function.c: the annotated source of options->function. As renderer.emit(). */
 int render_function(FILE *out, struct model *model, const struct render_options *options);

@@ -212,7 +212,7 @@ static void print_row(struct table *t, const struct model_line *line)
 }
 
 /* The lines that are not shown, in one sentence: the increments still add up. */
-static void print_rest(struct table *t)
+static void print_gathered(struct table *t)
 {
 	size_t left = t->process->line_count - t->rows, i;
 	char text[192], sum[32], copied[64] = "";
@@ -285,7 +285,7 @@ static void print_lines(struct table *t)
 	fputc('\n', t->out);
 	for (i = 0; i < t->rows; i++)
 		print_row(t, &t->process->lines[i]);
-	print_rest(t);
+	print_gathered(t);
 	print_changed(t);
 }
 
@@ -414,11 +414,11 @@ static int table_emit(FILE *out, struct model *model, const struct render_option
 		t.process = model->processes[i];
 		print_process(&t);
 	}
-	if (!model->process_count && !model->rest.processes)
+	if (!model->process_count && !model->gathered.processes)
 		fputs("no process was profiled\n", out);
-	parts_rest(out, model, options);
+	parts_gathered(out, model, options);
 	parts_tail(out, model, options);
-	return parts_finish(out);
+	return parts_flush(out);
 }
 
 const struct renderer render_table = {

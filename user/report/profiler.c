@@ -41,7 +41,7 @@ struct profiler {
 	struct launch launch;
 	bool tracking;
 	bool trace_given_up; /* ptrace(2) is refused from here on */
-	bool finished;	     /* detached, and the figures are final */
+	bool ended;	     /* detached, and the figures are final */
 	pid_t *pids;	     /* that were added */
 	size_t pid_count, pid_room;
 	/* profiler_watch() */
@@ -106,7 +106,7 @@ int profiler_open(struct profiler *p, char *why, size_t size)
 		err = session_attach(p->session);
 	if (!err) {
 		p->report = report_new(tracker_counts(&p->tracker), clock_seconds(CLOCK_REALTIME),
-				       p->options.ended_bytes, p->options.fold_imports, NULL);
+				       p->options.ended_bytes, p->options.gather_imports, NULL);
 		err = p->report ? 0 : -ENOMEM;
 	}
 	if (err)
@@ -212,7 +212,7 @@ int profiler_poll(struct profiler *p)
 	 * known. */
 	err = p->options.session.lines && tracker_is_busy(&p->tracker)
 		      ? 0
-		      : report_fold(p->report, false);
+		      : report_finish_ended(p->report, false);
 	return err ?: look_after_command(p);
 }
 
@@ -290,37 +290,37 @@ bool profiler_is_over(const struct profiler *p)
 /* --- what is shown, and the end --- */
 
 /* Detaches; the figures are the last ones. 0 or -errno. */
-static int finish(struct profiler *p)
+static int end_profile(struct profiler *p)
 {
 	int err;
 
 	unwatch(p);
 	session_detach(p->session);
-	err = tracker_finish(&p->tracker);
-	p->finished = !err;
+	err = tracker_end(&p->tracker);
+	p->ended = !err;
 	return err;
 }
 
 struct model *profiler_snapshot(struct profiler *p, bool final)
 {
-	bool ends = final && !p->finished;
+	bool ends = final && !p->ended;
 	struct model *model;
 	int err;
 
 	/* What the kernel side has counted by now, it has told before: that is taken first. */
-	err = ends ? finish(p) : p->finished ? 0 : tracker_poll(&p->tracker, 0);
+	err = ends ? end_profile(p) : p->ended ? 0 : tracker_poll(&p->tracker, 0);
 	if (err < 0 && (ends || err != -EINTR)) {
 		errno = -err;
 		return NULL;
 	}
-	model = report_build(p->report, p->finished);
+	model = report_build(p->report, p->ended);
 	/* It takes a while, which is no part of what was profiled. */
 	err = model && ends ? tracker_find_unwatched(&p->tracker) : 0;
 	if (err) {
 		errno = -err;
 		return NULL;
 	}
-	if (model && p->finished)
+	if (model && p->ended)
 		report_note_unwatched(p->report);
 	return model;
 }

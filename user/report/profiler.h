@@ -25,7 +25,7 @@ struct profiler_options {
 	struct session_options session;
 	char **command;		   /* to be run; NULL: none. The caller's, while this exists */
 	size_t ended_bytes;	   /* for the lines of processes that have ended */
-	bool fold_imports;	   /* model.imports_folded */
+	bool gather_imports;	   /* model.imports_gathered */
 	bool (*interrupted)(void); /* asked while something takes long: true, and it is given up
 				    * with -EINTR. NULL: nothing is */
 };

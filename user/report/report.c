@@ -8,7 +8,7 @@
  *
  * On a host that is watched for long, processes come and go. Soon after the end of one its
  * stacks become lines, which stay, and all else of it is freed, here and by the source:
- * report_fold().
+ * report_finish_ended().
  */
 #include "report/report_parts.h"
 
@@ -164,8 +164,8 @@ void report_entries_free(struct entry **entries)
 	}
 }
 
-struct report *report_new(struct counts counts, double start, size_t ended_bytes, bool fold_imports,
-			  const struct stack_sink *sink)
+struct report *report_new(struct counts counts, double start, size_t ended_bytes,
+			  bool gather_imports, const struct stack_sink *sink)
 {
 	struct report *report = calloc(1, sizeof(*report));
 
@@ -176,7 +176,7 @@ struct report *report_new(struct counts counts, double start, size_t ended_bytes
 	report->ended_bytes = ended_bytes;
 	report->model = model_new(sysconf(_SC_PAGESIZE));
 	if (report->model && !describe(report->model, start)) {
-		report->model->imports_folded = fold_imports;
+		report->model->imports_gathered = gather_imports;
 		return report;
 	}
 	report_free(report);
@@ -240,13 +240,13 @@ static int build(struct build *b)
 	};
 	const struct counts *counts = &b->report->counts;
 	struct counts_facts facts = {};
-	int err = report_fold(b->report, b->final);
+	int err = report_finish_ended(b->report, b->final);
 
-	b->tallies = b->report->folded;
+	b->tallies = b->report->finished;
 	if (!err)
 		err = counts->ops->read(counts->self, &reader, b);
 	if (!err)
-		err = model_finish(b->model);
+		err = model_compute(b->model);
 	if (err)
 		return err;
 	if (b->final)
@@ -257,7 +257,7 @@ static int build(struct build *b)
 	b->model->end = facts.end;
 	report_add_notes(b, &facts);
 	err = report_tell_done(b, b->final);
-	/* In a live report, with the next fold: until then they are unsettled. */
+	/* In a live report, with the next report_finish_ended(): until then they are unsettled. */
 	if (!err && b->final)
 		err = report_tell_late(b->report);
 	return err;

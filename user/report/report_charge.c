@@ -76,7 +76,7 @@ static int charge(struct build *b, struct entry *entry, const struct counts_stac
 	return err;
 }
 
-/* What a thread of an image that was folded before has added since. False: it was not. */
+/* What a thread of an image that was finished before has added since. False: it was not. */
 static bool add_late(struct build *b, const struct counts_stack *stack)
 {
 	struct entry *ended;
@@ -85,7 +85,7 @@ static bool add_late(struct build *b, const struct counts_stack *stack)
 	HASH_FIND(hh, b->report->ended, &stack->key.proc, sizeof(stack->key.proc), ended);
 	if (!ended)
 		return false;
-	lost = ended->process ? ended->process->lost_bytes : b->model->rest.lost_bytes;
+	lost = ended->process ? ended->process->lost_bytes : b->model->gathered.lost_bytes;
 	lost[PYMEM_LOSS_UNDELIVERED] += rss_bytes(b, stack);
 	ended->late = true;
 	return true;

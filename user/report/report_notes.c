@@ -123,7 +123,7 @@ static void add_copy_notes(struct build *b, const struct counts_facts *facts)
 /* What was kept only in part, so that memory has bounds. */
 static void add_limit_notes(struct build *b, const struct counts_facts *facts)
 {
-	uint64_t refused = facts->refused, summed = b->model->rest.processes;
+	uint64_t refused = facts->refused, summed = b->model->gathered.processes;
 	uint64_t no_memory = facts->no_memory;
 	char text[256];
 
@@ -271,7 +271,7 @@ void report_note_quotas(struct build *b, const struct counts_image *image)
 			keep_user(b->report, record, i);
 		if (!record->places[i].refused)
 			continue;
-		if (!b->folding)
+		if (!b->finishing)
 			add_quota_note(b, &met);
 		else if (keep_quota(b->report, &met))
 			kept = true;

@@ -26,10 +26,10 @@ struct entry { /* an image in the report */
 	uint64_t start_boottime_ns;
 	bool ended;
 	bool lines;		       /* the exact engine is attached */
-	struct model_process *process; /* NULL: in the model's rest */
+	struct model_process *process; /* NULL: it is among model.gathered */
 	uint64_t gone_ms;	       /* since when */
-	int64_t unsettled_bytes;       /* folded: among the losses until the next report */
-	bool late;		       /* folded: more was lost since the sink was told of it */
+	int64_t unsettled_bytes;       /* finished: among the losses until the next report */
+	bool late;		       /* finished: more was lost since the sink was told of it */
 	UT_hash_handle hh;
 };
 
@@ -37,8 +37,8 @@ struct report {
 	struct counts counts;
 	const struct stack_sink *sink; /* NULL: none */
 	struct model *model;
-	struct tallies folded;
-	struct entry *ended; /* those folded, by id: for what comes too late */
+	struct tallies finished;
+	struct entry *ended; /* those finished, by id: for what comes too late */
 	size_t ended_bytes;  /* that their lines may take */
 	struct quota_met {   /* images that have ended; the first ones are told by name */
 		uint32_t id, held;
@@ -61,7 +61,7 @@ struct build {
 	struct entry *entries; /* one per image in the report */
 	struct tallies tallies;
 	bool final;
-	bool folding; /* for good: images that have ended */
+	bool finishing; /* for good: images that have ended */
 };
 
 /* report.c */

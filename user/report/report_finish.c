@@ -12,7 +12,7 @@
 #define LATE_MS 60000
 
 /* The first of those that have ended: what the last report left in the model goes. */
-static int fold_image(const struct counts_image *image, void *arg)
+static int finish_image(const struct counts_image *image, void *arg)
 {
 	struct build *b = arg;
 
@@ -22,9 +22,9 @@ static int fold_image(const struct counts_image *image, void *arg)
 }
 
 /* Their lines are in the model for good: nothing else is needed of them. 0 or -ENOMEM. */
-static int fold_done(struct build *b)
+static int keep_finished(struct build *b)
 {
-	struct tallies *sum = &b->report->folded;
+	struct tallies *sum = &b->report->finished;
 	struct entry *entry, *next;
 	int err = 0, i;
 
@@ -64,11 +64,11 @@ static void forget_process(const struct model_process *process, void *arg)
 static int limit_ended(struct report *report)
 {
 	struct entry *entry, *next;
-	uint64_t now = clock_ms(CLOCK_MONOTONIC), before = report->model->rest.processes;
+	uint64_t now = clock_ms(CLOCK_MONOTONIC), before = report->model->gathered.processes;
 	int err;
 
-	err = model_fold_ended(report->model, report->ended_bytes, forget_process, report);
-	if (report->model->rest.processes == before)
+	err = model_gather_ended(report->model, report->ended_bytes, forget_process, report);
+	if (report->model->gathered.processes == before)
 		return err;
 	HASH_ITER(hh, report->ended, entry, next)
 	{
@@ -93,10 +93,10 @@ static void undo_balance(struct report *report)
 	}
 }
 
-int report_fold(struct report *report, bool all)
+int report_finish_ended(struct report *report, bool all)
 {
 	static const struct counts_reader reader = {
-		.image = fold_image,
+		.image = finish_image,
 		.stack = report_add_stack,
 		.line = report_add_line,
 	};
@@ -104,17 +104,17 @@ int report_fold(struct report *report, bool all)
 	struct build b = report_build_of(report);
 	int err;
 
-	b.folding = true;
+	b.finishing = true;
 	undo_balance(report);
 	err = report_tell_late(report);
 	if (!err)
 		err = counts->ops->take_ended(counts->self, all, &reader, &b);
 	if (!err && b.entries) {
-		err = model_seal(report->model);
+		err = model_freeze(report->model);
 		if (!err)
 			err = report_tell_done(&b, true);
 		if (!err)
-			err = fold_done(&b);
+			err = keep_finished(&b);
 		if (!err)
 			err = limit_ended(report);
 	}
