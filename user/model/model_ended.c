@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Processes that have ended: their lines stay for all reports to come, their stacks go.
+/* Processes that have ended. Their stacks are freed; their lines stay for all later reports.
  *
- * On a host that is watched for days there is no end of them. What they may take is limited: those
- * that changed least are gathered into one sum, so that all amounts still add up.
- */
+ * A host that is watched for days has no end of them, so their memory is limited: the processes
+ * that changed least are gathered into one sum. All amounts still add up. */
 #include "model/model_private.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* Of a process and what the caller keeps of it; of a line, its location and names. */
+/* Rough memory of a process, including what the caller keeps for it; of a line, including its
+ * location and names. */
 #define PROCESS_BYTES 768
 #define LINE_BYTES    (sizeof(struct model_line) + 128)
 
@@ -23,7 +23,7 @@ static size_t bytes_of(const struct model_process *process)
 	return bytes;
 }
 
-/* The lines stay as they are from now on: no more memory than they need. */
+/* The lines don't change any more: give back the memory that they don't need. */
 static void shrink(struct model_process *process)
 {
 	struct model_line *lines = NULL;
@@ -85,7 +85,7 @@ int model_freeze(struct model *model)
 		book->frozen[book->frozen_count++] = process;
 		book->frozen_bytes += bytes_of(process);
 	}
-	/* What could not be frozen stays; what was is no longer among these. */
+	/* Those that could not be frozen stay; the frozen ones before them are removed. */
 	memmove(model->processes, model->processes + i,
 		(model->process_count - i) * sizeof(struct model_process *));
 	model->process_count -= i;
@@ -128,7 +128,8 @@ int model_gather_ended(struct model *model, size_t limit,
 	if (book->frozen_bytes <= limit || model->process_count)
 		return 0;
 	qsort(book->frozen, book->frozen_count, sizeof(struct model_process *), compare);
-	/* Some more than need be, so that this is not done for each process that ends. */
+	/* Free a quarter more than necessary, so that this does not happen at each end of a
+	 * process. */
 	while (book->frozen_count && book->frozen_bytes > limit / 4 * 3) {
 		process = book->frozen[--book->frozen_count];
 		book->frozen_bytes -= bytes_of(process);

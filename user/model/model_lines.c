@@ -1,22 +1,21 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* From stacks to lines.
  *
- * The innermost frame gets a stack's own figures, so increments add up to what was charged.
- * Each line on the stack gets its total once, however often it recurs. Each location
- * knows its line's number, so a frame costs one look at an array and no hashing.
+ * A stack's own figures go to the line of its innermost frame, so increments add up to what was
+ * charged. Its total goes once to each line on it, however often the line occurs. Each location
+ * knows the number of its line: a frame costs one access to an array and no hash.
  *
- * Where imports are gathered, frames of the import system are as if they were not there. A stack
- * of nothing else (the interpreter starts) is its outermost frame's.
- */
+ * If imports are gathered, frames of the import system are skipped. A stack that has no other
+ * frames (while the interpreter starts) is charged to its outermost one. */
 #include "model/model_private.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-struct mark {			 /* by line number: what the stack at work knows of it */
-	uint32_t process, stack; /* seen there last; plus 1 */
-	size_t at;		 /* in the process's lines */
+struct mark {			 /* by line number: where the line was last met */
+	uint32_t process, stack; /* the last process and stack that had it, plus 1 */
+	size_t at;		 /* its index in the process's lines */
 };
 
 struct summing {
@@ -27,8 +26,8 @@ struct summing {
 	size_t room;
 };
 
-/* The line of `location` in the process, made if need be. NULL: out of memory. The next
- * call may move it. */
+/* The line of `location` in the current process, added if it is new. NULL: out of memory. The
+ * pointer is valid until the next call. */
 static struct model_line *line_of(struct summing *s, const struct model_location *location)
 {
 	struct mark *mark = &s->marks[location_of(location)->line];
@@ -72,7 +71,7 @@ static int64_t rss_bytes(const struct pymem_counters *counters, int64_t page)
 	       page;
 }
 
-/* Is the frame `i` left out? */
+/* True if frame `i` is skipped, being of the import system. */
 static bool is_left_out(const struct summing *s, const struct model_stack *stack, unsigned i)
 {
 	return s->book->pub.imports_gathered && location_of(stack->frames[i])->importer &&
