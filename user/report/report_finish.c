@@ -1,17 +1,16 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Images that have ended: their stacks become lines, which stay, and all else of them is freed,
- * here and by the source of the counts.
- */
+/* Finishes images that have ended: their stacks become lines, which are kept. All else of them is
+ * freed, here and by the source of the counts. */
 #include "report/report_parts.h"
 
 #include <stdlib.h>
 
 #include "base/clock.h"
 
-/* This long after the end of a process no thread of it has anything to add any more. */
+/* So long after the end of a process, none of its threads has anything left to add. */
 #define LATE_MS 60000
 
-/* The first of those that have ended: what the last report left in the model goes. */
+/* The first image clears the model of the last report. */
 static int finish_image(const struct counts_image *image, void *arg)
 {
 	struct build *b = arg;
@@ -21,7 +20,8 @@ static int finish_image(const struct counts_image *image, void *arg)
 	return report_add_image(image, arg);
 }
 
-/* Their lines are in the model for good: nothing else is needed of them. 0 or -ENOMEM. */
+/* Their lines are kept in the model, so of the entries only the key is needed from now on. 0 or
+ * -ENOMEM. */
 static int keep_finished(struct build *b)
 {
 	struct tallies *sum = &b->report->finished;
@@ -60,7 +60,7 @@ static void forget_process(const struct model_process *process, void *arg)
 	entry->gone_ms = clock_ms(CLOCK_MONOTONIC);
 }
 
-/* Keeps what has ended within its bounds. */
+/* Keeps the memory of ended processes within its limit. */
 static int limit_ended(struct report *report)
 {
 	struct entry *entry, *next;
@@ -80,7 +80,7 @@ static int limit_ended(struct report *report)
 	return err;
 }
 
-/* What the last live report did so that figures add up. */
+/* Takes back the "unsettled" amounts of the last live report. */
 static void undo_balance(struct report *report)
 {
 	struct entry *entry, *next;
