@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* JSON for programs: schema "pymem-bpf/1" (docs/JSON.md, docs/json-schema.json).
  *
- * The outer structure is written as it comes and each line of the profile is built, written on
- * a line of its own and dropped: what a profile of 100,000 lines takes is not
- * kept twice. Output is ASCII, so that no name can reach a terminal with control bytes.
+ * The outer structure is written piece by piece. Each line of the profile is built, written on a
+ * line of its own and freed: so a profile of 100,000 lines is not kept in memory twice. The output
+ * is ASCII, so a name can't send control bytes to a terminal.
  *
- * Left out: stacks. All lines are written, whatever -n and -f say.
- */
+ * Left out: stacks. All lines are written, whatever -n and -f say. */
 #include "render/render_parts.h"
 
 #include <errno.h>
@@ -33,7 +32,7 @@ static json_t *known_value(int64_t number)
 	return number < 0 ? json_null() : json_integer(number);
 }
 
-/* RFC 3339, UTC, milliseconds; null where it is no time. */
+/* RFC 3339 in UTC with milliseconds; null if `seconds` is no valid time. */
 static json_t *time_value(double seconds)
 {
 	char text[64], day[32];
@@ -51,7 +50,7 @@ static json_t *time_value(double seconds)
 	return json_string(text);
 }
 
-/* Writes `value` and drops it. 0 or -ENOMEM; the stream's errors show at the end. */
+/* Writes `value` and frees it. 0 or -ENOMEM. A failure of the stream shows at the end. */
 static int put_value(FILE *out, json_t *value)
 {
 	int err = value ? json_write(out, value, JSON_COMPACT | JSON_ENCODE_ANY) : -1;
@@ -65,7 +64,8 @@ struct member {
 	json_t *value;
 };
 
-/* Writes `"name":value` for each, a comma before each but (unless `more`) the first. */
+/* Writes `"name":value` for each member, separated by commas; with `more`, a comma also before the
+ * first. Frees the values. 0 or -ENOMEM. */
 static int put_members(FILE *out, const char *indent, const struct member *members, size_t count,
 		       bool more)
 {
@@ -114,7 +114,7 @@ static json_t *strings_value(char *const *strings, size_t count)
 	return array;
 }
 
-/* The calls that were made, by name; an empty object if there were none. */
+/* An object with the system calls that the line made; empty if it made none. */
 static json_t *vm_calls_value(const struct model_line *line)
 {
 	static const char *const names[] = {
@@ -150,7 +150,7 @@ static bool has_vm_calls(const struct model_line *line)
 	return false;
 }
 
-/* What only the exact engine knows: absent where the line was not seen to run. */
+/* Writes what only the exact engine knows. Nothing is written if the line was not seen to run. */
 static int put_runs(FILE *out, const struct model_line *line)
 {
 	struct member members[] = {
@@ -240,14 +240,14 @@ static int put_process(FILE *out, struct model_process *process,
 	return err;
 }
 
-/* Absent where all processes are reported one by one. */
-static int put_rest(FILE *out, const struct model_rest *rest)
+/* Writes "ended". The caller leaves it out if each process is reported one by one. */
+static int put_gathered(FILE *out, const struct model_gathered *gathered)
 {
 	struct member members[] = {
-		{"processes", count_value(rest->processes)},
-		{"change_bytes", json_integer(rest->change_bytes)},
-		{"charged_bytes", json_integer(rest->charged_bytes)},
-		{"lost_bytes", losses_value(rest->lost_bytes)},
+		{"processes", count_value(gathered->processes)},
+		{"change_bytes", json_integer(gathered->change_bytes)},
+		{"charged_bytes", json_integer(gathered->charged_bytes)},
+		{"lost_bytes", losses_value(gathered->lost_bytes)},
 	};
 	int err;
 
@@ -298,12 +298,12 @@ static int json_emit(FILE *out, struct model *model, const struct render_options
 		err = put_process(out, model->processes[i], options);
 	}
 	fputc(']', out);
-	if (model->rest.processes)
-		err = put_rest(out, &model->rest) ?: err;
+	if (model->gathered.processes)
+		err = put_gathered(out, &model->gathered) ?: err;
 	err = put_skips(out, model) ?: err;
 	err = put_members(out, "\n ", &notes, 1, true) ?: err;
 	fputs("\n}\n", out);
-	return err ?: parts_finish(out);
+	return err ?: parts_flush(out);
 }
 
 const struct renderer render_json = {
