@@ -6,9 +6,12 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
-/* From now on SIGINT, SIGTERM and SIGHUP are noted; with `launched`, more are caught, to be passed
- * on. 0 or -errno. */
+/* From now on SIGINT, SIGTERM and SIGHUP are noted, SIGHUP not if it is ignored now; with
+ * `launched`, more are caught, to be passed on. 0 or -errno. */
 int signals_catch(bool launched);
+
+/* Is SIGHUP ignored, as nohup(1) has it? Before anything here takes it. */
+bool signals_hangup_ignored(void);
 
 /* Was there one that ends the profile? */
 bool signals_interrupted(void);

@@ -294,8 +294,11 @@ static int end_profile(struct profiler *p)
 	int err;
 
 	unwatch(p);
+	/* Nobody looks after it from now on, and a report may take as long as its reader likes. */
+	err = p->options.command ? launch_let_go(&p->launch) : 0;
 	session_detach(p->session);
-	err = tracker_end(&p->tracker);
+	if (!err)
+		err = tracker_end(&p->tracker);
 	p->ended = !err;
 	return err;
 }

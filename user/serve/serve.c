@@ -23,6 +23,7 @@
 #include "base/clock.h"
 #include "base/exit_status.h"
 #include "os/confine.h"
+#include "os/signals.h"
 #include "serve/serve_private.h"
 #include "serve/serve_watched.h"
 
@@ -196,7 +197,9 @@ static int open_signals(struct server *server)
 		signal(SIGHUP, SIG_IGN);
 	} else {
 		err = err ?: loop_take_signal(server->loop, SIGINT, on_signal, server);
-		err = err ?: loop_take_signal(server->loop, SIGHUP, on_signal, server);
+		/* nohup(1): it goes on when its terminal goes. */
+		if (!signals_hangup_ignored())
+			err = err ?: loop_take_signal(server->loop, SIGHUP, on_signal, server);
 	}
 	signal(SIGPIPE, SIG_IGN);
 	return err;
