@@ -43,7 +43,7 @@ struct memit {
 	struct launcher launcher;
 	struct loop *loop;
 	bool interrupted;    /* a signal has ended the wait */
-	bool hangup_ignored; /* by nohup(1): a SIGHUP is passed on and ends nothing */
+	bool hangup_ignored; /* as by nohup(1): a SIGHUP is passed on and ends nothing */
 	pid_t child; /* > 0: our child; it gets the signals that we get, and is waited for */
 	bool ended;  /* the process that is waited for has ended */
 };

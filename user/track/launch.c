@@ -305,7 +305,7 @@ int launch_let_go(struct launch *launch)
 	if (!launch->traced || launch->ended)
 		return 0;
 	err = launch_trace_end(launch);
-	/* Where it has stopped already. */
+	/* It may be stopped already. */
 	launch_ended(launch);
 	return err;
 }

@@ -50,8 +50,9 @@ int launch_go(struct launch *launch, bool (*known)(void *arg), void *arg);
 /* True if the command has ended. Does not wait, but handles the command's stops, and then calls
  * `known`. */
 bool launch_ended(struct launch *launch);
-/* It is held no more, though nobody calls launch_ended(): it runs on from where it has stopped, or
- * as soon as it stops. Once; SIGCHLD must not be a loop's any more. 0 or -errno. */
+/* From now on the command is not held any more, although nothing calls launch_ended(). It goes on
+ * if it is stopped now, or as soon as it stops. Call it once; no loop may take SIGCHLD any more. 0
+ * or -errno. */
 int launch_let_go(struct launch *launch);
 /* Waits for the command's end. Returns its exit status, or 128 plus its signal. */
 int launch_exit_status(struct launch *launch);

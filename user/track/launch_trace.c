@@ -62,11 +62,11 @@ static void go_on(struct launch *launch, int request, int status)
 		launch->traced = false;
 }
 
-/* For the handler, which may run after the struct launch is gone. */
+/* For the handler of SIGCHLD, which may run when the struct launch is gone. */
 static volatile pid_t let_go;
 
-/* Does nothing but what a handler may do. Its end is not taken here: launch_exit_status() waits for
- * that. */
+/* A handler may do nothing else. It does not wait for the command's end: launch_exit_status()
+ * does. */
 static void on_child(int number)
 {
 	siginfo_t info = {.si_pid = 0};
@@ -74,7 +74,7 @@ static void on_child(int number)
 
 	(void)number;
 	if (!waitid(P_PID, (id_t)let_go, &info, WSTOPPED | WNOHANG) && info.si_pid) {
-		status = info.si_status << 8 | 0x7f; /* as waitpid() has it */
+		status = info.si_status << 8 | 0x7f; /* as of waitpid() */
 		ptrace(PTRACE_DETACH, let_go, NULL, (void *)(long)signal_of(status));
 	}
 	errno = err;

@@ -10,9 +10,9 @@
  * released. */
 void launch_trace_stopped(struct launch *launch, int status);
 
-/* From now on it is let go at its next stop by a handler of SIGCHLD, whatever this process does
- * meanwhile; a program that runs can't be let go (PTRACE_DETACH) before it stops. Unblocks SIGCHLD.
- * 0 or -errno. */
+/* From now on a handler of SIGCHLD releases the command at its next stop, whatever this process
+ * does meanwhile: a program that runs can't be released (PTRACE_DETACH) before it stops. Unblocks
+ * SIGCHLD. 0 or -errno. */
 int launch_trace_end(struct launch *launch);
 
 #endif

@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Problem: the line table of a code object is needed as a whole, and comes in parts.
- *
- * The kernel side sends them in order. What is missing after the last one, for want of room in the
- * ring or because it could not be read, is read from the process while that lives: so much at a
- * time, and the rest at the next poll. A table is never trusted to be its code object's: what comes
- * again must be what came before, and the object must still be there before and after it is read.
- */
+/* Problem: the line table of a code object is needed as a whole but arrives in parts. The BPF side
+ * sends them in order. A part may be missing because the ring buffer was full, or because it could
+ * not be read. It is read from the process while that lives: a limited amount at a time, and the
+ * rest at the next poll. Nothing shows that a table belongs to its code object. So what arrives
+ * again must be equal to what arrived before, and the object must still be there before and after
+ * the table is read. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,7 +13,7 @@
 #include "python/py_fingerprint.h"
 #include "track/store_private.h"
 
-#define FETCHES_MAX 256 /* that wait */
+#define FETCHES_MAX 256 /* that are waiting */
 
 /* --- in parts --- */
 
