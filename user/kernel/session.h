@@ -73,8 +73,9 @@ struct session_target {
 	int layout;
 	int block; /* number of the counter block that shows it with its descendants; 0: none */
 	uint32_t expect; /* track it only if it runs this image; 0: any */
-	unsigned payer;	 /* less than PYMEM_PAYERS: it and what it forks count against this payer's
-			    share of images; 0: nobody's */
+	/* Less than PYMEM_PAYERS: it and what it forks count against this payer's share of images.
+	 * 0: against nobody's. */
+	unsigned payer;
 	/* results: image id, error */
 	uint32_t id;
 	enum pymem_wanted_result result;

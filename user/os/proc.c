@@ -72,8 +72,8 @@ static ssize_t read_file(int dir, const char *name, char *buf, size_t max)
 
 int proc_stat_parse(const char *text, size_t len, struct proc_info *info)
 {
-	/* The name may contain spaces, newlines and parentheses: it ends at the last parenthesis.
-	 */
+	/* The name may contain spaces, newlines and parentheses: it ends at the last
+	 * parenthesis. */
 	const char *open = memchr(text, '(', len);
 	const char *close = memrchr(text, ')', len);
 	char rest[512], first[16] = "";

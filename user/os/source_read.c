@@ -174,8 +174,8 @@ static int take_text(int fd, const struct stat *st, struct source_text *text)
 	err = source_to_utf8(&text->data, &text->size);
 	if (err)
 		return err;
-	/* mtime can be set to an earlier time, as some deployments do. Only the kernel sets ctime.
-	 */
+	/* mtime can be set to an earlier time, as some deployments do. Only the kernel sets
+	 * ctime. */
 	text->changed = seconds(st->st_mtim) > seconds(st->st_ctim) ? seconds(st->st_mtim)
 								    : seconds(st->st_ctim);
 	return 0;

@@ -38,10 +38,9 @@
 #define SEGMENTS_MAX	  64
 #define SECTIONS_MAX	  4096
 #define SECTION_NAMES_MAX (256 * 1024)
-#define TABLE_MAX \
-	(256ull * 1024 * 1024) /* the most bytes of a symbol or string table that are searched */
-#define CHUNK	     (2730 * sizeof(Elf64_Sym)) /* about 64 KiB; a whole number of symbols */
-#define HOMONYMS_MAX 4				/* how often one name may occur in a string table */
+#define TABLE_MAX	  (256ull * 1024 * 1024) /* bytes of a table that are searched, at most */
+#define CHUNK		  (2730 * sizeof(Elf64_Sym)) /* about 64 KiB; a whole number of symbols */
+#define HOMONYMS_MAX	  4 /* how often one name may occur in a string table */
 
 enum wanted {
 	WANT_RUNTIME,
@@ -204,8 +203,7 @@ static uint64_t skip_hole(const struct elf_file *file, const Elf64_Shdr *section
 static int find_names(struct elf_file *file, const Elf64_Shdr *strings,
 		      struct name_offsets *offsets)
 {
-	const size_t overlap =
-		sizeof("_PyThreadState_Current") - 1; /* the longest name that is looked for */
+	const size_t overlap = sizeof("_PyThreadState_Current") - 1; /* the longest name */
 	uint64_t size = strings->sh_size < TABLE_MAX ? strings->sh_size : TABLE_MAX;
 
 	memset(offsets, 0, sizeof(*offsets));

@@ -14,8 +14,7 @@ struct elf_image {
 	bool debug_build;	 /* has a function that only Py_DEBUG builds have */
 	bool traces_refs;	 /* built with Py_TRACE_REFS (3.13 and later: unknown) */
 	bool has_line_probe;	 /* has the USDT probe python:line, and it can be used */
-	bool line_probe_aborts;	 /* has that probe, but using it would end the process: elf_probes.h
-				  */
+	bool line_probe_aborts;	 /* has that probe, but it must not be used: elf_probes.h */
 	bool has_function_probe; /* has the USDT probe python:function__entry */
 	uint64_t runtime_vaddr;	 /* value of the symbol _PyRuntime (3.6: _PyThreadState_Current) */
 	uint64_t interp_head_vaddr; /* 3.6 with .symtab: value of interp_head; else 0 */
@@ -23,8 +22,7 @@ struct elf_image {
 	 * is value + (start of the mapping of offset 0 - load_vaddr). */
 	uint64_t load_vaddr;
 	unsigned major, minor, micro; /* 0.0.0 if unknown */
-	char version[32]; /* e.g. "3.11.2", "3.15.0a3"; "3.9" if micro is unknown; "" if nothing is
-			     known */
+	char version[32];	      /* "3.11.2", "3.15.0a3"; "3.9": micro unknown; "": unknown */
 };
 
 /* Reads the ELF file behind `fd`, which stays open. The version comes from Py_Version (3.11 and

@@ -13,16 +13,15 @@
 enum wire_op {
 	WIRE_NEW,      /* to the keeper; answer: a: PID; descriptors: its socket, its pidfd */
 	WIRE_IDENTIFY, /* answer: struct py_process */
-	WIRE_DESCRIBE, /* answer: struct wire_description and what follows it; descriptors: root,
-			  cwd */
+	WIRE_DESCRIBE, /* answer: struct wire_description, what follows it; root, cwd */
 	WIRE_RSS,      /* answer: a: bytes */
 	WIRE_MEMORY,   /* a: address, b: bytes; answer: as many bytes as can be read */
-	WIRE_SOURCE,   /* a: bytes of rights, body: rights, then the name with its NUL; descriptors:
-			  root, cwd; answer: result: enum source_state, a: bits of a double, body:
-			  text */
-	WIRE_PROBES,   /* a: device, b: inode; answer: struct probe_file and its descriptor */
-	WIRE_PROGRAM,  /* a: only one of fixed addresses, body: name; answer: as of WIRE_PROBES */
-	WIRE_PROC,     /* b: bytes, body: name of a file in /proc/PID; answer: so many bytes */
+	/* a: bytes of rights; body: rights, then the name with its NUL; descriptors: root, cwd.
+	 * Answer: result: enum source_state; a: bits of a double; body: text. */
+	WIRE_SOURCE,
+	WIRE_PROBES,  /* a: device, b: inode; answer: struct probe_file and its descriptor */
+	WIRE_PROGRAM, /* a: only one of fixed addresses, body: name; answer: as of WIRE_PROBES */
+	WIRE_PROC,    /* b: bytes, body: name of a file in /proc/PID; answer: so many bytes */
 };
 
 #define WIRE_FDS_MAX 2

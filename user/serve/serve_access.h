@@ -26,8 +26,9 @@ struct serve_peer {
 	gid_t gid;
 	uint64_t permitted;
 	uint64_t userns; /* 0: unknown */
-	uid_t account;	 /* whose share of the server it uses: the user itself, or the user who made
-			    its user namespace, since one user may have many IDs in there */
+	/* Whose share of the server it uses: the user's own, or that of the user who made its user
+	 * namespace, since one user may have many IDs in there. */
+	uid_t account;
 };
 
 /* Fills `creds`, except `owner` and `userns`, from the text of /proc/PID/status, which need not end

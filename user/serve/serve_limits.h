@@ -12,8 +12,7 @@
 #define SERVE_TOKENS_MAX	2000 /* the most that can be saved */
 #define SERVE_TOKENS_PER_SECOND 2000
 #define SERVE_COST_REQUEST	1
-#define SERVE_COST_TRACK \
-	100 /* with its end, about 30 ms: two RCU grace periods, and a pass over all tasks */
+#define SERVE_COST_TRACK	100 /* about 30 ms with its end: two RCU grace periods, all tasks */
 
 /* After a user has kept the server busy for longer than this, it is the others' turn for as
  * long. */
@@ -30,8 +29,7 @@ struct serve_user {
 struct serve_limits {
 	unsigned max_clients, max_per_user;
 	unsigned for_root;  /* part of max_clients: only for root */
-	unsigned for_first; /* part of max_clients: only for root, and for users without a
-			       connection */
+	unsigned for_first; /* part of max_clients: for root and users without one */
 	unsigned clients;
 	struct serve_user *users; /* 2 * max_clients of them */
 	size_t count;

@@ -24,16 +24,15 @@ struct image { /* the user-space half of struct pymem_proc */
 	bool examined;	  /* was examined while it lived: no interpreter so far */
 	bool undescribed; /* should be described, but could not be at that time */
 	bool dead;
-	bool dropped;	  /* there was no room for its record: it is not in the report */
-	bool lines;	  /* the exact engine is attached */
-	int lines_error;  /* why it is not attached although it was asked for, -errno; -ENOTSUP: no
-			     probe */
-	bool started;	  /* we saw it begin */
-	bool held;	  /* could not run until it was identified */
-	bool lines_late;  /* we saw it begin, but attached the exact engine later */
-	bool hidden;	  /* our own child, before it executed the command */
-	bool asked;	  /* was named by -p, or is the command */
-	char reason[128]; /* why it can't be profiled; "": it can */
+	bool dropped;		  /* there was no room for its record: it is not in the report */
+	bool lines;		  /* the exact engine is attached */
+	int lines_error;	  /* why it is not attached, -errno; -ENOTSUP: no probe */
+	bool started;		  /* we saw it begin */
+	bool held;		  /* could not run until it was identified */
+	bool lines_late;	  /* we saw it begin, but attached the exact engine later */
+	bool hidden;		  /* our own child, before it executed the command */
+	bool asked;		  /* was named by -p, or is the command */
+	char reason[128];	  /* why it can't be profiled; "": it can */
 	struct pymem_proc record; /* set when it has ended */
 	uint64_t ended_ms;	  /* when that was noticed; CLOCK_MONOTONIC */
 	bool finished;		  /* its figures were handed over after its end */

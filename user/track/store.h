@@ -94,8 +94,7 @@ struct store {
 	uint64_t malformed; /* number of messages with impossible contents */
 	uint64_t refused;   /* number of messages for which there was no room */
 	uint64_t no_memory; /* number of messages lost in part or as a whole: memory ran out */
-	uint64_t gaps[COUNTS_GAP_COUNT]; /* by cause: code objects that have instructions without a
-					    line */
+	uint64_t gaps[COUNTS_GAP_COUNT]; /* code objects that have instructions without a line */
 };
 
 void store_init(struct store *store);

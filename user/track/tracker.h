@@ -79,8 +79,7 @@ struct tracker {
 	int copies_error; /* why copies can't be watched, -errno */
 	bool detached;
 	uint64_t started_ms; /* when we last saw a process start; CLOCK_MONOTONIC */
-	size_t unfinished;   /* number of images that have ended and that tracker_take_counts() has
-				not handed over */
+	size_t unfinished;   /* ended images that tracker_take_counts() has not taken */
 	unsigned unexamined; /* number of tracked processes that ended before they were examined */
 	char unexamined_comms[COUNTS_COMMS_MAX][16]; /* their names, each once; "": no more */
 	unsigned unseen; /* the same, of processes that no tracked process started */

@@ -161,8 +161,8 @@ void tracker_forget_ended(struct tracker *tracker)
 		image->needless = false;
 		if (unexamined(image))
 			note_unexamined(tracker, image);
-		/* tracker_take_counts() gives its places back, together with those of other images.
-		 */
+		/* tracker_take_counts() gives its places back, together with those of other
+		 * images. */
 		if (!needless(tracker, image) || holds_places(tracker, image))
 			continue;
 		if (!image->finished)
