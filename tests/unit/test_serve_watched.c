@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* serve/serve_watched.c: several connections share a page, and it ends for all of them when one who
- * ever got it may watch the process no longer. Kernel side and connections are made up.
+/* serve/serve_watched.c: several connections share a counter block, and it ends for all of them
+ * when one who ever got it may watch the process no longer. Kernel side and connections are made
+ * up.
  */
 #include <errno.h>
 #include <setjmp.h>
@@ -64,7 +65,7 @@ int session_each_live(struct session *session, int (*fn)(const struct pymem_proc
 	return 0;
 }
 
-int session_page_around(const struct session *session, int number)
+int session_block_around(const struct session *session, int number)
 {
 	(void)session, (void)number;
 	return 0;
@@ -109,7 +110,7 @@ static int teardown(void **state)
 	return 0;
 }
 
-/* How many still have the page. */
+/* How many still have the counter block. */
 static unsigned watching(void)
 {
 	unsigned count = 0;
@@ -145,9 +146,9 @@ static void test_shared(void **state)
 static void test_full(void **state)
 {
 	(void)state;
-	for (int i = 0; i < PYMEM_PAGE_WATCHERS; i++)
+	for (int i = 0; i < PYMEM_BLOCK_WATCHERS; i++)
 		assert_int_equal(watched_join(&clients[i]), 0);
-	assert_int_equal(watched_join(&clients[PYMEM_PAGE_WATCHERS]), -EUSERS);
+	assert_int_equal(watched_join(&clients[PYMEM_BLOCK_WATCHERS]), -EUSERS);
 }
 
 /* Each part of what a peer may: who differs in it is another, and has to be asked about. */
@@ -171,7 +172,7 @@ static void test_other_rights(void **state)
 }
 
 /* The process gets a capability. Whoever has the same one on the host may go on; who has it by the
- * same numbers in a user namespace of his own may not, and has the page: so it ends for both. */
+ * same numbers in a user namespace of his own may not, and has the block: so it ends for both. */
 static void test_capability_of_a_namespace(void **state)
 {
 	(void)state;

@@ -97,7 +97,7 @@ static void test_rest_is_limited(void **state)
 	g->tracker.interrupted = asked_to_end;
 	poll_all(g);
 	assert_int_equal(g->session->identified, looks);
-	assert_int_equal(tracker_finish(&g->tracker), 0);
+	assert_int_equal(tracker_end(&g->tracker), 0);
 	assert_int_equal(g->session->identified - looks, LIMIT_MS / LOOK_MS + 1);
 	/* That it was not looked at is in the report. */
 	assert_int_equal(g->tracker.unexamined, CHILDREN - (LIMIT_MS / LOOK_MS + 1));
@@ -165,7 +165,7 @@ static void test_busy_to_the_end(void **state)
 	poll_all(g);
 	assert_int_equal(g->tracker.skip_count, 0);
 	g->session->on_look = look_slowly;
-	assert_int_equal(tracker_finish(&g->tracker), 0);
+	assert_int_equal(tracker_end(&g->tracker), 0);
 	assert_int_equal(g->tracker.skip_count, CHILDREN);
 	for (const struct counts_skip *skip = g->tracker.skips; skip; skip = skip->next)
 		assert_string_equal(skip->reason, "can't be examined: what others do");
@@ -209,7 +209,7 @@ static void test_described_at_the_end(void **state)
 	poll_all(g);
 	assert_true(image(g, 2)->undescribed && !image(g, 2)->argv);
 	assert_string_not_equal(image(g, 2)->comm, "");
-	assert_int_equal(tracker_finish(&g->tracker), 0);
+	assert_int_equal(tracker_end(&g->tracker), 0);
 	assert_false(image(g, 2)->undescribed);
 	assert_non_null(image(g, 2)->argv);
 }
