@@ -1,10 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 """Attacks of ordinary users on the server: on its tables, its places, its rules, its log."""
-import contextlib
-import json
-import mmap
 import os
-import re
 import shutil
 import signal
 import socket
@@ -14,11 +10,11 @@ import sys
 import pytest
 
 from harness import TOOL
+from kernel_side import variable
 from serve_fixtures import (  # noqa: F401
     OTHER_USER, USER, end, eventually, folder, rss_pages, server, sleeper)
 from serving import (
-    Client, Connection, HELLO, LIMIT, LIVE, NO_PROCESS, NOT_PERMITTED, OK, Server, TRACK, request,
-    take_descriptor)
+    Client, Connection, HELLO, LIMIT, LIVE, NO_PROCESS, NOT_PERMITTED, OK, Server, TRACK, request)
 
 PROGRAMS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "programs")
 PARTIAL = 1
@@ -86,36 +82,6 @@ def test_processes_are_on_their_users_account(folder, forks):
         for target in targets:
             if target.poll() is None:
                 end(target)
-
-
-def bpftool(*words):
-    """What bpftool says, from its JSON."""
-    path = os.environ["PATH"] + ":/usr/sbin"
-    return json.loads(subprocess.run(["bpftool", "-j", *words], check=True, stdout=subprocess.PIPE,
-                                     env=dict(os.environ, PATH=path)).stdout)
-
-
-def map_id(pid, fd):
-    with open("/proc/%d/fdinfo/%d" % (pid, fd)) as f:
-        found = re.search(r"^map_id:\s*(\d+)", f.read(), re.M)
-    return found and found.group(1)
-
-
-@contextlib.contextmanager
-def variable(pid, name):
-    """Memory of a global variable of the BPF programs of a process, to be read and written."""
-    for fd in map(int, os.listdir("/proc/%d/fd" % pid)):
-        known = map_id(pid, fd) and bpftool("map", "show", "id", map_id(pid, fd))
-        if known and known.get("name", "").endswith(".bss"):
-            break
-    types = {t["id"]: t for t in bpftool("btf", "dump", "id", str(known["btf_id"]))["types"]}
-    variables, = (t["vars"] for t in types.values() if t["kind"] == "DATASEC" and t["name"] == ".bss")
-    place, = (v for v in variables if types[v["type_id"]]["name"] == name)
-    copy = take_descriptor(pid, fd)
-    with mmap.mmap(copy, known["bytes_value"]) as memory, memoryview(memory) as whole, \
-            whole[place["offset"]:place["offset"] + place["size"]] as bytes_of, bytes_of.cast("I") as words:
-        os.close(copy)
-        yield words
 
 
 def test_exec_keeps_its_place(folder):
