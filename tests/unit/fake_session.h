@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* kernel/session.h over a kernel side that is made up. A test that includes this defines these
- * functions, so that the linker does not take them from the library. As with the real one, an entry
- * that is forgotten frees its place.
- */
+/* Replaces kernel/session.h by a BPF side in memory (fake_kernel.h). It defines the functions, so
+ * that the linker does not take them from the library. As in the real one, an entry that is
+ * forgotten frees its place. */
 #ifndef FAKE_SESSION_H
 #define FAKE_SESSION_H
 
@@ -44,7 +43,7 @@ int session_add_layout(struct session *session, const struct py_layout *layout)
 	return 0;
 }
 
-/* Of a process that is not tracked yet an image begins, whose id is its PID. */
+/* If a process is not tracked yet, an image begins whose id is its PID. */
 int session_track(struct session *session, struct session_target *targets, size_t count)
 {
 	struct pymem_proc *p = NULL;
@@ -116,7 +115,7 @@ bool session_vmcalls(struct session *session, const struct pymem_stack_key *key,
 	return found && found->has_calls;
 }
 
-/* As a map's entries: what `fn` removes is gone, and all others come once. */
+/* Like the entries of a map: `fn` may remove one, and all others come once. */
 int session_each_stack(struct session *session,
 		       int (*fn)(const struct pymem_stack_key *, const struct pymem_stack *,
 				 void *),
@@ -282,7 +281,7 @@ void session_each_dropped(const struct session *session,
 	fn(0, "events of a source that dropped none", arg);
 }
 
-/* Without --lines nobody calls these. */
+/* Used only with --lines. */
 bool session_places_needed(const struct session *session)
 {
 	(void)session;

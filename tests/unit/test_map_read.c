@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* map_read.c against a hash that changes while it is read: what is there all the time comes once,
- * what is taken is gone and comes with its last value, errors come through.
- */
+/* map_read.c with a hash table that changes while it is read. An entry that exists all the time
+ * comes once; an entry that is taken is gone and comes with its last value; errors are returned. */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -16,22 +15,22 @@
 #define FD	   77
 #define BUCKETS	   64
 #define DEPTH	   128	       /* of a bucket */
-#define VALUE_SIZE (64 * 1024) /* so that a batch has room for some thirty entries */
+#define VALUE_SIZE (64 * 1024) /* so that a batch has room for about thirty entries */
 #define KEYS	   (BUCKETS * DEPTH)
 
-/* Key k lies in bucket k % BUCKETS; its value begins with `values[k]`. */
+/* Key k lies in bucket k % BUCKETS. Its value begins with `values[k]`. */
 static struct fake {
 	bool there[KEYS];
 	uint64_t values[KEYS];
 	bool old;  /* a kernel that can't look up and delete at once */
-	int error; /* of the batch after the first one */
+	int error; /* of each batch but the first */
 	unsigned batches;
-	uint64_t grows; /* each value, between the reading of a batch and its deletion */
+	uint64_t grows; /* by so much each value grows between reading and deleting */
 	unsigned visits[KEYS];
 	uint64_t seen[KEYS];
-	int stop; /* what the function returns at the visit number `stop_at` */
+	int stop; /* what the function returns at visit number `stop_at` */
 	unsigned visited, stop_at;
-	bool removes; /* the function removes what it is given */
+	bool removes; /* the function removes what it gets */
 	void (*meanwhile)(void);
 } fake;
 
@@ -44,7 +43,7 @@ static uint32_t bucket_entries(uint32_t bucket)
 	return n;
 }
 
-/* As the kernel does it: whole buckets, as many as there is room for. */
+/* Like the kernel: whole buckets, as many as fit. */
 static int lookup_batch(int fd, void *from, void *to, void *keys, void *values, uint32_t *count,
 			const struct bpf_map_batch_opts *opts)
 {
@@ -162,7 +161,7 @@ static void test_empty(void **state)
 	assert_int_equal(fake.visited, 0);
 }
 
-/* More than a batch has room for. */
+/* More entries than fit into a batch. */
 static void test_batches(void **state)
 {
 	(void)state;
@@ -172,7 +171,7 @@ static void test_batches(void **state)
 	assert_true(fake.there[0]);
 }
 
-/* A bucket with more entries than a batch has room for. */
+/* A bucket with more entries than fit into a batch. */
 static void test_deep_bucket(void **state)
 {
 	uint32_t k;
@@ -190,7 +189,7 @@ static void test_deep_bucket(void **state)
 	assert_int_equal(fake.visited, 2 * BUCKETS + DEPTH - 2);
 }
 
-/* What the function removes does not make others come twice, or not at all. */
+/* If the function removes an entry, no other comes twice or not at all. */
 static void test_removed_by_function(void **state)
 {
 	(void)state;
@@ -201,7 +200,7 @@ static void test_removed_by_function(void **state)
 	assert_int_equal(bucket_entries(3), 0);
 }
 
-/* Entries come and go between two batches: those that stay come once all the same. */
+/* Entries come and go between two batches. Those that stay still come once. */
 static void come_and_go(void)
 {
 	static uint32_t step;
@@ -227,7 +226,7 @@ static void test_changes_meanwhile(void **state)
 		assert_true(fake.visits[k] <= 1);
 }
 
-/* What is taken is gone, and comes with what it had at the end; on old kernels too. */
+/* An entry that is taken is gone and comes with its last value, on old kernels too. */
 static void take(bool old)
 {
 	uint32_t k;

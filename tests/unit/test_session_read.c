@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* session_read.c over maps that change while they are read: the kernel's are plain arrays here, and
- * who began with an entry when its image was alive adds to it between two calls. */
+/* session_read.c with maps that change while they are read. The maps are arrays here. A program
+ * that looked up an entry while its image was alive adds to it between two calls. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -21,7 +21,7 @@ struct bpf_map {
 };
 
 static struct bpf_map map;
-static bool old_kernel; /* before 5.14: hashes have no look-up-and-delete */
+static bool old_kernel; /* before 5.14: hash maps can't look up and delete at once */
 static uint32_t places_used[PYMEM_TABLE_COUNT];
 
 int session_run_iterator(struct bpf_program *program, size_t size,
@@ -60,7 +60,7 @@ static int find(const void *key)
 	return -1;
 }
 
-/* A thread that has the image's record adds to it, whatever is done with the record. */
+/* A thread with a pointer to the record adds to it, whatever happens to the record. */
 static void add_late(void)
 {
 	for (unsigned i = 0; i < map.count && map.fd == DEAD; i++)
@@ -124,7 +124,7 @@ static int sum(const struct pymem_proc *proc, void *arg)
 	return 0;
 }
 
-/* What is added to a record between its reading and its end is in the sum. */
+/* What is added between reading and deleting a record is in the sum. */
 static void take(bool old)
 {
 	struct session session = {.bpf.map.dead = &map};
@@ -157,7 +157,7 @@ static bool is_odd(uint32_t proc, void *arg)
 	return proc % 2;
 }
 
-/* Of the images that are gone each place of a table is given back, of the others none. */
+/* All places of images that are gone are given back; those of other images are not. */
 static void test_sweep(void **state)
 {
 	static const struct {

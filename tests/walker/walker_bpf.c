@@ -3,7 +3,7 @@
 #define PYMEM_DEFINE_MAPS
 #define BPF_NO_PRESERVE_ACCESS_INDEX
 #include "vmlinux.h"
-/* Means something to BPF only. */
+/* Has a meaning only for BPF. */
 #define preserve_access_index
 #include "account/account.bpf.h"
 
@@ -25,7 +25,7 @@ static union {
 	struct task_struct task;
 } the_task;
 
-/* Its end is where the kernel keeps the task's registers: of no system call. */
+/* The kernel keeps the task's registers at its end; they are of no system call. */
 static struct {
 	__u8 rest[KERNEL_STACK_BYTES - sizeof(struct pt_regs)];
 	struct pt_regs regs;
@@ -197,7 +197,7 @@ long shim_loop(__u32 count, long (*body)(__u32 i, void *context), void *context)
 	return i;
 }
 
-/* As the kernel does: all or nothing, and what is not read is zeroed. */
+/* Like the kernel: all or nothing; what can't be read becomes zero. */
 long shim_read_user(void *to, __u32 size, const void *from, __u64 room)
 {
 	if (size > room)
