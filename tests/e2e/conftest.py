@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""Which interpreters there are and what they can import, asked once for the session."""
+"""Finds the interpreters and what they can import, once for the session."""
 import functools
 import json
 import os

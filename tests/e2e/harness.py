@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""Starts programs whose truth is known, attaches the profiler, and compares.
+"""Starts programs whose true amounts are known, attaches the profiler, and compares.
 
-Everything has a time limit, and everything started is ended, so that a test that fails
-leaves nothing behind. Only the command line and the JSON contract of the profiler are used.
+Everything has a time limit, and everything that was started is ended, so a failing test leaves nothing
+behind. Only the command line and the JSON output of the profiler are used.
 """
 import json
 import mmap

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""Amounts on lines, for every interpreter and every program whose truth is known."""
+"""Amounts on lines, for each interpreter and each program whose truth is known."""
 import harness
 import pytest
 from conftest import pythons

@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""No process is left out silently: children of what is not identified yet, messages that found no
-room, Pythons that no message told of, PIDs that are used again.
+"""No process is left out silently: children of a process that is not identified yet, messages for which
+there was no room, Pythons that no message announced, PIDs that are reused.
 
-The profiler is stopped while things happen that it must find out about later: that takes chance
-out of races.
+The profiler is stopped while such things happen, so that races do not depend on chance.
 """
 import contextlib
 import ctypes

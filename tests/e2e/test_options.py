@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""The manual page and the shells know the options that the program has: all of them, and no others.
+"""The manual page and the shells know all options that the program has, and no others.
 
-What there is follows from the help of each command, which the program prints from the rows that it parses
-by. The shells are real ones, with the scripts as they are installed.
+The options are taken from the help of each command, which the program prints from the same rows that it
+parses by. The shells are real ones, with the scripts as they are installed.
 """
 import os
 import re

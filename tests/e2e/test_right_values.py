@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""Values that were wrong in real programs: instructions without a line, line tables of any length, what
-imports take, long functions, masters that do nothing themselves."""
+"""Values that were wrong in real programs: instructions without a line, line tables of any length, the
+memory that imports take, long functions, masters that only wait."""
 import json
 import os
 import re

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""counter.py against the real server: as root with a helper of its own, through a socket, as an ordinary
-user; what test_counter.py does with servers that lie."""
+"""counter.py with the real server: as root with a private helper, through a socket, as an ordinary user.
+test_counter.py has servers that lie."""
 import mmap
 import os
 import sys

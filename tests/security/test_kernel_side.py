@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""Attacks on the part that runs in the kernel: its time, the tables that all share, its links."""
+"""Attacks on the part in the kernel: its time, the tables that all users share, its links."""
 import contextlib
 import ctypes
 import os

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""What the profiler reads as root on behalf of a target that an ordinary user controls, and writes for root
-into a folder that such a user owns."""
+"""What the profiler reads as root from a target that an ordinary user controls, and what it writes as root
+into a folder of such a user."""
 import json
 import os
 import resource

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""Attacks on what the profiler reads, that take a thousand processes or a minute."""
+"""Attacks on what the profiler reads that take a thousand processes, or a minute."""
 import os
 import shutil
 import subprocess

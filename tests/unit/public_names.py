@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""Every public name of the Python package has a docstring and hints, and mypy finds the hints right.
+"""Each public name of the Python package has a docstring and type hints, and mypy accepts the hints.
 
 Public is what can be reached without a leading underscore: functions, classes and their methods in modules
-without one, and what pymem_bpf itself gives.
+without one, and the names of pymem_bpf itself.
 """
 import ast
 import os
