@@ -92,6 +92,17 @@ def test_manual_has_each_option(command):
     assert manual()[command] == expected
 
 
+def test_manual_has_each_format():
+    """Its item names each word that --format takes."""
+    words = re.search(r"--format NAME +(.*)", run("--help")).group(1)
+    formats = re.findall(r"[a-z]+", re.sub(r" or |,", " ", words.split("(")[0]))
+    with open(MANUAL, encoding="utf-8") as f:
+        item = re.search(r"^\.It Fl -format Ar name\n(.*?)^\.It ", f.read(), re.MULTILINE | re.DOTALL).group(1)
+    assert {"table", "json"} <= set(formats)
+    assert [name for name in formats if not re.search(r"^\.Cm %s\b|[ ,] %s\b" % (name, name), item,
+                                                       re.MULTILINE)] == []
+
+
 # --- the shells ---
 
 @pytest.fixture(scope="module")

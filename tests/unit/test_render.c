@@ -166,9 +166,11 @@ static void test_hostile(void **state)
 			free(output.text);
 		}
 	}
-	output = render(&profile, "json", (struct render_options){0});
-	check_harmless(&output, 0);
-	free(output.text);
+	for (size_t i = 0; renderers[i]; i++) {
+		output = render(&profile, renderers[i]->name, (struct render_options){0});
+		check_harmless(&output, 0);
+		free(output.text);
+	}
 	profile_fini(&profile);
 }
 
@@ -471,9 +473,29 @@ static void test_stream_errors(void **state)
 	profile_fini(&profile);
 }
 
+static bool has_golden(const char *format, bool hostile)
+{
+	size_t i;
+
+	for (i = 0; i < sizeof(goldens) / sizeof(goldens[0]); i++) {
+		if (!strcmp(goldens[i].format, format) && goldens[i].hostile == hostile)
+			return true;
+	}
+	return false;
+}
+
+/* Each format is found by its name, which no other has, and has outputs to compare with. */
 static void test_registry(void **state)
 {
+	size_t i;
+
 	(void)state;
+	for (i = 0; renderers[i]; i++) {
+		assert_ptr_equal(renderer_find(renderers[i]->name), renderers[i]);
+		if (!has_golden(renderers[i]->name, false) || !has_golden(renderers[i]->name, true))
+			fail_msg("%s: no golden output, or none of the hostile profile",
+				 renderers[i]->name);
+	}
 	assert_ptr_equal(renderer_find("table"), &render_table);
 	assert_ptr_equal(renderer_find("json"), &render_json);
 	assert_null(renderer_find("yaml"));

@@ -10,11 +10,9 @@
 
 #include "base/text.h"
 
-const struct renderer *const renderers[] = {
-	&render_table,
-	&render_json,
-	NULL,
-};
+#define RENDERER_ADDRESS(id) &render_##id,
+const struct renderer *const renderers[] = {RENDERERS(RENDERER_ADDRESS) NULL};
+#undef RENDERER_ADDRESS
 
 const struct renderer *renderer_find(const char *name)
 {
