@@ -458,11 +458,13 @@ static void test_stream_errors(void **state)
 	profile_fill(&profile);
 	for (i = 0; renderers[i]; i++) {
 		for (f = 0; f < 2; f++) {
-			for (buffered = 0; buffered < 2; buffered++) {
+			for (buffered = 0; buffered < 3; buffered++) {
 				out = fopen("/dev/full", "w");
 				assert_non_null(out);
-				if (!buffered)
-					setvbuf(out, small, _IOFBF, sizeof(small));
+				if (buffered < 2)
+					setvbuf(out, buffered ? small : NULL,
+						buffered ? _IOFBF : _IONBF,
+						buffered ? sizeof(small) : 0);
 				options.function = functions[f];
 				assert_int_equal(renderers[i]->emit(out, profile.model, &options),
 						 -ENOSPC);
