@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* A tracker over a kernel side that is made up, attached to this process. */
+/* A tracker with a BPF side in memory (fake_kernel.h), attached to this process. */
 #ifndef TRACKER_FIXTURE_H
 #define TRACKER_FIXTURE_H
 
@@ -27,7 +27,7 @@ static void given_new(struct given *g)
 	assert_int_equal(tracker_init(&g->tracker, g->session, false, false), 0);
 	g->session->identify_error = 0;
 	assert_int_equal(tracker_attach(&g->tracker, getpid(), reason, sizeof(reason)), 0);
-	/* What comes is no Python, unless its parent is one. */
+	/* New processes are no Python, unless their parent is one. */
 	g->session->identify_error = -ENOENT;
 	g->self = getpid();
 }

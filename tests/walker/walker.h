@@ -38,8 +38,8 @@ int walker_event(__u64 thread_pointer);
 __u64 walker_stack_hash(void);
 const char *walker_build(void);
 
-/* Up to 6.1 the records of threads are a table with a quota: is each held by the image that it
- * began on, and given back by that one? Afterwards walker_reset(). */
+/* Up to 6.1 the records of threads are a table with a quota. True if each is held by the image on
+ * which it began, and given back by that image. Call walker_reset() afterwards. */
 bool walker_thread_places(void);
 
 __u32 walker_search_steps(void); /* the most thread states that an event looks at */
