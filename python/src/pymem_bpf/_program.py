@@ -209,13 +209,19 @@ def _absolute(path: str) -> str:
     return os.path.join(os.getcwd(), path)
 
 
+def _of_runpy(name: str) -> "Callable[..., Any]":
+    """What type checkers don't know."""
+    found: "Callable[..., Any]" = getattr(runpy, name)
+    return found
+
+
 def _run_module(name: str, arguments: "List[str]") -> None:
     sys.argv = ["-m"] + arguments
     _set_path(os.getcwd())
     if not path_is_restricted():
         _alone.forget(sys.path[0], by_runpy=True)
     try:
-        name, spec, code = runpy._get_module_details(name, ProgramMissing)
+        name, spec, code = _of_runpy("_get_module_details")(name, ProgramMissing)
     except ProgramMissing as e:
         raise ProgramMissing(str(e)) from None
     sys.argv[0] = spec.origin
@@ -236,7 +242,7 @@ def _run_folder(path: str) -> None:
         sys.path[0] = path
     _alone.forget(path, by_runpy=True)
     try:
-        _, spec, code = runpy._get_main_module_details(ProgramMissing)
+        _, spec, code = _of_runpy("_get_main_module_details")(ProgramMissing)
     except ProgramMissing as e:
         raise ProgramMissing(str(e)) from None
     _run_spec(spec, code)
@@ -272,7 +278,8 @@ def _code_of(path: str) -> types.CodeType:
     with io.open_code(path) as f:
         data = f.read()
     if data.startswith(importlib.util.MAGIC_NUMBER):
-        return marshal.loads(data[PYC_HEADER_BYTES:])
+        compiled: types.CodeType = marshal.loads(data[PYC_HEADER_BYTES:])
+        return compiled
     return _compile(data, path)
 
 
@@ -281,7 +288,7 @@ def _code_of_stdin() -> types.CodeType:
 
 
 def _compile(data: bytes, name: str) -> types.CodeType:
-    code = compile(data, name, "exec", dont_inherit=True)
+    code: types.CodeType = compile(data, name, "exec", dont_inherit=True)
     # Tables show the source that ran, wherever the program goes or whatever becomes of its file.
     # Lines as the compiler counts them: a form feed ends none.
     lines = io.StringIO(importlib.util.decode_source(data)).readlines()

@@ -71,11 +71,12 @@ class CodeMap(Base):
     def __len__(self) -> int:
         return len(self._tables())
 
-    def values(self) -> "List[Lines]":  # type: ignore[override]
+    def values(self) -> "List[Lines]":  # type: ignore[override] # memory_profiler's is no view
         """The lines of each code object, as {line: (MiB, MiB, occurrences)}. A list, as memory_profiler's."""
         return list(self._tables().values())
 
-    def items(self) -> "Iterator[Tuple[str, Iterator[Tuple[int, Line | None]]]]":  # type: ignore[override]
+    def items(  # type: ignore[override] # memory_profiler's are no pairs of key and value
+            self) -> "Iterator[Tuple[str, Iterator[Tuple[int, Line | None]]]]":
         """(file name, iterator of (line, its tuple or None)) of each function that ran."""
         tables = self._tables()
         for result in self.profiler.results():

@@ -54,6 +54,17 @@ _open: "weakref.WeakSet[Counter]" = weakref.WeakSet()
 MAPS_ONLY = {"trackfd": False} if sys.version_info >= (3, 13) else {}
 
 
+def _receive(connection: sockets.socket) -> "Tuple[bytes, List[int], int]":
+    """(bytes, descriptors, flags of recvmsg). Never more than a bounded number of either."""
+    fds = array.array("i")
+    data, control, flags, _ = connection.recvmsg(
+        REPLY.size, sockets.CMSG_SPACE(MAX_FDS * fds.itemsize), sockets.MSG_CMSG_CLOEXEC)
+    for level, kind, payload in control:
+        if (level, kind) == (sockets.SOL_SOCKET, sockets.SCM_RIGHTS):
+            fds.frombytes(payload[:len(payload) - len(payload) % fds.itemsize])
+    return data, list(fds), flags
+
+
 class Counter:
     """What the kernel counts for one process. Holds a connection, a mapping, two descriptors.
 
@@ -70,10 +81,11 @@ class Counter:
         self._owner = os.getpid()
         self._ended = False
         self._lock = threading.Lock()
-        self._connection, self.where, self._process = _helper.connect(socket, private)
-        self._descriptor = _helper.Descriptor(self._connection.fileno())
+        connection, self.where, self._process = _helper.connect(socket, private)
+        self._connection: "sockets.socket | None" = connection
+        self._descriptor = _helper.Descriptor(connection.fileno())
         try:
-            self._connection.settimeout(ANSWER_SECONDS)
+            connection.settimeout(ANSWER_SECONDS)
             self.program = self._ask(HELLO)[0][7]
             number = self._owner if pid is None else pid
             reply, fds = self._ask(TRACK, 0 if number == self._owner else number, _start_ticks(number))
@@ -95,17 +107,20 @@ class Counter:
         if self._owner != os.getpid():
             raise HelperError("this Counter belongs to process %d, from which this one was forked; "
                               "open one here" % self._owner)
-        if self._connection is not None and not self._descriptor.is_ours():
+        connection = self._connection
+        if connection is None:
+            raise HelperError("this Counter is closed; open another one")
+        if not self._descriptor.is_ours():
             self._ended = True
             raise HelperError("the program has closed the connection to %s; open another Counter"
                               % self.where)
         try:
             with self._lock:
                 try:
-                    self._connection.send(REQUEST.pack(MAGIC, VERSION, op, pid, 0, ticks, 0))
+                    connection.send(REQUEST.pack(MAGIC, VERSION, op, pid, 0, ticks, 0))
                 except BrokenPipeError:
                     pass  # it has said why it closed the connection, or the next line finds its end
-                data, fds, flags = self._receive()
+                data, fds, flags = _receive(connection)
         except sockets.timeout:
             self._ended = True  # what it may still answer would be taken for the next answer
             raise HelperError("%s has not answered for %d s; restart it"
@@ -123,16 +138,6 @@ class Counter:
             if not getattr(e, "keeps_connection", False):
                 self._ended = True
             raise
-
-    def _receive(self) -> "Tuple[bytes, List[int], int]":
-        """(bytes, descriptors, flags of recvmsg). Never more than a bounded number of either."""
-        fds = array.array("i")
-        data, control, flags, _ = self._connection.recvmsg(
-            REPLY.size, sockets.CMSG_SPACE(MAX_FDS * fds.itemsize), sockets.MSG_CMSG_CLOEXEC)
-        for level, kind, payload in control:
-            if (level, kind) == (sockets.SOL_SOCKET, sockets.SCM_RIGHTS):
-                fds.frombytes(payload[:len(payload) - len(payload) % fds.itemsize])
-        return data, list(fds), flags
 
     def _check(self, op: int, data: bytes, flags: int) -> "Tuple[Any, ...]":
         """The answer's fields, if it is one and says OK."""
@@ -229,7 +234,8 @@ class Counter:
             raise HelperError("this Counter is closed, or the parent's from before a fork; open "
                               "another one")
         # "@q": one aligned load. "=q" would put the word together byte by byte.
-        return struct.unpack_from("@q", self.page, offset)[0] * _proc.PAGE_BYTES
+        pages: int = struct.unpack_from("@q", self.page, offset)[0]
+        return pages * _proc.PAGE_BYTES
 
     @property
     def rss_bytes(self) -> int:
@@ -265,7 +271,8 @@ class Counter:
         """Whether the process watched has ended."""
         if self.page is None:
             raise HelperError("this Counter is closed; open another one")
-        return struct.unpack_from("@I", self.page, AT_STATE)[0] == PAGE_ENDED
+        state: int = struct.unpack_from("@I", self.page, AT_STATE)[0]
+        return state == PAGE_ENDED
 
     def close(self) -> None:
         """Stops counting. Does nothing the second time."""

@@ -417,7 +417,8 @@ class LineProfiler:
         """A function, with the profiler enabled while it runs: while it is not suspended, for a
         coroutine or a generator. Where it can't be, the function runs all the same."""
         if isinstance(function, types.FunctionType):
-            return mark(wrap_calls(function, _Counted(self)), function)
+            wrapped: "Callable[..., Any]" = mark(wrap_calls(function, _Counted(self)), function)
+            return wrapped
 
         @functools.wraps(function)
         def wrapper(*args: "Any", **kwargs: "Any") -> "Any":

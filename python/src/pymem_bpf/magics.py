@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from .line_profiler import LineProfiler
     from .run_profiler import RunProfiler
 
-    Options = Dict[str, List[str]]
+    Options = Dict[str, List[Any]]
 
 SAMPLED = ("NOTE: no helper: the peak of this process is exact, that of its children is the highest of "
            "samples each %g s; for exact ones run: %s")
@@ -235,14 +235,14 @@ class MemoryProfilerMagics(Magics):
 
         Functions under the decorator @profile, in code that runs meanwhile, are shown too.
         """
-        options, statement = self._options(line, "f:T:rc")
+        options, source = self._options(line, "f:T:rc")
         if cell is not None:
-            statement += "\n" + cell
-        if not statement.strip():
+            source += "\n" + cell
+        if not source.strip():
             raise UsageError("nothing to run: %mprun -f FUNC statement")
         scope = caller_scope(self.shell, local_ns)
         functions = [(text, self._find(text, scope)) for text in options.get("f", [])]
-        statement = Statement(self.shell, statement, scope).bind()
+        statement = Statement(self.shell, source, scope).bind()
         counter, profiler = _profiler("c" in options)
         for text, function in functions:
             try:

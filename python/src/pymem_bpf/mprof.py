@@ -105,7 +105,8 @@ def find_process(hint: str) -> "Tuple[int, str]":
 def launched(options: "argparse.Namespace") -> "Tuple[List[str], List[str] | None]":
     """(command, the same with FUNC lines or None) of the words behind `run`."""
     program = list(options.program)
-    kind, flags = None, []
+    kind: "str | None" = None
+    flags: "List[str]" = []
     if is_python(program[0]):
         interpreter, words = program[0], program[1:]
         flags, kind, words = split_command(words)
@@ -307,7 +308,8 @@ def main(argv: "Sequence[str] | None" = None) -> int:
                 break
     options = _parser().parse_args(words)
     try:
-        return options.act(options)
+        status: int = options.act(options)
+        return status
     except (Failure, ValueError, OSError) as e:
         print("mprof: %s" % e, file=sys.stderr)
         return 1
