@@ -107,8 +107,7 @@ class TreePeak:
         return floor
 
     def bytes(self) -> int:
-        """The peak since start(), in bytes. Ends the sampling. RuntimeError: the sampler had
-        ended."""
+        """The peak since start(), in bytes. Ends the sampling. RuntimeError: the sampler had ended."""
         own = self.own.bytes()
         sampled = [] if self.sampler is None else self.sampler.stop()
         return max([own] + [amount for amount, _ in sampled])
