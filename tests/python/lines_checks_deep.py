@@ -9,6 +9,7 @@ import os
 import resource
 import sys
 import threading
+import warnings
 
 from lines_common import NEW, counts, equal, pages, rows
 from lines_page import Page
@@ -260,7 +261,8 @@ def check_fork_while_another_thread_is_deep():
         deep.set()
         done.wait()
 
-    with any_recursion(), profiler:
+    with any_recursion(), profiler, warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # 3.12: of a fork beside threads
         thread = threading.Thread(target=lambda: in_thread(dive, profiler, bottom))
         thread.start()
         deep.wait()

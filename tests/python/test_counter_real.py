@@ -189,7 +189,9 @@ def test_real_server_killed():
     try:
         with Counter(socket=one.path) as c:
             one.kill()
-            time.sleep(0.05)
+            end = time.monotonic() + sessions.PATIENCE
+            while c.alive() and time.monotonic() < end:
+                time.sleep(0.02)  # its end of the socket is closed some time after it
             assert not c.alive() and c.rss_bytes > 0
             with pytest.raises(HelperError, match="start it again"):
                 c.reset()
