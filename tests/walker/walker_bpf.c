@@ -246,7 +246,7 @@ __u64 walker_stack_hash(void)
 }
 
 #ifdef PYMEM_LEGACY
-/* How many places of the table of threads p and all together hold: are they these? */
+/* True if p holds `of_p` places of the table of threads, and all images together `in_all`. */
 static bool holds(const struct pymem_proc *p, __u32 of_p, __u32 in_all)
 {
 	return p->places[PYMEM_TABLE_THREADS].held == of_p &&
