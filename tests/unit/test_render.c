@@ -396,7 +396,7 @@ static void test_json_adds_up(void **state)
 }
 
 /* Processes that were gathered are in the table and in JSON as a sum. */
-static void test_rest(void **state)
+static void test_gathered(void **state)
 {
 	struct profile profile;
 	struct output output;
@@ -511,7 +511,7 @@ int main(void)
 		cmocka_unit_test(test_widths),	      cmocka_unit_test(test_unknown_function),
 		cmocka_unit_test(test_imbalance),     cmocka_unit_test(test_lines_engine),
 		cmocka_unit_test(test_long_function), cmocka_unit_test(test_json_adds_up),
-		cmocka_unit_test(test_rest),	      cmocka_unit_test(test_empty),
+		cmocka_unit_test(test_gathered),      cmocka_unit_test(test_empty),
 		cmocka_unit_test(test_stream_errors), cmocka_unit_test(test_registry),
 	};
 

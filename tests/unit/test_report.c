@@ -280,7 +280,7 @@ static void test_of_nobody(void **state)
 }
 
 /* Of many ended images, those that changed least are gathered, with what arrives late. */
-static void test_rest(void **state)
+static void test_gathered(void **state)
 {
 	struct given *g = *state;
 	struct model *model;
@@ -472,7 +472,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_finish_ended, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_late, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_of_nobody, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_rest, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_gathered, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_held, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_runs, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_source_fails, setup, teardown),

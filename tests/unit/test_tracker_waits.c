@@ -83,7 +83,7 @@ static bool asked_to_end(void)
 /* --- the end of a run --- */
 
 /* After a signal nothing is begun that may take long. At the end, what is left has two seconds. */
-static void test_rest_is_limited(void **state)
+static void test_end_is_limited(void **state)
 {
 	struct given *g = *state;
 	pid_t pids[CHILDREN];
@@ -216,7 +216,7 @@ static void test_described_at_the_end(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_rest_is_limited),	 TEST(test_children_are_limited),
+		TEST(test_end_is_limited),	 TEST(test_children_are_limited),
 		TEST(test_busy_is_tried_again),	 TEST(test_busy_to_the_end),
 		TEST(test_busy_while_held),	 TEST(test_described_when_known),
 		TEST(test_described_at_the_end),
