@@ -136,6 +136,7 @@ int session_take_dead(struct session *session, int (*fn)(const struct pymem_proc
 /* Copies the counters of a stack. False: it has none. */
 bool session_stack(struct session *session, const struct pymem_stack_key *key,
 		   struct pymem_stack *stack);
+/* Calls `fn` for each stack with its counters. */
 int session_each_stack(struct session *session,
 		       int (*fn)(const struct pymem_stack_key *, const struct pymem_stack *,
 				 void *),
@@ -196,6 +197,8 @@ int session_sweep(struct session *session, enum pymem_table table,
  * yet. It costs each process on the host a little. 0 or -errno. */
 int session_watch_copies(struct session *session);
 
+/* The numbers of messages for which the ring buffer had no room, and of images for which a table
+ * had none. */
 uint64_t session_dropped_messages(const struct session *session);
 uint64_t session_dropped_images(const struct session *session);
 

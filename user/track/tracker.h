@@ -128,6 +128,7 @@ bool tracker_any_asked_alive(const struct tracker *tracker);
 /* True if `pid` is the process that was profiled, not another one with its PID. */
 bool tracker_follows(const struct tracker *tracker, pid_t pid);
 
+/* The image with this id. It belongs to the tracker. NULL: it is not known. */
 struct image *tracker_image(struct tracker *tracker, uint32_t id);
 
 /* The figures of this session as a source for a report. Valid as long as the tracker. */
