@@ -4,7 +4,6 @@
  * of it. */
 #include "tracker_fixture.h"
 
-
 static void test_attach(void **state)
 {
 	struct given *g = *state;
