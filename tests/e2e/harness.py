@@ -50,6 +50,16 @@ def list_pythons(what="list"):
     return [(name, shlex.split(command)) for name, command in pairs]
 
 
+@contextlib.contextmanager
+def compiled(source):
+    """A program in C of one file, where any user may run it."""
+    with tempfile.TemporaryDirectory(prefix="pymem-compiled.") as folder:
+        os.chmod(folder, 0o755)
+        path = os.path.join(folder, os.path.splitext(os.path.basename(source))[0])
+        subprocess.run(["cc", "-O1", "-o", path, source], check=True)
+        yield path
+
+
 def environment(**more):
     env = dict(os.environ)
     for name in [n for n in env if n.startswith(("PYTHON", "PYMEM_E2E_LAUNCHED"))]:
@@ -162,6 +172,18 @@ def helpers_of(pid):
     return keeper, child(keeper, "pymem-examiner")
 
 
+def end_process(process):
+    """Kills it, unless it has ended, and closes its pipes."""
+    if process.poll() is None:
+        process.kill()
+    process.wait()
+    for pipe in process.stdin, process.stdout, process.stderr:
+        # It may have ended without reading what was written to it.
+        with contextlib.suppress(BrokenPipeError):
+            if pipe:
+                pipe.close()
+
+
 class Lines:
     """Lines of a pipe, with a time limit."""
 
@@ -227,11 +249,7 @@ class Target:
         return self
 
     def __exit__(self, *_):
-        if self.process.poll() is None:
-            self.process.kill()
-        self.process.wait()
-        self.process.stdin.close()
-        self.process.stdout.close()
+        end_process(self.process)
 
 
 class Tool:
@@ -318,10 +336,8 @@ class Tool:
         except ProcessLookupError:
             pass
         self.process.wait()
-        if self.process.stdin:
-            self.process.stdin.close()
         self.reader.join(PATIENCE)
-        self.process.stderr.close()
+        end_process(self.process)
         self.folder.cleanup()
 
 

@@ -57,10 +57,7 @@ def sleeper(uid, command=("sleep", "1000")):
 
 
 def end(process):
-    process.kill()
-    process.wait()
-    process.stdout.close()
-    process.stdin.close()
+    harness.end_process(process)
 
 
 def answers(server):

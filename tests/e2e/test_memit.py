@@ -195,10 +195,7 @@ class Watched:
         return self
 
     def __exit__(self, *_):
-        self.process.kill()
-        self.process.wait()
-        self.process.stdin.close()
-        self.process.stdout.close()
+        harness.end_process(self.process)
 
 
 def attach(*arguments, before=()):

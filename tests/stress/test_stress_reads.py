@@ -41,10 +41,7 @@ class Mapper:
         return self
 
     def __exit__(self, *_):
-        self.process.kill()
-        self.process.wait()
-        self.process.stdin.close()
-        self.process.stdout.close()
+        harness.end_process(self.process)
 
 
 def test_many_skips(folder):

@@ -84,6 +84,18 @@ static bool fork_hanging(pid_t *pid, void **page)
 	return fork_hanging_as(0, pid, page);
 }
 
+/* Its PID; where the kernel does not let us, the test is skipped. */
+static pid_t begin_hanging(void **page)
+{
+	pid_t pid;
+
+	if (!fork_hanging(&pid, page)) {
+		end(pid);
+		skip();
+	}
+	return pid;
+}
+
 static void test_hangs(void **state)
 {
 	char byte = 7, copy = 0, why[128];
@@ -92,10 +104,7 @@ static void test_hangs(void **state)
 	pid_t pid;
 
 	(void)state;
-	if (!fork_hanging(&pid, &page)) {
-		end(pid);
-		skip();
-	}
+	pid = begin_hanging(&page);
 	assert_int_equal(proc_read_memory(pid, (uintptr_t)page, &copy, 1), -ETIME);
 	assert_true(now_ms() - begin >= EXAMINER_ASLEEP_MS);
 	assert_true(examiner_explain(-ETIME, why, sizeof(why)));
@@ -180,10 +189,7 @@ static void test_interrupted(void **state)
 	pid_t pid;
 
 	(void)state;
-	if (!fork_hanging(&pid, &page)) {
-		end(pid);
-		skip();
-	}
+	pid = begin_hanging(&page);
 	sigaction(SIGALRM, &action, NULL);
 	alarm(1);
 	assert_int_equal(proc_read_memory(pid, (uintptr_t)page, &copy, 1), -EINTR);

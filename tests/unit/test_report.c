@@ -12,36 +12,11 @@
 #include <cmocka.h>
 #include <unistd.h>
 
-#include "counts_table.h"
-#include "report/report.h"
-
-#define ENDED_BYTES (64u << 20)
-
-struct given {
-	struct counts_table table;
-	struct report *report;
-	int64_t page;
-};
+#include "report_fixture.h"
 
 static int setup(void **state)
 {
-	struct given *g = calloc(1, sizeof(*g));
-
-	if (!g)
-		return -1;
-	g->page = sysconf(_SC_PAGESIZE);
-	g->report = report_new(table_counts(&g->table), 100.0, ENDED_BYTES, false, NULL);
-	*state = g;
-	return g->report ? 0 : -1;
-}
-
-static int teardown(void **state)
-{
-	struct given *g = *state;
-
-	report_free(g->report);
-	free(g);
-	return 0;
+	return given_setup(state, 100.0);
 }
 
 /* An image whose RSS has changed by `change` pages; its record has lost `lost` of them. */
@@ -464,19 +439,19 @@ static void test_any_history(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(test_charged, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_undelivered, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_unaccounted, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_unsettled, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_ended_unseen, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_finish_ended, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_late, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_of_nobody, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_gathered, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_held, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_runs, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_source_fails, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_any_history, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_charged, setup, given_teardown),
+		cmocka_unit_test_setup_teardown(test_undelivered, setup, given_teardown),
+		cmocka_unit_test_setup_teardown(test_unaccounted, setup, given_teardown),
+		cmocka_unit_test_setup_teardown(test_unsettled, setup, given_teardown),
+		cmocka_unit_test_setup_teardown(test_ended_unseen, setup, given_teardown),
+		cmocka_unit_test_setup_teardown(test_finish_ended, setup, given_teardown),
+		cmocka_unit_test_setup_teardown(test_late, setup, given_teardown),
+		cmocka_unit_test_setup_teardown(test_of_nobody, setup, given_teardown),
+		cmocka_unit_test_setup_teardown(test_gathered, setup, given_teardown),
+		cmocka_unit_test_setup_teardown(test_held, setup, given_teardown),
+		cmocka_unit_test_setup_teardown(test_runs, setup, given_teardown),
+		cmocka_unit_test_setup_teardown(test_source_fails, setup, given_teardown),
+		cmocka_unit_test_setup_teardown(test_any_history, setup, given_teardown),
 	};
 
 	return cmocka_run_group_tests_name("report", tests, NULL, NULL);

@@ -11,32 +11,11 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "counts_table.h"
-#include "report/report.h"
-
-struct given {
-	struct counts_table table;
-	struct report *report;
-};
+#include "report_fixture.h"
 
 static int setup(void **state)
 {
-	struct given *g = calloc(1, sizeof(*g));
-
-	if (!g)
-		return -1;
-	g->report = report_new(table_counts(&g->table), 0, 64 << 20, false, NULL);
-	*state = g;
-	return g->report ? 0 : -1;
-}
-
-static int teardown(void **state)
-{
-	struct given *g = *state;
-
-	report_free(g->report);
-	free(g);
-	return 0;
+	return given_setup(state, 0);
 }
 
 static const struct model *built(struct given *g)
@@ -368,20 +347,20 @@ static void test_unwatched_writes(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(test_none, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_counts, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_unexamined, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_order, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_line_events, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_engine, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_quotas, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_many_quotas, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_skips, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_unwatched, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_cut, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_users, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_many_users, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_unwatched_writes, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_none, setup, given_teardown),
+		cmocka_unit_test_setup_teardown(test_counts, setup, given_teardown),
+		cmocka_unit_test_setup_teardown(test_unexamined, setup, given_teardown),
+		cmocka_unit_test_setup_teardown(test_order, setup, given_teardown),
+		cmocka_unit_test_setup_teardown(test_line_events, setup, given_teardown),
+		cmocka_unit_test_setup_teardown(test_engine, setup, given_teardown),
+		cmocka_unit_test_setup_teardown(test_quotas, setup, given_teardown),
+		cmocka_unit_test_setup_teardown(test_many_quotas, setup, given_teardown),
+		cmocka_unit_test_setup_teardown(test_skips, setup, given_teardown),
+		cmocka_unit_test_setup_teardown(test_unwatched, setup, given_teardown),
+		cmocka_unit_test_setup_teardown(test_cut, setup, given_teardown),
+		cmocka_unit_test_setup_teardown(test_users, setup, given_teardown),
+		cmocka_unit_test_setup_teardown(test_many_users, setup, given_teardown),
+		cmocka_unit_test_setup_teardown(test_unwatched_writes, setup, given_teardown),
 	};
 
 	return cmocka_run_group_tests_name("report_notes", tests, NULL, NULL);

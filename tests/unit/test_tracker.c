@@ -4,8 +4,6 @@
  * of it. */
 #include "tracker_fixture.h"
 
-#include "report/report.h"
-
 static void test_attach(void **state)
 {
 	struct given *g = *state;
@@ -256,13 +254,10 @@ static void check(struct given *g, const struct model *model, bool all_came)
 
 static void live_and_report(unsigned lost, unsigned polls)
 {
-	struct report *report;
 	struct model *model;
 	struct given g;
 
 	given_new(&g);
-	report = report_new(tracker_counts(&g.tracker), 0, 64 << 20, false, NULL);
-	assert_non_null(report);
 	g.session->sent = 0;
 	g.session->lost = lost;
 	live_through(&g, polls);
@@ -270,10 +265,9 @@ static void live_and_report(unsigned lost, unsigned polls)
 	poll_all(&g);
 	poll_all(&g);
 	assert_int_equal(tracker_end(&g.tracker), 0);
-	model = report_build(report, true);
+	model = report_build(g.report, true);
 	assert_non_null(model);
 	check(&g, model, !lost);
-	report_free(report);
 	given_free(&g);
 }
 

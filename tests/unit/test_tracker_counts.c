@@ -2,66 +2,7 @@
 /* tracker_counts.c, tracker_take.c: a live session as a source of counts for a report. For each
  * image charged + lost = change of RSS. What was taken is gone from the tables that images share,
  * whether or not it was for the report. */
-#include "fake_session.h"
-
-#include <unistd.h>
-
-#include "report/report.h"
-#include "track/tracker_private.h"
-
-/* No process has such a PID. */
-#define PID(n) (5000000 + (n))
-
-struct given {
-	struct session *session;
-	struct tracker tracker;
-	struct report *report;
-	int64_t page;
-	uint32_t self; /* the image of this process, which is attached */
-};
-
-static void given_new(struct given *g)
-{
-	char reason[256];
-
-	memset(g, 0, sizeof(*g));
-	g->session = fake_new();
-	assert_int_equal(tracker_init(&g->tracker, g->session, false, false), 0);
-	g->session->identify_error = 0;
-	assert_int_equal(tracker_attach(&g->tracker, getpid(), reason, sizeof(reason)), 0);
-	g->session->identify_error = -ENOENT;
-	g->self = getpid();
-	g->page = sysconf(_SC_PAGESIZE);
-	g->report = report_new(tracker_counts(&g->tracker), 0, 64 << 20, false, NULL);
-	assert_non_null(g->report);
-}
-
-static void given_free(struct given *g)
-{
-	report_free(g->report);
-	tracker_fini(&g->tracker);
-	fake_free(g->session);
-}
-
-static int setup(void **state)
-{
-	*state = malloc(sizeof(struct given));
-	assert_non_null(*state);
-	given_new(*state);
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	given_free(*state);
-	free(*state);
-	return 0;
-}
-
-static void poll_all(struct given *g)
-{
-	assert_true(tracker_poll(&g->tracker, 0) >= 0);
-}
+#include "tracker_fixture.h"
 
 static const struct model *built(struct given *g, bool final)
 {
@@ -401,14 +342,14 @@ static void test_any_history(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(test_live, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_unknown_frames, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_taken, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_when, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_late, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_after_record, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_not_reported, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_facts, setup, teardown),
+		TEST(test_live),
+		TEST(test_unknown_frames),
+		TEST(test_taken),
+		TEST(test_when),
+		TEST(test_late),
+		TEST(test_after_record),
+		TEST(test_not_reported),
+		TEST(test_facts),
 		cmocka_unit_test(test_any_history),
 	};
 

@@ -7,6 +7,7 @@
 
 #include <unistd.h>
 
+#include "report/report.h"
 #include "track/tracker_private.h"
 
 /* No process has such a PID. */
@@ -15,6 +16,8 @@
 struct given {
 	struct session *session;
 	struct tracker tracker;
+	struct report *report; /* of all that is tracked */
+	int64_t page;
 	uint32_t self; /* the image of this process, which is attached */
 };
 
@@ -30,10 +33,14 @@ static void given_new(struct given *g)
 	/* New processes are no Python, unless their parent is one. */
 	g->session->identify_error = -ENOENT;
 	g->self = getpid();
+	g->page = sysconf(_SC_PAGESIZE);
+	g->report = report_new(tracker_counts(&g->tracker), 0, 64 << 20, false, NULL);
+	assert_non_null(g->report);
 }
 
 static void given_free(struct given *g)
 {
+	report_free(g->report);
 	tracker_fini(&g->tracker);
 	fake_free(g->session);
 }
@@ -58,7 +65,7 @@ static void poll_all(struct given *g)
 	assert_true(tracker_poll(&g->tracker, 0) >= 0);
 }
 
-static struct image *image(struct given *g, uint32_t id)
+static inline struct image *image(struct given *g, uint32_t id)
 {
 	return tracker_image(&g->tracker, id);
 }
