@@ -247,29 +247,43 @@ __u64 walker_stack_hash(void)
 }
 
 #ifdef PYMEM_LEGACY
-/* True if p holds `of_p` places of the table of threads, and all images together `in_all`. */
-static bool holds(const struct pymem_proc *p, __u32 of_p, __u32 in_all)
+/* The image that the walk is of becomes one that holds nothing, with that number. */
+static void begin_image(__u64 id)
 {
-	return p->places[PYMEM_TABLE_THREADS].held == of_p &&
+	walker_proc.id = id;
+	__builtin_memset(walker_proc.places, 0, sizeof(walker_proc.places));
+}
+
+/* True if the image holds `of_image` places of the table of threads, and all images together
+ * `in_all`. */
+static bool holds(__u32 of_image, __u32 in_all)
+{
+	return walker_proc.places[PYMEM_TABLE_THREADS].held == of_image &&
 	       places_used[PYMEM_TABLE_THREADS] == in_all;
 }
 
 bool walker_thread_places(void)
 {
-	static struct pymem_proc first = {.id = 1}, second = {.id = 2};
+	static const struct cred root;
+	const struct pymem_proc before = walker_proc;
 	const __u32 tid = 7;
 	bool good;
 
 	the_task.task.pid = tid;
-	thread_get(&first);
-	good = holds(&first, 1, 1);
-	thread_get(&first);
-	good = good && holds(&first, 1, 1);
+	the_task.task.cred = &root;
+	begin_image(1);
+	thread_get(&walker_proc);
+	good = holds(1, 1);
+	thread_get(&walker_proc);
+	good = good && holds(1, 1);
 	/* The first image is gone, and the record of its thread is still there. */
-	thread_get(&second);
-	good = good && holds(&second, 1, 1);
-	thread_forget(&the_task.task, tid, &second);
-	return good && holds(&second, 0, 0);
+	begin_image(2);
+	thread_get(&walker_proc);
+	good = good && holds(1, 1);
+	thread_forget(&the_task.task, tid, &the_record, &walker_proc);
+	good = good && holds(0, 0);
+	walker_proc = before;
+	return good;
 }
 #else
 bool walker_thread_places(void)
