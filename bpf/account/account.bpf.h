@@ -88,9 +88,7 @@ static __noinline int recent_flush_late(__u32 proc, struct pymem_recent *recent)
 	if (!recent || !recent->raw)
 		return 0;
 	key.hash = recent->hash;
-	if (!bpf_map_update_elem(&stacks, &key, &none, BPF_NOEXIST))
-		quota_take_late(PYMEM_TABLE_STACKS);
-	stack = bpf_map_lookup_elem(&stacks, &key);
+	stack = table_entry(NULL, PYMEM_TABLE_STACKS, &stacks, &key, &none);
 	if (stack)
 		stack_add(stack, &recent->acc);
 	return 0;
@@ -153,11 +151,7 @@ static __noinline int recent_enter(struct pymem_proc *p, struct pymem_recent *re
 	key.hash = s->stack.hash;
 	stack = bpf_map_lookup_elem(&stacks, &key);
 	if (!stack) {
-		if (!quota_allows(p, PYMEM_TABLE_STACKS))
-			return LOST(MAP_FULL);
-		if (!bpf_map_update_elem(&stacks, &key, &none, BPF_NOEXIST))
-			quota_take(p, PYMEM_TABLE_STACKS, 1);
-		stack = bpf_map_lookup_elem(&stacks, &key);
+		stack = table_insert(p, PYMEM_TABLE_STACKS, &stacks, &key, &none);
 		if (!stack)
 			return LOST(MAP_FULL);
 		if (s->truncated)

@@ -120,20 +120,6 @@ static __always_inline bool payer_take(__u32 payer)
 	return false;
 }
 
-/* True for the first to end the image p. Before 5.12 two may take themselves for that, which
- * does no harm but that its end is told twice. */
-static __always_inline bool proc_claim_end(struct pymem_proc *p)
-{
-#ifdef PYMEM_LEGACY
-	bool first = !p->ended;
-
-	p->ended = 1;
-	return first;
-#else
-	return !__sync_val_compare_and_swap(&p->ended, 0, 1);
-#endif
-}
-
 /* Deletes the record of the image `id` on `mm`, which may be another's by now: one may take its
  * place while two end it. */
 static __always_inline void proc_delete(__u64 mm, __u32 id, __u32 payer)
@@ -152,7 +138,8 @@ static __noinline int proc_retire(struct pymem_proc *p, bool exec)
 	__u32 id, tgid, payer;
 	__u64 mm;
 
-	if (!p || !proc_claim_end(p))
+	/* Of two that take themselves for the first (first_to_set()) both tell of its end. */
+	if (!p || !first_to_set(&p->ended))
 		return 0;
 	id = p->id;
 	tgid = p->tgid;
@@ -168,14 +155,12 @@ static __noinline int proc_retire(struct pymem_proc *p, bool exec)
 	return 1;
 }
 
-#ifndef PYMEM_LEGACY
-#define RETIRE_TRIES 1024
+#define RETIRE_TRIES BY_BUILD(1024, 0) /* where one ends it, the others can wait for that */
 
 LOOP_BODY retired_step(__u32 i __attribute__((unused)), __u64 *mm)
 {
 	return !bpf_map_lookup_elem(&procs, mm);
 }
-#endif
 
 /* An image is to begin on `mm`. Is there another still? A process frees its old mm well before
  * its exec is told (and before 6.16, before its exit is), and whoever forks next is likely to
@@ -199,10 +184,8 @@ static __always_inline void proc_make_way(__u64 mm)
 	}
 	if (proc_retire(old, true))
 		return;
-#ifndef PYMEM_LEGACY
 	/* Else what deletes the old one might delete the new one. */
 	LOOP(RETIRE_TRIES, retired_step, &mm);
-#endif
 	proc_delete(mm, id, payer);
 }
 

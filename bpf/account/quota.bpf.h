@@ -108,4 +108,29 @@ static __always_inline void quota_take_late(__u32 table)
 	__sync_fetch_and_add(&places_used[table], 1);
 }
 
+/* Makes an entry of the map, `blank`, for p, or for nobody (NULL). What is at the key then, be it
+ * another CPU's; NULL: no room, or p may have no more. */
+static __always_inline void *table_insert(struct pymem_proc *p, __u32 table, void *map,
+					  const void *key, const void *blank)
+{
+	if (p && !quota_allows(p, table))
+		return NULL;
+	if (!bpf_map_update_elem(map, key, blank, BPF_NOEXIST)) {
+		if (p)
+			quota_take(p, table, 1);
+		else
+			quota_take_late(table);
+	}
+	return bpf_map_lookup_elem(map, key);
+}
+
+/* The entry at the key, or a new one: table_insert(). */
+static __always_inline void *table_entry(struct pymem_proc *p, __u32 table, void *map,
+					 const void *key, const void *blank)
+{
+	void *entry = bpf_map_lookup_elem(map, key);
+
+	return entry ?: table_insert(p, table, map, key, blank);
+}
+
 #endif

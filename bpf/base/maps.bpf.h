@@ -19,6 +19,8 @@
 #include "vmlinux.h"
 #include <bpf/bpf_helpers.h>
 
+#include "base/compat.bpf.h"
+
 #include "py_layout.h"
 #include "pymem.h"
 #include "pymem_block.h"
@@ -127,19 +129,7 @@ SHARED struct {
 	__type(value, struct tgid_entry);
 } tgids SEC(".maps");
 
-/* With the task itself from 5.11 on: found in a third of the time, and gone with it. */
-SHARED struct {
-#ifdef PYMEM_LEGACY
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 1);
-	__type(key, __u32);
-#else
-	__uint(type, BPF_MAP_TYPE_TASK_STORAGE);
-	__type(key, int);
-#endif
-	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__type(value, struct pymem_thread);
-} threads SEC(".maps");
+SHARED TASK_MAP(struct pymem_thread) threads SEC(".maps");
 
 SHARED struct {
 	__uint(type, BPF_MAP_TYPE_HASH);

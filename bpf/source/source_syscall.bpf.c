@@ -31,16 +31,10 @@ static __always_inline void count_call(struct pymem_proc *p, struct pymem_thread
 	key = key_now(th);
 	if (!key.hash)
 		return;
-	v = bpf_map_lookup_elem(&vmcalls, &key);
+	v = table_entry(p, PYMEM_TABLE_VMCALLS, &vmcalls, &key, &none);
 	if (!v) {
-		if (quota_allows(p, PYMEM_TABLE_VMCALLS) &&
-		    !bpf_map_update_elem(&vmcalls, &key, &none, BPF_NOEXIST))
-			quota_take(p, PYMEM_TABLE_VMCALLS, 1);
-		v = bpf_map_lookup_elem(&vmcalls, &key);
-		if (!v) {
-			__sync_fetch_and_add(&dropped_calls, 1);
-			return;
-		}
+		__sync_fetch_and_add(&dropped_calls, 1);
+		return;
 	}
 	/* Here, and in 64 bits: 5.10's verifier has forgotten a bound that was looked at before. */
 	asm volatile("" : "+r"(call));
