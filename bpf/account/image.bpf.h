@@ -4,6 +4,7 @@
 #define IMAGE_BPF_H
 
 #include "account/counter.bpf.h"
+#include "account/owner.bpf.h"
 #include "base/loss.bpf.h"
 #include "page/block.bpf.h"
 
@@ -155,11 +156,22 @@ static __noinline int proc_retire(struct pymem_proc *p, bool exec)
 	return 1;
 }
 
-#define RETIRE_TRIES BY_BUILD(1024, 0) /* where one ends it, the others can wait for that */
+#define RETIRE_TRIES BY_BUILD(1024, 1) /* where only one ends it, others can wait for that */
 
 LOOP_BODY retired_step(__u32 i __attribute__((unused)), __u64 *mm)
 {
 	return !bpf_map_lookup_elem(&procs, mm);
+}
+
+static __always_inline struct heritage heritage_of(const struct pymem_proc *p)
+{
+	struct heritage left = {.block = p->block,
+				.tree = p->tree,
+				.payer = p->payer,
+				.account = p->account,
+				.user = p->user};
+
+	return left;
 }
 
 /* An image is to begin on `mm`. Is there another still? A process frees its old mm well before
@@ -177,11 +189,8 @@ static __always_inline void proc_make_way(__u64 mm)
 	tgid = old->tgid;
 	payer = old->payer;
 	entry = bpf_map_lookup_elem(&tgids, &tgid);
-	if (entry && entry->id == old->id) {
-		entry->block = old->block;
-		entry->tree = old->tree;
-		entry->payer = payer;
-	}
+	if (entry && entry->id == old->id)
+		entry->left = heritage_of(old);
 	if (proc_retire(old, true))
 		return;
 	/* Else what deletes the old one might delete the new one. */
@@ -189,11 +198,11 @@ static __always_inline void proc_make_way(__u64 mm)
 	proc_delete(mm, id, payer);
 }
 
-/* Starts to track the image that runs on `mm`, for `payer`, which has taken it. NULL: table full;
- * then the payer has it no longer. */
+/* Starts to track the image that runs on `mm`, for `payer`, which has taken it; `owner`: of the
+ * image before it, 0: unknown. NULL: table full; then the payer has it no longer. */
 static __always_inline struct pymem_proc *proc_begin(__u64 mm, struct task_struct *task,
 						     const struct pymem_proc *parent, __u32 payer,
-						     bool iterator)
+						     __u64 owner, bool iterator)
 {
 	struct pymem_proc *p, *zeroed;
 	struct tgid_entry entry = {.mm = mm};
@@ -211,6 +220,7 @@ static __always_inline struct pymem_proc *proc_begin(__u64 mm, struct task_struc
 	if (!p)
 		goto leave;
 	p->payer = payer;
+	proc_own(p, owner, credentials_of(task));
 	p->id = entry.id = new_id(iterator);
 	p->tgid = tgid;
 	p->mm = mm;

@@ -16,7 +16,7 @@ struct {
 } lines SEC(".maps");
 
 TASK_MAP(struct pymem_line_stack) line_stacks SEC(".maps");
-BLANK_MAP(line_blank, struct pymem_line_stack);
+BLANK_MAP(, line_blank, struct pymem_line_stack);
 
 __u64 line_misses[PYMEM_LINE_MISS_COUNT];
 __u32 lines_off; /* set before the first of the sources is detached */
@@ -58,23 +58,31 @@ static __always_inline void raise(__u64 *peak, __u64 pages)
 		*peak = pages;
 }
 
-/* A new line of the current process; or of another, if that is over. NULL: no room. */
-static __always_inline struct pymem_line *line_add(const struct pymem_line_key *key,
-						   const struct pymem_line *none)
+/* Makes the counters of a line of the current process; or of another, if that is over. Verified
+ * once: a thread that ends may end 128 runs at once. */
+SEPARATE __u64 line_make(__u64 proc, __u64 number, __u64 code, __u64 fingerprint)
 {
+	struct pymem_line_key key = {
+		.proc = proc, .line = number, .code = code, .fingerprint = fingerprint};
+	struct pymem_line line = {};
 	__u64 mm = 0;
 	struct pymem_proc *p = current_proc(&mm);
+	int account = 0;
 
-	if (p && p->id != key->proc)
+	if (p && p->id != key.proc)
 		p = NULL;
-	return table_insert(p, PYMEM_TABLE_LINES, &lines, key, none);
+	if (p)
+		account = quota_allows(p, PYMEM_TABLE_LINES);
+	if (account < 0)
+		return 1;
+	line.account = account;
+	return !table_insert(p, PYMEM_TABLE_LINES, &lines, &key, &line, account);
 }
 
 /* The counters of the line that f runs; NULL: none, or no room. */
 static __always_inline struct pymem_line *line_of(const struct pymem_line_stack *ls,
 						  const struct pymem_line_frame *f)
 {
-	static const struct pymem_line none;
 	struct pymem_line_key key = {
 		.proc = ls->proc, .line = f->line, .code = f->code, .fingerprint = f->fingerprint};
 	struct pymem_line *line;
@@ -86,8 +94,8 @@ static __always_inline struct pymem_line *line_of(const struct pymem_line_stack 
 		return NULL;
 	}
 	line = bpf_map_lookup_elem(&lines, &key);
-	if (!line)
-		line = line_add(&key, &none);
+	if (!line && !line_make(key.proc, key.line, key.code, key.fingerprint))
+		line = bpf_map_lookup_elem(&lines, &key);
 	if (!line)
 		miss(PYMEM_LINE_MISS_TABLE_FULL);
 	return line;

@@ -18,29 +18,57 @@ static __always_inline struct pymem_thread *thread_of(struct task_struct *task)
 	return task_value(&threads, task, task_key(task));
 }
 
-/* The same; a new one, of p, if it has none. NULL: no room. */
-static __always_inline struct pymem_thread *thread_make(struct task_struct *task,
-							struct pymem_proc *p)
+/* Makes a record in the table. One that a task iterator makes may be deleted by the thread itself
+ * before it can be looked at: so it has its account from the beginning. */
+static __always_inline struct pymem_thread *thread_insert(__u32 key, __u32 account, bool iterator)
 {
 	static const struct pymem_thread none;
+	struct pymem_thread *blank, *th;
+	bool made;
+
+	if (iterator) {
+		blank = BLANK_VALUE(thread_blank);
+		if (!blank)
+			return NULL;
+		blank->account = account;
+		made = !bpf_map_update_elem(&threads, &key, blank, BPF_NOEXIST);
+	} else {
+		made = !bpf_map_update_elem(&threads, &key, &none, BPF_NOEXIST);
+	}
+	if (made)
+		quota_book(PYMEM_TABLE_THREADS, account, 1);
+	th = bpf_map_lookup_elem(&threads, &key);
+	if (th && made && !iterator)
+		th->account = account;
+	return th;
+}
+
+/* The same; a new one, of p, if it has none. NULL: no room. */
+static __always_inline struct pymem_thread *thread_make(struct task_struct *task,
+							struct pymem_proc *p, bool iterator)
+{
 	__u32 key = task_key(task);
 	struct pymem_thread *th;
+	int account;
 
 	if (!TASKS_IN_TABLE)
 		return task_value_make(&threads, task, key, NULL);
 	th = bpf_map_lookup_elem(&threads, &key);
-	if (th || !quota_allows(p, PYMEM_TABLE_THREADS))
+	if (th)
 		return th;
-	/* p holds it once it begins there: a record may be left from an image that is gone. */
-	return table_insert(NULL, PYMEM_TABLE_THREADS, &threads, &key, &none);
+	account = quota_of(p->mm, p->id, PYMEM_TABLE_THREADS, credentials_of(task), 1);
+	return account < 0 ? NULL : thread_insert(key, account, iterator);
 }
 
-/* Forgets a thread's record; p: of which it was, NULL: that has ended. */
-static __always_inline void thread_forget(struct task_struct *task, __u32 tid, struct pymem_proc *p)
+/* Forgets the record th of a thread; p: of which it was, NULL: that has ended. */
+static __always_inline void thread_forget(struct task_struct *task, __u32 tid,
+					  const struct pymem_thread *th, struct pymem_proc *p)
 {
+	__u32 account = th->account;
+
 	if (task_value_delete(&threads, task, tid) || !TASKS_IN_TABLE)
 		return;
-	__sync_fetch_and_add(&places_used[PYMEM_TABLE_THREADS], -1);
+	quota_book(PYMEM_TABLE_THREADS, account, -1);
 	if (p)
 		quota_hold(p, PYMEM_TABLE_THREADS, -1);
 }
@@ -49,7 +77,7 @@ static __always_inline void thread_forget(struct task_struct *task, __u32 tid, s
 static __always_inline void thread_begin(struct pymem_thread *th, struct task_struct *task,
 					 struct pymem_proc *p)
 {
-	__u32 i;
+	__u32 account = th->account, i;
 
 	/* In parts, kept apart: clang takes no larger memset. */
 	__builtin_memset(th, 0, __builtin_offsetof(struct pymem_thread, recent));
@@ -62,6 +90,7 @@ static __always_inline void thread_begin(struct pymem_thread *th, struct task_st
 	th->major = TASK_READ(task, maj_flt);
 	th->current = PYMEM_RECENT;
 	th->loss = PYMEM_LOSS_UNSETTLED;
+	th->account = account;
 	if (TASKS_IN_TABLE)
 		quota_hold(p, PYMEM_TABLE_THREADS, 1);
 }
@@ -70,7 +99,7 @@ static __always_inline void thread_begin(struct pymem_thread *th, struct task_st
 static __always_inline struct pymem_thread *thread_get(struct pymem_proc *p)
 {
 	struct task_struct *task = current_task();
-	struct pymem_thread *th = thread_make(task, p);
+	struct pymem_thread *th = thread_make(task, p, false);
 
 	if (th && th->proc != p->id)
 		thread_begin(th, task, p);

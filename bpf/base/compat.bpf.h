@@ -277,8 +277,8 @@ static __always_inline bool swap_if(__s64 *at, __s64 before, __s64 value)
 		__type(key, __u32);                   \
 		__type(value, type_of_value);         \
 	}
-#define BLANK_MAP(name, type_of_value)            \
-	struct {                                  \
+#define BLANK_MAP(linkage, name, type_of_value)   \
+	linkage struct {                          \
 		__uint(type, BPF_MAP_TYPE_ARRAY); \
 		__uint(max_entries, 1);           \
 		__type(key, __u32);               \
@@ -286,7 +286,7 @@ static __always_inline bool swap_if(__s64 *at, __s64 before, __s64 value)
 	} name SEC(".maps")
 #define BLANK_VALUE(name) blank_value(&(name))
 
-static __always_inline const void *blank_value(void *map)
+static __always_inline void *blank_value(void *map)
 {
 	__u32 zero = 0;
 
@@ -327,8 +327,8 @@ static __always_inline long task_value_delete(void *map, struct task_struct *tas
 		__type(key, int);                        \
 		__type(value, type_of_value);            \
 	}
-#define BLANK_MAP(name, type_of_value) struct name##_unused
-#define BLANK_VALUE(name)	       NULL
+#define BLANK_MAP(linkage, name, type_of_value) struct name##_unused
+#define BLANK_VALUE(name)			NULL
 
 static __always_inline __u32 task_key(struct task_struct *task)
 {

@@ -9,10 +9,25 @@
 #define PROT_EXEC     4
 #define MAP_ANONYMOUS 0x20
 
+/* A new entry of p. NULL: no room, or p may have no more. By itself, as stack_make(). */
+static __noinline struct pymem_vmcalls *vmcalls_make(struct pymem_proc *p,
+						     const struct pymem_stack_key *key)
+{
+	struct pymem_vmcalls calls = {};
+	int account;
+
+	if (!p || !key)
+		return NULL;
+	account = quota_allows(p, PYMEM_TABLE_VMCALLS);
+	if (account < 0)
+		return NULL;
+	calls.account = account;
+	return table_insert(p, PYMEM_TABLE_VMCALLS, &vmcalls, key, &calls, account);
+}
+
 static __always_inline void count_call(struct pymem_proc *p, struct pymem_thread *th, __u64 call,
 				       __s64 bytes, __u64 mapped)
 {
-	static const struct pymem_vmcalls none;
 	struct pymem_stack_key key;
 	struct pymem_vmcalls *v;
 	int err;
@@ -31,7 +46,9 @@ static __always_inline void count_call(struct pymem_proc *p, struct pymem_thread
 	key = key_now(th);
 	if (!key.hash)
 		return;
-	v = table_entry(p, PYMEM_TABLE_VMCALLS, &vmcalls, &key, &none);
+	v = bpf_map_lookup_elem(&vmcalls, &key);
+	if (!v)
+		v = vmcalls_make(p, &key);
 	if (!v) {
 		__sync_fetch_and_add(&dropped_calls, 1);
 		return;

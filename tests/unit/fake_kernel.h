@@ -33,7 +33,7 @@ struct session {
 		struct pymem_stack value;
 		struct pymem_vmcalls calls;
 		bool has_calls;
-	} stacks[FAKE_ROWS];
+	} stacks[FAKE_ROWS], calls[FAKE_ROWS]; /* `calls`: of stacks that have been taken */
 	struct pymem_collected threads[FAKE_ROWS];
 	struct fake_line {
 		struct pymem_line_key key;
@@ -43,7 +43,7 @@ struct session {
 		uint32_t proc;
 		uint64_t code, fingerprint;
 	} codes[FAKE_ROWS];
-	size_t stack_count, thread_count, line_count, code_count;
+	size_t stack_count, call_count, thread_count, line_count, code_count;
 	struct fake_message {
 		size_t size;
 		void *data;
@@ -52,7 +52,6 @@ struct session {
 	session_message_fn reader;
 	void *reader_arg;
 	uint64_t forgotten[PYMEM_TABLE_COUNT];
-	uint64_t on_account; /* places that images hold */
 	uint64_t dropped_images, dropped_messages, dropped_calls;
 	unsigned sent;
 	uint64_t lost; /* bit N: message N is lost */
@@ -193,8 +192,6 @@ static void fake_place(struct session *s, uint32_t id, enum pymem_table table)
 	if (!p)
 		return;
 	p->places[table].held++;
-	p->places[table].on_account++;
-	s->on_account++;
 }
 
 /* Sends the code object of the image. Each instruction has a line, from line 1 on. */
@@ -308,7 +305,7 @@ static inline size_t fake_entries(const struct session *s)
 
 	for (i = 0; i < s->stack_count; i++)
 		calls += s->stacks[i].has_calls;
-	return s->stack_count + calls + s->code_count + s->line_count;
+	return s->stack_count + s->call_count + calls + s->code_count + s->line_count;
 }
 
 #endif

@@ -95,6 +95,15 @@ static struct fake_stack *find_stack(struct session *s, const struct pymem_stack
 	return NULL;
 }
 
+/* Of a stack that has been taken. */
+static struct fake_stack *find_calls(struct session *s, const struct pymem_stack_key *key)
+{
+	for (size_t i = 0; i < s->call_count; i++)
+		if (s->calls[i].key.proc == key->proc && s->calls[i].key.hash == key->hash)
+			return &s->calls[i];
+	return NULL;
+}
+
 bool session_stack(struct session *session, const struct pymem_stack_key *key,
 		   struct pymem_stack *stack)
 {
@@ -160,10 +169,41 @@ static void forgotten(struct session *s, enum pymem_table table)
 	s->forgotten[table]++;
 }
 
+/* A row has the entries of two tables: system calls stay when the stack goes. */
+int session_take_stack(struct session *session, const struct pymem_stack_key *key,
+		       struct pymem_stack *stack)
+{
+	struct fake_stack *found = find_stack(session, key);
+
+	if (!found)
+		return -ENOENT;
+	*stack = found->value;
+	if (found->has_calls)
+		session->calls[session->call_count++] = *found;
+	forgotten(session, PYMEM_TABLE_STACKS);
+	*found = session->stacks[--session->stack_count];
+	return 0;
+}
+
+int session_take_vmcalls(struct session *session, const struct pymem_stack_key *key,
+			 struct pymem_vmcalls *vmcalls)
+{
+	struct fake_stack *found = find_calls(session, key);
+
+	if (!found)
+		return -ENOENT;
+	*vmcalls = found->calls;
+	forgotten(session, PYMEM_TABLE_VMCALLS);
+	*found = session->calls[--session->call_count];
+	return 0;
+}
+
 int session_forget_stack(struct session *session, const struct pymem_stack_key *key)
 {
 	struct fake_stack *stack = find_stack(session, key);
+	struct pymem_vmcalls calls;
 
+	session_take_vmcalls(session, key, &calls);
 	if (!stack)
 		return 0;
 	if (stack->has_calls)
@@ -212,6 +252,11 @@ int session_sweep(struct session *session, enum pymem_table table,
 	for (i = session->stack_count; table == PYMEM_TABLE_STACKS && i-- > 0;)
 		if (is_gone(session->stacks[i].key.proc, arg))
 			session_forget_stack(session, &session->stacks[i].key);
+	for (i = session->call_count; table == PYMEM_TABLE_VMCALLS && i-- > 0;)
+		if (is_gone(session->calls[i].key.proc, arg)) {
+			session->calls[i] = session->calls[--session->call_count];
+			forgotten(session, table);
+		}
 	for (i = session->code_count; table == PYMEM_TABLE_CODES && i-- > 0;)
 		if (is_gone(session->codes[i].proc, arg))
 			session_forget_code(session, session->codes[i].proc, session->codes[i].code,
@@ -223,12 +268,6 @@ int session_sweep(struct session *session, enum pymem_table table,
 			session_forget_line(session, &key);
 		}
 	return 0;
-}
-
-void session_settle_account(struct session *session, const struct pymem_proc *record)
-{
-	for (int i = 0; i < PYMEM_TABLE_COUNT; i++)
-		session->on_account -= record->places[i].on_account;
 }
 
 int session_settle(struct session *session)

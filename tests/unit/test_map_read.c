@@ -119,12 +119,13 @@ static int visit(const void *key, const void *value, void *arg)
 	return ++fake.visited == fake.stop_at ? fake.stop : 0;
 }
 
-static int read_all(bool take)
+static const struct map_ops ops = {lookup_batch, lookup_and_delete, lookup, remove_entry};
+
+static int read_all(enum map_reading reading)
 {
-	static const struct map_ops ops = {lookup_batch, lookup_and_delete, lookup, remove_entry};
 	static const struct map_shape shape = {FD, sizeof(uint32_t), VALUE_SIZE};
 
-	return map_each(&ops, &shape, take, visit, &fake);
+	return map_each(&ops, &shape, reading, visit, &fake);
 }
 
 static int setup(void **state)
@@ -157,7 +158,7 @@ static void expect_once(uint32_t from, uint32_t to)
 static void test_empty(void **state)
 {
 	(void)state;
-	assert_int_equal(read_all(false), 0);
+	assert_int_equal(read_all(MAP_KEEPS), 0);
 	assert_int_equal(fake.visited, 0);
 }
 
@@ -166,7 +167,7 @@ static void test_batches(void **state)
 {
 	(void)state;
 	fill(6 * BUCKETS);
-	assert_int_equal(read_all(false), 0);
+	assert_int_equal(read_all(MAP_KEEPS), 0);
 	expect_once(0, 6 * BUCKETS);
 	assert_true(fake.there[0]);
 }
@@ -182,7 +183,7 @@ static void test_deep_bucket(void **state)
 		fake.there[k] = true;
 		fake.values[k] = 1000 + k;
 	}
-	assert_int_equal(read_all(false), 0);
+	assert_int_equal(read_all(MAP_KEEPS), 0);
 	expect_once(0, 2 * BUCKETS);
 	for (k = 5; k < KEYS; k += BUCKETS)
 		assert_int_equal(fake.visits[k], 1);
@@ -195,7 +196,7 @@ static void test_removed_by_function(void **state)
 	(void)state;
 	fill(6 * BUCKETS);
 	fake.removes = true;
-	assert_int_equal(read_all(false), 0);
+	assert_int_equal(read_all(MAP_KEEPS), 0);
 	expect_once(0, 6 * BUCKETS);
 	assert_int_equal(bucket_entries(3), 0);
 }
@@ -220,7 +221,7 @@ static void test_changes_meanwhile(void **state)
 	(void)state;
 	fill(6 * BUCKETS);
 	fake.meanwhile = come_and_go;
-	assert_int_equal(read_all(false), 0);
+	assert_int_equal(read_all(MAP_KEEPS), 0);
 	expect_once(0, 4 * BUCKETS);
 	for (k = 4 * BUCKETS; k < KEYS; k++)
 		assert_true(fake.visits[k] <= 1);
@@ -229,13 +230,16 @@ static void test_changes_meanwhile(void **state)
 /* An entry that is taken is gone and comes with its last value, on old kernels too. */
 static void take(bool old)
 {
+	const uint32_t none = KEYS - 1;
+	static char value[VALUE_SIZE];
 	uint32_t k;
 
 	setup(NULL);
 	fill(3 * BUCKETS);
 	fake.old = old;
 	fake.grows = 7;
-	assert_int_equal(read_all(true), 0);
+	assert_int_equal(map_takes_at_once(&ops, FD, &none, value), !old);
+	assert_int_equal(read_all(old ? MAP_TAKES_IN_STEPS : MAP_TAKES_AT_ONCE), 0);
 	for (k = 0; k < 3 * BUCKETS; k++) {
 		assert_int_equal(fake.visits[k], 1);
 		assert_int_equal(fake.seen[k], 1000 + k + 7);
@@ -256,12 +260,12 @@ static void test_errors(void **state)
 	fill(6 * BUCKETS);
 	fake.stop = -ENOMEM;
 	fake.stop_at = 3;
-	assert_int_equal(read_all(false), -ENOMEM);
+	assert_int_equal(read_all(MAP_KEEPS), -ENOMEM);
 	assert_int_equal(fake.visited, 3);
 	setup(NULL);
 	fill(6 * BUCKETS);
 	fake.error = -EPERM;
-	assert_int_equal(read_all(false), -EPERM);
+	assert_int_equal(read_all(MAP_KEEPS), -EPERM);
 	assert_true(fake.visited > 0 && fake.visited < 6 * BUCKETS);
 }
 

@@ -248,7 +248,6 @@ static void check(struct given *g, const struct model *model, bool all_came)
 	assert_int_equal(HASH_COUNT(g->tracker.images), 1);
 	assert_int_equal(g->tracker.unfinished, 0);
 	assert_int_equal(fake_entries(g->session), 0);
-	assert_int_equal(g->session->on_account, 0);
 	assert_null(g->tracker.store.images);
 }
 

@@ -38,7 +38,7 @@ static struct {
 
 static struct {
 	struct code_key key;
-	__u32 value;
+	struct pymem_code value;
 } the_codes[CODES];
 
 static __u32 stack_count, code_count;
@@ -71,6 +71,8 @@ void *bpf_map_lookup_elem(void *map, const void *key)
 		return stacks_find(key);
 	if (map == (void *)&codes)
 		return codes_find(key);
+	if (map == (void *)&procs && *(const __u64 *)key == walker_proc.mm)
+		return &walker_proc;
 	if (map == (void *)&layouts && *(const __u32 *)key == 0)
 		return &the_layout;
 	if (map == (void *)&scratches && *(const __u32 *)key == 0)
@@ -93,17 +95,11 @@ long bpf_map_update_elem(void *map, const void *key, const void *value, __u64 fl
 		the_stacks[stack_count++].value = *(const struct pymem_stack *)value;
 		return 0;
 	}
-	if (map == (void *)&codes && flags == BPF_EXIST) {
-		if (!codes_find(key))
-			walker_broken("an update of a code object that is not there");
-		*(__u32 *)codes_find(key) = *(const __u32 *)value;
-		return 0;
-	}
 	if (map == (void *)&codes && flags == BPF_NOEXIST) {
 		if (code_count == CODES || step_fails(WALKER_CODES))
 			return -ENOSPC;
 		the_codes[code_count].key = *(const struct code_key *)key;
-		the_codes[code_count++].value = *(const __u32 *)value;
+		the_codes[code_count++].value = *(const struct pymem_code *)value;
 		return 0;
 	}
 #ifdef PYMEM_LEGACY
@@ -175,6 +171,11 @@ struct task_struct *bpf_get_current_task_btf(void)
 long bpf_task_pt_regs(struct task_struct *task __attribute__((unused)))
 {
 	return (long)&the_stack.regs;
+}
+
+__u64 bpf_get_current_pid_tgid(void)
+{
+	walker_broken("a walk is given its image");
 }
 
 __u64 bpf_get_current_uid_gid(void)

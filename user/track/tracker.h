@@ -59,6 +59,7 @@ struct tracker {
 	uint64_t dropped;		   /* number of messages and images, when last looked at */
 	unsigned sweeps;		   /* number of sweeps to do */
 	uint32_t sweep;			   /* number of the last one */
+	uint64_t swept_ms;		   /* when tables were last swept of finished images */
 	struct probes *probes;		   /* the exact engine; NULL: walk */
 	struct probe_worker *probe_worker; /* attaches them; until tracker_end() */
 	bool holding; /* the process being identified is held, and runs no Python meanwhile */

@@ -41,13 +41,16 @@ void tracker_finish_image(struct tracker *tracker, struct image *image);
 /* True if the image belongs in a report. Another program that a tracked process ran does not. */
 bool tracker_is_reported(const struct image *image);
 
+/* System calls of a stack: none, read, or read and deleted. */
+enum hand_calls { HAND_NONE, HAND_READ, HAND_TAKEN };
+
 /* tracker_counts.c: pass an image, a stack with its frames, or a line to `reader`. They return what
  * it returned, or -errno. */
 int tracker_hand_image(const struct image *image, const struct pymem_proc *record,
 		       const struct counts_reader *reader, void *arg);
 int tracker_hand_stack(struct tracker *tracker, const struct pymem_stack_key *key,
 		       const struct pymem_counters *counters,
-		       int (*fn)(const struct counts_stack *stack, void *arg), bool vmcalls,
+		       int (*fn)(const struct counts_stack *stack, void *arg), enum hand_calls with,
 		       void *arg);
 int tracker_hand_line(struct tracker *tracker, const struct pymem_line_key *key,
 		      const struct pymem_line *counted, const struct counts_reader *reader,
