@@ -236,6 +236,9 @@ static void print_containers(void)
 	FIELD(set_entry_key, setentry, key);
 	FIELD(bytearray_bytes, PyByteArrayObject, ob_bytes);
 	FIELD(bytearray_alloc, PyByteArrayObject, ob_alloc);
+#if PY_VERSION_HEX >= 0x030f0000
+	FIELD(bytearray_object, PyByteArrayObject, ob_bytes_object);
+#endif
 	FIELD(deque_left_block, struct deque_object, leftblock);
 	FIELD(deque_right_block, struct deque_object, rightblock);
 	FIELD(deque_left_index, struct deque_object, leftindex);
