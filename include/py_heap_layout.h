@@ -121,6 +121,9 @@ struct py_heap_layout {
 		gc_generation_threshold, gc_generation_count, gc_permanent, gc_stats, gc_stat_size,
 		gc_stat_collections, gc_stat_collected, gc_stat_uncollectable, gc_garbage,
 		gc_collecting;
+	/* 3.15+, in a statistic: clock of its beginning and end (int64, ns), objects that were
+	 * looked at, and the seconds (double) of all collections so far. */
+	uint16_t gc_stat_start, gc_stat_stop, gc_stat_candidates, gc_stat_duration;
 	/* PY_NONE, or where some releases of the same version have gc_generations: Debian's 3.13.5,
 	 * which aligns PyGC_Head to 4 bytes only. The right ones are those whose list heads are
 	 * closed. */

@@ -374,6 +374,10 @@ static void print_collector(void)
 	FIELD(gc_stat_uncollectable, struct gc_generation_stats, uncollectable);
 #if PY_VERSION_HEX >= 0x030f0000
 	FLAG(GC_RING);
+	FIELD(gc_stat_start, struct gc_generation_stats, ts_start);
+	FIELD(gc_stat_stop, struct gc_generation_stats, ts_stop);
+	FIELD(gc_stat_candidates, struct gc_generation_stats, candidates);
+	FIELD(gc_stat_duration, struct gc_generation_stats, duration);
 	FIELD(gc_ring_young, struct gc_stats, young);
 	VALUE(gc_ring_young_items, GC_YOUNG_STATS_SIZE);
 	FIELD(gc_ring_young_index, struct gc_young_stats_buffer, index);

@@ -366,6 +366,15 @@ def check_collector(heap, facts):
         for field in ("collections", "collected", "uncollectable"):
             same(f"{field} of generation {number}",
                  heap.word(at + getattr(heap, "gc_stat_" + field)), stats[field])
+        if heap.has("GC_RING"):
+            check_times(heap, at, stats)
+
+
+def check_times(heap, at, stats):
+    same("candidates", heap.word(at + heap.gc_stat_candidates), stats["candidates"])
+    same("duration", heap.word(at + heap.gc_stat_duration, "<d"), stats["duration"])
+    took = heap.word(at + heap.gc_stat_stop) - heap.word(at + heap.gc_stat_start)
+    same("time of the last collection", 0 < took / 1e9 <= stats["duration"] * 1.000001, True)
 
 
 def statistics(heap, number):
