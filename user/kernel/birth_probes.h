@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Problem: see which line makes an object, or puts one into a container, for a short while and at
+ * little cost.
+ *
+ * Owner of the BPF object of births (bpf/births/): probes on the return of functions, which come
+ * and go together where the kernel has uprobe_multi links (6.6), and debug registers on the sizes
+ * of containers. One process at a time; nothing is written into its memory but the breakpoints of
+ * its probes, by the kernel. */
+#ifndef BIRTH_PROBES_H
+#define BIRTH_PROBES_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "py_layout.h"
+#include "pymem_birth.h"
+
+struct birth_target {
+	pid_t pid;
+	uint64_t runtime; /* address of _PyRuntime */
+	struct py_layout layout;
+};
+
+struct birth_counts {
+	uint64_t seen;	   /* events */
+	uint64_t lost;	   /* of these: no room to tell of them */
+	uint64_t unwalked; /* of these: no Python stack was found */
+};
+
+struct birth_probes;
+
+/* Functions that can be probed at once where each has to be attached by itself: that takes the
+ * kernel 50 ms and more for each. */
+#define BIRTH_PROBES_FEW 2
+
+/* Loads the programs. 0: the caller owns *probes; or -errno, of libbpf and bpf(2). */
+int birth_probes_open(const struct birth_target *target, struct birth_probes **probes);
+/* Detaches everything. NULL is allowed. */
+void birth_probes_close(struct birth_probes *probes);
+
+/* Does this kernel attach any number of functions together? Else no more than BIRTH_PROBES_FEW may
+ * be. */
+bool birth_probes_many(const struct birth_probes *probes);
+
+/* Attaches to the return of the functions that begin at these offsets of the file `fd`. 0 or
+ * -errno; then none is attached. */
+int birth_probes_attach(struct birth_probes *probes, int fd, const uint64_t *offsets, size_t count);
+void birth_probes_detach(struct birth_probes *probes);
+
+/* Debug registers work, here and now? Tried on a variable of this process, since some hypervisors
+ * let them be set and ignore them. 0; -ENOTSUP: they don't; -errno of perf_event_open(2). */
+int birth_probes_try_watch(void);
+
+/* Watches the sizes of at most BIRTH_WATCHES containers, in all threads that there are now; threads
+ * that come later inherit it. Each watch has its object, where its size is, and what that is now.
+ * 0; -ESRCH; -ENOSPC: there are not enough debug registers; -errno. Ended by
+ * birth_probes_unwatch(). */
+int birth_probes_watch(struct birth_probes *probes, const struct birth_watch *watches,
+		       size_t count);
+void birth_probes_unwatch(struct birth_probes *probes);
+
+/* From now on events are recorded, at most `most` (0: any number); or none. */
+void birth_probes_enable(struct birth_probes *probes, bool on, uint64_t most);
+
+/* Hands over what was recorded, without waiting. The number of events; -errno; or what `fn`
+ * returned if not 0. An event is hostile: its pointers are the target's. */
+typedef int birth_event_fn(void *arg, const struct birth_event *event);
+int birth_probes_read(struct birth_probes *probes, birth_event_fn *fn, void *arg);
+
+struct birth_counts birth_probes_counts(const struct birth_probes *probes);
+
+#endif
