@@ -20,7 +20,7 @@
 	X(buffers, "their buffers")           \
 	X(pool_free, "free in pools")         \
 	X(arena_free, "free in arenas")       \
-	X(malloc_used, "malloc, held by C")   \
+	X(malloc_used, "malloc held by C")   \
 	X(malloc_free, "free in malloc")      \
 	X(mapped_buffers, "mapped buffers")   \
 	X(anonymous_other, "other anonymous") \

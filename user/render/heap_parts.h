@@ -13,6 +13,12 @@
 /* "1,214,003"; `sign`: with a plus, too. */
 void heap_count(char *text, size_t size, int64_t count, bool sign);
 
+/* A number that the target may have made up, as a signed one. */
+static inline int64_t heap_signed(uint64_t count)
+{
+	return count > INT64_MAX ? INT64_MAX : (int64_t)count;
+}
+
 /* The holder that a reader should look at first: of two censuses the one that grew most, else the
  * largest. What a running function made since the first census is the last choice. NULL: none. */
 const struct heap_holder_row *heap_first_holder(const struct heap_look *look);

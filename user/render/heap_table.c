@@ -63,16 +63,6 @@ static void grid_print(const struct heap_page *page, const struct grid *grid,
 			row ? row->cell[c] : grid->title[c]);
 }
 
-static void print_titles(const struct heap_page *page, const struct grid *grid, const char *name)
-{
-	fputc('\n', page->out);
-	parts_style(page->out, page->options, STYLE_HEAD);
-	grid_print(page, grid, NULL);
-	fputs(name, page->out);
-	parts_style(page->out, page->options, STYLE_OFF);
-	fputc('\n', page->out);
-}
-
 /* Columns left for the name; where the width is unlimited, the most that a name may take. */
 static unsigned name_room(const struct heap_page *page, const struct grid *grid)
 {
@@ -81,6 +71,16 @@ static unsigned name_room(const struct heap_page *page, const struct grid *grid)
 	if (!width)
 		return PARTS_FIELD_MAX;
 	return width > grid->total + 8 ? width - grid->total : 8;
+}
+
+static void print_titles(const struct heap_page *page, const struct grid *grid, const char *name)
+{
+	fputc('\n', page->out);
+	parts_style(page->out, page->options, STYLE_HEAD);
+	grid_print(page, grid, NULL);
+	text_print(page->out, name, name_room(page, grid), false);
+	parts_style(page->out, page->options, STYLE_OFF);
+	fputc('\n', page->out);
 }
 
 static size_t shown_of(const struct heap_page *page, size_t count)
@@ -270,7 +270,7 @@ static void holder_figures(const struct heap_page *page, const struct heap_holde
 	if (page->look->seconds > 0)
 		parts_size(CELL(row, c++), holder->grown_bytes, true);
 	if (holder->has_entries)
-		heap_count(CELL(row, c), (int64_t)holder->entries, false);
+		heap_count(CELL(row, c), heap_signed(holder->entries), false);
 	c++;
 	if (page->look->seconds > 0 && holder->has_entries)
 		heap_count(CELL(row, c), holder->entries_grown, true);
@@ -285,7 +285,7 @@ static void print_birth(const struct heap_page *page, const struct grid *grid,
 	unsigned room = name_room(page, grid) - 2, used, callers = 0;
 	char share[96], count[40];
 
-	heap_count(count, sizeof(count), (int64_t)birth->insertions, false);
+	heap_count(count, sizeof(count), heap_signed(birth->insertions), false);
 	snprintf(share, sizeof(share), "%.0f %% of %s insertion%s", 100 * birth->share, count,
 		 birth->insertions == 1 ? "" : "s");
 	fprintf(page->out, "%*s← ", (int)grid->total, "");
@@ -366,7 +366,7 @@ static void type_figures(const struct heap_page *page, const struct heap_type_ro
 	parts_size(CELL(row, c++), (int64_t)type->bytes, false);
 	if (page->look->seconds > 0)
 		parts_size(CELL(row, c++), type->bytes_grown, true);
-	heap_count(CELL(row, c++), (int64_t)type->objects, false);
+	heap_count(CELL(row, c++), heap_signed(type->objects), false);
 	if (page->look->seconds > 0)
 		heap_count(CELL(row, c), type->objects_grown, true);
 }

@@ -86,7 +86,7 @@ static int64_t holder_noise(const struct heap_look *look)
 /* The same of all that lives: temporary objects come and go. */
 static int64_t live_noise(const struct heap_look *look)
 {
-	int64_t part = (int64_t)(look->rss_bytes / 100);
+	int64_t part = (int64_t)(look->rss_bytes / 200);
 
 	return part > 256 * 1024 ? part : 256 * 1024;
 }
@@ -148,7 +148,7 @@ static void put_holder(struct verdict *v, const struct heap_holder_row *holder)
 	put_name(v, holder->type);
 	if (holder->has_entries) {
 		fputs(", ", v->out);
-		put_count(v, (int64_t)holder->entries, false);
+		put_count(v, heap_signed(holder->entries), false);
 		fputs(holder->entries == 1 ? NBSP "entry" : NBSP "entries", v->out);
 		if (holder->entries_grown) {
 			fputs(", ", v->out);
@@ -181,7 +181,7 @@ static bool say_holder_grows(struct verdict *v)
 	const struct heap_holder_row *holder = v->holder;
 
 	if (!holder || is_passing(v->look, holder) || holder->grown_bytes < holder_noise(v->look) ||
-	    2 * holder->grown_bytes < v->live_grown)
+	    (2 * holder->grown_bytes < v->live_grown && v->live_grown >= live_noise(v->look)))
 		return false;
 	begin(v);
 	fputs("Grows by ", v->out);
@@ -338,7 +338,7 @@ static void say_garbage(struct verdict *v)
 	begin(v);
 	put_size(v, (int64_t)look->garbage_bytes, false);
 	fputs(" (", v->out);
-	put_count(v, (int64_t)look->garbage_objects, false);
+	put_count(v, heap_signed(look->garbage_objects), false);
 	fputs(" objects) are cycles that nobody reaches", v->out);
 	if (look->gc_known && !look->gc_enabled)
 		fputs("; the collector is disabled, so that only gc.collect() frees them.", v->out);

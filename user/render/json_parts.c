@@ -41,7 +41,9 @@ json_t *json_time(double seconds)
 
 int json_put(FILE *out, json_t *value)
 {
-	int err = value ? json_write(out, value, JSON_COMPACT | JSON_ENCODE_ANY) : -1;
+	int err = value ? json_write(out, value,
+				     JSON_COMPACT | JSON_ENCODE_ANY | JSON_REAL_PRECISION(9))
+			: -1;
 
 	json_decref(value);
 	return err && !ferror(out) ? -ENOMEM : 0;
