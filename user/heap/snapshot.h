@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Problem: a census chases pointers through all of a process's memory, at 3 us a call if it asks the
- * kernel for each word. A snapshot is a copy, made in few calls, of what is resident in its
+/* Problem: a census chases pointers through all of a process's memory, at 3 us a call if it asks
+ * the kernel for each word. A snapshot is a copy, made in few calls, of what is resident in its
  * anonymous memory and in its written private file pages, with the state of every page of every
  * mapping beside it.
  *
- * A child process makes the copy, because a target can hold up whoever reads its memory (userfaultfd,
- * FUSE). It writes into a sparse memory file (memfd) that both map; a child that makes no progress
- * is given up. The file is the snapshot: saved to disk, it is what tests and fuzzers read.
+ * A child process makes the copy, because a target can hold up whoever reads its memory
+ * (userfaultfd, FUSE). It writes into a sparse memory file (memfd) that both map; a child that
+ * makes no progress is given up. The file is the snapshot: saved to disk, it is what tests and
+ * fuzzers read.
  *
- * Invariants: what is read is bounded by the copy; a page that was not copied is never looked at; all
- * of it is hostile. The resident bytes of all regions add up to `rss_bytes`.
+ * Invariants: what is read is bounded by the copy; a page that was not copied is never looked at;
+ * all of it is hostile. The resident bytes of all regions add up to `rss_bytes`.
  */
 #ifndef SNAPSHOT_H
 #define SNAPSHOT_H
@@ -48,9 +49,9 @@ enum page_state {
 };
 
 struct snapshot_options {
-	bool pause;		      /* stop its threads (PTRACE_SEIZE) while it is copied */
-	uint64_t copy_limit_bytes;    /* refuse (-EFBIG) to copy more; 0: no limit */
-	bool (*interrupted)(void);    /* asked while waiting; may be NULL */
+	bool pause;		   /* stop its threads (PTRACE_SEIZE) while it is copied */
+	uint64_t copy_limit_bytes; /* refuse (-EFBIG) to copy more; 0: no limit */
+	bool (*interrupted)(void); /* asked while waiting; may be NULL */
 };
 
 struct snapshot;
@@ -66,9 +67,9 @@ int snapshot_load(int fd, struct snapshot **snapshot);
 int snapshot_save(const struct snapshot *snapshot, int fd);
 
 pid_t snapshot_pid(const struct snapshot *snapshot);
-uint64_t snapshot_rss_bytes(const struct snapshot *snapshot);	/* resident pages of all regions */
+uint64_t snapshot_rss_bytes(const struct snapshot *snapshot); /* resident pages of all regions */
 uint64_t snapshot_swapped_bytes(const struct snapshot *snapshot);
-double snapshot_paused_ms(const struct snapshot *snapshot);	/* < 0: it was not paused */
+double snapshot_paused_ms(const struct snapshot *snapshot); /* < 0: it was not paused */
 unsigned snapshot_page_size(const struct snapshot *snapshot);
 
 size_t snapshot_regions(const struct snapshot *snapshot);
@@ -87,11 +88,12 @@ struct snapshot_thread {
 };
 size_t snapshot_threads(const struct snapshot *snapshot, const struct snapshot_thread **threads);
 
-/* The copy of [addr, addr + len), valid as long as the snapshot; NULL unless all of it was copied and lies
- * in one region. Any alignment. The fast path: some nanoseconds. */
+/* The copy of [addr, addr + len), valid as long as the snapshot; NULL unless all of it was copied
+ * and lies in one region. Any alignment. The fast path: some nanoseconds. */
 const void *snapshot_at(const struct snapshot *snapshot, uint64_t addr, size_t len);
 
-static inline bool snapshot_read(const struct snapshot *snapshot, uint64_t addr, void *buf, size_t len)
+static inline bool snapshot_read(const struct snapshot *snapshot, uint64_t addr, void *buf,
+				 size_t len)
 {
 	const void *at = snapshot_at(snapshot, addr, len);
 
