@@ -37,7 +37,7 @@ struct command {
 /* Parses, runs, frees. The exit status. argv[0] is the command's name or the program's. */
 int command_run(const struct command *command, int argc, char **argv);
 
-extern const struct command command_profile, command_memit, command_serve, command_ps,
+extern const struct command command_profile, command_heap, command_memit, command_serve, command_ps,
 	command_check, command_completion;
 
 /* All of them, ended by NULL; the main job comes first. */

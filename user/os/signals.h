@@ -10,6 +10,11 @@
  * on. 0 or -errno. */
 int signals_catch(bool launched);
 
+/* For a command that has nothing to report before its end: from now on SIGINT, SIGTERM and SIGHUP
+ * end this process at once, with 128 plus their number; a report that is being written is dropped.
+ */
+void signals_end_at_once(void);
+
 /* Was there one that ends the profile? */
 bool signals_interrupted(void);
 /* Ready to be read from then on: for a loop. */
