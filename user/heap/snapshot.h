@@ -20,13 +20,15 @@
 #include <string.h>
 #include <sys/types.h>
 
+#include "heap/page_map.h"
+
 enum region_kind {
 	REGION_ANONYMOUS, /* mmap without a file: arenas, malloc, stacks of threads */
 	REGION_HEAP,	  /* brk */
 	REGION_STACK,	  /* of the main thread */
 	REGION_FILE,	  /* a file, private: its pages are the file's but for those written */
 	REGION_SHARED,	  /* MAP_SHARED, of a file or not */
-	REGION_SPECIAL,	  /* vdso and its like: in no RSS */
+	REGION_SPECIAL,	  /* vdso and its like: hardly any of it is in RSS */
 };
 
 struct region {
@@ -55,6 +57,15 @@ struct snapshot_options {
 
 struct snapshot;
 
+/* What the fast path needs of a snapshot: its first member. A page's value is its number in `data`
+ * times 32, and its state (enum page_state). Pages are numbered in order of address, so that a
+ * range whose first and last pages are as far apart in `data` as in memory is all there. */
+struct snapshot_memory {
+	struct page_map pages;
+	const unsigned char *data;
+};
+#define SNAPSHOT_STATE_BITS 5
+
 /* Copies. 0; -ESRCH gone; -EPERM/-EACCES may not be read, or (pause) another debugger is attached:
  * -EBUSY; -ETIME the target held the reading up; -EFBIG; -EINTR; -ENOMEM; other -errno.
  * The caller owns *snapshot: snapshot_free(). */
@@ -75,6 +86,10 @@ size_t snapshot_regions(const struct snapshot *snapshot);
 const struct region *snapshot_region(const struct snapshot *snapshot, size_t index);
 /* The region that holds `addr`, or NULL. */
 const struct region *snapshot_region_of(const struct snapshot *snapshot, uint64_t addr);
+/* Bounds of the mapping that holds `addr`, as the kernel has it: not merged with others. False: there
+ * is none. */
+bool snapshot_mapping_of(const struct snapshot *snapshot, uint64_t addr, uint64_t *start,
+			 uint64_t *end);
 /* enum page_state of the page of `addr`; 0: not resident, or no mapping. */
 unsigned snapshot_page(const struct snapshot *snapshot, uint64_t addr);
 /* Resident bytes within [start, end). */
@@ -87,11 +102,29 @@ struct snapshot_thread {
 };
 size_t snapshot_threads(const struct snapshot *snapshot, const struct snapshot_thread **threads);
 
-/* The copy of [addr, addr + len), valid as long as the snapshot; NULL unless all of it was copied and lies
- * in one region. Any alignment. The fast path: some nanoseconds. */
-const void *snapshot_at(const struct snapshot *snapshot, uint64_t addr, size_t len);
+/* The copy of [addr, addr + len), valid as long as the snapshot; NULL unless all of it was copied.
+ * Any alignment. The fast path: some nanoseconds. */
+static inline const void *snapshot_at(const struct snapshot *snapshot, uint64_t addr, size_t len)
+{
+	const struct snapshot_memory *memory = (const struct snapshot_memory *)snapshot;
+	unsigned shift = memory->pages.page_shift;
+	uint64_t last = addr + (len ? len - 1 : 0), page, last_page;
 
-static inline bool snapshot_read(const struct snapshot *snapshot, uint64_t addr, void *buf, size_t len)
+	page = page_map_get(&memory->pages, addr);
+	if (!(page & PAGE_COPIED) || last < addr)
+		return NULL;
+	page >>= SNAPSHOT_STATE_BITS;
+	if ((addr ^ last) >> shift) {
+		last_page = page_map_get(&memory->pages, last);
+		if (!(last_page & PAGE_COPIED) || (last_page >> SNAPSHOT_STATE_BITS) - page !=
+							  (last >> shift) - (addr >> shift))
+			return NULL;
+	}
+	return memory->data + (page << shift) + (addr & ((1u << shift) - 1));
+}
+
+static inline bool snapshot_read(const struct snapshot *snapshot, uint64_t addr, void *buf,
+				 size_t len)
 {
 	const void *at = snapshot_at(snapshot, addr, len);
 
@@ -112,5 +145,8 @@ static inline uint64_t snapshot_word(const struct snapshot *snapshot, uint64_t a
 /* Reads what was not copied (read-only data of a file: a static type's name) by
  * process_vm_readv through the child; slow, cached by page. 0 or -errno. */
 int snapshot_read_live(struct snapshot *snapshot, uint64_t addr, void *buf, size_t len);
+
+/* The copy if there is one, else as snapshot_read_live(). True: all of it was read. */
+bool snapshot_read_any(struct snapshot *snapshot, uint64_t addr, void *buf, size_t len);
 
 #endif

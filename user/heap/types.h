@@ -8,6 +8,7 @@
 
 #include "heap/snapshot.h"
 #include "py_heap_layout.h"
+#include "py_layout.h"
 
 /* How an object's body is read. */
 enum type_kind {
@@ -48,8 +49,10 @@ struct heap_type {
 
 struct heap_types;
 
-/* `snapshot` and `layout` must outlive it. NULL: out of memory. */
-struct heap_types *heap_types_new(struct snapshot *snapshot, const struct py_heap_layout *layout);
+/* All three must outlive it; `layout` says how a str is read. NULL: out of memory. */
+struct heap_types *heap_types_new(struct snapshot *snapshot,
+				  const struct py_heap_layout *heap_layout,
+				  const struct py_layout *layout);
 void heap_types_free(struct heap_types *types);
 
 #define TYPE_NONE (-1)
