@@ -96,7 +96,7 @@ static int take(struct census *census, const struct heap_target *target,
 
 static int find_blocks(struct census *census, const struct heap_target *target)
 {
-	census->types = heap_types_new(census->snapshot, &target->layout);
+	census->types = heap_types_new(census->snapshot, &target->layout, &target->python.layout);
 	if (!census->types)
 		return -ENOMEM;
 	return heap_blocks_find(census->snapshot, &target->layout, census->types, &census->blocks);
@@ -115,6 +115,13 @@ static int find_references(struct census *census, const struct heap_target *targ
 	return err == -ENOMEM ? 0 : err;
 }
 
+static bool is_owned(void *arg, uint32_t block)
+{
+	const struct census *census = arg;
+
+	return heap_graph_owner(census->graph, block) != BLOCK_NONE;
+}
+
 static int census_take(struct census *census, const struct heap_target *target,
 		       const struct heap_options *options, char *why, size_t size)
 {
@@ -126,8 +133,8 @@ static int census_take(struct census *census, const struct heap_target *target,
 	if (!err)
 		err = find_references(census, target);
 	if (!err)
-		err = heap_balance_make(census->snapshot, census->blocks, census->graph,
-					&census->balance);
+		err = heap_balance_make(census->snapshot, census->blocks,
+					census->graph ? is_owned : NULL, census, &census->balance);
 	if (!err)
 		err = heap_type_rows_make(census->types, census->blocks, census->graph,
 					  &census->rows, &census->row_count);
