@@ -7,6 +7,7 @@
  * a report.
  */
 #include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -36,7 +37,7 @@ struct heap_command_options {
 	pid_t *pids;
 	size_t pid_count;
 	double seconds; /* 0: one look */
-	bool pause, quiet;
+	bool until_input, pause, quiet;
 	int births;
 	unsigned top;
 	const char *format, *output;
@@ -274,14 +275,19 @@ static void identify_all(struct heap_run *run)
 	}
 }
 
-static void wait_for(double seconds)
+/* Until the time is over, or (`input`) standard input has something, or has ended. */
+static void wait_for(double seconds, bool input)
 {
-	uint64_t end_ns = clock_ns(CLOCK_MONOTONIC) + (uint64_t)(seconds * 1e9);
-	struct timespec end = {.tv_sec = (time_t)(end_ns / 1000000000),
-			       .tv_nsec = (long)(end_ns % 1000000000)};
+	uint64_t end = clock_ns(CLOCK_MONOTONIC) + (uint64_t)(seconds * 1e9), now;
+	struct pollfd p = {.fd = input ? STDIN_FILENO : -1, .events = POLLIN};
+	struct timespec left;
 
-	while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &end, NULL) == EINTR)
-		;
+	while ((now = clock_ns(CLOCK_MONOTONIC)) < end) {
+		left = (struct timespec){.tv_sec = (time_t)((end - now) / 1000000000),
+					 .tv_nsec = (long)((end - now) % 1000000000)};
+		if (ppoll(&p, 1, &left, NULL) > 0)
+			return;
+	}
 }
 
 /* The first looks of all processes, and the wait. False: none is left. */
@@ -300,7 +306,7 @@ static bool look_before(struct heap_run *run)
 			"looked at %zu process%s; the second look follows in %g s; Ctrl-C gives "
 			"up\n",
 			left, left == 1 ? "" : "es", seconds);
-	wait_for(seconds);
+	wait_for(seconds, run->options->until_input);
 	return true;
 }
 
@@ -445,6 +451,10 @@ static const struct option_row rows[] = {
 	 .least = 0.001,
 	 .most = 1e9,
 	 .help = "look twice, SEC seconds apart: what came in between and stayed"},
+	{.name = "until-input",
+	 .type = OPTION_FLAG,
+	 AT(until_input),
+	 .help = "with -d: the second look comes as soon as there is input, such as Return"},
 	{.name = "pause",
 	 .type = OPTION_FLAG,
 	 AT(pause),
@@ -503,6 +513,9 @@ static int check(const struct command *command, void *options)
 
 	if (!o->pid_count)
 		return options_complain(command, "say whose heap: -p PID; --help tells more");
+	if (!o->seconds && (o->until_input || o->births))
+		return options_complain(command, "--%s goes with -d",
+					o->until_input ? "until-input" : "births");
 	if (o->births == BIRTHS_WATCH || o->births == BIRTHS_BURST)
 		return options_complain(command, "--births %s is not there yet: auto or off",
 					o->births == BIRTHS_WATCH ? "watch" : "burst");
