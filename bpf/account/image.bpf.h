@@ -291,8 +291,8 @@ static __noinline int proc_retire(struct pymem_proc *p, bool exec)
 	proc_fold_peaks(p);
 	if (!count_only && bpf_map_update_elem(&dead, &id, p, BPF_ANY))
 		__sync_fetch_and_add(&dropped_images, 1);
-	if (p->page || p->tree)
-		page_end(p, exec);
+	if (p->block || p->tree)
+		block_end(p, exec);
 	proc_delete(mm, id, payer);
 	tell(PYMEM_MSG_EXIT, id, tgid, 0);
 	return 1;
@@ -309,7 +309,7 @@ LOOP_BODY retired_step(__u32 i __attribute__((unused)), __u64 *mm)
 
 /* An image is to begin on `mm`. Is there another still? A process frees its old mm well before
  * its exec is told (and before 6.16, before its exit is), and whoever forks next is likely to
- * get it. That image has ended; what follows its exec is to know of what page it was. */
+ * get it. That image has ended; what follows its exec is to know of what counter block it was. */
 static __always_inline void proc_make_way(__u64 mm)
 {
 	struct pymem_proc *old = bpf_map_lookup_elem(&procs, &mm);
@@ -323,7 +323,7 @@ static __always_inline void proc_make_way(__u64 mm)
 	payer = old->payer;
 	entry = bpf_map_lookup_elem(&tgids, &tgid);
 	if (entry && entry->id == old->id) {
-		entry->page = old->page;
+		entry->block = old->block;
 		entry->tree = old->tree;
 		entry->payer = payer;
 	}
@@ -413,7 +413,8 @@ static __always_inline bool proc_undo(struct pymem_proc *p, struct task_struct *
 }
 
 /* Ends the image p, by an exec or for good. The mm may be reused from now on. User space may be
- * ending it too (session_page_free): one of the two deletes it, and takes it out of the filters. */
+ * ending it too (session_block_free): one of the two deletes it, and takes it out of the filters.
+ */
 static __always_inline void proc_end(struct pymem_proc *p, bool exec)
 {
 	__u32 tgid = p->tgid;
@@ -466,14 +467,14 @@ static __always_inline struct pymem_thread *current_thread(struct pymem_proc **p
 /* What a write to a present page did, as far as RSS tells: a file page that goes was
  * copied; anonymous memory that grows without one replaces the zero page, for which a
  * page was allocated but nothing copied. */
-static __always_inline void settle_copy(struct pymem_thread *th, struct pymem_slot *slot,
+static __always_inline void settle_copy(struct pymem_thread *th, struct pymem_recent *recent,
 					__u32 member, __s64 change)
 {
 	if (th->pending & PYMEM_PENDING_COPIED) {
 		if (member == PYMEM_ANON && change > 0)
-			slot->acc.cow_faults--;
+			recent->acc.cow_faults--;
 	} else if (th->pending & PYMEM_PENDING_WRITE && member == PYMEM_FILE && change < 0) {
-		slot->acc.cow_faults++;
+		recent->acc.cow_faults++;
 	}
 	th->pending &= ~(PYMEM_PENDING_COPIED | PYMEM_PENDING_WRITE);
 }
@@ -484,11 +485,11 @@ static __always_inline void batched_rest(struct pymem_proc *p, struct pymem_thre
 					 __u32 member, __s64 pages)
 {
 	__u64 rss = thread_add(p, th, member, pages);
-	struct pymem_slot *slot = slot_current(th);
+	struct pymem_recent *recent = recent_current(th);
 
-	if (slot) {
-		settle_copy(th, slot, member, pages);
-		slot_pages(slot, member, pages, rss);
+	if (recent) {
+		settle_copy(th, recent, member, pages);
+		recent_pages(recent, member, pages, rss);
 	} else {
 		lose(p, th->loss, member, pages);
 	}

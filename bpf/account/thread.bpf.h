@@ -76,15 +76,15 @@ static __always_inline void thread_begin(struct pymem_thread *th, struct task_st
 	__u32 i;
 
 	/* In parts, kept apart: clang takes no larger memset. */
-	__builtin_memset(th, 0, __builtin_offsetof(struct pymem_thread, slots));
-	for (i = 0; i < PYMEM_SLOTS; i++) {
+	__builtin_memset(th, 0, __builtin_offsetof(struct pymem_thread, recent));
+	for (i = 0; i < PYMEM_RECENT; i++) {
 		asm volatile("" ::: "memory");
-		__builtin_memset(&th->slots[i], 0, sizeof(th->slots[i]));
+		__builtin_memset(&th->recent[i], 0, sizeof(th->recent[i]));
 	}
 	th->mm = p->mm;
 	th->proc = p->id;
 	th->major = TASK_READ(task, maj_flt);
-	th->current = PYMEM_SLOTS;
+	th->current = PYMEM_RECENT;
 	th->loss = PYMEM_LOSS_UNSETTLED;
 #ifdef PYMEM_LEGACY
 	quota_hold(p, PYMEM_TABLE_THREADS, 1);

@@ -53,7 +53,7 @@ static __always_inline int fault(__u64 regs, __u64 error_code)
 		(error_code & (FAULT_PRESENT | FAULT_WRITE)) == (FAULT_PRESENT | FAULT_WRITE);
 	struct task_struct *task = current_task();
 	struct pymem_thread *th;
-	struct pymem_slot *slot;
+	struct pymem_recent *recent;
 	struct pymem_proc *p;
 
 	th = current_thread(&p);
@@ -74,10 +74,10 @@ static __always_inline int fault(__u64 regs, __u64 error_code)
 	th->string.ip = 0;
 	if (stack_now(p, th))
 		return 0;
-	slot = slot_current(th);
-	if (slot) {
-		slot_fault(th, slot);
-		slot_pages(slot, PYMEM_ANON, 0, proc_rss(p));
+	recent = recent_current(th);
+	if (recent) {
+		recent_fault(th, recent);
+		recent_pages(recent, PYMEM_ANON, 0, proc_rss(p));
 	}
 	th->counted = th->noted;
 	th->pending &= ~PYMEM_PENDING_FAULT;
@@ -120,7 +120,7 @@ SEC("raw_tp/mm_page_alloc")
 int page_alloc(struct bpf_raw_tracepoint_args *ctx)
 {
 	struct pymem_thread *th;
-	struct pymem_slot *slot;
+	struct pymem_recent *recent;
 	struct pymem_proc *p;
 	__u64 mm = 0;
 
@@ -135,9 +135,9 @@ int page_alloc(struct bpf_raw_tracepoint_args *ctx)
 	if (!p || th->mm != mm)
 		return 0;
 	/* The stack was walked at the fault's entry and has not moved since. */
-	slot = slot_current(th);
-	if (slot) {
-		slot->acc.cow_faults++;
+	recent = recent_current(th);
+	if (recent) {
+		recent->acc.cow_faults++;
 		th->pending |= PYMEM_PENDING_COPIED;
 	} else {
 		__sync_fetch_and_add(&p->lost_faults, 1);

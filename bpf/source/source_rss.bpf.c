@@ -191,8 +191,8 @@ static __always_inline bool tears_down(struct pymem_proc *p)
 static __always_inline void nobodys_change(struct pymem_proc *p, __u32 member, __s64 change)
 {
 	proc_add(p, member, change);
-	if (p->page && member != PYMEM_SWAP)
-		page_foreign(p, change);
+	if (p->block && member != PYMEM_SWAP)
+		block_foreign(p, change);
 	lose(p, PYMEM_LOSS_OTHER_TASK, member, change);
 }
 
@@ -291,7 +291,7 @@ static __always_inline bool same_stack(struct pymem_thread *th, __s64 change)
 		return false;
 	}
 	if (th->charged == number)
-		return th->current < PYMEM_SLOTS;
+		return th->current < PYMEM_RECENT;
 	th->charged = number;
 	resumed = change > 0 && string_resumed(th);
 	if (!resumed && th->string.unit)
@@ -316,7 +316,7 @@ static __always_inline bool counts_now(struct pymem_thread *th, __u32 pending)
 static __always_inline void own_change(struct pymem_proc *p, struct pymem_thread *th, __u32 member,
 				       __s64 change)
 {
-	struct pymem_slot *slot;
+	struct pymem_recent *recent;
 	__u32 pending;
 	bool counts;
 	__u64 rss;
@@ -341,18 +341,18 @@ static __always_inline void own_change(struct pymem_proc *p, struct pymem_thread
 	/* Not before: the verifier would follow the walk once for each answer. */
 	pending = pending_now(th);
 	counts = counts_now(th, pending);
-	slot = slot_current(th);
-	if (err || !slot) {
+	recent = recent_current(th);
+	if (err || !recent) {
 		lose(p, err ? -err - 1 : th->loss, member, change);
 		if (counts)
 			__sync_fetch_and_add(&p->lost_faults, 1);
 	} else {
 		/* Where counters are batched, a fault's changes come by batched_rest(). */
 		if (pending && !batched_counters)
-			settle_copy(th, slot, member, change);
-		slot_pages(slot, member, change, rss);
+			settle_copy(th, recent, member, change);
+		recent_pages(recent, member, change, rss);
 		if (counts)
-			slot_fault(th, slot);
+			recent_fault(th, recent);
 	}
 	if (pending)
 		th->pending &= ~PYMEM_PENDING_FAULT;

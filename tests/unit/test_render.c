@@ -217,7 +217,7 @@ static void add_runs(struct profile *profile)
 	model_add_runs(profile->model, p, place(profile, "sum_of_lists", 6, 1), &frees);
 	/* The line on which the module ran the def is no line of the function. */
 	model_add_runs(profile->model, p, place(profile, "<module>", 1, 1), &module);
-	assert_int_equal(model_finish(profile->model), 0);
+	assert_int_equal(model_compute(profile->model), 0);
 }
 
 static void test_lines_engine(void **state)
@@ -277,7 +277,7 @@ static void test_long_function(void **state)
 	model_add_runs(profile.model, p, place(&profile, "big", 501, 500), &nothing);
 	model_add_runs(profile.model, p, place(&profile, "big", 2147483647, 500), &something);
 	model_add_runs(profile.model, p, place(&profile, "big", 30000, 500), &something);
-	assert_int_equal(model_finish(profile.model), 0);
+	assert_int_equal(model_compute(profile.model), 0);
 	output = render(&profile, "table", options);
 	assert_int_equal(output.err, 0);
 	assert_non_null(strstr(output.text, "\n   500      0.0 MiB      0.0 MiB           3   "));
@@ -336,7 +336,7 @@ static void test_rest(void **state)
 
 	(void)state;
 	profile_init(&profile);
-	profile.model->rest = (struct model_rest){
+	profile.model->gathered = (struct model_gathered){
 		.processes = 1234,
 		.change_bytes = 30 << 20,
 		.charged_bytes = 25 << 20,

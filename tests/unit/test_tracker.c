@@ -142,7 +142,7 @@ static void test_exit(void **state)
 	assert_null(tracker_live_image(&g->tracker, PID(1)));
 	assert_false(tracker_any_asked_alive(&g->tracker));
 	assert_true(tracker_follows(&g->tracker, getpid()));
-	assert_int_equal(g->tracker.unfolded, 2);
+	assert_int_equal(g->tracker.unfinished, 2);
 }
 
 /* The record may be read before the message of its end is. */
@@ -159,7 +159,7 @@ static void test_record_first(void **state)
 	assert_true(image(g, 1)->dead);
 	g->session->messages[g->session->message_count++] = end;
 	poll_all(g);
-	assert_int_equal(g->tracker.unfolded, 1);
+	assert_int_equal(g->tracker.unfinished, 1);
 }
 
 /* What ran for a moment, and was not looked at, is forgotten and counted by name. */
@@ -180,7 +180,7 @@ static void test_unexamined(void **state)
 	assert_null(image(g, 11));
 	/* What it was before is a Python, and for the report. */
 	assert_non_null(image(g, 10));
-	assert_int_equal(g->tracker.unfolded, 3);
+	assert_int_equal(g->tracker.unfinished, 3);
 }
 
 static const struct counts_skip *skip_of(const struct given *g, pid_t pid)
@@ -306,7 +306,7 @@ static void check(struct given *g, const struct model *model, bool all_came)
 	}
 	/* Nothing is kept of what has ended. */
 	assert_int_equal(HASH_COUNT(g->tracker.images), 1);
-	assert_int_equal(g->tracker.unfolded, 0);
+	assert_int_equal(g->tracker.unfinished, 0);
 	assert_int_equal(fake_entries(g->session), 0);
 	assert_int_equal(g->session->on_account, 0);
 	assert_null(g->tracker.store.images);
@@ -327,7 +327,7 @@ static void live_and_report(unsigned lost, unsigned polls)
 	assert_int_equal(g.session->sent, MESSAGES);
 	poll_all(&g);
 	poll_all(&g);
-	assert_int_equal(tracker_finish(&g.tracker), 0);
+	assert_int_equal(tracker_end(&g.tracker), 0);
 	model = report_build(report, true);
 	assert_non_null(model);
 	check(&g, model, !lost);

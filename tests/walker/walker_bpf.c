@@ -206,7 +206,7 @@ void walker_reset(const struct pymem_layout *layout, __u64 runtime, __u64 interp
 	walker_proc.runtime = runtime;
 	walker_proc.interp_head = interp_head;
 	__builtin_memset(&walker_thread, 0, sizeof(walker_thread));
-	walker_thread.current = PYMEM_SLOTS;
+	walker_thread.current = PYMEM_RECENT;
 }
 
 int walker_event(__u64 thread_pointer)
@@ -218,7 +218,7 @@ int walker_event(__u64 thread_pointer)
 
 __u64 walker_stack_hash(void)
 {
-	return slot_current(&walker_thread) ? slot_current(&walker_thread)->hash : 0;
+	return recent_current(&walker_thread) ? recent_current(&walker_thread)->hash : 0;
 }
 
 const char *walker_build(void)

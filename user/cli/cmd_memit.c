@@ -20,6 +20,7 @@
 #include "base/text.h"
 #include "os/confine.h"
 #include "os/loop.h"
+#include "os/signals.h"
 #include "track/launch.h"
 #include "cli/command.h"
 #include "cli/privilege.h"
@@ -42,9 +43,10 @@ struct memit {
 	struct session *session;
 	struct launcher launcher;
 	struct loop *loop;
-	bool interrupted; /* by a signal */
-	pid_t child;	  /* > 0: signals sent to us are passed on to it, which is waited for */
-	bool ended;	  /* what is waited for has */
+	bool interrupted;    /* by a signal */
+	bool hangup_ignored; /* by nohup(1): a SIGHUP is passed on and ends nothing */
+	pid_t child;	     /* > 0: signals sent to us are passed on to it, which is waited for */
+	bool ended;	     /* what is waited for has */
 };
 
 struct result {
@@ -56,13 +58,14 @@ struct result {
 static void on_signal(void *arg, const struct signalfd_siginfo *info)
 {
 	struct memit *m = arg;
+	bool ends = info->ssi_signo != SIGHUP || !m->hangup_ignored;
 
-	m->interrupted = true;
-	if (m->child <= 0)
-		loop_stop(m->loop);
+	m->interrupted |= ends;
 	/* What the terminal sends, it sends to the command as well. */
-	else if (info->ssi_code <= 0)
+	if (m->child > 0 && info->ssi_code <= 0)
 		kill(m->child, (int)info->ssi_signo);
+	else if (m->child <= 0 && ends)
+		loop_stop(m->loop);
 }
 
 /* From now on they are told only while we wait: none is missed between a look and the wait. 0 or
@@ -73,6 +76,7 @@ static int take_signals(struct memit *m)
 	size_t i;
 	int err = 0;
 
+	m->hangup_ignored = signals_hangup_ignored();
 	for (i = 0; !err && i < sizeof(numbers) / sizeof(numbers[0]); i++)
 		err = loop_take_signal(m->loop, numbers[i], on_signal, m);
 	signal(SIGPIPE, SIG_IGN);

@@ -41,7 +41,7 @@ struct profile {
 };
 
 /* What the import system does is shown as its importer's, unless somebody wants to know. */
-static bool folds_imports(const struct profile *p)
+static bool gathers_imports(const struct profile *p)
 {
 	return p->renderer->for_people && !p->options.verbosity;
 }
@@ -149,7 +149,7 @@ static int new_profiler(struct profile *p)
 			},
 		.command = o->command,
 		.ended_bytes = o->ended_bytes,
-		.fold_imports = folds_imports(p),
+		.gather_imports = gathers_imports(p),
 		.interrupted = signals_interrupted,
 	};
 	char why[512];
@@ -371,12 +371,12 @@ static int final_report(struct profile *p)
 			": no such function %s while it was watched; without -f the report "
 			"lists those that did%s\n",
 			p->options.lines ? "ran" : "changed memory",
-			folds_imports(p) ? ", with -v those of the import system too" : "");
+			gathers_imports(p) ? ", with -v those of the import system too" : "");
 	}
 	return err;
 }
 
-static int finish(struct profile *p)
+static int commit_report(struct profile *p)
 {
 	int err = final_report(p);
 
@@ -407,7 +407,7 @@ static int run(struct profile *p)
 		fprintf(stderr, "pymem-bpf: %s\n", strerror(-err));
 		return EXIT_FAILED;
 	}
-	status = finish(p);
+	status = commit_report(p);
 	if (p->options.command && !status)
 		status = profiler_command_status(p->profiler);
 	return status;

@@ -2,6 +2,11 @@
 /* Who is meant by a signal: while a command that was started lives, the command. It decides, and we
  * report when it ends. Else the first one ends the profile, the second gives up the report.
  *
+ * A hangup ends nothing if it was ignored when we were started: that is what nohup(1) is used for.
+ * An ignored SIGINT counts for nothing. A shell without job control, and so a script or a CI job,
+ * ignores it in all that it starts with &, unasked; then `kill -INT` could not end the profile, and
+ * Ctrl-C would leave the profiler behind.
+ *
  * What the terminal sends (that is, the kernel itself), it sends to a process group: the command
  * has it already, unless it has gone into a group of its own. What another process sends is passed
  * on, though it may have meant the group: twice is better than never.
@@ -29,6 +34,7 @@
 static volatile sig_atomic_t interrupted;
 static volatile sig_atomic_t wake_fd = -1;
 static volatile sig_atomic_t on_screen; /* the terminal's alternate screen is ours */
+static bool hangup_ignored;		/* when we were started */
 
 /* The descriptor is never another's, as a PID may be. */
 static volatile sig_atomic_t command_pid, command_fd = -1;
@@ -81,6 +87,8 @@ static void on_signal(int number, siginfo_t *info, void *context)
 	/* After the command's end: these are no reason to end. */
 	if (number == SIGUSR1 || number == SIGUSR2 || number == SIGWINCH)
 		return;
+	if (number == SIGHUP && hangup_ignored)
+		return;
 	/* The second one means it: whatever the report is stuck on. */
 	if (!interrupted++) {
 		wake();
@@ -91,6 +99,13 @@ static void on_signal(int number, siginfo_t *info, void *context)
 	    write(STDOUT_FILENO, SCREEN_LEAVE, sizeof(SCREEN_LEAVE) - 1) < 0)
 		_exit(1);
 	_exit(128 + number);
+}
+
+bool signals_hangup_ignored(void)
+{
+	struct sigaction before;
+
+	return !sigaction(SIGHUP, NULL, &before) && before.sa_handler == SIG_IGN;
 }
 
 int signals_catch(bool launched)
@@ -104,6 +119,7 @@ int signals_catch(bool launched)
 	wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (wake_fd < 0)
 		return -errno;
+	hangup_ignored = signals_hangup_ignored();
 	for (i = 0; i < sizeof(ends) / sizeof(ends[0]); i++)
 		sigaction(ends[i], &action, NULL);
 	for (i = 0; launched && i < sizeof(more) / sizeof(more[0]); i++)
@@ -124,8 +140,10 @@ void signals_end_at_once(void)
 	static const int ends[] = {SIGINT, SIGTERM, SIGHUP};
 	struct sigaction action = {.sa_handler = on_end};
 
-	for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++)
-		sigaction(ends[i], &action, NULL);
+	for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++) {
+		if (ends[i] != SIGHUP || !signals_hangup_ignored())
+			sigaction(ends[i], &action, NULL);
+	}
 	signal(SIGPIPE, SIG_IGN);
 }
 

@@ -6,14 +6,17 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
-/* From now on SIGINT, SIGTERM and SIGHUP are noted; with `launched`, more are caught, to be passed
- * on. 0 or -errno. */
+/* From now on SIGINT, SIGTERM and SIGHUP are noted, SIGHUP not if it is ignored now; with
+ * `launched`, more are caught, to be passed on. 0 or -errno. */
 int signals_catch(bool launched);
 
-/* For a command that has nothing to report before its end: from now on SIGINT, SIGTERM and SIGHUP
- * end this process at once, with 128 plus their number; a report that is being written is dropped.
- */
+/* For a command that has nothing to report before its end: from now on SIGINT, SIGTERM and, unless
+ * it is ignored now, SIGHUP end this process at once, with 128 plus their number. A report that is
+ * being written is dropped. */
 void signals_end_at_once(void);
+
+/* Is SIGHUP ignored, as nohup(1) has it? Before anything here takes it. */
+bool signals_hangup_ignored(void);
 
 /* Was there one that ends the profile? */
 bool signals_interrupted(void);

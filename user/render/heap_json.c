@@ -324,7 +324,7 @@ static int json_emit(FILE *out, const struct heap_report *report,
 	fputc(']', out);
 	err = put_skips(out, report) ?: err;
 	fputs("\n}\n", out);
-	return err ?: parts_finish(out);
+	return err ?: parts_flush(out);
 }
 
 const struct heap_renderer heap_json = {

@@ -503,7 +503,7 @@ static int table_emit(FILE *out, const struct heap_report *report,
 		parts_skip(out, options, (int)report->skips[i].pid, report->skips[i].comm,
 			   report->skips[i].reason);
 	}
-	return err ? err : parts_finish(out);
+	return err ? err : parts_flush(out);
 }
 
 const struct heap_renderer heap_table = {

@@ -19,15 +19,16 @@ json_t *json_text_or_null(const char *text);
 json_t *json_count(uint64_t number);
 /* null where it is negative. */
 json_t *json_known(int64_t number);
-/* RFC 3339, UTC, milliseconds; null where it is no time. */
+/* RFC 3339 in UTC with milliseconds; null if `seconds` is no valid time. */
 json_t *json_time(double seconds);
 /* An array of these texts, as of json_text(). */
 json_t *json_strings(char *const *strings, size_t count);
 
-/* Writes `value` and drops it. 0 or -ENOMEM; the stream's errors show at the end. */
+/* Writes `value` and frees it. 0 or -ENOMEM. A failure of the stream shows at the end. */
 int json_put(FILE *out, json_t *value);
 
-/* Writes `"name":value` for each, a comma before each but (unless `more`) the first. */
+/* Writes `"name":value` for each member, separated by commas; with `more`, a comma also before the
+ * first. Frees the values. 0 or -ENOMEM. */
 int json_put_members(FILE *out, const char *indent, const struct json_member *members, size_t count,
 		     bool more);
 #define JSON_PUT_MEMBERS(out, indent, members, more) \

@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* JSON for programs: schema "pymem-bpf/1" (docs/JSON.md, docs/json-schema.json).
  *
- * The outer structure is written as it comes and each line of the profile is built, written on
- * a line of its own and dropped: what a profile of 100,000 lines takes is not
- * kept twice. Output is ASCII, so that no name can reach a terminal with control bytes.
+ * The outer structure is written piece by piece. Each line of the profile is built, written on a
+ * line of its own and freed: so a profile of 100,000 lines is not kept in memory twice. The output
+ * is ASCII, so a name can't send control bytes to a terminal.
  *
- * Left out: stacks. All lines are written, whatever -n and -f say.
- */
+ * Left out: stacks. All lines are written, whatever -n and -f say. */
 #include "render/render_parts.h"
 
 #include <errno.h>
@@ -33,7 +32,7 @@ static json_t *losses_value(const int64_t *lost_bytes)
 	return NULL;
 }
 
-/* The calls that were made, by name; an empty object if there were none. */
+/* An object with the system calls that the line made; empty if it made none. */
 static json_t *vm_calls_value(const struct model_line *line)
 {
 	static const char *const names[] = {
@@ -69,7 +68,7 @@ static bool has_vm_calls(const struct model_line *line)
 	return false;
 }
 
-/* What only the exact engine knows: absent where the line was not seen to run. */
+/* Writes what only the exact engine knows. Nothing is written if the line was not seen to run. */
 static int put_runs(FILE *out, const struct model_line *line)
 {
 	struct json_member members[] = {
@@ -159,14 +158,14 @@ static int put_process(FILE *out, struct model_process *process,
 	return err;
 }
 
-/* Absent where all processes are reported one by one. */
-static int put_rest(FILE *out, const struct model_rest *rest)
+/* Writes "ended". The caller leaves it out if each process is reported one by one. */
+static int put_gathered(FILE *out, const struct model_gathered *gathered)
 {
 	struct json_member members[] = {
-		{"processes", json_count(rest->processes)},
-		{"change_bytes", json_integer(rest->change_bytes)},
-		{"charged_bytes", json_integer(rest->charged_bytes)},
-		{"lost_bytes", losses_value(rest->lost_bytes)},
+		{"processes", json_count(gathered->processes)},
+		{"change_bytes", json_integer(gathered->change_bytes)},
+		{"charged_bytes", json_integer(gathered->charged_bytes)},
+		{"lost_bytes", losses_value(gathered->lost_bytes)},
 	};
 	int err;
 
@@ -217,12 +216,12 @@ static int json_emit(FILE *out, struct model *model, const struct render_options
 		err = put_process(out, model->processes[i], options);
 	}
 	fputc(']', out);
-	if (model->rest.processes)
-		err = put_rest(out, &model->rest) ?: err;
+	if (model->gathered.processes)
+		err = put_gathered(out, &model->gathered) ?: err;
 	err = put_skips(out, model) ?: err;
 	err = json_put_members(out, "\n ", &notes, 1, true) ?: err;
 	fputs("\n}\n", out);
-	return err ?: parts_finish(out);
+	return err ?: parts_flush(out);
 }
 
 const struct renderer render_json = {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* Problem: what the kernel side needs root for is of use to every user, about processes of
- * their own. A server that is root loads it once, and gives each client the one page that is
- * about the client's process (pymem_page.h); what is read there costs the server nothing.
+ * their own. A server that is root loads it once, and gives each client the one block that is
+ * about the client's process (pymem_block.h); what is read there costs the server nothing.
  *
  * One thread, one loop (loop.h); it waits for nothing else. The programs are attached
  * only while something is watched. Everything that a connection holds goes with it
@@ -23,12 +23,13 @@
 #include "base/clock.h"
 #include "base/exit_status.h"
 #include "os/confine.h"
+#include "os/signals.h"
 #include "serve/serve_private.h"
 #include "serve/serve_watched.h"
 
 #define ACCEPTS_AT_ONCE 16
 #define ACCEPT_PAUSE_NS 100000000ULL
-#define FDS_PER_CLIENT	8 /* connection, two processes, page, reply; and to spare */
+#define FDS_PER_CLIENT	8 /* connection, two processes, block, reply; and to spare */
 #define FDS_OF_OUR_OWN	128
 
 uint64_t server_now(void)
@@ -155,7 +156,7 @@ static void free_clients(struct server *server)
 	}
 }
 
-/* One page at a time: that takes long, and the loop looks at the descriptors in between. */
+/* One block at a time: that takes long, and the loop looks at the descriptors in between. */
 static void sweep(void *arg)
 {
 	struct server *server = arg;
@@ -196,7 +197,9 @@ static int open_signals(struct server *server)
 		signal(SIGHUP, SIG_IGN);
 	} else {
 		err = err ?: loop_take_signal(server->loop, SIGINT, on_signal, server);
-		err = err ?: loop_take_signal(server->loop, SIGHUP, on_signal, server);
+		/* nohup(1): it goes on when its terminal goes. */
+		if (!signals_hangup_ignored())
+			err = err ?: loop_take_signal(server->loop, SIGHUP, on_signal, server);
 	}
 	signal(SIGPIPE, SIG_IGN);
 	return err;

@@ -5,7 +5,7 @@
  * room, because the client does not read, ends the connection. A user who asks too much is
  * not read from for a while: the messages wait in the client's own socket.
  *
- * Invariant: whatever a client holds (a place, descriptors, a page, tracked processes) is let
+ * Invariant: whatever a client holds (a place, descriptors, a block, tracked processes) is let
  * go in client_close(), the only way a connection ends.
  */
 #include <errno.h>
@@ -289,14 +289,14 @@ static void begin_watch(struct client *c)
 		return;
 	}
 	err = loop_add(s->loop, &c->target, c->process.pidfd, EPOLLIN, on_target, c);
-	fd = err ? err : session_page_fd(s->session, c->watched->watch.number);
+	fd = err ? err : session_block_fd(s->session, c->watched->watch.number);
 	if (fd < 0) {
 		stop_watching(c);
 		refuse_watch(c, fd);
 		return;
 	}
 	serve_reply_fill(&reply, PYMEM_SERVE_TRACK, PYMEM_SERVE_OK, NULL);
-	reply.page_bytes = PYMEM_PAGE_BYTES;
+	reply.block_bytes = PYMEM_BLOCK_BYTES;
 	reply.pid = c->process.pid;
 	reply.slot = c->slot;
 	c->watching = true;

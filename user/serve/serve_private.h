@@ -39,7 +39,7 @@ struct client {
 	bool watching;		      /* since TRACK, until UNTRACK */
 	struct serve_process process; /* then; pidfd -1 once it has ended */
 	struct watched *watched;      /* likewise; then NULL */
-	unsigned slot;		      /* on its page */
+	unsigned slot;		      /* on its block */
 	struct loop_fd socket;
 	struct loop_fd other_end, target; /* the ends of those processes */
 	struct loop_timer pause;	  /* runs while it is not read from */
@@ -54,7 +54,7 @@ struct server {
 	struct serve_listener listener;
 	struct client *clients;
 	struct watched *watched; /* processes */
-	struct watched *ended;	 /* whose pages are to be let go */
+	struct watched *ended;	 /* whose blocks are to be let go */
 	bool attached;
 	struct loop_fd on_listener;
 	struct loop_timer accept; /* runs while no connection is accepted */
@@ -70,7 +70,7 @@ uint64_t server_now(void);
 int server_attach(struct server *server);
 /* Something that was to be watched, or was, is not: it may have been the last. */
 void server_linger(struct server *server);
-/* A client was closed, or a page has ended: it is freed as soon as the loop comes to it. */
+/* A client was closed, or a block has ended: it is freed as soon as the loop comes to it. */
 void server_sweep_soon(struct server *server);
 
 /* Says something about the server, unless -q is given. */

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Problem: a process has one page, and several connections want it: the kernel's of a notebook
+/* Problem: a process has one block, and several connections want it: the kernel's of a notebook
  * and that of a tool that looks on, a script under a profiler and the profiler within it.
  *
- * So the page is shared. Each connection has a slot of its own there for its peaks, since each
- * resets them when it likes; the page ends with the last of them. Who has had the page once may
+ * So the block is shared. Each connection has a slot of its own there for its peaks, since each
+ * resets them when it likes; the block ends with the last of them. Who has had the block once may
  * still have it mapped, so it ends for all as soon as one who ever got it may watch the process no
  * longer, which takes an exec of a privileged program; the others may ask anew.
  *
- * To let a page go the kernel waits for programs that may use it. One goes at a time, between
+ * To let a block go the kernel waits for programs that may use it. One goes at a time, between
  * two looks at the sockets, so that many that end at once keep nobody waiting.
  */
 #include "serve/serve_watched.h"
@@ -31,7 +31,7 @@ static bool same_rights(const struct serve_peer *a, const struct serve_peer *b)
 	       a->userns == b->userns;
 }
 
-/* The peer gets the page. 0 or -EUSERS. */
+/* The peer gets the block. 0 or -EUSERS. */
 static int note_peer(struct watched *w, const struct serve_peer *peer)
 {
 	unsigned i;
@@ -49,7 +49,7 @@ static int take_slot(struct watched *w, unsigned *slot)
 {
 	unsigned i;
 
-	for (i = 0; i < PYMEM_PAGE_WATCHERS; i++) {
+	for (i = 0; i < PYMEM_BLOCK_WATCHERS; i++) {
 		if (w->slots & 1U << i)
 			continue;
 		*slot = i;
@@ -135,7 +135,7 @@ static void end_for_all(struct server *server, const struct watched *w, const ch
 			client_end_watch(c, why);
 }
 
-/* May all who have had its page go on watching the process? */
+/* May all who have had its block go on watching the process? */
 static bool still_allowed(const struct server *server, const struct watched *w)
 {
 	const struct client *c = server->clients;
@@ -155,11 +155,11 @@ static int count_image(const struct pymem_proc *record, void *arg)
 	int number = (int)record->tree, i;
 	struct watched *w;
 
-	for (i = 0; number && i < PYMEM_PAGE_NESTED; i++) {
+	for (i = 0; number && i < PYMEM_BLOCK_NESTED; i++) {
 		for (w = server->watched; w; w = w->next)
 			if (number == w->watch.number)
 				w->images++;
-		number = session_page_around(server->session, number);
+		number = session_block_around(server->session, number);
 	}
 	return 0;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* One process watched on one page (pymem_page.h), for `serve` and `memit`. */
+/* One process watched on one block (pymem_block.h), for `serve` and `memit`. */
 #ifndef WATCH_H
 #define WATCH_H
 
@@ -7,14 +7,14 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#include "pymem_page.h"
+#include "pymem_block.h"
 #include "kernel/session.h"
 
 struct watch {
 	struct session *session;
-	const struct pymem_page *page; /* the session's; NULL: nothing is watched */
-	int number;		       /* of the page */
-	uint32_t images;	       /* that have begun, as far as watch_execed() has told */
+	const struct pymem_block *block; /* the session's; NULL: nothing is watched */
+	int number;			 /* of the block */
+	uint32_t images;		 /* that have begun, as far as watch_execed() has told */
 	int64_t start_pages, start_tree_pages; /* RSS when it began */
 };
 
@@ -26,10 +26,10 @@ struct watch_figures {
 	bool partial; /* the sums lack descendants, for want of room */
 };
 
-/* Watches process `pid`, and the sum over it and its descendants, on a new page. `start_ticks` as
+/* Watches process `pid`, and the sum over it and its descendants, on a new block. `start_ticks` as
  * and `payer` as in struct session_target. 0, -ESRCH: it has ended, or another has that PID;
  * -EBUSY: what it runs on is watched already; -EDQUOT: the payer has too many; -ENOSPC: too many
- * processes or pages; -errno. */
+ * processes or blocks; -errno. */
 int watch_begin(struct watch *watch, struct session *session, pid_t pid, uint64_t start_ticks,
 		unsigned payer);
 
@@ -46,11 +46,11 @@ int watch_from_exec(struct watch *watch);
 /* The figures of now, or the last ones; peaks are those of slot 0. */
 struct watch_figures watch_read(const struct watch *watch);
 
-/* The page says that it has ended. At once; the rest, which takes some milliseconds, is for
+/* The block says that it has ended. At once; the rest, which takes some milliseconds, is for
  * watch_end(). */
 void watch_close(struct watch *watch);
 
-/* Forgets the process and its children. The page says so, and stays as it is for who has
+/* Forgets the process and its children. The block says so, and stays as it is for who has
  * mapped it. Harmless if nothing is watched. */
 void watch_end(struct watch *watch);
 

@@ -35,7 +35,7 @@ struct image { /* one process image: pymem_proc's user-space half */
 	char reason[128]; /* why it can't be profiled; "" */
 	struct pymem_proc record; /* once dead */
 	uint64_t ended_ms;	  /* when that was known; CLOCK_MONOTONIC */
-	bool folded;		  /* it ended, and what it did was handed over */
+	bool finished;		  /* it ended, and what it did was handed over */
 	bool taking;		  /* that is being done */
 	int64_t handed_pages;	  /* of its stacks, meanwhile */
 	bool needless;		  /* in tracker.ended */

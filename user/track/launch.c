@@ -297,6 +297,19 @@ bool launch_ended(struct launch *launch)
 	return launch->ended;
 }
 
+int launch_let_go(struct launch *launch)
+{
+	int err;
+
+	launch->known = NULL;
+	if (!launch->traced || launch->ended)
+		return 0;
+	err = launch_trace_end(launch);
+	/* Where it has stopped already. */
+	launch_ended(launch);
+	return err;
+}
+
 int launch_exit_status(struct launch *launch)
 {
 	int status;

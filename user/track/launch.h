@@ -49,6 +49,9 @@ bool launch_hold(struct launch *launch);
 int launch_go(struct launch *launch, bool (*known)(void *arg), void *arg);
 /* Has it ended? Does not wait; but deals with its stops, and so calls `known`. */
 bool launch_ended(struct launch *launch);
+/* It is held no more, though nobody calls launch_ended(): it runs on from where it has stopped, or
+ * as soon as it stops. Once; SIGCHLD must not be a loop's any more. 0 or -errno. */
+int launch_let_go(struct launch *launch);
 /* Exit status to pass on: the command's own, or 128 + its signal. Waits for it. */
 int launch_exit_status(struct launch *launch);
 /* Ends a child that was never let go. */

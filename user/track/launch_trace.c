@@ -62,6 +62,37 @@ static void go_on(struct launch *launch, int request, int status)
 		launch->traced = false;
 }
 
+/* For the handler, which may run after the struct launch is gone. */
+static volatile pid_t let_go;
+
+/* Does nothing but what a handler may do. Its end is not taken here: launch_exit_status() waits for
+ * that. */
+static void on_child(int number)
+{
+	siginfo_t info = {.si_pid = 0};
+	int err = errno, status;
+
+	(void)number;
+	if (!waitid(P_PID, (id_t)let_go, &info, WSTOPPED | WNOHANG) && info.si_pid) {
+		status = info.si_status << 8 | 0x7f; /* as waitpid() has it */
+		ptrace(PTRACE_DETACH, let_go, NULL, (void *)(long)signal_of(status));
+	}
+	errno = err;
+}
+
+int launch_trace_end(struct launch *launch)
+{
+	struct sigaction action = {.sa_handler = on_child, .sa_flags = SA_RESTART};
+	sigset_t child;
+
+	let_go = launch->pid;
+	sigemptyset(&child);
+	sigaddset(&child, SIGCHLD);
+	if (sigaction(SIGCHLD, &action, NULL) || sigprocmask(SIG_UNBLOCK, &child, NULL))
+		return -errno;
+	return 0;
+}
+
 struct linker {
 	uint64_t base; /* AT_BASE */
 	uint64_t inode, end;

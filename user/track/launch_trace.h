@@ -9,4 +9,9 @@
  * is. Once that is known, or too much time has passed, it is traced no more. */
 void launch_trace_stopped(struct launch *launch, int status);
 
+/* From now on it is let go at its next stop by a handler of SIGCHLD, whatever this process does
+ * meanwhile; a program that runs can't be let go (PTRACE_DETACH) before it stops. Unblocks SIGCHLD.
+ * 0 or -errno. */
+int launch_trace_end(struct launch *launch);
+
 #endif

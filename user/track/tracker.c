@@ -19,14 +19,14 @@
 #include "track/image.h"
 #include "os/proc.h"
 
-#define RETRY_MIN_MS  20
-#define RETRY_MAX_MS  640
-#define LATER_MS      10000
-#define REST_MS	      2000
-#define LOOKING_MS    200 /* then messages are handled again */
-#define BUSY_MS	      300
-#define UNFOLDED_MANY 64
-#define GONE_MS	      500 /* messages of a process come in by then */
+#define RETRY_MIN_MS	20
+#define RETRY_MAX_MS	640
+#define LATER_MS	10000
+#define REST_MS		2000
+#define LOOKING_MS	200 /* then messages are handled again */
+#define BUSY_MS		300
+#define UNFINISHED_MANY 64
+#define GONE_MS		500 /* messages of a process come in by then */
 
 static int handle_message(void *arg, void *data, size_t size);
 
@@ -327,7 +327,7 @@ int tracker_poll(struct tracker *tracker, int timeout_ms)
 		return err;
 	n += err;
 	store_fetch_more(&tracker->store);
-	tracker_fold_ended(tracker);
+	tracker_forget_ended(tracker);
 	if (tracker->watch_copies)
 		tracker_watch_copies(tracker);
 	identify_queued(tracker);
@@ -342,12 +342,12 @@ int tracker_poll(struct tracker *tracker, int timeout_ms)
 bool tracker_is_busy(const struct tracker *tracker)
 {
 	return tracker_now_ms() - tracker->started_ms < BUSY_MS &&
-	       tracker->unfolded < UNFOLDED_MANY;
+	       tracker->unfinished < UNFINISHED_MANY;
 }
 
 /* Tracked processes that nobody has looked at yet: they are alive, so it can be done, for as long
  * as whoever waits for the report may be kept waiting. */
-static void identify_rest(struct tracker *tracker)
+static void identify_left(struct tracker *tracker)
 {
 	uint64_t end_ms = tracker_now_ms() + REST_MS;
 	struct image *image, *next;
@@ -369,7 +369,7 @@ static void identify_rest(struct tracker *tracker)
 			tracker_refuse_later(tracker, tracker->queue[i].pid);
 }
 
-int tracker_finish(struct tracker *tracker)
+int tracker_end(struct tracker *tracker)
 {
 	int err = session_consume(tracker->session);
 
@@ -380,7 +380,7 @@ int tracker_finish(struct tracker *tracker)
 	err = tracker_take_ended(tracker, true);
 	if (err)
 		return err;
-	tracker_fold_ended(tracker);
-	identify_rest(tracker);
+	tracker_forget_ended(tracker);
+	identify_left(tracker);
 	return session_settle(tracker->session);
 }

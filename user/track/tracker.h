@@ -59,7 +59,7 @@ struct tracker {
 	unsigned sweeps;		   /* to do */
 	uint32_t sweep;			   /* number of the last one */
 	struct probes *probes;		   /* exact engine; NULL: walk */
-	struct probe_worker *probe_worker; /* attaches them; until tracker_finish() */
+	struct probe_worker *probe_worker; /* attaches them; until tracker_end() */
 	bool holding; /* what is identified just now is held before it runs Python */
 	bool whole_host;
 	struct counts_skip *skips;
@@ -78,7 +78,7 @@ struct tracker {
 	int copies_error; /* -errno: copies can't be watched */
 	bool detached;
 	uint64_t started_ms; /* when the last process was seen to start; CLOCK_MONOTONIC */
-	size_t unfolded;     /* images that have ended, and that tracker_take_counts() has yet to
+	size_t unfinished;   /* images that have ended, and that tracker_take_counts() has yet to
 			      * hand over */
 	unsigned unexamined; /* ended before they could be examined */
 	char unexamined_comms[COUNTS_COMMS_MAX][16]; /* of these, each once; "": no more */
@@ -111,7 +111,7 @@ int tracker_attach_all(struct tracker *tracker);
 int tracker_poll(struct tracker *tracker, int timeout_ms);
 
 /* Looks for Pythons among the descendants of the processes named on the command line that are not
- * profiled themselves, for the report to name; for some 2 s. Once, after tracker_finish(). 0 or
+ * profiled themselves, for the report to name; for some 2 s. Once, after tracker_end(). 0 or
  * -ENOMEM. */
 int tracker_find_unwatched(struct tracker *tracker);
 
@@ -119,7 +119,7 @@ int tracker_find_unwatched(struct tracker *tracker);
 bool tracker_is_busy(const struct tracker *tracker);
 
 /* After session_detach(): takes what is left. 0 or -errno. */
-int tracker_finish(struct tracker *tracker);
+int tracker_end(struct tracker *tracker);
 
 /* Is any of the processes named on the command line still running? */
 bool tracker_any_asked_alive(const struct tracker *tracker);

@@ -169,11 +169,11 @@ static int read_images(struct handing *h)
 	struct image *image, *next;
 	int err = session_each_live(h->tracker->session, read_live, h);
 
-	if (err || !h->tracker->unfolded)
+	if (err || !h->tracker->unfinished)
 		return err;
 	HASH_ITER(hh, h->tracker->images, image, next)
 	{
-		if (!err && image->dead && image->record.id && !image->folded &&
+		if (!err && image->dead && image->record.id && !image->finished &&
 		    tracker_is_reported(image))
 			err = tracker_hand_image(image, &image->record, h->reader, h->arg);
 	}

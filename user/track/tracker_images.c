@@ -149,7 +149,7 @@ static bool holds_places(struct tracker *tracker, const struct image *image)
 	return store_image(&tracker->store, image->id);
 }
 
-void tracker_fold_ended(struct tracker *tracker)
+void tracker_forget_ended(struct tracker *tracker)
 {
 	struct image *image;
 
@@ -162,8 +162,8 @@ void tracker_fold_ended(struct tracker *tracker)
 		/* Places are given back with those of the others: tracker_take_counts(). */
 		if (!needless(tracker, image) || holds_places(tracker, image))
 			continue;
-		if (!image->folded)
-			tracker->unfolded--;
+		if (!image->finished)
+			tracker->unfinished--;
 		forget(tracker, image);
 	}
 }
@@ -171,7 +171,7 @@ void tracker_fold_ended(struct tracker *tracker)
 static void note_end(struct tracker *tracker, struct image *image)
 {
 	image->ended_ms = tracker_now_ms();
-	tracker->unfolded++;
+	tracker->unfinished++;
 }
 
 /* The image of a record that no message has told of: there was no room for it. */
@@ -297,11 +297,11 @@ bool tracker_any_asked_alive(const struct tracker *tracker)
 	return false;
 }
 
-void tracker_folded(struct tracker *tracker, struct image *image)
+void tracker_finish_image(struct tracker *tracker, struct image *image)
 {
 	store_forget(&tracker->store, image->id);
-	image->folded = true;
-	tracker->unfolded--;
+	image->finished = true;
+	tracker->unfinished--;
 	if (!image->asked && !image->needless)
 		forget(tracker, image);
 }

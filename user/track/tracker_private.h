@@ -26,13 +26,13 @@ struct image *tracker_newest_image(struct tracker *tracker, pid_t pid);
 int tracker_take_ended(struct tracker *tracker, bool final);
 
 /* Forgets what ended before the last messages and is not for the report. */
-void tracker_fold_ended(struct tracker *tracker);
+void tracker_forget_ended(struct tracker *tracker);
 
 void tracker_free_images(struct tracker *tracker);
 
 /* What the image, which has ended, did was handed over: all else that is kept of it is freed, and
  * the image too unless it was asked for. */
-void tracker_folded(struct tracker *tracker, struct image *image);
+void tracker_finish_image(struct tracker *tracker, struct image *image);
 
 /* Does the image belong in a report? Another program that a tracked process ran does not. */
 bool tracker_is_reported(const struct image *image);

@@ -30,15 +30,15 @@ static int choose(struct taking *t, bool all)
 	struct image *image, *next;
 	int table;
 
-	t->images = calloc(tracker->unfolded, sizeof(struct image *));
+	t->images = calloc(tracker->unfinished, sizeof(struct image *));
 	if (!t->images)
 		return -ENOMEM;
 	HASH_ITER(hh, tracker->images, image, next)
 	{
-		if (!image->dead || !image->ended_ms || image->folded ||
+		if (!image->dead || !image->ended_ms || image->finished ||
 		    (!all && now - image->ended_ms < wait))
 			continue;
-		if (t->count == tracker->unfolded)
+		if (t->count == tracker->unfinished)
 			break;
 		image->taking = true;
 		image->handed_pages = 0;
@@ -95,7 +95,8 @@ static int take_delivered(struct taking *t, const struct store_image *kept)
 }
 
 /* A stack that was never delivered, or came in late. */
-static int take_rest(const struct pymem_stack_key *key, const struct pymem_stack *stack, void *arg)
+static int take_undelivered(const struct pymem_stack_key *key, const struct pymem_stack *stack,
+			    void *arg)
 {
 	struct taking *t = arg;
 
@@ -194,7 +195,7 @@ static int hand_counts(struct taking *t)
 			err = take_delivered(t, kept);
 	}
 	if (!err && t->reported && (!is_complete(t) || is_left(t, PYMEM_TABLE_STACKS)))
-		err = session_each_stack(session, take_rest, t);
+		err = session_each_stack(session, take_undelivered, t);
 	if (!err && t->reported)
 		err = session_each_line(session, take_line, t);
 	return err ?: sweep_tables(t);
@@ -206,7 +207,7 @@ int tracker_take_counts(void *self, bool all, const struct counts_reader *reader
 	int err;
 	size_t i;
 
-	if (!t.tracker->unfolded)
+	if (!t.tracker->unfinished)
 		return 0;
 	err = choose(&t, all);
 	if (!err && t.count)
@@ -216,7 +217,7 @@ int tracker_take_counts(void *self, bool all, const struct counts_reader *reader
 		if (err)
 			continue;
 		session_settle_account(t.tracker->session, &t.images[i]->record);
-		tracker_folded(t.tracker, t.images[i]);
+		tracker_finish_image(t.tracker, t.images[i]);
 	}
 	free(t.images);
 	return err;

@@ -303,7 +303,7 @@ def _unpickled(cls: "Type[LineProfiler]", include_children: bool, backend: "str 
 class LineProfiler:
     """Profiles the lines of the functions it is given while it is enabled.
 
-    counter: where the amounts come from, a Counter or what has its `page` and `fileno()`; None:
+    counter: where the amounts come from, a Counter or what has its `block` and `fileno()`; None:
     the process's shared one, opened when profiling first begins (HelperError if there is none).
     include_children: amounts are of the process and its children together. backend: rss, pss, uss,
     or memory_profiler's names; PSS and USS are the process's, whichever thread changed them, and
@@ -385,7 +385,7 @@ class LineProfiler:
             self._shared = True
         counter = self._counter
         fd = counter.fileno()
-        recorder = _lines.Recorder(counter.page, -1 if fd is None else fd,
+        recorder = _lines.Recorder(counter.block, -1 if fd is None else fd,
                                    self.include_children, self.own_thread, self._metric)
         if self.max_mem is not None:
             recorder.alarm(int(self.max_mem * (1 << 20)), self._debug)

@@ -13,7 +13,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "pymem_page.h"
+#include "pymem_block.h"
 
 /* What one recorder counts of one line; amounts in pages. */
 struct line {
@@ -56,7 +56,7 @@ int lines_smaps(struct smaps *smaps);
 
 /* Counters of one LineProfiler. */
 struct recorder {
-	PyObject_HEAD Py_buffer page;
+	PyObject_HEAD Py_buffer block;
 	int fd; /* of the helper's connection; -1: none */
 	bool children, enabled, cut;
 	bool own_thread; /* counts the thread that enabled it, no other */
@@ -65,7 +65,7 @@ struct recorder {
 	uint64_t unread; /* of another metric than RSS: how often that could not be read */
 	uint64_t thread; /* its serial; 0: all threads */
 	uint64_t epoch;
-	uint64_t forks; /* lines_forks() when it was made: its page is that process's */
+	uint64_t forks; /* lines_forks() when it was made: its block is that process's */
 	struct sink *sinks;
 	PyObject *alarm; /* called when RSS at a line reaches alarm_pages; NULL: none */
 	int64_t alarm_pages;
@@ -95,8 +95,8 @@ struct thread {
 	uint32_t tid;
 	uint64_t forks;	 /* lines_forks() when tid was asked for */
 	uint64_t serial; /* never that of another one, unlike tid and address */
-	const volatile struct pymem_page *page;
-	const volatile struct pymem_page_thread *place;
+	const volatile struct pymem_block *block;
+	const volatile struct pymem_block_thread *place;
 	size_t depth, room;
 	struct frame *frames;
 	struct thread *next, **link;
@@ -105,8 +105,8 @@ struct thread {
 /* Is half of the calling thread's C stack used? */
 bool lines_stack_is_low(void);
 
-/* The calling thread's record, to be used with this page; NULL without memory. */
-struct thread *lines_thread_now(const volatile struct pymem_page *page);
+/* The calling thread's record, to be used with this block; NULL without memory. */
+struct thread *lines_thread_now(const volatile struct pymem_block *block);
 
 /* All threads, which can't end before lines_threads_end(). */
 struct thread *lines_threads_begin(void);
@@ -137,7 +137,7 @@ void lines_drop(struct recorder *r);
 /* How often the process was forked since the module was loaded, in its own line of descent. */
 uint64_t lines_forks(void);
 
-/* 0; -1: another page is in use; -2 without memory. */
+/* 0; -1: another block is in use; -2 without memory. */
 int lines_enable(struct recorder *r);
 
 /* Runs that go on are counted up to now, in all threads. */
