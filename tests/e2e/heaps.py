@@ -33,9 +33,6 @@ class Keeper(Target):
         self.tell(" ".join(map(str, words)).encode())
         return self.said()
 
-    def __exit__(self, *what):
-        Target.__exit__(self, *what)
-
 
 class Look:
     """What was found of one process."""
@@ -96,7 +93,8 @@ class Running:
         self.folder = tempfile.TemporaryDirectory(prefix="pymem-heap.")
         self.path = os.path.join(self.folder.name, "report")
         self.process = subprocess.Popen([harness.TOOL, "heap", "--format", "json", "-o", self.path]
-                                        + list(map(str, arguments)), stderr=subprocess.PIPE)
+                                        + list(map(str, arguments)), stdin=subprocess.PIPE,
+                                        stderr=subprocess.PIPE)
         self.lines = harness.Lines(self.process.stderr)
 
     def __enter__(self):
@@ -106,5 +104,15 @@ class Running:
         if self.process.poll() is None:
             self.process.kill()
         self.process.wait()
+        if not self.process.stdin.closed:
+            self.process.stdin.close()
         self.process.stderr.close()
         self.folder.cleanup()
+
+    def look(self):
+        """What it found of its one process, once it has ended."""
+        assert self.process.wait(harness.PATIENCE) == 0, self.lines.all
+        with open(self.path) as f:
+            data = json.load(f)
+        validator().validate(data)
+        return Look(data["processes"][0])
