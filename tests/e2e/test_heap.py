@@ -183,7 +183,7 @@ def test_traced_by_another(system):
 
 
 @pytest.mark.parametrize("words, said", [
-    ([], "say whose heap"), (["-p", "1", "--births", "watch"], "--births watch"),
+    ([], "say whose heap"), (["-p", "1", "-d", "1", "--births", "watch"], "--births watch"),
     (["-p", "1", "-d", "1", "--births", "burst"], "not there yet"), (["-p", "1", "--until-input"], "goes with -d"),
     (["-p", "1", "--births", "off"], "goes with -d"), (["-p", "1", "-d", "0"], "-d 0"),
     (["-p", "x"], "-p x"), (["-p", "1", "--format", "csv"], "--format csv")])

@@ -10,6 +10,7 @@ import functools
 import pytest
 
 import heaps
+import matrix
 from conftest import pythons
 from harness import KIB, MIB
 
@@ -22,18 +23,18 @@ GROWING = [kind for kind in HELD if kind not in ("bounded", "fragments")]
 SECONDS = 4
 
 
-def one_of_each_version():
-    """The first interpreter of each version whose heap is known."""
-    found = {}
-    for python in pythons():
-        if python.version >= (3, 8) and not python.free_threaded:
-            found.setdefault(python.version[:2], python)
-    return list(found.values())
+def chosen():
+    """The first interpreter of each version whose heap is known; for the matrix all."""
+    readable = [python for python in pythons() if python.version >= (3, 8) and not python.free_threaded]
+    first = {}
+    for python in readable:
+        first.setdefault(python.version[:2], python)
+    return readable if matrix.FOLDER else list(first.values())
 
 
 def pytest_generate_tests(metafunc):
     if "version" in metafunc.fixturenames:
-        metafunc.parametrize("version", one_of_each_version(), ids=lambda python: python.name)
+        metafunc.parametrize("version", chosen(), ids=lambda python: python.name)
 
 
 class Kept:

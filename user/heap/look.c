@@ -286,24 +286,27 @@ static int add_allocators(struct heap_look *look, const struct census *census)
 	return look->opaque ? 0 : -ENOMEM;
 }
 
+/* What ran on while it was copied. */
 static int add_broken(struct heap_look *look, const struct census *census)
 {
+	static const char remedy[] = "--pause stops the process meanwhile";
 	const struct heap_allocators *a = heap_blocks_allocators(census->blocks);
 	int err = 0;
 
 	if (a->broken_pools)
 		err = heap_look_say(
 			&look->notes,
-			"%llu pools changed while they were copied: what is in them was "
-			"counted as far as it made sense (--pause stops the process meanwhile)",
-			(unsigned long long)a->broken_pools);
+			"%llu pool%s changed while the memory was copied: what is there was "
+			"counted as far as it made sense (%s)",
+			(unsigned long long)a->broken_pools, a->broken_pools == 1 ? "" : "s",
+			remedy);
 	if (!err && a->broken_chunks)
 		err = heap_look_say(
 			&look->notes,
-			"malloc's memory was found inconsistent at %llu places: what follows "
-			"them up to the next mapping is unexplained (--pause stops the process "
-			"meanwhile)",
-			(unsigned long long)a->broken_chunks);
+			"malloc's memory is inconsistent at %llu place%s: what follows there is "
+			"unexplained (%s)",
+			(unsigned long long)a->broken_chunks, a->broken_chunks == 1 ? "" : "s",
+			remedy);
 	return err;
 }
 
