@@ -205,7 +205,7 @@ class HeapReport:
                 html.escape(row[-1])) for row in rows)
             tables.append("<table><tr>%s</tr>%s</table>" % (head, body) + (
                 "<p>and %d more</p>" % more if more > 0 else ""))
-        notes = "".join("<p>Note: %s</p>" % html.escape(note) for note in self.notes)
+        notes = "".join("<p>Note: %s</p>" % html.escape(_shown(note)) for note in self.notes)
         return "<p><b>%s</b></p>%s%s" % (html.escape(_shown(self.verdict)), "".join(tables), notes)
 
 
