@@ -17,79 +17,10 @@
 
 #include "account/announce.bpf.h"
 #include "python/identify.bpf.h"
-#include "page/block.bpf.h"
 #include "account/thread.bpf.h"
 
 #define CONFIRM_EVERY_MAX 64
 #define DYNAMIC_JIFFIES	  1024 /* 1 s to 10 s, and renewed as long as it goes on */
-
-static __always_inline struct pymem_cpu *proc_cpu(struct pymem_proc *p)
-{
-	__u32 cpu = bpf_get_smp_processor_id();
-
-	if (cpu >= nr_cpus)
-		return NULL;
-	return (struct pymem_cpu *)(p + 1) + cpu;
-}
-
-static __always_inline __u64 proc_rss(struct pymem_proc *p)
-{
-	__s64 rss = p->now_pages[PYMEM_FILE] + p->now_pages[PYMEM_ANON] + p->now_pages[PYMEM_SHMEM];
-
-	return rss > 0 ? rss : 0;
-}
-
-/* The process's RSS changed by `pages`. Returns the RSS after. */
-static __always_inline __u64 proc_add(struct pymem_proc *p, __u32 member, __s64 pages)
-{
-	struct pymem_cpu *c = proc_cpu(p);
-	__u64 rss;
-
-	__sync_fetch_and_add(&p->now_pages[member & 3], pages);
-	rss = proc_rss(p);
-	if (c && rss > c->peak_pages)
-		c->peak_pages = rss;
-	if ((p->block || p->tree) && member != PYMEM_SWAP)
-		block_change(p, pages);
-	return rss;
-}
-
-/* The same, by the thread th's own doing. */
-static __always_inline __u64 thread_add(struct pymem_proc *p, struct pymem_thread *th, __u32 member,
-					__s64 pages)
-{
-	__u64 rss;
-
-	if (member != PYMEM_SWAP) {
-		if (th->block != p->block) {
-			th->block = p->block;
-			th->net_pages = 0;
-		}
-		th->net_pages += pages;
-		if (p->block)
-			block_thread(p, th);
-	}
-	rss = proc_add(p, member, pages);
-	if (rss > th->line_peak)
-		th->line_peak = rss;
-	return rss;
-}
-
-static __always_inline void lose(struct pymem_proc *p, __u32 cause, __u32 member, __s64 pages)
-{
-	if (cause < PYMEM_LOSS_COUNT && member != PYMEM_SWAP)
-		__sync_fetch_and_add(&p->lost_pages[cause], pages);
-}
-
-/* What was collected can be charged to no line. */
-static __always_inline void acc_lose(struct pymem_proc *p, struct pymem_counters *acc, __u32 cause)
-{
-	__sync_fetch_and_add(&p->lost_pages[cause], acc->pages[PYMEM_FILE] +
-							    acc->pages[PYMEM_ANON] +
-							    acc->pages[PYMEM_SHMEM]);
-	__sync_fetch_and_add(&p->lost_faults, acc->minor_faults + acc->major_faults);
-	__builtin_memset(acc, 0, sizeof(*acc));
-}
 
 #define ADD_IF(to, from)                                   \
 	do {                                               \
@@ -208,7 +139,7 @@ static __always_inline int stack_announce(struct pymem_proc *p, struct pymem_sta
 	return !stack->announced;
 }
 
-/* Gives the place to the stack just identified. 0, or -(loss + 1). */
+/* Gives the place to the stack just identified. 0, or LOST(cause). */
 static __noinline int recent_enter(struct pymem_proc *p, struct pymem_recent *recent,
 				   struct scratch *s)
 {
@@ -223,12 +154,12 @@ static __noinline int recent_enter(struct pymem_proc *p, struct pymem_recent *re
 	stack = bpf_map_lookup_elem(&stacks, &key);
 	if (!stack) {
 		if (!quota_allows(p, PYMEM_TABLE_STACKS))
-			return -(PYMEM_LOSS_MAP_FULL + 1);
+			return LOST(MAP_FULL);
 		if (!bpf_map_update_elem(&stacks, &key, &none, BPF_NOEXIST))
 			quota_take(p, PYMEM_TABLE_STACKS, 1);
 		stack = bpf_map_lookup_elem(&stacks, &key);
 		if (!stack)
-			return -(PYMEM_LOSS_MAP_FULL + 1);
+			return LOST(MAP_FULL);
 		if (s->truncated)
 			__sync_fetch_and_add(&p->truncated, 1);
 	}
@@ -302,7 +233,7 @@ static __always_inline __u32 recent_index(const struct pymem_thread *th, __u64 r
 	return (index ^ 1) & (PYMEM_RECENT - 1);
 }
 
-/* Makes th collect for the stack just walked. 0, or -(loss + 1). */
+/* Makes th collect for the stack just walked. 0, or LOST(cause). */
 static __always_inline int recent_choose(struct pymem_proc *p, struct pymem_thread *th,
 					 struct scratch *s)
 {
@@ -325,7 +256,7 @@ static __always_inline int recent_choose(struct pymem_proc *p, struct pymem_thre
 	}
 	th->current = PYMEM_RECENT;
 	if (verdict == RECENT_UNREADABLE)
-		return -(PYMEM_LOSS_UNREADABLE + 1);
+		return LOST(UNREADABLE);
 	err = recent_enter(p, recent, s);
 	if (!err)
 		th->current = index;
@@ -333,7 +264,7 @@ static __always_inline int recent_choose(struct pymem_proc *p, struct pymem_thre
 }
 
 /* Walks the current thread's stack and makes th collect for it.
- * 0, or -(loss + 1): then nothing may be collected for this event. */
+ * 0, or LOST(cause): then nothing may be collected for this event. */
 static __noinline int stack_now(struct pymem_proc *p, struct pymem_thread *th)
 {
 	const struct pymem_layout *layout;
@@ -345,14 +276,14 @@ static __noinline int stack_now(struct pymem_proc *p, struct pymem_thread *th)
 	th->current = PYMEM_RECENT;
 	th->loss = PYMEM_LOSS_RECURSION;
 	if (s->busy)
-		return -(PYMEM_LOSS_RECURSION + 1);
+		return LOST(RECURSION);
 	th->loss = PYMEM_LOSS_UNIDENTIFIED;
 	if (!p->identified)
-		return -(PYMEM_LOSS_UNIDENTIFIED + 1);
+		return LOST(UNIDENTIFIED);
 	scratch_begin(s, p);
 	layout = layout_now(s);
 	if (!layout)
-		return -(PYMEM_LOSS_UNIDENTIFIED + 1);
+		return LOST(UNIDENTIFIED);
 	s->busy = 1;
 	err = pystack_walk(p, th, layout, s);
 	/* On a stack not seen lately, this thread's cached state may not be its only one. */
@@ -362,7 +293,7 @@ static __noinline int stack_now(struct pymem_proc *p, struct pymem_thread *th)
 	if (!err)
 		err = recent_choose(p, th, s);
 	if (err)
-		th->loss = -err - 1;
+		th->loss = LOSS_OF(err);
 	s->busy = 0;
 	return opaque(s, err);
 }
@@ -393,38 +324,6 @@ static __always_inline void recent_pages(struct pymem_recent *recent, __u32 memb
 	}
 	if (rss > acc->peak_pages)
 		acc->peak_pages = rss;
-}
-
-/* Counts a fault for a recent stack: as a minor one, until it is over. The last one counted is
- * the one that may turn out to be major. */
-static __always_inline void recent_fault(struct pymem_thread *th, struct pymem_recent *recent)
-{
-	recent->acc.minor_faults++;
-	th->minor = 1;
-}
-
-/* A fault's kind is known once it is over: task->maj_flt has moved by the next event. It moves
- * too for what the kernel brings in by itself (MAP_POPULATE, mlock), counted nowhere before. */
-static __always_inline void settle_major(struct pymem_thread *th, struct task_struct *task)
-{
-	__u64 major = TASK_READ(task, maj_flt);
-	__u64 more = major - th->major;
-	__u32 minor = th->minor;
-	struct pymem_recent *recent;
-
-	/* Not yet over: a fault can change RSS more than once. */
-	th->minor &= th->counted == fault_number(task);
-	if (!more)
-		return;
-	th->minor = 0;
-	th->major = major;
-	if (!count_faults)
-		return;
-	recent = recent_current(th);
-	if (recent) {
-		recent->acc.major_faults += more;
-		recent->acc.minor_faults -= minor;
-	}
 }
 
 #endif

@@ -253,6 +253,9 @@ SHARED __u32 places_used[PYMEM_TABLE_COUNT]; /* entries of the tables with a quo
 
 SHARED struct pymem_account accounts[PYMEM_ACCOUNTS];
 
+SHARED __u32 copies_watched; /* set by the loader once page_alloc is attached */
+SHARED __u32 copies_asked;   /* it has been asked to */
+
 SHARED __u64 dropped_messages;			/* lifecycle messages that found the ring full */
 SHARED struct pymem_payer payers[PYMEM_PAYERS]; /* 0: of all together */
 SHARED __u64 dropped_images;			/* images that found `procs` or `dead` full */

@@ -4,7 +4,7 @@
  * An image is one mm: fork and exec begin a new one, exec and exit end one. Its end is
  * the RSS it had before it was torn down.
  */
-#include "account/image.bpf.h"
+#include "account/fault.bpf.h"
 
 #define USER_HZ_NS 10000000ULL /* /proc shows start times in these */
 

@@ -14,17 +14,7 @@ import pytest
 
 import harness
 from harness import MIB, Target, Tool
-
-
-def bpftool_list(kind):
-    """bpftool fails where an object goes while it lists them: then again."""
-    env = dict(os.environ, PATH=os.environ["PATH"] + ":/usr/sbin")
-    for _ in range(20):
-        done = subprocess.run(["bpftool", "-j", kind, "list"], stdout=subprocess.PIPE, env=env)
-        if done.returncode == 0:
-            return json.loads(done.stdout.decode() or "[]")
-        time.sleep(0.05)
-    raise AssertionError("bpftool %s list fails" % kind)
+from kernel_side import bpftool
 
 
 def is_ours(pid):
@@ -56,7 +46,7 @@ def held_by(pid):
 def bpf_objects():
     """Identifiers of the BPF programs and links there are, but those that others' processes hold: there
     may be other profilers on this machine."""
-    listed = {(kind, o["id"]) for kind in ("prog", "link") for o in bpftool_list(kind)}
+    listed = {(kind, o["id"]) for kind in ("prog", "link") for o in bpftool(kind, "list")}
     for pid in map(int, filter(str.isdigit, os.listdir("/proc"))):
         if not is_ours(pid):
             listed -= held_by(pid)

@@ -385,7 +385,7 @@ def check_instructions_without_a_line():
             pass
     assert set(rows(profiler, g)) <= {0}, rows(profiler, g)
 
-    source = "block.grow(2)\ndef f():\n    return 1\npage.grow(3)\n"
+    source = "block.grow(2)\ndef f():\n    return 1\nblock.grow(3)\n"
     code = compile("\n\n" + source, "<module of lines>", "exec")
     block = Block()
     profiler = LineProfiler(counter=block)

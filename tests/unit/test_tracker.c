@@ -3,66 +3,9 @@
  * them, each image that ends is in the report, among the skipped, or counted; and nothing is kept
  * of it.
  */
-#include "fake_session.h"
-
-#include <unistd.h>
+#include "tracker_fixture.h"
 
 #include "report/report.h"
-#include "track/tracker_private.h"
-
-/* No process has such a PID. */
-#define PID(n) (5000000 + (n))
-
-struct given {
-	struct session *session;
-	struct tracker tracker;
-	uint32_t self; /* the image of this process, which is attached */
-};
-
-static void given_new(struct given *g)
-{
-	char reason[256];
-
-	memset(g, 0, sizeof(*g));
-	g->session = fake_new();
-	assert_int_equal(tracker_init(&g->tracker, g->session, false, false), 0);
-	g->session->identify_error = 0;
-	assert_int_equal(tracker_attach(&g->tracker, getpid(), reason, sizeof(reason)), 0);
-	/* What comes is no Python, unless its parent is one. */
-	g->session->identify_error = -ENOENT;
-	g->self = getpid();
-}
-
-static void given_free(struct given *g)
-{
-	tracker_fini(&g->tracker);
-	fake_free(g->session);
-}
-
-static int setup(void **state)
-{
-	*state = malloc(sizeof(struct given));
-	assert_non_null(*state);
-	given_new(*state);
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	given_free(*state);
-	free(*state);
-	return 0;
-}
-
-static void poll_all(struct given *g)
-{
-	assert_true(tracker_poll(&g->tracker, 0) >= 0);
-}
-
-static struct image *image(struct given *g, uint32_t id)
-{
-	return tracker_image(&g->tracker, id);
-}
 
 static void test_attach(void **state)
 {
@@ -353,16 +296,16 @@ static void test_whatever_is_lost(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(test_attach, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_fork, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_exec, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_mapped, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_exit, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_record_first, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_unexamined, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_record_lost, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_start_lost, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_malformed, setup, teardown),
+		TEST(test_attach),
+		TEST(test_fork),
+		TEST(test_exec),
+		TEST(test_mapped),
+		TEST(test_exit),
+		TEST(test_record_first),
+		TEST(test_unexamined),
+		TEST(test_record_lost),
+		TEST(test_start_lost),
+		TEST(test_malformed),
 		cmocka_unit_test(test_whatever_is_lost),
 	};
 

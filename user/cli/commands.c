@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* The registry of commands, in the order of the help. */
+/* The list of all commands, in the order of the help. */
 #include "cli/command.h"
 
 #include <stdio.h>

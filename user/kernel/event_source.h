@@ -47,12 +47,12 @@ struct source_need {
 	 * attaching fails, and that error is reported. */
 	bool (*allowed)(void);
 
-	const char *what;    /* the line of `check`, e.g. "tracepoint kmem:rss_stat" */
-	const char *detail;  /* printed behind it; NULL: nothing */
-	const char *remedy;  /* printed below it if the need is not met */
-	const char *refusal; /* not NULL: a session that asks for the source is refused with this
-				text */
-	const char *note;    /* else the report has this note; NULL: none */
+	const char *what;   /* the line of `check`, e.g. "tracepoint kmem:rss_stat" */
+	const char *detail; /* printed behind it; NULL: nothing */
+	const char *remedy; /* printed below it if the need is not met */
+	/* Not NULL: a session that asks for the source is refused with this text. */
+	const char *refusal;
+	const char *note; /* else the report has this note; NULL: none */
 };
 
 /* When session_attach() attaches a source. Within a turn, the order is that of EVENT_SOURCES. */

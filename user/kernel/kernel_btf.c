@@ -110,8 +110,8 @@ static void note_name(struct kernel_btf_wanted *wanted, size_t count, const char
 /* Finds the offsets of the names in the section of strings, by which types refer to them. */
 static int find_names(struct window *w, struct kernel_btf_wanted *wanted, size_t count)
 {
-	uint64_t lengths = 0; /* bit n: some name has n bytes (modulo 64); strings of other lengths
-				 are skipped */
+	/* Bit n: some name has n bytes (modulo 64). Strings of other lengths are skipped. */
+	uint64_t lengths = 0;
 	uint32_t offset = 0;
 	size_t i;
 	int err;

@@ -17,8 +17,8 @@ struct kernel_btf_wanted {
 	const char *member; /* NULL, or an enumerator that it must have (BTF_KIND_ENUM) */
 	bool found;	    /* the result */
 
-	uint32_t name_offset, member_offset; /* private: offsets of the names in the section of
-						strings; 0: not there */
+	/* Private: offsets of the names in the section of strings; 0: not there. */
+	uint32_t name_offset, member_offset;
 };
 
 /* Looks for `count` types in the BTF file at `path` and sets `found` of each. The format is

@@ -69,7 +69,7 @@ static void size_maps(struct session *session, int cpus)
 	if (session->kernel.batched_counters)
 		session_set_size(session, session->bpf.map.threads, threads);
 	set_quotas(session, stacks, threads);
-	/* 4 KiB each. Pages are for sessions that only count. */
+	/* 4 KiB each, and only for sessions that only count. */
 	bpf_map__set_max_entries(session->bpf.map.block_records, o->count_only ? PYMEM_BLOCKS : 1);
 	session_set_size(session, session->bpf.map.stacks, stacks);
 	session_set_size(session, session->bpf.map.codes, stacks);

@@ -26,8 +26,7 @@ struct session_options {
 	size_t ring_bytes;	    /* a power of two */
 	bool lines;		    /* the exact engine: CPython's line probes */
 	bool many;	 /* processes have nothing to do with each other: none may take all room */
-	bool count_only; /* only publish amounts on counter blocks: no stacks, nothing for reports
-			  */
+	bool count_only; /* only fill counter blocks: no stacks, nothing for reports */
 	int verbosity;	 /* what libbpf prints: 0 nothing */
 };
 
@@ -72,11 +71,11 @@ struct session_target {
 	bool identified;
 	uint64_t runtime, interp_head;
 	int layout;
-	int block;	 /* from session_block_new(): publish it there, with its descendants;
-			  * 0: nowhere */
+	int block; /* number of the counter block that shows it with its descendants; 0: none */
 	uint32_t expect; /* track it only if it runs this image; 0: any */
-	unsigned payer;	 /* less than PYMEM_PAYERS: it and what it forks count against this payer's
-			    share of images; 0: nobody's */
+	/* Less than PYMEM_PAYERS: it and what it forks count against this payer's share of images.
+	 * 0: against nobody's. */
+	unsigned payer;
 	/* results: image id, error */
 	uint32_t id;
 	enum pymem_wanted_result result;
@@ -90,27 +89,29 @@ int session_track(struct session *session, struct session_target *targets, size_
  * others. Belongs to the session. */
 const volatile struct pymem_payer *session_payers(const struct session *session);
 
-/* Pages that processes read about themselves (pymem_block.h). session_block_new() returns
- * the number of a new one, > 0, or -ENOSPC (PYMEM_BLOCKS at one time), -errno. */
+/* Counter blocks that processes read about themselves (pymem_block.h). Returns the number of a new
+ * one, greater than 0; -ENOSPC: there are PYMEM_BLOCKS already; or -errno. */
 int session_block_new(struct session *session);
 
-/* The block `number`; the session's, until session_block_free(). NULL: none. */
+/* Counter block `number`. It belongs to the session and is valid until session_block_free(). NULL:
+ * there is none. */
 const struct pymem_block *session_block(const struct session *session, int number);
 
-/* A new descriptor of the block, to be mapped by another process: the caller closes it.
- * -errno. Nobody can write through it. */
+/* A new descriptor of the counter block, for another process to map; the caller closes it. Nobody
+ * can write through it. Or -errno. */
 int session_block_fd(const struct session *session, int number);
 
-/* Has the kernel side change the block. `slot`: whose peaks, of DO_RESET. 0, -ENOENT: no such
- * block; -errno. */
+/* Makes the BPF side change the counter block. `slot`: of the peaks that DO_RESET resets. 0;
+ * -ENOENT: there is no such block; or -errno. */
 int session_block_do(struct session *session, int number, enum pymem_block_command command,
 		     unsigned slot);
 
-/* The innermost block around that block, of whose sum it is part, that is to stay; 0: none. */
+/* The innermost counter block around this one that is not being closed; its sum includes this one.
+ * 0: none. */
 int session_block_around(const struct session *session, int number);
 
-/* Ends the block and forgets the processes that were tracked on its behalf. It stays
- * readable, PYMEM_BLOCK_ENDED, for whoever has it mapped. */
+/* Ends the counter block and forgets the processes that were tracked for it. It stays readable,
+ * marked PYMEM_BLOCK_ENDED, for those who have it mapped. */
 void session_block_free(struct session *session, int number);
 
 /* Waits up to `timeout_ms` milliseconds for messages, and calls `fn` for each with the bytes

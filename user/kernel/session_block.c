@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Pages that processes read about themselves: one small map each, so that a reader who
- * gets its descriptor sees no other's. A descriptor opened read-only can't be mapped: the
- * kernel takes no shared mapping of it. So a reader that may load BPF programs could write to its
- * block, and mislead itself: nothing is taken from there, here or by the kernel side, which has
- * records of its own (block_records).
+/* Counter blocks that processes read about themselves. Each is a small map of its own, so that a
+ * client who gets its descriptor sees no other's. The kernel refuses a shared mapping of a
+ * descriptor that was opened read-only, so a client gets an ordinary one. The map is frozen: nobody
+ * can write to it from user space. But a client that may load BPF programs can still write to its
+ * counter block, and mislead itself. So nothing is read from there, neither here nor by the BPF
+ * side, which has its own records (block_records).
  *
- * A block's place among the kernel side's is its number modulo PYMEM_BLOCKS, and numbers are
- * not used again: a process that still names a block that is gone names nothing.
- */
+ * The place of a counter block in the tables of the BPF side is its number modulo PYMEM_BLOCKS. A
+ * number is not used again: a process that still refers to one that is gone refers to nothing. */
 #include <bpf/bpf.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -44,7 +44,8 @@ static int new_number(struct session *session)
 	return -ENOSPC;
 }
 
-/* Makes the map of block `number`; from then on only the kernel side writes to it. */
+/* Makes the map of counter block `number`. Only the BPF side writes to it. A descriptor or
+ * -errno. */
 static int block_map_create(int number)
 {
 	LIBBPF_OPTS(bpf_map_create_opts, opts, .map_flags = BPF_F_MMAPABLE);
@@ -67,7 +68,7 @@ static int block_map_create(int number)
 	return err ? err : fd;
 }
 
-/* The kernel side's record of the block; zeroed: it has none. */
+/* The BPF side's record of the counter block; all 0: there is none. */
 static struct pymem_block_record record_of(const struct session *session, int number)
 {
 	struct pymem_block_record record;
@@ -79,7 +80,7 @@ static struct pymem_block_record record_of(const struct session *session, int nu
 	return record;
 }
 
-/* From then on the kernel side knows the block; with number 0, none at that place. */
+/* Registers the counter block at the BPF side; with number 0, empties the place. 0 or -errno. */
 static int record_set(struct session *session, uint32_t place, int number)
 {
 	const struct pymem_block_record record = {.serial = number, .slots = 1};
@@ -156,7 +157,8 @@ int session_block_fd(const struct session *session, int number)
 	return fd < 0 ? -errno : fd;
 }
 
-/* Runs block_command with four arguments, of which it takes what the command has. */
+/* Runs the program block_command with four arguments; each command uses some of them. 0 or
+ * -errno. */
 static int block_command(struct session *session, int number, enum pymem_block_command command,
 			 uint64_t third, uint64_t fourth)
 {
@@ -175,14 +177,14 @@ int session_block_do(struct session *session, int number, enum pymem_block_comma
 	return block_command(session, number, command, slot, 0);
 }
 
-/* Takes one out of the filter's count of what is at `slot`. */
+/* Takes one off the filter's count of entries at `slot`. */
 static void filter_leave(volatile uint32_t *filter, uint32_t slot)
 {
 	__sync_fetch_and_sub(&filter[slot], 1);
 }
 
-/* Whoever deletes an image's entries, the kernel side at its end or this, takes it out of
- * the filters and off its account: see proc_end(). */
+/* Deletes an image's entries, and takes it out of the filters and off its account. The BPF side
+ * does the same at an image's end: proc_end(). */
 static void forget_image(struct session *session, const struct pymem_proc *p)
 {
 	uint64_t mm = p->mm;
@@ -232,17 +234,17 @@ static int note_image(const struct pymem_proc *p, void *arg)
 	return 0;
 }
 
-/* What is tracked on behalf of the block `number` alone is forgotten; what is part of the sum on
- * the block around it goes on being tracked for that. */
+/* Forgets the processes that are tracked only for counter block `number`. What also belongs to the
+ * sum of the block around it is tracked on for that. */
 static void leave_block(struct session *session, int number, int outer)
 {
 	struct leaving l = {.number = number};
 	size_t i;
 
-	/* Out of memory: what was not noted goes on being counted, for nobody. */
+	/* Out of memory: processes that were not noted are tracked on, for nothing. */
 	session_each_live(session, note_image, &l);
 	for (i = 0; i < l.count; i++) {
-		/* It has ended, if it can't leave. */
+		/* If it can't leave, it has ended. */
 		if (outer)
 			block_command(session, number, PYMEM_BLOCK_DO_LEAVE, l.images[i].mm,
 				      l.images[i].id);

@@ -72,7 +72,7 @@ int session_run_iterator(struct bpf_program *program, size_t size,
 void session_release_probes(struct session *session);
 void session_free_probes(struct session *session);
 
-/* Frees all blocks. */
+/* Frees all counter blocks. */
 void session_blocks_free(struct session *session);
 
 #endif

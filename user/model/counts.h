@@ -36,20 +36,20 @@ struct counts_image {
 	bool held;	 /* it ran no Python before it was identified */
 	bool lines;	 /* the exact engine is attached */
 	bool lines_late; /* as `lines`, but attached after the image had begun */
-	int lines_error; /* why the exact engine is not attached although it was asked for: -ENOTSUP
-			    no line probe, -ESRCH the image ended before, -ECANCELED the profile
-			    ended before, -EINPROGRESS not yet; 0: it is attached or was not asked
-			    for */
+	/* Why the exact engine is not attached although it was asked for: -ENOTSUP no line probe,
+	 * -ESRCH the image ended before, -ECANCELED the profile ended before, -EINPROGRESS not yet.
+	 * 0: it is attached, or was not asked for. */
+	int lines_error;
 };
 
 /* One instruction of a code object, and the source line that it belongs to. */
 struct counts_frame {
-	uint64_t code, fingerprint; /* the code object: its address in the image, and a hash of its
-				       contents */
-	int32_t lasti;		    /* byte offset of the instruction */
-	int line;		    /* greater than 0 */
-	int first_line;		    /* of the function */
-	bool prologue;		    /* before the function's first line: py_code_in_prologue() */
+	/* The code object: its address in the image, and a hash of its contents. */
+	uint64_t code, fingerprint;
+	int32_t lasti;	/* byte offset of the instruction */
+	int line;	/* greater than 0 */
+	int first_line; /* of the function */
+	bool prologue;	/* before the function's first line: py_code_in_prologue() */
 	const char *file, *function;
 };
 
@@ -59,8 +59,9 @@ struct counts_stack {
 	const struct counts_frame *frames; /* innermost first */
 	unsigned depth;			   /* 0: the frames are unknown */
 	bool truncated;			   /* its outermost frames are missing */
-	bool cut; /* a code object is unknown: that of a caller or, if `depth` is 0, that of the
-		     innermost frame */
+	/* A code object is unknown: that of a caller or, if `depth` is 0, that of the innermost
+	 * frame. */
+	bool cut;
 	enum pymem_lack lack; /* why, if `cut` */
 	const struct pymem_counters *counters;
 	const struct pymem_vmcalls *vmcalls; /* NULL: none */
@@ -130,11 +131,11 @@ struct counts_unwatched { /* a profiled process that has started Pythons that ar
 struct counts_facts {
 	double end; /* when the figures were read, in seconds since the epoch */
 	uint64_t dropped_images, dropped_messages;
-	uint64_t line_misses[PYMEM_LINE_MISS_COUNT]; /* probe events that no line could be charged
-							with */
-	unsigned unexamined;		    /* programs that ended before they could be examined */
-	const char (*unexamined_comms)[16]; /* their names, each once, COUNTS_COMMS_MAX of them; "":
-					       no more */
+	/* Probe events that no line could be charged with. */
+	uint64_t line_misses[PYMEM_LINE_MISS_COUNT];
+	unsigned unexamined; /* programs that ended before they could be examined */
+	/* Their names, each once, COUNTS_COMMS_MAX of them; "": no more. */
+	const char (*unexamined_comms)[16];
 	unsigned unseen;      /* the same, of programs that no traced process started */
 	int copies_error;     /* why copies on write can't be watched, -errno; 0: they can */
 	uint64_t malformed;   /* messages with impossible contents */

@@ -24,8 +24,7 @@ struct model_location { /* the place of an instruction in the source */
 struct model_line {
 	const struct model_location *location; /* of lines only file, line and function count */
 	int64_t increment_bytes;	       /* net change of RSS while this line was innermost */
-	int64_t total_bytes; /* net change while it was anywhere on the stack; each stack counts
-				once */
+	int64_t total_bytes; /* net change while it was on the stack, each stack once */
 	int64_t anon_bytes, file_bytes, shmem_bytes,
 		swap_bytes;		   /* parts of increment_bytes, but swap is apart */
 	uint64_t grown_bytes, freed_bytes; /* the two halves of increment_bytes */
@@ -39,11 +38,9 @@ struct model_line {
 	int64_t mem_usage_bytes; /* highest RSS at the end of a run */
 	int64_t occurrences;	 /* number of runs */
 	int64_t run_bytes;	 /* sum of what its thread changed in each run, callees included */
-	int64_t once_bytes; /* part of run_bytes: runs that were not inside another run of the same
-			       code */
-	int64_t row_bytes;  /* part of once_bytes: runs that were not inside a run of other code on
-			       the same line */
-	int64_t gc_bytes;   /* part of row_bytes: changed by garbage collections */
+	int64_t once_bytes;	 /* part of run_bytes: not inside another run of the code */
+	int64_t row_bytes;	 /* part of once_bytes: nor inside other code on the line */
+	int64_t gc_bytes;	 /* part of row_bytes: changed by garbage collections */
 	uint64_t collections;
 };
 
@@ -94,9 +91,10 @@ struct model_gathered {
 
 struct model {
 	char *host, *kernel, *version;
-	double start, end;		  /* seconds since the epoch */
-	struct model_process **processes; /* a pointer stays valid as long as the model, or until
-					     model_gather_ended() frees the process */
+	double start, end; /* seconds since the epoch */
+	/* A pointer is valid as long as the model, or until model_gather_ended() frees the
+	 * process. */
+	struct model_process **processes;
 	size_t process_count;
 	struct model_skip *skips;
 	size_t skip_count;

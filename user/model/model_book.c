@@ -79,8 +79,8 @@ int model_table_add(struct table *table, uint64_t hash, size_t index)
 {
 	uint64_t at;
 
-	/* At most half of the slots are used, so model_table_next() always finds a free one soon.
-	 */
+	/* At most half of the slots are used, so model_table_next() always finds a free one
+	 * soon. */
 	if (2 * (table->used + 1) > table->room && table_grow(table) != 0)
 		return -ENOMEM;
 	for (at = hash; table->slots[at & (table->room - 1)].index;)

@@ -294,7 +294,8 @@ static int end_profile(struct profiler *p)
 	int err;
 
 	unwatch(p);
-	/* Nobody looks after it from now on, and a report may take as long as its reader likes. */
+	/* From now on nothing handles its stops, and writing the report may take as long as its
+	 * reader likes. */
 	err = p->options.command ? launch_let_go(&p->launch) : 0;
 	session_detach(p->session);
 	if (!err)

@@ -24,12 +24,13 @@ struct profiler;
 
 struct profiler_options {
 	struct session_options session;
-	char **command; /* to run; NULL: none. Belongs to the caller and must outlive the profiler
-			 */
-	size_t ended_bytes;	   /* memory for the lines of processes that have ended */
-	bool gather_imports;	   /* model.imports_gathered */
-	bool (*interrupted)(void); /* called while something takes long; true ends that with -EINTR.
-				      NULL: nothing is interrupted */
+	/* To run; NULL: none. It belongs to the caller and must outlive the profiler. */
+	char **command;
+	size_t ended_bytes;  /* memory for the lines of processes that have ended */
+	bool gather_imports; /* model.imports_gathered */
+	/* Called while something takes long; true ends that with -EINTR. NULL: nothing is
+	 * interrupted. */
+	bool (*interrupted)(void);
 };
 
 /* Forks the processes that must have no copy of what comes later: the examiner, and the command,

@@ -16,8 +16,7 @@ struct tallies {
 	unsigned unready;	      /* the same, because the profile ended before */
 	unsigned late;		      /* ran for a moment before probes were attached */
 	uint64_t unnamed_runs;	      /* runs of lines whose code object never arrived */
-	bool cut[PYMEM_LACK_COUNT]; /* by reason: callers are missing since their code objects never
-				       arrived */
+	bool cut[PYMEM_LACK_COUNT];   /* by reason: callers' code objects never arrived */
 };
 
 struct entry { /* an image in this report */
@@ -28,9 +27,8 @@ struct entry { /* an image in this report */
 	bool lines;		       /* the exact engine is attached */
 	struct model_process *process; /* NULL: it was gathered, and is part of model.gathered */
 	uint64_t gone_ms;	       /* when it was gathered: clock_ms(CLOCK_MONOTONIC) */
-	int64_t unsettled_bytes; /* of a finished image: lost as "unsettled" until the next report
-				  */
-	bool late;		 /* of a finished image: more was lost after the sink got it */
+	int64_t unsettled_bytes;       /* of a finished image: "unsettled" until the next report */
+	bool late; /* of a finished image: more was lost after the sink got it */
 	UT_hash_handle hh;
 };
 

@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Problem: watching one process takes a block and a tracked image, and what is read there is
- * written meanwhile.
+/* Problem: watching a process takes a counter block and a tracked image, and the block is written
+ * while it is read.
  *
- * Invariants: a block belongs to one watch; each of its words is read once. Left out: who is
- * allowed to, who shares it, and noticing that the process has ended.
- */
+ * Invariants: a counter block belongs to one watch. Each word of it is read once. Left out: who may
+ * watch, who shares it, and noticing that the process has ended. */
 #include "serve/watch.h"
 
 #include <errno.h>

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Messages come from our own BPF programs, but strings, lengths and tables in them are
- * the target's: sizes are checked against the message before anything is copied.
- */
+/* Messages come from our own BPF programs. Strings, lengths and tables in them come from the
+ * target: sizes are checked against the message before anything is copied. */
 #include "track/store_private.h"
 
 #include <errno.h>
@@ -132,7 +131,7 @@ static int add_stack(struct store *store, const struct pymem_msg_stack *m, size_
 	key.proc = m->proc;
 	key.hash = m->hash;
 	if (store_stack(store, &key))
-		return 0; /* sent twice */
+		return 0; /* it was sent twice */
 	image = make_image(store, m->proc);
 	if (!image)
 		return -ENOMEM;
@@ -311,7 +310,7 @@ int store_line(struct store *store, struct store_code *code, int32_t lasti, bool
 
 	HASH_FIND(hh, code->lines, &lasti, sizeof(lasti), line);
 	if (!line) {
-		/* Without its marks, for want of memory, it is only slower. */
+		/* Out of memory: without marks it is only slower. */
 		if (!code->indexed)
 			py_code_index(&code->code);
 		code->indexed = true;
@@ -325,7 +324,7 @@ int store_line(struct store *store, struct store_code *code, int32_t lasti, bool
 		line = malloc(sizeof(*line));
 		if (line)
 			*line = found;
-		/* Out of memory: it is found anew next time. */
+		/* Out of memory: the line is found again next time. */
 		if (line && HASH_INSERT(code->lines, lasti, line)) {
 			free(line);
 			line = NULL;

@@ -5,23 +5,23 @@
 
 #include "track/store.h"
 
-/* Counts `bytes` that an image takes. 0; -ENOSPC: it has had its share, or there is no more for
- * anybody. */
+/* Adds `bytes` to what the image takes. 0, or -ENOSPC: the limit of one image, or of all, is
+ * reached. */
 int store_take_room(struct store *store, struct store_image *image, size_t bytes);
 
-/* Takes a part of a code object's line table, which may be the first or a later one; `message` has
- * been checked against its size. 0 or -ENOMEM; what there is no room for is left out. */
+/* Adds a part of a code object's line table, the first or a later one. `message` has been checked
+ * against its size. What there is no room for is left out. 0 or -ENOMEM. */
 int store_add_table(struct store *store, struct store_code *code,
 		    const struct pymem_msg_code *message);
 
-/* Is there nothing more of its table to be had? */
+/* True if the whole table is here, or no more of it can be had. */
 bool store_is_whole(const struct store_code *code);
 
-/* Asks process `pid` for the part of the table that is not here; it may have none any more. */
+/* Reads the missing part of the table from process `pid`, which may not have it any more. */
 void store_fetch_table(struct store *store, struct store_code *code, const struct py_layout *layout,
 		       int pid);
 
-/* Forgets what store_complete() has put off. */
+/* Frees what store_complete() has put off. */
 void store_free_fetches(struct store *store);
 
 #endif

@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Problem: the line table of a code object is needed as a whole, and comes in parts.
- *
- * The kernel side sends them in order. What is missing after the last one, for want of room in the
- * ring or because it could not be read, is read from the process while that lives: so much at a
- * time, and the rest at the next poll. A table is never trusted to be its code object's: what comes
- * again must be what came before, and the object must still be there before and after it is read.
- */
+/* Problem: the line table of a code object is needed as a whole but arrives in parts. The BPF side
+ * sends them in order. A part may be missing because the ring buffer was full, or because it could
+ * not be read. It is read from the process while that lives: a limited amount at a time, and the
+ * rest at the next poll. Nothing shows that a table belongs to its code object. So what arrives
+ * again must be equal to what arrived before, and the object must still be there before and after
+ * the table is read. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,11 +13,11 @@
 #include "python/py_fingerprint.h"
 #include "track/store_private.h"
 
-#define FETCHES_MAX 256 /* that wait */
+#define FETCHES_MAX 256 /* that are waiting */
 
 /* --- in parts --- */
 
-/* Room for `bytes` of the line table. 0; -ENOSPC, -ENOMEM: it stays as it is. */
+/* Makes room for `bytes` of the line table. 0; -ENOSPC, -ENOMEM: it stays as it is. */
 static int table_grow(struct store *store, struct store_code *code, size_t bytes)
 {
 	struct store_image *image = store_image(store, code->key.proc);
@@ -44,7 +43,7 @@ static int table_grow(struct store *store, struct store_code *code, size_t bytes
 	return 0;
 }
 
-/* Lines that could not be told may be there now. */
+/* The table has grown: lines that were unknown may be known now. */
 static void table_grown(struct store *store, struct store_code *code)
 {
 	struct store_line *line, *next;
@@ -66,7 +65,7 @@ static void table_grown(struct store *store, struct store_code *code)
 	code->gaps = 0;
 }
 
-/* Two code objects go by this key: which of them a line is of can't be told any more. */
+/* Two code objects have this key. Lines of either are unknown from now on. */
 static void table_mixed(struct store *store, struct store_code *code)
 {
 	struct store_line *line, *next;
@@ -81,7 +80,7 @@ static void table_mixed(struct store *store, struct store_code *code)
 	table_grown(store, code);
 }
 
-/* What comes again must be what came before. */
+/* What arrives again must be equal to what arrived before; else the table is mixed. */
 static void compare_table(struct store *store, struct store_code *code,
 			  const struct pymem_msg_code *m)
 {
@@ -99,7 +98,7 @@ int store_add_table(struct store *store, struct store_code *code, const struct p
 
 	if (m->table_offset < have)
 		compare_table(store, code, m);
-	/* Parts come in order; what a gap or the lack of room leaves out may come again. */
+	/* Parts come in order. What a gap or want of room leaves out may come again. */
 	if (code->mixed || !m->table_bytes || m->table_offset != have ||
 	    (uint64_t)have + m->table_bytes > code->table_length)
 		return 0;
@@ -114,7 +113,7 @@ int store_add_table(struct store *store, struct store_code *code, const struct p
 
 /* --- read from the process --- */
 
-/* Does the process have these bytes at `address`? */
+/* True if the process has these bytes at `address`. */
 static bool same_bytes(int pid, uint64_t address, const unsigned char *bytes, size_t count)
 {
 	unsigned char buffer[65536];
@@ -136,8 +135,8 @@ static bool read_all(void *arg, uint64_t address, void *to, size_t bytes)
 	return proc_read_memory(*pid, address, to, bytes) == (ssize_t)bytes;
 }
 
-/* Is the code object still the one that was seen? Its address may be another's by now. `have` bytes
- * of its table are here, and are those that are there. */
+/* True if the code object at the address is still the one that was seen. It must have the same
+ * fingerprint, and the first `have` bytes of its table must be those that are here. */
 static bool still_there(const struct store_code *code, size_t have, const struct py_layout *layout,
 			int pid)
 {
@@ -159,8 +158,8 @@ void store_fetch_table(struct store *store, struct store_code *code, const struc
 		return;
 	n = proc_read_memory(pid, code->table_addr + have, code->code.linetable + have,
 			     code->table_length - have);
-	/* Replaced while it was being read: then it is nobody's. Its own again by now, it would not
-	 * be there a second time as it was read. */
+	/* The object was replaced while it was read: what was read is not used. Even if it has been
+	 * restored since, its table differs from what was read. */
 	if (n <= 0 || !still_there(code, have + n, layout, pid))
 		return;
 	code->code.linetable_len += n;
@@ -172,7 +171,7 @@ bool store_is_whole(const struct store_code *code)
 	return !code->table_addr || code->mixed || code->code.linetable_len >= code->table_length;
 }
 
-/* Asks for it now; once decoded, it has been asked for already. */
+/* Reads it now. A code object that is decoded was read before. */
 static void fetch_now(struct store *store, const struct store_fetch *fetch)
 {
 	struct store_code *code, like = {};
@@ -187,7 +186,7 @@ static void fetch_now(struct store *store, const struct store_fetch *fetch)
 	have = code->code.linetable_len;
 	if (have && code->failed_at_bytes == have)
 		return;
-	/* What is here is read twice, to be compared. */
+	/* The part that is here is read once more to be compared. */
 	store->fetched_bytes += code->table_length + have;
 	store_fetch_table(store, code, &fetch->layout, fetch->pid);
 	if (code->code.linetable_len == have)
@@ -196,7 +195,7 @@ static void fetch_now(struct store *store, const struct store_fetch *fetch)
 
 /* --- what is read later --- */
 
-/* Whoever makes up more of them than there is room for has some left unread, which is counted where
+/* If a process creates more of these than fit, those beyond are not read. That is counted when
  * their lines are asked for. */
 static void put_off(struct store *store, const struct store_fetch *fetch)
 {

@@ -6,6 +6,8 @@ from typing import Any, Callable, Dict, Tuple
 class Recorder:
     unread: int
     deep: int
+    deep_threads: Tuple[int, ...]
+    blind: bool
     cut: bool
     forked: bool
     missed: int

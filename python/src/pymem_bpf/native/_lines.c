@@ -285,6 +285,29 @@ static PyObject *recorder_deep(PyObject *self, void *unused)
 	return PyLong_FromUnsignedLongLong(((struct recorder *)self)->deep);
 }
 
+static PyObject *recorder_deep_threads(PyObject *self, void *unused)
+{
+	const struct recorder *r = (struct recorder *)self;
+	PyObject *tids = PyTuple_New(r->deep_tid_count), *tid;
+	unsigned int i;
+
+	(void)unused;
+	for (i = 0; tids && i < r->deep_tid_count; i++) {
+		tid = PyLong_FromUnsignedLong(r->deep_tids[i]);
+		if (!tid || PyTuple_SetItem(tids, i, tid))
+			Py_CLEAR(tids);
+	}
+	return tids;
+}
+
+static PyObject *recorder_blind(PyObject *self, void *unused)
+{
+	const struct recorder *r = (struct recorder *)self;
+
+	(void)unused;
+	return PyBool_FromLong(r->blind || (r->enabled && lines_blind(r->own_thread)));
+}
+
 static PyObject *recorder_unread(PyObject *self, void *unused)
 {
 	(void)unused;
@@ -306,7 +329,14 @@ static PyGetSetDef recorder_properties[] = {
 	{"forked", recorder_forked, NULL, "bool: made in a process that this one was forked from",
 	 NULL},
 	{"deep", recorder_deep, NULL,
-	 "int: times that calls were too deep in the C stack to be told of, in any thread", NULL},
+	 "int: times that counting stopped in a thread whose calls had used half of its C stack",
+	 NULL},
+	{"deep_threads", recorder_deep_threads, NULL,
+	 "tuple of int: the native IDs of the first eight threads in which it did", NULL},
+	{"blind", recorder_blind, NULL,
+	 "bool: threads that another tool traced, or that began meanwhile, may have made calls\n"
+	 "that were not counted while counting had stopped in a thread (3.11)",
+	 NULL},
 	{"unread", recorder_unread, NULL,
 	 "int: times that PSS or USS could not be read and was taken to be what it was before",
 	 NULL},

@@ -123,7 +123,17 @@ static void look(void)
 		r->cut = true;
 }
 
-static inline bool counts(const struct recorder *r, const struct thread *t)
+struct recorder *lines_recorders(void)
+{
+	return engine.enabled;
+}
+
+struct thread *lines_this_thread(void)
+{
+	return lines_thread_now(engine.block);
+}
+
+bool lines_counts(const struct recorder *r, const struct thread *t)
 {
 	return r->enabled && (!r->thread || r->thread == t->serial);
 }
@@ -158,7 +168,7 @@ static void charge(struct sink *sink, const struct thread *t, const struct frame
 	int64_t change = now->net - f->begin.net, usage = now->rss;
 	struct line *line;
 
-	if (!counts(r, t) || f->epoch < r->epoch || index >= (unsigned int)f->code->count)
+	if (!lines_counts(r, t) || f->epoch < r->epoch || index >= (unsigned int)f->code->count)
 		return;
 	line = &sink->lines[index];
 	if (r->metric != METRIC_RSS) {
@@ -235,7 +245,7 @@ uint64_t lines_enter(struct code *code, int line, enum how how)
 	if (!f)
 		return 0;
 	for (sink = code->sinks; sink && how != RESUMED; sink = sink->next)
-		sink->calls += counts(sink->recorder, t);
+		sink->calls += lines_counts(sink->recorder, t);
 	run_begin(f, line, how, &now);
 	return f->number;
 }
@@ -276,7 +286,7 @@ static int alarm_now(const struct thread *t, int64_t rss)
 		next = r->next;
 		if (!r->alarm)
 			continue;
-		if (rss < r->alarm_pages || !counts(r, t)) {
+		if (rss < r->alarm_pages || !lines_counts(r, t)) {
 			if (r->alarm_pages < engine.alarm_pages)
 				engine.alarm_pages = r->alarm_pages;
 			continue;
@@ -304,8 +314,10 @@ int lines_line(PyObject *object, int line)
 
 	if (!t)
 		return 0;
-	now = sample_now(t);
 	f = t->depth ? &t->frames[t->depth - 1] : NULL;
+	if ((!f || f->code->object != object) && !lines_find(object))
+		return 0;
+	now = sample_now(t);
 	if (!f || f->code->object != object) {
 		f = frame_of(t, object, &now);
 		if (!f)
@@ -355,22 +367,11 @@ void lines_leave_code(struct code *code)
 		lines_leave(t->frames[i - 1].number);
 }
 
-void lines_untold(PyObject *object)
+bool lines_inside(void)
 {
 	struct thread *t = engine.enabled ? lines_thread_now(engine.block) : NULL;
-	struct code *code = t ? lines_find(object) : NULL;
-	struct sink *sink;
 
-	for (sink = code ? code->sinks : NULL; sink; sink = sink->next)
-		sink->untold += counts(sink->recorder, t);
-}
-
-void lines_deep(void)
-{
-	struct recorder *r;
-
-	for (r = engine.enabled; r; r = r->next)
-		r->deep++;
+	return t && t->depth;
 }
 
 /* --- recorders --- */
@@ -445,6 +446,7 @@ int lines_enable(struct recorder *r)
 	engine.slow += r->metric != METRIC_RSS;
 	set_alarm();
 	look();
+	lines_note_deep(r);
 	return 0;
 }
 
@@ -475,6 +477,7 @@ void lines_disable(struct recorder *r)
 	if (!r->enabled)
 		return;
 	look();
+	r->blind |= lines_blind(r->own_thread);
 	threads = lines_threads_begin();
 	for (t = threads; t; t = t->next)
 		settle(t);
