@@ -315,6 +315,8 @@ static void bounds_in(const struct heap_blocks *b, const struct heap_run *run, u
 	case RUN_CHUNKS:
 		*start = run->start + (uint64_t)(place[0] & ~1u) * 8 + 2 * CHUNK_OVERHEAD;
 		*end = run->start + (uint64_t)(place[1] & ~1u) * 8 + CHUNK_OVERHEAD;
+		if (*end > run->end)
+			*end = run->end;
 		return;
 	case RUN_MAPPED:
 		*start = run->start + run->stride + 2 * CHUNK_OVERHEAD;
