@@ -23,7 +23,7 @@ enum block_type {
 
 struct heap_blocks;
 
-/* Finds pools and chunks and classifies their blocks. 0, -ENOMEM, -E2BIG more than 2^32 - 2 blocks.
+/* Finds pools and chunks and classifies their blocks. 0, -ENOMEM, -E2BIG more than 2^29 - 2 blocks.
  * The caller owns *blocks. */
 int heap_blocks_find(struct snapshot *snapshot, const struct py_heap_layout *layout,
 		     struct heap_types *types, struct heap_blocks **blocks);
@@ -62,7 +62,15 @@ const struct heap_allocators *heap_blocks_allocators(const struct heap_blocks *b
 
 /* Which allocator or other thing each resident page of [start, end) belongs to is claimed by whoever
  * recognises it; what nobody claims is the balance's "other anonymous". */
-enum page_claim { CLAIM_NONE, CLAIM_POOL, CLAIM_ARENA, CLAIM_MALLOC, CLAIM_MAPPED_CHUNK, CLAIM_STACK, CLAIM_DATA_STACK };
+enum page_claim {
+	CLAIM_NONE,
+	CLAIM_POOL,
+	CLAIM_ARENA, /* of an arena, and in no pool */
+	CLAIM_MALLOC,
+	CLAIM_MAPPED_CHUNK,
+	CLAIM_STACK,
+	CLAIM_DATA_STACK,
+};
 enum page_claim heap_blocks_claim(const struct heap_blocks *blocks, uint64_t addr);
 
 #endif

@@ -27,6 +27,7 @@ void snapshot_free(struct snapshot *s)
 		munmap((void *)s->file, s->file_bytes);
 	free(s->regions);
 	free(s->mappings);
+	free(s->runs);
 	free(s->threads);
 	free(s->names);
 	free(s);
@@ -118,6 +119,12 @@ uint64_t snapshot_resident(const struct snapshot *s, uint64_t start, uint64_t en
 			bytes += next - at;
 	}
 	return bytes;
+}
+
+size_t snapshot_runs(const struct snapshot *s, const struct snapshot_run **runs)
+{
+	*runs = s->runs;
+	return s->header.runs;
 }
 
 size_t snapshot_threads(const struct snapshot *s, const struct snapshot_thread **threads)

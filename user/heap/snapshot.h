@@ -95,6 +95,15 @@ unsigned snapshot_page(const struct snapshot *snapshot, uint64_t addr);
 /* Resident bytes within [start, end). */
 uint64_t snapshot_resident(const struct snapshot *snapshot, uint64_t start, uint64_t end);
 
+/* Pages of one state next to each other, in one region. */
+struct snapshot_run {
+	uint64_t start;
+	uint32_t pages, state; /* enum page_state */
+};
+/* All runs of pages that are resident or swapped, in order of address: what is looked for page by page is
+ * looked for in these, since an address space is mostly empty. */
+size_t snapshot_runs(const struct snapshot *snapshot, const struct snapshot_run **runs);
+
 /* Threads at that time, with the stack pointer of each (0: not known). */
 struct snapshot_thread {
 	pid_t tid;

@@ -70,7 +70,7 @@ static int add_copied(struct capture *c, uint64_t start, uint64_t pages, uint32_
 {
 	if (!ARRAY_HAS_ROOM(c->copied, c->copied_count, c->copied_room))
 		return -ENOMEM;
-	c->copied[c->copied_count++] = (struct snapshot_file_run){start, (uint32_t)pages, state};
+	c->copied[c->copied_count++] = (struct snapshot_run){start, (uint32_t)pages, state};
 	if (state & PAGE_COPIED)
 		c->data_pages += pages;
 	return 0;
@@ -89,7 +89,7 @@ static size_t gather(const struct capture *c, struct position at, struct iovec *
 	size_t bytes = 0;
 
 	for (*count = 0; at.run < c->run_count && *count < BATCH_RUNS; at.run++, at.page = 0) {
-		const struct snapshot_file_run *run = &c->runs[at.run];
+		const struct snapshot_run *run = &c->runs[at.run];
 		uint64_t left = (run->pages - at.page) << c->page_shift;
 
 		if (!(run->state & PAGE_COPIED))
@@ -111,7 +111,7 @@ static int advance(struct capture *c, struct position *at, uint64_t pages, bool 
 	int err = 0;
 
 	while (pages && !err) {
-		const struct snapshot_file_run *run = &c->runs[at->run];
+		const struct snapshot_run *run = &c->runs[at->run];
 		uint64_t part = run->pages - at->page < pages ? run->pages - at->page : pages;
 		uint32_t state = copied ? run->state : run->state & ~(uint32_t)PAGE_COPIED;
 
@@ -155,7 +155,7 @@ static int copy_all(struct capture *c)
 	c->copied_count = 0;
 	c->data_pages = 0;
 	while (at.run < c->run_count && !err) {
-		const struct snapshot_file_run *run = &c->runs[at.run];
+		const struct snapshot_run *run = &c->runs[at.run];
 
 		if (run->state & PAGE_COPIED) {
 			err = copy_batch(c, &at);

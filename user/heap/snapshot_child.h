@@ -20,9 +20,9 @@ struct capture {
 	char *names;
 	size_t names_bytes, names_room;
 
-	struct snapshot_file_run *runs; /* PAGE_COPIED: is to be copied */
+	struct snapshot_run *runs; /* PAGE_COPIED: is to be copied */
 	size_t run_count, run_room;
-	struct snapshot_file_run *copied; /* as it came out */
+	struct snapshot_run *copied; /* as it came out */
 	size_t copied_count, copied_room;
 	uint64_t data_pages; /* copied so far */
 

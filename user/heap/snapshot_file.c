@@ -128,7 +128,7 @@ struct loading {
 	size_t region;		/* of that one */
 };
 
-static int set_pages(struct snapshot *s, const struct snapshot_file_run *run, uint64_t first)
+static int set_pages(struct snapshot *s, const struct snapshot_run *run, uint64_t first)
 {
 	uint32_t state = run->state & ((1u << SNAPSHOT_STATE_BITS) - 1);
 	unsigned shift = s->header.page_shift;
@@ -147,7 +147,7 @@ static int set_pages(struct snapshot *s, const struct snapshot_file_run *run, ui
 	return 0;
 }
 
-static void count_pages(struct snapshot *s, struct region *r, const struct snapshot_file_run *run)
+static void count_pages(struct snapshot *s, struct region *r, const struct snapshot_run *run)
 {
 	uint64_t bytes = (uint64_t)run->pages << s->header.page_shift;
 
@@ -163,7 +163,7 @@ static void count_pages(struct snapshot *s, struct region *r, const struct snaps
 		r->copied_bytes += bytes;
 }
 
-static int adopt_run(struct snapshot *s, const struct snapshot_file_run *run, struct loading *l)
+static int adopt_run(struct snapshot *s, const struct snapshot_run *run, struct loading *l)
 {
 	uint64_t page = 1ull << s->header.page_shift;
 	uint64_t bytes = (uint64_t)run->pages << s->header.page_shift;
@@ -196,15 +196,19 @@ static int adopt_run(struct snapshot *s, const struct snapshot_file_run *run, st
 
 static int read_runs(struct snapshot *s, uint64_t *at)
 {
-	const struct snapshot_file_run *runs = section(s, at, s->header.runs, sizeof(*runs));
+	const struct snapshot_run *runs = section(s, at, s->header.runs, sizeof(*runs));
 	struct loading loading = {.pages = 0};
 	int err;
 
 	if (!runs)
 		return -EINVAL;
+	s->runs = malloc((s->header.runs + 1) * sizeof(*runs));
+	if (!s->runs)
+		return -ENOMEM;
+	memcpy(s->runs, runs, s->header.runs * sizeof(*runs));
 	err = page_map_init(&s->memory.pages, s->header.page_shift);
 	for (uint64_t i = 0; i < s->header.runs && !err; i++)
-		err = adopt_run(s, &runs[i], &loading);
+		err = adopt_run(s, &s->runs[i], &loading);
 	return err;
 }
 
@@ -274,7 +278,7 @@ static int find_names(struct snapshot *s, uint64_t *at)
 	return read_names(s, at,
 			  aligned(h->regions, sizeof(struct snapshot_file_region)) +
 				  aligned(h->mappings, sizeof(struct snapshot_file_mapping)) +
-				  aligned(h->runs, sizeof(struct snapshot_file_run)) +
+				  aligned(h->runs, sizeof(struct snapshot_run)) +
 				  aligned(h->threads, sizeof(struct snapshot_file_thread)) +
 				  aligned(h->live, sizeof(uint64_t)));
 }
@@ -379,7 +383,7 @@ int snapshot_save(const struct snapshot *s, int fd)
 	uint64_t meta = data_end + ((uint64_t)s->live_count << h->page_shift);
 	uint64_t fixed = aligned(h->regions, sizeof(struct snapshot_file_region)) +
 			 aligned(h->mappings, sizeof(struct snapshot_file_mapping)) +
-			 aligned(h->runs, sizeof(struct snapshot_file_run)) +
+			 aligned(h->runs, sizeof(struct snapshot_run)) +
 			 aligned(h->threads, sizeof(struct snapshot_file_thread));
 	struct snapshot_header header = *h;
 	int err;

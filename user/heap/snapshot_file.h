@@ -42,14 +42,9 @@ struct snapshot_file_region {
 	uint64_t name;	 /* offset in the names */
 };
 
+/* A run is a struct snapshot_run. */
 struct snapshot_file_mapping {
 	uint64_t start, end;
-};
-
-/* Pages of one state next to each other. */
-struct snapshot_file_run {
-	uint64_t start;
-	uint32_t pages, state; /* enum page_state */
 };
 
 struct snapshot_file_thread {

@@ -44,7 +44,7 @@ struct scan_request {
 /* `begins`: at a region's start; a run lies in one region. */
 static int add_run(struct capture *c, uint64_t start, uint64_t pages, uint32_t state, bool begins)
 {
-	struct snapshot_file_run *last = c->run_count ? &c->runs[c->run_count - 1] : NULL;
+	struct snapshot_run *last = c->run_count ? &c->runs[c->run_count - 1] : NULL;
 
 	if (last && !begins && last->state == state &&
 	    last->start + ((uint64_t)last->pages << c->page_shift) == start &&
@@ -56,7 +56,7 @@ static int add_run(struct capture *c, uint64_t start, uint64_t pages, uint32_t s
 		return -EFBIG;
 	if (!ARRAY_HAS_ROOM(c->runs, c->run_count, c->run_room))
 		return -ENOMEM;
-	c->runs[c->run_count++] = (struct snapshot_file_run){start, (uint32_t)pages, state};
+	c->runs[c->run_count++] = (struct snapshot_run){start, (uint32_t)pages, state};
 	return 0;
 }
 

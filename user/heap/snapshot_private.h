@@ -19,6 +19,7 @@ struct snapshot {
 	struct snapshot_header header; /* a copy: the file may change, this may not */
 	struct region *regions;
 	struct snapshot_file_mapping *mappings;
+	struct snapshot_run *runs;
 	struct snapshot_thread *threads;
 	char *names;
 	uint64_t rss_bytes, swapped_bytes;
