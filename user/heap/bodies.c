@@ -13,14 +13,16 @@
 /* basicsize of the built-in type that `type` is or was made from: what lies behind it is slots. */
 static uint32_t built_in_size(const struct heap_view *view, const struct heap_type *type)
 {
-	for (int i = 0; i < BASES_MAX && !type->exact; i++) {
-		int32_t base = heap_types_find(view->types, type->base);
+	struct heap_type above = *type; /* a copy: to find a type may move all others */
 
-		if (base == TYPE_NONE || heap_types_get(view->types, base)->kind != type->kind)
+	for (int i = 0; i < BASES_MAX && !above.exact; i++) {
+		int32_t base = heap_types_find(view->types, above.base);
+
+		if (base == TYPE_NONE || heap_types_get(view->types, base)->kind != above.kind)
 			break;
-		type = heap_types_get(view->types, base);
+		above = *heap_types_get(view->types, base);
 	}
-	return type->basicsize;
+	return above.basicsize;
 }
 
 static void set_before(struct body *body, const struct heap_view *view,
@@ -52,9 +54,12 @@ static void set_form(struct body *body, const struct heap_view *view, const stru
 
 	switch (type->kind) {
 	case TYPE_LEAF:
+	case TYPE_WEAKREF:
+		body->from = built_in_size(view, type);
+		break;
 	case TYPE_INT:
 	case TYPE_BYTES:
-		body->from = built_in_size(view, type);
+		body->from = body->to; /* a subclass has no slots, as their size varies */
 		break;
 	case TYPE_STR:
 		body->form = BODY_STR;
@@ -65,13 +70,10 @@ static void set_form(struct body *body, const struct heap_view *view, const stru
 		break;
 	case TYPE_TUPLE:
 		body->form = BODY_TUPLE;
-		body->from = built_in_size(view, type);
+		body->from = body->to;
 		break;
 	case TYPE_SET:
 		body->form = BODY_SET;
-		body->from = built_in_size(view, type);
-		break;
-	case TYPE_WEAKREF:
 		body->from = built_in_size(view, type);
 		break;
 	case TYPE_FRAME:
@@ -120,8 +122,11 @@ int bodies_init(struct bodies *bodies, const struct heap_view *view)
 	if (!bodies->list)
 		return -ENOMEM;
 	/* To look for a base may add a type, of which no block is an object. */
-	for (uint32_t i = 0; i < count; i++)
-		set_body(&bodies->list[i], view, heap_types_get(view->types, (int32_t)i));
+	for (uint32_t i = 0; i < count; i++) {
+		struct heap_type type = *heap_types_get(view->types, (int32_t)i);
+
+		set_body(&bodies->list[i], view, &type);
+	}
 	bodies->count = count;
 	return 0;
 }
