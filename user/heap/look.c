@@ -16,7 +16,7 @@
 #include "base/clock.h"
 #include "heap/balance.h"
 #include "heap/blocks.h"
-#include "heap/collector.h"
+#include "heap/gc.h"
 #include "heap/graph.h"
 #include "heap/holders.h"
 #include "heap/pool_use.h"
@@ -310,6 +310,21 @@ static int add_broken(struct heap_look *look, const struct census *census)
 	return err;
 }
 
+static void add_collector(struct heap_look *look, const struct census *census,
+			  const struct heap_target *target)
+{
+	struct heap_gc gc;
+
+	if (heap_gc_read(census->snapshot, &target->python, &target->layout, &gc))
+		return;
+	look->gc_known = true;
+	look->gc_enabled = gc.enabled;
+	look->generation_count = HEAP_GC_GENERATIONS;
+	memcpy(look->generations, gc.generations, sizeof(look->generations));
+	look->gc_frozen = gc.frozen_known ? gc.frozen : 0;
+	look->gc_uncollectable = gc.garbage;
+}
+
 static int fill(struct heap_look *look, const struct heap_target *target,
 		const struct heap_options *options, struct census *census,
 		const struct heap_past *past)
@@ -326,7 +341,7 @@ static int fill(struct heap_look *look, const struct heap_target *target,
 		heap_graph_garbage(census->graph, &look->garbage_bytes, &look->garbage_objects);
 	if (past)
 		add_past(look, census, past);
-	heap_collector_read(census->snapshot, &target->layout, target->python.runtime_addr, look);
+	add_collector(look, census, target);
 	err = add_allocators(look, census);
 	if (!err)
 		err = add_broken(look, census);
