@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+#include "model/heap_look.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/array.h"
+
+static void free_texts(char **texts)
+{
+	for (char **text = texts; text && *text; text++)
+		free(*text);
+	free(texts);
+}
+
+static void free_births(struct heap_birth_row *births, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		free(births[i].holder);
+		free(births[i].file);
+		free(births[i].function);
+		free(births[i].type);
+		free_texts(births[i].stack);
+	}
+	free(births);
+}
+
+static void free_touched(struct heap_touched_row *touched, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		free(touched[i].file);
+		free(touched[i].function);
+		for (size_t j = 0; j < touched[i].now_count; j++)
+			free(touched[i].now[j].what);
+		free(touched[i].now);
+	}
+	free(touched);
+}
+
+static void free_holders(struct heap_holder_row *holders, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		free(holders[i].path);
+		free(holders[i].type);
+		free(holders[i].shared_by);
+	}
+	free(holders);
+}
+
+struct heap_look *heap_look_new(void)
+{
+	struct heap_look *look = calloc(1, sizeof(*look));
+
+	if (look)
+		look->paused_ms[0] = look->paused_ms[1] = -1;
+	return look;
+}
+
+void heap_look_free(struct heap_look *look)
+{
+	if (!look)
+		return;
+	free(look->comm);
+	free_texts(look->cmdline);
+	free(look->opaque);
+	for (size_t i = 0; i < look->pin_count; i++)
+		free(look->pins[i].type);
+	free(look->pins);
+	for (size_t i = 0; i < look->type_count; i++)
+		free(look->types[i].type);
+	free(look->types);
+	free_holders(look->holders, look->holder_count);
+	free_births(look->births, look->birth_count);
+	free_touched(look->touched, look->touched_count);
+	free_texts(look->skipped);
+	free_texts(look->notes);
+	free(look);
+}
+
+uint64_t heap_balance_sum(const struct heap_balance *balance)
+{
+	uint64_t sum = 0;
+
+#define BALANCE_ADD(name, text) sum += balance->name;
+	HEAP_BALANCE(BALANCE_ADD)
+#undef BALANCE_ADD
+	return sum;
+}
+
+uint64_t heap_balance_live(const struct heap_balance *balance)
+{
+	return balance->objects + balance->buffers + balance->malloc_used + balance->mapped_buffers;
+}
+
+int heap_look_say(char ***sentences, const char *format, ...)
+{
+	size_t count = 0;
+	char **more, *text;
+	va_list args;
+	int length;
+
+	while (*sentences && (*sentences)[count])
+		count++;
+	more = realloc(*sentences, (count + 2) * sizeof(*more));
+	if (!more)
+		return -ENOMEM;
+	*sentences = more;
+	more[count] = more[count + 1] = NULL;
+	va_start(args, format);
+	length = vasprintf(&text, format, args);
+	va_end(args);
+	if (length < 0)
+		return -ENOMEM;
+	more[count] = text;
+	return 0;
+}
+
+int heap_report_add(struct heap_report *report, struct heap_look *look)
+{
+	if (!ARRAY_HAS_ROOM(report->looks, report->look_count, report->look_room))
+		return -ENOMEM;
+	report->looks[report->look_count++] = look;
+	return 0;
+}
+
+int heap_report_skip(struct heap_report *report, pid_t pid, const char *comm, const char *reason)
+{
+	struct heap_skip skip = {.pid = pid};
+
+	if (!ARRAY_HAS_ROOM(report->skips, report->skip_count, report->skip_room))
+		return -ENOMEM;
+	skip.comm = strdup(comm);
+	skip.reason = strdup(reason);
+	if (!skip.comm || !skip.reason) {
+		free(skip.comm);
+		free(skip.reason);
+		return -ENOMEM;
+	}
+	report->skips[report->skip_count++] = skip;
+	return 0;
+}
+
+void heap_report_fini(struct heap_report *report)
+{
+	for (size_t i = 0; i < report->look_count; i++)
+		heap_look_free(report->looks[i]);
+	free(report->looks);
+	for (size_t i = 0; i < report->skip_count; i++) {
+		free(report->skips[i].comm);
+		free(report->skips[i].reason);
+	}
+	free(report->skips);
+}
