@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Problem: a census names the container that keeps the memory, not the line that filled it.
+ *
+ * Two ways to see that line, for a process that runs on:
+ *
+ *   watch   debug registers on the sizes of up to four containers: each insertion is seen, with its
+ * stack. burst   for 10 ms now and then, the return of functions that make objects: which line made
+ * which object. Those that are still the same objects when the second census is made are survivors,
+ * and the census knows who holds them.
+ *
+ * A child process collects, because a target can hold up whoever reads its memory. In a burst it
+ * stops the target for some milliseconds, to take fingerprints of the objects before any of them
+ * can be freed and another take its place.
+ */
+#ifndef HEAP_BIRTHS_H
+#define HEAP_BIRTHS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "heap/graph.h"
+#include "heap/holders.h"
+#include "model/heap_look.h"
+#include "py_heap_layout.h"
+#include "pymem_birth.h"
+#include "python/py_process.h"
+
+enum births_method { BIRTHS_BURST, BIRTHS_WATCH };
+
+struct births_options {
+	enum births_method method;
+	/* BIRTHS_WATCH: the containers: object, where its size is, what that is now. */
+	struct birth_watch watches[BIRTH_WATCHES];
+	size_t watch_count;
+};
+
+struct births_figures {
+	uint64_t bursts, seen, lost, unwalked; /* events */
+	uint64_t unnamed;  /* of these: the code of the innermost frame had gone */
+	uint64_t died;	   /* objects that did not live until the end */
+	double stopped_ms; /* all stops together */
+	double longest_stop_ms;
+	double probed_ms; /* while probes were attached */
+};
+
+struct birth_line {
+	char *file, *function; /* raw bytes of the target */
+	int line;	       /* 0: not known */
+};
+
+struct birth_stack {
+	struct birth_line lines[BIRTH_FRAMES]; /* innermost first */
+	unsigned depth;
+};
+
+/* An object that was made in a burst and still lives, or a write to a container's size. */
+struct birth_sample {
+	uint64_t object; /* its address, or the container's */
+	uint64_t type;	 /* of the object; 0 for a write */
+	int64_t change;	 /* of the size; 1 for an object */
+	uint32_t stack;	 /* index */
+	uint32_t pad;
+};
+
+struct births;
+
+/* Begins to collect. 0: the caller owns *births; -errno. What keeps it from collecting at all is
+ * said by heap_births_finish(). */
+int heap_births_start(pid_t pid, const struct py_process *process,
+		      const struct py_heap_layout *heap, const struct births_options *options,
+		      struct births **births);
+
+/* Ends the collecting: to be called once the second snapshot is there. 0; -ETIME: the target held
+ * it up; -ENOTSUP: no debug registers; -ENOENT: the interpreter exports none of the functions;
+ * -ESRCH: the process has ended; -EPERM, -EACCES, -EBUSY; other -errno. */
+int heap_births_finish(struct births *births);
+void heap_births_free(struct births *births); /* ends it, too. NULL is allowed. */
+
+size_t heap_births_samples(const struct births *births, const struct birth_sample **samples);
+const struct birth_stack *heap_births_stack(const struct births *births, uint32_t index);
+const struct births_figures *heap_births_figures(const struct births *births);
+
+/* Rows for a look: of each of the holders the lines that made what it holds, or inserted into it;
+ * each with how many of the insertions seen for that holder were its. A row's strings are the
+ * caller's; holder is the holder's path. 0 or -ENOMEM. */
+int heap_births_rows(const struct births *births, const struct heap_graph *graph,
+		     const struct heap_blocks *blocks, const struct heap_types *types,
+		     const struct holder *holders, size_t holder_count,
+		     struct heap_birth_row **rows, size_t *count);
+
+#endif
