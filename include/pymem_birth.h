@@ -23,7 +23,8 @@ struct birth_frame {
 /* An object was made, or the size of a watched container was written. */
 struct birth_event {
 	__u64 object; /* address of the object, or of the container */
-	__s64 change; /* of the container's size; 1 for an object */
+	__s64 change; /* 1: an object was made, or the container has grown; -1: it has shrunk; 0:
+			 whatever was there is not known any more, and nothing else is set */
 	__u32 tid;
 	__u32 depth;
 	struct birth_frame frames[BIRTH_FRAMES];

@@ -6,7 +6,8 @@
  * needs too; the loader leaves out all others.
  *
  * birth_return: on the return of functions that make objects, for some milliseconds now and then.
- * birth_write:  on writes to the size fields of up to four containers, by debug registers.
+ * birth_death:  meanwhile on the entry of functions that free some of them.
+ * birth_writeN: on writes to the size fields of up to four containers, by debug registers.
  */
 #define PYMEM_DEFINE_MAPS
 #include "python/pystack.bpf.h"
@@ -98,11 +99,11 @@ static __noinline int tell(struct scratch *s, const struct pymem_layout *layout,
 	__u32 i;
 
 	if (!s || !layout)
-		return 0;
+		return 1;
 	event = bpf_ringbuf_reserve(&birth_events, sizeof(*event), 0);
 	if (!event) {
 		__sync_fetch_and_add(&lost, 1);
-		return 0;
+		return 1;
 	}
 	event->object = object;
 	event->change = change;
@@ -116,34 +117,62 @@ static __noinline int tell(struct scratch *s, const struct pymem_layout *layout,
 	return 0;
 }
 
+/* Nothing more is known of the object at that address: it is freed, or another one is made there by
+ * nobody knows whom. */
+static __noinline int tell_unknown(__u64 object)
+{
+	struct birth_event *event = bpf_ringbuf_reserve(&birth_events, sizeof(*event), 0);
+
+	if (!event) {
+		/* Of whatever lies where, what was told may be wrong from now on: that is the end.
+		 */
+		enabled = 0;
+		__sync_fetch_and_add(&lost, 1);
+		return 0;
+	}
+	event->object = object;
+	event->change = 0;
+	event->depth = 0;
+	bpf_ringbuf_submit(event, BPF_RB_NO_WAKEUP);
+	return 0;
+}
+
+/* Counts an event; false: there have been enough. */
+static __always_inline bool another(void)
+{
+	if (most && seen >= most) {
+		enabled = 0;
+		return false;
+	}
+	__sync_fetch_and_add(&seen, 1);
+	return true;
+}
+
+/* 0: told with its stack. */
 static __noinline int record(__u64 object, __s64 change)
 {
 	const struct pymem_layout *layout;
 	struct pymem_thread *th;
 	struct scratch *s;
+	int err = 1;
 
-	if (most && seen >= most) {
-		enabled = 0;
-		return 0;
-	}
-	__sync_fetch_and_add(&seen, 1);
 	s = scratch_get();
 	th = thread_now((__u32)bpf_get_current_pid_tgid());
 	if (!s || !th || s->busy) {
 		__sync_fetch_and_add(&lost, 1);
-		return 0;
+		return 1;
 	}
 	scratch_begin(s, &target);
 	layout = layout_now(s);
 	if (!layout)
-		return 0;
+		return 1;
 	s->busy = 1;
 	if (pystack_walk(&target, th, layout, s))
 		__sync_fetch_and_add(&unwalked, 1);
 	else
-		tell(s, layout, object, change);
+		err = tell(s, layout, object, change);
 	s->busy = 0;
-	return 0;
+	return err;
 }
 
 static __always_inline bool is_target(void)
@@ -151,35 +180,53 @@ static __always_inline bool is_target(void)
 	return enabled && bpf_get_current_pid_tgid() >> 32 == target.tgid;
 }
 
+/* On the entry of functions that free objects: another may take their place without a call that is
+ * seen, from a free list. */
+SEC("uprobe")
+int birth_death(struct pt_regs *ctx)
+{
+	return is_target() && another() ? tell_unknown(PT_REGS_PARM1(ctx)) : 0;
+}
+
 SEC("uretprobe")
 int birth_return(struct pt_regs *ctx)
 {
 	__u64 object = PT_REGS_RC(ctx);
 
-	return is_target() && object ? record(object, 1) : 0;
+	if (!is_target() || !object || !another())
+		return 0;
+	return record(object, 1) ? tell_unknown(object) : 0;
 }
 
-/* Which of the sizes has changed, the sizes themselves say. */
-SEC("perf_event")
-int birth_write(void *ctx)
+/* A write to the size of one container. Of how many items it put there nothing is made: a trap that
+ * did not come would be charged to the next one. */
+static __always_inline int written(__u32 number)
 {
-	__u32 i;
+	struct birth_watch *watch = &watches[number];
+	__s64 size = 0, before = watch->size;
 
-	(void)ctx;
-	if (!is_target())
+	if (!is_target() || !watch->object ||
+	    bpf_probe_read_user(&size, sizeof(size), (const void *)watch->size_addr) ||
+	    size == before)
 		return 0;
-	for (i = 0; i < BIRTH_WATCHES; i++) {
-		struct birth_watch *watch = &watches[i];
-		__s64 size = 0, before = watch->size;
-
-		if (!watch->object ||
-		    bpf_probe_read_user(&size, sizeof(size), (const void *)watch->size_addr) ||
-		    size == before)
-			continue;
-		watch->size = size;
-		record(watch->object, size - before);
-	}
+	watch->size = size;
+	if (another())
+		record(watch->object, size > before ? 1 : -1);
 	return 0;
 }
+
+/* One for each debug register: before 5.15 a perf event can't tell its program which it is. */
+#define WRITTEN(number)                    \
+	SEC("perf_event")                  \
+	int birth_write##number(void *ctx) \
+	{                                  \
+		(void)ctx;                 \
+		return written(number);    \
+	}
+
+WRITTEN(0)
+WRITTEN(1)
+WRITTEN(2)
+WRITTEN(3)
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";

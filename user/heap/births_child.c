@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* The child that collects births.
  *
- * A burst: attach, record for 10 ms or 450 events, stop the target, read what was recorded, take
+ * A burst: attach, record for 10 ms or 600 events, stop the target, read what was recorded, take
  * fingerprints, let it go on, detach. In that order: a detach takes 15 ms and more, in which
  * objects die and others take their blocks. Look again after 3, 20, 60 and 150 ms, so that what is
  * short-lived is dropped while little can have taken its place, and once more at the end. Bursts
@@ -23,27 +23,29 @@
 #include "base/clock.h"
 #include "heap/snapshot_child.h"
 #include "os/proc.h"
-#include "python/elf_functions.h"
+#include "python/elf_symbols.h"
 
-#define BURST_MS     10
-#define BURST_EVENTS 450
-#define PERIOD_MS    500 /* from burst to burst, on average: 2 % of the time */
-#define FIRST_MS     100
-/* Where each probe takes 50 ms to attach and longer to detach. */
-#define PERIOD_FEW_MS 4000
+#define BURST_MS      10
+#define BURST_EVENTS  600
+#define PERIOD_MS     750 /* from burst to burst, on average */
+#define FIRST_MS      100
 #define SLICE_MS      1
 #define SAMPLES_MAX   200000
 #define WATCH_READ_MS 20
 
-/* Functions that make objects, exported and called by all builds of 3.8 to 3.15 that were tried.
- * The first BIRTH_PROBES_FEW make most containers. */
-static const char *const functions[] = {
+/* Functions that make objects, exported and called by all builds of 3.8 to 3.15 that were tried. */
+static const char *const makers[] = {
 	"_PyObject_GC_New",	      "_PyObject_GC_NewVar",
 	"PyType_GenericAlloc",	      "PyList_New",
 	"PyFunction_NewWithQualName", "PyUnicode_New",
 	"PyBytes_FromStringAndSize",
 };
-#define FUNCTIONS (sizeof(functions) / sizeof(functions[0]))
+#define MAKERS (sizeof(makers) / sizeof(makers[0]))
+
+/* Types whose dead objects go to a free list, and come back from it by ways that are not seen. The
+ * functions that free them have no names: the types know them. */
+static const char *const recycled[] = {"PyTuple_Type", "PyDict_Type", "PyList_Type"};
+#define RECYCLED (sizeof(recycled) / sizeof(recycled[0]))
 
 static const unsigned looks_ms[] = {3, 20, 60, 150};
 #define LOOKS (sizeof(looks_ms) / sizeof(looks_ms[0]))
@@ -82,8 +84,8 @@ struct collecting {
 	struct capture pause;
 	uint64_t progress;
 	int image_fd, socket;
-	uint64_t offsets[FUNCTIONS];
-	size_t offset_count;
+	uint64_t make_at[MAKERS], free_at[RECYCLED]; /* offsets in the interpreter's file */
+	size_t makers, freers;
 };
 
 /* --- stacks --- */
@@ -147,12 +149,9 @@ static int take_event(void *arg, const struct birth_event *event)
 	uint32_t stack;
 
 	if (c->made_count >= SAMPLES_MAX)
-		return 0;
-	stack = stack_of(c, event);
-	if (stack == UINT32_MAX) {
-		c->figures.unnamed++;
-		return 0;
-	}
+		return -E2BIG;
+	stack = event->change ? stack_of(c, event) : UINT32_MAX;
+	c->figures.unnamed += event->change && stack == UINT32_MAX;
 	if (!ARRAY_HAS_ROOM(c->made, c->made_count, c->made_room))
 		return -ENOMEM;
 	made = &c->made[c->made_count++];
@@ -220,7 +219,8 @@ static void look_again(struct collecting *c, size_t first, bool anew)
 	c->made_count = kept;
 }
 
-/* An address that several events are about: the object of the latest one is there. */
+/* An address that several events are about: the object of the latest one is there. If that one has
+ * no stack, nobody knows whose it is. */
 static void drop_replaced(struct collecting *c, size_t first)
 {
 	size_t kept = first;
@@ -229,9 +229,10 @@ static void drop_replaced(struct collecting *c, size_t first)
 		return;
 	qsort(c->made + first, c->made_count - first, sizeof(*c->made), by_object);
 	for (size_t i = first; i < c->made_count; i++) {
-		if (i + 1 < c->made_count &&
-		    c->made[i + 1].sample.object == c->made[i].sample.object)
-			c->figures.died++;
+		if (c->made[i].sample.stack == UINT32_MAX ||
+		    (i + 1 < c->made_count &&
+		     c->made[i + 1].sample.object == c->made[i].sample.object))
+			c->figures.died += c->made[i].sample.stack != UINT32_MAX;
 		else
 			c->made[kept++] = c->made[i];
 	}
@@ -300,7 +301,9 @@ static int burst(struct collecting *c)
 	unsigned waited = 0;
 	int err;
 
-	err = birth_probes_attach(c->probes, c->image_fd, c->offsets, c->offset_count);
+	err = birth_probes_attach(c->probes, c->image_fd,
+				  &(struct birth_places){c->make_at, c->makers},
+				  &(struct birth_places){c->free_at, c->freers});
 	if (err)
 		return err;
 	record(c);
@@ -320,13 +323,13 @@ static int burst(struct collecting *c)
 
 static int collect_bursts(struct collecting *c)
 {
-	unsigned period = birth_probes_many(c->probes) ? PERIOD_MS : PERIOD_FEW_MS;
 	unsigned wait = random_below(FIRST_MS);
 	int err = 0;
 
 	while (!err && !ended(c, wait)) {
-		err = burst(c);
-		wait = period / 2 + random_below(period);
+		if (c->made_count + BURST_EVENTS <= SAMPLES_MAX)
+			err = burst(c);
+		wait = PERIOD_MS / 2 + random_below(PERIOD_MS);
 	}
 	/* What was made in several bursts at one address is the last one's. */
 	drop_replaced(c, 0);
@@ -359,22 +362,56 @@ static int collect_writes(struct collecting *c)
 
 /* --- the interpreter's file --- */
 
+static bool is_image(const struct proc_mapping *mapping, const struct py_process *process)
+{
+	return mapping->inode == process->image_inode && mapping->perms[2] == 'x' &&
+	       makedev(mapping->dev_major, mapping->dev_minor) == process->image_dev;
+}
+
 static int open_if_image(const struct proc_mapping *mapping, void *arg)
 {
 	struct collecting *c = arg;
-	const struct py_process *process = c->request->process;
 
-	if (mapping->inode != process->image_inode || mapping->perms[2] != 'x' ||
-	    makedev(mapping->dev_major, mapping->dev_minor) != process->image_dev)
+	if (!is_image(mapping, c->request->process))
 		return 0;
 	c->image_fd = proc_open_mapping(c->request->pid, mapping);
 	return 1;
 }
 
-/* Finds the functions: 0 or -errno. */
+struct place {
+	const struct py_process *process;
+	uint64_t address, offset; /* given; found */
+};
+
+static int offset_if_inside(const struct proc_mapping *mapping, void *arg)
+{
+	struct place *place = arg;
+
+	if (!is_image(mapping, place->process) || place->address < mapping->start ||
+	    place->address >= mapping->end)
+		return 0;
+	place->offset = place->address - mapping->start + mapping->offset;
+	return 1;
+}
+
+/* Where the function begins that frees the objects of a type; 0: not in the interpreter's file. */
+static uint64_t freeing_offset(const struct collecting *c, const struct elf_symbol *type)
+{
+	const struct py_process *process = c->request->process;
+	struct place place = {.process = process};
+	uint64_t at = type->address - process->image_runtime_vaddr + process->runtime_addr;
+
+	if (!type->address || !births_read(c->request->pid, at + c->request->heap->type_dealloc,
+					   &place.address, sizeof(place.address)))
+		return 0;
+	proc_maps_each(c->request->pid, offset_if_inside, &place);
+	return place.offset;
+}
+
+/* Finds what is to be probed: 0; -ENOENT: there are none of them; -errno. */
 static int find_functions(struct collecting *c)
 {
-	uint64_t offsets[FUNCTIONS];
+	struct elf_symbol functions[MAKERS], types[RECYCLED];
 	int err;
 
 	c->image_fd = -ENOENT;
@@ -383,15 +420,19 @@ static int find_functions(struct collecting *c)
 		return err;
 	if (c->image_fd < 0)
 		return c->image_fd;
-	err = elf_functions_find(c->image_fd, functions, FUNCTIONS, offsets);
-	for (size_t i = 0; i < FUNCTIONS && !err; i++) {
-		if (offsets[i] &&
-		    (c->offset_count < BIRTH_PROBES_FEW || birth_probes_many(c->probes)))
-			c->offsets[c->offset_count++] = offsets[i];
+	err = elf_symbols_find(c->image_fd, makers, MAKERS, functions)
+		      ?: elf_symbols_find(c->image_fd, recycled, RECYCLED, types);
+	for (size_t i = 0; i < MAKERS && !err; i++)
+		if (functions[i].offset)
+			c->make_at[c->makers++] = functions[i].offset;
+	for (size_t i = 0; i < RECYCLED && !err; i++) {
+		uint64_t offset = freeing_offset(c, &types[i]);
+
+		if (!offset)
+			return -ENOENT;
+		c->free_at[c->freers++] = offset;
 	}
-	if (!err && !c->offset_count)
-		err = -ENOENT;
-	return err;
+	return !err && !c->makers ? -ENOENT : err;
 }
 
 /* --- results --- */

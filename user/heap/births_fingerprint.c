@@ -5,19 +5,23 @@
  * covers what tells them apart: the words of the body but for the reference count, what lies before
  * the object (its dict or values), values that follow it, and the heads of up to eight objects it
  * refers to, since instances may have nothing else of their own. An object that is changed
- * meanwhile is taken for another: it is left out, which is a loss and no error.
+ * meanwhile is taken for another, and one without anything of its own (object(), an empty list)
+ * can't be told from the next one at its address: both are left out, which is a loss and no error.
  */
 #include <stdlib.h>
 
 #include "heap/births_child.h"
 
-#define BODY_WORDS 12
-#define REFERENCES 8
-#define HEAD_WORDS 6	 /* of what is referred to: without its reference count */
-#define LOWEST	   65536 /* addresses of objects: above this, and below 2^47 */
-#define TYPES_MAX  4096
-#define BASIC_MAX  (1u << 20)
-#define WORD	   8
+#define BODY_WORDS   12
+#define REFERENCES   8
+#define HEAD_WORDS   6		  /* of what is referred to */
+#define STR_SUBCLASS (1ull << 28) /* Py_TPFLAGS_UNICODE_SUBCLASS */
+#define STR_BYTES    48 /* of the shortest one; its basicsize is that of the longest head */
+#define BUFFER_WORDS 2
+#define LOWEST	     65536 /* addresses of objects: above this, and below 2^47 */
+#define TYPES_MAX    4096
+#define BASIC_MAX    (1u << 20)
+#define WORD	     8
 
 struct fingerprint_type {
 	uint64_t addr;
@@ -31,6 +35,7 @@ struct mixing {
 	uint64_t hash;
 	uint64_t references[REFERENCES];
 	unsigned count;
+	bool distinct; /* it has something of its own */
 };
 
 static void mix_in(struct mixing *m, uint64_t value)
@@ -48,6 +53,7 @@ static void mix_words(struct mixing *m, const uint64_t *words, unsigned count)
 {
 	for (unsigned i = 0; i < count; i++) {
 		mix_in(m, words[i]);
+		m->distinct |= words[i] != 0;
 		if (is_address(words[i]) && m->count < REFERENCES)
 			m->references[m->count++] = words[i];
 	}
@@ -105,16 +111,48 @@ static void mix_before(struct mixing *m, uint64_t addr)
 	}
 }
 
-static void mix_references(struct mixing *m)
+/* As much of an object as its block surely has: blocks are multiples of 16 bytes. The value of an
+ * int is among it. */
+static unsigned head_bytes(const struct fingerprint_type *type)
+{
+	if (type->flags & STR_SUBCLASS)
+		return STR_BYTES;
+	return type->itemsize ? (type->basicsize + 15) & ~15u : type->basicsize;
+}
+
+/* Of an object its type and what it has of its own; of a buffer as much as the smallest has. */
+static void mix_reference(struct mixing *m, uint64_t addr)
 {
 	uint64_t head[HEAD_WORDS];
+	const struct fingerprint_type *type;
+	unsigned words = BUFFER_WORDS;
 
-	for (unsigned i = 0; i < m->count; i++) {
-		if (!births_read(m->prints->pid, m->references[i], head, sizeof(head)))
-			continue;
-		for (unsigned k = 1; k < HEAD_WORDS; k++)
-			mix_in(m, head[k]);
+	if (!births_read(m->prints->pid, addr, head, BUFFER_WORDS * WORD))
+		return;
+	type = is_address(head[1]) ? type_of(m->prints, head[1]) : NULL;
+	if (type) {
+		words = head_bytes(type) / WORD < HEAD_WORDS ? head_bytes(type) / WORD : HEAD_WORDS;
+		if (!births_read(m->prints->pid, addr, head, words * WORD))
+			return;
 	}
+	/* Not an object's reference count. */
+	for (unsigned i = type != NULL; i < words; i++)
+		mix_in(m, head[i]);
+}
+
+/* Words of the body that are read: the items of a tuple too. */
+static unsigned body_words(const struct fingerprints *prints, const struct fingerprint_type *type,
+			   uint64_t addr)
+{
+	uint64_t bytes = head_bytes(type) - prints->l->object_head, items = 0;
+
+	if (type->itemsize >= WORD &&
+	    births_read(prints->pid, addr + prints->l->object_size, &items, WORD))
+		bytes = type->basicsize - prints->l->object_head +
+			type->itemsize * (items < BODY_WORDS ? items : BODY_WORDS);
+	if (type->flags & prints->l->pre_flags && prints->l->flags & PY_HEAP_VALUES_INLINE)
+		bytes += 3 * WORD; /* the head of its values, and two of them */
+	return bytes / WORD < BODY_WORDS ? (unsigned)(bytes / WORD) : BODY_WORDS;
 }
 
 uint64_t fingerprint(struct fingerprints *prints, uint64_t addr, uint64_t *type_addr)
@@ -133,16 +171,15 @@ uint64_t fingerprint(struct fingerprints *prints, uint64_t addr, uint64_t *type_
 		return 0;
 	*type_addr = head[1];
 	mix_in(&m, head[1]);
-	words = (type->basicsize + type->itemsize - l->object_head) / WORD;
-	if (type->flags & l->pre_flags && l->flags & PY_HEAP_VALUES_INLINE)
-		words += 3; /* the head of its values, and two of them */
-	if (words > BODY_WORDS)
-		words = BODY_WORDS;
+	words = body_words(prints, type, addr);
 	if (words && births_read(prints->pid, addr + l->object_head, body, words * WORD))
 		mix_words(&m, body, words);
 	if (type->flags & l->pre_flags)
 		mix_before(&m, addr);
-	mix_references(&m);
+	for (unsigned i = 0; i < m.count; i++)
+		mix_reference(&m, m.references[i]);
+	if (!m.distinct)
+		return 0;
 	return m.hash ? m.hash : 1;
 }
 

@@ -23,14 +23,13 @@ struct birth_probes {
 	__u32 *enabled;
 	__u64 *most, *seen, *lost, *unwalked;
 
-	struct bpf_program *on_return, *on_write;
+	struct bpf_program *on_return, *on_death, *on_write[BIRTH_WATCHES];
 	struct bpf_map *layouts, *events;
 	struct ring_buffer *ring;
 	birth_event_fn *fn; /* of the present birth_probes_read() */
 	void *fn_arg;
 
-	int multi_fd; /* of a link to all functions; -1: none */
-	struct bpf_link *links[BIRTH_PROBES_FEW];
+	int return_fd, entry_fd;       /* of links to all functions; -1: none */
 	struct bpf_link **watch_links; /* of debug registers: one for each container and thread */
 	size_t watch_count, watch_room;
 };

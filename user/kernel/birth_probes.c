@@ -58,20 +58,30 @@ static int use_few_maps(struct bpf_object *object)
 }
 
 /* Both builds have the same variables, in a struct of each skeleton's own. */
-#define TAKE_VARIABLES(probes, skeleton)                              \
-	do {                                                          \
-		(probes)->target = (void *)&(skeleton)->bss->target;  \
-		(probes)->watches = (void *)(skeleton)->bss->watches; \
-		(probes)->enabled = &(skeleton)->bss->enabled;        \
-		(probes)->most = &(skeleton)->bss->most;              \
-		(probes)->seen = &(skeleton)->bss->seen;              \
-		(probes)->lost = &(skeleton)->bss->lost;              \
-		(probes)->unwalked = &(skeleton)->bss->unwalked;      \
-		(probes)->on_return = (skeleton)->progs.birth_return; \
-		(probes)->on_write = (skeleton)->progs.birth_write;   \
-		(probes)->layouts = (skeleton)->maps.layouts;         \
-		(probes)->events = (skeleton)->maps.birth_events;     \
+#define TAKE_VARIABLES(probes, skeleton)                                \
+	do {                                                            \
+		(probes)->target = (void *)&(skeleton)->bss->target;    \
+		(probes)->watches = (void *)(skeleton)->bss->watches;   \
+		(probes)->enabled = &(skeleton)->bss->enabled;          \
+		(probes)->most = &(skeleton)->bss->most;                \
+		(probes)->seen = &(skeleton)->bss->seen;                \
+		(probes)->lost = &(skeleton)->bss->lost;                \
+		(probes)->unwalked = &(skeleton)->bss->unwalked;        \
+		(probes)->on_return = (skeleton)->progs.birth_return;   \
+		(probes)->on_death = (skeleton)->progs.birth_death;     \
+		(probes)->on_write[0] = (skeleton)->progs.birth_write0; \
+		(probes)->on_write[1] = (skeleton)->progs.birth_write1; \
+		(probes)->on_write[2] = (skeleton)->progs.birth_write2; \
+		(probes)->on_write[3] = (skeleton)->progs.birth_write3; \
+		(probes)->layouts = (skeleton)->maps.layouts;           \
+		(probes)->events = (skeleton)->maps.birth_events;       \
 	} while (0)
+
+static int expect_many(struct bpf_program *program)
+{
+	return bpf_program__set_expected_attach_type(program,
+						     (enum bpf_attach_type)ATTACH_UPROBE_MULTI);
+}
 
 static int load_modern(struct birth_probes *probes)
 {
@@ -82,8 +92,8 @@ static int load_modern(struct birth_probes *probes)
 		return -errno;
 	err = use_few_maps(skeleton->obj);
 	if (!err && probes->many)
-		err = bpf_program__set_expected_attach_type(
-			skeleton->progs.birth_return, (enum bpf_attach_type)ATTACH_UPROBE_MULTI);
+		err = expect_many(skeleton->progs.birth_return)
+			      ?: expect_many(skeleton->progs.birth_death);
 	if (!err)
 		err = pymem_births_modern__load(skeleton);
 	if (err) {
@@ -166,7 +176,7 @@ int birth_probes_open(const struct birth_target *target, struct birth_probes **r
 	*result = NULL;
 	if (!probes)
 		return -ENOMEM;
-	probes->multi_fd = -1;
+	probes->return_fd = probes->entry_fd = -1;
 	probes->pid = target->pid;
 	err = load_any(probes) ?: set_layout(probes, &target->layout);
 	if (!err)
@@ -200,69 +210,62 @@ void birth_probes_close(struct birth_probes *probes)
 	free(probes);
 }
 
-bool birth_probes_many(const struct birth_probes *probes)
+bool birth_probes_can_burst(const struct birth_probes *probes)
 {
 	return probes->many;
 }
 
 /* --- functions --- */
 
-static int attach_together(struct birth_probes *probes, const char *path, const uint64_t *offsets,
-			   size_t count)
+/* The link to `count` functions of the file at `path`; -errno. */
+static int attach_together(const struct birth_probes *probes, const struct bpf_program *program,
+			   bool on_return, const char *path, const struct birth_places *places)
 {
 	struct multi_link_attr attr = {
-		.program_fd = (uint32_t)bpf_program__fd(probes->on_return),
+		.program_fd = (uint32_t)bpf_program__fd(program),
 		.attach_type = ATTACH_UPROBE_MULTI,
 		.path = (uint64_t)(uintptr_t)path,
-		.offsets = (uint64_t)(uintptr_t)offsets,
-		.count = (uint32_t)count,
-		.multi_flags = MULTI_RETURN,
+		.offsets = (uint64_t)(uintptr_t)places->offsets,
+		.count = (uint32_t)places->count,
+		.multi_flags = on_return ? MULTI_RETURN : 0,
 		.pid = (uint32_t)probes->pid,
 	};
+	int fd = (int)syscall(SYS_bpf, LINK_CREATE, &attr, sizeof(attr));
 
-	probes->multi_fd = (int)syscall(SYS_bpf, LINK_CREATE, &attr, sizeof(attr));
-	return probes->multi_fd < 0 ? -errno : 0;
+	return fd < 0 ? -errno : fd;
 }
 
-static int attach_each(struct birth_probes *probes, const char *path, const uint64_t *offsets,
-		       size_t count)
+int birth_probes_attach(struct birth_probes *probes, int fd, const struct birth_places *makers,
+			const struct birth_places *destroyers)
 {
-	if (count > BIRTH_PROBES_FEW)
-		return -E2BIG;
-	for (size_t i = 0; i < count; i++) {
-		LIBBPF_OPTS(bpf_uprobe_opts, opts, .retprobe = true);
-
-		probes->links[i] = bpf_program__attach_uprobe_opts(probes->on_return, probes->pid,
-								   path, offsets[i], &opts);
-		if (!probes->links[i])
-			return -errno;
-	}
-	return 0;
-}
-
-int birth_probes_attach(struct birth_probes *probes, int fd, const uint64_t *offsets, size_t count)
-{
-	libbpf_print_fn_t print = libbpf_set_print(NULL);
 	char path[32];
-	int err;
 
+	if (!probes->many)
+		return -ENOTSUP;
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-	err = (probes->many ? attach_together : attach_each)(probes, path, offsets, count);
-	libbpf_set_print(print);
-	if (err)
-		birth_probes_detach(probes);
-	return err;
+	/* Deaths first: else one may be missed of an object whose birth was seen. */
+	probes->entry_fd = attach_together(probes, probes->on_death, false, path, destroyers);
+	if (probes->entry_fd < 0)
+		return probes->entry_fd;
+	probes->return_fd = attach_together(probes, probes->on_return, true, path, makers);
+	if (probes->return_fd >= 0)
+		return 0;
+	close(probes->entry_fd);
+	probes->entry_fd = -1;
+	return probes->return_fd;
+}
+
+static void close_link(int *fd)
+{
+	if (*fd >= 0)
+		close(*fd);
+	*fd = -1;
 }
 
 void birth_probes_detach(struct birth_probes *probes)
 {
-	if (probes->multi_fd >= 0)
-		close(probes->multi_fd);
-	probes->multi_fd = -1;
-	for (size_t i = 0; i < BIRTH_PROBES_FEW; i++) {
-		bpf_link__destroy(probes->links[i]);
-		probes->links[i] = NULL;
-	}
+	close_link(&probes->return_fd);
+	close_link(&probes->entry_fd);
 }
 
 /* --- events --- */

@@ -31,22 +31,26 @@ struct birth_counts {
 
 struct birth_probes;
 
-/* Functions that can be probed at once where each has to be attached by itself: that takes the
- * kernel 50 ms and more for each. */
-#define BIRTH_PROBES_FEW 2
+/* Offsets in a file. */
+struct birth_places {
+	const uint64_t *offsets;
+	size_t count;
+};
 
 /* Loads the programs. 0: the caller owns *probes; or -errno, of libbpf and bpf(2). */
 int birth_probes_open(const struct birth_target *target, struct birth_probes **probes);
 /* Detaches everything. NULL is allowed. */
 void birth_probes_close(struct birth_probes *probes);
 
-/* Does this kernel attach any number of functions together? Else no more than BIRTH_PROBES_FEW may
- * be. */
-bool birth_probes_many(const struct birth_probes *probes);
+/* Does this kernel attach many functions together (uprobe_multi, 6.6)? One by one, detaching takes
+ * 50 ms and more for each, all of which go on trapping. */
+bool birth_probes_can_burst(const struct birth_probes *probes);
 
-/* Attaches to the return of the functions that begin at these offsets of the file `fd`. 0 or
- * -errno; then none is attached. */
-int birth_probes_attach(struct birth_probes *probes, int fd, const uint64_t *offsets, size_t count);
+/* Attaches to the return of functions that make objects, and to the beginning of functions that
+ * free the one that is their first argument, in the file `fd`. 0; -ENOTSUP; -errno. Then nothing is
+ * attached. */
+int birth_probes_attach(struct birth_probes *probes, int fd, const struct birth_places *makers,
+			const struct birth_places *destroyers);
 void birth_probes_detach(struct birth_probes *probes);
 
 /* Debug registers work, here and now? Tried on a variable of this process, since some hypervisors

@@ -70,18 +70,18 @@ int birth_probes_try_watch(void)
 	return traps == TRIES ? 0 : -ENOTSUP;
 }
 
-static int watch_thread(struct birth_probes *probes, pid_t tid, const struct birth_watch *watch)
+static int watch_thread(struct birth_probes *probes, pid_t tid, size_t number)
 {
 	struct bpf_link *link;
 	int fd;
 
 	if (!ARRAY_HAS_ROOM(probes->watch_links, probes->watch_count, probes->watch_room))
 		return -ENOMEM;
-	fd = open_breakpoint(tid, watch->size_addr, true);
+	fd = open_breakpoint(tid, probes->watches[number].size_addr, true);
 	if (fd < 0)
 		return fd;
 	/* The link owns the descriptor. */
-	link = bpf_program__attach_perf_event(probes->on_write, fd);
+	link = bpf_program__attach_perf_event(probes->on_write[number], fd);
 	if (!link) {
 		int err = -errno;
 
@@ -95,7 +95,7 @@ static int watch_thread(struct birth_probes *probes, pid_t tid, const struct bir
 static int watch_all(struct birth_probes *probes, pid_t tid, size_t count)
 {
 	for (size_t i = 0; i < count; i++) {
-		int err = watch_thread(probes, tid, &probes->watches[i]);
+		int err = watch_thread(probes, tid, i);
 
 		if (err)
 			return err;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* The dynamic symbols are read whole, with their names: 1 MiB in builds of CPython. */
-#include "python/elf_functions.h"
+#include "python/elf_symbols.h"
 
 #include <elf.h>
 #include <errno.h>
@@ -113,25 +113,29 @@ static uint64_t file_offset(const struct symbols *s, uint64_t address)
 	return 0;
 }
 
-static bool is_function(const Elf64_Sym *symbol)
+static struct elf_symbol found_symbol(const struct symbols *s, const Elf64_Sym *symbol)
 {
-	return ELF64_ST_TYPE(symbol->st_info) == STT_FUNC && symbol->st_shndx != SHN_UNDEF;
+	struct elf_symbol found = {.address = symbol->st_value};
+
+	if (ELF64_ST_TYPE(symbol->st_info) == STT_FUNC)
+		found.offset = file_offset(s, symbol->st_value);
+	return found;
 }
 
-int elf_functions_find(int fd, const char *const *names, size_t count, uint64_t *offsets)
+int elf_symbols_find(int fd, const char *const *names, size_t count, struct elf_symbol *found)
 {
 	struct symbols s = {.fd = fd};
 	int err = read_header(&s) ?: read_dynamic(&s);
 
-	memset(offsets, 0, count * sizeof(*offsets));
+	memset(found, 0, count * sizeof(*found));
 	for (size_t i = 0; !err && i < s.count; i++) {
 		const Elf64_Sym *symbol = &s.symbols[i];
 
-		if (!is_function(symbol) || symbol->st_name >= s.names_size)
+		if (symbol->st_shndx == SHN_UNDEF || symbol->st_name >= s.names_size)
 			continue;
 		for (size_t k = 0; k < count; k++)
 			if (!strcmp(s.names + symbol->st_name, names[k]))
-				offsets[k] = file_offset(&s, symbol->st_value);
+				found[k] = found_symbol(&s, symbol);
 	}
 	free(s.symbols);
 	free(s.names);

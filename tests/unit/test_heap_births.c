@@ -1,0 +1,305 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* heap/births.c on live programs that leak on a known line, beside many objects that are freed at
+ * once: the line comes first for the container that grows, on each interpreter that tests know; no
+ * row is of a line that puts nothing there. Needs root, and a kernel whose BPF is of use; debug
+ * registers only where they work. */
+#include <errno.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+#include "heap/births.h"
+#include "kernel/birth_probes.h"
+#include "python/py_heap_layouts.h"
+
+#define PYTHONS_MAX 64
+#define HOLDERS	    20
+#define COLLECT_S   4
+#define PROGRAM	    "births_target.py"
+
+static const struct snapshot_options take_options;
+
+struct live {
+	pid_t pid;
+	int in;
+	int leak, other_leak; /* lines */
+};
+
+static void start(const char *command, const char *argument, struct live *live)
+{
+	char shell[4096], line[64];
+	int in[2], out[2];
+	FILE *said;
+
+	snprintf(shell, sizeof(shell), "exec %s \"$PWD\"/tests/unit/data/" PROGRAM " %s", command,
+		 argument);
+	assert_int_equal(pipe(in), 0);
+	assert_int_equal(pipe(out), 0);
+	live->pid = fork();
+	if (live->pid == 0) {
+		dup2(in[0], 0);
+		dup2(out[1], 1);
+		close(in[1]);
+		close(out[0]);
+		execl("/bin/bash", "bash", "-c", shell, NULL);
+		_exit(127);
+	}
+	assert_true(live->pid > 0);
+	close(in[0]);
+	close(out[1]);
+	live->in = in[1];
+	said = fdopen(out[0], "r");
+	assert_non_null(said);
+	assert_non_null(fgets(line, sizeof(line), said));
+	fclose(said);
+	assert_int_equal(sscanf(line, "%d %d", &live->leak, &live->other_leak), 2);
+}
+
+static void stop(const struct live *live)
+{
+	kill(live->pid, SIGKILL);
+	assert_int_equal(waitpid(live->pid, NULL, 0), live->pid);
+	close(live->in);
+}
+
+/* --- censuses --- */
+
+struct census {
+	struct snapshot *snapshot;
+	struct heap_types *types;
+	struct heap_blocks *blocks;
+	struct heap_graph *graph;
+	struct holder *holders;
+	size_t count;
+};
+
+static void take_census(pid_t pid, const struct py_process *process,
+			const struct py_heap_layout *layout, struct births *births,
+			struct census *census)
+{
+	assert_int_equal(snapshot_take(pid, &take_options, &census->snapshot), 0);
+	if (births)
+		assert_int_equal(heap_births_finish(births), 0);
+	census->types = heap_types_new(census->snapshot, layout, &process->layout);
+	assert_non_null(census->types);
+	assert_int_equal(heap_blocks_find(census->snapshot, layout, census->types, &census->blocks),
+			 0);
+	assert_int_equal(heap_graph_build(census->snapshot, layout, &process->layout,
+					  process->runtime_addr, census->types, census->blocks,
+					  &census->graph),
+			 0);
+	assert_int_equal(
+		heap_holders_find(census->graph, HOLDERS, &census->holders, &census->count), 0);
+}
+
+static void free_census(struct census *census)
+{
+	heap_holders_free(census->holders, census->count);
+	heap_graph_free(census->graph);
+	heap_blocks_free(census->blocks);
+	heap_types_free(census->types);
+	snapshot_free(census->snapshot);
+}
+
+static const struct holder *holder_named(const struct census *census, const char *path)
+{
+	for (size_t i = 0; i < census->count; i++)
+		if (!strcmp(census->holders[i].path, path))
+			return &census->holders[i];
+	return NULL;
+}
+
+/* --- rows --- */
+
+static void free_rows(struct heap_birth_row *rows, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		free(rows[i].holder);
+		free(rows[i].file);
+		free(rows[i].function);
+		free(rows[i].type);
+		for (char **text = rows[i].stack; *text; text++)
+			free(*text);
+		free(rows[i].stack);
+	}
+	free(rows);
+}
+
+/* All that a container holds was made by one line, called by the right ones. */
+static uint64_t check_holder(const struct heap_birth_row *rows, size_t count, const char *path,
+			     int line, const char *function, const char *caller)
+{
+	uint64_t insertions = 0;
+
+	for (size_t i = 0; i < count; i++) {
+		if (strcmp(rows[i].holder, path))
+			continue;
+		print_message("    %s <- %s:%d %s (%s, %s): %llu\n", path, rows[i].file,
+			      rows[i].line, rows[i].function, rows[i].type, rows[i].method,
+			      (unsigned long long)rows[i].insertions);
+		assert_non_null(strstr(rows[i].file, PROGRAM));
+		assert_int_equal(rows[i].line, line);
+		assert_string_equal(rows[i].function, function);
+		assert_non_null(rows[i].stack[0]);
+		assert_non_null(rows[i].stack[1]);
+		assert_non_null(strstr(rows[i].stack[1], caller));
+		insertions += rows[i].insertions;
+	}
+	return insertions;
+}
+
+static void check_rows(const struct births *births, const struct census *census,
+		       const struct live *live)
+{
+	struct heap_birth_row *rows = NULL;
+	size_t count = 0;
+	uint64_t leaks, others;
+
+	assert_int_equal(heap_births_rows(births, census->graph, census->blocks, census->types,
+					  census->holders, census->count, &rows, &count),
+			 0);
+	leaks = check_holder(rows, count, "__main__.kept", live->leak, "session_for", "handle");
+	others = check_holder(rows, count, "__main__.listed", live->other_leak, "listed_for",
+			      "handle");
+	assert_true(leaks > 0);
+	assert_true(others > 0);
+	free_rows(rows, count);
+}
+
+/* --- bursts --- */
+
+static void check_bursts(const struct live *live, const struct py_process *process,
+			 const struct py_heap_layout *layout)
+{
+	const struct births_options options = {.method = BIRTHS_BURST};
+	const struct births_figures *figures;
+	struct census census;
+	struct births *births;
+
+	assert_int_equal(heap_births_start(live->pid, process, layout, &options, &births), 0);
+	sleep(COLLECT_S);
+	take_census(live->pid, process, layout, births, &census);
+	figures = heap_births_figures(births);
+	print_message(
+		"    %llu bursts, %llu events, %llu lost, %llu unwalked, %llu unnamed, %llu died; "
+		"stopped %.1f ms, longest %.1f, probed %.1f\n",
+		(unsigned long long)figures->bursts, (unsigned long long)figures->seen,
+		(unsigned long long)figures->lost, (unsigned long long)figures->unwalked,
+		(unsigned long long)figures->unnamed, (unsigned long long)figures->died,
+		figures->stopped_ms, figures->longest_stop_ms, figures->probed_ms);
+	assert_true(figures->bursts > 0);
+	check_rows(births, &census, live);
+	heap_births_free(births);
+	free_census(&census);
+	/* It runs on as before. */
+	assert_int_equal(kill(live->pid, 0), 0);
+}
+
+/* False: that interpreter is refused. */
+static bool check(const char *command, const char *argument)
+{
+	struct py_image_cache *cache = py_image_cache_new();
+	struct py_heap_layout layout;
+	struct py_process process;
+	struct live live;
+	int err;
+
+	assert_non_null(cache);
+	start(command, argument, &live);
+	assert_int_equal(py_process_identify(cache, live.pid, &process), 0);
+	err = py_heap_layout_find(&process, &layout);
+	print_message("  %s %s%s\n", command, argument, err ? ": refused" : "");
+	if (!err)
+		check_bursts(&live, &process, &layout);
+	stop(&live);
+	py_image_cache_free(cache);
+	return !err;
+}
+
+static void test_bursts(void **state)
+{
+	char line[4096], commands[PYTHONS_MAX][2048];
+	const char *only = getenv("PYMEM_BIRTHS_PYTHON");
+	FILE *list = popen("tests/pythons.sh list", "r");
+	unsigned count = 0, done = 0;
+
+	(void)state;
+	assert_non_null(list);
+	while (count < PYTHONS_MAX && fgets(line, sizeof(line), list)) {
+		char *command = strchr(line, '\t');
+
+		assert_non_null(command);
+		command[strcspn(command, "\n")] = '\0';
+		if (!only || strstr(command, only))
+			snprintf(commands[count++], sizeof(commands[0]), "%s", command + 1);
+	}
+	pclose(list);
+	for (unsigned i = 0; i < count; i++)
+		done += check(commands[i], i % 2 ? "threads" : "");
+	assert_true(done > 0);
+}
+
+/* --- debug registers --- */
+
+/* Counted from inside, by the program's own lists: each insertion is seen, and no other. */
+static void test_watch(void **state)
+{
+	struct births_options options = {.method = BIRTHS_WATCH, .watch_count = 2};
+	struct py_image_cache *cache = py_image_cache_new();
+	const struct holder *kept, *listed;
+	struct py_heap_layout layout;
+	struct census before, after;
+	struct py_process process;
+	struct births *births;
+	struct live live;
+
+	(void)state;
+	if (birth_probes_try_watch()) {
+		print_message("  debug registers do nothing here\n");
+		skip();
+	}
+	start("/usr/bin/python3", "threads", &live);
+	sleep(1);
+	assert_int_equal(py_process_identify(cache, live.pid, &process), 0);
+	assert_int_equal(py_heap_layout_find(&process, &layout), 0);
+	take_census(live.pid, &process, &layout, NULL, &before);
+	kept = holder_named(&before, "__main__.kept");
+	listed = holder_named(&before, "__main__.listed");
+	assert_true(kept && listed);
+	options.watches[0] = (struct birth_watch){kept->object, kept->object + layout.dict_used,
+						  (int64_t)kept->entries};
+	options.watches[1] = (struct birth_watch){
+		listed->object, listed->object + layout.object_size, (int64_t)listed->entries};
+	assert_int_equal(heap_births_start(live.pid, &process, &layout, &options, &births), 0);
+	sleep(COLLECT_S);
+	take_census(live.pid, &process, &layout, births, &after);
+	print_message("    kept grew by %llu, listed by %llu\n",
+		      (unsigned long long)(holder_named(&after, "__main__.kept")->entries -
+					   kept->entries),
+		      (unsigned long long)(holder_named(&after, "__main__.listed")->entries -
+					   listed->entries));
+	check_rows(births, &after, &live);
+	heap_births_free(births);
+	free_census(&after);
+	free_census(&before);
+	stop(&live);
+	py_image_cache_free(cache);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_watch),
+		cmocka_unit_test(test_bursts),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
