@@ -51,8 +51,28 @@ static void leave_terminal(void)
 	signal(SIGHUP, SIG_IGN);
 }
 
-static void be_child(const struct births_request *request, int results_fd, int socket)
+/* The request, in as many pieces as it comes. NULL: there is none. */
+static struct births_request *await_request(int socket)
 {
+	struct births_request *request = malloc(sizeof(*request));
+	size_t have = 0;
+
+	while (request && have < sizeof(*request)) {
+		ssize_t n = read(socket, (char *)request + have, sizeof(*request) - have);
+
+		if (n > 0) {
+			have += (size_t)n;
+			continue;
+		}
+		free(request);
+		request = NULL;
+	}
+	return request;
+}
+
+static void be_child(int results_fd, int socket)
+{
+	struct births_request *request;
 	FILE *results;
 	int fd;
 
@@ -65,16 +85,14 @@ static void be_child(const struct births_request *request, int results_fd, int s
 		dup2(fd, i);
 	syscall(SYS_close_range, STDERR_FILENO + 1, KEPT_FROM - 1, 0);
 	results = fdopen(results_fd, "w");
-	if (results && socket >= 0)
+	request = results && socket >= 0 ? await_request(socket) : NULL;
+	if (request)
 		births_child_serve(request, results, socket);
 	_exit(0);
 }
 
-int heap_births_start(pid_t pid, const struct py_process *process,
-		      const struct py_heap_layout *heap, const struct births_options *options,
-		      struct births **result)
+int heap_births_prepare(struct births **result)
 {
-	struct births_request request = {pid, process, heap, *options};
 	struct births *births = calloc(1, sizeof(*births));
 	int pair[2] = {-1, -1}, err = 0;
 
@@ -88,17 +106,33 @@ int heap_births_start(pid_t pid, const struct py_process *process,
 	births->child = err ? -1 : fork();
 	if (births->child == 0) {
 		close(pair[0]);
-		be_child(&request, births->results_fd, pair[1]);
+		be_child(births->results_fd, pair[1]);
 	}
 	if (!err && births->child < 0)
 		err = -errno;
-	close(pair[1]);
+	if (pair[1] >= 0)
+		close(pair[1]);
 	births->socket = pair[0];
 	if (err) {
 		heap_births_free(births);
 		return err;
 	}
 	*result = births;
+	return 0;
+}
+
+int heap_births_begin(struct births *births, const struct births_request *request)
+{
+	size_t sent = 0;
+
+	while (sent < sizeof(*request)) {
+		ssize_t n = send(births->socket, (const char *)request + sent,
+				 sizeof(*request) - sent, MSG_NOSIGNAL);
+
+		if (n < 0)
+			return -errno;
+		sent += (size_t)n;
+	}
 	return 0;
 }
 

@@ -27,20 +27,29 @@
 #include "pymem_birth.h"
 #include "python/py_process.h"
 
-enum births_method { BIRTHS_BURST, BIRTHS_WATCH };
+/* AUTO: debug registers where they work, and where something that is known grows; else bursts. */
+enum births_method { BIRTHS_METHOD_AUTO, BIRTHS_METHOD_WATCH, BIRTHS_METHOD_BURST };
 
-struct births_options {
+#define BIRTHS_CANDIDATES 512
+
+/* What is sent to the child: plain data. */
+struct births_request {
+	pid_t pid;
 	enum births_method method;
-	/* BIRTHS_WATCH: the containers: object, where its size is, what that is now. */
-	struct birth_watch watches[BIRTH_WATCHES];
-	size_t watch_count;
+	struct py_process process;
+	struct py_heap_layout heap;
+	/* Containers that may grow. Those that grow most within the first second are watched. */
+	size_t candidate_count;
+	struct birth_watch candidates[BIRTHS_CANDIDATES];
 };
 
 struct births_figures {
-	uint64_t bursts, seen, lost, unwalked; /* events */
-	uint64_t unnamed;  /* of these: the code of the innermost frame had gone */
-	uint64_t died;	   /* objects that did not live until the end */
-	double stopped_ms; /* all stops together */
+	bool watched;		       /* by debug registers; else by bursts */
+	uint64_t bursts, missed;       /* missed: the target could not be stopped for it */
+	uint64_t seen, lost, unwalked; /* events */
+	uint64_t unnamed;	       /* of these: the code of the innermost frame had gone */
+	uint64_t died;		       /* objects that did not live until the end */
+	double stopped_ms;	       /* all stops together */
 	double longest_stop_ms;
 	double probed_ms; /* while probes were attached */
 };
@@ -66,15 +75,23 @@ struct birth_sample {
 
 struct births;
 
-/* Begins to collect. 0: the caller owns *births; -errno. What keeps it from collecting at all is
- * said by heap_births_finish(). */
-int heap_births_start(pid_t pid, const struct py_process *process,
-		      const struct py_heap_layout *heap, const struct births_options *options,
-		      struct births **births);
+/* Starts the child, which waits: before this process gives up its rights, as the child needs them.
+ * The caller owns *births. 0 or -errno. */
+int heap_births_prepare(struct births **births);
+
+/* Makes it collect. 0 or -errno of the sending: what else keeps it from collecting is said by
+ * heap_births_finish(). */
+int heap_births_begin(struct births *births, const struct births_request *request);
+
+/* Fills the request's candidates from a census: its containers with a size, of these holders. */
+void heap_births_candidates(struct births_request *request, const struct heap_blocks *blocks,
+			    const struct heap_types *types, const struct holder *holders,
+			    size_t holder_count);
 
 /* Ends the collecting: to be called once the second snapshot is there. 0; -ETIME: the target held
- * it up; -ENOTSUP: no debug registers; -ENOENT: the interpreter exports none of the functions;
- * -ESRCH: the process has ended; -EPERM, -EACCES, -EBUSY; other -errno. */
+ * it up; -ENOTSUP: no debug registers, or (bursts) a kernel before 6.6; -ENOENT: the interpreter
+ * exports none of the functions, or (watch) nothing that is known has grown; -ESRCH: the process
+ * has ended; -EPERM, -EACCES, -EBUSY; other -errno. */
 int heap_births_finish(struct births *births);
 void heap_births_free(struct births *births); /* ends it, too. NULL is allowed. */
 

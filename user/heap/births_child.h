@@ -48,13 +48,6 @@ void fingerprints_free(struct fingerprints *prints);
 
 /* --- the child --- */
 
-struct births_request {
-	pid_t pid;
-	const struct py_process *process;
-	const struct py_heap_layout *heap;
-	struct births_options options;
-};
-
 /* Collects until `socket` is closed or has something to read, then writes the results. */
 void births_child_serve(const struct births_request *request, FILE *results, int socket);
 

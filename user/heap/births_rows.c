@@ -219,6 +219,40 @@ static int by_insertions(const void *a, const void *b)
 		       ?: (x->insertions < y->insertions) - (x->insertions > y->insertions);
 }
 
+/* Where a container of that kind has its size; PY_NONE: it has none that one write changes. */
+static unsigned size_offset(const struct py_heap_layout *l, enum type_kind kind)
+{
+	switch (kind) {
+	case TYPE_DICT:
+		return l->dict_used;
+	case TYPE_SET:
+		return l->set_used;
+	case TYPE_LIST:
+	case TYPE_DEQUE:
+		return l->object_size;
+	default:
+		return PY_NONE;
+	}
+}
+
+void heap_births_candidates(struct births_request *request, const struct heap_blocks *blocks,
+			    const struct heap_types *types, const struct holder *holders,
+			    size_t holder_count)
+{
+	request->candidate_count = 0;
+	for (size_t i = 0; i < holder_count && request->candidate_count < BIRTHS_CANDIDATES; i++) {
+		int32_t index = heap_blocks_type(blocks, holders[i].block);
+		unsigned offset = PY_NONE;
+
+		if (index >= 0)
+			offset = size_offset(&request->heap, heap_types_get(types, index)->kind);
+		if (offset == PY_NONE)
+			continue;
+		request->candidates[request->candidate_count++] = (struct birth_watch){
+			holders[i].object, holders[i].object + offset, (int64_t)holders[i].entries};
+	}
+}
+
 int heap_births_rows(const struct births *births, const struct heap_graph *graph,
 		     const struct heap_blocks *blocks, const struct heap_types *types,
 		     const struct holder *holders, size_t holder_count,
