@@ -20,8 +20,8 @@
 #include "base/array.h"
 #include "base/clock.h"
 
-#define BATCH_BYTES (4u << 20) /* of one process_vm_readv(): half a millisecond */
-#define BATCH_RUNS  256
+#define BATCH_BYTES    (4u << 20) /* of one process_vm_readv(): half a millisecond */
+#define BATCH_RUNS     256
 #define POPULATE_BYTES (32u << 20)
 
 /* linux/mman.h, 5.14. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* What a look at a process's heap found, as it is reported: pure data, owned by the look. Byte figures
- * are of resident memory. Text that comes from the target is raw: renderers escape it. */
+/* What a look at a process's heap found, as it is reported: pure data, owned by the look. Byte
+ * figures are of resident memory. Text that comes from the target is raw: renderers escape it. */
 #ifndef HEAP_LOOK_H
 #define HEAP_LOOK_H
 
@@ -11,18 +11,18 @@
 
 /* Each resident page's bytes are in exactly one of these; their sum is RSS. The order is that of
  * the JSON. */
-#define HEAP_BALANCE(X)                                                                        \
-	X(objects, "live objects")                                                             \
-	X(buffers, "their buffers")                                                            \
-	X(pool_free, "free in pools")                                                          \
-	X(arena_free, "free in arenas")                                                        \
-	X(malloc_used, "malloc, held by C")                                                    \
-	X(malloc_free, "free in malloc")                                                       \
-	X(mapped_buffers, "mapped buffers")                                                    \
-	X(anonymous_other, "other anonymous")                                                  \
-	X(stacks, "stacks")                                                                    \
-	X(files, "files")                                                                      \
-	X(shared, "shared")                                                                    \
+#define HEAP_BALANCE(X)                       \
+	X(objects, "live objects")            \
+	X(buffers, "their buffers")           \
+	X(pool_free, "free in pools")         \
+	X(arena_free, "free in arenas")       \
+	X(malloc_used, "malloc, held by C")   \
+	X(malloc_free, "free in malloc")      \
+	X(mapped_buffers, "mapped buffers")   \
+	X(anonymous_other, "other anonymous") \
+	X(stacks, "stacks")                   \
+	X(files, "files")                     \
+	X(shared, "shared")                   \
 	X(unexplained, "unexplained")
 
 struct heap_balance {
@@ -48,7 +48,7 @@ struct heap_holder_row {
 struct heap_birth_row {
 	char *holder, *file, *function, *type;
 	int line;
-	char **stack; /* "file:line function", innermost first; ended by NULL */
+	char **stack;	    /* "file:line function", innermost first; ended by NULL */
 	const char *method; /* "watch" or "burst" */
 	uint64_t insertions;
 	double share; /* of the insertions seen for that holder */
@@ -61,7 +61,7 @@ struct heap_touched_row {
 	struct heap_now {
 		char *what;
 		uint64_t bytes;
-	} *now;
+	} * now;
 	size_t now_count;
 };
 
@@ -73,13 +73,13 @@ struct heap_look {
 	pid_t pid;
 	char *comm, **cmdline;
 	char python[32];
-	char allocator[64]; /* "pymalloc+glibc" */
+	char allocator[64];  /* "pymalloc+glibc" */
 	double paused_ms[2]; /* < 0: not paused */
 	double seconds;	     /* between the two looks; 0: one look */
 	uint64_t rss_bytes, rss_first_bytes;
 	uint64_t swapped_bytes;
 	struct heap_balance balance;
-	uint64_t trimmable_bytes;      /* what malloc_trim(0) would give back */
+	uint64_t trimmable_bytes; /* what malloc_trim(0) would give back */
 	uint64_t pools, pools_by_fullness[10];
 	char *verdict;
 	struct heap_type_row *types;
