@@ -169,11 +169,11 @@ static uint64_t resident(const struct heap_blocks *b, uint64_t start, uint64_t e
 /* Follows the list of free blocks. Returns how many there are, or -1: it leads astray. */
 static int64_t mark_free(struct heap_blocks *b, const struct heap_run *run)
 {
-	uint64_t offset = run->free_list;
+	uint64_t next = run->free_list ? run->start + run->free_list : 0;
 	uint32_t free_blocks = 0;
 
-	while (offset) {
-		uint64_t next;
+	while (next) {
+		uint64_t offset = next - run->start;
 		int32_t *type;
 
 		if (!is_block_offset(run, b->pool_first, offset))
@@ -186,7 +186,6 @@ static int64_t mark_free(struct heap_blocks *b, const struct heap_run *run)
 		free_blocks++;
 		if (!snapshot_read(b->snapshot, run->start + offset, &next, sizeof(next)))
 			return -1;
-		offset = next ? next - run->start : 0;
 	}
 	return free_blocks;
 }
