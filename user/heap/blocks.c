@@ -14,6 +14,8 @@
 #include "base/array.h"
 #include "heap/blocks_private.h"
 
+#define DEBUG_SAMPLE 4096 /* blocks */
+
 /* --- claims --- */
 
 struct heap_run *blocks_add_run(struct heap_blocks *b)
@@ -201,26 +203,42 @@ static int claim_numbered(struct heap_blocks *b)
 
 /* --- finding --- */
 
-/* PYTHONMALLOC=debug and debug builds put a size and 0xfd bytes before each object. */
-static uint32_t find_debug_bytes(const struct heap_blocks *b)
+/* Bytes that debug hooks put before what is at `memory`, of which `size` bytes are there: a size, who
+ * asked for it, seven times 0xfd; twice if pymalloc has asked malloc. */
+uint32_t blocks_debug_bytes(const unsigned char *memory, uint64_t size)
 {
 	static const unsigned char forbidden[7] = {0xfd, 0xfd, 0xfd, 0xfd, 0xfd, 0xfd, 0xfd};
+	uint32_t bytes = 0;
+
+	while (bytes < 2 * PY_HEAP_DEBUG_BEFORE && size - bytes >= PY_HEAP_DEBUG_BEFORE &&
+	       memcmp(memory + bytes + 9, forbidden, sizeof(forbidden)) == 0)
+		bytes += PY_HEAP_DEBUG_BEFORE;
+	return bytes;
+}
+
+/* PYTHONMALLOC=debug can be set for any build: some blocks say whether it was. */
+static bool has_debug_hooks(const struct heap_blocks *b)
+{
 	uint32_t with = 0, without = 0;
 
-	for (size_t i = 0; i < b->run_count && with + without < 64; i++) {
-		const struct heap_run *run = &b->runs[i];
-		unsigned char head[PY_HEAP_DEBUG_BEFORE];
+	for (uint32_t i = 0; i < b->block_count && with + without < DEBUG_SAMPLE; i++) {
+		uint64_t start, end;
+		const unsigned char *memory;
 
-		if (run->kind != RUN_POOL || b->block_types[run->first] == BLOCK_FREE ||
-		    run->stride < 2 * sizeof(head) ||
-		    !snapshot_read(b->snapshot, run->start + b->pool_first, head, sizeof(head)))
+		if (b->block_types[i] == BLOCK_FREE)
 			continue;
-		if (memcmp(head + 9, forbidden, sizeof(forbidden)) == 0)
+		blocks_bounds(b, i, &start, &end);
+		if (end < start + PY_HEAP_DEBUG_BEFORE)
+			continue;
+		memory = snapshot_at(b->snapshot, start, PY_HEAP_DEBUG_BEFORE);
+		if (!memory)
+			continue;
+		if (blocks_debug_bytes(memory, PY_HEAP_DEBUG_BEFORE))
 			with++;
 		else
 			without++;
 	}
-	return with > without ? PY_HEAP_DEBUG_BEFORE : 0;
+	return with > without / 4;
 }
 
 static int find_all(struct heap_blocks *b)
@@ -245,7 +263,7 @@ static int find_all(struct heap_blocks *b)
 		return err;
 	pools_sort_out(b);
 	chunks_sort_out(b);
-	b->debug_bytes = find_debug_bytes(b);
+	b->has_debug_hooks = has_debug_hooks(b);
 	classify(b);
 	return 0;
 }
@@ -315,6 +333,8 @@ static void bounds_in(const struct heap_blocks *b, const struct heap_run *run, u
 	case RUN_CHUNKS:
 		*start = run->start + (uint64_t)(place[0] & ~1u) * 8 + 2 * CHUNK_OVERHEAD;
 		*end = run->start + (uint64_t)(place[1] & ~1u) * 8 + CHUNK_OVERHEAD;
+		if (*end > run->end)
+			*end = run->end;
 		return;
 	case RUN_MAPPED:
 		*start = run->start + run->stride + 2 * CHUNK_OVERHEAD;
@@ -373,10 +393,18 @@ int32_t heap_blocks_type(const struct heap_blocks *b, uint32_t block)
 
 uint64_t heap_blocks_object(const struct heap_blocks *b, uint32_t block)
 {
-	uint64_t addr = heap_blocks_addr(b, block);
+	uint64_t start, end, debug = 0;
 	int32_t type = b->block_types[block];
+	const unsigned char *memory;
 
-	return type < 0 ? addr : addr + b->debug_bytes + heap_types_get(b->types, type)->before;
+	blocks_bounds(b, block, &start, &end);
+	if (type < 0)
+		return start;
+	if (b->has_debug_hooks) {
+		memory = snapshot_at(b->snapshot, start, 2 * PY_HEAP_DEBUG_BEFORE);
+		debug = memory ? blocks_debug_bytes(memory, 2 * PY_HEAP_DEBUG_BEFORE) : 0;
+	}
+	return start + debug + heap_types_get(b->types, type)->before;
 }
 
 bool heap_blocks_pooled(const struct heap_blocks *b, uint32_t block)

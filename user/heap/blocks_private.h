@@ -63,7 +63,7 @@ struct heap_blocks {
 	int32_t *block_types;
 	uint32_t block_count;
 	uint32_t pool_first; /* bytes of a pool's head */
-	uint32_t debug_bytes; /* before each object: PY_HEAP_DEBUG_BEFORE, or 0 */
+	bool has_debug_hooks; /* each block begins with PY_HEAP_DEBUG_BEFORE bytes or twice that */
 	struct page_map claims;
 	struct heap_allocators allocators;
 };
@@ -96,6 +96,7 @@ void classify(struct heap_blocks *blocks);
 
 /* --- blocks.c --- */
 
+uint32_t blocks_debug_bytes(const unsigned char *memory, uint64_t size);
 /* NULL: out of memory. */
 struct heap_run *blocks_add_run(struct heap_blocks *blocks);
 /* Claims each 4 KiB of [start, end) that nobody has; only resident pages are looked at. 0, -ENOMEM. */

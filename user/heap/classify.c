@@ -106,19 +106,25 @@ static enum verdict judge(const struct heap_blocks *b, const unsigned char *obje
 	return judge_count(b, object, addr);
 }
 
+/* `memory`: the block's beginning; `size`: all of its bytes. */
 static int32_t classify_block(struct heap_blocks *b, const struct offsets *offsets,
 			      const unsigned char *memory, uint64_t size)
 {
 	int32_t best = BLOCK_BUFFER, type;
 
+	if (b->has_debug_hooks) {
+		uint32_t debug = blocks_debug_bytes(memory, size);
+
+		memory += debug;
+		size -= debug;
+	}
 	for (unsigned i = 0; i < offsets->count; i++) {
 		uint32_t offset = offsets->offsets[i];
 		enum verdict verdict;
 
-		if (size < b->debug_bytes + offset + b->layout->object_head)
+		if (size < offset + b->layout->object_head)
 			continue;
-		verdict = judge(b, memory + b->debug_bytes + offset, offset,
-				size - b->debug_bytes - offset, &type);
+		verdict = judge(b, memory + offset, offset, size - offset, &type);
 		if (verdict == OBJECT)
 			return type;
 		if (verdict == CACHED)

@@ -22,6 +22,7 @@
 
 #define BATCH_BYTES (4u << 20) /* of one process_vm_readv(): half a millisecond */
 #define BATCH_RUNS  256
+#define POPULATE_BYTES (32u << 20)
 
 /* linux/mman.h, 5.14. */
 #define POPULATE_WRITE 23
@@ -250,14 +251,26 @@ static int check_limit(const struct capture *c, const struct snapshot_request *r
 	return 0;
 }
 
+/* A hint: without it the pause is longer. In parts, each of which is progress. */
+static void populate(struct capture *c)
+{
+	size_t at = SNAPSHOT_DATA, part;
+
+	for (; at < c->file_bytes; at += part) {
+		part = c->file_bytes - at < POPULATE_BYTES ? c->file_bytes - at : POPULATE_BYTES;
+		madvise(c->file + at, part, POPULATE_WRITE);
+		capture_progress(c);
+	}
+}
+
 /* Room for what there is now, and for what may come until the target stands still. */
 static int prepare_pause(struct capture *c)
 {
 	uint64_t pages = pages_to_copy(c);
 	int err = file_reserve(c, pages + pages / 64 + 256);
 
-	if (!err) /* a hint: without it the pause is longer */
-		madvise(file_page(c, 0), c->file_bytes - SNAPSHOT_DATA, POPULATE_WRITE);
+	if (!err)
+		populate(c);
 	return err;
 }
 

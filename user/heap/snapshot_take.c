@@ -100,6 +100,7 @@ void snapshot_child_end(struct snapshot_child *child)
 
 struct waiting {
 	uint64_t progress, moved_ms; /* as last seen, and when it moved */
+	uint64_t ran_ms;	     /* when it was last seen to run, or to want to */
 };
 
 static bool is_held_up(const struct snapshot_child *child, struct waiting *w)
@@ -109,21 +110,20 @@ static bool is_held_up(const struct snapshot_child *child, struct waiting *w)
 	struct proc_info info;
 
 	if (progress != w->progress) {
-		*w = (struct waiting){progress, now};
+		*w = (struct waiting){progress, now, now};
 		return false;
 	}
-	if (now - w->moved_ms > EXAMINER_STARVED_MS)
-		return true;
-	if (now - w->moved_ms <= EXAMINER_ASLEEP_MS || proc_stat_read(child->pid, &info))
-		return false;
-	return info.state != 'R';
+	if (proc_stat_read(child->pid, &info) || info.state == 'R')
+		w->ran_ms = now;
+	return now - w->ran_ms > EXAMINER_ASLEEP_MS || now - w->moved_ms > EXAMINER_STARVED_MS;
 }
 
 /* Waits until the child has answered. 0, -ETIME, -EINTR. */
 static int await_answer(struct snapshot_child *child)
 {
 	struct pollfd p = {.fd = child->socket, .events = POLLIN};
-	struct waiting w = {.moved_ms = clock_ms(CLOCK_MONOTONIC)};
+	uint64_t now = clock_ms(CLOCK_MONOTONIC);
+	struct waiting w = {.moved_ms = now, .ran_ms = now};
 
 	for (;;) {
 		if (poll(&p, 1, SLICE_MS) > 0)
