@@ -23,7 +23,7 @@ FEATURES = {
     "cow": "copy-on-write", "shared": "files, shared memory", "huge": "huge pages",
     "subinterpreters": "subinterpreters", "greenlet": "greenlet", "numpy": "numpy",
     "hostile": "hostile memory", "exact": "`--lines`", "mprun": "package: lines",
-    "memit": "package: memory",
+    "memit": "package: memory", "heap": "heap",
 }
 
 # Why a feature may not be tested on an interpreter. What is not here must be tested on each.
@@ -33,6 +33,7 @@ ABSENT = {
     "subinterpreters": "it has no module for them (`_xxsubinterpreters` or `_interpreters`)",
     "hostile": "the test spoils frames as 3.8 to 3.10 have them",
     "memit": "the package is refused: see the column before it",
+    "heap": "its heap is not known: that of 3.8 to 3.15 with the GIL is",
 }
 
 PROGRAMS = {
@@ -61,6 +62,7 @@ TESTS = {
         "test_a_full_ring_misses_by_name", "test_zombies", "test_reused_pid",
         "test_whole_host", "test_children", "test_killed_tool_leaves_nothing", "test_target_killed",
         "test_no_probe"), "exact"),
+    "e2e/test_heap_truth.py": dict.fromkeys(("test_pools", "test_types", "test_balance"), "heap"),
     "e2e/test_launch.py": {"test_short_children_under_lines": "lines"},
     "e2e/test_right_values.py": {
         "test_walk": "lines", "test_alike": "lines", "test_module_that_is_gone": "lines", "test_imports": "lines",
