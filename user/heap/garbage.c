@@ -39,12 +39,14 @@ static void count_inside(struct search *s)
 static bool is_held_from_elsewhere(const struct search *s, uint32_t block)
 {
 	const struct heap_view *view = &s->graph->view;
-	uint32_t count = 0;
+	uint32_t count = s->graph->edges.counts[block];
 
 	if (heap_blocks_type(view->blocks, block) < 0)
 		return !s->inside[block];
-	snapshot_read(view->snapshot, heap_blocks_object(view->blocks, block), &count,
-		      sizeof(count));
+	if (count == EDGES_COUNT_MOST &&
+	    !snapshot_read_any(view->snapshot, heap_blocks_object(view->blocks, block), &count,
+			       sizeof(count)))
+		return true;
 	return count > s->inside[block];
 }
 
@@ -115,5 +117,6 @@ int graph_find_garbage(struct heap_graph *graph)
 	large_free(search.inside, bytes);
 	large_free(search.queue, bytes);
 	large_free(search.seen, bits_bytes(graph->blocks));
+	heap_edges_forget_counts(&graph->edges);
 	return err;
 }

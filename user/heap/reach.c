@@ -152,12 +152,8 @@ static int by_block(const void *a, const void *b)
 static int reach_all(struct reach *r)
 {
 	struct heap_graph *graph = r->graph;
-	int err = heap_roots_modules(&graph->roots, &graph->view);
+	int err;
 
-	if (!err)
-		err = heap_roots_frames(&graph->roots, &graph->view);
-	if (err)
-		return err;
 	reach_tier(r, ROOT_MODULE);
 	reach_tier(r, ROOT_FRAME);
 	r->tier = ROOT_C;

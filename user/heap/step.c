@@ -73,7 +73,7 @@ static bool in_dict(struct look *l, struct step *step)
 static int64_t index_among(struct look *l, uint64_t addr, uint64_t count)
 {
 	for (uint64_t i = 0; i < count && pay(l->budget, 1); i++) {
-		if (snapshot_word(l->view->snapshot, addr + i * WORD) == l->child)
+		if (object_word(l->view, addr + i * WORD) == l->child)
 			return (int64_t)i;
 	}
 	return -1;
@@ -91,7 +91,7 @@ static bool in_list(struct look *l, struct step *step)
 {
 	uint64_t items = object_word(l->view, l->object + l->view->heap->list_items);
 
-	return put_index(step, index_among(l, items, body_size(l->view, l->object)));
+	return put_index(step, index_among(l, items, object_size(l->view, l->object)));
 }
 
 static bool in_deque(struct look *l, struct step *step)
@@ -100,7 +100,7 @@ static bool in_deque(struct look *l, struct step *step)
 	uint64_t left = object_word(l->view, l->object + heap->deque_left_index) %
 			heap->deque_block_length;
 	uint64_t block = object_word(l->view, l->object + heap->deque_left_block);
-	uint64_t size = body_size(l->view, l->object);
+	uint64_t size = object_size(l->view, l->object);
 
 	for (uint64_t at = 0; at < size && block && pay(l->budget, 1);) {
 		uint64_t here = heap->deque_block_length - left;
@@ -158,7 +158,7 @@ static bool in_closure(struct look *l, struct step *step)
 {
 	const struct py_heap_layout *heap = l->view->heap;
 	uint64_t code = object_word(l->view, l->before->closure_of + heap->function_code);
-	uint64_t count = body_size(l->view, l->object);
+	uint64_t count = object_size(l->view, l->object);
 	int64_t index = index_among(l, l->object + heap->tuple_items, count);
 	char name[NAME_BYTES];
 
@@ -186,7 +186,7 @@ static bool in_tuple(struct look *l, struct step *step)
 	if (l->before && l->before->closure_of)
 		return in_closure(l, step);
 	return put_index(step, index_among(l, l->object + l->view->heap->tuple_items,
-					   body_size(l->view, l->object)));
+					   object_size(l->view, l->object)));
 }
 
 static bool in_function(struct look *l, struct step *step)
