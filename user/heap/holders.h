@@ -4,6 +4,8 @@
 #ifndef HEAP_HOLDERS_H
 #define HEAP_HOLDERS_H
 
+#include <stddef.h>
+
 #include "heap/graph.h"
 
 struct holder {
@@ -16,6 +18,9 @@ struct holder {
 	uint64_t retained_bytes;
 	enum root_tier tier;
 	char *shared_by; /* no single holder dominates: who shares it; NULL */
+	/* Since an earlier look, by heap_holders_compare(); else 0 and false. */
+	int64_t entries_grown, grown_bytes;
+	bool is_new; /* it was not there, or held next to nothing */
 };
 
 /* The at most `most` holders with the largest retained bytes, largest first, in an array that
@@ -24,6 +29,20 @@ struct holder {
 int heap_holders_find(struct heap_graph *graph, size_t most, struct holder **holders,
 		      size_t *count);
 void heap_holders_free(struct holder *holders, size_t count);
+
+/* What is kept of a first look when all else of it is freed: of each container that holds something its
+ * address, type, entries and retained bytes; of the largest also their paths. */
+struct holders_past;
+
+/* 0, -ENOMEM. The caller owns *past. */
+int heap_holders_keep(struct heap_graph *graph, struct holders_past **past);
+void heap_holders_past_free(struct holders_past *past);
+
+/* As heap_holders_find(), but with what grew since `past`: the `most` that grew most and the `most` that
+ * retain most, those that grew first, by growth, then the others, by what they retain. A container that another
+ * one has replaced is known by its path. */
+int heap_holders_compare(struct heap_graph *graph, const struct holders_past *past, size_t most,
+			 struct holder **holders, size_t *count);
 
 /* The path of one block (for births and pages): "" if none was found. */
 int heap_holders_path(struct heap_graph *graph, uint32_t block, char *buf, size_t size);

@@ -221,7 +221,7 @@ int snapshot_take(pid_t pid, const struct snapshot_options *options, struct snap
 		snapshot_child_end(child);
 		return err;
 	}
-	close(child->memory_fd);
+	(*snapshot)->memory_fd = child->memory_fd;
 	child->memory_fd = -1;
 	(*snapshot)->child = child;
 	return 0;
