@@ -242,7 +242,7 @@ static int add_holders(struct heap_look *look, struct census *census, const stru
 		fill_holder(&look->holders[look->holder_count++], &holders[i]);
 	look->has_holders = look->holders != NULL;
 	heap_holders_free(holders, count);
-	return look->holders ? 0 : -ENOMEM;
+	return look->holders ? heap_look_sort_holders(look) : -ENOMEM;
 }
 
 static int add_types(struct heap_look *look, struct census *census, const struct heap_past *past)
