@@ -315,6 +315,9 @@ static int take(struct capture *c, const struct snapshot_request *request)
 		if (!err)
 			err = capture_threads(c);
 	}
+	/* Reads are by PID: they were another program's. */
+	if (!err && capture_is_gone(c))
+		err = -ESRCH;
 	return err ? err : write_file(c, paused_ms);
 }
 
@@ -333,21 +336,18 @@ static int open_proc(struct capture *c)
 	return 0;
 }
 
-static int answer_page(pid_t pid, uint64_t addr, int socket, unsigned page_bytes)
+static int answer_page(struct capture *c, uint64_t addr, int socket)
 {
 	struct {
 		int32_t err, reserved;
 		unsigned char page[1 << 16];
 	} answer;
-	struct iovec local = {answer.page, page_bytes}, remote = {(void *)(uintptr_t)addr,
-								   page_bytes};
-	ssize_t n = process_vm_readv(pid, &local, 1, &remote, 1, 0);
 	size_t bytes = offsetof(typeof(answer), page);
 
-	answer.err = n == page_bytes ? 0 : n < 0 ? -errno : -EFAULT;
+	answer.err = capture_read_page(c, addr >> c->page_shift << c->page_shift, answer.page);
 	answer.reserved = 0;
 	if (!answer.err)
-		bytes += page_bytes;
+		bytes += (size_t)1 << c->page_shift;
 	return send(socket, &answer, bytes, MSG_NOSIGNAL) == (ssize_t)bytes ? 0 : -EPIPE;
 }
 
@@ -360,7 +360,6 @@ void snapshot_child_serve(const struct snapshot_request *request, int memory_fd,
 		.task = -1,
 		.memory_fd = memory_fd,
 	};
-	unsigned page_bytes = 1u << c.page_shift;
 	int32_t err = file_reserve(&c, 0);
 	uint64_t addr;
 
@@ -371,8 +370,7 @@ void snapshot_child_serve(const struct snapshot_request *request, int memory_fd,
 	if (send(socket, &err, sizeof(err), MSG_NOSIGNAL) != sizeof(err) || err)
 		return;
 	while (recv(socket, &addr, sizeof(addr), 0) == sizeof(addr)) {
-		if (answer_page(request->pid, addr & ~(uint64_t)(page_bytes - 1), socket,
-				page_bytes))
+		if (answer_page(&c, addr, socket))
 			return;
 	}
 }

@@ -58,6 +58,8 @@ static void leave_all_else(int *memory_fd, int *socket)
 	for (int i = 0; i <= STDERR_FILENO && fd >= 0; i++)
 		dup2(fd, i);
 	syscall(SYS_close_range, 3, 99, 0);
+	/* The examiner is our parent's to ask. */
+	proc_set_memory_reader(NULL);
 }
 
 static int start_child(struct snapshot_child *child, const struct snapshot_request *request)
