@@ -250,8 +250,9 @@ static bool in_frame(struct look *l, uint64_t frame, uint64_t name, struct step 
 			continue;
 		if (!step_local_name(view, code, i, local, sizeof(local)))
 			snprintf(local, sizeof(local), "<temporary>");
-		snprintf(step->text, sizeof(step->text), "%.70s():%.70s", function, local);
-		step->begins = true;
+		step->begins = l->before && l->before->is_generator;
+		snprintf(step->text, sizeof(step->text), "%s%.70s():%.70s", step->begins ? "" : " ",
+			 function, local);
 		return true;
 	}
 	return false;
@@ -262,12 +263,19 @@ static bool in_generator(struct look *l, struct step *step)
 {
 	const struct py_heap_layout *heap = l->view->heap;
 
-	if (heap->flags & PY_HEAP_FRAME_OBJECTS)
-		return object_word(l->view, l->object + heap->generator_frame) == l->child;
+	struct step itself = {.is_generator = true};
+
+	if (heap->flags & PY_HEAP_FRAME_OBJECTS) {
+		step->is_generator =
+			object_word(l->view, l->object + heap->generator_frame) == l->child;
+		return step->is_generator;
+	}
+	l->before = &itself;
 	return in_frame(l, l->object + heap->generator_frame,
 			object_word(l->view, l->object + heap->generator_qualname), step);
 }
 
+/* Where nothing is a generator's, the frame is a traceback's: who holds that is not to be forgotten. */
 static bool in_frame_object(struct look *l, struct step *step)
 {
 	const struct py_heap_layout *heap = l->view->heap;
@@ -341,13 +349,16 @@ static bool find_by_kind(struct look *l, struct step *step)
 	}
 }
 
-/* What has no name is called by its type. */
+/* What has no name is called by its type. A traceback's next one and its frame need no name. */
 static void put_unnamed(struct look *l, uint32_t child, struct step *step)
 {
 	const struct heap_type *type = view_type(l->view, child);
 
 	if (type && type->kind == TYPE_DICT && strstr(l->type.name, "_lru_cache_wrapper"))
 		snprintf(step->text, sizeof(step->text), ".cache");
+	else if (type && !strcmp(type->name, "traceback"))
+		snprintf(step->text, sizeof(step->text), "%s",
+			 strcmp(l->type.name, "traceback") ? ".__traceback__" : "");
 	else
 		snprintf(step->text, sizeof(step->text), ".<%.100s>", type ? type->name : "memory");
 }
@@ -377,6 +388,8 @@ void step_find(const struct heap_graph *graph, uint32_t parent, uint32_t child,
 		step->is_namespace = true;
 		return;
 	}
+	if (!strcmp(look.type.name, "traceback") && view_is(view, child, TYPE_FRAME))
+		return;
 	if (is_task(&look) && view_is(view, child, TYPE_GENERATOR)) {
 		put_task(&look, step);
 		return;
