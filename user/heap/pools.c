@@ -72,9 +72,9 @@ static bool read_head(const struct heap_blocks *b, uint64_t addr, const unsigned
 	return true;
 }
 
-/* An arena's first pool is the first to be carved, so the lowest one is where the pools begin. Where
- * the arena itself does is not known if a pool is larger than a page: then it may end that much
- * earlier. Pools come in order of address. */
+/* An arena's first pool is the first to be carved, so the lowest one is where the pools begin.
+ * Where the arena itself does is not known if a pool is larger than a page: then it may end that
+ * much earlier. Pools come in order of address. */
 static int note_arena(struct heap_blocks *b, const struct heap_run *pool)
 {
 	struct heap_arena *last = b->arena_count ? &b->arenas[b->arena_count - 1] : NULL;
@@ -92,8 +92,8 @@ static int note_arena(struct heap_blocks *b, const struct heap_run *pool)
 		return -ENOMEM;
 	if (b->layout->pool_size < snapshot_page_size(b->snapshot))
 		unsure = 0;
-	b->arenas[b->arena_count++] = (struct heap_arena){
-		pool->start, pool->start + size - unsure, pool->arena};
+	b->arenas[b->arena_count++] =
+		(struct heap_arena){pool->start, pool->start + size - unsure, pool->arena};
 	return 0;
 }
 
