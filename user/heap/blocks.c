@@ -267,6 +267,7 @@ static int find_all(struct heap_blocks *b)
 	chunks_sort_out(b);
 	b->has_debug_hooks = has_debug_hooks(b);
 	classify(b);
+	values_find(b);
 	return 0;
 }
 

@@ -96,6 +96,11 @@ int mapped_find(struct heap_blocks *blocks);
 /* Finds the objects: sets block_types of blocks in use. */
 void classify(struct heap_blocks *blocks);
 
+/* --- values.c --- */
+
+/* Blocks that instances have for values are buffers. After classify(). */
+void values_find(struct heap_blocks *blocks);
+
 /* --- blocks.c --- */
 
 uint32_t blocks_debug_bytes(const unsigned char *memory, uint64_t size);
