@@ -152,7 +152,11 @@ $(BUILD)/verifier-stats: tests/verifier/verifier_stats.c $(LIBRARY:%=$(BUILD)/us
 	$(CC) $(CFLAGS) $(LDFLAGS) -Wl,--wrap=bpf_object__load,--wrap=libbpf_num_possible_cpus \
 		$(filter %.c %.o,$^) -o $@ $(LDLIBS)
 
-unit: $(UNIT:%=$(BUILD)/tests/%) $(BUILD)/verifier-stats
+# What a census says of a process, for tests that know better.
+$(BUILD)/heap-dump: tests/heap/heap_dump.c $(LIBRARY:%=$(BUILD)/user/%.o)
+	$(CC) $(CFLAGS) $(LDFLAGS) $(filter %.c %.o,$^) -o $@ $(LDLIBS)
+
+unit: $(UNIT:%=$(BUILD)/tests/%) $(BUILD)/verifier-stats $(BUILD)/heap-dump
 fuzz-targets: $(FUZZ:%=$(BUILD)/fuzz/%)
 
 # What a target needs is installed before anything is built, so recipes build in a make of their own.
@@ -189,7 +193,7 @@ stress:
 FREE_THREADED ?=
 check-pythons:
 	tools/install-deps $(if $(FREE_THREADED),free-threaded,test)
-	$(MAKE) $(PARALLEL) all walker $(BUILD)/verifier-stats
+	$(MAKE) $(PARALLEL) all walker $(BUILD)/verifier-stats $(BUILD)/heap-dump
 	set -e; for version in $(FREE_THREADED:1=3.13); do tests/free_threaded.sh $$version; done
 	rm -rf $(BUILD)/matrix
 	PYMEM_MATRIX=$(abspath $(BUILD)/matrix) tests/run scripts walker e2e python; status=$$?; \
@@ -311,7 +315,7 @@ wheel:
 
 SOURCES := $(wildcard bpf/*/*.c bpf/*/*.h user/*/*.c user/*/*.h include/*.h tests/unit/*.c tests/unit/*.h \
 	tests/fuzz/*.c tests/fuzz/*.h tests/walker/*.c tests/walker/*.h tests/walker/bpf/*.h \
-	tests/verifier/*.c python/src/pymem_bpf/native/*.c python/src/pymem_bpf/native/*.h bench/probe/*.c)
+	tests/verifier/*.c tests/heap/*.c python/src/pymem_bpf/native/*.c python/src/pymem_bpf/native/*.h bench/probe/*.c)
 GENERATED := user/python/py_layout_table.h user/python/py_heap_layout_table.h user/base/text_widths.h
 FORMATTED := $(filter-out $(GENERATED),$(SOURCES))
 format:

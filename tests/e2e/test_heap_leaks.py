@@ -15,11 +15,14 @@ from conftest import pythons
 from harness import KIB, MIB
 
 # Things kept before the look at rest: enough for the figures of one kind to stand out.
-NUMBERS = {"sessions": 8000, "audit": 12000, "replaced": 40000, "bounded": 200, "lrucache": 12000, "handlers": 2500,
+NUMBERS = {"sessions": 8000, "audit": 30000, "replaced": 40000, "bounded": 200, "lrucache": 12000, "handlers": 2500,
            "tasks": 3000, "closure": 16000, "classattribute": 12000, "errors": 3000, "cycles": 12000, "cmalloc": 2000,
-           "fragments": 400, "queues": 150, "local": 15000, "views": 20}
-HELD = [kind for kind in NUMBERS if kind not in ("cycles", "cmalloc")]
-GROWING = [kind for kind in HELD if kind not in ("bounded", "fragments")]
+           "fragments": 1, "queues": 150, "local": 15000, "views": 200}
+HELD = [kind for kind in NUMBERS if kind not in ("cycles", "cmalloc", "fragments")]
+GROWING = [kind for kind in HELD if kind != "bounded"]
+# What is freed with a thing, but is not held by it: weak references to it, and their places in other tables. In parts
+# of what is freed.
+WEAK = {"handlers": 0.35, "tasks": 0.2}
 SECONDS = 4
 
 
@@ -42,8 +45,9 @@ class Kept:
 
     def __init__(self, keeper):
         self.keeper, self.holder, self.type = keeper, keeper.holder, keeper.type
-        self.fresh = self.full = self.empty = None  # answers: bytes that its allocators have handed out
-        self.at_rest = self.growing = self.dropped = None  # looks
+        # Answers: bytes that its allocators have handed out.
+        self.fresh = self.full = self.before_drop = self.empty = None
+        self.at_rest = self.growing = self.full_look = self.dropped = None  # looks
 
 
 def looks_at(kept, *arguments):
@@ -72,6 +76,9 @@ def all_kinds(python):
             kept[kind].growing = look
         for one in kept.values():
             one.keeper.asked("more", 0)
+        for kind, look in looks_at(kept).items():
+            kept[kind].full_look = look
+        for one in kept.values():
             one.before_drop = one.keeper.asked("more", 0)
             one.empty = one.keeper.asked("drop")
         for kind, look in looks_at(kept).items():
@@ -95,7 +102,7 @@ def test_holder_comes_first(version, kind):
     kept = results(version, kind)
     first = kept.at_rest.holders[0]
     assert kept.holder in first["path"], [(h["path"], h["retained_bytes"]) for h in kept.at_rest.holders[:5]]
-    assert first["type"] == kept.type
+    assert first["type"] in (kept.type, "dict")  # a cache's own table
     assert first["path"] in kept.at_rest.verdict
 
 
@@ -103,13 +110,15 @@ def test_holder_comes_first(version, kind):
 def test_retained_is_what_is_freed(version, kind):
     """By the allocators' own count, as the program tells it."""
     kept = results(version, kind)
-    truth = kept.full["in_use"] - kept.fresh["in_use"]
-    retained = kept.at_rest.holder(kept.holder)["retained_bytes"]
-    assert truth > 256 * KIB, "too little to test anything"
-    assert close(retained, truth), "%d retained, %d came" % (retained, truth)
+    part = WEAK.get(kind, 0.1)
+    retained = kept.full_look.holder(kept.holder)["retained_bytes"]
     freed = kept.before_drop["in_use"] - kept.empty["in_use"]
-    last = [h for h in kept.growing.holders if kept.holder in h["path"]][0]["retained_bytes"]
-    assert freed >= 0.9 * last, "%d retained, %d freed" % (last, freed)
+    assert freed > 256 * KIB, "too little to test anything"
+    assert close(retained, freed, part), "%d retained, %d freed" % (retained, freed)
+    if kind not in WEAK:
+        return
+    came = kept.full["in_use"] - kept.fresh["in_use"]
+    assert close(kept.at_rest.holder(kept.holder)["retained_bytes"], came, part)
 
 
 @pytest.mark.parametrize("kind", GROWING)

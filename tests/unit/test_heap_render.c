@@ -24,6 +24,7 @@ static struct heap_report report_of(struct heap_look *look)
 				     .start = 1767225600.25,
 				     .end = 1767225630.5};
 
+	assert_int_equal(heap_look_sort_holders(look), 0);
 	assert_int_equal(heap_report_add(&report, look), 0);
 	return report;
 }

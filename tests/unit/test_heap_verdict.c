@@ -15,8 +15,10 @@
 /* The verdict with plain spaces; the look is freed. */
 static char *verdict_of(struct heap_look *look)
 {
-	char *text = heap_verdict(look), *at = text;
+	char *text, *at;
 
+	assert_int_equal(heap_look_sort_holders(look), 0);
+	text = at = heap_verdict(look);
 	assert_non_null(text);
 	while ((at = strstr(at, NBSP))) {
 		*at = ' ';

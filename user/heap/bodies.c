@@ -138,15 +138,16 @@ void bodies_fini(struct bodies *bodies)
 }
 
 /* Objects/object.c, _PyObject_ComputedDictPointer(). */
-uint64_t body_dict_at_end(const struct heap_view *view, const struct body *body, uint64_t object)
+uint64_t body_dict_at_end(const struct heap_view *view, const struct body *body, uint64_t object,
+			  uint64_t size)
 {
-	int64_t items = (int64_t)body_size(view, object);
+	int64_t items = (int64_t)size;
 	uint64_t bytes;
 
 	if (!body->dict)
 		return 0;
 	if (view->heap->flags & PY_HEAP_LONG_TAG && body->kind == TYPE_INT)
-		items = (int64_t)((uint64_t)items >> 3); /* lv_tag: its lower 3 bits are the sign */
+		items = (int64_t)(size >> 3); /* lv_tag: its lower 3 bits are the sign */
 	if (items < 0)
 		items = -items;
 	if (items < 0 || (uint64_t)items > ITEMS_MAX)

@@ -48,7 +48,8 @@ static inline uint64_t body_size(const struct heap_view *view, uint64_t object)
 }
 
 /* Address of the pointer to an instance's dict that lies at the end of an object of varying size (a subclass
- * of tuple, int, bytes); 0: there is none. */
-uint64_t body_dict_at_end(const struct heap_view *view, const struct body *body, uint64_t object);
+ * of tuple, int, bytes), whose ob_size is `size`; 0: there is none. */
+uint64_t body_dict_at_end(const struct heap_view *view, const struct body *body, uint64_t object,
+			  uint64_t size);
 
 #endif

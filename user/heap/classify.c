@@ -49,12 +49,13 @@ static enum verdict judge_count(const struct heap_blocks *b, const unsigned char
 		return CACHED;
 	if (b->layout->flags & PY_HEAP_REFCNT_32) {
 		overflow = (uint16_t)(count >> 32);
+		/* Arrays of types, as modules keep them in their state, have an address there. */
 		if ((uint32_t)count && overflow <= IMMORTAL_OVERFLOW)
-			return OBJECT;
+			return heap_types_find(b->types, count) == TYPE_NONE ? OBJECT : NO_OBJECT;
 		if (!(uint32_t)count && overflow <= IMMORTAL_OVERFLOW)
 			return CACHED;
 	} else if (count >> 40 == 0) {
-		return OBJECT;
+		return heap_types_find(b->types, count) == TYPE_NONE ? OBJECT : NO_OBJECT;
 	}
 	/* An address: of the next one on a free list? */
 	snapshot_read(b->snapshot, count + b->layout->object_type, &next_type, sizeof(next_type));

@@ -11,25 +11,34 @@ static uint64_t old_index_bytes(uint64_t slots)
 	return slots >> SIZE_MAX_LOG2 ? 1ull << SIZE_MAX_LOG2 : slots * width;
 }
 
-struct dict_keys dict_keys_read(const struct heap_view *view, uint64_t keys)
+static void read_field(const struct heap_view *view, uint64_t addr, void *field, size_t bytes,
+		       bool live)
+{
+	if (live)
+		snapshot_read_any(view->snapshot, addr, field, bytes);
+	else
+		snapshot_read(view->snapshot, addr, field, bytes);
+}
+
+struct dict_keys dict_keys_read(const struct heap_view *view, uint64_t keys, bool live)
 {
 	const struct py_heap_layout *heap = view->heap;
 	struct dict_keys shape = {
-		.count = snapshot_word(view->snapshot, keys + heap->keys_nentries),
 		.size = heap->entry_size,
 		.key = heap->entry_key,
 		.value = heap->entry_value,
 	};
 	uint8_t index_bits = 0, kind = 0;
+	uint64_t slots = 0;
 
+	read_field(view, keys + heap->keys_nentries, &shape.count, sizeof(shape.count), live);
 	if (heap->flags & PY_HEAP_OLD_KEYS) {
-		shape.entries =
-			keys + heap->keys_indices +
-			old_index_bytes(snapshot_word(view->snapshot, keys + heap->keys_size));
+		read_field(view, keys + heap->keys_size, &slots, sizeof(slots), live);
+		shape.entries = keys + heap->keys_indices + old_index_bytes(slots);
 		return shape;
 	}
-	snapshot_read(view->snapshot, keys + heap->keys_log2_index_bytes, &index_bits, 1);
-	snapshot_read(view->snapshot, keys + heap->keys_kind, &kind, 1);
+	read_field(view, keys + heap->keys_log2_index_bytes, &index_bits, 1, live);
+	read_field(view, keys + heap->keys_kind, &kind, 1, live);
 	if (index_bits > SIZE_MAX_LOG2)
 		index_bits = SIZE_MAX_LOG2;
 	shape.entries = keys + heap->keys_indices + (1ull << index_bits);

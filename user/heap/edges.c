@@ -16,12 +16,19 @@
 #define ROOM_FIRST (1u << 20)
 /* Blocks beyond this are rarely resident as a whole. */
 #define LARGE_BYTES (1u << 20)
+/* Copies are given back so many bytes at a time; less lies between blocks next to each other: the end and
+ * the head of two pools. */
+#define RELEASE_BYTES (4u << 20)
+#define GAP_MOST      1024
 
 struct part {
 	const struct heap_view *view;
 	const struct bodies *bodies;
-	uint32_t *first; /* of all blocks */
+	struct heap_edges *edges; /* of all blocks; targets and number of references are the part's */
 	uint32_t from, to;
+	/* What has been read, and is to be given back: bytes next to each other. */
+	bool release;
+	uint64_t read_from, read_to;
 	struct marker marker;
 	struct references references;
 	size_t room;
@@ -35,7 +42,7 @@ static void mark_part(struct part *part)
 	part->marker = (struct marker){
 		.view = part->view,
 		.bodies = part->bodies,
-		.marks = part->first + 1,
+		.marks = part->edges->first + 1,
 	};
 	marks_make(&part->marker, part->from, part->to);
 }
@@ -70,19 +77,55 @@ static int make_room(struct part *part, uint64_t more)
 	return 0;
 }
 
+static void give_back(struct part *part)
+{
+	if (part->release && part->read_to > part->read_from)
+		snapshot_release(part->view->snapshot, part->read_from, part->read_to);
+	part->read_from = part->read_to;
+}
+
+/* What lies between two runs of blocks may be anything: it is not given back. */
+static void note_read(struct part *part, uint32_t block)
+{
+	uint64_t addr = heap_blocks_addr(part->view->blocks, block);
+
+	if (addr - part->read_to > GAP_MOST || part->read_to - part->read_from > RELEASE_BYTES) {
+		give_back(part);
+		part->read_from = addr;
+	}
+	part->read_to = addr + heap_blocks_size(part->view->blocks, block);
+}
+
+static uint8_t count_of(const struct part *part, uint32_t block)
+{
+	uint32_t count = 0;
+
+	if (heap_blocks_type(part->view->blocks, block) < 0)
+		return 0;
+	snapshot_read(part->view->snapshot, heap_blocks_object(part->view->blocks, block), &count,
+		      sizeof(count));
+	return count < EDGES_COUNT_MOST ? (uint8_t)count : EDGES_COUNT_MOST;
+}
+
 static void read_part(struct part *part)
 {
+	struct heap_edges *edges = part->edges;
+
 	part->references = (struct references){.view = part->view, .bodies = part->bodies};
 	for (uint32_t block = part->from; block < part->to && !part->err; block++) {
-		uint32_t mark = part->first[block + 1];
+		uint32_t mark = edges->first[block + 1];
 
 		part->err = make_room(part, most_references(part, block));
 		if (!part->err)
 			references_of(&part->references, block, mark);
 		if (part->references.count > UINT32_MAX)
 			part->err = -E2BIG;
-		part->first[block + 1] = (uint32_t)part->references.count;
+		edges->first[block + 1] = (uint32_t)part->references.count;
+		edges->counts[block] = count_of(part, block);
+		if (part->release)
+			note_read(part, block);
 	}
+	give_back(part);
 }
 
 static void *run_part(void *arg)
@@ -125,7 +168,7 @@ static void mark_interned(struct part *parts, unsigned count)
 		}
 	}
 	if (block != BLOCK_NONE)
-		parts[0].first[block + 1] = mark_of(MARK_EMPTY, 0);
+		parts[0].edges->first[block + 1] = mark_of(MARK_EMPTY, 0);
 }
 
 /* Appends the references of `part` to those of `first`, and frees them. */
@@ -143,7 +186,7 @@ static int join(struct part *first, struct part *part)
 	       part->references.count * sizeof(uint32_t));
 	first->references.count += part->references.count;
 	for (uint32_t block = part->from; block < part->to; block++)
-		part->first[block + 1] += before;
+		part->edges->first[block + 1] += before;
 	return 0;
 }
 
@@ -171,7 +214,7 @@ static int read_all(struct part *parts, unsigned count, struct heap_edges *edges
 	return err;
 }
 
-int heap_edges_collect(const struct heap_view *view, const struct bodies *bodies,
+int heap_edges_collect(const struct heap_view *view, const struct bodies *bodies, bool release,
 		       struct heap_edges *edges)
 {
 	uint32_t blocks = heap_blocks_count(view->blocks);
@@ -181,13 +224,17 @@ int heap_edges_collect(const struct heap_view *view, const struct bodies *bodies
 
 	*edges = (struct heap_edges){.blocks = blocks};
 	edges->first = large_new(((size_t)blocks + 1) * sizeof(uint32_t));
-	if (!edges->first)
+	edges->counts = large_new(blocks);
+	if (!edges->first || !edges->counts) {
+		heap_edges_fini(edges);
 		return -ENOMEM;
+	}
 	for (unsigned i = 0; i < count; i++) {
 		parts[i] = (struct part){
 			.view = view,
 			.bodies = bodies,
-			.first = edges->first,
+			.edges = edges,
+			.release = release,
 			.from = (uint32_t)((uint64_t)blocks * i / count),
 			.to = (uint32_t)((uint64_t)blocks * (i + 1) / count),
 		};
@@ -198,8 +245,15 @@ int heap_edges_collect(const struct heap_view *view, const struct bodies *bodies
 	return err;
 }
 
+void heap_edges_forget_counts(struct heap_edges *edges)
+{
+	large_free(edges->counts, edges->blocks);
+	edges->counts = NULL;
+}
+
 void heap_edges_fini(struct heap_edges *edges)
 {
+	heap_edges_forget_counts(edges);
 	large_free(edges->first, ((size_t)edges->blocks + 1) * sizeof(uint32_t));
 	large_free(edges->targets, edges->target_bytes);
 	*edges = (struct heap_edges){0};

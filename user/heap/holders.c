@@ -6,10 +6,13 @@
 
 #include "heap/holders_private.h"
 
-static char *type_name(const struct heap_view *view, uint32_t block)
+static char *type_name(const struct heap_graph *graph, uint32_t block)
 {
-	const struct heap_type *type = view_type(view, block);
+	const struct heap_type *type = view_type(&graph->view, block);
+	const struct heap_root *root = names_root(graph, block);
 
+	if (root && root->kind == ROOT_MODULE_DICT)
+		return strdup("module");
 	return strdup(type ? type->name : "memory");
 }
 
@@ -24,7 +27,7 @@ static int fill_one(const struct heap_graph *graph, uint32_t block, struct step_
 		.block = block,
 		.object = heap_blocks_object(view->blocks, block),
 		.path = strdup(path),
-		.type = type_name(view, block),
+		.type = type_name(graph, block),
 		.retained_bytes = graph->retained[block],
 		.tier = heap_graph_tier(graph, block),
 	};

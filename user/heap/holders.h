@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* The blocks worth naming: those that retain much, from the top of the dominator tree down, each with a
- * path that a person can find in the source ("pkg.mod.NAME['key'].attr"). */
+/* The blocks worth naming: those that retain much, from the top of the dominator tree down, each
+ * with a path that a person can find in the source ("pkg.mod.NAME['key'].attr"). */
 #ifndef HEAP_HOLDERS_H
 #define HEAP_HOLDERS_H
 
@@ -24,9 +24,10 @@ struct holder {
 };
 
 /* The at most `most` holders with the largest retained bytes, largest first, in an array that
- * heap_holders_free() frees. A container is preferred to what is in it; an object whose largest child has nine
- * tenths of it is left to that child. 0, -ENOMEM. */
-int heap_holders_find(struct heap_graph *graph, size_t most, struct holder **holders, size_t *count);
+ * heap_holders_free() frees. A container is preferred to what is in it; an object whose largest
+ * child has nine tenths of it is left to that child. 0, -ENOMEM. */
+int heap_holders_find(struct heap_graph *graph, size_t most, struct holder **holders,
+		      size_t *count);
 void heap_holders_free(struct holder *holders, size_t count);
 
 /* What is kept of a first look when all else of it is freed: of each container that holds something its

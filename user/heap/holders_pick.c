@@ -170,9 +170,10 @@ bool picks_entries(const struct heap_view *view, uint32_t block, uint64_t *entri
 	return true;
 }
 
-static bool is_passed_over(const struct heap_graph *graph, uint32_t block)
+bool picks_is_passed_over(const struct heap_graph *graph, uint32_t block)
 {
-	const struct heap_type *type = view_type(&graph->view, block);
+	const struct heap_type *type = view_type(&graph->view, block), *owner;
+	uint32_t parent = graph->parent[block];
 
 	if (!type)
 		return true;
@@ -182,9 +183,10 @@ static bool is_passed_over(const struct heap_graph *graph, uint32_t block)
 	case TYPE_FRAME:
 		return true;
 	case TYPE_DICT:
-		return names_is_namespace(graph, block);
+		owner = parent == BLOCK_NONE ? NULL : view_type(&graph->view, parent);
+		return (owner && is_lru_cache(owner)) || names_is_namespace(graph, block);
 	default:
-		return false;
+		return !strcmp(type->name, "traceback");
 	}
 }
 
@@ -213,13 +215,13 @@ static int look_inside(struct walk *w, uint32_t pick)
 		uint32_t one = w->inside[at];
 
 		if (list[one].below != PICK_NONE &&
-		    is_passed_over(w->picks->graph, list[one].block)) {
+		    picks_is_passed_over(w->picks->graph, list[one].block)) {
 			for (uint32_t i = list[one].below; i != PICK_NONE && !err;
 			     i = list[i].beside)
 				err = add_inside(w, i);
 			continue;
 		}
-		if (is_passed_over(w->picks->graph, list[one].block))
+		if (picks_is_passed_over(w->picks->graph, list[one].block))
 			continue;
 		w->inside[kept++] = one;
 		w->inside_bytes += retained_by(w, one);
@@ -286,7 +288,7 @@ static int look_at(struct walk *w, struct visit visit)
 	if (err)
 		return err;
 	if (w->largest != PICK_NONE && is_part(retained_by(w, w->largest), whole, 9)) {
-		if (is_passed_over(graph, block))
+		if (picks_is_passed_over(graph, block))
 			return add_todo(w, w->largest, w->largest, 0);
 		if (visit.chain_length >= CHAIN_MAX)
 			return add_row(w, visit.chain_first);
@@ -297,7 +299,7 @@ static int look_at(struct walk *w, struct visit visit)
 	if (!container && w->inside_count && is_part(w->inside_bytes, whole, 9))
 		return add_entries(w, visit.pick, true);
 	/* A module with nothing large in it is its many small things. */
-	if (is_passed_over(graph, block) && is_part(w->inside_bytes, whole, 5) && w->inside_count)
+	if (picks_is_passed_over(graph, block) && is_part(w->inside_bytes, whole, 5) && w->inside_count)
 		return add_entries(w, visit.pick, true);
 	err = add_row(w, visit.pick);
 	return err ? err : add_entries(w, visit.pick, !container);

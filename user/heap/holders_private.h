@@ -33,6 +33,9 @@ int picks_init(struct picks *picks, const struct heap_graph *graph, pick_growth_
 	       const void *arg);
 void picks_fini(struct picks *picks);
 
+/* Is it what a person does not think of as a thing: a buffer, a __dict__, a cell? */
+bool picks_is_passed_over(const struct heap_graph *graph, uint32_t block);
+
 /* Is it one of the types whose business is to hold others? */
 bool picks_is_container(const struct heap_view *view, uint32_t block);
 

@@ -50,7 +50,7 @@ static void mark_list(struct marker *marker, uint64_t object)
  * variable: Objects/unicodeobject.c.) A dict of somebody's own strings has others, too. */
 static bool holds_interned(const struct heap_view *view, uint64_t keys)
 {
-	struct dict_keys shape = dict_keys_read(view, keys);
+	struct dict_keys shape = dict_keys_read(view, keys, false);
 	unsigned found = 0;
 
 	for (unsigned i = 0; i < INTERNED_LOOKED; i++) {
@@ -172,6 +172,41 @@ static void mark_bytearray(struct marker *marker, uint64_t object)
 	mark_block(marker, buffer_at(view, bytes), mark_of(MARK_EMPTY, 0));
 }
 
+/* Slots of an interpreter's frame in use: locals, and what is on its stack where the top is known (-1
+ * or NULL: it runs, and the top is in a register). */
+static uint64_t slots_in_use(const struct heap_view *view, uint64_t frame)
+{
+	const struct py_heap_layout *heap = view->heap;
+	uint64_t code = word(view, frame + view->py->frame_code) & ~(uint64_t)3;
+	uint64_t slots = frame + heap->frame_localsplus, top;
+	int32_t locals = 0, index = -1;
+
+	snapshot_read(view->snapshot, code + heap->code_nlocalsplus, &locals, sizeof(locals));
+	if (locals < 0)
+		locals = 0;
+	if (heap->flags & PY_HEAP_STACK_TOP_INT) {
+		snapshot_read(view->snapshot, frame + heap->frame_stack_top, &index, sizeof(index));
+		return (uint64_t)(index > locals ? index : locals);
+	}
+	top = word(view, frame + heap->frame_stack_top);
+	if (top >= slots && (top - slots) / sizeof(uint64_t) > (uint64_t)locals)
+		return (top - slots) / sizeof(uint64_t);
+	return (uint64_t)locals;
+}
+
+/* From 3.11 on. A frame object has the interpreter's frame in itself once the function has returned. */
+static void mark_frame(struct marker *marker, uint32_t block, const struct body *body,
+		       uint64_t object)
+{
+	const struct heap_view *view = marker->view;
+	uint64_t frame = body->kind == TYPE_GENERATOR ?
+				 object + view->heap->generator_frame :
+				 word(view, object + view->heap->frame_object_frame);
+
+	if (!(view->heap->flags & PY_HEAP_FRAME_OBJECTS))
+		mark_block(marker, block, mark_of(MARK_FRAME, slots_in_use(view, frame)));
+}
+
 static void mark_owned(struct marker *marker, uint32_t block, const struct body *body)
 {
 	uint64_t object = heap_blocks_object(marker->view->blocks, block);
@@ -197,6 +232,10 @@ static void mark_owned(struct marker *marker, uint32_t block, const struct body 
 		break;
 	case TYPE_BYTEARRAY:
 		mark_bytearray(marker, object);
+		break;
+	case TYPE_GENERATOR:
+	case TYPE_FRAME:
+		mark_frame(marker, block, body, object);
 		break;
 	default:
 		break;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* Buffers say nothing of how they are to be read: the containers that they belong to do. Before any
- * reference is followed, each container marks its buffers, in one word for each block. */
+ * reference is followed, each container marks its buffers, in one word for each block. Then the references
+ * of a block are read from its own bytes and its mark alone, in any order. */
 #ifndef HEAP_MARKS_H
 #define HEAP_MARKS_H
 
@@ -13,6 +14,7 @@ enum mark_form {
 	MARK_KEYS,  /* PyDictKeysObject: its header says the rest */
 	MARK_SET,   /* `count` entries of a set */
 	MARK_DEQUE, /* a block of a deque: see below */
+	MARK_FRAME, /* of an object that has a frame in it: `count` slots of it are in use */
 };
 
 /* A mark is form << 28 | count; MARK_MOST: that many, or more. */

@@ -26,6 +26,11 @@ int32_t object_int(const struct heap_view *view, uint64_t addr)
 	return snapshot_read_any(view->snapshot, addr, &number, sizeof(number)) ? number : 0;
 }
 
+uint64_t object_size(const struct heap_view *view, uint64_t addr)
+{
+	return object_word(view, addr + view->heap->object_size);
+}
+
 bool object_type(const struct heap_view *view, uint64_t addr, struct heap_type *type)
 {
 	int32_t index;
@@ -160,7 +165,7 @@ static uint64_t end_of_block(const struct heap_view *view, uint64_t addr)
 
 void object_keys_begin(struct object_items *items, const struct heap_view *view, uint64_t keys)
 {
-	struct dict_keys shape = dict_keys_read(view, keys);
+	struct dict_keys shape = dict_keys_read(view, keys, true);
 
 	*items = (struct object_items){
 		.view = view,

@@ -12,6 +12,9 @@
 uint64_t object_word(const struct heap_view *view, uint64_t addr);
 int32_t object_int(const struct heap_view *view, uint64_t addr);
 
+/* ob_size of an object whose size varies. */
+uint64_t object_size(const struct heap_view *view, uint64_t addr);
+
 /* The type of the object at `addr`, in a block or static. False: it is no object. */
 bool object_type(const struct heap_view *view, uint64_t addr, struct heap_type *type);
 bool object_is(const struct heap_view *view, uint64_t addr, enum type_kind kind);

@@ -75,15 +75,18 @@ static void drain_with_classes(struct reach *r)
 	} while (r->tail > before);
 }
 
-/* Of the roots so far. */
+/* From the roots so far. Modules go backwards: one that imports a variable of another was there before it
+ * in most programs, and the variable is to be named by the module that made it. */
 static void reach_tier(struct reach *r, enum root_tier tier)
 {
 	const struct heap_roots *roots = &r->graph->roots;
 
 	r->tier = tier;
 	for (size_t i = 0; i < roots->count; i++) {
-		if (roots->list[i].tier == tier)
-			visit_root(r, roots->list[i].block);
+		size_t at = tier == ROOT_MODULE ? roots->count - 1 - i : i;
+
+		if (roots->list[at].tier == tier)
+			visit_root(r, roots->list[at].block);
 	}
 	drain_with_classes(r);
 }
@@ -149,12 +152,8 @@ static int by_block(const void *a, const void *b)
 static int reach_all(struct reach *r)
 {
 	struct heap_graph *graph = r->graph;
-	int err = heap_roots_modules(&graph->roots, &graph->view);
+	int err;
 
-	if (!err)
-		err = heap_roots_frames(&graph->roots, &graph->view);
-	if (err)
-		return err;
 	reach_tier(r, ROOT_MODULE);
 	reach_tier(r, ROOT_FRAME);
 	r->tier = ROOT_C;

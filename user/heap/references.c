@@ -79,6 +79,7 @@ static void refer_range(struct references *r, uint64_t from, uint64_t to)
 
 struct object {
 	uint64_t addr, end; /* end of its block */
+	uint32_t mark;
 	const struct body *body;
 };
 
@@ -196,32 +197,11 @@ static void refer_tagged(struct references *r, uint64_t from, uint64_t count)
 	}
 }
 
-/* Slots of an interpreter's frame in use: locals, and what is on its stack where the top is known (-1
- * or NULL: it runs, and the top is in a register). */
-static uint64_t slots_in_use(const struct references *r, uint64_t frame)
-{
-	const struct py_heap_layout *heap = r->view->heap;
-	uint64_t code = word_at(r, frame + r->view->py->frame_code) & ~(uint64_t)3;
-	uint64_t slots = frame + heap->frame_localsplus, top;
-	int32_t locals = 0, index = -1;
-
-	snapshot_read(r->view->snapshot, code + heap->code_nlocalsplus, &locals, sizeof(locals));
-	if (heap->flags & PY_HEAP_STACK_TOP_INT) {
-		snapshot_read(r->view->snapshot, frame + heap->frame_stack_top, &index,
-			      sizeof(index));
-		return (uint64_t)(index > locals ? index : locals > 0 ? locals : 0);
-	}
-	top = word_at(r, frame + heap->frame_stack_top);
-	if (top >= slots && (top - slots) / WORD > (uint64_t)(locals > 0 ? locals : 0))
-		return (top - slots) / WORD;
-	return (uint64_t)(locals > 0 ? locals : 0);
-}
-
-static void refer_new_frame(struct references *r, uint64_t frame, uint64_t end)
+static void refer_new_frame(struct references *r, uint64_t frame, const struct object *o)
 {
 	const struct py_heap_layout *heap = r->view->heap;
 	uint64_t slots = frame + heap->frame_localsplus;
-	uint64_t count = words_within(slots, end, slots_in_use(r, frame));
+	uint64_t count = words_within(slots, o->end, mark_count(o->mark));
 
 	refer(r, word_at(r, frame + r->view->py->frame_code) & ~(uint64_t)3);
 	refer(r, word_at(r, frame + heap->frame_globals));
@@ -268,7 +248,7 @@ static void refer_frame(struct references *r, const struct object *o)
 	frame = word_at(r, o->addr + heap->frame_object_frame);
 	refer_range(r, o->addr + heap->object_head, o->addr + heap->frame_object_frame);
 	if (frame > o->addr && frame < o->end && frame % WORD == 0)
-		refer_new_frame(r, frame, o->end);
+		refer_new_frame(r, frame, o);
 }
 
 static void refer_generator(struct references *r, const struct object *o)
@@ -279,12 +259,12 @@ static void refer_generator(struct references *r, const struct object *o)
 	snapshot_read(r->view->snapshot, o->addr + heap->generator_frame_state, &state,
 		      sizeof(state));
 	if (state < (int)heap->generator_finished)
-		refer_new_frame(r, o->addr + heap->generator_frame, o->end);
+		refer_new_frame(r, o->addr + heap->generator_frame, o);
 }
 
 static void refer_object(struct references *r, const struct object *o)
 {
-	uint64_t dict;
+	uint64_t dict = 0;
 
 	switch (o->body->form) {
 	case BODY_STR:
@@ -312,7 +292,8 @@ static void refer_object(struct references *r, const struct object *o)
 		refer(r, word_at(r, o->addr + r->view->heap->weakref_callback));
 	refer_before(r, o);
 	refer_fields(r, o, o->body->from, o->body->to);
-	dict = body_dict_at_end(r->view, o->body, o->addr);
+	if (o->body->dict)
+		dict = body_dict_at_end(r->view, o->body, o->addr, body_size(r->view, o->addr));
 	if (dict && dict + WORD <= o->end)
 		refer(r, word_at(r, dict));
 	if (o->body->inline_values)
@@ -323,7 +304,7 @@ static void refer_object(struct references *r, const struct object *o)
 
 static void refer_keys(struct references *r, uint64_t addr, uint64_t end)
 {
-	struct dict_keys keys = dict_keys_read(r->view, addr);
+	struct dict_keys keys = dict_keys_read(r->view, addr, false);
 	uint64_t count = dict_keys_within(&keys, end);
 
 	refer_words(r, keys.entries + keys.key, count, keys.size / WORD);
@@ -368,6 +349,7 @@ static void refer_buffer(struct references *r, uint32_t block, uint32_t mark)
 		refer_unknown(r, block, addr, end);
 		break;
 	case MARK_EMPTY:
+	case MARK_FRAME:
 		break;
 	case MARK_LIST:
 		refer_words(r, addr, words_within(addr, end, count), 1);
@@ -399,6 +381,7 @@ void references_of(struct references *references, uint32_t block, uint32_t mark)
 		object.end = heap_blocks_addr(view->blocks, block) +
 			     heap_blocks_size(view->blocks, block);
 		object.body = &references->bodies->list[type];
+		object.mark = mark;
 		refer_object(references, &object);
 	}
 }

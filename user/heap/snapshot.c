@@ -3,8 +3,10 @@
 #include "heap/snapshot.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include "heap/snapshot_private.h"
 
@@ -25,6 +27,8 @@ void snapshot_free(struct snapshot *s)
 	page_map_fini(&s->memory.pages);
 	if (s->file)
 		munmap((void *)s->file, s->file_bytes);
+	if (s->memory_fd >= 0)
+		close(s->memory_fd);
 	free(s->regions);
 	free(s->mappings);
 	free(s->runs);
@@ -131,6 +135,54 @@ size_t snapshot_threads(const struct snapshot *s, const struct snapshot_thread *
 {
 	*threads = s->threads;
 	return s->header.threads;
+}
+
+/* --- what is no longer needed --- */
+
+/* `pages` of the copy, from number `first` on. */
+static void punch(const struct snapshot *s, uint64_t first, uint64_t pages)
+{
+	if (pages && s->memory_fd >= 0)
+		fallocate(s->memory_fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+			  (off_t)(SNAPSHOT_DATA + (first << s->header.page_shift)),
+			  (off_t)(pages << s->header.page_shift));
+}
+
+static void release_run(struct snapshot *s, uint64_t at, uint64_t end)
+{
+	uint64_t page = 1ull << s->header.page_shift, first = 0, pages = 0;
+
+	for (; at < end; at += page) {
+		uint32_t value = page_map_get(&s->memory.pages, at);
+		uint64_t number = value >> SNAPSHOT_STATE_BITS;
+
+		if (!(value & PAGE_COPIED))
+			continue;
+		*page_map_slot(&s->memory.pages, at) = value & ~(uint32_t)PAGE_COPIED;
+		if (!pages || number != first + pages) {
+			punch(s, first, pages);
+			first = number;
+			pages = 0;
+		}
+		pages++;
+	}
+	punch(s, first, pages);
+}
+
+void snapshot_release(struct snapshot *s, uint64_t start, uint64_t end)
+{
+	uint64_t page = 1ull << s->header.page_shift;
+	const struct snapshot_run *run = s->runs, *last = run + s->header.runs;
+
+	start = (start + page - 1) & ~(page - 1);
+	end &= ~(page - 1);
+	for (; run < last && run->start < end; run++) {
+		uint64_t run_end = run->start + ((uint64_t)run->pages << s->header.page_shift);
+
+		if (run_end > start && run->state & PAGE_COPIED)
+			release_run(s, run->start < start ? start : run->start,
+				    run_end < end ? run_end : end);
+	}
 }
 
 /* --- what was not copied --- */

@@ -20,8 +20,8 @@
 #include "base/array.h"
 #include "base/clock.h"
 
-#define BATCH_BYTES (4u << 20) /* of one process_vm_readv(): half a millisecond */
-#define BATCH_RUNS  256
+#define BATCH_BYTES    (4u << 20) /* of one process_vm_readv(): half a millisecond */
+#define BATCH_RUNS     256
 #define POPULATE_BYTES (32u << 20)
 
 /* linux/mman.h, 5.14. */
@@ -263,8 +263,9 @@ static void populate(struct capture *c)
 	}
 }
 
-/* Room for what there is now, and for what may come until the target stands still. */
-static int prepare_pause(struct capture *c)
+/* Room for what there is now, and for what may come until the copy begins. A target that runs on
+ * changes what is copied: the shorter that takes, the less of it is torn. */
+static int prepare_copy(struct capture *c)
 {
 	uint64_t pages = pages_to_copy(c);
 	int err = file_reserve(c, pages + pages / 64 + 256);
@@ -274,26 +275,28 @@ static int prepare_pause(struct capture *c)
 	return err;
 }
 
-static int take_paused(struct capture *c, const struct snapshot_request *request, double *paused_ms)
+/* All that is there at this moment, or over some milliseconds. */
+static int copy_now(struct capture *c, const struct snapshot_request *request)
 {
-	double begin;
-	int err = prepare_pause(c);
+	int err = look(c);
 
-	if (err)
-		return err;
-	begin = clock_seconds(CLOCK_MONOTONIC);
-	err = capture_pause(c);
-	if (err)
-		return err;
-	err = look(c);
 	if (!err)
 		err = check_limit(c, request);
 	if (!err)
 		err = file_reserve(c, pages_to_copy(c));
 	if (!err)
 		err = copy_all(c);
-	if (!err)
-		err = capture_threads(c);
+	return err ? err : capture_threads(c);
+}
+
+static int copy_paused(struct capture *c, const struct snapshot_request *request, double *paused_ms)
+{
+	double begin = clock_seconds(CLOCK_MONOTONIC);
+	int err = capture_pause(c);
+
+	if (err)
+		return err;
+	err = copy_now(c, request);
 	capture_resume(c);
 	*paused_ms = 1e3 * (clock_seconds(CLOCK_MONOTONIC) - begin);
 	return err;
@@ -306,15 +309,13 @@ static int take(struct capture *c, const struct snapshot_request *request)
 
 	if (!err)
 		err = check_limit(c, request);
-	if (!err && request->pause) {
-		err = take_paused(c, request, &paused_ms);
-	} else if (!err) {
-		err = file_reserve(c, pages_to_copy(c));
-		if (!err)
-			err = copy_all(c);
-		if (!err)
-			err = capture_threads(c);
-	}
+	if (!err)
+		err = prepare_copy(c);
+	if (!err)
+		err = request->pause ? copy_paused(c, request, &paused_ms) : copy_now(c, request);
+	/* Reads are by PID: they were another program's. */
+	if (!err && capture_is_gone(c))
+		err = -ESRCH;
 	return err ? err : write_file(c, paused_ms);
 }
 
@@ -333,21 +334,18 @@ static int open_proc(struct capture *c)
 	return 0;
 }
 
-static int answer_page(pid_t pid, uint64_t addr, int socket, unsigned page_bytes)
+static int answer_page(struct capture *c, uint64_t addr, int socket)
 {
 	struct {
 		int32_t err, reserved;
 		unsigned char page[1 << 16];
 	} answer;
-	struct iovec local = {answer.page, page_bytes}, remote = {(void *)(uintptr_t)addr,
-								   page_bytes};
-	ssize_t n = process_vm_readv(pid, &local, 1, &remote, 1, 0);
 	size_t bytes = offsetof(typeof(answer), page);
 
-	answer.err = n == page_bytes ? 0 : n < 0 ? -errno : -EFAULT;
+	answer.err = capture_read_page(c, addr >> c->page_shift << c->page_shift, answer.page);
 	answer.reserved = 0;
 	if (!answer.err)
-		bytes += page_bytes;
+		bytes += (size_t)1 << c->page_shift;
 	return send(socket, &answer, bytes, MSG_NOSIGNAL) == (ssize_t)bytes ? 0 : -EPIPE;
 }
 
@@ -360,7 +358,6 @@ void snapshot_child_serve(const struct snapshot_request *request, int memory_fd,
 		.task = -1,
 		.memory_fd = memory_fd,
 	};
-	unsigned page_bytes = 1u << c.page_shift;
 	int32_t err = file_reserve(&c, 0);
 	uint64_t addr;
 
@@ -371,8 +368,7 @@ void snapshot_child_serve(const struct snapshot_request *request, int memory_fd,
 	if (send(socket, &err, sizeof(err), MSG_NOSIGNAL) != sizeof(err) || err)
 		return;
 	while (recv(socket, &addr, sizeof(addr), 0) == sizeof(addr)) {
-		if (answer_page(request->pid, addr & ~(uint64_t)(page_bytes - 1), socket,
-				page_bytes))
+		if (answer_page(&c, addr, socket))
 			return;
 	}
 }

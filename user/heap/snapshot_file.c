@@ -322,6 +322,7 @@ int snapshot_load(int fd, struct snapshot **snapshot)
 	s = calloc(1, sizeof(*s));
 	if (!s)
 		return -ENOMEM;
+	s->memory_fd = -1;
 	file = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_SHARED, fd, 0);
 	err = file == MAP_FAILED ? -errno : 0;
 	if (!err) {

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Problem: the kernel splits and merges mappings as it likes: madvise() and guard pages cut a heap into
- * pieces, and whoever walks it would stop at each cut. So mappings without a file that lie side by
- * side with the same rights are one region; the kernel's own bounds are kept beside.
+/* Problem: the kernel splits and merges mappings as it likes: madvise() and guard pages cut a heap
+ * into pieces, and whoever walks it would stop at each cut. So mappings without a file that lie
+ * side by side with the same rights are one region; the kernel's own bounds are kept beside.
  */
 #include "heap/snapshot_child.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/array.h"
 #include "os/proc.h"
@@ -75,9 +76,22 @@ static bool merges(const struct snapshot_file_region *last, const struct snapsho
 	       (next->kind == REGION_ANONYMOUS || next->kind == REGION_HEAP);
 }
 
-static int add_mapping(const struct proc_mapping *m, void *arg)
+static int keep_file(struct capture *c, const struct proc_mapping *m)
 {
-	struct capture *c = arg;
+	struct capture_file file = {.mapping = *m};
+	int err = keep_name(c, m->path, &file.name);
+
+	if (err)
+		return err;
+	if (!ARRAY_HAS_ROOM(c->files, c->file_count, c->file_room))
+		return -ENOMEM;
+	file.mapping.path = NULL;
+	c->files[c->file_count++] = file;
+	return 0;
+}
+
+static int add_region(struct capture *c, const struct proc_mapping *m)
+{
 	struct snapshot_file_region region = {
 		.start = m->start,
 		.end = m->end,
@@ -88,31 +102,41 @@ static int add_mapping(const struct proc_mapping *m, void *arg)
 
 	int err;
 
+	if (c->region_count && merges(&c->regions[c->region_count - 1], &region)) {
+		c->regions[c->region_count - 1].end = region.end;
+		return 0;
+	}
+	if (!ARRAY_HAS_ROOM(c->regions, c->region_count, c->region_room))
+		return -ENOMEM;
+	err = keep_name(c, m->path, &region.name);
+	if (!err)
+		c->regions[c->region_count++] = region;
+	if (!err && region.kind == REGION_FILE && m->perms[0] == 'r')
+		err = keep_file(c, m);
+	return err;
+}
+
+static int add_mapping(const struct proc_mapping *m, void *arg)
+{
+	struct capture *c = arg;
+
 	capture_progress(c);
 	if (m->start >> 63) /* [vsyscall] */
 		return 0;
 	if (c->mapping_count == SNAPSHOT_REGIONS_MAX)
 		return -E2BIG;
-	if (!ARRAY_HAS_ROOM(c->mappings, c->mapping_count, c->mapping_room) ||
-	    !ARRAY_HAS_ROOM(c->regions, c->region_count, c->region_room))
+	if (!ARRAY_HAS_ROOM(c->mappings, c->mapping_count, c->mapping_room))
 		return -ENOMEM;
 	/* A mapping may have grown downward since the line before was written. */
 	if (c->mapping_count && c->mappings[c->mapping_count - 1].end > m->start)
 		return 0;
 	c->mappings[c->mapping_count++] = (struct snapshot_file_mapping){m->start, m->end};
-	if (c->region_count && merges(&c->regions[c->region_count - 1], &region)) {
-		c->regions[c->region_count - 1].end = region.end;
-		return 0;
-	}
-	err = keep_name(c, m->path, &region.name);
-	if (!err)
-		c->regions[c->region_count++] = region;
-	return err;
+	return add_region(c, m);
 }
 
 int capture_maps(struct capture *c)
 {
-	c->region_count = c->mapping_count = 0;
+	c->region_count = c->mapping_count = c->file_count = 0;
 	if (!c->names) {
 		c->names = calloc(1, 4096);
 		c->names_room = 4096;
@@ -121,4 +145,66 @@ int capture_maps(struct capture *c)
 		return -ENOMEM;
 	c->names_bytes = 1; /* "" */
 	return proc_maps_each(c->pid, add_mapping, c);
+}
+
+/* --- single pages --- */
+
+static const struct snapshot_run *run_of(const struct capture *c, uint64_t addr)
+{
+	size_t low = 0, high = c->copied_count;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+		const struct snapshot_run *run = &c->copied[middle];
+
+		if (run->start + ((uint64_t)run->pages << c->page_shift) <= addr)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low < c->copied_count && c->copied[low].start <= addr ? &c->copied[low] : NULL;
+}
+
+static int read_memory(struct capture *c, uint64_t addr, void *page)
+{
+	ssize_t bytes = 1 << c->page_shift, n = proc_read_memory(c->pid, addr, page, (size_t)bytes);
+
+	return n == bytes ? 0 : n < 0 ? (int)n : -EFAULT;
+}
+
+static int read_file(struct capture *c, struct capture_file *file, uint64_t addr, void *page)
+{
+	size_t bytes = (size_t)1 << c->page_shift;
+	struct proc_mapping *m = &file->mapping;
+	ssize_t n;
+	int fd;
+
+	m->path = c->names + file->name;
+	fd = proc_open_mapping(c->pid, m);
+	if (fd < 0)
+		return fd;
+	n = pread(fd, page, bytes, (off_t)(m->offset + (addr - m->start)));
+	if (n < 0)
+		n = -errno;
+	else /* the last page of a file */
+		memset((char *)page + n, 0, bytes - (size_t)n);
+	close(fd);
+	return n < 0 ? (int)n : n == 0 ? -EFAULT : 0;
+}
+
+int capture_read_page(struct capture *c, uint64_t addr, void *page)
+{
+	const struct snapshot_run *run = run_of(c, addr);
+
+	if (capture_is_gone(c))
+		return -ESRCH;
+	if (run && run->state & PAGE_RESIDENT)
+		return read_memory(c, addr, page);
+	for (size_t i = 0; !run && i < c->file_count; i++) {
+		const struct proc_mapping *m = &c->files[i].mapping;
+
+		if (addr >= m->start && addr < m->end)
+			return read_file(c, &c->files[i], addr, page);
+	}
+	return -EFAULT;
 }

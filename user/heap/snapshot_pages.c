@@ -2,9 +2,9 @@
 /* Which pages of a process are resident, which swapped, which are a file's: from its page tables.
  *
  * What counts as resident is what the kernel counts as RSS: not the page of zeros, not device
- * memory (vvar, GPUs), not huge pages of hugetlbfs. PAGEMAP_SCAN (6.7+, Documentation/admin-guide/mm/
- * pagemap.rst) gives runs of like pages in one call; before, each page has a word in
- * /proc/PID/pagemap.
+ * memory (vvar, GPUs), not huge pages of hugetlbfs. PAGEMAP_SCAN (6.7+,
+ * Documentation/admin-guide/mm/ pagemap.rst) gives runs of like pages in one call; before, each
+ * page has a word in /proc/PID/pagemap.
  */
 #include "heap/snapshot_child.h"
 
@@ -88,7 +88,8 @@ static int add_in_region(struct capture *c, const struct snapshot_file_region *r
 
 /* --- PAGEMAP_SCAN --- */
 
-static uint32_t state_of_range(uint64_t categories)
+/* Guard pages (MADV_GUARD_INSTALL, 6.13+) look swapped; what is swapped VmSwap says. */
+static uint32_t state_of_range(uint64_t categories, bool has_swapped)
 {
 	uint32_t state = 0;
 
@@ -97,7 +98,7 @@ static uint32_t state_of_range(uint64_t categories)
 	if (categories & SCAN_PRESENT)
 		state |= PAGE_RESIDENT;
 	else if (categories & SCAN_SWAPPED)
-		return PAGE_SWAPPED;
+		return has_swapped ? PAGE_SWAPPED : 0;
 	if (categories & SCAN_FILE)
 		state |= PAGE_FILE;
 	if (categories & SCAN_HUGE)
@@ -108,17 +109,23 @@ static uint32_t state_of_range(uint64_t categories)
 /* Ranges come in order of address; so do regions. `*region` is where to go on. */
 static int add_range(struct capture *c, const struct scan_range *range, size_t *region)
 {
-	uint32_t state = state_of_range(range->categories);
+	uint32_t state = state_of_range(range->categories, c->has_swapped);
+	const struct snapshot_run *last = c->run_count ? &c->runs[c->run_count - 1] : NULL;
+	uint64_t start = range->start, told;
 	int err = 0;
 
 	if (!state)
 		return 0;
-	while (*region < c->region_count && c->regions[*region].end <= range->start)
+	/* Of more than a thousand ranges, 6.18 tells the last ones twice. */
+	told = last ? last->start + ((uint64_t)last->pages << c->page_shift) : 0;
+	if (start < told)
+		start = told;
+	while (*region < c->region_count && c->regions[*region].end <= start)
 		(*region)++;
 	for (size_t i = *region; i < c->region_count && !err; i++) {
 		if (c->regions[i].start >= range->end)
 			break;
-		err = add_in_region(c, &c->regions[i], range->start, range->end, state);
+		err = add_in_region(c, &c->regions[i], start, range->end, state);
 	}
 	return err;
 }
@@ -144,9 +151,11 @@ static int scan(struct capture *c, struct scan_range *ranges)
 			return -errno;
 		for (int i = 0; i < n && !err; i++)
 			err = add_range(c, &ranges[i], &region);
-		if (err || request.walk_end <= request.start)
+		/* walk_end may be that of a step in between, where the kernel emptied its own
+		 * buffer: what was found tells how far it came. */
+		if (err || n < SCAN_RANGES)
 			return err;
-		request.start = request.walk_end;
+		request.start = ranges[n - 1].end;
 		capture_progress(c);
 	}
 	return 0;
@@ -219,6 +228,28 @@ static int read_words(struct capture *c, uint64_t *words)
 	return err;
 }
 
+static bool has_swapped(pid_t pid)
+{
+	char text[8192];
+	const char *field;
+	ssize_t n = proc_file_read(pid, "status", text, sizeof(text) - 1);
+
+	if (n < 0)
+		return false;
+	text[n] = '\0';
+	field = strstr(text, "\nVmSwap:");
+	return field && strtoull(field + strlen("\nVmSwap:"), NULL, 10) > 0;
+}
+
+/* A pagemap is that of one image: once that has ended, it reads as an empty file. */
+bool capture_is_gone(const struct capture *c)
+{
+	uint64_t word, start = c->region_count ? c->regions[0].start : 0;
+
+	return pread(c->pagemap, &word, sizeof(word),
+		     (off_t)((start >> c->page_shift) * sizeof(word))) != sizeof(word);
+}
+
 int capture_pages(struct capture *c)
 {
 	_Static_assert(SCAN_RANGES * sizeof(struct scan_range) <= PAGEMAP_WORDS * sizeof(uint64_t),
@@ -229,6 +260,7 @@ int capture_pages(struct capture *c)
 	if (!buffer)
 		return -ENOMEM;
 	c->run_count = 0;
+	c->has_swapped = has_swapped(c->pid);
 	if (c->region_count)
 		err = scan(c, buffer);
 	/* ENOTTY: before 6.7. */

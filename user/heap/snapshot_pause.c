@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Problem: stop a process for some milliseconds such that nobody notices, and that it goes on whatever
- * becomes of us.
+/* Problem: stop a process for some milliseconds such that nobody notices, and that it goes on
+ * whatever becomes of us.
  *
  * PTRACE_SEIZE and PTRACE_INTERRUPT send no signal: neither its parent nor the process itself sees
  * one. The kernel lets tracees go on when their tracer ends. System calls that can be restarted
@@ -35,13 +35,16 @@
 
 /* --- the list of threads --- */
 
-static struct capture_thread *find_thread(struct capture *c, pid_t tid)
+#define TIDS_MAX (1u << 22) /* PID_MAX_LIMIT, include/linux/threads.h */
+
+/* Marks it as seen. Was it already? */
+static bool was_seen(struct capture *c, pid_t tid)
 {
-	for (size_t i = 0; i < c->thread_count; i++) {
-		if (c->threads[i].tid == tid)
-			return &c->threads[i];
-	}
-	return NULL;
+	unsigned char bit = (unsigned char)(1 << (tid & 7));
+	bool seen = c->seen_threads[tid / 8] & bit;
+
+	c->seen_threads[tid / 8] |= bit;
+	return seen;
 }
 
 static int add_thread(struct capture *c, pid_t tid)
@@ -101,7 +104,7 @@ static int seize_new(struct capture *c, pid_t tid)
 {
 	int err;
 
-	if (find_thread(c, tid))
+	if (tid < 0 || (unsigned)tid >= TIDS_MAX || was_seen(c, tid))
 		return 0;
 	if (ptrace(PTRACE_SEIZE, tid, NULL, NULL)) {
 		err = errno == ESRCH ? 0 : why_not_seized(c, tid, errno);
@@ -153,6 +156,9 @@ int capture_pause(struct capture *c)
 	int err = 0;
 
 	c->thread_count = 0;
+	c->seen_threads = calloc(1, TIDS_MAX / 8);
+	if (!c->seen_threads)
+		return -ENOMEM;
 	/* Until a look at the list finds no new one: they come from threads that still ran. */
 	for (int round = 0; round < ROUNDS_MAX && !err; round++) {
 		err = each_thread(c, seize_new);
@@ -162,6 +168,7 @@ int capture_pause(struct capture *c)
 			err = await_stop(c, &c->threads[i], until_ns);
 		before = c->thread_count;
 	}
+	free(c->seen_threads);
 	if (!err && !c->thread_count)
 		err = -ESRCH;
 	if (err)

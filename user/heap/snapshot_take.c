@@ -30,7 +30,7 @@
 struct snapshot_child {
 	pid_t pid;
 	int socket;
-	int memory_fd; /* until the snapshot is taken */
+	int memory_fd;			      /* until the snapshot is taken */
 	const struct snapshot_header *header; /* shared with it */
 	bool (*interrupted)(void);
 };
@@ -58,6 +58,8 @@ static void leave_all_else(int *memory_fd, int *socket)
 	for (int i = 0; i <= STDERR_FILENO && fd >= 0; i++)
 		dup2(fd, i);
 	syscall(SYS_close_range, 3, 99, 0);
+	/* The examiner is our parent's to ask. */
+	proc_set_memory_reader(NULL);
 }
 
 static int start_child(struct snapshot_child *child, const struct snapshot_request *request)
@@ -219,7 +221,7 @@ int snapshot_take(pid_t pid, const struct snapshot_options *options, struct snap
 		snapshot_child_end(child);
 		return err;
 	}
-	close(child->memory_fd);
+	(*snapshot)->memory_fd = child->memory_fd;
 	child->memory_fd = -1;
 	(*snapshot)->child = child;
 	return 0;

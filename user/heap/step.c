@@ -73,7 +73,7 @@ static bool in_dict(struct look *l, struct step *step)
 static int64_t index_among(struct look *l, uint64_t addr, uint64_t count)
 {
 	for (uint64_t i = 0; i < count && pay(l->budget, 1); i++) {
-		if (snapshot_word(l->view->snapshot, addr + i * WORD) == l->child)
+		if (object_word(l->view, addr + i * WORD) == l->child)
 			return (int64_t)i;
 	}
 	return -1;
@@ -91,7 +91,7 @@ static bool in_list(struct look *l, struct step *step)
 {
 	uint64_t items = object_word(l->view, l->object + l->view->heap->list_items);
 
-	return put_index(step, index_among(l, items, body_size(l->view, l->object)));
+	return put_index(step, index_among(l, items, object_size(l->view, l->object)));
 }
 
 static bool in_deque(struct look *l, struct step *step)
@@ -100,7 +100,7 @@ static bool in_deque(struct look *l, struct step *step)
 	uint64_t left = object_word(l->view, l->object + heap->deque_left_index) %
 			heap->deque_block_length;
 	uint64_t block = object_word(l->view, l->object + heap->deque_left_block);
-	uint64_t size = body_size(l->view, l->object);
+	uint64_t size = object_size(l->view, l->object);
 
 	for (uint64_t at = 0; at < size && block && pay(l->budget, 1);) {
 		uint64_t here = heap->deque_block_length - left;
@@ -158,7 +158,7 @@ static bool in_closure(struct look *l, struct step *step)
 {
 	const struct py_heap_layout *heap = l->view->heap;
 	uint64_t code = object_word(l->view, l->before->closure_of + heap->function_code);
-	uint64_t count = body_size(l->view, l->object);
+	uint64_t count = object_size(l->view, l->object);
 	int64_t index = index_among(l, l->object + heap->tuple_items, count);
 	char name[NAME_BYTES];
 
@@ -186,7 +186,7 @@ static bool in_tuple(struct look *l, struct step *step)
 	if (l->before && l->before->closure_of)
 		return in_closure(l, step);
 	return put_index(step, index_among(l, l->object + l->view->heap->tuple_items,
-					   body_size(l->view, l->object)));
+					   object_size(l->view, l->object)));
 }
 
 static bool in_function(struct look *l, struct step *step)
@@ -250,8 +250,9 @@ static bool in_frame(struct look *l, uint64_t frame, uint64_t name, struct step 
 			continue;
 		if (!step_local_name(view, code, i, local, sizeof(local)))
 			snprintf(local, sizeof(local), "<temporary>");
-		snprintf(step->text, sizeof(step->text), "%.70s():%.70s", function, local);
-		step->begins = true;
+		step->begins = l->before && l->before->is_generator;
+		snprintf(step->text, sizeof(step->text), "%s%.70s():%.70s", step->begins ? "" : " ",
+			 function, local);
 		return true;
 	}
 	return false;
@@ -262,12 +263,19 @@ static bool in_generator(struct look *l, struct step *step)
 {
 	const struct py_heap_layout *heap = l->view->heap;
 
-	if (heap->flags & PY_HEAP_FRAME_OBJECTS)
-		return object_word(l->view, l->object + heap->generator_frame) == l->child;
+	struct step itself = {.is_generator = true};
+
+	if (heap->flags & PY_HEAP_FRAME_OBJECTS) {
+		step->is_generator =
+			object_word(l->view, l->object + heap->generator_frame) == l->child;
+		return step->is_generator;
+	}
+	l->before = &itself;
 	return in_frame(l, l->object + heap->generator_frame,
 			object_word(l->view, l->object + heap->generator_qualname), step);
 }
 
+/* Where nothing is a generator's, the frame is a traceback's: who holds that is not to be forgotten. */
 static bool in_frame_object(struct look *l, struct step *step)
 {
 	const struct py_heap_layout *heap = l->view->heap;
@@ -341,13 +349,16 @@ static bool find_by_kind(struct look *l, struct step *step)
 	}
 }
 
-/* What has no name is called by its type. */
+/* What has no name is called by its type. A traceback's next one and its frame need no name. */
 static void put_unnamed(struct look *l, uint32_t child, struct step *step)
 {
 	const struct heap_type *type = view_type(l->view, child);
 
 	if (type && type->kind == TYPE_DICT && strstr(l->type.name, "_lru_cache_wrapper"))
 		snprintf(step->text, sizeof(step->text), ".cache");
+	else if (type && !strcmp(type->name, "traceback"))
+		snprintf(step->text, sizeof(step->text), "%s",
+			 strcmp(l->type.name, "traceback") ? ".__traceback__" : "");
 	else
 		snprintf(step->text, sizeof(step->text), ".<%.100s>", type ? type->name : "memory");
 }
@@ -377,6 +388,8 @@ void step_find(const struct heap_graph *graph, uint32_t parent, uint32_t child,
 		step->is_namespace = true;
 		return;
 	}
+	if (!strcmp(look.type.name, "traceback") && view_is(view, child, TYPE_FRAME))
+		return;
 	if (is_task(&look) && view_is(view, child, TYPE_GENERATOR)) {
 		put_task(&look, step);
 		return;

@@ -12,6 +12,7 @@ struct step {
 	bool begins;	       /* the path begins anew here: "gen():rows" says it all */
 	bool is_namespace;     /* the child's keys are names of attributes or variables */
 	bool is_task;	       /* of asyncio: `text` is to precede the coroutine's */
+	bool is_generator;     /* the child is a generator's frame */
 	uint64_t closure_of;   /* the child is the closure of this function; 0 */
 };
 

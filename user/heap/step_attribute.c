@@ -131,7 +131,7 @@ bool step_is_dict_of(const struct heap_graph *graph, uint32_t parent, uint64_t d
 	int32_t index = heap_blocks_type(view->blocks, parent);
 	const struct body *body = &graph->bodies.list[index];
 	int32_t offset = heap_types_get(view->types, index)->dictoffset;
-	uint64_t at_end = body_dict_at_end(view, body, object);
+	uint64_t at_end = body_dict_at_end(view, body, object, object_size(view, object));
 
 	if (body->kind == TYPE_TYPE)
 		return object_word(view, object + view->heap->type_dict) == dict;

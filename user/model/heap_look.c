@@ -95,6 +95,72 @@ uint64_t heap_balance_live(const struct heap_balance *balance)
 	return balance->objects + balance->buffers + balance->malloc_used + balance->mapped_buffers;
 }
 
+/* Is `part` below `whole` by its path: "app.CACHE['key']" below "app.CACHE"? */
+static bool is_below(const struct heap_holder_row *part, const struct heap_holder_row *whole)
+{
+	size_t length = strlen(whole->path);
+
+	return length && !strncmp(part->path, whole->path, length) &&
+	       (part->path[length] == '[' || part->path[length] == '.' ||
+		part->path[length] == '<' || part->path[length] == ' ');
+}
+
+bool heap_look_is_passing(const struct heap_look *look, const struct heap_holder_row *holder)
+{
+	const struct heap_holder_row *other;
+
+	if (look->seconds <= 0 || !holder->is_new)
+		return false;
+	if (holder->is_local || holder->is_unreached)
+		return true;
+	for (size_t i = 0; i < look->holder_count; i++) {
+		other = &look->holders[i];
+		if (!other->is_new && 2 * other->grown_bytes < holder->grown_bytes &&
+		    is_below(holder, other))
+			return true;
+	}
+	return false;
+}
+
+/* A holder with what decides on its place. */
+struct ranked {
+	struct heap_holder_row row;
+	bool passing, growth;
+};
+
+static int by_rank(const void *a, const void *b)
+{
+	const struct ranked *x = a, *y = b;
+
+	if (x->passing != y->passing)
+		return x->passing - y->passing;
+	if (x->growth && x->row.grown_bytes != y->row.grown_bytes)
+		return x->row.grown_bytes < y->row.grown_bytes ? 1 : -1;
+	if (x->row.retained_bytes != y->row.retained_bytes)
+		return x->row.retained_bytes < y->row.retained_bytes ? 1 : -1;
+	return strcmp(x->row.path, y->row.path);
+}
+
+int heap_look_sort_holders(struct heap_look *look)
+{
+	size_t count = look->holder_count;
+	struct ranked *ranked = calloc(count ? count : 1, sizeof(*ranked));
+
+	if (!ranked)
+		return -ENOMEM;
+	for (size_t i = 0; i < count; i++)
+		ranked[i] = (struct ranked){
+			.row = look->holders[i],
+			.passing = heap_look_is_passing(look, &look->holders[i]),
+			.growth = look->seconds > 0,
+		};
+	qsort(ranked, count, sizeof(*ranked), by_rank);
+	for (size_t i = 0; i < count; i++)
+		look->holders[i] = ranked[i].row;
+	free(ranked);
+	return 0;
+}
+
 int heap_look_say(char ***sentences, const char *format, ...)
 {
 	size_t count = 0;

@@ -20,7 +20,7 @@
 	X(buffers, "their buffers")           \
 	X(pool_free, "free in pools")         \
 	X(arena_free, "free in arenas")       \
-	X(malloc_used, "malloc held by C")   \
+	X(malloc_used, "malloc held by C")    \
 	X(malloc_free, "free in malloc")      \
 	X(mapped_buffers, "mapped buffers")   \
 	X(anonymous_other, "other anonymous") \
@@ -47,8 +47,9 @@ struct heap_holder_row {
 	uint64_t entries, retained_bytes;
 	bool has_entries;
 	int64_t entries_grown, grown_bytes;
-	bool is_new;   /* was not there at the first census */
-	bool is_local; /* of a running function: it may go when that returns */
+	bool is_new;	   /* was not there at the first census */
+	bool is_local;	   /* of a running function: it may go when that returns */
+	bool is_unreached; /* nothing that leads there was found */
 };
 
 struct heap_birth_row {
@@ -126,6 +127,15 @@ void heap_look_free(struct heap_look *look);
 uint64_t heap_balance_sum(const struct heap_balance *balance);
 /* What a program made and has not freed: objects, their buffers, what C holds. */
 uint64_t heap_balance_live(const struct heap_balance *balance);
+
+/* Did the holder come since the first of two looks, without being growth? It is a running
+ * function's, which may let it go when it returns; or it is part of a holder that was there and did
+ * not grow, such as an entry that took another one's place in a cache. */
+bool heap_look_is_passing(const struct heap_look *look, const struct heap_holder_row *holder);
+
+/* Sorts the look's holders: largest first; of two looks those that grew most first, and what is
+ * passing after what is not. 0 or -ENOMEM: they are as they were. */
+int heap_look_sort_holders(struct heap_look *look);
 
 /* Adds a sentence to a list such as look->notes. 0 or -ENOMEM. */
 int heap_look_say(char ***sentences, const char *format, ...) __attribute__((format(printf, 2, 3)));

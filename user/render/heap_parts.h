@@ -19,10 +19,6 @@ static inline int64_t heap_signed(uint64_t count)
 	return count > INT64_MAX ? INT64_MAX : (int64_t)count;
 }
 
-/* The holder that a reader should look at first: of two censuses the one that grew most, else the
- * largest. What a running function made since the first census is the last choice. NULL: none. */
-const struct heap_holder_row *heap_first_holder(const struct heap_look *look);
-
 /* The line that puts most into that holder; NULL: not known. */
 const struct heap_birth_row *heap_first_birth(const struct heap_look *look,
 					      const struct heap_holder_row *holder);

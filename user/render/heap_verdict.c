@@ -98,35 +98,6 @@ static bool is_much(const struct heap_look *look, uint64_t bytes)
 
 /* --- holders --- */
 
-/* Made by a function that still runs, since the first census: most go when it returns. */
-static bool is_passing(const struct heap_look *look, const struct heap_holder_row *holder)
-{
-	return look->seconds > 0 && holder->is_new && holder->is_local;
-}
-
-static bool is_before(const struct heap_look *look, const struct heap_holder_row *a,
-		      const struct heap_holder_row *b)
-{
-	bool a_passes = is_passing(look, a), b_passes = is_passing(look, b);
-
-	if (a_passes != b_passes)
-		return b_passes;
-	if (look->seconds > 0 && a->grown_bytes != b->grown_bytes)
-		return a->grown_bytes > b->grown_bytes;
-	return a->retained_bytes > b->retained_bytes;
-}
-
-const struct heap_holder_row *heap_first_holder(const struct heap_look *look)
-{
-	const struct heap_holder_row *first = NULL;
-
-	for (size_t i = 0; i < look->holder_count; i++) {
-		if (!first || is_before(look, &look->holders[i], first))
-			first = &look->holders[i];
-	}
-	return first;
-}
-
 const struct heap_birth_row *heap_first_birth(const struct heap_look *look,
 					      const struct heap_holder_row *holder)
 {
@@ -180,7 +151,8 @@ static bool say_holder_grows(struct verdict *v)
 {
 	const struct heap_holder_row *holder = v->holder;
 
-	if (!holder || is_passing(v->look, holder) || holder->grown_bytes < holder_noise(v->look) ||
+	if (!holder || heap_look_is_passing(v->look, holder) ||
+	    holder->grown_bytes < holder_noise(v->look) ||
 	    (2 * holder->grown_bytes < v->live_grown && v->live_grown >= live_noise(v->look)))
 		return false;
 	begin(v);
@@ -241,7 +213,8 @@ static bool say_live_grows(struct verdict *v)
 	for (size_t i = 0; i < v->look->holder_count && told < 3; i++) {
 		const struct heap_holder_row *holder = &v->look->holders[i];
 
-		if (holder->grown_bytes < holder_noise(v->look) || is_passing(v->look, holder))
+		if (holder->grown_bytes < holder_noise(v->look) ||
+		    heap_look_is_passing(v->look, holder))
 			continue;
 		fputs(told++ ? ", " : ": ", v->out);
 		put_name(v, holder->path);
@@ -409,7 +382,7 @@ char *heap_verdict(const struct heap_look *look)
 
 	if (!v.out)
 		return NULL;
-	v.holder = heap_first_holder(look);
+	v.holder = look->holder_count ? look->holders : NULL;
 	v.live = (int64_t)heap_balance_live(&look->balance);
 	v.live_grown = v.live - (int64_t)heap_balance_live(&look->balance_first);
 	say_growth(&v);

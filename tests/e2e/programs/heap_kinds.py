@@ -23,7 +23,7 @@ def kind(cls):
 class Kept:
     """The usual shape: a module variable."""
 
-    per_step = 20  # things kept between two looks at whether to stop
+    per_step = 20  # things kept at once
 
     def thread(self):
         return None
@@ -77,6 +77,10 @@ class Audit(Kept):
     """A list of what was asked for, beside a bounded cache that is larger at first."""
 
     holder, type = "heap_kinds.AUDIT", "list"
+
+    def __init__(self):
+        for n in range(200):
+            cached("key%d" % DICE.randrange(24))
 
     def grow(self, n):
         key = "key%d" % DICE.randrange(24 if n % 100 else 600)
@@ -234,6 +238,7 @@ class Errors(Kept):
     """Exceptions, whose tracebacks keep the frames and all that is in them."""
 
     holder, type = "heap_kinds.ERRORS", "list"
+    per_step = 4
 
     def grow(self, n):
         try:
@@ -293,14 +298,15 @@ SURVIVORS = []
 
 @kind
 class Fragments(Kept):
-    """One in 200 survives: each pool has one, and can't be freed."""
+    """One in 100 survives: each pool has some, and can't be freed."""
 
-    holder, type = "heap_kinds.SURVIVORS", "list"
-    per_step = 2
+    holder, type, grows = "heap_kinds.SURVIVORS", "list", False
+    per_step = 0
 
     def grow(self, n):
-        crowd = [Node() for _ in range(4000)]
-        SURVIVORS.extend(crowd[::200])  # L:fragments
+        if n == 0:
+            crowd = [Node() for _ in range(120000)]
+            SURVIVORS.extend(crowd[::100])
 
     def drop(self):
         del SURVIVORS[:]
@@ -316,6 +322,7 @@ class Queues(Kept):
     """Two threads fill queues that nobody empties."""
 
     holder, type = "heap_kinds.QUEUES", "collections.defaultdict"
+    per_step = 1
 
     def grow(self, n):
         threads = [threading.Thread(target=self.fill, args=(name, n)) for name in ("left", "right")]
@@ -381,7 +388,8 @@ class Views(Kept):
         self.numpy = numpy
 
     def grow(self, n):
-        VIEWS.append(self.numpy.full(100000, float(n))[:10])  # L:views
+        if n % 10 == 0:
+            VIEWS.append(self.numpy.full(100000, float(n))[:10])  # L:views
 
     def drop(self):
         del VIEWS[:]

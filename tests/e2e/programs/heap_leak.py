@@ -20,6 +20,7 @@ import time
 import heap_kinds
 from truth import libc, say
 
+STEPS_MOST = 3000
 FIELDS = "arena ordblks smblks hblks hblkhd usmblks fsmblks uordblks fordblks keepcost".split()
 
 
@@ -72,9 +73,11 @@ def line():
 
 
 def run(kept, number):
-    """A little, again and again: slowly enough that what is kept stays small on any machine."""
-    while not select.select([0], [], [], 0.002)[0]:
-        for _ in range(kept.per_step):
+    """A little, again and again, some 100 to 500 KB a second; not for ever, whatever the test waits for."""
+    steps = 0
+    while not select.select([0], [], [], 0.02)[0]:
+        steps += 1
+        for _ in range(kept.per_step if steps < STEPS_MOST else 0):
             kept.grow(number)
             number += 1
     return number
