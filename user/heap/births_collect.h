@@ -6,7 +6,7 @@
 #include "heap/births_child.h"
 #include "heap/snapshot_child.h"
 
-#define BIRTHS_MAKERS	   7
+#define BIRTHS_MAKERS	   9
 #define BIRTHS_RECYCLED	   3
 #define BIRTHS_SAMPLES_MAX 200000
 
