@@ -25,16 +25,23 @@
 #define SLICE_MS     1
 
 /* Functions that make objects, exported and called by all builds of 3.8 to 3.15 that were tried. */
-static const char *const makers[BIRTHS_MAKERS] = {
-	"_PyObject_GC_New",	      "_PyObject_GC_NewVar",
-	"PyType_GenericAlloc",	      "PyList_New",
-	"PyFunction_NewWithQualName", "PyUnicode_New",
+static const char *const makers[] = {
+	"_PyObject_GC_New",
+	"_PyObject_GC_NewVar",
+	"PyType_GenericAlloc",
+	"PyList_New",
+	"PyFunction_NewWithQualName",
+	"PyUnicode_New",
 	"PyBytes_FromStringAndSize",
+	"PyTuple_New",
+	"PyDict_New",
 };
+_Static_assert(sizeof(makers) == BIRTHS_MAKERS * sizeof(makers[0]), "none is missing");
 
 /* Types whose dead objects go to a free list, and come back from it by ways that are not seen. The
  * functions that free them have no names: the types know them. */
-static const char *const recycled[BIRTHS_RECYCLED] = {"PyTuple_Type", "PyDict_Type", "PyList_Type"};
+static const char *const recycled[] = {"PyTuple_Type", "PyDict_Type", "PyList_Type"};
+_Static_assert(sizeof(recycled) == BIRTHS_RECYCLED * sizeof(recycled[0]), "nor here");
 
 static const unsigned looks_ms[] = {3, 20, 60, 150};
 #define LOOKS (sizeof(looks_ms) / sizeof(looks_ms[0]))

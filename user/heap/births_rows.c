@@ -113,14 +113,15 @@ static int compare_lines(const struct held *a, const struct held *b)
 
 	order = order ?: strcmp(a->line->file, b->line->file);
 	order = order ?: (a->line->line > b->line->line) - (a->line->line < b->line->line);
-	return order ?: strcmp(a->line->function, b->line->function) ?: strcmp(a->type, b->type);
+	return order ?: strcmp(a->line->function, b->line->function);
 }
 
 static int by_line(const void *a, const void *b)
 {
 	const struct held *x = a, *y = b;
 
-	return compare_lines(x, y) ?: (x->stack > y->stack) - (x->stack < y->stack);
+	return compare_lines(x, y) ?: strcmp(x->type, y->type)
+	       ?: (x->stack > y->stack) - (x->stack < y->stack);
 }
 
 /* --- rows --- */
@@ -153,7 +154,7 @@ static int fill_stack(struct heap_birth_row *row, const struct birth_stack *stac
 	return 0;
 }
 
-static int fill_row(struct joining *j, const struct held *held, uint64_t count, uint32_t stack,
+static int fill_row(struct joining *j, const struct held *held, uint64_t count,
 		    struct heap_birth_row *row)
 {
 	row->holder = strdup(j->holders[held->holder].path);
@@ -166,31 +167,35 @@ static int fill_row(struct joining *j, const struct held *held, uint64_t count, 
 	row->share = (double)count / (double)j->totals[held->holder];
 	if (!row->holder || !row->file || !row->function || !row->type)
 		return -ENOMEM;
-	return fill_stack(row, heap_births_stack(j->births, stack));
+	return fill_stack(row, heap_births_stack(j->births, held->stack));
 }
 
-/* One row for the neighbours [begin, end), which are of one line; its stack is the one that came
- * most. */
+/* One row for the neighbours [begin, end), which are of one line; its type and its stack are those
+ * that came together most. */
 static int add_row(struct joining *j, size_t begin, size_t end)
 {
 	uint64_t count = 0, of_stack = 0, most = 0;
-	uint32_t stack = j->held[begin].stack;
+	const struct held *frequent = &j->held[begin];
 	struct heap_birth_row *row;
 
 	for (size_t i = begin; i < end; i++) {
-		count += j->held[i].count;
-		of_stack = i > begin && j->held[i].stack == j->held[i - 1].stack ? of_stack : 0;
-		of_stack += j->held[i].count;
+		const struct held *held = &j->held[i];
+
+		count += held->count;
+		if (i == begin || held->stack != held[-1].stack ||
+		    strcmp(held->type, held[-1].type))
+			of_stack = 0;
+		of_stack += held->count;
 		if (of_stack > most) {
 			most = of_stack;
-			stack = j->held[i].stack;
+			frequent = held;
 		}
 	}
 	if (!ARRAY_HAS_ROOM(j->rows, j->row_count, j->row_room))
 		return -ENOMEM;
 	row = &j->rows[j->row_count++];
 	memset(row, 0, sizeof(*row));
-	return fill_row(j, &j->held[begin], count, stack, row);
+	return fill_row(j, frequent, count, row);
 }
 
 static int make_rows(struct joining *j)
