@@ -45,6 +45,7 @@ struct births_request {
 
 struct births_figures {
 	bool watched;		       /* by debug registers; else by bursts */
+	double watched_part;	       /* of the time: traps are not let take too much of it */
 	uint64_t bursts, missed;       /* missed: the target could not be stopped for it */
 	uint64_t seen, lost, unwalked; /* events */
 	uint64_t unnamed;	       /* of these: the code of the innermost frame had gone */

@@ -4,9 +4,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "heap/births_collect.h"
 
 #define WATCH_READ_MS 20
+#define EVENTS_MS     1
+#define REST_MS	      2000
 #define GROWTH_MS     500 /* in which something has to grow to be watched */
 #define GROWTH_TRIES  4
 
@@ -93,6 +96,32 @@ static int choose_watches(struct collecting *c)
 	return c->watch_count ? 0 : -ENOENT;
 }
 
+/* Until it is over: for as long as traps are few; else in turns, so that they are no more than
+ * EVENTS_MS milliseconds apart on average. The number of events or -errno. */
+static int watch_by_turns(struct collecting *c)
+{
+	uint64_t begin_ms = clock_ms(CLOCK_MONOTONIC), off_ms = 0;
+	bool over = false;
+	int count = 0;
+
+	while (count >= 0 && !over) {
+		unsigned rest;
+
+		over = births_ended(c, WATCH_READ_MS);
+		count = birth_probes_read(c->probes, take_write, c);
+		if (over || count * EVENTS_MS <= WATCH_READ_MS)
+			continue;
+		rest = count * EVENTS_MS < REST_MS ? (unsigned)(count * EVENTS_MS) : REST_MS;
+		birth_probes_watch_on(c->probes, false);
+		over = births_ended(c, rest);
+		birth_probes_watch_on(c->probes, true);
+		off_ms += rest;
+	}
+	c->figures.watched_part =
+		1 - (double)off_ms / (double)(clock_ms(CLOCK_MONOTONIC) - begin_ms + 1);
+	return count;
+}
+
 int births_writes(struct collecting *c)
 {
 	int err = birth_probes_try_watch() ?: choose_watches(c);
@@ -103,9 +132,7 @@ int births_writes(struct collecting *c)
 		return err;
 	c->figures.watched = true;
 	birth_probes_enable(c->probes, true, 0);
-	do {
-		err = birth_probes_read(c->probes, take_write, c);
-	} while (err >= 0 && !births_ended(c, WATCH_READ_MS));
+	err = watch_by_turns(c);
 	birth_probes_enable(c->probes, false, 0);
 	if (err >= 0)
 		err = birth_probes_read(c->probes, take_write, c);

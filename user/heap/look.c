@@ -25,10 +25,11 @@
 #include "heap/snapshot.h"
 #include "heap/type_rows.h"
 
-#define BUSY_TRIES 100
-#define BUSY_US	   20000
-#define TRIES	   3
-#define LOST_PART  50 /* of what lives: more that nobody reaches is a copy that is torn */
+#define WATCHED_WHOLE 0.98
+#define BUSY_TRIES    100
+#define BUSY_US	      20000
+#define TRIES	      3
+#define LOST_PART     50 /* of what lives: more that nobody reaches is a copy that is torn */
 
 /* All that is found out in one census. Each member is made of those before it. */
 struct census {
@@ -327,11 +328,20 @@ static const char *births_refusal(int err)
 static int add_births(struct heap_look *look, const struct census *census,
 		      const struct heap_target *target, const struct holder *holders, size_t count)
 {
+	const struct births_figures *figures;
+
 	if (!target->births)
 		return 0;
 	if (census->births_error)
 		return heap_look_say(&look->notes, "which lines fill what grew is not known: %s",
 				     births_refusal(census->births_error));
+	figures = heap_births_figures(target->births);
+	if (figures->watched && figures->watched_part < WATCHED_WHOLE &&
+	    heap_look_say(
+		    &look->notes,
+		    "insertions are those of %.0f %% of the time: there were too many to see all",
+		    100 * figures->watched_part))
+		return -ENOMEM;
 	return heap_births_rows(target->births, census->graph, census->blocks, census->types,
 				holders, count, &look->births, &look->birth_count);
 }

@@ -31,7 +31,8 @@ struct birth_probes {
 
 	int return_fd, entry_fd;       /* of links to all functions; -1: none */
 	struct bpf_link **watch_links; /* of debug registers: one for each container and thread */
-	size_t watch_count, watch_room;
+	int *watch_fds;		       /* as many: the links close them */
+	size_t watch_count, watch_room, watch_fd_room;
 };
 
 #endif

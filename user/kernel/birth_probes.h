@@ -64,6 +64,9 @@ int birth_probes_try_watch(void);
 int birth_probes_watch(struct birth_probes *probes, const struct birth_watch *watches,
 		       size_t count);
 void birth_probes_unwatch(struct birth_probes *probes);
+/* Lets go of the debug registers for a while, and takes them again: a trap takes 10 us of the
+ * target's time. */
+void birth_probes_watch_on(struct birth_probes *probes, bool on);
 
 /* From now on events are recorded, at most `most` (0: any number); or none. */
 void birth_probes_enable(struct birth_probes *probes, bool on, uint64_t most);

@@ -75,7 +75,8 @@ static int watch_thread(struct birth_probes *probes, pid_t tid, size_t number)
 	struct bpf_link *link;
 	int fd;
 
-	if (!ARRAY_HAS_ROOM(probes->watch_links, probes->watch_count, probes->watch_room))
+	if (!ARRAY_HAS_ROOM(probes->watch_links, probes->watch_count, probes->watch_room) ||
+	    !ARRAY_HAS_ROOM(probes->watch_fds, probes->watch_count, probes->watch_fd_room))
 		return -ENOMEM;
 	fd = open_breakpoint(tid, probes->watches[number].size_addr, true);
 	if (fd < 0)
@@ -88,6 +89,7 @@ static int watch_thread(struct birth_probes *probes, pid_t tid, size_t number)
 		close(fd);
 		return err;
 	}
+	probes->watch_fds[probes->watch_count] = fd;
 	probes->watch_links[probes->watch_count++] = link;
 	return 0;
 }
@@ -145,11 +147,20 @@ int birth_probes_watch(struct birth_probes *probes, const struct birth_watch *wa
 	return err;
 }
 
+/* Events that were inherited go with those that they come from. */
+void birth_probes_watch_on(struct birth_probes *probes, bool on)
+{
+	for (size_t i = 0; i < probes->watch_count; i++)
+		ioctl(probes->watch_fds[i], on ? PERF_EVENT_IOC_ENABLE : PERF_EVENT_IOC_DISABLE, 0);
+}
+
 void birth_probes_unwatch(struct birth_probes *probes)
 {
 	while (probes->watch_count)
 		bpf_link__destroy(probes->watch_links[--probes->watch_count]);
 	free(probes->watch_links);
+	free(probes->watch_fds);
 	probes->watch_links = NULL;
-	probes->watch_room = 0;
+	probes->watch_fds = NULL;
+	probes->watch_room = probes->watch_fd_room = 0;
 }
