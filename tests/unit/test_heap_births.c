@@ -17,58 +17,28 @@
 #include <cmocka.h>
 
 #include "heap/births.h"
+#include "heap_live.h"
 #include "kernel/birth_probes.h"
 #include "python/py_heap_layouts.h"
 
-#define PYTHONS_MAX 64
-#define HOLDERS	    20
-#define COLLECT_S   4
-#define PROGRAM	    "births_target.py"
+#define HOLDERS	  20
+#define COLLECT_S 4
+#define PROGRAM	  "births_target.py"
 
 /* A copy of what runs on may have a list's items from before, and its size from after it grew. */
 static const struct snapshot_options take_options = {.pause = true};
 
-struct live {
-	pid_t pid;
-	int in;
+struct leaking {
+	struct live live;
 	int leak, other_leak; /* lines */
 };
 
-static void start(const char *command, const char *argument, struct live *live)
+static void start(const char *command, const char *argument, struct leaking *leaking)
 {
-	char shell[4096], line[64];
-	int in[2], out[2];
-	FILE *said;
+	char line[64];
 
-	snprintf(shell, sizeof(shell), "exec %s \"$PWD\"/tests/unit/data/" PROGRAM " %s", command,
-		 argument);
-	assert_int_equal(pipe(in), 0);
-	assert_int_equal(pipe(out), 0);
-	live->pid = fork();
-	if (live->pid == 0) {
-		dup2(in[0], 0);
-		dup2(out[1], 1);
-		close(in[1]);
-		close(out[0]);
-		execl("/bin/bash", "bash", "-c", shell, NULL);
-		_exit(127);
-	}
-	assert_true(live->pid > 0);
-	close(in[0]);
-	close(out[1]);
-	live->in = in[1];
-	said = fdopen(out[0], "r");
-	assert_non_null(said);
-	assert_non_null(fgets(line, sizeof(line), said));
-	fclose(said);
-	assert_int_equal(sscanf(line, "%d %d", &live->leak, &live->other_leak), 2);
-}
-
-static void stop(const struct live *live)
-{
-	kill(live->pid, SIGKILL);
-	assert_int_equal(waitpid(live->pid, NULL, 0), live->pid);
-	close(live->in);
+	live_start(command, PROGRAM, argument, &leaking->live, line, sizeof(line));
+	assert_int_equal(sscanf(line, "%d %d", &leaking->leak, &leaking->other_leak), 2);
 }
 
 /* --- censuses --- */
@@ -157,7 +127,7 @@ static uint64_t check_holder(const struct heap_birth_row *rows, size_t count, co
 }
 
 static void check_rows(const struct births *births, const struct census *census,
-		       const struct live *live)
+		       const struct leaking *leaking)
 {
 	struct heap_birth_row *rows = NULL;
 	size_t count = 0;
@@ -166,8 +136,8 @@ static void check_rows(const struct births *births, const struct census *census,
 	assert_int_equal(heap_births_rows(births, census->graph, census->blocks, census->types,
 					  census->holders, census->count, &rows, &count),
 			 0);
-	leaks = check_holder(rows, count, "__main__.kept", live->leak, "session_for", "handle");
-	others = check_holder(rows, count, "__main__.listed", live->other_leak, "listed_for",
+	leaks = check_holder(rows, count, "__main__.kept", leaking->leak, "session_for", "handle");
+	others = check_holder(rows, count, "__main__.listed", leaking->other_leak, "listed_for",
 			      "handle");
 	assert_true(leaks > 0);
 	assert_true(others > 0);
@@ -188,32 +158,32 @@ static void print_figures(const struct births_figures *figures)
 }
 
 /* A first census, births in between, a second one. */
-static void collect(const struct live *live, const struct py_process *process,
+static void collect(const struct leaking *leaking, const struct py_process *process,
 		    const struct py_heap_layout *layout, enum births_method method)
 {
 	struct births_request request = {
-		.pid = live->pid, .method = method, .process = *process, .heap = *layout};
+		.pid = leaking->live.pid, .method = method, .process = *process, .heap = *layout};
 	const struct births_figures *figures;
 	struct census before, after;
 	struct births *births;
 
 	assert_int_equal(heap_births_prepare(&births), 0);
-	take_census(live->pid, process, layout, NULL, &before);
+	take_census(leaking->live.pid, process, layout, NULL, &before);
 	heap_births_candidates(&request, before.blocks, before.types, before.holders, before.count);
 	assert_true(request.candidate_count >= 2);
 	assert_int_equal(heap_births_begin(births, &request), 0);
 	sleep(COLLECT_S);
-	take_census(live->pid, process, layout, births, &after);
+	take_census(leaking->live.pid, process, layout, births, &after);
 	figures = heap_births_figures(births);
 	print_figures(figures);
 	assert_int_equal(figures->watched, method == BIRTHS_METHOD_WATCH);
 	assert_int_equal(figures->bursts > 0, method == BIRTHS_METHOD_BURST);
-	check_rows(births, &after, live);
+	check_rows(births, &after, leaking);
 	heap_births_free(births);
 	free_census(&after);
 	free_census(&before);
 	/* It runs on as before. */
-	assert_int_equal(kill(live->pid, 0), 0);
+	assert_int_equal(kill(leaking->live.pid, 0), 0);
 }
 
 /* False: that interpreter is refused. */
@@ -222,42 +192,30 @@ static bool check(const char *command, const char *argument)
 	struct py_image_cache *cache = py_image_cache_new();
 	struct py_heap_layout layout;
 	struct py_process process;
-	struct live live;
+	struct leaking leaking;
 	int err;
 
 	assert_non_null(cache);
-	start(command, argument, &live);
-	assert_int_equal(py_process_identify(cache, live.pid, &process), 0);
+	start(command, argument, &leaking);
+	assert_int_equal(py_process_identify(cache, leaking.live.pid, &process), 0);
 	err = py_heap_layout_find(&process, &layout);
 	print_message("  %s %s%s\n", command, argument, err ? ": refused" : "");
 	if (!err)
-		collect(&live, &process, &layout, BIRTHS_METHOD_BURST);
-	stop(&live);
+		collect(&leaking, &process, &layout, BIRTHS_METHOD_BURST);
+	live_stop(&leaking.live);
 	py_image_cache_free(cache);
 	return !err;
 }
 
+static bool check_python(const char *command, unsigned number)
+{
+	return check(command, number % 2 ? "threads" : "");
+}
+
 static void test_bursts(void **state)
 {
-	char line[4096], commands[PYTHONS_MAX][2048];
-	const char *only = getenv("PYMEM_BIRTHS_PYTHON");
-	FILE *list = popen("tests/pythons.sh list", "r");
-	unsigned count = 0, done = 0;
-
 	(void)state;
-	assert_non_null(list);
-	while (count < PYTHONS_MAX && fgets(line, sizeof(line), list)) {
-		char *command = strchr(line, '\t');
-
-		assert_non_null(command);
-		command[strcspn(command, "\n")] = '\0';
-		if (!only || strstr(command, only))
-			snprintf(commands[count++], sizeof(commands[0]), "%s", command + 1);
-	}
-	pclose(list);
-	for (unsigned i = 0; i < count; i++)
-		done += check(commands[i], i % 2 ? "threads" : "");
-	assert_true(done > 0);
+	assert_true(live_each_python(check_python) > 0);
 }
 
 /* --- debug registers --- */
@@ -267,7 +225,7 @@ static void test_watch(void **state)
 	struct py_image_cache *cache = py_image_cache_new();
 	struct py_heap_layout layout;
 	struct py_process process;
-	struct live live;
+	struct leaking leaking;
 
 	(void)state;
 	assert_non_null(cache);
@@ -275,12 +233,12 @@ static void test_watch(void **state)
 		print_message("  debug registers do nothing here\n");
 		skip();
 	}
-	start("/usr/bin/python3", "threads", &live);
+	start("/usr/bin/python3", "threads", &leaking);
 	sleep(1);
-	assert_int_equal(py_process_identify(cache, live.pid, &process), 0);
+	assert_int_equal(py_process_identify(cache, leaking.live.pid, &process), 0);
 	assert_int_equal(py_heap_layout_find(&process, &layout), 0);
-	collect(&live, &process, &layout, BIRTHS_METHOD_WATCH);
-	stop(&live);
+	collect(&leaking, &process, &layout, BIRTHS_METHOD_WATCH);
+	live_stop(&leaking.live);
 	py_image_cache_free(cache);
 }
 
