@@ -33,10 +33,12 @@ OBJS := $(MODULES:%=$(BUILD)/user/%.o)
 # All but main(): for the tests, which link what they need of them.
 LIBRARY := $(filter-out cli/main,$(MODULES))
 # Built twice: for 6.2 and later, and for what came before (bpf/base/compat.bpf.h, LOOP).
-BPF_SOURCES := $(wildcard bpf/*/*.bpf.c)
+BPF_SOURCES := $(filter-out bpf/births/%,$(wildcard bpf/*/*.bpf.c))
 MODERN := $(BPF_SOURCES:bpf/%.bpf.c=$(BUILD)/modern/%.bpf.o)
 LEGACY := $(BPF_SOURCES:bpf/%.bpf.c=$(BUILD)/legacy/%.bpf.o)
 SKELETONS := $(BUILD)/modern.skel.h $(BUILD)/legacy.skel.h
+# An object of its own, which only `pymem-bpf heap` loads.
+BIRTHS := $(BUILD)/births_modern.skel.h $(BUILD)/births_legacy.skel.h
 
 all: $(BUILD)/pymem-bpf
 
@@ -53,6 +55,8 @@ $(BUILD)/legacy/%.bpf.o: bpf/%.bpf.c
 
 $(BUILD)/modern.linked.o: $(MODERN)
 $(BUILD)/legacy.linked.o: $(LEGACY)
+$(BUILD)/births_modern.linked.o: $(BUILD)/modern/births/births.bpf.o
+$(BUILD)/births_legacy.linked.o: $(BUILD)/legacy/births/births.bpf.o
 $(BUILD)/%.linked.o:
 	$(BPFTOOL) gen object $@ $^
 
@@ -67,6 +71,8 @@ $(BUILD)/user/%.o: user/%.c
 # The BPF objects are embedded there.
 $(BUILD)/user/kernel/bpf_object.o $(BUILD)/asan/kernel/bpf_object.o \
 	$(BUILD)/fuzzed/kernel/bpf_object.o: $(SKELETONS)
+$(BUILD)/user/kernel/birth_probes.o $(BUILD)/asan/kernel/birth_probes.o \
+	$(BUILD)/fuzzed/kernel/birth_probes.o: $(BIRTHS)
 
 $(BUILD)/pymem-bpf: $(OBJS)
 	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
@@ -146,7 +152,11 @@ $(BUILD)/verifier-stats: tests/verifier/verifier_stats.c $(LIBRARY:%=$(BUILD)/us
 	$(CC) $(CFLAGS) $(LDFLAGS) -Wl,--wrap=bpf_object__load,--wrap=libbpf_num_possible_cpus \
 		$(filter %.c %.o,$^) -o $@ $(LDLIBS)
 
-unit: $(UNIT:%=$(BUILD)/tests/%) $(BUILD)/verifier-stats
+# What a census says of a process, for tests that know better.
+$(BUILD)/heap-dump: tests/heap/heap_dump.c $(LIBRARY:%=$(BUILD)/user/%.o)
+	$(CC) $(CFLAGS) $(LDFLAGS) $(filter %.c %.o,$^) -o $@ $(LDLIBS)
+
+unit: $(UNIT:%=$(BUILD)/tests/%) $(BUILD)/verifier-stats $(BUILD)/heap-dump
 fuzz-targets: $(FUZZ:%=$(BUILD)/fuzz/%)
 
 # What a target needs is installed before anything is built, so recipes build in a make of their own.
@@ -183,7 +193,7 @@ stress:
 FREE_THREADED ?=
 check-pythons:
 	tools/install-deps $(if $(FREE_THREADED),free-threaded,test)
-	$(MAKE) $(PARALLEL) all walker $(BUILD)/verifier-stats
+	$(MAKE) $(PARALLEL) all walker $(BUILD)/verifier-stats $(BUILD)/heap-dump
 	set -e; for version in $(FREE_THREADED:1=3.13); do tests/free_threaded.sh $$version; done
 	rm -rf $(BUILD)/matrix
 	PYMEM_MATRIX=$(abspath $(BUILD)/matrix) tests/run scripts walker e2e python; status=$$?; \
@@ -235,6 +245,7 @@ verifier-update:
 
 golden-update: unit
 	PYMEM_GOLDEN_UPDATE=1 $(BUILD)/tests/test_render
+	PYMEM_GOLDEN_UPDATE=1 $(BUILD)/tests/test_heap_render
 
 # --- everything else ---
 deps:
@@ -304,8 +315,8 @@ wheel:
 
 SOURCES := $(wildcard bpf/*/*.c bpf/*/*.h user/*/*.c user/*/*.h include/*.h tests/unit/*.c tests/unit/*.h \
 	tests/fuzz/*.c tests/fuzz/*.h tests/walker/*.c tests/walker/*.h tests/walker/bpf/*.h \
-	tests/verifier/*.c python/src/pymem_bpf/native/*.c python/src/pymem_bpf/native/*.h bench/probe/*.c)
-GENERATED := user/python/py_layout_table.h user/base/text_widths.h
+	tests/verifier/*.c tests/heap/*.c python/src/pymem_bpf/native/*.c python/src/pymem_bpf/native/*.h bench/probe/*.c)
+GENERATED := user/python/py_layout_table.h user/python/py_heap_layout_table.h user/base/text_widths.h
 FORMATTED := $(filter-out $(GENERATED),$(SOURCES))
 format:
 	clang-format -i $(FORMATTED)

@@ -31,7 +31,7 @@
 #define UNCHANGED 255
 #define EVERYTHING                                                                          \
 	(CONFINE_EXAMINE | CONFINE_LOOK | CONFINE_PROBES | CONFINE_TRACE | CONFINE_SIGNAL | \
-	 CONFINE_REPORT | CONFINE_UNLINK | CONFINE_READ)
+	 CONFINE_REPORT | CONFINE_UNLINK | CONFINE_READ | CONFINE_PEEK)
 
 /* Confines a process to `needs`, then calls `attempt`. Returns its errno; 0: it succeeded. */
 static int outcome(unsigned needs, int (*attempt)(void))
@@ -255,7 +255,8 @@ static void test_by_need(void **state)
 		{load_bpf, CONFINE_PROBES, E2BIG},	 {trace, CONFINE_TRACE, 0},
 		{end_somebody, CONFINE_SIGNAL, 0},	 {end_somebody, CONFINE_READ, 0},
 		{end_by_descriptor, CONFINE_EXAMINE, 0}, {read_memory, CONFINE_READ, 0},
-		{rename_a_file, CONFINE_REPORT, ENOENT}, {remove_a_file, CONFINE_UNLINK, ENOENT},
+		{read_memory, CONFINE_PEEK, 0},		 {rename_a_file, CONFINE_REPORT, ENOENT},
+		{remove_a_file, CONFINE_UNLINK, ENOENT},
 	};
 	size_t i;
 

@@ -15,20 +15,14 @@
 #include <jansson.h>
 #include <cmocka.h>
 
-#include "base/text.h"
+#include "goldens.h"
 #include "profiles.h"
 #include "render/render_parts.h"
 
-struct output {
-	char *text;
-	size_t size;
-	int err;
-};
-
-static struct output render(struct profile *profile, const char *format,
-			    struct render_options options)
+static struct rendered render(struct profile *profile, const char *format,
+			      struct render_options options)
 {
-	struct output output = {0};
+	struct rendered output = {0};
 	FILE *out = open_memstream(&output.text, &output.size);
 
 	assert_non_null(out);
@@ -37,41 +31,6 @@ static struct output render(struct profile *profile, const char *format,
 	source_cache_free(options.sources);
 	fclose(out);
 	return output;
-}
-
-static char *read_whole(const char *path)
-{
-	FILE *file = fopen(path, "r");
-	char *text = NULL;
-	size_t size = 0;
-
-	if (!file)
-		fail_msg("%s: %s (PYMEM_GOLDEN_UPDATE=1 writes it)", path, strerror(errno));
-	if (getdelim(&text, &size, '\0', file) < 0)
-		fail_msg("%s: empty", path);
-	fclose(file);
-	return text;
-}
-
-static void compare(const char *name, const struct output *output)
-{
-	const char *folder = getenv("PYMEM_GOLDEN_DIR"), *update = getenv("PYMEM_GOLDEN_UPDATE");
-	char path[512], *wanted;
-	FILE *file;
-
-	assert_int_equal(output->err, 0);
-	snprintf(path, sizeof(path), "%s/%s", folder ? folder : "tests/golden", name);
-	if (update && !strcmp(update, "1")) {
-		file = fopen(path, "w");
-		assert_non_null(file);
-		assert_int_equal(fwrite(output->text, 1, output->size, file), output->size);
-		assert_int_equal(fclose(file), 0);
-		return;
-	}
-	wanted = read_whole(path);
-	if (strcmp(wanted, output->text) != 0)
-		fail_msg("%s differs; the output is now:\n%s", path, output->text);
-	free(wanted);
 }
 
 static const struct golden {
@@ -102,7 +61,7 @@ static const struct golden {
 static void test_goldens(void **state)
 {
 	struct profile profile;
-	struct output output;
+	struct rendered output;
 	size_t i;
 
 	(void)state;
@@ -113,33 +72,9 @@ static void test_goldens(void **state)
 		else
 			profile_fill(&profile);
 		output = render(&profile, goldens[i].format, goldens[i].options);
-		compare(goldens[i].name, &output);
+		golden_compare(goldens[i].name, &output);
 		free(output.text);
 		profile_fini(&profile);
-	}
-}
-
-/* The output has no control byte but newlines, is valid UTF-8, has no override of the direction,
- * and no line is too wide. */
-static void check_harmless(const struct output *output, unsigned width)
-{
-	char *line, *rest = output->text;
-
-	assert_int_equal(output->err, 0);
-	assert_int_equal(strlen(output->text), output->size);
-	while ((line = strsep(&rest, "\n"))) {
-		char *escaped = NULL;
-		size_t size;
-		FILE *out = open_memstream(&escaped, &size);
-		unsigned used = text_print(out, line, 0, false);
-
-		fclose(out);
-		/* What text_print() would escape is hostile. */
-		if (strcmp(escaped, line) != 0)
-			fail_msg("not harmless: %s", escaped);
-		if (width && used > width)
-			fail_msg("%u columns instead of %u: %s", used, width, line);
-		free(escaped);
 	}
 }
 
@@ -148,7 +83,7 @@ static void test_hostile(void **state)
 	static const unsigned widths[] = {0, 40, 41, 57, 60, 79, 80, 99, 120, 133, 160, 200, 500};
 	static const char *const functions[] = {NULL, HOSTILE_NAME};
 	struct profile profile;
-	struct output output;
+	struct rendered output;
 	size_t w, f;
 
 	(void)state;
@@ -160,7 +95,7 @@ static void test_hostile(void **state)
 					(struct render_options){.width = widths[w],
 								.function = functions[f],
 								.live = w % 2});
-			check_harmless(&output, f ? 0 : widths[w]);
+			golden_harmless(&output, f ? 0 : widths[w]);
 			/* Names of 10 KB, and marks without end, are bounded too. */
 			assert_true(output.size < 40000);
 			free(output.text);
@@ -168,7 +103,7 @@ static void test_hostile(void **state)
 	}
 	for (size_t i = 0; renderers[i]; i++) {
 		output = render(&profile, renderers[i]->name, (struct render_options){0});
-		check_harmless(&output, 0);
+		golden_harmless(&output, 0);
 		free(output.text);
 	}
 	profile_fini(&profile);
@@ -177,7 +112,7 @@ static void test_hostile(void **state)
 static void test_widths(void **state)
 {
 	struct profile profile;
-	struct output output;
+	struct rendered output;
 	unsigned width;
 
 	(void)state;
@@ -185,17 +120,17 @@ static void test_widths(void **state)
 	profile_fill(&profile);
 	for (width = 40; width <= 220; width += 3) {
 		output = render(&profile, "table", (struct render_options){.width = width});
-		check_harmless(&output, width);
+		golden_harmless(&output, width);
 		free(output.text);
 		output = render(&profile, "table",
 				(struct render_options){.width = width, .function = "load"});
-		check_harmless(&output, width);
+		golden_harmless(&output, width);
 		free(output.text);
 	}
 	/* Too narrow to be useful, but it must not hang or crash. */
 	for (width = 1; width < 40; width++) {
 		output = render(&profile, "table", (struct render_options){.width = width});
-		check_harmless(&output, 0);
+		golden_harmless(&output, 0);
 		free(output.text);
 	}
 	profile_fini(&profile);
@@ -207,7 +142,7 @@ static void test_unknown_function(void **state)
 		"nope",	 "Store", "rprun_demo.py:load", "demo.py:load", "mprun_demo.py:nope",
 		":load", ""};
 	struct profile profile;
-	struct output output;
+	struct rendered output;
 	size_t i;
 
 	(void)state;
@@ -230,7 +165,7 @@ static void test_unknown_function(void **state)
 static void test_imbalance(void **state)
 {
 	struct profile profile;
-	struct output output;
+	struct rendered output;
 
 	(void)state;
 	profile_init(&profile);
@@ -294,7 +229,7 @@ static void test_lines_engine(void **state)
 		"=============================================================\n";
 	struct render_options options = {.function = "sum_of_lists"};
 	struct profile profile;
-	struct output output;
+	struct rendered output;
 
 	(void)state;
 	profile_init(&profile);
@@ -334,7 +269,7 @@ static void test_long_function(void **state)
 	struct render_options options = {.function = "big"};
 	struct profile profile;
 	struct model_process *p;
-	struct output output;
+	struct rendered output;
 
 	(void)state;
 	profile_init(&profile);
@@ -361,7 +296,7 @@ static void test_long_function(void **state)
 static void test_json_adds_up(void **state)
 {
 	struct profile profile;
-	struct output output;
+	struct rendered output;
 	json_t *root, *process, *line, *loss;
 	json_int_t sum = 0, lost = 0;
 	const char *name;
@@ -399,7 +334,7 @@ static void test_json_adds_up(void **state)
 static void test_gathered(void **state)
 {
 	struct profile profile;
-	struct output output;
+	struct rendered output;
 	json_t *root, *rest;
 
 	(void)state;
@@ -430,7 +365,7 @@ static void test_gathered(void **state)
 static void test_empty(void **state)
 {
 	struct profile profile;
-	struct output output;
+	struct rendered output;
 
 	(void)state;
 	profile_init(&profile);

@@ -130,6 +130,24 @@ int signals_catch(bool launched)
 	return 0;
 }
 
+static void on_end(int number)
+{
+	output_abandon();
+	_exit(128 + number);
+}
+
+void signals_end_at_once(void)
+{
+	static const int ends[] = {SIGINT, SIGTERM, SIGHUP};
+	struct sigaction action = {.sa_handler = on_end};
+
+	for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++) {
+		if (ends[i] != SIGHUP || !signals_hangup_ignored())
+			sigaction(ends[i], &action, NULL);
+	}
+	signal(SIGPIPE, SIG_IGN);
+}
+
 bool signals_interrupted(void)
 {
 	return interrupted;

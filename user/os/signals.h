@@ -10,6 +10,11 @@
  * `launched`, more signals are caught to be passed on. 0 or -errno. */
 int signals_catch(bool launched);
 
+/* For a command that has nothing to report before its end: from now on SIGINT, SIGTERM and, unless
+ * it is ignored now, SIGHUP end this process at once, with 128 plus their number. A report that is
+ * being written is dropped. */
+void signals_end_at_once(void);
+
 /* True if SIGHUP is ignored, as nohup(1) does. Call it before signals_catch(). */
 bool signals_hangup_ignored(void);
 

@@ -238,14 +238,14 @@ void parts_source(FILE *out, const struct render_options *options,
 }
 
 /* Puts the command line into `text`, cut at `size`. */
-static void join_command(char *text, size_t size, const struct model_process *process)
+static void join_command(char *text, size_t size, const char *comm, char *const *cmdline)
 {
 	size_t used = 0, i;
 	int n;
 
-	snprintf(text, size, "%s", process->comm);
-	for (i = 0; process->cmdline[i] && used + 1 < size; i++) {
-		n = snprintf(text + used, size - used, "%s%s", i ? " " : "", process->cmdline[i]);
+	snprintf(text, size, "%s", comm);
+	for (i = 0; cmdline && cmdline[i] && used + 1 < size; i++) {
+		n = snprintf(text + used, size - used, "%s%s", i ? " " : "", cmdline[i]);
 		used += n > 0 ? (size_t)n : 0;
 	}
 	if (used < size)
@@ -266,15 +266,15 @@ static bool is_child(const struct model *model, const struct model_process *proc
 	return false;
 }
 
-void parts_head(FILE *out, const struct model *model, const struct model_process *process,
-		const struct render_options *options)
+void parts_title(FILE *out, const struct render_options *options, int pid, const char *comm,
+		 char *const *cmdline)
 {
-	char command[2 * PARTS_TEXT_MAX], text[256];
-	int used, n;
+	char command[2 * PARTS_TEXT_MAX];
+	int used;
 
 	parts_style(out, options, STYLE_HEAD);
-	used = fprintf(out, "PID %d  ", process->pid);
-	join_command(command, sizeof(command), process);
+	used = fprintf(out, "PID %d  ", pid);
+	join_command(command, sizeof(command), comm, cmdline);
 	if (options->width)
 		text_print(out, command, (int)options->width > used + 8 ? options->width - used : 8,
 			   false);
@@ -282,6 +282,15 @@ void parts_head(FILE *out, const struct model *model, const struct model_process
 		text_print(out, command, PARTS_TEXT_MAX, false);
 	parts_style(out, options, STYLE_OFF);
 	fputc('\n', out);
+}
+
+void parts_head(FILE *out, const struct model *model, const struct model_process *process,
+		const struct render_options *options)
+{
+	char text[256];
+	int n;
+
+	parts_title(out, options, process->pid, process->comm, process->cmdline);
 	n = snprintf(text, sizeof(text), "Python %.40s, engine %.40s",
 		     *process->python ? process->python : "(not identified)", process->engine);
 	if (is_child(model, process))
@@ -317,35 +326,41 @@ void parts_gathered(FILE *out, const struct model *model, const struct render_op
 	fputc('\n', out);
 }
 
-void parts_tail(FILE *out, const struct model *model, const struct render_options *options)
+void parts_skip(FILE *out, const struct render_options *options, int pid, const char *comm,
+		const char *reason)
 {
 	bool narrow = options->width && options->width < 64;
-	char number[32];
-	unsigned column;
-	size_t i;
+	unsigned column = (unsigned)fprintf(out, "Skipped: pid %d", pid);
 
-	for (i = 0; i < model->skip_count; i++) {
-		if (!i)
-			fputc('\n', out);
-		snprintf(number, sizeof(number), "Skipped: pid %d", model->skips[i].pid);
-		fputs(number, out);
-		column = (unsigned)strlen(number);
-		/* The name of a process that no longer exists is unknown. */
-		if (*model->skips[i].comm) {
-			fputs(" (", out);
-			column +=
-				3 + text_print(out, model->skips[i].comm, narrow ? 16 : 32, false);
-			fputc(')', out);
-		}
-		fputc(':', out);
-		text_wrap(out, model->skips[i].reason, column + 1, options->width, 2);
-		fputc('\n', out);
+	/* The name of a process that no longer exists is unknown. */
+	if (*comm) {
+		fputs(" (", out);
+		column += 3 + text_print(out, comm, narrow ? 16 : 32, false);
+		fputc(')', out);
 	}
-	for (i = 0; i < model->note_count; i++) {
+	fputc(':', out);
+	text_wrap(out, reason, column + 1, options->width, 2);
+	fputc('\n', out);
+}
+
+void parts_note(FILE *out, const struct render_options *options, const char *note)
+{
+	fputs("Note:", out);
+	text_wrap(out, note, 5, options->width, 2);
+	fputc('\n', out);
+}
+
+void parts_tail(FILE *out, const struct model *model, const struct render_options *options)
+{
+	for (size_t i = 0; i < model->skip_count; i++) {
 		if (!i)
 			fputc('\n', out);
-		fputs("Note:", out);
-		text_wrap(out, model->notes[i], 5, options->width, 2);
-		fputc('\n', out);
+		parts_skip(out, options, model->skips[i].pid, model->skips[i].comm,
+			   model->skips[i].reason);
+	}
+	for (size_t i = 0; i < model->note_count; i++) {
+		if (!i)
+			fputc('\n', out);
+		parts_note(out, options, model->notes[i]);
 	}
 }

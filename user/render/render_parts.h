@@ -41,7 +41,12 @@ void parts_source(FILE *out, const struct render_options *options,
 		  const struct model_process *process, const char *file, int line, unsigned columns,
 		  bool trim, enum source_state *state);
 
-/* The head of a process: two lines that identify it. */
+/* A line that says which process it is: its PID and its command (`cmdline` ended by NULL; NULL:
+ * none is known). */
+void parts_title(FILE *out, const struct render_options *options, int pid, const char *comm,
+		 char *const *cmdline);
+
+/* The head of a process: that line, and one that says how it is profiled. */
 void parts_head(FILE *out, const struct model *model, const struct model_process *process,
 		const struct render_options *options);
 
@@ -49,7 +54,12 @@ void parts_head(FILE *out, const struct model *model, const struct model_process
  * none. */
 void parts_gathered(FILE *out, const struct model *model, const struct render_options *options);
 
-/* The "Skipped" and "Note" lines at the end of a report. */
+/* Lines at the end of a report: a process that was left out (`comm` may be ""), a note. */
+void parts_skip(FILE *out, const struct render_options *options, int pid, const char *comm,
+		const char *reason);
+void parts_note(FILE *out, const struct render_options *options, const char *note);
+
+/* All of them. */
 void parts_tail(FILE *out, const struct model *model, const struct render_options *options);
 
 /* The columns of figures that were chosen. */

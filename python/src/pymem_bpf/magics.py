@@ -346,4 +346,5 @@ def _profiler(children: bool) -> "Tuple[Counter, RunProfiler]":
 
 def load_ipython_extension(shell: "Any") -> None:
     """Registers the magics with an InteractiveShell. Once more is no error."""
-    shell.register_magics(MemoryProfilerMagics)
+    from .heap_magics import HeapMagics
+    shell.register_magics(MemoryProfilerMagics, HeapMagics)

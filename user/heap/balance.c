@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Problem: every page of RSS under a heading, exactly.
+ *
+ * Files, shared memory and stacks are counted by page. Pools and malloc's heaps are counted by
+ * block, each by its resident bytes; what is left of their pages, heads and padding beside, is
+ * unexplained. Pages of anonymous memory that nobody claims are other anonymous ones: another
+ * allocator's, mappings of libraries.
+ */
+#include "heap/balance.h"
+
+#include "heap/blocks_private.h"
+
+struct counting {
+	const struct snapshot *snapshot;
+	const struct heap_blocks *blocks;
+	heap_owned_fn *owned;
+	void *arg;
+	struct heap_balance *balance;
+	uint64_t claimed; /* bytes of pages of pools, arenas, malloc */
+	uint64_t counted; /* of these, under a heading */
+};
+
+/* --- by page --- */
+
+static void count_claim(struct counting *c, enum page_claim claim, uint64_t bytes)
+{
+	switch (claim) {
+	case CLAIM_NONE:
+		c->balance->anonymous_other += bytes;
+		return;
+	case CLAIM_STACK:
+	case CLAIM_DATA_STACK:
+		c->balance->stacks += bytes;
+		return;
+	case CLAIM_ARENA:
+		c->balance->arena_free += bytes;
+		return;
+	case CLAIM_POOL:
+	case CLAIM_MALLOC:
+	case CLAIM_MAPPED_CHUNK:
+		c->claimed += bytes;
+		return;
+	}
+}
+
+static void count_anonymous(struct counting *c, uint64_t start, uint64_t end)
+{
+	/* Beyond what claims cover nothing is looked for. */
+	for (uint64_t at = start; at < end; at += CLAIM_BYTES)
+		count_claim(c, heap_blocks_claim(c->blocks, at), CLAIM_BYTES);
+}
+
+static void count_run(struct counting *c, const struct region *r, const struct snapshot_run *run)
+{
+	uint64_t bytes = (uint64_t)run->pages * snapshot_page_size(c->snapshot);
+
+	if (!(run->state & PAGE_RESIDENT))
+		return;
+	if (r->kind == REGION_SHARED)
+		c->balance->shared += bytes;
+	else if (r->kind == REGION_STACK)
+		c->balance->stacks += bytes;
+	else if (r->kind == REGION_FILE || r->kind == REGION_SPECIAL)
+		c->balance->files += bytes;
+	else if (run->state & PAGE_FILE)
+		c->balance->shared += bytes;
+	else
+		count_anonymous(c, run->start, run->start + bytes);
+}
+
+static void count_pages(struct counting *c)
+{
+	const struct snapshot_run *runs;
+	size_t count = snapshot_runs(c->snapshot, &runs);
+	const struct region *r = NULL;
+
+	for (size_t i = 0; i < count; i++) {
+		if (!r || r->end <= runs[i].start)
+			r = snapshot_region_of(c->snapshot, runs[i].start);
+		count_run(c, r, &runs[i]);
+	}
+}
+
+/* --- by block --- */
+
+/* The heading of a block in use, of which `mapped` says whether it is a mapping of its own. */
+static uint64_t *heading(struct counting *c, uint32_t block, int32_t type, bool mapped)
+{
+	bool owned = type != BLOCK_BUFFER || !c->owned || c->owned(c->arg, block);
+
+	if (!owned)
+		return &c->balance->malloc_used;
+	if (mapped)
+		return &c->balance->mapped_buffers;
+	return type == BLOCK_BUFFER ? &c->balance->buffers : &c->balance->objects;
+}
+
+static void count_blocks_of(struct counting *c, const struct heap_run *run)
+{
+	bool mapped = run->kind == RUN_MAPPED;
+
+	for (uint32_t i = 0; i < run->count; i++) {
+		uint32_t block = run->first + i;
+		int32_t type = c->blocks->block_types[block];
+		uint64_t start, end, bytes, *under;
+
+		blocks_space(c->blocks, run, i, &start, &end);
+		bytes = snapshot_resident(c->snapshot, start, end);
+		if (type == BLOCK_FREE)
+			under = run->kind == RUN_POOL ? &c->balance->pool_free
+						      : &c->balance->malloc_free;
+		else if (type == BLOCK_CACHED)
+			under = &c->balance->pool_free;
+		else
+			under = heading(c, block, type, mapped);
+		*under += bytes;
+		c->counted += bytes;
+	}
+}
+
+int heap_balance_make(const struct snapshot *snapshot, const struct heap_blocks *blocks,
+		      heap_owned_fn *owned, void *arg, struct heap_balance *balance)
+{
+	const struct heap_allocators *a = &blocks->allocators;
+	struct counting c = {
+		.snapshot = snapshot,
+		.blocks = blocks,
+		.owned = owned,
+		.arg = arg,
+		.balance = balance,
+	};
+
+	*balance = (struct heap_balance){.objects = 0};
+	count_pages(&c);
+	for (size_t i = 0; i < blocks->run_count; i++)
+		count_blocks_of(&c, &blocks->runs[i]);
+	/* Heads of pools and what is behind their last block is of no use to anybody else. */
+	balance->pool_free += a->pool_header_bytes;
+	balance->arena_free += a->free_pool_bytes;
+	c.counted += a->pool_header_bytes + a->free_pool_bytes;
+	balance->unexplained = c.claimed > c.counted ? c.claimed - c.counted : 0;
+	return 0;
+}

@@ -1,0 +1,509 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Problem: number all blocks of a heap, find the block of an address in some nanoseconds, and spend
+ * little memory on each.
+ *
+ * Blocks come in runs: a pool, a stretch of chunks, one mapped chunk. A run says where its blocks
+ * are, so that a block takes four bytes for its type and a chunk four more for its place. Claims
+ * lead from an address to the run or to a block near it; `near` leads from a block's number to its
+ * run.
+ */
+#include "heap/blocks.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "base/array.h"
+#include "heap/blocks_private.h"
+
+#define DEBUG_SAMPLE 4096 /* blocks */
+
+/* --- claims --- */
+
+struct heap_run *blocks_add_run(struct heap_blocks *b)
+{
+	return ARRAY_HAS_ROOM(b->runs, b->run_count, b->run_room) ? &b->runs[b->run_count++] : NULL;
+}
+
+/* Index of the first run of pages that ends behind `addr`. */
+static size_t first_pages_behind(const struct snapshot *snapshot, uint64_t addr)
+{
+	const struct snapshot_run *runs;
+	size_t low = 0, high = snapshot_runs(snapshot, &runs);
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (runs[middle].start +
+			    (uint64_t)runs[middle].pages * snapshot_page_size(snapshot) <=
+		    addr)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+static int claim_pages(struct heap_blocks *b, uint64_t start, uint64_t end, uint32_t value)
+{
+	for (uint64_t at = start & ~(uint64_t)(CLAIM_BYTES - 1); at < end; at += CLAIM_BYTES) {
+		uint32_t *slot;
+
+		if (!page_map_covers(at))
+			return 0;
+		slot = page_map_slot(&b->claims, at);
+		if (!slot)
+			return -ENOMEM;
+		if (!*slot)
+			*slot = value;
+	}
+	return 0;
+}
+
+int blocks_claim(struct heap_blocks *b, uint64_t start, uint64_t end, enum page_claim claim,
+		 uint32_t number)
+{
+	const struct snapshot_run *runs;
+	size_t count = snapshot_runs(b->snapshot, &runs);
+	unsigned page = snapshot_page_size(b->snapshot);
+	int err = 0;
+
+	for (size_t i = first_pages_behind(b->snapshot, start); i < count && !err; i++) {
+		uint64_t from = runs[i].start, to = from + (uint64_t)runs[i].pages * page;
+
+		if (from >= end)
+			break;
+		err = claim_pages(b, from < start ? start : from, to > end ? end : to,
+				  number << CLAIM_BITS | claim);
+	}
+	return err;
+}
+
+enum page_claim heap_blocks_claim(const struct heap_blocks *b, uint64_t addr)
+{
+	return (enum page_claim)(page_map_get(&b->claims, addr) & CLAIM_MASK);
+}
+
+static int claim_found(struct heap_blocks *b)
+{
+	int err = 0;
+
+	for (size_t i = 0; i < b->run_count && !err; i++) {
+		if (b->runs[i].kind == RUN_POOL)
+			err = blocks_claim(b, b->runs[i].start, b->runs[i].end, CLAIM_POOL,
+					   CLAIM_NO_NUMBER);
+	}
+	for (size_t i = 0; i < b->segment_count && !err; i++)
+		err = blocks_claim(b, b->segments[i].start, b->segments[i].end, CLAIM_MALLOC,
+				   CLAIM_NO_NUMBER);
+	return err ? err : pools_claim_arenas(b);
+}
+
+/* --- numbers --- */
+
+static int by_start(const void *a, const void *b)
+{
+	const struct heap_run *x = a, *y = b;
+
+	return (x->start > y->start) - (x->start < y->start);
+}
+
+/* Drops runs that overlap one before them: what a target made up. */
+static void sort_runs(struct heap_blocks *b)
+{
+	uint64_t end = 0;
+	size_t kept = 0;
+
+	if (b->run_count)
+		qsort(b->runs, b->run_count, sizeof(*b->runs), by_start);
+	for (size_t i = 0; i < b->run_count; i++) {
+		if (b->runs[i].start < end)
+			continue;
+		end = b->runs[i].end;
+		b->runs[kept++] = b->runs[i];
+	}
+	b->run_count = kept;
+}
+
+static int number_blocks(struct heap_blocks *b)
+{
+	uint64_t number = 0;
+	uint32_t entry = 0;
+
+	for (size_t i = 0; i < b->run_count; i++) {
+		b->runs[i].first = (uint32_t)number;
+		number += b->runs[i].count;
+		if (number > BLOCKS_MAX)
+			return -E2BIG;
+	}
+	b->block_count = (uint32_t)number;
+	b->near = malloc(((number >> NEAR_SHIFT) + 1) * sizeof(*b->near));
+	b->block_types = malloc((number + 1) * sizeof(*b->block_types));
+	if (!b->near || !b->block_types)
+		return -ENOMEM;
+	for (size_t i = 0; i < b->run_count; i++) {
+		while ((uint64_t)entry << NEAR_SHIFT < b->runs[i].first + b->runs[i].count)
+			b->near[entry++] = (uint32_t)i;
+	}
+	for (uint32_t i = 0; i < b->block_count; i++)
+		b->block_types[i] = BLOCK_BUFFER;
+	return 0;
+}
+
+/* Overwrites what claim_found() put there. */
+static int set_claims(struct heap_blocks *b, uint64_t start, uint64_t end, uint32_t value)
+{
+	for (uint64_t at = start & ~(uint64_t)(CLAIM_BYTES - 1); at < end; at += CLAIM_BYTES) {
+		uint32_t *slot;
+
+		if (!(snapshot_page(b->snapshot, at)))
+			continue;
+		slot = page_map_slot(&b->claims, at);
+		if (!slot)
+			return -ENOMEM;
+		*slot = value;
+	}
+	return 0;
+}
+
+/* Each page of the run: the block that holds its first byte, or the first in it. */
+static int claim_chunks(struct heap_blocks *b, const struct heap_run *run)
+{
+	int err = 0;
+
+	for (uint32_t i = 0; i < run->count && !err; i++) {
+		uint64_t start = run->start + (uint64_t)(b->chunks[run->chunk + i] & ~1u) * 8;
+		uint64_t end = run->start + (uint64_t)(b->chunks[run->chunk + i + 1] & ~1u) * 8;
+		uint64_t page = start & ~(uint64_t)(CLAIM_BYTES - 1);
+
+		/* A page that begins before this chunk is that of an earlier one. */
+		if (page < start && i)
+			page += CLAIM_BYTES;
+		if (page < end)
+			err = set_claims(b, page, end,
+					 (run->first + i) << CLAIM_BITS | CLAIM_MALLOC);
+	}
+	return err;
+}
+
+static int claim_numbered(struct heap_blocks *b)
+{
+	int err = 0;
+
+	for (size_t i = 0; i < b->run_count && !err; i++) {
+		const struct heap_run *run = &b->runs[i];
+
+		if (run->kind == RUN_POOL)
+			err = set_claims(b, run->start, run->end,
+					 (uint32_t)i << CLAIM_BITS | CLAIM_POOL);
+		else if (run->kind == RUN_MAPPED)
+			err = blocks_claim(b, run->start, run->end, CLAIM_MAPPED_CHUNK, run->first);
+		else
+			err = claim_chunks(b, run);
+	}
+	return err;
+}
+
+/* --- finding --- */
+
+/* Bytes that debug hooks put before what is at `memory`, of which `size` bytes are there: a size,
+ * who asked for it, seven times 0xfd; twice if pymalloc has asked malloc. */
+uint32_t blocks_debug_bytes(const unsigned char *memory, uint64_t size)
+{
+	static const unsigned char forbidden[7] = {0xfd, 0xfd, 0xfd, 0xfd, 0xfd, 0xfd, 0xfd};
+	uint32_t bytes = 0;
+
+	while (bytes < 2 * PY_HEAP_DEBUG_BEFORE && size - bytes >= PY_HEAP_DEBUG_BEFORE &&
+	       memcmp(memory + bytes + 9, forbidden, sizeof(forbidden)) == 0)
+		bytes += PY_HEAP_DEBUG_BEFORE;
+	return bytes;
+}
+
+/* PYTHONMALLOC=debug can be set for any build: some blocks say whether it was. */
+static bool has_debug_hooks(const struct heap_blocks *b)
+{
+	uint32_t with = 0, without = 0;
+
+	for (uint32_t i = 0; i < b->block_count && with + without < DEBUG_SAMPLE; i++) {
+		uint64_t start, end;
+		const unsigned char *memory;
+
+		if (b->block_types[i] == BLOCK_FREE)
+			continue;
+		blocks_bounds(b, i, &start, &end);
+		if (end < start + PY_HEAP_DEBUG_BEFORE)
+			continue;
+		memory = snapshot_at(b->snapshot, start, PY_HEAP_DEBUG_BEFORE);
+		if (!memory)
+			continue;
+		if (blocks_debug_bytes(memory, PY_HEAP_DEBUG_BEFORE))
+			with++;
+		else
+			without++;
+	}
+	return with > without / 4;
+}
+
+static int find_all(struct heap_blocks *b)
+{
+	int err = page_map_init(&b->claims, CLAIM_SHIFT);
+
+	if (!err)
+		err = pools_find(b);
+	if (!err)
+		err = chunks_find(b);
+	if (!err)
+		err = claim_found(b);
+	if (!err)
+		err = mapped_find(b);
+	if (err)
+		return err;
+	sort_runs(b);
+	err = number_blocks(b);
+	if (!err)
+		err = claim_numbered(b);
+	if (err)
+		return err;
+	pools_sort_out(b);
+	chunks_sort_out(b);
+	b->has_debug_hooks = has_debug_hooks(b);
+	classify(b);
+	values_find(b);
+	return 0;
+}
+
+int heap_blocks_find(struct snapshot *snapshot, const struct py_heap_layout *layout,
+		     struct heap_types *types, struct heap_blocks **blocks)
+{
+	struct heap_blocks *b = calloc(1, sizeof(*b));
+	int err;
+
+	*blocks = NULL;
+	if (!b)
+		return -ENOMEM;
+	b->snapshot = snapshot;
+	b->layout = layout;
+	b->types = types;
+	err = find_all(b);
+	if (err) {
+		heap_blocks_free(b);
+		return err;
+	}
+	*blocks = b;
+	return 0;
+}
+
+void heap_blocks_free(struct heap_blocks *b)
+{
+	if (!b)
+		return;
+	page_map_fini(&b->claims);
+	free(b->runs);
+	free(b->arenas);
+	free(b->segments);
+	free(b->chunks);
+	free(b->near);
+	free(b->block_types);
+	free(b);
+}
+
+/* --- asking --- */
+
+uint32_t heap_blocks_count(const struct heap_blocks *b)
+{
+	return b->block_count;
+}
+
+static const struct heap_run *run_of(const struct heap_blocks *b, uint32_t block)
+{
+	const struct heap_run *run = &b->runs[b->near[block >> NEAR_SHIFT]];
+
+	while (block - run->first >= run->count)
+		run++;
+	return run;
+}
+
+/* Bounds of what a run's block number `index` gives to its user. */
+static void bounds_in(const struct heap_blocks *b, const struct heap_run *run, uint32_t index,
+		      uint64_t *start, uint64_t *end)
+{
+	const uint32_t *place = &b->chunks[run->chunk + index];
+
+	switch (run->kind) {
+	case RUN_POOL:
+		*start = run->start + b->pool_first + (uint64_t)index * run->stride;
+		*end = *start + run->stride;
+		return;
+	case RUN_CHUNKS:
+		*start = run->start + (uint64_t)(place[0] & ~1u) * 8 + 2 * CHUNK_OVERHEAD;
+		*end = run->start + (uint64_t)(place[1] & ~1u) * 8 + CHUNK_OVERHEAD;
+		if (*end > run->end)
+			*end = run->end;
+		return;
+	case RUN_MAPPED:
+		*start = run->start + run->stride + 2 * CHUNK_OVERHEAD;
+		*end = run->end;
+		return;
+	}
+}
+
+void blocks_space(const struct heap_blocks *b, const struct heap_run *run, uint32_t index,
+		  uint64_t *start, uint64_t *end)
+{
+	const uint32_t *place = &b->chunks[run->chunk + index];
+
+	switch (run->kind) {
+	case RUN_POOL:
+		bounds_in(b, run, index, start, end);
+		return;
+	case RUN_CHUNKS:
+		*start = run->start + (uint64_t)(place[0] & ~1u) * 8;
+		*end = run->start + (uint64_t)(place[1] & ~1u) * 8;
+		return;
+	case RUN_MAPPED:
+		*start = run->start;
+		*end = run->end;
+		return;
+	}
+}
+
+void blocks_bounds(const struct heap_blocks *b, uint32_t block, uint64_t *start, uint64_t *end)
+{
+	const struct heap_run *run = run_of(b, block);
+
+	bounds_in(b, run, block - run->first, start, end);
+}
+
+uint64_t heap_blocks_addr(const struct heap_blocks *b, uint32_t block)
+{
+	uint64_t start, end;
+
+	blocks_bounds(b, block, &start, &end);
+	return start;
+}
+
+uint64_t heap_blocks_size(const struct heap_blocks *b, uint32_t block)
+{
+	uint64_t start, end;
+
+	blocks_bounds(b, block, &start, &end);
+	return end - start;
+}
+
+int32_t heap_blocks_type(const struct heap_blocks *b, uint32_t block)
+{
+	return b->block_types[block];
+}
+
+uint64_t heap_blocks_object(const struct heap_blocks *b, uint32_t block)
+{
+	uint64_t start, end, debug = 0;
+	int32_t type = b->block_types[block];
+	const unsigned char *memory;
+
+	blocks_bounds(b, block, &start, &end);
+	if (type < 0)
+		return start;
+	if (b->has_debug_hooks) {
+		memory = snapshot_at(b->snapshot, start, 2 * PY_HEAP_DEBUG_BEFORE);
+		debug = memory ? blocks_debug_bytes(memory, 2 * PY_HEAP_DEBUG_BEFORE) : 0;
+	}
+	return start + debug + heap_types_get(b->types, type)->before;
+}
+
+bool heap_blocks_pooled(const struct heap_blocks *b, uint32_t block)
+{
+	return run_of(b, block)->kind == RUN_POOL;
+}
+
+const struct heap_allocators *heap_blocks_allocators(const struct heap_blocks *b)
+{
+	return &b->allocators;
+}
+
+/* --- from an address to its block --- */
+
+static uint32_t find_in_pool(const struct heap_blocks *b, uint32_t number, uint64_t addr)
+{
+	const struct heap_run *run;
+	uint32_t index;
+
+	if (number == CLAIM_NO_NUMBER)
+		return BLOCK_NONE;
+	run = &b->runs[number];
+	if (addr < run->start + b->pool_first)
+		return BLOCK_NONE;
+	index = (uint32_t)(addr - run->start - b->pool_first) / run->stride;
+	return index < run->count ? run->first + index : BLOCK_NONE;
+}
+
+/* The last chunk of [low, high) that begins at or before `place`, of those of `run`. */
+static uint32_t last_chunk(const struct heap_blocks *b, const struct heap_run *run, uint32_t low,
+			   uint32_t high, uint32_t place)
+{
+	const uint32_t *places = &b->chunks[run->chunk];
+
+	while (high - low > 1) {
+		uint32_t middle = low + (high - low) / 2;
+
+		if ((places[middle] & ~1u) <= place)
+			low = middle;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+/* A chunk's user has what begins behind its head and ends a word into the next one's: so the chunk
+ * is the one that holds the byte a head's length before `addr`. */
+static uint32_t find_in_chunks(const struct heap_blocks *b, uint64_t addr)
+{
+	uint64_t at = addr - 2 * CHUNK_OVERHEAD, start, end;
+	uint32_t near = page_map_get(&b->claims, at),
+		 next = page_map_get(&b->claims, at + CLAIM_BYTES);
+	const struct heap_run *run, *last = b->runs + b->run_count - 1;
+	uint32_t low, high, index;
+
+	if ((near & CLAIM_MASK) != CLAIM_MALLOC || near >> CLAIM_BITS == CLAIM_NO_NUMBER)
+		return BLOCK_NONE;
+	near >>= CLAIM_BITS;
+	run = run_of(b, near);
+	/* The page may be that of several runs. */
+	while (run->end <= at && run < last && run[1].start <= at)
+		run++;
+	if (run->kind != RUN_CHUNKS || at < run->start || at >= run->end)
+		return BLOCK_NONE;
+	low = near < run->first ? 0 : near - run->first;
+	high = run->count;
+	if ((next & CLAIM_MASK) == CLAIM_MALLOC && next >> CLAIM_BITS >= run->first &&
+	    (next >> CLAIM_BITS) - run->first < high)
+		high = (next >> CLAIM_BITS) - run->first + 1;
+	index = last_chunk(b, run, low, high, (uint32_t)((at - run->start) / 8));
+	bounds_in(b, run, index, &start, &end);
+	return addr >= start && addr < end ? run->first + index : BLOCK_NONE;
+}
+
+static uint32_t find_mapped(const struct heap_blocks *b, uint32_t block, uint64_t addr)
+{
+	uint64_t start, end;
+
+	if (block == CLAIM_NO_NUMBER)
+		return BLOCK_NONE;
+	blocks_bounds(b, block, &start, &end);
+	return addr >= start && addr < end ? block : BLOCK_NONE;
+}
+
+uint32_t heap_blocks_find_addr(const struct heap_blocks *b, uint64_t addr)
+{
+	uint32_t value = page_map_get(&b->claims, addr);
+
+	switch (value & CLAIM_MASK) {
+	case CLAIM_POOL:
+		return find_in_pool(b, value >> CLAIM_BITS, addr);
+	case CLAIM_MALLOC:
+		return find_in_chunks(b, addr);
+	case CLAIM_MAPPED_CHUNK:
+		return find_mapped(b, value >> CLAIM_BITS, addr);
+	default:
+		return BLOCK_NONE;
+	}
+}

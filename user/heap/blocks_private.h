@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* What the files that find blocks share (pools.c, chunks.c, mapped.c, classify.c, blocks.c). */
+#ifndef BLOCKS_PRIVATE_H
+#define BLOCKS_PRIVATE_H
+
+#include "heap/blocks.h"
+
+/* Claims are kept for each 4 KiB, whatever a page is: pools of 4 KiB exist. A value is its number
+ * times 8, and its enum page_claim. The number is that of a run (CLAIM_POOL), of a block
+ * (CLAIM_MALLOC: the one that holds the first byte of those 4 KiB, or begins first in them;
+ * CLAIM_MAPPED_CHUNK). */
+#define CLAIM_SHIFT	12
+#define CLAIM_BYTES	(1u << CLAIM_SHIFT)
+#define CLAIM_BITS	3
+#define CLAIM_MASK	((1u << CLAIM_BITS) - 1)
+#define CLAIM_NO_NUMBER ((1u << (32 - CLAIM_BITS)) - 1)
+#define BLOCKS_MAX	((1u << 29) - 2)
+#define NEAR_SHIFT	5 /* heap_blocks.near has an entry for so many blocks */
+#define CHUNK_OVERHEAD	8 /* of a chunk, what its user can't use; of a mapped one 8 more */
+
+enum run_kind {
+	RUN_POOL,
+	RUN_CHUNKS, /* a part of a heap of malloc's that was walked without a break */
+	RUN_MAPPED, /* one chunk, a mapping of its own */
+};
+
+/* Blocks next to each other. */
+struct heap_run {
+	uint64_t start, end; /* of the pool with its head; of the chunks; of the mapping */
+	uint32_t first;	     /* number of its first block */
+	uint32_t count;
+	uint32_t stride; /* RUN_POOL: bytes of a block. RUN_MAPPED: of the chunk's address, behind
+			    start */
+	uint32_t chunk; /* RUN_CHUNKS: of its first chunk in heap_blocks.chunks, which has one more:
+			 * the end */
+	uint32_t arena; /* RUN_POOL: number of its arena */
+	uint32_t free_list; /* RUN_POOL: offset of its first free block, 0: none */
+	enum run_kind kind;
+};
+
+/* From its first pool to its end. */
+struct heap_arena {
+	uint64_t start, end;
+	uint32_t number; /* its own: index in CPython's table of arenas */
+};
+
+/* A heap of malloc's: what is in no run of it was not understood. */
+struct heap_segment {
+	uint64_t start, end;
+};
+
+struct heap_blocks {
+	struct snapshot *snapshot;
+	const struct py_heap_layout *layout;
+	struct heap_types *types;
+	struct heap_run *runs; /* in order of address, once all are found */
+	size_t run_count, run_room;
+	struct heap_arena *arenas;
+	size_t arena_count, arena_room;
+	struct heap_segment *segments;
+	size_t segment_count, segment_room;
+	uint32_t *chunks; /* addresses as (address - run.start) / 8, lowest bit: in use */
+	size_t chunk_count, chunk_room;
+	uint32_t *near; /* [block >> NEAR_SHIFT]: the run of that block */
+	int32_t *block_types;
+	uint32_t block_count;
+	uint32_t pool_first;  /* bytes of a pool's head */
+	bool has_debug_hooks; /* each block begins with PY_HEAP_DEBUG_BEFORE bytes or twice that */
+	struct page_map claims;
+	struct heap_allocators allocators;
+};
+
+/* --- pools.c --- */
+
+/* Adds a run for each pool. 0 or -ENOMEM. */
+int pools_find(struct heap_blocks *blocks);
+/* Marks the free blocks of all pools and counts. Once blocks are numbered. */
+void pools_sort_out(struct heap_blocks *blocks);
+/* Claims what lies between an arena's pools. 0 or -ENOMEM. */
+int pools_claim_arenas(struct heap_blocks *blocks);
+
+/* --- chunks.c --- */
+
+/* Adds runs for glibc's heaps, or sets allocators.opaque. 0, -ENOMEM, -E2BIG. */
+int chunks_find(struct heap_blocks *blocks);
+void chunks_sort_out(struct heap_blocks *blocks);
+
+/* --- mapped.c --- */
+
+/* In memory that nobody has claimed: adds runs for chunks that are mappings, claims data stacks and
+ * threads' stacks. 0 or -ENOMEM. */
+int mapped_find(struct heap_blocks *blocks);
+
+/* --- classify.c --- */
+
+/* Finds the objects: sets block_types of blocks in use. */
+void classify(struct heap_blocks *blocks);
+
+/* --- values.c --- */
+
+/* Blocks that instances have for values are buffers. After classify(). */
+void values_find(struct heap_blocks *blocks);
+
+/* --- blocks.c --- */
+
+uint32_t blocks_debug_bytes(const unsigned char *memory, uint64_t size);
+/* NULL: out of memory. */
+struct heap_run *blocks_add_run(struct heap_blocks *blocks);
+/* Claims each 4 KiB of [start, end) that nobody has; only resident pages are looked at. 0, -ENOMEM.
+ */
+int blocks_claim(struct heap_blocks *blocks, uint64_t start, uint64_t end, enum page_claim claim,
+		 uint32_t number);
+
+/* What a run's block number `index` takes of its run, with its head. */
+void blocks_space(const struct heap_blocks *blocks, const struct heap_run *run, uint32_t index,
+		  uint64_t *start, uint64_t *end);
+/* Where the block's memory begins, and where it ends for its user. */
+void blocks_bounds(const struct heap_blocks *blocks, uint32_t block, uint64_t *start,
+		   uint64_t *end);
+
+#endif

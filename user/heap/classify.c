@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Problem: tell which blocks are objects, of which type; there is no mark in a block that says so.
+ *
+ * An object's ob_type leads to a type, and that type's flags say how far into its block an object
+ * begins: behind a GC head, behind the pointers to dict and weak references, or at once. Words of a
+ * buffer that lead to a type by chance must get by that, by the size, and by the reference count.
+ *
+ * Objects on CPython's free lists are still in use as the allocator sees it. Their count is 0, or
+ * (3.14+) it is the address of the next one of their type.
+ */
+#include "heap/blocks_private.h"
+
+#define IMMORTAL_OVERFLOW 1 /* 3.14+: ob_overflow is 0 or 1 */
+
+/* Where objects may begin in a block, in bytes. */
+struct offsets {
+	uint32_t offsets[4];
+	unsigned count;
+};
+
+static struct offsets possible_offsets(const struct heap_blocks *b)
+{
+	const struct py_heap_layout *l = b->layout;
+	struct offsets o = {{0, l->gc_head}, l->gc_head ? 2 : 1};
+
+	if (l->pre_bytes) {
+		unsigned count = o.count;
+
+		for (unsigned i = 0; i < count; i++) {
+			uint32_t offset = o.offsets[i] + l->pre_bytes;
+
+			if (offset != l->gc_head)
+				o.offsets[o.count++] = offset;
+		}
+	}
+	return o;
+}
+
+enum verdict { NO_OBJECT, OBJECT, CACHED };
+
+static enum verdict judge_count(const struct heap_blocks *b, const unsigned char *object,
+				uint64_t type)
+{
+	uint64_t count, next_type = 0;
+	uint16_t overflow;
+
+	memcpy(&count, object, sizeof(count));
+	if (!count)
+		return CACHED;
+	if (b->layout->flags & PY_HEAP_REFCNT_32) {
+		overflow = (uint16_t)(count >> 32);
+		/* Arrays of types, as modules keep them in their state, have an address there. */
+		if ((uint32_t)count && overflow <= IMMORTAL_OVERFLOW)
+			return heap_types_find(b->types, count) == TYPE_NONE ? OBJECT : NO_OBJECT;
+		if (!(uint32_t)count && overflow <= IMMORTAL_OVERFLOW)
+			return CACHED;
+	} else if (count >> 40 == 0) {
+		return heap_types_find(b->types, count) == TYPE_NONE ? OBJECT : NO_OBJECT;
+	}
+	/* An address: of the next one on a free list? */
+	snapshot_read(b->snapshot, count + b->layout->object_type, &next_type, sizeof(next_type));
+	return next_type == type ? CACHED : NO_OBJECT;
+}
+
+/* The least that an object of that type takes. A str's basicsize is that of its largest form. */
+static uint64_t least_size(const struct heap_blocks *b, const struct heap_type *type)
+{
+	if (type->kind == TYPE_STR && type->exact)
+		return b->layout->unicode_utf8_length;
+	return type->basicsize;
+}
+
+/* Of types whose ob_size is the number of items in the object itself. */
+static bool has_counted_items(const struct heap_type *type)
+{
+	return type->itemsize && (type->kind == TYPE_TUPLE || type->kind == TYPE_BYTES);
+}
+
+static bool fits(const struct heap_blocks *b, const struct heap_type *type,
+		 const unsigned char *object, uint64_t room)
+{
+	uint64_t least = least_size(b, type), items;
+
+	if (least > room)
+		return false;
+	if (!has_counted_items(type))
+		return true;
+	memcpy(&items, object + b->layout->object_size, sizeof(items));
+	return items <= (room - least) / type->itemsize;
+}
+
+/* Is there an object `offset` bytes into the block, which has `room` bytes from there on? Its type
+ * in *index. */
+static enum verdict judge(const struct heap_blocks *b, const unsigned char *object, uint32_t offset,
+			  uint64_t room, int32_t *index)
+{
+	const struct heap_type *type;
+	uint64_t addr;
+
+	memcpy(&addr, object + b->layout->object_type, sizeof(addr));
+	*index = heap_types_find(b->types, addr);
+	if (*index == TYPE_NONE)
+		return NO_OBJECT;
+	type = heap_types_get(b->types, *index);
+	if (type->before != offset || !fits(b, type, object, room))
+		return NO_OBJECT;
+	return judge_count(b, object, addr);
+}
+
+/* `memory`: the block's beginning; `size`: all of its bytes. */
+static int32_t classify_block(struct heap_blocks *b, const struct offsets *offsets,
+			      const unsigned char *memory, uint64_t size)
+{
+	int32_t best = BLOCK_BUFFER, type;
+
+	if (b->has_debug_hooks) {
+		uint32_t debug = blocks_debug_bytes(memory, size);
+
+		memory += debug;
+		size -= debug;
+	}
+	for (unsigned i = 0; i < offsets->count; i++) {
+		uint32_t offset = offsets->offsets[i];
+		enum verdict verdict;
+
+		if (size < offset + b->layout->object_head)
+			continue;
+		verdict = judge(b, memory + offset, offset, size - offset, &type);
+		if (verdict == OBJECT)
+			return type;
+		if (verdict == CACHED)
+			best = BLOCK_CACHED;
+	}
+	return best;
+}
+
+#define LOOKED_AT 128 /* bytes of a block that the checks read at most */
+
+void classify(struct heap_blocks *b)
+{
+	struct offsets offsets = possible_offsets(b);
+
+	for (uint32_t i = 0; i < b->block_count; i++) {
+		uint64_t start, end;
+		const unsigned char *memory;
+
+		if (b->block_types[i] == BLOCK_FREE)
+			continue;
+		blocks_bounds(b, i, &start, &end);
+		if (end <= start)
+			continue;
+		memory = snapshot_at(b->snapshot, start,
+				     end - start < LOOKED_AT ? end - start : LOOKED_AT);
+		if (!memory)
+			continue;
+		b->block_types[i] = classify_block(b, &offsets, memory, end - start);
+		if (b->block_types[i] == BLOCK_CACHED)
+			b->allocators.cached_bytes += snapshot_resident(b->snapshot, start, end);
+	}
+}

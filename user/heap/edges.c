@@ -1,0 +1,260 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* first[b + 1] is the mark of block b (marks.h) until the references of b are read; then it is where
+ * they end. So marks take no memory of their own. */
+#include "heap/edges.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/large.h"
+#include "heap/marks.h"
+#include "heap/references.h"
+
+#define PARTS	   2
+#define ROOM_FIRST (1u << 20)
+/* Blocks beyond this are rarely resident as a whole. */
+#define LARGE_BYTES (1u << 20)
+/* Copies are given back so many bytes at a time; less lies between blocks next to each other: the end and
+ * the head of two pools. */
+#define RELEASE_BYTES (4u << 20)
+#define GAP_MOST      1024
+
+struct part {
+	const struct heap_view *view;
+	const struct bodies *bodies;
+	struct heap_edges *edges; /* of all blocks; targets and number of references are the part's */
+	uint32_t from, to;
+	/* What has been read, and is to be given back: bytes next to each other. */
+	bool release;
+	uint64_t read_from, read_to;
+	struct marker marker;
+	struct references references;
+	size_t room;
+	int err;
+	pthread_t thread;
+	void (*work)(struct part *part);
+};
+
+static void mark_part(struct part *part)
+{
+	part->marker = (struct marker){
+		.view = part->view,
+		.bodies = part->bodies,
+		.marks = part->edges->first + 1,
+	};
+	marks_make(&part->marker, part->from, part->to);
+}
+
+static uint64_t most_references(const struct part *part, uint32_t block)
+{
+	uint64_t size = heap_blocks_size(part->view->blocks, block), start;
+
+	if (size >= LARGE_BYTES) {
+		start = heap_blocks_addr(part->view->blocks, block);
+		size = snapshot_resident(part->view->snapshot, start, start + size);
+	}
+	return references_room(size);
+}
+
+static int make_room(struct part *part, uint64_t more)
+{
+	size_t room = part->room ? part->room : ROOM_FIRST;
+	uint32_t *targets;
+
+	if (part->references.count + more <= part->room)
+		return 0;
+	while (room < part->references.count + more)
+		room += room / 2;
+	targets = part->room ? large_resize(part->references.targets, part->room * sizeof(*targets),
+					    room * sizeof(*targets)) :
+			       large_new(room * sizeof(*targets));
+	if (!targets)
+		return -ENOMEM;
+	part->references.targets = targets;
+	part->room = room;
+	return 0;
+}
+
+static void give_back(struct part *part)
+{
+	if (part->release && part->read_to > part->read_from)
+		snapshot_release(part->view->snapshot, part->read_from, part->read_to);
+	part->read_from = part->read_to;
+}
+
+/* What lies between two runs of blocks may be anything: it is not given back. */
+static void note_read(struct part *part, uint32_t block)
+{
+	uint64_t addr = heap_blocks_addr(part->view->blocks, block);
+
+	if (addr - part->read_to > GAP_MOST || part->read_to - part->read_from > RELEASE_BYTES) {
+		give_back(part);
+		part->read_from = addr;
+	}
+	part->read_to = addr + heap_blocks_size(part->view->blocks, block);
+}
+
+static uint8_t count_of(const struct part *part, uint32_t block)
+{
+	uint32_t count = 0;
+
+	if (heap_blocks_type(part->view->blocks, block) < 0)
+		return 0;
+	snapshot_read(part->view->snapshot, heap_blocks_object(part->view->blocks, block), &count,
+		      sizeof(count));
+	return count < EDGES_COUNT_MOST ? (uint8_t)count : EDGES_COUNT_MOST;
+}
+
+static void read_part(struct part *part)
+{
+	struct heap_edges *edges = part->edges;
+
+	part->references = (struct references){.view = part->view, .bodies = part->bodies};
+	for (uint32_t block = part->from; block < part->to && !part->err; block++) {
+		uint32_t mark = edges->first[block + 1];
+
+		part->err = make_room(part, most_references(part, block));
+		if (!part->err)
+			references_of(&part->references, block, mark);
+		if (part->references.count > UINT32_MAX)
+			part->err = -E2BIG;
+		edges->first[block + 1] = (uint32_t)part->references.count;
+		edges->counts[block] = count_of(part, block);
+		if (part->release)
+			note_read(part, block);
+	}
+	give_back(part);
+}
+
+static void *run_part(void *arg)
+{
+	struct part *part = arg;
+
+	part->work(part);
+	return NULL;
+}
+
+/* Lets each part do its work; without threads, one after the other. */
+static void run_parts(struct part *parts, unsigned count, void (*work)(struct part *part))
+{
+	bool started[PARTS] = {false};
+
+	for (unsigned i = 0; i < count; i++) {
+		parts[i].work = work;
+		if (i + 1 < count)
+			started[i] = !pthread_create(&parts[i].thread, NULL, run_part, &parts[i]);
+		if (!started[i])
+			work(&parts[i]);
+	}
+	for (unsigned i = 0; i < count; i++) {
+		if (started[i])
+			pthread_join(parts[i].thread, NULL);
+	}
+}
+
+/* The interned strings' dict owns none of them: its buffer counts as empty. */
+static void mark_interned(struct part *parts, unsigned count)
+{
+	const struct heap_view *view = parts[0].view;
+	uint32_t block = heap_blocks_find_addr(view->blocks, marks_interned_keys(view));
+	uint64_t entries = 0;
+
+	for (unsigned i = 0; i < count; i++) {
+		if (parts[i].marker.interned_entries > entries) {
+			entries = parts[i].marker.interned_entries;
+			block = parts[i].marker.interned;
+		}
+	}
+	if (block != BLOCK_NONE)
+		parts[0].edges->first[block + 1] = mark_of(MARK_EMPTY, 0);
+}
+
+/* Appends the references of `part` to those of `first`, and frees them. */
+static int join(struct part *first, struct part *part)
+{
+	uint32_t before = (uint32_t)first->references.count;
+	int err;
+
+	if (first->references.count + part->references.count > UINT32_MAX)
+		return -E2BIG;
+	err = make_room(first, part->references.count);
+	if (err)
+		return err;
+	memcpy(first->references.targets + before, part->references.targets,
+	       part->references.count * sizeof(uint32_t));
+	first->references.count += part->references.count;
+	for (uint32_t block = part->from; block < part->to; block++)
+		part->edges->first[block + 1] += before;
+	return 0;
+}
+
+static unsigned parts_of(uint32_t blocks)
+{
+	return blocks >= ROOM_FIRST && sysconf(_SC_NPROCESSORS_ONLN) > 1 ? PARTS : 1;
+}
+
+static int read_all(struct part *parts, unsigned count, struct heap_edges *edges)
+{
+	int err = 0;
+
+	run_parts(parts, count, mark_part);
+	mark_interned(parts, count);
+	run_parts(parts, count, read_part);
+	for (unsigned i = 0; i < count && !err; i++)
+		err = parts[i].err;
+	for (unsigned i = 1; i < count; i++) {
+		if (!err)
+			err = join(&parts[0], &parts[i]);
+		large_free(parts[i].references.targets, parts[i].room * sizeof(uint32_t));
+	}
+	edges->targets = parts[0].references.targets;
+	edges->target_bytes = parts[0].room * sizeof(uint32_t);
+	return err;
+}
+
+int heap_edges_collect(const struct heap_view *view, const struct bodies *bodies, bool release,
+		       struct heap_edges *edges)
+{
+	uint32_t blocks = heap_blocks_count(view->blocks);
+	unsigned count = parts_of(blocks);
+	struct part parts[PARTS] = {0};
+	int err;
+
+	*edges = (struct heap_edges){.blocks = blocks};
+	edges->first = large_new(((size_t)blocks + 1) * sizeof(uint32_t));
+	edges->counts = large_new(blocks);
+	if (!edges->first || !edges->counts) {
+		heap_edges_fini(edges);
+		return -ENOMEM;
+	}
+	for (unsigned i = 0; i < count; i++) {
+		parts[i] = (struct part){
+			.view = view,
+			.bodies = bodies,
+			.edges = edges,
+			.release = release,
+			.from = (uint32_t)((uint64_t)blocks * i / count),
+			.to = (uint32_t)((uint64_t)blocks * (i + 1) / count),
+		};
+	}
+	err = read_all(parts, count, edges);
+	if (err)
+		heap_edges_fini(edges);
+	return err;
+}
+
+void heap_edges_forget_counts(struct heap_edges *edges)
+{
+	large_free(edges->counts, edges->blocks);
+	edges->counts = NULL;
+}
+
+void heap_edges_fini(struct heap_edges *edges)
+{
+	heap_edges_forget_counts(edges);
+	large_free(edges->first, ((size_t)edges->blocks + 1) * sizeof(uint32_t));
+	large_free(edges->targets, edges->target_bytes);
+	*edges = (struct heap_edges){0};
+}

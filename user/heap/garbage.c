@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Of the blocks that nothing reaches: which are circles that only the collector can free?
+ *
+ * As the collector does it (gc.c, subtract_refs): an object whose reference count is that of the references
+ * from among the unreached has no owner elsewhere. One with more has, and all that it leads to is held with
+ * it. A buffer that nothing leads to is held by C code. Buffers that lead to each other are C code's own
+ * affair, unless an object in a circle leads to them.
+ */
+#include <errno.h>
+
+#include "base/large.h"
+#include "heap/graph_private.h"
+
+struct search {
+	struct heap_graph *graph;
+	uint32_t *inside; /* by block: references from unreached blocks */
+	uint32_t *queue;
+	uint32_t tail;
+	uint64_t *seen; /* a bit for each block: held, or counted as garbage */
+};
+
+static bool is_unreached(const struct search *s, uint32_t block)
+{
+	return s->graph->tier[block] == ROOT_UNREACHED;
+}
+
+static void count_inside(struct search *s)
+{
+	const struct heap_edges *edges = &s->graph->edges;
+
+	for (uint32_t block = 0; block < s->graph->blocks; block++) {
+		if (!is_unreached(s, block))
+			continue;
+		for (uint32_t e = edges->first[block]; e < edges->first[block + 1]; e++)
+			s->inside[edges->targets[e]]++;
+	}
+}
+
+static bool is_held_from_elsewhere(const struct search *s, uint32_t block)
+{
+	const struct heap_view *view = &s->graph->view;
+	uint32_t count = s->graph->edges.counts[block];
+
+	if (heap_blocks_type(view->blocks, block) < 0)
+		return !s->inside[block];
+	if (count == EDGES_COUNT_MOST &&
+	    !snapshot_read_any(view->snapshot, heap_blocks_object(view->blocks, block), &count,
+			       sizeof(count)))
+		return true;
+	return count > s->inside[block];
+}
+
+static void see(struct search *s, uint32_t block)
+{
+	if (!is_unreached(s, block) || bit_of(s->seen, block))
+		return;
+	set_bit(s->seen, block);
+	s->queue[s->tail++] = block;
+}
+
+/* Sees all that those from queue[head] on lead to. */
+static void spread(struct search *s, uint32_t head)
+{
+	const struct heap_edges *edges = &s->graph->edges;
+
+	for (; head < s->tail; head++) {
+		uint32_t block = s->queue[head];
+
+		for (uint32_t e = edges->first[block]; e < edges->first[block + 1]; e++)
+			see(s, edges->targets[e]);
+	}
+}
+
+static void find_held(struct search *s)
+{
+	for (uint32_t block = 0; block < s->graph->blocks; block++) {
+		if (is_unreached(s, block) && is_held_from_elsewhere(s, block))
+			see(s, block);
+	}
+	spread(s, 0);
+}
+
+static void add_up_garbage(struct search *s)
+{
+	struct heap_graph *graph = s->graph;
+	uint32_t held = s->tail;
+
+	for (uint32_t block = 0; block < graph->blocks; block++) {
+		if (heap_blocks_type(graph->view.blocks, block) >= 0)
+			see(s, block);
+	}
+	spread(s, held);
+	for (uint32_t i = held; i < s->tail; i++) {
+		graph->garbage_bytes += heap_blocks_size(graph->view.blocks, s->queue[i]);
+		if (heap_blocks_type(graph->view.blocks, s->queue[i]) >= 0)
+			graph->garbage_objects++;
+	}
+}
+
+int graph_find_garbage(struct heap_graph *graph)
+{
+	size_t bytes = (size_t)graph->blocks * sizeof(uint32_t);
+	struct search search = {
+		.graph = graph,
+		.inside = large_new(bytes),
+		.queue = large_new(bytes),
+		.seen = large_new(bits_bytes(graph->blocks)),
+	};
+	int err = -ENOMEM;
+
+	if (search.inside && search.queue && search.seen) {
+		count_inside(&search);
+		find_held(&search);
+		add_up_garbage(&search);
+		err = 0;
+	}
+	large_free(search.inside, bytes);
+	large_free(search.queue, bytes);
+	large_free(search.seen, bits_bytes(graph->blocks));
+	heap_edges_forget_counts(&graph->edges);
+	return err;
+}

@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+#include "heap/holders.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "heap/holders_private.h"
+
+static char *type_name(const struct heap_graph *graph, uint32_t block)
+{
+	const struct heap_type *type = view_type(&graph->view, block);
+	const struct heap_root *root = names_root(graph, block);
+
+	if (root && root->kind == ROOT_MODULE_DICT)
+		return strdup("module");
+	return strdup(type ? type->name : "memory");
+}
+
+static int fill_one(const struct heap_graph *graph, uint32_t block, struct step_budget *budget,
+		    struct holder *holder)
+{
+	const struct heap_view *view = &graph->view;
+	char path[NAMES_PATH_BYTES];
+
+	names_find(graph, block, budget, path, sizeof(path));
+	*holder = (struct holder){
+		.block = block,
+		.object = heap_blocks_object(view->blocks, block),
+		.path = strdup(path),
+		.type = type_name(graph, block),
+		.retained_bytes = graph->retained[block],
+		.tier = heap_graph_tier(graph, block),
+	};
+	holder->has_entries = picks_entries(view, block, &holder->entries);
+	return holder->path && holder->type ? 0 : -ENOMEM;
+}
+
+int holders_fill(const struct heap_graph *graph, const uint32_t *blocks, size_t count,
+		 struct holder *holders)
+{
+	struct step_budget budget = {NAMES_WORDS_MAX};
+	int err = 0;
+
+	for (size_t i = 0; i < count && !err; i++)
+		err = fill_one(graph, blocks[i], &budget, &holders[i]);
+	return err ? err : holders_find_sharers(graph, holders, count, &budget);
+}
+
+static int by_retained(const void *a, const void *b, void *arg)
+{
+	const struct heap_graph *graph = arg;
+	uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+
+	if (graph->retained[x] != graph->retained[y])
+		return graph->retained[x] > graph->retained[y] ? -1 : 1;
+	return x < y ? -1 : x > y;
+}
+
+/* The blocks of all rows in place of their indices, the largest first. */
+static void to_blocks(struct picks *picks)
+{
+	for (size_t i = 0; i < picks->row_count; i++)
+		picks->rows[i] = picks->list[picks->rows[i]].block;
+	if (picks->row_count)
+		qsort_r(picks->rows, picks->row_count, sizeof(*picks->rows), by_retained,
+			(void *)picks->graph);
+}
+
+int heap_holders_find(struct heap_graph *graph, size_t most, struct holder **holders, size_t *count)
+{
+	struct picks picks;
+	int err = picks_init(&picks, graph, NULL, NULL);
+
+	*holders = NULL;
+	*count = 0;
+	if (err)
+		return err;
+	to_blocks(&picks);
+	*count = picks.row_count < most ? picks.row_count : most;
+	*holders = calloc(*count + 1, sizeof(**holders));
+	err = *holders ? holders_fill(graph, picks.rows, *count, *holders) : -ENOMEM;
+	picks_fini(&picks);
+	if (err) {
+		heap_holders_free(*holders, *count);
+		*holders = NULL;
+		*count = 0;
+	}
+	return err;
+}
+
+void heap_holders_free(struct holder *holders, size_t count)
+{
+	for (size_t i = 0; holders && i < count; i++) {
+		free(holders[i].path);
+		free(holders[i].type);
+		free(holders[i].shared_by);
+	}
+	free(holders);
+}

@@ -1,0 +1,263 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* What has grown since an earlier look.
+ *
+ * Addresses are the identity of objects: what is at the same address with the same type is taken for the same.
+ * A container that was replaced (a cache that is rebuilt) is at another one: then its path is.
+ */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "base/large.h"
+#include "heap/holders_private.h"
+
+/* Objects that retain less are not kept; of those that do, so many. */
+#define KEPT_LEAST   1024
+#define KEPT_MOST    (1u << 20)
+/* Of so many holders the path is kept. */
+#define NAMED_MOST   256
+/* What held less than this part of what it holds now is new. */
+#define NEW_PART     64
+
+struct past_object {
+	uint64_t addr, type; /* addresses */
+	uint64_t entries, retained;
+};
+
+struct past_path {
+	char *path;
+	uint64_t entries, retained;
+};
+
+struct holders_past {
+	struct past_object *objects; /* in order of address */
+	size_t object_count;
+	uint64_t least; /* bytes: who retained less is not among them */
+	struct past_path *paths;
+	size_t path_count;
+};
+
+/* --- keeping --- */
+
+/* The least power of two for which no more than KEPT_MOST objects retain as much. */
+static uint64_t find_least(const struct heap_graph *graph, size_t *count)
+{
+	size_t by_power[64] = {0}, sum = 0;
+	unsigned power = 63;
+
+	for (uint32_t block = 0; block < graph->blocks; block++) {
+		if (graph->retained[block] >= KEPT_LEAST &&
+		    heap_blocks_type(graph->view.blocks, block) >= 0)
+			by_power[63 - __builtin_clzll(graph->retained[block])]++;
+	}
+	while (power && sum + by_power[power] <= KEPT_MOST && 1ull << power > KEPT_LEAST / 2)
+		sum += by_power[power--];
+	*count = sum;
+	return 2ull << power;
+}
+
+static int keep_objects(const struct heap_graph *graph, struct holders_past *past)
+{
+	const struct heap_view *view = &graph->view;
+	size_t count;
+
+	past->least = find_least(graph, &count);
+	past->objects = large_new(count * sizeof(*past->objects));
+	if (!past->objects)
+		return -ENOMEM;
+	past->object_count = count;
+	count = 0;
+	for (uint32_t block = 0; block < graph->blocks && count < past->object_count; block++) {
+		struct past_object *object = &past->objects[count];
+
+		if (graph->retained[block] < past->least || !view_type(view, block))
+			continue;
+		object->addr = heap_blocks_object(view->blocks, block);
+		object->type = view_type(view, block)->addr;
+		object->retained = graph->retained[block];
+		picks_entries(view, block, &object->entries);
+		count++;
+	}
+	past->object_count = count;
+	return 0;
+}
+
+static int keep_paths(struct heap_graph *graph, struct holders_past *past)
+{
+	struct holder *holders;
+	size_t count;
+	int err = heap_holders_find(graph, NAMED_MOST, &holders, &count);
+
+	if (err)
+		return err;
+	past->paths = calloc(count + 1, sizeof(*past->paths));
+	for (size_t i = 0; past->paths && i < count; i++) {
+		past->paths[i] = (struct past_path){
+			.path = holders[i].path,
+			.entries = holders[i].entries,
+			.retained = holders[i].retained_bytes,
+		};
+		holders[i].path = NULL;
+		past->path_count++;
+	}
+	heap_holders_free(holders, count);
+	return past->paths ? 0 : -ENOMEM;
+}
+
+int heap_holders_keep(struct heap_graph *graph, struct holders_past **past)
+{
+	struct holders_past *kept = calloc(1, sizeof(*kept));
+	int err;
+
+	*past = NULL;
+	if (!kept)
+		return -ENOMEM;
+	err = keep_objects(graph, kept);
+	if (!err)
+		err = keep_paths(graph, kept);
+	if (err)
+		heap_holders_past_free(kept);
+	else
+		*past = kept;
+	return err;
+}
+
+void heap_holders_past_free(struct holders_past *past)
+{
+	if (!past)
+		return;
+	for (size_t i = 0; i < past->path_count; i++)
+		free(past->paths[i].path);
+	free(past->paths);
+	large_free(past->objects, past->object_count * sizeof(*past->objects));
+	free(past);
+}
+
+/* --- comparing --- */
+
+struct comparison {
+	const struct heap_graph *graph;
+	const struct holders_past *past;
+};
+
+static const struct past_object *find_object(const struct comparison *c, uint32_t block)
+{
+	const struct heap_view *view = &c->graph->view;
+	uint64_t addr = heap_blocks_object(view->blocks, block);
+	size_t low = 0, high = c->past->object_count;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (c->past->objects[middle].addr < addr)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	if (low == c->past->object_count || c->past->objects[low].addr != addr ||
+	    !view_type(view, block) || c->past->objects[low].type != view_type(view, block)->addr)
+		return NULL;
+	return &c->past->objects[low];
+}
+
+static bool growth_of(const void *arg, uint32_t block, int64_t *growth)
+{
+	const struct comparison *c = arg;
+	const struct past_object *object = find_object(c, block);
+
+	if (object)
+		*growth = (int64_t)(c->graph->retained[block] - object->retained);
+	return object != NULL;
+}
+
+static const struct past_path *find_path(const struct holders_past *past, const char *path)
+{
+	for (size_t i = 0; i < past->path_count; i++) {
+		if (!strcmp(past->paths[i].path, path))
+			return &past->paths[i];
+	}
+	return NULL;
+}
+
+static void compare_one(const struct comparison *c, struct holder *holder)
+{
+	const struct past_object *object = find_object(c, holder->block);
+	const struct past_path *path = object ? NULL : find_path(c->past, holder->path);
+	uint64_t entries = object ? object->entries : path ? path->entries : 0;
+	uint64_t retained = object ? object->retained : path ? path->retained : 0;
+
+	holder->grown_bytes = (int64_t)(holder->retained_bytes - retained);
+	holder->is_new = retained < holder->retained_bytes / NEW_PART;
+	if (holder->has_entries)
+		holder->entries_grown = (int64_t)(holder->entries - entries);
+}
+
+/* What is new counts with all that it holds. */
+static int64_t rank_of(const struct comparison *c, uint32_t block)
+{
+	int64_t growth;
+
+	return growth_of(c, block, &growth) ? growth : (int64_t)c->graph->retained[block];
+}
+
+static int by_growth(const void *a, const void *b)
+{
+	const struct holder *x = a, *y = b;
+
+	if (x->grown_bytes != y->grown_bytes)
+		return x->grown_bytes > y->grown_bytes ? -1 : 1;
+	if (x->retained_bytes != y->retained_bytes)
+		return x->retained_bytes > y->retained_bytes ? -1 : 1;
+	return x->block < y->block ? -1 : x->block > y->block;
+}
+
+static int by_rank(const void *a, const void *b, void *arg)
+{
+	int64_t x = rank_of(arg, *(const uint32_t *)a), y = rank_of(arg, *(const uint32_t *)b);
+
+	if (x != y)
+		return x > y ? -1 : 1;
+	return *(const uint32_t *)a < *(const uint32_t *)b ? -1 : 1;
+}
+
+/* Two objects where one replaces the other have grown by their difference: more rows than asked for are
+ * named, since it takes a path to know. */
+static int compare_all(const struct comparison *c, uint32_t *blocks, size_t count, size_t most,
+		       struct holder **holders, size_t *kept)
+{
+	size_t named = count < most ? count : most;
+	int err;
+
+	*holders = calloc(named + 1, sizeof(**holders));
+	if (!*holders)
+		return -ENOMEM;
+	*kept = named;
+	qsort_r(blocks, count, sizeof(*blocks), by_rank, (void *)c);
+	err = holders_fill(c->graph, blocks, named, *holders);
+	for (size_t i = 0; i < named && !err; i++)
+		compare_one(c, &(*holders)[i]);
+	qsort(*holders, named, sizeof(**holders), by_growth);
+	return err;
+}
+
+int heap_holders_compare(struct heap_graph *graph, const struct holders_past *past, size_t most,
+			 struct holder **holders, size_t *count)
+{
+	struct comparison comparison = {.graph = graph, .past = past};
+	struct picks picks;
+	int err = picks_init(&picks, graph, growth_of, &comparison);
+
+	*holders = NULL;
+	*count = 0;
+	if (err)
+		return err;
+	for (size_t i = 0; i < picks.row_count; i++)
+		picks.rows[i] = picks.list[picks.rows[i]].block;
+	err = compare_all(&comparison, picks.rows, picks.row_count, most, holders, count);
+	picks_fini(&picks);
+	if (err) {
+		heap_holders_free(*holders, *count);
+		*holders = NULL;
+		*count = 0;
+	}
+	return err;
+}

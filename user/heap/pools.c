@@ -1,0 +1,241 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Problem: find CPython's small-object pools without a symbol: an interpreter need not export one,
+ * and the table of arenas is not where it can be found.
+ *
+ * A pool says itself that it is one: it begins at a multiple of its size, with a head whose fields
+ * confirm each other (Objects/obmalloc.c, struct pool_header; init in pymalloc_alloc()). Chance
+ * does not make such a head. What a target makes on purpose is bounded like any other.
+ */
+#include <errno.h>
+
+#include "base/array.h"
+#include "heap/blocks_private.h"
+
+#define SIZE_CLASSES	 32
+#define SIZE_CLASS_BYTES 16
+#define HEAD_BYTES_MAX	 64
+
+static uint32_t get32(const unsigned char *head, unsigned offset)
+{
+	uint32_t value;
+
+	memcpy(&value, head + offset, sizeof(value));
+	return value;
+}
+
+static uint64_t get64(const unsigned char *head, unsigned offset)
+{
+	uint64_t value;
+
+	memcpy(&value, head + offset, sizeof(value));
+	return value;
+}
+
+/* Is it a block's place in the pool that `run` describes? */
+static bool is_block_offset(const struct heap_run *run, uint32_t first, uint64_t offset)
+{
+	return offset >= first && offset < (uint64_t)first + (uint64_t)run->count * run->stride &&
+	       (offset - first) % run->stride == 0;
+}
+
+/* Fills `run` from the head at `addr`. False: that is none. */
+static bool read_head(const struct heap_blocks *b, uint64_t addr, const unsigned char *head,
+		      struct heap_run *run)
+{
+	const struct py_heap_layout *l = b->layout;
+	uint32_t class = get32(head, l->pool_szidx), next = get32(head, l->pool_next_offset);
+	uint32_t used = get32(head, l->pool_ref);
+	uint64_t free_block = get64(head, l->pool_freeblock);
+	uint32_t size = (class + 1) * SIZE_CLASS_BYTES, first = b->pool_first;
+
+	if (class >= SIZE_CLASSES || get32(head, l->pool_max_next_offset) != l->pool_size - size)
+		return false;
+	if (next < first + size || next > l->pool_size || (next - first) % size)
+		return false;
+	*run = (struct heap_run){
+		.start = addr,
+		.end = addr + l->pool_size,
+		.count = (next - first) / size,
+		.stride = size,
+		.arena = get32(head, l->pool_arena),
+		.kind = RUN_POOL,
+	};
+	if (used > run->count)
+		return false;
+	if (free_block) {
+		if (!is_block_offset(run, first, free_block - addr))
+			return false;
+		run->free_list = (uint32_t)(free_block - addr);
+	}
+	if (!used)
+		run->count = 0;
+	return true;
+}
+
+/* An arena's first pool is the first to be carved, so the lowest one is where the pools begin.
+ * Where the arena itself does is not known if a pool is larger than a page: then it may end that
+ * much earlier. Pools come in order of address. */
+static int note_arena(struct heap_blocks *b, const struct heap_run *pool)
+{
+	struct heap_arena *last = b->arena_count ? &b->arenas[b->arena_count - 1] : NULL;
+	uint64_t size = b->layout->arena_size;
+	uint64_t unsure = b->layout->pool_size - snapshot_page_size(b->snapshot);
+
+	if (last && last->number == pool->arena && pool->start - last->start < size) {
+		if (last->end < pool->end)
+			last->end = pool->end;
+		return 0;
+	}
+	if (last && last->end > pool->start)
+		last->end = pool->start;
+	if (!ARRAY_HAS_ROOM(b->arenas, b->arena_count, b->arena_room))
+		return -ENOMEM;
+	if (b->layout->pool_size < snapshot_page_size(b->snapshot))
+		unsure = 0;
+	b->arenas[b->arena_count++] =
+		(struct heap_arena){pool->start, pool->start + size - unsure, pool->arena};
+	return 0;
+}
+
+/* Those without a block in use are no runs: only counted and claimed. */
+static int add_pool(struct heap_blocks *b, const struct heap_run *pool)
+{
+	struct heap_run *run;
+	int err = note_arena(b, pool);
+
+	if (err)
+		return err;
+	b->allocators.pools++;
+	if (!pool->count) {
+		b->allocators.free_pools++;
+		b->allocators.free_pool_bytes +=
+			snapshot_resident(b->snapshot, pool->start, pool->end);
+		return blocks_claim(b, pool->start, pool->end, CLAIM_POOL, CLAIM_NO_NUMBER);
+	}
+	run = blocks_add_run(b);
+	if (!run)
+		return -ENOMEM;
+	*run = *pool;
+	return 0;
+}
+
+/* Those that begin in pages next to each other. */
+static int find_in(struct heap_blocks *b, const struct region *r, uint64_t start, uint64_t end)
+{
+	uint64_t size = b->layout->pool_size;
+	struct heap_run pool;
+	int err = 0;
+
+	for (uint64_t at = (start + size - 1) & ~(size - 1);
+	     at >= start && at < end && size <= r->end - at && !err; at += size) {
+		const unsigned char *head = snapshot_at(b->snapshot, at, b->pool_first);
+
+		if (head && read_head(b, at, head, &pool))
+			err = add_pool(b, &pool);
+	}
+	return err;
+}
+
+int pools_find(struct heap_blocks *b)
+{
+	unsigned page = snapshot_page_size(b->snapshot);
+	const struct snapshot_run *runs;
+	size_t count = snapshot_runs(b->snapshot, &runs);
+	const struct region *r = NULL;
+	int err = 0;
+
+	b->pool_first = b->layout->pool_overhead;
+	if (b->layout->flags & PY_HEAP_FREE_THREADED || !b->layout->pool_size)
+		return 0;
+	for (size_t i = 0; i < count && !err; i++) {
+		if (!(runs[i].state & PAGE_COPIED))
+			continue;
+		if (!r || r->end <= runs[i].start)
+			r = snapshot_region_of(b->snapshot, runs[i].start);
+		if (r->kind == REGION_ANONYMOUS && r->writable)
+			err = find_in(b, r, runs[i].start,
+				      runs[i].start + (uint64_t)runs[i].pages * page);
+	}
+	return err;
+}
+
+/* --- free blocks --- */
+
+static uint64_t resident(const struct heap_blocks *b, uint64_t start, uint64_t end)
+{
+	return snapshot_resident(b->snapshot, start, end);
+}
+
+/* Follows the list of free blocks. Returns how many there are, or -1: it leads astray. */
+static int64_t mark_free(struct heap_blocks *b, const struct heap_run *run)
+{
+	uint64_t next = run->free_list ? run->start + run->free_list : 0;
+	uint32_t free_blocks = 0;
+
+	while (next) {
+		uint64_t offset = next - run->start;
+		int32_t *type;
+
+		if (!is_block_offset(run, b->pool_first, offset))
+			return -1;
+		type = &b->block_types[run->first +
+				       (uint32_t)(offset - b->pool_first) / run->stride];
+		if (*type == BLOCK_FREE) /* a circle */
+			return -1;
+		*type = BLOCK_FREE;
+		free_blocks++;
+		if (!snapshot_read(b->snapshot, run->start + offset, &next, sizeof(next)))
+			return -1;
+	}
+	return free_blocks;
+}
+
+static void count_pool(struct heap_blocks *b, const struct heap_run *run, uint32_t free_blocks)
+{
+	struct heap_allocators *a = &b->allocators;
+	uint64_t blocks = run->start + b->pool_first;
+	uint64_t there = resident(b, run->start, run->end);
+	/* What is not resident was never touched, or is swapped. */
+	uint64_t carved = resident(b, blocks, blocks + (uint64_t)run->count * run->stride);
+	uint64_t used = (uint64_t)(run->count - free_blocks) * run->stride;
+	unsigned tenth;
+
+	if (used > carved)
+		used = carved;
+	a->pool_used_bytes += used;
+	a->pool_free_bytes += carved - used;
+	a->pool_header_bytes += there - carved;
+	tenth = (unsigned)(10 * (uint64_t)(run->count - free_blocks) * run->stride /
+			   (b->layout->pool_size - b->pool_first));
+	a->pools_by_fullness[tenth > 9 ? 9 : tenth] += used;
+}
+
+void pools_sort_out(struct heap_blocks *b)
+{
+	for (size_t i = 0; i < b->run_count; i++) {
+		const struct heap_run *run = &b->runs[i];
+		int64_t free_blocks;
+		uint32_t used = 0;
+
+		if (run->kind != RUN_POOL)
+			continue;
+		free_blocks = mark_free(b, run);
+		snapshot_read(b->snapshot, run->start + b->layout->pool_ref, &used, sizeof(used));
+		/* It ran inside its allocator while it was copied: what the list says counts. */
+		if (free_blocks < 0 || free_blocks + used != run->count)
+			b->allocators.broken_pools++;
+		if (free_blocks < 0)
+			free_blocks = used < run->count ? run->count - used : 0;
+		count_pool(b, run, (uint32_t)free_blocks);
+	}
+}
+
+int pools_claim_arenas(struct heap_blocks *b)
+{
+	int err = 0;
+
+	for (size_t i = 0; i < b->arena_count && !err; i++)
+		err = blocks_claim(b, b->arenas[i].start, b->arenas[i].end, CLAIM_ARENA,
+				   CLAIM_NO_NUMBER);
+	return err;
+}

@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Problem: a census chases pointers through all of a process's memory, at 3 us a call if it asks
+ * the kernel for each word. A snapshot is a copy, made in few calls, of what is resident in its
+ * anonymous memory and in its written private file pages, with the state of every page of every
+ * mapping beside it.
+ *
+ * A child process makes the copy, because a target can hold up whoever reads its memory
+ * (userfaultfd, FUSE). It writes into a sparse memory file (memfd) that both map; a child that
+ * makes no progress is given up. The file is the snapshot: saved to disk, it is what tests and
+ * fuzzers read.
+ *
+ * Invariants: what is read is bounded by the copy; a page that was not copied is never looked at;
+ * all of it is hostile. The resident bytes of all regions add up to `rss_bytes`.
+ */
+#ifndef SNAPSHOT_H
+#define SNAPSHOT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/types.h>
+
+#include "heap/page_map.h"
+
+enum region_kind {
+	REGION_ANONYMOUS, /* mmap without a file: arenas, malloc, stacks of threads */
+	REGION_HEAP,	  /* brk */
+	REGION_STACK,	  /* of the main thread */
+	REGION_FILE,	  /* a file, private: its pages are the file's but for those written */
+	REGION_SHARED,	  /* MAP_SHARED, of a file or not */
+	REGION_SPECIAL,	  /* vdso and its like: hardly any of it is in RSS */
+};
+
+struct region {
+	uint64_t start, end; /* of adjacent anonymous mappings with the same rights: one region */
+	enum region_kind kind;
+	bool readable, writable, executable;
+	const char *name; /* path or "[heap]", "" */
+	uint64_t resident_bytes, swapped_bytes;
+	uint64_t copied_bytes;
+};
+
+/* State of a page, snapshot_page(). */
+enum page_state {
+	PAGE_RESIDENT = 1 << 0,
+	PAGE_SWAPPED = 1 << 1,
+	PAGE_FILE = 1 << 2, /* its content is the file's, or shared */
+	PAGE_COPIED = 1 << 3,
+	PAGE_HUGE = 1 << 4, /* part of a transparent huge page, where the kernel tells */
+};
+
+struct snapshot_options {
+	bool pause;		   /* stop its threads (PTRACE_SEIZE) while it is copied */
+	uint64_t copy_limit_bytes; /* refuse (-EFBIG) to copy more; 0: no limit */
+	bool (*interrupted)(void); /* asked while waiting; may be NULL */
+};
+
+struct snapshot;
+
+/* What the fast path needs of a snapshot: its first member. A page's value is its number in `data`
+ * times 32, and its state (enum page_state). Pages are numbered in order of address, so that a
+ * range whose first and last pages are as far apart in `data` as in memory is all there. */
+struct snapshot_memory {
+	struct page_map pages;
+	const unsigned char *data;
+};
+#define SNAPSHOT_STATE_BITS 5
+
+/* Copies. 0; -ESRCH gone; -EPERM/-EACCES may not be read, or (pause) another debugger is attached:
+ * -EBUSY; -ETIME the target held the reading up; -EFBIG; -EINTR; -ENOMEM; other -errno.
+ * The caller owns *snapshot: snapshot_free(). */
+int snapshot_take(pid_t pid, const struct snapshot_options *options, struct snapshot **snapshot);
+void snapshot_free(struct snapshot *snapshot);
+
+/* From and to a file (tests, fuzzers). `data` is hostile. 0, -EINVAL, -errno. */
+int snapshot_load(int fd, struct snapshot **snapshot);
+int snapshot_save(const struct snapshot *snapshot, int fd);
+
+pid_t snapshot_pid(const struct snapshot *snapshot);
+uint64_t snapshot_rss_bytes(const struct snapshot *snapshot); /* resident pages of all regions */
+uint64_t snapshot_swapped_bytes(const struct snapshot *snapshot);
+double snapshot_paused_ms(const struct snapshot *snapshot); /* < 0: it was not paused */
+unsigned snapshot_page_size(const struct snapshot *snapshot);
+
+size_t snapshot_regions(const struct snapshot *snapshot);
+const struct region *snapshot_region(const struct snapshot *snapshot, size_t index);
+/* The region that holds `addr`, or NULL. */
+const struct region *snapshot_region_of(const struct snapshot *snapshot, uint64_t addr);
+/* Bounds of the mapping that holds `addr`, as the kernel has it: not merged with others. False:
+ * there is none. */
+bool snapshot_mapping_of(const struct snapshot *snapshot, uint64_t addr, uint64_t *start,
+			 uint64_t *end);
+/* enum page_state of the page of `addr`; 0: not resident, or no mapping. */
+unsigned snapshot_page(const struct snapshot *snapshot, uint64_t addr);
+/* Resident bytes within [start, end). */
+uint64_t snapshot_resident(const struct snapshot *snapshot, uint64_t start, uint64_t end);
+
+/* Pages of one state next to each other, in one region. */
+struct snapshot_run {
+	uint64_t start;
+	uint32_t pages, state; /* enum page_state */
+};
+/* All runs of pages that are resident or swapped, in order of address: what is looked for page by
+ * page is looked for in these, since an address space is mostly empty. */
+size_t snapshot_runs(const struct snapshot *snapshot, const struct snapshot_run **runs);
+
+/* Threads at that time, with the stack pointer of each (0: not known). */
+struct snapshot_thread {
+	pid_t tid;
+	uint64_t stack_pointer;
+};
+size_t snapshot_threads(const struct snapshot *snapshot, const struct snapshot_thread **threads);
+
+/* The copy of [addr, addr + len), valid as long as the snapshot; NULL unless all of it was copied.
+ * Any alignment. The fast path: some nanoseconds. */
+static inline const void *snapshot_at(const struct snapshot *snapshot, uint64_t addr, size_t len)
+{
+	const struct snapshot_memory *memory = (const struct snapshot_memory *)snapshot;
+	unsigned shift = memory->pages.page_shift;
+	uint64_t last = addr + (len ? len - 1 : 0), page, last_page;
+
+	page = page_map_get(&memory->pages, addr);
+	if (!(page & PAGE_COPIED) || last < addr)
+		return NULL;
+	page >>= SNAPSHOT_STATE_BITS;
+	if ((addr ^ last) >> shift) {
+		last_page = page_map_get(&memory->pages, last);
+		if (!(last_page & PAGE_COPIED) ||
+		    (last_page >> SNAPSHOT_STATE_BITS) - page != (last >> shift) - (addr >> shift))
+			return NULL;
+	}
+	return memory->data + (page << shift) + (addr & ((1u << shift) - 1));
+}
+
+static inline bool snapshot_read(const struct snapshot *snapshot, uint64_t addr, void *buf,
+				 size_t len)
+{
+	const void *at = snapshot_at(snapshot, addr, len);
+
+	if (at)
+		memcpy(buf, at, len);
+	return at != NULL;
+}
+
+/* A word; 0 if it was not copied. */
+static inline uint64_t snapshot_word(const struct snapshot *snapshot, uint64_t addr)
+{
+	uint64_t word = 0;
+
+	snapshot_read(snapshot, addr, &word, sizeof(word));
+	return word;
+}
+
+/* Gives the copies of all whole pages in [start, end) back to the kernel: they count as not copied from now on.
+ * Not to be called while another thread reads them. */
+void snapshot_release(struct snapshot *snapshot, uint64_t start, uint64_t end);
+
+/* Reads what was not copied (read-only data of a file: a static type's name) by
+ * process_vm_readv through the child; slow, cached by page. 0 or -errno. */
+int snapshot_read_live(struct snapshot *snapshot, uint64_t addr, void *buf, size_t len);
+
+/* The copy if there is one, else as snapshot_read_live(). True: all of it was read. */
+bool snapshot_read_any(struct snapshot *snapshot, uint64_t addr, void *buf, size_t len);
+
+#endif

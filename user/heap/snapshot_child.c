@@ -1,0 +1,374 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* The child: maps, page tables, the copy itself, the file's records; and single pages later.
+ *
+ * The memory that the copy goes to is populated before a target is paused, as most of the time goes
+ * there. Pages that have vanished since the page tables were read are resident, and not copied.
+ */
+#include "heap/snapshot_child.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include "base/array.h"
+#include "base/clock.h"
+
+#define BATCH_BYTES    (4u << 20) /* of one process_vm_readv(): half a millisecond */
+#define BATCH_RUNS     256
+#define POPULATE_BYTES (32u << 20)
+
+/* linux/mman.h, 5.14. */
+#define POPULATE_WRITE 23
+
+/* --- the file --- */
+
+/* Makes it long enough for `pages` copied pages. */
+static int file_reserve(struct capture *c, uint64_t pages)
+{
+	size_t bytes = SNAPSHOT_DATA + (pages << c->page_shift);
+	void *file;
+
+	if (bytes <= c->file_bytes)
+		return 0;
+	if (ftruncate(c->memory_fd, (off_t)bytes))
+		return -errno;
+	file = c->file ? mremap(c->file, c->file_bytes, bytes, MREMAP_MAYMOVE)
+		       : mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, c->memory_fd, 0);
+	if (file == MAP_FAILED)
+		return -errno;
+	c->file = file;
+	c->file_bytes = bytes;
+	c->progress = &((struct snapshot_header *)file)->progress;
+	return 0;
+}
+
+static void *file_page(const struct capture *c, uint64_t page)
+{
+	return c->file + SNAPSHOT_DATA + (page << c->page_shift);
+}
+
+static uint64_t pages_to_copy(const struct capture *c)
+{
+	uint64_t pages = 0;
+
+	for (size_t i = 0; i < c->run_count; i++) {
+		if (c->runs[i].state & PAGE_COPIED)
+			pages += c->runs[i].pages;
+	}
+	return pages;
+}
+
+/* --- copying --- */
+
+static int add_copied(struct capture *c, uint64_t start, uint64_t pages, uint32_t state)
+{
+	if (!ARRAY_HAS_ROOM(c->copied, c->copied_count, c->copied_room))
+		return -ENOMEM;
+	c->copied[c->copied_count++] = (struct snapshot_run){start, (uint32_t)pages, state};
+	if (state & PAGE_COPIED)
+		c->data_pages += pages;
+	return 0;
+}
+
+/* Where the copy goes on: a run, and a page of it. */
+struct position {
+	size_t run;
+	uint64_t page;
+};
+
+/* What one call is to read: the next runs that are to be copied. Returns bytes. */
+static size_t gather(const struct capture *c, struct position at, struct iovec *remote,
+		     unsigned *count)
+{
+	size_t bytes = 0;
+
+	for (*count = 0; at.run < c->run_count && *count < BATCH_RUNS; at.run++, at.page = 0) {
+		const struct snapshot_run *run = &c->runs[at.run];
+		uint64_t left = (run->pages - at.page) << c->page_shift;
+
+		if (!(run->state & PAGE_COPIED))
+			break;
+		if (left > BATCH_BYTES - bytes)
+			left = BATCH_BYTES - bytes;
+		if (!left)
+			break;
+		remote[(*count)++] = (struct iovec){
+			(void *)(uintptr_t)(run->start + (at.page << c->page_shift)), left};
+		bytes += left;
+	}
+	return bytes;
+}
+
+/* Moves on by `pages`, which have this state now. */
+static int advance(struct capture *c, struct position *at, uint64_t pages, bool copied)
+{
+	int err = 0;
+
+	while (pages && !err) {
+		const struct snapshot_run *run = &c->runs[at->run];
+		uint64_t part = run->pages - at->page < pages ? run->pages - at->page : pages;
+		uint32_t state = copied ? run->state : run->state & ~(uint32_t)PAGE_COPIED;
+
+		err = add_copied(c, run->start + (at->page << c->page_shift), part, state);
+		pages -= part;
+		at->page += part;
+		if (at->page == run->pages) {
+			at->run++;
+			at->page = 0;
+		}
+	}
+	return err;
+}
+
+static int copy_batch(struct capture *c, struct position *at)
+{
+	struct iovec remote[BATCH_RUNS], local = {.iov_base = file_page(c, c->data_pages)};
+	unsigned count;
+	ssize_t n;
+	uint64_t pages;
+	int err;
+
+	local.iov_len = gather(c, *at, remote, &count);
+	n = process_vm_readv(c->pid, &local, 1, remote, count, 0);
+	capture_progress(c);
+	if (n < 0 && errno != EFAULT)
+		return -errno;
+	pages = n < 0 ? 0 : (uint64_t)n >> c->page_shift;
+	err = advance(c, at, pages, true);
+	/* The page behind is gone. */
+	if (!err && pages << c->page_shift < local.iov_len)
+		err = advance(c, at, 1, false);
+	return err;
+}
+
+static int copy_all(struct capture *c)
+{
+	struct position at = {.run = 0};
+	int err = 0;
+
+	c->copied_count = 0;
+	c->data_pages = 0;
+	while (at.run < c->run_count && !err) {
+		const struct snapshot_run *run = &c->runs[at.run];
+
+		if (run->state & PAGE_COPIED) {
+			err = copy_batch(c, &at);
+		} else {
+			err = add_copied(c, run->start, run->pages, run->state);
+			at.run++;
+		}
+	}
+	return err;
+}
+
+/* --- what is written behind the data --- */
+
+struct writer {
+	int fd;
+	uint64_t at;
+	int err;
+};
+
+static void put(struct writer *w, const void *data, size_t bytes)
+{
+	const char *from = data;
+	size_t done = 0;
+
+	while (!w->err && done < bytes) {
+		ssize_t n = pwrite(w->fd, from + done, bytes - done, (off_t)(w->at + done));
+
+		if (n < 0 && errno != EINTR)
+			w->err = -errno;
+		if (n > 0)
+			done += (size_t)n;
+	}
+	w->at += (bytes + 7) & ~7ull;
+}
+
+static void put_threads(struct writer *w, const struct capture *c)
+{
+	for (size_t i = 0; i < c->thread_count; i++) {
+		struct snapshot_file_thread thread = {c->threads[i].tid,
+						      c->threads[i].stack_pointer};
+
+		put(w, &thread, sizeof(thread));
+	}
+}
+
+static int write_file(struct capture *c, double paused_ms)
+{
+	struct snapshot_header header = {
+		.magic = SNAPSHOT_MAGIC,
+		.page_shift = c->page_shift,
+		.pid = c->pid,
+		.paused_ms = paused_ms,
+		.regions = c->region_count,
+		.mappings = c->mapping_count,
+		.runs = c->copied_count,
+		.threads = c->thread_count,
+		.names_bytes = c->names_bytes,
+		.data_pages = c->data_pages,
+		.meta_offset = SNAPSHOT_DATA + (c->data_pages << c->page_shift),
+	};
+	struct writer w = {.fd = c->memory_fd, .at = header.meta_offset};
+
+	put(&w, c->regions, c->region_count * sizeof(*c->regions));
+	put(&w, c->mappings, c->mapping_count * sizeof(*c->mappings));
+	put(&w, c->copied, c->copied_count * sizeof(*c->copied));
+	put_threads(&w, c);
+	put(&w, c->names, c->names_bytes);
+	if (!w.err && ftruncate(c->memory_fd, (off_t)w.at))
+		w.err = -errno;
+	w.at = 0;
+	put(&w, &header, sizeof(header));
+	return w.err;
+}
+
+/* --- all of it --- */
+
+static int look(struct capture *c)
+{
+	int err = capture_maps(c);
+
+	return err ? err : capture_pages(c);
+}
+
+static int check_limit(const struct capture *c, const struct snapshot_request *request)
+{
+	uint64_t pages = pages_to_copy(c);
+
+	if (pages > SNAPSHOT_PAGES_MAX)
+		return -EFBIG;
+	if (request->copy_limit_bytes && pages << c->page_shift > request->copy_limit_bytes)
+		return -EFBIG;
+	return 0;
+}
+
+/* A hint: without it the pause is longer. In parts, each of which is progress. */
+static void populate(struct capture *c)
+{
+	size_t at = SNAPSHOT_DATA, part;
+
+	for (; at < c->file_bytes; at += part) {
+		part = c->file_bytes - at < POPULATE_BYTES ? c->file_bytes - at : POPULATE_BYTES;
+		madvise(c->file + at, part, POPULATE_WRITE);
+		capture_progress(c);
+	}
+}
+
+/* Room for what there is now, and for what may come until the copy begins. A target that runs on
+ * changes what is copied: the shorter that takes, the less of it is torn. */
+static int prepare_copy(struct capture *c)
+{
+	uint64_t pages = pages_to_copy(c);
+	int err = file_reserve(c, pages + pages / 64 + 256);
+
+	if (!err)
+		populate(c);
+	return err;
+}
+
+/* All that is there at this moment, or over some milliseconds. */
+static int copy_now(struct capture *c, const struct snapshot_request *request)
+{
+	int err = look(c);
+
+	if (!err)
+		err = check_limit(c, request);
+	if (!err)
+		err = file_reserve(c, pages_to_copy(c));
+	if (!err)
+		err = copy_all(c);
+	return err ? err : capture_threads(c);
+}
+
+static int copy_paused(struct capture *c, const struct snapshot_request *request, double *paused_ms)
+{
+	double begin = clock_seconds(CLOCK_MONOTONIC);
+	int err = capture_pause(c);
+
+	if (err)
+		return err;
+	err = copy_now(c, request);
+	capture_resume(c);
+	*paused_ms = 1e3 * (clock_seconds(CLOCK_MONOTONIC) - begin);
+	return err;
+}
+
+static int take(struct capture *c, const struct snapshot_request *request)
+{
+	double paused_ms = -1;
+	int err = look(c);
+
+	if (!err)
+		err = check_limit(c, request);
+	if (!err)
+		err = prepare_copy(c);
+	if (!err)
+		err = request->pause ? copy_paused(c, request, &paused_ms) : copy_now(c, request);
+	/* Reads are by PID: they were another program's. */
+	if (!err && capture_is_gone(c))
+		err = -ESRCH;
+	return err ? err : write_file(c, paused_ms);
+}
+
+static int open_proc(struct capture *c)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/%d/pagemap", (int)c->pid);
+	c->pagemap = open(path, O_RDONLY | O_CLOEXEC);
+	if (c->pagemap < 0)
+		return errno == ENOENT ? -ESRCH : -errno;
+	snprintf(path, sizeof(path), "/proc/%d/task", (int)c->pid);
+	c->task = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (c->task < 0)
+		return errno == ENOENT ? -ESRCH : -errno;
+	return 0;
+}
+
+static int answer_page(struct capture *c, uint64_t addr, int socket)
+{
+	struct {
+		int32_t err, reserved;
+		unsigned char page[1 << 16];
+	} answer;
+	size_t bytes = offsetof(typeof(answer), page);
+
+	answer.err = capture_read_page(c, addr >> c->page_shift << c->page_shift, answer.page);
+	answer.reserved = 0;
+	if (!answer.err)
+		bytes += (size_t)1 << c->page_shift;
+	return send(socket, &answer, bytes, MSG_NOSIGNAL) == (ssize_t)bytes ? 0 : -EPIPE;
+}
+
+void snapshot_child_serve(const struct snapshot_request *request, int memory_fd, int socket)
+{
+	struct capture c = {
+		.pid = request->pid,
+		.page_shift = (unsigned)__builtin_ctzl((unsigned long)sysconf(_SC_PAGESIZE)),
+		.pagemap = -1,
+		.task = -1,
+		.memory_fd = memory_fd,
+	};
+	int32_t err = file_reserve(&c, 0);
+	uint64_t addr;
+
+	if (!err)
+		err = open_proc(&c);
+	if (!err)
+		err = take(&c, request);
+	if (send(socket, &err, sizeof(err), MSG_NOSIGNAL) != sizeof(err) || err)
+		return;
+	while (recv(socket, &addr, sizeof(addr), 0) == sizeof(addr)) {
+		if (answer_page(&c, addr, socket))
+			return;
+	}
+}

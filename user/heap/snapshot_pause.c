@@ -1,0 +1,244 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Problem: stop a process for some milliseconds such that nobody notices, and that it goes on
+ * whatever becomes of us.
+ *
+ * PTRACE_SEIZE and PTRACE_INTERRUPT send no signal: neither its parent nor the process itself sees
+ * one. The kernel lets tracees go on when their tracer ends. System calls that can be restarted
+ * are; epoll_wait() and a few others end with EINTR, as after any stop.
+ *
+ * A thread may report a signal in place of the stop that was asked for: it is stopped then, too,
+ * and gets its signal when it goes on.
+ */
+#include "heap/snapshot_child.h"
+
+#include <ctype.h>
+#include <dirent.h>
+#include <elf.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ptrace.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <sys/user.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/array.h"
+#include "base/clock.h"
+#include "os/proc.h"
+
+#define STOP_MS	   500 /* a thread in the midst of a fork or a read from a bad disk */
+#define ROUNDS_MAX 100 /* of looking for threads that were begun meanwhile */
+
+/* --- the list of threads --- */
+
+#define TIDS_MAX (1u << 22) /* PID_MAX_LIMIT, include/linux/threads.h */
+
+/* Marks it as seen. Was it already? */
+static bool was_seen(struct capture *c, pid_t tid)
+{
+	unsigned char bit = (unsigned char)(1 << (tid & 7));
+	bool seen = c->seen_threads[tid / 8] & bit;
+
+	c->seen_threads[tid / 8] |= bit;
+	return seen;
+}
+
+static int add_thread(struct capture *c, pid_t tid)
+{
+	capture_progress(c);
+	if (!ARRAY_HAS_ROOM(c->threads, c->thread_count, c->thread_room))
+		return -ENOMEM;
+	c->threads[c->thread_count++] = (struct capture_thread){.tid = tid};
+	return 0;
+}
+
+/* Calls `fn` for each thread there is. */
+static int each_thread(struct capture *c, int (*fn)(struct capture *c, pid_t tid))
+{
+	int fd = openat(c->task, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), err = 0;
+	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	struct dirent *entry;
+
+	if (!dir) {
+		err = -errno;
+		if (fd >= 0)
+			close(fd);
+		return err;
+	}
+	while (!err && (entry = readdir(dir))) {
+		if (isdigit((unsigned char)entry->d_name[0]))
+			err = fn(c, atoi(entry->d_name));
+	}
+	closedir(dir);
+	return err;
+}
+
+/* --- stopping --- */
+
+/* Errors of ptrace() that say that a thread has ended, or is about to: its leader may be a zombie
+ * while others run. EPERM also says that another process traces it. */
+static int why_not_seized(struct capture *c, pid_t tid, int err)
+{
+	char name[64], text[2048];
+	const char *tracer;
+	ssize_t n;
+
+	snprintf(name, sizeof(name), "task/%d/status", (int)tid);
+	n = proc_file_read(c->pid, name, text, sizeof(text) - 1);
+	if (n <= 0)
+		return 0;
+	text[n] = '\0';
+	if (strstr(text, "\nState:\tZ") || strstr(text, "\nState:\tX"))
+		return 0;
+	tracer = strstr(text, "\nTracerPid:\t");
+	if (tracer && atoi(tracer + strlen("\nTracerPid:\t")))
+		return -EBUSY;
+	return -err;
+}
+
+static int seize_new(struct capture *c, pid_t tid)
+{
+	int err;
+
+	if (tid < 0 || (unsigned)tid >= TIDS_MAX || was_seen(c, tid))
+		return 0;
+	if (ptrace(PTRACE_SEIZE, tid, NULL, NULL)) {
+		err = errno == ESRCH ? 0 : why_not_seized(c, tid, errno);
+		return err;
+	}
+	err = add_thread(c, tid);
+	if (!err && ptrace(PTRACE_INTERRUPT, tid, NULL, NULL) && errno != ESRCH)
+		err = -errno;
+	return err;
+}
+
+/* What wait() says of it. */
+static void note_stop(struct capture_thread *thread, int status)
+{
+	thread->stopped = true;
+	thread->signal = 0;
+	if (WIFSTOPPED(status) && status >> 16 == 0)
+		thread->signal = WSTOPSIG(status);
+	if (!WIFSTOPPED(status)) /* it has ended */
+		thread->tid = 0;
+}
+
+static int await_stop(struct capture *c, struct capture_thread *thread, uint64_t until_ns)
+{
+	struct timespec nap = {.tv_nsec = 20000};
+	int status;
+	pid_t got;
+
+	while (!thread->stopped && thread->tid) {
+		got = waitpid(thread->tid, &status, __WALL | WNOHANG);
+		if (got == thread->tid) {
+			note_stop(thread, status);
+		} else if (got < 0) {
+			thread->tid = 0;
+		} else if (clock_ns(CLOCK_MONOTONIC) > until_ns) {
+			return -ETIME;
+		} else {
+			nanosleep(&nap, NULL);
+			capture_progress(c);
+		}
+	}
+	return 0;
+}
+
+int capture_pause(struct capture *c)
+{
+	uint64_t until_ns = clock_ns(CLOCK_MONOTONIC) + STOP_MS * 1000000ull;
+	size_t before = 0;
+	int err = 0;
+
+	c->thread_count = 0;
+	c->seen_threads = calloc(1, TIDS_MAX / 8);
+	if (!c->seen_threads)
+		return -ENOMEM;
+	/* Until a look at the list finds no new one: they come from threads that still ran. */
+	for (int round = 0; round < ROUNDS_MAX && !err; round++) {
+		err = each_thread(c, seize_new);
+		if (!err && c->thread_count == before)
+			break;
+		for (size_t i = before; i < c->thread_count && !err; i++)
+			err = await_stop(c, &c->threads[i], until_ns);
+		before = c->thread_count;
+	}
+	free(c->seen_threads);
+	if (!err && !c->thread_count)
+		err = -ESRCH;
+	if (err)
+		capture_resume(c);
+	return err;
+}
+
+/* A thread that was not seen to stop can't be detached: it goes on when this process ends. */
+void capture_resume(struct capture *c)
+{
+	for (size_t i = 0; i < c->thread_count; i++) {
+		struct capture_thread *thread = &c->threads[i];
+
+		if (thread->tid && thread->stopped)
+			ptrace(PTRACE_DETACH, thread->tid, NULL, (long)thread->signal);
+		thread->stopped = false;
+	}
+}
+
+/* --- stack pointers --- */
+
+static uint64_t stack_pointer_of_stopped(pid_t tid)
+{
+	struct user_regs_struct regs;
+	struct iovec io = {&regs, sizeof(regs)};
+
+	if (ptrace(PTRACE_GETREGSET, tid, (void *)NT_PRSTATUS, &io))
+		return 0;
+#if defined(__x86_64__)
+	return regs.rsp;
+#elif defined(__aarch64__)
+	return regs.sp;
+#else
+#error "where is the stack pointer?"
+#endif
+}
+
+/* "number args… sp pc", "-1 sp pc", or "running". */
+static uint64_t stack_pointer_in_kernel(struct capture *c, pid_t tid)
+{
+	char name[64], text[512], *last, *before;
+	ssize_t n;
+
+	snprintf(name, sizeof(name), "task/%d/syscall", (int)tid);
+	n = proc_file_read(c->pid, name, text, sizeof(text) - 1);
+	if (n <= 0)
+		return 0;
+	text[n] = '\0';
+	last = strrchr(text, ' ');
+	if (!last)
+		return 0;
+	*last = '\0';
+	before = strrchr(text, ' ');
+	return before ? strtoull(before + 1, NULL, 16) : 0;
+}
+
+int capture_threads(struct capture *c)
+{
+	int err = 0;
+
+	if (!c->thread_count)
+		err = each_thread(c, add_thread);
+	for (size_t i = 0; i < c->thread_count && !err; i++) {
+		struct capture_thread *thread = &c->threads[i];
+
+		capture_progress(c);
+		if (!thread->tid)
+			continue;
+		thread->stack_pointer = thread->stopped ? stack_pointer_of_stopped(thread->tid)
+							: stack_pointer_in_kernel(c, thread->tid);
+	}
+	return err;
+}

@@ -1,0 +1,228 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Problem: have a child read a target, and wait for it no longer than it makes progress.
+ *
+ * The child counts in the header of the file that it writes. One that sleeps and does not count is
+ * held up by the target: it is killed. One that only gets no CPU is waited for longer.
+ */
+#include "heap/snapshot.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "heap/snapshot_private.h"
+#include "os/proc.h"
+#include "python/examiner.h"
+
+#define SLICE_MS 50
+#define END_MS	 200
+
+struct snapshot_child {
+	pid_t pid;
+	int socket;
+	int memory_fd;			      /* until the snapshot is taken */
+	const struct snapshot_header *header; /* shared with it */
+	bool (*interrupted)(void);
+};
+
+/* --- the child's own beginning --- */
+
+static void leave_all_else(int *memory_fd, int *socket)
+{
+	struct rlimit none = {0, 0};
+	int fd, kept[2] = {*memory_fd, *socket};
+
+	setrlimit(RLIMIT_CORE, &none);
+	prctl(PR_SET_NAME, "pymem-snapshot");
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	/* Signals of the terminal are its parent's to answer. */
+	signal(SIGINT, SIG_IGN);
+	signal(SIGTERM, SIG_IGN);
+	signal(SIGHUP, SIG_IGN);
+	*memory_fd = fcntl(kept[0], F_DUPFD_CLOEXEC, 100);
+	*socket = fcntl(kept[1], F_DUPFD_CLOEXEC, 100);
+	if (*memory_fd < 0 || *socket < 0)
+		_exit(1);
+	/* Whoever reads our output waits for its end: a child that hangs may not hold it. */
+	fd = open("/", O_PATH | O_CLOEXEC);
+	for (int i = 0; i <= STDERR_FILENO && fd >= 0; i++)
+		dup2(fd, i);
+	syscall(SYS_close_range, 3, 99, 0);
+	/* The examiner is our parent's to ask. */
+	proc_set_memory_reader(NULL);
+}
+
+static int start_child(struct snapshot_child *child, const struct snapshot_request *request)
+{
+	int pair[2];
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair))
+		return -errno;
+	child->pid = fork();
+	if (child->pid == 0) {
+		leave_all_else(&child->memory_fd, &pair[1]);
+		snapshot_child_serve(request, child->memory_fd, pair[1]);
+		_exit(0);
+	}
+	close(pair[1]);
+	child->socket = pair[0];
+	return child->pid < 0 ? -errno : 0;
+}
+
+void snapshot_child_end(struct snapshot_child *child)
+{
+	if (!child)
+		return;
+	if (child->socket >= 0)
+		close(child->socket);
+	if (child->pid > 0) {
+		kill(child->pid, SIGKILL);
+		/* One that can't die is left to whoever reaps it. */
+		for (int i = 0; i < END_MS && waitpid(child->pid, NULL, WNOHANG) == 0; i++)
+			usleep(1000);
+	}
+	if (child->header)
+		munmap((void *)child->header, sizeof(*child->header));
+	if (child->memory_fd >= 0)
+		close(child->memory_fd);
+	free(child);
+}
+
+/* --- waiting --- */
+
+struct waiting {
+	uint64_t progress, moved_ms; /* as last seen, and when it moved */
+	uint64_t ran_ms;	     /* when it was last seen to run, or to want to */
+};
+
+static bool is_held_up(const struct snapshot_child *child, struct waiting *w)
+{
+	uint64_t progress = __atomic_load_n(&child->header->progress, __ATOMIC_RELAXED);
+	uint64_t now = clock_ms(CLOCK_MONOTONIC);
+	struct proc_info info;
+
+	if (progress != w->progress) {
+		*w = (struct waiting){progress, now, now};
+		return false;
+	}
+	if (proc_stat_read(child->pid, &info) || info.state == 'R')
+		w->ran_ms = now;
+	return now - w->ran_ms > EXAMINER_ASLEEP_MS || now - w->moved_ms > EXAMINER_STARVED_MS;
+}
+
+/* Waits until the child has answered. 0, -ETIME, -EINTR. */
+static int await_answer(struct snapshot_child *child)
+{
+	struct pollfd p = {.fd = child->socket, .events = POLLIN};
+	uint64_t now = clock_ms(CLOCK_MONOTONIC);
+	struct waiting w = {.moved_ms = now, .ran_ms = now};
+
+	for (;;) {
+		if (poll(&p, 1, SLICE_MS) > 0)
+			return 0;
+		if (child->interrupted && child->interrupted())
+			return -EINTR;
+		if (is_held_up(child, &w))
+			return -ETIME;
+	}
+}
+
+int snapshot_child_read(struct snapshot_child *child, uint64_t addr, void *page, size_t bytes)
+{
+	int32_t head[2];
+	struct iovec parts[2] = {{head, sizeof(head)}, {page, bytes}};
+	struct msghdr message = {.msg_iov = parts, .msg_iovlen = 2};
+	ssize_t n;
+	int err;
+
+	if (!child || child->socket < 0)
+		return -ENOTCONN;
+	if (send(child->socket, &addr, sizeof(addr), MSG_NOSIGNAL) != sizeof(addr))
+		return -ENOTCONN;
+	err = await_answer(child);
+	n = err ? 0 : recvmsg(child->socket, &message, 0);
+	if (!err && n < (ssize_t)sizeof(head))
+		err = -ENOTCONN;
+	if (err) { /* an answer that comes late would be taken for the next one's */
+		close(child->socket);
+		child->socket = -1;
+		return err;
+	}
+	if (head[0])
+		return head[0];
+	return n == (ssize_t)(sizeof(head) + bytes) ? 0 : -ENOTCONN;
+}
+
+/* --- taking --- */
+
+static struct snapshot_child *new_child(const struct snapshot_options *options)
+{
+	struct snapshot_child *child = calloc(1, sizeof(*child));
+	void *header;
+
+	if (!child)
+		return NULL;
+	child->socket = -1;
+	child->interrupted = options->interrupted;
+	child->memory_fd = (int)syscall(SYS_memfd_create, "pymem-snapshot", 1 /* MFD_CLOEXEC */);
+	if (child->memory_fd >= 0 && !ftruncate(child->memory_fd, SNAPSHOT_DATA)) {
+		header = mmap(NULL, sizeof(*child->header), PROT_READ, MAP_SHARED, child->memory_fd,
+			      0);
+		child->header = header == MAP_FAILED ? NULL : header;
+	}
+	if (child->header)
+		return child;
+	snapshot_child_end(child);
+	return NULL;
+}
+
+static int await_snapshot(struct snapshot_child *child)
+{
+	int32_t result;
+	int err = await_answer(child);
+
+	if (err)
+		return err;
+	/* It has died: killed for want of memory, most likely. */
+	if (recv(child->socket, &result, sizeof(result), 0) != sizeof(result))
+		return -ENOMEM;
+	return result;
+}
+
+int snapshot_take(pid_t pid, const struct snapshot_options *options, struct snapshot **snapshot)
+{
+	struct snapshot_request request = {
+		.pid = pid,
+		.pause = options->pause,
+		.copy_limit_bytes = options->copy_limit_bytes,
+	};
+	struct snapshot_child *child = new_child(options);
+	int err;
+
+	*snapshot = NULL;
+	if (!child)
+		return -ENOMEM;
+	err = start_child(child, &request);
+	if (!err)
+		err = await_snapshot(child);
+	if (!err)
+		err = snapshot_load(child->memory_fd, snapshot);
+	if (err) {
+		snapshot_child_end(child);
+		return err;
+	}
+	(*snapshot)->memory_fd = child->memory_fd;
+	child->memory_fd = -1;
+	(*snapshot)->child = child;
+	return 0;
+}

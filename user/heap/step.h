@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* What a person calls a reference from one object to another: ".attr", "['key']", "[12]". */
+#ifndef HEAP_STEP_H
+#define HEAP_STEP_H
+
+#include "heap/graph_private.h"
+
+#define STEP_BYTES 160
+
+struct step {
+	char text[STEP_BYTES]; /* "": none is needed, as from an object to its __dict__ */
+	bool begins;	       /* the path begins anew here: "gen():rows" says it all */
+	bool is_namespace;     /* the child's keys are names of attributes or variables */
+	bool is_task;	       /* of asyncio: `text` is to precede the coroutine's */
+	bool is_generator;     /* the child is a generator's frame */
+	uint64_t closure_of;   /* the child is the closure of this function; 0 */
+};
+
+/* Limits what names cost: words that may still be looked through for all of them. */
+struct step_budget {
+	uint64_t words;
+};
+
+/* How `parent` refers to `child`, both blocks with objects; `before`: the step that led to `parent`. */
+void step_find(const struct heap_graph *graph, uint32_t parent, uint32_t child,
+	       const struct step *before, struct step_budget *budget, struct step *step);
+
+/* ".NAME", or "['key']", "[12]", "[(…)]" for what is no name. */
+void step_of_key(const struct heap_view *view, uint64_t key, bool as_name, char *text, size_t size);
+
+/* The attribute of `parent` that is `child`, whether in a slot, in the instance's values or a
+ * member of a C type. False: it has no name. */
+bool step_find_attribute(const struct heap_graph *graph, uint32_t parent, uint64_t child, char *text,
+			 size_t size);
+
+/* Is `dict` the __dict__ of the object in block `parent`? */
+bool step_is_dict_of(const struct heap_graph *graph, uint32_t parent, uint64_t dict);
+
+/* The name of local variable `index` of a code object. False: it has none. */
+bool step_local_name(const struct heap_view *view, uint64_t code, uint32_t index, char *text,
+		     size_t size);
+
+/* The name of a code object's function. */
+void step_code_name(const struct heap_view *view, uint64_t code, char *text, size_t size);
+
+#endif
