@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* The blocks worth naming: those that retain much, from the top of the dominator tree down, each with a
- * path that a person can find in the source ("pkg.mod.NAME['key'].attr"). */
+/* The blocks worth naming: those that retain much, from the top of the dominator tree down, each
+ * with a path that a person can find in the source ("pkg.mod.NAME['key'].attr"). */
 #ifndef HEAP_HOLDERS_H
 #define HEAP_HOLDERS_H
 
@@ -24,22 +24,23 @@ struct holder {
 };
 
 /* The at most `most` holders with the largest retained bytes, largest first, in an array that
- * heap_holders_free() frees. A container is preferred to what is in it; an object whose largest child has nine
- * tenths of it is left to that child. 0, -ENOMEM. */
-int heap_holders_find(struct heap_graph *graph, size_t most, struct holder **holders, size_t *count);
+ * heap_holders_free() frees. A container is preferred to what is in it; an object whose largest
+ * child has nine tenths of it is left to that child. 0, -ENOMEM. */
+int heap_holders_find(struct heap_graph *graph, size_t most, struct holder **holders,
+		      size_t *count);
 void heap_holders_free(struct holder *holders, size_t count);
 
-/* What is kept of a first look when all else of it is freed: of each container that holds something its
- * address, type, entries and retained bytes; of the largest also their paths. */
+/* What is kept of a first look when all else of it is freed: of each container that holds something
+ * its address, type, entries and retained bytes; of the largest also their paths. */
 struct holders_past;
 
 /* 0, -ENOMEM. The caller owns *past. */
 int heap_holders_keep(struct heap_graph *graph, struct holders_past **past);
 void heap_holders_past_free(struct holders_past *past);
 
-/* As heap_holders_find(), but with what grew since `past`: the `most` that grew most and the `most` that
- * retain most, those that grew first, by growth, then the others, by what they retain. A container that another
- * one has replaced is known by its path. */
+/* As heap_holders_find(), but with what grew since `past`: the `most` that grew most and the `most`
+ * that retain most, those that grew first, by growth, then the others, by what they retain. A
+ * container that another one has replaced is known by its path. */
 int heap_holders_compare(struct heap_graph *graph, const struct holders_past *past, size_t most,
 			 struct holder **holders, size_t *count);
 
