@@ -81,6 +81,7 @@ struct py_heap_layout {
 	uint16_t tuple_items; /* ob_item[] inside the object */
 	uint16_t set_used, set_mask, set_table, set_small_table, set_entry_size, set_entry_key;
 	uint16_t bytearray_bytes, bytearray_alloc; /* ob_bytes, ob_alloc */
+	uint16_t bytearray_object; /* 3.15+: ob_bytes_object, a bytes that ob_bytes points into */
 	/* Pointers of PyCompactUnicodeObject and PyUnicodeObject, and a length. */
 	uint16_t unicode_utf8, unicode_utf8_length, unicode_data;
 	uint16_t long_tag, long_digits; /* lv_tag (or ob_size), ob_digit; digits of 30 bits */
@@ -120,6 +121,13 @@ struct py_heap_layout {
 		gc_generation_threshold, gc_generation_count, gc_permanent, gc_stats, gc_stat_size,
 		gc_stat_collections, gc_stat_collected, gc_stat_uncollectable, gc_garbage,
 		gc_collecting;
+	/* 3.15+, in a statistic: clock of its beginning and end (int64, ns), objects that were
+	 * looked at, and the seconds (double) of all collections so far. */
+	uint16_t gc_stat_start, gc_stat_stop, gc_stat_candidates, gc_stat_duration;
+	/* PY_NONE, or where some releases of the same version have gc_generations: Debian's 3.13.5,
+	 * which aligns PyGC_Head to 4 bytes only. The right ones are those whose list heads are
+	 * closed. */
+	uint16_t gc_generations_other;
 	uint16_t gc_visited_space; /* int: which old space is the visited one (GC_INCREMENTAL) */
 	uint16_t gc_generation_number; /* of gc_generations */
 	/* What gc_stats points to (GC_RING): a ring of the youngest generation, then one of each

@@ -105,7 +105,7 @@ struct pymem_vmcalls {
 struct pymem_stack {
 	struct pymem_counters counters;
 	__u32 announced; /* its frames have been handed to user space */
-	__u16 interval;	 /* pymem_slot.interval when it last left a slot */
+	__u16 interval;	 /* pymem_recent.interval when it was last a recent stack */
 	__u16 lacks;	 /* enum pymem_lack: else, why not all of them */
 };
 
@@ -179,13 +179,13 @@ struct pymem_proc {
 	__u64 percpu[PYMEM_MEMBERS];	   /* 6.2+: its per-CPU pointer */
 	__s64 lost_pages[PYMEM_LOSS_COUNT];
 	struct pymem_places places[PYMEM_TABLE_COUNT];
-	__u64 peak_pages;	/* at the end of the image; before, the maximum over CPUs */
-	__u64 truncated;	/* distinct stacks whose outermost frames are missing */
-	__u64 lost_faults;	/* page faults that went to no stack */
-	__u32 page;		/* serial of the page it is published on (pymem_page.h); 0: none */
+	__u64 peak_pages;  /* at the end of the image; before, the maximum over CPUs */
+	__u64 truncated;   /* distinct stacks whose outermost frames are missing */
+	__u64 lost_faults; /* page faults that went to no stack */
+	__u32 block; /* serial of the counter block it is published on (pymem_block.h); 0: none */
 	__u32 lines_seen;	/* a line event has come: the exact engine is attached to it */
 	__u32 ended;		/* its record is final */
-	__u32 tree;		/* of the page that adds it up with its relatives; 0: none */
+	__u32 tree;		/* of the block that adds it up with its relatives; 0: none */
 	__u64 unwatched_writes; /* to present pages, before copies were watched */
 	__u32 parent_id, ppid;
 	char comm[16];
@@ -227,7 +227,7 @@ struct pymem_wanted {
 	__u32 layout;
 	__u32 identified;
 	__u32 adopt;  /* set when tracking begins here */
-	__u32 page;   /* to publish it on; 0: none */
+	__u32 block;  /* to publish it on; 0: none */
 	__u32 expect; /* id of the image that was examined, no other; 0: whichever it runs */
 	__u32 payer;  /* on whose account it is, and what it forks; 0: nobody's */
 	__u32 id;     /* out: of the image now tracked */
@@ -240,7 +240,7 @@ enum pymem_wanted_result {
 	PYMEM_WANTED_NO_MM, /* zombie or kernel thread */
 	PYMEM_WANTED_OTHER, /* another process has that PID now, or it runs another image */
 	PYMEM_WANTED_MAP_FULL,
-	PYMEM_WANTED_BUSY,  /* published on another page already */
+	PYMEM_WANTED_BUSY,  /* published on another block already */
 	PYMEM_WANTED_QUOTA, /* its payer has as many images as it may */
 };
 
@@ -328,7 +328,7 @@ struct pymem_string {
 };
 
 /* One of the stacks that a thread was in lately, and what it has collected for it. */
-struct pymem_slot {
+struct pymem_recent {
 	__u64 raw;  /* hash of what was read of the frames; 0: free */
 	__u64 hash; /* pymem_stack_key.hash */
 	__u64 leaf_code, leaf_fingerprint;
@@ -340,12 +340,12 @@ struct pymem_slot {
 /* Two for each place of a hash: the stack met last stays when a third one comes. Fewer where
  * records of threads may have to be allocated before there is one. */
 #ifdef PYMEM_LEGACY
-#define PYMEM_SLOTS 16
+#define PYMEM_RECENT 16
 #else
-#define PYMEM_SLOTS 32
+#define PYMEM_RECENT 32
 #endif
-#define PYMEM_WAYS 2
-#define PYMEM_SETS (PYMEM_SLOTS / PYMEM_WAYS)
+#define PYMEM_RECENT_WAYS 2
+#define PYMEM_RECENT_SETS (PYMEM_RECENT / PYMEM_RECENT_WAYS)
 
 /* A thread of a tracked process; value of the map `threads`. */
 struct pymem_thread {
@@ -365,18 +365,18 @@ struct pymem_thread {
 	__u64 resume;		    /* thread state at which its search goes on; 0: none */
 	__u32 passes;		    /* events that this search has taken */
 	__u32 searches;		    /* that found nothing */
-	__u32 current;		    /* slot being collected for; PYMEM_SLOTS: none */
+	__u32 current;		    /* the recent stack being collected for; PYMEM_RECENT: none */
 	__u32 loss;		    /* while there is none: why (enum pymem_loss) */
 	__u32 confirm;		    /* the next visit is to confirm its stack */
 	__u32 minor;		    /* the fault counted last is a minor one, as far as is known */
 	__u32 tid;		    /* as it sees itself; 0: not asked yet */
 	__s64 net_pages;	    /* RSS that its own doing added, less what it freed */
-	__u32 page;		    /* that net_pages is published on */
+	__u32 block;		    /* that net_pages is published on */
 	__u64 line_peak;	    /* highest RSS it has seen since its last line event */
 	struct pymem_string string;
 	__u64 regs;   /* where the kernel keeps the registers of the fault being handled */
-	__u64 latest; /* a bit a set: which of its two slots was used last */
-	struct pymem_slot slots[PYMEM_SLOTS]; /* by `raw`: a set is two neighbours */
+	__u64 latest; /* a bit a set: which of its two recent stacks was used last */
+	struct pymem_recent recent[PYMEM_RECENT]; /* by `raw`: a set is two neighbours */
 };
 
 /* What a thread has collected, as the program `collect` writes it. */

@@ -2,11 +2,11 @@
 /* What `pymem-bpf serve` and its clients say to each other: a SOCK_SEQPACKET unix socket,
  * one fixed-size record a message, one answer to each request, native byte order.
  *
- * A connection watches at most one process, and up to PYMEM_PAGE_WATCHERS connections may
- * watch the same one, on the same page. TRACK begins it; its answer carries, as SCM_RIGHTS, a
- * descriptor to be mapped, read-only: see pymem_page.h. Closing the connection ends it. The server
+ * A connection watches at most one process, and up to PYMEM_BLOCK_WATCHERS connections may
+ * watch the same one, on the same block. TRACK begins it; its answer carries, as SCM_RIGHTS, a
+ * descriptor to be mapped, read-only: see pymem_block.h. Closing the connection ends it. The server
  * closes the connection after an answer to a message that is no request, and at its own end:
- * end-of-file means that the page is the client's no longer, and may be frozen.
+ * end-of-file means that the block is the client's no longer, and may be frozen.
  */
 #ifndef PYMEM_SERVE_H
 #define PYMEM_SERVE_H
@@ -51,9 +51,9 @@ struct pymem_serve_reply {
 	__u16 version;
 	__u16 op;	   /* of the request */
 	__u32 status;	   /* enum pymem_serve_status */
-	__u32 page_bytes;  /* TRACK: to be mapped */
+	__u32 block_bytes; /* TRACK: to be mapped */
 	__s32 pid;	   /* TRACK: the process watched, as the server sees it */
-	__u32 slot;	   /* TRACK: which peaks of the page are this connection's */
+	__u32 slot;	   /* TRACK: which peaks of the block are this connection's */
 	char program[16];  /* version of the server's program, NUL-terminated */
 	char message[208]; /* what failed and its remedy, NUL-terminated; empty if OK */
 };

@@ -12,7 +12,7 @@ import runpy
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 NATIVE = os.path.join("src", "pymem_bpf", "native")
-SHARED_HEADER = os.path.join("include", "pymem_page.h")
+SHARED_HEADER = os.path.join("include", "pymem_block.h")
 FLAGS = ["-std=gnu11", "-Wall", "-Wextra", "-fvisibility=hidden"]
 
 _supported = runpy.run_path(os.path.join(HERE, "src", "pymem_bpf", "_supported.py"))

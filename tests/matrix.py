@@ -62,6 +62,12 @@ TESTS = {
         "test_a_full_ring_misses_by_name", "test_zombies", "test_reused_pid",
         "test_whole_host", "test_children", "test_killed_tool_leaves_nothing", "test_target_killed",
         "test_no_probe"), "exact"),
+    "e2e/test_heap.py": dict.fromkeys((
+        "test_types", "test_holders", "test_collector", "test_rss_is_the_kernels",
+        "test_target_is_left_as_it_was", "test_refused_by_version", "test_changing_process"), "heap"),
+    "e2e/test_heap_leaks.py": dict.fromkeys((
+        "test_holder_comes_first", "test_retained_is_what_is_freed", "test_what_grows_comes_first",
+        "test_bounded_cache_does_not_grow", "test_cycles", "test_malloc_without_free", "test_fragments"), "heap"),
     "e2e/test_heap_truth.py": dict.fromkeys(("test_pools", "test_types", "test_balance"), "heap"),
     "e2e/test_launch.py": {"test_short_children_under_lines": "lines"},
     "e2e/test_right_values.py": {
@@ -80,10 +86,12 @@ TESTS = {
     "python/test_refused.py": {"test_refused": "mprun"},
     "python/test_children.py": {"test_children_run": "mprun"},
     "python/test_memory.py": {"test_every_python": "memit"},
+    "python/test_heap.py": {"test_every_python": "memit"},
 }
 
 # Tests that pass when the interpreter is refused by name.
-REFUSALS = {("e2e/test_lines.py", "test_no_probe"), ("python/test_refused.py", "test_refused")}
+REFUSALS = {("e2e/test_lines.py", "test_no_probe"), ("python/test_refused.py", "test_refused"),
+            ("e2e/test_heap.py", "test_refused_by_version")}
 
 
 def interpreter_of(item):

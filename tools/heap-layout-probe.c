@@ -236,6 +236,9 @@ static void print_containers(void)
 	FIELD(set_entry_key, setentry, key);
 	FIELD(bytearray_bytes, PyByteArrayObject, ob_bytes);
 	FIELD(bytearray_alloc, PyByteArrayObject, ob_alloc);
+#if PY_VERSION_HEX >= 0x030f0000
+	FIELD(bytearray_object, PyByteArrayObject, ob_bytes_object);
+#endif
 	FIELD(deque_left_block, struct deque_object, leftblock);
 	FIELD(deque_right_block, struct deque_object, rightblock);
 	FIELD(deque_left_index, struct deque_object, leftindex);
@@ -371,6 +374,10 @@ static void print_collector(void)
 	FIELD(gc_stat_uncollectable, struct gc_generation_stats, uncollectable);
 #if PY_VERSION_HEX >= 0x030f0000
 	FLAG(GC_RING);
+	FIELD(gc_stat_start, struct gc_generation_stats, ts_start);
+	FIELD(gc_stat_stop, struct gc_generation_stats, ts_stop);
+	FIELD(gc_stat_candidates, struct gc_generation_stats, candidates);
+	FIELD(gc_stat_duration, struct gc_generation_stats, duration);
 	FIELD(gc_ring_young, struct gc_stats, young);
 	VALUE(gc_ring_young_items, GC_YOUNG_STATS_SIZE);
 	FIELD(gc_ring_young_index, struct gc_young_stats_buffer, index);

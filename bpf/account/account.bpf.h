@@ -2,8 +2,8 @@
 /* Sole writer of results: an amount goes to the stack that is running, or is lost by
  * name, so that charged + lost == seen.
  *
- * Amounts collect in the thread's own record, in a slot for each of the stacks it was in
- * lately, and go to the shared map from there. That saves the map on most events, and it
+ * Amounts collect in the thread's own record, with its recent stacks: those that it was in
+ * lately. They go to the shared map from there. That saves the map on most events, and it
  * is what makes checking identities affordable. A stack is recognised by *addresses*: each
  * code object in it may have died since and another taken its place. So the identity
  * of all of them is confirmed at the second visit with the same addresses, then after 2, 4,
@@ -17,79 +17,10 @@
 
 #include "account/announce.bpf.h"
 #include "python/identify.bpf.h"
-#include "page/page.bpf.h"
 #include "account/thread.bpf.h"
 
 #define CONFIRM_EVERY_MAX 64
 #define DYNAMIC_JIFFIES	  1024 /* 1 s to 10 s, and renewed as long as it goes on */
-
-static __always_inline struct pymem_cpu *proc_cpu(struct pymem_proc *p)
-{
-	__u32 cpu = bpf_get_smp_processor_id();
-
-	if (cpu >= nr_cpus)
-		return NULL;
-	return (struct pymem_cpu *)(p + 1) + cpu;
-}
-
-static __always_inline __u64 proc_rss(struct pymem_proc *p)
-{
-	__s64 rss = p->now_pages[PYMEM_FILE] + p->now_pages[PYMEM_ANON] + p->now_pages[PYMEM_SHMEM];
-
-	return rss > 0 ? rss : 0;
-}
-
-/* The process's RSS changed by `pages`. Returns the RSS after. */
-static __always_inline __u64 proc_add(struct pymem_proc *p, __u32 member, __s64 pages)
-{
-	struct pymem_cpu *c = proc_cpu(p);
-	__u64 rss;
-
-	__sync_fetch_and_add(&p->now_pages[member & 3], pages);
-	rss = proc_rss(p);
-	if (c && rss > c->peak_pages)
-		c->peak_pages = rss;
-	if ((p->page || p->tree) && member != PYMEM_SWAP)
-		page_change(p, pages);
-	return rss;
-}
-
-/* The same, by the thread th's own doing. */
-static __always_inline __u64 thread_add(struct pymem_proc *p, struct pymem_thread *th, __u32 member,
-					__s64 pages)
-{
-	__u64 rss;
-
-	if (member != PYMEM_SWAP) {
-		if (th->page != p->page) {
-			th->page = p->page;
-			th->net_pages = 0;
-		}
-		th->net_pages += pages;
-		if (p->page)
-			page_thread(p, th);
-	}
-	rss = proc_add(p, member, pages);
-	if (rss > th->line_peak)
-		th->line_peak = rss;
-	return rss;
-}
-
-static __always_inline void lose(struct pymem_proc *p, __u32 cause, __u32 member, __s64 pages)
-{
-	if (cause < PYMEM_LOSS_COUNT && member != PYMEM_SWAP)
-		__sync_fetch_and_add(&p->lost_pages[cause], pages);
-}
-
-/* What was collected can be charged to no line. */
-static __always_inline void acc_lose(struct pymem_proc *p, struct pymem_counters *acc, __u32 cause)
-{
-	__sync_fetch_and_add(&p->lost_pages[cause], acc->pages[PYMEM_FILE] +
-							    acc->pages[PYMEM_ANON] +
-							    acc->pages[PYMEM_SHMEM]);
-	__sync_fetch_and_add(&p->lost_faults, acc->minor_faults + acc->major_faults);
-	__builtin_memset(acc, 0, sizeof(*acc));
-}
 
 #define ADD_IF(to, from)                                   \
 	do {                                               \
@@ -97,14 +28,14 @@ static __always_inline void acc_lose(struct pymem_proc *p, struct pymem_counters
 			__sync_fetch_and_add(&(to), from); \
 	} while (0)
 
-/* The slot that th collects for; NULL: its stack is not known. */
-static __always_inline struct pymem_slot *slot_current(struct pymem_thread *th)
+/* The recent stack that th collects for; NULL: its stack is not known. */
+static __always_inline struct pymem_recent *recent_current(struct pymem_thread *th)
 {
 	__u32 current = th->current, index = current;
 
 	/* Masked out of clang's sight, which would compute the address before the check. */
 	asm volatile("" : "+r"(index));
-	return current < PYMEM_SLOTS ? &th->slots[index & (PYMEM_SLOTS - 1)] : NULL;
+	return current < PYMEM_RECENT ? &th->recent[index & (PYMEM_RECENT - 1)] : NULL;
 }
 
 static __always_inline void stack_add(struct pymem_stack *stack, struct pymem_counters *acc)
@@ -127,41 +58,41 @@ static __always_inline void stack_add(struct pymem_stack *stack, struct pymem_co
 	__builtin_memset(acc, 0, sizeof(*acc));
 }
 
-/* Moves what a slot has collected to the stack that it was collected for. */
-static __noinline int slot_flush(struct pymem_proc *p, struct pymem_slot *slot)
+/* Moves what a recent stack has collected to the map `stacks`. */
+static __noinline int recent_flush(struct pymem_proc *p, struct pymem_recent *recent)
 {
 	struct pymem_stack_key key = {};
 	struct pymem_stack *stack;
 
-	if (!p || !slot || !slot->raw)
+	if (!p || !recent || !recent->raw)
 		return 0;
 	key.proc = p->id;
-	key.hash = slot->hash;
+	key.hash = recent->hash;
 	stack = bpf_map_lookup_elem(&stacks, &key);
 	if (stack) {
-		stack_add(stack, &slot->acc);
-		stack->interval = slot->interval;
+		stack_add(stack, &recent->acc);
+		stack->interval = recent->interval;
 	} else {
-		acc_lose(p, &slot->acc, PYMEM_LOSS_MAP_FULL);
+		acc_lose(p, &recent->acc, PYMEM_LOSS_MAP_FULL);
 	}
 	return 0;
 }
 
 /* The same once user space has taken the record of the image, and maybe the stack. */
-static __noinline int slot_flush_late(__u32 proc, struct pymem_slot *slot)
+static __noinline int recent_flush_late(__u32 proc, struct pymem_recent *recent)
 {
 	static const struct pymem_stack none;
 	struct pymem_stack_key key = {.proc = proc};
 	struct pymem_stack *stack;
 
-	if (!slot || !slot->raw)
+	if (!recent || !recent->raw)
 		return 0;
-	key.hash = slot->hash;
+	key.hash = recent->hash;
 	if (!bpf_map_update_elem(&stacks, &key, &none, BPF_NOEXIST))
 		quota_take_late(PYMEM_TABLE_STACKS);
 	stack = bpf_map_lookup_elem(&stacks, &key);
 	if (stack)
-		stack_add(stack, &slot->acc);
+		stack_add(stack, &recent->acc);
 	return 0;
 }
 
@@ -170,26 +101,26 @@ static __always_inline bool proc_dynamic(const struct pymem_proc *p)
 	return p->dynamic_until > bpf_jiffies64();
 }
 
-/* The slot's code objects are not what they were: what it has collected since they last
- * were is nobody's. */
-static __always_inline void slot_replaced(struct pymem_proc *p, struct pymem_slot *slot)
+/* The code objects of a recent stack are not what they were: what it has collected since they
+ * last were is nobody's. */
+static __always_inline void recent_replaced(struct pymem_proc *p, struct pymem_recent *recent)
 {
-	acc_lose(p, &slot->acc, PYMEM_LOSS_REPLACED);
+	acc_lose(p, &recent->acc, PYMEM_LOSS_REPLACED);
 	p->dynamic_until = bpf_jiffies64() + DYNAMIC_JIFFIES;
 }
 
-/* Another stack takes the slot. The old one's frames are gone, but its innermost code
- * object must still be there if it was never replaced and its code is still in use; a
- * code object that died meanwhile can't be told from one replaced. */
-static __always_inline void slot_evict(struct pymem_proc *p, struct pymem_slot *slot)
+/* Another stack takes the place of a recent one. The old one's frames are gone, but its innermost
+ * code object must still be there if it was never replaced and its code is still in use; a code
+ * object that died meanwhile can't be told from one replaced. */
+static __always_inline void recent_evict(struct pymem_proc *p, struct pymem_recent *recent)
 {
-	if (!slot->raw)
+	if (!recent->raw)
 		return;
-	if (slot->since && code_fingerprint(slot->leaf_code) != slot->leaf_fingerprint)
-		slot_replaced(p, slot);
+	if (recent->since && code_fingerprint(recent->leaf_code) != recent->leaf_fingerprint)
+		recent_replaced(p, recent);
 	else
-		slot_flush(p, slot);
-	slot->raw = 0;
+		recent_flush(p, recent);
+	recent->raw = 0;
 }
 
 /* Hands over `stack`, whose frames are in s->stack. 0, or 1. */
@@ -208,53 +139,54 @@ static __always_inline int stack_announce(struct pymem_proc *p, struct pymem_sta
 	return !stack->announced;
 }
 
-/* Gives the slot to the stack just identified. 0, or -(loss + 1). */
-static __noinline int slot_enter(struct pymem_proc *p, struct pymem_slot *slot, struct scratch *s)
+/* Gives the place to the stack just identified. 0, or LOST(cause). */
+static __noinline int recent_enter(struct pymem_proc *p, struct pymem_recent *recent,
+				   struct scratch *s)
 {
 	static const struct pymem_stack none;
 	struct pymem_stack_key key = {};
 	struct pymem_stack *stack;
 
-	if (!p || !slot || !s)
+	if (!p || !recent || !s)
 		return -1;
 	key.proc = p->id;
 	key.hash = s->stack.hash;
 	stack = bpf_map_lookup_elem(&stacks, &key);
 	if (!stack) {
 		if (!quota_allows(p, PYMEM_TABLE_STACKS))
-			return -(PYMEM_LOSS_MAP_FULL + 1);
+			return LOST(MAP_FULL);
 		if (!bpf_map_update_elem(&stacks, &key, &none, BPF_NOEXIST))
 			quota_take(p, PYMEM_TABLE_STACKS, 1);
 		stack = bpf_map_lookup_elem(&stacks, &key);
 		if (!stack)
-			return -(PYMEM_LOSS_MAP_FULL + 1);
+			return LOST(MAP_FULL);
 		if (s->truncated)
 			__sync_fetch_and_add(&p->truncated, 1);
 	}
 	if (!stack->announced)
 		stack_announce(p, stack);
-	slot->raw = s->hash;
-	slot->hash = key.hash;
-	slot->leaf_code = s->stack.frames[0].code;
-	slot->leaf_fingerprint = s->stack.frames[0].fingerprint;
-	slot->since = 0;
-	/* As it was when it left a slot. Not handed over yet: try again soon. */
-	slot->interval = stack->announced && stack->interval ? stack->interval : 1;
+	recent->raw = s->hash;
+	recent->hash = key.hash;
+	recent->leaf_code = s->stack.frames[0].code;
+	recent->leaf_fingerprint = s->stack.frames[0].fingerprint;
+	recent->since = 0;
+	/* As it was when it was a recent one last. Not handed over yet: try again soon. */
+	recent->interval = stack->announced && stack->interval ? stack->interval : 1;
 	return 0;
 }
 
-/* Hands over the slot's stack, which is in the scratch area, if that could not be done yet. 1: the
- * next visit may do what this one could not. */
-static __noinline int slot_announce(struct pymem_proc *p, struct pymem_slot *slot,
-				    const struct scratch *s)
+/* Hands over a recent stack, whose frames are in the scratch area, if that could not be done yet.
+ * 1: the next visit may do what this one could not. */
+static __noinline int recent_announce(struct pymem_proc *p, struct pymem_recent *recent,
+				      const struct scratch *s)
 {
 	struct pymem_stack_key key = {};
 	struct pymem_stack *stack;
 
-	if (!p || !slot || !s)
+	if (!p || !recent || !s)
 		return 0;
 	key.proc = p->id;
-	key.hash = slot->hash;
+	key.hash = recent->hash;
 	stack = bpf_map_lookup_elem(&stacks, &key);
 	if (!stack || stack->announced)
 		return 0;
@@ -262,75 +194,77 @@ static __noinline int slot_announce(struct pymem_proc *p, struct pymem_slot *slo
 	return stack_announce(p, stack) && !s->refused;
 }
 
-enum slot_verdict { SLOT_SAME, SLOT_OTHER, SLOT_UNREADABLE };
+enum recent_verdict { RECENT_SAME, RECENT_OTHER, RECENT_UNREADABLE };
 
-/* A visit to the slot's stack, or one with the same addresses. Is it the same? If it is another,
+/* A visit to a recent stack, or one with the same addresses. Is it the same? If it is another,
  * that is in s->stack. */
-static __always_inline enum slot_verdict slot_confirm(struct pymem_proc *p, struct pymem_thread *th,
-						      struct pymem_slot *slot, struct scratch *s)
+static __always_inline enum recent_verdict recent_confirm(struct pymem_proc *p,
+							  struct pymem_thread *th,
+							  struct pymem_recent *recent,
+							  struct scratch *s)
 {
 	/* All that was collected up to a confirmation is confirmed by it. */
-	if (!slot->since)
-		slot_flush(p, slot);
-	slot->since++;
-	if (slot->since < slot->interval && !th->confirm && !proc_dynamic(p))
-		return SLOT_SAME;
+	if (!recent->since)
+		recent_flush(p, recent);
+	recent->since++;
+	if (recent->since < recent->interval && !th->confirm && !proc_dynamic(p))
+		return RECENT_SAME;
 	th->confirm = 0;
 	if (stack_identify())
-		return SLOT_UNREADABLE;
-	if (s->stack.hash != slot->hash)
-		return SLOT_OTHER;
-	slot->since = 0;
-	if (!slot_announce(p, slot, s) && slot->interval < CONFIRM_EVERY_MAX)
-		slot->interval *= 2;
-	return SLOT_SAME;
+		return RECENT_UNREADABLE;
+	if (s->stack.hash != recent->hash)
+		return RECENT_OTHER;
+	recent->since = 0;
+	if (!recent_announce(p, recent, s) && recent->interval < CONFIRM_EVERY_MAX)
+		recent->interval *= 2;
+	return RECENT_SAME;
 }
 
-/* Where the stack just walked is, or is to be, in th->slots: of the two in its set the one
+/* Where the stack just walked is, or is to be, in th->recent: of the two in its set the one
  * that has it, else the one that was not used last. */
-static __always_inline __u32 slot_index(const struct pymem_thread *th, __u64 raw)
+static __always_inline __u32 recent_index(const struct pymem_thread *th, __u64 raw)
 {
-	__u32 set = raw & (PYMEM_SETS - 1), way = (th->latest >> set) & 1;
-	__u32 index = set * PYMEM_WAYS + way;
+	__u32 set = raw & (PYMEM_RECENT_SETS - 1), way = (th->latest >> set) & 1;
+	__u32 index = set * PYMEM_RECENT_WAYS + way;
 
 	asm volatile("" : "+r"(index));
-	if (th->slots[index & (PYMEM_SLOTS - 1)].raw == raw)
-		return index & (PYMEM_SLOTS - 1);
-	return (index ^ 1) & (PYMEM_SLOTS - 1);
+	if (th->recent[index & (PYMEM_RECENT - 1)].raw == raw)
+		return index & (PYMEM_RECENT - 1);
+	return (index ^ 1) & (PYMEM_RECENT - 1);
 }
 
-/* Makes th collect for the stack just walked. 0, or -(loss + 1). */
-static __always_inline int slot_choose(struct pymem_proc *p, struct pymem_thread *th,
-				       struct scratch *s)
+/* Makes th collect for the stack just walked. 0, or LOST(cause). */
+static __always_inline int recent_choose(struct pymem_proc *p, struct pymem_thread *th,
+					 struct scratch *s)
 {
-	__u32 index = slot_index(th, s->hash), set = s->hash & (PYMEM_SETS - 1);
-	struct pymem_slot *slot = &th->slots[index & (PYMEM_SLOTS - 1)];
-	enum slot_verdict verdict;
+	__u32 index = recent_index(th, s->hash), set = s->hash & (PYMEM_RECENT_SETS - 1);
+	struct pymem_recent *recent = &th->recent[index & (PYMEM_RECENT - 1)];
+	enum recent_verdict verdict;
 	int err;
 
 	th->latest = (th->latest & ~(1ULL << set)) | (__u64)(index & 1) << set;
 	th->current = index;
-	if (slot->raw == s->hash) {
-		verdict = slot_confirm(p, th, slot, s);
-		if (verdict == SLOT_SAME)
+	if (recent->raw == s->hash) {
+		verdict = recent_confirm(p, th, recent, s);
+		if (verdict == RECENT_SAME)
 			return 0;
-		slot_replaced(p, slot);
-		slot->raw = 0;
+		recent_replaced(p, recent);
+		recent->raw = 0;
 	} else {
-		slot_evict(p, slot);
-		verdict = stack_identify() ? SLOT_UNREADABLE : SLOT_OTHER;
+		recent_evict(p, recent);
+		verdict = stack_identify() ? RECENT_UNREADABLE : RECENT_OTHER;
 	}
-	th->current = PYMEM_SLOTS;
-	if (verdict == SLOT_UNREADABLE)
-		return -(PYMEM_LOSS_UNREADABLE + 1);
-	err = slot_enter(p, slot, s);
+	th->current = PYMEM_RECENT;
+	if (verdict == RECENT_UNREADABLE)
+		return LOST(UNREADABLE);
+	err = recent_enter(p, recent, s);
 	if (!err)
 		th->current = index;
 	return err;
 }
 
 /* Walks the current thread's stack and makes th collect for it.
- * 0, or -(loss + 1): then nothing may be collected for this event. */
+ * 0, or LOST(cause): then nothing may be collected for this event. */
 static __noinline int stack_now(struct pymem_proc *p, struct pymem_thread *th)
 {
 	const struct pymem_layout *layout;
@@ -339,27 +273,27 @@ static __noinline int stack_now(struct pymem_proc *p, struct pymem_thread *th)
 
 	if (!p || !th || !s)
 		return -1;
-	th->current = PYMEM_SLOTS;
+	th->current = PYMEM_RECENT;
 	th->loss = PYMEM_LOSS_RECURSION;
 	if (s->busy)
-		return -(PYMEM_LOSS_RECURSION + 1);
+		return LOST(RECURSION);
 	th->loss = PYMEM_LOSS_UNIDENTIFIED;
 	if (!p->identified)
-		return -(PYMEM_LOSS_UNIDENTIFIED + 1);
+		return LOST(UNIDENTIFIED);
 	scratch_begin(s, p);
 	layout = layout_now(s);
 	if (!layout)
-		return -(PYMEM_LOSS_UNIDENTIFIED + 1);
+		return LOST(UNIDENTIFIED);
 	s->busy = 1;
 	err = pystack_walk(p, th, layout, s);
 	/* On a stack not seen lately, this thread's cached state may not be its only one. */
-	if (!err && th->slots[slot_index(th, s->hash)].raw != s->hash &&
+	if (!err && th->recent[recent_index(th, s->hash)].raw != s->hash &&
 	    second_interpreter(p, layout))
 		err = pystack_walk(p, th, layout, s);
 	if (!err)
-		err = slot_choose(p, th, s);
+		err = recent_choose(p, th, s);
 	if (err)
-		th->loss = -err - 1;
+		th->loss = LOSS_OF(err);
 	s->busy = 0;
 	return opaque(s, err);
 }
@@ -367,19 +301,19 @@ static __noinline int stack_now(struct pymem_proc *p, struct pymem_thread *th)
 /* The stack that th collects for; hash 0: none. */
 static __always_inline struct pymem_stack_key key_now(struct pymem_thread *th)
 {
-	struct pymem_slot *slot = slot_current(th);
+	struct pymem_recent *recent = recent_current(th);
 	struct pymem_stack_key key = {.proc = th->proc};
 
-	if (slot)
-		key.hash = slot->hash;
+	if (recent)
+		key.hash = recent->hash;
 	return key;
 }
 
-/* Collects a change of RSS for a slot's stack. */
-static __always_inline void slot_pages(struct pymem_slot *slot, __u32 member, __s64 pages,
-				       __u64 rss)
+/* Collects a change of RSS for a recent stack. */
+static __always_inline void recent_pages(struct pymem_recent *recent, __u32 member, __s64 pages,
+					 __u64 rss)
 {
-	struct pymem_counters *acc = &slot->acc;
+	struct pymem_counters *acc = &recent->acc;
 
 	acc->pages[member & 3] += pages;
 	if (member != PYMEM_SWAP) {
@@ -390,38 +324,6 @@ static __always_inline void slot_pages(struct pymem_slot *slot, __u32 member, __
 	}
 	if (rss > acc->peak_pages)
 		acc->peak_pages = rss;
-}
-
-/* Counts a fault for the slot's stack: as a minor one, until it is over. The last one counted is
- * the one that may turn out to be major. */
-static __always_inline void slot_fault(struct pymem_thread *th, struct pymem_slot *slot)
-{
-	slot->acc.minor_faults++;
-	th->minor = 1;
-}
-
-/* A fault's kind is known once it is over: task->maj_flt has moved by the next event. It moves
- * too for what the kernel brings in by itself (MAP_POPULATE, mlock), counted nowhere before. */
-static __always_inline void settle_major(struct pymem_thread *th, struct task_struct *task)
-{
-	__u64 major = TASK_READ(task, maj_flt);
-	__u64 more = major - th->major;
-	__u32 minor = th->minor;
-	struct pymem_slot *slot;
-
-	/* Not yet over: a fault can change RSS more than once. */
-	th->minor &= th->counted == fault_number(task);
-	if (!more)
-		return;
-	th->minor = 0;
-	th->major = major;
-	if (!count_faults)
-		return;
-	slot = slot_current(th);
-	if (slot) {
-		slot->acc.major_faults += more;
-		slot->acc.minor_faults -= minor;
-	}
 }
 
 #endif

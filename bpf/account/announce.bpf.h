@@ -130,14 +130,13 @@ SEPARATE __u64 announce_code(__u64 code, __u64 fingerprint, __u32 from)
 	ids = bpf_get_current_uid_gid();
 	m->uid = (__u32)ids;
 	m->gid = ids >> 32;
-	m->first_line = *(__s32 *)(s->code + (py->code_firstlineno & 508));
-	capture_str(py, LOAD(s->code, py->code_filename, 511), &m->file, m->file_data,
-		    sizeof(m->file_data));
+	m->first_line = code_first_line(s, py);
+	capture_str(py, LOAD_CODE(s, py, filename), &m->file, m->file_data, sizeof(m->file_data));
 	capture_str(py,
-		    py->code_qualname != PY_NONE ? LOAD(s->code, py->code_qualname, 511)
-						 : LOAD(s->code, py->code_name, 511),
+		    py->code_qualname != PY_NONE ? LOAD_CODE(s, py, qualname)
+						 : LOAD_CODE(s, py, name),
 		    &m->name, m->name_data, sizeof(m->name_data));
-	table = LOAD(s->code, py->code_linetable, 511);
+	table = LOAD_CODE(s, py, linetable);
 	m->table_addr = table + py->bytes_data;
 	/* Not the same as an empty table, which says that all is on the first line. */
 	if (!table || read_u64(&size, table + py->bytes_size) || size > 0x7fffffff) {

@@ -1,149 +1,32 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Process images: how tracking one begins and ends, and how much RSS it has.
- *
- * From 6.2 on a counter is a shared count plus one part per CPU. A change is made on
- * one CPU: either its part moves, or, once the part would reach the batch size, the part
- * and the change together go into the shared count and the part becomes 0. So an event
- * reads its own CPU's part, and the shared count only when that part is 0. What the
- * shared count gained since it was last claimed is claimed with compare-and-swap: the
- * increments telescope, and their sum is the change of RSS whatever races. Whose a batch is
- * where two threads overflow a counter within the same instant: own_share().
- */
+/* Process images: how tracking one begins and ends, and how much RSS it has. */
 #ifndef IMAGE_BPF_H
 #define IMAGE_BPF_H
 
-#include "account/account.bpf.h"
+#include "account/counter.bpf.h"
+#include "base/loss.bpf.h"
+#include "page/block.bpf.h"
 
-static __always_inline __u64 *cpu_offset(__u32 cpu)
+static __always_inline __u64 proc_rss(struct pymem_proc *p)
 {
-	return bpf_map_lookup_elem(&cpu_offsets, &cpu);
+	__s64 rss = p->now_pages[PYMEM_FILE] + p->now_pages[PYMEM_ANON] + p->now_pages[PYMEM_SHMEM];
+
+	return rss > 0 ? rss : 0;
 }
 
-/* Address of mm's counter for `member`; 0 on a kernel without per-CPU counters. */
-static __always_inline __u64 counter_address(__u64 mm, __u32 member)
+/* The process's RSS changed by `pages`. Returns the RSS after. */
+static __always_inline __u64 proc_add(struct pymem_proc *p, __u32 member, __s64 pages)
 {
-	struct mm_struct *m = (struct mm_struct *)mm;
+	struct pymem_cpu *c = proc_cpu(p);
+	__u64 rss;
 
-	switch (member) {
-	case 0:
-		return (__u64)__builtin_preserve_access_index(&m->rss_stat[0]);
-	case 1:
-		return (__u64)__builtin_preserve_access_index(&m->rss_stat[1]);
-	case 2:
-		return (__u64)__builtin_preserve_access_index(&m->rss_stat[2]);
-	default:
-		return (__u64)__builtin_preserve_access_index(&m->rss_stat[3]);
-	}
-}
-
-static __always_inline __s64 counter_shared(__u64 counter)
-{
-	__s64 count = 0;
-
-	bpf_probe_read_kernel(
-		&count, sizeof(count),
-		__builtin_preserve_access_index(&((struct percpu_counter *)counter)->count));
-	return count;
-}
-
-static __always_inline __s32 counter_part(__u64 percpu, __u32 cpu)
-{
-	__u64 *offset = cpu_offset(cpu);
-
-	return offset ? kernel_s32(percpu + *offset) : 0;
-}
-
-static __always_inline __s64 atomic_counter(__u64 mm, __u32 member)
-{
-	struct mm_struct___atomic *m = (struct mm_struct___atomic *)mm;
-
-	switch (member) {
-	case 0:
-		return BPF_CORE_READ(m, rss_stat.count[0].counter);
-	case 1:
-		return BPF_CORE_READ(m, rss_stat.count[1].counter);
-	case 2:
-		return BPF_CORE_READ(m, rss_stat.count[2].counter);
-	default:
-		return BPF_CORE_READ(m, rss_stat.count[3].counter);
-	}
-}
-
-/* Pages that `task` has counted but not yet added to its mm (6.1 and older). */
-static __always_inline __s32 task_cache(struct task_struct *task, __u32 member)
-{
-	struct task_struct___atomic *t = (struct task_struct___atomic *)task;
-
-	switch (member) {
-	case 0:
-		return BPF_CORE_READ(t, rss_stat.count[0]);
-	case 1:
-		return BPF_CORE_READ(t, rss_stat.count[1]);
-	case 2:
-		return BPF_CORE_READ(t, rss_stat.count[2]);
-	default:
-		return BPF_CORE_READ(t, rss_stat.count[3]);
-	}
-}
-
-#define MAX_CPUS 4096 /* the verifier follows only nr_cpus iterations */
-
-/* The exact value of one of p's counters, from all CPUs. With `keep`, events continue
- * from this value. */
-static __always_inline __s64 counter_total(struct pymem_proc *p, __u32 member, __u32 keep)
-{
-	struct pymem_cpu *c = (struct pymem_cpu *)(p + 1);
-	__s64 total;
-	__u32 cpu;
-
-	member &= 3;
-	if (batched_counters) {
-		total = atomic_counter(p->mm, member);
-		if (keep)
-			p->shared_pages[member] = total;
-		return total;
-	}
-	total = counter_shared(p->counter[member]);
-	if (keep)
-		p->shared_pages[member] = total;
-	for (cpu = 0; cpu < MAX_CPUS; cpu++) {
-		__s32 part;
-
-		if (cpu >= nr_cpus)
-			break;
-		part = counter_part(p->percpu[member], cpu);
-		total += part;
-		if (keep)
-			c[cpu].last[member] = part;
-	}
-	return total;
-}
-
-static __always_inline void proc_find_counters(struct pymem_proc *p, __u32 member)
-{
-	__u64 counter;
-
-	if (batched_counters)
-		return;
-	counter = counter_address(p->mm, member);
-	p->counter[member & 3] = counter;
-	bpf_probe_read_kernel(
-		&p->percpu[member & 3], sizeof(__u64),
-		__builtin_preserve_access_index(&((struct percpu_counter *)counter)->counters));
-}
-
-static __noinline int proc_begin_member(struct pymem_proc *p, __u32 member)
-{
-	__s64 pages;
-
-	if (!p)
-		return 0;
-	member &= 3;
-	proc_find_counters(p, member);
-	pages = counter_total(p, member, 1);
-	p->start_pages[member] = pages;
-	p->now_pages[member] = pages;
-	return 0;
+	__sync_fetch_and_add(&p->now_pages[member & 3], pages);
+	rss = proc_rss(p);
+	if (c && rss > c->peak_pages)
+		c->peak_pages = rss;
+	if ((p->block || p->tree) && member != PYMEM_SWAP)
+		block_change(p, pages);
+	return rss;
 }
 
 /* Unique in the session, without an atomic that returns a value (5.12). A fork or exec may
@@ -158,19 +41,6 @@ static __always_inline __u32 new_id(bool iterator)
 	if (iterator)
 		return ++iterator_ids * (nr_cpus + 1) + place;
 	return ++counter->next * (nr_cpus + 1) + place;
-}
-
-static __always_inline void proc_fold_peaks(struct pymem_proc *p)
-{
-	struct pymem_cpu *c = (struct pymem_cpu *)(p + 1);
-	__u32 cpu;
-
-	for (cpu = 0; cpu < MAX_CPUS; cpu++) {
-		if (cpu >= nr_cpus)
-			break;
-		if (c[cpu].peak_pages > p->peak_pages)
-			p->peak_pages = c[cpu].peak_pages;
-	}
 }
 
 static __always_inline void tell_all(struct pymem_msg_process *m)
@@ -291,8 +161,8 @@ static __noinline int proc_retire(struct pymem_proc *p, bool exec)
 	proc_fold_peaks(p);
 	if (!count_only && bpf_map_update_elem(&dead, &id, p, BPF_ANY))
 		__sync_fetch_and_add(&dropped_images, 1);
-	if (p->page || p->tree)
-		page_end(p, exec);
+	if (p->block || p->tree)
+		block_end(p, exec);
 	proc_delete(mm, id, payer);
 	tell(PYMEM_MSG_EXIT, id, tgid, 0);
 	return 1;
@@ -309,7 +179,7 @@ LOOP_BODY retired_step(__u32 i __attribute__((unused)), __u64 *mm)
 
 /* An image is to begin on `mm`. Is there another still? A process frees its old mm well before
  * its exec is told (and before 6.16, before its exit is), and whoever forks next is likely to
- * get it. That image has ended; what follows its exec is to know of what page it was. */
+ * get it. That image has ended; what follows its exec is to know of what counter block it was. */
 static __always_inline void proc_make_way(__u64 mm)
 {
 	struct pymem_proc *old = bpf_map_lookup_elem(&procs, &mm);
@@ -323,7 +193,7 @@ static __always_inline void proc_make_way(__u64 mm)
 	payer = old->payer;
 	entry = bpf_map_lookup_elem(&tgids, &tgid);
 	if (entry && entry->id == old->id) {
-		entry->page = old->page;
+		entry->block = old->block;
 		entry->tree = old->tree;
 		entry->payer = payer;
 	}
@@ -413,7 +283,8 @@ static __always_inline bool proc_undo(struct pymem_proc *p, struct task_struct *
 }
 
 /* Ends the image p, by an exec or for good. The mm may be reused from now on. User space may be
- * ending it too (session_page_free): one of the two deletes it, and takes it out of the filters. */
+ * ending it too (session_block_free): one of the two deletes it, and takes it out of the filters.
+ */
 static __always_inline void proc_end(struct pymem_proc *p, bool exec)
 {
 	__u32 tgid = p->tgid;
@@ -448,74 +319,6 @@ static __always_inline struct pymem_proc *current_proc(__u64 *mm)
 		return NULL;
 	*mm = entry->mm;
 	return bpf_map_lookup_elem(&procs, mm);
-}
-
-/* The record of the current thread if it is traced, and its image. */
-static __always_inline struct pymem_thread *current_thread(struct pymem_proc **p)
-{
-	struct pymem_thread *th;
-	__u64 mm = 0;
-
-	*p = current_proc(&mm);
-	if (!*p || (*p)->dying || !current_runs_on(mm))
-		return NULL;
-	th = thread_get(*p);
-	return th;
-}
-
-/* What a write to a present page did, as far as RSS tells: a file page that goes was
- * copied; anonymous memory that grows without one replaces the zero page, for which a
- * page was allocated but nothing copied. */
-static __always_inline void settle_copy(struct pymem_thread *th, struct pymem_slot *slot,
-					__u32 member, __s64 change)
-{
-	if (th->pending & PYMEM_PENDING_COPIED) {
-		if (member == PYMEM_ANON && change > 0)
-			slot->acc.cow_faults--;
-	} else if (th->pending & PYMEM_PENDING_WRITE && member == PYMEM_FILE && change < 0) {
-		slot->acc.cow_faults++;
-	}
-	th->pending &= ~(PYMEM_PENDING_COPIED | PYMEM_PENDING_WRITE);
-}
-
-/* 6.1 and older: pages that th's last fault left in the task's cache. They belong to
- * the stack seen at that fault, which th still collects for. */
-static __always_inline void batched_rest(struct pymem_proc *p, struct pymem_thread *th,
-					 __u32 member, __s64 pages)
-{
-	__u64 rss = thread_add(p, th, member, pages);
-	struct pymem_slot *slot = slot_current(th);
-
-	if (slot) {
-		settle_copy(th, slot, member, pages);
-		slot_pages(slot, member, pages, rss);
-	} else {
-		lose(p, th->loss, member, pages);
-	}
-}
-
-static __always_inline void settle_cache(struct pymem_proc *p, struct pymem_thread *th,
-					 struct task_struct *task, __u32 member)
-{
-	__s32 cache = task_cache(task, member), rest = cache - th->cache[member & 3];
-
-	if (!rest)
-		return;
-	th->cache[member & 3] = cache;
-	batched_rest(p, th, member, rest);
-}
-
-/* What the last fault left in the task's cache belongs to the stack seen then: before
- * another one is looked at. */
-static __always_inline void settle_caches(struct pymem_proc *p, struct pymem_thread *th,
-					  struct task_struct *task)
-{
-	if (!batched_counters)
-		return;
-	settle_cache(p, th, task, PYMEM_FILE);
-	settle_cache(p, th, task, PYMEM_ANON);
-	settle_cache(p, th, task, PYMEM_SWAP);
-	settle_cache(p, th, task, PYMEM_SHMEM);
 }
 
 #endif

@@ -4,7 +4,7 @@
 #ifndef LINES_BPF_H
 #define LINES_BPF_H
 
-#include "account/image.bpf.h"
+#include "account/fault.bpf.h"
 #include "pymem_line.h"
 
 struct {

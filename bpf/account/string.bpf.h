@@ -57,7 +57,7 @@ static __always_inline bool string_resumed(struct pymem_thread *th)
 	same = regs->di + regs->cx * string->unit == string->end && regs->di > string->at;
 	string->end = regs->di + regs->cx * string->unit;
 	string->at = regs->di;
-	return same && th->current < PYMEM_SLOTS;
+	return same && th->current < PYMEM_RECENT;
 }
 #else
 static __always_inline bool string_resumed(struct pymem_thread *th)

@@ -3,8 +3,7 @@
 #ifndef THREAD_BPF_H
 #define THREAD_BPF_H
 
-#include "base/compat.bpf.h"
-#include "base/maps.bpf.h"
+#include "account/image.bpf.h"
 #include "account/quota.bpf.h"
 
 /* The record of the current task, made when it was the thread `tid`. NULL: none. */
@@ -76,15 +75,15 @@ static __always_inline void thread_begin(struct pymem_thread *th, struct task_st
 	__u32 i;
 
 	/* In parts, kept apart: clang takes no larger memset. */
-	__builtin_memset(th, 0, __builtin_offsetof(struct pymem_thread, slots));
-	for (i = 0; i < PYMEM_SLOTS; i++) {
+	__builtin_memset(th, 0, __builtin_offsetof(struct pymem_thread, recent));
+	for (i = 0; i < PYMEM_RECENT; i++) {
 		asm volatile("" ::: "memory");
-		__builtin_memset(&th->slots[i], 0, sizeof(th->slots[i]));
+		__builtin_memset(&th->recent[i], 0, sizeof(th->recent[i]));
 	}
 	th->mm = p->mm;
 	th->proc = p->id;
 	th->major = TASK_READ(task, maj_flt);
-	th->current = PYMEM_SLOTS;
+	th->current = PYMEM_RECENT;
 	th->loss = PYMEM_LOSS_UNSETTLED;
 #ifdef PYMEM_LEGACY
 	quota_hold(p, PYMEM_TABLE_THREADS, 1);
@@ -100,6 +99,40 @@ static __always_inline struct pymem_thread *thread_get(struct pymem_proc *p)
 	if (th && th->proc != p->id)
 		thread_begin(th, task, p);
 	return th;
+}
+
+/* The record of the current thread if it is traced, and its image. */
+static __always_inline struct pymem_thread *current_thread(struct pymem_proc **p)
+{
+	struct pymem_thread *th;
+	__u64 mm = 0;
+
+	*p = current_proc(&mm);
+	if (!*p || (*p)->dying || !current_runs_on(mm))
+		return NULL;
+	th = thread_get(*p);
+	return th;
+}
+
+/* The same, by the thread th's own doing. */
+static __always_inline __u64 thread_add(struct pymem_proc *p, struct pymem_thread *th, __u32 member,
+					__s64 pages)
+{
+	__u64 rss;
+
+	if (member != PYMEM_SWAP) {
+		if (th->block != p->block) {
+			th->block = p->block;
+			th->net_pages = 0;
+		}
+		th->net_pages += pages;
+		if (p->block)
+			block_thread(p, th);
+	}
+	rss = proc_add(p, member, pages);
+	if (rss > th->line_peak)
+		th->line_peak = rss;
+	return rss;
 }
 
 #endif

@@ -146,8 +146,7 @@ static __always_inline struct task_struct *current_task(void)
 #define TASK_FLAVOR(task, type) ((struct type *)(task))
 #endif
 
-#ifndef PYMEM_LEGACY
-/* The current task's registers at its last entry into the kernel: plain loads. */
+/* The current task's registers at its last entry into the kernel: plain loads. From 5.15 on. */
 static __always_inline const struct pt_regs *current_regs(void)
 {
 	return (const struct pt_regs *)bpf_task_pt_regs(bpf_get_current_task_btf());
@@ -158,7 +157,6 @@ static __always_inline bool in_exception(void)
 {
 	return EXCEPTION_MARK(current_regs()) == -1;
 }
-#endif
 
 /* Is the current task in a munmap(2) of what begins at `address`? */
 static __always_inline bool unmaps(__u64 address)

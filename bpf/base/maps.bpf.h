@@ -7,7 +7,7 @@
  *   threads   task -> where its Python state is, what is being charged
  *   stacks    (image, stack) -> what was charged
  *   codes     code objects whose names and lines have been handed over
- *   pages     what a process reads about itself
+ *   blocks    what a process reads about itself
  *   ring      stacks, code objects, lifecycle: to user space
  *
  * Sizes of hash maps are set by the loader; they allocate entries as they are used
@@ -21,7 +21,7 @@
 
 #include "py_layout.h"
 #include "pymem.h"
-#include "pymem_page.h"
+#include "pymem_block.h"
 
 #ifdef PYMEM_DEFINE_MAPS
 #define SHARED
@@ -33,10 +33,10 @@
 
 struct tgid_entry {
 	__u64 mm;
-	__u32 borrowed;	  /* vfork child: runs on its parent's mm until it execs */
-	__u32 id;	  /* of the image; `mm` may be another's once it has left it */
-	__u32 page, tree; /* of an image that has ended before its exec or exit said so */
-	__u32 payer;	  /* likewise */
+	__u32 borrowed;	   /* vfork child: runs on its parent's mm until it execs */
+	__u32 id;	   /* of the image; `mm` may be another's once it has left it */
+	__u32 block, tree; /* of an image that has ended before its exec or exit said so */
+	__u32 payer;	   /* likewise */
 	__u32 pad;
 };
 
@@ -218,30 +218,30 @@ SHARED struct {
 	__uint(max_entries, 4096);
 } ring SEC(".maps");
 
-struct page_map {
+struct block_map {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, 1);
 	__uint(map_flags, BPF_F_MMAPABLE);
 	__uint(key_size, sizeof(__u32));
-	__uint(value_size, PYMEM_PAGE_BYTES);
+	__uint(value_size, PYMEM_BLOCK_BYTES);
 };
 
-/* Pages that processes read about themselves, by serial number modulo PYMEM_PAGES. */
+/* Counter blocks that processes read about themselves, by serial number modulo PYMEM_BLOCKS. */
 SHARED struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
-	__uint(max_entries, PYMEM_PAGES);
+	__uint(max_entries, PYMEM_BLOCKS);
 	__type(key, __u32);
-	__array(values, struct page_map);
-} pages SEC(".maps");
+	__array(values, struct block_map);
+} blocks SEC(".maps");
 
 /* What the kernel side knows of each; sized by the loader, which leaves one where there are no
- * pages. */
+ * blocks. */
 SHARED struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, 1);
 	__type(key, __u32);
-	__type(value, struct pymem_page_record);
-} page_records SEC(".maps");
+	__type(value, struct pymem_block_record);
+} block_records SEC(".maps");
 
 /* Counts of traced images per slot, so that what is not traced is turned away by one load. */
 SHARED __u32 mm_filter[PYMEM_FILTER_SLOTS];
@@ -252,6 +252,9 @@ SHARED __u32 iterator_ids; /* of images that task iterators have begun */
 SHARED __u32 places_used[PYMEM_TABLE_COUNT]; /* entries of the tables with a quota */
 
 SHARED struct pymem_account accounts[PYMEM_ACCOUNTS];
+
+SHARED __u32 copies_watched; /* set by the loader once page_alloc is attached */
+SHARED __u32 copies_asked;   /* it has been asked to */
 
 SHARED __u64 dropped_messages;			/* lifecycle messages that found the ring full */
 SHARED struct pymem_payer payers[PYMEM_PAYERS]; /* 0: of all together */
@@ -276,7 +279,7 @@ KNOB(follow_children, 1);   /* fork and exec */
 KNOB(watch_host, 0);	    /* -a: tell of each exec and of each executable mapping */
 KNOB(payer_images, 0);	    /* of one payer, at one time */
 KNOB(all_payers_images, 0); /* of all payers together */
-KNOB(count_only, 0);	    /* publish amounts on pages: no stacks, nothing for a report */
+KNOB(count_only, 0);	    /* publish amounts on counter blocks: no stacks, nothing for a report */
 KNOB(count_faults, 1);	    /* page faults are seen */
 KNOB(own_tgid, 0);	    /* the profiler's: may be a child of what it watches */
 KNOB(ring_wakeup_bytes, 0);

@@ -183,13 +183,13 @@ SEPARATE __u64 code_fingerprint(__u64 code)
 		size = sizeof(s->code);
 	if (bpf_probe_read_user(s->code, size, (const void *)code))
 		return 0;
-	file = LOAD(s->code, py->code_filename, 511);
-	name = LOAD(s->code, py->code_name, 511);
-	table = LOAD(s->code, py->code_linetable, 511);
+	file = LOAD_CODE(s, py, filename);
+	name = LOAD_CODE(s, py, name);
+	table = LOAD_CODE(s, py, linetable);
 	hash = mix(mix(mix(MIX2, file), name), table);
 	if (py->code_version != PY_NONE)
-		version = *(__u32 *)(s->code + ((py->code_firstlineno + py->code_version) & 508));
-	hash = mix(hash, version << 32 | *(__u32 *)(s->code + (py->code_firstlineno & 508)));
+		version = load_code_u32(s, py->code_firstlineno + py->code_version);
+	hash = mix(hash, version << 32 | (__u32)code_first_line(s, py));
 	hash = text_hash(s, py, file, hash);
 	if (hash)
 		hash = text_hash(s, py, name, hash);

@@ -196,7 +196,7 @@ static __always_inline __u64 popped_caller(const struct pymem_thread *th, __u64 
 }
 
 /* The Python stack of the current thread, innermost first, in s->frames; s->hash is
- * over what was read. 0, or -(loss + 1). */
+ * over what was read. 0, or LOST(cause). */
 static __noinline int pystack_walk(struct pymem_proc *p, struct pymem_thread *th,
 				   const struct pymem_layout *layout, struct scratch *s)
 {
@@ -229,9 +229,9 @@ static __noinline int pystack_walk(struct pymem_proc *p, struct pymem_thread *th
 	th->leaf = s->leaf;
 	th->floor = s->low;
 	if (!err && !s->depth)
-		return -(PYMEM_LOSS_NO_FRAME + 1);
+		return LOST(NO_FRAME);
 	if (!s->depth)
-		return -(PYMEM_LOSS_UNREADABLE + 1);
+		return LOST(UNREADABLE);
 	if (err)
 		s->truncated = 1;
 	/* Not the same stack as one that ends there. */

@@ -13,6 +13,7 @@
 #define TSTATE_BPF_H
 
 #include "base/compat.bpf.h"
+#include "base/loss.bpf.h"
 #include "base/maps.bpf.h"
 
 /* Thread states that one event looks at, in all interpreters together: about 30 us. */
@@ -77,6 +78,22 @@ static __always_inline const struct py_layout *layout_of(const struct pymem_layo
  * is for the verifier: offsets of a valid layout are in range. */
 #define LOAD(buffer, offset, mask) (*(__u64 *)((buffer) + ((offset) & (mask) & ~7U)))
 
+/* A field of the thread state or code object whose head is in the scratch area `s`, by its name in
+ * the layout: LOAD_CODE(s, py, filename) is what py->code_filename leads to. */
+#define LOAD_TSTATE(s, py, field) LOAD((s)->tstate, (py)->tstate_##field, sizeof((s)->tstate) - 1)
+#define LOAD_CODE(s, py, field)	  LOAD((s)->code, (py)->code_##field, sizeof((s)->code) - 1)
+
+/* The same of 4 bytes at an offset. */
+static __always_inline __u32 load_code_u32(const struct scratch *s, __u32 offset)
+{
+	return *(const __u32 *)(s->code + (offset & (sizeof(s->code) - 4)));
+}
+
+static __always_inline __s32 code_first_line(const struct scratch *s, const struct py_layout *py)
+{
+	return load_code_u32(s, py->code_firstlineno);
+}
+
 static __always_inline int read_u64(__u64 *value, __u64 addr)
 {
 	return bpf_probe_read_user(value, sizeof(*value), (const void *)addr);
@@ -103,7 +120,7 @@ struct search {
 /* The innermost frame that the PyThreadState in s->tstate runs; 0: none. */
 static __always_inline __u64 tstate_frame(struct scratch *s, const struct py_layout *py)
 {
-	__u64 frame = LOAD(s->tstate, py->tstate_frame, 511);
+	__u64 frame = LOAD_TSTATE(s, py, frame);
 
 	if (frame && (py->flags & PY_TSTATE_CFRAME) && read_u64(&frame, frame + py->cframe_frame))
 		return 0;
@@ -140,8 +157,8 @@ static __always_inline bool is_tstate_of(struct scratch *s, const struct py_layo
 					 __u64 pointer)
 {
 	if (pointer == POINTER_UNKNOWN)
-		return !LOAD(s->tstate, py->tstate_next, 511);
-	return is_thread_id(LOAD(s->tstate, py->tstate_thread_id, 511), pointer);
+		return !LOAD_TSTATE(s, py, next);
+	return is_thread_id(LOAD_TSTATE(s, py, thread_id), pointer);
 }
 #else
 static __always_inline __u64 thread_pointer(struct pymem_proc *p __attribute__((unused)))
@@ -153,7 +170,7 @@ static __always_inline __u64 thread_pointer(struct pymem_proc *p __attribute__((
 static __always_inline bool is_tstate_of(struct scratch *s, const struct py_layout *py,
 					 __u64 pointer)
 {
-	return is_thread_id(LOAD(s->tstate, py->tstate_thread_id, 511), pointer);
+	return is_thread_id(LOAD_TSTATE(s, py, thread_id), pointer);
 }
 #endif
 
@@ -178,7 +195,7 @@ LOOP_BODY search_step(__u32 i __attribute__((unused)), struct search *c)
 	}
 	if (is_tstate_of(c->s, py, c->pointer))
 		return 1;
-	c->tstate = LOAD(c->s->tstate, py->tstate_next, 511);
+	c->tstate = LOAD_TSTATE(c->s, py, next);
 	return 0;
 }
 
@@ -206,7 +223,7 @@ static __always_inline
 	}
 	if (!s->idle)
 		s->idle = c->tstate;
-	c->tstate = LOAD(s->tstate, layout_of(c->layout)->tstate_next, 511);
+	c->tstate = LOAD_TSTATE(s, layout_of(c->layout), next);
 	return 0;
 }
 
@@ -324,7 +341,7 @@ static __always_inline void search_note(struct pymem_proc *p, struct pymem_threa
 	th->searches--;
 }
 
-/* Finds this thread's state anew. 0: th->tstate has it; else -(loss + 1). th->tstate is the one
+/* Finds this thread's state anew. 0: th->tstate has it; else LOST(cause). th->tstate is the one
  * that it had and runs no frame, or 0.
  *
  * A native thread that allocates a lot would search a long list at every event: after a
@@ -342,7 +359,7 @@ static __noinline int find_tstate(struct pymem_proc *p, struct pymem_thread *th,
 		return -1;
 	s->interp = first_interpreter(p, layout_of(layout));
 	if (!s->interp)
-		return -(PYMEM_LOSS_NO_FRAME + 1);
+		return LOST(NO_FRAME);
 	missed = th->searches++;
 	if (th->resume || (missed & (missed - 1) && missed % SEARCH_ALL_EVERY))
 		limit = SEARCH_NEWEST;
@@ -366,8 +383,8 @@ static __noinline int find_tstate(struct pymem_proc *p, struct pymem_thread *th,
 			th->searches = 0;
 	}
 	if (th->tstate)
-		return -(PYMEM_LOSS_NO_FRAME + 1);
-	return s->unreadable ? -(PYMEM_LOSS_UNREADABLE + 1) : -(PYMEM_LOSS_NO_THREAD + 1);
+		return LOST(NO_FRAME);
+	return s->unreadable ? LOST(UNREADABLE) : LOST(NO_THREAD);
 }
 
 /* Has a second interpreter come to be? Then a thread may have a state in each. */
@@ -386,7 +403,7 @@ static __always_inline bool second_interpreter(struct pymem_proc *p,
 	return true;
 }
 
-/* Address of the innermost frame. 0, or -(loss + 1). */
+/* Address of the innermost frame. 0, or LOST(cause). */
 static __always_inline int current_frame(struct pymem_proc *p, struct pymem_thread *th,
 					 const struct pymem_layout *layout, struct scratch *s,
 					 __u64 *frame)
@@ -410,9 +427,9 @@ static __always_inline int current_frame(struct pymem_proc *p, struct pymem_thre
 	if (err)
 		return err;
 	if (read_tstate(s, layout, th->tstate))
-		return -(PYMEM_LOSS_UNREADABLE + 1);
+		return LOST(UNREADABLE);
 	*frame = tstate_frame(s, py);
-	return *frame ? 0 : -(PYMEM_LOSS_NO_FRAME + 1);
+	return *frame ? 0 : LOST(NO_FRAME);
 }
 
 #endif

@@ -15,37 +15,12 @@
  *
  * On 6.1 and older each fault first settles what the previous one left in the task's cache.
  */
-#include "account/image.bpf.h"
+#include "account/fault.bpf.h"
 
 #define FAULT_PRESENT 1
 #define FAULT_WRITE   2
 
-__u32 copies_watched; /* set by the loader once page_alloc is attached */
-__u32 copies_asked; /* not static: clang would make it a single byte, of which BTF knows nothing */
-
 #define GFP_MOVABLE_TYPE 1 /* MIGRATE_MOVABLE: what user pages are */
-
-/* The last fault wrote to a present page and no event has told what came of it. */
-static __always_inline void write_unresolved(struct pymem_proc *p, struct pymem_thread *th)
-{
-	th->pending &= ~PYMEM_PENDING_WRITE;
-	if (copies_watched || !p->identified)
-		return; /* nothing was allocated: the page was kept */
-	__sync_fetch_and_add(&p->unwatched_writes, 1);
-	if (!copies_asked) {
-		copies_asked = 1;
-		tell(PYMEM_MSG_COPIES, p->id, p->tgid, 0);
-	}
-}
-
-/* What was noted is over, and no change of RSS has come of it. */
-static __always_inline void fault_over(struct pymem_proc *p, struct pymem_thread *th)
-{
-	if (th->pending & PYMEM_PENDING_FAULT)
-		__sync_fetch_and_add(&p->lost_faults, 1);
-	if (th->pending & PYMEM_PENDING_WRITE)
-		write_unresolved(p, th);
-}
 
 static __always_inline int fault(__u64 regs, __u64 error_code)
 {
@@ -53,7 +28,7 @@ static __always_inline int fault(__u64 regs, __u64 error_code)
 		(error_code & (FAULT_PRESENT | FAULT_WRITE)) == (FAULT_PRESENT | FAULT_WRITE);
 	struct task_struct *task = current_task();
 	struct pymem_thread *th;
-	struct pymem_slot *slot;
+	struct pymem_recent *recent;
 	struct pymem_proc *p;
 
 	th = current_thread(&p);
@@ -74,10 +49,10 @@ static __always_inline int fault(__u64 regs, __u64 error_code)
 	th->string.ip = 0;
 	if (stack_now(p, th))
 		return 0;
-	slot = slot_current(th);
-	if (slot) {
-		slot_fault(th, slot);
-		slot_pages(slot, PYMEM_ANON, 0, proc_rss(p));
+	recent = recent_current(th);
+	if (recent) {
+		recent_fault(th, recent);
+		recent_pages(recent, PYMEM_ANON, 0, proc_rss(p));
 	}
 	th->counted = th->noted;
 	th->pending &= ~PYMEM_PENDING_FAULT;
@@ -107,20 +82,11 @@ int fault_kernel(struct bpf_raw_tracepoint_args *ctx)
 	return fault(ctx->args[1], ctx->args[2]);
 }
 
-/* Still in the exception that was noted? A system call since then has put its number
- * where exceptions put -1, and the kernel has counted a fault that is over. */
-static __always_inline bool in_noted(const struct pymem_thread *th)
-{
-	struct pt_regs *regs = (struct pt_regs *)th->regs;
-
-	return IS_EXCEPTION(regs) && th->noted == fault_number(current_task());
-}
-
 SEC("raw_tp/mm_page_alloc")
 int page_alloc(struct bpf_raw_tracepoint_args *ctx)
 {
 	struct pymem_thread *th;
-	struct pymem_slot *slot;
+	struct pymem_recent *recent;
 	struct pymem_proc *p;
 	__u64 mm = 0;
 
@@ -135,12 +101,12 @@ int page_alloc(struct bpf_raw_tracepoint_args *ctx)
 	if (!p || th->mm != mm)
 		return 0;
 	/* The stack was walked at the fault's entry and has not moved since. */
-	slot = slot_current(th);
-	if (slot) {
-		slot->acc.cow_faults++;
+	recent = recent_current(th);
+	if (recent) {
+		recent->acc.cow_faults++;
 		th->pending |= PYMEM_PENDING_COPIED;
 	} else {
-		__sync_fetch_and_add(&p->lost_faults, 1);
+		lose_faults(p, 1);
 	}
 	return 0;
 }

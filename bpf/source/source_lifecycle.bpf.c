@@ -4,7 +4,7 @@
  * An image is one mm: fork and exec begin a new one, exec and exit end one. Its end is
  * the RSS it had before it was torn down.
  */
-#include "account/image.bpf.h"
+#include "account/fault.bpf.h"
 
 #define USER_HZ_NS 10000000ULL /* /proc shows start times in these */
 
@@ -17,17 +17,17 @@ struct flush {
 
 LOOP_BODY flush_step(__u32 i, struct flush *c)
 {
-	struct pymem_slot *slot = &c->th->slots[i & (PYMEM_SLOTS - 1)];
+	struct pymem_recent *recent = &c->th->recent[i & (PYMEM_RECENT - 1)];
 
-	if (i >= PYMEM_SLOTS)
+	if (i >= PYMEM_RECENT)
 		return 1;
 	if (!c->p)
-		slot_flush_late(c->id, slot);
-	else if (c->check && slot->raw && slot->since &&
-		 code_fingerprint(slot->leaf_code) != slot->leaf_fingerprint)
-		acc_lose(c->p, &slot->acc, PYMEM_LOSS_REPLACED);
+		recent_flush_late(c->id, recent);
+	else if (c->check && recent->raw && recent->since &&
+		 code_fingerprint(recent->leaf_code) != recent->leaf_fingerprint)
+		acc_lose(c->p, &recent->acc, PYMEM_LOSS_REPLACED);
 	else
-		slot_flush(c->p, slot);
+		recent_flush(c->p, recent);
 	return 0;
 }
 
@@ -47,7 +47,7 @@ static __always_inline void thread_flush_last(struct pymem_proc *p, struct pymem
 		scratch_begin(s, p);
 	}
 	flush.check = check;
-	LOOP(PYMEM_SLOTS, flush_step, &flush);
+	LOOP(PYMEM_RECENT, flush_step, &flush);
 	if (check)
 		s->busy = 0;
 }
@@ -71,7 +71,7 @@ static __noinline int thread_flush_late(struct pymem_thread *th)
 			p = NULL;
 	}
 	flush.p = p;
-	LOOP(PYMEM_SLOTS, flush_step, &flush);
+	LOOP(PYMEM_RECENT, flush_step, &flush);
 	return 0;
 }
 
@@ -88,8 +88,8 @@ static __always_inline void thread_end(struct pymem_proc *p, __u32 tid, bool exe
 	if (p && th->proc == p->id) {
 		/* From 6.16 on its memory is still there at its exit. */
 		thread_flush_last(p, th, !exec && TASK_READ(task, mm));
-		if (p->page)
-			page_thread_end(p, th);
+		if (p->block)
+			block_thread_end(p, th);
 	} else {
 		thread_flush_late(th);
 	}
@@ -127,17 +127,17 @@ int process_fork(struct bpf_raw_tracepoint_args *ctx)
 	if (!follow_children)
 		return 0;
 	parent = bpf_map_lookup_elem(&procs, &mm);
-	if (!parent || (count_only && !page_open(parent->tree)))
+	if (!parent || (count_only && !block_open(parent->tree)))
 		return 0;
 	p = payer_take(parent->payer) ? proc_begin(child_mm, child, parent, parent->payer, false)
 				      : NULL;
 	if (!p) {
-		page_partial(parent->tree);
+		block_partial(parent->tree);
 		return 0;
 	}
 	p->ppid = tgid;
 	if (parent->tree)
-		page_adopt(p, 0, parent->tree);
+		block_adopt(p, 0, parent->tree);
 	tell_fork(p);
 	return 0;
 }
@@ -166,8 +166,8 @@ static __always_inline void adopt_thread(struct pymem_proc *p, struct task_struc
 	pages = adopt_cache(p, th, task, PYMEM_FILE);
 	pages += adopt_cache(p, th, task, PYMEM_ANON);
 	pages += adopt_cache(p, th, task, PYMEM_SHMEM);
-	if (p->page || p->tree)
-		page_change(p, pages);
+	if (p->block || p->tree)
+		block_change(p, pages);
 }
 
 static __always_inline void forget_tgid(__u32 tgid)
@@ -176,8 +176,8 @@ static __always_inline void forget_tgid(__u32 tgid)
 		__sync_fetch_and_add(&tgid_filter[tgid_slot(tgid)], -1);
 }
 
-/* What an exec begins goes on with the page of what was there before. */
-static __always_inline void go_on_as(struct pymem_proc *next, struct task_struct *task, __u32 page,
+/* What an exec begins goes on with the block of what was there before. */
+static __always_inline void go_on_as(struct pymem_proc *next, struct task_struct *task, __u32 block,
 				     __u32 tree)
 {
 #ifdef THREAD_POINTER_LAGS
@@ -185,18 +185,18 @@ static __always_inline void go_on_as(struct pymem_proc *next, struct task_struct
 #endif
 	if (batched_counters)
 		adopt_thread(next, task);
-	if (page || tree)
-		page_adopt(next, page, tree);
+	if (block || tree)
+		block_adopt(next, block, tree);
 	tell(PYMEM_MSG_EXEC, next->id, next->tgid, next->ppid);
 }
 
 /* What an exec begins can't be followed. */
-static __always_inline void end_on(__u32 page, __u32 tree)
+static __always_inline void end_on(__u32 block, __u32 tree)
 {
-	if (page)
-		page_close(page);
+	if (block)
+		block_close(block);
 	if (tree)
-		page_partial(tree);
+		block_partial(tree);
 }
 
 SEC("raw_tp/sched_process_exec")
@@ -206,7 +206,7 @@ int process_exec(struct bpf_raw_tracepoint_args *ctx)
 	__u32 tgid = bpf_get_current_pid_tgid() >> 32;
 	struct pymem_proc *p = NULL, *next;
 	struct tgid_entry *entry;
-	__u32 page = 0, tree = 0, payer = 0;
+	__u32 block = 0, tree = 0, payer = 0;
 	bool kept = false;
 	__u64 mm;
 
@@ -226,7 +226,7 @@ int process_exec(struct bpf_raw_tracepoint_args *ctx)
 		tree = p ? p->tree : 0;
 		payer = p ? p->payer : 0;
 	} else if (p) {
-		page = p->page;
+		block = p->block;
 		tree = p->tree;
 		payer = p->payer;
 		/* Else a fork of a relative might take the place in between. */
@@ -234,23 +234,23 @@ int process_exec(struct bpf_raw_tracepoint_args *ctx)
 		kept = true;
 		proc_end(p, true);
 	} else {
-		page = entry->page;
+		block = entry->block;
 		tree = entry->tree;
 		payer = entry->payer;
 		forget_tgid(tgid);
 	}
 	mm = task_mm(task);
-	/* On a page that is about to go it would be tracked for nobody. */
-	if (!mm || (count_only && !page && !page_open(tree))) {
+	/* On a block that is about to go it would be tracked for nobody. */
+	if (!mm || (count_only && !block && !block_open(tree))) {
 		if (kept)
 			payer_leave(payer);
 		return 0;
 	}
 	next = kept || payer_take(payer) ? proc_begin(mm, task, NULL, payer, false) : NULL;
 	if (next)
-		go_on_as(next, task, page, tree);
+		go_on_as(next, task, block, tree);
 	else
-		end_on(page, tree);
+		end_on(block, tree);
 	return 0;
 }
 
@@ -275,7 +275,7 @@ int process_exit(struct bpf_raw_tracepoint_args *ctx)
 		proc_end(p, false);
 	} else {
 		if (!entry->borrowed)
-			page_close(entry->page);
+			block_close(entry->block);
 		forget_tgid(tgid);
 	}
 	return 0;
@@ -333,23 +333,23 @@ static __always_inline void identify(struct pymem_proc *p, const struct pymem_wa
 
 #define MAX_GENERATIONS 16
 
-/* The page that will be, or is, around the page `serial` of process `tgid`. */
-static __always_inline __u32 page_around(__u32 serial, __u32 tgid)
+/* The block that will be, or is, around the block `serial` of process `tgid`. */
+static __always_inline __u32 block_around(__u32 serial, __u32 tgid)
 {
 	struct tgid_entry *entry = bpf_map_lookup_elem(&tgids, &tgid);
 	struct pymem_proc *p = entry ? proc_of(entry) : NULL;
-	struct pymem_page_record *record = page_of(serial);
+	struct pymem_block_record *record = block_of(serial);
 
 	if (!p || !record)
 		return 0;
 	/* Whichever of the two is seen first, it is known for both. */
-	if (p->page != serial)
-		page_link(record, page_open(p->tree));
+	if (p->block != serial)
+		block_link(record, block_open(p->tree));
 	return record->outer;
 }
 
 /* Descendants of a process that is to be published, which are there already, belong to the
- * sum on its page, as those that it forks later do. Before 6.2 what threads but the first
+ * sum on its block, as those that it forks later do. Before 6.2 what threads but the first
  * one seen of each have cached, up to 63 pages each, is left out. */
 static __always_inline void adopt_descendant(struct task_struct *task)
 {
@@ -370,7 +370,7 @@ static __always_inline void adopt_descendant(struct task_struct *task)
 	}
 	mm = task_mm(task);
 	/* By vfork it may run on the very memory that is to be published. */
-	if (!w || !w->page || !mm || mm == task_mm(ancestor))
+	if (!w || !w->block || !mm || mm == task_mm(ancestor))
 		return;
 	p = bpf_map_lookup_elem(&procs, &mm);
 	if (!p) {
@@ -381,9 +381,9 @@ static __always_inline void adopt_descendant(struct task_struct *task)
 			adopt_thread(p, task);
 	}
 	if (p)
-		page_join(p, w->page, page_around(w->page, tgid));
+		block_join(p, w->block, block_around(w->block, tgid));
 	else
-		page_partial(w->page);
+		block_partial(w->block);
 }
 
 /* Begins to track the task's image. NULL: w->result says why not. */
@@ -451,12 +451,12 @@ int attach_wanted(struct bpf_iter__task *ctx)
 	}
 	if (batched_counters && w->adopt)
 		adopt_thread(p, task);
-	if (w->page && p->page != w->page) {
-		if (p->page && page_open(p->page) == p->page) {
+	if (w->block && p->block != w->block) {
+		if (p->block && block_open(p->block) == p->block) {
 			w->result = PYMEM_WANTED_BUSY;
 			return 0;
 		}
-		page_adopt_new(p, w->page);
+		block_adopt_new(p, w->block);
 	}
 	if (w->result != PYMEM_WANTED_OK)
 		identify(p, w);
@@ -514,12 +514,12 @@ int collect(struct bpf_iter__task *ctx)
 	th = thread_of(task);
 	if (!th)
 		return 0;
-	for (i = 0; i < PYMEM_SLOTS; i++) {
-		if (!th->slots[i].raw)
+	for (i = 0; i < PYMEM_RECENT; i++) {
+		if (!th->recent[i].raw)
 			continue;
 		collected.key.proc = th->proc;
-		collected.key.hash = th->slots[i].hash;
-		collected.counters = th->slots[i].acc;
+		collected.key.hash = th->recent[i].hash;
+		collected.counters = th->recent[i].acc;
 		bpf_seq_write(ctx->meta->seq, &collected, sizeof(collected));
 	}
 	return 0;

@@ -4,7 +4,7 @@
  * As a raw tracepoint on sys_exit, so that no tracefs is needed. It makes each system
  * call on the host take the traced path (about 0.2 us); --no-syscalls leaves it out.
  */
-#include "account/image.bpf.h"
+#include "account/fault.bpf.h"
 
 #define PROT_EXEC     4
 #define MAP_ANONYMOUS 0x20

@@ -57,7 +57,7 @@ static __noinline __s32 frame_name(struct pymem_proc *p, struct pymem_line_frame
 	fingerprint = code_fingerprint(code);
 	if (!fingerprint)
 		goto out;
-	first = *(__s32 *)(s->code + (py->code_firstlineno & 508));
+	first = code_first_line(s, py);
 	announce_begin(s, p);
 	failed = announce_once(code, fingerprint);
 	announce_end(s, p);
@@ -65,7 +65,7 @@ static __noinline __s32 frame_name(struct pymem_proc *p, struct pymem_line_frame
 		goto out;
 	f->code = code;
 	f->fingerprint = fingerprint;
-	f->file = LOAD(s->code, py->code_filename, 511) >> 4; /* objects lie 16 bytes apart */
+	f->file = LOAD_CODE(s, py, filename) >> 4; /* objects lie 16 bytes apart */
 out:
 	s->busy = 0;
 	return first;

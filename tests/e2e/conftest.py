@@ -23,7 +23,7 @@ for name in ("numpy", "greenlet", "_xxsubinterpreters", "_interpreters"):
         has.append(name)
     except ImportError:
         pass
-print(json.dumps([list(sys.version_info[:3]), has]))
+print(json.dumps([list(sys.version_info[:3]), has, "t" in sys.abiflags]))
 """
 
 
@@ -32,7 +32,7 @@ class Python:
         self.name, self.command = name, command
         said = subprocess.run(command + ["-c", PROBE], check=True, stdout=subprocess.PIPE,
                               env=harness.environment(), timeout=harness.PATIENCE).stdout
-        version, self.modules = json.loads(said.decode())
+        version, self.modules, self.free_threaded = json.loads(said.decode())
         self.version = tuple(version)
 
 

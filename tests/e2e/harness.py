@@ -33,6 +33,9 @@ PATIENCE = float(os.environ.get("PYMEM_E2E_PATIENCE", "300"))
 # Inherited by all that a run of tests starts.
 RUN = "PYMEM_E2E_RUN"
 os.environ[RUN] = "%d.%d" % (os.getpid(), time.time_ns())
+# A run of tests under nohup: what is started has it as by default all the same, and the run goes on.
+if signal.getsignal(signal.SIGHUP) == signal.SIG_IGN:
+    signal.signal(signal.SIGHUP, lambda *_: None)
 LABEL = re.compile(r"# L:(\w+)\s*$")
 
 

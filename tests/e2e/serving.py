@@ -3,7 +3,7 @@
 
 A client is a process of its own that runs this file and does what it is told, one JSON line at
 a time; its page is mapped by the test itself, so that looking at it costs the client nothing.
-Written from include/pymem_serve.h and include/pymem_page.h alone.
+Written from include/pymem_serve.h and include/pymem_block.h alone.
 """
 import array
 import ctypes
@@ -71,7 +71,7 @@ class Connection:
             fds.frombytes(content)
         if not data:
             return None
-        magic, version, op, status, page_bytes, pid, slot, program, message = REPLY.unpack(data)
+        magic, version, op, status, block_bytes, pid, slot, program, message = REPLY.unpack(data)
         assert (magic, version) == (MAGIC, VERSION)
         if fds:
             assert len(fds) == 1 and op == TRACK and status == OK
@@ -80,7 +80,7 @@ class Connection:
             self.page_fd = fds[0]
         text = message.rstrip(b"\0").decode()
         assert (status == OK) == (text == ""), (status, text)
-        return {"op": op, "status": status, "page_bytes": page_bytes, "pid": pid, "slot": slot,
+        return {"op": op, "status": status, "block_bytes": block_bytes, "pid": pid, "slot": slot,
                 "program": program.rstrip(b"\0").decode(), "message": text}
 
     def ask(self, *arguments, **more):

@@ -14,17 +14,7 @@ import pytest
 
 import harness
 from harness import MIB, Target, Tool
-
-
-def bpftool_list(kind):
-    """bpftool fails where an object goes while it lists them: then again."""
-    env = dict(os.environ, PATH=os.environ["PATH"] + ":/usr/sbin")
-    for _ in range(20):
-        done = subprocess.run(["bpftool", "-j", kind, "list"], stdout=subprocess.PIPE, env=env)
-        if done.returncode == 0:
-            return json.loads(done.stdout.decode() or "[]")
-        time.sleep(0.05)
-    raise AssertionError("bpftool %s list fails" % kind)
+from kernel_side import bpftool
 
 
 def is_ours(pid):
@@ -56,7 +46,7 @@ def held_by(pid):
 def bpf_objects():
     """Identifiers of the BPF programs and links there are, but those that others' processes hold: there
     may be other profilers on this machine."""
-    listed = {(kind, o["id"]) for kind in ("prog", "link") for o in bpftool_list(kind)}
+    listed = {(kind, o["id"]) for kind in ("prog", "link") for o in bpftool(kind, "list")}
     for pid in map(int, filter(str.isdigit, os.listdir("/proc"))):
         if not is_ours(pid):
             listed -= held_by(pid)
@@ -164,6 +154,42 @@ def test_signals_after_the_commands_end(system):
         tool.process.send_signal(signal.SIGINT)
         assert tool.wait() in (130, 143), tool.stderr
     os.close(reader)
+
+
+NOHUP = ["env", "--ignore-signal=HUP"]
+
+
+def test_started_by_nohup(system):
+    """It goes on when its terminal goes. An ignored SIGINT, which shells without job control give to all that
+    they start with &, ends it all the same."""
+    with Target(system.command, "grow") as target:
+        with Tool("-p", target.pid, before=NOHUP + ["--ignore-signal=INT"]) as tool:
+            tool.attached()
+            for _ in range(2):
+                tool.process.send_signal(signal.SIGHUP)
+                tool.polled()
+            truth = target.go()
+            tool.process.send_signal(signal.SIGINT)
+            report = tool.report()
+        assert target.end() == 0
+    report.check_lines(target.pid, target.path, truth["lines"])
+
+
+def test_hangup_after_the_commands_end(system):
+    """With nohup the report is written to its end."""
+    reader, writer = full_pipe()
+    with Tool("-q", "-d", "0.5", "--", *system.command, "-c", "import time; time.sleep(1000)", output=False,
+              stdout=writer, before=NOHUP) as tool:
+        harness.until(lambda: writes_to_stdout(tool.process.pid), "writing the report")
+        os.kill(command_of(tool), signal.SIGKILL)
+        harness.until(lambda: harness.state(command_of(tool)) == "Z", "at the command's end")
+        for _ in range(2):
+            tool.process.send_signal(signal.SIGHUP)
+            time.sleep(0.05)  # or they could come as one
+        with os.fdopen(reader, "rb") as pipe:
+            written = pipe.read()
+        assert tool.wait() == 128 + signal.SIGKILL, tool.stderr
+    assert b"Change" in written.lstrip(b"x")
 
 
 def test_second_signal_on_a_stopped_terminal(system):
@@ -367,6 +393,22 @@ def test_command_that_stops_itself(system):
         report = tool.report()
         assert tool.stdout() == b"again\n"
     assert report.pids() == [child]
+
+
+def test_command_is_let_go_when_time_is_up(tmp_path):
+    """-d is over and nobody reads the report. Whatever the command does then, it is held no more."""
+    reader, writer = full_pipe()
+    path = tmp_path / "done"
+    script = "read go; exec sh -c 'kill -CONT $$; echo done >%s'" % path
+    with Tool("-q", "-d", "0.3", "--format", "json", "--", "sh", "-c", script, output=False, stdout=writer,
+              stdin=subprocess.PIPE) as tool:
+        harness.until(lambda: writes_to_stdout(tool.process.pid), "writing the report")
+        assert tracer(command_of(tool)) == tool.process.pid, "it was known before: nothing is tried here"
+        tool.process.stdin.write(b"\n")
+        tool.process.stdin.flush()
+        harness.until(path.exists, "done, while the report is being written")
+        os.close(reader)
+        assert tool.wait() == 1  # the report could not be written
 
 
 def test_command_that_is_no_python():

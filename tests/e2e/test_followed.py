@@ -17,6 +17,7 @@ import time
 import pytest
 
 import harness
+import kernel_side
 from harness import MIB, Target, Tool
 
 # A process that forks `argv[1]` children, which say who they are, wait, and grow.
@@ -163,6 +164,65 @@ def test_forks_that_found_the_ring_full(system):
             report.top(pid)
     named = set(report.pids()) | {s["pid"] for s in report.data["skipped"]}
     assert len(named) + unexamined(report) >= 1200 + 1 + 3
+
+
+# Has a line of its own, then forks a child with a thousand code objects, each in a stack of its own.
+STACKS = """
+import mmap, os
+memory = mmap.mmap(-1, 1000 * mmap.PAGESIZE)
+memory.madvise(mmap.MADV_NOHUGEPAGE)
+touch = compile("memory[at] = 1\\n", "x", "exec")
+def work(count):
+    for i in range(count):
+        exec(touch.replace(co_name="name%d" % i), {"memory": memory, "at": i * mmap.PAGESIZE})
+os.write(1, b"begun\\n")
+os.read(0, 1)
+work(1)
+os.write(1, b"worked\\n")
+os.read(0, 1)
+if os.fork() == 0:
+    work(1000)
+    os._exit(0)
+os.wait()
+os.write(1, b"done\\n")
+os.read(0, 1)
+"""
+# struct pymem_stack_key begins with the image; struct code_key has it behind two addresses.
+TABLES = {"stacks": 0, "vmcalls": 0, "codes": 16}
+
+
+def images_in_tables(tool):
+    """Of each table the images that it has something of."""
+    return {name: {key[at:at + 4] for key in kernel_side.keys(tool.process.pid, name)}
+            for name, at in TABLES.items()}
+
+
+def test_tables_are_swept_of_what_was_not_delivered(system):
+    """The names of a child's code objects find no room in the ring, so that nobody here knows of them. When
+    it has ended the kernel's tables have nothing of it any more, and its places are free."""
+    if system.version < (3, 8):
+        pytest.skip("no code.replace()")
+    with program(system.command, STACKS) as (process, lines):
+        assert lines.next() == b"begun"
+        with Tool("-p", process.pid, "--ring-size", "64") as tool:
+            tool.attached()
+            tell(process, b"G")
+            assert lines.next() == b"worked"
+            tool.polled()
+            parent, = images_in_tables(tool)["codes"]
+            with stopped(tool):
+                tell(process, b"G")
+                assert lines.next() == b"done"
+                assert all(len(images_in_tables(tool)[name]) == 2 for name in ("stacks", "codes"))
+            harness.until(lambda: all(images <= {parent} for images in images_in_tables(tool).values()), "swept")
+            with kernel_side.variable(tool.process.pid, "places_used") as used:
+                # In the order of enum pymem_table.
+                assert list(used[:3]) == [len(kernel_side.keys(tool.process.pid, name)) for name in TABLES]
+            tool.process.send_signal(signal.SIGINT)
+            report = tool.report()
+    child, = set(report.pids()) - {process.pid}
+    report.check_conservation(child)
+    assert report.image(child)["lost_bytes"]["undelivered"] > 0, "all was delivered: nothing was tried"
 
 
 def test_ended_unseen_on_the_host(system):

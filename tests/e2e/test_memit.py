@@ -201,8 +201,8 @@ class Watched:
         self.process.stdout.close()
 
 
-def attach(*arguments):
-    tool = subprocess.Popen([TOOL, "memit"] + list(arguments), stdout=subprocess.PIPE,
+def attach(*arguments, before=()):
+    tool = subprocess.Popen([*before, TOOL, "memit", *arguments], stdout=subprocess.PIPE,
                             stderr=subprocess.PIPE)
     said = Lines(tool.stderr).next()
     assert said and said.startswith(b"attached"), said
@@ -228,6 +228,16 @@ def test_running_process():
         assert abs(peak - increment - before) < 0.02
         assert 100 <= increment < 103
         assert target.process.poll() is None
+
+
+def test_started_by_nohup():
+    """It goes on when its terminal goes."""
+    with Watched() as target:
+        tool = attach("-p", str(target.pid), before=["env", "--ignore-signal=HUP"])
+        tool.send_signal(signal.SIGHUP)
+        target.grow(50)
+        tool.send_signal(signal.SIGINT)
+        assert 100 <= figures(finish(tool))[1] < 103
 
 
 def test_duration():

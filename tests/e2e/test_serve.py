@@ -22,7 +22,7 @@ from serving import (
 def test_figures_are_the_page_tables(server, uid):
     with Client(server.path, uid) as client:
         reply = client.track()
-        assert (reply["status"], reply["pid"], reply["page_bytes"]) == (OK, client.pid, 16384)
+        assert (reply["status"], reply["pid"], reply["block_bytes"]) == (OK, client.pid, 16384)
         page = client.page()
         assert (page.version, page.state, page.images) == (2, LIVE, 1)
         before = rss_pages(client.pid)

@@ -49,6 +49,19 @@ def test_signals_end_it(server, number):
     assert_nothing_left(before)
 
 
+def test_started_by_nohup(folder):
+    """It goes on when its terminal goes."""
+    def ignore():
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+
+    path = os.path.join(folder, "s")
+    with Server(TOOL, path, preexec_fn=ignore) as server:
+        server.process.send_signal(signal.SIGHUP)
+        assert answers(server) and answers(server)
+        assert server.stop(signal.SIGINT) == 0
+    assert b"Hangup" not in server.said
+
+
 def test_server_killed(folder):
     before = bpf_objects()
     path = os.path.join(folder, "s")

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* What a census says of a process, as one JSON object, for tests that compare it with what the process
- * itself says:
+/* What a census says of a process, as one JSON object, for tests that compare it with what the
+ * process itself says:
  *
  *   heap-dump [--pause] [--save FILE] PID
  *

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""What the line profiler must count, on a page that the checks write themselves. Runs on any Python,
+"""What the line profiler must count, on a block that the checks write themselves. Runs on any Python,
 without pytest, and prints a JSON object: {check: null or what went wrong}. test_lines_checks.py reads
 it. The checks are in lines_checks_*.py.
 

@@ -12,7 +12,7 @@ import sys
 
 from lines_checks_wrapping import Callable, decorators, stderr_read
 from lines_common import counts, equal, rows
-from lines_page import Page
+from lines_block import Block
 from pymem_bpf.line_profiler import LineProfiler
 from pymem_bpf.run_profiler import RunProfiler
 from pymem_bpf.table import show_results
@@ -142,17 +142,17 @@ def check_what_is_thrown_is_let_go(decorate):
 
 
 def check_profilers_are_pickled_to_be_idle():
-    def f(page):
-        page.grow(1)
-    page = Page()
-    for profiler in LineProfiler(f, counter=page, include_children=True), RunProfiler(counter=page):
+    def f(block):
+        block.grow(1)
+    block = Block()
+    for profiler in LineProfiler(f, counter=block, include_children=True), RunProfiler(counter=block):
         profiler.enable()
         copy = pickle.loads(pickle.dumps(profiler))
-        copy(f)(page)
+        copy(f)(block)
         profiler.disable()
         equal((copy.idle(), copy.include_children, [r.calls for r in copy.results()]),
               (True, profiler.include_children, [0]))
-    decorated = LineProfiler(counter=page)(f)
+    decorated = LineProfiler(counter=block)(f)
     for cell in decorated.__closure__:
         if cell.cell_contents is not f:
             pickle.loads(pickle.dumps(cell.cell_contents))
@@ -162,7 +162,7 @@ def check_calls_near_the_limit_of_recursion():
     """They run uncounted if there is no room for counting, which is said; the profiler goes on."""
     def f(n):
         return n
-    profiler = LineProfiler(counter=Page())
+    profiler = LineProfiler(counter=Block())
     decorated = profiler(f)
     profiler.enable_by_count = functools.partial(refuse, profiler)
     equal(decorated(5), 5)
@@ -180,8 +180,8 @@ def refuse(_):
 
 
 @contextlib.contextmanager
-def run_of(page):
-    profiler = RunProfiler(counter=page)
+def run_of(block):
+    profiler = RunProfiler(counter=block)
     try:
         yield profiler
     finally:
@@ -189,27 +189,27 @@ def run_of(page):
 
 
 def check_run_counts_what_is_decorated_and_leaves_it():
-    page = Page()
-    with run_of(page) as profiler:
+    block = Block()
+    with run_of(block) as profiler:
         @profiler
         def f(n):
-            page.grow(n)
+            block.grow(n)
 
         @profiler(precision=2)
         def g(n):
-            page.grow(1)
+            block.grow(1)
             yield n
 
         class Shop:
             def inside(self):
-                page.grow(2)
+                block.grow(2)
 
             @property
             def price(self):
-                page.grow(3)
+                block.grow(3)
             taken = takes
         assert profiler(Shop) is Shop and f.__name__ == "f" and not hasattr(f, "__wrapped__")
-        price, cached = vars(Shop)["price"], functools.lru_cache(None)(lambda n: page.grow(n))
+        price, cached = vars(Shop)["price"], functools.lru_cache(None)(lambda n: block.grow(n))
         cached(0)
         thing = Callable()
         assert profiler(price) is price and profiler(cached) is cached and profiler(thing) is thing
@@ -225,14 +225,14 @@ def check_run_counts_what_is_decorated_and_leaves_it():
     equal(names, {"f": 3, "g": 1, "inside": 1, "price": 1, "<lambda>": 1, "__call__": 1})
     equal(rows(profiler, f)[2][:2], (3, 12))
     equal(profiler.enable_count, 0)
-    late = profiler(lambda: page.grow(1))
+    late = profiler(lambda: block.grow(1))
     late()
     equal(profiler.results()[-1].calls, 0)
 
 
 def check_run_says_what_can_not_be_profiled():
-    page = Page()
-    with run_of(page) as profiler, stderr_read() as said:
+    block = Block()
+    with run_of(block) as profiler, stderr_read() as said:
         for thing in len, 5, functools.partial(len), property(abs):
             assert profiler(thing) is thing and profiler(thing) is thing
     equal(said.getvalue().count("left as it is, unprofiled"), 4)
@@ -240,11 +240,11 @@ def check_run_says_what_can_not_be_profiled():
 
 
 def check_run_is_idle_in_a_child():
-    page = Page()
-    with run_of(page) as profiler:
+    block = Block()
+    with run_of(block) as profiler:
         @profiler
         def f():
-            page.grow(1)
+            block.grow(1)
 
         @profiler
         def forks():

@@ -10,40 +10,40 @@ import threading
 import warnings
 import weakref
 
-from lines_page import ENDED, START, Page
+from lines_block import ENDED, START, Block
 from lines_common import rows, profiled, counts, pages, equal
 from pymem_bpf.line_profiler import LineProfiler, show_results
 
 
 def check_disabled_while_it_runs():
-    page = Page()
-    profiler = LineProfiler(counter=page)
+    block = Block()
+    profiler = LineProfiler(counter=block)
 
-    def f(page):
-        page.grow(1)
-        page.grow(10); profiler.disable(); page.grow(100)
-        page.grow(1000)
+    def f(block):
+        block.grow(1)
+        block.grow(10); profiler.disable(); block.grow(100)
+        block.grow(1000)
     profiler.add_function(f)
     profiler.enable()
-    f(page)
+    f(block)
     equal(pages(rows(profiler, f)), {1: 1, 2: 10})
     profiler.runcall(lambda: None)
     equal(pages(rows(profiler, f)), {1: 1, 2: 10})
 
 
 def check_enabled_while_it_runs():
-    page = Page()
-    profiler = LineProfiler(counter=page)
+    block = Block()
+    profiler = LineProfiler(counter=block)
 
-    def f(page, deep):
-        page.grow(1)
+    def f(block, deep):
+        block.grow(1)
         profiler.enable_by_count()
         if deep:
-            f(page, False)
-        page.grow(10)
+            f(block, False)
+        block.grow(10)
         profiler.disable_by_count()
     profiler.add_function(f)
-    f(page, True)
+    f(block, True)
     profiler.enable_count = 0
     table = rows(profiler, f)
     equal(counts(table)[0], 1)
@@ -52,31 +52,31 @@ def check_enabled_while_it_runs():
 
 
 def check_nested_profilers():
-    def f(page):
-        page.grow(1)
-        inner(page)
-        page.grow(2)
+    def f(block):
+        block.grow(1)
+        inner(block)
+        block.grow(2)
 
-    def g(page):
-        page.grow(10)
-    page = Page()
-    outside = LineProfiler(f, g, counter=page)
+    def g(block):
+        block.grow(10)
+    block = Block()
+    outside = LineProfiler(f, g, counter=block)
     kept = []
 
-    def inner(page):
-        within = LineProfiler(g, f, counter=page)
-        within.runcall(g, page)
+    def inner(block):
+        within = LineProfiler(g, f, counter=block)
+        within.runcall(g, block)
         kept.append(rows(within, g))
         equal(within.results()[1].calls, 0)
-    outside.runcall(f, page)
+    outside.runcall(f, block)
     equal(pages(rows(outside, f)), {1: 1, 2: 10, 3: 2})
     equal(pages(rows(outside, g, 1)), {1: 10})
     equal(pages(kept[0]), {1: 10})
 
 
 def check_other_counter_is_refused():
-    def f(page):
-        LineProfiler(f, counter=Page()).enable()
+    def f(block):
+        LineProfiler(f, counter=Block()).enable()
     try:
         profiled(f)
     except RuntimeError as e:
@@ -86,12 +86,12 @@ def check_other_counter_is_refused():
 
 
 def check_code_object_freed():
-    page = Page()
+    block = Block()
     for n in range(50):
         namespace = {}
-        exec("def f(page):\n    page.grow(%d)\n" % n, namespace)
-        profiler = LineProfiler(namespace["f"], counter=page)
-        profiler.runcall(namespace["f"], page)
+        exec("def f(block):\n    block.grow(%d)\n" % n, namespace)
+        profiler = LineProfiler(namespace["f"], counter=block)
+        profiler.runcall(namespace["f"], block)
         if n:
             equal(pages(rows(profiler, namespace["f"])), {1: n})
         del profiler, namespace
@@ -99,27 +99,27 @@ def check_code_object_freed():
 
 
 def check_profiler_freed_while_its_code_runs():
-    def f(page, holder):
-        page.grow(1)
+    def f(block, holder):
+        block.grow(1)
         holder.pop().disable()
         gc.collect()
-        page.grow(1)
+        block.grow(1)
     for _ in range(20):
-        page = Page()
-        holder = [LineProfiler(f, counter=page)]
+        block = Block()
+        holder = [LineProfiler(f, counter=block)]
         holder[0].enable()
-        f(page, holder)
+        f(block, holder)
 
 
 def check_helper_ends_in_mid_run():
     ours, theirs = socket.socketpair()
 
-    def f(page):
+    def f(block):
         for i in range(5000):
             if i == 1000:
                 theirs.close()
-            page.grow(1 if i < 1000 else 0)
-    table, _, profiler = profiled(f, page=Page(ours.fileno()))
+            block.grow(1 if i < 1000 else 0)
+    table, _, profiler = profiled(f, block=Block(ours.fileno()))
     ours.close()
     equal(counts(table)[4], 5000)
     equal(pages(table), {4: 1000})
@@ -130,16 +130,16 @@ def check_helper_ends_in_mid_run():
 
 
 def check_page_that_ended():
-    def f(page):
-        page.set_state(ENDED)
+    def f(block):
+        block.set_state(ENDED)
     _, _, profiler = profiled(f)
     equal(profiler.cut, True)
 
 
 def check_children():
-    def f(page):
-        page.grow(1, child=100)
-        page.grow(2)
+    def f(block):
+        block.grow(1, child=100)
+        block.grow(2)
     table, _, _ = profiled(f)
     equal(pages(table), {1: 1, 2: 2})
     table, _, _ = profiled(f, include_children=True)
@@ -149,25 +149,25 @@ def check_children():
 
 def check_bad_pages():
     from pymem_bpf import _lines
-    for page in (b"", bytearray(100)):
+    for block in (b"", bytearray(100)):
         try:
-            _lines.Recorder(page)
+            _lines.Recorder(block)
         except ValueError as e:
             assert "bytes" in str(e), e
         else:
             raise AssertionError("taken")
-    old = Page()
-    old.page[0:4] = b"\7\0\0\0"
+    old = Block()
+    old.block[0:4] = b"\7\0\0\0"
     try:
-        _lines.Recorder(old.page)
+        _lines.Recorder(old.block)
     except ValueError as e:
         assert "version 7" in str(e), e
     else:
         raise AssertionError("taken")
-    one = _lines.Recorder(Page().page)
+    one = _lines.Recorder(Block().block)
     code = check_bad_pages.__code__
     other = check_fork.__code__
-    two = _lines.Recorder(Page().page)
+    two = _lines.Recorder(Block().block)
     two.add(other, 1, 5, 1, b"")
     for bad in ((code, 5, 4, 5, b""), (code, -2**31, 2**31 - 1, 5, b""), (other, 1, 4, 1, b""),
                 (other, 2, 6, 2, b""), (code, 5, 6, 5, b"", other)):
@@ -185,7 +185,7 @@ def check_bad_pages():
 
 def check_stale_line_table():
     """Lines far from the function's own, as code generators make them."""
-    source = "def f(page):\n    page.grow(1)\n" + "\n" * 3000 + "    page.grow(2)\n"
+    source = "def f(block):\n    block.grow(1)\n" + "\n" * 3000 + "    block.grow(2)\n"
     namespace = {}
     exec(compile(source, "<far>", "exec"), namespace)
     table, _, profiler = profiled(namespace["f"])
@@ -197,17 +197,17 @@ def check_stale_line_table():
 
 
 def check_fork():
-    def f(page):
-        page.grow(1)
+    def f(block):
+        block.grow(1)
         pid = os.fork()
-        page.grow(2)
+        block.grow(2)
         if not pid:
             os._exit(0 if not profiler._recorder.cut else 7)
         equal(os.WEXITSTATUS(os.waitpid(pid, 0)[1]), 7)
-        page.grow(4)
-    page = Page()
-    profiler = LineProfiler(f, counter=page)
-    profiler.runcall(f, page)
+        block.grow(4)
+    block = Block()
+    profiler = LineProfiler(f, counter=block)
+    profiler.runcall(f, block)
     table = rows(profiler, f)
     equal([pages(table)[n] for n in (1, 3, 7)], [1, 2, 4])
     equal(profiler.cut, False)
@@ -231,8 +231,8 @@ def in_child(work):
 
 
 def check_table_of_a_forked_child():
-    page, status = Page(), []
-    profiler = LineProfiler(counter=page)
+    block, status = Block(), []
+    profiler = LineProfiler(counter=block)
 
     def said():
         text = io.StringIO()
@@ -240,11 +240,11 @@ def check_table_of_a_forked_child():
         return (("the helper ended" in text.getvalue())
                 + 2 * ("this process was forked while this ran" in text.getvalue()))
 
-    def f(page):
-        page.grow(1)
+    def f(block):
+        block.grow(1)
         status.append(in_child(lambda: (profiler.disable(), said())[1]))
     profiler.add_function(f)
-    profiler.runcall(f, page)
+    profiler.runcall(f, block)
     equal(status, [2])
     equal(said(), 0)
     equal(in_child(said), 0)  # complete when it was forked
@@ -263,7 +263,7 @@ def check_fork_while_another_thread_enables():
     held.wait()
 
     def child():
-        LineProfiler(counter=Page()).runcall(int)
+        LineProfiler(counter=Block()).runcall(int)
         return 5
     try:
         equal(in_child(child), 5)
@@ -273,8 +273,8 @@ def check_fork_while_another_thread_enables():
 
 
 def check_profiler_with_alarm_is_collected():
-    page = Page()
-    profiler = LineProfiler(check_fork, counter=page, max_mem=1e6)
+    block = Block()
+    profiler = LineProfiler(check_fork, counter=block, max_mem=1e6)
     profiler.runcall(int)
     alive = weakref.ref(profiler)
     del profiler
@@ -283,19 +283,19 @@ def check_profiler_with_alarm_is_collected():
 
 
 def check_child_has_its_own_counter():
-    page = Page()
+    block = Block()
 
-    def f(page):
-        page.grow(3)
-    profiler = LineProfiler(f, counter=page)
-    profiler.runcall(f, page)
+    def f(block):
+        block.grow(3)
+    profiler = LineProfiler(f, counter=block)
+    profiler.runcall(f, block)
     pid = os.fork()
     if not pid:
         try:
-            profiler.runcall(f, page)
+            profiler.runcall(f, block)
         except RuntimeError as e:
             os._exit(9 if "forked" in str(e) else 1)
         os._exit(2)
     equal(os.WEXITSTATUS(os.waitpid(pid, 0)[1]), 9)
-    profiler.runcall(f, page)
+    profiler.runcall(f, block)
     equal(pages(rows(profiler, f)), {1: 6})

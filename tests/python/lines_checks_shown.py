@@ -7,7 +7,7 @@ import shutil
 import sys
 import tempfile
 
-from lines_page import Page
+from lines_block import Block
 from lines_common import equal, with_counter
 from pymem_bpf.decorator import profile
 from pymem_bpf.line_profiler import LineProfiler, show_results
@@ -17,10 +17,10 @@ def shown_of(path, function_name="f"):
     """The table of a function of a file that is run once; the file is run by its bytes."""
     with open(path, "rb") as f:
         code = compile(f.read(), path, "exec")
-    page = Page()
-    space = {"page": page}
+    block = Block()
+    space = {"block": block}
     exec(code, space)
-    profiler = LineProfiler(space[function_name], counter=page)
+    profiler = LineProfiler(space[function_name], counter=block)
     profiler.runcall(space[function_name])
     text = io.StringIO()
     show_results(profiler, text)
@@ -36,13 +36,13 @@ def check_source_of_any_encoding():
                 (b"sjis.py", "shift_jis", "# vim: set fileencoding=shift_jis :", "日本語 表"),
                 (b"named-\xe4\xff.py", "utf-8", "# coding: utf-8", "ä日")):
             path = os.fsdecode(os.path.join(os.fsencode(folder), name))
-            source = "%s\ndef f():\n    s = '%s'\n    return page.grow(2)\n" % (cookie, words)
+            source = "%s\ndef f():\n    s = '%s'\n    return block.grow(2)\n" % (cookie, words)
             with open(path, "wb") as f:
                 f.write(source.encode(encoding))
             text = shown_of(path)
             assert "Filename: %s\n" % path in text, text
             equal([line.split("s = ")[1] for line in text.splitlines() if "s = " in line], ["'%s'" % words])
-            assert "    return page.grow(2)" in text, text
+            assert "    return block.grow(2)" in text, text
     finally:
         shutil.rmtree(os.fsencode(folder))
 
@@ -55,18 +55,18 @@ def check_source_that_has_become_another():
         for now in (b"\xff\xfe\xff\ndef f():\n  '\xe4'\n", b"# coding: nonsense\nx\n", b"'''\n" * 3,
                     b"(\n" * 5, b""):
             with open(path, "wb") as f:
-                f.write(b"\ndef f():\n    x = 1\n    return page.grow(256) or 7\n")
+                f.write(b"\ndef f():\n    x = 1\n    return block.grow(256) or 7\n")
             with open(path, "rb") as f:
                 code = compile(f.read(), path, "exec")
-            page = Page()
-            space = {"page": page}
+            block = Block()
+            space = {"block": block}
             exec(code, space)
             with open(path, "wb") as f:
                 f.write(now)
             linecache.cache.pop(path, None)
             text = io.StringIO()
             decorated = profile(space["f"], stream=text)
-            with with_counter(page):
+            with with_counter(block):
                 equal(decorated(), 7)
             fourth = [line for line in text.getvalue().splitlines() if line.startswith("     4 ")]
             assert fourth and "1.0 MiB" in fourth[0], (now, text.getvalue())
@@ -80,9 +80,9 @@ def check_source_that_must_not_be_read():
     path = os.path.join(folder, "pipe")
     os.mkfifo(path)
     try:
-        space = {"page": Page()}
-        exec(compile("def f():\n    return page.grow(1)\n", path, "exec"), space)
-        profiler = LineProfiler(space["f"], counter=space["page"])
+        space = {"block": Block()}
+        exec(compile("def f():\n    return block.grow(1)\n", path, "exec"), space)
+        profiler = LineProfiler(space["f"], counter=space["block"])
         profiler.runcall(space["f"])
         text = io.StringIO()
         show_results(profiler, text)
@@ -92,9 +92,9 @@ def check_source_that_must_not_be_read():
 
 
 def check_code_without_a_file_name():
-    space = {"page": Page()}
-    exec(compile("def f():\n    return page.grow(1)\n", "", "exec"), space)
-    profiler = LineProfiler(space["f"], counter=space["page"])
+    space = {"block": Block()}
+    exec(compile("def f():\n    return block.grow(1)\n", "", "exec"), space)
+    profiler = LineProfiler(space["f"], counter=space["block"])
     profiler.runcall(space["f"])
     text = io.StringIO()
     show_results(profiler, text)
@@ -123,11 +123,11 @@ class Refusing(io.StringIO):
 def check_streams():
     """Whatever the stream does: the result is returned, one line is said at most."""
     from pymem_bpf import _counting
-    page = Page()
+    block = Block()
 
     def f():
         s = "größe 日本"
-        return page.grow(1) or len(s)
+        return block.grow(1) or len(s)
     closed, ascii_, binary = io.StringIO(), Refusing("ascii"), io.BytesIO()
     closed.close()
     read, write = os.pipe()
@@ -141,7 +141,7 @@ def check_streams():
         _counting._said.clear()
         sys.stderr = stderr
         try:
-            with with_counter(page):
+            with with_counter(block):
                 equal(profile(f, stream=stream)(), 8)
                 equal(profile(f, stream=stream)(), 8)
         finally:
@@ -152,10 +152,10 @@ def check_streams():
     broken.close()  # nothing of ours is left in it
     full.close()
     # A file's name may be of no encoding: each stream escapes what it can't have.
-    space = {"page": page}
+    space = {"block": block}
     exec(compile("def g():\n    return 9\n", "\udcff.py", "exec"), space)
     text, binary = Refusing("utf-8"), io.BytesIO()
-    with with_counter(page):
+    with with_counter(block):
         equal([profile(space["g"], stream=stream)() for stream in (text, binary)], [9, 9])
     for said in text.getvalue(), binary.getvalue().decode():
         assert "Filename: \\udcff.py" in said, said
@@ -164,7 +164,7 @@ def check_streams():
         sys.stdout, sys.stderr = ((None, io.StringIO()) if name == "stdout" else
                                   (Refusing(raises=OSError()), None))
         try:
-            with with_counter(page):
+            with with_counter(block):
                 equal(profile(f)(), 8)
         finally:
             sys.stdout, sys.stderr = before

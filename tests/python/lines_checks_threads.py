@@ -5,19 +5,19 @@ import functools
 import io
 import threading
 
-from lines_page import UNIT, Page
+from lines_block import UNIT, Block
 from lines_common import rows, counts, pages, equal, tables_of, with_counter
 from pymem_bpf.decorator import profile
 from pymem_bpf.line_profiler import LineProfiler
 
 
 def check_threads_are_apart():
-    def f(page, n, barrier):
+    def f(block, n, barrier):
         for _ in range(5):
             barrier.wait()
-            page.grow(n)
-    page = Page()
-    profiler = LineProfiler(f, counter=page)
+            block.grow(n)
+    block = Block()
+    profiler = LineProfiler(f, counter=block)
     barrier = threading.Barrier(3)
     running = threading.Event()
 
@@ -25,14 +25,14 @@ def check_threads_are_apart():
         running.wait()
         for _ in range(5):
             barrier.wait()
-            page.grow(100000)
+            block.grow(100000)
     before = threading.Thread(target=noise)
-    waiting = threading.Thread(target=lambda: (running.wait(), f(page, 3, barrier)))
+    waiting = threading.Thread(target=lambda: (running.wait(), f(block, 3, barrier)))
     before.start()
     waiting.start()
     with profiler:
         running.set()
-        f(page, 7, barrier)
+        f(block, 7, barrier)
         waiting.join()
     before.join()
     table = rows(profiler, f)
@@ -41,18 +41,18 @@ def check_threads_are_apart():
 
 
 def check_only_the_thread_that_enables():
-    def f(page, n, barrier):
+    def f(block, n, barrier):
         for _ in range(n):
-            page.grow(n)
+            block.grow(n)
         barrier.wait()
-    page, barrier = Page(), threading.Barrier(3)
-    profiler = LineProfiler(f, counter=page, own_thread=True)
-    everyone = LineProfiler(f, counter=page)
+    block, barrier = Block(), threading.Barrier(3)
+    profiler = LineProfiler(f, counter=block, own_thread=True)
+    everyone = LineProfiler(f, counter=block)
     with everyone, profiler:
-        others = [threading.Thread(target=f, args=(page, n, barrier)) for n in (20, 30)]
+        others = [threading.Thread(target=f, args=(block, n, barrier)) for n in (20, 30)]
         for other in others:
             other.start()
-        f(page, 10, barrier)
+        f(block, 10, barrier)
         for other in others:
             other.join()
     table = rows(profiler, f)
@@ -62,30 +62,30 @@ def check_only_the_thread_that_enables():
     equal(pages(rows(everyone, f)), {2: 100 + 400 + 900})
     # Enabled by another one later, it is that one's.
     barrier = threading.Barrier(1)
-    other = threading.Thread(target=profiler.runcall, args=(f, page, 5, barrier))
+    other = threading.Thread(target=profiler.runcall, args=(f, block, 5, barrier))
     other.start()
     other.join()
     equal(pages(rows(profiler, f)), {2: 100 + 25})
 
 
 def with_shared_counter(check):
-    """check(the page that is the process's shared Counter)."""
+    """check(the block that is the process's shared Counter)."""
     @functools.wraps(check)
     def wrapper():
-        page = Page()
-        with with_counter(page):
-            check(page)
+        block = Block()
+        with with_counter(block):
+            check(block)
     return wrapper
 
 
 @with_shared_counter
-def check_decorated_function_in_two_threads(page):
+def check_decorated_function_in_two_threads(block):
     mib = 2**20 // UNIT
 
     def f(n, barrier):
         barrier.wait()
         for _ in range(n):
-            page.grow(n * mib)
+            block.grow(n * mib)
             barrier.wait() if _ < 3 else None
         barrier.wait()
     barrier, texts, threads = threading.Barrier(2), {}, []
@@ -103,18 +103,18 @@ def check_decorated_function_in_two_threads(page):
 
 
 @with_shared_counter
-def check_decorated_coroutines_in_turns(page):
+def check_decorated_coroutines_in_turns(block):
     mib = 2**20 // UNIT
     texts = {n: io.StringIO() for n in (3, 5)}
 
     async def f(n):
         for _ in range(n):
-            page.grow(n * mib)
+            block.grow(n * mib)
             await asyncio.sleep(0)
 
     async def g(n):
         for _ in range(n):
-            page.grow(n * mib)
+            block.grow(n * mib)
             await asyncio.sleep(0)
             yield _
 
@@ -135,23 +135,23 @@ def check_decorated_coroutines_in_turns(page):
 def check_wrapped_coroutine_is_driven_as_it_was():
     seen = []
 
-    async def f(page):
+    async def f(block):
         try:
             await asyncio.sleep(10)
         except asyncio.CancelledError:
             seen.append("cancelled")
             await asyncio.sleep(0)
-            page.grow(1)
+            block.grow(1)
             raise
         finally:
             seen.append("finally")
 
-    async def fails(page):
+    async def fails(block):
         await asyncio.sleep(0)
         raise KeyError("as it was")
 
-    async def drive(page):
-        task = asyncio.ensure_future(profiler(f)(page))
+    async def drive(block):
+        task = asyncio.ensure_future(profiler(f)(block))
         await asyncio.sleep(0)
         task.cancel()
         try:
@@ -159,28 +159,28 @@ def check_wrapped_coroutine_is_driven_as_it_was():
         except asyncio.CancelledError:
             seen.append("through")
         try:
-            await profiler(fails)(page)
+            await profiler(fails)(block)
         except KeyError as e:
             seen.append(e.args[0])
-        coroutine = profiler(f)(page)
+        coroutine = profiler(f)(block)
         coroutine.send(None)
         coroutine.close()
-    page = Page()
-    profiler = LineProfiler(counter=page)
-    asyncio.run(drive(page))
+    block = Block()
+    profiler = LineProfiler(counter=block)
+    asyncio.run(drive(block))
     equal(seen, ["cancelled", "finally", "through", "as it was", "finally"])
     equal(pages(rows(profiler, f)), {6: 1})
     equal(profiler.enable_count, 0)
 
 
 def check_threads_end_while_others_run():
-    def f(page):
-        page.grow(1)
-    page = Page()
-    profiler = LineProfiler(f, counter=page)
+    def f(block):
+        block.grow(1)
+    block = Block()
+    profiler = LineProfiler(f, counter=block)
     with profiler:
         for _ in range(20):
-            group = [threading.Thread(target=f, args=(page,)) for _ in range(5)]
+            group = [threading.Thread(target=f, args=(block,)) for _ in range(5)]
             for thread in group:
                 thread.start()
             for thread in group:

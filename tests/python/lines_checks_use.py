@@ -7,40 +7,40 @@ import sys
 import textwrap
 import types
 
-from lines_page import START, UNIT, Page
+from lines_block import START, UNIT, Block
 from lines_common import NEW, counts, rows, profiled, pages, equal
 from pymem_bpf.line_profiler import LineProfiler, show_results
 
 
 def check_lambda_and_one_liner():
-    f = lambda page: page.grow(4)
+    f = lambda block: block.grow(4)
     table, _, _ = profiled(f)
     equal(table, {0: (1, 4, START + 4)})
 
-    def g(page): page.grow(5)
+    def g(block): block.grow(5)
     table, _, _ = profiled(g)
     equal(table, {0: (1, 5, START + 5)})
 
 
 def check_what_may_be_added():
     class Shop:
-        def __init__(self, page):
-            self.page = page
+        def __init__(self, block):
+            self.block = block
 
         def method(self):
-            self.page.grow(1)
+            self.block.grow(1)
 
         @classmethod
-        def made(cls, page):
-            return cls(page)
+        def made(cls, block):
+            return cls(block)
 
         @staticmethod
-        def still(page):
-            page.grow(2)
+        def still(block):
+            block.grow(2)
 
         @property
         def price(self):
-            self.page.grow(4)
+            self.block.grow(4)
 
     def decorate(function):
         @functools.wraps(function)
@@ -49,13 +49,13 @@ def check_what_may_be_added():
         return wrapper
 
     @decorate
-    def plain(page):
-        page.grow(8)
-    page = Page()
-    profiler = LineProfiler(Shop, plain, functools.partial(plain), Shop(page).method, counter=page)
+    def plain(block):
+        block.grow(8)
+    block = Block()
+    profiler = LineProfiler(Shop, plain, functools.partial(plain), Shop(block).method, counter=block)
     with profiler:
-        shop = Shop.made(page)
-        shop.method(), shop.still(page), shop.price, plain(page)
+        shop = Shop.made(block)
+        shop.method(), shop.still(block), shop.price, plain(block)
     equal(sorted(r.name.split(".")[-1] for r in profiler.results()),
           ["__init__", "made", "method", "plain", "price", "still"])
     equal(sum(line.increment_bytes for r in profiler.results() for line in r.lines.values()),
@@ -68,7 +68,7 @@ def check_what_may_not_be_added():
     for thing, word in ((len, "len"), (dict.get, "get"), (5, "int"), ("f", "str"), (None, "None"),
                         (print, "print"), (Empty, "Empty"), (types, "module")):
         try:
-            LineProfiler(thing, counter=Page())
+            LineProfiler(thing, counter=Block())
         except TypeError as e:
             assert word in str(e) and ("profile" in str(e)), e
         else:
@@ -83,7 +83,7 @@ def check_what_may_not_be_added():
 
 
 def check_pss_and_uss():
-    """Of the process, as the kernel has them: what a page-table walk finds."""
+    """Of the process, as the kernel has them: what a block-table walk finds."""
     import mmap
     size, data = 32 << 20, b"x" * (32 << 20)
 
@@ -95,7 +95,7 @@ def check_pss_and_uss():
         return shared
     first = work.__code__.co_firstlineno
     for backend in ("psutil_uss", "uss", "psutil_pss", "pss"):
-        prof = LineProfiler(work, counter=Page(), backend=backend)
+        prof = LineProfiler(work, counter=Block(), backend=backend)
         prof.runcall(work).close()
         lines = prof.results()[0].lines
         for line, wanted in (2, size), (3, -size), (4, 0):
@@ -120,7 +120,7 @@ def check_pss_that_cannot_be_read():
     def work():
         a = 1
         return a
-    prof = LineProfiler(work, counter=Page(), backend="pss")
+    prof = LineProfiler(work, counter=Block(), backend="pss")
     prof.prepare()
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))
@@ -142,17 +142,17 @@ def check_trace_function_goes_on():
             seen.append((frame.f_code.co_name, event))
             return tracer
 
-    def g(page):
-        page.grow(1)
+    def g(block):
+        block.grow(1)
 
-    def f(page):
-        g(page)
-        page.grow(2)
-    page = Page()
-    profiler = LineProfiler(f, counter=page)
+    def f(block):
+        g(block)
+        block.grow(2)
+    block = Block()
+    profiler = LineProfiler(f, counter=block)
     sys.settrace(tracer)
     try:
-        profiler.runcall(f, page)
+        profiler.runcall(f, block)
         equal(sys.gettrace(), tracer)
     finally:
         sys.settrace(None)
@@ -173,12 +173,12 @@ def check_settrace_inside():
     def g():
         return 1
 
-    def f(page):
+    def f(block):
         sys.settrace(tracer)
         g()
         sys.settrace(None)
-        page.grow(1)
-    table, page, profiler = profiled(f)
+        block.grow(1)
+    table, block, profiler = profiled(f)
     equal(seen, ["call", "line", "return"])
     if NEW:
         equal(pages(table), {4: 1})
@@ -203,19 +203,19 @@ def check_settrace_without_calls():
     def tracer(frame, event, value):
         return tracer
 
-    def f(page):
+    def f(block):
         sys.settrace(tracer)
-        page.grow(2)
+        block.grow(2)
         sys.settrace(None)
-        page.grow(1)
+        block.grow(1)
 
-    def inside(page):
-        page.grow(8)
-        f(page)
-        page.grow(4)
-    page = Page()
-    profiler = LineProfiler(f, inside, counter=page)
-    profiler.runcall(inside, page)
+    def inside(block):
+        block.grow(8)
+        f(block)
+        block.grow(4)
+    block = Block()
+    profiler = LineProfiler(f, inside, counter=block)
+    profiler.runcall(inside, block)
     outer = rows(profiler, inside, 1)
     equal(pages(outer), {1: 8, 2: 3, 3: 4})
     equal(sum(pages(rows(profiler, f)).values()), 3)
@@ -241,15 +241,15 @@ def check_settrace_by_a_callee():
     def end():
         sys.settrace(None)
 
-    def g(page):
-        page.grow(2)
+    def g(block):
+        block.grow(2)
 
-    def f(page):
+    def f(block):
         begin()
-        page.grow(1)
-        g(page)
+        block.grow(1)
+        g(block)
         end()
-        page.grow(4)
+        block.grow(4)
     table, _, profiler = profiled(f)
     equal(pages(table), {2: 1, 3: 2, 5: 4})
     equal(counts(table), {0: 1, 1: 1, 2: 1, 3: 1, 4: 1, 5: 1})
@@ -266,14 +266,14 @@ def check_trace_function_that_is_to_stay():
     def begin():
         sys.settrace(tracer)
 
-    def f(page):
+    def f(block):
         begin()
-        page.grow(1)
+        block.grow(1)
 
-    def direct(page):
+    def direct(block):
         sys.settrace(tracer)
     for function in f, direct:
-        profiler = LineProfiler(function, counter=Page())
+        profiler = LineProfiler(function, counter=Block())
         try:
             profiler.runcall(function, profiler._counter)
             equal(sys.gettrace(), tracer)
@@ -281,24 +281,24 @@ def check_trace_function_that_is_to_stay():
             sys.settrace(None)
 
 
-def g_of_module(page):
-    page.grow(3)
+def g_of_module(block):
+    block.grow(3)
 
 
 def check_profile_function_goes_on():
     import cProfile
 
-    def callee(page):
-        page.grow(1)
+    def callee(block):
+        block.grow(1)
 
-    def f(page):
-        callee(page)
-        callee(page)
-    page = Page()
-    profiler = LineProfiler(f, counter=page)
+    def f(block):
+        callee(block)
+        callee(block)
+    block = Block()
+    profiler = LineProfiler(f, counter=block)
     other = cProfile.Profile()
     other.enable()
-    profiler.runcall(f, page)
+    profiler.runcall(f, block)
     other.disable()
     equal(pages(rows(profiler, f)), {1: 1, 2: 1})
     other.create_stats()
@@ -306,33 +306,33 @@ def check_profile_function_goes_on():
 
 
 def check_alarm():
-    page, stopped = Page(), []
-    profiler = LineProfiler(counter=page, max_mem=(START + 10) * UNIT / 2.0**20)
+    block, stopped = Block(), []
+    profiler = LineProfiler(counter=block, max_mem=(START + 10) * UNIT / 2.0**20)
     profiler._debug = lambda rss: stopped.append((rss // UNIT, sys._getframe(1).f_code.co_name))
 
-    def f(page):
-        page.grow(9)
-        page.grow(1)
-        page.grow(1)
+    def f(block):
+        block.grow(9)
+        block.grow(1)
+        block.grow(1)
         return 1
-    profiler.runcall(profiler(f), page)
+    profiler.runcall(profiler(f), block)
     equal(stopped, [(START + 10, "f")])
 
 
 def check_alarm_that_raises():
-    page = Page()
-    profiler = LineProfiler(counter=page, max_mem=0)
+    block = Block()
+    profiler = LineProfiler(counter=block, max_mem=0)
 
     def stop(_):
         raise KeyboardInterrupt
     profiler._debug = stop
 
-    def f(page):
-        page.grow(9)
+    def f(block):
+        block.grow(9)
         return 1
     profiler.add_function(f)
     try:
-        profiler.runcall(f, page)
+        profiler.runcall(f, block)
     except KeyboardInterrupt:
         return
     raise AssertionError("swallowed")
@@ -340,10 +340,10 @@ def check_alarm_that_raises():
 
 def check_table():
     source = textwrap.dedent("""\
-        def shown(page):
+        def shown(block):
             # a comment
             for i in range(2):
-                page.grow(256)
+                block.grow(256)
 
             return i
         """)

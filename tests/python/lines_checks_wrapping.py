@@ -12,7 +12,7 @@ import pickle
 import sys
 import types
 
-from lines_page import Page
+from lines_block import Block
 from lines_checks_threads import with_shared_counter
 from lines_common import equal
 from pymem_bpf import _counting
@@ -36,9 +36,9 @@ def stderr_read():
 class Shown:
     """A decorator, and how many functions it has profiled calls of since it was made."""
 
-    def __init__(self, name, page):
+    def __init__(self, name, block):
         self.name, self.text = name, io.StringIO()
-        self.profiler = LineProfiler(counter=page) if name == "builtin" else None
+        self.profiler = LineProfiler(counter=block) if name == "builtin" else None
         self.stamper = TimeStamper() if name == "mprof" else None
 
     def __call__(self, thing):
@@ -58,9 +58,9 @@ class Shown:
 def decorators(check):
     """check(decorate) with each of them."""
     @with_shared_counter
-    def wrapper(page):
+    def wrapper(block):
         for name in "package", "builtin", "mprof":
-            check(Shown(name, page))
+            check(Shown(name, block))
     wrapper.__name__ = check.__name__
     return wrapper
 
@@ -367,7 +367,7 @@ def check_decorated_twice(decorate):
 
 
 @with_shared_counter
-def check_stream_that_is_profiled(page):
+def check_stream_that_is_profiled(block):
     """A table is written by a function that is profiled, and whose table would go there."""
     class Stream:
         def __init__(self):
@@ -387,6 +387,6 @@ def check_wrapped_but_not_python():
     @functools.wraps(len)
     def size(thing):
         return len(thing)
-    profiler = LineProfiler(size, counter=Page())
+    profiler = LineProfiler(size, counter=Block())
     equal(profiler.runcall(size, "abc"), 3)
     equal(profiler.results()[0].calls, 1)

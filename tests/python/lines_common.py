@@ -4,7 +4,7 @@ import contextlib
 import re
 import sys
 
-from lines_page import UNIT, Page
+from lines_block import UNIT, Block
 from pymem_bpf.line_profiler import LineProfiler
 
 NEW = sys.version_info >= (3, 12)
@@ -18,12 +18,12 @@ def rows(profiler, function, index=0):
             for line, row in result.lines.items()}
 
 
-def profiled(function, *args, page=None, **how):
-    """(rows, page, profiler) of one call."""
-    page = page or Page()
-    profiler = LineProfiler(function, counter=page, **how)
-    profiler.runcall(function, page, *args)
-    return rows(profiler, function), page, profiler
+def profiled(function, *args, block=None, **how):
+    """(rows, block, profiler) of one call."""
+    block = block or Block()
+    profiler = LineProfiler(function, counter=block, **how)
+    profiler.runcall(function, block, *args)
+    return rows(profiler, function), block, profiler
 
 
 def counts(table):
@@ -39,11 +39,11 @@ def equal(found, wanted):
 
 
 @contextlib.contextmanager
-def with_counter(page):
-    """The process's shared Counter is this page."""
+def with_counter(block):
+    """The process's shared Counter is this block."""
     import pymem_bpf.counter
     before = pymem_bpf.counter.shared
-    pymem_bpf.counter.shared = lambda: page
+    pymem_bpf.counter.shared = lambda: block
     try:
         yield
     finally:

@@ -22,20 +22,20 @@ from pymem_bpf.counter import Counter, HelperError, HelperMissing  # noqa: E402
 INCLUDE = os.path.join(sessions.PROJECT, "include")
 
 
-def page_fd(version=2, state=1, size=counter.PAGE_BYTES, seal=True, rss=5, peak=9, flags=0):
-    fd = os.memfd_create("page", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+def block_fd(version=2, state=1, size=counter.BLOCK_BYTES, seal=True, rss=5, peak=9, flags=0):
+    fd = os.memfd_create("block", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
     os.truncate(fd, size)
-    page = struct.pack("=IIIIqqqqIIII", version, state, 0, 1, 4, rss, 6, 0, flags, 1, 0, 3)
-    page += struct.pack("=qqQQ", 1000, 1000, 0, 0) * 2 + struct.pack("=qqQQ", peak, 11, 0, 0)
-    os.pwrite(fd, page[:size], 0)
+    block = struct.pack("=IIIIqqqqIIII", version, state, 0, 1, 4, rss, 6, 0, flags, 1, 0, 3)
+    block += struct.pack("=qqQQ", 1000, 1000, 0, 0) * 2 + struct.pack("=qqQQ", peak, 11, 0, 0)
+    os.pwrite(fd, block[:size], 0)
     if seal:
         fcntl.fcntl(fd, 1033, counter.F_SEAL_SHRINK)
     return fd
 
 
-def reply(op, status=0, magic=counter.MAGIC, version=2, page=counter.PAGE_BYTES, pid=77, message=b"",
+def reply(op, status=0, magic=counter.MAGIC, version=2, block=counter.BLOCK_BYTES, pid=77, message=b"",
           slot=2):
-    return counter.REPLY.pack(magic, version, op, status, page, pid, slot, b"0.1.0", message)
+    return counter.REPLY.pack(magic, version, op, status, block, pid, slot, b"0.1.0", message)
 
 
 def hang_up(connection):
@@ -99,7 +99,7 @@ def fake(tmp_path):
     started = []
 
     def start(**answers):
-        answers.setdefault("track", (reply(counter.TRACK), [page_fd()]))
+        answers.setdefault("track", (reply(counter.TRACK), [block_fd()]))
         started.append(Fake(tmp_path / "sock", **answers))
         return started[-1]
     yield start
@@ -123,22 +123,22 @@ def test_formats_are_those_of_the_headers(tmp_path):
     source = tmp_path / "x.c"
     source.write_text("""#include <stdio.h>
 #include <stddef.h>
-#include "pymem_page.h"
+#include "pymem_block.h"
 #include "pymem_serve.h"
-int main(void) { printf("%d %d %zu %zu %zu %zu %zu %zu %d\\n", PYMEM_PAGE_VERSION, PYMEM_SERVE_VERSION,
-sizeof(struct pymem_serve_request), sizeof(struct pymem_serve_reply), sizeof(struct pymem_page),
+int main(void) { printf("%d %d %zu %zu %zu %zu %zu %zu %d\\n", PYMEM_BLOCK_VERSION, PYMEM_SERVE_VERSION,
+sizeof(struct pymem_serve_request), sizeof(struct pymem_serve_reply), sizeof(struct pymem_block),
 offsetof(struct pymem_serve_request, start_ticks), offsetof(struct pymem_serve_reply, program),
 offsetof(struct pymem_serve_reply, message), PYMEM_SERVE_MAGIC);
 printf("%d %d %d %d %d %d %d %d\\n", PYMEM_SERVE_HELLO, PYMEM_SERVE_TRACK, PYMEM_SERVE_RESET,
-PYMEM_SERVE_UNTRACK, PYMEM_SERVE_FAILED, PYMEM_PAGE_ENDED, PYMEM_PAGE_PARTIAL,
-PYMEM_PAGE_WATCHERS);""" + "".join(
-        'printf("%%zu ", offsetof(struct pymem_page, %s));' % field for field in fields) + "}")
+PYMEM_SERVE_UNTRACK, PYMEM_SERVE_FAILED, PYMEM_BLOCK_ENDED, PYMEM_BLOCK_PARTIAL,
+PYMEM_BLOCK_WATCHERS);""" + "".join(
+        'printf("%%zu ", offsetof(struct pymem_block, %s));' % field for field in fields) + "}")
     subprocess.check_call(["cc", "-I", INCLUDE, str(source), "-o", str(tmp_path / "x")])
     said = [int(word) for word in subprocess.check_output([str(tmp_path / "x")]).split()]
-    assert said == [counter.PAGE_VERSION, counter.VERSION, counter.REQUEST.size, counter.REPLY.size,
-                    counter.PAGE_BYTES, 16, 24, 40, counter.MAGIC,
+    assert said == [counter.BLOCK_VERSION, counter.VERSION, counter.REQUEST.size, counter.REPLY.size,
+                    counter.BLOCK_BYTES, 16, 24, 40, counter.MAGIC,
                     counter.HELLO, counter.TRACK, counter.RESET, counter.UNTRACK, counter.FAILED,
-                    counter.PAGE_ENDED, counter.PARTIAL, counter.SLOTS,
+                    counter.BLOCK_ENDED, counter.PARTIAL, counter.SLOTS,
                     counter.AT_VERSION, counter.AT_STATE, counter.AT_START, counter.AT_RSS,
                     counter.AT_TREE, counter.AT_FLAGS, counter.AT_SLOTS,
                     counter.AT_SLOTS + counter.SLOT_BYTES, counter.AT_SLOTS + counter.AT_PEAK,
@@ -148,7 +148,7 @@ PYMEM_PAGE_WATCHERS);""" + "".join(
 
 def test_a_sum_that_lacks_some_is_refused(fake):
     """Never a number that is silently too low; the process's own figures are not concerned."""
-    server = fake(track=(reply(counter.TRACK), [page_fd(flags=counter.PARTIAL)]))
+    server = fake(track=(reply(counter.TRACK), [block_fd(flags=counter.PARTIAL)]))
     with Counter(socket=server.path) as c:
         assert c.rss_bytes == 5 * _proc.PAGE_BYTES and c.peak_bytes == 9 * _proc.PAGE_BYTES
         for name in ("tree_bytes", "tree_peak_bytes"):
@@ -163,9 +163,9 @@ def test_a_page_is_read(fake):
         assert (c.rss_bytes, c.peak_bytes, c.tree_bytes, c.tree_peak_bytes) == \
             (5 * size, 9 * size, 6 * size, 11 * size)
         assert c.pid == 77 and c.program == "0.1.0" and c.alive() and not c.ended
-        assert len(c.page) == counter.PAGE_BYTES and c.fileno() >= 0
+        assert len(c.block) == counter.BLOCK_BYTES and c.fileno() >= 0
         with pytest.raises(TypeError):
-            c.page[0] = 1
+            c.block[0] = 1
         c.reset()
     assert [request[2] for request in server.requests] == [counter.HELLO, counter.TRACK, counter.RESET]
     track = server.requests[1]
@@ -180,7 +180,7 @@ def test_a_page_is_read(fake):
 
 
 def test_a_peak_lower_than_rss_is_rss(fake):
-    server = fake(track=(reply(counter.TRACK), [page_fd(rss=12, peak=9)]))
+    server = fake(track=(reply(counter.TRACK), [block_fd(rss=12, peak=9)]))
     with Counter(socket=server.path) as c:
         assert c.peak_bytes == 12 * _proc.PAGE_BYTES
 
@@ -202,16 +202,16 @@ NONSENSE = {
     "refuses the version": (dict(hello=reply(1, status=2)), "another version.*same release"),
     "hangs up": (dict(hello=lambda _: None), "closed the connection.*serve"),
     "no descriptor": (dict(track=track()), "0 descriptors"),
-    "page size": (dict(track=lambda _: (track(page=4096), [page_fd()])), "page of 4096 bytes"),
-    "two": (dict(track=lambda _: (track(), [page_fd(), page_fd()])), "2 descriptors"),
-    "twenty": (dict(track=lambda _: (track(), [page_fd() for _ in range(20)])), "no pymem-bpf server"),
-    "file too short": (dict(track=lambda _: (track(), [page_fd(size=100)])), "can't be used"),
-    "file not sealed": (dict(track=lambda _: (track(), [page_fd(seal=False)])), "could be shortened"),
+    "block size": (dict(track=lambda _: (track(block=4096), [block_fd()])), "block of 4096 bytes"),
+    "two": (dict(track=lambda _: (track(), [block_fd(), block_fd()])), "2 descriptors"),
+    "twenty": (dict(track=lambda _: (track(), [block_fd() for _ in range(20)])), "no pymem-bpf server"),
+    "file too short": (dict(track=lambda _: (track(), [block_fd(size=100)])), "can't be used"),
+    "file not sealed": (dict(track=lambda _: (track(), [block_fd(seal=False)])), "could be shortened"),
     "no memory": (dict(track=lambda _: (track(), [os.open("/dev/null", os.O_RDONLY)])), "can't be used"),
-    "page version": (dict(track=lambda _: (track(), [page_fd(version=3)])), "version 3"),
-    "older page": (dict(track=lambda _: (track(), [page_fd(version=1)])), "version 1"),
-    "slot": (dict(track=lambda _: (track(slot=8), [page_fd()])), "9 peaks"),
-    "page state": (dict(track=lambda _: (track(), [page_fd(state=9)])), "version 2"),
+    "block version": (dict(track=lambda _: (track(), [block_fd(version=3)])), "version 3"),
+    "older block": (dict(track=lambda _: (track(), [block_fd(version=1)])), "version 1"),
+    "slot": (dict(track=lambda _: (track(slot=8), [block_fd()])), "9 peaks"),
+    "block state": (dict(track=lambda _: (track(), [block_fd(state=9)])), "version 2"),
     "refused": (dict(track=reply(2, status=3)), "another user"),
     "refused, says why": (dict(track=reply(2, status=7, message=b"no \x1b[31mBTF")), r"no \?\[31mBTF"),
 }
@@ -234,7 +234,7 @@ def link(fd):
 
 
 def test_descriptors_of_bad_answers_are_closed(fake):
-    sent = page_fd()
+    sent = block_fd()
     server = fake(hello=lambda _: (b"garbage", [sent]))
     inode = identity(sent)
     with pytest.raises(HelperError):
@@ -288,7 +288,7 @@ def test_a_server_that_dies_leaves_the_last_figures(fake):
 
 
 def test_shared_opens_again(fake, monkeypatch):
-    server = fake(track=lambda _: (track(), [page_fd()]))
+    server = fake(track=lambda _: (track(), [block_fd()]))
     monkeypatch.setenv("PYMEM_BPF_SOCKET", server.path)
     monkeypatch.setattr(counter, "_shared", None)
     one = counter.shared()

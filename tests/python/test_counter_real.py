@@ -177,7 +177,7 @@ def test_real_another_users_process_is_refused(server):
 def test_real_page_cannot_be_made_writable(server):
     with Counter(socket=server.path) as c:
         with pytest.raises(TypeError):
-            c.page[0] = 0
+            c.block[0] = 0
         with pytest.raises(HelperError, match="process"):
             Counter(2 ** 22 + 1, socket=server.path)
         assert c.alive()
@@ -193,6 +193,6 @@ def test_real_server_killed():
             assert not c.alive() and c.rss_bytes > 0
             with pytest.raises(HelperError, match="start it again"):
                 c.reset()
-            assert isinstance(c.page, mmap.mmap)
+            assert isinstance(c.block, mmap.mmap)
     finally:
         one.close()

@@ -112,7 +112,7 @@ def test_address_sanitizer(server, sanitized, tmp_path):
     for folder in ("python/src", "include", "tools"):
         (project / folder).mkdir(parents=True)
     subprocess.run(["cp", "-r", str(copy), str(project / "python" / "src")], check=True)
-    for name in ("include/pymem_page.h", "tools/build-extension", "python/extension.py"):
+    for name in ("include/pymem_block.h", "tools/build-extension", "python/extension.py"):
         subprocess.run(["cp", os.path.join(PROJECT, name), str(project / name)], check=True)
     run(command + [str(project / "tools" / "build-extension")],
         env=environment(EXTENSION_CFLAGS="-O1 -g -fsanitize=address,undefined "

@@ -267,9 +267,9 @@ def test_what_stands_in_the_way_is_one_sentence(stage, server):
     kernel = sessions.Kernel(stage, PYMEM_BPF_SOCKET=server.path)
     try:
         kernel.run("%load_ext pymem_bpf\nfrom things import keep\nfrom pymem_bpf import LineProfiler\n"
-                   "import mmap\npage = mmap.mmap(-1, 16384)\n"
-                   "import types\nother = types.SimpleNamespace(page=page, fileno=lambda: None)\n"
-                   "import struct; page[:8] = struct.pack('II', 2, 1)\n"
+                   "import mmap\nblock = mmap.mmap(-1, 16384)\n"
+                   "import types\nother = types.SimpleNamespace(block=block, fileno=lambda: None)\n"
+                   "import struct; block[:8] = struct.pack('II', 2, 1)\n"
                    "running = LineProfiler(keep, counter=other); running.enable()")
         cell = kernel.run("%mprun -f keep ran = keep(1)")
         assert cell.error == "UsageError: another profiler is running, with another counter"

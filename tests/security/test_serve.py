@@ -10,8 +10,9 @@ import sys
 import pytest
 
 from harness import TOOL
+from kernel_side import variable
 from serve_fixtures import (  # noqa: F401
-    OTHER_USER, USER, end, eventually, folder, server, sleeper)
+    OTHER_USER, USER, end, eventually, folder, rss_pages, server, sleeper)
 from serving import (
     Client, Connection, HELLO, LIMIT, LIVE, NO_PROCESS, NOT_PERMITTED, OK, Server, TRACK, request)
 
@@ -81,6 +82,40 @@ def test_processes_are_on_their_users_account(folder, forks):
         for target in targets:
             if target.poll() is None:
                 end(target)
+
+
+def test_exec_keeps_its_place(folder):
+    """Between the end of what ran before an exec and the begin of what runs then, a relative's fork must not
+    find its place. That moment is less than a microsecond. Here the account is overdrawn from the start, as if
+    many had forked in it: who asked for a place would be refused."""
+    target = sleeper(USER, ("sh", "-c", "read go; exec sleep 1000"))
+    try:
+        with Server(TOOL, os.path.join(folder, "s"), "--max-processes", "50") as server, \
+                Client(server.path, USER) as client, Client(server.path, USER) as other:
+            page = watch(client, target)
+            with variable(server.process.pid, "payers") as payers:
+                accounts = [i for i in range(2, len(payers), 2) if payers[i]]  # of pairs: images, refused
+                assert [payers[i] for i in accounts] == [1]
+                payers[accounts[0]] += 50
+                assert other.track()["status"] == LIMIT
+                target.stdin.write(b"\n")
+                target.stdin.flush()
+                assert eventually(lambda: name_of(target.pid) == "sleep")
+                assert page.rss == rss_pages(target.pid) and page.state == LIVE
+                payers[accounts[0]] -= 50
+            assert other.track()["status"] == OK
+            # The place is given back once.
+            other.tell("untrack")
+            client.tell("untrack")
+            with variable(server.process.pid, "payers") as payers:
+                assert eventually(lambda: payers[0] == payers[accounts[0]] == 0)
+    finally:
+        end(target)
+
+
+def name_of(pid):
+    with open("/proc/%d/comm" % pid) as f:
+        return f.read().strip()
 
 
 def answered(client, pid):

@@ -11,6 +11,8 @@ int examiner_identify(pid_t pid, struct py_process *process)
 {
 	(void)pid;
 	fake_current->identified++;
+	if (fake_current->on_look)
+		fake_current->on_look();
 	if (fake_current->identify_error)
 		return fake_current->identify_error;
 	*process = (struct py_process){.major = 3, .minor = 11, .version = FAKE_PYTHON};
@@ -22,6 +24,10 @@ int examiner_describe(pid_t pid, struct proc_info *info, struct source_root *roo
 	*info = (struct proc_info){.pid = pid, .ppid = 1};
 	*root = (struct source_root){.root_fd = -1, .cwd_fd = -1};
 	fake_current->described++;
+	if (fake_current->undescribable) {
+		fake_current->undescribable--;
+		return -EINTR;
+	}
 	snprintf(info->comm, sizeof(info->comm), "pid%d", pid);
 	info->argv = calloc(2, sizeof(char *));
 	info->argv[0] = strdup("python3");
@@ -55,8 +61,10 @@ uint64_t examiner_cpu_ms(void)
 
 bool examiner_explain(int err, char *text, size_t size)
 {
-	(void)err, (void)text, (void)size;
-	return false;
+	if (err != -EBUSY && err != -ENOTCONN)
+		return false;
+	snprintf(text, size, "what others do");
+	return true;
 }
 
 #endif

@@ -61,6 +61,8 @@ struct session {
 	/* What the examiner finds in any process; 0: the Python, or -errno. */
 	int identify_error;
 	unsigned identified, described; /* how often it was asked */
+	unsigned undescribable;		/* so often it can't say what a process is */
+	void (*on_look)(void);		/* called while a process is identified; NULL: nothing */
 };
 
 /* The session of the examiner's functions, which get none. */

@@ -255,7 +255,7 @@ static void profile_fill(struct profile *profile)
 			   "Python 2.7 is not supported (3.6 or newer is)") != 0 ||
 	    model_add_note(profile->model, "this kernel has no page fault tracepoints: faults are "
 					   "not counted") != 0 ||
-	    model_finish(profile->model) != 0)
+	    model_compute(profile->model) != 0)
 		abort();
 }
 
@@ -300,7 +300,7 @@ static void profile_fill_hostile(struct profile *profile)
 	profile_set_rss(p, 0, 400, 400);
 	p->note = strdup(HOSTILE_NAME);
 	if (model_add_skip(profile->model, 8, HOSTILE_NAME, HOSTILE_NAME) != 0 ||
-	    model_add_note(profile->model, HOSTILE_NAME) != 0 || model_finish(profile->model) != 0)
+	    model_add_note(profile->model, HOSTILE_NAME) != 0 || model_compute(profile->model) != 0)
 		abort();
 }
 

@@ -92,7 +92,7 @@ static void test_self_and_total(void **state)
 
 	assert_int_equal(model_add_stack(model, p, one, 2, false, &c, &v), 0);
 	assert_int_equal(model_add_stack(model, p, two, 2, false, &d, NULL), 0);
-	assert_int_equal(model_finish(model), 0);
+	assert_int_equal(model_compute(model), 0);
 	assert_int_equal(p->line_count, 3);
 	assert_int_equal(p->charged_bytes, 7 * PAGE);
 	line = find(p, "leaf", 9);
@@ -121,8 +121,8 @@ static void test_self_and_total(void **state)
 	assert_int_equal(line->vm_calls[PYMEM_VMCALL_BRK], 0);
 }
 
-/* What is sealed stays as it is while reports come and go. */
-static void test_seal(void **state)
+/* What is frozen stays as it is while reports come and go. */
+static void test_freeze(void **state)
 {
 	struct model *model = *state;
 	struct model_process *p, *ended[3];
@@ -135,15 +135,15 @@ static void test_seal(void **state)
 		ended[round] = add_process(model);
 		assert_int_equal(model_add_stack(model, ended[round], frames, 1, false, &c, NULL),
 				 0);
-		assert_int_equal(model_seal(model), 0);
+		assert_int_equal(model_freeze(model), 0);
 		assert_int_equal(model->process_count, 0);
 		c.pages[PYMEM_ANON]++;
 		p = add_process(model);
 		assert_int_equal(model_add_stack(model, p, frames, 1, false, &c, NULL), 0);
 		assert_int_equal(model_add_note(model, "a note"), 0);
 		assert_int_equal(model_add_skip(model, 7, "x", "no Python"), 0);
-		assert_int_equal(model_finish(model), 0);
-		assert_int_equal(model_finish(model), 0); /* once more changes nothing */
+		assert_int_equal(model_compute(model), 0);
+		assert_int_equal(model_compute(model), 0); /* once more changes nothing */
 		assert_int_equal(model->process_count, 2 + round);
 		assert_ptr_equal(model->processes[0], p);
 		assert_int_equal(p->charged_bytes, (11 + (int)round) * PAGE);
@@ -159,10 +159,10 @@ static void test_seal(void **state)
 		assert_int_equal(model->note_count, 0);
 		assert_int_equal(model->skip_count, 0);
 	}
-	assert_int_equal(model_seal(model), 0); /* of nothing */
+	assert_int_equal(model_freeze(model), 0); /* of nothing */
 }
 
-/* What the caller hears of processes that are folded. */
+/* What the caller hears of processes that are gathered. */
 static void hear(const struct model_process *process, void *arg)
 {
 	int *sum = arg;
@@ -187,12 +187,12 @@ static struct model_process *end_process(struct model *model, int id, int pages)
 		frame = model_location(model, name, i ? "f" : "<module>", 5 + i, i);
 		assert_int_equal(model_add_stack(model, p, &frame, 1, false, &c, NULL), 0);
 	}
-	assert_int_equal(model_seal(model), 0);
+	assert_int_equal(model_freeze(model), 0);
 	return p;
 }
 
 /* What has ended takes no more than it may: those that changed least go, their sums stay. */
-static void test_fold_ended(void **state)
+static void test_gather_ended(void **state)
 {
 	enum { COUNT = 100, KEPT = 12 };
 	struct model *model = *state;
@@ -207,19 +207,19 @@ static void test_fold_ended(void **state)
 		pages = (id * 37 % COUNT) * (id % 2 ? 1 : -1);
 		end_process(model, id, pages);
 		change += (3 * pages + 7) * PAGE;
-		assert_int_equal(model_fold_ended(model, KEPT * 2048, hear, &heard), 0);
-		/* A little above what was folded down to: each is some 2 KiB. */
-		assert_int_equal(model_finish(model), 0);
+		assert_int_equal(model_gather_ended(model, KEPT * 2048, hear, &heard), 0);
+		/* A little above what was gathered down to: each is some 2 KiB. */
+		assert_int_equal(model_compute(model), 0);
 		assert_true(model->process_count <= KEPT + 1);
 		model_clear(model);
 	}
-	assert_int_equal(model_finish(model), 0);
+	assert_int_equal(model_compute(model), 0);
 	assert_true(model->process_count >= KEPT / 3);
-	assert_int_equal(model->process_count + model->rest.processes, COUNT);
-	change -= model->rest.change_bytes;
-	charged = model->rest.charged_bytes;
-	lost = model->rest.lost_bytes[PYMEM_LOSS_EXIT];
-	assert_int_equal(charged + lost, model->rest.change_bytes);
+	assert_int_equal(model->process_count + model->gathered.processes, COUNT);
+	change -= model->gathered.change_bytes;
+	charged = model->gathered.charged_bytes;
+	lost = model->gathered.lost_bytes[PYMEM_LOSS_EXIT];
+	assert_int_equal(charged + lost, model->gathered.change_bytes);
 	for (i = 0; i < model->process_count; i++) {
 		p = model->processes[i];
 		change -= p->rss_end_bytes - p->rss_start_bytes;
@@ -268,7 +268,7 @@ static void test_sort_processes(void **state)
 		p->rss_peak_bytes = given[i].peak * PAGE;
 		assert_int_equal(model_add_stack(model, p, &f, 1, false, &c, NULL), 0);
 	}
-	assert_int_equal(model_finish(model), 0);
+	assert_int_equal(model_compute(model), 0);
 	for (i = 0; i < sizeof(wanted) / sizeof(wanted[0]); i++) {
 		assert_int_equal(model_sort_processes(model, wanted[i].sort), 0);
 		for (j = 0; j < 4; j++)
@@ -289,7 +289,7 @@ static void test_recursion(void **state)
 
 	assert_ptr_not_equal(f, f2);
 	assert_int_equal(model_add_stack(model, p, frames, 4, true, &c, NULL), 0);
-	assert_int_equal(model_finish(model), 0);
+	assert_int_equal(model_compute(model), 0);
 	assert_int_equal(p->line_count, 1);
 	assert_int_equal(p->lines[0].increment_bytes, 10 * PAGE);
 	assert_int_equal(p->lines[0].total_bytes, 10 * PAGE);
@@ -297,9 +297,9 @@ static void test_recursion(void **state)
 	assert_true(p->stacks[0].truncated);
 }
 
-/* Two imports, one of them from within the other's module, and the interpreter's own; `folded`:
+/* Two imports, one of them from within the other's module, and the interpreter's own; `gathered`:
  * their increments and totals are the import statements'. */
-static void check_imports(struct model *model, bool folded)
+static void check_imports(struct model *model, bool gathered)
 {
 	static const char external[] = "<frozen importlib._bootstrap_external>";
 	static const char inner[] = "<frozen importlib._bootstrap>";
@@ -319,25 +319,25 @@ static void check_imports(struct model *model, bool folded)
 	int64_t sum = 0;
 	size_t i;
 
-	model->imports_folded = folded;
+	model->imports_gathered = gathered;
 	assert_int_equal(model_add_stack(model, p, reads, 3, false, &c, &v), 0);
 	assert_int_equal(model_add_stack(model, p, runs, 3, false, &c, NULL), 0);
 	assert_int_equal(model_add_stack(model, p, nested, 6, false, &c, NULL), 0);
 	assert_int_equal(model_add_stack(model, p, starts, 2, false, &c, NULL), 0);
 	assert_int_equal(model_add_runs(model, p, get, &run), 0);
-	assert_int_equal(model_finish(model), 0);
+	assert_int_equal(model_compute(model), 0);
 	assert_int_equal(p->charged_bytes, 40 * PAGE);
 	for (i = 0; i < p->line_count; i++)
 		sum += p->lines[i].increment_bytes;
 	assert_int_equal(sum, p->charged_bytes);
-	assert_int_equal(p->line_count, folded ? 3 : 5);
-	assert_int_equal(find(p, "<module>", 3)->increment_bytes, folded ? 10 * PAGE : 0);
+	assert_int_equal(p->line_count, gathered ? 3 : 5);
+	assert_int_equal(find(p, "<module>", 3)->increment_bytes, gathered ? 10 * PAGE : 0);
 	assert_int_equal(find(p, "<module>", 3)->total_bytes, 30 * PAGE);
-	assert_int_equal(find(p, "<module>", 3)->vm_calls[PYMEM_VMCALL_MMAP], folded);
-	assert_int_equal(find(p, "<module>", 7)->increment_bytes, folded ? 20 * PAGE : 10 * PAGE);
+	assert_int_equal(find(p, "<module>", 3)->vm_calls[PYMEM_VMCALL_MMAP], gathered);
+	assert_int_equal(find(p, "<module>", 7)->increment_bytes, gathered ? 20 * PAGE : 10 * PAGE);
 	assert_int_equal(find(p, "<module>", 7)->total_bytes, 20 * PAGE);
-	assert_int_equal(find(p, "_call", 241)->increment_bytes, folded ? 10 * PAGE : 0);
-	if (!folded)
+	assert_int_equal(find(p, "_call", 241)->increment_bytes, gathered ? 10 * PAGE : 0);
+	if (!gathered)
 		assert_int_equal(find(p, "get_data", 1131)->occurrences, 5);
 }
 
@@ -346,7 +346,7 @@ static void test_imports(void **state)
 	check_imports(*state, false);
 }
 
-static void test_imports_folded(void **state)
+static void test_imports_gathered(void **state)
 {
 	check_imports(*state, true);
 }
@@ -369,8 +369,8 @@ static void test_equal_stacks_add_up(void **state)
 	assert_int_equal(p->stack_count, 2);
 	assert_int_equal(p->stacks[0].counters.pages[PYMEM_ANON], 20);
 	assert_int_equal(p->stacks[0].counters.peak_pages, 9);
-	assert_int_equal(model_finish(model), 0);
-	assert_int_equal(model_finish(model), 0); /* not twice as much */
+	assert_int_equal(model_compute(model), 0);
+	assert_int_equal(model_compute(model), 0); /* not twice as much */
 	assert_int_equal(p->lines[0].total_bytes, 30 * PAGE);
 	assert_int_equal(p->lines[0].vm_calls[PYMEM_VMCALL_MMAP], 2);
 	assert_int_equal(p->charged_bytes, 30 * PAGE);
@@ -405,7 +405,7 @@ static void test_sorts(void **state)
 
 		assert_int_equal(model_add_stack(model, p, &f, 1, false, &c, NULL), 0);
 	}
-	assert_int_equal(model_finish(model), 0);
+	assert_int_equal(model_compute(model), 0);
 	for (sort = MODEL_SORT_INCREMENT; sort <= MODEL_SORT_COW; sort++) {
 		model_sort_lines(p, sort);
 		for (i = 0; i < 4; i++)
@@ -462,7 +462,7 @@ static void test_runs(void **state)
 
 	assert_int_equal(model_add_runs(model, process, line, &first), 0);
 	assert_int_equal(model_add_runs(model, process, line, &second), 0);
-	assert_int_equal(model_finish(model), 0);
+	assert_int_equal(model_compute(model), 0);
 	assert_int_equal(process->line_count, 1);
 	assert_int_equal(process->lines[0].occurrences, 3);
 	assert_int_equal(process->lines[0].run_bytes, -3 * 4096);
@@ -501,7 +501,7 @@ static void test_many(void **state)
 		assert_int_equal(model_add_stack(model, p, frames, DEPTH, false, &c, NULL), 0);
 		expected += c.pages[PYMEM_ANON] * PAGE;
 	}
-	assert_int_equal(model_finish(model), 0);
+	assert_int_equal(model_compute(model), 0);
 	clock_gettime(CLOCK_MONOTONIC, &end);
 	for (i = 0; i < p->line_count; i++)
 		sum += p->lines[i].increment_bytes;
@@ -520,13 +520,13 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_recursion, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_equal_stacks_add_up, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_imports, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_imports_folded, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_imports_gathered, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_sorts, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_lost, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_skips_and_notes, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_runs, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_seal, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_fold_ended, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_freeze, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_gather_ended, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_sort_processes, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_many, setup, teardown),
 	};

@@ -16,20 +16,14 @@
 #include <jansson.h>
 #include <cmocka.h>
 
-#include "base/text.h"
+#include "goldens.h"
 #include "profiles.h"
 #include "render/render_parts.h"
 
-struct output {
-	char *text;
-	size_t size;
-	int err;
-};
-
-static struct output render(struct profile *profile, const char *format,
-			    struct render_options options)
+static struct rendered render(struct profile *profile, const char *format,
+			      struct render_options options)
 {
-	struct output output = {0};
+	struct rendered output = {0};
 	FILE *out = open_memstream(&output.text, &output.size);
 
 	assert_non_null(out);
@@ -38,41 +32,6 @@ static struct output render(struct profile *profile, const char *format,
 	source_cache_free(options.sources);
 	fclose(out);
 	return output;
-}
-
-static char *read_whole(const char *path)
-{
-	FILE *file = fopen(path, "r");
-	char *text = NULL;
-	size_t size = 0;
-
-	if (!file)
-		fail_msg("%s: %s (PYMEM_GOLDEN_UPDATE=1 writes it)", path, strerror(errno));
-	if (getdelim(&text, &size, '\0', file) < 0)
-		fail_msg("%s: empty", path);
-	fclose(file);
-	return text;
-}
-
-static void compare(const char *name, const struct output *output)
-{
-	const char *folder = getenv("PYMEM_GOLDEN_DIR"), *update = getenv("PYMEM_GOLDEN_UPDATE");
-	char path[512], *wanted;
-	FILE *file;
-
-	assert_int_equal(output->err, 0);
-	snprintf(path, sizeof(path), "%s/%s", folder ? folder : "tests/golden", name);
-	if (update && !strcmp(update, "1")) {
-		file = fopen(path, "w");
-		assert_non_null(file);
-		assert_int_equal(fwrite(output->text, 1, output->size, file), output->size);
-		assert_int_equal(fclose(file), 0);
-		return;
-	}
-	wanted = read_whole(path);
-	if (strcmp(wanted, output->text) != 0)
-		fail_msg("%s differs; the output is now:\n%s", path, output->text);
-	free(wanted);
 }
 
 static const struct golden {
@@ -103,7 +62,7 @@ static const struct golden {
 static void test_goldens(void **state)
 {
 	struct profile profile;
-	struct output output;
+	struct rendered output;
 	size_t i;
 
 	(void)state;
@@ -114,33 +73,9 @@ static void test_goldens(void **state)
 		else
 			profile_fill(&profile);
 		output = render(&profile, goldens[i].format, goldens[i].options);
-		compare(goldens[i].name, &output);
+		golden_compare(goldens[i].name, &output);
 		free(output.text);
 		profile_fini(&profile);
-	}
-}
-
-/* No control byte but the newline, nothing that is not UTF-8, no override of direction, and no
- * line wider than asked for. */
-static void check_harmless(const struct output *output, unsigned width)
-{
-	char *line, *rest = output->text;
-
-	assert_int_equal(output->err, 0);
-	assert_int_equal(strlen(output->text), output->size);
-	while ((line = strsep(&rest, "\n"))) {
-		char *escaped = NULL;
-		size_t size;
-		FILE *out = open_memstream(&escaped, &size);
-		unsigned used = text_print(out, line, 0, false);
-
-		fclose(out);
-		/* Whatever text_print() would have to escape is hostile. */
-		if (strcmp(escaped, line) != 0)
-			fail_msg("not harmless: %s", escaped);
-		if (width && used > width)
-			fail_msg("%u columns instead of %u: %s", used, width, line);
-		free(escaped);
 	}
 }
 
@@ -149,7 +84,7 @@ static void test_hostile(void **state)
 	static const unsigned widths[] = {0, 40, 41, 57, 60, 79, 80, 99, 120, 133, 160, 200, 500};
 	static const char *const functions[] = {NULL, HOSTILE_NAME};
 	struct profile profile;
-	struct output output;
+	struct rendered output;
 	size_t w, f;
 
 	(void)state;
@@ -161,14 +96,14 @@ static void test_hostile(void **state)
 					(struct render_options){.width = widths[w],
 								.function = functions[f],
 								.live = w % 2});
-			check_harmless(&output, f ? 0 : widths[w]);
+			golden_harmless(&output, f ? 0 : widths[w]);
 			/* 10 KB names and marks without end are bounded too. */
 			assert_true(output.size < 40000);
 			free(output.text);
 		}
 	}
 	output = render(&profile, "json", (struct render_options){0});
-	check_harmless(&output, 0);
+	golden_harmless(&output, 0);
 	free(output.text);
 	profile_fini(&profile);
 }
@@ -176,7 +111,7 @@ static void test_hostile(void **state)
 static void test_widths(void **state)
 {
 	struct profile profile;
-	struct output output;
+	struct rendered output;
 	unsigned width;
 
 	(void)state;
@@ -184,17 +119,17 @@ static void test_widths(void **state)
 	profile_fill(&profile);
 	for (width = 40; width <= 220; width += 3) {
 		output = render(&profile, "table", (struct render_options){.width = width});
-		check_harmless(&output, width);
+		golden_harmless(&output, width);
 		free(output.text);
 		output = render(&profile, "table",
 				(struct render_options){.width = width, .function = "load"});
-		check_harmless(&output, width);
+		golden_harmless(&output, width);
 		free(output.text);
 	}
 	/* Too narrow to be of use, but it ends. */
 	for (width = 1; width < 40; width++) {
 		output = render(&profile, "table", (struct render_options){.width = width});
-		check_harmless(&output, 0);
+		golden_harmless(&output, 0);
 		free(output.text);
 	}
 	profile_fini(&profile);
@@ -206,7 +141,7 @@ static void test_unknown_function(void **state)
 		"nope",	 "Store", "rprun_demo.py:load", "demo.py:load", "mprun_demo.py:nope",
 		":load", ""};
 	struct profile profile;
-	struct output output;
+	struct rendered output;
 	size_t i;
 
 	(void)state;
@@ -229,7 +164,7 @@ static void test_unknown_function(void **state)
 static void test_imbalance(void **state)
 {
 	struct profile profile;
-	struct output output;
+	struct rendered output;
 
 	(void)state;
 	profile_init(&profile);
@@ -282,7 +217,7 @@ static void add_runs(struct profile *profile)
 	model_add_runs(profile->model, p, place(profile, "sum_of_lists", 6, 1), &frees);
 	/* The line on which the module ran the def is no line of the function. */
 	model_add_runs(profile->model, p, place(profile, "<module>", 1, 1), &module);
-	assert_int_equal(model_finish(profile->model), 0);
+	assert_int_equal(model_compute(profile->model), 0);
 }
 
 static void test_lines_engine(void **state)
@@ -292,7 +227,7 @@ static void test_lines_engine(void **state)
 		"=============================================================\n";
 	struct render_options options = {.function = "sum_of_lists"};
 	struct profile profile;
-	struct output output;
+	struct rendered output;
 
 	(void)state;
 	profile_init(&profile);
@@ -332,7 +267,7 @@ static void test_long_function(void **state)
 	struct render_options options = {.function = "big"};
 	struct profile profile;
 	struct model_process *p;
-	struct output output;
+	struct rendered output;
 
 	(void)state;
 	profile_init(&profile);
@@ -342,7 +277,7 @@ static void test_long_function(void **state)
 	model_add_runs(profile.model, p, place(&profile, "big", 501, 500), &nothing);
 	model_add_runs(profile.model, p, place(&profile, "big", 2147483647, 500), &something);
 	model_add_runs(profile.model, p, place(&profile, "big", 30000, 500), &something);
-	assert_int_equal(model_finish(profile.model), 0);
+	assert_int_equal(model_compute(profile.model), 0);
 	output = render(&profile, "table", options);
 	assert_int_equal(output.err, 0);
 	assert_non_null(strstr(output.text, "\n   500      0.0 MiB      0.0 MiB           3   "));
@@ -359,7 +294,7 @@ static void test_long_function(void **state)
 static void test_json_adds_up(void **state)
 {
 	struct profile profile;
-	struct output output;
+	struct rendered output;
 	json_t *root, *process, *line, *loss;
 	json_int_t sum = 0, lost = 0;
 	const char *name;
@@ -396,12 +331,12 @@ static void test_json_adds_up(void **state)
 static void test_rest(void **state)
 {
 	struct profile profile;
-	struct output output;
+	struct rendered output;
 	json_t *root, *rest;
 
 	(void)state;
 	profile_init(&profile);
-	profile.model->rest = (struct model_rest){
+	profile.model->gathered = (struct model_gathered){
 		.processes = 1234,
 		.change_bytes = 30 << 20,
 		.charged_bytes = 25 << 20,
@@ -427,7 +362,7 @@ static void test_rest(void **state)
 static void test_empty(void **state)
 {
 	struct profile profile;
-	struct output output;
+	struct rendered output;
 
 	(void)state;
 	profile_init(&profile);

@@ -207,7 +207,7 @@ static void test_ended_unseen(void **state)
 }
 
 /* Lines of what has ended stay in all reports to come; its counts are taken once. */
-static void test_fold(void **state)
+static void test_finish_ended(void **state)
 {
 	struct given *g = *state;
 	const struct model_process *p;
@@ -219,7 +219,7 @@ static void test_fold(void **state)
 	table_add_stack(&g->table, 1, 10, 2, 6);
 	table_add_stack(&g->table, 1, 20, 0, 2);
 	table_add_stack(&g->table, 2, 10, 2, 5);
-	assert_int_equal(report_fold(g->report, false), 0);
+	assert_int_equal(report_finish_ended(g->report, false), 0);
 	assert_true(g->table.images[0].gone && g->table.stacks[0].gone && g->table.stacks[1].gone);
 	assert_false(g->table.images[1].gone || g->table.stacks[2].gone);
 	for (i = 0; i < 3; i++) {
@@ -243,7 +243,7 @@ static void test_late(void **state)
 
 	give_image(g, 1, 9, 0)->image.ended = true;
 	table_add_stack(&g->table, 1, 10, 1, 4);
-	assert_int_equal(report_fold(g->report, false), 0);
+	assert_int_equal(report_finish_ended(g->report, false), 0);
 	/* It has not added it yet: it is missing, and it may still come. */
 	table_add_stack(&g->table, 1, 20, 1, 3)->thread = true;
 	p = process(built(g, false), 1);
@@ -296,15 +296,15 @@ static void test_rest(void **state)
 		give_image(g, id, id + 2, 2)->image.ended = true;
 		table_add_stack(&g->table, id, 10, 2, id);
 	}
-	assert_int_equal(report_fold(g->report, false), 0);
+	assert_int_equal(report_finish_ended(g->report, false), 0);
 	model = built(g, false);
-	assert_true(model->rest.processes > 0 && model->rest.processes < 50);
-	assert_int_equal(model->rest.processes + model->process_count, 50);
+	assert_true(model->gathered.processes > 0 && model->gathered.processes < 50);
+	assert_int_equal(model->gathered.processes + model->process_count, 50);
 	assert_null(process(model, 1));
 	table_add_stack(&g->table, 1, 10, 1, 3);
 	model = built(g, true);
-	assert_int_equal(model->rest.lost_bytes[PYMEM_LOSS_UNDELIVERED], 3 * g->page);
-	change = model->rest.change_bytes;
+	assert_int_equal(model->gathered.lost_bytes[PYMEM_LOSS_UNDELIVERED], 3 * g->page);
+	change = model->gathered.change_bytes;
 	for (i = 0; i < model->process_count; i++) {
 		assert_int_equal(excess(g, model->processes[i]), 0);
 		change += model->processes[i]->rss_end_bytes - model->processes[i]->rss_start_bytes;
@@ -363,7 +363,7 @@ static void test_source_fails(void **state)
 	errno = 0;
 	assert_null(report_build(g->report, false));
 	assert_int_equal(errno, EIO);
-	assert_int_equal(report_fold(g->report, true), -EIO);
+	assert_int_equal(report_finish_ended(g->report, true), -EIO);
 	g->table.error = 0;
 	assert_int_equal(excess(g, process(built(g, true), 1)), 0);
 }
@@ -441,7 +441,7 @@ static void live_through(struct given *g, uint64_t seed)
 		if (!(next_random(&seed) % 32))
 			row->image.ended = true;
 		if (!(next_random(&seed) % 8))
-			assert_int_equal(report_fold(g->report, false), 0);
+			assert_int_equal(report_finish_ended(g->report, false), 0);
 		if (!(next_random(&seed) % 8))
 			check_all(g, built(g, false), false);
 	}
@@ -470,7 +470,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_unaccounted, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_unsettled, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_ended_unseen, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_fold, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_finish_ended, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_late, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_of_nobody, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_rest, setup, teardown),

@@ -189,7 +189,7 @@ static void test_engine(void **state)
 	/* They are the same, and counted once, when the images have ended. */
 	for (i = 0; i < g->table.image_count; i++)
 		g->table.images[i].image.ended = true;
-	assert_int_equal(report_fold(g->report, true), 0);
+	assert_int_equal(report_finish_ended(g->report, true), 0);
 	expect(g, texts);
 	expect(g, texts);
 }
@@ -214,7 +214,7 @@ static void test_quotas(void **state)
 	refuse(g, 1, PYMEM_TABLE_THREADS, 8);
 	expect(g, texts);
 	g->table.images[0].image.ended = true;
-	assert_int_equal(report_fold(g->report, true), 0);
+	assert_int_equal(report_finish_ended(g->report, true), 0);
 	expect(g, texts);
 	expect(g, texts);
 }
@@ -300,7 +300,7 @@ static void test_cut(void **state)
 		stack->cut = true;
 		stack->lack = i;
 	}
-	assert_int_equal(report_fold(g->report, true), 0);
+	assert_int_equal(report_finish_ended(g->report, true), 0);
 	assert_int_equal(built(g)->note_count, PYMEM_LACK_COUNT);
 	for (i = 0; i < PYMEM_LACK_COUNT; i++) {
 		snprintf(text, sizeof(text),

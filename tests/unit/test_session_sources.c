@@ -113,7 +113,7 @@ static void test_loaded(void **state)
 	assert_false(is_loaded(session, "line") || is_loaded(session, "lines_exit") ||
 		     is_loaded(session, "lines_settle"));
 	assert_true(is_loaded(session, "page_alloc") && is_loaded(session, "fault_user"));
-	assert_true(is_loaded(session, "settle") && is_loaded(session, "page_command"));
+	assert_true(is_loaded(session, "settle") && is_loaded(session, "block_command"));
 	assert_int_equal(*session->bpf.knob.count_faults, 1);
 	assert_false(bpf_map__autocreate(session->bpf.map.lines));
 	assert_true(session_sees_mappings(session));
@@ -214,7 +214,7 @@ static void test_each_program_has_a_source(void **state)
 		assert_non_null(object);
 		bpf_object__for_each_program (program, object) {
 			const char *name = bpf_program__name(program);
-			int owners = program == handles.program.page_command ||
+			int owners = program == handles.program.block_command ||
 				     program == handles.program.find_cpu_offsets;
 
 			for (int i = 0; i < EVENT_SOURCE_COUNT; i++)

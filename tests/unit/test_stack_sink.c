@@ -223,7 +223,7 @@ static void test_live(void **state)
 	assert_int_equal(folded(g, 1)->final, 1);
 }
 
-/* What has ended comes once, when it is folded, and in no report after that. */
+/* What has ended comes once, when it is finished, and in no report after that. */
 static void test_ended(void **state)
 {
 	struct given *g = *state;
@@ -238,7 +238,7 @@ static void test_ended(void **state)
 	g->table.images[0].image.ended = true;
 	g->table.stacks[4].thread = false;
 	for (i = 0; i < 3; i++)
-		assert_int_equal(report_fold(g->report, false), 0);
+		assert_int_equal(report_finish_ended(g->report, false), 0);
 	assert_int_equal(folded(g, 1)->final, 1);
 	assert_int_equal(folded(g, 2)->final, 0);
 	check_all(g, built(g, false));
@@ -255,12 +255,12 @@ static void test_late(void **state)
 	give_image(g, 1, 9);
 	g->table.images[0].image.ended = true;
 	table_add_stack(&g->table, 1, 10, 3, 5);
-	assert_int_equal(report_fold(g->report, false), 0);
+	assert_int_equal(report_finish_ended(g->report, false), 0);
 	assert_int_equal(folded(g, 1)->lost_bytes, 0);
 	table_add_stack(&g->table, 1, 11, 1, 3);
 	built(g, false);
 	assert_int_equal(folded(g, 1)->final, 1);
-	assert_int_equal(report_fold(g->report, false), 0);
+	assert_int_equal(report_finish_ended(g->report, false), 0);
 	assert_int_equal(folded(g, 1)->final, 2);
 	assert_int_equal(folded(g, 1)->lost_bytes, 3 * g->page);
 	table_add_stack(&g->table, 1, 12, 1, 1)->thread = true;
@@ -283,7 +283,7 @@ static void test_error(void **state)
 	g->table.stack_count = 0;
 	assert_null(report_build(g->report, true));
 	g->table.images[0].image.ended = true;
-	assert_int_equal(report_fold(g->report, true), -ENOSPC);
+	assert_int_equal(report_finish_ended(g->report, true), -ENOSPC);
 }
 
 int main(void)

@@ -3,66 +3,9 @@
  * them, each image that ends is in the report, among the skipped, or counted; and nothing is kept
  * of it.
  */
-#include "fake_session.h"
-
-#include <unistd.h>
+#include "tracker_fixture.h"
 
 #include "report/report.h"
-#include "track/tracker_private.h"
-
-/* No process has such a PID. */
-#define PID(n) (5000000 + (n))
-
-struct given {
-	struct session *session;
-	struct tracker tracker;
-	uint32_t self; /* the image of this process, which is attached */
-};
-
-static void given_new(struct given *g)
-{
-	char reason[256];
-
-	memset(g, 0, sizeof(*g));
-	g->session = fake_new();
-	assert_int_equal(tracker_init(&g->tracker, g->session, false, false), 0);
-	g->session->identify_error = 0;
-	assert_int_equal(tracker_attach(&g->tracker, getpid(), reason, sizeof(reason)), 0);
-	/* What comes is no Python, unless its parent is one. */
-	g->session->identify_error = -ENOENT;
-	g->self = getpid();
-}
-
-static void given_free(struct given *g)
-{
-	tracker_fini(&g->tracker);
-	fake_free(g->session);
-}
-
-static int setup(void **state)
-{
-	*state = malloc(sizeof(struct given));
-	assert_non_null(*state);
-	given_new(*state);
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	given_free(*state);
-	free(*state);
-	return 0;
-}
-
-static void poll_all(struct given *g)
-{
-	assert_true(tracker_poll(&g->tracker, 0) >= 0);
-}
-
-static struct image *image(struct given *g, uint32_t id)
-{
-	return tracker_image(&g->tracker, id);
-}
 
 static void test_attach(void **state)
 {
@@ -142,7 +85,7 @@ static void test_exit(void **state)
 	assert_null(tracker_live_image(&g->tracker, PID(1)));
 	assert_false(tracker_any_asked_alive(&g->tracker));
 	assert_true(tracker_follows(&g->tracker, getpid()));
-	assert_int_equal(g->tracker.unfolded, 2);
+	assert_int_equal(g->tracker.unfinished, 2);
 }
 
 /* The record may be read before the message of its end is. */
@@ -159,7 +102,7 @@ static void test_record_first(void **state)
 	assert_true(image(g, 1)->dead);
 	g->session->messages[g->session->message_count++] = end;
 	poll_all(g);
-	assert_int_equal(g->tracker.unfolded, 1);
+	assert_int_equal(g->tracker.unfinished, 1);
 }
 
 /* What ran for a moment, and was not looked at, is forgotten and counted by name. */
@@ -180,7 +123,7 @@ static void test_unexamined(void **state)
 	assert_null(image(g, 11));
 	/* What it was before is a Python, and for the report. */
 	assert_non_null(image(g, 10));
-	assert_int_equal(g->tracker.unfolded, 3);
+	assert_int_equal(g->tracker.unfinished, 3);
 }
 
 static const struct counts_skip *skip_of(const struct given *g, pid_t pid)
@@ -306,7 +249,7 @@ static void check(struct given *g, const struct model *model, bool all_came)
 	}
 	/* Nothing is kept of what has ended. */
 	assert_int_equal(HASH_COUNT(g->tracker.images), 1);
-	assert_int_equal(g->tracker.unfolded, 0);
+	assert_int_equal(g->tracker.unfinished, 0);
 	assert_int_equal(fake_entries(g->session), 0);
 	assert_int_equal(g->session->on_account, 0);
 	assert_null(g->tracker.store.images);
@@ -327,7 +270,7 @@ static void live_and_report(unsigned lost, unsigned polls)
 	assert_int_equal(g.session->sent, MESSAGES);
 	poll_all(&g);
 	poll_all(&g);
-	assert_int_equal(tracker_finish(&g.tracker), 0);
+	assert_int_equal(tracker_end(&g.tracker), 0);
 	model = report_build(report, true);
 	assert_non_null(model);
 	check(&g, model, !lost);
@@ -353,16 +296,16 @@ static void test_whatever_is_lost(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(test_attach, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_fork, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_exec, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_mapped, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_exit, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_record_first, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_unexamined, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_record_lost, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_start_lost, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_malformed, setup, teardown),
+		TEST(test_attach),
+		TEST(test_fork),
+		TEST(test_exec),
+		TEST(test_mapped),
+		TEST(test_exit),
+		TEST(test_record_first),
+		TEST(test_unexamined),
+		TEST(test_record_lost),
+		TEST(test_start_lost),
+		TEST(test_malformed),
 		cmocka_unit_test(test_whatever_is_lost),
 	};
 

@@ -70,7 +70,7 @@ static const struct model *built(struct given *g, bool final)
 
 	poll_all(g);
 	if (final)
-		assert_int_equal(tracker_finish(&g->tracker), 0);
+		assert_int_equal(tracker_end(&g->tracker), 0);
 	model = report_build(g->report, final);
 	assert_non_null(model);
 	return model;
@@ -195,7 +195,7 @@ static void test_taken(void **state)
 	fake_end(g->session, 1, true);
 	poll_all(g);
 	assert_int_equal(fake_entries(g->session), 3 + 2 + 1 + 3 + 1);
-	assert_int_equal(report_fold(g->report, true), 0);
+	assert_int_equal(report_finish_ended(g->report, true), 0);
 	assert_int_equal(fake_entries(g->session), 3);
 	assert_null(tracker_image(&g->tracker, 1));
 	assert_null(store_image(&g->tracker.store, 1));
@@ -218,13 +218,13 @@ static void test_when(void **state)
 	fake_fork(g->session, g->self, 1, PID(1));
 	fake_end(g->session, 1, true);
 	poll_all(g);
-	assert_int_equal(report_fold(g->report, false), 0);
+	assert_int_equal(report_finish_ended(g->report, false), 0);
 	there = tracker_image(&g->tracker, 1) != NULL;
 	/* Unless this machine takes as long for that. */
 	assert_true(there || tracker_now_ms() - begin >= 200);
 	if (there)
 		tracker_image(&g->tracker, 1)->ended_ms -= 200;
-	assert_int_equal(report_fold(g->report, false), 0);
+	assert_int_equal(report_finish_ended(g->report, false), 0);
 	assert_null(tracker_image(&g->tracker, 1));
 }
 
@@ -239,7 +239,7 @@ static void test_late(void **state)
 	fake_collect(g->session, 1, 5, 2);
 	fake_end(g->session, 1, true);
 	poll_all(g);
-	assert_int_equal(report_fold(g->report, true), 0);
+	assert_int_equal(report_finish_ended(g->report, true), 0);
 	assert_int_equal(fake_entries(g->session), 0);
 	p = process(built(g, false), 1);
 	assert_int_equal(lost(g, p, PYMEM_LOSS_UNSETTLED), 2);
@@ -266,7 +266,7 @@ static void test_after_record(void **state)
 	/* To a stack that it did not have before. */
 	g->session->threads[0].key.hash = 50;
 	fake_settle(g->session);
-	assert_int_equal(report_fold(g->report, true), 0);
+	assert_int_equal(report_finish_ended(g->report, true), 0);
 	assert_int_equal(fake_entries(g->session), 0);
 	p = process(built(g, true), 1);
 	assert_int_equal(lost(g, p, PYMEM_LOSS_UNDELIVERED), 2);
@@ -291,7 +291,7 @@ static void test_not_reported(void **state)
 	poll_all(g);
 	poll_all(g);
 	assert_true(fake_entries(g->session) > 0);
-	assert_int_equal(report_fold(g->report, true), 0);
+	assert_int_equal(report_finish_ended(g->report, true), 0);
 	assert_int_equal(fake_entries(g->session), 0);
 	assert_null(store_image(&g->tracker.store, 1));
 	model = built(g, true);
@@ -374,7 +374,7 @@ static void live_through(struct given *g, uint64_t seed)
 		if (!(next_random(&seed) % 8))
 			poll_all(g);
 		if (!(next_random(&seed) % 16))
-			assert_int_equal(report_fold(g->report, next_random(&seed) % 2), 0);
+			assert_int_equal(report_finish_ended(g->report, next_random(&seed) % 2), 0);
 		if (!(next_random(&seed) % 16))
 			check_conserved(built(g, false));
 	}

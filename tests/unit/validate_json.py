@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""Hold JSON outputs against docs/json-schema.json, and against what the schema can't say.
+"""Hold JSON outputs against their schema in docs/, and against what the schema can't say.
 
   tests/unit/validate_json.py [FILE...]      default: tests/golden/*.json
 
 Also checked: the output is ASCII without control bytes; the sums add up (see docs/JSON.md);
-docs/JSON.md names every key and every loss cause; the causes are those of include/pymem.h.
+docs/JSON.md names every key and every loss cause; the causes are those of include/pymem.h, the parts of a
+balance those of user/model/heap_look.h.
 Lastly that the schema refuses what it should: a validator that accepts anything proves
 nothing. Needs python3-jsonschema.
 """
@@ -35,6 +36,16 @@ def load(path):
     return json.loads(data)
 
 
+def check_balances(path, report):
+    """The parts of RSS add up to it, to the byte; RSS is whole pages."""
+    for process in report["processes"]:
+        where = f"{path}: pid {process['pid']}"
+        assert sum(process["balance"].values()) == process["rss_bytes"], where
+        assert process["rss_bytes"] % 1024 == 0, where
+        if process["balance_first"]:
+            assert sum(process["balance_first"].values()) == process["rss_first_bytes"], where
+
+
 def check_sums(path, report):
     for process in report["processes"]:
         where = f"{path}: pid {process['pid']}"
@@ -49,65 +60,133 @@ def check_sums(path, report):
             assert gross == line["increment_bytes"], f"{where}: {line}"
 
 
-def check_documented(schema):
+def properties(schema):
+    """Every key that the schema names, at any depth."""
+    found = set(schema.get("properties", ()))
+    for value in schema.values():
+        for part in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+            if isinstance(part, dict):
+                found |= properties(part)
+        if isinstance(value, dict):
+            found |= properties(value)
+    return found
+
+
+def check_keys(keys):
     page = text_of("docs/JSON.md")
-    causes = re.findall(r'X\([A-Z_]+, "([^"]+)",', text_of("include/pymem.h"))
-    names = schema["$defs"]["process"]["properties"]["lost_bytes"]["required"]
-    assert names == causes, f"schema and pymem.h differ: {set(names) ^ set(causes)}"
-    keys = set(causes) | set(schema["properties"])
-    for part in schema["$defs"].values():
-        keys |= set(part["properties"])
     missing = [key for key in sorted(keys) if f"`{key}`" not in page and f'"{key}"' not in page]
     assert not missing, f"not in docs/JSON.md: {missing}"
 
 
+def check_documented(schema):
+    causes = re.findall(r'X\([A-Z_]+, "([^"]+)",', text_of("include/pymem.h"))
+    names = schema["$defs"]["process"]["properties"]["lost_bytes"]["required"]
+    assert names == causes, f"schema and pymem.h differ: {set(names) ^ set(causes)}"
+    check_keys(set(causes) | properties(schema))
+
+
+def check_heap_documented(schema):
+    parts = re.findall(r'X\((\w+), "', text_of("user/model/heap_look.h"))
+    assert schema["$defs"]["balance"]["required"] == parts, "schema and heap_look.h differ"
+    check_keys(properties(schema))
+
+
+def damaged(report, change):
+    """A copy, with one thing wrong."""
+    other = copy.deepcopy(report)
+    change(other)
+    return other
+
+
 def damages(report):
-    """Copies of a valid report, each with one thing wrong."""
-
-    def damaged(change):
-        other = copy.deepcopy(report)
-        change(other)
-        return other
-
+    """Copies of a valid profile, each with one thing wrong."""
     process = report["processes"][0]
     for key in report:
-        yield f"no {key}", damaged(lambda r, k=key: r.pop(k))
+        yield f"no {key}", damaged(report, lambda r, k=key: r.pop(k))
     for key in process:
-        yield f"process: no {key}", damaged(lambda r, k=key: r["processes"][0].pop(k))
+        yield f"process: no {key}", damaged(report, lambda r, k=key: r["processes"][0].pop(k))
     for key in set(process["lines"][0]) - {"vm_calls"}:
-        yield f"line: no {key}", damaged(lambda r, k=key: r["processes"][0]["lines"][0].pop(k))
+        yield f"line: no {key}", damaged(report, lambda r, k=key: r["processes"][0]["lines"][0].pop(k))
         yield f"line: {key} is a list", damaged(
-            lambda r, k=key: r["processes"][0]["lines"][0].update({k: []})
+            report, lambda r, k=key: r["processes"][0]["lines"][0].update({k: []})
         )
     for cause in process["lost_bytes"]:
-        yield f"no {cause}", damaged(lambda r, k=cause: r["processes"][0]["lost_bytes"].pop(k))
-    yield "other schema", damaged(lambda r: r.update(schema="pymem-bpf/2"))
-    yield "local time", damaged(lambda r: r.update(start="2026-01-01 00:00:00"))
+        yield f"no {cause}", damaged(report, lambda r, k=cause: r["processes"][0]["lost_bytes"].pop(k))
+    yield "other schema", damaged(report, lambda r: r.update(schema="pymem-bpf/2"))
+    yield "local time", damaged(report, lambda r: r.update(start="2026-01-01 00:00:00"))
     yield "negative growth", damaged(
-        lambda r: r["processes"][0]["lines"][0].update(grown_bytes=-1)
+        report, lambda r: r["processes"][0]["lines"][0].update(grown_bytes=-1)
     )
+
+
+def heap_damages(report):
+    """The same of a heap report."""
+    process = report["processes"][0]
+    for key in report:
+        yield f"no {key}", damaged(report, lambda r, k=key: r.pop(k))
+    for key in process:
+        yield f"process: no {key}", damaged(report, lambda r, k=key: r["processes"][0].pop(k))
+        yield f"process: {key} is true", damaged(report, lambda r, k=key: r["processes"][0].update({k: True}))
+    for key in process["balance"]:
+        yield f"no {key}", damaged(report, lambda r, k=key: r["processes"][0]["balance"].pop(k))
+    for rows in ("types", "holders", "births", "touched"):
+        for key in process[rows][0]:
+            yield f"{rows}: no {key}", damaged(report, lambda r, k=key, n=rows: r["processes"][0][n][0].pop(k))
+            if key != "stack":
+                yield f"{rows}: {key} is an object", damaged(
+                    report, lambda r, k=key, n=rows: r["processes"][0][n][0].update({k: {}})
+                )
+    yield "negative bytes", damaged(report, lambda r: r["processes"][0]["balance"].update(objects=-1))
+    yield "a share of two", damaged(report, lambda r: r["processes"][0]["births"][0].update(share=2))
+
+
+# Schema's name: its file, what its reports must be beside it, its documentation, and what it must refuse, of
+# a report that `whole` says has all there is.
+KINDS = {
+    "pymem-bpf/1": (
+        "docs/json-schema.json",
+        check_sums,
+        check_documented,
+        damages,
+        lambda report: report["processes"] and report["processes"][0]["lines"],
+    ),
+    "pymem-bpf-heap/1": (
+        "docs/json-schema-heap.json",
+        check_balances,
+        check_heap_documented,
+        heap_damages,
+        lambda report: report["processes"] and report["processes"][0]["births"],
+    ),
+}
+
+
+def check_kind(name, reports):
+    """How many damaged copies were refused."""
+    path, check, documented, harm, whole = KINDS[name]
+    schema = json.loads(text_of(path))
+    jsonschema.Draft202012Validator.check_schema(schema)
+    validator = jsonschema.Draft202012Validator(schema)
+    for where, report in reports.items():
+        validator.validate(report)
+        check(where, report)
+    documented(schema)
+    count = 0
+    for what, other in harm(next(filter(whole, reports.values()))) if any(map(whole, reports.values())) else ():
+        assert not validator.is_valid(other), f"{path} accepts: {what}"
+        count += 1
+    return count
 
 
 def main():
     paths = sys.argv[1:] or sorted(glob.glob(os.path.join(ROOT, "tests/golden/*.json")))
     assert paths, "nothing to validate"
-    schema = json.loads(text_of("docs/json-schema.json"))
-    jsonschema.Draft202012Validator.check_schema(schema)
-    validator = jsonschema.Draft202012Validator(schema)
     reports = {path: load(path) for path in paths}
-    for path, report in reports.items():
-        validator.validate(report)
-        check_sums(path, report)
-    check_documented(schema)
-    count = 0
-    for report in reports.values():
-        if not report["processes"] or not report["processes"][0]["lines"]:
-            continue
-        for what, other in damages(report):
-            assert not validator.is_valid(other), f"the schema accepts: {what}"
-            count += 1
-        break
-    print(f"{len(paths)} valid, {count} damaged ones refused")
+    refused = 0
+    for name in KINDS:
+        mine = {path: report for path, report in reports.items() if report["schema"] == name}
+        refused += check_kind(name, mine) if mine else 0
+    assert all(report["schema"] in KINDS for report in reports.values()), "a schema of no known name"
+    print(f"{len(paths)} valid, {refused} damaged ones refused")
 
 
 if __name__ == "__main__":

@@ -324,6 +324,8 @@ int main(int argc, char **argv)
 	image_open(atoi(argv[1]));
 	layout_make();
 	oracle_init(&process);
+	if (!walker_thread_places())
+		walker_broken("a thread's record is not held by the image that it began on");
 	for (unsigned i = 0; i < threads; i++) {
 		check_undisturbed(oracle_truth(i));
 		for (unsigned visits = 0; visits < 3; visits++) {

@@ -37,6 +37,11 @@ void walker_reset(const struct pymem_layout *layout, __u64 runtime, __u64 interp
 int walker_event(__u64 thread_pointer);
 __u64 walker_stack_hash(void);
 const char *walker_build(void);
+
+/* Up to 6.1 the records of threads are a table with a quota: is each held by the image that it
+ * began on, and given back by that one? Afterwards walker_reset(). */
+bool walker_thread_places(void);
+
 __u32 walker_search_steps(void); /* thread states that an event looks at, at most */
 __u32 walker_search_limit(void); /* and of one list, in as many events as it takes */
 __u32 walker_interpreters(void); /* interpreters likewise */

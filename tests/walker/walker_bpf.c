@@ -43,6 +43,11 @@ static struct {
 
 static __u32 stack_count, code_count;
 
+#ifdef PYMEM_LEGACY
+static struct pymem_thread the_record; /* in the table of threads */
+static __u32 record_tid;	       /* 0: there is none */
+#endif
+
 static void *stacks_find(const struct pymem_stack_key *key)
 {
 	for (__u32 i = 0; i < stack_count; i++)
@@ -72,6 +77,10 @@ void *bpf_map_lookup_elem(void *map, const void *key)
 		return &the_scratch;
 	if (map == (void *)&code_messages && *(const __u32 *)key == 0)
 		return &the_message;
+#ifdef PYMEM_LEGACY
+	if (map == (void *)&threads)
+		return *(const __u32 *)key == record_tid ? &the_record : NULL;
+#endif
 	walker_broken("a map that a walk has no business with, or an index beyond it");
 }
 
@@ -97,11 +106,26 @@ long bpf_map_update_elem(void *map, const void *key, const void *value, __u64 fl
 		the_codes[code_count++].value = *(const __u32 *)value;
 		return 0;
 	}
+#ifdef PYMEM_LEGACY
+	if (map == (void *)&threads && flags == BPF_NOEXIST) {
+		if (record_tid)
+			return -ENOSPC;
+		record_tid = *(const __u32 *)key;
+		the_record = *(const struct pymem_thread *)value;
+		return 0;
+	}
+#endif
 	walker_broken("an update of a map that a walk has no business with");
 }
 
 long bpf_map_delete_elem(void *map __attribute__((unused)), const void *key __attribute__((unused)))
 {
+#ifdef PYMEM_LEGACY
+	if (map == (void *)&threads && *(const __u32 *)key == record_tid) {
+		record_tid = 0;
+		return 0;
+	}
+#endif
 	walker_broken("a walk deletes nothing");
 }
 
@@ -206,7 +230,7 @@ void walker_reset(const struct pymem_layout *layout, __u64 runtime, __u64 interp
 	walker_proc.runtime = runtime;
 	walker_proc.interp_head = interp_head;
 	__builtin_memset(&walker_thread, 0, sizeof(walker_thread));
-	walker_thread.current = PYMEM_SLOTS;
+	walker_thread.current = PYMEM_RECENT;
 }
 
 int walker_event(__u64 thread_pointer)
@@ -218,8 +242,40 @@ int walker_event(__u64 thread_pointer)
 
 __u64 walker_stack_hash(void)
 {
-	return slot_current(&walker_thread) ? slot_current(&walker_thread)->hash : 0;
+	return recent_current(&walker_thread) ? recent_current(&walker_thread)->hash : 0;
 }
+
+#ifdef PYMEM_LEGACY
+/* How many places of the table of threads p and all together hold: are they these? */
+static bool holds(const struct pymem_proc *p, __u32 of_p, __u32 in_all)
+{
+	return p->places[PYMEM_TABLE_THREADS].held == of_p &&
+	       places_used[PYMEM_TABLE_THREADS] == in_all;
+}
+
+bool walker_thread_places(void)
+{
+	static struct pymem_proc first = {.id = 1}, second = {.id = 2};
+	const __u32 tid = 7;
+	bool good;
+
+	the_task.task.pid = tid;
+	thread_get(&first);
+	good = holds(&first, 1, 1);
+	thread_get(&first);
+	good = good && holds(&first, 1, 1);
+	/* The first image is gone, and the record of its thread is still there. */
+	thread_get(&second);
+	good = good && holds(&second, 1, 1);
+	thread_forget(&the_task.task, tid, &second);
+	return good && holds(&second, 0, 0);
+}
+#else
+bool walker_thread_places(void)
+{
+	return true;
+}
+#endif
 
 const char *walker_build(void)
 {

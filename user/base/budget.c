@@ -8,7 +8,8 @@
 
 #include "base/clock.h"
 
-/* The clock is a system call: it is looked at once in so many steps or bytes. */
+/* Reading the clock is a system call. So it is read only once in so many steps, or so many
+ * bytes. */
 #define STEPS_A_LOOK 64
 #define BYTES_A_LOOK (1 << 20)
 
@@ -19,7 +20,7 @@ struct account {
 static _Thread_local struct {
 	bool active;
 	struct account process, file;
-	unsigned steps;	 /* since the clock was looked at */
+	unsigned steps;	 /* since the clock was read */
 	uint64_t unseen; /* bytes since then */
 } budget;
 

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* What one look at a process may cost: sizes and numbers of what is read are the process's to
- * choose. One budget counts at a time; where none was begun there is no limit. */
+/* A limit for one look at a process. The process chooses how large its files and maps are, and how
+ * many it has; without a limit it could keep the reader busy for ever. Each thread has one budget.
+ * Before budget_begin() and after budget_end() nothing is limited. */
 #ifndef BUDGET_H
 #define BUDGET_H
 
 #include <stddef.h>
 
-/* Of a process; of each file mapped in it, which is refused for good beyond that. */
+/* For one process: CPU time of this program in milliseconds, and bytes read. For one file mapped in
+ * it: the same. A file that exceeds its limit is never looked at again. */
 #define BUDGET_PROCESS_MS    1000
 #define BUDGET_PROCESS_BYTES (512ull << 20)
 #define BUDGET_FILE_MS	     500
@@ -15,11 +17,11 @@
 void budget_begin(void);
 void budget_end(void);
 
-/* Another file from here on. */
+/* A new file begins: its limits are counted from here. */
 void budget_begin_file(void);
 
-/* Counts a step that read so many bytes. 0; -EDQUOT: the process has had its share; -EFBIG: the
- * file has, and the process not. */
+/* Counts one step, in which `bytes` were read. 0, -EDQUOT: the limit of the process is exceeded, or
+ * -EFBIG: only that of the file. */
 int budget_spend(size_t bytes);
 
 #endif

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* The statuses that the program ends with; the help prints them from this list. */
+/* The statuses that the program can end with. The help prints this list. */
 #ifndef EXIT_STATUS_H
 #define EXIT_STATUS_H
 
-/* name, number, meaning */
+/* X(name, number, what the help says) */
 #define EXIT_STATUSES(X)                          \
 	X(EXIT_DONE, 0, "done")                   \
 	X(EXIT_FAILED, 1, "failed while running") \

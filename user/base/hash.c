@@ -3,7 +3,7 @@
 
 #include <stdlib.h>
 
-/* Weak, so that a test can put one in its place that fails. */
+/* Weak: a test replaces it by one that fails. */
 __attribute__((weak)) void *hash_alloc(size_t bytes)
 {
 	return malloc(bytes);

@@ -1,14 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Problem: text of targets reaches terminals in JSON, too. Written as ASCII, no name of theirs
- * can be a control sequence there; C1 and bidirectional controls are well-formed UTF-8, so that
- * jansson alone would let them through.
- */
+/* Problem: text that a target chose also reaches a terminal as JSON. It is written as ASCII only,
+ * so that it can't contain a control sequence. jansson alone is not enough: C1 and bidirectional
+ * control characters are valid UTF-8, and it would print them. */
 #include "base/json_text.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-/* Length of the UTF-8 character at `at`, 0: invalid. */
+/* Bytes of the UTF-8 character at `at`. 0: invalid. */
 static size_t utf8_length(const unsigned char *at)
 {
 	size_t n = *at < 0x80 ? 1 : *at < 0xc2 ? 0 : *at < 0xe0 ? 2 : *at < 0xf0 ? 3 : 4, i;
@@ -46,7 +45,7 @@ json_t *json_text(const char *text)
 	return value;
 }
 
-/* json_dump_callback_t. DEL is the one control byte that jansson does not escape. */
+/* A json_dump_callback_t. jansson escapes all control bytes but DEL. */
 static int write_ascii(const char *text, size_t size, void *arg)
 {
 	FILE *out = arg;

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Problem: names and source lines come from the target, and go to a root user's terminal. They
- * must not move its cursor, set its title, reverse what is read, or break the columns.
+/* Problem: names and source lines are chosen by the target and printed on the terminal of a root
+ * user. They must not move its cursor, set its title, reverse the reading order, or break the
+ * columns.
  *
- * Text is cut into glyphs: a character as it is, or an escape of it in plain ASCII (\n, \x1b,
- * \u202e). UTF-8 is decoded here and widths come from a table (text_widths.h), so that neither
- * the locale nor the C library's version changes an output. Output is UTF-8 always.
+ * Text is cut into glyphs. A glyph is a character, or its escape in plain ASCII (\n, \x1b, \u202e).
+ * UTF-8 is decoded here, and widths come from a table (text_widths.h): so neither the locale nor
+ * the version of the C library changes the output. The output is always UTF-8.
  *
- * Left out: grapheme clusters. Emoji joined into one are counted one by one, which
- * may leave a gap on terminals that join them.
- */
+ * Left out: grapheme clusters. The parts of a joined emoji are counted one by one. A terminal that
+ * shows them as one character then has a gap. */
 #include "base/text.h"
 
 #include <limits.h>
@@ -17,16 +17,17 @@
 
 #include "base/text_widths.h"
 
-/* More marks than this on one character are escaped: they take no column, but any number of
- * rows. */
+/* More combining marks than this on one character are escaped. A mark takes no column, but a stack
+ * of them can cover the rows above and below. */
 #define MARKS_MAX 4
 
 struct glyph {
-	char bytes[12]; /* a character, or an escape of at most \U0010ffff */
+	char bytes[12]; /* one character, or its escape: at most \U0010ffff */
 	unsigned length, columns;
 };
 
-/* The character at `text`, and its length in *length; an invalid byte is -1, of length 1. */
+/* Decodes the character at `text`; *length becomes the number of its bytes. An invalid byte is -1,
+ * with length 1. */
 static int32_t decode(const unsigned char *text, unsigned *length)
 {
 	static const int32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
@@ -41,7 +42,7 @@ static int32_t decode(const unsigned char *text, unsigned *length)
 	n = code < 0xe0 ? 2 : code < 0xf0 ? 3 : 4;
 	code &= 0xff >> (n + 1);
 	for (i = 1; i < n; i++) {
-		/* A NUL is no continuation: nothing is read past the end. */
+		/* A NUL is no continuation byte, so nothing is read beyond the end. */
 		if ((text[i] & 0xc0) != 0x80)
 			return -1;
 		code = code << 6 | (text[i] & 0x3f);
@@ -70,7 +71,7 @@ static bool in_ranges(const struct text_range *ranges, size_t count, uint32_t co
 
 #define IN_RANGES(table, code) in_ranges(table, sizeof(table) / sizeof((table)[0]), code)
 
-/* Characters that act on the text around them, or can't be seen at all. */
+/* True for characters that change the text around them, and for those that can't be seen. */
 static bool is_hostile(uint32_t code)
 {
 	static const struct text_range hostile[] = {
@@ -101,9 +102,9 @@ static void escape(struct glyph *glyph, const char *format, unsigned value)
 	glyph->columns = glyph->length;
 }
 
-/* Takes the glyph at *text and moves past it; false at the end. `marks` counts those since the
- * last character that took a column; starts at MARKS_MAX, as a mark with nothing before it
- * would land on what was printed before the text. */
+/* Reads the glyph at *text and moves *text behind it. False: the end. `*marks` counts the combining
+ * marks since the last character that took a column. It starts at MARKS_MAX: a mark at the very
+ * beginning would change the character printed before the text. */
 static bool next_glyph(const char **text, struct glyph *glyph, unsigned *marks)
 {
 	const unsigned char *at = (const unsigned char *)*text;
@@ -135,8 +136,8 @@ static bool next_glyph(const char **text, struct glyph *glyph, unsigned *marks)
 	return true;
 }
 
-/* The columns of `text`; more than `enough` are not counted to the end: a line of source can
- * have millions. */
+/* The number of columns of `text`. Stops soon after `enough` columns: a source line can have
+ * millions. */
 static unsigned measure(const char *text, unsigned enough)
 {
 	unsigned columns = 0, marks = MARKS_MAX;
@@ -152,7 +153,7 @@ unsigned text_columns(const char *text)
 	return measure(text, UINT_MAX - 1);
 }
 
-/* Prints glyphs while they fit `columns`. */
+/* Prints glyphs as long as they fit into `columns`. */
 static unsigned print_glyphs(FILE *out, const char *text, unsigned columns)
 {
 	unsigned used = 0, marks = MARKS_MAX;
@@ -183,8 +184,8 @@ unsigned text_print(FILE *out, const char *text, unsigned columns, bool keep_end
 	while (total > columns - 1 && next_glyph(&text, &glyph, &marks))
 		total -= glyph.columns;
 	fputs("…", out);
-	/* Marks of what was cut off would now belong to the ellipsis: they are escaped, so the
-	 * rest may have grown. */
+	/* A mark that now follows the ellipsis would belong to it. It is escaped instead, and needs
+	 * more columns: so measure again. */
 	while (text_columns(text) > columns - 1) {
 		marks = 0;
 		if (!next_glyph(&text, &glyph, &marks))
@@ -206,7 +207,7 @@ void text_escape(char *out, size_t size, const char *text)
 	out[used] = '\0';
 }
 
-/* No-break spaces have kept their word whole; in the output they would only hinder searches. */
+/* No-break spaces have kept a word in one piece. In the output they would only spoil a search. */
 static void plain_spaces(char *word)
 {
 	char *at;
@@ -219,13 +220,13 @@ static void plain_spaces(char *word)
 
 unsigned text_wrap(FILE *out, const char *text, unsigned column, unsigned columns, unsigned indent)
 {
-	bool fresh = column <= indent; /* nothing in this line to keep apart from */
+	bool fresh = column <= indent; /* nothing is on this line yet */
 	unsigned wide, length;
 	char word[256];
 
 	for (text += strspn(text, " "); *text; text += strspn(text, " ")) {
 		length = strcspn(text, " ");
-		/* A longer word is broken, between characters. */
+		/* A longer word is broken between two characters. */
 		if (length >= sizeof(word)) {
 			length = sizeof(word) - 1;
 			while (length > sizeof(word) - 4 && (text[length] & 0xc0) == 0x80)

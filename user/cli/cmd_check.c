@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* What this kernel and user can do: one line per requirement, with its remedy. Ends by
- * really loading and attaching the programs, since only that proves it.
- */
+/* `pymem-bpf check`: what this kernel and this user can do. One line for each requirement, with
+ * what helps if it is not met. At the end it really loads and attaches the programs, since nothing
+ * else proves that it works. */
 #include <errno.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -23,7 +23,7 @@ struct check {
 	bool failed;
 };
 
-/* Prints one line; a needed thing that is missing fails the check. */
+/* Prints one line. If it is `needed` and not `good`, the check fails. */
 static void line(struct check *check, bool good, bool needed, const char *what, const char *detail,
 		 const char *remedy)
 {
@@ -80,9 +80,9 @@ static void check_kernel(struct check *check)
 #if defined(__aarch64__)
 #define FORKED_PAGES 64
 
-/* Does a child's first reading of its parent's pages fault? Where the processor does not mark
- * a page as accessed (before ARMv8.1), the kernel does it, in a fault: and BPF, which must not
- * fault, can't read what the child has not touched. */
+/* True if a child can read its parent's pages after a fork without a page fault. A processor before
+ * ARMv8.1 leaves it to the kernel to mark a page as accessed, in a fault. BPF must not fault, so it
+ * can't read what the child has not touched. */
 static bool reads_after_fork(void)
 {
 	size_t size = FORKED_PAGES * (size_t)sysconf(_SC_PAGESIZE), i;
@@ -148,7 +148,7 @@ static void check_load(struct check *check)
 	session_free(session);
 }
 
-/* Last: there is no way back. */
+/* Last, since it can't be undone. */
 static void check_confinement(struct check *check)
 {
 	struct confined confined = {};

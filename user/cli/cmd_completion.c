@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* `pymem-bpf completion SHELL`: a script that completes command lines in that shell. It is static,
- * so that to complete an option starts no program; PIDs are asked for where one is to be completed.
- * `make install` puts the scripts where the shells look for them.
- */
+/* `pymem-bpf completion SHELL`: prints a script that completes command lines in that shell. The
+ * script is static, so completing an option starts no program. Only PIDs are asked for when they
+ * are needed. `make install` puts the scripts where shells look for them. */
 #include <string.h>
 
 #include "cli/completion.h"

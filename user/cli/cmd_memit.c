@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Problem: how much memory did that take? One line, as %memit prints it, for any program:
+/* `pymem-bpf memit`: how much memory a program takes. Prints one line like %memit, for any program:
  * the highest RSS, and how far that is above the RSS at the start.
  *
- * The figures are the kernel's own, at each change: no peak is missed, however short. A
- * command is watched from its exec on, so that its start is an empty process; what was there
- * before, our own child, is left out. Left out too: what children do that outlive CMD.
- */
+ * The kernel's own figures are used, at each change, so no peak is missed, however short. A command
+ * is watched from its exec on: it starts as an empty process, and our own child before that does
+ * not count. Left out: children that run on after CMD has ended. */
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
@@ -20,6 +19,7 @@
 #include "base/text.h"
 #include "os/confine.h"
 #include "os/loop.h"
+#include "os/signals.h"
 #include "track/launch.h"
 #include "cli/command.h"
 #include "cli/privilege.h"
@@ -42,9 +42,10 @@ struct memit {
 	struct session *session;
 	struct launcher launcher;
 	struct loop *loop;
-	bool interrupted; /* by a signal */
-	pid_t child;	  /* > 0: signals sent to us are passed on to it, which is waited for */
-	bool ended;	  /* what is waited for has */
+	bool interrupted;    /* a signal has ended the wait */
+	bool hangup_ignored; /* as by nohup(1): a SIGHUP is passed on and ends nothing */
+	pid_t child; /* > 0: our child; it gets the signals that we get, and is waited for */
+	bool ended;  /* the process that is waited for has ended */
 };
 
 struct result {
@@ -56,23 +57,25 @@ struct result {
 static void on_signal(void *arg, const struct signalfd_siginfo *info)
 {
 	struct memit *m = arg;
+	bool ends = info->ssi_signo != SIGHUP || !m->hangup_ignored;
 
-	m->interrupted = true;
-	if (m->child <= 0)
-		loop_stop(m->loop);
-	/* What the terminal sends, it sends to the command as well. */
-	else if (info->ssi_code <= 0)
+	m->interrupted |= ends;
+	/* The terminal has sent it to the command, too. */
+	if (m->child > 0 && info->ssi_code <= 0)
 		kill(m->child, (int)info->ssi_signo);
+	else if (m->child <= 0 && ends)
+		loop_stop(m->loop);
 }
 
-/* From now on they are told only while we wait: none is missed between a look and the wait. 0 or
- * -errno. */
+/* From now on signals arrive only during the wait, so none is missed between a look and the wait. 0
+ * or -errno. */
 static int take_signals(struct memit *m)
 {
 	static const int numbers[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT};
 	size_t i;
 	int err = 0;
 
+	m->hangup_ignored = signals_hangup_ignored();
 	for (i = 0; !err && i < sizeof(numbers) / sizeof(numbers[0]); i++)
 		err = loop_take_signal(m->loop, numbers[i], on_signal, m);
 	signal(SIGPIPE, SIG_IGN);
@@ -95,8 +98,8 @@ static void on_limit(void *arg)
 	loop_stop(m->loop);
 }
 
-/* Waits for the end of the process, for `seconds` (0: no limit), or unless it is the child for a
- * signal. 1: it has ended, 0, or -errno. */
+/* Waits until the process ends, for `seconds` at most (0: no limit). If the process is not our
+ * child, a signal ends the wait too. 1: it has ended; 0; or -errno. */
 static int wait_for(struct memit *m, int pidfd, double seconds)
 {
 	struct loop_timer limit = {};
@@ -174,7 +177,8 @@ static int open_session(struct memit *m)
 
 /* --- a command --- */
 
-/* Waits for the command's end, passing signals on. Its PID is its own until it is waited for. */
+/* Waits for the command's end and passes signals on. The PID can't be reused before we wait for
+ * it. */
 static int wait_for_command(struct memit *m, const struct launch *launch)
 {
 	int pidfd = (int)syscall(SYS_pidfd_open, launch->pid, 0), err;
@@ -188,7 +192,7 @@ static int wait_for_command(struct memit *m, const struct launch *launch)
 	return err < 0 ? err : 0;
 }
 
-/* Runs it once. 0 and `*status` its exit status, or -1 and `*status` ours. */
+/* Runs the command once. 0, with its exit status in `*status`; or -1, with ours in it. */
 static int run_once(struct memit *m, struct result *result, int *status)
 {
 	struct launch launch;
@@ -354,7 +358,8 @@ static int check(const struct command *command, void *options)
 	return wrong ? options_complain(command, "%s; --help tells more", wrong) : 0;
 }
 
-/* 0, or an exit status. The launcher first: its commands have all our rights. */
+/* 0, or an exit status. The launcher is forked first: its commands then have all rights that we
+ * have. */
 static int prepare(struct memit *m)
 {
 	int err = m->options->command ? launcher_start(&m->launcher, m->options->command) : 0,

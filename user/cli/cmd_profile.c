@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Attaches, redraws while it runs, prints at the end.
+/* The profile command: attaches, redraws while processes run, and prints a report at the end.
  *
- * Ends at Ctrl-C, SIGTERM, the end of -d, or with the last process it was asked for. A
- * second Ctrl-C gives up the report. Whatever happens, the target goes on untouched:
- * everything attached belongs to this process and goes with it.
- */
+ * It ends at Ctrl-C, SIGTERM, the end of -d, or with the last process that was asked for. A second
+ * Ctrl-C gives up the report. The targets are not affected by any of this: all that is attached
+ * belongs to this process and ends with it. */
 #include <errno.h>
 #include <locale.h>
 #include <stdlib.h>
@@ -40,15 +39,15 @@ struct profile {
 	int error; /* -errno: the profile can't go on */
 };
 
-/* What the import system does is shown as its importer's, unless somebody wants to know. */
-static bool folds_imports(const struct profile *p)
+/* What the import system changes is shown at its importer, unless -v asks for details. */
+static bool gathers_imports(const struct profile *p)
 {
 	return p->renderer->for_people && !p->options.verbosity;
 }
 
 /* --- begin --- */
 
-/* Attaches to what was asked for; 0 or an exit status. */
+/* Attaches to the processes that were asked for. 0, or an exit status. */
 static int attach_pids(struct profile *p)
 {
 	const struct profile_options *o = &p->options;
@@ -95,7 +94,7 @@ static int attach(struct profile *p)
 		status = attach_pids(p);
 	} else if (o->all) {
 		count = profiler_add_all(p->profiler);
-		/* A signal: what is attached so far is reported. */
+		/* After a signal, what has been attached so far is reported. */
 		if (count == -EINTR)
 			return 0;
 		if (count < 0) {
@@ -149,7 +148,7 @@ static int new_profiler(struct profile *p)
 			},
 		.command = o->command,
 		.ended_bytes = o->ended_bytes,
-		.fold_imports = folds_imports(p),
+		.gather_imports = gathers_imports(p),
 		.interrupted = signals_interrupted,
 	};
 	char why[512];
@@ -160,7 +159,7 @@ static int new_profiler(struct profile *p)
 	return p->profiler ? 0 : EXIT_FAILED;
 }
 
-/* From the start: what ends the command before it runs is the command's, too. */
+/* Before anything else: a signal that ends the command before it runs must reach us, too. */
 static int catch_signals(struct profile *p)
 {
 	const char *what = "pidfd_open";
@@ -194,13 +193,13 @@ static int prepare(struct profile *p)
 		fprintf(stderr, "pymem-bpf: -o %s: %s\n", o->output, output_explain(err));
 		return EXIT_FAILED;
 	}
-	/* The command shares our terminal: do not draw over what it prints. */
+	/* A command writes to the same terminal: do not draw over its output. */
 	p->live = !o->output && isatty(STDOUT_FILENO) && !strcmp(o->format, "table") && !o->quiet &&
 		  !o->command;
 	return new_profiler(p) ?: catch_signals(p);
 }
 
-/* What is hostile is read only after this. */
+/* Hostile input is read only after this. */
 static int give_up_privileges(struct profile *p)
 {
 	unsigned needs = profiler_needs(p->profiler);
@@ -235,8 +234,8 @@ static int emit(struct profile *p, FILE *out, struct model *model)
 	return p->renderer->emit(out, model, &ro);
 }
 
-/* Lines of each process: so many that the largest have a place on the screen, beside some ten lines
- * of text on each. */
+/* Lines shown of each process, so that the largest ones fit on the screen. Each has about ten lines
+ * of text besides. */
 static unsigned live_lines(unsigned rows, size_t processes)
 {
 	unsigned shown = rows / 14;
@@ -247,7 +246,7 @@ static unsigned live_lines(unsigned rows, size_t processes)
 	return rows > 16 ? rows - 12 : 4;
 }
 
-/* As much of `text` as fits, from the top. 0 or -errno. */
+/* Writes as much of `text` as fits on the screen, from the top. 0 or -errno. */
 static int draw(const char *text, unsigned rows)
 {
 	const char *at, *end;
@@ -265,7 +264,7 @@ static int draw(const char *text, unsigned rows)
 	return fflush(stdout) ? -errno : 0;
 }
 
-/* Draws a live report: built in memory, cut to the screen, written at once. */
+/* Draws a live report. It is built in memory, cut to the screen, and written in one piece. */
 static int redraw(struct profile *p)
 {
 	struct model *model = profiler_snapshot(p->profiler, false);
@@ -333,7 +332,7 @@ static void on_redraw(void *arg)
 		end_watch(arg, err);
 }
 
-/* Until all has ended, time is up or a signal asks for the end. 0 or -errno. */
+/* Waits until all processes have ended, time is up, or a signal asks for the end. 0 or -errno. */
 static int watch(struct profile *p)
 {
 	uint64_t limit_ns = (uint64_t)(p->options.duration * NS_PER_SECOND);
@@ -354,7 +353,7 @@ static int watch(struct profile *p)
 
 /* --- the end --- */
 
-/* The last word, with everything detached. */
+/* Writes the last report, after detaching. */
 static int final_report(struct profile *p)
 {
 	struct model *model = profiler_snapshot(p->profiler, true);
@@ -371,12 +370,12 @@ static int final_report(struct profile *p)
 			": no such function %s while it was watched; without -f the report "
 			"lists those that did%s\n",
 			p->options.lines ? "ran" : "changed memory",
-			folds_imports(p) ? ", with -v those of the import system too" : "");
+			gathers_imports(p) ? ", with -v those of the import system too" : "");
 	}
 	return err;
 }
 
-static int finish(struct profile *p)
+static int commit_report(struct profile *p)
 {
 	int err = final_report(p);
 
@@ -407,7 +406,7 @@ static int run(struct profile *p)
 		fprintf(stderr, "pymem-bpf: %s\n", strerror(-err));
 		return EXIT_FAILED;
 	}
-	status = finish(p);
+	status = commit_report(p);
 	if (p->options.command && !status)
 		status = profiler_command_status(p->profiler);
 	return status;

@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Problem: before profiling, people ask which Pythons run here and which of them can be
- * profiled how. Lists them, the unsupported ones by name and with the reason.
+/* `pymem-bpf ps`: which Pythons run here, and which of them can be profiled in which way. Pythons
+ * that are not supported are listed too, with the reason.
  *
- * Needs no BPF. Processes that may not be examined are counted, never left out silently.
- * Data go to stdout, the rest to stderr. Text of processes (command lines) is escaped.
- */
+ * It needs no BPF. Processes that may not be examined are counted and never left out silently. Data
+ * go to stdout, messages to stderr. Command lines come from the processes, so they are escaped. */
 #include <errno.h>
 #include <jansson.h>
 #include <stdio.h>
@@ -27,14 +26,14 @@ struct row {
 	struct proc_info info;
 	int64_t rss_bytes; /* or -errno */
 	bool supported;
-	char reason[192]; /* why not */
+	char reason[192]; /* why it can't be profiled */
 };
 
 struct listing {
 	struct row *rows;
 	size_t count, capacity;
-	size_t forbidden; /* processes that we may not look into */
-	size_t failed;	  /* that could not be examined for another reason */
+	size_t forbidden; /* number of processes that we may not examine */
+	size_t failed;	  /* number of those that could not be examined for another reason */
 	pid_t failed_pid; /* the first of these */
 	int failed_err;
 };
@@ -81,7 +80,7 @@ static int list_process(pid_t pid, void *arg)
 	err = examiner_describe(pid, &row->info, &root);
 	source_root_close(&root);
 	if (err && proc_stat_read(pid, &row->info))
-		return err == -ENOMEM ? err : 0; /* it ended meanwhile */
+		return err == -ENOMEM ? err : 0; /* the process has ended meanwhile */
 	row->rss_bytes = examiner_rss_bytes(pid);
 	listing->count++;
 	return 0;
@@ -129,7 +128,8 @@ static void describe_rss(int64_t bytes, char *buf, size_t size)
 		snprintf(buf, size, "%.1f MiB", (double)bytes / (1024 * 1024));
 }
 
-/* The command line, or [comm] where there is none, in one string; NULL: out of memory. */
+/* The command line in one string, or [comm] if there is none. The caller frees it. NULL: out of
+ * memory. */
 static char *join_command(const struct proc_info *info)
 {
 	char *text = NULL;
@@ -161,8 +161,8 @@ static int print_row(const struct row *row, unsigned width)
 	used = printf("%7d  %-9s  %-20s  %-10s  %11s  ", (int)row->info.pid,
 		      row->python.version[0] ? row->python.version : "?", build,
 		      describe_engines(row), rss);
-	/* Whatever the terminal, a few columns of the command stay: without them the line
-	 * says little. */
+	/* Some columns of the command stay even on a narrow terminal: without them a line says
+	 * little. */
 	if (width > 0)
 		text_print(stdout, command,
 			   width > (unsigned)used + 12 ? width - (unsigned)used : 12, false);
@@ -210,7 +210,7 @@ static json_t *json_of_row(const struct row *row)
 			return NULL;
 		}
 	}
-	/* s? and o? write null for a NULL. */
+	/* s? and o? write null for NULL. */
 	return json_pack("{s:i, s:i, s:s, s:s, s:b, s:b, s:b, s:b, s:s?, s:o, s:o?, s:o, s:o}",
 			 "pid", (int)row->info.pid, "ppid", (int)row->info.ppid, "python",
 			 python->version, "build",

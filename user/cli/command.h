@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* A command as a row: what it is called, what it takes, what it does. The registry of them is
- * commands.c; a new command is one cmd_*.c and one line there (docs/ADDING.md).
- */
+/* A command: its name, its options, and what it does. commands.c lists all of them. A new command
+ * is one cmd_*.c and one line there (docs/ADDING.md). */
 #ifndef COMMAND_H
 #define COMMAND_H
 
@@ -10,37 +9,39 @@
 #include "base/exit_status.h"
 #include "cli/options.h"
 
-/* Statuses that the help of a command explains. */
+/* The exit statuses that a command's help explains, as bits. */
 #define EXITS_PLAIN (1u << EXIT_DONE | 1u << EXIT_FAILED | 1u << EXIT_USAGE)
 #define EXITS_BPF   (EXITS_PLAIN | 1u << EXIT_ENVIRONMENT)
 
 struct command {
-	const char *name;     /* NULL: the main job */
-	const char *synopsis; /* one use of it, after "pymem-bpf "; in the main job's help */
-	const char *summary;  /* what that does, beside it */
-	const char *usage;    /* all uses: lines after "pymem-bpf ", separated by line feeds */
-	const char *about;    /* whole lines before the options; NULL: none */
+	const char *name; /* NULL: the main job (the profile) */
+	const char *
+		synopsis; /* one use of it, after "pymem-bpf "; shown in the help of the main job */
+	const char *summary; /* what that does, shown beside it */
+	const char *usage;   /* all uses: each after "pymem-bpf ", separated by line feeds */
+	const char *about;   /* whole lines before the options; NULL: none */
 	const struct option_row *rows;
 	const char *notes;	/* whole lines after the options; NULL: none */
-	unsigned exits;		/* statuses that it ends with: bits by number */
-	const char *exits_more; /* what else there is to say of them; NULL: nothing */
+	unsigned exits;		/* exit statuses, bit N for status N */
+	const char *exits_more; /* printed behind them; NULL: nothing */
 
-	size_t options_size; /* of the struct that the rows are about; 0: none */
-	/* What the rows can't say, seen before defaults are filled in: a field that is zero was not
-	 * given. May derive fields from others. 0, or -EINVAL after options_complain(); NULL: all
-	 * is good. */
+	size_t options_size; /* size of the struct that the rows describe; 0: none */
+	/* Checks what the rows can't say, before defaults are filled in: a field that is zero was
+	 * not given. May set fields that follow from others. 0, or -EINVAL after
+	 * options_complain(). NULL: nothing to check. */
 	int (*check)(const struct command *command, void *options);
-	/* The exit status. `options` live until it returns. */
+	/* Does the work and returns the exit status. `options` are valid until it returns. */
 	int (*run)(void *options);
 };
 
-/* Parses, runs, frees. The exit status. argv[0] is the command's name or the program's. */
+/* Parses the command line, runs the command, frees the options. argv[0] is the name of the command
+ * or of the program. Returns the exit status. */
 int command_run(const struct command *command, int argc, char **argv);
 
-extern const struct command command_profile, command_memit, command_serve, command_ps,
+extern const struct command command_profile, command_heap, command_memit, command_serve, command_ps,
 	command_check, command_completion;
 
-/* All of them, ended by NULL; the main job comes first. */
+/* All commands. The main job comes first; NULL ends the list. */
 extern const struct command *const commands[];
 
 #endif

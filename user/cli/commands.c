@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* The registry of commands, in the order of the help. */
+/* The list of all commands, in the order of the help. */
 #include "cli/command.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 
 const struct command *const commands[] = {
-	&command_profile, &command_memit,      &command_serve, &command_ps,
-	&command_check,	  &command_completion, NULL,
+	&command_profile, &command_heap,  &command_memit,      &command_serve,
+	&command_ps,	  &command_check, &command_completion, NULL,
 };
 
 static int status_of(enum options_outcome outcome)

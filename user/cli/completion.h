@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Shell completions, printed from the rows of all commands: one file a shell. */
+/* Shell completions, printed from the option rows of all commands. There is one file for each
+ * shell. */
 #ifndef COMPLETION_H
 #define COMPLETION_H
 
@@ -7,26 +8,26 @@
 
 #include "cli/command.h"
 
-/* Prints the whole script for that shell. Errors stay in the stream. */
+/* Prints the whole script for that shell. The caller looks at the stream for errors. */
 void completion_bash(FILE *out);
 void completion_zsh(FILE *out);
 void completion_fish(FILE *out);
 
-/* The words after the first that is a command's name are that command's. NULL name: the main job.
- */
+/* How the scripts name a command. Words behind the name of a command belong to that command; "main"
+ * is the main job. */
 static inline const char *completion_name(const struct command *command)
 {
 	return command->name ?: "main";
 }
 
-/* The row of the operand; NULL: the command takes none. */
+/* The row of a command's operand; NULL: it takes none. */
 const struct option_row *completion_operand(const struct command *command);
 
-/* Prints `text` for use between single quotes; a backslash goes before what is in `special`, a
- * line feed becomes a space. */
+/* Prints `text` for use between single quotes. Characters in `special` get a backslash before them;
+ * a line feed becomes a space. */
 void completion_quote(FILE *out, const char *text, const char *special);
 
-/* Prints the words of a row, a space between two. */
+/* Prints the words of a row, separated by spaces. */
 void completion_words(FILE *out, const struct option_row *row);
 
 #endif

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* The completion of bash. It needs nothing but bash 4: the package bash-completion is used, where
- * it is loaded, for the command line behind "--" alone.
+/* The completion of bash. It needs bash 4 and nothing else. Only for the command line behind "--",
+ * the package bash-completion is used if it is loaded.
  *
- * bash splits a word at '=' and hands over the pieces: "--format=js" is three words.
- */
+ * bash splits a word at '=' and passes the pieces: "--format=js" is three words. */
 #include "cli/completion.h"
 
 static void print_action(FILE *out, const struct option_row *row)
@@ -28,7 +27,7 @@ static void print_action(FILE *out, const struct option_row *row)
 	fputs("' -- \"$cur\"))\n", out);
 }
 
-/* A case of the function: what follows the options that take an argument. */
+/* Prints the case that completes arguments of options. */
 static void print_arguments(FILE *out, const struct command *command)
 {
 	const struct option_row *row;
@@ -45,7 +44,7 @@ static void print_arguments(FILE *out, const struct command *command)
 	}
 }
 
-/* Another: what can begin a word. */
+/* Prints the case that completes options and operands. */
 static void print_options(FILE *out, const struct command *command)
 {
 	const struct option_row *row, *operand = completion_operand(command);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* The completion of fish: one `complete` a row, with a condition that names the command. */
+/* The completion of fish: one `complete` for each row, with a condition that names the command. */
 #include "cli/completion.h"
 
 #define QUOTED "'\\"

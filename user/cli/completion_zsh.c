@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* The completion of zsh: a function a command, each with the specifications that _arguments takes.
- * The same text is autoloaded from a file named _pymem-bpf and evaluated in a shell that runs.
- */
+/* The completion of zsh: one function for each command, with the specifications that _arguments
+ * takes. The same text can be loaded from a file named _pymem-bpf, and evaluated in a running
+ * shell. */
 #include "cli/completion.h"
 
-/* Specifications stand between single quotes, where a quote can't be escaped: the typographic one
- * is used. In them a colon ends a part, and a bracket the description. */
+/* Specifications stand between single quotes, and no single quote can be escaped in there: the
+ * typographic one is used. A colon ends a part of the specification, and a bracket the description,
+ * so both are escaped. */
 static void print_part(FILE *out, const char *text, const char *special)
 {
 	for (; *text; text++) {
@@ -45,7 +46,7 @@ static void print_action(FILE *out, const struct option_row *row)
 	fputc(')', out);
 }
 
-/* One form of an option: '--name=[help]:argument:action'. */
+/* Prints one form of an option: '--name=[help]:argument:action'. */
 static void print_form(FILE *out, const struct option_row *row, const char *name, const char *joint)
 {
 	char help[512];
@@ -65,7 +66,7 @@ static void print_command(FILE *out, const struct command *command)
 	char name[64];
 
 	fprintf(out, "_pymem-bpf_%s() {\n", completion_name(command));
-	/* A command is one only as the first word. */
+	/* The name of a command counts only as the first word. */
 	if (!command->name)
 		fputs("\tlocal -a first\n"
 		      "\t(( CURRENT == 2 )) && first=('1:command:_pymem-bpf_commands')\n",
@@ -104,7 +105,7 @@ static void print_commands(FILE *out)
 	fputs(")\n\t_describe -t commands command commands\n}\n", out);
 }
 
-/* Each is listed with what `pymem-bpf ps` says of it. */
+/* Each PID is shown with its line of `pymem-bpf ps`. */
 static const char pids[] = "_pymem-bpf_pythons() {\n"
 			   "\tlocal -a expl lines=(${(f)\"$(PATH=$PATH:/usr/local/sbin:/usr/sbin "
 			   "pymem-bpf ps 2>/dev/null)\"})\n"
@@ -118,7 +119,7 @@ static const char pids[] = "_pymem-bpf_pythons() {\n"
 			   "\t_wanted pids expl PID compadd -a pids\n"
 			   "}\n";
 
-/* Behind "--" comes the command line of another program. */
+/* Behind "--" stands the command line of another program. */
 static const char begin[] = "_pymem-bpf() {\n"
 			    "\tlocal dashes=${words[(i)--]} command=main curcontext=$curcontext\n"
 			    "\tif (( dashes < CURRENT )); then\n"

@@ -9,9 +9,9 @@
 
 #include "cli/command.h"
 
-/* If fd 0-2 is closed, the next open() takes its number, and our messages would be written into
- * that file. What takes their places here can't be written to nor read, as if they were closed
- * still, and is closed for a command that is started. */
+/* If one of the descriptors 0 to 2 is closed, the next open() gets its number, and our messages are
+ * written to that file. So the number is taken by a descriptor that can be neither read nor
+ * written. It is closed for a command that is started. False: that failed. */
 static bool occupy_standard_descriptors(void)
 {
 	int fd;

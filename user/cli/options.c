@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Parses any command's line by the command's rows.
+/* Parses the command line of any command by the command's rows.
  *
- * getopt_long() cuts the line into options and arguments; it prints nothing, so that each error
- * names the command, the option, and what to do. Defaults are filled in last: until then a field
- * that is zero was not given, which check() relies on.
- */
+ * getopt_long() splits the line into options and arguments. It prints nothing: each of our errors
+ * names the command, the option, and what to do. Defaults are filled in last. Until then a field
+ * that is zero was not given, and check() relies on that. */
 #include "cli/options.h"
 
 #include <errno.h>
@@ -16,10 +15,10 @@
 #include "cli/options_value.h"
 
 #define MOST_ROWS 64
-/* What getopt_long() returns for the row of index 0 if it was named; letters are below. */
+/* getopt_long() returns this plus the index of the row for a long option; letters are below. */
 #define FIRST_KEY 256
 
-/* One line being parsed. */
+/* A command line being parsed. */
 struct parse {
 	const struct command *command;
 	const struct option_row *rows;
@@ -28,7 +27,7 @@ struct parse {
 	int argc;
 	char **argv;
 	bool given[MOST_ROWS];
-	const char *argument; /* the last option's */
+	const char *argument; /* of the last option */
 };
 
 int options_complain(const struct command *command, const char *format, ...)
@@ -43,7 +42,7 @@ int options_complain(const struct command *command, const char *format, ...)
 	return -EINVAL;
 }
 
-/* The end of a message: where all options are told. */
+/* Ends a message by saying where all options are listed. -EINVAL. */
 static int complain_of_option(const struct parse *p, const char *option, const char *what)
 {
 	const char *name = p->command->name;
@@ -58,7 +57,7 @@ static void build_getopt(const struct parse *p, char *letters, struct option *lo
 	size_t i;
 
 	*letters++ = '+'; /* stop at the first operand */
-	*letters++ = ':'; /* tell a missing argument apart */
+	*letters++ = ':'; /* report a missing argument as such */
 	for (i = 0; i < p->count; i++) {
 		row = &p->rows[i];
 		if (!row->name)
@@ -90,7 +89,7 @@ static const struct option_row *row_of(const struct parse *p, int key)
 	return NULL;
 }
 
-/* How many options begin with `name`, which ends at a '='; their names go to `names`. */
+/* The number of options that begin with `name`, which ends at a '='. Their names go to `names`. */
 static size_t beginning_with(const struct parse *p, const char *name, char *names, size_t size)
 {
 	size_t length = strcspn(name, "="), found = 0, used, i;
@@ -105,7 +104,7 @@ static size_t beginning_with(const struct parse *p, const char *name, char *name
 	return found;
 }
 
-/* Says what getopt_long() did not take: `key` is ':' or '?'. */
+/* Says what getopt_long() did not accept. `key` is ':' or '?'. */
 static int complain_of_getopt(const struct parse *p, int key)
 {
 	const struct option_row *row = row_of(p, optopt);
@@ -150,7 +149,7 @@ static enum options_outcome parse_options(struct parse *p)
 	int key;
 
 	build_getopt(p, letters, longs);
-	optind = 0; /* glibc: begin anew, whatever line was parsed before */
+	optind = 0; /* glibc: forget the line that was parsed before */
 	opterr = 0;
 	while ((key = getopt_long(p->argc, p->argv, letters, longs, NULL)) != -1) {
 		if (key == ':' || key == '?') {
@@ -170,7 +169,7 @@ static enum options_outcome parse_options(struct parse *p)
 	return OPTIONS_RUN;
 }
 
-/* A word without a row, or a command without its "--". */
+/* A word for which there is no row, or a command without its "--". */
 static int complain_of_operand(const struct parse *p, const struct option_row *row)
 {
 	const char *word = p->argv[optind];
@@ -182,7 +181,7 @@ static int complain_of_operand(const struct parse *p, const struct option_row *r
 	return options_complain(p->command, "unexpected argument: %s; see --help", word);
 }
 
-/* Does what follows stand behind "--", which must be no option's argument? */
+/* True if the operand follows "--", and that is not the argument of an option. */
 static bool after_dashes(const struct parse *p)
 {
 	const char *before = p->argv[optind - 1];

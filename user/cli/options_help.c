@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* The help of a command, all of it from its rows. */
+/* The help of a command, printed from its rows. */
 #include "cli/options.h"
 
 #include <errno.h>
@@ -9,8 +9,8 @@
 #include "cli/command.h"
 #include "cli/options_value.h"
 
-#define SYNOPSIS_COLUMNS 26 /* of each use of a command, in the main job's help */
-#define NAMES_COLUMNS	 22 /* of an option's name and argument */
+#define SYNOPSIS_COLUMNS 26 /* for each use of a command, in the help of the main job */
+#define NAMES_COLUMNS	 22 /* for the name and argument of an option */
 #define HELP_INDENT	 "                             "
 #define LINE_COLUMNS	 81
 
@@ -21,7 +21,7 @@ static void print_padded(FILE *out, const char *text, unsigned columns)
 	fprintf(out, "%s%*s ", text, width < columns ? (int)(columns - width) : 0, "");
 }
 
-/* A line that begins with a blank goes on with the use before it. */
+/* A line that begins with a space continues the use before it. */
 static void print_usage(const struct command *command, FILE *out)
 {
 	const char *name = command->name ?: "", *line = command->usage, *end;
@@ -44,7 +44,7 @@ static void print_usage(const struct command *command, FILE *out)
 	}
 }
 
-/* What "{}" in a row's help stands for. */
+/* What "{}" in the help of a row stands for. */
 static void expand(const struct option_row *row, char *text, size_t size)
 {
 	if (option_word(row, 0))

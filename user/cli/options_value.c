@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* One function a type of option: reads the text, says what was expected, stores the value.
+/* One function for each type of option: reads the text, says what was expected, stores the value.
  *
- * A field is written only with a value within the row's bounds. Texts are not copied: they are
- * argv's, or constants.
- */
+ * A field only gets values within the bounds of the row. Strings are not copied: they belong to
+ * argv, or are constants. */
 #include "cli/options_value.h"
 
 #include <errno.h>
@@ -13,7 +12,7 @@
 #include <string.h>
 #include <sys/types.h>
 
-/* What a value is stored with: its row, and the command whose errors these are. */
+/* What is needed to store a value: its row, and the command that is named in errors. */
 struct store {
 	const struct command *command;
 	const struct option_row *row;
@@ -21,7 +20,7 @@ struct store {
 	void *field;
 };
 
-/* Says "OPTION TEXT: expected …", with the letter where there is one. -EINVAL. */
+/* Prints "OPTION TEXT: expected …", with the option's letter if it has one. Returns -EINVAL. */
 static int expect(const struct store *s, const char *text, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 
@@ -74,7 +73,7 @@ void option_words(const struct option_row *row, char *text, size_t size)
 	}
 }
 
-/* A whole number within the row's bounds, of base 10. */
+/* A decimal number within the bounds of the row. 0, or -EINVAL after saying what was expected. */
 static int read_number(const struct store *s, const char *text, unsigned long *number)
 {
 	const struct option_row *row = s->row;
@@ -82,7 +81,7 @@ static int read_number(const struct store *s, const char *text, unsigned long *n
 
 	errno = 0;
 	*number = strtoul(text, &end, 10);
-	/* strtoul() takes a minus, and returns what is left of ULONG_MAX. */
+	/* strtoul() accepts a minus and returns ULONG_MAX minus the number. */
 	if (!errno && end != text && !*end && !strchr(text, '-') && (double)*number >= row->least &&
 	    (double)*number <= row->most)
 		return 0;
@@ -164,7 +163,7 @@ static int store_unsigned(const struct store *s, const char *text)
 	return err;
 }
 
-/* Descriptors and PIDs: int, and never more than INT_MAX by their rows. */
+/* Descriptors and PIDs are int; the bounds of their rows keep them within INT_MAX. */
 static int store_int(const struct store *s, const char *text)
 {
 	unsigned long number;
@@ -213,7 +212,7 @@ static int store_seconds(const struct store *s, const char *text)
 
 	errno = 0;
 	seconds = strtod(text, &end);
-	/* Not a number is not more than anything. */
+	/* "nan" is not greater than anything, so it is refused too. */
 	if (!errno && end != text && !*end && seconds > 0 && seconds >= row->least &&
 	    seconds <= row->most) {
 		*(double *)s->field = seconds;
@@ -224,7 +223,7 @@ static int store_seconds(const struct store *s, const char *text)
 	return expect(s, text, "seconds, more than 0 and at most %.0f", row->most);
 }
 
-/* As chmod takes it. The owner may write it, as we do. */
+/* As chmod takes it. We write the file as its owner, so the owner must be able to. */
 static int store_mode(const struct store *s, const char *text)
 {
 	unsigned long mode;

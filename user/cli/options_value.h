@@ -5,17 +5,17 @@
 
 #include "cli/options.h"
 
-/* Stores `text` (NULL: the option takes no argument) in the field of `row`. 0, or -errno after
- * saying what was expected; the field is then not to be used. Not for operands of commands. */
+/* Stores `text` in the field of `row` (NULL: the option takes no argument). 0, or -errno after
+ * saying what was expected; then the field must not be used. Not for operands that are commands. */
 int option_store(const struct command *command, const struct option_row *row, void *options,
 		 const char *text);
 
-/* What the field is where the option was not given and has no default. */
+/* Sets the field to what it is if the option is not given and has no default. */
 void option_clear(const struct option_row *row, void *options);
 /* Frees what the field owns. */
 void option_free(const struct option_row *row, void *options);
 
-/* "a, b or c": the words of a row, cut to `size`. */
+/* Writes the words of a row into `text`, cut at `size`: "a, b or c". */
 void option_words(const struct option_row *row, char *text, size_t size);
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Says before anything is done that it can't be done, and what to type instead. */
+/* Says at once that something can't be done, before anything is done, and what to type instead. */
 #include "cli/privilege.h"
 
 #include <stdio.h>

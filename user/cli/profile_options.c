@@ -22,7 +22,8 @@ static const struct option_choice sorts[] = {
 	{},
 };
 
-/* The last of -l and --engine counts, but for `auto`: to choose for itself is no wish for less. */
+/* The last one of -l and --engine counts. But `auto` does not undo -l: letting the program choose
+ * is no wish for less. */
 static const struct option_choice engines[] = {
 	{"auto", OPTION_KEEP},
 	{"walk", PROFILE_WALK},

@@ -18,10 +18,10 @@ struct profile_options {
 	pid_t *pids;
 	size_t pid_count;
 	bool all;
-	char **command;	 /* after --; NULL if none */
+	char **command;	 /* behind --; NULL: none */
 	double duration; /* seconds; 0: until the end */
 	const char *output;
-	mode_t mode; /* of that file */
+	mode_t mode; /* permissions of that file */
 	unsigned top;
 	const char *function;
 	const char *format;
@@ -38,7 +38,7 @@ struct profile_options {
 
 extern const struct option_row profile_rows[];
 
-/* command.check for them. */
+/* The command.check of the main job. */
 int profile_options_check(const struct command *command, void *options);
 
 #endif

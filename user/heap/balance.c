@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* Problem: every page of RSS under a heading, exactly.
  *
- * Files, shared memory and stacks are counted by page. Pools and malloc's heaps are counted by block,
- * each by its resident bytes; what is left of their pages, heads and padding beside, is unexplained.
- * Pages of anonymous memory that nobody claims are other anonymous ones: another allocator's, mappings
- * of libraries.
+ * Files, shared memory and stacks are counted by page. Pools and malloc's heaps are counted by
+ * block, each by its resident bytes; what is left of their pages, heads and padding beside, is
+ * unexplained. Pages of anonymous memory that nobody claims are other anonymous ones: another
+ * allocator's, mappings of libraries.
  */
 #include "heap/balance.h"
 

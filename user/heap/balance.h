@@ -9,10 +9,10 @@
 /* Does an object own this buffer? */
 typedef bool heap_owned_fn(void *arg, uint32_t block);
 
-/* Fills `balance`, whose fields add up to snapshot_rss_bytes(). A buffer is among "their buffers" if
- * owned() says so, else it is malloc's, held by C; chunks that are mappings of their own likewise:
- * mapped_buffers if they hold an object or are owned by one. `owned` NULL: all buffers are (no graph
- * could be made). 0 or -errno. */
+/* Fills `balance`, whose fields add up to snapshot_rss_bytes(). A buffer is among "their buffers"
+ * if owned() says so, else it is malloc's, held by C; chunks that are mappings of their own
+ * likewise: mapped_buffers if they hold an object or are owned by one. `owned` NULL: all buffers
+ * are (no graph could be made). 0 or -errno. */
 int heap_balance_make(const struct snapshot *snapshot, const struct heap_blocks *blocks,
 		      heap_owned_fn *owned, void *arg, struct heap_balance *balance);
 

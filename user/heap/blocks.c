@@ -2,9 +2,10 @@
 /* Problem: number all blocks of a heap, find the block of an address in some nanoseconds, and spend
  * little memory on each.
  *
- * Blocks come in runs: a pool, a stretch of chunks, one mapped chunk. A run says where its blocks are,
- * so that a block takes four bytes for its type and a chunk four more for its place. Claims lead from
- * an address to the run or to a block near it; `near` leads from a block's number to its run.
+ * Blocks come in runs: a pool, a stretch of chunks, one mapped chunk. A run says where its blocks
+ * are, so that a block takes four bytes for its type and a chunk four more for its place. Claims
+ * lead from an address to the run or to a block near it; `near` leads from a block's number to its
+ * run.
  */
 #include "heap/blocks.h"
 
@@ -32,7 +33,8 @@ static size_t first_pages_behind(const struct snapshot *snapshot, uint64_t addr)
 	while (low < high) {
 		size_t middle = low + (high - low) / 2;
 
-		if (runs[middle].start + (uint64_t)runs[middle].pages * snapshot_page_size(snapshot) <=
+		if (runs[middle].start +
+			    (uint64_t)runs[middle].pages * snapshot_page_size(snapshot) <=
 		    addr)
 			low = middle + 1;
 		else
@@ -203,8 +205,8 @@ static int claim_numbered(struct heap_blocks *b)
 
 /* --- finding --- */
 
-/* Bytes that debug hooks put before what is at `memory`, of which `size` bytes are there: a size, who
- * asked for it, seven times 0xfd; twice if pymalloc has asked malloc. */
+/* Bytes that debug hooks put before what is at `memory`, of which `size` bytes are there: a size,
+ * who asked for it, seven times 0xfd; twice if pymalloc has asked malloc. */
 uint32_t blocks_debug_bytes(const unsigned char *memory, uint64_t size)
 {
 	static const unsigned char forbidden[7] = {0xfd, 0xfd, 0xfd, 0xfd, 0xfd, 0xfd, 0xfd};
@@ -265,6 +267,7 @@ static int find_all(struct heap_blocks *b)
 	chunks_sort_out(b);
 	b->has_debug_hooks = has_debug_hooks(b);
 	classify(b);
+	values_find(b);
 	return 0;
 }
 
@@ -450,12 +453,13 @@ static uint32_t last_chunk(const struct heap_blocks *b, const struct heap_run *r
 	return low;
 }
 
-/* A chunk's user has what begins behind its head and ends a word into the next one's: so the chunk is the
- * one that holds the byte a head's length before `addr`. */
+/* A chunk's user has what begins behind its head and ends a word into the next one's: so the chunk
+ * is the one that holds the byte a head's length before `addr`. */
 static uint32_t find_in_chunks(const struct heap_blocks *b, uint64_t addr)
 {
 	uint64_t at = addr - 2 * CHUNK_OVERHEAD, start, end;
-	uint32_t near = page_map_get(&b->claims, at), next = page_map_get(&b->claims, at + CLAIM_BYTES);
+	uint32_t near = page_map_get(&b->claims, at),
+		 next = page_map_get(&b->claims, at + CLAIM_BYTES);
 	const struct heap_run *run, *last = b->runs + b->run_count - 1;
 	uint32_t low, high, index;
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Every block that an allocator handed out, as numbered nodes in order of address: blocks of pymalloc's
- * pools, chunks of glibc's malloc. Each is an object, a buffer, or free.
+/* Every block that an allocator handed out, as numbered nodes in order of address: blocks of
+ * pymalloc's pools, chunks of glibc's malloc. Each is an object, a buffer, or free.
  *
- * Memory: at 15 million blocks a GiB, each byte per block counts. Addresses and sizes of pools' blocks
- * follow from the pool; four bytes a block are its type.
+ * Memory: at 15 million blocks a GiB, each byte per block counts. Addresses and sizes of pools'
+ * blocks follow from the pool; four bytes a block are its type.
  */
 #ifndef HEAP_BLOCKS_H
 #define HEAP_BLOCKS_H
@@ -44,24 +44,25 @@ bool heap_blocks_pooled(const struct heap_blocks *blocks, uint32_t block);
 
 /* What the allocators say of themselves; all byte figures count resident memory only. */
 struct heap_allocators {
-	uint64_t pools, free_pools;		  /* number */
-	uint64_t pool_header_bytes;		  /* headers and tails that no block fits into */
+	uint64_t pools, free_pools;		   /* number */
+	uint64_t pool_header_bytes;		   /* headers and tails that no block fits into */
 	uint64_t pool_used_bytes, pool_free_bytes; /* blocks */
-	uint64_t free_pool_bytes;		  /* pools without a used block */
-	uint64_t arena_free_bytes;		  /* never carved, or free, pools of arenas */
-	uint64_t malloc_used_bytes, malloc_free_bytes, malloc_top_bytes; /* chunks with their headers */
-	uint64_t malloc_trimmable_bytes;	  /* whole pages inside free chunks, and the top */
-	uint64_t mapped_chunk_bytes;		  /* chunks that are mappings of their own */
-	uint64_t cached_bytes;			  /* CPython's own free lists */
-	uint64_t broken_pools, broken_chunks;	  /* inconsistent: it ran while it was copied */
+	uint64_t free_pool_bytes;		   /* pools without a used block */
+	uint64_t arena_free_bytes;		   /* never carved, or free, pools of arenas */
+	uint64_t malloc_used_bytes, malloc_free_bytes,
+		malloc_top_bytes;	      /* chunks with their headers */
+	uint64_t malloc_trimmable_bytes;      /* whole pages inside free chunks, and the top */
+	uint64_t mapped_chunk_bytes;	      /* chunks that are mappings of their own */
+	uint64_t cached_bytes;		      /* CPython's own free lists */
+	uint64_t broken_pools, broken_chunks; /* inconsistent: it ran while it was copied */
 	/* Fullness of pools: of the pools with a used block, bytes used by tenth of fullness. */
 	uint64_t pools_by_fullness[10];
 	const char *opaque; /* NULL, or why malloc could not be read: "musl", "jemalloc" … */
 };
 const struct heap_allocators *heap_blocks_allocators(const struct heap_blocks *blocks);
 
-/* Which allocator or other thing each resident page of [start, end) belongs to is claimed by whoever
- * recognises it; what nobody claims is the balance's "other anonymous". */
+/* Which allocator or other thing each resident page of [start, end) belongs to is claimed by
+ * whoever recognises it; what nobody claims is the balance's "other anonymous". */
 enum page_claim {
 	CLAIM_NONE,
 	CLAIM_POOL,

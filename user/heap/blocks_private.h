@@ -6,16 +6,17 @@
 #include "heap/blocks.h"
 
 /* Claims are kept for each 4 KiB, whatever a page is: pools of 4 KiB exist. A value is its number
- * times 8, and its enum page_claim. The number is that of a run (CLAIM_POOL), of a block (CLAIM_MALLOC:
- * the one that holds the first byte of those 4 KiB, or begins first in them; CLAIM_MAPPED_CHUNK). */
-#define CLAIM_SHIFT    12
-#define CLAIM_BYTES    (1u << CLAIM_SHIFT)
-#define CLAIM_BITS     3
-#define CLAIM_MASK     ((1u << CLAIM_BITS) - 1)
+ * times 8, and its enum page_claim. The number is that of a run (CLAIM_POOL), of a block
+ * (CLAIM_MALLOC: the one that holds the first byte of those 4 KiB, or begins first in them;
+ * CLAIM_MAPPED_CHUNK). */
+#define CLAIM_SHIFT	12
+#define CLAIM_BYTES	(1u << CLAIM_SHIFT)
+#define CLAIM_BITS	3
+#define CLAIM_MASK	((1u << CLAIM_BITS) - 1)
 #define CLAIM_NO_NUMBER ((1u << (32 - CLAIM_BITS)) - 1)
-#define BLOCKS_MAX     ((1u << 29) - 2)
-#define NEAR_SHIFT     5 /* heap_blocks.near has an entry for so many blocks */
-#define CHUNK_OVERHEAD 8 /* of a chunk, what its user can't use; of a mapped one 8 more */
+#define BLOCKS_MAX	((1u << 29) - 2)
+#define NEAR_SHIFT	5 /* heap_blocks.near has an entry for so many blocks */
+#define CHUNK_OVERHEAD	8 /* of a chunk, what its user can't use; of a mapped one 8 more */
 
 enum run_kind {
 	RUN_POOL,
@@ -28,10 +29,11 @@ struct heap_run {
 	uint64_t start, end; /* of the pool with its head; of the chunks; of the mapping */
 	uint32_t first;	     /* number of its first block */
 	uint32_t count;
-	uint32_t stride; /* RUN_POOL: bytes of a block. RUN_MAPPED: of the chunk's address, behind start */
-	uint32_t chunk;	 /* RUN_CHUNKS: of its first chunk in heap_blocks.chunks, which has one more:
-			  * the end */
-	uint32_t arena;	 /* RUN_POOL: number of its arena */
+	uint32_t stride; /* RUN_POOL: bytes of a block. RUN_MAPPED: of the chunk's address, behind
+			    start */
+	uint32_t chunk; /* RUN_CHUNKS: of its first chunk in heap_blocks.chunks, which has one more:
+			 * the end */
+	uint32_t arena; /* RUN_POOL: number of its arena */
 	uint32_t free_list; /* RUN_POOL: offset of its first free block, 0: none */
 	enum run_kind kind;
 };
@@ -62,7 +64,7 @@ struct heap_blocks {
 	uint32_t *near; /* [block >> NEAR_SHIFT]: the run of that block */
 	int32_t *block_types;
 	uint32_t block_count;
-	uint32_t pool_first; /* bytes of a pool's head */
+	uint32_t pool_first;  /* bytes of a pool's head */
 	bool has_debug_hooks; /* each block begins with PY_HEAP_DEBUG_BEFORE bytes or twice that */
 	struct page_map claims;
 	struct heap_allocators allocators;
@@ -94,12 +96,18 @@ int mapped_find(struct heap_blocks *blocks);
 /* Finds the objects: sets block_types of blocks in use. */
 void classify(struct heap_blocks *blocks);
 
+/* --- values.c --- */
+
+/* Blocks that instances have for values are buffers. After classify(). */
+void values_find(struct heap_blocks *blocks);
+
 /* --- blocks.c --- */
 
 uint32_t blocks_debug_bytes(const unsigned char *memory, uint64_t size);
 /* NULL: out of memory. */
 struct heap_run *blocks_add_run(struct heap_blocks *blocks);
-/* Claims each 4 KiB of [start, end) that nobody has; only resident pages are looked at. 0, -ENOMEM. */
+/* Claims each 4 KiB of [start, end) that nobody has; only resident pages are looked at. 0, -ENOMEM.
+ */
 int blocks_claim(struct heap_blocks *blocks, uint64_t start, uint64_t end, enum page_claim claim,
 		 uint32_t number);
 

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* Problem: what CPython's pools don't hold is malloc's, and of malloc's memory only the chunks' own
- * heads say where one ends (glibc, malloc/malloc.c, "malloc_chunk details"; malloc/arena.c, heap_info).
+ * heads say where one ends (glibc, malloc/malloc.c, "malloc_chunk details"; malloc/arena.c,
+ * heap_info).
  *
  * The main heap is walked chunk by chunk from the beginning of [heap]; so are the heaps of other
- * arenas, which begin at multiples of 64 MiB. A head that can't be true ends a run; the walk goes on
- * where several heads in a row are plausible. Left out: what other C libraries and allocators do: opaque,
- * by name; a main heap that brk() could not extend.
+ * arenas, which begin at multiples of 64 MiB. A head that can't be true ends a run; the walk goes
+ * on where several heads in a row are plausible. Left out: what other C libraries and allocators
+ * do: opaque, by name; a main heap that brk() could not extend.
  */
 #include <errno.h>
 
@@ -19,8 +20,8 @@
 #define FENCEPOST_BYTES 16
 #define HEAP_BYTES	(64ull << 20) /* HEAP_MAX_SIZE */
 /* Of a run, whose chunks' places are numbers of 32 bits. */
-#define RUN_BYTES_MAX	(30ull << 30)
-#define RESYNC_CHUNKS	6 /* plausible ones in a row */
+#define RUN_BYTES_MAX (30ull << 30)
+#define RESYNC_CHUNKS 6 /* plausible ones in a row */
 /* sizeof(struct malloc_state), by release: 2.43 has no fast bins. */
 #define STATE_BYTES_MIN 2000
 #define STATE_BYTES_MAX 2304
@@ -190,12 +191,13 @@ static bool read_heap_info(const struct heap_blocks *b, uint64_t heap, const str
 	unsigned page = snapshot_page_size(b->snapshot);
 
 	return snapshot_read(b->snapshot, heap, info, sizeof(*info)) && info->size &&
-	       info->size <= HEAP_BYTES && info->size <= r->end - heap &&
-	       info->size % page == 0 && info->writable >= info->size &&
-	       info->writable <= HEAP_BYTES && info->previous % HEAP_BYTES == 0;
+	       info->size <= HEAP_BYTES && info->size <= r->end - heap && info->size % page == 0 &&
+	       info->writable >= info->size && info->writable <= HEAP_BYTES &&
+	       info->previous % HEAP_BYTES == 0;
 }
 
-/* How many chunks from `addr` on are plausible, at most `most`; `most` too if they reach the end. */
+/* How many chunks from `addr` on are plausible, at most `most`; `most` too if they reach the end.
+ */
 static unsigned plausible_chunks(const struct heap_blocks *b, uint64_t addr, uint64_t end,
 				 unsigned most)
 {
@@ -214,7 +216,8 @@ static unsigned plausible_chunks(const struct heap_blocks *b, uint64_t addr, uin
 	return count;
 }
 
-/* The arena's struct malloc_state lies in its first heap; how long it is differs between releases. */
+/* The arena's struct malloc_state lies in its first heap; how long it is differs between releases.
+ */
 static uint64_t first_chunk_behind(const struct heap_blocks *b, uint64_t state, uint64_t end)
 {
 	uint64_t best = 0;
@@ -266,8 +269,8 @@ static const struct {
 	const char *part; /* of a mapped file's name */
 	const char *name;
 } other_allocators[] = {
-	{"/ld-musl-", "musl"},	       {"/libjemalloc", "jemalloc"}, {"/libtcmalloc", "tcmalloc"},
-	{"/libmimalloc", "mimalloc"},  {"/libhoard", "hoard"},	     {"/libsnmalloc", "snmalloc"},
+	{"/ld-musl-", "musl"},	      {"/libjemalloc", "jemalloc"}, {"/libtcmalloc", "tcmalloc"},
+	{"/libmimalloc", "mimalloc"}, {"/libhoard", "hoard"},	    {"/libsnmalloc", "snmalloc"},
 	{"/librpmalloc", "rpmalloc"},
 };
 
@@ -312,7 +315,8 @@ int chunks_find(struct heap_blocks *b)
 
 /* --- what they hold --- */
 
-/* Whole pages of a free chunk, which malloc_trim() gives back: all but what its head and links take. */
+/* Whole pages of a free chunk, which malloc_trim() gives back: all but what its head and links
+ * take. */
 static uint64_t trimmable(const struct heap_blocks *b, uint64_t start, uint64_t end)
 {
 	uint64_t page = snapshot_page_size(b->snapshot);

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Who refers to whom: references between the blocks of a heap, from what each type's body says; roots in
- * tiers; dominators; and from these what each block retains.
+/* Who refers to whom: references between the blocks of a heap, from what each type's body says;
+ * roots in tiers; dominators; and from these what each block retains.
  *
- * A block's retained bytes are those that would be freed with it: its own and those of the blocks that
- * it alone leads to. An edge from a weaker tier to a stronger one is ignored, so that a frame's `self` does
- * not take what a module variable holds.
+ * A block's retained bytes are those that would be freed with it: its own and those of the blocks
+ * that it alone leads to. An edge from a weaker tier to a stronger one is ignored, so that a
+ * frame's `self` does not take what a module variable holds.
  *
  * Source of the algorithm: semi-NCA, Georgiadis, Linear-Time Algorithms for Dominators and Related
  * Problems, 2005. No recursion: a list may be nested a million deep.
@@ -17,9 +17,9 @@
 #include "heap/blocks.h"
 
 enum root_tier {
-	ROOT_MODULE,   /* a variable of a module */
-	ROOT_FRAME,    /* a local variable of a running function */
-	ROOT_C,	       /* C data, a stack: "held by C" */
+	ROOT_MODULE,	/* a variable of a module */
+	ROOT_FRAME,	/* a local variable of a running function */
+	ROOT_C,		/* C data, a stack: "held by C" */
 	ROOT_UNREACHED, /* no reference found: garbage cycles, references from elsewhere */
 };
 
@@ -27,8 +27,9 @@ struct heap_graph;
 
 /* 0, -ENOMEM. The caller owns *graph; all it is made from must outlive it. */
 int heap_graph_build(struct snapshot *snapshot, const struct py_heap_layout *heap_layout,
-		     const struct py_layout *layout, uint64_t runtime_addr, struct heap_types *types,
-		     struct heap_blocks *blocks, struct heap_graph **graph);
+		     const struct py_layout *layout, uint64_t runtime_addr,
+		     struct heap_types *types, struct heap_blocks *blocks,
+		     struct heap_graph **graph);
 void heap_graph_free(struct heap_graph *graph);
 
 /* The object that a buffer belongs to (a dict of its keys), BLOCK_NONE: none was found. */

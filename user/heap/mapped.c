@@ -3,8 +3,8 @@
  * chunks of Python's data stacks, stacks of threads.
  *
  * A mapped chunk has its head at its beginning, or behind padding where it was asked to be aligned
- * (glibc, sysmalloc_mmap(), _int_memalign()). To 2.42 its size is that of the mapping less the padding,
- * from 2.43 on less a head in addition; mapped is a whole number of pages in either case.
+ * (glibc, sysmalloc_mmap(), _int_memalign()). To 2.42 its size is that of the mapping less the
+ * padding, from 2.43 on less a head in addition; mapped is a whole number of pages in either case.
  */
 #include <errno.h>
 
@@ -70,7 +70,8 @@ static int64_t try_mapped(const struct place *p, bool padded)
 	return 0;
 }
 
-/* struct _PyStackChunk: previous chunk, its size, how many words of it are taken. Bytes of it, or 0. */
+/* struct _PyStackChunk: previous chunk, its size, how many words of it are taken. Bytes of it, or
+ * 0. */
 static int64_t try_data_stack(const struct place *p)
 {
 	const struct py_heap_layout *l = p->b->layout;
@@ -78,7 +79,8 @@ static int64_t try_data_stack(const struct place *p)
 
 	if (l->chunk_size == PY_NONE)
 		return 0;
-	if (!snapshot_read(p->b->snapshot, p->at + l->chunk_previous, &previous, sizeof(previous)) ||
+	if (!snapshot_read(p->b->snapshot, p->at + l->chunk_previous, &previous,
+			   sizeof(previous)) ||
 	    !snapshot_read(p->b->snapshot, p->at + l->chunk_size, &size, sizeof(size)) ||
 	    !snapshot_read(p->b->snapshot, p->at + l->chunk_top, &top, sizeof(top)))
 		return 0;

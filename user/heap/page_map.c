@@ -24,8 +24,8 @@ int page_map_init(struct page_map *map, unsigned page_shift)
 {
 	*map = (struct page_map){
 		.page_shift = page_shift,
-		.leaf_count =
-			(size_t)1 << (PAGE_MAP_ADDRESS_BITS - page_shift - PAGE_MAP_LEAF_BITS),
+		.leaf_count = (size_t)1
+			      << (PAGE_MAP_ADDRESS_BITS - page_shift - PAGE_MAP_LEAF_BITS),
 	};
 	map->leaves = zero_pages(map->leaf_count * sizeof(*map->leaves));
 	return map->leaves ? 0 : -ENOMEM;

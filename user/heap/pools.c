@@ -72,9 +72,9 @@ static bool read_head(const struct heap_blocks *b, uint64_t addr, const unsigned
 	return true;
 }
 
-/* An arena's first pool is the first to be carved, so the lowest one is where the pools begin. Where
- * the arena itself does is not known if a pool is larger than a page: then it may end that much
- * earlier. Pools come in order of address. */
+/* An arena's first pool is the first to be carved, so the lowest one is where the pools begin.
+ * Where the arena itself does is not known if a pool is larger than a page: then it may end that
+ * much earlier. Pools come in order of address. */
 static int note_arena(struct heap_blocks *b, const struct heap_run *pool)
 {
 	struct heap_arena *last = b->arena_count ? &b->arenas[b->arena_count - 1] : NULL;
@@ -92,8 +92,8 @@ static int note_arena(struct heap_blocks *b, const struct heap_run *pool)
 		return -ENOMEM;
 	if (b->layout->pool_size < snapshot_page_size(b->snapshot))
 		unsure = 0;
-	b->arenas[b->arena_count++] = (struct heap_arena){
-		pool->start, pool->start + size - unsure, pool->arena};
+	b->arenas[b->arena_count++] =
+		(struct heap_arena){pool->start, pool->start + size - unsure, pool->arena};
 	return 0;
 }
 
@@ -169,11 +169,11 @@ static uint64_t resident(const struct heap_blocks *b, uint64_t start, uint64_t e
 /* Follows the list of free blocks. Returns how many there are, or -1: it leads astray. */
 static int64_t mark_free(struct heap_blocks *b, const struct heap_run *run)
 {
-	uint64_t offset = run->free_list;
+	uint64_t next = run->free_list ? run->start + run->free_list : 0;
 	uint32_t free_blocks = 0;
 
-	while (offset) {
-		uint64_t next;
+	while (next) {
+		uint64_t offset = next - run->start;
 		int32_t *type;
 
 		if (!is_block_offset(run, b->pool_first, offset))
@@ -186,7 +186,6 @@ static int64_t mark_free(struct heap_blocks *b, const struct heap_run *run)
 		free_blocks++;
 		if (!snapshot_read(b->snapshot, run->start + offset, &next, sizeof(next)))
 			return -1;
-		offset = next ? next - run->start : 0;
 	}
 	return free_blocks;
 }

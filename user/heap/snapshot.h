@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Problem: a census chases pointers through all of a process's memory, at 3 us a call if it asks the
- * kernel for each word. A snapshot is a copy, made in few calls, of what is resident in its
+/* Problem: a census chases pointers through all of a process's memory, at 3 us a call if it asks
+ * the kernel for each word. A snapshot is a copy, made in few calls, of what is resident in its
  * anonymous memory and in its written private file pages, with the state of every page of every
  * mapping beside it.
  *
- * A child process makes the copy, because a target can hold up whoever reads its memory (userfaultfd,
- * FUSE). It writes into a sparse memory file (memfd) that both map; a child that makes no progress
- * is given up. The file is the snapshot: saved to disk, it is what tests and fuzzers read.
+ * A child process makes the copy, because a target can hold up whoever reads its memory
+ * (userfaultfd, FUSE). It writes into a sparse memory file (memfd) that both map; a child that
+ * makes no progress is given up. The file is the snapshot: saved to disk, it is what tests and
+ * fuzzers read.
  *
- * Invariants: what is read is bounded by the copy; a page that was not copied is never looked at; all
- * of it is hostile. The resident bytes of all regions add up to `rss_bytes`.
+ * Invariants: what is read is bounded by the copy; a page that was not copied is never looked at;
+ * all of it is hostile. The resident bytes of all regions add up to `rss_bytes`.
  */
 #ifndef SNAPSHOT_H
 #define SNAPSHOT_H
@@ -50,9 +51,9 @@ enum page_state {
 };
 
 struct snapshot_options {
-	bool pause;		      /* stop its threads (PTRACE_SEIZE) while it is copied */
-	uint64_t copy_limit_bytes;    /* refuse (-EFBIG) to copy more; 0: no limit */
-	bool (*interrupted)(void);    /* asked while waiting; may be NULL */
+	bool pause;		   /* stop its threads (PTRACE_SEIZE) while it is copied */
+	uint64_t copy_limit_bytes; /* refuse (-EFBIG) to copy more; 0: no limit */
+	bool (*interrupted)(void); /* asked while waiting; may be NULL */
 };
 
 struct snapshot;
@@ -77,17 +78,17 @@ int snapshot_load(int fd, struct snapshot **snapshot);
 int snapshot_save(const struct snapshot *snapshot, int fd);
 
 pid_t snapshot_pid(const struct snapshot *snapshot);
-uint64_t snapshot_rss_bytes(const struct snapshot *snapshot);	/* resident pages of all regions */
+uint64_t snapshot_rss_bytes(const struct snapshot *snapshot); /* resident pages of all regions */
 uint64_t snapshot_swapped_bytes(const struct snapshot *snapshot);
-double snapshot_paused_ms(const struct snapshot *snapshot);	/* < 0: it was not paused */
+double snapshot_paused_ms(const struct snapshot *snapshot); /* < 0: it was not paused */
 unsigned snapshot_page_size(const struct snapshot *snapshot);
 
 size_t snapshot_regions(const struct snapshot *snapshot);
 const struct region *snapshot_region(const struct snapshot *snapshot, size_t index);
 /* The region that holds `addr`, or NULL. */
 const struct region *snapshot_region_of(const struct snapshot *snapshot, uint64_t addr);
-/* Bounds of the mapping that holds `addr`, as the kernel has it: not merged with others. False: there
- * is none. */
+/* Bounds of the mapping that holds `addr`, as the kernel has it: not merged with others. False:
+ * there is none. */
 bool snapshot_mapping_of(const struct snapshot *snapshot, uint64_t addr, uint64_t *start,
 			 uint64_t *end);
 /* enum page_state of the page of `addr`; 0: not resident, or no mapping. */
@@ -100,8 +101,8 @@ struct snapshot_run {
 	uint64_t start;
 	uint32_t pages, state; /* enum page_state */
 };
-/* All runs of pages that are resident or swapped, in order of address: what is looked for page by page is
- * looked for in these, since an address space is mostly empty. */
+/* All runs of pages that are resident or swapped, in order of address: what is looked for page by
+ * page is looked for in these, since an address space is mostly empty. */
 size_t snapshot_runs(const struct snapshot *snapshot, const struct snapshot_run **runs);
 
 /* Threads at that time, with the stack pointer of each (0: not known). */
@@ -125,8 +126,8 @@ static inline const void *snapshot_at(const struct snapshot *snapshot, uint64_t 
 	page >>= SNAPSHOT_STATE_BITS;
 	if ((addr ^ last) >> shift) {
 		last_page = page_map_get(&memory->pages, last);
-		if (!(last_page & PAGE_COPIED) || (last_page >> SNAPSHOT_STATE_BITS) - page !=
-							  (last >> shift) - (addr >> shift))
+		if (!(last_page & PAGE_COPIED) ||
+		    (last_page >> SNAPSHOT_STATE_BITS) - page != (last >> shift) - (addr >> shift))
 			return NULL;
 	}
 	return memory->data + (page << shift) + (addr & ((1u << shift) - 1));

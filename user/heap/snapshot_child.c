@@ -20,8 +20,8 @@
 #include "base/array.h"
 #include "base/clock.h"
 
-#define BATCH_BYTES (4u << 20) /* of one process_vm_readv(): half a millisecond */
-#define BATCH_RUNS  256
+#define BATCH_BYTES    (4u << 20) /* of one process_vm_readv(): half a millisecond */
+#define BATCH_RUNS     256
 #define POPULATE_BYTES (32u << 20)
 
 /* linux/mman.h, 5.14. */
@@ -263,8 +263,9 @@ static void populate(struct capture *c)
 	}
 }
 
-/* Room for what there is now, and for what may come until the target stands still. */
-static int prepare_pause(struct capture *c)
+/* Room for what there is now, and for what may come until the copy begins. A target that runs on
+ * changes what is copied: the shorter that takes, the less of it is torn. */
+static int prepare_copy(struct capture *c)
 {
 	uint64_t pages = pages_to_copy(c);
 	int err = file_reserve(c, pages + pages / 64 + 256);
@@ -274,26 +275,28 @@ static int prepare_pause(struct capture *c)
 	return err;
 }
 
-static int take_paused(struct capture *c, const struct snapshot_request *request, double *paused_ms)
+/* All that is there at this moment, or over some milliseconds. */
+static int copy_now(struct capture *c, const struct snapshot_request *request)
 {
-	double begin;
-	int err = prepare_pause(c);
+	int err = look(c);
 
-	if (err)
-		return err;
-	begin = clock_seconds(CLOCK_MONOTONIC);
-	err = capture_pause(c);
-	if (err)
-		return err;
-	err = look(c);
 	if (!err)
 		err = check_limit(c, request);
 	if (!err)
 		err = file_reserve(c, pages_to_copy(c));
 	if (!err)
 		err = copy_all(c);
-	if (!err)
-		err = capture_threads(c);
+	return err ? err : capture_threads(c);
+}
+
+static int copy_paused(struct capture *c, const struct snapshot_request *request, double *paused_ms)
+{
+	double begin = clock_seconds(CLOCK_MONOTONIC);
+	int err = capture_pause(c);
+
+	if (err)
+		return err;
+	err = copy_now(c, request);
 	capture_resume(c);
 	*paused_ms = 1e3 * (clock_seconds(CLOCK_MONOTONIC) - begin);
 	return err;
@@ -306,15 +309,10 @@ static int take(struct capture *c, const struct snapshot_request *request)
 
 	if (!err)
 		err = check_limit(c, request);
-	if (!err && request->pause) {
-		err = take_paused(c, request, &paused_ms);
-	} else if (!err) {
-		err = file_reserve(c, pages_to_copy(c));
-		if (!err)
-			err = copy_all(c);
-		if (!err)
-			err = capture_threads(c);
-	}
+	if (!err)
+		err = prepare_copy(c);
+	if (!err)
+		err = request->pause ? copy_paused(c, request, &paused_ms) : copy_now(c, request);
 	/* Reads are by PID: they were another program's. */
 	if (!err && capture_is_gone(c))
 		err = -ESRCH;

@@ -22,7 +22,7 @@ struct capture {
 	struct capture_file { /* a mapping of a file */
 		struct proc_mapping mapping;
 		uint64_t name; /* its path, in `names` */
-	} *files;
+	} * files;
 	size_t file_count, file_room;
 	char *names;
 	size_t names_bytes, names_room;
@@ -38,7 +38,7 @@ struct capture {
 		bool stopped;
 		int signal; /* to be delivered when it goes on */
 		uint64_t stack_pointer;
-	} *threads;
+	} * threads;
 	size_t thread_count, thread_room;
 	unsigned char *seen_threads; /* a bit for each TID */
 
@@ -47,18 +47,20 @@ struct capture {
 	size_t file_bytes;
 };
 
-/* Fills regions, mappings, names. 0, -ESRCH, -E2BIG more mappings than SNAPSHOT_REGIONS_MAX, -errno. */
+/* Fills regions, mappings, names. 0, -ESRCH, -E2BIG more mappings than SNAPSHOT_REGIONS_MAX,
+ * -errno. */
 int capture_maps(struct capture *c);
 
 /* Fills runs from the page tables. 0, -EFBIG more pages than a snapshot can hold, -errno. */
 int capture_pages(struct capture *c);
 
-/* One page, from the target's memory if it is resident, else from the file that is mapped there: to read
- * what is not resident would make it so, and the target's RSS is not ours to change. 0 or -errno. */
+/* One page, from the target's memory if it is resident, else from the file that is mapped there: to
+ * read what is not resident would make it so, and the target's RSS is not ours to change. 0 or
+ * -errno. */
 int capture_read_page(struct capture *c, uint64_t addr, void *page);
 
-/* Stops all threads: 0, -EBUSY another process traces it, -ETIME one does not stop, -errno. What was
- * stopped goes on with capture_resume(), or at the end of this process. */
+/* Stops all threads: 0, -EBUSY another process traces it, -ETIME one does not stop, -errno. What
+ * was stopped goes on with capture_resume(), or at the end of this process. */
 int capture_pause(struct capture *c);
 void capture_resume(struct capture *c);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Problem: the kernel splits and merges mappings as it likes: madvise() and guard pages cut a heap into
- * pieces, and whoever walks it would stop at each cut. So mappings without a file that lie side by
- * side with the same rights are one region; the kernel's own bounds are kept beside.
+/* Problem: the kernel splits and merges mappings as it likes: madvise() and guard pages cut a heap
+ * into pieces, and whoever walks it would stop at each cut. So mappings without a file that lie
+ * side by side with the same rights are one region; the kernel's own bounds are kept beside.
  */
 #include "heap/snapshot_child.h"
 

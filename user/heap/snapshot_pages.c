@@ -2,9 +2,9 @@
 /* Which pages of a process are resident, which swapped, which are a file's: from its page tables.
  *
  * What counts as resident is what the kernel counts as RSS: not the page of zeros, not device
- * memory (vvar, GPUs), not huge pages of hugetlbfs. PAGEMAP_SCAN (6.7+, Documentation/admin-guide/mm/
- * pagemap.rst) gives runs of like pages in one call; before, each page has a word in
- * /proc/PID/pagemap.
+ * memory (vvar, GPUs), not huge pages of hugetlbfs. PAGEMAP_SCAN (6.7+,
+ * Documentation/admin-guide/mm/ pagemap.rst) gives runs of like pages in one call; before, each
+ * page has a word in /proc/PID/pagemap.
  */
 #include "heap/snapshot_child.h"
 
@@ -151,9 +151,11 @@ static int scan(struct capture *c, struct scan_range *ranges)
 			return -errno;
 		for (int i = 0; i < n && !err; i++)
 			err = add_range(c, &ranges[i], &region);
-		if (err || request.walk_end <= request.start)
+		/* walk_end may be that of a step in between, where the kernel emptied its own
+		 * buffer: what was found tells how far it came. */
+		if (err || n < SCAN_RANGES)
 			return err;
-		request.start = request.walk_end;
+		request.start = ranges[n - 1].end;
 		capture_progress(c);
 	}
 	return 0;

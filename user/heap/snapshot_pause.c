@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Problem: stop a process for some milliseconds such that nobody notices, and that it goes on whatever
- * becomes of us.
+/* Problem: stop a process for some milliseconds such that nobody notices, and that it goes on
+ * whatever becomes of us.
  *
  * PTRACE_SEIZE and PTRACE_INTERRUPT send no signal: neither its parent nor the process itself sees
  * one. The kernel lets tracees go on when their tracer ends. System calls that can be restarted

@@ -30,7 +30,7 @@
 struct snapshot_child {
 	pid_t pid;
 	int socket;
-	int memory_fd; /* until the snapshot is taken */
+	int memory_fd;			      /* until the snapshot is taken */
 	const struct snapshot_header *header; /* shared with it */
 	bool (*interrupted)(void);
 };

@@ -171,7 +171,8 @@ void heap_types_free(struct heap_types *types)
 
 static uint32_t bytes_before(const struct py_heap_layout *l, uint64_t flags)
 {
-	return (flags & TPFLAG_HAVE_GC ? l->gc_head : 0) + (flags & l->pre_flags ? l->pre_bytes : 0);
+	return (flags & TPFLAG_HAVE_GC ? l->gc_head : 0) +
+	       (flags & l->pre_flags ? l->pre_bytes : 0);
 }
 
 static int32_t add_type(struct heap_types *types, uint64_t addr, const unsigned char *head)

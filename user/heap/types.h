@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* The types of a heap: each PyTypeObject that some block's ob_type points to, found and checked once. */
+/* The types of a heap: each PyTypeObject that some block's ob_type points to, found and checked
+ * once. */
 #ifndef HEAP_TYPES_H
 #define HEAP_TYPES_H
 

@@ -2,8 +2,8 @@
 /* What a type is called, and how its objects are read.
  *
  * Static types, and those that extension modules make of a spec, have their module in tp_name. Of a
- * class that Python code made, tp_name is the bare name: its module is in its dict, its qualified name
- * in the type.
+ * class that Python code made, tp_name is the bare name: its module is in its dict, its qualified
+ * name in the type.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -32,7 +32,8 @@ static bool is_exact_str(struct heap_types *types, uint64_t object)
 	       type_read_name(types, name, text, sizeof(text)) && strcmp(text, "str") == 0;
 }
 
-/* The text of a str into `text`, cut to `size`. False: it is no str, or not in the way of all names. */
+/* The text of a str into `text`, cut to `size`. False: it is no str, or not in the way of all
+ * names. */
 static bool read_str(struct heap_types *types, uint64_t object, char *text, size_t size)
 {
 	const struct py_layout *l = types->layout;
@@ -171,12 +172,9 @@ static const struct {
 	enum type_kind kind;
 	const char *name;
 } by_flag[] = {
-	{TPFLAG_LONG_SUBCLASS, TYPE_INT, "int"},
-	{TPFLAG_LIST_SUBCLASS, TYPE_LIST, "list"},
-	{TPFLAG_TUPLE_SUBCLASS, TYPE_TUPLE, "tuple"},
-	{TPFLAG_BYTES_SUBCLASS, TYPE_BYTES, "bytes"},
-	{TPFLAG_UNICODE_SUBCLASS, TYPE_STR, "str"},
-	{TPFLAG_DICT_SUBCLASS, TYPE_DICT, "dict"},
+	{TPFLAG_LONG_SUBCLASS, TYPE_INT, "int"},      {TPFLAG_LIST_SUBCLASS, TYPE_LIST, "list"},
+	{TPFLAG_TUPLE_SUBCLASS, TYPE_TUPLE, "tuple"}, {TPFLAG_BYTES_SUBCLASS, TYPE_BYTES, "bytes"},
+	{TPFLAG_UNICODE_SUBCLASS, TYPE_STR, "str"},   {TPFLAG_DICT_SUBCLASS, TYPE_DICT, "dict"},
 	{TPFLAG_TYPE_SUBCLASS, TYPE_TYPE, "type"},
 };
 
@@ -234,7 +232,8 @@ static enum type_kind kind_of_base(struct heap_types *types, uint64_t base)
 		if (!type_read_head(types, base, head))
 			break;
 		if (type_read_name(types, type_word(head, l->type_name), name, sizeof(name)))
-			kind = kind_by_name(name, type_word(head, l->type_flags) & TPFLAG_HEAP_TYPE);
+			kind = kind_by_name(name,
+					    type_word(head, l->type_flags) & TPFLAG_HEAP_TYPE);
 		base = type_word(head, l->type_base);
 	}
 	return kind;

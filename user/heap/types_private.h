@@ -29,7 +29,7 @@ struct heap_types {
 	/* Open addressing: addresses (0: empty) and indices. */
 	uint64_t *keys;
 	int32_t *values;
-	size_t slots; /* a power of two */
+	size_t slots;	    /* a power of two */
 	uint64_t *no_types; /* addresses found not to be types: each replaces another */
 };
 

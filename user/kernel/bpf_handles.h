@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* What user space uses of the BPF side: its maps, programs, constants and variables, each with its
+/* The maps, programs, constants and variables of the BPF side that user space uses, each with its
  * type. object_open() fills them in once, from the skeleton of the build that it opens
- * (bpf_object.c). A name that a build does not have, or has with another type, does not compile:
- * the compiler names it.
+ * (bpf_object.c). If a build does not have a name, or has it with another type, this does not
+ * compile, and the compiler names it.
  *
- * Not in here: the programs that a source attaches, which its descriptor names (event_source.h).
- */
+ * Not in here are the programs that an event source attaches; its descriptor names them
+ * (event_source.h). */
 #ifndef BPF_HANDLES_H
 #define BPF_HANDLES_H
 
@@ -14,9 +14,9 @@
 #include "pymem.h"
 #include "pymem_line.h"
 
-/* What both builds have.
- * MAP(name) PROGRAM(name) KNOB(name, type) VARIABLE(name, type) ARRAY(name, type, length):
- * a knob is a constant of BPF, set before the load; variables change while programs run. */
+/* What both builds have. MAP(name) PROGRAM(name) KNOB(name, type) VARIABLE(name, type) ARRAY(name,
+ * type, length). A knob is a constant of BPF that is set before the load. A variable changes while
+ * programs run. */
 #define BPF_OF_BOTH(MAP, PROGRAM, KNOB, VARIABLE, ARRAY)      \
 	MAP(procs)                                            \
 	MAP(blank)                                            \
@@ -28,8 +28,8 @@
 	MAP(vmcalls)                                          \
 	MAP(codes)                                            \
 	MAP(layouts)                                          \
-	MAP(pages)                                            \
-	MAP(page_records)                                     \
+	MAP(blocks)                                           \
+	MAP(block_records)                                    \
 	MAP(ring)                                             \
 	MAP(cpu_offsets)                                      \
 	MAP(lines)                                            \
@@ -37,7 +37,7 @@
 	PROGRAM(attach_wanted)                                \
 	PROGRAM(settle)                                       \
 	PROGRAM(collect)                                      \
-	PROGRAM(page_command)                                 \
+	PROGRAM(block_command)                                \
 	PROGRAM(line)                                         \
 	PROGRAM(function_entry)                               \
 	PROGRAM(function_return)                              \
@@ -91,7 +91,8 @@
 #define BPF_VARIABLE_FIELD(name, type)	    volatile type *name;
 #define BPF_ARRAY_FIELD(name, type, length) volatile type *name;
 
-/* Owned by the object that they are of, and gone with it. NULL: only the other build has it. */
+/* The handles belong to the object and are valid as long as it. NULL: only the other build has
+ * it. */
 struct bpf_handles {
 	struct {
 		BPF_OF_EITHER(BPF_MAP_FIELD, BPF_SKIP, BPF_SKIP, BPF_SKIP, BPF_SKIP)
@@ -99,10 +100,10 @@ struct bpf_handles {
 	struct {
 		BPF_OF_EITHER(BPF_SKIP, BPF_PROGRAM_FIELD, BPF_SKIP, BPF_SKIP, BPF_SKIP)
 	} program;
-	struct { /* until the load; then all are NULL */
+	struct { /* valid until the load; NULL after it */
 		BPF_OF_EITHER(BPF_SKIP, BPF_SKIP, BPF_KNOB_FIELD, BPF_SKIP, BPF_SKIP)
 	} knob;
-	struct { /* those of the running programs after object_map_variables() */
+	struct { /* after object_map_variables(): those of the running programs */
 		BPF_OF_EITHER(BPF_SKIP, BPF_SKIP, BPF_SKIP, BPF_VARIABLE_FIELD, BPF_ARRAY_FIELD)
 	} variable;
 };

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Two builds of the BPF side are embedded (bpf/base/compat.bpf.h says why), and libbpf makes a
- * skeleton of each, with C types of its own. Only here are the two told apart: both fill in the
- * same handles (bpf_handles.h).
- */
+/* Two builds of the BPF side are embedded (bpf/base/compat.bpf.h says why). bpftool makes a
+ * skeleton of each, with C types of its own. Only this file tells the two apart: both fill in the
+ * same handles (bpf_handles.h). */
 #include "kernel/bpf_object.h"
 
 #include <bpf/bpf.h>
@@ -33,7 +32,7 @@ static struct bpf_object *open_modern(struct bpf_handles *handles)
 		return NULL;
 	BPF_OF_BOTH(SET_MAP, SET_PROGRAM, SET_KNOB, SET_VARIABLE, SET_ARRAY)
 	BPF_OF_MODERN(SET_MAP, SET_PROGRAM, SET_KNOB, SET_VARIABLE, SET_ARRAY)
-	/* The object is the caller's: the skeleton goes without it. */
+	/* The caller owns the object from now on; only the skeleton around it is freed. */
 	object = skeleton->obj;
 	skeleton->obj = NULL;
 	pymem_modern__destroy(skeleton);
@@ -65,7 +64,7 @@ static char *variables(const struct bpf_object *object, size_t *size)
 {
 	struct bpf_map *map = bpf_object__find_map_by_name(object, ".bss");
 
-	/* const only in older libbpf headers. */
+	/* Older libbpf headers return a pointer to const. */
 	return map ? (char *)(uintptr_t)bpf_map__initial_value(map, size) : NULL;
 }
 
@@ -78,8 +77,9 @@ int object_map_variables(struct bpf_object *object, struct bpf_handles *handles)
 	if (!data)
 		return -ENOENT;
 	fd = bpf_map__fd(bpf_object__find_map_by_name(object, ".bss"));
-	/* libbpf has a mapping of its own there, of the values before the load. The map takes its
-	 * place, so that handles stay right; libbpf unmaps either. */
+	/* libbpf has mapped memory of its own there, with the values before the load. The map
+	 * replaces it at the same address, so that handles stay valid. libbpf unmaps it in either
+	 * case. */
 	if (mmap(data, (size + page - 1) & ~(page - 1), PROT_READ | PROT_WRITE,
 		 MAP_SHARED | MAP_FIXED, fd, 0) == MAP_FAILED)
 		return -errno;
@@ -87,7 +87,7 @@ int object_map_variables(struct bpf_object *object, struct bpf_handles *handles)
 	return 0;
 }
 
-/* Where the variable is in its section, or -ENOENT. */
+/* The offset of the variable in its section, or -ENOENT. */
 static int variable_offset(const struct bpf_object *object, const char *name, size_t size)
 {
 	const struct btf *btf = bpf_object__btf(object);

@@ -4,11 +4,11 @@
 #define ADDRESS(id) [EVENT_SOURCE_##id] = &source_##id,
 const struct event_source *const event_sources[EVENT_SOURCE_COUNT] = {EVENT_SOURCES(ADDRESS)};
 
-/* What kernel_probe() asks about: two types for itself, and all of the sources. */
+/* The types that kernel_probe() looks for: two of its own, and those of all sources. */
 #define TYPES_ASKED_MAX (2 + EVENT_SOURCE_COUNT * SOURCE_NEEDS_MAX * NEED_TYPES_MAX)
 _Static_assert(TYPES_ASKED_MAX <= KERNEL_TYPES_MAX, "raise KERNEL_TYPES_MAX");
 
-/* The need `i` of the source; NULL: it has no more. */
+/* The need `i` of the source. NULL: it has fewer. */
 static const struct source_need *need_of(const struct event_source *source, unsigned i)
 {
 	return i < SOURCE_NEEDS_MAX && source->needs[i].what ? &source->needs[i] : NULL;
@@ -32,7 +32,7 @@ bool source_need_is_met(const struct source_need *need, const struct kernel_feat
 	return (!need->met || need->met(kernel)) && (!need->allowed || need->allowed());
 }
 
-/* Does such a kernel lack it? */
+/* True if that kernel needs it and does not have it. */
 static bool is_lack(const struct source_need *need, const struct kernel_features *kernel)
 {
 	return !need->allowed && (!need->applies || need->applies(kernel)) &&

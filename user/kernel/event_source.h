@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* An event source is what is attached to the kernel to learn of one kind of event. Its descriptor,
- * user/kernel/source_NAME.c, says all that the rest of the program has to know of it: what is
- * loaded and attached, in which turn, what `check` prints, why a kernel is refused, what a report
- * says that a kernel lacks, all follows from the descriptors. docs/ADDING.md adds one step by step.
+/* An event source is what is attached to the kernel to learn of one kind of event. Its descriptor
+ * is in user/kernel/source_NAME.c. All that the program does with a source follows from the
+ * descriptor: what is loaded and attached, in which order, what `check` prints, why a kernel is
+ * refused, and what a report says if the kernel lacks something. docs/ADDING.md adds a source step
+ * by step.
  *
- * What is decided here is pure: it depends on options and on what is known of a kernel, and touches
- * no program. session_sources.c does what is decided.
- */
+ * The decisions here are pure: they depend on options and on what is known of a kernel, and touch
+ * no program. session_sources.c carries them out. */
 #ifndef EVENT_SOURCE_H
 #define EVENT_SOURCE_H
 
@@ -15,7 +15,7 @@
 #include "kernel/kernel.h"
 #include "kernel/session.h"
 
-/* All there are, in the order in which `check` and reports speak of them. */
+/* All sources, in the order in which `check` and reports name them. */
 #define EVENT_SOURCES(X) \
 	X(rss)           \
 	X(lifecycle)     \
@@ -35,35 +35,36 @@ enum event_source_id {
 #define SOURCE_NEEDS_MAX    4
 #define NEED_TYPES_MAX	    4
 
-/* One thing that the kernel must have for a source, or the user be allowed. */
+/* Something that the kernel must have for a source, or that the user must be allowed. */
 struct source_need {
-	/* On which kernels it is needed; NULL: on all. */
+	/* True on kernels that need it. NULL: all do. */
 	bool (*applies)(const struct kernel_features *kernel);
-	/* It is met if the kernel has all of these types, and... */
+	/* It is met if the kernel has all of these types, ... */
 	struct kernel_btf_wanted types[NEED_TYPES_MAX];
-	/* ...this says so; NULL: nothing else is asked. */
+	/* ... and if this returns true. NULL: the types suffice. */
 	bool (*met)(const struct kernel_features *kernel);
-	/* Not NULL: a need of the user's, not of the kernel's, about which only `check` asks. Who
-	 * is not allowed is told when the source is attached. */
+	/* Not NULL: a need of the user, not of the kernel. Only `check` asks. In other commands
+	 * attaching fails, and that error is reported. */
 	bool (*allowed)(void);
 
-	const char *what;    /* needed: "tracepoint kmem:rss_stat", the line of `check` */
-	const char *detail;  /* behind it; NULL: nothing */
-	const char *remedy;  /* below it where the need is not met */
-	const char *refusal; /* not NULL: a session that is to have the source is refused so */
-	const char *note;    /* else: what its report says; NULL: nothing */
+	const char *what;   /* the line of `check`, e.g. "tracepoint kmem:rss_stat" */
+	const char *detail; /* printed behind it; NULL: nothing */
+	const char *remedy; /* printed below it if the need is not met */
+	/* Not NULL: a session that asks for the source is refused with this text. */
+	const char *refusal;
+	const char *note; /* else the report has this note; NULL: none */
 };
 
-/* When session_attach() attaches it. Within a turn the order is that of EVENT_SOURCES. */
+/* When session_attach() attaches a source. Within a turn, the order is that of EVENT_SOURCES. */
 enum source_turn {
-	SOURCE_EVENTS, /* any time after the lifecycle: as most are */
-	/* Before the lifecycle's programs on the same tracepoints, which forget the thread. */
+	SOURCE_EVENTS, /* any time after the lifecycle, as most */
+	/* The lifecycle has programs on the same tracepoints, and they forget the thread. */
 	SOURCE_BEFORE_LIFECYCLE,
-	/* First of what measures: an image that ends while the others attach must be seen to end.
-	 */
+	/* The first that measures. An image that ends while the others are being attached must be
+	 * seen to end. */
 	SOURCE_LIFECYCLE,
 	SOURCE_LAST,
-	/* By session_attach() never: costs too much to be attached before there is a reason. */
+	/* Never attached by session_attach(): too expensive to be attached without a reason. */
 	SOURCE_ON_DEMAND,
 };
 
@@ -71,31 +72,32 @@ struct session;
 
 struct event_source {
 	const char *name;
-	/* BPF programs by name. `programs` are attached, in this order; `others` are loaded with
-	 * them and attached or run elsewhere: on probes of files, as iterators. */
+	/* Names of BPF programs. `programs` are attached, in this order. `others` are loaded with
+	 * them, and attached to probes of files or run as iterators elsewhere. */
 	const char *programs[SOURCE_PROGRAMS_MAX];
 	const char *others[SOURCE_PROGRAMS_MAX];
 	enum source_turn turn;
 
-	/* Not NULL: of use only together with that one, and wanted whenever that one is. */
+	/* Not NULL: of use only together with that source, and loaded whenever that one is. */
 	const struct event_source *part_of;
-	/* Do the options ask for it? NULL: always. */
+	/* True if the options ask for it. NULL: they always do. */
 	bool (*asked)(const struct session_options *options);
-	/* Must such a kernel have it, whatever is asked for? NULL: none. */
+	/* True for kernels on which each session must have it, whatever the options. NULL: none. */
 	bool (*required)(const struct kernel_features *kernel);
-	struct source_need needs[SOURCE_NEEDS_MAX]; /* ends at the first without `what` */
+	struct source_need needs[SOURCE_NEEDS_MAX]; /* the first without `what` ends the list */
 
-	/* What reports say of kernels on which it works otherwise. */
+	/* True for kernels on which it works in another way; reports of these have the note
+	 * `difference`. */
 	bool (*differs)(const struct kernel_features *kernel);
 	const char *difference;
 
-	/* Its events that found a table full: a __u64 of the BPF side that counts them, and what
-	 * reports say behind the number. */
+	/* Name of a __u64 variable of the BPF side that counts events for which a table was full,
+	 * and the text that a report prints behind that number. NULL: there is none. */
 	const char *dropped;
 	const char *dropped_text;
 
-	/* Sets its knobs, sizes its maps, before the load; NULL: it has none. Called whether or not
-	 * it will be loaded, as `loaded` says. */
+	/* Sets its knobs and the sizes of its maps before the load. It is called whether or not the
+	 * source will be loaded, which `loaded` says. NULL: there is nothing to set. */
 	void (*configure)(struct session *session, bool loaded);
 };
 
@@ -105,29 +107,30 @@ EVENT_SOURCES(EVENT_SOURCE_DECLARE)
 
 extern const struct event_source *const event_sources[EVENT_SOURCE_COUNT];
 
-/* Has kernel_probe() ask about all that the sources need. */
+/* Adds the types that all sources need to those that kernel_probe() looks for. */
 void event_sources_ask(struct kernel_features *kernel);
 
 bool source_need_is_met(const struct source_need *need, const struct kernel_features *kernel);
 
-/* Is it on such a kernel part of every session, so that none can be without what it needs? */
+/* True if each session on such a kernel must have the source. */
 bool event_source_is_required(const struct event_source *source,
 			      const struct kernel_features *kernel);
 
-/* Is it wanted, and is all there that it needs? */
+/* True if the source is wanted and all its needs are met. */
 bool event_source_is_loaded(const struct event_source *source,
 			    const struct session_options *options,
 			    const struct kernel_features *kernel);
 
-/* Why a session with such options can't be had on that kernel, and what would help; NULL: it can.
- */
+/* Why a session with these options is impossible on that kernel, and what would help. A constant
+ * text. NULL: it is possible. event_sources_refusal() asks all sources. */
 const char *event_source_refusal(const struct event_source *source,
 				 const struct session_options *options,
 				 const struct kernel_features *kernel);
 const char *event_sources_refusal(const struct session_options *options,
 				  const struct kernel_features *kernel);
 
-/* What a report has to say of what was asked for and the kernel lacks; NULL: nothing. */
+/* What a report says if the source was asked for and the kernel lacks it. A constant text. NULL:
+ * nothing. */
 const char *event_source_note(const struct event_source *source,
 			      const struct session_options *options,
 			      const struct kernel_features *kernel);

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Features are read from the kernel's own type information: a tracepoint that has a
- * btf_trace_… type exists, a structure is laid out as it says. Versions lie on
- * distribution kernels.
- */
+/* Features are read from the kernel's own type information. If it has a type btf_trace_NAME, it has
+ * the tracepoint; a structure is as its type says. Version numbers are not used, since
+ * distributions change kernels without changing them. */
 #include "kernel/kernel.h"
 
 #include <errno.h>
@@ -19,7 +18,8 @@
 
 void kernel_probe(struct kernel_features *f)
 {
-	/* mm_struct.rss_stat, until it became an array of percpu_counter (6.2). */
+	/* The type of mm_struct.rss_stat until 6.2 (f1a7941243c1 made it an array of
+	 * percpu_counter). */
 	static const struct kernel_btf_wanted batched = KERNEL_STRUCT("mm_rss_stat");
 	static const struct kernel_btf_wanted run_time = KERNEL_STRUCT("bpf_mem_alloc");
 
@@ -36,7 +36,7 @@ void kernel_probe(struct kernel_features *f)
 	f->uprobes = !access("/sys/bus/event_source/devices/uprobe/format/ref_ctr_offset", F_OK);
 }
 
-#define INITIAL_PID_NAMESPACE 0xeffffffcU /* PROC_PID_INIT_INO (include/linux/proc_ns.h) */
+#define INITIAL_PID_NAMESPACE 0xeffffffcU /* PROC_PID_INIT_INO in include/linux/proc_ns.h */
 
 bool kernel_host_pids(void)
 {
@@ -72,7 +72,7 @@ void kernel_missing_capabilities(char *names, size_t size)
 		strncat(names, "CAP_PERFMON, ", size - strlen(names) - 1);
 	if (!(caps >> CAP_SYS_PTRACE & 1))
 		strncat(names, "CAP_SYS_PTRACE, ", size - strlen(names) - 1);
-	/* For /proc/PID/map_files. */
+	/* CAP_CHECKPOINT_RESTORE, for /proc/PID/map_files. */
 	if (!admin && !(caps >> 40 & 1))
 		strncat(names, "CAP_CHECKPOINT_RESTORE, ", size - strlen(names) - 1);
 	if (*names)
@@ -90,7 +90,7 @@ bool kernel_allows_uprobes(void)
 	if (fscanf(file, "%u", &attr.type) != 1)
 		attr.type = 0;
 	fclose(file);
-	/* Who may is told that a path is missing. */
+	/* A user who is allowed gets an error about the missing path, not -EACCES. */
 	fd = attr.type ? (int)syscall(SYS_perf_event_open, &attr, 0, -1, -1, 0) : -1;
 	if (fd >= 0)
 		close(fd);

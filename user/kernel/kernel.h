@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* What this kernel and this user can do, found out by asking, not by version. */
+/* What this kernel has and what this user may do. Both are tried out; version numbers are not
+ * used. */
 #ifndef KERNEL_H
 #define KERNEL_H
 
@@ -9,7 +10,7 @@
 
 #include "kernel/kernel_btf.h"
 
-/* What a kernel may have, as kernel_ask() and kernel_has() take it. */
+/* Arguments of kernel_ask() and kernel_has(). */
 #define KERNEL_TRACEPOINT(id)                                     \
 	{                                                         \
 		.name = "btf_trace_" id, .kind = BTF_KIND_TYPEDEF \
@@ -30,41 +31,42 @@
 #define KERNEL_TYPES_MAX 256
 
 struct kernel_features {
-	bool btf;	       /* /sys/kernel/btf/vmlinux is there, readable, understood */
-	int btf_error;	       /* why not, an errno; see kernel_btf_find() */
-	bool batched_counters; /* 6.1 and older */
-	bool run_time_alloc;   /* hash maps may allocate in tracing programs (6.1) */
-	bool uprobes;	       /* with reference counts, for --lines */
+	bool btf;	       /* /sys/kernel/btf/vmlinux exists and could be read */
+	int btf_error;	       /* why not, a positive errno; 0: `btf` is true */
+	bool batched_counters; /* RSS counters in batches per task: 6.1 and older */
+	bool run_time_alloc;   /* hash maps may allocate entries while programs run: 6.1 */
+	bool uprobes;	       /* with reference counts, which --lines needs */
 	unsigned type_count;
-	struct kernel_btf_wanted types[KERNEL_TYPES_MAX]; /* asked about, with the answers */
+	struct kernel_btf_wanted
+		types[KERNEL_TYPES_MAX]; /* the types asked about, with the answers */
 };
 
-/* Fills in all of it: what the event sources need (event_source.h) is asked about too. */
+/* Fills in everything, including the types that event sources need (event_source.h). */
 void kernel_probe(struct kernel_features *features);
 
-/* Notes the type for kernel_probe() to ask about. */
+/* Adds a type that kernel_probe() looks for. */
 void kernel_ask(struct kernel_features *features, const struct kernel_btf_wanted *type);
 
-/* Has the kernel that type? False for what was not asked about. */
+/* True if the kernel has that type. False for a type that was not asked about. */
 bool kernel_has(const struct kernel_features *features, const struct kernel_btf_wanted *type);
 
-/* Where RSS is counted: per task, in batches, or per CPU. */
+/* kernel_is_batched(): RSS is counted per task, in batches. kernel_is_per_cpu(): per CPU. */
 bool kernel_is_batched(const struct kernel_features *features);
 bool kernel_is_per_cpu(const struct kernel_features *features);
 
-/* Why nothing can be known of the kernel, and what would help; NULL: its types are known. What else
- * it must have is the affair of the event sources (event_sources_refusal()). */
+/* Why nothing is known of the kernel, and what would help. A constant text. NULL: its types are
+ * known. What else it must have is checked by event_sources_refusal(). */
 const char *kernel_refusal(const struct kernel_features *features);
 
-/* Are our PIDs the kernel's own? In another PID namespace the two differ, and BPF
- * programs see the kernel's. */
+/* True if this process is in the host's PID namespace. BPF programs see the PIDs of that one. */
 bool kernel_host_pids(void);
 
-/* Capabilities missing to trace, as names ("CAP_BPF or CAP_SYS_ADMIN, CAP_PERFMON"); "" if none. */
+/* Writes the missing capabilities into `names` ("CAP_BPF or CAP_SYS_ADMIN, CAP_PERFMON"), or "" if
+ * none is missing. */
 void kernel_missing_capabilities(char *names, size_t size);
 
-/* May this process open uprobes, which --lines takes? Some releases ask for CAP_SYS_ADMIN, some for
- * CAP_PERFMON: this one is asked. True where it has none at all. */
+/* True if this process may open uprobes, which --lines needs. Some kernels want CAP_SYS_ADMIN for
+ * that, others CAP_PERFMON: this one is tried. True also if it has no uprobes at all. */
 bool kernel_allows_uprobes(void);
 
 #endif

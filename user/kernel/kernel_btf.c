@@ -7,17 +7,17 @@
 #include <string.h>
 #include <unistd.h>
 
-/* <linux/btf.h> of the machine that this is built on may be newer than the kernel that it runs on,
- * or older: the header has grown, and so have these fields, into bits that were 0. */
+/* <linux/btf.h> may be newer or older than the running kernel. Newer kernels have a longer header,
+ * and use bits of these fields that were 0 before. */
 #define HEADER_BYTES (offsetof(struct btf_header, str_len) + sizeof(uint32_t))
 #define KIND(info)   ((info) >> 24 & 0x7f)
 #define VLEN(info)   ((info)&0xffffff)
 
-/* One section of the file, of which a window is in memory. */
+/* Reads one section of the file through a window in memory. */
 struct window {
 	int fd;
-	uint64_t next, end; /* of the section: what is yet to be read */
-	size_t at, have;    /* in `bytes`: what is yet to be looked at */
+	uint64_t next, end; /* file offsets: what of the section is not read yet */
+	size_t at, have;    /* indices of `bytes`: what is not looked at yet */
 	char bytes[16 * 1024];
 };
 
@@ -29,8 +29,8 @@ static void window_open(struct window *w, int fd, uint64_t start, uint64_t lengt
 	w->at = w->have = 0;
 }
 
-/* Reads on behind what is left of the window. 0, or -errno: -ENODATA at the section's end, -E2BIG
- * if the window is full. */
+/* Reads more behind what is left in the window. 0, -errno, -ENODATA at the end of the section, or
+ * -E2BIG if the window is full. */
 static int window_more(struct window *w)
 {
 	size_t room;
@@ -52,13 +52,13 @@ static int window_more(struct window *w)
 	if (got < 0)
 		return -errno;
 	if (!got)
-		return -EINVAL; /* the file ends before the section does */
+		return -EINVAL; /* the file ends within the section */
 	w->have += got;
 	w->next += got;
 	return 0;
 }
 
-/* Takes the next `size` bytes of the section into `to`. 0 or -errno. */
+/* Copies the next `size` bytes of the section to `to`. 0 or -errno. */
 static int window_take(struct window *w, void *to, size_t size)
 {
 	int err;
@@ -107,10 +107,11 @@ static void note_name(struct kernel_btf_wanted *wanted, size_t count, const char
 	}
 }
 
-/* Where in the section of strings the names are: types have nothing else. */
+/* Finds the offsets of the names in the section of strings, by which types refer to them. */
 static int find_names(struct window *w, struct kernel_btf_wanted *wanted, size_t count)
 {
-	uint64_t lengths = 0; /* that names have: most strings need no further look */
+	/* Bit n: some name has n bytes (modulo 64). Strings of other lengths are skipped. */
+	uint64_t lengths = 0;
 	uint32_t offset = 0;
 	size_t i;
 	int err;
@@ -127,7 +128,7 @@ static int find_names(struct window *w, struct kernel_btf_wanted *wanted, size_t
 
 		if (!end) {
 			err = window_more(w);
-			if (err) /* no end to it, or longer than any name */
+			if (err) /* a string without an end, or longer than any name */
 				return err == -ENODATA || err == -E2BIG ? -EINVAL : err;
 			continue;
 		}
@@ -140,7 +141,7 @@ static int find_names(struct window *w, struct kernel_btf_wanted *wanted, size_t
 	return 0;
 }
 
-/* Bytes that follow struct btf_type; of enumerations too. -1: unknown kind. */
+/* Bytes behind struct btf_type, the enumerators included. -1: unknown kind. */
 static int64_t bytes_behind(unsigned kind, uint64_t vlen)
 {
 	switch (kind) {
@@ -176,7 +177,8 @@ static int64_t bytes_behind(unsigned kind, uint64_t vlen)
 	}
 }
 
-/* The enumerators of the type `type`, which come next. 0 or -errno. */
+/* Reads the enumerators of `type`, which come next, and compares them with those wanted. 0 or
+ * -errno. */
 static int look_at_enum(struct window *w, const struct btf_type *type,
 			struct kernel_btf_wanted *wanted, size_t count)
 {

@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Which types does the kernel have? Its type information (BTF) is read once from end to end, in
- * pieces, for some names.
+/* Finds types in the kernel's type information (BTF), which is read once, from the beginning to the
+ * end, in pieces.
  *
- * libbpf has it all, at the price of loading the 5 MB and indexing 130,000 types, as it does once
- * more for the BPF programs: a fifth of the time that attaching takes.
- */
+ * libbpf could do it, but loads all of the 5 MB and indexes 130,000 types. It does that once more
+ * for the BPF programs. It would take a fifth of the time that attaching takes. */
 #ifndef KERNEL_BTF_H
 #define KERNEL_BTF_H
 
@@ -14,16 +13,17 @@
 
 struct kernel_btf_wanted {
 	const char *name;
-	unsigned kind;	    /* BTF_KIND_… (linux/btf.h) of the type of that name */
-	const char *member; /* if not NULL: an enumerator that it must have (BTF_KIND_ENUM) */
-	bool found;	    /* the answer */
+	unsigned kind;	    /* BTF_KIND_… (linux/btf.h) that the type must have */
+	const char *member; /* NULL, or an enumerator that it must have (BTF_KIND_ENUM) */
+	bool found;	    /* the result */
 
-	uint32_t name_offset, member_offset; /* where the names are; 0: nowhere */
+	/* Private: offsets of the names in the section of strings; 0: not there. */
+	uint32_t name_offset, member_offset;
 };
 
-/* Looks for each of the `count` in the BTF file at `path`. The format is the kernel's,
- * Documentation/bpf/btf.rst. 0; -errno if it can't be read, -EINVAL if it is malformed, -ENOTSUP
- * if it has a kind of type that did not exist in Linux 7.2. */
+/* Looks for `count` types in the BTF file at `path` and sets `found` of each. The format is
+ * described in the kernel's Documentation/bpf/btf.rst. 0, -errno if the file can't be read, -EINVAL
+ * if it is malformed, -ENOTSUP if it has a kind of type that is newer than Linux 7.2. */
 int kernel_btf_find(const char *path, struct kernel_btf_wanted *wanted, size_t count);
 
 #endif

@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* What is known of a kernel's types, and what is not. Pure, so that kernels that nobody has at hand
- * can be asked about.
- */
+/* What is known of a kernel's types. Pure: unit tests describe kernels that are not at hand. */
 #include "kernel/kernel.h"
 
 #include <errno.h>

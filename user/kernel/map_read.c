@@ -1,15 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* The kernel hands over whole buckets of a hash, and entries stay in theirs: each that is there all
- * the time comes once. Going from key to key would not do: the key after one that has been deleted
- * meanwhile is the first one of all.
- */
+/* The kernel hands over whole buckets of a hash map, and an entry never moves to another bucket. So
+ * an entry that exists all the time comes exactly once. Reading key by key would not work: the key
+ * after a deleted one is the first key of the map. */
 #include "kernel/map_read.h"
 
 #include <bpf/bpf.h>
 #include <errno.h>
 #include <stdlib.h>
 
-#define BATCH_BYTES (1 << 20) /* of values read at a time */
+#define BATCH_BYTES (1 << 20) /* of values, read at a time */
 #define ENTRIES_MIN 16
 
 const struct map_ops map_ops_kernel = {
@@ -22,7 +21,7 @@ const struct map_ops map_ops_kernel = {
 struct batch {
 	const struct map_shape *map;
 	char *keys, *values;
-	uint32_t room; /* entries */
+	uint32_t room; /* in entries */
 };
 
 static void batch_free(struct batch *b)
@@ -31,7 +30,7 @@ static void batch_free(struct batch *b)
 	free(b->values);
 }
 
-/* Room for `entries`; what was read is lost. */
+/* Allocates memory for `entries`; frees what was there. 0 or -ENOMEM. */
 static int batch_resize(struct batch *b, uint32_t entries)
 {
 	batch_free(b);
@@ -41,13 +40,13 @@ static int batch_resize(struct batch *b, uint32_t entries)
 	return b->keys && b->values ? 0 : -ENOMEM;
 }
 
-/* Deletes the entry; `value` gets what it has at that time, which may be more than was read before:
- * who began with it when it was alive may add to it still. */
+/* Deletes the entry. `value` becomes what it had at that moment. That may be more than was read
+ * before: a program that has a pointer to it may add to it until then. */
 static void take_entry(const struct map_ops *ops, int fd, const void *key, void *value)
 {
 	if (!ops->lookup_and_delete(fd, key, value))
 		return;
-	/* Hashes have that since Linux 5.14. */
+	/* Hash maps can do both at once since Linux 5.14. */
 	ops->lookup(fd, key, value);
 	ops->remove(fd, key);
 }
@@ -64,7 +63,7 @@ int map_each(const struct map_ops *ops, const struct map_shape *map, bool take,
 	while (!err) {
 		count = b.room;
 		read = ops->lookup_batch(map->fd, from, &cursor, b.keys, b.values, &count, NULL);
-		/* A bucket has more entries than there is room for. */
+		/* A bucket has more entries than fit. */
 		if (read == -ENOSPC) {
 			err = batch_resize(&b, 2 * b.room);
 			continue;
@@ -82,7 +81,7 @@ int map_each(const struct map_ops *ops, const struct map_shape *map, bool take,
 				take_entry(ops, map->fd, key, value);
 			err = fn(key, value, arg);
 		}
-		if (read) /* that was the last bucket */
+		if (read) /* -ENOENT: that was the last bucket */
 			break;
 	}
 	batch_free(&b);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Reads all entries of a BPF hash map, while programs go on to change it. */
+/* Reads all entries of a BPF hash map while programs change it. */
 #ifndef MAP_READ_H
 #define MAP_READ_H
 
@@ -9,7 +9,8 @@
 
 struct bpf_map_batch_opts;
 
-/* The system calls that this takes, as libbpf has them: 0 or -errno. */
+/* The system calls that this needs, as libbpf has them: each returns 0 or -errno. Unit tests
+ * replace them. */
 struct map_ops {
 	int (*lookup_batch)(int fd, void *from, void *to, void *keys, void *values, uint32_t *count,
 			    const struct bpf_map_batch_opts *opts);
@@ -25,9 +26,10 @@ struct map_shape {
 	size_t key_size, value_size;
 };
 
-/* Calls fn(key, value) for each entry until non-zero, which is returned; -errno on failure. Each
- * entry that is there all the time comes once; one that comes or goes meanwhile may come or not.
- * `take`: each is deleted, and comes with what it had at that time. `fn` may delete the entry. */
+/* Calls fn(key, value) for each entry, until it returns something other than 0, which is then
+ * returned. An entry that exists all the time comes once. One that is added or deleted meanwhile
+ * may come or not. `take`: each entry is deleted and comes with the value that it had then. `fn`
+ * may delete the entry. -errno: reading failed. */
 int map_each(const struct map_ops *ops, const struct map_shape *map, bool take,
 	     int (*fn)(const void *key, const void *value, void *arg), void *arg);
 

@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* The kernel detaches a uprobe under a lock that attaching takes too, and waits for its readers
- * meanwhile (perf_trace_event_unreg() under event_mutex). So links are detached one by one and only
- * while nobody attaches, unless too many wait.
+/* To detach a uprobe, the kernel takes a lock that attaching needs too, and waits for readers while
+ * it holds it (perf_trace_event_unreg() under event_mutex). So links are detached one by one, and
+ * only while nobody attaches, unless there are too many.
  *
- * A link of a process that has ended does no harm until it goes: it costs each event of the same
- * file a comparison.
- */
+ * A link of a process that has ended does little harm meanwhile: each event of the same file costs
+ * one more comparison. */
 #include "kernel/probe_closer.h"
 
 #include <bpf/libbpf.h>
@@ -19,8 +18,8 @@
 #include "base/array.h"
 #include "base/clock.h"
 
-#define QUIET_MS 100 /* since something was attached */
-#define MANY	 256 /* links: then quiet is not waited for */
+#define QUIET_MS 100 /* since the last attaching */
+#define MANY	 256 /* links; with more, it does not wait for quiet */
 
 struct probe_closer {
 	pthread_mutex_t lock;
@@ -28,7 +27,7 @@ struct probe_closer {
 	pthread_t thread;
 	bool running, ending;
 	unsigned paused;
-	struct timespec quiet_at; /* CLOCK_MONOTONIC */
+	struct timespec quiet_at; /* CLOCK_MONOTONIC: when QUIET_MS are over */
 	struct bpf_link **links;
 	size_t count, room;
 };
@@ -56,7 +55,7 @@ static bool quiet(const struct probe_closer *closer)
 	       (now.tv_sec == closer->quiet_at.tv_sec && now.tv_nsec >= closer->quiet_at.tv_nsec);
 }
 
-/* Waits, with the lock, until a link is to be detached. False: there will be none. */
+/* Waits until a link is to be detached. The caller has the lock. False: no more will come. */
 static bool wait_for_work(struct probe_closer *closer)
 {
 	struct timespec until;
@@ -85,7 +84,7 @@ static void *close_links(void *arg)
 		pthread_mutex_unlock(&closer->lock);
 		bpf_link__destroy(link);
 		pthread_mutex_lock(&closer->lock);
-		/* Others may have been added behind it. */
+		/* Other links may have been added behind it. */
 		for (size_t i = 0; i < closer->count; i++)
 			if (closer->links[i] == link)
 				closer->links[i] = closer->links[--closer->count];
@@ -94,7 +93,7 @@ static void *close_links(void *arg)
 	return NULL;
 }
 
-/* Signals are for the main thread. */
+/* All signals are blocked in the thread: they are for the main thread. */
 static bool start(struct probe_closer *closer)
 {
 	sigset_t all, before;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* A file's probes are attached once per process, or (-a) once for all processes, until the last of
- * them that is profiled has ended. The file is kept open as long: a child runs what its parent
- * does, so its probes go by the same descriptor, and nothing is read for it.
- */
+/* The probes of a file are attached once for each process, or with -a once for all processes. They
+ * stay until the last of those processes that is profiled has ended. The file stays open as long: a
+ * child runs the same file as its parent, so its probes are attached by the same descriptor,
+ * without reading anything. */
 #include "kernel/probes.h"
 
 #include <errno.h>
@@ -17,30 +17,31 @@
 
 #define REFUSALS_MOST 16
 
-struct file_key { /* by fstat() */
+struct file_key { /* from fstat() */
 	uint64_t dev, inode;
 };
 
-/* A file that at least one process uses. If it is written to meanwhile, it keeps its sites. */
+/* A file that at least one process uses. Its sites stay as they were found, even if the file is
+ * written to. */
 struct used_file {
 	struct file_key key;
-	struct probe_file found; /* its descriptor is open */
+	struct probe_file found; /* owns its descriptor */
 	char path[512];		 /* for messages */
 	int number;		 /* of the attachment for all processes; 0: none yet */
 	unsigned users;
 	UT_hash_handle hh;
 };
 
-struct use { /* of a file's probes by a process */
+struct use { /* a process that uses the probes of a file */
 	struct use *next;
 	struct used_file *file;
-	uint64_t bias; /* address less the file's */
-	int number;    /* of the attachment to this process; 0: to all */
+	uint64_t bias; /* address in memory minus address in the file */
+	int number;    /* of the attachment for this process; 0: for all processes */
 };
 
 struct probe_user {
 	pid_t pid;
-	uint64_t start_ticks; /* of the process: another may have its PID by now */
+	uint64_t start_ticks; /* start time of the process: another one may get its PID */
 	struct use *uses;
 	UT_hash_handle hh;
 };
@@ -56,7 +57,7 @@ struct probes {
 	bool whole_host;
 	struct probe_user *users;
 	struct used_file *files;
-	pthread_mutex_t lock; /* of what is below: reports read it at any time */
+	pthread_mutex_t lock; /* for what is below: reports read it from other threads */
 	struct refusal *refusals;
 	unsigned refusal_count;
 };
@@ -85,7 +86,7 @@ void probes_explain(const struct py_process *python, char *text, size_t size)
 			 : "no line probe");
 }
 
-/* NULL: nothing special. */
+/* A constant text for a known error; NULL: strerror() says enough. */
 static const char *known_refusal(int err)
 {
 	switch (err) {
@@ -195,8 +196,8 @@ static int add_use(struct probes *probes, pid_t pid, struct use *use)
 
 /* --- files --- */
 
-/* The file that was found, which `*found` is no owner of any more; NULL: no memory. The caller is a
- * user of it. */
+/* The used_file of `*found`, which takes over its descriptor. The caller becomes a user of it.
+ * NULL: out of memory. */
 static struct used_file *use_file(struct probes *probes, struct probe_file *found, const char *path)
 {
 	struct file_key key = {found->dev, found->inode};
@@ -239,7 +240,7 @@ static void end_file_use(struct probes *probes, struct used_file *file)
 
 /* --- processes --- */
 
-/* Undoes what attach_use() did, and frees it. */
+/* Undoes attach_use() and frees `use`. */
 static void end_use(struct probes *probes, pid_t pid, struct use *use)
 {
 	session_forget_places(probes->session, pid, &use->file->found.sites, use->bias);
@@ -249,7 +250,8 @@ static void end_use(struct probes *probes, pid_t pid, struct use *use)
 	free(use);
 }
 
-/* Attaches to the file for `pid`, -1: for all processes. 0 or -errno. */
+/* Attaches to the file for `pid` (-1: all processes); `*number` becomes that of the attachment. 0
+ * or -errno. */
 static int attach_file(struct probes *probes, pid_t pid, const struct used_file *file, int *number)
 {
 	int result =
@@ -259,7 +261,7 @@ static int attach_file(struct probes *probes, pid_t pid, const struct used_file 
 	return result < 0 ? result : 0;
 }
 
-/* The places first: an event without one would count for line 0. */
+/* Places come first: an event without its place would be counted for line 0. */
 static int attach_use(struct probes *probes, pid_t pid, struct use *use)
 {
 	struct used_file *file = use->file;
@@ -274,8 +276,8 @@ static int attach_use(struct probes *probes, pid_t pid, struct use *use)
 	return err;
 }
 
-/* The process has run another program, of the same file: the probes are there, perhaps at other
- * addresses. What it runs now comes first. */
+/* The process runs another program from the same file, perhaps at another address. The probes are
+ * attached already. Puts this use first. */
 static int renew_use(struct probes *probes, pid_t pid, struct use *use, uint64_t bias)
 {
 	const struct elf_probe_sites *sites = &use->file->found.sites;
@@ -295,7 +297,7 @@ static int renew_use(struct probes *probes, pid_t pid, struct use *use, uint64_t
 	return session_add_places(probes->session, pid, sites, bias);
 }
 
-/* Takes over that the caller is a user of the file. */
+/* The caller's use of the file passes to the new struct. */
 static int new_use(struct probes *probes, pid_t pid, struct used_file *file, uint64_t bias)
 {
 	struct use *use = calloc(1, sizeof(*use));
@@ -341,7 +343,8 @@ int probes_attach_child(struct probes *probes, pid_t child, pid_t parent)
 	HASH_FIND(hh, probes->users, &parent, sizeof(parent), user);
 	if (!user)
 		return -ENOENT;
-	/* The one that the parent runs; what it ran before an exec, the child has not. */
+	/* The first use is what the parent runs now. Earlier ones were before an exec, and the
+	 * child does not have them. */
 	use = user->uses;
 	if (find_use(probes, child, use->file))
 		return 0;
@@ -371,7 +374,7 @@ bool probes_forget_ended(struct probes *probes, pid_t pid)
 	struct proc_info info;
 
 	HASH_FIND(hh, probes->users, &pid, sizeof(pid), user);
-	/* A zombie runs nothing, whenever its parent may wait for it. */
+	/* A zombie runs nothing, even if its parent has not waited for it yet. */
 	if (user && !proc_stat_read(pid, &info) && info.start_ticks == user->start_ticks &&
 	    info.state != 'Z' && info.state != 'X')
 		return false;

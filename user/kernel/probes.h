@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* Which processes the exact engine is attached to, and through which file. Nothing here reads a
- * file: what is attached was found by the examiner (probe_file.h). */
+ * file: the examiner has found the probes (probe_file.h). */
 #ifndef PROBES_H
 #define PROBES_H
 
@@ -13,35 +13,38 @@
 
 struct probes;
 
-/* `whole_host`: a binary's probes are attached for all processes at once. NULL: no memory. */
+/* `whole_host`: the probes of a file are attached for all processes at once. NULL: out of
+ * memory. */
 struct probes *probes_new(struct session *session, bool whole_host);
-/* The session detaches what is attached. NULL is fine. */
+/* Frees it. What is attached stays so until the session is closed. NULL is allowed. */
 void probes_free(struct probes *probes);
 
-/* Attaches to the probes of the file `found` for `pid`, in which it is loaded `bias` above its own
- * addresses, unless that was done. Takes its descriptor over, whatever comes of it. `path` is for
- * messages. 0 or -errno. */
+/* Attaches to the probes of the file `found` for process `pid`, which has loaded it at `bias` above
+ * the file's own addresses. Does nothing if that was done. Takes over the file's descriptor in any
+ * case. `path` is for messages. 0 or -errno. */
 int probes_attach(struct probes *probes, pid_t pid, struct probe_file *found, uint64_t bias,
 		  const char *path);
 
-/* The same for `child`, just forked by `parent`. 0 or -errno; -ENOENT: not attached to that. */
+/* The same for `child`, which `parent` has just forked. 0, -errno, or -ENOENT: not attached to the
+ * parent. */
 int probes_attach_child(struct probes *probes, pid_t child, pid_t parent);
 
-/* Probes of the file `path` can't be attached. For probes_each_refusal(); from any thread. */
+/* Remembers that the probes of file `path` can't be attached, for probes_each_refusal(). May be
+ * called from any thread. */
 void probes_note_refusal(struct probes *probes, const char *path, int err);
 
-/* Calls `fn` with a sentence for each file whose probes were refused, and for what reason. Unlike
- * the rest, this may be called from any thread. */
+/* Calls `fn` for each file whose probes were refused, with a sentence that says why. May be called
+ * from any thread. */
 void probes_each_refusal(struct probes *probes, void (*fn)(const char *text, void *arg), void *arg);
 
-/* `pid` is to be attached no more. */
+/* Detaches from `pid`. */
 void probes_forget(struct probes *probes, pid_t pid);
 
-/* The same if the process that was attached as `pid` has ended, even if another has its number or
- * nobody has waited for it yet. False: it lives, and stays attached. */
+/* Detaches from `pid` if that process has ended. It has ended even if nobody has waited for it yet,
+ * or if another process has its PID now. False: it lives. */
 bool probes_forget_ended(struct probes *probes, pid_t pid);
 
-/* Why --lines can't work for `python`, and what can be done instead. */
+/* Writes why --lines can't work for `python`, and what to do instead. */
 void probes_explain(const struct py_process *python, char *text, size_t size);
 
 #endif

@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Opens, sizes and loads the BPF side (session_sources.c attaches it), and tracks processes.
+/* Opens, sizes and loads the BPF side, and tracks processes. session_sources.c attaches it.
  *
- * Nothing is pinned: links, programs and maps live as long as this process, however it
- * ends. Maps allocate entries as they are used where the kernel allows it; on older
- * kernels they are allocated at load, so they start smaller there.
- */
+ * Nothing is pinned: links, programs and maps live as long as this process, however it ends. Maps
+ * allocate entries as they are needed if the kernel can do that. Older kernels allocate all of them
+ * at the load, so maps are smaller there. */
 #include "kernel/session.h"
 
 #include <bpf/bpf.h>
@@ -26,7 +25,7 @@ static int verbosity;
 
 static int print_libbpf(enum libbpf_print_level level, const char *format, va_list args)
 {
-	/* One level quieter than ourselves; failures are explained by session_new(). */
+	/* libbpf is one level quieter than this program. session_new() explains failures itself. */
 	if ((level == LIBBPF_WARN && verbosity >= 1) || verbosity >= 2)
 		return vfprintf(stderr, format, args);
 	return 0;
@@ -39,8 +38,9 @@ void session_set_size(struct session *session, struct bpf_map *map, unsigned ent
 	bpf_map__set_max_entries(map, entries);
 }
 
-/* Of the tables with a quota (bpf/account/quota.bpf.h) that are no one source's. Where only what
- * was asked for is profiled, one process, or one user's, may fill a table but for a thirtieth. */
+/* Sets the quotas (bpf/account/quota.bpf.h) of tables that belong to no single source. If only
+ * processes that were asked for are profiled, one process, or those of one user, may fill all but a
+ * thirtieth of a table. */
 static void set_quotas(struct session *session, unsigned stacks, unsigned threads)
 {
 	*session->bpf.knob.room_stacks = stacks;
@@ -54,7 +54,7 @@ static void size_maps(struct session *session, int cpus)
 {
 	const struct session_options *o = &session->options;
 	unsigned images = o->max_images, stacks = o->max_stacks;
-	/* 2 KiB each, on 5.10 allocated at load. */
+	/* 2 KiB each, all allocated at the load on 5.10. */
 	unsigned threads = images * (session->kernel.run_time_alloc ? 16 : 4);
 
 	session->proc_size = sizeof(struct pymem_proc) + cpus * sizeof(struct pymem_cpu);
@@ -69,8 +69,8 @@ static void size_maps(struct session *session, int cpus)
 	if (session->kernel.batched_counters)
 		session_set_size(session, session->bpf.map.threads, threads);
 	set_quotas(session, stacks, threads);
-	/* 4 KiB each. Pages are for sessions that only count. */
-	bpf_map__set_max_entries(session->bpf.map.page_records, o->count_only ? PYMEM_PAGES : 1);
+	/* 4 KiB each, and only for sessions that only count. */
+	bpf_map__set_max_entries(session->bpf.map.block_records, o->count_only ? PYMEM_BLOCKS : 1);
 	session_set_size(session, session->bpf.map.stacks, stacks);
 	session_set_size(session, session->bpf.map.codes, stacks);
 	bpf_map__set_max_entries(session->bpf.map.cpu_offsets, cpus);
@@ -82,7 +82,7 @@ static int find_cpu_offsets(struct session *session, unsigned cpus)
 	LIBBPF_OPTS(bpf_test_run_opts, opts);
 	int program, err;
 
-	/* Batched counters are not per CPU. */
+	/* Batched counters are per task, so no offsets are needed. */
 	if (session->kernel.batched_counters)
 		return 0;
 	program = bpf_program__fd(session->bpf.program.find_cpu_offsets);
@@ -92,7 +92,7 @@ static int find_cpu_offsets(struct session *session, unsigned cpus)
 	return *session->bpf.variable.cpu_offsets_found == cpus ? 0 : -ENODATA;
 }
 
-/* Can a program ask for the cookie of the uprobe that runs it? */
+/* True if a BPF program can ask for the cookie of the uprobe that runs it. */
 static bool has_cookies(void)
 {
 	return libbpf_probe_bpf_helper(BPF_PROG_TYPE_KPROBE, BPF_FUNC_get_attach_cookie, NULL) == 1;
@@ -104,7 +104,7 @@ static void set_knobs(struct session *session, int cpus)
 	long online = sysconf(_SC_NPROCESSORS_ONLN);
 
 	*session->bpf.knob.nr_cpus = cpus;
-	/* percpu_counter_batch: lib/percpu_counter.c, compute_batch_value(). */
+	/* percpu_counter_batch: compute_batch_value() in lib/percpu_counter.c. */
 	*session->bpf.knob.counter_batch = online > 16 ? 2 * online : 32;
 	*session->bpf.knob.follow_children = o->follow_children;
 	*session->bpf.knob.watch_host = o->watch_host;
@@ -155,9 +155,10 @@ struct session *session_new(const struct session_options *options, char *why, si
 	verbosity = options->verbosity;
 	libbpf_set_print(print_libbpf);
 	session->options = *options;
-	/* Before 5.11 map memory counts against it; it may be refused where it does not matter. */
+	/* Before 5.11 the memory of maps counts against this limit. Where it does not, it does not
+	 * matter if this fails. */
 	setrlimit(RLIMIT_MEMLOCK, &unlimited);
-	/* Programs, maps, probes and processes each take descriptors. */
+	/* Each program, map, probe and process takes descriptors. */
 	if (!getrlimit(RLIMIT_NOFILE, &files)) {
 		files.rlim_cur = files.rlim_max;
 		setrlimit(RLIMIT_NOFILE, &files);
@@ -196,8 +197,8 @@ fail:
 	return NULL;
 }
 
-/* Runs a task iterator program over all tasks; what it writes goes to `fn` in records of
- * `size` bytes (0: it writes nothing). */
+/* Runs an iterator program over all tasks. It writes records of `size` bytes (0: nothing), and `fn`
+ * is called for each. */
 int session_run_iterator(struct bpf_program *program, size_t size,
 			 int (*fn)(const void *record, void *arg), void *arg)
 {
@@ -238,7 +239,7 @@ int session_settle(struct session *session)
 {
 	int err = 0;
 
-	/* What runs ends with the amounts that were seen. */
+	/* A line that is still running ends with the amounts seen so far. */
 	if (session->options.lines)
 		err = session_run_iterator(session->bpf.program.lines_settle, 0, NULL, NULL);
 	if (!err)
@@ -253,7 +254,7 @@ void session_free(struct session *session)
 		return;
 	session_detach(session);
 	session_free_probes(session);
-	session_pages_free(session);
+	session_blocks_free(session);
 	ring_buffer__free(session->ring);
 	bpf_object__close(session->object);
 	free(session);
@@ -308,7 +309,7 @@ int session_track(struct session *session, struct session_target *targets, size_
 		w.interp_head = targets[i].interp_head;
 		w.layout = targets[i].layout;
 		w.identified = targets[i].identified;
-		w.page = targets[i].page;
+		w.block = targets[i].block;
 		w.expect = targets[i].expect;
 		w.payer = targets[i].payer;
 		if (bpf_map_update_elem(fd, &key, &w, BPF_ANY)) {
@@ -318,7 +319,7 @@ int session_track(struct session *session, struct session_target *targets, size_
 	}
 	if (!err)
 		err = session_run_iterator(session->bpf.program.attach_wanted, 0, NULL, NULL);
-	/* Whatever failed, none is wanted any more. */
+	/* In case of an error, none of these is wanted any more. */
 	for (i = 0; i < count; i++) {
 		uint32_t key = targets[i].pid;
 

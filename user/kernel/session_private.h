@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* What session.c (opening, loading), session_sources.c (attaching), session_read.c (results) and
- * the event sources share. */
+/* What session.c (open, load), session_sources.c (attach), session_read.c (results) and the event
+ * sources share. */
 #ifndef SESSION_PRIVATE_H
 #define SESSION_PRIVATE_H
 
@@ -11,67 +11,68 @@
 #include "kernel/kernel.h"
 #include "kernel/session.h"
 
-/* What an event source is in a session. */
+/* An event source as part of a session. */
 struct session_source {
 	bool loaded;
-	/* Of its descriptor, by the same index; NULL: it names no more. */
+	/* The programs of its descriptor, by the same index. NULL: the end. */
 	struct bpf_program *programs[SOURCE_PROGRAMS_MAX];
 	struct bpf_program *others[SOURCE_PROGRAMS_MAX];
-	struct bpf_link *links[SOURCE_PROGRAMS_MAX]; /* of `programs`, while they are attached */
-	volatile uint64_t *dropped;		     /* NULL: it counts none */
+	struct bpf_link *links[SOURCE_PROGRAMS_MAX]; /* of `programs`; NULL: not attached */
+	volatile uint64_t *dropped;		     /* NULL: it does not count them */
 };
 
 struct session {
 	struct bpf_object *object;
 	struct bpf_handles bpf; /* of `object` */
-	bool running;		/* it is loaded, and its variables are the programs' */
+	bool running;		/* loaded; variables are those of the programs */
 	struct kernel_features kernel;
 	struct session_options options;
 	struct session_source sources[EVENT_SOURCE_COUNT];
 	struct probe_link {
 		struct bpf_link *link;
-		int number; /* of those attached at once */
+		int number; /* of the probes that were attached together */
 	} * probes;
-	int last_probes; /* number of the last ones */
+	int last_probes; /* the number given out last */
 	size_t probe_count, probe_room;
-	struct probe_closer *closer; /* with `lines`, until all probes are detached */
-	bool cookies;		     /* uprobes have them (5.15) */
+	struct probe_closer *closer; /* with `lines`: detaches probes */
+	bool cookies;		     /* uprobes have cookies (5.15) */
 	struct ring_buffer *ring;
 	unsigned layout_count;
 	struct py_layout layouts[64];
 	size_t proc_size;
-	struct page_slot {
+	struct block_slot {
 		int number, fd; /* number 0: free */
-		const struct pymem_page *page;
-	} * pages; /* PYMEM_PAGES of them, once there is one */
-	int last_page;
-	uint64_t forgotten[PYMEM_TABLE_COUNT]; /* places given back, in all */
+		const struct pymem_block *block;
+	} * blocks; /* PYMEM_BLOCKS of them, once there is one */
+	int last_block;
+	uint64_t forgotten[PYMEM_TABLE_COUNT]; /* number of places given back, by table */
 };
 
-/* Before the load: sizes a map that allocates its entries as they are used, where the kernel can.
- */
+/* To be called before the load: sets the size of a map. If the kernel can, the map allocates its
+ * entries as they are needed. */
 void session_set_size(struct session *session, struct bpf_map *map, unsigned entries);
 
-/* Finds what the descriptor names in the object. 0, or -ENOENT, and `why` (of `size` bytes) names
- * what is not there. */
+/* Finds the programs and the counter that the descriptor names. 0, or -ENOENT: `why` (`size` bytes)
+ * names what is missing. */
 int session_source_find(struct session_source *found, const struct event_source *source,
 			const struct bpf_object *object, char *why, size_t size);
 
-/* The same for all; then, before the load, says which are loaded, and has them set up what they
- * have. */
+/* session_find_sources() does that for all sources. session_select_sources(), before the load,
+ * decides which are loaded, and calls configure() of each. */
 int session_find_sources(struct session *session, char *why, size_t size);
 void session_select_sources(struct session *session);
 
-/* Runs a task iterator program over all tasks; what it writes goes to `fn` in records of
- * `size` bytes (0: it writes nothing). 0, -errno, or what `fn` returned. */
+/* Runs an iterator program over all tasks. It writes records of `size` bytes (0: nothing), and `fn`
+ * is called for each until it returns something other than 0. 0, -errno, or what `fn` returned. */
 int session_run_iterator(struct bpf_program *program, size_t size,
 			 int (*fn)(const void *record, void *arg), void *arg);
 
-/* Begins to detach the exact engine from all; the second waits until that is done. */
+/* session_release_probes() begins to detach the exact engine everywhere; session_free_probes()
+ * waits until that is done. */
 void session_release_probes(struct session *session);
 void session_free_probes(struct session *session);
 
-/* Frees all pages. */
-void session_pages_free(struct session *session);
+/* Frees all counter blocks. */
+void session_blocks_free(struct session *session);
 
 #endif

@@ -1,14 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* The exact engine's programs on the probes of a file: one process's, or everyone's.
+/* Attaches the exact engine's programs to the probes of a file, for one process or for all.
  *
- * A probe is a uprobe at an offset of a file with a semaphore at another. We find both ourselves
- * (elf_probes.c) and attach by descriptor, in place of bpf_program__attach_usdt(): that opens the
- * file by name once more, as often as there are probes, reads its notes without a bound, and gives
- * arguments by way of two maps.
+ * A probe is a uprobe at one offset of a file, with a semaphore at another. Both are found by
+ * elf_probes.c and attached by descriptor. bpf_program__attach_usdt() is not used: it opens the
+ * file by name once for each probe, reads its notes without a limit, and passes arguments through
+ * two maps.
  *
- * Before 5.15 a uprobe has no cookie. There the BPF side finds the arguments by process and
- * address (map `places`), so that the process must have mapped the file before.
- */
+ * Before 5.15 a uprobe has no cookie. There the BPF side finds the arguments by process and address
+ * (map `places`), so the process must have mapped the file before. */
 #include <bpf/libbpf.h>
 #include <bpf/bpf.h>
 #include <errno.h>
@@ -22,7 +21,7 @@
 #include "kernel/probe_closer.h"
 #include "kernel/session_private.h"
 
-#define DESCRIPTORS_KEPT 256 /* for all else: maps, programs, files that are read */
+#define DESCRIPTORS_KEPT 256 /* for everything else: maps, programs, files being read */
 
 static int add_link(struct session *session, struct bpf_link *link)
 {
@@ -32,14 +31,14 @@ static int add_link(struct session *session, struct bpf_link *link)
 	return 0;
 }
 
-/* Detaches all but the first `kept`, in a moment. */
+/* Detaches all but the first `kept`, soon but not at once. */
 static void drop_links(struct session *session, size_t kept)
 {
 	while (session->probe_count > kept)
 		probe_closer_add(session->closer, session->probes[--session->probe_count].link);
 }
 
-/* Have `more` links a place among our descriptors? Each takes two. */
+/* True if descriptors are left for `more` links. Each takes two. */
 static bool room_for(struct session *session, size_t more)
 {
 	size_t links = session->probe_count + probe_closer_waiting(session->closer) + more;
@@ -104,7 +103,7 @@ int session_attach_probes(struct session *session, pid_t pid, int fd,
 		count += sites->count[i];
 	if (!room_for(session, count))
 		return -EMFILE;
-	/* The kernel follows this name to the very file that is open. */
+	/* The kernel follows this name to the file that is open, whatever its name is. */
 	snprintf(file, sizeof(file), "/proc/self/fd/%d", fd);
 	session->last_probes++;
 	probe_closer_pause(session->closer);
@@ -133,7 +132,8 @@ bool session_places_needed(const struct session *session)
 	return !session->cookies;
 }
 
-/* The address of a site in a process where the file is loaded at `bias`, or all of them. */
+/* Calls `fn` with the address of each site in a process that has loaded the file at `bias`. `pid`
+ * 0: any process. */
 static int each_place(const struct elf_probe_sites *sites, uint64_t bias, pid_t pid,
 		      int (*fn)(int map, const struct pymem_place_key *key, const uint64_t *place),
 		      int map)

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Reads, and clears, what the kernel side has counted. Programs may be running meanwhile:
- * an entry may come or go between two calls.
- */
+/* Reads and clears what the BPF side has counted. Programs may run meanwhile: an entry may come or
+ * go between two calls. */
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <errno.h>
@@ -10,7 +9,7 @@
 #include "kernel/map_read.h"
 #include "kernel/session_private.h"
 
-/* Calls fn(key, value) for each entry of the map: map_each(). */
+/* map_each() for a map of libbpf's. */
 static int each_entry(const struct bpf_map *map, bool take,
 		      int (*fn)(const void *key, const void *value, void *arg), void *arg)
 {
@@ -33,7 +32,7 @@ static int call_proc(const void *key, const void *value, void *arg)
 	return fn(value, call->arg);
 }
 
-/* A live record's peak is spread over CPUs. */
+/* The peak of a live record is spread over CPUs: take the highest. */
 static int call_live(const void *key, const void *value, void *arg)
 {
 	const struct pymem_cpu *cpu = (const void *)((const struct pymem_proc *)value + 1);
@@ -132,7 +131,7 @@ bool session_stack(struct session *session, const struct pymem_stack_key *key,
 	return !bpf_map_lookup_elem(bpf_map__fd(session->bpf.map.stacks), key, stack);
 }
 
-/* Deletes what an image that has ended held in that table. */
+/* Deletes an entry that an image which has ended has in this table. 0 or -errno. */
 static int forget(struct session *session, struct bpf_map *map, enum pymem_table table,
 		  const void *key)
 {
@@ -156,7 +155,7 @@ int session_forget_line(struct session *session, const struct pymem_line_key *ke
 
 int session_forget_code(struct session *session, uint32_t proc, uint64_t code, uint64_t fingerprint)
 {
-	const struct { /* the key of `codes` (bpf/base/maps.bpf.h) */
+	const struct { /* the key of map `codes`: struct code_key in bpf/base/maps.bpf.h */
 		uint64_t code, fingerprint;
 		uint32_t proc, pad;
 	} key = {code, fingerprint, proc, 0};
@@ -183,7 +182,7 @@ struct sweep {
 	struct session *session;
 	struct bpf_map *map;
 	enum pymem_table table;
-	size_t proc_at; /* in a key */
+	size_t proc_at; /* offset of the image's id in the key */
 	bool (*is_gone)(uint32_t proc, void *arg);
 	void *arg;
 };
@@ -206,7 +205,7 @@ int session_sweep(struct session *session, enum pymem_table table,
 
 	if (table == PYMEM_TABLE_LINES && !session->options.lines)
 		return 0;
-	/* struct pymem_stack_key and pymem_line_key begin with it; a code object's: code_key. */
+	/* struct pymem_stack_key and struct pymem_line_key begin with the id. */
 	if (table == PYMEM_TABLE_CODES)
 		c.proc_at = 2 * sizeof(uint64_t);
 	return each_entry(c.map, false, sweep_entry, &c);

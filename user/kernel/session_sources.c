@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Does with the event sources what their descriptors say (event_source.h): finds their programs,
- * selects what is loaded, attaches in turn, detaches.
- */
+/* Carries out what the descriptors of event sources say (event_source.h): finds their programs,
+ * selects what is loaded, attaches in turn, detaches. */
 #include <bpf/libbpf.h>
 #include <errno.h>
 #include <stdio.h>
@@ -9,12 +8,12 @@
 #include "kernel/bpf_object.h"
 #include "kernel/session_private.h"
 
-/* The turns of session_attach(), in order. */
+/* The turns of session_attach(), in order. SOURCE_ON_DEMAND is not among them. */
 static const enum source_turn turns[] = {SOURCE_BEFORE_LIFECYCLE, SOURCE_LIFECYCLE, SOURCE_EVENTS,
 					 SOURCE_LAST};
 #define TURNS (int)(sizeof(turns) / sizeof(turns[0]))
 
-/* "build it anew": the BPF side and the descriptor are of different states of the project. */
+/* "build it anew": the BPF objects and the descriptor come from different states of the project. */
 static int missing(const struct event_source *source, const char *kind, const char *name, char *why,
 		   size_t size)
 {
@@ -108,10 +107,11 @@ int session_attach(struct session *session)
 
 void session_detach(struct session *session)
 {
-	/* Probes take long to detach; lines end now, the probes go after session_settle(). */
+	/* Detaching probes takes long. Counting lines ends now; the probes are detached after
+	 * session_settle(). */
 	if (session->running && session->options.lines)
 		*session->bpf.variable.lines_off = 1;
-	/* In the order of attaching, backwards; what was attached on demand last. */
+	/* In reverse order of attaching. */
 	for (int turn = TURNS - 1; turn >= 0; turn--)
 		for (int i = EVENT_SOURCE_COUNT - 1; i >= 0; i--)
 			if (event_sources[i]->turn == turns[turn])

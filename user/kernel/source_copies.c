@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Pages allocated in a fault, which tell a copy on write from a page kept
- * (bpf/source/source_fault.bpf.c). They cost every process on the host a little, and so are watched
- * only once a traced process forks or writes to a page that it may share. */
+/* Pages allocated in a page fault. They tell a copy on write from a page that is kept
+ * (bpf/source/source_fault.bpf.c). Watching them costs each process on the host a little, so they
+ * are watched only after a traced process forked, or wrote to a page that it may share. */
 #include "kernel/event_source.h"
 
 const struct event_source source_copies = {

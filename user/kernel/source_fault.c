@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Page faults (bpf/source/source_fault.bpf.c). Where counters are batched per task, they are seen
- * at faults only: there no session can be without. */
+/* Page faults (bpf/source/source_fault.bpf.c). If the kernel counts RSS in batches per task,
+ * changes are seen at page faults only: there each session needs them. */
 #include "kernel/event_source.h"
 #include "kernel/session_private.h"
 
@@ -28,8 +28,9 @@ const struct event_source source_fault = {
 				.what = "page fault tracepoints",
 				.remedy = "without them, this kernel's counters are seen only "
 					  "about every 64 faults: use 6.2 or newer",
-				/* Seen only when a task's cache is emptied, about every 64 faults:
-				   no line's. */
+				/* Without page faults a change is seen only when the task's cache
+				 * is emptied, about every 64 faults. It could not be charged to a
+				 * line. */
 				.refusal = "before 6.2, the kernel's counters must be read at each "
 					   "page fault, and this one has no page fault tracepoints "
 					   "(arm64 has none): 6.2 or newer is needed",

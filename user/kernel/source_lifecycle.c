@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Fork, exec and exit, by which images begin and end, and what is asked of images from outside: to
- * be tracked, to be settled, to hand over what their threads have collected
+/* Fork, exec and exit: the beginnings and ends of images. Also the programs that user space runs:
+ * to track a process, to settle images, to read what threads have collected
  * (bpf/source/source_lifecycle.bpf.c). */
 #include "kernel/event_source.h"
 
@@ -20,7 +20,7 @@ const struct event_source source_lifecycle = {
 					   "iterator): 5.10 or newer is needed",
 			},
 			{
-				/* An image's counters are found where it begins. */
+				/* The counters of an image are found when it begins. */
 				.applies = kernel_is_batched,
 				.what = "RSS counters",
 				.detail =

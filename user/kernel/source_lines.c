@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* CPython's own probes, a line event each: the exact engine (bpf/source/source_usdt.bpf.c). Which
- * program goes on which probe of which file, session_probes.c says. */
+/* CPython's own probes, with one event for each line that runs: the exact engine
+ * (bpf/source/source_usdt.bpf.c). session_probes.c attaches them to files. */
 #include "kernel/event_source.h"
 #include "kernel/session_private.h"
 
-#define PLACES		16384 /* of probes in processes; some ten each */
+#define PLACES		16384 /* of probes in processes; a process has about ten */
 #define LINE_STACKS_MIN 1024
 
 static bool lines_are_asked(const struct session_options *options)
@@ -25,7 +25,7 @@ static void configure(struct session *session, bool loaded)
 					session->bpf.map.line_blank, session->bpf.map.places};
 
 	*session->bpf.knob.room_lines = stacks;
-	/* The two last, and the knob, are the older kernels' alone. */
+	/* The last two, and the knob, exist only in the legacy build. */
 	for (size_t i = 0; i < sizeof(maps) / sizeof(maps[0]); i++)
 		if (maps[i] && !loaded)
 			bpf_map__set_autocreate(maps[i], false);
@@ -35,7 +35,7 @@ static void configure(struct session *session, bool loaded)
 		return;
 	session_set_size(session, session->bpf.map.lines, stacks);
 	if (session->kernel.batched_counters) {
-		/* 8 KiB each, allocated at load. */
+		/* 8 KiB each, allocated at the load. */
 		session_set_size(session, session->bpf.map.line_stacks,
 				 images < LINE_STACKS_MIN ? LINE_STACKS_MIN : images);
 		session_set_size(session, session->bpf.map.places, session->cookies ? 1 : PLACES);

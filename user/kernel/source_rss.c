@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Changes of the kernel's resident counters: what all else is about (bpf/source/source_rss.bpf.c).
- */
+/* Changes of the kernel's resident counters: what everything else is about
+ * (bpf/source/source_rss.bpf.c). */
 #include "kernel/event_source.h"
 
 const struct event_source source_rss = {
 	.name = "rss",
 	.programs = {"rss_stat"},
-	/* The others say first where a change comes from. */
+	/* The other sources must already be able to say where a change comes from. */
 	.turn = SOURCE_LAST,
 	.needs =
 		{

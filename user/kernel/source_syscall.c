@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* System calls that change what is mapped (bpf/source/source_syscall.bpf.c). */
+/* System calls that change mappings (bpf/source/source_syscall.bpf.c). */
 #include "kernel/event_source.h"
 #include "kernel/session_private.h"
 
@@ -12,7 +12,7 @@ static void configure(struct session *session, bool loaded)
 {
 	unsigned entries = session->options.max_stacks / 4;
 
-	/* The map is part of other programs too: it is there in any case. */
+	/* Other programs use the map too, so it is always there. */
 	(void)loaded;
 	session_set_size(session, session->bpf.map.vmcalls, entries);
 	*session->bpf.knob.room_vmcalls = entries;

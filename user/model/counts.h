@@ -1,15 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Where the figures of a report come from. A live session has them (track/tracker_counts.c), a
- * recording has them, a test's table has them. report/ joins what it is handed, and does not know
- * which of these it is.
+/* The interface between a report and the source of its figures. A source is a live session
+ * (track/tracker_counts.c) or the table of a unit test (tests/unit/counts_table.h). report/ adds
+ * the figures up and does not know which source it has.
  *
- * This header lies in the lowest layer that knows what a process, a line and a loss is: what
- * implements it lies below report/ (track/) as well as above it (record/).
+ * The header lies in model/, the lowest folder that knows processes, lines and losses. A source may
+ * lie below report/ (as track/ does) or above it.
  *
- * Invariant, for each image: pages of all its stacks and threads + pages lost by its record =
- * change of its RSS. A source that is read while the image runs may miss that by what changes
- * meanwhile.
- */
+ * Invariant, for each image: pages of its stacks + pages of its threads + pages lost by its record
+ * = change of its RSS. If the image runs while it is read, the two sides may differ by what changes
+ * meanwhile. */
 #ifndef COUNTS_H
 #define COUNTS_H
 
@@ -22,74 +21,78 @@
 #include "pymem.h"
 #include "pymem_line.h"
 
-/* An image that belongs in the report. What it points to is valid during the call. */
+/* An image that belongs in the report. Pointers are valid during the call. */
 struct counts_image {
 	uint32_t id;
 	pid_t pid, ppid;
 	const char *comm;
-	char *const *argv;  /* ends with NULL; NULL: not known */
-	const char *cgroup; /* NULL: not known */
-	const char *python; /* "3.11.2"; "": not known */
-	const char *reason; /* why its stacks are not walked; "" */
+	char *const *argv;  /* ends with NULL; NULL: unknown */
+	const char *cgroup; /* NULL: unknown */
+	const char *python; /* "3.11.2"; "": unknown */
+	const char *reason; /* why its stacks are not walked; "": they are */
 	const struct source_root *root;
 	const struct pymem_proc *record; /* its RSS, losses and quotas */
 	bool ended;
-	bool held;	 /* it could not run Python until it was identified */
+	bool held;	 /* it ran no Python before it was identified */
 	bool lines;	 /* the exact engine is attached */
-	bool lines_late; /* likewise, but some time after the image began */
-	int lines_error; /* the exact engine is wanted, and why it is not attached: -ENOTSUP no line
-			  * probe, -ESRCH the image ended before, -ECANCELED the profile did,
-			  * -EINPROGRESS not yet; 0 */
+	bool lines_late; /* as `lines`, but attached after the image had begun */
+	/* Why the exact engine is not attached although it was asked for: -ENOTSUP no line probe,
+	 * -ESRCH the image ended before, -ECANCELED the profile ended before, -EINPROGRESS not yet.
+	 * 0: it is attached, or was not asked for. */
+	int lines_error;
 };
 
-/* An instruction of a code object, and its place in the source. */
+/* One instruction of a code object, and the source line that it belongs to. */
 struct counts_frame {
-	uint64_t code, fingerprint; /* which code object of the image */
-	int32_t lasti;		    /* byte offset of the instruction */
-	int line;		    /* > 0 */
-	int first_line;		    /* of the function */
-	bool prologue;		    /* it runs before the first line of the function does */
+	/* The code object: its address in the image, and a hash of its contents. */
+	uint64_t code, fingerprint;
+	int32_t lasti;	/* byte offset of the instruction */
+	int line;	/* greater than 0 */
+	int first_line; /* of the function */
+	bool prologue;	/* before the function's first line: py_code_in_prologue() */
 	const char *file, *function;
 };
 
-/* What was counted for one stack of one image. Valid during the call. */
+/* The figures of one stack of one image. Valid during the call. */
 struct counts_stack {
 	struct pymem_stack_key key;
 	const struct counts_frame *frames; /* innermost first */
-	unsigned depth;			   /* 0: not known which frames these are */
+	unsigned depth;			   /* 0: the frames are unknown */
 	bool truncated;			   /* its outermost frames are missing */
-	bool cut; /* likewise: a code object is missing, of a caller or, without depth, of
-		   * the innermost frame */
-	enum pymem_lack lack; /* why, if so */
+	/* A code object is unknown: that of a caller or, if `depth` is 0, that of the innermost
+	 * frame. */
+	bool cut;
+	enum pymem_lack lack; /* why, if `cut` */
 	const struct pymem_counters *counters;
 	const struct pymem_vmcalls *vmcalls; /* NULL: none */
 };
 
-/* What the exact engine counted of one line of one image. Valid during the call. */
+/* What the exact engine counted for one line of one image. Valid during the call. */
 struct counts_line {
 	uint32_t image;
-	const struct counts_frame *at; /* NULL: not known which code object this is */
+	const struct counts_frame *at; /* NULL: the code object is unknown */
 	const struct pymem_line *counted;
 };
 
 enum counts_verdict {
-	COUNTS_LEFT,  /* the source keeps what it handed over */
-	COUNTS_TAKEN, /* the source frees it */
+	COUNTS_LEFT,  /* the source keeps it */
+	COUNTS_TAKEN, /* the report has taken it for good: the source frees it */
 };
 
-/* What a source hands its figures to, in this order. An image may come twice: the first time
- * counts. Figures may be of an image that has not come: of one that was taken over before, or that
- * is not for the report. Each returns -errno to end the reading. */
+/* What a source calls, in this order: for images, then stacks, threads and lines. An image may come
+ * twice: then the first call counts. A figure may belong to an image that did not come in this
+ * reading: one that was taken earlier, or one that is not for the report. A call that returns
+ * -errno ends the reading. */
 struct counts_reader {
 	int (*image)(const struct counts_image *image, void *arg);
-	/* An enum counts_verdict or -errno. */
+	/* Returns an enum counts_verdict or -errno. */
 	int (*stack)(const struct counts_stack *stack, void *arg);
-	/* What a thread has collected for a stack and not yet added to it. */
+	/* What a thread has collected for a stack and has not added to it yet. */
 	int (*thread)(const struct counts_stack *stack, void *arg);
 	int (*line)(const struct counts_line *line, void *arg);
 };
 
-/* Why instructions of a code object have no line of their own. X(ID, what to tell a person) */
+/* Why some instructions of a code object have no line. X(ID, what a person is told) */
 #define COUNTS_GAPS(X)                                                                          \
 	X(UNREAD, "their line tables could not be read before they were gone")                  \
 	X(TOO_LONG, "their line tables are more than is kept (64 MiB each, 256 MiB a process, " \
@@ -113,61 +116,65 @@ struct counts_skip { /* a process that is not profiled */
 
 #define COUNTS_UNWATCHED_NAMED 16
 
-struct counts_unwatched { /* Pythons that a profiled process started and that are not profiled */
+struct counts_unwatched { /* a profiled process that has started Pythons that are not profiled */
 	pid_t parent;
-	pid_t pids[COUNTS_UNWATCHED_NAMED]; /* `named` of the `count` */
+	pid_t pids[COUNTS_UNWATCHED_NAMED]; /* the first `named` of `count` */
 	size_t named, count;
-	bool more; /* children than were looked at */
-	bool late; /* because it took too long */
+	bool more; /* it has more children than were looked at */
+	bool late; /* as `more`, because time ran out */
 	struct counts_unwatched *next;
 };
 
 #define COUNTS_COMMS_MAX 4
 
-/* What was not seen, not kept or could not be had: the notes of a report. */
+/* What could not be seen, kept or measured. It becomes the notes of a report. */
 struct counts_facts {
-	double end; /* when the figures were read; seconds since the epoch */
+	double end; /* when the figures were read, in seconds since the epoch */
 	uint64_t dropped_images, dropped_messages;
-	uint64_t line_misses[PYMEM_LINE_MISS_COUNT]; /* events of probes that are in no line */
-	unsigned unexamined;		    /* programs that ended before they could be examined */
-	const char (*unexamined_comms)[16]; /* of COUNTS_COMMS_MAX of these, each once; "": no
-					     * more */
-	unsigned unseen;		    /* likewise, of those that no traced process started */
-	int copies_error;		    /* -errno: copies on write can't be watched */
-	uint64_t malformed;		    /* messages that were not as they should be */
-	uint64_t refused;     /* stacks and code objects for which there was no room */
-	size_t image_bytes;   /* for those of one image */
-	size_t all_bytes;     /* for those of all */
-	uint64_t no_memory;   /* messages taken not at all or in part: memory ran out */
-	const uint64_t *gaps; /* code objects with such instructions, by enum counts_gap */
-	uint64_t more_skips;  /* that are not in the list */
-	unsigned skips_most;  /* in the list */
+	/* Probe events that no line could be charged with. */
+	uint64_t line_misses[PYMEM_LINE_MISS_COUNT];
+	unsigned unexamined; /* programs that ended before they could be examined */
+	/* Their names, each once, COUNTS_COMMS_MAX of them; "": no more. */
+	const char (*unexamined_comms)[16];
+	unsigned unseen;      /* the same, of programs that no traced process started */
+	int copies_error;     /* why copies on write can't be watched, -errno; 0: they can */
+	uint64_t malformed;   /* messages with impossible contents */
+	uint64_t refused;     /* stacks and code objects refused for want of room */
+	size_t image_bytes;   /* the room for those of one image */
+	size_t all_bytes;     /* the room for those of all images */
+	uint64_t no_memory;   /* messages lost in part or as a whole because memory ran out */
+	const uint64_t *gaps; /* by enum counts_gap: code objects that have such instructions */
+	uint64_t more_skips;  /* those that are not in the list */
+	unsigned skips_most;  /* how many the list can hold */
 	const struct counts_skip *skips;
 	const struct counts_unwatched *unwatched;
 };
 
 enum counts_note {
-	COUNTS_NOTE_KERNEL, /* what this kernel lacks or does differently */
-	COUNTS_NOTE_EVENTS, /* what was not counted, a table being full */
+	COUNTS_NOTE_KERNEL, /* what this kernel lacks or does in another way */
+	COUNTS_NOTE_EVENTS, /* events that were not counted because a table was full */
 	COUNTS_NOTE_PROBES, /* files whose line probes were refused */
 };
 
-/* Each gets the source's `self`. Calls return 0 or -errno. */
+/* What a source implements. `self` is the source. Functions that return an int return 0 or
+ * -errno. */
 struct counts_ops {
-	/* Hands over all that is there now. Nothing is freed but what the reader has taken. */
+	/* Passes on all figures that exist now. Frees only what the reader answers with
+	 * COUNTS_TAKEN. */
 	int (*read)(void *self, const struct counts_reader *reader, void *arg);
-	/* Hands over what images did that have ended, some time ago or (`all`) at any time, each
-	 * once; no threads. Then frees all that is kept of these images. */
+	/* Passes on, once, the figures of images that ended some time ago, or with `all` at any
+	 * time. There are no threads among them. Then frees everything that is kept for these
+	 * images. */
 	int (*take_ended)(void *self, bool all, const struct counts_reader *reader, void *arg);
-	/* Does the process still run that was handed over as an image, and not as an ended one? */
+	/* True if the process that was passed on as a running image still runs. */
 	bool (*is_running)(void *self, pid_t pid, uint64_t start_boottime_ns);
-	/* Valid until the source is used again. */
+	/* Fills `facts`. Its pointers are valid until the next call of any function here. */
 	void (*facts)(void *self, struct counts_facts *facts);
 	void (*each_note)(void *self, enum counts_note which,
 			  void (*fn)(const char *text, void *arg), void *arg);
 };
 
-/* The RSS, in pages, of counters by enum pymem_member. */
+/* The RSS in pages. `pages` has one counter for each enum pymem_member. */
 static inline int64_t counts_rss_pages(const __s64 *pages)
 {
 	return pages[PYMEM_FILE] + pages[PYMEM_ANON] + pages[PYMEM_SHMEM];

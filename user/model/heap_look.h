@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* What a look at a process's heap found, as it is reported: pure data, owned by the look. Byte figures
- * are of resident memory. Text that comes from the target is raw: renderers escape it. */
+/* What a look at a process's heap found, as it is reported: pure data, owned by the look. Byte
+ * figures are of resident memory. Text that comes from the target is raw: renderers escape it.
+ *
+ * A look is made of one census of the heap, or of two. With two, figures are those of the second,
+ * and what has "grown" in its name is the second less the first.
+ */
 #ifndef HEAP_LOOK_H
 #define HEAP_LOOK_H
 
@@ -11,18 +15,18 @@
 
 /* Each resident page's bytes are in exactly one of these; their sum is RSS. The order is that of
  * the JSON. */
-#define HEAP_BALANCE(X)                                                                        \
-	X(objects, "live objects")                                                             \
-	X(buffers, "their buffers")                                                            \
-	X(pool_free, "free in pools")                                                          \
-	X(arena_free, "free in arenas")                                                        \
-	X(malloc_used, "malloc, held by C")                                                    \
-	X(malloc_free, "free in malloc")                                                       \
-	X(mapped_buffers, "mapped buffers")                                                    \
-	X(anonymous_other, "other anonymous")                                                  \
-	X(stacks, "stacks")                                                                    \
-	X(files, "files")                                                                      \
-	X(shared, "shared")                                                                    \
+#define HEAP_BALANCE(X)                       \
+	X(objects, "objects")                 \
+	X(buffers, "their buffers")           \
+	X(pool_free, "free in pools")         \
+	X(arena_free, "free in arenas")       \
+	X(malloc_used, "malloc held by C")    \
+	X(malloc_free, "free in malloc")      \
+	X(mapped_buffers, "mapped buffers")   \
+	X(anonymous_other, "other anonymous") \
+	X(stacks, "stacks")                   \
+	X(files, "files")                     \
+	X(shared, "shared")                   \
 	X(unexplained, "unexplained")
 
 struct heap_balance {
@@ -38,31 +42,42 @@ struct heap_type_row {
 };
 
 struct heap_holder_row {
-	char *path, *type, *shared_by;
+	char *path, *type;
+	char *shared_by; /* no single holder dominates: who shares it; NULL */
 	uint64_t entries, retained_bytes;
 	bool has_entries;
 	int64_t entries_grown, grown_bytes;
-	bool is_new; /* was not there at the first look */
+	bool is_new;	   /* was not there at the first census */
+	bool is_local;	   /* of a running function: it may go when that returns */
+	bool is_unreached; /* nothing that leads there was found */
 };
 
 struct heap_birth_row {
 	char *holder, *file, *function, *type;
 	int line;
-	char **stack; /* "file:line function", innermost first; ended by NULL */
+	char **stack;	    /* "file:line function", innermost first; ended by NULL; may be NULL */
 	const char *method; /* "watch" or "burst" */
 	uint64_t insertions;
 	double share; /* of the insertions seen for that holder */
+};
+
+struct heap_now {
+	char *what;
+	uint64_t bytes;
 };
 
 struct heap_touched_row {
 	char *file, *function;
 	int line;
 	uint64_t resident_bytes;
-	struct heap_now {
-		char *what;
-		uint64_t bytes;
-	} *now;
+	struct heap_now *now;
 	size_t now_count;
+};
+
+/* What keeps pools from becoming free: live blocks in pools that are less than half full. */
+struct heap_pin_row {
+	char *type;	       /* a type's name, or "buffers" */
+	uint64_t bytes, pools; /* of these blocks; pools that hold one at least */
 };
 
 struct heap_generation {
@@ -71,33 +86,79 @@ struct heap_generation {
 
 struct heap_look {
 	pid_t pid;
-	char *comm, **cmdline;
+	char *comm, **cmdline; /* ended by NULL; may be NULL */
 	char python[32];
-	char allocator[64]; /* "pymalloc+glibc" */
+	char allocator[64];  /* "pymalloc+glibc" */
+	char *opaque;	     /* the allocator whose memory can't be read; NULL: none */
 	double paused_ms[2]; /* < 0: not paused */
-	double seconds;	     /* between the two looks; 0: one look */
+	double seconds;	     /* between the two censuses; 0: there is one */
 	uint64_t rss_bytes, rss_first_bytes;
 	uint64_t swapped_bytes;
-	struct heap_balance balance;
-	uint64_t trimmable_bytes;      /* what malloc_trim(0) would give back */
+	struct heap_balance balance, balance_first;
+	uint64_t trimmable_bytes; /* what malloc_trim(0) would give back */
+	/* Pools that hold a live block, and of these how many are up to 10 % full, 20 %, … */
 	uint64_t pools, pools_by_fullness[10];
-	char *verdict;
+	struct heap_pin_row *pins;
+	size_t pin_count;
 	struct heap_type_row *types;
 	size_t type_count;
+	bool has_holders; /* they were looked for */
 	struct heap_holder_row *holders;
 	size_t holder_count;
 	struct heap_birth_row *births;
 	size_t birth_count;
 	struct heap_touched_row *touched;
 	size_t touched_count;
-	uint64_t garbage_bytes, garbage_objects; /* cycles that nobody reaches */
+	/* Cycles that nobody reaches. */
+	uint64_t garbage_bytes, garbage_objects;
+	int64_t garbage_grown;
 	bool gc_known, gc_enabled;
 	struct heap_generation generations[3];
 	unsigned generation_count;
 	uint64_t gc_frozen, gc_uncollectable;
-	char **skipped, **notes; /* sentences, ended by NULL */
+	char **skipped, **notes; /* sentences, ended by NULL; may be NULL */
 };
 
+/* NULL: out of memory. */
+struct heap_look *heap_look_new(void);
 void heap_look_free(struct heap_look *look);
+
+/* The sum of its parts: RSS. */
+uint64_t heap_balance_sum(const struct heap_balance *balance);
+/* What a program made and has not freed: objects, their buffers, what C holds. */
+uint64_t heap_balance_live(const struct heap_balance *balance);
+
+/* Did the holder come since the first of two looks, without being growth? It is a running
+ * function's, which may let it go when it returns; or it is part of a holder that was there and did
+ * not grow, such as an entry that took another one's place in a cache. */
+bool heap_look_is_passing(const struct heap_look *look, const struct heap_holder_row *holder);
+
+/* Sorts the look's holders: largest first; of two looks those that grew most first, and what is
+ * passing after what is not. 0 or -ENOMEM: they are as they were. */
+int heap_look_sort_holders(struct heap_look *look);
+
+/* Adds a sentence to a list such as look->notes. 0 or -ENOMEM. */
+int heap_look_say(char ***sentences, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* What one run of the command reports: looks at one process or more. */
+struct heap_skip {
+	pid_t pid;
+	char *comm, *reason;
+};
+
+struct heap_report {
+	const char *host, *kernel, *version; /* borrowed */
+	double start, end;		     /* seconds since the epoch */
+	struct heap_look **looks;	     /* owned, as the skips */
+	size_t look_count, look_room;
+	struct heap_skip *skips;
+	size_t skip_count, skip_room;
+};
+
+/* The report owns the look then. 0 or -ENOMEM: it owns nothing. */
+int heap_report_add(struct heap_report *report, struct heap_look *look);
+/* A process that was asked for and could not be looked at. 0 or -ENOMEM. */
+int heap_report_skip(struct heap_report *report, pid_t pid, const char *comm, const char *reason);
+void heap_report_fini(struct heap_report *report);
 
 #endif

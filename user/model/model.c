@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Problem: keep a profile of hundreds of thousands of stacks, of up to 128 frames each, so that
- * adding one costs a hash and a comparison, and so that renderers need nothing else.
+/* Problem: keep a profile of hundreds of thousands of stacks, of up to 128 frames each. To add one
+ * must cost no more than a hash and a comparison, and a renderer must find everything here.
  *
- * Strings and locations are in model_book.c; what becomes of lines is in model_lines.c, of
- * processes that end in model_ended.c.
- */
+ * model_book.c keeps strings and locations, model_lines.c computes lines, model_ended.c keeps
+ * processes that have ended. */
 #include "model/model_private.h"
 
 #include <errno.h>
@@ -19,7 +18,7 @@ struct model *model_new(uint64_t page_size)
 	if (!book)
 		return NULL;
 	book->pub.page_size = page_size;
-	/* 16 random bytes that the kernel gives each program; always there. */
+	/* The kernel gives each program 16 random bytes there; they always exist. */
 	memcpy(&book->seed, (const void *)getauxval(AT_RANDOM), sizeof(book->seed));
 	book->seed |= 1;
 	return &book->pub;
@@ -68,7 +67,7 @@ void model_clear(struct model *model)
 	size_t i;
 
 	for (i = 0; i < model->process_count; i++)
-		if (!process_of(model->processes[i])->sealed)
+		if (!process_of(model->processes[i])->frozen)
 			model_process_free(model->processes[i]);
 	for (i = 0; i < model->skip_count; i++) {
 		free(model->skips[i].comm);
@@ -87,9 +86,9 @@ void model_free(struct model *model)
 	if (!model)
 		return;
 	model_clear(model);
-	for (i = 0; i < book->sealed_count; i++)
-		model_process_free(book->sealed[i]);
-	free(book->sealed);
+	for (i = 0; i < book->frozen_count; i++)
+		model_process_free(book->frozen[i]);
+	free(book->frozen);
 	for (i = 0; i < book->string_count; i++)
 		free(book->strings[i]);
 	for (i = 0; i < book->location_count; i++)
@@ -187,7 +186,7 @@ int model_add_note(struct model *model, const char *note)
 	return 0;
 }
 
-/* The process's stack of these frames, new if need be; its index, or -ENOMEM. */
+/* The index of the process's stack with these frames, which is added if it is new. Or -ENOMEM. */
 static ssize_t take_stack(struct book *book, struct process *process,
 			  const struct model_location *const *frames, unsigned depth)
 {
@@ -206,7 +205,7 @@ static ssize_t take_stack(struct book *book, struct process *process,
 			return index;
 	}
 	stack.frames = malloc(bytes);
-	/* Two arrays of one size: `stack_room` follows once both have it. */
+	/* The two arrays have the same size. `stack_room` is only set when both have grown. */
 	if (!stack.frames || !ARRAY_HAS_ROOM(pub->stacks, pub->stack_count, room))
 		goto fail;
 	room = process->stack_room;

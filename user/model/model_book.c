@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Strings are kept once; so equal file names are equal pointers, and locations and stacks
- * can be hashed and compared by pointers. Names come from the target: the hash is seeded with
- * what the target can't know, else it could choose names that all collide.
+/* Each string is kept once. Equal file names are then equal pointers, so locations and stacks are
+ * hashed and compared by pointer. A target chooses its names; the hash is seeded with a number that
+ * it can't know, else it could choose names that all collide.
  *
- * Invariant: pointers handed out stay valid until model_free(); those of which no sealed process
- * has a line, until processes are folded (model_ended.c): on a host that is watched for days there
- * is no end of names.
- */
+ * Invariant: a pointer that was handed out stays valid until model_free(). The exception are names
+ * and locations that no frozen process uses: model_gather_ended() frees them, since a host that is
+ * watched for days has no end of names. */
 #include "model/model_private.h"
 
 #include <errno.h>
@@ -80,7 +79,8 @@ int model_table_add(struct table *table, uint64_t hash, size_t index)
 {
 	uint64_t at;
 
-	/* At most half full: the walk above always meets a free slot, soon. */
+	/* At most half of the slots are used, so model_table_next() always finds a free one
+	 * soon. */
 	if (2 * (table->used + 1) > table->room && table_grow(table) != 0)
 		return -ENOMEM;
 	for (at = hash; table->slots[at & (table->room - 1)].index;)
@@ -113,7 +113,7 @@ const char *model_intern(struct book *book, const char *text)
 	return copy;
 }
 
-/* Is it code of the import system, which runs because of an import statement? */
+/* True for code of the import system, which an import statement runs. */
 static bool is_importer(const struct model_location *location)
 {
 	static const char *const frozen[] = {
@@ -146,7 +146,7 @@ static int set_line(struct book *book, struct location *location)
 		if (same_line(&book->lines[location->line]->pub, &location->pub))
 			return 0;
 	}
-	/* The book already owns the location: it stays, even if the caller fails. */
+	/* The book owns the location already: it stays even if the caller fails. */
 	location->line = book->line_count;
 	if (!ARRAY_HAS_ROOM(book->lines, book->line_count, book->line_room))
 		return -ENOMEM;
@@ -192,7 +192,7 @@ const struct model_location *model_location(struct model *model, const char *fil
 	}
 	location->pub = wanted;
 	location->importer = is_importer(&wanted);
-	/* Owned by the book from here on, found or not. */
+	/* From here on the book owns it, whether or not the rest succeeds. */
 	book->locations[book->location_count++] = location;
 	if (set_line(book, location) != 0 ||
 	    model_table_add(&book->location_table, hash, book->location_count - 1) != 0)
@@ -200,7 +200,7 @@ const struct model_location *model_location(struct model *model, const char *fil
 	return &location->pub;
 }
 
-/* Empties a table, to be filled anew. */
+/* Empties a table, so that it can be filled again. */
 static void table_clear(struct table *table)
 {
 	if (table->room)
@@ -208,8 +208,8 @@ static void table_clear(struct table *table)
 	table->used = 0;
 }
 
-/* Which locations the lines of sealed processes have: their lines' numbers, which are made
- * anew, say so meanwhile. */
+/* Marks the locations that lines of frozen processes use. Their line numbers are computed anew
+ * later, so the mark is kept in them. */
 static void mark(struct book *book)
 {
 	const struct model_process *process;
@@ -217,8 +217,8 @@ static void mark(struct book *book)
 
 	for (i = 0; i < book->location_count; i++)
 		book->locations[i]->line = 0;
-	for (i = 0; i < book->sealed_count; i++) {
-		process = book->sealed[i];
+	for (i = 0; i < book->frozen_count; i++) {
+		process = book->frozen[i];
 		for (j = 0; j < process->line_count; j++)
 			location_of(process->lines[j].location)->line = 1;
 	}
@@ -251,7 +251,7 @@ static int sweep_strings(struct book *book, const struct table *kept)
 	return err;
 }
 
-/* A table of the addresses of all strings that locations and sealed processes have. */
+/* Fills `kept` with the addresses of all strings that locations and frozen processes use. */
 static int wanted_strings(const struct book *book, struct table *kept)
 {
 	const char *both[2];
@@ -259,12 +259,12 @@ static int wanted_strings(const struct book *book, struct table *kept)
 	uint64_t hash, cursor;
 	int err = 0;
 
-	for (i = 0; i < book->location_count + book->sealed_count && !err; i++) {
+	for (i = 0; i < book->location_count + book->frozen_count && !err; i++) {
 		if (i < book->location_count) {
 			both[0] = book->locations[i]->pub.file;
 			both[1] = book->locations[i]->pub.function;
 		} else {
-			both[0] = both[1] = book->sealed[i - book->location_count]->engine;
+			both[0] = both[1] = book->frozen[i - book->location_count]->engine;
 		}
 		for (j = 0; j < 2 && !err; j++) {
 			cursor = hash = model_hash_pointer(book, book->seed, both[j]);
@@ -292,7 +292,7 @@ int model_book_collect(struct book *book)
 			free(location);
 			continue;
 		}
-		/* In all three there is room: no more are in them than were. */
+		/* None of the three tables can grow here: no more is in them than before. */
 		book->locations[count] = location;
 		err = set_line(book, location) ?: err;
 		err = model_table_add(&book->location_table, hash_location(book, &location->pub),

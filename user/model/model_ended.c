@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Processes that have ended: their lines stay for all reports to come, their stacks go.
+/* Processes that have ended. Their stacks are freed; their lines stay for all later reports.
  *
- * On a host that is watched for days there is no end of them. What they may take is limited: those
- * that changed least are folded into one sum, so that all amounts still add up.
- */
+ * A host that is watched for days has no end of them, so their memory is limited: the processes
+ * that changed least are gathered into one sum. All amounts still add up. */
 #include "model/model_private.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* Of a process and what the caller keeps of it; of a line, its location and names. */
+/* Rough memory of a process, including what the caller keeps for it; of a line, including its
+ * location and names. */
 #define PROCESS_BYTES 768
 #define LINE_BYTES    (sizeof(struct model_line) + 128)
 
@@ -23,7 +23,7 @@ static size_t bytes_of(const struct model_process *process)
 	return bytes;
 }
 
-/* The lines stay as they are from now on: no more memory than they need. */
+/* The lines don't change any more: give back the memory that they don't need. */
 static void shrink(struct model_process *process)
 {
 	struct model_line *lines = NULL;
@@ -34,58 +34,58 @@ static void shrink(struct model_process *process)
 		process->lines = lines;
 }
 
-static void hide_sealed(struct model *model)
+static void hide_frozen(struct model *model)
 {
 	size_t i, count = 0;
 
 	for (i = 0; i < model->process_count; i++) {
-		if (!process_of(model->processes[i])->sealed)
+		if (!process_of(model->processes[i])->frozen)
 			model->processes[count++] = model->processes[i];
 	}
 	model->process_count = count;
 }
 
-static int show_sealed(struct book *book)
+static int show_frozen(struct book *book)
 {
 	struct model *model = &book->pub;
 	size_t i;
 
-	for (i = 0; i < book->sealed_count; i++) {
+	for (i = 0; i < book->frozen_count; i++) {
 		if (!ARRAY_HAS_ROOM(model->processes, model->process_count, book->process_room))
 			return -ENOMEM;
-		model->processes[model->process_count++] = book->sealed[i];
+		model->processes[model->process_count++] = book->frozen[i];
 	}
 	return 0;
 }
 
-int model_finish(struct model *model)
+int model_compute(struct model *model)
 {
-	hide_sealed(model);
-	return model_gather(model) ?: show_sealed(book_of(model));
+	hide_frozen(model);
+	return model_compute_lines(model) ?: show_frozen(book_of(model));
 }
 
-int model_seal(struct model *model)
+int model_freeze(struct model *model)
 {
 	struct book *book = book_of(model);
 	struct model_process *process;
 	size_t i;
 	int err;
 
-	hide_sealed(model);
-	err = model_gather(model);
+	hide_frozen(model);
+	err = model_compute_lines(model);
 	for (i = 0; i < model->process_count && !err; i++) {
 		process = model->processes[i];
-		if (!ARRAY_HAS_ROOM(book->sealed, book->sealed_count, book->sealed_room)) {
+		if (!ARRAY_HAS_ROOM(book->frozen, book->frozen_count, book->frozen_room)) {
 			err = -ENOMEM;
 			break;
 		}
 		model_stacks_free(process);
 		shrink(process);
-		process_of(process)->sealed = true;
-		book->sealed[book->sealed_count++] = process;
-		book->sealed_bytes += bytes_of(process);
+		process_of(process)->frozen = true;
+		book->frozen[book->frozen_count++] = process;
+		book->frozen_bytes += bytes_of(process);
 	}
-	/* What could not be sealed stays; what was is no longer among these. */
+	/* Those that could not be frozen stay; the frozen ones before them are removed. */
 	memmove(model->processes, model->processes + i,
 		(model->process_count - i) * sizeof(struct model_process *));
 	model->process_count -= i;
@@ -108,31 +108,32 @@ static int compare(const void *left, const void *right)
 	return (a < b) - (a > b);
 }
 
-static void add_to_rest(struct model_rest *rest, const struct model_process *process)
+static void gather_process(struct model_gathered *gathered, const struct model_process *process)
 {
 	int i;
 
-	rest->processes++;
-	rest->change_bytes += process->rss_end_bytes - process->rss_start_bytes;
-	rest->charged_bytes += process->charged_bytes;
+	gathered->processes++;
+	gathered->change_bytes += process->rss_end_bytes - process->rss_start_bytes;
+	gathered->charged_bytes += process->charged_bytes;
 	for (i = 0; i < PYMEM_LOSS_COUNT; i++)
-		rest->lost_bytes[i] += process->lost_bytes[i];
+		gathered->lost_bytes[i] += process->lost_bytes[i];
 }
 
-int model_fold_ended(struct model *model, size_t limit,
-		     void (*gone)(const struct model_process *process, void *arg), void *arg)
+int model_gather_ended(struct model *model, size_t limit,
+		       void (*gone)(const struct model_process *process, void *arg), void *arg)
 {
 	struct book *book = book_of(model);
 	struct model_process *process;
 
-	if (book->sealed_bytes <= limit || model->process_count)
+	if (book->frozen_bytes <= limit || model->process_count)
 		return 0;
-	qsort(book->sealed, book->sealed_count, sizeof(struct model_process *), compare);
-	/* Some more than need be, so that this is not done for each process that ends. */
-	while (book->sealed_count && book->sealed_bytes > limit / 4 * 3) {
-		process = book->sealed[--book->sealed_count];
-		book->sealed_bytes -= bytes_of(process);
-		add_to_rest(&model->rest, process);
+	qsort(book->frozen, book->frozen_count, sizeof(struct model_process *), compare);
+	/* Free a quarter more than necessary, so that this does not happen at each end of a
+	 * process. */
+	while (book->frozen_count && book->frozen_bytes > limit / 4 * 3) {
+		process = book->frozen[--book->frozen_count];
+		book->frozen_bytes -= bytes_of(process);
+		gather_process(&model->gathered, process);
 		gone(process, arg);
 		model_process_free(process);
 	}

@@ -1,25 +1,24 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* From stacks to lines.
  *
- * The innermost frame gets a stack's own figures, so increments add up to what was charged.
- * Each line on the stack gets its total once, however often it recurs. Each location
- * knows its line's number, so a frame costs one look at an array and no hashing.
+ * A stack's own figures go to the line of its innermost frame, so increments add up to what was
+ * charged. Its total goes once to each line on it, however often the line occurs. Each location
+ * knows the number of its line: a frame costs one access to an array and no hash.
  *
- * Where imports are folded, frames of the import system are as if they were not there. A stack
- * of nothing else (the interpreter starts) is its outermost frame's.
- */
+ * If imports are gathered, frames of the import system are skipped. A stack that has no other
+ * frames (while the interpreter starts) is charged to its outermost one. */
 #include "model/model_private.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-struct mark {			 /* by line number: what the stack at work knows of it */
-	uint32_t process, stack; /* seen there last; plus 1 */
-	size_t at;		 /* in the process's lines */
+struct mark {			 /* by line number: where the line was last met */
+	uint32_t process, stack; /* the last process and stack that had it, plus 1 */
+	size_t at;		 /* its index in the process's lines */
 };
 
-struct gather {
+struct summing {
 	const struct book *book;
 	struct mark *marks;
 	struct model_process *process;
@@ -27,18 +26,18 @@ struct gather {
 	size_t room;
 };
 
-/* The line of `location` in the process, made if need be. NULL: out of memory. The next
- * call may move it. */
-static struct model_line *line_of(struct gather *g, const struct model_location *location)
+/* The line of `location` in the current process, added if it is new. NULL: out of memory. The
+ * pointer is valid until the next call. */
+static struct model_line *line_of(struct summing *s, const struct model_location *location)
 {
-	struct mark *mark = &g->marks[location_of(location)->line];
-	struct model_process *process = g->process;
+	struct mark *mark = &s->marks[location_of(location)->line];
+	struct model_process *process = s->process;
 
-	if (mark->process == g->number)
+	if (mark->process == s->number)
 		return &process->lines[mark->at];
-	if (!ARRAY_HAS_ROOM(process->lines, process->line_count, g->room))
+	if (!ARRAY_HAS_ROOM(process->lines, process->line_count, s->room))
 		return NULL;
-	*mark = (struct mark){.process = g->number, .at = process->line_count};
+	*mark = (struct mark){.process = s->number, .at = process->line_count};
 	process->lines[process->line_count] =
 		(struct model_line){.location = location, .mem_usage_bytes = -1, .occurrences = -1};
 	return &process->lines[process->line_count++];
@@ -72,17 +71,17 @@ static int64_t rss_bytes(const struct pymem_counters *counters, int64_t page)
 	       page;
 }
 
-/* Is the frame `i` left out? */
-static bool is_folded(const struct gather *g, const struct model_stack *stack, unsigned i)
+/* True if frame `i` is skipped, being of the import system. */
+static bool is_left_out(const struct summing *s, const struct model_stack *stack, unsigned i)
 {
-	return g->book->pub.imports_folded && location_of(stack->frames[i])->importer &&
+	return s->book->pub.imports_gathered && location_of(stack->frames[i])->importer &&
 	       i + 1 < stack->depth;
 }
 
-static int gather_stack(struct gather *g, size_t index)
+static int sum_stack(struct summing *s, size_t index)
 {
-	const struct model_stack *stack = &g->process->stacks[index];
-	int64_t page = g->book->pub.page_size, bytes = rss_bytes(&stack->counters, page);
+	const struct model_stack *stack = &s->process->stacks[index];
+	int64_t page = s->book->pub.page_size, bytes = rss_bytes(&stack->counters, page);
 	uint64_t peak = stack->counters.peak_pages * page;
 	struct model_line *line;
 	struct mark *mark;
@@ -90,16 +89,16 @@ static int gather_stack(struct gather *g, size_t index)
 	unsigned i;
 
 	for (i = 0; i < stack->depth; i++) {
-		if (is_folded(g, stack, i))
+		if (is_left_out(s, stack, i))
 			continue;
-		line = line_of(g, stack->frames[i]);
+		line = line_of(s, stack->frames[i]);
 		if (!line)
 			return -ENOMEM;
 		if (leaf)
 			add_self(line, &stack->counters,
-				 process_of(g->process)->extras[index].vmcalls, page);
+				 process_of(s->process)->extras[index].vmcalls, page);
 		leaf = false;
-		mark = &g->marks[location_of(stack->frames[i])->line];
+		mark = &s->marks[location_of(stack->frames[i])->line];
 		if (mark->stack == index + 1)
 			continue;
 		mark->stack = index + 1;
@@ -108,19 +107,19 @@ static int gather_stack(struct gather *g, size_t index)
 		if (line->peak_bytes < peak)
 			line->peak_bytes = peak;
 	}
-	g->process->charged_bytes += bytes;
+	s->process->charged_bytes += bytes;
 	return 0;
 }
 
-static int gather_runs(struct gather *g, const struct runs *runs)
+static int sum_runs(struct summing *s, const struct runs *runs)
 {
-	int64_t page = g->book->pub.page_size;
+	int64_t page = s->book->pub.page_size;
 	const struct pymem_line *counted = &runs->counted;
 	struct model_line *line;
 
-	if (g->book->pub.imports_folded && location_of(runs->location)->importer)
+	if (s->book->pub.imports_gathered && location_of(runs->location)->importer)
 		return 0;
-	line = line_of(g, runs->location);
+	line = line_of(s, runs->location);
 	if (!line)
 		return -ENOMEM;
 	if (line->occurrences < 0)
@@ -138,9 +137,9 @@ static int gather_runs(struct gather *g, const struct runs *runs)
 	return 0;
 }
 
-static int gather_process(struct gather *g)
+static int sum_process(struct summing *s)
 {
-	struct model_process *process = g->process;
+	struct model_process *process = s->process;
 	size_t i;
 	int err = 0;
 
@@ -148,30 +147,30 @@ static int gather_process(struct gather *g)
 	process->lines = NULL;
 	process->line_count = 0;
 	process->charged_bytes = 0;
-	g->room = 0;
+	s->room = 0;
 	for (i = 0; i < process->stack_count && !err; i++)
-		err = gather_stack(g, i);
+		err = sum_stack(s, i);
 	for (i = 0; i < process_of(process)->run_count && !err; i++)
-		err = gather_runs(g, &process_of(process)->runs[i]);
+		err = sum_runs(s, &process_of(process)->runs[i]);
 	return err;
 }
 
-int model_gather(struct model *model)
+int model_compute_lines(struct model *model)
 {
-	struct gather g = {.book = book_of(model)};
+	struct summing s = {.book = book_of(model)};
 	size_t i;
 	int err = 0;
 
-	g.marks = calloc(g.book->line_count + 1, sizeof(*g.marks));
-	if (!g.marks)
+	s.marks = calloc(s.book->line_count + 1, sizeof(*s.marks));
+	if (!s.marks)
 		return -ENOMEM;
 	for (i = 0; i < model->process_count && !err; i++) {
-		g.process = model->processes[i];
-		g.number = i + 1;
-		err = gather_process(&g);
+		s.process = model->processes[i];
+		s.number = i + 1;
+		err = sum_process(&s);
 		if (!err)
-			model_sort_lines(g.process, MODEL_SORT_INCREMENT);
+			model_sort_lines(s.process, MODEL_SORT_INCREMENT);
 	}
-	free(g.marks);
+	free(s.marks);
 	return err;
 }

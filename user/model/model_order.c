@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* In which order processes and lines are shown: what tells a reader most comes first, and equal
- * figures always come in the same order.
- */
+/* The order of processes and lines: what tells a reader most comes first. Equal figures always come
+ * in the same order. */
 #include "model/model_private.h"
 
 #include <errno.h>
@@ -24,12 +23,12 @@ static int64_t sort_value(const struct model_line *line, enum model_sort sort)
 	case MODEL_SORT_INCREMENT:
 		break;
 	}
-	/* By size: what frees much matters as much as what grows much. */
+	/* By size: a line that frees much matters as much as one that grows much. */
 	return line->increment_bytes < 0 ? -line->increment_bytes : line->increment_bytes;
 }
 
-/* Equal figures: by what tells a reader most, then by place, so that the order is always
- * the same. */
+/* Equal figures are ordered by what tells a reader most, then by place: so the order is always the
+ * same. */
 static int compare_lines(const void *left, const void *right, void *arg)
 {
 	const struct model_line *a = left, *b = right;
@@ -85,8 +84,8 @@ static struct rank rank_of(struct model_process *process, enum model_sort sort)
 	return rank;
 }
 
-/* Equal ones by PID, which is mostly the order in which they began; of one process, the images
- * in order of the RSS that each began with. */
+/* Equal processes are ordered by PID, which is mostly the order in which they began. Images of one
+ * process are ordered by the RSS with which they began. */
 static int compare_ranks(const void *left, const void *right)
 {
 	const struct rank *a = left, *b = right;

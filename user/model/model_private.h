@@ -1,25 +1,25 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* What model.c and model_lines.c share and nobody else sees. The public structs come first in
- * the private ones, so that a pointer to one is a pointer to the other. */
+/* What the files of model/ share and nobody else sees. The public struct is the first member of the
+ * private one, so a pointer to one is a pointer to the other. */
 #ifndef MODEL_PRIVATE_H
 #define MODEL_PRIVATE_H
 
 #include "base/array.h"
 #include "model/model.h"
 
-/* Maps a hash to indices of an array that the owner keeps; the owner compares. */
+/* Maps a hash to indices of an array. The owner keeps the array and compares its elements. */
 struct table {
 	struct table_slot {
 		uint64_t hash;
-		size_t index; /* plus 1; 0: free */
+		size_t index; /* index plus 1; 0: free */
 	} * slots;
-	size_t room, used; /* room: 0 or a power of two */
+	size_t room, used; /* room: number of slots, 0 or a power of two */
 };
 
 struct location {
 	struct model_location pub;
-	size_t line;   /* index into lines: equal for equal file, function and line */
-	bool importer; /* of the import system */
+	size_t line;   /* index into lines; equal file, function and line have the same */
+	bool importer; /* belongs to the import system */
 };
 
 struct stack_extra {
@@ -29,14 +29,14 @@ struct stack_extra {
 struct process {
 	struct model_process pub;
 	struct table table;	    /* of stacks */
-	struct stack_extra *extras; /* beside pub.stacks */
+	struct stack_extra *extras; /* one for each of pub.stacks */
 	size_t stack_room;
 	struct runs {
 		const struct model_location *location;
 		struct pymem_line counted;
 	} * runs;
 	size_t run_count, run_room;
-	bool sealed;
+	bool frozen;
 };
 
 struct book {
@@ -47,12 +47,12 @@ struct book {
 	size_t string_count, string_room;
 	struct location **locations;
 	size_t location_count, location_room;
-	struct location **lines; /* the first location of each line */
+	struct location **lines; /* of each line: the location met first */
 	size_t line_count, line_room;
 	size_t process_room, skip_room, note_room;
-	struct model_process **sealed;
-	size_t sealed_count, sealed_room;
-	size_t sealed_bytes; /* what they take */
+	struct model_process **frozen;
+	size_t frozen_count, frozen_room;
+	size_t frozen_bytes; /* their memory */
 };
 
 static inline struct location *location_of(const struct model_location *location)
@@ -70,23 +70,25 @@ static inline struct book *book_of(const struct model *model)
 	return (struct book *)model;
 }
 
-/* Walks the indices that were added under `hash`: `*cursor` starts at `hash`. False at the end. */
+/* Walks through the indices added under `hash`. `*cursor` starts as `hash`. True: `*index` is the
+ * next one; false: the end. model_table_add() adds one; 0 or -ENOMEM. */
 bool model_table_next(const struct table *table, uint64_t hash, uint64_t *cursor, size_t *index);
 int model_table_add(struct table *table, uint64_t hash, size_t index);
 uint64_t model_hash_pointer(const struct book *book, uint64_t hash, const void *pointer);
 
-/* The one copy of `text` (NULL: ""). NULL: out of memory. */
+/* The book's only copy of `text` (NULL: ""). It lives as long as the book. NULL: out of memory. */
 const char *model_intern(struct book *book, const char *text);
 
-/* Frees the strings and locations that no sealed process has. No other process may be there.
- * 0, or -ENOMEM: strings stay. */
+/* Frees the strings and locations that no frozen process uses. The model must have no other
+ * processes. 0, or -ENOMEM: then unused strings stay. */
 int model_book_collect(struct book *book);
 
-/* Frees what lines are computed from. */
+/* Frees the stacks and runs that lines are computed from. model_process_free() frees all of a
+ * process. */
 void model_stacks_free(struct model_process *process);
 void model_process_free(struct model_process *process);
 
-/* Computes the lines of the processes there are, none of them sealed. 0 or -ENOMEM. */
-int model_gather(struct model *model);
+/* Computes the lines of model->processes, none of which may be frozen. 0 or -ENOMEM. */
+int model_compute_lines(struct model *model);
 
 #endif

@@ -8,8 +8,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define INITIAL_USER_NAMESPACE 0xeffffffdU /* PROC_USER_INIT_INO (include/linux/proc_ns.h) */
-#define NAMESPACES_MAX	       33	   /* within one another, the initial one included */
+#define INITIAL_USER_NAMESPACE 0xeffffffdU /* PROC_USER_INIT_INO in include/linux/proc_ns.h */
+#define NAMESPACES_MAX	       33	   /* nested in one another, the initial one included */
 
 static int user_namespace_open(pid_t pid, struct stat *st)
 {
@@ -36,7 +36,7 @@ uint64_t account_namespace_of(pid_t pid)
 	return st.st_ino;
 }
 
-/* A container that root has set up has users of its own, each for itself. */
+/* In a container that root has set up, each user has an account of its own. */
 uid_t account_of(pid_t pid, uid_t uid)
 {
 	struct stat st;

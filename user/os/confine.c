@@ -1,19 +1,18 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Problem: to load BPF programs takes nearly all rights there are. What comes afterwards reads what
- * hostile programs wrote, for hours. A mistake there must not be worth root.
+/* Problem: loading BPF programs takes nearly all rights there are. Afterwards this process reads,
+ * for hours, what hostile programs wrote. A mistake in that must not give anybody root.
  *
- * So when all is loaded, what is not needed is dropped: capabilities, the right to gain some by an
- * exec, and system calls (confine_filter.c). What is kept is decided by what a command does, not
- * by who runs it. The user ID stays, and root owns most files: so the filter lets none be opened
- * for writing, /proc and /sys included.
+ * So when everything is loaded, it drops what it does not need: capabilities, the right to gain
+ * some by an exec, and system calls (confine_filter.c). What it keeps depends on what a command
+ * does, not on the user. The user ID stays, and root owns most files: so the filter does not let it
+ * open any for writing, in /proc and /sys either.
  *
- * What reads others' files and memory is a process of its own, forked before, that keeps the rights
- * to that and no BPF (examiner_helper.c). What runs a command is forked before, too, and keeps all
- * (launch.c): the command has the rights of who asked for it.
+ * Two processes are forked before. The examiner reads memory and files of others: it keeps the
+ * rights to do so, and has no BPF (examiner_helper.c). The one that becomes the command keeps
+ * everything (launch.c), since a command has the rights of the user who started it.
  *
- * Left out: Landlock, under which no process may be looked at that is not under it as well; a user
- * of its own, which most of what is kept would be void for.
- */
+ * Left out: Landlock, since a process under it may only look at processes under it. And a user of
+ * its own, since most of what is kept would have no effect then. */
 #include "os/confine.h"
 
 #include <errno.h>
@@ -26,7 +25,7 @@
 
 #include "base/exit_status.h"
 
-/* Newer than some kernel headers: 5.8, 5.8, 5.9. */
+/* Some kernel headers are older than these: 5.8, 5.8, 5.9. */
 #define CAPABILITY_PERFMON	      38
 #define CAPABILITY_BPF		      39
 #define CAPABILITY_CHECKPOINT_RESTORE 40
@@ -99,7 +98,7 @@ void confine_names(uint64_t capabilities, char *names, size_t size)
 	}
 }
 
-/* What `needs` takes, of what this process has. */
+/* The capabilities that `needs` requires, as far as this process has them. */
 static uint64_t to_keep(unsigned needs, uint64_t have)
 {
 	uint64_t keep = BIT(CAPABILITY_BPF) | BIT(CAPABILITY_PERFMON);
@@ -109,15 +108,16 @@ static uint64_t to_keep(unsigned needs, uint64_t have)
 		       BIT(CAP_SETGID) | BIT(CAPABILITY_CHECKPOINT_RESTORE);
 	if (needs & (CONFINE_LOOK | CONFINE_TRACE))
 		keep |= BIT(CAP_SYS_PTRACE);
-	/* Linux asks for it where a uprobe is opened as a perf event (perf_uprobe_event_init);
-	 * which releases take CAP_PERFMON in its place can't be told beforehand. */
+	/* Linux wants this one when a uprobe is opened as a perf event (perf_uprobe_event_init).
+	 * Some releases accept CAP_PERFMON instead; which ones can't be known beforehand. */
 	if (needs & CONFINE_PROBES)
 		keep |= BIT(CAP_SYS_ADMIN);
 	if (needs & CONFINE_SIGNAL)
 		keep |= BIT(CAP_KILL);
 	if (needs & CONFINE_REPORT)
 		keep |= BIT(CAP_DAC_OVERRIDE) | BIT(CAP_FOWNER);
-	/* Who has CAP_SYS_ADMIN in place of what later kernels split off goes on with that. */
+	/* Later kernels have split capabilities off CAP_SYS_ADMIN. A process that has only that one
+	 * keeps it. */
 	if (keep & ~have & OF_SYS_ADMIN)
 		keep |= BIT(CAP_SYS_ADMIN);
 	return have & keep;
@@ -139,7 +139,7 @@ static int permitted(uint64_t *capabilities)
 	return 0;
 }
 
-/* Nothing is inherited by an exec either. */
+/* Nothing passes on to a program that is executed, either. */
 static int set_capabilities(uint64_t keep)
 {
 	struct __user_cap_header_struct header = cap_header();
@@ -151,7 +151,7 @@ static int set_capabilities(uint64_t keep)
 	return syscall(SYS_capset, &header, data) ? -errno : 0;
 }
 
-/* While CAP_SETPCAP is still there; without it the set stays. */
+/* This takes CAP_SETPCAP, so it comes first. Without that, the set stays as it is. */
 static int drop_bounding(uint64_t keep)
 {
 	unsigned long i;

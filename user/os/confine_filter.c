@@ -1,18 +1,16 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Problem: whoever takes over this process through a mistake in reading what a target wrote must
- * find little to do with it.
+/* Problem: somebody may take over this process through a mistake in reading what a target wrote. It
+ * must then be able to do very little.
  *
- * The filter names what a profiler never does once it is loaded: run programs, change the host
- * (mounts, modules, clock, swap), become somebody else, open a file for writing (a report was
- * opened before), write to other processes, load more BPF programs, talk to a network. All else is
- * let through: a list of what is allowed would differ from one C library to the next, and a report
- * that is lost for a call nobody thought of is no safety. Refused calls fail with EPERM, as without
- * the right to them.
+ * The filter names what a profiler never does after loading: run programs, change the host (mounts,
+ * modules, clock, swap), change its user, open a file for writing (a report was opened before),
+ * write to other processes, load more BPF programs, use a network. All other calls are allowed. A
+ * list of allowed calls would differ between C libraries, and a report that is lost because of a
+ * forgotten call makes nobody safer. A refused call fails with EPERM, as without the right to it.
  *
- * One filter for Linux 5.10 to any: system calls that 5.10 has not fail with ENOSYS, as they do
- * there, so that those that nobody knows of yet are refused too. From 424 on numbers are the same
- * on all architectures.
- */
+ * There is one filter for Linux 5.10 and all later kernels. System calls that 5.10 does not have
+ * fail with ENOSYS, as they do there: so calls that do not exist yet are refused too. From 424 on
+ * the numbers are the same on all architectures. */
 #include "os/confine.h"
 
 #include <errno.h>
@@ -39,10 +37,10 @@
 #define LAST_CALL_OF_5_10 440 /* process_madvise */
 
 static const unsigned short refused[] = {
-	/* other programs */
+	/* run programs */
 	SYS_execve,
 	SYS_execveat,
-	/* the host */
+	/* change the host */
 	SYS_mount,
 	SYS_umount2,
 	SYS_pivot_root,
@@ -75,7 +73,7 @@ static const unsigned short refused[] = {
 	SYS_iopl,
 	SYS_ioperm,
 #endif
-	/* other namespaces, other users */
+	/* change namespaces or the user */
 	SYS_setns,
 	SYS_unshare,
 	SYS_setuid,
@@ -88,7 +86,7 @@ static const unsigned short refused[] = {
 	SYS_add_key,
 	SYS_request_key,
 	SYS_keyctl,
-	/* files: owners, modes, devices, by number */
+	/* change files: owners, modes, devices */
 	SYS_fchown,
 	SYS_fchownat,
 	SYS_mknodat,
@@ -111,14 +109,14 @@ static const unsigned short refused[] = {
 	SYS_rmdir,
 	SYS_creat,
 #endif
-	/* other processes: reading them is what we do */
+	/* change other processes; reading them is allowed */
 	SYS_process_vm_writev,
 	SYS_pidfd_getfd,
 	SYS_process_madvise,
 	SYS_migrate_pages,
 	SYS_move_pages,
 	SYS_kcmp,
-	/* what has been of most use against kernels */
+	/* what has helped most against kernels */
 	SYS_userfaultfd,
 	SYS_io_uring_setup,
 	SYS_io_uring_enter,
@@ -129,7 +127,7 @@ static const unsigned short refused[] = {
 #endif
 };
 
-static bool filtered; /* this process is, by confine_filter_calls() */
+static bool filtered; /* confine_filter_calls() has done this process */
 
 #define REFUSED (sizeof(refused) / sizeof(refused[0]))
 #define ROOM	(2 * REFUSED + 128)
@@ -141,7 +139,7 @@ struct builder {
 
 static void put(struct builder *b, struct sock_filter instruction)
 {
-	/* Not reached: ROOM is counted for all that is put. */
+	/* Never false: ROOM suffices for all that is put. */
 	if (b->count < ROOM)
 		b->code[b->count++] = instruction;
 }
@@ -168,8 +166,8 @@ static void enosys(struct builder *b, unsigned call)
 	give(b, SECCOMP_RET_ERRNO | ENOSYS);
 }
 
-/* Refuses `call` where the test (BPF_JEQ or BPF_JSET) of the low half of its argument is `wanted`.
- */
+/* Refuses `call` if the test (BPF_JEQ or BPF_JSET) of the low half of this argument gives
+ * `wanted`. */
 static void refuse_where(struct builder *b, unsigned call, unsigned argument, unsigned short test,
 			 unsigned value, bool wanted)
 {
@@ -182,7 +180,7 @@ static void refuse_where(struct builder *b, unsigned call, unsigned argument, un
 	load(b, offsetof(struct seccomp_data, nr));
 }
 
-/* Another architecture's numbers, and x32's, mean other calls: nobody makes them by mistake. */
+/* Numbers of another architecture, and of x32, mean other calls. Nobody makes these by mistake. */
 static void begin(struct builder *b)
 {
 	load(b, offsetof(struct seccomp_data, arch));
@@ -195,7 +193,7 @@ static void begin(struct builder *b)
 	give(b, SECCOMP_RET_ERRNO | ENOSYS);
 }
 
-/* For all threads of this process. */
+/* Installs it for all threads of this process. */
 static int install(struct builder *b)
 {
 	struct sock_fprog program = {b->count, b->code};
@@ -204,16 +202,16 @@ static int install(struct builder *b)
 	give(b, SECCOMP_RET_ALLOW);
 	program.len = b->count;
 	err = syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC, &program);
-	/* > 0: a thread that has a filter which this one has not. There is none of ours. */
+	/* Greater than 0 is a thread with a filter that this one does not have. There is none. */
 	return err < 0 ? -errno : err ? -EBUSY : 0;
 }
 
-/* What a need has a use for, or a part of. */
+/* Refuses calls, or uses of them, that belong to a need which this process does not have. */
 static void refuse_by_need(struct builder *b, unsigned needs)
 {
 	if (!(needs & CONFINE_TRACE))
 		refuse(b, SYS_ptrace);
-	/* Who reads a user's sources takes on the user's rights to files. */
+	/* The reader of a user's sources changes to the user's rights to files. */
 	if (!(needs & CONFINE_READ)) {
 		refuse(b, SYS_setfsuid);
 		refuse(b, SYS_setfsgid);
@@ -222,7 +220,8 @@ static void refuse_by_need(struct builder *b, unsigned needs)
 	} else {
 		refuse(b, SYS_bpf);
 	}
-	/* libbpf tries with small programs what the kernel can do before it attaches a probe. */
+	/* Before libbpf attaches a probe, it loads small programs to find out what the kernel can
+	 * do. */
 	if (!(needs & CONFINE_PROBES)) {
 		refuse(b, SYS_perf_event_open);
 		refuse_where(b, SYS_bpf, 0, BPF_JEQ, BPF_PROG_LOAD, true);
@@ -245,23 +244,24 @@ static void refuse_by_need(struct builder *b, unsigned needs)
 #endif
 	}
 	if (!(needs & CONFINE_SIGNAL)) {
-		/* The keeper ends its examiners. */
+		/* The keeper kills its examiners. */
 		if (!(needs & CONFINE_READ))
 			refuse(b, SYS_kill);
 		refuse(b, SYS_tkill);
 		refuse(b, SYS_rt_sigqueueinfo);
 		refuse(b, SYS_rt_tgsigqueueinfo);
-		/* An examiner that hangs is ended. */
+		/* An examiner that hangs is killed. */
 		if (!(needs & CONFINE_EXAMINE))
 			refuse(b, SYS_pidfd_send_signal);
-		/* abort() signals its own thread, an examiner's too, which is a child. */
+		/* abort() sends a signal to its own thread; in an examiner that thread belongs to a
+		 * child. */
 		if (!(needs & CONFINE_READ))
 			refuse_where(b, SYS_tgkill, 0, BPF_JEQ, (unsigned)getpid(), false);
 	}
 }
 
-/* Files for writing. The flags of openat2() are in memory, where no filter sees them; an examiner
- * finds files in a container's root by it (source_read.c, proc.c). */
+/* Opening files for writing. The flags of openat2() are in memory, where no filter sees them. Only
+ * an examiner may call it, to find files inside a container's root (source_read.c, proc.c). */
 static void refuse_writing(struct builder *b, unsigned needs)
 {
 	refuse_where(b, SYS_openat, 2, BPF_JSET, O_ACCMODE, true);
@@ -280,14 +280,14 @@ int confine_filter_calls(unsigned needs)
 
 	begin(&b);
 	refuse_writing(&b, needs);
-	/* Likewise; the C library goes on with clone. */
+	/* Its flags are in memory too. The C library then calls clone. */
 	enosys(&b, SYS_clone3);
 	refuse_where(&b, SYS_clone, 0, BPF_JSET,
 		     CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC |
 			     CLONE_NEWUTS | CLONE_NEWCGROUP,
 		     true);
 	refuse_where(&b, SYS_socket, 0, BPF_JEQ, AF_UNIX, false);
-	/* Typing into the terminal. */
+	/* Puts input into the terminal. */
 	refuse_where(&b, SYS_ioctl, 1, BPF_JEQ, TIOCSTI, true);
 	for (i = 0; i < REFUSED; i++)
 		refuse(&b, refused[i]);
@@ -301,7 +301,7 @@ int confine_end_trace(void)
 {
 	struct builder b = {.count = 0};
 
-	/* Where the kernel has no filters, none is missing now. */
+	/* Without a filter there is nothing to add. */
 	if (!filtered)
 		return 0;
 	begin(&b);

@@ -1,15 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Problem: epoll_wait(2) hands over several events at a time, and the callback of one may remove,
- * and free, what another one is about.
+/* Problem: epoll_wait(2) returns several events at a time. The callback of one may remove, and
+ * free, what another one is about.
  *
- * So the batch that is being handed out belongs to the loop, and who removes a descriptor removes
- * its events from there, too. Whatever is added meanwhile can't be in the batch, even if it has the
- * number of a descriptor that was closed.
+ * So the events being handed out belong to the loop, and loop_remove() removes a descriptor's
+ * events from them, too. What is added meanwhile can't be among them, even if it has the number of
+ * a closed descriptor.
  *
- * Timers are a list in the order of their times, and part of the structs of those who own them, so
- * that none can fail for want of memory. The first one limits the wait. Left out: a loop in several
- * threads, and waking it from another one: who needs that adds an eventfd.
- */
+ * Timers are a list, ordered by time. They are members of their owners' structs, so that starting
+ * one can't fail for want of memory. The first one limits the wait. Left out: a loop in several
+ * threads, and waking it from another thread; an eventfd does that. */
 #include "os/loop.h"
 
 #include <errno.h>
@@ -27,9 +26,9 @@
 struct loop {
 	int epoll;
 	bool stopped;
-	struct epoll_event batch[EVENTS_AT_ONCE]; /* those before `at` are done with */
+	struct epoll_event batch[EVENTS_AT_ONCE]; /* those before `at` were handed out */
 	int at, count;
-	struct loop_timer timers; /* the head of a ring, whose next is due first */
+	struct loop_timer timers; /* head of a ring; its next is due first */
 	struct loop_fd on_signals;
 	sigset_t taken;
 	struct {
@@ -124,7 +123,8 @@ static void timer_unlink(struct loop_timer *timer)
 	timer->loop = NULL;
 }
 
-/* Behind all that are due at the same time or before. New ones are mostly among the last. */
+/* Inserts it behind all that are due earlier or at the same time. A new timer is mostly among the
+ * last. */
 static void timer_link(struct loop *loop, struct loop_timer *timer, uint64_t due_ns)
 {
 	struct loop_timer *before = loop->timers.previous;
@@ -159,8 +159,8 @@ void loop_timer_stop(struct loop_timer *timer)
 		timer_unlink(timer);
 }
 
-/* Those that are due by now. What their functions start is not among them, so that a timer which
- * starts itself over and over keeps no descriptor waiting. */
+/* Calls the timers that are due now. Timers that these start are not among them: so a timer that
+ * starts itself again and again does not keep descriptors waiting. */
 static void call_due(struct loop *loop)
 {
 	uint64_t now = clock_ns(CLOCK_MONOTONIC), due_ns;
@@ -175,7 +175,7 @@ static void call_due(struct loop *loop)
 	}
 }
 
-/* For how long to wait: milliseconds, -1 for ever. */
+/* How long to wait, in milliseconds; -1: for ever. */
 static int wait_ms(const struct loop *loop)
 {
 	const struct loop_timer *first = loop->timers.next;
@@ -185,14 +185,14 @@ static int wait_ms(const struct loop *loop)
 		return -1;
 	if (first->due_ns <= now)
 		return 0;
-	/* Rounded up: it would be called in vain before it is due. */
+	/* Rounded up, else it would wake before the timer is due. */
 	ms = (first->due_ns - now - 1) / NS_PER_MS + 1;
 	return (int)(ms < WAIT_MAX_MS ? ms : WAIT_MAX_MS);
 }
 
 /* --- signals --- */
 
-/* One at a time: what has not been read is there again at once. */
+/* Reads one signal. If more are pending, the descriptor is ready again at once. */
 static void read_signal(void *arg, uint32_t events)
 {
 	struct signalfd_siginfo info;

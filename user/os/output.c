@@ -1,18 +1,17 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* A report is written to a file without a name, which gets one when it is complete: neither a full
- * disk nor a kill leaves a part of one. A name can't be given over an existing file, so there
- * the report first gets one beside it and is then renamed; only a kill between the two leaves
- * that. Where the file system has no files without names, a temporary one has a name from the
- * start.
+/* A report is written to a file without a name (O_TMPFILE), which gets its name when it is
+ * complete. So neither a full disk nor a kill leaves half a report. A name can't be given over an
+ * existing file: then the file first gets a name beside it and is renamed. Only a kill between the
+ * two leaves that name. On a file system without unnamed files, a temporary file has a name from
+ * the start.
  *
- * We are root, and the folder may be another's, who can put there what he likes at any moment,
- * links to devices and to our files too. So nothing there is ever opened to be written that we did
- * not make: a name is given, or taken over, and neither follows a link. The folder is opened once
- * and all names are looked up in it. The exception is what can't be renamed over (-o /dev/stdout, a
- * FIFO): it is opened without being made or cut, looked at by its descriptor, and written to only
- * if it is ours and in a folder in which nobody else can put names; a terminal, pipe or socket that
- * is one of our own descriptors is ours anyhow.
- */
+ * We are root, and the folder may belong to another user. That user can create anything in it at
+ * any moment, including links to devices and to our files. So nothing in it that we did not create
+ * is opened for writing. Giving a name, and renaming, do not follow links. The folder is opened
+ * once, and all names are looked up in it. One case is different: what can't be replaced by a
+ * rename (-o /dev/stdout, a FIFO). It is opened without creating or truncating it, and checked by
+ * its descriptor. It is written to only if it is ours and lies in a folder where nobody else can
+ * create names. A terminal, pipe or socket that is one of our own descriptors is always ours. */
 #include "os/output.h"
 
 #include <errno.h>
@@ -24,19 +23,20 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define NAMES_MAX 100 /* tried, where others have taken them */
-#define STEPS_MAX 256 /* parts of a path, those of links on the way included */
+#define NAMES_MAX 100 /* names tried, if others exist already */
+#define STEPS_MAX 256 /* parts of a path, including those of links on the way */
 
 /* The temporary file that has a name, and its folder: for output_abandon(). */
 static char *volatile named;
 static volatile int named_folder = -1;
 
-/* A file without a name in the folder. -EOPNOTSUPP: there are none there. */
+/* Opens a file without a name in the folder. 0, -errno, or -EOPNOTSUPP: the file system has
+ * none. */
 static int open_unnamed(struct output *output, mode_t mode)
 {
 	int fd = openat(output->folder, ".", O_TMPFILE | O_WRONLY | O_CLOEXEC, 0600), err;
 
-	/* A kernel that knows no such flag takes it for an attempt to write to the folder. */
+	/* A kernel that does not know the flag sees an attempt to write to the folder. */
 	if (fd < 0)
 		return errno == EISDIR ? -EOPNOTSUPP : -errno;
 	output->file = fchmod(fd, mode) ? NULL : fdopen(fd, "w");
@@ -46,8 +46,8 @@ static int open_unnamed(struct output *output, mode_t mode)
 	return err;
 }
 
-/* A name beside the destination, which nobody has so far: `use` takes it or says -EEXIST. Then it
- * is output->temporary. */
+/* Finds a name beside the destination that does not exist: `use` takes it, or returns -EEXIST. It
+ * becomes output->temporary. 0 or -errno. */
 static int take_name(struct output *output, int (*use)(struct output *output, const char *name))
 {
 	unsigned number, tries;
@@ -100,20 +100,21 @@ static bool is_ours(const struct stat *st)
 	return st->st_uid == 0 || st->st_uid == geteuid();
 }
 
-/* May nobody but us put names into it? */
+/* True if only we can create names in it. */
 static bool is_our_folder(const struct stat *st)
 {
 	return is_ours(st) && !(st->st_mode & (S_IWGRP | S_IWOTH));
 }
 
-/* One of our own descriptors, whatever it leads to, was given to us. */
+/* True for one of our own descriptors (/dev/stdout, /proc/self/fd/1): whoever started us gave it to
+ * us. */
 static bool is_own_descriptor(const char *path)
 {
 	return !strcmp(path, "/dev/stdout") || !strcmp(path, "/dev/stderr") ||
 	       !strncmp(path, "/dev/fd/", 8) || !strncmp(path, "/proc/self/fd/", 14);
 }
 
-/* Opens what O_PATH stands for: neither made nor cut. */
+/* Opens what the O_PATH descriptor refers to, without creating or truncating it. */
 static int open_found(struct output *output, int found)
 {
 	char self[40];
@@ -130,7 +131,8 @@ static int open_found(struct output *output, int found)
 	return -ENOMEM;
 }
 
-/* What exists and is no regular file. 1: it is a link to one, or to nothing, and is replaced. */
+/* Opens what exists and is not a regular file. 0, -errno, or 1: it is a link to a regular file or
+ * to nothing, and will be replaced. */
 static int open_special(struct output *output, bool link)
 {
 	bool own = is_own_descriptor(output->path);
@@ -139,7 +141,7 @@ static int open_special(struct output *output, bool link)
 
 	if (!own && (fstat(output->folder, &folder) || !is_our_folder(&folder)))
 		return -EXDEV;
-	/* A device may act on being opened: looked at by O_PATH first. */
+	/* Opening a device may have effects, so it is looked at through O_PATH first. */
 	fd = own ? open(output->path, O_PATH | O_CLOEXEC)
 		 : openat(output->folder, output->base, O_PATH | O_CLOEXEC);
 	if (fd < 0)
@@ -158,7 +160,7 @@ static int open_special(struct output *output, bool link)
 	return err;
 }
 
-/* The next part of `*path`, which it is moved past; NULL at the end. */
+/* The next part of `*path`; `*path` moves behind it. NULL: the end. */
 static char *next_part(char **path)
 {
 	char *part = *path + strspn(*path, "/");
@@ -169,8 +171,8 @@ static char *next_part(char **path)
 	return *part ? part : NULL;
 }
 
-/* One step from `dir`, which is closed: the folder `part`, or where a link of ours begins, whose
- * text is put before `rest`. */
+/* Makes one step from `dir` and closes that. Enters the folder `part`; or if that is a link of
+ * ours, puts its text before `rest` and returns where it begins. A descriptor or -errno. */
 static int step(int dir, const char *part, char **rest, char *buf)
 {
 	char link[PATH_MAX], *text = NULL;
@@ -205,7 +207,8 @@ static int step(int dir, const char *part, char **rest, char *buf)
 	return fd < 0 ? -errno : fd;
 }
 
-/* Opens a folder, part by part: a link on the way is followed only if it is ours. */
+/* Opens a folder part by part. A link on the way is followed only if it is ours (root's or the
+ * user's). */
 static int open_dir(const char *path)
 {
 	char buf[PATH_MAX], *rest = buf, *part;
@@ -220,7 +223,7 @@ static int open_dir(const char *path)
 	while (dir >= 0 && (part = next_part(&rest))) {
 		char name[NAME_MAX + 1];
 
-		/* The text that it lies in may be replaced. */
+		/* step() may overwrite the text that `part` points into. */
 		if (++steps > STEPS_MAX || strlen(part) > NAME_MAX) {
 			close(dir);
 			return strlen(part) > NAME_MAX ? -ENAMETOOLONG : -ELOOP;
@@ -231,7 +234,7 @@ static int open_dir(const char *path)
 	return dir;
 }
 
-/* The folder, and the name in it. */
+/* Opens the folder, and notes the name in it. 0 or -errno. */
 static int open_folder(struct output *output)
 {
 	const char *slash = strrchr(output->path, '/');
@@ -260,7 +263,7 @@ int output_open(struct output *output, const char *path, mode_t mode)
 		output->file = stdout;
 		return 0;
 	}
-	/* A name that can't be given at the end is refused now. */
+	/* A name that could not be given at the end is refused now. */
 	if (!*path)
 		return -ENOENT;
 	if (path[strlen(path) - 1] == '/')
@@ -305,8 +308,8 @@ static int link_to(struct output *output, const char *name)
 	return linkat(AT_FDCWD, self, output->folder, name, AT_SYMLINK_FOLLOW) ? -errno : 0;
 }
 
-/* Gives the file its first name: its destination, or where that exists one beside it, which is
- * then output->temporary. */
+/* Gives the file its first name: the destination, or if that exists, one beside it, which becomes
+ * output->temporary. 0 or -errno. */
 static int give_name(struct output *output)
 {
 	int err = link_to(output, output->base);
@@ -339,7 +342,8 @@ int output_commit(struct output *output)
 	if (fclose(output->file) && !err)
 		err = -errno;
 	output->file = NULL;
-	/* Over a link: the link is replaced, and what it led to stays as it was. */
+	/* If the destination is a link, the link is replaced, and the file behind it stays as it
+	 * is. */
 	if (!err && output->temporary &&
 	    renameat(output->folder, output->temporary, output->folder, output->base))
 		err = -errno;

@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Problem: ask /proc about processes that may end, exec or be replaced at any moment, and
- * that choose their own names, arguments and mapped files.
+/* Problem: read /proc about processes that may end, exec or be replaced at any moment, and that
+ * choose their own names, arguments and mapped files.
  *
- * Invariants: what is read of one process at once is read through one descriptor of
- * /proc/PID, which never becomes another process's. A mapping's file is opened with O_PATH
- * first and only opened for reading once it is known to be a regular file: opening
- * a device can have effects. Left out: the maps of single threads.
- */
+ * Invariants: what is read of one process at one time is read through one descriptor of /proc/PID,
+ * which never becomes that of another process. A mapping's file is opened with O_PATH first, and
+ * opened for reading only if it is a regular file, since opening a device can have effects. Left
+ * out: the maps of single threads. */
 #include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
@@ -27,10 +26,10 @@
 
 #define STAT_MAX	   4096
 #define CGROUP_MAX	   (64 * 1024)
-#define KERNEL_THREAD_FLAG 0x00200000 /* PF_KTHREAD, include/linux/sched.h */
+#define KERNEL_THREAD_FLAG 0x00200000 /* PF_KTHREAD in include/linux/sched.h */
 #define PROC_PATH_MAX	   128
 
-/* A process that ends under our hands shows as either. */
+/* A process that ends meanwhile gives either error. */
 static int gone_or(int err)
 {
 	return err == ENOENT || err == ESRCH ? -ESRCH : -err;
@@ -48,7 +47,7 @@ static int open_proc(pid_t pid)
 	return fd < 0 ? gone_or(errno) : fd;
 }
 
-/* Reads at most `max` bytes of a file of /proc. Length, or -errno. */
+/* Reads at most `max` bytes of a file of /proc. Returns the length or -errno. */
 static ssize_t read_file(int dir, const char *name, char *buf, size_t max)
 {
 	int fd = openat(dir, name, O_RDONLY | O_CLOEXEC);
@@ -73,7 +72,8 @@ static ssize_t read_file(int dir, const char *name, char *buf, size_t max)
 
 int proc_stat_parse(const char *text, size_t len, struct proc_info *info)
 {
-	/* The name may hold spaces, newlines and parentheses: it ends at the last one. */
+	/* The name may contain spaces, newlines and parentheses: it ends at the last
+	 * parenthesis. */
 	const char *open = memchr(text, '(', len);
 	const char *close = memrchr(text, ')', len);
 	char rest[512], first[16] = "";
@@ -96,8 +96,8 @@ int proc_stat_parse(const char *text, size_t len, struct proc_info *info)
 		rest_len = sizeof(rest) - 1;
 	memcpy(rest, close + 1, rest_len);
 	rest[rest_len] = '\0';
-	/* state ppid pgrp session tty tpgid flags, 4 fault counts, 4 times, priority nice
-	 * threads itrealvalue starttime */
+	/* Fields: state ppid pgrp session tty tpgid flags, 4 fault counts, 4 times, priority nice
+	 * threads itrealvalue starttime. See proc_pid_stat(5). */
 	if (sscanf(rest,
 		   " %c %d %*s %*s %*s %*s %" SCNu64
 		   " %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %" SCNu64,
@@ -164,7 +164,7 @@ static int read_cgroup(int dir, struct proc_info *info)
 	if (!text)
 		return -ENOMEM;
 	len = read_file(dir, "cgroup", text, CGROUP_MAX);
-	/* A kernel without cgroups has no such file; that the process lives was seen before. */
+	/* A kernel without cgroups does not have this file. The process was seen alive before. */
 	if (len < 0 && len != -ESRCH) {
 		free(text);
 		return (int)len;
@@ -247,7 +247,7 @@ double proc_start_wall(pid_t pid)
 	uint64_t ticks = proc_start_ticks(pid);
 	struct timespec wall, boot;
 
-	/* Not btime of /proc/stat, which is in whole seconds. */
+	/* btime in /proc/stat would not do: it has whole seconds. */
 	if (ticks == 0 || clock_gettime(CLOCK_REALTIME, &wall) != 0 ||
 	    clock_gettime(CLOCK_BOOTTIME, &boot) != 0)
 		return 0;
@@ -299,8 +299,8 @@ static int parse_mapping(char *line, struct proc_mapping *mapping)
 
 int proc_maps_parse(FILE *maps, int (*fn)(const struct proc_mapping *mapping, void *arg), void *arg)
 {
-	/* Paths have newlines written as \012. Longer ones than this are cut: a path is only
-	 * for people to read, the inode is what counts. */
+	/* A newline in a path is written as \012. A longer path is cut: it is only shown to people,
+	 * the inode identifies the file. */
 	char line[4 * PATH_MAX + 256];
 	struct proc_mapping mapping;
 	int err = 0;
@@ -346,7 +346,8 @@ static bool is_mapped_file(const struct stat *st, const struct proc_mapping *map
 	       minor(st->st_dev) == mapping->dev_minor;
 }
 
-/* For those who may not use map_files: O_PATH descriptor of the same file, found by name. */
+/* Without the right to use map_files: finds the same file by name. An O_PATH descriptor or
+ * -errno. */
 static int find_mapping_unprivileged(pid_t pid, const struct proc_mapping *mapping, struct stat *st)
 {
 	struct open_how how = {.flags = O_PATH | O_CLOEXEC,
@@ -371,11 +372,11 @@ static int find_mapping_unprivileged(pid_t pid, const struct proc_mapping *mappi
 		close(fd);
 		err = -ENOENT;
 	}
-	/* The name leads elsewhere or nowhere by now: what we lack is the privilege. */
+	/* The name leads elsewhere by now. What we lack is the privilege to use map_files. */
 	return err ? -EPERM : fd;
 }
 
-/* O_PATH descriptor of the mapped file, which is a regular one; `st` says which. */
+/* An O_PATH descriptor of the mapped file, which is a regular one, or -errno. `st` describes it. */
 static int find_mapping(pid_t pid, const struct proc_mapping *mapping, struct stat *st)
 {
 	char path[PROC_PATH_MAX];
@@ -427,7 +428,7 @@ int proc_stat_mapping(pid_t pid, const struct proc_mapping *mapping, struct stat
 	return 0;
 }
 
-/* Works where process_vm_readv is not built in or filtered (seccomp). */
+/* Works where the kernel lacks process_vm_readv(), or seccomp forbids it. */
 static ssize_t read_proc_mem(pid_t pid, uint64_t addr, void *buf, size_t len)
 {
 	char path[PROC_PATH_MAX];
@@ -443,7 +444,7 @@ static ssize_t read_proc_mem(pid_t pid, uint64_t addr, void *buf, size_t len)
 	close(fd);
 	if (n < 0)
 		return err == EIO ? -EFAULT : -err;
-	return n == 0 && len > 0 ? -ESRCH : n; /* 0: its memory is gone */
+	return n == 0 && len > 0 ? -ESRCH : n; /* 0: the memory is gone */
 }
 
 static proc_read_memory_fn *memory_reader;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* What /proc says of a process. Everything read here may be hostile or gone a
- * moment later: sizes are bounded, and a PID is tied to its start time. */
+/* What /proc says of a process. All of it may be hostile, and out of date a moment later: sizes are
+ * bounded, and a PID is tied to its start time. */
 #ifndef PROC_H
 #define PROC_H
 
@@ -10,41 +10,41 @@
 #include <sys/stat.h>
 #include <sys/types.h>
 
-/* Of a command line, so much is kept; the rest is cut off. */
+/* The most bytes, and arguments, of a command line that are kept. */
 #define PROC_CMDLINE_MAX (64 * 1024)
 #define PROC_ARGS_MAX	 4096
 
 struct proc_info {
 	pid_t pid, ppid;
-	char state;	      /* 'Z' for a zombie */
-	uint64_t start_ticks; /* clock ticks after boot: with pid, the identity */
+	char state;	      /* 'Z': a zombie */
+	uint64_t start_ticks; /* clock ticks after boot; with `pid`, it identifies the process */
 	bool kernel_thread;
 	char comm[64];
-	char **argv; /* NULL-terminated; raw bytes */
+	char **argv; /* ends with NULL; raw bytes */
 	int argc;
-	char *cgroup; /* cgroup2 path, or the first of a v1 hierarchy; "" if none */
+	char *cgroup; /* path in cgroup2, or in the first hierarchy of v1; "": none */
 };
 
-/* Fills `info` for `pid`; all parts are of one and the same process. 0, -ESRCH, -errno.
- * proc_info_fini() frees what it owns. */
+/* Fills `info` for `pid`. All of it belongs to one and the same process. 0, -ESRCH or -errno.
+ * proc_info_fini() frees what `info` owns. */
 int proc_info_read(pid_t pid, struct proc_info *info);
 void proc_info_fini(struct proc_info *info);
 
-/* The same of /proc/PID/stat alone: no argv, argc, cgroup, and nothing to free. Unlike the other
- * reads here, nothing that the process does can hold this one up, nor the next two. */
+/* Fills in what /proc/PID/stat has: no argv, argc and cgroup, and nothing to free. The process
+ * can't hold up this function, nor the next two; it can hold up the others here. */
 int proc_stat_read(pid_t pid, struct proc_info *info);
 
-/* At most `max` bytes of /proc/PID/`name`. Length, -ESRCH or -errno. */
+/* Reads at most `max` bytes of /proc/PID/`name`. Returns the length, -ESRCH or -errno. */
 ssize_t proc_file_read(pid_t pid, const char *name, char *buf, size_t max);
 
-/* Start time in clock ticks since boot, 0 if the process is gone. */
+/* The start time in clock ticks after boot. 0: there is no such process. */
 uint64_t proc_start_ticks(pid_t pid);
 
-/* Start time as seconds since the epoch (wall clock), 0 if unknown. */
+/* The start time in seconds since the epoch (wall clock). 0: unknown. */
 double proc_start_wall(pid_t pid);
 
-/* RSS in bytes from smaps_rollup (exact), or -errno; -ESRCH where there is no memory (a
- * zombie, a kernel thread). */
+/* The RSS in bytes from smaps_rollup, which is exact. -errno; -ESRCH also if the process has no
+ * memory (a zombie, a kernel thread). */
 int64_t proc_rss_bytes(pid_t pid);
 
 /* One line of /proc/PID/maps. */
@@ -53,43 +53,44 @@ struct proc_mapping {
 	char perms[5];
 	uint32_t dev_major, dev_minor;
 	uint64_t inode;
-	const char *path; /* as the kernel prints it, valid during the call; "" if none */
+	const char *path; /* as the kernel prints it; valid during the call; "": none */
 };
 
-/* Calls `fn` for each mapping until it returns non-zero, which is then returned.
+/* Calls `fn` for each mapping until it returns something other than 0, which is then returned.
  * -errno if the file can't be read. */
 int proc_maps_each(pid_t pid, int (*fn)(const struct proc_mapping *mapping, void *arg), void *arg);
 
-/* The same for an open stream of that format. -EBADMSG: a line is not of that format; -EDQUOT,
- * -EFBIG: more than the budget (budget.h) allows. */
+/* The same for an open stream in that format. -EBADMSG: a line has another format. -EDQUOT, -EFBIG:
+ * the budget (budget.h) is exceeded. */
 int proc_maps_parse(FILE *maps, int (*fn)(const struct proc_mapping *mapping, void *arg),
 		    void *arg);
 
-/* Fills the fields of `info` that /proc/PID/stat has from its text (which need not end
- * in a NUL). 0, or -EBADMSG. */
+/* Fills the fields of `info` that /proc/PID/stat has from its text, `len` bytes, which need no NUL
+ * at the end. 0 or -EBADMSG. */
 int proc_stat_parse(const char *text, size_t len, struct proc_info *info);
 
-/* Opens the file behind a mapping through /proc/PID/map_files, which works for
- * deleted files and other mount namespaces and follows no path of the target's.
- * The kernel allows that to CAP_CHECKPOINT_RESTORE or CAP_SYS_ADMIN only; without, the same
- * file is looked for as /proc/PID/exe and by its path inside the target's root, and taken
- * only if device and inode are the mapping's. Regular files only; others are never opened.
- * A descriptor (the caller closes it), or -errno; -ENOENT: that mapping is gone; -ENODEV: not
- * a regular file. */
+/* Opens the file behind a mapping for reading. Goes through /proc/PID/map_files: that works for
+ * deleted files and other mount namespaces, and follows no path that the target chose. The kernel
+ * allows it with CAP_CHECKPOINT_RESTORE or CAP_SYS_ADMIN. Without these, the file is looked for as
+ * /proc/PID/exe and by its path inside the target's root, and used only if device and inode are
+ * those of the mapping. Only regular files are opened. A descriptor that the caller closes, or
+ * -errno. -ENOENT: the mapping is gone. -ENODEV: not a regular file. */
 int proc_open_mapping(pid_t pid, const struct proc_mapping *mapping);
 
-/* stat() of that file, likewise. 0 or -errno. */
+/* fstat() of that file, found in the same way. 0 or -errno. */
 int proc_stat_mapping(pid_t pid, const struct proc_mapping *mapping, struct stat *st);
 
-/* Reads `len` bytes at `addr` of the process. Bytes read (short where readable memory
- * ends), or -errno; -EFAULT where not even the first byte can be read. */
+/* Reads `len` bytes at address `addr` of the process. Returns the bytes read, fewer if readable
+ * memory ends before, or -errno. -EFAULT: not even the first byte can be read. */
 ssize_t proc_read_memory(pid_t pid, uint64_t addr, void *buf, size_t len);
 
-/* Has another process do what proc_read_memory() says (examiner.h); NULL: this one again. */
+/* From now on `reader` does what proc_read_memory() does, in another process (examiner.h). NULL:
+ * this process does it again. */
 typedef ssize_t proc_read_memory_fn(pid_t pid, uint64_t addr, void *buf, size_t len);
 void proc_set_memory_reader(proc_read_memory_fn *reader);
 
-/* Calls `fn` for each process of /proc (thread groups only, kernel threads too) until non-zero. */
+/* Calls `fn` for each process in /proc, also for kernel threads, until it returns something other
+ * than 0, which is then returned. -errno. */
 int proc_each(int (*fn)(pid_t pid, void *arg), void *arg);
 
 #endif

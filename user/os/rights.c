@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Problem: open a file exactly if another process could, and let the kernel decide that, with
- * access lists, mounts with mapped IDs and all.
+/* Problem: open a file exactly if another process could. The kernel decides, with access lists,
+ * ID-mapped mounts and all.
  *
- * The kernel checks a file access against the file system IDs, the groups and the effective
- * capabilities of the thread. All three are set to the target's; what another user namespace
- * grants counts for nothing here. Whoever may not change a part (no CAP_SETUID or CAP_SETGID) can
- * take on only rights that are the same in that part. Left out: what security modules add.
- */
+ * To check access to a file, the kernel uses the file system IDs, the groups and the effective
+ * capabilities of the thread. All three are set to those of the target. What another user namespace
+ * grants counts for nothing here. A process without CAP_SETUID or CAP_SETGID can't change some of
+ * these: it can only take on rights that are equal to its own in that part. Left out: what security
+ * modules add. */
 #include "os/rights.h"
 
 #include <errno.h>
@@ -49,7 +49,8 @@ static int take_groups(const char *text, struct rights *rights)
 
 enum { SEEN_UID = 1, SEEN_GID = 2, SEEN_GROUPS = 4, SEEN_CAPS = 8, SEEN_ALL = 15 };
 
-/* What the line was, 0: of no interest; or -EBADMSG. */
+/* Handles one line of /proc/PID/status. Returns which line it was, 0 if it does not matter, or
+ * -EBADMSG. */
 static int take_line(const char *line, struct rights *rights)
 {
 	uint64_t caps;
@@ -75,7 +76,7 @@ int rights_parse(const char *text, size_t len, struct rights *rights)
 	memset(rights, 0, sizeof(*rights));
 	if (!copy)
 		return -ENOMEM;
-	/* The name comes first, with its newlines escaped: each line is what it seems. */
+	/* The name comes first, and its newlines are escaped. So no line can be forged. */
 	for (line = strtok_r(copy, "\n", &save); line && one >= 0;
 	     line = strtok_r(NULL, "\n", &save)) {
 		one = take_line(line, rights);
@@ -85,7 +86,7 @@ int rights_parse(const char *text, size_t len, struct rights *rights)
 	return one >= 0 && seen == SEEN_ALL ? 0 : -EBADMSG;
 }
 
-/* Are we in the same user namespace? If that can't be told, no. */
+/* True if the process is in our user namespace; false also if that can't be found out. */
 static bool same_user_namespace(pid_t pid)
 {
 	struct stat ours, theirs;
@@ -123,8 +124,8 @@ static int get_caps(struct __user_cap_data_struct caps[2])
 	return syscall(SYS_capget, &header, caps) ? -errno : 0;
 }
 
-/* Effective: all that is permitted, or of it only what rights_give_back() needs and, with `any`,
- * reading everything. */
+/* Sets the effective capabilities: `all` that are permitted; or only those that rights_give_back()
+ * needs, and with `any` the one to read all files. 0 or -errno. */
 static int set_effective(bool all, bool any)
 {
 	struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
@@ -201,10 +202,10 @@ static int change(const struct rights *rights)
 	}
 	setfsgid(rights->gid);
 	setfsuid(rights->uid);
-	/* They say what was before, never that they failed. */
+	/* These calls return the ID from before, and no error. */
 	if ((gid_t)setfsgid((gid_t)-1) != rights->gid || (uid_t)setfsuid((uid_t)-1) != rights->uid)
 		return -EPERM;
-	/* After the IDs: a change to or from 0 changes capabilities, too. */
+	/* After the IDs, since changing to or from 0 changes capabilities too. */
 	err = set_effective(false, rights->any);
 	return err ? -EPERM : 0;
 }
@@ -225,7 +226,7 @@ void rights_give_back(void)
 	set_effective(true, true);
 	setfsuid(own.uid);
 	setfsgid(own.gid);
-	/* Not to go on as somebody else. */
+	/* If this fails, we would go on as another user. */
 	if ((own.groups_changed && setgroups(own.group_count, own.groups)) ||
 	    (uid_t)setfsuid((uid_t)-1) != own.uid || (gid_t)setfsgid((gid_t)-1) != own.gid)
 		abort();

@@ -1,15 +1,20 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Who is meant by a signal: while a command that was started lives, the command. It decides, and we
- * report when it ends. Else the first one ends the profile, the second gives up the report.
+/* Which process a signal is meant for. While a command that we started lives, it is for the
+ * command: the command decides what to do, and we report when it ends. Otherwise the first signal
+ * ends the profile, and the second one gives up the report.
  *
- * What the terminal sends (that is, the kernel itself), it sends to a process group: the command
- * has it already, unless it has gone into a group of its own. What another process sends is passed
- * on, though it may have meant the group: twice is better than never.
+ * A hangup ends nothing if it was ignored when we were started: nohup(1) does that. An ignored
+ * SIGINT does not count. A shell without job control, and so a script or a CI job, ignores it in
+ * all that it starts with &. If we obeyed, `kill -INT` could not end the profile, and Ctrl-C would
+ * leave the profiler behind.
  *
- * Handlers do this, not the loop's signalfd: a signal must be passed on, and the second one must
- * end us, while a target is examined, BPF programs are loaded or a report waits for a slow reader,
- * and the loop runs at none of these times. The loop is woken by a descriptor.
- */
+ * A terminal (that is, the kernel) sends a signal to a process group. The command has already got
+ * that one, unless it moved to a group of its own. A signal from another process is passed on, even
+ * if it was sent to the group: twice is better than never.
+ *
+ * Handlers do this, not the loop's signalfd. A signal must be passed on, and the second one must
+ * end us, also while a target is examined, while BPF programs are loaded, or while a report waits
+ * for a slow reader. The loop does not run at these times. A descriptor wakes it afterwards. */
 #include "os/signals.h"
 
 #include <errno.h>
@@ -28,9 +33,10 @@
 
 static volatile sig_atomic_t interrupted;
 static volatile sig_atomic_t wake_fd = -1;
-static volatile sig_atomic_t on_screen; /* the terminal's alternate screen is ours */
+static volatile sig_atomic_t on_screen; /* we have switched the terminal to its alternate screen */
+static bool hangup_ignored;		/* when we were started */
 
-/* The descriptor is never another's, as a PID may be. */
+/* A PID may come to mean another process; the pidfd never does. */
 static volatile sig_atomic_t command_pid, command_fd = -1;
 
 static void forward(int number, const siginfo_t *info)
@@ -47,12 +53,13 @@ static void wake(void)
 	uint64_t one = 1;
 	int err = errno;
 
-	/* It can't fail but for being ready already. */
+	/* It can only fail if the descriptor is ready already. */
 	if (write(wake_fd, &one, sizeof(one)) < 0)
 		errno = err;
 }
 
-/* A terminal that was stopped (Ctrl-S) or that nobody reads would hold up our end, too. */
+/* False for a terminal that was stopped (Ctrl-S) or that nobody reads: writing to it would hold up
+ * our end. */
 static bool takes_output(void)
 {
 	struct pollfd p = {.fd = STDOUT_FILENO, .events = POLLOUT};
@@ -60,7 +67,7 @@ static bool takes_output(void)
 	return poll(&p, 1, 0) > 0 && p.revents & POLLOUT;
 }
 
-/* It may have ended, and not be waited for yet: what comes after that is for us. */
+/* False if the command has ended, even if nobody has waited for it yet. Signals are for us then. */
 static bool command_lives(void)
 {
 	struct pollfd p = {.fd = command_fd, .events = POLLIN};
@@ -78,10 +85,12 @@ static void on_signal(int number, siginfo_t *info, void *context)
 		forward(number, info);
 		return;
 	}
-	/* After the command's end: these are no reason to end. */
+	/* The command has ended: these are no reason to end for us. */
 	if (number == SIGUSR1 || number == SIGUSR2 || number == SIGWINCH)
 		return;
-	/* The second one means it: whatever the report is stuck on. */
+	if (number == SIGHUP && hangup_ignored)
+		return;
+	/* The second one ends us, whatever the report is waiting for. */
 	if (!interrupted++) {
 		wake();
 		return;
@@ -93,24 +102,50 @@ static void on_signal(int number, siginfo_t *info, void *context)
 	_exit(128 + number);
 }
 
+bool signals_hangup_ignored(void)
+{
+	struct sigaction before;
+
+	return !sigaction(SIGHUP, NULL, &before) && before.sa_handler == SIG_IGN;
+}
+
 int signals_catch(bool launched)
 {
 	static const int ends[] = {SIGINT, SIGTERM, SIGHUP};
 	static const int more[] = {SIGQUIT, SIGUSR1, SIGUSR2, SIGWINCH};
-	/* A report that is being written goes on; the wait for events ends all the same. */
+	/* SA_RESTART: writing a report goes on. epoll_wait() ends in any case. */
 	struct sigaction action = {.sa_sigaction = on_signal, .sa_flags = SA_SIGINFO | SA_RESTART};
 	size_t i;
 
 	wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (wake_fd < 0)
 		return -errno;
+	hangup_ignored = signals_hangup_ignored();
 	for (i = 0; i < sizeof(ends) / sizeof(ends[0]); i++)
 		sigaction(ends[i], &action, NULL);
 	for (i = 0; launched && i < sizeof(more) / sizeof(more[0]); i++)
 		sigaction(more[i], &action, NULL);
-	/* A closed pipe is an error to report, not a death that leaves nothing said. */
+	/* A closed pipe shall be an error that is reported, not a silent death. */
 	signal(SIGPIPE, SIG_IGN);
 	return 0;
+}
+
+static void on_end(int number)
+{
+	output_abandon();
+	_exit(128 + number);
+}
+
+void signals_end_at_once(void)
+{
+	static const int ends[] = {SIGINT, SIGTERM, SIGHUP};
+	struct sigaction action = {.sa_handler = on_end};
+
+	for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++) {
+		if (ends[i] != SIGHUP || !signals_hangup_ignored())
+			sigaction(ends[i], &action, NULL);
+	}
+	signal(SIGPIPE, SIG_IGN);
 }
 
 bool signals_interrupted(void)

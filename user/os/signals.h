@@ -1,25 +1,33 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Signals of the main job, and the terminal that its end must leave in order. */
+/* Signals of the profile command, and the terminal that must be in order at its end. */
 #ifndef SIGNALS_H
 #define SIGNALS_H
 
 #include <stdbool.h>
 #include <sys/types.h>
 
-/* From now on SIGINT, SIGTERM and SIGHUP are noted; with `launched`, more are caught, to be passed
- * on. 0 or -errno. */
+/* From now on SIGINT, SIGTERM and SIGHUP are noted, but not a SIGHUP that is ignored now. With
+ * `launched`, more signals are caught to be passed on. 0 or -errno. */
 int signals_catch(bool launched);
 
-/* Was there one that ends the profile? */
+/* For a command that has nothing to report before its end: from now on SIGINT, SIGTERM and, unless
+ * it is ignored now, SIGHUP end this process at once, with 128 plus their number. A report that is
+ * being written is dropped. */
+void signals_end_at_once(void);
+
+/* True if SIGHUP is ignored, as nohup(1) does. Call it before signals_catch(). */
+bool signals_hangup_ignored(void);
+
+/* True after a signal that ends the profile. */
 bool signals_interrupted(void);
-/* Ready to be read from then on: for a loop. */
+/* A descriptor for a loop; it becomes readable when signals_interrupted() becomes true. */
 int signals_fd(void);
 
-/* Signals are for the command `pid` until they are taken back. 0 or -errno. */
+/* Signals are for the command `pid` until signals_take_back(). 0 or -errno. */
 int signals_give_to(pid_t pid);
 void signals_take_back(void);
 
-/* Enters or leaves the terminal's other screen, if need be. */
+/* Switches to the terminal's alternate screen, or back. Does nothing if that is done already. */
 void signals_screen(bool enter);
 
 #endif

@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* Problem: many processes run the same files, and a report asks for their lines one by one.
  *
- * A file is read once for each view of the file system and each set of rights, so that nobody
- * is shown what only another could read; again only if what failed was not the file's doing.
- * Nothing cached is ever dropped, as callers hold pointers into it; so the total is limited
- * instead. How a file is opened and read is source_read.c's.
- */
+ * A file is read once for each view of the file system and each set of rights, so nobody is shown
+ * what only another could read. It is read again only after a failure that had nothing to do with
+ * the file. Nothing is ever removed from the cache, since callers hold pointers into it; its total
+ * size is limited instead. source_read.c opens and reads a file. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdint.h>
@@ -23,12 +22,12 @@
 #include "os/source_read.h"
 
 #define BUCKETS 1024
-/* A file written just before its process started may look newer: the process's start is
- * known to a clock tick, and its wall-clock time moves with adjustments of the clock. */
+/* A file written just before the start of its process may look newer: the start is known to a clock
+ * tick only, and the wall clock may have been adjusted since. */
 #define START_SLACK_SEC 0.1
 #define SLOW_AGAIN_MS	30000
 
-/* One view of the file system: mount ids tell mount namespaces and chroots apart. */
+/* One view of the file system. The mount ID tells mount namespaces and chroots apart. */
 struct view {
 	uint64_t mount, inode, cwd_mount, cwd_inode;
 };
@@ -36,21 +35,21 @@ struct view {
 struct source_file {
 	struct source_file *next;
 	struct view view;
-	const struct source_rights *rights; /* held */
+	const struct source_rights *rights; /* the file holds a reference */
 	char *name;
 	enum source_state state; /* SOURCE_OK, _MISSING or _UNREADABLE */
 	double changed;
-	char *text; /* line ends are NULs */
+	char *text; /* line ends are replaced by NULs */
 	uint32_t *starts;
 	int line_count;
-	uint64_t again_ms; /* when it is to be read again, CLOCK_MONOTONIC; 0: never */
+	uint64_t again_ms; /* CLOCK_MONOTONIC: when to read it again; 0: never */
 };
 
-/* Thousands of processes have few sets of rights between them: equal ones are the same. */
+/* Thousands of processes share a few sets of rights: equal ones are kept once. */
 struct source_rights {
 	struct source_rights *next;
 	unsigned uses;
-	struct rights rights; /* only as many groups as there are */
+	struct rights rights; /* has only as many groups as the process */
 };
 
 static struct source_rights *all_rights;
@@ -58,10 +57,10 @@ static struct source_rights *all_rights;
 struct source_cache {
 	source_read_fn *read;
 	struct source_file *buckets[BUCKETS];
-	size_t bytes; /* held by all files */
+	size_t bytes; /* of all files */
 };
 
-/* Thousands of processes have few folders between them: each is open once. */
+/* Thousands of processes share a few folders: each is open once. */
 static struct folder {
 	struct folder *next;
 	uint64_t mount, inode;
@@ -69,7 +68,7 @@ static struct folder {
 	unsigned uses;
 } * folders;
 
-/* Answered from what the kernel knows: a file system is not asked, which might take for ever. */
+/* Uses only what the kernel knows. Asking the file system could take for ever. */
 static int view_of_fd(int fd, uint64_t *mount, uint64_t *inode)
 {
 	struct statx st;
@@ -81,7 +80,7 @@ static int view_of_fd(int fd, uint64_t *mount, uint64_t *inode)
 	return 0;
 }
 
-/* The descriptor of the same folder that is open already, or this one. */
+/* The descriptor by which the same folder is open already; else `fd`. */
 static int folder_share(int fd)
 {
 	uint64_t mount, inode;
@@ -278,7 +277,8 @@ void source_cache_free(struct source_cache *cache)
 	free(cache);
 }
 
-/* Line ends are Python's: LF, CR LF, CR. Counts lines; with `starts`, notes and ends them. */
+/* Splits the text at Python's line ends: LF, CR LF, CR. Returns the number of lines. If `starts` is
+ * not NULL, notes where each begins and ends it with a NUL. */
 static size_t split_lines(char *text, size_t len, uint32_t *starts)
 {
 	size_t count = 0, at = 0;
@@ -300,7 +300,7 @@ static size_t split_lines(char *text, size_t len, uint32_t *starts)
 	return count;
 }
 
-/* Takes over what was read. 0 or -errno. */
+/* Puts the text that was read into the cache. 0 or -errno. */
 static int take_text(struct source_cache *cache, struct source_file *file, struct source_text *text)
 {
 	size_t lines = split_lines(text->data, text->size, NULL);
@@ -321,15 +321,15 @@ static int take_text(struct source_cache *cache, struct source_file *file, struc
 	return 0;
 }
 
-/* When to try again what could not be read for no reason of the file's own. */
+/* When to try again after an error that had nothing to do with the file. */
 static uint64_t when_again(int err)
 {
 	switch (err) {
-	case -EINTR: /* so are the errors of examiner.h */
+	case -EINTR: /* also the errors of examiner.h */
 	case -EBUSY:
 	case -ENOTCONN:
 		return clock_ms(CLOCK_MONOTONIC);
-	case -ETIME: /* it costs as long again */
+	case -ETIME: /* another try would take as long */
 		return clock_ms(CLOCK_MONOTONIC) + SLOW_AGAIN_MS;
 	default:
 		return 0;
@@ -343,7 +343,7 @@ static enum source_state read_file(struct source_cache *cache, struct source_fil
 	int err;
 
 	file->again_ms = 0;
-	/* What may be read is not known: nothing. */
+	/* Without known rights, nothing may be read. */
 	if (!root->rights || cache->bytes >= SOURCE_CACHE_MAX)
 		return SOURCE_UNREADABLE;
 	err = cache->read(root, file->name, &text);
@@ -363,7 +363,8 @@ static uint32_t hash_name(const char *name)
 	return hash % BUCKETS;
 }
 
-/* The file from the cache, or read now; NULL: it can't even be looked for. */
+/* The file from the cache; if it is not there, it is read. NULL: out of memory, or its view is
+ * unknown. */
 static struct source_file *get_file(struct source_cache *cache, const struct source_root *root,
 				    const char *name)
 {

@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Problem: a source may be in any encoding that Python knows, and says so in a comment of its first
- * two lines: "coding", ":" or "=", a name. What is to be printed is UTF-8.
+/* Problem: a source may be in any encoding that Python knows. It declares that in a comment in its
+ * first two lines: "coding", then ":" or "=", then a name. What is printed must be UTF-8.
  *
- * The name is hostile input: only letters, digits, "-", "_" and "." of it reach iconv. iconv knows
- * most of Python's names, if "_" is written "-", or both left out; the others are in a table.
- * Left out: encodings that iconv has no tables of on this machine, and those that are no character
- * set (rot13, idna).
- */
+ * The name is hostile input: only letters, digits, "-", "_" and "." are passed to iconv. iconv
+ * knows most of Python's names if "_" is written as "-", or if both are left out; a table has the
+ * others. Left out: encodings for which iconv has no tables on this machine, and those that are no
+ * character sets (rot13, idna). */
 #include "os/source_encoding.h"
 
 #include <ctype.h>
@@ -28,8 +27,8 @@ static const char *const aliases[][2] = {
 	{"shift-jis", "CP932"},	   {"sjis", "CP932"},
 };
 
-/* Python's own test, Parser/tokenizer.c get_coding_spec: a comment, and in it the pattern
- * coding[:=][ \t]*([-\w.]+). False: the line has none. */
+/* As CPython does it in Parser/tokenizer.c, get_coding_spec(): a comment that contains coding[:=][
+ * \t]*([-\w.]+). False: the line declares none. */
 static bool coding_of(const char *line, size_t len, char *name, size_t size)
 {
 	const char *end = line + len, *at = line;
@@ -57,7 +56,7 @@ static bool coding_of(const char *line, size_t len, char *name, size_t size)
 	return n > 0;
 }
 
-/* May the second line declare it? Only if the first holds nothing but a comment. */
+/* True if the line has nothing but a comment: then the second line may declare an encoding. */
 static bool is_blank(const char *line, size_t len)
 {
 	size_t at = 0;
@@ -109,7 +108,7 @@ void source_declared_encoding(const char *text, size_t len, char *name, size_t s
 	}
 }
 
-/* (iconv_t)-1: not known here. */
+/* (iconv_t)-1: unknown here. */
 static iconv_t open_encoding(const char *name)
 {
 	char plain[NAME_MAX_BYTES];
@@ -127,7 +126,7 @@ static iconv_t open_encoding(const char *name)
 	return iconv_open("UTF-8", plain);
 }
 
-/* Each byte that is not valid is copied as it is. */
+/* Converts; a byte that is not valid is copied as it is. Returns the bytes written. */
 static size_t convert(iconv_t converter, char *in, size_t left, char *out, size_t room)
 {
 	char *start = out;

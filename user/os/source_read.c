@@ -1,16 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Problem: show the source text of a target, as root, while the target chooses the names
- * of the files and what is behind them.
+/* Problem: show the source text of a target, as root. The target chooses the names of the files and
+ * what is behind them.
  *
- * Every name is resolved with the target's own rights (rights.h): what it can't read is not shown.
- * And by openat2 inside the target's own root, so neither "..", symlinks nor
- * /proc's magic links lead out of it. The result is an O_PATH descriptor first: only what
- * fstat calls a regular file, and not one of a kernel file system (reading trace_pipe or
- * kmsg takes data away from others), is opened for reading.
+ * Each name is resolved with the target's own rights (rights.h), so what it can't read is not
+ * shown. It is resolved by openat2() inside the target's own root, so neither "..", symlinks nor
+ * /proc's magic links lead out of it. The result is first an O_PATH descriptor. It is opened for
+ * reading only if it is a regular file, and not one of a kernel file system: reading trace_pipe or
+ * kmsg takes data away from other readers.
  *
- * Left out: sources in zip files. A file system that never answers holds this up; so it is the
- * examiner's to do (examiner.h).
- */
+ * Left out: sources in zip files. A file system that never answers holds this up, so only the
+ * examiner does it (examiner.h). */
 #include "os/source_read.h"
 
 #include <errno.h>
@@ -35,7 +34,7 @@ static int open_inside(int dir, const char *name, uint64_t resolve)
 			       .resolve = resolve | RESOLVE_NO_MAGICLINKS};
 	long fd;
 
-	/* EAGAIN: a rename elsewhere raced with a ".."; it is not ours to wait for long. */
+	/* EAGAIN: a ".." coincided with a rename somewhere. Do not try for ever. */
 	for (int tries = 0; tries < 8; tries++) {
 		fd = syscall(SYS_openat2, dir, name, &how, sizeof(how));
 		if (fd >= 0 || errno != EAGAIN)
@@ -57,7 +56,8 @@ static ssize_t read_link_of(int fd, char *buf, size_t size)
 	return len;
 }
 
-/* The working folder's name inside the root, in `buf`; proven to be that folder. */
+/* Writes the name of the working folder inside the root into `buf`, after checking that it is that
+ * folder. 0 or -errno. */
 static int cwd_inside(int root_fd, int cwd_fd, char *buf, size_t size)
 {
 	char top[PATH_MAX], cwd[PATH_MAX];
@@ -82,7 +82,7 @@ static int cwd_inside(int root_fd, int cwd_fd, char *buf, size_t size)
 	return err;
 }
 
-/* O_PATH descriptor of what `name` is to the target, or -errno. */
+/* An O_PATH descriptor of what `name` means to the target, or -errno. */
 static int find_file(int root_fd, int cwd_fd, const char *name)
 {
 	char path[2 * PATH_MAX], cwd[PATH_MAX + 1];
@@ -116,7 +116,8 @@ static int is_kernel_fs(int fd)
 	return 0;
 }
 
-/* Opens for reading what an O_PATH descriptor stands for, if that is harmless. */
+/* Opens what the O_PATH descriptor refers to for reading, if that can have no effect. A descriptor
+ * or -errno. */
 static int open_for_reading(int found, struct stat *st)
 {
 	char path[64];
@@ -133,7 +134,7 @@ static int open_for_reading(int found, struct stat *st)
 	return fd < 0 ? -errno : fd;
 }
 
-/* Reads up to `size` bytes, the file's size a moment ago; it may have shrunk since. */
+/* Reads up to `size` bytes, which was the file's size before; it may have shrunk. */
 static ssize_t read_text(int fd, char *text, size_t size)
 {
 	size_t done = 0;
@@ -173,14 +174,14 @@ static int take_text(int fd, const struct stat *st, struct source_text *text)
 	err = source_to_utf8(&text->data, &text->size);
 	if (err)
 		return err;
-	/* A deploy may set the time of modification back; the file's own change is the kernel's to
-	 * note. */
+	/* mtime can be set to an earlier time, as some deployments do. Only the kernel sets
+	 * ctime. */
 	text->changed = seconds(st->st_mtim) > seconds(st->st_ctim) ? seconds(st->st_mtim)
 								    : seconds(st->st_ctim);
 	return 0;
 }
 
-/* O_PATH is not enough of a permission: the file is opened anew, as whoever has the rights. */
+/* O_PATH needs no permission to read. So the file is opened again, with the rights taken on. */
 static enum source_state read_inside(int root_fd, int cwd_fd, const char *name,
 				     struct source_text *text)
 {

@@ -1,19 +1,18 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Problem: tell from an ELF file alone whether it contains a CPython interpreter, which
- * version, and where its root symbol is: quickly, for every library of the host, and
- * without trusting the file.
+/* Problem: decide from an ELF file alone whether it contains a CPython interpreter, which version,
+ * and where its root symbol is. This must be fast, since it is done for each library on the host,
+ * and must not trust the file.
  *
- * The file is read with pread in pieces of fixed size. It is never mapped (a file that
- * shrinks would raise SIGBUS), and no size in it leads to an allocation beyond the limits
- * below. libelf is not used: it allocates by the file's own section count, and of its services
- * (other classes and byte orders) we need none.
+ * The file is read with pread() in pieces of fixed size. It is never mapped, since a file that
+ * shrinks would raise SIGBUS. No size in it leads to an allocation beyond the limits below. libelf
+ * is not used: it allocates by the file's own section count, and we need nothing of what it does
+ * beyond reading (other classes and byte orders).
  *
- * Symbols: the string table is searched for the few names wanted; only if one is there is the
- * symbol table read. So a file without Python costs one pass over .dynstr and .strtab.
- * A program that exports nothing and is stripped still has the section .PyRuntime (3.10+).
+ * Symbols: the string table is searched for the few names that matter. The symbol table is read
+ * only if one of them is found. So a file without Python costs one pass over .dynstr and .strtab. A
+ * program that exports nothing and is stripped still has the section .PyRuntime (3.10 and later).
  *
- * Left out: files without section headers (sstrip, UPX), classes other than the machine's.
- */
+ * Left out: files without section headers (sstrip, UPX), and classes other than the machine's. */
 #include <elf.h>
 #include <endian.h>
 #include <errno.h>
@@ -39,9 +38,9 @@
 #define SEGMENTS_MAX	  64
 #define SECTIONS_MAX	  4096
 #define SECTION_NAMES_MAX (256 * 1024)
-#define TABLE_MAX	  (256ull * 1024 * 1024) /* bytes searched of a symbol or string table */
-#define CHUNK		  (2730 * sizeof(Elf64_Sym)) /* about 64 KiB, of whole symbols */
-#define HOMONYMS_MAX	  4 /* times one name may occur in a string table */
+#define TABLE_MAX	  (256ull * 1024 * 1024) /* bytes of a table that are searched, at most */
+#define CHUNK		  (2730 * sizeof(Elf64_Sym)) /* about 64 KiB; a whole number of symbols */
+#define HOMONYMS_MAX	  4 /* how often one name may occur in a string table */
 
 enum wanted {
 	WANT_RUNTIME,
@@ -60,8 +59,9 @@ static const char *const wanted_names[WANT_COUNT] = {
 	[WANT_VERSION] = "Py_Version",
 	[WANT_INTERP_HEAD] = "interp_head",
 	[WANT_PYTHON2] = "PyString_FromString",
-	[WANT_DEBUG] = "_Py_NegativeRefcount", /* only if Py_REF_DEBUG, which Py_DEBUG implies */
-	/* modsupport.h renames a function, so that extensions of other builds don't load. */
+	[WANT_DEBUG] = "_Py_NegativeRefcount", /* only with Py_REF_DEBUG, which Py_DEBUG implies */
+	/* With Py_TRACE_REFS, modsupport.h gives PyModule_Create2 this name, so that extensions of
+	 * other builds can't be loaded. */
 	[WANT_TRACE_REFS] = "PyModule_Create2TraceRefs",
 };
 
@@ -71,9 +71,9 @@ struct elf_file {
 	Elf64_Phdr segments[SEGMENTS_MAX];
 	Elf64_Shdr *sections;
 	size_t section_count;
-	char *names; /* NUL-terminated contents of .shstrtab */
+	char *names; /* the contents of .shstrtab, with a NUL at the end */
 	size_t names_len;
-	unsigned char *chunk; /* CHUNK bytes of scratch */
+	unsigned char *chunk; /* CHUNK bytes to work with */
 	bool found[WANT_COUNT];
 	uint64_t value[WANT_COUNT];
 };
@@ -83,7 +83,7 @@ struct name_offsets {
 	unsigned count[WANT_COUNT];
 };
 
-/* All `len` bytes, or -ENOEXEC where the file ends before. */
+/* Reads all `len` bytes. 0, -errno, or -ENOEXEC: the file ends before. */
 static int read_exactly(int fd, void *buf, size_t len, uint64_t offset)
 {
 	ssize_t n = elf_read_at(fd, buf, len, offset);
@@ -112,7 +112,7 @@ static int read_headers(struct elf_file *file)
 			    header->e_phoff);
 }
 
-/* A file without sections is a valid program, of which we can tell nothing more. */
+/* A file without sections is a valid program; nothing more can be found out about it. */
 static int read_sections(struct elf_file *file)
 {
 	const Elf64_Ehdr *header = &file->header;
@@ -165,8 +165,8 @@ static const Elf64_Shdr *section_of_type(const struct elf_file *file, uint32_t t
 	return NULL;
 }
 
-/* Notes where the wanted names end in chunk[0, len), which starts at `base` of the table.
- * Linkers let a name share the tail of a longer one, so what precedes does not matter. */
+/* Notes where the names that matter end in chunk[0, len), which lies at `base` in the table.
+ * Linkers let a name share the tail of a longer one, so what stands before it does not matter. */
 static void names_in_chunk(const unsigned char *chunk, size_t len, uint64_t base,
 			   struct name_offsets *offsets)
 {
@@ -177,7 +177,7 @@ static void names_in_chunk(const unsigned char *chunk, size_t len, uint64_t base
 		while ((at = memmem(at, len - (size_t)(at - chunk), wanted_names[want], size))) {
 			uint64_t offset = base + (uint64_t)(at - chunk);
 
-			/* Chunks overlap: one may be seen twice. */
+			/* Chunks overlap, so a name may be seen twice. */
 			if (offsets->count[want] < HOMONYMS_MAX &&
 			    (offsets->count[want] == 0 ||
 			     offsets->offset[want][offsets->count[want] - 1] < offset))
@@ -187,8 +187,8 @@ static void names_in_chunk(const unsigned char *chunk, size_t len, uint64_t base
 	}
 }
 
-/* The first step of a table, at or after `base`, in which the file has data: what a sparse file
- * leaves out is zeros, which nothing here looks for, and there can be any amount of it. */
+/* The first step of a table, at or after `base`, that contains data. The holes of a sparse file
+ * read as zeros; nothing here looks for these, and a file can have any amount of them. */
 static uint64_t skip_hole(const struct elf_file *file, const Elf64_Shdr *section, uint64_t base,
 			  size_t step)
 {
@@ -203,7 +203,7 @@ static uint64_t skip_hole(const struct elf_file *file, const Elf64_Shdr *section
 static int find_names(struct elf_file *file, const Elf64_Shdr *strings,
 		      struct name_offsets *offsets)
 {
-	const size_t overlap = sizeof("_PyThreadState_Current") - 1; /* longest name wanted */
+	const size_t overlap = sizeof("_PyThreadState_Current") - 1; /* the longest name */
 	uint64_t size = strings->sh_size < TABLE_MAX ? strings->sh_size : TABLE_MAX;
 
 	memset(offsets, 0, sizeof(*offsets));
@@ -243,7 +243,7 @@ static void take_symbol(struct elf_file *file, const Elf64_Sym *symbol,
 	}
 }
 
-/* Looks the wanted names up in one symbol table; what an earlier table had stays. */
+/* Looks for the names in one symbol table. What an earlier table had stays. 0 or -errno. */
 static int read_symbols(struct elf_file *file, uint32_t type)
 {
 	const Elf64_Shdr *table = section_of_type(file, type);
@@ -282,7 +282,7 @@ static int read_symbols(struct elf_file *file, uint32_t type)
 	return 0;
 }
 
-/* Reads `len` initialised bytes that a loaded image would have at `vaddr`. */
+/* Reads `len` initialised bytes that a loaded image has at `vaddr`. 0 or -errno. */
 static int read_vaddr(const struct elf_file *file, uint64_t vaddr, void *buf, size_t len)
 {
 	for (unsigned i = 0; i < file->header.e_phnum; i++) {
@@ -324,7 +324,7 @@ static int scan_section(struct elf_file *file, const char *name, struct elf_vers
 	return 0;
 }
 
-/* 1: the version is in `version`. 0: it is not in the file. -errno. */
+/* 1: `version` is filled in. 0: the file does not say. Or -errno. */
 static int read_version(struct elf_file *file, bool python2, struct elf_version *version)
 {
 	struct elf_version_scan scan = {.major = python2 ? 2 : 3};
@@ -378,7 +378,7 @@ static uint64_t load_vaddr(const struct elf_file *file)
 	return 0;
 }
 
-/* Finds the interpreter's root; false where there is none. */
+/* Finds the interpreter's root symbol. False: there is none. */
 static bool find_root(const struct elf_file *file, struct elf_image *image)
 {
 	const Elf64_Shdr *section = section_named(file, ".PyRuntime");
@@ -404,7 +404,8 @@ static int examine(struct elf_file *file, struct elf_image *image)
 	int err;
 
 	err = read_symbols(file, SHT_DYNSYM);
-	/* .symtab: for programs that export nothing, and for 3.6's interp_head (static). */
+	/* Programs that export nothing have their symbols in .symtab. So does 3.6 its interp_head,
+	 * which is static. */
 	if (!err && !file->found[WANT_RUNTIME])
 		err = read_symbols(file, SHT_SYMTAB);
 	if (err || !find_root(file, image))

@@ -12,7 +12,7 @@
 
 #define NOTES_MAX (1024 * 1024)
 #define CHUNK	  (16 * 1024)
-#define TEXT_MAX  (64ull * 1024 * 1024) /* bytes searched of constants */
+#define TEXT_MAX  (64ull * 1024 * 1024) /* the most bytes of constants that are searched */
 
 ssize_t elf_read_at(int fd, void *buf, size_t size, uint64_t offset)
 {
@@ -42,7 +42,7 @@ struct probe_note {
 	const char *name, *args;
 };
 
-/* False: it is another's, or malformed. */
+/* Takes a note apart. False: it belongs to another provider, or is malformed. */
 static bool parse_note(const char *desc, size_t len, struct probe_note *note)
 {
 	const char *provider = desc + 3 * sizeof(uint64_t), *end = desc + len;
@@ -66,7 +66,8 @@ static size_t align4(size_t n)
 	return (n + 3) & ~(size_t)3;
 }
 
-/* Calls `fn` for each note of Python's probes until non-zero, which is returned. */
+/* Calls `fn` for each note of Python's probes, until it returns something other than 0, which is
+ * then returned. */
 static int each_note(const char *notes, size_t size,
 		     int (*fn)(const struct probe_note *note, void *arg), void *arg)
 {
@@ -95,7 +96,8 @@ static int each_note(const char *notes, size_t size,
 	return err;
 }
 
-/* The notes, to be freed; NULL with errno set. `*size`: as many bytes as there are. */
+/* Reads the notes. The caller frees them. `*size` becomes the number of bytes read. NULL with errno
+ * set. */
 static char *read_notes(int fd, uint64_t offset, uint64_t *size)
 {
 	char *notes = malloc(*size + 1); /* + 1: an empty section is no error */
@@ -144,7 +146,7 @@ struct sites_reader {
 	struct elf_probe_sites *sites;
 };
 
-/* Where the file has what is loaded at `address`; 0: nowhere, or not in a segment of that kind. */
+/* The file offset of what is loaded at `address`. 0: it is in no segment of this kind. */
 static uint64_t file_offset(const struct elf_probe_notes *notes, uint64_t address, bool executable)
 {
 	for (unsigned i = 0; i < notes->segment_count; i++) {
@@ -160,7 +162,7 @@ static uint64_t file_offset(const struct elf_probe_notes *notes, uint64_t addres
 static int find_site(const struct elf_probe_notes *notes, const struct probe_note *note,
 		     bool places, struct elf_probe_site *site)
 {
-	/* A file that was prelinked has moved, and its notes have not. */
+	/* Prelinking moves a file but does not change its notes. */
 	uint64_t moved = notes->base ? notes->base - note->base : 0;
 	uint32_t name, line;
 	int err;
@@ -228,7 +230,7 @@ int elf_probe_sites_read(int fd, const struct elf_probe_notes *notes, struct elf
 
 int elf_probes_abort(int fd, uint64_t offset, uint64_t size)
 {
-	/* Python/ceval.c, TARGET(DO_TRACING). */
+	/* An assertion of Python/ceval.c, TARGET(DO_TRACING). */
 	static const char text[] = "cframe.use_tracing";
 	char chunk[CHUNK];
 	uint64_t at = 0;
@@ -244,7 +246,7 @@ int elf_probes_abort(int fd, uint64_t offset, uint64_t size)
 			return 1;
 		if (n < CHUNK)
 			break;
-		at += CHUNK - sizeof(text); /* it may lie across the end */
+		at += CHUNK - sizeof(text); /* it may lie across the end of a chunk */
 	}
 	return 0;
 }

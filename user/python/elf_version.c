@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Problem: before 3.11 an interpreter exports no version; it only contains strings, among
- * those of whatever else is linked in (SQLite's version looks just like one of Python's).
+/* Problem: before 3.11 an interpreter exports no version. It only contains strings, next to those
+ * of everything else that is linked in. SQLite's version looks like one of Python's.
  *
- * The minor version is that of sys.implementation.cache_tag ("cpython-39"), or of the library
- * folder ("lib/python2.7"). The full version is the "3.9.2" that agrees with it. Linkers
- * store a string as the tail of a longer one ("/opt/python/3.9.2") where they can, so
- * tails are looked at too; a string of its own is believed first. Two that differ: only
- * the minor version, which decides the layout, is stated.
- */
+ * The minor version is that of sys.implementation.cache_tag ("cpython-39") or of the library folder
+ * ("lib/python2.7"). The full version is the string "3.9.2" that agrees with it. Linkers may store
+ * a string as the tail of a longer one ("/opt/python/3.9.2"), so tails are looked at too; a string
+ * of its own counts more. If two full versions differ, only the minor version is reported. It alone
+ * decides the layout. */
 #include <stdio.h>
 #include <string.h>
 
@@ -38,7 +37,7 @@ static bool is_digit(char c)
 	return c >= '0' && c <= '9';
 }
 
-/* Reads a number of one to three digits at *at; false if there is none. */
+/* Reads a number of one to three digits and moves *at behind it. False: there is none. */
 static bool take_number(const char **at, unsigned *value)
 {
 	unsigned digits = 0;
@@ -51,7 +50,7 @@ static bool take_number(const char **at, unsigned *value)
 	return digits > 0 && !is_digit(**at);
 }
 
-/* Is all of `text` a version: "3.9.2", "3.15.0a3", "3.10.13+"? */
+/* True if all of `text` is a version: "3.9.2", "3.15.0a3", "3.10.13+". */
 static bool parse_version(const char *text, struct elf_version *version)
 {
 	const char *at = text;
@@ -97,7 +96,7 @@ static void look_for_tag(struct elf_version_scan *scan)
 	unsigned major, minor;
 
 	if (tag) {
-		/* One digit of major; the rest is minor: "cpython-310". */
+		/* The major version has one digit; the others are the minor one: "cpython-310". */
 		at = tag + sizeof("cpython-");
 		major = (unsigned)(at[-1] - '0');
 		if (at[-1] != '\0' && take_number(&at, &minor) && *at == '\0')
@@ -126,7 +125,7 @@ static void take_candidate(struct elf_version_scan *scan, const struct elf_versi
 	scan->candidates[scan->candidate_count++].whole = whole;
 }
 
-/* The longest tail of the string that is a version. */
+/* Looks for the longest tail of the string that is a version. */
 static void look_for_version(struct elf_version_scan *scan)
 {
 	struct elf_version version;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Each call as a message to the examiner, and its answer taken apart. How it is waited for is
- * examiner_wait.c's. */
+/* Sends each call as a message to the examiner and takes its answer apart. examiner_wait.c waits
+ * for the answer. */
 #include "python/examiner.h"
 
 #include <errno.h>
@@ -11,7 +11,7 @@
 #include "base/budget.h"
 #include "python/examiner_private.h"
 
-#define MEMORY_STEP (16 * 1024) /* of one request: fits a message */
+#define MEMORY_STEP (16 * 1024) /* bytes in one request: it fits into a message */
 
 int examiner_identify(pid_t pid, struct py_process *process)
 {
@@ -243,7 +243,7 @@ int examiner_read_source(const struct source_root *root, const char *name, struc
 	text->state = (enum source_state)answer.head.result;
 	memcpy(&text->changed, &answer.head.a, sizeof(text->changed));
 	text->size = answer.head.body_bytes;
-	text->data = answer.body; /* with room for a NUL */
+	text->data = answer.body; /* has room for a NUL */
 	answer.body = NULL;
 	wire_fini(&answer);
 	return 0;

@@ -1,14 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Problem: an examiner may hang for ever, and then there must be another one; but by then the
- * program has given up its privileges, holds BPF programs that must end with it, and has much
- * memory.
+/* Problem: an examiner may hang for ever; then another one is needed. But by then the program has
+ * given up its rights, holds BPF programs that must end with it, and has much memory.
  *
- * So the program forks once, early, a keeper that does nothing but fork examiners from its own
- * small self. Neither is ever written to by a target but through the answers of system calls; both
- * have only the capabilities that reading takes. Signals are not for them, as Ctrl-C is sent to all
- * of the terminal's processes: they end when their socket is closed, however the program ends. One
- * that somebody has stopped would not see that: so it is continued when its parent ends.
- */
+ * So the program forks once, early, a keeper. It does nothing but fork examiners from its own small
+ * self. A target's data reach both of them only as answers of system calls. Both have only the
+ * capabilities that reading takes. Ctrl-C goes to all processes of a terminal, so both ignore
+ * signals: they end when their socket is closed, however the program ends. A stopped process would
+ * not see that; so it is continued when its parent ends. */
 #include "python/examiner_helper.h"
 
 #include <errno.h>
@@ -32,8 +30,8 @@
 #include "python/examiner_wire.h"
 #include "os/source_read.h"
 
-/* Of address space, which a source of the largest size fits into; a sanitizer takes more for
- * itself. */
+/* A limit for the address space, into which a source of the largest size fits. A sanitizer needs
+ * more for itself. */
 #ifdef __SANITIZE_ADDRESS__
 #define MEMORY_MAX RLIM_INFINITY
 #else
@@ -77,7 +75,8 @@ static void *put(void *at, const void *data, size_t size)
 	return (char *)at + size;
 }
 
-/* The description with all that follows it; the caller frees it. NULL: out of memory. */
+/* The description with all that follows it, in one piece. The caller frees it. NULL: out of
+ * memory. */
 static char *pack(const struct proc_info *info, const struct rights *rights, double start_wall,
 		  size_t *size)
 {
@@ -254,7 +253,8 @@ static int answer_request(int fd, const struct wire_message *request)
 	}
 }
 
-/* Blocked or not. Taking on another's rights undoes it. */
+/* SIGCONT continues a stopped process even if the signal is blocked. Changing the user resets this
+ * setting, so it is made again after each request. */
 static void continue_at_parents_end(void)
 {
 	prctl(PR_SET_PDEATHSIG, SIGCONT);
@@ -308,7 +308,8 @@ static _Noreturn void be_examiner(int control, int fd)
 	_exit(0);
 }
 
-/* Starts one: its PID, and descriptors of its socket and of it; or -errno. */
+/* Starts an examiner. The answer gets its PID and descriptors of its socket and of it, or
+ * -errno. */
 static int start_one(int control, struct wire_message *answer)
 {
 	size_t slot = 0;
@@ -356,9 +357,10 @@ static void leave_all_else(int control)
 
 	sigfillset(&all);
 	sigprocmask(SIG_SETMASK, &all, NULL);
-	signal(SIGCHLD, SIG_DFL); /* if it was ignored, there would be nothing to reap */
+	signal(SIGCHLD, SIG_DFL); /* if SIGCHLD were ignored, waitpid() would find nothing */
 	setrlimit(RLIMIT_CORE, &none);
-	/* Whoever reads our output waits for its end: no helper that hangs may hold it. */
+	/* A program that reads our output waits until all descriptors of it are closed. A helper
+	 * that hangs must not keep one. */
 	fd = open("/", O_PATH | O_CLOEXEC);
 	for (int i = 0; i <= STDERR_FILENO && fd >= 0; i++)
 		dup2(fd, i);
@@ -368,7 +370,7 @@ static void leave_all_else(int control)
 		_exit(1);
 }
 
-/* Those that can die are waited for, a moment: not every init of a container does that. */
+/* Waits a moment for those that can die: the init process of some containers does not do that. */
 static void end_children(void)
 {
 	reap();

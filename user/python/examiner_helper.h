@@ -3,12 +3,12 @@
 #ifndef EXAMINER_HELPER_H
 #define EXAMINER_HELPER_H
 
-/* For a child of the program, just forked: answers each WIRE_NEW on `control` with a new examiner,
- * ends when that is closed, and then ends those it started. Keeps no other descriptor, and no
- * capability but those that reading takes. Does not return. */
+/* The keeper, in a child that was just forked. Answers each WIRE_NEW on `control` with a new
+ * examiner. Ends when `control` is closed, and then ends the examiners. Closes all other
+ * descriptors and drops all capabilities but those that reading takes. */
 _Noreturn void examiner_keep(int control);
 
-/* Answers the requests of `fd` until that is closed. */
+/* Answers the requests on `fd` until it is closed. */
 void examiner_serve(int fd);
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* What examiner.c (requests) needs of examiner_wait.c (the helper, and the wait for it). */
+/* What examiner.c (requests) needs of examiner_wait.c (waiting for the answer). */
 #ifndef EXAMINER_PRIVATE_H
 #define EXAMINER_PRIVATE_H
 
@@ -9,19 +9,19 @@
 
 #include "python/examiner_wire.h"
 
-/* Whom a request is about. */
+/* The process or file that a request is about. */
 struct examiner_subject {
-	pid_t pid; /* 0: a source */
+	pid_t pid; /* 0: the request is about a source */
 	uint32_t owner;
-	bool known; /* the owner, that is */
+	bool known; /* `owner` is known */
 };
 
-/* Is there room for one more helper that hangs because of its owner, and has that one not taken too
- * much of our time of late? */
+/* True if one more examiner may hang because of the subject's owner, and that owner has not taken
+ * too much of our time lately. */
 bool examiner_may_hang(struct examiner_subject *subject);
 
-/* Sends a request and waits for its answer, which the caller frees. 0 or one of the errors of
- * examiner.h; the answer's own result is in its head. */
+/* Sends a request and waits for its answer, which the caller frees with wire_fini(). 0, or an error
+ * of examiner.h. The result of the request itself is in answer->head.result. */
 int examiner_ask(struct wire_message *request, struct wire_message *answer,
 		 struct examiner_subject *subject);
 

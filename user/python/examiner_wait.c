@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* Problem: wait for a process that may never answer, and go on without it.
  *
- * One request is under way at a time. While its answer is waited for, the signals' flag is looked
- * at ten times a second, and the helper: does it sleep, is it stopped, is it only not given a CPU?
- * A helper that hangs is sent SIGKILL and forgotten but for its pidfd, by which those that can't
- * die are counted.
+ * There is one request at a time. During the wait, two things are looked at ten times a second:
+ * whether a signal has arrived, and what the examiner does (it may sleep, be stopped, or get no
+ * CPU). An examiner that hangs gets SIGKILL and is given up. Only its pidfd is kept, to count those
+ * that can't die.
  *
  * Invariant: nothing here waits without a limit, not even examiner_stop(). Left out: several
- * requests at once. A target that hangs costs EXAMINER_ASLEEP_MS once; and all targets of one owner
- * have, but for a few times that, a small share of our time, whether they hang or are slow.
- */
+ * requests at once. A target that hangs costs EXAMINER_ASLEEP_MS once. All targets of one owner
+ * together get a few times that, and then a small share of our time, whether they hang or are only
+ * slow. */
 #include "base/clock.h"
 #include "os/account.h"
 #include "python/examiner.h"
@@ -31,29 +31,29 @@
 #include "python/examiner_private.h"
 
 #define SLICE_MS      100
-#define PROGRESS_MS   6000		      /* asleep now and then, but it goes on: a slow disk */
-#define CPU_MS	      (3 * BUDGET_PROCESS_MS) /* the helper's own budget must have ended it before */
+#define PROGRESS_MS   6000 /* for one that sleeps now and then but goes on: a slow disk */
+#define CPU_MS	      (3 * BUDGET_PROCESS_MS) /* its own budget ends it long before */
 #define END_MS	      200
 #define HELD_MAX      256
-#define HOLD_MS	      30000 /* not to be examined again; twice as long each time */
+#define HOLD_MS	      30000 /* until a target is examined again; doubled each time */
 #define HOLD_MAX_MS   (20 * HOLD_MS)
-#define OWNER_UNKNOWN UINT32_MAX /* it has ended: no user's ID, root's least of all */
+#define OWNER_UNKNOWN UINT32_MAX /* the process has ended: the ID of no user, so not root's */
 #define SLOW_MAX      64
-#define SLOW_MS	      (EXAMINER_ASLEEP_MS / 2) /* of sleep in one request, from which on it counts */
+#define SLOW_MS	      (EXAMINER_ASLEEP_MS / 2) /* sleep in one request that counts as slow */
 #define LOST_MAX_MS   ((EXAMINER_STUCK_MAX_OWNER - 1) * EXAMINER_ASLEEP_MS)
-#define LOST_SHARE    15 /* of the time that passes comes back */
+#define LOST_SHARE    15 /* one part in so many of the time that passes is given back */
 
 #define KEPT_FOR_ROOT  8 /* of EXAMINER_STUCK_MAX */
 #define KEPT_FOR_FIRST 16
 
-struct held { /* a target that has held a helper up */
+struct held { /* a target that has held up an examiner */
 	pid_t pid;
 	uint64_t start_ticks, until_ms, hold_ms;
 };
 
-struct slow { /* an owner whose targets have let us wait */
+struct slow { /* an owner whose targets were slow */
 	uint32_t owner;
-	uint64_t lost_ms, at_ms; /* that much, at that time; less since */
+	uint64_t lost_ms, at_ms; /* time lost, as of at_ms; it has become less since */
 };
 
 struct stuck {
@@ -63,13 +63,13 @@ struct stuck {
 
 static struct {
 	bool (*interrupted)(void);
-	int control; /* the keeper's socket; -1: none */
+	int control; /* socket of the keeper; -1: none */
 	pid_t keeper;
-	int fd, pidfd; /* the examiner's; -1: none */
+	int fd, pidfd; /* socket of the examiner, and its pidfd; -1: none */
 	pid_t pid;
 	uint32_t number;
-	uint64_t cpu_ns;      /* of this one, as last told */
-	uint64_t past_cpu_ns; /* of those before */
+	uint64_t cpu_ns;      /* of this examiner, as it said last */
+	uint64_t past_cpu_ns; /* of earlier ones */
 	struct stuck stuck[EXAMINER_STUCK_MAX];
 	unsigned stuck_count;
 	struct held held[HELD_MAX];
@@ -117,8 +117,8 @@ static void drop_examiner(uint32_t owner)
 
 /* --- a new one --- */
 
-/* The keeper's answer `number`; those that nobody waits for any more are dropped. 0, -EINTR,
- * -EMFILE; anything else: no answer is to be had of it. */
+/* Receives the keeper's answer `number`; earlier answers, which nobody waits for any more, are
+ * dropped. 0, -EINTR, or -EMFILE. Any other error: the keeper does not answer. */
 static int await_keeper(uint32_t number, struct wire_message *m, bool was_interrupted)
 {
 	struct pollfd p = {.fd = ex.control, .events = POLLIN};
@@ -136,7 +136,8 @@ static int await_keeper(uint32_t number, struct wire_message *m, bool was_interr
 		}
 		if (ex.interrupted && !was_interrupted && ex.interrupted())
 			return -EINTR;
-		/* The keeper reads nothing of a target: it is starved, or stopped. */
+		/* The keeper reads nothing of a target: if it does not answer, it gets no CPU or is
+		 * stopped. */
 		if (examiner_now_ms() - begin > EXAMINER_STARVED_MS)
 			return -ETIMEDOUT;
 	}
@@ -203,7 +204,7 @@ void examiner_stop(void)
 	if (ex.control >= 0)
 		close(ex.control);
 	ex.control = -1;
-	/* It ends at once, or is starved of CPU; then init has to see to it. */
+	/* It ends at once unless it gets no CPU. Then init waits for it. */
 	for (int i = 0; ex.keeper > 0 && i < END_MS && !waitpid(ex.keeper, NULL, WNOHANG); i++)
 		usleep(1000);
 	ex.keeper = 0;
@@ -230,7 +231,7 @@ static bool is_held(pid_t pid)
 	       proc_start_ticks(pid) == held->start_ticks;
 }
 
-/* The entry of `pid`, or one to be used for it: when all are in use, the one that ends first. */
+/* The entry of `pid`, or one to use for it. If all are in use: the one that ends first. */
 static struct held *held_entry(pid_t pid)
 {
 	struct held *held = held_find(pid);
@@ -263,8 +264,8 @@ static void hold(pid_t pid)
 	held->until_ms = examiner_now_ms() + held->hold_ms;
 }
 
-/* Who has made a user namespace owns all users in it. Files are read for that, so only when it
- * matters. */
+/* The user who made a user namespace owns all users in it. That takes reading files, so it is found
+ * out only if it matters. */
 static uint32_t owner_of(struct examiner_subject *subject)
 {
 	struct rights rights;
@@ -298,7 +299,7 @@ static bool is_slow(struct examiner_subject *subject)
 	return false;
 }
 
-/* When all entries are in use, the one goes that has lost us least. */
+/* If all entries are in use, the owner who cost the least time is dropped. */
 static void note_slow(uint32_t owner, uint64_t more_ms)
 {
 	uint64_t now = examiner_now_ms();
@@ -331,31 +332,32 @@ bool examiner_may_hang(struct examiner_subject *subject)
 	forget_ended();
 	for (unsigned i = 0; i < ex.stuck_count; i++)
 		of_owner += ex.stuck[i].owner == owner_of(subject);
-	/* The last places are root's, those before of owners who have none. */
+	/* The last places are root's. Those before are for owners who have none yet. */
 	if (owner_of(subject) != 0)
 		most -= of_owner ? KEPT_FOR_ROOT + KEPT_FOR_FIRST : KEPT_FOR_ROOT;
 	return ex.stuck_count < most && of_owner < EXAMINER_STUCK_MAX_OWNER;
 }
 
-/* What the helper does meanwhile. */
+/* What the examiner does during a request. */
 struct wait {
 	uint64_t begin_ms, seen_ms, moved_ms;
 	uint64_t cpu_begin_ns, cpu_ns;
 	unsigned long long switches;
-	bool interrupted; /* before it began */
+	bool interrupted; /* set before it began */
 	bool stopped;
-	uint64_t asleep_ms; /* about: by its state at each look */
+	uint64_t asleep_ms; /* estimated from its state at each look */
 };
 
 static uint64_t helper_cpu_ns(void)
 {
 	clockid_t clock;
 
-	/* 0 also if it ends in between. */
+	/* 0 also if it ends meanwhile. */
 	return clock_getcpuclockid(ex.pid, &clock) ? 0 : clock_ns(clock);
 }
 
-/* How often it has gone to sleep, and come back: on a disk that is slow, not on one that hangs. */
+/* How often it has gone to sleep and come back. The number grows on a slow disk, not on one that
+ * hangs. */
 static unsigned long long helper_switches(void)
 {
 	char text[4096], *field;
@@ -368,7 +370,7 @@ static unsigned long long helper_switches(void)
 	return field ? strtoull(field + sizeof("\nvoluntary_ctxt_switches:") - 1, NULL, 10) : 0;
 }
 
-/* Has it had its time? */
+/* True if the request has used up its time. */
 static bool is_over(struct wait *w)
 {
 	struct proc_info info;
@@ -395,7 +397,8 @@ static bool is_over(struct wait *w)
 	return taken >= limit;
 }
 
-/* Waits for the answer to the last request. 0, -ETIME, -EINTR, -ECONNRESET: it has died. */
+/* Waits for the answer to the last request. 0, -ETIME, -EINTR, or -ECONNRESET: the examiner has
+ * died. */
 static int await(struct wire_message *answer, struct wait *w, struct examiner_subject *subject)
 {
 	struct pollfd p = {.fd = ex.fd, .events = POLLIN};
@@ -413,7 +416,7 @@ static int await(struct wire_message *answer, struct wait *w, struct examiner_su
 			}
 			wire_fini(answer);
 		}
-		owner_of(subject); /* while it is there */
+		owner_of(subject); /* found out now, while the process exists */
 		if (ex.interrupted && !w->interrupted && ex.interrupted())
 			return -EINTR;
 		if (n <= 0 && is_over(w))
@@ -439,10 +442,10 @@ static int try_request(struct wire_message *request, struct wire_message *answer
 						  : await(answer, &w, subject);
 	if (w.asleep_ms >= SLOW_MS)
 		note_slow(owner_of(subject), w.asleep_ms);
-	/* With -EINTR too: what it is stuck in must not be taken for the next target's doing. */
+	/* Also after -EINTR: what it still hangs on must not be blamed on the next target. */
 	if (err == -ECONNRESET || err == -ETIME || err == -EINTR)
 		drop_examiner(owner_of(subject));
-	/* Somebody else has killed it, or stopped it: none of the target's doing. */
+	/* It was killed or stopped by somebody else, so the target is not to blame. */
 	*again = err == -ECONNRESET || (err == -ETIME && w.stopped);
 	return err;
 }

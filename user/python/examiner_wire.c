@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* A datagram has a largest size, which an administrator may lower: long bodies go in a file in
- * memory, of which the descriptor is sent.
- */
+/* A datagram has a maximal size, which an administrator may lower. So a long body is put into a
+ * file in memory (memfd), and its descriptor is sent. */
 #include "python/examiner_wire.h"
 
 #include <errno.h>
@@ -17,7 +16,7 @@
 #define BODY_MAX   (256ull << 20)
 #define FDS_MAX	   (WIRE_FDS_MAX + 1)
 
-/* A file that holds the body; -errno. */
+/* A descriptor of a new file with this body, or -errno. */
 static int write_file(const void *body, size_t size)
 {
 	int fd = memfd_create("pymem-bpf", MFD_CLOEXEC), err;
@@ -85,8 +84,8 @@ int wire_send(int fd, struct wire_message *message)
 	return err;
 }
 
-/* The descriptors of the message; how many. There may be room for more than we know of, as space
- * for them is rounded up: those are closed. */
+/* Takes the descriptors of the message; returns how many. The kernel rounds the space for them up,
+ * so more may arrive than expected: these are closed. */
 static unsigned take_fds(struct msghdr *m, int *fds)
 {
 	struct cmsghdr *c = CMSG_FIRSTHDR(m);
@@ -122,7 +121,8 @@ static int read_file(int fd, char *body, size_t size)
 	return 0;
 }
 
-/* The body, from what came with the head or from the file of the last descriptor. */
+/* Takes the body: from what came with the head, or from the file of the last descriptor. 0 or
+ * -errno. */
 static int take_body(struct wire_message *message, const char *text, size_t have, int file)
 {
 	size_t size = message->head.body_bytes;
@@ -164,7 +164,7 @@ int wire_receive(int fd, struct wire_message *message)
 	if ((size_t)n < sizeof(message->head) || m.msg_flags & MSG_TRUNC)
 		err = -EBADMSG;
 	else if (m.msg_flags & MSG_CTRUNC)
-		err = -EMFILE; /* there was no number left for a descriptor */
+		err = -EMFILE; /* this process had no number left for a descriptor */
 	if (!err && message->head.in_file && count)
 		file = fds[--count];
 	message->fd_count = count < WIRE_FDS_MAX ? count : WIRE_FDS_MAX;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* What goes between the program and its examiner (examiner.h): messages of a head, a body and
- * descriptors, over a SOCK_SEQPACKET pair. Both ends are this program: sizes are checked, values
- * are believed. */
+/* Messages between the program and its examiner (examiner.h), over a SOCK_SEQPACKET pair. A message
+ * has a head, a body and descriptors. Both ends are this program, so sizes are checked and values
+ * are trusted. */
 #ifndef EXAMINER_WIRE_H
 #define EXAMINER_WIRE_H
 
@@ -11,38 +11,40 @@
 #include "os/rights.h"
 
 enum wire_op {
-	WIRE_NEW,      /* to the keeper; back: result 0, the pid in a, its socket and pidfd */
-	WIRE_IDENTIFY, /* back: struct py_process */
-	WIRE_DESCRIBE, /* back: struct wire_description and what it announces, root, cwd */
-	WIRE_RSS,      /* back: bytes in a */
-	WIRE_MEMORY,   /* a: address, b: bytes; back: so many of them as can be read */
-	WIRE_SOURCE,  /* a: bytes of rights, which begin the body, then the name with its NUL; root,
-		       * cwd; back: enum source_state in result, bits of a double in a, text */
-	WIRE_PROBES,  /* a: device, b: inode; back: struct probe_file and its descriptor */
-	WIRE_PROGRAM, /* a: only one of fixed addresses, body: its name; back: the same */
-	WIRE_PROC,    /* b: bytes, body: name of a file in /proc/PID; back: so many of them */
+	WIRE_NEW,      /* to the keeper; answer: a: PID; descriptors: its socket, its pidfd */
+	WIRE_IDENTIFY, /* answer: struct py_process */
+	WIRE_DESCRIBE, /* answer: struct wire_description, what follows it; root, cwd */
+	WIRE_RSS,      /* answer: a: bytes */
+	WIRE_MEMORY,   /* a: address, b: bytes; answer: as many bytes as can be read */
+	/* a: bytes of rights; body: rights, then the name with its NUL; descriptors: root, cwd.
+	 * Answer: result: enum source_state; a: bits of a double; body: text. */
+	WIRE_SOURCE,
+	WIRE_PROBES,  /* a: device, b: inode; answer: struct probe_file and its descriptor */
+	WIRE_PROGRAM, /* a: only one of fixed addresses, body: name; answer: as of WIRE_PROBES */
+	WIRE_PROC,    /* b: bytes, body: name of a file in /proc/PID; answer: so many bytes */
 };
 
 #define WIRE_FDS_MAX 2
-/* Where a process has no such folder (or none that may be seen) the other is sent alone. */
+/* Which of the two descriptors come with the message: a process may lack one of these folders, or
+ * it may not be seen. */
 #define WIRE_HAS_ROOT 1u
 #define WIRE_HAS_CWD  2u
 
 struct wire_head {
-	uint32_t number; /* of the request, and so of its answer */
+	uint32_t number; /* of the request; its answer has the same */
 	uint32_t op;
 	int32_t pid;
-	int32_t result; /* 0, -errno */
+	int32_t result; /* 0 or -errno */
 	uint64_t a, b;
-	uint64_t cpu_ns; /* answers: that the examiner has used so far */
+	uint64_t cpu_ns; /* in answers: CPU time that the examiner has used so far */
 	uint64_t body_bytes;
 	uint32_t has;	  /* WIRE_HAS_* */
-	uint32_t in_file; /* the body lies in a file, whose descriptor is the last one */
+	uint32_t in_file; /* the body is in a file; the last descriptor is that file */
 };
 
 struct wire_message {
 	struct wire_head head;
-	void *body; /* with a NUL after it, which is not counted; NULL: none */
+	void *body; /* followed by a NUL that does not count; NULL: none */
 	int fds[WIRE_FDS_MAX];
 	unsigned fd_count;
 };
@@ -54,20 +56,20 @@ struct wire_description {
 	uint32_t kernel_thread;
 	uint32_t argc;
 	char state, comm[64], pad[7];
-	uint64_t rights_bytes, argv_bytes, cgroup_bytes; /* they follow, in this order */
+	uint64_t rights_bytes, argv_bytes, cgroup_bytes; /* bytes of what follows, in this order */
 };
 
-/* Sends a message, whose head's body_bytes and in_file are set here. 0 or -errno. */
+/* Sends a message. Sets body_bytes and in_file of its head. 0 or -errno. */
 int wire_send(int fd, struct wire_message *message);
 
-/* Waits for a message. 1; 0: the other end is closed; -errno; -EMFILE: there was no number left for
- * its descriptors, and the next message can be received. wire_fini() frees it. */
+/* Waits for a message. 1; 0: the other end is closed; -EMFILE: there was no number left for its
+ * descriptors, the next message can be received; -errno. wire_fini() frees it. */
 int wire_receive(int fd, struct wire_message *message);
 
-/* Frees the body and closes the descriptors that are left. */
+/* Frees the body and closes the descriptors that were not taken out. */
 void wire_fini(struct wire_message *message);
 
-/* Takes a descriptor out of the message, -1 if there is none. The caller closes it. */
+/* Takes a descriptor out of the message; the caller closes it. -1: there is none. */
 int wire_take_fd(struct wire_message *message, unsigned index);
 
 #endif

@@ -1,18 +1,17 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Probes are attached to a file, and the kernel puts them wherever that file is mapped. So the file
- * must be the one that the process runs: a name in its folders may lead to any other by the time it
- * is looked up, another user's program for example.
+/* Probes are attached to a file; the kernel puts them wherever that file is mapped. So the file
+ * must be the one that the process runs. A name does not tell: by the time it is looked up it may
+ * lead to another file, even another user's program.
  *
- * It is opened once, by the mapping (/proc/PID/map_files; where that is refused, by a name whose
- * device and inode are the mapping's), and everything else goes by that descriptor: what file it is
- * (device and inode by fstat(), which a mapping's need not equal on overlayfs and btrfs), its
- * notes, the kernel's own look-up.
+ * So the file is opened once, by its mapping: /proc/PID/map_files, or where that is refused, a name
+ * whose device and inode are those of the mapping. All else is done with that descriptor: what file
+ * it is (fstat(); a mapping's device and inode may differ on overlayfs and btrfs), its notes, and
+ * what the kernel looks up.
  *
- * To attach, the kernel reads the page of a probe from the file, in the thread that asks for it: a
- * file system that doesn't answer would keep that thread, and so the profiler, beyond SIGKILL. What
- * users can mount and serve is refused, then. Left out: an overlay with such a file system
- * beneath, which can't be told from outside.
- */
+ * To attach a probe, the kernel reads a page of the file in the thread that asks for it. If the
+ * file system does not answer, that thread hangs and can't be killed. So files on file systems that
+ * a user can mount and serve are refused. Left out: an overlay above such a file system, which
+ * can't be recognised. */
 #include "python/probe_file.h"
 
 #include <errno.h>
@@ -30,10 +29,10 @@
 #include "python/elf_image.h"
 #include "os/proc.h"
 
-#define INTERPRETERS_MOST 4 /* #! lines that name scripts */
+#define INTERPRETERS_MOST 4 /* #! lines in a row, each naming a script */
 #define OPEN_TRIES	  3
 
-#ifndef FUSE_SUPER_MAGIC /* older headers */
+#ifndef FUSE_SUPER_MAGIC /* missing in older headers */
 #define FUSE_SUPER_MAGIC 0x65735546
 #endif
 
@@ -66,7 +65,7 @@ static int open_mapped(struct opening *o)
 {
 	int err = 0;
 
-	/* A mapping that merges with a neighbour changes its name in map_files. */
+	/* If a mapping merges with its neighbour, its name in map_files changes. */
 	for (int i = 0; i < OPEN_TRIES && o->fd < 0 && err >= 0; i++)
 		err = proc_maps_each(o->pid, open_if_mapped, o);
 	if (err >= 0 && o->fd == -ENOENT)
@@ -74,7 +73,8 @@ static int open_mapped(struct opening *o)
 	return err < 0 ? err : o->fd;
 }
 
-/* Before anything else of the file is touched. 0 or -errno. */
+/* Refuses file systems that a user may serve, before anything else of the file is read. 0 or
+ * -errno. */
 static int check_file_system(int fd)
 {
 	struct statfs fs;
@@ -84,7 +84,7 @@ static int check_file_system(int fd)
 	return fs.f_type == FUSE_SUPER_MAGIC || fs.f_type == V9FS_MAGIC ? -EREMOTEIO : 0;
 }
 
-/* Takes `fd` over. */
+/* Fills in `file`, which owns `fd` from now on. 0 or -errno; then `fd` is closed. */
 static int fill(int fd, struct probe_file *file)
 {
 	struct stat st;
@@ -114,7 +114,7 @@ int probe_file_open_mapped(pid_t pid, uint64_t dev, uint64_t inode, struct probe
 	return fd < 0 ? fd : fill(fd, file);
 }
 
-/* The file that executing `program` would open, by PATH. False: none. */
+/* Finds the file that executing `program` would open, by PATH. False: there is none. */
 static bool find_program(const char *program, char *name, size_t size)
 {
 	const char *path = getenv("PATH"), *end;
@@ -132,7 +132,7 @@ static bool find_program(const char *program, char *name, size_t size)
 	return false;
 }
 
-/* The interpreter that the #! line of `name` leads to replaces it. False: it is no script. */
+/* If `name` begins with #!, replaces it by its interpreter. False: it is no script. */
 static bool follow_script(char *name, size_t size)
 {
 	char line[PATH_MAX], *word, *rest = line + 2;

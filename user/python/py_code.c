@@ -1,19 +1,17 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* From bytes of a code object to text and line numbers.
+/* From the bytes of a code object to text and line numbers.
  *
- * Three encodings of "which line is this instruction of" have been in use: co_lnotab
- * (before 3.10), co_linetable (3.10) and the location table (3.11 on). Each decoder
- * gives what CPython's PyCode_Addr2Line gives for the same bytes, except that where
- * CPython would read on in a corrupt table, these stop with -ENODATA. Columns are left
- * out.
+ * CPython has used three tables that map instructions to lines: co_lnotab (before 3.10),
+ * co_linetable (3.10), and the location table (3.11 and later). Each decoder here gives what
+ * CPython's PyCode_Addr2Line() gives for the same bytes. There is one difference: where CPython
+ * would read beyond a corrupt table, it stops with -ENODATA. Columns are left out.
  *
- * The tables come from another process: every read is bounded, and sums are kept in 64
- * bits, which `len` steps of at most 32 bits cannot overflow.
+ * The tables come from another process. Each read is bounded. Sums have 64 bits, which `len` steps
+ * of at most 32 bits can't overflow.
  *
- * A line is found by stepping through the table from its beginning. A module that is one large
- * literal has a table of megabytes and is asked for thousands of its lines: of a long table,
- * places to begin at are kept, PY_CODE_MARK_BYTES apart.
- */
+ * A line is found by going through the table from its beginning. A module that is one large literal
+ * has a table of megabytes, and thousands of its lines are asked for. So marks are kept for long
+ * tables, one for each PY_CODE_MARK_BYTES; a search starts at a mark. */
 #include "python/py_code.h"
 
 #include <errno.h>
@@ -51,7 +49,7 @@ static char *put_utf8(char *out, uint32_t c)
 	return out;
 }
 
-/* As it is stored: surrogates, and what is no character, too. */
+/* The code point as it is stored, even if it is a surrogate or invalid. */
 static uint32_t stored(const unsigned char *data, size_t index, unsigned kind)
 {
 	uint16_t two;
@@ -101,7 +99,7 @@ static char *decode(const void *data, size_t data_len, size_t length, unsigned k
 	if (cut)
 		out = put_utf8(out, ELLIPSIS);
 	*out++ = '\0';
-	/* Names are kept by the thousand. */
+	/* Thousands of names are kept, so give back what this one does not need. */
 	shrunk = realloc(text, (size_t)(out - text));
 	return shrunk ? shrunk : text;
 }
@@ -116,13 +114,13 @@ char *py_unicode_decode_path(const void *data, size_t data_len, size_t length, u
 	return decode(data, data_len, length, kind, true);
 }
 
-/* Line 0 is a real answer: modules begin with an instruction of line 0 (3.11 on). */
+/* Line 0 exists: from 3.11 on a module begins with an instruction of line 0. */
 static int as_line(int64_t line)
 {
 	return line < 0 || line > INT_MAX ? -ENODATA : (int)line;
 }
 
-/* Pairs (bytes of code, signed change of line); the change applies after the bytes. */
+/* Pairs (bytes of code, signed change of line). The change applies after the bytes. */
 static int lnotab_step(const struct py_code *code, struct py_code_mark *c, int *line)
 {
 	if (c->at + 1 >= code->linetable_len)
@@ -134,8 +132,8 @@ static int lnotab_step(const struct py_code *code, struct py_code_mark *c, int *
 	return 0;
 }
 
-/* Pairs (bytes of code, signed change of line); the change applies to the bytes, and
- * -128 says that they have no line. */
+/* Pairs (bytes of code, signed change of line). The change applies to the bytes. A change of -128
+ * means that they have no line. */
 static int linetable_step(const struct py_code *code, struct py_code_mark *c, int *line)
 {
 	signed char change;
@@ -151,17 +149,17 @@ static int linetable_step(const struct py_code *code, struct py_code_mark *c, in
 	return 0;
 }
 
-/* The kinds of entry of a location table (PyCodeLocationInfoKind of CPython). */
+/* Kinds of entries in a location table: enum _PyCodeLocationInfoKind of CPython. */
 enum location_kind {
-	LOCATION_ONE_LINE = 10, /* to 12: the change of line is the kind less this */
+	LOCATION_ONE_LINE = 10, /* 10 to 12: the change of line is the kind minus 10 */
 	LOCATION_ONE_LINE_LAST = 12,
 	LOCATION_NO_COLUMNS = 13,
 	LOCATION_LONG = 14,
 	LOCATION_NONE = 15,
 };
 
-/* Six bits a byte, the least significant first; bit 6 says that more follow. The sign
- * is the lowest bit of the whole. */
+/* A number in bytes of six bits each, lowest first. Bit 6 says that another byte follows. The
+ * lowest bit of the whole is its sign. */
 static int read_svarint(const unsigned char *table, size_t len, size_t at, int64_t *value)
 {
 	uint64_t bits = 0;
@@ -194,7 +192,8 @@ static int location_step(const struct py_code *code, struct py_code_mark *c, int
 	unsigned kind;
 	int64_t change;
 
-	if (c->at >= code->linetable_len || !(table[c->at] & 0x80)) /* no beginning of an entry */
+	if (c->at >= code->linetable_len ||
+	    !(table[c->at] & 0x80)) /* an entry does not begin like this */
 		return -ENODATA;
 	kind = table[c->at] >> 3 & 0xf;
 	if (location_change(code, c->at, kind, &change))
@@ -208,8 +207,8 @@ static int location_step(const struct py_code *code, struct py_code_mark *c, int
 	return 0;
 }
 
-/* Moves past one entry of the table: c->end is where its instructions end, and `line` theirs, as
- * py_code_line() has it. 0, or -ENODATA: nothing that can be read is left. */
+/* Reads one entry of the table and moves behind it. Its instructions end at c->end; `*line` becomes
+ * theirs, as py_code_line() returns it. 0, or -ENODATA: the table ends or is malformed. */
 static int table_step(const struct py_code *code, struct py_code_mark *c, int *line)
 {
 	if (code->line_flags & PY_LINES_LNOTAB)
@@ -221,7 +220,7 @@ static int table_step(const struct py_code *code, struct py_code_mark *c, int *l
 	return -ENODATA;
 }
 
-/* Where to begin, so that the entry of `lasti` is not passed yet. */
+/* Where to start, so that the entry of `lasti` still lies ahead. */
 static struct py_code_mark mark_before(const struct py_code *code, int lasti)
 {
 	size_t low = 0, high = code->mark_count, middle;
@@ -241,7 +240,8 @@ int py_code_line(const struct py_code *code, int lasti)
 	struct py_code_mark c;
 	int line;
 
-	/* An index of -1; from 3.11 on a pointer to the unit of code before the first. */
+	/* Before 3.11 this is an index of -1. Later it comes from a pointer to the code unit before
+	 * the first. */
 	if (lasti < -2)
 		return -ENODATA;
 	if (lasti < 0)
@@ -250,7 +250,7 @@ int py_code_line(const struct py_code *code, int lasti)
 	while (!table_step(code, &c, &line))
 		if (c.end > lasti)
 			return line;
-	/* co_lnotab's last line goes on to the end of the code. */
+	/* The last line in co_lnotab extends to the end of the code. */
 	if (code->line_flags & PY_LINES_LNOTAB && !code->truncated)
 		return as_line(c.line);
 	return -ENODATA;
@@ -261,7 +261,7 @@ bool py_code_in_prologue(const struct py_code *code, int lasti)
 	struct py_code_mark c = {.line = code->first_line};
 	int line;
 
-	/* No function begins with so many. */
+	/* No function begins with so many instructions without a line. */
 	while (lasti >= 0 && c.at < PY_CODE_MARK_BYTES && !table_step(code, &c, &line) && !line)
 		if (c.end > lasti)
 			return true;

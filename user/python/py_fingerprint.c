@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Problem: what is read from a process at an address may be another object's by then. The kernel
- * side tells code objects apart by a fingerprint, so the same one is computed here: what is read
- * between two equal ones is that object's.
+/* Problem: between two reads, the memory at an address may become another object. The BPF side
+ * tells code objects apart by a fingerprint. The same one is computed here: what is read between
+ * two equal fingerprints belongs to that code object.
  *
- * Left out: a table that is replaced and put back between the two; user/track/store.c reads it
- * twice.
- */
+ * Left out: a table that is replaced and restored between the two. user/track/store.c reads it
+ * twice for that. */
 #include "python/py_fingerprint.h"
 
 #include <string.h>
@@ -55,14 +54,15 @@ static uint64_t hash_bytes(uint64_t hash, const unsigned char *at, size_t count)
 	return hash ? hash : 1;
 }
 
-/* As much of the str at `address` as is hashed at its beginning, in `head`; 0: unreadable. */
+/* Reads as much of the str at `address` as is hashed of its beginning, into `head`. Returns the
+ * bytes; 0: unreadable. */
 static size_t read_text(const struct memory *m, uint64_t address, unsigned char *head)
 {
 	size_t room = 4096 - (address & 4095);
 
 	if (m->read(m->arg, address, head, PYMEM_TEXT_ROOM))
 		return PYMEM_TEXT_ROOM;
-	/* There is nothing behind its page. */
+	/* The next page may not be mapped: read only what lies in this one. */
 	room &= ~(size_t)7;
 	return room >= 48 && room < PYMEM_TEXT_ROOM && m->read(m->arg, address, head, room) ? room
 											    : 0;
@@ -126,7 +126,7 @@ static uint64_t hash_table(const struct memory *m, uint64_t address, bool number
 	return numbered ? hash : hash_samples(m, data, size, hash);
 }
 
-/* A field of the code object; 0: unreadable, which no pointer to an object is. */
+/* A pointer in the code object. 0: unreadable, since no pointer to an object is 0. */
 static uint64_t read_field(const struct memory *m, uint64_t code, uint16_t offset)
 {
 	uint64_t value;

@@ -1,18 +1,16 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* Picks the struct py_layout of a build of CPython.
  *
- * Up to 3.12 only the version decides: the table is generated from that version's
- * headers. From 3.13 on the target's own _Py_DebugOffsets decide, because free-threaded
- * and debug builds move fields; what is not published there (bit positions in str, frame
- * owners) comes from the headers.
+ * Up to 3.12 the version decides: the table is generated from the headers of that version. From
+ * 3.13 on the target's own _Py_DebugOffsets decide, since free-threaded and debug builds have other
+ * offsets. What is not published there (bits of str, owners of frames) comes from the headers.
  *
- * _Py_DebugOffsets has another shape in each minor version, so a version this file has
- * no description of is refused, alphas and betas of known ones too: CPython freezes
- * these structures at the first release candidate.
+ * _Py_DebugOffsets has another shape in each minor version. So a version that is not described here
+ * is refused, including alphas and betas of known ones: CPython freezes these structures with the
+ * first release candidate.
  *
- * Invariant: every offset of a layout handed out lies inside its structure, and a
- * frame's fields within FRAME_SIZE_MAX bytes, whatever the target published.
- */
+ * Invariant: each offset of a layout lies inside its structure, and the members of a frame within
+ * FRAME_SIZE_MAX bytes, whatever the target published. */
 #include "python/py_layouts.h"
 
 #include <errno.h>
@@ -23,20 +21,20 @@
 #define LEVEL_CANDIDATE	  0xc
 #define PUBLISHED_VERSION 8
 #define PUBLISHED_THREADS 16
-#define PUBLISHED_MIN	  24 /* cookie, version, free_threaded: the same in every version */
+#define PUBLISHED_MIN	  24 /* cookie, version, free_threaded: equal in all versions */
 
 static const char debug_cookie[8] = {'x', 'd', 'e', 'b', 'u', 'g', 'p', 'y'};
 
-/* A field of py_layout that the target publishes. */
+/* A member of py_layout that the target publishes. */
 struct py_debug_field {
-	__u16 field;   /* offset in struct py_layout of a __u16; 0 ends the list */
-	__u16 at;      /* where _Py_DebugOffsets has it */
-	__u16 size_at; /* where it has the size of the structure that is meant */
-	__u16 width;   /* bytes that lie there */
+	__u16 field;   /* offset of a __u16 in struct py_layout; 0: end of the list */
+	__u16 at;      /* its offset in _Py_DebugOffsets */
+	__u16 size_at; /* offset there of the size of the structure it belongs to */
+	__u16 width;   /* bytes of what lies at the published offset */
 };
 
 struct py_debug_format {
-	__u16 size; /* of _Py_DebugOffsets */
+	__u16 size; /* bytes of _Py_DebugOffsets */
 	struct py_layout layout;
 	struct py_debug_field fields[28];
 };
@@ -80,7 +78,7 @@ static const struct py_debug_format *find_format(uint64_t version, bool free_thr
 	return NULL;
 }
 
-/* Whether `value` can be the offset of `width` bytes in a structure of `size` bytes. */
+/* True if `value` can be the offset of `width` bytes in a structure of `size` bytes. */
 static bool plausible(uint64_t value, uint64_t size, unsigned width)
 {
 	if (value >= PY_NONE || size < width || value > size - width)
@@ -108,7 +106,7 @@ static void extend(__u16 *end, __u16 offset, unsigned width)
 		*end = (__u16)(offset + width);
 }
 
-/* frame_size of the published offsets; 0 if one of them is beyond any frame. */
+/* The frame_size for the published offsets; 0: one of them is larger than any frame. */
 static __u16 frame_size(const struct py_layout *layout)
 {
 	__u16 end = 0;
@@ -149,8 +147,8 @@ int py_layout_from_debug_offsets(const void *runtime, size_t len, struct py_layo
 	if (err)
 		return err;
 	found.frame_size = frame_size(&found);
-	/* Instructions are two bytes wide. An object head of another size (Py_TRACE_REFS)
-	 * would also move what is not published. */
+	/* Instructions have two bytes. If the head of an object has another size (Py_TRACE_REFS),
+	 * members that are not published have moved too. */
 	if (!found.frame_size || found.code_bytecode % 2 ||
 	    found.unicode_ascii_size != format->layout.unicode_ascii_size ||
 	    found.unicode_compact_size != format->layout.unicode_compact_size)

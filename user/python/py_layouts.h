@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* The right struct py_layout for a build of CPython. */
+/* The struct py_layout for a build of CPython. */
 #ifndef PY_LAYOUTS_H
 #define PY_LAYOUTS_H
 
@@ -8,17 +8,16 @@
 
 #include "py_layout.h"
 
-/* Bytes of _PyRuntime that hold _Py_DebugOffsets in any version known. */
+/* The first bytes of _PyRuntime that contain _Py_DebugOffsets, in all known versions. */
 #define PY_DEBUG_OFFSETS_MAX 2048
 
-/* Layout of CPython `major`.`minor` from the generated table (3.6 to 3.12).
- * 0, or -ENOENT if the table has no such version. */
+/* Fills in the layout of CPython `major`.`minor` from the generated table (3.6 to 3.12). 0, or
+ * -ENOENT: the table does not have that version. */
 int py_layout_from_table(unsigned major, unsigned minor, struct py_layout *layout);
 
-/* Layout of CPython 3.13 or newer from the first `len` bytes of the target's
- * _PyRuntime (hostile input). Versions known: 3.13, 3.14, 3.15, default and
- * free-threaded builds. 0; -EINVAL: no "xdebugpy" cookie or offsets out of any
- * plausible range; -ENOENT: a version this program does not know. */
+/* Fills in the layout of CPython 3.13 or newer from the first `len` bytes of the target's
+ * _PyRuntime, which are hostile input. Known are 3.13, 3.14 and 3.15, default and free-threaded
+ * builds. 0; -EINVAL: no "xdebugpy" cookie, or impossible offsets; -ENOENT: an unknown version. */
 int py_layout_from_debug_offsets(const void *runtime, size_t len, struct py_layout *layout);
 
 #endif

@@ -1,17 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Problem: find the Python interpreter in a process by what is mapped there, never by
- * names: static or shared, stripped, embedded, deleted on disk, in a container.
+/* Problem: find the Python interpreter in a process by what is mapped there, never by names. It may
+ * be static or shared, stripped, embedded, deleted on disk, or in a container.
  *
- * Every file with an executable mapping is examined (elf_image.c), once per host and not once
- * per process: the cache holds the many that contain no Python, too. Where a process has more
- * than one interpreter (an extension linked with libpython under a static python), the one
- * that holds interpreters counts; before any does, the executable's, for its symbols
- * win in the dynamic linker.
+ * Each file with an executable mapping is examined (elf_image.c), once per host and not once per
+ * process; files without Python are in the cache too. A process may have more than one interpreter
+ * (an extension linked with libpython under a static python). Then the one that is running counts.
+ * If none runs yet, the executable's counts, since the dynamic linker prefers its symbols.
  *
- * Left out: interpreters whose text was moved to anonymous memory (some huge-page tools), and
- * 32-bit ones under a 64-bit kernel. Invariant: 0 is returned only if the process is, after
- * all reads, still the one it was before.
- */
+ * Left out: interpreters whose code was moved to anonymous memory (some huge-page tools), and
+ * 32-bit ones under a 64-bit kernel. Invariant: 0 is returned only if the process is, after all
+ * reads, still the one from before. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -27,10 +25,10 @@
 #include "python/py_process.h"
 
 #define CACHE_BUCKETS	  4096
-#define CACHE_ENTRIES_MAX 65536 /* then it starts anew */
+#define CACHE_ENTRIES_MAX 65536 /* then the cache is emptied */
 #define CANDIDATES_MAX	  8
 #define PASSES_MAX	  3
-#define NEWEST_MINOR	  15 /* supported */
+#define NEWEST_MINOR	  15 /* the newest 3.x that is supported */
 
 struct image_key {
 	uint64_t dev, inode, size;
@@ -40,8 +38,8 @@ struct image_key {
 struct image_entry {
 	struct image_entry *next;
 	struct image_key key;
-	struct elf_image *image; /* NULL: no interpreter in there */
-	bool refused;		 /* it takes more to find out than a file may cost */
+	struct elf_image *image; /* NULL: the file has no interpreter */
+	bool refused;		 /* examining it exceeds the budget of a file */
 };
 
 struct py_image_cache {
@@ -52,7 +50,7 @@ struct py_image_cache {
 struct candidate {
 	struct elf_image image;
 	uint64_t runtime_addr;
-	uint64_t bias; /* address minus symbol value */
+	uint64_t bias; /* address in memory minus symbol value */
 	uint64_t dev, inode;
 	bool executable;
 	char path[512];
@@ -62,16 +60,16 @@ struct scan {
 	struct py_image_cache *cache;
 	pid_t pid;
 	struct stat exe; /* st_ino 0: unknown */
-	/* The last mapping of offset 0, where a loaded file begins. */
+	/* The last mapping of file offset 0, at which a loaded file begins. */
 	uint64_t base_start, base_inode;
 	uint32_t base_major, base_minor;
-	/* Last file examined: its other executable mappings add nothing. */
+	/* The file examined last: its other executable mappings are skipped. */
 	uint64_t done_base;
-	/* Last file without an interpreter: nor is there one where it is mapped again. */
+	/* The last file without an interpreter: other mappings of it are skipped. */
 	uint64_t dull_dev, dull_inode;
-	int error;     /* why some file could not be examined, or 0 */
-	bool vanished; /* a mapping was gone before it could be opened */
-	bool mapped;   /* anything at all */
+	int error;     /* -errno of a file that could not be examined; 0: none */
+	bool vanished; /* a mapping disappeared before it could be opened */
+	bool mapped;   /* the process maps anything at all */
 	struct candidate candidates[CANDIDATES_MAX];
 	unsigned count;
 };
@@ -151,7 +149,8 @@ static int cache_add(struct py_image_cache *cache, const struct image_key *key,
 	return 0;
 }
 
-/* The image behind a mapping: `*image` is the cache's, NULL if it is no interpreter. */
+/* Finds the image behind a mapping. `*image` belongs to the cache; NULL: no interpreter. 0 or
+ * -errno. */
 static int image_of(struct scan *scan, const struct proc_mapping *mapping, const struct stat *st,
 		    const struct elf_image **image)
 {
@@ -246,7 +245,7 @@ static int examine_mapping(const struct proc_mapping *mapping, void *arg)
 	return 0;
 }
 
-/* Lists the interpreters mapped by the process, the executable's first. */
+/* Lists the interpreters that the process maps, the executable's first. 0 or -errno. */
 static int find_candidates(struct scan *scan)
 {
 	char path[64];
@@ -255,7 +254,7 @@ static int find_candidates(struct scan *scan)
 	snprintf(path, sizeof(path), "/proc/%d/exe", (int)scan->pid);
 	if (stat(path, &scan->exe) != 0)
 		scan->exe.st_ino = 0;
-	/* A mapping that merges with a neighbour changes its name in map_files. */
+	/* If a mapping merges with its neighbour, its name in map_files changes: try again. */
 	for (int pass = 0; pass < PASSES_MAX; pass++) {
 		scan->count = 0;
 		scan->error = 0;
@@ -281,7 +280,7 @@ static int find_candidates(struct scan *scan)
 	return err;
 }
 
-/* Reads what the process has of _Py_DebugOffsets. Bytes, or -errno. */
+/* Reads _Py_DebugOffsets of the process. Returns the bytes read, or -errno. */
 static ssize_t read_debug_offsets(pid_t pid, uint64_t addr, unsigned char *buf)
 {
 	size_t done = 0;
@@ -296,9 +295,9 @@ static ssize_t read_debug_offsets(pid_t pid, uint64_t addr, unsigned char *buf)
 	return done > 0 ? (ssize_t)done : n;
 }
 
-/* -ENOTSUP: a version that we know no layout of, or a build whose objects begin with other fields:
- * up to 3.7 Py_DEBUG implied Py_TRACE_REFS (bpo-36465 ended that). From 3.13 on such a build
- * publishes sizes that py_layouts.c refuses. */
+/* Finds the layout. 0, or -errno. -ENOTSUP: the version is unknown, or its objects begin with other
+ * members. Up to 3.7 Py_DEBUG implied Py_TRACE_REFS (bpo-36465 ended that). From 3.13 on such a
+ * build publishes sizes that py_layouts.c refuses. */
 static int layout_of(pid_t pid, const struct candidate *candidate, struct py_layout *layout)
 {
 	const struct elf_image *image = &candidate->image;
@@ -316,7 +315,7 @@ static int layout_of(pid_t pid, const struct candidate *candidate, struct py_lay
 	if (len < 0)
 		return (int)len;
 	err = py_layout_from_debug_offsets(head, (size_t)len, layout);
-	/* No version in the file, and no debug offsets: it is older than 3.13 and unnamed. */
+	/* Neither a version in the file nor debug offsets: it is older than 3.13, and unknown. */
 	if (err == -ENOENT || (err == -EINVAL && image->major == 0))
 		return -ENOTSUP;
 	return err;
@@ -348,8 +347,8 @@ static void fill(struct py_process *process, const struct candidate *candidate)
 	memcpy(process->image_path, candidate->path, sizeof(process->image_path));
 }
 
-/* Does this interpreter run: is its first PyInterpreterState (3.6: the current thread
- * state or interp_head) there? */
+/* True if this interpreter runs: its first PyInterpreterState exists (3.6: the current thread
+ * state, or interp_head). */
 static bool is_live(pid_t pid, const struct py_process *process)
 {
 	uint64_t addr = process->runtime_addr, pointer;
@@ -384,7 +383,8 @@ static int identify_candidate(pid_t pid, const struct candidate *candidate,
 	return 0;
 }
 
-/* The best of the candidates: a running one, else a supported one, else the first. */
+/* Chooses among the candidates: one that runs, else one that is supported, else the first. 0 or
+ * -errno. */
 static int choose(struct scan *scan, struct py_process *process)
 {
 	struct py_process other;

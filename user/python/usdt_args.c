@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* An argument is SIZE@OPERAND, and the operand is the assembler's: a register, a constant, or
- * memory at a constant distance from a register. A negative size is a signed value's.
+/* An argument is SIZE@OPERAND. The operand is written as in assembler: a register, a constant, or
+ * memory at a constant distance from a register. A negative size means that the value is signed.
  *
- * Left out: memory with an index register or a symbol, registers other than the general ones.
- * Python's probes have none of these; a build that has is refused.
- */
+ * Left out: memory with an index register or a symbol, and other than general registers. Python's
+ * probes have none of these. A build that has them is refused. */
 #include "python/usdt_args.h"
 
 #include <errno.h>
@@ -17,7 +16,7 @@
 
 #if defined(__x86_64__)
 
-/* In the order of struct pt_regs: the names of 64, 32, 16 and 8 bits. */
+/* In the order of struct pt_regs: names for 64, 32, 16 and 8 bits. */
 static const char *const registers[][4] = {
 	{"r15", "r15d", "r15w", "r15b"},
 	{"r14", "r14d", "r14w", "r14b"},
@@ -72,7 +71,7 @@ static bool parse_operand(const char *operand, enum pymem_arg_kind *kind, char n
 
 #elif defined(__aarch64__)
 
-#define SP 31 /* of user_pt_regs, behind the 31 general ones */
+#define SP 31 /* in user_pt_regs, behind the 31 general ones */
 
 static int register_number(const char *name)
 {
@@ -109,8 +108,8 @@ static bool parse_operand(const char *operand, enum pymem_arg_kind *kind, char n
 
 #endif
 
-/* The next argument of the text, copied to `word`; an operand in brackets has a blank in it. What
- * follows, or NULL at the end. */
+/* Copies the next argument to `word`. An operand in brackets contains a blank. Returns what follows
+ * it; NULL: the end. */
 static const char *next_word(const char *args, char *word, size_t size)
 {
 	bool inside = false;

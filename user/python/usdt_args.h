@@ -5,9 +5,9 @@
 
 #include <stdint.h>
 
-/* Where argument `number` (0: the first) of the note's text is, as PYMEM_ARG() packs it. 0;
- * -ENOENT: there is no such argument; -EOPNOTSUPP: it lies where we can't read it. Hostile input.
- */
+/* Finds argument `number` (from 0) in the note's text, which is hostile input. `*arg` becomes where
+ * it lies, packed by PYMEM_ARG(). 0; -ENOENT: there is no such argument; -EOPNOTSUPP: it lies where
+ * it can't be read. */
 int usdt_arg_parse(const char *args, unsigned number, uint32_t *arg);
 
 #endif

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* The registry of renderers, and the parts that those for people share.
+/* The registry of renderers, and the parts that the renderers for people share.
  *
- * Everything that comes from the target goes through text_print(). Every field is
- * bounded, also where the width is not: a source line can be of any length.
- */
+ * All text that a target chose goes through text_print(). Each field is bounded even where the
+ * width is not, since a source line can have any length. */
 #include "render/render_parts.h"
 
 #include <errno.h>
@@ -28,10 +27,10 @@ const struct renderer *renderer_find(const char *name)
 	return NULL;
 }
 
-int parts_finish(FILE *out)
+int parts_flush(FILE *out)
 {
-	/* errno is the stream's only where the call that failed is this one; after an
-	 * earlier failure the attempt to write what is left fails again. */
+	/* errno is the stream's error only if this very call has failed. After an earlier failure
+	 * the stream tries again here to write what is left, and fails again. */
 	if (fflush(out) != 0)
 		return errno ? -errno : -EIO;
 	return ferror(out) ? -EIO : 0;
@@ -65,7 +64,8 @@ void parts_style(FILE *out, const struct render_options *options, const char *st
 		fprintf(out, "\033[%sm", style);
 }
 
-/* What is left of a path without the prefix that all libraries of an installation share. */
+/* The part of a path behind the prefix that all libraries of an installation share. NULL: it has no
+ * such prefix. */
 static const char *without_prefix(const char *file)
 {
 	static const char *const marks[] = {"/site-packages/", "/dist-packages/"};
@@ -83,7 +83,7 @@ static const char *without_prefix(const char *file)
 	return at ? strchr(at + strlen("/lib/python"), '/') : NULL;
 }
 
-/* The longest end of `path` that begins with a slash and fits; NULL: none. */
+/* The longest end of `path` that begins with a slash and fits into `columns`. NULL: none does. */
 static const char *whole_parts(const char *path, unsigned columns)
 {
 	const char *at = path + strlen(path), *found = NULL;
@@ -126,7 +126,7 @@ static const char *or_unknown(const char *name)
 	return *name ? name : "?";
 }
 
-/* compile(…, "") names none; what could not be read is "?" already. */
+/* compile(…, "") gives no name. A name that could not be read is "?" already. */
 static const char *file_name(const char *name)
 {
 	return *name ? name : "(no file name)";
@@ -153,7 +153,7 @@ unsigned parts_place(FILE *out, const struct model_location *location, unsigned 
 	fixed = (unsigned)strlen(number) + 1;
 	if (!columns)
 		columns = fixed + PARTS_FIELD_MAX;
-	/* Too little for a word of each: the file and its line matter most. */
+	/* There is no room for a word of each: the file and its line matter most. */
 	if (columns < fixed + 8 && file_columns + function_columns + fixed > columns) {
 		room = columns > fixed ? columns - fixed + 1 : 1;
 		used = print_file(out, file, room);
@@ -164,7 +164,7 @@ unsigned parts_place(FILE *out, const struct model_location *location, unsigned 
 		rest = without_prefix(file);
 		if (rest)
 			file_columns = text_columns(rest) + 1;
-		/* Each has half; what one leaves is the other's. */
+		/* Each may have half of the room; what one does not need goes to the other. */
 		if (function_columns > room / 2)
 			function_columns =
 				file_columns < room - room / 2 ? room - file_columns : room / 2;
@@ -175,14 +175,15 @@ unsigned parts_place(FILE *out, const struct model_location *location, unsigned 
 	return used + text_print(out, function, function_columns, false);
 }
 
-/* A copy of `text` as it looks at tab stops of 8; tabs inside the line are one space. */
+/* Copies `text` with its indentation as spaces (tab stops of 8). A tab inside the line becomes one
+ * space. `trim`: without the indentation. */
 static void expand_tabs(char *copy, size_t size, const char *text, bool trim)
 {
 	const char *start = text + strspn(text, " \t\f");
 	size_t used = 0;
 
 	for (; text < start && !trim && used + 9 < size; text++) {
-		if (*text == '\f') /* to the tokenizer, the line begins anew */
+		if (*text == '\f') /* for Python's tokenizer the line begins anew */
 			used = 0;
 		else
 			do
@@ -191,7 +192,7 @@ static void expand_tabs(char *copy, size_t size, const char *text, bool trim)
 	}
 	for (text = start; *text && used + 1 < size; text++)
 		copy[used++] = *text == '\t' ? ' ' : *text;
-	/* Not within a character. */
+	/* Do not cut within a character. */
 	while (*text && used && (*text & 0xc0) == 0x80) {
 		used--;
 		text--;
@@ -210,7 +211,7 @@ void parts_source(FILE *out, const struct render_options *options,
 		[SOURCE_UNREADABLE] = "(source not readable)",
 	};
 	const char *text = NULL, *note = NULL;
-	/* A character has at most 4 bytes, and few marks. */
+	/* A character has at most 4 bytes; combining marks are few. */
 	char copy[4 * PARTS_TEXT_MAX + 64];
 
 	*state = SOURCE_NONE;
@@ -235,15 +236,15 @@ void parts_source(FILE *out, const struct render_options *options,
 		parts_style(out, options, STYLE_OFF);
 }
 
-/* The command line in one string, cut at `size`. */
-static void join_command(char *text, size_t size, const struct model_process *process)
+/* Puts the command line into `text`, cut at `size`. */
+static void join_command(char *text, size_t size, const char *comm, char *const *cmdline)
 {
 	size_t used = 0, i;
 	int n;
 
-	snprintf(text, size, "%s", process->comm);
-	for (i = 0; process->cmdline[i] && used + 1 < size; i++) {
-		n = snprintf(text + used, size - used, "%s%s", i ? " " : "", process->cmdline[i]);
+	snprintf(text, size, "%s", comm);
+	for (i = 0; cmdline && cmdline[i] && used + 1 < size; i++) {
+		n = snprintf(text + used, size - used, "%s%s", i ? " " : "", cmdline[i]);
 		used += n > 0 ? (size_t)n : 0;
 	}
 	if (used < size)
@@ -264,15 +265,15 @@ static bool is_child(const struct model *model, const struct model_process *proc
 	return false;
 }
 
-void parts_head(FILE *out, const struct model *model, const struct model_process *process,
-		const struct render_options *options)
+void parts_title(FILE *out, const struct render_options *options, int pid, const char *comm,
+		 char *const *cmdline)
 {
-	char command[2 * PARTS_TEXT_MAX], text[256];
-	int used, n;
+	char command[2 * PARTS_TEXT_MAX];
+	int used;
 
 	parts_style(out, options, STYLE_HEAD);
-	used = fprintf(out, "PID %d  ", process->pid);
-	join_command(command, sizeof(command), process);
+	used = fprintf(out, "PID %d  ", pid);
+	join_command(command, sizeof(command), comm, cmdline);
 	if (options->width)
 		text_print(out, command, (int)options->width > used + 8 ? options->width - used : 8,
 			   false);
@@ -280,6 +281,15 @@ void parts_head(FILE *out, const struct model *model, const struct model_process
 		text_print(out, command, PARTS_TEXT_MAX, false);
 	parts_style(out, options, STYLE_OFF);
 	fputc('\n', out);
+}
+
+void parts_head(FILE *out, const struct model *model, const struct model_process *process,
+		const struct render_options *options)
+{
+	char text[256];
+	int n;
+
+	parts_title(out, options, process->pid, process->comm, process->cmdline);
 	n = snprintf(text, sizeof(text), "Python %.40s, engine %.40s",
 		     *process->python ? process->python : "(not identified)", process->engine);
 	if (is_child(model, process))
@@ -290,60 +300,66 @@ void parts_head(FILE *out, const struct model *model, const struct model_process
 	fputc('\n', out);
 }
 
-void parts_rest(FILE *out, const struct model *model, const struct render_options *options)
+void parts_gathered(FILE *out, const struct model *model, const struct render_options *options)
 {
-	const struct model_rest *rest = &model->rest;
+	const struct model_gathered *gathered = &model->gathered;
 	char change[40], charged[40], lost[40], text[256];
 	int64_t lost_bytes = 0;
 	int i;
 
-	if (!rest->processes)
+	if (!gathered->processes)
 		return;
 	for (i = 0; i < PYMEM_LOSS_COUNT; i++)
-		lost_bytes += rest->lost_bytes[i];
-	parts_amount(change, sizeof(change), rest->change_bytes, true);
-	parts_amount(charged, sizeof(charged), rest->charged_bytes, true);
+		lost_bytes += gathered->lost_bytes[i];
+	parts_amount(change, sizeof(change), gathered->change_bytes, true);
+	parts_amount(charged, sizeof(charged), gathered->charged_bytes, true);
 	parts_amount(lost, sizeof(lost), lost_bytes, true);
 	snprintf(text, sizeof(text),
 		 "and %llu more process%s, ended: change" NBSP "%s = charged" NBSP "%s + lost" NBSP
 		 "%s",
-		 (unsigned long long)rest->processes, rest->processes == 1 ? "" : "es", change,
-		 charged, lost);
+		 (unsigned long long)gathered->processes, gathered->processes == 1 ? "" : "es",
+		 change, charged, lost);
 	if (model->process_count)
 		fputc('\n', out);
 	text_wrap(out, text, 0, options->width, 2);
 	fputc('\n', out);
 }
 
-void parts_tail(FILE *out, const struct model *model, const struct render_options *options)
+void parts_skip(FILE *out, const struct render_options *options, int pid, const char *comm,
+		const char *reason)
 {
 	bool narrow = options->width && options->width < 64;
-	char number[32];
-	unsigned column;
-	size_t i;
+	unsigned column = (unsigned)fprintf(out, "Skipped: pid %d", pid);
 
-	for (i = 0; i < model->skip_count; i++) {
-		if (!i)
-			fputc('\n', out);
-		snprintf(number, sizeof(number), "Skipped: pid %d", model->skips[i].pid);
-		fputs(number, out);
-		column = (unsigned)strlen(number);
-		/* Of a process that is not there no name is known. */
-		if (*model->skips[i].comm) {
-			fputs(" (", out);
-			column +=
-				3 + text_print(out, model->skips[i].comm, narrow ? 16 : 32, false);
-			fputc(')', out);
-		}
-		fputc(':', out);
-		text_wrap(out, model->skips[i].reason, column + 1, options->width, 2);
-		fputc('\n', out);
+	/* The name of a process that no longer exists is unknown. */
+	if (*comm) {
+		fputs(" (", out);
+		column += 3 + text_print(out, comm, narrow ? 16 : 32, false);
+		fputc(')', out);
 	}
-	for (i = 0; i < model->note_count; i++) {
+	fputc(':', out);
+	text_wrap(out, reason, column + 1, options->width, 2);
+	fputc('\n', out);
+}
+
+void parts_note(FILE *out, const struct render_options *options, const char *note)
+{
+	fputs("Note:", out);
+	text_wrap(out, note, 5, options->width, 2);
+	fputc('\n', out);
+}
+
+void parts_tail(FILE *out, const struct model *model, const struct render_options *options)
+{
+	for (size_t i = 0; i < model->skip_count; i++) {
 		if (!i)
 			fputc('\n', out);
-		fputs("Note:", out);
-		text_wrap(out, model->notes[i], 5, options->width, 2);
-		fputc('\n', out);
+		parts_skip(out, options, model->skips[i].pid, model->skips[i].comm,
+			   model->skips[i].reason);
+	}
+	for (size_t i = 0; i < model->note_count; i++) {
+		if (!i)
+			fputc('\n', out);
+		parts_note(out, options, model->notes[i]);
 	}
 }

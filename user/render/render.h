@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Renderers: a model in, text out. Pure but for reading source files. A new format is
- * one file and one line in the registry (render.c). */
+/* Renderers turn a model into text. Apart from reading source files they are pure. A new format is
+ * one file and one row of RENDERERS: docs/ADDING.md. */
 #ifndef RENDER_H
 #define RENDER_H
 
@@ -10,27 +10,27 @@
 #include "model/model.h"
 
 struct render_options {
-	unsigned width; /* columns of the terminal; 0: unlimited (not a terminal) */
-	bool color;	/* SGR codes allowed */
-	unsigned top;	/* lines per process; 0: all */
+	unsigned width; /* columns of the terminal; 0: no limit (not a terminal) */
+	bool color;	/* colours (SGR codes) may be written */
+	unsigned top;	/* lines shown of each process; 0: all */
 	enum model_sort sort;
-	const char *function;	      /* -f: annotate this function; NULL: the table */
-	struct source_cache *sources; /* may be NULL: no source text */
-	bool peak;		      /* with -f, exact engine: a column of peaks */
-	bool live;		      /* being redrawn: keep it short */
+	const char *function;	      /* -f: the function to annotate; NULL: the table */
+	struct source_cache *sources; /* NULL: no source text */
+	bool peak;		      /* with -f and the exact engine: a column of peaks */
+	bool live;		      /* the screen is redrawn: keep it short */
 };
 
 struct renderer {
-	const char *name; /* as --format takes it */
+	const char *name; /* the word after --format */
 	const char *help;
-	bool for_people; /* what tells them little may be summed up */
-	/* 0; -errno of the stream; -ENOENT: options->function was never seen. */
+	bool for_people; /* true: lines of the import system are gathered under their importers */
+	/* Writes the report. 0; -errno of the stream; -ENOENT: options->function did not run. */
 	int (*emit)(FILE *out, struct model *model, const struct render_options *options);
 };
 
-/* NULL if there is none of that name. */
+/* The renderer of that name; NULL: there is none. */
 const struct renderer *renderer_find(const char *name);
-/* All of them, ended by NULL. */
+/* All renderers; NULL ends the list. */
 extern const struct renderer *const renderers[];
 
 #endif

@@ -1,23 +1,22 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* The figures of a line as columns: which ones say something, which fit, how wide they are.
+/* The figures of a line as columns: which of them say something, which fit, how wide they are.
  *
- * A column that is nought in every line is not shown, if it is one that most programs have no
- * use for. Where there is too little room columns go, the least telling first, never the
- * increment nor the one sorted by.
- */
+ * Some columns matter to few programs; such a column is shown only if some line has a figure in it.
+ * If the room is too small, the least telling columns are left out. The increment and the column
+ * sorted by always stay. */
 #include "render/render_parts.h"
 
 #include <string.h>
 
 struct parts_column {
 	const char *title;
-	/* The figure, as shown. */
+	/* Writes the figure as it is shown. */
 	void (*show)(char *text, size_t size, const struct model_line *line, uint64_t page_size);
-	/* Is there one? NULL: always. */
+	/* True if the line has that figure. NULL: every line has. */
 	bool (*is_known)(const struct model_line *line);
-	bool shows_0;	      /* where another line has one */
-	unsigned keep;	      /* the higher, the longer it stays */
-	enum model_sort sort; /* stays if this is sorted by */
+	bool shows_0;	      /* written as 0, not left blank, where another line has a figure */
+	unsigned keep;	      /* the higher, the longer the column stays */
+	enum model_sort sort; /* the column stays if lines are sorted by this */
 	bool sorts;
 };
 
@@ -73,7 +72,7 @@ static bool has_cow(const struct model_line *line)
 	return line->cow_faults > 0;
 }
 
-/* In the order in which they stand. */
+/* In the order in which they are shown. */
 static const struct parts_column all[PARTS_COLUMNS] = {
 	{.title = "Mem usage", .show = show_mem_usage, .is_known = has_mem_usage, .keep = 9},
 	{.title = "Increment", .show = show_increment, .keep = KEEP_ALWAYS},
@@ -123,7 +122,7 @@ static unsigned widest(const struct parts_column *column, const struct model_lin
 	return width;
 }
 
-/* The column to give up first; `count`: none. */
+/* The index of the column to leave out first; chosen->count: none may go. */
 static unsigned least_telling(const struct parts_columns *chosen, enum model_sort sort)
 {
 	unsigned i, found = chosen->count, keep = KEEP_ALWAYS;

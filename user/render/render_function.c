@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* The annotated source of a function, in the layout of memory_profiler's %mprun.
  *
- * Where a function ends is not in the figures: it is read off the source, by indentation,
- * with just enough of Python's lexer (brackets, strings, comments, continued lines) to
- * know which lines indentation counts in. Lines with figures are shown wherever they are.
+ * The figures do not say where a function ends. That is read from the source, by indentation. A
+ * small part of Python's lexer (brackets, strings, comments, continued lines) tells in which lines
+ * indentation counts. A line with figures is shown wherever it is.
  *
- * Left out: lambdas, comprehensions and modules have no block of their own; of these the
- * lines from the first to the last with figures are shown.
- */
+ * Left out: lambdas, comprehensions and modules have no block of their own. Of these, the lines
+ * from the first to the last with figures are shown. */
 #include "render/render_parts.h"
 
 #include <errno.h>
@@ -16,24 +15,24 @@
 
 #include "base/text.h"
 
-#define TEXT_LEAST   30 /* columns of source worth more than a column of figures */
-#define FIGURE_LEAST 12 /* columns of a figure, as memory_profiler's */
+#define TEXT_LEAST   30 /* columns of source that are worth more than one column of figures */
+#define FIGURE_LEAST 12 /* columns of a figure, as in memory_profiler's table */
 
 struct view { /* one function of one process */
 	FILE *out;
 	const struct model *model;
 	const struct model_process *process;
 	const struct render_options *options;
-	const struct model_line *lines; /* of the function, by number */
+	const struct model_line *lines; /* of the function, sorted by line number */
 	size_t count;
-	bool changed; /* source changed since the process started */
+	bool changed; /* the source has changed since the process started */
 	bool cut;     /* only lines with figures are shown */
 };
 
-struct lexer {		/* between two lines of Python */
+struct lexer {		/* state between two lines of Python */
 	unsigned depth; /* of open brackets */
-	char quote;	/* of an open triple-quoted string; 0: none */
-	bool continued; /* the last line ended in a backslash */
+	char quote;	/* quote of an open triple-quoted string; 0: none */
+	bool continued; /* the last line ended with a backslash */
 };
 
 static bool opens_line(const struct lexer *lexer)
@@ -41,7 +40,8 @@ static bool opens_line(const struct lexer *lexer)
 	return !lexer->depth && !lexer->quote && !lexer->continued;
 }
 
-/* Moves past a string that begins or goes on at `at`; to the line's end if it is still open. */
+/* Moves past a string that begins, or goes on, at `at`. Stops at the end of the line if the string
+ * is still open. */
 static const char *skip_string(struct lexer *lexer, const char *at)
 {
 	char quote = lexer->quote;
@@ -110,8 +110,8 @@ static const char *line_text(const struct view *view, long line)
 				      : NULL;
 }
 
-/* The last line of the def or class that begins (with its decorators) at `first`; 0 if there
- * is none. Of one that has more than PARTS_LINES_MOST, the first beyond them. */
+/* The last line of the def or class that begins (decorators included) at line `first`. 0: there is
+ * none. A block of more than PARTS_LINES_MOST lines ends at the first line beyond them. */
 static long block_end(const struct view *view, long first)
 {
 	struct lexer lexer = {0};
@@ -137,7 +137,7 @@ static long block_end(const struct view *view, long first)
 				outer = columns;
 			in_body = in_body || is_head;
 		}
-		/* Blank lines and comments count once something follows. */
+		/* Blank lines and comments belong to the block only if more of it follows. */
 		if ((*start && *start != '#') || !opens_line(&lexer))
 			last = line;
 		lex_line(&lexer, text);
@@ -145,7 +145,7 @@ static long block_end(const struct view *view, long first)
 	return in_body ? last : 0;
 }
 
-/* "<module>", "<lambda>", "f.<locals>.<listcomp>" have none. */
+/* False for "<module>", "<lambda>", "f.<locals>.<listcomp>", which have no block. */
 static bool has_block(const struct view *view)
 {
 	const char *name = view->lines->location->function, *dot = strrchr(name, '.');
@@ -179,7 +179,7 @@ static void print_row(struct view *view, const struct parts_columns *columns, in
 	print_text(view, number, 7 + columns->total + 3);
 }
 
-/* `line`, or the number of lines that the file has, if that is less. */
+/* `line`, or the number of lines of the file, whichever is less. */
 static long count_up_to(const struct view *view, long line)
 {
 	int count = source_line_count(view->options->sources, &view->process->root,
@@ -188,8 +188,8 @@ static long count_up_to(const struct view *view, long line)
 	return line < count ? line : count;
 }
 
-/* Every line of the block, and every line with figures, by number. The numbers are the
- * target's: only those inside the block are counted through. */
+/* Prints each line of the block and each line with figures, in order. The target chooses the line
+ * numbers; only those inside the block are counted through one by one. */
 static void print_rows(struct view *view, const struct parts_columns *columns)
 {
 	const struct model_line *line = view->lines, *end = line + view->count, *row;
@@ -201,7 +201,7 @@ static void print_rows(struct view *view, const struct parts_columns *columns)
 	if (block <= 0)
 		block = line < end ? line->location->line : 1;
 	last = has_block(view) ? block_end(view, block) : 0;
-	/* Not a block: what lies between its lines with figures. */
+	/* It has no block: show what lies between its lines with figures. */
 	if (!last && line < end && line_text(view, block))
 		last = end[-1].location->line;
 	view->cut = last - block >= PARTS_LINES_MOST;
@@ -254,8 +254,8 @@ static bool knows_runs(const struct view *view)
 	return false;
 }
 
-/* The exact engine's table: from where the function begins to its end, or to the last line
- * that ran. */
+/* The table of the exact engine: from the first line of the function to its end, or to the last
+ * line that ran. */
 static int print_runs(struct view *view)
 {
 	const struct model_line *lines = view->lines;
@@ -320,8 +320,8 @@ static bool is_named(const char *function, const char *name)
 	return !strcmp(function, name) || (last && !strcmp(last + 1, name));
 }
 
-/* Is it `name`: a qualified name, its last part, or file:name where `file` is how
- * the path ends? */
+/* True if `name` means this function: its qualified name, the last part of that, or file:name where
+ * the path ends in `file`. */
 static bool matches(const struct model_location *location, const char *name)
 {
 	const char *colon = strrchr(name, ':');
@@ -356,8 +356,8 @@ static bool same_function(const struct model_line *a, const struct model_line *b
 	       a->location->first_line == b->location->first_line;
 }
 
-/* The process's lines of the functions asked for, as a sorted copy; the caller frees it.
- * NULL: out of memory. */
+/* A copy of the process's lines that belong to the functions asked for, sorted. The caller frees
+ * it. NULL: out of memory. */
 static struct model_line *take_lines(const struct model_process *process, const char *name,
 				     size_t *count)
 {
@@ -422,5 +422,5 @@ int render_function(FILE *out, struct model *model, const struct render_options 
 	if (err)
 		return err;
 	parts_tail(out, model, options);
-	return parts_finish(out);
+	return parts_flush(out);
 }

@@ -1,86 +1,18 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* JSON for programs: schema "pymem-bpf/1" (docs/JSON.md, docs/json-schema.json).
  *
- * The outer structure is written as it comes and each line of the profile is built, written on
- * a line of its own and dropped: what a profile of 100,000 lines takes is not
- * kept twice. Output is ASCII, so that no name can reach a terminal with control bytes.
+ * The outer structure is written piece by piece. Each line of the profile is built, written on a
+ * line of its own and freed: so a profile of 100,000 lines is not kept in memory twice. The output
+ * is ASCII, so a name can't send control bytes to a terminal.
  *
- * Left out: stacks. All lines are written, whatever -n and -f say.
- */
+ * Left out: stacks. All lines are written, whatever -n and -f say. */
 #include "render/render_parts.h"
 
 #include <errno.h>
 #include <jansson.h>
-#include <math.h>
-#include <stdlib.h>
-#include <string.h>
-#include <time.h>
 
 #include "base/json_text.h"
-
-static json_t *text_or_null(const char *text)
-{
-	return text && *text ? json_text(text) : json_null();
-}
-
-static json_t *count_value(uint64_t number)
-{
-	return json_integer(number > INT64_MAX ? INT64_MAX : (json_int_t)number);
-}
-
-static json_t *known_value(int64_t number)
-{
-	return number < 0 ? json_null() : json_integer(number);
-}
-
-/* RFC 3339, UTC, milliseconds; null where it is no time. */
-static json_t *time_value(double seconds)
-{
-	char text[64], day[32];
-	struct tm parts;
-	double whole = floor(seconds);
-	int milli = (int)((seconds - whole) * 1000);
-	time_t at;
-
-	if (!(seconds > -1e11 && seconds < 1e11))
-		return json_null();
-	at = (time_t)whole;
-	if (!gmtime_r(&at, &parts) || !strftime(day, sizeof(day), "%Y-%m-%dT%H:%M:%S", &parts))
-		return json_null();
-	snprintf(text, sizeof(text), "%s.%03dZ", day, milli);
-	return json_string(text);
-}
-
-/* Writes `value` and drops it. 0 or -ENOMEM; the stream's errors show at the end. */
-static int put_value(FILE *out, json_t *value)
-{
-	int err = value ? json_write(out, value, JSON_COMPACT | JSON_ENCODE_ANY) : -1;
-
-	json_decref(value);
-	return err && !ferror(out) ? -ENOMEM : 0;
-}
-
-struct member {
-	const char *name;
-	json_t *value;
-};
-
-/* Writes `"name":value` for each, a comma before each but (unless `more`) the first. */
-static int put_members(FILE *out, const char *indent, const struct member *members, size_t count,
-		       bool more)
-{
-	size_t i;
-	int err = 0;
-
-	for (i = 0; i < count; i++) {
-		fprintf(out, "%s%s\"%s\":", i || more ? "," : "", indent, members[i].name);
-		err = put_value(out, members[i].value) ?: err;
-	}
-	return err;
-}
-
-#define PUT_MEMBERS(out, indent, members, more) \
-	put_members(out, indent, members, sizeof(members) / sizeof((members)[0]), more)
+#include "render/json_parts.h"
 
 static json_t *losses_value(const int64_t *lost_bytes)
 {
@@ -100,21 +32,7 @@ static json_t *losses_value(const int64_t *lost_bytes)
 	return NULL;
 }
 
-static json_t *strings_value(char *const *strings, size_t count)
-{
-	json_t *array = json_array();
-	size_t i;
-
-	for (i = 0; array && i < count; i++) {
-		if (json_array_append_new(array, json_text(strings[i])) == 0)
-			continue;
-		json_decref(array);
-		array = NULL;
-	}
-	return array;
-}
-
-/* The calls that were made, by name; an empty object if there were none. */
+/* An object with the system calls that the line made; empty if it made none. */
 static json_t *vm_calls_value(const struct model_line *line)
 {
 	static const char *const names[] = {
@@ -130,7 +48,7 @@ static json_t *vm_calls_value(const struct model_line *line)
 			continue;
 		err = json_object_set_new(object, names[i],
 					  json_pack("{s:o, s:I}", "calls",
-						    count_value(line->vm_calls[i]), "bytes",
+						    json_count(line->vm_calls[i]), "bytes",
 						    (json_int_t)line->vm_bytes[i]));
 	}
 	if (!err)
@@ -150,51 +68,51 @@ static bool has_vm_calls(const struct model_line *line)
 	return false;
 }
 
-/* What only the exact engine knows: absent where the line was not seen to run. */
+/* Writes what only the exact engine knows. Nothing is written if the line was not seen to run. */
 static int put_runs(FILE *out, const struct model_line *line)
 {
-	struct member members[] = {
+	struct json_member members[] = {
 		{"run_increment_bytes", json_integer(line->run_bytes)},
 		{"row_increment_bytes", json_integer(line->row_bytes)},
 		{"gc_bytes", json_integer(line->gc_bytes)},
-		{"collections", count_value(line->collections)},
+		{"collections", json_count(line->collections)},
 	};
 
 	fputc(',', out);
-	return PUT_MEMBERS(out, "", members, false);
+	return JSON_PUT_MEMBERS(out, "", members, false);
 }
 
 static int put_line(FILE *out, const struct model_line *line)
 {
-	struct member members[] = {
+	struct json_member members[] = {
 		{"file", json_text(line->location->file)},
 		{"line", json_integer(line->location->line)},
 		{"function", json_text(line->location->function)},
 		{"increment_bytes", json_integer(line->increment_bytes)},
 		{"total_bytes", json_integer(line->total_bytes)},
-		{"grown_bytes", count_value(line->grown_bytes)},
-		{"freed_bytes", count_value(line->freed_bytes)},
-		{"peak_bytes", count_value(line->peak_bytes)},
-		{"mem_usage_bytes", known_value(line->mem_usage_bytes)},
-		{"occurrences", known_value(line->occurrences)},
+		{"grown_bytes", json_count(line->grown_bytes)},
+		{"freed_bytes", json_count(line->freed_bytes)},
+		{"peak_bytes", json_count(line->peak_bytes)},
+		{"mem_usage_bytes", json_known(line->mem_usage_bytes)},
+		{"occurrences", json_known(line->occurrences)},
 		{"anon_bytes", json_integer(line->anon_bytes)},
 		{"file_bytes", json_integer(line->file_bytes)},
 		{"shmem_bytes", json_integer(line->shmem_bytes)},
 		{"swap_bytes", json_integer(line->swap_bytes)},
-		{"minor_faults", count_value(line->minor_faults)},
-		{"major_faults", count_value(line->major_faults)},
-		{"cow_faults", count_value(line->cow_faults)},
-		{"cow_total_faults", count_value(line->cow_total_faults)},
+		{"minor_faults", json_count(line->minor_faults)},
+		{"major_faults", json_count(line->major_faults)},
+		{"cow_faults", json_count(line->cow_faults)},
+		{"cow_total_faults", json_count(line->cow_total_faults)},
 	};
 	int err;
 
 	fputs("\n    {", out);
-	err = PUT_MEMBERS(out, "", members, false);
+	err = JSON_PUT_MEMBERS(out, "", members, false);
 	if (line->occurrences >= 0)
 		err = put_runs(out, line) ?: err;
 	if (has_vm_calls(line)) {
 		fputs(",\"vm_calls\":", out);
-		err = put_value(out, vm_calls_value(line)) ?: err;
+		err = json_put(out, vm_calls_value(line)) ?: err;
 	}
 	fputc('}', out);
 	return err;
@@ -208,13 +126,13 @@ static int put_process(FILE *out, struct model_process *process,
 
 	while (process->cmdline[count])
 		count++;
-	struct member members[] = {
+	struct json_member members[] = {
 		{"pid", json_integer(process->pid)},
 		{"ppid", json_integer(process->ppid)},
 		{"comm", json_text(process->comm)},
-		{"cmdline", strings_value(process->cmdline, count)},
-		{"cgroup", text_or_null(process->cgroup)},
-		{"python", text_or_null(process->python)},
+		{"cmdline", json_strings(process->cmdline, count)},
+		{"cgroup", json_text_or_null(process->cgroup)},
+		{"python", json_text_or_null(process->python)},
 		{"engine", json_text(process->engine)},
 		{"exited", json_boolean(process->exited)},
 		{"rss_start_bytes", json_integer(process->rss_start_bytes)},
@@ -222,14 +140,14 @@ static int put_process(FILE *out, struct model_process *process,
 		{"rss_peak_bytes", json_integer(process->rss_peak_bytes)},
 		{"charged_bytes", json_integer(process->charged_bytes)},
 		{"lost_bytes", losses_value(process->lost_bytes)},
-		{"truncated_stacks", count_value(process->truncated_stacks)},
-		{"lost_faults", count_value(process->lost_faults)},
-		{"skipped", text_or_null(process->note)},
+		{"truncated_stacks", json_count(process->truncated_stacks)},
+		{"lost_faults", json_count(process->lost_faults)},
+		{"skipped", json_text_or_null(process->note)},
 	};
 
 	model_sort_lines(process, options->sort);
 	fputs("\n  {", out);
-	err = PUT_MEMBERS(out, "\n   ", members, false);
+	err = JSON_PUT_MEMBERS(out, "\n   ", members, false);
 	fputs(",\n   \"lines\":[", out);
 	for (i = 0; i < process->line_count && !err && !ferror(out); i++) {
 		if (i)
@@ -240,19 +158,19 @@ static int put_process(FILE *out, struct model_process *process,
 	return err;
 }
 
-/* Absent where all processes are reported one by one. */
-static int put_rest(FILE *out, const struct model_rest *rest)
+/* Writes "ended". The caller leaves it out if each process is reported one by one. */
+static int put_gathered(FILE *out, const struct model_gathered *gathered)
 {
-	struct member members[] = {
-		{"processes", count_value(rest->processes)},
-		{"change_bytes", json_integer(rest->change_bytes)},
-		{"charged_bytes", json_integer(rest->charged_bytes)},
-		{"lost_bytes", losses_value(rest->lost_bytes)},
+	struct json_member members[] = {
+		{"processes", json_count(gathered->processes)},
+		{"change_bytes", json_integer(gathered->change_bytes)},
+		{"charged_bytes", json_integer(gathered->charged_bytes)},
+		{"lost_bytes", losses_value(gathered->lost_bytes)},
 	};
 	int err;
 
 	fputs(",\n \"ended\":{", out);
-	err = PUT_MEMBERS(out, "", members, false);
+	err = JSON_PUT_MEMBERS(out, "", members, false);
 	fputc('}', out);
 	return err;
 }
@@ -264,14 +182,14 @@ static int put_skips(FILE *out, const struct model *model)
 
 	fputs(",\n \"skipped\":[", out);
 	for (i = 0; i < model->skip_count && !err; i++) {
-		struct member members[] = {
+		struct json_member members[] = {
 			{"pid", json_integer(model->skips[i].pid)},
 			{"comm", json_text(model->skips[i].comm)},
 			{"reason", json_text(model->skips[i].reason)},
 		};
 
 		fputs(i ? ",\n  {" : "\n  {", out);
-		err = PUT_MEMBERS(out, "", members, false);
+		err = JSON_PUT_MEMBERS(out, "", members, false);
 		fputc('}', out);
 	}
 	fputc(']', out);
@@ -280,17 +198,17 @@ static int put_skips(FILE *out, const struct model *model)
 
 static int json_emit(FILE *out, struct model *model, const struct render_options *options)
 {
-	struct member members[] = {
+	struct json_member members[] = {
 		{"schema", json_string("pymem-bpf/1")}, {"host", json_text(model->host)},
 		{"kernel", json_text(model->kernel)},	{"version", json_text(model->version)},
-		{"start", time_value(model->start)},	{"end", time_value(model->end)},
+		{"start", json_time(model->start)},	{"end", json_time(model->end)},
 	};
-	struct member notes = {"notes", strings_value(model->notes, model->note_count)};
+	struct json_member notes = {"notes", json_strings(model->notes, model->note_count)};
 	size_t i;
 	int err, unsorted = model_sort_processes(model, options->sort);
 
 	fputc('{', out);
-	err = PUT_MEMBERS(out, "\n ", members, false) ?: unsorted;
+	err = JSON_PUT_MEMBERS(out, "\n ", members, false) ?: unsorted;
 	fputs(",\n \"processes\":[", out);
 	for (i = 0; i < model->process_count && !err && !ferror(out); i++) {
 		if (i)
@@ -298,12 +216,12 @@ static int json_emit(FILE *out, struct model *model, const struct render_options
 		err = put_process(out, model->processes[i], options);
 	}
 	fputc(']', out);
-	if (model->rest.processes)
-		err = put_rest(out, &model->rest) ?: err;
+	if (model->gathered.processes)
+		err = put_gathered(out, &model->gathered) ?: err;
 	err = put_skips(out, model) ?: err;
-	err = put_members(out, "\n ", &notes, 1, true) ?: err;
+	err = json_put_members(out, "\n ", &notes, 1, true) ?: err;
 	fputs("\n}\n", out);
-	return err ?: parts_finish(out);
+	return err ?: parts_flush(out);
 }
 
 const struct renderer render_json = {

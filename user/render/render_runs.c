@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* A function's lines as memory_profiler's %mprun prints them, for the exact engine.
+/* The lines of a function as memory_profiler's %mprun prints them, for the exact engine.
  *
- * One row per line of the source, whichever code object ran it: a comprehension, a lambda
- * or a nested function shares the rows that it stands on, and its runs add to the row's
- * occurrences. A row's increment is what changed while any of them ran on it: what a run
- * inside another one of the row changed is in the outer one's, and not added again. The
- * function's own runs count even where code that it stands in ran the row around them.
- */
+ * A source line has one row, whichever code object ran it. A comprehension, a lambda or a nested
+ * function shares the row that it stands on, and its runs add to the row's occurrences. A row's
+ * increment is what changed while any of them ran. A run inside another run of the same row is part
+ * of the outer one and not added again. The function's own runs always count, even if code around
+ * the function was running on the same row. */
 #include "render/render_parts.h"
 
 #include <errno.h>
@@ -17,22 +16,22 @@
 
 struct row {
 	long line;
-	int64_t occurrences; /* -1: did not run */
+	int64_t occurrences; /* -1: it did not run */
 	int64_t usage, increment, peak;
-	int64_t gc; /* part of the increment */
+	int64_t gc; /* part of the increment: by garbage collections */
 	uint64_t collections;
 };
 
-#define COLLECTED_ROWS 8 /* named below the table */
+#define COLLECTED_ROWS 8 /* rows named below the table */
 
 static const char *const title = "Line Contents";
 
-/* The same as memory_profiler's "{0:5.1f} MiB". */
+/* As memory_profiler's format "{0:5.1f} MiB". */
 static void mib(char *text, size_t size, int64_t bytes)
 {
 	double value = (double)bytes / (1 << 20);
 
-	/* No "-0.0". */
+	/* Never "-0.0". */
 	if (value > -0.05 && value < 0)
 		value = 0;
 	snprintf(text, size, "%5.1f MiB", value);
@@ -66,7 +65,7 @@ static bool is_function(const struct model_location *a, const struct model_locat
 	return a->function == b->function && a->first_line == b->first_line;
 }
 
-/* Is `a` of code inside the function, not of what the function stands in? */
+/* True if `a` belongs to code inside the function, not to code around it. */
 static bool is_inner(const struct model_location *a, const struct model_location *function)
 {
 	if (!strcmp(a->function, "<module>"))
@@ -111,8 +110,8 @@ static void print_row(FILE *out, const struct render_options *options, long line
 	fprintf(out, "%10s   ", runs);
 }
 
-/* What garbage collections did, wherever they happened to start: it is part of the increments,
- * and seldom that line's own doing. */
+/* Says what garbage collections did. They start at any line; their part of its increment is seldom
+ * caused by that line. */
 static void print_collections(FILE *out, const struct render_options *options,
 			      const struct row *rows, size_t count)
 {
@@ -160,7 +159,7 @@ static int compare_rows(const void *left, const void *right)
 	return (a->line > b->line) - (a->line < b->line);
 }
 
-/* The rows of the function that ran, by line; the caller frees them. NULL: out of memory. */
+/* The rows of the function that ran, by line. The caller frees them. NULL: out of memory. */
 static struct row *take_rows(const struct model_process *process,
 			     const struct model_location *function, long first, long last,
 			     size_t *count)
@@ -182,7 +181,7 @@ static struct row *take_rows(const struct model_process *process,
 	*count = 0;
 	if (rows && kept)
 		qsort(rows, kept, sizeof(*rows), compare_rows);
-	/* One for each line, whichever code ran on it. */
+	/* One row for each line, whichever code objects ran on it. */
 	for (i = 0; rows && i < kept; i++) {
 		if (!i || rows[*count - 1].line != rows[i].line)
 			rows[(*count)++] = rows[i];
@@ -217,7 +216,7 @@ static void print_line(const struct printing *p, long line, const struct row *ro
 	fputc('\n', p->out);
 }
 
-/* Every line, those that did not run too. */
+/* Prints each line, also those that did not run. */
 static void print_all(const struct printing *p, const struct row *row, const struct row *end,
 		      long first, long last)
 {
@@ -227,7 +226,7 @@ static void print_all(const struct printing *p, const struct row *row, const str
 		print_line(p, line, row < end && row->line == line ? row++ : NULL);
 }
 
-/* The function's first line, and each that changed anything. */
+/* Prints the function's first line and each line that changed something. */
 static void print_changes(const struct printing *p, const struct row *row, const struct row *end,
 			  long first)
 {

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* The table: per process what its RSS did, and which lines did it. The product's face.
+/* The table: how the RSS of each process changed, and which lines changed it.
  *
- * A row is one line of text where figures, place and source fit side by side, else two: the
- * source stands under its place. A live table keeps to one, so that more rows fit.
+ * A row is one line of text if figures, place and source fit side by side. Else it has two, and the
+ * source stands below its place. A live table keeps to one, so that more rows fit.
  *
- * Invariant: what is shown adds up. Rows left out are summed in a last one; charged and
- * lost stand beside the change that the kernel reports, and a difference is told.
- */
+ * Invariant: what is shown adds up. Lines that are not shown are gathered in a last row. Charged
+ * and lost stand beside the change that the kernel reports; if there is a difference, it is
+ * printed. */
 #include "render/render_parts.h"
 
 #include <errno.h>
@@ -15,11 +15,11 @@
 
 #include "base/text.h"
 
-#define NARROW	     60 /* columns; below, a hanging indent is small */
-#define PLACE_LEAST  28 /* columns worth more than a further column of figures */
-#define PLACE_MOST   72 /* columns padded to, where the width is not limited */
+#define NARROW	     60 /* columns; below that, continued lines have a small indent */
+#define PLACE_LEAST  28 /* columns of a place that are worth more than one column of figures */
+#define PLACE_MOST   72 /* the most columns that a place is padded to if the width has no limit */
 #define SOURCE_LEAST 24
-#define CHANGED_MOST 8 /* files named as changed */
+#define CHANGED_MOST 8 /* changed files that are named */
 #define SYSCALL_ROWS 5
 
 struct table {
@@ -29,13 +29,13 @@ struct table {
 	const struct render_options *options;
 	struct parts_columns columns;
 	size_t rows;			   /* lines shown */
-	unsigned place, source;		   /* columns for them; place 0: any */
+	unsigned place, source;		   /* columns for each; place 0: as it comes */
 	bool below;			   /* the source has a line of its own */
-	const char *changed[CHANGED_MOST]; /* files; interned */
+	const char *changed[CHANGED_MOST]; /* files; strings of the model */
 	size_t changed_count;
 };
 
-/* The conservation that each report owes its reader: charged + lost == change. */
+/* The promise of each report: charged + lost = change. */
 static void print_change(struct table *t)
 {
 	const struct model_process *p = t->process;
@@ -95,14 +95,14 @@ static void print_losses(struct table *t)
 			snprintf(line, sizeof(line), "%s", losses[i].name);
 		else
 			snprintf(line, sizeof(line), "%s: %s", losses[i].name, losses[i].text);
-		/* Where there is little room, the text goes on under the amount. */
+		/* If there is little room, the text goes on below the amount. */
 		text_wrap(t->out, line, (unsigned)used, t->options->width, narrow ? 9 : used);
 		fputc('\n', t->out);
 		head = "";
 	}
 }
 
-/* What else a reader of the figures must know. */
+/* Prints what else matters to a reader of the figures. */
 static void print_remarks(struct table *t)
 {
 	unsigned long long cut = t->process->truncated_stacks, faults = t->process->lost_faults;
@@ -128,7 +128,7 @@ static void print_remarks(struct table *t)
 	}
 }
 
-/* Decides what stands where. */
+/* Decides how the row is laid out. */
 static void lay_out(struct table *t)
 {
 	const struct render_options *options = t->options;
@@ -177,7 +177,7 @@ static void remember_changed(struct table *t, const char *file)
 		t->changed[t->changed_count++] = file;
 }
 
-/* Is there any source text to show? Else no line is spent on it. */
+/* True if there is source text. Else no line is spent on it. */
 static bool has_source(const struct table *t, const struct model_line *line)
 {
 	enum source_state state;
@@ -211,8 +211,8 @@ static void print_row(struct table *t, const struct model_line *line)
 	fputc('\n', t->out);
 }
 
-/* The lines that are not shown, in one sentence: the increments still add up. */
-static void print_rest(struct table *t)
+/* The lines that are not shown, in one sentence, so that the increments add up. */
+static void print_gathered(struct table *t)
 {
 	size_t left = t->process->line_count - t->rows, i;
 	char text[192], sum[32], copied[64] = "";
@@ -247,7 +247,7 @@ static void print_changed(struct table *t)
 		parts_style(t->out, t->options, STYLE_ALERT);
 		column = text_wrap(t->out, what, 0, t->options->width, 2);
 		parts_style(t->out, t->options, STYLE_OFF);
-		/* A path is one piece, whatever is in it. */
+		/* A path is printed in one piece, even if it contains spaces. */
 		if (t->options->width && column + 20 > t->options->width) {
 			fputs("\n  ", t->out);
 			column = 2;
@@ -285,7 +285,7 @@ static void print_lines(struct table *t)
 	fputc('\n', t->out);
 	for (i = 0; i < t->rows; i++)
 		print_row(t, &t->process->lines[i]);
-	print_rest(t);
+	print_gathered(t);
 	print_changed(t);
 }
 
@@ -299,7 +299,7 @@ static uint64_t calls_of(const struct call *c)
 	return c->line->vm_calls[c->call];
 }
 
-/* Keeps the SYSCALL_ROWS largest, in order. */
+/* Inserts `candidate` into the SYSCALL_ROWS largest calls, in order. */
 static void keep_call(struct call *top, size_t *count, struct call candidate)
 {
 	size_t at = *count;
@@ -361,7 +361,7 @@ static void print_calls(struct table *t, const struct call *top, size_t count, s
 		fprintf(t->out, "%*s  and %zu more\n", (int)calls, "", seen - count);
 }
 
-/* Which lines call the kernel most for memory. */
+/* Prints which lines make most system calls for memory. */
 static void print_syscalls(struct table *t)
 {
 	struct call top[SYSCALL_ROWS];
@@ -414,11 +414,11 @@ static int table_emit(FILE *out, struct model *model, const struct render_option
 		t.process = model->processes[i];
 		print_process(&t);
 	}
-	if (!model->process_count && !model->rest.processes)
+	if (!model->process_count && !model->gathered.processes)
 		fputs("no process was profiled\n", out);
-	parts_rest(out, model, options);
+	parts_gathered(out, model, options);
 	parts_tail(out, model, options);
-	return parts_finish(out);
+	return parts_flush(out);
 }
 
 const struct renderer render_table = {

@@ -1,14 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Problem: a command that prints a report at its end, a live screen and a service that runs for
- * months want the same done in the same order, most of which can't be undone.
+/* Problem: a command that prints a report at its end, a live screen, and a service that runs for
+ * months do the same things in the same order. Most of these can't be undone, so the order matters.
+ * It is kept here.
  *
- * That order is kept here. Left out is what differs: what a signal means, where output goes, what
- * the process may do beside (confine()), and when to end.
+ * Left out is what differs between them: what a signal means, where output goes, what else the
+ * process may do (confine()), and when it ends.
  *
- * Most messages of the kernel side wake nobody, and what failed is tried again by the clock: so
- * there is a look every POLL_NS, and another one whenever the kernel says that something can't
- * wait.
- */
+ * Most messages of the BPF side wake nobody, and what has failed is tried again after some time. So
+ * the loop looks every POLL_NS, and also whenever the BPF side wakes it. */
 #include "report/profiler.h"
 
 #include <errno.h>
@@ -40,11 +39,11 @@ struct profiler {
 	struct source_cache *sources;
 	struct launch launch;
 	bool tracking;
-	bool trace_given_up; /* ptrace(2) is refused from here on */
-	bool finished;	     /* detached, and the figures are final */
-	pid_t *pids;	     /* that were added */
+	bool trace_given_up; /* ptrace(2) is refused from now on */
+	bool ended;	     /* detached; the figures are final */
+	pid_t *pids;	     /* those added by profiler_add_pid() */
 	size_t pid_count, pid_room;
-	/* profiler_watch() */
+	/* of profiler_watch() */
 	struct loop *loop;
 	struct loop_fd messages;
 	struct loop_timer tick;
@@ -66,7 +65,7 @@ struct profiler *profiler_new(const struct profiler_options *options, char *why,
 	}
 	p->options = *options;
 	p->launch.pid = p->launch.go_fd = -1;
-	/* Before there is anything that it should not have a copy of. */
+	/* First, so that the examiner has no copy of anything that comes later. */
 	err = examiner_start(options->interrupted);
 	what = "the examiner, a helper process that reads what targets can hold up, can't be "
 	       "started: ";
@@ -106,7 +105,7 @@ int profiler_open(struct profiler *p, char *why, size_t size)
 		err = session_attach(p->session);
 	if (!err) {
 		p->report = report_new(tracker_counts(&p->tracker), clock_seconds(CLOCK_REALTIME),
-				       p->options.ended_bytes, p->options.fold_imports, NULL);
+				       p->options.ended_bytes, p->options.gather_imports, NULL);
 		err = p->report ? 0 : -ENOMEM;
 	}
 	if (err)
@@ -146,7 +145,7 @@ int profiler_add_all(struct profiler *p)
 
 /* --- the command --- */
 
-/* The command is held: is it known what it runs? What goes wrong here does so in the loop too. */
+/* True if it is known what the held command runs. An error here is seen again by the loop. */
 static bool command_known(void *arg)
 {
 	struct profiler *p = arg;
@@ -163,7 +162,7 @@ static int give_up_trace(struct profiler *p)
 	return confine_end_trace();
 }
 
-/* Its stops and its end. 0 or -errno. */
+/* Handles the command's stops and its end. 0 or -errno. */
 static int look_after_command(struct profiler *p)
 {
 	if (p->options.command)
@@ -177,8 +176,8 @@ enum profiler_started profiler_start_command(struct profiler *p, int *err)
 	bool held = launch_hold(launch);
 
 	*err = tracker_attach_launched(&p->tracker, launch->pid, p->options.command[0], held);
-	/* A signal has ended it before it ran: that is its end, and no failure of ours. Its memory
-	 * is gone some time before it can be waited for. */
+	/* A signal may have ended the command before it ran. That is the command's end and no
+	 * failure of ours. Its memory is gone a little before the process can be waited for. */
 	for (int i = 0; *err == -ESRCH && i < END_WAIT_STEPS && !launch_ended(launch); i++)
 		usleep(END_WAIT_STEP_US);
 	if (*err)
@@ -208,11 +207,11 @@ int profiler_poll(struct profiler *p)
 
 	if (err < 0 && err != -EINTR)
 		return err;
-	/* With the exact engine it takes as long as a short process lives, which is then not
-	 * known. */
+	/* With the exact engine, finishing takes as long as a short process lives, and that process
+	 * would then not be identified. So it waits while processes start. */
 	err = p->options.session.lines && tracker_is_busy(&p->tracker)
 		      ? 0
-		      : report_fold(p->report, false);
+		      : report_finish_ended(p->report, false);
 	return err ?: look_after_command(p);
 }
 
@@ -231,7 +230,7 @@ static void on_message(void *arg, uint32_t events)
 	on_tick(arg);
 }
 
-/* A command that is traced must not be kept waiting: neither for a tick nor for the rest of one. */
+/* The command is traced and stopped: it must not wait until the next tick. */
 static void on_child(void *arg, const struct signalfd_siginfo *info)
 {
 	struct profiler *p = arg;
@@ -251,7 +250,7 @@ int profiler_watch(struct profiler *p, struct loop *loop, profiler_polled_fn *fn
 	p->loop = loop;
 	p->polled = fn;
 	p->polled_arg = arg;
-	/* At once: what the command did before SIGCHLD was the loop's is seen by nobody else. */
+	/* Look at once: a SIGCHLD that came before the loop took the signal is seen by nobody. */
 	loop_timer_start(loop, &p->tick, 0, 0, on_tick, p);
 	return 0;
 }
@@ -273,7 +272,7 @@ bool profiler_is_over(const struct profiler *p)
 		return p->launch.ended;
 	if (tracker_any_asked_alive(&p->tracker))
 		return false;
-	/* Between the end of one image and the start of the next lies an exec. */
+	/* Its PID may have a new image in a moment: between two images lies an exec. */
 	for (size_t i = 0; i < p->pid_count; i++) {
 		struct proc_info info;
 		bool alive;
@@ -289,38 +288,42 @@ bool profiler_is_over(const struct profiler *p)
 
 /* --- what is shown, and the end --- */
 
-/* Detaches; the figures are the last ones. 0 or -errno. */
-static int finish(struct profiler *p)
+/* Detaches. The figures are final afterwards. 0 or -errno. */
+static int end_profile(struct profiler *p)
 {
 	int err;
 
 	unwatch(p);
+	/* From now on nothing handles its stops, and writing the report may take as long as its
+	 * reader likes. */
+	err = p->options.command ? launch_let_go(&p->launch) : 0;
 	session_detach(p->session);
-	err = tracker_finish(&p->tracker);
-	p->finished = !err;
+	if (!err)
+		err = tracker_end(&p->tracker);
+	p->ended = !err;
 	return err;
 }
 
 struct model *profiler_snapshot(struct profiler *p, bool final)
 {
-	bool ends = final && !p->finished;
+	bool ends = final && !p->ended;
 	struct model *model;
 	int err;
 
-	/* What the kernel side has counted by now, it has told before: that is taken first. */
-	err = ends ? finish(p) : p->finished ? 0 : tracker_poll(&p->tracker, 0);
+	/* The BPF side sends a message before it counts. So read all messages first. */
+	err = ends ? end_profile(p) : p->ended ? 0 : tracker_poll(&p->tracker, 0);
 	if (err < 0 && (ends || err != -EINTR)) {
 		errno = -err;
 		return NULL;
 	}
-	model = report_build(p->report, p->finished);
-	/* It takes a while, which is no part of what was profiled. */
+	model = report_build(p->report, p->ended);
+	/* This takes some time; it comes after the end of the measured time. */
 	err = model && ends ? tracker_find_unwatched(&p->tracker) : 0;
 	if (err) {
 		errno = -err;
 		return NULL;
 	}
-	if (model && p->finished)
+	if (model && p->ended)
 		report_note_unwatched(p->report);
 	return model;
 }

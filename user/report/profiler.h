@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* The profiler itself, without a face: it owns the BPF session, what is tracked, the report and the
- * readers of sources. A face (a command, a live screen, a service) decides what is profiled and for
- * how long, and shows the model. Nothing here prints: what goes wrong is returned, with a text.
+/* The profiler without a face. It owns the BPF session, the tracker, the report, and the readers of
+ * sources. A face (a command, a live screen, a service) decides what is profiled and for how long,
+ * and shows the model. Nothing here prints: an error is returned, with a sentence for the user.
  *
- * In this order: profiler_new(), profiler_open(), confine() with profiler_needs(), profiler_add_*()
- * or profiler_start_command(), then profiler_watch() in a loop that runs (or profiler_poll() ten
- * times a second), profiler_snapshot() whenever the face wants to show something, profiler_close().
- * There is one at a time: the examiner (examiner.h) belongs to the whole process. */
+ * Order of the calls: profiler_new(), profiler_open(), confine() with profiler_needs(), then
+ * profiler_add_*() or profiler_start_command(), then profiler_watch() in a running loop (or
+ * profiler_poll() ten times a second), profiler_snapshot() whenever the face wants to show
+ * something, profiler_close(). A process can have one profiler at a time, because it can have one
+ * examiner (examiner.h). */
 #ifndef PROFILER_H
 #define PROFILER_H
 
@@ -23,70 +24,74 @@ struct profiler;
 
 struct profiler_options {
 	struct session_options session;
-	char **command;		   /* to be run; NULL: none. The caller's, while this exists */
-	size_t ended_bytes;	   /* for the lines of processes that have ended */
-	bool fold_imports;	   /* model.imports_folded */
-	bool (*interrupted)(void); /* asked while something takes long: true, and it is given up
-				    * with -EINTR. NULL: nothing is */
+	/* To run; NULL: none. It belongs to the caller and must outlive the profiler. */
+	char **command;
+	size_t ended_bytes;  /* memory for the lines of processes that have ended */
+	bool gather_imports; /* model.imports_gathered */
+	/* Called while something takes long; true ends that with -EINTR. NULL: nothing is
+	 * interrupted. */
+	bool (*interrupted)(void);
 };
 
-/* Forks what must not have a copy of all that comes later: the examiner, and the command, which
- * waits for profiler_start_command(). Nothing is loaded yet. NULL with errno set; `why` (of `size`
- * bytes) gets a sentence for the user. */
+/* Forks the processes that must have no copy of what comes later: the examiner, and the command,
+ * which waits for profiler_start_command(). Loads nothing yet. The caller frees the profiler with
+ * profiler_close(). NULL with errno set; then `why` (`size` bytes) has a sentence for the user. */
 struct profiler *profiler_new(const struct profiler_options *options, char *why, size_t size);
 
-/* Loads and attaches. From now on what is added is measured, and the report counts its time. 0, or
- * -errno with `why`: the kernel or the rights to it are at fault. */
+/* Loads and attaches the BPF side. Processes that are added from now on are measured; the report's
+ * time begins. 0, or -errno with `why` as above: the kernel or the user's rights do not suffice. */
 int profiler_open(struct profiler *p, char *why, size_t size);
 
-/* What confine() must leave for the profiler; the face adds its own. Once profiler_open() has
- * succeeded, before anything is added: processes' memory is hostile input. */
+/* The flags that confine() must leave to the profiler; the face adds its own. Call it after
+ * profiler_open() and before anything is added, since the memory of processes is hostile input. */
 unsigned profiler_needs(const struct profiler *p);
 
-/* Profiles the process. As tracker_attach(), and -ENOMEM. */
+/* Profiles the process. Errors as of tracker_attach(), and -ENOMEM. */
 int profiler_add_pid(struct profiler *p, pid_t pid, char *why, size_t size);
-/* Profiles every Python of the host; with session.watch_host also those that start later. How many
- * there are now, or -errno; -EINTR: some of them are added. */
+/* Profiles all Pythons of the host; with session.watch_host, also those that start later. Returns
+ * how many there are now, or -errno. -EINTR: only some were added. */
 int profiler_add_all(struct profiler *p);
 
 enum profiler_started {
 	PROFILER_STARTED,
-	PROFILER_ENDED,	    /* by a signal, before it ran: profiler_command_status() */
-	PROFILER_UNTRACKED, /* it can't be tracked, so it was not started */
-	PROFILER_NOT_RUN,   /* its execvp() failed */
+	PROFILER_ENDED,	    /* a signal ended it before it ran: profiler_command_status() */
+	PROFILER_UNTRACKED, /* it could not be tracked, so it was not started */
+	PROFILER_NOT_RUN,   /* execvp() failed */
 	PROFILER_BROKEN,    /* it runs, but the profiler can't go on */
 };
 
-/* Lets the command run. `*err` is 0, or the -errno of what failed. */
+/* Lets the command run. `*err` becomes 0 or the -errno of what failed. */
 enum profiler_started profiler_start_command(struct profiler *p, int *err);
-/* The command's PID, from profiler_new() on; -1: there is none. */
+/* The command's PID, known since profiler_new(). -1: there is no command. */
 pid_t profiler_command(const struct profiler *p);
-/* What a shell would say of its end, which is waited for. */
+/* Waits for the command's end. Returns its status as a shell would: the exit status, or 128 plus
+ * the signal. */
 int profiler_command_status(struct profiler *p);
 
-/* Takes over what has happened. Does not wait, but may take some hundred milliseconds where many
- * processes start. To be called at least ten times a second. 0 or -errno: it can't go on. */
+/* Handles what has happened. Does not wait, but may take some hundred milliseconds while many
+ * processes start. Call it at least ten times a second. 0, or -errno: it can't go on. */
 int profiler_poll(struct profiler *p);
 
-/* Has `loop` do that, and calls fn(arg, err) each time, with what profiler_poll() has returned;
- * until the final snapshot or profiler_close(), which `fn` may call. With a command SIGCHLD is the
- * loop's from now on. 0 or -errno. */
+/* Makes `loop` call profiler_poll(), and then fn(arg, err) with its result, until the final
+ * snapshot or profiler_close(); `fn` may call either. If there is a command, the loop takes
+ * SIGCHLD. 0 or -errno. */
 typedef void profiler_polled_fn(void *arg, int err);
 int profiler_watch(struct profiler *p, struct loop *loop, profiler_polled_fn *fn, void *arg);
 
-/* Has all ended that was asked for? Never with session.watch_host. */
+/* True if all processes that were asked for have ended. Always false with session.watch_host. */
 bool profiler_is_over(const struct profiler *p);
 
-/* The model of all that is known now; the profiler's own, until the next call of profiler_poll() or
- * of this. `final`: first ends the measuring, with exact figures; after that there is nothing left
- * but to show them. NULL with errno set. */
+/* The model of all that is known now. It belongs to the profiler and is valid until the next call
+ * of this function or of profiler_poll(). `final`: ends the measuring first, so that the figures
+ * are exact; after that only showing them makes sense. NULL with errno set. */
 struct model *profiler_snapshot(struct profiler *p, bool final);
 
-/* For renderers: sources, read with the rights of those whose they are. The profiler's own. */
+/* The source texts for renderers, read with the rights of the profiled processes. They belong to
+ * the profiler. */
 struct source_cache *profiler_sources(struct profiler *p);
 
-/* Detaches and frees everything; a command that never ran is ended. Before the loop is freed. NULL
- * is fine. */
+/* Detaches and frees everything, and ends a command that never ran. Call it before the loop is
+ * freed. NULL is allowed. */
 void profiler_close(struct profiler *p);
 
 #endif

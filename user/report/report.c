@@ -1,15 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Joins processes, their counters and their stacks, as a source of counts hands them over.
+/* Joins processes, their counters and their stacks, as a source of counts delivers them.
  *
- * Invariant, per process: charged + lost == change of RSS. Charged is what the stacks
- * got, whose frames are here; amounts of a stack whose frames never arrived are lost as
- * "undelivered". In a live report they are read at slightly different times: the
- * difference is shown as "unsettled". In a final one it must be nought.
+ * Invariant, for each process: charged + lost = change of RSS. Charged are amounts of stacks whose
+ * frames are known. Amounts of a stack whose frames never arrived are lost as "undelivered". In a
+ * live report the figures are read one after the other; the difference is lost as "unsettled". In a
+ * final report that must be 0.
  *
- * On a host that is watched for long, processes come and go. Soon after the end of one its
- * stacks become lines, which stay, and all else of it is freed, here and by the source:
- * report_fold().
- */
+ * A host that is watched for long has many processes that come and go. Soon after the end of a
+ * process its stacks become lines, which are kept; all else of it is freed, here and by the source:
+ * report_finish_ended(). */
 #include "report/report_parts.h"
 
 #include <errno.h>
@@ -26,12 +25,12 @@ struct entry *report_entry(struct build *b, uint32_t id)
 	return entry;
 }
 
-/* What the exact engine could not do for the image. */
+/* Counts what the exact engine could not do for the image. */
 static void tally(struct tallies *tallies, const struct counts_image *image)
 {
 	if (image->lines_error == -ENOTSUP)
 		tallies->probeless++;
-	/* What it ran had the file, and that ended: an exec. */
+	/* It ended before its probes were attached, in some cases after an exec of another file. */
 	else if (image->lines_error == -ESRCH || (image->lines_error == -ESTALE && image->ended))
 		tallies->short_lived++;
 	else if (image->lines_error == -ECANCELED)
@@ -43,7 +42,7 @@ static void tally(struct tallies *tallies, const struct counts_image *image)
 	tallies->unwatched += image->record->unwatched_writes;
 }
 
-/* The figures that are in its record. */
+/* Copies the figures of its record. */
 static void take_record(struct build *b, struct model_process *p, const struct counts_image *image)
 {
 	const struct pymem_proc *record = image->record;
@@ -54,7 +53,7 @@ static void take_record(struct build *b, struct model_process *p, const struct c
 	p->rss_peak_bytes = record->peak_pages * b->page;
 	for (i = 0; i < PYMEM_LOSS_COUNT; i++)
 		p->lost_bytes[i] = record->lost_pages[i] * (int64_t)b->page;
-	/* It was not allowed to run Python before it was identified. */
+	/* It could not run Python before it was identified. */
 	if (image->held) {
 		p->lost_bytes[PYMEM_LOSS_NO_FRAME] += p->lost_bytes[PYMEM_LOSS_UNIDENTIFIED];
 		p->lost_bytes[PYMEM_LOSS_UNIDENTIFIED] = 0;
@@ -109,8 +108,9 @@ static void balance_process(struct entry *entry)
 	p->lost_bytes[PYMEM_LOSS_UNSETTLED] += entry->unsettled_bytes;
 }
 
-/* What a live snapshot could not read at one instant; and what threads of a process that has ended
- * have still to add, since they have not been given a CPU. */
+/* Makes charged + lost equal to the change. A live snapshot does not read everything at the same
+ * instant. And threads of a process that has ended may not have been scheduled yet to add what they
+ * collected. */
 static void balance(struct build *b)
 {
 	struct entry *entry, *next;
@@ -126,8 +126,8 @@ static void balance(struct build *b)
 	}
 }
 
-/* A process may end once its end is not seen any more, and before its threads are read: what they
- * had collected is gone with them. */
+/* After detaching, the end of a process is not seen. If it ends before its threads are read, what
+ * they had collected is gone with them. */
 static void balance_gone(struct build *b)
 {
 	const struct counts *counts = &b->report->counts;
@@ -164,8 +164,8 @@ void report_entries_free(struct entry **entries)
 	}
 }
 
-struct report *report_new(struct counts counts, double start, size_t ended_bytes, bool fold_imports,
-			  const struct stack_sink *sink)
+struct report *report_new(struct counts counts, double start, size_t ended_bytes,
+			  bool gather_imports, const struct stack_sink *sink)
 {
 	struct report *report = calloc(1, sizeof(*report));
 
@@ -176,7 +176,7 @@ struct report *report_new(struct counts counts, double start, size_t ended_bytes
 	report->ended_bytes = ended_bytes;
 	report->model = model_new(sysconf(_SC_PAGESIZE));
 	if (report->model && !describe(report->model, start)) {
-		report->model->imports_folded = fold_imports;
+		report->model->imports_gathered = gather_imports;
 		return report;
 	}
 	report_free(report);
@@ -240,13 +240,13 @@ static int build(struct build *b)
 	};
 	const struct counts *counts = &b->report->counts;
 	struct counts_facts facts = {};
-	int err = report_fold(b->report, b->final);
+	int err = report_finish_ended(b->report, b->final);
 
-	b->tallies = b->report->folded;
+	b->tallies = b->report->finished;
 	if (!err)
 		err = counts->ops->read(counts->self, &reader, b);
 	if (!err)
-		err = model_finish(b->model);
+		err = model_compute(b->model);
 	if (err)
 		return err;
 	if (b->final)
@@ -257,7 +257,8 @@ static int build(struct build *b)
 	b->model->end = facts.end;
 	report_add_notes(b, &facts);
 	err = report_tell_done(b, b->final);
-	/* In a live report, with the next fold: until then they are unsettled. */
+	/* In a live report these become known with the next report_finish_ended(). Until then they
+	 * are unsettled. */
 	if (!err && b->final)
 		err = report_tell_late(b->report);
 	return err;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* From counts to a model that renderers can print. */
+/* From counts to a model that renderers print. */
 #ifndef REPORT_H
 #define REPORT_H
 
@@ -9,25 +9,25 @@
 
 struct report;
 
-/* A report on what `counts` has, which began at `start`, in seconds since the epoch. The source of
- * the counts must outlive it. NULL: out of memory. report_free() frees it, and its model. Of
- * processes that have ended, lines are kept in about `ended_bytes`. `fold_imports`: see
- * model.imports_folded. `sink` gets the stacks, and must outlive the report; NULL: nobody does. */
-struct report *report_new(struct counts counts, double start, size_t ended_bytes, bool fold_imports,
-			  const struct stack_sink *sink);
+/* A new report on what `counts` has, which must outlive it. `start`: when it began, seconds since
+ * the epoch. `ended_bytes`: memory for the lines of processes that have ended. `gather_imports`:
+ * see model.imports_gathered. `sink` gets the stacks and must outlive the report; NULL: none. NULL:
+ * out of memory. report_free() frees the report and its model. */
+struct report *report_new(struct counts counts, double start, size_t ended_bytes,
+			  bool gather_imports, const struct stack_sink *sink);
 void report_free(struct report *report);
 
-/* Builds the model of all that is known now. `final`: the source has settled its figures, and
- * nothing comes after them; else threads may be collecting meanwhile, and what is in flight is told
- * as unsettled. The report's own, until the next call. NULL with errno set. */
+/* Builds the model of all that is known now. It belongs to the report and is valid until the next
+ * call. `final`: the source's figures are settled and nothing comes after them. Else threads may be
+ * counting meanwhile, and amounts on their way are lost as "unsettled". NULL with errno set. */
 struct model *report_build(struct report *report, bool final);
 
-/* Adds a note to that model for each process that has Python children which nobody watches. */
+/* Adds a note to that model for each process with Python children that are not profiled. */
 void report_note_unwatched(struct report *report);
 
-/* Takes over what images did that have ended (a moment ago; with `all`, at any time); the source
- * frees what else it kept of them. Not between report_build() and the use of its model. Cheap if
- * there is nothing to do. 0 or -errno. */
-int report_fold(struct report *report, bool all);
+/* Finishes images that ended some time ago, or with `all` at any time: their amounts become lines,
+ * and the source frees all else of them. Do not call it while a model of report_build() is in use.
+ * Cheap if there is nothing to do. 0 or -errno. */
+int report_finish_ended(struct report *report, bool all);
 
 #endif

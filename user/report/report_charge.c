@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Charges what was counted to lines, or loses it by name. */
+/* Charges what was counted to lines, or loses it by cause. */
 #include "report/report_parts.h"
 
 #include <errno.h>
@@ -10,8 +10,9 @@ static const struct model_location *locate(struct build *b, const struct counts_
 			      frame->first_line);
 }
 
-/* A function makes its cells before its first line event, so no run of it has what they take: that
- * belongs to the row of its first line, unless a caller's run on that row has it already. */
+/* A function makes its cells before its first line event. So no run of a line contains what that
+ * takes; it is added here to the row of the function's first line. It is not added if a caller's
+ * run on the same row contains it. */
 static int add_prologue(struct build *b, struct entry *entry,
 			const struct model_location *const *frames, unsigned at, unsigned depth,
 			const struct pymem_counters *counters)
@@ -37,7 +38,7 @@ static int64_t rss_bytes(const struct build *b, const struct counts_stack *stack
 	return counts_rss_pages(stack->counters->pages) * (int64_t)b->page;
 }
 
-/* Nothing is known of the stack's frames. */
+/* The frames of the stack are unknown. */
 static void lose_stack(struct build *b, struct entry *entry, const struct counts_stack *stack)
 {
 	int cause =
@@ -46,7 +47,7 @@ static void lose_stack(struct build *b, struct entry *entry, const struct counts
 	entry->process->lost_bytes[cause] += rss_bytes(b, stack);
 }
 
-/* Charges the stack's counters to its lines, or loses them by name. */
+/* Charges the stack's counters to its lines, or loses them. */
 static int charge(struct build *b, struct entry *entry, const struct counts_stack *stack)
 {
 	const struct model_location *frames[PYMEM_MAX_FRAMES];
@@ -76,7 +77,8 @@ static int charge(struct build *b, struct entry *entry, const struct counts_stac
 	return err;
 }
 
-/* What a thread of an image that was folded before has added since. False: it was not. */
+/* Loses what a thread has added to an image that was finished before. False: the image is not among
+ * those. */
 static bool add_late(struct build *b, const struct counts_stack *stack)
 {
 	struct entry *ended;
@@ -85,7 +87,7 @@ static bool add_late(struct build *b, const struct counts_stack *stack)
 	HASH_FIND(hh, b->report->ended, &stack->key.proc, sizeof(stack->key.proc), ended);
 	if (!ended)
 		return false;
-	lost = ended->process ? ended->process->lost_bytes : b->model->rest.lost_bytes;
+	lost = ended->process ? ended->process->lost_bytes : b->model->gathered.lost_bytes;
 	lost[PYMEM_LOSS_UNDELIVERED] += rss_bytes(b, stack);
 	ended->late = true;
 	return true;
@@ -108,7 +110,7 @@ int report_add_thread(const struct counts_stack *stack, void *arg)
 
 	if (entry)
 		return charge(b, entry, stack);
-	/* It has not added it to its stack yet, so it never will in this report. */
+	/* The thread has not added it to its stack yet, and this is the last report. */
 	if (b->final)
 		add_late(b, stack);
 	return 0;

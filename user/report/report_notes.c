@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* What a report can't say in figures: what was not seen, not kept, or could not be had. */
+/* Notes: what a report can't say in figures, because it was not seen, not kept, or could not be
+ * measured. */
 #include "report/report_parts.h"
 
 #include <stdio.h>
@@ -10,7 +11,7 @@ static void add_note(const char *text, void *arg)
 	model_add_note(arg, text);
 }
 
-/* Processes that the exact engine has seen in part, or not at all. */
+/* Processes that the exact engine saw only in part, or not at all. */
 static void add_probe_notes(struct build *b)
 {
 	const struct counts *counts = &b->report->counts;
@@ -55,7 +56,7 @@ static void add_probe_notes(struct build *b)
 	counts->ops->each_note(counts->self, COUNTS_NOTE_PROBES, add_note, b->model);
 }
 
-/* Events of the probes that are in no line's figures. */
+/* Probe events that no line could be charged with. */
 static void add_line_notes(struct build *b, const struct counts_facts *facts)
 {
 	static const char *const causes[] = {
@@ -80,8 +81,8 @@ static void add_line_notes(struct build *b, const struct counts_facts *facts)
 	}
 }
 
-/* Whatever they were, they are in no row. Their names, as far as they are known, say whether one
- * may have been a Python. */
+/* Programs that are in no row, since nobody knows what they were. Their names, if known, tell a
+ * reader if one may have been a Python. */
 static void add_unexamined(struct build *b, unsigned count, const char *which,
 			   const char (*comms)[16])
 {
@@ -120,10 +121,10 @@ static void add_copy_notes(struct build *b, const struct counts_facts *facts)
 	}
 }
 
-/* What was kept only in part, so that memory has bounds. */
+/* What was dropped to limit memory. */
 static void add_limit_notes(struct build *b, const struct counts_facts *facts)
 {
-	uint64_t refused = facts->refused, summed = b->model->rest.processes;
+	uint64_t refused = facts->refused, summed = b->model->gathered.processes;
 	uint64_t no_memory = facts->no_memory;
 	char text[256];
 
@@ -152,7 +153,7 @@ static void add_limit_notes(struct build *b, const struct counts_facts *facts)
 	}
 }
 
-/* Callers that are not here. */
+/* Stacks without their callers. */
 static void add_cut_notes(struct build *b)
 {
 	static const char *const causes[] = {
@@ -172,7 +173,7 @@ static void add_cut_notes(struct build *b)
 	}
 }
 
-/* Amounts that are on the first line of their function for want of a better one. */
+/* Amounts charged to the first line of a function because the right one is unknown. */
 static void add_gap_notes(struct build *b, const struct counts_facts *facts)
 {
 	static const char *const causes[] = {
@@ -207,7 +208,7 @@ static const char *table_remedy(int table)
 	return table == PYMEM_TABLE_THREADS ? "--max-processes" : "--max-stacks";
 }
 
-/* An image was to have no more of a table that all share. */
+/* A process that reached its quota of a table that all processes share. */
 static void add_quota_note(struct build *b, const struct quota_met *met)
 {
 	char text[256];
@@ -217,7 +218,7 @@ static void add_quota_note(struct build *b, const struct quota_met *met)
 	model_add_note(b->model, text);
 }
 
-/* The first ones are told by name. */
+/* Remembers users whose processes reached a quota together; the first ones are named. */
 static void keep_user(struct report *report, const struct pymem_proc *record, int table)
 {
 	unsigned i;
@@ -248,8 +249,8 @@ static void add_user_notes(struct build *b)
 					 "named");
 }
 
-/* What is known of an image that has ended is soon freed: that it met a quota is kept. False: too
- * many are. */
+/* Remembers that an image reached a quota, since its record is freed soon after its end. False:
+ * there is no more room. */
 static bool keep_quota(struct report *report, const struct quota_met *met)
 {
 	if (report->quota_count == QUOTAS_TOLD)
@@ -271,7 +272,7 @@ void report_note_quotas(struct build *b, const struct counts_image *image)
 			keep_user(b->report, record, i);
 		if (!record->places[i].refused)
 			continue;
-		if (!b->folding)
+		if (!b->finishing)
 			add_quota_note(b, &met);
 		else if (keep_quota(b->report, &met))
 			kept = true;
@@ -298,7 +299,7 @@ static void add_quota_notes(struct build *b)
 	model_add_note(b->model, text);
 }
 
-/* What found a table of the kernel side full, or the ring. */
+/* Events for which a table of the BPF side, or the ring buffer, had no room. */
 static void add_dropped_notes(struct build *b, const struct counts_facts *facts)
 {
 	const struct counts *counts = &b->report->counts;
@@ -323,7 +324,7 @@ static void add_dropped_notes(struct build *b, const struct counts_facts *facts)
 	counts->ops->each_note(counts->self, COUNTS_NOTE_EVENTS, add_note, b->model);
 }
 
-/* What was not seen of processes, or was not kept of what they told. */
+/* What could not be seen of processes, and what was dropped of their messages. */
 static void add_kernel_notes(struct build *b, const struct counts_facts *facts)
 {
 	const struct counts *counts = &b->report->counts;
@@ -363,7 +364,7 @@ void report_add_notes(struct build *b, const struct counts_facts *facts)
 	add_line_notes(b, facts);
 }
 
-/* Children that were there before their parent was attached are for the user to choose. */
+/* These children were there before their parent was attached; the user decides about them. */
 void report_note_unwatched(struct report *report)
 {
 	const struct counts *counts = &report->counts;

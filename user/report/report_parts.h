@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* What the parts of the report share: the images in it while it is built, and what is kept of
- * those that have ended.
- */
+ * images that have ended. */
 #ifndef REPORT_PARTS_H
 #define REPORT_PARTS_H
 
@@ -12,24 +11,24 @@
 
 struct tallies {
 	uint64_t unwatched;
-	unsigned probeless, unprobed; /* left to the walk engine */
-	unsigned short_lived;	      /* likewise: they ended before probes were attached */
-	unsigned unready;	      /* likewise: the profile ended before */
-	unsigned late;		      /* ran for a moment before they were */
-	uint64_t unnamed_runs;	      /* of lines whose code object never arrived */
-	bool cut[PYMEM_LACK_COUNT];   /* stacks end before a caller whose code object did not */
+	unsigned probeless, unprobed; /* profiled by the walk engine: no line probe; not attached */
+	unsigned short_lived;	      /* the same, because they ended before probes were attached */
+	unsigned unready;	      /* the same, because the profile ended before */
+	unsigned late;		      /* ran for a moment before probes were attached */
+	uint64_t unnamed_runs;	      /* runs of lines whose code object never arrived */
+	bool cut[PYMEM_LACK_COUNT];   /* by reason: callers' code objects never arrived */
 };
 
-struct entry { /* an image in the report */
+struct entry { /* an image in this report */
 	uint32_t id;
 	pid_t pid;
 	uint64_t start_boottime_ns;
 	bool ended;
 	bool lines;		       /* the exact engine is attached */
-	struct model_process *process; /* NULL: in the model's rest */
-	uint64_t gone_ms;	       /* since when */
-	int64_t unsettled_bytes;       /* folded: among the losses until the next report */
-	bool late;		       /* folded: more was lost since the sink was told of it */
+	struct model_process *process; /* NULL: it was gathered, and is part of model.gathered */
+	uint64_t gone_ms;	       /* when it was gathered: clock_ms(CLOCK_MONOTONIC) */
+	int64_t unsettled_bytes;       /* of a finished image: "unsettled" until the next report */
+	bool late; /* of a finished image: more was lost after the sink got it */
 	UT_hash_handle hh;
 };
 
@@ -37,56 +36,55 @@ struct report {
 	struct counts counts;
 	const struct stack_sink *sink; /* NULL: none */
 	struct model *model;
-	struct tallies folded;
-	struct entry *ended; /* those folded, by id: for what comes too late */
-	size_t ended_bytes;  /* that their lines may take */
-	struct quota_met {   /* images that have ended; the first ones are told by name */
+	struct tallies finished;
+	struct entry *ended; /* finished images, by id: for amounts that come too late */
+	size_t ended_bytes;  /* limit for their lines */
+	struct quota_met {   /* ended images that reached a quota */
 		uint32_t id, held;
 		pid_t pid;
 		int table;
 	} quotas[QUOTAS_TOLD];
-	unsigned quota_count, quota_more; /* those in it; processes that are not */
-	struct user_met {		  /* users whose processes met one together; likewise */
+	unsigned quota_count, quota_more; /* number of `quotas`; processes beyond */
+	struct user_met {		  /* users whose processes reached a quota together */
 		uint32_t user;
 		int table;
 	} users[QUOTAS_TOLD];
 	unsigned user_count; /* those in it */
-	bool user_more;	     /* there are others */
+	bool user_more;	     /* there are more users */
 };
 
 struct build {
 	struct report *report;
 	struct model *model;
 	uint64_t page;
-	struct entry *entries; /* one per image in the report */
+	struct entry *entries; /* one for each image in the report */
 	struct tallies tallies;
 	bool final;
-	bool folding; /* for good: images that have ended */
+	bool finishing; /* these images have ended and are finished */
 };
 
 /* report.c */
 struct build report_build_of(struct report *report);
-/* The image `id` in the report that is built; NULL: it is not in it. */
+/* The entry of image `id` in the report being built. NULL: it is not in the report. */
 struct entry *report_entry(struct build *b, uint32_t id);
-/* Frees the entries and leaves none; not what they point to. */
+/* Frees the entries and sets `*entries` to NULL; what they point to stays. */
 void report_entries_free(struct entry **entries);
-/* Tells the sink, if there is one, that all of the entries has come. 0 or -errno. */
+/* Tells the sink, if there is one, that all entries are complete. 0 or -errno. */
 int report_tell_done(struct build *b, bool final);
-/* Tells it of processes that have ended and of which more has been lost since. 0 or -errno. */
+/* Tells the sink about ended processes of which more was lost later. 0 or -errno. */
 int report_tell_late(struct report *report);
 
-/* Adds an image with its process record, unless it is in the report. `arg` is the struct build. 0
- * or -ENOMEM. */
+/* A counts_reader.image: adds the image with its record, unless it is in the report already. `arg`
+ * is the struct build. 0 or -ENOMEM. */
 int report_add_image(const struct counts_image *image, void *arg);
 
-/* report_charge.c: what was counted for one stack, thread or line; `arg` is the struct build. As
- * struct counts_reader has it. */
+/* report_charge.c: the other functions of a counts_reader. `arg` is the struct build. */
 int report_add_stack(const struct counts_stack *stack, void *arg);
 int report_add_thread(const struct counts_stack *stack, void *arg);
 int report_add_line(const struct counts_line *line, void *arg);
 
-/* report_notes.c: all that the report can't say in figures. */
-/* Notes which quotas the image met. */
+/* report_notes.c: what the report can't say in figures. */
+/* Remembers which quotas the image reached. */
 void report_note_quotas(struct build *b, const struct counts_image *image);
 void report_add_notes(struct build *b, const struct counts_facts *facts);
 

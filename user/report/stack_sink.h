@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Who wants the stacks of a report. A report turns them into lines and frees them; what needs them
- * whole (folded stacks, a flame graph, a recording) is given them before that.
+/* A stack sink gets the stacks of a report. A report turns stacks into lines and frees them.
+ * Formats that need whole stacks (folded stacks, a flame graph, a recording) get them here before
+ * that.
  *
- * A process that has ended hands over its stacks once. One that runs does so with each report
- * that is built, from the beginning: what a sink has of it is replaced by what comes next.
+ * The stacks of a process that has ended come once. Those of a process that runs come with each
+ * report, from the beginning: they replace what came before.
  *
- * Invariant, for each process at done(): pages of its stacks = process->charged_bytes.
- */
+ * Invariant, at done() of each process: pages of its stacks = process->charged_bytes. */
 #ifndef STACK_SINK_H
 #define STACK_SINK_H
 
@@ -15,12 +15,12 @@
 
 struct stack_sink {
 	void *self;
-	/* A stack was charged; its frames are known. Calls with the same key add up. Of `process`,
-	 * only what identifies it is set by now. 0 or -errno, which ends the report. */
+	/* A stack was charged; its frames are known. Amounts of calls with the same key add up. Of
+	 * `process` only what identifies it is valid yet. 0, or -errno, which ends the report. */
 	int (*stack)(void *self, const struct model_process *process,
 		     const struct counts_stack *stack);
-	/* All of the process has come. `final`: nothing will come after it, but for done() again
-	 * where more of an ended process has become known to be lost. 0 or -errno. */
+	/* The process is complete. `final`: it gets no more stacks. done() may come again for an
+	 * ended process of which more was lost later. 0, or -errno, which ends the report. */
 	int (*done)(void *self, const struct model_process *process, bool final);
 };
 

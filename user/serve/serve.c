@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Problem: what the kernel side needs root for is of use to every user, about processes of
- * their own. A server that is root loads it once, and gives each client the one page that is
- * about the client's process (pymem_page.h); what is read there costs the server nothing.
+/* Problem: every user wants figures of their own processes, and the BPF side that has them needs
+ * root. So a server that is root loads it once. Each client gets the one counter block about its
+ * own process (pymem_block.h). Reading that costs the server nothing.
  *
- * One thread, one loop (loop.h); it waits for nothing else. The programs are attached
- * only while something is watched. Everything that a connection holds goes with it
- * (serve_client.c), and everything at all goes with this process, however it ends.
- */
+ * There is one thread with one loop (loop.h), which never waits for anything else. The programs are
+ * attached only while something is watched. When a connection ends, all that it holds is released
+ * (serve_client.c). When this process ends, all is released, however it ends. */
 #include "serve/serve.h"
 
 #include <errno.h>
@@ -23,12 +22,13 @@
 #include "base/clock.h"
 #include "base/exit_status.h"
 #include "os/confine.h"
+#include "os/signals.h"
 #include "serve/serve_private.h"
 #include "serve/serve_watched.h"
 
 #define ACCEPTS_AT_ONCE 16
 #define ACCEPT_PAUSE_NS 100000000ULL
-#define FDS_PER_CLIENT	8 /* connection, two processes, page, reply; and to spare */
+#define FDS_PER_CLIENT	8 /* connection, two processes, counter block, reply, and some to spare */
 #define FDS_OF_OUR_OWN	128
 
 uint64_t server_now(void)
@@ -76,7 +76,7 @@ static void accept_clients(void *arg, uint32_t events)
 			continue;
 		}
 		if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS) {
-			/* It would be said again at once. */
+			/* It would be printed again and again. */
 			server_say(server, "no connection can be accepted: %s", strerror(errno));
 			loop_remove(&server->on_listener);
 			loop_timer_start(server->loop, &server->accept, ACCEPT_PAUSE_NS, 0,
@@ -155,13 +155,13 @@ static void free_clients(struct server *server)
 	}
 }
 
-/* One page at a time: that takes long, and the loop looks at the descriptors in between. */
+/* One counter block at a time. Freeing takes long, and the loop handles descriptors in between. */
 static void sweep(void *arg)
 {
 	struct server *server = arg;
 
 	free_clients(server);
-	/* The private helper is there for one. */
+	/* The private helper exists for one client. */
 	if (server->options.fd >= 0 && !server->clients)
 		loop_stop(server->loop);
 	if (watched_sweep(server))
@@ -183,8 +183,8 @@ static void on_signal(void *arg, const struct signalfd_siginfo *info)
 	loop_stop(server->loop);
 }
 
-/* Signals come through the loop. The private helper shares a terminal with its client:
- * Ctrl-C is meant for the client, whose end it notices. */
+/* The loop takes signals. The private helper shares a terminal with its client. Ctrl-C is meant for
+ * the client; the helper ends when the client has. */
 static int open_signals(struct server *server)
 {
 	bool helper = server->options.fd >= 0;
@@ -196,7 +196,9 @@ static int open_signals(struct server *server)
 		signal(SIGHUP, SIG_IGN);
 	} else {
 		err = err ?: loop_take_signal(server->loop, SIGINT, on_signal, server);
-		err = err ?: loop_take_signal(server->loop, SIGHUP, on_signal, server);
+		/* nohup(1): go on when the terminal is gone. */
+		if (!signals_hangup_ignored())
+			err = err ?: loop_take_signal(server->loop, SIGHUP, on_signal, server);
 	}
 	signal(SIGPIPE, SIG_IGN);
 	return err;
@@ -250,7 +252,7 @@ static int open_session(struct server *server)
 		fputs("pymem-bpf serve: the BPF programs have no variable payers\n", stderr);
 		return -ENOENT;
 	}
-	/* That they attach is found out now, not by the first client. */
+	/* Tried now, so that a failure is not found by the first client. */
 	err = session_attach(server->session);
 	if (err)
 		fprintf(stderr, "pymem-bpf: the event sources can't be attached: %s\n",
@@ -310,7 +312,7 @@ static int server_open(struct server *server)
 	}
 	if (open_session(server))
 		return EXIT_ENVIRONMENT;
-	/* Nothing of a client's has been looked at by now. */
+	/* Nothing that a client controls has been read by now. */
 	return open_clients(server)
 		       ?: confine_or_say(CONFINE_LOOK | CONFINE_UNLINK, "serve", o->verbosity);
 }
@@ -319,7 +321,7 @@ static void server_close(struct server *server)
 {
 	struct client *c;
 
-	/* No new ones first. */
+	/* No new connections first. */
 	serve_listener_close(&server->listener);
 	for (c = server->clients; c; c = c->next)
 		client_close(c, "the server ends");

@@ -7,17 +7,17 @@
 
 struct serve_options {
 	const char *socket; /* path to listen at */
-	int fd;		    /* >= 0: serve the one client at its other end instead */
+	int fd;		    /* >= 0: serve only the client at the other end of it */
 	unsigned max_clients, max_per_user;
-	unsigned max_processes; /* watched of each user, children included */
-	int verbosity; /* -1: errors only, 0: begin and end, 1: clients too, 2: libbpf too */
+	unsigned max_processes; /* watched for each user, children included */
+	int verbosity; /* -1: errors only; 0: begin and end; 1: clients too; 2: libbpf too */
 };
 
 #define SERVE_MAX_CLIENTS  256
 #define SERVE_MAX_PER_USER 64
 
-/* Serves until SIGTERM, SIGINT or SIGHUP, or until the client of `fd` is gone. An exit
- * status (options.h); failures are explained on stderr. */
+/* Serves until SIGTERM, SIGINT or SIGHUP, or until the client of `fd` is gone. Failures are
+ * explained on stderr. Returns an exit status (exit_status.h). */
 int serve_run(const struct serve_options *options);
 
 #endif

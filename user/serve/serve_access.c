@@ -1,22 +1,22 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Problem: a server that runs as root hands out what it sees of processes. It must not
- * tell a user more than that user could find out alone.
+/* Problem: a server that runs as root tells what it sees of processes. It must not tell a user more
+ * than that user could find out alone.
  *
- * The rule is ptrace's for reading (ptrace_may_access, kernel/ptrace.c), on all IDs: the
- * process's four user and four group IDs are the peer's, it is dumpable, and it holds no
- * capability that the peer lacks. That refuses setuid and setgid programs, programs with
- * file capabilities, and those that hide on purpose (ssh-agent). Root may watch any.
+ * The rule is that of ptrace for reading (ptrace_may_access() in kernel/ptrace.c), applied to all
+ * IDs. The four user IDs and four group IDs of the process must be the peer's. The process must be
+ * dumpable, and must have no capability that the peer lacks. That refuses setuid and setgid
+ * programs, programs with file capabilities, and programs that hide on purpose (ssh-agent). Root
+ * may watch any process.
  *
- * Capabilities count in the user namespace that they were got in: whoever makes one has all of them
- * there. So they are compared within one namespace only; to a process of any other the peer
- * has none.
+ * Capabilities count only in the user namespace in which they were got: whoever creates a namespace
+ * has all of them there. So they are compared only within one namespace. In any other the peer has
+ * none.
  *
- * Left out: what security modules add, and what ptrace allows to who made a user namespace, which
- * is refused here.
+ * Left out: what security modules add. Refused, although ptrace allows it: what the creator of a
+ * user namespace may do in it.
  *
- * Of a process of another user nothing is told but that: not its name, nor why else it would
- * be refused. Where /proc hides it (hidepid), it is hidden here too, as far as kill(2) hides it.
- */
+ * About a process of another user nothing else is told: neither its name, nor why else it would be
+ * refused. If /proc hides it (hidepid), it is hidden here too, as far as kill(2) hides it. */
 #include "serve/serve_access.h"
 
 #include <errno.h>
@@ -54,11 +54,11 @@ int serve_creds_parse(const char *text, size_t len, struct serve_creds *creds)
 	unsigned seen = 0;
 	char line[128];
 
-	/* The name comes first, with its newlines escaped: each line is what it seems. */
+	/* The name comes first, and its newlines are escaped. So no line can be forged. */
 	for (; text < end; text = stop + 1) {
 		stop = memchr(text, '\n', (size_t)(end - text));
 		if (!stop)
-			break; /* cut off: a number may lack digits */
+			break; /* cut off: digits may be missing */
 		if ((size_t)(stop - text) >= sizeof(line))
 			continue;
 		memcpy(line, text, (size_t)(stop - text));

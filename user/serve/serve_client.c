@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* One connection: its requests, and what it watches.
  *
- * Nothing here waits for a client. A request is answered at once; an answer that finds no
- * room, because the client does not read, ends the connection. A user who asks too much is
- * not read from for a while: the messages wait in the client's own socket.
+ * Nothing here waits for a client. A request is answered at once. If the client does not read and
+ * there is no room for the answer, the connection is closed. A user who asks too much is not read
+ * from for a while: its messages wait in its own socket.
  *
- * Invariant: whatever a client holds (a place, descriptors, a page, tracked processes) is let
- * go in client_close(), the only way a connection ends.
- */
+ * Invariant: client_close() releases all that a client holds (a place, descriptors, a counter
+ * block, tracked processes). A connection ends in no other way. */
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -34,12 +33,12 @@ void client_log(const struct client *client, const char *format, ...)
 	va_end(args);
 	fprintf(stderr, "pymem-bpf serve: client pid %d, uid %u: ", client->peer.pid,
 		client->peer.uid);
-	/* It may quote a name that a process chose. */
+	/* It may contain a name that a process chose. */
 	text_print(stderr, text, 0, false);
 	fputc('\n', stderr);
 }
 
-/* Sends `reply`, with descriptor `attached` unless it is -1. 0 or -errno. */
+/* Sends `reply`, with the descriptor `attached` unless that is -1. 0 or -errno. */
 static int send_reply(int fd, const struct pymem_serve_reply *reply, int attached)
 {
 	union {
@@ -66,7 +65,7 @@ static int send_reply(int fd, const struct pymem_serve_reply *reply, int attache
 	return n < 0 ? -errno : 0;
 }
 
-/* Answers; false if the client was closed because it did not take the answer. */
+/* Answers. False: the client did not take the answer and was closed. */
 static bool answer(struct client *c, unsigned op, enum pymem_serve_status status,
 		   const char *message)
 {
@@ -100,7 +99,7 @@ static void on_socket(void *arg, uint32_t events)
 {
 	struct client *c = arg;
 
-	/* While it is held back, it may have been ready already. */
+	/* This event may have been reported before the client was paused. */
 	if (events & EPOLLIN && !c->pause.loop)
 		readable(c, events & EPOLLHUP);
 	else if (events & (EPOLLHUP | EPOLLERR))
@@ -121,7 +120,7 @@ static void on_target(void *arg, uint32_t events)
 
 /* --- begin and end --- */
 
-/* Takes a place and the descriptors. 0, or -errno. */
+/* Takes a place and the descriptors. 0 or -errno. */
 static int client_join(struct client *c)
 {
 	struct server *s = c->server;
@@ -191,7 +190,7 @@ struct client *client_new(struct server *server, int fd)
 	return NULL;
 }
 
-/* The watch goes; what was asked for stays, until UNTRACK. */
+/* Stops watching; `watching` stays true until UNTRACK. */
 static void stop_watching(struct client *c)
 {
 	if (!c->watched)
@@ -232,7 +231,7 @@ void client_end_watch(struct client *c, const char *why)
 	stop_watching(c);
 }
 
-/* Whose quota is met, and what to do. */
+/* Says which quota is full, and what to do. */
 static const char *quota_text(struct client *c, char *text, size_t size)
 {
 	int payer = serve_quota_payer(&c->server->quota, c->peer.account);
@@ -251,7 +250,7 @@ static const char *quota_text(struct client *c, char *text, size_t size)
 	return text;
 }
 
-/* The TRACK of c->process has failed. */
+/* Answers a TRACK of c->process that has failed. */
 static void refuse_watch(struct client *c, int err)
 {
 	char why[208], quota[160];
@@ -289,14 +288,14 @@ static void begin_watch(struct client *c)
 		return;
 	}
 	err = loop_add(s->loop, &c->target, c->process.pidfd, EPOLLIN, on_target, c);
-	fd = err ? err : session_page_fd(s->session, c->watched->watch.number);
+	fd = err ? err : session_block_fd(s->session, c->watched->watch.number);
 	if (fd < 0) {
 		stop_watching(c);
 		refuse_watch(c, fd);
 		return;
 	}
 	serve_reply_fill(&reply, PYMEM_SERVE_TRACK, PYMEM_SERVE_OK, NULL);
-	reply.page_bytes = PYMEM_PAGE_BYTES;
+	reply.block_bytes = PYMEM_BLOCK_BYTES;
 	reply.pid = c->process.pid;
 	reply.slot = c->slot;
 	c->watching = true;
@@ -326,7 +325,7 @@ static void track(struct client *c, const struct pymem_serve_request *request)
 		answer(c, PYMEM_SERVE_TRACK, status, why);
 		return;
 	}
-	/* It had the PID while it lived. */
+	/* The client has ended since it sent this: another process may have its PID. */
 	if (!request->pid && serve_process_ended(c->pidfd)) {
 		close(c->process.pidfd);
 		c->process.pidfd = -1;
@@ -400,7 +399,7 @@ static void resume(void *arg)
 		client_close(c, strerror(-err));
 }
 
-/* What it has to say waits in its socket. */
+/* Stops reading from the client for a while; its messages wait in its socket. */
 static void pause_for(struct client *c, uint64_t wait_ns)
 {
 	client_log(c, "asks too often: held back");
@@ -408,7 +407,7 @@ static void pause_for(struct client *c, uint64_t wait_ns)
 	loop_timer_start(c->server->loop, &c->pause, wait_ns, 0, resume, c);
 }
 
-/* A message is there, or, if it has hung up, perhaps only the end. */
+/* Reads a message. If the client has hung up, there may be none. */
 static void readable(struct client *c, bool hung_up)
 {
 	char bytes[sizeof(struct pymem_serve_request)];
@@ -432,8 +431,8 @@ static void readable(struct client *c, bool hung_up)
 		return;
 	}
 	serve_limits_charge(&c->server->limits, c->user, SERVE_COST_REQUEST);
-	/* With MSG_TRUNC, n is the message's whole length; 0 is an empty one, or the end of what
-	 * a client sends that still reads: after either answer it is over. */
+	/* With MSG_TRUNC, n is the whole length of the message. 0 is an empty message, or the end
+	 * from a client that still reads. Either is answered, and the connection is closed. */
 	handle(c, bytes, (size_t)n);
 	serve_limits_took(&c->server->limits, c->user, now, server_now());
 }

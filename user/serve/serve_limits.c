@@ -1,26 +1,23 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Problem: one user must not take from the others, by many connections, by many requests, or
- * by connecting again and again to be a new client each time.
+/* Problem: one user must not take the server away from others: by many connections, by many
+ * requests, or by connecting again and again as a new client.
  *
- * So the account is the user's, not the connection's, and outlives the connections: a place
- * in the table is given to another user only when it has none. There are twice as many places
- * as connections; the one left longest ago is reused, by when its tokens have mostly come
- * back.
+ * So the account belongs to the user, not to the connection, and outlives it. A place in the table
+ * is given to another user only when its user has no connection. There are twice as many places as
+ * connections. The one left longest ago is reused first; most of its tokens have come back by then.
  *
- * Some users together could still take all places: a few are kept for root, and more for
+ * Several users together could still take all places. So a few are kept for root, and more for
  * users who have none yet.
  *
- * Tokens bound what a user takes in the long run; that many requests come at once, each of which
- * keeps the server from everything else, is bounded by turns: after each of them others are
- * answered first.
- */
+ * Tokens limit what a user takes in the long run. A burst of requests, each of which keeps the
+ * server busy, is limited by turns: after each of them others are answered first. */
 #include "serve/serve_limits.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define PART_FOR_ROOT  16 /* one in so many */
+#define PART_FOR_ROOT  16 /* one part in so many */
 #define PART_FOR_FIRST 8
 
 int serve_limits_init(struct serve_limits *limits, unsigned max_clients, unsigned max_per_user)
@@ -49,7 +46,7 @@ static void refill(struct serve_user *user, uint64_t now_ns)
 	user->at_ns = now_ns;
 }
 
-/* The user's place, or one to be had. There always is one: see above. */
+/* The place of the user, or one that can be used. There always is one: see above. */
 static struct serve_user *place_of(struct serve_limits *limits, uid_t uid, uint64_t now_ns)
 {
 	struct serve_user *user, *oldest = NULL;
@@ -68,7 +65,7 @@ static struct serve_user *place_of(struct serve_limits *limits, uid_t uid, uint6
 	return oldest;
 }
 
-/* How many connections there may be in all after this one. */
+/* With fewer connections than this in all, the user may open another one. */
 static unsigned room_for(const struct serve_limits *limits, const struct serve_user *user)
 {
 	unsigned kept = user->uid ? limits->for_root : 0;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* What serve.c (the loop), serve_client.c (one connection) and serve_watched.c (what is
- * watched) share. */
+/* What serve.c (the loop), serve_client.c (one connection) and serve_watched.c (watched processes)
+ * share. */
 #ifndef SERVE_PRIVATE_H
 #define SERVE_PRIVATE_H
 
@@ -16,14 +16,14 @@
 #include "os/loop.h"
 #include "serve/watch.h"
 
-/* So long nothing must have been watched before the event sources are detached: to attach
- * costs the host more than to have them stay a little. */
+/* The event sources stay attached for so long after the last process was watched: attaching costs
+ * the host more than leaving them for a moment. */
 #define SERVER_LINGER_NS 2000000000ULL
 
-/* How often processes that are watched are looked after. */
+/* How often watched processes are checked. */
 #define SERVER_CHECK_NS 1000000000ULL
 
-/* Images (processes, by fork and exec) that one watch may add up. */
+/* The most images (processes, by fork and exec) that one watch adds up. */
 #define SERVER_MAX_IMAGES 1024
 
 struct client;
@@ -32,17 +32,17 @@ struct watched;
 struct client {
 	struct server *server;
 	struct client *next;
-	int fd;	   /* connection; -1 once it is closed */
+	int fd;	   /* the connection; -1: closed */
 	int pidfd; /* of the process at its other end */
 	struct serve_peer peer;
-	size_t user;		      /* in server.limits */
-	bool watching;		      /* since TRACK, until UNTRACK */
-	struct serve_process process; /* then; pidfd -1 once it has ended */
-	struct watched *watched;      /* likewise; then NULL */
-	unsigned slot;		      /* on its page */
+	size_t user;		      /* its index in server.limits */
+	bool watching;		      /* from TRACK until UNTRACK */
+	struct serve_process process; /* while watching; its pidfd is -1 after it has ended */
+	struct watched *watched;      /* while watching and the process lives; else NULL */
+	unsigned slot;		      /* its place for peaks in the counter block */
 	struct loop_fd socket;
-	struct loop_fd other_end, target; /* the ends of those processes */
-	struct loop_timer pause;	  /* runs while it is not read from */
+	struct loop_fd other_end, target; /* report the ends of these processes */
+	struct loop_timer pause;	  /* runs while the client is not read from */
 };
 
 struct server {
@@ -54,40 +54,40 @@ struct server {
 	struct serve_listener listener;
 	struct client *clients;
 	struct watched *watched; /* processes */
-	struct watched *ended;	 /* whose pages are to be let go */
+	struct watched *ended;	 /* their counter blocks are to be freed */
 	bool attached;
 	struct loop_fd on_listener;
 	struct loop_timer accept; /* runs while no connection is accepted */
-	struct loop_timer check;  /* looks after what is watched, while attached */
-	struct loop_timer detach; /* unless something is watched by then */
-	struct loop_timer sweep;  /* frees what was closed, once nobody is about it */
+	struct loop_timer check;  /* checks what is watched, while attached */
+	struct loop_timer detach; /* detaches if nothing is watched by then */
+	struct loop_timer sweep;  /* frees closed clients when no function uses them */
 };
 
-/* CLOCK_MONOTONIC. */
+/* CLOCK_MONOTONIC in nanoseconds. */
 uint64_t server_now(void);
 
-/* Attaches the event sources, unless they are. 0 or -errno. */
+/* Attaches the event sources if they are not attached. 0 or -errno. */
 int server_attach(struct server *server);
-/* Something that was to be watched, or was, is not: it may have been the last. */
+/* A process is not watched any more, or could not be: detaches later if it was the last. */
 void server_linger(struct server *server);
-/* A client was closed, or a page has ended: it is freed as soon as the loop comes to it. */
+/* A client was closed or a counter block has ended: it is freed when the loop comes to it. */
 void server_sweep_soon(struct server *server);
 
-/* Says something about the server, unless -q is given. */
+/* Prints a message about the server, unless -q is given. */
 __attribute__((format(printf, 2, 3))) void server_say(const struct server *server,
 						      const char *format, ...);
 
-/* Says what happens to a client, if -v is given. */
+/* Prints a message about a client, if -v is given. */
 __attribute__((format(printf, 2, 3))) void client_log(const struct client *client,
 						      const char *format, ...);
 
-/* Takes over the connection `fd`. NULL: refused, and closed. */
+/* A new client, which owns the connection `fd`. NULL: it was refused, and `fd` is closed. */
 struct client *client_new(struct server *server, int fd);
-/* Ends it and what it watches; freed by client_free() once no function that has it runs. */
+/* Ends the client and what it watches. client_free() frees it once no function uses it. */
 void client_close(struct client *client, const char *why);
 void client_free(struct client *client);
 
-/* The process watched has ended, or may be watched no longer. */
+/* The watched process has ended, or may not be watched any longer. */
 void client_end_watch(struct client *client, const char *why);
 
 #endif

@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Problem: a PID is a number that others get, too, and what /proc says of it may be of two
- * processes, one after the other.
+/* Problem: a PID may be reused, so what is read from /proc may belong to two processes, one after
+ * the other.
  *
- * So a descriptor of the process (pidfd) is taken first; what /proc said meanwhile is of
- * that process if it has not ended afterwards. Only files are read that the process can't
- * hold up: not its command line, which lies in its own memory.
- */
+ * So a descriptor of the process (pidfd) is opened first. What /proc said meanwhile belongs to that
+ * process if it has not ended afterwards. Only files that the process can't hold up are read: not
+ * its command line, which lies in its own memory. */
 #include "serve/serve_process.h"
 
 #include <errno.h>
@@ -20,7 +19,8 @@
 #include "os/account.h"
 #include "os/proc.h"
 
-/* Reads a file of /proc/PID; its length, or -errno. `st`, if not NULL, is its stat(). */
+/* Reads a file of /proc/PID. Returns its length or -errno. `st`, if not NULL, becomes that of
+ * fstat(). */
 static ssize_t read_proc(pid_t pid, const char *name, char *text, size_t size, struct stat *st)
 {
 	char path[64];
@@ -86,7 +86,7 @@ static enum pymem_serve_status check(const struct serve_peer *peer, struct serve
 	if (n < 0 || proc_stat_parse(text, (size_t)n, &info) || serve_creds_read(pid, &creds) ||
 	    serve_process_ended(process->pidfd))
 		return gone(pid, why, size);
-	/* First, and without its name: the peer may not see the process at all. */
+	/* Before anything else, and without the name: the peer may not even see the process. */
 	refusal = serve_access_refusal(peer, &creds);
 	if (refusal) {
 		snprintf(why, size, "pid %d: %s", pid, refusal);
@@ -124,7 +124,7 @@ enum pymem_serve_status serve_process_open(const struct serve_peer *peer, pid_t 
 		return PYMEM_SERVE_FAILED;
 	}
 	if (process->pidfd < 0) {
-		/* A thread has no such descriptor, but a directory in /proc. */
+		/* A thread has a folder in /proc, but no pidfd. */
 		if (!serve_creds_read(pid, &creds) && creds.tgid != pid &&
 		    !serve_access_refusal(peer, &creds)) {
 			snprintf(why, size, "pid %d: is a thread of process %d: ask for that", pid,

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* The process that a client wants watched: that it is the one meant, and allowed. */
+/* The process that a client wants to watch: it must be the right one, and the client must be
+ * allowed to. */
 #ifndef SERVE_PROCESS_H
 #define SERVE_PROCESS_H
 
@@ -10,10 +11,10 @@
 #include "pymem_serve.h"
 #include "serve/serve_access.h"
 
-/* What /proc says of who process `pid` is. 0, -ESRCH, -errno. */
+/* Fills `creds` with what /proc says of process `pid`. 0, -ESRCH or -errno. */
 int serve_creds_read(pid_t pid, struct serve_creds *creds);
 
-/* Has the process of this descriptor ended? */
+/* True if the process of this pidfd has ended. */
 bool serve_process_ended(int pidfd);
 
 struct serve_process {
@@ -22,13 +23,14 @@ struct serve_process {
 	uint64_t start_ticks;
 };
 
-/* Finds process `pid` for `peer`, and checks that it may be watched. `start_ticks` as the
- * request has it. `process` is filled in only if PYMEM_SERVE_OK; otherwise `why` is. */
+/* Finds process `pid` for `peer` and checks that it may be watched. `start_ticks` is that of the
+ * request. Returns PYMEM_SERVE_OK and fills in `process`; or another status, with a message in
+ * `why`. */
 enum pymem_serve_status serve_process_open(const struct serve_peer *peer, pid_t pid,
 					   uint64_t start_ticks, struct serve_process *process,
 					   char *why, size_t size);
 
-/* May `peer` go on watching it, after an exec? */
+/* True if `peer` may still watch the process after an exec. */
 bool serve_process_still_allowed(const struct serve_peer *peer,
 				 const struct serve_process *process);
 

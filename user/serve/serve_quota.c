@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Problem: the tables of processes are everybody's, and one user can fork faster than any server
- * looks. So the kernel side itself counts, at each fork, on whose account a process is: that of
- * the user who had it, or what it descends from, watched. Here is decided who has which account.
+/* Problem: all users share the tables of processes, and one user can fork faster than any server
+ * can look. So the BPF side counts at each fork. A process counts against an account: that of the
+ * user for whom it, or its ancestor, is watched. Here it is decided who has which account.
  *
- * Root has none: beyond what all users together may have, the table is root's.
+ * Root has no account: what is left beside the share of all users is root's.
  *
- * Left out: who pays when a user's process is part of root's sum too. Whoever had it watched first
- * does, until it ends.
- */
+ * Left out: a process that is part of root's sum as well. It counts against the user for whom it
+ * was watched first, until it ends. */
 #include "serve/serve_quota.h"
 
 #include <errno.h>

@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Problem: what comes over the socket is anybody's bytes. All of it is checked here, before
- * anything else looks at it.
+/* Problem: anybody can send anything over the socket. All of it is checked here, before anything
+ * else looks at it.
  *
- * Invariants: no field is used that was not checked; the magic and the version are looked at
- * first, so that a client of another version is told so, whatever its records look like.
- * Left out: whether the request is allowed, or makes sense now.
- */
+ * Invariants: only fields that were checked are used. Magic and version come first: so a client of
+ * another version is told that, whatever its records look like. Left out: whether the request is
+ * allowed, or makes sense now. */
 #include "serve/serve_request.h"
 
 #include <stdint.h>
@@ -15,7 +14,7 @@
 #include "base/text.h"
 #include "render/render.h"
 
-/* What every version begins with. */
+/* The beginning of a request in every version. */
 struct header {
 	uint32_t magic;
 	uint16_t version;
@@ -78,7 +77,7 @@ void serve_reply_fill(struct pymem_serve_reply *reply, unsigned op, enum pymem_s
 	snprintf(reply->program, sizeof(reply->program), "%s", PYMEM_VERSION);
 	if (status == PYMEM_SERVE_OK)
 		return;
-	/* Messages quote names that processes chose: they end on terminals. */
+	/* Messages contain names that processes chose, and are printed on terminals. */
 	text_escape(reply->message, sizeof(reply->message),
 		    message && *message ? message : serve_status_text(status));
 }

@@ -8,18 +8,18 @@
 
 #include "pymem_serve.h"
 
-/* Reads the message of `size` bytes at `bytes`, which need not be aligned. Only after
- * PYMEM_SERVE_OK is `request` filled in; otherwise PYMEM_SERVE_BAD_REQUEST or _BAD_VERSION,
- * after whose answer the connection is to be closed. */
+/* Reads the message of `size` bytes at `bytes`, which need not be aligned. PYMEM_SERVE_OK:
+ * `request` is filled in. PYMEM_SERVE_BAD_REQUEST or _BAD_VERSION: the caller answers and closes
+ * the connection. */
 enum pymem_serve_status serve_request_read(const void *bytes, size_t size,
 					   struct pymem_serve_request *request);
 
-/* Fills `reply` to an operation: everything but what TRACK adds. `message`, which may be
- * NULL, is cut to fit and its control characters are replaced. */
+/* Fills `reply` to an operation, except for what TRACK adds. `message` may be NULL; it is cut to
+ * fit, and its control characters are escaped. */
 void serve_reply_fill(struct pymem_serve_reply *reply, unsigned op, enum pymem_serve_status status,
 		      const char *message);
 
-/* What a status means, for logs and as the message where there is none; never NULL. */
+/* What a status means: for logs, and if there is no other message. A constant text, never NULL. */
 const char *serve_status_text(enum pymem_serve_status status);
 
 #endif

@@ -1,14 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Problem: one well-known place to connect to, that survives a server that was killed, and
- * that two servers don't take from each other; and the identity of who connects, from the
+/* Problem: clients need one known place to connect to. It must survive a server that was killed,
+ * and two servers must not take it from each other. And the identity of a client must come from the
  * kernel alone.
  *
- * Whether a socket file is stale is found out by connecting: ECONNREFUSED means that nobody
- * listens. Left out: two servers started in the same instant over a stale file; the later
- * one wins. On kernels without SO_PEERPIDFD (before 6.5) the peer is looked up by its PID:
- * one that ended, and whose PID is reused before its connection is accepted, is taken for
- * the other. Its user is right all the same.
- */
+ * A socket file is stale if connecting gives ECONNREFUSED: nobody listens. Left out: two servers
+ * that start at the same instant over a stale file; the later one wins. Before 6.5 there is no
+ * SO_PEERPIDFD, and the peer is looked up by its PID. If that process has ended and its PID was
+ * reused before the connection was accepted, the other process is taken for it. Its user is correct
+ * in any case. */
 #include "serve/serve_socket.h"
 
 #include <errno.h>
@@ -26,17 +25,17 @@
 #include "serve/serve_process.h"
 
 #ifndef SO_PEERPIDFD
-#define SO_PEERPIDFD 77 /* 6.5 */
+#define SO_PEERPIDFD 77 /* since 6.5 */
 #endif
 #ifndef SO_PASSRIGHTS
-#define SO_PASSRIGHTS 83 /* 6.16 */
+#define SO_PASSRIGHTS 83 /* since 6.16 */
 #endif
 
 #define BACKLOG		128
-#define FIRST_LISTEN_FD 3    /* as systemd passes them */
-#define QUEUE_MAX	4096 /* more than any host lets wait (net.unix.max_dgram_qlen) */
+#define FIRST_LISTEN_FD 3    /* the first one that systemd passes */
+#define QUEUE_MAX	4096 /* more than any host allows to wait (net.unix.max_dgram_qlen) */
 
-/* Descriptors sent to us would be closed by us, and closing some of them takes as long as
+/* Refuses descriptors from clients. We would have to close them, and closing some takes as long as
  * their sender likes. Kernels before 6.16 can't refuse them. */
 static void refuse_descriptors(int fd)
 {
@@ -60,7 +59,7 @@ static bool is_seqpacket(int fd, bool listening)
 	       socket_option(fd, SO_ACCEPTCONN) == listening;
 }
 
-/* The socket that systemd passed, -ENOENT if it passed none. */
+/* The socket that systemd passed; -ENOENT: it passed none. */
 static int inherited(char *why, size_t size)
 {
 	const char *pid = getenv("LISTEN_PID"), *fds = getenv("LISTEN_FDS");
@@ -82,7 +81,8 @@ static int inherited(char *why, size_t size)
 	return FIRST_LISTEN_FD;
 }
 
-/* Something is at `path`: 0 if it was a dead server's socket, which is gone now. */
+/* There is a file at the path. 0: it was the socket of a dead server and has been removed. -errno
+ * with a sentence in `why`. */
 static int clear_stale(const struct sockaddr_un *address, char *why, size_t size)
 {
 	struct stat st;
@@ -112,7 +112,7 @@ static int clear_stale(const struct sockaddr_un *address, char *why, size_t size
 
 static int bind_at(int fd, const struct sockaddr_un *address, char *why, size_t size)
 {
-	/* Everybody may connect: credentials decide, not the file's mode. */
+	/* Everybody may connect: credentials decide, not the mode of the file. */
 	mode_t mask = umask(0111);
 	int err = 0, attempt;
 
@@ -198,9 +198,9 @@ void serve_socket_end(int fd)
 {
 	char byte;
 
-	/* A message that is left unread makes the other end's next read fail (ECONNRESET), and it
-	 * never learns what it was told last. Nothing is queued any more once we don't read: so
-	 * what is there can be emptied, however fast the other end sends. */
+	/* A message that we leave unread makes the client's next read fail (ECONNRESET), and it
+	 * never learns what it was told last. After the shutdown nothing more is queued: what is
+	 * there can be read away, however fast the client sends. */
 	shutdown(fd, SHUT_RDWR);
 	for (int i = 0; i < QUEUE_MAX && recv(fd, &byte, 1, MSG_DONTWAIT) > 0; i++)
 		;
@@ -218,10 +218,10 @@ int serve_peer_read(int fd, struct serve_peer *peer)
 		return -errno;
 	*peer = (struct serve_peer){.pid = ucred.pid, .uid = ucred.uid, .gid = ucred.gid};
 	if (ucred.pid <= 0)
-		return -ESRCH; /* of another PID namespace */
+		return -ESRCH; /* it is in another PID namespace */
 	size = sizeof(pidfd);
 	if (getsockopt(fd, SOL_SOCKET, SO_PEERPIDFD, &pidfd, &size)) {
-		/* Which error tells of a peer that is gone differs between kernels. */
+		/* The error for a peer that is gone differs between kernels. */
 		pidfd = (int)syscall(SYS_pidfd_open, ucred.pid, 0);
 		if (pidfd < 0)
 			return errno == ENOSYS || errno == EMFILE || errno == ENFILE ? -errno

@@ -1,15 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Problem: a process has one page, and several connections want it: the kernel's of a notebook
- * and that of a tool that looks on, a script under a profiler and the profiler within it.
+/* Problem: a process has one counter block, and several connections want it: the kernel of a
+ * notebook and a tool that looks on, or a script under a profiler and the profiler in it.
  *
- * So the page is shared. Each connection has a slot of its own there for its peaks, since each
- * resets them when it likes; the page ends with the last of them. Who has had the page once may
- * still have it mapped, so it ends for all as soon as one who ever got it may watch the process no
- * longer, which takes an exec of a privileged program; the others may ask anew.
+ * So they share the block. Each connection has its own slot for peaks in it, since each resets them
+ * when it likes. The block ends with the last of them. A client that once got the block may still
+ * have it mapped. So the block ends for all as soon as one of those who ever got it may not watch
+ * the process any longer; that takes an exec of a privileged program. The others may ask again.
  *
- * To let a page go the kernel waits for programs that may use it. One goes at a time, between
- * two looks at the sockets, so that many that end at once keep nobody waiting.
- */
+ * To free a block, the kernel waits for programs that may be using it. One is freed at a time, and
+ * the sockets are handled in between: so many that end at once keep nobody waiting. */
 #include "serve/serve_watched.h"
 
 #include <errno.h>
@@ -31,7 +30,7 @@ static bool same_rights(const struct serve_peer *a, const struct serve_peer *b)
 	       a->userns == b->userns;
 }
 
-/* The peer gets the page. 0 or -EUSERS. */
+/* Notes that the peer gets the counter block. 0 or -EUSERS. */
 static int note_peer(struct watched *w, const struct serve_peer *peer)
 {
 	unsigned i;
@@ -49,7 +48,7 @@ static int take_slot(struct watched *w, unsigned *slot)
 {
 	unsigned i;
 
-	for (i = 0; i < PYMEM_PAGE_WATCHERS; i++) {
+	for (i = 0; i < PYMEM_BLOCK_WATCHERS; i++) {
 		if (w->slots & 1U << i)
 			continue;
 		*slot = i;
@@ -125,7 +124,7 @@ void watched_leave(struct client *c)
 
 /* --- looking after --- */
 
-/* For all who share it; then w is no more among those that are watched. */
+/* Ends the watch for all who share it. After that, `w` is not among the watched ones. */
 static void end_for_all(struct server *server, const struct watched *w, const char *why)
 {
 	struct client *c;
@@ -135,7 +134,7 @@ static void end_for_all(struct server *server, const struct watched *w, const ch
 			client_end_watch(c, why);
 }
 
-/* May all who have had its page go on watching the process? */
+/* True if all who ever got its counter block may still watch the process. */
 static bool still_allowed(const struct server *server, const struct watched *w)
 {
 	const struct client *c = server->clients;
@@ -155,16 +154,17 @@ static int count_image(const struct pymem_proc *record, void *arg)
 	int number = (int)record->tree, i;
 	struct watched *w;
 
-	for (i = 0; number && i < PYMEM_PAGE_NESTED; i++) {
+	for (i = 0; number && i < PYMEM_BLOCK_NESTED; i++) {
 		for (w = server->watched; w; w = w->next)
 			if (number == w->watch.number)
 				w->images++;
-		number = session_page_around(server->session, number);
+		number = session_block_around(server->session, number);
 	}
 	return 0;
 }
 
-/* The kernel side's tables are everybody's: who forks without end is watched no longer. */
+/* All users share the tables of the BPF side: a process that forks without end is not watched any
+ * longer. */
 static int limit_images(struct server *server)
 {
 	struct watched *w, *next;

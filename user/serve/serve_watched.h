@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* A process that is watched, and the connections that share its page. */
+/* A process that is watched, and the connections that share its counter block. */
 #ifndef SERVE_WATCHED_H
 #define SERVE_WATCHED_H
 
@@ -7,7 +7,7 @@
 
 #include "serve/serve_private.h"
 
-/* Users, with their groups and capabilities, who may have got one page. */
+/* The most users (with groups and capabilities) who may get the same counter block. */
 #define WATCHED_PEERS 8
 
 struct watched {
@@ -15,27 +15,27 @@ struct watched {
 	struct watch watch;
 	pid_t pid;
 	uint64_t start_ticks;
-	unsigned slots; /* bit N: slot N of the page is a client's */
+	unsigned slots; /* bit N: slot N of the counter block is in use */
 	struct serve_peer peers[WATCHED_PEERS];
 	unsigned peer_count;
-	unsigned images; /* when last counted */
+	unsigned images; /* as counted last */
 };
 
-/* Has c watch c->process, on the page that is there or a new one: c->watched, c->slot. 0,
- * -EUSERS: too many share it; or as watch_begin(). */
+/* Lets c watch c->process, with the counter block that exists or with a new one. Sets c->watched
+ * and c->slot. 0; -EUSERS: too many share it; or an error of watch_begin(). */
 int watched_join(struct client *c);
 
-/* c watches no longer. With the last client the page ends. */
+/* c does not watch any longer. With its last client the counter block ends. */
 void watched_leave(struct client *c);
 
-/* Ends what may be watched no longer, after an exec or for having too many children. 0 or
- * -errno: children can't be counted. */
+/* Ends watches that are not allowed any longer, after an exec or because of too many children. 0,
+ * or -errno: children can't be counted. */
 int watched_look_after(struct server *server);
 
-/* Lets go one page that has ended. False: there is none. */
+/* Frees one counter block that has ended. False: there is none. */
 bool watched_sweep(struct server *server);
 
-/* Frees all records; their pages are the session's. */
+/* Frees all records. Their counter blocks belong to the session. */
 void watched_free(struct server *server);
 
 #endif

@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Problem: watching one process takes a page and a tracked image, and what is read there is
- * written meanwhile.
+/* Problem: watching a process takes a counter block and a tracked image, and the block is written
+ * while it is read.
  *
- * Invariants: a page belongs to one watch; each of its words is read once. Left out: who is
- * allowed to, who shares it, and noticing that the process has ended.
- */
+ * Invariants: a counter block belongs to one watch. Each word of it is read once. Left out: who may
+ * watch, who shares it, and noticing that the process has ended. */
 #include "serve/watch.h"
 
 #include <errno.h>
@@ -35,28 +34,28 @@ int watch_begin(struct watch *w, struct session *session, pid_t pid, uint64_t st
 	int err;
 
 	memset(w, 0, sizeof(*w));
-	w->number = session_page_new(session);
+	w->number = session_block_new(session);
 	if (w->number < 0)
 		return w->number;
-	target.page = w->number;
+	target.block = w->number;
 	err = session_track(session, &target, 1);
 	if (!err)
 		err = result_error(target.result);
 	if (err) {
-		session_page_free(session, w->number);
+		session_block_free(session, w->number);
 		return err;
 	}
 	w->session = session;
-	w->page = session_page(session, w->number);
-	w->images = READ(w->page->images);
-	w->start_pages = READ(w->page->start_pages);
-	w->start_tree_pages = READ(w->page->tree_pages);
+	w->block = session_block(session, w->number);
+	w->images = READ(w->block->images);
+	w->start_pages = READ(w->block->start_pages);
+	w->start_tree_pages = READ(w->block->tree_pages);
 	return 0;
 }
 
 bool watch_execed(struct watch *w)
 {
-	uint32_t images = READ(w->page->images);
+	uint32_t images = READ(w->block->images);
 	bool execed = images != w->images;
 
 	w->images = images;
@@ -65,12 +64,12 @@ bool watch_execed(struct watch *w)
 
 int watch_reset(struct watch *w, unsigned slot)
 {
-	return session_page_do(w->session, w->number, PYMEM_PAGE_DO_RESET, slot);
+	return session_block_do(w->session, w->number, PYMEM_BLOCK_DO_RESET, slot);
 }
 
 int watch_from_exec(struct watch *w)
 {
-	return session_page_do(w->session, w->number, PYMEM_PAGE_DO_FROM_EXEC, 0);
+	return session_block_do(w->session, w->number, PYMEM_BLOCK_DO_FROM_EXEC, 0);
 }
 
 struct watch_figures watch_read(const struct watch *w)
@@ -78,12 +77,12 @@ struct watch_figures watch_read(const struct watch *w)
 	struct watch_figures f = {
 		.start = w->start_pages,
 		.start_tree = w->start_tree_pages,
-		.image_start = READ(w->page->start_pages),
-		.rss = READ(w->page->rss_pages),
-		.peak = READ(w->page->peaks[0].peak_pages),
-		.tree = READ(w->page->tree_pages),
-		.tree_peak = READ(w->page->peaks[0].tree_peak_pages),
-		.partial = READ(w->page->flags) & PYMEM_PAGE_PARTIAL,
+		.image_start = READ(w->block->start_pages),
+		.rss = READ(w->block->rss_pages),
+		.peak = READ(w->block->peaks[0].peak_pages),
+		.tree = READ(w->block->tree_pages),
+		.tree_peak = READ(w->block->peaks[0].tree_peak_pages),
+		.partial = READ(w->block->flags) & PYMEM_BLOCK_PARTIAL,
 	};
 
 	if (f.peak < f.rss)
@@ -95,12 +94,12 @@ struct watch_figures watch_read(const struct watch *w)
 
 void watch_close(struct watch *w)
 {
-	session_page_do(w->session, w->number, PYMEM_PAGE_DO_END, 0);
+	session_block_do(w->session, w->number, PYMEM_BLOCK_DO_END, 0);
 }
 
 void watch_end(struct watch *w)
 {
-	if (w->page)
-		session_page_free(w->session, w->number);
-	w->page = NULL;
+	if (w->block)
+		session_block_free(w->session, w->number);
+	w->block = NULL;
 }

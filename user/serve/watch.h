@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* One process watched on one page (pymem_page.h), for `serve` and `memit`. */
+/* Watches one process with one counter block (pymem_block.h), for `serve` and `memit`. */
 #ifndef WATCH_H
 #define WATCH_H
 
@@ -7,51 +7,51 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#include "pymem_page.h"
+#include "pymem_block.h"
 #include "kernel/session.h"
 
 struct watch {
 	struct session *session;
-	const struct pymem_page *page; /* the session's; NULL: nothing is watched */
-	int number;		       /* of the page */
-	uint32_t images;	       /* that have begun, as far as watch_execed() has told */
-	int64_t start_pages, start_tree_pages; /* RSS when it began */
+	const struct pymem_block *block; /* belongs to the session; NULL: nothing is watched */
+	int number;			 /* of the counter block */
+	uint32_t images; /* number of images that had begun when watch_execed() was called last */
+	int64_t start_pages, start_tree_pages; /* RSS when the watch began */
 };
 
-/* RSS in pages, as read together: the peaks are never below the amounts of now. */
+/* RSS in pages, read together: a peak is never below the amount now. */
 struct watch_figures {
-	int64_t start, start_tree; /* when watching began */
-	int64_t image_start;	   /* when the process last called exec, if it has since then */
+	int64_t start, start_tree; /* when the watch began */
+	int64_t image_start;	   /* when the process called exec last; `start` if it has not */
 	int64_t rss, peak, tree, tree_peak;
-	bool partial; /* the sums lack descendants, for want of room */
+	bool partial; /* the sums lack some descendants for want of room */
 };
 
-/* Watches process `pid`, and the sum over it and its descendants, on a new page. `start_ticks` as
- * and `payer` as in struct session_target. 0, -ESRCH: it has ended, or another has that PID;
- * -EBUSY: what it runs on is watched already; -EDQUOT: the payer has too many; -ENOSPC: too many
- * processes or pages; -errno. */
+/* Watches process `pid`, and the sum over it and its descendants, in a new counter block.
+ * `start_ticks` and `payer` are as in struct session_target. 0; -ESRCH: it has ended, or another
+ * process has its PID; -EBUSY: its image is watched already; -EDQUOT: the payer has too many;
+ * -ENOSPC: too many processes or counter blocks; -errno. */
 int watch_begin(struct watch *watch, struct session *session, pid_t pid, uint64_t start_ticks,
 		unsigned payer);
 
-/* Has the process called exec since this was last asked? */
+/* True if the process has called exec since the last call. */
 bool watch_execed(struct watch *watch);
 
-/* Both peaks of a slot begin anew. 0 or -errno. */
+/* Resets both peaks of a slot. 0 or -errno. */
 int watch_reset(struct watch *watch, unsigned slot);
 
-/* For a process that is to become a command: peaks begin at its exec. Before that.
- * 0 or -errno. */
+/* For a process that will become a command, before its exec: peaks begin at the exec. 0 or
+ * -errno. */
 int watch_from_exec(struct watch *watch);
 
-/* The figures of now, or the last ones; peaks are those of slot 0. */
+/* The figures of now, or the last ones. Peaks are those of slot 0. */
 struct watch_figures watch_read(const struct watch *watch);
 
-/* The page says that it has ended. At once; the rest, which takes some milliseconds, is for
- * watch_end(). */
+/* Marks the counter block as ended. This is quick; watch_end() does the rest, which takes some
+ * milliseconds. */
 void watch_close(struct watch *watch);
 
-/* Forgets the process and its children. The page says so, and stays as it is for who has
- * mapped it. Harmless if nothing is watched. */
+/* Forgets the process and its children. The counter block is marked as ended, and stays readable
+ * for those who have it mapped. Does nothing if nothing is watched. */
 void watch_end(struct watch *watch);
 
 #endif

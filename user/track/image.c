@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* A child is what its parent was at the fork: short-lived ones are gone before they can be asked,
- * and others run another program by then.
- */
+/* A child is what its parent was at the fork. It is described by its parent: a short-lived child is
+ * gone before it can be read, and others run another program by then. */
 #include "track/image.h"
 
 #include <errno.h>
@@ -38,7 +37,7 @@ void image_describe(struct image *image)
 	int err = examiner_describe(image->pid, &info, &root);
 
 	image->undescribed = err && err != -ESRCH;
-	/* Whatever holds that up, its name is to be had. */
+	/* Its name can be read even if the process holds up everything else. */
 	if (err && (err == -ESRCH || proc_stat_read(image->pid, &info)))
 		return;
 	strings_free(image->argv);
@@ -61,10 +60,12 @@ void image_note_user(struct image *image, const struct pymem_msg_code *code)
 	struct rights has = {.uid = code->uid, .gid = code->gid};
 	struct rights now;
 
-	/* Root is what can be given up; whoever takes it on runs another program. */
+	/* Only root can give up rights. A process that gains rights does so by running another
+	 * program. */
 	if (!had || had->uid == code->uid || (had->uid != 0 && !had->any))
 		return;
-	/* Its groups too, if it is still there and still that. */
+	/* Its groups have changed too; read them if the process still exists and still has that
+	 * user. */
 	if (!rights_of(image->pid, &now) && now.uid == code->uid)
 		has = now;
 	source_root_set_rights(&image->root, &has);

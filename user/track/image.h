@@ -12,48 +12,48 @@
 #include "pymem.h"
 #include "os/source.h"
 
-struct image { /* one process image: pymem_proc's user-space half */
+struct image { /* the user-space half of struct pymem_proc */
 	uint32_t id;
 	pid_t pid, ppid;
 	char comm[64];
-	char **argv; /* NULL-terminated, never NULL once read */
+	char **argv; /* ends with NULL; not NULL after image_describe() */
 	char *cgroup;
-	char python[32]; /* "" until identified */
+	char python[32]; /* "": not identified */
 	struct py_layout layout;
 	bool identified;
-	bool examined;	  /* looked at while it lived: no interpreter so far */
-	bool undescribed; /* it was asked for, and not to be had at that time */
+	bool examined;	  /* was examined while it lived: no interpreter so far */
+	bool undescribed; /* should be described, but could not be at that time */
 	bool dead;
-	bool dropped;	  /* its record found no room: not in the report */
-	bool lines;	  /* the exact engine is attached */
-	int lines_error;  /* -errno where it was wanted and is not; -ENOTSUP: no probe */
-	bool started;	  /* it was seen to begin */
-	bool held;	  /* it could not run until it was identified */
-	bool lines_late;  /* it was seen to begin, and the exact engine was attached after that */
-	bool hidden;	  /* our own child before it became the command */
-	bool asked;	  /* named on the command line, or CMD */
-	char reason[128]; /* why it can't be profiled; "" */
-	struct pymem_proc record; /* once dead */
-	uint64_t ended_ms;	  /* when that was known; CLOCK_MONOTONIC */
-	bool folded;		  /* it ended, and what it did was handed over */
-	bool taking;		  /* that is being done */
-	int64_t handed_pages;	  /* of its stacks, meanwhile */
-	bool needless;		  /* in tracker.ended */
+	bool dropped;		  /* there was no room for its record: it is not in the report */
+	bool lines;		  /* the exact engine is attached */
+	int lines_error;	  /* why it is not attached, -errno; -ENOTSUP: no probe */
+	bool started;		  /* we saw it begin */
+	bool held;		  /* could not run until it was identified */
+	bool lines_late;	  /* we saw it begin, but attached the exact engine later */
+	bool hidden;		  /* our own child, before it executed the command */
+	bool asked;		  /* was named by -p, or is the command */
+	char reason[128];	  /* why it can't be profiled; "": it can */
+	struct pymem_proc record; /* set when it has ended */
+	uint64_t ended_ms;	  /* when that was noticed; CLOCK_MONOTONIC */
+	bool finished;		  /* its figures were handed over after its end */
+	bool taking;		  /* that is being done now */
+	int64_t handed_pages;	  /* of its stacks, so far */
+	bool needless;		  /* is in the list tracker.ended */
 	struct source_root root;
-	uint32_t sweep;		  /* in which it was last seen alive */
-	struct image *next_ended; /* in tracker.ended */
+	uint32_t sweep;		  /* the last sweep that saw it alive */
+	struct image *next_ended; /* in the list tracker.ended */
 	UT_hash_handle hh;
 };
 
-/* Takes what /proc says of the process, as long as it is there. */
+/* Fills in what /proc says of the process, as long as it exists. */
 void image_describe(struct image *image);
 
-/* Describes a child by its parent, as far as it is not described yet; `identified`: its stacks are
- * walked as its parent's were at the fork. */
+/* Fills in what is not known of a child yet, from its parent. `identified`: its stacks have been
+ * walked as its parent's since the fork. */
 void image_inherit(struct image *image, const struct image *parent, bool identified);
 
-/* The process has run code as this user. If it had more rights when it was described, it has them
- * no more: whatever its code names is read with those it has left. */
+/* The process has run code as the user in `code`. If it had more rights when it was described, it
+ * does not have them any more: files that its code names are read with the rights it has left. */
 void image_note_user(struct image *image, const struct pymem_msg_code *code);
 
 void image_free(struct image *image);

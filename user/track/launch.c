@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* The child must be tracked before it execs, so that nothing of the command is missed: it
- * waits for a pipe to close. If we die, the pipe closes too and the command runs
- * unprofiled rather than hang.
+/* The child must be tracked before it execs, so that nothing of the command is missed. So it waits
+ * until a pipe is closed. If we die, the pipe is closed too: the command then runs unprofiled and
+ * does not hang.
  *
- * A command has the rights of who asked for it. Whoever drops its own first (confine.h), and starts
- * commands later, has a launcher: a process forked while all rights were there, which does nothing
- * but fork that one command. By CLONE_PARENT its children are ours: we wait for them, and know
- * them by the kernel's word.
- */
+ * A command has the rights of the user who asked for it. A program that drops its own rights first
+ * (confine.h) and starts commands later uses a launcher. That is a process, forked while all rights
+ * were there, that does nothing but fork this one command. With CLONE_PARENT the commands are our
+ * children: we wait for them, and the kernel tells us their PIDs. */
 #include "track/launch.h"
 
 #include <errno.h>
@@ -42,7 +41,7 @@ static void child(char **command, int go_fd, int error_fd, const struct sigactio
 	_exit(err == ENOENT ? 127 : 126);
 }
 
-/* Pipes of which one process lets the other go, and is told of its exec. */
+/* One pipe lets the child go; the other reports its exec. */
 struct pipes {
 	int go[2], error[2];
 };
@@ -75,7 +74,8 @@ static void pipes_close(struct pipes *pipes, bool childs, bool ours)
 
 int launch_prepare(struct launch *launch, char **command)
 {
-	/* If we were started with it ignored, the kernel would keep the command's end from us. */
+	/* If SIGCHLD were ignored, as the parent may have left it, the kernel would not tell us how
+	 * the command ended. */
 	struct sigaction ended = {.sa_handler = SIG_DFL}, before;
 	struct pipes pipes;
 	int err;
@@ -104,7 +104,7 @@ int launch_prepare(struct launch *launch, char **command)
 /* --- the launcher --- */
 
 struct birth {
-	pid_t pid; /* or -errno; with the two descriptors of struct launch */
+	pid_t pid; /* or -errno; sent with the two descriptors of struct launch */
 };
 
 union two_descriptors {
@@ -130,12 +130,12 @@ static void tell_birth(int fd, struct birth birth, const struct pipes *pipes)
 		header->cmsg_len = CMSG_LEN(sizeof(fds));
 		memcpy(CMSG_DATA(header), fds, sizeof(fds));
 	}
-	/* If nobody is there to be told, the next request doesn't come either. */
+	/* If nobody receives this, no further request will come. */
 	if (sendmsg(fd, &message, MSG_NOSIGNAL) < 0)
 		_exit(1);
 }
 
-/* The signals that its parent takes are not the launcher's: it ends when the parent has. */
+/* The launcher must not handle its parent's signals. It ends when its parent has ended. */
 static void launcher(int fd, char **command)
 {
 	struct sigaction ended;
@@ -253,7 +253,7 @@ static void take_status(struct launch *launch, int status)
 	}
 }
 
-/* Until the traced child has run another program, or has ended. */
+/* Waits until the traced child has executed another program, or has ended. */
 static void wait_for_exec(struct launch *launch)
 {
 	int status;
@@ -297,11 +297,24 @@ bool launch_ended(struct launch *launch)
 	return launch->ended;
 }
 
+int launch_let_go(struct launch *launch)
+{
+	int err;
+
+	launch->known = NULL;
+	if (!launch->traced || launch->ended)
+		return 0;
+	err = launch_trace_end(launch);
+	/* It may be stopped already. */
+	launch_ended(launch);
+	return err;
+}
+
 int launch_exit_status(struct launch *launch)
 {
 	int status;
 
-	/* Nobody looks at it any more. */
+	/* From now on nothing looks at it when it stops. */
 	launch->known = NULL;
 	while (!launch->ended) {
 		if (waitpid(launch->pid, &status, 0) == launch->pid)

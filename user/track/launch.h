@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Starts a command, held back until it is tracked, and again until its program is known; its
- * signals and status are ours. */
+/* Starts a command. It is held until it is tracked, and with ptrace(2) until its program is known.
+ * Signals and its exit status are handled for it. */
 #ifndef LAUNCH_H
 #define LAUNCH_H
 
@@ -10,48 +10,53 @@
 
 struct launch {
 	pid_t pid;
-	int go_fd;    /* closing it lets the command start */
-	int error_fd; /* errno of a failed exec; closed by a good one */
+	int go_fd;    /* close it to let the command start */
+	int error_fd; /* errno of a failed exec; end of file after a good one */
 	bool ended;
-	int status; /* as waitpid() gives it */
+	int status; /* as of waitpid() */
 	/* launch_trace.c */
 	bool traced;
-	bool (*known)(void *arg); /* NULL: it is to be let go */
+	bool (*known)(void *arg); /* NULL: do not hold it any more */
 	void *known_arg;
 	unsigned execs;
-	uint64_t traced_until_ms; /* CLOCK_MONOTONIC; 0: has not begun */
+	uint64_t traced_until_ms; /* CLOCK_MONOTONIC; 0: it has not begun */
 };
 
-/* Forks; the child waits. 0 or -errno. */
+/* Forks the child, which waits. `command` must outlive the launch. 0 or -errno. */
 int launch_prepare(struct launch *launch, char **command);
 
-/* A process that starts one command as often as it is asked to, with the rights and the signal
- * handlers that there are when the launcher starts, whatever is dropped later. */
+/* A process that starts a command as often as it is asked to, with the rights and the signal
+ * handlers that exist when launcher_start() is called. What is dropped later does not matter. */
 struct launcher {
-	pid_t pid; /* -1, or 0 before launcher_start(): none */
+	pid_t pid; /* -1 or 0: there is none */
 	int fd;
 };
 
-/* Forks it. `command` stays the caller's. 0 or -errno. */
+/* Forks the launcher. The caller owns `command`. 0 or -errno. */
 int launcher_start(struct launcher *launcher, char **command);
-/* As launch_prepare(), of its command. -ECHILD: the launcher is gone. */
+/* As launch_prepare(), with the launcher's command. -ECHILD: the launcher is gone. */
 int launcher_prepare(struct launcher *launcher, struct launch *launch);
-/* Harmless if there is none. Commands go on. */
+/* Ends the launcher; its commands go on. Does nothing if there is none. */
 void launcher_end(struct launcher *launcher);
 
-/* From now on it is held, by ptrace(2), where it may be known what it runs: at each exec, before
- * the first instruction of the program, and where its libraries are mapped; until that is known,
- * for ten seconds at most. False: the system does not allow that. If we die, it runs on. */
+/* From now on the command is held with ptrace(2) where its program may become known: at each exec,
+ * before its first instruction, and when its libraries are mapped. That ends when it is known, or
+ * after ten seconds. If we die, it runs on. False: the system does not allow ptrace(2). */
 bool launch_hold(struct launch *launch);
-/* Lets it exec. 0, or the -errno of its execvp(). Where it is held, and once where it is not,
- * `known` is called (NULL: nothing), which looks at what it is: true if nothing more can be
- * learned. */
+/* Lets the command exec. If it is held, `known` is called at each of these stops; else once. It
+ * looks at what the command runs and returns true if nothing more can be learned. NULL: nothing is
+ * called. 0, or -errno of execvp(). */
 int launch_go(struct launch *launch, bool (*known)(void *arg), void *arg);
-/* Has it ended? Does not wait; but deals with its stops, and so calls `known`. */
+/* True if the command has ended. Does not wait, but handles the command's stops, and then calls
+ * `known`. */
 bool launch_ended(struct launch *launch);
-/* Exit status to pass on: the command's own, or 128 + its signal. Waits for it. */
+/* From now on the command is not held any more, although nothing calls launch_ended(). It goes on
+ * if it is stopped now, or as soon as it stops. Call it once; no loop may take SIGCHLD any more. 0
+ * or -errno. */
+int launch_let_go(struct launch *launch);
+/* Waits for the command's end. Returns its exit status, or 128 plus its signal. */
 int launch_exit_status(struct launch *launch);
-/* Ends a child that was never let go. */
+/* Kills a child that has not been let go. */
 void launch_abandon(struct launch *launch);
 
 #endif

@@ -1,19 +1,19 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* A command becomes Python in steps: a script (pyenv's shim) runs programs and execs others, the
- * last of them the interpreter; and that may be in a library, which the dynamic linker maps after
- * the exec. Whatever changes memory before we know the interpreter is nobody's line.
+/* A command becomes Python in steps. A script (such as pyenv's shim) runs programs and execs
+ * others, the last of which is the interpreter. That may be in a library, which the dynamic linker
+ * maps after the exec. Memory that changes before the interpreter is known can't be charged to a
+ * line.
  *
- * So it stops at each exec, and is asked about. If it is no interpreter yet, it goes from system
- * call to system call, and is asked about again when the dynamic linker has mapped a library:
- * before it relocates that, which changes megabytes. The first system call that is not the linker's
- * own says that all are mapped. A program that still is no interpreter goes on freely to its next
- * exec.
+ * So the command stops at each exec, and its program is examined. If that is no interpreter yet, it
+ * runs from system call to system call, and is examined again when the dynamic linker has mapped a
+ * library. The linker has not relocated it yet then, which would change megabytes. The first system
+ * call that does not come from the linker shows that all libraries are mapped. A program that is no
+ * interpreter then runs freely until its next exec.
  *
- * Nothing in the program is changed: no breakpoint, no register, no signal of ours. It gets the
- * signals that are meant for it and stops where it is to stop. PTRACE_INTERRUPT is not used either:
- * some system calls would fail with EINTR. So when time is up it is let go at its next stop. If we
- * die, the kernel lets it go.
- */
+ * Nothing in the program is changed: no breakpoint, no register, no signal from us. It gets the
+ * signals meant for it, and stops when it is told to. PTRACE_INTERRUPT is not used, since some
+ * system calls would fail with EINTR. So after the time is up, it is released at its next stop. If
+ * we die, the kernel releases it. */
 #include "track/launch_trace.h"
 
 #include <elf.h>
@@ -32,12 +32,12 @@
 #include "os/proc.h"
 
 #define EXECS_MAX     32
-#define TRACED_MS     10000 /* from the start on */
+#define TRACED_MS     10000 /* since it was let go */
 #define LINKING_MS    2000
 #define LINKING_STEPS 20000
-#define SYSCALL_STOP  (SIGTRAP | 0x80) /* PTRACE_O_TRACESYSGOOD */
+#define SYSCALL_STOP  (SIGTRAP | 0x80) /* with PTRACE_O_TRACESYSGOOD */
 
-/* A stop that is the program's own: where a signal has stopped it for all to see. */
+/* True if a signal has stopped the program, as it would without us. */
 static bool is_group_stop(int status)
 {
 	int number = WSTOPSIG(status);
@@ -46,13 +46,13 @@ static bool is_group_stop(int status)
 	       (number == SIGSTOP || number == SIGTSTP || number == SIGTTIN || number == SIGTTOU);
 }
 
-/* The signal that it has stopped to be given; 0: it has stopped for another reason. */
+/* The signal that it is about to receive; 0: it has stopped for another reason. */
 static int signal_of(int status)
 {
 	return status >> 16 || WSTOPSIG(status) == SYSCALL_STOP ? 0 : WSTOPSIG(status);
 }
 
-/* With PTRACE_CONT, PTRACE_SYSCALL or PTRACE_DETACH. */
+/* Continues it. `request` is PTRACE_CONT, PTRACE_SYSCALL or PTRACE_DETACH. */
 static void go_on(struct launch *launch, int request, int status)
 {
 	if (request != PTRACE_DETACH && is_group_stop(status))
@@ -62,8 +62,39 @@ static void go_on(struct launch *launch, int request, int status)
 		launch->traced = false;
 }
 
+/* For the handler of SIGCHLD, which may run when the struct launch is gone. */
+static volatile pid_t let_go;
+
+/* A handler may do nothing else. It does not wait for the command's end: launch_exit_status()
+ * does. */
+static void on_child(int number)
+{
+	siginfo_t info = {.si_pid = 0};
+	int err = errno, status;
+
+	(void)number;
+	if (!waitid(P_PID, (id_t)let_go, &info, WSTOPPED | WNOHANG) && info.si_pid) {
+		status = info.si_status << 8 | 0x7f; /* as of waitpid() */
+		ptrace(PTRACE_DETACH, let_go, NULL, (void *)(long)signal_of(status));
+	}
+	errno = err;
+}
+
+int launch_trace_end(struct launch *launch)
+{
+	struct sigaction action = {.sa_handler = on_child, .sa_flags = SA_RESTART};
+	sigset_t child;
+
+	let_go = launch->pid;
+	sigemptyset(&child);
+	sigaddset(&child, SIGCHLD);
+	if (sigaction(SIGCHLD, &action, NULL) || sigprocmask(SIG_UNBLOCK, &child, NULL))
+		return -errno;
+	return 0;
+}
+
 struct linker {
-	uint64_t base; /* AT_BASE */
+	uint64_t base; /* AT_BASE of the auxiliary vector */
 	uint64_t inode, end;
 };
 
@@ -78,11 +109,11 @@ static int take_linker(const struct proc_mapping *mapping, void *arg)
 	return 0;
 }
 
-/* Where the program has its dynamic linker. False: it has none. */
+/* Finds the program's dynamic linker. False: it has none. */
 static bool find_linker(pid_t pid, struct linker *linker)
 {
 	Elf64_auxv_t auxv[64];
-	/* A file of the program's user, who may be another by now. */
+	/* The file belongs to the program's user, who may have changed. */
 	ssize_t n = examiner_read_proc(pid, "auxv", auxv, sizeof(auxv));
 
 	*linker = (struct linker){};
@@ -92,12 +123,12 @@ static bool find_linker(pid_t pid, struct linker *linker)
 	return linker->base && !proc_maps_each(pid, take_linker, linker) && linker->end;
 }
 
-/* What a stop of the program says of how far the dynamic linker is. */
+/* What a stop tells about the dynamic linker. */
 enum linking {
-	LINKING, /* nothing new */
-	MAPS,	 /* it maps a file that can be executed */
-	MAPPED,	 /* it has, all parts of it: it goes on to something else */
-	LINKED,	 /* the program runs */
+	LINKING, /* it goes on as before */
+	MAPS,	 /* it is about to map an executable file */
+	MAPPED,	 /* it has mapped all parts of the file, and does something else */
+	LINKED,	 /* the program itself runs */
 };
 
 static enum linking how_far(pid_t pid, int status, const struct linker *linker)
@@ -117,8 +148,8 @@ static enum linking how_far(pid_t pid, int status, const struct linker *linker)
 	return call == SYS_mprotect || call == SYS_munmap ? LINKING : MAPPED;
 }
 
-/* Waits for its next stop or its end, no longer than until `until_ms`. False: neither came. SIGCHLD
- * is blocked. */
+/* Waits for the next stop or the end, until `until_ms` at most. False: neither came. SIGCHLD must
+ * be blocked. */
 static bool wait_for_stop(struct launch *launch, uint64_t until_ms, int *status)
 {
 	struct timespec pause = {.tv_nsec = 50 * 1000000};
@@ -130,7 +161,7 @@ static bool wait_for_stop(struct launch *launch, uint64_t until_ms, int *status)
 	while ((pid = waitpid(launch->pid, status, WNOHANG)) == 0) {
 		if (clock_ms(CLOCK_MONOTONIC) >= until_ms)
 			return false;
-		/* It may end by a signal of ours, which is no reason to give up. */
+		/* Other signals may end the wait; that is no reason to give up. */
 		sigtimedwait(&child, NULL, &pause);
 	}
 	if (pid == launch->pid && !WIFSTOPPED(*status)) {
@@ -145,9 +176,9 @@ static bool is_known(struct launch *launch)
 	return launch->known(launch->known_arg);
 }
 
-/* From the stop at its exec to where its interpreter is mapped, and known: true. False: it has none
- * when it is linked, or runs, has ended or has stopped elsewhere, which `*status` says (0: it
- * runs). */
+/* Lets the program run, from the stop at its exec, until its interpreter is mapped and known: true.
+ * False: it is linked and has no interpreter, or runs, has ended, or has stopped elsewhere.
+ * `*status` tells where it stopped; 0: it runs. */
 static bool step_until_known(struct launch *launch, int *status)
 {
 	uint64_t until_ms = clock_ms(CLOCK_MONOTONIC) + LINKING_MS;

@@ -1,17 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Messages come from our own BPF programs, but strings, lengths and tables in them are
- * the target's: sizes are checked against the message before anything is copied.
- */
-#include "track/store.h"
+/* Messages come from our own BPF programs. Strings, lengths and tables in them come from the
+ * target: sizes are checked against the message before anything is copied. */
+#include "track/store_private.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include "os/proc.h"
-#include "python/py_fingerprint.h"
-
-#define FETCHES_MAX 256 /* that wait */
 
 void store_init(struct store *store)
 {
@@ -65,8 +59,7 @@ static struct store_image *make_image(struct store *store, uint32_t proc)
 	return image;
 }
 
-/* Counts what an image takes; -ENOSPC: it has had its share, or there is no more for anybody. */
-static int take_room(struct store *store, struct store_image *image, size_t bytes)
+int store_take_room(struct store *store, struct store_image *image, size_t bytes)
 {
 	if (image->bytes + bytes > store->image_bytes || store->bytes + bytes > store->all_bytes)
 		return -ENOSPC;
@@ -103,15 +96,6 @@ void store_forget(struct store *store, uint32_t proc)
 		forget(store, image);
 }
 
-static struct store_fetch *next_fetch(struct store *store)
-{
-	struct store_fetch *fetch = store->fetches;
-
-	store->fetches = fetch->next;
-	store->fetch_count--;
-	return fetch;
-}
-
 void store_fini(struct store *store)
 {
 	struct store_image *image, *next;
@@ -120,8 +104,7 @@ void store_fini(struct store *store)
 	{
 		forget(store, image);
 	}
-	while (store->fetches)
-		free(next_fetch(store));
+	store_free_fetches(store);
 }
 
 struct store_stack *store_stack(struct store *store, const struct pymem_stack_key *key)
@@ -148,11 +131,11 @@ static int add_stack(struct store *store, const struct pymem_msg_stack *m, size_
 	key.proc = m->proc;
 	key.hash = m->hash;
 	if (store_stack(store, &key))
-		return 0; /* sent twice */
+		return 0; /* it was sent twice */
 	image = make_image(store, m->proc);
 	if (!image)
 		return -ENOMEM;
-	err = take_room(store, image, sizeof(*stack) + bytes);
+	err = store_take_room(store, image, sizeof(*stack) + bytes);
 	if (err)
 		return err;
 	stack = calloc(1, sizeof(*stack));
@@ -176,101 +159,6 @@ static int add_stack(struct store *store, const struct pymem_msg_stack *m, size_
 	return 0;
 }
 
-/* Room for `bytes` of the line table. 0; -ENOSPC, -ENOMEM: it stays as it is. */
-static int table_grow(struct store *store, struct store_code *code, size_t bytes)
-{
-	struct store_image *image = store_image(store, code->key.proc);
-	size_t room = 2 * code->table_room;
-	unsigned char *table;
-
-	if (bytes <= code->table_room)
-		return 0;
-	if (room < bytes)
-		room = bytes;
-	if (room > code->table_length)
-		room = code->table_length;
-	if (bytes > STORE_TABLE_BYTES || !image ||
-	    take_room(store, image, room - code->table_room)) {
-		code->no_room = true;
-		return -ENOSPC;
-	}
-	table = realloc(code->code.linetable, room);
-	if (!table)
-		return -ENOMEM;
-	code->code.linetable = table;
-	code->table_room = room;
-	return 0;
-}
-
-/* Lines that could not be told may be there now. */
-static void table_grown(struct store *store, struct store_code *code)
-{
-	struct store_line *line, *next;
-	int i;
-
-	code->code.truncated = code->code.linetable_len < code->table_length || !code->table_addr;
-	code->indexed = false;
-	if (!code->gaps)
-		return;
-	HASH_ITER(hh, code->lines, line, next)
-	{
-		if (line->known)
-			continue;
-		HASH_DEL(code->lines, line);
-		free(line);
-	}
-	for (i = 0; i < COUNTS_GAP_COUNT; i++)
-		store->gaps[i] -= code->gaps >> i & 1;
-	code->gaps = 0;
-}
-
-/* Two code objects go by this key: which of them a line is of can't be told any more. */
-static void table_mixed(struct store *store, struct store_code *code)
-{
-	struct store_line *line, *next;
-
-	HASH_ITER(hh, code->lines, line, next)
-	{
-		HASH_DEL(code->lines, line);
-		free(line);
-	}
-	code->mixed = true;
-	code->code.linetable_len = 0;
-	table_grown(store, code);
-}
-
-/* What comes again must be what came before. */
-static void compare_table(struct store *store, struct store_code *code,
-			  const struct pymem_msg_code *m)
-{
-	size_t rest = code->code.linetable_len - m->table_offset;
-
-	if (memcmp(code->code.linetable + m->table_offset, m->table,
-		   m->table_bytes < rest ? m->table_bytes : rest) != 0)
-		table_mixed(store, code);
-}
-
-/* A part of a code object's line table, which may be the first or a later one. */
-static int add_table(struct store *store, struct store_code *code, const struct pymem_msg_code *m)
-{
-	size_t have = code->code.linetable_len;
-	int err;
-
-	if (m->table_offset < have)
-		compare_table(store, code, m);
-	/* Parts come in order; what a gap or the lack of room leaves out may come again. */
-	if (code->mixed || !m->table_bytes || m->table_offset != have ||
-	    (uint64_t)have + m->table_bytes > code->table_length)
-		return 0;
-	err = table_grow(store, code, have + m->table_bytes);
-	if (err)
-		return err == -ENOSPC ? 0 : err;
-	memcpy(code->code.linetable + have, m->table, m->table_bytes);
-	code->code.linetable_len += m->table_bytes;
-	table_grown(store, code);
-	return 0;
-}
-
 static int new_code(struct store *store, const struct pymem_msg_code *m,
 		    const struct store_code *like, struct store_code **made)
 {
@@ -281,7 +169,7 @@ static int new_code(struct store *store, const struct pymem_msg_code *m,
 
 	if (!image)
 		return -ENOMEM;
-	err = take_room(store, image, sizeof(*code) + head);
+	err = store_take_room(store, image, sizeof(*code) + head);
 	if (err)
 		return err;
 	code = calloc(1, sizeof(*code));
@@ -322,7 +210,7 @@ static int add_code(struct store *store, const struct pymem_msg_code *m, size_t 
 		if (err)
 			return err;
 	}
-	return add_table(store, code, m);
+	return store_add_table(store, code, m);
 }
 
 int store_add(struct store *store, const void *data, size_t size)
@@ -364,140 +252,13 @@ static char *decode_path(const struct pymem_str *str, const void *data)
 	return text ?: strdup("?");
 }
 
-/* Does the process have these bytes at `address`? */
-static bool same_bytes(int pid, uint64_t address, const unsigned char *bytes, size_t count)
-{
-	unsigned char buffer[65536];
-	size_t done, part;
-
-	for (done = 0; done < count; done += part) {
-		part = count - done < sizeof(buffer) ? count - done : sizeof(buffer);
-		if (proc_read_memory(pid, address + done, buffer, part) != (ssize_t)part ||
-		    memcmp(buffer, bytes + done, part) != 0)
-			return false;
-	}
-	return true;
-}
-
-static bool read_all(void *arg, uint64_t address, void *to, size_t bytes)
-{
-	const int *pid = arg;
-
-	return proc_read_memory(*pid, address, to, bytes) == (ssize_t)bytes;
-}
-
-/* Is the code object still the one that was seen? Its address may be another's by now. `have` bytes
- * of its table are here, and are those that are there. */
-static bool still_there(const struct store_code *code, size_t have, const struct py_layout *layout,
-			int pid)
-{
-	uint64_t table;
-
-	return read_all(&pid, code->key.code + layout->code_linetable, &table, sizeof(table)) &&
-	       table + layout->bytes_data == code->table_addr &&
-	       py_fingerprint(layout, code->key.code, read_all, &pid) == code->key.fingerprint &&
-	       same_bytes(pid, code->table_addr, code->code.linetable, have);
-}
-
-/* Asks the process for the part of the table that is not here. */
-static void fetch_table(struct store *store, struct store_code *code,
-			const struct py_layout *layout, int pid)
-{
-	size_t have = code->code.linetable_len;
-	ssize_t n;
-
-	if (!still_there(code, have, layout, pid) || table_grow(store, code, code->table_length))
-		return;
-	n = proc_read_memory(pid, code->table_addr + have, code->code.linetable + have,
-			     code->table_length - have);
-	/* Replaced while it was being read: then it is nobody's. Its own again by now, it would not
-	 * be there a second time as it was read. */
-	if (n <= 0 || !still_there(code, have + n, layout, pid))
-		return;
-	code->code.linetable_len += n;
-	table_grown(store, code);
-}
-
-static bool is_whole(const struct store_code *code)
-{
-	return !code->table_addr || code->mixed || code->code.linetable_len >= code->table_length;
-}
-
-/* Asks for it now; once decoded, it has been asked for already. */
-static void fetch_now(struct store *store, const struct store_fetch *fetch)
-{
-	struct store_code *code, like = {};
-	size_t have;
-
-	like.key.code = fetch->code;
-	like.key.fingerprint = fetch->fingerprint;
-	like.key.proc = fetch->proc;
-	HASH_FIND(hh, store->codes, &like.key, sizeof(like.key), code);
-	if (!code || code->decoded || code->no_room || is_whole(code))
-		return;
-	have = code->code.linetable_len;
-	if (have && code->failed_at_bytes == have)
-		return;
-	/* What is here is read twice, to be compared. */
-	store->fetched_bytes += code->table_length + have;
-	fetch_table(store, code, &fetch->layout, fetch->pid);
-	if (code->code.linetable_len == have)
-		code->failed_at_bytes = have;
-}
-
-/* Whoever makes up more of them than there is room for has some left unread, which is counted where
- * their lines are asked for. */
-static void put_off(struct store *store, const struct store_fetch *fetch)
-{
-	struct store_fetch **end = &store->fetches, *later;
-
-	later = store->fetch_count < FETCHES_MAX ? malloc(sizeof(*later)) : NULL;
-	if (!later)
-		return;
-	while (*end)
-		end = &(*end)->next;
-	*later = *fetch;
-	later->next = NULL;
-	*end = later;
-	store->fetch_count++;
-}
-
-void store_complete(struct store *store, const struct pymem_msg_code *message,
-		    const struct py_layout *layout, int pid)
-{
-	struct store_fetch fetch = {.code = message->code,
-				    .fingerprint = message->fingerprint,
-				    .proc = message->proc,
-				    .pid = pid,
-				    .layout = *layout};
-
-	if (!message->last)
-		return;
-	if (store->fetched_bytes < STORE_FETCH_BYTES)
-		fetch_now(store, &fetch);
-	else
-		put_off(store, &fetch);
-}
-
-void store_fetch_more(struct store *store)
-{
-	struct store_fetch *fetch;
-
-	store->fetched_bytes = 0;
-	while (store->fetches && store->fetched_bytes < STORE_FETCH_BYTES) {
-		fetch = next_fetch(store);
-		fetch_now(store, fetch);
-		free(fetch);
-	}
-}
-
 static void code_decode(struct store *store, struct store_code *code,
 			const struct py_layout *layout, int pid)
 {
 	struct pymem_msg_code *m = code->message;
 
-	if (pid && !code->no_room && !is_whole(code))
-		fetch_table(store, code, layout, pid);
+	if (pid && !code->no_room && !store_is_whole(code))
+		store_fetch_table(store, code, layout, pid);
 	code->code.file = decode_path(&m->file, m->file_data);
 	code->code.function = decode(&m->name, m->name_data);
 	code->code.first_line = m->first_line;
@@ -549,7 +310,7 @@ int store_line(struct store *store, struct store_code *code, int32_t lasti, bool
 
 	HASH_FIND(hh, code->lines, &lasti, sizeof(lasti), line);
 	if (!line) {
-		/* Without its marks, for want of memory, it is only slower. */
+		/* Out of memory: without marks it is only slower. */
 		if (!code->indexed)
 			py_code_index(&code->code);
 		code->indexed = true;
@@ -563,7 +324,7 @@ int store_line(struct store *store, struct store_code *code, int32_t lasti, bool
 		line = malloc(sizeof(*line));
 		if (line)
 			*line = found;
-		/* Out of memory: it is found anew next time. */
+		/* Out of memory: the line is found again next time. */
 		if (line && HASH_INSERT(code->lines, lasti, line)) {
 			free(line);
 			line = NULL;

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* What the kernel side handed over by name: stacks and code objects. Each is kept under
- * the key the counters go by, until its image is forgotten; code objects are decoded when
- * first asked for. */
+/* What the BPF side sends: stacks and code objects. They are kept until their image is forgotten,
+ * under the keys that the counters have. A code object is decoded when it is first asked for. */
 #ifndef STORE_H
 #define STORE_H
 
@@ -15,23 +14,23 @@
 #include "py_layout.h"
 #include "pymem.h"
 
-/* For what one image hands over: names, line tables and stacks are the target's, and there is no
- * end to what it can make up. */
+/* Limit for what one image sends. Names, line tables and stacks come from the target, which can
+ * make up any number of them. */
 #define STORE_IMAGE_BYTES (256u << 20)
 
-/* For what all hand over together. A child takes over nothing of its parent: each has its own. */
+/* Limit for all images together. A child shares nothing with its parent here: each has its own. */
 #define STORE_ALL_BYTES (512u << 20)
 
-/* Processes are asked for so much of their line tables at a time; or for one table. */
+/* How much of line tables is read from processes at a time; also the most for one table. */
 #define STORE_FETCH_BYTES (8u << 20)
 
-/* Of one line table. A module that is a literal of a million rows has half of it. */
+/* Limit of one line table. A module that is a literal of a million rows has half of that. */
 #define STORE_TABLE_BYTES PYMEM_TABLE_KEPT
 
-struct store_line { /* a resolved instruction of a code object */
+struct store_line { /* an instruction of a code object whose line was found */
 	int32_t lasti;
-	int line;      /* > 0 */
-	bool known;    /* the table says so; else it is the function's first line for want of it */
+	int line;      /* greater than 0 */
+	bool known;    /* false: the function's first line, since the right one is unknown */
 	bool prologue; /* py_code_in_prologue() */
 	UT_hash_handle hh;
 };
@@ -41,19 +40,19 @@ struct store_code {
 		uint64_t code, fingerprint;
 		uint32_t proc, pad;
 	} key;
-	struct pymem_msg_code *message; /* until decoded; its table is not in it */
-	uint32_t table_length;		/* as its object says; code.linetable_len is what is here */
-	size_t failed_at_bytes;		/* no more could be had when so much was here; 0: never */
+	struct pymem_msg_code *message; /* until it is decoded; without its table */
+	uint32_t table_length;	/* bytes of the whole table; code.linetable_len is what is here */
+	size_t failed_at_bytes; /* linetable_len when reading more failed; 0: it did not */
 	size_t table_room;
 	uint64_t table_addr;
 	bool decoded;
-	bool indexed;  /* py_code_index() has seen all of the table */
-	bool no_room;  /* for all of its table */
-	bool mixed;    /* another code object has its key, but another table */
-	unsigned gaps; /* counted of it: a bit for each enum counts_gap */
+	bool indexed;  /* py_code_index() has seen the whole table */
+	bool no_room;  /* there is no room for the whole table */
+	bool mixed;    /* another code object has the same key and another table */
+	unsigned gaps; /* bit N: counted in gaps[N] of the store */
 	struct py_code code;
 	struct store_line *lines;
-	struct store_code *next; /* of the image */
+	struct store_code *next; /* in the list of the image */
 	UT_hash_handle hh;
 };
 
@@ -62,7 +61,7 @@ struct store_stack {
 	uint32_t depth;
 	bool truncated;
 	struct pymem_msg_frame *frames; /* innermost first */
-	struct store_stack *next;	/* of the image */
+	struct store_stack *next;	/* in the list of the image */
 	UT_hash_handle hh;
 };
 
@@ -70,11 +69,11 @@ struct store_image {
 	uint32_t proc; /* pymem_proc.id */
 	struct store_stack *stacks;
 	struct store_code *codes;
-	size_t bytes; /* what they take, about */
+	size_t bytes; /* that they take, roughly */
 	UT_hash_handle hh;
 };
 
-struct store_fetch { /* of the rest of a line table, put off */
+struct store_fetch { /* the rest of a line table is to be read later */
 	struct store_fetch *next;
 	uint64_t code, fingerprint;
 	uint32_t proc;
@@ -86,56 +85,58 @@ struct store {
 	struct store_code *codes;
 	struct store_stack *stacks;
 	struct store_image *images;
-	size_t image_bytes;	     /* that one image may take */
-	size_t all_bytes;	     /* that all may take */
-	size_t bytes;		     /* that they take */
+	size_t image_bytes;	     /* limit for one image */
+	size_t all_bytes;	     /* limit for all */
+	size_t bytes;		     /* that all take now */
 	size_t fetched_bytes;	     /* since the last store_fetch_more() */
-	struct store_fetch *fetches; /* put off, the first one first */
+	struct store_fetch *fetches; /* oldest first */
 	unsigned fetch_count;
-	uint64_t malformed;		 /* messages that were not as they should be */
-	uint64_t refused;		 /* for which there was no room */
-	uint64_t no_memory;		 /* taken not at all or in part: memory ran out */
+	uint64_t malformed; /* number of messages with impossible contents */
+	uint64_t refused;   /* number of messages for which there was no room */
+	uint64_t no_memory; /* number of messages lost in part or as a whole: memory ran out */
 	uint64_t gaps[COUNTS_GAP_COUNT]; /* code objects that have instructions without a line */
 };
 
 void store_init(struct store *store);
 void store_fini(struct store *store);
 
-/* Takes a STACK or CODE message of `size` bytes. 0; -EINVAL: malformed; -ENOSPC: too much for one
- * image; -ENOMEM. */
+/* Adds a STACK or CODE message of `size` bytes. 0; -EINVAL: it is malformed; -ENOSPC: no room;
+ * -ENOMEM. */
 int store_add(struct store *store, const void *data, size_t size);
 
-/* The stack of `key`; NULL if it was never delivered. */
+/* The stack with this key. It belongs to the store, until store_forget(). NULL: it has not
+ * arrived. */
 struct store_stack *store_stack(struct store *store, const struct pymem_stack_key *key);
 
-/* What has been handed over for an image; NULL: nothing. */
+/* All that has arrived for an image. It belongs to the store, until store_forget(). NULL:
+ * nothing. */
 struct store_image *store_image(struct store *store, uint32_t proc);
 
-/* Frees all of an image. */
+/* Frees everything of an image. */
 void store_forget(struct store *store, uint32_t proc);
 
-/* The process is asked for the rest of a line table whose part this is, if no more of it is on its
- * way; while the process lives, and at once: a module's code object is freed when it has run. After
- * STORE_FETCH_BYTES the rest is put off. `message` has been taken by store_add(). */
+/* `message`, which store_add() has taken, has a part of a line table. If no more of it is on its
+ * way, reads the rest from process `pid`. That is done at once, since the code object of a module
+ * is freed when it has run. After STORE_FETCH_BYTES it is put off until store_fetch_more(). */
 void store_complete(struct store *store, const struct pymem_msg_code *message,
 		    const struct py_layout *layout, int pid);
 
-/* Goes on with what was put off, for as much again. */
+/* Reads what was put off, up to STORE_FETCH_BYTES. */
 void store_fetch_more(struct store *store);
 
-/* The code object of a frame, decoded with `layout`; NULL if it was never delivered.
- * `pid` (0: none) is asked for what the kernel side could not read, unless it is gone. */
+/* The code object of a frame, decoded with `layout`. It belongs to the store. What the BPF side
+ * could not read is read from process `pid` now (0: it is not). NULL: it has not arrived. */
 struct store_code *store_code(struct store *store, uint32_t proc,
 			      const struct pymem_msg_frame *frame, const struct py_layout *layout,
 			      int pid);
 
-/* The line of byte offset `lasti`, > 0; remembered. An instruction without a line (it makes cells,
- * cleans up, begins a module) counts for the function's first; likewise one whose line can't be
- * told: store->gaps has how many code objects have such. `prologue` (may be NULL): see
- * py_code_in_prologue(). */
+/* The line (> 0) of the instruction at byte offset `lasti`. An instruction without a line (one that
+ * makes cells, cleans up, or begins a module) gets the function's first line. So does one whose
+ * line is unknown; store->gaps counts these code objects. `prologue` (may be NULL) becomes what
+ * py_code_in_prologue() says. */
 int store_line(struct store *store, struct store_code *code, int32_t lasti, bool *prologue);
 
-/* Where the function begins, > 0. */
+/* The first line of the function, greater than 0. */
 int store_first_line(const struct store_code *code);
 
 #endif

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* A process is identified when it is attached, when it execs, and whenever it maps
- * another file executable (libpython comes late, an embedding program loads it as a
- * plug-in). A fork inherits its parent's identity. A PID is only ever believed together
- * with the start time it was seen with.
- */
+/* A process is identified when it is attached, when it execs, and whenever it maps another
+ * executable file: libpython may be mapped late, and an embedding program may load it as a plug-in.
+ * A forked child has its parent's identity. A PID is only used together with the start time that it
+ * was seen with. */
 #include "track/tracker_private.h"
 
 #include <errno.h>
@@ -19,14 +18,14 @@
 #include "track/image.h"
 #include "os/proc.h"
 
-#define RETRY_MIN_MS  20
-#define RETRY_MAX_MS  640
-#define LATER_MS      10000
-#define REST_MS	      2000
-#define LOOKING_MS    200 /* then messages are handled again */
-#define BUSY_MS	      300
-#define UNFOLDED_MANY 64
-#define GONE_MS	      500 /* messages of a process come in by then */
+#define RETRY_MIN_MS	20
+#define RETRY_MAX_MS	640
+#define LATER_MS	10000
+#define REST_MS		2000
+#define LOOKING_MS	200 /* after that, messages are handled again */
+#define BUSY_MS		300
+#define UNFINISHED_MANY 64
+#define GONE_MS		500 /* by then all messages of a process have arrived */
 
 static int handle_message(void *arg, void *data, size_t size);
 
@@ -94,7 +93,7 @@ void tracker_queue(struct tracker *tracker, pid_t pid, bool execed)
 		tracker->queue[tracker->queue_length++] = first;
 }
 
-/* The child is what its parent was, whether that still lives or not. */
+/* A child is what its parent was, whether or not the parent still lives. */
 void tracker_begin_child(struct tracker *tracker, struct image *image, uint32_t parent_id,
 			 bool identified)
 {
@@ -105,7 +104,7 @@ void tracker_begin_child(struct tracker *tracker, struct image *image, uint32_t 
 	else
 		image_describe(image);
 	if (!image->identified) {
-		/* No Python, unless it has just mapped what makes it one. */
+		/* The parent is no Python, unless it has just mapped a file that makes it one. */
 		if (parent && parent->examined && !queued(tracker, parent->pid))
 			image->examined = true;
 		else if (!image->hidden && !image->dead)
@@ -117,7 +116,7 @@ void tracker_begin_child(struct tracker *tracker, struct image *image, uint32_t 
 	tracker_want_child_probes(tracker, image, parent->pid);
 }
 
-/* Stacks and code objects. What there was no room for is counted. */
+/* Takes a stack or a code object. The store counts those for which there is no room. */
 static void take_delivery(struct tracker *tracker, const void *data, size_t size)
 {
 	const struct pymem_msg_code *m = data;
@@ -156,7 +155,7 @@ static int handle_message(void *arg, void *data, size_t size)
 		image->ppid = m->ppid;
 		image->started = true;
 	}
-	/* After a fork, pages are shared: at once, before the child has written much. */
+	/* After a fork, pages are shared: watch copies before the child has written much. */
 	if (m->type == PYMEM_MSG_COPIES || m->type == PYMEM_MSG_FORK)
 		tracker->watch_copies = true;
 	if (m->type == PYMEM_MSG_FORK || m->type == PYMEM_MSG_EXEC)
@@ -233,7 +232,7 @@ void tracker_skip(struct tracker *tracker, pid_t pid, const char *comm, const ch
 	for (skip = tracker->skips; skip; skip = skip->next)
 		if (skip->pid == pid && !strcmp(skip->reason, reason))
 			return;
-	/* Anyone can start processes that can't be profiled, without end. */
+	/* Anyone can start any number of processes that can't be profiled. */
 	skip = tracker->skip_count < TRACKER_SKIPS_MAX ? calloc(1, sizeof(*skip)) : NULL;
 	if (!skip) {
 		tracker->more_skips++;
@@ -259,7 +258,7 @@ void tracker_count_unexamined(struct tracker *tracker, const char *comm)
 		snprintf(comms[i], sizeof(comms[i]), "%.15s", comm);
 }
 
-/* Looks at a process that is due. False: no more of it is to be done. */
+/* Examines a process whose time has come. False: it is done with. */
 static bool identify_due(struct tracker *tracker, struct queued *q, uint64_t now)
 {
 	if (q->gone)
@@ -277,10 +276,10 @@ static bool identify_due(struct tracker *tracker, struct queued *q, uint64_t now
 		q->later = true;
 		return true;
 	case TRACKER_GONE:
-		/* It has been looked at before. */
+		/* It has been examined before. */
 		if (q->delay_ms > RETRY_MIN_MS)
 			return false;
-		/* What it mapped before it ended is perhaps told later. */
+		/* A message about what it mapped before its end may come later. */
 		tracker->unseen++;
 		q->gone = true;
 		q->at_ms = now + GONE_MS;
@@ -289,7 +288,8 @@ static bool identify_due(struct tracker *tracker, struct queued *q, uint64_t now
 	return false;
 }
 
-/* Looks at what is queued and due; what may be different in a moment stays. */
+/* Examines the processes in the queue whose time has come. Those that may be something else in a
+ * moment stay in it. */
 static void identify_queued(struct tracker *tracker)
 {
 	uint64_t now = tracker_now_ms();
@@ -299,7 +299,7 @@ static void identify_queued(struct tracker *tracker)
 	for (i = 0; i < tracker->queue_length; i++) {
 		struct queued q = tracker->queue[i];
 
-		/* Once a signal asks for the end, nothing is begun that may take long. */
+		/* After a signal that asks for the end, nothing is started that may take long. */
 		if (q.at_ms > now || full || (tracker->interrupted && tracker->interrupted()) ||
 		    identify_due(tracker, &q, now))
 			tracker->queue[kept++] = q;
@@ -321,19 +321,19 @@ int tracker_poll(struct tracker *tracker, int timeout_ms)
 
 	if (n < 0)
 		return n;
-	/* Most messages wake nobody: they wait to be asked for. */
+	/* Most messages wake nobody, so look for them. */
 	err = session_consume(tracker->session);
 	if (err < 0)
 		return err;
 	n += err;
 	store_fetch_more(&tracker->store);
-	tracker_fold_ended(tracker);
+	tracker_forget_ended(tracker);
 	if (tracker->watch_copies)
 		tracker_watch_copies(tracker);
 	identify_queued(tracker);
 	tracker_take_probes(tracker);
 	err = tracker_take_ended(tracker, false);
-	/* What can't be read now is tried again in some seconds. */
+	/* A failure is no error: it is tried again some seconds later. */
 	if (!err && tracker->whole_host)
 		tracker_rescan(tracker);
 	return err ?: n;
@@ -342,12 +342,12 @@ int tracker_poll(struct tracker *tracker, int timeout_ms)
 bool tracker_is_busy(const struct tracker *tracker)
 {
 	return tracker_now_ms() - tracker->started_ms < BUSY_MS &&
-	       tracker->unfolded < UNFOLDED_MANY;
+	       tracker->unfinished < UNFINISHED_MANY;
 }
 
-/* Tracked processes that nobody has looked at yet: they are alive, so it can be done, for as long
- * as whoever waits for the report may be kept waiting. */
-static void identify_rest(struct tracker *tracker)
+/* Examines tracked processes that have not been examined yet. They are alive, so this is possible;
+ * it ends when the user would have to wait too long for the report. */
+static void identify_left(struct tracker *tracker)
 {
 	uint64_t end_ms = tracker_now_ms() + REST_MS;
 	struct image *image, *next;
@@ -369,7 +369,7 @@ static void identify_rest(struct tracker *tracker)
 			tracker_refuse_later(tracker, tracker->queue[i].pid);
 }
 
-int tracker_finish(struct tracker *tracker)
+int tracker_end(struct tracker *tracker)
 {
 	int err = session_consume(tracker->session);
 
@@ -380,7 +380,7 @@ int tracker_finish(struct tracker *tracker)
 	err = tracker_take_ended(tracker, true);
 	if (err)
 		return err;
-	tracker_fold_ended(tracker);
-	identify_rest(tracker);
+	tracker_forget_ended(tracker);
+	identify_left(tracker);
 	return session_settle(tracker->session);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Which processes are profiled, and what each of them is. Decides by the kernel side's
- * lifecycle messages; identifies interpreters. */
+/* Decides which processes are profiled, and what each of them is. Follows the messages of the BPF
+ * side, and identifies interpreters. */
 #ifndef TRACKER_H
 #define TRACKER_H
 
@@ -16,7 +16,7 @@
 #include "os/source.h"
 #include "track/store.h"
 
-/* Skips named one by one; of the rest there is a number. */
+/* Skipped processes that are named one by one; of more there is only a number. */
 #define TRACKER_SKIPS_MAX 1000
 
 struct pid_image { /* what a process runs, or ran last */
@@ -25,27 +25,28 @@ struct pid_image { /* what a process runs, or ran last */
 	UT_hash_handle hh;
 };
 
-/* A process to be identified; what fails for now is tried again for about a second. */
+/* A process to be identified. After a failure that may pass, it is tried again for about a
+ * second. */
 struct queued {
 	pid_t pid;
 	unsigned delay_ms; /* until the next try */
 	uint64_t at_ms;
-	bool gone;  /* ended before it was looked at; kept so that it counts once */
-	bool later; /* it could not be looked at for what others do: TRACKER_LATER */
+	bool gone;  /* ended before it was examined; kept so that it is counted once */
+	bool later; /* could not be examined because of other processes: TRACKER_LATER */
 };
 
-struct look { /* a process that was looked at: tracker_look.c */
+struct look { /* a process that was examined: tracker_look.c */
 	pid_t pid;
 	uint64_t start_ticks;
-	int64_t credit_ms; /* CPU time, at that time */
+	int64_t credit_ms; /* CPU time left, as of at_ms */
 	uint64_t at_ms;
 	UT_hash_handle hh;
 };
 
-struct scanned { /* a process of the host that was looked at */
+struct scanned { /* a process of the host that was examined */
 	pid_t pid;
 	uint64_t start_ticks;
-	unsigned scan; /* in which it was last seen */
+	unsigned scan; /* the last scan that saw it */
 	UT_hash_handle hh;
 };
 
@@ -54,82 +55,82 @@ struct tracker {
 	struct store store;
 	struct image *images; /* by id */
 	struct pid_image *pids;
-	struct image *ended;		   /* nothing of these is for the report */
-	uint64_t dropped;		   /* messages and images, as last seen */
-	unsigned sweeps;		   /* to do */
+	struct image *ended;		   /* images that belong in no report */
+	uint64_t dropped;		   /* number of messages and images, when last looked at */
+	unsigned sweeps;		   /* number of sweeps to do */
 	uint32_t sweep;			   /* number of the last one */
-	struct probes *probes;		   /* exact engine; NULL: walk */
-	struct probe_worker *probe_worker; /* attaches them; until tracker_finish() */
-	bool holding; /* what is identified just now is held before it runs Python */
+	struct probes *probes;		   /* the exact engine; NULL: walk */
+	struct probe_worker *probe_worker; /* attaches them; until tracker_end() */
+	bool holding; /* the process being identified is held, and runs no Python meanwhile */
 	bool whole_host;
 	struct counts_skip *skips;
 	unsigned skip_count;
-	uint64_t more_skips;		    /* that are not in the list */
+	uint64_t more_skips;		    /* number of those that are not in `skips` */
 	struct look *looks;		    /* by PID */
 	struct counts_unwatched *unwatched; /* by tracker_find_unwatched() */
 	struct queued *queue;
 	size_t queue_length, queue_room;
 	struct scanned *scanned; /* by PID */
 	unsigned scan;		 /* number of the last one */
-	unsigned found;		 /* Pythons that were there already, by that scan */
+	unsigned found;		 /* number of Pythons that the last scan found */
 	uint64_t scan_at_ms, scan_not_before_ms, scan_dropped;
-	bool (*interrupted)(void); /* a signal asks for the end; NULL: none can */
+	bool (*interrupted)(void); /* true after a signal that asks for the end; NULL: none can */
 	bool watch_copies;
-	int copies_error; /* -errno: copies can't be watched */
+	int copies_error; /* why copies can't be watched, -errno */
 	bool detached;
-	uint64_t started_ms; /* when the last process was seen to start; CLOCK_MONOTONIC */
-	size_t unfolded;     /* images that have ended, and that tracker_take_counts() has yet to
-			      * hand over */
-	unsigned unexamined; /* ended before they could be examined */
-	char unexamined_comms[COUNTS_COMMS_MAX][16]; /* of these, each once; "": no more */
-	unsigned unseen; /* likewise, of those that no traced process started */
+	uint64_t started_ms; /* when we last saw a process start; CLOCK_MONOTONIC */
+	size_t unfinished;   /* ended images that tracker_take_counts() has not taken */
+	unsigned unexamined; /* number of tracked processes that ended before they were examined */
+	char unexamined_comms[COUNTS_COMMS_MAX][16]; /* their names, each once; "": no more */
+	unsigned unseen; /* the same, of processes that no tracked process started */
 };
 
-/* 0 or -errno; registers itself as the session's reader. */
+/* Initialises `tracker` and makes it the reader of the session's messages. 0 or -errno.
+ * tracker_fini() frees what it owns. */
 int tracker_init(struct tracker *tracker, struct session *session, bool whole_host, bool lines);
 void tracker_fini(struct tracker *tracker);
 
-/* Starts to profile `pid`. 0, or -errno with a `reason` to print, which is noted for the report
- * too: -ESRCH no such process, -ENOTSUP not a Python that is supported, -ENOENT not Python. */
+/* Starts to profile `pid`. 0, or -errno with a `reason` (`size` bytes) to print; the report has it
+ * too. -ESRCH: no such process. -ENOTSUP: a Python that is not supported. -ENOENT: not Python. */
 int tracker_attach(struct tracker *tracker, pid_t pid, char *reason, size_t size);
 
-/* Tracks `pid`, of which only the image after its next exec counts. `program`: what that will be,
- * if it is not `held` then. 0 or -errno. */
+/* Tracks `pid`, which is about to exec; only the image after that is reported. If it is not `held`
+ * then, `program` is what it will execute. 0 or -errno. */
 int tracker_attach_launched(struct tracker *tracker, pid_t pid, const char *program, bool held);
 
-/* Looks at what `pid`, which was launched and is held, runs by now. True: it is known, an
- * interpreter or what can't be profiled, and the exact engine is attached; false: it may still
- * become one. */
+/* Examines what the launched and held process `pid` runs now. True: it is known (an interpreter, or
+ * something that can't be profiled), and the exact engine is attached. False: it may still become
+ * an interpreter. */
 bool tracker_examine_held(struct tracker *tracker, pid_t pid);
 
-/* Attaches to every Python of the host. Returns how many, or -errno. tracker_poll() looks for more
- * every few seconds, for what no message told of. */
+/* Profiles all Pythons of the host. Returns how many, or -errno. tracker_poll() looks again every
+ * few seconds for those that no message announced. */
 int tracker_attach_all(struct tracker *tracker);
 
-/* Handles messages for up to `timeout_ms`, identifies, collects what ended.
- * Messages handled, 0, or -errno. */
+/* Handles messages for up to `timeout_ms` milliseconds, identifies processes, and takes the records
+ * of images that ended. Returns the number of messages, or -errno. */
 int tracker_poll(struct tracker *tracker, int timeout_ms);
 
-/* Looks for Pythons among the descendants of the processes named on the command line that are not
- * profiled themselves, for the report to name; for some 2 s. Once, after tracker_finish(). 0 or
- * -ENOMEM. */
+/* For the report: looks for Pythons that are not profiled among the descendants of processes named
+ * by -p. Takes about 2 s at most. Call it once, after tracker_end(). 0 or -ENOMEM. */
 int tracker_find_unwatched(struct tracker *tracker);
 
-/* Have processes started just now, so that what takes long had better wait? Not if much waits. */
+/* True if processes have started just now, so that what takes long should wait. False if too much
+ * is waiting already. */
 bool tracker_is_busy(const struct tracker *tracker);
 
-/* After session_detach(): takes what is left. 0 or -errno. */
-int tracker_finish(struct tracker *tracker);
+/* To be called after session_detach(): handles what is left. 0 or -errno. */
+int tracker_end(struct tracker *tracker);
 
-/* Is any of the processes named on the command line still running? */
+/* True if a process that was named by -p, or the command, still runs. */
 bool tracker_any_asked_alive(const struct tracker *tracker);
 
-/* Is the process `pid` one that was profiled, not another that has its number now? */
+/* True if `pid` is the process that was profiled, not another one with its PID. */
 bool tracker_follows(const struct tracker *tracker, pid_t pid);
 
 struct image *tracker_image(struct tracker *tracker, uint32_t id);
 
-/* What this session has counted so far, for a report: as long as the tracker lives. */
+/* The figures of this session as a source for a report. Valid as long as the tracker. */
 struct counts tracker_counts(struct tracker *tracker);
 
 /* Milliseconds of CLOCK_MONOTONIC. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Is this process a Python that can be profiled? For processes that were named, found, or
- * pointed out by a message. */
+/* Finds out whether a process is a Python that can be profiled: one that was named, found by a
+ * scan, or announced by a message. */
 #include "track/tracker_private.h"
 
 #include <errno.h>
@@ -11,8 +11,8 @@
 #include "python/examiner.h"
 #include "os/proc.h"
 
-/* Tracks a Python, and looks at it again: since it was found it may have run another program,
- * of which an event tells only from now on. */
+/* Tracks a Python, and then identifies it again. It may have executed another program since it was
+ * found, and execs are only reported from now on. */
 static int adopt(struct tracker *tracker, pid_t pid, struct py_process *python, uint64_t start,
 		 struct image **image)
 {
@@ -24,12 +24,12 @@ static int adopt(struct tracker *tracker, pid_t pid, struct py_process *python, 
 		err = tracker_look(tracker, pid, python);
 	if (!err)
 		err = tracker_know(tracker, *image, python);
-	/* What it forked before is not tracked either. */
+	/* Children that it forked before are not tracked: look for them. */
 	tracker->scan_at_ms = 0;
 	return err;
 }
 
-/* `pid` is not profiled, and the report says why. */
+/* Notes that `pid` is not profiled, and why. */
 static void refuse(struct tracker *tracker, struct image *image, pid_t pid, const char *reason)
 {
 	struct proc_info info;
@@ -42,7 +42,7 @@ static void refuse(struct tracker *tracker, struct image *image, pid_t pid, cons
 	tracker_skip(tracker, pid, info.comm, reason);
 }
 
-/* It can't be looked at any more. What was tracked leaves a record. */
+/* It can't be examined any more. If it was tracked, its record will come. */
 static enum tracker_identified gone(struct tracker *tracker, pid_t pid)
 {
 	return tracker_newest_image(tracker, pid) ? TRACKER_DONE : TRACKER_GONE;
@@ -70,16 +70,17 @@ enum tracker_identified tracker_identify(struct tracker *tracker, pid_t pid, boo
 		image->examined = true;
 	if (err == -ESRCH)
 		return gone(tracker, pid);
-	/* Another event will tell of what comes next, unless none tells of libraries. */
+	/* A later message will tell of changes, unless mappings are not reported. */
 	if (!err || (err == -ENOENT && session_sees_mappings(tracker->session)))
 		return TRACKER_DONE;
-	/* None of its own doing. A command that is held can't wait for that. */
+	/* The process is not to blame, so it is tried again. A held command can't wait for that. */
 	if ((err == -EBUSY || err == -ENOTCONN) && !tracker->detached && !tracker->holding)
 		return TRACKER_LATER;
 	if (err == -ENOTSUP) {
 		py_process_explain(&python, reason, sizeof(reason));
 	} else if (err != -EINTR && examiner_explain(err, why, sizeof(why))) {
-		/* What it costs is known: it is not tried again until it is due. */
+		/* The reason is final for now: it is not tried again until its time comes
+		 * (tracker_look.c). */
 		snprintf(reason, sizeof(reason), "can't be examined: %s", why);
 	} else if (!last) {
 		return TRACKER_AGAIN;
@@ -106,9 +107,9 @@ void tracker_refuse_later(struct tracker *tracker, pid_t pid)
 	refuse(tracker, image, pid, reason);
 }
 
-/* Have both the memory of one exec? A forked process has its parent's auxiliary vector, with
- * addresses in it that each exec chooses at random. Where they are not, programs that are the same
- * look as if: no harm is done. */
+/* True if both processes run the memory of one exec. A forked process has its parent's auxiliary
+ * vector; that contains addresses which each exec chooses at random. Without randomisation equal
+ * programs look the same, which does no harm. */
 static bool same_exec(pid_t a, pid_t b)
 {
 	char one[2048], other[2048];
@@ -118,8 +119,8 @@ static bool same_exec(pid_t a, pid_t b)
 	       !memcmp(one, other, bytes);
 }
 
-/* Does it share pages with a process it forked, or was forked by? Then copies are watched
- * from the start; a fork seen later tells for itself. */
+/* True if the process shares pages with one that it forked or was forked by. Then copies are
+ * watched from the start. A later fork is reported by a message. */
 static bool has_forked(pid_t pid, pid_t ppid)
 {
 	char path[64];
@@ -139,7 +140,7 @@ static bool has_forked(pid_t pid, pid_t ppid)
 	return forked;
 }
 
-/* The process that thread `tid` belongs to; `tid` itself where that can't be told. */
+/* The process that thread `tid` belongs to; `tid` itself if that is unknown. */
 static pid_t process_of(pid_t tid)
 {
 	char path[32], line[128];
@@ -157,7 +158,7 @@ static pid_t process_of(pid_t tid)
 	return tgid;
 }
 
-/* Is `pid` a Python that can be profiled? If not, `why` gets the reason. 0 or -errno. */
+/* Finds out whether `pid` is a Python that can be profiled. 0, or -errno with a reason in `why`. */
 static int examine(struct tracker *tracker, pid_t pid, const struct proc_info *info,
 		   struct py_process *python, char *why, size_t size)
 {
@@ -207,7 +208,7 @@ int tracker_attach(struct tracker *tracker, pid_t pid, char *reason, size_t size
 	err = examine(tracker, pid, &info, &python, why, sizeof(why));
 	if (!err) {
 		err = adopt(tracker, pid, &python, info.start_ticks, &image);
-		/* "Attached" is said of the probes too. */
+		/* "Attached" includes its probes. */
 		tracker_wait_probes(tracker);
 		if (err)
 			snprintf(why, sizeof(why), "%s",
@@ -240,7 +241,7 @@ int tracker_attach_launched(struct tracker *tracker, pid_t pid, const char *prog
 		return err;
 	image->hidden = true;
 	image->asked = true;
-	/* All it will ever fork is seen from the start. */
+	/* All its forks will be seen from the start. */
 	tracker_watch_copies(tracker);
 	return 0;
 }

@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Python processes that a profiled one started before it was attached. The master of gunicorn or
- * uwsgi does nothing but wait: who attaches to it alone sees a change of nothing, and is to be told
- * of the workers.
+/* Python processes that a profiled process started before it was attached. The master process of
+ * gunicorn or uwsgi only waits. A user who attaches to it alone sees no change, and must be told of
+ * the workers.
  *
- * What is looked at is bounded, however many children the target makes, and however long each
- * takes: a signal may have asked for the end already.
- */
+ * The search is limited, however many children the target has and however long each takes: the user
+ * may have asked for the end already. */
 #include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,14 +13,14 @@
 #include "os/proc.h"
 #include "track/tracker_private.h"
 
-#define LOOKED_AT_MOST 256  /* processes, in all */
-#define THREADS_MOST   1024 /* of one process, each of which may have forked */
-#define LOOKING_MS     2000 /* at all of them: none is begun after that */
+#define LOOKED_AT_MOST 256  /* processes in all */
+#define THREADS_MOST   1024 /* of one process, since each of them may have forked */
+#define LOOKING_MS     2000 /* for all; after that no other one is begun */
 
 struct search {
-	pid_t pids[LOOKED_AT_MOST]; /* those found, in the order in which they are looked at */
+	pid_t pids[LOOKED_AT_MOST]; /* those found, in the order in which they are examined */
 	size_t count;
-	bool more; /* than could be looked at */
+	bool more; /* there are more than were examined */
 };
 
 static void add_child(struct search *s, pid_t pid)
@@ -37,7 +36,7 @@ static void add_child(struct search *s, pid_t pid)
 		s->pids[s->count++] = pid;
 }
 
-/* The children that one thread forked; whatever can't be read has none. */
+/* Adds the children that one thread forked. If they can't be read, there are none. */
 static void add_children_of(struct search *s, pid_t pid, const char *tid)
 {
 	char path[64];
@@ -73,7 +72,7 @@ static void add_children(struct search *s, pid_t pid)
 	closedir(tasks);
 }
 
-/* Is it a Python that could be profiled, and is not? */
+/* True if it is a Python that could be profiled but is not. */
 static bool is_unwatched(struct tracker *tracker, pid_t pid)
 {
 	struct image *image = tracker_live_image(tracker, pid);
@@ -96,7 +95,7 @@ static int note_children(struct tracker *tracker, const struct image *image, uin
 	}
 	u->parent = image->pid;
 	add_children(s, image->pid);
-	/* Theirs come behind them: a launcher may stand between. */
+	/* Children of children are added behind: there may be a launcher between the two. */
 	for (i = 0; i < s->count; i++) {
 		if (tracker_now_ms() > end_ms) {
 			u->late = true;

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* A live session as a source of counts: joins what the kernel side counted (session) with what it
- * handed over by name (store) and with what /proc said (images). Here, and in tracker_take.c, since
- * this is the lowest layer that has all three.
- */
+/* A live session as a source of counts. Joins what the BPF side counted (session), the stacks and
+ * code objects it sent (store), and what /proc said (images). It is here, and in tracker_take.c,
+ * because this is the lowest folder that knows all three. */
 #include <stdio.h>
 #include <unistd.h>
 
@@ -53,7 +52,7 @@ static struct store_code *code_of(struct tracker *tracker, const struct image *i
 			  image->dead ? 0 : image->pid);
 }
 
-/* The frame's place in the source; false where its code object never arrived. */
+/* Finds the frame's place in the source. False: its code object never arrived. */
 static bool find_frame(struct tracker *tracker, const struct image *image,
 		       const struct pymem_msg_frame *frame, struct counts_frame *found)
 {
@@ -73,7 +72,7 @@ static bool find_frame(struct tracker *tracker, const struct image *image,
 	return true;
 }
 
-/* Why code objects of the stack are not here. */
+/* Why code objects of the stack are missing. */
 static enum pymem_lack lack_of(struct tracker *tracker, const struct pymem_stack_key *key)
 {
 	struct pymem_stack value;
@@ -84,7 +83,8 @@ static enum pymem_lack lack_of(struct tracker *tracker, const struct pymem_stack
 	return value.lacks;
 }
 
-/* The innermost frame must be known; where a caller is not, the stack is cut. */
+/* Finds the frames of a stack. The innermost one must be known; if a caller is unknown, the stack
+ * is cut there. */
 static void find_frames(struct tracker *tracker, const struct image *image,
 			struct counts_frame *frames, struct counts_stack *stack)
 {
@@ -115,7 +115,7 @@ int tracker_hand_stack(struct tracker *tracker, const struct pymem_stack_key *ke
 	struct counts_frame frames[PYMEM_MAX_FRAMES];
 	struct pymem_vmcalls calls;
 
-	/* Of others, that it has come is enough. */
+	/* For other images it is enough that the stack has arrived. */
 	if (image && tracker_is_reported(image)) {
 		find_frames(tracker, image, frames, &stack);
 		if (vmcalls && session_vmcalls(tracker->session, key, &calls))
@@ -157,23 +157,24 @@ static int read_live(const struct pymem_proc *record, void *arg)
 	struct handing *h = arg;
 	const struct image *image = tracker_image(h->tracker, record->id);
 
-	/* One not known is to be told of by the next message; none is missing at the end. */
+	/* An image that is not known yet will be announced by a message. At the end none is
+	 * missing. */
 	return image && !image->dead && tracker_is_reported(image)
 		       ? tracker_hand_image(image, record, h->reader, h->arg)
 		       : 0;
 }
 
-/* Images that are alive, or ended just now. */
+/* Hands over images that are alive or have just ended. */
 static int read_images(struct handing *h)
 {
 	struct image *image, *next;
 	int err = session_each_live(h->tracker->session, read_live, h);
 
-	if (err || !h->tracker->unfolded)
+	if (err || !h->tracker->unfinished)
 		return err;
 	HASH_ITER(hh, h->tracker->images, image, next)
 	{
-		if (!err && image->dead && image->record.id && !image->folded &&
+		if (!err && image->dead && image->record.id && !image->finished &&
 		    tracker_is_reported(image))
 			err = tracker_hand_image(image, &image->record, h->reader, h->arg);
 	}
@@ -255,7 +256,7 @@ static void get_facts(void *self, struct counts_facts *facts)
 		facts->line_misses[i] = session_line_misses(t->session, i);
 }
 
-struct told { /* what session_each_dropped() says, as notes */
+struct told { /* passes the texts of session_each_dropped() on as notes */
 	void (*fn)(const char *text, void *arg);
 	void *arg;
 };

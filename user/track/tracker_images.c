@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Which images there are. Whatever ran for a moment and was no Python is forgotten when it has
- * ended: on a host that is watched for days there are millions of them.
- */
+/* All images. One that ran for a moment and was no Python is forgotten after its end: a host that
+ * is watched for days has millions of them. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,7 +8,8 @@
 #include "os/proc.h"
 #include "track/tracker_private.h"
 
-/* A record is dropped just before its image leaves the table: the sweep after next finds it. */
+/* A record is dropped just before its image leaves the table. So the sweep after the next one is
+ * sure to find that. */
 #define SWEEPS 2
 
 struct image *tracker_image(struct tracker *tracker, uint32_t id)
@@ -44,7 +44,8 @@ static struct pid_image *pid_image(struct tracker *tracker, pid_t pid)
 	return entry;
 }
 
-/* `image` is the newest of its process; without `replace`, only if none is known. 0 or -ENOMEM. */
+/* Makes `image` the newest of its process; without `replace`, only if there is none. 0 or
+ * -ENOMEM. */
 static int index_image(struct tracker *tracker, struct image *image, bool replace)
 {
 	struct pid_image *entry = pid_image(tracker, image->pid);
@@ -116,19 +117,19 @@ void tracker_free_images(struct tracker *tracker)
 	}
 }
 
-/* Is it for no report, whatever is still heard of it? */
+/* True if it belongs in no report, whatever may still be reported of it. */
 static bool needless(const struct tracker *tracker, const struct image *image)
 {
 	return !image->identified && !image->asked && !image->hidden && !tracker->probes;
 }
 
-/* Has nobody looked at what it is? */
+/* True if nothing has found out what it is. */
 static bool unexamined(const struct image *image)
 {
 	return !image->identified && !image->examined && !image->hidden;
 }
 
-/* It has ended, and it is not known what it was: the report says so. */
+/* It has ended and nobody knows what it was: the report says so. */
 static void note_unexamined(struct tracker *tracker, const struct image *image)
 {
 	if (image->record.identified)
@@ -138,7 +139,8 @@ static void note_unexamined(struct tracker *tracker, const struct image *image)
 		tracker_count_unexamined(tracker, image->comm);
 }
 
-/* Has the kernel side, or the store, something of it? It was walked, and nobody here knew of it. */
+/* True if the BPF side, or the store, still keeps something of it. Then it was walked without our
+ * knowing of it. */
 static bool holds_places(struct tracker *tracker, const struct image *image)
 {
 	int table;
@@ -149,21 +151,22 @@ static bool holds_places(struct tracker *tracker, const struct image *image)
 	return store_image(&tracker->store, image->id);
 }
 
-void tracker_fold_ended(struct tracker *tracker)
+void tracker_forget_ended(struct tracker *tracker)
 {
 	struct image *image;
 
-	/* Messages of what they did before they ended have been read by now. */
+	/* Messages about what these did before their end have been read by now. */
 	while ((image = tracker->ended)) {
 		tracker->ended = image->next_ended;
 		image->needless = false;
 		if (unexamined(image))
 			note_unexamined(tracker, image);
-		/* Places are given back with those of the others: tracker_take_counts(). */
+		/* tracker_take_counts() gives its places back, together with those of other
+		 * images. */
 		if (!needless(tracker, image) || holds_places(tracker, image))
 			continue;
-		if (!image->folded)
-			tracker->unfolded--;
+		if (!image->finished)
+			tracker->unfinished--;
 		forget(tracker, image);
 	}
 }
@@ -171,10 +174,11 @@ void tracker_fold_ended(struct tracker *tracker)
 static void note_end(struct tracker *tracker, struct image *image)
 {
 	image->ended_ms = tracker_now_ms();
-	tracker->unfolded++;
+	tracker->unfinished++;
 }
 
-/* The image of a record that no message has told of: there was no room for it. */
+/* A new image for a record that no message announced, since there was no room for the message.
+ * NULL: out of memory. */
 static struct image *meet(struct tracker *tracker, const struct pymem_proc *record, bool dead)
 {
 	struct image *image = image_new(tracker, record->id, record->tgid);
@@ -182,7 +186,7 @@ static struct image *meet(struct tracker *tracker, const struct pymem_proc *reco
 	if (!image)
 		return NULL;
 	image->dead = dead;
-	/* What is known of a process that has ended may be newer. */
+	/* If it has ended, a newer image of the process may be known already. */
 	if (index_image(tracker, image, !dead)) {
 		forget(tracker, image);
 		return NULL;
@@ -197,7 +201,7 @@ static struct image *meet(struct tracker *tracker, const struct pymem_proc *reco
 	return image;
 }
 
-/* Its figures are final; what /proc did not say of it the kernel side does. */
+/* Takes its final figures. What /proc did not tell comes from the record. */
 static void describe_ended(struct image *image, const struct pymem_proc *record)
 {
 	image->record = *record;
@@ -243,7 +247,7 @@ static int see_live(const struct pymem_proc *record, void *arg)
 	return 0;
 }
 
-/* Images that are neither alive nor left a record ended when there was no room for one. */
+/* Notes images that are not alive and left no record: there was no room for it when they ended. */
 static void note_dropped(struct tracker *tracker)
 {
 	struct image *image, *next;
@@ -297,11 +301,11 @@ bool tracker_any_asked_alive(const struct tracker *tracker)
 	return false;
 }
 
-void tracker_folded(struct tracker *tracker, struct image *image)
+void tracker_finish_image(struct tracker *tracker, struct image *image)
 {
 	store_forget(&tracker->store, image->id);
-	image->folded = true;
-	tracker->unfolded--;
+	image->finished = true;
+	tracker->unfinished--;
 	if (!image->asked && !image->needless)
 		forget(tracker, image);
 }

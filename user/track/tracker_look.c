@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* How often one process is looked at. It may map files without end, each with a message that calls
- * for a look, and choose what a look costs. So each has a credit of CPU time, enough for the first
- * looks at any honest one, of which a fiftieth of the time that passes comes back. Who is in debt
- * is looked at when that is paid.
- */
+/* Limits how often a process is examined. It may map files without end, each of which calls for a
+ * look, and it can make each look expensive. So each process has a credit of CPU time, enough for
+ * the first looks at any honest one. A fiftieth of the time that passes is added to it. If it is
+ * used up, the process is examined again when it is positive. */
 #include <stdlib.h>
 
 #include "python/examiner.h"
@@ -38,7 +37,7 @@ void tracker_free_looks(struct tracker *tracker)
 	}
 }
 
-/* What is left of its credit; at most all of it. */
+/* What is left of its credit now, in milliseconds; at most the whole. */
 static int64_t credit_ms(const struct look *look, uint64_t now)
 {
 	int64_t credit = look->credit_ms + (int64_t)((now - look->at_ms) / LOOK_SHARE);
@@ -46,7 +45,7 @@ static int64_t credit_ms(const struct look *look, uint64_t now)
 	return credit < CREDIT_MS ? credit : CREDIT_MS;
 }
 
-/* Those that have all of it are as good as new. */
+/* Forgets processes that have their whole credit again. */
 static void forget_paid(struct tracker *tracker)
 {
 	uint64_t now = tracker_now_ms();
@@ -69,7 +68,7 @@ uint64_t tracker_look_not_before(struct tracker *tracker, pid_t pid)
 		return 0;
 	if (look->start_ticks == proc_start_ticks(pid))
 		return now + (uint64_t)-credit * LOOK_SHARE;
-	forget(tracker, look); /* another process has its number */
+	forget(tracker, look); /* another process has its PID */
 	return 0;
 }
 
@@ -106,8 +105,8 @@ int tracker_look(struct tracker *tracker, pid_t pid, struct py_process *python)
 	uint64_t before = examiner_cpu_ms(), cost;
 	int err = examiner_identify(pid, python);
 
-	/* CPU time, not time: that a busy machine is slow is not the process's doing. What sleeps
-	 * too long the examiner itself does not look at again. */
+	/* CPU time, not elapsed time: the process is not to blame for a busy machine. If it made
+	 * the examiner sleep too long, the examiner itself refuses to examine it again. */
 	cost = examiner_cpu_ms() - before;
 	if (cost)
 		charge(tracker, pid, cost);

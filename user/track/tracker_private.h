@@ -1,44 +1,47 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* What tracker.c (images, messages) and tracker_attach.c (which process is what) share. */
+/* What the files of the tracker share: tracker.c (messages), tracker_images.c, tracker_attach.c
+ * (what a process is), tracker_counts.c and tracker_take.c (figures), tracker_probes.c,
+ * tracker_scan.c. */
 #ifndef TRACKER_PRIVATE_H
 #define TRACKER_PRIVATE_H
 
 #include "track/tracker.h"
 
-/* Tracks what `pid` runs; `*out` its image. 0 or -errno. */
+/* Starts to track what `pid` runs. `*out` becomes its image. 0 or -errno. */
 int tracker_track(struct tracker *tracker, pid_t pid, uint64_t start, struct image **out);
 
-/* From now on the stacks of `image` are walked. `python` must have been found after tracking
- * began: before, it may be what ran before an exec. 0, -ESRCH if it runs no more, -errno. */
+/* From now on the stacks of `image` are walked. `python` must have been found after tracking began;
+ * an earlier one may be of the program before an exec. 0, -ESRCH: it does not run any more, or
+ * -errno. */
 int tracker_know(struct tracker *tracker, struct image *image, const struct py_process *python);
 
-/* The image `id`, made if it is not known yet: what `pid` runs now. NULL: no memory. */
+/* The image `id`, which `pid` runs now; added if it is new. NULL: out of memory. */
 struct image *tracker_new_image(struct tracker *tracker, uint32_t id, pid_t pid);
 
-/* The image that `pid` runs, if it is tracked; else NULL. */
+/* The image that `pid` runs; NULL: it is not tracked. */
 struct image *tracker_live_image(struct tracker *tracker, pid_t pid);
 
-/* The same, or the one that it ran last. */
+/* The image that `pid` runs or ran last; NULL: none is known. */
 struct image *tracker_newest_image(struct tracker *tracker, pid_t pid);
 
-/* Takes the records of images that have ended; notes those whose record was dropped, the last
- * of them with `final`. 0 or -errno. */
+/* Takes the records of images that have ended. Also notes images whose records were dropped; with
+ * `final`, all of them. 0 or -errno. */
 int tracker_take_ended(struct tracker *tracker, bool final);
 
-/* Forgets what ended before the last messages and is not for the report. */
-void tracker_fold_ended(struct tracker *tracker);
+/* Forgets images that ended before the last messages and belong in no report. */
+void tracker_forget_ended(struct tracker *tracker);
 
 void tracker_free_images(struct tracker *tracker);
 
-/* What the image, which has ended, did was handed over: all else that is kept of it is freed, and
- * the image too unless it was asked for. */
-void tracker_folded(struct tracker *tracker, struct image *image);
+/* All figures of the image, which has ended, were handed over. Frees everything else of it, and the
+ * image too unless it was asked for. */
+void tracker_finish_image(struct tracker *tracker, struct image *image);
 
-/* Does the image belong in a report? Another program that a tracked process ran does not. */
+/* True if the image belongs in a report. Another program that a tracked process ran does not. */
 bool tracker_is_reported(const struct image *image);
 
-/* tracker_counts.c: hands over an image, a stack with its frames, a line. What `reader` returned,
- * or -errno. */
+/* tracker_counts.c: pass an image, a stack with its frames, or a line to `reader`. They return what
+ * it returned, or -errno. */
 int tracker_hand_image(const struct image *image, const struct pymem_proc *record,
 		       const struct counts_reader *reader, void *arg);
 int tracker_hand_stack(struct tracker *tracker, const struct pymem_stack_key *key,
@@ -52,68 +55,72 @@ int tracker_hand_line(struct tracker *tracker, const struct pymem_line_key *key,
 /* tracker_take.c: counts_ops.take_ended. */
 int tracker_take_counts(void *self, bool all, const struct counts_reader *reader, void *arg);
 
-/* Identifies `pid` by the examiner. What that took decides when it is looked at again. As
- * examiner_identify(). */
+/* Identifies `pid` with the examiner, as examiner_identify() does. What that cost decides when the
+ * process may be examined again. */
 int tracker_look(struct tracker *tracker, pid_t pid, struct py_process *python);
 
-/* Not before this is the process to be looked at again; 0: at any time. */
+/* The process must not be examined again before this time, in milliseconds of tracker_now_ms(); 0:
+ * it may at any time. */
 uint64_t tracker_look_not_before(struct tracker *tracker, pid_t pid);
 void tracker_free_looks(struct tracker *tracker);
 
-/* Notes a process that is not profiled, once for each reason; of too many only the number. */
+/* Notes that a process is not profiled, once for each reason. If there are too many, only counts
+ * it. */
 void tracker_skip(struct tracker *tracker, pid_t pid, const char *comm, const char *reason);
 
-/* A tracked process, named `comm` ("": not known), ended before anybody looked at what it was. */
+/* Counts a tracked process that ended before it was examined. `comm`: its name; "": unknown. */
 void tracker_count_unexamined(struct tracker *tracker, const char *comm);
 
 enum tracker_identified {
 	TRACKER_DONE,
-	TRACKER_AGAIN, /* it may be another thing in a moment */
-	TRACKER_LATER, /* it can't be looked at now, for what others do */
-	TRACKER_GONE,  /* no traced process, and it ended before it could be looked at */
+	TRACKER_AGAIN, /* it may be something else in a moment */
+	TRACKER_LATER, /* it can't be examined now because of other processes */
+	TRACKER_GONE,  /* it was not tracked, and ended before it could be examined */
 };
 
-/* Looks at what a message called attention to. With `last`, it is given up instead of
- * TRACKER_AGAIN.
- */
+/* Examines a process that a message pointed at. With `last`, it is given up instead of
+ * TRACKER_AGAIN. */
 enum tracker_identified tracker_identify(struct tracker *tracker, pid_t pid, bool last);
 
-/* At the end `pid` has still not been looked at, for what others did (TRACKER_LATER). */
+/* At the end, `pid` has not been examined because of other processes (TRACKER_LATER): notes
+ * that. */
 void tracker_refuse_later(struct tracker *tracker, pid_t pid);
 
-/* Has tracker_poll() identify `pid`, which runs another program if it has `execed`. */
+/* Makes tracker_poll() identify `pid`. `execed`: it runs another program now. */
 void tracker_queue(struct tracker *tracker, pid_t pid, bool execed);
 
-/* `image` began by a fork of the image `parent_id`; if its stacks are not walked as its parent's,
- * it is to be identified itself. */
+/* `image` began with a fork of image `parent_id`. If it is not `identified`, as its parent was, it
+ * is queued to be identified. */
 void tracker_begin_child(struct tracker *tracker, struct image *image, uint32_t parent_id,
 			 bool identified);
 
-/* Tells copies on write from pages kept, from now on. Where that can't be, the report says so. */
+/* From now on copies on write are told from pages that are kept. If that is impossible, the report
+ * says so. */
 void tracker_watch_copies(struct tracker *tracker);
 
-/* tracker_probes.c, with --lines: what is wanted is done in a thread, in that order. Until it is,
- * the image's lines_error is -EINPROGRESS; if its process ends before, -ESRCH; if we do,
- * -ECANCELED. */
+/* tracker_probes.c, for --lines: a thread attaches probes, in the order in which they are asked
+ * for. Until it has, the image's lines_error is -EINPROGRESS. It becomes -ESRCH if the process ends
+ * before, -ECANCELED if the profile does. */
 struct probe_worker *probe_worker_new(struct probes *probes);
 void tracker_want_probes(struct tracker *tracker, const struct image *image,
 			 const struct py_process *python);
-/* For a command that is about to exec `program` and that can't be held: so that its first lines are
- * seen. Where the program is no interpreter with line probes, nothing is done: identification will
- * tell. If it execs another file than the one found here, these probes are on a file that it does
- * not run. Waits until it is done. 0 or -errno. */
+/* For a command that is about to exec `program` and can't be held: attaches its probes, so that its
+ * first lines are seen. If the program is no interpreter with line probes, does nothing; it is
+ * identified later. If the command executes another file than the one found here, these probes are
+ * never hit. Waits until it is done. 0 or -errno. */
 int tracker_want_command_probes(struct tracker *tracker, const struct image *image,
 				const char *program);
 void tracker_want_child_probes(struct tracker *tracker, const struct image *image, pid_t parent);
 void tracker_forget_probes(struct tracker *tracker, pid_t pid);
-/* Takes over what has been done; the second waits until all has, or a signal asks for
- * the end; the third drops what has not been
- * begun, and ends the thread. */
+/* tracker_take_probes() takes over what the thread has done. tracker_wait_probes() waits until it
+ * has done everything, or until a signal asks for the end. tracker_end_probes() drops what it has
+ * not begun, and ends the thread. */
 void tracker_take_probes(struct tracker *tracker);
 void tracker_wait_probes(struct tracker *tracker);
 void tracker_end_probes(struct tracker *tracker);
 
-/* Looks through /proc for Pythons that no message told of, if it is time to. 0 or -errno. */
+/* Looks through /proc for Pythons that no message announced, if it is time for that. 0 or
+ * -errno. */
 int tracker_rescan(struct tracker *tracker);
 void tracker_free_unwatched(struct tracker *tracker);
 void tracker_free_scanned(struct tracker *tracker);

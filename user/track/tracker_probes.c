@@ -1,15 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* The exact engine is attached to processes by a thread of its own: the kernel may take a tenth of
- * a second for it and more (probe_closer.c), which is a short child's life, and meanwhile other
- * processes are to be identified.
+/* A thread attaches the exact engine to processes. The kernel may take a tenth of a second or more
+ * for that (probe_closer.c): as long as a short child lives. Meanwhile the main thread identifies
+ * other processes.
  *
- * Tasks are done in the order in which they came up, so that a child is attached as its parent was
- * even if that has ended since. `probes` is the thread's alone while there are tasks. What came of
- * them is taken over by the main thread, whose images are.
+ * Tasks are done in the order in which they were added. So a child is attached as its parent was,
+ * even if the parent has been detached since. `probes` belongs to the thread while there are tasks.
+ * Results are taken over by the main thread, which owns the images.
  *
- * The thread never reads a target's file, which may take for ever: the main thread has the examiner
- * open the file and read its notes before it wants a task done.
- */
+ * The thread never reads a file of the target, since that may take for ever. The main thread lets
+ * the examiner open the file and read its notes before it adds a task. */
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
@@ -23,8 +22,8 @@
 #include "os/proc.h"
 #include "track/tracker_private.h"
 
-#define LOOK_MS	     100 /* at the signals, while it is waited for */
-#define FORGET_TRIES 50	 /* one each time that tasks are taken over: some seconds */
+#define LOOK_MS	     100 /* how often signals are looked at during a wait */
+#define FORGET_TRIES 50	 /* one each time that results are taken over: some seconds */
 
 struct probe_task {
 	struct probe_task *next;
@@ -32,8 +31,8 @@ struct probe_task {
 	pid_t pid, parent;
 	uint64_t start_ticks; /* of `pid` */
 	uint32_t image;
-	unsigned tries; /* of PROBE_FORGET: it is told of before the process has ended */
-	int err;	/* what came of it */
+	unsigned tries; /* of PROBE_FORGET, which is asked for before the process has ended */
+	int err;	/* its result */
 	/* Of PROBE_ATTACH: */
 	struct probe_file *file; /* owned */
 	uint64_t bias;
@@ -79,7 +78,7 @@ static struct probe_task *take_first(struct task_list *list)
 	return task;
 }
 
-/* Another process may have its number by now. */
+/* False if another process has its PID by now. */
 static bool is_same(const struct probe_task *task)
 {
 	return task->start_ticks && proc_start_ticks(task->pid) == task->start_ticks;
@@ -91,7 +90,7 @@ static int attach(struct probes *probes, const struct probe_task *task)
 
 	if (!is_same(task))
 		return -ESRCH;
-	/* What had its number before may be there still. */
+	/* The process that had this PID before may still be known. */
 	probes_forget_ended(probes, task->pid);
 	if (task->what == PROBE_ATTACH)
 		err = probes_attach(probes, task->pid, task->file, task->bias, task->path);
@@ -101,7 +100,7 @@ static int attach(struct probes *probes, const struct probe_task *task)
 		probes_forget(probes, task->pid);
 		err = -ESRCH;
 	}
-	/* The parent had none either. */
+	/* The parent has no probes either. */
 	return task->what == PROBE_ATTACH_CHILD && err == -ENOENT ? -ENOTSUP : err;
 }
 
@@ -146,7 +145,7 @@ struct probe_worker *probe_worker_new(struct probes *probes)
 	return worker;
 }
 
-/* Signals are for the main thread. */
+/* All signals are blocked in the thread: they are for the main thread. */
 static int start(struct probe_worker *worker)
 {
 	sigset_t all, before;
@@ -160,7 +159,7 @@ static int start(struct probe_worker *worker)
 	return -err;
 }
 
-/* What came of the attempt is the image's. */
+/* Stores the result in the image. */
 static void set_result(struct tracker *tracker, uint32_t id, int err)
 {
 	struct image *image = tracker_image(tracker, id);
@@ -172,7 +171,7 @@ static void set_result(struct tracker *tracker, uint32_t id, int err)
 	image->lines_late = image->started && !image->held;
 }
 
-/* Takes over what `wanted` owns. */
+/* Adds a task. It owns what `wanted` owns. */
 static void want(struct tracker *tracker, const struct probe_task *wanted)
 {
 	struct probe_worker *worker = tracker->probe_worker;
@@ -202,7 +201,8 @@ static void want(struct tracker *tracker, const struct probe_task *wanted)
 	pthread_mutex_unlock(&worker->lock);
 }
 
-/* Has the examiner find the file that `python` runs in `pid`. 0 or -errno. */
+/* Lets the examiner find the file that `python` is mapped from in `pid`. `*file` is the caller's. 0
+ * or -errno. */
 static int find_file(struct tracker *tracker, pid_t pid, const struct py_process *python,
 		     struct probe_file **file)
 {
@@ -226,12 +226,12 @@ static int find_file(struct tracker *tracker, pid_t pid, const struct py_process
 void tracker_want_probes(struct tracker *tracker, const struct image *image,
 			 const struct py_process *python)
 {
-	struct probe_task task = {
-		.what = PROBE_ATTACH,
-		.pid = image->pid,
-		/* Before it is looked at: what is attached is what was looked at. */
-		.start_ticks = proc_start_ticks(image->pid),
-		.image = image->id};
+	struct probe_task task = {.what = PROBE_ATTACH,
+				  .pid = image->pid,
+				  /* Read before the process is examined: so the process that is
+				   * attached is the one that was examined. */
+				  .start_ticks = proc_start_ticks(image->pid),
+				  .image = image->id};
 	int err = find_file(tracker, image->pid, python, &task.file);
 
 	if (err) {
@@ -256,7 +256,7 @@ int tracker_want_command_probes(struct tracker *tracker, const struct image *ima
 	task.file = malloc(sizeof(*task.file));
 	if (!task.file)
 		return -ENOMEM;
-	/* Where it will be loaded must be known if places are needed. */
+	/* If places are needed, the address at which it is loaded must be known. */
 	err = examiner_find_program(image->pid, program, session_places_needed(tracker->session),
 				    task.file);
 	if (err) {
@@ -301,7 +301,7 @@ void tracker_take_probes(struct tracker *tracker)
 		return;
 	pthread_mutex_lock(&worker->lock);
 	while ((task = take_first(&worker->done))) {
-		/* A process that ends is still there for a moment. */
+		/* A process that ends still exists for a moment: try again. */
 		if (task->what == PROBE_FORGET && task->err == -EAGAIN &&
 		    ++task->tries < FORGET_TRIES) {
 			append(&again, task);
@@ -317,7 +317,7 @@ void tracker_take_probes(struct tracker *tracker)
 	pthread_mutex_unlock(&worker->lock);
 }
 
-/* Until the worker is idle, or a while. The lock is held. */
+/* Waits until the worker is idle, for LOOK_MS at most. The lock is held. */
 static void wait_a_while(struct probe_worker *worker)
 {
 	struct timespec until = clock_after_ms(LOOK_MS);

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Pythons of the whole host that no message tells of: those that ran before, whose PID came round
- * while /proc was read, that were forked by one not tracked yet, or whose exec found the ring full.
+/* Finds Pythons of the host that no message announces: those that ran before us; those that got a
+ * PID behind which /proc was read already; those forked by a process that is not tracked yet; those
+ * whose exec found the ring buffer full.
  *
- * So /proc is read until nothing new is in it, and again every few seconds. A process is examined
- * once; after that its start time is all that is read. All that takes at most a fiftieth of
- * one CPU's time, however many processes there are.
- */
+ * /proc is read until it contains nothing new, and again every few seconds. A process is examined
+ * once; after that only its start time is read. All of this takes at most a fiftieth of one CPU,
+ * however many processes there are. */
 #include <errno.h>
 #include <stdlib.h>
 #include <time.h>
@@ -31,7 +31,7 @@ void tracker_free_scanned(struct tracker *tracker)
 	}
 }
 
-/* Has the process been looked at in an earlier scan? If not, it has from now on. */
+/* True if an earlier scan examined the process. Else it is noted as examined from now on. */
 static bool looked_at(struct tracker *tracker, pid_t pid, uint64_t start)
 {
 	struct scanned *entry;
@@ -61,7 +61,7 @@ static int look_at(pid_t pid, void *arg)
 	enum tracker_identified what;
 	uint64_t start;
 
-	/* Messages tell of what is tracked. */
+	/* Tracked processes are reported by messages. */
 	if (image || pid == getpid())
 		return 0;
 	start = proc_start_ticks(pid);
@@ -72,7 +72,7 @@ static int look_at(pid_t pid, void *arg)
 	what = tracker_identify(tracker, pid, false);
 	if (what == TRACKER_AGAIN || what == TRACKER_LATER)
 		tracker_queue(tracker, pid, false);
-	/* Looks may take long, and the ring goes on to be filled. */
+	/* Examining may take long, and the ring buffer fills meanwhile. */
 	session_consume(tracker->session);
 	image = tracker_live_image(tracker, pid);
 	if (image && image->identified)
@@ -80,7 +80,7 @@ static int look_at(pid_t pid, void *arg)
 	return 0;
 }
 
-/* What this process and its examiner have run so far. */
+/* CPU time of this process and its examiner so far, in milliseconds. */
 static uint64_t cpu_ms(void)
 {
 	return clock_ms(CLOCK_PROCESS_CPUTIME_ID) + examiner_cpu_ms();
@@ -104,7 +104,8 @@ static int scan(struct tracker *tracker)
 	}
 	end = tracker_now_ms();
 	tracker->scan_at_ms = tracker->found ? end : end + SCAN_MS;
-	/* A share of a CPU. What takes less than a millisecond may have taken nearly one. */
+	/* Keeps to its share of a CPU. + 1: what took less than a millisecond may have taken nearly
+	 * one. */
 	tracker->scan_not_before_ms = end + (cpu_ms() - begin + 1) * SCAN_SHARE;
 	return err;
 }
@@ -113,7 +114,8 @@ int tracker_rescan(struct tracker *tracker)
 {
 	uint64_t now = tracker_now_ms(), dropped = session_dropped_messages(tracker->session);
 
-	/* Any of those looked at may have run another program, and the message of it was lost. */
+	/* A message was lost: any process that was examined may have executed another program
+	 * since. */
 	if (dropped != tracker->scan_dropped) {
 		tracker->scan_at_ms = now;
 		tracker_free_scanned(tracker);

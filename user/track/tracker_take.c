@@ -1,25 +1,24 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Images that have ended: what they did is handed over, once, and all that the kernel side and the
- * store keep of them is freed. Places in the kernel side's tables that are not given back would be
- * denied to others as long as this runs.
- */
+/* Images that have ended: hands over their figures, once, and frees all that the BPF side and the
+ * store keep of them. Places in the tables of the BPF side that are not given back would be missing
+ * for other images as long as this program runs. */
 #include <errno.h>
 #include <stdlib.h>
 
 #include "track/tracker_private.h"
 
-/* A thread of a process that has ended may have its last figures still to add. */
+/* A thread of a process that has ended may still have figures to add. */
 #define TAKE_AFTER_MS 200
-/* The lines that ran are looked through as a whole. */
+/* Longer, since all lines that ran are read for it. */
 #define TAKE_LINES_AFTER_MS 2000
 
 struct taking {
 	struct tracker *tracker;
 	const struct counts_reader *reader;
 	void *arg;
-	struct image **images; /* that ended long enough ago */
+	struct image **images; /* those that ended long enough ago */
 	size_t count, reported;
-	uint64_t before[PYMEM_TABLE_COUNT]; /* places that others have given back */
+	uint64_t before[PYMEM_TABLE_COUNT]; /* places given back before we began */
 };
 
 static int choose(struct taking *t, bool all)
@@ -30,15 +29,15 @@ static int choose(struct taking *t, bool all)
 	struct image *image, *next;
 	int table;
 
-	t->images = calloc(tracker->unfolded, sizeof(struct image *));
+	t->images = calloc(tracker->unfinished, sizeof(struct image *));
 	if (!t->images)
 		return -ENOMEM;
 	HASH_ITER(hh, tracker->images, image, next)
 	{
-		if (!image->dead || !image->ended_ms || image->folded ||
+		if (!image->dead || !image->ended_ms || image->finished ||
 		    (!all && now - image->ended_ms < wait))
 			continue;
-		if (t->count == tracker->unfolded)
+		if (t->count == tracker->unfinished)
 			break;
 		image->taking = true;
 		image->handed_pages = 0;
@@ -50,7 +49,7 @@ static int choose(struct taking *t, bool all)
 	return 0;
 }
 
-/* Of an image that is being taken, and is for the report; NULL: it is not. */
+/* The image `id` if it is being taken and belongs in the report; else NULL. */
 static struct image *taken_image(struct taking *t, uint32_t id)
 {
 	struct image *image = tracker_image(t->tracker, id);
@@ -58,7 +57,7 @@ static struct image *taken_image(struct taking *t, uint32_t id)
 	return image && image->taking && tracker_is_reported(image) ? image : NULL;
 }
 
-/* Hands over a stack if that is of use to the report. */
+/* Hands over a stack if its image belongs in the report. */
 static int hand_stack(struct taking *t, const struct pymem_stack_key *key,
 		      const struct pymem_stack *stack)
 {
@@ -73,7 +72,7 @@ static int hand_stack(struct taking *t, const struct pymem_stack_key *key,
 	return verdict < 0 ? verdict : 0;
 }
 
-/* The stacks of an image that were delivered, and its code objects. */
+/* Takes the stacks of an image that have arrived, and its code objects. */
 static int take_delivered(struct taking *t, const struct store_image *kept)
 {
 	struct session *session = t->tracker->session;
@@ -94,8 +93,9 @@ static int take_delivered(struct taking *t, const struct store_image *kept)
 	return err;
 }
 
-/* A stack that was never delivered, or came in late. */
-static int take_rest(const struct pymem_stack_key *key, const struct pymem_stack *stack, void *arg)
+/* Takes a stack that has not arrived, or that arrived late. */
+static int take_undelivered(const struct pymem_stack_key *key, const struct pymem_stack *stack,
+			    void *arg)
 {
 	struct taking *t = arg;
 
@@ -114,7 +114,7 @@ static int take_line(const struct pymem_line_key *key, const struct pymem_line *
 		       ?: session_forget_line(t->tracker->session, key);
 }
 
-/* Is all that changed accounted for by what was handed over? */
+/* True if the figures handed over add up to the change of RSS. */
 static bool is_complete(const struct taking *t)
 {
 	const struct pymem_proc *record;
@@ -136,8 +136,9 @@ static bool is_complete(const struct taking *t)
 	return true;
 }
 
-/* Do the images hold more places in the table than have been given back? Code objects may have been
- * refused by the store, stacks never delivered. Of one that was dropped it is not known. */
+/* True if the images may still hold places in this table: they had more than were given back. Code
+ * objects may have been refused by the store, and stacks may never have arrived. For an image whose
+ * record was dropped, the number is unknown. */
 static bool is_left(const struct taking *t, enum pymem_table table)
 {
 	uint64_t held = 0;
@@ -194,7 +195,7 @@ static int hand_counts(struct taking *t)
 			err = take_delivered(t, kept);
 	}
 	if (!err && t->reported && (!is_complete(t) || is_left(t, PYMEM_TABLE_STACKS)))
-		err = session_each_stack(session, take_rest, t);
+		err = session_each_stack(session, take_undelivered, t);
 	if (!err && t->reported)
 		err = session_each_line(session, take_line, t);
 	return err ?: sweep_tables(t);
@@ -206,7 +207,7 @@ int tracker_take_counts(void *self, bool all, const struct counts_reader *reader
 	int err;
 	size_t i;
 
-	if (!t.tracker->unfolded)
+	if (!t.tracker->unfinished)
 		return 0;
 	err = choose(&t, all);
 	if (!err && t.count)
@@ -216,7 +217,7 @@ int tracker_take_counts(void *self, bool all, const struct counts_reader *reader
 		if (err)
 			continue;
 		session_settle_account(t.tracker->session, &t.images[i]->record);
-		tracker_folded(t.tracker, t.images[i]);
+		tracker_finish_image(t.tracker, t.images[i]);
 	}
 	free(t.images);
 	return err;

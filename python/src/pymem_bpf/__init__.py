@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from .counter import HelperError as HelperError
     from .counter import HelperMissing as HelperMissing
     from .decorator import profile as profile
+    from .heaps import HeapReport as HeapReport
+    from .heaps import HeapWatch as HeapWatch
+    from .heaps import heap as heap
     from .line_profiler import LineProfiler as LineProfiler
     from .logfile import LogFile as LogFile
     from .magics import MemoryProfilerMagics as MemoryProfilerMagics
@@ -35,7 +38,7 @@ __version__ = "0.1.0"
 _HOMES = {"profile": "decorator", "LineProfiler": "line_profiler", "show_results": "table",
           "memory_usage": "memory", "Counter": "counter", "HelperError": "counter",
           "HelperMissing": "counter", "TimeStamper": "timestamps",
-          "LogFile": "logfile", "MemoryProfilerMagics": "magics", "CodeMap": "code_map",
+          "heap": "heaps", "HeapReport": "heaps", "HeapWatch": "heaps", "LogFile": "logfile", "MemoryProfilerMagics": "magics", "CodeMap": "code_map",
           "choose_backend": "_compatible", "MemitResult": "_compatible", "MemTimer": "_compatible",
           "exec_with_profiler": "_compatible", "run_module_with_profiler": "_compatible",
           "has_tracemalloc": "_compatible"}

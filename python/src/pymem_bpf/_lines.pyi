@@ -6,10 +6,12 @@ from typing import Any, Callable, Dict, Tuple
 class Recorder:
     unread: int
     deep: int
+    deep_threads: Tuple[int, ...]
+    blind: bool
     cut: bool
     forked: bool
     missed: int
-    def __init__(self, page: Any, fd: int, tree: bool, own_thread: bool, metric: str) -> None: ...
+    def __init__(self, block: Any, fd: int, tree: bool, own_thread: bool, metric: str) -> None: ...
     def add(self, code: types.CodeType, first: int, last: int, head: int, lines: bytes,
             root: types.CodeType) -> None: ...
     def alarm(self, limit_bytes: int, call: Callable[[int], None]) -> None: ...

@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 """Client of `pymem-bpf serve`: counters that the kernel keeps for one process.
 
-The server, which is root, answers over a unix socket with a descriptor; what it maps to is a page
-that the kernel side updates at each change of RSS (include/pymem_page.h), so that reading RSS or
+The server, which is root, answers over a unix socket with a descriptor of a counter block
+that the kernel side updates at each change of RSS (include/pymem_block.h), so that reading RSS or
 its peak is one load. The protocol is include/pymem_serve.h; both are restated here as formats of
 `struct`, and a test compares them with the headers.
 
 The server's answers are checked, not believed: size, magic, version, operation, exactly one
 descriptor, its size and that it can't be shortened under the mapping. A Counter belongs to the process
-that opened it: after fork() the child's copy is closed, since its page is the parent's.
+that opened it: after fork() the child's copy is closed, since its block is the parent's.
 """
 import array
 import atexit
@@ -38,9 +38,9 @@ NO_REQUEST = 0  # the operation of an answer to none: the connection itself is r
 (OK, BAD_REQUEST, BAD_VERSION, NOT_PERMITTED, NO_PROCESS, LIMIT, STATE, FAILED) = range(8)
 REQUEST = struct.Struct("=IHHiIQQ")
 REPLY = struct.Struct("=IHHIIiI16s208s")
-PAGE_VERSION, PAGE_BYTES = 2, 16384
-PAGE_STATES = PAGE_NEW, PAGE_LIVE, PAGE_ENDED = range(3)
-# Offsets in the page; those of the peaks in each connection's slot.
+BLOCK_VERSION, BLOCK_BYTES = 2, 16384
+BLOCK_STATES = BLOCK_NEW, BLOCK_LIVE, BLOCK_ENDED = range(3)
+# Offsets in the block; those of the peaks in each connection's slot.
 AT_VERSION, AT_STATE, AT_START, AT_RSS, AT_TREE, AT_FLAGS = 0, 4, 16, 24, 32, 48
 AT_SLOTS, SLOT_BYTES, SLOTS, AT_PEAK, AT_TREE_PEAK = 64, 32, 8, 0, 8
 PARTIAL = 1
@@ -66,7 +66,7 @@ class Counter:
 
     def __init__(self, pid: "int | None" = None, socket: "str | None" = None,
                  private: bool = True) -> None:
-        self.page: "mmap.mmap | None" = None
+        self.block: "mmap.mmap | None" = None
         self._owner = os.getpid()
         self._ended = False
         self._lock = threading.Lock()
@@ -81,7 +81,7 @@ class Counter:
                 #: PID as the server sees it: another one than here in a PID namespace.
                 self.pid = reply[5]
                 self._peaks = AT_SLOTS + SLOT_BYTES * self._slot(reply[6])
-                self.page = self._map(fds, reply[4])
+                self.block = self._map(fds, reply[4])
             finally:
                 for fd in fds:
                     os.close(fd)
@@ -172,39 +172,39 @@ class Counter:
 
     def _slot(self, slot: int) -> int:
         if slot >= SLOTS:
-            raise HelperError("%s has a page with %d peaks, this package one with %d: install both from "
-                              "the same release" % (self.where, slot + 1, SLOTS))
+            raise HelperError("%s has a counter block with %d peaks, this package one with %d: install "
+                              "both from the same release" % (self.where, slot + 1, SLOTS))
         return slot
 
     def _map(self, fds: "List[int]", size: int) -> "mmap.mmap":
-        """The page. A plain file could be shortened by whoever else has it, and reading it then
-        kills the reader: only a sealed one will do, or what is no plain file (a BPF map)."""
+        """The counter block. A plain file could be shortened by whoever else has it, and reading it
+        then kills the reader: only a sealed one will do, or what is no plain file (a BPF map)."""
         if len(fds) != 1:
             raise HelperError("%s sent %d descriptors with its answer, not 1" % (self.where, len(fds)))
-        if size != PAGE_BYTES:
-            raise HelperError("%s has a page of %d bytes, this package one of %d: install both from "
-                              "the same release" % (self.where, size, PAGE_BYTES))
+        if size != BLOCK_BYTES:
+            raise HelperError("%s has a counter block of %d bytes, this package one of %d: install "
+                              "both from the same release" % (self.where, size, BLOCK_BYTES))
         try:
             kind = os.fstat(fds[0])
             if stat.S_ISREG(kind.st_mode):
-                if kind.st_size < PAGE_BYTES or not fcntl.fcntl(fds[0], F_GET_SEALS) & F_SEAL_SHRINK:
+                if kind.st_size < BLOCK_BYTES or not fcntl.fcntl(fds[0], F_GET_SEALS) & F_SEAL_SHRINK:
                     raise OSError("a file that could be shortened")
-            page = mmap.mmap(fds[0], PAGE_BYTES, mmap.MAP_SHARED, mmap.PROT_READ, **MAPS_ONLY)
+            block = mmap.mmap(fds[0], BLOCK_BYTES, mmap.MAP_SHARED, mmap.PROT_READ, **MAPS_ONLY)
         except (OSError, ValueError) as e:
-            raise HelperError("%s sent a page that can't be used: %s" % (self.where, e)) from None
-        version, state = struct.unpack_from("@II", page)
-        if version != PAGE_VERSION or state not in PAGE_STATES:
-            page.close()
-            raise HelperError("%s has a page of version %d, this package reads %d: install both from "
-                              "the same release" % (self.where, version, PAGE_VERSION))
-        return page
+            raise HelperError("%s sent a counter block that can't be used: %s" % (self.where, e)) from None
+        version, state = struct.unpack_from("@II", block)
+        if version != BLOCK_VERSION or state not in BLOCK_STATES:
+            block.close()
+            raise HelperError("%s has a counter block of version %d, this package reads %d: install "
+                              "both from the same release" % (self.where, version, BLOCK_VERSION))
+        return block
 
     def fileno(self) -> int:
         """The connection's descriptor: readable once the server has gone."""
         return self._connection.fileno() if self._connection else -1
 
     def alive(self) -> bool:
-        """Whether the page is still kept up to date: False once the server has gone."""
+        """Whether the block is still kept up to date: False once the server has gone."""
         if self._ended or self._connection is None or self._owner != os.getpid():
             return False
         if not self._descriptor.is_ours():
@@ -225,11 +225,11 @@ class Counter:
             os.close(fd)
 
     def _bytes(self, offset: int) -> int:
-        if self.page is None or self._owner != os.getpid():
+        if self.block is None or self._owner != os.getpid():
             raise HelperError("this Counter is closed, or the parent's from before a fork; open "
                               "another one")
         # "@q": one aligned load. "=q" would put the word together byte by byte.
-        return struct.unpack_from("@q", self.page, offset)[0] * _proc.PAGE_BYTES
+        return struct.unpack_from("@q", self.block, offset)[0] * _proc.PAGE_BYTES
 
     @property
     def rss_bytes(self) -> int:
@@ -254,8 +254,8 @@ class Counter:
 
     def _tree_bytes(self, offset: int) -> int:
         amount = self._bytes(offset)
-        assert self.page is not None  # or _bytes() would have raised
-        if struct.unpack_from("@I", self.page, AT_FLAGS)[0] & PARTIAL:
+        assert self.block is not None  # or _bytes() would have raised
+        if struct.unpack_from("@I", self.block, AT_FLAGS)[0] & PARTIAL:
             raise HelperError("%s can't count all of the process's children: they are too many, or "
                               "watched within one another too deep" % self.where)
         return amount
@@ -263,18 +263,18 @@ class Counter:
     @property
     def ended(self) -> bool:
         """Whether the process watched has ended."""
-        if self.page is None:
+        if self.block is None:
             raise HelperError("this Counter is closed; open another one")
-        return struct.unpack_from("@I", self.page, AT_STATE)[0] == PAGE_ENDED
+        return struct.unpack_from("@I", self.block, AT_STATE)[0] == BLOCK_ENDED
 
     def close(self) -> None:
         """Stops counting. Does nothing the second time."""
         _open.discard(self)
         self._let_go()
-        page, self.page = self.page, None
-        if page is not None:
+        block, self.block = self.block, None
+        if block is not None:
             try:
-                page.close()
+                block.close()
             except BufferError:
                 pass  # a profiler still reads it: unmapped when it lets go
         process, self._process = self._process, None

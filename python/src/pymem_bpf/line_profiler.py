@@ -247,8 +247,7 @@ class _Evaluation:
         self.users = 0
 
     def begin(self, codes: "Iterable[types.CodeType]") -> None:
-        if not self.users:
-            _lines.install()
+        _lines.install()  # in each thread: 3.11 has reasons (native/_lines_eval.c)
         self.users += 1
 
     def add(self, codes: "Iterable[types.CodeType]") -> None:
@@ -303,7 +302,7 @@ def _unpickled(cls: "Type[LineProfiler]", include_children: bool, backend: "str 
 class LineProfiler:
     """Profiles the lines of the functions it is given while it is enabled.
 
-    counter: where the amounts come from, a Counter or what has its `page` and `fileno()`; None:
+    counter: where the amounts come from, a Counter or what has its `block` and `fileno()`; None:
     the process's shared one, opened when profiling first begins (HelperError if there is none).
     include_children: amounts are of the process and its children together. backend: rss, pss, uss,
     or memory_profiler's names; PSS and USS are the process's, whichever thread changed them, and
@@ -385,7 +384,7 @@ class LineProfiler:
             self._shared = True
         counter = self._counter
         fd = counter.fileno()
-        recorder = _lines.Recorder(counter.page, -1 if fd is None else fd,
+        recorder = _lines.Recorder(counter.block, -1 if fd is None else fd,
                                    self.include_children, self.own_thread, self._metric)
         if self.max_mem is not None:
             recorder.alarm(int(self.max_mem * (1 << 20)), self._debug)
@@ -512,9 +511,20 @@ class LineProfiler:
 
     @property
     def deep(self) -> int:
-        """int: times that calls, in whatever thread, took too much of the C stack to be looked at (up to
-        3.11)."""
+        """How often counting stopped in a thread because its calls had used half of its C stack; always 0
+        from 3.12 on. Other threads are counted on."""
         return 0 if self._recorder is None else self._recorder.deep
+
+    @property
+    def deep_threads(self) -> "Tuple[int, ...]":
+        """The native IDs (threading.get_native_id()) of the first eight threads that `deep` is about."""
+        return () if self._recorder is None else self._recorder.deep_threads
+
+    @property
+    def blind(self) -> bool:
+        """Whether other threads may have made calls that were not counted while `deep` stopped counting in
+        one (3.11): threads that began meanwhile, or that a debugger or coverage traced."""
+        return self._recorder is not None and self._recorder.blind
 
     @property
     def cut(self) -> bool:

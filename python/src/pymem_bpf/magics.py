@@ -338,4 +338,5 @@ def _profiler(children: bool) -> "Tuple[Counter, RunProfiler]":
 
 def load_ipython_extension(shell: "Any") -> None:
     """%load_ext pymem_bpf."""
-    shell.register_magics(MemoryProfilerMagics)
+    from .heap_magics import HeapMagics
+    shell.register_magics(MemoryProfilerMagics, HeapMagics)

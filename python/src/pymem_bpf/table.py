@@ -9,13 +9,14 @@ import inspect
 import linecache
 import os
 import sys
+import threading
 import tokenize
 
 from ._streams import write_text
 
 TYPE_CHECKING = False  # typing itself is not imported: imports are memory, too
 if TYPE_CHECKING:
-    from typing import Iterator, List, TextIO
+    from typing import Iterator, List, Sequence, TextIO
 
     from .line_profiler import FunctionResult, LineProfiler, LineResult
 
@@ -68,12 +69,13 @@ def _no_negative_zero(value: float, amount: str) -> float:
         amount.format(value).split()[0]) == 0 else value
 
 
-def _table(result: "FunctionResult", amount: str) -> "Iterator[str]":
-    """The lines of a function's table."""
+def _table(result: "FunctionResult", amount: str, is_whole: bool) -> "Iterator[str]":
+    """The lines of a function's table. is_whole: there were no calls that could not be counted."""
     yield "Filename: " + (result.filename or "(no file name)")
     yield ""
     if not result.calls and not result.lines:
-        yield "%s was never called in this process while it was profiled." % result.name
+        yield ("%s was never called in this process while it was profiled." if is_whole else
+               "No call of %s was counted; the NOTE below says which calls were not.") % result.name
         return
     source = _source(result.filename)
     header = TEMPLATE.format("Line #", "Mem usage", "Increment", "Occurrences", "Line Contents")
@@ -92,6 +94,13 @@ def _table(result: "FunctionResult", amount: str) -> "Iterator[str]":
                "row, and their amounts are with the line before." % result.name)
 
 
+def _names(native_ids: "Sequence[int]") -> str:
+    """Threads as top and /proc name them, with the names that those have which still run."""
+    names = {thread.native_id: thread.name for thread in threading.enumerate()}
+    return ("thread " if len(native_ids) == 1 else "threads ") + ", ".join(
+        "%d (%s)" % (one, names[one]) if one in names else str(one) for one in native_ids)
+
+
 def _notes(prof: "LineProfiler") -> "Iterator[str]":
     """What the figures lack."""
     if prof.cut and prof.forked:
@@ -106,8 +115,11 @@ def _notes(prof: "LineProfiler") -> "Iterator[str]":
     if prof.missed:
         yield ("there were more threads than are counted one by one: increments of some may lack.")
     if prof.deep:
-        yield ("calls went so deep that half of the thread's C stack was used: lines that ran deeper, or in "
-               "other threads meanwhile, have no occurrences, %d times." % prof.deep)
+        yield ("counting stopped in %s: recursion too deep, half of the thread's C stack was used. What ran deeper "
+               "there has no occurrences; what it changed is with the lines that called it."
+               % _names(prof.deep_threads))
+    if prof.blind:
+        yield ("meanwhile, calls of threads that had just begun, or that a debugger or coverage traced, may lack.")
     if prof.uncounted:
         yield ("%d calls were so near the limit of recursion that they could not be counted."
                % prof.uncounted)
@@ -120,7 +132,8 @@ def show_results(prof: "LineProfiler", stream: "TextIO | None" = None, precision
     raised. precision: digits after the point. A function that was never called is named as such; so is
     what the figures lack where the helper ended meanwhile."""
     amount = "{0:%d.%df} MiB" % (precision + 4, precision)
-    text = "".join("\n".join(_table(result, amount)) + "\n\n\n" for result in prof.results())
+    is_whole = not (prof.deep or prof.blind or prof.uncounted)
+    text = "".join("\n".join(_table(result, amount, is_whole)) + "\n\n\n" for result in prof.results())
     text += "".join("NOTE: %s\n\n" % note for note in _notes(prof))
     if text:
         write_text(sys.stdout if stream is None else stream, text)

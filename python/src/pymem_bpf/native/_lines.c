@@ -9,37 +9,39 @@
 
 #define MAX_LINES 10000000 /* of one code object: more is no program */
 
-static int take_page(struct recorder *r, PyObject *page)
+static int take_block(struct recorder *r, PyObject *block)
 {
 	uint32_t version;
 
-	if (PyObject_GetBuffer(page, &r->page, PyBUF_SIMPLE))
+	if (PyObject_GetBuffer(block, &r->block, PyBUF_SIMPLE))
 		return -1;
-	if (r->page.len < PYMEM_PAGE_BYTES || (uintptr_t)r->page.buf % sizeof(int64_t)) {
-		PyErr_Format(PyExc_ValueError, "the page is %zd bytes; it must be %d, aligned",
-			     r->page.len, PYMEM_PAGE_BYTES);
+	if (r->block.len < PYMEM_BLOCK_BYTES || (uintptr_t)r->block.buf % sizeof(int64_t)) {
+		PyErr_Format(PyExc_ValueError,
+			     "the counter block is %zd bytes; it must be %d, aligned", r->block.len,
+			     PYMEM_BLOCK_BYTES);
 	} else {
-		version = ((const volatile struct pymem_page *)r->page.buf)->version;
-		if (version == PYMEM_PAGE_VERSION)
+		version = ((const volatile struct pymem_block *)r->block.buf)->version;
+		if (version == PYMEM_BLOCK_VERSION)
 			return 0;
-		PyErr_Format(PyExc_ValueError, "the page is of version %u, this package needs %d",
-			     version, PYMEM_PAGE_VERSION);
+		PyErr_Format(PyExc_ValueError,
+			     "the counter block is of version %u, this package needs %d", version,
+			     PYMEM_BLOCK_VERSION);
 	}
-	PyBuffer_Release(&r->page);
+	PyBuffer_Release(&r->block);
 	return -1;
 }
 
 static int recorder_init(PyObject *self, PyObject *args, PyObject *kwargs)
 {
-	static char *names[] = {"page", "fd", "children", "own_thread", "metric", NULL};
+	static char *names[] = {"block", "fd", "children", "own_thread", "metric", NULL};
 	struct recorder *r = (struct recorder *)self;
 	static const char *const metrics[] = {"rss", "pss", "uss"};
 	int fd = -1, children = 0, own_thread = 0, i;
 	const char *metric = "rss";
 	struct smaps smaps;
-	PyObject *page;
+	PyObject *block;
 
-	if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O|ipps", names, &page, &fd, &children,
+	if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O|ipps", names, &block, &fd, &children,
 					 &own_thread, &metric))
 		return -1;
 	for (i = METRIC_RSS; i <= METRIC_USS && strcmp(metric, metrics[i]); i++)
@@ -52,11 +54,11 @@ static int recorder_init(PyObject *self, PyObject *args, PyObject *kwargs)
 		PyErr_SetFromErrnoWithFilename(PyExc_OSError, "/proc/self/smaps_rollup");
 		return -1;
 	}
-	if (r->page.obj) {
+	if (r->block.obj) {
 		PyErr_SetString(PyExc_RuntimeError, "a recorder is made once");
 		return -1;
 	}
-	if (take_page(r, page))
+	if (take_block(r, block))
 		return -1;
 	r->fd = fd;
 	r->children = children;
@@ -91,8 +93,8 @@ static void recorder_dealloc(PyObject *self)
 	PyObject_GC_UnTrack(self);
 	lines_drop(r);
 	recorder_clear(self);
-	if (r->page.obj)
-		PyBuffer_Release(&r->page);
+	if (r->block.obj)
+		PyBuffer_Release(&r->block);
 	PyObject_GC_Del(self);
 	Py_DECREF(type);
 }
@@ -148,9 +150,10 @@ static PyObject *recorder_add(PyObject *self, PyObject *args)
 	Py_RETURN_NONE;
 }
 
-PyDoc_STRVAR(enable_doc,
-	     "enable()\n\nCounts from now on. RuntimeError: another recorder that is "
-	     "enabled has another page,\nor this one's is that of the process before a fork.");
+PyDoc_STRVAR(
+	enable_doc,
+	"enable()\n\nCounts from now on. RuntimeError: another recorder that is "
+	"enabled has another counter block,\nor this one's is that of the process before a fork.");
 
 static PyObject *recorder_enable(PyObject *self, PyObject *unused)
 {
@@ -159,8 +162,8 @@ static PyObject *recorder_enable(PyObject *self, PyObject *unused)
 	int err = 0;
 
 	(void)unused;
-	if (!r->page.obj)
-		error = "the recorder has no page";
+	if (!r->block.obj)
+		error = "the recorder has no counter block";
 	else if (r->forks != lines_forks())
 		error = "the counter is that of the process that this one was forked from";
 	else
@@ -270,16 +273,39 @@ static PyObject *recorder_forked(PyObject *self, void *unused)
 
 static PyObject *recorder_missed(PyObject *self, void *unused)
 {
-	const volatile struct pymem_page *page = ((struct recorder *)self)->page.buf;
+	const volatile struct pymem_block *block = ((struct recorder *)self)->block.buf;
 
 	(void)unused;
-	return PyLong_FromUnsignedLong(page ? page->missed : 0);
+	return PyLong_FromUnsignedLong(block ? block->missed : 0);
 }
 
 static PyObject *recorder_deep(PyObject *self, void *unused)
 {
 	(void)unused;
 	return PyLong_FromUnsignedLongLong(((struct recorder *)self)->deep);
+}
+
+static PyObject *recorder_deep_threads(PyObject *self, void *unused)
+{
+	const struct recorder *r = (struct recorder *)self;
+	PyObject *tids = PyTuple_New(r->deep_tid_count), *tid;
+	unsigned int i;
+
+	(void)unused;
+	for (i = 0; tids && i < r->deep_tid_count; i++) {
+		tid = PyLong_FromUnsignedLong(r->deep_tids[i]);
+		if (!tid || PyTuple_SetItem(tids, i, tid))
+			Py_CLEAR(tids);
+	}
+	return tids;
+}
+
+static PyObject *recorder_blind(PyObject *self, void *unused)
+{
+	const struct recorder *r = (struct recorder *)self;
+
+	(void)unused;
+	return PyBool_FromLong(r->blind || (r->enabled && lines_blind(r->own_thread)));
 }
 
 static PyObject *recorder_unread(PyObject *self, void *unused)
@@ -303,20 +329,28 @@ static PyGetSetDef recorder_properties[] = {
 	{"forked", recorder_forked, NULL, "bool: made in a process that this one was forked from",
 	 NULL},
 	{"deep", recorder_deep, NULL,
-	 "int: times that calls were too deep in the C stack to be told of, in any thread", NULL},
+	 "int: times that counting stopped in a thread whose calls had used half of its C stack",
+	 NULL},
+	{"deep_threads", recorder_deep_threads, NULL,
+	 "tuple of int: the native IDs of the first eight threads in which it did", NULL},
+	{"blind", recorder_blind, NULL,
+	 "bool: threads that another tool traced, or that began meanwhile, may have made calls\n"
+	 "that were not counted while counting had stopped in a thread (3.11)",
+	 NULL},
 	{"unread", recorder_unread, NULL,
 	 "int: times that PSS or USS could not be read and was taken to be what it was before",
 	 NULL},
 	{"missed", recorder_missed, NULL,
-	 "int: times that a thread found no place on the page: not 0 means that amounts may lack",
+	 "int: times that a thread found no place in the counter block: not 0 means that amounts "
+	 "may lack",
 	 NULL},
 	{0},
 };
 
 static PyType_Slot recorder_slots[] = {
 	{Py_tp_doc,
-	 "Recorder(page, fd=-1, children=False, own_thread=False, metric='rss')\n\n"
-	 "Counts runs of lines. page: the buffer of a Counter; fd: its connection's\n"
+	 "Recorder(block, fd=-1, children=False, own_thread=False, metric='rss')\n\n"
+	 "Counts runs of lines. block: the buffer of a Counter; fd: its connection's\n"
 	 "descriptor, watched for its end; children: count the process's children too;\n"
 	 "own_thread: count what the thread that enables it runs, no other; metric: pss or\n"
 	 "uss are the process's, read from smaps_rollup at each event (slow). OSError:\n"

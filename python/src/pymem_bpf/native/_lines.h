@@ -13,7 +13,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "pymem_page.h"
+#include "pymem_block.h"
 
 /* What one recorder counts of one line; amounts in pages. */
 struct line {
@@ -54,18 +54,23 @@ struct smaps {
 /* 0 or -1: they can't be read now. */
 int lines_smaps(struct smaps *smaps);
 
+#define DEEP_TIDS 8
+
 /* Counters of one LineProfiler. */
 struct recorder {
-	PyObject_HEAD Py_buffer page;
+	PyObject_HEAD Py_buffer block;
 	int fd; /* of the helper's connection; -1: none */
 	bool children, enabled, cut;
 	bool own_thread; /* counts the thread that enabled it, no other */
 	enum metric metric;
-	uint64_t deep;	 /* how often calls were too deep to be told of */
+	uint64_t deep; /* how often counting stopped in a thread whose calls were too deep */
+	uint32_t deep_tids[DEEP_TIDS]; /* those threads, the first of them */
+	unsigned int deep_tid_count;
+	bool blind;	 /* other threads' calls may lack meanwhile */
 	uint64_t unread; /* of another metric than RSS: how often that could not be read */
 	uint64_t thread; /* its serial; 0: all threads */
 	uint64_t epoch;
-	uint64_t forks; /* lines_forks() when it was made: its page is that process's */
+	uint64_t forks; /* lines_forks() when it was made: its block is that process's */
 	struct sink *sinks;
 	PyObject *alarm; /* called when RSS at a line reaches alarm_pages; NULL: none */
 	int64_t alarm_pages;
@@ -95,8 +100,9 @@ struct thread {
 	uint32_t tid;
 	uint64_t forks;	 /* lines_forks() when tid was asked for */
 	uint64_t serial; /* never that of another one, unlike tid and address */
-	const volatile struct pymem_page *page;
-	const volatile struct pymem_page_thread *place;
+	const volatile struct pymem_block *block;
+	const volatile struct pymem_block_thread *place;
+	bool deep; /* its calls are too deep to be told of */
 	size_t depth, room;
 	struct frame *frames;
 	struct thread *next, **link;
@@ -105,8 +111,8 @@ struct thread {
 /* Is half of the calling thread's C stack used? */
 bool lines_stack_is_low(void);
 
-/* The calling thread's record, to be used with this page; NULL without memory. */
-struct thread *lines_thread_now(const volatile struct pymem_page *page);
+/* The calling thread's record, to be used with this block; NULL without memory. */
+struct thread *lines_thread_now(const volatile struct pymem_block *block);
 
 /* All threads, which can't end before lines_threads_end(). */
 struct thread *lines_threads_begin(void);
@@ -137,7 +143,17 @@ void lines_drop(struct recorder *r);
 /* How often the process was forked since the module was loaded, in its own line of descent. */
 uint64_t lines_forks(void);
 
-/* 0; -1: another page is in use; -2 without memory. */
+/* Those that are enabled, a list. */
+struct recorder *lines_recorders(void);
+
+/* The calling thread's record, NULL without memory. Nothing of it is in the counter block while nothing is
+ * enabled. */
+struct thread *lines_this_thread(void);
+
+/* Is it enabled, and for this thread? */
+bool lines_counts(const struct recorder *r, const struct thread *t);
+
+/* 0; -1: another block is in use; -2 without memory. */
 int lines_enable(struct recorder *r);
 
 /* Runs that go on are counted up to now, in all threads. */
@@ -156,9 +172,22 @@ void lines_leave_code(struct code *code);
 /* The interpreter ceased to tell of a frame's lines: that is noted for those who count it. */
 void lines_untold(PyObject *code);
 
-/* The interpreter tells of no lines until a call returns that would take too much of the C stack.
- */
-void lines_deep(void);
+/* From now on until it is called with false, the interpreter tells of no lines of the calling
+ * thread, whose calls have taken half of its C stack. That is noted for those who count it. */
+void lines_deep(bool begins);
+
+/* The same for one that was enabled later than that began. */
+void lines_note_deep(struct recorder *r);
+
+/* Has the calling thread frames that are counted? */
+bool lines_inside(void);
+
+/* By the hooks: may calls go untold at this moment, of a recorder that counts one thread (the one
+ * that enabled it) or all? */
+bool lines_blind(bool own_thread);
+
+/* Notes for those enabled that calls may have gone untold. */
+void lines_note_blind(void);
 
 /* Line of the instruction at byte `offset`: where the code begins, if it has none. */
 int lines_at(const struct code *code, long offset);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* Counts the runs of lines: how often, what the thread changed meanwhile, how much RSS there was.
  *
- * Amounts come from the page that the kernel keeps up to date (include/pymem_page.h): a run
+ * Amounts come from the block that the kernel keeps up to date (include/pymem_block.h): a run
  * costs a few loads. For each thread there is a stack of the frames of profiled code that it
  * is in, each with the line that it runs and the thread's own net change of RSS when the run
  * began. The frame's next event ends the run; its increment is the difference, callees included.
@@ -27,18 +27,18 @@
 #define LOOK_EVERY 1024 /* runs between two looks for the end of the helper */
 
 static struct {
-	const volatile struct pymem_page *page;
+	const volatile struct pymem_block *block;
 	struct recorder *enabled;
 	uint64_t epoch; /* one more each time a recorder is enabled */
 	uint64_t frames;
 	uint32_t countdown;
-	bool cut; /* the page is frozen */
+	bool cut; /* the block is frozen */
 	int64_t alarm_pages;
 	unsigned int slow;  /* how many of those enabled want `smaps` */
 	struct smaps smaps; /* as last read */
 } engine = {.alarm_pages = INT64_MAX};
 
-/* In the child of a fork: the page is the parent's. */
+/* In the child of a fork: the block is the parent's. */
 void lines_after_fork(void)
 {
 	struct recorder *r;
@@ -48,7 +48,7 @@ void lines_after_fork(void)
 		r->cut = true;
 	}
 	engine.enabled = NULL;
-	engine.page = NULL;
+	engine.block = NULL;
 	engine.alarm_pages = INT64_MAX;
 	engine.slow = 0;
 }
@@ -56,14 +56,14 @@ void lines_after_fork(void)
 /* What a thread has changed, in pages. A thread that is on no place has changed nothing. */
 static int64_t net_now(struct thread *t)
 {
-	const volatile struct pymem_page_thread *place = t->place;
+	const volatile struct pymem_block_thread *place = t->place;
 	uint32_t i;
 
 	if (place && place->tid == t->tid)
 		return place->net_pages;
 	t->place = NULL;
-	for (i = 0; i < PYMEM_PAGE_PROBES; i++) {
-		place = &t->page->threads[(t->tid + i) % PYMEM_PAGE_THREADS];
+	for (i = 0; i < PYMEM_BLOCK_PROBES; i++) {
+		place = &t->block->threads[(t->tid + i) % PYMEM_BLOCK_THREADS];
 		if (place->tid != t->tid)
 			continue;
 		t->place = place;
@@ -85,9 +85,9 @@ static void read_smaps(void)
 
 static inline struct sample sample_now(struct thread *t)
 {
-	struct sample now = {.net = net_now(t), .rss = t->page->rss_pages};
+	struct sample now = {.net = net_now(t), .rss = t->block->rss_pages};
 
-	now.other = t->page->tree_pages - now.rss;
+	now.other = t->block->tree_pages - now.rss;
 	if (engine.slow) {
 		read_smaps();
 		now.smaps = engine.smaps;
@@ -102,7 +102,7 @@ bool lines_enabled(void)
 	return engine.enabled != NULL;
 }
 
-/* Has the helper gone? Then the page is frozen. */
+/* Has the helper gone? Then the block is frozen. */
 static void look(void)
 {
 	struct recorder *r;
@@ -110,7 +110,7 @@ static void look(void)
 	char byte;
 
 	engine.countdown = LOOK_EVERY;
-	if (engine.page->state != PYMEM_PAGE_LIVE)
+	if (engine.block->state != PYMEM_BLOCK_LIVE)
 		engine.cut = true;
 	for (r = engine.enabled; r && !engine.cut; r = r->next) {
 		if (r->fd < 0)
@@ -123,7 +123,17 @@ static void look(void)
 		r->cut = true;
 }
 
-static inline bool counts(const struct recorder *r, const struct thread *t)
+struct recorder *lines_recorders(void)
+{
+	return engine.enabled;
+}
+
+struct thread *lines_this_thread(void)
+{
+	return lines_thread_now(engine.block);
+}
+
+bool lines_counts(const struct recorder *r, const struct thread *t)
 {
 	return r->enabled && (!r->thread || r->thread == t->serial);
 }
@@ -158,7 +168,7 @@ static void charge(struct sink *sink, const struct thread *t, const struct frame
 	int64_t change = now->net - f->begin.net, usage = now->rss;
 	struct line *line;
 
-	if (!counts(r, t) || f->epoch < r->epoch || index >= (unsigned int)f->code->count)
+	if (!lines_counts(r, t) || f->epoch < r->epoch || index >= (unsigned int)f->code->count)
 		return;
 	line = &sink->lines[index];
 	if (r->metric != METRIC_RSS) {
@@ -223,7 +233,7 @@ static void pop(struct thread *t, const struct sample *now)
 
 uint64_t lines_enter(struct code *code, int line, enum how how)
 {
-	struct thread *t = engine.enabled ? lines_thread_now(engine.page) : NULL;
+	struct thread *t = engine.enabled ? lines_thread_now(engine.block) : NULL;
 	struct sample now;
 	struct frame *f;
 	struct sink *sink;
@@ -235,7 +245,7 @@ uint64_t lines_enter(struct code *code, int line, enum how how)
 	if (!f)
 		return 0;
 	for (sink = code->sinks; sink && how != RESUMED; sink = sink->next)
-		sink->calls += counts(sink->recorder, t);
+		sink->calls += lines_counts(sink->recorder, t);
 	run_begin(f, line, how, &now);
 	return f->number;
 }
@@ -276,7 +286,7 @@ static int alarm_now(const struct thread *t, int64_t rss)
 		next = r->next;
 		if (!r->alarm)
 			continue;
-		if (rss < r->alarm_pages || !counts(r, t)) {
+		if (rss < r->alarm_pages || !lines_counts(r, t)) {
 			if (r->alarm_pages < engine.alarm_pages)
 				engine.alarm_pages = r->alarm_pages;
 			continue;
@@ -298,14 +308,16 @@ static int alarm_now(const struct thread *t, int64_t rss)
 
 int lines_line(PyObject *object, int line)
 {
-	struct thread *t = engine.enabled ? lines_thread_now(engine.page) : NULL;
+	struct thread *t = engine.enabled ? lines_thread_now(engine.block) : NULL;
 	struct sample now;
 	struct frame *f;
 
 	if (!t)
 		return 0;
-	now = sample_now(t);
 	f = t->depth ? &t->frames[t->depth - 1] : NULL;
+	if ((!f || f->code->object != object) && !lines_find(object))
+		return 0;
+	now = sample_now(t);
 	if (!f || f->code->object != object) {
 		f = frame_of(t, object, &now);
 		if (!f)
@@ -327,7 +339,7 @@ int lines_line(PyObject *object, int line)
 
 void lines_leave(uint64_t number)
 {
-	struct thread *t = engine.enabled && number ? lines_thread_now(engine.page) : NULL;
+	struct thread *t = engine.enabled && number ? lines_thread_now(engine.block) : NULL;
 	struct sample now;
 	size_t i;
 
@@ -344,7 +356,7 @@ void lines_leave(uint64_t number)
 
 void lines_leave_code(struct code *code)
 {
-	struct thread *t = engine.enabled ? lines_thread_now(engine.page) : NULL;
+	struct thread *t = engine.enabled ? lines_thread_now(engine.block) : NULL;
 	size_t i;
 
 	if (!t)
@@ -355,22 +367,11 @@ void lines_leave_code(struct code *code)
 		lines_leave(t->frames[i - 1].number);
 }
 
-void lines_untold(PyObject *object)
+bool lines_inside(void)
 {
-	struct thread *t = engine.enabled ? lines_thread_now(engine.page) : NULL;
-	struct code *code = t ? lines_find(object) : NULL;
-	struct sink *sink;
+	struct thread *t = engine.enabled ? lines_thread_now(engine.block) : NULL;
 
-	for (sink = code ? code->sinks : NULL; sink; sink = sink->next)
-		sink->untold += counts(sink->recorder, t);
-}
-
-void lines_deep(void)
-{
-	struct recorder *r;
-
-	for (r = engine.enabled; r; r = r->next)
-		r->deep++;
+	return t && t->depth;
 }
 
 /* --- recorders --- */
@@ -426,16 +427,16 @@ int lines_enable(struct recorder *r)
 
 	if (r->enabled)
 		return 0;
-	if (engine.enabled && (const void *)engine.page != r->page.buf)
+	if (engine.enabled && (const void *)engine.block != r->block.buf)
 		return -1;
 	if (r->own_thread) {
-		t = lines_thread_now(r->page.buf);
+		t = lines_thread_now(r->block.buf);
 		if (!t)
 			return -2;
 		r->thread = t->serial;
 	}
 	if (!engine.enabled) {
-		engine.page = r->page.buf;
+		engine.block = r->block.buf;
 		engine.cut = false;
 	}
 	r->epoch = ++engine.epoch;
@@ -445,6 +446,7 @@ int lines_enable(struct recorder *r)
 	engine.slow += r->metric != METRIC_RSS;
 	set_alarm();
 	look();
+	lines_note_deep(r);
 	return 0;
 }
 
@@ -455,7 +457,7 @@ static void settle(struct thread *t)
 	struct frame *f;
 	size_t i;
 
-	if (!t->depth || t->page != engine.page)
+	if (!t->depth || t->block != engine.block)
 		return;
 	now = sample_now(t);
 	for (i = t->depth; i--;)
@@ -475,6 +477,7 @@ void lines_disable(struct recorder *r)
 	if (!r->enabled)
 		return;
 	look();
+	r->blind |= lines_blind(r->own_thread);
 	threads = lines_threads_begin();
 	for (t = threads; t; t = t->next)
 		settle(t);
@@ -489,5 +492,5 @@ void lines_disable(struct recorder *r)
 		t->depth = 0;
 	lines_threads_end();
 	if (!engine.enabled)
-		engine.page = NULL;
+		engine.block = NULL;
 }

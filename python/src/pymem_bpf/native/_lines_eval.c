@@ -21,6 +21,7 @@
 #if PY_VERSION_HEX >= 0x030b0000
 #include <internal/pycore_code.h>
 #include <internal/pycore_frame.h>
+#include <internal/pycore_interp.h>
 #elif PY_VERSION_HEX >= 0x03090000
 #include <internal/pycore_interp.h>
 #else
@@ -32,6 +33,9 @@ typedef struct _PyInterpreterFrame eval_frame_t;
 #else
 typedef PyFrameObject eval_frame_t;
 #endif
+
+/* Does a call of Python code by Python code take C stack, whatever evaluates frames? */
+#define CALLS_USE_STACK (PY_VERSION_HEX < 0x030b0000)
 
 /* The evaluation function before ours, and what it is called with. */
 #if PY_VERSION_HEX >= 0x03090000
@@ -49,8 +53,13 @@ static __thread Py_tracefunc traced_for;
 /* Code of this thread's innermost Python frame, if it is profiled: then on_trace() is its trace
  * function, unless that was taken. Borrowed of the frame. */
 static __thread PyObject *running;
+/* The innermost frame that eval_profiled() tells the engine of, in this thread. */
+static __thread const eval_frame_t *evaluated;
+/* This thread is in eval_deep(). */
+static __thread bool is_deep;
 
 static int on_trace(PyObject *self, PyFrameObject *frame, int what, PyObject *value);
+static int on_watched(PyObject *self, PyFrameObject *frame, int what, PyObject *value);
 static PyObject *eval(EVAL_ARGS);
 
 /* --- differences between versions --- */
@@ -85,7 +94,8 @@ static void set_trace(PyThreadState *tstate, Py_tracefunc function)
 #endif
 	tstate->c_tracefunc = function;
 #if PY_VERSION_HEX >= 0x030b0000
-	tstate->cframe->use_tracing = function || tstate->c_profilefunc ? 255 : 0;
+	tstate->cframe->use_tracing =
+		(function || tstate->c_profilefunc) && !tstate->tracing ? 255 : 0;
 #elif PY_VERSION_HEX >= 0x030a0000
 	tstate->cframe->use_tracing = function || tstate->c_profilefunc;
 #else
@@ -141,24 +151,173 @@ static PyObject *code_of_object(PyFrameObject *frame)
 #endif
 }
 
+/* --- 3.11, while a thread is deep --- */
+
+/* Without an evaluation function 3.11 calls Python code without using C stack, and programs that
+ * raise the limit of recursion rely on that. It knows one function for all threads. So there is
+ * none while a thread is deep, and the other threads' calls are told of by on_trace(), to which all
+ * of their code is traced meanwhile. */
+#if PY_VERSION_HEX >= 0x030b0000
+static struct {
+	bool is_off;
+	uint64_t forks;	      /* lines_forks() then */
+	uint64_t next_thread; /* threads made since are not watched */
+	bool untraced;	      /* another tool has the trace function of a thread */
+} deep;
+
+/* What another thread did when this process was forked is not done here. */
+static bool is_off(void)
+{
+	return deep.is_off && (deep.forks == lines_forks() || is_deep);
+}
+
+/* on_trace() is told of all that a thread runs, unless another tool is. */
+static void watch(PyThreadState *tstate)
+{
+	if (!tstate->c_tracefunc)
+		set_trace(tstate, on_watched);
+	deep.untraced |= tstate->c_tracefunc != on_watched && tstate->c_tracefunc != on_trace;
+}
+
+/* For a thread in which we have given the trace function back, or that is to be counted. */
+static void watch_again(PyThreadState *tstate)
+{
+	if (is_off() && !is_deep)
+		watch(tstate);
+}
+
+static bool switch_off(PyThreadState *tstate)
+{
+	PyInterpreterState *interpreter = tstate->interp;
+	PyThreadState *other;
+
+	if (get_eval(interpreter) != eval)
+		return false;
+	set_eval(interpreter, eval_before);
+	deep.is_off = true;
+	deep.forks = lines_forks();
+	deep.next_thread = interpreter->threads.next_unique_id;
+	deep.untraced = false;
+	/* With the GIL: none of them ends meanwhile, and new ones come before the first. */
+	for (other = PyInterpreterState_ThreadHead(interpreter); other;
+	     other = PyThreadState_Next(other))
+		if (other != tstate)
+			watch(other);
+	return true;
+}
+
+static void switch_on(PyThreadState *tstate)
+{
+	lines_note_blind();
+	deep.is_off = false;
+	if (installed && get_eval(tstate->interp) == eval_before)
+		set_eval(tstate->interp, eval);
+}
+
+bool lines_blind(bool own_thread)
+{
+	if (!is_off())
+		return false;
+	return deep.untraced ||
+	       (!own_thread &&
+		deep.next_thread != PyThreadState_Get()->interp->threads.next_unique_id);
+}
+
+/* A call, or its end, that eval_profiled() does not tell of. */
+static void told_of_call(PyFrameObject *object, int what)
+{
+	eval_frame_t *frame = object->f_frame;
+	struct code *code = frame == evaluated ? NULL : lines_find(code_of(frame));
+
+	if (!code)
+		return;
+	if (what == PyTrace_RETURN)
+		lines_leave_code(code);
+	else if (_PyInterpreterFrame_LASTI(frame) <= frame->f_code->_co_firsttraceable)
+		lines_enter(code, code->begin, BY_ENTRY);
+	else
+		lines_enter(code, lines_at(code, offset_of(frame)), RESUMED);
+}
+
+/* The calls that it was told of meanwhile have ended: it is told of no more. */
+static void unwatch_if_over(PyThreadState *tstate)
+{
+	if (!is_off() && !running && tstate->c_tracefunc == on_trace && !lines_inside())
+		set_trace(tstate, traced_for);
+}
+#else /* each call uses C stack anyway */
+static bool is_off(void)
+{
+	return false;
+}
+
+static void watch_again(PyThreadState *tstate)
+{
+	(void)tstate;
+}
+
+static bool switch_off(PyThreadState *tstate)
+{
+	(void)tstate;
+	return false;
+}
+
+static void switch_on(PyThreadState *tstate)
+{
+	(void)tstate;
+}
+
+bool lines_blind(bool own_thread)
+{
+	(void)own_thread;
+	return false;
+}
+
+static void told_of_call(PyFrameObject *object, int what)
+{
+	(void)object;
+	(void)what;
+}
+
+static void unwatch_if_over(PyThreadState *tstate)
+{
+	(void)tstate;
+}
+#endif
+
 /* --- the hooks --- */
 
 static int on_trace(PyObject *self, PyFrameObject *frame, int what, PyObject *value)
 {
-	int line;
+	int line, err = 0;
 
 	if (what == PyTrace_LINE) {
 		/* Set while a line is told of; else it would have to be worked out. */
 		line = frame->f_lineno ? frame->f_lineno : PyFrame_GetLineNumber(frame);
 		if (lines_line(code_of_object(frame), line))
 			return -1;
+	} else if (what == PyTrace_CALL || what == PyTrace_RETURN) {
+		told_of_call(frame, what);
 	}
-	return traced_for ? traced_for(self, frame, what, value) : 0;
+	if (traced_for)
+		err = traced_for(self, frame, what, value);
+	unwatch_if_over(PyThreadState_Get());
+	return err;
+}
+
+/* Set by another thread, which can't know of traced_for. */
+static int on_watched(PyObject *self, PyFrameObject *frame, int what, PyObject *value)
+{
+	traced_for = NULL;
+	set_trace(PyThreadState_Get(), on_trace);
+	return on_trace(self, frame, what, value);
 }
 
 /* What the trace function would be without us. */
 static Py_tracefunc program_trace(PyThreadState *tstate)
 {
+	if (tstate->c_tracefunc == on_watched)
+		return NULL;
 	return tstate->c_tracefunc == on_trace ? traced_for : tstate->c_tracefunc;
 }
 
@@ -167,7 +326,7 @@ static void take_back(PyThreadState *tstate)
 {
 	if (tstate->c_tracefunc == on_trace)
 		return;
-	traced_for = tstate->c_tracefunc;
+	traced_for = program_trace(tstate);
 	set_trace(tstate, on_trace);
 }
 
@@ -177,6 +336,7 @@ static PyObject *eval_profiled(PyThreadState *tstate, eval_frame_t *frame, int t
 	bool traced = tstate->c_tracefunc == on_trace;
 	Py_tracefunc before = traced_for;
 	PyObject *object = code_of(frame), *caller = running, *result;
+	const eval_frame_t *outer = evaluated;
 	uint64_t number;
 
 	if (is_new(frame))
@@ -185,7 +345,9 @@ static PyObject *eval_profiled(PyThreadState *tstate, eval_frame_t *frame, int t
 		number = lines_enter(code, lines_at(code, offset_of(frame)), RESUMED);
 	take_back(tstate);
 	running = object;
+	evaluated = frame;
 	result = eval_before(EVAL_VALUES);
+	evaluated = outer;
 	running = caller;
 	if (tstate->c_tracefunc != on_trace)
 		lines_untold(object);
@@ -195,33 +357,33 @@ static PyObject *eval_profiled(PyThreadState *tstate, eval_frame_t *frame, int t
 		/* One that the program set meanwhile is to stay. */
 		set_trace(tstate, program_trace(tstate));
 		traced_for = before;
+		watch_again(tstate);
 	}
 	lines_leave(number);
 	return result;
 }
 
-/* Without an evaluation function the interpreter calls Python code without using C stack (3.11),
- * and programs that raise the limit of recursion rely on that. So what is called from here on is as
- * if there were no profiler, in other threads, too; which is noted. */
+/* What this thread calls from here on is as if there were no profiler, which is noted. */
 static PyObject *eval_deep(PyThreadState *tstate, eval_frame_t *frame, int throwing)
 {
-	PyInterpreterState *interpreter = PyThreadState_Get()->interp;
-	bool traced = tstate->c_tracefunc == on_trace, ours = get_eval(interpreter) == eval;
+	bool traced = tstate->c_tracefunc == on_trace, was_deep = is_deep, off;
 	PyObject *caller = running, *result;
 
-	if (lines_enabled())
-		lines_deep();
-	if (traced)
-		set_trace(tstate, traced_for);
+	is_deep = true;
+	if (!was_deep)
+		lines_deep(true);
+	set_trace(tstate, program_trace(tstate));
 	running = NULL;
-	if (ours)
-		set_eval(interpreter, eval_before);
+	off = switch_off(tstate);
 	result = eval_before(EVAL_VALUES);
-	if (ours && installed && get_eval(interpreter) == eval_before)
-		set_eval(interpreter, eval);
+	if (off)
+		switch_on(tstate);
 	running = caller;
 	if (traced)
 		take_back(tstate);
+	if (!was_deep)
+		lines_deep(false);
+	is_deep = was_deep;
 	return result;
 }
 
@@ -260,8 +422,10 @@ static PyObject *eval(EVAL_ARGS)
 	if (tstate->tracing)
 		return eval_before(EVAL_VALUES);
 	/* Also while nothing is enabled, as in the child of a fork. */
-	if (lines_stack_is_low())
+	if (lines_stack_is_low() && !(is_deep && CALLS_USE_STACK))
 		return eval_deep(tstate, frame, throwing);
+	if (is_deep && CALLS_USE_STACK)
+		return eval_before(EVAL_VALUES);
 	if (!lines_enabled() && tstate->c_tracefunc != on_trace)
 		return eval_before(EVAL_VALUES);
 	if (running && tstate->c_tracefunc != on_trace) {
@@ -278,17 +442,20 @@ static PyObject *eval(EVAL_ARGS)
 	return eval_other(tstate, frame, throwing);
 }
 
+/* Once more is no error: each thread that is to be counted does it. */
 static PyObject *install(PyObject *self, PyObject *unused)
 {
-	PyInterpreterState *interpreter = PyThreadState_Get()->interp;
+	PyThreadState *tstate = PyThreadState_Get();
+	_PyFrameEvalFunction now = get_eval(tstate->interp);
 
 	(void)self;
 	(void)unused;
-	if (installed)
-		Py_RETURN_NONE;
-	eval_before = get_eval(interpreter);
-	set_eval(interpreter, eval);
+	if (!installed)
+		eval_before = now;
+	if (now == eval_before && !is_off())
+		set_eval(tstate->interp, eval);
 	installed = true;
+	watch_again(tstate);
 	Py_RETURN_NONE;
 }
 

@@ -1,86 +1,109 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* How much of its C stack a thread has left, for the frame evaluation function (_lines_eval.c).
  *
- * Where a stack ends is read in /proc/self/maps, once for each thread that goes deep enough for
- * that to matter: glibc's functions for it have other versions since 2.32 and 2.34, and objects
- * built there would not load on older ones. Stacks grow downwards.
+ * Where a stack ends only the thread library knows: the mapping that a stack is in may be larger,
+ * since glibc 2.42 has guard pages inside of it (MADV_GUARD_INSTALL), and a program may give a
+ * thread a part of any memory. Of the main thread the kernel extends the stack down to
+ * RLIMIT_STACK, which may change at any time. Stacks grow downwards.
  */
 #include "_lines.h"
 
-#include <fcntl.h>
-#include <stdlib.h>
-#include <string.h>
+#include <pthread.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #define SHALLOW_BYTES 12288 /* the smallest stack of a Python thread is 32 KiB */
-#define LINE_BYTES    8192  /* of maps: a path and some numbers */
+#define LOOK_BYTES    65536 /* of the main thread's stack, between two looks at its limit */
 
-/* Of this thread. begin: the shallowest place that it was seen at; end: 0: not known. */
-static __thread uintptr_t begin, end;
-static __thread bool is_known;
+#ifdef __GLIBC__
+/* Their first versions: 2.32 and 2.34 gave them others, so that objects built there would not load
+ * on older ones. They do the same. */
+#ifdef __x86_64__
+#define FIRST_VERSION "GLIBC_2.2.5"
+#else
+#define FIRST_VERSION "GLIBC_2.17"
+#endif
+__asm__(".symver pthread_getattr_np, pthread_getattr_np@" FIRST_VERSION);
+__asm__(".symver pthread_attr_getstack, pthread_attr_getstack@" FIRST_VERSION);
+#endif
 
-/* Is the address in the mapping of a line of maps? Then *low is how far down the stack may go, 0:
- * that is not limited. */
-static bool take_line(const char *line, uintptr_t address, uintptr_t *low)
+/* Of this thread. */
+static __thread struct {
+	uintptr_t begin;    /* the shallowest place that it was seen at */
+	uintptr_t low, end; /* the stack's first byte, and the one behind it; 0: not known */
+	bool is_known, is_main;
+	rlim_t limit;	/* RLIMIT_STACK when that was found out: of the main thread */
+	uintptr_t look; /* below this place the limit is to be looked at again */
+} stack;
+
+/* The thread library asks the kernel and reads files for the main thread: not to be done often. */
+static void find_stack(void)
 {
-	char *after;
-	uintptr_t from = strtoull(line, &after, 16), to;
-	struct rlimit limit;
+	pthread_attr_t attributes;
+	size_t bytes = 0;
+	void *low = NULL;
 
-	to = *after == '-' ? strtoull(after + 1, NULL, 16) : 0;
-	if (address < from || address >= to)
-		return false;
-	*low = from;
-	if (!strstr(line, "[stack]"))
-		return true;
-	/* The kernel extends this one down to the limit. */
-	if (getrlimit(RLIMIT_STACK, &limit) || limit.rlim_cur >= to)
-		*low = 0;
-	else
-		*low = to - limit.rlim_cur;
-	return true;
+	stack.low = stack.end = 0;
+	if (pthread_getattr_np(pthread_self(), &attributes))
+		return;
+	if (!pthread_attr_getstack(&attributes, &low, &bytes)) {
+		stack.low = (uintptr_t)low;
+		stack.end = stack.low + bytes;
+	}
+	pthread_attr_destroy(&attributes);
 }
 
-/* 0: it is not known. */
-static uintptr_t find_end(uintptr_t address)
+static rlim_t limit_now(void)
 {
-	static char buffer[LINE_BYTES + 1]; /* not on a stack that may be small */
-	char *line, *next;
-	size_t held = 0;
-	uintptr_t low = 0;
-	bool found = false;
-	ssize_t n;
-	int fd = open("/proc/self/maps", O_RDONLY | O_CLOEXEC);
+	struct rlimit limit;
 
-	if (fd < 0)
-		return 0;
-	while (!found && held < LINE_BYTES &&
-	       (n = read(fd, buffer + held, LINE_BYTES - held)) > 0) {
-		held += n;
-		buffer[held] = 0;
-		for (line = buffer; !found && (next = strchr(line, '\n')); line = next + 1) {
-			*next = 0;
-			found = take_line(line, address, &low);
+	return getrlimit(RLIMIT_STACK, &limit) ? stack.limit : limit.rlim_cur;
+}
+
+static void find_first(void)
+{
+	stack.is_known = true;
+	stack.is_main = syscall(SYS_gettid) == getpid();
+	if (stack.is_main)
+		stack.limit = limit_now();
+	find_stack();
+}
+
+/* The main thread's limit is looked at each time that the thread gets so much deeper. */
+static void follow_limit(uintptr_t here)
+{
+	rlim_t limit;
+
+	if (here < stack.look || !stack.look) {
+		limit = limit_now();
+		if (limit != stack.limit) {
+			stack.limit = limit;
+			find_stack();
 		}
-		held -= line - buffer;
-		memmove(buffer, line, held);
+	} else if (here < stack.look + 2 * LOOK_BYTES) {
+		return;
 	}
-	close(fd);
-	return low;
+	stack.look = here - LOOK_BYTES;
 }
 
 bool lines_stack_is_low(void)
 {
 	uintptr_t here = (uintptr_t)__builtin_frame_address(0);
 
-	if (here > begin)
-		begin = here;
-	if (begin - here < SHALLOW_BYTES)
+	if (here > stack.begin)
+		stack.begin = here;
+	if (stack.begin - here < SHALLOW_BYTES)
 		return false;
-	if (!is_known) {
-		is_known = true;
-		end = find_end(here);
-	}
-	return end && here >= end && here - end < (begin - end) / 2;
+	if (!stack.is_known)
+		find_first();
+	if (stack.is_main)
+		follow_limit(here);
+	/* On another stack, as of a library's coroutines, nothing is known. A limit that was
+	 * lowered may lie above. */
+	if (!stack.end || here >= stack.end)
+		return false;
+	if (here < stack.low)
+		return stack.is_main;
+	return here - stack.low < (stack.begin - stack.low) / 2;
 }

@@ -93,16 +93,16 @@ static struct thread *thread_new(void)
 	return t;
 }
 
-struct thread *lines_thread_now(const volatile struct pymem_page *page)
+struct thread *lines_thread_now(const volatile struct pymem_block *block)
 {
 	struct thread *t = this_thread ? this_thread : thread_new();
 
-	if (!t || (t->forks == forks && t->page == page))
+	if (!t || (t->forks == forks && t->block == block))
 		return t;
 	if (!t->tid || t->forks != forks)
 		t->tid = syscall(SYS_gettid);
 	t->forks = forks;
-	t->page = page;
+	t->block = block;
 	t->place = NULL;
 	return t;
 }

@@ -1,18 +1,17 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Images that have ended: their stacks become lines, which stay, and all else of them is freed,
- * here and by the source of the counts.
- */
+/* Finishes images that have ended: their stacks become lines, which are kept. All else of them is
+ * freed, here and by the source of the counts. */
 #include "report/report_parts.h"
 
 #include <stdlib.h>
 
 #include "base/clock.h"
 
-/* This long after the end of a process no thread of it has anything to add any more. */
+/* So long after the end of a process, none of its threads has anything left to add. */
 #define LATE_MS 60000
 
-/* The first of those that have ended: what the last report left in the model goes. */
-static int fold_image(const struct counts_image *image, void *arg)
+/* The first image clears the model of the last report. */
+static int finish_image(const struct counts_image *image, void *arg)
 {
 	struct build *b = arg;
 
@@ -21,10 +20,11 @@ static int fold_image(const struct counts_image *image, void *arg)
 	return report_add_image(image, arg);
 }
 
-/* Their lines are in the model for good: nothing else is needed of them. 0 or -ENOMEM. */
-static int fold_done(struct build *b)
+/* Their lines are kept in the model, so of the entries only the key is needed from now on. 0 or
+ * -ENOMEM. */
+static int keep_finished(struct build *b)
 {
-	struct tallies *sum = &b->report->folded;
+	struct tallies *sum = &b->report->finished;
 	struct entry *entry, *next;
 	int err = 0, i;
 
@@ -60,15 +60,15 @@ static void forget_process(const struct model_process *process, void *arg)
 	entry->gone_ms = clock_ms(CLOCK_MONOTONIC);
 }
 
-/* Keeps what has ended within its bounds. */
+/* Keeps the memory of ended processes within its limit. */
 static int limit_ended(struct report *report)
 {
 	struct entry *entry, *next;
-	uint64_t now = clock_ms(CLOCK_MONOTONIC), before = report->model->rest.processes;
+	uint64_t now = clock_ms(CLOCK_MONOTONIC), before = report->model->gathered.processes;
 	int err;
 
-	err = model_fold_ended(report->model, report->ended_bytes, forget_process, report);
-	if (report->model->rest.processes == before)
+	err = model_gather_ended(report->model, report->ended_bytes, forget_process, report);
+	if (report->model->gathered.processes == before)
 		return err;
 	HASH_ITER(hh, report->ended, entry, next)
 	{
@@ -80,7 +80,7 @@ static int limit_ended(struct report *report)
 	return err;
 }
 
-/* What the last live report did so that figures add up. */
+/* Takes back the "unsettled" amounts of the last live report. */
 static void undo_balance(struct report *report)
 {
 	struct entry *entry, *next;
@@ -93,10 +93,10 @@ static void undo_balance(struct report *report)
 	}
 }
 
-int report_fold(struct report *report, bool all)
+int report_finish_ended(struct report *report, bool all)
 {
 	static const struct counts_reader reader = {
-		.image = fold_image,
+		.image = finish_image,
 		.stack = report_add_stack,
 		.line = report_add_line,
 	};
@@ -104,17 +104,17 @@ int report_fold(struct report *report, bool all)
 	struct build b = report_build_of(report);
 	int err;
 
-	b.folding = true;
+	b.finishing = true;
 	undo_balance(report);
 	err = report_tell_late(report);
 	if (!err)
 		err = counts->ops->take_ended(counts->self, all, &reader, &b);
 	if (!err && b.entries) {
-		err = model_seal(report->model);
+		err = model_freeze(report->model);
 		if (!err)
 			err = report_tell_done(&b, true);
 		if (!err)
-			err = fold_done(&b);
+			err = keep_finished(&b);
 		if (!err)
 			err = limit_ended(report);
 	}

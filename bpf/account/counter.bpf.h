@@ -1,0 +1,341 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* The kernel's own counters of an mm's resident pages.
+ *
+ * From 6.2 on a counter is a shared count plus one part per CPU. A change is made on
+ * one CPU: either its part moves, or, once the part would reach the batch size, the part
+ * and the change together go into the shared count and the part becomes 0. So an event
+ * reads its own CPU's part, and the shared count only when that part is 0. What the
+ * shared count gained since it was last claimed is claimed with compare-and-swap: the
+ * increments telescope, and their sum is the change of RSS whatever races. Whose a batch is
+ * where two threads overflow a counter within the same instant: own_share().
+ *
+ * Up to 6.1 a counter is an atomic, to which each task adds what it has cached.
+ */
+#ifndef COUNTER_BPF_H
+#define COUNTER_BPF_H
+
+#include "base/compat.bpf.h"
+#include "base/maps.bpf.h"
+
+static __always_inline struct pymem_cpu *proc_cpu(struct pymem_proc *p)
+{
+	__u32 cpu = bpf_get_smp_processor_id();
+
+	if (cpu >= nr_cpus)
+		return NULL;
+	return (struct pymem_cpu *)(p + 1) + cpu;
+}
+
+static __always_inline __u64 *cpu_offset(__u32 cpu)
+{
+	return bpf_map_lookup_elem(&cpu_offsets, &cpu);
+}
+
+/* Address of mm's counter for `member`; 0 on a kernel without per-CPU counters. */
+static __always_inline __u64 counter_address(__u64 mm, __u32 member)
+{
+	struct mm_struct *m = (struct mm_struct *)mm;
+
+	switch (member) {
+	case 0:
+		return (__u64)__builtin_preserve_access_index(&m->rss_stat[0]);
+	case 1:
+		return (__u64)__builtin_preserve_access_index(&m->rss_stat[1]);
+	case 2:
+		return (__u64)__builtin_preserve_access_index(&m->rss_stat[2]);
+	default:
+		return (__u64)__builtin_preserve_access_index(&m->rss_stat[3]);
+	}
+}
+
+static __always_inline __s64 counter_shared(__u64 counter)
+{
+	__s64 count = 0;
+
+	bpf_probe_read_kernel(
+		&count, sizeof(count),
+		__builtin_preserve_access_index(&((struct percpu_counter *)counter)->count));
+	return count;
+}
+
+static __always_inline __s32 counter_part(__u64 percpu, __u32 cpu)
+{
+	__u64 *offset = cpu_offset(cpu);
+
+	return offset ? kernel_s32(percpu + *offset) : 0;
+}
+
+static __always_inline __s64 atomic_counter(__u64 mm, __u32 member)
+{
+	struct mm_struct___atomic *m = (struct mm_struct___atomic *)mm;
+
+	switch (member) {
+	case 0:
+		return BPF_CORE_READ(m, rss_stat.count[0].counter);
+	case 1:
+		return BPF_CORE_READ(m, rss_stat.count[1].counter);
+	case 2:
+		return BPF_CORE_READ(m, rss_stat.count[2].counter);
+	default:
+		return BPF_CORE_READ(m, rss_stat.count[3].counter);
+	}
+}
+
+/* Pages that `task` has counted but not yet added to its mm (6.1 and older). */
+static __always_inline __s32 task_cache(struct task_struct *task, __u32 member)
+{
+	struct task_struct___atomic *t = (struct task_struct___atomic *)task;
+
+	switch (member) {
+	case 0:
+		return BPF_CORE_READ(t, rss_stat.count[0]);
+	case 1:
+		return BPF_CORE_READ(t, rss_stat.count[1]);
+	case 2:
+		return BPF_CORE_READ(t, rss_stat.count[2]);
+	default:
+		return BPF_CORE_READ(t, rss_stat.count[3]);
+	}
+}
+
+#define MAX_CPUS 4096 /* the verifier follows only nr_cpus iterations */
+
+/* The exact value of one of p's counters, from all CPUs. With `keep`, events continue
+ * from this value. */
+static __always_inline __s64 counter_total(struct pymem_proc *p, __u32 member, __u32 keep)
+{
+	struct pymem_cpu *c = (struct pymem_cpu *)(p + 1);
+	__s64 total;
+	__u32 cpu;
+
+	member &= 3;
+	if (batched_counters) {
+		total = atomic_counter(p->mm, member);
+		if (keep)
+			p->shared_pages[member] = total;
+		return total;
+	}
+	total = counter_shared(p->counter[member]);
+	if (keep)
+		p->shared_pages[member] = total;
+	for (cpu = 0; cpu < MAX_CPUS; cpu++) {
+		__s32 part;
+
+		if (cpu >= nr_cpus)
+			break;
+		part = counter_part(p->percpu[member], cpu);
+		total += part;
+		if (keep)
+			c[cpu].last[member] = part;
+	}
+	return total;
+}
+
+static __always_inline void proc_find_counters(struct pymem_proc *p, __u32 member)
+{
+	__u64 counter;
+
+	if (batched_counters)
+		return;
+	counter = counter_address(p->mm, member);
+	p->counter[member & 3] = counter;
+	bpf_probe_read_kernel(
+		&p->percpu[member & 3], sizeof(__u64),
+		__builtin_preserve_access_index(&((struct percpu_counter *)counter)->counters));
+}
+
+static __noinline int proc_begin_member(struct pymem_proc *p, __u32 member)
+{
+	__s64 pages;
+
+	if (!p)
+		return 0;
+	member &= 3;
+	proc_find_counters(p, member);
+	pages = counter_total(p, member, 1);
+	p->start_pages[member] = pages;
+	p->now_pages[member] = pages;
+	return 0;
+}
+
+static __always_inline void proc_fold_peaks(struct pymem_proc *p)
+{
+	struct pymem_cpu *c = (struct pymem_cpu *)(p + 1);
+	__u32 cpu;
+
+	for (cpu = 0; cpu < MAX_CPUS; cpu++) {
+		if (cpu >= nr_cpus)
+			break;
+		if (c[cpu].peak_pages > p->peak_pages)
+			p->peak_pages = c[cpu].peak_pages;
+	}
+}
+
+#ifndef PYMEM_LEGACY
+/* Kernel memory by address with a plain load that the kernel guards (6.2): a tenth of a
+ * helper's cost. Only here: the linker of libbpf 1.1 takes such an extern from one file. */
+extern void *bpf_rdonly_cast(const void *address, __u32 type) __ksym;
+
+/* The cast must name a struct of the kernel's: any that begins with an int will do. */
+struct timezone {
+	int tz_minuteswest;
+	int tz_dsttime;
+} __attribute__((preserve_access_index));
+
+static __always_inline __s32 load_s32(__u64 address)
+{
+	const struct timezone *word =
+		bpf_rdonly_cast((const void *)address, bpf_core_type_id_kernel(struct timezone));
+
+	return word->tz_minuteswest;
+}
+
+#define CLAIM_TRIES 24
+#define CLAIMING    (1LL << 40) /* of pending_pages(): ask again */
+
+struct pending {
+	struct pymem_proc *p;
+	__s64 pages;
+	__u32 member, own;
+	__u32 claiming; /* one is just doing that: what is left is not known yet */
+};
+
+/* Has CPU `cpu` just emptied its part into the shared count, its event still to come? If it
+ * was one page short of a batch, that is what it will claim; else at least as much. */
+LOOP_BODY pending_step(__u32 cpu, struct pending *c)
+{
+	struct pymem_cpu *other;
+	__u64 *offset;
+	__s32 last;
+
+	if (cpu >= nr_cpus)
+		return 1;
+	if (cpu == c->own)
+		return 0;
+	offset = cpu_offset(cpu);
+	if (!offset)
+		return 1;
+	other = (struct pymem_cpu *)(c->p + 1) + cpu;
+	last = other->last[c->member & 3];
+	if (*(volatile __u32 *)&other->claiming)
+		c->claiming = 1;
+	if (last && !load_s32(c->p->percpu[c->member & 3] + *offset))
+		c->pages += last > 0 ? counter_batch : -(__s64)counter_batch;
+	return 0;
+}
+
+/* What other CPUs have put into the shared count for their own events to claim. */
+static __noinline __s64 pending_pages(struct pymem_proc *p, __u32 member)
+{
+	struct pending c = {.p = p, .member = member, .own = bpf_get_smp_processor_id()};
+
+	if (!p)
+		return 0;
+	LOOP(nr_cpus, pending_step, &c);
+	return c.claiming ? CLAIMING : c.pages;
+}
+
+/* This CPU's part was `last` and is 0; `there` pages can be claimed of the shared count. How
+ * many of them are this CPU's?
+ *
+ * All of them, unless several threads of the process change the counter in the same
+ * instant. A page fault adds one page, or a power of two: that decides whatever others do.
+ * What a system call changes is any number: of that, what is pending elsewhere is left. */
+static __noinline __s64 own_share(struct pymem_proc *p, __u32 member, __s64 there, __s32 last)
+{
+	__s64 change = there - last, batch = counter_batch, others;
+
+	if (change == 1 || change == -1)
+		return there;
+	others = pending_pages(p, member);
+	if (others == CLAIMING)
+		return CLAIMING;
+	if (!in_exception())
+		return there - others;
+	if (!others && change > 1 && !(change & (change - 1)))
+		return there;
+	if (last == batch - 1 || last == 1 - batch)
+		return last > 0 ? batch : -batch;
+	/* One page less was left: nothing was emptied. */
+	if (last == 1 || last == -1)
+		return 0;
+	return there - others;
+}
+
+struct claim {
+	struct pymem_proc *p;
+	struct pymem_cpu *cpu;
+	__u32 member;
+	__s32 last;
+	__s64 mine; /* of the shared count; also if nothing was claimed */
+	__u32 claimed;
+};
+
+/* The part went into the shared count, or came to 0 by itself: claims what is this CPU's. */
+LOOP_BODY claim_step(__u32 i __attribute__((unused)), struct claim *c)
+{
+	struct pymem_cpu *cpu = c->cpu;
+	struct pymem_proc *p = c->p;
+	__u32 member = c->member & 3;
+	__s64 claimed, mine, swapped;
+
+	claimed = p->shared_pages[member];
+	mine = counter_shared(p->counter[member]) - claimed;
+	c->mine = mine;
+	if (!mine && c->last != (__s64)counter_batch - 1)
+		return 1;
+	mine = own_share(p, member, mine, c->last);
+	c->mine = 0;
+	if (mine == CLAIMING)
+		return 0;
+	/* Whoever sees the claim but not yet that nothing is left here looks again. */
+	*(volatile __u32 *)&cpu->claiming = 1;
+	swapped = __sync_val_compare_and_swap(&p->shared_pages[member], claimed, claimed + mine);
+	if (swapped == claimed) {
+		*(volatile __s32 *)&cpu->last[member] = 0;
+		c->mine = mine;
+		c->claimed = 1;
+	}
+	*(volatile __u32 *)&cpu->claiming = 0;
+	return c->claimed;
+}
+
+/* The same value, of which the verifier knows nothing: else it follows the rest of the program
+ * once for each way in which it may have come about. */
+static __always_inline __s64 opaque_change(struct pymem_cpu *c, __s64 change)
+{
+	*(volatile __s64 *)&c->change = change;
+	return *(volatile __s64 *)&c->change;
+}
+
+/* The change of p's counter that this CPU has just made. */
+static __noinline __s64 percpu_change(struct pymem_proc *p, __u32 member)
+{
+	struct claim claim = {.p = p, .member = member & 3};
+	struct pymem_cpu *c = proc_cpu(p);
+	__s32 part, last;
+	__u64 *offset;
+
+	if (!c)
+		return 0;
+	member &= 3;
+	offset = cpu_offset(bpf_get_smp_processor_id());
+	if (!offset)
+		return 0;
+	last = c->last[member];
+	part = load_s32(p->percpu[member] + *offset);
+	if (part) {
+		c->last[member] = part;
+		return opaque_change(c, part - last);
+	}
+	/* Until `last` is 0 too, other CPUs see that something is to be claimed here. */
+	claim.cpu = c;
+	claim.last = last;
+	LOOP(CLAIM_TRIES, claim_step, &claim);
+	if (!claim.claimed)
+		c->last[member] = 0;
+	return opaque_change(c, claim.mine - last);
+}
+#endif
+
+#endif

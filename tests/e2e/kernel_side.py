@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+"""What a profiler has in the kernel: its BPF maps and global variables, found by the descriptors that it
+holds."""
+import contextlib
+import json
+import mmap
+import os
+import re
+import subprocess
+
+import harness
+from serving import take_descriptor
+
+
+def bpftool(*words):
+    """What bpftool says. It fails where an object goes while it lists them: then again."""
+    env = dict(os.environ, PATH=os.environ["PATH"] + ":/usr/sbin")
+    said = []
+
+    def runs():
+        done = subprocess.run(["bpftool", "-j", *map(str, words)], stdout=subprocess.PIPE, env=env)
+        said.append(done.stdout)
+        return done.returncode == 0
+    harness.until(runs, "listed by bpftool %s" % " ".join(map(str, words)))
+    return json.loads(said[-1] or "[]")
+
+
+def maps(pid):
+    """(descriptor, what bpftool says of it) of each map that the process holds."""
+    for fd in os.listdir("/proc/%d/fd" % pid):
+        try:
+            with open("/proc/%d/fdinfo/%s" % (pid, fd)) as f:
+                found = re.search(r"^map_id:\s*(\d+)", f.read(), re.M)
+        except FileNotFoundError:
+            continue  # closed meanwhile
+        if found:
+            yield int(fd), bpftool("map", "show", "id", found.group(1))
+
+
+def keys(pid, name):
+    """The keys of a hash that the process holds, as bytes."""
+    number, = {known["id"] for _, known in maps(pid) if known.get("name") == name}
+    return [bytes(int(byte, 16) for byte in entry["key"]) for entry in bpftool("map", "dump", "id", number)]
+
+
+@contextlib.contextmanager
+def variable(pid, name):
+    """The 32-bit words of a global variable of its BPF programs, to be read and written."""
+    (fd, known), = ((fd, known) for fd, known in maps(pid) if known.get("name", "").endswith(".bss"))
+    types = {t["id"]: t for t in bpftool("btf", "dump", "id", known["btf_id"])["types"]}
+    variables, = (t["vars"] for t in types.values() if t["kind"] == "DATASEC" and t["name"] == ".bss")
+    place, = (v for v in variables if types[v["type_id"]]["name"] == name)
+    copy = take_descriptor(pid, fd)
+    with mmap.mmap(copy, known["bytes_value"]) as memory, memoryview(memory) as whole, \
+            whole[place["offset"]:place["offset"] + place["size"]] as part, part.cast("I") as words:
+        os.close(copy)
+        yield words

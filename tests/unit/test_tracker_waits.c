@@ -1,0 +1,227 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* track/: what can't be had of a process at one time, and how long what can be had may take. The
+ * clock is the test's, so that ten seconds pass at once.
+ */
+#include "tracker_fixture.h"
+
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+
+#include "base/clock.h"
+
+#define CHILDREN 3
+#define LOOK_MS	 1500
+#define LIMIT_MS 2000 /* tracker.c, tracker_children.c: no look begins after that */
+
+/* --- the clock --- */
+
+static uint64_t now_ms = 1000000;
+
+uint64_t clock_ms(clockid_t clock)
+{
+	(void)clock;
+	return now_ms;
+}
+
+uint64_t clock_ns(clockid_t clock)
+{
+	return clock_ms(clock) * 1000000;
+}
+
+double clock_seconds(clockid_t clock)
+{
+	return (double)clock_ms(clock) / 1e3;
+}
+
+struct timespec clock_after_ms(unsigned ms)
+{
+	(void)ms;
+	fail();
+	return (struct timespec){};
+}
+
+static void look_slowly(void)
+{
+	now_ms += LOOK_MS;
+}
+
+/* --- processes that are there --- */
+
+static void begin_children(pid_t *pids)
+{
+	for (int i = 0; i < CHILDREN; i++) {
+		pids[i] = fork();
+		assert_true(pids[i] >= 0);
+		if (!pids[i]) {
+			prctl(PR_SET_PDEATHSIG, SIGKILL);
+			pause();
+			_exit(0);
+		}
+	}
+}
+
+static void end_children(const pid_t *pids)
+{
+	for (int i = 0; i < CHILDREN; i++) {
+		kill(pids[i], SIGKILL);
+		assert_int_equal(waitpid(pids[i], NULL, 0), pids[i]);
+	}
+}
+
+/* This process has forked `pid`, image `id`, which runs another program: `id` + 1. */
+static void start(struct given *g, uint32_t id, pid_t pid)
+{
+	fake_fork(g->session, g->self, id, pid);
+	fake_exec(g->session, id, id + 1);
+}
+
+static bool asked_to_end(void)
+{
+	return true;
+}
+
+/* --- the end of a run --- */
+
+/* After a signal nothing is begun that may take long; at the end what is left has two seconds. */
+static void test_rest_is_limited(void **state)
+{
+	struct given *g = *state;
+	pid_t pids[CHILDREN];
+	unsigned looks = g->session->identified;
+
+	begin_children(pids);
+	for (int i = 0; i < CHILDREN; i++)
+		start(g, 10 * (uint32_t)(i + 1), pids[i]);
+	g->session->on_look = look_slowly;
+	g->tracker.interrupted = asked_to_end;
+	poll_all(g);
+	assert_int_equal(g->session->identified, looks);
+	assert_int_equal(tracker_end(&g->tracker), 0);
+	assert_int_equal(g->session->identified - looks, LIMIT_MS / LOOK_MS + 1);
+	/* That it was not looked at is in the report. */
+	assert_int_equal(g->tracker.unexamined, CHILDREN - (LIMIT_MS / LOOK_MS + 1));
+	end_children(pids);
+}
+
+/* So has the search for children that are not watched, and it says that it was cut short. */
+static void test_children_are_limited(void **state)
+{
+	struct given *g = *state;
+	pid_t pids[CHILDREN];
+	unsigned looks = g->session->identified;
+
+	begin_children(pids);
+	g->session->on_look = look_slowly;
+	g->session->identify_error = 0;
+	assert_int_equal(tracker_find_unwatched(&g->tracker), 0);
+	end_children(pids);
+	assert_int_equal(g->session->identified - looks, LIMIT_MS / LOOK_MS + 1);
+	assert_non_null(g->tracker.unwatched);
+	assert_int_equal(g->tracker.unwatched->count, LIMIT_MS / LOOK_MS + 1);
+	assert_true(g->tracker.unwatched->late && g->tracker.unwatched->more);
+}
+
+/* --- what can't be had now --- */
+
+/* For what others do it can't be looked at: in ten seconds it may be. */
+static void test_busy_is_tried_again(void **state)
+{
+	static const int passing[] = {-EBUSY, -ENOTCONN};
+	struct given *g = *state;
+	pid_t pids[CHILDREN];
+	unsigned looks;
+
+	begin_children(pids);
+	for (uint32_t i = 0; i < 2; i++) {
+		looks = g->session->identified;
+		g->session->identify_error = passing[i];
+		start(g, 10 * (i + 1), pids[i]);
+		poll_all(g);
+		assert_string_equal(image(g, 10 * (i + 1) + 1)->reason, "");
+		now_ms += 9999;
+		poll_all(g);
+		assert_int_equal(g->session->identified - looks, 1);
+		g->session->identify_error = 0;
+		now_ms += 1;
+		poll_all(g);
+		assert_int_equal(g->session->identified - looks, 2);
+		assert_true(image(g, 10 * (i + 1) + 1)->identified);
+	}
+	assert_int_equal(g->tracker.skip_count, 0);
+	end_children(pids);
+}
+
+/* If not, it is among the skipped, once; also if there is no time to look at it again. */
+static void test_busy_to_the_end(void **state)
+{
+	struct given *g = *state;
+	pid_t pids[CHILDREN];
+
+	begin_children(pids);
+	g->session->identify_error = -EBUSY;
+	for (int i = 0; i < CHILDREN; i++)
+		start(g, 10 * (uint32_t)(i + 1), pids[i]);
+	poll_all(g);
+	assert_int_equal(g->tracker.skip_count, 0);
+	g->session->on_look = look_slowly;
+	assert_int_equal(tracker_end(&g->tracker), 0);
+	assert_int_equal(g->tracker.skip_count, CHILDREN);
+	for (const struct counts_skip *skip = g->tracker.skips; skip; skip = skip->next)
+		assert_string_equal(skip->reason, "can't be examined: what others do");
+	end_children(pids);
+}
+
+/* What is held can't wait so long. */
+static void test_busy_while_held(void **state)
+{
+	struct given *g = *state;
+
+	g->session->identify_error = -EBUSY;
+	fake_exec(g->session, g->self, 2);
+	assert_true(tracker_examine_held(&g->tracker, getpid()));
+	assert_string_equal(image(g, 2)->reason, "can't be examined: what others do");
+}
+
+/* What it is can't be told when it is met: then when it is identified, */
+static void test_described_when_known(void **state)
+{
+	struct given *g = *state;
+	unsigned described = g->session->described;
+
+	g->session->identify_error = 0;
+	g->session->undescribable = 1;
+	fake_exec(g->session, g->self, 2);
+	poll_all(g);
+	assert_false(image(g, 2)->undescribed);
+	assert_non_null(image(g, 2)->argv);
+	assert_string_equal(image(g, 2)->argv[0], "python3");
+	assert_int_equal(g->session->described - described, 2);
+}
+
+/* or at the end, though it is no Python. Its name is to be had all the same. */
+static void test_described_at_the_end(void **state)
+{
+	struct given *g = *state;
+
+	g->session->undescribable = 1;
+	fake_exec(g->session, g->self, 2);
+	poll_all(g);
+	assert_true(image(g, 2)->undescribed && !image(g, 2)->argv);
+	assert_string_not_equal(image(g, 2)->comm, "");
+	assert_int_equal(tracker_end(&g->tracker), 0);
+	assert_false(image(g, 2)->undescribed);
+	assert_non_null(image(g, 2)->argv);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(test_rest_is_limited),	 TEST(test_children_are_limited),
+		TEST(test_busy_is_tried_again),	 TEST(test_busy_to_the_end),
+		TEST(test_busy_while_held),	 TEST(test_described_when_known),
+		TEST(test_described_at_the_end),
+	};
+
+	return cmocka_run_group_tests_name("tracker's waits", tests, NULL, NULL);
+}

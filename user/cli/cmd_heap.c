@@ -1,0 +1,540 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Problem: who keeps the memory? Looks at the heaps of running processes, once, or twice and at
+ * what came in between, and prints what they are made of and who holds it.
+ *
+ * Needs no BPF: whoever may read a process's memory may look at its heap. Nothing runs in the
+ * process, and it is stopped only if that is asked for. A signal ends the command at once, without
+ * a report.
+ */
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/utsname.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/text.h"
+#include "cli/command.h"
+#include "heap/look.h"
+#include "os/confine.h"
+#include "os/output.h"
+#include "os/proc.h"
+#include "os/signals.h"
+#include "os/terminal.h"
+#include "python/examiner.h"
+#include "python/py_heap_layouts.h"
+#include "render/heap_render.h"
+
+#define HOLDERS_NAMED 200
+
+enum births { BIRTHS_AUTO, BIRTHS_WATCH, BIRTHS_BURST, BIRTHS_OFF };
+
+struct heap_command_options {
+	pid_t *pids;
+	size_t pid_count;
+	double seconds; /* 0: one look */
+	bool until_input, pause, quiet;
+	int births;
+	unsigned top;
+	const char *format, *output;
+	mode_t mode;
+	int verbosity;
+};
+
+/* One process that was asked for. */
+struct subject {
+	struct heap_target target;
+	struct proc_info info;
+	struct heap_past *past; /* of the first of two looks */
+	bool given_up;		/* it is among the report's skips */
+};
+
+struct heap_run {
+	const struct heap_command_options *options;
+	struct heap_options look;
+	struct subject *subjects;
+	struct heap_report report;
+	struct output output;
+	int status; /* not 0: it can't go on */
+};
+
+/* --- what is said --- */
+
+/* The process is left out, and both the report and stderr say why. */
+static void give_up(struct heap_run *run, struct subject *subject, const char *why)
+{
+	pid_t pid = subject->target.pid;
+
+	subject->given_up = true;
+	fprintf(stderr, "pymem-bpf heap: pid %d", (int)pid);
+	if (*subject->info.comm) {
+		fputs(" (", stderr);
+		text_print(stderr, subject->info.comm, 0, false);
+		fputc(')', stderr);
+	}
+	fputs(": ", stderr);
+	text_print(stderr, why, 0, false);
+	fprintf(stderr, "%s\n", run->options->pid_count > 1 ? "; skipped" : "");
+	if (heap_report_skip(&run->report, pid, subject->info.comm, why)) {
+		fprintf(stderr, "pymem-bpf heap: %s\n", strerror(ENOMEM));
+		run->status = EXIT_FAILED;
+	}
+}
+
+/* Yama's setting, which may keep a user from reading his own processes; -1: there is none. */
+static int ptrace_scope(void)
+{
+	FILE *file = fopen("/proc/sys/kernel/yama/ptrace_scope", "re");
+	int scope = -1;
+
+	if (file && fscanf(file, "%d", &scope) != 1)
+		scope = -1;
+	if (file)
+		fclose(file);
+	return scope;
+}
+
+static bool is_ours(pid_t pid)
+{
+	char path[32];
+	struct stat st;
+
+	snprintf(path, sizeof(path), "/proc/%d", (int)pid);
+	return !stat(path, &st) && st.st_uid == geteuid();
+}
+
+static void explain_forbidden(pid_t pid, char *why, size_t size)
+{
+	int scope = ptrace_scope();
+
+	if (geteuid() == 0)
+		snprintf(why, size,
+			 "its memory may not be read: the kernel refuses it (is "
+			 "CAP_SYS_PTRACE missing, or is this a sandbox?)");
+	else if (is_ours(pid) && scope > 0)
+		snprintf(why, size,
+			 "its memory may not be read: kernel.yama.ptrace_scope is %d, which leaves "
+			 "that "
+			 "to root; run sudo pymem-bpf heap, or set it to 0",
+			 scope);
+	else
+		snprintf(why, size,
+			 "its memory may not be read: it is another user's, or has other rights; "
+			 "run "
+			 "sudo pymem-bpf heap");
+}
+
+/* --- which process is it --- */
+
+static int explain_identify(struct subject *subject, int err, char *why, size_t size)
+{
+	const struct py_process *python = &subject->target.python;
+	char text[128];
+
+	if (err == -ENOTSUP || python->implausible)
+		py_process_explain(python, why, size);
+	else if (err == -ENOENT)
+		snprintf(why, size, "is not Python: no interpreter is mapped in it");
+	else if (err == -ESRCH)
+		snprintf(why, size, "has ended");
+	else if (err == -EPERM || err == -EACCES)
+		explain_forbidden(subject->target.pid, why, size);
+	else if (examiner_explain(err, text, sizeof(text)))
+		snprintf(why, size, "can't be examined: %s", text);
+	else
+		snprintf(why, size, "can't be examined: %s", strerror(-err));
+	return err;
+}
+
+/* 0, or -errno and the reason. */
+static int identify(struct subject *subject, char *why, size_t size)
+{
+	struct heap_target *target = &subject->target;
+	struct source_root root;
+	int err = proc_stat_read(target->pid, &subject->info);
+
+	if (err) {
+		snprintf(why, size, "no such process");
+		return -ESRCH;
+	}
+	if (subject->info.state == 'Z' || subject->info.kernel_thread) {
+		snprintf(why, size, "%s",
+			 subject->info.state == 'Z' ? "is a zombie: it has ended already"
+						    : "is a kernel thread");
+		return -ENOENT;
+	}
+	err = examiner_identify(target->pid, &target->python);
+	if (err || target->python.implausible)
+		return explain_identify(subject, err ? err : -EINVAL, why, size);
+	err = py_heap_layout_find(&target->python, &target->layout);
+	if (err) {
+		py_heap_layout_explain(&target->python, why, size);
+		return err;
+	}
+	err = examiner_describe(target->pid, &subject->info, &root);
+	source_root_close(&root);
+	return err ? explain_identify(subject, err, why, size) : 0;
+}
+
+/* --- looks --- */
+
+static void explain_look(const struct subject *subject, int err, char *why, size_t size)
+{
+	if (err == -EPERM || err == -EACCES)
+		explain_forbidden(subject->target.pid, why, size);
+}
+
+/* The PID may be another process's by now. */
+static bool is_same(const struct subject *subject)
+{
+	return proc_start_ticks(subject->target.pid) == subject->info.start_ticks;
+}
+
+static void look_first(struct heap_run *run, struct subject *subject)
+{
+	char why[320] = "";
+	int err = heap_look_first(&subject->target, &run->look, &subject->past, why, sizeof(why));
+
+	if (!err && is_same(subject))
+		return;
+	if (err)
+		explain_look(subject, err, why, sizeof(why));
+	give_up(run, subject, err ? why : "has ended");
+}
+
+/* The look gets what is known of the process beside its heap. */
+static int describe(struct heap_run *run, const struct subject *subject, struct heap_look *look)
+{
+	int err = 0;
+
+	look->comm = strdup(subject->info.comm);
+	if (!look->comm)
+		return -ENOMEM;
+	look->cmdline = calloc((size_t)subject->info.argc + 1, sizeof(*look->cmdline));
+	for (int i = 0; look->cmdline && i < subject->info.argc && !err; i++) {
+		look->cmdline[i] = strdup(subject->info.argv[i]);
+		err = look->cmdline[i] ? 0 : -ENOMEM;
+	}
+	if (!look->cmdline || err)
+		return -ENOMEM;
+	if (run->options->seconds && run->options->births != BIRTHS_OFF)
+		return heap_look_say(&look->notes, "which lines fill what grew was not looked for");
+	return 0;
+}
+
+static void look_last(struct heap_run *run, struct subject *subject)
+{
+	struct heap_look *look = NULL;
+	char why[320] = "";
+	int err;
+
+	if (!is_same(subject)) {
+		give_up(run, subject, "has ended");
+		return;
+	}
+	err = heap_look_make(&subject->target, &run->look, subject->past, &look, why, sizeof(why));
+	if (!err) {
+		err = describe(run, subject, look);
+		if (!err)
+			err = heap_report_add(&run->report, look);
+		if (!err)
+			return;
+		heap_look_free(look);
+		snprintf(why, sizeof(why), "%s", strerror(-err));
+	}
+	explain_look(subject, err, why, sizeof(why));
+	give_up(run, subject, why);
+}
+
+static size_t each_left(struct heap_run *run, void (*fn)(struct heap_run *, struct subject *))
+{
+	size_t left = 0;
+
+	for (size_t i = 0; i < run->options->pid_count && !run->status; i++) {
+		if (run->subjects[i].given_up)
+			continue;
+		if (fn)
+			fn(run, &run->subjects[i]);
+		left += !run->subjects[i].given_up;
+	}
+	return left;
+}
+
+static void identify_all(struct heap_run *run)
+{
+	char why[320] = "";
+
+	for (size_t i = 0; i < run->options->pid_count && !run->status; i++) {
+		run->subjects[i].target.pid = run->options->pids[i];
+		if (identify(&run->subjects[i], why, sizeof(why)))
+			give_up(run, &run->subjects[i], why);
+	}
+}
+
+/* Until the time is over, or (`input`) standard input has something, or has ended. */
+static void wait_for(double seconds, bool input)
+{
+	uint64_t end = clock_ns(CLOCK_MONOTONIC) + (uint64_t)(seconds * 1e9), now;
+	struct pollfd p = {.fd = input ? STDIN_FILENO : -1, .events = POLLIN};
+	struct timespec left;
+
+	while ((now = clock_ns(CLOCK_MONOTONIC)) < end) {
+		left = (struct timespec){.tv_sec = (time_t)((end - now) / 1000000000),
+					 .tv_nsec = (long)((end - now) % 1000000000)};
+		if (ppoll(&p, 1, &left, NULL) > 0)
+			return;
+	}
+}
+
+/* The first looks of all processes, and the wait. False: none is left. */
+static bool look_before(struct heap_run *run)
+{
+	double seconds = run->options->seconds;
+	size_t left;
+
+	if (!seconds)
+		return each_left(run, NULL) > 0;
+	left = each_left(run, look_first);
+	if (!left || run->status)
+		return false;
+	if (!run->options->quiet)
+		fprintf(stderr,
+			"looked at %zu process%s; the second look follows in %g s; Ctrl-C gives "
+			"up\n",
+			left, left == 1 ? "" : "es", seconds);
+	wait_for(seconds, run->options->until_input);
+	return true;
+}
+
+/* --- the report --- */
+
+static int emit(struct heap_run *run)
+{
+	bool terminal = run->output.file == stdout && isatty(STDOUT_FILENO);
+	struct render_options options = {
+		.top = run->options->top,
+		.width = terminal ? terminal_columns() : 0,
+		.color = terminal && !getenv("NO_COLOR"),
+	};
+	struct utsname host;
+
+	if (uname(&host))
+		return -errno;
+	run->report.host = host.nodename;
+	run->report.kernel = host.release;
+	run->report.version = PYMEM_VERSION;
+	run->report.end = clock_seconds(CLOCK_REALTIME);
+	return heap_renderer_find(run->options->format)
+		->emit(run->output.file, &run->report, &options);
+}
+
+static int finish(struct heap_run *run)
+{
+	const char *path = run->options->output;
+	int err = emit(run);
+
+	if (err)
+		output_discard(&run->output);
+	else
+		err = output_commit(&run->output);
+	if (!err)
+		return EXIT_DONE;
+	fprintf(stderr, "pymem-bpf heap: the report could not be written%s%s: %s\n",
+		path ? " to " : "", path ? path : "", strerror(-err));
+	return EXIT_FAILED;
+}
+
+/* --- the command --- */
+
+static int begin(struct heap_run *run)
+{
+	const struct heap_command_options *o = run->options;
+	unsigned needs = CONFINE_READ | CONFINE_EXAMINE;
+	int err;
+
+	run->report.start = clock_seconds(CLOCK_REALTIME);
+	run->subjects = calloc(o->pid_count, sizeof(*run->subjects));
+	if (!run->subjects) {
+		fprintf(stderr, "pymem-bpf heap: %s\n", strerror(ENOMEM));
+		return EXIT_FAILED;
+	}
+	err = output_open(&run->output, o->output, o->mode);
+	if (err) {
+		fprintf(stderr, "pymem-bpf heap: -o %s: %s\n", o->output, output_explain(err));
+		return EXIT_FAILED;
+	}
+	signals_end_at_once();
+	err = examiner_start(NULL);
+	if (err) {
+		fprintf(stderr,
+			"pymem-bpf heap: the examiner, a helper process that reads what targets "
+			"can "
+			"hold up, can't be started: %s\n",
+			strerror(-err));
+		return EXIT_FAILED;
+	}
+	if (o->output)
+		needs |= CONFINE_REPORT;
+	if (o->pause)
+		needs |= CONFINE_TRACE;
+	return confine_or_say(needs, "heap", o->verbosity);
+}
+
+static int look_at_all(struct heap_run *run)
+{
+	int status = begin(run);
+
+	if (status)
+		return status;
+	identify_all(run);
+	if (!run->status && look_before(run))
+		each_left(run, look_last);
+	if (run->status)
+		return run->status;
+	return run->report.look_count ? finish(run) : EXIT_FAILED;
+}
+
+static int run(void *options)
+{
+	const struct heap_command_options *o = options;
+	struct heap_run run = {
+		.options = o,
+		.look = {.pause = o->pause, .holders = HOLDERS_NAMED},
+	};
+	int status = look_at_all(&run);
+
+	for (size_t i = 0; run.subjects && i < o->pid_count; i++) {
+		proc_info_fini(&run.subjects[i].info);
+		heap_past_free(run.subjects[i].past);
+	}
+	free(run.subjects);
+	heap_report_fini(&run.report);
+	output_discard(&run.output);
+	examiner_stop();
+	return status;
+}
+
+#define AT(field) OPTION_AT(struct heap_command_options, field)
+
+static const char *format_name(size_t i)
+{
+	return heap_renderers[i] ? heap_renderers[i]->name : NULL;
+}
+
+static const struct option_choice births[] = {
+	{"auto", BIRTHS_AUTO},
+	{"watch", BIRTHS_WATCH},
+	{"burst", BIRTHS_BURST},
+	{"off", BIRTHS_OFF},
+	{},
+};
+
+static const struct option_row rows[] = {
+	{.name = "pid",
+	 .letter = 'p',
+	 .argument = "PID[,PID…]",
+	 .type = OPTION_PIDS,
+	 AT(pids),
+	 .count_offset = offsetof(struct heap_command_options, pid_count),
+	 .least = 1,
+	 .most = 1 << 22,
+	 .help = "look at these running processes"},
+	{.name = "duration",
+	 .letter = 'd',
+	 .argument = "SEC",
+	 .type = OPTION_SECONDS,
+	 AT(seconds),
+	 .least = 0.001,
+	 .most = 1e9,
+	 .help = "look twice, SEC seconds apart: what came in between and stayed"},
+	{.name = "until-input",
+	 .type = OPTION_FLAG,
+	 AT(until_input),
+	 .help = "with -d: the second look comes as soon as there is input, such as Return"},
+	{.name = "pause",
+	 .type = OPTION_FLAG,
+	 AT(pause),
+	 .help = "stop the process while its memory is copied"},
+	{.name = "births",
+	 .argument = "HOW",
+	 .type = OPTION_CHOICE,
+	 AT(births),
+	 .choices = births,
+	 .help = "with -d, how lines are found that fill what grew: {}"},
+	{.name = "top",
+	 .letter = 'n',
+	 .argument = "N",
+	 .type = OPTION_UNSIGNED,
+	 AT(top),
+	 .most = 1000000,
+	 .preset = "10",
+	 .help = "show the first N holders, types and lines ({}); 0: all"},
+	{.name = "format",
+	 .argument = "NAME",
+	 .type = OPTION_NAME,
+	 AT(format),
+	 .names = format_name,
+	 .preset = "table",
+	 .help = "{}"},
+	{.name = "output",
+	 .letter = 'o',
+	 .argument = "FILE",
+	 .type = OPTION_FILE,
+	 AT(output),
+	 .noun = "a file name",
+	 .help = "write the report to FILE"},
+	{.name = "mode",
+	 .argument = "MODE",
+	 .type = OPTION_MODE,
+	 AT(mode),
+	 .preset = "600",
+	 .help = "permissions of FILE, octal ({}: for its owner alone)"},
+	{.name = "quiet",
+	 .letter = 'q',
+	 .type = OPTION_FLAG,
+	 AT(quiet),
+	 .help = "say nothing but the report and errors"},
+	{.name = "verbose",
+	 .letter = 'v',
+	 .type = OPTION_COUNT,
+	 AT(verbosity),
+	 .help = "say which rights are given up"},
+	OPTION_HELP_ROW,
+	{},
+};
+
+static int check(const struct command *command, void *options)
+{
+	const struct heap_command_options *o = options;
+
+	if (!o->pid_count)
+		return options_complain(command, "say whose heap: -p PID; --help tells more");
+	if (!o->seconds && (o->until_input || o->births))
+		return options_complain(command, "--%s goes with -d",
+					o->until_input ? "until-input" : "births");
+	if (o->births == BIRTHS_WATCH || o->births == BIRTHS_BURST)
+		return options_complain(command, "--births %s is not there yet: auto or off",
+					o->births == BIRTHS_WATCH ? "watch" : "burst");
+	return 0;
+}
+
+const struct command command_heap = {
+	.name = "heap",
+	.synopsis = "heap -p PID",
+	.summary = "who keeps the memory; -d SEC: and what has grown",
+	.usage = "-p PID[,PID…] [-d SEC] [--pause] [--births HOW] [-n N] [--format NAME] [-o FILE]",
+	.about = "Prints what the RSS of Python processes is made of, and who holds it. With -d, "
+		 "also what "
+		 "came\nin between two looks and stayed. Works without root for processes whose "
+		 "memory you "
+		 "may read.\n",
+	.rows = rows,
+	.exits = EXITS_PLAIN | 1u << EXIT_ENVIRONMENT,
+	.options_size = sizeof(struct heap_command_options),
+	.check = check,
+	.run = run,
+};

@@ -1,0 +1,422 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Problem: a census takes as much memory as the process has, and two looks must not take it twice.
+ * So of a first look only sums and containers' addresses are kept, some thousandths of it.
+ *
+ * If memory ends while the graph is made, the look goes on without holders and says so: types and
+ * balance need little.
+ */
+#include "heap/look.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "heap/balance.h"
+#include "heap/blocks.h"
+#include "heap/gc.h"
+#include "heap/graph.h"
+#include "heap/holders.h"
+#include "heap/pool_use.h"
+#include "heap/snapshot.h"
+#include "heap/type_rows.h"
+
+#define TRIES	  3
+#define LOST_PART 50 /* of what lives: more that nobody reaches is a copy that is torn */
+
+/* All that is found out in one census. Each member is made of those before it. */
+struct census {
+	double at; /* CLOCK_MONOTONIC, seconds: when the copy was complete */
+	struct snapshot *snapshot;
+	struct heap_types *types;
+	struct heap_blocks *blocks;
+	struct heap_graph *graph; /* NULL: not enough memory */
+	struct heap_balance balance;
+	struct heap_type_row *rows; /* in order of name */
+	size_t row_count;
+	uint64_t lost_bytes; /* live, reached by nobody, and no garbage */
+};
+
+struct heap_past {
+	double at, paused_ms;
+	uint64_t rss_bytes, garbage_bytes;
+	struct heap_balance balance;
+	struct heap_type_row *rows;
+	size_t row_count;
+	struct holders_past *holders; /* NULL: not enough memory */
+};
+
+static void census_fini(struct census *census)
+{
+	heap_type_rows_free(census->rows, census->row_count);
+	heap_graph_free(census->graph);
+	heap_blocks_free(census->blocks);
+	heap_types_free(census->types);
+	snapshot_free(census->snapshot);
+}
+
+/* --- errors --- */
+
+static void explain_copy(int err, char *why, size_t size)
+{
+	switch (err) {
+	case -ESRCH:
+		snprintf(why, size, "has ended");
+		return;
+	case -EBUSY:
+		snprintf(why, size,
+			 "can't be stopped: a debugger, or another pymem-bpf heap --pause, is "
+			 "attached "
+			 "to it; without --pause it is looked at while it runs");
+		return;
+	case -ETIME:
+		snprintf(why, size,
+			 "its memory can't be read in time: what it mapped answers late");
+		return;
+	case -EFBIG:
+		snprintf(why, size, "has more memory than can be copied here");
+		return;
+	default:
+		snprintf(why, size, "its memory can't be read: %s", strerror(-err));
+	}
+}
+
+/* --- one census --- */
+
+static int take(struct census *census, const struct heap_target *target,
+		const struct heap_options *options, char *why, size_t size)
+{
+	const struct snapshot_options how = {.pause = options->pause,
+					     .interrupted = options->interrupted};
+	int err = snapshot_take(target->pid, &how, &census->snapshot);
+
+	census->at = clock_seconds(CLOCK_MONOTONIC);
+	if (err)
+		explain_copy(err, why, size);
+	return err;
+}
+
+static int find_blocks(struct census *census, const struct heap_target *target)
+{
+	census->types = heap_types_new(census->snapshot, &target->layout, &target->python.layout);
+	if (!census->types)
+		return -ENOMEM;
+	return heap_blocks_find(census->snapshot, &target->layout, census->types, &census->blocks);
+}
+
+/* The graph is what takes most memory. */
+static int find_references(struct census *census, const struct heap_target *target)
+{
+	int err = heap_graph_build(census->snapshot, &target->layout, &target->python.layout,
+				   target->python.runtime_addr, census->types, census->blocks,
+				   &census->graph);
+
+	if (!err)
+		return 0;
+	census->graph = NULL;
+	return err == -ENOMEM ? 0 : err;
+}
+
+static bool is_owned(void *arg, uint32_t block)
+{
+	const struct census *census = arg;
+
+	return heap_graph_owner(census->graph, block) != BLOCK_NONE;
+}
+
+/* What nobody seems to reach, although no collection could free it: where the process changed while
+ * it was copied, a table is missed, and all that it leads to. */
+static uint64_t count_lost(const struct census *census)
+{
+	uint32_t count = heap_blocks_count(census->blocks);
+	uint64_t bytes = 0, garbage = 0, objects;
+
+	if (!census->graph)
+		return 0;
+	for (uint32_t block = 0; block < count; block++) {
+		int32_t type = heap_blocks_type(census->blocks, block);
+
+		if (type >= 0 && heap_graph_tier(census->graph, block) == ROOT_UNREACHED)
+			bytes += heap_blocks_size(census->blocks, block);
+	}
+	heap_graph_garbage(census->graph, &garbage, &objects);
+	return bytes > garbage ? bytes - garbage : 0;
+}
+
+static int census_try(struct census *census, const struct heap_target *target,
+		      const struct heap_options *options, char *why, size_t size)
+{
+	int err = take(census, target, options, why, size);
+
+	if (err)
+		return err;
+	err = find_blocks(census, target);
+	if (!err)
+		err = find_references(census, target);
+	if (!err)
+		err = heap_balance_make(census->snapshot, census->blocks,
+					census->graph ? is_owned : NULL, census, &census->balance);
+	if (!err)
+		err = heap_type_rows_make(census->types, census->blocks, census->graph,
+					  &census->rows, &census->row_count);
+	if (err == -E2BIG)
+		snprintf(why, size, "has more blocks than can be numbered");
+	else if (err)
+		snprintf(why, size, "its heap can't be sorted out: %s", strerror(-err));
+	else
+		census->lost_bytes = count_lost(census);
+	return err;
+}
+
+/* Is a copy good enough, or may another try be worth its time? */
+static bool is_torn(const struct census *census)
+{
+	return census->lost_bytes > heap_balance_live(&census->balance) / LOST_PART;
+}
+
+/* One that runs on may be caught in the middle of something: then it is copied again. */
+static int census_take(struct census *census, const struct heap_target *target,
+		       const struct heap_options *options, char *why, size_t size)
+{
+	int err = census_try(census, target, options, why, size);
+
+	for (int i = 1; i < TRIES && !err && !options->pause && is_torn(census); i++) {
+		census_fini(census);
+		*census = (struct census){};
+		err = census_try(census, target, options, why, size);
+	}
+	return err;
+}
+
+/* --- the first of two --- */
+
+void heap_past_free(struct heap_past *past)
+{
+	if (!past)
+		return;
+	heap_type_rows_free(past->rows, past->row_count);
+	heap_holders_past_free(past->holders);
+	free(past);
+}
+
+static uint64_t garbage_of(const struct census *census)
+{
+	uint64_t bytes = 0, objects = 0;
+
+	if (census->graph)
+		heap_graph_garbage(census->graph, &bytes, &objects);
+	return bytes;
+}
+
+static struct heap_past *keep(struct census *census)
+{
+	struct heap_past *past = calloc(1, sizeof(*past));
+
+	if (!past)
+		return NULL;
+	past->at = census->at;
+	past->paused_ms = snapshot_paused_ms(census->snapshot);
+	past->rss_bytes = snapshot_rss_bytes(census->snapshot);
+	past->garbage_bytes = garbage_of(census);
+	past->balance = census->balance;
+	past->rows = census->rows;
+	past->row_count = census->row_count;
+	census->rows = NULL;
+	census->row_count = 0;
+	if (census->graph && heap_holders_keep(census->graph, &past->holders))
+		past->holders = NULL;
+	return past;
+}
+
+int heap_look_first(const struct heap_target *target, const struct heap_options *options,
+		    struct heap_past **past, char *why, size_t size)
+{
+	struct census census = {};
+	int err = census_take(&census, target, options, why, size);
+
+	*past = err ? NULL : keep(&census);
+	if (!err && !*past) {
+		err = -ENOMEM;
+		snprintf(why, size, "%s", strerror(ENOMEM));
+	}
+	census_fini(&census);
+	return err;
+}
+
+/* --- what is reported --- */
+
+/* The row takes the holder's texts. */
+static void fill_holder(struct heap_holder_row *row, struct holder *holder)
+{
+	*row = (struct heap_holder_row){
+		.path = holder->path,
+		.type = holder->type,
+		.shared_by = holder->shared_by,
+		.entries = holder->entries,
+		.has_entries = holder->has_entries,
+		.retained_bytes = holder->retained_bytes,
+		.entries_grown = holder->entries_grown,
+		.grown_bytes = holder->grown_bytes,
+		.is_new = holder->is_new,
+		.is_local = holder->tier == ROOT_FRAME,
+		.is_unreached = holder->tier == ROOT_UNREACHED,
+	};
+	holder->path = holder->type = holder->shared_by = NULL;
+}
+
+static int add_holders(struct heap_look *look, struct census *census, const struct heap_past *past,
+		       size_t most)
+{
+	struct holder *holders = NULL;
+	size_t count = 0;
+	int err;
+
+	if (!census->graph || (past && !past->holders))
+		return heap_look_say(
+			&look->skipped,
+			"who holds the memory: there was not enough memory to find out");
+	if (past)
+		err = heap_holders_compare(census->graph, past->holders, most, &holders, &count);
+	else
+		err = heap_holders_find(census->graph, most, &holders, &count);
+	if (err)
+		return err;
+	look->holders = calloc(count ? count : 1, sizeof(*look->holders));
+	for (size_t i = 0; look->holders && i < count; i++)
+		fill_holder(&look->holders[look->holder_count++], &holders[i]);
+	look->has_holders = look->holders != NULL;
+	heap_holders_free(holders, count);
+	return look->holders ? heap_look_sort_holders(look) : -ENOMEM;
+}
+
+static int add_types(struct heap_look *look, struct census *census, const struct heap_past *past)
+{
+	int err = 0;
+
+	if (past)
+		err = heap_type_rows_compare(&census->rows, &census->row_count, past->rows,
+					     past->row_count);
+	if (err)
+		return err;
+	heap_type_rows_sort(census->rows, census->row_count, past);
+	look->types = census->rows;
+	look->type_count = census->row_count;
+	census->rows = NULL;
+	census->row_count = 0;
+	return 0;
+}
+
+static void add_past(struct heap_look *look, const struct census *census,
+		     const struct heap_past *past)
+{
+	look->seconds = census->at - past->at;
+	look->rss_first_bytes = past->rss_bytes;
+	look->balance_first = past->balance;
+	look->garbage_grown = (int64_t)(look->garbage_bytes - past->garbage_bytes);
+	look->paused_ms[1] = look->paused_ms[0];
+	look->paused_ms[0] = past->paused_ms;
+}
+
+static int add_allocators(struct heap_look *look, const struct census *census)
+{
+	const struct heap_allocators *a = heap_blocks_allocators(census->blocks);
+
+	look->trimmable_bytes = a->malloc_trimmable_bytes;
+	snprintf(look->allocator, sizeof(look->allocator), "%s%s", a->pools ? "pymalloc+" : "",
+		 a->opaque ? a->opaque : "glibc");
+	if (!a->opaque)
+		return 0;
+	look->opaque = strdup(a->opaque);
+	return look->opaque ? 0 : -ENOMEM;
+}
+
+/* What ran on while it was copied. */
+static int add_broken(struct heap_look *look, const struct census *census)
+{
+	static const char remedy[] = "--pause stops the process meanwhile";
+	const struct heap_allocators *a = heap_blocks_allocators(census->blocks);
+	int err = 0;
+
+	if (a->broken_pools)
+		err = heap_look_say(
+			&look->notes,
+			"%llu pool%s changed while the memory was copied: what is there was "
+			"counted as far as it made sense (%s)",
+			(unsigned long long)a->broken_pools, a->broken_pools == 1 ? "" : "s",
+			remedy);
+	if (!err && a->broken_chunks)
+		err = heap_look_say(
+			&look->notes,
+			"malloc's memory is inconsistent at %llu place%s: what follows there is "
+			"unexplained (%s)",
+			(unsigned long long)a->broken_chunks, a->broken_chunks == 1 ? "" : "s",
+			remedy);
+	return err;
+}
+
+static void add_collector(struct heap_look *look, const struct census *census,
+			  const struct heap_target *target)
+{
+	struct heap_gc gc;
+
+	if (heap_gc_read(census->snapshot, &target->python, &target->layout, &gc))
+		return;
+	look->gc_known = true;
+	look->gc_enabled = gc.enabled;
+	look->generation_count = HEAP_GC_GENERATIONS;
+	memcpy(look->generations, gc.generations, sizeof(look->generations));
+	look->gc_frozen = gc.frozen_known ? gc.frozen : 0;
+	look->gc_uncollectable = gc.garbage;
+}
+
+static int fill(struct heap_look *look, const struct heap_target *target,
+		const struct heap_options *options, struct census *census,
+		const struct heap_past *past)
+{
+	int err;
+
+	look->pid = target->pid;
+	snprintf(look->python, sizeof(look->python), "%s", target->python.version);
+	look->paused_ms[0] = snapshot_paused_ms(census->snapshot);
+	look->rss_bytes = snapshot_rss_bytes(census->snapshot);
+	look->swapped_bytes = snapshot_swapped_bytes(census->snapshot);
+	look->balance = census->balance;
+	if (census->graph)
+		heap_graph_garbage(census->graph, &look->garbage_bytes, &look->garbage_objects);
+	if (past)
+		add_past(look, census, past);
+	add_collector(look, census, target);
+	err = add_allocators(look, census);
+	if (!err)
+		err = add_broken(look, census);
+	if (!err)
+		err = heap_pool_use(census->types, census->blocks, &target->layout, look);
+	if (!err)
+		err = add_holders(look, census, past, options->holders);
+	if (!err)
+		err = add_types(look, census, past);
+	return err;
+}
+
+int heap_look_make(const struct heap_target *target, const struct heap_options *options,
+		   const struct heap_past *past, struct heap_look **look, char *why, size_t size)
+{
+	struct census census = {};
+	int err = census_take(&census, target, options, why, size);
+
+	*look = NULL;
+	if (!err) {
+		*look = heap_look_new();
+		err = *look ? fill(*look, target, options, &census, past) : -ENOMEM;
+		if (err)
+			snprintf(why, size, "%s", strerror(-err));
+	}
+	census_fini(&census);
+	if (err) {
+		heap_look_free(*look);
+		*look = NULL;
+	}
+	return err;
+}

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* A look at a process's heap: snapshot, types, blocks, graph, holders, balance, in this order, made
+ * into what is reported. Two looks are told apart by what the first one leaves behind. */
+#ifndef HEAP_LOOK_MAKE_H
+#define HEAP_LOOK_MAKE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+#include "model/heap_look.h"
+#include "py_heap_layout.h"
+#include "python/py_process.h"
+
+struct heap_target {
+	pid_t pid;
+	struct py_process python;
+	struct py_heap_layout layout;
+};
+
+struct heap_options {
+	bool pause;		   /* stop it while its memory is copied */
+	size_t holders;		   /* how many are named */
+	bool (*interrupted)(void); /* asked while a copy is made; may be NULL */
+};
+
+/* What a first look leaves behind. */
+struct heap_past;
+void heap_past_free(struct heap_past *past);
+
+/* The first of two looks. 0, or -errno and in `why` (at most `size` bytes) the reason, without the
+ * PID. The caller owns *past. */
+int heap_look_first(const struct heap_target *target, const struct heap_options *options,
+		    struct heap_past **past, char *why, size_t size);
+
+/* The only look (`past` is NULL), or the second. The same errors. comm and cmdline are the caller's
+ * to fill in; the caller owns *look. */
+int heap_look_make(const struct heap_target *target, const struct heap_options *options,
+		   const struct heap_past *past, struct heap_look **look, char *why, size_t size);
+
+#endif

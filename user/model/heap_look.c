@@ -1,0 +1,222 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+#include "model/heap_look.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/array.h"
+
+static void free_texts(char **texts)
+{
+	for (char **text = texts; text && *text; text++)
+		free(*text);
+	free(texts);
+}
+
+static void free_births(struct heap_birth_row *births, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		free(births[i].holder);
+		free(births[i].file);
+		free(births[i].function);
+		free(births[i].type);
+		free_texts(births[i].stack);
+	}
+	free(births);
+}
+
+static void free_touched(struct heap_touched_row *touched, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		free(touched[i].file);
+		free(touched[i].function);
+		for (size_t j = 0; j < touched[i].now_count; j++)
+			free(touched[i].now[j].what);
+		free(touched[i].now);
+	}
+	free(touched);
+}
+
+static void free_holders(struct heap_holder_row *holders, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		free(holders[i].path);
+		free(holders[i].type);
+		free(holders[i].shared_by);
+	}
+	free(holders);
+}
+
+struct heap_look *heap_look_new(void)
+{
+	struct heap_look *look = calloc(1, sizeof(*look));
+
+	if (look)
+		look->paused_ms[0] = look->paused_ms[1] = -1;
+	return look;
+}
+
+void heap_look_free(struct heap_look *look)
+{
+	if (!look)
+		return;
+	free(look->comm);
+	free_texts(look->cmdline);
+	free(look->opaque);
+	for (size_t i = 0; i < look->pin_count; i++)
+		free(look->pins[i].type);
+	free(look->pins);
+	for (size_t i = 0; i < look->type_count; i++)
+		free(look->types[i].type);
+	free(look->types);
+	free_holders(look->holders, look->holder_count);
+	free_births(look->births, look->birth_count);
+	free_touched(look->touched, look->touched_count);
+	free_texts(look->skipped);
+	free_texts(look->notes);
+	free(look);
+}
+
+uint64_t heap_balance_sum(const struct heap_balance *balance)
+{
+	uint64_t sum = 0;
+
+#define BALANCE_ADD(name, text) sum += balance->name;
+	HEAP_BALANCE(BALANCE_ADD)
+#undef BALANCE_ADD
+	return sum;
+}
+
+uint64_t heap_balance_live(const struct heap_balance *balance)
+{
+	return balance->objects + balance->buffers + balance->malloc_used + balance->mapped_buffers;
+}
+
+/* Is `part` below `whole` by its path: "app.CACHE['key']" below "app.CACHE"? */
+static bool is_below(const struct heap_holder_row *part, const struct heap_holder_row *whole)
+{
+	size_t length = strlen(whole->path);
+
+	return length && !strncmp(part->path, whole->path, length) &&
+	       (part->path[length] == '[' || part->path[length] == '.' ||
+		part->path[length] == '<' || part->path[length] == ' ');
+}
+
+bool heap_look_is_passing(const struct heap_look *look, const struct heap_holder_row *holder)
+{
+	const struct heap_holder_row *other;
+
+	if (look->seconds <= 0 || !holder->is_new)
+		return false;
+	if (holder->is_local || holder->is_unreached)
+		return true;
+	for (size_t i = 0; i < look->holder_count; i++) {
+		other = &look->holders[i];
+		if (!other->is_new && 2 * other->grown_bytes < holder->grown_bytes &&
+		    is_below(holder, other))
+			return true;
+	}
+	return false;
+}
+
+/* A holder with what decides on its place. */
+struct ranked {
+	struct heap_holder_row row;
+	bool passing, growth;
+};
+
+static int by_rank(const void *a, const void *b)
+{
+	const struct ranked *x = a, *y = b;
+
+	if (x->passing != y->passing)
+		return x->passing - y->passing;
+	if (x->growth && x->row.grown_bytes != y->row.grown_bytes)
+		return x->row.grown_bytes < y->row.grown_bytes ? 1 : -1;
+	if (x->row.retained_bytes != y->row.retained_bytes)
+		return x->row.retained_bytes < y->row.retained_bytes ? 1 : -1;
+	return strcmp(x->row.path, y->row.path);
+}
+
+int heap_look_sort_holders(struct heap_look *look)
+{
+	size_t count = look->holder_count;
+	struct ranked *ranked = calloc(count ? count : 1, sizeof(*ranked));
+
+	if (!ranked)
+		return -ENOMEM;
+	for (size_t i = 0; i < count; i++)
+		ranked[i] = (struct ranked){
+			.row = look->holders[i],
+			.passing = heap_look_is_passing(look, &look->holders[i]),
+			.growth = look->seconds > 0,
+		};
+	qsort(ranked, count, sizeof(*ranked), by_rank);
+	for (size_t i = 0; i < count; i++)
+		look->holders[i] = ranked[i].row;
+	free(ranked);
+	return 0;
+}
+
+int heap_look_say(char ***sentences, const char *format, ...)
+{
+	size_t count = 0;
+	char **more, *text;
+	va_list args;
+	int length;
+
+	while (*sentences && (*sentences)[count])
+		count++;
+	more = realloc(*sentences, (count + 2) * sizeof(*more));
+	if (!more)
+		return -ENOMEM;
+	*sentences = more;
+	more[count] = more[count + 1] = NULL;
+	va_start(args, format);
+	length = vasprintf(&text, format, args);
+	va_end(args);
+	if (length < 0)
+		return -ENOMEM;
+	more[count] = text;
+	return 0;
+}
+
+int heap_report_add(struct heap_report *report, struct heap_look *look)
+{
+	if (!ARRAY_HAS_ROOM(report->looks, report->look_count, report->look_room))
+		return -ENOMEM;
+	report->looks[report->look_count++] = look;
+	return 0;
+}
+
+int heap_report_skip(struct heap_report *report, pid_t pid, const char *comm, const char *reason)
+{
+	struct heap_skip skip = {.pid = pid};
+
+	if (!ARRAY_HAS_ROOM(report->skips, report->skip_count, report->skip_room))
+		return -ENOMEM;
+	skip.comm = strdup(comm);
+	skip.reason = strdup(reason);
+	if (!skip.comm || !skip.reason) {
+		free(skip.comm);
+		free(skip.reason);
+		return -ENOMEM;
+	}
+	report->skips[report->skip_count++] = skip;
+	return 0;
+}
+
+void heap_report_fini(struct heap_report *report)
+{
+	for (size_t i = 0; i < report->look_count; i++)
+		heap_look_free(report->looks[i]);
+	free(report->looks);
+	for (size_t i = 0; i < report->skip_count; i++) {
+		free(report->skips[i].comm);
+		free(report->skips[i].reason);
+	}
+	free(report->skips);
+}

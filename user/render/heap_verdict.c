@@ -1,0 +1,400 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Problem: a reader wants to know whether it is a leak, whose, or the allocator. The verdict says
+ * so in sentences made of figures, the most telling first, and only of what there is much of.
+ *
+ * A pure function of the look. It never says "leak": what grew in some seconds may be a cache that
+ * fills. What the figures can't tell apart from noise is not said.
+ */
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "render/heap_parts.h"
+
+#define MIB	       (1024 * 1024)
+#define NAME_MAX_BYTES 160
+
+struct verdict {
+	FILE *out;
+	const struct heap_look *look;
+	const struct heap_holder_row *holder;
+	int64_t live, live_grown; /* bytes */
+	size_t sentences;
+};
+
+/* --- figures --- */
+
+static void put_size(struct verdict *v, int64_t bytes, bool sign)
+{
+	char text[40];
+
+	parts_amount(text, sizeof(text), bytes, sign);
+	fputs(text, v->out);
+}
+
+static void put_rate(struct verdict *v, int64_t bytes)
+{
+	put_size(v, (int64_t)((double)bytes * 60 / v->look->seconds), false);
+	fputs("/min", v->out);
+}
+
+static void put_percent(struct verdict *v, double part, double whole)
+{
+	double percent = whole > 0 ? 100 * part / whole : 0;
+
+	fprintf(v->out, "%.0f" NBSP "%%", percent > 100 ? 100 : percent);
+}
+
+static void put_count(struct verdict *v, int64_t count, bool sign)
+{
+	char text[40];
+
+	heap_count(text, sizeof(text), count, sign);
+	fputs(text, v->out);
+}
+
+/* A name of the target's, cut where it is long. */
+static void put_name(struct verdict *v, const char *name)
+{
+	size_t length = strlen(name), cut = NAME_MAX_BYTES;
+
+	if (length <= NAME_MAX_BYTES) {
+		fputs(name, v->out);
+		return;
+	}
+	while (cut && (name[cut] & 0xc0) == 0x80)
+		cut--;
+	fprintf(v->out, "%.*s…", (int)cut, name);
+}
+
+/* Between sentences. */
+static void begin(struct verdict *v)
+{
+	if (v->sentences++)
+		fputc(' ', v->out);
+}
+
+/* The least growth of one holder that is told from noise: a census of a process that runs on is not
+ * of one moment. */
+static int64_t holder_noise(const struct heap_look *look)
+{
+	int64_t part = (int64_t)(look->rss_bytes / 1024);
+
+	return part > 64 * 1024 ? part : 64 * 1024;
+}
+
+/* The same of all that lives: temporary objects come and go. */
+static int64_t live_noise(const struct heap_look *look)
+{
+	int64_t part = (int64_t)(look->rss_bytes / 200);
+
+	return part > 256 * 1024 ? part : 256 * 1024;
+}
+
+static bool is_much(const struct heap_look *look, uint64_t bytes)
+{
+	return bytes >= MIB && bytes >= look->rss_bytes / 20;
+}
+
+/* --- holders --- */
+
+const struct heap_birth_row *heap_first_birth(const struct heap_look *look,
+					      const struct heap_holder_row *holder)
+{
+	const struct heap_birth_row *first = NULL, *birth;
+
+	for (size_t i = 0; i < look->birth_count; i++) {
+		birth = &look->births[i];
+		if (!strcmp(birth->holder, holder->path) && (!first || birth->share > first->share))
+			first = birth;
+	}
+	return first;
+}
+
+/* "app.CACHE (dict, 1,200 entries, +30)" */
+static void put_holder(struct verdict *v, const struct heap_holder_row *holder)
+{
+	put_name(v, *holder->path ? holder->path : "(no name)");
+	fputs(" (", v->out);
+	put_name(v, holder->type);
+	if (holder->has_entries) {
+		fputs(", ", v->out);
+		put_count(v, heap_signed(holder->entries), false);
+		fputs(holder->entries == 1 ? NBSP "entry" : NBSP "entries", v->out);
+		if (holder->entries_grown) {
+			fputs(", ", v->out);
+			put_count(v, holder->entries_grown, true);
+		}
+	}
+	fputc(')', v->out);
+	if (holder->shared_by) {
+		fputs(", shared by ", v->out);
+		put_name(v, holder->shared_by);
+	}
+}
+
+static void put_birth(struct verdict *v, const struct heap_holder_row *holder)
+{
+	const struct heap_birth_row *birth = heap_first_birth(v->look, holder);
+
+	if (!birth)
+		return;
+	fputs(", put there by ", v->out);
+	put_name(v, birth->file);
+	fprintf(v->out, ":%d ", birth->line);
+	put_name(v, birth->function);
+}
+
+/* --- growth --- */
+
+static bool say_holder_grows(struct verdict *v)
+{
+	const struct heap_holder_row *holder = v->holder;
+
+	if (!holder || heap_look_is_passing(v->look, holder) ||
+	    holder->grown_bytes < holder_noise(v->look) ||
+	    (2 * holder->grown_bytes < v->live_grown && v->live_grown >= live_noise(v->look)))
+		return false;
+	begin(v);
+	fputs("Grows by ", v->out);
+	put_rate(v, holder->grown_bytes);
+	fputs(": kept by ", v->out);
+	put_holder(v, holder);
+	put_birth(v, holder);
+	if (v->live_grown < holder->grown_bytes / 2) {
+		fputs(", while all that lives changed by ", v->out);
+		put_size(v, v->live_grown, true);
+	} else if (v->live_grown > holder->grown_bytes) {
+		fputs(", ", v->out);
+		put_percent(v, (double)holder->grown_bytes, (double)v->live_grown);
+		fputs(" of what live memory grew by", v->out);
+	}
+	fputs(".", v->out);
+	return true;
+}
+
+static bool say_garbage_grows(struct verdict *v)
+{
+	if (v->look->garbage_grown < holder_noise(v->look) ||
+	    2 * v->look->garbage_grown < v->live_grown)
+		return false;
+	begin(v);
+	fputs("Grows by ", v->out);
+	put_rate(v, v->look->garbage_grown);
+	fputs(" in cycles that nobody reaches and no collection has freed.", v->out);
+	return true;
+}
+
+static bool say_malloc_grows(struct verdict *v)
+{
+	int64_t grown =
+		(int64_t)(v->look->balance.malloc_used - v->look->balance_first.malloc_used);
+
+	if (grown < holder_noise(v->look) || 2 * grown < v->live_grown)
+		return false;
+	begin(v);
+	fputs("Grows by ", v->out);
+	put_rate(v, grown);
+	fputs(" in malloc: held by C code, by no Python object.", v->out);
+	return true;
+}
+
+/* Several share the growth, or nobody who was found. */
+static bool say_live_grows(struct verdict *v)
+{
+	size_t told = 0;
+
+	if (v->live_grown < live_noise(v->look))
+		return false;
+	begin(v);
+	fputs("Grows by ", v->out);
+	put_rate(v, v->live_grown);
+	fputs(" of live memory, of which no single holder has half", v->out);
+	for (size_t i = 0; i < v->look->holder_count && told < 3; i++) {
+		const struct heap_holder_row *holder = &v->look->holders[i];
+
+		if (holder->grown_bytes < holder_noise(v->look) ||
+		    heap_look_is_passing(v->look, holder))
+			continue;
+		fputs(told++ ? ", " : ": ", v->out);
+		put_name(v, holder->path);
+		fputc(' ', v->out);
+		put_size(v, holder->grown_bytes, true);
+	}
+	fputs(".", v->out);
+	return true;
+}
+
+/* RSS grew, and what lives did not. */
+static bool say_rest_grows(struct verdict *v)
+{
+	const struct heap_balance *now = &v->look->balance, *first = &v->look->balance_first;
+	int64_t grown = (int64_t)(v->look->rss_bytes - v->look->rss_first_bytes), most = 0;
+	const char *where = NULL;
+
+	if (grown < live_noise(v->look))
+		return false;
+#define REST_LARGER(name, text)                            \
+	if ((int64_t)(now->name - first->name) > most) {   \
+		most = (int64_t)(now->name - first->name); \
+		where = text;                              \
+	}
+	HEAP_BALANCE(REST_LARGER)
+#undef REST_LARGER
+	begin(v);
+	fputs("RSS grows by ", v->out);
+	put_rate(v, grown);
+	fputs(", and what lives does not: most of it is ", v->out);
+	fprintf(v->out, "%s, ", where);
+	put_size(v, most, true);
+	fputs(".", v->out);
+	return true;
+}
+
+static void say_growth(struct verdict *v)
+{
+	if (v->look->seconds <= 0)
+		return;
+	if (say_malloc_grows(v) || say_garbage_grows(v) || say_holder_grows(v) ||
+	    say_live_grows(v) || say_rest_grows(v))
+		return;
+	begin(v);
+	fprintf(v->out, "Does not grow: in %.1f" NBSP "s what lives changed by ", v->look->seconds);
+	put_size(v, v->live_grown, true);
+	fputs(".", v->out);
+}
+
+/* --- what is there --- */
+
+static void say_live(struct verdict *v)
+{
+	const struct heap_holder_row *largest = NULL;
+
+	for (size_t i = 0; i < v->look->holder_count; i++) {
+		if (!largest || v->look->holders[i].retained_bytes > largest->retained_bytes)
+			largest = &v->look->holders[i];
+	}
+	begin(v);
+	put_size(v, v->live, false);
+	fputs(" of ", v->out);
+	put_size(v, (int64_t)v->look->rss_bytes, false);
+	fputs(" are live", v->out);
+	if (largest && v->look->seconds <= 0) {
+		fputs(", ", v->out);
+		put_size(v, (int64_t)largest->retained_bytes, false);
+		fputs(" of it held by ", v->out);
+		put_holder(v, largest);
+	} else if (largest) {
+		fputs("; the largest holder is ", v->out);
+		put_name(v, largest->path);
+		fputs(", ", v->out);
+		put_size(v, (int64_t)largest->retained_bytes, false);
+	}
+	fputs(".", v->out);
+}
+
+static void say_malloc(struct verdict *v)
+{
+	if (!is_much(v->look, v->look->balance.malloc_used))
+		return;
+	begin(v);
+	put_size(v, (int64_t)v->look->balance.malloc_used, false);
+	fputs(" of it are malloc's, held by C code, by no Python object.", v->out);
+}
+
+static void say_garbage(struct verdict *v)
+{
+	const struct heap_look *look = v->look;
+
+	if (look->garbage_bytes < MIB || look->garbage_bytes < look->rss_bytes / 50)
+		return;
+	begin(v);
+	put_size(v, (int64_t)look->garbage_bytes, false);
+	fputs(" (", v->out);
+	put_count(v, heap_signed(look->garbage_objects), false);
+	fputs(" objects) are cycles that nobody reaches", v->out);
+	if (look->gc_known && !look->gc_enabled)
+		fputs("; the collector is disabled, so that only gc.collect() frees them.", v->out);
+	else
+		fputs(", waiting for the collector.", v->out);
+}
+
+static void put_pins(struct verdict *v)
+{
+	size_t shown = v->look->pin_count < 3 ? v->look->pin_count : 3;
+
+	for (size_t i = 0; i < shown; i++) {
+		fputs(!i ? " " : i + 1 < shown ? ", " : " and ", v->out);
+		put_name(v, v->look->pins[i].type);
+	}
+}
+
+static void say_pools(struct verdict *v)
+{
+	const struct heap_look *look = v->look;
+	uint64_t bytes = look->balance.pool_free + look->balance.arena_free, sparse = 0;
+
+	if (!is_much(look, bytes))
+		return;
+	for (size_t i = 0; i < 5; i++)
+		sparse += look->pools_by_fullness[i];
+	begin(v);
+	put_size(v, (int64_t)bytes, false);
+	fputs(" are free in Python's own pools, for objects to come", v->out);
+	if (look->pools && 4 * sparse >= look->pools) {
+		fputs("; ", v->out);
+		put_percent(v, (double)sparse, (double)look->pools);
+		fputs(" of the pools in use are at most half full", v->out);
+		if (look->pin_count) {
+			fputs(", pinned by", v->out);
+			put_pins(v);
+		}
+	}
+	fputs(".", v->out);
+}
+
+static void say_malloc_free(struct verdict *v)
+{
+	if (!is_much(v->look, v->look->balance.malloc_free))
+		return;
+	begin(v);
+	put_size(v, (int64_t)v->look->balance.malloc_free, false);
+	fputs(" are free in malloc: malloc_trim(0) would give back ", v->out);
+	put_size(v, (int64_t)v->look->trimmable_bytes, false);
+	fputs(".", v->out);
+}
+
+static void say_opaque(struct verdict *v)
+{
+	if (!v->look->opaque)
+		return;
+	begin(v);
+	fprintf(v->out, "Memory of %s can't be read: ", v->look->opaque);
+	put_size(v, (int64_t)v->look->balance.anonymous_other, false);
+	fputs(" are in no holder's figures.", v->out);
+}
+
+char *heap_verdict(const struct heap_look *look)
+{
+	char *text = NULL;
+	size_t size;
+	struct verdict v = {.out = open_memstream(&text, &size), .look = look};
+
+	if (!v.out)
+		return NULL;
+	v.holder = look->holder_count ? look->holders : NULL;
+	v.live = (int64_t)heap_balance_live(&look->balance);
+	v.live_grown = v.live - (int64_t)heap_balance_live(&look->balance_first);
+	say_growth(&v);
+	say_live(&v);
+	say_malloc(&v);
+	say_garbage(&v);
+	say_pools(&v);
+	say_malloc_free(&v);
+	say_opaque(&v);
+	if (fclose(v.out) != 0) {
+		free(text);
+		return NULL;
+	}
+	return text;
+}
