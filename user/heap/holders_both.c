@@ -78,13 +78,17 @@ static uint32_t top_of(struct gathering *g, uint32_t block)
 	return found;
 }
 
-/* On its own, and yet nothing that a root leads to directly. */
+/* On its own, and yet nothing that a root leads to directly. Most blocks are dominated by what led
+ * to them, or by a buffer of that. */
 static bool is_shared(const struct heap_graph *graph, uint32_t block)
 {
-	uint32_t parent = graph->parent[block];
+	uint32_t parent = graph->parent[block], dominator = graph->dominator[block];
 
+	if (parent == BLOCK_NONE || dominator == parent ||
+	    (dominator < graph->blocks && graph->parent[dominator] == parent))
+		return false;
 	return graph->tier[block] != TIER_NONE && !bit_of(graph->is_root, block) &&
-	       parent != BLOCK_NONE && is_top(graph, block) && !is_ground(graph, parent);
+	       is_top(graph, block) && !is_ground(graph, parent);
 }
 
 static void note(struct gathering *g, uint32_t block, uint32_t source)
@@ -196,23 +200,24 @@ static int fill_all(const struct gathering *g, uint64_t least, struct holder **h
 	return err;
 }
 
-/* What is shared has no row of its own if it retains less than `least`. Bytes of all of it. */
-static uint64_t find_shared(struct gathering *g, uint64_t least)
+/* What is shared has no row of its own if it retains less than `least`. */
+static bool is_small_and_shared(const struct heap_graph *graph, uint32_t block, uint64_t least)
 {
-	const struct heap_graph *graph = g->graph;
-	uint64_t bytes = 0;
-
-	for (uint32_t block = 0; block < graph->blocks; block++) {
-		g->first[block] = NOT_SHARED;
-		if (graph->retained[block] >= least || !is_shared(graph, block))
-			continue;
-		g->first[block] = UNKNOWN;
-		bytes += graph->retained[block];
-	}
-	return bytes;
+	return graph->retained[block] < least && is_shared(graph, block);
 }
 
-static int prepare(struct gathering *g)
+static bool is_worth_it(const struct heap_graph *graph, uint64_t least)
+{
+	uint64_t bytes = 0;
+
+	for (uint32_t block = 0; block < graph->blocks && bytes < least; block++) {
+		if (is_small_and_shared(graph, block, least))
+			bytes += graph->retained[block];
+	}
+	return bytes >= least;
+}
+
+static int prepare(struct gathering *g, uint64_t least)
 {
 	size_t bytes = (size_t)g->graph->blocks * sizeof(uint32_t);
 
@@ -224,21 +229,27 @@ static int prepare(struct gathering *g)
 		return -ENOMEM;
 	memset(g->top, 0xff, bytes);
 	memset(g->second, 0xff, bytes);
+	for (uint32_t block = 0; block < g->graph->blocks; block++)
+		g->first[block] =
+			is_small_and_shared(g->graph, block, least) ? UNKNOWN : NOT_SHARED;
 	return 0;
 }
 
 int holders_add_both(const struct heap_graph *graph, uint64_t least, struct holder **holders,
 		     size_t *count)
 {
-	struct gathering *g = calloc(1, sizeof(*g));
 	size_t bytes = (size_t)graph->blocks * sizeof(uint32_t);
+	struct gathering *g;
 	int err;
 
+	if (!is_worth_it(graph, least))
+		return 0;
+	g = calloc(1, sizeof(*g));
 	if (!g)
 		return -ENOMEM;
 	g->graph = graph;
-	err = prepare(g);
-	if (!err && find_shared(g, least) >= least) {
+	err = prepare(g, least);
+	if (!err) {
 		note_all(g);
 		gather(g);
 		err = fill_all(g, least, holders, count);
