@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* A heap made by hand: an interpreter's memory with types, objects and pools as CPython 3.8 to 3.12 lays
- * them out, in the form of a snapshot. Whoever includes it is in control of every word.
+/* A heap made by hand: an interpreter's memory with types, objects and pools as CPython 3.8 to 3.12
+ * lays them out, in the form of a snapshot. Whoever includes it is in control of every word.
  *
- * Three regions: data (static types, _PyRuntime, names), an arena of pools, and mappings for what is too large
- * for a pool. Addresses are the target's; word() is where such an address is in our memory.
+ * Three regions: data (static types, _PyRuntime, names), an arena of pools, and mappings for what
+ * is too large for a pool. Addresses are the target's; word() is where such an address is in our
+ * memory.
  */
 #ifndef SYNTHETIC_HEAP_H
 #define SYNTHETIC_HEAP_H
@@ -25,9 +26,10 @@
 #define SYNTHETIC_ARENA	 0x7f1000000000ull
 #define SYNTHETIC_LARGE	 0x7f2000000000ull
 #define SYNTHETIC_PAGE	 4096u
-#define SYNTHETIC_CLASS	 32	      /* size classes of pools */
-#define SYNTHETIC_SMALL	 512u	      /* the largest block of a pool */
-#define SYNTHETIC_LISTED 256	      /* modules */
+#define SYNTHETIC_CLASS	 32	     /* size classes of pools */
+#define SYNTHETIC_SMALL	 512u	     /* the largest block of a pool */
+#define SYNTHETIC_LISTED 256	     /* modules */
+#define SYNTHETIC_FILE	 "libfoo.so" /* that the data are of */
 
 /* tp_flags */
 #define SYNTHETIC_READY	  (1ull << 12)
@@ -54,8 +56,8 @@ struct synthetic_heap {
 	uint64_t pool[SYNTHETIC_CLASS]; /* that blocks of a class come from */
 	uint64_t runtime, interp, thread;
 	struct {
-		uint64_t type, str, list, tuple, dict, set, integer, floating, module, function, cell,
-			code, generator, deque, weakref, bytes;
+		uint64_t type, str, list, tuple, dict, set, integer, floating, module, function,
+			cell, code, generator, deque, weakref, bytes;
 	} types;
 	uint64_t names[SYNTHETIC_LISTED], modules[SYNTHETIC_LISTED];
 	size_t module_count;
@@ -130,8 +132,11 @@ static inline void synthetic_new_pool(struct synthetic_heap *h, uint32_t class)
 static inline uint64_t synthetic_mapped(struct synthetic_heap *h, uint64_t size)
 {
 	uint64_t bytes = (size + 16 + SYNTHETIC_PAGE - 1) & ~(uint64_t)(SYNTHETIC_PAGE - 1);
-	uint64_t addr = synthetic_take_bytes(&h->large, bytes);
+	uint64_t addr;
 
+	if (bytes < 2 * SYNTHETIC_PAGE)
+		bytes = 2 * SYNTHETIC_PAGE; /* a smaller one is in no mapping of its own */
+	addr = synthetic_take_bytes(&h->large, bytes);
 	/* A chunk of glibc's that is a mapping of its own: its size, and a bit that says so. */
 	synthetic_set(h, addr + 8, bytes | 2);
 	return addr + 16;
@@ -401,13 +406,14 @@ static inline void synthetic_write(int fd, const void *data, size_t bytes, uint6
 static inline int synthetic_file(struct synthetic_heap *h)
 {
 	const struct synthetic_region *all[] = {&h->data, &h->arena, &h->large};
+	static const char names[] = "\0/usr/lib/" SYNTHETIC_FILE;
 	int fd = (int)syscall(SYS_memfd_create, "synthetic", 0);
 	struct snapshot_header header = {
 		.magic = SNAPSHOT_MAGIC,
 		.page_shift = 12,
 		.pid = 1,
 		.paused_ms = -1,
-		.names_bytes = 1,
+		.names_bytes = sizeof(names),
 	};
 	struct snapshot_file_region regions[3];
 	struct snapshot_file_mapping mappings[3];
@@ -422,19 +428,19 @@ static inline int synthetic_file(struct synthetic_heap *h)
 		synthetic_write(fd, all[i]->memory, bytes, &at);
 		header.data_pages += synthetic_pages(all[i]);
 		regions[header.regions] = (struct snapshot_file_region){
-			all[i]->start, all[i]->start + bytes, all[i]->kind, 6, 0};
-		mappings[header.regions] = (struct snapshot_file_mapping){
-			all[i]->start, all[i]->start + bytes};
-		runs[header.regions++] = (struct snapshot_run){
-			all[i]->start, (uint32_t)synthetic_pages(all[i]),
-			PAGE_RESIDENT | PAGE_COPIED};
+			all[i]->start, all[i]->start + bytes, all[i]->kind, 6, !i};
+		mappings[header.regions] =
+			(struct snapshot_file_mapping){all[i]->start, all[i]->start + bytes};
+		runs[header.regions++] =
+			(struct snapshot_run){all[i]->start, (uint32_t)synthetic_pages(all[i]),
+					      PAGE_RESIDENT | PAGE_COPIED};
 	}
 	header.mappings = header.runs = header.regions;
 	header.meta_offset = at;
 	synthetic_write(fd, regions, header.regions * sizeof(*regions), &at);
 	synthetic_write(fd, mappings, header.regions * sizeof(*mappings), &at);
 	synthetic_write(fd, runs, header.regions * sizeof(*runs), &at);
-	synthetic_write(fd, "", 1, &at);
+	synthetic_write(fd, names, sizeof(names), &at);
 	at = 0;
 	synthetic_write(fd, &header, sizeof(header), &at);
 	return fd;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* first[b + 1] is the mark of block b (marks.h) until the references of b are read; then it is where
- * they end. So marks take no memory of their own. */
+/* first[b + 1] is the mark of block b (marks.h) until the references of b are read; then it is
+ * where they end. So marks take no memory of their own. */
 #include "heap/edges.h"
 
 #include <errno.h>
@@ -16,15 +16,16 @@
 #define ROOM_FIRST (1u << 20)
 /* Blocks beyond this are rarely resident as a whole. */
 #define LARGE_BYTES (1u << 20)
-/* Copies are given back so many bytes at a time; less lies between blocks next to each other: the end and
- * the head of two pools. */
+/* Copies are given back so many bytes at a time; less lies between blocks next to each other: the
+ * end and the head of two pools. */
 #define RELEASE_BYTES (4u << 20)
 #define GAP_MOST      1024
 
 struct part {
 	const struct heap_view *view;
 	const struct bodies *bodies;
-	struct heap_edges *edges; /* of all blocks; targets and number of references are the part's */
+	struct heap_edges
+		*edges; /* of all blocks; targets and number of references are the part's */
 	uint32_t from, to;
 	/* What has been read, and is to be given back: bytes next to each other. */
 	bool release;
@@ -68,8 +69,8 @@ static int make_room(struct part *part, uint64_t more)
 	while (room < part->references.count + more)
 		room += room / 2;
 	targets = part->room ? large_resize(part->references.targets, part->room * sizeof(*targets),
-					    room * sizeof(*targets)) :
-			       large_new(room * sizeof(*targets));
+					    room * sizeof(*targets))
+			     : large_new(room * sizeof(*targets));
 	if (!targets)
 		return -ENOMEM;
 	part->references.targets = targets;
@@ -79,21 +80,29 @@ static int make_room(struct part *part, uint64_t more)
 
 static void give_back(struct part *part)
 {
-	if (part->release && part->read_to > part->read_from)
+	if (part->read_to - part->read_from >= snapshot_page_size(part->view->snapshot))
 		snapshot_release(part->view->snapshot, part->read_from, part->read_to);
 	part->read_from = part->read_to;
 }
 
-/* What lies between two runs of blocks may be anything: it is not given back. */
-static void note_read(struct part *part, uint32_t block)
+/* What lies between two runs of blocks may be anything, and so may chunks that no object is known
+ * to have: the interpreter's own structures are such. They are not given back. */
+static void note_read(struct part *part, uint32_t block, uint32_t mark)
 {
-	uint64_t addr = heap_blocks_addr(part->view->blocks, block);
+	const struct heap_blocks *blocks = part->view->blocks;
+	uint64_t addr = heap_blocks_addr(blocks, block);
 
+	if (mark_form(mark) == MARK_NONE && !heap_blocks_pooled(blocks, block) &&
+	    heap_blocks_type(blocks, block) == BLOCK_BUFFER) {
+		give_back(part);
+		part->read_from = part->read_to = 0;
+		return;
+	}
 	if (addr - part->read_to > GAP_MOST || part->read_to - part->read_from > RELEASE_BYTES) {
 		give_back(part);
 		part->read_from = addr;
 	}
-	part->read_to = addr + heap_blocks_size(part->view->blocks, block);
+	part->read_to = addr + heap_blocks_size(blocks, block);
 }
 
 static uint8_t count_of(const struct part *part, uint32_t block)
@@ -123,9 +132,10 @@ static void read_part(struct part *part)
 		edges->first[block + 1] = (uint32_t)part->references.count;
 		edges->counts[block] = count_of(part, block);
 		if (part->release)
-			note_read(part, block);
+			note_read(part, block, mark);
 	}
-	give_back(part);
+	if (part->release)
+		give_back(part);
 }
 
 static void *run_part(void *arg)

@@ -10,12 +10,12 @@
 struct picks {
 	const struct heap_graph *graph;
 	uint64_t least; /* bytes: who retains less is not looked at */
-	/* In order of block; `below` and `beside` are indices of the first that it dominates and of the
-	 * next one of the same dominator, PICK_NONE: none. */
+	/* In order of block; `below` and `beside` are indices of the first that it dominates and of
+	 * the next one of the same dominator, PICK_NONE: none. */
 	struct pick {
 		uint32_t block, below, beside;
 		int64_t growth; /* of retained bytes, where that is known; else 0 */
-	} *list;
+	} * list;
 	uint32_t count;
 	uint32_t top; /* the first that is dominated by none */
 	/* Those worth a row. */
@@ -45,6 +45,15 @@ bool picks_entries(const struct heap_view *view, uint32_t block, uint64_t *entri
 /* Fills holders[count], of blocks[count]. 0, -ENOMEM: what is filled in is to be freed. */
 int holders_fill(const struct heap_graph *graph, const uint32_t *blocks, size_t count,
 		 struct holder *holders);
+
+/* Appends a holder, with room for it in *holders, for each pair of holders that have `least` bytes
+ * in common, in blocks that have no row of their own. `object` of it is 0, `entries` how many
+ * blocks. 0, -ENOMEM. */
+int holders_add_both(const struct heap_graph *graph, uint64_t least, struct holder **holders,
+		     size_t *count);
+
+/* Frees those from `most` on. */
+void holders_cut(struct holder *holders, size_t *count, size_t most);
 
 /* Fills shared_by of those that no single holder dominates. 0, -ENOMEM. */
 int holders_find_sharers(const struct heap_graph *graph, struct holder *holders, size_t count,

@@ -152,8 +152,8 @@ static inline uint64_t snapshot_word(const struct snapshot *snapshot, uint64_t a
 	return word;
 }
 
-/* Gives the copies of all whole pages in [start, end) back to the kernel: they count as not copied from now on.
- * Not to be called while another thread reads them. */
+/* Gives the copies of all whole pages in [start, end) back to the kernel: they count as not copied
+ * from now on. Not to be called while another thread reads them. */
 void snapshot_release(struct snapshot *snapshot, uint64_t start, uint64_t end);
 
 /* Reads what was not copied (read-only data of a file: a static type's name) by

@@ -16,7 +16,7 @@ struct snapshot {
 	struct snapshot_memory memory; /* first: snapshot_at() */
 	const unsigned char *file;     /* all of it, mapped */
 	size_t file_bytes;
-	int memory_fd; /* the file, if it is memory of ours; -1 */
+	int memory_fd;		       /* the file, if it is memory of ours; -1 */
 	struct snapshot_header header; /* a copy: the file may change, this may not */
 	struct region *regions;
 	struct snapshot_file_mapping *mappings;
