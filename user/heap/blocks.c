@@ -267,6 +267,8 @@ static int find_all(struct heap_blocks *b)
 		if (b->runs[i].kind != RUN_POOL)
 			blocks_sort_out(b, &b->runs[i], &b->block_types[b->runs[i].first]);
 	}
+	if (!err)
+		values_find(b);
 	return err;
 }
 
@@ -371,7 +373,7 @@ void blocks_space(const struct heap_blocks *b, const struct heap_run *run, uint3
 	}
 }
 
-static void bounds(const struct heap_blocks *b, uint32_t block, uint64_t *start, uint64_t *end)
+void blocks_bounds(const struct heap_blocks *b, uint32_t block, uint64_t *start, uint64_t *end)
 {
 	const struct heap_run *run = run_of(b, block);
 
@@ -382,7 +384,7 @@ uint64_t heap_blocks_addr(const struct heap_blocks *b, uint32_t block)
 {
 	uint64_t start, end;
 
-	bounds(b, block, &start, &end);
+	blocks_bounds(b, block, &start, &end);
 	return start;
 }
 
@@ -390,7 +392,7 @@ uint64_t heap_blocks_size(const struct heap_blocks *b, uint32_t block)
 {
 	uint64_t start, end;
 
-	bounds(b, block, &start, &end);
+	blocks_bounds(b, block, &start, &end);
 	return end - start;
 }
 
@@ -405,7 +407,7 @@ uint64_t heap_blocks_object(const struct heap_blocks *b, uint32_t block)
 	int32_t type = b->block_types[block];
 	const unsigned char *memory;
 
-	bounds(b, block, &start, &end);
+	blocks_bounds(b, block, &start, &end);
 	if (type < 0)
 		return start;
 	if (b->has_debug_hooks) {
@@ -493,7 +495,7 @@ static uint32_t find_mapped(const struct heap_blocks *b, uint32_t block, uint64_
 
 	if (block == CLAIM_NO_NUMBER)
 		return BLOCK_NONE;
-	bounds(b, block, &start, &end);
+	blocks_bounds(b, block, &start, &end);
 	return addr >= start && addr < end ? block : BLOCK_NONE;
 }
 

@@ -101,6 +101,11 @@ void classify_init(struct heap_blocks *blocks);
 /* Finds the objects among a run's blocks whose type in `types` is not BLOCK_FREE. */
 void classify_run(struct heap_blocks *blocks, const struct heap_run *run, int32_t *types);
 
+/* --- values.c --- */
+
+/* Blocks that instances have for values are buffers. After classify(). */
+void values_find(struct heap_blocks *blocks);
+
 /* --- blocks.c --- */
 
 /* Finds runs, claims what they take, and sorts them; numbers nothing. 0 or -errno. */
@@ -122,6 +127,8 @@ int blocks_claim(struct heap_blocks *blocks, uint64_t start, uint64_t end, enum 
 void blocks_space(const struct heap_blocks *blocks, const struct heap_run *run, uint32_t index,
 		  uint64_t *start, uint64_t *end);
 /* Where its memory begins, and where it ends for its user. */
+void blocks_bounds(const struct heap_blocks *blocks, uint32_t block, uint64_t *start,
+		   uint64_t *end);
 void blocks_bounds_in(const struct heap_blocks *blocks, const struct heap_run *run, uint32_t index,
 		      uint64_t *start, uint64_t *end);
 

@@ -23,6 +23,9 @@
 #include "heap/snapshot.h"
 #include "heap/type_rows.h"
 
+#define TRIES	  3
+#define LOST_PART 50 /* of what lives: more that nobody reaches is a copy that is torn */
+
 /* All that is found out in one census. Each member is made of those before it. */
 struct census {
 	double at; /* CLOCK_MONOTONIC, seconds: when the copy was complete */
@@ -33,6 +36,7 @@ struct census {
 	struct heap_balance balance;
 	struct heap_type_row *rows; /* in order of name */
 	size_t row_count;
+	uint64_t lost_bytes; /* live, reached by nobody, and no garbage */
 };
 
 struct heap_past {
@@ -122,8 +126,27 @@ static bool is_owned(void *arg, uint32_t block)
 	return heap_graph_owner(census->graph, block) != BLOCK_NONE;
 }
 
-static int census_take(struct census *census, const struct heap_target *target,
-		       const struct heap_options *options, char *why, size_t size)
+/* What nobody seems to reach, although no collection could free it: where the process changed while
+ * it was copied, a table is missed, and all that it leads to. */
+static uint64_t count_lost(const struct census *census)
+{
+	uint32_t count = heap_blocks_count(census->blocks);
+	uint64_t bytes = 0, garbage = 0, objects;
+
+	if (!census->graph)
+		return 0;
+	for (uint32_t block = 0; block < count; block++) {
+		int32_t type = heap_blocks_type(census->blocks, block);
+
+		if (type >= 0 && heap_graph_tier(census->graph, block) == ROOT_UNREACHED)
+			bytes += heap_blocks_size(census->blocks, block);
+	}
+	heap_graph_garbage(census->graph, &garbage, &objects);
+	return bytes > garbage ? bytes - garbage : 0;
+}
+
+static int census_try(struct census *census, const struct heap_target *target,
+		      const struct heap_options *options, char *why, size_t size)
 {
 	int err = take(census, target, options, why, size);
 
@@ -142,6 +165,28 @@ static int census_take(struct census *census, const struct heap_target *target,
 		snprintf(why, size, "has more blocks than can be numbered");
 	else if (err)
 		snprintf(why, size, "its heap can't be sorted out: %s", strerror(-err));
+	else
+		census->lost_bytes = count_lost(census);
+	return err;
+}
+
+/* Is a copy good enough, or may another try be worth its time? */
+static bool is_torn(const struct census *census)
+{
+	return census->lost_bytes > heap_balance_live(&census->balance) / LOST_PART;
+}
+
+/* One that runs on may be caught in the middle of something: then it is copied again. */
+static int census_take(struct census *census, const struct heap_target *target,
+		       const struct heap_options *options, char *why, size_t size)
+{
+	int err = census_try(census, target, options, why, size);
+
+	for (int i = 1; i < TRIES && !err && !options->pause && is_torn(census); i++) {
+		census_fini(census);
+		*census = (struct census){};
+		err = census_try(census, target, options, why, size);
+	}
 	return err;
 }
 
@@ -216,6 +261,7 @@ static void fill_holder(struct heap_holder_row *row, struct holder *holder)
 		.grown_bytes = holder->grown_bytes,
 		.is_new = holder->is_new,
 		.is_local = holder->tier == ROOT_FRAME,
+		.is_unreached = holder->tier == ROOT_UNREACHED,
 	};
 	holder->path = holder->type = holder->shared_by = NULL;
 }

@@ -111,7 +111,7 @@ bool heap_look_is_passing(const struct heap_look *look, const struct heap_holder
 
 	if (look->seconds <= 0 || !holder->is_new)
 		return false;
-	if (holder->is_local)
+	if (holder->is_local || holder->is_unreached)
 		return true;
 	for (size_t i = 0; i < look->holder_count; i++) {
 		other = &look->holders[i];

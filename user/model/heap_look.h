@@ -47,8 +47,9 @@ struct heap_holder_row {
 	uint64_t entries, retained_bytes;
 	bool has_entries;
 	int64_t entries_grown, grown_bytes;
-	bool is_new;   /* was not there at the first census */
-	bool is_local; /* of a running function: it may go when that returns */
+	bool is_new;	   /* was not there at the first census */
+	bool is_local;	   /* of a running function: it may go when that returns */
+	bool is_unreached; /* nothing that leads there was found */
 };
 
 struct heap_birth_row {
