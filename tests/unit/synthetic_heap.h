@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* A heap made by hand: an interpreter's memory with types, objects and pools as CPython 3.8 to 3.12 lays
- * them out, in the form of a snapshot. Whoever includes it is in control of every word.
+/* A heap made by hand: an interpreter's memory with types, objects and pools as CPython 3.8 to 3.12
+ * lays them out, in the form of a snapshot. Whoever includes it is in control of every word.
  *
- * Three regions: data (static types, _PyRuntime, names), an arena of pools, and mappings for what is too large
- * for a pool. Addresses are the target's; word() is where such an address is in our memory.
+ * Three regions: data (static types, _PyRuntime, names), an arena of pools, and mappings for what
+ * is too large for a pool. Addresses are the target's; word() is where such an address is in our
+ * memory.
  */
 #ifndef SYNTHETIC_HEAP_H
 #define SYNTHETIC_HEAP_H
@@ -25,9 +26,9 @@
 #define SYNTHETIC_ARENA	 0x7f1000000000ull
 #define SYNTHETIC_LARGE	 0x7f2000000000ull
 #define SYNTHETIC_PAGE	 4096u
-#define SYNTHETIC_CLASS	 32	      /* size classes of pools */
-#define SYNTHETIC_SMALL	 512u	      /* the largest block of a pool */
-#define SYNTHETIC_LISTED 256	      /* modules */
+#define SYNTHETIC_CLASS	 32   /* size classes of pools */
+#define SYNTHETIC_SMALL	 512u /* the largest block of a pool */
+#define SYNTHETIC_LISTED 256  /* modules */
 
 /* tp_flags */
 #define SYNTHETIC_READY	  (1ull << 12)
@@ -54,8 +55,8 @@ struct synthetic_heap {
 	uint64_t pool[SYNTHETIC_CLASS]; /* that blocks of a class come from */
 	uint64_t runtime, interp, thread;
 	struct {
-		uint64_t type, str, list, tuple, dict, set, integer, floating, module, function, cell,
-			code, generator, deque, weakref, bytes;
+		uint64_t type, str, list, tuple, dict, set, integer, floating, module, function,
+			cell, code, generator, deque, weakref, bytes;
 	} types;
 	uint64_t names[SYNTHETIC_LISTED], modules[SYNTHETIC_LISTED];
 	size_t module_count;
@@ -423,11 +424,11 @@ static inline int synthetic_file(struct synthetic_heap *h)
 		header.data_pages += synthetic_pages(all[i]);
 		regions[header.regions] = (struct snapshot_file_region){
 			all[i]->start, all[i]->start + bytes, all[i]->kind, 6, 0};
-		mappings[header.regions] = (struct snapshot_file_mapping){
-			all[i]->start, all[i]->start + bytes};
-		runs[header.regions++] = (struct snapshot_run){
-			all[i]->start, (uint32_t)synthetic_pages(all[i]),
-			PAGE_RESIDENT | PAGE_COPIED};
+		mappings[header.regions] =
+			(struct snapshot_file_mapping){all[i]->start, all[i]->start + bytes};
+		runs[header.regions++] =
+			(struct snapshot_run){all[i]->start, (uint32_t)synthetic_pages(all[i]),
+					      PAGE_RESIDENT | PAGE_COPIED};
 	}
 	header.mappings = header.runs = header.regions;
 	header.meta_offset = at;

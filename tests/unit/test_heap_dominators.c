@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* dominators.c and ancestry.h against what the definitions say, on random graphs; and shapes that are deep, or
- * made to be slow.
+/* dominators.c and ancestry.h against what the definitions say, on random graphs; and shapes that
+ * are deep, or made to be slow.
  *
  * The reference: d dominates v if v can't be reached from the root once d is taken away. */
 #include <errno.h>
@@ -194,8 +194,9 @@ static double seconds(void)
 	return now.tv_sec + 1e-9 * now.tv_nsec;
 }
 
-/* A long chain, from which `count` nodes hang, each reached from the end of the chain and from the root: the climb
- * from the end to the root is as long as the chain, each time. Two sizes: time must not go with the square. */
+/* A long chain, from which `count` nodes hang, each reached from the end of the chain and from the
+ * root: the climb from the end to the root is as long as the chain, each time. Two sizes: time must
+ * not go with the square. */
 static double climb(uint32_t count)
 {
 	uint32_t nodes = 2 * count, edges = 0, reached;
@@ -253,7 +254,9 @@ static void test_ancestry(void **state)
 		ancestry_add_root(&tree, 0);
 		for (uint32_t i = 1; i < COUNT; i++)
 			ancestry_add(&tree, i,
-				     shape == 0 ? i - 1 : shape == 1 ? dice(i) : i - 1 - dice(i < 4 ? i : 4));
+				     shape == 0	  ? i - 1
+				     : shape == 1 ? dice(i)
+						  : i - 1 - dice(i < 4 ? i : 4));
 		for (int i = 0; i < 20000; i++) {
 			uint32_t a = dice(COUNT), b = dice(COUNT), x = a, y = b;
 
@@ -272,9 +275,12 @@ static void test_ancestry(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_random),	  cmocka_unit_test(test_small),
-		cmocka_unit_test(test_known),	  cmocka_unit_test(test_deep),
-		cmocka_unit_test(test_climbs_are_short), cmocka_unit_test(test_ancestry),
+		cmocka_unit_test(test_random),
+		cmocka_unit_test(test_small),
+		cmocka_unit_test(test_known),
+		cmocka_unit_test(test_deep),
+		cmocka_unit_test(test_climbs_are_short),
+		cmocka_unit_test(test_ancestry),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Ancestors in a tree that grows from its root: the nearest common one of two nodes in O(log n) steps,
- * however deep the tree is (a list of a million nodes is that deep).
+/* Ancestors in a tree that grows from its root: the nearest common one of two nodes in O(log n)
+ * steps, however deep the tree is (a list of a million nodes is that deep).
  *
- * Source of the algorithm: Myers, An Applicative Random-Access Stack, 1983: each node has, beside its
- * parent, one jump to an ancestor whose distance follows the skew-binary numbers.
+ * Source of the algorithm: Myers, An Applicative Random-Access Stack, 1983: each node has, beside
+ * its parent, one jump to an ancestor whose distance follows the skew-binary numbers.
  */
 #ifndef HEAP_ANCESTRY_H
 #define HEAP_ANCESTRY_H

@@ -4,8 +4,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#define BASES_MAX     64
-#define ITEMS_MAX     (1ull << 40)
+#define BASES_MAX 64
+#define ITEMS_MAX (1ull << 40)
 /* Include/cpython/object.h, Include/object.h: tp_flags that say what lies around an object. */
 #define INLINE_VALUES (1u << 2)
 #define HEAP_TYPE     (1u << 9)
@@ -39,8 +39,9 @@ static void set_before(struct body *body, const struct heap_view *view,
 		body->before_values = heap->pre_values_back;
 }
 
-/* Objects of the C implementation of lru_cache: PyObject_HEAD, prev, next (Modules/_functoolsmodule.c,
- * struct lru_list_elem). The list owns none of them: the cache's dict does. */
+/* Objects of the C implementation of lru_cache: PyObject_HEAD, prev, next
+ * (Modules/_functoolsmodule.c, struct lru_list_elem). The list owns none of them: the cache's dict
+ * does. */
 static bool in_lru_list(const struct heap_type *type)
 {
 	return !strcmp(type->name, "functools._lru_cache_wrapper") ||

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* How the body of each type's objects is read for references: worked out once for each type, so that
- * what runs for each of millions of objects asks for nothing. */
+/* How the body of each type's objects is read for references: worked out once for each type, so
+ * that what runs for each of millions of objects asks for nothing. */
 #ifndef HEAP_BODIES_H
 #define HEAP_BODIES_H
 
@@ -47,8 +47,8 @@ static inline uint64_t body_size(const struct heap_view *view, uint64_t object)
 	return snapshot_word(view->snapshot, object + view->heap->object_size);
 }
 
-/* Address of the pointer to an instance's dict that lies at the end of an object of varying size (a subclass
- * of tuple, int, bytes), whose ob_size is `size`; 0: there is none. */
+/* Address of the pointer to an instance's dict that lies at the end of an object of varying size (a
+ * subclass of tuple, int, bytes), whose ob_size is `size`; 0: there is none. */
 uint64_t body_dict_at_end(const struct heap_view *view, const struct body *body, uint64_t object,
 			  uint64_t size);
 

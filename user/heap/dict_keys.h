@@ -11,8 +11,8 @@ struct dict_keys {
 	unsigned size, key, value; /* of an entry, and offsets in it */
 };
 
-/* What the header of the keys at `keys` says. `live`: what was not copied is read from the process, which
- * one thread alone may do. */
+/* What the header of the keys at `keys` says. `live`: what was not copied is read from the process,
+ * which one thread alone may do. */
 struct dict_keys dict_keys_read(const struct heap_view *view, uint64_t keys, bool live);
 
 /* Entries that fit between the first one and `end`, at most the count. */

@@ -43,8 +43,8 @@ static size_t bytes_of(const struct work *w)
 
 static void fini(struct work *w)
 {
-	uint32_t *arrays[ARRAYS] = {w->number,	 w->parent,  w->path,
-				    w->next,	 w->ancestor, w->climbed};
+	uint32_t *arrays[ARRAYS] = {w->number, w->parent,   w->path,
+				    w->next,   w->ancestor, w->climbed};
 
 	for (int i = 0; i < ARRAYS; i++)
 		large_free(arrays[i], bytes_of(w));
@@ -62,9 +62,9 @@ static int init(struct work *w)
 	w->climbed = large_new(bytes_of(w));
 	w->sources_first = large_new(bytes_of(w) + sizeof(uint32_t));
 	return w->number && w->parent && w->path && w->next && w->ancestor && w->climbed &&
-			       w->sources_first ?
-		       0 :
-		       -ENOMEM;
+			       w->sources_first
+		       ? 0
+		       : -ENOMEM;
 }
 
 static void enter(struct work *w, uint32_t node, uint32_t parent)
@@ -101,14 +101,14 @@ static void walk_depth_first(struct work *w)
 }
 
 /* Calls for each edge between reached nodes, by number, in order of source. */
-#define EACH_EDGE(w, source, target, body)                                                     \
-	for (uint32_t source = 0; source < (w)->reached; source++) {                           \
-		uint32_t node_ = (w)->order[source];                                           \
-		for (uint32_t edge_ = (w)->graph->first[node_];                                \
-		     edge_ < (w)->graph->first[node_ + 1]; edge_++) {                          \
-			uint32_t target = (w)->number[(w)->graph->targets[edge_]];             \
-			body;                                                                  \
-		}                                                                              \
+#define EACH_EDGE(w, source, target, body)                                         \
+	for (uint32_t source = 0; source < (w)->reached; source++) {               \
+		uint32_t node_ = (w)->order[source];                               \
+		for (uint32_t edge_ = (w)->graph->first[node_];                    \
+		     edge_ < (w)->graph->first[node_ + 1]; edge_++) {              \
+			uint32_t target = (w)->number[(w)->graph->targets[edge_]]; \
+			body;                                                      \
+		}                                                                  \
 	}
 
 /* sources_first[v] moves from the end of v's sources to their beginning as they are filled in. */
@@ -167,8 +167,8 @@ static void find_semidominators(struct work *w)
 	}
 }
 
-/* The immediate dominator of i is the nearest ancestor of its parent, in the dominator tree as far as
- * it is there, whose number is not above its semidominator's. */
+/* The immediate dominator of i is the nearest ancestor of its parent, in the dominator tree as far
+ * as it is there, whose number is not above its semidominator's. */
 static void build_tree(struct work *w)
 {
 	struct ancestry tree = {.parent = w->parent, .jump = w->jump, .depth = w->depth};

@@ -5,8 +5,8 @@
  * is v's immediate dominator; these make a tree.
  *
  * Source of the algorithm: semi-NCA, Georgiadis, Linear-Time Algorithms for Dominators and Related
- * Problems, 2005. It has a step that climbs the tree and is quadratic in graphs made for that; here the
- * climb takes jumps (ancestry.h), so that all of it is O(edges * log nodes). No recursion.
+ * Problems, 2005. It has a step that climbs the tree and is quadratic in graphs made for that; here
+ * the climb takes jumps (ancestry.h), so that all of it is O(edges * log nodes). No recursion.
  */
 #ifndef HEAP_DOMINATORS_H
 #define HEAP_DOMINATORS_H
@@ -15,8 +15,8 @@
 
 #define DOMINATOR_NONE UINT32_MAX
 
-/* The edges of node v lead to targets[first[v]] up to, not including, targets[first[v + 1]]. The root is
- * node 0. At most 2^32 - 2 nodes; each target is less than `count`. */
+/* The edges of node v lead to targets[first[v]] up to, not including, targets[first[v + 1]]. The
+ * root is node 0. At most 2^32 - 2 nodes; each target is less than `count`. */
 struct dominator_graph {
 	uint32_t count;
 	const uint32_t *first; /* count + 1 of them */

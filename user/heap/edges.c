@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* first[b + 1] is the mark of block b (marks.h) until the references of b are read; then it is where
- * they end. So marks take no memory of their own. */
+/* first[b + 1] is the mark of block b (marks.h) until the references of b are read; then it is
+ * where they end. So marks take no memory of their own. */
 #include "heap/edges.h"
 
 #include <errno.h>
@@ -16,15 +16,16 @@
 #define ROOM_FIRST (1u << 20)
 /* Blocks beyond this are rarely resident as a whole. */
 #define LARGE_BYTES (1u << 20)
-/* Copies are given back so many bytes at a time; less lies between blocks next to each other: the end and
- * the head of two pools. */
+/* Copies are given back so many bytes at a time; less lies between blocks next to each other: the
+ * end and the head of two pools. */
 #define RELEASE_BYTES (4u << 20)
 #define GAP_MOST      1024
 
 struct part {
 	const struct heap_view *view;
 	const struct bodies *bodies;
-	struct heap_edges *edges; /* of all blocks; targets and number of references are the part's */
+	struct heap_edges
+		*edges; /* of all blocks; targets and number of references are the part's */
 	uint32_t from, to;
 	/* What has been read, and is to be given back: bytes next to each other. */
 	bool release;
@@ -68,8 +69,8 @@ static int make_room(struct part *part, uint64_t more)
 	while (room < part->references.count + more)
 		room += room / 2;
 	targets = part->room ? large_resize(part->references.targets, part->room * sizeof(*targets),
-					    room * sizeof(*targets)) :
-			       large_new(room * sizeof(*targets));
+					    room * sizeof(*targets))
+			     : large_new(room * sizeof(*targets));
 	if (!targets)
 		return -ENOMEM;
 	part->references.targets = targets;

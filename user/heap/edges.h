@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* All references between the blocks of a heap, 4 bytes each: those of a block lie next to each other, in
- * order of block. */
+/* All references between the blocks of a heap, 4 bytes each: those of a block lie next to each
+ * other, in order of block. */
 #ifndef HEAP_EDGES_H
 #define HEAP_EDGES_H
 
@@ -12,15 +12,16 @@ struct heap_edges {
 	uint32_t *first;
 	uint32_t *targets;
 	size_t target_bytes; /* of the array */
-	/* By block: an object's reference count, EDGES_COUNT_MOST: that or more. Of buffers 0. To be freed with
-	 * heap_edges_forget_counts() when nobody wants them any more. */
+	/* By block: an object's reference count, EDGES_COUNT_MOST: that or more. Of buffers 0. To
+	 * be freed with heap_edges_forget_counts() when nobody wants them any more. */
 	uint8_t *counts;
 };
 
 #define EDGES_COUNT_MOST UINT8_MAX
 
-/* Reads them, by two threads if there are two processors. With `release` the copies of blocks are given back
- * when they have been read (snapshot_release()). 0, -ENOMEM, -E2BIG more than 2^32 - 1. */
+/* Reads them, by two threads if there are two processors. With `release` the copies of blocks are
+ * given back when they have been read (snapshot_release()). 0, -ENOMEM, -E2BIG more than 2^32 - 1.
+ */
 int heap_edges_collect(const struct heap_view *view, const struct bodies *bodies, bool release,
 		       struct heap_edges *edges);
 void heap_edges_forget_counts(struct heap_edges *edges);

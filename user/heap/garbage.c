@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* Of the blocks that nothing reaches: which are circles that only the collector can free?
  *
- * As the collector does it (gc.c, subtract_refs): an object whose reference count is that of the references
- * from among the unreached has no owner elsewhere. One with more has, and all that it leads to is held with
- * it. A buffer that nothing leads to is held by C code. Buffers that lead to each other are C code's own
- * affair, unless an object in a circle leads to them.
+ * As the collector does it (gc.c, subtract_refs): an object whose reference count is that of the
+ * references from among the unreached has no owner elsewhere. One with more has, and all that it
+ * leads to is held with it. A buffer that nothing leads to is held by C code. Buffers that lead to
+ * each other are C code's own affair, unless an object in a circle leads to them.
  */
 #include <errno.h>
 

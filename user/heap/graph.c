@@ -7,8 +7,8 @@
 
 #define LARGE_BYTES (512ull << 20)
 
-/* A copy of so much is given back as its references are read, since the graph takes about as much. Names
- * are then read from the process, later: what has changed since has none. */
+/* A copy of so much is given back as its references are read, since the graph takes about as much.
+ * Names are then read from the process, later: what has changed since has none. */
 static bool is_large(const struct heap_graph *graph)
 {
 	return snapshot_rss_bytes(graph->view.snapshot) >= LARGE_BYTES;
@@ -104,8 +104,8 @@ uint64_t heap_graph_retained(const struct heap_graph *graph, uint32_t block)
 
 enum root_tier heap_graph_tier(const struct heap_graph *graph, uint32_t block)
 {
-	return graph->tier[block] == TIER_NONE ? ROOT_UNREACHED :
-						 (enum root_tier)graph->tier[block];
+	return graph->tier[block] == TIER_NONE ? ROOT_UNREACHED
+					       : (enum root_tier)graph->tier[block];
 }
 
 void heap_graph_garbage(const struct heap_graph *graph, uint64_t *bytes, uint64_t *objects)

@@ -16,10 +16,11 @@ struct heap_graph {
 	struct heap_edges edges;
 	struct heap_roots roots; /* in order of block, of one block the strongest first */
 	uint32_t blocks;
-	uint64_t *is_root; /* a bit for each block: referred to from outside the heap, or by nothing */
+	uint64_t *is_root; /* a bit for each block: referred to from outside the heap, or by nothing
+			    */
 	uint8_t *tier;	   /* enum root_tier, TIER_NONE */
-	/* By what a block was reached first, on the shortest way from a root of its tier: an object, as
-	 * buffers are passed over, or a buffer that is a root. BLOCK_NONE: a root. */
+	/* By what a block was reached first, on the shortest way from a root of its tier: an
+	 * object, as buffers are passed over, or a buffer that is a root. BLOCK_NONE: a root. */
 	uint32_t *parent;
 	/* One more than there are blocks: the last is what dominates the roots. */
 	uint32_t *dominator;

@@ -30,17 +30,17 @@ int heap_holders_find(struct heap_graph *graph, size_t most, struct holder **hol
 		      size_t *count);
 void heap_holders_free(struct holder *holders, size_t count);
 
-/* What is kept of a first look when all else of it is freed: of each container that holds something its
- * address, type, entries and retained bytes; of the largest also their paths. */
+/* What is kept of a first look when all else of it is freed: of each container that holds something
+ * its address, type, entries and retained bytes; of the largest also their paths. */
 struct holders_past;
 
 /* 0, -ENOMEM. The caller owns *past. */
 int heap_holders_keep(struct heap_graph *graph, struct holders_past **past);
 void heap_holders_past_free(struct holders_past *past);
 
-/* As heap_holders_find(), but with what grew since `past`: the `most` that grew most and the `most` that
- * retain most, those that grew first, by growth, then the others, by what they retain. A container that another
- * one has replaced is known by its path. */
+/* As heap_holders_find(), but with what grew since `past`: the `most` that grew most and the `most`
+ * that retain most, those that grew first, by growth, then the others, by what they retain. A
+ * container that another one has replaced is known by its path. */
 int heap_holders_compare(struct heap_graph *graph, const struct holders_past *past, size_t most,
 			 struct holder **holders, size_t *count);
 

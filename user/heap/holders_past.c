@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* What has grown since an earlier look.
  *
- * Addresses are the identity of objects: what is at the same address with the same type is taken for the same.
- * A container that was replaced (a cache that is rebuilt) is at another one: then its path is.
+ * Addresses are the identity of objects: what is at the same address with the same type is taken
+ * for the same. A container that was replaced (a cache that is rebuilt) is at another one: then its
+ * path is.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -11,12 +12,12 @@
 #include "heap/holders_private.h"
 
 /* Objects that retain less are not kept; of those that do, so many. */
-#define KEPT_LEAST   1024
-#define KEPT_MOST    (1u << 20)
+#define KEPT_LEAST 1024
+#define KEPT_MOST  (1u << 20)
 /* Of so many holders the path is kept. */
-#define NAMED_MOST   256
+#define NAMED_MOST 256
 /* What held less than this part of what it holds now is new. */
-#define NEW_PART     64
+#define NEW_PART 64
 
 struct past_object {
 	uint64_t addr, type; /* addresses */
@@ -219,8 +220,8 @@ static int by_rank(const void *a, const void *b, void *arg)
 	return *(const uint32_t *)a < *(const uint32_t *)b ? -1 : 1;
 }
 
-/* Two objects where one replaces the other have grown by their difference: more rows than asked for are
- * named, since it takes a path to know. */
+/* Two objects where one replaces the other have grown by their difference: more rows than asked for
+ * are named, since it takes a path to know. */
 static int compare_all(const struct comparison *c, uint32_t *blocks, size_t count, size_t most,
 		       struct holder **holders, size_t *kept)
 {

@@ -4,9 +4,10 @@
  * - What a person does not think of as a thing (buffers, a __dict__, cells) is passed over.
  * - A container is a row, and what is in it is not, but for an entry that has a quarter of it. If
  *   one entry has nine tenths of it, the container is left to that entry.
- * - Any other object is left to what is in it if that makes nine tenths; else it is a row, and so may be
- *   what is in it.
- * - A chain, where each has nine tenths of the one before, is its first: the list is meant, not its end.
+ * - Any other object is left to what is in it if that makes nine tenths; else it is a row, and so
+ * may be what is in it.
+ * - A chain, where each has nine tenths of the one before, is its first: the list is meant, not its
+ * end.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -16,7 +17,7 @@
 #include "heap/holders_private.h"
 #include "heap/object_read.h"
 
-#define CHAIN_MAX   16
+#define CHAIN_MAX 16
 /* Of all that is retained, and in bytes. */
 #define LEAST_PART  4096
 #define LEAST_BYTES 4096
@@ -30,7 +31,7 @@ struct walk {
 		uint32_t pick;
 		uint32_t chain_first; /* index of a pick */
 		uint32_t chain_length;
-	} *todo;
+	} * todo;
 	size_t todo_count, todo_room;
 	/* What is in the present one, without what is passed over. */
 	uint32_t *inside;
@@ -139,8 +140,10 @@ bool picks_is_container(const struct heap_view *view, uint32_t block)
 	}
 }
 
-/* The dict of a cache is the only one of its fields that is a dict, but for its __dict__, which comes later. */
-static uint64_t cache_of(const struct heap_view *view, uint64_t object, const struct heap_type *type)
+/* The dict of a cache is the only one of its fields that is a dict, but for its __dict__, which
+ * comes later. */
+static uint64_t cache_of(const struct heap_view *view, uint64_t object,
+			 const struct heap_type *type)
 {
 	for (uint64_t at = view->heap->object_head; at + sizeof(uint64_t) <= type->basicsize;
 	     at += sizeof(uint64_t)) {
@@ -280,8 +283,8 @@ static int look_at(struct walk *w, struct visit visit)
 {
 	const struct heap_graph *graph = w->picks->graph;
 	uint32_t block = w->picks->list[visit.pick].block;
-	bool container = picks_is_container(&graph->view, block) &&
-			 !names_is_namespace(graph, block);
+	bool container =
+		picks_is_container(&graph->view, block) && !names_is_namespace(graph, block);
 	int err = look_inside(w, visit.pick);
 	uint64_t whole = retained_by(w, visit.pick);
 
@@ -299,7 +302,8 @@ static int look_at(struct walk *w, struct visit visit)
 	if (!container && w->inside_count && is_part(w->inside_bytes, whole, 9))
 		return add_entries(w, visit.pick, true);
 	/* A module with nothing large in it is its many small things. */
-	if (picks_is_passed_over(graph, block) && is_part(w->inside_bytes, whole, 5) && w->inside_count)
+	if (picks_is_passed_over(graph, block) && is_part(w->inside_bytes, whole, 5) &&
+	    w->inside_count)
 		return add_entries(w, visit.pick, true);
 	err = add_row(w, visit.pick);
 	return err ? err : add_entries(w, visit.pick, !container);

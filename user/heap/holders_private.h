@@ -10,12 +10,12 @@
 struct picks {
 	const struct heap_graph *graph;
 	uint64_t least; /* bytes: who retains less is not looked at */
-	/* In order of block; `below` and `beside` are indices of the first that it dominates and of the
-	 * next one of the same dominator, PICK_NONE: none. */
+	/* In order of block; `below` and `beside` are indices of the first that it dominates and of
+	 * the next one of the same dominator, PICK_NONE: none. */
 	struct pick {
 		uint32_t block, below, beside;
 		int64_t growth; /* of retained bytes, where that is known; else 0 */
-	} *list;
+	} * list;
 	uint32_t count;
 	uint32_t top; /* the first that is dominated by none */
 	/* Those worth a row. */

@@ -25,7 +25,8 @@ static uint32_t object_of(const struct heap_graph *graph, uint32_t block)
 	return owner == BLOCK_NONE ? block : owner;
 }
 
-/* Classes and functions always are, by what inherits from them and calls them; each has a name of its own. */
+/* Classes and functions always are, by what inherits from them and calls them; each has a name of
+ * its own. */
 static bool is_shared(const struct heap_graph *graph, uint32_t block)
 {
 	uint32_t dominator = heap_graph_dominator(graph, block);

@@ -11,8 +11,8 @@
 
 #define DEQUE_FREE_BLOCKS 32
 /* The dict of interned strings is looked for among those with so many, by its first entries. */
-#define INTERNED_LEAST	  200
-#define INTERNED_LOOKED	  64
+#define INTERNED_LEAST	200
+#define INTERNED_LOOKED 64
 
 static uint64_t word(const struct heap_view *view, uint64_t addr)
 {
@@ -25,13 +25,13 @@ static uint32_t buffer_at(const struct heap_view *view, uint64_t addr)
 	uint32_t block = heap_blocks_find_addr(view->blocks, addr);
 
 	return block != BLOCK_NONE && heap_blocks_type(view->blocks, block) == BLOCK_BUFFER &&
-			       heap_blocks_addr(view->blocks, block) == addr ?
-		       block :
-		       BLOCK_NONE;
+			       heap_blocks_addr(view->blocks, block) == addr
+		       ? block
+		       : BLOCK_NONE;
 }
 
-/* Two objects that claim one buffer is what a changed or hostile heap may have: either is as good. Two
- * threads may write one mark, so it is written whole. */
+/* Two objects that claim one buffer is what a changed or hostile heap may have: either is as good.
+ * Two threads may write one mark, so it is written whole. */
 static void mark_block(struct marker *marker, uint32_t block, uint32_t mark)
 {
 	if (block != BLOCK_NONE)
@@ -96,7 +96,8 @@ static void mark_set(struct marker *marker, uint64_t object)
 		   mark_of(MARK_SET, word(view, object + view->heap->set_mask) + 1));
 }
 
-/* Blocks from the leftmost to the rightmost. A circle ends where it meets a block that is marked. */
+/* Blocks from the leftmost to the rightmost. A circle ends where it meets a block that is marked.
+ */
 static void mark_deque_chain(struct marker *marker, uint64_t object)
 {
 	const struct heap_view *view = marker->view;
@@ -123,7 +124,8 @@ static void mark_deque_chain(struct marker *marker, uint64_t object)
 	}
 }
 
-/* Blocks that a deque keeps for later use (3.12 on) are behind its indices: what is in them is gone. */
+/* Blocks that a deque keeps for later use (3.12 on) are behind its indices: what is in them is
+ * gone. */
 static void mark_deque(struct marker *marker, uint32_t block, uint64_t object)
 {
 	const struct heap_view *view = marker->view;
@@ -172,8 +174,8 @@ static void mark_bytearray(struct marker *marker, uint64_t object)
 	mark_block(marker, buffer_at(view, bytes), mark_of(MARK_EMPTY, 0));
 }
 
-/* Slots of an interpreter's frame in use: locals, and what is on its stack where the top is known (-1
- * or NULL: it runs, and the top is in a register). */
+/* Slots of an interpreter's frame in use: locals, and what is on its stack where the top is known
+ * (-1 or NULL: it runs, and the top is in a register). */
 static uint64_t slots_in_use(const struct heap_view *view, uint64_t frame)
 {
 	const struct py_heap_layout *heap = view->heap;
@@ -194,14 +196,15 @@ static uint64_t slots_in_use(const struct heap_view *view, uint64_t frame)
 	return (uint64_t)locals;
 }
 
-/* From 3.11 on. A frame object has the interpreter's frame in itself once the function has returned. */
+/* From 3.11 on. A frame object has the interpreter's frame in itself once the function has
+ * returned. */
 static void mark_frame(struct marker *marker, uint32_t block, const struct body *body,
 		       uint64_t object)
 {
 	const struct heap_view *view = marker->view;
-	uint64_t frame = body->kind == TYPE_GENERATOR ?
-				 object + view->heap->generator_frame :
-				 word(view, object + view->heap->frame_object_frame);
+	uint64_t frame = body->kind == TYPE_GENERATOR
+				 ? object + view->heap->generator_frame
+				 : word(view, object + view->heap->frame_object_frame);
 
 	if (!(view->heap->flags & PY_HEAP_FRAME_OBJECTS))
 		mark_block(marker, block, mark_of(MARK_FRAME, slots_in_use(view, frame)));

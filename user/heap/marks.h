@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* Buffers say nothing of how they are to be read: the containers that they belong to do. Before any
- * reference is followed, each container marks its buffers, in one word for each block. Then the references
- * of a block are read from its own bytes and its mark alone, in any order. */
+ * reference is followed, each container marks its buffers, in one word for each block. Then the
+ * references of a block are read from its own bytes and its mark alone, in any order. */
 #ifndef HEAP_MARKS_H
 #define HEAP_MARKS_H
 
@@ -9,7 +9,8 @@
 
 enum mark_form {
 	MARK_NONE,  /* no container is known: any word may be a reference */
-	MARK_EMPTY, /* no references: numbers of an array, what is kept for later use, strings interned */
+	MARK_EMPTY, /* no references: numbers of an array, what is kept for later use, strings
+		       interned */
 	MARK_LIST,  /* `count` items */
 	MARK_KEYS,  /* PyDictKeysObject: its header says the rest */
 	MARK_SET,   /* `count` entries of a set */
@@ -43,16 +44,17 @@ static inline uint32_t mark_count(uint32_t mark)
 struct marker {
 	const struct heap_view *view;
 	const struct bodies *bodies;
-	uint32_t *marks; /* by block; several markers may share them */
-	uint32_t interned; /* the buffer of the strings interned, as far as this one looked; BLOCK_NONE */
+	uint32_t *marks;   /* by block; several markers may share them */
+	uint32_t interned; /* the buffer of the strings interned, as far as this one looked;
+			      BLOCK_NONE */
 	uint64_t interned_entries;
 };
 
 /* Marks what the objects in blocks `from` to, not including, `to` own. */
 void marks_make(struct marker *marker, uint32_t from, uint32_t to);
 
-/* The keys of the dict of interned strings of a version that keeps it in the interpreter (3.12 on); 0: it
- * keeps it elsewhere, or there is none. */
+/* The keys of the dict of interned strings of a version that keeps it in the interpreter (3.12 on);
+ * 0: it keeps it elsewhere, or there is none. */
 uint64_t marks_interned_keys(const struct heap_view *view);
 
 #endif

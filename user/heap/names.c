@@ -8,9 +8,9 @@
 #include "heap/holders.h"
 #include "heap/object_read.h"
 
-#define NAME_BYTES   96
+#define NAME_BYTES 96
 /* Longer ways are cut: "…". */
-#define STEPS_MAX    4096
+#define STEPS_MAX 4096
 /* So many equal steps are written as one. */
 #define REPEATS_LEAST 4
 
@@ -79,9 +79,9 @@ const struct heap_root *names_root(const struct heap_graph *graph, uint32_t bloc
 		else
 			high = middle;
 	}
-	return low < graph->roots.count && graph->roots.list[low].block == block ?
-		       &graph->roots.list[low] :
-		       NULL;
+	return low < graph->roots.count && graph->roots.list[low].block == block
+		       ? &graph->roots.list[low]
+		       : NULL;
 }
 
 static const char *last_part(const char *path)
@@ -91,18 +91,19 @@ static const char *last_part(const char *path)
 	return slash ? slash + 1 : path;
 }
 
-/* The file whose data a word is part of; of what lies right behind a file's, too: its zeroed data. */
+/* The file whose data a word is part of; of what lies right behind a file's, too: its zeroed data.
+ */
 static const char *owner_of_data(const struct heap_view *view, uint64_t addr)
 {
 	const struct region *region = snapshot_region_of(view->snapshot, addr), *before;
 
 	if (!region)
 		return "memory";
-	if (region->kind == REGION_STACK ||
-	    heap_blocks_claim(view->blocks, addr) == CLAIM_STACK)
+	if (region->kind == REGION_STACK || heap_blocks_claim(view->blocks, addr) == CLAIM_STACK)
 		return "a stack";
-	before = region->kind == REGION_FILE ? region :
-					       snapshot_region_of(view->snapshot, region->start - 1);
+	before = region->kind == REGION_FILE
+			 ? region
+			 : snapshot_region_of(view->snapshot, region->start - 1);
 	if (before && before->kind == REGION_FILE && *before->name)
 		return last_part(before->name);
 	return "anonymous memory";
@@ -178,8 +179,8 @@ static void put_root(struct writer *w, const struct heap_graph *graph, uint32_t 
 
 /* --- ways --- */
 
-/* The way from a root to `block`, in way[]; its length, at most STEPS_MAX: what is beyond is left out,
- * and *cut says so. */
+/* The way from a root to `block`, in way[]; its length, at most STEPS_MAX: what is beyond is left
+ * out, and *cut says so. */
 static size_t find_way(const struct heap_graph *graph, uint32_t block, uint32_t *way, bool *cut)
 {
 	size_t length = 0, skip, count = 0;

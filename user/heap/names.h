@@ -8,7 +8,7 @@
 
 #define NAMES_PATH_BYTES 512
 /* Words that may be looked through for all the paths of a report: a second or so. */
-#define NAMES_WORDS_MAX	 (1ull << 28)
+#define NAMES_WORDS_MAX (1ull << 28)
 
 /* The path of `block`, cut at `size`. False, and "": it is free. */
 bool names_find(const struct heap_graph *graph, uint32_t block, struct step_budget *budget,

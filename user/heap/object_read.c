@@ -6,11 +6,11 @@
 #include "heap/dict_keys.h"
 #include "python/py_code.h"
 
-#define WORD		 sizeof(uint64_t)
-#define TEXT_MAX	 512
+#define WORD	 sizeof(uint64_t)
+#define TEXT_MAX 512
 /* Of keys that lie in no block: static ones are empty. */
-#define STATIC_KEYS_MAX	 4096
-#define DIGIT_BITS	 30
+#define STATIC_KEYS_MAX 4096
+#define DIGIT_BITS	30
 
 uint64_t object_word(const struct heap_view *view, uint64_t addr)
 {
@@ -59,8 +59,8 @@ static uint64_t characters_of(const struct heap_view *view, uint64_t addr, uint3
 
 	if (!(state >> py->unicode_compact_shift & 1))
 		return object_word(view, addr + view->heap->unicode_data);
-	return addr + (state >> py->unicode_ascii_shift & 1 ? py->unicode_ascii_size :
-							      py->unicode_compact_size);
+	return addr + (state >> py->unicode_ascii_shift & 1 ? py->unicode_ascii_size
+							    : py->unicode_compact_size);
 }
 
 /* Cuts between two characters. */

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Python objects as values: the text of a str, the items of a dict. For what is read now and then: names, roots.
- * What was not copied (static objects, read-only data) is read from the process.
+/* Python objects as values: the text of a str, the items of a dict. For what is read now and then:
+ * names, roots. What was not copied (static objects, read-only data) is read from the process.
  *
- * All addresses are the target's: any number, read or not. Loops are bounded by memory that is there. */
+ * All addresses are the target's: any number, read or not. Loops are bounded by memory that is
+ * there. */
 #ifndef HEAP_OBJECT_READ_H
 #define HEAP_OBJECT_READ_H
 
@@ -19,8 +20,8 @@ uint64_t object_size(const struct heap_view *view, uint64_t addr);
 bool object_type(const struct heap_view *view, uint64_t addr, struct heap_type *type);
 bool object_is(const struct heap_view *view, uint64_t addr, enum type_kind kind);
 
-/* The text of a str in UTF-8, cut with "…" where it has more than `size` - 4 bytes. False, and "": it is no
- * str. */
+/* The text of a str in UTF-8, cut with "…" where it has more than `size` - 4 bytes. False, and "":
+ * it is no str. */
 bool object_text(const struct heap_view *view, uint64_t addr, char *text, size_t size);
 
 /* The value of an int of at most 60 bits. False: it is none. */
@@ -29,8 +30,8 @@ bool object_integer(const struct heap_view *view, uint64_t addr, int64_t *value)
 /* Item `index` of a tuple or list; 0: there is none. */
 uint64_t object_item(const struct heap_view *view, uint64_t addr, uint64_t index);
 
-/* The items of a dict: object_items_begin(), then object_items_next() as long as it is true. Keys and values
- * may be 0: deleted. */
+/* The items of a dict: object_items_begin(), then object_items_next() as long as it is true. Keys
+ * and values may be 0: deleted. */
 struct object_items {
 	const struct heap_view *view;
 	uint64_t entry, values; /* addresses; values: 0, they are in the entries */

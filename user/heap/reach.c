@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* From the roots of each tier, the strongest first, to all that they lead to: breadth first, so that the
- * way to a block is a shortest one. */
+/* From the roots of each tier, the strongest first, to all that they lead to: breadth first, so
+ * that the way to a block is a shortest one. */
 #include <errno.h>
 #include <stdlib.h>
 
@@ -50,8 +50,8 @@ static void drain(struct reach *r)
 	}
 }
 
-/* An object's type is no reference, yet it keeps it: a class that nothing else leads to is reached by an
- * instance of it. */
+/* An object's type is no reference, yet it keeps it: a class that nothing else leads to is reached
+ * by an instance of it. */
 static void drain_with_classes(struct reach *r)
 {
 	const struct heap_view *view = &r->graph->view;
@@ -61,11 +61,11 @@ static void drain_with_classes(struct reach *r)
 		drain(r);
 		before = r->tail;
 		for (uint32_t i = 0; i < r->graph->bodies.count; i++) {
-			uint32_t block = r->instances[i] ?
-						 view_target(view, heap_types_get(view->types,
-										  (int32_t)i)
-									   ->addr) :
-						 BLOCK_NONE;
+			uint32_t block =
+				r->instances[i]
+					? view_target(view,
+						      heap_types_get(view->types, (int32_t)i)->addr)
+					: BLOCK_NONE;
 
 			if (block == BLOCK_NONE || bit_of(r->seen, block))
 				continue;
@@ -75,8 +75,8 @@ static void drain_with_classes(struct reach *r)
 	} while (r->tail > before);
 }
 
-/* From the roots so far. Modules go backwards: one that imports a variable of another was there before it
- * in most programs, and the variable is to be named by the module that made it. */
+/* From the roots so far. Modules go backwards: one that imports a variable of another was there
+ * before it in most programs, and the variable is to be named by the module that made it. */
 static void reach_tier(struct reach *r, enum root_tier tier)
 {
 	const struct heap_roots *roots = &r->graph->roots;

@@ -212,8 +212,8 @@ static void refer_new_frame(struct references *r, uint64_t frame, const struct o
 		refer_words(r, slots, count, 1);
 }
 
-/* From 3.8 on. Behind the locals lies the value stack: f_valuestack up to f_stacktop, or f_stackdepth
- * of them (3.10). */
+/* From 3.8 on. Behind the locals lies the value stack: f_valuestack up to f_stacktop, or
+ * f_stackdepth of them (3.10). */
 static void refer_old_frame(struct references *r, const struct object *o)
 {
 	const struct py_heap_layout *heap = r->view->heap;
@@ -235,7 +235,8 @@ static void refer_old_frame(struct references *r, const struct object *o)
 	refer_range(r, o->addr + heap->object_head, top);
 }
 
-/* From 3.11 on a frame object has the interpreter's frame in itself once the function has returned. */
+/* From 3.11 on a frame object has the interpreter's frame in itself once the function has returned.
+ */
 static void refer_frame(struct references *r, const struct object *o)
 {
 	const struct py_heap_layout *heap = r->view->heap;

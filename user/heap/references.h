@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* The blocks that one block refers to.
  *
- * What CPython's own structures mean is known, so their words are read by it: a list's items up to its length, of
- * a dict the keys and values, not the hashes. The bodies of other objects and of unknown buffers are
- * read word by word: a word that is the address of an object is taken for a reference. Stale words are what makes
- * that wrong, so they are left out where it is known that they are: the free list's link at the start of a
- * recycled block, values that a frame's stack no longer holds.
+ * What CPython's own structures mean is known, so their words are read by it: a list's items up to
+ * its length, of a dict the keys and values, not the hashes. The bodies of other objects and of
+ * unknown buffers are read word by word: a word that is the address of an object is taken for a
+ * reference. Stale words are what makes that wrong, so they are left out where it is known that
+ * they are: the free list's link at the start of a recycled block, values that a frame's stack no
+ * longer holds.
  *
- * Not references: an object's type (an instance would hold its module), weak references, the links of
- * lists that own nothing.
+ * Not references: an object's type (an instance would hold its module), weak references, the links
+ * of lists that own nothing.
  */
 #ifndef HEAP_REFERENCES_H
 #define HEAP_REFERENCES_H
@@ -16,7 +17,8 @@
 #include "heap/bodies.h"
 #include "heap/marks.h"
 
-/* Where references are put: an array with room, by references_room(), for all that a block may have. */
+/* Where references are put: an array with room, by references_room(), for all that a block may
+ * have. */
 struct references {
 	const struct heap_view *view;
 	const struct bodies *bodies;
@@ -31,7 +33,8 @@ static inline uint64_t references_room(uint64_t bytes)
 	return bytes / sizeof(uint64_t) + 8;
 }
 
-/* Appends the blocks that `block`, marked with `mark`, refers to; one that it refers to twice, twice. */
+/* Appends the blocks that `block`, marked with `mark`, refers to; one that it refers to twice,
+ * twice. */
 void references_of(struct references *references, uint32_t block, uint32_t mark);
 
 #endif

@@ -2,13 +2,15 @@
 /* Problem: the dominators of 15 million blocks, in a second or two.
  *
  * Most blocks of a heap are in no circle and lead to none: strings, tuples of them, lists of those.
- * Such blocks are peeled off, pass by pass: first those that lead to nothing, then those that lead to peeled
- * ones only. What is left, the core, is small in most heaps, and there semi-NCA runs. A peeled block is
- * dominated by the nearest common dominator of all that lead to it, which is known once theirs are: so the
- * peeled blocks follow in the opposite order, each passing itself on to what it leads to.
+ * Such blocks are peeled off, pass by pass: first those that lead to nothing, then those that lead
+ * to peeled ones only. What is left, the core, is small in most heaps, and there semi-NCA runs. A
+ * peeled block is dominated by the nearest common dominator of all that lead to it, which is known
+ * once theirs are: so the peeled blocks follow in the opposite order, each passing itself on to
+ * what it leads to.
  *
- * Source for the peeled part: in an acyclic graph, taken in topological order, the immediate dominator is the
- * nearest common ancestor of the predecessors in the tree so far (Aho, Hopcroft and Ullman, 1974).
+ * Source for the peeled part: in an acyclic graph, taken in topological order, the immediate
+ * dominator is the nearest common ancestor of the predecessors in the tree so far (Aho, Hopcroft
+ * and Ullman, 1974).
  */
 #include <errno.h>
 
@@ -39,11 +41,11 @@ struct work {
 	uint64_t *core;	       /* a bit for each block */
 };
 
-/* Blocks in the order of a pass: every second one goes backwards, so that chains in either direction are
- * peeled in one. */
-#define EACH_OF_PASS(w, pass, block)                                                      \
-	for (uint32_t i_ = 0, n_ = (w)->graph->blocks, block = (pass) % 2 ? 0 : n_ - 1;   \
-	     i_ < n_; i_++, block += (pass) % 2 ? 1 : -1)
+/* Blocks in the order of a pass: every second one goes backwards, so that chains in either
+ * direction are peeled in one. */
+#define EACH_OF_PASS(w, pass, block)                                                             \
+	for (uint32_t i_ = 0, n_ = (w)->graph->blocks, block = (pass) % 2 ? 0 : n_ - 1; i_ < n_; \
+	     i_++, block += (pass) % 2 ? 1 : -1)
 
 #define EACH_OF_PASS_REVERSED(w, pass, block) EACH_OF_PASS(w, (pass) + 1, block)
 
@@ -198,8 +200,8 @@ static int core_init(const struct work *w, struct core *core)
 	return 0;
 }
 
-/* Puts the core into the tree, and its blocks in an order in which each comes after its dominator into
- * core_blocks. */
+/* Puts the core into the tree, and its blocks in an order in which each comes after its dominator
+ * into core_blocks. */
 static void core_to_tree(struct work *w, const struct core *core, uint32_t reached)
 {
 	for (uint32_t i = 1; i < reached; i++) {
@@ -255,9 +257,8 @@ static void pass_on(const struct work *w, uint32_t block)
 		if (!bit_of(w->peeled, target) || target == block || known == block ||
 		    known == w->root || !edge_counts(w->graph, block, target))
 			continue;
-		dominator[target] = known == BLOCK_NONE ?
-					    block :
-					    ancestry_common(&w->tree, known, block);
+		dominator[target] =
+			known == BLOCK_NONE ? block : ancestry_common(&w->tree, known, block);
 	}
 }
 

@@ -7,9 +7,9 @@
 #include "base/array.h"
 #include "heap/object_read.h"
 
-#define INTERPS_MAX	4096
-#define WORD		sizeof(uint64_t)
-#define LOWEST_ADDRESS	65536
+#define INTERPS_MAX    4096
+#define WORD	       sizeof(uint64_t)
+#define LOWEST_ADDRESS 65536
 
 int heap_roots_add(struct heap_roots *roots, struct heap_root root)
 {
@@ -28,7 +28,8 @@ void heap_roots_fini(struct heap_roots *roots)
 int heap_each_interp(const struct heap_view *view,
 		     int (*fn)(void *arg, uint64_t interp, unsigned number), void *arg)
 {
-	uint64_t interp = snapshot_word(view->snapshot, view->runtime_addr + view->heap->runtime_interp_head);
+	uint64_t interp =
+		snapshot_word(view->snapshot, view->runtime_addr + view->heap->runtime_interp_head);
 	int err = 0;
 
 	for (unsigned i = 0; interp && i < INTERPS_MAX && !err; i++) {
@@ -59,8 +60,7 @@ static int add_module(const struct finder *f, uint64_t name, uint64_t module, un
 
 	root.block = view_target(view, module);
 	if (view_is(view, root.block, TYPE_MODULE)) {
-		root.block =
-			view_target(view, object_word(view, module + view->heap->module_dict));
+		root.block = view_target(view, object_word(view, module + view->heap->module_dict));
 	} else {
 		root.kind = ROOT_MODULE_OBJECT;
 	}
@@ -128,8 +128,8 @@ static int scan_words(struct scan *s, uint64_t addr, uint64_t end)
 	int err = 0;
 
 	for (uint64_t i = 0; words && i < (end - addr) / WORD && !err; i++) {
-		uint32_t block = words[i] < LOWEST_ADDRESS ? BLOCK_NONE :
-							     view_target(s->view, words[i]);
+		uint32_t block =
+			words[i] < LOWEST_ADDRESS ? BLOCK_NONE : view_target(s->view, words[i]);
 
 		if (block != BLOCK_NONE && s->take(s->arg, block))
 			err = heap_roots_add(s->roots, (struct heap_root){

@@ -9,12 +9,13 @@
 #include "heap/view.h"
 
 enum root_kind {
-	ROOT_MODULE_DICT, /* `where`: the module's name in sys.modules, a str; `index`: its place there */
+	ROOT_MODULE_DICT,   /* `where`: the module's name in sys.modules, a str; `index`: its place
+			       there */
 	ROOT_MODULE_OBJECT, /* the same, of what is no module object */
-	ROOT_LOCAL,	  /* `where`: a code object; `index`: the variable; `thread` */
-	ROOT_TEMPORARY,	  /* likewise, of the value stack: it has no name */
-	ROOT_GLOBALS,	  /* of a function that runs in a namespace which is no module's */
-	ROOT_DATA,	  /* `where`: the address of the word */
+	ROOT_LOCAL,	    /* `where`: a code object; `index`: the variable; `thread` */
+	ROOT_TEMPORARY,	    /* likewise, of the value stack: it has no name */
+	ROOT_GLOBALS,	    /* of a function that runs in a namespace which is no module's */
+	ROOT_DATA,	    /* `where`: the address of the word */
 };
 
 struct heap_root {
@@ -29,7 +30,8 @@ struct heap_root {
 struct heap_roots {
 	struct heap_root *list;
 	size_t count, room;
-	uint64_t modules; /* address of the dict sys.modules of the first interpreter; 0: not found */
+	uint64_t modules; /* address of the dict sys.modules of the first interpreter; 0: not found
+			   */
 };
 
 void heap_roots_fini(struct heap_roots *roots);
@@ -39,7 +41,8 @@ int heap_roots_add(struct heap_roots *roots, struct heap_root root);
 int heap_roots_modules(struct heap_roots *roots, const struct heap_view *view);
 int heap_roots_frames(struct heap_roots *roots, const struct heap_view *view);
 
-/* Words of C data and of stacks that are references: `take` says whether a block is a root, or nothing new. */
+/* Words of C data and of stacks that are references: `take` says whether a block is a root, or
+ * nothing new. */
 int heap_roots_data(struct heap_roots *roots, const struct heap_view *view,
 		    bool (*take)(void *arg, uint32_t block), void *arg);
 

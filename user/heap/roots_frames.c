@@ -7,14 +7,14 @@
 #include "heap/object_read.h"
 #include "heap/roots.h"
 
-#define WORD	     sizeof(uint64_t)
-#define THREADS_MAX  65536
-#define FRAMES_MAX   (1u << 20) /* of all threads */
-#define SLOTS_MAX    65536
-#define TAG_MASK     3ull
-#define TAG_INTEGER  3ull
+#define WORD	    sizeof(uint64_t)
+#define THREADS_MAX 65536
+#define FRAMES_MAX  (1u << 20) /* of all threads */
+#define SLOTS_MAX   65536
+#define TAG_MASK    3ull
+#define TAG_INTEGER 3ull
 /* Frames without a code object: more of them, and this is no list of frames. */
-#define FRAMES_BAD   1024
+#define FRAMES_BAD 1024
 
 struct thread_list {
 	uint64_t *list; /* PyThreadState *, the newest first */
@@ -72,9 +72,9 @@ static uint32_t count_within(int64_t count)
 
 static uint64_t tuple_size(const struct heap_view *view, uint64_t tuple)
 {
-	return object_is(view, tuple, TYPE_TUPLE) ?
-		       object_word(view, tuple + view->heap->object_size) :
-		       0;
+	return object_is(view, tuple, TYPE_TUPLE)
+		       ? object_word(view, tuple + view->heap->object_size)
+		       : 0;
 }
 
 /* Variables of the code object: locals, cells, free variables. */
@@ -98,8 +98,8 @@ static int64_t stack_depth(const struct walk *w, uint64_t frame, uint32_t variab
 	const struct heap_view *view = w->view;
 	const struct py_heap_layout *heap = view->heap;
 	bool old = heap->flags & PY_HEAP_FRAME_OBJECTS;
-	uint64_t stack = old ? snapshot_word(view->snapshot, frame + heap->frame_value_stack) :
-			       frame + heap->frame_localsplus + variables * WORD;
+	uint64_t stack = old ? snapshot_word(view->snapshot, frame + heap->frame_value_stack)
+			     : frame + heap->frame_localsplus + variables * WORD;
 	uint64_t top;
 	int64_t depth;
 
@@ -112,11 +112,12 @@ static int64_t stack_depth(const struct walk *w, uint64_t frame, uint32_t variab
 	top = snapshot_word(view->snapshot, frame + heap->frame_stack_top);
 	if (!top)
 		return -1;
-	return top < stack || (top - stack) / WORD > SLOTS_MAX ? 0 : (int64_t)((top - stack) / WORD);
+	return top < stack || (top - stack) / WORD > SLOTS_MAX ? 0
+							       : (int64_t)((top - stack) / WORD);
 }
 
-/* While a function runs, the top of its stack may be in a register only: then all of its stack is looked
- * at, and what it leads to counts for less, as it may be long dead. */
+/* While a function runs, the top of its stack may be in a register only: then all of its stack is
+ * looked at, and what it leads to counts for less, as it may be long dead. */
 static int add_temporaries(struct walk *w, uint64_t frame, uint32_t variables)
 {
 	const struct py_heap_layout *heap = w->view->heap;
@@ -163,9 +164,9 @@ static uint64_t innermost_frame(const struct walk *w, uint64_t thread)
 	const struct py_layout *py = w->view->py;
 	uint64_t frame = snapshot_word(w->view->snapshot, thread + py->tstate_frame);
 
-	return py->flags & PY_TSTATE_CFRAME && frame ?
-		       snapshot_word(w->view->snapshot, frame + py->cframe_frame) :
-		       frame;
+	return py->flags & PY_TSTATE_CFRAME && frame
+		       ? snapshot_word(w->view->snapshot, frame + py->cframe_frame)
+		       : frame;
 }
 
 static int add_thread(struct walk *w, uint64_t thread)

@@ -97,15 +97,14 @@ static bool in_list(struct look *l, struct step *step)
 static bool in_deque(struct look *l, struct step *step)
 {
 	const struct py_heap_layout *heap = l->view->heap;
-	uint64_t left = object_word(l->view, l->object + heap->deque_left_index) %
-			heap->deque_block_length;
+	uint64_t left =
+		object_word(l->view, l->object + heap->deque_left_index) % heap->deque_block_length;
 	uint64_t block = object_word(l->view, l->object + heap->deque_left_block);
 	uint64_t size = object_size(l->view, l->object);
 
 	for (uint64_t at = 0; at < size && block && pay(l->budget, 1);) {
 		uint64_t here = heap->deque_block_length - left;
-		int64_t index =
-			index_among(l, block + heap->deque_block_items + left * WORD, here);
+		int64_t index = index_among(l, block + heap->deque_block_items + left * WORD, here);
 
 		if (index >= 0)
 			return put_index(step, (int64_t)at + index);
@@ -121,8 +120,8 @@ static bool in_deque(struct look *l, struct step *step)
 void step_code_name(const struct heap_view *view, uint64_t code, char *text, size_t size)
 {
 	const struct py_layout *py = view->py;
-	uint64_t name = object_word(view, code + (py->code_qualname != PY_NONE ? py->code_qualname :
-										 py->code_name));
+	uint64_t name = object_word(
+		view, code + (py->code_qualname != PY_NONE ? py->code_qualname : py->code_name));
 
 	if (!object_text(view, name, text, size))
 		snprintf(text, size, "?");
@@ -275,7 +274,8 @@ static bool in_generator(struct look *l, struct step *step)
 			object_word(l->view, l->object + heap->generator_qualname), step);
 }
 
-/* Where nothing is a generator's, the frame is a traceback's: who holds that is not to be forgotten. */
+/* Where nothing is a generator's, the frame is a traceback's: who holds that is not to be
+ * forgotten. */
 static bool in_frame_object(struct look *l, struct step *step)
 {
 	const struct py_heap_layout *heap = l->view->heap;

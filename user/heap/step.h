@@ -21,7 +21,8 @@ struct step_budget {
 	uint64_t words;
 };
 
-/* How `parent` refers to `child`, both blocks with objects; `before`: the step that led to `parent`. */
+/* How `parent` refers to `child`, both blocks with objects; `before`: the step that led to
+ * `parent`. */
 void step_find(const struct heap_graph *graph, uint32_t parent, uint32_t child,
 	       const struct step *before, struct step_budget *budget, struct step *step);
 
@@ -30,8 +31,8 @@ void step_of_key(const struct heap_view *view, uint64_t key, bool as_name, char 
 
 /* The attribute of `parent` that is `child`, whether in a slot, in the instance's values or a
  * member of a C type. False: it has no name. */
-bool step_find_attribute(const struct heap_graph *graph, uint32_t parent, uint64_t child, char *text,
-			 size_t size);
+bool step_find_attribute(const struct heap_graph *graph, uint32_t parent, uint64_t child,
+			 char *text, size_t size);
 
 /* Is `dict` the __dict__ of the object in block `parent`? */
 bool step_is_dict_of(const struct heap_graph *graph, uint32_t parent, uint64_t dict);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Names of attributes: slots and members of C types (tp_members), values of instances (the type's keys). */
+/* Names of attributes: slots and members of C types (tp_members), values of instances (the type's
+ * keys). */
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -76,7 +77,8 @@ static uint64_t values_of(const struct heap_view *view, const struct body *body,
 	uint8_t valid = 0;
 
 	if (body->inline_values) {
-		snapshot_read_any(view->snapshot, object + body->to + heap->inline_valid, &valid, 1);
+		snapshot_read_any(view->snapshot, object + body->to + heap->inline_valid, &valid,
+				  1);
 		return valid ? object + body->to + heap->values_first : 0;
 	}
 	if (body->before_values)
@@ -107,8 +109,8 @@ static bool find_value(const struct heap_view *view, const struct heap_type *typ
 	return false;
 }
 
-bool step_find_attribute(const struct heap_graph *graph, uint32_t parent, uint64_t child, char *text,
-			 size_t size)
+bool step_find_attribute(const struct heap_graph *graph, uint32_t parent, uint64_t child,
+			 char *text, size_t size)
 {
 	const struct heap_view *view = &graph->view;
 	uint64_t object = heap_blocks_object(view->blocks, parent);

@@ -19,13 +19,13 @@ struct heap_view {
 	struct heap_blocks *blocks;
 };
 
-/* Interior pointers to a pooled buffer count up to here: values of an instance lie behind a prefix of up to
- * 32 bytes (3.11, 3.12). */
+/* Interior pointers to a pooled buffer count up to here: values of an instance lie behind a prefix
+ * of up to 32 bytes (3.11, 3.12). */
 #define VIEW_INTERIOR 40
 
-/* The block that a reference `word` leads to: the start of an object; the start of a buffer, in a pool
- * also a little behind it. BLOCK_NONE: none. Recycled chunks of malloc begin with pointers into other chunks'
- * headers, so that no pointer into the middle of a chunk counts. */
+/* The block that a reference `word` leads to: the start of an object; the start of a buffer, in a
+ * pool also a little behind it. BLOCK_NONE: none. Recycled chunks of malloc begin with pointers
+ * into other chunks' headers, so that no pointer into the middle of a chunk counts. */
 static inline uint32_t view_target(const struct heap_view *view, uint64_t word)
 {
 	uint32_t block = heap_blocks_find_addr(view->blocks, word);
@@ -42,8 +42,9 @@ static inline uint32_t view_target(const struct heap_view *view, uint64_t word)
 	start = heap_blocks_addr(view->blocks, block);
 	if (start == word)
 		return block;
-	return word - start <= VIEW_INTERIOR && heap_blocks_pooled(view->blocks, block) ? block :
-											  BLOCK_NONE;
+	return word - start <= VIEW_INTERIOR && heap_blocks_pooled(view->blocks, block)
+		       ? block
+		       : BLOCK_NONE;
 }
 
 /* The type of the object in `block`; NULL: it holds none. */
