@@ -26,9 +26,10 @@
 #define SYNTHETIC_ARENA	 0x7f1000000000ull
 #define SYNTHETIC_LARGE	 0x7f2000000000ull
 #define SYNTHETIC_PAGE	 4096u
-#define SYNTHETIC_CLASS	 32   /* size classes of pools */
-#define SYNTHETIC_SMALL	 512u /* the largest block of a pool */
-#define SYNTHETIC_LISTED 256  /* modules */
+#define SYNTHETIC_CLASS	 32	     /* size classes of pools */
+#define SYNTHETIC_SMALL	 512u	     /* the largest block of a pool */
+#define SYNTHETIC_LISTED 256	     /* modules */
+#define SYNTHETIC_FILE	 "libfoo.so" /* that the data are of */
 
 /* tp_flags */
 #define SYNTHETIC_READY	  (1ull << 12)
@@ -131,8 +132,11 @@ static inline void synthetic_new_pool(struct synthetic_heap *h, uint32_t class)
 static inline uint64_t synthetic_mapped(struct synthetic_heap *h, uint64_t size)
 {
 	uint64_t bytes = (size + 16 + SYNTHETIC_PAGE - 1) & ~(uint64_t)(SYNTHETIC_PAGE - 1);
-	uint64_t addr = synthetic_take_bytes(&h->large, bytes);
+	uint64_t addr;
 
+	if (bytes < 2 * SYNTHETIC_PAGE)
+		bytes = 2 * SYNTHETIC_PAGE; /* a smaller one is in no mapping of its own */
+	addr = synthetic_take_bytes(&h->large, bytes);
 	/* A chunk of glibc's that is a mapping of its own: its size, and a bit that says so. */
 	synthetic_set(h, addr + 8, bytes | 2);
 	return addr + 16;
@@ -402,13 +406,14 @@ static inline void synthetic_write(int fd, const void *data, size_t bytes, uint6
 static inline int synthetic_file(struct synthetic_heap *h)
 {
 	const struct synthetic_region *all[] = {&h->data, &h->arena, &h->large};
+	static const char names[] = "\0/usr/lib/" SYNTHETIC_FILE;
 	int fd = (int)syscall(SYS_memfd_create, "synthetic", 0);
 	struct snapshot_header header = {
 		.magic = SNAPSHOT_MAGIC,
 		.page_shift = 12,
 		.pid = 1,
 		.paused_ms = -1,
-		.names_bytes = 1,
+		.names_bytes = sizeof(names),
 	};
 	struct snapshot_file_region regions[3];
 	struct snapshot_file_mapping mappings[3];
@@ -423,7 +428,7 @@ static inline int synthetic_file(struct synthetic_heap *h)
 		synthetic_write(fd, all[i]->memory, bytes, &at);
 		header.data_pages += synthetic_pages(all[i]);
 		regions[header.regions] = (struct snapshot_file_region){
-			all[i]->start, all[i]->start + bytes, all[i]->kind, 6, 0};
+			all[i]->start, all[i]->start + bytes, all[i]->kind, 6, !i};
 		mappings[header.regions] =
 			(struct snapshot_file_mapping){all[i]->start, all[i]->start + bytes};
 		runs[header.regions++] =
@@ -435,7 +440,7 @@ static inline int synthetic_file(struct synthetic_heap *h)
 	synthetic_write(fd, regions, header.regions * sizeof(*regions), &at);
 	synthetic_write(fd, mappings, header.regions * sizeof(*mappings), &at);
 	synthetic_write(fd, runs, header.regions * sizeof(*runs), &at);
-	synthetic_write(fd, "", 1, &at);
+	synthetic_write(fd, names, sizeof(names), &at);
 	at = 0;
 	synthetic_write(fd, &header, sizeof(header), &at);
 	return fd;

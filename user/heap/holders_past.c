@@ -181,7 +181,7 @@ static const struct past_path *find_path(const struct holders_past *past, const 
 
 static void compare_one(const struct comparison *c, struct holder *holder)
 {
-	const struct past_object *object = find_object(c, holder->block);
+	const struct past_object *object = holder->object ? find_object(c, holder->block) : NULL;
 	const struct past_path *path = object ? NULL : find_path(c->past, holder->path);
 	uint64_t entries = object ? object->entries : path ? path->entries : 0;
 	uint64_t retained = object ? object->retained : path ? path->retained : 0;
@@ -220,23 +220,26 @@ static int by_rank(const void *a, const void *b, void *arg)
 	return *(const uint32_t *)a < *(const uint32_t *)b ? -1 : 1;
 }
 
-/* Two objects where one replaces the other have grown by their difference: more rows than asked for
- * are named, since it takes a path to know. */
-static int compare_all(const struct comparison *c, uint32_t *blocks, size_t count, size_t most,
-		       struct holder **holders, size_t *kept)
+static int compare_all(const struct comparison *c, struct picks *picks, size_t most,
+		       struct holder **holders, size_t *count)
 {
-	size_t named = count < most ? count : most;
 	int err;
 
-	*holders = calloc(named + 1, sizeof(**holders));
+	*count = picks->row_count < most ? picks->row_count : most;
+	*holders = calloc(*count + 1, sizeof(**holders));
 	if (!*holders)
 		return -ENOMEM;
-	*kept = named;
-	qsort_r(blocks, count, sizeof(*blocks), by_rank, (void *)c);
-	err = holders_fill(c->graph, blocks, named, *holders);
-	for (size_t i = 0; i < named && !err; i++)
+	if (picks->row_count)
+		qsort_r(picks->rows, picks->row_count, sizeof(*picks->rows), by_rank, (void *)c);
+	err = holders_fill(c->graph, picks->rows, *count, *holders);
+	if (!err)
+		err = holders_add_both(c->graph, picks->least, holders, count);
+	for (size_t i = 0; i < *count && !err; i++)
 		compare_one(c, &(*holders)[i]);
-	qsort(*holders, named, sizeof(**holders), by_growth);
+	if (!err) {
+		qsort(*holders, *count, sizeof(**holders), by_growth);
+		holders_cut(*holders, count, most);
+	}
 	return err;
 }
 
@@ -253,7 +256,7 @@ int heap_holders_compare(struct heap_graph *graph, const struct holders_past *pa
 		return err;
 	for (size_t i = 0; i < picks.row_count; i++)
 		picks.rows[i] = picks.list[picks.rows[i]].block;
-	err = compare_all(&comparison, picks.rows, picks.row_count, most, holders, count);
+	err = compare_all(&comparison, &picks, most, holders, count);
 	picks_fini(&picks);
 	if (err) {
 		heap_holders_free(*holders, *count);
