@@ -148,6 +148,16 @@ class Target:
     def number(self, address, form="<Q"):
         return struct.unpack(form, self.read(address, struct.calcsize(form)))[0]
 
+    def is_code(self, address):
+        """Whether it lies in memory that is executed."""
+        with open(f"/proc/{self.pid}/maps", encoding="utf-8") as file:
+            for line in file:
+                bounds, rights = line.split()[:2]
+                start, end = (int(word, 16) for word in bounds.split("-"))
+                if start <= address < end:
+                    return "x" in rights
+        return False
+
     def has(self, flag):
         return bool(self.layout.flags & self.flags[flag])
 

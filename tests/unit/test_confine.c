@@ -30,7 +30,7 @@
 #define UNCHANGED 255
 #define EVERYTHING                                                                          \
 	(CONFINE_EXAMINE | CONFINE_LOOK | CONFINE_PROBES | CONFINE_TRACE | CONFINE_SIGNAL | \
-	 CONFINE_REPORT | CONFINE_UNLINK | CONFINE_READ)
+	 CONFINE_REPORT | CONFINE_UNLINK | CONFINE_READ | CONFINE_PEEK)
 
 /* The errno of `attempt`, 0 if it does what it is to, once confined to `needs`. */
 static int outcome(unsigned needs, int (*attempt)(void))
@@ -254,7 +254,8 @@ static void test_by_need(void **state)
 		{load_bpf, CONFINE_PROBES, E2BIG},	 {trace, CONFINE_TRACE, 0},
 		{end_somebody, CONFINE_SIGNAL, 0},	 {end_somebody, CONFINE_READ, 0},
 		{end_by_descriptor, CONFINE_EXAMINE, 0}, {read_memory, CONFINE_READ, 0},
-		{rename_a_file, CONFINE_REPORT, ENOENT}, {remove_a_file, CONFINE_UNLINK, ENOENT},
+		{read_memory, CONFINE_PEEK, 0},		 {rename_a_file, CONFINE_REPORT, ENOENT},
+		{remove_a_file, CONFINE_UNLINK, ENOENT},
 	};
 	size_t i;
 
