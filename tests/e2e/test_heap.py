@@ -383,6 +383,7 @@ def test_changing_process(python):
     if not readable(python):
         pytest.skip("its heap is not known")
     with heaps.Keeper(python.command, "replaced") as keeper:
+        keeper.asked("more", 10000)
         keeper.tell(b"run")
         for _ in range(5):
             look = heaps.look(keeper.pid)
