@@ -2,8 +2,9 @@
 /* What a census says of a process, as one JSON object, for tests that compare it with what the
  * process itself says:
  *
- *   heap-dump [--pause] [--save FILE] PID
+ *   heap-dump [--pause] [--survey] [--save FILE] PID
  *
+ * --survey takes a survey (survey.h), which has no figures of pools by size.
  * --save keeps the snapshot (snapshot_save()), with all that was read beside it. Buffers count as
  * owned: no graph is made.
  */
@@ -18,6 +19,7 @@
 #include "base/clock.h"
 #include "heap/balance.h"
 #include "heap/blocks_private.h"
+#include "heap/survey.h"
 #include "python/py_heap_layouts.h"
 
 static _Noreturn void fail(const char *what, int err)
@@ -69,6 +71,20 @@ static json_t *pools_array(const struct heap_blocks *blocks)
 	return array;
 }
 
+/* Adds a type's figures to those that have its name. */
+static void add_type(json_t *object, const char *name, uint64_t objects, uint64_t bytes)
+{
+	json_t *row = json_object_get(object, name);
+
+	if (row) {
+		objects += (uint64_t)json_integer_value(json_array_get(row, 0));
+		bytes += (uint64_t)json_integer_value(json_array_get(row, 1));
+	}
+	if (objects)
+		json_object_set_new_nocheck(
+			object, name, json_pack("[II]", (json_int_t)objects, (json_int_t)bytes));
+}
+
 /* {name: [objects, bytes of their blocks]}; types of one name together. */
 static json_t *types_object(const struct heap_types *types, const struct heap_blocks *blocks)
 {
@@ -83,19 +99,8 @@ static json_t *types_object(const struct heap_types *types, const struct heap_bl
 			sums[type][1] += heap_blocks_size(blocks, i);
 		}
 	}
-	for (uint32_t i = 0; sums && i < heap_types_count(types); i++) {
-		const char *name = heap_types_get(types, (int32_t)i)->name;
-		json_t *row = json_object_get(object, name);
-		json_int_t objects = (json_int_t)sums[i][0], bytes = (json_int_t)sums[i][1];
-
-		if (row) {
-			objects += json_integer_value(json_array_get(row, 0));
-			bytes += json_integer_value(json_array_get(row, 1));
-		}
-		if (objects)
-			json_object_set_new_nocheck(object, name,
-						    json_pack("[II]", objects, bytes));
-	}
+	for (uint32_t i = 0; sums && i < heap_types_count(types); i++)
+		add_type(object, heap_types_get(types, (int32_t)i)->name, sums[i][0], sums[i][1]);
 	free(sums);
 	return object;
 }
@@ -136,9 +141,37 @@ static void save(const struct snapshot *snapshot, const char *name)
 		fail(name, err ? err : -errno);
 }
 
-static void dump(pid_t pid, bool pause, const char *file)
+static void print(json_t *object)
 {
-	struct snapshot_options options = {.pause = pause};
+	json_dumpf(object, stdout, JSON_COMPACT);
+	puts("");
+	json_decref(object);
+}
+
+static void identify(pid_t pid, struct py_process *process, struct py_heap_layout *layout)
+{
+	int err = py_process_identify(py_image_cache_new(), pid, process);
+
+	if (!err)
+		err = py_heap_layout_find(process, layout);
+	if (err)
+		fail("this Python", err);
+}
+
+static json_t *begin_object(const struct snapshot *snapshot, double begin,
+			    const struct heap_balance *balance)
+{
+	json_t *object = json_pack("{sfsIsIsf}", "seconds", clock_seconds(CLOCK_MONOTONIC) - begin,
+				   "rss_bytes", (json_int_t)snapshot_rss_bytes(snapshot),
+				   "swapped_bytes", (json_int_t)snapshot_swapped_bytes(snapshot),
+				   "paused_ms", snapshot_paused_ms(snapshot));
+
+	json_object_set_new(object, "balance", balance_object(balance));
+	return object;
+}
+
+static void dump(pid_t pid, const struct snapshot_options *options, const char *file)
+{
 	static struct py_process process;
 	struct py_heap_layout layout;
 	struct heap_balance balance;
@@ -147,14 +180,11 @@ static void dump(pid_t pid, bool pause, const char *file)
 	struct heap_types *types;
 	double begin;
 	json_t *object;
-	int err = py_process_identify(py_image_cache_new(), pid, &process);
+	int err;
 
-	if (!err)
-		err = py_heap_layout_find(&process, &layout);
-	if (err)
-		fail("this Python", err);
+	identify(pid, &process, &layout);
 	begin = clock_seconds(CLOCK_MONOTONIC);
-	err = snapshot_take(pid, &options, &snapshot);
+	err = snapshot_take(pid, options, &snapshot);
 	if (err)
 		fail("snapshot", err);
 	types = heap_types_new(snapshot, &layout, &process.layout);
@@ -163,41 +193,63 @@ static void dump(pid_t pid, bool pause, const char *file)
 		err = heap_balance_make(snapshot, blocks, NULL, NULL, &balance);
 	if (err)
 		fail("blocks", err);
-	object = json_pack("{sfsIsIsfsI}", "seconds", clock_seconds(CLOCK_MONOTONIC) - begin,
-			   "rss_bytes", snapshot_rss_bytes(snapshot), "swapped_bytes",
-			   snapshot_swapped_bytes(snapshot), "paused_ms",
-			   snapshot_paused_ms(snapshot), "blocks",
-			   (json_int_t)heap_blocks_count(blocks));
-	json_object_set_new(object, "balance", balance_object(&balance));
+	object = begin_object(snapshot, begin, &balance);
 	json_object_set_new(object, "pools", pools_array(blocks));
 	json_object_set_new(object, "types", types_object(types, blocks));
 	add_allocators(object, heap_blocks_allocators(blocks));
-	json_dumpf(object, stdout, JSON_COMPACT);
-	puts("");
+	print(object);
 	if (file)
 		save(snapshot, file);
-	json_decref(object);
 	heap_blocks_free(blocks);
 	heap_types_free(types);
 	snapshot_free(snapshot);
 }
 
+static void dump_survey(pid_t pid, const struct snapshot_options *options)
+{
+	double begin = clock_seconds(CLOCK_MONOTONIC);
+	static struct py_process process;
+	struct py_heap_layout layout;
+	struct heap_survey *survey;
+	json_t *object, *types = json_object();
+	int err;
+
+	identify(pid, &process, &layout);
+	err = heap_survey_take(pid, options, &layout, &process.layout, &survey);
+	if (err)
+		fail("survey", err);
+	for (size_t i = 0; i < survey->row_count; i++)
+		add_type(types, heap_types_get(survey->types, survey->rows[i].type)->name,
+			 survey->rows[i].objects, survey->rows[i].bytes);
+	object = begin_object(survey->snapshot, begin, &survey->balance);
+	json_object_set_new(object, "types", types);
+	add_allocators(object, &survey->allocators);
+	print(object);
+	heap_survey_free(survey);
+}
+
 int main(int argc, char **argv)
 {
+	struct snapshot_options options = {.pause = false};
 	const char *file = NULL;
-	bool pause = false;
+	bool survey = false;
 	int i = 1;
 
 	for (; i < argc && argv[i][0] == '-'; i++) {
 		if (strcmp(argv[i], "--pause") == 0)
-			pause = true;
+			options.pause = true;
+		else if (strcmp(argv[i], "--survey") == 0)
+			survey = true;
 		else if (strcmp(argv[i], "--save") == 0 && i + 1 < argc)
 			file = argv[++i];
 	}
 	if (i != argc - 1) {
-		fprintf(stderr, "heap-dump [--pause] [--save FILE] PID\n");
+		fprintf(stderr, "heap-dump [--pause] [--survey] [--save FILE] PID\n");
 		return 2;
 	}
-	dump(atoi(argv[i]), pause, file);
+	if (survey)
+		dump_survey(atoi(argv[i]), &options);
+	else
+		dump(atoi(argv[i]), &options, file);
 	return 0;
 }

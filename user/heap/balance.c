@@ -6,23 +6,11 @@
  * unexplained. Pages of anonymous memory that nobody claims are other anonymous ones: another
  * allocator's, mappings of libraries.
  */
-#include "heap/balance.h"
-
-#include "heap/blocks_private.h"
-
-struct counting {
-	const struct snapshot *snapshot;
-	const struct heap_blocks *blocks;
-	heap_owned_fn *owned;
-	void *arg;
-	struct heap_balance *balance;
-	uint64_t claimed; /* bytes of pages of pools, arenas, malloc */
-	uint64_t counted; /* of these, under a heading */
-};
+#include "heap/balance_private.h"
 
 /* --- by page --- */
 
-static void count_claim(struct counting *c, enum page_claim claim, uint64_t bytes)
+static void count_claim(struct balance_count *c, enum page_claim claim, uint64_t bytes)
 {
 	switch (claim) {
 	case CLAIM_NONE:
@@ -43,14 +31,15 @@ static void count_claim(struct counting *c, enum page_claim claim, uint64_t byte
 	}
 }
 
-static void count_anonymous(struct counting *c, uint64_t start, uint64_t end)
+static void count_anonymous(struct balance_count *c, uint64_t start, uint64_t end)
 {
 	/* Beyond what claims cover nothing is looked for. */
 	for (uint64_t at = start; at < end; at += CLAIM_BYTES)
 		count_claim(c, heap_blocks_claim(c->blocks, at), CLAIM_BYTES);
 }
 
-static void count_run(struct counting *c, const struct region *r, const struct snapshot_run *run)
+static void count_run(struct balance_count *c, const struct region *r,
+		      const struct snapshot_run *run)
 {
 	uint64_t bytes = (uint64_t)run->pages * snapshot_page_size(c->snapshot);
 
@@ -68,7 +57,7 @@ static void count_run(struct counting *c, const struct region *r, const struct s
 		count_anonymous(c, run->start, run->start + bytes);
 }
 
-static void count_pages(struct counting *c)
+static void count_pages(struct balance_count *c)
 {
 	const struct snapshot_run *runs;
 	size_t count = snapshot_runs(c->snapshot, &runs);
@@ -84,7 +73,7 @@ static void count_pages(struct counting *c)
 /* --- by block --- */
 
 /* The heading of a block in use, of which `mapped` says whether it is a mapping of its own. */
-static uint64_t *heading(struct counting *c, uint32_t block, int32_t type, bool mapped)
+static uint64_t *heading(struct balance_count *c, uint32_t block, int32_t type, bool mapped)
 {
 	bool owned = type != BLOCK_BUFFER || !c->owned || c->owned(c->arg, block);
 
@@ -95,34 +84,68 @@ static uint64_t *heading(struct counting *c, uint32_t block, int32_t type, bool 
 	return type == BLOCK_BUFFER ? &c->balance->buffers : &c->balance->objects;
 }
 
-static void count_blocks_of(struct counting *c, const struct heap_run *run)
+/* Of a run all of whose pages are resident no block needs to be asked for its own. */
+void balance_add_run(struct balance_count *c, const struct heap_run *run, const int32_t *types)
 {
-	bool mapped = run->kind == RUN_MAPPED;
+	bool mapped = run->kind == RUN_MAPPED, pool = run->kind == RUN_POOL;
+	bool whole = snapshot_resident(c->snapshot, run->start, run->end) == run->end - run->start;
 
 	for (uint32_t i = 0; i < run->count; i++) {
-		uint32_t block = run->first + i;
-		int32_t type = c->blocks->block_types[block];
 		uint64_t start, end, bytes, *under;
 
 		blocks_space(c->blocks, run, i, &start, &end);
-		bytes = snapshot_resident(c->snapshot, start, end);
-		if (type == BLOCK_FREE)
-			under = run->kind == RUN_POOL ? &c->balance->pool_free
-						      : &c->balance->malloc_free;
-		else if (type == BLOCK_CACHED)
+		bytes = whole ? end - start : snapshot_resident(c->snapshot, start, end);
+		if (types[i] == BLOCK_FREE)
+			under = pool ? &c->balance->pool_free : &c->balance->malloc_free;
+		else if (types[i] == BLOCK_CACHED)
 			under = &c->balance->pool_free;
 		else
-			under = heading(c, block, type, mapped);
+			under = heading(c, run->first + i, types[i], mapped);
 		*under += bytes;
 		c->counted += bytes;
 	}
 }
 
+void balance_begin(struct balance_count *c)
+{
+	*c->balance = (struct heap_balance){.objects = 0};
+	c->claimed = c->counted = 0;
+	count_pages(c);
+}
+
+/* Takes what is counted twice from where it is least missed. Only memory that was made to look like
+ * pools inside of malloc's heaps is. */
+static void take_back(struct heap_balance *b, uint64_t bytes)
+{
+	uint64_t *fields[] = {&b->arena_free, &b->pool_free,	  &b->malloc_free, &b->malloc_used,
+			      &b->buffers,    &b->mapped_buffers, &b->objects};
+
+	for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++) {
+		uint64_t part = bytes < *fields[i] ? bytes : *fields[i];
+
+		*fields[i] -= part;
+		bytes -= part;
+	}
+}
+
+void balance_end(struct balance_count *c)
+{
+	const struct heap_allocators *a = &c->blocks->allocators;
+
+	/* Heads of pools and what is behind their last block is of no use to anybody else. */
+	c->balance->pool_free += a->pool_header_bytes;
+	c->balance->arena_free += a->free_pool_bytes;
+	c->counted += a->pool_header_bytes + a->free_pool_bytes;
+	if (c->claimed > c->counted)
+		c->balance->unexplained = c->claimed - c->counted;
+	else
+		take_back(c->balance, c->counted - c->claimed);
+}
+
 int heap_balance_make(const struct snapshot *snapshot, const struct heap_blocks *blocks,
 		      heap_owned_fn *owned, void *arg, struct heap_balance *balance)
 {
-	const struct heap_allocators *a = &blocks->allocators;
-	struct counting c = {
+	struct balance_count count = {
 		.snapshot = snapshot,
 		.blocks = blocks,
 		.owned = owned,
@@ -130,14 +153,10 @@ int heap_balance_make(const struct snapshot *snapshot, const struct heap_blocks 
 		.balance = balance,
 	};
 
-	*balance = (struct heap_balance){.objects = 0};
-	count_pages(&c);
+	balance_begin(&count);
 	for (size_t i = 0; i < blocks->run_count; i++)
-		count_blocks_of(&c, &blocks->runs[i]);
-	/* Heads of pools and what is behind their last block is of no use to anybody else. */
-	balance->pool_free += a->pool_header_bytes;
-	balance->arena_free += a->free_pool_bytes;
-	c.counted += a->pool_header_bytes + a->free_pool_bytes;
-	balance->unexplained = c.claimed > c.counted ? c.claimed - c.counted : 0;
+		balance_add_run(&count, &blocks->runs[i],
+				&blocks->block_types[blocks->runs[i].first]);
+	balance_end(&count);
 	return 0;
 }

@@ -15,8 +15,6 @@
 #include "base/array.h"
 #include "heap/blocks_private.h"
 
-#define DEBUG_SAMPLE 4096 /* blocks */
-
 /* --- claims --- */
 
 struct heap_run *blocks_add_run(struct heap_blocks *b)
@@ -144,8 +142,6 @@ static int number_blocks(struct heap_blocks *b)
 		while ((uint64_t)entry << NEAR_SHIFT < b->runs[i].first + b->runs[i].count)
 			b->near[entry++] = (uint32_t)i;
 	}
-	for (uint32_t i = 0; i < b->block_count; i++)
-		b->block_types[i] = BLOCK_BUFFER;
 	return 0;
 }
 
@@ -218,35 +214,17 @@ uint32_t blocks_debug_bytes(const unsigned char *memory, uint64_t size)
 	return bytes;
 }
 
-/* PYTHONMALLOC=debug can be set for any build: some blocks say whether it was. */
-static bool has_debug_hooks(const struct heap_blocks *b)
+/* A type is larger than any block of a pool. */
+static bool is_in_a_pool(const void *arg, uint64_t addr)
 {
-	uint32_t with = 0, without = 0;
-
-	for (uint32_t i = 0; i < b->block_count && with + without < DEBUG_SAMPLE; i++) {
-		uint64_t start, end;
-		const unsigned char *memory;
-
-		if (b->block_types[i] == BLOCK_FREE)
-			continue;
-		blocks_bounds(b, i, &start, &end);
-		if (end < start + PY_HEAP_DEBUG_BEFORE)
-			continue;
-		memory = snapshot_at(b->snapshot, start, PY_HEAP_DEBUG_BEFORE);
-		if (!memory)
-			continue;
-		if (blocks_debug_bytes(memory, PY_HEAP_DEBUG_BEFORE))
-			with++;
-		else
-			without++;
-	}
-	return with > without / 4;
+	return heap_blocks_claim(arg, addr) == CLAIM_POOL;
 }
 
-static int find_all(struct heap_blocks *b)
+int blocks_find_runs(struct heap_blocks *b)
 {
 	int err = page_map_init(&b->claims, CLAIM_SHIFT);
 
+	classify_init(b);
 	if (!err)
 		err = pools_find(b);
 	if (!err)
@@ -255,20 +233,43 @@ static int find_all(struct heap_blocks *b)
 		err = claim_found(b);
 	if (!err)
 		err = mapped_find(b);
-	if (err)
-		return err;
-	sort_runs(b);
-	err = number_blocks(b);
+	if (!err)
+		sort_runs(b);
+	heap_types_set_refuse(b->types, is_in_a_pool, b);
+	return err;
+}
+
+void blocks_sort_out(struct heap_blocks *b, const struct heap_run *run, int32_t *types)
+{
+	for (uint32_t i = 0; i < run->count; i++)
+		types[i] = BLOCK_BUFFER;
+	if (run->kind == RUN_POOL)
+		pool_sort_out(b, run, types);
+	else if (run->kind == RUN_CHUNKS)
+		chunks_sort_out(b, run, types);
+	classify_run(b, run, types);
+}
+
+static int find_all(struct heap_blocks *b)
+{
+	int err = blocks_find_runs(b);
+
+	if (!err)
+		err = number_blocks(b);
 	if (!err)
 		err = claim_numbered(b);
-	if (err)
-		return err;
-	pools_sort_out(b);
-	chunks_sort_out(b);
-	b->has_debug_hooks = has_debug_hooks(b);
-	classify(b);
-	values_find(b);
-	return 0;
+	/* Pools first: they say for sure whether there are debug hooks. */
+	for (size_t i = 0; i < b->run_count && !err; i++) {
+		if (b->runs[i].kind == RUN_POOL)
+			blocks_sort_out(b, &b->runs[i], &b->block_types[b->runs[i].first]);
+	}
+	for (size_t i = 0; i < b->run_count && !err; i++) {
+		if (b->runs[i].kind != RUN_POOL)
+			blocks_sort_out(b, &b->runs[i], &b->block_types[b->runs[i].first]);
+	}
+	if (!err)
+		values_find(b);
+	return err;
 }
 
 int heap_blocks_find(struct snapshot *snapshot, const struct py_heap_layout *layout,
@@ -292,10 +293,9 @@ int heap_blocks_find(struct snapshot *snapshot, const struct py_heap_layout *lay
 	return 0;
 }
 
-void heap_blocks_free(struct heap_blocks *b)
+void blocks_fini(struct heap_blocks *b)
 {
-	if (!b)
-		return;
+	heap_types_set_refuse(b->types, NULL, NULL);
 	page_map_fini(&b->claims);
 	free(b->runs);
 	free(b->arenas);
@@ -303,6 +303,13 @@ void heap_blocks_free(struct heap_blocks *b)
 	free(b->chunks);
 	free(b->near);
 	free(b->block_types);
+}
+
+void heap_blocks_free(struct heap_blocks *b)
+{
+	if (!b)
+		return;
+	blocks_fini(b);
 	free(b);
 }
 
@@ -323,7 +330,7 @@ static const struct heap_run *run_of(const struct heap_blocks *b, uint32_t block
 }
 
 /* Bounds of what a run's block number `index` gives to its user. */
-static void bounds_in(const struct heap_blocks *b, const struct heap_run *run, uint32_t index,
+void blocks_bounds_in(const struct heap_blocks *b, const struct heap_run *run, uint32_t index,
 		      uint64_t *start, uint64_t *end)
 {
 	const uint32_t *place = &b->chunks[run->chunk + index];
@@ -353,7 +360,7 @@ void blocks_space(const struct heap_blocks *b, const struct heap_run *run, uint3
 
 	switch (run->kind) {
 	case RUN_POOL:
-		bounds_in(b, run, index, start, end);
+		blocks_bounds_in(b, run, index, start, end);
 		return;
 	case RUN_CHUNKS:
 		*start = run->start + (uint64_t)(place[0] & ~1u) * 8;
@@ -370,7 +377,7 @@ void blocks_bounds(const struct heap_blocks *b, uint32_t block, uint64_t *start,
 {
 	const struct heap_run *run = run_of(b, block);
 
-	bounds_in(b, run, block - run->first, start, end);
+	blocks_bounds_in(b, run, block - run->first, start, end);
 }
 
 uint64_t heap_blocks_addr(const struct heap_blocks *b, uint32_t block)
@@ -478,7 +485,7 @@ static uint32_t find_in_chunks(const struct heap_blocks *b, uint64_t addr)
 	    (next >> CLAIM_BITS) - run->first < high)
 		high = (next >> CLAIM_BITS) - run->first + 1;
 	index = last_chunk(b, run, low, high, (uint32_t)((at - run->start) / 8));
-	bounds_in(b, run, index, &start, &end);
+	blocks_bounds_in(b, run, index, &start, &end);
 	return addr >= start && addr < end ? run->first + index : BLOCK_NONE;
 }
 

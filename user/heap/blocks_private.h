@@ -36,6 +36,7 @@ struct heap_run {
 	uint32_t arena; /* RUN_POOL: number of its arena */
 	uint32_t free_list; /* RUN_POOL: offset of its first free block, 0: none */
 	enum run_kind kind;
+	bool ends_heap; /* RUN_CHUNKS: its last chunk is the top */
 };
 
 /* From its first pool to its end. */
@@ -65,7 +66,9 @@ struct heap_blocks {
 	int32_t *block_types;
 	uint32_t block_count;
 	uint32_t pool_first;  /* bytes of a pool's head */
-	bool has_debug_hooks; /* each block begins with PY_HEAP_DEBUG_BEFORE bytes or twice that */
+	bool has_debug_hooks; /* blocks begin with PY_HEAP_DEBUG_BEFORE bytes or twice that */
+	uint32_t offsets[4];  /* of objects in their blocks */
+	unsigned offset_count;
 	struct page_map claims;
 	struct heap_allocators allocators;
 };
@@ -74,8 +77,8 @@ struct heap_blocks {
 
 /* Adds a run for each pool. 0 or -ENOMEM. */
 int pools_find(struct heap_blocks *blocks);
-/* Marks the free blocks of all pools and counts. Once blocks are numbered. */
-void pools_sort_out(struct heap_blocks *blocks);
+/* Marks the free blocks among `types`, one for each block of the pool, and counts. */
+void pool_sort_out(struct heap_blocks *blocks, const struct heap_run *pool, int32_t *types);
 /* Claims what lies between an arena's pools. 0 or -ENOMEM. */
 int pools_claim_arenas(struct heap_blocks *blocks);
 
@@ -83,7 +86,8 @@ int pools_claim_arenas(struct heap_blocks *blocks);
 
 /* Adds runs for glibc's heaps, or sets allocators.opaque. 0, -ENOMEM, -E2BIG. */
 int chunks_find(struct heap_blocks *blocks);
-void chunks_sort_out(struct heap_blocks *blocks);
+/* As pool_sort_out(). */
+void chunks_sort_out(struct heap_blocks *blocks, const struct heap_run *run, int32_t *types);
 
 /* --- mapped.c --- */
 
@@ -93,8 +97,9 @@ int mapped_find(struct heap_blocks *blocks);
 
 /* --- classify.c --- */
 
-/* Finds the objects: sets block_types of blocks in use. */
-void classify(struct heap_blocks *blocks);
+void classify_init(struct heap_blocks *blocks);
+/* Finds the objects among a run's blocks whose type in `types` is not BLOCK_FREE. */
+void classify_run(struct heap_blocks *blocks, const struct heap_run *run, int32_t *types);
 
 /* --- values.c --- */
 
@@ -103,6 +108,13 @@ void values_find(struct heap_blocks *blocks);
 
 /* --- blocks.c --- */
 
+/* Finds runs, claims what they take, and sorts them; numbers nothing. 0 or -errno. */
+int blocks_find_runs(struct heap_blocks *blocks);
+/* Frees what `blocks` owns, but not itself. */
+void blocks_fini(struct heap_blocks *blocks);
+/* Marks and classifies a run's blocks: `types` has room for one each. */
+void blocks_sort_out(struct heap_blocks *blocks, const struct heap_run *run, int32_t *types);
+/* Bytes that debug hooks put before what is at `memory`, of which `size` bytes are there. */
 uint32_t blocks_debug_bytes(const unsigned char *memory, uint64_t size);
 /* NULL: out of memory. */
 struct heap_run *blocks_add_run(struct heap_blocks *blocks);
@@ -114,8 +126,10 @@ int blocks_claim(struct heap_blocks *blocks, uint64_t start, uint64_t end, enum 
 /* What a run's block number `index` takes of its run, with its head. */
 void blocks_space(const struct heap_blocks *blocks, const struct heap_run *run, uint32_t index,
 		  uint64_t *start, uint64_t *end);
-/* Where the block's memory begins, and where it ends for its user. */
+/* Where its memory begins, and where it ends for its user. */
 void blocks_bounds(const struct heap_blocks *blocks, uint32_t block, uint64_t *start,
 		   uint64_t *end);
+void blocks_bounds_in(const struct heap_blocks *blocks, const struct heap_run *run, uint32_t index,
+		      uint64_t *start, uint64_t *end);
 
 #endif

@@ -86,6 +86,7 @@ static int close_run(struct walk *w, uint64_t addr)
 		return 0;
 	err = add_place(w, addr, false);
 	w->run->end = addr;
+	w->run->ends_heap = addr == w->end;
 	w->run->count = (uint32_t)(w->b->chunk_count - w->run->chunk) - 1;
 	w->run = NULL;
 	return err;
@@ -150,6 +151,11 @@ static int walk(struct heap_blocks *b, uint64_t start, uint64_t end)
 	while (at < end && !err) {
 		uint64_t size = plausible_size(b, at, end);
 
+		if (size == FENCEPOST_BYTES) { /* nobody's */
+			err = close_run(&w, at);
+			at += size;
+			continue;
+		}
 		if (size) {
 			/* The one that ends with the memory is the top, which is free. */
 			err = add_chunk(&w, at,
@@ -169,14 +175,12 @@ static int walk(struct heap_blocks *b, uint64_t start, uint64_t end)
 static int add_heap(struct heap_blocks *b, uint64_t first_chunk, uint64_t start, uint64_t end)
 {
 	size_t before = b->segment_count;
-	int err = 0;
 
 	if (!ARRAY_HAS_ROOM(b->segments, b->segment_count, b->segment_room))
 		return -ENOMEM;
 	b->segments[before] = (struct heap_segment){start, end};
 	b->segment_count++;
-	err = walk(b, first_chunk, end);
-	return err;
+	return walk(b, first_chunk, end);
 }
 
 /* --- heaps of other arenas --- */
@@ -185,15 +189,27 @@ struct heap_info {
 	uint64_t arena, previous, size, writable;
 };
 
-static bool read_heap_info(const struct heap_blocks *b, uint64_t heap, const struct region *r,
-			   struct heap_info *info)
+/* 1: there is something at `heap`; 0: there is not; -errno. */
+static int read_heap_info(struct heap_blocks *b, uint64_t heap, struct heap_info *info)
+{
+	int err;
+
+	if (!(snapshot_page(b->snapshot, heap) & PAGE_RESIDENT))
+		return 0;
+	err = snapshot_fetch_heads(b->snapshot, &heap, 1, sizeof(*info), (unsigned char *)info);
+	return err ? err : 1;
+}
+
+static bool is_plausible(const struct heap_blocks *b, uint64_t heap, const struct region *r,
+			 const struct heap_info *info)
 {
 	unsigned page = snapshot_page_size(b->snapshot);
+	uint64_t offset = info->arena & (HEAP_BYTES - 1);
 
-	return snapshot_read(b->snapshot, heap, info, sizeof(*info)) && info->size &&
-	       info->size <= HEAP_BYTES && info->size <= r->end - heap && info->size % page == 0 &&
-	       info->writable >= info->size && info->writable <= HEAP_BYTES &&
-	       info->previous % HEAP_BYTES == 0;
+	return info->size && info->size <= HEAP_BYTES && info->size <= r->end - heap &&
+	       info->size % page == 0 && info->writable >= info->size &&
+	       info->writable <= HEAP_BYTES && info->previous % HEAP_BYTES == 0 &&
+	       offset >= sizeof(*info) && offset <= 2 * sizeof(*info);
 }
 
 /* How many chunks from `addr` on are plausible, at most `most`; `most` too if they reach the end.
@@ -244,22 +260,24 @@ static int try_heap(struct heap_blocks *b, uint64_t heap, const struct region *r
 {
 	struct heap_info info, first;
 	uint64_t end, chunk, first_heap;
+	int found = read_heap_info(b, heap, &info);
 
-	if (!read_heap_info(b, heap, r, &info))
-		return 0;
+	if (found <= 0 || !is_plausible(b, heap, r, &info))
+		return found < 0 ? found : 0;
 	end = heap + info.size;
 	first_heap = info.arena & ~(HEAP_BYTES - 1);
-	if (info.arena - first_heap < 32 || info.arena - first_heap > 64)
-		return 0;
-	if (first_heap == heap) {
-		chunk = first_chunk_behind(b, info.arena, end);
-	} else {
+	chunk = heap + (info.arena - first_heap);
+	if (first_heap != heap) {
 		/* Another heap of that arena: only a heap_info is before its chunks. */
-		if (!snapshot_read(b->snapshot, first_heap, &first, sizeof(first)) ||
-		    first.arena != info.arena)
-			return 0;
-		chunk = heap + (info.arena - first_heap);
+		found = read_heap_info(b, first_heap, &first);
+		if (found <= 0 || first.arena != info.arena)
+			return found < 0 ? found : 0;
 	}
+	found = snapshot_fetch(b->snapshot, heap, end);
+	if (found)
+		return found;
+	if (first_heap == heap)
+		chunk = first_chunk_behind(b, info.arena, end);
 	return chunk ? add_heap(b, chunk, heap, end) : 0;
 }
 
@@ -300,10 +318,13 @@ int chunks_find(struct heap_blocks *b)
 		const struct region *r = snapshot_region(b->snapshot, i);
 		uint64_t heap;
 
-		if (!r->copied_bytes || !r->writable)
+		if (!r->resident_bytes || !r->writable || !r->readable)
 			continue;
-		if (r->kind == REGION_HEAP)
-			err = add_heap(b, r->start, r->start, r->end);
+		if (r->kind == REGION_HEAP) {
+			err = snapshot_fetch(b->snapshot, r->start, r->end);
+			if (!err)
+				err = add_heap(b, r->start, r->start, r->end);
+		}
 		if (r->kind != REGION_ANONYMOUS)
 			continue;
 		heap = (r->start + HEAP_BYTES - 1) & ~(HEAP_BYTES - 1);
@@ -326,7 +347,7 @@ static uint64_t trimmable(const struct heap_blocks *b, uint64_t start, uint64_t 
 	return start < end ? snapshot_resident(b->snapshot, start, end) : 0;
 }
 
-static void sort_out_run(struct heap_blocks *b, const struct heap_run *run, bool last)
+void chunks_sort_out(struct heap_blocks *b, const struct heap_run *run, int32_t *types)
 {
 	struct heap_allocators *a = &b->allocators;
 
@@ -340,28 +361,11 @@ static void sort_out_run(struct heap_blocks *b, const struct heap_run *run, bool
 			a->malloc_used_bytes += bytes;
 			continue;
 		}
-		b->block_types[run->first + i] = BLOCK_FREE;
+		types[i] = BLOCK_FREE;
 		a->malloc_trimmable_bytes += trimmable(b, start, end);
-		if (last && i + 1 == run->count)
+		if (run->ends_heap && i + 1 == run->count)
 			a->malloc_top_bytes += bytes;
 		else
 			a->malloc_free_bytes += bytes;
-	}
-}
-
-static bool ends_a_segment(const struct heap_blocks *b, uint64_t end)
-{
-	for (size_t i = 0; i < b->segment_count; i++) {
-		if (b->segments[i].end == end)
-			return true;
-	}
-	return false;
-}
-
-void chunks_sort_out(struct heap_blocks *b)
-{
-	for (size_t i = 0; i < b->run_count; i++) {
-		if (b->runs[i].kind == RUN_CHUNKS)
-			sort_out_run(b, &b->runs[i], ends_a_segment(b, b->runs[i].end));
 	}
 }

@@ -12,28 +12,18 @@
 
 #define IMMORTAL_OVERFLOW 1 /* 3.14+: ob_overflow is 0 or 1 */
 
-/* Where objects may begin in a block, in bytes. */
-struct offsets {
-	uint32_t offsets[4];
-	unsigned count;
-};
-
-static struct offsets possible_offsets(const struct heap_blocks *b)
+void classify_init(struct heap_blocks *b)
 {
 	const struct py_heap_layout *l = b->layout;
-	struct offsets o = {{0, l->gc_head}, l->gc_head ? 2 : 1};
 
-	if (l->pre_bytes) {
-		unsigned count = o.count;
-
-		for (unsigned i = 0; i < count; i++) {
-			uint32_t offset = o.offsets[i] + l->pre_bytes;
-
-			if (offset != l->gc_head)
-				o.offsets[o.count++] = offset;
-		}
-	}
-	return o;
+	b->offsets[b->offset_count++] = 0;
+	if (l->gc_head)
+		b->offsets[b->offset_count++] = l->gc_head;
+	/* Two words before the GC head, or before an object without one. */
+	if (l->pre_bytes && l->pre_bytes != l->gc_head)
+		b->offsets[b->offset_count++] = l->pre_bytes;
+	if (l->pre_bytes)
+		b->offsets[b->offset_count++] = l->gc_head + l->pre_bytes;
 }
 
 enum verdict { NO_OBJECT, OBJECT, CACHED };
@@ -108,19 +98,19 @@ static enum verdict judge(const struct heap_blocks *b, const unsigned char *obje
 }
 
 /* `memory`: the block's beginning; `size`: all of its bytes. */
-static int32_t classify_block(struct heap_blocks *b, const struct offsets *offsets,
-			      const unsigned char *memory, uint64_t size)
+static int32_t classify_block(struct heap_blocks *b, const unsigned char *memory, uint64_t size,
+			      bool has_debug_hooks)
 {
 	int32_t best = BLOCK_BUFFER, type;
 
-	if (b->has_debug_hooks) {
+	if (has_debug_hooks) {
 		uint32_t debug = blocks_debug_bytes(memory, size);
 
 		memory += debug;
 		size -= debug;
 	}
-	for (unsigned i = 0; i < offsets->count; i++) {
-		uint32_t offset = offsets->offsets[i];
+	for (unsigned i = 0; i < b->offset_count; i++) {
+		uint32_t offset = b->offsets[i];
 		enum verdict verdict;
 
 		if (size < offset + b->layout->object_head)
@@ -135,26 +125,88 @@ static int32_t classify_block(struct heap_blocks *b, const struct offsets *offse
 }
 
 #define LOOKED_AT 128 /* bytes of a block that the checks read at most */
+/* Blocks of a run that say whether there are debug hooks: of malloc's, C libraries have some
+ * without. */
+#define DEBUG_SAMPLE(run) ((run)->kind == RUN_POOL ? 4u : 256u)
 
-void classify(struct heap_blocks *b)
+/* The block's beginning, in `buf` if it lies apart; NULL: it was not copied. */
+static const unsigned char *memory_of(const struct heap_blocks *b, uint64_t start, uint64_t end,
+				      unsigned char *buf)
 {
-	struct offsets offsets = possible_offsets(b);
+	size_t len = end - start < LOOKED_AT ? end - start : LOOKED_AT;
+	const unsigned char *memory;
 
-	for (uint32_t i = 0; i < b->block_count; i++) {
-		uint64_t start, end;
+	if (end <= start)
+		return NULL;
+	memory = snapshot_at(b->snapshot, start, len);
+	if (memory)
+		return memory;
+	return snapshot_read_apart(b->snapshot, start, buf, len) ? buf : NULL;
+}
+
+/* PYTHONMALLOC=debug can be set for any build: the first blocks say whether it was. */
+static bool has_debug_hooks(const struct heap_blocks *b, const struct heap_run *run,
+			    const int32_t *types)
+{
+	unsigned char buf[LOOKED_AT];
+	unsigned looked_at = 0;
+
+	for (uint32_t i = 0; i < run->count && looked_at < DEBUG_SAMPLE(run); i++) {
 		const unsigned char *memory;
+		uint64_t start, end;
 
-		if (b->block_types[i] == BLOCK_FREE)
+		if (types[i] == BLOCK_FREE)
 			continue;
-		blocks_bounds(b, i, &start, &end);
-		if (end <= start)
+		blocks_bounds_in(b, run, i, &start, &end);
+		memory = memory_of(b, start, end, buf);
+		if (memory && blocks_debug_bytes(memory, end - start))
+			return true;
+		looked_at++;
+	}
+	return false;
+}
+
+static void classify_one(struct heap_blocks *b, const unsigned char *memory, uint64_t start,
+			 uint64_t end, int32_t *type)
+{
+	*type = classify_block(b, memory, end - start, b->has_debug_hooks);
+	if (*type == BLOCK_CACHED)
+		b->allocators.cached_bytes += snapshot_resident(b->snapshot, start, end);
+}
+
+/* A pool all of which was copied, as nearly all are. `memory`: its first byte. */
+static void classify_pool(struct heap_blocks *b, const struct heap_run *run, int32_t *types,
+			  const unsigned char *memory)
+{
+	uint32_t offset = b->pool_first;
+
+	for (uint32_t i = 0; i < run->count; i++, offset += run->stride) {
+		if (types[i] != BLOCK_FREE)
+			classify_one(b, memory + offset, run->start + offset,
+				     run->start + offset + run->stride, &types[i]);
+	}
+}
+
+void classify_run(struct heap_blocks *b, const struct heap_run *run, int32_t *types)
+{
+	const unsigned char *memory = NULL;
+	unsigned char buf[LOOKED_AT];
+	uint64_t start, end;
+
+	b->has_debug_hooks = b->has_debug_hooks || has_debug_hooks(b, run, types);
+	if (run->kind == RUN_POOL)
+		memory = snapshot_at(b->snapshot, run->start,
+				     b->pool_first + (uint64_t)run->count * run->stride);
+	if (memory) {
+		classify_pool(b, run, types, memory);
+		return;
+	}
+	for (uint32_t i = 0; i < run->count; i++) {
+		if (types[i] == BLOCK_FREE)
 			continue;
-		memory = snapshot_at(b->snapshot, start,
-				     end - start < LOOKED_AT ? end - start : LOOKED_AT);
-		if (!memory)
-			continue;
-		b->block_types[i] = classify_block(b, &offsets, memory, end - start);
-		if (b->block_types[i] == BLOCK_CACHED)
-			b->allocators.cached_bytes += snapshot_resident(b->snapshot, start, end);
+		blocks_bounds_in(b, run, i, &start, &end);
+		memory = memory_of(b, start, end, buf);
+		if (memory)
+			classify_one(b, memory, start, end, &types[i]);
 	}
 }

@@ -7,6 +7,7 @@
  * padding, from 2.43 on less a head in addition; mapped is a whole number of pages in either case.
  */
 #include <errno.h>
+#include <stdlib.h>
 
 #include "heap/blocks_private.h"
 
@@ -16,25 +17,34 @@
 #define HEAD_BYTES	16
 #define STACK_CHUNK_MIN 16384 /* DATA_STACK_CHUNK_SIZE */
 
-/* Unclaimed memory: `at` is its first byte, `end` that of its region. */
+/* Unclaimed memory: `at` is its first byte, `end` that of its region, `head` what is there. */
 struct place {
 	struct heap_blocks *b;
 	uint64_t at, end;
 	uint64_t page;
+	const unsigned char *head;
 };
 
-/* Bytes of the mapping of a chunk whose head is `padding` behind its start; 0: there is none. */
-static uint64_t mapped_bytes(const struct place *p, uint64_t padding)
-{
-	uint64_t head[2], size, bytes;
+#define LOOKED_AT 32 /* bytes of `head` */
 
-	if (!snapshot_read(p->b->snapshot, p->at + padding, head, sizeof(head)) ||
-	    (head[0] & ~(uint64_t)HUGE_PAGES) != padding || (head[1] & SIZE_FLAGS) != IS_MAPPED)
+static uint64_t word_at(const struct place *p, unsigned offset)
+{
+	uint64_t word;
+
+	memcpy(&word, p->head + offset, sizeof(word));
+	return word;
+}
+
+/* Bytes of the mapping of a chunk whose head, `padding` behind its start, has these two words; 0:
+ * there is none. */
+static uint64_t mapped_bytes(const struct place *p, uint64_t padding, uint64_t before,
+			     uint64_t head)
+{
+	uint64_t size = head & ~(uint64_t)SIZE_FLAGS, bytes = size + padding;
+
+	if ((before & ~(uint64_t)HUGE_PAGES) != padding || (head & SIZE_FLAGS) != IS_MAPPED ||
+	    size % HEAD_BYTES || size > p->end - p->at)
 		return 0;
-	size = head[1] & ~(uint64_t)SIZE_FLAGS;
-	if (size % 16 || size > p->end - p->at)
-		return 0;
-	bytes = size + padding;
 	if (bytes % p->page)
 		bytes += HEAD_BYTES;
 	return bytes % p->page == 0 && bytes >= 2 * p->page && bytes <= p->end - p->at ? bytes : 0;
@@ -55,19 +65,34 @@ static int add_mapped(const struct place *p, uint64_t padding, uint64_t bytes)
 	};
 	p->b->allocators.mapped_chunk_bytes +=
 		snapshot_resident(p->b->snapshot, run->start, run->end);
-	return 0;
+	return snapshot_fetch(p->b->snapshot, p->at, p->at + p->page);
 }
 
-/* Adds a chunk that begins there. Bytes of it; 0: none begins there; -ENOMEM. */
-static int64_t try_mapped(const struct place *p, bool padded)
+/* A chunk that was asked to be aligned: its head is somewhere in the first page of its mapping. */
+static int64_t try_padded(const struct place *p)
 {
-	for (uint64_t padding = 0; padding < (padded ? p->page : 1); padding += HEAD_BYTES) {
-		uint64_t bytes = mapped_bytes(p, padding);
+	uint64_t padding, head[2], bytes, start, end;
+	int err;
 
+	if (!snapshot_mapping_of(p->b->snapshot, p->at, &start, &end) || start != p->at)
+		return 0;
+	err = snapshot_fetch(p->b->snapshot, p->at, p->at + p->page);
+	for (padding = HEAD_BYTES; !err && padding < p->page; padding += HEAD_BYTES) {
+		if (!snapshot_read(p->b->snapshot, p->at + padding, head, sizeof(head)))
+			continue;
+		bytes = mapped_bytes(p, padding, head[0], head[1]);
 		if (bytes)
 			return add_mapped(p, padding, bytes) ?: (int64_t)bytes;
 	}
-	return 0;
+	return err;
+}
+
+/* Adds a chunk that begins there. Bytes of it; 0: none begins there; -errno. */
+static int64_t try_mapped(const struct place *p)
+{
+	uint64_t bytes = mapped_bytes(p, 0, word_at(p, 0), word_at(p, 8));
+
+	return bytes ? add_mapped(p, 0, bytes) ?: (int64_t)bytes : try_padded(p);
 }
 
 /* struct _PyStackChunk: previous chunk, its size, how many words of it are taken. Bytes of it, or
@@ -77,72 +102,108 @@ static int64_t try_data_stack(const struct place *p)
 	const struct py_heap_layout *l = p->b->layout;
 	uint64_t previous, size, top;
 
-	if (l->chunk_size == PY_NONE)
+	if (l->chunk_size == PY_NONE || l->chunk_top > LOOKED_AT - sizeof(top) ||
+	    l->chunk_size > LOOKED_AT - sizeof(size))
 		return 0;
-	if (!snapshot_read(p->b->snapshot, p->at + l->chunk_previous, &previous,
-			   sizeof(previous)) ||
-	    !snapshot_read(p->b->snapshot, p->at + l->chunk_size, &size, sizeof(size)) ||
-	    !snapshot_read(p->b->snapshot, p->at + l->chunk_top, &top, sizeof(top)))
-		return 0;
+	previous = word_at(p, l->chunk_previous);
+	size = word_at(p, l->chunk_size);
+	top = word_at(p, l->chunk_top);
 	if (size < STACK_CHUNK_MIN || size % p->page || size > p->end - p->at ||
 	    top > size / sizeof(uint64_t))
 		return 0;
-	if (previous && (previous % p->page || !snapshot_at(p->b->snapshot, previous, 1)))
+	if (previous &&
+	    (previous % p->page || !(snapshot_page(p->b->snapshot, previous) & PAGE_RESIDENT)))
 		return 0;
 	return blocks_claim(p->b, p->at, p->at + size, CLAIM_DATA_STACK, CLAIM_NO_NUMBER)
 		       ?: (int64_t)size;
 }
 
-static bool is_unclaimed(const struct heap_blocks *b, uint64_t addr)
-{
-	return heap_blocks_claim(b, addr) == CLAIM_NONE;
-}
+/* Pages that nobody has claimed, until there are enough of them for one look. */
+struct batch {
+	struct heap_blocks *b;
+	const struct region *region;
+	uint64_t skip; /* to where what was found reaches */
+	size_t count;
+	uint64_t addrs[SNAPSHOT_HEADS];
+	unsigned char heads[SNAPSHOT_HEADS * LOOKED_AT];
+};
 
-/* Looks at each unclaimed page of [start, end), which are copied. `*skip`: to where what was found
- * reaches. */
-static int look_at(struct heap_blocks *b, const struct region *r, uint64_t start, uint64_t end,
-		   uint64_t *skip)
+static int look_at_batch(struct batch *batch)
 {
-	struct place p = {.b = b, .end = r->end, .page = snapshot_page_size(b->snapshot)};
-	uint64_t left = UINT64_MAX, from, to;
+	struct place p = {.b = batch->b, .page = snapshot_page_size(batch->b->snapshot)};
+	int err = snapshot_fetch_heads(p.b->snapshot, batch->addrs, batch->count, LOOKED_AT,
+				       batch->heads);
 
-	for (p.at = start; p.at < end; p.at += p.page) {
+	for (size_t i = 0; i < batch->count && !err; i++) {
 		int64_t bytes;
 
-		if (p.at < *skip || !is_unclaimed(b, p.at))
+		p.at = batch->addrs[i];
+		if (p.at < batch->skip)
 			continue;
-		/* Only what follows something else can begin with padding. */
-		if (left != p.at)
-			left = snapshot_mapping_of(b->snapshot, p.at, &from, &to) ? from : 0;
-		bytes = b->allocators.opaque ? 0 : try_mapped(&p, p.at == left || p.at == *skip);
+		p.end = batch->region->end;
+		p.head = batch->heads + i * LOOKED_AT;
+		bytes = p.b->allocators.opaque ? 0 : try_mapped(&p);
 		if (!bytes)
 			bytes = try_data_stack(&p);
 		if (bytes < 0)
-			return (int)bytes;
-		if (bytes)
-			*skip = p.at + (uint64_t)bytes;
+			err = (int)bytes;
+		else if (bytes)
+			batch->skip = p.at + (uint64_t)bytes;
 	}
-	return 0;
+	batch->count = 0;
+	return err;
+}
+
+/* Looks at each unclaimed page of [start, end). */
+static int find_in(struct batch *batch, uint64_t start, uint64_t end)
+{
+	unsigned page = snapshot_page_size(batch->b->snapshot);
+	int err = 0;
+
+	for (uint64_t at = start; at < end && !err; at += page) {
+		if (at < batch->skip || heap_blocks_claim(batch->b, at) != CLAIM_NONE)
+			continue;
+		batch->addrs[batch->count++] = at;
+		if (batch->count == SNAPSHOT_HEADS)
+			err = look_at_batch(batch);
+	}
+	return err;
+}
+
+static int find_all(struct batch *batch)
+{
+	const struct snapshot *snapshot = batch->b->snapshot;
+	unsigned page = snapshot_page_size(snapshot);
+	const struct snapshot_run *runs;
+	size_t count = snapshot_runs(snapshot, &runs);
+	int err = 0;
+
+	for (size_t i = 0; i < count && !err; i++) {
+		if (!snapshot_run_is_readable(&runs[i]))
+			continue;
+		if (!batch->region || batch->region->end <= runs[i].start) {
+			err = look_at_batch(batch);
+			batch->region = snapshot_region_of(snapshot, runs[i].start);
+		}
+		if (!err && batch->region->kind == REGION_ANONYMOUS && batch->region->writable)
+			err = find_in(batch, runs[i].start,
+				      runs[i].start + (uint64_t)runs[i].pages * page);
+	}
+	return err ? err : look_at_batch(batch);
 }
 
 static int find_mapped(struct heap_blocks *b)
 {
-	unsigned page = snapshot_page_size(b->snapshot);
-	const struct snapshot_run *runs;
-	size_t count = snapshot_runs(b->snapshot, &runs);
-	const struct region *r = NULL;
-	uint64_t skip = 0;
-	int err = 0;
+	struct batch *batch = malloc(sizeof(*batch));
+	int err;
 
-	for (size_t i = 0; i < count && !err; i++) {
-		if (!(runs[i].state & PAGE_COPIED))
-			continue;
-		if (!r || r->end <= runs[i].start)
-			r = snapshot_region_of(b->snapshot, runs[i].start);
-		if (r->kind == REGION_ANONYMOUS && r->writable)
-			err = look_at(b, r, runs[i].start,
-				      runs[i].start + (uint64_t)runs[i].pages * page, &skip);
-	}
+	if (!batch)
+		return -ENOMEM;
+	batch->b = b;
+	batch->region = NULL;
+	batch->skip = batch->count = 0;
+	err = find_all(batch);
+	free(batch);
 	return err;
 }
 

@@ -7,13 +7,13 @@
  * does not make such a head. What a target makes on purpose is bounded like any other.
  */
 #include <errno.h>
+#include <stdlib.h>
 
 #include "base/array.h"
 #include "heap/blocks_private.h"
 
 #define SIZE_CLASSES	 32
 #define SIZE_CLASS_BYTES 16
-#define HEAD_BYTES_MAX	 64
 
 static uint32_t get32(const unsigned char *head, unsigned offset)
 {
@@ -119,55 +119,91 @@ static int add_pool(struct heap_blocks *b, const struct heap_run *pool)
 	return 0;
 }
 
-/* Those that begin in pages next to each other. */
-static int find_in(struct heap_blocks *b, const struct region *r, uint64_t start, uint64_t end)
+/* --- looking for them --- */
+
+/* Places where a pool may begin, until there are enough of them for one look. */
+struct batch {
+	struct heap_blocks *b;
+	size_t count;
+	uint64_t addrs[SNAPSHOT_HEADS];
+	unsigned char heads[SNAPSHOT_HEADS * SNAPSHOT_HEAD_BYTES];
+};
+
+static int look_at_batch(struct batch *batch)
 {
-	uint64_t size = b->layout->pool_size;
+	struct heap_blocks *b = batch->b;
 	struct heap_run pool;
+	int err = snapshot_fetch_heads(b->snapshot, batch->addrs, batch->count, b->pool_first,
+				       batch->heads);
+
+	for (size_t i = 0; i < batch->count && !err; i++) {
+		if (read_head(b, batch->addrs[i], batch->heads + i * b->pool_first, &pool))
+			err = add_pool(b, &pool);
+	}
+	batch->count = 0;
+	return err;
+}
+
+/* All places in pages next to each other. */
+static int find_in(struct batch *batch, const struct region *r, uint64_t start, uint64_t end)
+{
+	uint64_t size = batch->b->layout->pool_size;
 	int err = 0;
 
 	for (uint64_t at = (start + size - 1) & ~(size - 1);
 	     at >= start && at < end && size <= r->end - at && !err; at += size) {
-		const unsigned char *head = snapshot_at(b->snapshot, at, b->pool_first);
-
-		if (head && read_head(b, at, head, &pool))
-			err = add_pool(b, &pool);
+		batch->addrs[batch->count++] = at;
+		if (batch->count == SNAPSHOT_HEADS)
+			err = look_at_batch(batch);
 	}
 	return err;
 }
 
-int pools_find(struct heap_blocks *b)
+static int find_all(struct batch *batch)
 {
-	unsigned page = snapshot_page_size(b->snapshot);
+	const struct snapshot *snapshot = batch->b->snapshot;
+	unsigned page = snapshot_page_size(snapshot);
 	const struct snapshot_run *runs;
-	size_t count = snapshot_runs(b->snapshot, &runs);
+	size_t count = snapshot_runs(snapshot, &runs);
 	const struct region *r = NULL;
 	int err = 0;
 
-	b->pool_first = b->layout->pool_overhead;
-	if (b->layout->flags & PY_HEAP_FREE_THREADED || !b->layout->pool_size)
-		return 0;
 	for (size_t i = 0; i < count && !err; i++) {
-		if (!(runs[i].state & PAGE_COPIED))
+		if (!snapshot_run_is_readable(&runs[i]))
 			continue;
 		if (!r || r->end <= runs[i].start)
-			r = snapshot_region_of(b->snapshot, runs[i].start);
+			r = snapshot_region_of(snapshot, runs[i].start);
 		if (r->kind == REGION_ANONYMOUS && r->writable)
-			err = find_in(b, r, runs[i].start,
+			err = find_in(batch, r, runs[i].start,
 				      runs[i].start + (uint64_t)runs[i].pages * page);
 	}
+	return err ? err : look_at_batch(batch);
+}
+
+int pools_find(struct heap_blocks *b)
+{
+	struct batch *batch;
+	int err;
+
+	b->pool_first = b->layout->pool_overhead;
+	if (b->layout->flags & PY_HEAP_FREE_THREADED || !b->layout->pool_size ||
+	    b->pool_first > SNAPSHOT_HEAD_BYTES)
+		return 0;
+	batch = malloc(sizeof(*batch));
+	if (!batch)
+		return -ENOMEM;
+	batch->b = b;
+	batch->count = 0;
+	err = find_all(batch);
+	free(batch);
 	return err;
 }
 
 /* --- free blocks --- */
 
-static uint64_t resident(const struct heap_blocks *b, uint64_t start, uint64_t end)
-{
-	return snapshot_resident(b->snapshot, start, end);
-}
-
-/* Follows the list of free blocks. Returns how many there are, or -1: it leads astray. */
-static int64_t mark_free(struct heap_blocks *b, const struct heap_run *run)
+/* Follows the list of free blocks of a pool, whose blocks' types are `types`. Returns how many
+ * there are, or -1: it leads astray. */
+static int64_t mark_free(const struct heap_blocks *b, const struct heap_run *run, int32_t *types)
 {
 	uint64_t next = run->free_list ? run->start + run->free_list : 0;
 	uint32_t free_blocks = 0;
@@ -178,8 +214,7 @@ static int64_t mark_free(struct heap_blocks *b, const struct heap_run *run)
 
 		if (!is_block_offset(run, b->pool_first, offset))
 			return -1;
-		type = &b->block_types[run->first +
-				       (uint32_t)(offset - b->pool_first) / run->stride];
+		type = &types[(uint32_t)(offset - b->pool_first) / run->stride];
 		if (*type == BLOCK_FREE) /* a circle */
 			return -1;
 		*type = BLOCK_FREE;
@@ -194,9 +229,10 @@ static void count_pool(struct heap_blocks *b, const struct heap_run *run, uint32
 {
 	struct heap_allocators *a = &b->allocators;
 	uint64_t blocks = run->start + b->pool_first;
-	uint64_t there = resident(b, run->start, run->end);
+	uint64_t there = snapshot_resident(b->snapshot, run->start, run->end);
 	/* What is not resident was never touched, or is swapped. */
-	uint64_t carved = resident(b, blocks, blocks + (uint64_t)run->count * run->stride);
+	uint64_t carved =
+		snapshot_resident(b->snapshot, blocks, blocks + (uint64_t)run->count * run->stride);
 	uint64_t used = (uint64_t)(run->count - free_blocks) * run->stride;
 	unsigned tenth;
 
@@ -210,24 +246,18 @@ static void count_pool(struct heap_blocks *b, const struct heap_run *run, uint32
 	a->pools_by_fullness[tenth > 9 ? 9 : tenth] += used;
 }
 
-void pools_sort_out(struct heap_blocks *b)
+void pool_sort_out(struct heap_blocks *b, const struct heap_run *run, int32_t *types)
 {
-	for (size_t i = 0; i < b->run_count; i++) {
-		const struct heap_run *run = &b->runs[i];
-		int64_t free_blocks;
-		uint32_t used = 0;
+	int64_t free_blocks = mark_free(b, run, types);
+	uint32_t used = 0;
 
-		if (run->kind != RUN_POOL)
-			continue;
-		free_blocks = mark_free(b, run);
-		snapshot_read(b->snapshot, run->start + b->layout->pool_ref, &used, sizeof(used));
-		/* It ran inside its allocator while it was copied: what the list says counts. */
-		if (free_blocks < 0 || free_blocks + used != run->count)
-			b->allocators.broken_pools++;
-		if (free_blocks < 0)
-			free_blocks = used < run->count ? run->count - used : 0;
-		count_pool(b, run, (uint32_t)free_blocks);
-	}
+	snapshot_read(b->snapshot, run->start + b->layout->pool_ref, &used, sizeof(used));
+	/* It ran inside its allocator while it was copied: what the list says counts. */
+	if (free_blocks < 0 || free_blocks + used != run->count)
+		b->allocators.broken_pools++;
+	if (free_blocks < 0)
+		free_blocks = used < run->count ? run->count - used : 0;
+	count_pool(b, run, (uint32_t)free_blocks);
 }
 
 int pools_claim_arenas(struct heap_blocks *b)

@@ -106,6 +106,45 @@ bool snapshot_mapping_of(const struct snapshot *s, uint64_t addr, uint64_t *star
 	return true;
 }
 
+bool snapshot_is_whole(const struct snapshot_memory *memory, uint64_t addr, uint64_t last)
+{
+	unsigned shift = memory->pages.page_shift;
+	uint64_t first = page_map_get(&memory->pages, addr) >> SNAPSHOT_STATE_BITS;
+	uint64_t pages = (last >> shift) - (addr >> shift);
+
+	for (uint64_t i = 1; i <= pages; i++) {
+		uint32_t page = page_map_get(&memory->pages, addr + (i << shift));
+
+		if (!(page & PAGE_COPIED) || page >> SNAPSHOT_STATE_BITS != first + i)
+			return false;
+	}
+	return true;
+}
+
+bool snapshot_read_apart(const struct snapshot *s, uint64_t addr, void *buf, size_t len)
+{
+	uint64_t page = 1ull << s->header.page_shift;
+	char *to = buf;
+
+	if (!s->header.later || addr + len < addr)
+		return false;
+	while (len) {
+		size_t part = page - (addr & (page - 1));
+		const void *at;
+
+		if (part > len)
+			part = len;
+		at = snapshot_at(s, addr, part);
+		if (!at)
+			return false;
+		memcpy(to, at, part);
+		to += part;
+		addr += part;
+		len -= part;
+	}
+	return true;
+}
+
 unsigned snapshot_page(const struct snapshot *s, uint64_t addr)
 {
 	return page_map_get(&s->memory.pages, addr) & ((1u << SNAPSHOT_STATE_BITS) - 1);

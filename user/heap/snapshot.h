@@ -54,13 +54,13 @@ struct snapshot_options {
 	bool pause;		   /* stop its threads (PTRACE_SEIZE) while it is copied */
 	uint64_t copy_limit_bytes; /* refuse (-EFBIG) to copy more; 0: no limit */
 	bool (*interrupted)(void); /* asked while waiting; may be NULL */
+	bool later;		   /* copy nothing yet: see snapshot_fetch(). Not with `pause` */
 };
 
 struct snapshot;
 
 /* What the fast path needs of a snapshot: its first member. A page's value is its number in `data`
- * times 32, and its state (enum page_state). Pages are numbered in order of address, so that a
- * range whose first and last pages are as far apart in `data` as in memory is all there. */
+ * times 32, and its state (enum page_state). */
 struct snapshot_memory {
 	struct page_map pages;
 	const unsigned char *data;
@@ -99,8 +99,15 @@ uint64_t snapshot_resident(const struct snapshot *snapshot, uint64_t start, uint
 /* Pages of one state next to each other, in one region. */
 struct snapshot_run {
 	uint64_t start;
-	uint32_t pages, state; /* enum page_state */
+	uint32_t pages, state; /* enum page_state, and: */
 };
+#define RUN_READABLE (1u << 8) /* not copied (options.later), and can be */
+
+static inline bool snapshot_run_is_readable(const struct snapshot_run *run)
+{
+	return run->state & (PAGE_COPIED | RUN_READABLE);
+}
+
 /* All runs of pages that are resident or swapped, in order of address: what is looked for page by
  * page is looked for in these, since an address space is mostly empty. */
 size_t snapshot_runs(const struct snapshot *snapshot, const struct snapshot_run **runs);
@@ -112,35 +119,39 @@ struct snapshot_thread {
 };
 size_t snapshot_threads(const struct snapshot *snapshot, const struct snapshot_thread **threads);
 
+/* Are all pages from that of `addr` to that of `last` copied, one behind the other? */
+bool snapshot_is_whole(const struct snapshot_memory *memory, uint64_t addr, uint64_t last);
+
 /* The copy of [addr, addr + len), valid as long as the snapshot; NULL unless all of it was copied.
  * Any alignment. The fast path: some nanoseconds. */
 static inline const void *snapshot_at(const struct snapshot *snapshot, uint64_t addr, size_t len)
 {
 	const struct snapshot_memory *memory = (const struct snapshot_memory *)snapshot;
 	unsigned shift = memory->pages.page_shift;
-	uint64_t last = addr + (len ? len - 1 : 0), page, last_page;
+	uint64_t last = addr + (len ? len - 1 : 0), page;
 
 	page = page_map_get(&memory->pages, addr);
 	if (!(page & PAGE_COPIED) || last < addr)
 		return NULL;
 	page >>= SNAPSHOT_STATE_BITS;
-	if ((addr ^ last) >> shift) {
-		last_page = page_map_get(&memory->pages, last);
-		if (!(last_page & PAGE_COPIED) ||
-		    (last_page >> SNAPSHOT_STATE_BITS) - page != (last >> shift) - (addr >> shift))
-			return NULL;
-	}
+	if ((addr ^ last) >> shift && !snapshot_is_whole(memory, addr, last))
+		return NULL;
 	return memory->data + (page << shift) + (addr & ((1u << shift) - 1));
 }
 
+/* Copies that lie apart, as after snapshot_fetch(), one by one. */
+bool snapshot_read_apart(const struct snapshot *snapshot, uint64_t addr, void *buf, size_t len);
+
+/* True: all of it was copied. */
 static inline bool snapshot_read(const struct snapshot *snapshot, uint64_t addr, void *buf,
 				 size_t len)
 {
 	const void *at = snapshot_at(snapshot, addr, len);
 
-	if (at)
-		memcpy(buf, at, len);
-	return at != NULL;
+	if (!at)
+		return snapshot_read_apart(snapshot, addr, buf, len);
+	memcpy(buf, at, len);
+	return true;
 }
 
 /* A word; 0 if it was not copied. */
@@ -159,6 +170,31 @@ void snapshot_release(struct snapshot *snapshot, uint64_t start, uint64_t end);
 /* Reads what was not copied (read-only data of a file: a static type's name) by
  * process_vm_readv through the child; slow, cached by page. 0 or -errno. */
 int snapshot_read_live(struct snapshot *snapshot, uint64_t addr, void *buf, size_t len);
+
+/* --- copying piece by piece (options.later) ---
+ *
+ * All that is said of pages holds from the beginning; pages that can be had are resident, and
+ * become copied as they are fetched. What was taken as a whole has all of it already: there these
+ * do nothing. Errors: those of snapshot_take(). */
+
+/* Copies what there is of [start, end), to stay. 0 (also where there is nothing) or -errno. */
+int snapshot_fetch(struct snapshot *snapshot, uint64_t start, uint64_t end);
+
+/* The first `len` bytes (at most SNAPSHOT_HEAD_BYTES) at each of `count` addresses (at most
+ * SNAPSHOT_HEADS), which may not cross a page, one behind the other into `heads`; zeros where they
+ * can't be read. */
+#define SNAPSHOT_HEADS	    1024
+#define SNAPSHOT_HEAD_BYTES 64
+int snapshot_fetch_heads(struct snapshot *snapshot, const uint64_t *addrs, size_t count, size_t len,
+			 unsigned char *heads);
+
+/* A window is copied for a while: begin() asks for [start, end), at most SNAPSHOT_WINDOW_BYTES of
+ * whole pages; await() returns when it is there, and while it is there, another one (`slot` 0 or 1)
+ * can be on its way. begin() ends the one that was in its slot. */
+#define SNAPSHOT_WINDOW_BYTES (2u << 20)
+#define SNAPSHOT_WINDOWS      2
+int snapshot_window_begin(struct snapshot *snapshot, unsigned slot, uint64_t start, uint64_t end);
+int snapshot_window_await(struct snapshot *snapshot, unsigned slot);
 
 /* The copy if there is one, else as snapshot_read_live(). True: all of it was read. */
 bool snapshot_read_any(struct snapshot *snapshot, uint64_t addr, void *buf, size_t len);

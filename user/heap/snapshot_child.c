@@ -207,6 +207,7 @@ static int write_file(struct capture *c, double paused_ms)
 	struct snapshot_header header = {
 		.magic = SNAPSHOT_MAGIC,
 		.page_shift = c->page_shift,
+		.later = c->later,
 		.pid = c->pid,
 		.paused_ms = paused_ms,
 		.regions = c->region_count,
@@ -302,17 +303,41 @@ static int copy_paused(struct capture *c, const struct snapshot_request *request
 	return err;
 }
 
+/* Nothing is copied: only where it would go to is reserved, which takes no memory. */
+static int copy_later(struct capture *c)
+{
+	uint64_t pages = snapshot_later_pages(c->page_shift) + pages_to_copy(c);
+	int err = pages > SNAPSHOT_PAGES_MAX ? -EFBIG : file_reserve(c, pages);
+
+	c->copied_count = 0;
+	for (size_t i = 0; i < c->run_count && !err; i++) {
+		const struct snapshot_run *run = &c->runs[i];
+		uint32_t state = run->state;
+
+		if (state & PAGE_COPIED)
+			state = (state & ~(uint32_t)PAGE_COPIED) | RUN_READABLE;
+		err = add_copied(c, run->start, run->pages, state);
+	}
+	c->data_pages = pages;
+	return err ? err : capture_threads(c);
+}
+
 static int take(struct capture *c, const struct snapshot_request *request)
 {
 	double paused_ms = -1;
 	int err = look(c);
 
-	if (!err)
+	c->later = request->later;
+	if (!err && c->later) {
+		err = copy_later(c);
+	} else if (!err) {
 		err = check_limit(c, request);
-	if (!err)
-		err = prepare_copy(c);
-	if (!err)
-		err = request->pause ? copy_paused(c, request, &paused_ms) : copy_now(c, request);
+		if (!err)
+			err = prepare_copy(c);
+		if (!err)
+			err = request->pause ? copy_paused(c, request, &paused_ms)
+					     : copy_now(c, request);
+	}
 	/* Reads are by PID: they were another program's. */
 	if (!err && capture_is_gone(c))
 		err = -ESRCH;
@@ -349,8 +374,82 @@ static int answer_page(struct capture *c, uint64_t addr, int socket)
 	return send(socket, &answer, bytes, MSG_NOSIGNAL) == (ssize_t)bytes ? 0 : -EPIPE;
 }
 
+/* --- orders --- */
+
+/* Its ranges, of which those before `first` are done, and `done` units of that one. */
+static unsigned ranges_left(const struct snapshot_order *order, unsigned first, uint64_t done,
+			    struct iovec *remote)
+{
+	unsigned count = 0;
+
+	for (unsigned i = first; i < order->count; i++, done = 0) {
+		const struct snapshot_order_range *range = &order->ranges[i];
+
+		remote[count++] =
+			(struct iovec){(void *)(uintptr_t)(range->addr + done * order->unit_bytes),
+				       (range->units - done) * order->unit_bytes};
+	}
+	return count;
+}
+
+static bool order_is_sound(const struct capture *c, const struct snapshot_order *order,
+			   uint64_t *units)
+{
+	*units = 0;
+	if (!order->unit_bytes || order->count > ORDER_RANGES || order->offset > c->file_bytes)
+		return false;
+	for (unsigned i = 0; i < order->count; i++) {
+		if (order->ranges[i].units > ORDER_UNITS - *units || !order->ranges[i].units)
+			return false;
+		*units += order->ranges[i].units;
+	}
+	return *units * order->unit_bytes <= c->file_bytes - order->offset;
+}
+
+/* Copies what there is; a unit that can't be read is left out. 0 or -errno. */
+static int carry_out(struct capture *c, const struct snapshot_order *order, uint64_t units,
+		     unsigned char *copied)
+{
+	struct iovec remote[ORDER_RANGES], local;
+	uint64_t unit = 0, done = 0;
+	unsigned range = 0;
+
+	while (unit < units) {
+		unsigned count = ranges_left(order, range, done, remote);
+		uint64_t read;
+		ssize_t n;
+
+		local.iov_base = c->file + order->offset + unit * order->unit_bytes;
+		local.iov_len = (units - unit) * order->unit_bytes;
+		n = process_vm_readv(c->pid, &local, 1, remote, count, 0);
+		capture_progress(c);
+		if (n < 0 && errno != EFAULT)
+			return -errno;
+		read = n < 0 ? 0 : (uint64_t)n / order->unit_bytes;
+		for (uint64_t i = unit; i < unit + read; i++)
+			copied[i / 8] |= (unsigned char)(1 << (i & 7));
+		/* And the one behind, which can't be. */
+		unit += read + 1;
+		done += read + 1;
+		while (range < order->count && done >= order->ranges[range].units)
+			done -= order->ranges[range++].units;
+	}
+	return capture_is_gone(c) ? -ESRCH : 0;
+}
+
+static int answer_order(struct capture *c, const struct snapshot_order *order, int socket)
+{
+	struct snapshot_answer answer = {.err = -EINVAL};
+	uint64_t units;
+
+	if (order_is_sound(c, order, &units))
+		answer.err = carry_out(c, order, units, answer.copied);
+	return send(socket, &answer, sizeof(answer), MSG_NOSIGNAL) == sizeof(answer) ? 0 : -EPIPE;
+}
+
 void snapshot_child_serve(const struct snapshot_request *request, int memory_fd, int socket)
 {
+	static struct snapshot_order order;
 	struct capture c = {
 		.pid = request->pid,
 		.page_shift = (unsigned)__builtin_ctzl((unsigned long)sysconf(_SC_PAGESIZE)),
@@ -360,6 +459,7 @@ void snapshot_child_serve(const struct snapshot_request *request, int memory_fd,
 	};
 	int32_t err = file_reserve(&c, 0);
 	uint64_t addr;
+	ssize_t n;
 
 	if (!err)
 		err = open_proc(&c);
@@ -367,8 +467,14 @@ void snapshot_child_serve(const struct snapshot_request *request, int memory_fd,
 		err = take(&c, request);
 	if (send(socket, &err, sizeof(err), MSG_NOSIGNAL) != sizeof(err) || err)
 		return;
-	while (recv(socket, &addr, sizeof(addr), 0) == sizeof(addr)) {
-		if (answer_page(&c, addr, socket))
+	while ((n = recv(socket, &order, sizeof(order), 0)) > 0) {
+		if (n == sizeof(addr)) {
+			memcpy(&addr, &order, sizeof(addr));
+			err = answer_page(&c, addr, socket);
+		} else {
+			err = n == sizeof(order) ? answer_order(&c, &order, socket) : -EINVAL;
+		}
+		if (err)
 			return;
 	}
 }

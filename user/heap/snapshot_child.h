@@ -42,6 +42,7 @@ struct capture {
 	size_t thread_count, thread_room;
 	unsigned char *seen_threads; /* a bit for each TID */
 
+	bool later; /* nothing is copied until there are orders */
 	int memory_fd;
 	char *file; /* the header and what is copied, mapped */
 	size_t file_bytes;

@@ -26,7 +26,8 @@
 
 struct snapshot_header {
 	char magic[8];
-	uint32_t page_shift, reserved;
+	uint32_t page_shift;
+	uint32_t later; /* 1: nothing is copied yet, there is only room for it */
 	int64_t pid;
 	double paused_ms;
 	uint64_t regions, mappings, runs, threads, live; /* numbers of records */
@@ -51,5 +52,13 @@ struct snapshot_file_thread {
 	int64_t tid;
 	uint64_t stack_pointer;
 };
+
+/* Pages before those that are fetched: the windows, and heads. */
+static inline uint64_t snapshot_later_pages(unsigned page_shift)
+{
+	return (SNAPSHOT_WINDOWS * (uint64_t)SNAPSHOT_WINDOW_BYTES +
+		SNAPSHOT_HEADS * SNAPSHOT_HEAD_BYTES) >>
+	       page_shift;
+}
 
 #endif

@@ -110,22 +110,16 @@ static uint32_t state_of_range(uint64_t categories, bool has_swapped)
 static int add_range(struct capture *c, const struct scan_range *range, size_t *region)
 {
 	uint32_t state = state_of_range(range->categories, c->has_swapped);
-	const struct snapshot_run *last = c->run_count ? &c->runs[c->run_count - 1] : NULL;
-	uint64_t start = range->start, told;
 	int err = 0;
 
 	if (!state)
 		return 0;
-	/* Of more than a thousand ranges, 6.18 tells the last ones twice. */
-	told = last ? last->start + ((uint64_t)last->pages << c->page_shift) : 0;
-	if (start < told)
-		start = told;
-	while (*region < c->region_count && c->regions[*region].end <= start)
+	while (*region < c->region_count && c->regions[*region].end <= range->start)
 		(*region)++;
 	for (size_t i = *region; i < c->region_count && !err; i++) {
 		if (c->regions[i].start >= range->end)
 			break;
-		err = add_in_region(c, &c->regions[i], start, range->end, state);
+		err = add_in_region(c, &c->regions[i], range->start, range->end, state);
 	}
 	return err;
 }

@@ -12,6 +12,23 @@ struct live_page {
 	unsigned char data[];
 };
 
+/* What the child is to copy into its file: units (pages, or heads) one behind the other. */
+#define ORDER_RANGES 1024
+#define ORDER_UNITS  1024
+struct snapshot_order {
+	uint32_t unit_bytes, count; /* count: of ranges */
+	uint64_t offset;	    /* in the file */
+	struct snapshot_order_range {
+		uint64_t addr, units;
+	} ranges[ORDER_RANGES];
+};
+
+/* Bit N of `copied`: unit number N of all. */
+struct snapshot_answer {
+	int32_t err, reserved;
+	unsigned char copied[ORDER_UNITS / 8];
+};
+
 struct snapshot {
 	struct snapshot_memory memory; /* first: snapshot_at() */
 	const unsigned char *file;     /* all of it, mapped */
@@ -27,6 +44,12 @@ struct snapshot {
 	struct live_page *live;
 	size_t live_count;
 	struct snapshot_child *child; /* NULL: none, or given up */
+	uint64_t fetched_pages;	      /* options.later: number of the next page that stays */
+	struct snapshot_window {
+		uint64_t start, end; /* what was asked for; both 0: nothing */
+		bool there;
+	} windows[SNAPSHOT_WINDOWS];
+	struct snapshot_order order; /* the one for a window that is under way */
 };
 
 /* Remembers a page that was read later: its bytes are copied. 0 or -ENOMEM. */
@@ -35,16 +58,21 @@ int snapshot_add_live(struct snapshot *snapshot, uint64_t addr, const void *page
 
 struct snapshot_request {
 	int32_t pid;
-	bool pause;
+	bool pause, later;
 	uint64_t copy_limit_bytes;
 };
 
 /* Copies `request->pid` into `memory_fd`, answers with an int32_t on `socket`, then answers each
- * address of a page (uint64_t) with an int32_t and that page, until the socket is closed. */
+ * address of a page (uint64_t) with an int32_t and that page, and each order with a struct
+ * snapshot_answer, until the socket is closed. */
 void snapshot_child_serve(const struct snapshot_request *request, int memory_fd, int socket);
 
 /* Asks the child for one page. 0 or -errno. */
 int snapshot_child_read(struct snapshot_child *child, uint64_t addr, void *page, size_t bytes);
 void snapshot_child_end(struct snapshot_child *child);
+
+/* Gives it an order; its answer. One order can be under way at a time. 0 or -errno. */
+int snapshot_child_order(struct snapshot_child *child, const struct snapshot_order *order);
+int snapshot_child_answer(struct snapshot_child *child, struct snapshot_answer *answer);
 
 #endif

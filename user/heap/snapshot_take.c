@@ -33,6 +33,9 @@ struct snapshot_child {
 	int memory_fd;			      /* until the snapshot is taken */
 	const struct snapshot_header *header; /* shared with it */
 	bool (*interrupted)(void);
+	bool ordered;  /* an order is under way */
+	bool answered; /* and its answer is here */
+	struct snapshot_answer answer;
 };
 
 /* --- the child's own beginning --- */
@@ -137,6 +140,63 @@ static int await_answer(struct snapshot_child *child)
 	}
 }
 
+/* An answer that comes late would be taken for the next one's. */
+static int give_up(struct snapshot_child *child, int err)
+{
+	close(child->socket);
+	child->socket = -1;
+	return err;
+}
+
+static int send_to(struct snapshot_child *child, const void *message, size_t bytes)
+{
+	if (!child || child->socket < 0)
+		return -ENOTCONN;
+	return send(child->socket, message, bytes, MSG_NOSIGNAL) == (ssize_t)bytes ? 0 : -ENOTCONN;
+}
+
+/* Answers come in the order of the questions. */
+static int receive_answer(struct snapshot_child *child)
+{
+	int err;
+
+	if (!child->ordered || child->answered)
+		return 0;
+	err = await_answer(child);
+	if (!err &&
+	    recv(child->socket, &child->answer, sizeof(child->answer), 0) != sizeof(child->answer))
+		err = -ENOTCONN;
+	if (err)
+		return give_up(child, err);
+	child->answered = true;
+	return 0;
+}
+
+int snapshot_child_order(struct snapshot_child *child, const struct snapshot_order *order)
+{
+	int err = child && child->ordered ? -EBUSY : send_to(child, order, sizeof(*order));
+
+	if (!err) {
+		child->ordered = true;
+		child->answered = false;
+	}
+	return err;
+}
+
+int snapshot_child_answer(struct snapshot_child *child, struct snapshot_answer *answer)
+{
+	int err;
+
+	if (!child || child->socket < 0 || !child->ordered)
+		return -ENOTCONN;
+	err = receive_answer(child);
+	child->ordered = false;
+	if (err)
+		return err;
+	*answer = child->answer;
+	return answer->err;
+}
+
 int snapshot_child_read(struct snapshot_child *child, uint64_t addr, void *page, size_t bytes)
 {
 	int32_t head[2];
@@ -147,17 +207,17 @@ int snapshot_child_read(struct snapshot_child *child, uint64_t addr, void *page,
 
 	if (!child || child->socket < 0)
 		return -ENOTCONN;
-	if (send(child->socket, &addr, sizeof(addr), MSG_NOSIGNAL) != sizeof(addr))
-		return -ENOTCONN;
+	err = receive_answer(child);
+	if (!err)
+		err = send_to(child, &addr, sizeof(addr));
+	if (err)
+		return err;
 	err = await_answer(child);
 	n = err ? 0 : recvmsg(child->socket, &message, 0);
 	if (!err && n < (ssize_t)sizeof(head))
 		err = -ENOTCONN;
-	if (err) { /* an answer that comes late would be taken for the next one's */
-		close(child->socket);
-		child->socket = -1;
-		return err;
-	}
+	if (err)
+		return give_up(child, err);
 	if (head[0])
 		return head[0];
 	return n == (ssize_t)(sizeof(head) + bytes) ? 0 : -ENOTCONN;
@@ -204,6 +264,7 @@ int snapshot_take(pid_t pid, const struct snapshot_options *options, struct snap
 	struct snapshot_request request = {
 		.pid = pid,
 		.pause = options->pause,
+		.later = options->later,
 		.copy_limit_bytes = options->copy_limit_bytes,
 	};
 	struct snapshot_child *child = new_child(options);
@@ -212,6 +273,11 @@ int snapshot_take(pid_t pid, const struct snapshot_options *options, struct snap
 	*snapshot = NULL;
 	if (!child)
 		return -ENOMEM;
+	/* What is copied later is of a process that runs again. */
+	if (options->pause && options->later) {
+		snapshot_child_end(child);
+		return -EINVAL;
+	}
 	err = start_child(child, &request);
 	if (!err)
 		err = await_snapshot(child);

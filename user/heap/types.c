@@ -204,19 +204,19 @@ static int32_t add_type(struct heap_types *types, uint64_t addr, const unsigned 
 	return (int32_t)types->count++;
 }
 
-int32_t heap_types_find(struct heap_types *types, uint64_t addr)
+void heap_types_set_refuse(struct heap_types *types, heap_types_refuse_fn *refuse, const void *arg)
+{
+	types->refuse = refuse;
+	types->refuse_arg = arg;
+}
+
+/* Of an address that is not in the table. */
+static __attribute__((noinline)) int32_t look_for_type(struct heap_types *types, uint64_t addr)
 {
 	unsigned char head[TYPE_HEAD_MAX];
-	uint64_t *no_type;
+	uint64_t *no_type = &types->no_types[mix(addr) >> (64 - NO_TYPES_BITS)];
 	char name[sizeof(((struct heap_type *)0)->name)];
-	size_t slot;
 
-	if (addr & 7 || addr < LOWEST_ADDRESS || !page_map_covers(addr))
-		return TYPE_NONE;
-	slot = slot_of(types, addr);
-	if (types->keys[slot])
-		return types->values[slot];
-	no_type = &types->no_types[mix(addr) >> (64 - NO_TYPES_BITS)];
 	if (*no_type == addr)
 		return TYPE_NONE;
 	if (is_type(types, addr, head) &&
@@ -225,6 +225,20 @@ int32_t heap_types_find(struct heap_types *types, uint64_t addr)
 		return add_type(types, addr, head);
 	*no_type = addr;
 	return TYPE_NONE;
+}
+
+int32_t heap_types_find(struct heap_types *types, uint64_t addr)
+{
+	size_t slot;
+
+	if (addr & 7 || addr < LOWEST_ADDRESS || !page_map_covers(addr))
+		return TYPE_NONE;
+	slot = slot_of(types, addr);
+	if (types->keys[slot])
+		return types->values[slot];
+	if (types->refuse && types->refuse(types->refuse_arg, addr))
+		return TYPE_NONE;
+	return look_for_type(types, addr);
 }
 
 uint32_t heap_types_count(const struct heap_types *types)

@@ -56,6 +56,10 @@ struct heap_types *heap_types_new(struct snapshot *snapshot,
 				  const struct py_layout *layout);
 void heap_types_free(struct heap_types *types);
 
+/* Says of an address that no type can be there, before its memory is looked at. */
+typedef bool heap_types_refuse_fn(const void *arg, uint64_t addr);
+void heap_types_set_refuse(struct heap_types *types, heap_types_refuse_fn *refuse, const void *arg);
+
 #define TYPE_NONE (-1)
 
 /* Index of the type at `addr`, found and remembered; TYPE_NONE: there is none (also remembered). */

@@ -24,6 +24,8 @@ struct heap_types {
 	struct snapshot *snapshot;
 	const struct py_heap_layout *heap_layout;
 	const struct py_layout *layout;
+	heap_types_refuse_fn *refuse; /* NULL: nothing is refused */
+	const void *refuse_arg;
 	struct heap_type *types;
 	size_t count, room;
 	/* Open addressing: addresses (0: empty) and indices. */

@@ -7,7 +7,12 @@
  */
 #include "heap/blocks_private.h"
 
-/* What a word before the object leads to, if it leads to values; 0: to none. */
+static bool may_have_values(const struct heap_blocks *b, const struct heap_type *type)
+{
+	return type->kind == TYPE_DICT || type->flags & b->layout->pre_flags;
+}
+
+/* What leads to its values; 0: it has none. */
 static uint64_t values_of(const struct heap_blocks *b, const struct heap_type *type,
 			  uint64_t object)
 {
@@ -16,8 +21,6 @@ static uint64_t values_of(const struct heap_blocks *b, const struct heap_type *t
 
 	if (type->kind == TYPE_DICT)
 		return snapshot_word(b->snapshot, object + l->dict_values);
-	if (!(type->flags & l->pre_flags))
-		return 0;
 	if (!(l->flags & PY_HEAP_VALUES_TAGGED))
 		return snapshot_word(b->snapshot, object - l->pre_values_back);
 	word = snapshot_word(b->snapshot, object - l->pre_dict_back);
@@ -47,6 +50,8 @@ void values_find(struct heap_blocks *b)
 		if (b->block_types[i] < 0)
 			continue;
 		type = heap_types_get(b->types, b->block_types[i]);
+		if (!may_have_values(b, type))
+			continue;
 		values = values_of(b, type, heap_blocks_object(b, i));
 		if (values)
 			is_buffer(b, values);

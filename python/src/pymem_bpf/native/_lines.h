@@ -146,8 +146,8 @@ uint64_t lines_forks(void);
 /* Those that are enabled, a list. */
 struct recorder *lines_recorders(void);
 
-/* The calling thread's record, NULL without memory. Nothing of it is in the counter block while nothing is
- * enabled. */
+/* The calling thread's record, NULL without memory. Nothing of it is in the counter block while
+ * nothing is enabled. */
 struct thread *lines_this_thread(void);
 
 /* Is it enabled, and for this thread? */
