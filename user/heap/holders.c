@@ -56,6 +56,12 @@ static int by_retained(const void *a, const void *b, void *arg)
 	return x < y ? -1 : x > y;
 }
 
+void holders_sort_blocks(const struct heap_graph *graph, uint32_t *blocks, size_t count)
+{
+	if (count)
+		qsort_r(blocks, count, sizeof(*blocks), by_retained, (void *)graph);
+}
+
 static int largest_first(const void *a, const void *b)
 {
 	const struct holder *x = a, *y = b;
@@ -65,14 +71,18 @@ static int largest_first(const void *a, const void *b)
 	return x->block < y->block ? -1 : x->block > y->block;
 }
 
+void holders_sort(struct holder *holders, size_t count)
+{
+	if (count)
+		qsort(holders, count, sizeof(*holders), largest_first);
+}
+
 /* The blocks of all rows in place of their indices, the largest first. */
 static void to_blocks(struct picks *picks)
 {
 	for (size_t i = 0; i < picks->row_count; i++)
 		picks->rows[i] = picks->list[picks->rows[i]].block;
-	if (picks->row_count)
-		qsort_r(picks->rows, picks->row_count, sizeof(*picks->rows), by_retained,
-			(void *)picks->graph);
+	holders_sort_blocks(picks->graph, picks->rows, picks->row_count);
 }
 
 static int find_all(const struct picks *picks, size_t most, struct holder **holders, size_t *count)
@@ -88,7 +98,7 @@ static int find_all(const struct picks *picks, size_t most, struct holder **hold
 		err = holders_add_both(picks->graph, picks->least, holders, count);
 	if (err)
 		return err;
-	qsort(*holders, *count, sizeof(**holders), largest_first);
+	holders_sort(*holders, *count);
 	holders_cut(*holders, count, most);
 	return 0;
 }

@@ -220,26 +220,46 @@ static int by_rank(const void *a, const void *b, void *arg)
 	return *(const uint32_t *)a < *(const uint32_t *)b ? -1 : 1;
 }
 
+/* What grew and what is large may be different rows: half of them are for either. */
+static size_t choose_blocks(const struct comparison *c, struct picks *picks, size_t most)
+{
+	size_t grown = picks->row_count < most ? picks->row_count : most / 2;
+
+	if (picks->row_count)
+		qsort_r(picks->rows, picks->row_count, sizeof(*picks->rows), by_rank, (void *)c);
+	holders_sort_blocks(c->graph, picks->rows + grown, picks->row_count - grown);
+	return picks->row_count < most ? picks->row_count : most;
+}
+
+/* The same of those that are filled in. In the end all are in order of growth. */
+static void choose(struct holder *holders, size_t *count, size_t most)
+{
+	size_t grown = 0;
+
+	qsort(holders, *count, sizeof(*holders), by_growth);
+	while (grown < *count && grown < most / 2 && holders[grown].grown_bytes > 0)
+		grown++;
+	holders_sort(holders + grown, *count - grown);
+	holders_cut(holders, count, most);
+	qsort(holders, *count, sizeof(*holders), by_growth);
+}
+
 static int compare_all(const struct comparison *c, struct picks *picks, size_t most,
 		       struct holder **holders, size_t *count)
 {
 	int err;
 
-	*count = picks->row_count < most ? picks->row_count : most;
+	*count = choose_blocks(c, picks, most);
 	*holders = calloc(*count + 1, sizeof(**holders));
 	if (!*holders)
 		return -ENOMEM;
-	if (picks->row_count)
-		qsort_r(picks->rows, picks->row_count, sizeof(*picks->rows), by_rank, (void *)c);
 	err = holders_fill(c->graph, picks->rows, *count, *holders);
 	if (!err)
 		err = holders_add_both(c->graph, picks->least, holders, count);
 	for (size_t i = 0; i < *count && !err; i++)
 		compare_one(c, &(*holders)[i]);
-	if (!err) {
-		qsort(*holders, *count, sizeof(**holders), by_growth);
-		holders_cut(*holders, count, most);
-	}
+	if (!err)
+		choose(*holders, count, most);
 	return err;
 }
 

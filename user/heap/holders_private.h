@@ -52,6 +52,10 @@ int holders_fill(const struct heap_graph *graph, const uint32_t *blocks, size_t 
 int holders_add_both(const struct heap_graph *graph, uint64_t least, struct holder **holders,
 		     size_t *count);
 
+/* The largest retained bytes first. */
+void holders_sort_blocks(const struct heap_graph *graph, uint32_t *blocks, size_t count);
+void holders_sort(struct holder *holders, size_t count);
+
 /* Frees those from `most` on. */
 void holders_cut(struct holder *holders, size_t *count, size_t most);
 
