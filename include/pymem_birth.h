@@ -23,11 +23,16 @@ struct birth_frame {
 /* An object was made, or the size of a watched container was written. */
 struct birth_event {
 	__u64 object; /* address of the object, or of the container */
-	__s64 change; /* 1: an object was made, or the container has grown; -1: it has shrunk; 0:
-			 whatever was there is not known any more, and nothing else is set */
+	__s64 change; /* 1: an object was made, or the container has grown; -1: it has shrunk */
 	__u32 tid;
 	__u32 depth;
 	struct birth_frame frames[BIRTH_FRAMES];
+};
+
+/* Whatever was at that address is not known any more. A message of its own, told from an event by
+ * its size. */
+struct birth_end {
+	__u64 object;
 };
 
 /* The size field of a container. */

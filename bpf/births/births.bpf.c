@@ -34,12 +34,13 @@ struct {
 struct pymem_proc target;
 struct birth_watch watches[BIRTH_WATCHES];
 __u32 enabled;
-__u64 most; /* events until it ends by itself */
+__u64 most; /* events whose stacks are told of */
 
 /* Read by it. */
 __u64 seen;
 __u64 lost;	/* the ring was full, or the walk was busy */
 __u64 unwalked; /* no Python stack was found */
+__u32 spoilt;	/* an end was lost: nothing of this burst can be believed */
 
 static const struct pymem_thread no_thread;
 
@@ -121,29 +122,24 @@ static __noinline int tell(struct scratch *s, const struct pymem_layout *layout,
  * nobody knows whom. */
 static __noinline int tell_unknown(__u64 object)
 {
-	struct birth_event *event = bpf_ringbuf_reserve(&birth_events, sizeof(*event), 0);
+	struct birth_end *end = bpf_ringbuf_reserve(&birth_events, sizeof(*end), 0);
 
-	if (!event) {
-		/* Of whatever lies where, what was told may be wrong from now on: that is the end.
-		 */
-		enabled = 0;
+	if (!end) {
+		/* Of whatever lies where, what was told may be wrong. */
+		spoilt = 1;
 		__sync_fetch_and_add(&lost, 1);
 		return 0;
 	}
-	event->object = object;
-	event->change = 0;
-	event->depth = 0;
-	bpf_ringbuf_submit(event, BPF_RB_NO_WAKEUP);
+	end->object = object;
+	bpf_ringbuf_submit(end, BPF_RB_NO_WAKEUP);
 	return 0;
 }
 
-/* Counts an event; false: there have been enough. */
+/* Counts an event whose stack is asked for; false: there have been enough. */
 static __always_inline bool another(void)
 {
-	if (most && seen >= most) {
-		enabled = 0;
+	if (most && seen >= most)
 		return false;
-	}
 	__sync_fetch_and_add(&seen, 1);
 	return true;
 }
@@ -185,7 +181,7 @@ static __always_inline bool is_target(void)
 SEC("uprobe")
 int birth_death(struct pt_regs *ctx)
 {
-	return is_target() && another() ? tell_unknown(PT_REGS_PARM1(ctx)) : 0;
+	return is_target() ? tell_unknown(PT_REGS_PARM1(ctx)) : 0;
 }
 
 SEC("uretprobe")
@@ -193,9 +189,11 @@ int birth_return(struct pt_regs *ctx)
 {
 	__u64 object = PT_REGS_RC(ctx);
 
-	if (!is_target() || !object || !another())
+	if (!is_target() || !object)
 		return 0;
-	return record(object, 1) ? tell_unknown(object) : 0;
+	/* Until the target stands still, whatever is made may take the place of what was told of.
+	 */
+	return !another() || record(object, 1) ? tell_unknown(object) : 0;
 }
 
 /* A write to the size of one container. Of how many items it put there nothing is made: a trap that

@@ -197,7 +197,6 @@ static void record(struct collecting *c)
 	while (clock_ms(CLOCK_MONOTONIC) - begin < BURST_MS &&
 	       birth_probes_counts(c->probes).seen - seen < BURST_EVENTS)
 		usleep(SLICE_MS * 1000);
-	birth_probes_enable(c->probes, false, 0);
 }
 
 static int drop_event(void *arg, const struct birth_event *event)
@@ -224,10 +223,16 @@ static int take_samples(struct collecting *c, size_t first)
 	int err = capture_pause(&c->pause);
 	double ms;
 
+	/* Not before it stands still: what dies and is made until then must be known. */
+	birth_probes_enable(c->probes, false, 0);
 	if (err == -EBUSY || err == -ETIME)
 		return drop_samples(c);
 	if (err)
 		return err;
+	if (birth_probes_spoilt(c->probes)) {
+		capture_resume(&c->pause);
+		return drop_samples(c);
+	}
 	err = birth_probes_read(c->probes, take_event, c);
 	if (err >= 0) {
 		drop_replaced(c, first);
@@ -272,7 +277,7 @@ static int burst(struct collecting *c)
 int births_bursts(struct collecting *c)
 {
 	unsigned wait = random_below(FIRST_MS);
-	int err = find_functions(c);
+	int err = find_functions(c) ?: births_open(c, 0);
 
 	while (!err && !births_ended(c, wait)) {
 		if (c->made_count + BURST_EVENTS <= BIRTHS_SAMPLES_MAX)

@@ -129,22 +129,28 @@ static void put_results(struct collecting *c, int err, FILE *out)
 
 static int begin(struct collecting *c)
 {
-	const struct births_request *request = c->request;
-	struct birth_target target = {.pid = request->pid,
-				      .runtime = request->process.runtime_addr,
-				      .layout = request->process.layout};
+	pid_t pid = c->request->pid;
 	struct confined confined;
 	char path[32];
-	int err;
 
-	snprintf(path, sizeof(path), "/proc/%d/task", (int)request->pid);
-	c->pause = (struct capture){.pid = request->pid, .progress = &c->progress, .pagemap = -1};
+	snprintf(path, sizeof(path), "/proc/%d/task", (int)pid);
+	c->pause = (struct capture){.pid = pid, .progress = &c->progress, .pagemap = -1};
 	c->pause.task = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (c->pause.task < 0)
 		return errno == ENOENT ? -ESRCH : -errno;
-	err = birth_probes_open(&target, &c->probes);
 	/* All that follows reads what the target controls. */
-	return err ? err : confine(CONFINE_PROBES | CONFINE_TRACE | CONFINE_PEEK, &confined);
+	return confine(CONFINE_PROBES | CONFINE_TRACE | CONFINE_PEEK, &confined);
+}
+
+int births_open(struct collecting *c, size_t watches)
+{
+	const struct births_request *request = c->request;
+	struct birth_target target = {.pid = request->pid,
+				      .watches = watches,
+				      .runtime = request->process.runtime_addr,
+				      .layout = request->process.layout};
+
+	return birth_probes_open(&target, &c->probes);
 }
 
 static int collect(struct collecting *c)
@@ -158,6 +164,8 @@ static int collect(struct collecting *c)
 		err = births_writes(c);
 		if (method == BIRTHS_METHOD_WATCH || c->figures.watched)
 			return err;
+		birth_probes_close(c->probes);
+		c->probes = NULL;
 	}
 	return births_bursts(c);
 }

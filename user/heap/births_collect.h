@@ -51,6 +51,9 @@ struct collecting {
 	size_t makers, freers;
 };
 
+/* Loads the programs for that many containers, or (0) for bursts. */
+int births_open(struct collecting *c, size_t watches);
+
 /* Waits for so many milliseconds. True: it is over. */
 bool births_ended(const struct collecting *c, unsigned ms);
 

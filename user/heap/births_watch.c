@@ -124,7 +124,7 @@ static int watch_by_turns(struct collecting *c)
 
 int births_writes(struct collecting *c)
 {
-	int err = birth_probes_try_watch() ?: choose_watches(c);
+	int err = birth_probes_try_watch() ?: choose_watches(c) ?: births_open(c, c->watch_count);
 
 	if (!err)
 		err = birth_probes_watch(c->probes, c->watches, c->watch_count);

@@ -16,12 +16,14 @@ struct birth_probes {
 	struct pymem_births_legacy *legacy;
 	bool many;
 	pid_t pid;
+	size_t wanted_watches; /* struct birth_target */
 
 	/* The programs' variables, shared with them. */
 	struct pymem_proc *target;
 	struct birth_watch *watches;
 	__u32 *enabled;
 	__u64 *most, *seen, *lost, *unwalked;
+	__u32 *spoilt;
 
 	struct bpf_program *on_return, *on_death, *on_write[BIRTH_WATCHES];
 	struct bpf_map *layouts, *events;

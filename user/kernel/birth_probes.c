@@ -67,6 +67,7 @@ static int use_few_maps(struct bpf_object *object)
 		(probes)->seen = &(skeleton)->bss->seen;                \
 		(probes)->lost = &(skeleton)->bss->lost;                \
 		(probes)->unwalked = &(skeleton)->bss->unwalked;        \
+		(probes)->spoilt = &(skeleton)->bss->spoilt;            \
 		(probes)->on_return = (skeleton)->progs.birth_return;   \
 		(probes)->on_death = (skeleton)->progs.birth_death;     \
 		(probes)->on_write[0] = (skeleton)->progs.birth_write0; \
@@ -83,6 +84,18 @@ static int expect_many(struct bpf_program *program)
 						     (enum bpf_attach_type)ATTACH_UPROBE_MULTI);
 }
 
+/* Leaves out what is not needed. */
+static int choose_programs(const struct birth_probes *probes)
+{
+	bool bursts = !probes->wanted_watches;
+	int err = bpf_program__set_autoload(probes->on_return, bursts)
+			  ?: bpf_program__set_autoload(probes->on_death, bursts);
+
+	for (size_t i = 0; i < BIRTH_WATCHES && !err; i++)
+		err = bpf_program__set_autoload(probes->on_write[i], i < probes->wanted_watches);
+	return err;
+}
+
 static int load_modern(struct birth_probes *probes)
 {
 	struct pymem_births_modern *skeleton = pymem_births_modern__open();
@@ -90,14 +103,15 @@ static int load_modern(struct birth_probes *probes)
 
 	if (!skeleton)
 		return -errno;
-	err = use_few_maps(skeleton->obj);
+	TAKE_VARIABLES(probes, skeleton);
+	err = use_few_maps(skeleton->obj) ?: choose_programs(probes);
 	if (!err && probes->many)
-		err = expect_many(skeleton->progs.birth_return)
-			      ?: expect_many(skeleton->progs.birth_death);
+		err = expect_many(probes->on_return) ?: expect_many(probes->on_death);
 	if (!err)
 		err = pymem_births_modern__load(skeleton);
 	if (err) {
 		pymem_births_modern__destroy(skeleton);
+		probes->enabled = NULL;
 		return err;
 	}
 	TAKE_VARIABLES(probes, skeleton);
@@ -112,9 +126,12 @@ static int load_legacy(struct birth_probes *probes)
 
 	if (!skeleton)
 		return -errno;
-	err = use_few_maps(skeleton->obj) ?: pymem_births_legacy__load(skeleton);
+	TAKE_VARIABLES(probes, skeleton);
+	err = use_few_maps(skeleton->obj) ?: choose_programs(probes)
+					     ?: pymem_births_legacy__load(skeleton);
 	if (err) {
 		pymem_births_legacy__destroy(skeleton);
+		probes->enabled = NULL;
 		return err;
 	}
 	TAKE_VARIABLES(probes, skeleton);
@@ -128,16 +145,14 @@ static int load_any(struct birth_probes *probes)
 	libbpf_print_fn_t print = libbpf_set_print(NULL);
 	int err;
 
-	probes->many = true;
+	probes->many = !probes->wanted_watches;
 	err = load_modern(probes);
-	if (err) {
-		probes->many = false;
-		err = load_modern(probes);
-	}
-	if (err)
+	/* Bursts are of no use where functions can't be probed together. */
+	if (err && !probes->many)
 		err = load_legacy(probes);
 	libbpf_set_print(print);
-	return err;
+	/* What an older kernel says of a way to attach that it does not know. */
+	return err == -EINVAL && probes->many ? -ENOTSUP : err;
 }
 
 static uint16_t extent(uint16_t size, unsigned offset, unsigned width)
@@ -165,7 +180,14 @@ static int take_event(void *arg, void *data, size_t size)
 {
 	struct birth_probes *probes = arg;
 
-	return size >= sizeof(struct birth_event) ? probes->fn(probes->fn_arg, data) : 0;
+	struct birth_event end = {};
+
+	if (size >= sizeof(struct birth_event))
+		return probes->fn(probes->fn_arg, data);
+	if (size < sizeof(struct birth_end))
+		return 0;
+	end.object = ((const struct birth_end *)data)->object;
+	return probes->fn(probes->fn_arg, &end);
 }
 
 int birth_probes_open(const struct birth_target *target, struct birth_probes **result)
@@ -178,6 +200,7 @@ int birth_probes_open(const struct birth_target *target, struct birth_probes **r
 		return -ENOMEM;
 	probes->return_fd = probes->entry_fd = -1;
 	probes->pid = target->pid;
+	probes->wanted_watches = target->watches;
 	err = load_any(probes) ?: set_layout(probes, &target->layout);
 	if (!err)
 		probes->ring =
@@ -210,11 +233,6 @@ void birth_probes_close(struct birth_probes *probes)
 	free(probes);
 }
 
-bool birth_probes_can_burst(const struct birth_probes *probes)
-{
-	return probes->many;
-}
-
 /* --- functions --- */
 
 /* The link to `count` functions of the file at `path`; -errno. */
@@ -240,8 +258,6 @@ int birth_probes_attach(struct birth_probes *probes, int fd, const struct birth_
 {
 	char path[32];
 
-	if (!probes->many)
-		return -ENOTSUP;
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
 	/* Deaths first: else one may be missed of an object whose birth was seen. */
 	probes->entry_fd = attach_together(probes, probes->on_death, false, path, destroyers);
@@ -272,8 +288,10 @@ void birth_probes_detach(struct birth_probes *probes)
 
 void birth_probes_enable(struct birth_probes *probes, bool on, uint64_t most)
 {
-	if (on)
+	if (on) {
 		*probes->most = most ? *probes->seen + most : 0;
+		*probes->spoilt = 0;
+	}
 	__atomic_store_n(probes->enabled, on, __ATOMIC_RELEASE);
 }
 
@@ -282,6 +300,11 @@ int birth_probes_read(struct birth_probes *probes, birth_event_fn *fn, void *arg
 	probes->fn = fn;
 	probes->fn_arg = arg;
 	return ring_buffer__consume(probes->ring);
+}
+
+bool birth_probes_spoilt(const struct birth_probes *probes)
+{
+	return *probes->spoilt != 0;
 }
 
 struct birth_counts birth_probes_counts(const struct birth_probes *probes)

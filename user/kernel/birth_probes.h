@@ -19,6 +19,7 @@
 
 struct birth_target {
 	pid_t pid;
+	size_t watches;	  /* containers that are to be watched; 0: functions are to be probed */
 	uint64_t runtime; /* address of _PyRuntime */
 	struct py_layout layout;
 };
@@ -37,14 +38,12 @@ struct birth_places {
 	size_t count;
 };
 
-/* Loads the programs. 0: the caller owns *probes; or -errno, of libbpf and bpf(2). */
+/* Loads the programs that are needed: each takes the verifier some time. 0: the caller owns
+ * *probes; -ENOTSUP: functions can't be probed many at a time (uprobe_multi, 6.6), and one by one,
+ * detaching takes 50 ms and more for each; or -errno, of libbpf and bpf(2). */
 int birth_probes_open(const struct birth_target *target, struct birth_probes **probes);
 /* Detaches everything. NULL is allowed. */
 void birth_probes_close(struct birth_probes *probes);
-
-/* Does this kernel attach many functions together (uprobe_multi, 6.6)? One by one, detaching takes
- * 50 ms and more for each, all of which go on trapping. */
-bool birth_probes_can_burst(const struct birth_probes *probes);
 
 /* Attaches to the return of functions that make objects, and to the beginning of functions that
  * free the one that is their first argument, in the file `fd`. 0; -ENOTSUP; -errno. Then nothing is
@@ -68,13 +67,18 @@ void birth_probes_unwatch(struct birth_probes *probes);
  * target's time. */
 void birth_probes_watch_on(struct birth_probes *probes, bool on);
 
-/* From now on events are recorded, at most `most` (0: any number); or none. */
+/* From now on events are recorded, or none. Beyond `most` (0: any number) of them they have no
+ * stack: only that whatever was at an address is not known any more, an event without a change. */
 void birth_probes_enable(struct birth_probes *probes, bool on, uint64_t most);
 
 /* Hands over what was recorded, without waiting. The number of events; -errno; or what `fn`
  * returned if not 0. An event is hostile: its pointers are the target's. */
 typedef int birth_event_fn(void *arg, const struct birth_event *event);
 int birth_probes_read(struct birth_probes *probes, birth_event_fn *fn, void *arg);
+
+/* Was there no room for such an event since the last birth_probes_enable()? Then any other one may
+ * be out of date. */
+bool birth_probes_spoilt(const struct birth_probes *probes);
 
 struct birth_counts birth_probes_counts(const struct birth_probes *probes);
 
