@@ -19,6 +19,7 @@ static const struct option_choice sorts[] = {
 	{"grown", MODEL_SORT_GROWN},
 	{"freed", MODEL_SORT_FREED},
 	{"cow", MODEL_SORT_COW},
+	{"resident", MODEL_SORT_RESIDENT},
 	{},
 };
 
@@ -94,6 +95,10 @@ const struct option_row profile_rows[] = {
 	 AT(sort),
 	 .choices = sorts,
 	 .help = "{}"},
+	{.name = "touched",
+	 .type = OPTION_FLAG,
+	 AT(touched),
+	 .help = "a column of what is resident now, by the line that touched it first"},
 	{.name = "format",
 	 .argument = "NAME",
 	 .type = OPTION_NAME,
@@ -182,6 +187,9 @@ int profile_options_check(const struct command *command, void *options)
 	int jobs = (o->pid_count > 0) + o->all + (o->command != NULL);
 
 	o->lines = o->engine == PROFILE_LINES;
+	o->touched |= o->sort == MODEL_SORT_RESIDENT;
+	if (o->touched && o->no_faults)
+		return options_complain(command, "--touched needs page faults: leave out --no-faults");
 	if (jobs == 1)
 		return 0;
 	if (jobs)

@@ -177,6 +177,7 @@ static int put_line(FILE *out, const struct model_line *line)
 		{"peak_bytes", count_value(line->peak_bytes)},
 		{"mem_usage_bytes", known_value(line->mem_usage_bytes)},
 		{"occurrences", known_value(line->occurrences)},
+		{"resident_bytes", known_value(line->resident_bytes)},
 		{"anon_bytes", json_integer(line->anon_bytes)},
 		{"file_bytes", json_integer(line->file_bytes)},
 		{"shmem_bytes", json_integer(line->shmem_bytes)},
@@ -222,6 +223,10 @@ static int put_process(FILE *out, struct model_process *process,
 		{"rss_peak_bytes", json_integer(process->rss_peak_bytes)},
 		{"charged_bytes", json_integer(process->charged_bytes)},
 		{"lost_bytes", losses_value(process->lost_bytes)},
+		{"resident_before_bytes", known_value(process->resident_before_bytes)},
+		{"resident_unknown_bytes", process->resident_known
+						   ? json_integer(process->resident_unknown_bytes)
+						   : json_null()},
 		{"truncated_stacks", count_value(process->truncated_stacks)},
 		{"lost_faults", count_value(process->lost_faults)},
 		{"skipped", text_or_null(process->note)},

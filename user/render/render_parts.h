@@ -53,7 +53,7 @@ void parts_gathered(FILE *out, const struct model *model, const struct render_op
 void parts_tail(FILE *out, const struct model *model, const struct render_options *options);
 
 /* The columns of figures that were chosen. */
-#define PARTS_COLUMNS 11
+#define PARTS_COLUMNS 12
 struct parts_column;
 struct parts_columns {
 	const struct parts_column *column[PARTS_COLUMNS];

@@ -59,6 +59,11 @@ int tracker_hand_line(struct tracker *tracker, const struct pymem_line_key *key,
 /* tracker_take.c: counts_ops.take_ended. */
 int tracker_take_counts(void *self, bool all, const struct counts_reader *reader, void *arg);
 
+/* tracker_touched.c: counts_ops.each_touched. */
+int tracker_each_touched(void *self, const struct counts_touched_reader *reader, void *arg);
+/* Notes what is resident in the image, which was attached just now: it was there before. */
+void tracker_note_resident(struct tracker *tracker, struct image *image);
+
 /* Identifies `pid` with the examiner, as examiner_identify() does. What that cost decides when the
  * process may be examined again. */
 int tracker_look(struct tracker *tracker, pid_t pid, struct py_process *python);

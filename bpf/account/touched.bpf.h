@@ -1,0 +1,215 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Which stack first touched a page. From 6.2 on, and only if asked for.
+ *
+ * The address is known at a fault's entry, the stack where its pages are counted (rss_stat). In
+ * between it is kept by PID; a mark over PID, number of the fault and address tells that it is
+ * this fault's. If it is not, the pages are unplaced: no page gets a stack that is not its own.
+ *
+ * Frees are not seen. A page that becomes resident again gets another stack by that fault, so user
+ * space asks only for pages that are resident when it looks.
+ *
+ * A directory leads from (directory, region) to a leaf. At a fork, the parent's directory stays as
+ * it is, and parent and child go on with one of their own. So both find what was touched before the
+ * fork, and neither sees what the other touches later.
+ */
+#ifndef TOUCHED_BPF_H
+#define TOUCHED_BPF_H
+
+#include "account/image.bpf.h"
+#include "base/maps.bpf.h"
+
+#define PAGE_SHIFT 12 /* x86: where faults are traced */
+
+/* Odd numbers for the mark: of xxHash. */
+#define TOUCH_NUMBER  0x9e3779b185ebca87ULL
+#define TOUCH_ADDRESS 0xc2b2ae3d27d4eb4fULL
+
+enum touch_by { TOUCH_BY_USER, TOUCH_BY_KERNEL }; /* page_fault_user, page_fault_kernel */
+
+static __always_inline __u64 touch_mark(struct task_struct *task, __u64 address, enum touch_by by)
+{
+	return (__u64)TASK_READ(task, pid) * 2 + by + fault_number(task) * TOUCH_NUMBER +
+	       address * TOUCH_ADDRESS;
+}
+
+/* The current task faults at `address`. */
+static __always_inline void touch_note(__u64 address, enum touch_by by)
+{
+	struct task_struct *task = current_task();
+	struct pymem_touch *touch = &touches[TASK_READ(task, pid) & (TOUCHES - 1)];
+
+	touch->address = address;
+	touch->mark = touch_mark(task, address, by);
+}
+
+/* Where the current task faults; 0: not known, or it is in no fault. */
+static __always_inline __u64 touch_address(void)
+{
+	struct task_struct *task = current_task();
+	const struct pymem_touch *touch = &touches[TASK_READ(task, pid) & (TOUCHES - 1)];
+	__u64 address = *(const volatile __u64 *)&touch->address;
+
+	/* In a system call, only the kernel's own access can fault. */
+	if (touch->mark != touch_mark(task, address, in_exception() ? TOUCH_BY_USER : TOUCH_BY_KERNEL))
+		return 0;
+	return address;
+}
+
+/* A new id of a stack; 0: there are no more. */
+static __always_inline __u32 touched_id(void)
+{
+	__u32 id = new_id(false);
+
+	return id < PYMEM_TOUCHED_LOST ? id : 0;
+}
+
+/* These pages of p have become resident where is not known. */
+static __always_inline void touched_unplaced(struct pymem_proc *p, __u32 member, __s64 change)
+{
+	if (watch_touched && member != PYMEM_SWAP && change > 0)
+		__sync_fetch_and_add(&p->touched_unplaced, change);
+}
+
+/* May p have another leaf? As many as are free, and half of these if all processes of a host share
+ * them (quota_share). */
+static __always_inline bool touched_allows(const struct pymem_proc *p)
+{
+	__u32 used = touched_used, free = used < touched_room ? touched_room - used : 0;
+
+	return free && p->touched_leaves < (__u64)quota_share * free;
+}
+
+/* A leaf for the key, for p: its index plus 1; 0: no room. */
+static __noinline __u32 touched_make(struct pymem_proc *p, __u64 key)
+{
+	__u32 leaf = 0, *had;
+
+	if (!p || !touched_allows(p))
+		return 0;
+	if (bpf_map_pop_elem(&touched_free, &leaf)) {
+		leaf = next_number(&touched_next);
+		if (leaf >= touched_room)
+			return 0;
+	}
+	if (bpf_map_update_elem(&touched_dirs, &key, &leaf, BPF_NOEXIST)) {
+		/* Another CPU was first, or there is no room. */
+		bpf_map_push_elem(&touched_free, &leaf, BPF_ANY);
+		had = bpf_map_lookup_elem(&touched_dirs, &key);
+		return had ? *had + 1 : 0;
+	}
+	__sync_fetch_and_add(&touched_used, 1);
+	__sync_fetch_and_add(&p->touched_leaves, 1);
+	p->touched_written = 1;
+	return leaf + 1;
+}
+
+/* The leaf of an address, for p, which the current thread th runs. NULL: no room. */
+static __always_inline struct pymem_touched_leaf *touched_leaf(struct pymem_proc *p,
+							       struct pymem_thread *th,
+							       __u64 address)
+{
+	__u64 key = pymem_touched_key(p->touched_dirs[0], address);
+	__u32 *had, leaf = th->touched_leaf;
+
+	if (!leaf || th->touched_key != key) {
+		had = bpf_map_lookup_elem(&touched_dirs, &key);
+		leaf = had ? *had + 1 : touched_make(p, key);
+		th->touched_key = key;
+		th->touched_leaf = leaf;
+	}
+	leaf--;
+	return bpf_map_lookup_elem(&touched_leaves, &leaf);
+}
+
+struct touched_fill {
+	struct pymem_touched_leaf *leaf;
+	__u32 first, id;
+};
+
+LOOP_BODY touched_step(__u32 i, struct touched_fill *fill)
+{
+	fill->leaf->ids[(fill->first + i) & (PYMEM_TOUCHED_PAGES - 1)] = fill->id;
+	return 0;
+}
+
+LOOP_BODY touched_around_step(__u32 i, struct touched_fill *fill)
+{
+	__u32 *id = &fill->leaf->ids[(fill->first + i) & (PYMEM_TOUCHED_PAGES - 1)];
+
+	if (!*id)
+		*id = fill->id | PYMEM_TOUCHED_AROUND;
+	return 0;
+}
+
+#define FAULT_AROUND 16 /* pages: mm/memory.c, fault_around_bytes of 64 KiB */
+
+/* A fault has mapped several pages: a large folio, which is aligned, or what the page cache has
+ * around a page of a file. */
+static __noinline int touched_many(struct pymem_touched_leaf *leaf, __u32 at, __u64 pages, __u32 id)
+{
+	struct touched_fill fill = {.leaf = leaf, .id = id};
+
+	if (!leaf)
+		return 0;
+	if (pages == PYMEM_TOUCHED_PAGES) {
+		LOOP(PYMEM_TOUCHED_PAGES, touched_step, &fill);
+		return 0;
+	}
+	fill.first = at & ~(FAULT_AROUND - 1);
+	LOOP(FAULT_AROUND, touched_around_step, &fill);
+	return 0;
+}
+
+/* The current thread th of p has made these pages resident, by the stack `id`. */
+static __noinline int touched_pages(struct pymem_proc *p, struct pymem_thread *th, __u32 member,
+				    __s64 change, __u32 id)
+{
+	struct pymem_touched_leaf *leaf;
+	__u64 address;
+	__u32 at;
+
+	if (!p || !th || member == PYMEM_SWAP || change <= 0)
+		return 0;
+	address = touch_address();
+	if (!address) {
+		__sync_fetch_and_add(&p->touched_unplaced, change);
+		return 0;
+	}
+	leaf = touched_leaf(p, th, address);
+	if (!leaf) {
+		__sync_fetch_and_add(&p->touched_refused, change);
+		return 0;
+	}
+	at = (address >> PAGE_SHIFT) & (PYMEM_TOUCHED_PAGES - 1);
+	if (change > 1)
+		touched_many(leaf, at, change, id);
+	leaf->ids[at] = id;
+	return 0;
+}
+
+/* `parent` has forked `child`. What the parent has touched is both's from now on. */
+static __noinline int touched_fork(struct pymem_proc *parent, struct pymem_proc *child)
+{
+	const __u32 older = (PYMEM_TOUCHED_CHAIN - 1) * sizeof(__u32);
+	__u32 next;
+
+	if (!parent || !child)
+		return 0;
+	if (parent->touched_dirs[PYMEM_TOUCHED_CHAIN - 1]) {
+		child->touched_cut = 1;
+		return 0;
+	}
+	child->touched_cut = parent->touched_cut;
+	if (!parent->touched_written) {
+		__builtin_memcpy(child->touched_dirs + 1, parent->touched_dirs + 1, older);
+		return 0;
+	}
+	next = new_id(false);
+	__builtin_memcpy(child->touched_dirs + 1, parent->touched_dirs, older);
+	__builtin_memcpy(parent->touched_dirs + 1, child->touched_dirs + 1, older);
+	*(volatile __u32 *)&parent->touched_dirs[0] = next;
+	parent->touched_written = 0;
+	return 0;
+}
+
+#endif
