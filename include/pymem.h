@@ -432,7 +432,10 @@ struct pymem_thread {
 	__u64 latest; /* a bit a set: which of its two recent stacks was used last */
 	__u64 touched_key; /* of the leaf written to last */
 	__u32 touched_leaf; /* that leaf, plus 1; 0: none */
-	__u32 pad;
+	__u16 touched_at;   /* page of it */
+	__u16 pad;
+	__u32 touched_was; /* the id that it had before */
+	__u32 pad2;
 	struct pymem_recent recent[PYMEM_RECENT]; /* by `raw`: a set is two neighbours */
 };
 

@@ -143,20 +143,24 @@ LOOP_BODY touched_around_step(__u32 i, struct touched_fill *fill)
 
 #define FAULT_AROUND 16 /* pages: mm/memory.c, fault_around_bytes of 64 KiB */
 
-/* A fault has mapped several pages: a large folio, which is aligned, or what the page cache has
- * around a page of a file. */
-static __noinline int touched_many(struct pymem_touched_leaf *leaf, __u32 at, __u64 pages, __u32 id)
+/* A fault has mapped more than the page at `at`. Anonymous memory: a large folio, aligned to its
+ * size. A file: what the page cache has around that page, or from 6.18 on in a large folio; the
+ * kernel tells it in parts, and some of it may have been mapped before. */
+static __noinline int touched_many(struct pymem_touched_leaf *leaf, __u32 at, __u32 member,
+				   __u64 pages, __u32 id)
 {
 	struct touched_fill fill = {.leaf = leaf, .id = id};
+	__u32 window = member == PYMEM_ANON ? 1 : FAULT_AROUND;
 
 	if (!leaf)
 		return 0;
-	if (pages == PYMEM_TOUCHED_PAGES) {
-		LOOP(PYMEM_TOUCHED_PAGES, touched_step, &fill);
-		return 0;
-	}
-	fill.first = at & ~(FAULT_AROUND - 1);
-	LOOP(FAULT_AROUND, touched_around_step, &fill);
+	while (window < pages && window < PYMEM_TOUCHED_PAGES)
+		window *= 2;
+	fill.first = at & ~(window - 1);
+	if (window == pages && (member == PYMEM_ANON || pages == PYMEM_TOUCHED_PAGES))
+		LOOP(window, touched_step, &fill);
+	else
+		LOOP(window, touched_around_step, &fill);
 	return 0;
 }
 
@@ -168,7 +172,7 @@ static __noinline int touched_pages(struct pymem_proc *p, struct pymem_thread *t
 	__u64 address;
 	__u32 at;
 
-	if (!p || !th || member == PYMEM_SWAP || change <= 0)
+	if (!p || !th)
 		return 0;
 	address = touch_address();
 	if (!address) {
@@ -181,9 +185,107 @@ static __noinline int touched_pages(struct pymem_proc *p, struct pymem_thread *t
 		return 0;
 	}
 	at = (address >> PAGE_SHIFT) & (PYMEM_TOUCHED_PAGES - 1);
-	if (change > 1)
-		touched_many(leaf, at, change, id);
+	if (change > 1 || member == PYMEM_FILE)
+		touched_many(leaf, at, member, change, id);
+	th->touched_at = at;
+	th->touched_was = leaf->ids[at];
 	leaf->ids[at] = id;
+	return 0;
+}
+
+/* A fault of th has brought a page back from swap: it is whose it was. The kernel counts the page
+ * before the swap entry (do_swap_page()). */
+static __noinline int touched_back(struct pymem_thread *th)
+{
+	struct pymem_touched_leaf *leaf;
+	__u32 at, index, was;
+
+	if (!th)
+		return 0;
+	at = th->touched_at & (PYMEM_TOUCHED_PAGES - 1);
+	was = th->touched_was;
+	index = th->touched_leaf - 1;
+	leaf = was && touch_address() ? bpf_map_lookup_elem(&touched_leaves, &index) : NULL;
+	if (leaf)
+		leaf->ids[at] = was;
+	th->touched_was = 0;
+	return 0;
+}
+
+/* A counter of the current thread's image has changed by what it did, with the stack `id`. */
+static __always_inline void touched_change(struct pymem_proc *p, struct pymem_thread *th,
+					   __u32 member, __s64 change, __u32 id)
+{
+	if (member == PYMEM_SWAP) {
+		if (change < 0)
+			touched_back(th);
+	} else if (change > 0) {
+		touched_pages(p, th, member, change, id);
+	}
+}
+
+struct touched_range {
+	struct pymem_proc *p;
+	struct pymem_thread *th;
+	__u64 from, to; /* addresses; from 0: all pages get `id` */
+	__u64 bytes;
+	__u64 from_key; /* of `from_leaf` */
+	__u32 from_leaf; /* plus 1; 0: none */
+	__u32 id;
+};
+
+/* The id of the next page of the old place; LOST: there is none, or only from before a fork. */
+static __always_inline __u32 touched_next_id(struct touched_range *r)
+{
+	__u64 key = pymem_touched_key(r->p->touched_dirs[0], r->from);
+	struct pymem_touched_leaf *leaf;
+	__u32 *had, index, id = 0;
+
+	if (key != r->from_key) {
+		had = bpf_map_lookup_elem(&touched_dirs, &key);
+		r->from_leaf = had ? *had + 1 : 0;
+		r->from_key = key;
+	}
+	index = r->from_leaf - 1;
+	leaf = bpf_map_lookup_elem(&touched_leaves, &index);
+	if (leaf)
+		id = leaf->ids[(r->from >> PAGE_SHIFT) & (PYMEM_TOUCHED_PAGES - 1)];
+	return id ?: PYMEM_TOUCHED_LOST;
+}
+
+LOOP_BODY touched_range_step(__u32 i __attribute__((unused)), struct touched_range *r)
+{
+	__u32 id = r->from ? touched_next_id(r) : r->id;
+	struct pymem_touched_leaf *leaf = touched_leaf(r->p, r->th, r->to);
+
+	if (leaf)
+		leaf->ids[(r->to >> PAGE_SHIFT) & (PYMEM_TOUCHED_PAGES - 1)] = id;
+	if (r->from)
+		r->from += 1 << PAGE_SHIFT;
+	r->to += 1 << PAGE_SHIFT;
+	return 0;
+}
+
+#define RANGE_PAGES_MAX (1 << 23) /* 32 GiB: the most that bpf_loop() does */
+
+/* The current thread th of p has moved what is in the range (mremap), or with `from` 0 has made all
+ * its pages resident (MAP_POPULATE). Threads that touch the new place meanwhile may lose what they
+ * have touched to what was there before it moved. */
+static __noinline int touched_range(struct pymem_proc *p, struct pymem_thread *th,
+				    struct touched_range *range)
+{
+	__u64 pages;
+
+	if (!p || !th || !range)
+		return 0;
+	range->p = p;
+	range->th = th;
+	pages = (range->bytes + (1 << PAGE_SHIFT) - 1) >> PAGE_SHIFT;
+	if (pages > RANGE_PAGES_MAX) {
+		__sync_fetch_and_add(&p->touched_unplaced, pages - RANGE_PAGES_MAX);
+		pages = RANGE_PAGES_MAX;
+	}
+	LOOP(pages, touched_range_step, range);
 	return 0;
 }
 

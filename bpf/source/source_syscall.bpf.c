@@ -61,6 +61,27 @@ static __always_inline void count_call(struct pymem_proc *p, struct pymem_thread
 	__sync_fetch_and_add(&v->bytes[call], bytes);
 }
 
+#define MAP_POPULATE 0x8000
+
+/* Pages that th's system call has moved, or made resident where no fault tells it. */
+static __always_inline void touched_call(struct pymem_proc *p, struct pymem_thread *th,
+					 struct pt_regs *regs, __s64 nr, __u64 result)
+{
+	struct pymem_recent *recent = recent_current(th);
+	struct touched_range range = {.to = result, .bytes = SYSCALL_ARG2(regs)};
+	__u64 more = SYSCALL_ARG3(regs);
+
+	if (nr == NR_MREMAP && SYSCALL_ARG1(regs) != result) {
+		range.from = SYSCALL_ARG1(regs);
+		if (range.bytes > more)
+			range.bytes = more;
+		touched_range(p, th, &range);
+	} else if (nr == NR_MMAP && SYSCALL_ARG4(regs) & MAP_POPULATE) {
+		range.id = recent ? recent->id : PYMEM_TOUCHED_LOST;
+		touched_range(p, th, &range);
+	}
+}
+
 static __always_inline void memory_call(struct pymem_proc *p, struct pymem_thread *th,
 					struct pt_regs *regs, __s64 nr, __s64 result)
 {
@@ -92,6 +113,8 @@ static __always_inline void memory_call(struct pymem_proc *p, struct pymem_threa
 	if (!s || (nr == NR_BRK && !bytes))
 		return;
 	count_call(p, th, opaque(s, call), bytes, nr == NR_MMAP ? result : 0);
+	if (watch_touched)
+		touched_call(p, th, regs, nr, result);
 }
 
 SEC("raw_tp/sys_exit")

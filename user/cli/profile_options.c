@@ -188,8 +188,10 @@ int profile_options_check(const struct command *command, void *options)
 
 	o->lines = o->engine == PROFILE_LINES;
 	o->touched |= o->sort == MODEL_SORT_RESIDENT;
-	if (o->touched && o->no_faults)
-		return options_complain(command, "--touched needs page faults: leave out --no-faults");
+	if (o->touched && (o->no_faults || o->no_syscalls))
+		return options_complain(command,
+					"--touched needs page faults and system calls: leave out "
+					"--no-faults and --no-syscalls");
 	if (jobs == 1)
 		return 0;
 	if (jobs)

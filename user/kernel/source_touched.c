@@ -12,7 +12,7 @@
 
 static bool touches_are_asked(const struct session_options *options)
 {
-	return options->touched && options->faults;
+	return options->touched && options->faults && options->syscalls;
 }
 
 /* Leaves for all memory that the host has, and as many again for what is scattered. */

@@ -61,6 +61,9 @@ int tracker_take_counts(void *self, bool all, const struct counts_reader *reader
 
 /* tracker_touched.c: counts_ops.each_touched. */
 int tracker_each_touched(void *self, const struct counts_touched_reader *reader, void *arg);
+/* The images have ended: gives back the leaves of their directories, but of those that their
+ * children still need. 0 or -errno. */
+int tracker_forget_touched(struct tracker *tracker, struct image *const *images, size_t count);
 /* Notes what is resident in the image, which was attached just now: it was there before. */
 void tracker_note_resident(struct tracker *tracker, struct image *image);
 

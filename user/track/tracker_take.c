@@ -230,11 +230,12 @@ int tracker_take_counts(void *self, bool all, const struct counts_reader *reader
 	err = choose(&t, all);
 	if (!err && t.count)
 		err = hand_images(&t) ?: hand_counts(&t);
-	for (i = 0; i < t.count; i++) {
+	for (i = 0; i < t.count; i++)
 		t.images[i]->taking = false;
-		if (!err)
-			tracker_finish_image(t.tracker, t.images[i]);
-	}
+	if (!err && t.count)
+		err = tracker_forget_touched(t.tracker, t.images, t.count);
+	for (i = 0; i < t.count && !err; i++)
+		tracker_finish_image(t.tracker, t.images[i]);
 	free(t.images);
 	return err;
 }

@@ -286,6 +286,81 @@ int tracker_each_touched(void *self, const struct counts_touched_reader *reader,
 	return err;
 }
 
+/* --- the end of images --- */
+
+struct directory {
+	uint32_t dir;
+	UT_hash_handle hh;
+};
+
+static int add_directories(struct directory **dirs, const struct pymem_proc *record)
+{
+	struct directory *d;
+	unsigned i;
+
+	for (i = 0; i < PYMEM_TOUCHED_CHAIN && record->touched_dirs[i]; i++) {
+		HASH_FIND(hh, *dirs, &record->touched_dirs[i], sizeof(uint32_t), d);
+		if (d)
+			continue;
+		d = calloc(1, sizeof(*d));
+		if (!d)
+			return -ENOMEM;
+		d->dir = record->touched_dirs[i];
+		if (HASH_INSERT(*dirs, dir, d)) {
+			free(d);
+			return -ENOMEM;
+		}
+	}
+	return 0;
+}
+
+/* Those of images that run are not to be forgotten. */
+static int keep_directories(const struct pymem_proc *record, void *arg)
+{
+	struct directory **dirs = arg, *d;
+	unsigned i;
+
+	for (i = 0; i < PYMEM_TOUCHED_CHAIN && record->touched_dirs[i]; i++) {
+		HASH_FIND(hh, *dirs, &record->touched_dirs[i], sizeof(uint32_t), d);
+		if (d) {
+			HASH_DEL(*dirs, d);
+			free(d);
+		}
+	}
+	return 0;
+}
+
+static bool is_gone(uint32_t dir, void *arg)
+{
+	struct directory **dirs = arg, *d;
+
+	HASH_FIND(hh, *dirs, &dir, sizeof(dir), d);
+	return d != NULL;
+}
+
+int tracker_forget_touched(struct tracker *tracker, struct image *const *images, size_t count)
+{
+	struct session *session = tracker->session;
+	struct directory *dirs = NULL, *d, *next;
+	int err = 0;
+	size_t i;
+
+	if (!session_sees_touches(session))
+		return 0;
+	for (i = 0; i < count && !err; i++)
+		err = add_directories(&dirs, &images[i]->record);
+	if (!err)
+		err = session_each_live(session, keep_directories, &dirs);
+	if (!err && dirs)
+		err = session_forget_touched(session, is_gone, &dirs);
+	HASH_ITER(hh, dirs, d, next)
+	{
+		HASH_DEL(dirs, d);
+		free(d);
+	}
+	return err;
+}
+
 /* --- what a census asks for --- */
 
 struct joining {
