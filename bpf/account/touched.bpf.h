@@ -285,6 +285,9 @@ static __noinline int touched_range(struct pymem_proc *p, struct pymem_thread *t
 		__sync_fetch_and_add(&p->touched_unplaced, pages - RANGE_PAGES_MAX);
 		pages = RANGE_PAGES_MAX;
 	}
+	/* They were counted as their places were not known yet. */
+	if (!range->from)
+		__sync_fetch_and_add(&p->touched_unplaced, -pages);
 	LOOP(pages, touched_range_step, range);
 	return 0;
 }

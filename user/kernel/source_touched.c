@@ -7,7 +7,7 @@
 #include "kernel/session_private.h"
 
 #define LEAF_BYTES (PYMEM_TOUCHED_PAGES * 4096ull) /* of memory that a leaf is for */
-#define LEAVES_MIN 1024
+#define LEAVES_FEW 4096		/* for what is scattered: a process has at least 30 */
 #define LEAVES_MAX (128 * 1024) /* 256 MiB, all allocated at the load */
 
 static bool touches_are_asked(const struct session_options *options)
@@ -15,16 +15,15 @@ static bool touches_are_asked(const struct session_options *options)
 	return options->touched && options->faults && options->syscalls;
 }
 
-/* Leaves for all memory that the host has, and as many again for what is scattered. */
+/* Leaves for all memory that the host has. */
 static unsigned leaves(void)
 {
 	struct sysinfo info;
-	unsigned long long count;
+	unsigned long long count = LEAVES_FEW;
 
-	if (sysinfo(&info))
-		return LEAVES_MIN;
-	count = 2 * (info.totalram * info.mem_unit / LEAF_BYTES);
-	return count < LEAVES_MIN ? LEAVES_MIN : count > LEAVES_MAX ? LEAVES_MAX : (unsigned)count;
+	if (!sysinfo(&info))
+		count += info.totalram * info.mem_unit / LEAF_BYTES;
+	return count > LEAVES_MAX ? LEAVES_MAX : (unsigned)count;
 }
 
 static void configure(struct session *session, bool loaded)
@@ -50,7 +49,8 @@ const struct event_source source_touched = {
 		{
 			{
 				.types = {KERNEL_TRACEPOINT("page_fault_user"),
-					  KERNEL_TRACEPOINT("page_fault_kernel")},
+					  KERNEL_TRACEPOINT("page_fault_kernel"),
+					  KERNEL_TRACEPOINT("sys_exit")},
 				.met = kernel_is_per_cpu,
 				.what = "page faults told one by one (for --touched)",
 				.remedy = "--touched shows nothing: it needs 6.2 or newer, and page "

@@ -6,6 +6,7 @@
 #include "report/report_parts.h"
 
 #include <errno.h>
+#include <stdio.h>
 
 static int add_image(const struct counts_resident *resident, void *arg)
 {
@@ -18,7 +19,7 @@ static int add_image(const struct counts_resident *resident, void *arg)
 	b->tallies.unread += resident->error != 0;
 	if (resident->error)
 		return 0;
-	b->tallies.unplaced += resident->unplaced_pages;
+	b->tallies.unplaced += resident->unplaced_pages > 0 ? resident->unplaced_pages : 0;
 	b->tallies.refused += resident->refused_pages;
 	b->tallies.forked_often += resident->cut;
 	p->resident_known = true;
@@ -55,4 +56,70 @@ int report_add_resident(struct build *b)
 	if (!counts->ops->each_touched)
 		return 0;
 	return counts->ops->each_touched(counts->self, &reader, b);
+}
+
+/* --- notes --- */
+
+/* The line whose increment is the largest. NULL: there is none. */
+static const struct model_line *grown_most(const struct model_process *p)
+{
+	const struct model_line *most = NULL;
+	size_t i;
+
+	for (i = 0; i < p->line_count; i++)
+		if (!most || p->lines[i].increment_bytes > most->increment_bytes)
+			most = &p->lines[i];
+	return most;
+}
+
+#define TELLS_FROM (1 << 20) /* bytes of an increment that are worth a note */
+
+/* The line that has grown most has few pages of its own left: others have touched them since they were
+ * given back. Who keeps memory now, the increments don't tell. */
+static void note_others(struct build *b, const struct model_process *p)
+{
+	const struct model_line *line = p->resident_known ? grown_most(p) : NULL;
+	char text[512];
+
+	if (!line || line->increment_bytes < TELLS_FROM ||
+	    line->resident_bytes >= line->increment_bytes / 2)
+		return;
+	snprintf(text, sizeof(text),
+		 "of the %lld MiB that %.200s:%d has added, %lld MiB are resident as it touched "
+		 "them: ask pymem-bpf heap -p %d -d 30 who keeps memory",
+		 (long long)(line->increment_bytes >> 20), line->location->file,
+		 line->location->line, (long long)(line->resident_bytes >> 20), p->pid);
+	model_add_note(b->model, text);
+}
+
+static void note_count(struct build *b, uint64_t count, const char *text)
+{
+	char note[256];
+
+	if (!count)
+		return;
+	snprintf(note, sizeof(note), "%llu %s", (unsigned long long)count, text);
+	model_add_note(b->model, note);
+}
+
+#define UNPLACED_FROM 256 /* pages that are worth a note */
+
+void report_add_resident_notes(struct build *b)
+{
+	const struct tallies *t = &b->tallies;
+	size_t i;
+
+	note_count(b, t->unread,
+		   "processes whose pages could not be looked at: who touched them first is not "
+		   "known");
+	note_count(b, t->refused,
+		   "pages have no line that touched them first: the table of pages is full");
+	note_count(b, t->forked_often,
+		   "processes whose parents had forked too often: who touched pages before the "
+		   "fork is not known");
+	note_count(b, t->unplaced >= UNPLACED_FROM ? t->unplaced : 0,
+		   "pages became resident at addresses that no fault told: their lines are not "
+		   "known, or are those that touched these addresses before");
+	for (i = 0; i < b->model->process_count; i++)
+		note_others(b, b->model->processes[i]);
 }
