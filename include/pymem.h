@@ -115,6 +115,7 @@ struct pymem_code {
 #define PYMEM_TOUCHED_PAGES  512	/* of a region */
 #define PYMEM_TOUCHED_NOBODY 0		/* nobody while the image was watched */
 #define PYMEM_TOUCHED_LOST   0x7fffffff /* somebody, but no stack was found */
+#define PYMEM_TOUCHED_NEW    0x7ffffffe /* nobody since memory was mapped there anew */
 #define PYMEM_TOUCHED_AROUND 0x80000000 /* with an id: mapped beside the page touched */
 #define PYMEM_TOUCHED_CHAIN  16		/* directories of an image */
 
@@ -122,8 +123,8 @@ struct pymem_touched_leaf {
 	__u32 ids[PYMEM_TOUCHED_PAGES];
 };
 
-/* Where a task faults just now. `mark` is made of the address, the task and the number of its fault:
- * so it tells what another task has overwritten. */
+/* Where a task faults just now. `mark` is made of the address, the task and the number of its
+ * fault: so it tells what another task has overwritten. */
 struct pymem_touch {
 	__u64 mark, address;
 	__u64 pad[6]; /* a cache line each: CPUs must not wait for each other */
@@ -240,8 +241,8 @@ struct pymem_proc {
 	/* Directories in which its pages are looked up, newest first; 0: no more. It writes to the
 	 * first one; the others are as they were at a fork. */
 	__u32 touched_dirs[PYMEM_TOUCHED_CHAIN];
-	__u32 touched_written; /* the first one has a leaf */
-	__u32 touched_cut;     /* older ones are missing: too many forks */
+	__u32 touched_written;	/* the first one has a leaf */
+	__u32 touched_cut;	/* older ones are missing: too many forks */
 	__u64 touched_unplaced; /* pages that became resident at an address not known */
 	__u64 touched_refused;	/* pages for which there was no leaf */
 };
@@ -383,9 +384,9 @@ struct pymem_recent {
 	__u64 raw;  /* hash of what was read of the frames; 0: free */
 	__u64 hash; /* pymem_stack_key.hash */
 	__u64 leaf_code, leaf_fingerprint;
-	__u32 since;		   /* visits since the stack's code objects were last confirmed */
-	__u32 interval;		   /* confirm them when `since` reaches this */
-	__u32 id;		   /* pymem_stack.id */
+	__u32 since;	/* visits since the stack's code objects were last confirmed */
+	__u32 interval; /* confirm them when `since` reaches this */
+	__u32 id;	/* pymem_stack.id */
 	__u32 pad;
 	struct pymem_counters acc; /* not yet added to `stacks` */
 };
@@ -428,9 +429,9 @@ struct pymem_thread {
 	__u32 block;		    /* that net_pages is published on */
 	__u64 line_peak;	    /* highest RSS it has seen since its last line event */
 	struct pymem_string string;
-	__u64 regs;   /* where the kernel keeps the registers of the fault being handled */
-	__u64 latest; /* a bit a set: which of its two recent stacks was used last */
-	__u64 touched_key; /* of the leaf written to last */
+	__u64 regs;	    /* where the kernel keeps the registers of the fault being handled */
+	__u64 latest;	    /* a bit a set: which of its two recent stacks was used last */
+	__u64 touched_key;  /* of the leaf written to last */
 	__u32 touched_leaf; /* that leaf, plus 1; 0: none */
 	__u16 touched_at;   /* page of it */
 	__u16 pad;

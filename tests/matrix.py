@@ -61,6 +61,7 @@ TESTS = {
         "test_a_full_ring_misses_by_name", "test_zombies", "test_reused_pid",
         "test_whole_host", "test_children", "test_killed_tool_leaves_nothing", "test_target_killed",
         "test_no_probe"), "exact"),
+    "e2e/test_touched.py": {"test_pages": "cow", "test_exec": "exec"},
     "e2e/test_launch.py": {"test_short_children_under_lines": "lines"},
     "e2e/test_right_values.py": {
         "test_walk": "lines", "test_alike": "lines", "test_module_that_is_gone": "lines", "test_imports": "lines",

@@ -50,7 +50,8 @@ static __always_inline __u64 touch_address(void)
 	__u64 address = *(const volatile __u64 *)&touch->address;
 
 	/* In a system call, only the kernel's own access can fault. */
-	if (touch->mark != touch_mark(task, address, in_exception() ? TOUCH_BY_USER : TOUCH_BY_KERNEL))
+	if (touch->mark !=
+	    touch_mark(task, address, in_exception() ? TOUCH_BY_USER : TOUCH_BY_KERNEL))
 		return 0;
 	return address;
 }
@@ -60,7 +61,7 @@ static __always_inline __u32 touched_id(void)
 {
 	__u32 id = new_id(false);
 
-	return id < PYMEM_TOUCHED_LOST ? id : 0;
+	return id < PYMEM_TOUCHED_NEW ? id : 0;
 }
 
 /* These pages of p have become resident where is not known. */
@@ -104,9 +105,8 @@ static __noinline __u32 touched_make(struct pymem_proc *p, __u64 key)
 }
 
 /* The leaf of an address, for p, which the current thread th runs. NULL: no room. */
-static __always_inline struct pymem_touched_leaf *touched_leaf(struct pymem_proc *p,
-							       struct pymem_thread *th,
-							       __u64 address)
+static __always_inline struct pymem_touched_leaf *
+touched_leaf(struct pymem_proc *p, struct pymem_thread *th, __u64 address)
 {
 	__u64 key = pymem_touched_key(p->touched_dirs[0], address);
 	__u32 *had, leaf = th->touched_leaf;
@@ -124,7 +124,7 @@ static __always_inline struct pymem_touched_leaf *touched_leaf(struct pymem_proc
 struct touched_fill {
 	struct pymem_touched_leaf *leaf;
 	__u32 first, id;
-};
+}; /* of pages of a leaf */
 
 LOOP_BODY touched_step(__u32 i, struct touched_fill *fill)
 {
@@ -136,7 +136,7 @@ LOOP_BODY touched_around_step(__u32 i, struct touched_fill *fill)
 {
 	__u32 *id = &fill->leaf->ids[(fill->first + i) & (PYMEM_TOUCHED_PAGES - 1)];
 
-	if (!*id)
+	if (!*id || *id == PYMEM_TOUCHED_NEW)
 		*id = fill->id | PYMEM_TOUCHED_AROUND;
 	return 0;
 }
@@ -229,7 +229,7 @@ struct touched_range {
 	struct pymem_thread *th;
 	__u64 from, to; /* addresses; from 0: all pages get `id` */
 	__u64 bytes;
-	__u64 from_key; /* of `from_leaf` */
+	__u64 from_key;	 /* of `from_leaf` */
 	__u32 from_leaf; /* plus 1; 0: none */
 	__u32 id;
 };
@@ -289,6 +289,47 @@ static __noinline int touched_range(struct pymem_proc *p, struct pymem_thread *t
 	if (!range->from)
 		__sync_fetch_and_add(&p->touched_unplaced, -pages);
 	LOOP(pages, touched_range_step, range);
+	return 0;
+}
+
+/* All of a leaf is new. */
+static const struct pymem_touched_leaf touched_new_leaf = {
+	.ids = {[0 ... PYMEM_TOUCHED_PAGES - 1] = PYMEM_TOUCHED_NEW}};
+
+LOOP_BODY touched_new_step(__u32 i, struct touched_range *r)
+{
+	__u64 region = ((r->to >> PYMEM_TOUCHED_SHIFT) + i) << PYMEM_TOUCHED_SHIFT;
+	__u64 first = region < r->to ? r->to - region : 0, last = r->to + r->bytes - region;
+	__u64 key = pymem_touched_key(r->p->touched_dirs[0], region);
+	__u32 *leaf = bpf_map_lookup_elem(&touched_dirs, &key);
+	struct touched_fill fill = {.id = PYMEM_TOUCHED_NEW};
+
+	if (!leaf)
+		return 0;
+	if (!first && last >= 1 << PYMEM_TOUCHED_SHIFT) {
+		bpf_map_update_elem(&touched_leaves, leaf, &touched_new_leaf, BPF_ANY);
+		return 0;
+	}
+	fill.leaf = bpf_map_lookup_elem(&touched_leaves, leaf);
+	fill.first = first >> PAGE_SHIFT;
+	if (last > 1 << PYMEM_TOUCHED_SHIFT)
+		last = 1 << PYMEM_TOUCHED_SHIFT;
+	if (fill.leaf && last > first)
+		LOOP((last - first) >> PAGE_SHIFT, touched_step, &fill);
+	return 0;
+}
+
+/* What was at these addresses is gone. A fault tells of the page that it touches; but not of those
+ * that the kernel maps beside it, or elsewhere than in a fault. */
+static __noinline int touched_new(struct pymem_proc *p, __u64 address, __u64 bytes)
+{
+	struct touched_range range = {.p = p, .to = address, .bytes = bytes};
+	__u64 regions = ((address + bytes - 1) >> PYMEM_TOUCHED_SHIFT) -
+			(address >> PYMEM_TOUCHED_SHIFT) + 1;
+
+	if (!p || !bytes)
+		return 0;
+	LOOP(regions < RANGE_PAGES_MAX ? regions : RANGE_PAGES_MAX, touched_new_step, &range);
 	return 0;
 }
 

@@ -288,8 +288,8 @@ SHARED struct pymem_account accounts[PYMEM_ACCOUNTS];
 
 #define TOUCHES 1024
 SHARED struct pymem_touch touches[TOUCHES]; /* by PID; one place may be that of two tasks */
-SHARED __u32 touched_next; /* leaves that have ever been taken */
-SHARED __u32 touched_used; /* leaves that are taken now */
+SHARED __u32 touched_next;		    /* leaves that have ever been taken */
+SHARED __u32 touched_used;		    /* leaves that are taken now */
 
 SHARED __u32 copies_watched; /* set by the loader once page_alloc is attached */
 SHARED __u32 copies_asked;   /* it has been asked to */

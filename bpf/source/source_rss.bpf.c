@@ -110,7 +110,8 @@ static __always_inline void own_change(struct pymem_proc *p, struct pymem_thread
 	counts = counts_now(th, pending);
 	recent = recent_current(th);
 	if (watch_touched)
-		touched_change(p, th, member, change, err || !recent ? PYMEM_TOUCHED_LOST : recent->id);
+		touched_change(p, th, member, change,
+			       err || !recent ? PYMEM_TOUCHED_LOST : recent->id);
 	if (err || !recent) {
 		lose(p, err ? LOSS_OF(err) : th->loss, member, change);
 		if (counts)

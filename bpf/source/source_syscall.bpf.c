@@ -61,7 +61,8 @@ static __always_inline void count_call(struct pymem_proc *p, struct pymem_thread
 	__sync_fetch_and_add(&v->bytes[call], bytes);
 }
 
-#define MAP_POPULATE 0x8000
+#define MAP_POPULATE  0x8000
+#define MADV_DONTNEED 4
 
 /* Pages that th's system call has moved, or made resident where no fault tells it. */
 static __always_inline void touched_call(struct pymem_proc *p, struct pymem_thread *th,
@@ -76,7 +77,11 @@ static __always_inline void touched_call(struct pymem_proc *p, struct pymem_thre
 		if (range.bytes > more)
 			range.bytes = more;
 		touched_range(p, th, &range);
-	} else if (nr == NR_MMAP && SYSCALL_ARG4(regs) & MAP_POPULATE) {
+	} else if (nr == NR_MADVISE && more == MADV_DONTNEED) {
+		touched_new(p, SYSCALL_ARG1(regs), range.bytes);
+	} else if (nr == NR_MMAP && !(SYSCALL_ARG4(regs) & MAP_POPULATE)) {
+		touched_new(p, result, range.bytes);
+	} else if (nr == NR_MMAP) {
 		range.id = recent ? recent->id : PYMEM_TOUCHED_LOST;
 		touched_range(p, th, &range);
 	}

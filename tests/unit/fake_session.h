@@ -312,8 +312,8 @@ bool session_sees_touches(const struct session *session)
 	return session->touches;
 }
 
-const volatile struct pymem_touched_leaf *
-session_touched_leaf(const struct session *session, uint32_t dir, uint64_t address)
+const volatile struct pymem_touched_leaf *session_touched_leaf(const struct session *session,
+							       uint32_t dir, uint64_t address)
 {
 	for (size_t i = 0; i < 16; i++)
 		if (session->leaves[i].key == pymem_touched_key(dir, address))

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* report/: who touched first what is resident now. For each process the lines, what was there before
- * and what is unknown add up to RSS. */
+/* report/: who touched first what is resident now. For each process the lines, what was there
+ * before and what is unknown add up to RSS. */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -71,8 +71,9 @@ static int64_t resident(const struct given *g, const struct model_process *p, in
 
 	for (i = 0; i < p->line_count; i++)
 		if (p->lines[i].location->line == number)
-			return p->lines[i].resident_bytes < 0 ? -1
-							      : p->lines[i].resident_bytes / g->page;
+			return p->lines[i].resident_bytes < 0
+				       ? -1
+				       : p->lines[i].resident_bytes / g->page;
 	fail_msg("no line %d", number);
 	return -1;
 }

@@ -13,14 +13,10 @@ static const char *format_name(size_t i)
 }
 
 static const struct option_choice sorts[] = {
-	{"increment", MODEL_SORT_INCREMENT},
-	{"total", MODEL_SORT_TOTAL},
-	{"peak", MODEL_SORT_PEAK},
-	{"grown", MODEL_SORT_GROWN},
-	{"freed", MODEL_SORT_FREED},
-	{"cow", MODEL_SORT_COW},
-	{"resident", MODEL_SORT_RESIDENT},
-	{},
+	{"increment", MODEL_SORT_INCREMENT}, {"total", MODEL_SORT_TOTAL},
+	{"peak", MODEL_SORT_PEAK},	     {"grown", MODEL_SORT_GROWN},
+	{"freed", MODEL_SORT_FREED},	     {"cow", MODEL_SORT_COW},
+	{"resident", MODEL_SORT_RESIDENT},   {},
 };
 
 /* The last one of -l and --engine counts. But `auto` does not undo -l: letting the program choose

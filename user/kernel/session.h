@@ -201,8 +201,8 @@ int session_sweep(struct session *session, enum pymem_table table,
 /* The leaf (bpf/account/touched.bpf.h) that the directory `dir` has for this address. Ids in it may
  * change at any time. NULL: none; nor is there any without session_options.touched. It belongs to
  * the session and is valid until session_forget_touched(). */
-const volatile struct pymem_touched_leaf *
-session_touched_leaf(const struct session *session, uint32_t dir, uint64_t address);
+const volatile struct pymem_touched_leaf *session_touched_leaf(const struct session *session,
+							       uint32_t dir, uint64_t address);
 /* True if it is noted which stack touches a page first: asked for, and possible. */
 bool session_sees_touches(const struct session *session);
 /* Gives back all leaves of directories that is_gone() names. 0 or -errno. */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Reads and frees the leaves of touched pages. Leaves are mapped: a report reads millions of ids. */
+/* Reads and frees the leaves of touched pages. Leaves are mapped: a report reads millions of ids.
+ */
 #include <bpf/bpf.h>
 #include <errno.h>
 #include <string.h>
@@ -37,8 +38,8 @@ void session_unmap_touched(struct session *session)
 	session->leaves = NULL;
 }
 
-const volatile struct pymem_touched_leaf *
-session_touched_leaf(const struct session *session, uint32_t dir, uint64_t address)
+const volatile struct pymem_touched_leaf *session_touched_leaf(const struct session *session,
+							       uint32_t dir, uint64_t address)
 {
 	uint64_t key = pymem_touched_key(dir, address);
 	uint32_t leaf;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Which stack touches a page first (bpf/account/touched.bpf.h). It has no programs of its own: those
- * of other sources do it, if the knob says so. */
+/* Which stack touches a page first (bpf/account/touched.bpf.h). It has no programs of its own:
+ * those of other sources do it, if the knob says so. */
 #include <sys/sysinfo.h>
 
 #include "kernel/event_source.h"
@@ -53,9 +53,11 @@ const struct event_source source_touched = {
 					  KERNEL_TRACEPOINT("sys_exit")},
 				.met = kernel_is_per_cpu,
 				.what = "page faults told one by one (for --touched)",
-				.remedy = "--touched shows nothing: it needs 6.2 or newer, and page "
-					  "fault tracepoints (arm64 has none)",
-				.note = "which line touched what is resident is not known: that needs "
+				.remedy =
+					"--touched shows nothing: it needs 6.2 or newer, and page "
+					"fault tracepoints (arm64 has none)",
+				.note = "which line touched what is resident is not known: that "
+					"needs "
 					"Linux 6.2 or newer, and page fault tracepoints (arm64 has "
 					"none)",
 			},

@@ -159,12 +159,12 @@ enum counts_note {
 /* What is resident now in one image, by who touched it first, in pages. */
 struct counts_resident {
 	uint32_t image;
-	int error;		 /* -errno: its pages could not be read, and nothing is known */
-	uint64_t pages;		 /* resident */
-	uint64_t line_pages;	 /* touched first by a known stack while it was watched */
-	uint64_t before_pages;	 /* resident before it was watched, and touched by nobody since */
-	int64_t unplaced_pages;	 /* that became resident while it was watched, where is not known */
-	uint64_t refused_pages;	 /* for which there was no room in the table */
+	int error;		/* -errno: its pages could not be read, and nothing is known */
+	uint64_t pages;		/* resident */
+	uint64_t line_pages;	/* touched first by a known stack while it was watched */
+	uint64_t before_pages;	/* resident before it was watched, and touched by nobody since */
+	int64_t unplaced_pages; /* that became resident while it was watched, where is not known */
+	uint64_t refused_pages; /* for which there was no room in the table */
 	bool cut; /* what was touched before it was forked is not known: too many forks */
 };
 

@@ -110,8 +110,7 @@ static int read_words(struct reading *r, uint64_t start, uint64_t end, bool file
 
 	while (start < end && !err) {
 		left = (end - start) / r->page;
-		n = pread(r->fd, r->buffer.values,
-			  (left < WORDS ? left : WORDS) * sizeof(uint64_t),
+		n = pread(r->fd, r->buffer.values, (left < WORDS ? left : WORDS) * sizeof(uint64_t),
 			  (off_t)(start / r->page * sizeof(uint64_t)));
 		if (n < 0 && errno == EINTR)
 			continue;
@@ -157,7 +156,8 @@ int pagemap_resident(pid_t pid, struct pagemap_run **runs, size_t *count)
 	r->page = (uint64_t)sysconf(_SC_PAGESIZE);
 	snprintf(path, sizeof(path), "/proc/%d/pagemap", pid);
 	r->fd = open(path, O_RDONLY | O_CLOEXEC);
-	err = r->fd < 0 ? (errno == ENOENT ? -ESRCH : -errno) : proc_maps_each(pid, read_mapping, r);
+	err = r->fd < 0 ? (errno == ENOENT ? -ESRCH : -errno)
+			: proc_maps_each(pid, read_mapping, r);
 	if (r->fd >= 0)
 		close(r->fd);
 	if (err) {

@@ -8,7 +8,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-struct pagemap_run { /* resident pages without a gap */
+struct pagemap_run {	/* resident pages without a gap */
 	uint64_t start; /* address */
 	uint64_t pages;
 };

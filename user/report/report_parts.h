@@ -18,7 +18,7 @@ struct tallies {
 	uint64_t unnamed_runs;	      /* runs of lines whose code object never arrived */
 	uint64_t unplaced, refused;   /* pages: counts_resident.unplaced_pages, refused_pages */
 	unsigned unread, forked_often; /* images: counts_resident.error, cut */
-	bool cut[PYMEM_LACK_COUNT];   /* by reason: callers' code objects never arrived */
+	bool cut[PYMEM_LACK_COUNT];    /* by reason: callers' code objects never arrived */
 };
 
 struct entry { /* an image in this report */

@@ -74,8 +74,8 @@ static const struct model_line *grown_most(const struct model_process *p)
 
 #define TELLS_FROM (1 << 20) /* bytes of an increment that are worth a note */
 
-/* The line that has grown most has few pages of its own left: others have touched them since they were
- * given back. Who keeps memory now, the increments don't tell. */
+/* The line that has grown most has few pages of its own left: others have touched them since they
+ * were given back. Who keeps memory now, the increments don't tell. */
 static void note_others(struct build *b, const struct model_process *p)
 {
 	const struct model_line *line = p->resident_known ? grown_most(p) : NULL;
@@ -118,8 +118,8 @@ void report_add_resident_notes(struct build *b)
 		   "processes whose parents had forked too often: who touched pages before the "
 		   "fork is not known");
 	note_count(b, t->unplaced >= UNPLACED_FROM ? t->unplaced : 0,
-		   "pages became resident at addresses that no fault told: their lines are not "
-		   "known, or are those that touched these addresses before");
+		   "pages became resident elsewhere than in a fault of their own: who touched them "
+		   "first is not known");
 	for (i = 0; i < b->model->process_count; i++)
 		note_others(b, b->model->processes[i]);
 }

@@ -168,7 +168,7 @@ static struct toucher *find_toucher(struct join *j, uint64_t address, bool *befo
 	if (!id || id & PYMEM_TOUCHED_AROUND)
 		*before = was_there(j, address);
 	id &= ~PYMEM_TOUCHED_AROUND;
-	if (*before || !id || id == PYMEM_TOUCHED_LOST)
+	if (*before || !id || id == PYMEM_TOUCHED_LOST || id == PYMEM_TOUCHED_NEW)
 		return NULL;
 	return toucher_of(j, id);
 }
@@ -256,10 +256,8 @@ static int hand_joined(const struct pymem_proc *record, void *arg)
 {
 	struct handing_touched *h = arg;
 	const struct image *image = tracker_image(h->tracker, record->id);
-	struct join j = {.tracker = h->tracker,
-			 .image = image,
-			 .record = record,
-			 .touchers = h->touchers};
+	struct join j = {
+		.tracker = h->tracker, .image = image, .record = record, .touchers = h->touchers};
 	int err;
 
 	if (!image || image->dead || !tracker_is_reported(image))
