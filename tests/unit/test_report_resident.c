@@ -210,7 +210,7 @@ static void test_notes(void **state)
 	touched->resident.cut = true;
 	model = report_build(g->report, true);
 	assert_true(has_note(model, "12 pages"));
-	assert_true(has_note(model, "forked too often"));
+	assert_true(has_note(model, "had forked too often"));
 }
 
 /* A line that grew much, of which little is there: who keeps memory is another question. */

@@ -92,13 +92,15 @@ static void note_others(struct build *b, const struct model_process *p)
 	model_add_note(b->model, text);
 }
 
-static void note_count(struct build *b, uint64_t count, const char *text)
+static void note_count(struct build *b, uint64_t count, const char *one, const char *many,
+		       const char *rest)
 {
 	char note[256];
 
 	if (!count)
 		return;
-	snprintf(note, sizeof(note), "%llu %s", (unsigned long long)count, text);
+	snprintf(note, sizeof(note), "%llu %s %s", (unsigned long long)count,
+		 count == 1 ? one : many, rest);
 	model_add_note(b->model, note);
 }
 
@@ -109,17 +111,16 @@ void report_add_resident_notes(struct build *b)
 	const struct tallies *t = &b->tallies;
 	size_t i;
 
-	note_count(b, t->unread,
-		   "processes whose pages could not be looked at: who touched them first is not "
+	note_count(b, t->unread, "process", "processes",
+		   "could not be looked at: who touched its pages first is not known");
+	note_count(b, t->refused, "page has", "pages have",
+		   "no line that touched it first: the table of pages is full");
+	note_count(b, t->forked_often, "process was", "processes were",
+		   "forked by one that had forked too often: who touched pages before that is not "
 		   "known");
-	note_count(b, t->refused,
-		   "pages have no line that touched them first: the table of pages is full");
-	note_count(b, t->forked_often,
-		   "processes whose parents had forked too often: who touched pages before the "
-		   "fork is not known");
-	note_count(b, t->unplaced >= UNPLACED_FROM ? t->unplaced : 0,
-		   "pages became resident elsewhere than in a fault of their own: who touched them "
-		   "first is not known");
+	note_count(b, t->unplaced >= UNPLACED_FROM ? t->unplaced : 0, "page", "pages",
+		   "became resident elsewhere than in a fault of a line: who touched it first is "
+		   "not known");
 	for (i = 0; i < b->model->process_count; i++)
 		note_others(b, b->model->processes[i]);
 }
