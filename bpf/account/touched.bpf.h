@@ -15,7 +15,7 @@
 #ifndef TOUCHED_BPF_H
 #define TOUCHED_BPF_H
 
-#include "account/image.bpf.h"
+#include "account/thread.bpf.h"
 #include "base/maps.bpf.h"
 
 #define PAGE_SHIFT 12 /* x86: where faults are traced */
@@ -227,8 +227,7 @@ static __always_inline void touched_change(struct pymem_proc *p, struct pymem_th
 struct touched_range {
 	struct pymem_proc *p;
 	struct pymem_thread *th;
-	__u64 from, to; /* addresses; from 0: all pages get `id` */
-	__u64 bytes;
+	__u64 from, to;	 /* addresses; from 0: all pages get `id` */
 	__u64 from_key;	 /* of `from_leaf` */
 	__u32 from_leaf; /* plus 1; 0: none */
 	__u32 id;
@@ -268,27 +267,28 @@ LOOP_BODY touched_range_step(__u32 i __attribute__((unused)), struct touched_ran
 
 #define RANGE_PAGES_MAX (1 << 23) /* 32 GiB: the most that bpf_loop() does */
 
-/* The current thread th of p has moved what is in the range (mremap), or with `from` 0 has made all
- * its pages resident (MAP_POPULATE). Threads that touch the new place meanwhile may lose what they
- * have touched to what was there before it moved. */
-static __noinline int touched_range(struct pymem_proc *p, struct pymem_thread *th,
-				    struct touched_range *range)
+/* The current thread, which runs on `mm`, has moved `bytes` from `from` (mremap), or with `from` 0
+ * has made all pages at `to` resident by the stack `id` (MAP_POPULATE). Threads that touch the new
+ * place meanwhile may lose what they have touched to what was there before it moved. */
+SEPARATE __s64 touched_range(__u64 mm, __u64 from, __u64 to, __u64 bytes, __u64 id)
 {
-	__u64 pages;
+	struct touched_range range = {.from = from, .to = to, .id = id};
+	__u64 pages = (bytes + (1 << PAGE_SHIFT) - 1) >> PAGE_SHIFT;
 
-	if (!p || !th || !range)
+	if (!watch_touched)
 		return 0;
-	range->p = p;
-	range->th = th;
-	pages = (range->bytes + (1 << PAGE_SHIFT) - 1) >> PAGE_SHIFT;
+	range.p = bpf_map_lookup_elem(&procs, &mm);
+	range.th = thread_of(current_task());
+	if (!range.p || !range.th)
+		return 0;
 	if (pages > RANGE_PAGES_MAX) {
-		__sync_fetch_and_add(&p->touched_unplaced, pages - RANGE_PAGES_MAX);
+		__sync_fetch_and_add(&range.p->touched_unplaced, pages - RANGE_PAGES_MAX);
 		pages = RANGE_PAGES_MAX;
 	}
 	/* They were counted as their places were not known yet. */
-	if (!range->from)
-		__sync_fetch_and_add(&p->touched_unplaced, -pages);
-	LOOP(pages, touched_range_step, range);
+	if (!from)
+		__sync_fetch_and_add(&range.p->touched_unplaced, -pages);
+	LOOP(pages, touched_range_step, &range);
 	return 0;
 }
 
@@ -296,11 +296,17 @@ static __noinline int touched_range(struct pymem_proc *p, struct pymem_thread *t
 static const struct pymem_touched_leaf touched_new_leaf = {
 	.ids = {[0 ... PYMEM_TOUCHED_PAGES - 1] = PYMEM_TOUCHED_NEW}};
 
-LOOP_BODY touched_new_step(__u32 i, struct touched_range *r)
+struct touched_renewal {
+	__u64 address, bytes;
+	__u32 dir;
+};
+
+LOOP_BODY touched_new_step(__u32 i, struct touched_renewal *r)
 {
-	__u64 region = ((r->to >> PYMEM_TOUCHED_SHIFT) + i) << PYMEM_TOUCHED_SHIFT;
-	__u64 first = region < r->to ? r->to - region : 0, last = r->to + r->bytes - region;
-	__u64 key = pymem_touched_key(r->p->touched_dirs[0], region);
+	__u64 region = ((r->address >> PYMEM_TOUCHED_SHIFT) + i) << PYMEM_TOUCHED_SHIFT;
+	__u64 first = region < r->address ? r->address - region : 0;
+	__u64 last = r->address + r->bytes - region;
+	__u64 key = pymem_touched_key(r->dir, region);
 	__u32 *leaf = bpf_map_lookup_elem(&touched_dirs, &key);
 	struct touched_fill fill = {.id = PYMEM_TOUCHED_NEW};
 
@@ -319,17 +325,18 @@ LOOP_BODY touched_new_step(__u32 i, struct touched_range *r)
 	return 0;
 }
 
-/* What was at these addresses is gone. A fault tells of the page that it touches; but not of those
- * that the kernel maps beside it, or elsewhere than in a fault. */
-static __noinline int touched_new(struct pymem_proc *p, __u64 address, __u64 bytes)
+/* What was at these addresses, of the image that writes to the directory `dir`, is gone. A fault
+ * tells of the page that it touches; but not of those that the kernel maps beside it, or elsewhere
+ * than in a fault. */
+SEPARATE __s64 touched_new(__u64 dir, __u64 address, __u64 bytes)
 {
-	struct touched_range range = {.p = p, .to = address, .bytes = bytes};
+	struct touched_renewal renewal = {.address = address, .bytes = bytes, .dir = dir};
 	__u64 regions = ((address + bytes - 1) >> PYMEM_TOUCHED_SHIFT) -
 			(address >> PYMEM_TOUCHED_SHIFT) + 1;
 
-	if (!p || !bytes)
+	if (!watch_touched || !bytes)
 		return 0;
-	LOOP(regions < RANGE_PAGES_MAX ? regions : RANGE_PAGES_MAX, touched_new_step, &range);
+	LOOP(regions < RANGE_PAGES_MAX ? regions : RANGE_PAGES_MAX, touched_new_step, &renewal);
 	return 0;
 }
 

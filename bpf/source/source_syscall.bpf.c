@@ -64,27 +64,22 @@ static __always_inline void count_call(struct pymem_proc *p, struct pymem_thread
 #define MAP_POPULATE  0x8000
 #define MADV_DONTNEED 4
 
-/* Pages that th's system call has moved, or made resident where no fault tells it. */
+/* Pages that the current thread th of p has moved by a system call, or made resident where no fault
+ * tells it. */
 static __always_inline void touched_call(struct pymem_proc *p, struct pymem_thread *th,
 					 struct pt_regs *regs, __s64 nr, __u64 result)
 {
+	__u64 address = SYSCALL_ARG1(regs), bytes = SYSCALL_ARG2(regs), more = SYSCALL_ARG3(regs);
 	struct pymem_recent *recent = recent_current(th);
-	struct touched_range range = {.to = result, .bytes = SYSCALL_ARG2(regs)};
-	__u64 more = SYSCALL_ARG3(regs);
 
-	if (nr == NR_MREMAP && SYSCALL_ARG1(regs) != result) {
-		range.from = SYSCALL_ARG1(regs);
-		if (range.bytes > more)
-			range.bytes = more;
-		touched_range(p, th, &range);
-	} else if (nr == NR_MADVISE && more == MADV_DONTNEED) {
-		touched_new(p, SYSCALL_ARG1(regs), range.bytes);
-	} else if (nr == NR_MMAP && !(SYSCALL_ARG4(regs) & MAP_POPULATE)) {
-		touched_new(p, result, range.bytes);
-	} else if (nr == NR_MMAP) {
-		range.id = recent ? recent->id : PYMEM_TOUCHED_LOST;
-		touched_range(p, th, &range);
-	}
+	if (nr == NR_MREMAP && address != result)
+		touched_range(p->mm, address, result, bytes < more ? bytes : more, 0);
+	else if (nr == NR_MADVISE && more == MADV_DONTNEED)
+		touched_new(p->touched_dirs[0], address, bytes);
+	else if (nr == NR_MMAP && SYSCALL_ARG4(regs) & MAP_POPULATE)
+		touched_range(p->mm, 0, result, bytes, recent ? recent->id : PYMEM_TOUCHED_LOST);
+	else if (nr == NR_MMAP)
+		touched_new(p->touched_dirs[0], result, bytes);
 }
 
 static __always_inline void memory_call(struct pymem_proc *p, struct pymem_thread *th,
