@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 """--touched: who touched first what is resident now. For each process lines + before + unknown = RSS;
 harness.Report.check_conservation() has that for every report that knows it."""
+import os
 import signal
 
 import harness
@@ -63,6 +64,27 @@ def test_exec(few_python):
     rows = [row for row in last["lines"] if row["file"].endswith("execed.py")]
     assert sum(row["resident_bytes"] for row in rows) >= 28 * MIB
     assert last["resident_before_bytes"] == 0
+
+
+@pytest.mark.parametrize("wait", [False, True])
+def test_orphan(system, wait):
+    """A child keeps what its parent touched under the parent's lines, when that has ended: just now, or
+    for so long that all else of it has been freed."""
+    with Target(system.command, "idle") as other, Target(system.command, "touched_orphan") as target:
+        with Tool("-p", "%d,%d" % (target.pid, other.pid), "--touched") as tool:
+            tool.attached()
+            child = target.go(tool.polled)["children"][0]
+            try:
+                assert target.end() == 0
+                if wait:
+                    tool.polled(15)  # it is finished 200 ms after its end
+                assert tool.stop() == 0
+                report = tool.report()
+            finally:
+                os.kill(child["pid"], signal.SIGKILL)
+    report.check_conservation(child["pid"])
+    report.check_lines(child["pid"], target.path, child["lines"])
+    unknown_at_most(known(report, child["pid"]), 16)
 
 
 def test_not_asked_for(system):

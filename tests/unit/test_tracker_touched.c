@@ -178,6 +178,8 @@ static void test_ended(void **state)
 {
 	static const struct counts_reader reader = {.image = ignore_image, .stack = ignore_stack};
 	struct given *g = *state;
+	uint32_t self = g->self;
+	struct heard h;
 
 	give(g, g->self, 1, 5);
 	fake_proc(g->session, g->self)->identified = true;
@@ -192,10 +194,19 @@ static void test_ended(void **state)
 	poll_all(g);
 	assert_int_equal(tracker_take_counts(&g->tracker, true, &reader, NULL), 0);
 	assert_int_equal(leaves(g), 2);
+	/* The stack is no more in the table of the BPF side; the child's pages are its all the
+	 * same. */
+	assert_int_equal(fake_entries(g->session), 0);
+	fake_reside(g->session, AT, 10);
+	h = hear(g);
+	assert_int_equal(h.count, 1);
+	assert_int_equal(heard_pages(&h, 77, 5), 10);
 	fake_end(g->session, 77, true);
 	poll_all(g);
 	assert_int_equal(tracker_take_counts(&g->tracker, true, &reader, NULL), 0);
 	assert_int_equal(leaves(g), 0);
+	assert_null(g->tracker.elders);
+	assert_null(store_image(&g->tracker.store, self));
 }
 
 static void test_unread(void **state)

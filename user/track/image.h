@@ -40,6 +40,7 @@ struct image { /* the user-space half of struct pymem_proc */
 	int64_t handed_pages;	  /* of its stacks, so far */
 	bool needless;		  /* is in the list tracker.ended */
 	struct source_root root;
+	bool ancestor;		  /* finished, but its children have pages that it touched */
 	struct resident *before;  /* what was resident at attach; NULL: nothing, or unknown */
 	uint32_t sweep;		  /* the last sweep that saw it alive */
 	struct image *next_ended; /* in the list tracker.ended */

@@ -55,6 +55,7 @@ struct tracker {
 	struct store store;
 	struct image *images; /* by id */
 	struct pid_image *pids;
+	struct toucher *elders;		   /* stacks of ancestors (tracker_touched.c) */
 	struct image *ended;		   /* images that belong in no report */
 	uint64_t dropped;		   /* number of messages and images, when last looked at */
 	unsigned sweeps;		   /* number of sweeps to do */

@@ -77,6 +77,9 @@ static int take_stack(struct taking *t, const struct pymem_stack_key *key)
 	err = session_take_stack(t->tracker->session, key, &stack);
 	if (err)
 		return err == -ENOENT ? 0 : err;
+	err = tracker_remember_stack(t->tracker, key, stack.id);
+	if (err)
+		return err;
 	image->handed_pages += counts_rss_pages(stack.counters.pages);
 	err = tracker_hand_stack(t->tracker, key, &stack.counters, t->reader->stack, HAND_TAKEN,
 				 t->arg);

@@ -92,26 +92,45 @@ static bool was_there(struct join *j, uint64_t address)
 
 /* --- stacks by id --- */
 
-static int add_toucher(const struct pymem_stack_key *key, const struct pymem_stack *stack,
-		       void *arg)
+static int add_id(struct toucher **touchers, const struct pymem_stack_key *key, uint32_t id)
 {
-	struct toucher **touchers = arg, *t;
+	struct toucher *t;
 
-	if (!stack->id)
+	if (!id)
 		return 0;
-	HASH_FIND(hh, *touchers, &stack->id, sizeof(stack->id), t);
+	HASH_FIND(hh, *touchers, &id, sizeof(id), t);
 	if (t)
 		return 0;
 	t = calloc(1, sizeof(*t));
 	if (!t)
 		return -ENOMEM;
-	t->id = stack->id;
+	t->id = id;
 	t->key = *key;
 	if (HASH_INSERT(*touchers, id, t)) {
 		free(t);
 		return -ENOMEM;
 	}
 	return 0;
+}
+
+static int add_toucher(const struct pymem_stack_key *key, const struct pymem_stack *stack,
+		       void *arg)
+{
+	return add_id(arg, key, stack->id);
+}
+
+/* All stacks that may have touched pages of images that run. */
+static int find_touchers(struct tracker *tracker, struct toucher **touchers)
+{
+	int err = session_each_stack(tracker->session, add_toucher, touchers);
+	struct toucher *t, *next;
+
+	HASH_ITER(hh, tracker->elders, t, next)
+	{
+		if (!err)
+			err = add_id(touchers, &t->key, t->id);
+	}
+	return err;
 }
 
 static void free_touchers(struct toucher **touchers)
@@ -277,7 +296,7 @@ int tracker_each_touched(void *self, const struct counts_touched_reader *reader,
 
 	if (!session_sees_touches(session))
 		return 0;
-	err = session_each_stack(session, add_toucher, &h.touchers);
+	err = find_touchers(h.tracker, &h.touchers);
 	if (!err)
 		err = session_each_live(session, hand_joined, &h);
 	free_touchers(&h.touchers);
@@ -330,27 +349,101 @@ static int keep_directories(const struct pymem_proc *record, void *arg)
 
 static bool is_gone(uint32_t dir, void *arg)
 {
-	struct directory **dirs = arg, *d;
+	struct directory *const *dirs = arg, *d;
 
 	HASH_FIND(hh, *dirs, &dir, sizeof(dir), d);
 	return d != NULL;
+}
+
+int tracker_remember_stack(struct tracker *tracker, const struct pymem_stack_key *key, uint32_t id)
+{
+	return session_sees_touches(tracker->session) ? add_id(&tracker->elders, key, id) : 0;
+}
+
+void tracker_free_elders(struct tracker *tracker)
+{
+	free_touchers(&tracker->elders);
+}
+
+/* Is one of its directories not gone? */
+static bool is_needed(const struct image *image, struct directory *gone)
+{
+	unsigned i;
+
+	for (i = 0; i < PYMEM_TOUCHED_CHAIN && image->record.touched_dirs[i]; i++)
+		if (!is_gone(image->record.touched_dirs[i], &gone))
+			return true;
+	return false;
+}
+
+/* Forgets stacks of images that are no ancestors. */
+static void forget_elders(struct tracker *tracker)
+{
+	const struct image *image;
+	struct toucher *t, *next;
+
+	HASH_ITER(hh, tracker->elders, t, next)
+	{
+		image = tracker_image(tracker, t->key.proc);
+		if (image && image->ancestor)
+			continue;
+		HASH_DEL(tracker->elders, t);
+		free(t);
+	}
+}
+
+/* Says of each image that has ended whether it is an ancestor. */
+static void choose_ancestors(struct tracker *tracker, struct image *const *images, size_t count,
+			     struct directory *gone)
+{
+	struct image *image, *next;
+	size_t i;
+
+	for (i = 0; i < count; i++)
+		images[i]->ancestor = is_needed(images[i], gone);
+	HASH_ITER(hh, tracker->images, image, next)
+	{
+		if (!image->ancestor || is_needed(image, gone))
+			continue;
+		image->ancestor = false;
+		tracker_finish_image(tracker, image);
+	}
+	forget_elders(tracker);
+}
+
+/* The directories of the images, and of all ancestors. */
+static int find_directories(struct tracker *tracker, struct image *const *images, size_t count,
+			    struct directory **dirs)
+{
+	struct image *image, *next;
+	int err = 0;
+	size_t i;
+
+	for (i = 0; i < count && !err; i++)
+		err = add_directories(dirs, &images[i]->record);
+	HASH_ITER(hh, tracker->images, image, next)
+	{
+		if (image->ancestor && !err)
+			err = add_directories(dirs, &image->record);
+	}
+	return err;
 }
 
 int tracker_forget_touched(struct tracker *tracker, struct image *const *images, size_t count)
 {
 	struct session *session = tracker->session;
 	struct directory *dirs = NULL, *d, *next;
-	int err = 0;
-	size_t i;
+	int err;
 
 	if (!session_sees_touches(session))
 		return 0;
-	for (i = 0; i < count && !err; i++)
-		err = add_directories(&dirs, &images[i]->record);
+	err = find_directories(tracker, images, count, &dirs);
 	if (!err)
 		err = session_each_live(session, keep_directories, &dirs);
 	if (!err && dirs)
 		err = session_forget_touched(session, is_gone, &dirs);
+	if (!err)
+		choose_ancestors(tracker, images, count, dirs);
 	HASH_ITER(hh, dirs, d, next)
 	{
 		HASH_DEL(dirs, d);
@@ -391,7 +484,7 @@ int tracker_touched_pages(struct tracker *tracker, pid_t pid, tracker_touched_fn
 	if (!joining.join.image || !session_sees_touches(tracker->session))
 		return -ESRCH;
 	joining.id = joining.join.image->id;
-	err = session_each_stack(tracker->session, add_toucher, &joining.join.touchers);
+	err = find_touchers(tracker, &joining.join.touchers);
 	if (!err)
 		err = session_each_live(tracker->session, join_record, &joining);
 	free_touchers(&joining.join.touchers);
