@@ -115,6 +115,6 @@ def test_sorted(system):
             target.go(tool.polled)
             assert tool.stop() == 0
             text = tool.stdout().decode()
-        target.process.kill()
+        assert target.end() == 0
     head = [line for line in text.splitlines() if "Location" in line][0]
     assert head.split()[:2] == ["Increment", "Resident"], text

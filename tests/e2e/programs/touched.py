@@ -56,6 +56,7 @@ ctypes.memset(mine, 1, SIZE)  # L:inherited
 go, done = os.pipe(), os.pipe()
 child = os.fork()
 if child == 0:
+    os.close(go[1])  # it ends with its parent
     os.read(go[0], 1)
     ctypes.memset(mine, 2, SIZE // 4)  # L:copied_by_child
     own = region(HALF)
