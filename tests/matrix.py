@@ -86,7 +86,7 @@ TESTS = {
     "python/test_refused.py": {"test_refused": "mprun"},
     "python/test_children.py": {"test_children_run": "mprun"},
     "python/test_memory.py": {"test_every_python": "memit"},
-    "python/test_heap.py": {"test_every_python": "memit"},
+    "python/test_heap.py": {"test_each_python": "heap"},
 }
 
 # Tests that pass when the interpreter is refused by name.
