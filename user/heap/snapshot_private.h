@@ -52,6 +52,9 @@ struct snapshot {
 	struct snapshot_order order; /* the one for a window that is under way */
 };
 
+/* snapshot_load(), also of a file that a child goes on writing to. */
+int snapshot_open(int fd, struct snapshot **snapshot);
+
 /* Remembers a page that was read later: its bytes are copied. 0 or -ENOMEM. */
 int snapshot_add_live(struct snapshot *snapshot, uint64_t addr, const void *page);
 /* --- the child (snapshot_child.c) and who asks it (snapshot_take.c) --- */

@@ -282,7 +282,7 @@ int snapshot_take(pid_t pid, const struct snapshot_options *options, struct snap
 	if (!err)
 		err = await_snapshot(child);
 	if (!err)
-		err = snapshot_load(child->memory_fd, snapshot);
+		err = snapshot_open(child->memory_fd, snapshot);
 	if (err) {
 		snapshot_child_end(child);
 		return err;
