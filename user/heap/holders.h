@@ -39,9 +39,9 @@ struct holders_past;
 int heap_holders_keep(struct heap_graph *graph, struct holders_past **past);
 void heap_holders_past_free(struct holders_past *past);
 
-/* As heap_holders_find(), but with what grew since `past`, in order of growth: half of them are those
- * that grew most, the others those that retain most. A container that another one has replaced is
- * known by its path. */
+/* As heap_holders_find(), but with what grew since `past`, in order of growth: half of them are
+ * those that grew most, the others those that retain most. A container that another one has
+ * replaced is known by its path. */
 int heap_holders_compare(struct heap_graph *graph, const struct holders_past *past, size_t most,
 			 struct holder **holders, size_t *count);
 
