@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""Which feature each test is about that runs on more than one interpreter, for the table that
-`make check-pythons` writes (tests/matrix_table.py).
+"""The feature that each test is about which runs on more than one interpreter. `make check-pythons` writes
+the table of these (tests/matrix_table.py).
 
 Used by the conftest.py of tests/e2e and tests/python. A test with an interpreter among its
 parameters must be in TESTS, or nothing is collected. With PYMEM_MATRIX=FOLDER only such tests run,

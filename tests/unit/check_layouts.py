@@ -1,16 +1,15 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""Hold the layouts against live interpreters.
+"""Compares the layouts with live interpreters.
 
   tests/unit/check_layouts.py [ROOT:]PYTHON...
 
-For each interpreter (inside the chroot ROOT, if given) a program with a known stack is
-started; then, from outside and through /proc/PID/mem only, its interpreters, threads,
-frames and code objects are walked with the struct py_layout that user/python/py_layouts.c
-chooses, and names, files, first lines and current lines (user/python/py_code.c) are compared
-with the truth. The C files are compiled here and called through ctypes; the struct is
-taken from include/py_layout.h. Needs root or ptrace rights, cc and readelf. Exit status 1
-if any interpreter differs.
+For each interpreter (inside the chroot ROOT, if given) a program with a known stack is started. Then its
+interpreters, threads, frames and code objects are walked from outside, only through /proc/PID/mem, with the
+struct py_layout that user/python/py_layouts.c chooses. Names, files, first lines and current lines
+(user/python/py_code.c) are compared with the truth. The C files are compiled here and called through ctypes;
+the struct is taken from include/py_layout.h. Needs root or ptrace rights, cc and readelf. Exit status 1 if
+any interpreter differs.
 """
 
 import ctypes
