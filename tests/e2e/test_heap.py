@@ -454,7 +454,8 @@ LEAKS, SOLVED = "AUDIT = []\n", "import collections\nAUDIT = collections.deque(m
 def look_at_example(command, path):
     with subprocess.Popen(command + [path, "600"]) as shop:
         try:
-            until(lambda: harness.rss(shop.pid) > 10 * MIB, "serving")
+            until(lambda: any(h["path"] == "__main__.AUDIT" and h["entries"] >= 10000
+                              for h in heaps.look(shop.pid).holders), "audited 10,000 times")
             return heaps.look(shop.pid, "-d", 4, "--births", "off")
         finally:
             shop.kill()
