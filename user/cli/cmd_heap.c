@@ -20,6 +20,7 @@
 #include "base/text.h"
 #include "cli/command.h"
 #include "heap/look.h"
+#include "heap/snapshot.h"
 #include "os/confine.h"
 #include "os/output.h"
 #include "os/proc.h"
@@ -353,7 +354,7 @@ static int finish(struct heap_run *run)
 static int begin(struct heap_run *run)
 {
 	const struct heap_command_options *o = run->options;
-	unsigned needs = CONFINE_READ | CONFINE_EXAMINE;
+	unsigned needs = CONFINE_LOOK | CONFINE_EXAMINE;
 	int err;
 
 	run->report.start = clock_seconds(CLOCK_REALTIME);
@@ -377,10 +378,16 @@ static int begin(struct heap_run *run)
 			strerror(-err));
 		return EXIT_FAILED;
 	}
+	err = snapshot_start(o->pause);
+	if (err) {
+		fprintf(stderr,
+			"pymem-bpf heap: the helper process that copies targets' memory can't be "
+			"started: %s\n",
+			strerror(-err));
+		return EXIT_FAILED;
+	}
 	if (o->output)
 		needs |= CONFINE_REPORT;
-	if (o->pause)
-		needs |= CONFINE_TRACE;
 	return confine_or_say(needs, "heap", o->verbosity);
 }
 
@@ -414,6 +421,7 @@ static int run(void *options)
 	free(run.subjects);
 	heap_report_fini(&run.report);
 	output_discard(&run.output);
+	snapshot_stop();
 	examiner_stop();
 	return status;
 }
