@@ -26,9 +26,10 @@
 #define SYNTHETIC_ARENA	 0x7f1000000000ull
 #define SYNTHETIC_LARGE	 0x7f2000000000ull
 #define SYNTHETIC_PAGE	 4096u
-#define SYNTHETIC_CLASS	 32   /* size classes of pools */
-#define SYNTHETIC_SMALL	 512u /* the largest block of a pool */
-#define SYNTHETIC_LISTED 256  /* modules */
+#define SYNTHETIC_CLASS	 32	     /* size classes of pools */
+#define SYNTHETIC_SMALL	 512u	     /* the largest block of a pool */
+#define SYNTHETIC_LISTED 256	     /* modules */
+#define SYNTHETIC_FILE	 "libfoo.so" /* that the data are of */
 
 /* tp_flags */
 #define SYNTHETIC_READY	  (1ull << 12)
@@ -131,8 +132,11 @@ static inline void synthetic_new_pool(struct synthetic_heap *h, uint32_t class)
 static inline uint64_t synthetic_mapped(struct synthetic_heap *h, uint64_t size)
 {
 	uint64_t bytes = (size + 16 + SYNTHETIC_PAGE - 1) & ~(uint64_t)(SYNTHETIC_PAGE - 1);
-	uint64_t addr = synthetic_take_bytes(&h->large, bytes);
+	uint64_t addr;
 
+	if (bytes < 2 * SYNTHETIC_PAGE)
+		bytes = 2 * SYNTHETIC_PAGE; /* a smaller one is in no mapping of its own */
+	addr = synthetic_take_bytes(&h->large, bytes);
 	/* A chunk of glibc's that is a mapping of its own: its size, and a bit that says so. */
 	synthetic_set(h, addr + 8, bytes | 2);
 	return addr + 16;
@@ -364,6 +368,18 @@ static inline void synthetic_map(struct synthetic_region *r, uint64_t start, uin
 		abort();
 }
 
+/* As far as the layouts have fields of it. */
+static inline uint64_t synthetic_interp_bytes(const struct synthetic_heap *h)
+{
+	uint64_t bytes = h->layout.interp_modules;
+
+	if (h->layout.interp_interned != PY_NONE && h->layout.interp_interned > bytes)
+		bytes = h->layout.interp_interned;
+	if (h->py.interp_thread_head > bytes)
+		bytes = h->py.interp_thread_head;
+	return bytes + 64;
+}
+
 /* CPython 3.`minor`, 8 to 12, with a heap of at most `bytes` in pools and as much in mappings. */
 static inline void synthetic_begin(struct synthetic_heap *h, unsigned minor, uint64_t bytes)
 {
@@ -379,7 +395,7 @@ static inline void synthetic_begin(struct synthetic_heap *h, unsigned minor, uin
 	synthetic_map(&h->large, SYNTHETIC_LARGE, bytes, REGION_ANONYMOUS);
 	synthetic_make_types(h);
 	h->runtime = synthetic_static(h, 4096);
-	h->interp = synthetic_static(h, 600000);
+	h->interp = synthetic_static(h, synthetic_interp_bytes(h));
 	h->thread = synthetic_static(h, 4096);
 	synthetic_set(h, h->runtime + h->layout.runtime_interp_head, h->interp);
 	synthetic_set(h, h->interp + h->py.interp_thread_head, h->thread);
@@ -402,13 +418,14 @@ static inline void synthetic_write(int fd, const void *data, size_t bytes, uint6
 static inline int synthetic_file(struct synthetic_heap *h)
 {
 	const struct synthetic_region *all[] = {&h->data, &h->arena, &h->large};
+	static const char names[] = "\0/usr/lib/" SYNTHETIC_FILE;
 	int fd = (int)syscall(SYS_memfd_create, "synthetic", 0);
 	struct snapshot_header header = {
 		.magic = SNAPSHOT_MAGIC,
 		.page_shift = 12,
 		.pid = 1,
 		.paused_ms = -1,
-		.names_bytes = 1,
+		.names_bytes = sizeof(names),
 	};
 	struct snapshot_file_region regions[3];
 	struct snapshot_file_mapping mappings[3];
@@ -423,7 +440,7 @@ static inline int synthetic_file(struct synthetic_heap *h)
 		synthetic_write(fd, all[i]->memory, bytes, &at);
 		header.data_pages += synthetic_pages(all[i]);
 		regions[header.regions] = (struct snapshot_file_region){
-			all[i]->start, all[i]->start + bytes, all[i]->kind, 6, 0};
+			all[i]->start, all[i]->start + bytes, all[i]->kind, 6, !i};
 		mappings[header.regions] =
 			(struct snapshot_file_mapping){all[i]->start, all[i]->start + bytes};
 		runs[header.regions++] =
@@ -435,7 +452,7 @@ static inline int synthetic_file(struct synthetic_heap *h)
 	synthetic_write(fd, regions, header.regions * sizeof(*regions), &at);
 	synthetic_write(fd, mappings, header.regions * sizeof(*mappings), &at);
 	synthetic_write(fd, runs, header.regions * sizeof(*runs), &at);
-	synthetic_write(fd, "", 1, &at);
+	synthetic_write(fd, names, sizeof(names), &at);
 	at = 0;
 	synthetic_write(fd, &header, sizeof(header), &at);
 	return fd;

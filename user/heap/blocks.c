@@ -309,7 +309,7 @@ static const struct heap_run *run_of(const struct heap_blocks *b, uint32_t block
 void blocks_bounds_in(const struct heap_blocks *b, const struct heap_run *run, uint32_t index,
 		      uint64_t *start, uint64_t *end)
 {
-	const uint32_t *place = &b->chunks[run->chunk + index];
+	const uint32_t *place;
 
 	switch (run->kind) {
 	case RUN_POOL:
@@ -317,6 +317,7 @@ void blocks_bounds_in(const struct heap_blocks *b, const struct heap_run *run, u
 		*end = *start + run->stride;
 		return;
 	case RUN_CHUNKS:
+		place = &b->chunks[run->chunk + index];
 		*start = run->start + (uint64_t)(place[0] & ~1u) * 8 + 2 * CHUNK_OVERHEAD;
 		*end = run->start + (uint64_t)(place[1] & ~1u) * 8 + CHUNK_OVERHEAD;
 		if (*end > run->end)
@@ -332,13 +333,14 @@ void blocks_bounds_in(const struct heap_blocks *b, const struct heap_run *run, u
 void blocks_space(const struct heap_blocks *b, const struct heap_run *run, uint32_t index,
 		  uint64_t *start, uint64_t *end)
 {
-	const uint32_t *place = &b->chunks[run->chunk + index];
+	const uint32_t *place;
 
 	switch (run->kind) {
 	case RUN_POOL:
 		blocks_bounds_in(b, run, index, start, end);
 		return;
 	case RUN_CHUNKS:
+		place = &b->chunks[run->chunk + index];
 		*start = run->start + (uint64_t)(place[0] & ~1u) * 8;
 		*end = run->start + (uint64_t)(place[1] & ~1u) * 8;
 		return;

@@ -80,21 +80,29 @@ static int make_room(struct part *part, uint64_t more)
 
 static void give_back(struct part *part)
 {
-	if (part->release && part->read_to > part->read_from)
+	if (part->read_to - part->read_from >= snapshot_page_size(part->view->snapshot))
 		snapshot_release(part->view->snapshot, part->read_from, part->read_to);
 	part->read_from = part->read_to;
 }
 
-/* What lies between two runs of blocks may be anything: it is not given back. */
-static void note_read(struct part *part, uint32_t block)
+/* What lies between two runs of blocks may be anything, and so may chunks that no object is known
+ * to have: the interpreter's own structures are such. They are not given back. */
+static void note_read(struct part *part, uint32_t block, uint32_t mark)
 {
-	uint64_t addr = heap_blocks_addr(part->view->blocks, block);
+	const struct heap_blocks *blocks = part->view->blocks;
+	uint64_t addr = heap_blocks_addr(blocks, block);
 
+	if (mark_form(mark) == MARK_NONE && !heap_blocks_pooled(blocks, block) &&
+	    heap_blocks_type(blocks, block) == BLOCK_BUFFER) {
+		give_back(part);
+		part->read_from = part->read_to = 0;
+		return;
+	}
 	if (addr - part->read_to > GAP_MOST || part->read_to - part->read_from > RELEASE_BYTES) {
 		give_back(part);
 		part->read_from = addr;
 	}
-	part->read_to = addr + heap_blocks_size(part->view->blocks, block);
+	part->read_to = addr + heap_blocks_size(blocks, block);
 }
 
 static uint8_t count_of(const struct part *part, uint32_t block)
@@ -124,9 +132,10 @@ static void read_part(struct part *part)
 		edges->first[block + 1] = (uint32_t)part->references.count;
 		edges->counts[block] = count_of(part, block);
 		if (part->release)
-			note_read(part, block);
+			note_read(part, block, mark);
 	}
-	give_back(part);
+	if (part->release)
+		give_back(part);
 }
 
 static void *run_part(void *arg)

@@ -56,14 +56,51 @@ static int by_retained(const void *a, const void *b, void *arg)
 	return x < y ? -1 : x > y;
 }
 
+void holders_sort_blocks(const struct heap_graph *graph, uint32_t *blocks, size_t count)
+{
+	if (count)
+		qsort_r(blocks, count, sizeof(*blocks), by_retained, (void *)graph);
+}
+
+static int largest_first(const void *a, const void *b)
+{
+	const struct holder *x = a, *y = b;
+
+	if (x->retained_bytes != y->retained_bytes)
+		return x->retained_bytes > y->retained_bytes ? -1 : 1;
+	return x->block < y->block ? -1 : x->block > y->block;
+}
+
+void holders_sort(struct holder *holders, size_t count)
+{
+	if (count)
+		qsort(holders, count, sizeof(*holders), largest_first);
+}
+
 /* The blocks of all rows in place of their indices, the largest first. */
 static void to_blocks(struct picks *picks)
 {
 	for (size_t i = 0; i < picks->row_count; i++)
 		picks->rows[i] = picks->list[picks->rows[i]].block;
-	if (picks->row_count)
-		qsort_r(picks->rows, picks->row_count, sizeof(*picks->rows), by_retained,
-			(void *)picks->graph);
+	holders_sort_blocks(picks->graph, picks->rows, picks->row_count);
+}
+
+static int find_all(const struct picks *picks, size_t most, struct holder **holders, size_t *count)
+{
+	int err;
+
+	*count = picks->row_count < most ? picks->row_count : most;
+	*holders = calloc(*count + 1, sizeof(**holders));
+	if (!*holders)
+		return -ENOMEM;
+	err = holders_fill(picks->graph, picks->rows, *count, *holders);
+	if (!err)
+		err = holders_add_both(picks->graph, picks->least, holders, count);
+	if (err)
+		return err;
+	holders_sort(*holders, *count);
+	holders_cut(*holders, count, most);
+	return 0;
 }
 
 int heap_holders_find(struct heap_graph *graph, size_t most, struct holder **holders, size_t *count)
@@ -76,9 +113,7 @@ int heap_holders_find(struct heap_graph *graph, size_t most, struct holder **hol
 	if (err)
 		return err;
 	to_blocks(&picks);
-	*count = picks.row_count < most ? picks.row_count : most;
-	*holders = calloc(*count + 1, sizeof(**holders));
-	err = *holders ? holders_fill(graph, picks.rows, *count, *holders) : -ENOMEM;
+	err = find_all(&picks, most, holders, count);
 	picks_fini(&picks);
 	if (err) {
 		heap_holders_free(*holders, *count);
@@ -88,12 +123,22 @@ int heap_holders_find(struct heap_graph *graph, size_t most, struct holder **hol
 	return err;
 }
 
+static void fini_one(struct holder *holder)
+{
+	free(holder->path);
+	free(holder->type);
+	free(holder->shared_by);
+}
+
+void holders_cut(struct holder *holders, size_t *count, size_t most)
+{
+	for (; *count > most; (*count)--)
+		fini_one(&holders[*count - 1]);
+}
+
 void heap_holders_free(struct holder *holders, size_t count)
 {
-	for (size_t i = 0; holders && i < count; i++) {
-		free(holders[i].path);
-		free(holders[i].type);
-		free(holders[i].shared_by);
-	}
+	for (size_t i = 0; holders && i < count; i++)
+		fini_one(&holders[i]);
 	free(holders);
 }

@@ -25,7 +25,8 @@ struct holder {
 
 /* The at most `most` holders with the largest retained bytes, largest first, in an array that
  * heap_holders_free() frees. A container is preferred to what is in it; an object whose largest
- * child has nine tenths of it is left to that child. 0, -ENOMEM. */
+ * child has nine tenths of it is left to that child. Blocks that lie in two holders are a row of
+ * their own, whose `path` names both and whose `object` is 0. 0, -ENOMEM. */
 int heap_holders_find(struct heap_graph *graph, size_t most, struct holder **holders,
 		      size_t *count);
 void heap_holders_free(struct holder *holders, size_t count);
@@ -38,9 +39,9 @@ struct holders_past;
 int heap_holders_keep(struct heap_graph *graph, struct holders_past **past);
 void heap_holders_past_free(struct holders_past *past);
 
-/* As heap_holders_find(), but with what grew since `past`: the `most` that grew most and the `most`
- * that retain most, those that grew first, by growth, then the others, by what they retain. A
- * container that another one has replaced is known by its path. */
+/* As heap_holders_find(), but with what grew since `past`, in order of growth: half of them are
+ * those that grew most, the others those that retain most. A container that another one has
+ * replaced is known by its path. */
 int heap_holders_compare(struct heap_graph *graph, const struct holders_past *past, size_t most,
 			 struct holder **holders, size_t *count);
 

@@ -20,7 +20,7 @@
 #define NEW_PART 64
 
 struct past_object {
-	uint64_t addr, type; /* addresses */
+	uint64_t addr, type; /* addresses; type: 0 of memory that C code has */
 	uint64_t entries, retained;
 };
 
@@ -39,6 +39,21 @@ struct holders_past {
 
 /* --- keeping --- */
 
+/* Buffers of objects are not kept: the objects are. */
+static bool is_kept(const struct heap_graph *graph, uint32_t block, uint64_t least)
+{
+	return graph->tier[block] != TIER_NONE && graph->retained[block] >= least &&
+	       (heap_blocks_type(graph->view.blocks, block) >= 0 ||
+		heap_graph_owner(graph, block) == BLOCK_NONE);
+}
+
+static uint64_t type_addr(const struct heap_view *view, uint32_t block)
+{
+	const struct heap_type *type = view_type(view, block);
+
+	return type ? type->addr : 0;
+}
+
 /* The least power of two for which no more than KEPT_MOST objects retain as much. */
 static uint64_t find_least(const struct heap_graph *graph, size_t *count)
 {
@@ -46,8 +61,7 @@ static uint64_t find_least(const struct heap_graph *graph, size_t *count)
 	unsigned power = 63;
 
 	for (uint32_t block = 0; block < graph->blocks; block++) {
-		if (graph->retained[block] >= KEPT_LEAST &&
-		    heap_blocks_type(graph->view.blocks, block) >= 0)
+		if (is_kept(graph, block, KEPT_LEAST))
 			by_power[63 - __builtin_clzll(graph->retained[block])]++;
 	}
 	while (power && sum + by_power[power] <= KEPT_MOST && 1ull << power > KEPT_LEAST / 2)
@@ -70,10 +84,10 @@ static int keep_objects(const struct heap_graph *graph, struct holders_past *pas
 	for (uint32_t block = 0; block < graph->blocks && count < past->object_count; block++) {
 		struct past_object *object = &past->objects[count];
 
-		if (graph->retained[block] < past->least || !view_type(view, block))
+		if (!is_kept(graph, block, past->least))
 			continue;
 		object->addr = heap_blocks_object(view->blocks, block);
-		object->type = view_type(view, block)->addr;
+		object->type = type_addr(view, block);
 		object->retained = graph->retained[block];
 		picks_entries(view, block, &object->entries);
 		count++;
@@ -155,7 +169,7 @@ static const struct past_object *find_object(const struct comparison *c, uint32_
 			high = middle;
 	}
 	if (low == c->past->object_count || c->past->objects[low].addr != addr ||
-	    !view_type(view, block) || c->past->objects[low].type != view_type(view, block)->addr)
+	    c->past->objects[low].type != type_addr(view, block))
 		return NULL;
 	return &c->past->objects[low];
 }
@@ -181,7 +195,7 @@ static const struct past_path *find_path(const struct holders_past *past, const 
 
 static void compare_one(const struct comparison *c, struct holder *holder)
 {
-	const struct past_object *object = find_object(c, holder->block);
+	const struct past_object *object = holder->object ? find_object(c, holder->block) : NULL;
 	const struct past_path *path = object ? NULL : find_path(c->past, holder->path);
 	uint64_t entries = object ? object->entries : path ? path->entries : 0;
 	uint64_t retained = object ? object->retained : path ? path->retained : 0;
@@ -220,23 +234,46 @@ static int by_rank(const void *a, const void *b, void *arg)
 	return *(const uint32_t *)a < *(const uint32_t *)b ? -1 : 1;
 }
 
-/* Two objects where one replaces the other have grown by their difference: more rows than asked for
- * are named, since it takes a path to know. */
-static int compare_all(const struct comparison *c, uint32_t *blocks, size_t count, size_t most,
-		       struct holder **holders, size_t *kept)
+/* What grew and what is large may be different rows: half of them are for either. */
+static size_t choose_blocks(const struct comparison *c, struct picks *picks, size_t most)
 {
-	size_t named = count < most ? count : most;
+	size_t grown = picks->row_count < most ? picks->row_count : most / 2;
+
+	if (picks->row_count)
+		qsort_r(picks->rows, picks->row_count, sizeof(*picks->rows), by_rank, (void *)c);
+	holders_sort_blocks(c->graph, picks->rows + grown, picks->row_count - grown);
+	return picks->row_count < most ? picks->row_count : most;
+}
+
+/* The same of those that are filled in. In the end all are in order of growth. */
+static void choose(struct holder *holders, size_t *count, size_t most)
+{
+	size_t grown = 0;
+
+	qsort(holders, *count, sizeof(*holders), by_growth);
+	while (grown < *count && grown < most / 2 && holders[grown].grown_bytes > 0)
+		grown++;
+	holders_sort(holders + grown, *count - grown);
+	holders_cut(holders, count, most);
+	qsort(holders, *count, sizeof(*holders), by_growth);
+}
+
+static int compare_all(const struct comparison *c, struct picks *picks, size_t most,
+		       struct holder **holders, size_t *count)
+{
 	int err;
 
-	*holders = calloc(named + 1, sizeof(**holders));
+	*count = choose_blocks(c, picks, most);
+	*holders = calloc(*count + 1, sizeof(**holders));
 	if (!*holders)
 		return -ENOMEM;
-	*kept = named;
-	qsort_r(blocks, count, sizeof(*blocks), by_rank, (void *)c);
-	err = holders_fill(c->graph, blocks, named, *holders);
-	for (size_t i = 0; i < named && !err; i++)
+	err = holders_fill(c->graph, picks->rows, *count, *holders);
+	if (!err)
+		err = holders_add_both(c->graph, picks->least, holders, count);
+	for (size_t i = 0; i < *count && !err; i++)
 		compare_one(c, &(*holders)[i]);
-	qsort(*holders, named, sizeof(**holders), by_growth);
+	if (!err)
+		choose(*holders, count, most);
 	return err;
 }
 
@@ -253,7 +290,7 @@ int heap_holders_compare(struct heap_graph *graph, const struct holders_past *pa
 		return err;
 	for (size_t i = 0; i < picks.row_count; i++)
 		picks.rows[i] = picks.list[picks.rows[i]].block;
-	err = compare_all(&comparison, picks.rows, picks.row_count, most, holders, count);
+	err = compare_all(&comparison, &picks, most, holders, count);
 	picks_fini(&picks);
 	if (err) {
 		heap_holders_free(*holders, *count);

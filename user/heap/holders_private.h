@@ -46,6 +46,19 @@ bool picks_entries(const struct heap_view *view, uint32_t block, uint64_t *entri
 int holders_fill(const struct heap_graph *graph, const uint32_t *blocks, size_t count,
 		 struct holder *holders);
 
+/* Appends a holder, with room for it in *holders, for each pair of holders that have `least` bytes
+ * in common, in blocks that have no row of their own. `object` of it is 0, `entries` how many
+ * blocks. 0, -ENOMEM. */
+int holders_add_both(const struct heap_graph *graph, uint64_t least, struct holder **holders,
+		     size_t *count);
+
+/* The largest retained bytes first. */
+void holders_sort_blocks(const struct heap_graph *graph, uint32_t *blocks, size_t count);
+void holders_sort(struct holder *holders, size_t count);
+
+/* Frees those from `most` on. */
+void holders_cut(struct holder *holders, size_t *count, size_t most);
+
 /* Fills shared_by of those that no single holder dominates. 0, -ENOMEM. */
 int holders_find_sharers(const struct heap_graph *graph, struct holder *holders, size_t count,
 			 struct step_budget *budget);

@@ -103,14 +103,16 @@ static int name_sharers(const struct heap_graph *graph, struct shared *shared,
 {
 	char paths[SHARERS_NAMED][NAMES_PATH_BYTES] = {""}, more[48] = "";
 	uint64_t others = shared->kept + shared->others - SHARERS_NAMED;
+	bool turned;
 
 	for (uint32_t i = 0; i < SHARERS_NAMED; i++)
 		sharer_path(graph, shared->sharers[i], shared->holder->block, budget, paths[i],
 			    sizeof(paths[i]));
 	if (others)
 		snprintf(more, sizeof(more), " and %llu more", (unsigned long long)others);
-	if (asprintf(&shared->holder->shared_by, "%s%s%s%s", paths[0], others ? ", " : " and ",
-		     paths[1], more) < 0) {
+	turned = strcmp(paths[0], paths[1]) > 0;
+	if (asprintf(&shared->holder->shared_by, "%s%s%s%s", paths[turned], others ? ", " : " and ",
+		     paths[!turned], more) < 0) {
 		shared->holder->shared_by = NULL;
 		return -ENOMEM;
 	}

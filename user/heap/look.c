@@ -32,6 +32,8 @@ struct census {
 	struct snapshot *snapshot;
 	struct heap_types *types;
 	struct heap_blocks *blocks;
+	struct heap_gc gc;
+	bool gc_known;
 	struct heap_graph *graph; /* NULL: not enough memory */
 	struct heap_balance balance;
 	struct heap_type_row *rows; /* in order of name */
@@ -153,6 +155,9 @@ static int census_try(struct census *census, const struct heap_target *target,
 	if (err)
 		return err;
 	err = find_blocks(census, target);
+	/* The graph gives back what is copied. */
+	census->gc_known =
+		!heap_gc_read(census->snapshot, &target->python, &target->layout, &census->gc);
 	if (!err)
 		err = find_references(census, target);
 	if (!err)
@@ -356,19 +361,18 @@ static int add_broken(struct heap_look *look, const struct census *census)
 	return err;
 }
 
-static void add_collector(struct heap_look *look, const struct census *census,
-			  const struct heap_target *target)
+static void add_collector(struct heap_look *look, const struct census *census)
 {
-	struct heap_gc gc;
+	const struct heap_gc *gc = &census->gc;
 
-	if (heap_gc_read(census->snapshot, &target->python, &target->layout, &gc))
+	if (!census->gc_known)
 		return;
 	look->gc_known = true;
-	look->gc_enabled = gc.enabled;
+	look->gc_enabled = gc->enabled;
 	look->generation_count = HEAP_GC_GENERATIONS;
-	memcpy(look->generations, gc.generations, sizeof(look->generations));
-	look->gc_frozen = gc.frozen_known ? gc.frozen : 0;
-	look->gc_uncollectable = gc.garbage;
+	memcpy(look->generations, gc->generations, sizeof(look->generations));
+	look->gc_frozen = gc->frozen_known ? gc->frozen : 0;
+	look->gc_uncollectable = gc->garbage;
 }
 
 static int fill(struct heap_look *look, const struct heap_target *target,
@@ -387,7 +391,7 @@ static int fill(struct heap_look *look, const struct heap_target *target,
 		heap_graph_garbage(census->graph, &look->garbage_bytes, &look->garbage_objects);
 	if (past)
 		add_past(look, census, past);
-	add_collector(look, census, target);
+	add_collector(look, census);
 	err = add_allocators(look, census);
 	if (!err)
 		err = add_broken(look, census);

@@ -255,17 +255,34 @@ static void release_run(struct snapshot *s, uint64_t at, uint64_t end)
 	punch(s, first, pages);
 }
 
+/* The first run that ends behind `addr`. */
+static size_t run_behind(const struct snapshot *s, uint64_t addr)
+{
+	size_t low = 0, high = s->header.runs;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+		const struct snapshot_run *run = &s->runs[middle];
+
+		if (run->start + ((uint64_t)run->pages << s->header.page_shift) <= addr)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
 void snapshot_release(struct snapshot *s, uint64_t start, uint64_t end)
 {
 	uint64_t page = 1ull << s->header.page_shift;
-	const struct snapshot_run *run = s->runs, *last = run + s->header.runs;
 
 	start = (start + page - 1) & ~(page - 1);
 	end &= ~(page - 1);
-	for (; run < last && run->start < end; run++) {
+	for (size_t i = run_behind(s, start); i < s->header.runs && s->runs[i].start < end; i++) {
+		const struct snapshot_run *run = &s->runs[i];
 		uint64_t run_end = run->start + ((uint64_t)run->pages << s->header.page_shift);
 
-		if (run_end > start && run->state & PAGE_COPIED)
+		if (run->state & PAGE_COPIED)
 			release_run(s, run->start < start ? start : run->start,
 				    run_end < end ? run_end : end);
 	}
