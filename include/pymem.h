@@ -99,12 +99,21 @@ struct pymem_counters {
 struct pymem_vmcalls {
 	__u64 calls[PYMEM_VMCALL_COUNT];
 	__s64 bytes[PYMEM_VMCALL_COUNT];
+	__u32 account; /* as pymem_stack.account */
+	__u32 pad;
+};
+
+/* A code object that has been handed over: value of the map `codes`. */
+struct pymem_code {
+	__u32 sent;    /* of its line table, bytes; ~0: nothing is left to be handed over */
+	__u32 account; /* as pymem_stack.account */
 };
 
 /* A stack's counters as the kernel side keeps them. */
 struct pymem_stack {
 	struct pymem_counters counters;
-	__u32 announced; /* its frames have been handed to user space */
+	__u16 announced; /* its frames have been handed to user space */
+	__u16 account;	 /* the place is on, since it was made (struct pymem_account); 0: on none */
 	__u16 interval;	 /* pymem_recent.interval when it was last a recent stack */
 	__u16 lacks;	 /* enum pymem_lack: else, why not all of them */
 };
@@ -141,18 +150,25 @@ enum pymem_table {
 /* An image's places in a table. */
 struct pymem_places {
 	__u32 held;
-	__u32 on_account; /* of these, on its user's account */
-	__u32 refused;	  /* times that it was to have no more */
-	__u32 denied;	  /* times that its user was to have no more */
+	__u32 refused; /* times that it was to have no more */
+	__u32 denied;  /* times that its user was to have no more */
 };
 
-/* What the images of a user hold together. Places in the array `accounts`: the first half are by
+/* What the images of a user hold together: entries of the tables. Each entry names the account that
+ * it was put on when it was made, and is taken off that one when it is deleted, whatever became of
+ * its image meanwhile. Places in the array `accounts`: the first half are by
  * user number, the second by user namespace (bpf/account/owner.bpf.h), both modulo their count.
- * Place 0 is nobody's. */
+ * Place 0 is root's and nobody's. */
 #define PYMEM_ACCOUNTS 4096
 
 struct pymem_account {
 	__u32 held[PYMEM_TABLE_COUNT];
+};
+
+/* A number of /etc/subuid, which is a user's: the map `subids` leads from it to that user's own. */
+struct pymem_subid_key {
+	__u32 bits; /* that count, of `uid` */
+	__u32 uid;  /* in network byte order */
 };
 
 /* One process image: from attach, fork or exec to exec or exit. Value of the map
@@ -369,6 +385,7 @@ struct pymem_thread {
 	__u32 loss;		    /* while there is none: why (enum pymem_loss) */
 	__u32 confirm;		    /* the next visit is to confirm its stack */
 	__u32 minor;		    /* the fault counted last is a minor one, as far as is known */
+	__u32 account;		    /* 6.1 and older: as pymem_stack.account */
 	__u32 tid;		    /* as it sees itself; 0: not asked yet */
 	__s64 net_pages;	    /* RSS that its own doing added, less what it freed */
 	__u32 block;		    /* that net_pages is published on */

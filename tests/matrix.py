@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""Which feature each test is about that runs on more than one interpreter, for the table that
-`make check-pythons` writes (tests/matrix_table.py).
+"""The feature that each test is about which runs on more than one interpreter. `make check-pythons` writes
+the table of these (tests/matrix_table.py).
 
 Used by the conftest.py of tests/e2e and tests/python. A test with an interpreter among its
 parameters must be in TESTS, or nothing is collected. With PYMEM_MATRIX=FOLDER only such tests run,
@@ -86,7 +86,7 @@ TESTS = {
     "python/test_refused.py": {"test_refused": "mprun"},
     "python/test_children.py": {"test_children_run": "mprun"},
     "python/test_memory.py": {"test_every_python": "memit"},
-    "python/test_heap.py": {"test_every_python": "memit"},
+    "python/test_heap.py": {"test_each_python": "heap"},
 }
 
 # Tests that pass when the interpreter is refused by name.

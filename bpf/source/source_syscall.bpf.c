@@ -9,10 +9,25 @@
 #define PROT_EXEC     4
 #define MAP_ANONYMOUS 0x20
 
+/* A new entry of p. NULL: no room, or p may have no more. By itself, as stack_make(). */
+static __noinline struct pymem_vmcalls *vmcalls_make(struct pymem_proc *p,
+						     const struct pymem_stack_key *key)
+{
+	struct pymem_vmcalls calls = {};
+	int account;
+
+	if (!p || !key)
+		return NULL;
+	account = quota_allows(p, PYMEM_TABLE_VMCALLS);
+	if (account < 0)
+		return NULL;
+	calls.account = account;
+	return table_insert(p, PYMEM_TABLE_VMCALLS, &vmcalls, key, &calls, account);
+}
+
 static __always_inline void count_call(struct pymem_proc *p, struct pymem_thread *th, __u64 call,
 				       __s64 bytes, __u64 mapped)
 {
-	static const struct pymem_vmcalls none;
 	struct pymem_stack_key key;
 	struct pymem_vmcalls *v;
 	int err;
@@ -32,15 +47,11 @@ static __always_inline void count_call(struct pymem_proc *p, struct pymem_thread
 	if (!key.hash)
 		return;
 	v = bpf_map_lookup_elem(&vmcalls, &key);
+	if (!v)
+		v = vmcalls_make(p, &key);
 	if (!v) {
-		if (quota_allows(p, PYMEM_TABLE_VMCALLS) &&
-		    !bpf_map_update_elem(&vmcalls, &key, &none, BPF_NOEXIST))
-			quota_take(p, PYMEM_TABLE_VMCALLS, 1);
-		v = bpf_map_lookup_elem(&vmcalls, &key);
-		if (!v) {
-			__sync_fetch_and_add(&dropped_calls, 1);
-			return;
-		}
+		__sync_fetch_and_add(&dropped_calls, 1);
+		return;
 	}
 	/* Here, and in 64 bits: 5.10's verifier has forgotten a bound that was looked at before. */
 	asm volatile("" : "+r"(call));

@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""Write the seed corpus: small real inputs for each fuzz target.
+"""Writes the seed corpus: small real inputs for each fuzz target.
 
   tests/fuzz/gen_corpus.py [FOLDER]        default: tests/fuzz/corpus
 
-Line tables are those of tests/unit/data/py_code_cases.txt, which real interpreters wrote; ELF files
-are built by the C compiler, with the symbols, strings and SDT notes that interpreters have;
-/proc files are this process's and this interpreter's. The names say what is in them, so that a new
-run replaces what the one before wrote.
+Line tables come from tests/unit/data/py_code_cases.txt, which real interpreters wrote. ELF files are built
+by the C compiler, with the symbols, strings and SDT notes that interpreters have. /proc files are those of
+this process and this interpreter. A file's name says what is in it, so a new run replaces what an earlier
+one wrote.
 """
 import os
 import struct

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* A source of counts (model/counts.h) that is a table: what a test puts in, a report is handed.
+/* A source of counts (model/counts.h) that is a table: a report gets what a test puts in.
  *
- * It does as a live session does: what has ended is handed over once and is then gone, and what the
- * reader takes is gone too.
- */
+ * It behaves like a live session: images that have ended are handed over once and are then gone,
+ * and so is what the reader takes. */
 #ifndef COUNTS_TABLE_H
 #define COUNTS_TABLE_H
 
@@ -17,9 +16,9 @@
 
 struct table_image {
 	struct pymem_proc record;
-	struct counts_image image; /* `record` and `root` are filled in when it is handed over */
-	bool gone;		   /* handed over for good */
-	bool not_running;	   /* although it has not been seen to end */
+	struct counts_image image; /* `record` and `root` are set when it is handed over */
+	bool gone;		   /* was handed over for good */
+	bool not_running;	   /* although its end was not seen */
 };
 
 struct table_stack {
@@ -52,7 +51,7 @@ struct counts_table {
 	uint64_t gaps[COUNTS_GAP_COUNT];
 	const char *notes[3]; /* by enum counts_note; NULL: none */
 	int error;	      /* of the next reading: -errno */
-	unsigned takes;	      /* of ended images, so far */
+	unsigned takes;	      /* how often ended images were taken */
 };
 
 static inline struct table_image *table_add_image(struct counts_table *table, uint32_t id)
@@ -77,7 +76,7 @@ static inline struct table_image *table_add_image(struct counts_table *table, ui
 	return added;
 }
 
-/* A stack of `depth` frames of one function each: those of the lines `line`, `line` + 1, … */
+/* Adds a stack of `depth` frames, each of a function of its own, on lines `line`, `line` + 1, … */
 static inline struct table_stack *table_add_stack(struct counts_table *table, uint32_t image,
 						  int line, unsigned depth, int64_t pages)
 {
@@ -191,7 +190,7 @@ static inline int table_read(void *self, const struct counts_reader *reader, voi
 	return err;
 }
 
-/* Is the image one that has ended and is handed over now? */
+/* True if the image has ended and is handed over by this call. */
 static inline bool table_takes(struct counts_table *table, uint32_t id)
 {
 	const struct table_image *row = table_image(table, id);

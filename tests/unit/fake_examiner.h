@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* python/examiner.h without a helper process: in every process it finds what the test says. As
- * fake_session.h, it takes the place of the library's.
- */
+/* Replaces python/examiner.h, without a helper process: it finds in every process what the test
+ * says. Like fake_session.h, it defines the functions, so that the linker does not take them from
+ * the library. */
 #ifndef FAKE_EXAMINER_H
 #define FAKE_EXAMINER_H
 

@@ -1,17 +1,17 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""The verifier's figures of each BPF program on this kernel, against bench/verifier.txt.
+"""Compares the verifier's figures of each BPF program on this kernel with bench/verifier.txt.
 
-  compare.py [MODE]    growth by more than 5 % of instructions or states fails; MODE, lines or
-                       serve, is for where a load is dear: default both
-  compare.py update    takes over what build/verifier/ has, one file for each kernel measured, and
-                       writes the table of docs/BENCHMARKS.md
+  compare.py [MODE]    instructions or states that grew by more than 5 % fail. MODE (lines or serve) is
+                       for machines where a load takes long; default: both
+  compare.py update    takes the files of build/verifier/, one for each kernel measured, and writes the
+                       table of docs/BENCHMARKS.md
 
-Both measure the running kernel first. Figures belong to one kernel release and to the clang that built
-the programs, by its major version: the code that another one makes may have a quarter more states. For
-another release of the same kernel version the newest that the file has of it is taken, and 10 % more is
-allowed: a verifier changes little within a version. A clang or a kernel version that the file does not have
-is reported, and is no failure.
+Both measure the running kernel first. Figures belong to one kernel release, and to the major version of the
+clang that built the programs: the code of another clang may have a quarter more states. For another release
+of the same kernel version, the newest figures of that version are taken, and 10 % more is allowed, since a
+verifier changes little within a version. A clang or a kernel version without figures is reported, and is no
+failure.
 """
 import glob
 import os

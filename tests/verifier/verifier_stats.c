@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* What the running kernel's verifier says of each BPF program: instructions processed,
- * states kept. One line each, tab-separated: release, mode, program, instructions, most
- * states at one instruction, states in all, states at the peak.
+/* Prints what the running kernel's verifier says about each BPF program: instructions processed,
+ * states kept. One line each, separated by tabs: release, mode, program, instructions, most states
+ * at one instruction, states in all, states at the peak.
  *
- * The session of the profiler itself is loaded; the linker puts two wrappers before libbpf.
- * One asks for the verifier's figures. The other says that there are two CPUs: loops
- * over CPUs are verified once for each, and figures of two machines shall compare.
- */
+ * The profiler's own session is loaded. The linker puts two wrappers before libbpf. One asks for
+ * the verifier's figures. The other says that there are two CPUs: loops over CPUs are verified once
+ * for each CPU, and figures of two machines must be comparable. */
 #include <bpf/libbpf.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,7 +15,7 @@
 #include "kernel/session.h"
 
 #define LOG_BYTES (64 * 1024)
-#define LOG_STATS 4 /* BPF_LOG_STATS, kernel 5.2 */
+#define LOG_STATS 4 /* BPF_LOG_STATS, since 5.2 */
 
 int __real_bpf_object__load(struct bpf_object *object);
 int __wrap_bpf_object__load(struct bpf_object *object);
@@ -50,7 +49,7 @@ static int ask_figures(struct bpf_object *object)
 	return 0;
 }
 
-/* The line of totals. 7.2 has "insns processed" before it, for each subprogram. */
+/* Finds the line of totals. 7.2 prints "insns processed" for each subprogram before it. */
 static bool find_figures(const char *log, unsigned figures[4])
 {
 	unsigned limit;
@@ -103,8 +102,8 @@ int __wrap_bpf_object__load(struct bpf_object *object)
 	return err;
 }
 
-/* 0: the programs were loaded. That the session may fail later, having been told a wrong
- * number of CPUs, does not matter. */
+/* 0: the programs were loaded. The session may fail later because of the wrong number of CPUs; that
+ * does not matter. */
 static int measure(const char *name, bool lines, bool count_only)
 {
 	struct session_options options = {

@@ -19,6 +19,7 @@
 #include "base/clock.h"
 #include "base/text.h"
 #include "cli/command.h"
+#include "heap/births.h"
 #include "heap/look.h"
 #include "heap/snapshot.h"
 #include "os/confine.h"
@@ -32,7 +33,11 @@
 
 #define HOLDERS_NAMED 200
 
-enum births { BIRTHS_AUTO, BIRTHS_WATCH, BIRTHS_BURST, BIRTHS_OFF };
+enum births_asked { BIRTHS_AUTO, BIRTHS_WATCH, BIRTHS_BURST, BIRTHS_OFF };
+
+_Static_assert((int)BIRTHS_AUTO == BIRTHS_METHOD_AUTO && (int)BIRTHS_WATCH == BIRTHS_METHOD_WATCH &&
+		       (int)BIRTHS_BURST == BIRTHS_METHOD_BURST,
+	       "the words of --births are the methods");
 
 struct heap_command_options {
 	pid_t *pids;
@@ -208,7 +213,7 @@ static void look_first(struct heap_run *run, struct subject *subject)
 }
 
 /* The look gets what is known of the process beside its heap. */
-static int describe(struct heap_run *run, const struct subject *subject, struct heap_look *look)
+static int describe(const struct subject *subject, struct heap_look *look)
 {
 	int err = 0;
 
@@ -222,8 +227,6 @@ static int describe(struct heap_run *run, const struct subject *subject, struct 
 	}
 	if (!look->cmdline || err)
 		return -ENOMEM;
-	if (run->options->seconds && run->options->births != BIRTHS_OFF)
-		return heap_look_say(&look->notes, "which lines fill what grew was not looked for");
 	return 0;
 }
 
@@ -239,7 +242,7 @@ static void look_last(struct heap_run *run, struct subject *subject)
 	}
 	err = heap_look_make(&subject->target, &run->look, subject->past, &look, why, sizeof(why));
 	if (!err) {
-		err = describe(run, subject, look);
+		err = describe(subject, look);
 		if (!err)
 			err = heap_report_add(&run->report, look);
 		if (!err)
@@ -351,6 +354,23 @@ static int finish(struct heap_run *run)
 
 /* --- the command --- */
 
+/* Their helpers keep rights that this process gives up. */
+static int prepare_births(struct heap_run *run)
+{
+	for (size_t i = 0; i < run->options->pid_count; i++) {
+		struct heap_target *target = &run->subjects[i].target;
+		int err = heap_births_prepare(&target->births);
+
+		target->births_method = run->options->births;
+		if (!err)
+			continue;
+		fprintf(stderr, "pymem-bpf heap: a helper process can't be started: %s\n",
+			strerror(-err));
+		return EXIT_FAILED;
+	}
+	return 0;
+}
+
 static int begin(struct heap_run *run)
 {
 	const struct heap_command_options *o = run->options;
@@ -388,7 +408,8 @@ static int begin(struct heap_run *run)
 	}
 	if (o->output)
 		needs |= CONFINE_REPORT;
-	return confine_or_say(needs, "heap", o->verbosity);
+	err = o->seconds && o->births != BIRTHS_OFF ? prepare_births(run) : 0;
+	return err ? err : confine_or_say(needs, "heap", o->verbosity);
 }
 
 static int look_at_all(struct heap_run *run)
@@ -417,6 +438,7 @@ static int run(void *options)
 	for (size_t i = 0; run.subjects && i < o->pid_count; i++) {
 		proc_info_fini(&run.subjects[i].info);
 		heap_past_free(run.subjects[i].past);
+		heap_births_free(run.subjects[i].target.births);
 	}
 	free(run.subjects);
 	heap_report_fini(&run.report);
@@ -524,9 +546,6 @@ static int check(const struct command *command, void *options)
 	if (!o->seconds && (o->until_input || o->births))
 		return options_complain(command, "--%s goes with -d",
 					o->until_input ? "until-input" : "births");
-	if (o->births == BIRTHS_WATCH || o->births == BIRTHS_BURST)
-		return options_complain(command, "--births %s is not there yet: auto or off",
-					o->births == BIRTHS_WATCH ? "watch" : "burst");
 	return 0;
 }
 

@@ -194,7 +194,7 @@ static int prepare(struct profile *p)
 		return EXIT_FAILED;
 	}
 	/* A command writes to the same terminal: do not draw over its output. */
-	p->live = !o->output && isatty(STDOUT_FILENO) && !strcmp(o->format, "table") && !o->quiet &&
+	p->live = !o->output && isatty(STDOUT_FILENO) && p->renderer->redraws && !o->quiet &&
 		  !o->command;
 	return new_profiler(p) ?: catch_signals(p);
 }

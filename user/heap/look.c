@@ -12,9 +12,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "heap/balance.h"
+#include "heap/births.h"
 #include "heap/blocks.h"
 #include "heap/gc.h"
 #include "heap/graph.h"
@@ -23,8 +25,11 @@
 #include "heap/snapshot.h"
 #include "heap/type_rows.h"
 
-#define TRIES	  3
-#define LOST_PART 50 /* of what lives: more that nobody reaches is a copy that is torn */
+#define WATCHED_WHOLE 0.98
+#define BUSY_TRIES    100
+#define BUSY_US	      20000
+#define TRIES	      3
+#define LOST_PART     50 /* of what lives: more that nobody reaches is a copy that is torn */
 
 /* All that is found out in one census. Each member is made of those before it. */
 struct census {
@@ -39,6 +44,7 @@ struct census {
 	struct heap_type_row *rows; /* in order of name */
 	size_t row_count;
 	uint64_t lost_bytes; /* live, reached by nobody, and no garbage */
+	int births_error;    /* of heap_births_finish() */
 };
 
 struct heap_past {
@@ -93,6 +99,12 @@ static int take(struct census *census, const struct heap_target *target,
 	const struct snapshot_options how = {.pause = options->pause,
 					     .interrupted = options->interrupted};
 	int err = snapshot_take(target->pid, &how, &census->snapshot);
+
+	/* A burst stops it for some milliseconds. */
+	for (int i = 0; i < BUSY_TRIES && err == -EBUSY && target->births; i++) {
+		usleep(BUSY_US);
+		err = snapshot_take(target->pid, &how, &census->snapshot);
+	}
 
 	census->at = clock_seconds(CLOCK_MONOTONIC);
 	if (err)
@@ -235,12 +247,37 @@ static struct heap_past *keep(struct census *census)
 	return past;
 }
 
+/* Lines are looked for from now on. What keeps them from being found is said at the end. */
+static void begin_births(struct census *census, const struct heap_target *target)
+{
+	struct births_request *request;
+	struct holder *holders = NULL;
+	size_t count = 0;
+
+	if (!target->births)
+		return;
+	request = calloc(1, sizeof(*request));
+	if (!request)
+		return;
+	request->pid = target->pid;
+	request->method = (enum births_method)target->births_method;
+	request->process = target->python;
+	request->heap = target->layout;
+	if (census->graph && !heap_holders_find(census->graph, BIRTHS_CANDIDATES, &holders, &count))
+		heap_births_candidates(request, census->blocks, census->types, holders, count);
+	heap_holders_free(holders, count);
+	heap_births_begin(target->births, request);
+	free(request);
+}
+
 int heap_look_first(const struct heap_target *target, const struct heap_options *options,
 		    struct heap_past **past, char *why, size_t size)
 {
 	struct census census = {};
 	int err = census_take(&census, target, options, why, size);
 
+	if (!err)
+		begin_births(&census, target);
 	*past = err ? NULL : keep(&census);
 	if (!err && !*past) {
 		err = -ENOMEM;
@@ -271,8 +308,51 @@ static void fill_holder(struct heap_holder_row *row, struct holder *holder)
 	holder->path = holder->type = holder->shared_by = NULL;
 }
 
+static const char *births_refusal(int err)
+{
+	switch (err) {
+	case -EPERM:
+	case -EACCES:
+		return "it needs the rights to use BPF and to trace: root";
+	case -ENOTSUP:
+		return "debug registers do nothing here, and bursts need Linux 6.6";
+	case -ENOENT:
+		return "nothing grew that could be watched, or this build of Python exports none "
+		       "of the functions "
+		       "that make objects";
+	case -ETIME:
+		return "the process held it up";
+	case -EBUSY:
+	case -ENOSPC:
+		return "another debugger has the process, or its debug registers";
+	default:
+		return strerror(-err);
+	}
+}
+
+static int add_births(struct heap_look *look, const struct census *census,
+		      const struct heap_target *target, const struct holder *holders, size_t count)
+{
+	const struct births_figures *figures;
+
+	if (!target->births)
+		return 0;
+	if (census->births_error)
+		return heap_look_say(&look->notes, "which lines fill what grew is not known: %s",
+				     births_refusal(census->births_error));
+	figures = heap_births_figures(target->births);
+	if (figures->watched && figures->watched_part < WATCHED_WHOLE &&
+	    heap_look_say(
+		    &look->notes,
+		    "insertions are those of %.0f %% of the time: there were too many to see all",
+		    100 * figures->watched_part))
+		return -ENOMEM;
+	return heap_births_rows(target->births, census->graph, census->blocks, census->types,
+				holders, count, &look->births, &look->birth_count);
+}
+
 static int add_holders(struct heap_look *look, struct census *census, const struct heap_past *past,
-		       size_t most)
+		       const struct heap_target *target, size_t most)
 {
 	struct holder *holders = NULL;
 	size_t count = 0;
@@ -286,8 +366,12 @@ static int add_holders(struct heap_look *look, struct census *census, const stru
 		err = heap_holders_compare(census->graph, past->holders, most, &holders, &count);
 	else
 		err = heap_holders_find(census->graph, most, &holders, &count);
-	if (err)
+	if (!err && past)
+		err = add_births(look, census, target, holders, count);
+	if (err) {
+		heap_holders_free(holders, count);
 		return err;
+	}
 	look->holders = calloc(count ? count : 1, sizeof(*look->holders));
 	for (size_t i = 0; look->holders && i < count; i++)
 		fill_holder(&look->holders[look->holder_count++], &holders[i]);
@@ -398,7 +482,7 @@ static int fill(struct heap_look *look, const struct heap_target *target,
 	if (!err)
 		err = heap_pool_use(census->types, census->blocks, &target->layout, look);
 	if (!err)
-		err = add_holders(look, census, past, options->holders);
+		err = add_holders(look, census, past, target, options->holders);
 	if (!err)
 		err = add_types(look, census, past);
 	return err;
@@ -411,6 +495,9 @@ int heap_look_make(const struct heap_target *target, const struct heap_options *
 	int err = census_take(&census, target, options, why, size);
 
 	*look = NULL;
+	/* What is taken for alive must have lived when the copy was made. */
+	if (!err && past && target->births)
+		census.births_error = heap_births_finish(target->births);
 	if (!err) {
 		*look = heap_look_new();
 		err = *look ? fill(*look, target, options, &census, past) : -ENOMEM;

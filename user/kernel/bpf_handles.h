@@ -27,6 +27,7 @@
 	MAP(stacks)                                           \
 	MAP(vmcalls)                                          \
 	MAP(codes)                                            \
+	MAP(subids)                                           \
 	MAP(layouts)                                          \
 	MAP(blocks)                                           \
 	MAP(block_records)                                    \

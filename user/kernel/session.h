@@ -136,6 +136,7 @@ int session_take_dead(struct session *session, int (*fn)(const struct pymem_proc
 /* Copies the counters of a stack. False: it has none. */
 bool session_stack(struct session *session, const struct pymem_stack_key *key,
 		   struct pymem_stack *stack);
+/* Calls `fn` for each stack with its counters. */
 int session_each_stack(struct session *session,
 		       int (*fn)(const struct pymem_stack_key *, const struct pymem_stack *,
 				 void *),
@@ -174,6 +175,13 @@ int session_add_places(struct session *session, pid_t pid, const struct elf_prob
 void session_forget_places(struct session *session, pid_t pid, const struct elf_probe_sites *sites,
 			   uint64_t bias);
 
+/* Takes what a stack of an image that has ended has, at this moment, out of the kernel side's
+ * tables: what is added later begins anew. 0, -ENOENT: it has none (any more); -errno. */
+int session_take_stack(struct session *session, const struct pymem_stack_key *key,
+		       struct pymem_stack *stack);
+int session_take_vmcalls(struct session *session, const struct pymem_stack_key *key,
+			 struct pymem_vmcalls *vmcalls);
+
 /* Removes what the BPF side keeps for an image that has ended: the counters of a stack, the mark
  * that a code object was sent, the counts of a line. 0 or -errno. No entry is no error. */
 int session_forget_stack(struct session *session, const struct pymem_stack_key *key);
@@ -184,9 +192,6 @@ int session_forget_line(struct session *session, const struct pymem_line_key *ke
 /* The number of places in a table that session_forget_…() and session_sweep() have given back. */
 uint64_t session_forgotten(const struct session *session, enum pymem_table table);
 
-/* The image of `record` has ended and holds no places any more: they are taken off its user's
- * account. */
-void session_settle_account(struct session *session, const struct pymem_proc *record);
 /* Removes all entries of a table for images of which is_gone() is true, however they came there.
  * Not for the table of threads. 0 or -errno. */
 int session_sweep(struct session *session, enum pymem_table table,
@@ -196,6 +201,8 @@ int session_sweep(struct session *session, enum pymem_table table,
  * yet. It costs each process on the host a little. 0 or -errno. */
 int session_watch_copies(struct session *session);
 
+/* The numbers of messages for which the ring buffer had no room, and of images for which a table
+ * had none. */
 uint64_t session_dropped_messages(const struct session *session);
 uint64_t session_dropped_images(const struct session *session);
 

@@ -36,6 +36,7 @@ struct session {
 	size_t probe_count, probe_room;
 	struct probe_closer *closer; /* with `lines`: detaches probes */
 	bool cookies;		     /* uprobes have cookies (5.15) */
+	bool takes_at_once;	     /* an entry of a map can be read and deleted at once (5.14) */
 	struct ring_buffer *ring;
 	unsigned layout_count;
 	struct py_layout layouts[64];
@@ -71,6 +72,9 @@ int session_run_iterator(struct bpf_program *program, size_t size,
  * waits until that is done. */
 void session_release_probes(struct session *session);
 void session_free_probes(struct session *session);
+
+/* After the load: fills the map `subids` from /etc/subuid. 0, also without such a file; -errno. */
+int session_add_subids(struct session *session);
 
 /* Frees all counter blocks. */
 void session_blocks_free(struct session *session);

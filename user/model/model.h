@@ -129,6 +129,7 @@ void model_free(struct model *model);
 struct model_process *model_add_process(struct model *model, int pid, int ppid, const char *comm,
 					char *const *cmdline, const char *cgroup,
 					const char *python, const char *engine);
+/* Adds a skipped process, and a note. Strings are copied (NULL: ""). 0 or -ENOMEM. */
 int model_add_skip(struct model *model, int pid, const char *comm, const char *reason);
 int model_add_note(struct model *model, const char *note);
 

@@ -226,6 +226,5 @@ static int json_emit(FILE *out, struct model *model, const struct render_options
 
 const struct renderer render_json = {
 	.name = "json",
-	.help = "for programs: everything, all lines (schema pymem-bpf/1)",
 	.emit = json_emit,
 };

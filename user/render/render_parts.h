@@ -103,6 +103,4 @@ int parts_flush(FILE *out);
  * does. */
 int render_function(FILE *out, struct model *model, const struct render_options *options);
 
-extern const struct renderer render_table, render_json;
-
 #endif

@@ -423,7 +423,7 @@ static int table_emit(FILE *out, struct model *model, const struct render_option
 
 const struct renderer render_table = {
 	.name = "table",
-	.help = "for people: per process its RSS, and the lines that changed it",
 	.for_people = true,
+	.redraws = true,
 	.emit = table_emit,
 };

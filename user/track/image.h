@@ -56,6 +56,7 @@ void image_inherit(struct image *image, const struct image *parent, bool identif
  * does not have them any more: files that its code names are read with the rights it has left. */
 void image_note_user(struct image *image, const struct pymem_msg_code *code);
 
+/* Frees the image and all that it owns. */
 void image_free(struct image *image);
 
 #endif

@@ -59,6 +59,7 @@ struct tracker {
 	uint64_t dropped;		   /* number of messages and images, when last looked at */
 	unsigned sweeps;		   /* number of sweeps to do */
 	uint32_t sweep;			   /* number of the last one */
+	uint64_t swept_ms;		   /* when tables were last swept of finished images */
 	struct probes *probes;		   /* the exact engine; NULL: walk */
 	struct probe_worker *probe_worker; /* attaches them; until tracker_end() */
 	bool holding; /* the process being identified is held, and runs no Python meanwhile */
@@ -128,6 +129,7 @@ bool tracker_any_asked_alive(const struct tracker *tracker);
 /* True if `pid` is the process that was profiled, not another one with its PID. */
 bool tracker_follows(const struct tracker *tracker, pid_t pid);
 
+/* The image with this id. It belongs to the tracker. NULL: it is not known. */
 struct image *tracker_image(struct tracker *tracker, uint32_t id);
 
 /* The figures of this session as a source for a report. Valid as long as the tracker. */
