@@ -67,6 +67,12 @@ struct snapshot_memory {
 };
 #define SNAPSHOT_STATE_BITS 5
 
+/* From now on snapshots are made by children of a keeper, which is forked now and keeps the rights
+ * to read other processes' memory, and with `pause` to stop them; so the program needs neither any
+ * more (confine.h: CONFINE_EXAMINE, to end a child that hangs). To be called early. 0 or -errno. */
+int snapshot_start(bool pause);
+void snapshot_stop(void);
+
 /* Copies. 0; -ESRCH gone; -EPERM/-EACCES may not be read, or (pause) another debugger is attached:
  * -EBUSY; -ETIME the target held the reading up; -EFBIG; -EINTR; -ENOMEM; other -errno.
  * The caller owns *snapshot: snapshot_free(). */
