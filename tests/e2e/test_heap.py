@@ -446,3 +446,34 @@ def test_memory_is_given_up_before_the_second_look(system):
 def test_pythons_are_there():
     """What the tests above are about: interpreters whose heap is known."""
     assert sum(map(readable, pythons())) >= 1
+
+
+# --- the README's example ---
+
+EXAMPLE = os.path.join(harness.PROJECT, "examples", "shop.py")
+LEAKS, SOLVED = "AUDIT = []\n", "import collections\nAUDIT = collections.deque(maxlen=10000)\n"
+
+
+def look_at_example(command, path):
+    with subprocess.Popen(command + [path, "600"]) as shop:
+        try:
+            until(lambda: any(h["path"] == "__main__.AUDIT" and h["entries"] >= 10000
+                              for h in heaps.look(shop.pid).holders), "audited 10,000 times")
+            return heaps.look(shop.pid, "-d", 4, "--births", "off")
+        finally:
+            shop.kill()
+
+
+def test_example(system, tmp_path):
+    """The line that touches most is not the one that keeps; the holder is named; once it is bounded, nothing grows."""
+    with open(EXAMPLE) as f:
+        text = f.read()
+    assert text.count(LEAKS) == 1
+    leaking = look_at_example(system.command, EXAMPLE)
+    assert leaking.verdict.startswith("Grows by ") and "kept by __main__.AUDIT (list, " in leaking.verdict, leaking.verdict
+    assert leaking.holders[0]["path"] == "__main__.AUDIT"
+    solved = tmp_path / "shop.py"
+    solved.write_text(text.replace(LEAKS, SOLVED))
+    bounded = look_at_example(system.command, str(solved))
+    assert bounded.holder("__main__.AUDIT")["entries"] == 10000
+    assert bounded.verdict.startswith("Does not grow"), bounded.verdict

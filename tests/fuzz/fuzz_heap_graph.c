@@ -125,7 +125,7 @@ static uint64_t make_chain(struct synthetic_heap *h, struct made *made, uint64_t
 {
 	uint64_t first = 0, before = 0;
 
-	for (int i = 0; i < 20; i++) {
+	for (int i = 0; i < 8; i++) {
 		uint64_t node = add(made, synthetic_plain(h, class));
 		uint64_t key = synthetic_str(h, "k"), value = add(made, synthetic_int(h, i));
 
@@ -282,7 +282,7 @@ static void check_paths(struct heap_graph *g)
 {
 	char path[300], small[8];
 
-	for (uint32_t b = 0; b < g->blocks; b += 1 + g->blocks / 300) {
+	for (uint32_t b = 0; b < g->blocks; b += 1 + g->blocks / 60) {
 		if (heap_holders_path(g, b, path, sizeof(path)) ||
 		    heap_holders_path(g, b, small, sizeof(small)) || strlen(path) >= sizeof(path) ||
 		    strlen(small) >= sizeof(small))

@@ -368,6 +368,18 @@ static inline void synthetic_map(struct synthetic_region *r, uint64_t start, uin
 		abort();
 }
 
+/* As far as the layouts have fields of it. */
+static inline uint64_t synthetic_interp_bytes(const struct synthetic_heap *h)
+{
+	uint64_t bytes = h->layout.interp_modules;
+
+	if (h->layout.interp_interned != PY_NONE && h->layout.interp_interned > bytes)
+		bytes = h->layout.interp_interned;
+	if (h->py.interp_thread_head > bytes)
+		bytes = h->py.interp_thread_head;
+	return bytes + 64;
+}
+
 /* CPython 3.`minor`, 8 to 12, with a heap of at most `bytes` in pools and as much in mappings. */
 static inline void synthetic_begin(struct synthetic_heap *h, unsigned minor, uint64_t bytes)
 {
@@ -383,7 +395,7 @@ static inline void synthetic_begin(struct synthetic_heap *h, unsigned minor, uin
 	synthetic_map(&h->large, SYNTHETIC_LARGE, bytes, REGION_ANONYMOUS);
 	synthetic_make_types(h);
 	h->runtime = synthetic_static(h, 4096);
-	h->interp = synthetic_static(h, 600000);
+	h->interp = synthetic_static(h, synthetic_interp_bytes(h));
 	h->thread = synthetic_static(h, 4096);
 	synthetic_set(h, h->runtime + h->layout.runtime_interp_head, h->interp);
 	synthetic_set(h, h->interp + h->py.interp_thread_head, h->thread);

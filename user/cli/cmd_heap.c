@@ -21,6 +21,7 @@
 #include "cli/command.h"
 #include "heap/births.h"
 #include "heap/look.h"
+#include "heap/snapshot.h"
 #include "os/confine.h"
 #include "os/output.h"
 #include "os/proc.h"
@@ -373,7 +374,7 @@ static int prepare_births(struct heap_run *run)
 static int begin(struct heap_run *run)
 {
 	const struct heap_command_options *o = run->options;
-	unsigned needs = CONFINE_READ | CONFINE_EXAMINE;
+	unsigned needs = CONFINE_LOOK | CONFINE_EXAMINE;
 	int err;
 
 	run->report.start = clock_seconds(CLOCK_REALTIME);
@@ -397,10 +398,16 @@ static int begin(struct heap_run *run)
 			strerror(-err));
 		return EXIT_FAILED;
 	}
+	err = snapshot_start(o->pause);
+	if (err) {
+		fprintf(stderr,
+			"pymem-bpf heap: the helper process that copies targets' memory can't be "
+			"started: %s\n",
+			strerror(-err));
+		return EXIT_FAILED;
+	}
 	if (o->output)
 		needs |= CONFINE_REPORT;
-	if (o->pause)
-		needs |= CONFINE_TRACE;
 	err = o->seconds && o->births != BIRTHS_OFF ? prepare_births(run) : 0;
 	return err ? err : confine_or_say(needs, "heap", o->verbosity);
 }
@@ -436,6 +443,7 @@ static int run(void *options)
 	free(run.subjects);
 	heap_report_fini(&run.report);
 	output_discard(&run.output);
+	snapshot_stop();
 	examiner_stop();
 	return status;
 }

@@ -20,7 +20,7 @@
 #define NEW_PART 64
 
 struct past_object {
-	uint64_t addr, type; /* addresses */
+	uint64_t addr, type; /* addresses; type: 0 of memory that C code has */
 	uint64_t entries, retained;
 };
 
@@ -39,6 +39,21 @@ struct holders_past {
 
 /* --- keeping --- */
 
+/* Buffers of objects are not kept: the objects are. */
+static bool is_kept(const struct heap_graph *graph, uint32_t block, uint64_t least)
+{
+	return graph->tier[block] != TIER_NONE && graph->retained[block] >= least &&
+	       (heap_blocks_type(graph->view.blocks, block) >= 0 ||
+		heap_graph_owner(graph, block) == BLOCK_NONE);
+}
+
+static uint64_t type_addr(const struct heap_view *view, uint32_t block)
+{
+	const struct heap_type *type = view_type(view, block);
+
+	return type ? type->addr : 0;
+}
+
 /* The least power of two for which no more than KEPT_MOST objects retain as much. */
 static uint64_t find_least(const struct heap_graph *graph, size_t *count)
 {
@@ -46,8 +61,7 @@ static uint64_t find_least(const struct heap_graph *graph, size_t *count)
 	unsigned power = 63;
 
 	for (uint32_t block = 0; block < graph->blocks; block++) {
-		if (graph->retained[block] >= KEPT_LEAST &&
-		    heap_blocks_type(graph->view.blocks, block) >= 0)
+		if (is_kept(graph, block, KEPT_LEAST))
 			by_power[63 - __builtin_clzll(graph->retained[block])]++;
 	}
 	while (power && sum + by_power[power] <= KEPT_MOST && 1ull << power > KEPT_LEAST / 2)
@@ -70,10 +84,10 @@ static int keep_objects(const struct heap_graph *graph, struct holders_past *pas
 	for (uint32_t block = 0; block < graph->blocks && count < past->object_count; block++) {
 		struct past_object *object = &past->objects[count];
 
-		if (graph->retained[block] < past->least || !view_type(view, block))
+		if (!is_kept(graph, block, past->least))
 			continue;
 		object->addr = heap_blocks_object(view->blocks, block);
-		object->type = view_type(view, block)->addr;
+		object->type = type_addr(view, block);
 		object->retained = graph->retained[block];
 		picks_entries(view, block, &object->entries);
 		count++;
@@ -155,7 +169,7 @@ static const struct past_object *find_object(const struct comparison *c, uint32_
 			high = middle;
 	}
 	if (low == c->past->object_count || c->past->objects[low].addr != addr ||
-	    !view_type(view, block) || c->past->objects[low].type != view_type(view, block)->addr)
+	    c->past->objects[low].type != type_addr(view, block))
 		return NULL;
 	return &c->past->objects[low];
 }
