@@ -136,17 +136,6 @@ long bpf_map_delete_elem(void *map __attribute__((unused)), const void *key __at
 	walker_broken("a walk deletes nothing");
 }
 
-long bpf_map_pop_elem(void *map __attribute__((unused)), void *value __attribute__((unused)))
-{
-	walker_broken("a walk keeps no pages");
-}
-
-long bpf_map_push_elem(void *map __attribute__((unused)), const void *value __attribute__((unused)),
-		       __u64 flags __attribute__((unused)))
-{
-	walker_broken("a walk keeps no pages");
-}
-
 void *bpf_task_storage_get(void *map __attribute__((unused)),
 			   struct task_struct *task __attribute__((unused)),
 			   void *value __attribute__((unused)), __u64 flags __attribute__((unused)))
