@@ -380,16 +380,19 @@ def test_second_look_at_input(system):
 
 
 def test_changing_process(python):
-    """A process that allocates and frees all the time: it is looked at while it does, and each report adds up."""
+    """A process that allocates and frees all the time: it is looked at while it does, and each report adds up. A
+    look that begins while the container is being replaced may not see it."""
     if not readable(python):
         pytest.skip("its heap is not known")
     with heaps.Keeper(python.command, "replaced") as keeper:
         keeper.asked("more", 10000)
         keeper.tell(b"run")
+        named = 0
         for _ in range(5):
             look = heaps.look(keeper.pid)
-            assert look.holder(keeper.holder)
+            named += any(keeper.holder in holder["path"] for holder in look.holders)
             assert look.balance["unexplained"] <= look.rss / 20, look.balance
+        assert named
         keeper.asked("more", 0)
 
 
