@@ -33,10 +33,12 @@ OBJS := $(MODULES:%=$(BUILD)/user/%.o)
 # All but main(): for the tests, which link what they need of them.
 LIBRARY := $(filter-out cli/main,$(MODULES))
 # Built twice: for 6.2 and later, and for what came before (bpf/base/compat.bpf.h, LOOP).
-BPF_SOURCES := $(wildcard bpf/*/*.bpf.c)
+BPF_SOURCES := $(filter-out bpf/births/%,$(wildcard bpf/*/*.bpf.c))
 MODERN := $(BPF_SOURCES:bpf/%.bpf.c=$(BUILD)/modern/%.bpf.o)
 LEGACY := $(BPF_SOURCES:bpf/%.bpf.c=$(BUILD)/legacy/%.bpf.o)
 SKELETONS := $(BUILD)/modern.skel.h $(BUILD)/legacy.skel.h
+# An object of its own, which only `pymem-bpf heap` loads.
+BIRTHS := $(BUILD)/births_modern.skel.h $(BUILD)/births_legacy.skel.h
 
 all: $(BUILD)/pymem-bpf
 
@@ -53,6 +55,8 @@ $(BUILD)/legacy/%.bpf.o: bpf/%.bpf.c
 
 $(BUILD)/modern.linked.o: $(MODERN)
 $(BUILD)/legacy.linked.o: $(LEGACY)
+$(BUILD)/births_modern.linked.o: $(BUILD)/modern/births/births.bpf.o
+$(BUILD)/births_legacy.linked.o: $(BUILD)/legacy/births/births.bpf.o
 $(BUILD)/%.linked.o:
 	$(BPFTOOL) gen object $@ $^
 
@@ -67,6 +71,8 @@ $(BUILD)/user/%.o: user/%.c
 # The BPF objects are embedded there.
 $(BUILD)/user/kernel/bpf_object.o $(BUILD)/asan/kernel/bpf_object.o \
 	$(BUILD)/fuzzed/kernel/bpf_object.o: $(SKELETONS)
+$(BUILD)/user/kernel/birth_probes.o $(BUILD)/asan/kernel/birth_probes.o \
+	$(BUILD)/fuzzed/kernel/birth_probes.o: $(BIRTHS)
 
 $(BUILD)/pymem-bpf: $(OBJS)
 	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)

@@ -60,8 +60,9 @@ struct py_heap_layout {
 	uint16_t pre_dict_back, pre_weakrefs_back, pre_values_back; /* or PY_NONE */
 
 	/* PyTypeObject and PyHeapTypeObject */
-	uint16_t type_name, type_basicsize, type_itemsize, type_flags, type_members, type_base,
-		type_dict, type_dictoffset, type_weaklistoffset, type_size; /* type_size: sizeof */
+	uint16_t type_name, type_basicsize, type_itemsize, type_dealloc, type_flags, type_members,
+		type_base, type_dict, type_dictoffset, type_weaklistoffset,
+		type_size; /* type_size: sizeof */
 	uint16_t heap_type_name, heap_type_qualname, heap_type_module, heap_type_cached_keys;
 	uint16_t member_size, member_name, member_offset; /* PyMemberDef: sizeof, name, offset */
 

@@ -26,6 +26,8 @@ struct pymem_line {
 	__u64 collections; /* garbage collections meanwhile */
 	__u64 usage_pages; /* highest RSS of the process at the end of a run */
 	__u64 peak_pages;  /* highest RSS that the thread saw in a run */
+	__u32 account;	   /* as pymem_stack.account */
+	__u32 pad;
 };
 
 enum pymem_line_how {

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""Attacks: what a test marks as one, and what came of it.
+"""Attacks: what a test marks as one, and its outcome.
 
     @pytest.mark.attack("uprobes in other users' programs", "the file is replaced while it is opened")
 
-Two sentences: what an attacker wants, and how it is tried. Tests of any folder of FOLDERS have the
-mark; their conftest.py calls configure(). With PYMEM_ATTACKS set to a folder (make check-security) the
-outcomes go there, for tests/attacks_table.py.
+Two sentences: what an attacker wants, and how it is tried. Tests in any folder of FOLDERS may have the
+mark; their conftest.py calls configure(). If PYMEM_ATTACKS names a folder (make check-security), the
+outcomes are written there for tests/attacks_table.py.
 """
 import ast
 import glob

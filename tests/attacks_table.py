@@ -1,12 +1,12 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""Writes the table of attacks from the outcomes of a run of them.
+"""Writes the table of attacks from the outcomes of a run.
 
   tests/attacks_table.py FOLDER FILE     FOLDER has security.json, e2e.json … (tests/attacks.py)
-  tests/attacks_table.py --check FILE    is each attack in FILE's table, and each row one that there is?
+  tests/attacks_table.py --check FILE    checks that FILE's table has each attack, and no other row
 
-The table is what lies between two marker lines of FILE. It is written only from a complete run in which
-all attacks were held: every test that has the mark ran, and none failed or was skipped altogether.
+The table lies between two marker lines of FILE. It is written only from a complete run in which all
+attacks were held: each test with the mark ran, and none failed or was skipped altogether.
 """
 import json
 import os

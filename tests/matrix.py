@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""Which feature each test is about that runs on more than one interpreter, for the table that
-`make check-pythons` writes (tests/matrix_table.py).
+"""The feature that each test is about which runs on more than one interpreter. `make check-pythons` writes
+the table of these (tests/matrix_table.py).
 
 Used by the conftest.py of tests/e2e and tests/python. A test with an interpreter among its
 parameters must be in TESTS, or nothing is collected. With PYMEM_MATRIX=FOLDER only such tests run,
@@ -68,7 +68,8 @@ TESTS = {
     "e2e/test_heap_leaks.py": dict.fromkeys((
         "test_holder_comes_first", "test_retained_is_what_is_freed", "test_what_grows_comes_first",
         "test_bounded_cache_does_not_grow", "test_cycles", "test_malloc_without_free", "test_fragments"), "heap"),
-    "e2e/test_heap_truth.py": dict.fromkeys(("test_pools", "test_types", "test_balance"), "heap"),
+    "e2e/test_heap_truth.py": dict.fromkeys(("test_pools", "test_types", "test_balance", "test_survey"), "heap"),
+    "e2e/test_touched.py": {"test_pages": "cow", "test_exec": "exec"},
     "e2e/test_launch.py": {"test_short_children_under_lines": "lines"},
     "e2e/test_right_values.py": {
         "test_walk": "lines", "test_alike": "lines", "test_module_that_is_gone": "lines", "test_imports": "lines",
@@ -86,7 +87,7 @@ TESTS = {
     "python/test_refused.py": {"test_refused": "mprun"},
     "python/test_children.py": {"test_children_run": "mprun"},
     "python/test_memory.py": {"test_every_python": "memit"},
-    "python/test_heap.py": {"test_every_python": "memit"},
+    "python/test_heap.py": {"test_each_python": "heap"},
 }
 
 # Tests that pass when the interpreter is refused by name.

@@ -4,9 +4,9 @@
 
   tests/matrix_table.py FOLDER FILE     FOLDER has e2e.json and python.json (tests/matrix.py)
 
-FILE is written only if it changes, and only from a complete run: every test that matrix.py names
-ran somewhere, and each interpreter has each feature, but for those that ABSENT explains. The exit
-status is not 0 if a cell is "no" or the run was not complete.
+FILE is written only if it changes, and only from a complete run: each test that matrix.py names ran
+somewhere, and each interpreter has each feature except those that ABSENT explains. The exit status is not
+0 if a cell is "no" or the run was not complete.
 """
 import json
 import os

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""A service with a leak, for `make demo`: requests are parsed, answered, and remembered
+"""A service with a leak, for `make demo`: it parses requests, answers them, and keeps all of them
 for ever. Runs for five minutes."""
 import json
 import time

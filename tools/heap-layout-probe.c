@@ -176,6 +176,7 @@ static void print_types(void)
 	FIELD(type_name, PyTypeObject, tp_name);
 	FIELD(type_basicsize, PyTypeObject, tp_basicsize);
 	FIELD(type_itemsize, PyTypeObject, tp_itemsize);
+	FIELD(type_dealloc, PyTypeObject, tp_dealloc);
 	FIELD(type_flags, PyTypeObject, tp_flags);
 	FIELD(type_members, PyTypeObject, tp_members);
 	FIELD(type_base, PyTypeObject, tp_base);

@@ -18,6 +18,7 @@
 #include "account/announce.bpf.h"
 #include "python/identify.bpf.h"
 #include "account/thread.bpf.h"
+#include "account/touched.bpf.h"
 
 #define CONFIRM_EVERY_MAX 64
 #define DYNAMIC_JIFFIES	  1024 /* 1 s to 10 s, and renewed as long as it goes on */
@@ -88,9 +89,9 @@ static __noinline int recent_flush_late(__u32 proc, struct pymem_recent *recent)
 	if (!recent || !recent->raw)
 		return 0;
 	key.hash = recent->hash;
-	if (!bpf_map_update_elem(&stacks, &key, &none, BPF_NOEXIST))
-		quota_take_late(PYMEM_TABLE_STACKS);
 	stack = bpf_map_lookup_elem(&stacks, &key);
+	if (!stack)
+		stack = table_insert(NULL, PYMEM_TABLE_STACKS, &stacks, &key, &none, 0);
 	if (stack)
 		stack_add(stack, &recent->acc);
 	return 0;
@@ -139,11 +140,29 @@ static __always_inline int stack_announce(struct pymem_proc *p, struct pymem_sta
 	return !stack->announced;
 }
 
+/* A new stack of p. NULL: no room, or p may have no more. By itself, since a value is large: a
+ * chain of calls has 512 bytes. */
+static __noinline struct pymem_stack *stack_make(struct pymem_proc *p,
+						 const struct pymem_stack_key *key)
+{
+	struct pymem_stack stack = {};
+	int account;
+
+	if (!p || !key)
+		return NULL;
+	account = quota_allows(p, PYMEM_TABLE_STACKS);
+	if (account < 0)
+		return NULL;
+	stack.account = account;
+	if (watch_touched)
+		stack.id = touched_id();
+	return table_insert(p, PYMEM_TABLE_STACKS, &stacks, key, &stack, account);
+}
+
 /* Gives the place to the stack just identified. 0, or LOST(cause). */
 static __noinline int recent_enter(struct pymem_proc *p, struct pymem_recent *recent,
 				   struct scratch *s)
 {
-	static const struct pymem_stack none;
 	struct pymem_stack_key key = {};
 	struct pymem_stack *stack;
 
@@ -153,11 +172,7 @@ static __noinline int recent_enter(struct pymem_proc *p, struct pymem_recent *re
 	key.hash = s->stack.hash;
 	stack = bpf_map_lookup_elem(&stacks, &key);
 	if (!stack) {
-		if (!quota_allows(p, PYMEM_TABLE_STACKS))
-			return LOST(MAP_FULL);
-		if (!bpf_map_update_elem(&stacks, &key, &none, BPF_NOEXIST))
-			quota_take(p, PYMEM_TABLE_STACKS, 1);
-		stack = bpf_map_lookup_elem(&stacks, &key);
+		stack = stack_make(p, &key);
 		if (!stack)
 			return LOST(MAP_FULL);
 		if (s->truncated)
@@ -170,6 +185,7 @@ static __noinline int recent_enter(struct pymem_proc *p, struct pymem_recent *re
 	recent->leaf_code = s->stack.frames[0].code;
 	recent->leaf_fingerprint = s->stack.frames[0].fingerprint;
 	recent->since = 0;
+	recent->id = stack->id;
 	/* As it was when it was a recent one last. Not handed over yet: try again soon. */
 	recent->interval = stack->announced && stack->interval ? stack->interval : 1;
 	return 0;

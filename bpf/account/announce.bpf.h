@@ -14,7 +14,7 @@
 
 #define MAX_TABLE_PARTS (PYMEM_TABLE_MAX / PYMEM_TABLE_BYTES)
 
-#define TABLE_DONE (~0U) /* in `codes`: nothing of it is left to be handed over */
+#define TABLE_DONE (~0U) /* pymem_code.sent: nothing of it is left to be handed over */
 
 /* Wake the reader only once a quarter of the ring is used: it polls anyway. */
 static __always_inline __u64 ring_flags(void)
@@ -158,7 +158,10 @@ SEPARATE __u64 announce_code(__u64 code, __u64 fingerprint, __u32 from)
 /* Around what announces code objects of p: `codes` has a quota. */
 static __always_inline void announce_begin(struct scratch *s, struct pymem_proc *p)
 {
-	s->denied = quota_ask(p, PYMEM_TABLE_CODES);
+	int account = quota_ask(p, PYMEM_TABLE_CODES);
+
+	s->denied = account < 0 ? account : 0;
+	s->account = account;
 	s->coded = 0;
 	s->refused = 0;
 }
@@ -166,7 +169,7 @@ static __always_inline void announce_begin(struct scratch *s, struct pymem_proc 
 static __always_inline void announce_end(struct scratch *s, struct pymem_proc *p)
 {
 	if (s->coded)
-		quota_take(p, PYMEM_TABLE_CODES, s->coded);
+		quota_hold(p, PYMEM_TABLE_CODES, s->coded);
 	if (s->refused)
 		quota_refuse(p, PYMEM_TABLE_CODES, s->denied);
 }
@@ -177,7 +180,8 @@ SEPARATE __u64 announce_once(__u64 code, __u64 fingerprint)
 {
 	struct scratch *s = scratch_get();
 	struct code_key key = {};
-	__u32 *before, sent, from = 0;
+	struct pymem_code *before, after;
+	__u32 from = 0;
 	__u64 now;
 
 	if (!s)
@@ -187,7 +191,7 @@ SEPARATE __u64 announce_once(__u64 code, __u64 fingerprint)
 	key.proc = s->proc;
 	before = bpf_map_lookup_elem(&codes, &key);
 	if (before)
-		from = *before;
+		from = before->sent;
 	if (from == TABLE_DONE)
 		return 0;
 	/* One that is not remembered would be sent again and again. */
@@ -203,12 +207,17 @@ SEPARATE __u64 announce_once(__u64 code, __u64 fingerprint)
 	now = announce_code(code, fingerprint, from);
 	if (now >= ANNOUNCE_FAILED)
 		return !before;
-	sent = now;
 	/* A full table only means that it is sent again. */
-	if (before)
-		bpf_map_update_elem(&codes, &key, &sent, BPF_EXIST);
-	else if (!bpf_map_update_elem(&codes, &key, &sent, BPF_NOEXIST))
+	if (before) {
+		before->sent = now;
+		return 0;
+	}
+	after.sent = now;
+	after.account = s->account;
+	if (!bpf_map_update_elem(&codes, &key, &after, BPF_NOEXIST)) {
+		quota_book(PYMEM_TABLE_CODES, after.account, 1);
 		s->coded++;
+	}
 	return 0;
 }
 

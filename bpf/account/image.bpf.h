@@ -4,6 +4,7 @@
 #define IMAGE_BPF_H
 
 #include "account/counter.bpf.h"
+#include "account/owner.bpf.h"
 #include "base/loss.bpf.h"
 #include "page/block.bpf.h"
 
@@ -120,20 +121,6 @@ static __always_inline bool payer_take(__u32 payer)
 	return false;
 }
 
-/* True for the first to end the image p. Before 5.12 two may take themselves for that, which
- * does no harm but that its end is told twice. */
-static __always_inline bool proc_claim_end(struct pymem_proc *p)
-{
-#ifdef PYMEM_LEGACY
-	bool first = !p->ended;
-
-	p->ended = 1;
-	return first;
-#else
-	return !__sync_val_compare_and_swap(&p->ended, 0, 1);
-#endif
-}
-
 /* Deletes the record of the image `id` on `mm`, which may be another's by now: one may take its
  * place while two end it. */
 static __always_inline void proc_delete(__u64 mm, __u32 id, __u32 payer)
@@ -152,7 +139,8 @@ static __noinline int proc_retire(struct pymem_proc *p, bool exec)
 	__u32 id, tgid, payer;
 	__u64 mm;
 
-	if (!p || !proc_claim_end(p))
+	/* Of two that take themselves for the first (first_to_set()) both tell of its end. */
+	if (!p || !first_to_set(&p->ended))
 		return 0;
 	id = p->id;
 	tgid = p->tgid;
@@ -168,14 +156,23 @@ static __noinline int proc_retire(struct pymem_proc *p, bool exec)
 	return 1;
 }
 
-#ifndef PYMEM_LEGACY
-#define RETIRE_TRIES 1024
+#define RETIRE_TRIES BY_BUILD(1024, 1) /* where only one ends it, others can wait for that */
 
 LOOP_BODY retired_step(__u32 i __attribute__((unused)), __u64 *mm)
 {
 	return !bpf_map_lookup_elem(&procs, mm);
 }
-#endif
+
+static __always_inline struct heritage heritage_of(const struct pymem_proc *p)
+{
+	struct heritage left = {.block = p->block,
+				.tree = p->tree,
+				.payer = p->payer,
+				.account = p->account,
+				.user = p->user};
+
+	return left;
+}
 
 /* An image is to begin on `mm`. Is there another still? A process frees its old mm well before
  * its exec is told (and before 6.16, before its exit is), and whoever forks next is likely to
@@ -192,25 +189,20 @@ static __always_inline void proc_make_way(__u64 mm)
 	tgid = old->tgid;
 	payer = old->payer;
 	entry = bpf_map_lookup_elem(&tgids, &tgid);
-	if (entry && entry->id == old->id) {
-		entry->block = old->block;
-		entry->tree = old->tree;
-		entry->payer = payer;
-	}
+	if (entry && entry->id == old->id)
+		entry->left = heritage_of(old);
 	if (proc_retire(old, true))
 		return;
-#ifndef PYMEM_LEGACY
 	/* Else what deletes the old one might delete the new one. */
 	LOOP(RETIRE_TRIES, retired_step, &mm);
-#endif
 	proc_delete(mm, id, payer);
 }
 
-/* Starts to track the image that runs on `mm`, for `payer`, which has taken it. NULL: table full;
- * then the payer has it no longer. */
+/* Starts to track the image that runs on `mm`, for `payer`, which has taken it; `owner`: of the
+ * image before it, 0: unknown. NULL: table full; then the payer has it no longer. */
 static __always_inline struct pymem_proc *proc_begin(__u64 mm, struct task_struct *task,
 						     const struct pymem_proc *parent, __u32 payer,
-						     bool iterator)
+						     __u64 owner, bool iterator)
 {
 	struct pymem_proc *p, *zeroed;
 	struct tgid_entry entry = {.mm = mm};
@@ -228,10 +220,12 @@ static __always_inline struct pymem_proc *proc_begin(__u64 mm, struct task_struc
 	if (!p)
 		goto leave;
 	p->payer = payer;
+	proc_own(p, owner, credentials_of(task));
 	p->id = entry.id = new_id(iterator);
 	p->tgid = tgid;
 	p->mm = mm;
 	p->start_boottime_ns = BPF_CORE_READ(task, start_boottime);
+	p->touched_dirs[0] = p->id;
 	p->brk = BPF_CORE_READ((struct mm_struct *)mm, brk);
 	p->ppid = BPF_CORE_READ(task, real_parent, tgid);
 	bpf_probe_read_kernel_str(p->comm, sizeof(p->comm), task->comm);

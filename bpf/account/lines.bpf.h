@@ -15,28 +15,8 @@ struct {
 	__type(value, struct pymem_line);
 } lines SEC(".maps");
 
-struct {
-#ifdef PYMEM_LEGACY
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 1);
-	__type(key, __u32);
-#else
-	__uint(type, BPF_MAP_TYPE_TASK_STORAGE);
-	__type(key, int);
-#endif
-	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__type(value, struct pymem_line_stack);
-} line_stacks SEC(".maps");
-
-#ifdef PYMEM_LEGACY
-/* One zeroed value: too large for the stack. */
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, 1);
-	__type(key, __u32);
-	__type(value, struct pymem_line_stack);
-} line_blank SEC(".maps");
-#endif
+TASK_MAP(struct pymem_line_stack) line_stacks SEC(".maps");
+BLANK_MAP(, line_blank, struct pymem_line_stack);
 
 __u64 line_misses[PYMEM_LINE_MISS_COUNT];
 __u32 lines_off; /* set before the first of the sources is detached */
@@ -49,24 +29,20 @@ static __always_inline void miss(__u32 cause)
 
 static __always_inline struct pymem_line_stack *line_stack_of(struct task_struct *task, bool make)
 {
-#ifdef PYMEM_LEGACY
-	__u32 tid = BPF_CORE_READ(task, pid), zero = 0;
-	struct pymem_line_stack *ls = bpf_map_lookup_elem(&line_stacks, &tid), *blank;
+	__u32 key = task_key(task);
+	struct pymem_line_stack *ls;
 
-	if (ls || !make)
-		return ls;
-	blank = bpf_map_lookup_elem(&line_blank, &zero);
-	if (!blank)
-		return NULL;
-	bpf_map_update_elem(&line_stacks, &tid, blank, BPF_NOEXIST);
-	ls = bpf_map_lookup_elem(&line_stacks, &tid);
-	if (ls)
-		ls->tid = tid;
+	if (!make)
+		return task_value(&line_stacks, task, key);
+	if (TASKS_IN_TABLE) {
+		ls = task_value(&line_stacks, task, key);
+		if (ls)
+			return ls;
+	}
+	ls = task_value_make(&line_stacks, task, key, BLANK_VALUE(line_blank));
+	if (TASKS_IN_TABLE && ls)
+		ls->tid = key;
 	return ls;
-#else
-	return bpf_task_storage_get(&line_stacks, task, 0,
-				    make ? BPF_LOCAL_STORAGE_GET_F_CREATE : 0);
-#endif
 }
 
 /* The frame at `index`, which is known to be there; the mask is for the verifier. */
@@ -82,30 +58,31 @@ static __always_inline void raise(__u64 *peak, __u64 pages)
 		*peak = pages;
 }
 
-/* A new line of the current process; or of another, if that is over. */
-static __always_inline void line_add(const struct pymem_line_key *key,
-				     const struct pymem_line *none)
+/* Makes the counters of a line of the current process; or of another, if that is over. Verified
+ * once: a thread that ends may end 128 runs at once. */
+SEPARATE __u64 line_make(__u64 proc, __u64 number, __u64 code, __u64 fingerprint)
 {
+	struct pymem_line_key key = {
+		.proc = proc, .line = number, .code = code, .fingerprint = fingerprint};
+	struct pymem_line line = {};
 	__u64 mm = 0;
 	struct pymem_proc *p = current_proc(&mm);
+	int account = 0;
 
-	if (p && p->id != key->proc)
+	if (p && p->id != key.proc)
 		p = NULL;
-	if (p && !quota_allows(p, PYMEM_TABLE_LINES))
-		return;
-	if (bpf_map_update_elem(&lines, key, none, BPF_NOEXIST))
-		return;
 	if (p)
-		quota_take(p, PYMEM_TABLE_LINES, 1);
-	else
-		quota_take_late(PYMEM_TABLE_LINES);
+		account = quota_allows(p, PYMEM_TABLE_LINES);
+	if (account < 0)
+		return 1;
+	line.account = account;
+	return !table_insert(p, PYMEM_TABLE_LINES, &lines, &key, &line, account);
 }
 
 /* The counters of the line that f runs; NULL: none, or no room. */
 static __always_inline struct pymem_line *line_of(const struct pymem_line_stack *ls,
 						  const struct pymem_line_frame *f)
 {
-	static const struct pymem_line none;
 	struct pymem_line_key key = {
 		.proc = ls->proc, .line = f->line, .code = f->code, .fingerprint = f->fingerprint};
 	struct pymem_line *line;
@@ -117,10 +94,8 @@ static __always_inline struct pymem_line *line_of(const struct pymem_line_stack 
 		return NULL;
 	}
 	line = bpf_map_lookup_elem(&lines, &key);
-	if (line)
-		return line;
-	line_add(&key, &none);
-	line = bpf_map_lookup_elem(&lines, &key);
+	if (!line && !line_make(key.proc, key.line, key.code, key.fingerprint))
+		line = bpf_map_lookup_elem(&lines, &key);
 	if (!line)
 		miss(PYMEM_LINE_MISS_TABLE_FULL);
 	return line;

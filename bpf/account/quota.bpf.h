@@ -9,6 +9,9 @@
  * is seen whatever users do. And of the rest all images of one user together may take
  * `quota_user_share` times what is free; root's have no such bound.
  *
+ * What is held is counted by entry: made by a map's own insertion, which one CPU wins, and deleted
+ * likewise. So tables and accounts come to 0 when all images have ended, whatever raced.
+ *
  * Whoever profiles one program has it use nearly the whole table (the loader sets the shares); on a
  * host that is watched, the share of an image is half of what is free, that of a user three
  * quarters.
@@ -39,37 +42,70 @@ static __always_inline __u32 table_room(__u32 table)
 	}
 }
 
-enum quota_verdict { QUOTA_FREE, QUOTA_IMAGE_FULL, QUOTA_USER_FULL };
+/* Why an image may not take another place; else the account is known that the place will be on. */
+enum quota_verdict { QUOTA_IMAGE_FULL = -1, QUOTA_USER_FULL = -2 };
 
-/* May p, which the current task runs, take another place in `table`? */
-static __noinline __u32 quota_ask(struct pymem_proc *p, __u32 table)
+static __always_inline struct pymem_account *account_at(__u32 account)
 {
-	__u32 used, room, held, free, floor = QUOTA_FLOOR, user;
+	return &accounts[account & (PYMEM_ACCOUNTS - 1)];
+}
 
-	if (!p || table >= PYMEM_TABLE_COUNT)
-		return QUOTA_IMAGE_FULL;
-	used = places_used[table];
-	room = table_room(table);
-	held = p->places[table].held;
-	free = used < room ? room - used : 0;
-	user = bpf_get_current_uid_gid();
+static __always_inline int quota_verdict(struct pymem_proc *p, __u32 table, __u32 user)
+{
+	__u32 used = places_used[table], room = table_room(table), held = p->places[table].held;
+	__u32 free = used < room ? room - used : 0, floor = QUOTA_FLOOR, account = 0;
+
 	if (user) {
-		if (!p->account)
-			owner_find(p, user);
+		account = p->account & (PYMEM_ACCOUNTS - 1);
 		if (free <= room / QUOTA_FLOOR_UNTIL)
 			floor = 0;
 		free = free > room / QUOTA_ROOT ? free - room / QUOTA_ROOT : 0;
 		/* Signed: what is given back late may be more than was taken. */
-		if ((__s32)account_of(p)->held[table] >= (__s64)quota_user_share * free)
+		if ((__s32)account_at(account)->held[table] >= (__s64)quota_user_share * free)
 			return QUOTA_USER_FULL;
 	}
 	if (free && (held < floor || held < (__u64)quota_share * free))
-		return QUOTA_FREE;
+		return account;
 	return QUOTA_IMAGE_FULL;
 }
 
+/* May the image `id` on `mm` take another place in `table`, for what runs with the credentials at
+ * `cred`, 0: for the current task? The account, 0: none, since that is root's; or enum
+ * quota_verdict. With `count`, a refusal is counted for the report. */
+SEPARATE __s64 quota_of(__u64 mm, __u64 id, __u64 table, __u64 cred, __u64 count)
+{
+	struct pymem_proc *p = bpf_map_lookup_elem(&procs, &mm);
+	__u32 user;
+	int verdict;
+
+	if (!p || p->id != id || table >= PYMEM_TABLE_COUNT)
+		return QUOTA_IMAGE_FULL;
+	user = cred ? BPF_CORE_READ((const struct cred *)cred, uid.val)
+		    : (__u32)bpf_get_current_uid_gid();
+	if (user && !p->account)
+		proc_own(p, 0, cred ?: credentials_of(current_task()));
+	verdict = quota_verdict(p, table, user);
+	if (verdict == QUOTA_USER_FULL)
+		__sync_fetch_and_add(&p->places[table].denied, count);
+	else if (verdict < 0)
+		__sync_fetch_and_add(&p->places[table].refused, count);
+	return verdict;
+}
+
+/* The same of p, for the current task. */
+static __always_inline int quota_ask(const struct pymem_proc *p, __u32 table)
+{
+	return quota_of(p->mm, p->id, table, 0, 0);
+}
+
+/* The same; a refusal is counted. */
+static __always_inline int quota_allows(const struct pymem_proc *p, __u32 table)
+{
+	return quota_of(p->mm, p->id, table, 0, 1);
+}
+
 /* p is not to have another one: for the report. */
-static __always_inline void quota_refuse(struct pymem_proc *p, __u32 table, __u32 verdict)
+static __always_inline void quota_refuse(struct pymem_proc *p, __u32 table, int verdict)
 {
 	if (verdict == QUOTA_USER_FULL)
 		__sync_fetch_and_add(&p->places[table].denied, 1);
@@ -77,35 +113,30 @@ static __always_inline void quota_refuse(struct pymem_proc *p, __u32 table, __u3
 		__sync_fetch_and_add(&p->places[table].refused, 1);
 }
 
-static __always_inline bool quota_allows(struct pymem_proc *p, __u32 table)
-{
-	__u32 verdict = quota_ask(p, table);
-
-	if (verdict != QUOTA_FREE)
-		quota_refuse(p, table, verdict);
-	return verdict == QUOTA_FREE;
-}
-
-/* p holds so many more; user space takes them from the account when it has forgotten the image. */
+/* p holds so many more. */
 static __always_inline void quota_hold(struct pymem_proc *p, __u32 table, __s32 places)
 {
 	__sync_fetch_and_add(&p->places[table].held, places);
-	if (!p->account)
-		return;
-	__sync_fetch_and_add(&p->places[table].on_account, places);
-	__sync_fetch_and_add(&account_of(p)->held[table], places);
 }
 
-static __always_inline void quota_take(struct pymem_proc *p, __u32 table, __u32 places)
+/* The table has so many entries more that name that account. */
+static __always_inline void quota_book(__u32 table, __u32 account, __s32 places)
 {
-	quota_hold(p, table, places);
 	__sync_fetch_and_add(&places_used[table], places);
+	__sync_fetch_and_add(&account_at(account)->held[table], places);
 }
 
-/* An entry that no image holds: its record is gone, or it has yet to begin there. */
-static __always_inline void quota_take_late(__u32 table)
+/* Makes an entry of the map, for p or for nobody (NULL): `value`, which names the account. What is
+ * at the key then, be it another CPU's; NULL: no room. */
+static __always_inline void *table_insert(struct pymem_proc *p, __u32 table, void *map,
+					  const void *key, const void *value, __u32 account)
 {
-	__sync_fetch_and_add(&places_used[table], 1);
+	if (!bpf_map_update_elem(map, key, value, BPF_NOEXIST)) {
+		quota_book(table, account, 1);
+		if (p)
+			quota_hold(p, table, 1);
+	}
+	return bpf_map_lookup_elem(map, key);
 }
 
 #endif

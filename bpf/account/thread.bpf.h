@@ -9,70 +9,75 @@
 /* The record of the current task, made when it was the thread `tid`. NULL: none. */
 static __always_inline struct pymem_thread *thread_by(struct task_struct *task, __u32 tid)
 {
-#ifdef PYMEM_LEGACY
-	(void)task;
-	return bpf_map_lookup_elem(&threads, &tid);
-#else
-	(void)tid;
-	return bpf_task_storage_get(&threads, task, 0, 0);
-#endif
+	return task_value(&threads, task, tid);
 }
 
 /* The record of `task`. NULL: it has none. */
 static __always_inline struct pymem_thread *thread_of(struct task_struct *task)
 {
-#ifdef PYMEM_LEGACY
-	__u32 tid = BPF_CORE_READ(task, pid);
+	return task_value(&threads, task, task_key(task));
+}
 
-	return bpf_map_lookup_elem(&threads, &tid);
-#else
-	return bpf_task_storage_get(&threads, task, 0, 0);
-#endif
+/* Makes a record in the table. One that a task iterator makes may be deleted by the thread itself
+ * before it can be looked at: so it has its account from the beginning. */
+static __always_inline struct pymem_thread *thread_insert(__u32 key, __u32 account, bool iterator)
+{
+	static const struct pymem_thread none;
+	struct pymem_thread *blank, *th;
+	bool made;
+
+	if (iterator) {
+		blank = BLANK_VALUE(thread_blank);
+		if (!blank)
+			return NULL;
+		blank->account = account;
+		made = !bpf_map_update_elem(&threads, &key, blank, BPF_NOEXIST);
+	} else {
+		made = !bpf_map_update_elem(&threads, &key, &none, BPF_NOEXIST);
+	}
+	if (made)
+		quota_book(PYMEM_TABLE_THREADS, account, 1);
+	th = bpf_map_lookup_elem(&threads, &key);
+	if (th && made && !iterator)
+		th->account = account;
+	return th;
 }
 
 /* The same; a new one, of p, if it has none. NULL: no room. */
 static __always_inline struct pymem_thread *thread_make(struct task_struct *task,
-							struct pymem_proc *p)
+							struct pymem_proc *p, bool iterator)
 {
-#ifdef PYMEM_LEGACY
-	static const struct pymem_thread none;
-	__u32 tid = BPF_CORE_READ(task, pid);
-	struct pymem_thread *th = bpf_map_lookup_elem(&threads, &tid);
+	__u32 key = task_key(task);
+	struct pymem_thread *th;
+	int account;
 
-	if (th || !quota_allows(p, PYMEM_TABLE_THREADS))
+	if (!TASKS_IN_TABLE)
+		return task_value_make(&threads, task, key, NULL);
+	th = bpf_map_lookup_elem(&threads, &key);
+	if (th)
 		return th;
-	/* p holds it once it begins there: a record may be left from an image that is gone. */
-	if (!bpf_map_update_elem(&threads, &tid, &none, BPF_NOEXIST))
-		quota_take_late(PYMEM_TABLE_THREADS);
-	return bpf_map_lookup_elem(&threads, &tid);
-#else
-	(void)p;
-	return bpf_task_storage_get(&threads, task, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
-#endif
+	account = quota_of(p->mm, p->id, PYMEM_TABLE_THREADS, credentials_of(task), 1);
+	return account < 0 ? NULL : thread_insert(key, account, iterator);
 }
 
-/* Forgets a thread's record; p: of which it was, NULL: that has ended. */
-static __always_inline void thread_forget(struct task_struct *task, __u32 tid, struct pymem_proc *p)
+/* Forgets the record th of a thread; p: of which it was, NULL: that has ended. */
+static __always_inline void thread_forget(struct task_struct *task, __u32 tid,
+					  const struct pymem_thread *th, struct pymem_proc *p)
 {
-#ifdef PYMEM_LEGACY
-	(void)task;
-	if (bpf_map_delete_elem(&threads, &tid))
+	__u32 account = th->account;
+
+	if (task_value_delete(&threads, task, tid) || !TASKS_IN_TABLE)
 		return;
-	__sync_fetch_and_add(&places_used[PYMEM_TABLE_THREADS], -1);
+	quota_book(PYMEM_TABLE_THREADS, account, -1);
 	if (p)
 		quota_hold(p, PYMEM_TABLE_THREADS, -1);
-#else
-	(void)tid;
-	(void)p;
-	bpf_task_storage_delete(&threads, task);
-#endif
 }
 
 /* Begins the record of a thread that runs on p: once for each record and image. */
 static __always_inline void thread_begin(struct pymem_thread *th, struct task_struct *task,
 					 struct pymem_proc *p)
 {
-	__u32 i;
+	__u32 account = th->account, i;
 
 	/* In parts, kept apart: clang takes no larger memset. */
 	__builtin_memset(th, 0, __builtin_offsetof(struct pymem_thread, recent));
@@ -85,16 +90,16 @@ static __always_inline void thread_begin(struct pymem_thread *th, struct task_st
 	th->major = TASK_READ(task, maj_flt);
 	th->current = PYMEM_RECENT;
 	th->loss = PYMEM_LOSS_UNSETTLED;
-#ifdef PYMEM_LEGACY
-	quota_hold(p, PYMEM_TABLE_THREADS, 1);
-#endif
+	th->account = account;
+	if (TASKS_IN_TABLE)
+		quota_hold(p, PYMEM_TABLE_THREADS, 1);
 }
 
 /* The record of the current thread, which runs on p; made at its first event. */
 static __always_inline struct pymem_thread *thread_get(struct pymem_proc *p)
 {
 	struct task_struct *task = current_task();
-	struct pymem_thread *th = thread_make(task, p);
+	struct pymem_thread *th = thread_make(task, p, false);
 
 	if (th && th->proc != p->id)
 		thread_begin(th, task, p);

@@ -202,10 +202,18 @@ static __always_inline __s32 kernel_s32(__u64 address)
 	return value;
 }
 
+/* A function that the verifier checks once, by itself, instead of at each call: it takes
+ * numbers only (5.10 knows no other arguments) and finds the rest in the scratch area.
+ * Weak, since each source has a copy and the linker is to keep one. */
+#define SEPARATE __weak __noinline
+
 /* A bounded loop: calls fn(index, ctx) until it returns non-zero. bpf_loop() (5.17) lets
  * the verifier look at the body once; before, it has to follow every iteration. The two
  * don't fit one object: old kernels refuse even dead code that takes a function's
- * address. So the sources are built twice, and PYMEM_LEGACY is for 6.1 and older. */
+ * address. So the sources are built twice, and PYMEM_LEGACY is for 6.1 and older. *_IF_UNROLLED: a
+ * function that has a loop and is called often. Where loops are unrolled it is one of its own, else
+ * the verifier follows what comes after once for each number of iterations; where they are calls
+ * themselves, a call would be one too many within another. */
 #ifdef PYMEM_LEGACY
 #define LOOP(count, fn, ctx)                                             \
 	do {                                                             \
@@ -214,15 +222,160 @@ static __always_inline __s32 kernel_s32(__u64 address)
 			if (fn(loop_index, ctx))                         \
 				break;                                   \
 	} while (0)
-#define LOOP_BODY static __always_inline long
+#define LOOP_BODY	     static __always_inline long
+#define NOINLINE_IF_UNROLLED static __noinline
+#define SEPARATE_IF_UNROLLED SEPARATE
 #else
 #define LOOP(count, fn, ctx) bpf_loop(count, fn, ctx, 0)
 #define LOOP_BODY	     static long
+#define NOINLINE_IF_UNROLLED static __always_inline
+#define SEPARATE_IF_UNROLLED static __always_inline
 #endif
 
-/* A function that the verifier checks once, by itself, instead of at each call: it takes
- * numbers only (5.10 knows no other arguments) and finds the rest in the scratch area.
- * Weak, since each source has a copy and the linker is to keep one. */
-#define SEPARATE __weak __noinline
+/* What only one CPU is to do: 5.12 brought atomics that return a value. Before, two may take
+ * themselves for the first, and a store may undo another's. */
+#ifdef PYMEM_LEGACY
+static __always_inline bool first_to_set(__u32 *flag)
+{
+	bool first = !*flag;
+
+	*flag = 1;
+	return first;
+}
+
+static __always_inline bool swap_if(__s64 *at, __s64 before, __s64 value)
+{
+	(void)before;
+	*(volatile __s64 *)at = value;
+	return true;
+}
+
+static __always_inline __u32 next_number(__u32 *counter)
+{
+	return (*counter)++;
+}
+#else
+/* The counter, before it becomes one more. */
+static __always_inline __u32 next_number(__u32 *counter)
+{
+	return __sync_fetch_and_add(counter, 1);
+}
+
+/* Sets the flag. True: it was not set. */
+static __always_inline bool first_to_set(__u32 *flag)
+{
+	return !__sync_val_compare_and_swap(flag, 0, 1);
+}
+
+/* Stores `value` if `before` is there. */
+static __always_inline bool swap_if(__s64 *at, __s64 before, __s64 value)
+{
+	return __sync_val_compare_and_swap(at, before, value) == before;
+}
+#endif
+
+/* A map of what belongs to a task: its own storage, found in a third of the time and gone with it;
+ * before 5.11 a table by thread ID. A key is the task's ID when the entry was made, and only looked
+ * at in a table. BLANK_MAP() has a zeroed value for task_value_make(): where one is needed, too
+ * large for the stack. */
+#ifdef PYMEM_LEGACY
+#define TASKS_IN_TABLE 1
+#define TASK_MAP(type_of_value)                       \
+	struct {                                      \
+		__uint(type, BPF_MAP_TYPE_HASH);      \
+		__uint(max_entries, 1);               \
+		__uint(map_flags, BPF_F_NO_PREALLOC); \
+		__type(key, __u32);                   \
+		__type(value, type_of_value);         \
+	}
+#define BLANK_MAP(linkage, name, type_of_value)   \
+	linkage struct {                          \
+		__uint(type, BPF_MAP_TYPE_ARRAY); \
+		__uint(max_entries, 1);           \
+		__type(key, __u32);               \
+		__type(value, type_of_value);     \
+	} name SEC(".maps")
+#define BLANK_VALUE(name) blank_value(&(name))
+
+static __always_inline void *blank_value(void *map)
+{
+	__u32 zero = 0;
+
+	return bpf_map_lookup_elem(map, &zero);
+}
+
+static __always_inline __u32 task_key(struct task_struct *task)
+{
+	return BPF_CORE_READ(task, pid);
+}
+
+static __always_inline void *task_value(void *map, struct task_struct *task, __u32 key)
+{
+	(void)task;
+	return bpf_map_lookup_elem(map, &key);
+}
+
+static __always_inline void *task_value_make(void *map, struct task_struct *task, __u32 key,
+					     const void *blank)
+{
+	(void)task;
+	if (blank)
+		bpf_map_update_elem(map, &key, blank, BPF_NOEXIST);
+	return bpf_map_lookup_elem(map, &key);
+}
+
+static __always_inline long task_value_delete(void *map, struct task_struct *task, __u32 key)
+{
+	(void)task;
+	return bpf_map_delete_elem(map, &key);
+}
+#else
+#define TASKS_IN_TABLE 0
+#define TASK_MAP(type_of_value)                          \
+	struct {                                         \
+		__uint(type, BPF_MAP_TYPE_TASK_STORAGE); \
+		__uint(map_flags, BPF_F_NO_PREALLOC);    \
+		__type(key, int);                        \
+		__type(value, type_of_value);            \
+	}
+#define BLANK_MAP(linkage, name, type_of_value) struct name##_unused
+#define BLANK_VALUE(name)			NULL
+
+static __always_inline __u32 task_key(struct task_struct *task)
+{
+	(void)task;
+	return 0;
+}
+
+/* The task's value; NULL: it has none. */
+static __always_inline void *task_value(void *map, struct task_struct *task, __u32 key)
+{
+	(void)key;
+	return bpf_task_storage_get(map, task, 0, 0);
+}
+
+/* The same; a new one, zeroed, if it has none. NULL: no room. */
+static __always_inline void *task_value_make(void *map, struct task_struct *task, __u32 key,
+					     const void *blank)
+{
+	(void)key;
+	(void)blank;
+	return bpf_task_storage_get(map, task, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
+}
+
+/* 0, or there was none. */
+static __always_inline long task_value_delete(void *map, struct task_struct *task, __u32 key)
+{
+	(void)key;
+	return bpf_task_storage_delete(map, task);
+}
+#endif
+
+/* A number that depends on which of the two builds this is. */
+#ifdef PYMEM_LEGACY
+#define BY_BUILD(modern, legacy) (legacy)
+#else
+#define BY_BUILD(modern, legacy) (modern)
+#endif
 
 #endif

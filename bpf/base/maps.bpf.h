@@ -7,6 +7,7 @@
  *   threads   task -> where its Python state is, what is being charged
  *   stacks    (image, stack) -> what was charged
  *   codes     code objects whose names and lines have been handed over
+ *   touched_… which stack first touched a page
  *   blocks    what a process reads about itself
  *   ring      stacks, code objects, lifecycle: to user space
  *
@@ -18,6 +19,8 @@
 
 #include "vmlinux.h"
 #include <bpf/bpf_helpers.h>
+
+#include "base/compat.bpf.h"
 
 #include "py_layout.h"
 #include "pymem.h"
@@ -31,12 +34,17 @@
 
 #define MAX_LAYOUTS 64
 
+/* What the next image of a process has of the one before it. */
+struct heritage {
+	__u32 block, tree, payer;
+	__u32 account, user;
+};
+
 struct tgid_entry {
 	__u64 mm;
-	__u32 borrowed;	   /* vfork child: runs on its parent's mm until it execs */
-	__u32 id;	   /* of the image; `mm` may be another's once it has left it */
-	__u32 block, tree; /* of an image that has ended before its exec or exit said so */
-	__u32 payer;	   /* likewise */
+	__u32 borrowed;	      /* vfork child: runs on its parent's mm until it execs */
+	__u32 id;	      /* of the image; `mm` may be another's once it has left it */
+	struct heritage left; /* by an image that has ended before its exec or exit said so */
 	__u32 pad;
 };
 
@@ -67,11 +75,12 @@ struct scratch {
 	__u32 steps;  /* thread states that may still be looked at */
 	__u32 sends;  /* messages of code objects that may still be sent */
 	__u32 served; /* frames found in `chunk` */
-	__u32 denied; /* may the process have more code objects remembered? enum quota_verdict */
+	__s32 denied; /* may the process have more code objects remembered? 0, or enum quota_verdict
+		       */
 	__u32 coded;  /* code objects that now are */
 	__u32 refused;
-	__u32 small; /* `chunk` is what a small read brought */
-	__u32 pad;
+	__u32 small;   /* `chunk` is what a small read brought */
+	__u32 account; /* that code objects are put on */
 	__u64 hash;
 	__u64 identity; /* hash over names, as far as they have been found */
 	__u64 frame;	/* next to look at */
@@ -127,19 +136,10 @@ SHARED struct {
 	__type(value, struct tgid_entry);
 } tgids SEC(".maps");
 
-/* With the task itself from 5.11 on: found in a third of the time, and gone with it. */
-SHARED struct {
-#ifdef PYMEM_LEGACY
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 1);
-	__type(key, __u32);
-#else
-	__uint(type, BPF_MAP_TYPE_TASK_STORAGE);
-	__type(key, int);
-#endif
-	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__type(value, struct pymem_thread);
-} threads SEC(".maps");
+SHARED TASK_MAP(struct pymem_thread) threads SEC(".maps");
+
+/* A zeroed record of a thread, for iterators: there is one at a time. */
+BLANK_MAP(SHARED, thread_blank, struct pymem_thread);
 
 SHARED struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
@@ -162,7 +162,7 @@ SHARED struct {
 	__uint(max_entries, 1);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__type(key, struct code_key);
-	__type(value, __u32);
+	__type(value, struct pymem_code);
 } codes SEC(".maps");
 
 SHARED struct {
@@ -193,6 +193,39 @@ SHARED struct {
 	__type(key, __u32);
 	__type(value, struct pymem_msg_code);
 } code_messages SEC(".maps");
+
+/* Sized by the loader, which leaves them out where nobody asks who touched pages. */
+SHARED struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 1);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, __u64); /* pymem_touched_key() */
+	__type(value, __u32);
+} touched_dirs SEC(".maps");
+
+SHARED struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__type(key, __u32);
+	__type(value, struct pymem_touched_leaf);
+} touched_leaves SEC(".maps");
+
+/* Leaves that user space has given back, zeroed. */
+SHARED struct {
+	__uint(type, BPF_MAP_TYPE_STACK);
+	__uint(max_entries, 1);
+	__uint(value_size, sizeof(__u32));
+} touched_free SEC(".maps");
+
+/* Whose a number of /etc/subuid is; filled by the loader. */
+SHARED struct {
+	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
+	__uint(max_entries, 1 << 20); /* allocated as they are used */
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct pymem_subid_key);
+	__type(value, __u32);
+} subids SEC(".maps");
 
 struct id_counter {
 	__u32 next;
@@ -253,6 +286,11 @@ SHARED __u32 places_used[PYMEM_TABLE_COUNT]; /* entries of the tables with a quo
 
 SHARED struct pymem_account accounts[PYMEM_ACCOUNTS];
 
+#define TOUCHES 1024
+SHARED struct pymem_touch touches[TOUCHES]; /* by PID; one place may be that of two tasks */
+SHARED __u32 touched_next;		    /* leaves that have ever been taken */
+SHARED __u32 touched_used;		    /* leaves that are taken now */
+
 SHARED __u32 copies_watched; /* set by the loader once page_alloc is attached */
 SHARED __u32 copies_asked;   /* it has been asked to */
 
@@ -281,6 +319,8 @@ KNOB(payer_images, 0);	    /* of one payer, at one time */
 KNOB(all_payers_images, 0); /* of all payers together */
 KNOB(count_only, 0);	    /* publish amounts on counter blocks: no stacks, nothing for a report */
 KNOB(count_faults, 1);	    /* page faults are seen */
+KNOB(watch_touched, 0);	    /* note which stack touches a page first: from 6.2 on */
+KNOB(touched_room, 0);	    /* leaves */
 KNOB(own_tgid, 0);	    /* the profiler's: may be a child of what it watches */
 KNOB(ring_wakeup_bytes, 0);
 KNOB(quota_share, 1);	   /* see quota.bpf.h */

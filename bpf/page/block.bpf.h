@@ -70,12 +70,8 @@ static __always_inline void block_raise(__s64 *peak, __s64 *shown, __s64 pages)
 
 		if (pages <= before)
 			return;
-#ifdef PYMEM_LEGACY
-		*(volatile __s64 *)peak = pages;
-#else
-		if (__sync_val_compare_and_swap(peak, before, pages) != before)
+		if (!swap_if(peak, before, pages))
 			continue;
-#endif
 		block_show(shown, peak);
 		return;
 	}

@@ -42,15 +42,8 @@ static __always_inline __u64 bytes_rest(struct scratch *s, __u64 start, __u64 co
 	return LOAD(s->chunk, start, CHUNK_BYTES - 1) & ((1ULL << (8 * (count & 7))) - 1);
 }
 
-/* Mixes `count` bytes (TABLE_ROOM at most) at `start` of s->chunk into `hash`. Where loops are
- * unrolled, a function of its own: else the verifier follows what comes after once for
- * each length. Where they are calls, there would be too many. */
-#ifdef PYMEM_LEGACY
-SEPARATE
-#else
-static __always_inline
-#endif
-__u64 bytes_hash(__u64 start, __u64 count, __u64 hash)
+/* Mixes `count` bytes (TABLE_ROOM at most) at `start` of s->chunk into `hash`. */
+SEPARATE_IF_UNROLLED __u64 bytes_hash(__u64 start, __u64 count, __u64 hash)
 {
 	struct bytes c = {.start = start, .a = hash, .b = MIX1, .c = MIX2, .d = ~hash};
 	__u64 at = start + (count & ~(GROUP_BYTES - 1));

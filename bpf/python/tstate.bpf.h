@@ -17,12 +17,8 @@
 #include "base/maps.bpf.h"
 
 /* Thread states that one event looks at, in all interpreters together: about 30 us. */
-#ifdef PYMEM_LEGACY
-#define SEARCH_STEPS 256
-#else
-#define SEARCH_STEPS 384
-#endif
-#define SEARCH_ALL (SEARCH_STEPS + 1) /* as far as the steps last, and a look at what is next */
+#define SEARCH_STEPS BY_BUILD(384, 256)
+#define SEARCH_ALL   (SEARCH_STEPS + 1) /* as far as the steps last, and a look at what is next */
 /* Of one list, however many events it takes. */
 #define MAX_THREAD_SEARCH 16384
 #define SEARCH_EVENTS	  (MAX_THREAD_SEARCH / SEARCH_STEPS)
@@ -199,15 +195,8 @@ LOOP_BODY search_step(__u32 i __attribute__((unused)), struct search *c)
 	return 0;
 }
 
-/* From the current entry on, the next one of that thread: is it the one? A call of its own
- * where loops are unrolled; where they are calls themselves, eight would be exceeded. */
-#ifdef PYMEM_LEGACY
-static __noinline
-#else
-static __always_inline
-#endif
-	int
-	search_next(struct search *c, __u32 limit)
+/* From the current entry on, the next one of that thread: is it the one? */
+NOINLINE_IF_UNROLLED int search_next(struct search *c, __u32 limit)
 {
 	struct scratch *s;
 

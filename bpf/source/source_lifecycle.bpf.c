@@ -6,6 +6,7 @@
  */
 #include "account/fault.bpf.h"
 
+#define PF_EXITING 0x00000004  /* include/linux/sched.h: set before the exit is told */
 #define USER_HZ_NS 10000000ULL /* /proc shows start times in these */
 
 struct flush {
@@ -93,7 +94,7 @@ static __always_inline void thread_end(struct pymem_proc *p, __u32 tid, bool exe
 	} else {
 		thread_flush_late(th);
 	}
-	thread_forget(task, tid, p && th->proc == p->id ? p : NULL);
+	thread_forget(task, tid, th, p && th->proc == p->id ? p : NULL);
 }
 
 SEC("raw_tp/sched_process_fork")
@@ -129,13 +130,16 @@ int process_fork(struct bpf_raw_tracepoint_args *ctx)
 	parent = bpf_map_lookup_elem(&procs, &mm);
 	if (!parent || (count_only && !block_open(parent->tree)))
 		return 0;
-	p = payer_take(parent->payer) ? proc_begin(child_mm, child, parent, parent->payer, false)
-				      : NULL;
+	p = payer_take(parent->payer)
+		    ? proc_begin(child_mm, child, parent, parent->payer, proc_owner(parent), false)
+		    : NULL;
 	if (!p) {
 		block_partial(parent->tree);
 		return 0;
 	}
 	p->ppid = tgid;
+	if (watch_touched)
+		touched_fork(parent, p);
 	if (parent->tree)
 		block_adopt(p, 0, parent->tree);
 	tell_fork(p);
@@ -154,9 +158,10 @@ static __always_inline __s64 adopt_cache(struct pymem_proc *p, struct pymem_thre
 	return cache;
 }
 
-static __always_inline void adopt_thread(struct pymem_proc *p, struct task_struct *task)
+static __always_inline void adopt_thread(struct pymem_proc *p, struct task_struct *task,
+					 bool iterator)
 {
-	struct pymem_thread *th = thread_make(task, p);
+	struct pymem_thread *th = thread_make(task, p, iterator);
 	__s64 pages;
 
 	if (!th || th->proc == p->id)
@@ -168,6 +173,9 @@ static __always_inline void adopt_thread(struct pymem_proc *p, struct task_struc
 	pages += adopt_cache(p, th, task, PYMEM_SHMEM);
 	if (p->block || p->tree)
 		block_change(p, pages);
+	/* Its exit may have looked for the record before there was one. */
+	if (iterator && BPF_CORE_READ(task, flags) & PF_EXITING)
+		thread_forget(task, task_key(task), th, p);
 }
 
 static __always_inline void forget_tgid(__u32 tgid)
@@ -184,7 +192,7 @@ static __always_inline void go_on_as(struct pymem_proc *next, struct task_struct
 	next->exec_switches = switches_now();
 #endif
 	if (batched_counters)
-		adopt_thread(next, task);
+		adopt_thread(next, task, false);
 	if (block || tree)
 		block_adopt(next, block, tree);
 	tell(PYMEM_MSG_EXEC, next->id, next->tgid, next->ppid);
@@ -206,7 +214,7 @@ int process_exec(struct bpf_raw_tracepoint_args *ctx)
 	__u32 tgid = bpf_get_current_pid_tgid() >> 32;
 	struct pymem_proc *p = NULL, *next;
 	struct tgid_entry *entry;
-	__u32 block = 0, tree = 0, payer = 0;
+	struct heritage left = {};
 	bool kept = false;
 	__u64 mm;
 
@@ -223,34 +231,33 @@ int process_exec(struct bpf_raw_tracepoint_args *ctx)
 		/* What it did on its parent's memory is done; it is not followed further. */
 		if (!follow_children)
 			return 0;
-		tree = p ? p->tree : 0;
-		payer = p ? p->payer : 0;
+		if (p)
+			left = heritage_of(p);
+		left.block = 0;
 	} else if (p) {
-		block = p->block;
-		tree = p->tree;
-		payer = p->payer;
+		left = heritage_of(p);
 		/* Else a fork of a relative might take the place in between. */
-		payer_keep(payer);
+		payer_keep(left.payer);
 		kept = true;
 		proc_end(p, true);
 	} else {
-		block = entry->block;
-		tree = entry->tree;
-		payer = entry->payer;
+		left = entry->left;
 		forget_tgid(tgid);
 	}
 	mm = task_mm(task);
 	/* On a block that is about to go it would be tracked for nobody. */
-	if (!mm || (count_only && !block && !block_open(tree))) {
+	if (!mm || (count_only && !left.block && !block_open(left.tree))) {
 		if (kept)
-			payer_leave(payer);
+			payer_leave(left.payer);
 		return 0;
 	}
-	next = kept || payer_take(payer) ? proc_begin(mm, task, NULL, payer, false) : NULL;
+	next = kept || payer_take(left.payer) ? proc_begin(mm, task, NULL, left.payer,
+							   OWNER(left.user, left.account), false)
+					      : NULL;
 	if (next)
-		go_on_as(next, task, block, tree);
+		go_on_as(next, task, left.block, left.tree);
 	else
-		end_on(block, tree);
+		end_on(left.block, left.tree);
 	return 0;
 }
 
@@ -275,7 +282,7 @@ int process_exit(struct bpf_raw_tracepoint_args *ctx)
 		proc_end(p, false);
 	} else {
 		if (!entry->borrowed)
-			block_close(entry->block);
+			block_close(entry->left.block);
 		forget_tgid(tgid);
 	}
 	return 0;
@@ -374,11 +381,11 @@ static __always_inline void adopt_descendant(struct task_struct *task)
 		return;
 	p = bpf_map_lookup_elem(&procs, &mm);
 	if (!p) {
-		p = payer_take(w->payer) ? proc_begin(mm, task, NULL, w->payer, true) : NULL;
+		p = payer_take(w->payer) ? proc_begin(mm, task, NULL, w->payer, 0, true) : NULL;
 		if (p && proc_undo(p, task))
 			return;
 		if (p && batched_counters)
-			adopt_thread(p, task);
+			adopt_thread(p, task, true);
 	}
 	if (p)
 		block_join(p, w->block, block_around(w->block, tgid));
@@ -396,7 +403,7 @@ static __always_inline struct pymem_proc *begin_wanted(struct pymem_wanted *w, _
 		w->result = PYMEM_WANTED_QUOTA;
 		return NULL;
 	}
-	p = proc_begin(mm, task, NULL, w->payer, true);
+	p = proc_begin(mm, task, NULL, w->payer, 0, true);
 	if (!p) {
 		w->result = PYMEM_WANTED_MAP_FULL;
 		return NULL;
@@ -450,7 +457,7 @@ int attach_wanted(struct bpf_iter__task *ctx)
 			return 0;
 	}
 	if (batched_counters && w->adopt)
-		adopt_thread(p, task);
+		adopt_thread(p, task, true);
 	if (w->block && p->block != w->block) {
 		if (p->block && block_open(p->block) == p->block) {
 			w->result = PYMEM_WANTED_BUSY;

@@ -9,10 +9,25 @@
 #define PROT_EXEC     4
 #define MAP_ANONYMOUS 0x20
 
+/* A new entry of p. NULL: no room, or p may have no more. By itself, as stack_make(). */
+static __noinline struct pymem_vmcalls *vmcalls_make(struct pymem_proc *p,
+						     const struct pymem_stack_key *key)
+{
+	struct pymem_vmcalls calls = {};
+	int account;
+
+	if (!p || !key)
+		return NULL;
+	account = quota_allows(p, PYMEM_TABLE_VMCALLS);
+	if (account < 0)
+		return NULL;
+	calls.account = account;
+	return table_insert(p, PYMEM_TABLE_VMCALLS, &vmcalls, key, &calls, account);
+}
+
 static __always_inline void count_call(struct pymem_proc *p, struct pymem_thread *th, __u64 call,
 				       __s64 bytes, __u64 mapped)
 {
-	static const struct pymem_vmcalls none;
 	struct pymem_stack_key key;
 	struct pymem_vmcalls *v;
 	int err;
@@ -32,15 +47,11 @@ static __always_inline void count_call(struct pymem_proc *p, struct pymem_thread
 	if (!key.hash)
 		return;
 	v = bpf_map_lookup_elem(&vmcalls, &key);
+	if (!v)
+		v = vmcalls_make(p, &key);
 	if (!v) {
-		if (quota_allows(p, PYMEM_TABLE_VMCALLS) &&
-		    !bpf_map_update_elem(&vmcalls, &key, &none, BPF_NOEXIST))
-			quota_take(p, PYMEM_TABLE_VMCALLS, 1);
-		v = bpf_map_lookup_elem(&vmcalls, &key);
-		if (!v) {
-			__sync_fetch_and_add(&dropped_calls, 1);
-			return;
-		}
+		__sync_fetch_and_add(&dropped_calls, 1);
+		return;
 	}
 	/* Here, and in 64 bits: 5.10's verifier has forgotten a bound that was looked at before. */
 	asm volatile("" : "+r"(call));
@@ -48,6 +59,27 @@ static __always_inline void count_call(struct pymem_proc *p, struct pymem_thread
 		return;
 	__sync_fetch_and_add(&v->calls[call], 1);
 	__sync_fetch_and_add(&v->bytes[call], bytes);
+}
+
+#define MAP_POPULATE  0x8000
+#define MADV_DONTNEED 4
+
+/* Pages that the current thread th of p has moved by a system call, or made resident where no fault
+ * tells it. */
+static __always_inline void touched_call(struct pymem_proc *p, struct pymem_thread *th,
+					 struct pt_regs *regs, __s64 nr, __u64 result)
+{
+	__u64 address = SYSCALL_ARG1(regs), bytes = SYSCALL_ARG2(regs), more = SYSCALL_ARG3(regs);
+	struct pymem_recent *recent = recent_current(th);
+
+	if (nr == NR_MREMAP && address != result)
+		touched_range(p->mm, address, result, bytes < more ? bytes : more, 0);
+	else if (nr == NR_MADVISE && more == MADV_DONTNEED)
+		touched_new(p->touched_dirs[0], address, bytes);
+	else if (nr == NR_MMAP && SYSCALL_ARG4(regs) & MAP_POPULATE)
+		touched_range(p->mm, 0, result, bytes, recent ? recent->id : PYMEM_TOUCHED_LOST);
+	else if (nr == NR_MMAP)
+		touched_new(p->touched_dirs[0], result, bytes);
 }
 
 static __always_inline void memory_call(struct pymem_proc *p, struct pymem_thread *th,
@@ -81,6 +113,8 @@ static __always_inline void memory_call(struct pymem_proc *p, struct pymem_threa
 	if (!s || (nr == NR_BRK && !bytes))
 		return;
 	count_call(p, th, opaque(s, call), bytes, nr == NR_MMAP ? result : 0);
+	if (watch_touched)
+		touched_call(p, th, regs, nr, result);
 }
 
 SEC("raw_tp/sys_exit")

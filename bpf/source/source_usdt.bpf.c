@@ -452,17 +452,13 @@ SEC("raw_tp/sched_process_exit")
 int lines_exit(struct bpf_raw_tracepoint_args *ctx)
 {
 	struct task_struct *task = (struct task_struct *)ctx->args[0];
-	__u32 tid __attribute__((unused));
 
 	if (!tgid_filter[tgid_slot(bpf_get_current_pid_tgid() >> 32)])
 		return 0;
 	runs_end(current_task());
-#ifdef PYMEM_LEGACY
-	tid = BPF_CORE_READ(task, pid);
-	bpf_map_delete_elem(&line_stacks, &tid);
-#else
-	(void)task;
-#endif
+	/* A task's own storage goes with it. */
+	if (TASKS_IN_TABLE)
+		task_value_delete(&line_stacks, task, task_key(task));
 	return 0;
 }
 

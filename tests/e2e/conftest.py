@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""Which interpreters there are and what they can import, asked once for the session."""
+"""Finds the interpreters and what they can import, once for the session."""
 import functools
 import json
 import os
@@ -72,6 +72,12 @@ def old_pythons():
     return [p for p in pythons() if (3, 8) <= p.version < (3, 11)]
 
 
+def first_oldest_newest():
+    """All of them; these come first."""
+    by_version = sorted(pythons()[1:], key=lambda p: p.version)
+    return (pythons()[:1] + by_version[:1] + by_version[:0:-1]) if by_version else pythons()
+
+
 def pytest_configure(config):
     matrix.configure(config, "e2e", facts)
     attacks.configure(config, "e2e")
@@ -84,7 +90,8 @@ def pytest_collection_modifyitems(config, items):
 def pytest_generate_tests(metafunc):
     """`python`: every interpreter. `python_program`: every program each can run. `line_python`,
     `line_program`: the same of those with line probes; `plain_python`: those without.
-    `some_python`, `old_python` (3.8 to 3.10): one is enough, but for the matrix."""
+    `some_python`, `old_python` (3.8 to 3.10): one is enough, but for the matrix. `few_python`: the first, the
+    oldest and the newest are, where little depends on how an interpreter keeps its frames."""
     for fixture in ("python_program", "line_program"):
         if fixture not in metafunc.fixturenames:
             continue
@@ -95,9 +102,10 @@ def pytest_generate_tests(metafunc):
         metafunc.parametrize(fixture, pairs, ids=["%s-%s" % (p.name, n) for p, n in pairs])
     if "python" in metafunc.fixturenames:
         metafunc.parametrize("python", pythons(), ids=lambda p: p.name)
-    for fixture, choice in (("some_python", pythons), ("old_python", old_pythons)):
+    for fixture, choice, most in (("some_python", pythons, 1), ("old_python", old_pythons, 1),
+                                  ("few_python", first_oldest_newest, 3)):
         if fixture in metafunc.fixturenames:
-            chosen = choice() if matrix.FOLDER else choice()[:1]
+            chosen = choice() if matrix.FOLDER else choice()[:most]
             metafunc.parametrize(fixture, chosen, ids=lambda p: p.name)
     for fixture, wanted in (("line_python", True), ("plain_python", False)):
         if fixture in metafunc.fixturenames:

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""Starts programs whose truth is known, attaches the profiler, and compares.
+"""Starts programs whose true amounts are known, attaches the profiler, and compares.
 
-Everything has a time limit, and everything started is ended, so that a test that fails
-leaves nothing behind. Only the command line and the JSON contract of the profiler are used.
+Everything has a time limit, and everything that was started is ended, so a failing test leaves nothing
+behind. Only the command line and the JSON output of the profiler are used.
 """
+import contextlib
 import json
 import mmap
 import os
@@ -47,6 +48,16 @@ def list_pythons(what="list"):
     if only:
         pairs = [p for p in pairs if p[0] in only.split(",")]
     return [(name, shlex.split(command)) for name, command in pairs]
+
+
+@contextlib.contextmanager
+def compiled(source):
+    """A program in C of one file, where any user may run it."""
+    with tempfile.TemporaryDirectory(prefix="pymem-compiled.") as folder:
+        os.chmod(folder, 0o755)
+        path = os.path.join(folder, os.path.splitext(os.path.basename(source))[0])
+        subprocess.run(["cc", "-O1", "-o", path, source], check=True)
+        yield path
 
 
 def environment(**more):
@@ -161,6 +172,18 @@ def helpers_of(pid):
     return keeper, child(keeper, "pymem-examiner")
 
 
+def end_process(process):
+    """Kills it, unless it has ended, and closes its pipes."""
+    if process.poll() is None:
+        process.kill()
+    process.wait()
+    for pipe in process.stdin, process.stdout, process.stderr:
+        # It may have ended without reading what was written to it.
+        with contextlib.suppress(BrokenPipeError):
+            if pipe:
+                pipe.close()
+
+
 class Lines:
     """Lines of a pipe, with a time limit."""
 
@@ -226,11 +249,7 @@ class Target:
         return self
 
     def __exit__(self, *_):
-        if self.process.poll() is None:
-            self.process.kill()
-        self.process.wait()
-        self.process.stdin.close()
-        self.process.stdout.close()
+        end_process(self.process)
 
 
 class Tool:
@@ -317,10 +336,8 @@ class Tool:
         except ProcessLookupError:
             pass
         self.process.wait()
-        if self.process.stdin:
-            self.process.stdin.close()
         self.reader.join(PATIENCE)
-        self.process.stderr.close()
+        end_process(self.process)
         self.folder.cleanup()
 
 
@@ -368,6 +385,17 @@ class Report:
                 assert row["grown_bytes"] - row["freed_bytes"] == row["increment_bytes"], row
                 parts = row["anon_bytes"] + row["file_bytes"] + row["shmem_bytes"]
                 assert parts == row["increment_bytes"], row
+            self.check_resident(image)
+
+    def check_resident(self, image):
+        """Where it is known who touched pages first: lines + before + unknown = RSS, to the byte."""
+        touched = [row["resident_bytes"] for row in image["lines"]]
+        if image["resident_before_bytes"] is None:
+            assert image["resident_unknown_bytes"] is None and not any(touched), image
+            return
+        rest = image["resident_before_bytes"] + image["resident_unknown_bytes"]
+        assert sum(touched) + rest == image["rss_end_bytes"], image
+        assert min(touched, default=0) >= 0 and image["resident_before_bytes"] >= 0, image
 
     def check_at_rest(self, pid, before, after):
         """The same against the page tables, measured by us while the process slept."""
@@ -471,6 +499,33 @@ def launch(*arguments, **how):
         return tool.report()
 
 
+class Run:
+    """A program from GO to its truth, under a profiler that is attached; then what its report must say."""
+
+    def __init__(self, target, tool):
+        self.target = target
+        # Where pages come in over a slow file system, rest may come late: what counts is the
+        # page tables of a target that has not moved since the attach.
+        self.before = rss_at_rest(target.pid)
+        self.truth = target.go(tool.polled)
+        self.after = rss_at_rest(target.pid)
+        self.children = self.truth.get("children", [])
+        self.ends = {c["pid"]: rss_at_rest(c["pid"]) for c in self.children if state(c["pid"]) == "S"}
+
+    def check(self, report, lines=True):
+        target = self.target
+        report.check_conservation(target.pid)
+        if target.name != "execs":
+            report.check_at_rest(target.pid, self.before, self.after)
+        if lines:
+            report.check_lines(target.pid, target.path, self.truth["lines"])
+        for child in self.children:
+            report.check_conservation(child["pid"])
+            report.check_lines(child["pid"], target.path, child["lines"])
+            if child["pid"] in self.ends:
+                assert report.image(child["pid"])["rss_end_bytes"] == self.ends[child["pid"]]
+
+
 def profile(command, name, path=None, arguments=(), check=True, options=()):
     """Runs a program from GO to its truth under -p; (target, truth, report), all checked (`check`:
     its lines too)."""
@@ -478,24 +533,36 @@ def profile(command, name, path=None, arguments=(), check=True, options=()):
         rss_at_rest(target.pid)
         with Tool("-p", target.pid, *options) as tool:
             tool.attached()
-            # Where pages come in over a slow file system, rest may come late: what counts is the
-            # page tables of a target that has not moved since the attach.
-            before = rss_at_rest(target.pid)
-            truth = target.go(tool.polled)
-            after = rss_at_rest(target.pid)
-            children = truth.get("children", [])
-            ends = {c["pid"]: rss_at_rest(c["pid"]) for c in children if state(c["pid"]) == "S"}
+            run = Run(target, tool)
             tool.process.send_signal(signal.SIGINT)
             report = tool.report()
         assert target.end() == 0, "the program must not notice"
-    report.check_conservation(target.pid)
-    if name != "execs":
-        report.check_at_rest(target.pid, before, after)
-    if check:
-        report.check_lines(target.pid, target.path, truth["lines"])
-    for child in children:
-        report.check_conservation(child["pid"])
-        report.check_lines(child["pid"], target.path, child["lines"])
-        if child["pid"] in ends:
-            assert report.image(child["pid"])["rss_end_bytes"] == ends[child["pid"]]
-    return target, truth, report
+    run.check(report, check)
+    return target, run.truth, report
+
+
+def caught(function, *arguments):
+    """What it returns, or the exception that it raises."""
+    try:
+        return function(*arguments)
+    except Exception as error:  # noqa: BLE001 - raised again where it belongs
+        return error
+
+
+def profile_together(command, names):
+    """The same of several programs, one after the other under one profiler, which takes a second or more to
+    start. {name: (Run or the exception that ended it, report)}; not checked."""
+    with contextlib.ExitStack() as stack:
+        targets = [stack.enter_context(Target(command, name)) for name in names]
+        for target in targets:
+            rss_at_rest(target.pid)
+        with Tool(*(word for target in targets for word in ("-p", target.pid))) as tool:
+            tool.attached()
+            runs = [caught(Run, target, tool) for target in targets]
+            tool.process.send_signal(signal.SIGINT)
+            report = tool.report()
+        for i, target in enumerate(targets):
+            status = caught(target.end)
+            if status != 0 and isinstance(runs[i], Run):
+                runs[i] = AssertionError("the program must not notice; its end: %r" % (status,))
+    return {name: (run, report) for name, run in zip(names, runs)}

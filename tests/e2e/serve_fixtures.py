@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""What the tests of the server share: a server, targets of any user, patience."""
+"""Fixtures for the tests of the server: a server, targets of any user, patience."""
 import os
 import shutil
 import subprocess
@@ -57,10 +57,7 @@ def sleeper(uid, command=("sleep", "1000")):
 
 
 def end(process):
-    process.kill()
-    process.wait()
-    process.stdout.close()
-    process.stdin.close()
+    harness.end_process(process)
 
 
 def answers(server):

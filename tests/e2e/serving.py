@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""The server under test, and processes that are its clients, as any user.
+"""The server under test, and processes of any user that are its clients.
 
-A client is a process of its own that runs this file and does what it is told, one JSON line at
-a time; its page is mapped by the test itself, so that looking at it costs the client nothing.
-Written from include/pymem_serve.h and include/pymem_block.h alone.
+A client is a process of its own that runs this file and obeys commands, one JSON line at a time. The
+test itself maps the client's counter block, so reading it costs the client nothing. Written only from
+include/pymem_serve.h and include/pymem_block.h.
 """
 import array
 import ctypes

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""What can't be profiled is refused by name, with the right status; nothing hangs."""
+"""What can't be profiled is refused by name, with the right exit status; nothing hangs."""
 import glob
 import os
 import subprocess

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""From when on copies on write are watched, which costs each page that is allocated a little."""
+"""When copies on write begin to be watched. Watching them costs a little for each page that is allocated."""
 import os
 import resource
 import signal

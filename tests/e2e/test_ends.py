@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""Ends of all kinds: the target goes on untouched, nothing stays attached, and a report is
-either whole or not there."""
+"""Ends of all kinds: the target runs on unaffected, nothing stays attached, and a report is complete or
+does not exist."""
 import json
 import os
 import pty

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""A second face on the core, the one that docs/ADDING.md shows: built from that page, and run."""
+"""A second face on the core: the one that docs/ADDING.md shows is taken from that page, built, and run."""
 import glob
 import os
 import re

@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""No process is left out silently: children of what is not identified yet, messages that found no
-room, Pythons that no message told of, PIDs that are used again.
+"""No process is left out silently: children of a process that is not identified yet, messages for which
+there was no room, Pythons that no message announced, PIDs that are reused.
 
-The profiler is stopped while things happen that it must find out about later: that takes chance
-out of races.
+The profiler is stopped while such things happen, so that races do not depend on chance.
 """
 import contextlib
 import ctypes
@@ -166,10 +165,11 @@ def test_forks_that_found_the_ring_full(system):
     assert len(named) + unexamined(report) >= 1200 + 1 + 3
 
 
-# Has a line of its own, then forks a child with a thousand code objects, each in a stack of its own.
+# Has a line of its own, then forks children with a code object each, the last one with two thousand, each in
+# a stack of its own.
 STACKS = """
 import mmap, os
-memory = mmap.mmap(-1, 1000 * mmap.PAGESIZE)
+memory = mmap.mmap(-1, 2000 * mmap.PAGESIZE)
 memory.madvise(mmap.MADV_NOHUGEPAGE)
 touch = compile("memory[at] = 1\\n", "x", "exec")
 def work(count):
@@ -180,10 +180,11 @@ os.read(0, 1)
 work(1)
 os.write(1, b"worked\\n")
 os.read(0, 1)
-if os.fork() == 0:
-    work(1000)
-    os._exit(0)
-os.wait()
+for count in [1] * 8 + [2000]:
+    if os.fork() == 0:
+        work(count)
+        os._exit(0)
+    os.wait()
 os.write(1, b"done\\n")
 os.read(0, 1)
 """
@@ -197,14 +198,14 @@ def images_in_tables(tool):
             for name, at in TABLES.items()}
 
 
-def test_tables_are_swept_of_what_was_not_delivered(system):
-    """The names of a child's code objects find no room in the ring, so that nobody here knows of them. When
-    it has ended the kernel's tables have nothing of it any more, and its places are free."""
+def test_tables_are_swept_of_what_nobody_knows(system):
+    """Most of a child's stacks find no room in the ring, and its record none beside those of others. When it
+    has ended the kernel's tables have nothing of it any more, and its places are free."""
     if system.version < (3, 8):
         pytest.skip("no code.replace()")
     with program(system.command, STACKS) as (process, lines):
         assert lines.next() == b"begun"
-        with Tool("-p", process.pid, "--ring-size", "64") as tool:
+        with Tool("-p", process.pid, "--ring-size", "64", "--max-processes", 4) as tool:
             tool.attached()
             tell(process, b"G")
             assert lines.next() == b"worked"
@@ -213,16 +214,15 @@ def test_tables_are_swept_of_what_was_not_delivered(system):
             with stopped(tool):
                 tell(process, b"G")
                 assert lines.next() == b"done"
-                assert all(len(images_in_tables(tool)[name]) == 2 for name in ("stacks", "codes"))
+                assert all(len(images_in_tables(tool)[name]) > 5 for name in ("stacks", "codes"))
             harness.until(lambda: all(images <= {parent} for images in images_in_tables(tool).values()), "swept")
             with kernel_side.variable(tool.process.pid, "places_used") as used:
                 # In the order of enum pymem_table.
                 assert list(used[:3]) == [len(kernel_side.keys(tool.process.pid, name)) for name in TABLES]
             tool.process.send_signal(signal.SIGINT)
             report = tool.report()
-    child, = set(report.pids()) - {process.pid}
-    report.check_conservation(child)
-    assert report.image(child)["lost_bytes"]["undelivered"] > 0, "all was delivered: nothing was tried"
+    report.check_conservation(process.pid)
+    assert any("no room for its figures" in s["reason"] for s in report.data["skipped"]), report.data["skipped"]
 
 
 def test_ended_unseen_on_the_host(system):

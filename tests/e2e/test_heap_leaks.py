@@ -57,7 +57,6 @@ def looks_at(kept, *arguments):
     return {kind: by_pid[one.keeper.pid] for kind, one in kept.items()}
 
 
-@functools.lru_cache(maxsize=None)
 def all_kinds(python):
     """{kind: Kept} of that interpreter."""
     with contextlib.ExitStack() as stack:
@@ -72,7 +71,7 @@ def all_kinds(python):
             kept[kind].at_rest = look
         for one in kept.values():
             one.keeper.tell(b"run")
-        for kind, look in looks_at(kept, "-d", SECONDS).items():
+        for kind, look in looks_at(kept, "-d", SECONDS, "--pause").items():
             kept[kind].growing = look
         for one in kept.values():
             one.keeper.asked("more", 0)
@@ -86,8 +85,19 @@ def all_kinds(python):
         return kept
 
 
+@functools.lru_cache(maxsize=None)
+def tried(python):
+    """The same once, or why it failed."""
+    try:
+        return all_kinds(python)
+    except Exception as e:
+        return e
+
+
 def results(python, kind):
-    kept = all_kinds(python)
+    kept = tried(python)
+    if isinstance(kept, Exception):
+        raise kept
     if kind not in kept:
         pytest.skip("%s has no numpy" % python.name)
     return kept[kind]

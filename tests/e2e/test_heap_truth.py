@@ -9,7 +9,7 @@ import subprocess
 import pytest
 
 import harness
-from harness import PATIENCE, Target, until
+from harness import KIB, MIB, PATIENCE, Target, until
 
 DUMP = os.path.join(harness.PROJECT, "build", "heap-dump")
 # Blocks that come and go between a figure and the look: a bytes object that os.read() fills, and what
@@ -121,3 +121,28 @@ def test_balance(python, tmp_path):
     assert balance["unexplained"] <= rss / 100
     assert balance["anonymous_other"] <= rss / 100
     assert found["broken_chunks"] == 0
+
+
+def test_survey(python, tmp_path):
+    """Looked at through windows, the heap is the same."""
+    readable(python)
+    with Known(python, tmp_path) as target:
+        target.make()
+        found = dump(target.pid)
+        survey = dump(target.pid, "--survey")
+    for name in set(found["types"]) | set(survey["types"]):
+        assert found["types"].get(name) == survey["types"].get(name), name
+    assert survey["rss_bytes"] == found["rss_bytes"] == sum(survey["balance"].values())
+    # Values of instances that still look like an object of before are free there: nobody says that they are values.
+    apart = {name for name, bytes in found["balance"].items() if survey["balance"][name] != bytes}
+    assert apart <= {"buffers", "pool_free"}
+    assert abs(survey["balance"]["buffers"] - found["balance"]["buffers"]) <= found["rss_bytes"] / 1000
+
+
+def test_survey_takes_little_memory(system, tmp_path):
+    """What is kept of a heap of some 200 MiB."""
+    readable(system)
+    with Target(system.command, "heap_many", path=harness.program_path("heap_many")) as target:
+        found = dump(target.pid, "--survey")
+    assert found["rss_bytes"] > 190 * MIB
+    assert found["own_kib"] * KIB <= 64 * MIB

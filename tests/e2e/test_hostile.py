@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""What the target controls is hostile: its own interpreter's memory, and how much of it there is."""
+"""What the target controls is hostile: the memory of its interpreter, and its size."""
 import json
 import subprocess
 

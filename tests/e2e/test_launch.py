@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""A command is held until it is known what it is: nothing of Python's start is unidentified, wherever the
-interpreter lies and however the command comes to it; and nobody notices."""
+"""A command is held until its program is known. So nothing of Python's start is unidentified, wherever the
+interpreter is and however the command gets to it; and the command does not notice."""
 import glob
 import os
 import re

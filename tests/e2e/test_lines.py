@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""The exact engine, on each interpreter that has line probes; and what the others say."""
+"""The exact engine, on each interpreter that has line probes; and the refusals of the others."""
 import os
 import re
 import signal

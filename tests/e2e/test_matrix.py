@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""The table of interpreters and features: what a cell says, and that it is not written from less
-than a whole run."""
+"""The table of interpreters and features: what a cell says, and that the table is written only from a
+complete run."""
 import json
 import os
 import subprocess

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""`pymem-bpf memit`: its line against what the kernel itself says of the peak (VmHWM)."""
+"""`pymem-bpf memit`: its line compared with the peak that the kernel reports (VmHWM)."""
 import os
 import re
 import signal
@@ -195,10 +195,7 @@ class Watched:
         return self
 
     def __exit__(self, *_):
-        self.process.kill()
-        self.process.wait()
-        self.process.stdin.close()
-        self.process.stdout.close()
+        harness.end_process(self.process)
 
 
 def attach(*arguments, before=()):

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""The manual page and the shells know the options that the program has: all of them, and no others.
+"""The manual page and the shells know all options that the program has, and no others.
 
-What there is follows from the help of each command, which the program prints from the rows that it parses
-by. The shells are real ones, with the scripts as they are installed.
+The options are taken from the help of each command, which the program prints from the same rows that it
+parses by. The shells are real ones, with the scripts as they are installed.
 """
 import os
 import re
@@ -90,6 +90,17 @@ def test_manual_has_each_option(command):
     if command != MAIN:
         assert expected.pop("help") == ("h", None)
     assert manual()[command] == expected
+
+
+def test_manual_has_each_format():
+    """Its item names each word that --format takes."""
+    words = re.search(r"--format NAME +(.*)", run("--help")).group(1)
+    formats = re.findall(r"[a-z]+", re.sub(r" or |,", " ", words.split("(")[0]))
+    with open(MANUAL, encoding="utf-8") as f:
+        item = re.search(r"^\.It Fl -format Ar name\n(.*?)^\.It ", f.read(), re.MULTILINE | re.DOTALL).group(1)
+    assert {"table", "json"} <= set(formats)
+    assert [name for name in formats if not re.search(r"^\.Cm %s\b|[ ,] %s\b" % (name, name), item,
+                                                       re.MULTILINE)] == []
 
 
 # --- the shells ---

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 """Where the report goes: stdout, files, terminals; closed and full ones."""
+import contextlib
 import fcntl
 import json
 import os
@@ -120,14 +121,21 @@ def test_control_bytes_are_escaped_by_ps(system, form):
         assert row[0]["cmdline"][-1] == HOSTILE.decode("utf-8", "replace")
 
 
-def test_source_changed(system, tmp_path):
-    """The file was edited after the process started: its text is not to be trusted."""
-    path = str(tmp_path / "changing.py")
+@contextlib.contextmanager
+def edited_while_it_runs(python, folder):
+    """A program whose file has been written to since it was started."""
+    path = str(folder / "changing.py")
     shutil.copy(harness.program_path("changing"), path)
-    with Target(system.command, "changing", path) as target:
+    with Target(python.command, "changing", path) as target:
         time.sleep(1.1)  # process start times have the resolution of a clock tick
         with open(path, "a") as f:
             f.write("# edited\n")
+        yield target
+
+
+def test_source_changed(system, tmp_path):
+    """The file was edited after the process started: its text is not to be trusted."""
+    with edited_while_it_runs(system, tmp_path) as target:
         with Tool("-p", target.pid, output=False) as tool:
             tool.attached()
             target.go()
@@ -180,13 +188,8 @@ def test_no_file_name(system, tmp_path):
 
 def test_source_changed_but_not_its_time(system, tmp_path):
     """A deploy may set the times of what it writes back."""
-    path = str(tmp_path / "changing.py")
-    shutil.copy(harness.program_path("changing"), path)
-    with Target(system.command, "changing", path) as target:
-        time.sleep(1.1)  # process start times have the resolution of a clock tick
-        with open(path, "a") as f:
-            f.write("# edited\n")
-        os.utime(path, (1e9, 1e9))
+    with edited_while_it_runs(system, tmp_path) as target:
+        os.utime(target.path, (1e9, 1e9))
         with Tool("-p", target.pid, output=False) as tool:
             tool.attached()
             target.go()

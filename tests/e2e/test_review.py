@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""What a review found: ends that race, names that are used again, few descriptors, native threads,
-a live screen that has data."""
+"""What a review found: ends that race, names that are reused, few descriptors, native threads, a live
+screen that has data."""
 import os
 import pty
 import re

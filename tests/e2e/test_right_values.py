@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""Values that were wrong in real programs: instructions without a line, line tables of any length, what
-imports take, long functions, masters that do nothing themselves."""
+"""Values that were wrong in real programs: instructions without a line, line tables of any length, the
+memory that imports take, long functions, masters that only wait."""
 import json
 import os
 import re
@@ -141,7 +141,9 @@ def test_long_function(line_python, tmp_path):
     """-f on a function of 30,000 lines: those that changed something are there, wherever they are."""
     body = ["def big():", "    x = 0"] + ["    x = x + %d" % i for i in range(30000)]
     body += ["    keep.append(bytearray(8 << 20))"] + [""] * 20000 + ["    keep.append(bytearray(5 << 20))"]
-    path = write_module(line_python, tmp_path, "bigmod", "\n".join(body + ["keep = []", "big()", ""]))
+    # The walk reads a line table of that size while the process lives, and that takes a moment.
+    end = ["keep = []", "big()", "import time", "time.sleep(4)", ""]
+    path = write_module(line_python, tmp_path, "bigmod", "\n".join(body + end))
     marked = {i + 1: text for i, text in enumerate(body) if "keep" in text}
     # What is mounted within a root of its own is gone with the last process there: then no text is shown.
     gone = len(line_python.command) > 1

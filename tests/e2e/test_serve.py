@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""`pymem-bpf serve`: its figures against the page tables, and who may see what."""
+"""`pymem-bpf serve`: its figures compared with the page tables, and who may see what."""
 import os
 import shutil
 import subprocess

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""Clients of `pymem-bpf serve` that misbehave, by mistake or on purpose: others don't notice."""
+"""Clients of `pymem-bpf serve` that misbehave, by mistake or on purpose: other clients are not affected."""
 import os
 import signal
 import socket

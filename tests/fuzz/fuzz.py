@@ -4,11 +4,11 @@
 
   tests/fuzz/fuzz.py [--seconds N] [--seed N] [--finds FOLDER] [TARGET…]   default: all targets, 60 s
 
-For each target, first the inputs that once failed (tests/fuzz/regressions/TARGET), each by itself;
-then fuzzing from the seeds (tests/fuzz/corpus/TARGET) and from what earlier runs found, which
-is kept in FOLDER (default: build/fuzz-finds). Prints the edges covered, of how many. The exit
-status is 1 if a target failed; the input that did it is in FOLDER/TARGET.crashes, and what is
-printed says how to keep it as a regression case.
+For each target, the inputs that once failed come first (tests/fuzz/regressions/TARGET), each by itself.
+Then it fuzzes from the seeds (tests/fuzz/corpus/TARGET) and from what earlier runs found, which is kept in
+FOLDER (default: build/fuzz-finds). It prints how many edges were covered, of how many. The exit status is
+1 if a target failed. Then the input is in FOLDER/TARGET.crashes, and the output says how to keep it as a
+regression case.
 """
 import argparse
 import glob

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Fuzz py_layout_from_debug_offsets: raw bytes, and real offsets with words replaced.
+/* libFuzzer target: py_layout_from_debug_offsets() with raw bytes, and with real offsets of which
+ * words are replaced.
  *
- * Beyond memory safety: what is handed out keeps the promises of py_layouts.c, and a
- * refusal leaves the caller's layout alone.
- */
+ * Beyond memory safety: a layout that is returned keeps the promises of py_layouts.c, and a refusal
+ * leaves the caller's layout as it was. */
 #include <errno.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -46,7 +46,7 @@ static void check(const void *bytes, size_t size)
 	REQUIRE(layout.runtime_interp_head != PY_NONE && layout.code_linetable != PY_NONE);
 }
 
-/* Input: a byte that picks a build, then (word, value) pairs. */
+/* Input: a byte that picks a build, then pairs (word, value). */
 static void check_patched(const uint8_t *data, size_t size)
 {
 	const struct py_debug_case *c = &py_debug_cases[data[0] % CASES];

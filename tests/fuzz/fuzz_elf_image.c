@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* libFuzzer target: any file to elf_image_read(), which must give 0 or -ENOEXEC and a
- * terminated version. The same bytes also go through the version scanner, in two pieces. */
+/* libFuzzer target: any file as an ELF file. elf_image_read() must return 0 or -ENOEXEC, and a
+ * version that ends with a NUL. The same bytes also go through the version scanner, in two
+ * pieces. */
 #include <errno.h>
 #include <stdint.h>
 #include <stdlib.h>

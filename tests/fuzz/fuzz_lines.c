@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* libFuzzer target: the three kinds of line table, each against a second decoder.
+/* libFuzzer target: the three kinds of line tables, each compared with a second decoder.
  *
- * The second one is slow and written from the formats' descriptions (CPython's
- * Objects/lnotab_notes.txt, PEP 626, Objects/locations.md): it first lays out the whole table as
- * ranges of code with their lines. Both ends of a range are looked up, and what follows it: inside,
- * nothing changes. Each look-up of the first decoder reads the table from its start, so of a
- * table of many ranges only some are taken, others for each input.
- */
+ * The second decoder is slow, and written from the descriptions of the formats (CPython's
+ * Objects/lnotab_notes.txt, PEP 626, Objects/locations.md). It first turns the whole table into
+ * ranges of code with their lines. Both ends of a range are looked up, and what follows it; inside
+ * a range nothing changes. Each look-up of the first decoder reads the table from its start. So
+ * only some ranges of a long table are looked up, others with each input. */
 #include <errno.h>
 #include <limits.h>
 #include <stdbool.h>
@@ -65,8 +64,8 @@ static void lay_out_linetable(struct ranges *r, int64_t line, const uint8_t *tab
 	}
 }
 
-/* The signed number at the start of an entry's bytes; false if it does not end there, or has
- * more digits than a line number can. */
+/* Reads the signed number at the start of an entry. False: it does not end there, or has more
+ * digits than a line number can have. */
 static bool signed_number(const uint8_t *bytes, size_t size, int64_t *number)
 {
 	uint64_t sum = 0, weight = 1;
@@ -151,7 +150,7 @@ static void compare_ranges(const struct py_code *code, const struct ranges *r, u
 	}
 }
 
-/* Cut off anywhere, a table gives the same line or none. */
+/* A table that is cut anywhere gives the same line or none. */
 static void check_cut(struct py_code code, const struct header *header)
 {
 	int whole = py_code_line(&code, header->offset), part;
@@ -188,7 +187,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	size -= sizeof(header);
 	code.first_line = header.first_line;
 	code.line_flags = flags[header.kind % 3];
-	/* An exact copy, so that the sanitizer sees a read past the end. */
+	/* An exact copy, so that the sanitizer sees a read beyond the end. */
 	code.linetable = malloc(size ? size : 1);
 	if (!code.linetable)
 		abort();

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* libFuzzer target: any bytes as /proc/PID/maps and as /proc/PID/stat. What is passed on
- * must be a mapping: a path, four permissions, an end past its start. */
+/* libFuzzer target: any bytes as /proc/PID/maps and as /proc/PID/stat. What is passed on must be a
+ * mapping: a path, four permissions, an end after its start. */
 #include <errno.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -38,7 +38,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	fclose(in);
 	if ((err != 0 && err != -EBADMSG) || bytes > size)
 		abort();
-	/* An exact copy, so that the sanitizer sees a read past the end. */
+	/* An exact copy, so that the sanitizer sees a read beyond the end. */
 	text = malloc(size);
 	if (!text)
 		abort();

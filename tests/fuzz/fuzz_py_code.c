@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Fuzz the line table decoders and the str decoder.
+/* libFuzzer target: the decoders of line tables and of str objects.
  *
- * Beyond memory safety: a line is > 0, 0 or -ENODATA, and the same with marks and without; a
- * truncated table never gives a line that the whole one does not; decoded text is NUL-terminated
- * UTF-8 of bounded size.
- */
+ * Beyond memory safety: a line is greater than 0, 0, or -ENODATA, and the same with and without
+ * marks. A truncated table never gives another line than the whole one. Decoded text is UTF-8 of
+ * bounded size and ends with a NUL. */
 #include <errno.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -48,7 +47,7 @@ static void fuzz_lines(const struct header *header, const uint8_t *data, size_t 
 	code.linetable_len = size * header->cut / 256;
 	copy = malloc(code.linetable_len + 1);
 	REQUIRE(copy);
-	/* Shifted, so that the byte past the end is not the sanitizer's to forgive. */
+	/* Shifted by one, so that the sanitizer sees a read of the byte behind the end. */
 	memcpy(copy + 1, data, code.linetable_len);
 	code.linetable = copy + 1;
 	part = py_code_line(&code, header->lasti);
@@ -56,7 +55,7 @@ static void fuzz_lines(const struct header *header, const uint8_t *data, size_t 
 	free(copy);
 }
 
-/* A long table: the input again and again, so that there are marks in it. */
+/* A long table: the input again and again, so that it has marks. */
 static void fuzz_marks(const struct header *header, const uint8_t *data, size_t size)
 {
 	size_t room = 3 * PY_CODE_MARK_BYTES + header->cut, at;

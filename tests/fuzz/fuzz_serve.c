@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* libFuzzer target: any bytes as a request to the server, and as /proc/PID/status. A request
- * that is passed on has an operation that exists and nothing where nothing belongs; an answer
- * ends, and has no control characters. */
+/* libFuzzer target: any bytes as a request to the server, and as /proc/PID/status. A request that
+ * is accepted has a known operation, and zeros where nothing belongs. An answer ends with a NUL and
+ * has no control characters. */
 #include <errno.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -44,7 +44,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct serve_peer peer = {.uid = 1000, .gid = 1000};
 	struct serve_creds creds = {.owner = 1000};
-	/* An exact copy, so that the sanitizer sees a read past the end. */
+	/* An exact copy, so that the sanitizer sees a read beyond the end. */
 	char *copy = malloc(size + 1);
 	int err;
 

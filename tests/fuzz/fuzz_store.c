@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* libFuzzer target: messages of the ring buffer, whose strings, lengths and tables are another
- * process's, to user/track/store.c; what it took is asked for meanwhile, and all of it at the end.
- * Input: (bytes, message) records; a message is zero-filled up to what its kind has at least. */
+/* libFuzzer target: messages of the ring buffer to user/track/store.c; their strings, lengths and
+ * tables come from another process. What was taken is asked for in between, and all of it at the
+ * end. Input: records of (bytes, message). A message is filled with zeros to the least size of its
+ * kind. */
 #include <errno.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -16,7 +17,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 static void give(struct store *store, const struct py_layout *layout, const uint8_t *data,
 		 size_t size, size_t filled)
 {
-	/* An exact copy, so that the sanitizer sees a read past the end. */
+	/* An exact copy, so that the sanitizer sees a read beyond the end. */
 	uint8_t *message = calloc(1, filled ? filled : 1);
 	int err;
 
@@ -26,7 +27,7 @@ static void give(struct store *store, const struct py_layout *layout, const uint
 	err = store_add(store, message, filled);
 	if (err && err != -EINVAL && err != -ENOSPC)
 		abort();
-	/* Addresses are the message's; of this process's memory, whatever is there. */
+	/* Addresses come from the message; they are read in this process, whatever is there. */
 	if (!err && *(uint32_t *)message == PYMEM_MSG_CODE)
 		store_complete(store, (void *)message, layout, getpid());
 	free(message);

@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Fuzz what stands between a target's strings and a terminal.
+/* libFuzzer target: what lies between a target's strings and a terminal.
  *
- * Beyond memory safety: the output has no control byte and is its own escape (so it is valid
- * UTF-8 and harmless), its columns are those returned and never more than asked for, and
- * its bytes are bounded by its columns.
- */
+ * Beyond memory safety: the output has no control byte. Escaping it again does not change it, so it
+ * is valid UTF-8 and harmless. Its columns are those returned and never too many. Its bytes are
+ * bounded by its columns. */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* libFuzzer target: the memory of an interpreter to the BPF walker (tests/walker/walker_bpf.c):
- * thread states, frames, code objects, str objects of each kind, line tables; what it says
- * then goes through user/track/store.c.
+/* libFuzzer target: the memory of an interpreter for the BPF walker (tests/walker/walker_bpf.c):
+ * thread states, frames, code objects, str objects of each kind, line tables. Its result goes
+ * through user/track/store.c.
  *
- * An image of one thread in a few frames is made for each version's layout; the input picks the
- * version and the shapes of the strings, and replaces words. Beyond memory safety: reads are
- * bounded and fit what they go into; a result is a stack with valid text, or a cause.
- */
+ * For the layout of each version there is an image of one thread with a few frames. The input picks
+ * the version and the kinds of strings, and replaces words. Beyond memory safety: reads are bounded
+ * and fit into their destination; the result is a stack with valid text, or a cause. */
 #include <errno.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -172,7 +171,7 @@ static void check_stack(const struct py_layout *py)
 		struct store_code *code = store_code(&store, 1, &stack->frames[i], py, 0);
 		int line;
 
-		/* Callers that were not handed over are cut off. */
+		/* Callers that were not sent are cut off. */
 		if (!code && i)
 			break;
 		if (!code)
@@ -185,7 +184,7 @@ static void check_stack(const struct py_layout *py)
 	}
 }
 
-/* Each word that is replaced: 2 bytes where, 1 that says what a value is relative to, 4 of it. */
+/* Replaced words: 2 bytes say where, 1 what the value is relative to, 4 are the value. */
 static size_t replace(const uint8_t *data)
 {
 	static const uint64_t bases[] = {0, BASE, FRAMES, CODES, STRINGS, TABLES, TSTATE, ~0u};
@@ -214,7 +213,7 @@ static void walk(const struct py_layout *py)
 static void take_layout(struct pymem_layout *layout, const struct py_layout *py)
 {
 	memset(layout, 0, sizeof(*layout));
-	/* At least what the fields need; the walker bounds it. */
+	/* At least what the members need; the walker limits it. */
 	layout->tstate_size = 512;
 	layout->code_size = 256;
 	layout->py = *py;

@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""Write the seed corpus: small real inputs for each fuzz target.
+"""Writes the seed corpus: small real inputs for each fuzz target.
 
   tests/fuzz/gen_corpus.py [FOLDER]        default: tests/fuzz/corpus
 
-Line tables are those of tests/unit/data/py_code_cases.txt, which real interpreters wrote; ELF files
-are built by the C compiler, with the symbols, strings and SDT notes that interpreters have;
-/proc files are this process's and this interpreter's. The names say what is in them, so that a new
-run replaces what the one before wrote.
+Line tables come from tests/unit/data/py_code_cases.txt, which real interpreters wrote. ELF files are built
+by the C compiler, with the symbols, strings and SDT notes that interpreters have. /proc files are those of
+this process and this interpreter. A file's name says what is in it, so a new run replaces what an earlier
+one wrote.
 """
 import os
 import struct
@@ -148,7 +148,19 @@ def offsets():
         yield "build-%d" % build, bytes([build, 8]) + struct.pack("<Q", 16)
 
 
-CORPUS = {"fuzz_lines": line_tables, "fuzz_elf_image": images, "fuzz_maps": proc_files,
+def faults():
+    """Of fuzz_heap: a heap as it is, words of it replaced, records of its file changed; for each version."""
+    for version in range(8):
+        yield "version-%d" % version, bytes([version << 1])
+        for kind in range(9):
+            body = b"".join(bytes([page, page * 37 & 255, kind | (page << 4 & 0xf0)]) + struct.pack("<Q", 0x7f0000000030 + page)
+                            for page in range(0, 40, 3))
+            yield "faults-%d-%d" % (version, kind), bytes([version << 1]) + body
+    for at in range(0, 256, 8):
+        yield "file-%d" % at, bytes([7, at >> 8, at & 255, at >> 3 & 1, 0x41])
+
+
+CORPUS = {"fuzz_heap": faults, "fuzz_lines": line_tables, "fuzz_elf_image": images, "fuzz_maps": proc_files,
           "fuzz_serve": requests, "fuzz_store": messages, "fuzz_walk": strings, "fuzz_text": texts,
           "fuzz_py_code": codes, "fuzz_debug_offsets": offsets}
 

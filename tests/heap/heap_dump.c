@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -141,8 +142,19 @@ static void save(const struct snapshot *snapshot, const char *name)
 		fail(name, err ? err : -errno);
 }
 
+/* Most that this process and its child had resident; what they share counts twice. */
+static json_int_t own_kib(void)
+{
+	struct rusage self, children;
+
+	getrusage(RUSAGE_SELF, &self);
+	getrusage(RUSAGE_CHILDREN, &children);
+	return self.ru_maxrss + children.ru_maxrss;
+}
+
 static void print(json_t *object)
 {
+	json_object_set_new(object, "own_kib", json_integer(own_kib()));
 	json_dumpf(object, stdout, JSON_COMPACT);
 	puts("");
 	json_decref(object);
@@ -197,12 +209,12 @@ static void dump(pid_t pid, const struct snapshot_options *options, const char *
 	json_object_set_new(object, "pools", pools_array(blocks));
 	json_object_set_new(object, "types", types_object(types, blocks));
 	add_allocators(object, heap_blocks_allocators(blocks));
-	print(object);
 	if (file)
 		save(snapshot, file);
 	heap_blocks_free(blocks);
 	heap_types_free(types);
 	snapshot_free(snapshot);
+	print(object);
 }
 
 static void dump_survey(pid_t pid, const struct snapshot_options *options)
@@ -224,8 +236,8 @@ static void dump_survey(pid_t pid, const struct snapshot_options *options)
 	object = begin_object(survey->snapshot, begin, &survey->balance);
 	json_object_set_new(object, "types", types);
 	add_allocators(object, &survey->allocators);
-	print(object);
 	heap_survey_free(survey);
+	print(object);
 }
 
 int main(int argc, char **argv)

@@ -3,15 +3,15 @@
 """CPython's own tests under pymem-bpf (make check-cpython).
 
 The suite is Debian's libpython3.X-testsuite, of the version that /usr/bin/python3 has (fetch.sh). Each
-module runs bare and under `pymem-bpf -q --`, some also under --lines. What must hold:
+module runs alone and under `pymem-bpf -q --`, some also under --lines. What must hold:
 
-- the same outcome: exit status, and each test case's result, as regrtest writes them;
-- conservation: of each process, charged + lost = the change of RSS, to the byte, and charged = its lines.
+- the same outcome: exit status, and the result of each test case, as regrtest writes them;
+- conservation: for each process, charged + lost = the change of RSS, to the byte, and charged = its lines.
 
-A module whose outcome differs is run again, both ways: a test that can't make up its mind is named, and is no
-failure of the profiler. Modules: MODULES, or those named, or --all (hours).
+A module whose outcome differs is run again, both ways. A test case that differs from itself is named and is
+no failure of the profiler. Modules: MODULES, or those named, or --all (hours).
 
-Exit status: 0 all is as it should be, 1 something is not, 3 the suite can't be had.
+Exit status: 0 everything is as it should be, 1 something is not, 3 the suite can't be had.
 """
 import argparse
 import collections

@@ -1,14 +1,13 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""memory_profiler's own tests, run against pymem_bpf (make check-memory-profiler).
+"""memory_profiler's own tests, run with pymem_bpf (make check-memory-profiler).
 
-They come from Debian's source package (fetch.sh). `memory_profiler` and `mprof` are modules of a temporary
-folder that pass on pymem_bpf's names, so that nothing in the tests is changed. Each program runs under the
-original, too: what passes there must pass here; where tables are printed, they must have the same rows. What
-is deliberately otherwise is in DELIBERATE and must be so: one that passes nevertheless has to leave that
-list.
+They come from Debian's source package (fetch.sh). `memory_profiler` and `mprof` are modules in a temporary
+folder that pass pymem_bpf's names on, so the tests are not changed. Each program runs with the original, too:
+what passes there must pass here, and tables must have the same rows. Deliberate differences are listed in
+DELIBERATE and must exist: a program that passes although it is in that list has to leave it.
 
-Exit status: 0 all is as it should be, 1 something is not, 3 the suite can't be had.
+Exit status: 0 everything is as it should be, 1 something is not, 3 the suite can't be had.
 """
 import argparse
 import collections

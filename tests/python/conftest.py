@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""Which interpreters there are, with the package built for each; a server for them all."""
+"""Finds the interpreters, builds the package for each, and starts one server for all."""
 import functools
 import os
 import subprocess

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""A block as the kernel side keeps it (include/pymem_block.h), written by the test itself: profiled
-functions call grow(), so what each line changes is known to the block."""
+"""A counter block (include/pymem_block.h) that the test itself writes. Profiled functions call grow(), so
+the block knows what each line changes."""
 import mmap
 import struct
 import threading

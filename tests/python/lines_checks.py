@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""What the line profiler must count, on a block that the checks write themselves. Runs on any Python,
-without pytest, and prints a JSON object: {check: null or what went wrong}. test_lines_checks.py reads
+"""What the line profiler must count, with a counter block that the checks write themselves. Runs on any
+Python, without pytest. Prints a JSON object: {check: null or what went wrong}. test_lines_checks.py reads
 it. The checks are in lines_checks_*.py.
 
   lines_checks.py [CHECK…]

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""Checks of what can be seen of @profile's wrappers (lines_checks.py), and of the builtin of a run, which
-makes none."""
+"""Checks of what a program can see of @profile's wrappers (lines_checks.py), and of the builtin of a run,
+which makes none."""
 import asyncio
 import contextlib
 import functools

@@ -9,9 +9,10 @@ import os
 import resource
 import sys
 import threading
+import warnings
 
+from lines_block import Block
 from lines_common import NEW, counts, equal, pages, rows
-from lines_page import Page
 from pymem_bpf.line_profiler import LineProfiler, show_results
 
 MOST = 100000  # calls: more fit into no stack that is tried here
@@ -50,6 +51,26 @@ def in_thread(function, *args, stack_bytes=STACK_BYTES):
     return found[0]
 
 
+@contextlib.contextmanager
+def while_one_is_deep(profiler):
+    """In the block, the profiler is enabled and another thread is where counting stops."""
+    deep, done = threading.Event(), threading.Event()
+
+    def bottom():
+        deep.set()
+        done.wait()
+
+    thread = threading.Thread(target=lambda: in_thread(dive, profiler, bottom))
+    with any_recursion(), profiler:
+        thread.start()
+        deep.wait()
+        try:
+            yield
+        finally:
+            done.set()
+            thread.join()
+
+
 def shown(profiler):
     text = io.StringIO()
     show_results(profiler, text)
@@ -57,34 +78,34 @@ def shown(profiler):
 
 
 def check_other_threads_are_counted_while_one_is_deep():
-    def f(page, n):
+    def f(block, n):
         for _ in range(n):
-            page.grow(1)
+            block.grow(1)
 
-    def loops(page, n):
+    def loops(block, n):
         for _ in range(n):
-            f(page, 3)
+            f(block, 3)
 
-    def generates(page):
-        yield page.grow(5)
-        yield page.grow(7)
+    def generates(block):
+        yield block.grow(5)
+        yield block.grow(7)
 
-    page, started, deep, done = Page(), threading.Event(), threading.Event(), threading.Event()
-    profiler = LineProfiler(f, generates, dive, counter=page)
+    block, started, deep, done = Block(), threading.Event(), threading.Event(), threading.Event()
+    profiler = LineProfiler(f, generates, dive, counter=block)
 
     def other():
         """It runs before, while and after the first thread is deep, in calls that were there before."""
-        loops(page, 10)
-        steps = generates(page)
+        loops(block, 10)
+        steps = generates(block)
         next(steps)
         started.set()
         deep.wait()
-        loops(page, 1000)
+        loops(block, 1000)
         next(steps)
-        sum(1 for _ in generates(page))
+        sum(1 for _ in generates(block))
         done.set()
         thread.join()
-        loops(page, 10)
+        loops(block, 10)
 
     def bottom():
         deep.set()
@@ -105,16 +126,16 @@ def check_other_threads_are_counted_while_one_is_deep():
 
 
 def check_what_is_said_of_a_deep_thread():
-    def called_below(page):
-        page.grow(1)
+    def called_below(block):
+        block.grow(1)
 
-    page = Page()
-    profiler = LineProfiler(called_below, counter=page)
+    block = Block()
+    profiler = LineProfiler(called_below, counter=block)
     ids = []
 
     def bottom():
         ids.append(threading.get_native_id())
-        called_below(page)
+        called_below(block)
 
     with any_recursion(), profiler:
         in_thread(dive, profiler, bottom)
@@ -128,31 +149,31 @@ def check_what_is_said_of_a_deep_thread():
     assert "counting stopped in thread %d: recursion too deep" % ids[0] in text, text
     # It goes on when the calls have returned.
     with profiler:
-        called_below(page)
+        called_below(block)
     equal(counts(rows(profiler, called_below)), {0: 1, 1: 1})
 
 
 def check_profilers_of_other_threads_are_whole():
-    def f(page):
-        page.grow(1)
+    def f(block):
+        block.grow(1)
 
-    page, deep, done = Page(), threading.Event(), threading.Event()
-    own = LineProfiler(f, counter=page, own_thread=True)
-    later = LineProfiler(f, counter=page, own_thread=True)
-    every = LineProfiler(f, counter=page)
+    block, deep, done = Block(), threading.Event(), threading.Event()
+    own = LineProfiler(f, counter=block, own_thread=True)
+    later = LineProfiler(f, counter=block, own_thread=True)
+    every = LineProfiler(f, counter=block)
 
     def bottom():
         deep.set()
         done.wait()
         with later:  # enabled where counting has stopped
-            f(page)
+            f(block)
 
     with any_recursion(), every, own:
         thread = threading.Thread(target=lambda: in_thread(dive, every, bottom))
         thread.start()
         deep.wait()
         for _ in range(10):
-            f(page)
+            f(block)
         done.set()
         thread.join()
     equal(own.results()[0].calls, 10)
@@ -164,14 +185,14 @@ def check_profilers_of_other_threads_are_whole():
 
 def check_threads_that_begin_meanwhile():
     """Either they are counted or it is said that they may lack."""
-    def f(page):
-        page.grow(1)
+    def f(block):
+        block.grow(1)
 
-    page = Page()
-    profiler = LineProfiler(f, counter=page)
+    block = Block()
+    profiler = LineProfiler(f, counter=block)
 
     def bottom():
-        thread = threading.Thread(target=f, args=(page,))
+        thread = threading.Thread(target=f, args=(block,))
         thread.start()
         thread.join()
 
@@ -186,57 +207,38 @@ def check_threads_that_begin_meanwhile():
 
 def check_a_debugger_in_another_thread():
     """Its trace function stays, and is told of all."""
-    def f(page):
-        page.grow(1)
+    def f(block):
+        block.grow(1)
 
     def tracer(frame, what, _):
         if frame.f_code is f.__code__:
             seen.append(what)
         return tracer
 
-    page, seen, deep, done = Page(), [], threading.Event(), threading.Event()
-    profiler = LineProfiler(f, counter=page)
-
-    def bottom():
-        deep.set()
-        done.wait()
-
+    block, seen = Block(), []
+    profiler = LineProfiler(f, counter=block)
     before = sys.gettrace()
-    with any_recursion(), profiler:
-        thread = threading.Thread(target=lambda: in_thread(dive, profiler, bottom))
-        sys.settrace(tracer)
-        try:
-            thread.start()
-            deep.wait()
-            f(page)
-            done.set()
-            thread.join()
-        finally:
-            sys.settrace(before)
+    sys.settrace(tracer)
+    try:
+        with while_one_is_deep(profiler):
+            f(block)
+    finally:
+        sys.settrace(before)
     equal(seen, ["call", "line", "return"])
     assert profiler.results()[0].calls or profiler.blind
 
 
 def check_trace_functions_are_given_back():
     """What was traced for a time is not afterwards."""
-    def f(page):
-        page.grow(1)
+    def f(block):
+        block.grow(1)
 
-    page, deep, done = Page(), threading.Event(), threading.Event()
-    profiler = LineProfiler(f, counter=page)
-
-    def bottom():
-        deep.set()
-        done.wait()
-
-    with any_recursion(), profiler:
-        thread = threading.Thread(target=lambda: in_thread(dive, profiler, bottom))
-        thread.start()
-        deep.wait()
-        f(page)
-        done.set()
-        thread.join()
-        f(page)
+    block = Block()
+    profiler = LineProfiler(f, counter=block)
+    with profiler:
+        with while_one_is_deep(profiler):
+            f(block)
+        f(block)
     equal(profiler.results()[0].calls, 2)
     equal(sys.gettrace(), None)
     seen = []
@@ -244,30 +246,22 @@ def check_trace_functions_are_given_back():
     def tracer(frame, what, _):
         seen.append(frame.f_code.co_name)
     sys.settrace(tracer)
-    f(page)
+    f(block)
     sys.settrace(None)
     equal(seen[0], "f")
 
 
 def check_fork_while_another_thread_is_deep():
-    def f(page):
-        page.grow(1)
+    def f(block):
+        block.grow(1)
 
-    page, deep, done = Page(), threading.Event(), threading.Event()
-    profiler = LineProfiler(f, counter=page)
-
-    def bottom():
-        deep.set()
-        done.wait()
-
-    with any_recursion(), profiler:
-        thread = threading.Thread(target=lambda: in_thread(dive, profiler, bottom))
-        thread.start()
-        deep.wait()
+    profiler = LineProfiler(f, counter=Block())
+    with while_one_is_deep(profiler), warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # 3.12: of a fork beside threads
         pid = os.fork()
         if not pid:
             try:
-                own = Page()
+                own = Block()
                 mine = LineProfiler(f, counter=own)
                 with mine:
                     f(own)
@@ -275,8 +269,6 @@ def check_fork_while_another_thread_is_deep():
             finally:
                 os._exit(2)
         status = os.waitpid(pid, 0)[1]
-        done.set()
-        thread.join()
     equal(status, 0)
 
 
@@ -292,8 +284,8 @@ def check_stack_in_the_middle_of_a_mapping():
         found.append(depth(0))
         return None
 
-    page, found = Page(), []
-    profiler = LineProfiler(counter=page)
+    block, found = Block(), []
+    profiler = LineProfiler(counter=block)
     profiler.add_function(check_stack_in_the_middle_of_a_mapping)
     libc = ctypes.CDLL(None)
     memory = mmap.mmap(-1, 64 << 20, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
@@ -321,11 +313,11 @@ def check_limit_of_the_main_thread_that_changes():
         return
 
     def reached():
-        profiler = LineProfiler(reached, counter=page)
+        profiler = LineProfiler(reached, counter=block)
         with any_recursion(), profiler:
             return dive(profiler, lambda: None)
 
-    page = Page()
+    block = Block()
     soft, hard = resource.getrlimit(resource.RLIMIT_STACK)
     found = []
     try:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""Checks of the line profiler (lines_checks.py): begin and end of profilers, code objects, pages
+"""Checks of the line profiler (lines_checks.py): begin and end of profilers, code objects, counter blocks
 and processes."""
 import gc
 import io

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""Checks of the line profiler (lines_checks.py): what may be profiled, beside what, and what is shown."""
+"""Checks of the line profiler (lines_checks.py): what may be profiled, together with what, and what is shown."""
 import functools
 import io
 import linecache

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""Checks of @profile (lines_checks.py): whatever it decorates, the program sees what it saw without. Each
-thing is made twice, plain and decorated, by the decorator of the package and by the builtin of
-`python -m pymem_bpf`, a LineProfiler, and by mprof's."""
+"""Checks of @profile (lines_checks.py): whatever it decorates, the program sees no difference. Each thing is
+made twice, plain and decorated: by the decorator of the package, by the builtin of `python -m pymem_bpf`,
+by a LineProfiler, and by mprof's."""
 import abc
 import asyncio
 import contextlib

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""What %memit and %mprun see when they are called from a function, and `await` in their statements: at a
-prompt, in a Jupyter kernel, whose loop runs meanwhile, and asyncio's of each Python."""
+"""What %memit and %mprun see if they are called from a function, and `await` in their statements: at a
+prompt, in a Jupyter kernel, whose loop runs meanwhile, and with each Python's asyncio."""
 import re
 import subprocess
 

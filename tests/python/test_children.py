@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""The builtin `profile` in processes that a program starts by multiprocessing, by any start method: they
-run the main module anew, and must do what they do without us."""
+"""The builtin `profile` in processes that a program starts by multiprocessing, with each start method. They
+run the main module again, and must do what they do without us."""
 import os
 import subprocess
 

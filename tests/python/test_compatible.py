@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""The names that programs take from memory_profiler and its mprof beside the main ones: there, with the same
-meaning. Where memory_profiler is installed, it is asked, too."""
+"""The lesser names that programs import from memory_profiler and its mprof: they exist, with the same
+meaning. If memory_profiler is installed, it is compared with."""
 import importlib.util
 import multiprocessing
 import os

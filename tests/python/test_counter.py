@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""counter.py against servers that lie, flood, die or are of another version, each written here. The real
-one: test_counter_real.py."""
+"""counter.py with servers that lie, flood, die or have another version. Each is written here. The real server
+is in test_counter_real.py."""
 import array
 import fcntl
 import os

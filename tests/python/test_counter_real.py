@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""counter.py against the real server: as root with a helper of its own, through a socket, as an ordinary
-user; what test_counter.py does with servers that lie."""
+"""counter.py with the real server: as root with a private helper, through a socket, as an ordinary user.
+test_counter.py has servers that lie."""
 import mmap
 import os
 import sys
@@ -189,7 +189,9 @@ def test_real_server_killed():
     try:
         with Counter(socket=one.path) as c:
             one.kill()
-            time.sleep(0.05)
+            end = time.monotonic() + sessions.PATIENCE
+            while c.alive() and time.monotonic() < end:
+                time.sleep(0.02)  # its end of the socket is closed some time after it
             assert not c.alive() and c.rss_bytes > 0
             with pytest.raises(HelperError, match="start it again"):
                 c.reset()

@@ -57,13 +57,13 @@ def run_code(code, *arguments, python=sys.executable, **how):
     return run([python, "-c", textwrap.dedent(code)] + list(arguments), **how)
 
 
-def check_shapes(text, version):
+def check_shapes(text, version, slack=SLACK):
     said = json.loads(text)
     assert not said["cut"] and not said["missed"]
     for label, (runs, mib) in TRUTH.items():
         got = said["lines"][label]
         assert got, label + " did not run"
-        assert abs(got[1] - mib * MIB) <= SLACK, (label, got, mib)
+        assert abs(got[1] - mib * MIB) <= slack, (label, got, mib)
         if label == "comprehension":
             # Up to 3.11 a function of its own, whose iterations are line events.
             assert got[0] == (1 if version >= (3, 12) else 6), (label, got)
@@ -97,7 +97,9 @@ def test_amounts_and_occurrences(python, server):
 def test_development_mode(server):
     """-X dev: what the interpreter checks of extensions, it finds right."""
     out, err = run_shapes([sys.executable, "-X", "dev"], "development mode", server)
-    check_shapes(out, sys.version_info[:2])
+    # In this mode asyncio keeps the stack that each handle was made on, with the sources' lines: 72 to 84 KiB
+    # on the line that awaits.
+    check_shapes(out, sys.version_info[:2], 2 * SLACK)
     assert "Error" not in err, err
 
 

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""The line profiler on every Python, without a helper: lines_checks.py, in which the counter block is the
-checks' own. As it is, under -X dev, and with the extension under AddressSanitizer."""
+"""The line profiler on each Python, without a helper: lines_checks.py, whose counter block the checks write
+themselves. Plain, under -X dev, and with the extension under AddressSanitizer."""
 import functools
 import glob
 import json

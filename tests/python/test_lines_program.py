@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""@profile and python -m pymem_bpf with the real helper, beside the real memory_profiler on the same
-programs: same layout, same rows and occurrences. And the package as it is built and installed."""
+"""@profile and python -m pymem_bpf with the real helper, compared with the real memory_profiler on the same
+programs: same layout, same rows and occurrences. Also the package as it is built and installed."""
 import json
 import os
 import re

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""Increments against the truth, on every Python, with the real helper and a second thread that
-allocates all the while: each line within 64 KiB of what it is known to have changed."""
+"""Increments compared with the truth, on each Python, with the real helper and a second thread that allocates
+all the time: each line must be within 64 KiB of what it is known to have changed."""
 import functools
 import json
 import os

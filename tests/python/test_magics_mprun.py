@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""%mprun and %%mprun in real IPython with the real helper: the seed's session line by line, where
-functions may come from, what goes wrong. Tables are compared by structure, amounts with what is
-known of the functions."""
+"""%mprun and %%mprun in real IPython with the real helper: the seed's session line by line, where functions
+may come from, and what goes wrong. Tables are compared by structure, amounts with what is known of the
+functions."""
 import os
 import re
 import shutil

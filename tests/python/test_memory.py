@@ -10,7 +10,7 @@ import time
 import pytest
 import sessions
 from sessions import needs_program
-from test_counter import Fake, page_fd, reply
+from test_counter import Fake, block_fd, reply
 
 sys.path.insert(0, os.path.join(sessions.PROJECT, "python", "src"))
 from pymem_bpf import _counting, _helper, _proc, counter, memory  # noqa: E402
@@ -77,7 +77,7 @@ REFUSING = {
     "LIMIT": dict(track=reply(counter.TRACK, status=counter.LIMIT)),
     "STATE": dict(track=reply(counter.TRACK, status=counter.STATE)),
     "BAD_VERSION": dict(hello=reply(counter.HELLO, status=counter.BAD_VERSION)),
-    "reset": dict(track=lambda _: (reply(counter.TRACK), [page_fd()]),
+    "reset": dict(track=lambda _: (reply(counter.TRACK), [block_fd()]),
                   reset=reply(counter.RESET, status=counter.FAILED)),
 }
 
@@ -105,7 +105,7 @@ def test_a_helper_that_refuses_is_done_without(case, children, tmp_path, monkeyp
 
 
 def test_a_helper_that_ends_during_the_call_is_named(tmp_path, monkeypatch, capsys):
-    server = Fake(tmp_path / "sock", track=(reply(counter.TRACK), [page_fd()]))
+    server = Fake(tmp_path / "sock", track=(reply(counter.TRACK), [block_fd()]))
     monkeypatch.setenv("PYMEM_BPF_SOCKET", server.path)
     monkeypatch.setattr(counter, "_shared", None)
     monkeypatch.setattr(_counting, "_said", set())

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-""".dat files: what is written, and that the real mprof (memory_profiler's) reads, lists, plots them and
-says the peak that is true."""
+""".dat files: what is written; and that the real mprof (memory_profiler's) reads, lists and plots them, and
+reports the true peak."""
 import os
 import re
 import shutil

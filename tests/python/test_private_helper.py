@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""The helper that a process of root's starts for itself: none of its children, and gone when it is."""
+"""The helper that a process of root starts for itself: it is none of its children, and ends with it."""
 import os
 import sys
 import time

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""A program under python -m pymem_bpf and mprof run is the program that `python` runs: what it sees of
-itself, what a user reads of its mistakes, its status. Each is compared with python itself."""
+"""A program under `python -m pymem_bpf` or `mprof run` behaves as under `python`: what it sees of itself, what
+a user reads about its mistakes, its exit status. Each is compared with python itself."""
 import os
 import re
 import signal

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""Interpreters that the package does not support say so by name, built or imported."""
+"""Interpreters that the package does not support say so by name, both when it is built and when it is imported."""
 import os
 import subprocess
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""What the package must not do to the program that it is in: each program here runs alike without it."""
+"""What the package must not do to the program that it is in: each program here behaves as without it."""
 import os
 import subprocess
 

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""Tables of real processes whose stdout can't take them: what the program does, and how it ends, is as
-without us; one line on stderr says what is missing."""
+"""Tables of real processes whose stdout can't take them. The program behaves and ends as without us; one line
+on stderr says what is missing."""
 import os
 import subprocess
 import sys

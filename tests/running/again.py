@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""What failed is run again, alone: is it unsteady, or broken?
+"""Runs what failed again, alone, to tell unsteady tests from broken ones.
 
-A failure that repeats is one. A test that then passes every time is unsteady: a defect of the test or of
-what it tests, which is named and counted, and of which a run may have a few.
+A failure that repeats is one. A test that then passes each time is unsteady: a defect of the test, or of
+what it tests. It is named and counted, and a run may have a few of them.
 """
 import traceback
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""Commands with a time limit, whose lines are noted with the time at which they came.
+"""Runs commands with a time limit. Each line of their output is noted with its time.
 
-Each is a process group of its own, so that what is given up ends with all that it started. stop_all()
-does that for those that still run, when the run itself is interrupted.
+Each command is a process group of its own. If it is given up, all that it started is ended, too.
+stop_all() does that for all commands when the run itself is interrupted.
 """
 import os
 import signal

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""The groups: which jobs each has, and how a failed one is run again."""
+"""The groups of tests: the jobs of each, and how a failed test is run again."""
 import datetime
 import glob
 import os

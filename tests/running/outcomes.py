@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""What came of each test, and the sums of it.
+"""The outcome of each test, and their sums.
 
 An unsteady test is one that failed once and then passed each time it was run again alone. It counts as
-passed in the sums, is named, and a run may have MOST_UNSTEADY of them.
+passed in the sums and is named. A run may have MOST_UNSTEADY of them.
 """
 
 PASSED, FAILED, SKIPPED, UNSTEADY = "passed", "failed", "skipped", "unsteady"

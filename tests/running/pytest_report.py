@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""A pytest plugin: one line of JSON for each test as it ends, in the file PYMEM_RUN_REPORT.
+"""A pytest plugin: writes one line of JSON for each test when it ends, to the file PYMEM_RUN_REPORT.
 
-Unlike junit's XML it has node identifiers, with which a test can be run again, and it is there while the
-tests run.
+junit's XML would not do: it has no node identifiers, with which a test can be run again, and it is written
+only at the end.
 """
 import json
 import os

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""A folder of pytest tests as one job: what came of each node, and how one is run again."""
+"""A folder of pytest tests as one job: the outcome of each node, and how one is run again."""
 import json
 import os
 import sys

@@ -1,17 +1,17 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""Groups of tests at the same time, as far as they don't disturb each other.
+"""Runs groups of tests at the same time, as far as they don't disturb each other.
 
 A group is of one of three kinds:
 
-  CPU     computes, in jobs that know nothing of one another: as many at a time as there are slots
+  CPU     computes, in jobs that are independent: as many at a time as there are slots
   HOST    profiles processes of this machine and may look at all of them: one such group at a time,
           beside jobs that compute
-  ALONE   measures what others would change: when all else has ended, and nothing beside it
+  ALONE   measures what others would change: after everything else has ended, and alone
 
-A slot is a CPU. Each job that computes takes one; all HOST groups together take one, from the first one's
-start to the last one's end. A group's output is kept until it ends and printed whole; meanwhile a line a
-minute says what runs. Where only one group was asked for, each job's output is printed when it ends, or
-line by line where there is only one job.
+A slot is a CPU. Each job that computes takes one. All HOST groups together take one, from the start of the
+first to the end of the last. A group's output is kept until it ends and is printed in one piece; meanwhile
+one line a minute says what runs. If only one group was asked for, each job's output is printed when it ends,
+or line by line if there is only one job.
 """
 import queue
 import sys

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""Outcomes of a program that prints TAP: cmocka binaries, and the checks in a guest."""
+"""The outcomes of a program that prints TAP: cmocka binaries, and checks in a guest."""
 import re
 
 from running.commands import describe

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 """Attacks of an ordinary user on a profiler that runs as root.
 
-Each test repeats an attack and is marked with what was tried, and with what is promised instead:
+Each test repeats an attack. Its mark says what is attacked, and how:
 
     @pytest.mark.attack("uprobes in other users' programs", "the file is replaced while it is opened")
 
-The marks and the outcomes are the table of docs/SECURITY.md (tests/attacks.py).
+The marks and the outcomes make up the table in docs/SECURITY.md (tests/attacks.py).
 """
 import os
 import sys

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""A library that is taken for Python 3.12 with line probes, and says of them what it wants."""
+"""A library that looks like Python 3.12 with line probes, and can say anything about them."""
 import struct
 
 PROBES = ("gc__start", "gc__done", "function__return", "function__entry", "line")

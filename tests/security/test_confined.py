@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""What a profiler that runs as root has left, once it looks at what others wrote."""
+"""The rights that a profiler which runs as root still has when it reads what others wrote."""
 import os
 import signal
 import socket

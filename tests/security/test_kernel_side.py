@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""Attacks on the part that runs in the kernel: its time, the tables that all share, its links."""
+"""Attacks on the part in the kernel: its time, the tables that all users share, its links."""
 import contextlib
 import ctypes
 import os
@@ -125,25 +125,41 @@ def ended(*processes):
             process.communicate()
 
 
-@pytest.mark.attack("no lines for other users' programs", "one process makes more stacks than the table has")
-def test_one_process_takes_all_stacks():
-    room, pages = 2048, 512
-    attacker = start("many_stacks.py", 3 * room)
-    victim = start("one_line.py", pages)
-    with ended(attacker, victim), \
-            harness.Tool("-p", attacker.pid, "-p", victim.pid, "--max-stacks", room) as tool:
-        tool.attached()
-        work(attacker)
-        work(victim)
-        tool.process.send_signal(harness.signal.SIGINT)
-        report = tool.report()
-    for process in attacker, victim:
-        report.check_conservation(process.pid)
+ROOM, PAGES = 2048, 512  # stacks of the table; what the victim's line grows by
+
+
+def check_victim(report, victim):
+    """It has its line, and nothing of it found the table full."""
+    report.check_conservation(victim.pid)
     image = report.image(victim.pid)
     grow = harness.labels(os.path.join(PROGRAMS, "one_line.py"))["grow"]
     lines = [line for line in image["lines"] if line["line"] == grow]
     assert image["lost_bytes"]["map-full"] == 0
-    assert lines and lines[0]["increment_bytes"] >= pages * PAGE
+    assert lines and lines[0]["increment_bytes"] >= PAGES * PAGE
+
+
+def attacked(attackers, victim):
+    """The report on all of them; first the attackers fill the table, then the victim works."""
+    pids = [word for process in [*attackers, victim] for word in ("-p", process.pid)]
+    with ended(*attackers, victim), harness.Tool(*pids, "--max-stacks", ROOM) as tool:
+        tool.attached()
+        for process in [*attackers, victim]:
+            work(process)
+        tool.process.send_signal(harness.signal.SIGINT)
+        report = tool.report()
+    check_victim(report, victim)
+    return report
+
+
+def of_user(uid):
+    return {"user": uid, "group": uid, "extra_groups": []}
+
+
+@pytest.mark.attack("no lines for other users' programs", "one process makes more stacks than the table has")
+def test_one_process_takes_all_stacks():
+    attacker = start("many_stacks.py", 3 * ROOM)
+    report = attacked([attacker], start("one_line.py", PAGES))
+    report.check_conservation(attacker.pid)
     assert report.image(attacker.pid)["lost_bytes"]["map-full"] > 0
     assert any("PID %d reached its quota of stacks" % attacker.pid in note and "--max-stacks" in note
                for note in report.data["notes"])
@@ -151,22 +167,8 @@ def test_one_process_takes_all_stacks():
 
 @pytest.mark.attack("no lines for the host's own programs", "nine processes of a user make more stacks than there are")
 def test_processes_of_a_user_take_all_stacks():
-    room, pages = 2048, 512
-    attackers = [start("many_stacks.py", room, user=USER, group=USER, extra_groups=[]) for _ in range(9)]
-    victim = start("one_line.py", pages)
-    pids = [word for process in [*attackers, victim] for word in ("-p", process.pid)]
-    with ended(*attackers, victim), harness.Tool(*pids, "--max-stacks", room) as tool:
-        tool.attached()
-        for attacker in attackers:
-            work(attacker)
-        work(victim)
-        tool.process.send_signal(harness.signal.SIGINT)
-        report = tool.report()
-    report.check_conservation(victim.pid)
-    grow = harness.labels(os.path.join(PROGRAMS, "one_line.py"))["grow"]
-    lines = [line for line in report.image(victim.pid)["lines"] if line["line"] == grow]
-    assert report.image(victim.pid)["lost_bytes"]["map-full"] == 0
-    assert lines and lines[0]["increment_bytes"] >= pages * PAGE
+    attackers = [start("many_stacks.py", ROOM, **of_user(USER)) for _ in range(9)]
+    report = attacked(attackers, start("one_line.py", PAGES))
     assert all(report.image(attacker.pid)["lost_bytes"]["map-full"] > 0 for attacker in attackers)
 
 
@@ -203,26 +205,11 @@ def start_in_namespace(script, count, number):
                     "nine processes of a user, or of as many users in a namespace that he made, make "
                     "more stacks than there are")
 def test_a_user_takes_all_stacks(how):
-    room, pages = 2048, 512
     if how == "processes":
-        attackers = [start("many_stacks.py", room, user=USER, group=USER, extra_groups=[])
-                     for _ in range(9)]
+        attackers = [start("many_stacks.py", ROOM, **of_user(USER)) for _ in range(9)]
     else:
-        attackers = [start_in_namespace("many_stacks.py", room, number) for number in range(9)]
-    victim = start("one_line.py", pages, user=OTHER_USER, group=OTHER_USER, extra_groups=[])
-    pids = [word for process in [*attackers, victim] for word in ("-p", process.pid)]
-    with ended(*attackers, victim), harness.Tool(*pids, "--max-stacks", room) as tool:
-        tool.attached()
-        for attacker in attackers:
-            work(attacker)
-        work(victim)
-        tool.process.send_signal(harness.signal.SIGINT)
-        report = tool.report()
-    report.check_conservation(victim.pid)
-    grow = harness.labels(os.path.join(PROGRAMS, "one_line.py"))["grow"]
-    lines = [line for line in report.image(victim.pid)["lines"] if line["line"] == grow]
-    assert report.image(victim.pid)["lost_bytes"]["map-full"] == 0
-    assert lines and lines[0]["increment_bytes"] >= pages * PAGE
+        attackers = [start_in_namespace("many_stacks.py", ROOM, number) for number in range(9)]
+    report = attacked(attackers, start("one_line.py", PAGES, **of_user(OTHER_USER)))
     assert any("the processes of user %d together reached the quota of stacks" % USER in note
                for note in report.data["notes"])
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""--lines puts breakpoints into a file: into the one that is profiled, and no more than a few."""
+"""--lines puts breakpoints into a file: only into the one that is profiled, and only a few."""
 import contextlib
 import mmap
 import os

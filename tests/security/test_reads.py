@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""What the profiler reads as root on behalf of a target that an ordinary user controls, and writes for root
-into a folder that such a user owns."""
+"""What the profiler reads as root from a target that an ordinary user controls, and what it writes as root
+into a folder of such a user."""
 import json
 import os
 import resource
@@ -42,14 +42,10 @@ def folder():
 
 
 @pytest.fixture(scope="module")
-def mapper(tmp_path_factory):
+def mapper():
     """programs/mapper.c, where other users can run it."""
-    path = tempfile.mkdtemp(prefix="pymem-security.")
-    os.chmod(path, 0o755)
-    program = os.path.join(path, "mapper")
-    subprocess.run(["cc", "-O1", "-o", program, os.path.join(PROGRAMS, "mapper.c")], check=True)
-    yield program
-    shutil.rmtree(path)
+    with harness.compiled(os.path.join(PROGRAMS, "mapper.c")) as program:
+        yield program
 
 
 class Program:
@@ -73,10 +69,7 @@ class Program:
         return self
 
     def __exit__(self, *_):
-        self.process.kill()
-        self.process.wait()
-        self.process.stdin.close()
-        self.process.stdout.close()
+        harness.end_process(self.process)
 
 
 def secret(folder, mode=0o600):

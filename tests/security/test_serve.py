@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 """Attacks of ordinary users on the server: on its tables, its places, its rules, its log."""
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -9,7 +8,7 @@ import sys
 
 import pytest
 
-from harness import TOOL
+from harness import TOOL, compiled
 from kernel_side import variable
 from serve_fixtures import (  # noqa: F401
     OTHER_USER, USER, end, eventually, folder, rss_pages, server, sleeper)
@@ -21,15 +20,9 @@ PARTIAL = 1
 
 
 @pytest.fixture(scope="module")
-def forks(tmp_path_factory):
-    path = str(tmp_path_factory.mktemp("forks") / "forks")
-    subprocess.run(["cc", "-O1", "-o", path, os.path.join(PROGRAMS, "forks.c")], check=True)
-    # Where any user may run it.
-    shared = "/tmp/pymem-forks.%d" % os.getpid()
-    shutil.copy(path, shared)
-    os.chmod(shared, 0o755)
-    yield shared
-    os.unlink(shared)
+def forks():
+    with compiled(os.path.join(PROGRAMS, "forks.c")) as path:
+        yield path
 
 
 def forker(forks, uid, before, after=0):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""docs/SECURITY.md says what is tested, and the unit what it promises."""
+"""docs/SECURITY.md lists what is tested, and the service unit does what the page promises."""
 import os
 import shutil
 import subprocess

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""Shares the harness of tests/e2e, and one interpreter: what is tested here is the profiler."""
+"""Shares the harness of tests/e2e. Uses one interpreter, since the profiler is what is tested here."""
 import os
 import sys
 

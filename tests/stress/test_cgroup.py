@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""A target under a memory limit: what reclaim takes is nobody's line, who is killed for want of memory
-is reported whole."""
+"""A target under a memory limit: what reclaim takes is charged to no line, and a process that is killed for
+want of memory is reported as a whole."""
 import contextlib
 import os
 import time

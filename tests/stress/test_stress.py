@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""Much at once, for PYMEM_STRESS_SECONDS: processes that fork, exec and die under -a; threads by the
-thousand; a profiler that is killed over and over. Amounts are checked as anywhere else."""
+"""Much at once, for PYMEM_STRESS_SECONDS: processes that fork, exec and die under -a; thousands of threads; a
+profiler that is killed again and again. Amounts are checked as everywhere else."""
 import os
 import random
 import time

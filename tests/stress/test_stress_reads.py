@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""Attacks on what the profiler reads, that take a thousand processes or a minute."""
+"""Attacks on what the profiler reads that take a thousand processes, or a minute."""
 import os
 import shutil
 import subprocess
@@ -41,10 +41,7 @@ class Mapper:
         return self
 
     def __exit__(self, *_):
-        self.process.kill()
-        self.process.wait()
-        self.process.stdin.close()
-        self.process.stdout.close()
+        harness.end_process(self.process)
 
 
 def test_many_skips(folder):

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""The benchmarks' understanding of profilers' outputs, their statistics, tables and plots.
+"""How the benchmarks read the output of profilers; their statistics, tables and plots.
 
 The outputs in tests/unit/data/bench were recorded from the real profilers on bench/same/ and cut
-down; what is expected of them was read off by eye.
+down. What is expected of them was read by a person.
 """
 import json
 import contextlib

@@ -46,6 +46,7 @@ def check_types(heap, facts):
                 changing = VALID_VERSION_TAG
             same(f"tp_{field} of {cls['name']}", word & ~changing, cls[key] & ~changing)
         same("tp_weaklistoffset", heap.word(at + heap.type_weaklistoffset, "<q"), cls["weakrefoffset"])
+        same("tp_dealloc is code", heap.target.is_code(heap.word(at + heap.type_dealloc)), True)
     base, kind = facts["root_types"]
     same("ob_type of object", heap.word(base + heap.object_type), kind)
     same("basicsize of object", heap.word(base + heap.type_basicsize), heap.object_head)

@@ -1,16 +1,15 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""Hold the layouts against live interpreters.
+"""Compares the layouts with live interpreters.
 
   tests/unit/check_layouts.py [ROOT:]PYTHON...
 
-For each interpreter (inside the chroot ROOT, if given) a program with a known stack is
-started; then, from outside and through /proc/PID/mem only, its interpreters, threads,
-frames and code objects are walked with the struct py_layout that user/python/py_layouts.c
-chooses, and names, files, first lines and current lines (user/python/py_code.c) are compared
-with the truth. The C files are compiled here and called through ctypes; the struct is
-taken from include/py_layout.h. Needs root or ptrace rights, cc and readelf. Exit status 1
-if any interpreter differs.
+For each interpreter (inside the chroot ROOT, if given) a program with a known stack is started. Then its
+interpreters, threads, frames and code objects are walked from outside, only through /proc/PID/mem, with the
+struct py_layout that user/python/py_layouts.c chooses. Names, files, first lines and current lines
+(user/python/py_code.c) are compared with the truth. The C files are compiled here and called through ctypes;
+the struct is taken from include/py_layout.h. Needs root or ptrace rights, cc and readelf. Exit status 1 if
+any interpreter differs.
 """
 
 import ctypes
@@ -147,6 +146,16 @@ class Target:
 
     def number(self, address, form="<Q"):
         return struct.unpack(form, self.read(address, struct.calcsize(form)))[0]
+
+    def is_code(self, address):
+        """Whether it lies in memory that is executed."""
+        with open(f"/proc/{self.pid}/maps", encoding="utf-8") as file:
+            for line in file:
+                bounds, rights = line.split()[:2]
+                start, end = (int(word, 16) for word in bounds.split("-"))
+                if start <= address < end:
+                    return "x" in rights
+        return False
 
     def has(self, flag):
         return bool(self.layout.flags & self.flags[flag])

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* A source of counts (model/counts.h) that is a table: what a test puts in, a report is handed.
+/* A source of counts (model/counts.h) that is a table: a report gets what a test puts in.
  *
- * It does as a live session does: what has ended is handed over once and is then gone, and what the
- * reader takes is gone too.
- */
+ * It behaves like a live session: images that have ended are handed over once and are then gone,
+ * and so is what the reader takes. */
 #ifndef COUNTS_TABLE_H
 #define COUNTS_TABLE_H
 
@@ -17,9 +16,9 @@
 
 struct table_image {
 	struct pymem_proc record;
-	struct counts_image image; /* `record` and `root` are filled in when it is handed over */
-	bool gone;		   /* handed over for good */
-	bool not_running;	   /* although it has not been seen to end */
+	struct counts_image image; /* `record` and `root` are set when it is handed over */
+	bool gone;		   /* was handed over for good */
+	bool not_running;	   /* although its end was not seen */
 };
 
 struct table_stack {
@@ -43,16 +42,23 @@ struct table_line {
 	bool gone;
 };
 
+struct table_touched { /* what of an image is resident */
+	struct counts_resident resident;
+	uint64_t pages[TABLE_ROWS]; /* by row of `stacks`, touched by that one, of any image */
+};
+
 struct counts_table {
 	struct table_image images[TABLE_ROWS];
 	struct table_stack stacks[TABLE_ROWS];
 	struct table_line lines[TABLE_ROWS];
 	size_t image_count, stack_count, line_count;
+	struct table_touched touched[4];
+	size_t touched_count; /* 0: it is not noted who touches pages */
 	struct counts_facts facts;
 	uint64_t gaps[COUNTS_GAP_COUNT];
 	const char *notes[3]; /* by enum counts_note; NULL: none */
 	int error;	      /* of the next reading: -errno */
-	unsigned takes;	      /* of ended images, so far */
+	unsigned takes;	      /* how often ended images were taken */
 };
 
 static inline struct table_image *table_add_image(struct counts_table *table, uint32_t id)
@@ -77,7 +83,7 @@ static inline struct table_image *table_add_image(struct counts_table *table, ui
 	return added;
 }
 
-/* A stack of `depth` frames of one function each: those of the lines `line`, `line` + 1, … */
+/* Adds a stack of `depth` frames, each of a function of its own, on lines `line`, `line` + 1, … */
 static inline struct table_stack *table_add_stack(struct counts_table *table, uint32_t image,
 						  int line, unsigned depth, int64_t pages)
 {
@@ -191,7 +197,7 @@ static inline int table_read(void *self, const struct counts_reader *reader, voi
 	return err;
 }
 
-/* Is the image one that has ended and is handed over now? */
+/* True if the image has ended and is handed over by this call. */
 static inline bool table_takes(struct counts_table *table, uint32_t id)
 {
 	const struct table_image *row = table_image(table, id);
@@ -257,6 +263,40 @@ static inline void table_each_note(void *self, enum counts_note which,
 		fn(table->notes[which], arg);
 }
 
+struct table_toucher {
+	const struct counts_touched_reader *reader;
+	void *arg;
+	uint32_t image;
+	uint64_t pages;
+};
+
+static inline int table_hand_toucher(const struct counts_stack *stack, void *arg)
+{
+	const struct table_toucher *t = arg;
+
+	return t->reader->stack(t->image, stack, t->pages, t->arg);
+}
+
+static inline int table_each_touched(void *self, const struct counts_touched_reader *reader,
+				     void *arg)
+{
+	struct counts_table *table = self;
+	struct table_toucher t = {.reader = reader, .arg = arg};
+	int err = 0;
+	size_t i, j;
+
+	for (i = 0; i < table->touched_count && !err; i++) {
+		t.image = table->touched[i].resident.image;
+		err = reader->image(&table->touched[i].resident, arg);
+		for (j = 0; j < table->stack_count && !err; j++) {
+			t.pages = table->touched[i].pages[j];
+			if (t.pages)
+				err = table_hand_stack(&table->stacks[j], table_hand_toucher, &t);
+		}
+	}
+	return err;
+}
+
 static inline struct counts table_counts(struct counts_table *table)
 {
 	static const struct counts_ops ops = {
@@ -265,6 +305,7 @@ static inline struct counts table_counts(struct counts_table *table)
 		.is_running = table_is_running,
 		.facts = table_facts,
 		.each_note = table_each_note,
+		.each_touched = table_each_touched,
 	};
 
 	return (struct counts){&ops, table};

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* A running examiner, for the tests of it. */
+/* Starts an examiner for the tests of it. */
 #ifndef EXAMINER_FIXTURE_H
 #define EXAMINER_FIXTURE_H
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* python/examiner.h without a helper process: in every process it finds what the test says. As
- * fake_session.h, it takes the place of the library's.
- */
+/* Replaces python/examiner.h, without a helper process: it finds in every process what the test
+ * says. Like fake_session.h, it defines the functions, so that the linker does not take them from
+ * the library. */
 #ifndef FAKE_EXAMINER_H
 #define FAKE_EXAMINER_H
 
@@ -33,6 +33,22 @@ int examiner_describe(pid_t pid, struct proc_info *info, struct source_root *roo
 	info->argv[0] = strdup("python3");
 	info->argc = 1;
 	info->cgroup = strdup("/");
+	return 0;
+}
+
+int examiner_read_pages(pid_t pid, struct pagemap_run **runs, size_t *count)
+{
+	size_t bytes = fake_current->resident_count * sizeof(**runs);
+
+	(void)pid;
+	*runs = NULL;
+	*count = 0;
+	if (fake_current->resident_error)
+		return fake_current->resident_error;
+	*runs = malloc(bytes + 1);
+	assert_non_null(*runs);
+	memcpy(*runs, fake_current->resident, bytes);
+	*count = fake_current->resident_count;
 	return 0;
 }
 

@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* A kernel side made up for tests of track/: processes, tables with their quotas, and a ring whose
- * messages are handed over when the test says so (fake_session.h).
+/* A BPF side for tests of track/ that exists only in memory: processes, tables with their quotas,
+ * and a ring whose messages are handed over when the test says so (fake_session.h).
  *
- * What it keeps in common with the real one: a record of an image that ended is read once; places
- * in tables are counted in that record; messages may be lost.
- */
+ * In three things it is like the real one: the record of an image that has ended can be read once;
+ * that record counts its places in tables; messages may be lost. */
 #ifndef FAKE_KERNEL_H
 #define FAKE_KERNEL_H
 
@@ -19,11 +18,12 @@
 #include <cmocka.h>
 
 #include "kernel/session.h"
+#include "os/pagemap.h"
 #include "python/examiner.h"
 #include "python/py_layouts.h"
 
 #define FAKE_ROWS     512
-#define FAKE_LINES    64 /* of the line table of each code object */
+#define FAKE_LINES    64 /* in the line table of each code object */
 #define FAKE_MESSAGES 1024
 
 struct session {
@@ -34,7 +34,7 @@ struct session {
 		struct pymem_stack value;
 		struct pymem_vmcalls calls;
 		bool has_calls;
-	} stacks[FAKE_ROWS];
+	} stacks[FAKE_ROWS], calls[FAKE_ROWS]; /* `calls`: of stacks that have been taken */
 	struct pymem_collected threads[FAKE_ROWS];
 	struct fake_line {
 		struct pymem_line_key key;
@@ -44,7 +44,7 @@ struct session {
 		uint32_t proc;
 		uint64_t code, fingerprint;
 	} codes[FAKE_ROWS];
-	size_t stack_count, thread_count, line_count, code_count;
+	size_t stack_count, call_count, thread_count, line_count, code_count;
 	struct fake_message {
 		size_t size;
 		void *data;
@@ -53,19 +53,26 @@ struct session {
 	session_message_fn reader;
 	void *reader_arg;
 	uint64_t forgotten[PYMEM_TABLE_COUNT];
-	uint64_t on_account; /* places, of all images */
 	uint64_t dropped_images, dropped_messages, dropped_calls;
 	unsigned sent;
-	uint64_t lost; /* a bit for each of the first messages: it finds no room */
+	uint64_t lost; /* bit N: message N is lost */
 	bool copies_watched;
-	/* What the examiner finds in any process; 0: the Python, or -errno. */
+	bool touches; /* who touches pages first is noted, in: */
+	struct fake_leaf {
+		uint64_t key; /* pymem_touched_key(); 0: free */
+		struct pymem_touched_leaf leaf;
+	} leaves[16];
+	struct pagemap_run resident[16]; /* of any process */
+	size_t resident_count;
+	int resident_error; /* -errno */
+	/* What the examiner finds in any process. 0: the Python; else -errno. */
 	int identify_error;
-	unsigned identified, described; /* how often it was asked */
+	unsigned identified, described; /* how often these were asked for */
 	unsigned undescribable;		/* so often it can't say what a process is */
 	void (*on_look)(void);		/* called while a process is identified; NULL: nothing */
 };
 
-/* The session of the examiner's functions, which get none. */
+/* The session for functions of the examiner, which have no such argument. */
 static struct session *fake_current;
 
 #define FAKE_PYTHON "3.11.2"
@@ -98,7 +105,7 @@ static void fake_send(struct session *s, const void *data, size_t size)
 	m = &s->messages[s->message_count++];
 	assert_true(s->message_count <= FAKE_MESSAGES);
 	m->size = size;
-	/* Of exactly that size, so that a read past it is seen. */
+	/* Exactly that size, so that the sanitizer sees a read beyond it. */
 	m->data = malloc(size);
 	assert_non_null(m->data);
 	memcpy(m->data, data, size);
@@ -114,7 +121,7 @@ static struct pymem_proc *fake_proc(struct session *s, uint32_t id)
 	return NULL;
 }
 
-/* A process image begins, without a message. */
+/* A process image begins; no message is sent. */
 static inline struct pymem_proc *fake_begin(struct session *s, uint32_t id, pid_t pid,
 					    uint32_t parent_id)
 {
@@ -161,7 +168,7 @@ static inline void fake_end(struct session *s, uint32_t id, bool leaves_record)
 	*p = s->live[--s->live_count];
 }
 
-/* The process of image `before` runs another program, as the image `id`. */
+/* The process of image `before` executes another program, which is the image `id`. */
 static inline void fake_exec(struct session *s, uint32_t before, uint32_t id)
 {
 	pid_t pid = fake_proc(s, before)->tgid;
@@ -171,7 +178,7 @@ static inline void fake_exec(struct session *s, uint32_t before, uint32_t id)
 	fake_tell(s, PYMEM_MSG_EXEC, id, pid, 0);
 }
 
-/* RSS of the image changes. */
+/* The RSS of the image changes by so many pages. */
 static struct pymem_proc *fake_change(struct session *s, uint32_t id, int64_t pages)
 {
 	struct pymem_proc *p = fake_proc(s, id);
@@ -190,15 +197,13 @@ static void fake_place(struct session *s, uint32_t id, enum pymem_table table)
 {
 	struct pymem_proc *p = fake_proc(s, id);
 
-	/* Of an image that has ended, the record has been made. */
+	/* The image has ended and its record exists already. */
 	if (!p)
 		return;
 	p->places[table].held++;
-	p->places[table].on_account++;
-	s->on_account++;
 }
 
-/* The code object of the image, with a line for each instruction from line 1 on. */
+/* Sends the code object of the image. Each instruction has a line, from line 1 on. */
 static void fake_announce_code(struct session *s, uint32_t id, uint64_t code)
 {
 	struct pymem_msg_code m = {
@@ -223,14 +228,14 @@ static void fake_announce_code(struct session *s, uint32_t id, uint64_t code)
 	assert_true(s->code_count < FAKE_ROWS);
 	s->codes[s->code_count++] = (struct fake_code){id, code, 9};
 	fake_place(s, id, PYMEM_TABLE_CODES);
-	/* One unit of code on each line. */
+	/* One unit of code for each line. */
 	for (i = 0; i < FAKE_LINES; i++)
 		memcpy(m.table + 3 * i, i ? "\xd8\x01\x02" : "\xd0\x01\x02", 3);
 	fake_send(s, &m, offsetof(struct pymem_msg_code, table) + m.table_bytes);
 }
 
-/* The stack that is on `line` of f, called from line 1 of its module; with a message if it is
- * `delivered`. */
+/* The stack on `line` of f, called from line 1 of its module. If it is `delivered`, its message is
+ * sent. */
 static struct fake_stack *fake_stack(struct session *s, uint32_t id, unsigned line, bool delivered)
 {
 	struct pymem_msg_stack m = {
@@ -260,7 +265,7 @@ static struct fake_stack *fake_stack(struct session *s, uint32_t id, unsigned li
 	return stack;
 }
 
-/* `line` of the image changes its RSS. */
+/* `line` of the image changes its RSS by so many pages. */
 static inline void fake_charge(struct session *s, uint32_t id, unsigned line, bool delivered,
 			       int64_t pages)
 {
@@ -268,7 +273,7 @@ static inline void fake_charge(struct session *s, uint32_t id, unsigned line, bo
 	fake_stack(s, id, line, delivered)->value.counters.pages[PYMEM_ANON] += pages;
 }
 
-/* The same, which a thread keeps for now. */
+/* The same, but a thread keeps the amount for now. */
 static inline void fake_collect(struct session *s, uint32_t id, unsigned line, int64_t pages)
 {
 	struct pymem_collected *c = &s->threads[s->thread_count++];
@@ -280,7 +285,7 @@ static inline void fake_collect(struct session *s, uint32_t id, unsigned line, i
 				      .counters = {.pages = {[PYMEM_ANON] = pages}}};
 }
 
-/* Each thread adds what it has to its stack, if need be to a new one. */
+/* Each thread adds what it keeps to its stack. */
 static inline void fake_settle(struct session *s)
 {
 	while (s->thread_count) {
@@ -291,7 +296,7 @@ static inline void fake_settle(struct session *s)
 	}
 }
 
-/* The exact engine saw the line run. */
+/* The exact engine sees the line run. */
 static inline void fake_run(struct session *s, uint32_t id, int line, uint64_t runs)
 {
 	struct fake_line *l = &s->lines[s->line_count++];
@@ -302,14 +307,35 @@ static inline void fake_run(struct session *s, uint32_t id, int line, uint64_t r
 				{.runs = runs}};
 }
 
-/* Entries in the tables that all images share. */
+/* In the directory `dir`, `pages` at this address have been touched by the stack `id`. */
+static inline void fake_touch(struct session *s, uint32_t dir, uint64_t address, unsigned pages,
+			      uint32_t id)
+{
+	uint64_t key = pymem_touched_key(dir, address);
+	struct fake_leaf *l = s->leaves;
+
+	while (l->key && l->key != key)
+		l++;
+	assert_true(l < s->leaves + 16);
+	l->key = key;
+	for (unsigned i = 0; i < pages; i++)
+		l->leaf.ids[address / 4096 % PYMEM_TOUCHED_PAGES + i] = id;
+}
+
+static inline void fake_reside(struct session *s, uint64_t address, uint64_t pages)
+{
+	assert_true(s->resident_count < 16);
+	s->resident[s->resident_count++] = (struct pagemap_run){address, pages};
+}
+
+/* The number of entries in the tables that all images share. */
 static inline size_t fake_entries(const struct session *s)
 {
 	size_t i, calls = 0;
 
 	for (i = 0; i < s->stack_count; i++)
 		calls += s->stacks[i].has_calls;
-	return s->stack_count + calls + s->code_count + s->line_count;
+	return s->stack_count + s->call_count + calls + s->code_count + s->line_count;
 }
 
 #endif

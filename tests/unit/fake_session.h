@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* kernel/session.h over a kernel side that is made up. A test that includes this defines these
- * functions, so that the linker does not take them from the library. As with the real one, an entry
- * that is forgotten frees its place.
- */
+/* Replaces kernel/session.h by a BPF side in memory (fake_kernel.h). It defines the functions, so
+ * that the linker does not take them from the library. As in the real one, an entry that is
+ * forgotten frees its place. */
 #ifndef FAKE_SESSION_H
 #define FAKE_SESSION_H
 
@@ -44,7 +43,7 @@ int session_add_layout(struct session *session, const struct py_layout *layout)
 	return 0;
 }
 
-/* Of a process that is not tracked yet an image begins, whose id is its PID. */
+/* If a process is not tracked yet, an image begins whose id is its PID. */
 int session_track(struct session *session, struct session_target *targets, size_t count)
 {
 	struct pymem_proc *p = NULL;
@@ -96,6 +95,15 @@ static struct fake_stack *find_stack(struct session *s, const struct pymem_stack
 	return NULL;
 }
 
+/* Of a stack that has been taken. */
+static struct fake_stack *find_calls(struct session *s, const struct pymem_stack_key *key)
+{
+	for (size_t i = 0; i < s->call_count; i++)
+		if (s->calls[i].key.proc == key->proc && s->calls[i].key.hash == key->hash)
+			return &s->calls[i];
+	return NULL;
+}
+
 bool session_stack(struct session *session, const struct pymem_stack_key *key,
 		   struct pymem_stack *stack)
 {
@@ -116,7 +124,7 @@ bool session_vmcalls(struct session *session, const struct pymem_stack_key *key,
 	return found && found->has_calls;
 }
 
-/* As a map's entries: what `fn` removes is gone, and all others come once. */
+/* Like the entries of a map: `fn` may remove one, and all others come once. */
 int session_each_stack(struct session *session,
 		       int (*fn)(const struct pymem_stack_key *, const struct pymem_stack *,
 				 void *),
@@ -161,10 +169,41 @@ static void forgotten(struct session *s, enum pymem_table table)
 	s->forgotten[table]++;
 }
 
+/* A row has the entries of two tables: system calls stay when the stack goes. */
+int session_take_stack(struct session *session, const struct pymem_stack_key *key,
+		       struct pymem_stack *stack)
+{
+	struct fake_stack *found = find_stack(session, key);
+
+	if (!found)
+		return -ENOENT;
+	*stack = found->value;
+	if (found->has_calls)
+		session->calls[session->call_count++] = *found;
+	forgotten(session, PYMEM_TABLE_STACKS);
+	*found = session->stacks[--session->stack_count];
+	return 0;
+}
+
+int session_take_vmcalls(struct session *session, const struct pymem_stack_key *key,
+			 struct pymem_vmcalls *vmcalls)
+{
+	struct fake_stack *found = find_calls(session, key);
+
+	if (!found)
+		return -ENOENT;
+	*vmcalls = found->calls;
+	forgotten(session, PYMEM_TABLE_VMCALLS);
+	*found = session->calls[--session->call_count];
+	return 0;
+}
+
 int session_forget_stack(struct session *session, const struct pymem_stack_key *key)
 {
 	struct fake_stack *stack = find_stack(session, key);
+	struct pymem_vmcalls calls;
 
+	session_take_vmcalls(session, key, &calls);
 	if (!stack)
 		return 0;
 	if (stack->has_calls)
@@ -213,6 +252,11 @@ int session_sweep(struct session *session, enum pymem_table table,
 	for (i = session->stack_count; table == PYMEM_TABLE_STACKS && i-- > 0;)
 		if (is_gone(session->stacks[i].key.proc, arg))
 			session_forget_stack(session, &session->stacks[i].key);
+	for (i = session->call_count; table == PYMEM_TABLE_VMCALLS && i-- > 0;)
+		if (is_gone(session->calls[i].key.proc, arg)) {
+			session->calls[i] = session->calls[--session->call_count];
+			forgotten(session, table);
+		}
 	for (i = session->code_count; table == PYMEM_TABLE_CODES && i-- > 0;)
 		if (is_gone(session->codes[i].proc, arg))
 			session_forget_code(session, session->codes[i].proc, session->codes[i].code,
@@ -224,12 +268,6 @@ int session_sweep(struct session *session, enum pymem_table table,
 			session_forget_line(session, &key);
 		}
 	return 0;
-}
-
-void session_settle_account(struct session *session, const struct pymem_proc *record)
-{
-	for (int i = 0; i < PYMEM_TABLE_COUNT; i++)
-		session->on_account -= record->places[i].on_account;
 }
 
 int session_settle(struct session *session)
@@ -269,6 +307,29 @@ uint64_t session_dropped_messages(const struct session *session)
 	return session->dropped_messages;
 }
 
+bool session_sees_touches(const struct session *session)
+{
+	return session->touches;
+}
+
+const volatile struct pymem_touched_leaf *session_touched_leaf(const struct session *session,
+							       uint32_t dir, uint64_t address)
+{
+	for (size_t i = 0; i < 16; i++)
+		if (session->leaves[i].key == pymem_touched_key(dir, address))
+			return &session->leaves[i].leaf;
+	return NULL;
+}
+
+int session_forget_touched(struct session *session, bool (*is_gone)(uint32_t dir, void *arg),
+			   void *arg)
+{
+	for (size_t i = 0; i < 16; i++)
+		if (session->leaves[i].key && is_gone(session->leaves[i].key >> 32, arg))
+			session->leaves[i] = (struct fake_leaf){.key = UINT64_MAX};
+	return 0;
+}
+
 uint64_t session_dropped_images(const struct session *session)
 {
 	return session->dropped_images;
@@ -282,7 +343,7 @@ void session_each_dropped(const struct session *session,
 	fn(0, "events of a source that dropped none", arg);
 }
 
-/* Without --lines nobody calls these. */
+/* Used only with --lines. */
 bool session_places_needed(const struct session *session)
 {
 	(void)session;

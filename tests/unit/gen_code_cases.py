@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""Emit line-table cases with this interpreter's own answers, for test_py_code.c.
+"""Writes line tables with this interpreter's own answers, for test_py_code.c.
 
   python3.X tests/unit/gen_code_cases.py >> tests/unit/data/py_code_cases.txt
 
@@ -8,11 +8,10 @@ The decoders of user/python/py_code.c must say what PyCode_Addr2Line says. Each 
 
   X.Y KIND FIRSTLINE TABLE_HEX OFFSET:LINE ...
 
-KIND is lnotab, linetable or locations; the answer for a byte offset is the one of the
-nearest OFFSET at or before it ('-' for no line) and `END` closes the code. Answers come
-from PyCode_Addr2Line through ctypes, for every instruction offset; without ctypes from
-code.co_lines(), which CPython derives by the same decoder. The corpus is a fixed sample
-of the standard library and of sources written below to have large and backward jumps.
+KIND is lnotab, linetable or locations. The answer for a byte offset is that of the nearest OFFSET at or
+before it ('-': no line). `END` closes the code. Answers come from PyCode_Addr2Line through ctypes, for each
+instruction offset; without ctypes, from code.co_lines(), for which CPython uses the same decoder. The corpus
+is a fixed sample of the standard library, and sources written below that have large and backward jumps.
 Runs on 3.6 and newer.
 """
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Profiles for the tests of renderers: built through model.h, with source files in a
- * temporary folder that plays the target's root. Amounts are pages, times are fixed. */
+/* Profiles for the tests of renderers. They are built through model.h. Source files lie in a
+ * temporary folder, which is the target's root. Amounts are in pages, and times are fixed. */
 #ifndef PROFILES_H
 #define PROFILES_H
 
@@ -17,7 +17,7 @@
 #define PAGE	   4096
 #define MIB(n)	   ((int64_t)((n)*256)) /* in pages */
 #define START_WALL 2000.0
-/* The file system notes when a file really changed: the profile lies after that. */
+/* The file system sets the real time of a change, so the profile is dated in the future. */
 #define AHEAD	    2100000000L
 #define DEMO_FILE   "/srv/app/mprun_demo.py"
 #define NUMPY_FILE  "/opt/venv/lib/python3.11/site-packages/numpy/core/numeric.py"
@@ -109,7 +109,7 @@ static void profile_fini(struct profile *profile)
 		abort();
 }
 
-/* One stack: up to three frames, innermost first, amounts in pages. */
+/* One stack of up to three frames, innermost first. Amounts are in pages. */
 struct sample {
 	struct {
 		const char *file, *function;
@@ -215,7 +215,7 @@ static int64_t samples_pages(const struct sample *samples, size_t count)
 	return pages;
 }
 
-/* A program that runs, a child of it that ended, one that did nothing, one skipped. */
+/* A program that runs, a child that has ended, one that did nothing, and one that was skipped. */
 static void profile_fill(struct profile *profile)
 {
 	char *demo[] = {"/usr/bin/python3", "mprun_demo.py", "--size", "1000000", NULL};
@@ -259,12 +259,38 @@ static void profile_fill(struct profile *profile)
 		abort();
 }
 
+/* The same; of what its first process has resident, who touched it first is known: of each stack a
+ * half of what it has added. */
+static void profile_fill_touched(struct profile *profile)
+{
+	struct model_process *p;
+	int64_t pages, known = 0;
+	size_t i;
+
+	profile_fill(profile);
+	p = profile->model->processes[0];
+	p->resident_known = true;
+	for (i = 0; i < p->stack_count; i++) {
+		pages = p->stacks[i].counters.pages[PYMEM_ANON] / 2;
+		if (pages <= 0)
+			continue;
+		known += pages;
+		if (model_add_resident(profile->model, p, p->stacks[i].frames, p->stacks[i].depth,
+				       pages) != 0)
+			abort();
+	}
+	p->resident_before_bytes = 3000 * PAGE;
+	p->resident_unknown_bytes = p->rss_end_bytes - (3000 + known) * PAGE;
+	if (model_compute(profile->model) != 0)
+		abort();
+}
+
 #define HOSTILE_NAME                          \
 	"\033]0;owned\007\033[2J\xe2\x80\xae" \
 	"evil\n\xff\xc3(\xc2\x9b"             \
 	"1m\xed\xa0\x80\x7f</script>"
 
-/* Every string a target controls is an attack, or long. */
+/* All strings that a target controls are attacks, or very long. */
 static void profile_fill_hostile(struct profile *profile)
 {
 	static char long_name[10241], marks[4097];

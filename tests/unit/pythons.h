@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* The real interpreters that tests examine: those in $PYMEM_TEST_PYTHONS (a list with
- * colons), else pyenv's and the system's. What is expected of each is what it says itself,
- * never what its path suggests. */
+/* The real interpreters that tests examine: those in $PYMEM_TEST_PYTHONS (separated by colons),
+ * else pyenv's and the system's. Each is asked what it is; its path is not relied upon. */
 #ifndef PYTHONS_H
 #define PYTHONS_H
 
@@ -17,8 +16,8 @@
 
 struct test_python {
 	char path[PATH_MAX];
-	char version[32];	/* sys.version, first word */
-	char library[PATH_MAX]; /* the ELF file that has the interpreter */
+	char version[32];	/* first word of sys.version */
+	char library[PATH_MAX]; /* the ELF file that contains the interpreter */
 };
 
 struct test_pythons {
@@ -38,7 +37,7 @@ static inline int pythons_is_elf(const char *path)
 	return is_elf;
 }
 
-/* First output line of a shell command, without the newline; empty if it failed. */
+/* The first output line of a shell command, without its newline; empty if the command failed. */
 static inline void pythons_ask(const char *command, char *buf, size_t size)
 {
 	FILE *out = popen(command, "r");
@@ -68,7 +67,7 @@ static inline void pythons_add(struct test_pythons *pythons, const char *path)
 		 "print(v(\"Py_ENABLE_SHARED\") and v(\"LIBDIR\") + \"/\" + v(\"INSTSONAME\"))'",
 		 path);
 	pythons_ask(command, line, sizeof(line));
-	/* Debian's static interpreters come with the configuration of the shared library. */
+	/* Debian's static interpreters have the configuration of the shared library. */
 	snprintf(python->library, sizeof(python->library), "%s",
 		 line[0] == '/' && pythons_is_elf(line) && strstr(path, "/usr/bin/") != path
 			 ? line

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Arrays that grow, and times as numbers (user/base/). */
+/* user/base/: arrays that grow, and times as numbers. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -10,7 +10,7 @@
 #include "base/array.h"
 #include "base/clock.h"
 
-/* Out of memory is an error to return here, not one to stop at. */
+/* The sanitizer must return NULL when memory runs out, not end the program. */
 const char *__asan_default_options(void)
 {
 	return "allocator_may_return_null=1";
@@ -31,7 +31,7 @@ static void test_array_grows(void **state)
 	}
 	for (count = 0; count < 5000; count++)
 		assert_int_equal(array[count], count);
-	/* Seldom, whatever the number: twice as much each time. */
+	/* It rarely grows, since it doubles each time. */
 	assert_true(grown <= 10);
 	free(array);
 }
@@ -42,7 +42,7 @@ static void test_array_without_memory(void **state)
 	long *array = calloc(room, sizeof(*array)), *before = array;
 
 	(void)state;
-	/* More than there are addresses. */
+	/* More bytes than there are addresses. */
 	assert_null(array_with_room(array, room, &room, SIZE_MAX / 2));
 	assert_int_equal(room, 4);
 	assert_ptr_equal(array, before);

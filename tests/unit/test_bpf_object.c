@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* bpf_object.c: both builds fill in the handles that they have; variables by name. That a name or a
- * type that differs does not compile is for tests/unit/check_handles. */
+/* bpf_object.c: both builds fill in their handles; variables are found by name.
+ * tests/unit/check_handles shows that a wrong name or type does not compile. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -25,7 +25,7 @@
 #define NO_KNOB(id, type)     assert_null(handles.knob.id);
 #define NO_VARIABLE(id, type) assert_null(handles.variable.id);
 
-/* Do the `size` bytes at `at` lie in that section's first values? */
+/* True if the `size` bytes at `at` lie in the first values of that section. */
 static bool is_in(const struct bpf_object *object, const char *section, const volatile void *at,
 		  size_t size)
 {
@@ -36,7 +36,7 @@ static bool is_in(const struct bpf_object *object, const char *section, const vo
 	return here >= start && here + size <= start + all;
 }
 
-/* Is it what the BTF of the object has by that name? */
+/* True if it is the variable that the object's BTF has by that name. */
 static bool is_variable(const struct bpf_object *object, const char *name, volatile void *at,
 			size_t size)
 {
@@ -69,7 +69,7 @@ static void test_legacy(void **state)
 	bpf_object__close(object);
 }
 
-/* Knobs of their own, whose first values the BPF side has set. */
+/* Each knob has its own place, with the value that the BPF side gives it. */
 static void test_knobs(void **state)
 {
 	struct bpf_handles handles;
@@ -95,7 +95,7 @@ static void test_variable(void **state)
 	(void)state;
 	assert_non_null(object);
 	assert_non_null(object_variable(object, "dropped_calls", sizeof(uint64_t)));
-	/* Of another size, a constant, nothing at all. */
+	/* A wrong size, a constant, and nothing at all. */
 	assert_null(object_variable(object, "dropped_calls", sizeof(uint32_t)));
 	assert_null(object_variable(object, "nr_cpus", sizeof(uint32_t)));
 	assert_null(object_variable(object, "renamed", sizeof(uint64_t)));

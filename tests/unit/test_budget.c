@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* budget.c, and the readers of hostile files that keep to it. */
+/* budget.c, and the readers of hostile files that obey it. */
 #include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -92,7 +92,7 @@ static void test_maps(void **state)
 	fclose(maps);
 }
 
-/* An ELF file whose string table is as large as any, and a hole but for the name at its end. */
+/* An ELF file whose string table has the largest size, with one name at the end of a hole. */
 static void test_holes(void **state)
 {
 	const uint64_t base = 1 << 20, size = 255ull << 20;
@@ -137,7 +137,7 @@ static void test_holes(void **state)
 	assert_int_equal(elf_image_read(fd, &image), 0);
 	assert_true(image.is_python);
 	assert_int_equal(image.runtime_vaddr, 0x1234);
-	/* Of the holes nothing was read: the file has hardly been charged. */
+	/* Nothing was read of the holes, so the file has used hardly any of its budget. */
 	assert_int_equal(budget_spend(BUDGET_FILE_BYTES - (1 << 20)), 0);
 	budget_end();
 	close(fd);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* What is given up is gone: each attempt in a process of its own, which says what came of it. */
+/* confine.c, confine_filter.c: what was given up can't be done any more. Each attempt is made in a
+ * process of its own, which reports the result. */
 #include <errno.h>
 #include <pthread.h>
 #include <fcntl.h>
@@ -30,9 +31,9 @@
 #define UNCHANGED 255
 #define EVERYTHING                                                                          \
 	(CONFINE_EXAMINE | CONFINE_LOOK | CONFINE_PROBES | CONFINE_TRACE | CONFINE_SIGNAL | \
-	 CONFINE_REPORT | CONFINE_UNLINK | CONFINE_READ)
+	 CONFINE_REPORT | CONFINE_UNLINK | CONFINE_READ | CONFINE_PEEK)
 
-/* The errno of `attempt`, 0 if it does what it is to, once confined to `needs`. */
+/* Confines a process to `needs`, then calls `attempt`. Returns its errno; 0: it succeeded. */
 static int outcome(unsigned needs, int (*attempt)(void))
 {
 	struct confined confined;
@@ -243,7 +244,7 @@ static void test_refused(void **state)
 	assert_int_equal(outcome(EVERYTHING, make_a_call_to_come), ENOSYS);
 }
 
-/* Each is refused to who has no use for it, and only to them. */
+/* Each is refused to processes without that need, and only to them. */
 static void test_by_need(void **state)
 {
 	static const struct {
@@ -254,7 +255,8 @@ static void test_by_need(void **state)
 		{load_bpf, CONFINE_PROBES, E2BIG},	 {trace, CONFINE_TRACE, 0},
 		{end_somebody, CONFINE_SIGNAL, 0},	 {end_somebody, CONFINE_READ, 0},
 		{end_by_descriptor, CONFINE_EXAMINE, 0}, {read_memory, CONFINE_READ, 0},
-		{rename_a_file, CONFINE_REPORT, ENOENT}, {remove_a_file, CONFINE_UNLINK, ENOENT},
+		{read_memory, CONFINE_PEEK, 0},		 {rename_a_file, CONFINE_REPORT, ENOENT},
+		{remove_a_file, CONFINE_UNLINK, ENOENT},
 	};
 	size_t i;
 
@@ -265,7 +267,7 @@ static void test_by_need(void **state)
 	}
 }
 
-/* Only the examiner has it, since no filter sees whether it is for writing. */
+/* Only the examiner may call it, since no filter can see whether it opens for writing. */
 static void test_openat2(void **state)
 {
 	(void)state;
@@ -301,7 +303,7 @@ static void *trace_in_thread(void *arg)
 	return NULL;
 }
 
-/* A thread that was there before, as the one that attaches probes is. */
+/* In a thread that existed before, like the one that attaches probes. */
 static int trace_in_thread_after_all(void)
 {
 	pthread_t thread;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* elf_image.c and elf_version.c: real interpreters, the same truncated and corrupted,
- * and files whose headers lie about sizes. */
+/* elf_image.c and elf_version.c with real interpreters, with the same files truncated and
+ * corrupted, and with files whose headers contain wrong sizes. */
 #include <elf.h>
 #include <errno.h>
 #include <setjmp.h>
@@ -27,7 +27,7 @@ static int examine(const char *path, struct elf_image *image)
 	return err;
 }
 
-/* A memory file that holds the first `limit` bytes of `path`. */
+/* A file in memory with the first `limit` bytes of `path`. */
 static int copy_of(const char *path, size_t limit)
 {
 	int from = open(path, O_RDONLY | O_CLOEXEC), to = memfd_create("copy", MFD_CLOEXEC);
@@ -112,7 +112,7 @@ static void test_truncated(void **state)
 	fd = copy_of(path, SIZE_MAX);
 	assert_int_equal(elf_image_read(fd, &image), 0);
 	assert_true(image.is_python);
-	/* Sections are listed at the end: without it the file is not whole. */
+	/* The list of sections is at the end of the file; without it the file is not whole. */
 	for (off_t size = st.st_size - 1; size > 64; size -= size / 7 + 1) {
 		assert_int_equal(ftruncate(fd, size), 0);
 		err = elf_image_read(fd, &image);
@@ -126,8 +126,8 @@ static void test_truncated(void **state)
 	close(fd);
 }
 
-/* Any outcome is right that is an outcome: no crash, no sanitizer report, no error that
- * a corrupt file can't cause. */
+/* Any result is right, as long as nothing crashes, the sanitizer is silent, and the error is one
+ * that a corrupt file can cause. */
 static void test_corrupted(void **state)
 {
 	int fd = copy_of(smallest_library(), SIZE_MAX), err;
@@ -151,7 +151,7 @@ static void test_corrupted(void **state)
 		assert_true(memchr(image.version, '\0', sizeof(image.version)) != NULL);
 		assert_int_equal(pwrite(fd, &old, 1, at), 1);
 	}
-	assert_true(found > 0 && found < 400); /* both kinds of damage were met */
+	assert_true(found > 0 && found < 400); /* both kinds of results occurred */
 	close(fd);
 }
 
@@ -238,7 +238,7 @@ static void test_tiny(void **state)
 	tiny.symbols[1].st_shndx = SHN_UNDEF; /* uses an interpreter, has none */
 	assert_int_equal(examine_tiny(&tiny, 0, &image), 0);
 	assert_false(image.is_python);
-	/* Stripped of all names, but with the section of 3.10 and newer. */
+	/* Without any names, but with the section that 3.10 and newer have. */
 	memcpy(tiny.names, "\0.PyRuntime", 12);
 	tiny.sections[2].sh_name = 1;
 	tiny.sections[2].sh_addr = 0x6000;
@@ -247,7 +247,7 @@ static void test_tiny(void **state)
 	assert_int_equal(image.runtime_vaddr, 0x6000);
 }
 
-/* Gives it .rodata with a version and a text, and .note.stapsdt with the line probe. */
+/* Adds .rodata with a version and a text, and .note.stapsdt with the line probe. */
 static void tiny_add_probe(struct tiny *tiny, const char *version, const char *text)
 {
 	char *at = tiny->constants;
@@ -271,7 +271,7 @@ static void tiny_add_probe(struct tiny *tiny, const char *version, const char *t
 	memcpy(tiny->note.text, "python\0line", 12);
 }
 
-/* Of 3.11 a build with assertions must be left alone, and only that. */
+/* Of 3.11, only a build with assertions must be left alone. */
 static void test_line_probe(void **state)
 {
 	static const struct {
@@ -344,7 +344,7 @@ static void test_lying_headers(void **state)
 	assert_int_equal(examine_tiny(&tiny, 0, &image), -ENOEXEC);
 }
 
-/* Scans bytes in pieces of `piece` and states the version found, "" if none. */
+/* Scans `bytes` in pieces of `piece` bytes. Returns the version that was found, or "". */
 static const char *scan(unsigned major, const char *bytes, size_t len, size_t piece)
 {
 	struct elf_version_scan scan = {.major = major};
@@ -358,7 +358,7 @@ static const char *scan(unsigned major, const char *bytes, size_t len, size_t pi
 
 #define LONG_PATH "/opt/some/very/long/installation/prefix/of/somebody/python-"
 
-/* What strings lie in a file, and the version that they tell. */
+/* Strings in a file, and the version that follows from them. */
 #define CASE(major, bytes, expected)                  \
 	{                                             \
 		major, bytes, sizeof(bytes), expected \
@@ -384,7 +384,7 @@ static const struct {
 	     "cpython-38\0"
 	     "3.8.1\0"
 	     "3.8.2\0",
-	     "3.8"), /* which is Python's? */
+	     "3.8"), /* it can't be known which is Python's */
 	CASE(3,
 	     "cpython-38\0"
 	     "3.9.1\0",

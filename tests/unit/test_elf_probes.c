@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* elf_probes.c: the text of an assertion, wherever it lies; places of probes. */
+/* elf_probes.c: finds the text of an assertion wherever it lies, and the places of probes. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -15,7 +15,7 @@
 
 #define SIZE 100000
 
-/* What is said of SIZE bytes behind 10 others, with `text` (its NUL too) at `at`. */
+/* Result for a section of SIZE bytes behind 10 others; `text`, with its NUL, begins at `at`. */
 static int said_of(const char *text, size_t at, uint64_t size)
 {
 	char path[] = "/tmp/test_elf_probes.XXXXXX", *bytes = calloc(1, SIZE + 10);
@@ -51,15 +51,15 @@ static void test_not_there(void **state)
 	assert_int_equal(said_of("cframe.use_tracing == 0", 500, SIZE), 0);
 	assert_int_equal(said_of("", 0, SIZE), 0);
 	assert_int_equal(said_of("", 0, 0), 0);
-	/* A section that says it is larger than the file. */
+	/* A section that claims to be larger than the file. */
 	assert_int_equal(said_of("", 0, UINT64_MAX), 0);
 	assert_true(elf_probes_abort(-1, 0, 100) < 0);
 }
 
 #define ROOM 65536
 
-/* Notes that are made one by one, of a file whose code lies at 0x1000 and its data at 0x3000, each
- * 0x100 behind that in the file. */
+/* Notes made one by one, for a file whose code is loaded at 0x1000 and its data at 0x3000. Both lie
+ * 0x100 further behind in the file. */
 struct made {
 	char text[ROOM];
 	size_t size;
@@ -102,7 +102,7 @@ static void add_note(struct made *made, const char *name, uint64_t location, uin
 #define ARGS "8@x0 8@x1 -4@w2"
 #endif
 
-/* All but the line probe. */
+/* All probes but the line probe. */
 static void make(struct made *made)
 {
 	memset(made, 0, sizeof(*made));
@@ -148,7 +148,7 @@ static void test_sites(void **state)
 	assert_int_equal(sites.site[ELF_PROBE_GC_START][0].semaphore, 0);
 	assert_int_equal(sites.site[ELF_PROBE_GC_START][0].place, 0);
 	assert_int_not_equal(sites.site[ELF_PROBE_LINE][1].place, 0);
-	/* Moved by 0x20 since it was linked. */
+	/* The file has moved by 0x20 since it was linked. */
 	assert_int_equal(read_made(&made, made.size, 0x520, &sites), 0);
 	assert_int_equal(sites.site[ELF_PROBE_LINE][1].offset, 0x1190);
 	assert_int_equal(sites.site[ELF_PROBE_LINE][1].semaphore, 0x312c);
@@ -156,7 +156,7 @@ static void test_sites(void **state)
 	assert_int_equal(read_made(&made, 1024 * 1024, 0, &sites), 0);
 	assert_int_equal(read_made(&made, 1024 * 1024 + 1, 0, &sites), -EFBIG);
 	assert_int_equal(read_made(&made, UINT64_MAX, 0, &sites), -EFBIG);
-	/* One that ends anywhere: never beyond its end, and never all of the probes. */
+	/* Cut anywhere: it is never read beyond its end, and never has all probes. */
 	for (size_t size = 0; size < made.size - 1; size++)
 		read_made(&made, size, 0, &sites);
 	assert_int_equal(read_made(&made, made.size / 2, 0, &sites), -ENOENT);
@@ -169,8 +169,8 @@ static void test_refused_sites(void **state)
 		const char *args;
 		int err;
 	} cases[] = {
-		{0x0fff, 0x300c, ARGS, -ENOEXEC}, /* before all that is loaded */
-		{0x2000, 0x300c, ARGS, -ENOEXEC}, /* between */
+		{0x0fff, 0x300c, ARGS, -ENOEXEC}, /* before everything that is loaded */
+		{0x2000, 0x300c, ARGS, -ENOEXEC}, /* between code and data */
 		{0x3000, 0x300c, ARGS, -ENOEXEC}, /* in data */
 		{0x1060, 0x1060, ARGS, -ENOEXEC}, /* a semaphore in code */
 		{UINT64_MAX, UINT64_MAX, ARGS, -ENOEXEC},

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* event_source.c: what follows from descriptors on kernels that nobody has at hand: what is loaded,
- * what `check` asks, why a kernel is refused, what reports say. */
+/* event_source.c: what follows from descriptors on kernels that are not at hand: what is loaded,
+ * what `check` asks, why a kernel is refused, and what reports say. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -14,7 +14,7 @@
 static const struct session_options none, all = {.faults = true, .syscalls = true, .lines = true},
 					  no_lines = {.faults = true, .syscalls = true};
 
-/* A kernel that has all that the sources ask about, but for `lacking` (NULL: nothing). */
+/* A kernel that has all that sources ask for, except `lacking` (NULL: nothing). */
 static struct kernel_features kernel(bool batched, const char *lacking)
 {
 	struct kernel_features k = {.btf = true, .batched_counters = batched, .uprobes = true};
@@ -34,7 +34,7 @@ static struct kernel_features kernel(bool batched, const char *lacking)
 	return k;
 }
 
-/* The names of all that are loaded, in a static place. */
+/* The names of all that are loaded, in a static buffer. */
 static const char *loaded(const struct session_options *options, const struct kernel_features *k)
 {
 	static char names[256];
@@ -46,7 +46,7 @@ static const char *loaded(const struct session_options *options, const struct ke
 	return names;
 }
 
-/* All that reports say of the kernel, a line each. */
+/* All that reports say about the kernel, one line each. */
 static const char *notes(const struct session_options *options, const struct kernel_features *k)
 {
 	static char text[2048];
@@ -83,22 +83,44 @@ static void test_kernel_with_all(void **state)
 	assert_string_equal(loaded(&all, &modern), "rss lifecycle fault copies syscall lines");
 	assert_string_equal(loaded(&all, &legacy), "rss lifecycle fault copies syscall lines");
 	assert_string_equal(loaded(&no_lines, &modern), "rss lifecycle fault copies syscall");
-	/* Batched counters are seen at faults only. */
+	/* With batched counters, changes are only seen at faults. */
 	assert_string_equal(loaded(&none, &modern), "rss lifecycle");
 	assert_string_equal(loaded(&none, &legacy), "rss lifecycle fault copies");
-	/* Says that on no other. */
+	/* It says so on no other kernel. */
 	assert_true(source_rss.differs(&legacy));
 	assert_false(source_rss.differs(&modern));
 	assert_non_null(strstr(source_rss.difference, "batches its counters per task"));
 }
 
-/* What only some figures need: those are missing, and told. */
+/* Who touches pages first: only where each fault is told by itself, and only if asked for. */
+static void test_touched(void **state)
+{
+	static const struct session_options touched = {
+		.faults = true, .syscalls = true, .touched = true};
+	struct kernel_features modern = kernel(false, NULL), legacy = kernel(true, NULL), k;
+
+	(void)state;
+	assert_string_equal(loaded(&touched, &modern),
+			    "rss lifecycle fault copies syscall touched");
+	assert_string_equal(notes(&touched, &modern), "");
+	assert_string_equal(loaded(&touched, &legacy), "rss lifecycle fault copies syscall");
+	assert_non_null(strstr(notes(&touched, &legacy), "Linux 6.2 or newer"));
+	k = kernel(false, "btf_trace_page_fault_user");
+	assert_string_equal(loaded(&touched, &k), "rss lifecycle syscall");
+	assert_non_null(strstr(notes(&touched, &k), "which line touched what is resident"));
+	k = kernel(false, "btf_trace_sys_exit");
+	assert_string_equal(loaded(&touched, &k), "rss lifecycle fault copies");
+	assert_null(event_sources_refusal(&touched, &legacy));
+}
+
+/* If only some figures need it, these are missing, and reports say so. */
 static void test_kernel_that_lacks_figures(void **state)
 {
 	struct kernel_features k = kernel(false, "btf_trace_page_fault_user");
 
 	(void)state;
-	/* As arm64 has it. Copies are told in faults: of no use alone, and said with them. */
+	/* As on arm64. Copies are found in faults, so they are useless alone and share their note.
+	 */
 	assert_null(event_sources_refusal(&all, &k));
 	assert_string_equal(loaded(&no_lines, &k), "rss lifecycle syscall");
 	assert_string_equal(notes(&no_lines, &k),
@@ -132,24 +154,24 @@ static void test_kernel_that_is_refused(void **state)
 	refuses(&k, &none, "task iterator", "5.10");
 	k = kernel(false, "BPF_FUNC_map_lookup_percpu_elem");
 	refuses(&k, &none, "bpf_map_lookup_percpu_elem", "newer");
-	/* 5.10 to 6.1 do without it. */
+	/* 5.10 to 6.1 don't need it. */
 	k = kernel(true, "BPF_FUNC_map_lookup_percpu_elem");
 	assert_null(event_sources_refusal(&all, &k));
-	/* As arm64 before 6.2, whatever is asked for. */
+	/* As on arm64 before 6.2: refused whatever is asked for. */
 	k = kernel(true, "btf_trace_page_fault_user");
 	refuses(&k, &none, "page fault tracepoints", "6.2 or newer");
-	/* Only where it is asked for. */
+	/* Needed only if it is asked for. */
 	k = kernel(false, NULL);
 	k.uprobes = false;
 	refuses(&k, &all, "uprobes", "leave --lines out");
 	assert_null(event_sources_refusal(&no_lines, &k));
-	/* The first that is missing is named: with nothing else, the rest is of no interest. */
+	/* The first missing need is named; without it the others don't matter. */
 	memset(&k, 0, sizeof(k));
 	event_sources_ask(&k);
 	refuses(&k, &all, "rss_stat", "5.10");
 }
 
-/* What `check` asks of a kernel, in its order; "!": no session can be without. */
+/* What `check` asks of a kernel, in its order. "!": each session needs it. */
 static const char *asked(const struct kernel_features *k)
 {
 	static char text[1024];
@@ -183,6 +205,7 @@ static void test_check(void **state)
 					    "page fault tracepoints\n"
 					    "tracepoint kmem:mm_page_alloc\n"
 					    "tracepoint raw_syscalls:sys_exit\n"
+					    "page faults told one by one (for --touched)\n"
 					    "uprobes with reference counts (for --lines)\n"
 					    "privileges for --lines\n");
 	legacy.uprobes = false;
@@ -192,11 +215,11 @@ static void test_check(void **state)
 					    "page fault tracepoints!\n"
 					    "tracepoint kmem:mm_page_alloc\n"
 					    "tracepoint raw_syscalls:sys_exit\n"
+					    "page faults told one by one (for --touched)\n"
 					    "uprobes with reference counts (for --lines)\n");
 }
 
-/* Whatever a need lacks, something is said: a report's note, a refusal, or nothing can be missing.
- */
+/* For each need that can be missing, something is said: a note in reports, or a refusal. */
 static void test_nothing_is_silent(void **state)
 {
 	(void)state;
@@ -204,7 +227,8 @@ static void test_nothing_is_silent(void **state)
 		const struct event_source *source = event_sources[i];
 
 		assert_non_null(source->name);
-		assert_true(source->programs[0] || source->others[0]);
+		/* One without programs changes what those of others do. */
+		assert_true(source->programs[0] || source->others[0] || source->configure);
 		assert_true(!source->differs == !source->difference);
 		assert_true(!source->dropped == !source->dropped_text);
 		for (int j = 0; j < SOURCE_NEEDS_MAX && source->needs[j].what; j++) {
@@ -228,7 +252,7 @@ static bool forbidden(void)
 	return false;
 }
 
-/* One as issue after issue will add them. */
+/* A source as a later change may add it. */
 static const struct event_source toy = {
 	.name = "toy",
 	.programs = {"toy_begin", "toy_end"},
@@ -262,7 +286,7 @@ static void test_toy(void **state)
 	struct kernel_features k = kernel(false, NULL);
 
 	(void)state;
-	/* One of two is not enough. */
+	/* One of two types is not enough. */
 	kernel_ask(&k, &toy.needs[0].types[0]);
 	k.types[k.type_count - 1].found = true;
 	assert_false(source_need_is_met(&toy.needs[0], &k));
@@ -275,7 +299,7 @@ static void test_toy(void **state)
 	kernel_ask(&k, &toy.needs[0].types[1]);
 	k.types[k.type_count - 1].found = true;
 	assert_true(source_need_is_met(&toy.needs[0], &k));
-	/* Who is not allowed is told when it is attached; the kernel lacks nothing. */
+	/* A user who is not allowed learns that when it is attached; the kernel lacks nothing. */
 	assert_false(source_need_is_met(&toy.needs[1], &k));
 	assert_true(event_source_is_loaded(&toy, &with, &k));
 	assert_true(event_source_is_loaded(&part, &with, &k));
@@ -289,6 +313,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_kernel_with_all),
+		cmocka_unit_test(test_touched),
 		cmocka_unit_test(test_kernel_that_lacks_figures),
 		cmocka_unit_test(test_kernel_that_is_refused),
 		cmocka_unit_test(test_check),

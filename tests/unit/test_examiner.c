@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* examiner.c: what it answers is what a look of our own says, whatever happens to the helper.
- * Targets that hold it up are test_examiner_hangs.c's. */
+/* examiner.c: its answers are those that this process gets by reading itself, whatever happens to
+ * the helper. Targets that hold it up are in test_examiner_hangs.c. */
 #include "examiner_fixture.h"
 
 #include <fcntl.h>
@@ -15,7 +15,7 @@
 #include "python/examiner_wire.h"
 #include "os/rights.h"
 
-/* The first child of `pid` whose name begins so; 0: none. */
+/* The first child of `pid` whose name begins with `name`; 0: there is none. */
 static pid_t child_named(pid_t pid, const char *name)
 {
 	char path[64];
@@ -45,7 +45,7 @@ static pid_t keeper(void)
 	return pid;
 }
 
-/* It has its name a moment after it was forked. */
+/* It gets its name a moment after it was forked. */
 static pid_t examiner(void)
 {
 	uint64_t begin = now_ms();
@@ -103,7 +103,7 @@ static void test_source(void **state)
 	struct source_text text;
 	struct source_root root;
 	int fd = mkstemp(path);
-	size_t size = 200000; /* goes in a file */
+	size_t size = 200000; /* too long for a message: goes into a file */
 	char *lines = malloc(size);
 
 	(void)state;
@@ -125,7 +125,7 @@ static void test_source(void **state)
 	free(lines);
 }
 
-/* Killed from outside: the next request gets another one. */
+/* It is killed from outside: the next request gets another one. */
 static void test_killed(void **state)
 {
 	pid_t first = examiner();
@@ -141,7 +141,7 @@ static void test_killed(void **state)
 	assert_true(examiner() != first);
 }
 
-/* Stopped from outside: it is no fault of the target's, which is asked about again. */
+/* It is stopped from outside. The target is not to blame, so the request is repeated. */
 static void test_stopped(void **state)
 {
 	char byte = 7, copy = 0;
@@ -154,7 +154,7 @@ static void test_stopped(void **state)
 	assert_true(examiner() != first);
 }
 
-/* No number is left for a new one's descriptors: that is said, and passes. */
+/* No number is left for the descriptors of a new one: an error says so, and it is not permanent. */
 static void test_no_descriptors(void **state)
 {
 	struct rlimit before, few;
@@ -181,8 +181,7 @@ static unsigned open_descriptors(void)
 	return count;
 }
 
-/* Of more descriptors than belong to any message none is written where there is no room, and none
- * stays open. */
+/* A message with too many descriptors: none is written beyond the array, and none stays open. */
 static void test_descriptors_of_a_message(void **state)
 {
 	_Alignas(struct cmsghdr) char control[CMSG_SPACE(4 * sizeof(int))] = {0};
@@ -195,7 +194,7 @@ static void test_descriptors_of_a_message(void **state)
 
 	(void)state;
 	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair), 0);
-	/* A body that is not there; a right one. */
+	/* A body that is missing; then a correct one. */
 	for (int round = 0; round < 2; round++) {
 		for (unsigned count = 1; count <= 4; count++) {
 			struct msghdr m = {.msg_iov = &part,
@@ -221,7 +220,7 @@ static void test_descriptors_of_a_message(void **state)
 	close(pair[1]);
 }
 
-/* Without its keeper there is no other, and that is said. */
+/* Without a keeper there are no new examiners, and an error says so. */
 static void test_keeper_killed(void **state)
 {
 	char byte = 7, copy = 0, why[128];
@@ -236,7 +235,7 @@ static void test_keeper_killed(void **state)
 	assert_non_null(strstr(why, "can't be started"));
 }
 
-/* What a command will run is found as by a look of our own. */
+/* The file that a command will run is the one that this process finds. */
 static void test_program(void **state)
 {
 	static const char *const names[] = {"true", "python3", "/usr/bin/python3",
@@ -259,7 +258,7 @@ static void test_program(void **state)
 	}
 }
 
-/* It ends with us, whichever way that is. */
+/* It ends when this program ends, however that happens. */
 static void test_ends(void **state)
 {
 	pid_t pid, helpers[2] = {0};
@@ -293,7 +292,7 @@ static void test_ends(void **state)
 	close(tell[0]);
 }
 
-/* No more rights than reading takes, whatever we have. */
+/* It has only the rights that reading needs, whatever this process has. */
 static void test_capabilities(void **state)
 {
 	static const uint64_t allowed = 1ull << 19 /* SYS_PTRACE */ |
@@ -317,7 +316,7 @@ static void test_capabilities(void **state)
 		if (!geteuid())
 			assert_int_equal(strtoull(field + 8, NULL, 16) & ~allowed, 0);
 		assert_non_null(strstr(text, "\nNoNewPrivs:\t1"));
-		/* Root, without capabilities, still owns most files: a filter keeps them. */
+		/* Root owns most files even without capabilities: a filter protects them. */
 		assert_non_null(strstr(text, "\nSeccomp:\t2"));
 	}
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* examiner_wait.c: whatever the target does, no call waits for longer than it may. A page of a
- * userfaultfd that nobody serves is memory of which a read never ends. */
+/* examiner_wait.c: whatever the target does, no call waits longer than its limit. A read of memory
+ * never ends if it lies in a page of a userfaultfd that nobody serves. */
 #include "examiner_fixture.h"
 
 #include <fcntl.h>
@@ -15,7 +15,7 @@
 
 #define SUB_UIDS 1000000
 
-/* Has `pid`, which has made a user namespace, be user `uid` there, of a range of its own. */
+/* `pid` has made a user namespace: maps user `uid` there to a range of its own. */
 static void map_users(pid_t pid)
 {
 	char path[64], map[64];
@@ -28,8 +28,7 @@ static void map_users(pid_t pid)
 	close(fd);
 }
 
-/* User 65534 makes a user namespace and is user `uid` in it, once it has been told that there are
- * users. */
+/* User 65534 makes a user namespace and becomes user `uid` in it, after the mapping exists. */
 static bool become(unsigned uid, int tell, int told)
 {
 	char byte = 1;
@@ -39,8 +38,8 @@ static bool become(unsigned uid, int tell, int told)
 	       !setresuid(uid, uid, uid);
 }
 
-/* A child with a page of which no read ends; with a `uid`, it is that user of a namespace. False:
- * this kernel does not let us. */
+/* A child with a page that can't be read to the end. With a `uid`, it is that user of a namespace.
+ * False: this kernel does not allow it. */
 static bool fork_hanging_as(unsigned uid, pid_t *pid, void **page)
 {
 	struct uffdio_api api = {.api = UFFD_API};
@@ -61,7 +60,7 @@ static bool fork_hanging_as(unsigned uid, pid_t *pid, void **page)
 		byte = fd >= 0 && !ioctl(fd, UFFDIO_API, &api) &&
 		       !ioctl(fd, UFFDIO_REGISTER, &area);
 		byte = byte && (!uid || become(uid, ready[1], go[0]));
-		/* What another user becomes forgets it. */
+		/* Becoming another user resets this setting. */
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		if (write(ready[1], &byte, 1) == 1)
 			pause();
@@ -85,6 +84,18 @@ static bool fork_hanging(pid_t *pid, void **page)
 	return fork_hanging_as(0, pid, page);
 }
 
+/* Its PID; where the kernel does not let us, the test is skipped. */
+static pid_t begin_hanging(void **page)
+{
+	pid_t pid;
+
+	if (!fork_hanging(&pid, page)) {
+		end(pid);
+		skip();
+	}
+	return pid;
+}
+
 static void test_hangs(void **state)
 {
 	char byte = 7, copy = 0, why[128];
@@ -93,24 +104,21 @@ static void test_hangs(void **state)
 	pid_t pid;
 
 	(void)state;
-	if (!fork_hanging(&pid, &page)) {
-		end(pid);
-		skip();
-	}
+	pid = begin_hanging(&page);
 	assert_int_equal(proc_read_memory(pid, (uintptr_t)page, &copy, 1), -ETIME);
 	assert_true(now_ms() - begin >= EXAMINER_ASLEEP_MS);
 	assert_true(examiner_explain(-ETIME, why, sizeof(why)));
-	/* It is not tried again at once: that would take as long again. */
+	/* The target is not tried again at once: that would take as long again. */
 	begin = now_ms();
 	for (int i = 0; i < 100; i++)
 		assert_int_equal(proc_read_memory(pid, (uintptr_t)page, &copy, 1), -ETIME);
 	assert_true(now_ms() - begin < EXAMINER_ASLEEP_MS);
-	/* Others are. */
+	/* Other targets are. */
 	assert_int_equal(proc_read_memory(getpid(), (uintptr_t)&byte, &copy, 1), 1);
 	end(pid);
 }
 
-/* An owner of many targets that hang has a share of our time, not all of it. The helpers all end:
+/* An owner of many targets that hang gets a share of our time, not all of it. All helpers end, so
  * none is left to be counted. */
 static void test_slow_owner(void **state)
 {
@@ -142,7 +150,8 @@ static void test_slow_owner(void **state)
 		skip();
 }
 
-/* Users of a namespace, each of which hangs once, are together its maker: they have one share. */
+/* Users of a namespace, each of whom hangs once, count as the user who made it: they have one
+ * share. */
 static void test_slow_owner_of_many_users(void **state)
 {
 	pid_t pids[EXAMINER_STUCK_MAX_OWNER + 1];
@@ -170,7 +179,7 @@ static void ask_to_end(int number)
 	asked_to_end = true;
 }
 
-/* A signal is not kept waiting; and what is asked for after it is answered. */
+/* A signal does not have to wait; and what is asked for after it is answered. */
 static void test_interrupted(void **state)
 {
 	struct sigaction action = {.sa_handler = ask_to_end};
@@ -180,14 +189,12 @@ static void test_interrupted(void **state)
 	pid_t pid;
 
 	(void)state;
-	if (!fork_hanging(&pid, &page)) {
-		end(pid);
-		skip();
-	}
+	pid = begin_hanging(&page);
 	sigaction(SIGALRM, &action, NULL);
 	alarm(1);
 	assert_int_equal(proc_read_memory(pid, (uintptr_t)page, &copy, 1), -EINTR);
-	/* What is begun after it waits no longer than ever, though nobody interrupts it again. */
+	/* A request that begins after the signal has the usual limit, although nothing interrupts
+	 * it. */
 	begin = now_ms();
 	assert_int_equal(proc_read_memory(pid, (uintptr_t)page, &copy, 1), -ETIME);
 	assert_true(now_ms() - begin < EXAMINER_STARVED_MS);

@@ -3,7 +3,6 @@
  * each interpreter that tests know (tests/pythons.sh); and a collector that is made up, spoilt in
  * many ways. The latter lies in this program's memory and is read from a child of it. */
 #include <errno.h>
-#include <inttypes.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -17,20 +16,15 @@
 #include <cmocka.h>
 
 #include "heap/gc.h"
+#include "heap_live.h"
 #include "python/py_heap_layouts.h"
 
-#define PYTHONS_MAX 64
 /* Objects that a target may make or free while it says its count. */
 #define COUNT_SLACK 100
 
 static const struct snapshot_options take_options;
 
 /* --- live --- */
-
-struct live {
-	pid_t pid;
-	int in;
-};
 
 /* What gc_target.py prints. */
 struct truth {
@@ -40,44 +34,6 @@ struct truth {
 	double seconds[HEAP_GC_GENERATIONS];
 	unsigned threshold[HEAP_GC_GENERATIONS], count[HEAP_GC_GENERATIONS];
 };
-
-static void start(const char *command, const char *argument, struct live *live, char *line,
-		  int size)
-{
-	int in[2], out[2];
-	char shell[4096];
-	FILE *said;
-
-	snprintf(shell, sizeof(shell), "exec %s \"$PWD\"/tests/unit/data/gc_target.py %s", command,
-		 argument);
-	assert_int_equal(pipe(in), 0);
-	assert_int_equal(pipe(out), 0);
-	live->pid = fork();
-	if (live->pid == 0) {
-		dup2(in[0], 0);
-		dup2(out[1], 1);
-		close(in[1]);
-		close(out[0]);
-		execl("/bin/bash", "bash", "-c", shell, NULL);
-		_exit(127);
-	}
-	assert_true(live->pid > 0);
-	close(in[0]);
-	close(out[1]);
-	live->in = in[1];
-	said = fdopen(out[0], "r");
-	assert_non_null(said);
-	if (!fgets(line, size, said))
-		*line = '\0';
-	fclose(said);
-}
-
-static void stop(const struct live *live)
-{
-	kill(live->pid, SIGKILL);
-	assert_int_equal(waitpid(live->pid, NULL, 0), live->pid);
-	close(live->in);
-}
 
 static void parse(char *line, struct truth *truth)
 {
@@ -175,7 +131,7 @@ static bool check(const char *command, const char *argument)
 	int err;
 
 	assert_non_null(cache);
-	start(command, argument, &live, line, sizeof(line));
+	live_start(command, "gc_target.py", argument, &live, line, sizeof(line));
 	assert_int_equal(py_process_identify(cache, live.pid, &process), 0);
 	err = py_heap_layout_find(&process, &layout);
 	print_message("  %s %s: %s", command, argument, err ? "refused\n" : line);
@@ -188,31 +144,21 @@ static bool check(const char *command, const char *argument)
 		compare_incremental(snapshot, &process, layout, &truth);
 		snapshot_free(snapshot);
 	}
-	stop(&live);
+	live_stop(&live);
 	py_image_cache_free(cache);
 	return !err;
 }
 
+static bool check_both(const char *command, unsigned number)
+{
+	(void)number;
+	return check(command, "") && check(command, "enable");
+}
+
 static void test_live(void **state)
 {
-	char line[4096], commands[PYTHONS_MAX][2048];
-	FILE *list = popen("tests/pythons.sh list", "r");
-	unsigned count = 0, done = 0;
-
 	(void)state;
-	assert_non_null(list);
-	while (count < PYTHONS_MAX && fgets(line, sizeof(line), list)) {
-		char *command = strchr(line, '\t');
-
-		assert_non_null(command);
-		command[strcspn(command, "\n")] = '\0';
-		snprintf(commands[count++], sizeof(commands[0]), "%s", command + 1);
-	}
-	pclose(list);
-	for (unsigned i = 0; i < count; i++)
-		if (check(commands[i], ""))
-			done += check(commands[i], "enable");
-	assert_true(done > 0);
+	assert_true(live_each_python(check_both) > 0);
 }
 
 /* --- made up --- */

@@ -154,7 +154,20 @@ static void test_noise(void **state)
 	expect_part(look, "Does not grow");
 	look = look_bounded();
 	look->holders[0].grown_bytes = 64 * KIB;
+	look->holders[0].entries_grown = 1;
 	expect_part(look, "Grows by 0.2 MiB/min: kept by app.load.cache");
+	/* As many entries as before, a little larger, while what lives is as it was. */
+	look = look_bounded();
+	look->holders[0].grown_bytes = 33 * MIB / 20 - 1;
+	expect_part(look, "Does not grow");
+	look = look_bounded();
+	look->holders[0].grown_bytes = 33 * MIB / 20;
+	expect_part(look, "Grows by");
+	look = look_bounded();
+	look->holders[0].grown_bytes = 1 * MIB;
+	look->balance.objects += 512 * KIB;
+	look_sum(look);
+	expect_part(look, "Grows by 3.0 MiB/min: kept by app.load.cache");
 	/* Half of what lives: no less. */
 	look = look_growing();
 	look->holders[0].grown_bytes = 2 * MIB;

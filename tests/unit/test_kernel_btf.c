@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* kernel_btf.c: type information made by hand, cut off everywhere, and the running kernel's. */
+/* kernel_btf.c with type information made by hand, cut off everywhere, and with that of the running
+ * kernel. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -19,7 +20,7 @@
 
 static char path[64];
 
-struct file { /* BTF under construction */
+struct file { /* BTF being built */
 	uint32_t types[200000];
 	size_t words;
 	char strings[65536];
@@ -102,8 +103,8 @@ static struct file *sample(void)
 	return f;
 }
 
-/* Makes a file of it, without its last `cut` bytes, behind a header of `header_bytes`, with a gap
- * between types and strings. Its size without the cut. */
+/* Writes it to a file without its last `cut` bytes, behind a header of `header_bytes` and with a
+ * gap between types and strings. Returns the size without the cut. */
 static size_t save_with(const struct file *f, size_t cut, uint32_t header_bytes,
 			uint32_t type_bytes)
 {
@@ -121,7 +122,7 @@ static size_t save_with(const struct file *f, size_t cut, uint32_t header_bytes,
 	int fd;
 
 	memcpy(all, &header, HEADER);
-	memset(all + HEADER, 0xff, header_bytes - HEADER); /* what newer kernels have there */
+	memset(all + HEADER, 0xff, header_bytes - HEADER); /* as newer kernels have it */
 	memcpy(all + header_bytes, f->types, f->words * 4);
 	memcpy(all + header_bytes + header.str_off, f->strings, f->bytes);
 	strcpy(path, "/tmp/test_kernel_btf.XXXXXX");
@@ -168,14 +169,14 @@ static void test_each_kind(void **state)
 
 	(void)state;
 	save(f, 0);
-	wanted[1].found = true; /* of a call before */
+	wanted[1].found = true; /* from an earlier call */
 	assert_int_equal(find(wanted, 11), 0);
 	for (i = 0; i < 11; i++)
 		assert_int_equal(wanted[i].found, there[i]);
 	free(f);
 }
 
-/* Longer than the window into the file, types and strings. */
+/* Types and strings that are longer than the window. */
 static void test_long(void **state)
 {
 	struct kernel_btf_wanted wanted[] = {
@@ -216,7 +217,7 @@ static void test_cut_off(void **state)
 	free(f);
 }
 
-/* Types that end within one: in its head, its elements, its enumerators. */
+/* Cut off inside a type: in its head, its elements, its enumerators. */
 static void test_types_cut_off(void **state)
 {
 	struct kernel_btf_wanted wanted[] = {{.name = "alias", .kind = BTF_KIND_TYPEDEF}};
@@ -243,7 +244,7 @@ static void test_types_cut_off(void **state)
 	}
 }
 
-/* As later kernels have it: a longer header, more than 65,535 elements. */
+/* As in later kernels: a longer header, and more than 65,535 elements. */
 static void test_newer(void **state)
 {
 	struct kernel_btf_wanted wanted[] = {{.name = "alias", .kind = BTF_KIND_TYPEDEF}};
@@ -276,7 +277,7 @@ static void test_malformed(void **state)
 	save(f, 0);
 	assert_int_equal(find(wanted, 1), -EINVAL);
 	free(f);
-	f = file_new(); /* members that are not there */
+	f = file_new(); /* members that do not exist */
 	type(f, "short", BTF_KIND_STRUCT, 65535);
 	save(f, 0);
 	assert_int_equal(find(wanted, 1), -EINVAL);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* kernel_types.c: what is known of a kernel, and why nothing is. What it must have is for
+/* kernel_types.c: what is known of a kernel, and why nothing is. What it must have is in
  * test_event_source.c. */
 #include <setjmp.h>
 #include <stdarg.h>

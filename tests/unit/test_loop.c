@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* The event loop (user/os/loop.c): what is called, how often, and that nothing is once it is gone.
- */
+/* user/os/loop.c: what is called, how often, and that nothing is called after it was removed. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -26,12 +25,12 @@ struct pipe_end {
 	int read, write;
 	unsigned calls;
 	uint32_t events;
-	struct pipe_end *victim; /* to be removed, and freed, when this one is called */
-	struct pipe_end **heir;	 /* gets a new one, of the victim's descriptors, in its place */
-	struct pipe_end **left;	 /* gets this one once it has freed the victim */
+	struct pipe_end *victim; /* removed and freed when this one is called */
+	struct pipe_end **heir;	 /* gets a new one in the victim's place, with its descriptors */
+	struct pipe_end **left;	 /* gets a pointer to this one once it has freed the victim */
 };
 
-static unsigned calls; /* of any callback but stop_when_idle() */
+static unsigned calls; /* of all callbacks but stop_when_idle() */
 
 static void on_pipe(void *arg, uint32_t events);
 
@@ -51,7 +50,7 @@ static struct pipe_end *pipe_new(struct loop *loop, bool readable)
 	return p;
 }
 
-/* What the sanitizer then finds used was called after its end. */
+/* If it is used after this, the sanitizer reports it. */
 static void pipe_free(struct pipe_end *p)
 {
 	loop_remove(&p->source);
@@ -72,7 +71,7 @@ static void on_pipe(void *arg, uint32_t events)
 	p->events = events;
 	if (events & EPOLLIN)
 		assert_int_equal(read(p->read, &byte, 1), 1);
-	else /* a hang-up, which would be told for ever */
+	else /* a hang-up, which would be reported for ever */
 		loop_remove(&p->source);
 	if (!victim)
 		return;
@@ -80,7 +79,7 @@ static void on_pipe(void *arg, uint32_t events)
 	if (p->left)
 		*p->left = p;
 	pipe_free(victim);
-	/* Not if that was itself. */
+	/* Not if the victim was this one. */
 	if (victim != p && p->heir)
 		*p->heir = pipe_new(p->loop, false);
 }
@@ -91,7 +90,7 @@ struct idle {
 	unsigned calls;
 };
 
-/* Once the loop has gone round without anything to call. */
+/* Ends the loop after a round in which nothing was called. */
 static void stop_when_idle(void *arg)
 {
 	struct idle *idle = arg;
@@ -103,7 +102,7 @@ static void stop_when_idle(void *arg)
 	idle->calls = calls;
 }
 
-/* Runs the loop for that time at least, and until all is done that there is to do. */
+/* Runs the loop for at least that time, and until everything is done. */
 static void run_for(struct loop *loop, unsigned ms)
 {
 	struct idle idle = {.loop = loop, .calls = calls - 1};
@@ -134,7 +133,7 @@ static void test_descriptors(void **state)
 	assert_int_equal(a->calls, 1);
 	assert_int_equal(a->events, EPOLLIN);
 	assert_int_equal(b->calls, 0);
-	/* Once the writer is gone, that is told even to those who wait for nothing. */
+	/* The end of the writer is reported even to those who wait for nothing. */
 	assert_int_equal(loop_change(&b->source, 0), 0);
 	assert_int_equal(write(b->write, "xx", 2), 2);
 	run_for(loop, 0);
@@ -159,7 +158,7 @@ static void test_descriptors(void **state)
 	free(a);
 }
 
-/* Both are ready at once; whichever is called first frees the other. */
+/* Both are ready at once: the one that is called first frees the other. */
 static void test_removed_by_another(void **state)
 {
 	struct loop *loop = *state;
@@ -171,7 +170,7 @@ static void test_removed_by_another(void **state)
 		a->victim = b;
 		b->victim = a;
 		a->left = b->left = &left;
-		/* Half of the time its numbers are used again, for one that is not ready. */
+		/* In half of the cases its numbers are reused for one that is not ready. */
 		a->heir = b->heir = i % 2 ? &heir : NULL;
 		run_for(loop, 0);
 		assert_true(left == a || left == b);
@@ -196,7 +195,7 @@ static void test_removes_itself(void **state)
 	pipe_free(b);
 }
 
-/* More than one batch has room for. */
+/* More than fit into one batch. */
 static void test_many(void **state)
 {
 	struct loop *loop = *state;
@@ -260,7 +259,7 @@ static void test_timers_in_order(void **state)
 	start(&b, loop, 2 * MS, 0);
 	start(&never, loop, 1 * MS, 0);
 	start(&huge, loop, UINT64_MAX, 0);
-	/* One that runs begins anew. */
+	/* Starting a timer that runs starts it again. */
 	start(&never, loop, 3600 * 1000 * MS, 0);
 	assert_int_equal(loop_run(loop), 0);
 	assert_int_equal(a.number, 1);
@@ -288,7 +287,7 @@ static void test_periodic_timer(void **state)
 	assert_int_equal(often.calls, 5);
 }
 
-/* Times that have passed are left out: after 20 ms there is one call, not twenty. */
+/* Times that have passed are skipped: after 20 ms there is one call, not twenty. */
 static void test_late_timer(void **state)
 {
 	struct loop *loop = *state;
@@ -322,7 +321,7 @@ static void again(void *arg)
 	loop_timer_start(c->loop, &c->timer, 0, 0, again, c);
 }
 
-/* A timer that is always due keeps no descriptor waiting, nor other timers. */
+/* A timer that is always due keeps neither descriptors nor other timers waiting. */
 static void test_busy_timer(void **state)
 {
 	struct loop *loop = *state;
@@ -364,7 +363,7 @@ static void test_signals(void **state)
 	assert_int_equal(loop_take_signal(loop, 0, on_signal, &one), -EINVAL);
 	assert_int_equal(loop_take_signal(loop, SIGUSR1, on_signal, &one), 0);
 	assert_int_equal(loop_take_signal(loop, SIGTERM, on_signal, &two), 0);
-	/* Before it runs: it is there when it does. */
+	/* Sent before the loop runs; it must be handled when it does. */
 	kill(getpid(), SIGTERM);
 	assert_int_equal(loop_run(loop), 0);
 	assert_int_equal(two.calls, 1);
@@ -386,7 +385,7 @@ static void *kill_soon(void *arg)
 	return NULL;
 }
 
-/* A signal with the default action of none, and one that comes while the loop sleeps. */
+/* A signal whose default is to do nothing, which arrives while the loop sleeps. */
 static void test_signal_ends_the_wait(void **state)
 {
 	struct loop *loop = *state;
@@ -410,7 +409,7 @@ static void test_signal_ends_the_wait(void **state)
 	sigprocmask(SIG_SETMASK, &before, NULL);
 }
 
-/* The rest of what has happened is still told; and a stop before the start counts. */
+/* What has happened at the same time is still reported; a stop before the start counts. */
 static void test_stop(void **state)
 {
 	struct loop *loop = *state;

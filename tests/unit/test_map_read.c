@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* map_read.c against a hash that changes while it is read: what is there all the time comes once,
- * what is taken is gone and comes with its last value, errors come through.
- */
+/* map_read.c with a hash table that changes while it is read. An entry that exists all the time
+ * comes once; an entry that is taken is gone and comes with its last value; errors are returned. */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -16,22 +15,22 @@
 #define FD	   77
 #define BUCKETS	   64
 #define DEPTH	   128	       /* of a bucket */
-#define VALUE_SIZE (64 * 1024) /* so that a batch has room for some thirty entries */
+#define VALUE_SIZE (64 * 1024) /* so that a batch has room for about thirty entries */
 #define KEYS	   (BUCKETS * DEPTH)
 
-/* Key k lies in bucket k % BUCKETS; its value begins with `values[k]`. */
+/* Key k lies in bucket k % BUCKETS. Its value begins with `values[k]`. */
 static struct fake {
 	bool there[KEYS];
 	uint64_t values[KEYS];
 	bool old;  /* a kernel that can't look up and delete at once */
-	int error; /* of the batch after the first one */
+	int error; /* of each batch but the first */
 	unsigned batches;
-	uint64_t grows; /* each value, between the reading of a batch and its deletion */
+	uint64_t grows; /* by so much each value grows between reading and deleting */
 	unsigned visits[KEYS];
 	uint64_t seen[KEYS];
-	int stop; /* what the function returns at the visit number `stop_at` */
+	int stop; /* what the function returns at visit number `stop_at` */
 	unsigned visited, stop_at;
-	bool removes; /* the function removes what it is given */
+	bool removes; /* the function removes what it gets */
 	void (*meanwhile)(void);
 } fake;
 
@@ -44,7 +43,7 @@ static uint32_t bucket_entries(uint32_t bucket)
 	return n;
 }
 
-/* As the kernel does it: whole buckets, as many as there is room for. */
+/* Like the kernel: whole buckets, as many as fit. */
 static int lookup_batch(int fd, void *from, void *to, void *keys, void *values, uint32_t *count,
 			const struct bpf_map_batch_opts *opts)
 {
@@ -120,12 +119,13 @@ static int visit(const void *key, const void *value, void *arg)
 	return ++fake.visited == fake.stop_at ? fake.stop : 0;
 }
 
-static int read_all(bool take)
+static const struct map_ops ops = {lookup_batch, lookup_and_delete, lookup, remove_entry};
+
+static int read_all(enum map_reading reading)
 {
-	static const struct map_ops ops = {lookup_batch, lookup_and_delete, lookup, remove_entry};
 	static const struct map_shape shape = {FD, sizeof(uint32_t), VALUE_SIZE};
 
-	return map_each(&ops, &shape, take, visit, &fake);
+	return map_each(&ops, &shape, reading, visit, &fake);
 }
 
 static int setup(void **state)
@@ -158,21 +158,21 @@ static void expect_once(uint32_t from, uint32_t to)
 static void test_empty(void **state)
 {
 	(void)state;
-	assert_int_equal(read_all(false), 0);
+	assert_int_equal(read_all(MAP_KEEPS), 0);
 	assert_int_equal(fake.visited, 0);
 }
 
-/* More than a batch has room for. */
+/* More entries than fit into a batch. */
 static void test_batches(void **state)
 {
 	(void)state;
 	fill(6 * BUCKETS);
-	assert_int_equal(read_all(false), 0);
+	assert_int_equal(read_all(MAP_KEEPS), 0);
 	expect_once(0, 6 * BUCKETS);
 	assert_true(fake.there[0]);
 }
 
-/* A bucket with more entries than a batch has room for. */
+/* A bucket with more entries than fit into a batch. */
 static void test_deep_bucket(void **state)
 {
 	uint32_t k;
@@ -183,25 +183,25 @@ static void test_deep_bucket(void **state)
 		fake.there[k] = true;
 		fake.values[k] = 1000 + k;
 	}
-	assert_int_equal(read_all(false), 0);
+	assert_int_equal(read_all(MAP_KEEPS), 0);
 	expect_once(0, 2 * BUCKETS);
 	for (k = 5; k < KEYS; k += BUCKETS)
 		assert_int_equal(fake.visits[k], 1);
 	assert_int_equal(fake.visited, 2 * BUCKETS + DEPTH - 2);
 }
 
-/* What the function removes does not make others come twice, or not at all. */
+/* If the function removes an entry, no other comes twice or not at all. */
 static void test_removed_by_function(void **state)
 {
 	(void)state;
 	fill(6 * BUCKETS);
 	fake.removes = true;
-	assert_int_equal(read_all(false), 0);
+	assert_int_equal(read_all(MAP_KEEPS), 0);
 	expect_once(0, 6 * BUCKETS);
 	assert_int_equal(bucket_entries(3), 0);
 }
 
-/* Entries come and go between two batches: those that stay come once all the same. */
+/* Entries come and go between two batches. Those that stay still come once. */
 static void come_and_go(void)
 {
 	static uint32_t step;
@@ -221,22 +221,25 @@ static void test_changes_meanwhile(void **state)
 	(void)state;
 	fill(6 * BUCKETS);
 	fake.meanwhile = come_and_go;
-	assert_int_equal(read_all(false), 0);
+	assert_int_equal(read_all(MAP_KEEPS), 0);
 	expect_once(0, 4 * BUCKETS);
 	for (k = 4 * BUCKETS; k < KEYS; k++)
 		assert_true(fake.visits[k] <= 1);
 }
 
-/* What is taken is gone, and comes with what it had at the end; on old kernels too. */
+/* An entry that is taken is gone and comes with its last value, on old kernels too. */
 static void take(bool old)
 {
+	const uint32_t none = KEYS - 1;
+	static char value[VALUE_SIZE];
 	uint32_t k;
 
 	setup(NULL);
 	fill(3 * BUCKETS);
 	fake.old = old;
 	fake.grows = 7;
-	assert_int_equal(read_all(true), 0);
+	assert_int_equal(map_takes_at_once(&ops, FD, &none, value), !old);
+	assert_int_equal(read_all(old ? MAP_TAKES_IN_STEPS : MAP_TAKES_AT_ONCE), 0);
 	for (k = 0; k < 3 * BUCKETS; k++) {
 		assert_int_equal(fake.visits[k], 1);
 		assert_int_equal(fake.seen[k], 1000 + k + 7);
@@ -257,12 +260,12 @@ static void test_errors(void **state)
 	fill(6 * BUCKETS);
 	fake.stop = -ENOMEM;
 	fake.stop_at = 3;
-	assert_int_equal(read_all(false), -ENOMEM);
+	assert_int_equal(read_all(MAP_KEEPS), -ENOMEM);
 	assert_int_equal(fake.visited, 3);
 	setup(NULL);
 	fill(6 * BUCKETS);
 	fake.error = -EPERM;
-	assert_int_equal(read_all(false), -EPERM);
+	assert_int_equal(read_all(MAP_KEEPS), -EPERM);
 	assert_true(fake.visited > 0 && fake.visited < 6 * BUCKETS);
 }
 

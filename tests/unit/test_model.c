@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* model.c, model_lines.c: what a line is, self and total, conservation, sizes. */
+/* model.c, model_lines.c, model_ended.c, model_order.c: what a line gets, self and total,
+ * conservation, order. */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -96,7 +97,7 @@ static void test_self_and_total(void **state)
 	assert_int_equal(p->line_count, 3);
 	assert_int_equal(p->charged_bytes, 7 * PAGE);
 	line = find(p, "leaf", 9);
-	assert_int_equal(line->increment_bytes, 11 * PAGE); /* swap is no part */
+	assert_int_equal(line->increment_bytes, 11 * PAGE); /* swap is no part of it */
 	assert_int_equal(line->total_bytes, 11 * PAGE);
 	assert_int_equal(line->anon_bytes, 10 * PAGE);
 	assert_int_equal(line->file_bytes, 2 * PAGE);
@@ -121,7 +122,7 @@ static void test_self_and_total(void **state)
 	assert_int_equal(line->vm_calls[PYMEM_VMCALL_BRK], 0);
 }
 
-/* What is frozen stays as it is while reports come and go. */
+/* Frozen processes stay as they are while reports come and go. */
 static void test_freeze(void **state)
 {
 	struct model *model = *state;
@@ -131,7 +132,7 @@ static void test_freeze(void **state)
 	size_t round, i;
 
 	for (round = 0; round < 3; round++) {
-		/* One ends, another lives on. */
+		/* One process ends, another one lives on. */
 		ended[round] = add_process(model);
 		assert_int_equal(model_add_stack(model, ended[round], frames, 1, false, &c, NULL),
 				 0);
@@ -159,10 +160,10 @@ static void test_freeze(void **state)
 		assert_int_equal(model->note_count, 0);
 		assert_int_equal(model->skip_count, 0);
 	}
-	assert_int_equal(model_freeze(model), 0); /* of nothing */
+	assert_int_equal(model_freeze(model), 0); /* nothing to freeze */
 }
 
-/* What the caller hears of processes that are gathered. */
+/* Called for each process that is gathered. */
 static void hear(const struct model_process *process, void *arg)
 {
 	int *sum = arg;
@@ -191,7 +192,8 @@ static struct model_process *end_process(struct model *model, int id, int pages)
 	return p;
 }
 
-/* What has ended takes no more than it may: those that changed least go, their sums stay. */
+/* Ended processes stay within their limit: those that changed least are gathered, and their sums
+ * stay. */
 static void test_gather_ended(void **state)
 {
 	enum { COUNT = 100, KEPT = 12 };
@@ -203,12 +205,12 @@ static void test_gather_ended(void **state)
 	size_t i;
 
 	for (id = 1; id <= COUNT; id++) {
-		/* Both ways; what changed most is neither first nor last. */
+		/* Grown and shrunk. The one that changed most is neither the first nor the last. */
 		pages = (id * 37 % COUNT) * (id % 2 ? 1 : -1);
 		end_process(model, id, pages);
 		change += (3 * pages + 7) * PAGE;
 		assert_int_equal(model_gather_ended(model, KEPT * 2048, hear, &heard), 0);
-		/* A little above what was gathered down to: each is some 2 KiB. */
+		/* A little more than the limit: each takes about 2 KiB. */
 		assert_int_equal(model_compute(model), 0);
 		assert_true(model->process_count <= KEPT + 1);
 		model_clear(model);
@@ -224,7 +226,7 @@ static void test_gather_ended(void **state)
 		p = model->processes[i];
 		change -= p->rss_end_bytes - p->rss_start_bytes;
 		heard += p->id;
-		/* Names are still there, each once. */
+		/* Names still exist, each once. */
 		assert_int_equal(p->line_count, 3);
 		f = p->lines[0].location;
 		assert_int_equal(atoi(f->file + strlen("job-")), p->id);
@@ -233,7 +235,7 @@ static void test_gather_ended(void **state)
 	}
 	assert_int_equal(change, 0);
 	assert_int_equal(heard, COUNT * (COUNT + 1) / 2);
-	/* The one that changed most is there. */
+	/* The process that changed most is there. */
 	model_sort_processes(model, MODEL_SORT_INCREMENT);
 	assert_true(labs(model->processes[0]->charged_bytes) >= 3 * (COUNT - 2) * PAGE);
 }
@@ -276,8 +278,8 @@ static void test_sort_processes(void **state)
 	}
 }
 
-/* A line that recurs gets its total once; one line in two locations (its first line
- * unknown in one) is one line. */
+/* A line that occurs twice on a stack gets its total once. Two locations of one line (one without
+ * the function's first line) are one line. */
 static void test_recursion(void **state)
 {
 	struct model *model = *state;
@@ -297,8 +299,8 @@ static void test_recursion(void **state)
 	assert_true(p->stacks[0].truncated);
 }
 
-/* Two imports, one of them from within the other's module, and the interpreter's own; `gathered`:
- * their increments and totals are the import statements'. */
+/* Two imports, one of them from inside the other's module, and the interpreter's own. `gathered`:
+ * the import statements get the increments and totals. */
 static void check_imports(struct model *model, bool gathered)
 {
 	static const char external[] = "<frozen importlib._bootstrap_external>";
@@ -370,7 +372,7 @@ static void test_equal_stacks_add_up(void **state)
 	assert_int_equal(p->stacks[0].counters.pages[PYMEM_ANON], 20);
 	assert_int_equal(p->stacks[0].counters.peak_pages, 9);
 	assert_int_equal(model_compute(model), 0);
-	assert_int_equal(model_compute(model), 0); /* not twice as much */
+	assert_int_equal(model_compute(model), 0); /* it is not counted twice */
 	assert_int_equal(p->lines[0].total_bytes, 30 * PAGE);
 	assert_int_equal(p->lines[0].vm_calls[PYMEM_VMCALL_MMAP], 2);
 	assert_int_equal(p->charged_bytes, 30 * PAGE);
@@ -384,7 +386,7 @@ static void test_sorts(void **state)
 		int64_t pages, grown, freed, peak, cow;
 	} given[] = {{10, 11, 1, 5, 0}, {-50, 0, 50, 9, 0}, {0, 90, 90, 7, 0}, {0, 0, 0, 1, 8}};
 	static const int wanted[][4] = {
-		[MODEL_SORT_INCREMENT] = {2, 1, 4, 3}, /* by size; a copy weighs more than nothing
+		[MODEL_SORT_INCREMENT] = {2, 1, 4, 3}, /* by size; a copy counts more than nothing
 							*/
 		[MODEL_SORT_TOTAL] = {1, 4, 3, 2},     [MODEL_SORT_PEAK] = {2, 3, 1, 4},
 		[MODEL_SORT_GROWN] = {3, 1, 4, 2},     [MODEL_SORT_FREED] = {3, 2, 1, 4},
@@ -436,7 +438,7 @@ static void test_skips_and_notes(void **state)
 	assert_string_equal(model->notes[39], "");
 }
 
-/* Many stacks: exact sums, and no time that grows faster than they do. */
+/* Many stacks: sums are exact, and the time does not grow faster than the stacks. */
 /* Runs of one line add up over code objects; the highest usage and peak are kept. */
 static void test_runs(void **state)
 {
@@ -508,7 +510,7 @@ static void test_many(void **state)
 	assert_int_equal(p->line_count, LINES);
 	assert_int_equal(sum, expected);
 	assert_int_equal(p->charged_bytes, expected);
-	/* 2 million frames take a fraction of a second, sanitizers included. */
+	/* 2 million frames take a fraction of a second, even with sanitizers. */
 	assert_true(end.tv_sec - begin.tv_sec < 20);
 }
 

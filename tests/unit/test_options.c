@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* The parser of command lines, on a command with an option of each type; and the rows of all real
- * commands, for what the compiler can't see. */
+/* The parser of command lines, on a command that has an option of each type; and the rows of all
+ * real commands, for mistakes that the compiler can't see. */
 #include <errno.h>
 #include <limits.h>
 #include <setjmp.h>
@@ -168,16 +168,16 @@ static const struct command test_command = {
 	.check = check,
 };
 
-/* What a line came to. */
+/* The result of parsing a line. */
 struct parsed {
 	struct asked asked;
 	enum options_outcome outcome;
-	char said[512]; /* on stderr */
+	char said[512]; /* printed on stderr */
 	char *copy, *argv[64];
 	int argc;
 };
 
-/* Parses the words of `line`; they live in `p`. A word "''" is empty. */
+/* Parses the words of `line`, which live in `p`. The word "''" is empty. */
 static void parse_with(struct parsed *p, const struct command *command, const char *line)
 {
 	FILE *real = stderr, *memory;
@@ -209,7 +209,7 @@ static void parsed_fini(struct parsed *p)
 	free(p->copy);
 }
 
-/* `line` must be refused with exactly these words after "pymem-bpf test: ". */
+/* `line` must be refused with exactly these words behind "pymem-bpf test: ". */
 static void assert_refused(const char *line, const char *words)
 {
 	char whole[512];
@@ -222,7 +222,7 @@ static void assert_refused(const char *line, const char *words)
 	parsed_fini(&p);
 }
 
-/* `line` is good; what it came to. The caller frees it. */
+/* `line` must be accepted. Returns its result, which the caller frees. */
 static struct asked *assert_good(struct parsed *p, const char *line)
 {
 	parse(p, line);
@@ -247,7 +247,7 @@ static void test_defaults(void **state)
 	assert_false(a->all);
 	parsed_fini(&p);
 
-	/* With -a, wherever it stands, another default; but not instead of what is given. */
+	/* With -a, wherever it stands, the default is another one; a value that is given stays. */
 	assert_int_equal(assert_good(&p, "-a")->count, 30);
 	parsed_fini(&p);
 	assert_int_equal(assert_good(&p, "-n 7 -a")->count, 7);
@@ -372,7 +372,7 @@ static void test_modes(void **state)
 	}
 }
 
-/* The last counts; PIDs add up; a choice may leave what there is. */
+/* The last one counts; PIDs add up; a choice may leave the field as it is. */
 static void test_given_twice(void **state)
 {
 	struct parsed p;
@@ -403,7 +403,7 @@ static void test_names_cut_short(void **state)
 	parsed_fini(&p);
 	assert_int_equal(assert_good(&p, "-n7")->count, 7);
 	parsed_fini(&p);
-	/* A whole name is itself, though it begins another. */
+	/* A complete name is that option, even if another name begins with it. */
 	assert_int_equal(assert_good(&p, "--pid 5")->pid, 5);
 	parsed_fini(&p);
 	assert_refused("--kept 5", "--kept: more than one option begins so: --kept-stacks, "
@@ -441,7 +441,7 @@ static void test_operands(void **state)
 	(void)state;
 	assert_refused("x", words);
 	assert_refused("x -- y", words);
-	/* The -- is a file's name here. */
+	/* Here, -- is the name of a file. */
 	assert_refused("--file -- x", words);
 	assert_null(assert_good(&p, "--")->command);
 	parsed_fini(&p);
@@ -469,7 +469,7 @@ static void test_operands(void **state)
 	free(p.copy);
 }
 
-/* check() sees what was given alone: the default of -n is no -n. */
+/* check() sees only what was given: a default of -n is no -n. */
 static void test_check(void **state)
 {
 	struct parsed p;
@@ -602,7 +602,7 @@ static void test_rows_of_all_commands(void **state)
 	}
 }
 
-/* All defaults are what their rows allow, and so much as is documented. */
+/* Each default is within the bounds of its row, and is the documented one. */
 static void test_main_job(void **state)
 {
 	char *argv[] = {(char *)"pymem-bpf", (char *)"-a", NULL};
@@ -621,7 +621,7 @@ static void test_main_job(void **state)
 	options_fini(&command_profile, &o);
 }
 
-/* The last of -l and --engine counts, but for auto. */
+/* The last one of -l and --engine counts, but not auto. */
 static void test_engine(void **state)
 {
 	static const struct {

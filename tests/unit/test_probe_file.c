@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* probe_file.c: why the file of a mapping can't be had. */
+/* probe_file.c: the errors if the file of a mapping can't be had. */
 #include <errno.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -16,7 +16,7 @@
 
 #include "python/probe_file.h"
 
-/* A file that nobody runs. */
+/* Asks for a file that no process runs. */
 static int open_unmapped(pid_t pid, struct probe_file *file)
 {
 	char path[] = "/tmp/test_probe_file.XXXXXX";
@@ -32,7 +32,7 @@ static int open_unmapped(pid_t pid, struct probe_file *file)
 	return err;
 }
 
-/* Of a process that lives it is not said that it has ended. */
+/* A process that lives is not reported as ended. */
 static void test_not_mapped(void **state)
 {
 	struct probe_file file;
@@ -47,7 +47,7 @@ static void test_not_mapped(void **state)
 	assert_int_equal(open_unmapped(getpid(), &file), -ESTALE);
 	assert_int_equal(open_unmapped(pid, &file), -ESTALE);
 	kill(pid, SIGKILL);
-	/* A zombie has nothing mapped. */
+	/* A zombie maps nothing. */
 	assert_int_equal(waitid(P_PID, (id_t)pid, NULL, WEXITED | WNOWAIT), 0);
 	assert_int_equal(open_unmapped(pid, &file), -ESRCH);
 	assert_int_equal(waitpid(pid, NULL, 0), pid);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* proc.c: parsers on made-up input, the rest on ourselves and on children. */
+/* proc.c: parsers with made-up input, other functions with this process and its children. */
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -129,7 +129,7 @@ static void test_maps_bad(void **state)
 	(void)state;
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
 		assert_int_equal(parse(bad[i], strlen(bad[i]), &maps), -EBADMSG);
-	/* A path beyond any limit is cut, and the next line is still a line. */
+	/* A path that is too long is cut, and the next line is still read as a line. */
 	len = sprintf(text, "1000-2000 r-xp 0 1:1 5 /%080000d\n3000-4000 r-xp 0 1:1 6 /b\n", 0);
 	assert_int_equal(parse(text, (size_t)len, &maps), 0);
 	assert_int_equal(maps.count, 2);
@@ -219,7 +219,7 @@ static void test_read_memory(void **state)
 	memset(area, 0xa5, 2 * page);
 	assert_int_equal(munmap(area + 2 * page, page), 0);
 	child = start_child("memory");
-	memset(area, 0, 2 * page); /* ours; the child has its copy */
+	memset(area, 0, 2 * page); /* ours; the child has a copy */
 	assert_int_equal(proc_read_memory(child, (uintptr_t)area, buf, sizeof(buf)), sizeof(buf));
 	assert_int_equal(buf[0], 0xa5);
 	assert_int_equal(proc_read_memory(child, (uintptr_t)area + 2 * page - 100, buf, 256), 100);
@@ -276,7 +276,7 @@ static void test_open_mapping(void **state)
 	assert_int_equal(test.byte, 'Q');
 	unlink(name);
 	close(fd);
-	if (geteuid() == 0) { /* a deleted file has no name for others to find it by */
+	if (geteuid() == 0) { /* without map_files, a deleted file can't be found */
 		test.byte = 0;
 		assert_int_equal(proc_maps_each(getpid(), open_at, &test), 1);
 		assert_int_equal(test.result, 0);

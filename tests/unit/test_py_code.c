@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* py_code.c against the interpreters' own answers.
+/* py_code.c against the answers of the interpreters themselves.
  *
- * data/py_code_cases.txt holds line tables of real code objects of CPython 3.6 to 3.15
- * with what PyCode_Addr2Line said of them; gen_code_cases.py wrote it and has its format.
- * PYMEM_TEST_DATA names the folder of that file if it is not tests/unit/data.
- */
+ * data/py_code_cases.txt has line tables of real code objects of CPython 3.6 to 3.15, with what
+ * PyCode_Addr2Line() returned for them. gen_code_cases.py writes the file and describes its format.
+ * PYMEM_TEST_DATA names its folder if that is not tests/unit/data. */
 #include <errno.h>
 #include <limits.h>
 #include <setjmp.h>
@@ -45,7 +44,7 @@ static void parse_table(struct golden *golden, const char *hex)
 	size_t len = strcmp(hex, ".") ? strlen(hex) / 2 : 0;
 	unsigned byte;
 
-	/* Exactly as large as the table: the sanitizer sees each read past its end. */
+	/* Exactly as large as the table, so that the sanitizer sees each read beyond its end. */
 	golden->code.linetable = malloc(len ? len : 1);
 	assert_non_null(golden->code.linetable);
 	golden->code.linetable_len = len;
@@ -119,7 +118,7 @@ static void check_lines(struct golden *golden, void *arg)
 		assert_int_equal(py_code_line(&golden->code, offset), answer_at(golden, offset));
 	assert_int_equal(py_code_line(&golden->code, -1), golden->code.first_line);
 	assert_int_equal(py_code_line(&golden->code, -2), golden->code.first_line);
-	/* co_lnotab does not say where the code ends. */
+	/* co_lnotab does not tell where the code ends. */
 	if (!(golden->code.line_flags & PY_LINES_LNOTAB))
 		assert_int_equal(past, -ENODATA);
 	cases[golden->minor]++;
@@ -135,7 +134,7 @@ static void test_interpreters_agree(void **state)
 		assert_true(cases[minor] >= 50);
 }
 
-/* What the corpus must contain, or the test above proves little. */
+/* What must occur in the corpus; without it the test above would prove little. */
 struct coverage {
 	unsigned kinds[16], backward, no_line, line_zero, far;
 };
@@ -167,7 +166,7 @@ static void test_corpus_is_rich(void **state)
 	(void)state;
 	each_golden(count_features, &seen);
 	for (unsigned kind = 0; kind < 16; kind++)
-		if (kind != 9) /* columns 72 to 79: rare, and of no matter to lines */
+		if (kind != 9) /* columns 72 to 79: rare, and without meaning for lines */
 			assert_true(seen.kinds[kind] > 0);
 	assert_true(seen.backward > 100);
 	assert_true(seen.no_line > 0);
@@ -224,20 +223,20 @@ static void test_malformed(void **state)
 	const uint32_t locations = PY_LINES_LOCATIONS;
 
 	(void)state;
-	/* An entry that does not begin like one. */
+	/* A byte that begins no entry. */
 	assert_int_equal(line_of(locations, 1, "\x50", 1, 0), -ENODATA);
-	/* A change of line that never ends, is cut, or runs into the next entry. */
+	/* A change of line that never ends, is cut off, or runs into the next entry. */
 	assert_int_equal(line_of(locations, 1, "\xe8\x7f\x7f\x7f\x7f\x7f\x7f\x01", 8, 0), -ENODATA);
 	assert_int_equal(line_of(locations, 1, "\xe8\x7f", 2, 0), -ENODATA);
 	assert_int_equal(line_of(locations, 1, "\xe8", 1, 0), -ENODATA);
 	assert_int_equal(line_of(locations, 1, "\xe8\x41\xf8\x00", 4, 0), -ENODATA);
-	/* Lines beyond what an int holds, both ways. */
+	/* Lines that an int can't hold, positive and negative. */
 	assert_int_equal(line_of(locations, INT_MAX, "\xe8\x02", 2, 0), -ENODATA);
 	assert_int_equal(line_of(locations, INT_MIN, "\xe8\x03", 2, 0), -ENODATA);
 	assert_int_equal(line_of(PY_LINES_LNOTAB, 1, "\x00\x80\x02\x00", 4, 0), -ENODATA);
 	assert_int_equal(line_of(PY_LINES_LINETABLE, 1, "\x02\x81", 2, 0), -ENODATA);
 	assert_int_equal(line_of(PY_LINES_LNOTAB, -5, "", 0, -1), -ENODATA);
-	/* An odd length, an empty table, no known encoding. */
+	/* An odd length, an empty table, an unknown encoding. */
 	assert_int_equal(line_of(PY_LINES_LINETABLE, 1, "\x02", 1, 0), -ENODATA);
 	assert_int_equal(line_of(PY_LINES_LNOTAB, 7, "", 0, INT_MAX), 7);
 	assert_int_equal(line_of(locations, 7, "", 0, 0), -ENODATA);
@@ -251,11 +250,11 @@ static void test_no_line(void **state)
 	assert_int_equal(line_of(PY_LINES_LOCATIONS, 3, "\xf8\xd9\x00\x00", 4, 2), 4);
 	assert_int_equal(line_of(PY_LINES_LINETABLE, 3, "\x02\x80\x02\x01", 4, 0), 0);
 	assert_int_equal(line_of(PY_LINES_LINETABLE, 3, "\x02\x80\x02\x01", 4, 2), 4);
-	/* Zero-length entries only move the line. */
+	/* Entries of length 0 only change the line. */
 	assert_int_equal(line_of(PY_LINES_LINETABLE, 3, "\x00\x7f\x02\x01", 4, 0), 131);
 }
 
-/* A long table of `entries` of each encoding, some of them without a line. */
+/* A long table of `entries` in that encoding; some have no line. */
 static size_t long_table(uint32_t flags, size_t entries, unsigned char **table)
 {
 	unsigned char *at = *table = malloc(entries * 3);
@@ -269,7 +268,7 @@ static size_t long_table(uint32_t flags, size_t entries, unsigned char **table)
 			*at++ = 2;
 			*at++ = i % 11 ? 1 : 0x80;
 		} else {
-			*at++ = i % 11 ? 0xd8 : 0xf8; /* one line on (kind 11), or none */
+			*at++ = i % 11 ? 0xd8 : 0xf8; /* the next line (kind 11), or none */
 			if (i % 11) {
 				*at++ = 1;
 				*at++ = 2;
@@ -279,7 +278,7 @@ static size_t long_table(uint32_t flags, size_t entries, unsigned char **table)
 	return at - *table;
 }
 
-/* With its marks a long table says what it says without them, and so does one that is cut. */
+/* With marks, a long table gives the same lines as without, also if it is truncated. */
 static void test_index(void **state)
 {
 	const uint32_t flags[] = {PY_LINES_LNOTAB, PY_LINES_LINETABLE, PY_LINES_LOCATIONS};
@@ -305,7 +304,7 @@ static void test_index(void **state)
 	}
 }
 
-/* A table that goes wrong has no marks behind that, and a short one none at all. */
+/* A malformed table has no marks behind its error, and a short one has none at all. */
 static void test_index_malformed(void **state)
 {
 	struct py_code code = {.first_line = 3, .line_flags = PY_LINES_LOCATIONS};
@@ -323,8 +322,8 @@ static void test_index_malformed(void **state)
 	py_code_fini(&code);
 }
 
-/* Instructions before the first with a line are the prologue; those without one behind it, and a
- * module's line 0, are told apart. */
+/* Instructions before the first one with a line are the prologue. Later ones without a line are
+ * not, nor is line 0 of a module. */
 static void test_prologue(void **state)
 {
 	/* Two units without a line, one on line 3, one without, one on line 4. */
@@ -367,7 +366,7 @@ static void test_unicode(void **state)
 	assert_decodes("spam", 4, 4, 1, "spam");
 	assert_decodes("", 0, 0, 1, "");
 	assert_decodes("a\0b\xf6\xff", 5, 5, 1, "a\ufffdb\u00f6\u00ff");
-	/* A surrogate pair is two lone surrogates: str never holds pairs. */
+	/* A surrogate pair is two lone surrogates: a str never has pairs. */
 	assert_decodes(two, sizeof(two), 6, 2, "z\u76ee\ufffd\ufffd\ufffd\ufffd");
 	assert_decodes(four, sizeof(four), 6, 4, "\U0001f40d\U0010ffff\ufffd\ufffd\ufffd\u20ac");
 	assert_decodes("spam", 4, 5, 1, "spam\u2026");
@@ -379,7 +378,7 @@ static void test_unicode(void **state)
 			assert_null(py_unicode_decode("spam", 4, 1, kind));
 }
 
-/* PEP 383: bytes of a file's name that are no UTF-8 are themselves again. */
+/* PEP 383: bytes of a file name that are not UTF-8 become these bytes again. */
 static void test_path(void **state)
 {
 	const uint16_t name[] = {'/', 0xdcff, 0xe9, 0xdc80, 0xdc7f, 0xdd00, 'x'};

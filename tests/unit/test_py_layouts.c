@@ -1,10 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* py_layouts.c against what CPython's headers say, and against hostile offsets.
+/* py_layouts.c against CPython's headers, and with hostile offsets.
  *
- * py_debug_offsets.h (generated) has, for each build, the offsets that it publishes and
- * the layout that offsetof gives: the two must lead to the same record. Live processes
- * are check_layouts.py's.
- */
+ * py_debug_offsets.h (generated) has, for each build, the offsets that it publishes and the layout
+ * that offsetof gives. Both must lead to the same record. check_layouts.py asks live processes. */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -24,7 +22,7 @@
 
 static int from_words(const uint64_t *words, size_t count, struct py_layout *layout)
 {
-	/* An exact copy, so that the sanitizer sees a read past the end. */
+	/* An exact copy, so that the sanitizer sees a read beyond the end. */
 	void *copy = malloc(count * sizeof(*words));
 	int err;
 
@@ -119,7 +117,7 @@ static void test_unknown_versions(void **state)
 	assert_int_equal(with_word(c, WORD_THREADED, 1ull << 32, &layout), -EINVAL);
 }
 
-/* Whatever one word becomes, the layout is either refused or still sound. */
+/* Whatever one word is changed to, the layout is refused or still valid. */
 static void test_hostile_words(void **state)
 {
 	static const uint64_t values[] = {0,	  1,	   7,	     255,	 0xfffe,
@@ -148,7 +146,7 @@ static void test_hostile_words(void **state)
 				assert_int_equal(layout.code_bytecode % 2, 0);
 			}
 		}
-		/* Every published field that is used, and none that is not, can spoil it. */
+		/* Each published member that is used, and no other, can make it invalid. */
 		assert_int_equal(refused, 22 + (c->layout.version == 0x30f) +
 						  2 * !!(c->layout.flags & PY_TLBC));
 	}

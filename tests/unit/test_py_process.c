@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* py_process.c and cmd_ps.c on live interpreters. Each one says itself what its version is
- * and where its root symbol is (ctypes); what is found from outside must be the same. Needs
- * root for deleted binaries; a compiler and libpython3-dev for the embedding program. */
+/* py_process.c and cmd_ps.c with live interpreters. Each interpreter says itself what its version
+ * is and where its root symbol is (ctypes); what is found from outside must be the same. Deleted
+ * files need root; the embedding program needs a compiler and libpython3-dev. */
 #include <errno.h>
 #include <inttypes.h>
 #include <jansson.h>
@@ -24,7 +24,7 @@ static struct test_pythons pythons;
 static struct py_image_cache *cache;
 static char folder[] = "/tmp/pymem-process-XXXXXX";
 
-/* Prints "PID VERSION ADDRESS" (0: no ctypes) and sleeps until killed. */
+/* Prints "PID VERSION ADDRESS" (0: no ctypes), then sleeps until it is killed. */
 static const char script[] =
 	"import os, sys, time\n"
 	"address = 0\n"
@@ -78,7 +78,7 @@ static void stop(const struct child *child)
 	assert_int_equal(waitpid(child->pid, NULL, 0), child->pid);
 }
 
-/* Identifies a child and holds the result against what the child said. */
+/* Identifies a child and compares the result with what the child said. */
 static void check(const struct child *child, struct py_process *process)
 {
 	int err = py_process_identify(cache, child->pid, process);
@@ -95,7 +95,7 @@ static void check(const struct child *child, struct py_process *process)
 	if (err != 0)
 		return;
 	assert_int_equal(process->layout.version, process->major << 8 | process->minor);
-	/* Whoever can't say its address has at least a first interpreter there. */
+	/* One that can't say its address must at least have a first interpreter there. */
 	if (process->layout.flags & PY_TSTATE_CURRENT)
 		at = process->interp_head_addr;
 	else
@@ -131,7 +131,7 @@ static void path_in_folder(char *path, const char *name)
 	snprintf(path, PATH_MAX, "%s/%s", folder, name);
 }
 
-/* A copied interpreter under another name, deleted once it runs. */
+/* A copy of an interpreter under another name, deleted while it runs. */
 static void test_deleted(void **state)
 {
 	char path[PATH_MAX], command[3 * PATH_MAX];
@@ -188,7 +188,7 @@ static const char embed_source[] = "#include <Python.h>\n"
 				   "	return PyRun_SimpleString(argv[2]);\n"
 				   "}\n";
 
-/* $c: python3-config. $libs: what the modules in the static library need. */
+/* $c: python3-config. $libs: what modules in the static library need. */
 static const char build_setup[] =
 	"export LC_ALL=C; c=/usr/bin/python3-config; libs=$(/usr/bin/python3 -c 'import sysconfig\n"
 	"for name in (\"MODLIBS\", \"LIBS\", \"SYSLIBS\"):\n"
@@ -196,7 +196,7 @@ static const char build_setup[] =
 	"    print(*[word for word in words if word.startswith(\"-l\")])')\n";
 
 /* Debian 13's static library lacks objects that it needs itself (python_hashlib_Hacl_…). No test
- * calls them: a function that aborts takes their place, and what is missing is said. */
+ * calls them: functions that abort replace them. What is missing is printed. */
 static const char build_again[] =
 	"set -- $(sed -n \"s/.*undefined reference to .\\([A-Za-z0-9_]*\\)'.*/\\1/p\" $log | "
 	"sort -u)\n"
@@ -204,7 +204,7 @@ static const char build_again[] =
 	"	{ cat $log; exit 1; }\n"
 	"echo \"# note: the distribution's static libpython lacks $# functions, $1 first\"\n";
 
-/* Builds a program with `flags`; false if that can't be done here. */
+/* Builds a program with `flags`. False: that is impossible here. */
 static bool build_program(char *path, const char *name, const char *text, const char *flags)
 {
 	char source[PATH_MAX], command[8 * PATH_MAX];
@@ -231,7 +231,7 @@ static void test_embedded(void **state)
 		enum py_build_kind kind;
 	} builds[] = {
 		{"embed-shared", "$($c --embed --ldflags)", PY_BUILD_SHARED},
-		/* Exports nothing, stripped of everything: the section name is what is left. */
+		/* Exports nothing and is stripped: only the name of the section is left. */
 		{"embed-static", "-s -pie $($c --configdir)/libpython3*-pic.a $libs",
 		 PY_BUILD_STATIC},
 		{"embed-static-symtab", "-no-pie $($c --configdir)/libpython3*[0-9].a $libs",
@@ -255,8 +255,8 @@ static void test_embedded(void **state)
 	}
 }
 
-/* An interpreter whose objects begin with two more pointers, as far as its file shows: there
- * is no package of one. */
+/* The file of an interpreter whose objects begin with two more pointers. There is no package of
+ * one. */
 static const char traced_source[] =
 	"#include <stdio.h>\n"
 	"#include <unistd.h>\n"
@@ -283,7 +283,7 @@ static void test_trace_refs(void **state)
 	assert_true(process.traces_refs);
 	assert_string_equal(process.version, "3.7.16");
 	stop(&child);
-	/* The same without that symbol is taken for what it says. */
+	/* The same without that symbol is taken for what its version says. */
 	assert_true(build_program(path, "untraced", traced_source,
 				  "-rdynamic -DPyModule_Create2TraceRefs=PyModule_Create2"));
 	start(path, &child);
@@ -292,7 +292,7 @@ static void test_trace_refs(void **state)
 	stop(&child);
 }
 
-/* What each kind of refusal says: of builds that nobody has at hand, as far as their files show. */
+/* The text of each refusal, for files that look like builds which are not at hand. */
 static const char refused_source[] =
 	"#include <stdint.h>\n"
 	"#include <stdio.h>\n"
@@ -357,7 +357,7 @@ static void test_not_python(void **state)
 		assert_int_equal(py_process_identify(cache, 2, &process), -ESRCH);
 }
 
-/* Runs `ps` with these arguments in a child. Output in `buf`, exit status returned. */
+/* Runs `ps` with these arguments in a child. Its output goes to `buf`; returns its exit status. */
 static int run_ps(char *const *argv, char *buf, size_t size)
 {
 	size_t len = 0;

@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* The renderers, against stored outputs and hostile profiles.
+/* The renderers, compared with stored outputs, and with hostile profiles.
  *
- * Stored outputs lie in tests/golden (PYMEM_GOLDEN_DIR says where else); with
- * PYMEM_GOLDEN_UPDATE=1 they are written instead of compared: look at the difference before
- * you keep it. tests/unit/validate_json.py holds the JSON ones against the schema.
- */
+ * Stored outputs are in tests/golden, or in PYMEM_GOLDEN_DIR. With PYMEM_GOLDEN_UPDATE=1 they are
+ * written instead of compared: look at the difference before you keep it.
+ * tests/unit/validate_json.py compares the JSON ones with the schema. */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -37,7 +36,7 @@ static struct rendered render(struct profile *profile, const char *format,
 static const struct golden {
 	const char *name, *format;
 	bool hostile;
-	struct render_options options;
+	struct render_options options; /* sorted by what is resident: that is known */
 } goldens[] = {
 	{"table-unlimited.txt", "table", false, {0}},
 	{"table-200.txt", "table", false, {.width = 200}},
@@ -48,6 +47,8 @@ static const struct golden {
 	{"table-color-100.txt", "table", false, {.width = 100, .color = true, .top = 3}},
 	{"table-freed-80.txt", "table", false, {.width = 80, .sort = MODEL_SORT_FREED, .top = 2}},
 	{"table-peak-60.txt", "table", false, {.width = 60, .sort = MODEL_SORT_PEAK, .top = 2}},
+	{"table-touched-120.txt", "table", false, {.width = 120, .sort = MODEL_SORT_RESIDENT}},
+	{"touched.json", "json", false, {.sort = MODEL_SORT_RESIDENT}},
 	{"table-hostile-100.txt", "table", true, {.width = 100}},
 	{"table-hostile-20.txt", "table", true, {.width = 20}},
 	{"function-unlimited.txt", "table", false, {.function = "sum_of_lists"}},
@@ -70,6 +71,8 @@ static void test_goldens(void **state)
 		profile_init(&profile);
 		if (goldens[i].hostile)
 			profile_fill_hostile(&profile);
+		else if (goldens[i].options.sort == MODEL_SORT_RESIDENT)
+			profile_fill_touched(&profile);
 		else
 			profile_fill(&profile);
 		output = render(&profile, goldens[i].format, goldens[i].options);
@@ -97,14 +100,16 @@ static void test_hostile(void **state)
 								.function = functions[f],
 								.live = w % 2});
 			golden_harmless(&output, f ? 0 : widths[w]);
-			/* 10 KB names and marks without end are bounded too. */
+			/* Names of 10 KB, and marks without end, are bounded too. */
 			assert_true(output.size < 40000);
 			free(output.text);
 		}
 	}
-	output = render(&profile, "json", (struct render_options){0});
-	golden_harmless(&output, 0);
-	free(output.text);
+	for (size_t i = 0; renderers[i]; i++) {
+		output = render(&profile, renderers[i]->name, (struct render_options){0});
+		golden_harmless(&output, 0);
+		free(output.text);
+	}
 	profile_fini(&profile);
 }
 
@@ -126,7 +131,7 @@ static void test_widths(void **state)
 		golden_harmless(&output, width);
 		free(output.text);
 	}
-	/* Too narrow to be of use, but it ends. */
+	/* Too narrow to be useful, but it must not hang or crash. */
 	for (width = 1; width < 40; width++) {
 		output = render(&profile, "table", (struct render_options){.width = width});
 		golden_harmless(&output, 0);
@@ -160,7 +165,7 @@ static void test_unknown_function(void **state)
 	profile_fini(&profile);
 }
 
-/* What the kernel reports and what adds up differ: said, not hidden. */
+/* A difference between what the kernel reports and the sum of the figures is shown. */
 static void test_imbalance(void **state)
 {
 	struct profile profile;
@@ -182,40 +187,41 @@ static const struct model_location *place(struct profile *profile, const char *f
 	return model_location(profile->model, "/srv/app/mprun_demo.py", function, line, first);
 }
 
-/* The exact engine prints memory_profiler's own table, to the column: one row per line of the
- * source, with what comprehensions on it add to its runs and, as far as it is not in the
- * function's own, to its increment. */
+/* With the exact engine, the table is memory_profiler's own, column by column. Each source line has
+ * one row. Comprehensions on it add to its runs, and to its increment if that is not part of the
+ * function's own. */
 #define LISTCOMP "sum_of_lists.<locals>.<listcomp>"
 
 /* What the exact engine saw of the profile's function. */
 static void add_runs(struct profile *profile)
 {
-	struct pymem_line calls = {.runs = 1, .usage_pages = 9984},
-			  /* One run inside another, and 256 pages of an item outside the list. */
+	struct pymem_line
+		calls = {.runs = 1, .usage_pages = 9984},
+		/* One run inside another one, and 256 pages of an item outside the list. */
 		lists = {.runs = 5,
 			 .usage_pages = 18406,
 			 .pages = 6600,
 			 .once_pages = 6502,
 			 .row_pages = 6502},
-			  items = {.runs = 1000000,
-				   .usage_pages = 18400,
-				   .pages = 6400,
-				   .once_pages = 6400,
-				   .row_pages = 256},
-			  frees = {.runs = 5,
-				   .usage_pages = 11904,
-				   .pages = -6502,
-				   .once_pages = -6502,
-				   .gc_pages = -6502,
-				   .collections = 2},
-			  module = {.runs = 1, .usage_pages = 5000, .pages = 9, .once_pages = 9};
+		items = {.runs = 1000000,
+			 .usage_pages = 18400,
+			 .pages = 6400,
+			 .once_pages = 6400,
+			 .row_pages = 256},
+		frees = {.runs = 5,
+			 .usage_pages = 11904,
+			 .pages = -6502,
+			 .once_pages = -6502,
+			 .gc_pages = -6502,
+			 .collections = 2},
+		module = {.runs = 1, .usage_pages = 5000, .pages = 9, .once_pages = 9};
 	struct model_process *p = profile->model->processes[0];
 
 	model_add_runs(profile->model, p, place(profile, "sum_of_lists", 1, 1), &calls);
 	model_add_runs(profile->model, p, place(profile, "sum_of_lists", 4, 1), &lists);
 	model_add_runs(profile->model, p, place(profile, LISTCOMP, 4, 4), &items);
 	model_add_runs(profile->model, p, place(profile, "sum_of_lists", 6, 1), &frees);
-	/* The line on which the module ran the def is no line of the function. */
+	/* The line on which the module ran the def does not belong to the function. */
 	model_add_runs(profile->model, p, place(profile, "<module>", 1, 1), &module);
 	assert_int_equal(model_compute(profile->model), 0);
 }
@@ -257,7 +263,7 @@ static void test_lines_engine(void **state)
 	profile_fini(&profile);
 }
 
-/* Of a function with more lines than are shown, those that changed something are, wherever. */
+/* If a function has too many lines, those that changed something are shown, wherever they are. */
 static void test_long_function(void **state)
 {
 	const struct pymem_line nothing = {.runs = 3}, something = {.runs = 1,
@@ -307,7 +313,7 @@ static void test_json_adds_up(void **state)
 	assert_int_equal(output.err, 0);
 	root = json_loads(output.text, 0, NULL);
 	assert_non_null(root);
-	/* The one that changed most comes first, though it is the other's child. */
+	/* The process that changed most comes first, though it is a child of the other. */
 	process = json_array_get(json_object_get(root, "processes"), 0);
 	assert_int_equal(json_integer_value(json_object_get(process, "pid")), 4720);
 	process = json_array_get(json_object_get(root, "processes"), 1);
@@ -315,7 +321,8 @@ static void test_json_adds_up(void **state)
 		json_integer_value(json_object_get(line, "increment_bytes"));
 	json_object_foreach(json_object_get(process, "lost_bytes"), name, loss) lost +=
 		json_integer_value(loss);
-	assert_int_equal(json_array_size(json_object_get(process, "lines")), 9); /* -n or not */
+	assert_int_equal(json_array_size(json_object_get(process, "lines")),
+			 9); /* -n does not matter */
 	assert_int_equal(json_object_size(json_object_get(process, "lost_bytes")),
 			 PYMEM_LOSS_COUNT);
 	assert_int_equal(sum, json_integer_value(json_object_get(process, "charged_bytes")));
@@ -327,8 +334,8 @@ static void test_json_adds_up(void **state)
 	profile_fini(&profile);
 }
 
-/* Processes that are only in a sum are in the table and in JSON. */
-static void test_rest(void **state)
+/* Processes that were gathered are in the table and in JSON as a sum. */
+static void test_gathered(void **state)
 {
 	struct profile profile;
 	struct rendered output;
@@ -375,7 +382,7 @@ static void test_empty(void **state)
 	profile_fini(&profile);
 }
 
-/* A full disk is an error of the renderer, whatever the stream's buffer hid. */
+/* A full disk is an error of the renderer, even if the stream has buffered its output. */
 static void test_stream_errors(void **state)
 {
 	static const char *const functions[] = {NULL, "sum_of_lists"};
@@ -390,11 +397,13 @@ static void test_stream_errors(void **state)
 	profile_fill(&profile);
 	for (i = 0; renderers[i]; i++) {
 		for (f = 0; f < 2; f++) {
-			for (buffered = 0; buffered < 2; buffered++) {
+			for (buffered = 0; buffered < 3; buffered++) {
 				out = fopen("/dev/full", "w");
 				assert_non_null(out);
-				if (!buffered)
-					setvbuf(out, small, _IOFBF, sizeof(small));
+				if (buffered < 2)
+					setvbuf(out, buffered ? small : NULL,
+						buffered ? _IOFBF : _IONBF,
+						buffered ? sizeof(small) : 0);
 				options.function = functions[f];
 				assert_int_equal(renderers[i]->emit(out, profile.model, &options),
 						 -ENOSPC);
@@ -405,9 +414,29 @@ static void test_stream_errors(void **state)
 	profile_fini(&profile);
 }
 
+static bool has_golden(const char *format, bool hostile)
+{
+	size_t i;
+
+	for (i = 0; i < sizeof(goldens) / sizeof(goldens[0]); i++) {
+		if (!strcmp(goldens[i].format, format) && goldens[i].hostile == hostile)
+			return true;
+	}
+	return false;
+}
+
+/* Each format is found by its name, which no other has, and has outputs to compare with. */
 static void test_registry(void **state)
 {
+	size_t i;
+
 	(void)state;
+	for (i = 0; renderers[i]; i++) {
+		assert_ptr_equal(renderer_find(renderers[i]->name), renderers[i]);
+		if (!has_golden(renderers[i]->name, false) || !has_golden(renderers[i]->name, true))
+			fail_msg("%s: no golden output, or none of the hostile profile",
+				 renderers[i]->name);
+	}
 	assert_ptr_equal(renderer_find("table"), &render_table);
 	assert_ptr_equal(renderer_find("json"), &render_json);
 	assert_null(renderer_find("yaml"));
@@ -421,7 +450,7 @@ int main(void)
 		cmocka_unit_test(test_widths),	      cmocka_unit_test(test_unknown_function),
 		cmocka_unit_test(test_imbalance),     cmocka_unit_test(test_lines_engine),
 		cmocka_unit_test(test_long_function), cmocka_unit_test(test_json_adds_up),
-		cmocka_unit_test(test_rest),	      cmocka_unit_test(test_empty),
+		cmocka_unit_test(test_gathered),      cmocka_unit_test(test_empty),
 		cmocka_unit_test(test_stream_errors), cmocka_unit_test(test_registry),
 	};
 

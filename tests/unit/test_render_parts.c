@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* What renderers are made of: sizes, and places shortened to a number of columns. */
+/* The parts of renderers: sizes, and places shortened to a number of columns. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* report/: from a table of counts to lines and losses. Of each image, charged + lost = change of
- * RSS: while it runs, when it has ended, and when more comes after that. Notes are
- * test_report_notes.c's, sinks of stacks test_stack_sink.c's.
- */
+/* report/: from a table of counts to lines and losses. For each image charged + lost = change of
+ * RSS: while it runs, after its end, and if more arrives later. Notes are in test_report_notes.c,
+ * stack sinks in test_stack_sink.c. */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -13,39 +12,14 @@
 #include <cmocka.h>
 #include <unistd.h>
 
-#include "counts_table.h"
-#include "report/report.h"
-
-#define ENDED_BYTES (64u << 20)
-
-struct given {
-	struct counts_table table;
-	struct report *report;
-	int64_t page;
-};
+#include "report_fixture.h"
 
 static int setup(void **state)
 {
-	struct given *g = calloc(1, sizeof(*g));
-
-	if (!g)
-		return -1;
-	g->page = sysconf(_SC_PAGESIZE);
-	g->report = report_new(table_counts(&g->table), 100.0, ENDED_BYTES, false, NULL);
-	*state = g;
-	return g->report ? 0 : -1;
+	return given_setup(state, 100.0);
 }
 
-static int teardown(void **state)
-{
-	struct given *g = *state;
-
-	report_free(g->report);
-	free(g);
-	return 0;
-}
-
-/* An image whose RSS has changed by `change` pages, of which `lost` are lost by its record. */
+/* An image whose RSS has changed by `change` pages; its record has lost `lost` of them. */
 static struct table_image *give_image(struct given *g, uint32_t id, int64_t change, int64_t lost)
 {
 	struct table_image *row = table_add_image(&g->table, id);
@@ -77,7 +51,7 @@ static const struct model_process *process(const struct model *model, uint32_t i
 	return NULL;
 }
 
-/* The pages that are charged + lost without being changed; 0: conserved. */
+/* Pages of charged + lost beyond the change; 0: conserved. */
 static int64_t excess(const struct given *g, const struct model_process *p)
 {
 	assert_non_null(p);
@@ -114,7 +88,7 @@ static void test_charged(void **state)
 	stack = table_add_stack(&g->table, 1, 10, 2, 8);
 	stack->vmcalls.calls[PYMEM_VMCALL_MMAP] = 3;
 	stack->has_vmcalls = true;
-	/* The same, by a thread. */
+	/* The same, from a thread. */
 	table_add_stack(&g->table, 1, 10, 2, 4)->thread = true;
 	table_add_stack(&g->table, 1, 20, 1, 1);
 	g->table.facts.end = 105.5;
@@ -134,7 +108,7 @@ static void test_charged(void **state)
 	assert_false(p->exited);
 }
 
-/* What has no frames is lost, and not charged to anybody. */
+/* Amounts without frames are lost and charged to nobody. */
 static void test_undelivered(void **state)
 {
 	struct given *g = *state;
@@ -156,7 +130,7 @@ static void test_undelivered(void **state)
 	assert_int_equal(lost_pages(g, p, PYMEM_LOSS_CODE_QUOTA), 6);
 }
 
-/* A final report has no excuse: it shows what does not add up. */
+/* A final report shows what does not add up. */
 static void test_unaccounted(void **state)
 {
 	struct given *g = *state;
@@ -169,7 +143,7 @@ static void test_unaccounted(void **state)
 	assert_int_equal(lost_pages(g, p, PYMEM_LOSS_UNSETTLED), 0);
 }
 
-/* A live one has: it reads what changes meanwhile. What it lacked comes with the next one. */
+/* A live report is read while things change. What it lacks comes with the next one. */
 static void test_unsettled(void **state)
 {
 	struct given *g = *state;
@@ -191,7 +165,7 @@ static void test_unsettled(void **state)
 	assert_int_equal(lost_pages(g, p, PYMEM_LOSS_UNSETTLED), 0);
 }
 
-/* It ended, and that was not seen any more: what its threads had collected is gone with them. */
+/* It ended after the detaching. What its threads had collected is gone with them. */
 static void test_ended_unseen(void **state)
 {
 	struct given *g = *state;
@@ -206,7 +180,7 @@ static void test_ended_unseen(void **state)
 	assert_int_equal(excess(g, process(built(g, true), 2)), -9);
 }
 
-/* Lines of what has ended stay in all reports to come; its counts are taken once. */
+/* Lines of finished images are in all later reports. Their counts are taken once. */
 static void test_finish_ended(void **state)
 {
 	struct given *g = *state;
@@ -235,7 +209,7 @@ static void test_finish_ended(void **state)
 	}
 }
 
-/* A thread of a process that has ended adds what it has when it is given a CPU again. */
+/* A thread of an ended process adds what it has when it gets a CPU again. */
 static void test_late(void **state)
 {
 	struct given *g = *state;
@@ -244,20 +218,20 @@ static void test_late(void **state)
 	give_image(g, 1, 9, 0)->image.ended = true;
 	table_add_stack(&g->table, 1, 10, 1, 4);
 	assert_int_equal(report_finish_ended(g->report, false), 0);
-	/* It has not added it yet: it is missing, and it may still come. */
+	/* It has not added it yet: it is missing, but may still come. */
 	table_add_stack(&g->table, 1, 20, 1, 3)->thread = true;
 	p = process(built(g, false), 1);
 	assert_int_equal(excess(g, p), 0);
 	assert_int_equal(lost_pages(g, p, PYMEM_LOSS_UNSETTLED), 5);
 	assert_int_equal(lost_pages(g, p, PYMEM_LOSS_UNDELIVERED), 0);
-	/* Another one has: the counts are taken, once. */
+	/* Another thread has added it: the counts are taken, once. */
 	table_add_stack(&g->table, 1, 10, 1, 2);
 	p = process(built(g, false), 1);
 	assert_true(g->table.stacks[2].gone);
 	assert_int_equal(excess(g, p), 0);
 	assert_int_equal(lost_pages(g, p, PYMEM_LOSS_UNSETTLED), 3);
 	assert_int_equal(lost_pages(g, p, PYMEM_LOSS_UNDELIVERED), 2);
-	/* Nothing more comes: what the thread still has is lost too. */
+	/* Nothing comes after this: what the thread still has is lost, too. */
 	p = process(built(g, true), 1);
 	assert_int_equal(excess(g, p), 0);
 	assert_int_equal(lost_pages(g, p, PYMEM_LOSS_UNSETTLED), 0);
@@ -265,7 +239,7 @@ static void test_late(void **state)
 	assert_int_equal(line(p, 10)->increment_bytes, 4 * g->page);
 }
 
-/* Figures of an image that the report does not have, and had not, are nobody's, and stay. */
+/* Figures of an image that was never in the report belong to nobody and stay. */
 static void test_of_nobody(void **state)
 {
 	struct given *g = *state;
@@ -280,8 +254,8 @@ static void test_of_nobody(void **state)
 	assert_false(g->table.stacks[0].gone);
 }
 
-/* Of many that have ended, those that changed least are only in a sum, with what comes late. */
-static void test_rest(void **state)
+/* Of many ended images, those that changed least are gathered, with what arrives late. */
+static void test_gathered(void **state)
 {
 	struct given *g = *state;
 	struct model *model;
@@ -312,7 +286,7 @@ static void test_rest(void **state)
 	assert_int_equal(change, (50 * 51 / 2 + 100) * g->page);
 }
 
-/* What was held could not run Python before it was identified. */
+/* A held image could not run Python before it was identified. */
 static void test_held(void **state)
 {
 	struct given *g = *state;
@@ -329,7 +303,7 @@ static void test_held(void **state)
 	assert_int_equal(excess(g, p), 0);
 }
 
-/* Runs of a line; what a function takes before its first line is on the row of that. */
+/* Runs of a line. What a function takes before its first line is added to the row of that. */
 static void test_runs(void **state)
 {
 	struct given *g = *state;
@@ -378,7 +352,7 @@ static uint64_t next_random(uint64_t *seed)
 	return *seed;
 }
 
-/* Something happens to an image: RSS changes, and a stack, a thread or a loss has it. */
+/* Something happens to an image: its RSS changes; a stack, a thread or a loss gets the amount. */
 static void change(struct given *g, struct table_image *row, uint64_t *seed)
 {
 	int64_t pages = (int64_t)(next_random(seed) % 41) - 20;
@@ -387,7 +361,7 @@ static void change(struct given *g, struct table_image *row, uint64_t *seed)
 	if (what >= 6 || g->table.stack_count == TABLE_ROWS) {
 		row->record.lost_pages[next_random(seed) % PYMEM_LOSS_UNSETTLED] += pages;
 	} else {
-		/* Each amount a row of its own: equal keys add up. */
+		/* Each amount has a row of its own; equal keys add up. */
 		table_add_stack(&g->table, row->image.id, 1 + next_random(seed) % 9,
 				next_random(seed) % (TABLE_DEPTH + 1), pages)
 			->thread = what == 5;
@@ -405,8 +379,8 @@ static int64_t line_bytes(const struct model_process *p)
 	return bytes;
 }
 
-/* The table is not read while it changes: nothing is unsettled but what threads of those that have
- * ended have still to add. */
+/* The table does not change while it is read. So only what threads of ended images have not added
+ * yet is unsettled. */
 static void check_all(struct given *g, struct model *model, bool final)
 {
 	size_t i;
@@ -465,19 +439,19 @@ static void test_any_history(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(test_charged, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_undelivered, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_unaccounted, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_unsettled, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_ended_unseen, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_finish_ended, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_late, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_of_nobody, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_rest, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_held, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_runs, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_source_fails, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_any_history, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_charged, setup, given_teardown),
+		cmocka_unit_test_setup_teardown(test_undelivered, setup, given_teardown),
+		cmocka_unit_test_setup_teardown(test_unaccounted, setup, given_teardown),
+		cmocka_unit_test_setup_teardown(test_unsettled, setup, given_teardown),
+		cmocka_unit_test_setup_teardown(test_ended_unseen, setup, given_teardown),
+		cmocka_unit_test_setup_teardown(test_finish_ended, setup, given_teardown),
+		cmocka_unit_test_setup_teardown(test_late, setup, given_teardown),
+		cmocka_unit_test_setup_teardown(test_of_nobody, setup, given_teardown),
+		cmocka_unit_test_setup_teardown(test_gathered, setup, given_teardown),
+		cmocka_unit_test_setup_teardown(test_held, setup, given_teardown),
+		cmocka_unit_test_setup_teardown(test_runs, setup, given_teardown),
+		cmocka_unit_test_setup_teardown(test_source_fails, setup, given_teardown),
+		cmocka_unit_test_setup_teardown(test_any_history, setup, given_teardown),
 	};
 
 	return cmocka_run_group_tests_name("report", tests, NULL, NULL);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* report_notes.c: each fact that is no figure has its sentence, and without facts there is none. */
+/* report_notes.c: each fact that is no figure has its sentence. Without such facts there are no
+ * notes. */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -10,32 +11,11 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "counts_table.h"
-#include "report/report.h"
-
-struct given {
-	struct counts_table table;
-	struct report *report;
-};
+#include "report_fixture.h"
 
 static int setup(void **state)
 {
-	struct given *g = calloc(1, sizeof(*g));
-
-	if (!g)
-		return -1;
-	g->report = report_new(table_counts(&g->table), 0, 64 << 20, false, NULL);
-	*state = g;
-	return g->report ? 0 : -1;
-}
-
-static int teardown(void **state)
-{
-	struct given *g = *state;
-
-	report_free(g->report);
-	free(g);
-	return 0;
+	return given_setup(state, 0);
 }
 
 static const struct model *built(struct given *g)
@@ -46,7 +26,7 @@ static const struct model *built(struct given *g)
 	return model;
 }
 
-/* All notes are these, in this order; NULL ends them. */
+/* The notes must be exactly these, in this order; NULL ends the list. */
 static void expect(struct given *g, const char *const *texts)
 {
 	const struct model *model = built(g);
@@ -123,7 +103,7 @@ static void test_unexamined(void **state)
 		      "examined: sh, env, ls, cat, perhaps others");
 }
 
-/* What the source says itself comes where it belongs: the kernel's first, the probes' later. */
+/* Notes of the source have their place: the kernel's come first, those of probes later. */
 static void test_order(void **state)
 {
 	static const char *const texts[] = {
@@ -144,8 +124,7 @@ static void test_order(void **state)
 	expect(g, texts);
 }
 
-/* Runs of a line whose code object never came are counted with the events that the kernel side
- * could not name. */
+/* Runs of a line whose code object never arrived are added to the events without a line. */
 static void test_line_events(void **state)
 {
 	static const char *const causes[] = {
@@ -186,7 +165,7 @@ static void test_engine(void **state)
 	table_add_image(&g->table, 10)->image.lines = true;
 	g->table.images[i].image.lines_late = true;
 	expect(g, texts);
-	/* They are the same, and counted once, when the images have ended. */
+	/* After the images have ended, the notes are the same, and each is counted once. */
 	for (i = 0; i < g->table.image_count; i++)
 		g->table.images[i].image.ended = true;
 	assert_int_equal(report_finish_ended(g->report, true), 0);
@@ -219,7 +198,7 @@ static void test_quotas(void **state)
 	expect(g, texts);
 }
 
-/* Of many that have ended, the first notes are kept, and the number of the other processes. */
+/* Of many ended images, the first notes are kept, and the number of the others. */
 static void test_many_quotas(void **state)
 {
 	struct given *g = *state;
@@ -259,8 +238,8 @@ static void test_skips(void **state)
 	assert_string_equal(model->skips[1].reason, "is odd");
 }
 
-/* Children are looked for when the report has been built. What was not looked at is said, also of
- * who has no unwatched child that is known. */
+/* Children are looked for after the report was built. If the search was not complete, a note says
+ * so, also for a process without a known unwatched child. */
 static void test_unwatched(void **state)
 {
 	struct counts_unwatched late = {.parent = 5, .late = true};
@@ -281,7 +260,7 @@ static void test_unwatched(void **state)
 			    "whether Pythons among them are not watched is not known");
 }
 
-/* Why callers are missing; it stays known when the image has ended. */
+/* Why callers are missing. It is remembered after the image's end. */
 static void test_cut(void **state)
 {
 	static const char *const causes[] = {
@@ -309,7 +288,7 @@ static void test_cut(void **state)
 	}
 }
 
-/* A user whose processes met a quota together is named once. */
+/* A user whose processes reached a quota together is named once. */
 static void test_users(void **state)
 {
 	const char *const texts[] = {
@@ -331,7 +310,7 @@ static void test_users(void **state)
 	expect(g, texts);
 }
 
-/* Of more users than are told by name it is said that there are others, once, in each report. */
+/* If there are more users than can be named, each report says once that there are others. */
 static void test_many_users(void **state)
 {
 	struct given *g = *state;
@@ -368,20 +347,20 @@ static void test_unwatched_writes(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(test_none, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_counts, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_unexamined, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_order, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_line_events, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_engine, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_quotas, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_many_quotas, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_skips, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_unwatched, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_cut, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_users, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_many_users, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_unwatched_writes, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_none, setup, given_teardown),
+		cmocka_unit_test_setup_teardown(test_counts, setup, given_teardown),
+		cmocka_unit_test_setup_teardown(test_unexamined, setup, given_teardown),
+		cmocka_unit_test_setup_teardown(test_order, setup, given_teardown),
+		cmocka_unit_test_setup_teardown(test_line_events, setup, given_teardown),
+		cmocka_unit_test_setup_teardown(test_engine, setup, given_teardown),
+		cmocka_unit_test_setup_teardown(test_quotas, setup, given_teardown),
+		cmocka_unit_test_setup_teardown(test_many_quotas, setup, given_teardown),
+		cmocka_unit_test_setup_teardown(test_skips, setup, given_teardown),
+		cmocka_unit_test_setup_teardown(test_unwatched, setup, given_teardown),
+		cmocka_unit_test_setup_teardown(test_cut, setup, given_teardown),
+		cmocka_unit_test_setup_teardown(test_users, setup, given_teardown),
+		cmocka_unit_test_setup_teardown(test_many_users, setup, given_teardown),
+		cmocka_unit_test_setup_teardown(test_unwatched_writes, setup, given_teardown),
 	};
 
 	return cmocka_run_group_tests_name("report_notes", tests, NULL, NULL);

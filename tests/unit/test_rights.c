@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* os/rights.c, with processes that are there: what a user is allowed within a user namespace of his
- * own allows nothing here.
- */
+/* os/rights.c with real processes: what a user is allowed in a user namespace of its own gives no
+ * right here. */
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
@@ -96,13 +95,13 @@ static void test_user_namespaces(void **state)
 		skip();
 	fd = mkstemp(path);
 	assert_true(fd >= 0);
-	/* Another user's, so that root needs its capability for it. */
+	/* It belongs to another user, so root needs its capability for it. */
 	assert_int_equal(fchown(fd, USER - 1, USER - 1), 0);
 	close(fd);
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		pid_t pid = begin(cases[i].user, cases[i].own_namespace);
 
-		/* Users may be kept from making one. */
+		/* This machine may not allow users to make one. */
 		if (!pid && cases[i].own_namespace)
 			continue;
 		assert_true(pid);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* The pure parts of the server: what is a request, who may watch what, how much each user
+/* The pure parts of the server: what a valid request is, who may watch what, and how much each user
  * may take. */
 #include <errno.h>
 #include <setjmp.h>
@@ -29,7 +29,7 @@ static const struct pymem_serve_request good = {
 	.start_ticks = 7,
 };
 
-/* Reads a copy of `request`, of exactly `size` bytes, at an odd address. */
+/* Reads a copy of `request` with exactly `size` bytes, at an odd address. */
 static enum pymem_serve_status read_request(struct pymem_serve_request request, size_t size,
 					    struct pymem_serve_request *out)
 {
@@ -83,7 +83,7 @@ static void test_request_bad(void **state)
 	bad = good;
 	bad.version++;
 	assert_int_equal(read_request(bad, sizeof(bad), &r), PYMEM_SERVE_BAD_VERSION);
-	/* Another version's records may have another size. */
+	/* Records of another version may have another size. */
 	assert_int_equal(read_request(bad, 8, &r), PYMEM_SERVE_BAD_VERSION);
 	assert_int_equal(read_request(bad, 50, &r), PYMEM_SERVE_BAD_VERSION);
 	assert_int_equal(read_request(bad, 7, &r), PYMEM_SERVE_BAD_REQUEST);
@@ -106,14 +106,14 @@ static void test_reply(void **state)
 	assert_int_equal(reply.pid, 0);
 	serve_reply_fill(&reply, 1, PYMEM_SERVE_STATE, "pid 3 (\033[31m\nx\177)");
 	assert_string_equal(reply.message, "pid 3 (\\x1b[31m\\nx\\x7f)");
-	/* C1 as bytes and as UTF-8, an override of the direction, and what may be said. */
+	/* C1 as bytes and as UTF-8, an override of the direction, and harmless text. */
 	serve_reply_fill(&reply, 1, PYMEM_SERVE_STATE, "\x9b 2J \xc2\x9b \xe2\x80\xae \xc3\xa4");
 	assert_string_equal(reply.message, "\\x9b 2J \\u009b \\u202e \xc3\xa4");
 	memset(longer, 'x', sizeof(longer) - 1);
 	longer[sizeof(longer) - 1] = '\0';
 	serve_reply_fill(&reply, 1, PYMEM_SERVE_FAILED, longer);
 	assert_int_equal(strlen(reply.message), sizeof(reply.message) - 1);
-	/* No refusal without a word, of a status that is none either. */
+	/* Each status has a text, even an unknown one. */
 	for (unsigned status = 1; status < 12; status++) {
 		serve_reply_fill(&reply, 1, status, NULL);
 		assert_true(strlen(reply.message) > 3);
@@ -143,7 +143,7 @@ static void test_creds(void **state)
 	assert_true(c.permitted == 0x1ffffffffffULL);
 	assert_int_equal(c.tgid, 41);
 	assert_int_equal(c.owner, 9);
-	/* Cut off anywhere before the end of the last line that counts, it is none. */
+	/* Cut anywhere before the end of the last line that counts, it is refused. */
 	len = (size_t)(strstr(text, "CapEff") - text);
 	assert_int_equal(serve_creds_parse(text, len, &c), 0);
 	for (i = 0; i < len; i++) {
@@ -176,7 +176,7 @@ static void test_access(void **state)
 	(void)state;
 	assert_null(serve_access_refusal(&user, &own));
 	assert_null(serve_access_refusal(&root, &own));
-	/* Each ID by itself: setuid and setgid programs differ in one of them. */
+	/* Each ID by itself: setuid and setgid programs differ in only one. */
 	for (i = 0; i < 4; i++) {
 		c = own;
 		c.uids[i] = 0;
@@ -193,13 +193,13 @@ static void test_access(void **state)
 	c.owner = 0; /* not dumpable */
 	assert_non_null(serve_access_refusal(&user, &c));
 	c = own;
-	c.permitted = 0x2000; /* ping */
+	c.permitted = 0x2000; /* as ping has */
 	assert_non_null(serve_access_refusal(&user, &c));
 	c.permitted = 0;
 	assert_null(serve_access_refusal(&user, &c));
 }
 
-/* What anybody has in a namespace of their own is no right elsewhere. */
+/* Capabilities in a namespace of one's own are no rights elsewhere. */
 static void test_access_namespaces(void **state)
 {
 	struct serve_peer peer = user;
@@ -212,13 +212,13 @@ static void test_access_namespaces(void **state)
 	assert_non_null(serve_access_refusal(&peer, &c));
 	c.permitted = 0;
 	assert_null(serve_access_refusal(&peer, &c));
-	/* Not known is not the same. */
+	/* An unknown namespace is not the same one. */
 	c.permitted = 0x400;
 	peer.userns = c.userns = 0;
 	assert_non_null(serve_access_refusal(&peer, &c));
 }
 
-/* Four users who take what they can: root finds a place, and each of others a first one. */
+/* Four users take all they can: root still finds a place, and each other user a first one. */
 static void test_limits_kept(void **state)
 {
 	struct serve_limits limits;
@@ -283,16 +283,16 @@ static void test_tokens(void **state)
 	wait = serve_limits_wait(&limits, one, SECOND_NS);
 	assert_true(wait > 0 && wait <= SECOND_NS / SERVE_TOKENS_PER_SECOND + 1);
 	assert_true(serve_limits_wait(&limits, one, SECOND_NS + wait) == 0);
-	/* The other user notices nothing. */
+	/* The other user is not affected. */
 	assert_true(serve_limits_wait(&limits, other, SECOND_NS) == 0);
-	/* A debt is paid in time; a new connection is no new account. */
+	/* A debt is paid in time. A new connection is no new account. */
 	serve_limits_charge(&limits, one, 1 + 3 * SERVE_TOKENS_PER_SECOND);
 	serve_limits_leave(&limits, one);
 	assert_int_equal(serve_limits_join(&limits, 1, 2 * SECOND_NS, &again), 0);
 	assert_int_equal(again, one);
 	assert_true(serve_limits_wait(&limits, one, 2 * SECOND_NS) > SECOND_NS);
 	assert_true(serve_limits_wait(&limits, one, 5 * SECOND_NS) == 0);
-	/* No more is saved than the most; a clock that stands still gives nothing. */
+	/* No more than the maximum is saved. If the clock stands still, nothing is added. */
 	serve_limits_charge(&limits, one, SERVE_TOKENS_MAX + 1);
 	assert_true(serve_limits_wait(&limits, one, 5 * SECOND_NS) > 0);
 	assert_true(serve_limits_wait(&limits, one, 1000 * SECOND_NS) == 0);
@@ -301,7 +301,7 @@ static void test_tokens(void **state)
 	serve_limits_fini(&limits);
 }
 
-/* Who had the server to itself lets others have it as long; they notice nothing of that. */
+/* A user who kept the server busy lets others have it for as long; they are not affected. */
 static void test_turns(void **state)
 {
 	struct serve_limits limits;
@@ -326,7 +326,7 @@ static void test_turns(void **state)
 	serve_limits_fini(&limits);
 }
 
-/* More users than places come and go: nobody is refused, none takes another's place. */
+/* More users than places come and go: nobody is refused, and nobody takes another's place. */
 static void test_many_users(void **state)
 {
 	struct serve_limits limits;
@@ -355,7 +355,8 @@ static void note(uid_t account, unsigned refused, void *arg)
 	told[account == 1001] += refused;
 }
 
-/* Whose place is whose, while there are images and after; and what is said how often. */
+/* Which place belongs to whom, while there are images and afterwards; and how often something is
+ * printed. */
 static void test_quota(void **state)
 {
 	static struct pymem_payer payers[PYMEM_PAYERS];
@@ -382,7 +383,7 @@ static void test_quota(void **state)
 	assert_int_equal(told[0], 5);
 	serve_quota_tell(&quota, SECOND_NS + SERVE_QUOTA_QUIET_NS, note, NULL);
 	assert_int_equal(told[0], 7);
-	/* Places of users who have images are nobody else's; others are given out again. */
+	/* Places of users with images are given to nobody else; others are reused. */
 	for (i = 0; i < PYMEM_PAYERS - 3; i++) {
 		place = serve_quota_payer(&quota, 2000 + (uid_t)i);
 		assert_true(place > 0 && place != one && place != other);
@@ -394,7 +395,7 @@ static void test_quota(void **state)
 	assert_int_equal(serve_quota_payer(&quota, 1000), one);
 }
 
-/* The other end of a connection, which sends another message for each that is read. */
+/* The other end of a connection: it sends another message for each one that is read. */
 static int flooder = -1;
 static unsigned received;
 
@@ -405,7 +406,7 @@ ssize_t recv(int fd, void *buf, size_t size, int flags)
 	return recvfrom(fd, buf, size, flags, NULL, NULL);
 }
 
-/* Closing has an end, however fast it sends, and what it was told before is there to be read. */
+/* Closing ends however fast the client sends, and the client can read what it was sent before. */
 static void test_end_flooded(void **state)
 {
 	char text[8];

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* serve/serve_watched.c: several connections share a counter block, and it ends for all of them
- * when one who ever got it may watch the process no longer. Kernel side and connections are made
- * up.
- */
+/* serve/serve_watched.c: several connections share a counter block. It ends for all of them when
+ * one of those who ever got it may not watch the process any longer. The BPF side and the
+ * connections exist only in memory. */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -110,7 +109,7 @@ static int teardown(void **state)
 	return 0;
 }
 
-/* How many still have the counter block. */
+/* The number of clients that still have the counter block. */
 static unsigned watching(void)
 {
 	unsigned count = 0;
@@ -151,7 +150,7 @@ static void test_full(void **state)
 	assert_int_equal(watched_join(&clients[PYMEM_BLOCK_WATCHERS]), -EUSERS);
 }
 
-/* Each part of what a peer may: who differs in it is another, and has to be asked about. */
+/* Each part of a peer's rights: a peer that differs in one is another peer, and must be checked. */
 static void test_other_rights(void **state)
 {
 	struct serve_peer others[] = {plain, plain, plain, plain};
@@ -171,8 +170,9 @@ static void test_other_rights(void **state)
 	}
 }
 
-/* The process gets a capability. Whoever has the same one on the host may go on; who has it by the
- * same numbers in a user namespace of his own may not, and has the block: so it ends for both. */
+/* The process gets a capability. A peer with the same capability on the host may go on. A peer that
+ * has it only in a user namespace of its own may not; it has the block too, so the block ends for
+ * both. */
 static void test_capability_of_a_namespace(void **state)
 {
 	(void)state;

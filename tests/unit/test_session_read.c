@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* session_read.c over maps that change while they are read: the kernel's are plain arrays here, and
- * who began with an entry when its image was alive adds to it between two calls. */
+/* session_read.c with maps that change while they are read. The maps are arrays here. A program
+ * that looked up an entry while its image was alive adds to it between two calls. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -21,8 +21,9 @@ struct bpf_map {
 };
 
 static struct bpf_map map;
-static bool old_kernel; /* before 5.14: hashes have no look-up-and-delete */
+static bool old_kernel; /* before 5.14: hash maps can't look up and delete at once */
 static uint32_t places_used[PYMEM_TABLE_COUNT];
+static struct pymem_account accounts[PYMEM_ACCOUNTS];
 
 int session_run_iterator(struct bpf_program *program, size_t size,
 			 int (*fn)(const void *record, void *arg), void *arg)
@@ -60,7 +61,7 @@ static int find(const void *key)
 	return -1;
 }
 
-/* A thread that has the image's record adds to it, whatever is done with the record. */
+/* A thread with a pointer to the record adds to it, whatever happens to the record. */
 static void add_late(void)
 {
 	for (unsigned i = 0; i < map.count && map.fd == DEAD; i++)
@@ -124,10 +125,10 @@ static int sum(const struct pymem_proc *proc, void *arg)
 	return 0;
 }
 
-/* What is added to a record between its reading and its end is in the sum. */
+/* What is added between reading and deleting a record is in the sum. */
 static void take(bool old)
 {
-	struct session session = {.bpf.map.dead = &map};
+	struct session session = {.bpf.map.dead = &map, .takes_at_once = !old};
 	int64_t lost = 0;
 
 	old_kernel = old;
@@ -157,35 +158,91 @@ static bool is_odd(uint32_t proc, void *arg)
 	return proc % 2;
 }
 
-/* Of the images that are gone each place of a table is given back, of the others none. */
+#define ACCOUNT 4095
+
+static void put_on_account(void *value, enum pymem_table table)
+{
+	union table_value *v = value;
+
+	if (table == PYMEM_TABLE_STACKS)
+		v->stack.account = ACCOUNT;
+	else if (table == PYMEM_TABLE_VMCALLS)
+		v->vmcalls.account = ACCOUNT;
+	else if (table == PYMEM_TABLE_CODES)
+		v->code.account = ACCOUNT;
+	else
+		v->line.account = ACCOUNT;
+}
+
+/* A stack comes with what it had at last, once; its place and its user's are given back. */
+static void test_take_stack(void **state)
+{
+	const struct pymem_stack_key key = {.proc = 1, .hash = 2}, other = {.proc = 1, .hash = 3};
+	struct session session = {
+		.bpf.map.stacks = &map,
+		.bpf.variable = {.places_used = places_used, .accounts = accounts},
+		.takes_at_once = true,
+	};
+	struct pymem_stack stack = {.counters.minor_faults = 5, .account = ACCOUNT}, taken;
+
+	(void)state;
+	old_kernel = false;
+	memset(accounts, 0, sizeof(accounts));
+	map = (struct bpf_map){
+		.fd = 7, .key_size = sizeof(key), .value_size = sizeof(stack), .count = 2};
+	memcpy(map.keys[0], &key, sizeof(key));
+	memcpy(map.values[0], &stack, sizeof(stack));
+	memcpy(map.keys[1], &other, sizeof(other));
+	places_used[PYMEM_TABLE_STACKS] = 2;
+	accounts[ACCOUNT].held[PYMEM_TABLE_STACKS] = 1;
+	accounts[0].held[PYMEM_TABLE_STACKS] = 1;
+	assert_int_equal(session_take_stack(&session, &key, &taken), 0);
+	assert_int_equal(taken.counters.minor_faults, 5);
+	assert_int_equal(session_take_stack(&session, &key, &taken), -ENOENT);
+	assert_int_equal(session_take_stack(&session, &other, &taken), 0);
+	assert_int_equal(places_used[PYMEM_TABLE_STACKS], 0);
+	assert_int_equal(accounts[ACCOUNT].held[PYMEM_TABLE_STACKS], 0);
+	assert_int_equal(accounts[0].held[PYMEM_TABLE_STACKS], 0);
+}
+
+/* All places of images that are gone are given back; those of other images are not. */
 static void test_sweep(void **state)
 {
 	static const struct {
 		enum pymem_table table;
-		unsigned key_size, proc_at;
+		unsigned key_size, proc_at, value_size;
 	} tables[] = {
-		{PYMEM_TABLE_STACKS, sizeof(struct pymem_stack_key), 0},
-		{PYMEM_TABLE_CODES, 24, 16},
-		{PYMEM_TABLE_LINES, sizeof(struct pymem_line_key), 0},
+		{PYMEM_TABLE_STACKS, sizeof(struct pymem_stack_key), 0, sizeof(struct pymem_stack)},
+		{PYMEM_TABLE_VMCALLS, sizeof(struct pymem_stack_key), 0,
+		 sizeof(struct pymem_vmcalls)},
+		{PYMEM_TABLE_CODES, 24, 16, sizeof(struct pymem_code)},
+		{PYMEM_TABLE_LINES, sizeof(struct pymem_line_key), 0, sizeof(struct pymem_line)},
 	};
 	struct session session = {
 		.options.lines = true,
-		.bpf.map = {.stacks = &map, .codes = &map, .lines = &map},
-		.bpf.variable.places_used = places_used,
+		.bpf.map = {.stacks = &map, .vmcalls = &map, .codes = &map, .lines = &map},
+		.bpf.variable = {.places_used = places_used, .accounts = accounts},
 	};
 
 	(void)state;
 	for (size_t t = 0; t < sizeof(tables) / sizeof(tables[0]); t++) {
-		map = (struct bpf_map){
-			.fd = 7, .key_size = tables[t].key_size, .value_size = 8, .count = 7};
+		map = (struct bpf_map){.fd = 7,
+				       .key_size = tables[t].key_size,
+				       .value_size = tables[t].value_size,
+				       .count = 7};
+		session.takes_at_once = !(old_kernel = t % 2);
 		places_used[tables[t].table] = 7;
+		accounts[ACCOUNT].held[tables[t].table] = 7;
 		for (unsigned i = 0; i < map.count; i++) {
 			memset(map.keys[i], 0xa1, map.key_size);
 			memcpy(map.keys[i] + tables[t].proc_at, &i, sizeof(i));
+			put_on_account(map.values[i], tables[t].table);
 		}
 		assert_int_equal(session_sweep(&session, tables[t].table, is_odd, NULL), 0);
 		assert_int_equal(map.count, 4);
 		assert_int_equal(places_used[tables[t].table], 4);
+		assert_int_equal(accounts[ACCOUNT].held[tables[t].table], 4);
+		assert_int_equal(accounts[0].held[tables[t].table], 0);
 		assert_int_equal(session_forgotten(&session, tables[t].table), 3);
 	}
 }
@@ -195,6 +252,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_late_amounts),
 		cmocka_unit_test(test_sweep),
+		cmocka_unit_test(test_take_stack),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

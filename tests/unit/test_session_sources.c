@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* session_sources.c: what is loaded and attached, in which order, and that it is undone. No kernel
- * is asked: the two functions of libbpf that would are replaced here. */
+ * is needed: two functions of libbpf are replaced here. */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -14,15 +14,15 @@
 #include "kernel/session_private.h"
 
 static char attached[1024];   /* names, in order */
-static char detached[1024];   /* likewise */
-static const char *unwilling; /* its attach fails */
+static char detached[1024];   /* names, in order */
+static const char *unwilling; /* attaching it fails */
 
 static void append(char *names, const char *name)
 {
 	strcat(strcat(names, *names ? " " : ""), name);
 }
 
-/* A link is the program itself. */
+/* The link is the program itself. */
 struct bpf_link *bpf_program__attach(const struct bpf_program *program)
 {
 	if (unwilling && !strcmp(bpf_program__name(program), unwilling)) {
@@ -40,7 +40,7 @@ int bpf_link__destroy(struct bpf_link *link)
 	return 0;
 }
 
-/* A session that is about to be loaded, on a kernel that has all but `lacking`. */
+/* A session before the load, on a kernel that has everything but `lacking`. */
 static struct session *session_of(bool legacy, const struct session_options *options,
 				  const char *lacking)
 {
@@ -140,7 +140,7 @@ static void test_loaded(void **state)
 	session_close(session);
 }
 
-/* One can't be attached: none is, and the reason comes up. */
+/* If one can't be attached, none is, and the error is returned. */
 static void test_refused_attach(void **state)
 {
 	struct session *session = session_of(false, &plain, NULL);
@@ -200,8 +200,8 @@ static bool names(const char *const *list, const char *name)
 	return false;
 }
 
-/* Each program of the BPF side is of one source, or one that the session runs itself: else it would
- * be loaded, and verified, for nothing. */
+/* Each BPF program belongs to a source or is run by the session. Else it would be loaded and
+ * verified for nothing. */
 static void test_each_program_has_a_source(void **state)
 {
 	struct bpf_program *program;
@@ -247,7 +247,7 @@ static void test_missing(void **state)
 						    .programs = {"settle", "renamed"}};
 	static const struct event_source other = {.name = "toy", .others = {"renamed"}};
 	static const struct event_source counter = {.name = "toy", .dropped = "renamed"};
-	/* It is there, of 32 bits. */
+	/* The variable exists but has 32 bits. */
 	static const struct event_source small = {.name = "toy", .dropped = "copies_asked"};
 
 	(void)state;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* source.c: line ends, states, and a target that chooses hostile names and files. The
- * root is a temporary folder, as a container's would be; nothing here needs privileges. */
+/* source.c: line ends, states, and a target that chooses hostile names and files. A temporary
+ * folder is the root, as in a container. No privileges are needed. */
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -22,7 +22,7 @@
 
 struct fixture {
 	char outer[64], root_path[80];
-	struct source_root root; /* outer/root, working in outer/root/work */
+	struct source_root root; /* outer/root; the working folder is outer/root/work */
 	struct source_cache *cache;
 };
 
@@ -109,7 +109,7 @@ static void test_lines(void **state)
 	assert_null(get(fixture, "/a.py", 0));
 	assert_null(get(fixture, "/a.py", INT_MIN));
 	assert_int_equal(source_line_count(fixture->cache, &fixture->root, "/a.py"), 5);
-	/* Read once: what callers hold stays, and stays what it was. */
+	/* It is read once: pointers stay valid, and the text stays the same. */
 	put(fixture, "a.py", "other\n");
 	assert_ptr_equal(get(fixture, "/a.py", 1), first);
 	assert_string_equal(first, "one");
@@ -150,7 +150,7 @@ static void test_escapes(void **state)
 	char target[128];
 
 	snprintf(target, sizeof(target), "%s/secret.py", fixture->outer);
-	assert_int_equal(access(target, R_OK), 0); /* it is there, but not for the target */
+	assert_int_equal(access(target, R_OK), 0); /* it exists, but the target can't read it */
 	assert_int_equal(symlinkat(target, fixture->root.root_fd, "abs.py"), 0);
 	assert_int_equal(symlinkat("../secret.py", fixture->root.root_fd, "rel.py"), 0);
 	assert_int_equal(symlinkat("../..", fixture->root.root_fd, "work/up"), 0);
@@ -163,7 +163,8 @@ static void test_escapes(void **state)
 	assert_int_equal(state_of(fixture, "/loop.py"), SOURCE_UNREADABLE);
 }
 
-/* The working folder lies outside the root (chroot after chdir): only what is below it. */
+/* The working folder lies outside the root (chroot after chdir): only files below it can be
+ * read. */
 static void test_unrelated_cwd(void **state)
 {
 	struct fixture *fixture = *state;
@@ -185,7 +186,7 @@ static void test_not_regular(void **state)
 	struct fixture *fixture = *state;
 	int root = fixture->root.root_fd, fd;
 
-	alarm(20); /* opening a FIFO the wrong way would wait for ever */
+	alarm(20); /* opening a FIFO in the wrong way would wait for ever */
 	assert_int_equal(mkfifoat(root, "fifo.py", 0644), 0);
 	assert_int_equal(state_of(fixture, "/fifo.py"), SOURCE_UNREADABLE);
 	assert_int_equal(state_of(fixture, "/work"), SOURCE_UNREADABLE);
@@ -231,8 +232,7 @@ static void test_limits(void **state)
 	assert_true(readable == 7 || readable == 6);
 }
 
-/* The time of modification may be set back, as a deploy does that keeps old times; the kernel's own
- * note of a change may not. */
+/* mtime may be set to an earlier time, as some deployments do. ctime can't be set. */
 static int fail_with;
 static unsigned reads;
 
@@ -243,8 +243,8 @@ static int read_or_fail(const struct source_root *root, const char *name, struct
 	return fail_with ? fail_with : source_read_here(root, name, text);
 }
 
-/* What a signal, or others, kept from being read is read when it is asked for again; what has hung
- * is not at once. */
+/* A read that failed because of a signal, or because of other processes, is tried again at the next
+ * request. One that hung is not tried at once. */
 static void test_read_again(void **state)
 {
 	static const int passing[] = {-EINTR, -EBUSY, -ENOTCONN};
@@ -281,7 +281,7 @@ static void test_changed(void **state)
 	clock_gettime(CLOCK_REALTIME, &now);
 	fixture->root.start_wall = (double)now.tv_sec + 10;
 	assert_int_equal(state_of(fixture, "/a.py"), SOURCE_OK);
-	fixture->root.start_wall = (double)now.tv_sec - 10; /* another process, before */
+	fixture->root.start_wall = (double)now.tv_sec - 10; /* a process that started earlier */
 	assert_int_equal(state_of(fixture, "/a.py"), SOURCE_CHANGED);
 	assert_string_equal(source_line(fixture->cache, &fixture->root, "/a.py", 1, &state_now),
 			    "text");
@@ -294,7 +294,7 @@ static void test_changed(void **state)
 	assert_int_equal(state_of(fixture, "/later.py"), SOURCE_CHANGED);
 }
 
-/* PEP 263: what Python accepts, and what is none. */
+/* PEP 263: what Python accepts as a declaration, and what it does not. */
 static void test_encodings(void **state)
 {
 	static const struct {
@@ -334,7 +334,8 @@ static void test_encodings(void **state)
 	assert_string_equal(get(fixture, "/e12.py", 1), "# a");
 }
 
-/* What a user can't read is not shown for its process, nor is what another's may. */
+/* A file that the user can't read is not shown for the user's process, nor is one that another
+ * user's process could read. */
 static void test_rights(void **state)
 {
 	struct rights root, nobody = {.uid = 65534, .gid = 65534}, other;
@@ -370,11 +371,11 @@ static void test_rights(void **state)
 	other.any = 1;
 	source_root_set_rights(&fixture->root, &other);
 	assert_string_equal(get(fixture, "/secret.py", 1), "secret");
-	/* This process has its own again. */
+	/* This process has its own rights again. */
 	assert_int_equal(rights_of(getpid(), &other), 0);
 	assert_int_equal(rights_size(&other), rights_size(&root));
 	assert_memory_equal(&other, &root, rights_size(&root));
-	/* Of whom nothing is known, nothing is shown. */
+	/* If nothing is known about the rights, nothing is shown. */
 	source_root_set_rights(&fixture->root, NULL);
 	assert_int_equal(state_of(fixture, "/open.py"), SOURCE_UNREADABLE);
 }

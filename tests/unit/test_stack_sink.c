@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* report/stack_sink.h: a sink is given the stacks that become lines, all of them and no other: what
- * it makes of them has the sums that the lines have. The sink here makes folded stacks.
- */
+/* report/stack_sink.h: a sink gets the stacks that become lines, all of them and no others. So what
+ * it makes of them has the sums of the lines. The sink here makes folded stacks. */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -18,7 +17,7 @@
 
 #define PROCESSES 8
 
-/* Folded stacks of one process, "<module>:13;main:12;…" with an amount each. */
+/* Folded stacks of one process: "<module>:13;main:12;…", each with an amount. */
 struct folded {
 	uint32_t id;
 	struct folded_stack {
@@ -27,15 +26,15 @@ struct folded {
 		uint64_t hash;
 	} stacks[TABLE_ROWS];
 	size_t count;
-	unsigned done, final; /* calls */
-	int64_t lost_bytes;   /* at the last one */
+	unsigned done, final; /* calls of done() */
+	int64_t lost_bytes;   /* at the last call */
 };
 
 struct given {
 	struct counts_table table;
 	struct folded processes[PROCESSES];
 	size_t count;
-	int error; /* of the next call of the sink */
+	int error; /* of the sink's next call */
 	struct stack_sink sink;
 	struct report *report;
 	int64_t page;
@@ -66,7 +65,7 @@ static int take_stack(void *self, const struct model_process *process,
 	assert_int_equal(process->pid, 1000 + process->id);
 	assert_true(stack->depth > 0);
 	assert_int_equal(f->final, 0);
-	/* What a live report had of it is replaced. */
+	/* It replaces what the last live report brought. */
 	if (f->done)
 		f->count = f->done = 0;
 	assert_true(f->count < TABLE_ROWS);
@@ -85,7 +84,7 @@ static int take_done(void *self, const struct model_process *process, bool final
 	struct given *g = self;
 	struct folded *f = folded(g, process->id);
 
-	/* No stack of it since the last report. */
+	/* No stack arrived since the last report. */
 	if (f->done && !f->final && !final)
 		f->count = 0;
 	f->done++;
@@ -205,7 +204,7 @@ static void test_final(void **state)
 	assert_int_equal(f->lost_bytes, 3 * g->page);
 }
 
-/* Each live report hands over all of what still runs. */
+/* Each live report hands over all stacks of what still runs. */
 static void test_live(void **state)
 {
 	struct given *g = *state;
@@ -223,7 +222,7 @@ static void test_live(void **state)
 	assert_int_equal(folded(g, 1)->final, 1);
 }
 
-/* What has ended comes once, when it is finished, and in no report after that. */
+/* Stacks of an ended image come once, when it is finished, and in no later report. */
 static void test_ended(void **state)
 {
 	struct given *g = *state;
@@ -233,7 +232,7 @@ static void test_ended(void **state)
 	give_stacks(g, 1);
 	give_image(g, 2, 17);
 	give_stacks(g, 2);
-	/* Of this one, a report is built while it runs. */
+	/* A report is built while this one runs. */
 	check_all(g, built(g, false));
 	g->table.images[0].image.ended = true;
 	g->table.stacks[4].thread = false;
@@ -247,7 +246,8 @@ static void test_ended(void **state)
 	assert_int_equal(folded(g, 2)->final, 1);
 }
 
-/* What comes late is lost, and the sink is told that more is lost; not what is unsettled. */
+/* Amounts that arrive late are lost, and the sink learns that more is lost; unsettled amounts are
+ * not reported to it. */
 static void test_late(void **state)
 {
 	struct given *g = *state;
@@ -269,7 +269,7 @@ static void test_late(void **state)
 	assert_int_equal(folded(g, 1)->lost_bytes, 4 * g->page);
 }
 
-/* A sink that can't take what it is given ends the report. */
+/* A sink that fails ends the report. */
 static void test_error(void **state)
 {
 	struct given *g = *state;

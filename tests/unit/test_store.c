@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* store.c: what one image hands over is bounded, and what does not fit is counted; line tables of
- * any length come together from parts, or from the process; an instruction always has a line. How
- * messages are read is tests/fuzz/fuzz_store.c's.
- */
+/* store.c, store_table.c: what one image sends is bounded, and what does not fit is counted. Line
+ * tables of any length are put together from parts, or read from the process. An instruction always
+ * has a line. tests/fuzz/fuzz_store.c tests how messages are read. */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -18,7 +17,7 @@
 #include "python/py_layouts.h"
 #include "track/store.h"
 
-/* How many allocations of hashes succeed before they fail; -1: all. */
+/* How many allocations of hash tables succeed before they fail; -1: all. */
 static int hash_allocs = -1;
 
 void *hash_alloc(size_t bytes)
@@ -60,7 +59,7 @@ static int give_code(struct store *store, uint32_t proc, uint64_t code, uint32_t
 	return store_add(store, &m, sizeof(m));
 }
 
-/* Hands over `table` from `from` to `to`, in parts as the kernel side makes them. */
+/* Sends bytes `from` to `to` of `table`, in parts as the BPF side makes them. */
 static int give_table(struct store *store, uint32_t proc, const unsigned char *table,
 		      uint32_t length, uint32_t from, uint32_t to)
 {
@@ -100,7 +99,7 @@ static struct store_code *code_of(struct store *store, uint32_t proc, uint64_t c
 	return code_by(store, proc, code, 1, pid);
 }
 
-/* A location table: one unit of code on each line. */
+/* A location table with one unit of code on each line. */
 static unsigned char *lines_table(size_t entries, uint32_t *length)
 {
 	unsigned char *table = malloc(3 * entries);
@@ -133,12 +132,12 @@ static void test_bounds(void **state)
 	}
 	assert_true(kept > 50 && refused > 500);
 	assert_int_equal(store.refused, refused);
-	/* What is there already takes no room; what a code object claims to have neither. */
+	/* What is already there takes no room, nor does what a code object only claims to have. */
 	assert_int_equal(give_stack(&store, 1, 1), 0);
 	assert_int_equal(give_code(&store, 2, 1, 1 << 30), 0);
 	assert_true(store_image(&store, 2)->bytes < 4096);
 	assert_int_equal(give_code(&store, 2, 2, 100), 0);
-	/* Each image has its own share, and leaves it behind. */
+	/* Each image has its own share, which is free again after its end. */
 	assert_int_equal(give_stack(&store, 3, 1), 0);
 	store_forget(&store, 1);
 	assert_int_equal(give_stack(&store, 1, 1), 0);
@@ -146,8 +145,8 @@ static void test_bounds(void **state)
 	store_fini(&store);
 }
 
-/* Parts that come with later events go on where the first ones ended; repeated ones, and those that
- * leave a gap, change nothing. Lines asked for meanwhile get right. */
+/* Parts of later events continue where the first ones ended. Repeated parts, and parts that leave a
+ * gap, change nothing. Lines asked for meanwhile become correct. */
 static void test_long_table(void **state)
 {
 	uint32_t length;
@@ -179,7 +178,7 @@ static void test_long_table(void **state)
 	free(table);
 }
 
-/* A table for which there is no room is cut, and said to be; its image's names stay. */
+/* A table for which there is no room is cut and marked as such. The names of its image stay. */
 static void test_table_without_room(void **state)
 {
 	uint32_t length;
@@ -201,11 +200,11 @@ static void test_table_without_room(void **state)
 	free(table);
 }
 
-/* A code object in this process's memory, as CPython 3.11 lays it out. */
+/* A code object in this process's memory, laid out as by CPython 3.11. */
 struct fake {
 	unsigned char object[512];
 	unsigned char file[256], name[256]; /* str */
-	unsigned char *bytes;		    /* its table */
+	unsigned char *bytes;		    /* its line table */
 	struct pymem_msg_code message;
 };
 
@@ -277,7 +276,7 @@ static void give_part(struct store *store, struct fake *f, uint32_t offset, uint
 	store_complete(store, &f->message, &py, getpid());
 }
 
-/* The rest is read from the process with the last part of an event, not before, and stays when the
+/* The rest is read from the process after the last part of an event, not before. It stays when the
  * process is gone. */
 static void test_fetched(void **state)
 {
@@ -305,8 +304,7 @@ static void test_fetched(void **state)
 	free(table);
 }
 
-/* An event found the ring full after three parts; the next one's are not at multiples of what an
- * event hands over. */
+/* An event found the ring full after three parts. The next event's parts begin at other offsets. */
 static void test_fetched_after_a_full_ring(void **state)
 {
 	uint32_t length, at;
@@ -327,7 +325,7 @@ static void test_fetched_after_a_full_ring(void **state)
 	free(table);
 }
 
-/* What all images have handed over is bounded, too; what is forgotten makes room. */
+/* What all images send is bounded too; forgetting an image makes room. */
 static void test_bounds_of_all(void **state)
 {
 	unsigned kept[3] = {0};
@@ -350,7 +348,7 @@ static void test_bounds_of_all(void **state)
 	store_fini(&store);
 }
 
-/* So much is read at a time, and the rest when it has been seen what else there is. */
+/* A limited amount is read at a time, the rest at a later poll. */
 static void test_fetched_later(void **state)
 {
 	uint32_t length;
@@ -371,9 +369,9 @@ static void test_fetched_later(void **state)
 	assert_int_equal(code->code.linetable_len, PYMEM_TABLE_MAX);
 	store_fetch_more(&store);
 	assert_int_equal(code->code.linetable_len, length);
-	/* With what was here, which is read again to be compared. */
+	/* Including what was here, which is read again to be compared. */
 	assert_int_equal(store.fetched_bytes, length + PYMEM_TABLE_MAX);
-	/* What is forgotten meanwhile is asked for no more; what is left is freed. */
+	/* What was forgotten meanwhile is not read any more; what is left is freed. */
 	for (int i = 0; i < 2; i++) {
 		store_forget(&store, 1);
 		store.fetched_bytes = STORE_FETCH_BYTES;
@@ -389,8 +387,8 @@ static void test_fetched_later(void **state)
 	free(table);
 }
 
-/* Where the process has other bytes than came, nothing is read, and as long as no more has come
- * that is not tried again: each try reads all that is here. */
+/* If the process has other bytes than those that arrived, nothing is taken. It is not tried again
+ * before more has arrived, since each attempt reads everything again. */
 static void test_fetch_that_failed(void **state)
 {
 	uint32_t length;
@@ -415,7 +413,7 @@ static void test_fetch_that_failed(void **state)
 	free(table);
 }
 
-/* What took its place meanwhile is not read; a part that was paged out is asked for at once. */
+/* What replaced the object meanwhile is not taken. A part that was paged out is read at once. */
 static void test_replaced(void **state)
 {
 	uint32_t length;
@@ -428,7 +426,7 @@ static void test_replaced(void **state)
 	(void)state;
 	store_init(&store);
 	fake_init(&f, table, length);
-	give_part(&store, &f, 0, 0, true); /* of which nothing was there */
+	give_part(&store, &f, 0, 0, true); /* none of it was there */
 	code = store.codes;
 	assert_int_equal(code->code.linetable_len, length);
 	store_fini(&store);
@@ -447,13 +445,14 @@ static void test_replaced(void **state)
 	free(table);
 }
 
-/* One that has taken its place is told by any of its parts, though nothing of the table had come
- * and its address, its size and its first line are the same. */
+/* An object of the same size and first line at the same address is recognised as another one by any
+ * of its parts, although nothing of the table had arrived. */
 static void test_replaced_by_a_like(void **state)
 {
 	static const struct {
 		const char *file, *name;
-		long changed; /* byte of the table, from its end if negative; 0: none */
+		long changed; /* the byte of the table that differs, counted from its end if
+				 negative; 0: none */
 	} others[] = {
 		{"another.py", "function", 0},	{"module.py", "another_", 0},
 		{"module.py", "function", 600}, {"module.py", "function", -600},
@@ -483,7 +482,7 @@ static void test_replaced_by_a_like(void **state)
 	free(table);
 }
 
-/* From 3.12 on each code object has a number; before, pieces of its table tell it. */
+/* From 3.12 on each code object has a number. Before, pieces of its table tell it apart. */
 static void test_numbers(void **state)
 {
 	uint32_t length, number = 5;
@@ -510,7 +509,8 @@ static void test_numbers(void **state)
 	free(table);
 }
 
-/* Two that have one fingerprint, but not one table: neither's lines are told as the other's. */
+/* Two objects with one fingerprint but different tables: the lines of one are never taken for those
+ * of the other. */
 static void test_mixed(void **state)
 {
 	uint32_t length;
@@ -536,7 +536,7 @@ static void test_mixed(void **state)
 	free(table);
 }
 
-/* Instructions without a line are the function's first, whatever that is. */
+/* Instructions without a line get the function's first line, whatever that is. */
 static void test_always_a_line(void **state)
 {
 	static const unsigned char table[] = {0xf9, 0xd8, 0, 0, 0xf8};
@@ -566,8 +566,8 @@ static void test_always_a_line(void **state)
 	store_fini(&store);
 }
 
-/* Wherever memory runs out in a hash, the message is refused and counted, what is there stays, and
- * it goes on once there is memory. */
+/* If memory for a hash table runs out anywhere, the message is refused and counted, what was there
+ * stays, and it goes on when there is memory. */
 static void test_no_memory(void **state)
 {
 	struct pymem_stack_key key = {.proc = 1, .hash = 1};

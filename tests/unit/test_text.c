@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* text.c: escapes, widths, cuts at both ends, wrapping. */
+/* text.c: escapes, widths, cutting at both ends, wrapping. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -77,7 +77,7 @@ static void test_cuts(void **state)
 	expect("abcdef", 5, true, "…cdef", 5);
 	expect("abcdef", 1, false, "…", 1);
 	expect("abcdef", 1, true, "…", 1);
-	/* Never half of a wide character, an escape or a marked letter. */
+	/* Never half of a wide character, of an escape, or of a letter with marks. */
 	expect("\xe6\xbc\xa2\xe5\xad\x97\xe6\xbc\xa2", 4, false, "\xe6\xbc\xa2…", 3);
 	expect("\xe6\xbc\xa2\xe5\xad\x97\xe6\xbc\xa2", 4, true, "…\xe6\xbc\xa2", 3);
 	expect("ab\033cd", 5, false, "ab…", 3);
@@ -85,7 +85,7 @@ static void test_cuts(void **state)
 	expect("abe\xcc\x81zz", 3, true, "…zz", 3);
 }
 
-/* Marks without end take no column: they are bounded all the same. */
+/* Marks take no column, but their number is limited. */
 static void test_mark_stacks(void **state)
 {
 	char text[2 + 2 * 1000] = "a";

@@ -1,11 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* track/: which images there are, by the messages of a ring that is made up. Whatever is lost of
- * them, each image that ends is in the report, among the skipped, or counted; and nothing is kept
- * of it.
- */
+/* track/: which images exist, according to the messages of a ring in memory. Whatever messages are
+ * lost: each image that ends is in the report, among the skipped, or counted; and nothing is kept
+ * of it. */
 #include "tracker_fixture.h"
-
-#include "report/report.h"
 
 static void test_attach(void **state)
 {
@@ -21,7 +18,7 @@ static void test_attach(void **state)
 	assert_true(tracker_any_asked_alive(&g->tracker));
 }
 
-/* A child is what its parent was; nobody has to look at it. */
+/* A child is what its parent was; it is not examined. */
 static void test_fork(void **state)
 {
 	struct given *g = *state;
@@ -39,7 +36,7 @@ static void test_fork(void **state)
 	assert_true(g->session->copies_watched);
 }
 
-/* Another program is another image, which is looked at; whether it was asked for stays. */
+/* Another program is another image, which is examined. Whether it was asked for stays. */
 static void test_exec(void **state)
 {
 	struct given *g = *state;
@@ -50,7 +47,7 @@ static void test_exec(void **state)
 	assert_true(image(g, g->self)->dead);
 	assert_true(image(g, 2)->identified && image(g, 2)->asked);
 	assert_ptr_equal(tracker_live_image(&g->tracker, getpid()), image(g, 2));
-	/* To what is no Python, the same. */
+	/* The same, to a program that is no Python. */
 	g->session->identify_error = -ENOENT;
 	fake_exec(g->session, 2, 3);
 	poll_all(g);
@@ -59,7 +56,7 @@ static void test_exec(void **state)
 	assert_true(tracker_is_reported(image(g, 2)));
 }
 
-/* A library that is mapped may make a Python of what was none. */
+/* Mapping a library may turn a process into a Python. */
 static void test_mapped(void **state)
 {
 	struct given *g = *state;
@@ -88,7 +85,7 @@ static void test_exit(void **state)
 	assert_int_equal(g->tracker.unfinished, 2);
 }
 
-/* The record may be read before the message of its end is. */
+/* The record may be read before the message of the end. */
 static void test_record_first(void **state)
 {
 	struct given *g = *state;
@@ -105,7 +102,7 @@ static void test_record_first(void **state)
 	assert_int_equal(g->tracker.unfinished, 1);
 }
 
-/* What ran for a moment, and was not looked at, is forgotten and counted by name. */
+/* A process that ran for a moment and was not examined is forgotten, and counted by name. */
 static void test_unexamined(void **state)
 {
 	struct given *g = *state;
@@ -121,7 +118,7 @@ static void test_unexamined(void **state)
 	assert_int_equal(g->tracker.unexamined, 3);
 	assert_string_equal(g->tracker.unexamined_comms[2], "pid5000001");
 	assert_null(image(g, 11));
-	/* What it was before is a Python, and for the report. */
+	/* Before that it was a Python, which is in the report. */
 	assert_non_null(image(g, 10));
 	assert_int_equal(g->tracker.unfinished, 3);
 }
@@ -135,7 +132,7 @@ static const struct counts_skip *skip_of(const struct given *g, pid_t pid)
 	return skip;
 }
 
-/* There was no room for the record of an image: it is neither alive nor has it left one. */
+/* There was no room for the image's record: it is not alive and has left none. */
 static void test_record_lost(void **state)
 {
 	struct given *g = *state;
@@ -150,7 +147,7 @@ static void test_record_lost(void **state)
 	assert_non_null(strstr(skip_of(g, PID(1))->reason, "no room for its figures"));
 }
 
-/* The message of its start was lost: it is met among those alive. */
+/* The message of its start was lost: it is found among the live images. */
 static void test_start_lost(void **state)
 {
 	struct given *g = *state;
@@ -182,14 +179,14 @@ static void test_malformed(void **state)
 
 #define MESSAGES 12
 
-/* Polls now and then: after the step `step` if that bit of `polls` is set. */
+/* Polls after the step `step` if that bit of `polls` is set. */
 static void step(struct given *g, unsigned polls, unsigned step)
 {
 	if (polls >> step & 1)
 		poll_all(g);
 }
 
-/* Children and what they run: 1, forked by this process, forks 2 and then runs 3. */
+/* Children and what they run: 1, forked by this process, forks 2 and then executes 3. */
 static void live_through(struct given *g, unsigned polls)
 {
 	struct session *s = g->session;
@@ -218,7 +215,7 @@ static const struct model_process *process(const struct model *model, uint32_t i
 	return NULL;
 }
 
-/* In how many ways the report has the image that `pid` ran. */
+/* In how many ways the report contains the image that `pid` ran. */
 static unsigned ways(const struct model *model, uint32_t id, pid_t pid)
 {
 	unsigned n = process(model, id) != NULL;
@@ -238,7 +235,7 @@ static void check(struct given *g, const struct model *model, bool all_came)
 				 p->rss_end_bytes - p->rss_start_bytes);
 	}
 	assert_non_null(process(model, g->self));
-	/* 3 is what nobody looked at. */
+	/* 3 was not examined. */
 	assert_true(ways(model, 1, PID(1)) + ways(model, 2, PID(2)) + g->tracker.unexamined >= 3);
 	if (all_came) {
 		assert_non_null(process(model, 1));
@@ -251,19 +248,15 @@ static void check(struct given *g, const struct model *model, bool all_came)
 	assert_int_equal(HASH_COUNT(g->tracker.images), 1);
 	assert_int_equal(g->tracker.unfinished, 0);
 	assert_int_equal(fake_entries(g->session), 0);
-	assert_int_equal(g->session->on_account, 0);
 	assert_null(g->tracker.store.images);
 }
 
 static void live_and_report(unsigned lost, unsigned polls)
 {
-	struct report *report;
 	struct model *model;
 	struct given g;
 
 	given_new(&g);
-	report = report_new(tracker_counts(&g.tracker), 0, 64 << 20, false, NULL);
-	assert_non_null(report);
 	g.session->sent = 0;
 	g.session->lost = lost;
 	live_through(&g, polls);
@@ -271,14 +264,13 @@ static void live_and_report(unsigned lost, unsigned polls)
 	poll_all(&g);
 	poll_all(&g);
 	assert_int_equal(tracker_end(&g.tracker), 0);
-	model = report_build(report, true);
+	model = report_build(g.report, true);
 	assert_non_null(model);
 	check(&g, model, !lost);
-	report_free(report);
 	given_free(&g);
 }
 
-/* Nothing, at most three messages, or all but two. */
+/* Nothing is lost, up to three messages are, or all but two are. */
 static void test_whatever_is_lost(void **state)
 {
 	unsigned lost, polls, count;

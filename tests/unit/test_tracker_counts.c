@@ -1,68 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* tracker_counts.c, tracker_take.c: a live session as a source of counts, joined by a report. Of
- * each image, charged + lost = change of RSS; and what was taken is gone from the tables that all
- * images share, whether it was for the report or not.
- */
-#include "fake_session.h"
-
-#include <unistd.h>
-
-#include "report/report.h"
-#include "track/tracker_private.h"
-
-/* No process has such a PID. */
-#define PID(n) (5000000 + (n))
-
-struct given {
-	struct session *session;
-	struct tracker tracker;
-	struct report *report;
-	int64_t page;
-	uint32_t self; /* the image of this process, which is attached */
-};
-
-static void given_new(struct given *g)
-{
-	char reason[256];
-
-	memset(g, 0, sizeof(*g));
-	g->session = fake_new();
-	assert_int_equal(tracker_init(&g->tracker, g->session, false, false), 0);
-	g->session->identify_error = 0;
-	assert_int_equal(tracker_attach(&g->tracker, getpid(), reason, sizeof(reason)), 0);
-	g->session->identify_error = -ENOENT;
-	g->self = getpid();
-	g->page = sysconf(_SC_PAGESIZE);
-	g->report = report_new(tracker_counts(&g->tracker), 0, 64 << 20, false, NULL);
-	assert_non_null(g->report);
-}
-
-static void given_free(struct given *g)
-{
-	report_free(g->report);
-	tracker_fini(&g->tracker);
-	fake_free(g->session);
-}
-
-static int setup(void **state)
-{
-	*state = malloc(sizeof(struct given));
-	assert_non_null(*state);
-	given_new(*state);
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	given_free(*state);
-	free(*state);
-	return 0;
-}
-
-static void poll_all(struct given *g)
-{
-	assert_true(tracker_poll(&g->tracker, 0) >= 0);
-}
+/* tracker_counts.c, tracker_take.c: a live session as a source of counts for a report. For each
+ * image charged + lost = change of RSS. What was taken is gone from the tables that images share,
+ * whether or not it was for the report. */
+#include "tracker_fixture.h"
 
 static const struct model *built(struct given *g, bool final)
 {
@@ -141,11 +81,12 @@ static void test_live(void **state)
 	assert_int_equal(lost(g, p, PYMEM_LOSS_UNDELIVERED), 3);
 	assert_int_equal(lost(g, p, PYMEM_LOSS_NO_FRAME), 2);
 	assert_int_equal(lost(g, p, PYMEM_LOSS_UNSETTLED), 0);
-	/* Nothing was taken of what runs. */
+	/* Nothing is taken of an image that runs. */
 	assert_int_equal(fake_entries(g->session), 2 + 1 + 2);
 }
 
-/* Frames whose code object never came: a caller is cut, the innermost one loses the stack. */
+/* Frames whose code object never arrived: a stack is cut at a caller, and lost if it is the
+ * innermost one. */
 static void test_unknown_frames(void **state)
 {
 	struct given *g = *state;
@@ -166,7 +107,7 @@ static void test_unknown_frames(void **state)
 	m.hash = 41;
 	m.frames[0].code = 48;
 	fake_send(g->session, &m, sizeof(m));
-	/* That of the first stack met its quota, that of the other is on its way. */
+	/* The code object of the first stack met its quota; that of the other is on its way. */
 	fake_stack(g->session, g->self, 40, false)->value.lacks = PYMEM_LACK_QUOTA;
 	model = built(g, true);
 	assert_int_equal(notes_with(model, "callers are missing from some stacks"), 1);
@@ -176,7 +117,7 @@ static void test_unknown_frames(void **state)
 	assert_int_equal(lost(g, p, PYMEM_LOSS_UNDELIVERED), 16);
 }
 
-/* What an image held in the tables is free again, delivered or not. */
+/* The places of an image in the tables are free again, whether its stacks had arrived or not. */
 static void test_taken(void **state)
 {
 	struct given *g = *state;
@@ -208,7 +149,7 @@ static void test_taken(void **state)
 	check_conserved(report_build(g->report, true));
 }
 
-/* Not at once: a thread may have its last figures still to add. */
+/* Not at once: a thread may still have figures to add. */
 static void test_when(void **state)
 {
 	struct given *g = *state;
@@ -220,7 +161,7 @@ static void test_when(void **state)
 	poll_all(g);
 	assert_int_equal(report_finish_ended(g->report, false), 0);
 	there = tracker_image(&g->tracker, 1) != NULL;
-	/* Unless this machine takes as long for that. */
+	/* Unless this machine needs as long for that. */
 	assert_true(there || tracker_now_ms() - begin >= 200);
 	if (there)
 		tracker_image(&g->tracker, 1)->ended_ms -= 200;
@@ -228,7 +169,7 @@ static void test_when(void **state)
 	assert_null(tracker_image(&g->tracker, 1));
 }
 
-/* It adds them after that: they are lost, and their place is free again. */
+/* It adds them later: they are lost, and their place is free again. */
 static void test_late(void **state)
 {
 	struct given *g = *state;
@@ -252,7 +193,7 @@ static void test_late(void **state)
 	check_conserved(built(g, true));
 }
 
-/* A stack that came when the record had been made is found by what is missing. */
+/* A stack that came after the record was made is found because amounts are missing. */
 static void test_after_record(void **state)
 {
 	struct given *g = *state;
@@ -273,7 +214,7 @@ static void test_after_record(void **state)
 	assert_int_equal(lost(g, p, PYMEM_LOSS_UNSETTLED), 0);
 }
 
-/* What is not for the report gives its places back all the same. */
+/* An image that is not for the report gives its places back all the same. */
 static void test_not_reported(void **state)
 {
 	struct given *g = *state;
@@ -300,7 +241,7 @@ static void test_not_reported(void **state)
 	assert_int_equal(model->skip_count, 1);
 }
 
-/* What a source says that is no figure comes from all its parts. */
+/* Facts that are no figures come from all parts of the source. */
 static void test_facts(void **state)
 {
 	struct given *g = *state;
@@ -333,7 +274,7 @@ static uint64_t next_random(uint64_t *seed)
 	return *seed;
 }
 
-/* Something happens to the image that is the `n`th of those alive. */
+/* Something happens to the image that is number `n` of those alive. */
 static void happen(struct given *g, size_t n, uint64_t *seed)
 {
 	struct session *s = g->session;
@@ -401,14 +342,14 @@ static void test_any_history(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(test_live, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_unknown_frames, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_taken, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_when, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_late, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_after_record, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_not_reported, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_facts, setup, teardown),
+		TEST(test_live),
+		TEST(test_unknown_frames),
+		TEST(test_taken),
+		TEST(test_when),
+		TEST(test_late),
+		TEST(test_after_record),
+		TEST(test_not_reported),
+		TEST(test_facts),
 		cmocka_unit_test(test_any_history),
 	};
 

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* track/: what can't be had of a process at one time, and how long what can be had may take. The
- * clock is the test's, so that ten seconds pass at once.
- */
+/* track/: what can't be learned of a process at one time, and how long learning it may take. The
+ * clock is the test's own, so ten seconds pass at once. */
 #include "tracker_fixture.h"
 
 #include <signal.h>
@@ -12,7 +11,7 @@
 
 #define CHILDREN 3
 #define LOOK_MS	 1500
-#define LIMIT_MS 2000 /* tracker.c, tracker_children.c: no look begins after that */
+#define LIMIT_MS 2000 /* tracker.c, tracker_children.c: nothing is examined after that */
 
 /* --- the clock --- */
 
@@ -69,7 +68,7 @@ static void end_children(const pid_t *pids)
 	}
 }
 
-/* This process has forked `pid`, image `id`, which runs another program: `id` + 1. */
+/* This process has forked `pid`, image `id`, which executes another program: `id` + 1. */
 static void start(struct given *g, uint32_t id, pid_t pid)
 {
 	fake_fork(g->session, g->self, id, pid);
@@ -83,8 +82,8 @@ static bool asked_to_end(void)
 
 /* --- the end of a run --- */
 
-/* After a signal nothing is begun that may take long; at the end what is left has two seconds. */
-static void test_rest_is_limited(void **state)
+/* After a signal nothing is begun that may take long. At the end, what is left has two seconds. */
+static void test_end_is_limited(void **state)
 {
 	struct given *g = *state;
 	pid_t pids[CHILDREN];
@@ -99,12 +98,12 @@ static void test_rest_is_limited(void **state)
 	assert_int_equal(g->session->identified, looks);
 	assert_int_equal(tracker_end(&g->tracker), 0);
 	assert_int_equal(g->session->identified - looks, LIMIT_MS / LOOK_MS + 1);
-	/* That it was not looked at is in the report. */
+	/* The report says that it was not examined. */
 	assert_int_equal(g->tracker.unexamined, CHILDREN - (LIMIT_MS / LOOK_MS + 1));
 	end_children(pids);
 }
 
-/* So has the search for children that are not watched, and it says that it was cut short. */
+/* The search for unwatched children is limited too, and says that it was cut short. */
 static void test_children_are_limited(void **state)
 {
 	struct given *g = *state;
@@ -124,7 +123,7 @@ static void test_children_are_limited(void **state)
 
 /* --- what can't be had now --- */
 
-/* For what others do it can't be looked at: in ten seconds it may be. */
+/* It can't be examined now because of other processes; in ten seconds it may be. */
 static void test_busy_is_tried_again(void **state)
 {
 	static const int passing[] = {-EBUSY, -ENOTCONN};
@@ -152,7 +151,7 @@ static void test_busy_is_tried_again(void **state)
 	end_children(pids);
 }
 
-/* If not, it is among the skipped, once; also if there is no time to look at it again. */
+/* If not, it is among the skipped, once; also if there is no time to examine it again. */
 static void test_busy_to_the_end(void **state)
 {
 	struct given *g = *state;
@@ -172,7 +171,7 @@ static void test_busy_to_the_end(void **state)
 	end_children(pids);
 }
 
-/* What is held can't wait so long. */
+/* A process that is held can't wait so long. */
 static void test_busy_while_held(void **state)
 {
 	struct given *g = *state;
@@ -183,7 +182,7 @@ static void test_busy_while_held(void **state)
 	assert_string_equal(image(g, 2)->reason, "can't be examined: what others do");
 }
 
-/* What it is can't be told when it is met: then when it is identified, */
+/* If it can't be described when it is met, it is described when it is identified, ... */
 static void test_described_when_known(void **state)
 {
 	struct given *g = *state;
@@ -199,7 +198,7 @@ static void test_described_when_known(void **state)
 	assert_int_equal(g->session->described - described, 2);
 }
 
-/* or at the end, though it is no Python. Its name is to be had all the same. */
+/* ... or at the end, even if it is no Python. Its name can be read all the same. */
 static void test_described_at_the_end(void **state)
 {
 	struct given *g = *state;
@@ -217,7 +216,7 @@ static void test_described_at_the_end(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_rest_is_limited),	 TEST(test_children_are_limited),
+		TEST(test_end_is_limited),	 TEST(test_children_are_limited),
 		TEST(test_busy_is_tried_again),	 TEST(test_busy_to_the_end),
 		TEST(test_busy_while_held),	 TEST(test_described_when_known),
 		TEST(test_described_at_the_end),

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* usdt_args.c: what notes say of arguments, and what they had better not. */
+/* usdt_args.c: arguments as notes describe them, and malformed ones. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

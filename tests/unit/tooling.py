@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""What make does first, where it installs; what tests/run makes of guests' outputs (tests/vm/kernels.py),
-and which of the verifier's figures a kernel is held against (tests/verifier/compare.py)."""
+"""Tests of the tools: what make does before it installs; how the outputs of guests are read
+(tests/vm/kernels.py); with which of the verifier's figures a kernel is compared (tests/verifier/compare.py)."""
 import contextlib
 import io
 import os

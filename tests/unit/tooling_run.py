@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 """How tests/run ends and what it prints: tests that are unsteady, fail, die, are skipped or did not run;
-groups at the same time. With fake tests, and the real runner."""
+groups at the same time. Uses fake tests and the real runner."""
 import io
 import os
 import re

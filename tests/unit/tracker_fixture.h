@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* A tracker over a kernel side that is made up, attached to this process. */
+/* A tracker with a BPF side in memory (fake_kernel.h), attached to this process. */
 #ifndef TRACKER_FIXTURE_H
 #define TRACKER_FIXTURE_H
 
@@ -7,6 +7,7 @@
 
 #include <unistd.h>
 
+#include "report/report.h"
 #include "track/tracker_private.h"
 
 /* No process has such a PID. */
@@ -15,6 +16,8 @@
 struct given {
 	struct session *session;
 	struct tracker tracker;
+	struct report *report; /* of all that is tracked */
+	int64_t page;
 	uint32_t self; /* the image of this process, which is attached */
 };
 
@@ -27,13 +30,17 @@ static void given_new(struct given *g)
 	assert_int_equal(tracker_init(&g->tracker, g->session, false, false), 0);
 	g->session->identify_error = 0;
 	assert_int_equal(tracker_attach(&g->tracker, getpid(), reason, sizeof(reason)), 0);
-	/* What comes is no Python, unless its parent is one. */
+	/* New processes are no Python, unless their parent is one. */
 	g->session->identify_error = -ENOENT;
 	g->self = getpid();
+	g->page = sysconf(_SC_PAGESIZE);
+	g->report = report_new(tracker_counts(&g->tracker), 0, 64 << 20, false, NULL);
+	assert_non_null(g->report);
 }
 
 static void given_free(struct given *g)
 {
+	report_free(g->report);
 	tracker_fini(&g->tracker);
 	fake_free(g->session);
 }
@@ -58,7 +65,7 @@ static void poll_all(struct given *g)
 	assert_true(tracker_poll(&g->tracker, 0) >= 0);
 }
 
-static struct image *image(struct given *g, uint32_t id)
+static inline struct image *image(struct given *g, uint32_t id)
 {
 	return tracker_image(&g->tracker, id);
 }

@@ -1,14 +1,13 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""Hold JSON outputs against their schema in docs/, and against what the schema can't say.
+"""Compares JSON outputs with their schema in docs/, and with rules that a schema can't express.
 
   tests/unit/validate_json.py [FILE...]      default: tests/golden/*.json
 
-Also checked: the output is ASCII without control bytes; the sums add up (see docs/JSON.md);
-docs/JSON.md names every key and every loss cause; the causes are those of include/pymem.h, the parts of a
-balance those of user/model/heap_look.h.
-Lastly that the schema refuses what it should: a validator that accepts anything proves
-nothing. Needs python3-jsonschema.
+Also checked: the output is ASCII without control bytes; sums add up (see docs/JSON.md); docs/JSON.md names
+each key and each loss cause; the causes are those of include/pymem.h, the parts of a balance those of
+user/model/heap_look.h. Last: the schema refuses what it should, since a validator that accepts
+anything proves nothing. Needs python3-jsonschema.
 """
 
 import copy

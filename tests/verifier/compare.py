@@ -1,17 +1,17 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""The verifier's figures of each BPF program on this kernel, against bench/verifier.txt.
+"""Compares the verifier's figures of each BPF program on this kernel with bench/verifier.txt.
 
-  compare.py [MODE]    growth by more than 5 % of instructions or states fails; MODE, lines or
-                       serve, is for where a load is dear: default both
-  compare.py update    takes over what build/verifier/ has, one file for each kernel measured, and
-                       writes the table of docs/BENCHMARKS.md
+  compare.py [MODE]    instructions or states that grew by more than 5 % fail. MODE (lines, serve or touched) is
+                       for machines where a load takes long; default: both
+  compare.py update    takes the files of build/verifier/, one for each kernel measured, and writes the
+                       table of docs/BENCHMARKS.md
 
-Both measure the running kernel first. Figures belong to one kernel release and to the clang that built
-the programs, by its major version: the code that another one makes may have a quarter more states. For
-another release of the same kernel version the newest that the file has of it is taken, and 10 % more is
-allowed: a verifier changes little within a version. A clang or a kernel version that the file does not have
-is reported, and is no failure.
+Both measure the running kernel first. Figures belong to one kernel release, and to the major version of the
+clang that built the programs: the code of another clang may have a quarter more states. For another release
+of the same kernel version, the newest figures of that version are taken, and 10 % more is allowed, since a
+verifier changes little within a version. A clang or a kernel version without figures is reported, and is no
+failure.
 """
 import glob
 import os
@@ -181,7 +181,8 @@ def write_kept(by_clang):
         f.write("# What the kernel's verifier says of each BPF program, two CPUs assumed, and the major\n"
                 "# version of the clang that built it (14 where there is none).\n"
                 "# Written by make verifier-update. lines: the profiler with --lines, which has\n"
-                "# all programs of a profile; serve: what pymem-bpf serve loads.\n")
+                "# all programs of a profile; serve: what pymem-bpf serve loads;\n"
+                "# touched: a profile with --touched.\n")
         f.write("# " + form % (COLUMNS + (CLANG,)))
         for clang, kept in sorted(by_clang.items()):
             for key in sorted(kept, key=lambda k: (version(k[0]), k[1:])):
@@ -223,8 +224,8 @@ def main():
     arguments = sys.argv[1:]
     if arguments == ["update"]:
         return update()
-    if arguments not in ([], ["lines"], ["serve"]):
-        sys.exit("usage: compare.py [lines|serve], compare.py update")
+    if arguments not in ([], ["lines"], ["serve"], ["touched"]):
+        sys.exit("usage: compare.py [lines|serve|touched], compare.py update")
     return compare(arguments)
 
 

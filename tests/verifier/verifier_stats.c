@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* What the running kernel's verifier says of each BPF program: instructions processed,
- * states kept. One line each, tab-separated: release, mode, program, instructions, most
- * states at one instruction, states in all, states at the peak.
+/* Prints what the running kernel's verifier says about each BPF program: instructions processed,
+ * states kept. One line each, separated by tabs: release, mode, program, instructions, most states
+ * at one instruction, states in all, states at the peak.
  *
- * The session of the profiler itself is loaded; the linker puts two wrappers before libbpf.
- * One asks for the verifier's figures. The other says that there are two CPUs: loops
- * over CPUs are verified once for each, and figures of two machines shall compare.
- */
+ * The profiler's own session is loaded. The linker puts two wrappers before libbpf. One asks for
+ * the verifier's figures. The other says that there are two CPUs: loops over CPUs are verified once
+ * for each CPU, and figures of two machines must be comparable. */
 #include <bpf/libbpf.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,7 +15,7 @@
 #include "kernel/session.h"
 
 #define LOG_BYTES (64 * 1024)
-#define LOG_STATS 4 /* BPF_LOG_STATS, kernel 5.2 */
+#define LOG_STATS 4 /* BPF_LOG_STATS, since 5.2 */
 
 int __real_bpf_object__load(struct bpf_object *object);
 int __wrap_bpf_object__load(struct bpf_object *object);
@@ -50,7 +49,7 @@ static int ask_figures(struct bpf_object *object)
 	return 0;
 }
 
-/* The line of totals. 7.2 has "insns processed" before it, for each subprogram. */
+/* Finds the line of totals. 7.2 prints "insns processed" for each subprogram before it. */
 static bool find_figures(const char *log, unsigned figures[4])
 {
 	unsigned limit;
@@ -103,24 +102,18 @@ int __wrap_bpf_object__load(struct bpf_object *object)
 	return err;
 }
 
-/* 0: the programs were loaded. That the session may fail later, having been told a wrong
- * number of CPUs, does not matter. */
-static int measure(const char *name, bool lines, bool count_only)
+/* 0: the programs were loaded. The session may fail later because of the wrong number of CPUs; that
+ * does not matter. */
+static int measure(const char *name, struct session_options options)
 {
-	struct session_options options = {
-		.follow_children = true,
-		.faults = true,
-		.syscalls = true,
-		.max_stacks = 1024,
-		.max_images = 16,
-		.ring_bytes = 256 * 1024,
-		.lines = lines,
-		.count_only = count_only,
-	};
 	unsigned before = printed;
 	char why[512] = "";
 
 	mode = name;
+	options.follow_children = options.faults = options.syscalls = true;
+	options.max_stacks = 1024;
+	options.max_images = 16;
+	options.ring_bytes = 256 * 1024;
 	session_free(session_new(&options, why, sizeof(why)));
 	if (printed > before)
 		return 0;
@@ -128,16 +121,23 @@ static int measure(const char *name, bool lines, bool count_only)
 	return 1;
 }
 
-/* verifier-stats [lines|serve]: one of the two, or both. */
+/* verifier-stats [lines|serve|touched]: one of them, or all. */
 int main(int argc, char **argv)
 {
+	static const struct {
+		const char *name;
+		struct session_options options;
+	} modes[] = {
+		{"lines", {.lines = true}},
+		{"serve", {.count_only = true}},
+		{"touched", {.touched = true}},
+	};
 	const char *only = argc > 1 ? argv[1] : NULL;
 	int failed = 0;
 
 	uname(&kernel);
-	if (!only || !strcmp(only, "lines"))
-		failed |= measure("lines", true, false);
-	if (!only || !strcmp(only, "serve"))
-		failed |= measure("serve", false, true);
+	for (size_t i = 0; i < sizeof(modes) / sizeof(modes[0]); i++)
+		if (!only || !strcmp(only, modes[i].name))
+			failed |= measure(modes[i].name, modes[i].options);
 	return failed || unreadable || !printed;
 }

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 """Checks in an arm64 guest: those of guest_checks.py, and what is different there.
 
-  arm64_checks.py NAME…     prints a line of TAP for each; the exit status is how many failed
+  arm64_checks.py NAME…     prints a line of TAP for each; the exit status is the number of failures
 
 A name is a program of tests/e2e whose truth is known, or one of CHECKS.
 """

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 """Amounts on lines, conservation and clean ends on the kernel of a guest.
 
-Uses the harness of tests/e2e without pytest, and prints a TAP point for each check; tests/run and
-kernels.py read them, and the lines "# guest:" and "# cost:". Run by in_guest.sh; the exit status is the
-number of failed checks.
+Uses the harness of tests/e2e without pytest and prints a TAP point for each check. tests/run and kernels.py
+read these, and the lines "# guest:" and "# cost:". in_guest.sh runs it. The exit status is the number of
+failed checks.
 """
 import contextlib
 import os

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""Which guests a run boots, what they said, and the table of it (docs/KERNELS.md). Pure, but for
-write(): texts of guest_checks.py in, sentences and tables out."""
+"""Which guests a run boots, their results, and the table of these (docs/KERNELS.md). Pure but for write():
+texts of guest_checks.py in, sentences and tables out."""
 import os
 import re
 

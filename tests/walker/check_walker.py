@@ -1,14 +1,13 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""Run the BPF walker, built into a program, over the memory of live interpreters.
+"""Runs the BPF walker, built into a program, over the memory of live interpreters.
 
   tests/walker/check_walker.py BINARY [ROOT:]PYTHON...
 
-For each interpreter (inside the chroot ROOT, if given) a program is started whose threads are in
-stacks of all kinds; it writes down its own frames and is stopped. BINARY (build/walker/modern or
-legacy) then walks them through a copy of its memory, undisturbed and with faults: see walker.c.
-Prints its line of results for each. Needs root or ptrace rights. Exit status 1 if any
-interpreter fails.
+For each interpreter (inside the chroot ROOT, if given) a program is started whose threads have stacks of all
+kinds. It writes down its own frames and is stopped. Then BINARY (build/walker/modern or legacy) walks them in
+a copy of its memory, unchanged and with faults: see walker.c. Prints its line of results for each. Needs root
+or ptrace rights. Exit status 1 if any interpreter fails.
 """
 import os
 import signal

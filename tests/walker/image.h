@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* The memory of a stopped process: pages are copied as they are first asked for, and may then be
- * disturbed without the process. */
+/* The memory of a stopped process. A page is copied when it is first asked for, and can then be
+ * changed without changing the process. */
 #ifndef IMAGE_H
 #define IMAGE_H
 
@@ -10,15 +10,15 @@
 
 #define IMAGE_ALWAYS 0
 
-/* One word that is not what it was. */
+/* One word with another value. */
 struct image_patch {
 	uint64_t addr, value;
-	long only_read; /* number of the read that sees it, from 1 on; IMAGE_ALWAYS */
+	long only_read; /* the number of the only read that sees it, from 1; or IMAGE_ALWAYS */
 };
 
 struct image_faults {
-	long fail_read; /* number of the read that fails, from 1 on; 0: none */
-	long fail_step; /* likewise of other helpers */
+	long fail_read; /* the number of the read that fails, from 1; 0: none */
+	long fail_step; /* the same, of other helpers */
 	struct image_patch patches[2];
 	unsigned patch_count;
 };
@@ -29,14 +29,14 @@ extern long image_reads, image_steps; /* so far; set to 0 before an event */
 void image_open(pid_t pid);
 void image_close(void);
 
-/* What the memory says, patches for all reads included. */
+/* Reads the memory with the patches that apply to all reads. */
 bool image_peek(void *to, uint64_t size, uint64_t from);
 
-/* Adds memory where the process has none. */
+/* Adds memory at an address where the process has none. */
 void image_add(uint64_t addr, const void *bytes, uint64_t size);
 unsigned image_pages(void);
 
-/* Notes the address and size of each read while it is set: at most `room` of them. */
+/* While it is set, the address and size of each read are noted in it, up to `room` of them. */
 struct image_note {
 	uint64_t addr;
 	uint32_t size;

@@ -42,7 +42,7 @@ void oracle_case(const char *format, ...)
 
 void ring_take(const void *data, __u64 size)
 {
-	/* Exactly as large as it says, so that the sanitizer sees a read past its end. */
+	/* Exactly the size it claims, so that the sanitizer sees a read beyond its end. */
 	void *message = malloc(size);
 
 	if (!message)
@@ -92,7 +92,7 @@ static bool text_agrees(const char *walked, const char *said)
 	return !strcmp(walked, "?") || !strcmp(walked, said);
 }
 
-/* Did Python name this line, in any thread? */
+/* True if Python named this line in any thread. */
 static bool is_genuine(const char *file, const char *function, int line)
 {
 	for (unsigned i = 0; i < truth_count; i++)
@@ -130,7 +130,7 @@ struct oracle oracle_of_truth(const struct truth *t)
 	return o;
 }
 
-/* The file, function and line of the walk's frame `i`. */
+/* The file, function and line of frame `i` of the walk. */
 static void walked_frame(const struct store_stack *stack, unsigned i, const char **file,
 			 const char **function, int *line)
 {
@@ -157,7 +157,7 @@ static bool peek(void *arg __attribute__((unused)), uint64_t address, void *to, 
 	return image_peek(to, bytes, address);
 }
 
-/* User space has the same fingerprint of a code object, by the memory as it is. */
+/* User space must compute the same fingerprint of a code object, from the unchanged memory. */
 static void check_fingerprint(const struct pymem_msg_frame *frame)
 {
 	if (py_fingerprint(&process->layout, frame->code, peek, NULL) != frame->fingerprint)
@@ -184,7 +184,7 @@ static bool frame_agrees(const struct store_stack *stack, unsigned i, const stru
 	return agrees;
 }
 
-/* How many of the frames are right, and whether missing ones are told of. */
+/* How many frames are right. `*told`: missing ones are marked. */
 static unsigned stack_agrees(const struct store_stack *stack, const struct oracle *o, bool *told)
 {
 	unsigned i = 0;
@@ -238,7 +238,7 @@ static void count_loss(int err, const struct oracle *o)
 	tally.lost[cause]++;
 }
 
-/* All lists together, and of each interpreter and each state found a few words more. */
+/* All lists together, plus a few words for each interpreter and each state found. */
 static long reads_bound(void)
 {
 	return 2l * walker_search_steps() + 2l * walker_interpreters() * 8 + PYMEM_MAX_FRAMES * 64l;

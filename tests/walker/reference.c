@@ -45,7 +45,7 @@ static bool number32(uint64_t addr, uint32_t *value)
 
 typedef char *decode_fn(const void *data, size_t data_len, size_t length, unsigned kind);
 
-/* So many bytes of a text are kept, and what is cut off is marked. */
+/* As many bytes of a text as are kept; a cut is marked. */
 static char *text_at(struct context *c, uint64_t addr, size_t room, decode_fn *decode)
 {
 	const struct py_layout *py = c->py;
@@ -92,7 +92,7 @@ static int line_at(struct context *c, uint64_t code, uint64_t table, int64_t las
 	return line;
 }
 
-/* Byte offset of the frame's instruction, which its frame gives as `instr`. */
+/* The byte offset of the frame's instruction; the frame has it as `instr`. */
 static int64_t lasti_of(struct context *c, uint64_t frame, uint64_t code, uint64_t instr)
 {
 	const struct py_layout *py = c->py;
@@ -127,7 +127,7 @@ static bool add_frame(struct context *c, uint64_t frame, uint64_t code, uint64_t
 	f = &c->r->frames[c->r->count++];
 	f->frame = frame;
 	f->code = code;
-	/* A file's name may have bytes that are no text: surrogates stand for them. */
+	/* A file name may have bytes that are no text: surrogates stand for them. */
 	f->file = text_at(c, file, PYMEM_FILE_BYTES, py_unicode_decode_path);
 	f->function = text_at(c, name, PYMEM_NAME_BYTES, py_unicode_decode);
 	f->line = line_at(c, code, table, lasti_of(c, frame, code, instr));

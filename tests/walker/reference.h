@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* What a memory image says of a thread's stack, read the plain way: word by word, without a
- * cache, a hash or a limit that the walker has. It shares with the product struct py_layout
- * and the decoders of user/python/py_code.c, which tests/fuzz/fuzz_lines.c holds against others. */
+/* What an image of memory says about the stack of a thread, read in the simplest way: word by word,
+ * without any cache, hash or limit of the walker. It shares with the product only struct py_layout
+ * and the decoders of user/python/py_code.c, which tests/fuzz/fuzz_lines.c compares with others. */
 #ifndef REFERENCE_H
 #define REFERENCE_H
 
@@ -25,7 +25,7 @@ enum reference_kind {
 	WORD_NUMBER, /* a length, a size, a thread's id */
 };
 
-/* A word that the stack hangs on. */
+/* A word that the stack depends on. */
 struct reference_word {
 	uint64_t addr, value;
 	enum reference_kind kind;
@@ -43,11 +43,11 @@ struct reference {
 	unsigned count;
 	enum reference_end end;
 	uint64_t interp, tstate;
-	struct reference_word *words; /* room for REFERENCE_WORDS; NULL: not wanted */
+	struct reference_word *words; /* room for REFERENCE_WORDS of them; NULL: not wanted */
 	unsigned word_count;
 };
 
-/* Fills `r` (but for r->words) for the thread `thread_id`; at most `limit` frames. */
+/* Fills `r` (but not r->words) for the thread `thread_id`, with at most `limit` frames. */
 void reference_walk(struct reference *r, const struct py_process *process, uint64_t thread_id,
 		    unsigned limit);
 void reference_fini(struct reference *r);

@@ -1,14 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* The BPF walker over the memory of a real, stopped interpreter: undisturbed, and with faults.
+/* Runs the BPF walker over the memory of a real, stopped interpreter: unchanged, and with faults.
  *
- *   walker PID TRUTH
+ * walker PID TRUTH
  *
- * TRUTH has what the interpreter itself says: for each thread `T THREAD_ID` and then, innermost
- * first, `F LINE<TAB>FILE<TAB>FUNCTION`. Messages of the walker go through user/track/store.c,
- * lines come from user/python/py_code.c, as in the product.
+ * TRUTH has what the interpreter itself says: for each thread `T THREAD_ID`, then, innermost first,
+ * `F LINE<TAB>FILE<TAB>FUNCTION`. Messages of the walker go through user/track/store.c and lines
+ * come from user/python/py_code.c, as in the product.
  *
- * What is right, cut or lost, and when the test fails: oracle.h.
- */
+ * oracle.h says what is right, cut or lost, and when the test fails. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,7 +17,7 @@
 #include "oracle.h"
 #include "walker.h"
 
-#define LIST_AT	   0x10000000000ull /* a synthetic thread list; no process has memory there */
+#define LIST_AT	   0x10000000000ull /* a made-up list of threads; no process has memory there */
 #define LIST_PITCH 1024
 #define NOTES	   65536
 
@@ -34,7 +33,7 @@ static int event(uint64_t thread_id)
 	return walker_event(thread_id);
 }
 
-/* An event of a thread that was seen `visits` times before, undisturbed. */
+/* An event of a thread that had `visits` undisturbed events before. */
 static void disturbed(uint64_t thread_id, unsigned visits, const struct image_faults *faults,
 		      const struct oracle *o)
 {
@@ -53,7 +52,7 @@ static void disturbed(uint64_t thread_id, unsigned visits, const struct image_fa
 
 /* --- cases --- */
 
-/* Undisturbed: exactly what Python says, and so does the reference. */
+/* Undisturbed: exactly what Python and the reference say. */
 static void check_undisturbed(const struct truth *t)
 {
 	static struct reference r;
@@ -79,7 +78,7 @@ static void check_undisturbed(const struct truth *t)
 	reference_fini(&r);
 }
 
-/* Each read fails, one at a time; then each of the other steps. How many reads there are. */
+/* Each read fails, one at a time; then each of the other steps. Returns the number of reads. */
 static long check_failing(const struct truth *t, unsigned visits)
 {
 	struct image_faults faults = {0};
@@ -111,7 +110,7 @@ static const uint64_t wild_numbers[] = {
 	0, ~0ull, 1ull << 40, 0x7fffffffffffffffull, 0xffffffff, 1,
 };
 
-/* One word is another in all of memory. */
+/* One word has another value, for all reads. */
 static void check_word(const struct truth *t, unsigned visits, const struct reference_word *w,
 		       uint64_t value, bool wild)
 {
@@ -128,8 +127,8 @@ static void check_word(const struct truth *t, unsigned visits, const struct refe
 	o.frames = r.frames;
 	o.count = r.count;
 	o.whole = r.end == REFERENCE_WHOLE;
-	/* Its state is known since its last visit, and its code objects have been handed over:
-	 * what led to them is not read again. */
+	/* Its state is known from its last visit, and its code objects were sent. What led to them
+	 * is not read again. */
 	o.or_truth = visits ? t : NULL;
 	disturbed(t->thread_id, visits, &faults, &o);
 	reference_fini(&r);
@@ -151,7 +150,7 @@ static void check_pointer(const struct truth *t, unsigned visits, const struct r
 		check_word(t, visits, w, others[i], false);
 }
 
-/* A value that only one read sees: memory that changes while it is walked. */
+/* Only one read sees the value: memory that changes during the walk. */
 static void check_fleeting(const struct truth *t, unsigned visits, const struct reference_word *w,
 			   long reads)
 {
@@ -228,7 +227,7 @@ static void list_make(const struct reference *r, unsigned count, uint64_t end)
 	}
 }
 
-/* Events until the thread is found; 0: `most` did not find it. Each is bounded. */
+/* Events until the thread is found; 0: not within `most`. Each event is bounded. */
 static unsigned list_search(const struct truth *t, unsigned most, const struct oracle *o)
 {
 	struct oracle exact = *o, lost = *o;
@@ -249,8 +248,7 @@ static unsigned list_search(const struct truth *t, unsigned most, const struct o
 	return 0;
 }
 
-/* `count` other threads come before ours, whose entry is followed by none; or they go round in
- * a circle and ours is not among them. */
+/* `count` other threads come before ours, which is the last; or they form a circle without ours. */
 static void check_list(const struct truth *t, unsigned count, bool circle)
 {
 	unsigned an_event = walker_search_steps() - 16, limit = walker_search_limit();
@@ -273,7 +271,7 @@ static void check_list(const struct truth *t, unsigned count, bool circle)
 		walker_broken("not found in as many events as its list is long");
 	if (!findable && events)
 		walker_broken("found where it is not looked for");
-	/* After the first misses, or once it is found, it looks at the newest only. */
+	/* After the first misses, or once it is found, only the newest threads are looked at. */
 	for (unsigned i = 0; !findable && i < 3 * most; i++)
 		event(t->thread_id);
 	event(t->thread_id);
@@ -290,7 +288,7 @@ static __u16 extent(__u16 size, __u16 offset, unsigned width)
 	return offset != PY_NONE && offset + width > size ? (__u16)(offset + width) : size;
 }
 
-/* As session_add_layout() has it. */
+/* As session_add_layout() does it. */
 static void layout_make(void)
 {
 	const struct py_layout *py = &process.layout;
@@ -334,7 +332,7 @@ int main(int argc, char **argv)
 			reads = i || visits ? reads : count;
 		}
 	}
-	/* The first two: of the third, which is deep, the frames are all alike. */
+	/* The first two: the third is deep, and its frames are all alike. */
 	for (unsigned i = 0; i < 2; i++)
 		for (unsigned visits = 0; visits < 2; visits++)
 			word_count += check_words(oracle_truth(i), visits);

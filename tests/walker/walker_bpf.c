@@ -3,7 +3,7 @@
 #define PYMEM_DEFINE_MAPS
 #define BPF_NO_PRESERVE_ACCESS_INDEX
 #include "vmlinux.h"
-/* Means something to BPF only. */
+/* Has a meaning only for BPF. */
 #define preserve_access_index
 #include "account/account.bpf.h"
 
@@ -25,7 +25,7 @@ static union {
 	struct task_struct task;
 } the_task;
 
-/* Its end is where the kernel keeps the task's registers: of no system call. */
+/* The kernel keeps the task's registers at its end; they are of no system call. */
 static struct {
 	__u8 rest[KERNEL_STACK_BYTES - sizeof(struct pt_regs)];
 	struct pt_regs regs;
@@ -38,7 +38,7 @@ static struct {
 
 static struct {
 	struct code_key key;
-	__u32 value;
+	struct pymem_code value;
 } the_codes[CODES];
 
 static __u32 stack_count, code_count;
@@ -71,6 +71,8 @@ void *bpf_map_lookup_elem(void *map, const void *key)
 		return stacks_find(key);
 	if (map == (void *)&codes)
 		return codes_find(key);
+	if (map == (void *)&procs && *(const __u64 *)key == walker_proc.mm)
+		return &walker_proc;
 	if (map == (void *)&layouts && *(const __u32 *)key == 0)
 		return &the_layout;
 	if (map == (void *)&scratches && *(const __u32 *)key == 0)
@@ -93,17 +95,11 @@ long bpf_map_update_elem(void *map, const void *key, const void *value, __u64 fl
 		the_stacks[stack_count++].value = *(const struct pymem_stack *)value;
 		return 0;
 	}
-	if (map == (void *)&codes && flags == BPF_EXIST) {
-		if (!codes_find(key))
-			walker_broken("an update of a code object that is not there");
-		*(__u32 *)codes_find(key) = *(const __u32 *)value;
-		return 0;
-	}
 	if (map == (void *)&codes && flags == BPF_NOEXIST) {
 		if (code_count == CODES || step_fails(WALKER_CODES))
 			return -ENOSPC;
 		the_codes[code_count].key = *(const struct code_key *)key;
-		the_codes[code_count++].value = *(const __u32 *)value;
+		the_codes[code_count++].value = *(const struct pymem_code *)value;
 		return 0;
 	}
 #ifdef PYMEM_LEGACY
@@ -116,6 +112,17 @@ long bpf_map_update_elem(void *map, const void *key, const void *value, __u64 fl
 	}
 #endif
 	walker_broken("an update of a map that a walk has no business with");
+}
+
+long bpf_map_pop_elem(void *map __attribute__((unused)), void *value __attribute__((unused)))
+{
+	walker_broken("a walk takes no leaf: --touched is off");
+}
+
+long bpf_map_push_elem(void *map __attribute__((unused)), const void *value __attribute__((unused)),
+		       __u64 flags __attribute__((unused)))
+{
+	walker_broken("a walk gives no leaf back: --touched is off");
 }
 
 long bpf_map_delete_elem(void *map __attribute__((unused)), const void *key __attribute__((unused)))
@@ -177,6 +184,11 @@ long bpf_task_pt_regs(struct task_struct *task __attribute__((unused)))
 	return (long)&the_stack.regs;
 }
 
+__u64 bpf_get_current_pid_tgid(void)
+{
+	walker_broken("a walk is given its image");
+}
+
 __u64 bpf_get_current_uid_gid(void)
 {
 	return 0;
@@ -197,7 +209,7 @@ long shim_loop(__u32 count, long (*body)(__u32 i, void *context), void *context)
 	return i;
 }
 
-/* As the kernel does: all or nothing, and what is not read is zeroed. */
+/* Like the kernel: all or nothing; what can't be read becomes zero. */
 long shim_read_user(void *to, __u32 size, const void *from, __u64 room)
 {
 	if (size > room)
@@ -246,29 +258,43 @@ __u64 walker_stack_hash(void)
 }
 
 #ifdef PYMEM_LEGACY
-/* How many places of the table of threads p and all together hold: are they these? */
-static bool holds(const struct pymem_proc *p, __u32 of_p, __u32 in_all)
+/* The image that the walk is of becomes one that holds nothing, with that number. */
+static void begin_image(__u64 id)
 {
-	return p->places[PYMEM_TABLE_THREADS].held == of_p &&
+	walker_proc.id = id;
+	__builtin_memset(walker_proc.places, 0, sizeof(walker_proc.places));
+}
+
+/* True if the image holds `of_image` places of the table of threads, and all images together
+ * `in_all`. */
+static bool holds(__u32 of_image, __u32 in_all)
+{
+	return walker_proc.places[PYMEM_TABLE_THREADS].held == of_image &&
 	       places_used[PYMEM_TABLE_THREADS] == in_all;
 }
 
 bool walker_thread_places(void)
 {
-	static struct pymem_proc first = {.id = 1}, second = {.id = 2};
+	static const struct cred root;
+	const struct pymem_proc before = walker_proc;
 	const __u32 tid = 7;
 	bool good;
 
 	the_task.task.pid = tid;
-	thread_get(&first);
-	good = holds(&first, 1, 1);
-	thread_get(&first);
-	good = good && holds(&first, 1, 1);
+	the_task.task.cred = &root;
+	begin_image(1);
+	thread_get(&walker_proc);
+	good = holds(1, 1);
+	thread_get(&walker_proc);
+	good = good && holds(1, 1);
 	/* The first image is gone, and the record of its thread is still there. */
-	thread_get(&second);
-	good = good && holds(&second, 1, 1);
-	thread_forget(&the_task.task, tid, &second);
-	return good && holds(&second, 0, 0);
+	begin_image(2);
+	thread_get(&walker_proc);
+	good = good && holds(1, 1);
+	thread_forget(&the_task.task, tid, &the_record, &walker_proc);
+	good = good && holds(0, 0);
+	walker_proc = before;
+	return good;
 }
 #else
 bool walker_thread_places(void)

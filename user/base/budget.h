@@ -14,6 +14,8 @@
 #define BUDGET_FILE_MS	     500
 #define BUDGET_FILE_BYTES    (256ull << 20)
 
+/* Begins and ends the budget of this thread. The limits of a file count from budget_begin_file(),
+ * or from here. */
 void budget_begin(void);
 void budget_end(void);
 

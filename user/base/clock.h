@@ -7,6 +7,7 @@
 #include <stdint.h>
 #include <time.h>
 
+/* The time of `clock` (CLOCK_MONOTONIC, …) in nanoseconds, milliseconds and seconds. */
 uint64_t clock_ns(clockid_t clock);
 uint64_t clock_ms(clockid_t clock);
 double clock_seconds(clockid_t clock);

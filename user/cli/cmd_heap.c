@@ -19,7 +19,10 @@
 #include "base/clock.h"
 #include "base/text.h"
 #include "cli/command.h"
+#include "cli/heap_options.h"
+#include "heap/births.h"
 #include "heap/look.h"
+#include "heap/snapshot.h"
 #include "os/confine.h"
 #include "os/output.h"
 #include "os/proc.h"
@@ -30,20 +33,6 @@
 #include "render/heap_render.h"
 
 #define HOLDERS_NAMED 200
-
-enum births { BIRTHS_AUTO, BIRTHS_WATCH, BIRTHS_BURST, BIRTHS_OFF };
-
-struct heap_command_options {
-	pid_t *pids;
-	size_t pid_count;
-	double seconds; /* 0: one look */
-	bool until_input, pause, quiet;
-	int births;
-	unsigned top;
-	const char *format, *output;
-	mode_t mode;
-	int verbosity;
-};
 
 /* One process that was asked for. */
 struct subject {
@@ -207,7 +196,7 @@ static void look_first(struct heap_run *run, struct subject *subject)
 }
 
 /* The look gets what is known of the process beside its heap. */
-static int describe(struct heap_run *run, const struct subject *subject, struct heap_look *look)
+static int describe(const struct subject *subject, struct heap_look *look)
 {
 	int err = 0;
 
@@ -221,8 +210,6 @@ static int describe(struct heap_run *run, const struct subject *subject, struct 
 	}
 	if (!look->cmdline || err)
 		return -ENOMEM;
-	if (run->options->seconds && run->options->births != BIRTHS_OFF)
-		return heap_look_say(&look->notes, "which lines fill what grew was not looked for");
 	return 0;
 }
 
@@ -238,7 +225,7 @@ static void look_last(struct heap_run *run, struct subject *subject)
 	}
 	err = heap_look_make(&subject->target, &run->look, subject->past, &look, why, sizeof(why));
 	if (!err) {
-		err = describe(run, subject, look);
+		err = describe(subject, look);
 		if (!err)
 			err = heap_report_add(&run->report, look);
 		if (!err)
@@ -350,10 +337,27 @@ static int finish(struct heap_run *run)
 
 /* --- the command --- */
 
+/* Their helpers keep rights that this process gives up. */
+static int prepare_births(struct heap_run *run)
+{
+	for (size_t i = 0; i < run->options->pid_count; i++) {
+		struct heap_target *target = &run->subjects[i].target;
+		int err = heap_births_prepare(&target->births);
+
+		target->births_method = run->options->births;
+		if (!err)
+			continue;
+		fprintf(stderr, "pymem-bpf heap: a helper process can't be started: %s\n",
+			strerror(-err));
+		return EXIT_FAILED;
+	}
+	return 0;
+}
+
 static int begin(struct heap_run *run)
 {
 	const struct heap_command_options *o = run->options;
-	unsigned needs = CONFINE_READ | CONFINE_EXAMINE;
+	unsigned needs = CONFINE_LOOK | CONFINE_EXAMINE;
 	int err;
 
 	run->report.start = clock_seconds(CLOCK_REALTIME);
@@ -377,11 +381,18 @@ static int begin(struct heap_run *run)
 			strerror(-err));
 		return EXIT_FAILED;
 	}
+	err = snapshot_start(o->pause);
+	if (err) {
+		fprintf(stderr,
+			"pymem-bpf heap: the helper process that copies targets' memory can't be "
+			"started: %s\n",
+			strerror(-err));
+		return EXIT_FAILED;
+	}
 	if (o->output)
 		needs |= CONFINE_REPORT;
-	if (o->pause)
-		needs |= CONFINE_TRACE;
-	return confine_or_say(needs, "heap", o->verbosity);
+	err = o->seconds && o->births != BIRTHS_OFF ? prepare_births(run) : 0;
+	return err ? err : confine_or_say(needs, "heap", o->verbosity);
 }
 
 static int look_at_all(struct heap_run *run)
@@ -410,116 +421,14 @@ static int run(void *options)
 	for (size_t i = 0; run.subjects && i < o->pid_count; i++) {
 		proc_info_fini(&run.subjects[i].info);
 		heap_past_free(run.subjects[i].past);
+		heap_births_free(run.subjects[i].target.births);
 	}
 	free(run.subjects);
 	heap_report_fini(&run.report);
 	output_discard(&run.output);
+	snapshot_stop();
 	examiner_stop();
 	return status;
-}
-
-#define AT(field) OPTION_AT(struct heap_command_options, field)
-
-static const char *format_name(size_t i)
-{
-	return heap_renderers[i] ? heap_renderers[i]->name : NULL;
-}
-
-static const struct option_choice births[] = {
-	{"auto", BIRTHS_AUTO},
-	{"watch", BIRTHS_WATCH},
-	{"burst", BIRTHS_BURST},
-	{"off", BIRTHS_OFF},
-	{},
-};
-
-static const struct option_row rows[] = {
-	{.name = "pid",
-	 .letter = 'p',
-	 .argument = "PID[,PID…]",
-	 .type = OPTION_PIDS,
-	 AT(pids),
-	 .count_offset = offsetof(struct heap_command_options, pid_count),
-	 .least = 1,
-	 .most = 1 << 22,
-	 .help = "look at these running processes"},
-	{.name = "duration",
-	 .letter = 'd',
-	 .argument = "SEC",
-	 .type = OPTION_SECONDS,
-	 AT(seconds),
-	 .least = 0.001,
-	 .most = 1e9,
-	 .help = "look twice, SEC seconds apart: what came in between and stayed"},
-	{.name = "until-input",
-	 .type = OPTION_FLAG,
-	 AT(until_input),
-	 .help = "with -d: the second look comes as soon as there is input, such as Return"},
-	{.name = "pause",
-	 .type = OPTION_FLAG,
-	 AT(pause),
-	 .help = "stop the process while its memory is copied"},
-	{.name = "births",
-	 .argument = "HOW",
-	 .type = OPTION_CHOICE,
-	 AT(births),
-	 .choices = births,
-	 .help = "with -d, how lines are found that fill what grew: {}"},
-	{.name = "top",
-	 .letter = 'n',
-	 .argument = "N",
-	 .type = OPTION_UNSIGNED,
-	 AT(top),
-	 .most = 1000000,
-	 .preset = "10",
-	 .help = "show the first N holders, types and lines ({}); 0: all"},
-	{.name = "format",
-	 .argument = "NAME",
-	 .type = OPTION_NAME,
-	 AT(format),
-	 .names = format_name,
-	 .preset = "table",
-	 .help = "{}"},
-	{.name = "output",
-	 .letter = 'o',
-	 .argument = "FILE",
-	 .type = OPTION_FILE,
-	 AT(output),
-	 .noun = "a file name",
-	 .help = "write the report to FILE"},
-	{.name = "mode",
-	 .argument = "MODE",
-	 .type = OPTION_MODE,
-	 AT(mode),
-	 .preset = "600",
-	 .help = "permissions of FILE, octal ({}: for its owner alone)"},
-	{.name = "quiet",
-	 .letter = 'q',
-	 .type = OPTION_FLAG,
-	 AT(quiet),
-	 .help = "say nothing but the report and errors"},
-	{.name = "verbose",
-	 .letter = 'v',
-	 .type = OPTION_COUNT,
-	 AT(verbosity),
-	 .help = "say which rights are given up"},
-	OPTION_HELP_ROW,
-	{},
-};
-
-static int check(const struct command *command, void *options)
-{
-	const struct heap_command_options *o = options;
-
-	if (!o->pid_count)
-		return options_complain(command, "say whose heap: -p PID; --help tells more");
-	if (!o->seconds && (o->until_input || o->births))
-		return options_complain(command, "--%s goes with -d",
-					o->until_input ? "until-input" : "births");
-	if (o->births == BIRTHS_WATCH || o->births == BIRTHS_BURST)
-		return options_complain(command, "--births %s is not there yet: auto or off",
-					o->births == BIRTHS_WATCH ? "watch" : "burst");
-	return 0;
 }
 
 const struct command command_heap = {
@@ -532,9 +441,9 @@ const struct command command_heap = {
 		 "came\nin between two looks and stayed. Works without root for processes whose "
 		 "memory you "
 		 "may read.\n",
-	.rows = rows,
+	.rows = heap_rows,
 	.exits = EXITS_PLAIN | 1u << EXIT_ENVIRONMENT,
 	.options_size = sizeof(struct heap_command_options),
-	.check = check,
+	.check = heap_options_check,
 	.run = run,
 };

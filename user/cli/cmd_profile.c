@@ -140,6 +140,7 @@ static int new_profiler(struct profile *p)
 				.follow_children = !o->no_children,
 				.faults = !o->no_faults,
 				.syscalls = !o->no_syscalls,
+				.touched = o->touched,
 				.lines = o->lines,
 				.max_stacks = o->max_stacks,
 				.max_images = o->max_processes,
@@ -194,7 +195,7 @@ static int prepare(struct profile *p)
 		return EXIT_FAILED;
 	}
 	/* A command writes to the same terminal: do not draw over its output. */
-	p->live = !o->output && isatty(STDOUT_FILENO) && !strcmp(o->format, "table") && !o->quiet &&
+	p->live = !o->output && isatty(STDOUT_FILENO) && p->renderer->redraws && !o->quiet &&
 		  !o->command;
 	return new_profiler(p) ?: catch_signals(p);
 }

@@ -97,6 +97,7 @@ enum options_outcome {
  * belong to argv. */
 enum options_outcome options_parse(const struct command *command, void *options, int argc,
 				   char **argv);
+/* Frees what the fields of `options` own. */
 void options_fini(const struct command *command, void *options);
 
 /* Prints one line on stderr: "pymem-bpf", the name of the command, and the rest, formatted as

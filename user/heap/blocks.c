@@ -22,26 +22,8 @@ struct heap_run *blocks_add_run(struct heap_blocks *b)
 	return ARRAY_HAS_ROOM(b->runs, b->run_count, b->run_room) ? &b->runs[b->run_count++] : NULL;
 }
 
-/* Index of the first run of pages that ends behind `addr`. */
-static size_t first_pages_behind(const struct snapshot *snapshot, uint64_t addr)
-{
-	const struct snapshot_run *runs;
-	size_t low = 0, high = snapshot_runs(snapshot, &runs);
-
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-
-		if (runs[middle].start +
-			    (uint64_t)runs[middle].pages * snapshot_page_size(snapshot) <=
-		    addr)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return low;
-}
-
-static int claim_pages(struct heap_blocks *b, uint64_t start, uint64_t end, uint32_t value)
+static int claim_pages(struct heap_blocks *b, uint64_t start, uint64_t end, uint32_t value,
+		       bool overwrite)
 {
 	for (uint64_t at = start & ~(uint64_t)(CLAIM_BYTES - 1); at < end; at += CLAIM_BYTES) {
 		uint32_t *slot;
@@ -51,29 +33,36 @@ static int claim_pages(struct heap_blocks *b, uint64_t start, uint64_t end, uint
 		slot = page_map_slot(&b->claims, at);
 		if (!slot)
 			return -ENOMEM;
-		if (!*slot)
+		if (!*slot || overwrite)
 			*slot = value;
 	}
 	return 0;
 }
 
-int blocks_claim(struct heap_blocks *b, uint64_t start, uint64_t end, enum page_claim claim,
-		 uint32_t number)
+/* What of [start, end) is resident, or swapped. */
+static int claim(struct heap_blocks *b, uint64_t start, uint64_t end, uint32_t value,
+		 bool overwrite)
 {
 	const struct snapshot_run *runs;
 	size_t count = snapshot_runs(b->snapshot, &runs);
 	unsigned page = snapshot_page_size(b->snapshot);
 	int err = 0;
 
-	for (size_t i = first_pages_behind(b->snapshot, start); i < count && !err; i++) {
+	for (size_t i = snapshot_first_run(b->snapshot, start); i < count && !err; i++) {
 		uint64_t from = runs[i].start, to = from + (uint64_t)runs[i].pages * page;
 
 		if (from >= end)
 			break;
-		err = claim_pages(b, from < start ? start : from, to > end ? end : to,
-				  number << CLAIM_BITS | claim);
+		err = claim_pages(b, from < start ? start : from, to > end ? end : to, value,
+				  overwrite);
 	}
 	return err;
+}
+
+int blocks_claim(struct heap_blocks *b, uint64_t start, uint64_t end, enum page_claim kind,
+		 uint32_t number)
+{
+	return claim(b, start, end, number << CLAIM_BITS | kind, false);
 }
 
 enum page_claim heap_blocks_claim(const struct heap_blocks *b, uint64_t addr)
@@ -145,24 +134,9 @@ static int number_blocks(struct heap_blocks *b)
 	return 0;
 }
 
-/* Overwrites what claim_found() put there. */
-static int set_claims(struct heap_blocks *b, uint64_t start, uint64_t end, uint32_t value)
-{
-	for (uint64_t at = start & ~(uint64_t)(CLAIM_BYTES - 1); at < end; at += CLAIM_BYTES) {
-		uint32_t *slot;
-
-		if (!(snapshot_page(b->snapshot, at)))
-			continue;
-		slot = page_map_slot(&b->claims, at);
-		if (!slot)
-			return -ENOMEM;
-		*slot = value;
-	}
-	return 0;
-}
-
-/* Each page of the run: the block that holds its first byte, or the first in it. */
-static int claim_chunks(struct heap_blocks *b, const struct heap_run *run)
+/* Each page of the run: the block that holds its first byte, or the first in it. A page that the
+ * run before reaches into, up to `before`, is that one's. */
+static int claim_chunks(struct heap_blocks *b, const struct heap_run *run, uint64_t before)
 {
 	int err = 0;
 
@@ -171,30 +145,32 @@ static int claim_chunks(struct heap_blocks *b, const struct heap_run *run)
 		uint64_t end = run->start + (uint64_t)(b->chunks[run->chunk + i + 1] & ~1u) * 8;
 		uint64_t page = start & ~(uint64_t)(CLAIM_BYTES - 1);
 
-		/* A page that begins before this chunk is that of an earlier one. */
-		if (page < start && i)
+		if (page < start && (i || before > page))
 			page += CLAIM_BYTES;
 		if (page < end)
-			err = set_claims(b, page, end,
-					 (run->first + i) << CLAIM_BITS | CLAIM_MALLOC);
+			err = claim(b, page, end, (run->first + i) << CLAIM_BITS | CLAIM_MALLOC,
+				    true);
 	}
 	return err;
 }
 
 static int claim_numbered(struct heap_blocks *b)
 {
+	uint64_t before = 0;
 	int err = 0;
 
 	for (size_t i = 0; i < b->run_count && !err; i++) {
 		const struct heap_run *run = &b->runs[i];
 
-		if (run->kind == RUN_POOL)
-			err = set_claims(b, run->start, run->end,
-					 (uint32_t)i << CLAIM_BITS | CLAIM_POOL);
-		else if (run->kind == RUN_MAPPED)
+		if (run->kind == RUN_POOL) {
+			err = claim(b, run->start, run->end, (uint32_t)i << CLAIM_BITS | CLAIM_POOL,
+				    true);
+		} else if (run->kind == RUN_MAPPED) {
 			err = blocks_claim(b, run->start, run->end, CLAIM_MAPPED_CHUNK, run->first);
-		else
-			err = claim_chunks(b, run);
+		} else {
+			err = claim_chunks(b, run, before);
+			before = run->end;
+		}
 	}
 	return err;
 }

@@ -123,15 +123,18 @@ static bool chain_is_plausible(const struct heap_blocks *b, uint64_t addr, uint6
 /* Where the walk can go on behind `addr`; `end`: nowhere. */
 static uint64_t resync(const struct heap_blocks *b, uint64_t addr, uint64_t end)
 {
-	unsigned page = snapshot_page_size(b->snapshot);
+	uint64_t page = snapshot_page_size(b->snapshot), next;
 
-	for (addr += ALIGNMENT; addr < end; addr += ALIGNMENT) {
-		if (!(snapshot_page(b->snapshot, addr) & PAGE_COPIED)) {
-			addr = (addr | (page - 1)) + 1 - ALIGNMENT;
-			continue;
+	addr += ALIGNMENT;
+	while (addr < end) {
+		next = snapshot_next_resident(b->snapshot, addr);
+		if (next > addr)
+			addr = next;
+		next = (addr | (page - 1)) + 1;
+		for (; addr < next && addr < end; addr += ALIGNMENT) {
+			if (chain_is_plausible(b, addr, end))
+				return addr;
 		}
-		if (chain_is_plausible(b, addr, end))
-			return addr;
 	}
 	return end;
 }

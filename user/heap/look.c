@@ -13,33 +13,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/clock.h"
-#include "heap/balance.h"
-#include "heap/blocks.h"
-#include "heap/gc.h"
-#include "heap/graph.h"
+#include "heap/births.h"
+#include "heap/census.h"
 #include "heap/holders.h"
 #include "heap/pool_use.h"
-#include "heap/snapshot.h"
-#include "heap/type_rows.h"
 
-#define TRIES	  3
-#define LOST_PART 50 /* of what lives: more that nobody reaches is a copy that is torn */
-
-/* All that is found out in one census. Each member is made of those before it. */
-struct census {
-	double at; /* CLOCK_MONOTONIC, seconds: when the copy was complete */
-	struct snapshot *snapshot;
-	struct heap_types *types;
-	struct heap_blocks *blocks;
-	struct heap_gc gc;
-	bool gc_known;
-	struct heap_graph *graph; /* NULL: not enough memory */
-	struct heap_balance balance;
-	struct heap_type_row *rows; /* in order of name */
-	size_t row_count;
-	uint64_t lost_bytes; /* live, reached by nobody, and no garbage */
-};
+#define WATCHED_WHOLE 0.98
 
 struct heap_past {
 	double at, paused_ms;
@@ -49,151 +28,6 @@ struct heap_past {
 	size_t row_count;
 	struct holders_past *holders; /* NULL: not enough memory */
 };
-
-static void census_fini(struct census *census)
-{
-	heap_type_rows_free(census->rows, census->row_count);
-	heap_graph_free(census->graph);
-	heap_blocks_free(census->blocks);
-	heap_types_free(census->types);
-	snapshot_free(census->snapshot);
-}
-
-/* --- errors --- */
-
-static void explain_copy(int err, char *why, size_t size)
-{
-	switch (err) {
-	case -ESRCH:
-		snprintf(why, size, "has ended");
-		return;
-	case -EBUSY:
-		snprintf(why, size,
-			 "can't be stopped: a debugger, or another pymem-bpf heap --pause, is "
-			 "attached "
-			 "to it; without --pause it is looked at while it runs");
-		return;
-	case -ETIME:
-		snprintf(why, size,
-			 "its memory can't be read in time: what it mapped answers late");
-		return;
-	case -EFBIG:
-		snprintf(why, size, "has more memory than can be copied here");
-		return;
-	default:
-		snprintf(why, size, "its memory can't be read: %s", strerror(-err));
-	}
-}
-
-/* --- one census --- */
-
-static int take(struct census *census, const struct heap_target *target,
-		const struct heap_options *options, char *why, size_t size)
-{
-	const struct snapshot_options how = {.pause = options->pause,
-					     .interrupted = options->interrupted};
-	int err = snapshot_take(target->pid, &how, &census->snapshot);
-
-	census->at = clock_seconds(CLOCK_MONOTONIC);
-	if (err)
-		explain_copy(err, why, size);
-	return err;
-}
-
-static int find_blocks(struct census *census, const struct heap_target *target)
-{
-	census->types = heap_types_new(census->snapshot, &target->layout, &target->python.layout);
-	if (!census->types)
-		return -ENOMEM;
-	return heap_blocks_find(census->snapshot, &target->layout, census->types, &census->blocks);
-}
-
-/* The graph is what takes most memory. */
-static int find_references(struct census *census, const struct heap_target *target)
-{
-	int err = heap_graph_build(census->snapshot, &target->layout, &target->python.layout,
-				   target->python.runtime_addr, census->types, census->blocks,
-				   &census->graph);
-
-	if (!err)
-		return 0;
-	census->graph = NULL;
-	return err == -ENOMEM ? 0 : err;
-}
-
-static bool is_owned(void *arg, uint32_t block)
-{
-	const struct census *census = arg;
-
-	return heap_graph_owner(census->graph, block) != BLOCK_NONE;
-}
-
-/* What nobody seems to reach, although no collection could free it: where the process changed while
- * it was copied, a table is missed, and all that it leads to. */
-static uint64_t count_lost(const struct census *census)
-{
-	uint32_t count = heap_blocks_count(census->blocks);
-	uint64_t bytes = 0, garbage = 0, objects;
-
-	if (!census->graph)
-		return 0;
-	for (uint32_t block = 0; block < count; block++) {
-		int32_t type = heap_blocks_type(census->blocks, block);
-
-		if (type >= 0 && heap_graph_tier(census->graph, block) == ROOT_UNREACHED)
-			bytes += heap_blocks_size(census->blocks, block);
-	}
-	heap_graph_garbage(census->graph, &garbage, &objects);
-	return bytes > garbage ? bytes - garbage : 0;
-}
-
-static int census_try(struct census *census, const struct heap_target *target,
-		      const struct heap_options *options, char *why, size_t size)
-{
-	int err = take(census, target, options, why, size);
-
-	if (err)
-		return err;
-	err = find_blocks(census, target);
-	/* The graph gives back what is copied. */
-	census->gc_known =
-		!heap_gc_read(census->snapshot, &target->python, &target->layout, &census->gc);
-	if (!err)
-		err = find_references(census, target);
-	if (!err)
-		err = heap_balance_make(census->snapshot, census->blocks,
-					census->graph ? is_owned : NULL, census, &census->balance);
-	if (!err)
-		err = heap_type_rows_make(census->types, census->blocks, census->graph,
-					  &census->rows, &census->row_count);
-	if (err == -E2BIG)
-		snprintf(why, size, "has more blocks than can be numbered");
-	else if (err)
-		snprintf(why, size, "its heap can't be sorted out: %s", strerror(-err));
-	else
-		census->lost_bytes = count_lost(census);
-	return err;
-}
-
-/* Is a copy good enough, or may another try be worth its time? */
-static bool is_torn(const struct census *census)
-{
-	return census->lost_bytes > heap_balance_live(&census->balance) / LOST_PART;
-}
-
-/* One that runs on may be caught in the middle of something: then it is copied again. */
-static int census_take(struct census *census, const struct heap_target *target,
-		       const struct heap_options *options, char *why, size_t size)
-{
-	int err = census_try(census, target, options, why, size);
-
-	for (int i = 1; i < TRIES && !err && !options->pause && is_torn(census); i++) {
-		census_fini(census);
-		*census = (struct census){};
-		err = census_try(census, target, options, why, size);
-	}
-	return err;
-}
 
 /* --- the first of two --- */
 
@@ -235,12 +69,37 @@ static struct heap_past *keep(struct census *census)
 	return past;
 }
 
+/* Lines are looked for from now on. What keeps them from being found is said at the end. */
+static void begin_births(struct census *census, const struct heap_target *target)
+{
+	struct births_request *request;
+	struct holder *holders = NULL;
+	size_t count = 0;
+
+	if (!target->births)
+		return;
+	request = calloc(1, sizeof(*request));
+	if (!request)
+		return;
+	request->pid = target->pid;
+	request->method = (enum births_method)target->births_method;
+	request->process = target->python;
+	request->heap = target->layout;
+	if (census->graph && !heap_holders_find(census->graph, BIRTHS_CANDIDATES, &holders, &count))
+		heap_births_candidates(request, census->blocks, census->types, holders, count);
+	heap_holders_free(holders, count);
+	heap_births_begin(target->births, request);
+	free(request);
+}
+
 int heap_look_first(const struct heap_target *target, const struct heap_options *options,
 		    struct heap_past **past, char *why, size_t size)
 {
 	struct census census = {};
 	int err = census_take(&census, target, options, why, size);
 
+	if (!err)
+		begin_births(&census, target);
 	*past = err ? NULL : keep(&census);
 	if (!err && !*past) {
 		err = -ENOMEM;
@@ -271,8 +130,51 @@ static void fill_holder(struct heap_holder_row *row, struct holder *holder)
 	holder->path = holder->type = holder->shared_by = NULL;
 }
 
+static const char *births_refusal(int err)
+{
+	switch (err) {
+	case -EPERM:
+	case -EACCES:
+		return "it needs the rights to use BPF and to trace: root";
+	case -ENOTSUP:
+		return "debug registers do nothing here, and bursts need Linux 6.6";
+	case -ENOENT:
+		return "nothing grew that could be watched, or this build of Python exports none "
+		       "of the functions "
+		       "that make objects";
+	case -ETIME:
+		return "the process held it up";
+	case -EBUSY:
+	case -ENOSPC:
+		return "another debugger has the process, or its debug registers";
+	default:
+		return strerror(-err);
+	}
+}
+
+static int add_births(struct heap_look *look, const struct census *census,
+		      const struct heap_target *target, const struct holder *holders, size_t count)
+{
+	const struct births_figures *figures;
+
+	if (!target->births)
+		return 0;
+	if (census->births_error)
+		return heap_look_say(&look->notes, "which lines fill what grew is not known: %s",
+				     births_refusal(census->births_error));
+	figures = heap_births_figures(target->births);
+	if (figures->watched && figures->watched_part < WATCHED_WHOLE &&
+	    heap_look_say(
+		    &look->notes,
+		    "insertions are those of %.0f %% of the time: there were too many to see all",
+		    100 * figures->watched_part))
+		return -ENOMEM;
+	return heap_births_rows(target->births, census->graph, census->blocks, census->types,
+				holders, count, &look->births, &look->birth_count);
+}
+
 static int add_holders(struct heap_look *look, struct census *census, const struct heap_past *past,
-		       size_t most)
+		       const struct heap_target *target, size_t most)
 {
 	struct holder *holders = NULL;
 	size_t count = 0;
@@ -286,8 +188,12 @@ static int add_holders(struct heap_look *look, struct census *census, const stru
 		err = heap_holders_compare(census->graph, past->holders, most, &holders, &count);
 	else
 		err = heap_holders_find(census->graph, most, &holders, &count);
-	if (err)
+	if (!err && past)
+		err = add_births(look, census, target, holders, count);
+	if (err) {
+		heap_holders_free(holders, count);
 		return err;
+	}
 	look->holders = calloc(count ? count : 1, sizeof(*look->holders));
 	for (size_t i = 0; look->holders && i < count; i++)
 		fill_holder(&look->holders[look->holder_count++], &holders[i]);
@@ -398,7 +304,7 @@ static int fill(struct heap_look *look, const struct heap_target *target,
 	if (!err)
 		err = heap_pool_use(census->types, census->blocks, &target->layout, look);
 	if (!err)
-		err = add_holders(look, census, past, options->holders);
+		err = add_holders(look, census, past, target, options->holders);
 	if (!err)
 		err = add_types(look, census, past);
 	return err;
@@ -411,6 +317,9 @@ int heap_look_make(const struct heap_target *target, const struct heap_options *
 	int err = census_take(&census, target, options, why, size);
 
 	*look = NULL;
+	/* What is taken for alive must have lived when the copy was made. */
+	if (!err && past && target->births)
+		census.births_error = heap_births_finish(target->births);
 	if (!err) {
 		*look = heap_look_new();
 		err = *look ? fill(*look, target, options, &census, past) : -ENOMEM;

@@ -12,8 +12,14 @@
 #include "py_heap_layout.h"
 #include "python/py_process.h"
 
+struct births;
+
 struct heap_target {
 	pid_t pid;
+	/* Prepared by heap_births_prepare(), begun by the first look, ended by the second; NULL:
+	 * none. The caller's. */
+	struct births *births;
+	int births_method; /* enum births_method */
 	struct py_process python;
 	struct py_heap_layout layout;
 };

@@ -174,6 +174,25 @@ static void mark_bytearray(struct marker *marker, uint64_t object)
 	mark_block(marker, buffer_at(view, bytes), mark_of(MARK_EMPTY, 0));
 }
 
+/* Behind the last character there may be what was in that memory before. */
+static void mark_str(struct marker *marker, uint64_t object)
+{
+	const struct heap_view *view = marker->view;
+	const struct py_layout *py = view->py;
+	uint32_t state = 0;
+
+	snapshot_read(view->snapshot, object + py->unicode_state, &state, sizeof(state));
+	if (state >> py->unicode_compact_shift & 1) {
+		if (state >> py->unicode_ascii_shift & 1)
+			return;
+	} else {
+		mark_block(marker, buffer_at(view, word(view, object + view->heap->unicode_data)),
+			   mark_of(MARK_EMPTY, 0));
+	}
+	mark_block(marker, buffer_at(view, word(view, object + view->heap->unicode_utf8)),
+		   mark_of(MARK_EMPTY, 0));
+}
+
 /* Slots of an interpreter's frame in use: locals, and what is on its stack where the top is known
  * (-1 or NULL: it runs, and the top is in a register). */
 static uint64_t slots_in_use(const struct heap_view *view, uint64_t frame)
@@ -217,6 +236,9 @@ static void mark_owned(struct marker *marker, uint32_t block, const struct body 
 	switch (body->kind) {
 	case TYPE_LIST:
 		mark_list(marker, object);
+		break;
+	case TYPE_STR:
+		mark_str(marker, object);
 		break;
 	case TYPE_DICT:
 		mark_dict(marker, object);

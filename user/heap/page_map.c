@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 
+#include "base/array.h"
+
 #define LEAF_BYTES (sizeof(uint32_t) << PAGE_MAP_LEAF_BITS)
 
 /* Not calloc(): that may write all of it. */
@@ -35,23 +37,28 @@ void page_map_fini(struct page_map *map)
 {
 	if (!map->leaves)
 		return;
-	for (size_t i = 0; i < map->leaf_count; i++) {
-		if (map->leaves[i])
-			munmap(map->leaves[i], LEAF_BYTES);
-	}
+	for (size_t i = 0; i < map->made_count; i++)
+		munmap(map->leaves[map->made[i]], LEAF_BYTES);
+	free(map->made);
 	munmap(map->leaves, map->leaf_count * sizeof(*map->leaves));
 	map->leaves = NULL;
+}
+
+static uint32_t *make_leaf(struct page_map *map, uint64_t leaf)
+{
+	if (!ARRAY_HAS_ROOM(map->made, map->made_count, map->made_room))
+		return NULL;
+	map->leaves[leaf] = zero_pages(LEAF_BYTES);
+	if (map->leaves[leaf])
+		map->made[map->made_count++] = (uint32_t)leaf;
+	return map->leaves[leaf];
 }
 
 uint32_t *page_map_slot(struct page_map *map, uint64_t addr)
 {
 	uint64_t leaf = addr >> (map->page_shift + PAGE_MAP_LEAF_BITS);
 
-	if (leaf >= map->leaf_count)
-		return NULL;
-	if (!map->leaves[leaf])
-		map->leaves[leaf] = zero_pages(LEAF_BYTES);
-	if (!map->leaves[leaf])
+	if (leaf >= map->leaf_count || (!map->leaves[leaf] && !make_leaf(map, leaf)))
 		return NULL;
 	return &map->leaves[leaf][(addr >> map->page_shift) & ((1u << PAGE_MAP_LEAF_BITS) - 1)];
 }

@@ -15,7 +15,9 @@
 
 struct page_map {
 	uint32_t **leaves;
-	size_t leaf_count;
+	size_t leaf_count; /* that there is room for */
+	uint32_t *made;	   /* numbers of those that there are */
+	size_t made_count, made_room;
 	unsigned page_shift;
 };
 

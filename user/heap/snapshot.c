@@ -150,10 +150,57 @@ unsigned snapshot_page(const struct snapshot *s, uint64_t addr)
 	return page_map_get(&s->memory.pages, addr) & ((1u << SNAPSHOT_STATE_BITS) - 1);
 }
 
+size_t snapshot_first_run(const struct snapshot *s, uint64_t addr)
+{
+	size_t low = 0, high = s->header.runs;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+		const struct snapshot_run *run = &s->runs[middle];
+
+		if (run->start + ((uint64_t)run->pages << s->header.page_shift) <= addr)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+uint64_t snapshot_next_resident(const struct snapshot *s, uint64_t addr)
+{
+	addr &= ~((1ull << s->header.page_shift) - 1);
+	for (size_t i = snapshot_first_run(s, addr); i < s->header.runs; i++) {
+		if (s->runs[i].state & PAGE_RESIDENT)
+			return s->runs[i].start > addr ? s->runs[i].start : addr;
+	}
+	return UINT64_MAX;
+}
+
+#define FEW_PAGES 32
+
+/* Of many pages run by run: a range may be mostly holes. */
+static uint64_t resident_of_many(const struct snapshot *s, uint64_t start, uint64_t end)
+{
+	uint64_t bytes = 0;
+
+	for (size_t i = snapshot_first_run(s, start); i < s->header.runs; i++) {
+		uint64_t from = s->runs[i].start, to;
+
+		if (from >= end)
+			break;
+		to = from + ((uint64_t)s->runs[i].pages << s->header.page_shift);
+		if (s->runs[i].state & PAGE_RESIDENT)
+			bytes += (to < end ? to : end) - (from > start ? from : start);
+	}
+	return bytes;
+}
+
 uint64_t snapshot_resident(const struct snapshot *s, uint64_t start, uint64_t end)
 {
 	uint64_t page = 1ull << s->header.page_shift, bytes = 0, next;
 
+	if (start < end && end - start > FEW_PAGES * page)
+		return resident_of_many(s, start, end);
 	for (uint64_t at = start; at < end; at = next) {
 		next = (at & ~(page - 1)) + page;
 		if (next > end || next < at)

@@ -67,6 +67,12 @@ struct snapshot_memory {
 };
 #define SNAPSHOT_STATE_BITS 5
 
+/* From now on snapshots are made by children of a keeper, which is forked now and keeps the rights
+ * to read other processes' memory, and with `pause` to stop them; so the program needs neither any
+ * more (confine.h: CONFINE_EXAMINE, to end a child that hangs). To be called early. 0 or -errno. */
+int snapshot_start(bool pause);
+void snapshot_stop(void);
+
 /* Copies. 0; -ESRCH gone; -EPERM/-EACCES may not be read, or (pause) another debugger is attached:
  * -EBUSY; -ETIME the target held the reading up; -EFBIG; -EINTR; -ENOMEM; other -errno.
  * The caller owns *snapshot: snapshot_free(). */
@@ -111,6 +117,11 @@ static inline bool snapshot_run_is_readable(const struct snapshot_run *run)
 /* All runs of pages that are resident or swapped, in order of address: what is looked for page by
  * page is looked for in these, since an address space is mostly empty. */
 size_t snapshot_runs(const struct snapshot *snapshot, const struct snapshot_run **runs);
+/* Number of the first run that ends behind `addr`; how many there are if there is none. */
+size_t snapshot_first_run(const struct snapshot *snapshot, uint64_t addr);
+/* First byte of the first page from that of `addr` on that is resident; UINT64_MAX: there is none.
+ */
+uint64_t snapshot_next_resident(const struct snapshot *snapshot, uint64_t addr);
 
 /* Threads at that time, with the stack pointer of each (0: not known). */
 struct snapshot_thread {

@@ -34,7 +34,7 @@ static int check_header(const struct snapshot *s)
 	uint64_t room;
 
 	if (memcmp(h->magic, SNAPSHOT_MAGIC, sizeof(h->magic)) || h->page_shift < 12 ||
-	    h->page_shift > 16)
+	    h->page_shift > 16 || h->later > 1)
 		return -EINVAL;
 	if (h->meta_offset < SNAPSHOT_DATA || h->meta_offset > s->file_bytes || h->meta_offset & 7)
 		return -EINVAL;
@@ -307,7 +307,7 @@ static int parse(struct snapshot *s)
 	return err;
 }
 
-int snapshot_load(int fd, struct snapshot **snapshot)
+int snapshot_open(int fd, struct snapshot **snapshot)
 {
 	struct snapshot *s;
 	struct stat st;
@@ -336,6 +336,18 @@ int snapshot_load(int fd, struct snapshot **snapshot)
 	}
 	*snapshot = s;
 	return 0;
+}
+
+/* One that is copied piece by piece is nothing without its child. */
+int snapshot_load(int fd, struct snapshot **snapshot)
+{
+	int err = snapshot_open(fd, snapshot);
+
+	if (err || !(*snapshot)->header.later)
+		return err;
+	snapshot_free(*snapshot);
+	*snapshot = NULL;
+	return -EINVAL;
 }
 
 /* --- saving --- */

@@ -19,23 +19,6 @@ static bool is_later(const struct snapshot *s)
 	return s->header.later;
 }
 
-/* Index of the first run that ends behind `addr`. */
-static size_t first_run_behind(const struct snapshot *s, uint64_t addr)
-{
-	size_t low = 0, high = s->header.runs;
-
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-		const struct snapshot_run *run = &s->runs[middle];
-
-		if (run->start + ((uint64_t)run->pages << s->header.page_shift) <= addr)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return low;
-}
-
 /* Adds the pages of [start, end) that are not copied yet, at most `most`; returns how many. *at:
  * where to go on. */
 static uint64_t order_run(const struct snapshot *s, uint64_t start, uint64_t end, uint64_t most,
@@ -73,7 +56,7 @@ static uint64_t order_pages(const struct snapshot *s, uint64_t *at, uint64_t end
 	order->unit_bytes = 1u << shift;
 	order->count = 0;
 	order->offset = SNAPSHOT_DATA + (number << shift);
-	for (size_t i = first_run_behind(s, *at); i < s->header.runs && *at < end; i++) {
+	for (size_t i = snapshot_first_run(s, *at); i < s->header.runs && *at < end; i++) {
 		const struct snapshot_run *run = &s->runs[i];
 		uint64_t start = run->start > *at ? run->start : *at;
 		uint64_t run_end = run->start + ((uint64_t)run->pages << shift);

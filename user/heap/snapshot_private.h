@@ -52,9 +52,13 @@ struct snapshot {
 	struct snapshot_order order; /* the one for a window that is under way */
 };
 
+/* snapshot_load(), also of a file that a child goes on writing to. */
+int snapshot_open(int fd, struct snapshot **snapshot);
+
 /* Remembers a page that was read later: its bytes are copied. 0 or -ENOMEM. */
 int snapshot_add_live(struct snapshot *snapshot, uint64_t addr, const void *page);
-/* --- the child (snapshot_child.c) and who asks it (snapshot_take.c) --- */
+/* --- the child (snapshot_child.c), who starts it (snapshot_start.c), who asks it (snapshot_take.c)
+ * --- */
 
 struct snapshot_request {
 	int32_t pid;
@@ -66,6 +70,12 @@ struct snapshot_request {
  * address of a page (uint64_t) with an int32_t and that page, and each order with a struct
  * snapshot_answer, until the socket is closed. */
 void snapshot_child_serve(const struct snapshot_request *request, int memory_fd, int socket);
+
+/* Starts one: its PID, or -errno. The caller closes *socket and gives *pidfd to
+ * snapshot_child_kill(). */
+int snapshot_child_start(const struct snapshot_request *request, int memory_fd, int *socket,
+			 int *pidfd);
+void snapshot_child_kill(pid_t pid, int pidfd);
 
 /* Asks the child for one page. 0 or -errno. */
 int snapshot_child_read(struct snapshot_child *child, uint64_t addr, void *page, size_t bytes);

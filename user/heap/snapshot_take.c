@@ -7,16 +7,11 @@
 #include "heap/snapshot.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -25,10 +20,10 @@
 #include "python/examiner.h"
 
 #define SLICE_MS 50
-#define END_MS	 200
 
 struct snapshot_child {
-	pid_t pid;
+	pid_t pid; /* <= 0: there is none */
+	int pidfd;
 	int socket;
 	int memory_fd;			      /* until the snapshot is taken */
 	const struct snapshot_header *header; /* shared with it */
@@ -38,62 +33,14 @@ struct snapshot_child {
 	struct snapshot_answer answer;
 };
 
-/* --- the child's own beginning --- */
-
-static void leave_all_else(int *memory_fd, int *socket)
-{
-	struct rlimit none = {0, 0};
-	int fd, kept[2] = {*memory_fd, *socket};
-
-	setrlimit(RLIMIT_CORE, &none);
-	prctl(PR_SET_NAME, "pymem-snapshot");
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	/* Signals of the terminal are its parent's to answer. */
-	signal(SIGINT, SIG_IGN);
-	signal(SIGTERM, SIG_IGN);
-	signal(SIGHUP, SIG_IGN);
-	*memory_fd = fcntl(kept[0], F_DUPFD_CLOEXEC, 100);
-	*socket = fcntl(kept[1], F_DUPFD_CLOEXEC, 100);
-	if (*memory_fd < 0 || *socket < 0)
-		_exit(1);
-	/* Whoever reads our output waits for its end: a child that hangs may not hold it. */
-	fd = open("/", O_PATH | O_CLOEXEC);
-	for (int i = 0; i <= STDERR_FILENO && fd >= 0; i++)
-		dup2(fd, i);
-	syscall(SYS_close_range, 3, 99, 0);
-	/* The examiner is our parent's to ask. */
-	proc_set_memory_reader(NULL);
-}
-
-static int start_child(struct snapshot_child *child, const struct snapshot_request *request)
-{
-	int pair[2];
-
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair))
-		return -errno;
-	child->pid = fork();
-	if (child->pid == 0) {
-		leave_all_else(&child->memory_fd, &pair[1]);
-		snapshot_child_serve(request, child->memory_fd, pair[1]);
-		_exit(0);
-	}
-	close(pair[1]);
-	child->socket = pair[0];
-	return child->pid < 0 ? -errno : 0;
-}
-
 void snapshot_child_end(struct snapshot_child *child)
 {
 	if (!child)
 		return;
 	if (child->socket >= 0)
 		close(child->socket);
-	if (child->pid > 0) {
-		kill(child->pid, SIGKILL);
-		/* One that can't die is left to whoever reaps it. */
-		for (int i = 0; i < END_MS && waitpid(child->pid, NULL, WNOHANG) == 0; i++)
-			usleep(1000);
-	}
+	if (child->pid > 0)
+		snapshot_child_kill(child->pid, child->pidfd);
 	if (child->header)
 		munmap((void *)child->header, sizeof(*child->header));
 	if (child->memory_fd >= 0)
@@ -278,11 +225,11 @@ int snapshot_take(pid_t pid, const struct snapshot_options *options, struct snap
 		snapshot_child_end(child);
 		return -EINVAL;
 	}
-	err = start_child(child, &request);
+	child->pid =
+		snapshot_child_start(&request, child->memory_fd, &child->socket, &child->pidfd);
+	err = child->pid < 0 ? child->pid : await_snapshot(child);
 	if (!err)
-		err = await_snapshot(child);
-	if (!err)
-		err = snapshot_load(child->memory_fd, snapshot);
+		err = snapshot_open(child->memory_fd, snapshot);
 	if (err) {
 		snapshot_child_end(child);
 		return err;

@@ -22,6 +22,7 @@
 	X(fault)         \
 	X(copies)        \
 	X(syscall)       \
+	X(touched)       \
 	X(lines)
 
 enum event_source_id {
@@ -110,6 +111,7 @@ extern const struct event_source *const event_sources[EVENT_SOURCE_COUNT];
 /* Adds the types that all sources need to those that kernel_probe() looks for. */
 void event_sources_ask(struct kernel_features *kernel);
 
+/* True if the kernel has what this need asks for, or does not need it. */
 bool source_need_is_met(const struct source_need *need, const struct kernel_features *kernel);
 
 /* True if each session on such a kernel must have the source. */

@@ -40,18 +40,22 @@ static int batch_resize(struct batch *b, uint32_t entries)
 	return b->keys && b->values ? 0 : -ENOMEM;
 }
 
-/* Deletes the entry. `value` becomes what it had at that moment. That may be more than was read
- * before: a program that has a pointer to it may add to it until then. */
-static void take_entry(const struct map_ops *ops, int fd, const void *key, void *value)
+int map_take(const struct map_ops *ops, bool at_once, int fd, const void *key, void *value)
 {
-	if (!ops->lookup_and_delete(fd, key, value))
-		return;
-	/* Hash maps can do both at once since Linux 5.14. */
-	ops->lookup(fd, key, value);
-	ops->remove(fd, key);
+	int err;
+
+	if (at_once)
+		return ops->lookup_and_delete(fd, key, value);
+	err = ops->lookup(fd, key, value);
+	return err ?: ops->remove(fd, key);
 }
 
-int map_each(const struct map_ops *ops, const struct map_shape *map, bool take,
+bool map_takes_at_once(const struct map_ops *ops, int fd, const void *no_key, void *value)
+{
+	return ops->lookup_and_delete(fd, no_key, value) == -ENOENT;
+}
+
+int map_each(const struct map_ops *ops, const struct map_shape *map, enum map_reading reading,
 	     int (*fn)(const void *key, const void *value, void *arg), void *arg)
 {
 	struct batch b = {.map = map};
@@ -77,9 +81,12 @@ int map_each(const struct map_ops *ops, const struct map_shape *map, bool take,
 			char *key = b.keys + i * map->key_size;
 			char *value = b.values + i * map->value_size;
 
-			if (take)
-				take_entry(ops, map->fd, key, value);
-			err = fn(key, value, arg);
+			/* If another has taken it first, it comes as it was read. */
+			if (reading != MAP_KEEPS)
+				err = map_take(ops, reading == MAP_TAKES_AT_ONCE, map->fd, key,
+					       value);
+			if (!err || err == -ENOENT)
+				err = fn(key, value, arg);
 		}
 		if (read) /* -ENOENT: that was the last bucket */
 			break;

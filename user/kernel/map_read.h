@@ -21,6 +21,17 @@ struct map_ops {
 
 extern const struct map_ops map_ops_kernel;
 
+/* Deletes an entry; `value` gets what it had at that time, which may be more than was read before:
+ * who began with it when it was alive may add to it still. Hashes can do both at once since Linux
+ * 5.14 (3e87f192b405). Without, what a program adds between the two calls is lost. 0, -ENOENT: it
+ * is not there; -errno. */
+int map_take(const struct map_ops *ops, bool at_once, int fd, const void *key, void *value);
+
+/* Can this kernel do both at once? Tried on the map, of which no entry has that key. */
+bool map_takes_at_once(const struct map_ops *ops, int fd, const void *no_key, void *value);
+
+enum map_reading { MAP_KEEPS, MAP_TAKES_AT_ONCE, MAP_TAKES_IN_STEPS };
+
 struct map_shape {
 	int fd;
 	size_t key_size, value_size;
@@ -28,9 +39,9 @@ struct map_shape {
 
 /* Calls fn(key, value) for each entry, until it returns something other than 0, which is then
  * returned. An entry that exists all the time comes once. One that is added or deleted meanwhile
- * may come or not. `take`: each entry is deleted and comes with the value that it had then. `fn`
- * may delete the entry. -errno: reading failed. */
-int map_each(const struct map_ops *ops, const struct map_shape *map, bool take,
+ * may come or not. MAP_TAKES_*: each entry is deleted and comes with the value that it had then
+ * (map_take()). Else `fn` may delete the entry. -errno: reading failed. */
+int map_each(const struct map_ops *ops, const struct map_shape *map, enum map_reading reading,
 	     int (*fn)(const void *key, const void *value, void *arg), void *arg);
 
 #endif

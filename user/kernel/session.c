@@ -19,6 +19,7 @@
 #include "kernel/bpf_object.h"
 #include "kernel/kernel.h"
 #include "kernel/probe_closer.h"
+#include "kernel/map_read.h"
 #include "kernel/session_private.h"
 
 static int verbosity;
@@ -115,6 +116,15 @@ static void set_knobs(struct session *session, int cpus)
 	*session->bpf.knob.ring_wakeup_bytes = o->ring_bytes / 4;
 }
 
+/* On a map in which nothing is yet. */
+static bool can_take_at_once(const struct session *session)
+{
+	const uint32_t none = 0;
+	struct pymem_proc proc;
+
+	return map_takes_at_once(&map_ops_kernel, bpf_map__fd(session->bpf.map.dead), &none, &proc);
+}
+
 static int session_load(struct session *session, char *why, size_t size)
 {
 	int cpus = libbpf_num_possible_cpus(), err;
@@ -136,6 +146,18 @@ static int session_load(struct session *session, char *why, size_t size)
 		return err;
 	}
 	session->running = true;
+	session->takes_at_once = can_take_at_once(session);
+	err = session_add_subids(session);
+	if (err) {
+		snprintf(why, size, "/etc/subuid could not be taken over: %s", strerror(-err));
+		return err;
+	}
+	err = session_map_touched(session);
+	if (err) {
+		snprintf(why, size, "the table of touched pages can't be mapped: %s",
+			 strerror(-err));
+		return err;
+	}
 	err = find_cpu_offsets(session, cpus);
 	if (err)
 		snprintf(why, size, "the kernel's per-CPU areas could not be located (%s)",
@@ -255,6 +277,7 @@ void session_free(struct session *session)
 	session_detach(session);
 	session_free_probes(session);
 	session_blocks_free(session);
+	session_unmap_touched(session);
 	ring_buffer__free(session->ring);
 	bpf_object__close(session->object);
 	free(session);

@@ -19,6 +19,7 @@ struct session_options {
 	bool follow_children;	    /* track children after fork and exec */
 	bool faults;		    /* count page faults */
 	bool syscalls;		    /* count memory system calls */
+	bool touched;		    /* note which stack touches a page first */
 	unsigned max_stacks;	    /* distinct stacks of all images together */
 	unsigned max_images;	    /* process images at the same time */
 	unsigned payer_images;	    /* of these, for each payer (session_target.payer) */
@@ -136,6 +137,7 @@ int session_take_dead(struct session *session, int (*fn)(const struct pymem_proc
 /* Copies the counters of a stack. False: it has none. */
 bool session_stack(struct session *session, const struct pymem_stack_key *key,
 		   struct pymem_stack *stack);
+/* Calls `fn` for each stack with its counters. */
 int session_each_stack(struct session *session,
 		       int (*fn)(const struct pymem_stack_key *, const struct pymem_stack *,
 				 void *),
@@ -174,6 +176,13 @@ int session_add_places(struct session *session, pid_t pid, const struct elf_prob
 void session_forget_places(struct session *session, pid_t pid, const struct elf_probe_sites *sites,
 			   uint64_t bias);
 
+/* Takes what a stack of an image that has ended has, at this moment, out of the kernel side's
+ * tables: what is added later begins anew. 0, -ENOENT: it has none (any more); -errno. */
+int session_take_stack(struct session *session, const struct pymem_stack_key *key,
+		       struct pymem_stack *stack);
+int session_take_vmcalls(struct session *session, const struct pymem_stack_key *key,
+			 struct pymem_vmcalls *vmcalls);
+
 /* Removes what the BPF side keeps for an image that has ended: the counters of a stack, the mark
  * that a code object was sent, the counts of a line. 0 or -errno. No entry is no error. */
 int session_forget_stack(struct session *session, const struct pymem_stack_key *key);
@@ -184,18 +193,28 @@ int session_forget_line(struct session *session, const struct pymem_line_key *ke
 /* The number of places in a table that session_forget_…() and session_sweep() have given back. */
 uint64_t session_forgotten(const struct session *session, enum pymem_table table);
 
-/* The image of `record` has ended and holds no places any more: they are taken off its user's
- * account. */
-void session_settle_account(struct session *session, const struct pymem_proc *record);
 /* Removes all entries of a table for images of which is_gone() is true, however they came there.
  * Not for the table of threads. 0 or -errno. */
 int session_sweep(struct session *session, enum pymem_table table,
 		  bool (*is_gone)(uint32_t proc, void *arg), void *arg);
 
+/* The leaf (bpf/account/touched.bpf.h) that the directory `dir` has for this address. Ids in it may
+ * change at any time. NULL: none; nor is there any without session_options.touched. It belongs to
+ * the session and is valid until session_forget_touched(). */
+const volatile struct pymem_touched_leaf *session_touched_leaf(const struct session *session,
+							       uint32_t dir, uint64_t address);
+/* True if it is noted which stack touches a page first: asked for, and possible. */
+bool session_sees_touches(const struct session *session);
+/* Gives back all leaves of directories that is_gone() names. 0 or -errno. */
+int session_forget_touched(struct session *session, bool (*is_gone)(uint32_t dir, void *arg),
+			   void *arg);
+
 /* Attaches the source that tells a copy on write from a page that is kept, if it is not attached
  * yet. It costs each process on the host a little. 0 or -errno. */
 int session_watch_copies(struct session *session);
 
+/* The numbers of messages for which the ring buffer had no room, and of images for which a table
+ * had none. */
 uint64_t session_dropped_messages(const struct session *session);
 uint64_t session_dropped_images(const struct session *session);
 

@@ -183,7 +183,7 @@ static void filter_leave(volatile uint32_t *filter, uint32_t slot)
 	__sync_fetch_and_sub(&filter[slot], 1);
 }
 
-/* Deletes an image's entries, and takes it out of the filters and off its account. The BPF side
+/* Deletes an image's entries, and takes it out of the filters. The BPF side
  * does the same at an image's end: proc_end(). */
 static void forget_image(struct session *session, const struct pymem_proc *p)
 {
@@ -196,7 +196,6 @@ static void forget_image(struct session *session, const struct pymem_proc *p)
 	if (bpf_map_delete_elem(bpf_map__fd(session->bpf.map.procs), &mm))
 		return;
 	filter_leave(session->bpf.variable.mm_filter, pymem_mm_slot(mm));
-	session_settle_account(session, p);
 	if (payer) {
 		__sync_fetch_and_sub(&payers[payer].images, 1);
 		__sync_fetch_and_sub(&payers[0].images, 1);

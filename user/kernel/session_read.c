@@ -10,13 +10,13 @@
 #include "kernel/session_private.h"
 
 /* map_each() for a map of libbpf's. */
-static int each_entry(const struct bpf_map *map, bool take,
+static int each_entry(const struct bpf_map *map, enum map_reading reading,
 		      int (*fn)(const void *key, const void *value, void *arg), void *arg)
 {
 	const struct map_shape shape = {bpf_map__fd(map), bpf_map__key_size(map),
 					bpf_map__value_size(map)};
 
-	return map_each(&map_ops_kernel, &shape, take, fn, arg);
+	return map_each(&map_ops_kernel, &shape, reading, fn, arg);
 }
 
 struct value_call {
@@ -50,7 +50,7 @@ int session_each_live(struct session *session, int (*fn)(const struct pymem_proc
 {
 	struct value_call call = {fn, arg};
 
-	return each_entry(session->bpf.map.procs, false, call_live, &call);
+	return each_entry(session->bpf.map.procs, MAP_KEEPS, call_live, &call);
 }
 
 int session_take_dead(struct session *session, int (*fn)(const struct pymem_proc *, void *),
@@ -58,7 +58,9 @@ int session_take_dead(struct session *session, int (*fn)(const struct pymem_proc
 {
 	struct value_call call = {fn, arg};
 
-	return each_entry(session->bpf.map.dead, true, call_proc, &call);
+	return each_entry(session->bpf.map.dead,
+			  session->takes_at_once ? MAP_TAKES_AT_ONCE : MAP_TAKES_IN_STEPS,
+			  call_proc, &call);
 }
 
 static int call_stack(const void *key, const void *value, void *arg)
@@ -76,7 +78,7 @@ int session_each_stack(struct session *session,
 {
 	struct value_call call = {fn, arg};
 
-	return each_entry(session->bpf.map.stacks, false, call_stack, &call);
+	return each_entry(session->bpf.map.stacks, MAP_KEEPS, call_stack, &call);
 }
 
 static int call_line(const void *key, const void *value, void *arg)
@@ -93,8 +95,9 @@ int session_each_line(struct session *session,
 {
 	struct value_call call = {fn, arg};
 
-	return session->options.lines ? each_entry(session->bpf.map.lines, false, call_line, &call)
-				      : 0;
+	return session->options.lines
+		       ? each_entry(session->bpf.map.lines, MAP_KEEPS, call_line, &call)
+		       : 0;
 }
 
 uint64_t session_line_misses(const struct session *session, enum pymem_line_miss cause)
@@ -131,15 +134,74 @@ bool session_stack(struct session *session, const struct pymem_stack_key *key,
 	return !bpf_map_lookup_elem(bpf_map__fd(session->bpf.map.stacks), key, stack);
 }
 
-/* Deletes an entry that an image which has ended has in this table. 0 or -errno. */
-static int forget(struct session *session, struct bpf_map *map, enum pymem_table table,
-		  const void *key)
+/* An entry of any table, and the account that it is on. */
+union table_value {
+	struct pymem_stack stack;
+	struct pymem_vmcalls vmcalls;
+	struct pymem_code code;
+	struct pymem_line line;
+};
+
+static uint32_t value_account(const union table_value *value, enum pymem_table table)
 {
-	if (bpf_map_delete_elem(bpf_map__fd(map), key))
-		return errno == ENOENT ? 0 : -errno;
+	switch (table) {
+	case PYMEM_TABLE_STACKS:
+		return value->stack.account;
+	case PYMEM_TABLE_VMCALLS:
+		return value->vmcalls.account;
+	case PYMEM_TABLE_CODES:
+		return value->code.account;
+	default:
+		return value->line.account;
+	}
+}
+
+/* Takes an entry out of the table: nobody holds that place any more. 0, -ENOENT, -errno. */
+static int take_entry(struct session *session, const struct bpf_map *map, enum pymem_table table,
+		      const void *key, union table_value *value)
+{
+	int err = map_take(&map_ops_kernel, session->takes_at_once, bpf_map__fd(map), key, value);
+	uint32_t account;
+
+	if (err)
+		return err;
+	account = value_account(value, table) % PYMEM_ACCOUNTS;
 	__sync_fetch_and_sub(&session->bpf.variable.places_used[table], 1);
+	__sync_fetch_and_sub(&session->bpf.variable.accounts[account].held[table], 1);
 	session->forgotten[table]++;
 	return 0;
+}
+
+/* The same of one that may be gone, and whose value is of no use any more. */
+static int forget(struct session *session, const struct bpf_map *map, enum pymem_table table,
+		  const void *key)
+{
+	union table_value value;
+	int err = take_entry(session, map, table, key, &value);
+
+	return err == -ENOENT ? 0 : err;
+}
+
+int session_take_stack(struct session *session, const struct pymem_stack_key *key,
+		       struct pymem_stack *stack)
+{
+	union table_value value;
+	int err = take_entry(session, session->bpf.map.stacks, PYMEM_TABLE_STACKS, key, &value);
+
+	if (!err)
+		*stack = value.stack;
+	return err;
+}
+
+int session_take_vmcalls(struct session *session, const struct pymem_stack_key *key,
+			 struct pymem_vmcalls *vmcalls)
+{
+	union table_value value;
+	int err = take_entry(session, session->bpf.map.vmcalls, PYMEM_TABLE_VMCALLS, key, &value);
+
+	if (!err)
+		*vmcalls = value.vmcalls;
+	return err;
 }
 
 int session_forget_stack(struct session *session, const struct pymem_stack_key *key)
@@ -166,16 +228,6 @@ int session_forget_code(struct session *session, uint32_t proc, uint64_t code, u
 uint64_t session_forgotten(const struct session *session, enum pymem_table table)
 {
 	return session->forgotten[table];
-}
-
-void session_settle_account(struct session *session, const struct pymem_proc *record)
-{
-	volatile struct pymem_account *account =
-		&session->bpf.variable.accounts[record->account % PYMEM_ACCOUNTS];
-	int i;
-
-	for (i = 0; record->account && i < PYMEM_TABLE_COUNT; i++)
-		__sync_fetch_and_sub(&account->held[i], record->places[i].on_account);
 }
 
 struct sweep {
@@ -208,5 +260,5 @@ int session_sweep(struct session *session, enum pymem_table table,
 	/* struct pymem_stack_key and struct pymem_line_key begin with the id. */
 	if (table == PYMEM_TABLE_CODES)
 		c.proc_at = 2 * sizeof(uint64_t);
-	return each_entry(c.map, false, sweep_entry, &c);
+	return each_entry(c.map, MAP_KEEPS, sweep_entry, &c);
 }

@@ -122,10 +122,14 @@ bool heap_look_is_passing(const struct heap_look *look, const struct heap_holder
 	return false;
 }
 
+/* Growth of less does not decide on a holder's place. */
+#define GROWTH_LEAST (16 * 1024)
+
 /* A holder with what decides on its place. */
 struct ranked {
 	struct heap_holder_row row;
-	bool passing, growth;
+	bool passing;
+	int64_t growth;
 };
 
 static int by_rank(const void *a, const void *b)
@@ -134,11 +138,16 @@ static int by_rank(const void *a, const void *b)
 
 	if (x->passing != y->passing)
 		return x->passing - y->passing;
-	if (x->growth && x->row.grown_bytes != y->row.grown_bytes)
-		return x->row.grown_bytes < y->row.grown_bytes ? 1 : -1;
+	if (x->growth != y->growth)
+		return x->growth < y->growth ? 1 : -1;
 	if (x->row.retained_bytes != y->row.retained_bytes)
 		return x->row.retained_bytes < y->row.retained_bytes ? 1 : -1;
 	return strcmp(x->row.path, y->row.path);
+}
+
+static int64_t growth_of(const struct heap_look *look, const struct heap_holder_row *holder)
+{
+	return look->seconds > 0 && holder->grown_bytes >= GROWTH_LEAST ? holder->grown_bytes : 0;
 }
 
 int heap_look_sort_holders(struct heap_look *look)
@@ -152,7 +161,7 @@ int heap_look_sort_holders(struct heap_look *look)
 		ranked[i] = (struct ranked){
 			.row = look->holders[i],
 			.passing = heap_look_is_passing(look, &look->holders[i]),
-			.growth = look->seconds > 0,
+			.growth = growth_of(look, &look->holders[i]),
 		};
 	qsort(ranked, count, sizeof(*ranked), by_rank);
 	for (size_t i = 0; i < count; i++)

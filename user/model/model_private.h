@@ -24,6 +24,7 @@ struct location {
 
 struct stack_extra {
 	struct pymem_vmcalls *vmcalls; /* NULL: none */
+	uint64_t resident_pages;
 };
 
 struct process {
@@ -74,6 +75,7 @@ static inline struct book *book_of(const struct model *model)
  * next one; false: the end. model_table_add() adds one; 0 or -ENOMEM. */
 bool model_table_next(const struct table *table, uint64_t hash, uint64_t *cursor, size_t *index);
 int model_table_add(struct table *table, uint64_t hash, size_t index);
+/* `hash` with the pointer mixed in, by the seed of the book. */
 uint64_t model_hash_pointer(const struct book *book, uint64_t hash, const void *pointer);
 
 /* The book's only copy of `text` (NULL: ""). It lives as long as the book. NULL: out of memory. */

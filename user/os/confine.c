@@ -106,8 +106,10 @@ static uint64_t to_keep(unsigned needs, uint64_t have)
 	if (needs & CONFINE_READ)
 		keep = BIT(CAP_SYS_PTRACE) | BIT(CAP_DAC_READ_SEARCH) | BIT(CAP_SETUID) |
 		       BIT(CAP_SETGID) | BIT(CAPABILITY_CHECKPOINT_RESTORE);
-	if (needs & (CONFINE_LOOK | CONFINE_TRACE))
+	if (needs & (CONFINE_LOOK | CONFINE_TRACE | CONFINE_PEEK))
 		keep |= BIT(CAP_SYS_PTRACE);
+	if (needs & CONFINE_PEEK)
+		keep |= BIT(CAPABILITY_CHECKPOINT_RESTORE);
 	/* Linux wants this one when a uprobe is opened as a perf event (perf_uprobe_event_init).
 	 * Some releases accept CAP_PERFMON instead; which ones can't be known beforehand. */
 	if (needs & CONFINE_PROBES)

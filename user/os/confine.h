@@ -22,6 +22,9 @@ enum confine_need {
 	/* Is an examiner, or starts examiners: reads memory and files of processes, and sources
 	 * with their users' rights. No BPF. */
 	CONFINE_READ = 1 << 7,
+	/* Reads memory of one process and the file of its interpreter, beside what the other needs
+	 * allow: BPF too (a child that does little else, births_child.c). */
+	CONFINE_PEEK = 1 << 8,
 };
 
 struct confined {

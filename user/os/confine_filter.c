@@ -216,7 +216,8 @@ static void refuse_by_need(struct builder *b, unsigned needs)
 		refuse(b, SYS_setfsuid);
 		refuse(b, SYS_setfsgid);
 		refuse(b, SYS_setgroups);
-		refuse(b, SYS_process_vm_readv);
+		if (!(needs & CONFINE_PEEK))
+			refuse(b, SYS_process_vm_readv);
 	} else {
 		refuse(b, SYS_bpf);
 	}

@@ -37,6 +37,7 @@ const struct rights *source_root_rights(const struct source_root *root);
 
 /* Makes `root` another copy of the view `from`. Each is closed with source_root_close(). */
 void source_root_copy(struct source_root *root, const struct source_root *from);
+/* Closes the descriptors and gives up the rights, unless another copy uses them. */
 void source_root_close(struct source_root *root);
 
 enum source_state {

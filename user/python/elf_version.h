@@ -36,6 +36,7 @@ struct elf_version_scan {
 	unsigned candidate_count;
 };
 
+/* Feeds the next `len` bytes of the section. */
 void elf_version_scan_bytes(struct elf_version_scan *scan, const unsigned char *bytes, size_t len);
 
 /* 1: `version` is filled in. 0: the minor version was not found, or two differ. */

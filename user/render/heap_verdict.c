@@ -147,12 +147,22 @@ static void put_birth(struct verdict *v, const struct heap_holder_row *holder)
 
 /* --- growth --- */
 
+/* Is that no growth? A cache whose entries take one another's place is now a little larger, now
+ * smaller. */
+static bool is_noise(const struct verdict *v, const struct heap_holder_row *holder)
+{
+	if (heap_look_is_passing(v->look, holder) || holder->grown_bytes < holder_noise(v->look))
+		return true;
+	return holder->has_entries && holder->entries_grown <= 0 &&
+	       v->live_grown < holder->grown_bytes / 2 &&
+	       holder->grown_bytes < (int64_t)holder->retained_bytes / 20;
+}
+
 static bool say_holder_grows(struct verdict *v)
 {
 	const struct heap_holder_row *holder = v->holder;
 
-	if (!holder || heap_look_is_passing(v->look, holder) ||
-	    holder->grown_bytes < holder_noise(v->look) ||
+	if (!holder || is_noise(v, holder) ||
 	    (2 * holder->grown_bytes < v->live_grown && v->live_grown >= live_noise(v->look)))
 		return false;
 	begin(v);
@@ -213,8 +223,7 @@ static bool say_live_grows(struct verdict *v)
 	for (size_t i = 0; i < v->look->holder_count && told < 3; i++) {
 		const struct heap_holder_row *holder = &v->look->holders[i];
 
-		if (holder->grown_bytes < holder_noise(v->look) ||
-		    heap_look_is_passing(v->look, holder))
+		if (is_noise(v, holder))
 			continue;
 		fputs(told++ ? ", " : ": ", v->out);
 		put_name(v, holder->path);

@@ -10,11 +10,9 @@
 
 #include "base/text.h"
 
-const struct renderer *const renderers[] = {
-	&render_table,
-	&render_json,
-	NULL,
-};
+#define RENDERER_ADDRESS(id) &render_##id,
+const struct renderer *const renderers[] = {RENDERERS(RENDERER_ADDRESS) NULL};
+#undef RENDERER_ADDRESS
 
 const struct renderer *renderer_find(const char *name)
 {
@@ -29,8 +27,11 @@ const struct renderer *renderer_find(const char *name)
 
 int parts_flush(FILE *out)
 {
-	/* errno is the stream's error only if this very call has failed. After an earlier failure
-	 * the stream tries again here to write what is left, and fails again. */
+	errno = 0;
+	/* After an earlier failure its cause is no longer known. One more byte makes the stream
+	 * fail again; the report is void in any case. */
+	if (ferror(out) && fputc('\n', out) == EOF)
+		return errno ? -errno : -EIO;
 	if (fflush(out) != 0)
 		return errno ? -errno : -EIO;
 	return ferror(out) ? -EIO : 0;

@@ -22,11 +22,20 @@ struct render_options {
 
 struct renderer {
 	const char *name; /* the word after --format */
-	const char *help;
-	bool for_people; /* true: lines of the import system are gathered under their importers */
+	bool for_people;  /* true: lines of the import system are gathered under their importers */
+	bool redraws;	  /* true: on a terminal, a live report is drawn once a second */
 	/* Writes the report. 0; -errno of the stream; -ENOENT: options->function did not run. */
 	int (*emit)(FILE *out, struct model *model, const struct render_options *options);
 };
+
+/* All formats, in the order of the help. X(NAME): render_NAME.c defines render_NAME. */
+#define RENDERERS(X) \
+	X(table)     \
+	X(json)
+
+#define RENDERER_DECLARE(id) extern const struct renderer render_##id;
+RENDERERS(RENDERER_DECLARE)
+#undef RENDERER_DECLARE
 
 /* The renderer of that name; NULL: there is none. */
 const struct renderer *renderer_find(const char *name);

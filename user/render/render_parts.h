@@ -63,7 +63,7 @@ void parts_note(FILE *out, const struct render_options *options, const char *not
 void parts_tail(FILE *out, const struct model *model, const struct render_options *options);
 
 /* The columns of figures that were chosen. */
-#define PARTS_COLUMNS 11
+#define PARTS_COLUMNS 12
 struct parts_column;
 struct parts_columns {
 	const struct parts_column *column[PARTS_COLUMNS];
@@ -102,7 +102,5 @@ int parts_flush(FILE *out);
 /* render_function.c: prints the annotated source of options->function. Returns what renderer.emit()
  * does. */
 int render_function(FILE *out, struct model *model, const struct render_options *options);
-
-extern const struct renderer render_table, render_json;
 
 #endif

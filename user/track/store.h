@@ -97,6 +97,7 @@ struct store {
 	uint64_t gaps[COUNTS_GAP_COUNT]; /* code objects that have instructions without a line */
 };
 
+/* An empty store with the default limits. store_fini() frees all that it has. */
 void store_init(struct store *store);
 void store_fini(struct store *store);
 

@@ -21,7 +21,7 @@
 #define RETRY_MIN_MS	20
 #define RETRY_MAX_MS	640
 #define LATER_MS	10000
-#define REST_MS		2000
+#define LEFT_MS		2000
 #define LOOKING_MS	200 /* after that, messages are handled again */
 #define BUSY_MS		300
 #define UNFINISHED_MANY 64
@@ -60,6 +60,7 @@ void tracker_fini(struct tracker *tracker)
 	store_fini(&tracker->store);
 	probes_free(tracker->probes);
 	tracker_free_looks(tracker);
+	tracker_free_elders(tracker);
 }
 
 uint64_t tracker_now_ms(void)
@@ -349,7 +350,7 @@ bool tracker_is_busy(const struct tracker *tracker)
  * it ends when the user would have to wait too long for the report. */
 static void identify_left(struct tracker *tracker)
 {
-	uint64_t end_ms = tracker_now_ms() + REST_MS;
+	uint64_t end_ms = tracker_now_ms() + LEFT_MS;
 	struct image *image, *next;
 
 	HASH_ITER(hh, tracker->images, image, next)

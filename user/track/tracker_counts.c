@@ -105,9 +105,18 @@ static void find_frames(struct tracker *tracker, const struct image *image,
 		stack->lack = lack_of(tracker, &stack->key);
 }
 
+/* Fills in the system calls of a stack. False: there are none, or none are wanted. */
+static bool find_calls(struct session *session, const struct pymem_stack_key *key,
+		       enum hand_calls with, struct pymem_vmcalls *calls)
+{
+	if (with == HAND_TAKEN)
+		return !session_take_vmcalls(session, key, calls);
+	return with == HAND_READ && session_vmcalls(session, key, calls);
+}
+
 int tracker_hand_stack(struct tracker *tracker, const struct pymem_stack_key *key,
 		       const struct pymem_counters *counters,
-		       int (*fn)(const struct counts_stack *stack, void *arg), bool vmcalls,
+		       int (*fn)(const struct counts_stack *stack, void *arg), enum hand_calls with,
 		       void *arg)
 {
 	const struct image *image = tracker_image(tracker, key->proc);
@@ -118,7 +127,7 @@ int tracker_hand_stack(struct tracker *tracker, const struct pymem_stack_key *ke
 	/* For other images it is enough that the stack has arrived. */
 	if (image && tracker_is_reported(image)) {
 		find_frames(tracker, image, frames, &stack);
-		if (vmcalls && session_vmcalls(tracker->session, key, &calls))
+		if (find_calls(tracker->session, key, with, &calls))
 			stack.vmcalls = &calls;
 	}
 	return fn(&stack, arg);
@@ -184,9 +193,19 @@ static int read_images(struct handing *h)
 static int read_stack(const struct pymem_stack_key *key, const struct pymem_stack *stack, void *arg)
 {
 	struct handing *h = arg;
-	int verdict = tracker_hand_stack(h->tracker, key, &stack->counters, h->reader->stack, true,
-					 h->arg);
+	const struct image *image = tracker_image(h->tracker, key->proc);
+	struct pymem_stack taken;
+	int verdict;
 
+	/* A late stack of an image that is finished: handed over once, with its last value. */
+	if (image && image->finished) {
+		verdict = session_take_stack(h->tracker->session, key, &taken);
+		if (verdict)
+			return verdict == -ENOENT ? 0 : verdict;
+		stack = &taken;
+	}
+	verdict = tracker_hand_stack(h->tracker, key, &stack->counters, h->reader->stack, HAND_READ,
+				     h->arg);
 	return verdict == COUNTS_TAKEN ? session_forget_stack(h->tracker->session, key) : verdict;
 }
 
@@ -195,7 +214,7 @@ static int read_thread(const struct pymem_collected *thread, void *arg)
 	struct handing *h = arg;
 
 	return tracker_hand_stack(h->tracker, &thread->key, &thread->counters, h->reader->thread,
-				  false, h->arg);
+				  HAND_NONE, h->arg);
 }
 
 static int read_line(const struct pymem_line_key *key, const struct pymem_line *counted, void *arg)
@@ -300,6 +319,7 @@ struct counts tracker_counts(struct tracker *tracker)
 		.is_running = is_running,
 		.facts = get_facts,
 		.each_note = each_note,
+		.each_touched = tracker_each_touched,
 	};
 
 	return (struct counts){&ops, tracker};

@@ -31,14 +31,19 @@ int tracker_take_ended(struct tracker *tracker, bool final);
 /* Forgets images that ended before the last messages and belong in no report. */
 void tracker_forget_ended(struct tracker *tracker);
 
+/* Frees all images. */
 void tracker_free_images(struct tracker *tracker);
 
 /* All figures of the image, which has ended, were handed over. Frees everything else of it, and the
- * image too unless it was asked for. */
+ * image too unless it was asked for. All of an ancestor stays, until it is none and is finished
+ * again. */
 void tracker_finish_image(struct tracker *tracker, struct image *image);
 
 /* True if the image belongs in a report. Another program that a tracked process ran does not. */
 bool tracker_is_reported(const struct image *image);
+
+/* System calls of a stack: none, read, or read and deleted. */
+enum hand_calls { HAND_NONE, HAND_READ, HAND_TAKEN };
 
 /* tracker_counts.c: pass an image, a stack with its frames, or a line to `reader`. They return what
  * it returned, or -errno. */
@@ -46,7 +51,7 @@ int tracker_hand_image(const struct image *image, const struct pymem_proc *recor
 		       const struct counts_reader *reader, void *arg);
 int tracker_hand_stack(struct tracker *tracker, const struct pymem_stack_key *key,
 		       const struct pymem_counters *counters,
-		       int (*fn)(const struct counts_stack *stack, void *arg), bool vmcalls,
+		       int (*fn)(const struct counts_stack *stack, void *arg), enum hand_calls with,
 		       void *arg);
 int tracker_hand_line(struct tracker *tracker, const struct pymem_line_key *key,
 		      const struct pymem_line *counted, const struct counts_reader *reader,
@@ -54,6 +59,19 @@ int tracker_hand_line(struct tracker *tracker, const struct pymem_line_key *key,
 
 /* tracker_take.c: counts_ops.take_ended. */
 int tracker_take_counts(void *self, bool all, const struct counts_reader *reader, void *arg);
+
+/* tracker_touched.c: counts_ops.each_touched. */
+int tracker_each_touched(void *self, const struct counts_touched_reader *reader, void *arg);
+/* The stack of an image that has ended had this id: its children may have pages that it touched. 0
+ * or -ENOMEM. tracker_free_elders() forgets all of them. */
+int tracker_remember_stack(struct tracker *tracker, const struct pymem_stack_key *key, uint32_t id);
+void tracker_free_elders(struct tracker *tracker);
+/* The images have ended, and are to be finished next: gives back the leaves of their directories.
+ * Those that their children need stay, and with them what is known of the stacks: such an image
+ * becomes an ancestor. 0 or -errno. */
+int tracker_forget_touched(struct tracker *tracker, struct image *const *images, size_t count);
+/* Notes what is resident in the image, which was attached just now: it was there before. */
+void tracker_note_resident(struct tracker *tracker, struct image *image);
 
 /* Identifies `pid` with the examiner, as examiner_identify() does. What that cost decides when the
  * process may be examined again. */
@@ -102,6 +120,7 @@ void tracker_watch_copies(struct tracker *tracker);
  * for. Until it has, the image's lines_error is -EINPROGRESS. It becomes -ESRCH if the process ends
  * before, -ECANCELED if the profile does. */
 struct probe_worker *probe_worker_new(struct probes *probes);
+/* Asks for the probes of the interpreter `python` that the image runs. */
 void tracker_want_probes(struct tracker *tracker, const struct image *image,
 			 const struct py_process *python);
 /* For a command that is about to exec `program` and can't be held: attaches its probes, so that its
@@ -110,6 +129,8 @@ void tracker_want_probes(struct tracker *tracker, const struct image *image,
  * never hit. Waits until it is done. 0 or -errno. */
 int tracker_want_command_probes(struct tracker *tracker, const struct image *image,
 				const char *program);
+/* tracker_want_child_probes() asks for the probes of `parent` for its new child.
+ * tracker_forget_probes() asks for the release of those of `pid`, which ends. */
 void tracker_want_child_probes(struct tracker *tracker, const struct image *image, pid_t parent);
 void tracker_forget_probes(struct tracker *tracker, pid_t pid);
 /* tracker_take_probes() takes over what the thread has done. tracker_wait_probes() waits until it

@@ -11,6 +11,9 @@
 #define TAKE_AFTER_MS 200
 /* Longer, since all lines that ran are read for it. */
 #define TAKE_LINES_AFTER_MS 2000
+/* A thread may make an entry for an image that is just ending, after the image's record was read.
+ * Nothing tells of such entries, so the tables are also swept at this interval. */
+#define SWEEP_EVERY_MS 10000
 
 struct taking {
 	struct tracker *tracker;
@@ -18,6 +21,7 @@ struct taking {
 	void *arg;
 	struct image **images; /* those that ended long enough ago */
 	size_t count, reported;
+	bool thorough;			    /* it is time for a sweep */
 	uint64_t before[PYMEM_TABLE_COUNT]; /* places given back before we began */
 };
 
@@ -44,6 +48,9 @@ static int choose(struct taking *t, bool all)
 		t->images[t->count++] = image;
 		t->reported += tracker_is_reported(image);
 	}
+	t->thorough = t->count && now - tracker->swept_ms >= SWEEP_EVERY_MS;
+	if (t->thorough)
+		tracker->swept_ms = now;
 	for (table = 0; table < PYMEM_TABLE_COUNT; table++)
 		t->before[table] = session_forgotten(tracker->session, table);
 	return 0;
@@ -57,19 +64,26 @@ static struct image *taken_image(struct taking *t, uint32_t id)
 	return image && image->taking && tracker_is_reported(image) ? image : NULL;
 }
 
-/* Hands over a stack if its image belongs in the report. */
-static int hand_stack(struct taking *t, const struct pymem_stack_key *key,
-		      const struct pymem_stack *stack)
+/* Deletes a stack and its system calls, and hands them over if their image belongs in the report.
+ */
+static int take_stack(struct taking *t, const struct pymem_stack_key *key)
 {
 	struct image *image = taken_image(t, key->proc);
-	int verdict;
+	struct pymem_stack stack;
+	int err;
 
 	if (!image)
-		return 0;
-	image->handed_pages += counts_rss_pages(stack->counters.pages);
-	verdict = tracker_hand_stack(t->tracker, key, &stack->counters, t->reader->stack, true,
-				     t->arg);
-	return verdict < 0 ? verdict : 0;
+		return session_forget_stack(t->tracker->session, key);
+	err = session_take_stack(t->tracker->session, key, &stack);
+	if (err)
+		return err == -ENOENT ? 0 : err;
+	err = tracker_remember_stack(t->tracker, key, stack.id);
+	if (err)
+		return err;
+	image->handed_pages += counts_rss_pages(stack.counters.pages);
+	err = tracker_hand_stack(t->tracker, key, &stack.counters, t->reader->stack, HAND_TAKEN,
+				 t->arg);
+	return err < 0 ? err : 0;
 }
 
 /* Takes the stacks of an image that have arrived, and its code objects. */
@@ -80,13 +94,8 @@ static int take_delivered(struct taking *t, const struct store_image *kept)
 	const struct store_code *code;
 	int err = 0;
 
-	for (stack = kept->stacks; stack && !err; stack = stack->next) {
-		struct pymem_stack value;
-
-		if (session_stack(session, &stack->key, &value))
-			err = hand_stack(t, &stack->key, &value)
-				      ?: session_forget_stack(session, &stack->key);
-	}
+	for (stack = kept->stacks; stack && !err; stack = stack->next)
+		err = take_stack(t, &stack->key);
 	for (code = kept->codes; code && !err; code = code->next)
 		err = session_forget_code(session, code->key.proc, code->key.code,
 					  code->key.fingerprint);
@@ -99,9 +108,8 @@ static int take_undelivered(const struct pymem_stack_key *key, const struct pyme
 {
 	struct taking *t = arg;
 
-	if (!taken_image(t, key->proc))
-		return 0;
-	return hand_stack(t, key, stack) ?: session_forget_stack(t->tracker->session, key);
+	(void)stack; /* it may have more by now */
+	return taken_image(t, key->proc) ? take_stack(t, key) : 0;
 }
 
 static int take_line(const struct pymem_line_key *key, const struct pymem_line *counted, void *arg)
@@ -160,13 +168,26 @@ static bool is_taken(uint32_t proc, void *arg)
 	return image && image->taking;
 }
 
+/* Also of earlier images. Not for the table of stacks: late stacks have amounts, which the report
+ * is to have (read_stack()). */
+static bool is_taken_before(uint32_t proc, void *arg)
+{
+	const struct taking *t = arg;
+	const struct image *image = tracker_image(t->tracker, proc);
+
+	return image && (image->taking || image->finished);
+}
+
 static int sweep_tables(struct taking *t)
 {
 	int table, err = 0;
 
-	for (table = 0; table <= PYMEM_TABLE_LINES && !err; table++)
-		if (is_left(t, table))
+	for (table = 0; table <= PYMEM_TABLE_LINES && !err; table++) {
+		if (t->thorough && table != PYMEM_TABLE_STACKS)
+			err = session_sweep(t->tracker->session, table, is_taken_before, t);
+		else if (is_left(t, table))
 			err = session_sweep(t->tracker->session, table, is_taken, t);
+	}
 	return err;
 }
 
@@ -212,13 +233,12 @@ int tracker_take_counts(void *self, bool all, const struct counts_reader *reader
 	err = choose(&t, all);
 	if (!err && t.count)
 		err = hand_images(&t) ?: hand_counts(&t);
-	for (i = 0; i < t.count; i++) {
+	for (i = 0; i < t.count; i++)
 		t.images[i]->taking = false;
-		if (err)
-			continue;
-		session_settle_account(t.tracker->session, &t.images[i]->record);
+	if (!err && t.count)
+		err = tracker_forget_touched(t.tracker, t.images, t.count);
+	for (i = 0; i < t.count && !err; i++)
 		tracker_finish_image(t.tracker, t.images[i]);
-	}
 	free(t.images);
 	return err;
 }

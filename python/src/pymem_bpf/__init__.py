@@ -63,6 +63,8 @@ def __dir__() -> "List[str]":
 
 
 def load_ipython_extension(ipython: "Any") -> None:
-    """%load_ext pymem_bpf."""
+    """What `%load_ext pymem_bpf` calls: registers %memit, %%memit, %mprun and %%mprun.
+
+    ipython: the InteractiveShell. Once more is no error. ImportError: this Python is not supported."""
     from .magics import load_ipython_extension as load
     load(ipython)

@@ -5,7 +5,7 @@ import sys
 _started = list(sys.modules)
 
 
-def main():
+def main() -> None:
     from . import _alone
     if __name__ != "__main__":
         from ._command import main

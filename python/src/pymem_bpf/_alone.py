@@ -11,20 +11,26 @@ What the interpreter has loaded by itself (os, io, site and what that imports) h
 """
 import contextlib
 import sys
+import types
 from importlib.machinery import FrozenImporter, PathFinder
 
-_started = None  # sys.modules in the order of its import when we began, if the process is for the program
-_folder = None  # of the program
-_ours = {}  # modules that were forgotten
+TYPE_CHECKING = False  # typing itself is not imported: imports are memory, too
+if TYPE_CHECKING:
+    from typing import Dict, Iterator, List, Set
+
+# sys.modules in the order of its import when we began, if the process is for the program.
+_started: "List[str] | None" = None
+_folder: "str | None" = None  # of the program
+_ours: "Dict[str, types.ModuleType]" = {}  # modules that were forgotten
 
 
-def path_is_restricted():
+def path_is_restricted() -> bool:
     """Whether the interpreter was told to have no entry of the program's in sys.path (-I, -P)."""
     return bool(sys.flags.isolated or getattr(sys.flags, "safe_path", False))
 
 
 @contextlib.contextmanager
-def importing(started):
+def importing(started: "List[str]") -> "Iterator[None]":
     """A context in which the package is imported. started: sys.modules before anything of ours was."""
     global _started
     _started = list(started)
@@ -35,40 +41,40 @@ def importing(started):
         sys.path[:0] = first
 
 
-def _loaded_by_python(by_runpy):
+def _loaded_by_python(started: "List[str]", by_runpy: bool) -> "Set[str]":
     """The names of modules that the interpreter has loaded for a script, or for what runpy runs."""
     last = "runpy" if by_runpy else "site"
     # A module is behind what it has imported. Without site (-S) nothing is known: then only what always is.
-    return set(_started[:_started.index(last if last in _started else "io") + 1])
+    return set(started[:started.index(last if last in started else "io") + 1])
 
 
-def _is_in(name, folder):
+def _is_in(name: str, folder: str) -> bool:
     """Would `import` find another module of this name in the folder?"""
     if name in sys.builtin_module_names or FrozenImporter.find_spec(name) is not None:
         return False
     found = PathFinder.find_spec(name, [folder])
     if found is None or not found.has_location:
         return False  # a folder without __init__.py comes last
-    return getattr(getattr(sys.modules[name], "__spec__", None), "origin", None) != found.origin
+    return bool(getattr(getattr(sys.modules[name], "__spec__", None), "origin", None) != found.origin)
 
 
-def _forget_what_is_in(folder, known):
+def _forget_what_is_in(folder: str, known: "Set[str]") -> None:
     for name in {name.partition(".")[0] for name in list(sys.modules)} - known:
         if name in sys.modules and _is_in(name, folder):
             for part in [part for part in sys.modules if part == name or part.startswith(name + ".")]:
                 _ours[part] = sys.modules.pop(part)
 
 
-def forget(folder, by_runpy):
+def forget(folder: str, by_runpy: bool) -> None:
     """The program begins, with this folder in front of its path."""
     global _folder
     if _started is not None:
         _folder = folder
-        _forget_what_is_in(folder, _loaded_by_python(by_runpy) | {__package__, "__main__"})
+        _forget_what_is_in(folder, _loaded_by_python(_started, by_runpy) | {str(__package__), "__main__"})
 
 
 @contextlib.contextmanager
-def remembered():
+def remembered() -> "Iterator[None]":
     """A context in which ours is imported, while the program runs or when it has ended."""
     if _folder is None:
         yield

@@ -10,13 +10,17 @@ coroutine gets a loop of its own in the same thread.
 import asyncio
 import contextlib
 
+TYPE_CHECKING = False  # typing itself is not imported: imports are memory, too
+if TYPE_CHECKING:
+    from typing import Any, Callable, Coroutine, Iterator, List
+
 try:
     from IPython.core.async_helpers import _asyncio_runner
 except ImportError:  # pragma: no cover -- an IPython that has moved it: its runner decides
     _asyncio_runner = None
 
 
-def run_coroutine(shell, coroutine):
+def run_coroutine(shell: "Any", coroutine: "Coroutine[Any, Any, Any]") -> "Any":
     """What the coroutine returns, run as the shell's autoawait would; what it raises."""
     try:
         loop = asyncio.get_running_loop()
@@ -30,13 +34,15 @@ def run_coroutine(shell, coroutine):
         return own.run_until_complete(coroutine)
 
 
-def _run_by_shell(runner, coroutine):
+def _run_by_shell(runner: "Callable[..., Any]", coroutine: "Coroutine[Any, Any, Any]") -> "Any":
     if runner is not _asyncio_runner:
         return runner(coroutine)
-    tasks = []
+    tasks: "List[asyncio.Task[Any]]" = []
 
-    async def announced():
-        tasks.append(asyncio.current_task())
+    async def announced() -> "Any":
+        task = asyncio.current_task()
+        if task is not None:  # a runner that is not asyncio's knows none
+            tasks.append(task)
         return await coroutine
 
     try:
@@ -50,7 +56,7 @@ def _run_by_shell(runner, coroutine):
 
 
 @contextlib.contextmanager
-def _without_task(loop):
+def _without_task(loop: "Any") -> "Iterator[None]":
     """The task that called us isn't the loop's current one, so that others may run."""
     outer = asyncio.current_task(loop)
     if outer is not None:
@@ -63,7 +69,7 @@ def _without_task(loop):
 
 
 @contextlib.contextmanager
-def _suspended(loop):
+def _suspended(loop: "Any") -> "Iterator[None]":
     """The running loop isn't running, for another one in this thread."""
     with _without_task(loop):
         asyncio._set_running_loop(None)
@@ -73,7 +79,7 @@ def _suspended(loop):
             asyncio._set_running_loop(loop)
 
 
-def _run_inside(loop, coroutine):
+def _run_inside(loop: "Any", coroutine: "Coroutine[Any, Any, Any]") -> "Any":
     # The turn of the loop that we are called from has counted the handles that are ready, and takes so many
     # when it goes on: those that are gone by then are made up for by cancelled ones.
     counted = len(loop._ready)
@@ -97,5 +103,5 @@ def _run_inside(loop, coroutine):
     return task.result()
 
 
-def _nothing():
+def _nothing() -> None:
     pass

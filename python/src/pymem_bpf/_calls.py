@@ -18,6 +18,10 @@ import keyword
 import sys
 import types
 
+TYPE_CHECKING = False  # typing itself is not imported: imports are memory, too
+if TYPE_CHECKING:
+    from typing import Any, Callable, Dict, Generator, List, Tuple
+
 __all__ = ["kind_of", "wrap_calls"]
 
 _PREFIX = "pymem_bpf_"  # of the names in here: a parameter's may be any other
@@ -93,7 +97,7 @@ _BODIES = {"value": _VALUE, "coroutine": _COROUTINE, "generator": _GENERATOR,
            "async generator": _ASYNC_GENERATOR}
 
 
-def kind_of(function):
+def kind_of(function: "Callable[..., Any]") -> str:
     """What calling it gives: "async generator", "coroutine", "generator", or "value". By its code: a
     function that is only marked as a coroutine function runs when it is called."""
     flags = getattr(getattr(function, "__code__", None), "co_flags", 0)
@@ -103,9 +107,10 @@ def kind_of(function):
 
 
 @types.coroutine
-def _run(call, inner):
+def _run(call: "Any", inner: "Any") -> "Generator[Any, Any, Any]":
     """Awaits a coroutine, or a step of an asynchronous generator, as part of a call."""
-    act, value = inner.send, None
+    act: "Callable[[Any], Any]" = inner.send
+    value: "Any" = None
     try:
         while True:
             try:
@@ -122,7 +127,7 @@ def _run(call, inner):
         value = None  # an exception, whose traceback leads here
 
 
-def _first(generator):
+def _first(generator: "Any") -> "Any":
     """The first step of an asynchronous generator that the event loop shall not know of: it knows the
     one around it, and would close both at its end."""
     hooks = sys.get_asyncgen_hooks()
@@ -133,7 +138,7 @@ def _first(generator):
         sys.set_asyncgen_hooks(*hooks)
 
 
-def _signature(code):
+def _signature(code: types.CodeType) -> "Tuple[str, str, List[str]]":
     """(parameters, arguments, names of the parameters) of a function that passes on what one with this code
     takes."""
     count, keywords = code.co_argcount, code.co_kwonlyargcount
@@ -161,7 +166,7 @@ def _signature(code):
     return ", ".join(parameters), ", ".join(arguments), names
 
 
-def _compiled(function):
+def _compiled(function: types.FunctionType) -> types.CodeType:
     """The code object of a maker of wrappers."""
     parameters, arguments, names = _signature(function.__code__)
     forget = "del " + ", ".join(names) if names else "pass"
@@ -171,13 +176,14 @@ def _compiled(function):
         if hasattr(node, "lineno"):
             node.lineno = node.end_lineno = function.__code__.co_firstlineno
             node.col_offset = node.end_col_offset = 0
-    return compile(tree, function.__code__.co_filename, "exec", dont_inherit=True)
+    code: types.CodeType = compile(tree, function.__code__.co_filename, "exec", dont_inherit=True)
+    return code
 
 
-def wrap_calls(function, begin):
+def wrap_calls(function: "Any", begin: "Callable[[], Any]") -> "Any":
     """The function, with begin() (see above) for each call. function: in Python. begin: what pickles the
     wrapper by value pickles it, too."""
-    made = {}
+    made: "Dict[str, Any]" = {}
     exec(_compiled(function), made)
     maker = made["make"](begin, function, _run, _first, StopIteration, StopAsyncIteration, BaseException)
     names = {name: getattr(function.__code__, name) for name in ("co_name", "co_qualname")

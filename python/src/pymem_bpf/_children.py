@@ -16,6 +16,11 @@ import builtins
 import contextlib
 import os
 
+TYPE_CHECKING = False  # typing itself is not imported: imports are memory, too
+if TYPE_CHECKING:
+    from typing import Any, Callable, Dict, Iterator, List, Sequence
+
+_posixsubprocess: "Any"
 try:
     import _posixsubprocess
 except ImportError:  # no such start methods either
@@ -49,44 +54,44 @@ del _step
 class Idle:
     """Stands in for the profiler: what it decorates or runs stays as it is."""
 
-    def __call__(self, function=None, *_, **__):
+    def __call__(self, function: "Any" = None, *_: object, **__: object) -> "Any":
         return self if function is None else function
 
-    def wrap_function(self, function):
+    def wrap_function(self, function: "Any") -> "Any":
         return function
 
-    def runcall(self, function, *args, **kwargs):
+    def runcall(self, function: "Callable[..., Any]", *args: "Any", **kwargs: "Any") -> "Any":
         return function(*args, **kwargs)
 
-    def run(self, statement):
+    def run(self, statement: "Any") -> "Idle":
         import __main__
         return self.runctx(statement, __main__.__dict__, __main__.__dict__)
 
-    def runctx(self, statement, globals, locals):
+    def runctx(self, statement: "Any", globals: "Dict[str, Any]", locals: "Any") -> "Idle":
         exec(statement, globals, locals)
         return self
 
     @contextlib.contextmanager
-    def timestamp(self, name="<block>"):
+    def timestamp(self, name: str = "<block>") -> "Iterator[None]":
         yield
 
-    def results(self):
+    def results(self) -> "List[Any]":
         return []
 
-    def _nothing(self, *_, **__):
+    def _nothing(self, *_: object, **__: object) -> None:
         pass
 
     add_function = add_code = enable = disable = enable_by_count = disable_by_count = _nothing
     __exit__ = _nothing
 
-    def __enter__(self):
+    def __enter__(self) -> "Idle":
         return self
 
 
-_started = None  # the process that started others
+_started: "int | None" = None  # the process that started others
 
 
-def _with_step(arguments):
+def _with_step(arguments: "Sequence[Any]") -> "Sequence[Any]":
     """The arguments of a new interpreter, with the step if it is one of multiprocessing's."""
     found = list(arguments)
     for at, option in enumerate(found[:-1]):
@@ -100,42 +105,42 @@ def _with_step(arguments):
     return arguments
 
 
-def _hook():
+def _hook() -> "Callable[[], None]":
     """Stands in for fork_exec() from now on; the function that ends that."""
-    before = getattr(_posixsubprocess, "fork_exec", None)
+    before: "Any" = getattr(_posixsubprocess, "fork_exec", None)
     if before is None:
         return lambda: None
 
-    def fork_exec(arguments, *rest, **kwargs):
+    def fork_exec(arguments: "Sequence[Any]", *rest: "Any", **kwargs: "Any") -> "Any":
         global _started
         changed = _with_step(arguments)
         if changed is not arguments:
             _started = os.getpid()
         return before(changed, *rest, **kwargs)
 
-    def end():
+    def end() -> None:
         if _posixsubprocess.fork_exec is fork_exec:
             _posixsubprocess.fork_exec = before
     _posixsubprocess.fork_exec = fork_exec
     return end
 
 
-def begin(profile):
+def begin(profile: "Any") -> "Callable[[], None]":
     """Makes it the builtin, here and in children; the function that ends that."""
     before = getattr(builtins, "profile", MISSING)
-    builtins.profile = profile
+    setattr(builtins, "profile", profile)
     unhook = _hook()
 
-    def end():
+    def end() -> None:
         unhook()
         if before is not MISSING:
-            builtins.profile = before
+            setattr(builtins, "profile", before)
         elif hasattr(builtins, "profile"):
-            del builtins.profile
+            delattr(builtins, "profile")
     return end
 
 
-def note():
+def note() -> None:
     """Says, once, what the tables of this process lack."""
     if _started == os.getpid():
         from ._counting import note_once
@@ -143,7 +148,7 @@ def note():
 
 
 @contextlib.contextmanager
-def builtin_profile(profile):
+def builtin_profile(profile: "Any") -> "Iterator[None]":
     """A context in which `profile` is among the builtins, of children too."""
     end = begin(profile)
     try:

@@ -19,7 +19,12 @@ from .table import show_results
 from .timestamps import TimeStamper
 
 
-def parse(argv):
+TYPE_CHECKING = False  # typing itself is not imported: imports are memory, too
+if TYPE_CHECKING:
+    from typing import Sequence, TextIO
+
+
+def parse(argv: "Sequence[str]") -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m pymem_bpf", description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--version", action="version", version=__version__)
@@ -50,22 +55,23 @@ class Output:
     """The file of -o. It is opened before the program, which may go to another folder or give up rights;
     and once more if the program has closed what it did not open."""
 
-    def __init__(self, path):
+    def __init__(self, path: str) -> None:
         self.path = os.path.abspath(path)
         self._descriptor = Descriptor(self._open())
 
-    def _open(self):
+    def _open(self) -> int:
         return os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
 
-    def stream(self):
+    def stream(self) -> "TextIO":
         """Where to write; whoever asks for it closes it."""
         fd = self._descriptor.fd if self._descriptor.is_ours() else self._open()
         return open(fd, "w", encoding="utf-8", errors="backslashreplace")
 
 
-def main(argv=None):
+def main(argv: "Sequence[str] | None" = None) -> None:
     options = parse(sys.argv[1:] if argv is None else argv)
     try:
+        profiler: "TimeStamper | RunProfiler"
         if options.timestamp:
             profiler = TimeStamper(options.backend, options.include_children)
         else:
@@ -82,12 +88,12 @@ def main(argv=None):
         sys.exit("%s: %s" % (sys.executable, e))
 
 
-def _show(profiler, options, output):
+def _show(profiler: "TimeStamper | RunProfiler", options: argparse.Namespace, output: "Output | None") -> bool:
     """Writes what was found. False: it can't be, which was said."""
     try:
-        with _alone.remembered(), \
-                contextlib.nullcontext(sys.stdout) if output is None else output.stream() as stream:
-            if options.timestamp:
+        with _alone.remembered(), contextlib.ExitStack() as opened:
+            stream = sys.stdout if output is None else opened.enter_context(output.stream())
+            if isinstance(profiler, TimeStamper):
                 profiler.show_results(stream)
             else:
                 profiler.close()

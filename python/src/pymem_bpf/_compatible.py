@@ -18,16 +18,19 @@ has_tracemalloc = False
 
 
 def choose_backend(new_backend: "str | None" = None) -> str:
-    """The name of the backend that is used for a name: itself, if there is one of that name. ValueError."""
+    """The name of the backend that measures: the name itself, "psutil" for None.
+
+    ValueError: there is no such backend, as "tracemalloc", which does not count resident memory."""
     choose_metric(new_backend)
     return new_backend or "psutil"
 
 
 class MemitResult:
-    """What %memit -o gives. Amounts in MiB.
+    """What `%memit -o` returns. All amounts are in MiB, as float.
 
-    mem_usage: the peak of each repeat. baseline: RSS before the first. repeat, timeout (s or
-    None), interval, include_children: as asked for. source: what the peaks come from."""
+    mem_usage: list of the peak of each run. baseline: RSS before the first run. repeat (int), timeout (seconds
+    or None), interval (seconds), include_children (bool): as asked for. source: what the peaks come from:
+    "helper", "VmHWM" or "VmHWM and samples of children". str() is the line that %memit prints."""
 
     def __init__(self, mem_usage: "List[float]", baseline: float, repeat: int, timeout: "float | None",
                  interval: float, include_children: bool, source: "str | None" = None) -> None:
@@ -44,10 +47,14 @@ class MemitResult:
 
 
 class MemTimer(multiprocessing.Process):
-    """A process that samples another one. It sends 0 through `pipe` when it is ready, and when it is sent
-    anything takes one more sample and sends the samples (in MiB; pairs with `timestamps`; with max_usage the
-    highest only) and then how many it took. Descendants of the process are added with include_children,
-    itself excepted."""
+    """A multiprocessing.Process that samples another one, each `interval` seconds.
+
+    monitor_pid: the process; -1: the one that runs the samples. pipe: one end of multiprocessing.Pipe(): the
+    process sends 0 when it is ready; when anything is sent to it, it takes a last sample, sends the list of
+    samples, then how many it took (int), and ends. A sample is MiB (float), or with timestamps=True a pair
+    (MiB, seconds since the epoch). max_usage: the list has the highest sample only. include_children=True: the
+    descendants of the process are added, this one excepted. backend: as memory_usage's. Other arguments are
+    multiprocessing.Process's. ValueError: no such backend. OSError: the process can't be read."""
 
     def __init__(self, monitor_pid: int, interval: float, pipe: "Any", backend: "str | None",
                  max_usage: bool = False, *args: "Any", **kw: "Any") -> None:
@@ -66,7 +73,8 @@ class MemTimer(multiprocessing.Process):
         return (amount, time.time()) if self.timestamps else amount
 
     def run(self) -> None:
-        """Samples until it is told to stop: what the new process runs."""
+        """What the new process runs: samples until something comes through the pipe. OSError: the process that
+        it samples has ended."""
         self.pipe.send(0)
         stop = False
         while not stop:
@@ -83,8 +91,12 @@ class MemTimer(multiprocessing.Process):
 
 def exec_with_profiler(filename: str, profiler: "Callable[..., Any]", backend: "str | None" = None,
                        passed_args: "Sequence[str]" = ()) -> None:
-    """Runs a script as __main__ with `profiler` as the builtin `profile`, which stays, as do sys.argv and the
-    script's folder in front of sys.path. Raises what it raises; OSError."""
+    """Runs a script as __main__, with `profiler` as the builtin `profile`.
+
+    filename: path of the script. profiler: a LineProfiler, a TimeStamper or any decorator. passed_args: what
+    stands behind the script in sys.argv. The builtin, sys.argv and the script's folder in front of sys.path
+    stay afterwards. Raises what the script raises, SystemExit too; OSError: there is no such file; ValueError:
+    no such backend. For the main thread: all of this is the process's."""
     choose_metric(backend)
     os.stat(filename)
     _execute(filename, profiler, passed_args, False)
@@ -92,7 +104,8 @@ def exec_with_profiler(filename: str, profiler: "Callable[..., Any]", backend: "
 
 def run_module_with_profiler(module: str, profiler: "Callable[..., Any]", backend: "str | None" = None,
                              passed_args: "Sequence[str]" = ()) -> None:
-    """Runs a module as __main__, in the same way. Raises what it raises; ImportError."""
+    """Runs a module as __main__ by its dotted name, otherwise as exec_with_profiler(). ImportError: there is
+    no such module, or it can't be run."""
     choose_metric(backend)
     _execute(module, profiler, passed_args, True)
 

@@ -12,15 +12,20 @@ import time
 from ._helper import HelperError, socket_path
 from ._streams import tell
 
+TYPE_CHECKING = False  # typing itself is not imported: imports are memory, too
+if TYPE_CHECKING:
+    from typing import Any, Set, Tuple
+
 RETRY_SECONDS = 10
 UNPROFILED = "%s\n(the decorated functions run unprofiled)"
 ENDED_BADLY = "counting could not be ended: %s"
 
-_said = set()
-_failure = None  # (when to look for a helper again, what was asked for when there was none)
+_said: "Set[Tuple[str, str]]" = set()
+# (when to look for a helper again, what was asked for when there was none)
+_failure: "Tuple[float, Tuple[Any, ...]] | None" = None
 
 
-def note_once(subject, kind, text):
+def note_once(subject: str, kind: str, text: str) -> None:
     """One note on stderr for each kind of thing that can be said of a subject, however often it happens."""
     if (subject, kind) in _said:
         return
@@ -28,18 +33,18 @@ def note_once(subject, kind, text):
     tell("pymem_bpf: %s: %s\n" % (subject, text))
 
 
-def _asked():
+def _asked() -> "Tuple[Any, ...]":
     return os.getpid(), socket_path(), os.environ.get("PYMEM_BPF"), os.environ.get("PATH")
 
 
-def _remember_failure():
+def _remember_failure() -> None:
     """To look for a helper takes a tenth of a second if one has to be started: not at each call."""
     global _failure
     _failure = time.monotonic() + RETRY_SECONDS, _asked()
 
 
-def _failed_lately():
-    return time.monotonic() < _failure[0] and _failure[1] == _asked()
+def _failed_lately() -> bool:
+    return _failure is not None and time.monotonic() < _failure[0] and _failure[1] == _asked()
 
 
 class Counting:
@@ -48,14 +53,14 @@ class Counting:
 
     __slots__ = ("profiler", "begun")
 
-    def __init__(self, profiler):
+    def __init__(self, profiler: "Any") -> None:
         self.profiler, self.begun = profiler, False
 
-    def __enter__(self):
+    def __enter__(self) -> "Counting":
         # Nothing can be imported any more, or shown.
         if sys.is_finalizing():
             return self
-        if _failure is not None and _failed_lately() and self.profiler.asks_for_helper():
+        if _failed_lately() and self.profiler.asks_for_helper():
             return self
         try:
             self.profiler.enable_by_count()
@@ -69,7 +74,7 @@ class Counting:
             note_once("@profile", "unprofiled", UNPROFILED % e)
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, *_: object) -> None:
         if self.begun:
             self.begun = False
             try:
@@ -77,5 +82,5 @@ class Counting:
             except (RuntimeError, ValueError, OSError) as e:  # somebody took our place in sys.monitoring
                 note_once("@profile", "unended", ENDED_BADLY % e)
 
-    def end(self):
+    def end(self) -> None:
         """The call is over."""

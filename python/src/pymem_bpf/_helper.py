@@ -18,6 +18,10 @@ import time
 
 from . import _proc
 
+TYPE_CHECKING = False  # typing itself is not imported: imports are memory, too
+if TYPE_CHECKING:
+    from typing import Set, Tuple
+
 SOCKET_PATH = "/run/pymem-bpf.sock"
 REAP_SECONDS, REAP_STEP_SECONDS = 5, 0.002
 WORDS_LIMIT = 2000
@@ -26,28 +30,30 @@ NAME = "pymem-bpf"
 
 #: PIDs of private helpers. Where orphans come to this process (it is PID 1 of a container, or a
 #: subreaper), they are its children, and no part of what it does.
-private_pids = set()
+private_pids: "Set[int]" = set()
 
 
 class Descriptor:
     """A descriptor of ours in the program's process. A program may close descriptors that it did not open
     and get their numbers for files of its own: those are let be."""
 
-    def __init__(self, fd):
+    def __init__(self, fd: int) -> None:
         self.fd, self._file = fd, self._identity(fd)
 
     @staticmethod
-    def _identity(fd):
+    def _identity(fd: int) -> "Tuple[int, int]":
         status = os.fstat(fd)
         return status.st_dev, status.st_ino
 
-    def is_ours(self):
+    def is_ours(self) -> bool:
+        """Whether the number is still that of the file that was opened."""
         try:
             return self._identity(self.fd) == self._file
         except OSError:
             return False
 
-    def close(self):
+    def close(self) -> None:
+        """Closes it, if it is ours. Once more is no error."""
         if self.is_ours():
             os.close(self.fd)
         self.fd = -1
@@ -64,7 +70,7 @@ class HelperMissing(HelperError):
     """There is no helper."""
 
 
-def program():
+def program() -> "str | None":
     """Path of the program; None if there is none. $PYMEM_BPF; that of the source tree around the
     package; PATH, and where `make install` puts it."""
     named = os.environ.get("PYMEM_BPF")
@@ -78,16 +84,17 @@ def program():
     return shutil.which(NAME) or shutil.which(NAME, path="/usr/local/sbin:/usr/sbin:/sbin")
 
 
-def command():
+def command() -> str:
     """What starts a server, to be pasted into a shell."""
     return "sudo %s serve" % (program() or NAME)
 
 
-def socket_path(path=None):
+def socket_path(path: "str | None" = None) -> str:
+    """Where a server is looked for."""
     return path or os.environ.get("PYMEM_BPF_SOCKET") or SOCKET_PATH
 
 
-def connect(path, private):
+def connect(path: "str | None", private: bool) -> "Tuple[sockets.socket, str, Private | None]":
     """(connected socket, what it is called in messages, Private helper or None)."""
     path = socket_path(path)
     connection = sockets.socket(sockets.AF_UNIX, sockets.SOCK_SEQPACKET)
@@ -108,7 +115,7 @@ def connect(path, private):
     raise HelperMissing(text)
 
 
-def _unusable(path, e):
+def _unusable(path: str, e: OSError) -> str:
     if e.errno == errno.EPROTOTYPE:
         return "%s is another program's socket; set PYMEM_BPF_SOCKET to the server's" % path
     if e.errno in (errno.EACCES, errno.EPERM):
@@ -121,22 +128,23 @@ class Private:
     """A helper that was started for this process. start_ticks tells it from a later process of its PID.
     said: Descriptor of the file that it writes its messages to."""
 
-    def __init__(self, pid, said):
+    def __init__(self, pid: int, said: Descriptor) -> None:
         self.pid, self.said = pid, said
+        self.start_ticks: "int | None"
         try:
             self.start_ticks = _proc.start_ticks(pid)
         except OSError:
             self.start_ticks = None  # it has ended already, and says why
         private_pids.add(pid)
 
-    def runs(self):
+    def runs(self) -> bool:
         try:
             return _proc.start_ticks(self.pid) == self.start_ticks and not _proc.ended(self.pid)
         except OSError:
             return False
 
 
-def _start():
+def _start() -> "Tuple[sockets.socket, str, Private]":
     found = program()
     if found is None:
         raise HelperMissing("no helper: %s is not where PATH or PYMEM_BPF say, and no server listens "
@@ -160,7 +168,7 @@ def _start():
     return ours, "%s serve, started by this process," % found, private
 
 
-def _spawn(path, fd, said):
+def _spawn(path: str, fd: int, said: int) -> int:
     """PID of a helper that is an orphan from its start. A session of its own: Ctrl-C is for what is
     measured, not for what measures."""
     middle = subprocess.Popen(
@@ -173,7 +181,7 @@ def _spawn(path, fd, said):
     return int(answer)
 
 
-def last_words(private):
+def last_words(private: "Private | None") -> str:
     """What a private helper said before it ended, for a message; empty for a server's."""
     if private is None:
         return ""
@@ -185,7 +193,7 @@ def last_words(private):
     return " (it says: %s)" % words if words else ""
 
 
-def reap(private):
+def reap(private: Private) -> None:
     """Waits for the end of a private helper whose socket was closed; ends it if it doesn't end by
     itself."""
     deadline = time.monotonic() + REAP_SECONDS
@@ -202,7 +210,7 @@ def reap(private):
     private_pids.discard(private.pid)
 
 
-def release(private):
+def release(private: Private) -> None:
     """reap(), and what it held."""
     reap(private)
     private.said.close()

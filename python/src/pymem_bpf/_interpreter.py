@@ -3,17 +3,21 @@
 import os
 import re
 
+TYPE_CHECKING = False  # typing itself is not imported: imports are memory, too
+if TYPE_CHECKING:
+    from typing import List, Tuple
+
 # No python2, and nothing that only begins so: python3-config, python-argcomplete.
 _NAME = re.compile(r"python(3(\.\d+)?)?t?(-?d|-dbg)?")
 _WITH_VALUE = "WX"  # in the next word, or in the rest of this one
 
 
-def is_python(word):
+def is_python(word: str) -> bool:
     """Whether a word names an interpreter."""
     return _NAME.fullmatch(os.path.basename(word)) is not None
 
 
-def split_command(words):
+def split_command(words: "List[str]") -> "Tuple[List[str], str | None, List[str]]":
     """(options of the interpreter, "script" or "module" or None, the program and its arguments) of the words
     behind the interpreter's name. None: code (-c), standard input, or what ends at once (-V, --help)."""
     at = 0
@@ -35,7 +39,7 @@ def split_command(words):
     return words, None, []
 
 
-def _letters(word, words, at):
+def _letters(word: str, words: "List[str]", at: int) -> "int | Tuple[List[str], str | None, List[str]]":
     """Where the options go on behind the word `-abc`, or what split_command() gives."""
     for place, letter in enumerate(word[1:], 1):
         if letter in _WITH_VALUE:

@@ -8,8 +8,13 @@ the package is not for runs the program all the same, without FUNC lines; so thi
 import os
 import sys
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, List
+
 
 def load(started):
+    # type: (List[str]) -> Any
     """timestamps of this folder's package; nothing else of the folder gets importable. The package is
     `pymem_bpf`, unless this interpreter finds another of that name: that one is the program's.
     started: sys.modules before anything was imported."""
@@ -21,6 +26,7 @@ def load(started):
                                     os.path.realpath(found.origin) != os.path.realpath(origin))
     name = "_pymem_bpf_of_mprof" if theirs else "pymem_bpf"
     spec = importlib.util.spec_from_file_location(name, origin, submodule_search_locations=[here])
+    assert spec is not None and spec.loader is not None  # of a file named .py
     package = importlib.util.module_from_spec(spec)
     sys.modules[name] = package
     spec.loader.exec_module(package)
@@ -29,6 +35,7 @@ def load(started):
 
 
 def run_without():
+    # type: () -> None
     """Becomes the program, as it would run without this: what is behind `--`, or from `-m` on."""
     import subprocess
     words = sys.argv[1:]
@@ -36,7 +43,8 @@ def run_without():
     sys.stderr.write("mprof: no FUNC lines: pymem_bpf needs Python 3.8 or newer; this is %d.%d\n"
                      % sys.version_info[:2])
     sys.stderr.flush()
-    os.execv(sys.executable, [sys.executable] + subprocess._args_from_interpreter_flags() + words[start:])
+    flags = getattr(subprocess, "_args_from_interpreter_flags")()  # which type checkers don't know
+    os.execv(sys.executable, [sys.executable] + flags + words[start:])
 
 
 if __name__ == "__main__":

@@ -7,6 +7,10 @@ is left as it was typed, and the value of an option may be any expression: it en
 is outside of brackets and quotes.
 """
 
+TYPE_CHECKING = False  # typing itself is not imported: imports are memory, too
+if TYPE_CHECKING:
+    from typing import Any, Dict, List, Tuple
+
 OPEN, CLOSE, QUOTES = "([{", ")]}", "\"'"
 
 
@@ -14,9 +18,10 @@ class OptionError(ValueError):
     """The text is for the user."""
 
 
-def scan_value(text, start):
+def scan_value(text: str, start: int) -> int:
     """Index of the first blank from `start` on that is outside of brackets and quotes."""
-    depth, quote, at = 0, None, start
+    quote: "str | None" = None
+    depth, at = 0, start
     while at < len(text):
         c = text[at]
         if quote:
@@ -39,18 +44,19 @@ def scan_value(text, start):
     return min(at, len(text))
 
 
-def unquote(value):
+def unquote(value: str) -> str:
     """Quotes around all of a value are the line's, as in a shell, not the expression's."""
     if len(value) > 1 and value[0] in QUOTES and value[0] == value[-1] and value[0] not in value[1:-1]:
         return value[1:-1]
     return value
 
 
-def split_options(line, spec):
+def split_options(line: str, spec: str) -> "Tuple[Dict[str, List[Any]], str]":
     """({letter: list of values}, the rest of the line). spec: as getopt's, "f:T:rc". An option
     that takes no value has True for each time it was given. OptionError."""
     takes = {letter: spec[at + 1:at + 2] == ":" for at, letter in enumerate(spec) if letter != ":"}
-    found, at = {}, 0
+    found: "Dict[str, List[Any]]" = {}
+    at = 0
     while True:
         while at < len(line) and line[at].isspace():
             at += 1
@@ -64,7 +70,7 @@ def split_options(line, spec):
         at = _letters(line, at + 1, takes, found)
 
 
-def _letters(line, at, takes, found):
+def _letters(line: str, at: int, takes: "Dict[str, bool]", found: "Dict[str, List[Any]]") -> int:
     """The options of one word: `-coq`, `-r3`, `-r 3`. Index behind them."""
     while at < len(line) and not line[at].isspace():
         letter = line[at]

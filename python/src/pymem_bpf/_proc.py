@@ -23,17 +23,22 @@ import os
 import sys
 import time
 
+TYPE_CHECKING = False  # typing itself is not imported: imports are memory, too
+if TYPE_CHECKING:
+    from typing import Container, Dict, List, Tuple
+
 METRICS = ("rss", "pss", "uss")
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 FILE_LIMIT = 1 << 20
 
 
-def read_file(pid, name):
+def read_file(pid: int, name: str) -> str:
     """Text of /proc/PID/name. A process that is gone is a ProcessLookupError, however it shows."""
     try:
         fd = os.open("/proc/%d/%s" % (pid, name), os.O_RDONLY | os.O_CLOEXEC)
         try:
-            parts, left = [], FILE_LIMIT
+            parts: "List[bytes]" = []
+            left = FILE_LIMIT
             while left > 0:
                 part = os.read(fd, min(left, 65536))
                 if not part:
@@ -49,7 +54,7 @@ def read_file(pid, name):
     return b"".join(parts).decode("ascii", "replace")
 
 
-def field_bytes(text, name):
+def field_bytes(text: str, name: str) -> "int | None":
     """The value of a line `Name:  123 kB`; None if there is none."""
     for line in text.splitlines():
         if line.startswith(name + ":"):
@@ -57,18 +62,18 @@ def field_bytes(text, name):
     return None
 
 
-def stat_fields(pid):
+def stat_fields(pid: int) -> "List[str]":
     """Fields of /proc/PID/stat from the third on: [0] is the state, [1] the parent's PID. The
     second, the name, may hold blanks and brackets of its own."""
     return read_file(pid, "stat").rpartition(")")[2].split()
 
 
-def start_ticks(pid):
+def start_ticks(pid: int) -> int:
     """When the process began, in clock ticks since boot: with its PID, which process it is."""
     return int(stat_fields(pid)[19])
 
 
-def ended(pid):
+def ended(pid: int) -> bool:
     """True if the process is gone, or a zombie: its memory is."""
     try:
         return stat_fields(pid)[0] in "ZXx"
@@ -76,11 +81,12 @@ def ended(pid):
         return True
 
 
-def rss_bytes(pid):
+def rss_bytes(pid: int) -> int:
+    """RSS from the counters."""
     return int(read_file(pid, "statm").split()[1]) * PAGE_BYTES
 
 
-def rollup(pid):
+def rollup(pid: int) -> "Dict[str, int]":
     """Dictionary of rss, pss, uss."""
     text = read_file(pid, "smaps_rollup")
     rss, pss = field_bytes(text, "Rss"), field_bytes(text, "Pss")
@@ -90,7 +96,7 @@ def rollup(pid):
     return {"rss": rss, "pss": pss, "uss": private}
 
 
-def has_memory(pid):
+def has_memory(pid: int) -> bool:
     """False of a process that ends: its memory is gone some time before it is a zombie, and what
     is read of it until then is 0."""
     try:
@@ -99,7 +105,7 @@ def has_memory(pid):
         return False
 
 
-def exact_rss_bytes(pid):
+def exact_rss_bytes(pid: int) -> int:
     """RSS from the page tables; from the counters where those may not be read."""
     try:
         return rollup(pid)["rss"]
@@ -107,7 +113,7 @@ def exact_rss_bytes(pid):
         return rss_bytes(pid)
 
 
-def high_water_bytes(pid):
+def high_water_bytes(pid: int) -> int:
     """VmHWM: the highest RSS since the process began its program, or since the last reset."""
     value = field_bytes(read_file(pid, "status"), "VmHWM")
     if value is None:
@@ -115,7 +121,7 @@ def high_water_bytes(pid):
     return value
 
 
-def reset_high_water():
+def reset_high_water() -> None:
     """Makes this process's VmHWM begin anew at the RSS of now. Nothing else changes: 5 touches
     neither referenced nor soft-dirty bits (Linux 4.0)."""
     fd = os.open("/proc/self/clear_refs", os.O_WRONLY | os.O_CLOEXEC)
@@ -125,7 +131,7 @@ def reset_high_water():
         os.close(fd)
 
 
-def parents():
+def parents() -> "Dict[int, int]":
     """{PID: PID of its parent} of all processes that can be seen."""
     found = {}
     for name in os.listdir("/proc"):
@@ -137,9 +143,9 @@ def parents():
     return found
 
 
-def direct_children(pid):
+def direct_children(pid: int) -> "List[int] | None":
     """PIDs of the children of all threads; None where the kernel has no such list."""
-    found = []
+    found: "List[int]" = []
     try:
         tids = os.listdir("/proc/%d/task" % pid)
     except OSError:
@@ -157,9 +163,11 @@ def direct_children(pid):
     return found
 
 
-def descendants(pid, without=()):
+def descendants(pid: int, without: "Container[int]" = ()) -> "List[int]":
     """PIDs of children, their children and so on; not those in `without`."""
-    found, wait, known = [], [pid], None
+    found: "List[int]" = []
+    known: "Dict[int, int] | None" = None
+    wait = [pid]
     while wait:
         one = wait.pop()
         some = direct_children(one) if known is None else None
@@ -173,13 +181,14 @@ def descendants(pid, without=()):
     return found
 
 
-def metric_bytes(pid, metric):
+def metric_bytes(pid: int, metric: str) -> int:
+    """metric: rss, pss, uss, or exact: exact_rss_bytes()."""
     if metric == "exact":
         return exact_rss_bytes(pid)
     return rss_bytes(pid) if metric == "rss" else rollup(pid)[metric]
 
 
-def children_bytes(pid, metric, without=()):
+def children_bytes(pid: int, metric: str, without: "Container[int]" = ()) -> "List[Tuple[int, int]]":
     """[(PID, bytes)] of all descendants. One that ends meanwhile is left out; so is one that
     another user owns, where the metric needs its page tables."""
     found = []
@@ -191,19 +200,21 @@ def children_bytes(pid, metric, without=()):
     return found
 
 
-def total_bytes(pid, metric, children=False, without=()):
+def total_bytes(pid: int, metric: str, children: bool = False, without: "Container[int]" = ()) -> int:
+    """Of a process, and of its descendants if `children`."""
     total = metric_bytes(pid, metric)
     if children:
         total += sum(amount for _, amount in children_bytes(pid, metric, without))
     return total
 
 
-def sample(pid, interval, metric, children, without):
+def sample(pid: int, interval: float, metric: str, children: bool, without: "List[int]") -> None:
     """The sampler: see above."""
     import select
-    samples, without = [], without + [os.getpid()]
+    samples: "List[Tuple[int, float]]" = []
+    without = without + [os.getpid()]
 
-    def take():
+    def take() -> None:
         samples.append((total_bytes(pid, metric, children, without), time.time()))
 
     take()

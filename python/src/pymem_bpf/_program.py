@@ -8,6 +8,8 @@ reads of a mistake of their own.
 """
 import atexit
 import builtins
+import contextlib
+import functools
 import importlib.machinery
 import importlib.util
 import io
@@ -23,6 +25,11 @@ import zipfile
 from . import _alone, _children
 from ._alone import path_is_restricted
 
+TYPE_CHECKING = False  # typing itself is not imported: imports are memory, too
+if TYPE_CHECKING:
+    from importlib.machinery import ModuleSpec
+    from typing import Any, Callable, Dict, List, Type
+
 STDIN = "-"
 PYC_HEADER_BYTES = 16
 # What comes before a program's own frames; finding its code is importlib's.
@@ -30,19 +37,19 @@ _OURS = (os.path.dirname(os.path.abspath(__file__)) + os.sep, runpy.run_path.__c
          "<frozen importlib")
 
 
-_script = {}  # the names of the program, if it is a script in a file
+_script: "Dict[str, Any]" = {}  # the names of the program, if it is a script in a file
 
 
 class ProgramMissing(Exception):
     """There is no such program. The text is what `python` says of it."""
 
 
-def is_script(target):
+def is_script(target: str) -> bool:
     """Whether a word names a file (a folder, an archive) and not a module, which a folder may be, too."""
     return target == STDIN or target.endswith(".py") or os.sep in target or os.path.isfile(target)
 
 
-def find_script(name):
+def find_script(name: str) -> "str | None":
     """Path of a script: as named, else in a folder of PATH, where memory_profiler looks, too; None."""
     if name == STDIN or os.path.exists(name):
         return name
@@ -55,13 +62,29 @@ def find_script(name):
     return None
 
 
-def run_program(target, arguments, profile, is_module, show):
+class _LastExit:
+    """The exit handler that runs last, since it is registered first: it shows what was found, if that is left
+    to it."""
+
+    def __init__(self) -> None:
+        self.show: "Callable[[], bool] | None" = None
+        self.shown = True
+
+    def __call__(self) -> None:
+        if self.show is not None:
+            self.shown = self.show()
+
+
+def run_program(target: str, arguments: "List[str]", profile: "Callable[..., Any]", is_module: bool,
+                show: "Callable[[], bool]") -> None:
     """execute(), for a process that does nothing else: what leaves it uncaught is shown as the program's.
 
     show: writes what was found, False if it can't. It is called once, when the threads that python waits
     for have ended; not in a child that the program forked. The status is 1 if it can't and the program's own
     would be 0."""
     owner = os.getpid()
+    last = _LastExit()
+    atexit.register(last)
     try:
         execute(target, arguments, profile, is_module)
     except ProgramMissing:
@@ -72,7 +95,9 @@ def run_program(target, arguments, profile, is_module, show):
             sys.excepthook = _HookWithoutOurs(sys.excepthook)
         if os.getpid() == owner:
             if isinstance(e, SystemExit) and not e.code:
-                _show_at_end(show)
+                _show_at_end(show, last)
+            elif _workers_run():
+                last.show = show
             elif _threads_run():
                 # python shows the failure first, and waits for threads then.
                 atexit.register(show)
@@ -81,27 +106,53 @@ def run_program(target, arguments, profile, is_module, show):
         raise
     _without_file()
     if os.getpid() == owner:
-        _show_at_end(show)
+        _show_at_end(show, last)
 
 
-def _threads_run():
+def _threads_run() -> bool:
     """Whether there are threads that python waits for before it ends."""
     return any(not thread.daemon and thread is not threading.main_thread()
                for thread in threading.enumerate())
 
 
-def _show_at_end(show):
+def _workers_run() -> bool:
+    """Whether there are workers of a ThreadPoolExecutor that an exit handler waits for (3.8). Later ones are
+    threads that python waits for."""
+    if sys.version_info >= (3, 9):
+        return False
+    workers = list(getattr(sys.modules.get("concurrent.futures.thread"), "_threads_queues", ()))
+    return any(isinstance(worker, threading.Thread) and worker.is_alive() for worker in workers)
+
+
+def _wait_for_threads() -> None:
+    """What python does next, which then does nothing the second time."""
+    shutdown: "Callable[[], None]" = getattr(threading, "_shutdown")  # type checkers don't know it
+    try:
+        shutdown()
+    except BaseException as e:  # Ctrl-C: python tells sys.unraisablehook and goes on
+        # Each version in its own words. So it is python that meets it, where it would have: what a generator
+        # that has ended is given to throw leaves it without a frame of ours.
+        ended = (_ for _ in ())
+        next(ended, None)
+        e.__traceback__ = e.__traceback__ and e.__traceback__.tb_next
+        setattr(threading, "_shutdown", functools.partial(ended.throw, e))
+
+
+def _show_at_end(show: "Callable[[], bool]", last: _LastExit) -> None:
     if _threads_run():
-        try:
-            # What python does next. It does nothing the second time.
-            threading._shutdown()
-        except BaseException:  # Ctrl-C: python says so and goes on
-            sys.excepthook(*sys.exc_info())
-    if not show():
+        _wait_for_threads()
+    if _workers_run():
+        last.show = show
+        with contextlib.suppress(BaseException):  # it has printed it, as at python's end
+            atexit._run_exitfuncs()
+        shown = last.shown
+    else:
+        shown = show()
+    if not shown:
         sys.exit(1)
 
 
-def execute(target, arguments, profile, is_module=False):
+def execute(target: str, arguments: "List[str]", profile: "Callable[..., Any]", is_module: bool = False) -> None:
     """Runs a script or a module as __main__, with `profile` among the builtins. Raises what the program
     raises; ProgramMissing."""
     _children.begin(profile)
@@ -114,7 +165,7 @@ def execute(target, arguments, profile, is_module=False):
         _children.note()
 
 
-def _without_file():
+def _without_file() -> None:
     """What python does when a script has ended: threads and exit handlers find no __file__."""
     _script.pop("__file__", None)
     _script.pop("__cached__", None)
@@ -123,10 +174,11 @@ def _without_file():
 class _HookWithoutOurs:
     """sys.excepthook, told of the traceback from the program's first frame on."""
 
-    def __init__(self, hook):
+    def __init__(self, hook: "Callable[..., Any]") -> None:
         self.hook = hook
 
-    def __call__(self, kind, value, traceback):
+    def __call__(self, kind: "Type[BaseException]", value: BaseException,
+                 traceback: "types.TracebackType | None") -> None:
         while traceback is not None and traceback.tb_frame.f_code.co_filename.startswith(_OURS):
             traceback = traceback.tb_next
         # The interpreter's own hook prints what is noted in the exception, not what it is given.
@@ -136,12 +188,12 @@ class _HookWithoutOurs:
             _without_file()
 
 
-def _set_path(first):
+def _set_path(first: str) -> None:
     if not path_is_restricted():
         sys.path[0] = first
 
 
-def _main_module(**attributes):
+def _main_module(**attributes: "Any") -> "Dict[str, Any]":
     main = types.ModuleType("__main__")
     if sys.version_info < (3, 14):
         main.__dict__["__annotations__"] = {}
@@ -150,33 +202,39 @@ def _main_module(**attributes):
     return main.__dict__
 
 
-def _absolute(path):
+def _absolute(path: str) -> str:
     """As python makes the path of a script one that holds wherever the program goes, from 3.9 on."""
     if os.path.isabs(path) or sys.version_info < (3, 9):
         return path
     return os.path.join(os.getcwd(), path)
 
 
-def _run_module(name, arguments):
+def _of_runpy(name: str) -> "Callable[..., Any]":
+    """What type checkers don't know."""
+    found: "Callable[..., Any]" = getattr(runpy, name)
+    return found
+
+
+def _run_module(name: str, arguments: "List[str]") -> None:
     sys.argv = ["-m"] + arguments
     _set_path(os.getcwd())
     if not path_is_restricted():
         _alone.forget(sys.path[0], by_runpy=True)
     try:
-        name, spec, code = runpy._get_module_details(name, ProgramMissing)
+        name, spec, code = _of_runpy("_get_module_details")(name, ProgramMissing)
     except ProgramMissing as e:
         raise ProgramMissing(str(e)) from None
     sys.argv[0] = spec.origin
     _run_spec(spec, code)
 
 
-def _run_spec(spec, code):
+def _run_spec(spec: "ModuleSpec", code: types.CodeType) -> None:
     namespace = _main_module(__file__=spec.origin, __cached__=spec.cached, __loader__=spec.loader)
     namespace.update(__spec__=spec, __package__=spec.parent)
     exec(code, namespace)
 
 
-def _run_folder(path):
+def _run_folder(path: str) -> None:
     """A folder or an archive with a __main__.py."""
     if path_is_restricted():
         sys.path.insert(0, path)
@@ -184,13 +242,13 @@ def _run_folder(path):
         sys.path[0] = path
     _alone.forget(path, by_runpy=True)
     try:
-        _, spec, code = runpy._get_main_module_details(ProgramMissing)
+        _, spec, code = _of_runpy("_get_main_module_details")(ProgramMissing)
     except ProgramMissing as e:
         raise ProgramMissing(str(e)) from None
     _run_spec(spec, code)
 
 
-def _run_script(target, arguments):
+def _run_script(target: str, arguments: "List[str]") -> None:
     global _script
     path = find_script(target)
     if path is None:
@@ -215,21 +273,22 @@ def _run_script(target, arguments):
     exec(code, _script)
 
 
-def _code_of(path):
+def _code_of(path: str) -> types.CodeType:
     # Read once: what is no regular file (/dev/stdin, a pipe) gives its text one time only.
     with io.open_code(path) as f:
         data = f.read()
     if data.startswith(importlib.util.MAGIC_NUMBER):
-        return marshal.loads(data[PYC_HEADER_BYTES:])
+        compiled: types.CodeType = marshal.loads(data[PYC_HEADER_BYTES:])
+        return compiled
     return _compile(data, path)
 
 
-def _code_of_stdin():
+def _code_of_stdin() -> types.CodeType:
     return _compile(sys.stdin.buffer.read(), "<stdin>")
 
 
-def _compile(data, name):
-    code = compile(data, name, "exec", dont_inherit=True)
+def _compile(data: bytes, name: str) -> types.CodeType:
+    code: types.CodeType = compile(data, name, "exec", dont_inherit=True)
     # Tables show the source that ran, wherever the program goes or whatever becomes of its file.
     # Lines as the compiler counts them: a form feed ends none.
     lines = io.StringIO(importlib.util.decode_source(data)).readlines()

@@ -13,8 +13,13 @@ import inspect
 import keyword
 import operator
 import sys
+import types
 
 from ._await import run_coroutine
+
+TYPE_CHECKING = False  # typing itself is not imported: imports are memory, too
+if TYPE_CHECKING:
+    from typing import Any, Dict, Iterator, List
 
 NAME = "__pymem_bpf_statement__"
 # Of what the shell's compiler was told, `from __future__ import …` is the user's; the rest is for
@@ -23,12 +28,12 @@ FUTURE = functools.reduce(operator.or_, (getattr(__future__, name).compiler_flag
                                          for name in __future__.all_feature_names))
 
 
-def caller_scope(shell, local_ns):
+def caller_scope(shell: "Any", local_ns: "Dict[str, Any] | None") -> "Dict[str, Any] | None":
     """The locals of the function that a magic is called from; None at the prompt. local_ns: what IPython
     gives a magic that needs it: of a cell magic always the user's namespace, so its caller is looked for."""
     if local_ns is None or local_ns is not shell.user_ns:
         return None if local_ns is None else dict(local_ns)
-    frame = sys._getframe(1)
+    frame: "types.FrameType | None" = sys._getframe(1)
     while frame is not None and frame.f_code.co_name != "run_cell_magic":
         frame = frame.f_back
     caller = frame.f_back if frame is not None else None
@@ -37,7 +42,7 @@ def caller_scope(shell, local_ns):
     return dict(caller.f_locals)
 
 
-def _globals_stated(node):
+def _globals_stated(node: ast.AST) -> "Iterator[str]":
     """The names that `global` names, but for inner functions and classes, which have it for themselves."""
     for child in ast.iter_child_nodes(node):
         if isinstance(child, ast.Global):
@@ -46,7 +51,7 @@ def _globals_stated(node):
             yield from _globals_stated(child)
 
 
-def _imports_all(node):
+def _imports_all(node: ast.AST) -> bool:
     """Is there `from … import *`, but for functions and classes, where it is an error?"""
     if isinstance(node, ast.ImportFrom):
         return any(alias.name == "*" for alias in node.names)
@@ -60,8 +65,10 @@ class Statement:
     scope: the locals that it sees, None: the user's namespace only; they are looked at by bind(), once all
     are there. keep: after run() `scope` has the names that it bound, too (set-up)."""
 
-    def __init__(self, shell, source, scope=None, keep=False):
-        self.shell, self.scope, self.keep, self.names = shell, scope, keep, []
+    def __init__(self, shell: "Any", source: str, scope: "Dict[str, Any] | None" = None,
+                 keep: bool = False) -> None:
+        self.shell, self.scope, self.keep = shell, scope, keep
+        self.names: "List[str]" = []
         self._merged = False
         transform = getattr(shell, "transform_cell", None)
         source = transform(source) if transform else source
@@ -75,34 +82,37 @@ class Statement:
         self.is_async = bool(self.code.co_flags & inspect.CO_COROUTINE)
         self._parsed = tree, filename, flags
 
-    def bind(self):
+    def bind(self) -> "Statement":
         """What is to be done before run(). Returns self."""
         if self.scope is not None:
-            self._enclose(*self._parsed)
+            self._enclose(self.scope, *self._parsed)
         return self
 
-    def _enclose(self, tree, filename, flags):
+    def _enclose(self, scope: "Dict[str, Any]", tree: ast.Module, filename: str, flags: int) -> None:
         # All locals, since eval() may use them, too.
         stated = self._stated = set(_globals_stated(tree))
         self._merged = _imports_all(tree)
         if self._merged:
             return  # no function can have that
-        self.names = sorted(name for name in self.scope
+        self.names = sorted(name for name in scope
                             if name.isidentifier() and not keyword.iskeyword(name) and name not in stated)
-        function = ast.parse("%sdef %s(%s): pass" % ("async " if self.is_async else "", NAME,
-                                                     ", ".join(self.names)))
+        module = ast.parse("%sdef %s(%s): pass" % ("async " if self.is_async else "", NAME,
+                                                   ", ".join(self.names)))
+        function = module.body[0]
+        assert isinstance(function, (ast.FunctionDef, ast.AsyncFunctionDef))
         body = list(tree.body)
         if self.keep:
             body += ast.parse("return locals()").body
         if body:
-            function.body[0].body = body
-        self.code = compile(function, filename, "exec", flags, True)
+            function.body = body
+        self.code = compile(module, filename, "exec", flags, True)
 
-    def _globals(self):
+    def _globals(self) -> "Dict[str, Any]":
         """Of a shell embedded in a function: those of its module."""
-        return getattr(self.shell, "user_global_ns", self.shell.user_ns)
+        found: "Dict[str, Any]" = getattr(self.shell, "user_global_ns", self.shell.user_ns)
+        return found
 
-    def run(self):
+    def run(self) -> None:
         """Runs it. Raises what it raises."""
         if self.scope is None:
             space = self.shell.user_ns
@@ -113,9 +123,9 @@ class Statement:
                 exec(self.code, globals, space)
             return
         if self._merged:
-            self._run_merged()
+            self._run_merged(self.scope)
             return
-        made = {}
+        made: "Dict[str, Any]" = {}
         exec(self.code, self._globals(), made)
         bound = made[NAME](**{name: self.scope[name] for name in self.names})
         if self.is_async:
@@ -123,9 +133,9 @@ class Statement:
         if self.keep:
             self.scope.update(bound)
 
-    def _run_merged(self):
+    def _run_merged(self, scope: "Dict[str, Any]") -> None:
         """With `import *`: in one namespace of globals and locals, of which globals that it names stay."""
-        space = dict(self._globals(), **{name: value for name, value in self.scope.items()
+        space = dict(self._globals(), **{name: value for name, value in scope.items()
                                          if name.isidentifier()})
         before = dict(space)
         try:
@@ -135,5 +145,5 @@ class Statement:
         finally:
             self._globals().update((name, space[name]) for name in self._stated if name in space)
         if self.keep:
-            self.scope.update((name, value) for name, value in space.items()
+            scope.update((name, value) for name, value in space.items()
                               if name not in before or before[name] is not value)

@@ -12,19 +12,24 @@ import select
 import stat
 import sys
 
+TYPE_CHECKING = False  # typing itself is not imported: imports are memory, too
+if TYPE_CHECKING:
+    from typing import Any
+
 __all__ = ["fit", "write_text", "tell"]
 
 
-def fit(text, stream):
+def fit(text: str, stream: "Any") -> str:
     """The text, with what the stream's encoding has no bytes for escaped. A stream without one (StringIO)
     takes all text."""
     encoding = getattr(stream, "encoding", None)
     if encoding is None:
         return text
+    encoding = str(encoding)
     return text.encode(encoding, "backslashreplace").decode(encoding)
 
 
-def _descriptor(stream):
+def _descriptor(stream: "Any") -> "int | None":
     """Where to write past the stream's buffer; None: by way of its write()."""
     if type(stream) is not io.TextIOWrapper or type(stream.buffer) is not io.BufferedWriter or \
             type(stream.buffer.raw) is not io.FileIO:
@@ -34,18 +39,18 @@ def _descriptor(stream):
     return stream.fileno() if own or not stat.S_ISREG(os.fstat(stream.fileno()).st_mode) else None
 
 
-def _write_bytes(descriptor, data):
-    data = memoryview(data)
-    while data:
+def _write_bytes(descriptor: int, data: bytes) -> None:
+    left = memoryview(data)
+    while left:
         try:
-            data = data[os.write(descriptor, data):]
+            left = left[os.write(descriptor, left):]
         except BlockingIOError:
             poll = select.poll()
             poll.register(descriptor, select.POLLOUT)
             poll.poll()
 
 
-def write_text(stream, text):
+def write_text(stream: "Any", text: str) -> None:
     """Writes text to any stream. Raises what the stream does; ValueError: there is none (None)."""
     if stream is None:
         raise ValueError("the program has no such stream")
@@ -63,7 +68,7 @@ def write_text(stream, text):
         stream.write(text.encode("utf-8", "backslashreplace"))  # it takes bytes
 
 
-def tell(text):
+def tell(text: str) -> None:
     """Writes to stderr, if anybody can be told there."""
     try:
         write_text(sys.stderr, text)

@@ -8,7 +8,7 @@ that are refused.
 import sys
 
 
-def refusal():
+def refusal() -> "str | None":
     """Why this interpreter is not supported; None if it is."""
     if sys.version_info < (3, 8):
         return "pymem_bpf needs Python 3.8 or newer; this is %d.%d" % sys.version_info[:2]
@@ -18,13 +18,13 @@ def refusal():
     return None
 
 
-def require():
+def require() -> None:
     """ImportError, if this interpreter is not supported."""
     if refusal() is not None:
         raise ImportError(refusal())
 
 
-def has_monitoring():
+def has_monitoring() -> bool:
     """Is the extension told of lines by sys.monitoring (stable ABI: one build for all versions), and not by
     a frame evaluation function (a build for each version)?"""
     return sys.version_info >= (3, 12)

@@ -21,16 +21,23 @@ from ._supported import require
 
 require()
 
+TYPE_CHECKING = False  # typing itself is not imported: imports are memory, too
+if TYPE_CHECKING:
+    from typing import Any, Callable, Dict, List, Tuple, TypeVar
+
+    Wrap = Callable[[Any], Any]
+    T = TypeVar("T")
+
 __all__ = ["decorate", "mark", "note_refused", "own_methods"]
 
-_ours = weakref.WeakSet()  # wrappers that were made here: not to be wrapped once more
+_ours: "weakref.WeakSet[Any]" = weakref.WeakSet()  # wrappers that were made here: not to be wrapped once more
 
 
 class Refused(Exception):
     """The thing stays as it is; says why."""
 
 
-def decorate(thing, wrap):
+def decorate(thing: "Any", wrap: "Wrap") -> "Any":
     """The thing with each Python function `f` inside it replaced by wrap(f). wrap: may raise TypeError,
     whose text says why the function can't be profiled."""
     try:
@@ -40,12 +47,12 @@ def decorate(thing, wrap):
         return thing
 
 
-def note_refused(thing, reason):
+def note_refused(thing: object, reason: object) -> None:
     """Says once why a thing stays unprofiled."""
     note_once("@profile of %s" % _name(thing), "refused", "%s; it is left as it is, unprofiled" % reason)
 
 
-def mark(wrapper, function):
+def mark(wrapper: "Any", function: "Any") -> "Any":
     """The wrapper of a function, complete: awaited where the function may be."""
     if function.__code__.co_flags & inspect.CO_ITERABLE_COROUTINE:
         wrapper = types.coroutine(wrapper)
@@ -53,7 +60,7 @@ def mark(wrapper, function):
     return wrapper
 
 
-def _name(thing):
+def _name(thing: object) -> str:
     try:
         name = getattr(thing, "__qualname__", None) or getattr(thing, "__name__", None)
     except Exception:
@@ -61,7 +68,7 @@ def _name(thing):
     return name if isinstance(name, str) else "a " + type(thing).__qualname__
 
 
-def _inside(thing, wrap):
+def _inside(thing: "Any", wrap: "Wrap") -> "Any":
     exchange = _KINDS.get(type(thing))
     if exchange is None and issubclass(type(thing), type):
         exchange = _of_class
@@ -84,7 +91,7 @@ _BUILT_IN = (types.BuiltinFunctionType, types.MethodDescriptorType, types.Wrappe
              types.MethodWrapperType, types.ClassMethodDescriptorType)
 
 
-def _of_function(function, wrap):
+def _of_function(function: "Any", wrap: "Wrap") -> "Any":
     helper = _HELPERS.get(function.__code__)
     inner = getattr(function, "__wrapped__", None)
     if helper is None or not isinstance(inner, types.FunctionType):
@@ -96,24 +103,24 @@ def _of_function(function, wrap):
     return new
 
 
-def _helpers():
+def _helpers() -> "Dict[types.CodeType, Callable[..., Any]]":
     """{code of the functions that a decorator makes: the decorator}"""
-    def function():
+    def function() -> "Any":
         yield
     found = [getattr(contextlib, name, None) for name in ("contextmanager", "asynccontextmanager")]
     return {decorator(function).__code__: decorator for decorator in found if decorator}
 
 
-def _part(thing, wrap):
+def _part(thing: "Any", wrap: "Wrap") -> "Any":
     """The thing inside another; what has been profiled already stays."""
     return thing if isinstance(thing, types.FunctionType) and thing in _ours else _inside(thing, wrap)
 
 
-def _of_method(method, wrap):
+def _of_method(method: "Any", wrap: "Wrap") -> "Any":
     return types.MethodType(_part(method.__func__, wrap), method.__self__)
 
 
-def _with_attributes(new, old, but=("__wrapped__",)):
+def _with_attributes(new: "T", old: object, but: "Tuple[str, ...]" = ("__wrapped__",)) -> "T":
     """What was set on the old one is on the new one, too."""
     for name, value in getattr(old, "__dict__", {}).items():
         if name not in but:
@@ -121,11 +128,11 @@ def _with_attributes(new, old, but=("__wrapped__",)):
     return new
 
 
-def _of_static(thing, wrap):
+def _of_static(thing: "Any", wrap: "Wrap") -> "Any":
     return _with_attributes(type(thing)(_part(thing.__func__, wrap)), thing)
 
 
-def _of_property(thing, wrap):
+def _of_property(thing: "Any", wrap: "Wrap") -> "Any":
     parts, refusal = [], None
     for part in (thing.fget, thing.fset, thing.fdel):
         try:
@@ -140,19 +147,19 @@ def _of_property(thing, wrap):
     return type(thing)(*parts, doc=own)
 
 
-def _of_cached_property(thing, wrap):
+def _of_cached_property(thing: "Any", wrap: "Wrap") -> "Any":
     func = _part(thing.func, wrap)
     new = copy.copy(thing)
     new.func = func
     return new
 
 
-def _of_partial_method(thing, wrap):
+def _of_partial_method(thing: "Any", wrap: "Wrap") -> "Any":
     new = functools.partialmethod(_part(thing.func, wrap), *thing.args, **thing.keywords)
     return _with_attributes(new, thing, ("func",))
 
 
-def _of_single_dispatch_method(thing, wrap):
+def _of_single_dispatch_method(thing: "Any", wrap: "Wrap") -> "Any":
     new = functools.singledispatchmethod(_part(thing.func, wrap))
     for kind, function in thing.dispatcher.registry.items():
         if function is not thing.func:
@@ -160,22 +167,22 @@ def _of_single_dispatch_method(thing, wrap):
     return _with_attributes(new, thing, ("func", "dispatcher"))
 
 
-def _found_by_name(function):
+def _found_by_name(function: object) -> bool:
     """Would pickle find the function where its name says?"""
-    found = sys.modules.get(getattr(function, "__module__", None))
+    found: object = sys.modules.get(str(getattr(function, "__module__", None)))
     for name in getattr(function, "__qualname__", "").split("."):
         found = getattr(found, name, None)
     return found is function
 
 
-def _of_partial(thing, wrap):
+def _of_partial(thing: "Any", wrap: "Wrap") -> "Any":
     if _found_by_name(thing.func):
         raise Refused("pickle finds its function by name; put @profile on %s itself" % _name(thing.func))
     new = functools.partial(_part(thing.func, wrap), *thing.args, **thing.keywords)
     return _with_attributes(new, thing)
 
 
-def _of_cache(thing, wrap):
+def _of_cache(thing: "Any", wrap: "Wrap") -> "Any":
     if not hasattr(thing, "cache_parameters"):  # 3.8
         raise Refused("how the cache was made is not known; put @profile below @lru_cache")
     if any(thing.cache_info()[:2]):
@@ -184,7 +191,7 @@ def _of_cache(thing, wrap):
     return _with_attributes(new, thing)
 
 
-def own_methods(cls):
+def own_methods(cls: type) -> "List[Tuple[str, Any]]":
     """[(name, value)] of what holds functions that the class's body defines, nothing that it refers to.
     Refused: there are none."""
     found = []
@@ -197,9 +204,10 @@ def own_methods(cls):
     return found
 
 
-def _of_class(cls, wrap):
+def _of_class(cls: "Any", wrap: "Wrap") -> "Any":
     """The same class, its own methods exchanged."""
-    found, made = False, {}
+    made: "Dict[int, Any]" = {}
+    found = False
     for name, value in own_methods(cls):
         try:
             new = made.get(id(value))
@@ -216,13 +224,13 @@ def _of_class(cls, wrap):
     return cls
 
 
-def _named(new, cls, name):
+def _named(new: object, cls: type, name: str) -> None:
     """What takes its name from the class body (a property, from 3.13 on) has it again."""
     if isinstance(new, property) and hasattr(new, "__set_name__"):
         new.__set_name__(cls, name)
 
 
-def _defined_in(cls, value):
+def _defined_in(cls: type, value: object) -> bool:
     """Does a method, in whatever descriptor, come from the body of the class?"""
     try:
         for name in ("__func__", "fget", "func", "__wrapped__"):

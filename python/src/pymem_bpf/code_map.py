@@ -49,7 +49,8 @@ class CodeMap(Base):
         self.include_children, self.backend, self.profiler = include_children, backend, profiler
 
     def add(self, code: "types.CodeType", toplevel_code: "types.CodeType | None" = None) -> None:
-        """Profiles a code object; with toplevel_code, which it is part of, there is nothing to add."""
+        """Profiles a code object and those inside it. With toplevel_code, of which it is a part, it does nothing:
+        that one has brought it in. Errors: those of LineProfiler.add_code()."""
         if toplevel_code is None:
             self.profiler.add_code(code)
 
@@ -71,12 +72,14 @@ class CodeMap(Base):
     def __len__(self) -> int:
         return len(self._tables())
 
-    def values(self) -> "List[Lines]":  # type: ignore[override]
-        """The lines of each code object, as {line: (MiB, MiB, occurrences)}. A list, as memory_profiler's."""
+    def values(self) -> "List[Lines]":  # type: ignore[override] # memory_profiler's is no view
+        """A list, for each code object, of {line: (increment in MiB, memory in MiB, occurrences)}."""
         return list(self._tables().values())
 
-    def items(self) -> "Iterator[Tuple[str, Iterator[Tuple[int, Line | None]]]]":  # type: ignore[override]
-        """(file name, iterator of (line, its tuple or None)) of each function that ran."""
+    def items(  # type: ignore[override] # memory_profiler's are no pairs of key and value
+            self) -> "Iterator[Tuple[str, Iterator[Tuple[int, Line | None]]]]":
+        """For each function that ran, (file name, iterator of (line number, its tuple)) over all its lines; None
+        in place of the tuple of a line that did not run."""
         tables = self._tables()
         for result in self.profiler.results():
             lines = tables[result.code]

@@ -54,14 +54,31 @@ _open: "weakref.WeakSet[Counter]" = weakref.WeakSet()
 MAPS_ONLY = {"trackfd": False} if sys.version_info >= (3, 13) else {}
 
 
+def _receive(connection: sockets.socket) -> "Tuple[bytes, List[int], int]":
+    """(bytes, descriptors, flags of recvmsg). Never more than a bounded number of either."""
+    fds = array.array("i")
+    data, control, flags, _ = connection.recvmsg(
+        REPLY.size, sockets.CMSG_SPACE(MAX_FDS * fds.itemsize), sockets.MSG_CMSG_CLOEXEC)
+    for level, kind, payload in control:
+        if (level, kind) == (sockets.SOL_SOCKET, sockets.SCM_RIGHTS):
+            fds.frombytes(payload[:len(payload) - len(payload) % fds.itemsize])
+    return data, list(fds), flags
+
+
 class Counter:
-    """What the kernel counts for one process. Holds a connection, a mapping, two descriptors.
+    """Resident memory of one process, as the kernel counts it. Amounts are int, in bytes.
 
     pid: the process (as the server numbers them); None: this one. socket: path of the server's
     socket; None: $PYMEM_BPF_SOCKET, else /run/pymem-bpf.sock. private: whether a helper of our
-    own may be started where no server is (only root can). Raises HelperMissing where there is
-    none, HelperError if it refuses or answers nonsense; both name the remedy. Close it, or use it
-    as a context manager.
+    own may be started where no server is (only root can).
+
+    HelperMissing: there is no helper. HelperError: there is no such process, or the helper refuses, does not
+    answer for 30 s or answers nonsense. The text names the remedy.
+
+    Amounts may be read from any thread at any time, and requests wait for one another; close() is not to
+    run while another thread uses it. A Counter is of the process that opened it: in a forked child its
+    amounts and requests are a HelperError. It holds two descriptors: close() it, or use it as a context
+    manager.
     """
 
     def __init__(self, pid: "int | None" = None, socket: "str | None" = None,
@@ -70,10 +87,11 @@ class Counter:
         self._owner = os.getpid()
         self._ended = False
         self._lock = threading.Lock()
-        self._connection, self.where, self._process = _helper.connect(socket, private)
-        self._descriptor = _helper.Descriptor(self._connection.fileno())
+        connection, self.where, self._process = _helper.connect(socket, private)
+        self._connection: "sockets.socket | None" = connection
+        self._descriptor = _helper.Descriptor(connection.fileno())
         try:
-            self._connection.settimeout(ANSWER_SECONDS)
+            connection.settimeout(ANSWER_SECONDS)
             self.program = self._ask(HELLO)[0][7]
             number = self._owner if pid is None else pid
             reply, fds = self._ask(TRACK, 0 if number == self._owner else number, _start_ticks(number))
@@ -95,17 +113,20 @@ class Counter:
         if self._owner != os.getpid():
             raise HelperError("this Counter belongs to process %d, from which this one was forked; "
                               "open one here" % self._owner)
-        if self._connection is not None and not self._descriptor.is_ours():
+        connection = self._connection
+        if connection is None:
+            raise HelperError("this Counter is closed; open another one")
+        if not self._descriptor.is_ours():
             self._ended = True
             raise HelperError("the program has closed the connection to %s; open another Counter"
                               % self.where)
         try:
             with self._lock:
                 try:
-                    self._connection.send(REQUEST.pack(MAGIC, VERSION, op, pid, 0, ticks, 0))
+                    connection.send(REQUEST.pack(MAGIC, VERSION, op, pid, 0, ticks, 0))
                 except BrokenPipeError:
                     pass  # it has said why it closed the connection, or the next line finds its end
-                data, fds, flags = self._receive()
+                data, fds, flags = _receive(connection)
         except sockets.timeout:
             self._ended = True  # what it may still answer would be taken for the next answer
             raise HelperError("%s has not answered for %d s; restart it"
@@ -123,16 +144,6 @@ class Counter:
             if not getattr(e, "keeps_connection", False):
                 self._ended = True
             raise
-
-    def _receive(self) -> "Tuple[bytes, List[int], int]":
-        """(bytes, descriptors, flags of recvmsg). Never more than a bounded number of either."""
-        fds = array.array("i")
-        data, control, flags, _ = self._connection.recvmsg(
-            REPLY.size, sockets.CMSG_SPACE(MAX_FDS * fds.itemsize), sockets.MSG_CMSG_CLOEXEC)
-        for level, kind, payload in control:
-            if (level, kind) == (sockets.SOL_SOCKET, sockets.SCM_RIGHTS):
-                fds.frombytes(payload[:len(payload) - len(payload) % fds.itemsize])
-        return data, list(fds), flags
 
     def _check(self, op: int, data: bytes, flags: int) -> "Tuple[Any, ...]":
         """The answer's fields, if it is one and says OK."""
@@ -200,11 +211,13 @@ class Counter:
         return block
 
     def fileno(self) -> int:
-        """The connection's descriptor: readable once the server has gone."""
+        """The connection's descriptor, which polls as readable once the server has gone; -1: it is closed. Not
+        to be read from."""
         return self._connection.fileno() if self._connection else -1
 
     def alive(self) -> bool:
-        """Whether the block is still kept up to date: False once the server has gone."""
+        """Whether the amounts are still kept up to date: False once the server has gone or this is closed, and
+        in a forked child. From any thread. Raises nothing."""
         if self._ended or self._connection is None or self._owner != os.getpid():
             return False
         if not self._descriptor.is_ours():
@@ -220,7 +233,8 @@ class Counter:
         return False
 
     def reset(self) -> None:
-        """Forgets the peaks: they begin anew at the RSS of now. HelperError if it can't."""
+        """Forgets both peaks, which begin anew at the RSS of now. A request to the server, from any thread.
+        HelperError: it has gone, or this is closed."""
         for fd in self._ask(RESET)[1]:
             os.close(fd)
 
@@ -229,21 +243,23 @@ class Counter:
             raise HelperError("this Counter is closed, or the parent's from before a fork; open "
                               "another one")
         # "@q": one aligned load. "=q" would put the word together byte by byte.
-        return struct.unpack_from("@q", self.block, offset)[0] * _proc.PAGE_BYTES
+        pages: int = struct.unpack_from("@q", self.block, offset)[0]
+        return pages * _proc.PAGE_BYTES
 
     @property
     def rss_bytes(self) -> int:
-        """RSS of the process now, in bytes. HelperError if this Counter is closed."""
+        """RSS of the process now, in bytes: one load from memory. HelperError: this is closed."""
         return self._bytes(AT_RSS)
 
     @property
     def peak_bytes(self) -> int:
-        """Highest RSS since the last reset (or since it began)."""
+        """Highest RSS, in bytes, since reset() or since this was opened. HelperError: this is closed."""
         return max(self._bytes(self._peaks + AT_PEAK), self._bytes(AT_RSS))
 
     @property
     def tree_bytes(self) -> int:
-        """RSS of the process and its descendants, added up. HelperError if some can't be counted."""
+        """RSS of the process and of its descendants, added up, in bytes. HelperError: this is closed, or there
+        are descendants that the server can't count."""
         return self._tree_bytes(AT_TREE)
 
     @property
@@ -262,13 +278,14 @@ class Counter:
 
     @property
     def ended(self) -> bool:
-        """Whether the process watched has ended."""
+        """Whether the process has ended (bool). HelperError: this is closed."""
         if self.block is None:
             raise HelperError("this Counter is closed; open another one")
-        return struct.unpack_from("@I", self.block, AT_STATE)[0] == BLOCK_ENDED
+        state: int = struct.unpack_from("@I", self.block, AT_STATE)[0]
+        return state == BLOCK_ENDED
 
     def close(self) -> None:
-        """Stops counting. Does nothing the second time."""
+        """Gives all up; a helper that was started for this process ends. Once more is no error."""
         _open.discard(self)
         self._let_go()
         block, self.block = self.block, None
@@ -340,8 +357,9 @@ _shared_lock = threading.Lock()
 
 
 def shared(private: bool = True) -> "Counter":
-    """The Counter of this process: opened at first use, again after a fork or if its server has
-    gone. Errors: those of Counter. Not to be closed by who asks for it."""
+    """The Counter of this process, which all that profiles in it shares. It is opened at first use, and anew
+    after a fork or when its server has gone. private: as Counter's. Errors: those of Counter. From any thread.
+    Who asks for it must not close it."""
     global _shared
     with _shared_lock:
         if _shared is not None and not _shared.alive():

@@ -10,8 +10,10 @@ if TYPE_CHECKING:
 
 
 class Data:
-    """samples: [(MiB, time)]. functions: {name: [(start, end, MiB before, MiB after, level)]}.
-    children: {PID as text: [(MiB, time)]}."""
+    """What a .dat file holds. Memory is in MiB (float), times are seconds since the epoch (float).
+
+    samples: [(MiB, time)] of the process. functions: {name: [(start, end, MiB before, MiB after, level)]}, level:
+    how many recorded calls are around it. children: {PID as text: [(MiB, time)]}."""
 
     def __init__(self) -> None:
         self.command = ""
@@ -20,7 +22,8 @@ class Data:
         self.children: "Dict[str, List[Tuple[float, float]]]" = {}
 
     def amounts_of(self, function: "str | None" = None) -> "List[float]":
-        """MiB of all samples, or of those while a function ran; empty if it never did."""
+        """The amounts in MiB of all samples; with a function's name, of those taken while it ran, and at its
+        begin and end. Empty: it never ran."""
         if function is None:
             return [amount for amount, _ in self.samples]
         calls = self.functions.get(function, [])
@@ -42,7 +45,8 @@ def _take(data: "Data", words: "List[str]") -> None:
 
 
 def read(name: str) -> "Data":
-    """Data of a file. ValueError with its name and line if it is none."""
+    """The Data of a .dat file. name: its path. ValueError: it is no such file; the text has its name and the
+    line. OSError: it can't be read."""
     data = Data()
     with open(name, encoding="utf-8", errors="replace") as f:
         for number, line in enumerate(f, 1):
@@ -62,7 +66,7 @@ def read(name: str) -> "Data":
 def read_mprofile_file(filename: str) -> "Dict[str, Any]":
     """A file as memory_profiler's mprof gives it: a dictionary of mem_usage and timestamp (lists),
     func_timestamp ({name: [[start, end, MiB before, MiB after, level]]}), children, filename, cmd_line.
-    ValueError."""
+    Memory is in MiB, times are seconds since the epoch. ValueError, OSError: as read()."""
     data = read(filename)
     return {"mem_usage": [amount for amount, _ in data.samples],
             "timestamp": [when for _, when in data.samples],

@@ -28,9 +28,11 @@ def profile(func: "Any" = None, stream: "TextIO | None" = None, precision: int =
     same kind comes back with those decorated. What can't be is said once on stderr and comes back as
     it is.
 
-    stream: where to; None: sys.stdout. precision: digits after the point. backend: as LineProfiler's.
-    Without a function: returns the decorator. Where nothing can count, or the table can't be written,
-    that is said once on stderr and the function runs as it is, without a table.
+    stream: where to, a text stream; None: sys.stdout at that time. precision: digits after the point (int).
+    backend: as LineProfiler's; ValueError, at once: there is none of that name. Without a function: returns
+    the decorator. Where nothing can count, or the table can't be written, that is said once on stderr and the
+    function runs as it is, without a table: no call raises anything of ours. Calls may run in any number of
+    threads.
     """
     if func is None:
         return functools.partial(profile, stream=stream, precision=precision, backend=backend)

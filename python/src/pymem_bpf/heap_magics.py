@@ -12,7 +12,7 @@ TYPE_CHECKING = False  # typing itself is not imported: imports are memory, too
 if TYPE_CHECKING:
     from typing import Any, Dict
 
-SECONDS_LIMIT = 1e6
+NUMBER_LIMIT = 1e9
 
 
 def _number(options: "Dict[str, Any]", letter: str, kind: "Any", default: "Any") -> "Any":
@@ -21,7 +21,7 @@ def _number(options: "Dict[str, Any]", letter: str, kind: "Any", default: "Any")
         return default
     try:
         value = kind(options[letter][-1])
-        if not 0 < value <= SECONDS_LIMIT:
+        if not 0 < value <= NUMBER_LIMIT:
             raise ValueError
     except ValueError:
         raise UsageError("-%s takes a number, more than 0, not %r" % (letter, options[letter][-1])) from None

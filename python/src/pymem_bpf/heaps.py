@@ -2,8 +2,8 @@
 """Who keeps the memory of a process: `pymem-bpf heap`, run as a helper, and what it found as objects.
 
 The command reads the process from outside, this one too. A user may look at what he may read: his own processes where
-kernel.yama.ptrace_scope is 0, with 1 this process and what it started. This process permits it to the helper for as
-long as it runs (PR_SET_PTRACER), so that %memheap works there, too.
+kernel.yama.ptrace_scope is 0. With 1 a process is looked at by those who started it, and by whom it permits: this
+process permits it to what it starts, as long as the helper runs (PR_SET_PTRACER), so that %memheap works there, too.
 """
 import html
 import json
@@ -212,7 +212,7 @@ class HeapReport:
 # --- running it ---
 
 def _permit(pid: int) -> None:
-    """Lets that process and its children look at this one, where Yama's ptrace_scope asks for it; 0: nobody any
+    """Lets descendants of that process look at this one, where Yama's ptrace_scope asks for it; 0: nobody any
     more. Where there is no Yama the kernel knows no such request, and none is needed."""
     import ctypes  # only now: imports are memory, too
     prctl = ctypes.CDLL(None).prctl
@@ -256,7 +256,7 @@ class HeapWatch:
 
 
 class _Helper:
-    """A run of the command. A shell waits until this process has permitted it to look."""
+    """A run of the command."""
 
     def __init__(self, words: "List[str]", pid: int) -> None:
         self.words, self.is_own = words, pid == os.getpid()
@@ -264,19 +264,15 @@ class _Helper:
         self.said = b""
 
     def begin(self) -> None:
-        try:
-            self.process = subprocess.Popen(["/bin/sh", "-c", 'read -r go; exec "$@"', "sh"] + self.words,
-                                            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-        except OSError as e:
-            raise HelperError("pymem-bpf heap can't be started: %s" % (e.strerror or e)) from None
         if self.is_own:
-            _permit(self.process.pid)
-        assert self.process.stdin is not None
+            _permit(os.getpid())
         try:
-            self.process.stdin.write(b"go\n")
-            self.process.stdin.flush()
-        except OSError:
-            pass  # it has ended, and result() says why
+            self.process = subprocess.Popen(self.words, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                            stderr=subprocess.PIPE)
+        except OSError as e:
+            if self.is_own:
+                _permit(0)
+            raise HelperMissing("no helper: %s can't be started: %s" % (self.words[0], e.strerror or e)) from None
 
     def await_first_look(self) -> None:
         """Returns when the first of two looks is complete, or can't be had: result() says why."""

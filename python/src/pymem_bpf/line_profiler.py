@@ -236,7 +236,7 @@ class _Monitoring:
 
 
 def code_key(code: "types.CodeType") -> int:
-    """Code objects that are equal need not be the same one."""
+    """What tells a code object (int) from others, also from those that are equal to it."""
     return id(code)
 
 
@@ -300,15 +300,19 @@ def _unpickled(cls: "Type[LineProfiler]", include_children: bool, backend: "str 
 
 
 class LineProfiler:
-    """Profiles the lines of the functions it is given while it is enabled.
+    """Counts, for the lines of some functions, how often they run and by what they change resident memory,
+    while it is enabled.
 
-    counter: where the amounts come from, a Counter or what has its `block` and `fileno()`; None:
-    the process's shared one, opened when profiling first begins (HelperError if there is none).
-    include_children: amounts are of the process and its children together. backend: rss, pss, uss,
-    or memory_profiler's names; PSS and USS are the process's, whichever thread changed them, and
-    slow: the kernel looks through all page tables at each line. max_mem: MiB of RSS at which the
-    debugger is to stop. own_thread: only the thread that enables it is profiled. What is unpickled from it
-    profiles nothing: its figures would be seen by nobody.
+    functions: as add_function() takes them. counter: where the amounts come from, a Counter or what has its
+    `block` and `fileno()`; None: the process's shared one, opened when profiling first begins.
+    include_children: amounts are of the process and its children together. backend: "rss" (None), "pss",
+    "uss", or memory_profiler's names for them; PSS and USS are the process's, whichever thread changed them,
+    and slow: the kernel looks through all page tables at each line. max_mem: MiB of RSS from which on the
+    debugger is to stop, once. own_thread: only the thread that enables it is profiled, else all are.
+
+    ValueError: there is no such backend, or it can't be had with children. TypeError: as add_function().
+    Its methods may be called from any thread. What is unpickled from it profiles nothing: its figures would
+    be seen by nobody. As a context manager it is enabled for the block (enable_by_count()).
     """
 
     def __init__(self, *functions: object, counter: "Any" = None, include_children: bool = False,
@@ -342,7 +346,8 @@ class LineProfiler:
         return _unpickled, (LineProfiler, self.include_children, self.backend, self.max_mem, self.own_thread)
 
     def add_function(self, function: object) -> None:
-        """Profiles a function; of a class, all its methods. TypeError: no Python function."""
+        """Profiles a function from now on: of a class all its methods, of a property its three, of what is
+        decorated (__wrapped__) or a partial what is inside. TypeError: there is no function in Python in it."""
         for found in _functions_of(function):
             # Where the source is, for a module that came from an archive.
             linecache.lazycache(found.__code__.co_filename, found.__globals__)
@@ -350,12 +355,13 @@ class LineProfiler:
 
     @property
     def code_map(self) -> "CodeMap":
-        """The lines by code object, as memory_profiler's programs read them (CodeMap)."""
+        """A CodeMap, a view of the figures as memory_profiler's programs read them, in MiB."""
         from .code_map import CodeMap
         return CodeMap(self.include_children, self.backend, self)
 
     def add_code(self, code: "types.CodeType", name: "str | None" = None) -> None:
-        """Profiles a code object, with those inside it."""
+        """Profiles a code object, with those inside it, from now on. name: for its table; None: its own. Once
+        more is no error."""
         if any(code is known for _, known, _ in self._functions):
             return
         with _lock:
@@ -369,12 +375,13 @@ class LineProfiler:
                 _hook.add(new)
 
     def asks_for_helper(self) -> bool:
-        """Whether enable() is to get the process's shared counter first."""
+        """Whether enable() would have to get the process's shared Counter first, which takes time (bool)."""
         return ((self._counter is None or self._shared) and
                 (self._recorder is None or self._owner != os.getpid()) and not self.idle())
 
     def prepare(self) -> None:
-        """Gets what counts, as enable() does. HelperError: there is none."""
+        """Gets the counter, without counting yet: enable() need not. HelperError: there is none. OSError: of PSS
+        and USS, that /proc/self/smaps_rollup can't be read."""
         if self._recorder is not None and (self._owner == os.getpid() or not self._shared):
             return
         # After a fork a counter of the child's own, from nothing.
@@ -402,9 +409,9 @@ class LineProfiler:
         pdb.Pdb().set_trace(sys._getframe(1))
 
     def __call__(self, function: "Any" = None, precision: "int | None" = None) -> "Any":
-        """The function, wrapped so that it is profiled whenever it is called; of anything else the same
-        kind, with the functions inside it wrapped; what can't be, as it is (_wrapping.py). precision:
-        taken as memory_profiler's takes it: the one who prints says how."""
+        """As a decorator: the function, wrapped so that it is profiled whenever it is called; of anything else
+        the same kind, with the functions inside it wrapped. What can't be comes back as it is, which stderr
+        says once. Without a function: itself. precision: not used; memory_profiler's takes it, too."""
         if function is None:
             return self
         return decorate(function, self._add_and_wrap)
@@ -414,10 +421,12 @@ class LineProfiler:
         return self.wrap_function(function)
 
     def wrap_function(self, function: "Callable[..., Any]") -> "Callable[..., Any]":
-        """A function, with the profiler enabled while it runs: while it is not suspended, for a
-        coroutine or a generator. Where it can't be, the function runs all the same."""
+        """The function in a wrapper that enables the profiler while it runs; of a coroutine or a generator, while
+        it is not suspended. The function's own lines are not added. A call that can't be counted runs all the
+        same, and stderr says once why."""
         if isinstance(function, types.FunctionType):
-            return mark(wrap_calls(function, _Counted(self)), function)
+            wrapped: "Callable[..., Any]" = mark(wrap_calls(function, _Counted(self)), function)
+            return wrapped
 
         @functools.wraps(function)
         def wrapper(*args: "Any", **kwargs: "Any") -> "Any":
@@ -426,28 +435,33 @@ class LineProfiler:
         return wrapper
 
     def runcall(self, function: "Callable[..., T]", *args: "Any", **kwargs: "Any") -> "T":
-        """Profiles one call; its result."""
+        """Calls the function, enabled meanwhile, and returns what it returns. Raises what it raises, and what
+        enable() does."""
         with self:
             return function(*args, **kwargs)
 
     def run(self, statement: "str | types.CodeType") -> "LineProfiler":
-        """Profiles a statement executed in __main__. Returns self."""
+        """Executes statements in __main__, enabled meanwhile. Returns self. Raises what they raise, SyntaxError
+        too, and what enable() does."""
         main = sys.modules["__main__"].__dict__
         return self.runctx(statement, main, main)
 
     def runctx(self, statement: "str | types.CodeType", globals: "Dict[str, Any]",
                locals: "Mapping[str, Any]") -> "LineProfiler":
-        """Profiles a statement executed in these namespaces. Returns self."""
+        """As run(), with these namespaces for exec()."""
         with self:
             exec(statement, globals, locals)
         return self
 
     def idle(self) -> bool:
-        """Whether it profiles nothing in this process."""
+        """Whether it profiles nothing in this process, since it was made for another one (bool)."""
         return self._only_process not in (None, os.getpid())
 
     def enable(self) -> None:
-        """Counts from now on. HelperError: there is no helper to count."""
+        """Counts from now on, in all threads or in this one (own_thread). Once more is no error.
+
+        HelperError: there is no helper, or it refuses. RuntimeError: another profiler is enabled with another
+        counter, or (from 3.12 on) other tools have all places in sys.monitoring. OSError: as prepare()."""
         if self.enable_count or self.idle():
             return
         with _lock:
@@ -464,7 +478,8 @@ class LineProfiler:
             self.begun = True
 
     def disable(self) -> None:
-        """Counts no more."""
+        """Counts no more, however often it was enabled. Lines that run, in any thread, are counted up to now. Once
+        more is no error."""
         with _lock:
             if self.enable_count:
                 self.enable_count = 0
@@ -482,7 +497,8 @@ class LineProfiler:
                 _hook.end(self._codes)
 
     def enable_by_count(self) -> None:
-        """enable(), unless that was done; as many disable_by_count() are needed."""
+        """enable(), unless that was done. As many disable_by_count() are needed. Errors: those of enable(); then
+        it does not count."""
         with _lock:
             if self.enable_count:
                 self.enable_count += 1
@@ -490,7 +506,7 @@ class LineProfiler:
                 self.enable()
 
     def disable_by_count(self) -> None:
-        """disable(), if that is the last that enable_by_count() was called for."""
+        """disable(), when it was called as often as enable_by_count(). More is no error."""
         with _lock:
             if self.enable_count > 1:
                 self.enable_count -= 1
@@ -506,12 +522,12 @@ class LineProfiler:
 
     @property
     def unread(self) -> int:
-        """How often PSS or USS could not be read and was taken to be what it was before."""
+        """How often (int) PSS or USS could not be read, and was taken to be what it was before."""
         return 0 if self._recorder is None else self._recorder.unread
 
     @property
     def deep(self) -> int:
-        """How often counting stopped in a thread because its calls had used half of its C stack; always 0
+        """How often (int) counting stopped in a thread because its calls had used half of its C stack; always 0
         from 3.12 on. Other threads are counted on."""
         return 0 if self._recorder is None else self._recorder.deep
 
@@ -528,21 +544,24 @@ class LineProfiler:
 
     @property
     def cut(self) -> bool:
-        """bool: the helper ended, or this process was forked, while this was enabled."""
+        """Whether the helper ended, or this process was forked, while this was enabled (bool): later changes are
+        not in the figures."""
         return self._recorder is not None and self._recorder.cut
 
     @property
     def forked(self) -> bool:
-        """bool: the figures are those of a process that this one was forked from."""
+        """Whether the figures are those of a process that this one was forked from (bool)."""
         return self._recorder is not None and self._recorder.forked
 
     @property
     def missed(self) -> int:
-        """int: times that a thread found no room among the threads that are counted."""
+        """How often (int) a thread found no room among those that the kernel counts one by one: if not 0, the
+        increments of some threads may lack."""
         return 0 if self._recorder is None else self._recorder.missed
 
     def results(self) -> "List[FunctionResult]":
-        """A FunctionResult for each function, in the order they were added."""
+        """A FunctionResult for each function, in the order they were added; amounts in bytes. Also while it is
+        enabled: lines that have not ended are not in it. From any thread."""
         return [self._result(*function) for function in self._functions]
 
     def _result(self, name: str, code: "types.CodeType",

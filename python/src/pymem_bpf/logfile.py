@@ -24,13 +24,14 @@ class LogFile:
         return line.startswith("Filename:") or "Line Contents" in line
 
     def write(self, msg: str, level: int = logging.INFO) -> int:
-        """Makes records of the lines of a text, at a level of logging; how many characters it took."""
+        """Makes a record of each line of a text. level: of logging. Returns the length of the text. A line
+        without its end is a record, too. From any thread, as logging's own. Raises what handlers raise."""
         for line in msg.splitlines():
             if line.strip() and (not self.reportIncrementFlag or self._wanted(line)):
                 self.logger.log(level, "%s", line)
         return len(msg)
 
     def flush(self) -> None:
-        """Flushes the handlers of the logger."""
+        """Flushes the logger's own handlers, not those of its parents."""
         for handler in self.logger.handlers:
             handler.flush()

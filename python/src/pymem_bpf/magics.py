@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from .line_profiler import LineProfiler
     from .run_profiler import RunProfiler
 
-    Options = Dict[str, List[str]]
+    Options = Dict[str, List[Any]]
 
 SAMPLED = ("NOTE: no helper: the peak of this process is exact, that of its children is the highest of "
            "samples each %g s; for exact ones run: %s")
@@ -54,7 +54,10 @@ class OutOfTime(KeyboardInterrupt):
 
 
 class TimeLimit:
-    """Raises OutOfTime in the main thread after so many seconds; None: never."""
+    """A context that raises OutOfTime in its block after so many seconds; None: never.
+
+    It takes SIGALRM and its timer for as long, and gives them back. UsageError: seconds are given and this
+    is not the main thread, which alone gets signals."""
 
     def __init__(self, seconds: "float | None") -> None:
         if seconds is not None and threading.current_thread() is not threading.main_thread():
@@ -83,8 +86,11 @@ class TimeLimit:
 
 
 class TreePeak:
-    """Peak of this process and its descendants without a helper. Its own is exact; those of children
-    are sampled: the sum of what was known of both is no lower than either's, so the higher counts."""
+    """The peak of this process and its descendants together, in bytes, without a helper.
+
+    The process's own peak is the kernel's and exact. The sum with its descendants is sampled by another
+    process, each `interval` seconds. The higher of the two is the result, since the sum can't have been
+    lower than either. For one measurement at a time: VmHWM is the process's."""
 
     def __init__(self, interval: float) -> None:
         self.interval, self.own = interval, memory.Peak()
@@ -92,7 +98,8 @@ class TreePeak:
         self.frozen = False
 
     def start(self) -> int:
-        """RSS of the process and its descendants now, in bytes: the peak begins anew. OSError."""
+        """Begins anew. RSS of the process and its descendants now, in bytes. OSError: /proc can't be read, or
+        the sampler can't be started."""
         floor = _proc.total_bytes(os.getpid(), "rss", True, _helper.private_pids)
         self.own.start()  # first, since it may be refused; again below, behind the sampler's start
         self.sampler = memory.Sampler(self.interval, "rss", True)
@@ -100,7 +107,7 @@ class TreePeak:
         return floor
 
     def bytes(self) -> int:
-        """The peak since start(), in bytes; ends the sampling. RuntimeError: the sampler ended early."""
+        """The peak since start(), in bytes. Ends the sampling. RuntimeError: the sampler had ended."""
         own = self.own.bytes()
         sampled = [] if self.sampler is None else self.sampler.stop()
         return max([own] + [amount for amount, _ in sampled])
@@ -121,7 +128,8 @@ def _number(options: "Options", letter: str, kind: "Callable[[Any], Any]", defau
 
 @magics_class
 class MemoryProfilerMagics(Magics):
-    """Registers %memit, %%memit, %mprun, %%mprun."""
+    """%memit, %%memit, %mprun and %%mprun. What can't be done is a UsageError of IPython's. They measure the
+    whole process, so that two of them at once, in two threads, disturb each other."""
 
     def _options(self, line: str, spec: str) -> "Tuple[Options, str]":
         try:
@@ -131,7 +139,7 @@ class MemoryProfilerMagics(Magics):
 
     @classmethod
     def register_magics(cls, shell: "Any") -> None:
-        """As load_ipython_extension()."""
+        """Registers them with an InteractiveShell, as memory_profiler's class does."""
         shell.register_magics(cls)
 
     @line_cell_magic
@@ -235,14 +243,14 @@ class MemoryProfilerMagics(Magics):
 
         Functions under the decorator @profile, in code that runs meanwhile, are shown too.
         """
-        options, statement = self._options(line, "f:T:rc")
+        options, source = self._options(line, "f:T:rc")
         if cell is not None:
-            statement += "\n" + cell
-        if not statement.strip():
+            source += "\n" + cell
+        if not source.strip():
             raise UsageError("nothing to run: %mprun -f FUNC statement")
         scope = caller_scope(self.shell, local_ns)
         functions = [(text, self._find(text, scope)) for text in options.get("f", [])]
-        statement = Statement(self.shell, statement, scope).bind()
+        statement = Statement(self.shell, source, scope).bind()
         counter, profiler = _profiler("c" in options)
         for text, function in functions:
             try:
@@ -337,6 +345,6 @@ def _profiler(children: bool) -> "Tuple[Counter, RunProfiler]":
 
 
 def load_ipython_extension(shell: "Any") -> None:
-    """%load_ext pymem_bpf."""
+    """Registers the magics with an InteractiveShell. Once more is no error."""
     from .heap_magics import HeapMagics
     shell.register_magics(MemoryProfilerMagics, HeapMagics)

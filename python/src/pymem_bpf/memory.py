@@ -37,7 +37,7 @@ START_SECONDS = 30
 
 
 def choose_metric(backend: "str | None") -> str:
-    """rss, pss or uss for the name of a backend. ValueError for one that there isn't."""
+    """"rss", "pss" or "uss" for the name of a backend; None is "rss". ValueError: there is no such backend."""
     if backend == "tracemalloc":
         raise ValueError("backend tracemalloc counts Python's own allocations, not resident memory; "
                          "use rss (or tracemalloc.get_traced_memory() itself)")
@@ -63,7 +63,8 @@ class Sampler:
             raise RuntimeError("the sampler did not start: status %s" % self.process.returncode)
 
     def stop(self) -> "Samples":
-        """[(bytes, time)]: at the start, at each interval, at the end."""
+        """Ends the sampling: [(bytes, seconds since the epoch)], taken at the start, at each interval and at the
+        end. RuntimeError: the other process had ended."""
         try:
             said = self.process.communicate()[0].decode("ascii").splitlines()
         finally:
@@ -73,7 +74,7 @@ class Sampler:
         return [(int(line.split()[0]), float(line.split()[1])) for line in said[:-1]]
 
     def close(self) -> None:
-        """Ends it, whatever it does."""
+        """Ends the other process, whatever it does, and waits for its end. Once more is no error."""
         if self.process.poll() is None:
             self.process.kill()
             self.process.wait()
@@ -103,7 +104,7 @@ class Peak:
         return _proc.exact_rss_bytes(os.getpid())
 
     def start(self) -> int:
-        """RSS at this moment."""
+        """Begins anew. RSS at this moment, in bytes. HelperError, OSError: it can't be had."""
         self.floor = self.now()
         if self.counter is not None:
             self.counter.reset()
@@ -234,8 +235,8 @@ def _of_call(call: "Call", interval: float, rounds: float, metric: str, max_usag
 
 
 def high_water_of(pid: int, include_children: bool) -> "Callable[[], int]":
-    """A peak of another process that its samples may have missed is told by its VmHWM: a function
-    that gives the highest RSS known so far, 0 where it can't know. Raises nothing."""
+    """A function that tells the highest RSS of another process so far, in bytes, by its VmHWM: peaks between
+    samples, too. It gives 0 where it can't know: the process has ended, or include_children. Raises nothing."""
     def read() -> int:
         if include_children:
             return 0
@@ -247,7 +248,8 @@ def high_water_of(pid: int, include_children: bool) -> "Callable[[], int]":
 
 
 def tree_peak_of(counter: "Counter") -> "Callable[[], int]":
-    """The same by a counter. Where it can't count all children, the samples decide, and that is said."""
+    """The same of a process and its descendants, by a Counter of it. Where the server can't count all of them
+    it gives 0, and stderr says so once."""
     told: "List[HelperError]" = []
 
     def read() -> int:
@@ -369,7 +371,8 @@ def memory_usage(proc: "Any" = -1, interval: float = .1, timeout: "float | None"
     it knows each peak of it.
 
     Errors: ValueError (backend, call, a negative PID), TypeError (no PID), ProcessLookupError (psutil's
-    NoSuchProcess too, where that is installed), PermissionError; what the call raises.
+    NoSuchProcess too, where that is installed), PermissionError; what the call raises. The peak of a call is
+    the process's: two at a time, in two threads, disturb each other.
     """
     metric = choose_metric(backend)
     if not interval > 0:

@@ -36,16 +36,17 @@ PATTERN = "mprofile_" + "?" * 14 + ".dat"
 
 
 class Failure(Exception):
-    """The text is for the user."""
+    """A command can't be done. The text is for the user: what is wrong."""
 
 
 def existing() -> "List[str]":
-    """Files of this folder, the oldest first."""
+    """Names of the .dat files of the working folder, the oldest first."""
     return sorted(glob.glob(PATTERN))
 
 
 def chosen(words: "Sequence[str]") -> "List[str]":
-    """Files that are meant by names or by numbers in the list; -1 is the last."""
+    """Names of files that are meant by names, or by their numbers in `mprof list`; -1 is the last. Failure:
+    there is none of that name or number."""
     found = []
     for word in words:
         name = word
@@ -80,7 +81,8 @@ def quote(words: "Sequence[str]") -> str:
 
 
 def find_process(hint: str) -> "Tuple[int, str]":
-    """(PID, command line) of a PID or of the first process whose name holds `hint`."""
+    """(PID, command line) of a PID, or of the first process whose name (comm) holds `hint`. Failure: there is
+    none, or it can't be read."""
     if hint.isdigit():
         pid = int(hint)
         if _proc.ended(pid):
@@ -103,9 +105,11 @@ def find_process(hint: str) -> "Tuple[int, str]":
 
 
 def launched(options: "argparse.Namespace") -> "Tuple[List[str], List[str] | None]":
-    """(command, the same with FUNC lines or None) of the words behind `run`."""
+    """(words of the command, words that run it with FUNC lines; None: those can't be had for it) for the words
+    behind `mprof run`."""
     program = list(options.program)
-    kind, flags = None, []
+    kind: "str | None" = None
+    flags: "List[str]" = []
     if is_python(program[0]):
         interpreter, words = program[0], program[1:]
         flags, kind, words = split_command(words)
@@ -131,7 +135,8 @@ def launched(options: "argparse.Namespace") -> "Tuple[List[str], List[str] | Non
 
 
 def start(options: "argparse.Namespace") -> "Tuple[subprocess.Popen[bytes], str]":
-    """(Popen, command line). A Python program gets its FUNC lines through pymem_bpf.timestamps."""
+    """Starts what `mprof run` is to sample: (Popen, its command line). A Python program gets its FUNC lines
+    through pymem_bpf.timestamps. Failure: it can't be started."""
     plain, stamped = launched(options)
     command = stamped or plain
     try:
@@ -141,7 +146,7 @@ def start(options: "argparse.Namespace") -> "Tuple[subprocess.Popen[bytes], str]
 
 
 def counter_of(pid: int) -> "Counter | None":
-    """A Counter of the process if a server is there, else None. One that can't serve says why."""
+    """A Counter of a process; None: there is no server, or it can't count this one, which stderr then says."""
     from .counter import Counter
     try:
         return Counter(pid, private=False)
@@ -307,7 +312,8 @@ def main(argv: "Sequence[str] | None" = None) -> int:
                 break
     options = _parser().parse_args(words)
     try:
-        return options.act(options)
+        status: int = options.act(options)
+        return status
     except (Failure, ValueError, OSError) as e:
         print("mprof: %s" % e, file=sys.stderr)
         return 1

@@ -88,7 +88,9 @@ def _one(axes: "Any", name: str, data: "Data", options: "argparse.Namespace", al
 
 
 def draw(names: "Iterable[str]", options: "argparse.Namespace") -> int:
-    """Exit status. options: those of `mprof plot`."""
+    """Draws .dat files into one picture, on the screen or into a file. names: of the files. options: those of
+    `mprof plot`. Returns the exit status: 1 if matplotlib can't be imported, which stderr says. ValueError: no
+    .dat file, or one without samples. OSError: it can't be read or written."""
     try:
         import matplotlib
         if options.backend:

@@ -35,7 +35,7 @@ class RunProfiler(LineProfiler):
         self._held = self._closed = False
 
     def hold(self) -> None:
-        """Counts until close(). Raises what enable() raises."""
+        """Counts until close(). Raises what enable() raises. Once more is no error."""
         if self._held or self._closed or self.idle():
             return
         self.enable_by_count()
@@ -43,7 +43,7 @@ class RunProfiler(LineProfiler):
         _holding.add(self)
 
     def close(self) -> None:
-        """Counts no more."""
+        """Counts no more, whoever has enabled it, and never again. Once more is no error."""
         self._closed = True
         if self._held:
             self._held = False

@@ -126,11 +126,12 @@ def _notes(prof: "LineProfiler") -> "Iterator[str]":
 
 
 def show_results(prof: "LineProfiler", stream: "TextIO | None" = None, precision: int = 1) -> None:
-    """Prints a table for each function of a LineProfiler.
+    """Prints a table for each function of a LineProfiler, amounts in MiB.
 
-    stream: where to; None: sys.stdout. What it can't encode is escaped; what its write() raises is
-    raised. precision: digits after the point. A function that was never called is named as such; so is
-    what the figures lack where the helper ended meanwhile."""
+    stream: where to, a text stream; None: sys.stdout. What it can't encode is escaped. precision: digits after
+    the point (int). Of a function that was never called that is said, and notes below say what the figures
+    lack: the helper ended, the process was forked, counting stopped in a thread, … Raises what the stream's
+    write() raises; ValueError: sys.stdout is None. All is written in one piece."""
     amount = "{0:%d.%df} MiB" % (precision + 4, precision)
     is_whole = not (prof.deep or prof.blind or prof.uncounted)
     text = "".join("\n".join(_table(result, amount, is_whole)) + "\n\n\n" for result in prof.results())

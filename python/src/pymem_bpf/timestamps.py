@@ -62,8 +62,13 @@ class _Stamped:
 
 
 class TimeStamper:
-    """The decorator. One record a call: (name, bytes, time, bytes, time, level); level: how many
-    decorated calls of this thread are around it. Records past RECORDS_LIMIT are counted only."""
+    """A decorator that records when functions ran, and memory at both ends.
+
+    records: a list of (name, bytes, time, bytes, time, level), one a call; times are seconds since the epoch;
+    level: how many decorated calls of this thread are around it. Calls past RECORDS_LIMIT are counted in
+    `dropped`, those whose memory could not be read in `unread` (int). backend: as memory_usage's; ValueError:
+    there is none of that name. include_children: descendants are added. Calls may run in any number of
+    threads; none raises anything of ours."""
 
     def __init__(self, backend: "str | None" = None, include_children: bool = False) -> None:
         self.metric, self.children = memory.choose_metric(backend), include_children
@@ -121,7 +126,8 @@ class TimeStamper:
             self._leave(".%s" % name, entered)
 
     def show_results(self, stream: "TextIO | None" = None) -> None:
-        """Writes a FUNC line for each record."""
+        """Writes a FUNC line for each record, memory in MiB, and says on stderr what was not recorded. stream: a
+        text stream; None: sys.stdout. Raises what its write() raises."""
         text = "".join("FUNC %s %.4f %.4f %.4f %.4f %d\n"
                        % (name, before / memory.MIB, start, after / memory.MIB, end, level)
                        for name, before, start, after, end, level in list(self.records))

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""Code objects that take each other's place in turn, alike in all but two bytes in the middle of line
-tables that are longer than one event hands over: the same names, lines, sizes, and bytecode. The one
-allocates on one line, the other on the next."""
+"""Code objects that replace each other, alike in all but two bytes in the middle of line tables that are
+longer than one event sends: same names, lines, sizes and bytecode. One of them allocates on one line,
+the other on the next."""
 import ctypes
 import sys
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""A call that heads a chunk of the data stack runs C code, while the chunk can't be read (as if it
+"""A call at the head of a chunk of the data stack runs C code, while the chunk can't be read (as if it
 were paged out)."""
 import ctypes
 import os

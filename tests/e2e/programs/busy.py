@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""One line that grows and one that frees, for as long as it is let live."""
+"""One line that grows and one that frees, until the program is ended."""
 import time
 
 from truth import MIB, begin

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""A native thread that calls into Python again and again, with a thread state made anew for each
-call (PyGILState_Ensure)."""
+"""A native thread that calls into Python again and again, each time with a new thread state
+(PyGILState_Ensure)."""
 import ctypes
 import os
 import subprocess

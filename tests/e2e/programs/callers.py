@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""One block, made at the end of a chain of callers of all kinds: each caller's line has it in its
+"""One block, allocated at the end of a chain of callers of all kinds: each caller's line has it in its
 total, and nothing of its own."""
 import sys
 

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""A notebook in small: code objects that live for one execution, so that the next one is
-often made at the same address. Each must be charged by its own name."""
+"""A small notebook: code objects that live for one execution, so that the next one is often created at
+the same address. Each must be charged under its own name."""
 import ctypes
 
 from truth import begin, end, region

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""Like cells.py, with each file name at the same address close to the end of a page, where
-the text that tells one cell from the next is the easiest to miss; and with names so long that
-only their ends differ."""
+"""Like cells.py. Each file name lies at the same address near the end of a page, where the text that
+tells one cell from the next is easy to miss. Some names are so long that only their ends
+differ."""
 import ctypes
 import sys
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""Calls of all kinds that begin a chunk of the data stack, and end it, at one depth or another."""
+"""Calls of all kinds that begin and end a chunk of the data stack, at different depths."""
 import os
 
 

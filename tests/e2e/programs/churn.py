@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""Programs that it runs, one after the other: each is in hundreds of stacks and then gone. Some at a
-time: what has ended makes room when the profiler has seen it."""
+"""Runs programs one after the other: each has hundreds of stacks and then ends. Several run at a time:
+what has ended makes room when the profiler has seen it."""
 import subprocess
 import sys
 

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""A function makes its cells before its first line (3.11 on: MAKE_CELL, COPY_FREE_VARS, which have no
-line): what they take is the def line's. Before, the call makes them: the caller's line."""
+"""A function makes its cells before its first line (3.11 and later: MAKE_CELL, COPY_FREE_VARS, without a
+line): what they take belongs to the def line. Before 3.11 the call makes them: the caller's line."""
 import gc
 import sys
 

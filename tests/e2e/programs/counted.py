@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""Lines of which it is known how often they run and what each run adds, callees included."""
+"""Lines with known numbers of runs, and known amounts for each run, callees included."""
 import gc
 import sys
 

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 """A forked child writes to inherited pages. RSS stays as it is: each write swaps a shared
-page for a copy. Only the faults tell."""
+page for a copy. Only the faults show it."""
 import ctypes
 import os
 

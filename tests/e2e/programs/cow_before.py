@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""As cow.py, of a child that was forked before anybody looked."""
+"""As cow.py, with a child that was forked before the profiler attached."""
 import ctypes
 import os
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""Many children, one after the other, then its own end: nobody takes what is left of them."""
+"""Many children, one after the other, then its own end: nobody waits for those that are left."""
 import os
 
 from truth import MIB, begin

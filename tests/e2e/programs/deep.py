@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""The leaf of 100 frames, then of 300: the leaf is always right; callers too, as far as
+"""Leaves of 100 frames, then of 300. The leaf is always right. Callers are right as far as
 the stack is kept, and what was cut off is counted."""
 from truth import MIB, begin, end
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""What execs.py becomes."""
+"""The program that execs.py executes."""
 from truth import MIB, end, pause
 
 pause()

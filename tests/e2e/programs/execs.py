@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""Becomes another Python program while attached. The next image inherits no wait for GO:
-it tells the truth of both."""
+"""Executes another Python program while attached. The next image does not wait for GO:
+it reports the truth of both."""
 import os
 import sys
 

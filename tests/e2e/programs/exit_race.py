@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""Children, each with eight threads that hold memory, all of which end in the same instant."""
+"""Children with eight threads each that hold memory; all threads of a child end at the same instant."""
 import os
 import sys
 import threading

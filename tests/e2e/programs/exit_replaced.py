@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""The last thing that runs is a code object at the address of another, seen often before: what it
-touches just before the end is its own."""
+"""The last code object that runs is at the address of another one that was often seen. What it
+changes just before the end must be charged to it."""
 import ctypes
 import os
 import time

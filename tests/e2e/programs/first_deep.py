@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""The first that the profiler sees is a change of memory 120 calls deep, each of another function;
-there is no second one by which the rest of the stack could be handed over."""
+"""The first change of memory that the profiler sees is 120 calls deep, each in another function.
+There is no second one with which the rest of the stack could be sent."""
 import mmap
 
 from truth import MIB, PRIVATE, begin, end

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""A child made while attached grows its own line; parent and child are told apart. The
-child also maps again the file pages that fork left out, so its anonymous part is compared."""
+"""A child made while attached grows on its own line; parent and child are told apart. The
+child also maps the file pages again that fork left out, so its anonymous part is compared."""
 import os
 
 from truth import MIB, begin, end

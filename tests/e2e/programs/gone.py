@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""A function frees much in large steps and is gone, its memory another's, before the process ends."""
+"""A function frees much in large steps. Its memory is reused before the process ends."""
 from truth import MIB, begin, end
 
 SIZE, ROUNDS = 64 * MIB, 3

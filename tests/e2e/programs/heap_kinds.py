@@ -4,6 +4,7 @@ lets all of them go. `holder` is the path that a report must name first, `type` 
 there is put by the line labelled as the class is named in lower case. Python 3.8 syntax."""
 import asyncio
 import collections
+import ctypes
 import functools
 import gc
 import logging
@@ -285,7 +286,7 @@ class CMalloc(Kept):
 
     def grow(self, n):
         address = libc.malloc(3000)
-        libc.memset(address, 1, 3000)
+        ctypes.memset(address, 1, 3000)
         # Hidden, so that no word in memory leads there.
         self.blocks ^= address
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""Spoils its interpreter's own structures while it grows, and mends them again. argv[1]:
-length (a file name of 2 GiB), cycle (a frame that is its own caller), wild (a caller that
-is nowhere). Frames are only spoilt up to CPython 3.10, where they are plain objects."""
+"""Corrupts its interpreter's own structures while it grows, and repairs them. argv[1]:
+length (a file name of 2 GiB), cycle (a frame that is its own caller), wild (a caller at an
+invalid address). Frames are corrupted only up to CPython 3.10, where they are plain objects."""
 import ctypes
 import sys
 

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""Huge pages where the kernel gives them: one fault, 512 pages. The truth is read from the
-page tables, since it depends on how the kernel is set and on its free memory; `huge` is how much of it
+"""Huge pages, if the kernel gives them: one fault, 512 pages. The truth is read from the page
+tables, since it depends on the kernel's settings and free memory. `huge` is how much of it
 is in huge pages."""
 import ctypes
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""Imports the module that is named, once told to, and ends: what it is is in the folder that comes
+"""Waits, imports the module that is named, and ends. The module lies in the folder that comes
 first."""
 import os
 import sys

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""Kills itself the hard way right after it has grown."""
+"""Kills itself with SIGKILL right after it has grown."""
 import os
 import signal
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""A child that gets the PID of one that has just ended, if that can be had here."""
+"""A child that gets the PID of one that has just ended, if that is possible here."""
 import os
 
 from truth import MIB, begin, end, pause

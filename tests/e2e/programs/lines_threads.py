@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""A thread that allocates and frees all the time, beside a function of known amounts: what the
-one does must not land on the other's lines."""
+"""A thread that allocates and frees all the time, beside a function with known amounts: what the
+thread does must not be counted on the function's lines."""
 import threading
 
 from truth import MIB, PAGE, begin, end

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""A code object whose line table is longer than one event hands over (64 KiB) in every encoding, and
-that allocates behind all of it."""
+"""A code object whose line table is longer than one event sends (64 KiB) in each encoding, and
+which allocates behind all of it."""
 import ctypes
 
 from truth import MIB, begin, end, region

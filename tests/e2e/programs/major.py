@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""A file that no one has in memory is read through a mapping: faults that wait for the disk.
+"""A file that is not in memory is read through a mapping: faults that wait for the disk.
 The harness says where the file may be, on a real file system."""
 import mmap
 import os

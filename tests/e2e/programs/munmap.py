@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""A mapping closed by the line that closes it."""
+"""The line that closes a mapping frees its memory."""
 import mmap
 
 from truth import MIB, PRIVATE, begin, end

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""A native thread that keeps its thread state while it is in C, as embedding programs do, and more
-threads that came after it than are looked through at each event."""
+"""A native thread that keeps its thread state while it is in C, as embedding programs do. More
+threads come after it than are searched at each event."""
 import ctypes
 import os
 import subprocess

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""A prefork server: children only read what was built before the fork, which writes to the
-reference counts in it. The truth is each child's own page tables: what became private and dirty
-without being a new anonymous page was copied."""
+"""A prefork server. Children only read what was built before the fork; reading writes to the
+reference counts in it. The truth is in each child's page tables: pages that became private and
+dirty without being new anonymous pages were copied."""
 import os
 
 from truth import PAGE, begin, end, pause, resident, rollup

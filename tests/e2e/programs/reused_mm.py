@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 """Some children exec while others are forked, all on one CPU. An exec frees the old memory
-descriptor (mm) well before it is told; if it sleeps in between, the next fork gets that very mm:
-both images are there all the same.
+descriptor (mm) before the exec is reported; if it sleeps in between, the next fork gets the same mm.
+Both images must still be found.
 
-The exec has to read a page then that isn't cached: the last one of the program's data, behind
-which the kernel writes zeroes."""
+To sleep there, the exec has to read a page that isn't cached: the last one of the program's data,
+behind which the kernel writes zeroes."""
 import os
 import shutil
 import struct

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""Sources of one made-up file name, one after the other: code objects of the same parts at the
-same addresses, that differ in their line tables or in their names only."""
+"""Sources with the same made-up file name, one after the other: code objects with the same parts at
+the same addresses, which differ only in their line tables or in their names."""
 import ctypes
 
 from truth import MIB, PAGE, begin, end, region

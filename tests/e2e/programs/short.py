@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""Lives for 50 ms after GO and grows 20 MiB: nothing of it is left to be read afterwards."""
+"""Lives for 50 ms after GO and grows by 20 MiB: afterwards nothing of it can be read."""
 import os
 import time
 

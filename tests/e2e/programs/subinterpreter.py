@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""A second interpreter in the process runs code of its own."""
+"""A second interpreter in the process runs its own code."""
 import sys
 
 from truth import MIB, begin, end

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""Pages faulted in by the kernel itself, while it copies into the buffer of a read()."""
+"""Page faults of the kernel itself, while it copies into the buffer of a read()."""
 import ctypes
 import os
 

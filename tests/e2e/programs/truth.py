@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""What every program here shares: it waits to be attached, tells what it did, and waits
-again so that its RSS can be compared while it is at rest.
+"""Shared by all programs here. A program waits until it is attached, reports what it did, and
+waits again, so that its RSS can be compared while it does not change.
 
-The talk goes through os.read and os.write, which leave memory as it was. Truth is one JSON
-object a line: "lines" maps a label (or "file:line") to the amounts its line must show, in
-bytes. MALLOC_MMAP_THRESHOLD_ is set by the harness, and begin() leaves the heap no room for
-it, so a block of 128 KiB or more is a mapping of its own: it grows and shrinks RSS by what it
-is, plus a page. Python 3.6 syntax.
+It talks with os.read and os.write, which don't change memory. The truth is one JSON object
+per line: "lines" maps a label (or "file:line") to the amounts that this line must show, in
+bytes. The harness sets MALLOC_MMAP_THRESHOLD_, and begin() leaves no room in the heap. So a
+block of 128 KiB or more is a mapping of its own: it changes RSS by its size plus one page.
+Python 3.6 syntax.
 """
 import ctypes
 import json

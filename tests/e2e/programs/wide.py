@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""Many distinct lines and functions: each is named."""
+"""Many different lines and functions: each must be named."""
 import ctypes
 
 from truth import begin, end, region

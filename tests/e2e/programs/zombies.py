@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""Children that have ended, and that nobody waits for yet."""
+"""Children that have ended and are not waited for yet."""
 import os
 
 from truth import begin, end, pause

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""Profilers made, enabled, nested and dropped in every order, with code objects that die, threads that
+"""Creates, enables, nests and drops profilers in every order, with code objects that die, threads that
 are in profiled code meanwhile, and generators that are left open: for the sanitizer."""
 import json
 import sys

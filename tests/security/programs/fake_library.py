@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""A shared library that looks as if it were an interpreter: symbols, and nothing else."""
+"""A shared library that looks like an interpreter: it has the symbols and nothing else."""
 import struct
 
 PAGE = 4096

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* forks BEFORE AFTER: so many children that are there at once, and at a byte on the standard input so
- * many more. They end with their parent, which ends with its standard input. */
+/* forks BEFORE AFTER: has BEFORE children at once, and after a byte on the standard input AFTER
+ * more. They end with their parent, which ends with its standard input. */
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>

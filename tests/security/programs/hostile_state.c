@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-/* Pretends to be CPython 3.12 and has interpreter state that is made to be slow to walk.
+/* Looks like CPython 3.12 and has interpreter state that is slow to walk.
  *
  *   hostile_state FILE MODE FAULTS
  *
  * FILE is a library of fake_library.py, in which _PyRuntime lies RUNTIME_FAR behind the beginning.
- * MODE: "lists": interpreters in a ring, with lists of thread states that run nothing, ours among
- * them, so that none is the one; "deep": 128 frames that lie apart, each of a code object of its
- * own with a long name and line table, all of which are others at each fault.
+ * MODE "lists": interpreters in a ring, with lists of thread states. Some of these are of this
+ * thread, but none runs a frame, so none is the right one. MODE "deep": 128 frames that lie apart.
+ * Each has its own code object with a long name and line table, and at each fault all of these are
+ * other ones.
  *
- * Says "ready", reads a byte, makes so many page faults, says the nanoseconds that the slowest one
- * took, reads another byte.
- */
+ * Says "ready", reads a byte, makes FAULTS page faults, says how many nanoseconds the slowest one
+ * took, reads another byte. */
 #include <fcntl.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -91,7 +91,8 @@ static char *interpreter(char *runtime)
 	return interp;
 }
 
-/* Each run of STATES ends in a state of ours without a frame; the last goes round. */
+/* Each run of STATES ends with a state of this thread without a frame; the last one leads back to
+ * the first. */
 static void make_lists(char *runtime)
 {
 	char *interp = interpreter(runtime), *cframe = take(64), *first = NULL, *before = NULL;
@@ -160,7 +161,7 @@ static void make_deep(char *runtime)
 	}
 }
 
-/* At the same addresses, the code objects are others. */
+/* Puts other code objects at the same addresses. */
 static void change(int i)
 {
 	int k;

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""Each page is touched in a code object, and hence a stack, of its own: COUNT of them."""
+"""Touches COUNT pages, each in a code object of its own, and so in a stack of its own."""
 import mmap
 import sys
 

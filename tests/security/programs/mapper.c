@@ -65,7 +65,7 @@ static void many_mappings(int count, const char *file)
 {
 	int fd = open(file, O_RDONLY);
 
-	/* Every other page is without a mapping, so that none are merged. */
+	/* Every other page is left without a mapping, so that mappings are not merged. */
 	for (int i = 0; i < count; i++)
 		map(fd);
 	puts("mapped");

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* swapper FILE [OTHER]: maps FILE so that it may be executed, says so, and stays until its input
- * ends. With OTHER, whenever FILE is opened, but for the first time, the two names change places
- * until another byte of OTHER has changed: whoever looks the name up again meanwhile finds OTHER.
- */
+/* swapper FILE [OTHER]: maps FILE executable, says so, and stays until its input ends. With OTHER:
+ * whenever FILE is opened, except for the first time, the two names are exchanged until another
+ * byte of OTHER has changed. So a look-up of the name in between finds OTHER. */
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <poll.h>
@@ -52,7 +51,7 @@ static void change_places(const char *file, const char *other, const unsigned ch
 
 	swap(file, other);
 	clock_gettime(CLOCK_MONOTONIC, &start);
-	/* Without a pause: the profiler goes on to the next probe at once. */
+	/* Without a pause, since the profiler goes on to the next probe at once. */
 	do
 		clock_gettime(CLOCK_MONOTONIC, &now);
 	while (changed_in(mapped) == before &&

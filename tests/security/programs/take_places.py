@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""take_places SOCKET N: connects so often, says how many connections were served, and keeps them until its
+"""take_places SOCKET N: opens N connections, says how many were served, and keeps them until its
 standard input ends."""
 import socket
 import struct

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""Maps a file larger than its memory cgroup may have, and grows: without swap, each page it gets is
-taken from those it has of the file, by itself, in the fault that asks for it."""
+"""Maps a file larger than its memory cgroup may have, and grows. Without swap, each new page is taken
+from its own pages of the file, by the program itself, in the fault that asks for it."""
 import mmap
 import os
 import sys

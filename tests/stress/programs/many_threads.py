@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""Threads by the thousand, 50 at a time, each of which grows on one line and ends."""
+"""Thousands of threads, 50 at a time; each grows on one line and ends."""
 import sys
 import threading
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""Grows until it is killed for want of memory; says how far it has come."""
+"""Grows until it is killed for want of memory, and says how far it has come."""
 import os
 
 from truth import MIB, begin

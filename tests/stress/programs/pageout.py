@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""Has the kernel reclaim what it maps of a file, because it asks for it."""
+"""Asks the kernel to reclaim pages of a file that it maps."""
 import ctypes
 import mmap
 import os

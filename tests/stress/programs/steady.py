@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""Works all the time, with a thread and children, until it is told to stop; then says whether what it
-computed is right."""
+"""Works all the time, with a thread and children, until it is told to stop. Then it says whether its
+results are right."""
 import os
 import threading
 import zlib

@@ -1,15 +1,15 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""Workers that fork, run themselves anew, grow and die at random.
+"""Workers that fork, execute themselves, grow and die at random.
 
-swarm.py SECONDS WORKERS SEED RECORD EXECS: keeps so many workers alive for so long. Each writes to
-the file RECORD what it does, one word and numbers a line, in one write:
+swarm.py SECONDS WORKERS SEED RECORD EXECS: keeps WORKERS workers alive for SECONDS. Each writes what it
+does to the file RECORD. A line is one word and some numbers, written at once:
 
-    f PID PARENT   was forked (by the parent, once it is)
+    f PID PARENT   was forked (written by the parent, once it is)
     g PID BYTES    has grown by so much, on the line `grow`
     e PID          is about to exec, then grows again
     k PID          was killed from outside, maybe between a growth and its record
 
-At most EXECS execs in all, since an interpreter's start is hundreds of lines of a report.
+There are at most EXECS execs in all, since the start of an interpreter is hundreds of lines of a report.
 """
 import os
 import sys

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""A thread on each CPU, all growing and freeing at once: each CPU's part of the counters moves."""
+"""A thread on each CPU; all grow and free at once, so each CPU's part of the counters changes."""
 import os
 import threading
 

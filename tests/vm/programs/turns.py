@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""As smp.py, one thread at a time: with the other CPUs idle, what an event takes on one is comparable
-with what it takes where there are fewer, also in an emulator that runs all CPUs in turn."""
+"""As smp.py, but one thread at a time. With the other CPUs idle, the time of an event can be compared
+with that on fewer CPUs, also in an emulator that runs all CPUs in turn."""
 import os
 import threading
 

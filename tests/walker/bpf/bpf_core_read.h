@@ -3,7 +3,12 @@
 #ifndef SHIM_BPF_CORE_READ_H
 #define SHIM_BPF_CORE_READ_H
 
-#define BPF_CORE_READ(object, field)	      ((object)->field)
+#define BPF_CORE_READ(object, ...) \
+	SHIM_READ(__VA_ARGS__, SHIM_READ_2, SHIM_READ_1)(object, __VA_ARGS__)
+#define SHIM_READ(first, second, name, ...)   name
+#define SHIM_READ_1(object, field)	      ((object)->field)
+#define SHIM_READ_2(object, field, next)      ((object)->field->next)
+#define bpf_core_type_id_kernel(type)	      0
 #define bpf_core_type_size(type)	      sizeof(type)
 #define __builtin_preserve_access_index(part) (part)
 

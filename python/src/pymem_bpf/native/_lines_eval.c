@@ -198,6 +198,9 @@ static bool switch_off(PyThreadState *tstate)
 	deep.forks = lines_forks();
 	deep.next_thread = interpreter->threads.next_unique_id;
 	deep.untraced = false;
+	/* At its end the interpreter keeps states of threads whose stacks, and frames, are gone. */
+	if (_Py_IsFinalizing())
+		return true;
 	/* With the GIL: none of them ends meanwhile, and new ones come before the first. */
 	for (other = PyInterpreterState_ThreadHead(interpreter); other;
 	     other = PyThreadState_Next(other))

@@ -1,0 +1,230 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Which line makes an object, and which puts one into a container?
+ *
+ * An object of its own, loaded for one process at a time: `pymem-bpf heap` alone uses it, and what
+ * the profiler loads stays as it is. The walk is the profiler's (bpf/python/), the maps that it
+ * needs too; the loader leaves out all others.
+ *
+ * birth_return: on the return of functions that make objects, for some milliseconds now and then.
+ * birth_death:  meanwhile on the entry of functions that free some of them.
+ * birth_writeN: on writes to the size fields of up to four containers, by debug registers.
+ */
+#define PYMEM_DEFINE_MAPS
+#include "python/pystack.bpf.h"
+#include "pymem_birth.h"
+
+#include <bpf/bpf_tracing.h>
+
+#define THREADS 512
+
+/* Preallocated: a program of a perf event may use no other before 6.1. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, THREADS);
+	__type(key, __u32);
+	__type(value, struct pymem_thread);
+} birth_threads SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 1 << 20);
+} birth_events SEC(".maps");
+
+/* Set by the loader. */
+struct pymem_proc target;
+struct birth_watch watches[BIRTH_WATCHES];
+__u32 enabled;
+__u64 most; /* events whose stacks are told of */
+
+/* Read by it. */
+__u64 seen;
+__u64 lost;	/* the ring was full, or the walk was busy */
+__u64 unwalked; /* no Python stack was found */
+__u32 spoilt;	/* an end was lost: nothing of this burst can be believed */
+
+static const struct pymem_thread no_thread;
+
+static __always_inline struct pymem_thread *thread_now(__u32 tid)
+{
+	struct pymem_thread *th = bpf_map_lookup_elem(&birth_threads, &tid);
+
+	if (th)
+		return th;
+	bpf_map_update_elem(&birth_threads, &tid, &no_thread, BPF_NOEXIST);
+	return bpf_map_lookup_elem(&birth_threads, &tid);
+}
+
+static __always_inline __u64 stamp_of(struct scratch *s, const struct pymem_layout *layout,
+				      __u64 code)
+{
+	const struct py_layout *py = layout_of(layout);
+	__u32 size = layout->code_size;
+	__u64 first;
+
+	if (size > sizeof(s->code))
+		size = sizeof(s->code);
+	if (bpf_probe_read_user(s->code, size, (const void *)code))
+		return 0;
+	first = LOAD(s->code, py->code_firstlineno, 511);
+	if (py->code_firstlineno & 4)
+		first >>= 32;
+	return birth_stamp(LOAD(s->code, py->code_filename, 511), LOAD(s->code, py->code_name, 511),
+			   LOAD(s->code, py->code_linetable, 511), (__u32)first);
+}
+
+struct frames {
+	struct scratch *s;
+	const struct pymem_layout *layout;
+	struct birth_event *event;
+};
+
+LOOP_BODY frame_step(__u32 i, struct frames *c)
+{
+	struct scratch *s = c->s;
+	struct birth_frame *frame;
+
+	if (i >= BIRTH_FRAMES || i >= s->depth)
+		return 1;
+	frame = &c->event->frames[i];
+	frame->code = s->frames[i].code;
+	frame->instr = s->frames[i].instr;
+	frame->stamp = stamp_of(s, c->layout, frame->code);
+	return 0;
+}
+
+static __noinline int tell(struct scratch *s, const struct pymem_layout *layout, __u64 object,
+			   __s64 change)
+{
+	struct frames c = {.s = s, .layout = layout};
+	struct birth_event *event;
+	__u32 i;
+
+	if (!s || !layout)
+		return 1;
+	event = bpf_ringbuf_reserve(&birth_events, sizeof(*event), 0);
+	if (!event) {
+		__sync_fetch_and_add(&lost, 1);
+		return 1;
+	}
+	event->object = object;
+	event->change = change;
+	event->tid = (__u32)bpf_get_current_pid_tgid();
+	event->depth = s->depth;
+	c.event = event;
+	for (i = 0; i < BIRTH_FRAMES; i++)
+		if (frame_step(i, &c))
+			break;
+	bpf_ringbuf_submit(event, BPF_RB_NO_WAKEUP);
+	return 0;
+}
+
+/* Nothing more is known of the object at that address: it is freed, or another one is made there by
+ * nobody knows whom. */
+static __noinline int tell_unknown(__u64 object)
+{
+	struct birth_end *end = bpf_ringbuf_reserve(&birth_events, sizeof(*end), 0);
+
+	if (!end) {
+		/* Of whatever lies where, what was told may be wrong. */
+		spoilt = 1;
+		__sync_fetch_and_add(&lost, 1);
+		return 0;
+	}
+	end->object = object;
+	bpf_ringbuf_submit(end, BPF_RB_NO_WAKEUP);
+	return 0;
+}
+
+/* Counts an event whose stack is asked for; false: there have been enough. */
+static __always_inline bool another(void)
+{
+	if (most && seen >= most)
+		return false;
+	__sync_fetch_and_add(&seen, 1);
+	return true;
+}
+
+/* 0: told with its stack. */
+static __noinline int record(__u64 object, __s64 change)
+{
+	const struct pymem_layout *layout;
+	struct pymem_thread *th;
+	struct scratch *s;
+	int err = 1;
+
+	s = scratch_get();
+	th = thread_now((__u32)bpf_get_current_pid_tgid());
+	if (!s || !th || s->busy) {
+		__sync_fetch_and_add(&lost, 1);
+		return 1;
+	}
+	scratch_begin(s, &target);
+	layout = layout_now(s);
+	if (!layout)
+		return 1;
+	s->busy = 1;
+	if (pystack_walk(&target, th, layout, s))
+		__sync_fetch_and_add(&unwalked, 1);
+	else
+		err = tell(s, layout, object, change);
+	s->busy = 0;
+	return err;
+}
+
+static __always_inline bool is_target(void)
+{
+	return enabled && bpf_get_current_pid_tgid() >> 32 == target.tgid;
+}
+
+/* On the entry of functions that free objects: another may take their place without a call that is
+ * seen, from a free list. */
+SEC("uprobe")
+int birth_death(struct pt_regs *ctx)
+{
+	return is_target() ? tell_unknown(PT_REGS_PARM1(ctx)) : 0;
+}
+
+SEC("uretprobe")
+int birth_return(struct pt_regs *ctx)
+{
+	__u64 object = PT_REGS_RC(ctx);
+
+	if (!is_target() || !object)
+		return 0;
+	/* Until the target stands still, whatever is made may take the place of what was told of.
+	 */
+	return !another() || record(object, 1) ? tell_unknown(object) : 0;
+}
+
+/* A write to the size of one container. Of how many items it put there nothing is made: a trap that
+ * did not come would be charged to the next one. */
+static __always_inline int written(__u32 number)
+{
+	struct birth_watch *watch = &watches[number];
+	__s64 size = 0, before = watch->size;
+
+	if (!is_target() || !watch->object ||
+	    bpf_probe_read_user(&size, sizeof(size), (const void *)watch->size_addr) ||
+	    size == before)
+		return 0;
+	watch->size = size;
+	if (another())
+		record(watch->object, size > before ? 1 : -1);
+	return 0;
+}
+
+/* One for each debug register: before 5.15 a perf event can't tell its program which it is. */
+#define WRITTEN(number)                    \
+	SEC("perf_event")                  \
+	int birth_write##number(void *ctx) \
+	{                                  \
+		(void)ctx;                 \
+		return written(number);    \
+	}
+
+WRITTEN(0)
+WRITTEN(1)
+WRITTEN(2)
+WRITTEN(3)
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";

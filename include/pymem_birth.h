@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* What the BPF side of births (bpf/births/) and its user side share. Fixed widths, as in pymem.h.
+ */
+#ifndef PYMEM_BIRTH_H
+#define PYMEM_BIRTH_H
+
+#ifndef __VMLINUX_H__
+#include <linux/types.h>
+#endif
+
+/* Frames kept of one stack, innermost first: a line and who called it. */
+#define BIRTH_FRAMES 12
+
+/* Hardware has four debug registers. */
+#define BIRTH_WATCHES 4
+
+struct birth_frame {
+	__u64 code;
+	__u64 instr; /* as the walk finds it (py_layout.frame_instr) */
+	__u64 stamp; /* birth_stamp() of the code object at that time; 0: it could not be read */
+};
+
+/* An object was made, or the size of a watched container was written. */
+struct birth_event {
+	__u64 object; /* address of the object, or of the container */
+	__s64 change; /* 1: an object was made, or the container has grown; -1: it has shrunk */
+	__u32 tid;
+	__u32 depth;
+	struct birth_frame frames[BIRTH_FRAMES];
+};
+
+/* Whatever was at that address is not known any more. A message of its own, told from an event by
+ * its size. */
+struct birth_end {
+	__u64 object;
+};
+
+/* The size field of a container. */
+struct birth_watch {
+	__u64 object; /* 0: unused */
+	__u64 size_addr;
+	__s64 size; /* at its last event */
+};
+
+/* Tells a code object from one that has taken its place: the words of it that name it. */
+static inline __u64 birth_stamp(__u64 filename, __u64 name, __u64 linetable, __u32 first_line)
+{
+	__u64 hash = filename * 0x9e3779b97f4a7c15ull;
+
+	hash = (hash ^ name) * 0xbf58476d1ce4e5b9ull;
+	hash = (hash ^ linetable) * 0x94d049bb133111ebull;
+	hash ^= first_line ^ hash >> 29;
+	return hash ? hash : 1;
+}
+
+#endif

@@ -1,0 +1,13 @@
+# SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+from typing import Any, Callable, Type, TypeVar
+
+_C = TypeVar("_C", bound=Type[Any])
+_F = TypeVar("_F", bound=Callable[..., Any])
+
+class Magics:
+    shell: Any
+    def __init__(self, shell: Any = ..., **kwargs: Any) -> None: ...
+
+def magics_class(cls: _C) -> _C: ...
+def line_cell_magic(function: _F) -> _F: ...
+def needs_local_scope(function: _F) -> _F: ...

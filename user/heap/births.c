@@ -1,0 +1,318 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* The parent's side: starts the child that collects, ends it, reads what it has written. All of
+ * that comes, at second hand, from the target: it is bounded as everything else is. */
+#include "heap/births.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "heap/births_child.h"
+
+#define FINISH_MS   20000 /* a burst, a detach and the last look, on a busy machine */
+#define END_MS	    200
+#define KEPT_FROM   100 /* descriptors of the child */
+#define RESULTS_MAX (64u << 20)
+
+struct births {
+	pid_t child;
+	int socket, results_fd;
+	struct births_figures figures;
+	struct birth_stack *stacks;
+	uint32_t stack_count;
+	struct birth_sample *samples;
+	uint32_t sample_count;
+};
+
+/* --- the child --- */
+
+static void leave_terminal(void)
+{
+	struct rlimit none = {0, 0};
+
+	setrlimit(RLIMIT_CORE, &none);
+	prctl(PR_SET_NAME, "pymem-births");
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	signal(SIGINT, SIG_IGN);
+	signal(SIGTERM, SIG_IGN);
+	signal(SIGHUP, SIG_IGN);
+}
+
+/* The request, in as many pieces as it comes. NULL: there is none. */
+static struct births_request *await_request(int socket)
+{
+	struct births_request *request = malloc(sizeof(*request));
+	size_t have = 0;
+
+	while (request && have < sizeof(*request)) {
+		ssize_t n = read(socket, (char *)request + have, sizeof(*request) - have);
+
+		if (n > 0) {
+			have += (size_t)n;
+			continue;
+		}
+		free(request);
+		request = NULL;
+	}
+	return request;
+}
+
+static void be_child(int results_fd, int socket)
+{
+	struct births_request *request;
+	FILE *results;
+	int fd;
+
+	leave_terminal();
+	results_fd = fcntl(results_fd, F_DUPFD_CLOEXEC, KEPT_FROM);
+	socket = fcntl(socket, F_DUPFD_CLOEXEC, KEPT_FROM);
+	/* Whoever reads our output waits for its end. */
+	fd = open("/", O_PATH | O_CLOEXEC);
+	for (int i = 0; i <= STDERR_FILENO && fd >= 0; i++)
+		dup2(fd, i);
+	syscall(SYS_close_range, STDERR_FILENO + 1, KEPT_FROM - 1, 0);
+	results = fdopen(results_fd, "w");
+	request = results && socket >= 0 ? await_request(socket) : NULL;
+	if (request)
+		births_child_serve(request, results, socket);
+	_exit(0);
+}
+
+int heap_births_prepare(struct births **result)
+{
+	struct births *births = calloc(1, sizeof(*births));
+	int pair[2] = {-1, -1}, err = 0;
+
+	*result = NULL;
+	if (!births)
+		return -ENOMEM;
+	births->socket = -1;
+	births->results_fd = memfd_create("births", MFD_CLOEXEC);
+	if (births->results_fd < 0 || socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair))
+		err = -errno;
+	births->child = err ? -1 : fork();
+	if (births->child == 0) {
+		close(pair[0]);
+		be_child(births->results_fd, pair[1]);
+	}
+	if (!err && births->child < 0)
+		err = -errno;
+	if (pair[1] >= 0)
+		close(pair[1]);
+	births->socket = pair[0];
+	if (err) {
+		heap_births_free(births);
+		return err;
+	}
+	*result = births;
+	return 0;
+}
+
+int heap_births_begin(struct births *births, const struct births_request *request)
+{
+	size_t sent = 0;
+
+	while (sent < sizeof(*request)) {
+		ssize_t n = send(births->socket, (const char *)request + sent,
+				 sizeof(*request) - sent, MSG_NOSIGNAL);
+
+		if (n < 0)
+			return -errno;
+		sent += (size_t)n;
+	}
+	return 0;
+}
+
+static void end_child(struct births *births)
+{
+	if (births->socket >= 0)
+		close(births->socket);
+	births->socket = -1;
+	if (births->child <= 0)
+		return;
+	kill(births->child, SIGKILL);
+	/* One that can't die is left to whoever reaps it. */
+	for (int i = 0; i < END_MS && waitpid(births->child, NULL, WNOHANG) == 0; i++)
+		usleep(1000);
+	births->child = 0;
+}
+
+/* --- results --- */
+
+struct reading {
+	const char *at;
+	size_t left;
+};
+
+static const void *take(struct reading *r, size_t size)
+{
+	const void *at = r->at;
+
+	if (size > r->left)
+		return NULL;
+	r->at += size;
+	r->left -= size;
+	return at;
+}
+
+static int take_line(struct reading *r, struct birth_line *line)
+{
+	struct births_line_header header;
+	const void *head = take(r, sizeof(header));
+	const char *file, *function;
+
+	if (!head)
+		return -EINVAL;
+	memcpy(&header, head, sizeof(header));
+	file = take(r, header.file_bytes);
+	function = take(r, header.function_bytes);
+	if (!file || !function)
+		return -EINVAL;
+	line->line = header.line;
+	line->file = strndup(file, header.file_bytes);
+	line->function = strndup(function, header.function_bytes);
+	return line->file && line->function ? 0 : -ENOMEM;
+}
+
+static int take_stacks(struct births *births, struct reading *r, uint32_t count)
+{
+	if (count > r->left / sizeof(struct births_stack_header))
+		return -EINVAL;
+	births->stacks = calloc(count + 1, sizeof(*births->stacks));
+	if (!births->stacks)
+		return -ENOMEM;
+	for (uint32_t i = 0; i < count; i++) {
+		struct birth_stack *stack = &births->stacks[births->stack_count++];
+		struct births_stack_header head;
+		const void *at = take(r, sizeof(head));
+
+		if (!at)
+			return -EINVAL;
+		memcpy(&head, at, sizeof(head));
+		if (head.depth > BIRTH_FRAMES)
+			return -EINVAL;
+		stack->depth = head.depth;
+		for (unsigned k = 0; k < stack->depth; k++) {
+			int err = take_line(r, &stack->lines[k]);
+
+			if (err)
+				return err;
+		}
+	}
+	return 0;
+}
+
+static int take_samples(struct births *births, struct reading *r, uint32_t count)
+{
+	const void *at = take(r, (size_t)count * sizeof(*births->samples));
+
+	if (!at)
+		return -EINVAL;
+	births->samples = calloc(count + 1, sizeof(*births->samples));
+	if (!births->samples)
+		return -ENOMEM;
+	memcpy(births->samples, at, (size_t)count * sizeof(*births->samples));
+	births->sample_count = count;
+	for (uint32_t i = 0; i < count; i++)
+		if (births->samples[i].stack >= births->stack_count)
+			return -EINVAL;
+	return 0;
+}
+
+static int parse(struct births *births, struct reading *r)
+{
+	struct births_header header;
+	const void *head = take(r, sizeof(header));
+	int err;
+
+	if (!head)
+		return -EINVAL;
+	memcpy(&header, head, sizeof(header));
+	if (header.magic != BIRTHS_MAGIC)
+		return -EINVAL;
+	births->figures = header.figures;
+	err = take_stacks(births, r, header.stacks) ?: take_samples(births, r, header.samples);
+	return err ? err : header.error;
+}
+
+static int read_results(struct births *births)
+{
+	struct stat st;
+	void *map;
+	struct reading r;
+	int err;
+
+	if (fstat(births->results_fd, &st))
+		return -errno;
+	if (!st.st_size || st.st_size > RESULTS_MAX)
+		return -EINVAL;
+	map = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, births->results_fd, 0);
+	if (map == MAP_FAILED)
+		return -errno;
+	r = (struct reading){map, (size_t)st.st_size};
+	err = parse(births, &r);
+	munmap(map, (size_t)st.st_size);
+	return err;
+}
+
+int heap_births_finish(struct births *births)
+{
+	struct pollfd p = {.fd = births->socket, .events = POLLIN};
+	char none;
+
+	/* It ends when it can't read from us any more, and we see its end. */
+	shutdown(births->socket, SHUT_WR);
+	if (poll(&p, 1, FINISH_MS) <= 0 || read(births->socket, &none, 1) != 0) {
+		end_child(births);
+		return -ETIME;
+	}
+	end_child(births);
+	return read_results(births);
+}
+
+void heap_births_free(struct births *births)
+{
+	if (!births)
+		return;
+	end_child(births);
+	if (births->results_fd >= 0)
+		close(births->results_fd);
+	for (uint32_t i = 0; i < births->stack_count; i++) {
+		for (unsigned k = 0; k < BIRTH_FRAMES; k++) {
+			free(births->stacks[i].lines[k].file);
+			free(births->stacks[i].lines[k].function);
+		}
+	}
+	free(births->stacks);
+	free(births->samples);
+	free(births);
+}
+
+size_t heap_births_samples(const struct births *births, const struct birth_sample **samples)
+{
+	*samples = births->samples;
+	return births->sample_count;
+}
+
+const struct birth_stack *heap_births_stack(const struct births *births, uint32_t index)
+{
+	return index < births->stack_count ? &births->stacks[index] : NULL;
+}
+
+const struct births_figures *heap_births_figures(const struct births *births)
+{
+	return &births->figures;
+}

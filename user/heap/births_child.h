@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* What the files of the births' child share: it attaches, stops and reads a target, and may be held
+ * up by it. What it finds goes into a memory file, which its parent reads when it has ended. */
+#ifndef BIRTHS_CHILD_H
+#define BIRTHS_CHILD_H
+
+#include <stdio.h>
+
+#include "base/hash.h"
+#include "heap/births.h"
+#include "kernel/birth_probes.h"
+#include "python/py_code.h"
+
+/* Bytes at `addr` of the process, through no helper: the child is one. True: all of them. */
+bool births_read(pid_t pid, uint64_t addr, void *buf, size_t size);
+
+/* --- code objects --- */
+
+struct code_name; /* of one code object */
+
+struct code_names {
+	pid_t pid;
+	const struct py_layout *py;
+	struct code_name *known;
+	size_t count;
+};
+
+/* The line of a frame, from the code object that is there now if it is still the one of the event.
+ * File and function belong to `names`. False: it is another, or can't be read. */
+bool code_names_line(struct code_names *names, const struct birth_frame *frame,
+		     struct birth_line *line);
+void code_names_free(struct code_names *names);
+
+/* --- fingerprints --- */
+
+struct fingerprint_type; /* what is remembered of a type */
+
+struct fingerprints {
+	pid_t pid;
+	const struct py_heap_layout *l;
+	struct fingerprint_type *types;
+};
+
+/* Of the object at `addr`: its type, body, what lies before it, and the heads of what it refers to.
+ * 0: there is no object, or it is dead. *type: its ob_type. */
+uint64_t fingerprint(struct fingerprints *prints, uint64_t addr, uint64_t *type);
+void fingerprints_free(struct fingerprints *prints);
+
+/* --- the child --- */
+
+/* Collects until `socket` is closed or has something to read, then writes the results. */
+void births_child_serve(const struct births_request *request, FILE *results, int socket);
+
+/* --- results --- */
+
+#define BIRTHS_MAGIC 0x7368747269624870ull
+
+struct births_header {
+	uint64_t magic;
+	int32_t error; /* -errno of what kept it from collecting */
+	uint32_t stacks, samples, pad;
+	struct births_figures figures;
+};
+
+struct births_stack_header {
+	uint32_t depth;
+};
+
+struct births_line_header {
+	int32_t line;
+	uint16_t file_bytes, function_bytes;
+};
+
+#endif

@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Is what lies at an address now the object that lay there before?
+ *
+ * An object that is freed leaves its block to another, often of the same type. So the fingerprint
+ * covers what tells them apart: the words of the body but for the reference count, what lies before
+ * the object (its dict or values), values that follow it, and the heads of up to eight objects it
+ * refers to, since instances may have nothing else of their own. An object that is changed
+ * meanwhile is taken for another, and one without anything of its own (object(), an empty list)
+ * can't be told from the next one at its address: both are left out, which is a loss and no error.
+ */
+#include <stdlib.h>
+
+#include "heap/births_child.h"
+
+#define BODY_WORDS   12
+#define REFERENCES   8
+#define HEAD_WORDS   6		  /* of what is referred to */
+#define STR_SUBCLASS (1ull << 28) /* Py_TPFLAGS_UNICODE_SUBCLASS */
+#define STR_BYTES    48 /* of the shortest one; its basicsize is that of the longest head */
+#define BUFFER_WORDS 2
+#define LOWEST	     65536 /* addresses of objects: above this, and below 2^47 */
+#define TYPES_MAX    4096
+#define BASIC_MAX    (1u << 20)
+#define WORD	     8
+
+struct fingerprint_type {
+	uint64_t addr;
+	uint64_t flags;
+	uint32_t basicsize, itemsize;
+	UT_hash_handle hh;
+};
+
+struct mixing {
+	struct fingerprints *prints;
+	uint64_t hash;
+	uint64_t references[REFERENCES];
+	unsigned count;
+	bool distinct; /* it has something of its own */
+};
+
+static void mix_in(struct mixing *m, uint64_t value)
+{
+	m->hash = (m->hash ^ value) * 0x9e3779b97f4a7c15ull;
+	m->hash ^= m->hash >> 29;
+}
+
+static bool is_address(uint64_t word)
+{
+	return word >= LOWEST && !(word >> 47) && !(word & 7);
+}
+
+static void mix_words(struct mixing *m, const uint64_t *words, unsigned count)
+{
+	for (unsigned i = 0; i < count; i++) {
+		mix_in(m, words[i]);
+		m->distinct |= words[i] != 0;
+		if (is_address(words[i]) && m->count < REFERENCES)
+			m->references[m->count++] = words[i];
+	}
+}
+
+static const struct fingerprint_type *type_of(struct fingerprints *prints, uint64_t addr)
+{
+	const struct py_heap_layout *l = prints->l;
+	struct fingerprint_type *type;
+	uint64_t basic, item;
+
+	HASH_FIND(hh, prints->types, &addr, sizeof(addr), type);
+	if (type || HASH_COUNT(prints->types) >= TYPES_MAX)
+		return type;
+	type = calloc(1, sizeof(*type));
+	if (!type)
+		return NULL;
+	if (!births_read(prints->pid, addr + l->type_basicsize, &basic, WORD) ||
+	    !births_read(prints->pid, addr + l->type_itemsize, &item, WORD) ||
+	    !births_read(prints->pid, addr + l->type_flags, &type->flags, WORD) ||
+	    basic < l->object_head || basic > BASIC_MAX || item > BASIC_MAX) {
+		free(type);
+		return NULL;
+	}
+	type->addr = addr;
+	type->basicsize = (uint32_t)basic;
+	type->itemsize = (uint32_t)item;
+	HASH_ADD(hh, prints->types, addr, sizeof(addr), type);
+	return type;
+}
+
+/* Does it live? The reference count of a block that is free is 0, or a part of a pointer. */
+static bool is_alive(const struct py_heap_layout *l, uint64_t count)
+{
+	if (l->flags & PY_HEAP_REFCNT_32)
+		return (uint32_t)count != 0;
+	return count != 0 && !(count >> 40);
+}
+
+/* Two words before the object, and what the first of them leads to: its values. */
+static void mix_before(struct mixing *m, uint64_t addr)
+{
+	const struct py_heap_layout *l = m->prints->l;
+	uint64_t before[2], values[3];
+
+	if (!births_read(m->prints->pid, addr - l->gc_head - l->pre_bytes, before, sizeof(before)))
+		return;
+	for (unsigned i = 0; i < 2; i++) {
+		uint64_t at = l->flags & PY_HEAP_VALUES_TAGGED && before[i] & 1 ? before[i] + 1
+										: before[i];
+
+		mix_in(m, at);
+		if (is_address(at) && births_read(m->prints->pid, at, values, sizeof(values)))
+			mix_words(m, values, 3);
+	}
+}
+
+/* As much of an object as its block surely has: blocks are multiples of 16 bytes. The value of an
+ * int is among it. */
+static unsigned head_bytes(const struct fingerprint_type *type)
+{
+	if (type->flags & STR_SUBCLASS)
+		return STR_BYTES;
+	return type->itemsize ? (type->basicsize + 15) & ~15u : type->basicsize;
+}
+
+/* Of an object its type and what it has of its own; of a buffer as much as the smallest has. */
+static void mix_reference(struct mixing *m, uint64_t addr)
+{
+	uint64_t head[HEAD_WORDS];
+	const struct fingerprint_type *type;
+	unsigned words = BUFFER_WORDS;
+
+	if (!births_read(m->prints->pid, addr, head, BUFFER_WORDS * WORD))
+		return;
+	type = is_address(head[1]) ? type_of(m->prints, head[1]) : NULL;
+	if (type) {
+		words = head_bytes(type) / WORD < HEAD_WORDS ? head_bytes(type) / WORD : HEAD_WORDS;
+		if (!births_read(m->prints->pid, addr, head, words * WORD))
+			return;
+	}
+	/* Not an object's reference count. */
+	for (unsigned i = type != NULL; i < words; i++)
+		mix_in(m, head[i]);
+}
+
+/* Words of the body that are read: the items of a tuple too. */
+static unsigned body_words(const struct fingerprints *prints, const struct fingerprint_type *type,
+			   uint64_t addr)
+{
+	uint64_t bytes = head_bytes(type) - prints->l->object_head, items = 0;
+
+	if (type->itemsize >= WORD &&
+	    births_read(prints->pid, addr + prints->l->object_size, &items, WORD))
+		bytes = type->basicsize - prints->l->object_head +
+			type->itemsize * (items < BODY_WORDS ? items : BODY_WORDS);
+	if (type->flags & prints->l->pre_flags && prints->l->flags & PY_HEAP_VALUES_INLINE)
+		bytes += 3 * WORD; /* the head of its values, and two of them */
+	return bytes / WORD < BODY_WORDS ? (unsigned)(bytes / WORD) : BODY_WORDS;
+}
+
+uint64_t fingerprint(struct fingerprints *prints, uint64_t addr, uint64_t *type_addr)
+{
+	struct mixing m = {.prints = prints};
+	const struct py_heap_layout *l = prints->l;
+	const struct fingerprint_type *type;
+	uint64_t head[2], body[BODY_WORDS];
+	unsigned words;
+
+	if (!births_read(prints->pid, addr, head, sizeof(head)) || !is_alive(l, head[0]) ||
+	    !is_address(head[1]))
+		return 0;
+	type = type_of(prints, head[1]);
+	if (!type)
+		return 0;
+	*type_addr = head[1];
+	mix_in(&m, head[1]);
+	words = body_words(prints, type, addr);
+	if (words && births_read(prints->pid, addr + l->object_head, body, words * WORD))
+		mix_words(&m, body, words);
+	if (type->flags & l->pre_flags)
+		mix_before(&m, addr);
+	for (unsigned i = 0; i < m.count; i++)
+		mix_reference(&m, m.references[i]);
+	if (!m.distinct)
+		return 0;
+	return m.hash ? m.hash : 1;
+}
+
+void fingerprints_free(struct fingerprints *prints)
+{
+	struct fingerprint_type *type, *next;
+
+	HASH_ITER(hh, prints->types, type, next)
+	{
+		HASH_DEL(prints->types, type);
+		free(type);
+	}
+}

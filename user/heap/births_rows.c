@@ -1,0 +1,296 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Which of the lines filled which holder: samples, joined with the dominators of the second census.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/array.h"
+#include "heap/births.h"
+
+#define STEPS_MAX 100000 /* up the tree of dominators: a list of nodes may be as long */
+#define NO_HOLDER SIZE_MAX
+
+/* A sample of which it is known who holds it. */
+struct held {
+	size_t holder;
+	const struct birth_line *line; /* innermost */
+	const char *type;
+	uint32_t stack;
+	uint64_t count;
+};
+
+struct joining {
+	const struct births *births;
+	const struct heap_graph *graph;
+	const struct heap_blocks *blocks;
+	const struct heap_types *types;
+	const struct holder *holders;
+	size_t holder_count;
+	struct held *held;
+	size_t held_count, held_room;
+	uint64_t *totals; /* by holder */
+	struct heap_birth_row *rows;
+	size_t row_count, row_room;
+};
+
+static size_t holder_of_block(const struct joining *j, uint32_t block)
+{
+	for (size_t i = 0; i < j->holder_count; i++)
+		if (j->holders[i].block == block)
+			return i;
+	return NO_HOLDER;
+}
+
+static size_t holder_at(const struct joining *j, uint64_t object)
+{
+	for (size_t i = 0; i < j->holder_count; i++)
+		if (j->holders[i].object == object)
+			return i;
+	return NO_HOLDER;
+}
+
+/* The nearest holder above the object. */
+static size_t holder_of(const struct joining *j, uint32_t block)
+{
+	for (unsigned i = 0; i < STEPS_MAX && block != BLOCK_NONE; i++) {
+		size_t holder = holder_of_block(j, block);
+
+		if (holder != NO_HOLDER)
+			return holder;
+		block = heap_graph_dominator(j->graph, block);
+	}
+	return NO_HOLDER;
+}
+
+/* Is the object of the sample there in the census, with its type? */
+static bool is_there(const struct joining *j, const struct birth_sample *sample, uint32_t block,
+		     const char **type_name)
+{
+	const struct heap_type *type;
+	int32_t index;
+
+	if (block == BLOCK_NONE || heap_blocks_object(j->blocks, block) != sample->object)
+		return false;
+	index = heap_blocks_type(j->blocks, block);
+	type = index >= 0 ? heap_types_get(j->types, index) : NULL;
+	if (!type || type->addr != sample->type)
+		return false;
+	*type_name = type->name;
+	return true;
+}
+
+static int join_sample(struct joining *j, const struct birth_sample *sample)
+{
+	const struct birth_stack *stack = heap_births_stack(j->births, sample->stack);
+	struct held held = {.holder = NO_HOLDER, .type = "", .stack = sample->stack};
+	uint32_t block;
+
+	if (!stack || !stack->depth || sample->change <= 0)
+		return 0;
+	if (sample->type) {
+		block = heap_blocks_find_addr(j->blocks, sample->object);
+		if (is_there(j, sample, block, &held.type))
+			held.holder = holder_of(j, block);
+	} else {
+		held.holder = holder_at(j, sample->object);
+	}
+	if (held.holder == NO_HOLDER)
+		return 0;
+	if (!ARRAY_HAS_ROOM(j->held, j->held_count, j->held_room))
+		return -ENOMEM;
+	held.line = &stack->lines[0];
+	held.count = (uint64_t)sample->change;
+	j->held[j->held_count++] = held;
+	j->totals[held.holder] += held.count;
+	return 0;
+}
+
+static int compare_lines(const struct held *a, const struct held *b)
+{
+	int order = a->holder < b->holder ? -1 : a->holder > b->holder;
+
+	order = order ?: strcmp(a->line->file, b->line->file);
+	order = order ?: (a->line->line > b->line->line) - (a->line->line < b->line->line);
+	return order ?: strcmp(a->line->function, b->line->function);
+}
+
+static int by_line(const void *a, const void *b)
+{
+	const struct held *x = a, *y = b;
+
+	return compare_lines(x, y) ?: strcmp(x->type, y->type)
+	       ?: (x->stack > y->stack) - (x->stack < y->stack);
+}
+
+/* --- rows --- */
+
+static void free_row(struct heap_birth_row *row)
+{
+	free(row->holder);
+	free(row->file);
+	free(row->function);
+	free(row->type);
+	for (char **text = row->stack; text && *text; text++)
+		free(*text);
+	free(row->stack);
+}
+
+static int fill_stack(struct heap_birth_row *row, const struct birth_stack *stack)
+{
+	row->stack = calloc(stack->depth + 1, sizeof(*row->stack));
+	if (!row->stack)
+		return -ENOMEM;
+	for (unsigned i = 0; i < stack->depth; i++) {
+		const struct birth_line *line = &stack->lines[i];
+
+		if (asprintf(&row->stack[i], "%s:%d %s", line->file, line->line, line->function) <
+		    0) {
+			row->stack[i] = NULL;
+			return -ENOMEM;
+		}
+	}
+	return 0;
+}
+
+static int fill_row(struct joining *j, const struct held *held, uint64_t count,
+		    struct heap_birth_row *row)
+{
+	row->holder = strdup(j->holders[held->holder].path);
+	row->file = strdup(held->line->file);
+	row->function = strdup(held->line->function);
+	row->type = strdup(held->type);
+	row->line = held->line->line;
+	row->method = *held->type ? "burst" : "watch";
+	row->insertions = count;
+	row->share = (double)count / (double)j->totals[held->holder];
+	if (!row->holder || !row->file || !row->function || !row->type)
+		return -ENOMEM;
+	return fill_stack(row, heap_births_stack(j->births, held->stack));
+}
+
+/* One row for the neighbours [begin, end), which are of one line; its type and its stack are those
+ * that came together most. */
+static int add_row(struct joining *j, size_t begin, size_t end)
+{
+	uint64_t count = 0, of_stack = 0, most = 0;
+	const struct held *frequent = &j->held[begin];
+	struct heap_birth_row *row;
+
+	for (size_t i = begin; i < end; i++) {
+		const struct held *held = &j->held[i];
+
+		count += held->count;
+		if (i == begin || held->stack != held[-1].stack ||
+		    strcmp(held->type, held[-1].type))
+			of_stack = 0;
+		of_stack += held->count;
+		if (of_stack > most) {
+			most = of_stack;
+			frequent = held;
+		}
+	}
+	if (!ARRAY_HAS_ROOM(j->rows, j->row_count, j->row_room))
+		return -ENOMEM;
+	row = &j->rows[j->row_count++];
+	memset(row, 0, sizeof(*row));
+	return fill_row(j, frequent, count, row);
+}
+
+static int make_rows(struct joining *j)
+{
+	int err = 0;
+
+	if (!j->held_count)
+		return 0;
+	qsort(j->held, j->held_count, sizeof(*j->held), by_line);
+	for (size_t begin = 0, end; begin < j->held_count && !err; begin = end) {
+		for (end = begin + 1; end < j->held_count; end++)
+			if (compare_lines(&j->held[begin], &j->held[end]))
+				break;
+		err = add_row(j, begin, end);
+	}
+	return err;
+}
+
+/* Holders in the order of their rows stay together; of each, the line that came most comes first.
+ */
+static int by_insertions(const void *a, const void *b)
+{
+	const struct heap_birth_row *x = a, *y = b;
+
+	return strcmp(x->holder, y->holder)
+		       ?: (x->insertions < y->insertions) - (x->insertions > y->insertions);
+}
+
+/* Where a container of that kind has its size; PY_NONE: it has none that one write changes. */
+static unsigned size_offset(const struct py_heap_layout *l, enum type_kind kind)
+{
+	switch (kind) {
+	case TYPE_DICT:
+		return l->dict_used;
+	case TYPE_SET:
+		return l->set_used;
+	case TYPE_LIST:
+	case TYPE_DEQUE:
+		return l->object_size;
+	default:
+		return PY_NONE;
+	}
+}
+
+void heap_births_candidates(struct births_request *request, const struct heap_blocks *blocks,
+			    const struct heap_types *types, const struct holder *holders,
+			    size_t holder_count)
+{
+	request->candidate_count = 0;
+	for (size_t i = 0; i < holder_count && request->candidate_count < BIRTHS_CANDIDATES; i++) {
+		int32_t index = heap_blocks_type(blocks, holders[i].block);
+		unsigned offset = PY_NONE;
+
+		if (index >= 0)
+			offset = size_offset(&request->heap, heap_types_get(types, index)->kind);
+		if (offset == PY_NONE)
+			continue;
+		request->candidates[request->candidate_count++] = (struct birth_watch){
+			holders[i].object, holders[i].object + offset, (int64_t)holders[i].entries};
+	}
+}
+
+int heap_births_rows(const struct births *births, const struct heap_graph *graph,
+		     const struct heap_blocks *blocks, const struct heap_types *types,
+		     const struct holder *holders, size_t holder_count,
+		     struct heap_birth_row **rows, size_t *count)
+{
+	struct joining j = {.births = births,
+			    .graph = graph,
+			    .blocks = blocks,
+			    .types = types,
+			    .holders = holders,
+			    .holder_count = holder_count};
+	const struct birth_sample *samples;
+	size_t sample_count = heap_births_samples(births, &samples);
+	int err = 0;
+
+	j.totals = calloc(holder_count + 1, sizeof(*j.totals));
+	if (!j.totals)
+		return -ENOMEM;
+	for (size_t i = 0; i < sample_count && !err; i++)
+		err = join_sample(&j, &samples[i]);
+	if (!err)
+		err = make_rows(&j);
+	free(j.held);
+	free(j.totals);
+	if (err) {
+		for (size_t i = 0; i < j.row_count; i++)
+			free_row(&j.rows[i]);
+		free(j.rows);
+		return err;
+	}
+	if (j.row_count)
+		qsort(j.rows, j.row_count, sizeof(*j.rows), by_insertions);
+	*rows = j.rows;
+	*count = j.row_count;
+	return 0;
+}

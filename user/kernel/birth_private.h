@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* What the files of birth_probes.h share. */
+#ifndef BIRTH_PRIVATE_H
+#define BIRTH_PRIVATE_H
+
+#include <bpf/libbpf.h>
+
+#include "kernel/birth_probes.h"
+#include "pymem.h"
+
+struct pymem_births_modern;
+struct pymem_births_legacy;
+
+struct birth_probes {
+	struct pymem_births_modern *modern; /* one of them */
+	struct pymem_births_legacy *legacy;
+	bool many;
+	pid_t pid;
+	size_t wanted_watches; /* struct birth_target */
+
+	/* The programs' variables, shared with them. */
+	struct pymem_proc *target;
+	struct birth_watch *watches;
+	__u32 *enabled;
+	__u64 *most, *seen, *lost, *unwalked;
+	__u32 *spoilt;
+
+	struct bpf_program *on_return, *on_death, *on_write[BIRTH_WATCHES];
+	struct bpf_map *layouts, *events;
+	struct ring_buffer *ring;
+	birth_event_fn *fn; /* of the present birth_probes_read() */
+	void *fn_arg;
+
+	int return_fd, entry_fd;       /* of links to all functions; -1: none */
+	struct bpf_link **watch_links; /* of debug registers: one for each container and thread */
+	int *watch_fds;		       /* as many: the links close them */
+	size_t watch_count, watch_room, watch_fd_room;
+};
+
+#endif
