@@ -323,7 +323,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	synthetic_begin(&h, 8 + data[0] % 5, SPACE);
 	made.count = 0;
 	make_heap(&h, &made);
-	/* What is spoilt makes no more objects: their sizes are in it. */
 	synthetic_list_modules(&h);
 	for (size_t i = 0; i < CHANGES_MAX && 1 + (i + 1) * sizeof(change) <= size; i++) {
 		memcpy(&change, data + 1 + i * sizeof(change), sizeof(change));

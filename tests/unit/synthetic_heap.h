@@ -61,7 +61,7 @@ struct synthetic_heap {
 	} types;
 	uint64_t names[SYNTHETIC_LISTED], modules[SYNTHETIC_LISTED];
 	size_t module_count;
-	uint64_t module_dict; /* sys.modules; 0: not made yet */
+	bool has_modules;
 	/* Made by synthetic_take(). */
 	struct snapshot *snapshot;
 	struct heap_types *found_types;
@@ -459,19 +459,20 @@ static inline int synthetic_file(struct synthetic_heap *h)
 	return fd;
 }
 
-/* Makes sys.modules, of all modules that there are. */
+/* sys.modules: no module can be added after that. */
 static inline void synthetic_list_modules(struct synthetic_heap *h)
 {
-	h->module_dict = synthetic_dict(h, h->names, h->modules, h->module_count);
-	synthetic_set(h, h->interp + h->layout.interp_modules, h->module_dict);
+	synthetic_set(h, h->interp + h->layout.interp_modules,
+		      synthetic_dict(h, h->names, h->modules, h->module_count));
+	h->has_modules = true;
 }
 
-/* sys.modules unless it was made, then the snapshot, its types and its blocks. 0 or -errno. */
+/* The snapshot, its types and its blocks. 0 or -errno. */
 static inline int synthetic_take(struct synthetic_heap *h)
 {
 	int fd, err;
 
-	if (!h->module_dict)
+	if (!h->has_modules)
 		synthetic_list_modules(h);
 	fd = synthetic_file(h);
 	err = snapshot_load(fd, &h->snapshot);

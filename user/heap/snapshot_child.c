@@ -8,7 +8,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,15 +16,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-#include "base/array.h"
 #include "base/clock.h"
-
-#define BATCH_BYTES    (4u << 20) /* of one process_vm_readv(): half a millisecond */
-#define BATCH_RUNS     256
-#define POPULATE_BYTES (32u << 20)
-
-/* linux/mman.h, 5.14. */
-#define POPULATE_WRITE 23
 
 /* --- the file --- */
 
@@ -49,11 +40,6 @@ static int file_reserve(struct capture *c, uint64_t pages)
 	return 0;
 }
 
-static void *file_page(const struct capture *c, uint64_t page)
-{
-	return c->file + SNAPSHOT_DATA + (page << c->page_shift);
-}
-
 static uint64_t pages_to_copy(const struct capture *c)
 {
 	uint64_t pages = 0;
@@ -63,109 +49,6 @@ static uint64_t pages_to_copy(const struct capture *c)
 			pages += c->runs[i].pages;
 	}
 	return pages;
-}
-
-/* --- copying --- */
-
-static int add_copied(struct capture *c, uint64_t start, uint64_t pages, uint32_t state)
-{
-	if (!ARRAY_HAS_ROOM(c->copied, c->copied_count, c->copied_room))
-		return -ENOMEM;
-	c->copied[c->copied_count++] = (struct snapshot_run){start, (uint32_t)pages, state};
-	if (state & PAGE_COPIED)
-		c->data_pages += pages;
-	return 0;
-}
-
-/* Where the copy goes on: a run, and a page of it. */
-struct position {
-	size_t run;
-	uint64_t page;
-};
-
-/* What one call is to read: the next runs that are to be copied. Returns bytes. */
-static size_t gather(const struct capture *c, struct position at, struct iovec *remote,
-		     unsigned *count)
-{
-	size_t bytes = 0;
-
-	for (*count = 0; at.run < c->run_count && *count < BATCH_RUNS; at.run++, at.page = 0) {
-		const struct snapshot_run *run = &c->runs[at.run];
-		uint64_t left = (run->pages - at.page) << c->page_shift;
-
-		if (!(run->state & PAGE_COPIED))
-			break;
-		if (left > BATCH_BYTES - bytes)
-			left = BATCH_BYTES - bytes;
-		if (!left)
-			break;
-		remote[(*count)++] = (struct iovec){
-			(void *)(uintptr_t)(run->start + (at.page << c->page_shift)), left};
-		bytes += left;
-	}
-	return bytes;
-}
-
-/* Moves on by `pages`, which have this state now. */
-static int advance(struct capture *c, struct position *at, uint64_t pages, bool copied)
-{
-	int err = 0;
-
-	while (pages && !err) {
-		const struct snapshot_run *run = &c->runs[at->run];
-		uint64_t part = run->pages - at->page < pages ? run->pages - at->page : pages;
-		uint32_t state = copied ? run->state : run->state & ~(uint32_t)PAGE_COPIED;
-
-		err = add_copied(c, run->start + (at->page << c->page_shift), part, state);
-		pages -= part;
-		at->page += part;
-		if (at->page == run->pages) {
-			at->run++;
-			at->page = 0;
-		}
-	}
-	return err;
-}
-
-static int copy_batch(struct capture *c, struct position *at)
-{
-	struct iovec remote[BATCH_RUNS], local = {.iov_base = file_page(c, c->data_pages)};
-	unsigned count;
-	ssize_t n;
-	uint64_t pages;
-	int err;
-
-	local.iov_len = gather(c, *at, remote, &count);
-	n = process_vm_readv(c->pid, &local, 1, remote, count, 0);
-	capture_progress(c);
-	if (n < 0 && errno != EFAULT)
-		return -errno;
-	pages = n < 0 ? 0 : (uint64_t)n >> c->page_shift;
-	err = advance(c, at, pages, true);
-	/* The page behind is gone. */
-	if (!err && pages << c->page_shift < local.iov_len)
-		err = advance(c, at, 1, false);
-	return err;
-}
-
-static int copy_all(struct capture *c)
-{
-	struct position at = {.run = 0};
-	int err = 0;
-
-	c->copied_count = 0;
-	c->data_pages = 0;
-	while (at.run < c->run_count && !err) {
-		const struct snapshot_run *run = &c->runs[at.run];
-
-		if (run->state & PAGE_COPIED) {
-			err = copy_batch(c, &at);
-		} else {
-			err = add_copied(c, run->start, run->pages, run->state);
-			at.run++;
-		}
-	}
-	return err;
 }
 
 /* --- what is written behind the data --- */
@@ -252,18 +135,6 @@ static int check_limit(const struct capture *c, const struct snapshot_request *r
 	return 0;
 }
 
-/* A hint: without it the pause is longer. In parts, each of which is progress. */
-static void populate(struct capture *c)
-{
-	size_t at = SNAPSHOT_DATA, part;
-
-	for (; at < c->file_bytes; at += part) {
-		part = c->file_bytes - at < POPULATE_BYTES ? c->file_bytes - at : POPULATE_BYTES;
-		madvise(c->file + at, part, POPULATE_WRITE);
-		capture_progress(c);
-	}
-}
-
 /* Room for what there is now, and for what may come until the copy begins. A target that runs on
  * changes what is copied: the shorter that takes, the less of it is torn. */
 static int prepare_copy(struct capture *c)
@@ -272,7 +143,7 @@ static int prepare_copy(struct capture *c)
 	int err = file_reserve(c, pages + pages / 64 + 256);
 
 	if (!err)
-		populate(c);
+		capture_populate(c);
 	return err;
 }
 
@@ -286,7 +157,7 @@ static int copy_now(struct capture *c, const struct snapshot_request *request)
 	if (!err)
 		err = file_reserve(c, pages_to_copy(c));
 	if (!err)
-		err = copy_all(c);
+		err = capture_copy(c);
 	return err ? err : capture_threads(c);
 }
 
@@ -316,7 +187,7 @@ static int copy_later(struct capture *c)
 
 		if (state & PAGE_COPIED)
 			state = (state & ~(uint32_t)PAGE_COPIED) | RUN_READABLE;
-		err = add_copied(c, run->start, run->pages, state);
+		err = capture_add_copied(c, run->start, run->pages, state);
 	}
 	c->data_pages = pages;
 	return err ? err : capture_threads(c);

@@ -60,6 +60,13 @@ int capture_pages(struct capture *c);
  * -errno. */
 int capture_read_page(struct capture *c, uint64_t addr, void *page);
 
+/* Makes the file's pages exist, before a target is stopped. */
+void capture_populate(struct capture *c);
+/* Copies all of `runs` that are to be; fills `copied`. The file has room. 0, -ESRCH, -errno. */
+int capture_copy(struct capture *c);
+/* Adds to `copied`, and to data_pages if that has PAGE_COPIED. 0 or -ENOMEM. */
+int capture_add_copied(struct capture *c, uint64_t start, uint64_t pages, uint32_t state);
+
 /* Stops all threads: 0, -EBUSY another process traces it, -ETIME one does not stop, -errno. What
  * was stopped goes on with capture_resume(), or at the end of this process. */
 int capture_pause(struct capture *c);

@@ -45,6 +45,13 @@ static void keep_only(int one, int other)
 	syscall(SYS_close_range, high + 1, ~0u, 0);
 }
 
+/* A target that stands still waits for us: nobody goes first. A hint, for which a right may be
+ * missing. */
+static void go_first(void)
+{
+	setpriority(PRIO_PROCESS, 0, -20);
+}
+
 /* Signals of the terminal are for the program to answer; no memory of a target may end in a core
  * file. */
 static void settle(const char *name, int one, int other)
@@ -69,6 +76,8 @@ static _Noreturn void be_child(const struct snapshot_request *request, int memor
 	if (memory_fd < 0 || socket < 0)
 		_exit(1);
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (request->pause)
+		go_first();
 	settle("pymem-snapshot", memory_fd, socket);
 	snapshot_child_serve(request, memory_fd, socket);
 	_exit(0);
@@ -131,6 +140,8 @@ static _Noreturn void keep(int socket, bool trace)
 
 	settle("pymem-keeper", socket, socket);
 	signal(SIGCHLD, SIG_DFL);
+	if (trace)
+		go_first();
 	if (confine(CONFINE_READ | (trace ? CONFINE_TRACE : 0), &confined))
 		_exit(1);
 	while (wire_receive(socket, &request) > 0) {

@@ -1,0 +1,246 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* The copy itself. A target may stand still meanwhile, so it is made by two threads, in calls of
+ * some MiB.
+ *
+ * Pages that have vanished since the page tables were read leave no gap in the file. Where there is
+ * one, which only a target that runs brings about, all of it is copied once more, by one thread.
+ */
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/uio.h>
+
+#include "base/array.h"
+#include "heap/snapshot_child.h"
+
+#define BATCH_BYTES    (4u << 20) /* of one process_vm_readv(): half a millisecond */
+#define BATCH_RUNS     256
+#define POPULATE_BYTES (32u << 20)
+/* Of a copy, for which a second thread is not worth its beginning. */
+#define ALONE_BYTES (8u << 20)
+
+/* linux/mman.h, 5.14. */
+#define POPULATE_WRITE 23
+
+static void *file_page(const struct capture *c, uint64_t page)
+{
+	return c->file + SNAPSHOT_DATA + (page << c->page_shift);
+}
+
+/* What two threads take by turns: parts number 0 to `count` - 1. */
+struct work {
+	struct capture *c;
+	const struct batch *batches;
+	size_t count, next;
+	int failed; /* one was not done as a whole */
+	void (*part)(struct work *work, size_t number);
+};
+
+static void *take_parts(void *arg)
+{
+	struct work *w = arg;
+	size_t number;
+
+	while ((number = __atomic_fetch_add(&w->next, 1, __ATOMIC_RELAXED)) < w->count) {
+		w->part(w, number);
+		capture_progress(w->c);
+	}
+	return NULL;
+}
+
+/* Without a second thread the first one does all of it. */
+static void do_by_two(struct work *w)
+{
+	pthread_t other;
+	int err = w->count > 1 ? pthread_create(&other, NULL, take_parts, w) : -1;
+
+	take_parts(w);
+	if (!err)
+		pthread_join(other, NULL);
+}
+
+/* --- room --- */
+
+static void populate_part(struct work *w, size_t number)
+{
+	size_t at = SNAPSHOT_DATA + number * POPULATE_BYTES, left = w->c->file_bytes - at;
+
+	madvise(w->c->file + at, left < POPULATE_BYTES ? left : POPULATE_BYTES, POPULATE_WRITE);
+}
+
+/* A hint: without it the pause is longer. */
+void capture_populate(struct capture *c)
+{
+	size_t bytes = c->file_bytes - SNAPSHOT_DATA;
+	struct work w = {.c = c,
+			 .count = (bytes + POPULATE_BYTES - 1) / POPULATE_BYTES,
+			 .part = populate_part};
+
+	do_by_two(&w);
+}
+
+/* --- copying --- */
+
+int capture_add_copied(struct capture *c, uint64_t start, uint64_t pages, uint32_t state)
+{
+	if (!ARRAY_HAS_ROOM(c->copied, c->copied_count, c->copied_room))
+		return -ENOMEM;
+	c->copied[c->copied_count++] = (struct snapshot_run){start, (uint32_t)pages, state};
+	if (state & PAGE_COPIED)
+		c->data_pages += pages;
+	return 0;
+}
+
+/* Where the copy goes on: a run, and a page of it. */
+struct position {
+	size_t run;
+	uint64_t page;
+};
+
+/* What one call is to read: the next runs that are to be copied. Returns bytes. */
+static size_t gather(const struct capture *c, struct position at, struct iovec *remote,
+		     unsigned *count)
+{
+	size_t bytes = 0;
+
+	for (*count = 0; at.run < c->run_count && *count < BATCH_RUNS; at.run++, at.page = 0) {
+		const struct snapshot_run *run = &c->runs[at.run];
+		uint64_t left = (run->pages - at.page) << c->page_shift;
+
+		if (!(run->state & PAGE_COPIED))
+			break;
+		if (left > BATCH_BYTES - bytes)
+			left = BATCH_BYTES - bytes;
+		if (!left)
+			break;
+		remote[(*count)++] = (struct iovec){
+			(void *)(uintptr_t)(run->start + (at.page << c->page_shift)), left};
+		bytes += left;
+	}
+	return bytes;
+}
+
+/* Moves on by `pages`, which have this state now. */
+static int advance(struct capture *c, struct position *at, uint64_t pages, bool copied)
+{
+	int err = 0;
+
+	while (pages && !err) {
+		const struct snapshot_run *run = &c->runs[at->run];
+		uint64_t part = run->pages - at->page < pages ? run->pages - at->page : pages;
+		uint32_t state = copied ? run->state : run->state & ~(uint32_t)PAGE_COPIED;
+
+		err = capture_add_copied(c, run->start + (at->page << c->page_shift), part, state);
+		pages -= part;
+		at->page += part;
+		if (at->page == run->pages) {
+			at->run++;
+			at->page = 0;
+		}
+	}
+	return err;
+}
+
+static int copy_batch(struct capture *c, struct position *at)
+{
+	struct iovec remote[BATCH_RUNS], local = {.iov_base = file_page(c, c->data_pages)};
+	unsigned count;
+	ssize_t n;
+	uint64_t pages;
+	int err;
+
+	local.iov_len = gather(c, *at, remote, &count);
+	n = process_vm_readv(c->pid, &local, 1, remote, count, 0);
+	capture_progress(c);
+	if (n < 0 && errno != EFAULT)
+		return -errno;
+	pages = n < 0 ? 0 : (uint64_t)n >> c->page_shift;
+	err = advance(c, at, pages, true);
+	/* The page behind is gone. */
+	if (!err && pages << c->page_shift < local.iov_len)
+		err = advance(c, at, 1, false);
+	return err;
+}
+
+static int copy_alone(struct capture *c)
+{
+	struct position at = {.run = 0};
+	int err = 0;
+
+	c->copied_count = 0;
+	c->data_pages = 0;
+	while (at.run < c->run_count && !err) {
+		const struct snapshot_run *run = &c->runs[at.run];
+
+		if (run->state & PAGE_COPIED) {
+			err = copy_batch(c, &at);
+		} else {
+			err = capture_add_copied(c, run->start, run->pages, run->state);
+			at.run++;
+		}
+	}
+	return err;
+}
+
+/* --- by two threads --- */
+
+struct batch {
+	struct position at;
+	uint64_t page; /* where it goes to */
+};
+
+static void copy_part(struct work *w, size_t number)
+{
+	const struct batch *batch = &w->batches[number];
+	struct iovec remote[BATCH_RUNS], local = {.iov_base = file_page(w->c, batch->page)};
+	unsigned count;
+
+	local.iov_len = gather(w->c, batch->at, remote, &count);
+	if (process_vm_readv(w->c->pid, &local, 1, remote, count, 0) != (ssize_t)local.iov_len)
+		__atomic_store_n(&w->failed, 1, __ATOMIC_RELAXED);
+}
+
+/* Cuts all that is to be copied into batches; what is copied is said as if that had gone well. 0 or
+ * -ENOMEM; the caller frees *batches. */
+static int make_batches(struct capture *c, struct batch **batches, size_t *count)
+{
+	struct iovec remote[BATCH_RUNS];
+	struct position at = {.run = 0};
+	size_t room = 0;
+	unsigned runs;
+	int err = 0;
+
+	c->copied_count = 0;
+	c->data_pages = 0;
+	while (at.run < c->run_count && !err) {
+		const struct snapshot_run *run = &c->runs[at.run];
+		size_t bytes = gather(c, at, remote, &runs);
+
+		if (!bytes) {
+			err = capture_add_copied(c, run->start, run->pages, run->state);
+			at.run++;
+			continue;
+		}
+		if (!ARRAY_HAS_ROOM(*batches, *count, room))
+			return -ENOMEM;
+		(*batches)[(*count)++] = (struct batch){at, c->data_pages};
+		err = advance(c, &at, bytes >> c->page_shift, true);
+	}
+	return err;
+}
+
+int capture_copy(struct capture *c)
+{
+	struct work w = {.c = c, .part = copy_part};
+	struct batch *batches = NULL;
+	int err = make_batches(c, &batches, &w.count);
+
+	w.batches = batches;
+	if (!err && c->data_pages << c->page_shift <= ALONE_BYTES)
+		w.failed = true;
+	else if (!err)
+		do_by_two(&w);
+	free(batches);
+	return err || !w.failed ? err : copy_alone(c);
+}
