@@ -134,9 +134,12 @@ def test_survey(python, tmp_path):
         assert found["types"].get(name) == survey["types"].get(name), name
     assert survey["rss_bytes"] == found["rss_bytes"] == sum(survey["balance"].values())
     # Values of instances that still look like an object of before are free there: nobody says that they are values.
-    apart = {name for name, bytes in found["balance"].items() if survey["balance"][name] != bytes}
-    assert apart <= {"buffers", "pool_free"}
-    assert abs(survey["balance"]["buffers"] - found["balance"]["buffers"]) <= found["rss_bytes"] / 1000
+    # Stacks of threads that run are told by what lies in memory that is not looked at.
+    for one, other, most in (("buffers", "pool_free", 0.001), ("stacks", "anonymous_other", 0.002)):
+        moved = survey["balance"].pop(one) - found["balance"].pop(one)
+        assert found["balance"].pop(other) - survey["balance"].pop(other) == moved
+        assert abs(moved) <= found["rss_bytes"] * most
+    assert survey["balance"] == found["balance"]
 
 
 def test_survey_takes_little_memory(system, tmp_path):
