@@ -123,6 +123,18 @@ def test_balance(python, tmp_path):
     assert found["broken_chunks"] == 0
 
 
+def test_trim(python):
+    """What malloc could give back is what it gives back: whole pages of free chunks."""
+    readable(python)
+    with Target(python.command, "heap_trim", path=harness.program_path("heap_trim")) as target:
+        until(lambda: harness.in_read(target.pid), "at rest in read()")
+        found = dump(target.pid)
+        given = target.go()["given"]
+        target.end()
+    assert given > 50 * MIB
+    assert abs(found["malloc_trimmable_bytes"] - given) <= 64 * KIB, given
+
+
 def test_survey(python, tmp_path):
     """Looked at through windows, the heap is the same."""
     readable(python)
