@@ -12,6 +12,7 @@ import harness
 from harness import KIB, MIB, PATIENCE, Target, until
 
 DUMP = os.path.join(harness.PROJECT, "build", "heap-dump")
+FAULTS = os.path.join(harness.PROJECT, "build", "heap-faults")
 # Blocks that come and go between a figure and the look: a bytes object that os.read() fills, and what
 # CPython keeps for the next call.
 BLOCKS_OFF = 6
@@ -133,6 +134,16 @@ def test_trim(python):
         target.end()
     assert given > 50 * MIB
     assert abs(found["malloc_trimmable_bytes"] - given) <= 64 * KIB, given
+
+
+def test_spoilt(python, tmp_path):
+    """Words of its copy are replaced, hundreds to thousands: bounded, and what must hold of any census holds."""
+    readable(python)
+    with Known(python, tmp_path) as target:
+        target.make()
+        done = subprocess.run([FAULTS, "3", "1", str(target.pid)], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                              timeout=PATIENCE)
+    assert done.returncode == 0 and done.stdout == b"3 rounds\n", done.stderr.decode()
 
 
 def test_survey(python, tmp_path):
