@@ -148,7 +148,7 @@ uint64_t body_dict_at_end(const struct heap_view *view, const struct body *body,
 		return 0;
 	if (view->heap->flags & PY_HEAP_LONG_TAG && body->kind == TYPE_INT)
 		items = size >> 3; /* lv_tag: its lower 3 bits are the sign */
-	if (items >> 63) /* ob_size of a negative int */
+	if (items >> 63)	   /* ob_size of a negative int */
 		items = -items;
 	if (items > ITEMS_MAX)
 		return 0;
