@@ -1,7 +1,8 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 """What an event costs under one build of the profiler and under another, by the kernel's own count
-(sysctl kernel.bpf_stats_enabled): bench/against.py OLD/build/pymem-bpf [--new build/pymem-bpf].
+(sysctl kernel.bpf_stats_enabled): bench/against.py OLD/build/pymem-bpf [--new build/pymem-bpf]. Or
+what an option costs: bench/against.py build/pymem-bpf --new-options=--touched.
 
 A round runs each workload under the one and the other, the first of them in turn, so that what else
 the machine does meets both. The table has the medians of ns an event and of the rounds' ratios. Other
@@ -31,12 +32,12 @@ CASES = {
 }
 
 
-def event_ns(profiler, python, case, scale):
+def event_ns(profiler, more, python, case, scale):
     """{BPF program: (ns an event, events)} of a run."""
     words, environment = CASES[case]
     command = [python, "-B", os.path.join(common.HERE, "workloads", words[0])] + words[1:]
     with tool.counting(), Workload(command, scale, environment) as workload:
-        with Profiler("-p", str(workload.pid), tool=profiler) as attached:
+        with Profiler("-p", str(workload.pid), *more, tool=profiler) as attached:
             files = tool.program_files(attached.pid)
             before = {name: tool.read_times(files[name]) for name in tool.PROGRAMS}
             workload.go()
@@ -54,7 +55,8 @@ def compare(case, options):
     for number in range(options.rounds):
         runs = {}
         for side in ("old", "new") if number % 2 == 0 else ("new", "old"):
-            runs[side] = event_ns(getattr(options, side), options.python, case, options.scale)
+            more = options.new_options.split() if side == "new" else []
+            runs[side] = event_ns(getattr(options, side), more, options.python, case, options.scale)
         rounds.append(runs)
     return rounds
 
@@ -71,6 +73,7 @@ def parse():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("old", help="the program to compare with")
     parser.add_argument("--new", default=common.TOOL, help="the other program (build/pymem-bpf)")
+    parser.add_argument("--new-options", default="", help="options that it alone gets")
     parser.add_argument("--rounds", type=int, default=7, help="(7)")
     parser.add_argument("--scale", type=float, default=0.3, help="factor on the work done (0.3)")
     parser.add_argument("--only", default="", help="cases whose names begin so, with commas")

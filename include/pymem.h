@@ -109,6 +109,33 @@ struct pymem_code {
 	__u32 account; /* as pymem_stack.account */
 };
 
+/* Which stack first touched a page (bpf/account/touched.bpf.h). A directory leads from a region of
+ * the address space to a leaf, which has an id for each page: that of a stack, or one of these. */
+#define PYMEM_TOUCHED_SHIFT  21		/* bytes of a region, as a power of two */
+#define PYMEM_TOUCHED_PAGES  512	/* of a region */
+#define PYMEM_TOUCHED_NOBODY 0		/* nobody while the image was watched */
+#define PYMEM_TOUCHED_LOST   0x7fffffff /* somebody, but no stack was found */
+#define PYMEM_TOUCHED_NEW    0x7ffffffe /* nobody since memory was mapped there anew */
+#define PYMEM_TOUCHED_AROUND 0x80000000 /* with an id: mapped beside the page touched */
+#define PYMEM_TOUCHED_CHAIN  16		/* directories of an image */
+
+struct pymem_touched_leaf {
+	__u32 ids[PYMEM_TOUCHED_PAGES];
+};
+
+/* Where a task faults just now. `mark` is made of the address, the task and the number of its
+ * fault: so it tells what another task has overwritten. */
+struct pymem_touch {
+	__u64 mark, address;
+	__u64 pad[6]; /* a cache line each: CPUs must not wait for each other */
+};
+
+/* Key of the map `touched_dirs`; its value is the index of a leaf. */
+static inline __u64 pymem_touched_key(__u32 dir, __u64 address)
+{
+	return (__u64)dir << 32 | (__u32)(address >> PYMEM_TOUCHED_SHIFT);
+}
+
 /* A stack's counters as the kernel side keeps them. */
 struct pymem_stack {
 	struct pymem_counters counters;
@@ -116,6 +143,8 @@ struct pymem_stack {
 	__u16 account;	 /* the place is on, since it was made (struct pymem_account); 0: on none */
 	__u16 interval;	 /* pymem_recent.interval when it was last a recent stack */
 	__u16 lacks;	 /* enum pymem_lack: else, why not all of them */
+	__u32 id;	 /* in leaves; 0: none */
+	__u32 pad;
 };
 
 /* Why code objects of a stack have not been handed over. X(ID, what to tell a person) */
@@ -208,7 +237,14 @@ struct pymem_proc {
 	__u32 payer;   /* on whose account it is (struct pymem_payer); 0: nobody's */
 	__u32 account; /* of the user whose it is (struct pymem_account); 0: root's, so far */
 	__u32 user;    /* that user's number */
-	__u32 pad;
+	__u32 touched_leaves; /* that it holds */
+	/* Directories in which its pages are looked up, newest first; 0: no more. It writes to the
+	 * first one; the others are as they were at a fork. */
+	__u32 touched_dirs[PYMEM_TOUCHED_CHAIN];
+	__u32 touched_written;	/* the first one has a leaf */
+	__u32 touched_cut;	/* older ones are missing: too many forks */
+	__u64 touched_unplaced; /* pages that became resident at an address not known */
+	__u64 touched_refused;	/* pages for which there was no leaf */
 };
 
 /* Whose processes fill the tables: places in the array `payers`, given out by user space. Place 0
@@ -348,8 +384,10 @@ struct pymem_recent {
 	__u64 raw;  /* hash of what was read of the frames; 0: free */
 	__u64 hash; /* pymem_stack_key.hash */
 	__u64 leaf_code, leaf_fingerprint;
-	__u32 since;		   /* visits since the stack's code objects were last confirmed */
-	__u32 interval;		   /* confirm them when `since` reaches this */
+	__u32 since;	/* visits since the stack's code objects were last confirmed */
+	__u32 interval; /* confirm them when `since` reaches this */
+	__u32 id;	/* pymem_stack.id */
+	__u32 pad;
 	struct pymem_counters acc; /* not yet added to `stacks` */
 };
 
@@ -391,8 +429,14 @@ struct pymem_thread {
 	__u32 block;		    /* that net_pages is published on */
 	__u64 line_peak;	    /* highest RSS it has seen since its last line event */
 	struct pymem_string string;
-	__u64 regs;   /* where the kernel keeps the registers of the fault being handled */
-	__u64 latest; /* a bit a set: which of its two recent stacks was used last */
+	__u64 regs;	    /* where the kernel keeps the registers of the fault being handled */
+	__u64 latest;	    /* a bit a set: which of its two recent stacks was used last */
+	__u64 touched_key;  /* of the leaf written to last */
+	__u32 touched_leaf; /* that leaf, plus 1; 0: none */
+	__u16 touched_at;   /* page of it */
+	__u16 pad;
+	__u32 touched_was; /* the id that it had before */
+	__u32 pad2;
 	struct pymem_recent recent[PYMEM_RECENT]; /* by `raw`: a set is two neighbours */
 };
 

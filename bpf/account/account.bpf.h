@@ -18,6 +18,7 @@
 #include "account/announce.bpf.h"
 #include "python/identify.bpf.h"
 #include "account/thread.bpf.h"
+#include "account/touched.bpf.h"
 
 #define CONFIRM_EVERY_MAX 64
 #define DYNAMIC_JIFFIES	  1024 /* 1 s to 10 s, and renewed as long as it goes on */
@@ -153,6 +154,8 @@ static __noinline struct pymem_stack *stack_make(struct pymem_proc *p,
 	if (account < 0)
 		return NULL;
 	stack.account = account;
+	if (watch_touched)
+		stack.id = touched_id();
 	return table_insert(p, PYMEM_TABLE_STACKS, &stacks, key, &stack, account);
 }
 
@@ -182,6 +185,7 @@ static __noinline int recent_enter(struct pymem_proc *p, struct pymem_recent *re
 	recent->leaf_code = s->stack.frames[0].code;
 	recent->leaf_fingerprint = s->stack.frames[0].fingerprint;
 	recent->since = 0;
+	recent->id = stack->id;
 	/* As it was when it was a recent one last. Not handed over yet: try again soon. */
 	recent->interval = stack->announced && stack->interval ? stack->interval : 1;
 	return 0;

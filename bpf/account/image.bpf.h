@@ -225,6 +225,7 @@ static __always_inline struct pymem_proc *proc_begin(__u64 mm, struct task_struc
 	p->tgid = tgid;
 	p->mm = mm;
 	p->start_boottime_ns = BPF_CORE_READ(task, start_boottime);
+	p->touched_dirs[0] = p->id;
 	p->brk = BPF_CORE_READ((struct mm_struct *)mm, brk);
 	p->ppid = BPF_CORE_READ(task, real_parent, tgid);
 	bpf_probe_read_kernel_str(p->comm, sizeof(p->comm), task->comm);

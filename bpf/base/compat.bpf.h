@@ -249,7 +249,18 @@ static __always_inline bool swap_if(__s64 *at, __s64 before, __s64 value)
 	*(volatile __s64 *)at = value;
 	return true;
 }
+
+static __always_inline __u32 next_number(__u32 *counter)
+{
+	return (*counter)++;
+}
 #else
+/* The counter, before it becomes one more. */
+static __always_inline __u32 next_number(__u32 *counter)
+{
+	return __sync_fetch_and_add(counter, 1);
+}
+
 /* Sets the flag. True: it was not set. */
 static __always_inline bool first_to_set(__u32 *flag)
 {

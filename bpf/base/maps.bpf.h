@@ -7,6 +7,7 @@
  *   threads   task -> where its Python state is, what is being charged
  *   stacks    (image, stack) -> what was charged
  *   codes     code objects whose names and lines have been handed over
+ *   touched_… which stack first touched a page
  *   blocks    what a process reads about itself
  *   ring      stacks, code objects, lifecycle: to user space
  *
@@ -193,6 +194,30 @@ SHARED struct {
 	__type(value, struct pymem_msg_code);
 } code_messages SEC(".maps");
 
+/* Sized by the loader, which leaves them out where nobody asks who touched pages. */
+SHARED struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 1);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, __u64); /* pymem_touched_key() */
+	__type(value, __u32);
+} touched_dirs SEC(".maps");
+
+SHARED struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__type(key, __u32);
+	__type(value, struct pymem_touched_leaf);
+} touched_leaves SEC(".maps");
+
+/* Leaves that user space has given back, zeroed. */
+SHARED struct {
+	__uint(type, BPF_MAP_TYPE_STACK);
+	__uint(max_entries, 1);
+	__uint(value_size, sizeof(__u32));
+} touched_free SEC(".maps");
+
 /* Whose a number of /etc/subuid is; filled by the loader. */
 SHARED struct {
 	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
@@ -261,6 +286,11 @@ SHARED __u32 places_used[PYMEM_TABLE_COUNT]; /* entries of the tables with a quo
 
 SHARED struct pymem_account accounts[PYMEM_ACCOUNTS];
 
+#define TOUCHES 1024
+SHARED struct pymem_touch touches[TOUCHES]; /* by PID; one place may be that of two tasks */
+SHARED __u32 touched_next;		    /* leaves that have ever been taken */
+SHARED __u32 touched_used;		    /* leaves that are taken now */
+
 SHARED __u32 copies_watched; /* set by the loader once page_alloc is attached */
 SHARED __u32 copies_asked;   /* it has been asked to */
 
@@ -289,6 +319,8 @@ KNOB(payer_images, 0);	    /* of one payer, at one time */
 KNOB(all_payers_images, 0); /* of all payers together */
 KNOB(count_only, 0);	    /* publish amounts on counter blocks: no stacks, nothing for a report */
 KNOB(count_faults, 1);	    /* page faults are seen */
+KNOB(watch_touched, 0);	    /* note which stack touches a page first: from 6.2 on */
+KNOB(touched_room, 0);	    /* leaves */
 KNOB(own_tgid, 0);	    /* the profiler's: may be a child of what it watches */
 KNOB(ring_wakeup_bytes, 0);
 KNOB(quota_share, 1);	   /* see quota.bpf.h */

@@ -64,6 +64,8 @@ int fault_user(struct bpf_raw_tracepoint_args *ctx)
 {
 	__u64 error_code = ctx->args[2];
 
+	if (watch_touched)
+		touch_note(ctx->args[0], TOUCH_BY_USER);
 	/* The common case, and nothing is looked up for it: rss_stat does all the work. */
 	if (!batched_counters && (error_code & (FAULT_PRESENT | FAULT_WRITE)) == FAULT_WRITE)
 		return 0;
@@ -79,6 +81,8 @@ int fault_kernel(struct bpf_raw_tracepoint_args *ctx)
 
 	if (!s || s->busy)
 		return 0;
+	if (watch_touched)
+		touch_note(ctx->args[0], TOUCH_BY_KERNEL);
 	return fault(ctx->args[1], ctx->args[2]);
 }
 
@@ -104,6 +108,8 @@ int page_alloc(struct bpf_raw_tracepoint_args *ctx)
 	recent = recent_current(th);
 	if (recent) {
 		recent->acc.cow_faults++;
+		if (watch_touched)
+			touched_pages(p, th, PYMEM_ANON, 1, recent->id);
 		th->pending |= PYMEM_PENDING_COPIED;
 	} else {
 		lose_faults(p, 1);

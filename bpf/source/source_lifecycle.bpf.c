@@ -138,6 +138,8 @@ int process_fork(struct bpf_raw_tracepoint_args *ctx)
 		return 0;
 	}
 	p->ppid = tgid;
+	if (watch_touched)
+		touched_fork(parent, p);
 	if (parent->tree)
 		block_adopt(p, 0, parent->tree);
 	tell_fork(p);

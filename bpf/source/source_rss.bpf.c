@@ -22,6 +22,7 @@ static __always_inline bool tears_down(struct pymem_proc *p)
 static __always_inline void nobodys_change(struct pymem_proc *p, __u32 member, __s64 change)
 {
 	proc_add(p, member, change);
+	touched_unplaced(p, member, change);
 	if (p->block && member != PYMEM_SWAP)
 		block_foreign(p, change);
 	lose(p, PYMEM_LOSS_OTHER_TASK, member, change);
@@ -89,6 +90,7 @@ static __always_inline void own_change(struct pymem_proc *p, struct pymem_thread
 
 	if (!th) {
 		proc_add(p, member, change);
+		touched_unplaced(p, member, change);
 		lose(p, PYMEM_LOSS_MAP_FULL, member, change);
 		return;
 	}
@@ -107,6 +109,9 @@ static __always_inline void own_change(struct pymem_proc *p, struct pymem_thread
 	pending = pending_now(th);
 	counts = counts_now(th, pending);
 	recent = recent_current(th);
+	if (watch_touched)
+		touched_change(p, th, member, change,
+			       err || !recent ? PYMEM_TOUCHED_LOST : recent->id);
 	if (err || !recent) {
 		lose(p, err ? LOSS_OF(err) : th->loss, member, change);
 		if (counts)

@@ -61,6 +61,27 @@ static __always_inline void count_call(struct pymem_proc *p, struct pymem_thread
 	__sync_fetch_and_add(&v->bytes[call], bytes);
 }
 
+#define MAP_POPULATE  0x8000
+#define MADV_DONTNEED 4
+
+/* Pages that the current thread th of p has moved by a system call, or made resident where no fault
+ * tells it. */
+static __always_inline void touched_call(struct pymem_proc *p, struct pymem_thread *th,
+					 struct pt_regs *regs, __s64 nr, __u64 result)
+{
+	__u64 address = SYSCALL_ARG1(regs), bytes = SYSCALL_ARG2(regs), more = SYSCALL_ARG3(regs);
+	struct pymem_recent *recent = recent_current(th);
+
+	if (nr == NR_MREMAP && address != result)
+		touched_range(p->mm, address, result, bytes < more ? bytes : more, 0);
+	else if (nr == NR_MADVISE && more == MADV_DONTNEED)
+		touched_new(p->touched_dirs[0], address, bytes);
+	else if (nr == NR_MMAP && SYSCALL_ARG4(regs) & MAP_POPULATE)
+		touched_range(p->mm, 0, result, bytes, recent ? recent->id : PYMEM_TOUCHED_LOST);
+	else if (nr == NR_MMAP)
+		touched_new(p->touched_dirs[0], result, bytes);
+}
+
 static __always_inline void memory_call(struct pymem_proc *p, struct pymem_thread *th,
 					struct pt_regs *regs, __s64 nr, __s64 result)
 {
@@ -92,6 +113,8 @@ static __always_inline void memory_call(struct pymem_proc *p, struct pymem_threa
 	if (!s || (nr == NR_BRK && !bytes))
 		return;
 	count_call(p, th, opaque(s, call), bytes, nr == NR_MMAP ? result : 0);
+	if (watch_touched)
+		touched_call(p, th, regs, nr, result);
 }
 
 SEC("raw_tp/sys_exit")

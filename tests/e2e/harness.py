@@ -385,6 +385,17 @@ class Report:
                 assert row["grown_bytes"] - row["freed_bytes"] == row["increment_bytes"], row
                 parts = row["anon_bytes"] + row["file_bytes"] + row["shmem_bytes"]
                 assert parts == row["increment_bytes"], row
+            self.check_resident(image)
+
+    def check_resident(self, image):
+        """Where it is known who touched pages first: lines + before + unknown = RSS, to the byte."""
+        touched = [row["resident_bytes"] for row in image["lines"]]
+        if image["resident_before_bytes"] is None:
+            assert image["resident_unknown_bytes"] is None and not any(touched), image
+            return
+        rest = image["resident_before_bytes"] + image["resident_unknown_bytes"]
+        assert sum(touched) + rest == image["rss_end_bytes"], image
+        assert min(touched, default=0) >= 0 and image["resident_before_bytes"] >= 0, image
 
     def check_at_rest(self, pid, before, after):
         """The same against the page tables, measured by us while the process slept."""

@@ -323,6 +323,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	synthetic_begin(&h, 8 + data[0] % 5, SPACE);
 	made.count = 0;
 	make_heap(&h, &made);
+	synthetic_list_modules(&h);
 	for (size_t i = 0; i < CHANGES_MAX && 1 + (i + 1) * sizeof(change) <= size; i++) {
 		memcpy(&change, data + 1 + i * sizeof(change), sizeof(change));
 		spoil(&h, &made, &change);

@@ -42,11 +42,18 @@ struct table_line {
 	bool gone;
 };
 
+struct table_touched { /* what of an image is resident */
+	struct counts_resident resident;
+	uint64_t pages[TABLE_ROWS]; /* by row of `stacks`, touched by that one, of any image */
+};
+
 struct counts_table {
 	struct table_image images[TABLE_ROWS];
 	struct table_stack stacks[TABLE_ROWS];
 	struct table_line lines[TABLE_ROWS];
 	size_t image_count, stack_count, line_count;
+	struct table_touched touched[4];
+	size_t touched_count; /* 0: it is not noted who touches pages */
 	struct counts_facts facts;
 	uint64_t gaps[COUNTS_GAP_COUNT];
 	const char *notes[3]; /* by enum counts_note; NULL: none */
@@ -256,6 +263,40 @@ static inline void table_each_note(void *self, enum counts_note which,
 		fn(table->notes[which], arg);
 }
 
+struct table_toucher {
+	const struct counts_touched_reader *reader;
+	void *arg;
+	uint32_t image;
+	uint64_t pages;
+};
+
+static inline int table_hand_toucher(const struct counts_stack *stack, void *arg)
+{
+	const struct table_toucher *t = arg;
+
+	return t->reader->stack(t->image, stack, t->pages, t->arg);
+}
+
+static inline int table_each_touched(void *self, const struct counts_touched_reader *reader,
+				     void *arg)
+{
+	struct counts_table *table = self;
+	struct table_toucher t = {.reader = reader, .arg = arg};
+	int err = 0;
+	size_t i, j;
+
+	for (i = 0; i < table->touched_count && !err; i++) {
+		t.image = table->touched[i].resident.image;
+		err = reader->image(&table->touched[i].resident, arg);
+		for (j = 0; j < table->stack_count && !err; j++) {
+			t.pages = table->touched[i].pages[j];
+			if (t.pages)
+				err = table_hand_stack(&table->stacks[j], table_hand_toucher, &t);
+		}
+	}
+	return err;
+}
+
 static inline struct counts table_counts(struct counts_table *table)
 {
 	static const struct counts_ops ops = {
@@ -264,6 +305,7 @@ static inline struct counts table_counts(struct counts_table *table)
 		.is_running = table_is_running,
 		.facts = table_facts,
 		.each_note = table_each_note,
+		.each_touched = table_each_touched,
 	};
 
 	return (struct counts){&ops, table};

@@ -36,6 +36,22 @@ int examiner_describe(pid_t pid, struct proc_info *info, struct source_root *roo
 	return 0;
 }
 
+int examiner_read_pages(pid_t pid, struct pagemap_run **runs, size_t *count)
+{
+	size_t bytes = fake_current->resident_count * sizeof(**runs);
+
+	(void)pid;
+	*runs = NULL;
+	*count = 0;
+	if (fake_current->resident_error)
+		return fake_current->resident_error;
+	*runs = malloc(bytes + 1);
+	assert_non_null(*runs);
+	memcpy(*runs, fake_current->resident, bytes);
+	*count = fake_current->resident_count;
+	return 0;
+}
+
 ssize_t examiner_read_proc(pid_t pid, const char *name, void *buf, size_t max)
 {
 	(void)pid, (void)name, (void)buf, (void)max;

@@ -18,6 +18,7 @@
 #include <cmocka.h>
 
 #include "kernel/session.h"
+#include "os/pagemap.h"
 #include "python/examiner.h"
 #include "python/py_layouts.h"
 
@@ -56,6 +57,14 @@ struct session {
 	unsigned sent;
 	uint64_t lost; /* bit N: message N is lost */
 	bool copies_watched;
+	bool touches; /* who touches pages first is noted, in: */
+	struct fake_leaf {
+		uint64_t key; /* pymem_touched_key(); 0: free */
+		struct pymem_touched_leaf leaf;
+	} leaves[16];
+	struct pagemap_run resident[16]; /* of any process */
+	size_t resident_count;
+	int resident_error; /* -errno */
 	/* What the examiner finds in any process. 0: the Python; else -errno. */
 	int identify_error;
 	unsigned identified, described; /* how often these were asked for */
@@ -296,6 +305,27 @@ static inline void fake_run(struct session *s, uint32_t id, int line, uint64_t r
 	fake_place(s, id, PYMEM_TABLE_LINES);
 	*l = (struct fake_line){{.proc = id, .line = line, .code = 16, .fingerprint = 9},
 				{.runs = runs}};
+}
+
+/* In the directory `dir`, `pages` at this address have been touched by the stack `id`. */
+static inline void fake_touch(struct session *s, uint32_t dir, uint64_t address, unsigned pages,
+			      uint32_t id)
+{
+	uint64_t key = pymem_touched_key(dir, address);
+	struct fake_leaf *l = s->leaves;
+
+	while (l->key && l->key != key)
+		l++;
+	assert_true(l < s->leaves + 16);
+	l->key = key;
+	for (unsigned i = 0; i < pages; i++)
+		l->leaf.ids[address / 4096 % PYMEM_TOUCHED_PAGES + i] = id;
+}
+
+static inline void fake_reside(struct session *s, uint64_t address, uint64_t pages)
+{
+	assert_true(s->resident_count < 16);
+	s->resident[s->resident_count++] = (struct pagemap_run){address, pages};
 }
 
 /* The number of entries in the tables that all images share. */

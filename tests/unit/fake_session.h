@@ -307,6 +307,29 @@ uint64_t session_dropped_messages(const struct session *session)
 	return session->dropped_messages;
 }
 
+bool session_sees_touches(const struct session *session)
+{
+	return session->touches;
+}
+
+const volatile struct pymem_touched_leaf *session_touched_leaf(const struct session *session,
+							       uint32_t dir, uint64_t address)
+{
+	for (size_t i = 0; i < 16; i++)
+		if (session->leaves[i].key == pymem_touched_key(dir, address))
+			return &session->leaves[i].leaf;
+	return NULL;
+}
+
+int session_forget_touched(struct session *session, bool (*is_gone)(uint32_t dir, void *arg),
+			   void *arg)
+{
+	for (size_t i = 0; i < 16; i++)
+		if (session->leaves[i].key && is_gone(session->leaves[i].key >> 32, arg))
+			session->leaves[i] = (struct fake_leaf){.key = UINT64_MAX};
+	return 0;
+}
+
 uint64_t session_dropped_images(const struct session *session)
 {
 	return session->dropped_images;

@@ -61,6 +61,7 @@ struct synthetic_heap {
 	} types;
 	uint64_t names[SYNTHETIC_LISTED], modules[SYNTHETIC_LISTED];
 	size_t module_count;
+	bool has_modules;
 	/* Made by synthetic_take(). */
 	struct snapshot *snapshot;
 	struct heap_types *found_types;
@@ -458,13 +459,21 @@ static inline int synthetic_file(struct synthetic_heap *h)
 	return fd;
 }
 
-/* sys.modules, then the snapshot, its types and its blocks. 0 or -errno. */
+/* sys.modules: no module can be added after that. */
+static inline void synthetic_list_modules(struct synthetic_heap *h)
+{
+	synthetic_set(h, h->interp + h->layout.interp_modules,
+		      synthetic_dict(h, h->names, h->modules, h->module_count));
+	h->has_modules = true;
+}
+
+/* The snapshot, its types and its blocks. 0 or -errno. */
 static inline int synthetic_take(struct synthetic_heap *h)
 {
-	uint64_t modules = synthetic_dict(h, h->names, h->modules, h->module_count);
 	int fd, err;
 
-	synthetic_set(h, h->interp + h->layout.interp_modules, modules);
+	if (!h->has_modules)
+		synthetic_list_modules(h);
 	fd = synthetic_file(h);
 	err = snapshot_load(fd, &h->snapshot);
 	close(fd);

@@ -92,6 +92,27 @@ static void test_kernel_with_all(void **state)
 	assert_non_null(strstr(source_rss.difference, "batches its counters per task"));
 }
 
+/* Who touches pages first: only where each fault is told by itself, and only if asked for. */
+static void test_touched(void **state)
+{
+	static const struct session_options touched = {
+		.faults = true, .syscalls = true, .touched = true};
+	struct kernel_features modern = kernel(false, NULL), legacy = kernel(true, NULL), k;
+
+	(void)state;
+	assert_string_equal(loaded(&touched, &modern),
+			    "rss lifecycle fault copies syscall touched");
+	assert_string_equal(notes(&touched, &modern), "");
+	assert_string_equal(loaded(&touched, &legacy), "rss lifecycle fault copies syscall");
+	assert_non_null(strstr(notes(&touched, &legacy), "Linux 6.2 or newer"));
+	k = kernel(false, "btf_trace_page_fault_user");
+	assert_string_equal(loaded(&touched, &k), "rss lifecycle syscall");
+	assert_non_null(strstr(notes(&touched, &k), "which line touched what is resident"));
+	k = kernel(false, "btf_trace_sys_exit");
+	assert_string_equal(loaded(&touched, &k), "rss lifecycle fault copies");
+	assert_null(event_sources_refusal(&touched, &legacy));
+}
+
 /* If only some figures need it, these are missing, and reports say so. */
 static void test_kernel_that_lacks_figures(void **state)
 {
@@ -184,6 +205,7 @@ static void test_check(void **state)
 					    "page fault tracepoints\n"
 					    "tracepoint kmem:mm_page_alloc\n"
 					    "tracepoint raw_syscalls:sys_exit\n"
+					    "page faults told one by one (for --touched)\n"
 					    "uprobes with reference counts (for --lines)\n"
 					    "privileges for --lines\n");
 	legacy.uprobes = false;
@@ -193,6 +215,7 @@ static void test_check(void **state)
 					    "page fault tracepoints!\n"
 					    "tracepoint kmem:mm_page_alloc\n"
 					    "tracepoint raw_syscalls:sys_exit\n"
+					    "page faults told one by one (for --touched)\n"
 					    "uprobes with reference counts (for --lines)\n");
 }
 
@@ -204,7 +227,8 @@ static void test_nothing_is_silent(void **state)
 		const struct event_source *source = event_sources[i];
 
 		assert_non_null(source->name);
-		assert_true(source->programs[0] || source->others[0]);
+		/* One without programs changes what those of others do. */
+		assert_true(source->programs[0] || source->others[0] || source->configure);
 		assert_true(!source->differs == !source->difference);
 		assert_true(!source->dropped == !source->dropped_text);
 		for (int j = 0; j < SOURCE_NEEDS_MAX && source->needs[j].what; j++) {
@@ -289,6 +313,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_kernel_with_all),
+		cmocka_unit_test(test_touched),
 		cmocka_unit_test(test_kernel_that_lacks_figures),
 		cmocka_unit_test(test_kernel_that_is_refused),
 		cmocka_unit_test(test_check),

@@ -36,7 +36,7 @@ static struct rendered render(struct profile *profile, const char *format,
 static const struct golden {
 	const char *name, *format;
 	bool hostile;
-	struct render_options options;
+	struct render_options options; /* sorted by what is resident: that is known */
 } goldens[] = {
 	{"table-unlimited.txt", "table", false, {0}},
 	{"table-200.txt", "table", false, {.width = 200}},
@@ -47,6 +47,8 @@ static const struct golden {
 	{"table-color-100.txt", "table", false, {.width = 100, .color = true, .top = 3}},
 	{"table-freed-80.txt", "table", false, {.width = 80, .sort = MODEL_SORT_FREED, .top = 2}},
 	{"table-peak-60.txt", "table", false, {.width = 60, .sort = MODEL_SORT_PEAK, .top = 2}},
+	{"table-touched-120.txt", "table", false, {.width = 120, .sort = MODEL_SORT_RESIDENT}},
+	{"touched.json", "json", false, {.sort = MODEL_SORT_RESIDENT}},
 	{"table-hostile-100.txt", "table", true, {.width = 100}},
 	{"table-hostile-20.txt", "table", true, {.width = 20}},
 	{"function-unlimited.txt", "table", false, {.function = "sum_of_lists"}},
@@ -69,6 +71,8 @@ static void test_goldens(void **state)
 		profile_init(&profile);
 		if (goldens[i].hostile)
 			profile_fill_hostile(&profile);
+		else if (goldens[i].options.sort == MODEL_SORT_RESIDENT)
+			profile_fill_touched(&profile);
 		else
 			profile_fill(&profile);
 		output = render(&profile, goldens[i].format, goldens[i].options);

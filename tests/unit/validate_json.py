@@ -6,8 +6,8 @@
 
 Also checked: the output is ASCII without control bytes; sums add up (see docs/JSON.md); docs/JSON.md names
 each key and each loss cause; the causes are those of include/pymem.h, the parts of a balance those of
-user/model/heap_look.h. Last: the schema refuses what it
-should, since a validator that accepts anything proves nothing. Needs python3-jsonschema.
+user/model/heap_look.h. Last: the schema refuses what it should, since a validator that accepts
+anything proves nothing. Needs python3-jsonschema.
 """
 
 import copy

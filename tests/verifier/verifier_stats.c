@@ -104,22 +104,16 @@ int __wrap_bpf_object__load(struct bpf_object *object)
 
 /* 0: the programs were loaded. The session may fail later because of the wrong number of CPUs; that
  * does not matter. */
-static int measure(const char *name, bool lines, bool count_only)
+static int measure(const char *name, struct session_options options)
 {
-	struct session_options options = {
-		.follow_children = true,
-		.faults = true,
-		.syscalls = true,
-		.max_stacks = 1024,
-		.max_images = 16,
-		.ring_bytes = 256 * 1024,
-		.lines = lines,
-		.count_only = count_only,
-	};
 	unsigned before = printed;
 	char why[512] = "";
 
 	mode = name;
+	options.follow_children = options.faults = options.syscalls = true;
+	options.max_stacks = 1024;
+	options.max_images = 16;
+	options.ring_bytes = 256 * 1024;
 	session_free(session_new(&options, why, sizeof(why)));
 	if (printed > before)
 		return 0;
@@ -127,16 +121,23 @@ static int measure(const char *name, bool lines, bool count_only)
 	return 1;
 }
 
-/* verifier-stats [lines|serve]: one of the two, or both. */
+/* verifier-stats [lines|serve|touched]: one of them, or all. */
 int main(int argc, char **argv)
 {
+	static const struct {
+		const char *name;
+		struct session_options options;
+	} modes[] = {
+		{"lines", {.lines = true}},
+		{"serve", {.count_only = true}},
+		{"touched", {.touched = true}},
+	};
 	const char *only = argc > 1 ? argv[1] : NULL;
 	int failed = 0;
 
 	uname(&kernel);
-	if (!only || !strcmp(only, "lines"))
-		failed |= measure("lines", true, false);
-	if (!only || !strcmp(only, "serve"))
-		failed |= measure("serve", false, true);
+	for (size_t i = 0; i < sizeof(modes) / sizeof(modes[0]); i++)
+		if (!only || !strcmp(only, modes[i].name))
+			failed |= measure(modes[i].name, modes[i].options);
 	return failed || unreadable || !printed;
 }

@@ -114,6 +114,17 @@ long bpf_map_update_elem(void *map, const void *key, const void *value, __u64 fl
 	walker_broken("an update of a map that a walk has no business with");
 }
 
+long bpf_map_pop_elem(void *map __attribute__((unused)), void *value __attribute__((unused)))
+{
+	walker_broken("a walk takes no leaf: --touched is off");
+}
+
+long bpf_map_push_elem(void *map __attribute__((unused)), const void *value __attribute__((unused)),
+		       __u64 flags __attribute__((unused)))
+{
+	walker_broken("a walk gives no leaf back: --touched is off");
+}
+
 long bpf_map_delete_elem(void *map __attribute__((unused)), const void *key __attribute__((unused)))
 {
 #ifdef PYMEM_LEGACY

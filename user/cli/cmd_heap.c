@@ -19,6 +19,7 @@
 #include "base/clock.h"
 #include "base/text.h"
 #include "cli/command.h"
+#include "cli/heap_options.h"
 #include "heap/births.h"
 #include "heap/look.h"
 #include "heap/snapshot.h"
@@ -32,24 +33,6 @@
 #include "render/heap_render.h"
 
 #define HOLDERS_NAMED 200
-
-enum births_asked { BIRTHS_AUTO, BIRTHS_WATCH, BIRTHS_BURST, BIRTHS_OFF };
-
-_Static_assert((int)BIRTHS_AUTO == BIRTHS_METHOD_AUTO && (int)BIRTHS_WATCH == BIRTHS_METHOD_WATCH &&
-		       (int)BIRTHS_BURST == BIRTHS_METHOD_BURST,
-	       "the words of --births are the methods");
-
-struct heap_command_options {
-	pid_t *pids;
-	size_t pid_count;
-	double seconds; /* 0: one look */
-	bool until_input, pause, quiet;
-	int births;
-	unsigned top;
-	const char *format, *output;
-	mode_t mode;
-	int verbosity;
-};
 
 /* One process that was asked for. */
 struct subject {
@@ -448,107 +431,6 @@ static int run(void *options)
 	return status;
 }
 
-#define AT(field) OPTION_AT(struct heap_command_options, field)
-
-static const char *format_name(size_t i)
-{
-	return heap_renderers[i] ? heap_renderers[i]->name : NULL;
-}
-
-static const struct option_choice births[] = {
-	{"auto", BIRTHS_AUTO},
-	{"watch", BIRTHS_WATCH},
-	{"burst", BIRTHS_BURST},
-	{"off", BIRTHS_OFF},
-	{},
-};
-
-static const struct option_row rows[] = {
-	{.name = "pid",
-	 .letter = 'p',
-	 .argument = "PID[,PID…]",
-	 .type = OPTION_PIDS,
-	 AT(pids),
-	 .count_offset = offsetof(struct heap_command_options, pid_count),
-	 .least = 1,
-	 .most = 1 << 22,
-	 .help = "look at these running processes"},
-	{.name = "duration",
-	 .letter = 'd',
-	 .argument = "SEC",
-	 .type = OPTION_SECONDS,
-	 AT(seconds),
-	 .least = 0.001,
-	 .most = 1e9,
-	 .help = "look twice, SEC seconds apart: what came in between and stayed"},
-	{.name = "until-input",
-	 .type = OPTION_FLAG,
-	 AT(until_input),
-	 .help = "with -d: the second look comes as soon as there is input, such as Return"},
-	{.name = "pause",
-	 .type = OPTION_FLAG,
-	 AT(pause),
-	 .help = "stop the process while its memory is copied"},
-	{.name = "births",
-	 .argument = "HOW",
-	 .type = OPTION_CHOICE,
-	 AT(births),
-	 .choices = births,
-	 .help = "with -d, how lines are found that fill what grew: {}"},
-	{.name = "top",
-	 .letter = 'n',
-	 .argument = "N",
-	 .type = OPTION_UNSIGNED,
-	 AT(top),
-	 .most = 1000000,
-	 .preset = "10",
-	 .help = "show the first N holders, types and lines ({}); 0: all"},
-	{.name = "format",
-	 .argument = "NAME",
-	 .type = OPTION_NAME,
-	 AT(format),
-	 .names = format_name,
-	 .preset = "table",
-	 .help = "{}"},
-	{.name = "output",
-	 .letter = 'o',
-	 .argument = "FILE",
-	 .type = OPTION_FILE,
-	 AT(output),
-	 .noun = "a file name",
-	 .help = "write the report to FILE"},
-	{.name = "mode",
-	 .argument = "MODE",
-	 .type = OPTION_MODE,
-	 AT(mode),
-	 .preset = "600",
-	 .help = "permissions of FILE, octal ({}: for its owner alone)"},
-	{.name = "quiet",
-	 .letter = 'q',
-	 .type = OPTION_FLAG,
-	 AT(quiet),
-	 .help = "say nothing but the report and errors"},
-	{.name = "verbose",
-	 .letter = 'v',
-	 .type = OPTION_COUNT,
-	 AT(verbosity),
-	 .help = "say which rights are given up"},
-	OPTION_HELP_ROW,
-	{},
-};
-
-static int check(const struct command *command, void *options)
-{
-	const struct heap_command_options *o = options;
-
-	if (!o->pid_count)
-		return options_complain(command, "say whose heap: -p PID; --help tells more");
-	if (!o->seconds && (o->until_input || o->births))
-		return options_complain(command, "--%s goes with -d",
-					o->until_input ? "until-input" : "births");
-	return 0;
-}
-
 const struct command command_heap = {
 	.name = "heap",
 	.synopsis = "heap -p PID",
@@ -559,9 +441,9 @@ const struct command command_heap = {
 		 "came\nin between two looks and stayed. Works without root for processes whose "
 		 "memory you "
 		 "may read.\n",
-	.rows = rows,
+	.rows = heap_rows,
 	.exits = EXITS_PLAIN | 1u << EXIT_ENVIRONMENT,
 	.options_size = sizeof(struct heap_command_options),
-	.check = check,
+	.check = heap_options_check,
 	.run = run,
 };

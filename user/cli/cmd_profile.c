@@ -140,6 +140,7 @@ static int new_profiler(struct profile *p)
 				.follow_children = !o->no_children,
 				.faults = !o->no_faults,
 				.syscalls = !o->no_syscalls,
+				.touched = o->touched,
 				.lines = o->lines,
 				.max_stacks = o->max_stacks,
 				.max_images = o->max_processes,

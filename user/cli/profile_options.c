@@ -13,13 +13,10 @@ static const char *format_name(size_t i)
 }
 
 static const struct option_choice sorts[] = {
-	{"increment", MODEL_SORT_INCREMENT},
-	{"total", MODEL_SORT_TOTAL},
-	{"peak", MODEL_SORT_PEAK},
-	{"grown", MODEL_SORT_GROWN},
-	{"freed", MODEL_SORT_FREED},
-	{"cow", MODEL_SORT_COW},
-	{},
+	{"increment", MODEL_SORT_INCREMENT}, {"total", MODEL_SORT_TOTAL},
+	{"peak", MODEL_SORT_PEAK},	     {"grown", MODEL_SORT_GROWN},
+	{"freed", MODEL_SORT_FREED},	     {"cow", MODEL_SORT_COW},
+	{"resident", MODEL_SORT_RESIDENT},   {},
 };
 
 /* The last one of -l and --engine counts. But `auto` does not undo -l: letting the program choose
@@ -94,6 +91,10 @@ const struct option_row profile_rows[] = {
 	 AT(sort),
 	 .choices = sorts,
 	 .help = "{}"},
+	{.name = "touched",
+	 .type = OPTION_FLAG,
+	 AT(touched),
+	 .help = "a column of what is resident now, by the line that touched it first"},
 	{.name = "format",
 	 .argument = "NAME",
 	 .type = OPTION_NAME,
@@ -182,6 +183,11 @@ int profile_options_check(const struct command *command, void *options)
 	int jobs = (o->pid_count > 0) + o->all + (o->command != NULL);
 
 	o->lines = o->engine == PROFILE_LINES;
+	o->touched |= o->sort == MODEL_SORT_RESIDENT;
+	if (o->touched && (o->no_faults || o->no_syscalls))
+		return options_complain(command,
+					"--touched needs page faults and system calls: leave out "
+					"--no-faults and --no-syscalls");
 	if (jobs == 1)
 		return 0;
 	if (jobs)

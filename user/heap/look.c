@@ -12,40 +12,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
-#include "base/clock.h"
-#include "heap/balance.h"
 #include "heap/births.h"
-#include "heap/blocks.h"
-#include "heap/gc.h"
-#include "heap/graph.h"
+#include "heap/census.h"
 #include "heap/holders.h"
 #include "heap/pool_use.h"
-#include "heap/snapshot.h"
-#include "heap/type_rows.h"
 
 #define WATCHED_WHOLE 0.98
-#define BUSY_TRIES    100
-#define BUSY_US	      20000
-#define TRIES	      3
-#define LOST_PART     50 /* of what lives: more that nobody reaches is a copy that is torn */
-
-/* All that is found out in one census. Each member is made of those before it. */
-struct census {
-	double at; /* CLOCK_MONOTONIC, seconds: when the copy was complete */
-	struct snapshot *snapshot;
-	struct heap_types *types;
-	struct heap_blocks *blocks;
-	struct heap_gc gc;
-	bool gc_known;
-	struct heap_graph *graph; /* NULL: not enough memory */
-	struct heap_balance balance;
-	struct heap_type_row *rows; /* in order of name */
-	size_t row_count;
-	uint64_t lost_bytes; /* live, reached by nobody, and no garbage */
-	int births_error;    /* of heap_births_finish() */
-};
 
 struct heap_past {
 	double at, paused_ms;
@@ -55,157 +28,6 @@ struct heap_past {
 	size_t row_count;
 	struct holders_past *holders; /* NULL: not enough memory */
 };
-
-static void census_fini(struct census *census)
-{
-	heap_type_rows_free(census->rows, census->row_count);
-	heap_graph_free(census->graph);
-	heap_blocks_free(census->blocks);
-	heap_types_free(census->types);
-	snapshot_free(census->snapshot);
-}
-
-/* --- errors --- */
-
-static void explain_copy(int err, char *why, size_t size)
-{
-	switch (err) {
-	case -ESRCH:
-		snprintf(why, size, "has ended");
-		return;
-	case -EBUSY:
-		snprintf(why, size,
-			 "can't be stopped: a debugger, or another pymem-bpf heap --pause, is "
-			 "attached "
-			 "to it; without --pause it is looked at while it runs");
-		return;
-	case -ETIME:
-		snprintf(why, size,
-			 "its memory can't be read in time: what it mapped answers late");
-		return;
-	case -EFBIG:
-		snprintf(why, size, "has more memory than can be copied here");
-		return;
-	default:
-		snprintf(why, size, "its memory can't be read: %s", strerror(-err));
-	}
-}
-
-/* --- one census --- */
-
-static int take(struct census *census, const struct heap_target *target,
-		const struct heap_options *options, char *why, size_t size)
-{
-	const struct snapshot_options how = {.pause = options->pause,
-					     .interrupted = options->interrupted};
-	int err = snapshot_take(target->pid, &how, &census->snapshot);
-
-	/* A burst stops it for some milliseconds. */
-	for (int i = 0; i < BUSY_TRIES && err == -EBUSY && target->births; i++) {
-		usleep(BUSY_US);
-		err = snapshot_take(target->pid, &how, &census->snapshot);
-	}
-
-	census->at = clock_seconds(CLOCK_MONOTONIC);
-	if (err)
-		explain_copy(err, why, size);
-	return err;
-}
-
-static int find_blocks(struct census *census, const struct heap_target *target)
-{
-	census->types = heap_types_new(census->snapshot, &target->layout, &target->python.layout);
-	if (!census->types)
-		return -ENOMEM;
-	return heap_blocks_find(census->snapshot, &target->layout, census->types, &census->blocks);
-}
-
-/* The graph is what takes most memory. */
-static int find_references(struct census *census, const struct heap_target *target)
-{
-	int err = heap_graph_build(census->snapshot, &target->layout, &target->python.layout,
-				   target->python.runtime_addr, census->types, census->blocks,
-				   &census->graph);
-
-	if (!err)
-		return 0;
-	census->graph = NULL;
-	return err == -ENOMEM ? 0 : err;
-}
-
-static bool is_owned(void *arg, uint32_t block)
-{
-	const struct census *census = arg;
-
-	return heap_graph_owner(census->graph, block) != BLOCK_NONE;
-}
-
-/* What nobody seems to reach, although no collection could free it: where the process changed while
- * it was copied, a table is missed, and all that it leads to. */
-static uint64_t count_lost(const struct census *census)
-{
-	uint32_t count = heap_blocks_count(census->blocks);
-	uint64_t bytes = 0, garbage = 0, objects;
-
-	if (!census->graph)
-		return 0;
-	for (uint32_t block = 0; block < count; block++) {
-		int32_t type = heap_blocks_type(census->blocks, block);
-
-		if (type >= 0 && heap_graph_tier(census->graph, block) == ROOT_UNREACHED)
-			bytes += heap_blocks_size(census->blocks, block);
-	}
-	heap_graph_garbage(census->graph, &garbage, &objects);
-	return bytes > garbage ? bytes - garbage : 0;
-}
-
-static int census_try(struct census *census, const struct heap_target *target,
-		      const struct heap_options *options, char *why, size_t size)
-{
-	int err = take(census, target, options, why, size);
-
-	if (err)
-		return err;
-	err = find_blocks(census, target);
-	/* The graph gives back what is copied. */
-	census->gc_known =
-		!heap_gc_read(census->snapshot, &target->python, &target->layout, &census->gc);
-	if (!err)
-		err = find_references(census, target);
-	if (!err)
-		err = heap_balance_make(census->snapshot, census->blocks,
-					census->graph ? is_owned : NULL, census, &census->balance);
-	if (!err)
-		err = heap_type_rows_make(census->types, census->blocks, census->graph,
-					  &census->rows, &census->row_count);
-	if (err == -E2BIG)
-		snprintf(why, size, "has more blocks than can be numbered");
-	else if (err)
-		snprintf(why, size, "its heap can't be sorted out: %s", strerror(-err));
-	else
-		census->lost_bytes = count_lost(census);
-	return err;
-}
-
-/* Is a copy good enough, or may another try be worth its time? */
-static bool is_torn(const struct census *census)
-{
-	return census->lost_bytes > heap_balance_live(&census->balance) / LOST_PART;
-}
-
-/* One that runs on may be caught in the middle of something: then it is copied again. */
-static int census_take(struct census *census, const struct heap_target *target,
-		       const struct heap_options *options, char *why, size_t size)
-{
-	int err = census_try(census, target, options, why, size);
-
-	for (int i = 1; i < TRIES && !err && !options->pause && is_torn(census); i++) {
-		census_fini(census);
-		*census = (struct census){};
-		err = census_try(census, target, options, why, size);
-	}
-	return err;
-}
 
 /* --- the first of two --- */
 

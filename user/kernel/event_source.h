@@ -22,6 +22,7 @@
 	X(fault)         \
 	X(copies)        \
 	X(syscall)       \
+	X(touched)       \
 	X(lines)
 
 enum event_source_id {

@@ -152,6 +152,12 @@ static int session_load(struct session *session, char *why, size_t size)
 		snprintf(why, size, "/etc/subuid could not be taken over: %s", strerror(-err));
 		return err;
 	}
+	err = session_map_touched(session);
+	if (err) {
+		snprintf(why, size, "the table of touched pages can't be mapped: %s",
+			 strerror(-err));
+		return err;
+	}
 	err = find_cpu_offsets(session, cpus);
 	if (err)
 		snprintf(why, size, "the kernel's per-CPU areas could not be located (%s)",
@@ -271,6 +277,7 @@ void session_free(struct session *session)
 	session_detach(session);
 	session_free_probes(session);
 	session_blocks_free(session);
+	session_unmap_touched(session);
 	ring_buffer__free(session->ring);
 	bpf_object__close(session->object);
 	free(session);

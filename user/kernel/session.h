@@ -19,6 +19,7 @@ struct session_options {
 	bool follow_children;	    /* track children after fork and exec */
 	bool faults;		    /* count page faults */
 	bool syscalls;		    /* count memory system calls */
+	bool touched;		    /* note which stack touches a page first */
 	unsigned max_stacks;	    /* distinct stacks of all images together */
 	unsigned max_images;	    /* process images at the same time */
 	unsigned payer_images;	    /* of these, for each payer (session_target.payer) */
@@ -196,6 +197,17 @@ uint64_t session_forgotten(const struct session *session, enum pymem_table table
  * Not for the table of threads. 0 or -errno. */
 int session_sweep(struct session *session, enum pymem_table table,
 		  bool (*is_gone)(uint32_t proc, void *arg), void *arg);
+
+/* The leaf (bpf/account/touched.bpf.h) that the directory `dir` has for this address. Ids in it may
+ * change at any time. NULL: none; nor is there any without session_options.touched. It belongs to
+ * the session and is valid until session_forget_touched(). */
+const volatile struct pymem_touched_leaf *session_touched_leaf(const struct session *session,
+							       uint32_t dir, uint64_t address);
+/* True if it is noted which stack touches a page first: asked for, and possible. */
+bool session_sees_touches(const struct session *session);
+/* Gives back all leaves of directories that is_gone() names. 0 or -errno. */
+int session_forget_touched(struct session *session, bool (*is_gone)(uint32_t dir, void *arg),
+			   void *arg);
 
 /* Attaches the source that tells a copy on write from a page that is kept, if it is not attached
  * yet. It costs each process on the host a little. 0 or -errno. */

@@ -38,6 +38,8 @@ struct session {
 	bool cookies;		     /* uprobes have cookies (5.15) */
 	bool takes_at_once;	     /* an entry of a map can be read and deleted at once (5.14) */
 	struct ring_buffer *ring;
+	struct pymem_touched_leaf *leaves; /* the map `touched_leaves`; NULL: not loaded */
+	size_t leaf_count;
 	unsigned layout_count;
 	struct py_layout layouts[64];
 	size_t proc_size;
@@ -75,6 +77,11 @@ void session_free_probes(struct session *session);
 
 /* After the load: fills the map `subids` from /etc/subuid. 0, also without such a file; -errno. */
 int session_add_subids(struct session *session);
+
+/* After the load: maps the leaves, if the source is loaded. 0 or -errno. session_unmap_touched()
+ * undoes that. */
+int session_map_touched(struct session *session);
+void session_unmap_touched(struct session *session);
 
 /* Frees all counter blocks. */
 void session_blocks_free(struct session *session);

@@ -156,6 +156,25 @@ enum counts_note {
 	COUNTS_NOTE_PROBES, /* files whose line probes were refused */
 };
 
+/* What is resident now in one image, by who touched it first, in pages. */
+struct counts_resident {
+	uint32_t image;
+	int error;		/* -errno: its pages could not be read, and nothing is known */
+	uint64_t pages;		/* resident */
+	uint64_t line_pages;	/* touched first by a known stack while it was watched */
+	uint64_t before_pages;	/* resident before it was watched, and touched by nobody since */
+	int64_t unplaced_pages; /* that became resident while it was watched, where is not known */
+	uint64_t refused_pages; /* for which there was no room in the table */
+	bool cut; /* what was touched before it was forked is not known: too many forks */
+};
+
+/* Functions of a report for counts_ops.each_touched: for each image, then for each stack that
+ * touched pages of it. 0 or -errno, which ends the reading. */
+struct counts_touched_reader {
+	int (*image)(const struct counts_resident *resident, void *arg);
+	int (*stack)(uint32_t image, const struct counts_stack *stack, uint64_t pages, void *arg);
+};
+
 /* What a source implements. `self` is the source. Functions that return an int return 0 or
  * -errno. */
 struct counts_ops {
@@ -172,6 +191,9 @@ struct counts_ops {
 	void (*facts)(void *self, struct counts_facts *facts);
 	void (*each_note)(void *self, enum counts_note which,
 			  void (*fn)(const char *text, void *arg), void *arg);
+	/* Passes on who touched first what is resident now, of images that run. Optional (NULL).
+	 * Nothing is passed on if that is not noted. */
+	int (*each_touched)(void *self, const struct counts_touched_reader *reader, void *arg);
 };
 
 /* The RSS in pages. `pages` has one counter for each enum pymem_member. */

@@ -146,6 +146,7 @@ struct model_process *model_add_process(struct model *model, int pid, int ppid, 
 	pub->pid = pid;
 	pub->ppid = ppid;
 	pub->root.root_fd = pub->root.cwd_fd = -1;
+	pub->resident_before_bytes = pub->resident_unknown_bytes = -1;
 	pub->comm = copy_of(comm);
 	pub->cmdline = copy_vector(cmdline);
 	pub->cgroup = copy_of(cgroup);
@@ -265,6 +266,21 @@ int model_add_stack(struct model *model, struct model_process *process,
 	sum->cow_faults += counters->cow_faults;
 	if (sum->peak_pages < counters->peak_pages)
 		sum->peak_pages = counters->peak_pages;
+	return 0;
+}
+
+int model_add_resident(struct model *model, struct model_process *process,
+		       const struct model_location *const *frames, unsigned depth, uint64_t pages)
+{
+	struct process *inner = process_of(process);
+	ssize_t index;
+
+	if (!depth)
+		return -EINVAL;
+	index = take_stack(book_of(model), inner, frames, depth);
+	if (index < 0)
+		return index;
+	inner->extras[index].resident_pages += pages;
 	return 0;
 }
 

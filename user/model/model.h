@@ -28,6 +28,8 @@ struct model_line {
 	int64_t anon_bytes, file_bytes, shmem_bytes,
 		swap_bytes;		   /* parts of increment_bytes, but swap is apart */
 	uint64_t grown_bytes, freed_bytes; /* the two halves of increment_bytes */
+	/* Resident now, and touched first by this line; -1: unknown. */
+	int64_t resident_bytes;
 	uint64_t peak_bytes; /* highest RSS seen while the line, or something it called, ran */
 	uint64_t minor_faults, major_faults, cow_faults; /* while it was innermost */
 	uint64_t cow_total_faults;			 /* while it was anywhere on the stack */
@@ -62,6 +64,10 @@ struct model_process {
 	int64_t rss_start_bytes, rss_end_bytes, rss_peak_bytes;
 	int64_t charged_bytes; /* sum of the increments of all stacks */
 	int64_t lost_bytes[PYMEM_LOSS_COUNT];
+	/* The lines' resident_bytes and these two add up to rss_end_bytes. If the process went on
+	 * while its pages were looked at, resident_unknown_bytes may be negative. */
+	bool resident_known; /* else the others are -1 */
+	int64_t resident_before_bytes, resident_unknown_bytes;
 	bool exited;
 	char *note; /* e.g. why there are no lines; NULL: none */
 	struct source_root root;
@@ -117,7 +123,8 @@ enum model_sort {
 	MODEL_SORT_PEAK,
 	MODEL_SORT_GROWN,
 	MODEL_SORT_FREED,
-	MODEL_SORT_COW
+	MODEL_SORT_COW,
+	MODEL_SORT_RESIDENT
 };
 
 /* A new, empty model, or NULL: out of memory. model_free() frees it with all it contains and closes
@@ -143,6 +150,11 @@ const struct model_location *model_location(struct model *model, const char *fil
 int model_add_stack(struct model *model, struct model_process *process,
 		    const struct model_location *const *frames, unsigned depth, bool truncated,
 		    const struct pymem_counters *counters, const struct pymem_vmcalls *vmcalls);
+
+/* Adds pages that are resident now, and were touched first by the stack with these frames, as
+ * model_add_stack(). 0 or -ENOMEM. */
+int model_add_resident(struct model *model, struct model_process *process,
+		       const struct model_location *const *frames, unsigned depth, uint64_t pages);
 
 /* Adds what the exact engine counted for a line. Amounts of calls for the same line add up. 0 or
  * -ENOMEM. */

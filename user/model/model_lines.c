@@ -39,7 +39,10 @@ static struct model_line *line_of(struct summing *s, const struct model_location
 		return NULL;
 	*mark = (struct mark){.process = s->number, .at = process->line_count};
 	process->lines[process->line_count] =
-		(struct model_line){.location = location, .mem_usage_bytes = -1, .occurrences = -1};
+		(struct model_line){.location = location,
+				    .mem_usage_bytes = -1,
+				    .occurrences = -1,
+				    .resident_bytes = process->resident_known ? 0 : -1};
 	return &process->lines[process->line_count++];
 }
 
@@ -81,6 +84,7 @@ static bool is_left_out(const struct summing *s, const struct model_stack *stack
 static int sum_stack(struct summing *s, size_t index)
 {
 	const struct model_stack *stack = &s->process->stacks[index];
+	const struct stack_extra *extra = &process_of(s->process)->extras[index];
 	int64_t page = s->book->pub.page_size, bytes = rss_bytes(&stack->counters, page);
 	uint64_t peak = stack->counters.peak_pages * page;
 	struct model_line *line;
@@ -95,8 +99,9 @@ static int sum_stack(struct summing *s, size_t index)
 		if (!line)
 			return -ENOMEM;
 		if (leaf)
-			add_self(line, &stack->counters,
-				 process_of(s->process)->extras[index].vmcalls, page);
+			add_self(line, &stack->counters, extra->vmcalls, page);
+		if (leaf && s->process->resident_known)
+			line->resident_bytes += extra->resident_pages * page;
 		leaf = false;
 		mark = &s->marks[location_of(stack->frames[i])->line];
 		if (mark->stack == index + 1)

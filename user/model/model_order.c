@@ -20,6 +20,8 @@ static int64_t sort_value(const struct model_line *line, enum model_sort sort)
 		return line->freed_bytes;
 	case MODEL_SORT_COW:
 		return line->cow_faults;
+	case MODEL_SORT_RESIDENT:
+		return line->resident_bytes;
 	case MODEL_SORT_INCREMENT:
 		break;
 	}

@@ -24,6 +24,7 @@ struct location {
 
 struct stack_extra {
 	struct pymem_vmcalls *vmcalls; /* NULL: none */
+	uint64_t resident_pages;
 };
 
 struct process {

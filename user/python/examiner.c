@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/budget.h"
+#include "os/pagemap.h"
 #include "python/examiner_private.h"
 
 #define MEMORY_STEP (16 * 1024) /* bytes in one request: it fits into a message */
@@ -79,6 +80,25 @@ ssize_t examiner_read_proc(pid_t pid, const char *name, void *buf, size_t max)
 		memcpy(buf, answer.body, (size_t)n);
 	wire_fini(&answer);
 	return n;
+}
+
+int examiner_read_pages(pid_t pid, struct pagemap_run **runs, size_t *count)
+{
+	struct wire_message request = {.head.op = WIRE_PAGES}, answer;
+	int err = examiner_ask_about(pid, &request, &answer);
+
+	*runs = NULL;
+	*count = 0;
+	if (err)
+		return err;
+	err = answer.head.result;
+	if (!err) {
+		*count = answer.head.body_bytes / sizeof(**runs);
+		*runs = answer.body;
+		answer.body = NULL;
+	}
+	wire_fini(&answer);
+	return err;
 }
 
 /* --- probes --- */

@@ -68,6 +68,10 @@ int examiner_find_probes(pid_t pid, uint64_t dev, uint64_t inode, struct probe_f
 /* probe_file_open_program() in the examiner, for `pid`, which is about to execute it. */
 int examiner_find_program(pid_t pid, const char *program, bool fixed, struct probe_file *file);
 
+/* pagemap_resident() in the examiner. */
+struct pagemap_run;
+int examiner_read_pages(pid_t pid, struct pagemap_run **runs, size_t *count);
+
 /* proc_file_read() in the examiner, which has the right to read files of other owners. */
 ssize_t examiner_read_proc(pid_t pid, const char *name, void *buf, size_t max);
 

@@ -26,6 +26,7 @@
 #include "base/budget.h"
 #include "base/clock.h"
 #include "os/confine.h"
+#include "os/pagemap.h"
 #include "python/examiner.h"
 #include "python/examiner_wire.h"
 #include "os/source_read.h"
@@ -163,6 +164,18 @@ static int do_memory(int fd, struct wire_message *answer)
 	return err;
 }
 
+static int do_pages(int fd, struct wire_message *answer)
+{
+	struct pagemap_run *runs;
+	size_t count;
+	int err;
+
+	answer->head.result = pagemap_resident(answer->head.pid, &runs, &count);
+	err = reply(fd, answer, runs, count * sizeof(*runs));
+	free(runs);
+	return err;
+}
+
 static int do_proc(int fd, const struct wire_message *request, struct wire_message *answer)
 {
 	uint64_t size = answer->head.b;
@@ -246,6 +259,8 @@ static int answer_request(int fd, const struct wire_message *request)
 	case WIRE_PROBES:
 	case WIRE_PROGRAM:
 		return do_probes(fd, request, &answer);
+	case WIRE_PAGES:
+		return do_pages(fd, &answer);
 	case WIRE_PROC:
 		return do_proc(fd, request, &answer);
 	default:

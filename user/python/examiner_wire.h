@@ -21,6 +21,7 @@ enum wire_op {
 	WIRE_SOURCE,
 	WIRE_PROBES,  /* a: device, b: inode; answer: struct probe_file and its descriptor */
 	WIRE_PROGRAM, /* a: only one of fixed addresses, body: name; answer: as of WIRE_PROBES */
+	WIRE_PAGES,   /* answer: array of struct pagemap_run */
 	WIRE_PROC,    /* b: bytes, body: name of a file in /proc/PID; answer: so many bytes */
 };
 

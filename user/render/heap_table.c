@@ -1,10 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* What `heap` found, for people: the answer first, then what it is made of.
- *
- * Each section is a table of figures and a name. Where there is little room columns go, the last
- * ones first; the name keeps some columns in any case.
  */
-#include "render/heap_parts.h"
+#include "render/heap_grid.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -12,121 +9,9 @@
 
 #include "base/text.h"
 
-#define NAME_LEAST   24 /* columns worth more than a further column of figures */
-#define COLUMNS	     4
 #define BIRTHS_SHOWN 2 /* lines told of each holder */
 #define CALLERS	     3
 #define NOW_SHOWN    3
-
-struct heap_page {
-	FILE *out;
-	const struct heap_look *look;
-	const struct render_options *options;
-};
-
-/* --- rows of figures, and a name --- */
-
-struct figures {
-	char cell[COLUMNS][24];
-};
-
-struct grid {
-	const char *title[COLUMNS]; /* NULL: no such column */
-	unsigned width[COLUMNS];
-	unsigned total; /* with the two spaces before the name */
-};
-
-static void grid_fit(struct grid *grid, const struct figures *rows, size_t count,
-		     const struct render_options *options)
-{
-	grid->total = 0;
-	for (int c = 0; c < COLUMNS && grid->title[c]; c++) {
-		grid->width[c] = text_columns(grid->title[c]);
-		for (size_t i = 0; i < count; i++) {
-			if (grid->width[c] < strlen(rows[i].cell[c]))
-				grid->width[c] = (unsigned)strlen(rows[i].cell[c]);
-		}
-		if (c && options->width &&
-		    grid->total + grid->width[c] + 2 + NAME_LEAST > options->width) {
-			grid->title[c] = NULL;
-			break;
-		}
-		grid->total += grid->width[c] + 2;
-	}
-}
-
-static void grid_print(const struct heap_page *page, const struct grid *grid,
-		       const struct figures *row)
-{
-	for (int c = 0; c < COLUMNS && grid->title[c]; c++)
-		fprintf(page->out, "%*s  ", (int)grid->width[c],
-			row ? row->cell[c] : grid->title[c]);
-}
-
-/* Columns left for the name; where the width is unlimited, the most that a name may take. */
-static unsigned name_room(const struct heap_page *page, const struct grid *grid)
-{
-	unsigned width = page->options->width;
-
-	if (!width)
-		return PARTS_FIELD_MAX;
-	return width > grid->total + 8 ? width - grid->total : 8;
-}
-
-static void print_titles(const struct heap_page *page, const struct grid *grid, const char *name)
-{
-	fputc('\n', page->out);
-	parts_style(page->out, page->options, STYLE_HEAD);
-	grid_print(page, grid, NULL);
-	text_print(page->out, name, name_room(page, grid), false);
-	parts_style(page->out, page->options, STYLE_OFF);
-	fputc('\n', page->out);
-}
-
-static size_t shown_of(const struct heap_page *page, size_t count)
-{
-	size_t most = page->options->top;
-
-	return most && count > most ? most : count;
-}
-
-/* `count` rows of figures, which the caller frees; NULL: out of memory, or none. */
-static struct figures *new_figures(size_t count)
-{
-	return calloc(count ? count : 1, sizeof(struct figures));
-}
-
-#define CELL(row, c) (row)->cell[c], sizeof((row)->cell[c])
-
-static void print_more(const struct heap_page *page, const struct grid *grid, size_t left,
-		       const char *what, uint64_t bytes)
-{
-	char text[128], sum[40] = "";
-
-	if (!left)
-		return;
-	if (bytes)
-		parts_size(sum, sizeof(sum), (int64_t)bytes, false);
-	fprintf(page->out, "%*s  ", (int)grid->width[0], sum);
-	snprintf(text, sizeof(text), "and %zu more %s%s (-n" NBSP "0 shows all)", left, what,
-		 left > 1 ? "s" : "");
-	text_wrap(page->out, text, grid->width[0] + 2, page->options->width, grid->width[0] + 2);
-	fputc('\n', page->out);
-}
-
-/* A row's name, and a word on it that gives way. */
-static void print_named(const struct heap_page *page, unsigned room, const char *name,
-			const char *word)
-{
-	unsigned used = text_print(page->out, *name ? name : "(no name)", room, false);
-
-	if (!*word || used + 2 + text_columns(word) > room)
-		return;
-	fputs("  ", page->out);
-	parts_style(page->out, page->options, STYLE_QUIET);
-	text_print(page->out, word, room - used - 2, false);
-	parts_style(page->out, page->options, STYLE_OFF);
-}
 
 /* --- the head --- */
 
@@ -262,27 +147,27 @@ static void print_collector(const struct heap_page *page)
 /* --- holders, and the lines that fill them --- */
 
 static void holder_figures(const struct heap_page *page, const struct heap_holder_row *holder,
-			   struct figures *row)
+			   struct heap_figures *row)
 {
 	int c = 0;
 
-	parts_size(CELL(row, c++), (int64_t)holder->retained_bytes, false);
+	parts_size(HEAP_CELL(row, c++), (int64_t)holder->retained_bytes, false);
 	if (page->look->seconds > 0)
-		parts_size(CELL(row, c++), holder->grown_bytes, true);
+		parts_size(HEAP_CELL(row, c++), holder->grown_bytes, true);
 	if (holder->has_entries)
-		heap_count(CELL(row, c), heap_signed(holder->entries), false);
+		heap_count(HEAP_CELL(row, c), heap_signed(holder->entries), false);
 	c++;
 	if (page->look->seconds > 0 && holder->has_entries)
-		heap_count(CELL(row, c), holder->entries_grown, true);
+		heap_count(HEAP_CELL(row, c), holder->entries_grown, true);
 }
 
 /* "← audit.py:19 audit  100 % of 21,400 insertions", and its callers. */
-static void print_birth(const struct heap_page *page, const struct grid *grid,
+static void print_birth(const struct heap_page *page, const struct heap_grid *grid,
 			const struct heap_birth_row *birth)
 {
 	struct model_location location = {
 		.file = birth->file, .function = birth->function, .line = birth->line};
-	unsigned room = name_room(page, grid) - 2, used, callers = 0;
+	unsigned room = heap_grid_room(page, grid) - 2, used, callers = 0;
 	char share[96], count[40];
 
 	heap_count(count, sizeof(count), heap_signed(birth->insertions), false);
@@ -305,7 +190,7 @@ static void print_birth(const struct heap_page *page, const struct grid *grid,
 	}
 }
 
-static void print_births(const struct heap_page *page, const struct grid *grid,
+static void print_births(const struct heap_page *page, const struct heap_grid *grid,
 			 const struct heap_holder_row *holder)
 {
 	int shown = 0;
@@ -318,13 +203,13 @@ static void print_births(const struct heap_page *page, const struct grid *grid,
 	}
 }
 
-static void print_holder(const struct heap_page *page, const struct grid *grid,
-			 const struct heap_holder_row *holder, const struct figures *row)
+static void print_holder(const struct heap_page *page, const struct heap_grid *grid,
+			 const struct heap_holder_row *holder, const struct heap_figures *row)
 {
-	unsigned room = name_room(page, grid);
+	unsigned room = heap_grid_room(page, grid);
 
-	grid_print(page, grid, row);
-	print_named(page, room, holder->path, holder->type);
+	heap_grid_print(page, grid, row);
+	heap_grid_name(page, room, holder->path, holder->type);
 	fputc('\n', page->out);
 	if (holder->shared_by) {
 		fprintf(page->out, "%*sshared by ", (int)grid->total, "");
@@ -337,21 +222,21 @@ static void print_holder(const struct heap_page *page, const struct grid *grid,
 static int print_holders(const struct heap_page *page)
 {
 	bool two = page->look->seconds > 0;
-	struct grid grid = {.title = {"Retained", two ? "Grown" : "Entries", two ? "Entries" : NULL,
-				      two ? "Grown" : NULL}};
-	size_t count = shown_of(page, page->look->holder_count);
-	struct figures *rows = new_figures(count);
+	struct heap_grid grid = {.title = {"Retained", two ? "Grown" : "Entries",
+					   two ? "Entries" : NULL, two ? "Grown" : NULL}};
+	size_t count = heap_grid_shown(page, page->look->holder_count);
+	struct heap_figures *rows = heap_figures_new(count);
 
 	if (!rows)
 		return -ENOMEM;
 	for (size_t i = 0; i < count; i++)
 		holder_figures(page, &page->look->holders[i], &rows[i]);
-	grid_fit(&grid, rows, count, page->options);
+	heap_grid_fit(&grid, rows, count, page->options);
 	if (count)
-		print_titles(page, &grid, "Holder");
+		heap_grid_titles(page, &grid, "Holder");
 	for (size_t i = 0; i < count; i++)
 		print_holder(page, &grid, &page->look->holders[i], &rows[i]);
-	print_more(page, &grid, page->look->holder_count - count, "holder", 0);
+	heap_grid_more(page, &grid, page->look->holder_count - count, "holder", 0);
 	free(rows);
 	return 0;
 }
@@ -359,26 +244,26 @@ static int print_holders(const struct heap_page *page)
 /* --- types --- */
 
 static void type_figures(const struct heap_page *page, const struct heap_type_row *type,
-			 struct figures *row)
+			 struct heap_figures *row)
 {
 	int c = 0;
 
-	parts_size(CELL(row, c++), (int64_t)type->bytes, false);
+	parts_size(HEAP_CELL(row, c++), (int64_t)type->bytes, false);
 	if (page->look->seconds > 0)
-		parts_size(CELL(row, c++), type->bytes_grown, true);
-	heap_count(CELL(row, c++), heap_signed(type->objects), false);
+		parts_size(HEAP_CELL(row, c++), type->bytes_grown, true);
+	heap_count(HEAP_CELL(row, c++), heap_signed(type->objects), false);
 	if (page->look->seconds > 0)
-		heap_count(CELL(row, c), type->objects_grown, true);
+		heap_count(HEAP_CELL(row, c), type->objects_grown, true);
 }
 
 static int print_types(const struct heap_page *page)
 {
 	const struct heap_look *look = page->look;
 	bool two = look->seconds > 0;
-	struct grid grid = {.title = {"Bytes", two ? "Grown" : "Objects", two ? "Objects" : NULL,
-				      two ? "Grown" : NULL}};
-	size_t count = shown_of(page, look->type_count);
-	struct figures *rows = new_figures(count);
+	struct heap_grid grid = {.title = {"Bytes", two ? "Grown" : "Objects",
+					   two ? "Objects" : NULL, two ? "Grown" : NULL}};
+	size_t count = heap_grid_shown(page, look->type_count);
+	struct heap_figures *rows = heap_figures_new(count);
 	uint64_t rest = 0;
 
 	if (!rows)
@@ -389,22 +274,22 @@ static int print_types(const struct heap_page *page)
 		else
 			rest += look->types[i].bytes;
 	}
-	grid_fit(&grid, rows, count, page->options);
+	heap_grid_fit(&grid, rows, count, page->options);
 	if (count)
-		print_titles(page, &grid, "Type, with its buffers");
+		heap_grid_titles(page, &grid, "Type, with its buffers");
 	for (size_t i = 0; i < count; i++) {
-		grid_print(page, &grid, &rows[i]);
-		print_named(page, name_room(page, &grid), look->types[i].type, "");
+		heap_grid_print(page, &grid, &rows[i]);
+		heap_grid_name(page, heap_grid_room(page, &grid), look->types[i].type, "");
 		fputc('\n', page->out);
 	}
-	print_more(page, &grid, look->type_count - count, "type", rest);
+	heap_grid_more(page, &grid, look->type_count - count, "type", rest);
 	free(rows);
 	return 0;
 }
 
 /* --- the pages that lines touched --- */
 
-static void print_now(const struct heap_page *page, const struct grid *grid,
+static void print_now(const struct heap_page *page, const struct heap_grid *grid,
 		      const struct heap_touched_row *row)
 {
 	char amount[40];
@@ -413,7 +298,8 @@ static void print_now(const struct heap_page *page, const struct grid *grid,
 		parts_size(amount, sizeof(amount), (int64_t)row->now[i].bytes, false);
 		fprintf(page->out, "%*s%9s  ", (int)grid->total, "", amount);
 		text_print(page->out, row->now[i].what,
-			   name_room(page, grid) > 19 ? name_room(page, grid) - 11 : 8, false);
+			   heap_grid_room(page, grid) > 19 ? heap_grid_room(page, grid) - 11 : 8,
+			   false);
 		fputc('\n', page->out);
 	}
 }
@@ -421,35 +307,35 @@ static void print_now(const struct heap_page *page, const struct grid *grid,
 static int print_touched(const struct heap_page *page)
 {
 	const struct heap_look *look = page->look;
-	struct grid grid = {.title = {"Resident"}};
-	size_t count = shown_of(page, look->touched_count);
-	struct figures *rows = new_figures(count);
+	struct heap_grid grid = {.title = {"Resident"}};
+	size_t count = heap_grid_shown(page, look->touched_count);
+	struct heap_figures *rows = heap_figures_new(count);
 	uint64_t rest = 0;
 
 	if (!rows)
 		return -ENOMEM;
 	for (size_t i = 0; i < look->touched_count; i++) {
 		if (i < count)
-			parts_size(CELL(&rows[i], 0), (int64_t)look->touched[i].resident_bytes,
+			parts_size(HEAP_CELL(&rows[i], 0), (int64_t)look->touched[i].resident_bytes,
 				   false);
 		else
 			rest += look->touched[i].resident_bytes;
 	}
-	grid_fit(&grid, rows, count, page->options);
+	heap_grid_fit(&grid, rows, count, page->options);
 	if (count)
-		print_titles(page, &grid, "First touched by, and what is there now");
+		heap_grid_titles(page, &grid, "First touched by, and what is there now");
 	for (size_t i = 0; i < count; i++) {
 		struct model_location location = {.file = look->touched[i].file,
 						  .function = look->touched[i].function,
 						  .line = look->touched[i].line};
 
-		grid_print(page, &grid, &rows[i]);
+		heap_grid_print(page, &grid, &rows[i]);
 		parts_place(page->out, &location,
-			    page->options->width ? name_room(page, &grid) : 0);
+			    page->options->width ? heap_grid_room(page, &grid) : 0);
 		fputc('\n', page->out);
 		print_now(page, &grid, &look->touched[i]);
 	}
-	print_more(page, &grid, look->touched_count - count, "line", rest);
+	heap_grid_more(page, &grid, look->touched_count - count, "line", rest);
 	free(rows);
 	return 0;
 }

@@ -32,6 +32,7 @@ struct parts_column {
 
 SHOW(mem_usage, parts_size(text, size, line->mem_usage_bytes, false))
 SHOW(increment, parts_size(text, size, line->increment_bytes, false))
+SHOW(resident, parts_size(text, size, line->resident_bytes, false))
 SHOW(total, parts_size(text, size, line->total_bytes, false))
 SHOW(gc, parts_size(text, size, line->gc_bytes, false))
 SHOW(occurrences, snprintf(text, size, "%lld", (long long)line->occurrences))
@@ -45,6 +46,11 @@ SHOW(cow, parts_size(text, size, (int64_t)(line->cow_faults *page_size), false))
 static bool has_mem_usage(const struct model_line *line)
 {
 	return line->mem_usage_bytes >= 0;
+}
+
+static bool has_resident(const struct model_line *line)
+{
+	return line->resident_bytes >= 0;
 }
 
 static bool has_occurrences(const struct model_line *line)
@@ -76,6 +82,12 @@ static bool has_cow(const struct model_line *line)
 static const struct parts_column all[PARTS_COLUMNS] = {
 	{.title = "Mem usage", .show = show_mem_usage, .is_known = has_mem_usage, .keep = 9},
 	{.title = "Increment", .show = show_increment, .keep = KEEP_ALWAYS},
+	{.title = "Resident",
+	 .show = show_resident,
+	 .is_known = has_resident,
+	 .keep = 8,
+	 .sort = MODEL_SORT_RESIDENT,
+	 .sorts = true},
 	{.title = "Occurrences", .show = show_occurrences, .is_known = has_occurrences, .keep = 8},
 	{.title = "GC", .show = show_gc, .is_known = has_gc, .keep = 6},
 	{.title = "Total", .show = show_total, .keep = 7, .sort = MODEL_SORT_TOTAL, .sorts = true},

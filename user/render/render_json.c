@@ -95,6 +95,7 @@ static int put_line(FILE *out, const struct model_line *line)
 		{"peak_bytes", json_count(line->peak_bytes)},
 		{"mem_usage_bytes", json_known(line->mem_usage_bytes)},
 		{"occurrences", json_known(line->occurrences)},
+		{"resident_bytes", json_known(line->resident_bytes)},
 		{"anon_bytes", json_integer(line->anon_bytes)},
 		{"file_bytes", json_integer(line->file_bytes)},
 		{"shmem_bytes", json_integer(line->shmem_bytes)},
@@ -140,6 +141,10 @@ static int put_process(FILE *out, struct model_process *process,
 		{"rss_peak_bytes", json_integer(process->rss_peak_bytes)},
 		{"charged_bytes", json_integer(process->charged_bytes)},
 		{"lost_bytes", losses_value(process->lost_bytes)},
+		{"resident_before_bytes", json_known(process->resident_before_bytes)},
+		{"resident_unknown_bytes", process->resident_known
+						   ? json_integer(process->resident_unknown_bytes)
+						   : json_null()},
 		{"truncated_stacks", json_count(process->truncated_stacks)},
 		{"lost_faults", json_count(process->lost_faults)},
 		{"skipped", json_text_or_null(process->note)},

@@ -63,7 +63,7 @@ void parts_note(FILE *out, const struct render_options *options, const char *not
 void parts_tail(FILE *out, const struct model *model, const struct render_options *options);
 
 /* The columns of figures that were chosen. */
-#define PARTS_COLUMNS 11
+#define PARTS_COLUMNS 12
 struct parts_column;
 struct parts_columns {
 	const struct parts_column *column[PARTS_COLUMNS];

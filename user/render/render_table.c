@@ -72,6 +72,27 @@ static void print_change(struct table *t)
 	fputc('\n', t->out);
 }
 
+/* What the column Resident adds up to, with what it can't have: RSS at the end. */
+static void print_resident(struct table *t)
+{
+	const struct model_process *p = t->process;
+	int64_t before = p->resident_before_bytes, unknown = p->resident_unknown_bytes;
+	char a[40], b[40], c[40], d[40], text[256];
+
+	if (!p->resident_known)
+		return;
+	parts_amount(a, sizeof(a), p->rss_end_bytes, false);
+	parts_amount(b, sizeof(b), p->rss_end_bytes - before - unknown, false);
+	parts_amount(c, sizeof(c), before, false);
+	parts_amount(d, sizeof(d), unknown, false);
+	snprintf(text, sizeof(text),
+		 "%s = touched by lines" NBSP "%s + before" NBSP "%s + unknown" NBSP "%s", a, b, c,
+		 d);
+	fputs("Resident ", t->out);
+	text_wrap(t->out, text, 9, t->options->width, 9);
+	fputc('\n', t->out);
+}
+
 static void print_losses(struct table *t)
 {
 	static const struct {
@@ -391,6 +412,7 @@ static void print_process(struct table *t)
 	t->changed_count = 0;
 	parts_head(t->out, t->model, t->process, t->options);
 	print_change(t);
+	print_resident(t);
 	print_losses(t);
 	print_remarks(t);
 	fputc('\n', t->out);

@@ -246,6 +246,8 @@ static int build(struct build *b)
 	if (!err)
 		err = counts->ops->read(counts->self, &reader, b);
 	if (!err)
+		err = report_add_resident(b);
+	if (!err)
 		err = model_compute(b->model);
 	if (err)
 		return err;

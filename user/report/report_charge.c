@@ -4,7 +4,7 @@
 
 #include <errno.h>
 
-static const struct model_location *locate(struct build *b, const struct counts_frame *frame)
+const struct model_location *report_locate(struct build *b, const struct counts_frame *frame)
 {
 	return model_location(b->model, frame->file, frame->function, frame->line,
 			      frame->first_line);
@@ -62,7 +62,7 @@ static int charge(struct build *b, struct entry *entry, const struct counts_stac
 	if (stack->cut)
 		b->tallies.cut[stack->lack] = true;
 	for (i = 0; i < stack->depth; i++) {
-		frames[i] = locate(b, &stack->frames[i]);
+		frames[i] = report_locate(b, &stack->frames[i]);
 		if (!frames[i])
 			return -ENOMEM;
 	}
@@ -128,7 +128,7 @@ int report_add_line(const struct counts_line *line, void *arg)
 		b->tallies.unnamed_runs += line->counted->runs;
 		return 0;
 	}
-	location = locate(b, line->at);
+	location = report_locate(b, line->at);
 	if (!location)
 		return -ENOMEM;
 	return model_add_runs(b->model, entry->process, location, line->counted);

@@ -362,6 +362,7 @@ void report_add_notes(struct build *b, const struct counts_facts *facts)
 	add_gap_notes(b, facts);
 	add_cut_notes(b);
 	add_line_notes(b, facts);
+	report_add_resident_notes(b);
 }
 
 /* These children were there before their parent was attached; the user decides about them. */

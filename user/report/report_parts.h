@@ -16,7 +16,9 @@ struct tallies {
 	unsigned unready;	      /* the same, because the profile ended before */
 	unsigned late;		      /* ran for a moment before probes were attached */
 	uint64_t unnamed_runs;	      /* runs of lines whose code object never arrived */
-	bool cut[PYMEM_LACK_COUNT];   /* by reason: callers' code objects never arrived */
+	uint64_t unplaced, refused;   /* pages: counts_resident.unplaced_pages, refused_pages */
+	unsigned unread, forked_often; /* images: counts_resident.error, cut */
+	bool cut[PYMEM_LACK_COUNT];    /* by reason: callers' code objects never arrived */
 };
 
 struct entry { /* an image in this report */
@@ -82,6 +84,13 @@ int report_add_image(const struct counts_image *image, void *arg);
 int report_add_stack(const struct counts_stack *stack, void *arg);
 int report_add_thread(const struct counts_stack *stack, void *arg);
 int report_add_line(const struct counts_line *line, void *arg);
+/* The frame's place. It belongs to the model. NULL: out of memory. */
+const struct model_location *report_locate(struct build *b, const struct counts_frame *frame);
+
+/* report_resident.c: who touched first what is resident now. 0 or -errno. */
+int report_add_resident(struct build *b);
+/* To be called once lines are computed. */
+void report_add_resident_notes(struct build *b);
 
 /* report_notes.c: what the report can't say in figures. */
 /* Remembers which quotas the image reached. */

@@ -27,6 +27,7 @@ void image_free(struct image *image)
 	strings_free(image->argv);
 	free(image->cgroup);
 	source_root_close(&image->root);
+	resident_release(image->before);
 	free(image);
 }
 
@@ -92,6 +93,8 @@ void image_inherit(struct image *image, const struct image *parent, bool identif
 		image->identified = true;
 	}
 	image->hidden = parent->hidden;
+	if (!image->before)
+		image->before = resident_share(parent->before);
 	if (!image->argv)
 		image->argv = strings_copy(parent->argv);
 	if (!*image->comm)

@@ -40,6 +40,8 @@ struct image { /* the user-space half of struct pymem_proc */
 	int64_t handed_pages;	  /* of its stacks, so far */
 	bool needless;		  /* is in the list tracker.ended */
 	struct source_root root;
+	bool ancestor;		  /* finished, but its children have pages that it touched */
+	struct resident *before;  /* what was resident at attach; NULL: nothing, or unknown */
 	uint32_t sweep;		  /* the last sweep that saw it alive */
 	struct image *next_ended; /* in the list tracker.ended */
 	UT_hash_handle hh;
@@ -55,6 +57,10 @@ void image_inherit(struct image *image, const struct image *parent, bool identif
 /* The process has run code as the user in `code`. If it had more rights when it was described, it
  * does not have them any more: files that its code names are read with the rights it has left. */
 void image_note_user(struct image *image, const struct pymem_msg_code *code);
+
+/* tracker_touched.c: one more user, and one less, of what was resident. NULL is allowed. */
+struct resident *resident_share(struct resident *before);
+void resident_release(struct resident *before);
 
 /* Frees the image and all that it owns. */
 void image_free(struct image *image);

@@ -60,6 +60,7 @@ void tracker_fini(struct tracker *tracker)
 	store_fini(&tracker->store);
 	probes_free(tracker->probes);
 	tracker_free_looks(tracker);
+	tracker_free_elders(tracker);
 }
 
 uint64_t tracker_now_ms(void)

@@ -55,6 +55,7 @@ struct tracker {
 	struct store store;
 	struct image *images; /* by id */
 	struct pid_image *pids;
+	struct toucher *elders;		   /* stacks of ancestors (tracker_touched.c) */
 	struct image *ended;		   /* images that belong in no report */
 	uint64_t dropped;		   /* number of messages and images, when last looked at */
 	unsigned sweeps;		   /* number of sweeps to do */
@@ -134,6 +135,14 @@ struct image *tracker_image(struct tracker *tracker, uint32_t id);
 
 /* The figures of this session as a source for a report. Valid as long as the tracker. */
 struct counts tracker_counts(struct tracker *tracker);
+
+/* Calls `fn` for each resident page of `pid`, in order of address, until it returns something other
+ * than 0, which is then returned. `key`: of the stack that touched the page first; NULL: unknown,
+ * or the page was there `before` the process was watched. -ESRCH: it is not profiled, or touches
+ * are not noted (session_options.touched). -errno: its pages can't be read. */
+typedef int tracker_touched_fn(uint64_t address, const struct pymem_stack_key *key, bool before,
+			       void *arg);
+int tracker_touched_pages(struct tracker *tracker, pid_t pid, tracker_touched_fn *fn, void *arg);
 
 /* Milliseconds of CLOCK_MONOTONIC. */
 uint64_t tracker_now_ms(void);

@@ -18,6 +18,8 @@ static int adopt(struct tracker *tracker, pid_t pid, struct py_process *python, 
 {
 	int err = tracker_track(tracker, pid, start, image);
 
+	if (!err)
+		tracker_note_resident(tracker, *image);
 	if (!err && (*image)->identified)
 		return 0;
 	if (!err)

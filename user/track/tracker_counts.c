@@ -319,6 +319,7 @@ struct counts tracker_counts(struct tracker *tracker)
 		.is_running = is_running,
 		.facts = get_facts,
 		.each_note = each_note,
+		.each_touched = tracker_each_touched,
 	};
 
 	return (struct counts){&ops, tracker};

@@ -303,9 +303,11 @@ bool tracker_any_asked_alive(const struct tracker *tracker)
 
 void tracker_finish_image(struct tracker *tracker, struct image *image)
 {
-	store_forget(&tracker->store, image->id);
+	tracker->unfinished -= !image->finished;
 	image->finished = true;
-	tracker->unfinished--;
+	if (image->ancestor)
+		return;
+	store_forget(&tracker->store, image->id);
 	if (!image->asked && !image->needless)
 		forget(tracker, image);
 }

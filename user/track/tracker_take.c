@@ -77,6 +77,9 @@ static int take_stack(struct taking *t, const struct pymem_stack_key *key)
 	err = session_take_stack(t->tracker->session, key, &stack);
 	if (err)
 		return err == -ENOENT ? 0 : err;
+	err = tracker_remember_stack(t->tracker, key, stack.id);
+	if (err)
+		return err;
 	image->handed_pages += counts_rss_pages(stack.counters.pages);
 	err = tracker_hand_stack(t->tracker, key, &stack.counters, t->reader->stack, HAND_TAKEN,
 				 t->arg);
@@ -230,11 +233,12 @@ int tracker_take_counts(void *self, bool all, const struct counts_reader *reader
 	err = choose(&t, all);
 	if (!err && t.count)
 		err = hand_images(&t) ?: hand_counts(&t);
-	for (i = 0; i < t.count; i++) {
+	for (i = 0; i < t.count; i++)
 		t.images[i]->taking = false;
-		if (!err)
-			tracker_finish_image(t.tracker, t.images[i]);
-	}
+	if (!err && t.count)
+		err = tracker_forget_touched(t.tracker, t.images, t.count);
+	for (i = 0; i < t.count && !err; i++)
+		tracker_finish_image(t.tracker, t.images[i]);
 	free(t.images);
 	return err;
 }

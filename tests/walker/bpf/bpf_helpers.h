@@ -20,6 +20,8 @@
 void *bpf_map_lookup_elem(void *map, const void *key);
 long bpf_map_update_elem(void *map, const void *key, const void *value, __u64 flags);
 long bpf_map_delete_elem(void *map, const void *key);
+long bpf_map_pop_elem(void *map, void *value);
+long bpf_map_push_elem(void *map, const void *value, __u64 flags);
 void *bpf_task_storage_get(void *map, struct task_struct *task, void *value, __u64 flags);
 long bpf_task_storage_delete(void *map, struct task_struct *task);
 long bpf_ringbuf_output(void *ring, void *data, __u64 size, __u64 flags);

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* What `heap` is asked for. */
+#ifndef HEAP_OPTIONS_H
+#define HEAP_OPTIONS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+#include "cli/options.h"
+
+struct command;
+
+enum births_asked { BIRTHS_AUTO, BIRTHS_WATCH, BIRTHS_BURST, BIRTHS_OFF };
+
+struct heap_command_options {
+	pid_t *pids;
+	size_t pid_count;
+	double seconds; /* 0: one look */
+	bool until_input, pause, quiet;
+	int births;
+	unsigned top;
+	const char *format, *output;
+	mode_t mode;
+	int verbosity;
+};
+
+extern const struct option_row heap_rows[];
+
+/* The command.check of `heap`. */
+int heap_options_check(const struct command *command, void *options);
+
+#endif

@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* If memory ends while the graph is made, the census goes on without it: types and balance need
+ * little.
+ *
+ * A process that runs on may be caught in the middle of something: a table that moves meanwhile is
+ * missed, with all that it leads to. Then it is copied again.
+ */
+#include "heap/census.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+
+#define BUSY_TRIES 100
+#define BUSY_US	   20000
+#define TRIES	   3
+#define LOST_PART  50 /* of what lives: more that nobody reaches is a copy that is torn */
+
+void census_fini(struct census *census)
+{
+	heap_type_rows_free(census->rows, census->row_count);
+	heap_graph_free(census->graph);
+	heap_blocks_free(census->blocks);
+	heap_types_free(census->types);
+	snapshot_free(census->snapshot);
+}
+
+/* --- errors --- */
+
+static void explain_copy(int err, char *why, size_t size)
+{
+	switch (err) {
+	case -ESRCH:
+		snprintf(why, size, "has ended");
+		return;
+	case -EBUSY:
+		snprintf(why, size,
+			 "can't be stopped: a debugger, or another pymem-bpf heap --pause, is "
+			 "attached "
+			 "to it; without --pause it is looked at while it runs");
+		return;
+	case -ETIME:
+		snprintf(why, size,
+			 "its memory can't be read in time: what it mapped answers late");
+		return;
+	case -EFBIG:
+		snprintf(why, size, "has more memory than can be copied here");
+		return;
+	default:
+		snprintf(why, size, "its memory can't be read: %s", strerror(-err));
+	}
+}
+
+/* --- one census --- */
+
+static int take(struct census *census, const struct heap_target *target,
+		const struct heap_options *options, char *why, size_t size)
+{
+	const struct snapshot_options how = {.pause = options->pause,
+					     .interrupted = options->interrupted};
+	int err = snapshot_take(target->pid, &how, &census->snapshot);
+
+	/* A burst stops it for some milliseconds. */
+	for (int i = 0; i < BUSY_TRIES && err == -EBUSY && target->births; i++) {
+		usleep(BUSY_US);
+		err = snapshot_take(target->pid, &how, &census->snapshot);
+	}
+
+	census->at = clock_seconds(CLOCK_MONOTONIC);
+	if (err)
+		explain_copy(err, why, size);
+	return err;
+}
+
+static int find_blocks(struct census *census, const struct heap_target *target)
+{
+	census->types = heap_types_new(census->snapshot, &target->layout, &target->python.layout);
+	if (!census->types)
+		return -ENOMEM;
+	return heap_blocks_find(census->snapshot, &target->layout, census->types, &census->blocks);
+}
+
+/* The graph is what takes most memory. */
+static int find_references(struct census *census, const struct heap_target *target)
+{
+	int err = heap_graph_build(census->snapshot, &target->layout, &target->python.layout,
+				   target->python.runtime_addr, census->types, census->blocks,
+				   &census->graph);
+
+	if (!err)
+		return 0;
+	census->graph = NULL;
+	return err == -ENOMEM ? 0 : err;
+}
+
+static bool is_owned(void *arg, uint32_t block)
+{
+	const struct census *census = arg;
+
+	return heap_graph_owner(census->graph, block) != BLOCK_NONE;
+}
+
+/* What nobody seems to reach, although no collection could free it: where the process changed while
+ * it was copied, a table is missed, and all that it leads to. */
+static uint64_t count_lost(const struct census *census)
+{
+	uint32_t count = heap_blocks_count(census->blocks);
+	uint64_t bytes = 0, garbage = 0, objects;
+
+	if (!census->graph)
+		return 0;
+	for (uint32_t block = 0; block < count; block++) {
+		int32_t type = heap_blocks_type(census->blocks, block);
+
+		if (type >= 0 && heap_graph_tier(census->graph, block) == ROOT_UNREACHED)
+			bytes += heap_blocks_size(census->blocks, block);
+	}
+	heap_graph_garbage(census->graph, &garbage, &objects);
+	return bytes > garbage ? bytes - garbage : 0;
+}
+
+static int census_try(struct census *census, const struct heap_target *target,
+		      const struct heap_options *options, char *why, size_t size)
+{
+	int err = take(census, target, options, why, size);
+
+	if (err)
+		return err;
+	err = find_blocks(census, target);
+	/* The graph gives back what is copied. */
+	census->gc_known =
+		!heap_gc_read(census->snapshot, &target->python, &target->layout, &census->gc);
+	if (!err)
+		err = find_references(census, target);
+	if (!err)
+		err = heap_balance_make(census->snapshot, census->blocks,
+					census->graph ? is_owned : NULL, census, &census->balance);
+	if (!err)
+		err = heap_type_rows_make(census->types, census->blocks, census->graph,
+					  &census->rows, &census->row_count);
+	if (err == -E2BIG)
+		snprintf(why, size, "has more blocks than can be numbered");
+	else if (err)
+		snprintf(why, size, "its heap can't be sorted out: %s", strerror(-err));
+	else
+		census->lost_bytes = count_lost(census);
+	return err;
+}
+
+bool census_is_torn(const struct census *census)
+{
+	return census->lost_bytes > heap_balance_live(&census->balance) / LOST_PART;
+}
+
+/* One that runs on may be caught in the middle of something: then it is copied again. */
+int census_take(struct census *census, const struct heap_target *target,
+		const struct heap_options *options, char *why, size_t size)
+{
+	int err = census_try(census, target, options, why, size);
+
+	for (int i = 1; i < TRIES && !err && !options->pause && census_is_torn(census); i++) {
+		census_fini(census);
+		*census = (struct census){};
+		err = census_try(census, target, options, why, size);
+	}
+	return err;
+}

@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Who touched first what is resident now.
+ *
+ * Invariant, for each process of which it is known: the lines' resident bytes + those that were
+ * there before + those unknown = RSS at the end. What is unknown is what the others leave. */
+#include "report/report_parts.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+static int add_image(const struct counts_resident *resident, void *arg)
+{
+	struct build *b = arg;
+	struct entry *entry = report_entry(b, resident->image);
+	struct model_process *p = entry ? entry->process : NULL;
+
+	if (!p)
+		return 0;
+	b->tallies.unread += resident->error != 0;
+	if (resident->error)
+		return 0;
+	b->tallies.unplaced += resident->unplaced_pages > 0 ? resident->unplaced_pages : 0;
+	b->tallies.refused += resident->refused_pages;
+	b->tallies.forked_often += resident->cut;
+	p->resident_known = true;
+	p->resident_before_bytes = resident->before_pages * b->page;
+	/* Stacks whose pages are charged below are taken off it. */
+	p->resident_unknown_bytes = p->rss_end_bytes - p->resident_before_bytes;
+	return 0;
+}
+
+static int add_stack(uint32_t image, const struct counts_stack *stack, uint64_t pages, void *arg)
+{
+	const struct model_location *frames[PYMEM_MAX_FRAMES];
+	struct build *b = arg;
+	struct entry *entry = report_entry(b, image);
+	struct model_process *p = entry ? entry->process : NULL;
+	unsigned i;
+
+	if (!p || !p->resident_known || !stack->depth)
+		return 0;
+	for (i = 0; i < stack->depth; i++) {
+		frames[i] = report_locate(b, &stack->frames[i]);
+		if (!frames[i])
+			return -ENOMEM;
+	}
+	p->resident_unknown_bytes -= pages * b->page;
+	return model_add_resident(b->model, p, frames, stack->depth, pages);
+}
+
+int report_add_resident(struct build *b)
+{
+	static const struct counts_touched_reader reader = {add_image, add_stack};
+	const struct counts *counts = &b->report->counts;
+
+	if (!counts->ops->each_touched)
+		return 0;
+	return counts->ops->each_touched(counts->self, &reader, b);
+}
+
+/* --- notes --- */
+
+/* The line whose increment is the largest. NULL: there is none. */
+static const struct model_line *grown_most(const struct model_process *p)
+{
+	const struct model_line *most = NULL;
+	size_t i;
+
+	for (i = 0; i < p->line_count; i++)
+		if (!most || p->lines[i].increment_bytes > most->increment_bytes)
+			most = &p->lines[i];
+	return most;
+}
+
+#define TELLS_FROM (1 << 20) /* bytes of an increment that are worth a note */
+
+/* The line that has grown most has few pages of its own left: others have touched them since they
+ * were given back. Who keeps memory now, the increments don't tell. */
+static void note_others(struct build *b, const struct model_process *p)
+{
+	const struct model_line *line = p->resident_known ? grown_most(p) : NULL;
+	char text[512];
+
+	if (!line || line->increment_bytes < TELLS_FROM ||
+	    line->resident_bytes >= line->increment_bytes / 2)
+		return;
+	snprintf(text, sizeof(text),
+		 "of the %lld MiB that %.200s:%d has added, %lld MiB are resident as it touched "
+		 "them: ask pymem-bpf heap -p %d -d 30 who keeps memory",
+		 (long long)(line->increment_bytes >> 20), line->location->file,
+		 line->location->line, (long long)(line->resident_bytes >> 20), p->pid);
+	model_add_note(b->model, text);
+}
+
+static void note_count(struct build *b, uint64_t count, const char *one, const char *many,
+		       const char *rest)
+{
+	char note[256];
+
+	if (!count)
+		return;
+	snprintf(note, sizeof(note), "%llu %s %s", (unsigned long long)count,
+		 count == 1 ? one : many, rest);
+	model_add_note(b->model, note);
+}
+
+#define UNPLACED_FROM 256 /* pages that are worth a note */
+
+void report_add_resident_notes(struct build *b)
+{
+	const struct tallies *t = &b->tallies;
+	size_t i;
+
+	note_count(b, t->unread, "process", "processes",
+		   "could not be looked at: who touched its pages first is not known");
+	note_count(b, t->refused, "page has", "pages have",
+		   "no line that touched it first: the table of pages is full");
+	note_count(b, t->forked_often, "process was", "processes were",
+		   "forked by one that had forked too often: who touched pages before that is not "
+		   "known");
+	note_count(b, t->unplaced >= UNPLACED_FROM ? t->unplaced : 0, "page", "pages",
+		   "became resident elsewhere than in a fault of a line: who touched it first is "
+		   "not known");
+	for (i = 0; i < b->model->process_count; i++)
+		note_others(b, b->model->processes[i]);
+}
