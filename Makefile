@@ -156,7 +156,11 @@ $(BUILD)/verifier-stats: tests/verifier/verifier_stats.c $(LIBRARY:%=$(BUILD)/us
 $(BUILD)/heap-dump: tests/heap/heap_dump.c $(LIBRARY:%=$(BUILD)/user/%.o)
 	$(CC) $(CFLAGS) $(LDFLAGS) $(filter %.c %.o,$^) -o $@ $(LDLIBS)
 
-unit: $(UNIT:%=$(BUILD)/tests/%) $(BUILD)/verifier-stats $(BUILD)/heap-dump
+$(BUILD)/heap-faults: tests/heap/heap_faults.c $(BUILD)/asan/library.a
+	$(CC) $(CFLAGS) -O1 $(SANITIZE) $(filter %.c %.a,$^) -o $@ $(LDLIBS)
+
+HEAP_TOOLS := $(BUILD)/heap-dump $(BUILD)/heap-faults
+unit: $(UNIT:%=$(BUILD)/tests/%) $(BUILD)/verifier-stats $(HEAP_TOOLS)
 fuzz-targets: $(FUZZ:%=$(BUILD)/fuzz/%)
 
 # What a target needs is installed before anything is built, so recipes build in a make of their own.
@@ -193,7 +197,7 @@ stress:
 FREE_THREADED ?=
 check-pythons:
 	tools/install-deps $(if $(FREE_THREADED),free-threaded,test)
-	$(MAKE) $(PARALLEL) all walker $(BUILD)/verifier-stats $(BUILD)/heap-dump
+	$(MAKE) $(PARALLEL) all walker $(BUILD)/verifier-stats $(HEAP_TOOLS)
 	set -e; for version in $(FREE_THREADED:1=3.13); do tests/free_threaded.sh $$version; done
 	rm -rf $(BUILD)/matrix
 	PYMEM_MATRIX=$(abspath $(BUILD)/matrix) tests/run scripts walker e2e python; status=$$?; \

@@ -351,6 +351,31 @@ static void test_stacks(void **state)
 	done(&f, &h);
 }
 
+#if defined(__x86_64__)
+/* One that runs: its control block, behind its stack, has its own address twice. */
+static void test_stack_of_running(void **state)
+{
+	const uint64_t stack = FAKE_ARENAS + (32 << 20), block = stack + (1 << 20) - 0x900;
+	struct fake_heap h;
+	struct found f;
+
+	(void)state;
+	fake_python(&h, 12);
+	fake_region(&h, stack, stack + (1 << 20) + 8192, REGION_ANONYMOUS, 6, "");
+	fake_touch(&h, stack + (1 << 20) - 16384, stack + (1 << 20) + 8192);
+	fake_word(&h, block, block);
+	fake_word(&h, block + 16, block);
+	fake_word(&h, FAKE_ARENAS + 64, FAKE_ARENAS + 64); /* only once */
+	f = find(&h);
+	assert_int_equal(heap_blocks_claim(f.blocks, stack + (1 << 20) - 16384), CLAIM_STACK);
+	assert_int_equal(heap_blocks_claim(f.blocks, block), CLAIM_STACK);
+	assert_int_equal(heap_blocks_claim(f.blocks, stack + (1 << 20)), CLAIM_NONE);
+	assert_int_equal(heap_blocks_claim(f.blocks, FAKE_ARENAS), CLAIM_NONE);
+	done(&f, &h);
+}
+
+#endif
+
 static void test_other_allocators(void **state)
 {
 	const struct {
@@ -381,11 +406,19 @@ static void test_other_allocators(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_main_heap),	 cmocka_unit_test(test_small_chunks),
-		cmocka_unit_test(test_broken),		 cmocka_unit_test(test_no_chunks),
-		cmocka_unit_test(test_swapped),		 cmocka_unit_test(test_arenas),
-		cmocka_unit_test(test_no_arenas),	 cmocka_unit_test(test_mapped),
-		cmocka_unit_test(test_mapped_row),	 cmocka_unit_test(test_stacks),
+		cmocka_unit_test(test_main_heap),
+		cmocka_unit_test(test_small_chunks),
+		cmocka_unit_test(test_broken),
+		cmocka_unit_test(test_no_chunks),
+		cmocka_unit_test(test_swapped),
+		cmocka_unit_test(test_arenas),
+		cmocka_unit_test(test_no_arenas),
+		cmocka_unit_test(test_mapped),
+		cmocka_unit_test(test_mapped_row),
+		cmocka_unit_test(test_stacks),
+#if defined(__x86_64__)
+		cmocka_unit_test(test_stack_of_running),
+#endif
 		cmocka_unit_test(test_other_allocators),
 	};
 

@@ -166,7 +166,8 @@ static int claim_numbered(struct heap_blocks *b)
 			err = claim(b, run->start, run->end, (uint32_t)i << CLAIM_BITS | CLAIM_POOL,
 				    true);
 		} else if (run->kind == RUN_MAPPED) {
-			err = blocks_claim(b, run->start, run->end, CLAIM_MAPPED_CHUNK, run->first);
+			err = claim(b, run->start, run->end,
+				    run->first << CLAIM_BITS | CLAIM_MAPPED_CHUNK, true);
 		} else {
 			err = claim_chunks(b, run, before);
 			before = run->end;

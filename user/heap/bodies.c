@@ -142,18 +142,17 @@ void bodies_fini(struct bodies *bodies)
 uint64_t body_dict_at_end(const struct heap_view *view, const struct body *body, uint64_t object,
 			  uint64_t size)
 {
-	int64_t items = (int64_t)size;
-	uint64_t bytes;
+	uint64_t items = size, bytes;
 
 	if (!body->dict)
 		return 0;
 	if (view->heap->flags & PY_HEAP_LONG_TAG && body->kind == TYPE_INT)
-		items = (int64_t)(size >> 3); /* lv_tag: its lower 3 bits are the sign */
-	if (items < 0)
+		items = size >> 3; /* lv_tag: its lower 3 bits are the sign */
+	if (items >> 63)	   /* ob_size of a negative int */
 		items = -items;
-	if (items < 0 || (uint64_t)items > ITEMS_MAX)
+	if (items > ITEMS_MAX)
 		return 0;
-	bytes = body->to + (uint64_t)items * body->itemsize;
+	bytes = body->to + items * body->itemsize;
 	bytes = (bytes + sizeof(uint64_t) - 1) & ~(sizeof(uint64_t) - 1);
 	return object + bytes + (uint64_t)(int64_t)body->dict;
 }

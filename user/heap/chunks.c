@@ -310,6 +310,24 @@ static const char *other_allocator(const struct snapshot *snapshot)
 	return NULL;
 }
 
+/* Heaps of other arenas begin at multiples of HEAP_BYTES, with a page that is resident. */
+static int find_heaps(struct heap_blocks *b, const struct region *r)
+{
+	uint64_t at = snapshot_next_resident(b->snapshot, r->start);
+	int err = 0;
+
+	while (at < r->end && !err) {
+		if (at % HEAP_BYTES == 0)
+			err = try_heap(b, at, r);
+		else
+			at &= ~(HEAP_BYTES - 1);
+		if (at + HEAP_BYTES < at)
+			break;
+		at = snapshot_next_resident(b->snapshot, at + HEAP_BYTES);
+	}
+	return err;
+}
+
 int chunks_find(struct heap_blocks *b)
 {
 	int err = 0;
@@ -319,7 +337,6 @@ int chunks_find(struct heap_blocks *b)
 		return 0;
 	for (size_t i = 0; i < snapshot_regions(b->snapshot) && !err; i++) {
 		const struct region *r = snapshot_region(b->snapshot, i);
-		uint64_t heap;
 
 		if (!r->resident_bytes || !r->writable || !r->readable)
 			continue;
@@ -327,12 +344,9 @@ int chunks_find(struct heap_blocks *b)
 			err = snapshot_fetch(b->snapshot, r->start, r->end);
 			if (!err)
 				err = add_heap(b, r->start, r->start, r->end);
+		} else if (r->kind == REGION_ANONYMOUS) {
+			err = find_heaps(b, r);
 		}
-		if (r->kind != REGION_ANONYMOUS)
-			continue;
-		heap = (r->start + HEAP_BYTES - 1) & ~(HEAP_BYTES - 1);
-		for (; heap >= r->start && heap < r->end && !err; heap += HEAP_BYTES)
-			err = try_heap(b, heap, r);
 	}
 	return err;
 }

@@ -17,6 +17,11 @@
 #define HEAD_BYTES	16
 #define STACK_CHUNK_MIN 16384 /* DATA_STACK_CHUNK_SIZE */
 
+static bool is_unclaimed(const struct heap_blocks *b, uint64_t addr)
+{
+	return heap_blocks_claim(b, addr) == CLAIM_NONE;
+}
+
 /* Unclaimed memory: `at` is its first byte, `end` that of its region, `head` what is there. */
 struct place {
 	struct heap_blocks *b;
@@ -161,7 +166,7 @@ static int find_in(struct batch *batch, uint64_t start, uint64_t end)
 	int err = 0;
 
 	for (uint64_t at = start; at < end && !err; at += page) {
-		if (at < batch->skip || heap_blocks_claim(batch->b, at) != CLAIM_NONE)
+		if (at < batch->skip || !is_unclaimed(batch->b, at))
 			continue;
 		batch->addrs[batch->count++] = at;
 		if (batch->count == SNAPSHOT_HEADS)
@@ -233,9 +238,89 @@ static int find_stacks(struct heap_blocks *b)
 	return err;
 }
 
+#if defined(__x86_64__)
+/* A thread that runs has no stack pointer that could be read. But behind the stack that its C
+ * library made is its control block, which has its own address in it, twice (tcbhead_t: tcb, self).
+ */
+#define SELF_STEP  64
+#define SELF_AGAIN 16
+#define SEARCH_MAX (64ull << 20)
+
+static bool is_control_block(const unsigned char *at, uint64_t addr)
+{
+	uint64_t self, again;
+
+	memcpy(&self, at, sizeof(self));
+	memcpy(&again, at + SELF_AGAIN, sizeof(again));
+	return self == addr && again == addr;
+}
+
+static int look_for_control_block(struct heap_blocks *b, uint64_t page, unsigned bytes)
+{
+	const unsigned char *memory = snapshot_at(b->snapshot, page, bytes);
+	uint64_t start, end;
+
+	for (unsigned at = 0; memory && at < bytes; at += SELF_STEP) {
+		if (is_control_block(memory + at, page + at) &&
+		    snapshot_mapping_of(b->snapshot, page, &start, &end))
+			return blocks_claim(b, start, page + bytes, CLAIM_STACK, CLAIM_NO_NUMBER);
+	}
+	return 0;
+}
+
+static int find_stacks_of_running(struct heap_blocks *b)
+{
+	unsigned page = snapshot_page_size(b->snapshot);
+	const struct snapshot_run *runs;
+	size_t count = snapshot_runs(b->snapshot, &runs);
+	uint64_t searched = 0;
+	int err = 0;
+
+	for (size_t i = 0; i < count && searched < SEARCH_MAX && !err; i++) {
+		const struct region *r = snapshot_region_of(b->snapshot, runs[i].start);
+
+		if (!(runs[i].state & PAGE_COPIED) || r->kind != REGION_ANONYMOUS)
+			continue;
+		for (uint32_t k = 0; k < runs[i].pages && searched < SEARCH_MAX && !err; k++) {
+			uint64_t at = runs[i].start + (uint64_t)k * page;
+
+			if (!is_unclaimed(b, at))
+				continue;
+			err = look_for_control_block(b, at, page);
+			searched += page;
+		}
+	}
+	return err;
+}
+#else
+static int find_stacks_of_running(struct heap_blocks *b)
+{
+	(void)b;
+	return 0;
+}
+#endif
+
+/* Mapped chunks are claimed once they have numbers; until then what is in them is nobody's, and may
+ * look like anything. */
+static int claim_mapped(struct heap_blocks *b)
+{
+	int err = 0;
+
+	for (size_t i = 0; i < b->run_count && !err; i++) {
+		if (b->runs[i].kind == RUN_MAPPED)
+			err = blocks_claim(b, b->runs[i].start, b->runs[i].end, CLAIM_MAPPED_CHUNK,
+					   CLAIM_NO_NUMBER);
+	}
+	return err;
+}
+
 int mapped_find(struct heap_blocks *b)
 {
 	int err = find_stacks(b);
 
-	return err ? err : find_mapped(b);
+	if (!err)
+		err = find_mapped(b);
+	if (!err)
+		err = claim_mapped(b);
+	return err ? err : find_stacks_of_running(b);
 }

@@ -22,6 +22,9 @@ static bool begins(const char *text, const char *with)
  * name for it (PR_SET_VMA). */
 static enum region_kind kind_of(const struct proc_mapping *m)
 {
+	/* Huge pages of hugetlbfs are in no RSS: HugetlbPages of /proc/PID/status counts them. */
+	if (begins(m->path, "/anon_hugepage"))
+		return REGION_SPECIAL;
 	if (m->perms[3] == 's')
 		return REGION_SHARED;
 	if (begins(m->path, "[anon:") || strcmp(m->path, "/dev/zero") == 0)

@@ -223,26 +223,12 @@ static void finish_rows(struct survey_work *w)
 	w->by_type = NULL;
 }
 
-static int claim_mapped(struct heap_blocks *b)
-{
-	int err = 0;
-
-	for (size_t i = 0; i < b->run_count && !err; i++) {
-		if (b->runs[i].kind == RUN_MAPPED)
-			err = blocks_claim(b, b->runs[i].start, b->runs[i].end, CLAIM_MAPPED_CHUNK,
-					   CLAIM_NO_NUMBER);
-	}
-	return err;
-}
-
 static int look(struct survey_work *w)
 {
 	int err = fetch_data_of_files(w->survey->snapshot);
 
 	if (!err)
 		err = blocks_find_runs(&w->blocks);
-	if (!err)
-		err = claim_mapped(&w->blocks);
 	if (err)
 		return err;
 	heap_types_set_refuse(w->survey->types, is_no_type, &w->blocks);
