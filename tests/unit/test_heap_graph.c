@@ -297,6 +297,28 @@ static void test_stale_words(void **state)
 	synthetic_end(&h);
 }
 
+/* C code that is at work on a list's items does not own them, though its word comes first. */
+static void test_buffer_of_an_object(void **state)
+{
+	struct synthetic_heap h;
+	uint64_t at_work, has, list, item;
+
+	(void)state;
+	synthetic_begin(&h, 11, SPACE);
+	item = synthetic_str(&h, "an item");
+	list = synthetic_list(&h, &item, 1, 1);
+	at_work = synthetic_static(&h, 8);
+	has = synthetic_static(&h, 8);
+	assert_true(at_work < has);
+	synthetic_set(&h, at_work, list_items(&h, list));
+	synthetic_set(&h, has, list);
+	assert_int_equal(synthetic_build(&h), 0);
+	assert_int_equal(heap_graph_owner(h.graph, synthetic_block(&h, list_items(&h, list))),
+			 synthetic_block(&h, list));
+	assert_int_equal(tier(&h, item), ROOT_C);
+	synthetic_end(&h);
+}
+
 /* --- tiers --- */
 
 /* In a frame on 3.11, and in a module; what both have is the module's. */
@@ -598,6 +620,7 @@ int main(void)
 		cmocka_unit_test(test_deque),
 		cmocka_unit_test(test_weakref_owns_its_callback),
 		cmocka_unit_test(test_stale_words),
+		cmocka_unit_test(test_buffer_of_an_object),
 		cmocka_unit_test(test_frame_tier),
 		cmocka_unit_test(test_class_of_an_instance),
 		cmocka_unit_test(test_garbage),

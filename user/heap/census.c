@@ -44,7 +44,8 @@ static void explain_copy(int err, char *why, size_t size)
 		return;
 	case -ETIME:
 		snprintf(why, size,
-			 "its memory can't be read in time: what it mapped answers late");
+			 "its memory can't be read in time: what it mapped answers late, or one of "
+			 "its threads does not stop");
 		return;
 	case -EFBIG:
 		snprintf(why, size, "has more memory than can be copied here");

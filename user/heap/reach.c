@@ -14,6 +14,7 @@ struct reach {
 	uint32_t head, tail;
 	enum root_tier tier;
 	uint32_t *instances; /* by type: the first object of it + 1; 0: none yet */
+	bool takes_buffers;  /* roots in C data, too */
 };
 
 static void visit(struct reach *r, uint32_t block, uint32_t parent)
@@ -95,10 +96,28 @@ static bool take_data(void *arg, uint32_t block)
 {
 	struct reach *r = arg;
 
-	if (bit_of(r->seen, block))
+	if (bit_of(r->seen, block) ||
+	    (heap_blocks_type(r->graph->view.blocks, block) == BLOCK_BUFFER && !r->takes_buffers))
 		return false;
 	visit_root(r, block);
 	return true;
+}
+
+/* Objects first: a stack that has the address of a dict's table is at work on it and does not own
+ * it. What still nothing leads to then is C code's. */
+static int reach_data(struct reach *r)
+{
+	struct heap_graph *graph = r->graph;
+	int err = 0;
+
+	r->tier = ROOT_C;
+	for (int buffers = 0; buffers <= 1 && !err; buffers++) {
+		r->takes_buffers = buffers;
+		err = heap_roots_data(&graph->roots, &graph->view, take_data, r);
+		if (!err)
+			reach_tier(r, ROOT_C);
+	}
+	return err;
 }
 
 static bool is_lone(const struct reach *r, uint32_t block)
@@ -172,10 +191,9 @@ static int reach_all(struct reach *r)
 	reach_tier(r, ROOT_MODULE);
 	reach_tier(r, ROOT_FRAME);
 	reach_temporaries(r);
-	err = heap_roots_data(&graph->roots, &graph->view, take_data, r);
+	err = reach_data(r);
 	if (err)
 		return err;
-	reach_tier(r, ROOT_C);
 	err = reach_rest(r);
 	qsort(graph->roots.list, graph->roots.count, sizeof(*graph->roots.list), by_block);
 	return err;

@@ -30,8 +30,9 @@
 #include "base/clock.h"
 #include "os/proc.h"
 
-#define STOP_MS	   500 /* a thread in the midst of a fork or a read from a bad disk */
-#define ROUNDS_MAX 100 /* of looking for threads that were begun meanwhile */
+#define STOP_MS	   500	/* a thread in the midst of a fork or a read from a bad disk */
+#define STARVED_MS 5000 /* one that would stop, and gets no CPU */
+#define ROUNDS_MAX 100	/* of looking for threads that were begun meanwhile */
 
 /* --- the list of threads --- */
 
@@ -127,7 +128,30 @@ static void note_stop(struct capture_thread *thread, int status)
 		thread->tid = 0;
 }
 
-static int await_stop(struct capture *c, struct capture_thread *thread, uint64_t until_ns)
+/* Does it wait for a CPU, as threads do on a busy machine? */
+static bool is_runnable(struct capture *c, pid_t tid)
+{
+	char name[64], text[512];
+	const char *end;
+	ssize_t n;
+
+	snprintf(name, sizeof(name), "task/%d/stat", (int)tid);
+	n = proc_file_read(c->pid, name, text, sizeof(text) - 1);
+	if (n <= 0)
+		return false;
+	text[n] = '\0';
+	end = strrchr(text, ')');
+	return end && !strncmp(end, ") R", 3);
+}
+
+static bool is_late(struct capture *c, pid_t tid, uint64_t since_ns)
+{
+	uint64_t ms = (clock_ns(CLOCK_MONOTONIC) - since_ns) / 1000000;
+
+	return ms > STARVED_MS || (ms > STOP_MS && !is_runnable(c, tid));
+}
+
+static int await_stop(struct capture *c, struct capture_thread *thread, uint64_t since_ns)
 {
 	struct timespec nap = {.tv_nsec = 20000};
 	int status;
@@ -139,7 +163,7 @@ static int await_stop(struct capture *c, struct capture_thread *thread, uint64_t
 			note_stop(thread, status);
 		} else if (got < 0) {
 			thread->tid = 0;
-		} else if (clock_ns(CLOCK_MONOTONIC) > until_ns) {
+		} else if (is_late(c, thread->tid, since_ns)) {
 			return -ETIME;
 		} else {
 			nanosleep(&nap, NULL);
@@ -151,7 +175,7 @@ static int await_stop(struct capture *c, struct capture_thread *thread, uint64_t
 
 int capture_pause(struct capture *c)
 {
-	uint64_t until_ns = clock_ns(CLOCK_MONOTONIC) + STOP_MS * 1000000ull;
+	uint64_t since_ns = clock_ns(CLOCK_MONOTONIC);
 	size_t before = 0;
 	int err = 0;
 
@@ -165,7 +189,7 @@ int capture_pause(struct capture *c)
 		if (!err && c->thread_count == before)
 			break;
 		for (size_t i = before; i < c->thread_count && !err; i++)
-			err = await_stop(c, &c->threads[i], until_ns);
+			err = await_stop(c, &c->threads[i], since_ns);
 		before = c->thread_count;
 	}
 	free(c->seen_threads);

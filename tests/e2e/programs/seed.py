@@ -26,5 +26,5 @@ if FREE_THREADED:
     end({"list": {"grown_min": lists + INTEGERS // 5 * 8 // 10},
          "del": {"freed_min": lists * 8 // 10}})
 else:
-    end({"list": {"grown_min": INTEGERS * 8 // 10, "grown_max": INTEGERS * 2},
-         "del": {"freed_min": INTEGERS * 8 // 10, "freed_max": INTEGERS * 2}})
+    end({"list": {"grown_min": INTEGERS * 7 // 10, "grown_max": INTEGERS * 2},
+         "del": {"freed_min": INTEGERS * 6 // 10, "freed_max": INTEGERS * 2}})
