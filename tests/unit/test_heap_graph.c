@@ -353,6 +353,35 @@ static void test_frame_tier(void **state)
 	synthetic_end(&h);
 }
 
+/* What a function that runs has on its value stack is its own, though memory of C code leads there,
+ * too. */
+static void test_running_frame(void **state)
+{
+	struct synthetic_heap h;
+	uint64_t item, code, frame, cframe, list;
+
+	(void)state;
+	synthetic_begin(&h, 11, SPACE);
+	item = synthetic_str(&h, "an item");
+	list = synthetic_list(&h, &item, 1, 1);
+	code = synthetic_plain(&h, h.types.code);
+	synthetic_set32(&h, code + h.layout.code_nlocalsplus, 0);
+	synthetic_set32(&h, code + h.layout.code_stacksize, 1);
+	synthetic_set(&h, synthetic_static(&h, 8), item);
+	frame = synthetic_static(&h, 512);
+	cframe = synthetic_static(&h, 64);
+	synthetic_set(&h, frame + h.py.frame_code, code);
+	synthetic_set(&h, frame + h.layout.frame_localsplus, list);
+	synthetic_set32(&h, frame + h.layout.frame_stack_top, (uint32_t)-1);
+	synthetic_set(&h, cframe + h.py.cframe_frame, frame);
+	synthetic_set(&h, h.thread + h.py.tstate_frame, cframe);
+	assert_int_equal(synthetic_build(&h), 0);
+	assert_int_equal(tier(&h, list), ROOT_STACK);
+	assert_int_equal(retained(&h, list),
+			 size_of(&h, list) + size_of(&h, list_items(&h, list)) + size_of(&h, item));
+	synthetic_end(&h);
+}
+
 /* A class that only an instance leads to is not unreached. */
 static void test_class_of_an_instance(void **state)
 {
@@ -622,6 +651,7 @@ int main(void)
 		cmocka_unit_test(test_stale_words),
 		cmocka_unit_test(test_buffer_of_an_object),
 		cmocka_unit_test(test_frame_tier),
+		cmocka_unit_test(test_running_frame),
 		cmocka_unit_test(test_class_of_an_instance),
 		cmocka_unit_test(test_garbage),
 		cmocka_unit_test(test_hostile_sizes),

@@ -192,7 +192,7 @@ static bool growth_of(const void *arg, uint32_t block, int64_t *growth)
 static const struct past_path *find_path(const struct holders_past *past,
 					 const struct holder *holder)
 {
-	bool is_telling = !holder->object || holder->tier < ROOT_C;
+	bool is_telling = !holder->object || holder->tier <= ROOT_FRAME;
 
 	for (size_t i = 0; i < past->path_count && is_telling; i++) {
 		if (!strcmp(past->paths[i].path, holder->path) &&

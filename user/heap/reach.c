@@ -170,19 +170,6 @@ static int by_block(const void *a, const void *b)
 	return x->where < y->where ? -1 : x->where > y->where;
 }
 
-/* Before C data: a variable of the interpreter may still have what it had before, such as a place
- * on a free list, and its name tells less. */
-static void reach_temporaries(struct reach *r)
-{
-	const struct heap_roots *roots = &r->graph->roots;
-
-	r->tier = ROOT_C;
-	for (size_t i = 0; i < roots->count; i++) {
-		if (roots->list[i].tier == ROOT_C)
-			visit_root(r, roots->list[i].block);
-	}
-}
-
 static int reach_all(struct reach *r)
 {
 	struct heap_graph *graph = r->graph;
@@ -190,7 +177,9 @@ static int reach_all(struct reach *r)
 
 	reach_tier(r, ROOT_MODULE);
 	reach_tier(r, ROOT_FRAME);
-	reach_temporaries(r);
+	/* Before C data: a variable of the interpreter may still have what it had before, such as a
+	 * place on a free list, and freed memory what was moved away; their names tell less. */
+	reach_tier(r, ROOT_STACK);
 	err = reach_data(r);
 	if (err)
 		return err;

@@ -127,7 +127,7 @@ static int add_temporaries(struct walk *w, uint64_t frame, uint32_t variables)
 
 	if (depth < 0) {
 		depth = object_int(w->view, w->code + heap->code_stacksize);
-		tier = ROOT_C;
+		tier = ROOT_STACK;
 	}
 	return add_slots(w, ROOT_TEMPORARY, tier, stack, count_within(depth));
 }
