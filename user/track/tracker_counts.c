@@ -341,6 +341,7 @@ struct counts tracker_counts(struct tracker *tracker)
 		.facts = get_facts,
 		.each_note = each_note,
 		.each_touched = tracker_each_touched,
+		.each_first = tracker_each_first,
 	};
 
 	return (struct counts){&ops, tracker};
