@@ -178,7 +178,7 @@ static void test_other_type(void **state)
 	assert_int_equal(judge(&g), PY_FIRST_THERE);
 }
 
-static void test_free(void **state)
+static void test_block_is_free(void **state)
 {
 	struct given g;
 
@@ -248,7 +248,7 @@ int main(void)
 		cmocka_unit_test(test_other_text),
 		cmocka_unit_test(test_other_number_or_bytes),
 		cmocka_unit_test(test_other_type),
-		cmocka_unit_test(test_free),
+		cmocka_unit_test(test_block_is_free),
 		cmocka_unit_test(test_other_size),
 		cmocka_unit_test(test_unknown),
 	};

@@ -344,16 +344,20 @@ static int print_touched(const struct heap_page *page)
 static void print_untouched(const struct heap_page *page)
 {
 	const struct heap_look *look = page->look;
-	char before[40], unknown[40];
+	char before[40], unknown[40], text[160];
+	unsigned column;
 
 	if (!look->touched_known)
 		return;
 	parts_size(before, sizeof(before), (int64_t)look->touched_before_bytes, false);
 	parts_size(unknown, sizeof(unknown), (int64_t)look->touched_unknown_bytes, false);
-	fprintf(page->out,
-		"%sThe rest of RSS: %s was there before, %s was touched by no line that "
-		"is known\n",
-		look->touched_count ? "" : "\n", before, unknown);
+	snprintf(text, sizeof(text), "%s was there before, %s was touched by no line that is known",
+		 before, unknown);
+	if (!look->touched_count)
+		fputc('\n', page->out);
+	column = (unsigned)fprintf(page->out, "The rest of RSS:");
+	text_wrap(page->out, text, column, page->options->width, 2);
+	fputc('\n', page->out);
 }
 
 /* --- a process, a report --- */
