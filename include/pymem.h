@@ -123,6 +123,19 @@ struct pymem_touched_leaf {
 	__u32 ids[PYMEM_TOUCHED_PAGES];
 };
 
+/* What a stack put first into a place that it touched: the beginning of 16 KiB, so of a pool of
+ * Python's allocator, as it was when the same stack touched its next page. Of some places, chosen
+ * by their address; one takes the place of another in the table. */
+#define PYMEM_FIRSTS	  1024 /* a power of two */
+#define PYMEM_FIRST_SHIFT 14
+#define PYMEM_FIRST_BYTES 128
+
+struct pymem_first {
+	__u64 address;
+	__u32 dir, id; /* of the directory, of the stack; id 0: nothing */
+	__u8 bytes[PYMEM_FIRST_BYTES];
+};
+
 /* Where a task faults just now. `mark` is made of the address, the task and the number of its
  * fault: so it tells what another task has overwritten. */
 struct pymem_touch {
@@ -436,7 +449,7 @@ struct pymem_thread {
 	__u16 touched_at;   /* page of it */
 	__u16 pad;
 	__u32 touched_was; /* the id that it had before */
-	__u32 pad2;
+	__u32 touched_by;  /* the id that it has now; 0: the page is not known */
 	struct pymem_recent recent[PYMEM_RECENT]; /* by `raw`: a set is two neighbours */
 };
 

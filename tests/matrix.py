@@ -71,6 +71,9 @@ TESTS = {
         "test_bounded_cache_does_not_grow", "test_cycles", "test_malloc_without_free", "test_fragments"), "heap"),
     "e2e/test_heap_truth.py": dict.fromkeys((
         "test_pools", "test_types", "test_balance", "test_trim", "test_spoilt", "test_survey"), "heap"),
+    "e2e/test_reused.py": {
+        "test_join": "heap", "test_join_of_what_is_kept": "heap", "test_report_names_heap": "lines",
+        "test_report_is_silent": "lines"},
     "e2e/test_touched.py": {"test_pages": "cow", "test_exec": "exec"},
     "e2e/test_launch.py": {"test_short_children_under_lines": "lines"},
     "e2e/test_right_values.py": {

@@ -164,6 +164,43 @@ static __noinline int touched_many(struct pymem_touched_leaf *leaf, __u32 at, __
 	return 0;
 }
 
+#define FIRST_HASH 0x9e3779b1U /* odd: of xxHash */
+
+/* Of one place of eight that a pool may begin at, notes what is there, at `address` of the
+ * directory `dir`. The stack `id` has touched it and goes on: so that is its own. */
+static __noinline int touched_first(__u64 address, __u32 dir, __u32 id)
+{
+	__u32 hash = (__u32)(address >> PYMEM_FIRST_SHIFT) * FIRST_HASH, slot;
+	struct scratch *s = scratch_get();
+	struct pymem_first *first;
+
+	if (address & ((1 << PYMEM_FIRST_SHIFT) - 1) || hash >> 29 || !s || s->busy)
+		return 0;
+	slot = (hash >> 19) & (PYMEM_FIRSTS - 1);
+	first = bpf_map_lookup_elem(&touched_firsts, &slot);
+	if (!first)
+		return 0;
+	first->id = 0;
+	first->address = address;
+	first->dir = dir;
+	/* If it has gone meanwhile, the read's own fault is no event. */
+	s->busy = 1;
+	if (!bpf_probe_read_user(first->bytes, sizeof(first->bytes), (void *)address))
+		first->id = id;
+	s->busy = 0;
+	return 0;
+}
+
+/* The page that th has touched last: its address, if it was by the stack `id` of the image that
+ * writes to `dir`; else 1, which no place begins at. */
+static __always_inline __u64 touched_last(const struct pymem_thread *th, __u32 dir, __u32 id)
+{
+	if (th->touched_by != id || th->touched_key >> 32 != dir)
+		return 1;
+	return (__u64)(__u32)th->touched_key << PYMEM_TOUCHED_SHIFT | (__u64)th->touched_at
+									      << PAGE_SHIFT;
+}
+
 /* The current thread th of p has made these pages resident, by the stack `id`. */
 static __noinline int touched_pages(struct pymem_proc *p, struct pymem_thread *th, __u32 member,
 				    __s64 change, __u32 id)
@@ -179,6 +216,9 @@ static __noinline int touched_pages(struct pymem_proc *p, struct pymem_thread *t
 		__sync_fetch_and_add(&p->touched_unplaced, change);
 		return 0;
 	}
+	if (id < PYMEM_TOUCHED_NEW)
+		touched_first(touched_last(th, p->touched_dirs[0], id), p->touched_dirs[0], id);
+	th->touched_by = 0;
 	leaf = touched_leaf(p, th, address);
 	if (!leaf) {
 		__sync_fetch_and_add(&p->touched_refused, change);
@@ -189,6 +229,7 @@ static __noinline int touched_pages(struct pymem_proc *p, struct pymem_thread *t
 		touched_many(leaf, at, member, change, id);
 	th->touched_at = at;
 	th->touched_was = leaf->ids[at];
+	th->touched_by = id;
 	leaf->ids[at] = id;
 	return 0;
 }
@@ -288,6 +329,7 @@ SEPARATE __s64 touched_range(__u64 mm, __u64 from, __u64 to, __u64 bytes, __u64 
 	/* They were counted as their places were not known yet. */
 	if (!from)
 		__sync_fetch_and_add(&range.p->touched_unplaced, -pages);
+	range.th->touched_by = 0;
 	LOOP(pages, touched_range_step, &range);
 	return 0;
 }

@@ -211,6 +211,14 @@ SHARED struct {
 	__type(value, struct pymem_touched_leaf);
 } touched_leaves SEC(".maps");
 
+/* What stacks put first into what they touched: by a hash of the address. */
+SHARED struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, PYMEM_FIRSTS);
+	__type(key, __u32);
+	__type(value, struct pymem_first);
+} touched_firsts SEC(".maps");
+
 /* Leaves that user space has given back, zeroed. */
 SHARED struct {
 	__uint(type, BPF_MAP_TYPE_STACK);

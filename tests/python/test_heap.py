@@ -79,6 +79,8 @@ def test_report():
     assert [t.type for t in report.types] == ["dict", "str", "tuple"]
     assert report.births[0].line == 19 and report.births[0].stack[1].endswith(":33 report")
     assert report.touched[0].now[0] == {"what": "shop.AUDIT", "bytes": 25 << 20}
+    assert sum(row.resident_bytes for row in report.touched) + report.touched_before_bytes + \
+        report.touched_unknown_bytes == report.rss_bytes
     assert report.notes == ["the lines that insert were sampled"]
     with pytest.raises(KeyError):
         report.holder("shop.NOTHING")
@@ -92,6 +94,8 @@ def test_text():
     assert lines[2].startswith("RSS 494.7 MiB = objects 402.0 MiB + their buffers 51.0 MiB + ")
     assert " Retained     Grown    Entries    Grown  Holder" in lines
     assert "431.0 MiB  +4.4 MiB  1,200,000  +21,400  shop.AUDIT  list" in lines
+    assert "Resident  First touched by: what is there now" in lines
+    assert "26.0 MiB  shop.py:33 report: 25.0 MiB shop.AUDIT, 1.0 MiB free in pools" in lines
     assert lines[-1] == "Note: the lines that insert were sampled"
     one = str(heaps.HeapReport(ONE_LOOK))
     assert "Grown" not in one and "\n540.0 MiB  1,214,003  app.cache.SESSIONS  dict\n" in one

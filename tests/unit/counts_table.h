@@ -54,6 +54,9 @@ struct counts_table {
 	size_t image_count, stack_count, line_count;
 	struct table_touched touched[4];
 	size_t touched_count; /* 0: it is not noted who touches pages */
+	/* By row of `stacks`: places that are looked at, and of these where what was first is gone.
+	 */
+	unsigned firsts[TABLE_ROWS], firsts_gone[TABLE_ROWS];
 	struct counts_facts facts;
 	uint64_t gaps[COUNTS_GAP_COUNT];
 	const char *notes[3]; /* by enum counts_note; NULL: none */
@@ -297,6 +300,36 @@ static inline int table_each_touched(void *self, const struct counts_touched_rea
 	return err;
 }
 
+struct table_first {
+	counts_first_fn *fn;
+	void *arg;
+	bool gone;
+};
+
+static inline int table_hand_first(const struct counts_stack *stack, void *arg)
+{
+	const struct table_first *f = arg;
+
+	return f->fn(stack, f->gone, f->arg);
+}
+
+static inline int table_each_first(void *self, uint32_t image, counts_first_fn *fn, void *arg)
+{
+	struct counts_table *table = self;
+	struct table_first f = {.fn = fn, .arg = arg};
+	int err = 0;
+
+	for (size_t i = 0; i < table->stack_count && !err; i++) {
+		if (table->stacks[i].key.proc != image)
+			continue;
+		for (unsigned k = 0; k < table->firsts[i] && !err; k++) {
+			f.gone = k < table->firsts_gone[i];
+			err = table_hand_stack(&table->stacks[i], table_hand_first, &f);
+		}
+	}
+	return err;
+}
+
 static inline struct counts table_counts(struct counts_table *table)
 {
 	static const struct counts_ops ops = {
@@ -306,6 +339,7 @@ static inline struct counts table_counts(struct counts_table *table)
 		.facts = table_facts,
 		.each_note = table_each_note,
 		.each_touched = table_each_touched,
+		.each_first = table_each_first,
 	};
 
 	return (struct counts){&ops, table};

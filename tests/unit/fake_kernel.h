@@ -62,6 +62,8 @@ struct session {
 		uint64_t key; /* pymem_touched_key(); 0: free */
 		struct pymem_touched_leaf leaf;
 	} leaves[16];
+	struct pymem_first firsts[8];
+	size_t first_count;
 	struct pagemap_run resident[16]; /* of any process */
 	size_t resident_count;
 	int resident_error; /* -errno */

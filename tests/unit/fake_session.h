@@ -321,6 +321,16 @@ const volatile struct pymem_touched_leaf *session_touched_leaf(const struct sess
 	return NULL;
 }
 
+int session_each_first(struct session *session, int (*fn)(const struct pymem_first *, void *),
+		       void *arg)
+{
+	int err = 0;
+
+	for (size_t i = 0; i < session->first_count && !err; i++)
+		err = fn(&session->firsts[i], arg);
+	return err;
+}
+
 int session_forget_touched(struct session *session, bool (*is_gone)(uint32_t dir, void *arg),
 			   void *arg)
 {

@@ -179,8 +179,12 @@ static inline struct heap_look *look_growing(void)
 	look_birth(look, "shop.AUDIT", "/srv/app/shop.py", 41, "replay", 100, 0.005);
 	touched = look_touched(look, "/srv/app/shop.py", 33, "report", 26 * MIB);
 	look_now(touched, "shop.AUDIT", 25 * MIB);
-	look_now(touched, "free", 900 * KIB);
-	look_touched(look, "/srv/app/shop.py", 18, "__call__", 40 * KIB);
+	look_now(touched, "free in pools", 1 * MIB);
+	look_now(look_touched(look, "/srv/app/shop.py", 18, "__call__", 40 * KIB), "free in malloc",
+		 40 * KIB);
+	look->touched_known = true;
+	look->touched_unknown_bytes = 12 * KIB;
+	look->touched_before_bytes = look->rss_bytes - 26 * MIB - 52 * KIB;
 	look->gc_known = look->gc_enabled = true;
 	look->generation_count = 3;
 	look->generations[0] = (struct heap_generation){12, 700, 310, 2000, 0};

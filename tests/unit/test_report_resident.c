@@ -231,6 +231,49 @@ static void test_asks_for_heap(void **state)
 	assert_false(has_note(model, "pymem-bpf heap"));
 }
 
+/* A line whose pages are resident, of which `looked` places tell whether what it put there first is
+ * gone. */
+static struct model *report_of_firsts(struct given *g, unsigned looked, unsigned gone, bool final)
+{
+	struct table_touched *touched = &g->table.touched[0];
+
+	if (!g->table.touched_count) {
+		touched = give_image(g, 1);
+		table_add_stack(&g->table, 1, 10, 1, (8 << 20) / g->page);
+		table_add_stack(&g->table, 1, 20, 1, 1);
+		touched->pages[0] = (uint64_t)((8 << 20) / g->page);
+	}
+	g->table.firsts[0] = looked;
+	g->table.firsts_gone[0] = gone;
+	return report_build(g->report, final);
+}
+
+/* Its pages are there, but what it put there is not. */
+static void test_others_live_there(void **state)
+{
+	struct given *g = *state;
+	struct model *model;
+
+	model = report_of_firsts(g, 40, 31, true);
+	assert_true(has_note(model, ":10 touched 8 MiB that are resident"));
+	assert_true(has_note(model, "of 40 places looked at there, 31 no longer hold"));
+	assert_true(has_note(model, "pymem-bpf heap -p 1001 -d 30"));
+}
+
+static void test_says_nothing_of_few_or_kept(void **state)
+{
+	struct given *g = *state;
+
+	assert_false(has_note(report_of_firsts(g, 40, 19, true), "pymem-bpf heap"));
+	assert_false(has_note(report_of_firsts(g, 15, 15, true), "pymem-bpf heap"));
+	assert_false(has_note(report_of_firsts(g, 0, 0, true), "pymem-bpf heap"));
+	/* A live report does not look: it is made once a second. */
+	assert_false(has_note(report_of_firsts(g, 40, 40, false), "pymem-bpf heap"));
+	/* Those of another line tell nothing of this one. */
+	g->table.firsts[1] = g->table.firsts_gone[1] = 40;
+	assert_false(has_note(report_of_firsts(g, 0, 0, true), "pymem-bpf heap"));
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -242,6 +285,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_not_noted, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_notes, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_asks_for_heap, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_others_live_there, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_says_nothing_of_few_or_kept, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

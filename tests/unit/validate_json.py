@@ -43,6 +43,12 @@ def check_balances(path, report):
         assert process["rss_bytes"] % 1024 == 0, where
         if process["balance_first"]:
             assert sum(process["balance_first"].values()) == process["rss_first_bytes"], where
+        for row in process["touched"]:
+            assert sum(part["bytes"] for part in row["now"]) == row["resident_bytes"], where
+        if process["touched_before_bytes"] is not None:
+            touched = sum(row["resident_bytes"] for row in process["touched"])
+            rest = process["touched_before_bytes"] + process["touched_unknown_bytes"]
+            assert touched + rest == process["rss_bytes"], where
 
 
 def check_sums(path, report):

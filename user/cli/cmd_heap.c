@@ -2,16 +2,15 @@
 /* Problem: who keeps the memory? Looks at the heaps of running processes, once, or twice and at
  * what came in between, and prints what they are made of and who holds it.
  *
- * Needs no BPF: whoever may read a process's memory may look at its heap. Nothing runs in the
- * process, and it is stopped only if that is asked for. A signal ends the command at once, without
- * a report.
+ * Needs no BPF but for lines: whoever may read a process's memory may look at its heap. Nothing
+ * runs in the process, and it is stopped only if that is asked for. A signal ends the command at
+ * once, without a report.
  */
 #include <errno.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <sys/utsname.h>
 #include <time.h>
 #include <unistd.h>
@@ -20,27 +19,20 @@
 #include "base/text.h"
 #include "cli/command.h"
 #include "cli/heap_options.h"
+#include "cli/heap_subject.h"
 #include "heap/births.h"
 #include "heap/look.h"
 #include "heap/snapshot.h"
+#include "heap/touches.h"
 #include "os/confine.h"
 #include "os/output.h"
-#include "os/proc.h"
 #include "os/signals.h"
 #include "os/terminal.h"
 #include "python/examiner.h"
-#include "python/py_heap_layouts.h"
 #include "render/heap_render.h"
 
-#define HOLDERS_NAMED 200
-
-/* One process that was asked for. */
-struct subject {
-	struct heap_target target;
-	struct proc_info info;
-	struct heap_past *past; /* of the first of two looks */
-	bool given_up;		/* it is among the report's skips */
-};
+#define HOLDERS_NAMED	200
+#define TOUCHES_POLL_NS 100000000
 
 struct heap_run {
 	const struct heap_command_options *options;
@@ -48,7 +40,8 @@ struct heap_run {
 	struct subject *subjects;
 	struct heap_report report;
 	struct output output;
-	int status; /* not 0: it can't go on */
+	struct heap_touches *touches; /* NULL: not asked for, or not possible */
+	int status;		      /* not 0: it can't go on */
 };
 
 /* --- what is said --- */
@@ -74,143 +67,39 @@ static void give_up(struct heap_run *run, struct subject *subject, const char *w
 	}
 }
 
-/* Yama's setting, which may keep a user from reading his own processes; -1: there is none. */
-static int ptrace_scope(void)
-{
-	FILE *file = fopen("/proc/sys/kernel/yama/ptrace_scope", "re");
-	int scope = -1;
-
-	if (file && fscanf(file, "%d", &scope) != 1)
-		scope = -1;
-	if (file)
-		fclose(file);
-	return scope;
-}
-
-static bool is_ours(pid_t pid)
-{
-	char path[32];
-	struct stat st;
-
-	snprintf(path, sizeof(path), "/proc/%d", (int)pid);
-	return !stat(path, &st) && st.st_uid == geteuid();
-}
-
-static void explain_forbidden(pid_t pid, char *why, size_t size)
-{
-	int scope = ptrace_scope();
-
-	if (geteuid() == 0)
-		snprintf(why, size,
-			 "its memory may not be read: the kernel refuses it (is "
-			 "CAP_SYS_PTRACE missing, or is this a sandbox?)");
-	else if (is_ours(pid) && scope > 0)
-		snprintf(why, size,
-			 "its memory may not be read: kernel.yama.ptrace_scope is %d, which leaves "
-			 "that "
-			 "to root; run sudo pymem-bpf heap, or set it to 0",
-			 scope);
-	else
-		snprintf(why, size,
-			 "its memory may not be read: it is another user's, or has other rights; "
-			 "run "
-			 "sudo pymem-bpf heap");
-}
-
-/* --- which process is it --- */
-
-static int explain_identify(struct subject *subject, int err, char *why, size_t size)
-{
-	const struct py_process *python = &subject->target.python;
-	char text[128];
-
-	if (err == -ENOTSUP || python->implausible)
-		py_process_explain(python, why, size);
-	else if (err == -ENOENT)
-		snprintf(why, size, "is not Python: no interpreter is mapped in it");
-	else if (err == -ESRCH)
-		snprintf(why, size, "has ended");
-	else if (err == -EPERM || err == -EACCES)
-		explain_forbidden(subject->target.pid, why, size);
-	else if (examiner_explain(err, text, sizeof(text)))
-		snprintf(why, size, "can't be examined: %s", text);
-	else
-		snprintf(why, size, "can't be examined: %s", strerror(-err));
-	return err;
-}
-
-/* 0, or -errno and the reason. */
-static int identify(struct subject *subject, char *why, size_t size)
-{
-	struct heap_target *target = &subject->target;
-	struct source_root root;
-	int err = proc_stat_read(target->pid, &subject->info);
-
-	if (err) {
-		snprintf(why, size, "no such process");
-		return -ESRCH;
-	}
-	if (subject->info.state == 'Z' || subject->info.kernel_thread) {
-		snprintf(why, size, "%s",
-			 subject->info.state == 'Z' ? "is a zombie: it has ended already"
-						    : "is a kernel thread");
-		return -ENOENT;
-	}
-	err = examiner_identify(target->pid, &target->python);
-	if (err || target->python.implausible)
-		return explain_identify(subject, err ? err : -EINVAL, why, size);
-	err = py_heap_layout_find(&target->python, &target->layout);
-	if (err) {
-		py_heap_layout_explain(&target->python, why, size);
-		return err;
-	}
-	err = examiner_describe(target->pid, &subject->info, &root);
-	source_root_close(&root);
-	return err ? explain_identify(subject, err, why, size) : 0;
-}
-
 /* --- looks --- */
 
 static void explain_look(const struct subject *subject, int err, char *why, size_t size)
 {
 	if (err == -EPERM || err == -EACCES)
-		explain_forbidden(subject->target.pid, why, size);
+		heap_subject_forbidden(subject->target.pid, why, size);
 }
 
-/* The PID may be another process's by now. */
-static bool is_same(const struct subject *subject)
+/* Which lines touch its pages is noted from now on. What keeps it from that is said at the end. */
+static void watch_touches(struct heap_run *run, struct subject *subject)
 {
-	return proc_start_ticks(subject->target.pid) == subject->info.start_ticks;
+	char why[320] = "";
+
+	if (!run->touches)
+		return;
+	if (heap_touches_watch(run->touches, subject->target.pid, why, sizeof(why)))
+		subject->untouched = strdup(why);
+	else
+		subject->target.touches = run->touches;
 }
 
 static void look_first(struct heap_run *run, struct subject *subject)
 {
 	char why[320] = "";
-	int err = heap_look_first(&subject->target, &run->look, &subject->past, why, sizeof(why));
+	int err;
 
-	if (!err && is_same(subject))
+	watch_touches(run, subject);
+	err = heap_look_first(&subject->target, &run->look, &subject->past, why, sizeof(why));
+	if (!err && heap_subject_is_same(subject))
 		return;
 	if (err)
 		explain_look(subject, err, why, sizeof(why));
 	give_up(run, subject, err ? why : "has ended");
-}
-
-/* The look gets what is known of the process beside its heap. */
-static int describe(const struct subject *subject, struct heap_look *look)
-{
-	int err = 0;
-
-	look->comm = strdup(subject->info.comm);
-	if (!look->comm)
-		return -ENOMEM;
-	look->cmdline = calloc((size_t)subject->info.argc + 1, sizeof(*look->cmdline));
-	for (int i = 0; look->cmdline && i < subject->info.argc && !err; i++) {
-		look->cmdline[i] = strdup(subject->info.argv[i]);
-		err = look->cmdline[i] ? 0 : -ENOMEM;
-	}
-	if (!look->cmdline || err)
-		return -ENOMEM;
-	return 0;
 }
 
 static void look_last(struct heap_run *run, struct subject *subject)
@@ -219,13 +108,13 @@ static void look_last(struct heap_run *run, struct subject *subject)
 	char why[320] = "";
 	int err;
 
-	if (!is_same(subject)) {
+	if (!heap_subject_is_same(subject)) {
 		give_up(run, subject, "has ended");
 		return;
 	}
 	err = heap_look_make(&subject->target, &run->look, subject->past, &look, why, sizeof(why));
 	if (!err) {
-		err = describe(subject, look);
+		err = heap_subject_describe(subject, look);
 		if (!err)
 			err = heap_report_add(&run->report, look);
 		if (!err)
@@ -257,22 +146,51 @@ static void identify_all(struct heap_run *run)
 
 	for (size_t i = 0; i < run->options->pid_count && !run->status; i++) {
 		run->subjects[i].target.pid = run->options->pids[i];
-		if (identify(&run->subjects[i], why, sizeof(why)))
+		if (heap_subject_identify(&run->subjects[i], why, sizeof(why)))
 			give_up(run, &run->subjects[i], why);
 	}
 }
 
-/* Until the time is over, or (`input`) standard input has something, or has ended. */
-static void wait_for(double seconds, bool input)
+/* Names of lines come as messages; what is not read in time gets lost. */
+static void poll_touches(struct heap_run *run)
 {
-	uint64_t end = clock_ns(CLOCK_MONOTONIC) + (uint64_t)(seconds * 1e9), now;
-	struct pollfd p = {.fd = input ? STDIN_FILENO : -1, .events = POLLIN};
-	struct timespec left;
+	int err = run->touches ? heap_touches_poll(run->touches) : 0;
+
+	if (!err)
+		return;
+	for (size_t i = 0; i < run->options->pid_count; i++) {
+		struct subject *subject = &run->subjects[i];
+
+		if (subject->target.touches)
+			subject->untouched = strdup(strerror(-err));
+		subject->target.touches = NULL;
+	}
+	heap_touches_close(run->touches);
+	run->touches = NULL;
+}
+
+/* Until the time is over, or (--until-input) standard input has something, or has ended. */
+static void wait_for_last(struct heap_run *run)
+{
+	uint64_t end = clock_ns(CLOCK_MONOTONIC) + (uint64_t)(run->options->seconds * 1e9), now;
+	struct pollfd polled[2] = {
+		{.fd = run->options->until_input ? STDIN_FILENO : -1, .events = POLLIN},
+		{.fd = run->touches ? heap_touches_fd(run->touches) : -1, .events = POLLIN},
+	};
+	uint64_t left;
 
 	while ((now = clock_ns(CLOCK_MONOTONIC)) < end) {
-		left = (struct timespec){.tv_sec = (time_t)((end - now) / 1000000000),
-					 .tv_nsec = (long)((end - now) % 1000000000)};
-		if (ppoll(&p, 1, &left, NULL) > 0)
+		poll_touches(run);
+		if (!run->touches)
+			polled[1].fd = -1;
+		left = end - now;
+		if (run->touches && left > TOUCHES_POLL_NS)
+			left = TOUCHES_POLL_NS;
+		if (ppoll(polled, 2,
+			  &(struct timespec){(time_t)(left / 1000000000),
+					     (long)(left % 1000000000)},
+			  NULL) > 0 &&
+		    polled[0].revents)
 			return;
 	}
 }
@@ -293,7 +211,8 @@ static bool look_before(struct heap_run *run)
 			"looked at %zu process%s; the second look follows in %g s; Ctrl-C gives "
 			"up\n",
 			left, left == 1 ? "" : "es", seconds);
-	wait_for(seconds, run->options->until_input);
+	wait_for_last(run);
+	run->look.touched = true;
 	return true;
 }
 
@@ -354,6 +273,23 @@ static int prepare_births(struct heap_run *run)
 	return 0;
 }
 
+/* Nobody but root can have it: without, the report says so. */
+static void open_touches(struct heap_run *run)
+{
+	const struct heap_command_options *o = run->options;
+	char why[512] = "";
+	int err;
+
+	if (!o->seconds || o->touched == TOUCHED_OFF)
+		return;
+	err = heap_touches_open(&run->touches, o->verbosity > 1, why, sizeof(why));
+	for (size_t i = 0; i < o->pid_count && err; i++)
+		run->subjects[i].untouched =
+			strdup(err == -EPERM || err == -EACCES
+				       ? "it needs the rights to use BPF and to trace: root"
+				       : why);
+}
+
 static int begin(struct heap_run *run)
 {
 	const struct heap_command_options *o = run->options;
@@ -392,6 +328,9 @@ static int begin(struct heap_run *run)
 	if (o->output)
 		needs |= CONFINE_REPORT;
 	err = o->seconds && o->births != BIRTHS_OFF ? prepare_births(run) : 0;
+	/* After all that is forked. */
+	if (!err)
+		open_touches(run);
 	return err ? err : confine_or_say(needs, "heap", o->verbosity);
 }
 
@@ -422,7 +361,9 @@ static int run(void *options)
 		proc_info_fini(&run.subjects[i].info);
 		heap_past_free(run.subjects[i].past);
 		heap_births_free(run.subjects[i].target.births);
+		free(run.subjects[i].untouched);
 	}
+	heap_touches_close(run.touches);
 	free(run.subjects);
 	heap_report_fini(&run.report);
 	output_discard(&run.output);
@@ -435,7 +376,8 @@ const struct command command_heap = {
 	.name = "heap",
 	.synopsis = "heap -p PID",
 	.summary = "who keeps the memory; -d SEC: and what has grown",
-	.usage = "-p PID[,PID…] [-d SEC] [--pause] [--births HOW] [-n N] [--format NAME] [-o FILE]",
+	.usage = "-p PID[,PID…] [-d SEC] [--pause] [--births HOW] [--touched HOW] [-n N] [--format "
+		 "NAME] [-o FILE]",
 	.about = "Prints what the RSS of Python processes is made of, and who holds it. With -d, "
 		 "also what "
 		 "came\nin between two looks and stayed. Works without root for processes whose "

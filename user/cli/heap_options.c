@@ -25,6 +25,12 @@ static const struct option_choice births[] = {
 	{},
 };
 
+static const struct option_choice touched[] = {
+	{"on", TOUCHED_ON},
+	{"off", TOUCHED_OFF},
+	{},
+};
+
 const struct option_row heap_rows[] = {
 	{.name = "pid",
 	 .letter = 'p',
@@ -57,6 +63,12 @@ const struct option_row heap_rows[] = {
 	 AT(births),
 	 .choices = births,
 	 .help = "with -d, how lines are found that fill what grew: {}"},
+	{.name = "touched",
+	 .argument = "HOW",
+	 .type = OPTION_CHOICE,
+	 AT(touched),
+	 .choices = touched,
+	 .help = "with -d, which lines touched what came, and what lives there now: {}"},
 	{.name = "top",
 	 .letter = 'n',
 	 .argument = "N",
@@ -105,8 +117,10 @@ int heap_options_check(const struct command *command, void *options)
 
 	if (!o->pid_count)
 		return options_complain(command, "say whose heap: -p PID; --help tells more");
-	if (!o->seconds && (o->until_input || o->births))
+	if (!o->seconds && (o->until_input || o->births || o->touched))
 		return options_complain(command, "--%s goes with -d",
-					o->until_input ? "until-input" : "births");
+					o->until_input ? "until-input"
+					: o->births    ? "births"
+						       : "touched");
 	return 0;
 }

@@ -12,13 +12,14 @@
 struct command;
 
 enum births_asked { BIRTHS_AUTO, BIRTHS_WATCH, BIRTHS_BURST, BIRTHS_OFF };
+enum touched_asked { TOUCHED_ON, TOUCHED_OFF };
 
 struct heap_command_options {
 	pid_t *pids;
 	size_t pid_count;
 	double seconds; /* 0: one look */
 	bool until_input, pause, quiet;
-	int births;
+	int births, touched;
 	unsigned top;
 	const char *format, *output;
 	mode_t mode;

@@ -26,6 +26,7 @@ void census_fini(struct census *census)
 	heap_blocks_free(census->blocks);
 	heap_types_free(census->types);
 	snapshot_free(census->snapshot);
+	heap_touched_fini(&census->touched);
 }
 
 /* --- errors --- */
@@ -73,6 +74,9 @@ static int take(struct census *census, const struct heap_target *target,
 	census->at = clock_seconds(CLOCK_MONOTONIC);
 	if (err)
 		explain_copy(err, why, size);
+	else if (options->touched && target->touches)
+		census->touched_error =
+			heap_touches_read(target->touches, target->pid, &census->touched);
 	return err;
 }
 

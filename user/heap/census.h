@@ -7,6 +7,7 @@
 #include "heap/gc.h"
 #include "heap/graph.h"
 #include "heap/look.h"
+#include "heap/touches.h"
 #include "heap/type_rows.h"
 
 /* All that is found out in one census. Each member is made of those before it. */
@@ -21,8 +22,10 @@ struct census {
 	struct heap_balance balance;
 	struct heap_type_row *rows; /* in order of name */
 	size_t row_count;
-	uint64_t lost_bytes; /* live, reached by nobody, and no garbage */
-	int births_error;    /* of heap_births_finish() */
+	uint64_t lost_bytes;	     /* live, reached by nobody, and no garbage */
+	int births_error;	     /* of heap_births_finish() */
+	struct heap_touched touched; /* read when the copy was complete */
+	int touched_error;	     /* of heap_touches_read() */
 };
 
 /* Fills *census, which is zeroed. 0, or -errno and in `why` (at most `size` bytes) the reason,

@@ -17,6 +17,7 @@
 #include "heap/census.h"
 #include "heap/holders.h"
 #include "heap/pool_use.h"
+#include "heap/touched_rows.h"
 
 #define WATCHED_WHOLE 0.98
 
@@ -174,23 +175,42 @@ static int add_births(struct heap_look *look, const struct census *census,
 				holders, count, &look->births, &look->birth_count);
 }
 
+static int add_touched(struct heap_look *look, const struct census *census,
+		       const struct holder *holders, size_t count)
+{
+	int err = census->touched_error;
+
+	if (!err)
+		return heap_touched_rows(&census->touched, census->snapshot, census->blocks,
+					 census->graph, holders, count, look);
+	return heap_look_say(&look->notes, "which lines touched what is resident is not known: %s",
+			     err == -ESRCH ? "it could not be watched" : strerror(-err));
+}
+
 static int add_holders(struct heap_look *look, struct census *census, const struct heap_past *past,
-		       const struct heap_target *target, size_t most)
+		       const struct heap_target *target, const struct heap_options *options)
 {
 	struct holder *holders = NULL;
 	size_t count = 0;
-	int err;
+	int err = 0;
 
-	if (!census->graph || (past && !past->holders))
-		return heap_look_say(
+	if (!census->graph || (past && !past->holders)) {
+		err = heap_look_say(
 			&look->skipped,
 			"who holds the memory: there was not enough memory to find out");
+		return err || !options->touched || !target->touches
+			       ? err
+			       : add_touched(look, census, NULL, 0);
+	}
 	if (past)
-		err = heap_holders_compare(census->graph, past->holders, most, &holders, &count);
+		err = heap_holders_compare(census->graph, past->holders, options->holders, &holders,
+					   &count);
 	else
-		err = heap_holders_find(census->graph, most, &holders, &count);
+		err = heap_holders_find(census->graph, options->holders, &holders, &count);
 	if (!err && past)
 		err = add_births(look, census, target, holders, count);
+	if (!err && options->touched && target->touches)
+		err = add_touched(look, census, holders, count);
 	if (err) {
 		heap_holders_free(holders, count);
 		return err;
@@ -305,7 +325,7 @@ static int fill(struct heap_look *look, const struct heap_target *target,
 	if (!err)
 		err = heap_pool_use(census->types, census->blocks, &target->layout, look);
 	if (!err)
-		err = add_holders(look, census, past, target, options->holders);
+		err = add_holders(look, census, past, target, options);
 	if (!err)
 		err = add_types(look, census, past);
 	return err;

@@ -13,6 +13,7 @@
 #include "python/py_process.h"
 
 struct births;
+struct heap_touches;
 
 struct heap_target {
 	pid_t pid;
@@ -20,6 +21,8 @@ struct heap_target {
 	 * none. The caller's. */
 	struct births *births;
 	int births_method; /* enum births_method */
+	/* Watches the process; the second look asks it. NULL: nothing does. The caller's. */
+	struct heap_touches *touches;
 	struct py_process python;
 	struct py_heap_layout layout;
 };
@@ -27,6 +30,7 @@ struct heap_target {
 struct heap_options {
 	bool pause;		   /* stop it while its memory is copied */
 	size_t holders;		   /* how many are named */
+	bool touched;		   /* asks target.touches who touched what */
 	bool (*interrupted)(void); /* asked while a copy is made; may be NULL */
 };
 

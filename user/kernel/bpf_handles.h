@@ -35,6 +35,7 @@
 	MAP(touched_dirs)                                     \
 	MAP(touched_leaves)                                   \
 	MAP(touched_free)                                     \
+	MAP(touched_firsts)                                   \
 	MAP(cpu_offsets)                                      \
 	MAP(lines)                                            \
 	MAP(line_stacks)                                      \

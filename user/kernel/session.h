@@ -205,6 +205,10 @@ const volatile struct pymem_touched_leaf *session_touched_leaf(const struct sess
 							       uint32_t dir, uint64_t address);
 /* True if it is noted which stack touches a page first: asked for, and possible. */
 bool session_sees_touches(const struct session *session);
+/* Calls `fn` with what stacks put first into what they touched (struct pymem_first), in no order,
+ * until it returns something other than 0, which is then returned. -errno: reading failed. */
+int session_each_first(struct session *session, int (*fn)(const struct pymem_first *, void *),
+		       void *arg);
 /* Gives back all leaves of directories that is_gone() names. 0 or -errno. */
 int session_forget_touched(struct session *session, bool (*is_gone)(uint32_t dir, void *arg),
 			   void *arg);

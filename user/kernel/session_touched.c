@@ -51,6 +51,22 @@ const volatile struct pymem_touched_leaf *session_touched_leaf(const struct sess
 	return &session->leaves[leaf];
 }
 
+int session_each_first(struct session *session, int (*fn)(const struct pymem_first *, void *),
+		       void *arg)
+{
+	struct pymem_first first;
+	int err = 0;
+
+	for (uint32_t slot = 0; session->leaves && slot < PYMEM_FIRSTS && !err; slot++) {
+		if (bpf_map_lookup_elem(bpf_map__fd(session->bpf.map.touched_firsts), &slot,
+					&first))
+			return -errno;
+		if (first.id)
+			err = fn(&first, arg);
+	}
+	return err;
+}
+
 struct forgetting {
 	struct session *session;
 	bool (*is_gone)(uint32_t dir, void *arg);

@@ -40,6 +40,7 @@ static void configure(struct session *session, bool loaded)
 		if (loaded)
 			bpf_map__set_max_entries(maps[i], count);
 	}
+	bpf_map__set_autocreate(session->bpf.map.touched_firsts, loaded);
 }
 
 const struct event_source source_touched = {

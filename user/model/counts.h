@@ -175,6 +175,11 @@ struct counts_touched_reader {
 	int (*stack)(uint32_t image, const struct counts_stack *stack, uint64_t pages, void *arg);
 };
 
+/* Called for places of 16 KiB at which a pool of Python's allocator begins, into which a stack put
+ * something first and went on, and which it still has touched last. `gone`: that is not there any
+ * more. Returns 0 or -errno, which ends the reading. */
+typedef int counts_first_fn(const struct counts_stack *stack, bool gone, void *arg);
+
 /* What a source implements. `self` is the source. Functions that return an int return 0 or
  * -errno. */
 struct counts_ops {
@@ -194,6 +199,9 @@ struct counts_ops {
 	/* Passes on who touched first what is resident now, of images that run. Optional (NULL).
 	 * Nothing is passed on if that is not noted. */
 	int (*each_touched)(void *self, const struct counts_touched_reader *reader, void *arg);
+	/* Looks whether what stacks of the image put first into some of the pages that they touched
+	 * is still there. Takes some milliseconds. Optional (NULL). */
+	int (*each_first)(void *self, uint32_t image, counts_first_fn *fn, void *arg);
 };
 
 /* The RSS in pages. `pages` has one counter for each enum pymem_member. */

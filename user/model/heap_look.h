@@ -108,8 +108,13 @@ struct heap_look {
 	size_t holder_count;
 	struct heap_birth_row *births;
 	size_t birth_count;
-	struct heap_touched_row *touched;
+	/* The rows' resident bytes, touched_before_bytes and touched_unknown_bytes add up to
+	 * rss_bytes. */
+	bool touched_known; /* it was noted who touched pages between the two censuses */
+	struct heap_touched_row *touched; /* largest first; a row's parts add up to it */
 	size_t touched_count;
+	uint64_t touched_before_bytes;	/* resident before the first census */
+	uint64_t touched_unknown_bytes; /* by no line that is known */
 	/* Cycles that nobody reaches. */
 	uint64_t garbage_bytes, garbage_objects;
 	int64_t garbage_grown;

@@ -263,6 +263,10 @@ static int put_look(FILE *out, const struct heap_look *look)
 		{"verdict", verdict_value(look)},
 	};
 	struct json_member tail[] = {
+		{"touched_before_bytes",
+		 look->touched_known ? json_count(look->touched_before_bytes) : json_null()},
+		{"touched_unknown_bytes",
+		 look->touched_known ? json_count(look->touched_unknown_bytes) : json_null()},
 		{"skipped", json_strings(look->skipped, count_texts(look->skipped))},
 		{"notes", json_strings(look->notes, count_texts(look->notes))},
 	};

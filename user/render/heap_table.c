@@ -340,6 +340,26 @@ static int print_touched(const struct heap_page *page)
 	return 0;
 }
 
+/* What no line has touched meanwhile: with the lines' it is RSS. */
+static void print_untouched(const struct heap_page *page)
+{
+	const struct heap_look *look = page->look;
+	char before[40], unknown[40], text[160];
+	unsigned column;
+
+	if (!look->touched_known)
+		return;
+	parts_size(before, sizeof(before), (int64_t)look->touched_before_bytes, false);
+	parts_size(unknown, sizeof(unknown), (int64_t)look->touched_unknown_bytes, false);
+	snprintf(text, sizeof(text), "%s was there before, %s was touched by no line that is known",
+		 before, unknown);
+	if (!look->touched_count)
+		fputc('\n', page->out);
+	column = (unsigned)fprintf(page->out, "The rest of RSS:");
+	text_wrap(page->out, text, column, page->options->width, 2);
+	fputc('\n', page->out);
+}
+
 /* --- a process, a report --- */
 
 static void print_sentences(const struct heap_page *page, const char *head, char **sentences)
@@ -368,6 +388,7 @@ static int print_look(FILE *out, const struct heap_look *look, const struct rend
 	err = print_holders(&page) ?: err;
 	err = print_types(&page) ?: err;
 	err = print_touched(&page) ?: err;
+	print_untouched(&page);
 	print_sentences(&page, "Not read", look->skipped);
 	print_sentences(&page, "Note", look->notes);
 	return err;

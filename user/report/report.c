@@ -257,8 +257,9 @@ static int build(struct build *b)
 		balance(b);
 	counts->ops->facts(counts->self, &facts);
 	b->model->end = facts.end;
-	report_add_notes(b, &facts);
-	err = report_tell_done(b, b->final);
+	err = report_add_notes(b, &facts);
+	if (!err)
+		err = report_tell_done(b, b->final);
 	/* In a live report these become known with the next report_finish_ended(). Until then they
 	 * are unsettled. */
 	if (!err && b->final)

@@ -352,7 +352,7 @@ static void add_kernel_notes(struct build *b, const struct counts_facts *facts)
 		model_add_skip(b->model, skip->pid, skip->comm, skip->reason);
 }
 
-void report_add_notes(struct build *b, const struct counts_facts *facts)
+int report_add_notes(struct build *b, const struct counts_facts *facts)
 {
 	add_kernel_notes(b, facts);
 	add_quota_notes(b);
@@ -362,7 +362,7 @@ void report_add_notes(struct build *b, const struct counts_facts *facts)
 	add_gap_notes(b, facts);
 	add_cut_notes(b);
 	add_line_notes(b, facts);
-	report_add_resident_notes(b);
+	return report_add_resident_notes(b);
 }
 
 /* These children were there before their parent was attached; the user decides about them. */

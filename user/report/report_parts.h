@@ -89,12 +89,12 @@ const struct model_location *report_locate(struct build *b, const struct counts_
 
 /* report_resident.c: who touched first what is resident now. 0 or -errno. */
 int report_add_resident(struct build *b);
-/* To be called once lines are computed. */
-void report_add_resident_notes(struct build *b);
+/* To be called once lines are computed. 0 or -errno. */
+int report_add_resident_notes(struct build *b);
 
 /* report_notes.c: what the report can't say in figures. */
 /* Remembers which quotas the image reached. */
 void report_note_quotas(struct build *b, const struct counts_image *image);
-void report_add_notes(struct build *b, const struct counts_facts *facts);
+int report_add_notes(struct build *b, const struct counts_facts *facts);
 
 #endif

@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <string.h>
 
 static int add_image(const struct counts_resident *resident, void *arg)
 {
@@ -73,23 +74,86 @@ static const struct model_line *grown_most(const struct model_process *p)
 }
 
 #define TELLS_FROM (1 << 20) /* bytes of an increment that are worth a note */
+#define FIRSTS_FEW 16	     /* places that tell nothing yet */
+
+struct firsts { /* of one line: places into which it put something first */
+	struct build *b;
+	const struct model_location *location;
+	unsigned looked, gone;
+};
+
+static int count_first(const struct counts_stack *stack, bool gone, void *arg)
+{
+	struct firsts *f = arg;
+	const struct model_location *at;
+
+	if (!stack->depth)
+		return 0;
+	at = report_locate(f->b, stack->frames);
+	if (!at)
+		return -ENOMEM;
+	if (at->line != f->location->line || strcmp(at->file, f->location->file) != 0)
+		return 0;
+	f->looked++;
+	f->gone += gone;
+	return 0;
+}
+
+/* The image of the process. NULL: it has ended. */
+static const struct entry *entry_of(const struct build *b, const struct model_process *p)
+{
+	const struct entry *entry;
+
+	for (entry = b->entries; entry; entry = entry->hh.next)
+		if (entry->process == p && !entry->ended)
+			return entry;
+	return NULL;
+}
+
+/* Its pages are resident, but hold what others have put there since. */
+static int note_reused(struct build *b, const struct model_process *p,
+		       const struct model_line *line)
+{
+	const struct counts *counts = &b->report->counts;
+	const struct entry *entry = entry_of(b, p);
+	struct firsts f = {.b = b, .location = line->location};
+	char text[512];
+	int err;
+
+	if (!b->final || !entry || !counts->ops->each_first)
+		return 0;
+	err = counts->ops->each_first(counts->self, entry->id, count_first, &f);
+	if (err || f.looked < FIRSTS_FEW || f.gone < f.looked - f.looked / 2)
+		return err;
+	snprintf(text, sizeof(text),
+		 "%.200s:%d touched %lld MiB that are resident, but of %u places looked at there, "
+		 "%u "
+		 "no longer hold what it put there first: ask pymem-bpf heap -p %d -d 30 who keeps "
+		 "memory",
+		 line->location->file, line->location->line,
+		 (long long)(line->resident_bytes >> 20), f.looked, f.gone, p->pid);
+	model_add_note(b->model, text);
+	return 0;
+}
 
 /* The line that has grown most has few pages of its own left: others have touched them since they
  * were given back. Who keeps memory now, the increments don't tell. */
-static void note_others(struct build *b, const struct model_process *p)
+static int note_others(struct build *b, const struct model_process *p)
 {
 	const struct model_line *line = p->resident_known ? grown_most(p) : NULL;
 	char text[512];
 
-	if (!line || line->increment_bytes < TELLS_FROM ||
-	    line->resident_bytes >= line->increment_bytes / 2)
-		return;
+	if (!line || line->increment_bytes < TELLS_FROM)
+		return 0;
+	if (line->resident_bytes >= line->increment_bytes / 2)
+		return note_reused(b, p, line);
 	snprintf(text, sizeof(text),
 		 "of the %lld MiB that %.200s:%d has added, %lld MiB are resident as it touched "
 		 "them: ask pymem-bpf heap -p %d -d 30 who keeps memory",
 		 (long long)(line->increment_bytes >> 20), line->location->file,
 		 line->location->line, (long long)(line->resident_bytes >> 20), p->pid);
 	model_add_note(b->model, text);
+	return 0;
 }
 
 static void note_count(struct build *b, uint64_t count, const char *one, const char *many,
@@ -106,10 +170,11 @@ static void note_count(struct build *b, uint64_t count, const char *one, const c
 
 #define UNPLACED_FROM 256 /* pages that are worth a note */
 
-void report_add_resident_notes(struct build *b)
+int report_add_resident_notes(struct build *b)
 {
 	const struct tallies *t = &b->tallies;
 	size_t i;
+	int err = 0;
 
 	note_count(b, t->unread, "process", "processes",
 		   "could not be looked at: who touched its pages first is not known");
@@ -121,6 +186,7 @@ void report_add_resident_notes(struct build *b)
 	note_count(b, t->unplaced >= UNPLACED_FROM ? t->unplaced : 0, "page", "pages",
 		   "became resident elsewhere than in a fault of a line: who touched it first is "
 		   "not known");
-	for (i = 0; i < b->model->process_count; i++)
-		note_others(b, b->model->processes[i]);
+	for (i = 0; i < b->model->process_count && !err; i++)
+		err = note_others(b, b->model->processes[i]);
+	return err;
 }

@@ -143,6 +143,10 @@ struct counts tracker_counts(struct tracker *tracker);
 typedef int tracker_touched_fn(uint64_t address, const struct pymem_stack_key *key, bool before,
 			       void *arg);
 int tracker_touched_pages(struct tracker *tracker, pid_t pid, tracker_touched_fn *fn, void *arg);
+/* Calls `fn` once with the innermost frame of a stack, valid during the call; NULL: its code object
+ * never arrived. Returns what `fn` returns. */
+int tracker_stack_place(struct tracker *tracker, const struct pymem_stack_key *key,
+			int (*fn)(const struct counts_frame *innermost, void *arg), void *arg);
 
 /* Milliseconds of CLOCK_MONOTONIC. */
 uint64_t tracker_now_ms(void);

@@ -133,6 +133,27 @@ int tracker_hand_stack(struct tracker *tracker, const struct pymem_stack_key *ke
 	return fn(&stack, arg);
 }
 
+struct placing {
+	int (*fn)(const struct counts_frame *innermost, void *arg);
+	void *arg;
+};
+
+static int hand_place(const struct counts_stack *stack, void *arg)
+{
+	const struct placing *placing = arg;
+
+	return placing->fn(stack->depth ? stack->frames : NULL, placing->arg);
+}
+
+int tracker_stack_place(struct tracker *tracker, const struct pymem_stack_key *key,
+			int (*fn)(const struct counts_frame *innermost, void *arg), void *arg)
+{
+	static const struct pymem_counters none;
+	struct placing placing = {fn, arg};
+
+	return tracker_hand_stack(tracker, key, &none, hand_place, HAND_NONE, &placing);
+}
+
 int tracker_hand_line(struct tracker *tracker, const struct pymem_line_key *key,
 		      const struct pymem_line *counted, const struct counts_reader *reader,
 		      void *arg)
@@ -320,6 +341,7 @@ struct counts tracker_counts(struct tracker *tracker)
 		.facts = get_facts,
 		.each_note = each_note,
 		.each_touched = tracker_each_touched,
+		.each_first = tracker_each_first,
 	};
 
 	return (struct counts){&ops, tracker};

@@ -60,6 +60,21 @@ int tracker_hand_line(struct tracker *tracker, const struct pymem_line_key *key,
 /* tracker_take.c: counts_ops.take_ended. */
 int tracker_take_counts(void *self, bool all, const struct counts_reader *reader, void *arg);
 
+/* tracker_firsts.c: counts_ops.each_first. */
+int tracker_each_first(void *self, uint32_t image, counts_first_fn *fn, void *arg);
+
+struct toucher { /* a stack that has touched pages, by its id */
+	uint32_t id;
+	struct pymem_stack_key key;
+	uint64_t pages;
+	UT_hash_handle hh;
+};
+
+/* All stacks that may have touched pages of images that run. 0 or -errno; the caller frees them in
+ * either case. */
+int tracker_find_touchers(struct tracker *tracker, struct toucher **touchers);
+void tracker_free_touchers(struct toucher **touchers);
+
 /* tracker_touched.c: counts_ops.each_touched. */
 int tracker_each_touched(void *self, const struct counts_touched_reader *reader, void *arg);
 /* The stack of an image that has ended had this id: its children may have pages that it touched. 0

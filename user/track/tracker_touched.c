@@ -17,13 +17,6 @@ struct resident { /* what was resident when an image was attached; shared with i
 	size_t count;
 };
 
-struct toucher { /* a stack that has touched pages, by its id */
-	uint32_t id;
-	struct pymem_stack_key key;
-	uint64_t pages;
-	UT_hash_handle hh;
-};
-
 struct join { /* one image */
 	struct tracker *tracker;
 	const struct image *image;
@@ -119,8 +112,7 @@ static int add_toucher(const struct pymem_stack_key *key, const struct pymem_sta
 	return add_id(arg, key, stack->id);
 }
 
-/* All stacks that may have touched pages of images that run. */
-static int find_touchers(struct tracker *tracker, struct toucher **touchers)
+int tracker_find_touchers(struct tracker *tracker, struct toucher **touchers)
 {
 	int err = session_each_stack(tracker->session, add_toucher, touchers);
 	struct toucher *t, *next;
@@ -133,7 +125,7 @@ static int find_touchers(struct tracker *tracker, struct toucher **touchers)
 	return err;
 }
 
-static void free_touchers(struct toucher **touchers)
+void tracker_free_touchers(struct toucher **touchers)
 {
 	struct toucher *t, *next;
 
@@ -296,10 +288,10 @@ int tracker_each_touched(void *self, const struct counts_touched_reader *reader,
 
 	if (!session_sees_touches(session))
 		return 0;
-	err = find_touchers(h.tracker, &h.touchers);
+	err = tracker_find_touchers(h.tracker, &h.touchers);
 	if (!err)
 		err = session_each_live(session, hand_joined, &h);
-	free_touchers(&h.touchers);
+	tracker_free_touchers(&h.touchers);
 	return err;
 }
 
@@ -362,7 +354,7 @@ int tracker_remember_stack(struct tracker *tracker, const struct pymem_stack_key
 
 void tracker_free_elders(struct tracker *tracker)
 {
-	free_touchers(&tracker->elders);
+	tracker_free_touchers(&tracker->elders);
 }
 
 /* Is one of its directories not gone? */
@@ -484,9 +476,9 @@ int tracker_touched_pages(struct tracker *tracker, pid_t pid, tracker_touched_fn
 	if (!joining.join.image || !session_sees_touches(tracker->session))
 		return -ESRCH;
 	joining.id = joining.join.image->id;
-	err = find_touchers(tracker, &joining.join.touchers);
+	err = tracker_find_touchers(tracker, &joining.join.touchers);
 	if (!err)
 		err = session_each_live(tracker->session, join_record, &joining);
-	free_touchers(&joining.join.touchers);
+	tracker_free_touchers(&joining.join.touchers);
 	return err < 0 ? err : joining.found ? joining.err : -ESRCH;
 }

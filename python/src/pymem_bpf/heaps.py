@@ -21,6 +21,7 @@ __all__ = ["heap", "HeapReport", "HeapHolder", "HeapType", "HeapBirth", "HeapTou
 MIB = 1 << 20
 SCHEMA = "pymem-bpf-heap/1"
 ROWS = 10
+PARTS = 2
 NAME_COLUMNS = 72
 PR_SET_PTRACER = 0x59616d61
 FOREVER_SECONDS = 1e8
@@ -124,7 +125,8 @@ class HeapReport:
 
     data: all of it, as docs/JSON.md describes a process of schema pymem-bpf-heap/1; the other attributes are made of
     that: pid, python (its version), verdict (the answer in sentences), rss_bytes, balance (bytes by part; they add up
-    to RSS), seconds (between the two looks, or None), holders, types, births, touched, notes. With two looks
+    to RSS), seconds (between the two looks, or None), holders, types, births, touched, touched_before_bytes and
+    touched_unknown_bytes (with the lines of touched they add up to RSS; None if it was not noted), notes. With two looks
     holders and types come in the order of their growth, else of their size."""
 
     def __init__(self, data: "Dict[str, Any]") -> None:
@@ -139,6 +141,8 @@ class HeapReport:
         self.types = [HeapType(row) for row in data["types"]]
         self.births = [HeapBirth(row) for row in data["births"]]
         self.touched = [HeapTouched(row) for row in data["touched"]]
+        self.touched_before_bytes: "int | None" = data["touched_before_bytes"]
+        self.touched_unknown_bytes: "int | None" = data["touched_unknown_bytes"]
         self.notes: "List[str]" = ["Not read: " + text for text in data["skipped"]] + data["notes"]
 
     def holder(self, path: str) -> HeapHolder:
@@ -165,6 +169,11 @@ class HeapReport:
                [[_size(t.bytes)] + [_size(t.bytes_grown, True)] * two + [_count(t.objects)]
                 + [_count(t.objects_grown, True)] * two + [_shown(t.type)] for t in self.types[:ROWS]],
                len(self.types) - ROWS)
+        yield (["Resident", "First touched by: what is there now"],
+               [[_size(t.resident_bytes), "%s:%d %s: %s" % (
+                   _shown(os.path.basename(t.file)), t.line, _shown(t.function),
+                   ", ".join("%s %s" % (_size(part["bytes"]), _shown(part["what"])) for part in t.now[:PARTS]))]
+                for t in self.touched[:ROWS]], len(self.touched) - ROWS)
 
     def _lines(self) -> "Iterator[str]":
         yield _shown(self.verdict)

@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Which process it is, and why it can't be looked at. */
+#include "cli/heap_subject.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "python/examiner.h"
+#include "python/py_heap_layouts.h"
+
+/* Yama's setting, which may keep a user from reading his own processes; -1: there is none. */
+static int ptrace_scope(void)
+{
+	FILE *file = fopen("/proc/sys/kernel/yama/ptrace_scope", "re");
+	int scope = -1;
+
+	if (file && fscanf(file, "%d", &scope) != 1)
+		scope = -1;
+	if (file)
+		fclose(file);
+	return scope;
+}
+
+static bool is_ours(pid_t pid)
+{
+	char path[32];
+	struct stat st;
+
+	snprintf(path, sizeof(path), "/proc/%d", (int)pid);
+	return !stat(path, &st) && st.st_uid == geteuid();
+}
+
+void heap_subject_forbidden(pid_t pid, char *why, size_t size)
+{
+	int scope = ptrace_scope();
+
+	if (geteuid() == 0)
+		snprintf(why, size,
+			 "its memory may not be read: the kernel refuses it (is "
+			 "CAP_SYS_PTRACE missing, or is this a sandbox?)");
+	else if (is_ours(pid) && scope > 0)
+		snprintf(why, size,
+			 "its memory may not be read: kernel.yama.ptrace_scope is %d, which leaves "
+			 "that "
+			 "to root; run sudo pymem-bpf heap, or set it to 0",
+			 scope);
+	else
+		snprintf(why, size,
+			 "its memory may not be read: it is another user's, or has other rights; "
+			 "run "
+			 "sudo pymem-bpf heap");
+}
+
+static int explain_identify(struct subject *subject, int err, char *why, size_t size)
+{
+	const struct py_process *python = &subject->target.python;
+	char text[128];
+
+	if (err == -ENOTSUP || python->implausible)
+		py_process_explain(python, why, size);
+	else if (err == -ENOENT)
+		snprintf(why, size, "is not Python: no interpreter is mapped in it");
+	else if (err == -ESRCH)
+		snprintf(why, size, "has ended");
+	else if (err == -EPERM || err == -EACCES)
+		heap_subject_forbidden(subject->target.pid, why, size);
+	else if (examiner_explain(err, text, sizeof(text)))
+		snprintf(why, size, "can't be examined: %s", text);
+	else
+		snprintf(why, size, "can't be examined: %s", strerror(-err));
+	return err;
+}
+
+int heap_subject_identify(struct subject *subject, char *why, size_t size)
+{
+	struct heap_target *target = &subject->target;
+	struct source_root root;
+	int err = proc_stat_read(target->pid, &subject->info);
+
+	if (err) {
+		snprintf(why, size, "no such process");
+		return -ESRCH;
+	}
+	if (subject->info.state == 'Z' || subject->info.kernel_thread) {
+		snprintf(why, size, "%s",
+			 subject->info.state == 'Z' ? "is a zombie: it has ended already"
+						    : "is a kernel thread");
+		return -ENOENT;
+	}
+	err = examiner_identify(target->pid, &target->python);
+	if (err || target->python.implausible)
+		return explain_identify(subject, err ? err : -EINVAL, why, size);
+	err = py_heap_layout_find(&target->python, &target->layout);
+	if (err) {
+		py_heap_layout_explain(&target->python, why, size);
+		return err;
+	}
+	err = examiner_describe(target->pid, &subject->info, &root);
+	source_root_close(&root);
+	return err ? explain_identify(subject, err, why, size) : 0;
+}
+
+bool heap_subject_is_same(const struct subject *subject)
+{
+	return proc_start_ticks(subject->target.pid) == subject->info.start_ticks;
+}
+
+int heap_subject_describe(const struct subject *subject, struct heap_look *look)
+{
+	int err = 0;
+
+	look->comm = strdup(subject->info.comm);
+	if (!look->comm)
+		return -ENOMEM;
+	look->cmdline = calloc((size_t)subject->info.argc + 1, sizeof(*look->cmdline));
+	for (int i = 0; look->cmdline && i < subject->info.argc && !err; i++) {
+		look->cmdline[i] = strdup(subject->info.argv[i]);
+		err = look->cmdline[i] ? 0 : -ENOMEM;
+	}
+	if (!look->cmdline || err)
+		return -ENOMEM;
+	if (!subject->untouched)
+		return 0;
+	return heap_look_say(&look->notes, "which lines touched what is resident is not known: %s",
+			     subject->untouched);
+}

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* One process that `heap` was asked for. */
+#ifndef HEAP_SUBJECT_H
+#define HEAP_SUBJECT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+#include "heap/look.h"
+#include "os/proc.h"
+
+struct subject {
+	struct heap_target target;
+	struct proc_info info;
+	struct heap_past *past; /* of the first of two looks */
+	bool given_up;		/* it is among the report's skips */
+	char *untouched;	/* why it is not noted which lines touch its pages; NULL */
+};
+
+/* Finds out what target.pid runs. 0, or -errno and in `why` (at most `size` bytes) the reason,
+ * without the PID. */
+int heap_subject_identify(struct subject *subject, char *why, size_t size);
+/* Why the memory of the process may not be read. */
+void heap_subject_forbidden(pid_t pid, char *why, size_t size);
+/* Is it still the process that was identified? Its PID may be another one's by now. */
+bool heap_subject_is_same(const struct subject *subject);
+/* The look gets what is known of the process beside its heap. 0 or -ENOMEM. */
+int heap_subject_describe(const struct subject *subject, struct heap_look *look);
+
+#endif
