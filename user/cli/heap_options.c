@@ -51,6 +51,10 @@ const struct option_row heap_rows[] = {
 	 .type = OPTION_FLAG,
 	 AT(pause),
 	 .help = "stop the process while its memory is copied"},
+	{.name = "types-only",
+	 .type = OPTION_FLAG,
+	 AT(types_only),
+	 .help = "what there is of which type, not who holds it: in little time and memory"},
 	{.name = "births",
 	 .argument = "HOW",
 	 .type = OPTION_CHOICE,
@@ -108,5 +112,8 @@ int heap_options_check(const struct command *command, void *options)
 	if (!o->seconds && (o->until_input || o->births))
 		return options_complain(command, "--%s goes with -d",
 					o->until_input ? "until-input" : "births");
+	if (o->types_only && (o->pause || o->births))
+		return options_complain(command, o->pause ? "--pause is for a copy, and --types-only makes none"
+							  : "--births is for holders, and --types-only finds none");
 	return 0;
 }

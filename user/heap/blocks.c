@@ -406,6 +406,15 @@ const struct heap_allocators *heap_blocks_allocators(const struct heap_blocks *b
 	return &b->allocators;
 }
 
+int heap_blocks_add_use(const struct heap_blocks *b, struct pool_use *use)
+{
+	int err = 0;
+
+	for (size_t i = 0; i < b->run_count && !err; i++)
+		err = run_add_use(&b->runs[i], &b->block_types[b->runs[i].first], use);
+	return err;
+}
+
 /* --- from an address to its block --- */
 
 static uint32_t find_in_pool(const struct heap_blocks *b, uint32_t number, uint64_t addr)

@@ -61,6 +61,10 @@ struct heap_allocators {
 };
 const struct heap_allocators *heap_blocks_allocators(const struct heap_blocks *blocks);
 
+/* Adds all pools. 0 or -ENOMEM. */
+struct pool_use;
+int heap_blocks_add_use(const struct heap_blocks *blocks, struct pool_use *use);
+
 /* Which allocator or other thing each resident page of [start, end) belongs to is claimed by
  * whoever recognises it; what nobody claims is the balance's "other anonymous". */
 enum page_claim {

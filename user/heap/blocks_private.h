@@ -4,6 +4,7 @@
 #define BLOCKS_PRIVATE_H
 
 #include "heap/blocks.h"
+#include "heap/pool_use.h"
 
 /* Claims are kept for each 4 KiB, whatever a page is: pools of 4 KiB exist. A value is its number
  * times 8, and its enum page_claim. The number is that of a run (CLAIM_POOL), of a block
@@ -105,6 +106,21 @@ void classify_run(struct heap_blocks *blocks, const struct heap_run *run, int32_
 
 /* Blocks that instances have for values are buffers. After classify(). */
 void values_find(struct heap_blocks *blocks);
+
+/* Adds a run, if it is a pool; `types`: of its blocks. 0 or -ENOMEM. */
+static inline int run_add_use(const struct heap_run *run, const int32_t *types,
+			      struct pool_use *use)
+{
+	struct pool_blocks pool = {
+		.addr = run->start,
+		.bytes = run->end - run->start,
+		.count = run->count,
+		.size = run->stride,
+		.types = types,
+	};
+
+	return run->kind == RUN_POOL ? pool_use_add(use, &pool) : 0;
+}
 
 /* --- blocks.c --- */
 
