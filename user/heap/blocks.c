@@ -125,7 +125,8 @@ static int number_blocks(struct heap_blocks *b)
 	b->block_count = (uint32_t)number;
 	b->near = malloc(((number >> NEAR_SHIFT) + 1) * sizeof(*b->near));
 	b->block_types = malloc((number + 1) * sizeof(*b->block_types));
-	if (!b->near || !b->block_types)
+	b->counts = calloc(number + 1, sizeof(*b->counts));
+	if (!b->near || !b->block_types || !b->counts)
 		return -ENOMEM;
 	for (size_t i = 0; i < b->run_count; i++) {
 		while ((uint64_t)entry << NEAR_SHIFT < b->runs[i].first + b->runs[i].count)
@@ -235,11 +236,15 @@ static int find_all(struct heap_blocks *b)
 		err = number_blocks(b);
 	if (!err)
 		err = claim_numbered(b);
+	b->drop = snapshot_is_large(b->snapshot);
 	/* Pools first: they say for sure whether there are debug hooks. */
 	for (size_t i = 0; i < b->run_count && !err; i++) {
-		if (b->runs[i].kind == RUN_POOL)
-			blocks_sort_out(b, &b->runs[i], &b->block_types[b->runs[i].first]);
+		if (b->runs[i].kind != RUN_POOL)
+			continue;
+		blocks_sort_out(b, &b->runs[i], &b->block_types[b->runs[i].first]);
+		leaves_drop(b, &b->runs[i], &b->block_types[b->runs[i].first]);
 	}
+	leaves_drop_rest(b);
 	for (size_t i = 0; i < b->run_count && !err; i++) {
 		if (b->runs[i].kind != RUN_POOL)
 			blocks_sort_out(b, &b->runs[i], &b->block_types[b->runs[i].first]);
@@ -280,6 +285,7 @@ void blocks_fini(struct heap_blocks *b)
 	free(b->chunks);
 	free(b->near);
 	free(b->block_types);
+	free(b->counts);
 }
 
 void heap_blocks_free(struct heap_blocks *b)
@@ -377,13 +383,48 @@ uint64_t heap_blocks_size(const struct heap_blocks *b, uint32_t block)
 
 int32_t heap_blocks_type(const struct heap_blocks *b, uint32_t block)
 {
-	return b->block_types[block];
+	int32_t type = __atomic_load_n(&b->block_types[block], __ATOMIC_RELAXED);
+
+	return type < BLOCK_CACHED ? BLOCK_BUFFER : type;
+}
+
+uint8_t heap_blocks_references(const struct heap_blocks *b, uint32_t block)
+{
+	return b->counts[block];
+}
+
+void heap_blocks_forget_counts(struct heap_blocks *b)
+{
+	free(b->counts);
+	b->counts = NULL;
+}
+
+/* Two objects that claim one buffer is what a changed or hostile heap may have: either is as good.
+ */
+void heap_blocks_mark(struct heap_blocks *b, uint32_t block, uint32_t mark)
+{
+	if (heap_blocks_type(b, block) == BLOCK_BUFFER)
+		__atomic_store_n(&b->block_types[block], (int32_t)(MARKED | mark),
+				 __ATOMIC_RELAXED);
+}
+
+uint32_t heap_blocks_marked(const struct heap_blocks *b, uint32_t block)
+{
+	int32_t type = __atomic_load_n(&b->block_types[block], __ATOMIC_RELAXED);
+
+	return type < BLOCK_CACHED ? (uint32_t)type & ~MARKED : 0;
+}
+
+void heap_blocks_unmark(struct heap_blocks *b, uint32_t block)
+{
+	if (heap_blocks_type(b, block) == BLOCK_BUFFER)
+		__atomic_store_n(&b->block_types[block], BLOCK_BUFFER, __ATOMIC_RELAXED);
 }
 
 uint64_t heap_blocks_object(const struct heap_blocks *b, uint32_t block)
 {
 	uint64_t start, end, debug = 0;
-	int32_t type = b->block_types[block];
+	int32_t type = heap_blocks_type(b, block);
 	const unsigned char *memory;
 
 	blocks_bounds(b, block, &start, &end);

@@ -19,6 +19,8 @@
 #define NEAR_SHIFT	5 /* heap_blocks.near has an entry for so many blocks */
 #define CHUNK_OVERHEAD	8 /* of a chunk, what its user can't use; of a mapped one 8 more */
 
+#define MARKED (1u << 31)
+
 enum run_kind {
 	RUN_POOL,
 	RUN_CHUNKS, /* a part of a heap of malloc's that was walked without a break */
@@ -64,7 +66,11 @@ struct heap_blocks {
 	uint32_t *chunks; /* addresses as (address - run.start) / 8, lowest bit: in use */
 	size_t chunk_count, chunk_room;
 	uint32_t *near; /* [block >> NEAR_SHIFT]: the run of that block */
+	/* Types; MARKED and a mark in place of BLOCK_BUFFER, while the graph is made. */
 	int32_t *block_types;
+	uint8_t *counts;	       /* of references, by block; NULL: nobody asks */
+	bool drop;		       /* give back what is in `dropped` and the like */
+	uint64_t dropped_from, dropped_to; /* bytes that are of no use any more */
 	uint32_t block_count;
 	uint32_t pool_first;  /* bytes of a pool's head */
 	bool has_debug_hooks; /* blocks begin with PY_HEAP_DEBUG_BEFORE bytes or twice that */
@@ -101,6 +107,10 @@ int mapped_find(struct heap_blocks *blocks);
 void classify_init(struct heap_blocks *blocks);
 /* Finds the objects among a run's blocks whose type in `types` is not BLOCK_FREE. */
 void classify_run(struct heap_blocks *blocks, const struct heap_run *run, int32_t *types);
+
+/* Gives back what of the pool, sorted out, is of no use any more, with what was noted before it. */
+void leaves_drop(struct heap_blocks *blocks, const struct heap_run *pool, const int32_t *types);
+void leaves_drop_rest(struct heap_blocks *blocks);
 
 /* --- values.c --- */
 

@@ -140,7 +140,7 @@ static int check_limit(const struct capture *c, const struct snapshot_request *r
 static int prepare_copy(struct capture *c)
 {
 	uint64_t pages = pages_to_copy(c);
-	int err = file_reserve(c, pages + pages / 64 + 256);
+	int err = file_reserve(c, pages + pages / 256 + 256);
 
 	if (!err)
 		capture_populate(c);
