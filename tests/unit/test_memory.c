@@ -89,7 +89,8 @@ static void test_groups_of_version_1(void **state)
 	put("/sys/fs/cgroup/memory/memory.usage_in_bytes", "4096\n");
 	put("/sys/fs/cgroup/memory/a/memory.limit_in_bytes", "10485760\n");
 	put("/sys/fs/cgroup/memory/a/memory.usage_in_bytes", "9437184\n");
-	put("/sys/fs/cgroup/memory/a/memory.stat", "inactive_file 1\ntotal_inactive_file 1048576\n");
+	put("/sys/fs/cgroup/memory/a/memory.stat",
+	    "inactive_file 1\ntotal_inactive_file 1048576\n");
 	assert_int_equal(memory_available_at(root), 2 * MIB);
 }
 

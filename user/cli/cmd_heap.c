@@ -414,9 +414,7 @@ static int run(void *options)
 	const struct heap_command_options *o = options;
 	struct heap_run run = {
 		.options = o,
-		.look = {.pause = o->pause,
-			 .types_only = o->types_only,
-			 .holders = HOLDERS_NAMED},
+		.look = {.pause = o->pause, .types_only = o->types_only, .holders = HOLDERS_NAMED},
 	};
 	int status = look_at_all(&run);
 
@@ -437,7 +435,8 @@ const struct command command_heap = {
 	.name = "heap",
 	.synopsis = "heap -p PID",
 	.summary = "who keeps the memory; -d SEC: and what has grown",
-	.usage = "-p PID[,PID…] [-d SEC] [--pause | --types-only] [--births HOW] [-n N] [--format NAME] [-o FILE]",
+	.usage = "-p PID[,PID…] [-d SEC] [--pause | --types-only] [--births HOW] [-n N] [--format "
+		 "NAME] [-o FILE]",
 	.about = "Prints what the RSS of Python processes is made of, and who holds it. With -d, "
 		 "also what "
 		 "came\nin between two looks and stayed. Works without root for processes whose "

@@ -113,7 +113,8 @@ int heap_options_check(const struct command *command, void *options)
 		return options_complain(command, "--%s goes with -d",
 					o->until_input ? "until-input" : "births");
 	if (o->types_only && (o->pause || o->births))
-		return options_complain(command, o->pause ? "--pause is for a copy, and --types-only makes none"
-							  : "--births is for holders, and --types-only finds none");
+		return options_complain(
+			command, o->pause ? "--pause is for a copy, and --types-only makes none"
+					  : "--births is for holders, and --types-only finds none");
 	return 0;
 }

@@ -68,8 +68,8 @@ struct heap_blocks {
 	uint32_t *near; /* [block >> NEAR_SHIFT]: the run of that block */
 	/* Types; MARKED and a mark in place of BLOCK_BUFFER, while the graph is made. */
 	int32_t *block_types;
-	uint8_t *counts;	       /* of references, by block; NULL: nobody asks */
-	bool drop;		       /* give back what is in `dropped` and the like */
+	uint8_t *counts;		   /* of references, by block; NULL: nobody asks */
+	bool drop;			   /* give back what is in `dropped` and the like */
 	uint64_t dropped_from, dropped_to; /* bytes that are of no use any more */
 	uint32_t block_count;
 	uint32_t pool_first;  /* bytes of a pool's head */
@@ -149,6 +149,8 @@ struct heap_run *blocks_add_run(struct heap_blocks *blocks);
 int blocks_claim(struct heap_blocks *blocks, uint64_t start, uint64_t end, enum page_claim claim,
 		 uint32_t number);
 
+/* The run of a block. */
+const struct heap_run *blocks_run_of(const struct heap_blocks *blocks, uint32_t block);
 /* What a run's block number `index` takes of its run, with its head. */
 void blocks_space(const struct heap_blocks *blocks, const struct heap_run *run, uint32_t index,
 		  uint64_t *start, uint64_t *end);

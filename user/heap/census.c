@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* A census needs about as much memory as the process has. Where there is not so much, it is a survey
- * (survey.h), which needs little. If memory ends while the graph is made, the census goes on without
- * it.
+/* A census needs about as much memory as the process has. Where there is not so much, it is a
+ * survey (survey.h), which needs little. If memory ends while the graph is made, the census goes on
+ * without it.
  *
  * A process that runs on may be caught in the middle of something: a table that moves meanwhile is
  * missed, with all that it leads to. Then it is copied again.
@@ -289,6 +289,5 @@ int census_without_graph(const struct census *census, struct heap_type_row **row
 						census->survey->row_count, rows, count);
 	}
 	err = heap_balance_make(census->snapshot, census->blocks, NULL, NULL, balance);
-	return err ? err
-		   : heap_type_rows_make(census->types, census->blocks, NULL, rows, count);
+	return err ? err : heap_type_rows_make(census->types, census->blocks, NULL, rows, count);
 }

@@ -15,8 +15,8 @@ struct census {
 	double at; /* CLOCK_MONOTONIC, seconds: when the copy was complete */
 	struct snapshot *snapshot;
 	struct heap_types *types;
-	struct heap_blocks *blocks;  /* NULL: a survey was taken (survey.h) */
-	struct heap_survey *survey;  /* what is left of it; NULL: none was */
+	struct heap_blocks *blocks; /* NULL: a survey was taken (survey.h) */
+	struct heap_survey *survey; /* what is left of it; NULL: none was */
 	struct heap_gc gc;
 	bool gc_known;
 	struct heap_graph *graph; /* NULL: it was not asked for, or there is a reason: */

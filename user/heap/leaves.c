@@ -4,9 +4,9 @@
  * nowhere.
  *
  * So pages of pools that hold nothing else are given back as the pools are sorted out. What lies
- * next to each other goes in one call, up to some MiB. Left in: interned strings, of which names are
- * made, and by which the dict that has them is known; what is kept for reuse, which values may turn
- * out to be (values.c).
+ * next to each other goes in one call, up to some MiB. Left in: interned strings, of which names
+ * are made, and by which the dict that has them is known; what is kept for reuse, which values may
+ * turn out to be (values.c).
  */
 #include "heap/blocks_private.h"
 #include "heap/types_private.h"

@@ -106,8 +106,7 @@ static int make_alike(struct census *census, struct heap_past *past)
 		return 0;
 	if (past->has_graph) {
 		past->balance = past->plain_balance;
-		swap_rows(&past->rows, &past->plain_rows, &past->row_count,
-			  &past->plain_row_count);
+		swap_rows(&past->rows, &past->plain_rows, &past->row_count, &past->plain_row_count);
 		past->has_graph = false;
 		return 0;
 	}
@@ -230,14 +229,14 @@ static int say_types_only(struct heap_look *look, const struct census *census,
 	const char *lacks = census->lacks ? census->lacks : past ? past->lacks : NULL;
 
 	if (!asked->types_only &&
-	    heap_look_say(&look->skipped,
-			  "who holds the memory: %s; this is what --types-only finds%s",
-			  lacks ? lacks : "",
-			  asked->pause && census->survey ? ", and the process was not stopped"
-							 : ""))
+	    heap_look_say(
+		    &look->skipped, "who holds the memory: %s; this is what --types-only finds%s",
+		    lacks ? lacks : "",
+		    asked->pause && census->survey ? ", and the process was not stopped" : ""))
 		return -ENOMEM;
-	return heap_look_say(&look->notes, "whose a buffer is was not looked for: \"their buffers\" "
-					   "are all that is in use and no object, C code's, too");
+	return heap_look_say(&look->notes,
+			     "whose a buffer is was not looked for: \"their buffers\" "
+			     "are all that is in use and no object, C code's, too");
 }
 
 static int add_holders(struct heap_look *look, struct census *census, const struct heap_past *past,
@@ -251,8 +250,9 @@ static int add_holders(struct heap_look *look, struct census *census, const stru
 	if (look->types_only)
 		return say_types_only(look, census, past, asked);
 	if (past && !past->holders)
-		return heap_look_say(&look->skipped,
-				     "who holds the memory: there is not enough memory to find out");
+		return heap_look_say(
+			&look->skipped,
+			"who holds the memory: there is not enough memory to find out");
 	if (past)
 		err = heap_holders_compare(census->graph, past->holders, most, &holders, &count);
 	else

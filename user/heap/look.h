@@ -41,8 +41,8 @@ void heap_past_free(struct heap_past *past);
 int heap_look_first(const struct heap_target *target, const struct heap_options *options,
 		    struct heap_past **past, char *why, size_t size);
 
-/* The only look (`past` is NULL), or the second: of one without holders the other shows none. The same errors. comm and cmdline are the caller's
- * to fill in; the caller owns *look. */
+/* The only look (`past` is NULL), or the second: of one without holders the other shows none. The
+ * same errors. comm and cmdline are the caller's to fill in; the caller owns *look. */
 int heap_look_make(const struct heap_target *target, const struct heap_options *options,
 		   struct heap_past *past, struct heap_look **look, char *why, size_t size);
 

@@ -114,7 +114,8 @@ static void mark_deque_chain(struct marker *marker, uint64_t object)
 		uint32_t block = buffer_at(view, at);
 		uint64_t end = at == last ? right + 1 : length;
 
-		if (block == BLOCK_NONE || mark_form(heap_blocks_marked(view->blocks, block)) == MARK_DEQUE)
+		if (block == BLOCK_NONE ||
+		    mark_form(heap_blocks_marked(view->blocks, block)) == MARK_DEQUE)
 			return;
 		if (!items || end < left)
 			end = left;
@@ -142,7 +143,8 @@ static void mark_deque(struct marker *marker, uint32_t block, uint64_t object)
 	     i++, at += sizeof(uint64_t)) {
 		uint32_t kept = buffer_at(view, word(view, at));
 
-		if (kept != BLOCK_NONE && mark_form(heap_blocks_marked(view->blocks, kept)) == MARK_NONE &&
+		if (kept != BLOCK_NONE &&
+		    mark_form(heap_blocks_marked(view->blocks, kept)) == MARK_NONE &&
 		    heap_blocks_size(view->blocks, kept) >= block_size)
 			mark_block(marker, kept, mark_of(MARK_EMPTY, 0));
 	}

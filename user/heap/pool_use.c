@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define BUFFERS	  "buffers"
+#define BUFFERS	   "buffers"
 #define FIRST_ROOM 256
 
 static bool lives(int32_t type)

@@ -8,7 +8,8 @@
 #define MEMORY_UNKNOWN UINT64_MAX
 
 /* Bytes that the host has to give (MemAvailable), or the least that a control group of this process
- * may still take, files' pages that can be dropped not counted. MEMORY_UNKNOWN: neither can be read. */
+ * may still take, files' pages that can be dropped not counted. MEMORY_UNKNOWN: neither can be
+ * read. */
 uint64_t memory_available(void);
 
 /* The same of a host whose files are below `root`, "" for this one (tests). */
