@@ -63,7 +63,7 @@ TESTS = {
         "test_whole_host", "test_children", "test_killed_tool_leaves_nothing", "test_target_killed",
         "test_no_probe"), "exact"),
     "e2e/test_heap.py": dict.fromkeys((
-        "test_types", "test_holders", "test_collector", "test_rss_is_the_kernels",
+        "test_types", "test_types_only", "test_holders", "test_collector", "test_rss_is_the_kernels",
         "test_target_is_left_as_it_was", "test_refused_by_version", "test_changing_process",
         "test_temporary_is_no_growth"), "heap"),
     "e2e/test_heap_leaks.py": dict.fromkeys((

@@ -186,12 +186,96 @@ def test_traced_by_another(system):
 @pytest.mark.parametrize("words, said", [
     ([], "say whose heap"), (["-p", "1", "-d", "1", "--births", "x"], "--births x"),
     (["-p", "1", "--until-input"], "goes with -d"),
+    (["-p", "1", "--types-only", "--pause"], "--types-only makes none"),
+    (["-p", "1", "-d", "1", "--types-only", "--births", "off"], "--types-only finds none"),
     (["-p", "1", "--births", "off"], "goes with -d"), (["-p", "1", "-d", "0"], "-d 0"),
     (["-p", "x"], "-p x"), (["-p", "1", "--format", "csv"], "--format csv")])
 def test_wrong_command_lines(words, said):
     done = heaps.run(*words)
     assert done.returncode == 2 and done.stdout == b""
     assert said in done.stderr.decode(), done.stderr
+
+
+# --- types alone ---
+
+def test_types_only(python):
+    """What there is of each type, as the whole look finds it; no holders; the table says what is in it."""
+    with facts(python) as target:
+        until(lambda: harness.in_read(target.pid), "at rest in read()")
+        whole, types = heaps.look(target.pid), heaps.look(target.pid, "--types-only")
+        table = heaps.run("-p", target.pid, "--types-only").stdout.decode()
+    assert types.data["types_only"] and not whole.data["types_only"]
+    assert whole.holders and not types.holders and not types.data["births"] and not types.data["skipped"]
+    assert types.rss == whole.rss and types.data["gc"] == whole.data["gc"]
+    for name in ("list", "dict", "function", "type", "__main__.Slotted", "float"):
+        assert types.type(name)["objects"] == whole.type(name)["objects"] > 0, name
+    # Buffers are in no type.
+    assert types.type("array.array")["bytes"] < MIB < whole.type("array.array")["bytes"]
+    assert types.balance["buffers"] + types.balance["mapped_buffers"] >= whole.balance["buffers"]
+    assert "buffers" in types.verdict and " objects), " in types.verdict
+    assert "Type, without buffers" in table and "Holder" not in table
+    fullness = types.data["pools"]["by_fullness"]
+    assert sum(fullness) == types.data["pools"]["count"]
+    assert close(types.data["pools"]["count"], whole.data["pools"]["count"], 0.001, 1)
+
+
+def test_types_only_twice(system):
+    with heaps.Keeper(system.command, "audit") as keeper:
+        with heaps.Running("-p", keeper.pid, "-d", 600, "--until-input", "--types-only") as running:
+            assert b"second look" in running.lines.next()
+            keeper.asked("more", 20000)
+            running.process.stdin.close()
+            look = running.look()
+    grown = [row for row in look.types if row["bytes_grown"] > 0]
+    assert grown and grown[0]["objects_grown"] >= 20000, look.types[:3]
+    assert look.types[0] == grown[0]
+    assert not look.holders and "Grows by" in look.verdict and grown[0]["type"] in look.verdict, look.verdict
+
+
+@contextlib.contextmanager
+def limited(bytes_):
+    """A control group that may take so much memory: (folder, its file of members)."""
+    if os.path.exists("/sys/fs/cgroup/cgroup.controllers"):
+        base, limit = "/sys/fs/cgroup", "memory.max"
+        with open("/sys/fs/cgroup/cgroup.subtree_control") as f:
+            usable = "memory" in f.read().split()
+    else:
+        base, limit = "/sys/fs/cgroup/memory", "memory.limit_in_bytes"
+        usable = os.path.isdir(base)
+    folder = os.path.join(base, "pymem-test.%d" % os.getpid())
+    if not usable or os.geteuid() != 0:
+        pytest.skip("no control groups of memory here")
+    try:
+        os.mkdir(folder)
+    except OSError as e:
+        pytest.skip("no control groups of memory here: %s" % e.strerror)
+    try:
+        with open(os.path.join(folder, limit), "w") as f:
+            f.write(str(bytes_))
+        yield os.path.join(folder, "cgroup.procs")
+    finally:
+        def gone():
+            with contextlib.suppress(OSError):
+                os.rmdir(folder)
+            return not os.path.exists(folder)
+        until(gone, "without members")
+
+
+@pytest.mark.parametrize("words", [(), ("--pause",)], ids=["runs", "paused"])
+def test_little_memory(system, words):
+    """Where there is not so much memory as a whole look takes it is a smaller one, and says so."""
+    with Target(system.command, "heap_many", path=harness.program_path("heap_many")) as target, \
+            limited(100 * MIB) as members:
+        def enter():
+            with open(members, "w") as f:
+                f.write(str(os.getpid()))
+        small = heaps.look(target.pid, *words, preexec_fn=enter)
+        assert small.rss > 190 * MIB
+    assert small.data["types_only"] and not small.holders and not small.data["paused_ms"]
+    assert small.type("tuple")["objects"] >= 700000
+    said = small.data["skipped"]
+    assert len(said) == 1 and "not enough memory" in said[0] and "--types-only" in said[0], said
+    assert ("was not stopped" in said[0]) == bool(words)
 
 
 # --- without root ---

@@ -21,6 +21,7 @@
 #include "heap/balance.h"
 #include "heap/blocks_private.h"
 #include "heap/survey.h"
+#include "os/proc.h"
 #include "python/py_heap_layouts.h"
 
 static _Noreturn void fail(const char *what, int err)
@@ -142,14 +143,32 @@ static void save(const struct snapshot *snapshot, const char *name)
 		fail(name, err ? err : -errno);
 }
 
-/* Most that this process and its child had resident; what they share counts twice. */
+/* Most that this process had resident, in KiB. Not getrusage(): what that says of a process counts
+ * from before its exec, when it was a copy of whoever started it. */
+static json_int_t peak_kib(void)
+{
+	static const char field[] = "\nVmHWM:";
+	char text[8192];
+	const char *at = NULL;
+	ssize_t n = proc_file_read(getpid(), "status", text, sizeof(text) - 1);
+
+	if (n > 0) {
+		text[n] = '\0';
+		at = strstr(text, field);
+	}
+	if (!at)
+		fail("VmHWM", n < 0 ? (int)n : -EPROTO);
+	return strtoll(at + strlen(field), NULL, 10);
+}
+
+/* Most that this process and its child, which runs no program of its own, had resident; what they
+ * share counts twice. */
 static json_int_t own_kib(void)
 {
-	struct rusage self, children;
+	struct rusage children;
 
-	getrusage(RUSAGE_SELF, &self);
 	getrusage(RUSAGE_CHILDREN, &children);
-	return self.ru_maxrss + children.ru_maxrss;
+	return peak_kib() + children.ru_maxrss;
 }
 
 static void print(json_t *object)

@@ -154,6 +154,16 @@ def test_another_process():
 
 @needs_program
 @pytest.mark.parametrize("run", [heaps.heap, lambda pid: heaps.HeapWatch(pid).__enter__()], ids=["heap", "HeapWatch"])
+def test_types_only():
+    kept = [float(n) for n in range(30000)]
+    report = heaps.heap(types_only=True)
+    assert report.types_only and not report.holders
+    assert next(row.objects for row in report.types if row.type == "float") >= len(kept)
+    assert "Type, without buffers" in str(report)
+    with pytest.raises(ValueError):
+        heaps.heap(pause=True, types_only=True)
+
+
 def test_what_can_not_be_looked_at(run):
     """The program's own words; nothing is left running."""
     before = children()

@@ -41,6 +41,21 @@ static struct rendered render(const struct heap_report *report, const char *form
 	return output;
 }
 
+/* Two looks, of which nobody looked for holders. */
+static struct heap_look *look_types_only(void)
+{
+	struct heap_look *look = look_new(10);
+
+	look->balance = (struct heap_balance){.objects = 300 * MIB, .buffers = 90 * MIB};
+	look->balance_first = (struct heap_balance){.objects = 200 * MIB, .buffers = 80 * MIB};
+	look_sum(look);
+	look->types_only = true;
+	look_type(look, "shop.Order", 1200000, 800000, 200 * MIB, 80 * MIB);
+	look_type(look, "builtins.str", 500000, 100000, 60 * MIB, 15 * MIB);
+	look_type(look, "builtins.dict", 30000, 0, 40 * MIB, 0);
+	return look;
+}
+
 static const struct golden {
 	const char *name, *format;
 	struct heap_look *(*look)(void);
@@ -55,6 +70,7 @@ static const struct golden {
 	{"heap-fragmented-80.txt", "table", look_fragmented, {.width = 80}},
 	{"heap-hostile-100.txt", "table", look_hostile, {.width = 100}},
 	{"heap-hostile-20.txt", "table", look_hostile, {.width = 20}},
+	{"heap-types-80.txt", "table", look_types_only, {.width = 80}},
 	{"heap.json", "json", look_growing, {.width = 40, .top = 1}},
 	{"heap-live.json", "json", look_live, {0}},
 	{"heap-hostile.json", "json", look_hostile, {0}},

@@ -327,9 +327,9 @@ static int begin(struct heap_run *run)
 	}
 	if (o->output)
 		needs |= CONFINE_REPORT;
-	err = o->seconds && o->births != BIRTHS_OFF ? prepare_births(run) : 0;
+	err = o->seconds && o->births != BIRTHS_OFF && !o->types_only ? prepare_births(run) : 0;
 	/* After all that is forked. */
-	if (!err)
+	if (!err && !o->types_only)
 		open_touches(run);
 	return err ? err : confine_or_say(needs, "heap", o->verbosity);
 }
@@ -353,7 +353,7 @@ static int run(void *options)
 	const struct heap_command_options *o = options;
 	struct heap_run run = {
 		.options = o,
-		.look = {.pause = o->pause, .holders = HOLDERS_NAMED},
+		.look = {.pause = o->pause, .types_only = o->types_only, .holders = HOLDERS_NAMED},
 	};
 	int status = look_at_all(&run);
 
@@ -376,7 +376,8 @@ const struct command command_heap = {
 	.name = "heap",
 	.synopsis = "heap -p PID",
 	.summary = "who keeps the memory; -d SEC: and what has grown",
-	.usage = "-p PID[,PID…] [-d SEC] [--pause] [--births HOW] [--touched HOW] [-n N] [--format "
+	.usage = "-p PID[,PID…] [-d SEC] [--pause | --types-only] [--births HOW] [--touched HOW] "
+		 "[-n N] [--format "
 		 "NAME] [-o FILE]",
 	.about = "Prints what the RSS of Python processes is made of, and who holds it. With -d, "
 		 "also what "

@@ -57,6 +57,10 @@ const struct option_row heap_rows[] = {
 	 .type = OPTION_FLAG,
 	 AT(pause),
 	 .help = "stop the process while its memory is copied"},
+	{.name = "types-only",
+	 .type = OPTION_FLAG,
+	 AT(types_only),
+	 .help = "what there is of which type, not who holds it: in little time and memory"},
 	{.name = "births",
 	 .argument = "HOW",
 	 .type = OPTION_CHOICE,
@@ -122,5 +126,11 @@ int heap_options_check(const struct command *command, void *options)
 					o->until_input ? "until-input"
 					: o->births    ? "births"
 						       : "touched");
+	if (o->types_only && (o->pause || o->births || o->touched))
+		return options_complain(
+			command, o->pause ? "--pause is for a copy, and --types-only makes none"
+				 : o->births
+					 ? "--births is for holders, and --types-only finds none"
+					 : "--touched is for a copy, and --types-only makes none");
 	return 0;
 }

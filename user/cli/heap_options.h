@@ -18,7 +18,7 @@ struct heap_command_options {
 	pid_t *pids;
 	size_t pid_count;
 	double seconds; /* 0: one look */
-	bool until_input, pause, quiet;
+	bool until_input, pause, types_only, quiet;
 	int births, touched;
 	unsigned top;
 	const char *format, *output;

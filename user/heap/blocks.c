@@ -125,7 +125,8 @@ static int number_blocks(struct heap_blocks *b)
 	b->block_count = (uint32_t)number;
 	b->near = malloc(((number >> NEAR_SHIFT) + 1) * sizeof(*b->near));
 	b->block_types = malloc((number + 1) * sizeof(*b->block_types));
-	if (!b->near || !b->block_types)
+	b->counts = calloc(number + 1, sizeof(*b->counts));
+	if (!b->near || !b->block_types || !b->counts)
 		return -ENOMEM;
 	for (size_t i = 0; i < b->run_count; i++) {
 		while ((uint64_t)entry << NEAR_SHIFT < b->runs[i].first + b->runs[i].count)
@@ -235,11 +236,15 @@ static int find_all(struct heap_blocks *b)
 		err = number_blocks(b);
 	if (!err)
 		err = claim_numbered(b);
+	b->drop = snapshot_is_large(b->snapshot);
 	/* Pools first: they say for sure whether there are debug hooks. */
 	for (size_t i = 0; i < b->run_count && !err; i++) {
-		if (b->runs[i].kind == RUN_POOL)
-			blocks_sort_out(b, &b->runs[i], &b->block_types[b->runs[i].first]);
+		if (b->runs[i].kind != RUN_POOL)
+			continue;
+		blocks_sort_out(b, &b->runs[i], &b->block_types[b->runs[i].first]);
+		leaves_drop(b, &b->runs[i], &b->block_types[b->runs[i].first]);
 	}
+	leaves_drop_rest(b);
 	for (size_t i = 0; i < b->run_count && !err; i++) {
 		if (b->runs[i].kind != RUN_POOL)
 			blocks_sort_out(b, &b->runs[i], &b->block_types[b->runs[i].first]);
@@ -280,6 +285,7 @@ void blocks_fini(struct heap_blocks *b)
 	free(b->chunks);
 	free(b->near);
 	free(b->block_types);
+	free(b->counts);
 }
 
 void heap_blocks_free(struct heap_blocks *b)
@@ -297,7 +303,7 @@ uint32_t heap_blocks_count(const struct heap_blocks *b)
 	return b->block_count;
 }
 
-static const struct heap_run *run_of(const struct heap_blocks *b, uint32_t block)
+const struct heap_run *blocks_run_of(const struct heap_blocks *b, uint32_t block)
 {
 	const struct heap_run *run = &b->runs[b->near[block >> NEAR_SHIFT]];
 
@@ -354,7 +360,7 @@ void blocks_space(const struct heap_blocks *b, const struct heap_run *run, uint3
 
 void blocks_bounds(const struct heap_blocks *b, uint32_t block, uint64_t *start, uint64_t *end)
 {
-	const struct heap_run *run = run_of(b, block);
+	const struct heap_run *run = blocks_run_of(b, block);
 
 	blocks_bounds_in(b, run, block - run->first, start, end);
 }
@@ -377,13 +383,48 @@ uint64_t heap_blocks_size(const struct heap_blocks *b, uint32_t block)
 
 int32_t heap_blocks_type(const struct heap_blocks *b, uint32_t block)
 {
-	return b->block_types[block];
+	int32_t type = __atomic_load_n(&b->block_types[block], __ATOMIC_RELAXED);
+
+	return type < BLOCK_CACHED ? BLOCK_BUFFER : type;
+}
+
+uint8_t heap_blocks_references(const struct heap_blocks *b, uint32_t block)
+{
+	return b->counts[block];
+}
+
+void heap_blocks_forget_counts(struct heap_blocks *b)
+{
+	free(b->counts);
+	b->counts = NULL;
+}
+
+/* Two objects that claim one buffer is what a changed or hostile heap may have: either is as good.
+ */
+void heap_blocks_mark(struct heap_blocks *b, uint32_t block, uint32_t mark)
+{
+	if (heap_blocks_type(b, block) == BLOCK_BUFFER)
+		__atomic_store_n(&b->block_types[block], (int32_t)(MARKED | mark),
+				 __ATOMIC_RELAXED);
+}
+
+uint32_t heap_blocks_marked(const struct heap_blocks *b, uint32_t block)
+{
+	int32_t type = __atomic_load_n(&b->block_types[block], __ATOMIC_RELAXED);
+
+	return type < BLOCK_CACHED ? (uint32_t)type & ~MARKED : 0;
+}
+
+void heap_blocks_unmark(struct heap_blocks *b, uint32_t block)
+{
+	if (heap_blocks_type(b, block) == BLOCK_BUFFER)
+		__atomic_store_n(&b->block_types[block], BLOCK_BUFFER, __ATOMIC_RELAXED);
 }
 
 uint64_t heap_blocks_object(const struct heap_blocks *b, uint32_t block)
 {
 	uint64_t start, end, debug = 0;
-	int32_t type = b->block_types[block];
+	int32_t type = heap_blocks_type(b, block);
 	const unsigned char *memory;
 
 	blocks_bounds(b, block, &start, &end);
@@ -398,7 +439,7 @@ uint64_t heap_blocks_object(const struct heap_blocks *b, uint32_t block)
 
 bool heap_blocks_pooled(const struct heap_blocks *b, uint32_t block)
 {
-	return run_of(b, block)->kind == RUN_POOL;
+	return blocks_run_of(b, block)->kind == RUN_POOL;
 }
 
 const struct heap_allocators *heap_blocks_allocators(const struct heap_blocks *b)
@@ -406,90 +447,11 @@ const struct heap_allocators *heap_blocks_allocators(const struct heap_blocks *b
 	return &b->allocators;
 }
 
-/* --- from an address to its block --- */
-
-static uint32_t find_in_pool(const struct heap_blocks *b, uint32_t number, uint64_t addr)
+int heap_blocks_add_use(const struct heap_blocks *b, struct pool_use *use)
 {
-	const struct heap_run *run;
-	uint32_t index;
+	int err = 0;
 
-	if (number == CLAIM_NO_NUMBER)
-		return BLOCK_NONE;
-	run = &b->runs[number];
-	if (addr < run->start + b->pool_first)
-		return BLOCK_NONE;
-	index = (uint32_t)(addr - run->start - b->pool_first) / run->stride;
-	return index < run->count ? run->first + index : BLOCK_NONE;
-}
-
-/* The last chunk of [low, high) that begins at or before `place`, of those of `run`. */
-static uint32_t last_chunk(const struct heap_blocks *b, const struct heap_run *run, uint32_t low,
-			   uint32_t high, uint32_t place)
-{
-	const uint32_t *places = &b->chunks[run->chunk];
-
-	while (high - low > 1) {
-		uint32_t middle = low + (high - low) / 2;
-
-		if ((places[middle] & ~1u) <= place)
-			low = middle;
-		else
-			high = middle;
-	}
-	return low;
-}
-
-/* A chunk's user has what begins behind its head and ends a word into the next one's: so the chunk
- * is the one that holds the byte a head's length before `addr`. */
-static uint32_t find_in_chunks(const struct heap_blocks *b, uint64_t addr)
-{
-	uint64_t at = addr - 2 * CHUNK_OVERHEAD, start, end;
-	uint32_t near = page_map_get(&b->claims, at),
-		 next = page_map_get(&b->claims, at + CLAIM_BYTES);
-	const struct heap_run *run, *last = b->runs + b->run_count - 1;
-	uint32_t low, high, index;
-
-	if ((near & CLAIM_MASK) != CLAIM_MALLOC || near >> CLAIM_BITS == CLAIM_NO_NUMBER)
-		return BLOCK_NONE;
-	near >>= CLAIM_BITS;
-	run = run_of(b, near);
-	/* The page may be that of several runs. */
-	while (run->end <= at && run < last && run[1].start <= at)
-		run++;
-	if (run->kind != RUN_CHUNKS || at < run->start || at >= run->end)
-		return BLOCK_NONE;
-	low = near < run->first ? 0 : near - run->first;
-	high = run->count;
-	if ((next & CLAIM_MASK) == CLAIM_MALLOC && next >> CLAIM_BITS >= run->first &&
-	    (next >> CLAIM_BITS) - run->first < high)
-		high = (next >> CLAIM_BITS) - run->first + 1;
-	index = last_chunk(b, run, low, high, (uint32_t)((at - run->start) / 8));
-	blocks_bounds_in(b, run, index, &start, &end);
-	return addr >= start && addr < end ? run->first + index : BLOCK_NONE;
-}
-
-static uint32_t find_mapped(const struct heap_blocks *b, uint32_t block, uint64_t addr)
-{
-	uint64_t start, end;
-
-	if (block == CLAIM_NO_NUMBER)
-		return BLOCK_NONE;
-	blocks_bounds(b, block, &start, &end);
-	return addr >= start && addr < end ? block : BLOCK_NONE;
-}
-
-uint32_t heap_blocks_find_addr(const struct heap_blocks *b, uint64_t addr)
-{
-	uint32_t value = page_map_get(&b->claims, addr);
-
-	switch (value & CLAIM_MASK) {
-	case CLAIM_POOL:
-		return find_in_pool(b, value >> CLAIM_BITS, addr);
-	case CLAIM_MALLOC:
-		return find_in_chunks(b, addr);
-	case CLAIM_MAPPED_CHUNK:
-		return find_mapped(b, value >> CLAIM_BITS, addr);
-	default:
-		return BLOCK_NONE;
-	}
+	for (size_t i = 0; i < b->run_count && !err; i++)
+		err = run_add_use(&b->runs[i], &b->block_types[b->runs[i].first], use);
+	return err;
 }

@@ -23,7 +23,10 @@ enum block_type {
 
 struct heap_blocks;
 
-/* Finds pools and chunks and classifies their blocks. 0, -ENOMEM, -E2BIG more than 2^29 - 2 blocks.
+/* Of a large snapshot (snapshot_is_large()) the copies of pages that hold nothing but free blocks,
+ * numbers, bytes and plain text are given back.
+ *
+ * Finds pools and chunks and classifies their blocks. 0, -ENOMEM, -E2BIG more than 2^29 - 2 blocks.
  * The caller owns *blocks. */
 int heap_blocks_find(struct snapshot *snapshot, const struct py_heap_layout *layout,
 		     struct heap_types *types, struct heap_blocks **blocks);
@@ -35,6 +38,16 @@ uint64_t heap_blocks_addr(const struct heap_blocks *blocks, uint32_t block);
 uint64_t heap_blocks_size(const struct heap_blocks *blocks, uint32_t block);
 /* Index of its object's type, or an enum block_type. */
 int32_t heap_blocks_type(const struct heap_blocks *blocks, uint32_t block);
+/* Its object's reference count, BLOCK_COUNT_MOST: that or more; 0: it holds none. Not to be asked
+ * after heap_blocks_forget_counts(). */
+#define BLOCK_COUNT_MOST UINT8_MAX
+uint8_t heap_blocks_references(const struct heap_blocks *blocks, uint32_t block);
+void heap_blocks_forget_counts(struct heap_blocks *blocks);
+/* A number of 31 bits, not above 7 * 2^28 - 1, beside a buffer's type, 0 at first; of all else it
+ * is 0 always. Several threads may set and ask. heap_blocks_unmark() makes it 0 again. */
+void heap_blocks_mark(struct heap_blocks *blocks, uint32_t block, uint32_t mark);
+uint32_t heap_blocks_marked(const struct heap_blocks *blocks, uint32_t block);
+void heap_blocks_unmark(struct heap_blocks *blocks, uint32_t block);
 /* Address of the object in it (the block's own if it holds none). */
 uint64_t heap_blocks_object(const struct heap_blocks *blocks, uint32_t block);
 /* The block that holds `addr`, anywhere in it; BLOCK_NONE. Some nanoseconds. */
@@ -60,6 +73,10 @@ struct heap_allocators {
 	const char *opaque; /* NULL, or why malloc could not be read: "musl", "jemalloc" … */
 };
 const struct heap_allocators *heap_blocks_allocators(const struct heap_blocks *blocks);
+
+/* Adds all pools. 0 or -ENOMEM. */
+struct pool_use;
+int heap_blocks_add_use(const struct heap_blocks *blocks, struct pool_use *use);
 
 /* Which allocator or other thing each resident page of [start, end) belongs to is claimed by
  * whoever recognises it; what nobody claims is the balance's "other anonymous". */

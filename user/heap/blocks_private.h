@@ -4,6 +4,7 @@
 #define BLOCKS_PRIVATE_H
 
 #include "heap/blocks.h"
+#include "heap/pool_use.h"
 
 /* Claims are kept for each 4 KiB, whatever a page is: pools of 4 KiB exist. A value is its number
  * times 8, and its enum page_claim. The number is that of a run (CLAIM_POOL), of a block
@@ -17,6 +18,8 @@
 #define BLOCKS_MAX	((1u << 29) - 2)
 #define NEAR_SHIFT	5 /* heap_blocks.near has an entry for so many blocks */
 #define CHUNK_OVERHEAD	8 /* of a chunk, what its user can't use; of a mapped one 8 more */
+
+#define MARKED (1u << 31)
 
 enum run_kind {
 	RUN_POOL,
@@ -63,7 +66,11 @@ struct heap_blocks {
 	uint32_t *chunks; /* addresses as (address - run.start) / 8, lowest bit: in use */
 	size_t chunk_count, chunk_room;
 	uint32_t *near; /* [block >> NEAR_SHIFT]: the run of that block */
+	/* Types; MARKED and a mark in place of BLOCK_BUFFER, while the graph is made. */
 	int32_t *block_types;
+	uint8_t *counts;		   /* of references, by block; NULL: nobody asks */
+	bool drop;			   /* give back what is in `dropped` and the like */
+	uint64_t dropped_from, dropped_to; /* bytes that are of no use any more */
 	uint32_t block_count;
 	uint32_t pool_first;  /* bytes of a pool's head */
 	bool has_debug_hooks; /* blocks begin with PY_HEAP_DEBUG_BEFORE bytes or twice that */
@@ -101,10 +108,29 @@ void classify_init(struct heap_blocks *blocks);
 /* Finds the objects among a run's blocks whose type in `types` is not BLOCK_FREE. */
 void classify_run(struct heap_blocks *blocks, const struct heap_run *run, int32_t *types);
 
+/* Gives back what of the pool, sorted out, is of no use any more, with what was noted before it. */
+void leaves_drop(struct heap_blocks *blocks, const struct heap_run *pool, const int32_t *types);
+void leaves_drop_rest(struct heap_blocks *blocks);
+
 /* --- values.c --- */
 
 /* Blocks that instances have for values are buffers. After classify(). */
 void values_find(struct heap_blocks *blocks);
+
+/* Adds a run, if it is a pool; `types`: of its blocks. 0 or -ENOMEM. */
+static inline int run_add_use(const struct heap_run *run, const int32_t *types,
+			      struct pool_use *use)
+{
+	struct pool_blocks pool = {
+		.addr = run->start,
+		.bytes = run->end - run->start,
+		.count = run->count,
+		.size = run->stride,
+		.types = types,
+	};
+
+	return run->kind == RUN_POOL ? pool_use_add(use, &pool) : 0;
+}
 
 /* --- blocks.c --- */
 
@@ -123,6 +149,8 @@ struct heap_run *blocks_add_run(struct heap_blocks *blocks);
 int blocks_claim(struct heap_blocks *blocks, uint64_t start, uint64_t end, enum page_claim claim,
 		 uint32_t number);
 
+/* The run of a block. */
+const struct heap_run *blocks_run_of(const struct heap_blocks *blocks, uint32_t block);
 /* What a run's block number `index` takes of its run, with its head. */
 void blocks_space(const struct heap_blocks *blocks, const struct heap_run *run, uint32_t index,
 		  uint64_t *start, uint64_t *end);

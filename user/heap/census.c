@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* If memory ends while the graph is made, the census goes on without it: types and balance need
- * little.
+/* A census needs about as much memory as the process has. Where there is not so much, it is a
+ * survey (survey.h), which needs little. If memory ends while the graph is made, the census goes on
+ * without it.
  *
  * A process that runs on may be caught in the middle of something: a table that moves meanwhile is
  * missed, with all that it leads to. Then it is copied again.
@@ -13,10 +14,12 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "os/memory.h"
 
 #define BUSY_TRIES 100
 #define BUSY_US	   20000
 #define TRIES	   3
+#define NO_MEMORY  "there is not enough memory to find out"
 #define LOST_PART  50 /* of what lives: more that nobody reaches is a copy that is torn */
 
 void census_fini(struct census *census)
@@ -24,6 +27,7 @@ void census_fini(struct census *census)
 	heap_type_rows_free(census->rows, census->row_count);
 	heap_graph_free(census->graph);
 	heap_blocks_free(census->blocks);
+	heap_survey_free(census->survey);
 	heap_types_free(census->types);
 	snapshot_free(census->snapshot);
 	heap_touched_fini(&census->touched);
@@ -58,10 +62,22 @@ static void explain_copy(int err, char *why, size_t size)
 
 /* --- one census --- */
 
+/* Of what is available a copy may take this part: the graph needs some, too, and so do others. */
+#define COPY_PART 0.6
+
+/* Bytes that may be copied; 0: no limit is known. */
+static uint64_t copy_limit(const struct heap_options *options)
+{
+	uint64_t bytes = options->memory_bytes ? options->memory_bytes : memory_available();
+
+	return bytes == MEMORY_UNKNOWN ? 0 : (uint64_t)(COPY_PART * (double)bytes) + 1;
+}
+
 static int take(struct census *census, const struct heap_target *target,
 		const struct heap_options *options, char *why, size_t size)
 {
 	const struct snapshot_options how = {.pause = options->pause,
+					     .copy_limit_bytes = copy_limit(options),
 					     .interrupted = options->interrupted};
 	int err = snapshot_take(target->pid, &how, &census->snapshot);
 
@@ -98,6 +114,7 @@ static int find_references(struct census *census, const struct heap_target *targ
 	if (!err)
 		return 0;
 	census->graph = NULL;
+	census->lacks = NO_MEMORY;
 	return err == -ENOMEM ? 0 : err;
 }
 
@@ -161,8 +178,8 @@ bool census_is_torn(const struct census *census)
 }
 
 /* One that runs on may be caught in the middle of something: then it is copied again. */
-int census_take(struct census *census, const struct heap_target *target,
-		const struct heap_options *options, char *why, size_t size)
+static int census_whole(struct census *census, const struct heap_target *target,
+			const struct heap_options *options, char *why, size_t size)
 {
 	int err = census_try(census, target, options, why, size);
 
@@ -172,4 +189,110 @@ int census_take(struct census *census, const struct heap_target *target,
 		err = census_try(census, target, options, why, size);
 	}
 	return err;
+}
+
+/* --- a survey in its place --- */
+
+/* Reads rows of types from the survey, and takes over its snapshot and types. */
+static int adopt_survey(struct census *census)
+{
+	struct heap_survey *survey = census->survey;
+	int err;
+
+	census->snapshot = survey->snapshot;
+	census->types = survey->types;
+	survey->snapshot = NULL;
+	survey->types = NULL;
+	census->balance = survey->balance;
+	err = heap_type_rows_of_survey(census->types, survey->rows, survey->row_count,
+				       &census->rows, &census->row_count);
+	return err;
+}
+
+static int census_survey(struct census *census, const struct heap_target *target,
+			 const struct heap_options *options, char *why, size_t size)
+{
+	const struct snapshot_options how = {.interrupted = options->interrupted};
+	int err = heap_survey_take(target->pid, &how, &target->layout, &target->python.layout,
+				   &census->survey);
+
+	census->at = clock_seconds(CLOCK_MONOTONIC);
+	if (err) {
+		explain_copy(err, why, size);
+		return err;
+	}
+	err = adopt_survey(census);
+	if (err)
+		snprintf(why, size, "%s", strerror(-err));
+	else
+		census->gc_known = !heap_gc_read(census->snapshot, &target->python, &target->layout,
+						 &census->gc);
+	return err;
+}
+
+/* Why a survey can do what a census can't; NULL: it can't, either. */
+static const char *lack_of(int err)
+{
+	switch (err) {
+	case -ENOMEM:
+	case -EFBIG:
+		return NO_MEMORY;
+	case -E2BIG:
+		return "it has more blocks than can be numbered";
+	default:
+		return NULL;
+	}
+}
+
+int census_take(struct census *census, const struct heap_target *target,
+		const struct heap_options *options, char *why, size_t size)
+{
+	const char *lacks;
+	int err;
+
+	if (options->types_only)
+		return census_survey(census, target, options, why, size);
+	err = census_whole(census, target, options, why, size);
+	lacks = lack_of(err);
+	if (!lacks)
+		return err;
+	census_fini(census);
+	*census = (struct census){.lacks = lacks};
+	return census_survey(census, target, options, why, size);
+}
+
+/* --- what either says --- */
+
+const struct heap_allocators *census_allocators(const struct census *census)
+{
+	return census->survey ? &census->survey->allocators
+			      : heap_blocks_allocators(census->blocks);
+}
+
+int census_pool_use(const struct census *census, struct heap_look *look)
+{
+	struct pool_use use = {.pools = 0};
+	int err;
+
+	if (census->survey)
+		return pool_use_tell(&census->survey->pools, census->types, look);
+	err = heap_blocks_add_use(census->blocks, &use);
+	if (!err)
+		err = pool_use_tell(&use, census->types, look);
+	pool_use_fini(&use);
+	return err;
+}
+
+int census_without_graph(const struct census *census, struct heap_type_row **rows, size_t *count,
+			 struct heap_balance *balance)
+{
+	int err;
+
+	if (census->survey) {
+		*balance = census->balance;
+		return heap_type_rows_of_survey(census->types, census->survey->rows,
+						census->survey->row_count, rows, count);
+	}
+	err = heap_balance_make(census->snapshot, census->blocks, NULL, NULL, balance);
+	return err ? err : heap_type_rows_make(census->types, census->blocks, NULL, rows, count);
 }

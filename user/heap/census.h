@@ -7,6 +7,7 @@
 #include "heap/gc.h"
 #include "heap/graph.h"
 #include "heap/look.h"
+#include "heap/survey.h"
 #include "heap/touches.h"
 #include "heap/type_rows.h"
 
@@ -15,10 +16,12 @@ struct census {
 	double at; /* CLOCK_MONOTONIC, seconds: when the copy was complete */
 	struct snapshot *snapshot;
 	struct heap_types *types;
-	struct heap_blocks *blocks;
+	struct heap_blocks *blocks; /* NULL: a survey was taken (survey.h) */
+	struct heap_survey *survey; /* what is left of it; NULL: none was */
 	struct heap_gc gc;
 	bool gc_known;
-	struct heap_graph *graph; /* NULL: not enough memory */
+	struct heap_graph *graph; /* NULL: it was not asked for, or there is a reason: */
+	const char *lacks;	  /* why holders can't be found; NULL */
 	struct heap_balance balance;
 	struct heap_type_row *rows; /* in order of name */
 	size_t row_count;
@@ -33,6 +36,15 @@ struct census {
 int census_take(struct census *census, const struct heap_target *target,
 		const struct heap_options *options, char *why, size_t size);
 void census_fini(struct census *census);
+
+const struct heap_allocators *census_allocators(const struct census *census);
+/* Fills in the look's pools. 0 or -ENOMEM. */
+int census_pool_use(const struct census *census, struct heap_look *look);
+
+/* What would be known without a graph: rows in order of name, which heap_type_rows_free() frees,
+ * and the balance. 0 or -ENOMEM. */
+int census_without_graph(const struct census *census, struct heap_type_row **rows, size_t *count,
+			 struct heap_balance *balance);
 
 /* Did the process change so much while it was copied that more was missed than may be? */
 bool census_is_torn(const struct census *census);

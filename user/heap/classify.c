@@ -166,12 +166,25 @@ static bool has_debug_hooks(const struct heap_blocks *b, const struct heap_run *
 	return false;
 }
 
-static void classify_one(struct heap_blocks *b, const unsigned char *memory, uint64_t start,
-			 uint64_t end, int32_t *type)
+/* The reference count of the object in the block at `memory`. */
+static uint8_t count_of(const struct heap_blocks *b, const unsigned char *memory, uint64_t size,
+			int32_t type)
+{
+	uint32_t debug = b->has_debug_hooks ? blocks_debug_bytes(memory, size) : 0, count;
+
+	memcpy(&count, memory + debug + heap_types_get(b->types, type)->before, sizeof(count));
+	return count < BLOCK_COUNT_MOST ? (uint8_t)count : BLOCK_COUNT_MOST;
+}
+
+/* Block number `index` of `run`. */
+static void classify_one(struct heap_blocks *b, const struct heap_run *run, uint32_t index,
+			 const unsigned char *memory, uint64_t start, uint64_t end, int32_t *type)
 {
 	*type = classify_block(b, memory, end - start, b->has_debug_hooks);
 	if (*type == BLOCK_CACHED)
 		b->allocators.cached_bytes += snapshot_resident(b->snapshot, start, end);
+	if (*type >= 0 && b->counts)
+		b->counts[run->first + index] = count_of(b, memory, end - start, *type);
 }
 
 /* A pool all of which was copied, as nearly all are. `memory`: its first byte. */
@@ -182,7 +195,7 @@ static void classify_pool(struct heap_blocks *b, const struct heap_run *run, int
 
 	for (uint32_t i = 0; i < run->count; i++, offset += run->stride) {
 		if (types[i] != BLOCK_FREE)
-			classify_one(b, memory + offset, run->start + offset,
+			classify_one(b, run, i, memory + offset, run->start + offset,
 				     run->start + offset + run->stride, &types[i]);
 	}
 }
@@ -207,6 +220,6 @@ void classify_run(struct heap_blocks *b, const struct heap_run *run, int32_t *ty
 		blocks_bounds_in(b, run, i, &start, &end);
 		memory = memory_of(b, start, end, buf);
 		if (memory)
-			classify_one(b, memory, start, end, &types[i]);
+			classify_one(b, run, i, memory, start, end, &types[i]);
 	}
 }

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* first[b + 1] is the mark of block b (marks.h) until the references of b are read; then it is
- * where they end. So marks take no memory of their own. */
+/* Arrays are written in order of block, while copies of blocks are given back in that order: so
+ * memory does not grow. */
 #include "heap/edges.h"
 
 #include <errno.h>
 #include <pthread.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -31,6 +32,7 @@ struct part {
 	bool release;
 	uint64_t read_from, read_to;
 	struct marker marker;
+	size_t frame; /* of the marker's: the next one that is read */
 	struct references references;
 	size_t room;
 	int err;
@@ -43,9 +45,18 @@ static void mark_part(struct part *part)
 	part->marker = (struct marker){
 		.view = part->view,
 		.bodies = part->bodies,
-		.marks = part->edges->first + 1,
 	};
-	marks_make(&part->marker, part->from, part->to);
+	part->err = marks_make(&part->marker, part->from, part->to);
+}
+
+/* Blocks are asked for in order. */
+static uint32_t mark_for(struct part *part, uint32_t block)
+{
+	const struct marker *m = &part->marker;
+
+	if (part->frame < m->frame_count && m->frames[part->frame].block == block)
+		return m->frames[part->frame++].mark;
+	return heap_blocks_marked(part->view->blocks, block);
 }
 
 static uint64_t most_references(const struct part *part, uint32_t block)
@@ -105,24 +116,13 @@ static void note_read(struct part *part, uint32_t block, uint32_t mark)
 	part->read_to = addr + heap_blocks_size(blocks, block);
 }
 
-static uint8_t count_of(const struct part *part, uint32_t block)
-{
-	uint32_t count = 0;
-
-	if (heap_blocks_type(part->view->blocks, block) < 0)
-		return 0;
-	snapshot_read(part->view->snapshot, heap_blocks_object(part->view->blocks, block), &count,
-		      sizeof(count));
-	return count < EDGES_COUNT_MOST ? (uint8_t)count : EDGES_COUNT_MOST;
-}
-
 static void read_part(struct part *part)
 {
 	struct heap_edges *edges = part->edges;
 
 	part->references = (struct references){.view = part->view, .bodies = part->bodies};
 	for (uint32_t block = part->from; block < part->to && !part->err; block++) {
-		uint32_t mark = edges->first[block + 1];
+		uint32_t mark = mark_for(part, block);
 
 		part->err = make_room(part, most_references(part, block));
 		if (!part->err)
@@ -130,7 +130,6 @@ static void read_part(struct part *part)
 		if (part->references.count > UINT32_MAX)
 			part->err = -E2BIG;
 		edges->first[block + 1] = (uint32_t)part->references.count;
-		edges->counts[block] = count_of(part, block);
 		if (part->release)
 			note_read(part, block, mark);
 	}
@@ -178,7 +177,7 @@ static void mark_interned(struct part *parts, unsigned count)
 		}
 	}
 	if (block != BLOCK_NONE)
-		parts[0].edges->first[block + 1] = mark_of(MARK_EMPTY, 0);
+		heap_blocks_mark(view->blocks, block, mark_of(MARK_EMPTY, 0));
 }
 
 /* Appends the references of `part` to those of `first`, and frees them. */
@@ -211,9 +210,16 @@ static int read_all(struct part *parts, unsigned count, struct heap_edges *edges
 
 	run_parts(parts, count, mark_part);
 	mark_interned(parts, count);
-	run_parts(parts, count, read_part);
 	for (unsigned i = 0; i < count && !err; i++)
 		err = parts[i].err;
+	if (!err)
+		run_parts(parts, count, read_part);
+	for (uint32_t block = 0; block < edges->blocks; block++)
+		heap_blocks_unmark(parts[0].view->blocks, block);
+	for (unsigned i = 0; i < count && !err; i++)
+		err = parts[i].err;
+	for (unsigned i = 0; i < count; i++)
+		free(parts[i].marker.frames);
 	for (unsigned i = 1; i < count; i++) {
 		if (!err)
 			err = join(&parts[0], &parts[i]);
@@ -234,11 +240,8 @@ int heap_edges_collect(const struct heap_view *view, const struct bodies *bodies
 
 	*edges = (struct heap_edges){.blocks = blocks};
 	edges->first = large_new(((size_t)blocks + 1) * sizeof(uint32_t));
-	edges->counts = large_new(blocks);
-	if (!edges->first || !edges->counts) {
-		heap_edges_fini(edges);
+	if (!edges->first)
 		return -ENOMEM;
-	}
 	for (unsigned i = 0; i < count; i++) {
 		parts[i] = (struct part){
 			.view = view,
@@ -255,15 +258,8 @@ int heap_edges_collect(const struct heap_view *view, const struct bodies *bodies
 	return err;
 }
 
-void heap_edges_forget_counts(struct heap_edges *edges)
-{
-	large_free(edges->counts, edges->blocks);
-	edges->counts = NULL;
-}
-
 void heap_edges_fini(struct heap_edges *edges)
 {
-	heap_edges_forget_counts(edges);
 	large_free(edges->first, ((size_t)edges->blocks + 1) * sizeof(uint32_t));
 	large_free(edges->targets, edges->target_bytes);
 	*edges = (struct heap_edges){0};

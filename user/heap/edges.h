@@ -12,19 +12,13 @@ struct heap_edges {
 	uint32_t *first;
 	uint32_t *targets;
 	size_t target_bytes; /* of the array */
-	/* By block: an object's reference count, EDGES_COUNT_MOST: that or more. Of buffers 0. To
-	 * be freed with heap_edges_forget_counts() when nobody wants them any more. */
-	uint8_t *counts;
 };
-
-#define EDGES_COUNT_MOST UINT8_MAX
 
 /* Reads them, by two threads if there are two processors. With `release` the copies of blocks are
  * given back when they have been read (snapshot_release()). 0, -ENOMEM, -E2BIG more than 2^32 - 1.
  */
 int heap_edges_collect(const struct heap_view *view, const struct bodies *bodies, bool release,
 		       struct heap_edges *edges);
-void heap_edges_forget_counts(struct heap_edges *edges);
 void heap_edges_fini(struct heap_edges *edges);
 
 #endif

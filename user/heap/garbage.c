@@ -39,11 +39,11 @@ static void count_inside(struct search *s)
 static bool is_held_from_elsewhere(const struct search *s, uint32_t block)
 {
 	const struct heap_view *view = &s->graph->view;
-	uint32_t count = s->graph->edges.counts[block];
+	uint32_t count = heap_blocks_references(view->blocks, block);
 
 	if (heap_blocks_type(view->blocks, block) < 0)
 		return !s->inside[block];
-	if (count == EDGES_COUNT_MOST &&
+	if (count == BLOCK_COUNT_MOST &&
 	    !snapshot_read_any(view->snapshot, heap_blocks_object(view->blocks, block), &count,
 			       sizeof(count)))
 		return true;
@@ -117,6 +117,6 @@ int graph_find_garbage(struct heap_graph *graph)
 	large_free(search.inside, bytes);
 	large_free(search.queue, bytes);
 	large_free(search.seen, bits_bytes(graph->blocks));
-	heap_edges_forget_counts(&graph->edges);
+	heap_blocks_forget_counts(graph->view.blocks);
 	return err;
 }

@@ -5,15 +5,6 @@
 #include "base/large.h"
 #include "heap/graph_private.h"
 
-#define LARGE_BYTES (512ull << 20)
-
-/* A copy of so much is given back as its references are read, since the graph takes about as much.
- * Names are then read from the process, later: what has changed since has none. */
-static bool is_large(const struct heap_graph *graph)
-{
-	return snapshot_rss_bytes(graph->view.snapshot) >= LARGE_BYTES;
-}
-
 static int build(struct heap_graph *graph)
 {
 	int err = bodies_init(&graph->bodies, &graph->view);
@@ -23,8 +14,8 @@ static int build(struct heap_graph *graph)
 	if (!err)
 		err = heap_roots_frames(&graph->roots, &graph->view);
 	if (!err)
-		err = heap_edges_collect(&graph->view, &graph->bodies, is_large(graph),
-					 &graph->edges);
+		err = heap_edges_collect(&graph->view, &graph->bodies,
+					 snapshot_is_large(graph->view.snapshot), &graph->edges);
 	if (!err)
 		err = graph_reach(graph);
 	if (!err)

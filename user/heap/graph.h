@@ -26,7 +26,7 @@ enum root_tier {
 
 struct heap_graph;
 
-/* Of 512 MiB or more the copies of blocks are given back (snapshot_release()): whoever reads the
+/* Of large snapshots (snapshot_is_large()) the copies of blocks are given back: whoever reads the
  * snapshot does so before. 0, -ENOMEM, -E2BIG more than 2^32 - 1 references. The caller owns
  * *graph; all it is made from must outlive it. */
 int heap_graph_build(struct snapshot *snapshot, const struct py_heap_layout *heap_layout,

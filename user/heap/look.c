@@ -16,7 +16,6 @@
 #include "heap/births.h"
 #include "heap/census.h"
 #include "heap/holders.h"
-#include "heap/pool_use.h"
 #include "heap/touched_rows.h"
 
 #define WATCHED_WHOLE 0.98
@@ -28,6 +27,12 @@ struct heap_past {
 	struct heap_type_row *rows;
 	size_t row_count;
 	struct holders_past *holders; /* NULL: not enough memory */
+	/* The same, as a census without holders has it, if this one had them. */
+	bool has_graph;
+	const char *lacks; /* census.lacks */
+	struct heap_balance plain_balance;
+	struct heap_type_row *plain_rows;
+	size_t plain_row_count;
 };
 
 /* --- the first of two --- */
@@ -37,6 +42,7 @@ void heap_past_free(struct heap_past *past)
 	if (!past)
 		return;
 	heap_type_rows_free(past->rows, past->row_count);
+	heap_type_rows_free(past->plain_rows, past->plain_row_count);
 	heap_holders_past_free(past->holders);
 	free(past);
 }
@@ -65,9 +71,52 @@ static struct heap_past *keep(struct census *census)
 	past->row_count = census->row_count;
 	census->rows = NULL;
 	census->row_count = 0;
+	past->has_graph = census->graph;
+	past->lacks = census->lacks;
 	if (census->graph && heap_holders_keep(census->graph, &past->holders))
 		past->holders = NULL;
+	if (census->graph && census_without_graph(census, &past->plain_rows, &past->plain_row_count,
+						  &past->plain_balance)) {
+		heap_past_free(past);
+		return NULL;
+	}
 	return past;
+}
+
+static void swap_rows(struct heap_type_row **a, struct heap_type_row **b, size_t *a_count,
+		      size_t *b_count)
+{
+	struct heap_type_row *rows = *a;
+	size_t count = *a_count;
+
+	*a = *b;
+	*b = rows;
+	*a_count = *b_count;
+	*b_count = count;
+}
+
+/* Who owns a buffer is known in both looks or in none: else a difference would be of nothing that
+ * is. */
+static int make_alike(struct census *census, struct heap_past *past)
+{
+	struct heap_type_row *rows;
+	size_t count;
+	int err;
+
+	if (!past || past->has_graph == (census->graph != NULL))
+		return 0;
+	if (past->has_graph) {
+		past->balance = past->plain_balance;
+		swap_rows(&past->rows, &past->plain_rows, &past->row_count, &past->plain_row_count);
+		past->has_graph = false;
+		return 0;
+	}
+	err = census_without_graph(census, &rows, &count, &census->balance);
+	if (err)
+		return err;
+	swap_rows(&census->rows, &rows, &census->row_count, &count);
+	heap_type_rows_free(rows, count);
+	return 0;
 }
 
 /* Lines are looked for from now on. What keeps them from being found is said at the end. */
@@ -187,29 +236,53 @@ static int add_touched(struct heap_look *look, const struct census *census,
 			     err == -ESRCH ? "it could not be watched" : strerror(-err));
 }
 
-static int add_holders(struct heap_look *look, struct census *census, const struct heap_past *past,
-		       const struct heap_target *target, const struct heap_options *options)
+/* A smaller look than was asked for says so. */
+static int say_types_only(struct heap_look *look, const struct census *census,
+			  const struct heap_past *past, const struct heap_options *asked)
 {
+	const char *lacks = census->lacks ? census->lacks : past ? past->lacks : NULL;
+
+	if (!asked->types_only &&
+	    heap_look_say(
+		    &look->skipped, "who holds the memory: %s; this is what --types-only finds%s",
+		    lacks ? lacks : "",
+		    asked->pause && census->survey ? ", and the process was not stopped" : ""))
+		return -ENOMEM;
+	return heap_look_say(&look->notes,
+			     "whose a buffer is was not looked for: \"their buffers\" "
+			     "are all that is in use and no object, C code's, too");
+}
+
+static int add_holders(struct heap_look *look, struct census *census, const struct heap_past *past,
+		       const struct heap_target *target, const struct heap_options *asked)
+{
+	size_t most = asked->holders;
 	struct holder *holders = NULL;
 	size_t count = 0;
 	int err = 0;
 
-	if (!census->graph || (past && !past->holders)) {
-		err = heap_look_say(
-			&look->skipped,
-			"who holds the memory: there was not enough memory to find out");
-		return err || !options->touched || !target->touches
+	if (look->types_only) {
+		err = say_types_only(look, census, past, asked);
+		if (!err && asked->touched && target->touches)
+			err = heap_look_say(&look->skipped,
+					    "what lives where lines have touched: that needs a "
+					    "whole look");
+		return err;
+	}
+	if (past && !past->holders) {
+		err = heap_look_say(&look->skipped,
+				    "who holds the memory: there is not enough memory to find out");
+		return err || !asked->touched || !target->touches
 			       ? err
 			       : add_touched(look, census, NULL, 0);
 	}
 	if (past)
-		err = heap_holders_compare(census->graph, past->holders, options->holders, &holders,
-					   &count);
+		err = heap_holders_compare(census->graph, past->holders, most, &holders, &count);
 	else
-		err = heap_holders_find(census->graph, options->holders, &holders, &count);
+		err = heap_holders_find(census->graph, most, &holders, &count);
 	if (!err && past)
 		err = add_births(look, census, target, holders, count);
-	if (!err && options->touched && target->touches)
+	if (!err && asked->touched && target->touches)
 		err = add_touched(look, census, holders, count);
 	if (err) {
 		heap_holders_free(holders, count);
@@ -253,7 +326,7 @@ static void add_past(struct heap_look *look, const struct census *census,
 
 static int add_allocators(struct heap_look *look, const struct census *census)
 {
-	const struct heap_allocators *a = heap_blocks_allocators(census->blocks);
+	const struct heap_allocators *a = census_allocators(census);
 
 	look->trimmable_bytes = a->malloc_trimmable_bytes;
 	snprintf(look->allocator, sizeof(look->allocator), "%s%s", a->pools ? "pymalloc+" : "",
@@ -268,7 +341,7 @@ static int add_allocators(struct heap_look *look, const struct census *census)
 static int add_broken(struct heap_look *look, const struct census *census)
 {
 	static const char remedy[] = "--pause stops the process meanwhile";
-	const struct heap_allocators *a = heap_blocks_allocators(census->blocks);
+	const struct heap_allocators *a = census_allocators(census);
 	int err = 0;
 
 	if (a->broken_pools)
@@ -313,6 +386,7 @@ static int fill(struct heap_look *look, const struct heap_target *target,
 	look->paused_ms[0] = snapshot_paused_ms(census->snapshot);
 	look->rss_bytes = snapshot_rss_bytes(census->snapshot);
 	look->swapped_bytes = snapshot_swapped_bytes(census->snapshot);
+	look->types_only = !census->graph || (past && !past->has_graph);
 	look->balance = census->balance;
 	if (census->graph)
 		heap_graph_garbage(census->graph, &look->garbage_bytes, &look->garbage_objects);
@@ -323,7 +397,7 @@ static int fill(struct heap_look *look, const struct heap_target *target,
 	if (!err)
 		err = add_broken(look, census);
 	if (!err)
-		err = heap_pool_use(census->types, census->blocks, &target->layout, look);
+		err = census_pool_use(census, look);
 	if (!err)
 		err = add_holders(look, census, past, target, options);
 	if (!err)
@@ -332,7 +406,7 @@ static int fill(struct heap_look *look, const struct heap_target *target,
 }
 
 int heap_look_make(const struct heap_target *target, const struct heap_options *options,
-		   const struct heap_past *past, struct heap_look **look, char *why, size_t size)
+		   struct heap_past *past, struct heap_look **look, char *why, size_t size)
 {
 	struct census census = {};
 	int err = census_take(&census, target, options, why, size);
@@ -343,7 +417,9 @@ int heap_look_make(const struct heap_target *target, const struct heap_options *
 		census.births_error = heap_births_finish(target->births);
 	if (!err) {
 		*look = heap_look_new();
-		err = *look ? fill(*look, target, options, &census, past) : -ENOMEM;
+		err = *look ? make_alike(&census, past) : -ENOMEM;
+		if (!err)
+			err = fill(*look, target, options, &census, past);
 		if (err)
 			snprintf(why, size, "%s", strerror(-err));
 	}

@@ -29,6 +29,8 @@ struct heap_target {
 
 struct heap_options {
 	bool pause;		   /* stop it while its memory is copied */
+	bool types_only;	   /* a survey: nobody's holders. Not with `pause` */
+	uint64_t memory_bytes;	   /* that may be taken, nearly; 0: what is available */
 	size_t holders;		   /* how many are named */
 	bool touched;		   /* asks target.touches who touched what */
 	bool (*interrupted)(void); /* asked while a copy is made; may be NULL */
@@ -43,9 +45,9 @@ void heap_past_free(struct heap_past *past);
 int heap_look_first(const struct heap_target *target, const struct heap_options *options,
 		    struct heap_past **past, char *why, size_t size);
 
-/* The only look (`past` is NULL), or the second. The same errors. comm and cmdline are the caller's
- * to fill in; the caller owns *look. */
+/* The only look (`past` is NULL), or the second: of one without holders the other shows none. The
+ * same errors. comm and cmdline are the caller's to fill in; the caller owns *look. */
 int heap_look_make(const struct heap_target *target, const struct heap_options *options,
-		   const struct heap_past *past, struct heap_look **look, char *why, size_t size);
+		   struct heap_past *past, struct heap_look **look, char *why, size_t size);
 
 #endif

@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 #include "heap/marks.h"
 
+#include <errno.h>
+#include <stdlib.h>
+
+#include "base/array.h"
 #include "heap/dict_keys.h"
 
 /* PyArrayObject and PyArray_Descr of numpy 1.7 to 2.x: both are part of its ABI. */
@@ -30,12 +34,10 @@ static uint32_t buffer_at(const struct heap_view *view, uint64_t addr)
 		       : BLOCK_NONE;
 }
 
-/* Two objects that claim one buffer is what a changed or hostile heap may have: either is as good.
- * Two threads may write one mark, so it is written whole. */
 static void mark_block(struct marker *marker, uint32_t block, uint32_t mark)
 {
 	if (block != BLOCK_NONE)
-		__atomic_store_n(&marker->marks[block], mark, __ATOMIC_RELAXED);
+		heap_blocks_mark(marker->view->blocks, block, mark);
 }
 
 static void mark_list(struct marker *marker, uint64_t object)
@@ -112,7 +114,8 @@ static void mark_deque_chain(struct marker *marker, uint64_t object)
 		uint32_t block = buffer_at(view, at);
 		uint64_t end = at == last ? right + 1 : length;
 
-		if (block == BLOCK_NONE || mark_form(marker->marks[block]) == MARK_DEQUE)
+		if (block == BLOCK_NONE ||
+		    mark_form(heap_blocks_marked(view->blocks, block)) == MARK_DEQUE)
 			return;
 		if (!items || end < left)
 			end = left;
@@ -140,7 +143,8 @@ static void mark_deque(struct marker *marker, uint32_t block, uint64_t object)
 	     i++, at += sizeof(uint64_t)) {
 		uint32_t kept = buffer_at(view, word(view, at));
 
-		if (kept != BLOCK_NONE && mark_form(marker->marks[kept]) == MARK_NONE &&
+		if (kept != BLOCK_NONE &&
+		    mark_form(heap_blocks_marked(view->blocks, kept)) == MARK_NONE &&
 		    heap_blocks_size(view->blocks, kept) >= block_size)
 			mark_block(marker, kept, mark_of(MARK_EMPTY, 0));
 	}
@@ -217,19 +221,24 @@ static uint64_t slots_in_use(const struct heap_view *view, uint64_t frame)
 
 /* From 3.11 on. A frame object has the interpreter's frame in itself once the function has
  * returned. */
-static void mark_frame(struct marker *marker, uint32_t block, const struct body *body,
-		       uint64_t object)
+static int mark_frame(struct marker *marker, uint32_t block, const struct body *body,
+		      uint64_t object)
 {
 	const struct heap_view *view = marker->view;
 	uint64_t frame = body->kind == TYPE_GENERATOR
 				 ? object + view->heap->generator_frame
 				 : word(view, object + view->heap->frame_object_frame);
 
-	if (!(view->heap->flags & PY_HEAP_FRAME_OBJECTS))
-		mark_block(marker, block, mark_of(MARK_FRAME, slots_in_use(view, frame)));
+	if (view->heap->flags & PY_HEAP_FRAME_OBJECTS)
+		return 0;
+	if (!ARRAY_HAS_ROOM(marker->frames, marker->frame_count, marker->frame_room))
+		return -ENOMEM;
+	marker->frames[marker->frame_count++] =
+		(struct frame_mark){block, mark_of(MARK_FRAME, slots_in_use(view, frame))};
+	return 0;
 }
 
-static void mark_owned(struct marker *marker, uint32_t block, const struct body *body)
+static int mark_owned(struct marker *marker, uint32_t block, const struct body *body)
 {
 	uint64_t object = heap_blocks_object(marker->view->blocks, block);
 
@@ -260,22 +269,25 @@ static void mark_owned(struct marker *marker, uint32_t block, const struct body 
 		break;
 	case TYPE_GENERATOR:
 	case TYPE_FRAME:
-		mark_frame(marker, block, body, object);
-		break;
+		return mark_frame(marker, block, body, object);
 	default:
 		break;
 	}
+	return 0;
 }
 
-void marks_make(struct marker *marker, uint32_t from, uint32_t to)
+int marks_make(struct marker *marker, uint32_t from, uint32_t to)
 {
+	int err = 0;
+
 	marker->interned = BLOCK_NONE;
-	for (uint32_t block = from; block < to; block++) {
+	for (uint32_t block = from; block < to && !err; block++) {
 		int32_t type = heap_blocks_type(marker->view->blocks, block);
 
 		if (type >= 0)
-			mark_owned(marker, block, &marker->bodies->list[type]);
+			err = mark_owned(marker, block, &marker->bodies->list[type]);
 	}
+	return err;
 }
 
 uint64_t marks_interned_keys(const struct heap_view *view)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* Buffers say nothing of how they are to be read: the containers that they belong to do. Before any
- * reference is followed, each container marks its buffers, in one word for each block. Then the
- * references of a block are read from its own bytes and its mark alone, in any order. */
+ * reference is followed, each container marks its buffers (heap_blocks_mark()), and objects that
+ * have a frame in them are noted. Then the references of a block are read from its own bytes and
+ * its mark alone, in any order. */
 #ifndef HEAP_MARKS_H
 #define HEAP_MARKS_H
 
@@ -44,14 +45,18 @@ static inline uint32_t mark_count(uint32_t mark)
 struct marker {
 	const struct heap_view *view;
 	const struct bodies *bodies;
-	uint32_t *marks;   /* by block; several markers may share them */
+	struct frame_mark {
+		uint32_t block, mark;
+	} * frames; /* in order of block; the owner of the marker frees it */
+	size_t frame_count, frame_room;
 	uint32_t interned; /* the buffer of the strings interned, as far as this one looked;
 			      BLOCK_NONE */
 	uint64_t interned_entries;
 };
 
-/* Marks what the objects in blocks `from` to, not including, `to` own. */
-void marks_make(struct marker *marker, uint32_t from, uint32_t to);
+/* Marks what the objects in blocks `from` to, not including, `to` own; several markers may do so
+ * at a time. 0 or -ENOMEM. */
+int marks_make(struct marker *marker, uint32_t from, uint32_t to);
 
 /* The keys of the dict of interned strings of a version that keeps it in the interpreter (3.12 on);
  * 0: it keeps it elsewhere, or there is none. */

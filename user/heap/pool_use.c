@@ -5,80 +5,63 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define BUFFERS "buffers"
+#define BUFFERS	   "buffers"
+#define FIRST_ROOM 256
 
-struct pin {
-	uint64_t bytes, pools, last_pool;
-};
-
-struct pinned {
-	const struct heap_blocks *blocks;
-	struct heap_look *look;
-	uint64_t pool_size;
-	struct pin *pins; /* by type; behind the last one, buffers */
-	uint32_t types;
-};
-
-static uint64_t pool_of(const struct pinned *p, uint32_t block)
+static bool lives(int32_t type)
 {
-	return heap_blocks_addr(p->blocks, block) & ~(p->pool_size - 1);
+	return type >= BLOCK_BUFFER;
 }
 
-static bool lives(const struct pinned *p, uint32_t block)
+static int make_room(struct pool_use *use, int32_t type)
 {
-	int32_t type = heap_blocks_type(p->blocks, block);
+	size_t room = use->room ? use->room : FIRST_ROOM;
+	struct pool_pin *pins;
 
-	return type >= 0 || type == BLOCK_BUFFER;
+	if ((size_t)(type + 1) < use->room)
+		return 0;
+	while (room <= (size_t)(type + 1))
+		room *= 2;
+	pins = reallocarray(use->pins, room, sizeof(*pins));
+	if (!pins)
+		return -ENOMEM;
+	memset(pins + use->room, 0, (room - use->room) * sizeof(*pins));
+	use->pins = pins;
+	use->room = room;
+	return 0;
 }
 
-static void count_fullness(struct pinned *p, uint64_t used)
+static int add_pins(struct pool_use *use, const struct pool_blocks *pool)
 {
-	uint64_t tenth = 10 * used / p->pool_size;
+	for (uint32_t i = 0; i < pool->count; i++) {
+		struct pool_pin *pin;
+		int err;
 
-	p->look->pools++;
-	p->look->pools_by_fullness[tenth < 10 ? tenth : 9]++;
+		if (!lives(pool->types[i]))
+			continue;
+		err = make_room(use, pool->types[i]);
+		if (err)
+			return err;
+		pin = &use->pins[pool->types[i] + 1];
+		pin->bytes += pool->size;
+		pin->pools += !pin->pools || pin->last_pool != pool->addr;
+		pin->last_pool = pool->addr;
+	}
+	return 0;
 }
 
-/* Counts one pool, whose blocks are those from `first` to before `end`. */
-static void count_pool(struct pinned *p, uint32_t first, uint32_t end)
+int pool_use_add(struct pool_use *use, const struct pool_blocks *pool)
 {
-	uint64_t pool = pool_of(p, first), used = 0;
-	struct pin *pin;
-	int32_t type;
+	uint64_t used = 0, tenth;
 
-	for (uint32_t block = first; block < end; block++)
-		used += lives(p, block) ? heap_blocks_size(p->blocks, block) : 0;
+	for (uint32_t i = 0; i < pool->count; i++)
+		used += lives(pool->types[i]) ? pool->size : 0;
 	if (!used)
-		return;
-	count_fullness(p, used);
-	if (2 * used >= p->pool_size)
-		return;
-	for (uint32_t block = first; block < end; block++) {
-		if (!lives(p, block))
-			continue;
-		type = heap_blocks_type(p->blocks, block);
-		pin = &p->pins[type >= 0 ? (uint32_t)type : p->types];
-		pin->bytes += heap_blocks_size(p->blocks, block);
-		pin->pools += !pin->pools || pin->last_pool != pool;
-		pin->last_pool = pool;
-	}
-}
-
-static void count_pools(struct pinned *p)
-{
-	uint32_t count = heap_blocks_count(p->blocks), first = 0, block;
-
-	while (first < count) {
-		if (!heap_blocks_pooled(p->blocks, first)) {
-			first++;
-			continue;
-		}
-		block = first + 1;
-		while (block < count && pool_of(p, block) == pool_of(p, first))
-			block++;
-		count_pool(p, first, block);
-		first = block;
-	}
+		return 0;
+	tenth = 10 * used / pool->bytes;
+	use->pools++;
+	use->by_fullness[tenth < 10 ? tenth : 9]++;
+	return 2 * used < pool->bytes ? add_pins(use, pool) : 0;
 }
 
 static int by_bytes(const void *a, const void *b)
@@ -90,20 +73,23 @@ static int by_bytes(const void *a, const void *b)
 	return strcmp(x->type, y->type);
 }
 
-static int add_rows(const struct pinned *p, const struct heap_types *types)
+int pool_use_tell(const struct pool_use *use, const struct heap_types *types,
+		  struct heap_look *look)
 {
-	struct heap_look *look = p->look;
-	struct heap_pin_row *row;
+	look->pools = use->pools;
+	memcpy(look->pools_by_fullness, use->by_fullness, sizeof(use->by_fullness));
+	look->pins = calloc(use->room ? use->room : 1, sizeof(*look->pins));
+	if (!look->pins)
+		return -ENOMEM;
+	for (size_t i = 0; i < use->room; i++) {
+		struct heap_pin_row *row = &look->pins[look->pin_count];
 
-	for (uint32_t i = 0; i <= p->types; i++) {
-		if (!p->pins[i].pools)
+		if (!use->pins[i].pools)
 			continue;
-		row = &look->pins[look->pin_count];
 		*row = (struct heap_pin_row){
-			.type = strdup(i < p->types ? heap_types_get(types, (int32_t)i)->name
-						    : BUFFERS),
-			.bytes = p->pins[i].bytes,
-			.pools = p->pins[i].pools,
+			.type = strdup(i ? heap_types_get(types, (int32_t)i - 1)->name : BUFFERS),
+			.bytes = use->pins[i].bytes,
+			.pools = use->pins[i].pools,
 		};
 		if (!row->type)
 			return -ENOMEM;
@@ -114,21 +100,8 @@ static int add_rows(const struct pinned *p, const struct heap_types *types)
 	return 0;
 }
 
-int heap_pool_use(const struct heap_types *types, const struct heap_blocks *blocks,
-		  const struct py_heap_layout *layout, struct heap_look *look)
+void pool_use_fini(struct pool_use *use)
 {
-	struct pinned p = {.blocks = blocks,
-			   .look = look,
-			   .pool_size = layout->pool_size,
-			   .types = heap_types_count(types)};
-	int err = -ENOMEM;
-
-	p.pins = calloc(p.types + 1, sizeof(*p.pins));
-	look->pins = calloc(p.types + 1, sizeof(*look->pins));
-	if (p.pins && look->pins) {
-		count_pools(&p);
-		err = add_rows(&p, types);
-	}
-	free(p.pins);
-	return err;
+	free(use->pins);
+	*use = (struct pool_use){.pools = 0};
 }

@@ -47,6 +47,11 @@ uint64_t snapshot_rss_bytes(const struct snapshot *s)
 	return s->rss_bytes;
 }
 
+bool snapshot_is_large(const struct snapshot *s)
+{
+	return s->rss_bytes >= SNAPSHOT_LARGE_BYTES;
+}
+
 uint64_t snapshot_swapped_bytes(const struct snapshot *s)
 {
 	return s->swapped_bytes;

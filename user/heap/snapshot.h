@@ -85,6 +85,11 @@ int snapshot_save(const struct snapshot *snapshot, int fd);
 
 pid_t snapshot_pid(const struct snapshot *snapshot);
 uint64_t snapshot_rss_bytes(const struct snapshot *snapshot); /* resident pages of all regions */
+/* Of so much and more the copy is given back piece by piece, as soon as a piece has been made sense
+ * of (snapshot_release()), since what is made of it takes memory, too. What is wanted later (names)
+ * is then read from the process: what has changed since has none. */
+#define SNAPSHOT_LARGE_BYTES (128ull << 20)
+bool snapshot_is_large(const struct snapshot *snapshot);
 uint64_t snapshot_swapped_bytes(const struct snapshot *snapshot);
 double snapshot_paused_ms(const struct snapshot *snapshot); /* < 0: it was not paused */
 unsigned snapshot_page_size(const struct snapshot *snapshot);

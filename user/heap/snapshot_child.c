@@ -140,7 +140,7 @@ static int check_limit(const struct capture *c, const struct snapshot_request *r
 static int prepare_copy(struct capture *c)
 {
 	uint64_t pages = pages_to_copy(c);
-	int err = file_reserve(c, pages + pages / 64 + 256);
+	int err = file_reserve(c, pages + pages / 256 + 256);
 
 	if (!err)
 		capture_populate(c);
@@ -163,14 +163,20 @@ static int copy_now(struct capture *c, const struct snapshot_request *request)
 
 static int copy_paused(struct capture *c, const struct snapshot_request *request, double *paused_ms)
 {
-	double begin = clock_seconds(CLOCK_MONOTONIC);
-	int err = capture_pause(c);
+	double begin;
+	int err;
 
-	if (err)
-		return err;
-	err = copy_now(c, request);
-	capture_resume(c);
-	*paused_ms = 1e3 * (clock_seconds(CLOCK_MONOTONIC) - begin);
+	capture_hurry(true);
+	begin = clock_seconds(CLOCK_MONOTONIC);
+	err = capture_pause(c);
+	c->stopped = !err;
+	if (!err) {
+		err = copy_now(c, request);
+		capture_resume(c);
+		c->stopped = false;
+		*paused_ms = 1e3 * (clock_seconds(CLOCK_MONOTONIC) - begin);
+	}
+	capture_hurry(false);
 	return err;
 }
 

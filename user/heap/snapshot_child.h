@@ -42,7 +42,8 @@ struct capture {
 	size_t thread_count, thread_room;
 	unsigned char *seen_threads; /* a bit for each TID */
 
-	bool later; /* nothing is copied until there are orders */
+	bool later;   /* nothing is copied until there are orders */
+	bool stopped; /* it is: copy it in a hurry */
 	int memory_fd;
 	char *file; /* the header and what is copied, mapped */
 	size_t file_bytes;
@@ -62,6 +63,9 @@ int capture_read_page(struct capture *c, uint64_t addr, void *page);
 
 /* Makes the file's pages exist, before a target is stopped. */
 void capture_populate(struct capture *c);
+/* From now on this thread goes before all that have no real-time priority, or no longer; for as
+ * long as a target is stopped. A hint, for which a right may be missing. */
+void capture_hurry(bool hurry);
 /* Copies all of `runs` that are to be; fills `copied`. The file has room. 0, -ESRCH, -errno. */
 int capture_copy(struct capture *c);
 /* Adds to `copied`, and to data_pages if that has PAGE_COPIED. 0 or -ENOMEM. */

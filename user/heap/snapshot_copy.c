@@ -7,9 +7,11 @@
  */
 #include <errno.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/uio.h>
+#include <unistd.h>
 
 #include "base/array.h"
 #include "heap/snapshot_child.h"
@@ -49,15 +51,38 @@ static void *take_parts(void *arg)
 	return NULL;
 }
 
-/* Without a second thread the first one does all of it. */
+void capture_hurry(bool hurry)
+{
+	struct sched_param how = {.sched_priority = hurry ? SNAPSHOT_HURRY_PRIORITY : 0};
+
+	sched_setscheduler(0, hurry ? SCHED_RR : SCHED_OTHER, &how);
+}
+
+/* A thread has the first one's priority. One processor at least is left to others: where there are
+ * two, the second thread takes what it gets. */
+static void *take_parts_too(void *arg)
+{
+	const struct work *w = arg;
+
+	if (w->c->stopped && sysconf(_SC_NPROCESSORS_ONLN) <= 2)
+		capture_hurry(false);
+	return take_parts(arg);
+}
+
+/* Without a second thread the first one does all of it. When it has, only the part is left that the
+ * other one is at, which has to hurry, too. */
 static void do_by_two(struct work *w)
 {
+	struct sched_param hurry = {.sched_priority = SNAPSHOT_HURRY_PRIORITY};
 	pthread_t other;
-	int err = w->count > 1 ? pthread_create(&other, NULL, take_parts, w) : -1;
+	int err = w->count > 1 ? pthread_create(&other, NULL, take_parts_too, w) : -1;
 
 	take_parts(w);
-	if (!err)
-		pthread_join(other, NULL);
+	if (err)
+		return;
+	if (w->c->stopped)
+		pthread_setschedparam(other, SCHED_RR, &hurry);
+	pthread_join(other, NULL);
 }
 
 /* --- room --- */

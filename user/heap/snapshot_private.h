@@ -66,6 +66,9 @@ struct snapshot_request {
 	uint64_t copy_limit_bytes;
 };
 
+/* Of SCHED_RR: the least there is. */
+#define SNAPSHOT_HURRY_PRIORITY 1
+
 /* Copies `request->pid` into `memory_fd`, answers with an int32_t on `socket`, then answers each
  * address of a page (uint64_t) with an int32_t and that page, and each order with a struct
  * snapshot_answer, until the socket is closed. */

@@ -46,7 +46,7 @@ static void keep_only(int one, int other)
 }
 
 /* A target that stands still waits for us: nobody goes first. A hint, for which a right may be
- * missing. */
+ * missing. While a target does stand still, capture_hurry() goes further. */
 static void go_first(void)
 {
 	setpriority(PRIO_PROCESS, 0, -20);
@@ -142,7 +142,7 @@ static _Noreturn void keep(int socket, bool trace)
 	signal(SIGCHLD, SIG_DFL);
 	if (trace)
 		go_first();
-	if (confine(CONFINE_READ | (trace ? CONFINE_TRACE : 0), &confined))
+	if (confine(CONFINE_READ | (trace ? CONFINE_TRACE | CONFINE_HURRY : 0), &confined))
 		_exit(1);
 	while (wire_receive(socket, &request) > 0) {
 		struct wire_message answer = {.fd_count = 0};

@@ -93,7 +93,7 @@ static int look_at_run(struct survey_work *w, const struct heap_run *run)
 		return err;
 	count_blocks(w, run);
 	balance_add_run(&w->count, run, w->types);
-	return 0;
+	return run_add_use(run, w->types, &w->survey->pools);
 }
 
 /* --- windows over the pools --- */
@@ -293,6 +293,7 @@ void heap_survey_free(struct heap_survey *s)
 	if (!s)
 		return;
 	free(s->rows);
+	pool_use_fini(&s->pools);
 	heap_types_free(s->types);
 	snapshot_free(s->snapshot);
 	free(s);

@@ -9,6 +9,7 @@
 #define SURVEY_H
 
 #include "heap/balance.h"
+#include "heap/pool_use.h"
 
 struct survey_row {
 	int32_t type; /* index in `types` */
@@ -24,6 +25,7 @@ struct heap_survey {
 	uint64_t objects, buffers, buffer_bytes; /* buffers: blocks in use that hold no object */
 	struct heap_allocators allocators;
 	struct heap_balance balance;
+	struct pool_use pools;
 };
 
 /* `options`: pause is not possible (-EINVAL), copy_limit_bytes is not asked. Errors: those of

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "heap/survey.h"
+
 struct tally {
 	uint64_t objects, bytes;
 };
@@ -110,6 +112,27 @@ int heap_type_rows_make(const struct heap_types *types, const struct heap_blocks
 		tally_blocks(blocks, graph, tallies);
 		err = rows_of(types, tallies, *rows, count);
 	}
+	if (err) {
+		heap_type_rows_free(*rows, *count);
+		*rows = NULL;
+		*count = 0;
+	}
+	free(tallies);
+	return err;
+}
+
+int heap_type_rows_of_survey(const struct heap_types *types, const struct survey_row *found,
+			     size_t found_count, struct heap_type_row **rows, size_t *count)
+{
+	struct tally *tallies = calloc(heap_types_count(types) + 1, sizeof(*tallies));
+	int err = -ENOMEM;
+
+	*count = 0;
+	*rows = calloc(heap_types_count(types) + 1, sizeof(**rows));
+	for (size_t i = 0; tallies && i < found_count; i++)
+		tallies[found[i].type] = (struct tally){found[i].objects, found[i].bytes};
+	if (tallies && *rows)
+		err = rows_of(types, tallies, *rows, count);
 	if (err) {
 		heap_type_rows_free(*rows, *count);
 		*rows = NULL;

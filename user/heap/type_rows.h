@@ -10,6 +10,10 @@
  * NULL: then they are not), in order of name. 0 or -ENOMEM; heap_type_rows_free() frees *rows. */
 int heap_type_rows_make(const struct heap_types *types, const struct heap_blocks *blocks,
 			const struct heap_graph *graph, struct heap_type_row **rows, size_t *count);
+/* The same of a survey, which knows no owner of a buffer. */
+struct survey_row;
+int heap_type_rows_of_survey(const struct heap_types *types, const struct survey_row *found,
+			     size_t found_count, struct heap_type_row **rows, size_t *count);
 void heap_type_rows_free(struct heap_type_row *rows, size_t count);
 
 /* Fills in what has grown since `past`, rows of an earlier census in order of name, as `*rows` are;

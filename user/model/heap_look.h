@@ -37,7 +37,7 @@ struct heap_balance {
 
 struct heap_type_row {
 	char *type;
-	uint64_t objects, bytes; /* own and buffers */
+	uint64_t objects, bytes; /* own and, but for heap_look.types_only, buffers */
 	int64_t objects_grown, bytes_grown;
 };
 
@@ -103,6 +103,9 @@ struct heap_look {
 	size_t pin_count;
 	struct heap_type_row *types;
 	size_t type_count;
+	/* Nobody's holders were looked for, so that no buffer has an owner: it is in no type's
+	 * bytes. */
+	bool types_only;
 	bool has_holders; /* they were looked for */
 	struct heap_holder_row *holders;
 	size_t holder_count;

@@ -110,6 +110,8 @@ static uint64_t to_keep(unsigned needs, uint64_t have)
 		keep |= BIT(CAP_SYS_PTRACE);
 	if (needs & CONFINE_PEEK)
 		keep |= BIT(CAPABILITY_CHECKPOINT_RESTORE);
+	if (needs & CONFINE_HURRY)
+		keep |= BIT(CAP_SYS_NICE);
 	/* Linux wants this one when a uprobe is opened as a perf event (perf_uprobe_event_init).
 	 * Some releases accept CAP_PERFMON instead; which ones can't be known beforehand. */
 	if (needs & CONFINE_PROBES)

@@ -25,6 +25,7 @@ enum confine_need {
 	/* Reads memory of one process and the file of its interpreter, beside what the other needs
 	 * allow: BPF too (a child that does little else, births_child.c). */
 	CONFINE_PEEK = 1 << 8,
+	CONFINE_HURRY = 1 << 9, /* takes a real-time priority while a target stands still */
 };
 
 struct confined {

@@ -260,6 +260,7 @@ static int put_look(FILE *out, const struct heap_look *look)
 		{"garbage_bytes", json_count(look->garbage_bytes)},
 		{"garbage_objects", json_count(look->garbage_objects)},
 		{"gc", collector_value(look)},
+		{"types_only", json_boolean(look->types_only)},
 		{"verdict", verdict_value(look)},
 	};
 	struct json_member tail[] = {

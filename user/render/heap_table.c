@@ -276,7 +276,9 @@ static int print_types(const struct heap_page *page)
 	}
 	heap_grid_fit(&grid, rows, count, page->options);
 	if (count)
-		heap_grid_titles(page, &grid, "Type, with its buffers");
+		heap_grid_titles(page, &grid,
+				 look->types_only ? "Type, without buffers"
+						  : "Type, with its buffers");
 	for (size_t i = 0; i < count; i++) {
 		heap_grid_print(page, &grid, &rows[i]);
 		heap_grid_name(page, heap_grid_room(page, &grid), look->types[i].type, "");

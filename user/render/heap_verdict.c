@@ -210,6 +210,24 @@ static bool say_malloc_grows(struct verdict *v)
 	return true;
 }
 
+/* Types that grew, as many as make most of it. Those that are reported first grew most. */
+static void put_grown_types(struct verdict *v)
+{
+	int64_t told = 0;
+
+	for (size_t i = 0; i < v->look->type_count && i < 3; i++) {
+		const struct heap_type_row *type = &v->look->types[i];
+
+		if (type->bytes_grown < holder_noise(v->look) || 2 * told > v->live_grown)
+			return;
+		fputs(i ? ", " : ": ", v->out);
+		put_name(v, type->type);
+		fputc(' ', v->out);
+		put_size(v, type->bytes_grown, true);
+		told += type->bytes_grown;
+	}
+}
+
 /* Several share the growth, or nobody who was found. */
 static bool say_live_grows(struct verdict *v)
 {
@@ -220,7 +238,11 @@ static bool say_live_grows(struct verdict *v)
 	begin(v);
 	fputs("Grows by ", v->out);
 	put_rate(v, v->live_grown - v->passing);
-	fputs(" of live memory, of which no single holder has half", v->out);
+	fputs(" of live memory", v->out);
+	if (v->look->types_only)
+		put_grown_types(v);
+	else
+		fputs(", of which no single holder has half", v->out);
 	for (size_t i = 0; i < v->look->holder_count && told < 3; i++) {
 		const struct heap_holder_row *holder = &v->look->holders[i];
 
@@ -315,6 +337,28 @@ static void say_growth(struct verdict *v)
 
 /* --- what is there --- */
 
+/* Where there are no holders. */
+static void put_largest_type(struct verdict *v)
+{
+	const struct heap_type_row *largest = NULL;
+
+	for (size_t i = 0; i < v->look->type_count; i++) {
+		if (!largest || v->look->types[i].bytes > largest->bytes)
+			largest = &v->look->types[i];
+	}
+	if (!largest)
+		return;
+	fputs(", ", v->out);
+	put_size(v, (int64_t)largest->bytes, false);
+	fputs(" of it ", v->out);
+	put_name(v, largest->type);
+	fputs(" (", v->out);
+	put_count(v, heap_signed(largest->objects), false);
+	fputs(largest->objects == 1 ? NBSP "object), " : NBSP "objects), ", v->out);
+	put_size(v, (int64_t)v->look->balance.buffers, false);
+	fputs(" buffers", v->out);
+}
+
 static void say_live(struct verdict *v)
 {
 	const struct heap_holder_row *largest = NULL;
@@ -338,6 +382,8 @@ static void say_live(struct verdict *v)
 		put_name(v, largest->path);
 		fputs(", ", v->out);
 		put_size(v, (int64_t)largest->retained_bytes, false);
+	} else if (v->look->types_only) {
+		put_largest_type(v);
 	}
 	fputs(".", v->out);
 }

@@ -127,7 +127,8 @@ class HeapReport:
     that: pid, python (its version), verdict (the answer in sentences), rss_bytes, balance (bytes by part; they add up
     to RSS), seconds (between the two looks, or None), holders, types, births, touched, touched_before_bytes and
     touched_unknown_bytes (with the lines of touched they add up to RSS; None if it was not noted), notes. With two looks
-    holders and types come in the order of their growth, else of their size."""
+    holders and types come in the order of their growth, else of their size. types_only: no holders were looked for, and
+    no type's bytes have its buffers in them."""
 
     def __init__(self, data: "Dict[str, Any]") -> None:
         self.data = data
@@ -137,6 +138,7 @@ class HeapReport:
         self.rss_bytes: int = data["rss_bytes"]
         self.balance: "Dict[str, int]" = data["balance"]
         self.seconds: "float | None" = data["seconds"]
+        self.types_only: bool = data["types_only"]
         self.holders = [HeapHolder(row) for row in data["holders"]]
         self.types = [HeapType(row) for row in data["types"]]
         self.births = [HeapBirth(row) for row in data["births"]]
@@ -165,7 +167,7 @@ class HeapReport:
                [[_size(h.retained_bytes)] + [_size(h.grown_bytes, True)] * two + [_count(h.entries)]
                 + [_count(h.entries_grown, True)] * two + ["%s  %s" % (_shown(h.path) or "(no name)", _shown(h.type))]
                 for h in self.holders[:ROWS]], len(self.holders) - ROWS)
-        yield (["Bytes"] + ["Grown"] * two + ["Objects"] + ["Grown"] * two + ["Type, with its buffers"],
+        yield (["Bytes"] + ["Grown"] * two + ["Objects"] + ["Grown"] * two + ["Type, without buffers" if self.types_only else "Type, with its buffers"],
                [[_size(t.bytes)] + [_size(t.bytes_grown, True)] * two + [_count(t.objects)]
                 + [_count(t.objects_grown, True)] * two + [_shown(t.type)] for t in self.types[:ROWS]],
                len(self.types) - ROWS)
@@ -228,13 +230,16 @@ def _permit(pid: int) -> None:
     prctl(ctypes.c_int(PR_SET_PTRACER), ctypes.c_ulong(pid), ctypes.c_ulong(0), ctypes.c_ulong(0), ctypes.c_ulong(0))
 
 
-def _words(pid: int, seconds: float, pause: bool) -> "List[str]":
+def _words(pid: int, seconds: float, pause: bool, types_only: bool) -> "List[str]":
+    if pause and types_only:
+        raise ValueError("pause and types_only: without a copy there is nothing to stop the process for")
     found = program()
     if found is None:
         raise HelperMissing("no helper: pymem-bpf is not where PATH or PYMEM_BPF say. Build it with make, or set "
                             "PYMEM_BPF to its path")
     words = [found, "heap", "-p", str(pid), "--format", "json"]
-    return words + (["-d", "%.17g" % seconds] if seconds else []) + (["--pause"] if pause else [])
+    return words + (["-d", "%.17g" % seconds] if seconds else []) + (["--pause"] if pause else []) + (
+        ["--types-only"] if types_only else [])
 
 
 class HeapWatch:
@@ -247,10 +252,10 @@ class HeapWatch:
     report is what came in between and stayed; it is there once the block has ended. HelperError if
     the process can't be looked at."""
 
-    def __init__(self, pid: "int | None" = None, pause: bool = False) -> None:
+    def __init__(self, pid: "int | None" = None, pause: bool = False, types_only: bool = False) -> None:
         self.pid = os.getpid() if pid is None else pid
         self.report: "HeapReport | None" = None
-        self._helper = _Helper(_words(self.pid, FOREVER_SECONDS, pause) + ["--until-input"], self.pid)
+        self._helper = _Helper(_words(self.pid, FOREVER_SECONDS, pause, types_only) + ["--until-input"], self.pid)
 
     def __enter__(self) -> "HeapWatch":
         self._helper.begin()
@@ -317,12 +322,15 @@ class _Helper:
         return HeapReport(data["processes"][0])
 
 
-def heap(pid: "int | None" = None, seconds: float = 0, pause: bool = False) -> HeapReport:
+def heap(pid: "int | None" = None, seconds: float = 0, pause: bool = False,
+         types_only: bool = False) -> HeapReport:
     """Who keeps the memory of a process, this one if pid is None.
 
     seconds: look twice, so far apart, and tell what came in between and stayed. pause: stop the process
-    while its memory is copied (no other thread of this one runs then). HelperMissing: the program is not there.
+    while its memory is copied (no other thread of this one runs then). types_only: what there is of which type, but
+    not who holds it, in little time and memory. HelperMissing: the program is not there.
     HelperError: the process can't be looked at, with the reason and what to do."""
-    helper = _Helper(_words(os.getpid() if pid is None else pid, seconds, pause), os.getpid() if pid is None else pid)
+    found = os.getpid() if pid is None else pid
+    helper = _Helper(_words(found, seconds, pause, types_only), found)
     helper.begin()
     return helper.result()
