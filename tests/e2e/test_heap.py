@@ -449,6 +449,48 @@ def test_pythons_are_there():
     assert sum(map(readable, pythons())) >= 1
 
 
+# --- what a function works on ---
+
+WORKS = """
+import os
+
+def step(n):
+    if n in (40000, 80000):
+        os.write(1, b"x")
+        os.read(0, 1)
+    return "row %d" % n
+
+def report():
+    return len([step(n) for n in range(80001)])
+
+report()
+"""
+
+
+def test_temporary_is_no_growth(python):
+    """What a function is in the midst of making has no name and may go at once, also where it was begun before the
+    first look: it is said, and not called growth."""
+    if not readable(python):
+        pytest.skip("its heap is not known")
+    with subprocess.Popen(python.command + ["-c", WORKS], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as target:
+        try:
+            assert target.stdout.read(1) == b"x"
+            with heaps.Running("-p", target.pid, "-d", 600, "--until-input",
+                               "--births", "off") as running:
+                running.lines.next()
+                os.write(target.stdin.fileno(), b"x")
+                assert target.stdout.read(1) == b"x"
+                os.write(running.process.stdin.fileno(), b"\n")
+                look = running.look()
+        finally:
+            target.kill()
+    rows = look.holder("<temporary>")
+    assert rows["local"] and rows["entries"] == 80000 and 39999 <= rows["entries_grown"] <= 40001, rows
+    assert look.verdict.startswith("Does not grow: in "), look.verdict
+    said = look.verdict.partition(" of it what functions work on (most in ")[2]
+    assert said.startswith(rows["path"] + "), which may pass."), look.verdict
+
+
 # --- the README's example ---
 
 EXAMPLE = os.path.join(harness.PROJECT, "examples", "shop.py")

@@ -71,6 +71,41 @@ static void test_passing(void **state)
 	heap_look_free(one);
 }
 
+/* Of no variable: whether it was there or not. An entry that was being filled, while all else gave
+ * up as much; and one that grows with all that lives. */
+static void test_work_is_passing(void **state)
+{
+	struct heap_look *look = look_new(1);
+	struct heap_holder_row *row;
+
+	(void)state;
+	look->balance.objects = 20 * MIB;
+	look->balance_first.objects = 20 * MIB;
+	look_holder(look, "a.CACHE", "dict", 20, 0, 10 * MIB, 10 * KIB);
+	look_holder(look, "a.CACHE['k']", "list", 2000, 888, 2 * MIB, 1 * MIB);
+	look_holder(look, "main thread f():<temporary>", "list", 50, 5, 8 * MIB, 3 * MIB);
+	row = &look->holders[2];
+	row->is_local = row->is_temporary = true;
+	look_holder(look, "main thread f():<temporary>[0]", "list", 5, 5, 2 * MIB, 1 * MIB);
+	row = &look->holders[3];
+	row->is_local = row->is_temporary = true;
+	assert_true(heap_look_is_passing(look, row_of(look, "a.CACHE['k']")));
+	assert_true(heap_look_is_passing(look, row_of(look, "main thread f():<temporary>")));
+	assert_int_equal(heap_look_live_grown(look), 0);
+	assert_int_equal(heap_look_passing_grown(look), 0);
+	look->balance.objects += 4 * MIB;
+	assert_false(heap_look_is_passing(look, row_of(look, "a.CACHE['k']")));
+	assert_true(heap_look_is_passing(look, row_of(look, "main thread f():<temporary>")));
+	assert_int_equal(heap_look_live_grown(look), 4 * MIB);
+	assert_int_equal(heap_look_passing_grown(look), 3 * MIB);
+	look->balance.objects -= 2 * MIB;
+	assert_int_equal(heap_look_passing_grown(look), 2 * MIB);
+	look->seconds = 0;
+	assert_int_equal(heap_look_live_grown(look), 0);
+	assert_false(heap_look_is_passing(look, row_of(look, "main thread f():<temporary>")));
+	heap_look_free(look);
+}
+
 static void expect_order(struct heap_look *look, const char *const *paths)
 {
 	assert_int_equal(heap_look_sort_holders(look), 0);
@@ -115,6 +150,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_sums),
 		cmocka_unit_test(test_passing),
+		cmocka_unit_test(test_work_is_passing),
 		cmocka_unit_test(test_order),
 		cmocka_unit_test(test_sentences),
 	};

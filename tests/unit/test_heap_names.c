@@ -498,6 +498,37 @@ static void test_growth(void **state)
 	synthetic_end(&h);
 }
 
+/* Two things that one file's data has at different times have one path, and are not one thing. */
+static void test_growth_of_c(void **state)
+{
+	struct synthetic_heap h;
+	struct holders_past *past;
+	const struct holder *one;
+	struct holder *holders;
+	size_t count;
+
+	(void)state;
+	for (int second = 0; second <= 1; second++) {
+		synthetic_begin(&h, 11, SPACE);
+		if (second)
+			synthetic_list(&h, NULL, 0, 300); /* what comes is elsewhere */
+		synthetic_set(&h, synthetic_static(&h, 8), heavy(&h, second ? 200000 : 100000));
+		assert_int_equal(synthetic_build(&h), 0);
+		if (second)
+			break;
+		assert_int_equal(heap_holders_keep(h.graph, &past), 0);
+		synthetic_end(&h);
+	}
+	assert_int_equal(heap_holders_compare(h.graph, past, 100, &holders, &count), 0);
+	one = row(holders, count, "held by C: " SYNTHETIC_FILE);
+	assert_non_null(one);
+	assert_true(one->is_new);
+	assert_int_equal(one->entries_grown, one->entries);
+	heap_holders_free(holders, count);
+	heap_holders_past_free(past);
+	synthetic_end(&h);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -507,7 +538,7 @@ int main(void)
 		cmocka_unit_test(test_generator),   cmocka_unit_test(test_c_and_nobody),
 		cmocka_unit_test(test_linked_list), cmocka_unit_test(test_hostile_names),
 		cmocka_unit_test(test_rows),	    cmocka_unit_test(test_shared),
-		cmocka_unit_test(test_growth),
+		cmocka_unit_test(test_growth),	    cmocka_unit_test(test_growth_of_c),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -30,6 +30,7 @@ static int fill_one(const struct heap_graph *graph, uint32_t block, struct step_
 		.type = type_name(graph, block),
 		.retained_bytes = graph->retained[block],
 		.tier = heap_graph_tier(graph, block),
+		.is_temporary = names_is_temporary(graph, block),
 	};
 	holder->has_entries = picks_entries(view, block, &holder->entries);
 	return holder->path && holder->type ? 0 : -ENOMEM;

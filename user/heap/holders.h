@@ -20,7 +20,8 @@ struct holder {
 	char *shared_by; /* no single holder dominates: who shares it; NULL */
 	/* Since an earlier look, by heap_holders_compare(); else 0 and false. */
 	int64_t entries_grown, grown_bytes;
-	bool is_new; /* it was not there, or held next to nothing */
+	bool is_new;	   /* it was not there, or held next to nothing */
+	bool is_temporary; /* of a running function, which has no name for it */
 };
 
 /* The at most `most` holders with the largest retained bytes, largest first, in an array that

@@ -175,6 +175,8 @@ static int fill(const struct gathering *g, const struct pair *pair, struct step_
 		.has_entries = true,
 		.retained_bytes = pair->bytes,
 		.tier = heap_graph_tier(g->graph, pair->largest),
+		.is_temporary = names_is_temporary(g->graph, pair->holders[0]) ||
+				names_is_temporary(g->graph, pair->holders[1]),
 		.type = strdup(type ? type->name : "memory"),
 	};
 	turned = strcmp(paths[0], paths[1]) > 0; /* the same in each look */

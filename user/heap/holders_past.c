@@ -3,7 +3,7 @@
  *
  * Addresses are the identity of objects: what is at the same address with the same type is taken
  * for the same. A container that was replaced (a cache that is rebuilt) is at another one: then its
- * path is.
+ * path is, if it is of the same type.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -25,7 +25,7 @@ struct past_object {
 };
 
 struct past_path {
-	char *path;
+	char *path, *type;
 	uint64_t entries, retained;
 };
 
@@ -108,10 +108,11 @@ static int keep_paths(struct heap_graph *graph, struct holders_past *past)
 	for (size_t i = 0; past->paths && i < count; i++) {
 		past->paths[i] = (struct past_path){
 			.path = holders[i].path,
+			.type = holders[i].type,
 			.entries = holders[i].entries,
 			.retained = holders[i].retained_bytes,
 		};
-		holders[i].path = NULL;
+		holders[i].path = holders[i].type = NULL;
 		past->path_count++;
 	}
 	heap_holders_free(holders, count);
@@ -140,8 +141,10 @@ void heap_holders_past_free(struct holders_past *past)
 {
 	if (!past)
 		return;
-	for (size_t i = 0; i < past->path_count; i++)
+	for (size_t i = 0; i < past->path_count; i++) {
 		free(past->paths[i].path);
+		free(past->paths[i].type);
+	}
 	free(past->paths);
 	large_free(past->objects, past->object_count * sizeof(*past->objects));
 	free(past);
@@ -184,10 +187,16 @@ static bool growth_of(const void *arg, uint32_t block, int64_t *growth)
 	return object != NULL;
 }
 
-static const struct past_path *find_path(const struct holders_past *past, const char *path)
+/* What C code has is called by the file that has it, as many others are: such a path tells nothing.
+ */
+static const struct past_path *find_path(const struct holders_past *past,
+					 const struct holder *holder)
 {
-	for (size_t i = 0; i < past->path_count; i++) {
-		if (!strcmp(past->paths[i].path, path))
+	bool is_telling = !holder->object || holder->tier < ROOT_C;
+
+	for (size_t i = 0; i < past->path_count && is_telling; i++) {
+		if (!strcmp(past->paths[i].path, holder->path) &&
+		    !strcmp(past->paths[i].type, holder->type))
 			return &past->paths[i];
 	}
 	return NULL;
@@ -196,7 +205,7 @@ static const struct past_path *find_path(const struct holders_past *past, const 
 static void compare_one(const struct comparison *c, struct holder *holder)
 {
 	const struct past_object *object = holder->object ? find_object(c, holder->block) : NULL;
-	const struct past_path *path = object ? NULL : find_path(c->past, holder->path);
+	const struct past_path *path = object ? NULL : find_path(c->past, holder);
 	uint64_t entries = object ? object->entries : path ? path->entries : 0;
 	uint64_t retained = object ? object->retained : path ? path->retained : 0;
 

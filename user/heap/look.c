@@ -124,7 +124,8 @@ static void fill_holder(struct heap_holder_row *row, struct holder *holder)
 		.entries_grown = holder->entries_grown,
 		.grown_bytes = holder->grown_bytes,
 		.is_new = holder->is_new,
-		.is_local = holder->tier == ROOT_FRAME,
+		.is_local = holder->tier == ROOT_FRAME || holder->is_temporary,
+		.is_temporary = holder->is_temporary,
 		.is_unreached = holder->tier == ROOT_UNREACHED,
 	};
 	holder->path = holder->type = holder->shared_by = NULL;

@@ -239,6 +239,16 @@ bool names_find(const struct heap_graph *graph, uint32_t block, struct step_budg
 	return true;
 }
 
+bool names_is_temporary(const struct heap_graph *graph, uint32_t block)
+{
+	const struct heap_root *root;
+
+	for (size_t i = 0; graph->parent[block] != BLOCK_NONE && i < graph->blocks; i++)
+		block = graph->parent[block];
+	root = names_root(graph, block);
+	return root && root->kind == ROOT_TEMPORARY;
+}
+
 bool names_is_namespace(const struct heap_graph *graph, uint32_t block)
 {
 	const struct heap_view *view = &graph->view;

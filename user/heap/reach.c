@@ -144,9 +144,24 @@ static int by_block(const void *a, const void *b)
 		return x->block < y->block ? -1 : 1;
 	if (x->tier != y->tier)
 		return x->tier < y->tier ? -1 : 1;
+	if (x->kind != y->kind)
+		return x->kind < y->kind ? -1 : 1;
 	if (x->index != y->index)
 		return x->index < y->index ? -1 : 1;
 	return x->where < y->where ? -1 : x->where > y->where;
+}
+
+/* Before C data: a variable of the interpreter may still have what it had before, such as a place
+ * on a free list, and its name tells less. */
+static void reach_temporaries(struct reach *r)
+{
+	const struct heap_roots *roots = &r->graph->roots;
+
+	r->tier = ROOT_C;
+	for (size_t i = 0; i < roots->count; i++) {
+		if (roots->list[i].tier == ROOT_C)
+			visit_root(r, roots->list[i].block);
+	}
 }
 
 static int reach_all(struct reach *r)
@@ -156,7 +171,7 @@ static int reach_all(struct reach *r)
 
 	reach_tier(r, ROOT_MODULE);
 	reach_tier(r, ROOT_FRAME);
-	r->tier = ROOT_C;
+	reach_temporaries(r);
 	err = heap_roots_data(&graph->roots, &graph->view, take_data, r);
 	if (err)
 		return err;

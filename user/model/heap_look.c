@@ -105,21 +105,65 @@ static bool is_below(const struct heap_holder_row *part, const struct heap_holde
 		part->path[length] == '<' || part->path[length] == ' ');
 }
 
+int64_t heap_look_live_grown(const struct heap_look *look)
+{
+	if (look->seconds <= 0)
+		return 0;
+	return (int64_t)(heap_balance_live(&look->balance) -
+			 heap_balance_live(&look->balance_first));
+}
+
+/* A function's that may let it go. */
+static bool is_at_work(const struct heap_holder_row *holder)
+{
+	return holder->is_temporary ||
+	       (holder->is_new && (holder->is_local || holder->is_unreached));
+}
+
+/* What was there before is an entry that was being filled only where all that lives did not grow
+ * with it. */
+static bool may_take_a_place(const struct heap_look *look, const struct heap_holder_row *holder)
+{
+	return holder->is_new || 2 * heap_look_live_grown(look) < holder->grown_bytes;
+}
+
 bool heap_look_is_passing(const struct heap_look *look, const struct heap_holder_row *holder)
 {
 	const struct heap_holder_row *other;
 
-	if (look->seconds <= 0 || !holder->is_new)
+	if (look->seconds <= 0)
 		return false;
-	if (holder->is_local || holder->is_unreached)
+	if (is_at_work(holder))
 		return true;
-	for (size_t i = 0; i < look->holder_count; i++) {
+	for (size_t i = 0; i < look->holder_count && may_take_a_place(look, holder); i++) {
 		other = &look->holders[i];
 		if (!other->is_new && 2 * other->grown_bytes < holder->grown_bytes &&
 		    is_below(holder, other))
 			return true;
 	}
 	return false;
+}
+
+static bool is_in_another(const struct heap_look *look, const struct heap_holder_row *holder)
+{
+	for (size_t i = 0; i < look->holder_count; i++) {
+		if (is_at_work(&look->holders[i]) && is_below(holder, &look->holders[i]))
+			return true;
+	}
+	return false;
+}
+
+int64_t heap_look_passing_grown(const struct heap_look *look)
+{
+	int64_t live = heap_look_live_grown(look), sum = 0;
+
+	for (size_t i = 0; i < look->holder_count; i++) {
+		const struct heap_holder_row *holder = &look->holders[i];
+
+		if (holder->grown_bytes > 0 && is_at_work(holder) && !is_in_another(look, holder))
+			sum += holder->grown_bytes;
+	}
+	return sum < live ? sum : live > 0 ? live : 0;
 }
 
 /* Growth of less does not decide on a holder's place. */

@@ -49,6 +49,7 @@ struct heap_holder_row {
 	int64_t entries_grown, grown_bytes;
 	bool is_new;	   /* was not there at the first census */
 	bool is_local;	   /* of a running function: it may go when that returns */
+	bool is_temporary; /* local, and not in a variable: it may go in the midst of a line */
 	bool is_unreached; /* nothing that leads there was found */
 };
 
@@ -128,10 +129,16 @@ uint64_t heap_balance_sum(const struct heap_balance *balance);
 /* What a program made and has not freed: objects, their buffers, what C holds. */
 uint64_t heap_balance_live(const struct heap_balance *balance);
 
-/* Did the holder come since the first of two looks, without being growth? It is a running
- * function's, which may let it go when it returns; or it is part of a holder that was there and did
- * not grow, such as an entry that took another one's place in a cache. */
+/* Is what the holder has more of at the second of two looks no growth? It came since the first and
+ * is a running function's, which may let it go when it returns; or no variable has it, so that the
+ * next one like it may have the same place; or it is part of a holder that was there and did not
+ * grow, such as an entry that took another one's place in a cache or was being filled. */
 bool heap_look_is_passing(const struct heap_look *look, const struct heap_holder_row *holder);
+
+/* By how much what lives grew, in bytes; 0 of one look. */
+int64_t heap_look_live_grown(const struct heap_look *look);
+/* So much of it is passing, and of no other holder: what functions work on. At most that. */
+int64_t heap_look_passing_grown(const struct heap_look *look);
 
 /* Sorts the look's holders: largest first; of two looks those that grew most first, and what is
  * passing after what is not. 0 or -ENOMEM: they are as they were. */

@@ -18,7 +18,7 @@ struct verdict {
 	FILE *out;
 	const struct heap_look *look;
 	const struct heap_holder_row *holder;
-	int64_t live, live_grown; /* bytes */
+	int64_t live, live_grown, passing; /* bytes; passing is part of live_grown */
 	size_t sentences;
 };
 
@@ -163,7 +163,8 @@ static bool say_holder_grows(struct verdict *v)
 	const struct heap_holder_row *holder = v->holder;
 
 	if (!holder || is_noise(v, holder) ||
-	    (2 * holder->grown_bytes < v->live_grown && v->live_grown >= live_noise(v->look)))
+	    (2 * holder->grown_bytes < v->live_grown - v->passing &&
+	     v->live_grown - v->passing >= live_noise(v->look)))
 		return false;
 	begin(v);
 	fputs("Grows by ", v->out);
@@ -214,11 +215,11 @@ static bool say_live_grows(struct verdict *v)
 {
 	size_t told = 0;
 
-	if (v->live_grown < live_noise(v->look))
+	if (v->live_grown - v->passing < live_noise(v->look))
 		return false;
 	begin(v);
 	fputs("Grows by ", v->out);
-	put_rate(v, v->live_grown);
+	put_rate(v, v->live_grown - v->passing);
 	fputs(" of live memory, of which no single holder has half", v->out);
 	for (size_t i = 0; i < v->look->holder_count && told < 3; i++) {
 		const struct heap_holder_row *holder = &v->look->holders[i];
@@ -234,14 +235,24 @@ static bool say_live_grows(struct verdict *v)
 	return true;
 }
 
-/* RSS grew, and what lives did not. */
+/* What is free, of files, or of nobody. */
+static struct heap_balance without_live(const struct heap_balance *balance)
+{
+	struct heap_balance rest = *balance;
+
+	rest.objects = rest.buffers = rest.malloc_used = rest.mapped_buffers = 0;
+	return rest;
+}
+
+/* RSS grew, and what lives did not, or not for long. */
 static bool say_rest_grows(struct verdict *v)
 {
-	const struct heap_balance *now = &v->look->balance, *first = &v->look->balance_first;
+	struct heap_balance last = without_live(&v->look->balance), *now = &last;
+	struct heap_balance past = without_live(&v->look->balance_first), *first = &past;
 	int64_t grown = (int64_t)(v->look->rss_bytes - v->look->rss_first_bytes), most = 0;
 	const char *where = NULL;
 
-	if (grown < live_noise(v->look))
+	if (grown - v->passing < live_noise(v->look) || grown < 2 * v->passing)
 		return false;
 #define REST_LARGER(name, text)                            \
 	if ((int64_t)(now->name - first->name) > most) {   \
@@ -250,6 +261,8 @@ static bool say_rest_grows(struct verdict *v)
 	}
 	HEAP_BALANCE(REST_LARGER)
 #undef REST_LARGER
+	if (!where)
+		return false;
 	begin(v);
 	fputs("RSS grows by ", v->out);
 	put_rate(v, grown);
@@ -258,6 +271,32 @@ static bool say_rest_grows(struct verdict *v)
 	put_size(v, most, true);
 	fputs(".", v->out);
 	return true;
+}
+
+/* What functions work on at the second look, if it is more than noise. */
+static void say_passing(struct verdict *v)
+{
+	const struct heap_look *look = v->look;
+	const struct heap_holder_row *most = NULL, *holder;
+
+	if (v->passing < holder_noise(look))
+		return;
+	for (size_t i = 0; i < look->holder_count; i++) {
+		holder = &look->holders[i];
+		if ((holder->is_local || holder->is_unreached) &&
+		    heap_look_is_passing(look, holder) &&
+		    (!most || holder->grown_bytes > most->grown_bytes))
+			most = holder;
+	}
+	fputs(", ", v->out);
+	put_size(v, v->passing, true);
+	fputs(" of it what functions work on", v->out);
+	if (most) {
+		fputs(" (most in ", v->out);
+		put_name(v, most->path);
+		fputs(")", v->out);
+	}
+	fputs(", which may pass", v->out);
 }
 
 static void say_growth(struct verdict *v)
@@ -270,6 +309,7 @@ static void say_growth(struct verdict *v)
 	begin(v);
 	fprintf(v->out, "Does not grow: in %.1f" NBSP "s what lives changed by ", v->look->seconds);
 	put_size(v, v->live_grown, true);
+	say_passing(v);
 	fputs(".", v->out);
 }
 
@@ -393,7 +433,8 @@ char *heap_verdict(const struct heap_look *look)
 		return NULL;
 	v.holder = look->holder_count ? look->holders : NULL;
 	v.live = (int64_t)heap_balance_live(&look->balance);
-	v.live_grown = v.live - (int64_t)heap_balance_live(&look->balance_first);
+	v.live_grown = heap_look_live_grown(look);
+	v.passing = heap_look_passing_grown(look);
 	say_growth(&v);
 	say_live(&v);
 	say_malloc(&v);
