@@ -17,11 +17,13 @@ import subprocess
 import tempfile
 import threading
 import time
+import types
 
 import harness
 
 PYTHON = "/usr/bin/python3"  # the one that Debian's packages are for
 FOLDER = os.path.join(harness.PROGRAMS, "services")
+PLENTY = 10 ** 9
 
 
 def until_ready(is_so, process, what):
@@ -72,9 +74,9 @@ class Service:
     def close(self):
         self.cleanup.close()
 
-    def started(self, work, rate):
-        """Work of that kind, `rate` times a second at most, until the result is left."""
-        return Load(self, work, rate)
+    def started(self, works, rate):
+        """Work of these kinds in turn, `rate` times a second at most, until the result is left."""
+        return Load(self, works, rate)
 
     def file(self):
         """Where the lines are that do the work."""
@@ -86,15 +88,15 @@ class Load:
 
     numbers = iter(range(1, 10 ** 9))
 
-    def __init__(self, service, work, rate):
-        self.service, self.work, self.pause = service, work, 1 / rate
+    def __init__(self, service, works, rate):
+        self.service, self.works, self.pause = service, works, 1 / rate
         self.over, self.error, self.done = threading.Event(), None, 0
         self.thread = threading.Thread(target=self.run)
 
     def run(self):
         try:
             while not self.over.wait(self.pause):
-                self.service.once(self.work, next(Load.numbers))
+                self.service.once(self.works[self.done % len(self.works)], next(Load.numbers))
                 self.done += 1
         except Exception as error:
             self.error = error
@@ -204,9 +206,9 @@ class Pandas(Service):
         self.process.stdin.flush()
 
     @contextlib.contextmanager
-    def started(self, work, rate):
-        self.tell(work, str(rate))
-        yield
+    def started(self, works, rate):
+        self.tell(",".join(works), str(rate))
+        yield types.SimpleNamespace(done=PLENTY, error=None)  # it does not say how much it has done
         self.told()
 
     def told(self, drop=""):
@@ -216,14 +218,23 @@ class Pandas(Service):
 
 # --- Jupyter ---
 
+FIRST_CELL = """from notebook import analysis, told
+history = []
+def keep(number):
+    history.append(analysis(number))
+"""
+
+
 class Kernel(Service):
     """A Jupyter kernel, and a person who runs one cell after the other."""
+
+    program = "notebook"
 
     # What a cell of each kind is.
     CELLS = {
         "outputs": "analysis(%d)",
         "outputs_fixed": "analysis(%d);",
-        "history": "history.append(analysis(%d))",
+        "history": "keep(%d)",
         "history_fixed": "history[:] = [analysis(%d)]",
     }
 
@@ -240,7 +251,7 @@ class Kernel(Service):
         self.client.start_channels()
         self.cleanup.callback(self.client.stop_channels)
         self.wait()
-        self.run("from notebook import analysis, history, told")
+        self.run(FIRST_CELL)
 
     def wait(self):
         """Until it answers. The client's own waiting takes a kernel that is busy starting for a dead one."""
@@ -264,5 +275,3 @@ class Kernel(Service):
     def told(self, drop=None):
         reply = self.run("", silent=True, user_expressions={"told": "told(%r)" % drop})["user_expressions"]["told"]
         return ast.literal_eval(reply["data"]["text/plain"])
-
-    program = "notebook"

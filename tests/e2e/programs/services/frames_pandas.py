@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""Works on batches of measurements with pandas, as a line of standard input tells it: a way to work and how many batches a
+"""Works on batches of measurements with pandas, as a line of standard input tells it: ways to work, in turn, and how many batches a
 second, or `in_use` and the way that is to let go of all, or nothing. Two ways keep what they were not meant to keep; of
 each there is one that was mended."""
 import collections
@@ -48,7 +48,8 @@ def columns_fixed(number):
         LAST_BOUNDED.popitem(last=False)
 
 
-DROPS = {"frames": FRAMES.clear, "columns": LAST.clear}
+# Functions, so that nothing more refers to what they empty.
+DROPS = {"frames": lambda: FRAMES.clear(), "columns": lambda: LAST.clear()}
 
 
 def line():
@@ -72,7 +73,7 @@ def told(drop=None):
 
 
 def main():
-    number, work, pause = 0, None, None
+    number, works, pause = 0, [], None
     say(pid=os.getpid())
     while True:
         if select.select([0], [], [], pause)[0]:
@@ -80,13 +81,13 @@ def main():
             if not words:
                 return
             if words[0] == "in_use":
-                work = pause = None
+                pause = None
                 told(*words[1:])
             else:
-                work, pause = globals()[words[0]], 1 / float(words[1])
+                works, pause = [globals()[name] for name in words[0].split(",")], 1 / float(words[1])
         else:
             number += 1
-            work(number)
+            works[number % len(works)](number)
 
 
 main()

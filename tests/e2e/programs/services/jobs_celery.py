@@ -55,7 +55,8 @@ def requests_fixed(self, number):
         del REQUESTS[self.request.id]
 
 
-DROPS = {"results": Reporting.results.clear, "requests": REQUESTS.clear}
+# Functions, so that nothing more refers to what they empty.
+DROPS = {"results": lambda: Reporting.results.clear(), "requests": lambda: REQUESTS.clear()}
 
 
 @app.task(name="in_use")
