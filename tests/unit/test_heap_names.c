@@ -435,6 +435,61 @@ static void test_shared(void **state)
 	synthetic_end(&h);
 }
 
+/* Large things have rows of their own, unless many of them are in the same two: a list and a dict, or
+ * a dict and the variables of a module. */
+static void test_large_and_shared(void **state)
+{
+	const char *names[14] = {"BY_ID", "BY_NAME", "OUT", "FEW"};
+	struct synthetic_heap h;
+	uint64_t items[6], shown[10], keys[10], few[2], values[14];
+	const struct holder *both;
+	struct holder *holders;
+	size_t count;
+
+	(void)state;
+	synthetic_begin(&h, 11, SPACE);
+	for (size_t i = 0; i < COUNT(items); i++)
+		items[i] = heavy(&h, 40000);
+	for (size_t i = 0; i < COUNT(few); i++)
+		few[i] = heavy(&h, 50000);
+	for (size_t i = 0; i < COUNT(shown); i++) {
+		static const char *const of_cells[] = {"_1", "_2", "_3", "_4", "_5",
+						       "_6", "_7", "_8", "_9", "_10"};
+
+		names[4 + i] = of_cells[i];
+		keys[i] = synthetic_str(&h, of_cells[i]);
+		values[4 + i] = shown[i] = heavy(&h, 30000);
+	}
+	values[0] = synthetic_list(&h, items, COUNT(items), COUNT(items));
+	values[1] = synthetic_list(&h, items, COUNT(items), COUNT(items));
+	values[2] = synthetic_dict(&h, keys, shown, COUNT(shown));
+	values[3] = synthetic_list(&h, few, COUNT(few), COUNT(few));
+	synthetic_module(&h, "app", synthetic_names(&h, names, values, COUNT(values)));
+	module_of(&h, "user", "FEW", synthetic_list(&h, few, COUNT(few), COUNT(few)));
+	assert_int_equal(synthetic_build(&h), 0);
+	assert_int_equal(heap_holders_find(h.graph, 100, &holders, &count), 0);
+	both = row(holders, count, "in app.BY_ID and in app.BY_NAME");
+	assert_non_null(both);
+	assert_int_equal(both->entries, COUNT(items));
+	assert_true(both->retained_bytes >= COUNT(items) * 40000);
+	for (size_t i = 0; i < COUNT(items); i++)
+		assert_true(heap_blocks_object(h.blocks, both->members[i]) == items[i]);
+	both = row(holders, count, "in app.OUT and in variables of app");
+	assert_non_null(both);
+	assert_int_equal(both->entries, COUNT(shown));
+	assert_true(both->retained_bytes >= COUNT(shown) * 30000);
+	for (size_t i = 0; i < count; i++) {
+		assert_null(strstr(holders[i].path, "app.BY_ID["));
+		assert_true(strncmp(holders[i].path, "app._", 5) != 0);
+	}
+	/* Of two things each is named. */
+	assert_null(row(holders, count, "in app.FEW and in user.FEW"));
+	assert_non_null(row(holders, count, "app.FEW[0]"));
+	assert_non_null(row(holders, count, "app.FEW[1]"));
+	heap_holders_free(holders, count);
+	synthetic_end(&h);
+}
+
 /* --- growth --- */
 
 /* Two lists and a cache; `second`: one list has grown, the cache was replaced, another list is new.
@@ -538,6 +593,7 @@ int main(void)
 		cmocka_unit_test(test_generator),   cmocka_unit_test(test_c_and_nobody),
 		cmocka_unit_test(test_linked_list), cmocka_unit_test(test_hostile_names),
 		cmocka_unit_test(test_rows),	    cmocka_unit_test(test_shared),
+		cmocka_unit_test(test_large_and_shared),
 		cmocka_unit_test(test_growth),	    cmocka_unit_test(test_growth_of_c),
 	};
 

@@ -35,20 +35,54 @@ struct joining {
 	size_t row_count, row_room;
 };
 
+static int by_number(const void *a, const void *b)
+{
+	uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+/* Is it the holder's own, or one of those that lie in two holders? */
+static bool is_of(const struct holder *holder, uint32_t block)
+{
+	if (!holder->members)
+		return holder->block == block;
+	return bsearch(&block, holder->members, holder->entries, sizeof(block), by_number) != NULL;
+}
+
 static size_t holder_of_block(const struct joining *j, uint32_t block)
 {
 	for (size_t i = 0; i < j->holder_count; i++)
-		if (j->holders[i].block == block)
+		if (is_of(&j->holders[i], block))
 			return i;
 	return NO_HOLDER;
 }
 
+static bool is_at(const struct joining *j, const struct holder *holder, uint64_t object)
+{
+	if (!holder->members)
+		return holder->object == object;
+	for (int i = 0; i < 2; i++) {
+		uint32_t part = holder->parts[i].block;
+
+		if (part != BLOCK_NONE && heap_blocks_object(j->blocks, part) == object)
+			return true;
+	}
+	return false;
+}
+
+/* What grew most comes first: a container's own bytes may grow, and what it shares with another. */
 static size_t holder_at(const struct joining *j, uint64_t object)
 {
-	for (size_t i = 0; i < j->holder_count; i++)
-		if (j->holders[i].object == object)
-			return i;
-	return NO_HOLDER;
+	size_t found = NO_HOLDER;
+
+	for (size_t i = 0; i < j->holder_count; i++) {
+		if (is_at(j, &j->holders[i], object) &&
+		    (found == NO_HOLDER ||
+		     j->holders[i].grown_bytes > j->holders[found].grown_bytes))
+			found = i;
+	}
+	return found;
 }
 
 /* The nearest holder above the object. */
@@ -240,21 +274,42 @@ static unsigned size_offset(const struct py_heap_layout *l, enum type_kind kind)
 	}
 }
 
+static void add_candidate(struct births_request *request, const struct heap_blocks *blocks,
+			  const struct heap_types *types, uint32_t block, uint64_t entries)
+{
+	int32_t index = block == BLOCK_NONE ? -1 : heap_blocks_type(blocks, block);
+	uint64_t object;
+	unsigned offset;
+
+	if (index < 0 || request->candidate_count == BIRTHS_CANDIDATES)
+		return;
+	offset = size_offset(&request->heap, heap_types_get(types, index)->kind);
+	if (offset == PY_NONE)
+		return;
+	object = heap_blocks_object(blocks, block);
+	for (size_t i = 0; i < request->candidate_count; i++)
+		if (request->candidates[i].object == object)
+			return;
+	request->candidates[request->candidate_count++] =
+		(struct birth_watch){object, object + offset, (int64_t)entries};
+}
+
 void heap_births_candidates(struct births_request *request, const struct heap_blocks *blocks,
 			    const struct heap_types *types, const struct holder *holders,
 			    size_t holder_count)
 {
 	request->candidate_count = 0;
-	for (size_t i = 0; i < holder_count && request->candidate_count < BIRTHS_CANDIDATES; i++) {
-		int32_t index = heap_blocks_type(blocks, holders[i].block);
-		unsigned offset = PY_NONE;
+	for (size_t i = 0; i < holder_count; i++) {
+		const struct holder *holder = &holders[i];
 
-		if (index >= 0)
-			offset = size_offset(&request->heap, heap_types_get(types, index)->kind);
-		if (offset == PY_NONE)
+		if (!holder->members) {
+			add_candidate(request, blocks, types, holder->block, holder->entries);
 			continue;
-		request->candidates[request->candidate_count++] = (struct birth_watch){
-			holders[i].object, holders[i].object + offset, (int64_t)holders[i].entries};
+		}
+		/* What is in both may grow in either. */
+		for (int k = 0; k < 2; k++)
+			add_candidate(request, blocks, types, holder->parts[k].block,
+				      holder->parts[k].entries);
 	}
 }
 

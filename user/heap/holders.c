@@ -86,25 +86,33 @@ static void to_blocks(struct picks *picks)
 	holders_sort_blocks(picks->graph, picks->rows, picks->row_count);
 }
 
-static int find_all(const struct picks *picks, size_t most, struct holder **holders, size_t *count)
+static int find_all(struct picks *picks, size_t most, unsigned part, struct holder **holders,
+		    size_t *count)
 {
-	int err;
+	struct both *both;
+	int err = both_find(picks->graph, picks->least, picks->least / part, &both);
 
+	if (err)
+		return err;
+	both_take_out(both, picks->rows, &picks->row_count);
 	*count = picks->row_count < most ? picks->row_count : most;
 	*holders = calloc(*count + 1, sizeof(**holders));
-	if (!*holders)
-		return -ENOMEM;
-	err = holders_fill(picks->graph, picks->rows, *count, *holders);
+	err = *holders ? 0 : -ENOMEM;
+	if (err)
+		*count = 0;
+	else
+		err = holders_fill(picks->graph, picks->rows, *count, *holders);
 	if (!err)
-		err = holders_add_both(picks->graph, picks->least, holders, count);
+		err = both_add(both, holders, count);
+	both_free(both);
 	if (err)
 		return err;
 	holders_sort(*holders, *count);
-	holders_cut(*holders, count, most);
 	return 0;
 }
 
-int heap_holders_find(struct heap_graph *graph, size_t most, struct holder **holders, size_t *count)
+int holders_find_uncut(struct heap_graph *graph, size_t most, unsigned part,
+		       struct holder **holders, size_t *count)
 {
 	struct picks picks;
 	int err = picks_init(&picks, graph, NULL, NULL);
@@ -114,7 +122,7 @@ int heap_holders_find(struct heap_graph *graph, size_t most, struct holder **hol
 	if (err)
 		return err;
 	to_blocks(&picks);
-	err = find_all(&picks, most, holders, count);
+	err = find_all(&picks, most, part, holders, count);
 	picks_fini(&picks);
 	if (err) {
 		heap_holders_free(*holders, *count);
@@ -124,11 +132,21 @@ int heap_holders_find(struct heap_graph *graph, size_t most, struct holder **hol
 	return err;
 }
 
+int heap_holders_find(struct heap_graph *graph, size_t most, struct holder **holders, size_t *count)
+{
+	int err = holders_find_uncut(graph, most, 1, holders, count);
+
+	if (!err)
+		holders_cut(*holders, count, most);
+	return err;
+}
+
 static void fini_one(struct holder *holder)
 {
 	free(holder->path);
 	free(holder->type);
 	free(holder->shared_by);
+	free(holder->members);
 }
 
 void holders_cut(struct holder *holders, size_t *count, size_t most)

@@ -8,6 +8,12 @@
 
 #include "heap/graph.h"
 
+/* One of the two holders that what is in both lies in. */
+struct holder_part {
+	uint32_t block;	  /* BLOCK_NONE: a module, or there is none */
+	uint64_t entries; /* of a container; 0 */
+};
+
 struct holder {
 	uint32_t block;
 	uint64_t object; /* address: identity between two looks */
@@ -22,6 +28,9 @@ struct holder {
 	int64_t entries_grown, grown_bytes;
 	bool is_new;	   /* it was not there, or held next to nothing */
 	bool is_temporary; /* of a running function, which has no name for it */
+	/* Of what lies in two holders: `entries` blocks in order, and the two; else NULL. */
+	uint32_t *members;
+	struct holder_part parts[2];
 };
 
 /* The at most `most` holders with the largest retained bytes, largest first, in an array that

@@ -100,7 +100,9 @@ static int keep_paths(struct heap_graph *graph, struct holders_past *past)
 {
 	struct holder *holders;
 	size_t count;
-	int err = heap_holders_find(graph, NAMED_MOST, &holders, &count);
+	/* What lies in two holders has no address, and would be new in the next look if its path were
+	 * not kept: all of them are, and those that are a little too small for a row now. */
+	int err = holders_find_uncut(graph, NAMED_MOST, 2, &holders, &count);
 
 	if (err)
 		return err;
@@ -270,15 +272,22 @@ static void choose(struct holder *holders, size_t *count, size_t most)
 static int compare_all(const struct comparison *c, struct picks *picks, size_t most,
 		       struct holder **holders, size_t *count)
 {
-	int err;
+	struct both *both;
+	int err = both_find(c->graph, picks->least, picks->least, &both);
 
+	if (err)
+		return err;
+	both_take_out(both, picks->rows, &picks->row_count);
 	*count = choose_blocks(c, picks, most);
 	*holders = calloc(*count + 1, sizeof(**holders));
-	if (!*holders)
-		return -ENOMEM;
-	err = holders_fill(c->graph, picks->rows, *count, *holders);
+	err = *holders ? 0 : -ENOMEM;
+	if (err)
+		*count = 0;
+	else
+		err = holders_fill(c->graph, picks->rows, *count, *holders);
 	if (!err)
-		err = holders_add_both(c->graph, picks->least, holders, count);
+		err = both_add(both, holders, count);
+	both_free(both);
 	for (size_t i = 0; i < *count && !err; i++)
 		compare_one(c, &(*holders)[i]);
 	if (!err)

@@ -46,15 +46,29 @@ bool picks_entries(const struct heap_view *view, uint32_t block, uint64_t *entri
 int holders_fill(const struct heap_graph *graph, const uint32_t *blocks, size_t count,
 		 struct holder *holders);
 
-/* Appends a holder, with room for it in *holders, for each pair of holders that have `least` bytes
- * in common, in blocks that have no row of their own. `object` of it is 0, `entries` how many
- * blocks. 0, -ENOMEM. */
-int holders_add_both(const struct heap_graph *graph, uint64_t least, struct holder **holders,
-		     size_t *count);
+/* What lies in two holders, gathered by these two. */
+struct both;
+
+/* Finds the pairs of holders that have `row_least` bytes in common; *both is NULL if there is none.
+ * What retains `least` bytes has a row of its own, unless it is one of many in a pair. 0, -ENOMEM.
+ */
+int both_find(const struct heap_graph *graph, uint64_t least, uint64_t row_least,
+	      struct both **both);
+/* Takes the blocks out of the list for which a pair's row stands. */
+void both_take_out(struct both *both, uint32_t *blocks, size_t *count);
+/* Appends a holder for each pair, with room for it in *holders. `object` of it is 0, `entries` how
+ * many blocks. 0, -ENOMEM. */
+int both_add(struct both *both, struct holder **holders, size_t *count);
+void both_free(struct both *both);
 
 /* The largest retained bytes first. */
 void holders_sort_blocks(const struct heap_graph *graph, uint32_t *blocks, size_t count);
 void holders_sort(struct holder *holders, size_t count);
+
+/* As heap_holders_find(), but what lies in two holders comes beside the `most`, from a `part`-th of
+ * the bytes on that others need for a row. */
+int holders_find_uncut(struct heap_graph *graph, size_t most, unsigned part,
+		       struct holder **holders, size_t *count);
 
 /* Frees those from `most` on. */
 void holders_cut(struct holder *holders, size_t *count, size_t most);
