@@ -267,15 +267,22 @@ static void mark_owned(struct marker *marker, uint32_t block, const struct body 
 	}
 }
 
-void marks_make(struct marker *marker, uint32_t from, uint32_t to)
+int marks_make(struct marker *marker, uint32_t from, uint32_t to)
 {
+	int err = 0;
+
 	marker->interned = BLOCK_NONE;
-	for (uint32_t block = from; block < to; block++) {
+	for (uint32_t block = from; block < to && !err; block++) {
 		int32_t type = heap_blocks_type(marker->view->blocks, block);
 
-		if (type >= 0)
+		if (type < 0)
+			continue;
+		if (marker->bodies->list[type].kind == TYPE_WEAKREF)
+			err = weakrefs_note(&marker->weakrefs, marker->view, block);
+		else
 			mark_owned(marker, block, &marker->bodies->list[type]);
 	}
+	return err;
 }
 
 uint64_t marks_interned_keys(const struct heap_view *view)

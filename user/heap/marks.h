@@ -6,6 +6,7 @@
 #define HEAP_MARKS_H
 
 #include "heap/bodies.h"
+#include "heap/weakrefs.h"
 
 enum mark_form {
 	MARK_NONE,  /* no container is known: any word may be a reference */
@@ -48,10 +49,11 @@ struct marker {
 	uint32_t interned; /* the buffer of the strings interned, as far as this one looked;
 			      BLOCK_NONE */
 	uint64_t interned_entries;
+	struct weakrefs weakrefs; /* that were met. The caller's to free */
 };
 
-/* Marks what the objects in blocks `from` to, not including, `to` own. */
-void marks_make(struct marker *marker, uint32_t from, uint32_t to);
+/* Marks what the objects in blocks `from` to, not including, `to` own. 0, -ENOMEM. */
+int marks_make(struct marker *marker, uint32_t from, uint32_t to);
 
 /* The keys of the dict of interned strings of a version that keeps it in the interpreter (3.12 on);
  * 0: it keeps it elsewhere, or there is none. */
