@@ -20,9 +20,6 @@ NUMBERS = {"sessions": 8000, "audit": 30000, "replaced": 40000, "bounded": 200, 
            "fragments": 1, "queues": 150, "local": 15000, "views": 200}
 HELD = [kind for kind in NUMBERS if kind not in ("cycles", "cmalloc", "fragments")]
 GROWING = [kind for kind in HELD if kind != "bounded"]
-# What is freed with a thing, but is not held by it: weak references to it, and their places in other tables. In parts
-# of what is freed.
-WEAK = {"handlers": 0.35, "tasks": 0.2}
 SECONDS = 4
 
 
@@ -120,15 +117,10 @@ def test_holder_comes_first(version, kind):
 def test_retained_is_what_is_freed(version, kind):
     """By the allocators' own count, as the program tells it."""
     kept = results(version, kind)
-    part = WEAK.get(kind, 0.1)
     retained = kept.full_look.holder(kept.holder)["retained_bytes"]
     freed = kept.before_drop["in_use"] - kept.empty["in_use"]
     assert freed > 256 * KIB, "too little to test anything"
-    assert close(retained, freed, part), "%d retained, %d freed" % (retained, freed)
-    if kind not in WEAK:
-        return
-    came = kept.full["in_use"] - kept.fresh["in_use"]
-    assert close(kept.at_rest.holder(kept.holder)["retained_bytes"], came, part)
+    assert close(retained, freed), "%d retained, %d freed" % (retained, freed)
 
 
 @pytest.mark.parametrize("kind", GROWING)

@@ -263,6 +263,88 @@ static void test_weakref_owns_its_callback(void **state)
 	}
 }
 
+static uint64_t make_weakref(struct synthetic_heap *h, uint64_t referent, uint64_t callback)
+{
+	uint64_t weakref = synthetic_plain(h, h->types.weakref);
+
+	synthetic_set(h, weakref + h->layout.object_head, referent);
+	synthetic_set(h, weakref + h->layout.weakref_callback, callback);
+	return weakref;
+}
+
+static uint64_t make_function(struct synthetic_heap *h, const char *name)
+{
+	uint64_t function = synthetic_plain(h, h->types.function);
+
+	synthetic_set(h, function + h->layout.object_head + 16, synthetic_str(h, name));
+	return function;
+}
+
+enum weak_kind { IN_SET, WITHOUT_CALLBACK, OTHER_CALLBACK, HELD_TWICE, A_KEY, WEAK_KINDS };
+
+struct weak_heap {
+	uint64_t things[WEAK_KINDS], weakrefs[WEAK_KINDS], table, values, value;
+};
+
+/* Things that a module holds, and tables of weak references to them. */
+static void make_weak_heap(struct synthetic_heap *h, struct weak_heap *w)
+{
+	static const char *const names[] = {"things", "table", "values", "callbacks"};
+	uint64_t callbacks[WEAK_KINDS] = {
+		[IN_SET] = make_function(h, "WeakSet.__init__.<locals>._remove"),
+		[OTHER_CALLBACK] = make_function(h, "forget"),
+		[HELD_TWICE] = make_function(h, "_removeHandlerRef"),
+		[A_KEY] = make_function(h, "WeakKeyDictionary.__init__.<locals>.remove"),
+	};
+	uint64_t all[4];
+
+	for (int i = 0; i < WEAK_KINDS; i++) {
+		w->things[i] = synthetic_tuple(h, NULL, 0);
+		w->weakrefs[i] = make_weakref(h, w->things[i], callbacks[i]);
+	}
+	synthetic_set(h, w->weakrefs[HELD_TWICE], 2);
+	w->table = synthetic_list(h, w->weakrefs, A_KEY, A_KEY);
+	w->value = synthetic_str(h, "a value");
+	w->values = synthetic_dict(h, &w->weakrefs[A_KEY], &w->value, 1);
+	all[0] = synthetic_list(h, w->things, WEAK_KINDS, WEAK_KINDS);
+	all[1] = w->table;
+	all[2] = w->values;
+	all[3] = synthetic_list(h, callbacks, WEAK_KINDS, WEAK_KINDS);
+	synthetic_module(h, "app", synthetic_names(h, names, all, COUNT(all)));
+}
+
+/* One that its table alone has, and whose callback takes it out, dies with what it refers to; so
+ * does the value that it is the key of. Any other outlives it. */
+static void test_weakrefs_that_die_with_it(void **state)
+{
+	(void)state;
+	for (size_t v = 0; v < COUNT(versions); v++) {
+		struct synthetic_heap h;
+		struct weak_heap w;
+
+		synthetic_begin(&h, versions[v], SPACE);
+		make_weak_heap(&h, &w);
+		assert_int_equal(synthetic_build(&h), 0);
+		for (int i = 0; i < WEAK_KINDS; i++) {
+			bool dies = i == IN_SET || i == A_KEY;
+			uint64_t sum = size_of(&h, w.things[i]);
+
+			assert_int_equal(refers(&h, w.things[i], w.weakrefs[i]), dies);
+			assert_int_equal(refers(&h, i == A_KEY ? w.values : w.table, w.weakrefs[i]),
+					 !dies);
+			assert_int_equal(tier(&h, w.weakrefs[i]), ROOT_MODULE);
+			if (dies)
+				sum += size_of(&h, w.weakrefs[i]);
+			if (i == A_KEY)
+				sum += size_of(&h, w.value);
+			assert_int_equal(retained(&h, w.things[i]), sum);
+		}
+		assert_true(refers(&h, w.weakrefs[A_KEY], w.value));
+		assert_false(refers(&h, w.values, w.value));
+		synthetic_end(&h);
+	}
+}
+
 /* A free list's link at the start of a block in use again; the dict of interned strings. */
 static void test_stale_words(void **state)
 {
@@ -648,6 +730,7 @@ int main(void)
 		cmocka_unit_test(test_set),
 		cmocka_unit_test(test_deque),
 		cmocka_unit_test(test_weakref_owns_its_callback),
+		cmocka_unit_test(test_weakrefs_that_die_with_it),
 		cmocka_unit_test(test_stale_words),
 		cmocka_unit_test(test_buffer_of_an_object),
 		cmocka_unit_test(test_frame_tier),

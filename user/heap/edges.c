@@ -33,6 +33,8 @@ struct part {
 	uint64_t read_from, read_to;
 	struct marker marker;
 	size_t frame; /* of the marker's: the next one that is read */
+	const struct weakrefs *weakrefs; /* of all parts */
+	size_t next_weakref;		 /* index: those before are of earlier blocks */
 	struct references references;
 	size_t room;
 	int err;
@@ -68,6 +70,25 @@ static uint64_t most_references(const struct part *part, uint32_t block)
 		size = snapshot_resident(part->view->snapshot, start, start + size);
 	}
 	return references_room(size);
+}
+
+/* Weak references that die with the object in `block`: it retains them. */
+static size_t weakrefs_of(const struct part *part, uint32_t block)
+{
+	const struct weakrefs *weakrefs = part->weakrefs;
+	size_t count = 0;
+
+	while (part->next_weakref + count < weakrefs->count &&
+	       weakrefs->list[part->next_weakref + count].referent == block)
+		count++;
+	return count;
+}
+
+static void refer_weakrefs(struct part *part, size_t count)
+{
+	for (; count; count--)
+		part->references.targets[part->references.count++] =
+			part->weakrefs->list[part->next_weakref++].block;
 }
 
 static int make_room(struct part *part, uint64_t more)
@@ -120,13 +141,20 @@ static void read_part(struct part *part)
 {
 	struct heap_edges *edges = part->edges;
 
-	part->references = (struct references){.view = part->view, .bodies = part->bodies};
+	part->references = (struct references){
+		.view = part->view, .bodies = part->bodies, .weakrefs = part->weakrefs};
+	part->next_weakref = weakrefs_from(part->weakrefs, part->from);
 	for (uint32_t block = part->from; block < part->to && !part->err; block++) {
 		uint32_t mark = mark_for(part, block);
+		size_t weakrefs = weakrefs_of(part, block);
 
-		part->err = make_room(part, most_references(part, block));
-		if (!part->err)
+		part->err = make_room(part, most_references(part, block) + weakrefs);
+		if (!part->err) {
+			refer_weakrefs(part, weakrefs);
 			references_of(&part->references, block, mark);
+		}
+		if (part->references.no_memory)
+			part->err = -ENOMEM;
 		if (part->references.count > UINT32_MAX)
 			part->err = -E2BIG;
 		edges->first[block + 1] = (uint32_t)part->references.count;
@@ -204,20 +232,53 @@ static unsigned parts_of(uint32_t blocks)
 	return blocks >= ROOM_FIRST && sysconf(_SC_NPROCESSORS_ONLN) > 1 ? PARTS : 1;
 }
 
-static int read_all(struct part *parts, unsigned count, struct heap_edges *edges)
+/* The weak references of all parts, which are chosen once all marks are made. */
+static int choose_weakrefs(struct part *parts, unsigned count)
+{
+	struct weakrefs *all = &parts[0].marker.weakrefs;
+	int err = 0;
+
+	for (unsigned i = 1; i < count && !err; i++)
+		err = weakrefs_join(all, &parts[i].marker.weakrefs);
+	for (unsigned i = 0; i < count; i++)
+		parts[i].weakrefs = all;
+	return err ? err : weakrefs_choose(all, parts[0].view);
+}
+
+/* Values that die with the weak references that are their keys take the places kept for them. */
+static void put_weak_values(struct heap_edges *edges, const struct references *references)
+{
+	for (size_t i = 0; i < references->value_count; i++) {
+		struct weak_value value = references->values[i];
+		uint32_t last = edges->first[value.weakref + 1] - 1;
+
+		if (edges->targets[last] == value.weakref)
+			edges->targets[last] = value.value;
+	}
+}
+
+static int error_of(const struct part *parts, unsigned count)
 {
 	int err = 0;
 
+	for (unsigned i = 0; i < count && !err; i++)
+		err = parts[i].err;
+	return err;
+}
+
+static int read_all(struct part *parts, unsigned count, struct heap_edges *edges)
+{
+	int err;
+
 	run_parts(parts, count, mark_part);
 	mark_interned(parts, count);
-	for (unsigned i = 0; i < count && !err; i++)
-		err = parts[i].err;
-	if (!err)
+	err = error_of(parts, count) ?: choose_weakrefs(parts, count);
+	if (!err) {
 		run_parts(parts, count, read_part);
+		err = error_of(parts, count);
+	}
 	for (uint32_t block = 0; block < edges->blocks; block++)
 		heap_blocks_unmark(parts[0].view->blocks, block);
-	for (unsigned i = 0; i < count && !err; i++)
-		err = parts[i].err;
 	for (unsigned i = 0; i < count; i++)
 		free(parts[i].marker.frames);
 	for (unsigned i = 1; i < count; i++) {
@@ -227,6 +288,12 @@ static int read_all(struct part *parts, unsigned count, struct heap_edges *edges
 	}
 	edges->targets = parts[0].references.targets;
 	edges->target_bytes = parts[0].room * sizeof(uint32_t);
+	for (unsigned i = 0; i < count; i++) {
+		if (!err)
+			put_weak_values(edges, &parts[i].references);
+		free(parts[i].references.values);
+		weakrefs_fini(&parts[i].marker.weakrefs);
+	}
 	return err;
 }
 

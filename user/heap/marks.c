@@ -284,7 +284,11 @@ int marks_make(struct marker *marker, uint32_t from, uint32_t to)
 	for (uint32_t block = from; block < to && !err; block++) {
 		int32_t type = heap_blocks_type(marker->view->blocks, block);
 
-		if (type >= 0)
+		if (type < 0)
+			continue;
+		if (marker->bodies->list[type].kind == TYPE_WEAKREF)
+			err = weakrefs_note(&marker->weakrefs, marker->view, block);
+		else
 			err = mark_owned(marker, block, &marker->bodies->list[type]);
 	}
 	return err;

@@ -7,6 +7,7 @@
 #define HEAP_MARKS_H
 
 #include "heap/bodies.h"
+#include "heap/weakrefs.h"
 
 enum mark_form {
 	MARK_NONE,  /* no container is known: any word may be a reference */
@@ -52,6 +53,7 @@ struct marker {
 	uint32_t interned; /* the buffer of the strings interned, as far as this one looked;
 			      BLOCK_NONE */
 	uint64_t interned_entries;
+	struct weakrefs weakrefs; /* that were met. The caller's to free */
 };
 
 /* Marks what the objects in blocks `from` to, not including, `to` own; several markers may do so

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 #include "heap/references.h"
 
+#include "base/array.h"
 #include "heap/dict_keys.h"
 
 #define WORD		 sizeof(uint64_t)
@@ -12,6 +13,15 @@ static uint64_t word_at(const struct references *r, uint64_t addr)
 	return snapshot_word(r->view->snapshot, addr);
 }
 
+/* Its type is looked at first: it is next to what view_target() has read. */
+static inline bool dies_with_another(const struct references *r, uint32_t block)
+{
+	int32_t type = heap_blocks_type(r->view->blocks, block);
+
+	return type >= 0 && r->bodies->list[type].kind == TYPE_WEAKREF &&
+	       weakrefs_has(r->weakrefs, block);
+}
+
 static inline void refer(struct references *r, uint64_t word)
 {
 	uint32_t target;
@@ -19,7 +29,11 @@ static inline void refer(struct references *r, uint64_t word)
 	if (word < LOWEST_ADDRESS)
 		return;
 	target = view_target(r->view, word);
-	if (target != BLOCK_NONE)
+	if (target == BLOCK_NONE)
+		return;
+	if (dies_with_another(r, target))
+		r->passed_over++;
+	else
 		r->targets[r->count++] = target;
 }
 
@@ -303,13 +317,47 @@ static void refer_object(struct references *r, const struct object *o)
 
 /* --- buffers --- */
 
+static void keep_value(struct references *r, uint32_t weakref, uint32_t value)
+{
+	if (!ARRAY_HAS_ROOM(r->values, r->value_count, r->value_room)) {
+		r->no_memory = true;
+		return;
+	}
+	r->values[r->value_count++] = (struct weak_value){weakref, value};
+}
+
+/* An entry goes with the weak reference that is in it: with a key its value too. (As a value it has
+ * the key itself.) */
+static void refer_entry(struct references *r, uint64_t key_word, uint64_t value_word)
+{
+	uint32_t key = view_target(r->view, key_word), value = view_target(r->view, value_word);
+
+	if (key != BLOCK_NONE && dies_with_another(r, key)) {
+		if (value != BLOCK_NONE && !dies_with_another(r, value))
+			keep_value(r, key, value);
+	} else if (value == BLOCK_NONE || !dies_with_another(r, value)) {
+		refer(r, key_word);
+		refer(r, value_word);
+	}
+}
+
 static void refer_keys(struct references *r, uint64_t addr, uint64_t end)
 {
 	struct dict_keys keys = dict_keys_read(r->view, addr, false);
-	uint64_t count = dict_keys_within(&keys, end);
+	uint64_t count = dict_keys_within(&keys, end), passed_over = r->passed_over;
+	size_t before = r->count;
 
 	refer_words(r, keys.entries + keys.key, count, keys.size / WORD);
 	refer_words(r, keys.entries + keys.value, count, keys.size / WORD);
+	if (r->passed_over == passed_over)
+		return;
+	/* Few dicts are such: once more, entry by entry. */
+	r->count = before;
+	for (uint64_t i = 0; i < count; i++) {
+		uint64_t entry = keys.entries + i * keys.size;
+
+		refer_entry(r, word_at(r, entry + keys.key), word_at(r, entry + keys.value));
+	}
 }
 
 static void refer_deque_block(struct references *r, uint64_t addr, uint64_t end, uint32_t mark)
@@ -384,5 +432,7 @@ void references_of(struct references *references, uint32_t block, uint32_t mark)
 		object.body = &references->bodies->list[type];
 		object.mark = mark;
 		refer_object(references, &object);
+		if (dies_with_another(references, block))
+			references->targets[references->count++] = block;
 	}
 }

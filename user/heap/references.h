@@ -9,13 +9,15 @@
  * longer holds.
  *
  * Not references: an object's type (an instance would hold its module), weak references, the links
- * of lists that own nothing.
+ * of lists that own nothing, and a table's to weak references that die with what they refer to
+ * (weakrefs.h), with the other half of their entry.
  */
 #ifndef HEAP_REFERENCES_H
 #define HEAP_REFERENCES_H
 
 #include "heap/bodies.h"
 #include "heap/marks.h"
+#include "heap/weakrefs.h"
 
 /* Where references are put: an array with room, by references_room(), for all that a block may
  * have. */
@@ -25,6 +27,14 @@ struct references {
 	uint32_t *targets; /* blocks */
 	size_t count;
 	uint64_t absent_pages; /* pages passed over that are not in the copy: there is a limit */
+	const struct weakrefs *weakrefs;
+	uint64_t passed_over; /* references to these */
+	/* Values of dicts whose keys are among these: block and value. The caller's to free. */
+	struct weak_value {
+		uint32_t weakref, value;
+	} * values;
+	size_t value_count, value_room;
+	bool no_memory; /* for them */
 };
 
 /* At most so many references has a block of `bytes`. */
@@ -34,7 +44,8 @@ static inline uint64_t references_room(uint64_t bytes)
 }
 
 /* Appends the blocks that `block`, marked with `mark`, refers to; one that it refers to twice,
- * twice. */
+ * twice. A weak reference that dies with what it refers to has itself as its last: the place for a
+ * value that dies with it. */
 void references_of(struct references *references, uint32_t block, uint32_t mark);
 
 #endif
