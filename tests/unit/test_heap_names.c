@@ -435,8 +435,8 @@ static void test_shared(void **state)
 	synthetic_end(&h);
 }
 
-/* Large things have rows of their own, unless many of them are in the same two: a list and a dict, or
- * a dict and the variables of a module. */
+/* Large things have rows of their own, unless many of them are in the same two: a list and a dict,
+ * or a dict and the variables of a module. */
 static void test_large_and_shared(void **state)
 {
 	const char *names[14] = {"BY_ID", "BY_NAME", "OUT", "FEW"};
@@ -444,7 +444,7 @@ static void test_large_and_shared(void **state)
 	uint64_t items[6], shown[10], keys[10], few[2], values[14];
 	const struct holder *both;
 	struct holder *holders;
-	size_t count;
+	size_t count, named = 0;
 
 	(void)state;
 	synthetic_begin(&h, 11, SPACE);
@@ -484,8 +484,9 @@ static void test_large_and_shared(void **state)
 	}
 	/* Of two things each is named. */
 	assert_null(row(holders, count, "in app.FEW and in user.FEW"));
-	assert_non_null(row(holders, count, "app.FEW[0]"));
-	assert_non_null(row(holders, count, "app.FEW[1]"));
+	for (size_t i = 0; i < count; i++)
+		named += strstr(holders[i].path, ".FEW[") != NULL;
+	assert_int_equal(named, COUNT(few));
 	heap_holders_free(holders, count);
 	synthetic_end(&h);
 }
@@ -587,14 +588,21 @@ static void test_growth_of_c(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_containers),  cmocka_unit_test(test_attributes),
-		cmocka_unit_test(test_values),	    cmocka_unit_test(test_class_attribute),
-		cmocka_unit_test(test_closure),	    cmocka_unit_test(test_frames),
-		cmocka_unit_test(test_generator),   cmocka_unit_test(test_c_and_nobody),
-		cmocka_unit_test(test_linked_list), cmocka_unit_test(test_hostile_names),
-		cmocka_unit_test(test_rows),	    cmocka_unit_test(test_shared),
+		cmocka_unit_test(test_containers),
+		cmocka_unit_test(test_attributes),
+		cmocka_unit_test(test_values),
+		cmocka_unit_test(test_class_attribute),
+		cmocka_unit_test(test_closure),
+		cmocka_unit_test(test_frames),
+		cmocka_unit_test(test_generator),
+		cmocka_unit_test(test_c_and_nobody),
+		cmocka_unit_test(test_linked_list),
+		cmocka_unit_test(test_hostile_names),
+		cmocka_unit_test(test_rows),
+		cmocka_unit_test(test_shared),
 		cmocka_unit_test(test_large_and_shared),
-		cmocka_unit_test(test_growth),	    cmocka_unit_test(test_growth_of_c),
+		cmocka_unit_test(test_growth),
+		cmocka_unit_test(test_growth_of_c),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -100,8 +100,8 @@ static int keep_paths(struct heap_graph *graph, struct holders_past *past)
 {
 	struct holder *holders;
 	size_t count;
-	/* What lies in two holders has no address, and would be new in the next look if its path were
-	 * not kept: all of them are, and those that are a little too small for a row now. */
+	/* What lies in two holders has no address, and would be new in the next look if its path
+	 * were not kept: all of them are, and those that are a little too small for a row now. */
 	int err = holders_find_uncut(graph, NAMED_MOST, 2, &holders, &count);
 
 	if (err)
