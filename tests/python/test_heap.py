@@ -152,8 +152,6 @@ def test_another_process():
     assert twice.seconds >= 0.1 and twice.verdict.startswith("Does not grow")
 
 
-@needs_program
-@pytest.mark.parametrize("run", [heaps.heap, lambda pid: heaps.HeapWatch(pid).__enter__()], ids=["heap", "HeapWatch"])
 def test_types_only():
     kept = [float(n) for n in range(30000)]
     report = heaps.heap(types_only=True)
@@ -164,6 +162,8 @@ def test_types_only():
         heaps.heap(pause=True, types_only=True)
 
 
+@needs_program
+@pytest.mark.parametrize("run", [heaps.heap, lambda pid: heaps.HeapWatch(pid).__enter__()], ids=["heap", "HeapWatch"])
 def test_what_can_not_be_looked_at(run):
     """The program's own words; nothing is left running."""
     before = children()

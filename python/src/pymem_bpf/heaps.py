@@ -138,7 +138,7 @@ class HeapReport:
         self.rss_bytes: int = data["rss_bytes"]
         self.balance: "Dict[str, int]" = data["balance"]
         self.seconds: "float | None" = data["seconds"]
-        self.types_only: bool = data["types_only"]
+        self.types_only: bool = data.get("types_only", False)
         self.holders = [HeapHolder(row) for row in data["holders"]]
         self.types = [HeapType(row) for row in data["types"]]
         self.births = [HeapBirth(row) for row in data["births"]]
