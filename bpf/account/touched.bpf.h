@@ -201,7 +201,8 @@ static __always_inline __u64 touched_last(const struct pymem_thread *th, __u32 d
 									      << PAGE_SHIFT;
 }
 
-/* The current thread th of p has made these pages resident, by the stack `id`. */
+/* The current thread th of p has made these pages resident, by the stack `id`. 1: it is known
+ * where. */
 static __noinline int touched_pages(struct pymem_proc *p, struct pymem_thread *th, __u32 member,
 				    __s64 change, __u32 id)
 {
@@ -211,14 +212,12 @@ static __noinline int touched_pages(struct pymem_proc *p, struct pymem_thread *t
 
 	if (!p || !th)
 		return 0;
+	th->touched_by = 0;
 	address = touch_address();
 	if (!address) {
 		__sync_fetch_and_add(&p->touched_unplaced, change);
 		return 0;
 	}
-	if (id < PYMEM_TOUCHED_NEW)
-		touched_first(touched_last(th, p->touched_dirs[0], id), p->touched_dirs[0], id);
-	th->touched_by = 0;
 	leaf = touched_leaf(p, th, address);
 	if (!leaf) {
 		__sync_fetch_and_add(&p->touched_refused, change);
@@ -229,9 +228,8 @@ static __noinline int touched_pages(struct pymem_proc *p, struct pymem_thread *t
 		touched_many(leaf, at, member, change, id);
 	th->touched_at = at;
 	th->touched_was = leaf->ids[at];
-	th->touched_by = id;
 	leaf->ids[at] = id;
-	return 0;
+	return 1;
 }
 
 /* A fault of th has brought a page back from swap: it is whose it was. The kernel counts the page
@@ -261,7 +259,11 @@ static __always_inline void touched_change(struct pymem_proc *p, struct pymem_th
 		if (change < 0)
 			touched_back(th);
 	} else if (change > 0) {
-		touched_pages(p, th, member, change, id);
+		if (id < PYMEM_TOUCHED_NEW)
+			touched_first(touched_last(th, p->touched_dirs[0], id), p->touched_dirs[0],
+				      id);
+		if (touched_pages(p, th, member, change, id))
+			th->touched_by = id;
 	}
 }
 
