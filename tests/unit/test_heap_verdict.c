@@ -82,6 +82,27 @@ static void test_not_growing(void **state)
 	       "live; the largest holder is app.load.cache, 33.0 MiB.");
 }
 
+/* Paths that say themselves who has it. */
+static void test_who(void **state)
+{
+	static const char *const paths[][2] = {
+		{"held by C: libfoo.so", ": held by C: libfoo.so ("},
+		{"in a.X and in b.Y", ": kept in a.X and in b.Y ("},
+		{"inner.X", ": kept by inner.X ("},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++) {
+		struct heap_look *look = look_bounded();
+
+		free(look->holders[0].path);
+		look->holders[0].path = looks_copy(paths[i][0]);
+		look->holders[0].grown_bytes = 3 * MIB;
+		look->holders[0].entries_grown = 1;
+		expect_part(look, paths[i][1]);
+	}
+}
+
 /* What grew is in a function's hands. */
 static void test_work(void **state)
 {
@@ -225,13 +246,14 @@ static void test_hostile(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_growing),	 cmocka_unit_test(test_replacing),
-		cmocka_unit_test(test_spread),	 cmocka_unit_test(test_not_growing),
-		cmocka_unit_test(test_work),	 cmocka_unit_test(test_c_code),
-		cmocka_unit_test(test_garbage),	 cmocka_unit_test(test_rest),
-		cmocka_unit_test(test_one_look), cmocka_unit_test(test_free_memory),
-		cmocka_unit_test(test_opaque),	 cmocka_unit_test(test_noise),
-		cmocka_unit_test(test_names),	 cmocka_unit_test(test_hostile),
+		cmocka_unit_test(test_growing),	    cmocka_unit_test(test_replacing),
+		cmocka_unit_test(test_spread),	    cmocka_unit_test(test_not_growing),
+		cmocka_unit_test(test_work),	    cmocka_unit_test(test_who),
+		cmocka_unit_test(test_c_code),	    cmocka_unit_test(test_garbage),
+		cmocka_unit_test(test_rest),	    cmocka_unit_test(test_one_look),
+		cmocka_unit_test(test_free_memory), cmocka_unit_test(test_opaque),
+		cmocka_unit_test(test_noise),	    cmocka_unit_test(test_names),
+		cmocka_unit_test(test_hostile),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

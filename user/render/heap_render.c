@@ -35,3 +35,16 @@ void heap_count(char *text, size_t size, int64_t count, bool sign)
 	}
 	text[used < size ? used : size - 1] = '\0';
 }
+
+const struct heap_birth_row *heap_first_birth(const struct heap_look *look,
+					      const struct heap_holder_row *holder)
+{
+	const struct heap_birth_row *first = NULL, *birth;
+
+	for (size_t i = 0; i < look->birth_count; i++) {
+		birth = &look->births[i];
+		if (!strcmp(birth->holder, holder->path) && (!first || birth->share > first->share))
+			first = birth;
+	}
+	return first;
+}

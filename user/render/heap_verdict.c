@@ -98,19 +98,6 @@ static bool is_much(const struct heap_look *look, uint64_t bytes)
 
 /* --- holders --- */
 
-const struct heap_birth_row *heap_first_birth(const struct heap_look *look,
-					      const struct heap_holder_row *holder)
-{
-	const struct heap_birth_row *first = NULL, *birth;
-
-	for (size_t i = 0; i < look->birth_count; i++) {
-		birth = &look->births[i];
-		if (!strcmp(birth->holder, holder->path) && (!first || birth->share > first->share))
-			first = birth;
-	}
-	return first;
-}
-
 /* "app.CACHE (dict, 1,200 entries, +30)" */
 static void put_holder(struct verdict *v, const struct heap_holder_row *holder)
 {
@@ -131,6 +118,15 @@ static void put_holder(struct verdict *v, const struct heap_holder_row *holder)
 		fputs(", shared by ", v->out);
 		put_name(v, holder->shared_by);
 	}
+}
+
+/* "kept by app.CACHE (…)"; paths such as "held by C: libfoo.so" and "in a.X and in b.Y" say half of
+ * it themselves. */
+static void put_who(struct verdict *v, const char *verb, const struct heap_holder_row *holder)
+{
+	if (strncmp(holder->path, "held by ", 8) != 0)
+		fprintf(v->out, strncmp(holder->path, "in ", 3) ? "%s by " : "%s ", verb);
+	put_holder(v, holder);
 }
 
 static void put_birth(struct verdict *v, const struct heap_holder_row *holder)
@@ -169,8 +165,8 @@ static bool say_holder_grows(struct verdict *v)
 	begin(v);
 	fputs("Grows by ", v->out);
 	put_rate(v, holder->grown_bytes);
-	fputs(": kept by ", v->out);
-	put_holder(v, holder);
+	fputs(": ", v->out);
+	put_who(v, "kept", holder);
 	put_birth(v, holder);
 	if (v->live_grown < holder->grown_bytes / 2) {
 		fputs(", while all that lives changed by ", v->out);
@@ -375,8 +371,8 @@ static void say_live(struct verdict *v)
 	if (largest && v->look->seconds <= 0) {
 		fputs(", ", v->out);
 		put_size(v, (int64_t)largest->retained_bytes, false);
-		fputs(" of it held by ", v->out);
-		put_holder(v, largest);
+		fputs(" of it ", v->out);
+		put_who(v, "held", largest);
 	} else if (largest) {
 		fputs("; the largest holder is ", v->out);
 		put_name(v, largest->path);
