@@ -40,6 +40,16 @@ def test_container_that_comes_later(how):
     assert rows or "which line" in look.notes(), (look.verdict, look.data["notes"])
 
 
+def test_container_at_the_address_of_another():
+    """What was put into that one is not taken for what is in this one."""
+    with heaps.Replacing("reborn") as target:
+        look = heaps.look(target.pid, "-d", 14, "--births", "watch", "--pause")
+        if NOT_HERE in look.notes():
+            pytest.skip(look.notes())
+        rows = target.lines(look)
+    assert rows or "lost: others have replaced them" in look.notes(), (look.verdict, look.data["notes"])
+
+
 def test_off():
     with heaps.Leaking() as target:
         look = heaps.look(target.pid, "-d", 1, "--births", "off")

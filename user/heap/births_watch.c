@@ -184,6 +184,16 @@ static int follow_all(struct collecting *c)
 	return birth_probes_watch(c->probes, c->watches, c->watch_count);
 }
 
+/* Traps were off: a container may have died meanwhile, and another have been made at its address.
+ * One that is in its place has not, or what is there has taken its place. Of any other that is not
+ * known. */
+static void forget_unplaced(struct collecting *c)
+{
+	for (size_t i = 0; i < c->watch_count; i++)
+		if (!c->watches[i].by_slot && !object_in_slot(c, &c->watches[i]))
+			c->watches[i].object = 0;
+}
+
 /* Until it is over: for as long as traps are few; else in turns, so that they are no more than
  * EVENTS_MS milliseconds apart on average. 0 or -errno. */
 static int watch_by_turns(struct collecting *c)
@@ -206,6 +216,7 @@ static int watch_by_turns(struct collecting *c)
 		over = births_ended(c, rest);
 		off_ms += clock_ms(CLOCK_MONOTONIC);
 		birth_probes_watch_on(c->probes, true);
+		forget_unplaced(c);
 	}
 	c->figures.watched_part =
 		1 - (double)off_ms / (double)(clock_ms(CLOCK_MONOTONIC) - begin_ms + 1);

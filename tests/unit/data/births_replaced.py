@@ -5,12 +5,14 @@ tests/e2e/test_heap_births.py. Says the line that puts something there, then goe
 
   joined    a list that is made anew, longer, each time
   rebuilt   a dict that is made anew now and then, and filled by one line
-  late      a list that is made when the first look is over: some seconds after the start"""
+  late      a list that is made when the first look is over: some seconds after the start
+  reborn    a list that is made some seconds after the start, at the address of another one that grew until then"""
 import select
 import sys
 import time
 
 LATE_SECONDS = 4
+REBORN_SECONDS = 9
 
 # Enough to be known to a first look.
 joined = [(number, object()) for number in range(2000)]
@@ -39,8 +41,25 @@ def late(number):
     arrived.append((number, object()))  # late
 
 
+def make_reborn():
+    growing = [(number, object()) for number in range(3000)]
+
+    def keep(number):
+        nonlocal growing
+        global reborn
+        if time.monotonic() < begin + REBORN_SECONDS:
+            growing.append((number, object()))  # until then
+        elif growing:
+            growing = None
+            reborn = []
+        else:
+            reborn.append((number, object()))  # reborn
+
+    return keep
+
+
 def main():
-    keep = {"joined": join, "rebuilt": rebuild, "late": late}[sys.argv[1]]
+    keep = {"joined": join, "rebuilt": rebuild, "late": late, "reborn": make_reborn()}[sys.argv[1]]
     lines = [line.rstrip() for line in open(__file__)]
     print([number for number, line in enumerate(lines, 1) if line.endswith("# " + sys.argv[1])][0])
     sys.stdout.flush()
