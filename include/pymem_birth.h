@@ -35,11 +35,20 @@ struct birth_end {
 	__u64 object;
 };
 
-/* The size field of a container. */
+/* What is watched: the size field of a container; or the place that leads to it, where another one
+ * takes its place again and again. */
 struct birth_watch {
 	__u64 object; /* 0: unused */
 	__u64 size_addr;
-	__s64 size; /* at its last event */
+	__u64 slot;	    /* a place that has had its address; 0: none is known */
+	__u64 tracked_addr; /* the first word of its GC head: 0 while an object is being made */
+	__u64 type;	    /* its ob_type */
+	__s64 size;	    /* at its last event */
+	__u32 type_offset;  /* of ob_type */
+	__u16 by_slot;	    /* the slot is watched, and the size is that of what is in it */
+	__u16 is_dict; /* dicts of numbers and strings may have a GC head of 0, too (to 3.13) */
+	__u32 ended;   /* by the program: another object was made at that address */
+	__u32 pad;
 };
 
 /* Tells a code object from one that has taken its place: the words of it that name it. */

@@ -7,7 +7,8 @@
  *
  * birth_return: on the return of functions that make objects, for some milliseconds now and then.
  * birth_death:  meanwhile on the entry of functions that free some of them.
- * birth_writeN: on writes to the size fields of up to four containers, by debug registers.
+ * birth_writeN: on writes to the size fields of up to four containers, or to the places that lead
+ *		 to them, by debug registers.
  */
 #define PYMEM_DEFINE_MAPS
 #include "python/pystack.bpf.h"
@@ -196,16 +197,54 @@ int birth_return(struct pt_regs *ctx)
 	return !another() || record(object, 1) ? tell_unknown(object) : 0;
 }
 
-/* A write to the size of one container. Of how many items it put there nothing is made: a trap that
- * did not come would be charged to the next one. */
+/* Is this the first size of an object that is being made where the one that is watched was? That
+ * one has died: whatever comes now is about another. An object is tracked by the collector once it
+ * is made, and most are ever after. A dict that is not is emptied, or made, or gets an entry. */
+static __always_inline bool is_another(const struct birth_watch *watch, __s64 size)
+{
+	__u64 tracked = 1;
+
+	if (bpf_probe_read_user(&tracked, sizeof(tracked), (const void *)watch->tracked_addr) ||
+	    tracked)
+		return false;
+	return !watch->is_dict || (watch->size > 0 && (!size || size > watch->size + 1));
+}
+
+/* The size of whatever is in the slot now, if it is of the same type. */
+static __always_inline bool size_by_slot(const struct birth_watch *watch, __s64 *size)
+{
+	__u64 object = 0, type = 0;
+
+	return !bpf_probe_read_user(&object, sizeof(object), (const void *)watch->slot) &&
+	       !bpf_probe_read_user(&type, sizeof(type),
+				    (const void *)(object + watch->type_offset)) &&
+	       type == watch->type &&
+	       !bpf_probe_read_user(size, sizeof(*size),
+				    (const void *)(object + watch->size_addr - watch->object));
+}
+
+/* A write to the size of one container, or to the place that leads to it. Of how many items it put
+ * there nothing is made: a trap that did not come would be charged to the next one. */
 static __always_inline int written(__u32 number)
 {
 	struct birth_watch *watch = &watches[number];
 	__s64 size = 0, before = watch->size;
 
-	if (!is_target() || !watch->object ||
-	    bpf_probe_read_user(&size, sizeof(size), (const void *)watch->size_addr) ||
-	    size == before)
+	if (!is_target() || !watch->object)
+		return 0;
+	if (watch->by_slot) {
+		if (!size_by_slot(watch, &size))
+			return 0;
+	} else {
+		if (bpf_probe_read_user(&size, sizeof(size), (const void *)watch->size_addr))
+			return 0;
+		if (is_another(watch, size)) {
+			watch->ended = 1;
+			watch->object = 0;
+			return 0;
+		}
+	}
+	if (size == before)
 		return 0;
 	watch->size = size;
 	if (another())

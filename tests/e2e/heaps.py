@@ -34,6 +34,66 @@ class Keeper(Target):
         return self.said()
 
 
+class Leaking:
+    """births_target.py, and the lines of its two leaks: into a dict and into a list."""
+
+    PROGRAM = os.path.join(harness.PROJECT, "tests", "unit", "data", "births_target.py")
+
+    def __init__(self, command=("/usr/bin/python3",)):
+        self.command = command
+
+    def __enter__(self):
+        self.process = subprocess.Popen(list(self.command) + [self.PROGRAM], stdin=subprocess.PIPE,
+                                        stdout=subprocess.PIPE)
+        self.pid = self.process.pid
+        self.kept, self.listed = map(int, self.process.stdout.readline().split())
+        return self
+
+    def __exit__(self, *_):
+        self.process.kill()
+        self.process.communicate()
+
+    def check_lines(self, look):
+        """Of what grew the line is named, with its caller, and no other. The methods by which it was found."""
+        methods = set()
+        for holder, line, function in (("__main__.kept", self.kept, "session_for"),
+                                       ("__main__.listed", self.listed, "listed_for")):
+            rows = [row for row in look.data["births"] if row["holder"] == holder]
+            found = [(row["file"], row["line"], row["function"]) for row in rows]
+            assert found == [(self.PROGRAM, line, function)], (holder, found, look.data["notes"])
+            assert rows[0]["share"] == 1 and rows[0]["insertions"] > 0
+            assert "handle" in rows[0]["stack"][1]
+            methods.add(rows[0]["method"])
+        assert ":%d " % self.kept in look.verdict or ":%d " % self.listed in look.verdict, look.verdict
+        return methods
+
+
+class Replacing:
+    """births_replaced.py, and the line that fills what it keeps in one of its ways."""
+
+    PROGRAM = os.path.join(harness.PROJECT, "tests", "unit", "data", "births_replaced.py")
+
+    def __init__(self, kind):
+        self.kind = kind
+
+    def __enter__(self):
+        self.process = subprocess.Popen(["/usr/bin/python3", self.PROGRAM, self.kind], stdin=subprocess.PIPE,
+                                        stdout=subprocess.PIPE)
+        self.pid, self.line = self.process.pid, int(self.process.stdout.readline())
+        return self
+
+    def __exit__(self, *_):
+        self.process.kill()
+        self.process.communicate()
+
+    def lines(self, look):
+        """The lines that were found, as many as there are; none is another one than that line."""
+        rows = [row for row in look.data["births"] if row["file"] == self.PROGRAM]
+        wrong = [row for row in rows if row["line"] != self.line]
+        assert not wrong, wrong
+        return rows
+
+
 class Look:
     """What was found of one process."""
 
@@ -62,6 +122,9 @@ class Look:
     def type(self, name):
         return next((t for t in self.types if t["type"] == name), {"objects": 0, "bytes": 0})
 
+    def notes(self):
+        return " ".join(self.data["notes"])
+
 
 def run(*arguments, **how):
     """`pymem-bpf heap` with these arguments, to its end."""
@@ -71,7 +134,11 @@ def run(*arguments, **how):
 
 def report(*arguments, **how):
     """Its report, held against the schema."""
-    done = run("--format", "json", "-q", *arguments, **how)
+    return looks_of(run("--format", "json", "-q", *arguments, **how))
+
+
+def looks_of(done):
+    """The report of a run that has ended."""
     assert done.returncode == 0, done.stderr.decode("utf-8", "replace")
     data = json.loads(done.stdout.decode())
     validator().validate(data)

@@ -1,64 +1,64 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 """Which line fills what grew: the report names it, beside lines that touch more memory and keep nothing. Each
 interpreter is tests/unit/test_heap_births.c's; here is what the command makes of it."""
-import os
-import subprocess
-
 import pytest
 
 import harness
 import heaps
 
-PROGRAM = os.path.join(harness.PROJECT, "tests", "unit", "data", "births_target.py")
 NOT_HERE = "debug registers do nothing here"
-
-
-class Leaking:
-    """births_target.py, and the lines of its two leaks."""
-
-    def __enter__(self):
-        self.process = subprocess.Popen(["/usr/bin/python3", PROGRAM], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-        self.kept, self.listed = map(int, self.process.stdout.readline().split())
-        return self
-
-    def __exit__(self, *_):
-        self.process.kill()
-        self.process.communicate()
-
-
-def rows_of(look, holder):
-    return [row for row in look.data["births"] if row["holder"] == holder]
-
-
-def notes_of(look):
-    return " ".join(look.data["notes"])
 
 
 @pytest.mark.parametrize("how", ["auto", "watch", "burst"])
 def test_line_that_fills(how):
-    with Leaking() as target:
-        look = heaps.look(target.process.pid, "-d", 8, "--births", how)
-    if NOT_HERE in notes_of(look):
-        pytest.skip(notes_of(look))
-    for holder, line, function in (("__main__.kept", target.kept, "session_for"),
-                                   ("__main__.listed", target.listed, "listed_for")):
-        rows = rows_of(look, holder)
-        assert [(row["file"], row["line"], row["function"]) for row in rows] == [(PROGRAM, line, function)]
-        assert rows[0]["share"] == 1 and rows[0]["insertions"] > 0
-        assert rows[0]["method"] == how or how == "auto"
-        assert "handle" in rows[0]["stack"][1]
-    assert ":%d " % target.kept in look.verdict or ":%d " % target.listed in look.verdict, look.verdict
+    with heaps.Leaking() as target:
+        look = heaps.look(target.pid, "-d", 8, "--births", how)
+    if NOT_HERE in look.notes():
+        pytest.skip(look.notes())
+    methods = target.check_lines(look)
+    assert how == "auto" or methods == {how}
+
+
+@pytest.mark.parametrize("kind", ["joined", "rebuilt"])
+def test_container_that_others_replace(kind):
+    """By the place where it is: of what is put there, and of what is there now."""
+    with heaps.Replacing(kind) as target:
+        look = heaps.look(target.pid, "-d", 8, "--births", "watch", "--pause")
+        if NOT_HERE in look.notes():
+            pytest.skip(look.notes())
+        rows = target.lines(look)
+    assert [row["holder"] for row in rows] == ["__main__." + kind], (look.data["births"], look.data["notes"])
+    assert rows[0]["insertions"] > 0
+
+
+@pytest.mark.parametrize("how", ["watch", "auto"])
+def test_container_that_comes_later(how):
+    """Its line is named, or it is said why not."""
+    with heaps.Replacing("late") as target:
+        look = heaps.look(target.pid, "-d", 10, "--births", how, "--pause")
+        rows = target.lines(look)
+    assert rows or "which line" in look.notes(), (look.verdict, look.data["notes"])
+
+
+def test_container_at_the_address_of_another():
+    """What was put into that one is not taken for what is in this one."""
+    with heaps.Replacing("reborn") as target:
+        look = heaps.look(target.pid, "-d", 14, "--births", "watch", "--pause")
+        if NOT_HERE in look.notes():
+            pytest.skip(look.notes())
+        rows = target.lines(look)
+    assert rows or "lost: others have replaced them" in look.notes(), (look.verdict, look.data["notes"])
 
 
 def test_off():
-    with Leaking() as target:
-        look = heaps.look(target.process.pid, "-d", 1, "--births", "off")
-    assert not look.data["births"] and "which lines" not in notes_of(look)
+    with heaps.Leaking() as target:
+        look = heaps.look(target.pid, "-d", 1, "--births", "off")
+    assert not look.data["births"] and "which lines" not in look.notes()
 
 
 def test_target_ends_meanwhile():
-    with Leaking() as target:
-        with heaps.Running("-p", target.process.pid, "-d", 30, "--until-input", "--births", "burst") as running:
+    with heaps.Leaking() as target:
+        with heaps.Running("-p", target.pid, "-d", 30, "--until-input", "--births", "burst") as running:
             assert b"second look" in running.lines.next()
             target.process.kill()
             target.process.wait()

@@ -160,7 +160,30 @@ def faults():
         yield "file-%d" % at, bytes([7, at >> 8, at & 255, at >> 3 & 1, 0x41])
 
 
-CORPUS = {"fuzz_heap": faults, "fuzz_lines": line_tables, "fuzz_elf_image": images, "fuzz_maps": proc_files,
+def births(error=0, watched=1, lines=(("/srv/a.py", "f", 7),), samples=((0, 0, 3, 0),), magic=0x7368747269624871):
+    """The file of the births' child (user/heap/births_results.h): stacks of these lines, and samples of (object,
+    type, change, stack)."""
+    head = struct.pack("<QiIII", magic, error, 2, len(samples), 0) + struct.pack(
+        "<BxxxiQd7Q3d", watched, 0, 0, 1.0 if watched else 0.0, 3, 0, 9, 0, 0, 0, 1, 2.5, 1.5, 30.0)
+    stack = struct.pack("<I", len(lines)) + b"".join(
+        struct.pack("<iHH", line, len(file), len(name)) + file.encode() + name.encode() for file, name, line in lines)
+    return head + stack + struct.pack("<I", 0) + b"".join(
+        struct.pack("<QQqII", *sample, 0) for sample in samples)
+
+
+def births_files():
+    """Of fuzz_births: objects 0 and 1 are containers, the others are in them."""
+    yield "writes", births(samples=[(0, 0, 3, 0), (1, 0, 90, 0), (1, 0, 1, 1)])
+    yield "objects", births(watched=0, samples=[(i, 1, 1, 0) for i in range(2, 16)])
+    yield "deep", births(lines=[("/srv/a.py", "f%d" % i, i) for i in range(12)])
+    yield "refused", births(error=-95, samples=())
+    yield "too-deep", births(lines=[("a", "b", 1)] * 13)
+    yield "shrinks", births(samples=[(0, 0, -1, 0)])
+    yield "wrong-stack", births(samples=[(0, 0, 1, 2)])
+    yield "other-magic", births(magic=1)
+
+
+CORPUS = {"fuzz_births": births_files, "fuzz_heap": faults, "fuzz_lines": line_tables, "fuzz_elf_image": images, "fuzz_maps": proc_files,
           "fuzz_serve": requests, "fuzz_store": messages, "fuzz_walk": strings, "fuzz_text": texts,
           "fuzz_py_code": codes, "fuzz_debug_offsets": offsets}
 

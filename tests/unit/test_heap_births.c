@@ -169,7 +169,7 @@ static void collect(const struct leaking *leaking, const struct py_process *proc
 
 	assert_int_equal(heap_births_prepare(&births), 0);
 	take_census(leaking->live.pid, process, layout, NULL, &before);
-	heap_births_candidates(&request, before.blocks, before.types, before.holders, before.count);
+	heap_births_candidates(&request, before.graph, before.holders, before.count);
 	assert_true(request.candidate_count >= 2);
 	assert_int_equal(heap_births_begin(births, &request), 0);
 	sleep(COLLECT_S);

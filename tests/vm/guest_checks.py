@@ -19,6 +19,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(HERE), "e2e"))
 sys.dont_write_bytecode = True
 
 import harness  # noqa: E402
+import heaps  # noqa: E402
 import serving  # noqa: E402
 import test_ends  # noqa: E402
 
@@ -31,11 +32,12 @@ AMOUNTS = ("grow", "free", "threads", "madvise", "munmap", "mremap", "fork", "co
            "shared", "huge", "seed", "numpy_temporaries", "smp")
 LINES = ("seed", "threads", "fork", "numpy_temporaries")
 # What CI has time for: what a kernel could do differently.
-SHORT = ("check", "short_verifier", "short_amounts", "counted_lines", "kill_9", "serve")
+SHORT = ("check", "short_verifier", "short_amounts", "counted_lines", "kill_9", "serve", "births_watch",
+         "births_burst")
 SHORT_AMOUNTS = ("threads", "fork", "mremap", "shared")
 # All of it, by make check-vm.
 FULL = ("check", "verifier", "amounts", "lines", "counted_lines", "killed_check", "kill_9", "serve",
-        "memit", "cost")
+        "memit", "cost", "births_watch", "births_burst")
 # With more CPUs than two: what depends on their number.
 SMP = ("check", "smp_amounts", "cost")
 # Kernels before 6.2 keep what a task counts to themselves for a while: so many pages may be
@@ -43,6 +45,10 @@ SMP = ("check", "smp_amounts", "cost")
 BATCH = 64
 # Runs of a program whose events are timed: the quickest counts, since the host has other work.
 COST_RUNS = 3
+# Kernels with uprobe_multi, which bursts need.
+BURSTS_SINCE = (6, 6)
+BIRTHS_SECONDS = 10
+BIRTHS_TRIES = 10
 
 
 def batched():
@@ -294,9 +300,44 @@ def memit():
     assert done[1].startswith("peak memory: ") and abs(peak - int(done[0]) / 1024) < 1, done
 
 
+def births_of(how):
+    """`heap -d --births HOW` of a program that leaks into a dict and a list; the target, and the look."""
+    with heaps.Leaking(PYTHON) as target:
+        arguments = ("-p", target.pid, "-d", BIRTHS_SECONDS, "--births", how)
+        for _ in range(BIRTHS_TRIES):
+            done = heaps.run("--format", "json", "-q", *arguments)
+            # An emulator beside other work is too slow for the time that an examination may take.
+            if done.returncode == 0 or b"can't be examined" not in done.stderr:
+                break
+        look = heaps.looks_of(done)["looks"][0]
+        assert target.process.poll() is None, "it ended with %s" % target.process.returncode
+    comment("%s: %s" % (how, look.verdict))
+    for note in look.data["notes"]:
+        comment("%s: note: %s" % (how, note))
+    return target, look
+
+
+def births_watch():
+    """By debug registers, which the emulator has, and many a host has not: so they must work here."""
+    target, look = births_of("watch")
+    assert "debug registers do nothing" not in look.notes(), (
+        "THE DEBUG REGISTERS OF THIS GUEST RAISE NO TRAP: watchpoints are tested nowhere: %s" % look.notes())
+    assert target.check_lines(look) == {"watch"}
+
+
+def births_burst():
+    """By probes on what makes objects; refused by name where a kernel can't attach them together."""
+    target, look = births_of("burst")
+    if tuple(int(n) for n in os.uname().release.split(".")[:2]) >= BURSTS_SINCE:
+        assert target.check_lines(look) == {"burst"}
+        return
+    assert not look.data["births"], look.data["births"]
+    assert "bursts need Linux 6.6" in look.notes() and "debug registers" not in look.notes(), look.notes()
+
+
 CHECKS = {check.__name__: check for check in (
     check, amounts, short_amounts, smp_amounts, lines, verifier, short_verifier, cost, killed_check,
-    kill_9, counted_lines, serve, memit)}
+    kill_9, counted_lines, serve, memit, births_watch, births_burst)}
 
 
 def chosen():

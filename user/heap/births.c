@@ -21,20 +21,16 @@
 
 #include "base/clock.h"
 #include "heap/births_child.h"
+#include "heap/births_results.h"
 
-#define FINISH_MS   20000 /* a burst, a detach and the last look, on a busy machine */
-#define END_MS	    200
-#define KEPT_FROM   100 /* descriptors of the child */
-#define RESULTS_MAX (64u << 20)
+#define FINISH_MS 20000 /* a burst, a detach and the last look, on a busy machine */
+#define END_MS	  200
+#define KEPT_FROM 100 /* descriptors of the child */
 
 struct births {
 	pid_t child;
 	int socket, results_fd;
-	struct births_figures figures;
-	struct birth_stack *stacks;
-	uint32_t stack_count;
-	struct birth_sample *samples;
-	uint32_t sample_count;
+	struct births_results results;
 };
 
 /* --- the child --- */
@@ -152,118 +148,20 @@ static void end_child(struct births *births)
 
 /* --- results --- */
 
-struct reading {
-	const char *at;
-	size_t left;
-};
-
-static const void *take(struct reading *r, size_t size)
-{
-	const void *at = r->at;
-
-	if (size > r->left)
-		return NULL;
-	r->at += size;
-	r->left -= size;
-	return at;
-}
-
-static int take_line(struct reading *r, struct birth_line *line)
-{
-	struct births_line_header header;
-	const void *head = take(r, sizeof(header));
-	const char *file, *function;
-
-	if (!head)
-		return -EINVAL;
-	memcpy(&header, head, sizeof(header));
-	file = take(r, header.file_bytes);
-	function = take(r, header.function_bytes);
-	if (!file || !function)
-		return -EINVAL;
-	line->line = header.line;
-	line->file = strndup(file, header.file_bytes);
-	line->function = strndup(function, header.function_bytes);
-	return line->file && line->function ? 0 : -ENOMEM;
-}
-
-static int take_stacks(struct births *births, struct reading *r, uint32_t count)
-{
-	if (count > r->left / sizeof(struct births_stack_header))
-		return -EINVAL;
-	births->stacks = calloc(count + 1, sizeof(*births->stacks));
-	if (!births->stacks)
-		return -ENOMEM;
-	for (uint32_t i = 0; i < count; i++) {
-		struct birth_stack *stack = &births->stacks[births->stack_count++];
-		struct births_stack_header head;
-		const void *at = take(r, sizeof(head));
-
-		if (!at)
-			return -EINVAL;
-		memcpy(&head, at, sizeof(head));
-		if (head.depth > BIRTH_FRAMES)
-			return -EINVAL;
-		stack->depth = head.depth;
-		for (unsigned k = 0; k < stack->depth; k++) {
-			int err = take_line(r, &stack->lines[k]);
-
-			if (err)
-				return err;
-		}
-	}
-	return 0;
-}
-
-static int take_samples(struct births *births, struct reading *r, uint32_t count)
-{
-	const void *at = take(r, (size_t)count * sizeof(*births->samples));
-
-	if (!at)
-		return -EINVAL;
-	births->samples = calloc(count + 1, sizeof(*births->samples));
-	if (!births->samples)
-		return -ENOMEM;
-	memcpy(births->samples, at, (size_t)count * sizeof(*births->samples));
-	births->sample_count = count;
-	for (uint32_t i = 0; i < count; i++)
-		if (births->samples[i].stack >= births->stack_count)
-			return -EINVAL;
-	return 0;
-}
-
-static int parse(struct births *births, struct reading *r)
-{
-	struct births_header header;
-	const void *head = take(r, sizeof(header));
-	int err;
-
-	if (!head)
-		return -EINVAL;
-	memcpy(&header, head, sizeof(header));
-	if (header.magic != BIRTHS_MAGIC)
-		return -EINVAL;
-	births->figures = header.figures;
-	err = take_stacks(births, r, header.stacks) ?: take_samples(births, r, header.samples);
-	return err ? err : header.error;
-}
-
 static int read_results(struct births *births)
 {
 	struct stat st;
 	void *map;
-	struct reading r;
 	int err;
 
 	if (fstat(births->results_fd, &st))
 		return -errno;
-	if (!st.st_size || st.st_size > RESULTS_MAX)
+	if (!st.st_size || st.st_size > BIRTHS_RESULTS_MAX)
 		return -EINVAL;
 	map = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, births->results_fd, 0);
 	if (map == MAP_FAILED)
 		return -errno;
-	r = (struct reading){map, (size_t)st.st_size};
-	err = parse(births, &r);
+	err = births_results_read(&births->results, map, (size_t)st.st_size);
 	munmap(map, (size_t)st.st_size);
 	return err;
 }
@@ -290,29 +188,20 @@ void heap_births_free(struct births *births)
 	end_child(births);
 	if (births->results_fd >= 0)
 		close(births->results_fd);
-	for (uint32_t i = 0; i < births->stack_count; i++) {
-		for (unsigned k = 0; k < BIRTH_FRAMES; k++) {
-			free(births->stacks[i].lines[k].file);
-			free(births->stacks[i].lines[k].function);
-		}
-	}
-	free(births->stacks);
-	free(births->samples);
+	births_results_fini(&births->results);
 	free(births);
-}
-
-size_t heap_births_samples(const struct births *births, const struct birth_sample **samples)
-{
-	*samples = births->samples;
-	return births->sample_count;
-}
-
-const struct birth_stack *heap_births_stack(const struct births *births, uint32_t index)
-{
-	return index < births->stack_count ? &births->stacks[index] : NULL;
 }
 
 const struct births_figures *heap_births_figures(const struct births *births)
 {
-	return &births->figures;
+	return &births->results.figures;
+}
+
+int heap_births_rows(const struct births *births, const struct heap_graph *graph,
+		     const struct heap_blocks *blocks, const struct heap_types *types,
+		     const struct holder *holders, size_t holder_count,
+		     struct heap_birth_row **rows, size_t *count)
+{
+	return births_results_rows(&births->results, graph, blocks, types, holders, holder_count,
+				   rows, count);
 }

@@ -3,8 +3,9 @@
  *
  * Two ways to see that line, for a process that runs on:
  *
- *   watch   debug registers on the sizes of up to four containers: each insertion is seen, with its
- * stack. burst   for 10 ms now and then, the return of functions that make objects: which line made
+ *   - watch: debug registers on the sizes of up to four containers: each insertion is seen, with
+ * its stack;
+ *   - burst: for 10 ms now and then, the return of functions that make objects: which line made
  * which object. Those that are still the same objects when the second census is made are survivors,
  * and the census knows who holds them.
  *
@@ -45,6 +46,8 @@ struct births_request {
 
 struct births_figures {
 	bool watched;		       /* by debug registers; else by bursts */
+	int32_t watch_error;	       /* -errno of what kept debug registers from being used */
+	uint64_t replaced;	       /* watched containers that others took the place of */
 	double watched_part;	       /* of the time: traps are not let take too much of it */
 	uint64_t bursts, missed;       /* missed: the target could not be stopped for it */
 	uint64_t seen, lost, unwalked; /* events */
@@ -67,11 +70,11 @@ struct birth_stack {
 
 /* An object that was made in a burst and still lives, or a write to a container's size. */
 struct birth_sample {
-	uint64_t object; /* its address, or the container's */
+	uint64_t object; /* its address, or the container's, or of the place that it was put into */
 	uint64_t type;	 /* of the object; 0 for a write */
 	int64_t change;	 /* of the size; 1 for an object */
 	uint32_t stack;	 /* index */
-	uint32_t pad;
+	uint32_t by_slot; /* `object` is a place: the container is what is in it */
 };
 
 struct births;
@@ -85,9 +88,8 @@ int heap_births_prepare(struct births **births);
 int heap_births_begin(struct births *births, const struct births_request *request);
 
 /* Fills the request's candidates from a census: its containers with a size, of these holders. */
-void heap_births_candidates(struct births_request *request, const struct heap_blocks *blocks,
-			    const struct heap_types *types, const struct holder *holders,
-			    size_t holder_count);
+void heap_births_candidates(struct births_request *request, const struct heap_graph *graph,
+			    const struct holder *holders, size_t holder_count);
 
 /* Ends the collecting: to be called once the second snapshot is there. 0; -ETIME: the target held
  * it up; -ENOTSUP: no debug registers, or (bursts) a kernel before 6.6; -ENOENT: the interpreter
@@ -96,8 +98,6 @@ void heap_births_candidates(struct births_request *request, const struct heap_bl
 int heap_births_finish(struct births *births);
 void heap_births_free(struct births *births); /* ends it, too. NULL is allowed. */
 
-size_t heap_births_samples(const struct births *births, const struct birth_sample **samples);
-const struct birth_stack *heap_births_stack(const struct births *births, uint32_t index);
 const struct births_figures *heap_births_figures(const struct births *births);
 
 /* Rows for a look: of each of the holders the lines that made what it holds, or inserted into it;

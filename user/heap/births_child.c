@@ -162,8 +162,13 @@ static int collect(struct collecting *c)
 		return err;
 	if (method != BIRTHS_METHOD_BURST) {
 		err = births_writes(c);
-		if (method == BIRTHS_METHOD_WATCH || c->figures.watched)
+		if (method == BIRTHS_METHOD_WATCH ||
+		    (c->figures.watched && (err || c->made_count || births_ended(c, 0))))
 			return err;
+		/* Nothing is known of what was watched, as all of it was replaced, or it could not
+		 * be. */
+		c->figures.watched = false;
+		c->figures.watch_error = err;
 		birth_probes_close(c->probes);
 		c->probes = NULL;
 	}

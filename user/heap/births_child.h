@@ -7,7 +7,7 @@
 #include <stdio.h>
 
 #include "base/hash.h"
-#include "heap/births.h"
+#include "heap/births_results.h"
 #include "kernel/birth_probes.h"
 #include "python/py_code.h"
 
@@ -50,25 +50,5 @@ void fingerprints_free(struct fingerprints *prints);
 
 /* Collects until `socket` is closed or has something to read, then writes the results. */
 void births_child_serve(const struct births_request *request, FILE *results, int socket);
-
-/* --- results --- */
-
-#define BIRTHS_MAGIC 0x7368747269624870ull
-
-struct births_header {
-	uint64_t magic;
-	int32_t error; /* -errno of what kept it from collecting */
-	uint32_t stacks, samples, pad;
-	struct births_figures figures;
-};
-
-struct births_stack_header {
-	uint32_t depth;
-};
-
-struct births_line_header {
-	int32_t line;
-	uint16_t file_bytes, function_bytes;
-};
 
 #endif

@@ -14,6 +14,7 @@ struct made { /* an object */
 	struct birth_sample sample;
 	uint64_t print;
 	uint64_t made; /* number of its event: the latest at an address counts */
+	size_t watch;  /* of a write: number of its watch */
 };
 
 struct stack_key {
@@ -46,6 +47,7 @@ struct collecting {
 	int image_fd, socket;
 	struct birth_watch watches[BIRTH_WATCHES];
 	size_t watch_count;
+	unsigned moves, futile_moves[BIRTH_WATCHES]; /* to where another container was */
 	uint64_t make_at[BIRTHS_MAKERS],
 		free_at[BIRTHS_RECYCLED]; /* offsets in the interpreter's file */
 	size_t makers, freers;

@@ -7,7 +7,9 @@
 #include <string.h>
 
 #include "base/array.h"
-#include "heap/births.h"
+#include "heap/births_results.h"
+#include "heap/graph_private.h"
+#include "heap/object_read.h"
 
 #define STEPS_MAX 100000 /* up the tree of dominators: a list of nodes may be as long */
 #define NO_HOLDER SIZE_MAX
@@ -22,7 +24,7 @@ struct held {
 };
 
 struct joining {
-	const struct births *births;
+	const struct births_results *results;
 	const struct heap_graph *graph;
 	const struct heap_blocks *blocks;
 	const struct heap_types *types;
@@ -76,7 +78,7 @@ static size_t holder_at(const struct joining *j, uint64_t object)
 {
 	size_t found = NO_HOLDER;
 
-	for (size_t i = 0; i < j->holder_count; i++) {
+	for (size_t i = 0; i < j->holder_count && object; i++) {
 		if (is_at(j, &j->holders[i], object) &&
 		    (found == NO_HOLDER ||
 		     j->holders[i].grown_bytes > j->holders[found].grown_bytes))
@@ -115,20 +117,26 @@ static bool is_there(const struct joining *j, const struct birth_sample *sample,
 	return true;
 }
 
+/* A place may have had one container after another: it is the one of the census. */
+static uint64_t container_of_sample(const struct joining *j, const struct birth_sample *sample)
+{
+	return sample->by_slot ? object_word(&j->graph->view, sample->object) : sample->object;
+}
+
 static int join_sample(struct joining *j, const struct birth_sample *sample)
 {
-	const struct birth_stack *stack = heap_births_stack(j->births, sample->stack);
+	const struct birth_stack *stack = &j->results->stacks[sample->stack];
 	struct held held = {.holder = NO_HOLDER, .type = "", .stack = sample->stack};
 	uint32_t block;
 
-	if (!stack || !stack->depth || sample->change <= 0)
+	if (!stack->depth || sample->change <= 0)
 		return 0;
 	if (sample->type) {
 		block = heap_blocks_find_addr(j->blocks, sample->object);
 		if (is_there(j, sample, block, &held.type))
 			held.holder = holder_of(j, block);
 	} else {
-		held.holder = holder_at(j, sample->object);
+		held.holder = holder_at(j, container_of_sample(j, sample));
 	}
 	if (held.holder == NO_HOLDER)
 		return 0;
@@ -201,7 +209,7 @@ static int fill_row(struct joining *j, const struct held *held, uint64_t count,
 	row->share = (double)count / (double)j->totals[held->holder];
 	if (!row->holder || !row->file || !row->function || !row->type)
 		return -ENOMEM;
-	return fill_stack(row, heap_births_stack(j->births, held->stack));
+	return fill_stack(row, &j->results->stacks[held->stack]);
 }
 
 /* One row for the neighbours [begin, end), which are of one line; its type and its stack are those
@@ -258,81 +266,24 @@ static int by_insertions(const void *a, const void *b)
 		       ?: (x->insertions < y->insertions) - (x->insertions > y->insertions);
 }
 
-/* Where a container of that kind has its size; PY_NONE: it has none that one write changes. */
-static unsigned size_offset(const struct py_heap_layout *l, enum type_kind kind)
+int births_results_rows(const struct births_results *results, const struct heap_graph *graph,
+			const struct heap_blocks *blocks, const struct heap_types *types,
+			const struct holder *holders, size_t holder_count,
+			struct heap_birth_row **rows, size_t *count)
 {
-	switch (kind) {
-	case TYPE_DICT:
-		return l->dict_used;
-	case TYPE_SET:
-		return l->set_used;
-	case TYPE_LIST:
-	case TYPE_DEQUE:
-		return l->object_size;
-	default:
-		return PY_NONE;
-	}
-}
-
-static void add_candidate(struct births_request *request, const struct heap_blocks *blocks,
-			  const struct heap_types *types, uint32_t block, uint64_t entries)
-{
-	int32_t index = block == BLOCK_NONE ? -1 : heap_blocks_type(blocks, block);
-	uint64_t object;
-	unsigned offset;
-
-	if (index < 0 || request->candidate_count == BIRTHS_CANDIDATES)
-		return;
-	offset = size_offset(&request->heap, heap_types_get(types, index)->kind);
-	if (offset == PY_NONE)
-		return;
-	object = heap_blocks_object(blocks, block);
-	for (size_t i = 0; i < request->candidate_count; i++)
-		if (request->candidates[i].object == object)
-			return;
-	request->candidates[request->candidate_count++] =
-		(struct birth_watch){object, object + offset, (int64_t)entries};
-}
-
-void heap_births_candidates(struct births_request *request, const struct heap_blocks *blocks,
-			    const struct heap_types *types, const struct holder *holders,
-			    size_t holder_count)
-{
-	request->candidate_count = 0;
-	for (size_t i = 0; i < holder_count; i++) {
-		const struct holder *holder = &holders[i];
-
-		if (!holder->members) {
-			add_candidate(request, blocks, types, holder->block, holder->entries);
-			continue;
-		}
-		/* What is in both may grow in either. */
-		for (int k = 0; k < 2; k++)
-			add_candidate(request, blocks, types, holder->parts[k].block,
-				      holder->parts[k].entries);
-	}
-}
-
-int heap_births_rows(const struct births *births, const struct heap_graph *graph,
-		     const struct heap_blocks *blocks, const struct heap_types *types,
-		     const struct holder *holders, size_t holder_count,
-		     struct heap_birth_row **rows, size_t *count)
-{
-	struct joining j = {.births = births,
+	struct joining j = {.results = results,
 			    .graph = graph,
 			    .blocks = blocks,
 			    .types = types,
 			    .holders = holders,
 			    .holder_count = holder_count};
-	const struct birth_sample *samples;
-	size_t sample_count = heap_births_samples(births, &samples);
 	int err = 0;
 
 	j.totals = calloc(holder_count + 1, sizeof(*j.totals));
 	if (!j.totals)
 		return -ENOMEM;
-	for (size_t i = 0; i < sample_count && !err; i++)
-		err = join_sample(&j, &samples[i]);
+	for (size_t i = 0; i < results->sample_count && !err; i++)
+		err = join_sample(&j, &results->samples[i]);
 	if (!err)
 		err = make_rows(&j);
 	free(j.held);

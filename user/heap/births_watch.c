@@ -1,5 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Watching: of the containers that are known, those that grow most, by debug registers. */
+/* Watching: of the containers that are known, those that grow most, by debug registers.
+ *
+ * A container may be replaced by another one (x = x + [1]; a dict that is made anew). Where it is
+ * known which place led to it, that place tells: the watch moves on to what is there now, or, if
+ * that happens again and again, the place is watched itself. Where it is not, the watch ends when
+ * another object is made at that address, and what it has seen is dropped.
+ */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +18,10 @@
 #define REST_MS	      2000
 #define GROWTH_MS     500 /* in which something has to grow to be watched */
 #define GROWTH_TRIES  4
+/* A place is watched itself once a watch has moved so often without an insertion in between, or all
+ * of them so often. */
+#define FUTILE_MOST 4
+#define MOVES_MOST  200
 
 /* One sample for all insertions into a container by one stack. */
 static int take_write(void *arg, const struct birth_event *event)
@@ -25,6 +35,7 @@ static int take_write(void *arg, const struct birth_event *event)
 		watch++;
 	if (event->change <= 0 || watch == c->watch_count)
 		return 0;
+	c->futile_moves[watch] = 0;
 	stack = births_stack(c, event);
 	if (stack == UINT32_MAX) {
 		c->figures.unnamed++;
@@ -36,15 +47,52 @@ static int take_write(void *arg, const struct birth_event *event)
 		return 0;
 	}
 	err = births_take(c, event);
+	if (err)
+		return err;
 	*number = c->made_count;
-	return err;
+	c->made[c->made_count - 1].watch = watch;
+	return 0;
 }
+
+/* --- where a container is --- */
+
+static bool read_word(const struct collecting *c, uint64_t addr, uint64_t *word)
+{
+	return births_read(c->request->pid, addr, word, sizeof(*word));
+}
+
+/* The object of the same type that is in its place now; 0: there is none, or no place is known. */
+static uint64_t object_in_slot(const struct collecting *c, const struct birth_watch *watch)
+{
+	uint64_t object, type;
+
+	if (!watch->slot || !read_word(c, watch->slot, &object) ||
+	    !read_word(c, object + watch->type_offset, &type) || type != watch->type)
+		return 0;
+	return object;
+}
+
+static void move_to(struct birth_watch *watch, uint64_t object)
+{
+	uint64_t by = object - watch->object;
+
+	watch->object += by;
+	watch->size_addr += by;
+	watch->tracked_addr += by;
+}
+
+/* --- which ones --- */
 
 /* What a candidate has grown by since it was last read; 0: it can't be read, or has not. */
 static int64_t growth(const struct collecting *c, struct birth_watch *candidate)
 {
+	uint64_t object = object_in_slot(c, candidate);
 	int64_t size, grown;
 
+	if (!object)
+		candidate->slot = 0; /* it has moved, as tables do that grow */
+	else
+		move_to(candidate, object);
 	if (!births_read(c->request->pid, candidate->size_addr, &size, sizeof(size)))
 		return 0;
 	grown = size - candidate->size;
@@ -96,30 +144,108 @@ static int choose_watches(struct collecting *c)
 	return c->watch_count ? 0 : -ENOENT;
 }
 
+/* --- while they are watched --- */
+
+/* A place where another container is now. */
+static bool follow(struct collecting *c, size_t number)
+{
+	struct birth_watch *watch = &c->watches[number];
+	bool ended = birth_probes_watch_ended(c->probes, number);
+	uint64_t object;
+
+	if (!watch->object || watch->by_slot)
+		return false;
+	object = object_in_slot(c, watch);
+	if (!object && ended)
+		watch->object = 0;
+	if (!object || (object == watch->object && !ended))
+		return false;
+	move_to(watch, object);
+	if (!births_read(c->request->pid, watch->size_addr, &watch->size, sizeof(watch->size)))
+		watch->size = 0;
+	watch->by_slot = ++c->futile_moves[number] > FUTILE_MOST || ++c->moves > MOVES_MOST;
+	return true;
+}
+
+/* Moves watches to where their containers are. 0; -ENOENT: none is left; -errno. */
+static int follow_all(struct collecting *c)
+{
+	bool moved = false, left = false;
+
+	for (size_t i = 0; i < c->watch_count; i++) {
+		moved |= follow(c, i);
+		left |= c->watches[i].object != 0;
+	}
+	if (!left)
+		return -ENOENT;
+	if (!moved)
+		return 0;
+	birth_probes_unwatch(c->probes);
+	return birth_probes_watch(c->probes, c->watches, c->watch_count);
+}
+
+/* Traps were off: a container may have died meanwhile, and another have been made at its address.
+ * One that is in its place has not, or what is there has taken its place. Of any other that is not
+ * known. */
+static void forget_unplaced(struct collecting *c)
+{
+	for (size_t i = 0; i < c->watch_count; i++)
+		if (!c->watches[i].by_slot && !object_in_slot(c, &c->watches[i]))
+			c->watches[i].object = 0;
+}
+
 /* Until it is over: for as long as traps are few; else in turns, so that they are no more than
- * EVENTS_MS milliseconds apart on average. The number of events or -errno. */
+ * EVENTS_MS milliseconds apart on average. 0 or -errno. */
 static int watch_by_turns(struct collecting *c)
 {
 	uint64_t begin_ms = clock_ms(CLOCK_MONOTONIC), off_ms = 0;
 	bool over = false;
-	int count = 0;
+	int count, err = 0;
 
-	while (count >= 0 && !over) {
+	while (!err && !over) {
 		unsigned rest;
 
 		over = births_ended(c, WATCH_READ_MS);
 		count = birth_probes_read(c->probes, take_write, c);
-		if (over || count * EVENTS_MS <= WATCH_READ_MS)
+		err = count < 0 ? count : follow_all(c);
+		if (err || over || count * EVENTS_MS <= WATCH_READ_MS)
 			continue;
 		rest = count * EVENTS_MS < REST_MS ? (unsigned)(count * EVENTS_MS) : REST_MS;
 		birth_probes_watch_on(c->probes, false);
+		off_ms -= clock_ms(CLOCK_MONOTONIC);
 		over = births_ended(c, rest);
+		off_ms += clock_ms(CLOCK_MONOTONIC);
 		birth_probes_watch_on(c->probes, true);
-		off_ms += rest;
+		forget_unplaced(c);
 	}
 	c->figures.watched_part =
 		1 - (double)off_ms / (double)(clock_ms(CLOCK_MONOTONIC) - begin_ms + 1);
-	return count;
+	return err == -ENOENT ? 0 : err;
+}
+
+/* Of each sample the container that is there now, or the place where one is. Samples of which it is
+ * not known go. */
+static void settle(struct collecting *c)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < c->watch_count; i++) {
+		struct birth_watch *watch = &c->watches[i];
+
+		if (!watch->by_slot && birth_probes_watch_ended(c->probes, i))
+			watch->object = 0;
+		c->figures.replaced += !watch->object;
+	}
+	for (size_t i = 0; i < c->made_count; i++) {
+		struct made *made = &c->made[i];
+		const struct birth_watch *watch = &c->watches[made->watch];
+
+		made->sample.by_slot = watch->by_slot;
+		made->sample.object = watch->by_slot ? watch->slot : watch->object;
+		if (made->sample.object)
+			c->made[kept++] = *made;
+	}
+	c->made_count = kept;
 }
 
 int births_writes(struct collecting *c)
@@ -134,8 +260,9 @@ int births_writes(struct collecting *c)
 	birth_probes_enable(c->probes, true, 0);
 	err = watch_by_turns(c);
 	birth_probes_enable(c->probes, false, 0);
-	if (err >= 0)
+	if (!err)
 		err = birth_probes_read(c->probes, take_write, c);
+	settle(c);
 	birth_probes_unwatch(c->probes);
 	return err < 0 ? err : 0;
 }

@@ -16,9 +16,8 @@
 #include "heap/births.h"
 #include "heap/census.h"
 #include "heap/holders.h"
+#include "heap/look_births.h"
 #include "heap/touched_rows.h"
-
-#define WATCHED_WHOLE 0.98
 
 struct heap_past {
 	double at, paused_ms;
@@ -119,29 +118,6 @@ static int make_alike(struct census *census, struct heap_past *past)
 	return 0;
 }
 
-/* Lines are looked for from now on. What keeps them from being found is said at the end. */
-static void begin_births(struct census *census, const struct heap_target *target)
-{
-	struct births_request *request;
-	struct holder *holders = NULL;
-	size_t count = 0;
-
-	if (!target->births)
-		return;
-	request = calloc(1, sizeof(*request));
-	if (!request)
-		return;
-	request->pid = target->pid;
-	request->method = (enum births_method)target->births_method;
-	request->process = target->python;
-	request->heap = target->layout;
-	if (census->graph && !heap_holders_find(census->graph, BIRTHS_CANDIDATES, &holders, &count))
-		heap_births_candidates(request, census->blocks, census->types, holders, count);
-	heap_holders_free(holders, count);
-	heap_births_begin(target->births, request);
-	free(request);
-}
-
 int heap_look_first(const struct heap_target *target, const struct heap_options *options,
 		    struct heap_past **past, char *why, size_t size)
 {
@@ -149,7 +125,7 @@ int heap_look_first(const struct heap_target *target, const struct heap_options 
 	int err = census_take(&census, target, options, why, size);
 
 	if (!err)
-		begin_births(&census, target);
+		look_births_begin(&census, target);
 	*past = err ? NULL : keep(&census);
 	if (!err && !*past) {
 		err = -ENOMEM;
@@ -179,49 +155,6 @@ static void fill_holder(struct heap_holder_row *row, struct holder *holder)
 		.is_unreached = holder->tier == ROOT_UNREACHED,
 	};
 	holder->path = holder->type = holder->shared_by = NULL;
-}
-
-static const char *births_refusal(int err)
-{
-	switch (err) {
-	case -EPERM:
-	case -EACCES:
-		return "it needs the rights to use BPF and to trace: root";
-	case -ENOTSUP:
-		return "debug registers do nothing here, and bursts need Linux 6.6";
-	case -ENOENT:
-		return "nothing grew that could be watched, or this build of Python exports none "
-		       "of the functions "
-		       "that make objects";
-	case -ETIME:
-		return "the process held it up";
-	case -EBUSY:
-	case -ENOSPC:
-		return "another debugger has the process, or its debug registers";
-	default:
-		return strerror(-err);
-	}
-}
-
-static int add_births(struct heap_look *look, const struct census *census,
-		      const struct heap_target *target, const struct holder *holders, size_t count)
-{
-	const struct births_figures *figures;
-
-	if (!target->births)
-		return 0;
-	if (census->births_error)
-		return heap_look_say(&look->notes, "which lines fill what grew is not known: %s",
-				     births_refusal(census->births_error));
-	figures = heap_births_figures(target->births);
-	if (figures->watched && figures->watched_part < WATCHED_WHOLE &&
-	    heap_look_say(
-		    &look->notes,
-		    "insertions are those of %.0f %% of the time: there were too many to see all",
-		    100 * figures->watched_part))
-		return -ENOMEM;
-	return heap_births_rows(target->births, census->graph, census->blocks, census->types,
-				holders, count, &look->births, &look->birth_count);
 }
 
 static int add_touched(struct heap_look *look, const struct census *census,
@@ -281,7 +214,7 @@ static int add_holders(struct heap_look *look, struct census *census, const stru
 	else
 		err = heap_holders_find(census->graph, most, &holders, &count);
 	if (!err && past)
-		err = add_births(look, census, target, holders, count);
+		err = look_births_add(look, census, target, holders, count);
 	if (!err && asked->touched && target->touches)
 		err = add_touched(look, census, holders, count);
 	if (err) {
@@ -293,7 +226,8 @@ static int add_holders(struct heap_look *look, struct census *census, const stru
 		fill_holder(&look->holders[look->holder_count++], &holders[i]);
 	look->has_holders = look->holders != NULL;
 	heap_holders_free(holders, count);
-	return look->holders ? heap_look_sort_holders(look) : -ENOMEM;
+	err = look->holders ? heap_look_sort_holders(look) : -ENOMEM;
+	return !err && past ? look_births_explain(look, census, target) : err;
 }
 
 static int add_types(struct heap_look *look, struct census *census, const struct heap_past *past)

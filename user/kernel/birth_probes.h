@@ -56,13 +56,17 @@ void birth_probes_detach(struct birth_probes *probes);
  * let them be set and ignore them. 0; -ENOTSUP: they don't; -errno of perf_event_open(2). */
 int birth_probes_try_watch(void);
 
-/* Watches the sizes of at most BIRTH_WATCHES containers, in all threads that there are now; threads
- * that come later inherit it. Each watch has its object, where its size is, and what that is now.
+/* Watches the sizes of at most BIRTH_WATCHES containers, or the places that lead to them, in all
+ * threads that there are now; threads that come later inherit it. Those without an object are left
+ * out.
  * 0; -ESRCH; -ENOSPC: there are not enough debug registers; -errno. Ended by
  * birth_probes_unwatch(). */
 int birth_probes_watch(struct birth_probes *probes, const struct birth_watch *watches,
 		       size_t count);
 void birth_probes_unwatch(struct birth_probes *probes);
+/* Has that container died, since another one was made at its address? Nothing more is told of it.
+ */
+bool birth_probes_watch_ended(const struct birth_probes *probes, size_t number);
 /* Lets go of the debug registers for a while, and takes them again: a trap takes 10 us of the
  * target's time. */
 void birth_probes_watch_on(struct birth_probes *probes, bool on);

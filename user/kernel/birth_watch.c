@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Debug registers on the sizes of containers.
+/* Debug registers on the sizes of containers, and on the places that lead to them.
  *
  * A breakpoint of perf_event_open(2) belongs to one thread. Threads that this one starts inherit
  * it, with its BPF program (kernel/events/core.c, inherit_event()); of the threads that are there
@@ -72,13 +72,16 @@ int birth_probes_try_watch(void)
 
 static int watch_thread(struct birth_probes *probes, pid_t tid, size_t number)
 {
+	const struct birth_watch *watch = &probes->watches[number];
 	struct bpf_link *link;
 	int fd;
 
+	if (!watch->object)
+		return 0;
 	if (!ARRAY_HAS_ROOM(probes->watch_links, probes->watch_count, probes->watch_room) ||
 	    !ARRAY_HAS_ROOM(probes->watch_fds, probes->watch_count, probes->watch_fd_room))
 		return -ENOMEM;
-	fd = open_breakpoint(tid, probes->watches[number].size_addr, true);
+	fd = open_breakpoint(tid, watch->by_slot ? watch->slot : watch->size_addr, true);
 	if (fd < 0)
 		return fd;
 	/* The link owns the descriptor. */
@@ -138,13 +141,21 @@ int birth_probes_watch(struct birth_probes *probes, const struct birth_watch *wa
 	if (count > BIRTH_WATCHES)
 		return -E2BIG;
 	memset(probes->watches, 0, BIRTH_WATCHES * sizeof(*watches));
-	memcpy(probes->watches, watches, count * sizeof(*watches));
+	for (size_t i = 0; i < count; i++) {
+		probes->watches[i] = watches[i];
+		probes->watches[i].ended = 0;
+	}
 	print = libbpf_set_print(NULL);
 	err = watch_threads(probes, count);
 	libbpf_set_print(print);
 	if (err)
 		birth_probes_unwatch(probes);
 	return err;
+}
+
+bool birth_probes_watch_ended(const struct birth_probes *probes, size_t number)
+{
+	return number < BIRTH_WATCHES && probes->watches[number].ended;
 }
 
 /* Events that were inherited go with those that they come from. */
