@@ -167,18 +167,21 @@ static __noinline int touched_many(struct pymem_touched_leaf *leaf, __u32 at, __
 #define FIRST_HASH 0x9e3779b1U /* odd: of xxHash */
 
 /* Of one place of eight that a pool may begin at, notes what is there, at `address` of the
- * directory `dir`. The stack `id` has touched it and goes on: so that is its own. */
-static __noinline int touched_first(__u64 address, __u32 dir, __u32 id)
+ * directory `dir`. The stack `id` has touched it and goes on: so that is its own. Not if `differs`:
+ * then it was another stack, or another directory. */
+SEPARATE __s64 touched_first(__u64 address, __u64 dir, __u64 id, __u64 differs)
 {
 	__u32 hash = (__u32)(address >> PYMEM_FIRST_SHIFT) * FIRST_HASH, slot;
-	struct scratch *s = scratch_get();
+	struct scratch *s;
 	struct pymem_first *first;
 
-	if (address & ((1 << PYMEM_FIRST_SHIFT) - 1) || hash >> 29 || !s || s->busy)
+	if (!watch_touched || differs || id >= PYMEM_TOUCHED_NEW || hash >> 29 ||
+	    address & ((1 << PYMEM_FIRST_SHIFT) - 1))
 		return 0;
+	s = scratch_get();
 	slot = (hash >> 19) & (PYMEM_FIRSTS - 1);
 	first = bpf_map_lookup_elem(&touched_firsts, &slot);
-	if (!first)
+	if (!first || !s || s->busy)
 		return 0;
 	first->id = 0;
 	first->address = address;
@@ -191,12 +194,9 @@ static __noinline int touched_first(__u64 address, __u32 dir, __u32 id)
 	return 0;
 }
 
-/* The page that th has touched last: its address, if it was by the stack `id` of the image that
- * writes to `dir`; else 1, which no place begins at. */
-static __always_inline __u64 touched_last(const struct pymem_thread *th, __u32 dir, __u32 id)
+/* The page that th has touched last. */
+static __always_inline __u64 touched_last(const struct pymem_thread *th)
 {
-	if (th->touched_by != id || th->touched_key >> 32 != dir)
-		return 1;
 	return (__u64)(__u32)th->touched_key << PYMEM_TOUCHED_SHIFT | (__u64)th->touched_at
 									      << PAGE_SHIFT;
 }
@@ -259,11 +259,12 @@ static __always_inline void touched_change(struct pymem_proc *p, struct pymem_th
 		if (change < 0)
 			touched_back(th);
 	} else if (change > 0) {
-		if (id < PYMEM_TOUCHED_NEW)
-			touched_first(touched_last(th, p->touched_dirs[0], id), p->touched_dirs[0],
-				      id);
-		if (touched_pages(p, th, member, change, id))
-			th->touched_by = id;
+		__u32 dir = p->touched_dirs[0];
+
+		touched_first(touched_last(th), dir, id,
+			      (th->touched_by ^ id) | (th->touched_key >> 32 ^ dir));
+		/* No branch: the verifier would follow what comes after twice. */
+		th->touched_by = id * touched_pages(p, th, member, change, id);
 	}
 }
 
