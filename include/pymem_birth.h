@@ -11,6 +11,9 @@
 /* Frames kept of one stack, innermost first: a line and who called it. */
 #define BIRTH_FRAMES 12
 
+/* Words of a new object: its reference count, type and size. */
+#define BIRTH_HEAD_WORDS 3
+
 /* Hardware has four debug registers. */
 #define BIRTH_WATCHES 4
 
@@ -26,6 +29,7 @@ struct birth_event {
 	__s64 change; /* 1: an object was made, or the container has grown; -1: it has shrunk */
 	__u32 tid;
 	__u32 depth;
+	__u64 head[BIRTH_HEAD_WORDS]; /* of the object when it was made; 0: it could not be read */
 	struct birth_frame frames[BIRTH_FRAMES];
 };
 

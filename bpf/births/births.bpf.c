@@ -111,6 +111,8 @@ static __noinline int tell(struct scratch *s, const struct pymem_layout *layout,
 	event->change = change;
 	event->tid = (__u32)bpf_get_current_pid_tgid();
 	event->depth = s->depth;
+	if (bpf_probe_read_user(event->head, sizeof(event->head), (const void *)object))
+		__builtin_memset(event->head, 0, sizeof(event->head));
 	c.event = event;
 	for (i = 0; i < BIRTH_FRAMES; i++)
 		if (frame_step(i, &c))

@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 """Which line fills what grew: the report names it, beside lines that touch more memory and keep nothing. Each
 interpreter is tests/unit/test_heap_births.c's; here is what the command makes of it."""
+import subprocess
+import sys
+
 import pytest
 
 import harness
@@ -64,3 +67,31 @@ def test_target_ends_meanwhile():
             target.process.wait()
             running.process.stdin.close()
             assert running.process.wait(timeout=harness.PATIENCE) == 1
+
+
+CELLS = """
+import os, time
+KEPT = []
+os.write(1, b"x")
+while True:
+    for n in range(50):
+        exec(compile("\\n" * 6 + "KEPT.append('kept %d' % id(KEPT))", "<cell>", "exec"))
+    time.sleep(0.002)
+"""
+
+
+@pytest.mark.parametrize("how", ["watch", "burst"])
+def test_code_that_is_gone(how):
+    """Cells of a notebook run once, and their code is freed: the line is right, or none is told."""
+    with subprocess.Popen([sys.executable, "-c", CELLS], stdout=subprocess.PIPE) as target:
+        try:
+            assert target.stdout.read(1) == b"x"
+            look = heaps.look(target.pid, "-d", 5, "--births", how)
+        finally:
+            target.kill()
+    if NOT_HERE in look.notes():
+        pytest.skip(look.notes())
+    assert look.holders[0]["path"] == "__main__.KEPT", look.verdict
+    found = {(row["file"], row["line"]) for row in look.data["births"] if row["holder"] == "__main__.KEPT"}
+    assert found <= {("<cell>", 7)}, look.data["births"]
+    assert ":0 " not in look.verdict

@@ -26,14 +26,9 @@
 
 /* Functions that make objects, exported and called by all builds of 3.8 to 3.15 that were tried. */
 static const char *const makers[] = {
-	"_PyObject_GC_New",
-	"_PyObject_GC_NewVar",
-	"PyType_GenericAlloc",
-	"PyList_New",
-	"PyFunction_NewWithQualName",
-	"PyUnicode_New",
-	"PyBytes_FromStringAndSize",
-	"PyTuple_New",
+	"_PyObject_GC_New", "_PyObject_GC_NewVar",	  "PyType_GenericAlloc",
+	"PyList_New",	    "PyFunction_NewWithQualName", "PyUnicode_New",
+	"PyUnicode_Format", "PyBytes_FromStringAndSize",  "PyTuple_New",
 	"PyDict_New",
 };
 _Static_assert(sizeof(makers) == BIRTHS_MAKERS * sizeof(makers[0]), "none is missing");
@@ -72,7 +67,9 @@ static void look_again(struct collecting *c, size_t first, bool anew)
 		struct made *made = &c->made[i];
 		uint64_t type = 0, print = fingerprint(&c->prints, made->sample.object, &type);
 
-		if (!print || (!anew && (print != made->print || type != made->sample.type))) {
+		if (!print ||
+		    (anew ? !fingerprint_fits(&c->prints, made->sample.object, type, made->head)
+			  : print != made->print || type != made->sample.type)) {
 			c->figures.died++;
 			continue;
 		}

@@ -79,6 +79,7 @@ int births_take(struct collecting *c, const struct birth_event *event)
 	*made = (struct made){
 		.sample = {.object = event->object, .change = event->change, .stack = stack},
 		.made = c->next_made++};
+	memcpy(made->head, event->head, sizeof(made->head));
 	return 0;
 }
 

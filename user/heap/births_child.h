@@ -44,6 +44,11 @@ struct fingerprints {
 /* Of the object at `addr`: its type, body, what lies before it, and the heads of what it refers to.
  * 0: there is no object, or it is dead. *type: its ob_type. */
 uint64_t fingerprint(struct fingerprints *prints, uint64_t addr, uint64_t *type);
+/* Can it be the object that had that head when it was made? Its type is the same, and the length of
+ * what keeps its length. `type`: its type now. A string that was made longer and then cut is none:
+ * what has been moved by realloc() is not seen, and another may lie where it was. */
+bool fingerprint_fits(struct fingerprints *prints, uint64_t addr, uint64_t type,
+		      const uint64_t head[BIRTH_HEAD_WORDS]);
 void fingerprints_free(struct fingerprints *prints);
 
 /* --- the child --- */

@@ -6,15 +6,16 @@
 #include "heap/births_child.h"
 #include "heap/snapshot_child.h"
 
-#define BIRTHS_MAKERS	   9
+#define BIRTHS_MAKERS	   10
 #define BIRTHS_RECYCLED	   3
 #define BIRTHS_SAMPLES_MAX 200000
 
 struct made { /* an object */
 	struct birth_sample sample;
 	uint64_t print;
-	uint64_t made; /* number of its event: the latest at an address counts */
-	size_t watch;  /* of a write: number of its watch */
+	uint64_t made;			 /* number of its event: the latest at an address counts */
+	uint64_t head[BIRTH_HEAD_WORDS]; /* when it was made */
+	size_t watch;			 /* of a write: number of its watch */
 };
 
 struct stack_key {

@@ -183,6 +183,22 @@ uint64_t fingerprint(struct fingerprints *prints, uint64_t addr, uint64_t *type_
 	return m.hash ? m.hash : 1;
 }
 
+bool fingerprint_fits(struct fingerprints *prints, uint64_t addr, uint64_t type,
+		      const uint64_t head[BIRTH_HEAD_WORDS])
+{
+	const struct py_heap_layout *l = prints->l;
+	unsigned at = l->object_type / WORD, size_at = l->object_size / WORD;
+	const struct fingerprint_type *known = type_of(prints, type);
+	uint64_t size;
+
+	if (!known || at >= BIRTH_HEAD_WORDS || size_at >= BIRTH_HEAD_WORDS || head[at] != type)
+		return false;
+	if (!(known->flags & STR_SUBCLASS) && !known->itemsize)
+		return true;
+	return births_read(prints->pid, addr + l->object_size, &size, WORD) &&
+	       size == head[size_at];
+}
+
 void fingerprints_free(struct fingerprints *prints)
 {
 	struct fingerprint_type *type, *next;

@@ -36,11 +36,25 @@ static uint64_t word(const struct code_names *names, uint64_t addr)
 	return births_read(names->pid, addr, &value, sizeof(value)) ? value : 0;
 }
 
+/* Freed memory keeps what it had, but for its first word: pymalloc puts the address of the next free
+ * block there, or 0. There an object has its reference count (3.14: 32 bits, then 0 or 1). */
+static bool is_alive(const struct code_names *names, uint64_t object)
+{
+	uint64_t count = word(names, object);
+
+	return (uint32_t)count && (uint16_t)(count >> 32) <= 1;
+}
+
+/* 0: it is dead. */
 static uint64_t stamp_now(const struct code_names *names, uint64_t code)
 {
 	const struct py_layout *py = names->py;
 	uint32_t first;
 
+	if (!is_alive(names, code) || !is_alive(names, word(names, code + py->code_filename)) ||
+	    !is_alive(names, word(names, code + py->code_name)) ||
+	    !is_alive(names, word(names, code + py->code_linetable)))
+		return 0;
 	if (!births_read(names->pid, code + py->code_firstlineno, &first, sizeof(first)))
 		return 0;
 	return birth_stamp(word(names, code + py->code_filename), word(names, code + py->code_name),
@@ -149,14 +163,12 @@ bool code_names_line(struct code_names *names, const struct birth_frame *frame,
 	struct code_name *name = name_of(names, frame);
 	int offset = offset_of(names->py, frame);
 
-	if (!name)
+	if (!name || offset == -3)
 		return false;
 	line->file = name->code.file;
 	line->function = name->code.function;
-	line->line = offset == -3 ? 0 : py_code_line(&name->code, offset);
-	if (line->line < 0)
-		line->line = 0;
-	return true;
+	line->line = py_code_line(&name->code, offset);
+	return line->line > 0;
 }
 
 void code_names_free(struct code_names *names)
