@@ -19,15 +19,17 @@
 #include "base/clock.h"
 #include "base/text.h"
 #include "cli/command.h"
+#include "cli/find_program.h"
 #include "cli/heap_options.h"
+#include "cli/report_output.h"
 #include "heap/births.h"
 #include "heap/look.h"
 #include "heap/snapshot.h"
+#include "kernel/kernel.h"
 #include "os/confine.h"
-#include "os/output.h"
 #include "os/proc.h"
+#include "os/progress.h"
 #include "os/signals.h"
-#include "os/terminal.h"
 #include "python/examiner.h"
 #include "python/py_heap_layouts.h"
 #include "render/heap_render.h"
@@ -43,11 +45,11 @@ struct subject {
 };
 
 struct heap_run {
-	const struct heap_command_options *options;
+	struct heap_command_options *options;
 	struct heap_options look;
 	struct subject *subjects;
 	struct heap_report report;
-	struct output output;
+	struct report_output output;
 	int status; /* not 0: it can't go on */
 };
 
@@ -59,6 +61,7 @@ static void give_up(struct heap_run *run, struct subject *subject, const char *w
 	pid_t pid = subject->target.pid;
 
 	subject->given_up = true;
+	progress_done();
 	fprintf(stderr, "pymem-bpf heap: pid %d", (int)pid);
 	if (*subject->info.comm) {
 		fputs(" (", stderr);
@@ -99,11 +102,13 @@ static bool is_ours(pid_t pid)
 static void explain_forbidden(pid_t pid, char *why, size_t size)
 {
 	int scope = ptrace_scope();
+	char missing[128];
 
+	kernel_missing_capabilities(missing, sizeof(missing));
 	if (geteuid() == 0)
-		snprintf(why, size,
-			 "its memory may not be read: the kernel refuses it (is "
-			 "CAP_SYS_PTRACE missing, or is this a sandbox?)");
+		snprintf(why, size, "its memory may not be read: %s",
+			 strstr(missing, "CAP_SYS_PTRACE") ? "CAP_SYS_PTRACE is needed"
+							   : "refused by the kernel (sandbox?)");
 	else if (is_ours(pid) && scope > 0)
 		snprintf(why, size,
 			 "its memory may not be read: kernel.yama.ptrace_scope is %d, which leaves "
@@ -186,8 +191,10 @@ static bool is_same(const struct subject *subject)
 static void look_first(struct heap_run *run, struct subject *subject)
 {
 	char why[320] = "";
-	int err = heap_look_first(&subject->target, &run->look, &subject->past, why, sizeof(why));
+	int err;
 
+	progress_say("looking at the heap of PID %d", (int)subject->target.pid);
+	err = heap_look_first(&subject->target, &run->look, &subject->past, why, sizeof(why));
 	if (!err && is_same(subject))
 		return;
 	if (err)
@@ -223,6 +230,7 @@ static void look_last(struct heap_run *run, struct subject *subject)
 		give_up(run, subject, "has ended");
 		return;
 	}
+	progress_say("looking at the heap of PID %d", (int)subject->target.pid);
 	err = heap_look_make(&subject->target, &run->look, subject->past, &look, why, sizeof(why));
 	if (!err) {
 		err = describe(subject, look);
@@ -286,6 +294,7 @@ static bool look_before(struct heap_run *run)
 	if (!seconds)
 		return each_left(run, NULL) > 0;
 	left = each_left(run, look_first);
+	progress_done();
 	if (!left || run->status)
 		return false;
 	if (!run->options->quiet)
@@ -293,20 +302,16 @@ static bool look_before(struct heap_run *run)
 			"looked at %zu process%s; the second look follows in %g s; Ctrl-C gives "
 			"up\n",
 			left, left == 1 ? "" : "es", seconds);
+	if (run->options->output)
+		progress_say("waiting for the second look");
 	wait_for(seconds, run->options->until_input);
 	return true;
 }
 
 /* --- the report --- */
 
-static int emit(struct heap_run *run)
+static int emit(struct heap_run *run, FILE *out, const struct render_options *options)
 {
-	bool terminal = run->output.file == stdout && isatty(STDOUT_FILENO);
-	struct render_options options = {
-		.top = run->options->top,
-		.width = terminal ? terminal_columns() : 0,
-		.color = terminal && !getenv("NO_COLOR"),
-	};
 	struct utsname host;
 
 	if (uname(&host))
@@ -315,24 +320,15 @@ static int emit(struct heap_run *run)
 	run->report.kernel = host.release;
 	run->report.version = PYMEM_VERSION;
 	run->report.end = clock_seconds(CLOCK_REALTIME);
-	return heap_renderer_find(run->options->format)
-		->emit(run->output.file, &run->report, &options);
+	return heap_renderer_find(run->options->format)->emit(out, &run->report, options);
 }
 
 static int finish(struct heap_run *run)
 {
-	const char *path = run->options->output;
-	int err = emit(run);
+	struct render_options options = {.top = run->options->top};
+	FILE *out = report_output_begin(&run->output, &options.width, &options.color);
 
-	if (err)
-		output_discard(&run->output);
-	else
-		err = output_commit(&run->output);
-	if (!err)
-		return EXIT_DONE;
-	fprintf(stderr, "pymem-bpf heap: the report could not be written%s%s: %s\n",
-		path ? " to " : "", path ? path : "", strerror(-err));
-	return EXIT_FAILED;
+	return report_output_end(&run->output, emit(run, out, &options));
 }
 
 /* --- the command --- */
@@ -354,6 +350,22 @@ static int prepare_births(struct heap_run *run)
 	return 0;
 }
 
+/* Which processes: their number must be known before rights are given up, since each needs a helper
+ * that keeps some. Of what they chose, only command lines are read before. */
+static int find_subjects(struct heap_run *run)
+{
+	struct heap_command_options *o = run->options;
+	int status = find_programs(&command_heap, o->names, &o->pids, &o->pid_count);
+
+	if (status)
+		return status;
+	run->subjects = calloc(o->pid_count, sizeof(*run->subjects));
+	if (run->subjects)
+		return 0;
+	fprintf(stderr, "pymem-bpf heap: %s\n", strerror(ENOMEM));
+	return EXIT_FAILED;
+}
+
 static int begin(struct heap_run *run)
 {
 	const struct heap_command_options *o = run->options;
@@ -361,16 +373,11 @@ static int begin(struct heap_run *run)
 	int err;
 
 	run->report.start = clock_seconds(CLOCK_REALTIME);
-	run->subjects = calloc(o->pid_count, sizeof(*run->subjects));
-	if (!run->subjects) {
-		fprintf(stderr, "pymem-bpf heap: %s\n", strerror(ENOMEM));
-		return EXIT_FAILED;
-	}
-	err = output_open(&run->output, o->output, o->mode);
-	if (err) {
-		fprintf(stderr, "pymem-bpf heap: -o %s: %s\n", o->output, output_explain(err));
-		return EXIT_FAILED;
-	}
+	run->output.width = o->width;
+	run->output.quiet = o->quiet;
+	err = report_output_open(&run->output, &command_heap, o->output, o->mode);
+	if (err)
+		return err;
 	signals_end_at_once();
 	err = examiner_start(NULL);
 	if (err) {
@@ -389,9 +396,13 @@ static int begin(struct heap_run *run)
 			strerror(-err));
 		return EXIT_FAILED;
 	}
-	if (o->output)
-		needs |= CONFINE_REPORT;
-	err = o->seconds && o->births != BIRTHS_OFF ? prepare_births(run) : 0;
+	needs |= report_output_needs(&run->output);
+	err = find_subjects(run);
+	if (!err && o->seconds && o->births != BIRTHS_OFF)
+		err = prepare_births(run);
+	if (!err && o->pager)
+		err = report_output_page(&run->output);
+	progress_start(!err && !o->quiet);
 	return err ? err : confine_or_say(needs, "heap", o->verbosity);
 }
 
@@ -404,6 +415,7 @@ static int look_at_all(struct heap_run *run)
 	identify_all(run);
 	if (!run->status && look_before(run))
 		each_left(run, look_last);
+	progress_done();
 	if (run->status)
 		return run->status;
 	return run->report.look_count ? finish(run) : EXIT_FAILED;
@@ -411,7 +423,7 @@ static int look_at_all(struct heap_run *run)
 
 static int run(void *options)
 {
-	const struct heap_command_options *o = options;
+	struct heap_command_options *o = options;
 	struct heap_run run = {
 		.options = o,
 		.look = {.pause = o->pause, .holders = HOLDERS_NAMED},
@@ -425,7 +437,8 @@ static int run(void *options)
 	}
 	free(run.subjects);
 	heap_report_fini(&run.report);
-	output_discard(&run.output);
+	report_output_fini(&run.output);
+	progress_stop();
 	snapshot_stop();
 	examiner_stop();
 	return status;
