@@ -302,7 +302,7 @@ static bool look_before(struct heap_run *run)
 			"looked at %zu process%s; the second look follows in %g s; Ctrl-C gives "
 			"up\n",
 			left, left == 1 ? "" : "es", seconds);
-	if (run->options->output)
+	if (!run->options->until_input)
 		progress_say("waiting for the second look");
 	wait_for(seconds, run->options->until_input);
 	return true;

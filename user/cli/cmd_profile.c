@@ -439,7 +439,7 @@ static int run(struct profile *p)
 		return status;
 	if (p->live)
 		signals_screen(true);
-	else if (p->options.output)
+	else
 		progress_say("profiling");
 	err = watch(p);
 	progress_done();

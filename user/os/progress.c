@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "os/confine.h"
 
 #define TEXT_MAX  120
 #define QUIET_MS  2000 /* what takes less is not worth a line */
@@ -74,6 +75,7 @@ static int sleep_ms(const struct line *line)
 static void help(int fd)
 {
 	struct pollfd p = {.fd = fd, .events = POLLIN};
+	struct confined confined;
 	struct line line = {};
 	char text[TEXT_MAX + 1];
 	ssize_t size;
@@ -83,6 +85,8 @@ static void help(int fd)
 		syscall(SYS_close_range, 3, fd - 1, 0);
 	syscall(SYS_close_range, fd + 1, ~0u, 0);
 	prctl(PR_SET_NAME, "pymem-progress");
+	if (confine(0, &confined))
+		_exit(1);
 	for (;;) {
 		if (poll(&p, 1, sleep_ms(&line)) == 0) {
 			show(&line);
