@@ -128,6 +128,7 @@ static void test_children_are_taken(void **state)
 {
 	struct given *g = *state;
 	pid_t pids[CHILDREN];
+	char reason[256];
 
 	begin_children(pids);
 	g->session->identify_error = 0;
@@ -138,6 +139,11 @@ static void test_children_are_taken(void **state)
 		assert_true(image && image->identified && !image->asked);
 	}
 	assert_int_equal(tracker_attach_children(&g->tracker, getpid(), false), 0);
+	/* One that is named, too, stays what it is. */
+	g->session->tracked = 0;
+	assert_int_equal(tracker_attach(&g->tracker, pids[0], reason, sizeof(reason)), 0);
+	assert_int_equal(g->session->tracked, 0);
+	assert_true(tracker_live_image(&g->tracker, pids[0])->asked);
 	end_children(pids);
 }
 

@@ -215,7 +215,10 @@ int tracker_attach(struct tracker *tracker, pid_t pid, char *reason, size_t size
 		return -ESRCH;
 	}
 	err = examine(tracker, pid, &info, &python, why, sizeof(why));
-	if (!err) {
+	/* It may have been taken along with its parent: then it is known already, and tracking it
+	 * anew would forget what it is. */
+	image = tracker_live_image(tracker, pid);
+	if (!err && (!image || !image->identified)) {
 		err = tracker_adopt(tracker, pid, &python, info.start_ticks, &image);
 		/* "Attached" includes its probes. */
 		tracker_wait_probes(tracker);
@@ -228,7 +231,7 @@ int tracker_attach(struct tracker *tracker, pid_t pid, char *reason, size_t size
 	if (err) {
 		snprintf(reason, size, "pid %d (%s): %s", pid, info.comm, why);
 		tracker_skip(tracker, pid, info.comm, why);
-		if (image)
+		if (image && !image->identified)
 			snprintf(image->reason, sizeof(image->reason), "%.*s",
 				 (int)sizeof(image->reason) - 1, why);
 	} else {
