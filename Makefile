@@ -68,6 +68,14 @@ $(BUILD)/user/%.o: user/%.c
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) -c $< -o $@
 
+# What `help TOPIC` prints.
+$(BUILD)/cli/help_topics.h: docs/pymem-bpf.8 tools/gen-help
+	@mkdir -p $(@D)
+	tools/gen-help $< > $@.tmp
+	mv $@.tmp $@
+
+$(BUILD)/user/cli/cmd_help.o $(BUILD)/asan/cli/cmd_help.o $(BUILD)/fuzzed/cli/cmd_help.o: $(BUILD)/cli/help_topics.h
+
 # The BPF objects are embedded there.
 $(BUILD)/user/kernel/bpf_object.o $(BUILD)/asan/kernel/bpf_object.o \
 	$(BUILD)/fuzzed/kernel/bpf_object.o: $(SKELETONS)

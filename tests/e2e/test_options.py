@@ -37,7 +37,7 @@ COMMANDS = command_names()
 def options_of(command):
     """{name: (letter or None, argument or None)}, as its help has them."""
     found = {}
-    for line in run(*([] if command == MAIN else [command]), "--help").splitlines():
+    for line in run(*(["help", "options"] if command == MAIN else [command, "--help"])).splitlines():
         option = OPTION.match(line)
         if option:
             letter, name, argument = option.groups()
@@ -47,9 +47,9 @@ def options_of(command):
 
 def test_commands_are_found():
     """What follows is about all commands, so they have to be found."""
-    assert {"memit", "serve", "ps", "check", "completion"} <= set(COMMANDS)
+    assert {"memit", "serve", "ps", "check", "help", "completion"} <= set(COMMANDS)
     assert options_of(MAIN)["pid"] == ("p", "PID[,PID…]")
-    assert options_of("ps") == {"format": (None, "NAME"), "help": ("h", None)}
+    assert options_of("check") == {"help": ("h", None)}
 
 
 # --- the manual page ---
@@ -94,7 +94,7 @@ def test_manual_has_each_option(command):
 
 def test_manual_has_each_format():
     """Its item names each word that --format takes."""
-    words = re.search(r"--format NAME +(.*)", run("--help")).group(1)
+    words = re.search(r"--format NAME +(.*)", run("help", "options")).group(1)
     formats = re.findall(r"[a-z]+", re.sub(r" or |,", " ", words.split("(")[0]))
     with open(MANUAL, encoding="utf-8") as f:
         item = re.search(r"^\.It Fl -format Ar name\n(.*?)^\.It ", f.read(), re.MULTILINE | re.DOTALL).group(1)
@@ -263,7 +263,7 @@ def expected_words(*line):
     return set(re.split(", | or ", said.decode().rpartition("expected ")[2].strip()))
 
 
-@pytest.mark.parametrize("line", ["--format", "--sort", "-s", "--engine", "ps --format", "completion"])
+@pytest.mark.parametrize("line", ["--format", "--sort", "-s", "--engine", "ps --format", "completion", "help"])
 def test_values_are_completed(shell, line):
     words = expected_words(*line.split())
     assert len(words) > 1

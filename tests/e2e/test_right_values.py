@@ -176,12 +176,12 @@ time.sleep(600)
 
 
 def test_master(some_python):
-    """Who attaches to a master alone is told of its workers, and how to watch them."""
+    """Who attaches to a master alone is told of its workers with --no-children, and how to watch them."""
     with subprocess.Popen(some_python.command + ["-c", WORKERS], stdout=subprocess.PIPE,
                           env=harness.environment(), start_new_session=True) as master:
         try:
             pids = harness.Lines(master.stdout).next().decode().split()
-            with harness.Tool("-p", master.pid) as tool:
+            with harness.Tool("-p", master.pid, "--no-children") as tool:
                 tool.attached()
                 tool.process.send_signal(signal.SIGINT)
                 alone = tool.report()

@@ -70,6 +70,7 @@ struct session {
 	/* What the examiner finds in any process. 0: the Python; else -errno. */
 	int identify_error;
 	unsigned identified, described; /* how often these were asked for */
+	unsigned tracked;		/* how often session_track() was called */
 	unsigned undescribable;		/* so often it can't say what a process is */
 	void (*on_look)(void);		/* called while a process is identified; NULL: nothing */
 };

@@ -49,6 +49,7 @@ int session_track(struct session *session, struct session_target *targets, size_
 	struct pymem_proc *p = NULL;
 	size_t i;
 
+	session->tracked++;
 	assert_int_equal(count, 1);
 	for (i = 0; i < session->live_count; i++)
 		if (session->live[i].tgid == (uint32_t)targets->pid)

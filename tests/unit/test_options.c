@@ -25,6 +25,7 @@ struct asked {
 	pid_t pid;
 	pid_t *pids;
 	size_t pid_count;
+	char **names;
 	double seconds, rest;
 	mode_t mode;
 	size_t memory, ring;
@@ -32,6 +33,7 @@ struct asked {
 };
 
 #define AT(field) OPTION_AT(struct asked, field)
+#define TIMES	  ", or a time such as 30s, 5m or 1h"
 
 static const char *name_of(size_t i)
 {
@@ -105,6 +107,16 @@ static const struct option_row rows[] = {
 	 .least = 1,
 	 .most = 1 << 22,
 	 .help = "processes"},
+	{.name = "programs",
+	 .letter = 'g',
+	 .argument = "NAME",
+	 .type = OPTION_PIDS,
+	 AT(pids),
+	 .count_offset = offsetof(struct asked, pid_count),
+	 .names_offset = offsetof(struct asked, names),
+	 .least = 1,
+	 .most = 1 << 22,
+	 .help = "processes or programs"},
 	{.name = "seconds",
 	 .letter = 'd',
 	 .argument = "SEC",
@@ -206,6 +218,7 @@ static void parsed_fini(struct parsed *p)
 {
 	options_fini(&test_command, &p->asked);
 	assert_null(p->asked.pids);
+	assert_null(p->asked.names);
 	free(p->copy);
 }
 
@@ -301,13 +314,13 @@ static void test_bounds(void **state)
 		{"--kept-fd 100", "--kept-fd 100: expected a whole number from 0 to 99"},
 		{"-P 0", "-P 0: expected a whole number from 1 to 4194304"},
 		{"-p 1,4194305", "-p 4194305: expected a whole number from 1 to 4194304"},
-		{"-d 0", "-d 0: expected seconds, more than 0 and at most 100"},
-		{"-d -1", "-d -1: expected seconds, more than 0 and at most 100"},
-		{"-d nan", "-d nan: expected seconds, more than 0 and at most 100"},
-		{"-d inf", "-d inf: expected seconds, more than 0 and at most 100"},
-		{"-d 1e999", "-d 1e999: expected seconds, more than 0 and at most 100"},
-		{"-d 101", "-d 101: expected seconds, more than 0 and at most 100"},
-		{"--rest 0.01", "--rest 0.01: expected seconds from 0.1 to 5"},
+		{"-d 0", "-d 0: expected seconds, more than 0 and at most 100" TIMES},
+		{"-d -1", "-d -1: expected seconds, more than 0 and at most 100" TIMES},
+		{"-d nan", "-d nan: expected seconds, more than 0 and at most 100" TIMES},
+		{"-d inf", "-d inf: expected seconds, more than 0 and at most 100" TIMES},
+		{"-d 1e999", "-d 1e999: expected seconds, more than 0 and at most 100" TIMES},
+		{"-d 101", "-d 101: expected seconds, more than 0 and at most 100" TIMES},
+		{"--rest 0.01", "--rest 0.01: expected seconds from 0.1 to 5" TIMES},
 		{"--memory 0", "--memory 0: expected a whole number from 1 to 1048576"},
 		{"--ring 32", "--ring 32: expected a whole number from 64 to 1024"},
 		{"--ring 100", "--ring 100: expected a power of two (KiB)"},
@@ -352,7 +365,55 @@ static void test_numbers_with_more_behind(void **state)
 	}
 	assert_refused("-p 1,,2", "-p '': expected a whole number from 1 to 4194304");
 	assert_refused("-p 1,", "-p '': expected a whole number from 1 to 4194304");
-	assert_refused("-d 5s", "-d 5s: expected seconds, more than 0 and at most 100");
+	assert_refused("-d 5x", "-d 5x: expected seconds, more than 0 and at most 100" TIMES);
+}
+
+static void test_times(void **state)
+{
+	static const struct {
+		const char *line;
+		double seconds;
+	} good[] = {
+		{"-d 2s", 2}, {"-d 1m", 60}, {"-d .01h", 36}, {"-d 100s", 100}, {"-d 1.5", 1.5}};
+	static const char *const bad[] = {"1h", "2m",	"0s",  "2S",  "2ms",
+					  "s",	"1h30", "-1s", "nanm"};
+	struct parsed p;
+	double seconds;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
+		seconds = assert_good(&p, good[i].line)->seconds;
+		assert_true(seconds > good[i].seconds - 1e-9 && seconds < good[i].seconds + 1e-9);
+		parsed_fini(&p);
+	}
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		char line[32], words[160];
+
+		snprintf(line, sizeof(line), "-d %s", bad[i]);
+		snprintf(words, sizeof(words),
+			 "-d %s: expected seconds, more than 0 and at most 100" TIMES, bad[i]);
+		assert_refused(line, words);
+	}
+}
+
+/* A word with a letter in it is a name, where names are allowed. */
+static void test_programs(void **state)
+{
+	struct parsed p;
+	struct asked *a = assert_good(&p, "-g 12,api.py -g 3x -p 7");
+
+	(void)state;
+	assert_int_equal(a->pid_count, 2);
+	assert_int_equal(a->pids[0], 12);
+	assert_int_equal(a->pids[1], 7);
+	assert_string_equal(a->names[0], "api.py");
+	assert_string_equal(a->names[1], "3x");
+	assert_null(a->names[2]);
+	parsed_fini(&p);
+	assert_null(assert_good(&p, "-g 12")->names);
+	parsed_fini(&p);
+	assert_refused("-g api,", "-g '': expected a whole number from 1 to 4194304");
+	assert_refused("-g api,-3", "-g -3: expected a whole number from 1 to 4194304");
 }
 
 static void test_modes(void **state)
@@ -440,6 +501,7 @@ static void test_operands(void **state)
 
 	(void)state;
 	assert_refused("x", words);
+	assert_refused("5849", "5849 is a PID: pymem-bpf test -P 5849");
 	assert_refused("x -- y", words);
 	/* Here, -- is the name of a file. */
 	assert_refused("--file -- x", words);
@@ -656,6 +718,8 @@ int main(void)
 		cmocka_unit_test(test_each_type),
 		cmocka_unit_test(test_bounds),
 		cmocka_unit_test(test_numbers_with_more_behind),
+		cmocka_unit_test(test_times),
+		cmocka_unit_test(test_programs),
 		cmocka_unit_test(test_modes),
 		cmocka_unit_test(test_given_twice),
 		cmocka_unit_test(test_names_cut_short),

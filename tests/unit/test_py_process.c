@@ -400,7 +400,7 @@ static const json_t *find_pid(const json_t *top, pid_t pid)
 static void test_ps(void **state)
 {
 	char *const json_args[] = {"ps", "--format", "json", NULL};
-	char *const table_args[] = {"ps", NULL};
+	char *const table_args[] = {"ps", "-v", NULL};
 	static char text[1024 * 1024];
 	const json_t *process;
 	struct child child;

@@ -121,6 +121,65 @@ static void test_children_are_limited(void **state)
 	assert_true(g->tracker.unwatched->late && g->tracker.unwatched->more);
 }
 
+/* --- descendants that are there already --- */
+
+/* They are tracked, once, and not as if they had been named, unless that is asked for. */
+static void test_children_are_taken(void **state)
+{
+	struct given *g = *state;
+	pid_t pids[CHILDREN];
+	char reason[256];
+
+	begin_children(pids);
+	g->session->identify_error = 0;
+	assert_int_equal(tracker_attach_children(&g->tracker, getpid(), false), CHILDREN);
+	for (int i = 0; i < CHILDREN; i++) {
+		struct image *image = tracker_live_image(&g->tracker, pids[i]);
+
+		assert_true(image && image->identified && !image->asked);
+	}
+	assert_int_equal(tracker_attach_children(&g->tracker, getpid(), false), 0);
+	/* One that is named, too, stays what it is. */
+	g->session->tracked = 0;
+	assert_int_equal(tracker_attach(&g->tracker, pids[0], reason, sizeof(reason)), 0);
+	assert_int_equal(g->session->tracked, 0);
+	assert_true(tracker_live_image(&g->tracker, pids[0])->asked);
+	end_children(pids);
+}
+
+static void test_children_are_asked_for(void **state)
+{
+	struct given *g = *state;
+	pid_t pids[CHILDREN];
+
+	begin_children(pids);
+	g->session->identify_error = -ENOENT;
+	assert_int_equal(tracker_attach_children(&g->tracker, getpid(), true), 0);
+	g->session->identify_error = 0;
+	tracker_skip(&g->tracker, getpid(), "sh", "is not Python");
+	assert_int_equal(tracker_attach_through(&g->tracker, getpid()), CHILDREN);
+	assert_null(g->tracker.skips);
+	assert_true(tracker_live_image(&g->tracker, pids[0])->asked);
+	end_children(pids);
+}
+
+/* It takes two seconds at most, and a signal ends it at once. What is left is told at the end. */
+static void test_taking_is_limited(void **state)
+{
+	struct given *g = *state;
+	pid_t pids[CHILDREN];
+	size_t taken;
+
+	begin_children(pids);
+	g->session->on_look = look_slowly;
+	g->session->identify_error = 0;
+	taken = tracker_attach_children(&g->tracker, getpid(), false);
+	assert_true(taken > 0 && taken <= LIMIT_MS / LOOK_MS + 1);
+	g->tracker.interrupted = asked_to_end;
+	assert_int_equal(tracker_attach_children(&g->tracker, getpid(), false), 0);
+	end_children(pids);
+}
+
 /* --- what can't be had now --- */
 
 /* It can't be examined now because of other processes; in ten seconds it may be. */
@@ -217,9 +276,10 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(test_end_is_limited),	 TEST(test_children_are_limited),
-		TEST(test_busy_is_tried_again),	 TEST(test_busy_to_the_end),
-		TEST(test_busy_while_held),	 TEST(test_described_when_known),
-		TEST(test_described_at_the_end),
+		TEST(test_children_are_taken),	 TEST(test_children_are_asked_for),
+		TEST(test_taking_is_limited),	 TEST(test_busy_is_tried_again),
+		TEST(test_busy_to_the_end),	 TEST(test_busy_while_held),
+		TEST(test_described_when_known), TEST(test_described_at_the_end),
 	};
 
 	return cmocka_run_group_tests_name("tracker's waits", tests, NULL, NULL);

@@ -18,16 +18,17 @@
 #include "base/clock.h"
 #include "base/text.h"
 #include "cli/command.h"
+#include "cli/find_program.h"
 #include "cli/heap_options.h"
 #include "cli/heap_subject.h"
+#include "cli/report_output.h"
 #include "heap/births.h"
 #include "heap/look.h"
 #include "heap/snapshot.h"
 #include "heap/touches.h"
 #include "os/confine.h"
-#include "os/output.h"
+#include "os/progress.h"
 #include "os/signals.h"
-#include "os/terminal.h"
 #include "python/examiner.h"
 #include "render/heap_render.h"
 
@@ -35,11 +36,11 @@
 #define TOUCHES_POLL_NS 100000000
 
 struct heap_run {
-	const struct heap_command_options *options;
+	struct heap_command_options *options;
 	struct heap_options look;
 	struct subject *subjects;
 	struct heap_report report;
-	struct output output;
+	struct report_output output;
 	struct heap_touches *touches; /* NULL: not asked for, or not possible */
 	int status;		      /* not 0: it can't go on */
 };
@@ -52,6 +53,7 @@ static void give_up(struct heap_run *run, struct subject *subject, const char *w
 	pid_t pid = subject->target.pid;
 
 	subject->given_up = true;
+	progress_done();
 	fprintf(stderr, "pymem-bpf heap: pid %d", (int)pid);
 	if (*subject->info.comm) {
 		fputs(" (", stderr);
@@ -94,6 +96,7 @@ static void look_first(struct heap_run *run, struct subject *subject)
 	int err;
 
 	watch_touches(run, subject);
+	progress_say("looking at the heap of PID %d", (int)subject->target.pid);
 	err = heap_look_first(&subject->target, &run->look, &subject->past, why, sizeof(why));
 	if (!err && heap_subject_is_same(subject))
 		return;
@@ -112,6 +115,7 @@ static void look_last(struct heap_run *run, struct subject *subject)
 		give_up(run, subject, "has ended");
 		return;
 	}
+	progress_say("looking at the heap of PID %d", (int)subject->target.pid);
 	err = heap_look_make(&subject->target, &run->look, subject->past, &look, why, sizeof(why));
 	if (!err) {
 		err = heap_subject_describe(subject, look);
@@ -204,6 +208,7 @@ static bool look_before(struct heap_run *run)
 	if (!seconds)
 		return each_left(run, NULL) > 0;
 	left = each_left(run, look_first);
+	progress_done();
 	if (!left || run->status)
 		return false;
 	if (!run->options->quiet)
@@ -211,6 +216,8 @@ static bool look_before(struct heap_run *run)
 			"looked at %zu process%s; the second look follows in %g s; Ctrl-C gives "
 			"up\n",
 			left, left == 1 ? "" : "es", seconds);
+	if (!run->options->until_input)
+		progress_say("waiting for the second look");
 	wait_for_last(run);
 	run->look.touched = true;
 	return true;
@@ -218,14 +225,8 @@ static bool look_before(struct heap_run *run)
 
 /* --- the report --- */
 
-static int emit(struct heap_run *run)
+static int emit(struct heap_run *run, FILE *out, const struct render_options *options)
 {
-	bool terminal = run->output.file == stdout && isatty(STDOUT_FILENO);
-	struct render_options options = {
-		.top = run->options->top,
-		.width = terminal ? terminal_columns() : 0,
-		.color = terminal && !getenv("NO_COLOR"),
-	};
 	struct utsname host;
 
 	if (uname(&host))
@@ -234,24 +235,15 @@ static int emit(struct heap_run *run)
 	run->report.kernel = host.release;
 	run->report.version = PYMEM_VERSION;
 	run->report.end = clock_seconds(CLOCK_REALTIME);
-	return heap_renderer_find(run->options->format)
-		->emit(run->output.file, &run->report, &options);
+	return heap_renderer_find(run->options->format)->emit(out, &run->report, options);
 }
 
 static int finish(struct heap_run *run)
 {
-	const char *path = run->options->output;
-	int err = emit(run);
+	struct render_options options = {.top = run->options->top};
+	FILE *out = report_output_begin(&run->output, &options.width, &options.color);
 
-	if (err)
-		output_discard(&run->output);
-	else
-		err = output_commit(&run->output);
-	if (!err)
-		return EXIT_DONE;
-	fprintf(stderr, "pymem-bpf heap: the report could not be written%s%s: %s\n",
-		path ? " to " : "", path ? path : "", strerror(-err));
-	return EXIT_FAILED;
+	return report_output_end(&run->output, emit(run, out, &options));
 }
 
 /* --- the command --- */
@@ -290,6 +282,22 @@ static void open_touches(struct heap_run *run)
 				       : why);
 }
 
+/* Which processes: their number must be known before rights are given up, since each needs a helper
+ * that keeps some. Of what they chose, only command lines are read before. */
+static int find_subjects(struct heap_run *run)
+{
+	struct heap_command_options *o = run->options;
+	int status = find_programs(&command_heap, o->names, &o->pids, &o->pid_count);
+
+	if (status)
+		return status;
+	run->subjects = calloc(o->pid_count, sizeof(*run->subjects));
+	if (run->subjects)
+		return 0;
+	fprintf(stderr, "pymem-bpf heap: %s\n", strerror(ENOMEM));
+	return EXIT_FAILED;
+}
+
 static int begin(struct heap_run *run)
 {
 	const struct heap_command_options *o = run->options;
@@ -297,16 +305,11 @@ static int begin(struct heap_run *run)
 	int err;
 
 	run->report.start = clock_seconds(CLOCK_REALTIME);
-	run->subjects = calloc(o->pid_count, sizeof(*run->subjects));
-	if (!run->subjects) {
-		fprintf(stderr, "pymem-bpf heap: %s\n", strerror(ENOMEM));
-		return EXIT_FAILED;
-	}
-	err = output_open(&run->output, o->output, o->mode);
-	if (err) {
-		fprintf(stderr, "pymem-bpf heap: -o %s: %s\n", o->output, output_explain(err));
-		return EXIT_FAILED;
-	}
+	run->output.width = o->width;
+	run->output.quiet = o->quiet;
+	err = report_output_open(&run->output, &command_heap, o->output, o->mode);
+	if (err)
+		return err;
 	signals_end_at_once();
 	err = examiner_start(NULL);
 	if (err) {
@@ -325,9 +328,13 @@ static int begin(struct heap_run *run)
 			strerror(-err));
 		return EXIT_FAILED;
 	}
-	if (o->output)
-		needs |= CONFINE_REPORT;
-	err = o->seconds && o->births != BIRTHS_OFF && !o->types_only ? prepare_births(run) : 0;
+	needs |= report_output_needs(&run->output);
+	err = find_subjects(run);
+	if (!err && o->seconds && o->births != BIRTHS_OFF && !o->types_only)
+		err = prepare_births(run);
+	if (!err && o->pager)
+		err = report_output_page(&run->output);
+	progress_start(!err && !o->quiet);
 	/* After all that is forked. */
 	if (!err && !o->types_only)
 		open_touches(run);
@@ -343,6 +350,7 @@ static int look_at_all(struct heap_run *run)
 	identify_all(run);
 	if (!run->status && look_before(run))
 		each_left(run, look_last);
+	progress_done();
 	if (run->status)
 		return run->status;
 	return run->report.look_count ? finish(run) : EXIT_FAILED;
@@ -350,7 +358,7 @@ static int look_at_all(struct heap_run *run)
 
 static int run(void *options)
 {
-	const struct heap_command_options *o = options;
+	struct heap_command_options *o = options;
 	struct heap_run run = {
 		.options = o,
 		.look = {.pause = o->pause, .types_only = o->types_only, .holders = HOLDERS_NAMED},
@@ -366,7 +374,8 @@ static int run(void *options)
 	heap_touches_close(run.touches);
 	free(run.subjects);
 	heap_report_fini(&run.report);
-	output_discard(&run.output);
+	report_output_fini(&run.output);
+	progress_stop();
 	snapshot_stop();
 	examiner_stop();
 	return status;

@@ -14,10 +14,12 @@
 #include "base/text.h"
 #include "cli/command.h"
 #include "cli/profile_options.h"
+#include "cli/find_program.h"
 #include "cli/privilege.h"
+#include "cli/report_output.h"
 #include "os/confine.h"
 #include "os/loop.h"
-#include "os/output.h"
+#include "os/progress.h"
 #include "os/signals.h"
 #include "os/terminal.h"
 #include "render/render.h"
@@ -33,7 +35,7 @@ struct profile {
 	struct loop *loop;
 	struct loop_fd signals;
 	struct loop_timer limit, redraw;
-	struct output output;
+	struct report_output output;
 	const struct renderer *renderer;
 	bool live; /* redraw on a terminal */
 	int error; /* -errno: the profile can't go on */
@@ -50,22 +52,43 @@ static bool gathers_imports(const struct profile *p)
 /* Attaches to the processes that were asked for. 0, or an exit status. */
 static int attach_pids(struct profile *p)
 {
-	const struct profile_options *o = &p->options;
+	struct profile_options *o = &p->options;
+	int err, status = find_programs(&command_profile, o->names, &o->pids, &o->pid_count);
 	size_t i, good = 0;
 	char reason[512];
 
-	for (i = 0; i < o->pid_count; i++) {
-		if (!profiler_add_pid(p->profiler, o->pids[i], reason, sizeof(reason))) {
-			good++;
+	for (i = 0; i < o->pid_count && !status; i++) {
+		progress_say("attaching to process %zu of %zu", i + 1, o->pid_count);
+		err = profiler_add_pid(p->profiler, o->pids[i], reason, sizeof(reason));
+		good += !err;
+		if (!*reason || (!err && o->quiet))
 			continue;
-		}
+		progress_done();
 		fprintf(stderr, "pymem-bpf: ");
 		text_print(stderr, reason, 0, false);
-		fprintf(stderr, "%s\n", o->pid_count > 1 ? "; skipped" : "");
+		fprintf(stderr, "%s\n", err && o->pid_count > 1 ? "; skipped" : "");
 	}
-	if (!good)
-		return EXIT_FAILED;
-	return 0;
+	return status ? status : good ? 0 : EXIT_FAILED;
+}
+
+/* After this everything that was asked for is watched. */
+static void say_attached(const struct profile *p, int count)
+{
+	size_t children = profiler_taken_along(p->profiler);
+
+	if (p->options.all)
+		fprintf(stderr,
+			"attached to %d Python process%s, and to all that will start; "
+			"Ctrl-C ends\n",
+			count, count == 1 ? "" : "es");
+	else if (children)
+		fprintf(stderr,
+			"attached, with %zu process%s that %s started before; Ctrl-C ends and "
+			"prints the report\n",
+			children, children == 1 ? "" : "es",
+			p->options.pid_count == 1 ? "it" : "they");
+	else if (p->options.pid_count)
+		fprintf(stderr, "attached; Ctrl-C ends and prints the report\n");
 }
 
 static int start_command(struct profile *p)
@@ -90,10 +113,12 @@ static int attach(struct profile *p)
 	const struct profile_options *o = &p->options;
 	int status = 0, count = 0;
 
-	if (o->pid_count) {
+	if (o->pid_count || o->names) {
 		status = attach_pids(p);
 	} else if (o->all) {
+		progress_say("attaching to all Python processes");
 		count = profiler_add_all(p->profiler);
+		progress_done();
 		/* After a signal, what has been attached so far is reported. */
 		if (count == -EINTR)
 			return 0;
@@ -104,23 +129,21 @@ static int attach(struct profile *p)
 	} else {
 		status = start_command(p);
 	}
-	if (status || o->quiet)
-		return status;
-	if (o->all)
-		fprintf(stderr,
-			"attached to %d Python process%s, and to all that will start; "
-			"Ctrl-C ends\n",
-			count, count == 1 ? "" : "es");
-	else if (o->pid_count)
-		fprintf(stderr, "attached; Ctrl-C ends and prints the report\n");
-	return 0;
+	progress_done();
+	if (!status && !o->quiet)
+		say_attached(p, count);
+	return status;
 }
 
 static int open_profiler(struct profile *p)
 {
 	char why[640];
+	int err;
 
-	if (!profiler_open(p->profiler, why, sizeof(why)))
+	progress_say("loading");
+	err = profiler_open(p->profiler, why, sizeof(why));
+	progress_done();
+	if (!err)
 		return 0;
 	fprintf(stderr,
 		"pymem-bpf: %s\n"
@@ -136,7 +159,7 @@ static int new_profiler(struct profile *p)
 		.session =
 			{
 				.watch_host = o->all,
-				.many = o->all || o->pid_count > 1,
+				.many = o->all || o->names || o->pid_count > 1,
 				.follow_children = !o->no_children,
 				.faults = !o->no_faults,
 				.syscalls = !o->no_syscalls,
@@ -181,7 +204,7 @@ static int catch_signals(struct profile *p)
 static int prepare(struct profile *p)
 {
 	struct profile_options *o = &p->options;
-	int status, err;
+	int status;
 
 	status = privilege_check(NULL);
 	if (!status && o->lines)
@@ -189,24 +212,27 @@ static int prepare(struct profile *p)
 	if (status)
 		return status;
 	p->renderer = renderer_find(o->format);
-	err = output_open(&p->output, o->output, o->mode);
-	if (err) {
-		fprintf(stderr, "pymem-bpf: -o %s: %s\n", o->output, output_explain(err));
-		return EXIT_FAILED;
-	}
+	p->output.width = o->width;
+	p->output.quiet = o->quiet;
+	status = report_output_open(&p->output, &command_profile, o->output, o->mode);
+	if (status)
+		return status;
 	/* A command writes to the same terminal: do not draw over its output. */
-	p->live = !o->output && isatty(STDOUT_FILENO) && p->renderer->redraws && !o->quiet &&
-		  !o->command;
-	return new_profiler(p) ?: catch_signals(p);
+	p->live = !o->output && isatty(STDOUT_FILENO) && terminal_has_escapes() &&
+		  p->renderer->redraws && !o->quiet && !o->command;
+	status = new_profiler(p) ?: catch_signals(p);
+	if (!status && o->pager)
+		status = report_output_page(&p->output);
+	if (!status)
+		progress_start(!o->quiet && !o->command);
+	return status;
 }
 
 /* Hostile input is read only after this. */
 static int give_up_privileges(struct profile *p)
 {
-	unsigned needs = profiler_needs(p->profiler);
+	unsigned needs = profiler_needs(p->profiler) | report_output_needs(&p->output);
 
-	if (p->options.output)
-		needs |= CONFINE_REPORT;
 	return confine_or_say(needs, NULL, p->options.verbosity);
 }
 
@@ -222,17 +248,9 @@ static struct render_options render_options(const struct profile *p)
 		.function = o->function,
 		.peak = o->peak,
 		.sources = profiler_sources(p->profiler),
+		.host = o->all,
+		.every = o->verbosity > 0,
 	};
-}
-
-static int emit(struct profile *p, FILE *out, struct model *model)
-{
-	bool terminal = out == stdout && isatty(STDOUT_FILENO);
-	struct render_options ro = render_options(p);
-
-	ro.width = terminal ? terminal_columns() : 0;
-	ro.color = terminal && !getenv("NO_COLOR");
-	return p->renderer->emit(out, model, &ro);
 }
 
 /* Lines shown of each process, so that the largest ones fit on the screen. Each has about ten lines
@@ -265,6 +283,18 @@ static int draw(const char *text, unsigned rows)
 	return fflush(stdout) ? -errno : 0;
 }
 
+/* In place of the function of -f, as long as there is nothing to show of it. */
+static void say_waiting(const struct profile *p, FILE *out, unsigned width)
+{
+	char text[512], name[256];
+
+	text_escape(name, sizeof(name), p->options.function);
+	snprintf(text, sizeof(text), "waiting: %s has not %s yet", name,
+		 p->options.lines ? "run" : "changed memory");
+	text_wrap(out, text, 0, width, 0);
+	fputs("\n\nCtrl-C ends\n", out);
+}
+
 /* Draws a live report. It is built in memory, cut to the screen, and written in one piece. */
 static int redraw(struct profile *p)
 {
@@ -281,16 +311,20 @@ static int redraw(struct profile *p)
 	memory = open_memstream(&text, &size);
 	if (!memory)
 		return -ENOMEM;
-	ro.width = terminal_columns();
-	ro.color = !getenv("NO_COLOR");
+	ro.width = p->options.width ? p->options.width : terminal_columns();
+	ro.color = terminal_has_colors();
 	ro.top = live_lines(rows, model->process_count);
 	ro.live = true;
 	err = p->renderer->emit(memory, model, &ro);
+	if (err == -ENOENT) {
+		say_waiting(p, memory, ro.width);
+		err = 0;
+	}
 	fclose(memory);
 	if (!err)
 		err = draw(text, rows);
 	free(text);
-	return err == -ENOENT ? 0 : err;
+	return err;
 }
 
 /* --- while it runs --- */
@@ -354,25 +388,37 @@ static int watch(struct profile *p)
 
 /* --- the end --- */
 
-/* Writes the last report, after detaching. */
+static void say_no_function(const struct profile *p)
+{
+	fprintf(stderr, "pymem-bpf: -f ");
+	text_print(stderr, p->options.function, 0, false);
+	fprintf(stderr,
+		": no such function %s while it was watched; without -f the report lists those "
+		"that did%s\n",
+		p->options.lines ? "ran" : "changed memory",
+		gathers_imports(p) ? ", with -v those of the import system too" : "");
+}
+
+/* Writes the last report, after detaching. 0 or -errno. */
 static int final_report(struct profile *p)
 {
-	struct model *model = profiler_snapshot(p->profiler, true);
+	struct render_options ro = render_options(p);
+	struct model *model;
+	FILE *out;
 	int err;
 
+	progress_say("writing the report");
+	model = profiler_snapshot(p->profiler, true);
 	if (!model)
 		return -errno;
 	signals_screen(false);
-	err = emit(p, p->output.file, model);
-	if (err == -ENOENT && p->options.function) {
-		fprintf(stderr, "pymem-bpf: -f ");
-		text_print(stderr, p->options.function, 0, false);
-		fprintf(stderr,
-			": no such function %s while it was watched; without -f the report "
-			"lists those that did%s\n",
-			p->options.lines ? "ran" : "changed memory",
-			gathers_imports(p) ? ", with -v those of the import system too" : "");
-	}
+	if (!p->output.output.path)
+		progress_done();
+	out = report_output_begin(&p->output, &ro.width, &ro.color);
+	err = p->renderer->emit(out, model, &ro);
+	progress_done();
+	if (err == -ENOENT && p->options.function)
+		say_no_function(p);
 	return err;
 }
 
@@ -380,17 +426,8 @@ static int commit_report(struct profile *p)
 {
 	int err = final_report(p);
 
-	if (!err)
-		err = output_commit(&p->output);
-	else
-		output_discard(&p->output);
-	if (err && err != -ENOENT) {
-		fprintf(stderr, "pymem-bpf: the report could not be written%s%s: %s\n",
-			p->options.output ? " to " : "", p->options.output ? p->options.output : "",
-			strerror(-err));
-		return EXIT_FAILED;
-	}
-	return err ? EXIT_FAILED : EXIT_DONE;
+	progress_done();
+	return report_output_end(&p->output, err);
 }
 
 static int run(struct profile *p)
@@ -402,7 +439,10 @@ static int run(struct profile *p)
 		return status;
 	if (p->live)
 		signals_screen(true);
+	else
+		progress_say("profiling");
 	err = watch(p);
+	progress_done();
 	if (err) {
 		fprintf(stderr, "pymem-bpf: %s\n", strerror(-err));
 		return EXIT_FAILED;
@@ -415,18 +455,35 @@ static int run(struct profile *p)
 
 static int profile(void *options)
 {
-	const struct profile_options *asked = options;
+	struct profile_options *asked = options;
 	struct profile p = {.options = *asked};
 	int status = run(&p);
 
+	/* They may have become more, and belong to the caller. */
+	asked->pids = p.options.pids;
+	asked->pid_count = p.options.pid_count;
 	signals_screen(false);
 	profiler_close(p.profiler);
 	loop_free(p.loop);
-	output_discard(&p.output);
+	report_output_fini(&p.output);
+	progress_stop();
 	return status;
 }
 
 const struct command command_profile = {
+	.brief = "Which lines of a running Python program make its memory grow, and who keeps it.\n"
+		 "\n"
+		 "  sudo pymem-bpf -p PID              the lines that need memory; -p NAME, too\n"
+		 "  sudo pymem-bpf heap -p PID -d 30   who keeps it, which line puts it there\n"
+		 "  sudo pymem-bpf -a -d 10            which programs of the host grow, and where\n"
+		 "\n"
+		 "  pymem-bpf -- CMD …          start CMD and profile it\n",
+	.brief_end =
+		"\n"
+		"  -d 30s   for so long    -f NAME  one function    --format json\n"
+		"  -o FILE  not to stdout  -n N     so many lines   -v, -q   more, less\n"
+		"\n"
+		"All options: pymem-bpf help options; of a command: pymem-bpf COMMAND --help.\n",
 	.usage = "-p PID[,PID…] [options]    attach to running processes\n"
 		 "-a [options]               every Python process of the host\n"
 		 "[options] -- CMD …         start CMD and profile it",

@@ -11,38 +11,23 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "cli/command.h"
 #include "base/array.h"
-#include "base/text.h"
+#include "cli/command.h"
+#include "cli/ps_table.h"
+#include "kernel/kernel.h"
 #include "os/terminal.h"
 #include "python/examiner.h"
 #include "base/json_text.h"
 #include "os/proc.h"
-#include "python/py_process.h"
 #include "render/render.h"
-
-struct row {
-	struct py_process python;
-	struct proc_info info;
-	int64_t rss_bytes; /* or -errno */
-	bool supported;
-	char reason[192]; /* why it can't be profiled */
-};
-
-struct listing {
-	struct row *rows;
-	size_t count, capacity;
-	size_t forbidden; /* number of processes that we may not examine */
-	size_t failed;	  /* number of those that could not be examined for another reason */
-	pid_t failed_pid; /* the first of these */
-	int failed_err;
-};
 
 struct ps_options {
 	int json; /* else a table */
+	unsigned width;
+	int verbosity;
 };
 
-static struct row *new_row(struct listing *listing)
+static struct ps_row *new_row(struct ps_listing *listing)
 {
 	if (!ARRAY_HAS_ROOM(listing->rows, listing->count, listing->capacity))
 		return NULL;
@@ -52,8 +37,8 @@ static struct row *new_row(struct listing *listing)
 /* Adds a row for `pid` if it is a Python. Only -ENOMEM ends the listing. */
 static int list_process(pid_t pid, void *arg)
 {
-	struct listing *listing = arg;
-	struct row *row = new_row(listing);
+	struct ps_listing *listing = arg;
+	struct ps_row *row = new_row(listing);
 	struct source_root root;
 	int err;
 
@@ -86,14 +71,17 @@ static int list_process(pid_t pid, void *arg)
 	return 0;
 }
 
-static int by_pid(const void *a, const void *b)
+/* Largest first; those whose RSS is unknown come last. */
+static int by_rss(const void *a, const void *b)
 {
-	const struct row *x = a, *y = b;
+	const struct ps_row *x = a, *y = b;
 
+	if (x->rss_bytes != y->rss_bytes)
+		return x->rss_bytes < y->rss_bytes ? 1 : -1;
 	return (x->info.pid > y->info.pid) - (x->info.pid < y->info.pid);
 }
 
-static void listing_fini(struct listing *listing)
+static void listing_fini(struct ps_listing *listing)
 {
 	for (size_t i = 0; i < listing->count; i++)
 		proc_info_fini(&listing->rows[i].info);
@@ -101,100 +89,7 @@ static void listing_fini(struct listing *listing)
 	examiner_stop();
 }
 
-static unsigned terminal_width(void)
-{
-	return isatty(STDOUT_FILENO) ? terminal_columns() : 0;
-}
-
-static void describe_build(const struct py_process *python, char *buf, size_t size)
-{
-	snprintf(buf, size, "%s%s%s", python->kind == PY_BUILD_STATIC ? "static" : "shared",
-		 python->debug_build ? ",debug" : "",
-		 python->free_threaded ? ",free-threaded" : "");
-}
-
-static const char *describe_engines(const struct row *row)
-{
-	if (!row->supported)
-		return "none";
-	return row->python.has_line_probe ? "walk,lines" : "walk";
-}
-
-static void describe_rss(int64_t bytes, char *buf, size_t size)
-{
-	if (bytes < 0)
-		snprintf(buf, size, "?");
-	else
-		snprintf(buf, size, "%.1f MiB", (double)bytes / (1024 * 1024));
-}
-
-/* The command line in one string, or [comm] if there is none. The caller frees it. NULL: out of
- * memory. */
-static char *join_command(const struct proc_info *info)
-{
-	char *text = NULL;
-	size_t size;
-	FILE *out = open_memstream(&text, &size);
-
-	if (!out)
-		return NULL;
-	for (int i = 0; i < info->argc; i++)
-		fprintf(out, "%s%s", i ? " " : "", info->argv[i]);
-	if (info->argc == 0)
-		fprintf(out, "[%s]", info->comm);
-	if (fclose(out) != 0) {
-		free(text);
-		return NULL;
-	}
-	return text;
-}
-
-static int print_row(const struct row *row, unsigned width)
-{
-	char build[64], rss[32], *command = join_command(&row->info);
-	int used;
-
-	if (!command)
-		return -ENOMEM;
-	describe_build(&row->python, build, sizeof(build));
-	describe_rss(row->rss_bytes, rss, sizeof(rss));
-	used = printf("%7d  %-9s  %-20s  %-10s  %11s  ", (int)row->info.pid,
-		      row->python.version[0] ? row->python.version : "?", build,
-		      describe_engines(row), rss);
-	/* Some columns of the command stay even on a narrow terminal: without them a line says
-	 * little. */
-	if (width > 0)
-		text_print(stdout, command,
-			   width > (unsigned)used + 12 ? width - (unsigned)used : 12, false);
-	else
-		text_print(stdout, command, 0, false);
-	putchar('\n');
-	free(command);
-	return 0;
-}
-
-static int print_table(const struct listing *listing)
-{
-	unsigned width = terminal_width();
-	int err = 0;
-
-	printf("%7s  %-9s  %-20s  %-10s  %11s  %s\n", "PID", "VERSION", "BUILD", "ENGINE", "RSS",
-	       "COMMAND");
-	for (size_t i = 0; i < listing->count && !err; i++)
-		err = print_row(&listing->rows[i], width);
-	for (size_t i = 0; i < listing->count && !err; i++) {
-		const struct row *row = &listing->rows[i];
-
-		if (row->supported)
-			continue;
-		printf("pid %d (", (int)row->info.pid);
-		text_print(stdout, row->info.comm, 0, false);
-		printf("): %s\n", row->reason);
-	}
-	return err;
-}
-
-static json_t *json_of_row(const struct row *row)
+static json_t *json_of_row(const struct ps_row *row)
 {
 	const struct py_process *python = &row->python;
 	json_t *engines = json_array(), *cmdline = json_array();
@@ -222,7 +117,7 @@ static json_t *json_of_row(const struct row *row)
 			 json_text(row->info.comm), "cmdline", cmdline);
 }
 
-static int print_json(const struct listing *listing)
+static int print_json(const struct ps_listing *listing)
 {
 	json_t *processes = json_array(), *top;
 	int err = 0;
@@ -244,7 +139,22 @@ static int print_json(const struct listing *listing)
 	return err;
 }
 
-static void print_omissions(const struct listing *listing)
+/* Why the kernel refuses to let us look at a process, although it is asked by root. */
+static void explain_refusal(size_t forbidden)
+{
+	char missing[128];
+
+	kernel_missing_capabilities(missing, sizeof(missing));
+	if (strstr(missing, "CAP_SYS_PTRACE") || strstr(missing, "CAP_CHECKPOINT_RESTORE"))
+		fprintf(stderr, "pymem-bpf ps: not examined: %zu: permission denied (needed: %s)\n",
+			forbidden, missing);
+	else
+		fprintf(stderr,
+			"pymem-bpf ps: not examined: %zu: refused by the kernel (sandbox?)\n",
+			forbidden);
+}
+
+static void print_omissions(const struct ps_listing *listing)
 {
 	char why[128];
 
@@ -254,11 +164,7 @@ static void print_omissions(const struct listing *listing)
 			"not examined: %zu\n",
 			listing->forbidden);
 	else if (listing->forbidden > 0)
-		fprintf(stderr,
-			"pymem-bpf ps: not examined: %zu: permission denied "
-			"(CAP_SYS_PTRACE, and CAP_CHECKPOINT_RESTORE or CAP_SYS_ADMIN, are "
-			"needed)\n",
-			listing->forbidden);
+		explain_refusal(listing->forbidden);
 	if (listing->failed > 0) {
 		if (!examiner_explain(listing->failed_err, why, sizeof(why)))
 			snprintf(why, sizeof(why), "%s", strerror(-listing->failed_err));
@@ -267,9 +173,16 @@ static void print_omissions(const struct listing *listing)
 	}
 }
 
-static int list(bool json)
+static int print_table(const struct ps_options *o, const struct ps_listing *listing)
 {
-	struct listing listing = {};
+	unsigned width = terminal_report_width(o->width, isatty(STDOUT_FILENO));
+
+	return o->verbosity ? ps_print_each(listing, width) : ps_print_programs(listing, width);
+}
+
+static int list(const struct ps_options *o)
+{
+	struct ps_listing listing = {};
 	int err = examiner_start(NULL);
 
 	if (err) {
@@ -282,8 +195,8 @@ static int list(bool json)
 	err = proc_each(list_process, &listing);
 	if (!err) {
 		if (listing.count > 0)
-			qsort(listing.rows, listing.count, sizeof(*listing.rows), by_pid);
-		err = json ? print_json(&listing) : print_table(&listing);
+			qsort(listing.rows, listing.count, sizeof(*listing.rows), by_rss);
+		err = o->json ? print_json(&listing) : print_table(o, &listing);
 	}
 	print_omissions(&listing);
 	listing_fini(&listing);
@@ -304,7 +217,7 @@ static int run(void *options)
 {
 	const struct ps_options *o = options;
 
-	return list(o->json);
+	return list(o);
 }
 
 #define AT(field) OPTION_AT(struct ps_options, field)
@@ -318,6 +231,18 @@ static const struct option_row rows[] = {
 	 AT(json),
 	 .choices = formats,
 	 .help = "{}, of schema pymem-bpf-ps/1"},
+	{.name = "width",
+	 .argument = "N",
+	 .type = OPTION_UNSIGNED,
+	 AT(width),
+	 .least = 20,
+	 .most = 10000,
+	 .help = "columns of the table; otherwise COLUMNS, or those of the terminal"},
+	{.name = "verbose",
+	 .letter = 'v',
+	 .type = OPTION_COUNT,
+	 AT(verbosity),
+	 .help = "each process, with its build, the engines for it, and its whole command"},
 	OPTION_HELP_ROW,
 	{},
 };
@@ -326,9 +251,9 @@ const struct command command_ps = {
 	.name = "ps",
 	.synopsis = "ps",
 	.summary = "Python processes, and what can be done",
-	.usage = "[--format table|json]",
-	.about = "Lists the Python processes of this host: PID, version, build, engine available, "
-		 "RSS,\ncommand.\n",
+	.usage = "[-v] [--format table|json] [--width N]",
+	.about = "Lists the Python processes of this host, largest first. Processes of one program "
+		 "with the\nsame parent share a line, with their sum.\n",
 	.rows = rows,
 	.exits = EXITS_PLAIN,
 	.options_size = sizeof(struct ps_options),

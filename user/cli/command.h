@@ -17,9 +17,12 @@ struct command {
 	const char *name; /* NULL: the main job (the profile) */
 	const char *
 		synopsis; /* one use of it, after "pymem-bpf "; shown in the help of the main job */
-	const char *summary; /* what that does, shown beside it */
-	const char *usage;   /* all uses: each after "pymem-bpf ", separated by line feeds */
-	const char *about;   /* whole lines before the options; NULL: none */
+	const char *summary;   /* what that does, shown beside it */
+	const char *brief;     /* whole lines that --help begins with, in place of all options, and
+				  before the list of commands; NULL: --help has all options */
+	const char *brief_end; /* whole lines behind that list */
+	const char *usage;     /* all uses: each after "pymem-bpf ", separated by line feeds */
+	const char *about;     /* whole lines before the options; NULL: none */
 	const struct option_row *rows;
 	const char *notes;	/* whole lines after the options; NULL: none */
 	unsigned exits;		/* exit statuses, bit N for status N */
@@ -39,7 +42,7 @@ struct command {
 int command_run(const struct command *command, int argc, char **argv);
 
 extern const struct command command_profile, command_heap, command_memit, command_serve, command_ps,
-	command_check, command_completion;
+	command_check, command_help, command_completion;
 
 /* All commands. The main job comes first; NULL ends the list. */
 extern const struct command *const commands[];

@@ -69,14 +69,14 @@ static void print_options(FILE *out, const struct command *command)
 }
 
 static const char functions[] =
-	"# Ends of a list of PIDs: those of Pythons, as `pymem-bpf ps` lists them.\n"
+	"# Ends of a list of PIDs: those of Pythons, as `pymem-bpf ps -v` lists them.\n"
 	"_pymem_bpf_pythons()\n"
 	"{\n"
 	"\tlocal before= pid rest\n"
 	"\t[[ $1 == *,* ]] && before=${1%,*},\n"
 	"\twhile read -r pid rest; do\n"
 	"\t\t[[ $pid == +([0-9]) && $before$pid == \"$1\"* ]] && COMPREPLY+=(\"$before$pid\")\n"
-	"\tdone < <(PATH=$PATH:/usr/local/sbin:/usr/sbin pymem-bpf ps 2>/dev/null)\n"
+	"\tdone < <(PATH=$PATH:/usr/local/sbin:/usr/sbin pymem-bpf ps -v 2>/dev/null)\n"
 	"}\n"
 	"_pymem_bpf_pids()\n"
 	"{\n"

@@ -31,12 +31,12 @@ static const char functions[] =
 	"\tset -e words[1..$dashes]\n"
 	"\tcomplete -C (string join ' ' -- (string escape -- $words) (commandline -ct))\n"
 	"end\n"
-	"# Ends of a list of PIDs: those of Pythons, as `pymem-bpf ps` lists them.\n"
+	"# Ends of a list of PIDs: those of Pythons, as `pymem-bpf ps -v` lists them.\n"
 	"function __pymem_bpf_pythons\n"
 	"\tset -l PATH $PATH /usr/local/sbin /usr/sbin\n"
 	"\tset -l before (commandline -ct | string replace -r '^(--pid=|-p)' '' | "
 	"string replace -r '[^,]*$' '')\n"
-	"\tpymem-bpf ps 2>/dev/null | "
+	"\tpymem-bpf ps -v 2>/dev/null | "
 	"string replace -rf '^ *([0-9]+) +(.*)$' $before'$1'\\t'$2'\n"
 	"end\n";
 

@@ -105,10 +105,10 @@ static void print_commands(FILE *out)
 	fputs(")\n\t_describe -t commands command commands\n}\n", out);
 }
 
-/* Each PID is shown with its line of `pymem-bpf ps`. */
+/* Each PID is shown with its line of `pymem-bpf ps -v`. */
 static const char pids[] = "_pymem-bpf_pythons() {\n"
 			   "\tlocal -a expl lines=(${(f)\"$(PATH=$PATH:/usr/local/sbin:/usr/sbin "
-			   "pymem-bpf ps 2>/dev/null)\"})\n"
+			   "pymem-bpf ps -v 2>/dev/null)\"})\n"
 			   "\tlines=(${(M)lines:# #<-> *})\n"
 			   "\tlocal -a pids=(${${lines## #}%% *})\n"
 			   "\tcompset -P '*,'\n"

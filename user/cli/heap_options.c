@@ -38,9 +38,10 @@ const struct option_row heap_rows[] = {
 	 .type = OPTION_PIDS,
 	 AT(pids),
 	 .count_offset = offsetof(struct heap_command_options, pid_count),
+	 .names_offset = offsetof(struct heap_command_options, names),
 	 .least = 1,
 	 .most = 1 << 22,
-	 .help = "look at these running processes"},
+	 .help = "look at these running processes; a program's name means all its processes"},
 	{.name = "duration",
 	 .letter = 'd',
 	 .argument = "SEC",
@@ -94,13 +95,24 @@ const struct option_row heap_rows[] = {
 	 .type = OPTION_FILE,
 	 AT(output),
 	 .noun = "a file name",
-	 .help = "write the report to FILE"},
+	 .help = "write the report to FILE; -: standard output"},
 	{.name = "mode",
 	 .argument = "MODE",
 	 .type = OPTION_MODE,
 	 AT(mode),
 	 .preset = "600",
 	 .help = "permissions of FILE, octal ({}: for its owner alone)"},
+	{.name = "width",
+	 .argument = "N",
+	 .type = OPTION_UNSIGNED,
+	 AT(width),
+	 .least = 20,
+	 .most = 10000,
+	 .help = "columns of the report; otherwise COLUMNS, or those of the terminal"},
+	{.name = "pager",
+	 .type = OPTION_FLAG,
+	 AT(pager),
+	 .help = "show the report page by page, with PAGER or less"},
 	{.name = "quiet",
 	 .letter = 'q',
 	 .type = OPTION_FLAG,
@@ -119,7 +131,9 @@ int heap_options_check(const struct command *command, void *options)
 {
 	const struct heap_command_options *o = options;
 
-	if (!o->pid_count)
+	if (o->pager && o->output)
+		return options_complain(command, "--pager and -o exclude one another");
+	if (!o->pid_count && !o->names)
 		return options_complain(command, "say whose heap: -p PID; --help tells more");
 	if (!o->seconds && (o->until_input || o->births || o->touched))
 		return options_complain(command, "--%s goes with -d",

@@ -17,12 +17,15 @@ enum touched_asked { TOUCHED_ON, TOUCHED_OFF };
 struct heap_command_options {
 	pid_t *pids;
 	size_t pid_count;
+	char **names;	/* programs of -p, ends with NULL; NULL: none */
 	double seconds; /* 0: one look */
 	bool until_input, pause, types_only, quiet;
 	int births, touched;
 	unsigned top;
 	const char *format, *output;
 	mode_t mode;
+	unsigned width; /* columns of the report; 0: those of the terminal */
+	bool pager;
 	int verbosity;
 };
 

@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "kernel/kernel.h"
 #include "python/examiner.h"
 #include "python/py_heap_layouts.h"
 
@@ -37,11 +38,13 @@ static bool is_ours(pid_t pid)
 void heap_subject_forbidden(pid_t pid, char *why, size_t size)
 {
 	int scope = ptrace_scope();
+	char missing[128];
 
+	kernel_missing_capabilities(missing, sizeof(missing));
 	if (geteuid() == 0)
-		snprintf(why, size,
-			 "its memory may not be read: the kernel refuses it (is "
-			 "CAP_SYS_PTRACE missing, or is this a sandbox?)");
+		snprintf(why, size, "its memory may not be read: %s",
+			 strstr(missing, "CAP_SYS_PTRACE") ? "CAP_SYS_PTRACE is needed"
+							   : "refused by the kernel (sandbox?)");
 	else if (is_ours(pid) && scope > 0)
 		snprintf(why, size,
 			 "its memory may not be read: kernel.yama.ptrace_scope is %d, which leaves "

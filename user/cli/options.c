@@ -132,7 +132,7 @@ static int complain_of_getopt(const struct parse *p, int key)
 
 static enum options_outcome print_help(const struct command *command)
 {
-	return options_help(command, stdout) ? OPTIONS_FAILED : OPTIONS_DONE;
+	return options_brief(command, stdout) ? OPTIONS_FAILED : OPTIONS_DONE;
 }
 
 static enum options_outcome print_version(void)
@@ -169,11 +169,25 @@ static enum options_outcome parse_options(struct parse *p)
 	return OPTIONS_RUN;
 }
 
+/* The letter of the command's option for processes; '\0': it has none. */
+static char pid_letter(const struct parse *p)
+{
+	size_t i;
+
+	for (i = 0; i < p->count; i++)
+		if (p->rows[i].type == OPTION_PID || p->rows[i].type == OPTION_PIDS)
+			return p->rows[i].letter;
+	return '\0';
+}
+
 /* A word for which there is no row, or a command without its "--". */
 static int complain_of_operand(const struct parse *p, const struct option_row *row)
 {
-	const char *word = p->argv[optind];
+	const char *word = p->argv[optind], *name = p->command->name;
 
+	if (*word && !word[strspn(word, "0123456789")] && pid_letter(p))
+		return options_complain(p->command, "%s is a PID: pymem-bpf%s%s -%c %s", word,
+					name ? " " : "", name ?: "", pid_letter(p), word);
 	if (row && row->type == OPTION_COMMAND)
 		return options_complain(p->command,
 					"%s: no such command; to start a program, put -- before it",

@@ -33,8 +33,10 @@ enum option_type {
 	OPTION_UNSIGNED,  /* unsigned */
 	OPTION_FD,	  /* int: a descriptor; -1: not given */
 	OPTION_PID,	  /* pid_t: any process */
-	OPTION_PIDS,	  /* pid_t *, and a size_t at `count_offset`: Pythons; each use adds more */
-	OPTION_SECONDS,	  /* double: more than 0 */
+	OPTION_PIDS,	  /* pid_t *, and a size_t at `count_offset`: Pythons; each use adds more.
+			     With `names_offset` also names of programs, as a char ** there, which
+			     ends with NULL (NULL: none) */
+	OPTION_SECONDS,	  /* double: more than 0; in seconds, or with s, m or h behind */
 	OPTION_MODE,	  /* mode_t: octal; the owner must be able to read and write */
 	OPTION_MIB,	  /* size_t: bytes; the argument is in MiB */
 	OPTION_KIB_POWER, /* size_t: bytes; the argument is in KiB and a power of two */
@@ -72,6 +74,7 @@ struct option_row {
 	const char *noun; /* "a file name": the text must not be empty; NULL: it may be */
 	int value;
 	size_t count_offset;
+	size_t names_offset; /* 0: names are refused */
 };
 
 /* The field of the command's struct that stores the value. */
@@ -105,8 +108,12 @@ void options_fini(const struct command *command, void *options);
 int options_complain(const struct command *command, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 
-/* Prints the help of a command. 0, or -errno of the stream. */
+/* Prints the help of a command, with all its options. 0, or -errno of the stream. */
 int options_help(const struct command *command, FILE *out);
+
+/* Prints what --help prints: the short help of a command if it has one. 0, or -errno of the
+ * stream. */
+int options_brief(const struct command *command, FILE *out);
 
 /* Writes the help of one option into `text`, with "{}" filled in, cut at `size`. */
 void option_help(const struct option_row *row, char *text, size_t size);

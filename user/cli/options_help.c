@@ -10,6 +10,7 @@
 #include "cli/options_value.h"
 
 #define SYNOPSIS_COLUMNS 26 /* for each use of a command, in the help of the main job */
+#define BRIEF_COLUMNS	 17 /* the same, in the short help */
 #define NAMES_COLUMNS	 22 /* for the name and argument of an option */
 #define HELP_INDENT	 "                             "
 #define LINE_COLUMNS	 81
@@ -108,6 +109,22 @@ static void print_statuses(const struct command *command, FILE *out)
 	snprintf(text + used, sizeof(text) - used, "%s.", command->exits_more ?: "");
 	text_wrap(out, text, 0, LINE_COLUMNS, 0);
 	fputc('\n', out);
+}
+
+int options_brief(const struct command *command, FILE *out)
+{
+	size_t i;
+
+	if (!command->brief)
+		return options_help(command, out);
+	fputs(command->brief, out);
+	for (i = 1; commands[i]; i++) {
+		fputs("  pymem-bpf ", out);
+		print_padded(out, commands[i]->synopsis, BRIEF_COLUMNS);
+		fprintf(out, " %s\n", commands[i]->summary);
+	}
+	fputs(command->brief_end, out);
+	return fflush(out) || ferror(out) ? -EIO : 0;
 }
 
 int options_help(const struct command *command, FILE *out)

@@ -5,6 +5,7 @@
  * argv, or are constants. */
 #include "cli/options_value.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <math.h>
 #include <stdarg.h>
@@ -187,6 +188,32 @@ static int add_pid(const struct store *s, pid_t pid)
 	return 0;
 }
 
+static int add_name(const struct store *s, const char *name)
+{
+	char ***names = (char ***)((char *)s->options + s->row->names_offset), **more;
+	size_t count = 0;
+
+	while (*names && (*names)[count])
+		count++;
+	more = reallocarray(*names, count + 2, sizeof(*more));
+	if (more) {
+		*names = more;
+		more[count + 1] = NULL;
+		more[count] = strdup(name);
+	}
+	if (!more || !more[count])
+		return options_complain(s->command, "%s", strerror(ENOMEM));
+	return 0;
+}
+
+/* A name has a letter in it, a number has none. */
+static bool is_name(const char *word)
+{
+	while (*word && !isalpha((unsigned char)*word) && !(*word & 0x80))
+		word++;
+	return *word;
+}
+
 static int store_pids(const struct store *s, const char *text)
 {
 	char *copy = strdup(text), *rest = copy, *word;
@@ -196,12 +223,30 @@ static int store_pids(const struct store *s, const char *text)
 	if (!copy)
 		return options_complain(s->command, "%s", strerror(ENOMEM));
 	while (!err && (word = strsep(&rest, ","))) {
+		if (s->row->names_offset && is_name(word)) {
+			err = add_name(s, word);
+			continue;
+		}
 		err = read_number(s, word, &pid);
 		if (!err)
 			err = add_pid(s, (pid_t)pid);
 	}
 	free(copy);
 	return err;
+}
+
+/* How many seconds the unit at `text` has; 0: it is none. */
+static double unit_seconds(const char *text)
+{
+	static const struct {
+		const char *unit;
+		double seconds;
+	} units[] = {{"", 1}, {"s", 1}, {"m", 60}, {"h", 3600}};
+
+	for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++)
+		if (!strcmp(text, units[i].unit))
+			return units[i].seconds;
+	return 0;
 }
 
 static int store_seconds(const struct store *s, const char *text)
@@ -212,15 +257,19 @@ static int store_seconds(const struct store *s, const char *text)
 
 	errno = 0;
 	seconds = strtod(text, &end);
+	if (end != text)
+		seconds *= unit_seconds(end);
 	/* "nan" is not greater than anything, so it is refused too. */
-	if (!errno && end != text && !*end && seconds > 0 && seconds >= row->least &&
-	    seconds <= row->most) {
+	if (!errno && end != text && seconds > 0 && seconds >= row->least && seconds <= row->most) {
 		*(double *)s->field = seconds;
 		return 0;
 	}
 	if (row->least > 0)
-		return expect(s, text, "seconds from %g to %.0f", row->least, row->most);
-	return expect(s, text, "seconds, more than 0 and at most %.0f", row->most);
+		return expect(s, text, "seconds from %g to %.0f, or a time such as 30s, 5m or 1h",
+			      row->least, row->most);
+	return expect(s, text,
+		      "seconds, more than 0 and at most %.0f, or a time such as 30s, 5m or 1h",
+		      row->most);
 }
 
 /* As chmod takes it. We write the file as its owner, so the owner must be able to. */
@@ -304,9 +353,17 @@ void option_free(const struct option_row *row, void *options)
 {
 	pid_t **pids = (pid_t **)((char *)options + row->offset);
 
+	char ***names = (char ***)((char *)options + row->names_offset);
+
 	if (row->type != OPTION_PIDS)
 		return;
 	free(*pids);
 	*pids = NULL;
 	*(size_t *)((char *)options + row->count_offset) = 0;
+	if (!row->names_offset)
+		return;
+	for (char **name = *names; name && *name; name++)
+		free(*name);
+	free(*names);
+	*names = NULL;
 }

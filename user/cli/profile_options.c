@@ -35,9 +35,11 @@ const struct option_row profile_rows[] = {
 	 .type = OPTION_PIDS,
 	 AT(pids),
 	 .count_offset = offsetof(struct profile_options, pid_count),
+	 .names_offset = offsetof(struct profile_options, names),
 	 .least = 1,
 	 .most = 1 << 22,
-	 .help = "profile these running processes"},
+	 .help = "profile these running processes, and their children; a program's name\n"
+		 "means all its processes"},
 	{.name = "all",
 	 .letter = 'a',
 	 .type = OPTION_FLAG,
@@ -49,20 +51,31 @@ const struct option_row profile_rows[] = {
 	 .type = OPTION_SECONDS,
 	 AT(duration),
 	 .most = 1e9,
-	 .help = "stop after SEC seconds"},
+	 .help = "stop after SEC seconds; 30s, 5m, 1h"},
 	{.name = "output",
 	 .letter = 'o',
 	 .argument = "FILE",
 	 .type = OPTION_FILE,
 	 AT(output),
 	 .noun = "a file name",
-	 .help = "write the report to FILE"},
+	 .help = "write the report to FILE; -: standard output"},
 	{.name = "mode",
 	 .argument = "MODE",
 	 .type = OPTION_MODE,
 	 AT(mode),
 	 .preset = "600",
 	 .help = "permissions of FILE, octal ({}: for its owner alone)"},
+	{.name = "width",
+	 .argument = "N",
+	 .type = OPTION_UNSIGNED,
+	 AT(width),
+	 .least = 20,
+	 .most = 10000,
+	 .help = "columns of the report; otherwise COLUMNS, or those of the terminal"},
+	{.name = "pager",
+	 .type = OPTION_FLAG,
+	 AT(pager),
+	 .help = "show the report page by page, with PAGER or less"},
 	{.name = "top",
 	 .letter = 'n',
 	 .argument = "N",
@@ -115,7 +128,7 @@ const struct option_row profile_rows[] = {
 	{.name = "no-children",
 	 .type = OPTION_FLAG,
 	 AT(no_children),
-	 .help = "do not follow children"},
+	 .help = "leave out children, those that exist and those to come"},
 	{.name = "no-faults",
 	 .type = OPTION_FLAG,
 	 AT(no_faults),
@@ -180,7 +193,7 @@ const struct option_row profile_rows[] = {
 int profile_options_check(const struct command *command, void *options)
 {
 	struct profile_options *o = options;
-	int jobs = (o->pid_count > 0) + o->all + (o->command != NULL);
+	int jobs = (o->pid_count || o->names) + o->all + (o->command != NULL);
 
 	o->lines = o->engine == PROFILE_LINES;
 	o->touched |= o->sort == MODEL_SORT_RESIDENT;
@@ -188,6 +201,8 @@ int profile_options_check(const struct command *command, void *options)
 		return options_complain(command,
 					"--touched needs page faults and system calls: leave out "
 					"--no-faults and --no-syscalls");
+	if (o->pager && o->output)
+		return options_complain(command, "--pager and -o exclude one another");
 	if (jobs == 1)
 		return 0;
 	if (jobs)

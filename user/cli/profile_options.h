@@ -17,11 +17,14 @@ enum profile_engine { PROFILE_WALK, PROFILE_LINES };
 struct profile_options {
 	pid_t *pids;
 	size_t pid_count;
+	char **names; /* programs of -p, ends with NULL; NULL: none */
 	bool all;
 	char **command;	 /* behind --; NULL: none */
 	double duration; /* seconds; 0: until the end */
 	const char *output;
-	mode_t mode; /* permissions of that file */
+	mode_t mode;	/* permissions of that file */
+	unsigned width; /* columns of the report; 0: those of the terminal */
+	bool pager;
 	unsigned top;
 	const char *function;
 	const char *format;

@@ -147,6 +147,7 @@ struct model_process *model_add_process(struct model *model, int pid, int ppid, 
 	pub->ppid = ppid;
 	pub->root.root_fd = pub->root.cwd_fd = -1;
 	pub->resident_before_bytes = pub->resident_unknown_bytes = -1;
+	pub->pss_bytes = -1;
 	pub->comm = copy_of(comm);
 	pub->cmdline = copy_vector(cmdline);
 	pub->cgroup = copy_of(cgroup);

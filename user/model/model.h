@@ -68,6 +68,8 @@ struct model_process {
 	 * while its pages were looked at, resident_unknown_bytes may be negative. */
 	bool resident_known; /* else the others are -1 */
 	int64_t resident_before_bytes, resident_unknown_bytes;
+	/* At the end, with each page divided by the number of its users; -1: unknown. */
+	int64_t pss_bytes;
 	bool exited;
 	char *note; /* e.g. why there are no lines; NULL: none */
 	struct source_root root;

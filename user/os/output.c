@@ -259,7 +259,8 @@ int output_open(struct output *output, const char *path, mode_t mode)
 	int err;
 
 	*output = (struct output){.path = path, .folder = -1};
-	if (!path) {
+	if (!path || !strcmp(path, "-")) {
+		output->path = NULL;
 		output->file = stdout;
 		return 0;
 	}

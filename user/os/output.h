@@ -21,7 +21,8 @@ struct output {
 
 /* Opens the output. Call it early, so that a bad path is found before any work. A new file gets
  * `mode` whatever the umask; an existing device or FIFO keeps its own. `path` belongs to the caller
- * and must outlive the output. 0 or -errno, for which output_explain() has a text. */
+ * and must outlive the output; NULL and "-" are stdout. 0 or -errno, for which output_explain() has
+ * a text. */
 int output_open(struct output *output, const char *path, mode_t mode);
 
 /* What an error of output_open() means and what to do. A constant text; strerror() if there is

@@ -18,6 +18,8 @@ struct render_options {
 	struct source_cache *sources; /* NULL: no source text */
 	bool peak;		      /* with -f and the exact engine: a column of peaks */
 	bool live;		      /* the screen is redrawn: keep it short */
+	bool host;		      /* of a whole host: begin with its programs */
+	bool every;		      /* with `host`: processes that did not change, too */
 };
 
 struct renderer {

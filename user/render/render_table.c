@@ -7,6 +7,7 @@
  * Invariant: what is shown adds up. Lines that are not shown are gathered in a last row. Charged
  * and lost stand beside the change that the kernel reports; if there is a difference, it is
  * printed. */
+#include "render/render_host.h"
 #include "render/render_parts.h"
 
 #include <errno.h>
@@ -424,18 +425,25 @@ static void print_process(struct table *t)
 static int table_emit(FILE *out, struct model *model, const struct render_options *options)
 {
 	struct table t = {.out = out, .model = model, .options = options};
-	size_t i;
+	size_t i, sections = 0;
 
 	if (model_sort_processes(model, options->sort) != 0)
 		return -ENOMEM;
 	if (options->function)
 		return render_function(out, model, options);
+	if (render_host(out, model, options))
+		return -ENOMEM;
 	for (i = 0; i < model->process_count && !ferror(out); i++) {
-		if (i)
-			fputc('\n', out);
 		t.process = model->processes[i];
+		if (!render_host_shows(t.process, options))
+			continue;
+		if (sections++)
+			fputc('\n', out);
 		print_process(&t);
 	}
+	if (sections && sections < model->process_count)
+		fputc('\n', out);
+	render_host_rest(out, model, options);
 	if (!model->process_count && !model->gathered.processes)
 		fputs("no process was profiled\n", out);
 	parts_gathered(out, model, options);

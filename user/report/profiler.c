@@ -30,6 +30,7 @@
 #define POLL_NS		 100000000ULL
 #define END_WAIT_STEP_US 10000
 #define END_WAIT_STEPS	 100
+#define SHARES_MS	 2000
 
 struct profiler {
 	struct profiler_options options;
@@ -43,6 +44,7 @@ struct profiler {
 	bool ended;	     /* detached; the figures are final */
 	pid_t *pids;	     /* those added by profiler_add_pid() */
 	size_t pid_count, pid_room;
+	size_t taken_along; /* their descendants */
 	/* of profiler_watch() */
 	struct loop *loop;
 	struct loop_fd messages;
@@ -124,8 +126,24 @@ unsigned profiler_needs(const struct profiler *p)
 	return needs;
 }
 
+/* `pid` is no Python: takes those that it has started. 0 or -ENOENT. */
+static int add_through(struct profiler *p, pid_t pid, char *why, size_t size)
+{
+	size_t taken = tracker_attach_through(&p->tracker, pid);
+	struct proc_info info = {};
+
+	if (!taken)
+		return -ENOENT;
+	p->taken_along += taken;
+	proc_stat_read(pid, &info);
+	snprintf(why, size, "pid %d (%s) is not Python: profiled in its place: %zu that it started",
+		 pid, info.comm, taken);
+	return 0;
+}
+
 int profiler_add_pid(struct profiler *p, pid_t pid, char *why, size_t size)
 {
+	bool children = p->options.session.follow_children;
 	int err;
 
 	if (!ARRAY_HAS_ROOM(p->pids, p->pid_count, p->pid_room)) {
@@ -133,9 +151,20 @@ int profiler_add_pid(struct profiler *p, pid_t pid, char *why, size_t size)
 		return -ENOMEM;
 	}
 	err = tracker_attach(&p->tracker, pid, why, size);
-	if (!err)
-		p->pids[p->pid_count++] = pid;
-	return err;
+	if (err == -ENOENT && children)
+		return add_through(p, pid, why, size);
+	if (err)
+		return err;
+	snprintf(why, size, "%s", "");
+	p->pids[p->pid_count++] = pid;
+	if (children)
+		p->taken_along += tracker_attach_children(&p->tracker, pid, false);
+	return 0;
+}
+
+size_t profiler_taken_along(const struct profiler *p)
+{
+	return p->taken_along;
 }
 
 int profiler_add_all(struct profiler *p)
@@ -304,6 +333,37 @@ static int end_profile(struct profiler *p)
 	return err;
 }
 
+/* The process's PSS in bytes from the text of smaps_rollup; -1: it is not there. */
+static int64_t pss_of(const char *text)
+{
+	const char *at = strstr(text, "\nPss:");
+	unsigned long long kib;
+
+	return at && sscanf(at, "\nPss: %llu kB", &kib) == 1 ? (int64_t)kib * 1024 : -1;
+}
+
+/* Notes what the host's processes need without counting shared pages twice, as long as there is
+ * time; of the others it stays unknown. */
+static void add_shares(struct model *model)
+{
+	uint64_t end_ms = clock_ms(CLOCK_MONOTONIC) + SHARES_MS;
+	char text[4096];
+	ssize_t size;
+	size_t i;
+
+	for (i = 0; i < model->process_count && clock_ms(CLOCK_MONOTONIC) < end_ms; i++) {
+		struct model_process *process = model->processes[i];
+
+		if (process->exited)
+			continue;
+		size = examiner_read_proc(process->pid, "smaps_rollup", text, sizeof(text) - 1);
+		if (size <= 0)
+			continue;
+		text[size] = '\0';
+		process->pss_bytes = pss_of(text);
+	}
+}
+
 struct model *profiler_snapshot(struct profiler *p, bool final)
 {
 	bool ends = final && !p->ended;
@@ -323,6 +383,8 @@ struct model *profiler_snapshot(struct profiler *p, bool final)
 		errno = -err;
 		return NULL;
 	}
+	if (model && ends && p->options.session.watch_host)
+		add_shares(model);
 	if (model && p->ended)
 		report_note_unwatched(p->report);
 	return model;

@@ -46,8 +46,12 @@ int profiler_open(struct profiler *p, char *why, size_t size);
  * profiler_open() and before anything is added, since the memory of processes is hostile input. */
 unsigned profiler_needs(const struct profiler *p);
 
-/* Profiles the process. Errors as of tracker_attach(), and -ENOMEM. */
+/* Profiles the process and, with session.follow_children, the Pythons among its descendants. If it
+ * is no Python but has started some, these are profiled in its place, and `why` says so. Errors as
+ * of tracker_attach(), and -ENOMEM; if there is nothing to say, `why` is "". */
 int profiler_add_pid(struct profiler *p, pid_t pid, char *why, size_t size);
+/* How many descendants were taken along, by all calls of that. */
+size_t profiler_taken_along(const struct profiler *p);
 /* Profiles all Pythons of the host; with session.watch_host, also those that start later. Returns
  * how many there are now, or -errno. -EINTR: only some were added. */
 int profiler_add_all(struct profiler *p);

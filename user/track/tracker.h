@@ -96,6 +96,16 @@ void tracker_fini(struct tracker *tracker);
  * too. -ESRCH: no such process. -ENOTSUP: a Python that is not supported. -ENOENT: not Python. */
 int tracker_attach(struct tracker *tracker, pid_t pid, char *reason, size_t size);
 
+/* Starts to profile the Pythons that are descendants of `pid` now; `asked`: as if each of them was
+ * named. Looks at 256 processes, and takes about 2 s at most. Returns how many were taken; those
+ * that were not are found by tracker_find_unwatched(). */
+size_t tracker_attach_children(struct tracker *tracker, pid_t pid, bool asked);
+
+/* tracker_attach() said of `pid` that it is not Python: it may be a shell or another program that
+ * only starts Pythons. Starts to profile these as if they had been named. Returns how many there
+ * are; if there are any, `pid` is not among the report's skips any more. */
+size_t tracker_attach_through(struct tracker *tracker, pid_t pid);
+
 /* Tracks `pid`, which is about to exec; only the image after that is reported. If it is not `held`
  * then, `program` is what it will execute. 0 or -errno. */
 int tracker_attach_launched(struct tracker *tracker, pid_t pid, const char *program, bool held);

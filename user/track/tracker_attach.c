@@ -11,10 +11,10 @@
 #include "python/examiner.h"
 #include "os/proc.h"
 
-/* Tracks a Python, and then identifies it again. It may have executed another program since it was
- * found, and execs are only reported from now on. */
-static int adopt(struct tracker *tracker, pid_t pid, struct py_process *python, uint64_t start,
-		 struct image **image)
+/* It may have executed another program since it was found, and execs are only reported from now
+ * on. */
+int tracker_adopt(struct tracker *tracker, pid_t pid, struct py_process *python, uint64_t start,
+		  struct image **image)
 {
 	int err = tracker_track(tracker, pid, start, image);
 
@@ -50,6 +50,13 @@ static enum tracker_identified gone(struct tracker *tracker, pid_t pid)
 	return tracker_newest_image(tracker, pid) ? TRACKER_DONE : TRACKER_GONE;
 }
 
+/* What an error of examining means. We have the capabilities, or would not be here. */
+static const char *explain(int err)
+{
+	return err == -EPERM || err == -EACCES ? "refused by the kernel (sandbox?)"
+					       : strerror(-err);
+}
+
 enum tracker_identified tracker_identify(struct tracker *tracker, pid_t pid, bool last)
 {
 	struct py_process python = {};
@@ -67,7 +74,7 @@ enum tracker_identified tracker_identify(struct tracker *tracker, pid_t pid, boo
 		image->examined = false;
 	if (!err)
 		err = image ? tracker_know(tracker, image, &python)
-			    : adopt(tracker, pid, &python, start, &tracked);
+			    : tracker_adopt(tracker, pid, &python, start, &tracked);
 	if (image && err == -ENOENT)
 		image->examined = true;
 	if (err == -ESRCH)
@@ -91,7 +98,7 @@ enum tracker_identified tracker_identify(struct tracker *tracker, pid_t pid, boo
 	} else if (python.implausible) {
 		py_process_explain(&python, reason, sizeof(reason));
 	} else {
-		snprintf(reason, sizeof(reason), "can't be examined: %s", strerror(-err));
+		snprintf(reason, sizeof(reason), "can't be examined: %s", explain(err));
 	}
 	refuse(tracker, image, pid, reason);
 	return TRACKER_DONE;
@@ -185,7 +192,7 @@ static int examine(struct tracker *tracker, pid_t pid, const struct proc_info *i
 		snprintf(why, size, "is not Python: no interpreter is mapped in it");
 	} else if (err) {
 		if (!examiner_explain(err, text, sizeof(text)))
-			snprintf(text, sizeof(text), "%s", strerror(-err));
+			snprintf(text, sizeof(text), "%s", explain(err));
 		snprintf(why, size, "can't be examined: %s", text);
 	} else if (tracker->probes && !python->has_line_probe) {
 		err = -ENOTSUP;
@@ -208,8 +215,11 @@ int tracker_attach(struct tracker *tracker, pid_t pid, char *reason, size_t size
 		return -ESRCH;
 	}
 	err = examine(tracker, pid, &info, &python, why, sizeof(why));
-	if (!err) {
-		err = adopt(tracker, pid, &python, info.start_ticks, &image);
+	/* It may have been taken along with its parent: then it is known already, and tracking it
+	 * anew would forget what it is. */
+	image = tracker_live_image(tracker, pid);
+	if (!err && (!image || !image->identified)) {
+		err = tracker_adopt(tracker, pid, &python, info.start_ticks, &image);
 		/* "Attached" includes its probes. */
 		tracker_wait_probes(tracker);
 		if (err)
@@ -221,7 +231,7 @@ int tracker_attach(struct tracker *tracker, pid_t pid, char *reason, size_t size
 	if (err) {
 		snprintf(reason, size, "pid %d (%s): %s", pid, info.comm, why);
 		tracker_skip(tracker, pid, info.comm, why);
-		if (image)
+		if (image && !image->identified)
 			snprintf(image->reason, sizeof(image->reason), "%.*s",
 				 (int)sizeof(image->reason) - 1, why);
 	} else {
@@ -230,6 +240,28 @@ int tracker_attach(struct tracker *tracker, pid_t pid, char *reason, size_t size
 			tracker_watch_copies(tracker);
 	}
 	return err;
+}
+
+size_t tracker_attach_through(struct tracker *tracker, pid_t pid)
+{
+	struct counts_skip *skip = tracker->skips;
+	size_t taken;
+
+	/* A thread's number leads to its process's children, and nobody asked for these. */
+	if (process_of(pid) != pid)
+		return 0;
+	taken = tracker_attach_children(tracker, pid, true);
+	if (!taken || !skip || skip->pid != pid)
+		return taken;
+	for (struct counts_skip **at = &tracker->skips; *at; at = &(*at)->next) {
+		if (*at != skip)
+			continue;
+		*at = skip->next;
+		tracker->skip_count--;
+		free(skip);
+		break;
+	}
+	return taken;
 }
 
 int tracker_attach_launched(struct tracker *tracker, pid_t pid, const char *program, bool held)

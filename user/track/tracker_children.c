@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* Python processes that a profiled process started before it was attached. The master process of
- * gunicorn or uwsgi only waits. A user who attaches to it alone sees no change, and must be told of
- * the workers.
+ * gunicorn or uwsgi only waits: its workers are what the user wants to know about, so they are
+ * taken along. What can't be taken, or is not to be (--no-children), the user must be told of.
  *
  * The search is limited, however many children the target has and however long each takes: the user
  * may have asked for the end already. */
@@ -80,6 +80,45 @@ static bool is_unwatched(struct tracker *tracker, pid_t pid)
 
 	return (!image || !image->identified) && pid != getpid() &&
 	       !tracker_look(tracker, pid, &python);
+}
+
+/* Takes one process along. Returns 1 if it is profiled from now on, 0 if not. */
+static size_t take_child(struct tracker *tracker, pid_t pid, bool asked)
+{
+	struct py_process python = {};
+	struct image *image = tracker_live_image(tracker, pid);
+	int err;
+
+	if (pid == getpid() || (image && image->identified))
+		return 0;
+	err = tracker_look(tracker, pid, &python);
+	if (!err)
+		err = tracker_adopt(tracker, pid, &python, proc_start_ticks(pid), &image);
+	if (!err)
+		image->asked |= asked;
+	return !err;
+}
+
+size_t tracker_attach_children(struct tracker *tracker, pid_t pid, bool asked)
+{
+	uint64_t end_ms = tracker_now_ms() + LOOKING_MS;
+	struct search *s = calloc(1, sizeof(*s));
+	size_t i, taken = 0;
+
+	if (!s)
+		return 0;
+	/* A child is taken before its children are looked for: those that it forks from then on are
+	 * followed. */
+	add_children(s, pid);
+	for (i = 0; i < s->count && tracker_now_ms() <= end_ms; i++) {
+		if (tracker->interrupted && tracker->interrupted())
+			break;
+		taken += take_child(tracker, s->pids[i], asked);
+		add_children(s, s->pids[i]);
+	}
+	free(s);
+	tracker_wait_probes(tracker);
+	return taken;
 }
 
 static int note_children(struct tracker *tracker, const struct image *image, uint64_t end_ms)

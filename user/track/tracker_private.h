@@ -115,6 +115,11 @@ enum tracker_identified {
  * TRACKER_AGAIN. */
 enum tracker_identified tracker_identify(struct tracker *tracker, pid_t pid, bool last);
 
+/* Tracks a Python, and then identifies it again: `python` and `start` are what it was. `*image`
+ * becomes its image. 0 or -errno. */
+int tracker_adopt(struct tracker *tracker, pid_t pid, struct py_process *python, uint64_t start,
+		  struct image **image);
+
 /* At the end, `pid` has not been examined because of other processes (TRACKER_LATER): notes
  * that. */
 void tracker_refuse_later(struct tracker *tracker, pid_t pid);

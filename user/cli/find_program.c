@@ -1,0 +1,287 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Problem: a person knows the name of a service, not its PIDs, and a service has many processes.
+ *
+ * A name is that of a program (program_is_called()). If no Python has such a program, it may be any
+ * part of a command line, such as "shop:application". What is found must be one program: processes
+ * with the same script, and their children, whatever these call themselves. Two scripts of one name
+ * in different folders are two programs. Nobody should profile the wrong one, so nothing is
+ * guessed: the user is told which there are. */
+#include "cli/find_program.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/array.h"
+#include "base/text.h"
+#include "model/program.h"
+#include "os/proc.h"
+#include "python/examiner.h"
+
+#define LISTED_MOST 10 /* programs that are listed if a name means several */
+
+struct candidate {
+	struct proc_info stat; /* without its arguments */
+	char *words;	       /* the command line as /proc has it */
+	char **argv;	       /* into `words`; ends with NULL */
+	struct program program;
+	char folder[PATH_MAX]; /* its working directory; "": unknown */
+	size_t group;	       /* index of the first candidate of the same program */
+};
+
+struct finding {
+	const char *name;
+	bool parts; /* any part of a command line counts */
+	struct candidate *found;
+	size_t count, room;
+	size_t forbidden; /* processes of that name that may not be examined */
+};
+
+/* Splits a command line of `size` bytes, which has a NUL behind it, into words. NULL: out of
+ * memory. */
+static char **split(char *words, size_t size)
+{
+	size_t count = 0, at;
+	char **argv;
+
+	for (at = 0; at < size; at += strlen(words + at) + 1)
+		count++;
+	argv = calloc(count + 1, sizeof(*argv));
+	for (at = count = 0; argv && at < size; at += strlen(words + at) + 1)
+		argv[count++] = words + at;
+	return argv;
+}
+
+static void candidate_fini(struct candidate *c)
+{
+	free(c->argv);
+	free(c->words);
+	*c = (struct candidate){};
+}
+
+/* 0, or -errno: it has ended, or its command line can't be read. */
+static int read_candidate(pid_t pid, struct candidate *c)
+{
+	char path[32];
+	ssize_t size;
+	int err = proc_stat_read(pid, &c->stat);
+
+	if (err || c->stat.kernel_thread || c->stat.state == 'Z')
+		return err ? err : -ENOENT;
+	c->words = malloc(PROC_CMDLINE_MAX + 1);
+	if (!c->words)
+		return -ENOMEM;
+	size = examiner_read_proc(pid, "cmdline", c->words, PROC_CMDLINE_MAX);
+	if (size < 0)
+		return (int)size;
+	c->words[size] = '\0';
+	c->argv = split(c->words, (size_t)size);
+	if (!c->argv)
+		return -ENOMEM;
+	program_parse(&c->program, c->argv, c->stat.comm);
+	snprintf(path, sizeof(path), "/proc/%d/cwd", pid);
+	size = readlink(path, c->folder, sizeof(c->folder) - 1);
+	c->folder[size > 0 ? size : 0] = '\0';
+	return 0;
+}
+
+static bool is_meant(const struct finding *f, const struct candidate *c)
+{
+	if (!f->parts)
+		return program_is_called(&c->program, c->stat.comm, f->name);
+	for (char *const *word = c->argv; *word; word++)
+		if (strstr(*word, f->name))
+			return true;
+	return false;
+}
+
+/* Adds the process if it is a Python that is meant. Only -ENOMEM and -EINTR end the search. */
+static int consider(pid_t pid, void *arg)
+{
+	struct finding *f = arg;
+	struct candidate *c;
+	struct py_process python = {};
+	int err;
+
+	if (pid == getpid())
+		return 0;
+	if (!ARRAY_HAS_ROOM(f->found, f->count, f->room))
+		return -ENOMEM;
+	c = &f->found[f->count];
+	*c = (struct candidate){};
+	err = read_candidate(pid, c);
+	if (!err && !is_meant(f, c))
+		err = -ENOENT;
+	/* One that is not supported is taken: the attach says why it can't be profiled. */
+	if (!err)
+		err = examiner_identify(pid, &python);
+	if (!err || err == -ENOTSUP) {
+		c->group = f->count++;
+		return 0;
+	}
+	f->forbidden += c->argv && (err == -EPERM || err == -EACCES);
+	candidate_fini(c);
+	return err == -ENOMEM || err == -EINTR ? err : 0;
+}
+
+static bool is_child(const struct candidate *c, const struct candidate *of)
+{
+	return c->stat.ppid == of->stat.pid && c->stat.start_ticks >= of->stat.start_ticks;
+}
+
+static bool is_relative(const struct candidate *c)
+{
+	return c->program.kind != PROGRAM_OTHER && *c->program.what != '/';
+}
+
+static bool same_program(const struct candidate *a, const struct candidate *b)
+{
+	if (is_child(a, b) || is_child(b, a))
+		return true;
+	if (!program_same(&a->program, &b->program))
+		return false;
+	return !is_relative(a) || !strcmp(a->folder, b->folder);
+}
+
+/* Puts what is one program into one group. Returns the number of groups. */
+static size_t group(struct finding *f)
+{
+	size_t groups = 0, i, j, k, from, to;
+
+	for (i = 0; i < f->count; i++) {
+		for (j = 0; j < i; j++) {
+			from = f->found[i].group;
+			to = f->found[j].group;
+			if (from == to || !same_program(&f->found[i], &f->found[j]))
+				continue;
+			for (k = 0; k < f->count; k++)
+				if (f->found[k].group == from)
+					f->found[k].group = to;
+		}
+	}
+	for (i = 0; i < f->count; i++) {
+		for (j = 0; j < i && f->found[j].group != f->found[i].group; j++)
+			;
+		groups += j == i;
+	}
+	return groups;
+}
+
+/* One line for each program that the name means: its PIDs and its command. */
+static void list_programs(const struct finding *f)
+{
+	bool listed[f->count];
+	size_t i, j, lines = 0;
+	char *command;
+
+	memset(listed, 0, sizeof(listed));
+	for (i = 0; i < f->count && lines < LISTED_MOST; i++) {
+		if (listed[i])
+			continue;
+		lines++;
+		fprintf(stderr, "  -p %d", (int)f->found[i].stat.pid);
+		for (j = i + 1; j < f->count; j++) {
+			if (f->found[j].group != f->found[i].group)
+				continue;
+			listed[j] = true;
+			fprintf(stderr, ",%d", (int)f->found[j].stat.pid);
+		}
+		command = program_command(&f->found[i].program);
+		fputs("  ", stderr);
+		text_print(stderr, command ? command : f->found[i].stat.comm, 100, false);
+		if (is_relative(&f->found[i]) && *f->found[i].folder) {
+			fputs("  in ", stderr);
+			text_print(stderr, f->found[i].folder, 60, true);
+		}
+		fputc('\n', stderr);
+		free(command);
+	}
+	if (lines == LISTED_MOST)
+		fputs("  pymem-bpf ps -v lists all\n", stderr);
+}
+
+/* Says that the name means nothing, or too much. Returns an exit status. */
+static int complain(const struct command *command, const struct finding *f, size_t groups)
+{
+	char name[256];
+
+	text_escape(name, sizeof(name), f->name);
+	if (groups) {
+		options_complain(command, "-p %s: %zu different programs are called that:", name,
+				 groups);
+		list_programs(f);
+	} else if (f->forbidden) {
+		options_complain(command,
+				 "-p %s: %zu processes are called that, but may not be examined: "
+				 "run it as root",
+				 name, f->forbidden);
+	} else {
+		options_complain(command,
+				 "-p %s: no Python process is called that; pymem-bpf ps lists them",
+				 name);
+	}
+	return EXIT_FAILED;
+}
+
+static void forget(struct finding *f)
+{
+	for (size_t i = 0; i < f->count; i++)
+		candidate_fini(&f->found[i]);
+	f->count = 0;
+}
+
+/* Adds a PID unless it is there. 0 or -ENOMEM. */
+static int add(pid_t **pids, size_t *count, pid_t pid)
+{
+	pid_t *more;
+
+	for (size_t i = 0; i < *count; i++)
+		if ((*pids)[i] == pid)
+			return 0;
+	more = reallocarray(*pids, *count + 1, sizeof(*more));
+	if (!more)
+		return -ENOMEM;
+	*pids = more;
+	more[(*count)++] = pid;
+	return 0;
+}
+
+static int find_one(const struct command *command, const char *name, pid_t **pids, size_t *count)
+{
+	struct finding f = {.name = name};
+	size_t groups = 0;
+	int err, status = 0;
+
+	err = proc_each(consider, &f);
+	if (!err && !f.count) {
+		f.parts = true;
+		err = proc_each(consider, &f);
+	}
+	if (!err) {
+		groups = group(&f);
+		if (groups != 1)
+			status = complain(command, &f, groups);
+	}
+	for (size_t i = 0; !err && !status && i < f.count; i++)
+		err = add(pids, count, f.found[i].stat.pid);
+	if (err) {
+		options_complain(command, "-p: processes can't be looked through: %s",
+				 strerror(-err));
+		status = EXIT_FAILED;
+	}
+	forget(&f);
+	free(f.found);
+	return status;
+}
+
+int find_programs(const struct command *command, char *const *names, pid_t **pids, size_t *count)
+{
+	int status = 0;
+
+	for (; names && *names && !status; names++)
+		status = find_one(command, *names, pids, count);
+	return status;
+}
