@@ -91,6 +91,10 @@ const struct option_row profile_rows[] = {
 	 AT(sort),
 	 .choices = sorts,
 	 .help = "{}"},
+	{.name = "tree",
+	 .type = OPTION_FLAG,
+	 AT(tree),
+	 .help = "all callers as a tree, instead of lines"},
 	{.name = "touched",
 	 .type = OPTION_FLAG,
 	 AT(touched),
@@ -167,7 +171,7 @@ const struct option_row profile_rows[] = {
 	 .letter = 'v',
 	 .type = OPTION_COUNT,
 	 AT(verbosity),
-	 .help = "lines of the import system apart; libbpf's warnings (-vv: all)"},
+	 .help = "each process, all lines and figures; libbpf's warnings (-vv: all)"},
 	{.name = "version", .type = OPTION_VERSION, .help = "print the version"},
 	OPTION_HELP_ROW,
 	{.argument = "CMD …",
@@ -188,6 +192,8 @@ int profile_options_check(const struct command *command, void *options)
 		return options_complain(command,
 					"--touched needs page faults and system calls: leave out "
 					"--no-faults and --no-syscalls");
+	if (o->tree && o->function)
+		return options_complain(command, "--tree and -f exclude each other");
 	if (jobs == 1)
 		return 0;
 	if (jobs)
