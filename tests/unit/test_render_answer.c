@@ -166,17 +166,24 @@ static const struct golden {
 	struct render_options options;
 	bool trees;
 } goldens[] = {
-	{"answer-80.txt", fill_service, {.width = 80}, false},
-	{"answer-120.txt", fill_service, {.width = 120}, false},
-	{"answer-200.txt", fill_service, {.width = 200}, false},
-	{"answer-40.txt", fill_service, {.width = 40}, false},
-	{"answer-unlimited.txt", fill_service, {0}, false},
-	{"answer-color-100.txt", fill_service, {.width = 100, .color = true}, false},
-	{"answer-live-80.txt", fill_service, {.width = 80, .live = true, .height = 12}, false},
+	{"answer-80.txt", fill_service, {.top = 20, .width = 80}, false},
+	{"answer-120.txt", fill_service, {.top = 20, .width = 120}, false},
+	{"answer-200.txt", fill_service, {.top = 20, .width = 200}, false},
+	{"answer-40.txt", fill_service, {.top = 20, .width = 40}, false},
+	{"answer-unlimited.txt", fill_service, {.top = 20}, false},
+	{"answer-color-100.txt", fill_service, {.top = 20, .width = 100, .color = true}, false},
+	{"answer-live-80.txt",
+	 fill_service,
+	 {.top = 20, .width = 80, .live = true, .height = 12},
+	 false},
+	{"answer-all-80.txt", fill_service, {.width = 80}, false},
 	{"answer-both-ways-80.txt", fill_both_ways, {.width = 80, .top = 2}, false},
-	{"answer-freed-100.txt", fill_both_ways, {.width = 100, .sort = MODEL_SORT_FREED}, false},
-	{"answer-tree-80.txt", fill_service, {.width = 80, .tree = true}, true},
-	{"answer-tree-120.txt", fill_service, {.width = 120, .tree = true}, true},
+	{"answer-freed-100.txt",
+	 fill_both_ways,
+	 {.top = 20, .width = 100, .sort = MODEL_SORT_FREED},
+	 false},
+	{"answer-tree-80.txt", fill_service, {.top = 20, .width = 80, .tree = true}, true},
+	{"answer-tree-120.txt", fill_service, {.top = 20, .width = 120, .tree = true}, true},
 };
 
 static void fill_several(struct profile *profile)
@@ -199,12 +206,15 @@ static void fill_hostile(struct profile *profile)
 }
 
 static const struct golden more_goldens[] = {
-	{"answer-several-80.txt", fill_several, {.width = 80}, false},
-	{"answer-several-120.txt", fill_several, {.width = 120}, false},
-	{"answer-cow-100.txt", fill_several, {.width = 100, .sort = MODEL_SORT_COW}, false},
-	{"answer-touched-120.txt", fill_resident, {.width = 120}, false},
-	{"answer-hostile-100.txt", fill_hostile, {.width = 100}, false},
-	{"answer-hostile-20.txt", fill_hostile, {.width = 20}, false},
+	{"answer-several-80.txt", fill_several, {.top = 20, .width = 80}, false},
+	{"answer-several-120.txt", fill_several, {.top = 20, .width = 120}, false},
+	{"answer-cow-100.txt",
+	 fill_several,
+	 {.top = 20, .width = 100, .sort = MODEL_SORT_COW},
+	 false},
+	{"answer-touched-120.txt", fill_resident, {.top = 20, .width = 120}, false},
+	{"answer-hostile-100.txt", fill_hostile, {.top = 20, .width = 100}, false},
+	{"answer-hostile-20.txt", fill_hostile, {.top = 20, .width = 20}, false},
 };
 
 static void compare(const struct golden *golden)

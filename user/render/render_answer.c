@@ -15,8 +15,8 @@
 #include "model/program.h"
 
 #define MIB	   (1024.0 * 1024)
-#define STILL_MOST 3	/* programs that did not change and have a section */
-#define FIELD	   '\t' /* between fields of the head */
+#define STILL_MOST 3   /* programs that did not change and have a section */
+#define FIELD	   '|' /* between fields of the head */
 
 /* --- the head --- */
 
@@ -36,7 +36,8 @@ static void write_change(FILE *out, const struct answer *a)
 		lead = ", ";
 		end = ")";
 	}
-	if (start > 0) {
+	/* A command that was just started had next to nothing. */
+	if (start >= MIB) {
 		share = 100 * change / start;
 		fprintf(out, "%s%+.*f" NBSP "%%", lead, fabs(share) < 9.5 ? 1 : 0, share);
 		end = ")";
@@ -137,9 +138,8 @@ static unsigned fields_columns(const char *fields)
 {
 	unsigned columns = text_columns(fields) + 3;
 
-	/* An escape of the separator takes four. */
 	for (; *fields; fields++)
-		columns -= *fields == FIELD ? 1 : 0;
+		columns += *fields == FIELD ? 2 : 0;
 	return columns;
 }
 

@@ -109,13 +109,16 @@ static size_t take_children(struct branches *b, size_t node, size_t *list)
 	return count;
 }
 
-/* The only child of a node of a library that changed nothing itself. 0: it is another node. */
+/* The only child of a node of a library that changed next to nothing itself. 0: it is another
+ * node. */
 static size_t passed_to(const struct branches *b, size_t node)
 {
+	int64_t little = b->weight[node] / 20;
 	size_t child, found = 0;
 
-	if (!b->nodes[node].location->library ||
-	    size_of(b->nodes[node].own_bytes) >= b->answer->least)
+	if (little < b->answer->least)
+		little = b->answer->least;
+	if (!b->nodes[node].location->library || size_of(b->nodes[node].own_bytes) >= little)
 		return 0;
 	for (child = b->nodes[node].first; child; child = b->nodes[child].next) {
 		if (b->weight[child] < b->answer->least)
@@ -165,8 +168,7 @@ static void print_node(struct branches *b, size_t node, unsigned depth, unsigned
 	if (at->library)
 		parts_style(a->out, a->options, STYLE_QUIET);
 	if (frames)
-		wide = (unsigned)fprintf(a->out, "%u framework frame%s", frames,
-					 frames == 1 ? "" : "s");
+		wide = (unsigned)fprintf(a->out, "%u framework frames", frames);
 	else
 		wide = answer_place(a->out, a, at, width ? room : 0);
 	if (at->library)
@@ -194,7 +196,8 @@ static void print_branch(struct branches *b, size_t node, unsigned depth, size_t
 	if (!b->left)
 		return;
 	if (frames) {
-		print_node(b, first, depth++, frames);
+		/* One is as well named. */
+		print_node(b, first, depth++, frames > 1 ? frames : 0);
 		if (!b->left)
 			return;
 	}

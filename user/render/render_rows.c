@@ -45,7 +45,7 @@ static void sum_up(struct answer *a)
 		a->whole = a->grown;
 	if (a->whole < a->freed)
 		a->whole = a->freed;
-	/* Of little, a twentieth is worth a row; of much, a two-hundredth. */
+	/* Of little, a twentieth is worth a row; of much, a two-hundredth. -n 0 asks for all. */
 	a->least = a->whole / 20 < ANSWER_LEAST ? a->whole / 20 + 1 : ANSWER_LEAST;
 	if (a->least < a->whole / 200)
 		a->least = a->whole / 200;
@@ -76,7 +76,7 @@ static bool is_notable(const struct answer *a, const struct model_line *line)
 
 	if (sort == MODEL_SORT_COW)
 		value *= (int64_t)a->model->page_size;
-	return size_of(line->increment_bytes) >= a->least ||
+	return size_of(line->increment_bytes) >= (a->options->top ? a->least : 1) ||
 	       (is_churning(a, line) && !line->import_bytes) ||
 	       (sort != MODEL_SORT_INCREMENT && value >= ANSWER_LEAST);
 }
@@ -429,9 +429,7 @@ static void print_rest(struct answer *a, const struct layout *l, size_t rows)
 	if (!lines)
 		return;
 	snprintf(text, sizeof(text), "and %zu more line%s%s", lines, lines == 1 ? "" : "s",
-		 a->options->live      ? ""
-		 : rows < a->row_count ? " (-n 0 shows more)"
-				       : " (-v shows all)");
+		 a->options->live ? "" : " (-n 0 shows all)");
 	print_amount(a, l, bytes);
 	text_wrap(a->out, text, column, a->options->width, column);
 	fputc('\n', a->out);

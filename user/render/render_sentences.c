@@ -111,7 +111,7 @@ static void write_both_ways(FILE *out, const struct answer *a)
 	int sign;
 
 	for (sign = 1; sign >= -1; sign -= 2) {
-		if (!take_causes(a, top, sign))
+		if (!take_causes(a, top, sign) || llabs(top[0].bytes) < a->whole / 20)
 			continue;
 		fputs(lead, out);
 		write_cause(out, a, &top[0]);
@@ -232,7 +232,7 @@ static int print_summary(struct answer *a)
 		write_still(text.out, a);
 	if (a->whole) {
 		/* Where much was grown and freed, parts of the difference mean nothing. */
-		if ((a->grown < a->freed ? a->grown : a->freed) > a->whole / 10)
+		if (llabs(a->change) < a->whole - a->whole / 10)
 			write_both_ways(text.out, a);
 		else
 			write_shares(text.out, a);
