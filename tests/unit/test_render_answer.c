@@ -300,6 +300,28 @@ static void test_still(void **state)
 	profile_fini(&profile);
 }
 
+/* A head that fills the line to its last column is not broken. */
+static void test_full_line(void **state)
+{
+	static const char head[] =
+		"shop.py 200   PID 20929   Python 3.11.2   60 s   RSS 28.7 → 44.9 MiB"
+		"   +16.2 MiB (+16.2/min, +57 %)   peak 84.9 MiB\n";
+	struct profile profile;
+	struct rendered output;
+	unsigned columns = text_columns(head) - 2; /* without the escaped end of the line */
+
+	(void)state;
+	fill_both_ways(&profile);
+	output = render(&profile, (struct render_options){.width = columns});
+	assert_memory_equal(output.text, head, strlen(head));
+	free(output.text);
+	output = render(&profile, (struct render_options){.width = columns - 1});
+	assert_memory_equal(output.text, head, strlen("shop.py 200   PID 20929   Python 3.11.2"));
+	assert_int_equal(output.text[strlen("shop.py 200   PID 20929   Python 3.11.2")], '\n');
+	free(output.text);
+	profile_fini(&profile);
+}
+
 /* Many that did nothing are a number. */
 static void test_many_still(void **state)
 {
@@ -489,11 +511,11 @@ static void test_widths(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_goldens),	     cmocka_unit_test(test_adds_up),
-		cmocka_unit_test(test_still),	     cmocka_unit_test(test_many_still),
-		cmocka_unit_test(test_large_import), cmocka_unit_test(test_fits),
-		cmocka_unit_test(test_fits_many),    cmocka_unit_test(test_order_stays),
-		cmocka_unit_test(test_widths),
+		cmocka_unit_test(test_goldens),	    cmocka_unit_test(test_adds_up),
+		cmocka_unit_test(test_still),	    cmocka_unit_test(test_full_line),
+		cmocka_unit_test(test_many_still),  cmocka_unit_test(test_large_import),
+		cmocka_unit_test(test_fits),	    cmocka_unit_test(test_fits_many),
+		cmocka_unit_test(test_order_stays), cmocka_unit_test(test_widths),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

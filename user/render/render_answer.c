@@ -161,7 +161,7 @@ static unsigned print_fields(struct answer *a, char *fields, unsigned column)
 			fputs("  ", a->out);
 			column += 3;
 		}
-		text_wrap(a->out, field, column, width, 2);
+		text_wrap(a->out, field, column, column + wide > width ? width : 0, 2);
 		column += wide;
 	}
 	return column;

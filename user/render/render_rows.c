@@ -396,7 +396,8 @@ static int print_imports(struct answer *a, const struct layout *l)
 	if (!memory)
 		return -ENOMEM;
 	fputs("imports", memory);
-	if (a->importer) {
+	/* If no line started a tenth of it, it was the interpreter's own start. */
+	if (a->importer && size_of(a->importer->imported_bytes) >= size_of(a->imports) / 10) {
 		part = a->importer->imported_bytes;
 		parts_amount(amount, sizeof(amount), part, false);
 		if (size_of(part - a->imports) < a->least)
