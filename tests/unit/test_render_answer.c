@@ -322,6 +322,32 @@ static void test_full_line(void **state)
 	profile_fini(&profile);
 }
 
+/* Of workers that came and went there is a sum: their RSS was never there at one time. */
+static void test_many_ended(void **state)
+{
+	struct profile profile;
+	struct rendered output;
+	struct model_process *p;
+	int i;
+
+	(void)state;
+	profile_init(&profile);
+	add_worker(&profile, 100, 1, 1000);
+	for (i = 0; i < 20; i++) {
+		p = add_worker(&profile, 200 + i, 100, 1000);
+		p->exited = true;
+		ADD(&profile, p, MIB(2), 0, {SHOP, "report", 10});
+	}
+	assert_int_equal(model_compute(profile.model), 0);
+	output = render(&profile, (struct render_options){0});
+	assert_non_null(strstr(output.text, "   20 workers and their parent   "));
+	assert_non_null(strstr(output.text, "   60 s   RSS +40.0 MiB in all\n"));
+	assert_non_null(strstr(output.text, "\n      100  RSS 3.9 → 3.9 MiB  0.0 MiB\n"
+					    "           and 20 more  +40.0 MiB  ended\n"));
+	free(output.text);
+	profile_fini(&profile);
+}
+
 /* Many that did nothing are a number. */
 static void test_many_still(void **state)
 {
@@ -511,11 +537,12 @@ static void test_widths(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_goldens),	    cmocka_unit_test(test_adds_up),
-		cmocka_unit_test(test_still),	    cmocka_unit_test(test_full_line),
-		cmocka_unit_test(test_many_still),  cmocka_unit_test(test_large_import),
-		cmocka_unit_test(test_fits),	    cmocka_unit_test(test_fits_many),
-		cmocka_unit_test(test_order_stays), cmocka_unit_test(test_widths),
+		cmocka_unit_test(test_goldens),	     cmocka_unit_test(test_adds_up),
+		cmocka_unit_test(test_still),	     cmocka_unit_test(test_many_ended),
+		cmocka_unit_test(test_full_line),    cmocka_unit_test(test_many_still),
+		cmocka_unit_test(test_large_import), cmocka_unit_test(test_fits),
+		cmocka_unit_test(test_fits_many),    cmocka_unit_test(test_order_stays),
+		cmocka_unit_test(test_widths),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

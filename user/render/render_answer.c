@@ -15,6 +15,7 @@
 #include "model/program.h"
 
 #define MIB	   (1024.0 * 1024)
+#define ENDED_MOST 8   /* processes of a program that have ended and are listed */
 #define STILL_MOST 3   /* programs that did not change and have a section */
 #define FIELD	   '|' /* between fields of the head */
 
@@ -45,6 +46,16 @@ static void write_change(FILE *out, const struct answer *a)
 	fputs(end, out);
 }
 
+/* The processes of the program that have ended. */
+static size_t ended_of(const struct model_program *program)
+{
+	size_t i, count = 0;
+
+	for (i = 0; i < program->count; i++)
+		count += program->processes[i]->exited;
+	return count;
+}
+
 /* How long it was watched, and what its RSS did. */
 static void write_figures(FILE *out, const struct answer *a)
 {
@@ -56,6 +67,12 @@ static void write_figures(FILE *out, const struct answer *a)
 	if (a->seconds > 0) {
 		answer_duration(out, a->seconds);
 		fputc(FIELD, out);
+	}
+	/* Processes that come and go never had the sum of their RSS at one time. */
+	if (a->program->count > 1 && ended_of(a->program)) {
+		parts_amount(amount, sizeof(amount), a->change, true);
+		fprintf(out, "RSS" NBSP "%s in all", amount);
+		return;
 	}
 	parts_amount(amount, sizeof(amount), p->rss_end_bytes, false);
 	fprintf(out, "RSS" NBSP "%.1f" NBSP "→" NBSP "%s%c", (double)p->rss_start_bytes / MIB,
@@ -222,18 +239,40 @@ static int print_head(struct answer *a)
 
 /* --- a program --- */
 
-/* The processes of a program, one in a line. */
+/* The sum of those that are not listed. */
+static void print_more(struct answer *a, size_t count, size_t ended, int64_t bytes)
+{
+	char change[32], text[96];
+
+	if (!count)
+		return;
+	parts_size(change, sizeof(change), bytes, true);
+	snprintf(text, sizeof(text), "%9s  and %zu more  %s%s", "", count, change,
+		 ended == count ? "  ended" : "");
+	text_print(a->out, text, a->options->width, false);
+	fputc('\n', a->out);
+}
+
+/* The processes of a program, one in a line. Many that have ended are a sum. */
 static void print_members(struct answer *a, size_t most)
 {
 	const struct model_program *program = a->program;
-	size_t i, shown = program->count < most ? program->count : most;
+	size_t i, ended = ended_of(program), listed = 0, more = 0, more_ended = 0;
 	const struct model_process *p;
 	char change[32], end[32], text[160];
+	int64_t bytes = 0;
 
 	if (program->count == 1)
 		return;
-	for (i = 0; i < shown; i++) {
+	for (i = 0; i < program->count; i++) {
 		p = program->processes[i];
+		if (listed == most || (p->exited && ended > ENDED_MOST)) {
+			more++;
+			more_ended += p->exited;
+			bytes += p->rss_end_bytes - p->rss_start_bytes;
+			continue;
+		}
+		listed++;
 		parts_size(end, sizeof(end), p->rss_end_bytes, false);
 		parts_size(change, sizeof(change), p->rss_end_bytes - p->rss_start_bytes, true);
 		snprintf(text, sizeof(text), "%9d  RSS %.1f → %s  %s%s", p->pid,
@@ -241,8 +280,7 @@ static void print_members(struct answer *a, size_t most)
 		text_print(a->out, text, a->options->width, false);
 		fputc('\n', a->out);
 	}
-	if (shown < program->count)
-		fprintf(a->out, "%9s  and %zu more\n", "", program->count - shown);
+	print_more(a, more, more_ended, bytes);
 }
 
 int answer_print(struct answer *a, const struct answer_room *room)
