@@ -262,7 +262,7 @@ static void print_members(struct answer *a, size_t most)
 	char change[32], end[32], text[160];
 	int64_t bytes = 0;
 
-	if (program->count == 1)
+	if (program->count == 1 || !most)
 		return;
 	for (i = 0; i < program->count; i++) {
 		p = program->processes[i];
