@@ -257,6 +257,7 @@ verifier-update:
 
 golden-update: unit
 	PYMEM_GOLDEN_UPDATE=1 $(BUILD)/tests/test_render
+	PYMEM_GOLDEN_UPDATE=1 $(BUILD)/tests/test_render_answer
 	PYMEM_GOLDEN_UPDATE=1 $(BUILD)/tests/test_heap_render
 
 # --- everything else ---

@@ -118,14 +118,14 @@ def amount(row):
 
 
 def test_imports(some_python, tmp_path):
-    """What the import system takes is the import statement's, in the table; -v and JSON have it as it is."""
+    """What imports take is one row, with the statement that started them; -v and JSON have it as it is."""
     write_module(some_python, tmp_path, "heavy", "TEXT = '%s'\n" % ("x" * (4 << 20)))
     _, line = harness.find_line(harness.program_path("imports_rows"), "imports")
     place = "imports_rows.py:%d " % line
     asked = ["-q", "-n", "0", "--", *command(some_python, tmp_path, "heavy")]
     folded = table_of(*asked)
-    rows = [row for row in folded.splitlines() if place in row]
-    assert rows and amount(rows[0]) >= 4 * MIB, folded
+    rows = [row for row in folded.splitlines() if place in row and " imports, " in row]
+    assert len(rows) == 1 and amount(rows[0]) >= 4 * MIB, folded
     # A stack of nothing else, as of the interpreter's start, stays; this program's do not.
     assert "get_data" not in folded
     plain = table_of("-v", *asked)

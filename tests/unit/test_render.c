@@ -38,19 +38,34 @@ static const struct golden {
 	bool hostile;
 	struct render_options options; /* sorted by what is resident: that is known */
 } goldens[] = {
-	{"table-unlimited.txt", "table", false, {0}},
-	{"table-200.txt", "table", false, {.width = 200}},
-	{"table-120.txt", "table", false, {.width = 120}},
-	{"table-80.txt", "table", false, {.width = 80}},
-	{"table-40.txt", "table", false, {.width = 40}},
-	{"table-live-100.txt", "table", false, {.width = 100, .live = true, .top = 4}},
-	{"table-color-100.txt", "table", false, {.width = 100, .color = true, .top = 3}},
-	{"table-freed-80.txt", "table", false, {.width = 80, .sort = MODEL_SORT_FREED, .top = 2}},
-	{"table-peak-60.txt", "table", false, {.width = 60, .sort = MODEL_SORT_PEAK, .top = 2}},
-	{"table-touched-120.txt", "table", false, {.width = 120, .sort = MODEL_SORT_RESIDENT}},
+	{"table-unlimited.txt", "table", false, {.verbose = true}},
+	{"table-200.txt", "table", false, {.width = 200, .verbose = true}},
+	{"table-120.txt", "table", false, {.width = 120, .verbose = true}},
+	{"table-80.txt", "table", false, {.width = 80, .verbose = true}},
+	{"table-40.txt", "table", false, {.width = 40, .verbose = true}},
+	{"table-live-100.txt",
+	 "table",
+	 false,
+	 {.verbose = true, .width = 100, .live = true, .top = 4}},
+	{"table-color-100.txt",
+	 "table",
+	 false,
+	 {.verbose = true, .width = 100, .color = true, .top = 3}},
+	{"table-freed-80.txt",
+	 "table",
+	 false,
+	 {.verbose = true, .width = 80, .sort = MODEL_SORT_FREED, .top = 2}},
+	{"table-peak-60.txt",
+	 "table",
+	 false,
+	 {.verbose = true, .width = 60, .sort = MODEL_SORT_PEAK, .top = 2}},
+	{"table-touched-120.txt",
+	 "table",
+	 false,
+	 {.verbose = true, .width = 120, .sort = MODEL_SORT_RESIDENT}},
 	{"touched.json", "json", false, {.sort = MODEL_SORT_RESIDENT}},
-	{"table-hostile-100.txt", "table", true, {.width = 100}},
-	{"table-hostile-20.txt", "table", true, {.width = 20}},
+	{"table-hostile-100.txt", "table", true, {.width = 100, .verbose = true}},
+	{"table-hostile-20.txt", "table", true, {.width = 20, .verbose = true}},
 	{"function-unlimited.txt", "table", false, {.function = "sum_of_lists"}},
 	{"function-120.txt", "table", false, {.width = 120, .function = "mprun_demo.py:load"}},
 	{"function-80.txt", "table", false, {.width = 80, .function = "Store.load"}},
@@ -98,7 +113,8 @@ static void test_hostile(void **state)
 			output = render(&profile, "table",
 					(struct render_options){.width = widths[w],
 								.function = functions[f],
-								.live = w % 2});
+								.live = w % 2,
+								.verbose = true});
 			golden_harmless(&output, f ? 0 : widths[w]);
 			/* Names of 10 KB, and marks without end, are bounded too. */
 			assert_true(output.size < 40000);
@@ -123,7 +139,8 @@ static void test_widths(void **state)
 	profile_init(&profile);
 	profile_fill(&profile);
 	for (width = 40; width <= 220; width += 3) {
-		output = render(&profile, "table", (struct render_options){.width = width});
+		output = render(&profile, "table",
+				(struct render_options){.width = width, .verbose = true});
 		golden_harmless(&output, width);
 		free(output.text);
 		output = render(&profile, "table",
@@ -133,7 +150,8 @@ static void test_widths(void **state)
 	}
 	/* Too narrow to be useful, but it must not hang or crash. */
 	for (width = 1; width < 40; width++) {
-		output = render(&profile, "table", (struct render_options){.width = width});
+		output = render(&profile, "table",
+				(struct render_options){.width = width, .verbose = true});
 		golden_harmless(&output, 0);
 		free(output.text);
 	}
@@ -175,7 +193,7 @@ static void test_imbalance(void **state)
 	profile_init(&profile);
 	profile_fill(&profile);
 	profile.model->processes[0]->rss_end_bytes += 25 * PAGE;
-	output = render(&profile, "table", (struct render_options){0});
+	output = render(&profile, "table", (struct render_options){.verbose = true});
 	assert_non_null(strstr(output.text, "lost +0.9 MiB: +100 KiB is unaccounted for"));
 	free(output.text);
 	profile_fini(&profile);
@@ -249,7 +267,7 @@ static void test_lines_engine(void **state)
 	assert_non_null(
 		strstr(output.text, "\n\nGarbage collections: -25.4 MiB on line 6 (2)\n\n"));
 	free(output.text);
-	output = render(&profile, "table", (struct render_options){0});
+	output = render(&profile, "table", (struct render_options){.verbose = true});
 	assert_non_null(strstr(output.text, "  Occurrences         GC      Total"));
 	free(output.text);
 	output = render(&profile, "table", (struct render_options){.function = LISTCOMP});
@@ -348,9 +366,13 @@ static void test_gathered(void **state)
 		.change_bytes = 30 << 20,
 		.charged_bytes = 25 << 20,
 		.lost_bytes = {[PYMEM_LOSS_NO_FRAME] = 6 << 20, [PYMEM_LOSS_EXIT] = -(1 << 20)}};
-	output = render(&profile, "table", (struct render_options){0});
+	output = render(&profile, "table", (struct render_options){.verbose = true});
 	assert_string_equal(output.text, "and 1234 more processes, ended: change +30.0 MiB = "
 					 "charged +25.0 MiB + lost +5.0 MiB\n");
+	free(output.text);
+	output = render(&profile, "table", (struct render_options){0});
+	assert_string_equal(output.text, "and 1234 more processes, ended: change +30.0 MiB = "
+					 "attributed +25.0 MiB + unattributed +5.0 MiB\n");
 	free(output.text);
 	output = render(&profile, "json", (struct render_options){0});
 	root = json_loads(output.text, 0, NULL);

@@ -37,7 +37,8 @@ static void test_sizes(void **state)
 static void expect_place(const char *file, const char *function, unsigned columns,
 			 const char *wanted)
 {
-	struct model_location location = {file, function, 204, 1};
+	struct model_location location = {
+		.file = file, .function = function, .line = 204, .first_line = 1};
 	char *text = NULL;
 	size_t size;
 	FILE *out = open_memstream(&text, &size);

@@ -61,7 +61,7 @@ def no_faults():
     for process in report.data["processes"]:
         for row in process["lines"]:
             assert not (row["minor_faults"] or row["major_faults"] or row["cow_faults"]), row
-    status, table, why = run("--", sys.executable, "-c", "b = bytearray(16 << 20)")
+    status, table, why = run("-v", "--", sys.executable, "-c", "b = bytearray(16 << 20)")
     assert status == 0, why
     assert NO_FAULTS in table and "Increment" in table and "Faults" not in table, table
 

@@ -38,6 +38,7 @@ struct profile {
 	struct report_output output;
 	const struct renderer *renderer;
 	bool live; /* redraw on a terminal */
+	struct render_memory shown;
 	int error; /* -errno: the profile can't go on */
 };
 
@@ -173,6 +174,7 @@ static int new_profiler(struct profile *p)
 		.command = o->command,
 		.ended_bytes = o->ended_bytes,
 		.gather_imports = gathers_imports(p),
+		.keep_trees = o->tree,
 		.interrupted = signals_interrupted,
 	};
 	char why[512];
@@ -247,22 +249,27 @@ static struct render_options render_options(const struct profile *p)
 		.sort = o->sort,
 		.function = o->function,
 		.peak = o->peak,
+		.verbose = o->verbosity > 0,
+		.tree = o->tree,
 		.sources = profiler_sources(p->profiler),
 		.host = o->all,
 		.every = o->verbosity > 0,
 	};
 }
 
-/* Lines shown of each process, so that the largest ones fit on the screen. Each has about ten lines
- * of text besides. */
-static unsigned live_lines(unsigned rows, size_t processes)
+/* Lines shown of each process by -v, so that the largest ones fit on the screen. Each has about ten
+ * lines of text besides. */
+static unsigned live_lines(const struct profile *p, unsigned rows, size_t processes)
 {
-	unsigned shown = rows / 14;
+	unsigned shown = rows / 14, most = p->options.top;
 
+	if (!p->options.verbosity)
+		return most;
 	if (shown > processes)
 		shown = processes;
 	rows /= shown ? shown : 1;
-	return rows > 16 ? rows - 12 : 4;
+	rows = rows > 16 ? rows - 12 : 4;
+	return most && most < rows ? most : rows;
 }
 
 /* Writes as much of `text` as fits on the screen, from the top. 0 or -errno. */
@@ -313,12 +320,17 @@ static int redraw(struct profile *p)
 		return -ENOMEM;
 	ro.width = p->options.width ? p->options.width : terminal_columns();
 	ro.color = terminal_has_colors();
-	ro.top = live_lines(rows, model->process_count);
+	/* Without the last row, and one for the footer. */
+	ro.height = rows > 4 ? rows - 2 : 2;
+	ro.top = live_lines(p, rows, model->process_count);
 	ro.live = true;
+	ro.memory = &p->shown;
 	err = p->renderer->emit(memory, model, &ro);
 	if (err == -ENOENT) {
 		say_waiting(p, memory, ro.width);
 		err = 0;
+	} else if (!err && !ro.verbose && !ro.function) {
+		fputs("Ctrl-C ends and prints the report\n", memory);
 	}
 	fclose(memory);
 	if (!err)

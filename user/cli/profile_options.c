@@ -104,6 +104,10 @@ const struct option_row profile_rows[] = {
 	 AT(sort),
 	 .choices = sorts,
 	 .help = "{}"},
+	{.name = "tree",
+	 .type = OPTION_FLAG,
+	 AT(tree),
+	 .help = "all callers as a tree, instead of lines"},
 	{.name = "touched",
 	 .type = OPTION_FLAG,
 	 AT(touched),
@@ -180,7 +184,7 @@ const struct option_row profile_rows[] = {
 	 .letter = 'v',
 	 .type = OPTION_COUNT,
 	 AT(verbosity),
-	 .help = "lines of the import system apart; libbpf's warnings (-vv: all)"},
+	 .help = "each process, all lines and figures; libbpf's warnings (-vv: all)"},
 	{.name = "version", .type = OPTION_VERSION, .help = "print the version"},
 	OPTION_HELP_ROW,
 	{.argument = "CMD …",
@@ -203,6 +207,8 @@ int profile_options_check(const struct command *command, void *options)
 					"--no-faults and --no-syscalls");
 	if (o->pager && o->output)
 		return options_complain(command, "--pager and -o exclude one another");
+	if (o->tree && o->function)
+		return options_complain(command, "--tree and -f exclude each other");
 	if (jobs == 1)
 		return 0;
 	if (jobs)

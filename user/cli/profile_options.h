@@ -32,6 +32,7 @@ struct profile_options {
 	bool lines; /* engine == PROFILE_LINES */
 	bool peak;
 	enum model_sort sort;
+	bool tree;
 	bool touched; /* asked for, or sorted by */
 	bool quiet;
 	bool no_faults, no_syscalls, no_children;

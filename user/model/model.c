@@ -59,6 +59,8 @@ void model_process_free(struct model_process *pub)
 	free(pub->python);
 	free(pub->note);
 	free(pub->lines);
+	free(pub->nodes);
+	free(process_of(pub)->hops);
 	free(process_of(pub));
 }
 

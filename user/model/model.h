@@ -19,7 +19,16 @@ struct model_location { /* the place of an instruction in the source */
 	const char *function;
 	int line;	/* 0: unknown */
 	int first_line; /* of the function */
+	bool library;	/* of the standard library or an installed package, by its file's name */
 };
+
+/* A step from a line to its callers. */
+struct model_hop {
+	const struct model_location *location; /* NULL: frames of libraries */
+	unsigned frames; /* in a row; of a location more than 1 if it called itself */
+};
+
+#define MODEL_PATH_MOST 8 /* hops kept of a line */
 
 struct model_line {
 	const struct model_location *location; /* of lines only file, line and function count */
@@ -35,6 +44,18 @@ struct model_line {
 	uint64_t cow_total_faults;			 /* while it was anywhere on the stack */
 	uint64_t vm_calls[PYMEM_VMCALL_COUNT];
 	int64_t vm_bytes[PYMEM_VMCALL_COUNT];
+	/* Part of increment_bytes: while an import ran; and part of that: by the import system
+	 * itself, which reads files and unmarshals code. */
+	int64_t import_bytes, import_system_bytes;
+	/* What imports changed that this line started. An import that runs inside another one is
+	 * part of the outer one. */
+	int64_t imported_bytes;
+	/* Of the stacks with this line innermost, the callers in the one that changed most: the
+	 * innermost one first. They belong to the process. */
+	const struct model_hop *path;
+	unsigned path_count; /* 0: it has no callers, or was never innermost */
+	unsigned path_more;  /* frames further out */
+	bool path_open;	     /* the outermost frames are missing */
 	/* Only of the exact engine. The first two are -1, the others 0, if the line was not seen to
 	 * run. */
 	int64_t mem_usage_bytes; /* highest RSS at the end of a run */
@@ -51,6 +72,14 @@ struct model_stack {			      /* for stack formats and flame graphs */
 	unsigned depth;
 	bool truncated;			/* outermost frames are missing */
 	struct pymem_counters counters; /* in pages, as the BPF side counted them */
+};
+
+/* Node 0 of a tree is its root, which is no line. */
+struct model_node {
+	const struct model_location *location;
+	size_t parent, first, next;	/* its caller, a line it called, the next one of the same
+					   caller; 0: none */
+	int64_t total_bytes, own_bytes; /* with and without what it called */
 };
 
 struct model_process {
@@ -81,6 +110,10 @@ struct model_process {
 	size_t line_count;
 	uint64_t truncated_stacks; /* number of stacks whose outermost frames are missing */
 	uint64_t lost_faults;	   /* page faults that belong to no line */
+	/* The stacks as one tree of calls, outermost lines first. NULL unless
+	 * model.trees_kept. */
+	struct model_node *nodes;
+	size_t node_count;
 };
 
 struct model_skip { /* a process that was asked for but not profiled */
@@ -113,6 +146,8 @@ struct model {
 	 * line that is not part of the import system. The import system then has no lines of its
 	 * own. */
 	bool imports_gathered;
+	/* Set before anything is added. True: model_compute() fills the processes' nodes. */
+	bool trees_kept;
 	/* What a reader must know: missing features, dropped events. Each renderer prints all of
 	 * them. */
 	char **notes;
@@ -188,6 +223,13 @@ int model_sort_processes(struct model *model, enum model_sort sort);
 /* Sorts lines, largest first. With MODEL_SORT_INCREMENT the size of the increment counts, whatever
  * its sign. */
 void model_sort_lines(struct model_process *process, enum model_sort sort);
+
+/* By what lines are sorted, in bytes; of MODEL_SORT_COW in pages. */
+int64_t model_sort_value(const struct model_line *line, enum model_sort sort);
+
+/* The part of a path behind the prefix that all libraries of an installation share, from a slash
+ * on. NULL: it has no such prefix. */
+const char *model_library_part(const char *file);
 
 /* The sum of the process's lost_bytes. */
 int64_t model_lost_bytes(const struct model_process *process);

@@ -170,8 +170,10 @@ const struct model_location *model_location(struct model *model, const char *fil
 					    const char *function, int line, int first_line)
 {
 	struct book *book = book_of(model);
-	struct model_location wanted = {model_intern(book, file), model_intern(book, function),
-					line > 0 ? line : 0, first_line};
+	struct model_location wanted = {.file = model_intern(book, file),
+					.function = model_intern(book, function),
+					.line = line > 0 ? line : 0,
+					.first_line = first_line};
 	struct location *location;
 	uint64_t hash, cursor;
 	size_t index;
@@ -191,6 +193,7 @@ const struct model_location *model_location(struct model *model, const char *fil
 		return NULL;
 	}
 	location->pub = wanted;
+	location->pub.library = model_is_library(wanted.file);
 	location->importer = is_importer(&wanted);
 	/* From here on the book owns it, whether or not the rest succeeds. */
 	book->locations[book->location_count++] = location;
@@ -208,8 +211,8 @@ static void table_clear(struct table *table)
 	table->used = 0;
 }
 
-/* Marks the locations that lines of frozen processes use. Their line numbers are computed anew
- * later, so the mark is kept in them. */
+/* Marks the locations that lines, paths and trees of frozen processes use. Their line numbers are
+ * computed anew later, so the mark is kept in them. */
 static void mark(struct book *book)
 {
 	const struct model_process *process;
@@ -221,6 +224,11 @@ static void mark(struct book *book)
 		process = book->frozen[i];
 		for (j = 0; j < process->line_count; j++)
 			location_of(process->lines[j].location)->line = 1;
+		for (j = 0; j < process_of(process)->hop_count; j++)
+			if (process_of(process)->hops[j].location)
+				location_of(process_of(process)->hops[j].location)->line = 1;
+		for (j = 1; j < process->node_count; j++)
+			location_of(process->nodes[j].location)->line = 1;
 	}
 }
 

@@ -13,11 +13,14 @@
  * location and names. */
 #define PROCESS_BYTES 768
 #define LINE_BYTES    (sizeof(struct model_line) + 128)
+#define NODE_BYTES    (sizeof(struct model_node) + 32)
 
 static size_t bytes_of(const struct model_process *process)
 {
 	size_t bytes = PROCESS_BYTES + process->line_count * LINE_BYTES, i;
 
+	bytes += process_of(process)->hop_count * sizeof(struct model_hop);
+	bytes += process->node_count * NODE_BYTES;
 	for (i = 0; process->cmdline[i]; i++)
 		bytes += strlen(process->cmdline[i]) + 32;
 	return bytes;

@@ -24,6 +24,8 @@ struct summing {
 	struct model_process *process;
 	uint32_t number; /* of the process, plus 1 */
 	size_t room;
+	size_t *heaviest; /* for each line of the process: model_compute_paths() */
+	size_t heaviest_room;
 };
 
 /* The line of `location` in the current process, added if it is new. NULL: out of memory. The
@@ -35,8 +37,10 @@ static struct model_line *line_of(struct summing *s, const struct model_location
 
 	if (mark->process == s->number)
 		return &process->lines[mark->at];
-	if (!ARRAY_HAS_ROOM(process->lines, process->line_count, s->room))
+	if (!ARRAY_HAS_ROOM(process->lines, process->line_count, s->room) ||
+	    !ARRAY_HAS_ROOM(s->heaviest, process->line_count, s->heaviest_room))
 		return NULL;
+	s->heaviest[process->line_count] = 0;
 	*mark = (struct mark){.process = s->number, .at = process->line_count};
 	process->lines[process->line_count] =
 		(struct model_line){.location = location,
@@ -74,17 +78,78 @@ static int64_t rss_bytes(const struct pymem_counters *counters, int64_t page)
 	       page;
 }
 
-/* True if frame `i` is skipped, being of the import system. */
-static bool is_left_out(const struct summing *s, const struct model_stack *stack, unsigned i)
+bool model_is_left_out(const struct book *book, const struct model_stack *stack, unsigned frame)
 {
-	return s->book->pub.imports_gathered && location_of(stack->frames[i])->importer &&
-	       i + 1 < stack->depth;
+	return book->pub.imports_gathered && location_of(stack->frames[frame])->importer &&
+	       frame + 1 < stack->depth;
+}
+
+static int64_t size_of(int64_t bytes)
+{
+	return bytes < 0 ? -bytes : bytes;
+}
+
+/* True if stack `a` says more of its innermost line than `b`. */
+static bool is_heavier(const struct pymem_counters *a, const struct pymem_counters *b)
+{
+	int64_t one = size_of(rss_bytes(a, 1)), other = size_of(rss_bytes(b, 1));
+
+	if (one != other)
+		return one > other;
+	return a->grown_pages + a->freed_pages + a->cow_faults >
+	       b->grown_pages + b->freed_pages + b->cow_faults;
+}
+
+/* Keeps, for the line of a stack's innermost frame, the stack that changed most. */
+static void keep_heaviest(struct summing *s, const struct model_line *line, size_t index)
+{
+	const struct model_stack *stacks = s->process->stacks;
+	size_t *kept = &s->heaviest[line - s->process->lines];
+
+	if (!*kept || is_heavier(&stacks[index].counters, &stacks[*kept - 1].counters))
+		*kept = index + 1;
+}
+
+/* Adds `bytes` of a stack to what imports changed, if one ran. */
+static int sum_imports(struct summing *s, const struct model_stack *stack, struct model_line *leaf,
+		       int64_t bytes)
+{
+	struct model_line *starter;
+	unsigned i = stack->depth;
+
+	while (i && !location_of(stack->frames[i - 1])->importer)
+		i--;
+	if (!i)
+		return 0;
+	leaf->import_bytes += bytes;
+	if (location_of(stack->frames[0])->importer)
+		leaf->import_system_bytes += bytes;
+	if (i == stack->depth)
+		return 0;
+	starter = line_of(s, stack->frames[i]);
+	if (!starter)
+		return -ENOMEM;
+	starter->imported_bytes += bytes;
+	return 0;
+}
+
+/* Adds a stack's own figures to the line of its innermost frame. */
+static int sum_leaf(struct summing *s, size_t index, struct model_line *line)
+{
+	const struct model_stack *stack = &s->process->stacks[index];
+	const struct stack_extra *extra = &process_of(s->process)->extras[index];
+	int64_t page = s->book->pub.page_size;
+
+	add_self(line, &stack->counters, extra->vmcalls, page);
+	if (s->process->resident_known)
+		line->resident_bytes += extra->resident_pages * page;
+	keep_heaviest(s, line, index);
+	return sum_imports(s, stack, line, rss_bytes(&stack->counters, page));
 }
 
 static int sum_stack(struct summing *s, size_t index)
 {
 	const struct model_stack *stack = &s->process->stacks[index];
-	const struct stack_extra *extra = &process_of(s->process)->extras[index];
 	int64_t page = s->book->pub.page_size, bytes = rss_bytes(&stack->counters, page);
 	uint64_t peak = stack->counters.peak_pages * page;
 	struct model_line *line;
@@ -93,15 +158,13 @@ static int sum_stack(struct summing *s, size_t index)
 	unsigned i;
 
 	for (i = 0; i < stack->depth; i++) {
-		if (is_left_out(s, stack, i))
+		if (model_is_left_out(s->book, stack, i))
 			continue;
 		line = line_of(s, stack->frames[i]);
-		if (!line)
+		if (!line || (leaf && sum_leaf(s, index, line) != 0))
 			return -ENOMEM;
-		if (leaf)
-			add_self(line, &stack->counters, extra->vmcalls, page);
-		if (leaf && s->process->resident_known)
-			line->resident_bytes += extra->resident_pages * page;
+		/* It may have moved. */
+		line = line_of(s, stack->frames[i]);
 		leaf = false;
 		mark = &s->marks[location_of(stack->frames[i])->line];
 		if (mark->stack == index + 1)
@@ -157,6 +220,10 @@ static int sum_process(struct summing *s)
 		err = sum_stack(s, i);
 	for (i = 0; i < process_of(process)->run_count && !err; i++)
 		err = sum_runs(s, &process_of(process)->runs[i]);
+	if (!err)
+		err = model_compute_paths(s->book, process, s->heaviest);
+	if (!err && s->book->pub.trees_kept)
+		err = model_compute_tree(s->book, process);
 	return err;
 }
 
@@ -177,5 +244,6 @@ int model_compute_lines(struct model *model)
 			model_sort_lines(s.process, MODEL_SORT_INCREMENT);
 	}
 	free(s.marks);
+	free(s.heaviest);
 	return err;
 }

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static int64_t sort_value(const struct model_line *line, enum model_sort sort)
+int64_t model_sort_value(const struct model_line *line, enum model_sort sort)
 {
 	switch (sort) {
 	case MODEL_SORT_TOTAL:
@@ -36,8 +36,10 @@ static int compare_lines(const void *left, const void *right, void *arg)
 	const struct model_line *a = left, *b = right;
 	enum model_sort sort = *(enum model_sort *)arg;
 	int64_t difference[] = {
-		sort_value(a, sort) - sort_value(b, sort),  a->increment_bytes - b->increment_bytes,
-		(int64_t)(a->cow_faults - b->cow_faults),   a->total_bytes - b->total_bytes,
+		model_sort_value(a, sort) - model_sort_value(b, sort),
+		a->increment_bytes - b->increment_bytes,
+		(int64_t)(a->cow_faults - b->cow_faults),
+		a->total_bytes - b->total_bytes,
 		(int64_t)(a->grown_bytes - b->grown_bytes),
 	};
 	size_t i;
@@ -82,7 +84,7 @@ static struct rank rank_of(struct model_process *process, enum model_sort sort)
 		rank.value = process->rss_peak_bytes;
 	else
 		for (i = 0; i < process->line_count; i++)
-			rank.value += sort_value(&process->lines[i], sort);
+			rank.value += model_sort_value(&process->lines[i], sort);
 	return rank;
 }
 

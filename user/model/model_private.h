@@ -37,6 +37,8 @@ struct process {
 		struct pymem_line counted;
 	} * runs;
 	size_t run_count, run_room;
+	struct model_hop *hops; /* of all lines; their paths point into it */
+	size_t hop_count;
 	bool frozen;
 };
 
@@ -89,6 +91,33 @@ int model_book_collect(struct book *book);
  * process. */
 void model_stacks_free(struct model_process *process);
 void model_process_free(struct model_process *process);
+
+/* True if the file is of the standard library or an installed package. */
+bool model_is_library(const char *file);
+
+/* A tree of calls that grows. */
+struct tree {
+	const struct book *book;
+	struct model_node *nodes; /* handed over to the process */
+	size_t count, room;
+	struct table table; /* of nodes by caller and line */
+};
+
+/* The node of the line `location` called by node `parent`, added if it is new. 0: out of memory. */
+size_t model_tree_node(struct tree *tree, size_t parent, const struct model_location *location);
+/* Adds a node without a line, as the root. 0 or -ENOMEM. */
+int model_tree_init(struct tree *tree, const struct book *book);
+/* Frees what a tree needs while it grows, but not its nodes. */
+void model_tree_done(struct tree *tree);
+/* Computes the nodes of a process from its stacks. 0 or -ENOMEM. */
+int model_compute_tree(const struct book *book, struct model_process *process);
+/* True if the frame is left out because the import system is gathered. */
+bool model_is_left_out(const struct book *book, const struct model_stack *stack, unsigned frame);
+
+/* The path of each line of the process that was innermost. `heaviest`: for each line, the index of
+ * the stack that changed most, plus 1; 0: none. 0 or -ENOMEM. */
+int model_compute_paths(const struct book *book, struct model_process *process,
+			const size_t *heaviest);
 
 /* Computes the lines of model->processes, none of which may be frozen. 0 or -ENOMEM. */
 int model_compute_lines(struct model *model);

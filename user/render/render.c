@@ -65,25 +65,6 @@ void parts_style(FILE *out, const struct render_options *options, const char *st
 		fprintf(out, "\033[%sm", style);
 }
 
-/* The part of a path behind the prefix that all libraries of an installation share. NULL: it has no
- * such prefix. */
-static const char *without_prefix(const char *file)
-{
-	static const char *const marks[] = {"/site-packages/", "/dist-packages/"};
-	const char *at, *found = NULL;
-	size_t i;
-
-	for (i = 0; i < sizeof(marks) / sizeof(marks[0]); i++) {
-		at = strstr(file, marks[i]);
-		if (at && at + strlen(marks[i]) - 1 > (found ? found : file))
-			found = at + strlen(marks[i]) - 1;
-	}
-	if (found)
-		return found;
-	at = strstr(file, "/lib/python");
-	return at ? strchr(at + strlen("/lib/python"), '/') : NULL;
-}
-
 /* The longest end of `path` that begins with a slash and fits into `columns`. NULL: none does. */
 static const char *whole_parts(const char *path, unsigned columns)
 {
@@ -105,7 +86,7 @@ static unsigned print_file(FILE *out, const char *file, unsigned columns)
 
 	if (text_columns(file) <= columns)
 		return text_print(out, file, columns, true);
-	rest = without_prefix(file);
+	rest = model_library_part(file);
 	if (!rest || text_columns(rest) + 1 > columns)
 		rest = columns ? whole_parts(file, columns - 1) : NULL;
 	if (!rest)
@@ -162,7 +143,7 @@ unsigned parts_place(FILE *out, const struct model_location *location, unsigned 
 	}
 	room = columns - fixed;
 	if (file_columns + function_columns > room) {
-		rest = without_prefix(file);
+		rest = model_library_part(file);
 		if (rest)
 			file_columns = text_columns(rest) + 1;
 		/* Each may have half of the room; what one does not need goes to the other. */
@@ -291,8 +272,10 @@ void parts_head(FILE *out, const struct model *model, const struct model_process
 	int n;
 
 	parts_title(out, options, process->pid, process->comm, process->cmdline);
-	n = snprintf(text, sizeof(text), "Python %.40s, engine %.40s",
-		     *process->python ? process->python : "(not identified)", process->engine);
+	n = snprintf(text, sizeof(text), "Python %.40s",
+		     *process->python ? process->python : "(not identified)");
+	if (options->verbose)
+		n += snprintf(text + n, sizeof(text) - n, ", engine %.40s", process->engine);
 	if (is_child(model, process))
 		n += snprintf(text + n, sizeof(text) - n, ", child of %d", process->ppid);
 	if (process->exited)
@@ -305,6 +288,7 @@ void parts_gathered(FILE *out, const struct model *model, const struct render_op
 {
 	const struct model_gathered *gathered = &model->gathered;
 	char change[40], charged[40], lost[40], text[256];
+	bool verbose = options->verbose;
 	int64_t lost_bytes = 0;
 	int i;
 
@@ -316,10 +300,10 @@ void parts_gathered(FILE *out, const struct model *model, const struct render_op
 	parts_amount(charged, sizeof(charged), gathered->charged_bytes, true);
 	parts_amount(lost, sizeof(lost), lost_bytes, true);
 	snprintf(text, sizeof(text),
-		 "and %llu more process%s, ended: change" NBSP "%s = charged" NBSP "%s + lost" NBSP
-		 "%s",
+		 "and %llu more process%s, ended: change" NBSP "%s = %s" NBSP "%s + %s" NBSP "%s",
 		 (unsigned long long)gathered->processes, gathered->processes == 1 ? "" : "es",
-		 change, charged, lost);
+		 change, verbose ? "charged" : "attributed", charged,
+		 verbose ? "lost" : "unattributed", lost);
 	if (model->process_count)
 		fputc('\n', out);
 	text_wrap(out, text, 0, options->width, 2);

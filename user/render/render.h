@@ -9,10 +9,19 @@
 
 #include "model/model.h"
 
+/* What was shown where, so that a live screen keeps its order. Zero at first; the caller keeps it
+ * from one drawing to the next, and reads nothing in it. */
+#define RENDER_MEMORY 1024
+struct render_memory {
+	uint64_t keys[RENDER_MEMORY];
+	size_t count;
+};
+
 struct render_options {
-	unsigned width; /* columns of the terminal; 0: no limit (not a terminal) */
-	bool color;	/* colours (SGR codes) may be written */
-	unsigned top;	/* lines shown of each process; 0: all */
+	unsigned width;	 /* columns of the terminal; 0: no limit (not a terminal) */
+	unsigned height; /* with `live`: rows of the screen; 0: no limit */
+	bool color;	 /* colours (SGR codes) may be written */
+	unsigned top;	 /* lines shown of each process; 0: all */
 	enum model_sort sort;
 	const char *function;	      /* -f: the function to annotate; NULL: the table */
 	struct source_cache *sources; /* NULL: no source text */
@@ -20,6 +29,9 @@ struct render_options {
 	bool live;		      /* the screen is redrawn: keep it short */
 	bool host;		      /* of a whole host: begin with its programs */
 	bool every;		      /* with `host`: processes that did not change, too */
+	struct render_memory *memory; /* with `live`; NULL: there is none */
+	bool verbose;		      /* all processes, all lines, all figures */
+	bool tree;		      /* stacks as a tree: needs model.trees_kept */
 };
 
 struct renderer {

@@ -14,6 +14,8 @@ struct parts_column {
 	void (*show)(char *text, size_t size, const struct model_line *line, uint64_t page_size);
 	/* True if the line has that figure. NULL: every line has. */
 	bool (*is_known)(const struct model_line *line);
+	/* NULL: it never stands beside a column of changes unless lines are sorted by it. */
+	bool (*tells_more)(const struct model_line *line, uint64_t page_size);
 	bool shows_0;	      /* written as 0, not left blank, where another line has a figure */
 	unsigned keep;	      /* the higher, the longer the column stays */
 	enum model_sort sort; /* the column stays if lines are sorted by this */
@@ -78,6 +80,23 @@ static bool has_cow(const struct model_line *line)
 	return line->cow_faults > 0;
 }
 
+static bool more_resident(const struct model_line *line, uint64_t page_size)
+{
+	(void)page_size;
+	return line->resident_bytes >= 0;
+}
+
+static bool more_occurrences(const struct model_line *line, uint64_t page_size)
+{
+	(void)page_size;
+	return line->occurrences >= 0;
+}
+
+static bool more_cow(const struct model_line *line, uint64_t page_size)
+{
+	return line->cow_faults * page_size >= (1 << 20) / 20;
+}
+
 /* In the order in which they are shown. */
 static const struct parts_column all[PARTS_COLUMNS] = {
 	{.title = "Mem usage", .show = show_mem_usage, .is_known = has_mem_usage, .keep = 9},
@@ -85,10 +104,15 @@ static const struct parts_column all[PARTS_COLUMNS] = {
 	{.title = "Resident",
 	 .show = show_resident,
 	 .is_known = has_resident,
+	 .tells_more = more_resident,
 	 .keep = 8,
 	 .sort = MODEL_SORT_RESIDENT,
 	 .sorts = true},
-	{.title = "Occurrences", .show = show_occurrences, .is_known = has_occurrences, .keep = 8},
+	{.title = "Occurrences",
+	 .show = show_occurrences,
+	 .is_known = has_occurrences,
+	 .tells_more = more_occurrences,
+	 .keep = 8},
 	{.title = "GC", .show = show_gc, .is_known = has_gc, .keep = 6},
 	{.title = "Total", .show = show_total, .keep = 7, .sort = MODEL_SORT_TOTAL, .sorts = true},
 	{.title = "Grown", .show = show_grown, .keep = 5, .sort = MODEL_SORT_GROWN, .sorts = true},
@@ -99,6 +123,7 @@ static const struct parts_column all[PARTS_COLUMNS] = {
 	{.title = "Copied",
 	 .show = show_cow,
 	 .is_known = has_cow,
+	 .tells_more = more_cow,
 	 .keep = 6,
 	 .sort = MODEL_SORT_COW,
 	 .sorts = true},
@@ -151,7 +176,7 @@ static unsigned least_telling(const struct parts_columns *chosen, enum model_sor
 
 static void give_up(struct parts_columns *chosen, unsigned at)
 {
-	chosen->total -= chosen->width[at] + 2;
+	chosen->total -= chosen->width[at] + (chosen->count > 1 ? 2 : 0);
 	chosen->count--;
 	memmove(&chosen->column[at], &chosen->column[at + 1],
 		(chosen->count - at) * sizeof(chosen->column[0]));
@@ -159,26 +184,57 @@ static void give_up(struct parts_columns *chosen, unsigned at)
 		(chosen->count - at) * sizeof(chosen->width[0]));
 }
 
-void parts_choose(struct parts_columns *chosen, const struct model_line *lines, size_t count,
-		  uint64_t page_size, unsigned least, unsigned room, enum model_sort sort)
+/* Takes the column `from` among the chosen ones. */
+static void choose(struct parts_columns *chosen, const struct parts_column *from,
+		   const struct model_line *lines, size_t count, uint64_t page_size, unsigned least)
 {
-	unsigned i, at;
+	chosen->column[chosen->count] = from;
+	chosen->width[chosen->count] = widest(from, lines, count, page_size, least);
+	chosen->total += chosen->width[chosen->count++] + 2;
+}
 
-	memset(chosen, 0, sizeof(*chosen));
-	for (i = 0; i < PARTS_COLUMNS; i++) {
-		if (!says_something(&all[i], lines, count))
-			continue;
-		chosen->column[chosen->count] = &all[i];
-		chosen->width[chosen->count] = widest(&all[i], lines, count, page_size, least);
-		chosen->total += chosen->width[chosen->count++] + 2;
-	}
-	chosen->total -= 2;
+/* Leaves out columns until the others fit. */
+static void make_fit(struct parts_columns *chosen, unsigned room, enum model_sort sort)
+{
+	unsigned at;
+
+	chosen->total -= chosen->total ? 2 : 0;
 	while (room && chosen->total > room) {
 		at = least_telling(chosen, sort);
 		if (at == chosen->count)
 			return;
 		give_up(chosen, at);
 	}
+}
+
+void parts_choose_more(struct parts_columns *chosen, const struct model_line *lines, size_t count,
+		       uint64_t page_size, unsigned room, enum model_sort sort)
+{
+	unsigned i;
+	size_t j;
+	bool more;
+
+	memset(chosen, 0, sizeof(*chosen));
+	for (i = 0; i < PARTS_COLUMNS; i++) {
+		more = all[i].sorts && all[i].sort == sort;
+		for (j = 0; j < count && !more && all[i].tells_more; j++)
+			more = all[i].tells_more(&lines[j], page_size);
+		if (more)
+			choose(chosen, &all[i], lines, count, page_size, 8);
+	}
+	make_fit(chosen, room, sort);
+}
+
+void parts_choose(struct parts_columns *chosen, const struct model_line *lines, size_t count,
+		  uint64_t page_size, unsigned least, unsigned room, enum model_sort sort)
+{
+	unsigned i;
+
+	memset(chosen, 0, sizeof(*chosen));
+	for (i = 0; i < PARTS_COLUMNS; i++)
+		if (says_something(&all[i], lines, count))
+			choose(chosen, &all[i], lines, count, page_size, least);
+	make_fit(chosen, room, sort);
 }
 
 void parts_titles(FILE *out, const struct parts_columns *chosen)

@@ -283,8 +283,7 @@ static void print_changed(const struct view *view)
 
 static void print_function(struct view *view)
 {
-	static const char *const unknown =
-		"Mem usage and occurrences are not known to the walk engine.";
+	static const char *const unknown = "Mem usage and occurrences are known with --lines only.";
 	static const char *const title = "Line Contents";
 	unsigned width = view->options->width, room = 0, i, rule;
 	struct parts_columns columns;

@@ -26,6 +26,8 @@ void parts_style(FILE *out, const struct render_options *options, const char *st
 #define STYLE_HEAD  "1"
 #define STYLE_QUIET "2"
 #define STYLE_ALERT "33"
+#define STYLE_MOST  "31"
+#define STYLE_FREED "32"
 #define STYLE_OFF   ""
 
 /* Writes `file:line function` in at most `columns` (0: no limit). If that is too long, it leaves
@@ -62,6 +64,16 @@ void parts_note(FILE *out, const struct render_options *options, const char *not
 /* All of them. */
 void parts_tail(FILE *out, const struct model *model, const struct render_options *options);
 
+/* Files that have changed since the process started. The first ones are named. */
+#define PARTS_CHANGED 8
+struct parts_changed {
+	const char *files[PARTS_CHANGED]; /* strings of the model */
+	size_t count;
+};
+void parts_changed_add(struct parts_changed *changed, const char *file);
+void parts_changed_print(FILE *out, const struct render_options *options,
+			 const struct parts_changed *changed);
+
 /* The columns of figures that were chosen. */
 #define PARTS_COLUMNS 12
 struct parts_column;
@@ -77,6 +89,10 @@ struct parts_columns {
  * parts_titles() writes their titles. */
 void parts_choose(struct parts_columns *chosen, const struct model_line *lines, size_t count,
 		  uint64_t page_size, unsigned least, unsigned room, enum model_sort sort);
+/* The same beside a column of changes: what tells more than that, if there is room. The column
+ * sorted by is always among them. */
+void parts_choose_more(struct parts_columns *chosen, const struct model_line *lines, size_t count,
+		       uint64_t page_size, unsigned room, enum model_sort sort);
 void parts_titles(FILE *out, const struct parts_columns *chosen);
 /* Writes the figures of `line`; NULL: blanks. */
 void parts_figures(FILE *out, const struct parts_columns *chosen, const struct model_line *line,

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* The table: how the RSS of each process changed, and which lines changed it.
+/* The whole table, which -v shows: how the RSS of each process changed, and which lines changed it,
+ * with all their figures.
  *
  * A row is one line of text if figures, place and source fit side by side. Else it has two, and the
  * source stands below its place. A live table keeps to one, so that more rows fit.
@@ -7,8 +8,8 @@
  * Invariant: what is shown adds up. Lines that are not shown are gathered in a last row. Charged
  * and lost stand beside the change that the kernel reports; if there is a difference, it is
  * printed. */
+#include "render/render_answer.h"
 #include "render/render_host.h"
-#include "render/render_parts.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -20,7 +21,6 @@
 #define PLACE_LEAST  28 /* columns of a place that are worth more than one column of figures */
 #define PLACE_MOST   72 /* the most columns that a place is padded to if the width has no limit */
 #define SOURCE_LEAST 24
-#define CHANGED_MOST 8 /* changed files that are named */
 #define SYSCALL_ROWS 5
 
 struct table {
@@ -29,11 +29,10 @@ struct table {
 	struct model_process *process;
 	const struct render_options *options;
 	struct parts_columns columns;
-	size_t rows;			   /* lines shown */
-	unsigned place, source;		   /* columns for each; place 0: as it comes */
-	bool below;			   /* the source has a line of its own */
-	const char *changed[CHANGED_MOST]; /* files; strings of the model */
-	size_t changed_count;
+	size_t rows;		/* lines shown */
+	unsigned place, source; /* columns for each; place 0: as it comes */
+	bool below;		/* the source has a line of its own */
+	struct parts_changed changed;
 };
 
 /* The promise of each report: charged + lost = change. */
@@ -187,18 +186,6 @@ static void lay_out(struct table *t)
 	t->source = t->below ? left : 0;
 }
 
-static void remember_changed(struct table *t, const char *file)
-{
-	size_t i;
-
-	for (i = 0; i < t->changed_count; i++) {
-		if (t->changed[i] == file)
-			return;
-	}
-	if (t->changed_count < CHANGED_MOST)
-		t->changed[t->changed_count++] = file;
-}
-
 /* True if there is source text. Else no line is spent on it. */
 static bool has_source(const struct table *t, const struct model_line *line)
 {
@@ -229,7 +216,7 @@ static void print_row(struct table *t, const struct model_line *line)
 	parts_source(t->out, t->options, t->process, line->location->file, line->location->line,
 		     t->source, true, &state);
 	if (state == SOURCE_CHANGED)
-		remember_changed(t, line->location->file);
+		parts_changed_add(&t->changed, line->location->file);
 	fputc('\n', t->out);
 }
 
@@ -259,33 +246,6 @@ static void print_gathered(struct table *t)
 	fputc('\n', t->out);
 }
 
-static void print_changed(struct table *t)
-{
-	static const char *const what = "source changed since the process started:";
-	unsigned column;
-	size_t i;
-
-	for (i = 0; i < t->changed_count; i++) {
-		parts_style(t->out, t->options, STYLE_ALERT);
-		column = text_wrap(t->out, what, 0, t->options->width, 2);
-		parts_style(t->out, t->options, STYLE_OFF);
-		/* A path is printed in one piece, even if it contains spaces. */
-		if (t->options->width && column + 20 > t->options->width) {
-			fputs("\n  ", t->out);
-			column = 2;
-		} else {
-			fputc(' ', t->out);
-			column++;
-		}
-		text_print(t->out, t->changed[i],
-			   !t->options->width		    ? PARTS_FIELD_MAX
-			   : t->options->width > column + 8 ? t->options->width - column
-							    : 8,
-			   true);
-		fputc('\n', t->out);
-	}
-}
-
 static void print_lines(struct table *t)
 {
 	size_t i;
@@ -308,7 +268,7 @@ static void print_lines(struct table *t)
 	for (i = 0; i < t->rows; i++)
 		print_row(t, &t->process->lines[i]);
 	print_gathered(t);
-	print_changed(t);
+	parts_changed_print(t->out, t->options, &t->changed);
 }
 
 struct call { /* one system call of one line */
@@ -410,7 +370,7 @@ static void print_process(struct table *t)
 	t->rows = t->process->line_count;
 	if (t->options->top && t->rows > t->options->top)
 		t->rows = t->options->top;
-	t->changed_count = 0;
+	t->changed = (struct parts_changed){0};
 	parts_head(t->out, t->model, t->process, t->options);
 	print_change(t);
 	print_resident(t);
@@ -427,6 +387,8 @@ static int table_emit(FILE *out, struct model *model, const struct render_option
 	struct table t = {.out = out, .model = model, .options = options};
 	size_t i, sections = 0;
 
+	if (!options->verbose && !options->function)
+		return render_answer(out, model, options);
 	if (model_sort_processes(model, options->sort) != 0)
 		return -ENOMEM;
 	if (options->function)

@@ -110,6 +110,8 @@ int profiler_open(struct profiler *p, char *why, size_t size)
 				       p->options.ended_bytes, p->options.gather_imports, NULL);
 		err = p->report ? 0 : -ENOMEM;
 	}
+	if (!err && p->options.keep_trees)
+		report_keep_trees(p->report);
 	if (err)
 		snprintf(why, size, "the event sources can't be attached: %s", strerror(-err));
 	return err;

@@ -28,6 +28,7 @@ struct profiler_options {
 	char **command;
 	size_t ended_bytes;  /* memory for the lines of processes that have ended */
 	bool gather_imports; /* model.imports_gathered */
+	bool keep_trees;     /* model.trees_kept */
 	/* Called while something takes long; true ends that with -EINTR. NULL: nothing is
 	 * interrupted. */
 	bool (*interrupted)(void);

@@ -183,6 +183,11 @@ struct report *report_new(struct counts counts, double start, size_t ended_bytes
 	return NULL;
 }
 
+void report_keep_trees(struct report *report)
+{
+	report->model->trees_kept = true;
+}
+
 void report_free(struct report *report)
 {
 	if (!report)

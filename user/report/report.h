@@ -17,6 +17,10 @@ struct report *report_new(struct counts counts, double start, size_t ended_bytes
 			  bool gather_imports, const struct stack_sink *sink);
 void report_free(struct report *report);
 
+/* Keeps the stacks of all processes as trees of calls: model.trees_kept. To be called before the
+ * first report_build() and report_finish_ended(). */
+void report_keep_trees(struct report *report);
+
 /* Builds the model of all that is known now. It belongs to the report and is valid until the next
  * call. `final`: the source's figures are settled and nothing comes after them. Else threads may be
  * counting meanwhile, and amounts on their way are lost as "unsettled". NULL with errno set. */

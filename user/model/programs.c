@@ -1,0 +1,369 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Problem: a service is twenty equal processes, and what it does is the same in each. Their lines
+ * are added up, so that what is large in all of them together comes first.
+ *
+ * A process is looked up by a hash of its program, and a line by one of its place: hundreds of
+ * processes of thousands of lines are gathered once a second while a screen is redrawn. */
+#include "model/programs.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "model/model_private.h"
+#include "model/program.h"
+
+struct gathering {
+	const struct book *book;
+	struct model_programs *programs;
+	size_t room;
+	struct table table; /* of programs */
+};
+
+/* True if the argument tells one program from another, and is no option or number. */
+static bool is_telling(const char *argument)
+{
+	return isalpha((unsigned char)*argument) || *argument == '/' || *argument == '.';
+}
+
+static char *const *next_telling(char *const *argument)
+{
+	while (*argument && !is_telling(*argument))
+		argument++;
+	return argument;
+}
+
+static uint64_t hash_text(uint64_t hash, const char *text)
+{
+	while (*text)
+		hash = (hash ^ (unsigned char)*text++) * 0x100000001b3ull;
+	return hash * 31;
+}
+
+static uint64_t hash_process(const struct book *book, const struct model_process *process)
+{
+	uint64_t hash = hash_text(book->seed, process->cgroup);
+	struct program program;
+	char *const *argument;
+
+	program_parse(&program, process->cmdline, process->comm);
+	/* Of a title, program_same() compares the beginning only. */
+	hash = program.kind == PROGRAM_OTHER ? hash * 7 : hash_text(hash, program.what);
+	for (argument = next_telling(program.arguments); *argument;
+	     argument = next_telling(argument + 1))
+		hash = hash_text(hash, *argument);
+	return hash;
+}
+
+static bool is_same(const struct model_process *a, const struct model_process *b)
+{
+	struct program one, other;
+	char *const *x, *const *y;
+
+	program_parse(&one, a->cmdline, a->comm);
+	program_parse(&other, b->cmdline, b->comm);
+	if (!program_same(&one, &other) || strcmp(a->cgroup, b->cgroup) ||
+	    strcmp(a->python, b->python))
+		return false;
+	x = next_telling(one.arguments);
+	y = next_telling(other.arguments);
+	while (*x && *y && !strcmp(*x, *y)) {
+		x = next_telling(x + 1);
+		y = next_telling(y + 1);
+	}
+	return !*x && !*y;
+}
+
+/* True if the process was told the same to the letter. */
+static bool is_alike(const struct model_process *a, const struct model_process *b)
+{
+	size_t i;
+
+	for (i = 0; a->cmdline[i] && b->cmdline[i]; i++)
+		if (strcmp(a->cmdline[i], b->cmdline[i]) != 0)
+			return false;
+	return !a->cmdline[i] && !b->cmdline[i] && !strcmp(a->comm, b->comm);
+}
+
+static int new_program(struct gathering *g, uint64_t hash, const struct model_process *process)
+{
+	struct model_program *program = calloc(1, sizeof(*program));
+
+	if (!program || !ARRAY_HAS_ROOM(g->programs->list, g->programs->count, g->room) ||
+	    model_table_add(&g->table, hash, g->programs->count) != 0) {
+		free(program);
+		return -ENOMEM;
+	}
+	program->sum = *process;
+	program->alike = true;
+	g->programs->list[g->programs->count++] = program;
+	return 0;
+}
+
+/* Puts the process where it belongs. 0 or -ENOMEM. */
+static int place_process(struct gathering *g, struct model_process *process)
+{
+	uint64_t hash = hash_process(g->book, process), cursor = hash;
+	struct model_program *program = NULL;
+	size_t index;
+
+	while (!program && model_table_next(&g->table, hash, &cursor, &index))
+		if (is_same(&g->programs->list[index]->sum, process))
+			program = g->programs->list[index];
+	if (!program && new_program(g, hash, process) != 0)
+		return -ENOMEM;
+	if (!program)
+		program = g->programs->list[g->programs->count - 1];
+	if (!ARRAY_HAS_ROOM(program->processes, program->count, program->room))
+		return -ENOMEM;
+	program->processes[program->count++] = process;
+	program->alike = program->alike && is_alike(&program->sum, process);
+	return 0;
+}
+
+static int64_t larger(int64_t a, int64_t b)
+{
+	return a > b ? a : b;
+}
+
+/* Adds the figures of `more` to those of the same line. */
+static void add_line(struct model_line *line, const struct model_line *more, int64_t *heaviest)
+{
+	int64_t size = llabs(more->increment_bytes);
+	int i;
+
+	if (more->path_count && (!line->path_count || size > *heaviest)) {
+		line->path = more->path;
+		line->path_count = more->path_count;
+		line->path_more = more->path_more;
+		line->path_open = more->path_open;
+		*heaviest = size;
+	}
+	line->increment_bytes += more->increment_bytes;
+	line->total_bytes += more->total_bytes;
+	line->anon_bytes += more->anon_bytes;
+	line->file_bytes += more->file_bytes;
+	line->shmem_bytes += more->shmem_bytes;
+	line->swap_bytes += more->swap_bytes;
+	line->grown_bytes += more->grown_bytes;
+	line->freed_bytes += more->freed_bytes;
+	line->minor_faults += more->minor_faults;
+	line->major_faults += more->major_faults;
+	line->cow_faults += more->cow_faults;
+	line->cow_total_faults += more->cow_total_faults;
+	line->import_bytes += more->import_bytes;
+	line->import_system_bytes += more->import_system_bytes;
+	line->imported_bytes += more->imported_bytes;
+	line->peak_bytes = (uint64_t)larger((int64_t)line->peak_bytes, (int64_t)more->peak_bytes);
+	for (i = 0; i < PYMEM_VMCALL_COUNT; i++) {
+		line->vm_calls[i] += more->vm_calls[i];
+		line->vm_bytes[i] += more->vm_bytes[i];
+	}
+	if (line->resident_bytes < 0 || more->resident_bytes < 0)
+		line->resident_bytes = -1;
+	else
+		line->resident_bytes += more->resident_bytes;
+	line->mem_usage_bytes = larger(line->mem_usage_bytes, more->mem_usage_bytes);
+	if (more->occurrences > 0)
+		line->occurrences = larger(line->occurrences, 0) + more->occurrences;
+	line->run_bytes += more->run_bytes;
+	line->once_bytes += more->once_bytes;
+	line->row_bytes += more->row_bytes;
+	line->gc_bytes += more->gc_bytes;
+	line->collections += more->collections;
+}
+
+/* Lines of several processes, added up. */
+struct lines {
+	const struct book *book;
+	struct model_line *list;
+	int64_t *heaviest; /* of each line: the increment of the process that its path is of */
+	size_t count, room, heaviest_room;
+	struct table table;
+};
+
+static int take_line(struct lines *lines, const struct model_line *more)
+{
+	size_t number = location_of(more->location)->line, index;
+	uint64_t hash = model_hash_pointer(lines->book, lines->book->seed,
+					   lines->book->lines[number]),
+		 cursor = hash;
+
+	while (model_table_next(&lines->table, hash, &cursor, &index)) {
+		if (location_of(lines->list[index].location)->line != number)
+			continue;
+		add_line(&lines->list[index], more, &lines->heaviest[index]);
+		return 0;
+	}
+	if (!ARRAY_HAS_ROOM(lines->list, lines->count, lines->room) ||
+	    !ARRAY_HAS_ROOM(lines->heaviest, lines->count, lines->heaviest_room) ||
+	    model_table_add(&lines->table, hash, lines->count) != 0)
+		return -ENOMEM;
+	lines->heaviest[lines->count] = llabs(more->increment_bytes);
+	lines->list[lines->count++] = *more;
+	return 0;
+}
+
+static int sum_lines(const struct book *book, struct model_program *program)
+{
+	struct lines lines = {.book = book};
+	size_t i, j;
+	int err = 0;
+
+	for (i = 0; i < program->count && !err; i++)
+		for (j = 0; j < program->processes[i]->line_count && !err; j++)
+			err = take_line(&lines, &program->processes[i]->lines[j]);
+	program->sum.lines = lines.list;
+	program->sum.line_count = lines.count;
+	free(lines.heaviest);
+	free(lines.table.slots);
+	return err;
+}
+
+static int sum_nodes(const struct book *book, struct model_program *program)
+{
+	const struct model_process *process;
+	size_t i, j, node, *place;
+	struct tree tree;
+	int err = model_tree_init(&tree, book);
+
+	for (i = 0; i < program->count && !err; i++) {
+		process = program->processes[i];
+		place = calloc(process->node_count + 1, sizeof(*place));
+		err = place ? 0 : -ENOMEM;
+		/* A node comes behind its caller. */
+		for (j = 0; j < process->node_count && !err; j++) {
+			node = j ? model_tree_node(&tree, place[process->nodes[j].parent],
+						   process->nodes[j].location)
+				 : 0;
+			if (j && !node) {
+				err = -ENOMEM;
+				break;
+			}
+			place[j] = node;
+			tree.nodes[node].total_bytes += process->nodes[j].total_bytes;
+			tree.nodes[node].own_bytes += process->nodes[j].own_bytes;
+		}
+		free(place);
+	}
+	model_tree_done(&tree);
+	program->sum.nodes = tree.nodes;
+	program->sum.node_count = err ? 0 : tree.count;
+	return err;
+}
+
+static void add_process(struct model_process *sum, const struct model_process *more)
+{
+	int i;
+
+	sum->rss_start_bytes += more->rss_start_bytes;
+	sum->rss_end_bytes += more->rss_end_bytes;
+	sum->rss_peak_bytes = larger(sum->rss_peak_bytes, more->rss_peak_bytes);
+	sum->charged_bytes += more->charged_bytes;
+	for (i = 0; i < PYMEM_LOSS_COUNT; i++)
+		sum->lost_bytes[i] += more->lost_bytes[i];
+	sum->resident_known = sum->resident_known && more->resident_known;
+	sum->resident_before_bytes += more->resident_before_bytes;
+	sum->resident_unknown_bytes += more->resident_unknown_bytes;
+	sum->exited = sum->exited && more->exited;
+	sum->truncated_stacks += more->truncated_stacks;
+	sum->lost_faults += more->lost_faults;
+	if (sum->id > more->id)
+		sum->id = more->id;
+	if (!sum->note)
+		sum->note = more->note;
+}
+
+static int by_change(const void *left, const void *right)
+{
+	const struct model_process *a = *(struct model_process *const *)left;
+	const struct model_process *b = *(struct model_process *const *)right;
+	int64_t x = llabs(a->rss_end_bytes - a->rss_start_bytes);
+	int64_t y = llabs(b->rss_end_bytes - b->rss_start_bytes);
+
+	if (x != y)
+		return x < y ? 1 : -1;
+	return (a->pid > b->pid) - (a->pid < b->pid);
+}
+
+/* Adds up the processes of a program that has several. */
+static int sum_program(const struct book *book, struct model_program *program)
+{
+	size_t i;
+	int err;
+
+	qsort(program->processes, program->count, sizeof(struct model_process *), by_change);
+	if (program->count == 1)
+		return 0;
+	program->sum = *program->processes[0];
+	program->owns = true;
+	program->sum.lines = NULL;
+	program->sum.nodes = NULL;
+	program->sum.line_count = program->sum.node_count = 0;
+	for (i = 1; i < program->count; i++)
+		add_process(&program->sum, program->processes[i]);
+	err = sum_lines(book, program);
+	if (!err && book->pub.trees_kept)
+		err = sum_nodes(book, program);
+	model_sort_lines(&program->sum, MODEL_SORT_INCREMENT);
+	return err;
+}
+
+/* Puts the programs into the order of their sums. 0 or -ENOMEM. */
+static int sort_programs(struct model_programs *programs, enum model_sort sort)
+{
+	struct model sums = {.process_count = programs->count};
+	size_t i;
+	int err;
+
+	sums.processes = calloc(programs->count + 1, sizeof(*sums.processes));
+	if (!sums.processes)
+		return -ENOMEM;
+	for (i = 0; i < programs->count; i++)
+		sums.processes[i] = &programs->list[i]->sum;
+	err = model_sort_processes(&sums, sort);
+	/* The sum is the first member. */
+	for (i = 0; i < programs->count && !err; i++)
+		programs->list[i] = (struct model_program *)sums.processes[i];
+	free(sums.processes);
+	return err;
+}
+
+int model_programs_gather(const struct model *model, enum model_sort sort,
+			  struct model_programs *programs)
+{
+	struct gathering g = {.book = book_of(model), .programs = programs};
+	size_t i;
+	int err = 0;
+
+	*programs = (struct model_programs){0};
+	for (i = 0; i < model->process_count && !err; i++)
+		err = place_process(&g, model->processes[i]);
+	for (i = 0; i < programs->count && !err; i++)
+		err = sum_program(g.book, programs->list[i]);
+	if (!err)
+		err = sort_programs(programs, sort);
+	free(g.table.slots);
+	if (err)
+		model_programs_free(programs);
+	return err;
+}
+
+void model_programs_free(struct model_programs *programs)
+{
+	struct model_program *program;
+	size_t i;
+
+	for (i = 0; i < programs->count; i++) {
+		program = programs->list[i];
+		if (program->owns) {
+			free(program->sum.lines);
+			free(program->sum.nodes);
+		}
+		free(program->processes);
+		free(program);
+	}
+	free(programs->list);
+	*programs = (struct model_programs){0};
+}

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Processes gathered by program: the workers of a service, the shards of a job. */
+#ifndef PROGRAMS_H
+#define PROGRAMS_H
+
+#include "model/model.h"
+
+struct model_program {
+	/* What its processes changed together: the sum of their figures, lines and nodes; their
+	 * highest peak; the command, root and the like of the first one. Of a single process it is
+	 * a copy that shares all arrays with it. */
+	struct model_process sum;
+	struct model_process **processes; /* by size of the change of RSS, largest first */
+	size_t count, room;
+	bool alike; /* all have the same command line */
+	bool owns;  /* the lines and nodes of `sum` are its own */
+};
+
+struct model_programs {
+	struct model_program **list; /* sorted as model_sort_processes() sorts processes */
+	size_t count;
+};
+
+/* Fills `programs`, which model_programs_free() frees. Processes are of one program if they run the
+ * same script, module or command at the same place (cgroup and interpreter), and if their arguments
+ * differ in options and numbers only: "worker.py --shard 1" and "worker.py --shard 2" are one
+ * program, "manage.py web" and "manage.py mail" are two. It is valid until the model changes. 0 or
+ * -ENOMEM; then there is nothing to free. */
+int model_programs_gather(const struct model *model, enum model_sort sort,
+			  struct model_programs *programs);
+void model_programs_free(struct model_programs *programs);
+
+#endif

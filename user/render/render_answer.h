@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* What the files of the answer share: the report that says first who changed memory, by how much
+ * and how fast. Only render_*.c include this. */
+#ifndef RENDER_ANSWER_H
+#define RENDER_ANSWER_H
+
+#include "model/programs.h"
+#include "render/render_parts.h"
+
+#define ANSWER_LEAST 52429 /* bytes: less is shown as 0.0 MiB */
+
+/* What is said of one program. */
+struct answer {
+	FILE *out;
+	const struct model *model;
+	const struct render_options *options;
+	const struct model_program *program;
+	const struct model_process *process; /* the sum of its processes */
+	double seconds;			     /* watched */
+	int64_t change;			     /* of RSS */
+	int64_t grown,
+		freed; /* by lines that grew it, and by those that shrank it; both positive */
+	int64_t whole; /* what per cents are parts of: the largest of the three */
+	int64_t least; /* a line that changed less has no row */
+	/* The lines that have a row, in their order. Their increment_bytes is without what is in
+	 * `imports`. */
+	struct model_line *rows;
+	size_t row_count;
+	int64_t imports;		   /* what imports changed that is in no row */
+	const struct model_line *importer; /* the line that started most of it; NULL: none */
+	int64_t rest;			   /* of lines without a row */
+	size_t rest_lines;
+	size_t folder; /* bytes of names that all files of the program share; they are left out */
+	struct parts_changed changed;
+};
+
+/* How much of it is printed. */
+struct answer_room {
+	size_t rows;	  /* lines */
+	bool paths;	  /* and how they were reached */
+	size_t processes; /* of a program with several: those listed */
+};
+
+/* render_rows.c: chooses what is shown of the program. The caller frees answer->rows. 0 or -ENOMEM.
+ * answer_rows() prints the rows. */
+int answer_prepare(struct answer *answer);
+int answer_rows(struct answer *answer, const struct answer_room *room);
+
+/* Text that is built up before it is printed: its end is not known, or it is wrapped. */
+struct answer_text {
+	FILE *out; /* to write to */
+	char *data;
+	size_t size;
+};
+
+/* render_sentences.c. answer_text_begin(): 0 or -ENOMEM. answer_text_end(): `data` has the text,
+ * which the caller frees; 0, or -ENOMEM, then there is nothing to free. answer_text_print(): ends
+ * it and prints it as a paragraph. answer_duration(): writes "60 s", "5 min 20 s". */
+int answer_text_begin(struct answer_text *text);
+int answer_text_end(struct answer_text *text);
+int answer_text_print(struct answer_text *text, struct answer *answer);
+void answer_duration(FILE *out, double seconds);
+/* Prints what there is to say of the program. 0 or -ENOMEM. */
+int answer_sentences(struct answer *answer);
+
+/* render_answer.c: prints all about the program. 0 or -ENOMEM. */
+int answer_print(struct answer *answer, const struct answer_room *room);
+
+/* render_paths.c: prints the callers of a line into at most `columns` (0: no limit). answer_tree():
+ * all stacks as a tree, instead of rows; 0 or -ENOMEM. */
+void answer_path(struct answer *answer, const struct model_line *line, unsigned columns);
+int answer_tree(struct answer *answer, const struct answer_room *room);
+
+/* Writes the place as parts_place() does, without what all files of the program share. */
+unsigned answer_place(FILE *out, const struct answer *answer, const struct model_location *location,
+		      unsigned columns);
+unsigned answer_place_columns(const struct answer *answer, const struct model_location *location);
+
+/* Writes " 95 %", "<1 %", or blanks if there is nothing that `bytes` is a part of. */
+void answer_share(char *text, size_t size, const struct answer *answer, int64_t bytes);
+/* The style of an amount: by its share, and whether it was freed. "" : none. */
+const char *answer_style(const struct answer *answer, int64_t bytes);
+
+/* render_fit.c: puts programs and rows into an order that stays from one drawing to the next.
+ * answer_fit() finds out how much of each fits into options->height rows; `*programs` becomes the
+ * number of programs that are printed. 0 or -ENOMEM. */
+void answer_keep_order(struct answer *answers, size_t count, struct render_memory *memory);
+int answer_fit(struct answer *answers, size_t count, struct answer_room *room, size_t *programs);
+
+/* Prints the report, or what of it is left behind `programs`, into `out`. 0 or -ENOMEM. */
+int answer_all(FILE *out, struct answer *answers, size_t count, size_t programs,
+	       const struct answer_room *room);
+
+/* The whole report of a model. Returns what renderer.emit() does. */
+int render_answer(FILE *out, struct model *model, const struct render_options *options);
+
+#endif
