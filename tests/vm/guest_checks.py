@@ -48,7 +48,7 @@ COST_RUNS = 3
 # Kernels with uprobe_multi, which bursts need.
 BURSTS_SINCE = (6, 6)
 # Seconds between two looks: the first will do where the emulator has a CPU of its own.
-BIRTHS_SECONDS = (10, 30, 90, 240)
+BIRTHS_SECONDS = (10, 30, 90)
 # What a guest says that is starved by the host's other work: it is looked at again, for longer.
 STARVED = ("can't be examined", "the process held it up", "nothing was made in a burst", "no insertion was seen",
            "nothing grew that could be watched")
