@@ -22,7 +22,7 @@ def build(folder):
     objects = [os.path.join(BUILT, name[:-2] + ".o") for name in sources if name != "cli/main.c"]
     include = ["-I" + USER, "-I" + os.path.join(harness.PROJECT, "include")]
     subprocess.run(["cc", "-std=gnu11", "-D_GNU_SOURCE", "-Wall", "-Wextra", "-Werror", *include, "face.c", *objects,
-                    "-o", "face", "-lbpf", "-lelf", "-ljansson", "-lz", "-lm", "-lpthread"], cwd=folder, check=True,
+                    "-o", "face", "-lbpf", "-lelf", "-ljansson", "-lncursesw", "-ltinfo", "-lz", "-lm", "-lpthread"], cwd=folder, check=True,
                    timeout=harness.PATIENCE)
     return str(folder / "face")
 

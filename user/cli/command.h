@@ -38,8 +38,8 @@ struct command {
  * or of the program. Returns the exit status. */
 int command_run(const struct command *command, int argc, char **argv);
 
-extern const struct command command_profile, command_heap, command_memit, command_serve, command_ps,
-	command_check, command_completion;
+extern const struct command command_profile, command_top, command_heap, command_memit,
+	command_serve, command_ps, command_check, command_completion;
 
 /* All commands. The main job comes first; NULL ends the list. */
 extern const struct command *const commands[];

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 
 const struct command *const commands[] = {
-	&command_profile, &command_heap,  &command_memit,      &command_serve,
+	&command_profile, &command_top,	  &command_heap,       &command_memit, &command_serve,
 	&command_ps,	  &command_check, &command_completion, NULL,
 };
 

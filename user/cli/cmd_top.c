@@ -1,0 +1,295 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* `pymem-bpf top`: the live screen (screen/screen.h) of some processes, or of all Pythons.
+ *
+ * Order: what can be refused is refused first, while the terminal is still in order. Then the
+ * steward and the profiler's helpers are forked, BPF programs are loaded, rights are given up,
+ * processes are added; and only then the screen begins. A signal before that ends the command at
+ * once. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/text.h"
+#include "cli/command.h"
+#include "cli/privilege.h"
+#include "os/confine.h"
+#include "os/loop.h"
+#include "os/output.h"
+#include "report/profiler.h"
+#include "screen/screen.h"
+#include "screen/screen_steward.h"
+#include "screen/screen_terminal.h"
+
+struct top_options {
+	pid_t *pids;
+	size_t pid_count;
+	bool all;
+	const char *output;
+	mode_t mode;
+	bool no_children;
+	unsigned max_stacks, max_processes;
+	size_t ring_bytes;
+	int verbosity;
+};
+
+struct top {
+	const struct top_options *options;
+	struct profiler *profiler;
+	struct loop *loop;
+	size_t added;
+};
+
+/* What the steward runs for `k`, in a process of its own. */
+static int look_at_heap(pid_t pid, unsigned columns)
+{
+	char number[16], *argv[] = {"heap", "-q", "-p", number, NULL};
+
+	(void)columns; /* its table has the width of its contents */
+	snprintf(number, sizeof(number), "%d", (int)pid);
+	return command_run(&command_heap, 4, argv);
+}
+
+/* --- the beginning --- */
+
+static int refuse_terminal(const struct top_options *o, const char *why)
+{
+	const char *what = o->all ? "-a" : "-p PID";
+
+	fprintf(stderr,
+		"pymem-bpf top: %s\n"
+		"Without a screen: pymem-bpf %s -d SEC prints a report after SEC seconds\n",
+		why, what);
+	return EXIT_FAILED;
+}
+
+static int start_steward(const struct top_options *o)
+{
+	struct output output;
+	int err;
+
+	/* A name that can't be written to is refused now. */
+	err = o->output ? output_open(&output, o->output, o->mode) : 0;
+	if (err) {
+		fprintf(stderr, "pymem-bpf top: -o %s: %s\n", o->output, output_explain(err));
+		return EXIT_FAILED;
+	}
+	if (o->output)
+		output_discard(&output);
+	err = steward_start(look_at_heap, o->output, o->mode);
+	if (!err)
+		return 0;
+	fprintf(stderr, "pymem-bpf top: a helper process can't be started: %s\n", strerror(-err));
+	return EXIT_FAILED;
+}
+
+static int new_profiler(struct top *top)
+{
+	const struct top_options *o = top->options;
+	struct profiler_options options = {
+		.session =
+			{
+				.watch_host = o->all,
+				.many = o->all || o->pid_count > 1,
+				.follow_children = !o->no_children,
+				.faults = true,
+				.syscalls = true,
+				.max_stacks = o->max_stacks,
+				.max_images = o->max_processes,
+				.ring_bytes = o->ring_bytes,
+				.verbosity = o->verbosity,
+			},
+		.ended_bytes = 16 << 20,
+		.gather_imports = true,
+	};
+	char why[640] = "";
+	int err;
+
+	top->profiler = profiler_new(&options, why, sizeof(why));
+	if (!top->profiler) {
+		fprintf(stderr, "pymem-bpf top: %s\n", why);
+		return EXIT_FAILED;
+	}
+	err = profiler_open(top->profiler, why, sizeof(why));
+	if (!err)
+		return confine_or_say(profiler_needs(top->profiler), "top", o->verbosity);
+	fprintf(stderr,
+		"pymem-bpf top: %s\n"
+		"pymem-bpf check lists what is needed.\n",
+		why);
+	return EXIT_ENVIRONMENT;
+}
+
+static int add_pids(struct top *top)
+{
+	const struct top_options *o = top->options;
+	char why[512];
+
+	for (size_t i = 0; i < o->pid_count; i++) {
+		if (!profiler_add_pid(top->profiler, o->pids[i], why, sizeof(why))) {
+			top->added++;
+			continue;
+		}
+		fprintf(stderr, "pymem-bpf top: ");
+		text_print(stderr, why, 0, false);
+		fprintf(stderr, "%s\n", o->pid_count > 1 ? "; skipped" : "");
+	}
+	return top->added ? 0 : EXIT_FAILED;
+}
+
+static int add_all(struct top *top)
+{
+	int count;
+
+	fprintf(stderr, "attaching to all Pythons\n");
+	count = profiler_add_all(top->profiler);
+	if (count >= 0)
+		return 0;
+	fprintf(stderr, "pymem-bpf top: /proc can't be read: %s\n", strerror(-count));
+	return EXIT_FAILED;
+}
+
+/* --- the command --- */
+
+static int show(struct top *top)
+{
+	const struct top_options *o = top->options;
+	struct screen_options options = {.report = o->output,
+					 .one_process = top->added == 1 && o->pid_count == 1};
+	char what[64] = "all Pythons";
+	int err;
+
+	if (!o->all && o->pid_count == 1)
+		snprintf(what, sizeof(what), "pid %d", (int)o->pids[0]);
+	else if (!o->all)
+		snprintf(what, sizeof(what), "%zu pids", top->added);
+	options.what = what;
+	err = screen_run(top->profiler, top->loop, &options);
+	if (!err)
+		return EXIT_DONE;
+	fprintf(stderr, "pymem-bpf top: %s\n", strerror(-err));
+	return EXIT_FAILED;
+}
+
+static int run(struct top *top)
+{
+	const struct top_options *o = top->options;
+	char why[200];
+	int status;
+
+	status =
+		terminal_suits(why, sizeof(why)) ? refuse_terminal(o, why) : privilege_check("top");
+	if (status)
+		return status;
+	top->loop = loop_new();
+	if (!top->loop) {
+		fprintf(stderr, "pymem-bpf top: %s\n", strerror(errno));
+		return EXIT_FAILED;
+	}
+	status = start_steward(o) ?: new_profiler(top);
+	if (!status)
+		status = o->all ? add_all(top) : add_pids(top);
+	return status ? status : show(top);
+}
+
+static int run_top(void *options)
+{
+	struct top top = {.options = options};
+	int status = run(&top);
+
+	profiler_close(top.profiler);
+	loop_free(top.loop);
+	steward_stop();
+	return status;
+}
+
+static int check(const struct command *command, void *options)
+{
+	struct top_options *o = options;
+
+	if (o->pid_count && o->all)
+		return options_complain(command, "-p and -a exclude one another");
+	o->all = !o->pid_count;
+	return 0;
+}
+
+#define AT(field) OPTION_AT(struct top_options, field)
+
+static const struct option_row rows[] = {
+	{.name = "pid",
+	 .letter = 'p',
+	 .argument = "PID[,PID…]",
+	 .type = OPTION_PIDS,
+	 AT(pids),
+	 .count_offset = offsetof(struct top_options, pid_count),
+	 .least = 1,
+	 .most = 1 << 22,
+	 .help = "watch these processes"},
+	{.name = "all",
+	 .letter = 'a',
+	 .type = OPTION_FLAG,
+	 AT(all),
+	 .help = "watch every Python of the host, as without -p"},
+	{.name = "output",
+	 .letter = 'o',
+	 .argument = "FILE",
+	 .type = OPTION_FILE,
+	 AT(output),
+	 .noun = "a file name",
+	 .help = "where the key w writes reports; otherwise it asks"},
+	{.name = "mode",
+	 .argument = "MODE",
+	 .type = OPTION_MODE,
+	 AT(mode),
+	 .preset = "600",
+	 .help = "permissions of reports, octal ({})"},
+	{.name = "no-children",
+	 .type = OPTION_FLAG,
+	 AT(no_children),
+	 .help = "do not follow children"},
+	{.name = "max-stacks",
+	 .argument = "N",
+	 .type = OPTION_UNSIGNED,
+	 AT(max_stacks),
+	 .least = 16,
+	 .most = 1 << 24,
+	 .preset = "65536",
+	 .help = "distinct stacks kept ({})"},
+	{.name = "max-processes",
+	 .argument = "N",
+	 .type = OPTION_UNSIGNED,
+	 AT(max_processes),
+	 .least = 1,
+	 .most = 1 << 20,
+	 .preset = "4096",
+	 .help = "process images at one time ({})"},
+	{.name = "ring-size",
+	 .argument = "KIB",
+	 .type = OPTION_KIB_POWER,
+	 AT(ring_bytes),
+	 .least = 64,
+	 .most = 1 << 20,
+	 .preset = "8192",
+	 .help = "buffer to user space ({})"},
+	{.name = "verbose",
+	 .letter = 'v',
+	 .type = OPTION_COUNT,
+	 AT(verbosity),
+	 .help = "what rights were given up, before the screen begins"},
+	OPTION_HELP_ROW,
+	{},
+};
+
+const struct command command_top = {
+	.name = "top",
+	.synopsis = "top [-p PID|-a]",
+	.summary = "a live screen: programs, processes, lines",
+	.usage = "[-p PID[,PID…]|-a] [-o FILE]",
+	.about = "Shows which programs, processes and lines grow, once a second. Enter goes into a "
+		 "row,\nBackspace out of it, ? lists the keys, q quits.\n",
+	.rows = rows,
+	.exits = EXITS_BPF,
+	.options_size = sizeof(struct top_options),
+	.check = check,
+	.run = run_top,
+};

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Texts of the live screen: which columns fit, what their cells say, and the lines above and below
+ * them. Pure. All texts are escaped: nothing in them can control a terminal. */
+#ifndef SCREEN_CELLS_H
+#define SCREEN_CELLS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "screen/screen_rows.h"
+
+#define CELL_TEXT 4096 /* bytes for one line of text */
+
+struct screen_columns {
+	enum screen_column column[COLUMNS];
+	unsigned width[COLUMNS]; /* without the space behind it */
+	unsigned count;
+};
+
+/* Chooses the columns for a screen of `width` columns, in the order in which they are shown. The
+ * name is always the last one, and has what is left. */
+void screen_columns_choose(struct screen_columns *chosen, const struct screen_data *data,
+			   const struct screen_view *view, unsigned width);
+
+/* The title of a column, at most 8 characters. */
+const char *screen_title(enum screen_column column, const struct screen_view *view);
+
+/* Writes `bytes` in at most 7 characters: "12.3M", "+4.0K", "-1.2G". `sign`: with "+" if
+ * positive. */
+void screen_amount(char *text, size_t size, int64_t bytes, bool sign);
+
+/* Writes the cell of a column other than the name into `text` of CELL_TEXT bytes. */
+void screen_cell(char *text, const struct screen_row *row, enum screen_column column, bool total,
+		 bool utf8);
+
+/* Writes the name of the row, at most `columns` wide, into `text` of CELL_TEXT bytes. Where there
+ * is room, a line is followed by its source text. */
+void screen_name(char *text, const struct screen_row *row, unsigned columns, bool utf8);
+
+/* Writes a target's text, escaped, in at most `columns`, into `out` of CELL_TEXT bytes. Without
+ * `utf8` all that is not ASCII is escaped too. Returns the columns used. `keep_end`: the beginning
+ * is left out, if something must be. */
+unsigned screen_fit(char *out, const char *text, unsigned columns, bool utf8, bool keep_end);
+
+/* The first line: what is watched, and for how long. */
+void screen_headline(char *text, const char *what, const struct screen_data *data,
+		     const char *state, unsigned columns, bool utf8);
+/* The second: RSS, growth, rate and trend of all, and what is unattributed. */
+void screen_sums(char *text, const struct screen_data *data, unsigned columns, bool utf8);
+/* The third: where the view is, its filter, and what is left out. */
+void screen_path(char *text, const struct screen_data *data, const struct screen_view *view,
+		 const struct screen_rows *rows, unsigned columns, bool utf8);
+/* The last: keys. */
+void screen_keys_line(char *text, const struct screen_view *view, unsigned columns);
+
+#endif

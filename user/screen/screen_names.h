@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* What processes are called on the screen. Pure. All names come from targets and are raw bytes:
+ * they are escaped where they are drawn. */
+#ifndef SCREEN_NAMES_H
+#define SCREEN_NAMES_H
+
+#include <stdbool.h>
+
+/* The name of the program that a command line runs: the script's, without its folder; the module's
+ * behind -m; "python -c". A process that has set its title is called by its first word. Without a
+ * command line it is `comm`. A new string, or NULL: out of memory. */
+char *screen_program(char *const *cmdline, const char *comm);
+
+/* The container that a cgroup path belongs to, such as "docker:0123456789ab"; "": none. A new
+ * string, or NULL: out of memory. */
+char *screen_container(const char *cgroup);
+
+/* True for files of Python's standard library. */
+bool screen_is_library(const char *file);
+
+#endif

@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Problem: Pss, the RSS in which shared pages count once in all, takes the kernel a walk through a
+ * process's page tables. For hundreds of processes that is too much once a second. So processes
+ * have turns: as many as fit into a budget of time. In between the Pss follows the RSS
+ * (screen_data.c).
+ *
+ * A target can hold up a read of its smaps_rollup, so the examiner reads it. The files of cgroups
+ * belong to the kernel alone.
+ *
+ * Left out: cgroup v1, whose limits lie elsewhere. The column of limits is not there then. */
+#include "screen/screen_proc.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "python/examiner.h"
+
+#define CGROUPS	      "/sys/fs/cgroup"
+#define LIMIT_SECONDS 5.0 /* how old a limit may be */
+
+struct limit {
+	struct screen_limit limit; /* limit_bytes -1: this cgroup and those above have none */
+	char *path;
+	double read; /* when */
+	UT_hash_handle hh;
+};
+
+struct screen_proc {
+	struct limit *limits;
+	uint64_t turn; /* number of the process that was read last */
+};
+
+struct screen_proc *screen_proc_new(void)
+{
+	return calloc(1, sizeof(struct screen_proc));
+}
+
+void screen_proc_free(struct screen_proc *proc)
+{
+	struct limit *limit, *next;
+
+	if (!proc)
+		return;
+	HASH_ITER(hh, proc->limits, limit, next)
+	{
+		HASH_DEL(proc->limits, limit);
+		free(limit->path);
+		free(limit);
+	}
+	free(proc);
+}
+
+/* --- Pss --- */
+
+static bool field(const char *text, const char *name, int64_t *bytes)
+{
+	const char *at = strstr(text, name);
+	long long kib;
+
+	if (!at || sscanf(at + strlen(name), "%lld kB", &kib) != 1 || kib < 0)
+		return false;
+	*bytes = kib * 1024;
+	return true;
+}
+
+bool screen_parse_rollup(const char *text, int64_t *pss, int64_t *rss)
+{
+	return field(text, "\nPss:", pss) && field(text, "\nRss:", rss);
+}
+
+static void read_pss(struct screen_process *process)
+{
+	char text[4096];
+	ssize_t length =
+		examiner_read_proc(process->key.pid, "smaps_rollup", text, sizeof(text) - 1);
+	int64_t pss, rss;
+
+	if (length <= 0)
+		return;
+	text[length] = '\0';
+	if (!screen_parse_rollup(text, &pss, &rss))
+		return;
+	process->pss_bytes = pss;
+	process->pss_rss_bytes = rss;
+}
+
+/* Processes are in the table in the order in which they came, and their numbers rise. Begins behind
+ * the one that was last. */
+static void read_turns(struct screen_proc *proc, struct screen_data *data, uint64_t budget_ns)
+{
+	uint64_t end = clock_ns(CLOCK_MONOTONIC) + budget_ns, began = proc->turn;
+	struct screen_process *process, *next;
+
+	for (int round = 0; round < 2; round++) {
+		HASH_ITER(hh, data->processes, process, next)
+		{
+			uint64_t number = process->object.number;
+
+			if (process->ended || (round ? number > began : number <= began))
+				continue;
+			if (clock_ns(CLOCK_MONOTONIC) >= end)
+				return;
+			read_pss(process);
+			proc->turn = number;
+		}
+	}
+}
+
+/* --- limits --- */
+
+/* The number in a file of a cgroup; -1: none ("max"), or it can't be read. */
+static int64_t read_number(const char *cgroup, size_t length, const char *name)
+{
+	char path[4096];
+	long long number;
+	FILE *file;
+
+	if (snprintf(path, sizeof(path), CGROUPS "%.*s/%s", (int)length, cgroup, name) >=
+	    (int)sizeof(path))
+		return -1;
+	file = fopen(path, "re");
+	if (!file)
+		return -1;
+	if (fscanf(file, "%lld", &number) != 1 || number < 0)
+		number = -1;
+	fclose(file);
+	return number;
+}
+
+/* The lowest limit of the cgroup and of those it lies in. */
+static void read_limit(struct limit *limit)
+{
+	size_t length = strlen(limit->path);
+	int64_t bytes;
+
+	limit->limit = (struct screen_limit){-1, -1};
+	/* A path that leads out of our cgroup namespace is none that we could look at. */
+	if (strstr(limit->path, "/.."))
+		return;
+	while (length > 1) {
+		bytes = read_number(limit->path, length, "memory.max");
+		if (bytes >= 0 &&
+		    (limit->limit.limit_bytes < 0 || bytes < limit->limit.limit_bytes)) {
+			limit->limit.limit_bytes = bytes;
+			limit->limit.current_bytes =
+				read_number(limit->path, length, "memory.current");
+		}
+		while (length > 1 && limit->path[--length] != '/')
+			;
+	}
+}
+
+static struct limit *limit_of(struct screen_proc *proc, const char *path)
+{
+	struct limit *limit;
+
+	HASH_FIND_STR(proc->limits, path, limit);
+	if (limit)
+		return limit;
+	limit = calloc(1, sizeof(*limit));
+	if (!limit)
+		return NULL;
+	limit->path = strdup(path);
+	limit->read = -LIMIT_SECONDS;
+	if (limit->path) {
+		HASH_ADD_KEYPTR(hh, proc->limits, limit->path, strlen(limit->path), limit);
+		if (limit->hh.tbl)
+			return limit;
+	}
+	free(limit->path);
+	free(limit);
+	return NULL;
+}
+
+static int read_limits(struct screen_proc *proc, struct screen_data *data)
+{
+	struct screen_process *process, *next;
+	struct limit *limit;
+
+	HASH_ITER(hh, data->processes, process, next)
+	{
+		if (process->ended || !*process->cgroup)
+			continue;
+		limit = limit_of(proc, process->cgroup);
+		if (!limit)
+			return -ENOMEM;
+		if (data->now - limit->read >= LIMIT_SECONDS) {
+			read_limit(limit);
+			limit->read = data->now;
+		}
+		process->limit = limit->limit.limit_bytes > 0 ? &limit->limit : NULL;
+	}
+	return 0;
+}
+
+int screen_proc_read(struct screen_proc *proc, struct screen_data *data, uint64_t budget_ns)
+{
+	int err = read_limits(proc, data);
+
+	if (err)
+		return err;
+	read_turns(proc, data, budget_ns);
+	return screen_data_group(data);
+}

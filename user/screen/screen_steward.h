@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* The steward: a helper process that does for the live screen what the screen has given up the
+ * right to do. It looks at a heap, and it writes a report to a file. */
+#ifndef SCREEN_STEWARD_H
+#define SCREEN_STEWARD_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+#define STEWARD_NAME_MAX 128
+
+/* Prints on stdout what process `pid` keeps, for a width of so many columns. Runs in a process of
+ * its own. Returns its exit status. */
+typedef int steward_heap_fn(pid_t pid, unsigned columns);
+
+/* Forks it. Call it before there is anything that it should have no copy of, and before rights are
+ * given up. `report`: the file that -o named; NULL: none. Both belong to the caller and must
+ * outlive it. 0 or -errno. */
+int steward_start(steward_heap_fn *heap, const char *report, mode_t mode);
+/* Ends it, and a heap look that runs. Does nothing if there is none. */
+void steward_stop(void);
+
+/* Begins to look at the heap of `pid`, and gives up one that runs. Returns a descriptor from which
+ * its text can be read until its end; the caller closes it. -errno. */
+int steward_look(pid_t pid, unsigned columns);
+/* Gives up the look that runs. */
+void steward_give_up(void);
+
+/* Begins to write what `text` (a descriptor, at its beginning) contains to the file `name` in the
+ * folder where the program was started; "": to the file that steward_start() was given. 0 or
+ * -errno. The result comes through steward_fd(). */
+int steward_write(int text, const char *name);
+/* Becomes readable when there is a result. steward_written() takes it: 0, or -errno. */
+int steward_fd(void);
+int steward_written(void);
+
+/* True if a report may have that name: letters, digits, '.', '_' and '-', no dot first, and not
+ * longer than STEWARD_NAME_MAX - 1. */
+bool steward_may_write(const char *name);
+
+#endif

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* The terminal: whether it will do, curses' beginning and end, and that it is in order afterwards.
+ */
+#ifndef SCREEN_TERMINAL_H
+#define SCREEN_TERMINAL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* 0 if the live screen can be drawn here. Else -ENOTTY, and `why` says what is missing. */
+int terminal_suits(char *why, size_t size);
+
+/* Begins curses. From now on a fatal signal restores the terminal first. 0, or -errno. */
+int terminal_begin(void);
+/* Restores the terminal. Does nothing if that is done. */
+void terminal_end(void);
+
+/* Stops this process, as Ctrl-Z does, with the terminal restored; returns when it goes on. */
+void terminal_suspend(void);
+
+/* Takes over the size that the terminal has now. */
+void terminal_resized(void);
+
+bool terminal_is_utf8(void);
+/* Colours may be used: the terminal has some, and NO_COLOR is not set, or empty. */
+bool terminal_has_colors(void);
+
+#endif
