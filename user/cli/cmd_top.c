@@ -43,9 +43,10 @@ struct top {
 /* What the steward runs for `k`, in a process of its own. */
 static int look_at_heap(pid_t pid, unsigned columns)
 {
-	char number[16], *argv[] = {"heap", "-q", "-p", number, NULL};
+	char width[16], number[16], *argv[] = {"heap", "-q", "-p", number, NULL};
 
-	(void)columns; /* its table has the width of its contents */
+	snprintf(width, sizeof(width), "%u", columns);
+	setenv("COLUMNS", width, 1);
 	snprintf(number, sizeof(number), "%d", (int)pid);
 	return command_run(&command_heap, 4, argv);
 }
@@ -177,8 +178,8 @@ static int run(struct top *top)
 	char why[200];
 	int status;
 
-	status =
-		terminal_suits(why, sizeof(why)) ? refuse_terminal(o, why) : privilege_check("top");
+	status = screen_terminal_suits(why, sizeof(why)) ? refuse_terminal(o, why)
+							 : privilege_check("top");
 	if (status)
 		return status;
 	top->loop = loop_new();

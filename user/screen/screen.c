@@ -329,14 +329,14 @@ static void on_end_signal(void *arg, const struct signalfd_siginfo *info)
 static void on_resize(void *arg, const struct signalfd_siginfo *info)
 {
 	(void)info;
-	terminal_resized();
+	screen_terminal_resized();
 	screen_draw(arg);
 }
 
 static void on_suspend(void *arg, const struct signalfd_siginfo *info)
 {
 	(void)info;
-	terminal_suspend();
+	screen_terminal_suspend();
 	screen_draw(arg);
 }
 
@@ -361,11 +361,11 @@ static int show(struct screen *screen)
 	int err = take_signals(screen);
 
 	if (!err)
-		err = terminal_begin();
+		err = screen_terminal_begin();
 	if (err)
 		return err;
-	screen->utf8 = terminal_is_utf8();
-	screen->color = terminal_has_colors();
+	screen->utf8 = screen_terminal_is_utf8();
+	screen->color = screen_terminal_has_colors();
 	err = loop_add(screen->loop, &screen->input, STDIN_FILENO, EPOLLIN, on_input, screen);
 	if (!err)
 		err = loop_add(screen->loop, &screen->written, steward_fd(), EPOLLIN, on_written,
@@ -391,7 +391,7 @@ int screen_run(struct profiler *profiler, struct loop *loop, const struct screen
 	screen.proc = screen_proc_new();
 	if (screen.proc)
 		err = show(&screen);
-	terminal_end();
+	screen_terminal_end();
 	screen_pager_close(&screen);
 	loop_remove(&screen.input);
 	loop_remove(&screen.written);

@@ -89,27 +89,6 @@ void screen_data_fini(struct screen_data *data)
 
 /* --- processes --- */
 
-static char *join(char *const *words, const char *comm)
-{
-	size_t size = 1;
-	char *text, *end;
-
-	if (!words || !*words)
-		return strdup(comm);
-	for (char *const *word = words; *word; word++)
-		size += strlen(*word) + 1;
-	text = malloc(size);
-	if (!text)
-		return NULL;
-	*text = '\0';
-	for (end = text; *words; words++) {
-		end = stpcpy(end, *words);
-		if (words[1])
-			end = stpcpy(end, " ");
-	}
-	return text;
-}
-
 /* A name that may change while the process runs (exec in the same image, setproctitle). */
 static int renew(char **name, char *made)
 {
@@ -120,9 +99,10 @@ static int renew(char **name, char *made)
 	return 0;
 }
 
+/* Called once a second for each process: without a change it makes one string. */
 static int name_process(struct screen_process *process, const struct model_process *from)
 {
-	char *command = join(from->cmdline, from->comm);
+	char *command = screen_command(from->cmdline, from->comm);
 	int err;
 
 	if (!command)
@@ -423,6 +403,7 @@ int screen_data_group(struct screen_data *data)
 {
 	struct screen_process *process, *next;
 	struct screen_group *group, *next_group;
+	int64_t alone_bytes = 0;
 	int err = 0;
 
 	HASH_ITER(hh, data->groups, group, next_group)
@@ -440,6 +421,7 @@ int screen_data_group(struct screen_data *data)
 		data->has_containers |= *process->container != '\0';
 		data->has_limits |= process->limit != NULL;
 		data->all_shared &= process->ended || process->pss_bytes >= 0;
+		alone_bytes += process->ended ? 0 : process->object.now.rss_bytes;
 		add(&data->host.now, process);
 		err = add_to_group(data, LEVEL_CONTAINERS, "", process);
 		if (!err)
@@ -449,6 +431,9 @@ int screen_data_group(struct screen_data *data)
 		return err;
 	sweep_groups(data);
 	finish_groups(data);
+	/* With one process nothing is counted twice, and its row must say the same. */
+	if (data->host.now.count == 1)
+		data->host.now.rss_bytes = alone_bytes;
 	history_add(&data->host.history, data->now, data->host.now.rss_bytes);
 	return 0;
 }

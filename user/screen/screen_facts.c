@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* The lines above and below the list. Each is a row of facts, the most important ones first; those that
- * do not fit are left out. */
+/* The lines above and below the list. Each is a row of facts, the most important ones first; those
+ * that do not fit are left out. */
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -144,12 +144,12 @@ void screen_path(char *text, const struct screen_data *data, const struct screen
 	fact(&facts, "%s", fitted);
 	if (*filter) {
 		screen_fit(path, filter, 30, utf8, false);
-		fact(&facts, "[/%s: %zu left out]", path, rows->filtered);
+		fact(&facts, "[/%s, left out: %zu]", path, rows->filtered);
 	}
 	if (rows->hidden)
 		fact(&facts,
-		     view->total ? "(%zu lines changed nothing)"
-				 : "(%zu lines changed nothing themselves: t)",
+		     view->total ? "(lines without a change: %zu)"
+				 : "(lines without a change of their own: %zu; t)",
 		     rows->hidden);
 }
 

@@ -63,17 +63,19 @@ static enum option_kind kind_of(const char *option, const char **rest)
 	return KIND_PLAIN;
 }
 
-/* Of a command line that begins with an interpreter. */
-static const char *script_of(char *const *cmdline, const char *comm)
+/* Of a command line that begins with an interpreter. `*more` becomes the words behind the name. */
+static const char *script_of(char *const *cmdline, const char *comm, char *const **more)
 {
 	char *const *word;
 	const char *rest;
 
 	for (word = cmdline + 1; *word && **word == '-' && (*word)[1]; word++) {
+		*more = word + 1;
 		switch (kind_of(*word, &rest)) {
 		case KIND_CODE:
 			return "python -c";
 		case KIND_MODULE:
+			*more += !*rest && word[1];
 			return *rest ? rest : word[1] ? word[1] : comm;
 		case KIND_TAKES_WORD:
 			word += word[1] != NULL;
@@ -82,6 +84,7 @@ static const char *script_of(char *const *cmdline, const char *comm)
 			break;
 		}
 	}
+	*more = *word ? word + 1 : word;
 	if (!*word || !**word)
 		return base_name(cmdline[0]);
 	return strcmp(*word, "-") ? base_name(*word) : "python -";
@@ -89,11 +92,45 @@ static const char *script_of(char *const *cmdline, const char *comm)
 
 char *screen_program(char *const *cmdline, const char *comm)
 {
+	char *const *more;
+
 	if (!cmdline || !*cmdline || !**cmdline)
 		return strdup(comm);
 	if (!is_interpreter(*cmdline))
 		return title_program(*cmdline);
-	return strdup(script_of(cmdline, comm));
+	return strdup(script_of(cmdline, comm, &more));
+}
+
+/* `name` and the words, with spaces between them. */
+static char *join(const char *name, char *const *words)
+{
+	size_t size = strlen(name) + 1;
+	char *text, *end;
+
+	for (char *const *word = words; *word; word++)
+		size += strlen(*word) + 1;
+	text = malloc(size);
+	if (!text)
+		return NULL;
+	end = stpcpy(text, name);
+	for (; *words; words++) {
+		end = stpcpy(end, " ");
+		end = stpcpy(end, *words);
+	}
+	return text;
+}
+
+char *screen_command(char *const *cmdline, const char *comm)
+{
+	char *const *more;
+	const char *name;
+
+	if (!cmdline || !*cmdline || !**cmdline)
+		return strdup(comm);
+	if (!is_interpreter(*cmdline))
+		return join(strchr(*cmdline, ' ') ? *cmdline : base_name(*cmdline), cmdline + 1);
+	name = script_of(cmdline, comm, &more);
+	return join(name, more);
 }
 
 /* --- containers --- */

@@ -11,6 +11,10 @@
  * command line it is `comm`. A new string, or NULL: out of memory. */
 char *screen_program(char *const *cmdline, const char *comm);
 
+/* What a process runs: its program, and the words behind it. The interpreter and its options, which
+ * are alike in all rows, are left out, and so are folders. A new string, or NULL: out of memory. */
+char *screen_command(char *const *cmdline, const char *comm);
+
 /* The container that a cgroup path belongs to, such as "docker:0123456789ab"; "": none. A new
  * string, or NULL: out of memory. */
 char *screen_container(const char *cgroup);

@@ -188,6 +188,7 @@ int steward_start(steward_heap_fn *heap, const char *report, mode_t mode)
 	if (!steward.pid) {
 		close(pair[0]);
 		duty.fd = pair[1];
+		prctl(PR_SET_NAME, "pymem-steward");
 		/* Keys that end the screen end us with it, and not before. */
 		signal(SIGINT, SIG_IGN);
 		signal(SIGQUIT, SIG_IGN);

@@ -27,7 +27,7 @@ static struct termios before; /* modes of the terminal */
 static char restore[256];     /* bytes that end what curses began */
 static volatile sig_atomic_t active;
 
-int terminal_suits(char *why, size_t size)
+int screen_terminal_suits(char *why, size_t size)
 {
 	const char *term = getenv("TERM");
 	int found = 0;
@@ -87,7 +87,7 @@ static void catch_crashes(void)
 		sigaction(fatal[i], &action, NULL);
 }
 
-bool terminal_has_colors(void)
+bool screen_terminal_has_colors(void)
 {
 	const char *no = getenv("NO_COLOR");
 
@@ -96,7 +96,7 @@ bool terminal_has_colors(void)
 
 static void begin_colors(void)
 {
-	if (!terminal_has_colors())
+	if (!screen_terminal_has_colors())
 		return;
 	start_color();
 	use_default_colors();
@@ -105,7 +105,7 @@ static void begin_colors(void)
 	init_pair(3, COLOR_GREEN, -1);
 }
 
-int terminal_begin(void)
+int screen_terminal_begin(void)
 {
 	if (tcgetattr(STDIN_FILENO, &before))
 		return -errno;
@@ -132,7 +132,7 @@ int terminal_begin(void)
 	return 0;
 }
 
-void terminal_end(void)
+void screen_terminal_end(void)
 {
 	if (!active)
 		return;
@@ -143,17 +143,17 @@ void terminal_end(void)
 	screen = NULL;
 }
 
-void terminal_suspend(void)
+void screen_terminal_suspend(void)
 {
 	def_prog_mode();
 	endwin();
 	raise(SIGSTOP);
 	reset_prog_mode();
-	terminal_resized();
+	screen_terminal_resized();
 	clearok(stdscr, TRUE);
 }
 
-void terminal_resized(void)
+void screen_terminal_resized(void)
 {
 	struct winsize size;
 
@@ -161,7 +161,7 @@ void terminal_resized(void)
 		resizeterm(size.ws_row, size.ws_col);
 }
 
-bool terminal_is_utf8(void)
+bool screen_terminal_is_utf8(void)
 {
 	return !strcmp(nl_langinfo(CODESET), "UTF-8");
 }

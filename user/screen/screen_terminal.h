@@ -8,21 +8,21 @@
 #include <stddef.h>
 
 /* 0 if the live screen can be drawn here. Else -ENOTTY, and `why` says what is missing. */
-int terminal_suits(char *why, size_t size);
+int screen_terminal_suits(char *why, size_t size);
 
 /* Begins curses. From now on a fatal signal restores the terminal first. 0, or -errno. */
-int terminal_begin(void);
+int screen_terminal_begin(void);
 /* Restores the terminal. Does nothing if that is done. */
-void terminal_end(void);
+void screen_terminal_end(void);
 
 /* Stops this process, as Ctrl-Z does, with the terminal restored; returns when it goes on. */
-void terminal_suspend(void);
+void screen_terminal_suspend(void);
 
 /* Takes over the size that the terminal has now. */
-void terminal_resized(void);
+void screen_terminal_resized(void);
 
-bool terminal_is_utf8(void);
+bool screen_terminal_is_utf8(void);
 /* Colours may be used: the terminal has some, and NO_COLOR is not set, or empty. */
-bool terminal_has_colors(void);
+bool screen_terminal_has_colors(void);
 
 #endif
