@@ -291,6 +291,26 @@ static void on_written(void *arg, uint32_t events)
 
 /* --- the loop --- */
 
+#define ESCAPE 27
+
+/* A key that this terminal's description does not know is no Esc with other keys behind it: takes
+ * the rest of its sequence away. False: it was a plain Esc. */
+static bool skip_sequence(void)
+{
+	wint_t key;
+	int kind = get_wch(&key);
+
+	if (kind == ERR)
+		return false;
+	if (kind != OK || (key != '[' && key != 'O')) {
+		unget_wch((wchar_t)key);
+		return false;
+	}
+	while (get_wch(&key) == OK && (key < 0x40 || key > 0x7e))
+		;
+	return true;
+}
+
 static void on_input(void *arg, uint32_t events)
 {
 	struct screen *screen = arg;
@@ -300,6 +320,8 @@ static void on_input(void *arg, uint32_t events)
 
 	while ((kind = get_wch(&key)) != ERR) {
 		any = true;
+		if (kind == OK && key == ESCAPE && skip_sequence())
+			continue;
 		screen_key(screen, (unsigned)key, kind == KEY_CODE_YES);
 	}
 	if (any)

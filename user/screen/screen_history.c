@@ -92,7 +92,8 @@ void history_trend(const struct screen_history *history, int64_t least, bool utf
 			continue;
 		}
 		span = high - low;
-		height = span < least || !span ? 0 : (unsigned)((double)(value - low) / span * 7);
+		height = span < least || !span ? 0
+					       : (unsigned)lround((double)(value - low) / span * 7);
 		strcat(text, (utf8 ? blocks : ascii)[height]);
 	}
 }
