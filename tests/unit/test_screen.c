@@ -308,6 +308,23 @@ static void test_the_ended_stay_in_place(void **state)
 	assert_int_equal(host->rows.count, 2);
 }
 
+static void test_programs_without_processes(void **state)
+{
+	struct host *host = *state;
+
+	SAMPLE(host, {1, "a.py", "", 50, false}, {2, "b.py", "", 30, false});
+	SAMPLE(host, {1, "a.py", "", 50, true}, {2, "b.py", "", 30, false});
+	NAMES(host, "a.py b.py");
+	assert_true(host->rows.rows[0].ended);
+	for (int i = 0; i < 12; i++)
+		SAMPLE(host, {1, "a.py", "", 50, true}, {2, "b.py", "", 30, false});
+	NAMES(host, "b.py");
+	/* The last ones stay. */
+	for (int i = 0; i < 12; i++)
+		SAMPLE(host, {1, "a.py", "", 50, true}, {2, "b.py", "", 30, true});
+	assert_int_equal(host->rows.count, 2);
+}
+
 static void test_order_stays(void **state)
 {
 	struct host *host = *state;
@@ -693,6 +710,7 @@ int main(void)
 		ON_HOST(test_programs_are_gathered),
 		ON_HOST(test_pages_are_shared_once),
 		ON_HOST(test_the_ended_stay_in_place),
+		ON_HOST(test_programs_without_processes),
 		ON_HOST(test_order_stays),
 		ON_HOST(test_selection_follows),
 		ON_HOST(test_scrolling),

@@ -375,6 +375,8 @@ static int add_to_group(struct screen_data *data, enum screen_level level, const
 		group->limit = process->limit;
 	}
 	group->mixed_limits |= !process->ended && group->limit != process->limit;
+	if (!process->ended)
+		group->alive = data->now;
 	add(&group->object.now, process);
 	return 0;
 }

@@ -77,6 +77,7 @@ struct screen_group { /* a container, or a program in a container */
 	struct screen_object object;
 	enum screen_level level;
 	char *container, *program; /* program "" for a container */
+	double alive;		   /* when a process of it lived last; 0: none did */
 	bool mixed_limits;	   /* its processes have different limits, or one has none */
 	const struct screen_limit *limit;
 	char *key;

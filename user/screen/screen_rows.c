@@ -13,8 +13,9 @@
 
 #include "base/array.h"
 
-#define AHEAD	    1.1	     /* of the value of the row that is passed */
-#define NOISE_BYTES 262144.0 /* and by so much */
+#define AHEAD	      1.1 /* of the value of the row that is passed */
+#define ENDED_SECONDS 10
+#define NOISE_BYTES   262144.0 /* and by so much */
 
 /* --- a view --- */
 
@@ -106,6 +107,14 @@ static bool passes(const struct screen_view *view, const char *name, const char 
 	return !*filter || strcasestr(name, filter) || (more && strcasestr(more, filter));
 }
 
+/* Of a program whose processes have all ended a row stays for a while, and as long as nothing else
+ * lives: a host where programs come and go would show little else. */
+static bool is_past(const struct screen_data *data, const struct screen_group *group)
+{
+	return !group->object.now.count && data->host.now.count &&
+	       data->now - group->alive > ENDED_SECONDS;
+}
+
 static int add_groups(struct screen_rows *rows, struct screen_data *data,
 		      const struct screen_view *view)
 {
@@ -117,7 +126,7 @@ static int add_groups(struct screen_rows *rows, struct screen_data *data,
 		bool programs = view->level == LEVEL_PROGRAMS;
 		const char *name = programs ? group->program : group->container;
 
-		if (group->level != view->level)
+		if (group->level != view->level || is_past(data, group))
 			continue;
 		if (programs && view->container && strcmp(view->container, group->container))
 			continue;
