@@ -118,7 +118,7 @@ static void test_shared_once(void **state)
 static void test_sections(void **state)
 {
 	struct model *model = host();
-	struct render_options options = {.host = true};
+	struct render_options options = {.host = true, .verbose = true};
 	char *text = NULL;
 	size_t size;
 	FILE *out = open_memstream(&text, &size);
