@@ -159,28 +159,12 @@ def test_amounts(steps):
 
 def test_all(system, tmp_path):
     """All Pythons: programs are gathered, and one can be looked into. The largest is first and stays."""
-<<<<<<< HEAD
-    with Steps(system, tmp_path, name="aa.py") as one, Steps(system, tmp_path, name="aa.py") as two, \
-            Steps(system, tmp_path, name="bb.py") as three, Terminal(120, 30) as terminal:
-=======
     with Steps(system, tmp_path, name="top_aa.py") as one, Steps(system, tmp_path, name="top_aa.py") as two, \
             Steps(system, tmp_path, name="top_bb.py") as three, Terminal(120, 30) as terminal:
->>>>>>> w-top
         start(terminal)
         for target in (one, two, three, one):
             target.step()
         terminal.keys("/")
-<<<<<<< HEAD
-        terminal.keys("-l", ".py")
-        terminal.keys("Enter")
-        seen = terminal.see(r" 2 aa\.py$")
-        assert re.search(r"all Pythons", seen), seen
-        terminal.see(r"shared once")
-        assert re.search(r"2 aa\.py\n(.*\n)*.* 1 bb\.py$", seen, re.M), seen
-        # Containers, where the tests run in some, are the level above.
-        terminal.keys("Home", "Enter")
-        terminal.see(r"aa\.py > processes")
-=======
         terminal.keys("-l", "top_")
         terminal.keys("Enter")
         seen = terminal.see(r" 2 top_aa\.py$")
@@ -190,7 +174,6 @@ def test_all(system, tmp_path):
         # Containers, where the tests run in some, are the level above.
         terminal.keys("Home", "Enter")
         terminal.see(r"top_aa\.py > processes")
->>>>>>> w-top
         terminal.see(r" %d " % one.pid)
         terminal.see(r" %d " % two.pid)
         quits(terminal)

@@ -40,14 +40,11 @@ static void test_history_rate(void **state)
 	assert_int_equal((int)history_per_minute(&history), 0);
 	history_clear(&history);
 	assert_true(isnan(history_per_minute(&history)));
-<<<<<<< HEAD
-=======
 	/* A value that is corrected at once. */
 	history_add(&history, 300, 900);
 	history_add(&history, 300, 100);
 	history_add(&history, 302, 100);
 	assert_int_equal((int)history_per_minute(&history), 0);
->>>>>>> w-top
 }
 
 static void test_history_trend(void **state)
@@ -322,13 +319,8 @@ static void test_programs_without_processes(void **state)
 
 	SAMPLE(host, {1, "a.py", "", 50, false}, {2, "b.py", "", 30, false});
 	SAMPLE(host, {1, "a.py", "", 50, true}, {2, "b.py", "", 30, false});
-<<<<<<< HEAD
-	NAMES(host, "a.py b.py");
-	assert_true(host->rows.rows[0].ended);
-=======
 	NAMES(host, "b.py a.py");
 	assert_true(host->rows.rows[1].ended);
->>>>>>> w-top
 	for (int i = 0; i < 12; i++)
 		SAMPLE(host, {1, "a.py", "", 50, true}, {2, "b.py", "", 30, false});
 	NAMES(host, "b.py");
@@ -604,14 +596,10 @@ static void test_columns(void **state)
 	/* What is sorted by is there. */
 	screen_place(&host->view)->sort = COLUMN_FAULTS;
 	columns_of(host, 40, titles);
-<<<<<<< HEAD
-	assert_string_equal(titles, "GROWTH FAULTS N PROGRAM ");
-=======
 	assert_string_equal(titles, "RSS GROWTH FAULTS PROGRAM ");
->>>>>>> w-top
 	host->view.level = LEVEL_LINES;
 	columns_of(host, 80, titles);
-	assert_string_equal(titles, "OWN /MIN TREND GROWN FREED LINE ");
+	assert_string_equal(titles, "OWN /MIN TREND GROWN FREED FAULTS LINE ");
 	for (unsigned width = 20; width < 300; width++)
 		assert_int_equal(columns_of(host, width, titles), width);
 }

@@ -42,11 +42,7 @@ struct command {
 int command_run(const struct command *command, int argc, char **argv);
 
 extern const struct command command_profile, command_top, command_heap, command_memit,
-<<<<<<< HEAD
 	command_serve, command_ps, command_check, command_help, command_completion;
-=======
-	command_serve, command_ps, command_check, command_completion;
->>>>>>> w-top
 
 /* All commands. The main job comes first; NULL ends the list. */
 extern const struct command *const commands[];

@@ -6,13 +6,8 @@
 #include <stdlib.h>
 
 const struct command *const commands[] = {
-<<<<<<< HEAD
 	&command_profile, &command_top,	  &command_heap, &command_memit,      &command_serve,
 	&command_ps,	  &command_check, &command_help, &command_completion, NULL,
-=======
-	&command_profile, &command_top,	  &command_heap,       &command_memit, &command_serve,
-	&command_ps,	  &command_check, &command_completion, NULL,
->>>>>>> w-top
 };
 
 static int status_of(enum options_outcome outcome)

@@ -36,8 +36,8 @@ static uint64_t word(const struct code_names *names, uint64_t addr)
 	return births_read(names->pid, addr, &value, sizeof(value)) ? value : 0;
 }
 
-/* Freed memory keeps what it had, but for its first word: pymalloc puts the address of the next free
- * block there, or 0. There an object has its reference count (3.14: 32 bits, then 0 or 1). */
+/* Freed memory keeps what it had, but for its first word: pymalloc puts the address of the next
+ * free block there, or 0. There an object has its reference count (3.14: 32 bits, then 0 or 1). */
 static bool is_alive(const struct code_names *names, uint64_t object)
 {
 	uint64_t count = word(names, object);

@@ -32,7 +32,7 @@ struct part {
 	bool release;
 	uint64_t read_from, read_to;
 	struct marker marker;
-	size_t frame; /* of the marker's: the next one that is read */
+	size_t frame;			 /* of the marker's: the next one that is read */
 	const struct weakrefs *weakrefs; /* of all parts */
 	size_t next_weakref;		 /* index: those before are of earlier blocks */
 	struct references references;

@@ -18,14 +18,11 @@ void history_add(struct screen_history *history, double now, int64_t value)
 {
 	unsigned newest, before;
 
-<<<<<<< HEAD
-=======
 	/* The same moment again: it is known better by now. */
 	if (history->count && history->times[at(history, history->count - 1)] == now) {
 		history->values[at(history, history->count - 1)] = value;
 		return;
 	}
->>>>>>> w-top
 	if (history->count >= 2) {
 		newest = at(history, history->count - 1);
 		before = at(history, history->count - 2);

@@ -137,13 +137,10 @@ void screen_terminal_end(void)
 	if (!active)
 		return;
 	curs_set(1);
-<<<<<<< HEAD
-=======
 	/* Without an alternate screen the last row would stay, with what comes next behind it. */
 	move(LINES - 1, 0);
 	clrtoeol();
 	refresh();
->>>>>>> w-top
 	endwin();
 	active = 0;
 	delscreen(screen);
