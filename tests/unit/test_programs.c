@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* What the answer is made of: how lines were reached, what imports changed, stacks as a tree, and
  * processes gathered by program. */
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -10,6 +11,7 @@
 #include <cmocka.h>
 
 #include "model/programs.h"
+#include "os/rights.h"
 
 #define PAGE   4096
 #define MAIN   "/srv/app/main.py"
@@ -291,12 +293,44 @@ static void test_gathering(void **state)
 	model_free(model);
 }
 
+/* Who may read less is not gathered with who may read more: the text of lines is read for the first
+ * one of a program. */
+static void test_rights(void **state)
+{
+	struct rights rights = {.uid = 65534, .gid = 65534};
+	struct model *model = model_new(PAGE);
+	struct model_programs programs;
+	struct model_process *p;
+	int i;
+
+	(void)state;
+	for (i = 0; i < 4; i++) {
+		p = add_process(model, i + 1, none);
+		fill(model, p);
+		if (i)
+			p->root.root_fd = open(i < 3 ? "/" : "/proc", O_PATH | O_CLOEXEC);
+		if (i > 1)
+			source_root_set_rights(&p->root, &rights);
+	}
+	assert_int_equal(model_compute(model), 0);
+	assert_int_equal(model_programs_gather(model, MODEL_SORT_INCREMENT, &programs), 0);
+	assert_int_equal(programs.count, 4);
+	model_programs_free(&programs);
+	/* As the third one. */
+	source_root_set_rights(&model->processes[1]->root, &rights);
+	assert_int_equal(model_programs_gather(model, MODEL_SORT_INCREMENT, &programs), 0);
+	assert_int_equal(programs.count, 3);
+	model_programs_free(&programs);
+	model_free(model);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_paths),	  cmocka_unit_test(test_long_path),
 		cmocka_unit_test(test_libraries), cmocka_unit_test(test_imports),
 		cmocka_unit_test(test_tree),	  cmocka_unit_test(test_gathering),
+		cmocka_unit_test(test_rights),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

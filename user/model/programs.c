@@ -63,8 +63,9 @@ static bool is_same(const struct model_process *a, const struct model_process *b
 
 	program_parse(&one, a->cmdline, a->comm);
 	program_parse(&other, b->cmdline, b->comm);
+	/* Source text is read for the first one: the others must be allowed to read the same. */
 	if (!program_same(&one, &other) || strcmp(a->cgroup, b->cgroup) ||
-	    strcmp(a->python, b->python))
+	    strcmp(a->python, b->python) || !source_root_same(&a->root, &b->root))
 		return false;
 	x = next_telling(one.arguments);
 	y = next_telling(other.arguments);
@@ -271,6 +272,9 @@ static void add_process(struct model_process *sum, const struct model_process *m
 	sum->lost_faults += more->lost_faults;
 	if (sum->id > more->id)
 		sum->id = more->id;
+	/* A file that changed since the first of them started may not be what that one runs. */
+	if (more->root.start_wall > 0 && more->root.start_wall < sum->root.start_wall)
+		sum->root.start_wall = more->root.start_wall;
 	if (!sum->note)
 		sum->note = more->note;
 }

@@ -22,10 +22,10 @@ struct model_programs {
 };
 
 /* Fills `programs`, which model_programs_free() frees. Processes are of one program if they run the
- * same script, module or command at the same place (cgroup and interpreter), and if their arguments
- * differ in options and numbers only: "worker.py --shard 1" and "worker.py --shard 2" are one
- * program, "manage.py web" and "manage.py mail" are two. It is valid until the model changes. 0 or
- * -ENOMEM; then there is nothing to free. */
+ * same script, module or command at the same place (cgroup, interpreter, root and working folder)
+ * with the same rights, and if their arguments differ in options and numbers only: "worker.py
+ * --shard 1" and "worker.py --shard 2" are one program, "manage.py web" and "manage.py mail" are
+ * two. It is valid until the model changes. 0 or -ENOMEM; then there is nothing to free. */
 int model_programs_gather(const struct model *model, enum model_sort sort,
 			  struct model_programs *programs);
 void model_programs_free(struct model_programs *programs);

@@ -363,6 +363,26 @@ static uint32_t hash_name(const char *name)
 	return hash % BUCKETS;
 }
 
+/* The whole view; zeros for what is unknown. */
+static struct view view_of(const struct source_root *root)
+{
+	struct view view = {0};
+
+	if (root->root_fd >= 0)
+		view_of_fd(root->root_fd, &view.mount, &view.inode);
+	if (root->cwd_fd >= 0)
+		view_of_fd(root->cwd_fd, &view.cwd_mount, &view.cwd_inode);
+	return view;
+}
+
+bool source_root_same(const struct source_root *one, const struct source_root *other)
+{
+	struct view a = view_of(one), b = view_of(other);
+
+	/* Equal rights are kept once. */
+	return one->rights == other->rights && !memcmp(&a, &b, sizeof(a));
+}
+
 /* The file from the cache; if it is not there, it is read. NULL: out of memory, or its view is
  * unknown. */
 static struct source_file *get_file(struct source_cache *cache, const struct source_root *root,

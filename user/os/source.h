@@ -35,6 +35,9 @@ void source_root_set_rights(struct source_root *root, const struct rights *right
 /* The rights of the view; they belong to it. NULL: unknown. */
 const struct rights *source_root_rights(const struct source_root *root);
 
+/* True if both views show the same files to the same rights, relative names too. */
+bool source_root_same(const struct source_root *one, const struct source_root *other);
+
 /* Makes `root` another copy of the view `from`. Each is closed with source_root_close(). */
 void source_root_copy(struct source_root *root, const struct source_root *from);
 /* Closes the descriptors and gives up the rights, unless another copy uses them. */
