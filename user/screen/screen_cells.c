@@ -13,7 +13,7 @@
 
 #define NAME_LEAST  14 /* columns that the name keeps at least */
 #define NAME_LIKED  24 /* columns that the less important columns leave to it */
-#define TREND_LEAST 65536
+#define TREND_LEAST 262144
 
 /* --- columns --- */
 

@@ -9,7 +9,7 @@
 #include "base/text.h"
 #include "screen/screen_cells.h"
 
-#define TREND_LEAST 65536 /* bytes: less is drawn as no change */
+#define TREND_LEAST 262144 /* bytes: less is drawn as no change */
 
 struct facts {
 	char *text;
