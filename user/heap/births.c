@@ -40,7 +40,8 @@ static void leave_terminal(void)
 	struct rlimit none = {0, 0}, unlimited = {RLIM_INFINITY, RLIM_INFINITY};
 
 	setrlimit(RLIMIT_CORE, &none);
-	/* Before 5.11 maps and programs count against it. The right to raise it is given up soon. */
+	/* Before 5.11 maps and programs count against it. The right to raise it is given up soon.
+	 */
 	setrlimit(RLIMIT_MEMLOCK, &unlimited);
 	prctl(PR_SET_NAME, "pymem-births");
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
