@@ -70,9 +70,9 @@ def window(target, method, seconds):
     begin, timer = target.now(), threading.Event()
     timer.wait(seconds - 1)
     end = target.now()
-    said, _ = tool.communicate(timeout=common.PATIENCE)
+    said, complaints = tool.communicate(timeout=common.PATIENCE)
     if tool.returncode:
-        raise RuntimeError("heap --births %s: status %d" % (method, tool.returncode))
+        raise RuntimeError("heap --births %s: status %d: %s" % (method, tool.returncode, complaints.decode()))
     look = json.loads(said)["processes"][0]
     return (end[0] - begin[0]) / max(end[1] - begin[1], 1), look
 

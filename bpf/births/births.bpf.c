@@ -7,7 +7,7 @@
  *
  * birth_return: on the return of functions that make objects, for some milliseconds now and then.
  * birth_death:  meanwhile on the entry of functions that free some of them.
- * birth_writeN: on writes to the size fields of up to four containers, or to the places that lead
+ * birth_write:  on writes to the size fields of up to four containers, or to the places that lead
  *		 to them, by debug registers.
  */
 #define PYMEM_DEFINE_MAPS
@@ -254,18 +254,35 @@ static __always_inline int written(__u32 number)
 	return 0;
 }
 
-/* One for each debug register: before 5.15 a perf event can't tell its program which it is. */
-#define WRITTEN(number)                    \
-	SEC("perf_event")                  \
-	int birth_write##number(void *ctx) \
-	{                                  \
-		(void)ctx;                 \
-		return written(number);    \
-	}
+static __always_inline __u64 watched_addr(const struct birth_watch *watch)
+{
+	return watch->by_slot ? watch->slot : watch->size_addr;
+}
 
-WRITTEN(0)
-WRITTEN(1)
-WRITTEN(2)
-WRITTEN(3)
+/* linux/bpf_perf_event.h, struct bpf_perf_event_data: part of the kernel's ABI. */
+struct breakpoint_context {
+#ifdef __TARGET_ARCH_x86
+	__u64 regs[21];
+#else
+	__u64 regs[34];
+#endif
+	__u64 sample_period;
+	__u64 addr;
+};
+
+/* One program for all of them: to verify the walk takes a kernel some seconds. The event has the
+ * address of its breakpoint. */
+SEC("perf_event")
+int birth_write(struct breakpoint_context *ctx)
+{
+	__u64 addr = ctx->addr;
+	__u32 i, number = BIRTH_WATCHES;
+
+#pragma unroll
+	for (i = 0; i < BIRTH_WATCHES; i++)
+		if (watched_addr(&watches[i]) == addr)
+			number = i;
+	return number < BIRTH_WATCHES ? written(number) : 0;
+}
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";

@@ -25,7 +25,7 @@ struct birth_probes {
 	__u64 *most, *seen, *lost, *unwalked;
 	__u32 *spoilt;
 
-	struct bpf_program *on_return, *on_death, *on_write[BIRTH_WATCHES];
+	struct bpf_program *on_return, *on_death, *on_write;
 	struct bpf_map *layouts, *events;
 	struct ring_buffer *ring;
 	birth_event_fn *fn; /* of the present birth_probes_read() */

@@ -58,24 +58,21 @@ static int use_few_maps(struct bpf_object *object)
 }
 
 /* Both builds have the same variables, in a struct of each skeleton's own. */
-#define TAKE_VARIABLES(probes, skeleton)                                \
-	do {                                                            \
-		(probes)->target = (void *)&(skeleton)->bss->target;    \
-		(probes)->watches = (void *)(skeleton)->bss->watches;   \
-		(probes)->enabled = &(skeleton)->bss->enabled;          \
-		(probes)->most = &(skeleton)->bss->most;                \
-		(probes)->seen = &(skeleton)->bss->seen;                \
-		(probes)->lost = &(skeleton)->bss->lost;                \
-		(probes)->unwalked = &(skeleton)->bss->unwalked;        \
-		(probes)->spoilt = &(skeleton)->bss->spoilt;            \
-		(probes)->on_return = (skeleton)->progs.birth_return;   \
-		(probes)->on_death = (skeleton)->progs.birth_death;     \
-		(probes)->on_write[0] = (skeleton)->progs.birth_write0; \
-		(probes)->on_write[1] = (skeleton)->progs.birth_write1; \
-		(probes)->on_write[2] = (skeleton)->progs.birth_write2; \
-		(probes)->on_write[3] = (skeleton)->progs.birth_write3; \
-		(probes)->layouts = (skeleton)->maps.layouts;           \
-		(probes)->events = (skeleton)->maps.birth_events;       \
+#define TAKE_VARIABLES(probes, skeleton)                              \
+	do {                                                          \
+		(probes)->target = (void *)&(skeleton)->bss->target;  \
+		(probes)->watches = (void *)(skeleton)->bss->watches; \
+		(probes)->enabled = &(skeleton)->bss->enabled;        \
+		(probes)->most = &(skeleton)->bss->most;              \
+		(probes)->seen = &(skeleton)->bss->seen;              \
+		(probes)->lost = &(skeleton)->bss->lost;              \
+		(probes)->unwalked = &(skeleton)->bss->unwalked;      \
+		(probes)->spoilt = &(skeleton)->bss->spoilt;          \
+		(probes)->on_return = (skeleton)->progs.birth_return; \
+		(probes)->on_death = (skeleton)->progs.birth_death;   \
+		(probes)->on_write = (skeleton)->progs.birth_write;   \
+		(probes)->layouts = (skeleton)->maps.layouts;         \
+		(probes)->events = (skeleton)->maps.birth_events;     \
 	} while (0)
 
 static int expect_many(struct bpf_program *program)
@@ -91,9 +88,7 @@ static int choose_programs(const struct birth_probes *probes)
 	int err = bpf_program__set_autoload(probes->on_return, bursts)
 			  ?: bpf_program__set_autoload(probes->on_death, bursts);
 
-	for (size_t i = 0; i < BIRTH_WATCHES && !err; i++)
-		err = bpf_program__set_autoload(probes->on_write[i], i < probes->wanted_watches);
-	return err;
+	return err ? err : bpf_program__set_autoload(probes->on_write, !bursts);
 }
 
 static int load_modern(struct birth_probes *probes)

@@ -85,7 +85,7 @@ static int watch_thread(struct birth_probes *probes, pid_t tid, size_t number)
 	if (fd < 0)
 		return fd;
 	/* The link owns the descriptor. */
-	link = bpf_program__attach_perf_event(probes->on_write[number], fd);
+	link = bpf_program__attach_perf_event(probes->on_write, fd);
 	if (!link) {
 		int err = -errno;
 
