@@ -97,6 +97,7 @@ def masked(screen):
     text = re.sub(r"[▁▂▃▄▅▆▇█]+", "#", text)
     text = re.sub(r"(?<= )[_.^-]{1,8}(?= )", "#", text)
     text = re.sub(r"[+-]?\d+(\.\d+)? ?[KMG](iB)?\b(/min)?", "#", text)
+    text = re.sub(r"(?<= )0(?= )", "#", text)  # a rate that has died away
     text = re.sub(r"\d+:\d\d\b|\b\d{2,}\b|(?<=left out: )\d+|(?<=own: )\d+|(?<=change: )\d+", "#", text)
     text = re.sub(r"nothing unattributed|unattributed #", "unattributed or not", text)
     return re.sub(r" *#", " #", text)

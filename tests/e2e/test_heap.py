@@ -189,7 +189,7 @@ def test_traced_by_another(system):
     (["-p", "1", "--types-only", "--pause"], "--types-only makes none"),
     (["-p", "1", "-d", "1", "--types-only", "--births", "off"], "--types-only finds none"),
     (["-p", "1", "--births", "off"], "goes with -d"), (["-p", "1", "-d", "0"], "-d 0"),
-    (["-p", "x"], "-p x"), (["-p", "1", "--format", "csv"], "--format csv")])
+    (["-p", "1", "-n", "x"], "-n x"), (["-p", "1", "--format", "csv"], "--format csv")])
 def test_wrong_command_lines(words, said):
     done = heaps.run(*words)
     assert done.returncode == 2 and done.stdout == b""

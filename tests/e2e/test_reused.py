@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 """Memory that one line touches first and another one's objects live in: `heap -d` says what is there now, and the
 ordinary report says when to ask it."""
+import re
 import subprocess
 
 import pytest
@@ -123,8 +124,13 @@ def test_report_names_heap(python):
     if python.free_threaded:
         assert not notes  # nothing is recognised there, and nothing is said
         return
-    assert len(notes) == 1 and "no longer hold what it put there first" in notes[0], notes
-    assert "%s:%d touched" % (target.path, line_of(target.path, "render")) in notes[0]
+    assert len(notes) == 1, notes
+    if python.version < (3, 10):
+        # Arenas are of 256 KiB there, and most that are emptied go back: a note names heap for that.
+        assert re.search("%s:%d (touched|has added)" % (target.path, line_of(target.path, "render")), notes[0])
+    else:
+        assert "no longer hold what it put there first" in notes[0], notes
+        assert "%s:%d touched" % (target.path, line_of(target.path, "render")) in notes[0]
     assert "pymem-bpf heap -p %d -d 30" % target.pid in notes[0]
 
 

@@ -246,7 +246,9 @@ bool names_is_temporary(const struct heap_graph *graph, uint32_t block)
 	for (size_t i = 0; graph->parent[block] != BLOCK_NONE && i < graph->blocks; i++)
 		block = graph->parent[block];
 	root = names_root(graph, block);
-	return root && root->kind == ROOT_TEMPORARY;
+	return root && (root->kind == ROOT_TEMPORARY ||
+			(root->kind == ROOT_DATA &&
+			 !strcmp(owner_of_data(&graph->view, root->where), "a stack")));
 }
 
 bool names_is_namespace(const struct heap_graph *graph, uint32_t block)

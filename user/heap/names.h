@@ -17,7 +17,8 @@ bool names_find(const struct heap_graph *graph, uint32_t block, struct step_budg
 /* Is it a dict of variables or attributes: of a module, a class, an instance? */
 bool names_is_namespace(const struct heap_graph *graph, uint32_t block);
 
-/* Does its way begin with what a running function has on its value stack, without a name? */
+/* Does its way begin with what a running function has on its value stack, or C code on its own,
+ * without a name? */
 bool names_is_temporary(const struct heap_graph *graph, uint32_t block);
 
 /* The strongest root that `block` is; NULL: it is none that was found. */
