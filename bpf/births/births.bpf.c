@@ -41,6 +41,7 @@ __u64 most; /* events whose stacks are told of */
 __u64 seen;
 __u64 lost;	/* the ring was full, or the walk was busy */
 __u64 unwalked; /* no Python stack was found */
+__u64 ends;	/* objects of which nothing more is known */
 __u32 spoilt;	/* an end was lost: nothing of this burst can be believed */
 
 static const struct pymem_thread no_thread;
@@ -127,6 +128,7 @@ static __noinline int tell_unknown(__u64 object)
 {
 	struct birth_end *end = bpf_ringbuf_reserve(&birth_events, sizeof(*end), 0);
 
+	__sync_fetch_and_add(&ends, 1);
 	if (!end) {
 		/* Of whatever lies where, what was told may be wrong. */
 		spoilt = 1;

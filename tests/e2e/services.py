@@ -165,7 +165,8 @@ class Django(Gunicorn):
 # --- celery ---
 
 class Celery(Service):
-    """A worker with one process for its tasks, and redis as its broker."""
+    """A worker with one process for its tasks, and redis as its broker. Results are read from redis itself: celery's client
+    for them takes locks when a result is collected as garbage, wherever its thread is, and may wait for itself."""
 
     program = "jobs_celery"
 
@@ -178,15 +179,26 @@ class Celery(Service):
                     "--without-gossip", "--without-mingle", "--without-heartbeat"],
                    env=self.environment(JOBS_BROKER=broker))
         import celery  # slow
-        self.app = celery.Celery(broker=broker, backend=broker)
+        import redis as client
+        self.app = celery.Celery(broker=broker)
         self.cleanup.callback(self.app.close)
+        self.results = client.Redis(unix_socket_path=path)
+        self.cleanup.callback(self.results.close)
+
+    def result(self, task, argument):
+        key = "celery-task-meta-" + self.app.send_task(task, [argument]).id
+        harness.until(lambda: self.results.exists(key), "%s done by celery" % task)
+        answer = json.loads(self.results.get(key))
+        self.results.delete(key)
+        assert answer["status"] == "SUCCESS", answer
+        return answer["result"]
 
     def once(self, work, number):
         """Tasks are queued; the next one not before this one is done."""
-        self.app.send_task("jobs_celery." + work, [number]).get(timeout=harness.PATIENCE)
+        self.result("jobs_celery." + work, number)
 
     def told(self, drop=None):
-        return self.app.send_task("in_use", [drop]).get(timeout=harness.PATIENCE)
+        return self.result("in_use", drop)
 
 
 # --- pandas ---

@@ -5,7 +5,7 @@
  *
  *   - watch: debug registers on the sizes of up to four containers: each insertion is seen, with
  * its stack;
- *   - burst: for 10 ms now and then, the return of functions that make objects: which line made
+ *   - burst: for some milliseconds now and then, the return of functions that make objects: which line made
  * which object. Those that are still the same objects when the second census is made are survivors,
  * and the census knows who holds them.
  *

@@ -2,7 +2,9 @@
 /* Bursts.
  *
  * A burst: attach, record for 10 ms or 600 events, stop the target, read what was recorded, take
- * fingerprints, let it go on, detach. In that order: a detach takes 15 ms and more, in which
+ * fingerprints, let it go on, detach. The 10 ms begin when the target does something, which is
+ * waited for: most bursts would miss a service that works for a millisecond, 25 times a second.
+ * The stop comes before the detach, as that takes 15 ms and more, in which
  * objects die and others take their blocks. Look again after 3, 20, 60 and 150 ms, so that what is
  * short-lived is dropped while little can have taken its place, and once more at the end. Bursts
  * come at random moments: at regular ones a program's own rhythm would hide what it does.
@@ -20,6 +22,8 @@
 
 #define BURST_MS     10
 #define BURST_EVENTS 600
+#define IDLE_MS	     60 /* how long it waits for BUSY_EVENTS */
+#define BUSY_EVENTS  20
 #define PERIOD_MS    750 /* from burst to burst, on average */
 #define FIRST_MS     100
 #define SLICE_MS     1
@@ -188,12 +192,21 @@ static int find_functions(struct collecting *c)
 
 static void record(struct collecting *c)
 {
-	uint64_t begin = clock_ms(CLOCK_MONOTONIC), seen = birth_probes_counts(c->probes).seen;
+	uint64_t begin_ms = clock_ms(CLOCK_MONOTONIC), now_ms, busy_ms = 0, events;
+	const struct birth_counts before = birth_probes_counts(c->probes);
 
 	birth_probes_enable(c->probes, true, BURST_EVENTS);
-	while (clock_ms(CLOCK_MONOTONIC) - begin < BURST_MS &&
-	       birth_probes_counts(c->probes).seen - seen < BURST_EVENTS)
+	do {
+		struct birth_counts now;
+
 		usleep(SLICE_MS * 1000);
+		now = birth_probes_counts(c->probes);
+		now_ms = clock_ms(CLOCK_MONOTONIC);
+		events = now.seen - before.seen;
+		if (!busy_ms && events + now.ends - before.ends >= BUSY_EVENTS)
+			busy_ms = now_ms;
+	} while (events < BURST_EVENTS &&
+		 (busy_ms ? now_ms - busy_ms < BURST_MS : now_ms - begin_ms < IDLE_MS));
 }
 
 static int drop_event(void *arg, const struct birth_event *event)

@@ -22,7 +22,7 @@ struct birth_probes {
 	struct pymem_proc *target;
 	struct birth_watch *watches;
 	__u32 *enabled;
-	__u64 *most, *seen, *lost, *unwalked;
+	__u64 *most, *seen, *lost, *unwalked, *ends;
 	__u32 *spoilt;
 
 	struct bpf_program *on_return, *on_death, *on_write;

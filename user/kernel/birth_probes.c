@@ -67,6 +67,7 @@ static int use_few_maps(struct bpf_object *object)
 		(probes)->seen = &(skeleton)->bss->seen;              \
 		(probes)->lost = &(skeleton)->bss->lost;              \
 		(probes)->unwalked = &(skeleton)->bss->unwalked;      \
+		(probes)->ends = &(skeleton)->bss->ends;              \
 		(probes)->spoilt = &(skeleton)->bss->spoilt;          \
 		(probes)->on_return = (skeleton)->progs.birth_return; \
 		(probes)->on_death = (skeleton)->progs.birth_death;   \
@@ -304,5 +305,6 @@ bool birth_probes_spoilt(const struct birth_probes *probes)
 
 struct birth_counts birth_probes_counts(const struct birth_probes *probes)
 {
-	return (struct birth_counts){*probes->seen, *probes->lost, *probes->unwalked};
+	return (struct birth_counts){*probes->seen, *probes->lost, *probes->unwalked,
+				     *probes->ends};
 }
