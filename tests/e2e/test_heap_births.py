@@ -53,6 +53,17 @@ def test_container_at_the_address_of_another():
     assert rows or "lost: others have replaced them" in look.notes(), (look.verdict, look.data["notes"])
 
 
+def test_watch_that_pauses():
+    """It goes on with the container of its place, which is known also where the copy has been given back."""
+    with heaps.Replacing("crowded") as target:
+        look = heaps.look(target.pid, "-d", 8, "--births", "watch")
+        if NOT_HERE in look.notes():
+            pytest.skip(look.notes())
+        rows = target.lines(look)
+    assert look.data["rss_bytes"] > 200 << 20 and "% of the time" in look.notes(), look.notes()
+    assert [row["holder"] for row in rows] == ["__main__.crowded"], (look.data["births"], look.data["notes"])
+
+
 def test_off():
     with heaps.Leaking() as target:
         look = heaps.look(target.pid, "-d", 1, "--births", "off")
@@ -95,3 +106,41 @@ def test_code_that_is_gone(how):
     found = {(row["file"], row["line"]) for row in look.data["births"] if row["holder"] == "__main__.KEPT"}
     assert found <= {("<cell>", 7)}, look.data["births"]
     assert ":0 " not in look.verdict
+
+
+BESIDE = """import select, sys
+class App:
+    pass
+def table():
+    return [bytes(400) for _ in range(200000)]
+if sys.argv[1] == "variable":
+    big, kept = table(), []
+    append = lambda one: kept.append(one)
+elif sys.argv[1] == "attribute":
+    app = App()
+    app.table, app.kept = table(), []
+    append = lambda one: app.kept.append(one)
+else:
+    index = {"table": table(), "kept": []}
+    append = lambda one: index["kept"].append(one)
+print("ready", flush=True)
+while not select.select([sys.stdin], [], [], 0.005)[0]:
+    for _ in range(100):
+        append(object())
+"""
+
+
+@pytest.mark.parametrize("kind,path", [("variable", "__main__.kept"), ("attribute", "__main__.app.kept"),
+                                       ("entry", "__main__.index['kept']")])
+def test_what_grows_beside_something_large(kind, path):
+    """A table that has nine tenths of all hides nothing that lies beside it."""
+    target = subprocess.Popen(["/usr/bin/python3", "-c", BESIDE, kind], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    try:
+        target.stdout.readline()
+        look = heaps.look(target.pid, "-d", 3, "--births", "off")
+    finally:
+        target.kill()
+        target.communicate()
+    first = look.holders[0]
+    assert first["path"] == path and first["entries_grown"] > 0, [(h["path"], h["grown_bytes"]) for h in look.holders[:5]]
+    assert "kept by %s" % path in look.verdict, look.verdict

@@ -5,9 +5,9 @@
  *
  *   - watch: debug registers on the sizes of up to four containers: each insertion is seen, with
  * its stack;
- *   - burst: for some milliseconds now and then, the return of functions that make objects: which line made
- * which object. Those that are still the same objects when the second census is made are survivors,
- * and the census knows who holds them.
+ *   - burst: for some milliseconds now and then, the return of functions that make objects: which
+ * line made which object. Those that are still the same objects when the second census is made are
+ * survivors, and the census knows who holds them.
  *
  * A child process collects, because a target can hold up whoever reads its memory. In a burst it
  * stops the target for some milliseconds, to take fingerprints of the objects before any of them

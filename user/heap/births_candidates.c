@@ -6,7 +6,8 @@
 
 #define WORD sizeof(uint64_t)
 /* Places are looked for in blocks up to so many bytes. */
-#define SEARCH_MOST (64u << 10)
+#define SEARCH_MOST  (64u << 10)
+#define SEARCH_WORDS 512
 
 /* Where a container of that kind has its size; PY_NONE: it has none that one write changes. */
 static unsigned size_offset(const struct py_heap_layout *l, enum type_kind kind)
@@ -24,15 +25,23 @@ static unsigned size_offset(const struct py_heap_layout *l, enum type_kind kind)
 	}
 }
 
-/* Address of a word of the block that is `object`; 0: none is. */
+/* Address of a word of the block that is `object`; 0: none is. The copy of a large process has been
+ * given back by now: then the process is read. */
 static uint64_t place_in(const struct heap_view *view, uint32_t block, uint64_t object)
 {
 	uint64_t addr = heap_blocks_addr(view->blocks, block);
 	uint64_t size = heap_blocks_size(view->blocks, block);
+	uint64_t words[SEARCH_WORDS];
 
-	for (uint64_t at = 0; size <= SEARCH_MOST && at + WORD <= size; at += WORD)
-		if (snapshot_word(view->snapshot, addr + at) == object)
-			return addr + at;
+	for (uint64_t at = 0; size <= SEARCH_MOST && at + WORD <= size; at += sizeof(words)) {
+		uint64_t left = size - at < sizeof(words) ? size - at : sizeof(words);
+
+		if (!snapshot_read_any(view->snapshot, addr + at, words, left / WORD * WORD))
+			continue;
+		for (uint64_t i = 0; i < left / WORD; i++)
+			if (words[i] == object)
+				return addr + at + i * WORD;
+	}
 	return 0;
 }
 

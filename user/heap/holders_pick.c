@@ -2,10 +2,12 @@
 /* Which blocks are worth a row? From the top of the dominator tree down:
  *
  * - What a person does not think of as a thing (buffers, a __dict__, cells) is passed over.
- * - A container is a row, and what is in it is not, but for an entry that has a quarter of it. If
- *   one entry has nine tenths of it, the container is left to that entry.
+ * - A container is a row, and what is in it is not, but for an entry that has a quarter of it, or
+ *   nine tenths of its growth. If one entry has nine tenths of it, the container is left to that
+ *   entry.
  * - Any other object is left to what is in it if that makes nine tenths; else it is a row, and so
- * may be what is in it.
+ *   may be what is in it. What lies beside something that is so large may be a row, too: a leak
+ *   beside a large table.
  * - A chain, where each has nine tenths of the one before, is its first: the list is meant, not its
  * end.
  */
@@ -253,8 +255,8 @@ static int add_todo(struct walk *w, uint32_t pick, uint32_t chain_first, uint32_
 	return 0;
 }
 
-/* Of a row: entries that are rows of their own. */
-static int add_entries(struct walk *w, uint32_t pick, bool all)
+/* Entries that are rows of their own, but for `except` (an index of a pick, or PICK_NONE). */
+static int add_entries(struct walk *w, uint32_t pick, bool all, uint32_t except)
 {
 	const struct pick *list = w->picks->list;
 	uint64_t whole = retained_by(w, pick);
@@ -262,10 +264,12 @@ static int add_entries(struct walk *w, uint32_t pick, bool all)
 
 	for (size_t i = 0; i < w->inside_count && !err; i++) {
 		uint32_t one = w->inside[i];
+		bool other = one != except;
 		bool grew = list[one].growth >= GROWTH_LEAST &&
 			    is_part((uint64_t)list[one].growth, (uint64_t)list[pick].growth, 9);
 
-		if (all || retained_by(w, one) >= whole / 4 || (list[pick].growth > 0 && grew))
+		if (other &&
+		    (all || retained_by(w, one) >= whole / 4 || (list[pick].growth > 0 && grew)))
 			err = add_todo(w, one, one, 0);
 	}
 	return err;
@@ -279,6 +283,24 @@ static bool have_one_type(const struct walk *w, uint32_t a, uint32_t b)
 	       heap_blocks_type(blocks, w->picks->list[b].block);
 }
 
+/* One entry has nine tenths of it. */
+static int leave_to_largest(struct walk *w, struct visit visit, bool container)
+{
+	const struct heap_graph *graph = w->picks->graph;
+	bool passed_over = picks_is_passed_over(graph, w->picks->list[visit.pick].block);
+	int err;
+
+	if (!passed_over) {
+		if (visit.chain_length >= CHAIN_MAX)
+			return add_row(w, visit.chain_first);
+		if (!container && have_one_type(w, visit.pick, w->largest))
+			return add_row(w, visit.pick);
+	}
+	err = passed_over ? add_todo(w, w->largest, w->largest, 0)
+			  : add_todo(w, w->largest, visit.chain_first, visit.chain_length + 1);
+	return err ? err : add_entries(w, visit.pick, !container, w->largest);
+}
+
 static int look_at(struct walk *w, struct visit visit)
 {
 	const struct heap_graph *graph = w->picks->graph;
@@ -290,23 +312,16 @@ static int look_at(struct walk *w, struct visit visit)
 
 	if (err)
 		return err;
-	if (w->largest != PICK_NONE && is_part(retained_by(w, w->largest), whole, 9)) {
-		if (picks_is_passed_over(graph, block))
-			return add_todo(w, w->largest, w->largest, 0);
-		if (visit.chain_length >= CHAIN_MAX)
-			return add_row(w, visit.chain_first);
-		if (!container && have_one_type(w, visit.pick, w->largest))
-			return add_row(w, visit.pick);
-		return add_todo(w, w->largest, visit.chain_first, visit.chain_length + 1);
-	}
+	if (w->largest != PICK_NONE && is_part(retained_by(w, w->largest), whole, 9))
+		return leave_to_largest(w, visit, container);
 	if (!container && w->inside_count && is_part(w->inside_bytes, whole, 9))
-		return add_entries(w, visit.pick, true);
+		return add_entries(w, visit.pick, true, PICK_NONE);
 	/* A module with nothing large in it is its many small things. */
 	if (picks_is_passed_over(graph, block) && is_part(w->inside_bytes, whole, 5) &&
 	    w->inside_count)
-		return add_entries(w, visit.pick, true);
+		return add_entries(w, visit.pick, true, PICK_NONE);
 	err = add_row(w, visit.pick);
-	return err ? err : add_entries(w, visit.pick, !container);
+	return err ? err : add_entries(w, visit.pick, !container, PICK_NONE);
 }
 
 int picks_init(struct picks *picks, const struct heap_graph *graph, pick_growth_fn *growth,

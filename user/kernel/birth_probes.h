@@ -28,7 +28,7 @@ struct birth_counts {
 	uint64_t seen;	   /* events */
 	uint64_t lost;	   /* of these: no room to tell of them */
 	uint64_t unwalked; /* of these: no Python stack was found */
-	uint64_t ends;	   /* objects of which nothing more is known: freed, or made beyond `most` */
+	uint64_t ends; /* objects of which nothing more is known: freed, or made beyond `most` */
 };
 
 struct birth_probes;

@@ -6,6 +6,7 @@ tests/e2e/test_heap_births.py. Says the line that puts something there, then goe
   joined    a list that is made anew, longer, each time
   rebuilt   a dict that is made anew now and then, and filled by one line
   late      a list that is made when the first look is over: some seconds after the start
+  crowded   one dict, filled so often that a watch has to pause, in a process whose copy is given back as it is read
   reborn    a list that is made some seconds after the start, at the address of another one that grew until then"""
 import select
 import sys
@@ -30,6 +31,18 @@ def rebuild(number):
         rebuilt = dict(list(rebuilt.items())[-500:])
     rebuilt[number] = (number, object())  # rebuilt
     return list(range(number % 7))
+
+
+def make_crowded():
+    global ballast, crowded
+    ballast = [bytes(400) for _ in range(600000)]
+    crowded = {-number: (number, object()) for number in range(120000)}
+
+    def fill(number):
+        for n in range(5):
+            crowded[5 * number + n] = (number, object())  # crowded
+
+    return fill
 
 
 def late(number):
@@ -59,9 +72,11 @@ def make_reborn():
 
 
 def main():
-    keep = {"joined": join, "rebuilt": rebuild, "late": late, "reborn": make_reborn()}[sys.argv[1]]
+    kind = sys.argv[1]
+    make = {"crowded": make_crowded, "reborn": make_reborn}.get(kind)
+    keep = make() if make else {"joined": join, "rebuilt": rebuild, "late": late}[kind]
     lines = [line.rstrip() for line in open(__file__)]
-    print([number for number, line in enumerate(lines, 1) if line.endswith("# " + sys.argv[1])][0])
+    print([number for number, line in enumerate(lines, 1) if line.endswith("# " + kind)][0])
     sys.stdout.flush()
     number = 0
     while not select.select([sys.stdin], [], [], 0.001)[0]:
