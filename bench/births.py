@@ -2,8 +2,8 @@
 """What it costs a program to have the lines found that fill what grows (`pymem-bpf heap -d`), and what other tools
 say of the same program. bench/births.py [--rounds N] [--seconds S] [--count N] [--no-peers].
 
-The cost is the target's own CPU time for each insertion of a loop of 10,000 a second (bench/workloads/inserting.py):
-traps and probes are charged to it, and other work on the machine is not. One target; windows with a method
+The cost is the target's own CPU time for each insertion of a loop of 10,000 a second that is busy all the time
+(bench/workloads/inserting.py): traps and probes are charged to it, and other work on the machine is not. One target; windows with a method
 alternate with windows of `--births off`, and each ratio is that of a window to the mean of its two neighbours, so a
 machine that slows down meanwhile changes little. Medians. Two looks at the same program are made in each window.
 
