@@ -157,19 +157,41 @@ def attached_links(pid):
     return count
 
 
+def children_of(pid, name):
+    """PIDs of its children that have that name."""
+    found = []
+    with open("/proc/%d/task/%d/children" % (pid, pid)) as f:
+        for number in f.read().split():
+            with contextlib.suppress(FileNotFoundError), open("/proc/%s/comm" % number) as comm:
+                if comm.read().strip() == name:
+                    found.append(int(number))
+    return found
+
+
 def helpers_of(pid):
     """PIDs of a profiler's keeper and of its examiner. They have their names a moment after they were forked."""
-    def child(of, name):
-        with open("/proc/%d/task/%d/children" % (of, of)) as f:
-            for number in f.read().split():
-                with open("/proc/%s/comm" % number) as comm:
-                    if comm.read().strip() == name:
-                        return int(number)
-        return None
-    until(lambda: child(pid, "pymem-keeper"), "kept")
-    keeper = child(pid, "pymem-keeper")
-    until(lambda: child(keeper, "pymem-examiner"), "examined")
-    return keeper, child(keeper, "pymem-examiner")
+    until(lambda: children_of(pid, "pymem-keeper"), "kept")
+    keeper = children_of(pid, "pymem-keeper")[0]
+    until(lambda: children_of(keeper, "pymem-examiner"), "examined")
+    return keeper, children_of(keeper, "pymem-examiner")[0]
+
+
+def bpf_variables(pid):
+    """{name: value} of the BPF side's variables, in the profiler that runs as `pid`."""
+    found = {}
+    for name in os.listdir("/proc/%d/fdinfo" % pid):
+        with open("/proc/%d/fdinfo/%s" % (pid, name)) as f:
+            number = re.search(r"^map_id:\s*(\d+)", f.read(), re.M)
+        if not number:
+            continue
+        shown = json.loads(subprocess.check_output(["bpftool", "-j", "map", "show", "id", number[1]]))
+        if not shown.get("name", "").endswith(".bss"):
+            continue
+        dumped = json.loads(subprocess.check_output(["bpftool", "-j", "map", "dump", "id", number[1]]))
+        for section in dumped[0]["formatted"]["value"].values():
+            for variable in section:
+                found.update(variable)
+    return found
 
 
 def end_process(process):

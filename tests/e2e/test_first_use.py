@@ -178,18 +178,38 @@ def watched(*arguments):
 
 
 def test_name_means_a_program(tmp_path):
-    """By the script's name with and without its ending, by a part of the command line; all its
-    processes."""
+    """By the script's name with and without its ending, or its path; all its processes."""
     name = "first_use_%d" % os.getpid()
     with Program(tmp_path, name + ".py", GROWER, ["--shard", "token%d" % os.getpid()]) as one, \
             Program(tmp_path, name + ".py", GROWER, ["--shard", "2"]) as two:
         for word in name + ".py", name, one.process.args[1]:
             assert set(watched("-p", word).pids()) == {one.pid, two.pid}
-        assert watched("-p", "token%d" % os.getpid()).pids() == [one.pid]
         assert watched("-p", name + ".py,%d" % one.pid).pids().count(one.pid) == 1
         heap = run("heap", "-p", name, "--format", "json")
         assert heap.returncode == 0, heap.stderr
         assert {p["pid"] for p in json.loads(heap.stdout.decode())["processes"]} == {one.pid, two.pid}
+
+
+def test_name_of_a_module(tmp_path):
+    """With and without -m."""
+    module = "first_module_%d" % os.getpid()
+    how = ("sh", "-c", "cd %s && exec {python} -m %s" % (tmp_path, module))
+    with Program(tmp_path, module + ".py", GROWER, how=how) as one:
+        for word in module, "-m " + module:
+            assert watched("-p", word).pids() == [one.pid]
+
+
+def test_argument_is_no_name(tmp_path):
+    """What stands behind the script names nothing: the process is listed, and not profiled."""
+    name, token = "first_use_%d.py" % os.getpid(), "token%d" % os.getpid()
+    with Program(tmp_path, name, GROWER, ["--shard", token]) as one:
+        for word in token, token[:-1]:
+            for command in [], ["heap"]:
+                done = run(*command, "-p", word)
+                said = done.stderr.decode()
+                assert done.returncode == 1 and not done.stdout
+                assert "-p %s: no Python program is called that; command lines that have it:\n" % word in said
+                assert "  -p %d  %s --shard %s\n" % (one.pid, name, token) in said
 
 
 def test_name_of_several_programs(tmp_path):

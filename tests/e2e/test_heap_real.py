@@ -37,7 +37,7 @@ FIRST = [
     Leak(services.Django, "receivers", "shop_django.order_placed.receivers", "django/dispatch/dispatcher.py", "receivers"),
     Leak(services.Celery, "results", "jobs_celery.Reporting.results"),
     Leak(services.Pandas, "frames", "__main__.FRAMES"),
-    Leak(services.Kernel, "outputs", "in __main__._oh and in ", "IPython/core/displayhook.py", type="numpy.ndarray"),
+    Leak(services.Kernel, "outputs", "in __main__.Out and in ", "IPython/core/displayhook.py", type="numpy.ndarray"),
 ]
 SECOND = [
     Leak(services.Flask, "prices", "shop_flask.price", "prices", "price", type="functools._lru_cache_wrapper"),

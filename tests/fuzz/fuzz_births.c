@@ -98,20 +98,6 @@ static double share_of(const struct heap_birth_row *rows, size_t count, const ch
 	return share;
 }
 
-static void free_rows(struct heap_birth_row *rows, size_t count)
-{
-	for (size_t i = 0; i < count; i++) {
-		free(rows[i].holder);
-		free(rows[i].file);
-		free(rows[i].function);
-		free(rows[i].type);
-		for (char **text = rows[i].stack; *text; text++)
-			free(*text);
-		free(rows[i].stack);
-	}
-	free(rows);
-}
-
 static void check_rows(const struct births_results *results)
 {
 	const struct synthetic_heap *h = &known.heap;
@@ -130,7 +116,7 @@ static void check_rows(const struct births_results *results)
 	for (size_t i = 0; i < count; i++)
 		if (share_of(rows, count, rows[i].holder) == 0 || !rows[i].insertions)
 			abort();
-	free_rows(rows, count);
+	heap_birth_rows_free(rows, count);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 """Whose account is it, and does it come to nothing in the end? Tables that all share have a bound for
 what the processes of one user hold together (bpf/account/owner.bpf.h, quota.bpf.h)."""
-import json
 import os
 import re
 import subprocess
@@ -75,26 +74,9 @@ def test_numbers_of_subuid(tmp_path):
         report = tool.report()
     check_held(report, victim, pages)
 
-def variables(pid):
-    """{name: value} of the BPF side's variables, in the profiler that runs as `pid`."""
-    found = {}
-    for name in os.listdir("/proc/%d/fdinfo" % pid):
-        with open("/proc/%d/fdinfo/%s" % (pid, name)) as f:
-            number = re.search(r"^map_id:\s*(\d+)", f.read(), re.M)
-        if not number:
-            continue
-        shown = json.loads(subprocess.check_output(["bpftool", "-j", "map", "show", "id", number[1]]))
-        if not shown.get("name", "").endswith(".bss"):
-            continue
-        dumped = json.loads(subprocess.check_output(["bpftool", "-j", "map", "dump", "id", number[1]]))
-        for section in dumped[0]["formatted"]["value"].values():
-            for variable in section:
-                found.update(variable)
-    return found
-
 def books(pid):
     """Of each table: how many entries it has, what all accounts hold of them, what those of users do."""
-    now = variables(pid)
+    now = harness.bpf_variables(pid)
     held = [account["held"] for account in now["accounts"]]
     signed = [[n - (1 << 32) if n >> 31 else n for n in tables] for tables in held]
     return (now["places_used"], [sum(column) for column in zip(*signed)],

@@ -13,7 +13,7 @@ from serve_fixtures import eventually, folder  # noqa: F401
 from serving import HELLO, OK, Server
 
 KILL, SETGID, SETUID, DAC_OVERRIDE, READ_SEARCH, FOWNER = 5, 6, 7, 1, 2, 3
-PTRACE, ADMIN, PERFMON, BPF, CHECKPOINT = 19, 21, 38, 39, 40
+PTRACE, ADMIN, NICE, PERFMON, BPF, CHECKPOINT = 19, 21, 23, 38, 39, 40
 PROFILE = SERVE = {PTRACE, PERFMON, BPF}
 EXAMINE = {READ_SEARCH, SETGID, SETUID, PTRACE, CHECKPOINT}
 
@@ -63,6 +63,27 @@ def test_helpers():
     for pid in harness.helpers_of(tool.process.pid):
         check_confined(pid, EXAMINE)
     assert tool.stop() == 0, tool.stderr
+
+
+@pytest.mark.parametrize("pause", [(), ("--pause",)], ids=["running", "--pause"])
+def test_heap_keeper(system, pause):
+    """Who copies may raise its priority only where it may stop a process. Afterwards it is scheduled as before."""
+    before = os.sched_getscheduler(0)
+    with Target(system, "idle") as target:
+        heap = subprocess.Popen([TOOL, "heap", *pause, "--births", "off", "--touched", "off", "-d", "600", "-p",
+                                 str(target.pid)], stderr=subprocess.PIPE)
+        assert b"looked at 1 process" in heap.stderr.readline()
+        keepers = harness.children_of(heap.pid, "pymem-keeper")
+        assert len(keepers) == 2  # the examiner's, and that of copies
+        nice = {NICE} if pause else set()
+        copying = [pid for pid in keepers if capabilities(status(pid)["CapEff"]) == EXAMINE | nice]
+        assert copying
+        for pid in copying:
+            check_confined(pid, EXAMINE | nice)
+        for pid in [heap.pid, *keepers]:
+            assert os.sched_getscheduler(pid) == before
+        heap.send_signal(signal.SIGINT)
+        heap.communicate()
 
 
 SAYS = "import os\nprint(open('/proc/self/status').read(), flush=True)\nx = bytearray(1 << 22)\nos.read(0, 1)"

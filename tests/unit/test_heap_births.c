@@ -89,20 +89,6 @@ static void free_census(struct census *census)
 
 /* --- rows --- */
 
-static void free_rows(struct heap_birth_row *rows, size_t count)
-{
-	for (size_t i = 0; i < count; i++) {
-		free(rows[i].holder);
-		free(rows[i].file);
-		free(rows[i].function);
-		free(rows[i].type);
-		for (char **text = rows[i].stack; *text; text++)
-			free(*text);
-		free(rows[i].stack);
-	}
-	free(rows);
-}
-
 /* All that a container holds was made by one line, called by the right ones. */
 static uint64_t check_holder(const struct heap_birth_row *rows, size_t count, const char *path,
 			     int line, const char *function, const char *caller)
@@ -141,7 +127,7 @@ static void check_rows(const struct births *births, const struct census *census,
 			      "handle");
 	assert_true(leaks > 0);
 	assert_true(others > 0);
-	free_rows(rows, count);
+	heap_birth_rows_free(rows, count);
 }
 
 /* --- bursts --- */
@@ -161,17 +147,21 @@ static void print_figures(const struct births_figures *figures)
 static void collect(const struct leaking *leaking, const struct py_process *process,
 		    const struct py_heap_layout *layout, enum births_method method)
 {
-	struct births_request request = {
-		.pid = leaking->live.pid, .method = method, .process = *process, .heap = *layout};
+	struct births_request *request;
 	const struct births_figures *figures;
 	struct census before, after;
 	struct births *births;
 
 	assert_int_equal(heap_births_prepare(&births), 0);
+	request = heap_births_request(births);
+	request->pid = leaking->live.pid;
+	request->method = method;
+	request->process = *process;
+	request->heap = *layout;
 	take_census(leaking->live.pid, process, layout, NULL, &before);
-	heap_births_candidates(&request, before.graph, before.holders, before.count);
-	assert_true(request.candidate_count >= 2);
-	assert_int_equal(heap_births_begin(births, &request), 0);
+	heap_births_candidates(request, before.graph, before.holders, before.count);
+	assert_true(request->candidate_count >= 2);
+	heap_births_begin(births);
 	sleep(COLLECT_S);
 	take_census(leaking->live.pid, process, layout, births, &after);
 	figures = heap_births_figures(births);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* Looks as data: what adds up, what is passing, in which order holders come. */
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -9,6 +10,8 @@
 #include <string.h>
 #include <cmocka.h>
 
+#include "heap/births.h"
+#include "heap/look_births.h"
 #include "heap_looks.h"
 
 static void test_sums(void **state)
@@ -145,6 +148,26 @@ static void test_sentences(void **state)
 	free(sentences);
 }
 
+/* No memory is left when lines are to be looked for: the report says so. */
+static void test_no_memory(void **state)
+{
+	struct heap_target target = {0};
+	struct heap_look *look = heap_look_new();
+	struct census census = {0};
+
+	(void)state;
+	assert_non_null(look);
+	assert_int_equal(heap_births_prepare(&target.births), 0);
+	heap_births_give_up(target.births, -ENOMEM);
+	census.births_error = heap_births_finish(target.births);
+	assert_int_equal(census.births_error, -ENOMEM);
+	assert_int_equal(look_births_add(look, &census, &target, NULL, 0), 0);
+	assert_string_equal(look->notes[0], "which lines fill what grew is not known: there is not "
+					    "enough memory to find out");
+	heap_births_free(target.births);
+	heap_look_free(look);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -153,6 +176,7 @@ int main(void)
 		cmocka_unit_test(test_work_is_passing),
 		cmocka_unit_test(test_order),
 		cmocka_unit_test(test_sentences),
+		cmocka_unit_test(test_no_memory),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -119,7 +119,8 @@ static void test_attributes(void **state)
 	}
 }
 
-/* Values of 3.11 and 3.12 lie in a buffer, behind what says how many; names are the class's. */
+/* Values of 3.11 and 3.12 lie in a buffer, behind what says how many; names are the class's. Of two
+ * names of one value the one without an underscore. */
 static void test_values(void **state)
 {
 	(void)state;
@@ -129,12 +130,13 @@ static void test_values(void **state)
 
 		synthetic_begin(&h, minor, SPACE);
 		class = synthetic_type(&h, "Node", SYNTHETIC_GC | h.layout.pre_flags, 16, 0);
-		keys[0] = synthetic_str(&h, "first");
+		keys[0] = synthetic_str(&h, "_first");
 		keys[1] = synthetic_str(&h, "second");
 		synthetic_set(&h, class + h.layout.heap_type_cached_keys,
 			      synthetic_keys(&h, keys, NULL, 2));
 		value = synthetic_tuple(&h, NULL, 0);
 		values = synthetic_alloc(&h, 32) + 8;
+		synthetic_set(&h, values, value);
 		synthetic_set(&h, values + 8, value);
 		object = synthetic_plain(&h, class);
 		synthetic_set(&h, object - h.layout.pre_values_back,
@@ -142,6 +144,55 @@ static void test_values(void **state)
 		module_of(&h, "app", "OBJECT", object);
 		assert_int_equal(synthetic_build(&h), 0);
 		assert_string_equal(path_of(&h, value), "app.OBJECT.second");
+		synthetic_end(&h);
+	}
+}
+
+/* Of several names of one object the one that does not begin with an underscore, wherever it
+ * stands. */
+static void test_several_names(void **state)
+{
+	const char *names[] = {"_oh", "__", "Out", "_hidden"};
+
+	(void)state;
+	for (size_t v = 0; v < COUNT(versions); v++) {
+		struct synthetic_heap h;
+		uint64_t out, hidden;
+
+		synthetic_begin(&h, versions[v], SPACE);
+		out = synthetic_tuple(&h, NULL, 0);
+		hidden = synthetic_tuple(&h, NULL, 0);
+		synthetic_module(
+			&h, "__main__",
+			synthetic_names(&h, names, (uint64_t[]){out, hidden, out, hidden}, 4));
+		assert_int_equal(synthetic_build(&h), 0);
+		assert_string_equal(path_of(&h, out), "__main__.Out");
+		assert_string_equal(path_of(&h, hidden), "__main__.__");
+		synthetic_end(&h);
+	}
+}
+
+/* LIST.append, and a method of a class that is told by its third argument, METH_METHOD. */
+static void test_builtin_method(void **state)
+{
+	const char *types[] = {"builtin_function_or_method", "builtin_method"};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(types) * COUNT(versions); i++) {
+		struct synthetic_heap h;
+		uint64_t method, self, module;
+
+		synthetic_begin(&h, versions[i / COUNT(types)], SPACE);
+		self = synthetic_list(&h, NULL, 0, 1);
+		module = synthetic_list(&h, NULL, 0, 1);
+		method = synthetic_plain(
+			&h, synthetic_type(&h, types[i % COUNT(types)], SYNTHETIC_GC, 64, 0));
+		synthetic_set(&h, method + h.layout.object_head + 8, self);
+		synthetic_set(&h, method + h.layout.object_head + 16, module);
+		module_of(&h, "app", "DROP", method);
+		assert_int_equal(synthetic_build(&h), 0);
+		assert_string_equal(path_of(&h, self), "app.DROP.__self__");
+		assert_string_equal(path_of(&h, module), "app.DROP.<list>");
 		synthetic_end(&h);
 	}
 }
@@ -591,6 +642,8 @@ int main(void)
 		cmocka_unit_test(test_containers),
 		cmocka_unit_test(test_attributes),
 		cmocka_unit_test(test_values),
+		cmocka_unit_test(test_several_names),
+		cmocka_unit_test(test_builtin_method),
 		cmocka_unit_test(test_class_attribute),
 		cmocka_unit_test(test_closure),
 		cmocka_unit_test(test_frames),

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <linux/userfaultfd.h>
 #include <pthread.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -56,6 +57,51 @@ static void test_take_paused(void **state)
 {
 	(void)state;
 	take_pattern(true);
+}
+
+/* The child of ours that copies; it stays until the snapshot is freed. */
+static pid_t copying_child(void)
+{
+	char path[64], children[256] = "", *word, *save = NULL;
+	struct proc_info info;
+	FILE *file;
+
+	snprintf(path, sizeof(path), "/proc/self/task/%d/children", (int)getpid());
+	file = fopen(path, "re");
+	assert_non_null(file);
+	assert_non_null(fgets(children, sizeof(children), file));
+	fclose(file);
+	for (word = strtok_r(children, " ", &save); word; word = strtok_r(NULL, " ", &save)) {
+		assert_int_equal(proc_stat_read(atoi(word), &info), 0);
+		if (!strcmp(info.comm, "pymem-snapshot"))
+			return info.pid;
+	}
+	fail_msg("no child that copies");
+	return 0;
+}
+
+/* While a target stands still, the copying goes before others. Afterwards it is scheduled as
+ * before, which need not be as others are. */
+static void test_calm_afterwards(void **state)
+{
+	const int policies[] = {SCHED_OTHER, SCHED_BATCH};
+	const struct snapshot_options pause = {.pause = true};
+	struct sched_param none = {0};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(policies) / sizeof(policies[0]); i++) {
+		struct target t = start(pattern);
+		struct snapshot *s;
+
+		hear(t.from);
+		assert_int_equal(sched_setscheduler(0, policies[i], &none), 0);
+		assert_int_equal(snapshot_take(t.pid, &pause, &s), 0);
+		assert_true(snapshot_paused_ms(s) >= 0);
+		assert_int_equal(sched_getscheduler(copying_child()), policies[i]);
+		assert_int_equal(sched_setscheduler(0, SCHED_OTHER, &none), 0);
+		snapshot_free(s);
+		finish(&t);
+	}
 }
 
 static void test_gone(void **state)
@@ -420,13 +466,21 @@ static void test_interrupted(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_take),	      cmocka_unit_test(test_take_paused),
-		cmocka_unit_test(test_gone),	      cmocka_unit_test(test_limit),
-		cmocka_unit_test(test_traced),	      cmocka_unit_test(test_stopped),
-		cmocka_unit_test(test_threads),	      cmocka_unit_test(test_ends_meanwhile),
-		cmocka_unit_test(test_no_memory),     cmocka_unit_test(test_threads_come_and_go),
-		cmocka_unit_test(test_many_mappings), cmocka_unit_test(test_exec),
-		cmocka_unit_test(test_held_up),	      cmocka_unit_test(test_interrupted),
+		cmocka_unit_test(test_take),
+		cmocka_unit_test(test_take_paused),
+		cmocka_unit_test(test_calm_afterwards),
+		cmocka_unit_test(test_gone),
+		cmocka_unit_test(test_limit),
+		cmocka_unit_test(test_traced),
+		cmocka_unit_test(test_stopped),
+		cmocka_unit_test(test_threads),
+		cmocka_unit_test(test_ends_meanwhile),
+		cmocka_unit_test(test_no_memory),
+		cmocka_unit_test(test_threads_come_and_go),
+		cmocka_unit_test(test_many_mappings),
+		cmocka_unit_test(test_exec),
+		cmocka_unit_test(test_held_up),
+		cmocka_unit_test(test_interrupted),
 	};
 
 	return cmocka_run_group_tests_name("heap_take", tests, NULL, NULL);

@@ -37,7 +37,7 @@ SHORT = ("check", "short_verifier", "short_amounts", "counted_lines", "kill_9", 
 SHORT_AMOUNTS = ("threads", "fork", "mremap", "shared")
 # All of it, by make check-vm.
 FULL = ("check", "verifier", "amounts", "lines", "counted_lines", "killed_check", "kill_9", "serve",
-        "memit", "cost", "births_watch", "births_burst")
+        "memit", "accounts", "cost", "births_watch", "births_burst")
 # With more CPUs than two: what depends on their number.
 SMP = ("check", "smp_amounts", "cost")
 # Kernels before 6.2 keep what a task counts to themselves for a while: so many pages may be
@@ -47,6 +47,9 @@ BATCH = 64
 COST_RUNS = 3
 # Kernels with uprobe_multi, which bursts need.
 BURSTS_SINCE = (6, 6)
+# Whose the profiler is, with what it has of root's rights, and the program that it attaches to, with so many threads.
+PROFILER, PROFILED, ACCOUNT_THREADS = 4711, 4712, 20
+CAPABILITIES = "+bpf,+perfmon,+sys_ptrace,+checkpoint_restore,+dac_read_search,+sys_resource"
 # Seconds between two looks: the first will do where the emulator has a CPU of its own.
 BIRTHS_SECONDS = (10, 30, 90)
 # What a guest says that is starved by the host's other work: it is looked at again, for longer.
@@ -303,6 +306,32 @@ def memit():
     assert done[1].startswith("peak memory: ") and abs(peak - int(done[0]) / 1024) < 1, done
 
 
+def account_of(accounts, user):
+    """What the processes of that user hold, by table (bpf/account/owner.bpf.h)."""
+    return accounts[1 + user % (len(accounts) // 2 - 1)]["held"]
+
+
+def accounts():
+    """A profiler with capabilities that is not root: what is there when it attaches is on its own user's account."""
+    code = ("import threading\nfor i in range(%d): threading.Thread(target=threading.Event().wait, daemon=True).start()\n"
+            "print(flush=True)\ninput()" % ACCOUNT_THREADS)
+    less = ["setpriv", "--clear-groups", "--reuid=%d" % PROFILER, "--regid=%d" % PROFILER]
+    with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd="/",
+                          preexec_fn=lambda: os.setuid(PROFILED)) as target:
+        assert target.stdout.readline() == b"\n"
+        before = less + ["--inh-caps=" + CAPABILITIES, "--ambient-caps=" + CAPABILITIES]
+        with harness.Tool("-p", target.pid, before=before, output=False) as tool:
+            tool.attached()
+            found = harness.bpf_variables(tool.process.pid)["accounts"]
+            tool.process.send_signal(signal.SIGINT)
+            assert tool.wait() == 0, tool.stderr
+        target.communicate(b"\n")
+    comment("accounts: the target's %s, the profiler's %s" % (account_of(found, PROFILED), account_of(found, PROFILER)))
+    assert not any(account_of(found, PROFILER)), "the profiler pays for what it profiles"
+    # Before 6.2 threads are in a table that all share. The first is one, too.
+    assert account_of(found, PROFILED)[-1] == (ACCOUNT_THREADS + 1 if batched() else 0)
+
+
 def births_of(how):
     """`heap -d --births HOW` of a program that leaks into a dict and a list; the target, and the look."""
     with heaps.Leaking(PYTHON) as target:
@@ -340,7 +369,7 @@ def births_burst():
 
 CHECKS = {check.__name__: check for check in (
     check, amounts, short_amounts, smp_amounts, lines, verifier, short_verifier, cost, killed_check,
-    kill_9, counted_lines, serve, memit, births_watch, births_burst)}
+    kill_9, counted_lines, serve, memit, accounts, births_watch, births_burst)}
 
 
 def chosen():

@@ -80,14 +80,11 @@ static void explain_look(const struct subject *subject, int err, char *why, size
 /* Which lines touch its pages is noted from now on. What keeps it from that is said at the end. */
 static void watch_touches(struct heap_run *run, struct subject *subject)
 {
-	char why[320] = "";
-
-	if (!run->touches)
+	if (!run->touches || heap_touches_watch(run->touches, subject->target.pid,
+						subject->untouched, sizeof(subject->untouched)))
 		return;
-	if (heap_touches_watch(run->touches, subject->target.pid, why, sizeof(why)))
-		subject->untouched = strdup(why);
-	else
-		subject->target.touches = run->touches;
+	subject->target.touches = run->touches;
+	*subject->untouched = '\0';
 }
 
 static void look_first(struct heap_run *run, struct subject *subject)
@@ -166,7 +163,8 @@ static void poll_touches(struct heap_run *run)
 		struct subject *subject = &run->subjects[i];
 
 		if (subject->target.touches)
-			subject->untouched = strdup(strerror(-err));
+			snprintf(subject->untouched, sizeof(subject->untouched), "%s",
+				 strerror(-err));
 		subject->target.touches = NULL;
 	}
 	heap_touches_close(run->touches);
@@ -276,10 +274,11 @@ static void open_touches(struct heap_run *run)
 		return;
 	err = heap_touches_open(&run->touches, o->verbosity > 1, why, sizeof(why));
 	for (size_t i = 0; i < o->pid_count && err; i++)
-		run->subjects[i].untouched =
-			strdup(err == -EPERM || err == -EACCES
-				       ? "it needs the rights to use BPF and to trace: root"
-				       : why);
+		snprintf(run->subjects[i].untouched, sizeof(run->subjects[i].untouched), "%s",
+			 err == -EPERM || err == -EACCES
+				 ? "it needs the rights to use BPF and to trace: root"
+			 : *why ? why
+				: strerror(-err));
 }
 
 /* Which processes: their number must be known before rights are given up, since each needs a helper
@@ -369,7 +368,6 @@ static int run(void *options)
 		proc_info_fini(&run.subjects[i].info);
 		heap_past_free(run.subjects[i].past);
 		heap_births_free(run.subjects[i].target.births);
-		free(run.subjects[i].untouched);
 	}
 	heap_touches_close(run.touches);
 	free(run.subjects);

@@ -23,6 +23,7 @@
 #include "track/launch.h"
 #include "cli/command.h"
 #include "cli/privilege.h"
+#include "cli/shared_rows.h"
 #include "serve/serve_process.h"
 #include "kernel/session.h"
 #include "render/render.h"
@@ -303,17 +304,9 @@ static const struct option_row rows[] = {
 	 .argument = "PID",
 	 .type = OPTION_PID,
 	 AT(pid),
-	 .least = 1,
-	 .most = 1 << 22,
+	 ROW_PID_BOUNDS,
 	 .help = "watch this process, from now on"},
-	{.name = "duration",
-	 .letter = 'd',
-	 .argument = "SEC",
-	 .type = OPTION_SECONDS,
-	 AT(seconds),
-	 .least = 0.001,
-	 .most = 1e9,
-	 .help = "for so long, not until it ends or Ctrl-C"},
+	ROW_DURATION("for so long, not until it ends or Ctrl-C"),
 	{.name = "repeat",
 	 .letter = 'r',
 	 .argument = "N",
@@ -328,16 +321,8 @@ static const struct option_row rows[] = {
 	 .type = OPTION_FLAG,
 	 AT(children),
 	 .help = "add up the process and its children"},
-	{.name = "quiet",
-	 .letter = 'q',
-	 .type = OPTION_FLAG,
-	 AT(quiet),
-	 .help = "say nothing but the result and errors"},
-	{.name = "verbose",
-	 .letter = 'v',
-	 .type = OPTION_COUNT,
-	 AT(verbosity),
-	 .help = "print libbpf's warnings; -vv: all it has to say"},
+	ROW_QUIET("the result"),
+	ROW_VERBOSE("print libbpf's warnings; -vv: all it has to say"),
 	OPTION_HELP_ROW,
 	{.argument = "CMD …", .type = OPTION_COMMAND_BARE, AT(command), .help = "run CMD"},
 	{},

@@ -13,9 +13,10 @@
 
 #include "base/text.h"
 #include "cli/command.h"
-#include "cli/profile_options.h"
 #include "cli/find_program.h"
 #include "cli/privilege.h"
+#include "cli/profile_live.h"
+#include "cli/profile_options.h"
 #include "cli/report_output.h"
 #include "os/confine.h"
 #include "os/loop.h"
@@ -238,107 +239,6 @@ static int give_up_privileges(struct profile *p)
 	return confine_or_say(needs, NULL, p->options.verbosity);
 }
 
-/* --- what is shown --- */
-
-static struct render_options render_options(const struct profile *p)
-{
-	const struct profile_options *o = &p->options;
-
-	return (struct render_options){
-		.top = o->top,
-		.sort = o->sort,
-		.function = o->function,
-		.peak = o->peak,
-		.verbose = o->verbosity > 0,
-		.tree = o->tree,
-		.sources = profiler_sources(p->profiler),
-		.host = o->all,
-		.every = o->verbosity > 0,
-	};
-}
-
-/* Lines shown of each process by -v, so that the largest ones fit on the screen. Each has about ten
- * lines of text besides. */
-static unsigned live_lines(const struct profile *p, unsigned rows, size_t processes)
-{
-	unsigned shown = rows / 14, most = p->options.top;
-
-	if (!p->options.verbosity)
-		return most;
-	if (shown > processes)
-		shown = processes;
-	rows /= shown ? shown : 1;
-	rows = rows > 16 ? rows - 12 : 4;
-	return most && most < rows ? most : rows;
-}
-
-/* Writes as much of `text` as fits on the screen, from the top. 0 or -errno. */
-static int draw(const char *text, unsigned rows)
-{
-	const char *at, *end;
-	unsigned line;
-
-	fputs("\033[H", stdout);
-	for (at = text, line = 0; *at && line + 1 < rows; at = end + 1, line++) {
-		end = strchrnul(at, '\n');
-		fwrite(at, 1, end - at, stdout);
-		fputs("\033[K\n", stdout);
-		if (!*end)
-			break;
-	}
-	fputs("\033[J", stdout);
-	return fflush(stdout) ? -errno : 0;
-}
-
-/* In place of the function of -f, as long as there is nothing to show of it. */
-static void say_waiting(const struct profile *p, FILE *out, unsigned width)
-{
-	char text[512], name[256];
-
-	text_escape(name, sizeof(name), p->options.function);
-	snprintf(text, sizeof(text), "waiting: %s has not %s yet", name,
-		 p->options.lines ? "run" : "changed memory");
-	text_wrap(out, text, 0, width, 0);
-	fputs("\n\nCtrl-C ends\n", out);
-}
-
-/* Draws a live report. It is built in memory, cut to the screen, and written in one piece. */
-static int redraw(struct profile *p)
-{
-	struct model *model = profiler_snapshot(p->profiler, false);
-	struct render_options ro = render_options(p);
-	unsigned rows = terminal_rows();
-	char *text = NULL;
-	FILE *memory;
-	size_t size;
-	int err;
-
-	if (!model)
-		return -errno;
-	memory = open_memstream(&text, &size);
-	if (!memory)
-		return -ENOMEM;
-	ro.width = p->options.width ? p->options.width : terminal_columns();
-	ro.color = terminal_has_colors();
-	/* Without the last row, and one for the footer. */
-	ro.height = rows > 4 ? rows - 2 : 2;
-	ro.top = live_lines(p, rows, model->process_count);
-	ro.live = true;
-	ro.memory = &p->shown;
-	err = p->renderer->emit(memory, model, &ro);
-	if (err == -ENOENT) {
-		say_waiting(p, memory, ro.width);
-		err = 0;
-	} else if (!err && !ro.verbose && !ro.function) {
-		fputs("Ctrl-C ends and prints the report\n", memory);
-	}
-	fclose(memory);
-	if (!err)
-		err = draw(text, rows);
-	free(text);
-	return err;
-}
-
 /* --- while it runs --- */
 
 static void end_watch(struct profile *p, int err)
@@ -373,10 +273,11 @@ static void on_limit(void *arg)
 
 static void on_redraw(void *arg)
 {
-	int err = redraw(arg);
+	struct profile *p = arg;
+	int err = profile_live_draw(&p->options, p->profiler, p->renderer, &p->shown);
 
 	if (err)
-		end_watch(arg, err);
+		end_watch(p, err);
 }
 
 /* Waits until all processes have ended, time is up, or a signal asks for the end. 0 or -errno. */
@@ -414,7 +315,7 @@ static void say_no_function(const struct profile *p)
 /* Writes the last report, after detaching. 0 or -errno. */
 static int final_report(struct profile *p)
 {
-	struct render_options ro = render_options(p);
+	struct render_options ro = profile_render_options(&p->options, p->profiler);
 	struct model *model;
 	FILE *out;
 	int err;

@@ -14,6 +14,7 @@
 #include "base/array.h"
 #include "cli/command.h"
 #include "cli/ps_table.h"
+#include "cli/shared_rows.h"
 #include "kernel/kernel.h"
 #include "os/terminal.h"
 #include "python/examiner.h"
@@ -231,18 +232,8 @@ static const struct option_row rows[] = {
 	 AT(json),
 	 .choices = formats,
 	 .help = "{}, of schema pymem-bpf-ps/1"},
-	{.name = "width",
-	 .argument = "N",
-	 .type = OPTION_UNSIGNED,
-	 AT(width),
-	 .least = 20,
-	 .most = 10000,
-	 .help = "columns of the table; otherwise COLUMNS, or those of the terminal"},
-	{.name = "verbose",
-	 .letter = 'v',
-	 .type = OPTION_COUNT,
-	 AT(verbosity),
-	 .help = "each process, with its build, the engines for it, and its whole command"},
+	ROW_WIDTH("the table"),
+	ROW_VERBOSE("each process, with its build, the engines for it, and its whole command"),
 	OPTION_HELP_ROW,
 	{},
 };

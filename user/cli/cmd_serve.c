@@ -2,6 +2,7 @@
 /* The command line of `pymem-bpf serve`. */
 #include "cli/command.h"
 #include "cli/privilege.h"
+#include "cli/shared_rows.h"
 #include "pymem_serve.h"
 #include "serve/serve.h"
 #include "serve/serve_quota.h"
@@ -49,11 +50,7 @@ static const struct option_row rows[] = {
 	 .most = SERVE_USERS_IMAGES,
 	 .preset = NUMBER_TEXT(SERVE_USER_IMAGES),
 	 .help = "processes watched of each user, children included ({})"},
-	{.name = "verbose",
-	 .letter = 'v',
-	 .type = OPTION_COUNT,
-	 AT(verbosity),
-	 .help = "tell of each client; -vv: also libbpf's warnings"},
+	ROW_VERBOSE("tell of each client; -vv: also libbpf's warnings"),
 	{.name = "quiet",
 	 .letter = 'q',
 	 .type = OPTION_VALUE,

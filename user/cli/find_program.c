@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* Problem: a person knows the name of a service, not its PIDs, and a service has many processes.
  *
- * A name is that of a program (program_is_called()). If no Python has such a program, it may be any
- * part of a command line, such as "shop:application". What is found must be one program: processes
- * with the same script, and their children, whatever these call themselves. Two scripts of one name
- * in different folders are two programs. Nobody should profile the wrong one, so nothing is
- * guessed: the user is told which there are. */
+ * A name is that of a program (program_is_called()), never an argument's: "-p x" must not find what
+ * happens to have an x in its command line. What is found must be one program: processes with the
+ * same script, and their children, whatever these call themselves. Two scripts of one name in
+ * different folders are two programs. Nobody should profile the wrong one, so nothing is guessed:
+ * the user is told which there are, and where no program has that name, which command lines have
+ * it in them. */
 #include "cli/find_program.h"
 
 #include <errno.h>
@@ -34,7 +35,7 @@ struct candidate {
 
 struct finding {
 	const char *name;
-	bool parts; /* any part of a command line counts */
+	bool parts; /* looks for it in all parts of command lines: only to be listed */
 	struct candidate *found;
 	size_t count, room;
 	size_t forbidden; /* processes of that name that may not be examined */
@@ -209,7 +210,13 @@ static int complain(const struct command *command, const struct finding *f, size
 	char name[256];
 
 	text_escape(name, sizeof(name), f->name);
-	if (groups) {
+	if (f->parts && f->count) {
+		options_complain(command,
+				 "-p %s: no Python program is called that; command lines that have "
+				 "it:",
+				 name);
+		list_programs(f);
+	} else if (groups) {
 		options_complain(command, "-p %s: %zu different programs are called that:", name,
 				 groups);
 		list_programs(f);
@@ -224,6 +231,20 @@ static int complain(const struct command *command, const struct finding *f, size
 				 name);
 	}
 	return EXIT_FAILED;
+}
+
+/* Fills `f` with all whose command lines have that name in them, if no program is called that. 0 or
+ * -errno. */
+static int look_for_parts(struct finding *f)
+{
+	int err;
+
+	if (f->count || f->forbidden)
+		return 0;
+	f->parts = true;
+	err = proc_each(consider, f);
+	f->forbidden = 0;
+	return err;
 }
 
 static void forget(struct finding *f)
@@ -256,13 +277,11 @@ static int find_one(const struct command *command, const char *name, pid_t **pid
 	int err, status = 0;
 
 	err = proc_each(consider, &f);
-	if (!err && !f.count) {
-		f.parts = true;
-		err = proc_each(consider, &f);
-	}
+	if (!err)
+		err = look_for_parts(&f);
 	if (!err) {
 		groups = group(&f);
-		if (groups != 1)
+		if (groups != 1 || f.parts)
 			status = complain(command, &f, groups);
 	}
 	for (size_t i = 0; !err && !status && i < f.count; i++)

@@ -126,7 +126,7 @@ int heap_subject_describe(const struct subject *subject, struct heap_look *look)
 	}
 	if (!look->cmdline || err)
 		return -ENOMEM;
-	if (!subject->untouched)
+	if (!*subject->untouched)
 		return 0;
 	return heap_look_say(&look->notes, "which lines touched what is resident is not known: %s",
 			     subject->untouched);

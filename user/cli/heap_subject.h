@@ -15,7 +15,8 @@ struct subject {
 	struct proc_info info;
 	struct heap_past *past; /* of the first of two looks */
 	bool given_up;		/* it is among the report's skips */
-	char *untouched;	/* why it is not noted which lines touch its pages; NULL */
+	/* Why it is not noted which lines touch its pages; "": it is, or nobody asked. */
+	char untouched[512];
 };
 
 /* Finds out what target.pid runs. 0, or -errno and in `why` (at most `size` bytes) the reason,

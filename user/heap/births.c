@@ -30,6 +30,8 @@
 struct births {
 	pid_t child;
 	int socket, results_fd;
+	int error; /* -errno: why it was not made to collect */
+	struct births_request request;
 	struct births_results results;
 };
 
@@ -120,19 +122,30 @@ int heap_births_prepare(struct births **result)
 	return 0;
 }
 
-int heap_births_begin(struct births *births, const struct births_request *request)
+struct births_request *heap_births_request(struct births *births)
+{
+	return &births->request;
+}
+
+void heap_births_give_up(struct births *births, int err)
+{
+	births->error = err;
+}
+
+void heap_births_begin(struct births *births)
 {
 	size_t sent = 0;
 
-	while (sent < sizeof(*request)) {
-		ssize_t n = send(births->socket, (const char *)request + sent,
-				 sizeof(*request) - sent, MSG_NOSIGNAL);
+	while (sent < sizeof(births->request)) {
+		ssize_t n = send(births->socket, (const char *)&births->request + sent,
+				 sizeof(births->request) - sent, MSG_NOSIGNAL);
 
-		if (n < 0)
-			return -errno;
+		if (n < 0) {
+			heap_births_give_up(births, -errno);
+			return;
+		}
 		sent += (size_t)n;
 	}
-	return 0;
 }
 
 static void end_child(struct births *births)
@@ -174,6 +187,10 @@ int heap_births_finish(struct births *births)
 	struct pollfd p = {.fd = births->socket, .events = POLLIN};
 	char none;
 
+	if (births->error) {
+		end_child(births);
+		return births->error;
+	}
 	/* It ends when it can't read from us any more, and we see its end. */
 	shutdown(births->socket, SHUT_WR);
 	if (poll(&p, 1, FINISH_MS) <= 0 || read(births->socket, &none, 1) != 0) {

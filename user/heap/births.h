@@ -83,9 +83,15 @@ struct births;
  * The caller owns *births. 0 or -errno. */
 int heap_births_prepare(struct births **births);
 
-/* Makes it collect. 0 or -errno of the sending: what else keeps it from collecting is said by
- * heap_births_finish(). */
-int heap_births_begin(struct births *births, const struct births_request *request);
+/* What heap_births_begin() will send: zeroed, to be filled in. It belongs to `births`, so that
+ * there is memory for it when it is needed. */
+struct births_request *heap_births_request(struct births *births);
+
+/* Makes it collect. heap_births_finish() says what kept it from that. */
+void heap_births_begin(struct births *births);
+/* In place of heap_births_begin(): nothing is collected, and heap_births_finish() returns `err`,
+ * -errno. */
+void heap_births_give_up(struct births *births, int err);
 
 /* Fills the request's candidates from a census: its containers with a size, of these holders. */
 void heap_births_candidates(struct births_request *request, const struct heap_graph *graph,
@@ -94,7 +100,7 @@ void heap_births_candidates(struct births_request *request, const struct heap_gr
 /* Ends the collecting: to be called once the second snapshot is there. 0; -ETIME: the target held
  * it up; -ENOTSUP: no debug registers, or (bursts) a kernel before 6.6; -ENOENT: the interpreter
  * exports none of the functions, or (watch) nothing that is known has grown; -ESRCH: the process
- * has ended; -EPERM, -EACCES, -EBUSY; other -errno. */
+ * has ended; -EPERM, -EACCES, -EBUSY; what heap_births_give_up() was told; other -errno. */
 int heap_births_finish(struct births *births);
 void heap_births_free(struct births *births); /* ends it, too. NULL is allowed. */
 

@@ -168,17 +168,6 @@ static int by_line(const void *a, const void *b)
 
 /* --- rows --- */
 
-static void free_row(struct heap_birth_row *row)
-{
-	free(row->holder);
-	free(row->file);
-	free(row->function);
-	free(row->type);
-	for (char **text = row->stack; text && *text; text++)
-		free(*text);
-	free(row->stack);
-}
-
 static int fill_stack(struct heap_birth_row *row, const struct birth_stack *stack)
 {
 	row->stack = calloc(stack->depth + 1, sizeof(*row->stack));
@@ -289,9 +278,7 @@ int births_results_rows(const struct births_results *results, const struct heap_
 	free(j.held);
 	free(j.totals);
 	if (err) {
-		for (size_t i = 0; i < j.row_count; i++)
-			free_row(&j.rows[i]);
-		free(j.rows);
+		heap_birth_rows_free(j.rows, j.row_count);
 		return err;
 	}
 	if (j.row_count)

@@ -2,7 +2,6 @@
 #include "heap/look_births.h"
 
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "heap/births.h"
@@ -16,21 +15,24 @@ void look_births_begin(struct census *census, const struct heap_target *target)
 	struct births_request *request;
 	struct holder *holders = NULL;
 	size_t count = 0;
+	int err = 0;
 
 	if (!target->births)
 		return;
-	request = calloc(1, sizeof(*request));
-	if (!request)
-		return;
+	request = heap_births_request(target->births);
 	request->pid = target->pid;
 	request->method = (enum births_method)target->births_method;
 	request->process = target->python;
 	request->heap = target->layout;
-	if (census->graph && !heap_holders_find(census->graph, BIRTHS_CANDIDATES, &holders, &count))
-		heap_births_candidates(request, census->graph, holders, count);
+	if (census->graph)
+		err = heap_holders_find(census->graph, BIRTHS_CANDIDATES, &holders, &count);
+	if (err) {
+		heap_births_give_up(target->births, err);
+		return;
+	}
+	heap_births_candidates(request, census->graph, holders, count);
 	heap_holders_free(holders, count);
-	heap_births_begin(target->births, request);
-	free(request);
+	heap_births_begin(target->births);
 }
 
 /* Why debug registers were not used; "": they were not to be. */
@@ -75,6 +77,8 @@ static int say_refusal(struct heap_look *look, const struct heap_target *target,
 		reason = "it needs the rights to use BPF and to trace: root";
 	else if (err == -ETIME)
 		reason = "the process held it up";
+	else if (err == -ENOMEM)
+		reason = "there is not enough memory to find out";
 	if (target->births_method == BIRTHS_METHOD_WATCH)
 		watch = watch_refusal(err);
 	else

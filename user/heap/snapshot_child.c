@@ -166,17 +166,15 @@ static int copy_paused(struct capture *c, const struct snapshot_request *request
 	double begin;
 	int err;
 
-	capture_hurry(true);
+	capture_hurry(c);
 	begin = clock_seconds(CLOCK_MONOTONIC);
 	err = capture_pause(c);
-	c->stopped = !err;
 	if (!err) {
 		err = copy_now(c, request);
 		capture_resume(c);
-		c->stopped = false;
 		*paused_ms = 1e3 * (clock_seconds(CLOCK_MONOTONIC) - begin);
 	}
-	capture_hurry(false);
+	capture_calm(c);
 	return err;
 }
 

@@ -43,7 +43,8 @@ struct capture {
 	unsigned char *seen_threads; /* a bit for each TID */
 
 	bool later;   /* nothing is copied until there are orders */
-	bool stopped; /* it is: copy it in a hurry */
+	bool hurries; /* between capture_hurry() and capture_calm(): has a real-time priority */
+	int policy;   /* the scheduling class before that */
 	int memory_fd;
 	char *file; /* the header and what is copied, mapped */
 	size_t file_bytes;
@@ -63,9 +64,11 @@ int capture_read_page(struct capture *c, uint64_t addr, void *page);
 
 /* Makes the file's pages exist, before a target is stopped. */
 void capture_populate(struct capture *c);
-/* From now on this thread goes before all that have no real-time priority, or no longer; for as
- * long as a target is stopped. A hint, for which a right may be missing. */
-void capture_hurry(bool hurry);
+/* From now on this thread goes before all that have no real-time priority: for as long as a target
+ * is stopped. A hint, for which a right may be missing; one that has such a priority already is
+ * left as it is. capture_calm(): its class is what it was before. */
+void capture_hurry(struct capture *c);
+void capture_calm(struct capture *c);
 /* Copies all of `runs` that are to be; fills `copied`. The file has room. 0, -ESRCH, -errno. */
 int capture_copy(struct capture *c);
 /* Adds to `copied`, and to data_pages if that has PAGE_COPIED. 0 or -ENOMEM. */

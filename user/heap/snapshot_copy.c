@@ -51,11 +51,34 @@ static void *take_parts(void *arg)
 	return NULL;
 }
 
-void capture_hurry(bool hurry)
+static bool is_real_time(int policy)
 {
-	struct sched_param how = {.sched_priority = hurry ? SNAPSHOT_HURRY_PRIORITY : 0};
+	policy &= ~SCHED_RESET_ON_FORK;
+	return policy == SCHED_FIFO || policy == SCHED_RR || policy == SCHED_DEADLINE;
+}
 
-	sched_setscheduler(0, hurry ? SCHED_RR : SCHED_OTHER, &how);
+void capture_hurry(struct capture *c)
+{
+	struct sched_param how = {.sched_priority = SNAPSHOT_HURRY_PRIORITY};
+
+	c->policy = sched_getscheduler(0);
+	c->hurries = c->policy >= 0 && !is_real_time(c->policy) &&
+		     !sched_setscheduler(0, SCHED_RR, &how);
+}
+
+/* Classes that are not real-time have the priority 0, and keep the nice value. */
+static void be_calm(const struct capture *c)
+{
+	struct sched_param how = {.sched_priority = 0};
+
+	if (c->hurries)
+		sched_setscheduler(0, c->policy, &how);
+}
+
+void capture_calm(struct capture *c)
+{
+	be_calm(c);
+	c->hurries = false;
 }
 
 /* A thread has the first one's priority. One processor at least is left to others: where there are
@@ -64,8 +87,8 @@ static void *take_parts_too(void *arg)
 {
 	const struct work *w = arg;
 
-	if (w->c->stopped && sysconf(_SC_NPROCESSORS_ONLN) <= 2)
-		capture_hurry(false);
+	if (sysconf(_SC_NPROCESSORS_ONLN) <= 2)
+		be_calm(w->c);
 	return take_parts(arg);
 }
 
@@ -80,7 +103,7 @@ static void do_by_two(struct work *w)
 	take_parts(w);
 	if (err)
 		return;
-	if (w->c->stopped)
+	if (w->c->hurries)
 		pthread_setschedparam(other, SCHED_RR, &hurry);
 	pthread_join(other, NULL);
 }

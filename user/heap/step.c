@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "heap/object_read.h"
 
@@ -49,6 +50,18 @@ void step_of_key(const struct heap_view *view, uint64_t key, bool as_name, char 
 		snprintf(text, size, "[?]");
 }
 
+/* Takes the name that the key is, unless the step has a name that a person prefers. Is it one that
+ * no other is preferred to? */
+static bool take_key(struct look *l, uint64_t key, bool as_name, struct step *step)
+{
+	char text[STEP_BYTES];
+
+	step_of_key(l->view, key, as_name, text, sizeof(text));
+	if (!*step->text || !as_name || !step_is_private(text + 1))
+		memcpy(step->text, text, sizeof(text));
+	return !as_name || !step_is_private(step->text + 1);
+}
+
 static bool in_dict(struct look *l, struct step *step)
 {
 	bool as_name = l->before && l->before->is_namespace;
@@ -58,15 +71,14 @@ static bool in_dict(struct look *l, struct step *step)
 		return false;
 	while (object_items_next(&items)) {
 		if (items.value == l->child && items.key) {
-			step_of_key(l->view, items.key, as_name, step->text, sizeof(step->text));
-			return true;
-		}
-		if (items.key == l->child) {
+			if (take_key(l, items.key, as_name, step))
+				return true;
+		} else if (items.key == l->child && !*step->text) {
 			snprintf(step->text, sizeof(step->text), ".<key>");
 			return true;
 		}
 	}
-	return false;
+	return *step->text;
 }
 
 /* Index of `child` among `count` words; -1: it is not there. */
@@ -227,6 +239,20 @@ static bool in_method(struct look *l, struct step *step)
 	return true;
 }
 
+/* PyCFunctionObject, the same in 3.8 to 3.15: behind the head m_ml, m_self, m_module. What it is a
+ * method of, as list.append of a list; the other two are found as its members are. */
+static bool in_builtin(struct look *l, struct step *step)
+{
+	uint64_t self = l->object + l->view->heap->object_head + WORD;
+
+	if ((strcmp(l->type.name, "builtin_function_or_method") &&
+	     strcmp(l->type.name, "builtin_method")) ||
+	    object_word(l->view, self) != l->child)
+		return false;
+	snprintf(step->text, sizeof(step->text), ".__self__");
+	return true;
+}
+
 /* A local variable of the frame at `frame`, of the function that `name` is the str of. */
 static bool in_frame(struct look *l, uint64_t frame, uint64_t name, struct step *step)
 {
@@ -345,7 +371,7 @@ static bool find_by_kind(struct look *l, struct step *step)
 		snprintf(step->text, sizeof(step->text), "{…}");
 		return true;
 	default:
-		return false;
+		return in_builtin(l, step);
 	}
 }
 

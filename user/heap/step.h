@@ -26,6 +26,13 @@ struct step_budget {
 void step_find(const struct heap_graph *graph, uint32_t parent, uint32_t child,
 	       const struct step *before, struct step_budget *budget, struct step *step);
 
+/* Of several names of one object in one place people mean the one that does not begin with an
+ * underscore: IPython's `Out` is `_oh`, too. */
+static inline bool step_is_private(const char *name)
+{
+	return *name == '_';
+}
+
 /* ".NAME", or "['key']", "[12]", "[(…)]" for what is no name. */
 void step_of_key(const struct heap_view *view, uint64_t key, bool as_name, char *text, size_t size);
 

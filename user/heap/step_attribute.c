@@ -97,16 +97,19 @@ static bool find_value(const struct heap_view *view, const struct heap_type *typ
 	uint64_t values = values_of(view, body, object);
 	uint64_t keys = object_word(view, type->addr + view->heap->heap_type_cached_keys);
 	struct object_items items;
+	char other[NAME_BYTES];
 
 	if (!values || !keys)
 		return false;
 	object_keys_begin(&items, view, keys);
 	items.values = values;
-	while (object_items_next(&items)) {
-		if (items.value == child)
-			return object_text(view, items.key, name, size);
+	*name = '\0';
+	while ((!*name || step_is_private(name)) && object_items_next(&items)) {
+		if (items.value == child && object_text(view, items.key, other, sizeof(other)) &&
+		    (!*name || !step_is_private(other)))
+			snprintf(name, size, "%s", other);
 	}
-	return false;
+	return *name;
 }
 
 bool step_find_attribute(const struct heap_graph *graph, uint32_t parent, uint64_t child,

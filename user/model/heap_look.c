@@ -16,16 +16,16 @@ static void free_texts(char **texts)
 	free(texts);
 }
 
-static void free_births(struct heap_birth_row *births, size_t count)
+void heap_birth_rows_free(struct heap_birth_row *rows, size_t count)
 {
 	for (size_t i = 0; i < count; i++) {
-		free(births[i].holder);
-		free(births[i].file);
-		free(births[i].function);
-		free(births[i].type);
-		free_texts(births[i].stack);
+		free(rows[i].holder);
+		free(rows[i].file);
+		free(rows[i].function);
+		free(rows[i].type);
+		free_texts(rows[i].stack);
 	}
-	free(births);
+	free(rows);
 }
 
 static void free_touched(struct heap_touched_row *touched, size_t count)
@@ -73,7 +73,7 @@ void heap_look_free(struct heap_look *look)
 		free(look->types[i].type);
 	free(look->types);
 	free_holders(look->holders, look->holder_count);
-	free_births(look->births, look->birth_count);
+	heap_birth_rows_free(look->births, look->birth_count);
 	free_touched(look->touched, look->touched_count);
 	free_texts(look->skipped);
 	free_texts(look->notes);

@@ -130,6 +130,8 @@ struct heap_look {
 
 /* NULL: out of memory. */
 struct heap_look *heap_look_new(void);
+/* Also what they own. NULL is allowed. */
+void heap_birth_rows_free(struct heap_birth_row *rows, size_t count);
 void heap_look_free(struct heap_look *look);
 
 /* The sum of its parts: RSS. */

@@ -170,9 +170,12 @@ bool program_is_called(const struct program *program, const char *comm, const ch
 	case PROGRAM_OTHER:
 		return !strcmp(what, name) || matches(base, strlen(base), name) ||
 		       matches(what, title_length(what), name);
-	default:
-		return false;
+	case PROGRAM_ALONE:
+		return !strcmp(base_name(program->interpreter), name);
+	case PROGRAM_CODE:
+		break;
 	}
+	return false;
 }
 
 bool program_same(const struct program *one, const struct program *other)

@@ -35,8 +35,11 @@ void program_name(const struct program *program, char *name, size_t size);
  * memory. */
 char *program_command(const struct program *program);
 
-/* True if a user may mean this program by `name`: its name, with or without ".py" or "-m", its path
- * as written, or `comm`. */
+/* True if a user may mean this program by `name`: the name of its script without the folder, with
+ * or without ".py"; its module, with or without "-m"; its command, or what a title such as
+ * "gunicorn: master [shop]" begins with; the script or command as written; `comm`, which is what ps
+ * and top show. Of an interpreter with neither script nor module, the interpreter's name. Never an
+ * argument or the code behind -c. */
 bool program_is_called(const struct program *program, const char *comm, const char *name);
 
 /* True if both are the same program: same kind, same script, module, code or command as written. */

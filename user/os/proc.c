@@ -1,39 +1,28 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* Problem: read /proc about processes that may end, exec or be replaced at any moment, and that
- * choose their own names, arguments and mapped files.
+ * choose their own names and arguments.
  *
  * Invariants: what is read of one process at one time is read through one descriptor of /proc/PID,
- * which never becomes that of another process. A mapping's file is opened with O_PATH first, and
- * opened for reading only if it is a regular file, since opening a device can have effects. Left
- * out: the maps of single threads. */
+ * which never becomes that of another process. Left out: mappings (proc_maps.c), and the files of
+ * single threads. */
 #include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <limits.h>
-#include <linux/openat2.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/syscall.h>
-#include <sys/sysmacros.h>
 #include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
 
-#include "base/budget.h"
 #include "os/proc.h"
+#include "os/proc_private.h"
 
 #define STAT_MAX	   4096
 #define CGROUP_MAX	   (64 * 1024)
 #define KERNEL_THREAD_FLAG 0x00200000 /* PF_KTHREAD in include/linux/sched.h */
-#define PROC_PATH_MAX	   128
-
-/* A process that ends meanwhile gives either error. */
-static int gone_or(int err)
-{
-	return err == ENOENT || err == ESRCH ? -ESRCH : -err;
-}
 
 static int open_proc(pid_t pid)
 {
@@ -44,7 +33,7 @@ static int open_proc(pid_t pid)
 		return -ESRCH;
 	snprintf(path, sizeof(path), "/proc/%d", (int)pid);
 	fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	return fd < 0 ? gone_or(errno) : fd;
+	return fd < 0 ? proc_gone_or(errno) : fd;
 }
 
 /* Reads at most `max` bytes of a file of /proc. Returns the length or -errno. */
@@ -55,7 +44,7 @@ static ssize_t read_file(int dir, const char *name, char *buf, size_t max)
 	ssize_t n = 0;
 
 	if (fd < 0)
-		return gone_or(errno);
+		return proc_gone_or(errno);
 	while (done < max) {
 		n = read(fd, buf + done, max - done);
 		if (n < 0 && errno == EINTR)
@@ -65,7 +54,7 @@ static ssize_t read_file(int dir, const char *name, char *buf, size_t max)
 		done += (size_t)n;
 	}
 	if (n < 0)
-		n = gone_or(errno);
+		n = proc_gone_or(errno);
 	close(fd);
 	return n < 0 ? n : (ssize_t)done;
 }
@@ -278,156 +267,6 @@ int64_t proc_rss_bytes(pid_t pid)
 	return kib * 1024;
 }
 
-static int parse_mapping(char *line, struct proc_mapping *mapping)
-{
-	int path_at = -1;
-	char *newline;
-
-	memset(mapping, 0, sizeof(*mapping));
-	if (sscanf(line,
-		   "%" SCNx64 "-%" SCNx64 " %4s %" SCNx64 " %" SCNx32 ":%" SCNx32 " %" SCNu64 "%n",
-		   &mapping->start, &mapping->end, mapping->perms, &mapping->offset,
-		   &mapping->dev_major, &mapping->dev_minor, &mapping->inode, &path_at) != 7 ||
-	    path_at < 0 || strlen(mapping->perms) != 4 || mapping->start >= mapping->end)
-		return -EBADMSG;
-	newline = strchr(line + path_at, '\n');
-	if (newline)
-		*newline = '\0';
-	mapping->path = line + path_at + strspn(line + path_at, " ");
-	return 0;
-}
-
-int proc_maps_parse(FILE *maps, int (*fn)(const struct proc_mapping *mapping, void *arg), void *arg)
-{
-	/* A newline in a path is written as \012. A longer path is cut: it is only shown to people,
-	 * the inode identifies the file. */
-	char line[4 * PATH_MAX + 256];
-	struct proc_mapping mapping;
-	int err = 0;
-
-	while (!err && fgets(line, sizeof(line), maps)) {
-		int c = 0;
-
-		if (!strchr(line, '\n')) {
-			while (c != '\n' && c != EOF)
-				c = getc(maps);
-		}
-		err = budget_spend(0);
-		if (!err)
-			err = parse_mapping(line, &mapping);
-		if (!err)
-			err = fn(&mapping, arg);
-	}
-	if (!err && ferror(maps))
-		return gone_or(errno);
-	return err;
-}
-
-int proc_maps_each(pid_t pid, int (*fn)(const struct proc_mapping *mapping, void *arg), void *arg)
-{
-	char path[PROC_PATH_MAX];
-	FILE *maps;
-	int err;
-
-	if (pid <= 0)
-		return -ESRCH;
-	snprintf(path, sizeof(path), "/proc/%d/maps", (int)pid);
-	maps = fopen(path, "re");
-	if (!maps)
-		return gone_or(errno);
-	err = proc_maps_parse(maps, fn, arg);
-	fclose(maps);
-	return err;
-}
-
-static bool is_mapped_file(const struct stat *st, const struct proc_mapping *mapping)
-{
-	return st->st_ino == mapping->inode && major(st->st_dev) == mapping->dev_major &&
-	       minor(st->st_dev) == mapping->dev_minor;
-}
-
-/* Without the right to use map_files: finds the same file by name. An O_PATH descriptor or
- * -errno. */
-static int find_mapping_unprivileged(pid_t pid, const struct proc_mapping *mapping, struct stat *st)
-{
-	struct open_how how = {.flags = O_PATH | O_CLOEXEC,
-			       .resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS};
-	char path[PROC_PATH_MAX];
-	int fd, root, err;
-
-	snprintf(path, sizeof(path), "/proc/%d/exe", (int)pid);
-	fd = open(path, O_PATH | O_CLOEXEC);
-	if (fd >= 0 && fstat(fd, st) == 0 && is_mapped_file(st, mapping))
-		return fd;
-	if (fd >= 0)
-		close(fd);
-	snprintf(path, sizeof(path), "/proc/%d/root", (int)pid);
-	root = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	if (root < 0)
-		return gone_or(errno);
-	fd = (int)syscall(SYS_openat2, root, mapping->path, &how, sizeof(how));
-	err = fd < 0 ? -errno : 0;
-	close(root);
-	if (fd >= 0 && (fstat(fd, st) != 0 || !is_mapped_file(st, mapping))) {
-		close(fd);
-		err = -ENOENT;
-	}
-	/* The name leads elsewhere by now. What we lack is the privilege to use map_files. */
-	return err ? -EPERM : fd;
-}
-
-/* An O_PATH descriptor of the mapped file, which is a regular one, or -errno. `st` describes it. */
-static int find_mapping(pid_t pid, const struct proc_mapping *mapping, struct stat *st)
-{
-	char path[PROC_PATH_MAX];
-	int fd;
-
-	if (pid <= 0)
-		return -ESRCH;
-	snprintf(path, sizeof(path), "/proc/%d/map_files/%" PRIx64 "-%" PRIx64, (int)pid,
-		 mapping->start, mapping->end);
-	fd = open(path, O_PATH | O_CLOEXEC);
-	if (fd < 0 && (errno == EPERM || errno == EACCES)) {
-		fd = find_mapping_unprivileged(pid, mapping, st);
-	} else if (fd < 0) {
-		fd = -errno;
-	} else if (fstat(fd, st) != 0) {
-		close(fd);
-		fd = -EIO;
-	}
-	if (fd >= 0 && !S_ISREG(st->st_mode)) {
-		close(fd);
-		fd = -ENODEV;
-	}
-	return fd;
-}
-
-int proc_open_mapping(pid_t pid, const struct proc_mapping *mapping)
-{
-	char path[PROC_PATH_MAX];
-	struct stat st;
-	int fd, link = find_mapping(pid, mapping, &st);
-
-	if (link < 0)
-		return link;
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", link);
-	fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-	if (fd < 0)
-		fd = -errno;
-	close(link);
-	return fd;
-}
-
-int proc_stat_mapping(pid_t pid, const struct proc_mapping *mapping, struct stat *st)
-{
-	int link = find_mapping(pid, mapping, st);
-
-	if (link < 0)
-		return link;
-	close(link);
-	return 0;
-}
-
 /* Works where the kernel lacks process_vm_readv(), or seccomp forbids it. */
 static ssize_t read_proc_mem(pid_t pid, uint64_t addr, void *buf, size_t len)
 {
@@ -438,7 +277,7 @@ static ssize_t read_proc_mem(pid_t pid, uint64_t addr, void *buf, size_t len)
 	snprintf(path, sizeof(path), "/proc/%d/mem", (int)pid);
 	fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
-		return gone_or(errno);
+		return proc_gone_or(errno);
 	n = pread(fd, buf, len, (off_t)addr);
 	err = errno;
 	close(fd);

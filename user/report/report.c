@@ -83,8 +83,13 @@ int report_add_image(const struct counts_image *image, void *arg)
 	p->exited = image->ended;
 	tally(&b->tallies, image);
 	report_note_quotas(b, image);
-	if (*image->reason)
+	if (*image->reason) {
 		p->note = strdup(image->reason);
+		if (!p->note) {
+			free(entry);
+			return -ENOMEM;
+		}
+	}
 	source_root_copy(&p->root, image->root);
 	p->id = entry->id = image->id;
 	entry->pid = image->pid;

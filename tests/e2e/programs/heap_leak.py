@@ -16,20 +16,9 @@ import time
 
 import heap_kinds
 from allocated import in_use
-from truth import say
+from truth import line, say
 
 STEPS_MOST = 3000
-
-
-def line():
-    """The next line of standard input; None if it was closed."""
-    got = b""
-    while not got.endswith(b"\n"):
-        byte = os.read(0, 1)
-        if not byte:
-            return None
-        got += byte
-    return got.decode().split()
 
 
 def run(kept, number):
@@ -50,7 +39,7 @@ def main():
     gc.collect()
     say(pid=os.getpid(), holder=kept.holder, type=getattr(kept, "type", None))
     while True:
-        words = line()
+        words = (line() or b"").decode().split()
         if not words or words[0] == "end":
             return
         if words[0] == "more":

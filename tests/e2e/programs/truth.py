@@ -51,15 +51,23 @@ def say(**what):
     os.write(1, (json.dumps(what) + "\n").encode())
 
 
-def wait(word):
-    """Until the harness writes that word (a line); its closed pipe means: give up."""
+def line():
+    """The next line that the harness writes; None if its pipe was closed."""
     got = b""
     while not got.endswith(b"\n"):
         byte = os.read(0, 1)
         if not byte:
-            os._exit(86)
+            return None
         got += byte
-    if got.strip() != word:
+    return got.strip()
+
+
+def wait(word):
+    """Until the harness writes that word (a line); its closed pipe means: give up."""
+    got = line()
+    if got is None:
+        os._exit(86)
+    if got != word:
         os._exit(87)
 
 

@@ -15,7 +15,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.dirname(HERE))
 
 from allocated import in_use  # noqa: E402
-from truth import say  # noqa: E402
+from truth import line, say  # noqa: E402
 
 FRAMES = []
 LAST = {}
@@ -52,17 +52,6 @@ def columns_fixed(number):
 DROPS = {"frames": lambda: FRAMES.clear(), "columns": lambda: LAST.clear()}
 
 
-def line():
-    """The next line of standard input; None if it was closed."""
-    got = b""
-    while not got.endswith(b"\n"):
-        byte = os.read(0, 1)
-        if not byte:
-            return None
-        got += byte
-    return got.decode().split()
-
-
 def told(drop=None):
     gc.collect()
     before = in_use()
@@ -77,7 +66,7 @@ def main():
     say(pid=os.getpid())
     while True:
         if select.select([0], [], [], pause)[0]:
-            words = line()
+            words = (line() or b"").decode().split()
             if not words:
                 return
             if words[0] == "in_use":
