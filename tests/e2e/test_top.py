@@ -300,6 +300,47 @@ def test_pause(steps):
         quits(terminal)
 
 
+def clicks(terminal, button, column, row):
+    """What a terminal sends of a button, 0 or the wheel (64, 65), at a place that is counted from 1."""
+    for end in "Mm":
+        text = "\x1b[<%d;%d;%d%s" % (button, column, row, end)
+        terminal.tmux("send-keys", "-H", *("%02x" % ord(c) for c in text))
+
+
+def test_mouse(steps):
+    """A click selects, one on the selected row goes in; the wheel moves."""
+    with Terminal(80, 24, TERM="xterm-256color") as terminal:
+        lines_of(terminal, steps)
+        terminal.keys("t")
+        terminal.see(r"^ .*<module>")
+        row = [line[:1] for line in terminal.screen().split("\n")].index(">") + 1
+        clicks(terminal, 65, 5, 3)
+        terminal.see(r"^>.*:11 work")
+        clicks(terminal, 0, 5, row)
+        clicks(terminal, 0, 5, row)
+        terminal.see(r"^> +\d+ ")
+        terminal.see(r"> source$")
+        clicks(terminal, 0, 5, 1)  # above the list
+        clicks(terminal, 0, 5, 24)
+        terminal.keys("?")
+        terminal.see(r"^keys and columns$")
+        clicks(terminal, 65, 5, 10)
+        terminal.see(r"^Enter, right ", gone=True)
+        terminal.keys("q")
+        quits(terminal)
+
+
+def test_no_mouse(steps):
+    with Terminal(80, 24, TERM="xterm-256color") as terminal:
+        start(terminal, "-p", str(steps.pid), "--no-mouse")
+        assert terminal.tmux("display-message", "-p", "#{mouse_any_flag}").strip() == "0"
+        quits(terminal)
+        start(terminal, "-p", str(steps.pid))
+        assert terminal.tmux("display-message", "-p", "#{mouse_any_flag}").strip() == "1"
+        quits(terminal)
+        assert terminal.tmux("display-message", "-p", "#{mouse_any_flag}").strip() == "0"
+
+
 def test_what_it_keeps(steps):
     """k looks at the heap, in a process of its own, while the screen goes on."""
     with Terminal(120, 30) as terminal:

@@ -28,7 +28,7 @@ struct top_options {
 	bool all;
 	const char *output;
 	mode_t mode;
-	bool no_children;
+	bool no_children, no_mouse;
 	unsigned max_stacks, max_processes;
 	size_t ring_bytes;
 	int verbosity;
@@ -170,6 +170,7 @@ static int show(struct top *top)
 {
 	const struct top_options *o = top->options;
 	struct screen_options options = {.report = o->output,
+					 .mouse = !o->no_mouse,
 					 .one_process = top->added == 1 && o->pid_count == 1};
 	char what[64] = "all Pythons";
 	int err;
@@ -262,6 +263,10 @@ static const struct option_row rows[] = {
 	 .type = OPTION_FLAG,
 	 AT(no_children),
 	 .help = "do not follow children"},
+	{.name = "no-mouse",
+	 .type = OPTION_FLAG,
+	 AT(no_mouse),
+	 .help = "leave the mouse to the terminal: to select text with it"},
 	{.name = "max-stacks",
 	 .argument = "N",
 	 .type = OPTION_UNSIGNED,

@@ -404,7 +404,7 @@ static int show(struct screen *screen)
 	int err = take_signals(screen);
 
 	if (!err)
-		err = screen_terminal_begin();
+		err = screen_terminal_begin(screen->options->mouse);
 	if (err)
 		return err;
 	screen->utf8 = screen_terminal_is_utf8();

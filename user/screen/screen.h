@@ -13,6 +13,7 @@ struct screen_options {
 	const char *what;   /* is watched: "all Pythons", "pid 1234" */
 	const char *report; /* the file that `w` writes; NULL: it asks for a name */
 	bool one_process;   /* begin with its lines */
+	bool mouse;
 };
 
 /* Shows the screen until its user quits, or a signal ends it. The profiler is open, and processes

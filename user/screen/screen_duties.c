@@ -25,8 +25,9 @@
 #include "os/confine.h"
 #include "os/output.h"
 
-#define DESCRIPTORS_MOST 2 /* that one message has room for: the alignment leaves it to a second \
-			    */
+#define DESCRIPTORS_MOST                                                        \
+	2 /* that one message has room for: the alignment leaves it to a second \
+	   */
 
 /* --- of both --- */
 

@@ -79,6 +79,8 @@ int screen_show_help(struct screen *screen);
 int screen_show_notes(struct screen *screen);
 int screen_show_heap(struct screen *screen, const struct screen_process *process);
 void screen_pager_key(struct screen *screen, unsigned key, bool special);
+/* Scrolls so many lines down. */
+void screen_pager_scroll(struct screen *screen, long by);
 void screen_pager_close(struct screen *screen);
 /* The line `i`, without its line feed, as a new string; NULL: out of memory. */
 char *screen_pager_line(const struct screen_pager *pager, size_t i);
