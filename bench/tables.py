@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 """The tables of docs/BENCHMARKS.md about pymem-bpf alone, from what run.py, probe_cost.py, mprun.py,
-memit.py and tool.py keep in build/bench/. Pure: each takes one file's object."""
+memit.py, tool.py and top.py keep in build/bench/. Pure: each takes one file's object."""
 import statistics
 
 TOLERANCE_MIB = 1.0
@@ -79,6 +79,11 @@ def memit_text(data):
 def tool_text(data):
     return measured_on(data, data["scale"]) + table(data["rows"],
                                                     ["the profiler", "measured", "target"])
+
+
+def top_text(data):
+    return "%s; %s; over %g s.\n\n" % (data["python"], data["machine"], data["seconds"]) + table(
+        data["rows"], ["the screen shows", "of a CPU, and by process", "bytes a second to the terminal", "target"])
 
 
 def memray_text(data, pairs):

@@ -96,9 +96,9 @@ def quits(terminal):
 
 # --- what is seen ---
 
-@pytest.mark.parametrize("columns, rows", [(40, 10), (80, 24), (200, 50)])
+@pytest.mark.parametrize("columns, rows", [(40, 10), (80, 24), (120, 40), (200, 50)])
 def test_screens(steps, columns, rows):
-    """Each level in three sizes, as stored; in and out by Enter and Backspace."""
+    """Each level in four sizes, as stored; in and out by Enter and Backspace."""
     with Terminal(columns, rows) as terminal:
         start(terminal, "-p", str(steps.pid))
         steps.step()
@@ -130,7 +130,7 @@ def test_resized(steps):
         steps.step()
         terminal.keys("BSpace", "BSpace")
         time.sleep(6)
-        for columns, rows in (200, 50), (40, 10), (80, 24):
+        for columns, rows in (200, 50), (40, 10), (120, 40), (80, 24):
             terminal.resize(columns, rows)
             terminal.see(r"^q quit", gone=False)
             time.sleep(1)
@@ -254,6 +254,9 @@ def test_wrong_words(steps):
             terminal.see(r"is not Python")
             terminal.see(r"^ended with 1$")
             other.kill()
+        terminal.run(TOOL, "top", "-p", str(steps.pid), "-o", "/dev/stdout")
+        terminal.see(r"-o /dev/stdout: the screen is there; give the name of a file$")
+        terminal.see(r"^ended with 2$")
         terminal.run(TOOL, "top", "-p", str(steps.pid), "-o", "/no/such/folder/x")
         terminal.see(r"-o /no/such/folder/x: No such file")
         terminal.see(r"^ended with 1$")
@@ -295,6 +298,47 @@ def test_pause(steps):
         terminal.keys("Space")
         terminal.see(r"\+24\.\dM .*:%d keep" % KEEP)
         quits(terminal)
+
+
+def clicks(terminal, button, column, row):
+    """What a terminal sends of a button, 0 or the wheel (64, 65), at a place that is counted from 1."""
+    for end in "Mm":
+        text = "\x1b[<%d;%d;%d%s" % (button, column, row, end)
+        terminal.tmux("send-keys", "-H", *("%02x" % ord(c) for c in text))
+
+
+def test_mouse(steps):
+    """A click selects, one on the selected row goes in; the wheel moves."""
+    with Terminal(80, 24, TERM="xterm-256color") as terminal:
+        lines_of(terminal, steps)
+        terminal.keys("t")
+        terminal.see(r"^ .*<module>")
+        row = [line[:1] for line in terminal.screen().split("\n")].index(">") + 1
+        clicks(terminal, 65, 5, 3)
+        terminal.see(r"^>.*:11 work")
+        clicks(terminal, 0, 5, row)
+        clicks(terminal, 0, 5, row)
+        terminal.see(r"^> +\d+ ")
+        terminal.see(r"> source$")
+        clicks(terminal, 0, 5, 1)  # above the list
+        clicks(terminal, 0, 5, 24)
+        terminal.keys("?")
+        terminal.see(r"^keys and columns$")
+        clicks(terminal, 65, 5, 10)
+        terminal.see(r"^Enter, right ", gone=True)
+        terminal.keys("q")
+        quits(terminal)
+
+
+def test_no_mouse(steps):
+    with Terminal(80, 24, TERM="xterm-256color") as terminal:
+        start(terminal, "-p", str(steps.pid), "--no-mouse")
+        assert terminal.tmux("display-message", "-p", "#{mouse_any_flag}").strip() == "0"
+        quits(terminal)
+        start(terminal, "-p", str(steps.pid))
+        assert terminal.tmux("display-message", "-p", "#{mouse_any_flag}").strip() == "1"
+        quits(terminal)
+        assert terminal.tmux("display-message", "-p", "#{mouse_any_flag}").strip() == "0"
 
 
 def test_what_it_keeps(steps):
@@ -367,16 +411,16 @@ def test_the_target_ends(steps):
         quits(terminal)
 
 
-def steward_of(pid):
+def stewards_of(pid):
     with open("/proc/%d/task/%d/children" % (pid, pid)) as f:
         children = f.read().split()
     found = []
     for child in children:
         with open("/proc/%s/comm" % child) as comm:
-            if comm.read().strip() == "pymem-steward":
+            if comm.read().strip() in ("pymem-looker", "pymem-scribe"):
                 found.append(int(child))
-    assert len(found) == 1
-    return found[0]
+    assert len(found) == 2
+    return found
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGSEGV, signal.SIGABRT])
@@ -386,7 +430,7 @@ def test_signals_restore_the_terminal(steps, number):
         lines_of(terminal, steps)
         assert terminal.alternate() and terminal.modes() != before
         pid = terminal.pid_of("pymem-bpf")
-        helpers = [*harness.helpers_of(pid), steward_of(pid)]
+        helpers = [*harness.helpers_of(pid), *stewards_of(pid)]
         os.kill(pid, number)
         crash = number in (signal.SIGSEGV, signal.SIGABRT)
         terminal.see(r"^ended with %d$" % (128 + number if crash else 0))

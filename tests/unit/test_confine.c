@@ -276,6 +276,31 @@ static void test_openat2(void **state)
 	assert_int_equal(outcome(CONFINE_READ, load_bpf), EPERM);
 }
 
+static int make_a_new_file(void)
+{
+	int fd = open("/tmp", O_TMPFILE | O_WRONLY, 0600);
+
+	return fd < 0 && errno != EOPNOTSUPP ? -1 : 0;
+}
+
+/* Who makes files does nothing else. */
+static void test_write(void **state)
+{
+	static int (*const attempts[])(void) = {run_a_program,	    make_a_folder,
+						give_a_file_away,   read_memory,
+						load_bpf,	    trace,
+						fork_again,	    end_somebody,
+						talk_to_neighbours, write_to_a_process};
+	size_t i;
+
+	(void)state;
+	assert_int_equal(outcome(CONFINE_WRITE, make_a_new_file), 0);
+	assert_int_equal(outcome(CONFINE_READ | CONFINE_EXAMINE, make_a_new_file), EPERM);
+	for (i = 0; i < sizeof(attempts) / sizeof(attempts[0]); i++)
+		assert_int_equal(outcome(CONFINE_WRITE | CONFINE_REPORT, attempts[i]), EPERM);
+	assert_int_equal(outcome(CONFINE_WRITE | CONFINE_REPORT, open_inside), ENOSYS);
+}
+
 static void test_goes_on(void **state)
 {
 	static int (*const attempts[])(void) = {read_a_file, fork_again, get_memory,
@@ -341,9 +366,10 @@ static void test_names(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_refused),	     cmocka_unit_test(test_by_need),
-		cmocka_unit_test(test_openat2),	     cmocka_unit_test(test_goes_on),
-		cmocka_unit_test(test_end_of_trace), cmocka_unit_test(test_names),
+		cmocka_unit_test(test_refused), cmocka_unit_test(test_by_need),
+		cmocka_unit_test(test_openat2), cmocka_unit_test(test_write),
+		cmocka_unit_test(test_goes_on), cmocka_unit_test(test_end_of_trace),
+		cmocka_unit_test(test_names),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -167,12 +167,40 @@ static void test_narrow(void **state)
 	model_free(model);
 }
 
+/* A live screen begins with the first line alone, and is no higher for that. */
+static void test_live(void **state)
+{
+	struct model *model = host();
+	struct render_options options = {.host = true, .live = true, .top = 20, .width = 100};
+	unsigned rows;
+	size_t size;
+	char *text;
+	FILE *out;
+
+	(void)state;
+	for (options.height = 5; options.height < 40; options.height++) {
+		text = NULL;
+		out = open_memstream(&text, &size);
+		assert_int_equal(renderer_find("table")->emit(out, model, &options), 0);
+		fclose(out);
+		assert_true(strstr(text, "6 Pythons, 3 programs, 1 container   10 s") == text);
+		assert_non_null(strstr(text, "\nscorer.py"));
+		assert_null(strstr(text, "TOP LINE"));
+		rows = 0;
+		for (const char *at = text; (at = strchr(at, '\n')); at++)
+			rows++;
+		assert_true(rows <= options.height);
+		free(text);
+	}
+	model_free(model);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_programs), cmocka_unit_test(test_shared_once),
 		cmocka_unit_test(test_sections), cmocka_unit_test(test_nothing),
-		cmocka_unit_test(test_narrow),
+		cmocka_unit_test(test_narrow),	 cmocka_unit_test(test_live),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -649,6 +649,37 @@ static void test_hostile_rows(void **state)
 	}
 }
 
+#define MANY 10000
+
+/* A program each, whose names are attacks; then all of them in another order. */
+static void test_many(void **state)
+{
+	static char scripts[MANY][48];
+	static struct one ones[MANY];
+	struct host *host = *state;
+	char text[CELL_TEXT];
+
+	for (int turn = 0; turn < 2; turn++) {
+		for (int i = 0; i < MANY; i++) {
+			snprintf(scripts[i], sizeof(scripts[i]), "\033[2J\xff\xcc\x81%d\n.py", i);
+			ones[i] = (struct one){i + 1, scripts[i], "",
+					       10 + (turn ? MANY - i : i) / 10, false};
+		}
+		sample(host, ones, MANY, 1);
+		assert_int_equal(host->rows.count, MANY);
+		assert_int_equal(host->data.host.now.count, MANY);
+		for (size_t i = 0; i < MANY; i++) {
+			screen_name(text, &host->rows.rows[i], 30, true);
+			assert_true(text_columns(text) <= 30 && !strchr(text, '\033'));
+		}
+	}
+	/* The largest are first again. */
+	assert_true(host->rows.rows[0].object->now.growth_bytes >=
+		    (MANY / 10 - 200) * (int64_t)MIB);
+	SAMPLE(host, {1, "a.py", "", 50, false});
+	NAMES(host, "a.py");
+}
+
 static void test_heads_fit(void **state)
 {
 	struct host *host = *state;
@@ -729,6 +760,7 @@ int main(void)
 		ON_HOST(test_columns),
 		cmocka_unit_test(test_texts_are_escaped),
 		ON_HOST(test_hostile_rows),
+		ON_HOST(test_many),
 		ON_HOST(test_heads_fit),
 		cmocka_unit_test(test_report_names),
 		cmocka_unit_test(test_rollup),

@@ -85,6 +85,33 @@ static void test_live(void **state)
 	assert_int_equal(fake_entries(g->session), 2 + 1 + 2);
 }
 
+static uint64_t digest(struct given *g)
+{
+	uint64_t digest;
+
+	poll_all(g);
+	assert_int_equal(tracker_digest(&g->tracker, &digest), 0);
+	return digest;
+}
+
+/* It tells whether a reading would say something else. */
+static void test_digest(void **state)
+{
+	struct given *g = *state;
+	uint64_t before = digest(g);
+
+	assert_true(digest(g) == before);
+	fake_charge(g->session, g->self, 5, true, 1);
+	assert_true(digest(g) != before);
+	before = digest(g);
+	fake_lose(g->session, g->self, PYMEM_LOSS_NO_FRAME, 2);
+	assert_true(digest(g) != before);
+	before = digest(g);
+	fake_charge(g->session, g->self, 5, true, -1);
+	assert_true(digest(g) != before);
+	assert_true(digest(g) == digest(g));
+}
+
 /* Frames whose code object never arrived: a stack is cut at a caller, and lost if it is the
  * innermost one. */
 static void test_unknown_frames(void **state)
@@ -343,6 +370,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(test_live),
+		TEST(test_digest),
 		TEST(test_unknown_frames),
 		TEST(test_taken),
 		TEST(test_when),

@@ -2,13 +2,14 @@
 /* `pymem-bpf top`: the live screen (screen/screen.h) of some processes, or of all Pythons.
  *
  * Order: what can be refused is refused first, while the terminal is still in order. Then the
- * steward and the profiler's helpers are forked, BPF programs are loaded, rights are given up,
+ * stewards and the profiler's helpers are forked, BPF programs are loaded, rights are given up,
  * processes are added; and only then the screen begins. A signal before that ends the command at
  * once. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/text.h"
 #include "cli/command.h"
@@ -28,7 +29,7 @@ struct top_options {
 	bool all;
 	const char *output;
 	mode_t mode;
-	bool no_children;
+	bool no_children, no_mouse;
 	unsigned max_stacks, max_processes;
 	size_t ring_bytes;
 	int verbosity;
@@ -41,7 +42,7 @@ struct top {
 	size_t added;
 };
 
-/* What the steward runs for `k`, in a process of its own. */
+/* What a steward runs for `k`, in a process of its own. */
 static int look_at_heap(pid_t pid, unsigned columns)
 {
 	char width[16], number[16], *argv[] = {"heap", "-q", "-p", number, NULL};
@@ -65,19 +66,32 @@ static int refuse_terminal(const struct top_options *o, const char *why)
 	return EXIT_FAILED;
 }
 
-static int start_steward(const struct top_options *o)
+/* A name that can't be written to is refused now. */
+static int check_output(const struct top_options *o)
 {
 	struct output output;
-	int err;
+	int err = output_open(&output, o->output, o->mode);
+	bool terminal;
 
-	/* A name that can't be written to is refused now. */
-	err = o->output ? output_open(&output, o->output, o->mode) : 0;
 	if (err) {
 		fprintf(stderr, "pymem-bpf top: -o %s: %s\n", o->output, output_explain(err));
 		return EXIT_FAILED;
 	}
-	if (o->output)
-		output_discard(&output);
+	terminal = !output.path || isatty(fileno(output.file));
+	output_discard(&output);
+	if (!terminal)
+		return 0;
+	fprintf(stderr, "pymem-bpf top: -o %s: the screen is there; give the name of a file\n",
+		o->output);
+	return EXIT_USAGE;
+}
+
+static int start_stewards(const struct top_options *o)
+{
+	int status = o->output ? check_output(o) : 0, err;
+
+	if (status)
+		return status;
 	err = steward_start(look_at_heap, o->output, o->mode);
 	if (!err)
 		return 0;
@@ -157,6 +171,7 @@ static int show(struct top *top)
 {
 	const struct top_options *o = top->options;
 	struct screen_options options = {.report = o->output,
+					 .mouse = !o->no_mouse,
 					 .one_process = top->added == 1 && o->pid_count == 1};
 	char what[64] = "all Pythons";
 	int err;
@@ -188,7 +203,7 @@ static int run(struct top *top)
 		fprintf(stderr, "pymem-bpf top: %s\n", strerror(errno));
 		return EXIT_FAILED;
 	}
-	status = start_steward(o) ?: new_profiler(top);
+	status = start_stewards(o) ?: new_profiler(top);
 	if (!status)
 		status = o->all ? add_all(top) : add_pids(top);
 	return status ? status : show(top);
@@ -223,6 +238,10 @@ static const struct option_row rows[] = {
 	ROW_OUTPUT("where the key w writes reports; otherwise it asks"),
 	ROW_MODE("reports"),
 	ROW_NO_CHILDREN,
+	{.name = "no-mouse",
+	 .type = OPTION_FLAG,
+	 AT(no_mouse),
+	 .help = "leave the mouse to the terminal: to select text with it"},
 	ROW_MAX_STACKS,
 	ROW_MAX_PROCESSES(.preset = "4096"),
 	ROW_RING_SIZE(.preset = "8192"),

@@ -103,6 +103,8 @@ static uint64_t to_keep(unsigned needs, uint64_t have)
 {
 	uint64_t keep = BIT(CAPABILITY_BPF) | BIT(CAPABILITY_PERFMON);
 
+	if (needs & CONFINE_WRITE)
+		keep = 0;
 	if (needs & CONFINE_READ)
 		keep = BIT(CAP_SYS_PTRACE) | BIT(CAP_DAC_READ_SEARCH) | BIT(CAP_SETUID) |
 		       BIT(CAP_SETGID) | BIT(CAPABILITY_CHECKPOINT_RESTORE);

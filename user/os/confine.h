@@ -26,6 +26,9 @@ enum confine_need {
 	 * allow: BPF too (a child that does little else, births_child.c). */
 	CONFINE_PEEK = 1 << 8,
 	CONFINE_HURRY = 1 << 9, /* takes a real-time priority while a target stands still */
+	/* Makes new files when it is asked to, and nothing else: no BPF, no process is looked at or
+	 * started. */
+	CONFINE_WRITE = 1 << 10,
 };
 
 struct confined {

@@ -218,8 +218,17 @@ static void refuse_by_need(struct builder *b, unsigned needs)
 		refuse(b, SYS_setgroups);
 		if (!(needs & CONFINE_PEEK))
 			refuse(b, SYS_process_vm_readv);
-	} else {
+	}
+	if (needs & (CONFINE_READ | CONFINE_WRITE))
 		refuse(b, SYS_bpf);
+	if (needs & CONFINE_WRITE) {
+		refuse(b, SYS_clone);
+		refuse(b, SYS_socket);
+		refuse(b, SYS_socketpair);
+#ifdef SYS_fork
+		refuse(b, SYS_fork);
+		refuse(b, SYS_vfork);
+#endif
 	}
 	/* Before libbpf attaches a probe, it loads small programs to find out what the kernel can
 	 * do. */
@@ -265,10 +274,12 @@ static void refuse_by_need(struct builder *b, unsigned needs)
  * an examiner may call it, to find files inside a container's root (source_read.c, proc.c). */
 static void refuse_writing(struct builder *b, unsigned needs)
 {
-	refuse_where(b, SYS_openat, 2, BPF_JSET, O_ACCMODE, true);
+	if (!(needs & CONFINE_WRITE)) {
+		refuse_where(b, SYS_openat, 2, BPF_JSET, O_ACCMODE, true);
 #ifdef SYS_open
-	refuse_where(b, SYS_open, 1, BPF_JSET, O_ACCMODE, true);
+		refuse_where(b, SYS_open, 1, BPF_JSET, O_ACCMODE, true);
 #endif
+	}
 	if (!(needs & CONFINE_READ))
 		enosys(b, SYS_openat2);
 }

@@ -17,10 +17,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/fs.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #define NAMES_MAX 100 /* names tried, if others exist already */
@@ -253,23 +255,12 @@ static int open_folder(struct output *output)
 	return 0;
 }
 
-int output_open(struct output *output, const char *path, mode_t mode)
+/* Opens what output->path names. 0 or -errno. */
+static int open_path(struct output *output, mode_t mode)
 {
 	struct stat st;
-	int err;
+	int err = open_folder(output);
 
-	*output = (struct output){.path = path, .folder = -1};
-	if (!path || !strcmp(path, "-")) {
-		output->path = NULL;
-		output->file = stdout;
-		return 0;
-	}
-	/* A name that could not be given at the end is refused now. */
-	if (!*path)
-		return -ENOENT;
-	if (path[strlen(path) - 1] == '/')
-		return -EISDIR;
-	err = open_folder(output);
 	if (err)
 		return err;
 	if (strlen(output->base) + sizeof(".000000") > NAME_MAX)
@@ -277,6 +268,8 @@ int output_open(struct output *output, const char *path, mode_t mode)
 	if (fstatat(output->folder, output->base, &st, AT_SYMLINK_NOFOLLOW)) {
 		if (errno != ENOENT)
 			return -errno;
+	} else if (output->new_only) {
+		return -EEXIST;
 	} else if (S_ISDIR(st.st_mode)) {
 		return -EISDIR;
 	} else if (!S_ISREG(st.st_mode)) {
@@ -287,6 +280,31 @@ int output_open(struct output *output, const char *path, mode_t mode)
 	output->regular = true;
 	err = open_unnamed(output, mode);
 	return err == -EOPNOTSUPP ? open_temporary(output, mode) : err;
+}
+
+/* A name that could not be given at the end is refused now. */
+static int check_path(const char *path)
+{
+	if (!*path)
+		return -ENOENT;
+	return path[strlen(path) - 1] == '/' ? -EISDIR : 0;
+}
+
+int output_open(struct output *output, const char *path, mode_t mode)
+{
+	*output = (struct output){.path = path, .folder = -1};
+	if (!path || !strcmp(path, "-")) {
+		output->path = NULL;
+		output->file = stdout;
+		return 0;
+	}
+	return check_path(path) ?: open_path(output, mode);
+}
+
+int output_open_new(struct output *output, const char *path, mode_t mode)
+{
+	*output = (struct output){.path = path, .folder = -1, .new_only = true};
+	return check_path(path) ?: open_path(output, mode);
 }
 
 const char *output_explain(int err)
@@ -315,7 +333,19 @@ static int give_name(struct output *output)
 {
 	int err = link_to(output, output->base);
 
-	return err == -EEXIST ? take_name(output, link_to) : err;
+	return err == -EEXIST && !output->new_only ? take_name(output, link_to) : err;
+}
+
+static int rename_temporary(const struct output *output)
+{
+	/* Not every C library has renameat2(). */
+	if (output->new_only)
+		return syscall(SYS_renameat2, output->folder, output->temporary, output->folder,
+			       output->base, RENAME_NOREPLACE)
+			       ? -errno
+			       : 0;
+	return renameat(output->folder, output->temporary, output->folder, output->base) ? -errno
+											 : 0;
 }
 
 static void forget_temporary(struct output *output)
@@ -345,9 +375,8 @@ int output_commit(struct output *output)
 	output->file = NULL;
 	/* If the destination is a link, the link is replaced, and the file behind it stays as it
 	 * is. */
-	if (!err && output->temporary &&
-	    renameat(output->folder, output->temporary, output->folder, output->base))
-		err = -errno;
+	if (!err && output->temporary)
+		err = rename_temporary(output);
 	if (err && output->temporary)
 		unlinkat(output->folder, output->temporary, 0);
 	forget_temporary(output);

@@ -14,6 +14,7 @@ struct output {
 	FILE *file;
 	const char *path; /* NULL: stdout */
 	bool regular;	  /* a file that will be created; not a device, pipe or stdout */
+	bool new_only;	  /* it must not replace anything */
 	int folder;	  /* where it will be; -1: none */
 	const char *base; /* its name there */
 	char *temporary;  /* its name until then; NULL: it has none */
@@ -24,6 +25,10 @@ struct output {
  * and must outlive the output; NULL and "-" are stdout. 0 or -errno, for which output_explain() has
  * a text. */
 int output_open(struct output *output, const char *path, mode_t mode);
+
+/* The same for a file that must be new: -EEXIST if there is anything of that name, or if it is
+ * there when output_commit() gives the name. `path` is a file's. */
+int output_open_new(struct output *output, const char *path, mode_t mode);
 
 /* What an error of output_open() means and what to do. A constant text; strerror() if there is
  * nothing to add. */

@@ -387,6 +387,46 @@ static void order_members(struct model_programs *programs)
 		      sizeof(struct model_process *), by_pid);
 }
 
+/* A live screen has room for one line on the host: the rest is below, in the programs themselves.
+ * Takes the rows that it needs off options->height. 0 or -ENOMEM. */
+static int print_host_line(FILE *out, const struct model *model, struct render_options *options)
+{
+	struct answer_text text;
+	unsigned rows = 0;
+	int err = answer_text_begin(&text), ended;
+
+	if (err)
+		return err;
+	err = render_host_line(text.out, model, options);
+	ended = answer_text_end(&text);
+	if (ended)
+		return ended;
+	if (!err) {
+		fputs(text.data, out);
+		for (const char *at = text.data; (at = strchr(at, '\n')); at++)
+			rows++;
+		if (options->height)
+			options->height = options->height > rows + 1 ? options->height - rows : 1;
+	}
+	free(text.data);
+	return err;
+}
+
+static int print_all(FILE *out, struct model *model, struct answer *answers, size_t count,
+		     const struct render_options *asked)
+{
+	struct render_options options = *asked;
+	int err;
+
+	if (options.live && options.host)
+		err = print_host_line(out, model, &options);
+	else
+		err = render_host(out, model, &options);
+	for (size_t i = 0; i < count; i++)
+		answers[i].options = &options;
+	return err ?: print_programs(out, answers, count, &options);
+}
+
 int render_answer(FILE *out, struct model *model, const struct render_options *options)
 {
 	struct model_programs programs;
@@ -409,11 +449,8 @@ int render_answer(FILE *out, struct model *model, const struct render_options *o
 					     .seconds = model->end - model->start};
 		err = answer_prepare(&answers[i]);
 	}
-	/* A live screen has room for programs only. */
-	if (!err && !options->live)
-		err = render_host(out, model, options);
 	if (!err)
-		err = print_programs(out, answers, programs.count, options);
+		err = print_all(out, model, answers, programs.count, options);
 	for (i = 0; answers && i < programs.count; i++)
 		free(answers[i].rows);
 	free(answers);

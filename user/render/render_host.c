@@ -169,8 +169,9 @@ static int by_growth(const void *a, const void *b)
 	return strcmp(x->name, y->name);
 }
 
-/* 0 or -ENOMEM; then there is nothing to free. */
-static int gather(struct host *h, const struct model *model)
+/* `tops`: also the line of each program that grew most. 0 or -ENOMEM; then there is nothing to
+ * free. */
+static int gather(struct host *h, const struct model *model, bool tops)
 {
 	size_t i;
 
@@ -185,7 +186,7 @@ static int gather(struct host *h, const struct model *model)
 		if (!model->processes[i]->exited)
 			add_process(h, i);
 	}
-	if (h->rows && h->row_of && !find_tops(h)) {
+	if (h->rows && h->row_of && (!tops || !find_tops(h))) {
 		count_rows(h);
 		qsort(h->rows, h->count, sizeof(*h->rows), by_growth);
 		return 0;
@@ -316,6 +317,19 @@ static void print_rows(FILE *out, const struct host *h, double seconds,
 			grown - shown == 1 ? "" : "s", options->live ? "" : " (-n 0 shows all)");
 }
 
+int render_host_line(FILE *out, const struct model *model, const struct render_options *options)
+{
+	struct host h;
+	int err = options->host ? gather(&h, model, false) : 0;
+
+	if (err || !options->host)
+		return err;
+	print_head(out, &h, model->end - model->start, options);
+	free(h.rows);
+	free(h.row_of);
+	return 0;
+}
+
 int render_host(FILE *out, const struct model *model, const struct render_options *options)
 {
 	double seconds = model->end - model->start;
@@ -324,7 +338,7 @@ int render_host(FILE *out, const struct model *model, const struct render_option
 
 	if (!options->host)
 		return 0;
-	err = gather(&h, model);
+	err = gather(&h, model, true);
 	if (err)
 		return err;
 	print_head(out, &h, seconds, options);

@@ -8,6 +8,9 @@
 /* Prints it if options->host, and nothing otherwise. 0 or -ENOMEM. */
 int render_host(FILE *out, const struct model *model, const struct render_options *options);
 
+/* Prints its first line alone: how many there are, their RSS, what they grew by. 0 or -ENOMEM. */
+int render_host_line(FILE *out, const struct model *model, const struct render_options *options);
+
 /* True if the process has a section of its own in the report: always, unless options->host and not
  * options->every, and it changed too little. */
 bool render_host_shows(const struct model_process *process, const struct render_options *options);

@@ -45,6 +45,7 @@ struct profiler {
 	pid_t *pids;	     /* those added by profiler_add_pid() */
 	size_t pid_count, pid_room;
 	size_t taken_along; /* their descendants */
+	uint64_t digest;    /* of profiler_has_changed() */
 	/* of profiler_watch() */
 	struct loop *loop;
 	struct loop_fd messages;
@@ -390,6 +391,19 @@ struct model *profiler_snapshot(struct profiler *p, bool final)
 	if (model && p->ended)
 		report_note_unwatched(p->report);
 	return model;
+}
+
+int profiler_has_changed(struct profiler *p, bool *changed)
+{
+	uint64_t digest = 0;
+	int err = p->ended ? 0 : tracker_poll(&p->tracker, 0);
+
+	if (err < 0 && err != -EINTR)
+		return err;
+	err = p->ended ? 0 : tracker_digest(&p->tracker, &digest);
+	*changed = err || digest != p->digest;
+	p->digest = digest;
+	return err;
 }
 
 struct source_cache *profiler_sources(struct profiler *p)

@@ -91,6 +91,11 @@ bool profiler_is_over(const struct profiler *p);
  * are exact; after that only showing them makes sense. NULL with errno set. */
 struct model *profiler_snapshot(struct profiler *p, bool final);
 
+/* Cheaper than a snapshot: `*changed` becomes false if no process's RSS has changed since the last
+ * call, and none has come or gone. Amounts that came and went again meanwhile don't count. 0 or
+ * -errno. */
+int profiler_has_changed(struct profiler *p, bool *changed);
+
 /* The source texts for renderers, read with the rights of the profiled processes. They belong to
  * the profiler. */
 struct source_cache *profiler_sources(struct profiler *p);

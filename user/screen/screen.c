@@ -32,6 +32,7 @@
 #define TEXTS_AT_ONCE	64	  /* source lines read in a sample */
 #define SOURCE_AROUND	2000	  /* lines of a file kept before and behind the one asked for */
 #define MESSAGE_SECONDS 8
+#define STILL_SECONDS	5.0 /* how late is seen what no process's RSS shows: it came and went */
 
 static double now(void)
 {
@@ -103,6 +104,7 @@ static int take(struct screen *screen, const struct model *model)
 
 	if (err)
 		return err;
+	screen->built = screen->data.now;
 	if (screen->data.has_containers)
 		screen->view.outermost = LEVEL_CONTAINERS;
 	if (screen->data.sample == 1) {
@@ -128,6 +130,25 @@ int screen_sample(struct screen *screen)
 	return err ? err : screen_remake(screen);
 }
 
+/* The same at the pace of the clock: if nothing has changed, that is cheaper to find out than the
+ * figures of all stacks. 0 or -errno. */
+static int look(struct screen *screen)
+{
+	bool changed = true;
+	int err = 0;
+
+	if (!screen->over)
+		err = profiler_has_changed(screen->profiler, &changed);
+	if (err)
+		return err;
+	if (changed || !screen->data.sample || now() - screen->built >= STILL_SECONDS)
+		return screen_sample(screen);
+	err = screen_data_pass(&screen->data, now());
+	if (!err)
+		err = screen_proc_read(screen->proc, &screen->data, PSS_NS);
+	return err ? err : screen_remake(screen);
+}
+
 static void on_tick(void *arg)
 {
 	struct screen *screen = arg;
@@ -135,7 +156,7 @@ static void on_tick(void *arg)
 	int err = 0;
 
 	if (!screen->paused)
-		err = screen_sample(screen);
+		err = look(screen);
 	if (err) {
 		screen_end(screen, err);
 		return;
@@ -282,7 +303,7 @@ static void on_written(void *arg, uint32_t events)
 	else
 		screen_say(screen, "report written: %s (%.1f KB)", screen->report_name,
 			   (double)screen->report_bytes / 1000);
-	/* Without the steward there is nobody to ask any more. */
+	/* Without the scribe there is nobody to ask any more. */
 	if (err == -EPIPE)
 		loop_remove(&screen->written);
 	*screen->report_name = '\0';
@@ -383,7 +404,7 @@ static int show(struct screen *screen)
 	int err = take_signals(screen);
 
 	if (!err)
-		err = screen_terminal_begin();
+		err = screen_terminal_begin(screen->options->mouse);
 	if (err)
 		return err;
 	screen->utf8 = screen_terminal_is_utf8();

@@ -13,10 +13,11 @@ struct screen_options {
 	const char *what;   /* is watched: "all Pythons", "pid 1234" */
 	const char *report; /* the file that `w` writes; NULL: it asks for a name */
 	bool one_process;   /* begin with its lines */
+	bool mouse;
 };
 
 /* Shows the screen until its user quits, or a signal ends it. The profiler is open, and processes
- * were added; the terminal suits (screen_terminal.h), and the steward runs (screen_steward.h). The
+ * were added; the terminal suits (screen_terminal.h), and the stewards run (screen_steward.h). The
  * terminal is restored in any case. 0 or -errno. */
 int screen_run(struct profiler *profiler, struct loop *loop, const struct screen_options *options);
 

@@ -11,9 +11,8 @@
 
 #include "base/text.h"
 
-#define NAME_LEAST  14 /* columns that the name keeps at least */
-#define NAME_LIKED  24 /* columns that the less important columns leave to it */
-#define TREND_LEAST 262144
+#define NAME_LEAST 14 /* columns that the name keeps at least */
+#define NAME_LIKED 24 /* columns that the less important columns leave to it */
 
 /* --- columns --- */
 

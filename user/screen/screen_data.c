@@ -146,7 +146,7 @@ static struct screen_process *new_process(struct screen_data *data,
 	process->key.id = from->id;
 	process->key.pid = from->pid;
 	process->base.rss_bytes = from->rss_start_bytes;
-	process->pss_bytes = process->pss_rss_bytes = -1;
+	process->pss_bytes = process->pss_rss_bytes = process->pss_known_bytes = -1;
 	if (HASH_INSERT(data->processes, key, process)) {
 		free(process);
 		return NULL;
@@ -260,6 +260,25 @@ int screen_data_take(struct screen_data *data, const struct model *model, double
 	if (open)
 		err = screen_lines_take(data, open, screen_data_find(model, open));
 	return err ? err : screen_data_group(data);
+}
+
+int screen_data_pass(struct screen_data *data, double now)
+{
+	struct screen_process *process, *next;
+
+	data->now = now;
+	HASH_ITER(hh, data->processes, process, next)
+	{
+		struct screen_figures *figures = &process->object.now;
+
+		if (process->ended)
+			continue;
+		history_add(&process->object.history, now, figures->rss_bytes);
+		figures->per_minute = history_per_minute(&process->object.history);
+		figures->total_per_minute = figures->per_minute;
+	}
+	screen_lines_pass(data);
+	return screen_data_group(data);
 }
 
 int screen_data_reset(struct screen_data *data, const struct model *model, double now)

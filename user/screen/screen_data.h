@@ -69,6 +69,8 @@ struct screen_process {
 	/* Its share of pages that several processes have (Pss), and its RSS when that was read.
 	 * -1: unknown. */
 	int64_t pss_bytes, pss_rss_bytes;
+	int64_t pss_known_bytes;	  /* our figure of its RSS at that time */
+	double pss_read;		  /* when */
 	const struct screen_limit *limit; /* NULL: none */
 	UT_hash_handle hh;
 };
@@ -131,6 +133,10 @@ void screen_data_fini(struct screen_data *data);
 
 /* Takes a sample over. Objects that are not in it any more are freed. 0 or -ENOMEM. */
 int screen_data_take(struct screen_data *data, const struct model *model, double now);
+
+/* In place of a sample, if nothing has changed since the last one: only time has passed, so rates
+ * change. 0 or -ENOMEM. */
+int screen_data_pass(struct screen_data *data, double now);
 
 /* Recomputes groups and the host; call it after limits or Pss have changed. 0 or -ENOMEM. */
 int screen_data_group(struct screen_data *data);

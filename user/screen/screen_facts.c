@@ -9,8 +9,6 @@
 #include "base/text.h"
 #include "screen/screen_cells.h"
 
-#define TREND_LEAST 262144 /* bytes: less is drawn as no change */
-
 struct facts {
 	char *text;
 	unsigned columns, used;

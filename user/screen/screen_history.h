@@ -33,6 +33,7 @@ double history_per_minute(const struct screen_history *history);
  * else ASCII characters of four. Cells without a sample are spaces. `text` has room for
  * HISTORY_TEXT bytes. */
 #define HISTORY_TEXT (3 * HISTORY_CELLS + 1)
+#define TREND_LEAST  262144 /* bytes: what the screen gives for `least` */
 void history_trend(const struct screen_history *history, int64_t least, bool utf8, char *text);
 
 #endif

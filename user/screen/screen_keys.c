@@ -14,6 +14,7 @@
 #define DELETE	  127
 #define CONTROL_L 12
 #define CONTROL_U 21
+#define WHEEL	  3 /* rows of a step */
 
 /* --- in and out --- */
 
@@ -282,12 +283,51 @@ static int list_key(struct screen *screen, unsigned key)
 	}
 }
 
+/* --- the mouse --- */
+
+/* A click selects a row, and on the selected one goes into it. */
+static int click(struct screen *screen, int y)
+{
+	const struct screen_place *place = screen_place(&screen->view);
+	size_t row = (size_t)(y - SCREEN_HEAD_ROWS);
+
+	if (y < SCREEN_HEAD_ROWS || row >= screen_list_rows() ||
+	    place->top + row >= screen->rows.count)
+		return 0;
+	if (place->top + row == place->at)
+		return enter(screen);
+	move_by(screen, (long)(place->top + row) - (long)place->at);
+	return 0;
+}
+
+static int mouse(struct screen *screen)
+{
+	long by = 0;
+	MEVENT event;
+
+	if (getmouse(&event) != OK)
+		return 0;
+	if (event.bstate & BUTTON4_PRESSED)
+		by = -WHEEL;
+	else if (event.bstate & BUTTON5_PRESSED)
+		by = WHEEL;
+	if (screen->mode == MODE_PAGER)
+		screen_pager_scroll(screen, by);
+	else if (screen->mode == MODE_LIST && by)
+		move_by(screen, by);
+	else if (screen->mode == MODE_LIST && event.bstate & BUTTON1_PRESSED)
+		return click(screen, event.y);
+	return 0;
+}
+
 void screen_key(struct screen *screen, unsigned key, bool special)
 {
 	int err = 0;
 
 	*screen->message = '\0';
-	if (screen->mode == MODE_PAGER)
+	if (special && key == KEY_MOUSE)
+		err = mouse(screen);
+	else if (screen->mode == MODE_PAGER)
 		screen_pager_key(screen, key, special);
 	else if (screen->mode == MODE_PROMPT)
 		err = prompt_key(screen, key, special);

@@ -188,6 +188,20 @@ static uint64_t since(uint64_t now, uint64_t base)
 	return now > base ? now - base : 0;
 }
 
+/* Its figures are those of data->now. */
+static void note_rates(struct screen_data *data, const struct screen_process *process,
+		       struct screen_line *line)
+{
+	struct screen_figures *now = &line->object.now;
+
+	history_add(&line->object.history, data->now, now->growth_bytes);
+	history_add(&line->total_history, data->now, now->total_bytes);
+	now->per_minute =
+		process->ended ? NAN : rate_of(data, &line->object.history, now->growth_bytes);
+	now->total_per_minute =
+		process->ended ? NAN : rate_of(data, &line->total_history, now->total_bytes);
+}
+
 static int take_line(struct screen_data *data, const struct screen_process *process,
 		     const struct model_line *from)
 {
@@ -204,13 +218,20 @@ static int take_line(struct screen_data *data, const struct screen_process *proc
 	now->grown_bytes = since(figures.grown_bytes, line->base.grown_bytes);
 	now->freed_bytes = since(figures.freed_bytes, line->base.freed_bytes);
 	now->faults = since(figures.faults, line->base.faults);
-	history_add(&line->object.history, data->now, now->growth_bytes);
-	history_add(&line->total_history, data->now, now->total_bytes);
-	now->per_minute =
-		process->ended ? NAN : rate_of(data, &line->object.history, now->growth_bytes);
-	now->total_per_minute =
-		process->ended ? NAN : rate_of(data, &line->total_history, now->total_bytes);
+	note_rates(data, process, line);
 	return 0;
+}
+
+void screen_lines_pass(struct screen_data *data)
+{
+	struct screen_process *open = screen_data_process(data, data->open_process);
+	struct screen_line *line, *next;
+
+	if (!open)
+		return;
+	HASH_ITER(hh, data->lines, line, next)
+	note_rates(data, open, line);
+	screen_source_fill(data);
 }
 
 int screen_lines_take(struct screen_data *data, const struct screen_process *process,

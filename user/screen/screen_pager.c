@@ -28,6 +28,8 @@ static const char help[] =
 	"n                notes: what was left out or dropped\n"
 	"Ctrl-L           draw the screen anew\n"
 	"q                quit\n"
+	"mouse            a click selects, one on the selected row goes in; the wheel\n"
+	"                 moves; top --no-mouse leaves the mouse to the terminal\n"
 	"\n"
 	"RSS     resident now; of several processes, each shared page once\n"
 	"GROWTH  change of RSS since the start or the last reset; of a line OWN,\n"
@@ -222,6 +224,11 @@ static void scroll_to(struct screen_pager *pager, long top, size_t shown)
 
 	top = top > most ? most : top;
 	pager->top = top > 0 ? (size_t)top : 0;
+}
+
+void screen_pager_scroll(struct screen *screen, long by)
+{
+	scroll_to(&screen->pager, (long)screen->pager.top + by, screen_list_rows());
 }
 
 void screen_pager_key(struct screen *screen, unsigned key, bool special)

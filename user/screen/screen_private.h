@@ -12,6 +12,9 @@ void screen_object_init(struct screen_data *data, struct screen_object *object);
 int screen_lines_take(struct screen_data *data, const struct screen_process *process,
 		      const struct model_process *from);
 
+/* Time has passed, and no line of the open process has changed. */
+void screen_lines_pass(struct screen_data *data);
+
 /* Remembers the figures of all lines of the model as those that growth counts from. 0 or -ENOMEM.
  */
 int screen_base_lines_set(struct screen_data *data, const struct model *model);

@@ -19,7 +19,8 @@
 #include "python/examiner.h"
 
 #define CGROUPS	      "/sys/fs/cgroup"
-#define LIMIT_SECONDS 5.0 /* how old a limit may be */
+#define LIMIT_SECONDS 5.0  /* how old a limit may be */
+#define PSS_SECONDS   60.0 /* and the Pss of a process whose RSS does not change */
 
 struct limit {
 	struct screen_limit limit; /* limit_bytes -1: this cgroup and those above have none */
@@ -71,7 +72,7 @@ bool screen_parse_rollup(const char *text, int64_t *pss, int64_t *rss)
 	return field(text, "\nPss:", pss) && field(text, "\nRss:", rss);
 }
 
-static void read_pss(struct screen_process *process)
+static void read_pss(struct screen_process *process, double now)
 {
 	char text[4096];
 	ssize_t length =
@@ -85,6 +86,16 @@ static void read_pss(struct screen_process *process)
 		return;
 	process->pss_bytes = pss;
 	process->pss_rss_bytes = rss;
+	process->pss_known_bytes = process->object.now.rss_bytes;
+	process->pss_read = now;
+}
+
+/* What others share with it may change without it. */
+static bool is_known(const struct screen_process *process, double now)
+{
+	return process->pss_bytes >= 0 &&
+	       process->pss_known_bytes == process->object.now.rss_bytes &&
+	       now - process->pss_read < PSS_SECONDS;
 }
 
 /* Processes are in the table in the order in which they came, and their numbers rise. Begins behind
@@ -99,11 +110,12 @@ static void read_turns(struct screen_proc *proc, struct screen_data *data, uint6
 		{
 			uint64_t number = process->object.number;
 
-			if (process->ended || (round ? number > began : number <= began))
+			if (process->ended || (round ? number > began : number <= began) ||
+			    is_known(process, data->now))
 				continue;
 			if (clock_ns(CLOCK_MONOTONIC) >= end)
 				return;
-			read_pss(process);
+			read_pss(process, data->now);
 			proc->turn = number;
 		}
 	}
@@ -202,6 +214,8 @@ int screen_proc_read(struct screen_proc *proc, struct screen_data *data, uint64_
 
 	if (err)
 		return err;
-	read_turns(proc, data, budget_ns);
+	/* One process alone counts nothing twice. */
+	if (data->host.now.count > 1)
+		read_turns(proc, data, budget_ns);
 	return screen_data_group(data);
 }

@@ -44,6 +44,7 @@ struct screen {
 	double message_until;
 	char report_name[STEWARD_NAME_MAX]; /* is being written; "": none */
 	size_t report_bytes;
+	double built; /* when the figures were last taken, not only looked at for a change */
 	bool paused, over;
 	bool utf8, color;
 	int error; /* -errno: it can't go on */
@@ -78,6 +79,8 @@ int screen_show_help(struct screen *screen);
 int screen_show_notes(struct screen *screen);
 int screen_show_heap(struct screen *screen, const struct screen_process *process);
 void screen_pager_key(struct screen *screen, unsigned key, bool special);
+/* Scrolls so many lines down. */
+void screen_pager_scroll(struct screen *screen, long by);
 void screen_pager_close(struct screen *screen);
 /* The line `i`, without its line feed, as a new string; NULL: out of memory. */
 char *screen_pager_line(const struct screen_pager *pager, size_t i);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* The steward: a helper process that does for the live screen what the screen has given up the
- * right to do. It looks at a heap, and it writes a report to a file. */
+/* The stewards: two helper processes that do for the live screen what the screen has given up the
+ * right to do. One looks at a heap, the other writes a report to a file. */
 #ifndef SCREEN_STEWARD_H
 #define SCREEN_STEWARD_H
 
@@ -14,11 +14,11 @@
  * its own. Returns its exit status. */
 typedef int steward_heap_fn(pid_t pid, unsigned columns);
 
-/* Forks it. Call it before there is anything that it should have no copy of, and before rights are
- * given up. `report`: the file that -o named; NULL: none. Both belong to the caller and must
- * outlive it. 0 or -errno. */
+/* Forks them, and waits until they have given up the rights that they don't need. Call it before
+ * there is anything that they should have no copy of, and before rights are given up. `report`: the
+ * file that -o named; NULL: none. 0 or -errno. */
 int steward_start(steward_heap_fn *heap, const char *report, mode_t mode);
-/* Ends it, and a heap look that runs. Does nothing if there is none. */
+/* Ends them, and a heap look that runs. Does nothing if there are none. */
 void steward_stop(void);
 
 /* Begins to look at the heap of `pid`, and gives up one that runs. Returns a descriptor from which

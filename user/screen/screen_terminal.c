@@ -105,7 +105,19 @@ static void begin_colors(void)
 	init_pair(3, COLOR_GREEN, -1);
 }
 
-int screen_terminal_begin(void)
+/* Without a mouse of the terminal's, that does nothing. Clicks come at once: curses need not wait
+ * whether they become double ones. */
+static void begin_mouse(void)
+{
+	static const char off[] = "\033[?1006l\033[?1000l";
+
+	mouseinterval(0);
+	if (mousemask(BUTTON1_PRESSED | BUTTON4_PRESSED | BUTTON5_PRESSED, NULL) &&
+	    strlen(restore) + sizeof(off) < sizeof(restore))
+		strcat(restore, off);
+}
+
+int screen_terminal_begin(bool mouse)
 {
 	if (tcgetattr(STDIN_FILENO, &before))
 		return -errno;
@@ -129,6 +141,8 @@ int screen_terminal_begin(void)
 	meta(stdscr, TRUE);
 	curs_set(0);
 	begin_colors();
+	if (mouse)
+		begin_mouse();
 	return 0;
 }
 

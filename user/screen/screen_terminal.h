@@ -10,8 +10,9 @@
 /* 0 if the live screen can be drawn here. Else -ENOTTY, and `why` says what is missing. */
 int screen_terminal_suits(char *why, size_t size);
 
-/* Begins curses. From now on a fatal signal restores the terminal first. 0, or -errno. */
-int screen_terminal_begin(void);
+/* Begins curses; `mouse`: takes the mouse, if the terminal has one. From now on a fatal signal
+ * restores the terminal first. 0, or -errno. */
+int screen_terminal_begin(bool mouse);
 /* Restores the terminal. Does nothing if that is done. */
 void screen_terminal_end(void);
 

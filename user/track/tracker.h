@@ -61,6 +61,8 @@ struct tracker {
 	unsigned sweeps;		   /* number of sweeps to do */
 	uint32_t sweep;			   /* number of the last one */
 	uint64_t swept_ms;		   /* when tables were last swept of finished images */
+	uint64_t told_ms;		   /* when a message last told of a process */
+	uint64_t took_ms;		   /* when records of ended images were last looked for */
 	struct probes *probes;		   /* the exact engine; NULL: walk */
 	struct probe_worker *probe_worker; /* attaches them; until tracker_end() */
 	bool holding; /* the process being identified is held, and runs no Python meanwhile */
@@ -122,6 +124,11 @@ int tracker_attach_all(struct tracker *tracker);
 /* Handles messages for up to `timeout_ms` milliseconds, identifies processes, and takes the records
  * of images that ended. Returns the number of messages, or -errno. */
 int tracker_poll(struct tracker *tracker, int timeout_ms);
+
+/* A number of what the records of all images say: `*digest` becomes another one (but for one chance
+ * in 2^64) if the RSS of an image has changed since the last call, or what it has lost, or which
+ * images there are. It may stay if as much came as went. 0 or -errno. */
+int tracker_digest(struct tracker *tracker, uint64_t *digest);
 
 /* For the report: looks for Pythons that are not profiled among the descendants of processes named
  * by -p. Takes about 2 s at most. Call it once, after tracker_end(). 0 or -ENOMEM. */

@@ -182,6 +182,38 @@ int tracker_hand_line(struct tracker *tracker, const struct pymem_line_key *key,
 	return reader->line(&line, arg);
 }
 
+static uint64_t mix(uint64_t hash, const void *data, size_t size)
+{
+	const unsigned char *at = data;
+
+	for (size_t i = 0; i < size; i++)
+		hash = (hash ^ at[i]) * 0x100000001b3ull;
+	return hash ^ hash >> 32;
+}
+
+static int add_to_digest(const struct pymem_proc *record, void *arg)
+{
+	uint64_t *digest = arg, hash = mix(0xcbf29ce484222325ull, &record->id, sizeof(record->id));
+
+	hash = mix(hash, record->now_pages, sizeof(record->now_pages));
+	hash = mix(hash, record->lost_pages, sizeof(record->lost_pages));
+	hash = mix(hash, record->places, sizeof(record->places));
+	hash = mix(hash, &record->truncated, sizeof(record->truncated));
+	/* A sum: the order of the records may change. */
+	*digest += mix(hash, &record->lost_faults, sizeof(record->lost_faults));
+	return 0;
+}
+
+int tracker_digest(struct tracker *tracker, uint64_t *digest)
+{
+	const uint64_t own[] = {
+		HASH_COUNT(tracker->images), tracker->unfinished, tracker->skip_count,
+		tracker->more_skips,	     tracker->dropped,	  tracker->store.refused};
+
+	*digest = mix(0xcbf29ce484222325ull, own, sizeof(own));
+	return session_each_live(tracker->session, add_to_digest, digest);
+}
+
 static int read_live(const struct pymem_proc *record, void *arg)
 {
 	struct handing *h = arg;

@@ -12,6 +12,8 @@
  * sure to find that. */
 #define SWEEPS 2
 
+#define ENDED_MS 1000
+
 struct image *tracker_image(struct tracker *tracker, uint32_t id)
 {
 	struct image *image;
@@ -265,6 +267,18 @@ static void note_dropped(struct tracker *tracker)
 	}
 }
 
+/* A record follows its message at once, unless the message was lost; but looking for it means to
+ * go through a whole table. */
+static bool may_have_ended(struct tracker *tracker)
+{
+	uint64_t now = tracker_now_ms();
+
+	if (now - tracker->told_ms > ENDED_MS && now - tracker->took_ms < ENDED_MS)
+		return false;
+	tracker->took_ms = now;
+	return true;
+}
+
 int tracker_take_ended(struct tracker *tracker, bool final)
 {
 	uint64_t dropped = session_dropped_images(tracker->session) +
@@ -280,7 +294,7 @@ int tracker_take_ended(struct tracker *tracker, bool final)
 		tracker->sweep++;
 		err = session_each_live(tracker->session, see_live, tracker);
 	}
-	if (!err)
+	if (!err && (final || sweep || may_have_ended(tracker)))
 		err = session_take_dead(tracker->session, take_dead, tracker);
 	if (!err && sweep)
 		note_dropped(tracker);
