@@ -37,7 +37,7 @@ ATTEMPTS = 3  # other threads may disturb one
 BATCH_LEAST, BATCH_EACH_CPU, KINDS = 32, 2, 3
 FIRST_WITH_CPU_PARTS = (6, 2)
 # check_sync_rss_stat() of kernels before that; one fault maps so much of a file (fault_around_bytes).
-HELD_FAULTS, FAULT_AROUND_BYTES = 65, 65536
+HELD_FAULTS, FAULT_AROUND_BYTES = 66, 65536
 
 if TYPE_CHECKING:
     Bound = NamedTuple("Bound", [("usual_bytes", int), ("worst_bytes", int)])
@@ -85,16 +85,21 @@ class Estimate:
     reason: text, empty where simply no server runs. bound: a Bound, for one run of a line. For all of a process
     there is one block, so that its profilers can be enabled together."""
 
+    where = "/proc/self/statm"
+
     def __init__(self, error: HelperError) -> None:
         self.error = error
         self.reason = "" if isinstance(error, NoServer) else str(error)
-        self.bound = bound(statm_sums(), os.uname().release, os.cpu_count() or 1, len(os.sched_getaffinity(0)))
+        self.bound = bound(statm_sums(), os.uname().release, os.sysconf("SC_NPROCESSORS_ONLN"),
+                           len(os.sched_getaffinity(0)))
         self.block = _block()
 
     def fileno(self) -> int:
+        """-1: there is no connection."""
         return -1
 
     def alive(self) -> bool:
+        """True: /proc can't end."""
         return True
 
     def head(self) -> str:

@@ -5,7 +5,6 @@ Every line of a function's source has a row, those that did not run without figu
 from linecache, which knows notebook cells and the prompt too, and how a file says that it is encoded
 (PEP 263); where there is none, the lines that ran are shown without text, and it is said.
 """
-import html
 import inspect
 import linecache
 import os
@@ -123,20 +122,26 @@ def _table(result: "FunctionResult", amount: str, is_whole: bool, head: str) -> 
 
 def _html_table(result: "FunctionResult", amount: str, is_whole: bool, head: str) -> str:
     """The same for a notebook."""
-    text = "<p>Filename: %s</p>" % html.escape(_file(result))
+    from html import escape  # only now: imports are memory, too
+    text = "<p>Filename: %s</p>" % escape(_file(result))
     if head:
-        text += "<p><b>%s</b></p>" % html.escape(head)
+        text += "<p><b>%s</b></p>" % escape(head)
     nothing = _has_nothing(result, is_whole)
     if nothing:
-        return text + "<p>%s</p>" % html.escape(nothing)
+        return text + "<p>%s</p>" % escape(nothing)
     source = _source(result.filename)
     cell = "<td style='text-align:right;white-space:nowrap'>%s</td>"
     rows = "".join("<tr>%s<td style='text-align:left'><pre style='margin:0'>%s</pre></td></tr>" % (
-        "".join(cell % one for one in row[:-1]), html.escape(row[-1]))
+        "".join(cell % one for one in row[:-1]), escape(row[-1]))
         for row in _rows(result, source, amount))
     titles = "".join("<th>%s</th>" % title for title in TITLES)
     return text + "<table><tr>%s</tr>%s</table>" % (titles, rows) + "".join(
-        "<p>%s</p>" % html.escape(remark) for remark in _remarks(result, source))
+        "<p>%s</p>" % escape(remark) for remark in _remarks(result, source))
+
+
+def _html_note(note: str) -> str:
+    from html import escape
+    return "<p>NOTE: %s</p>" % escape(note)
 
 
 def _names(native_ids: "Sequence[int]") -> str:
@@ -210,7 +215,7 @@ class Tables:
         self._plain = _text(prof, precision).rstrip()
         self._html = "".join(_html_table(result, _amount(precision), _is_whole(prof), prof.head)
                              for result in prof.results())
-        self._html += "".join("<p>NOTE: %s</p>" % html.escape(note) for note in _notes(prof))
+        self._html += "".join(_html_note(note) for note in _notes(prof))
 
     def __str__(self) -> str:
         return self._plain

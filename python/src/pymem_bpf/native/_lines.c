@@ -58,6 +58,8 @@ static int check_files(const struct recorder *like)
 		path = "/proc/thread-self/children";
 	if (path)
 		PyErr_SetFromErrnoWithFilename(PyExc_OSError, path);
+	if (!lines_estimating())
+		lines_resident_end();
 	return path ? -1 : 0;
 }
 
@@ -353,6 +355,8 @@ static PyObject *recorder_resident_steps(PyObject *self, PyObject *unused)
 
 	(void)self;
 	(void)unused;
+	if (!lines_estimating())
+		lines_resident_end();
 	return steps < 0 ? PyErr_NoMemory() : Py_BuildValue("(ii)", steps, RESIDENT_STEPS);
 }
 

@@ -54,8 +54,10 @@ struct smaps {
 /* 0 or -1: they can't be read now. */
 int lines_smaps(struct smaps *smaps);
 
-/* Resident pages of the process, as statm has them; -1: it can't be read now. */
+/* Resident pages of the process, as statm has them; -1: it can't be read now. The file stays open
+ * until lines_resident_end(). */
 int64_t lines_resident(void);
+void lines_resident_end(void);
 
 /* Resident pages of all descendants; -1: they can't be found now, or are more than 4,096. */
 int64_t lines_descendants(void);

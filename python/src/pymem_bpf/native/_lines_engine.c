@@ -56,6 +56,8 @@ void lines_after_fork(void)
 	engine.alarm_pages = INT64_MAX;
 	engine.slow = 0;
 	engine.trees = 0;
+	if (engine.estimated)
+		lines_resident_end();
 	engine.estimated = false;
 }
 
@@ -467,6 +469,10 @@ void lines_disable(struct recorder *r)
 	for (t = engine.enabled ? NULL : threads; t; t = t->next)
 		t->depth = 0;
 	lines_threads_end();
-	if (!engine.enabled)
-		engine.block = NULL;
+	if (engine.enabled)
+		return;
+	engine.block = NULL;
+	if (engine.estimated)
+		lines_resident_end();
+	engine.estimated = false;
 }

@@ -6,8 +6,9 @@
  * to 6.1 for each thread, later for each CPU. Which of the two it is shows when a few pages are
  * touched (lines_resident_steps()).
  *
- * The file is opened for each reading. That costs half a microsecond more than pread(2) of an open
- * one, and leaves nothing that a program could close, or a fork would have to open anew.
+ * The file is kept open while it is read at each event, since to open it costs three times as much
+ * as to read it. A program may close what it did not open, and get the number for a file of its
+ * own, so each reading looks whether it is still the file. After a fork it would be the parent's.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -15,6 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "_lines.h"
@@ -26,20 +28,30 @@ struct pids {
 	size_t count, room;
 };
 
-/* The second number of a statm file; -1: it can't be read. */
-static int64_t resident_of(const char *path)
+/* statm of this process. */
+static struct {
+	int fd; /* -1: not open */
+	uint64_t forks;
+	dev_t device;
+	ino_t inode;
+} own = {.fd = -1};
+
+static int open_file(const char *path)
 {
-	char text[192], *rest;
-	ssize_t n;
 	int fd;
 
 	do
 		fd = open(path, O_RDONLY | O_CLOEXEC);
 	while (fd < 0 && errno == EINTR);
-	if (fd < 0)
-		return -1;
-	n = read(fd, text, sizeof(text) - 1);
-	close(fd);
+	return fd;
+}
+
+/* The second number of a statm file; -1: it can't be read. */
+static int64_t read_resident(int fd)
+{
+	char text[192], *rest;
+	ssize_t n = pread(fd, text, sizeof(text) - 1, 0);
+
 	if (n <= 0)
 		return -1;
 	text[n] = 0;
@@ -47,9 +59,62 @@ static int64_t resident_of(const char *path)
 	return *rest == ' ' ? strtoll(rest, NULL, 10) : -1;
 }
 
+/* Of another process. */
+static int64_t resident_of(int pid)
+{
+	char path[32];
+	int64_t pages;
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/%d/statm", pid);
+	fd = open_file(path);
+	if (fd < 0)
+		return -1;
+	pages = read_resident(fd);
+	close(fd);
+	return pages;
+}
+
+static bool own_is_open(void)
+{
+	struct stat status;
+
+	return own.fd >= 0 && !fstat(own.fd, &status) && status.st_dev == own.device &&
+	       status.st_ino == own.inode;
+}
+
+void lines_resident_end(void)
+{
+	if (own_is_open())
+		close(own.fd);
+	own.fd = -1;
+}
+
+static int own_open(void)
+{
+	struct stat status;
+
+	if (own.forks != lines_forks())
+		lines_resident_end();
+	else if (own_is_open())
+		return 0;
+	own.forks = lines_forks();
+	own.fd = open_file("/proc/self/statm");
+	if (own.fd < 0)
+		return -1;
+	if (fstat(own.fd, &status)) {
+		close(own.fd);
+		own.fd = -1;
+		return -1;
+	}
+	own.device = status.st_dev;
+	own.inode = status.st_ino;
+	return 0;
+}
+
 int64_t lines_resident(void)
 {
-	return resident_of("/proc/self/statm");
+	return own_open() ? -1 : read_resident(own.fd);
 }
 
 static int add_pid(struct pids *list, int pid)
@@ -114,14 +179,12 @@ int64_t lines_descendants(void)
 {
 	int64_t sum = 0, pages;
 	struct pids list = {0};
-	char path[32];
 	size_t i;
 	int err;
 
 	err = add_children(&list, getpid());
 	for (i = 0; !err && i < list.count; i++) {
-		snprintf(path, sizeof(path), "/proc/%d/statm", list.pids[i]);
-		pages = resident_of(path);
+		pages = resident_of(list.pids[i]);
 		sum += pages > 0 ? pages : 0; /* it may have ended */
 		err = add_children(&list, list.pids[i]);
 	}
