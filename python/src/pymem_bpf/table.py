@@ -132,7 +132,7 @@ def _html_table(result: "FunctionResult", amount: str, is_whole: bool, head: str
     source = _source(result.filename)
     cell = "<td style='text-align:right;white-space:nowrap'>%s</td>"
     rows = "".join("<tr>%s<td style='text-align:left'><pre style='margin:0'>%s</pre></td></tr>" % (
-        "".join(cell % one for one in row[:-1]), escape(row[-1]))
+        "".join(cell % str(one).strip() for one in row[:-1]), escape(row[-1]))
         for row in _rows(result, source, amount))
     titles = "".join("<th>%s</th>" % title for title in TITLES)
     return text + "<table><tr>%s</tr>%s</table>" % (titles, rows) + "".join(

@@ -10,6 +10,9 @@
  * as to read it. A program may close what it did not open, and get the number for a file of its
  * own, so each reading looks whether it is still the file. After a fork it would be the parent's.
  */
+/* First: it asks for statx(). */
+#include "_lines.h"
+
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -18,8 +21,6 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-#include "_lines.h"
 
 #define MAX_DESCENDANTS 4096
 
@@ -32,9 +33,14 @@ struct pids {
 static struct {
 	int fd; /* -1: not open */
 	uint64_t forks;
-	dev_t device;
-	ino_t inode;
+	struct statx file;
 } own = {.fd = -1};
+
+/* What tells a file from others. fstat(2) would tie objects built with glibc 2.33 to that. */
+static int identify(int fd, struct statx *file)
+{
+	return statx(fd, "", AT_EMPTY_PATH, STATX_INO, file);
+}
 
 static int open_file(const char *path)
 {
@@ -77,10 +83,11 @@ static int64_t resident_of(int pid)
 
 static bool own_is_open(void)
 {
-	struct stat status;
+	struct statx file;
 
-	return own.fd >= 0 && !fstat(own.fd, &status) && status.st_dev == own.device &&
-	       status.st_ino == own.inode;
+	return own.fd >= 0 && !identify(own.fd, &file) && file.stx_ino == own.file.stx_ino &&
+	       file.stx_dev_major == own.file.stx_dev_major &&
+	       file.stx_dev_minor == own.file.stx_dev_minor;
 }
 
 void lines_resident_end(void)
@@ -92,8 +99,6 @@ void lines_resident_end(void)
 
 static int own_open(void)
 {
-	struct stat status;
-
 	if (own.forks != lines_forks())
 		lines_resident_end();
 	else if (own_is_open())
@@ -102,14 +107,11 @@ static int own_open(void)
 	own.fd = open_file("/proc/self/statm");
 	if (own.fd < 0)
 		return -1;
-	if (fstat(own.fd, &status)) {
-		close(own.fd);
-		own.fd = -1;
-		return -1;
-	}
-	own.device = status.st_dev;
-	own.inode = status.st_ino;
-	return 0;
+	if (!identify(own.fd, &own.file))
+		return 0;
+	close(own.fd);
+	own.fd = -1;
+	return -1;
 }
 
 int64_t lines_resident(void)
