@@ -95,7 +95,7 @@ def test_where_the_program_is_not_installed(stage):
     installed = os.path.exists("/usr/local/sbin/pymem-bpf") or os.path.exists("/usr/local/bin/pymem-bpf")
     assert status == 0, out
     if not installed:
-        assert "With pymem-bpf installed, `sudo pymem-bpf serve` makes it exact" in out
+        assert "Once pymem-bpf is installed, `sudo pymem-bpf serve` makes it exact" in out
 
 
 @pytest.mark.parametrize("mode, said", [(0o600, "permission denied"), (0o666, "is no pymem-bpf server")])

@@ -108,7 +108,7 @@ class Estimate:
         within = "to the page" if not worst else (
             "to within %.1f MiB a run of a line (at worst %.1f)" % (usual, worst))
         return "Approximate: %s, other threads' changes included. %s`%s` makes it exact" % (
-            within, "" if _helper.program() else "With pymem-bpf installed, ", _helper.command())
+            within, "" if _helper.program() else "Once pymem-bpf is installed, ", _helper.command())
 
 
 _shared_block: "mmap.mmap | None" = None
