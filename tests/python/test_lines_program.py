@@ -142,11 +142,12 @@ def test_bad_usage(run):
 
 
 def test_no_helper():
-    """An ordinary user without a server: one sentence with what to run, before the program runs."""
+    """An ordinary user without a server, who wants exact figures: one sentence with what to run, before the program
+    runs."""
     stage = sessions.Stage(sessions.USER)
     try:
         stage.write("prog.py", DECORATED % "")
-        words = stage.command([MEMORY_PROFILER_PYTHON, "-m", "pymem_bpf", "prog.py"])
+        words = stage.command([MEMORY_PROFILER_PYTHON, "-m", "pymem_bpf", "--exact", "prog.py"])
         done = subprocess.run(words, env=stage.environment(), cwd=stage.home,
                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=SECONDS)
     finally:
