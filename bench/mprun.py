@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 """Line profiles against memory_profiler's: what a call costs under each.
 
-  bench/mprun.py [ROUNDS]      default 5; under the interpreter that it is run with
+  bench/mprun.py [ROUNDS]                    default 5; under the interpreter that it is run with
+  bench/mprun.py [ROUNDS] --without-helper   a tenth of the size, with the figures of /proc; nothing is kept
 
 Each round is a fresh process for each of bare and ours, or bare and memory_profiler, in turns, on the
 same function; the figure is the median over the rounds of the ratio to the same round's bare time, of
@@ -147,7 +148,23 @@ def measure(rounds):
     return data
 
 
+def measure_estimates(rounds):
+    """What a line costs without a helper, printed."""
+    with tempfile.TemporaryDirectory() as folder:
+        environment = dict(os.environ, PYTHONPATH=os.path.join(PROJECT, "python", "src"),
+                           PYMEM_BPF_SOCKET=os.path.join(folder, "none.sock"),
+                           PYMEM_BPF=os.path.join(folder, "none"), PYTHONDONTWRITEBYTECODE="1")
+        for function, title, ours, _, _ in CASES:
+            pairs = [[seconds(name, function, ours // 10, os.path.join(folder, "bench.py"), environment)
+                      for name in ("bare", "pymem_bpf")] for _ in range(rounds)]
+            print("%s: %.1f times bare" % (title, statistics.median(mine / bare for bare, mine in pairs)),
+                  flush=True)
+
+
 def main():
+    if sys.argv[-1] == "--without-helper":
+        measure_estimates(int(sys.argv[1]) if sys.argv[2:] else 5)
+        return 0
     data = measure(int(sys.argv[1]) if sys.argv[1:] else 5)
     if not HAS_MEMORY_PROFILER:
         print("SKIP memory_profiler: %s has none" % sys.executable)

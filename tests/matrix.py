@@ -81,11 +81,12 @@ TESTS = {
         "test_master": "fork", "test_module_that_is_gone_lines": "exact",
         "test_lines_of_closures": "exact", "test_long_function": "exact"},
     "python/test_lines_truth.py": {"test_helper_stayed": "mprun", "test_lines": "mprun"},
+    "python/test_approximate.py": {"test_figures_on_each_python": "mprun"},
     "python/test_lines_checks.py": {"test_check": "mprun", "test_development_mode": "mprun"},
     "python/test_lines_program.py": {
         "test_each_python": "mprun", "test_debugger_at_a_limit": "mprun",
         "test_decorator": "mprun", "test_decorated_functions_run_where_nothing_counts": "mprun",
-        "test_profiled_they_do_the_same": "mprun"},
+        "test_estimated_they_do_the_same": "mprun", "test_profiled_they_do_the_same": "mprun"},
     "python/test_lines.py": {"test_amounts_and_occurrences": "mprun", "test_decorator": "mprun"},
     "python/test_program.py": {"test_each_python": "mprun"},
     "python/test_await.py": {"test_asyncio_of_each_python": "memit"},

@@ -2,7 +2,8 @@
 """Known amounts of memory, line by line, counted by the real helper. Prints JSON: for each function
 {line of it: [occurrences, bytes counted]}, and whether the helper stayed.
 
-  lines_truth.py SOCKET
+  lines_truth.py SOCKET    with another thread that allocates all the time
+  lines_truth.py -         without a helper, and without that thread
 """
 import json
 import mmap
@@ -92,24 +93,38 @@ def disturb(stop):
                 kept.pop().close()
 
 
+FUNCTIONS = [straight, loop, recursive, raises, fails, generator, consumer]
+
+
+def counted(profiler):
+    return {result.name: {line - result.first_line: [row.occurrences, row.increment_bytes]
+                          for line, row in result.lines.items()}
+            for result in profiler.results()}
+
+
+def estimate():
+    everything()
+    profiler = LineProfiler(*FUNCTIONS)
+    profiler.runcall(everything)
+    print(json.dumps({"approximate": profiler.approximate, "error": profiler.error_bytes,
+                      "unread": profiler.unread, "reason": profiler.approximate_reason,
+                      "functions": counted(profiler)}))
+
+
 def main():
-    functions = [straight, loop, recursive, raises, fails, generator, consumer]
     stop = threading.Event()
     other = threading.Thread(target=disturb, args=(stop,))
     everything()  # what is only needed the first time
     with Counter(socket=sys.argv[1], private=False) as counter:
-        profiler = LineProfiler(*functions, counter=counter)
+        profiler = LineProfiler(*FUNCTIONS, counter=counter)
         profiler.runcall(everything)
-        profiler = LineProfiler(*functions, counter=counter)
+        profiler = LineProfiler(*FUNCTIONS, counter=counter)
         other.start()
         profiler.runcall(everything)
         stop.set()
         other.join()
-        print(json.dumps({"alive": counter.alive(), "cut": profiler.cut, "functions": {
-            result.name: {line - result.first_line: [row.occurrences, row.increment_bytes]
-                          for line, row in result.lines.items()}
-            for result in profiler.results()}}))
+        print(json.dumps({"alive": counter.alive(), "cut": profiler.cut, "functions": counted(profiler)}))
 
 
 if __name__ == "__main__":
-    main()
+    estimate() if sys.argv[1] == "-" else main()

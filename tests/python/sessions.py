@@ -125,13 +125,15 @@ class Terminal:
 
 
 class Cell:
-    """What a cell gave: text (stdout), result (text of Out[]), pages (of the pager), error."""
+    """What a cell gave: text (stdout), result (text of Out[]), shown (text of what was displayed), displayed (all
+    forms of that, {MIME type: data}), pages (of the pager), error."""
 
     def __init__(self):
-        self.text, self.result, self.pages, self.error = "", None, "", ""
+        self.text, self.result, self.shown, self.pages, self.error = "", None, "", "", ""
+        self.displayed = []
 
     def all(self):
-        return self.text + self.pages + self.error
+        return self.text + self.shown + self.pages + self.error
 
 
 class Kernel:
@@ -179,6 +181,9 @@ class Kernel:
                 cell.text += content["text"]
             elif message["msg_type"] == "execute_result":
                 cell.result = content["data"]["text/plain"]
+            elif message["msg_type"] == "display_data":
+                cell.displayed.append(content["data"])
+                cell.shown += content["data"]["text/plain"]
 
         # A kernel that stops on errors refuses what comes until it has dealt with them: the next cell, too,
         # if that is quick enough.

@@ -237,7 +237,7 @@ def test_never_called_and_raised(server):
 
 
 def test_no_helper_says_what_to_run():
-    """As an ordinary user where no server is: one sentence, with the command."""
+    """As an ordinary user where no server is, who insists on exact figures: one sentence, with the command."""
     code = "from pymem_bpf import LineProfiler\ndef f(): pass\nLineProfiler(f).runcall(f)"
     with tempfile.TemporaryDirectory(prefix="pymem-bpf-test-") as folder:
         copy = os.path.join(folder, "python")
@@ -245,8 +245,9 @@ def test_no_helper_says_what_to_run():
         subprocess.run(["chmod", "-R", "a+rX", folder], check=True)
         _, err = run(["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups",
                       "/usr/bin/python3", "-c", code], status=1, cwd="/",
-                     env=environment(PYMEM_BPF_SOCKET="/nonexistent/socket", PYTHONPATH=copy))
-    assert "HelperMissing" in err and "serve" in err and "sudo" in err
+                     env=environment(PYMEM_BPF_SOCKET="/nonexistent/socket", PYTHONPATH=copy,
+                                     PYMEM_BPF_EXACT="1"))
+    assert "NoServer" in err and "serve" in err and "sudo" in err
 
 
 def test_helper_killed(tmp_path):

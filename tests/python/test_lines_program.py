@@ -142,11 +142,12 @@ def test_bad_usage(run):
 
 
 def test_no_helper():
-    """An ordinary user without a server: one sentence with what to run, before the program runs."""
+    """An ordinary user without a server, who wants exact figures: one sentence with what to run, before the program
+    runs."""
     stage = sessions.Stage(sessions.USER)
     try:
         stage.write("prog.py", DECORATED % "")
-        words = stage.command([MEMORY_PROFILER_PYTHON, "-m", "pymem_bpf", "prog.py"])
+        words = stage.command([MEMORY_PROFILER_PYTHON, "-m", "pymem_bpf", "--exact", "prog.py"])
         done = subprocess.run(words, env=stage.environment(), cwd=stage.home,
                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=SECONDS)
     finally:
@@ -286,10 +287,17 @@ UNPROFILED_SAYS = "[2, 1, 3, 'mine'] (4, 5, 'thrown')\n"
 def test_decorated_functions_run_where_nothing_counts(run, python):
     """A profiler never breaks the program: no helper, one note, no table. With one: the same results."""
     status, out, err = run(["prog.py"], UNPROFILED, python=python.command, socket=sessions.NO_SOCKET,
-                           PYMEM_BPF="/nonexistent/pymem-bpf")
+                           PYMEM_BPF="/nonexistent/pymem-bpf", PYMEM_BPF_EXACT="1")
     assert (status, out) == (0, UNPROFILED_SAYS), err
     assert err.count("run unprofiled") == err.count("pymem_bpf: @profile: no helper") == 1
     assert "/nonexistent/pymem-bpf" in err and "Traceback" not in err
+
+
+def test_estimated_they_do_the_same(run, python):
+    status, out, err = run(["prog.py"], UNPROFILED, python=python.command, socket=sessions.NO_SOCKET,
+                           PYMEM_BPF="/nonexistent/pymem-bpf")
+    assert status == 0 and err == "" and out.endswith(UNPROFILED_SAYS)
+    assert out.count("Filename:") == out.count("Approximate: ") == 6
 
 
 def test_profiled_they_do_the_same(run, python):
@@ -334,8 +342,8 @@ if server:
         server.close()
     assert status == 0, err
     assert "after 4000000" in out and err.count("run unprofiled") == 1 and "Traceback" not in err
-    # Where there is a server again, what is called when the outer call is over is counted.
-    assert out.count("return bytearray(n)") == (1 if again else 0)
+    # What is called when the outer call is over is counted: by the server that is there again, or without one.
+    assert out.count("return bytearray(n)") == 1 and out.count("Approximate: ") == (0 if again else 1)
     assert "NOTE: the helper ended while this ran" in out
 
 

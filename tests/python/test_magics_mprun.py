@@ -130,13 +130,13 @@ def test_the_seeds_session_in_a_kernel(kernel):
     kernel.run("from mprun_demo import sum_of_lists")
     cell = kernel.run("%mprun -f sum_of_lists sum_of_lists(1000000)")
     assert not cell.error
-    check_seed(cell.pages + cell.text)
+    check_seed(cell.shown + cell.text)
 
 
 def amount(kernel, line, contents):
     cell = kernel.run(line)
     assert not cell.error, cell.error
-    rows = table(cell.pages + cell.text)
+    rows = table(cell.shown + cell.text)
     assert contents in rows, cell.all()
     return rows[contents]
 
@@ -193,7 +193,7 @@ def test_a_function_of_the_prompt(stage, server):
 
 def test_cell_mode_and_two_functions(kernel):
     cell = kernel.run("%%mprun -f keep -f Things.add\na = keep(30000000)\nb = Things()\nb.add(20000000)\n")
-    rows = table(cell.pages + cell.text)
+    rows = table(cell.shown + cell.text)
     assert rows["kept = bytearray(size)"][1] == pytest.approx(30000000 / MIB, abs=1)
     assert rows["self.kept.append(bytearray(size))"][1] == pytest.approx(20000000 / MIB, abs=1)
     assert kernel.run("len(a), len(b.kept)").result == "(30000000, 1)"
@@ -203,7 +203,7 @@ def test_profile_among_the_builtins(kernel):
     cell = kernel.run("%%mprun\n@profile\ndef marked(n):\n    kept = bytearray(n)\n    return kept\n"
                       "x = marked(30000000)\n")
     assert not cell.error, cell.error
-    rows = table(cell.pages + cell.text)
+    rows = table(cell.shown + cell.text)
     assert rows["kept = bytearray(n)"][1] == pytest.approx(30000000 / MIB, abs=1)
     assert "NameError" in kernel.run("profile").error
 
@@ -227,7 +227,7 @@ def test_a_table_is_not_lost_to_a_wrong_path(kernel):
         with open(saved, encoding="utf-8") as f:
             text = f.read()
         os.unlink(saved)
-        for one in text, cell.pages:
+        for one in text, cell.shown:
             assert table(one)["kept = bytearray(size)"][1] == pytest.approx(30000000 / MIB, abs=1)
     cell = kernel.run("%mprun -T /nonexistent/x -f fails fails(30000000)")
     assert "KeyError: 'mine'" in cell.error and "can't be written" in cell.text
@@ -236,10 +236,10 @@ def test_a_table_is_not_lost_to_a_wrong_path(kernel):
 def test_what_is_raised_comes_after_the_table(kernel):
     cell = kernel.run("%mprun -f fails fails(30000000)")
     assert "KeyError: 'mine'" in cell.error and "KeyError in code being profiled" in cell.text
-    assert table(cell.pages)["kept = bytearray(size)"][1] == pytest.approx(30000000 / MIB, abs=1)
+    assert table(cell.shown)["kept = bytearray(size)"][1] == pytest.approx(30000000 / MIB, abs=1)
     cell = kernel.run("%mprun -f keep keep(30000000); raise SystemExit(3)")
     assert "SystemExit exception caught" in cell.text and not cell.error
-    assert "kept = bytearray(size)" in table(cell.pages)
+    assert "kept = bytearray(size)" in table(cell.shown)
     cell = kernel.run("%mprun -f keep keep(30000000); raise KeyboardInterrupt")
     assert "KeyboardInterrupt exception caught" in cell.text and not cell.error
     assert "NameError" in kernel.run("profile").error
@@ -301,7 +301,7 @@ def test_children(kernel, stage):
     for option, low, high in ("-c ", 55, 80), ("", -3, 6):
         cell = kernel.run("%mprun " + option + "-f parent parent(60000000)")
         assert not cell.error, cell.error
-        found = table(cell.pages + cell.text)
+        found = table(cell.shown + cell.text)
         grown = sum(row[1] for text, row in found.items() if text.startswith(("child = ", "child.stdout")))
         assert low < grown < high, cell.all()
         freed = found['child.communicate(b"x")'][1]
@@ -355,15 +355,17 @@ def test_where_the_original_cannot_be_loaded(name, interpreter, server, ipython_
         stage.close()
 
 
-def test_without_a_helper(stage):
+def test_insisting_without_a_helper(stage):
     kernel = sessions.Kernel(stage, PYMEM_BPF="/nonexistent/pymem-bpf")
     try:
-        kernel.run("%load_ext pymem_bpf\nfrom things import keep")
-        cell = kernel.run("%mprun -f keep ran = keep(1)")
-        assert cell.error.startswith("UsageError") and "/nonexistent/pymem-bpf" in cell.error
-        if stage.user:
-            assert "sudo /nonexistent/pymem-bpf serve" in cell.error
-        assert "NameError" in kernel.run("ran").error
+        kernel.run("%load_ext pymem_bpf\nfrom things import keep\nimport os")
+        for line in "%mprun -e -f keep ran = keep(1)", "os.environ['PYMEM_BPF_EXACT'] = '1'\n" \
+                "%mprun -f keep ran = keep(1)":
+            cell = kernel.run(line)
+            assert cell.error.startswith("UsageError") and "/nonexistent/pymem-bpf" in cell.error
+            if stage.user:
+                assert "sudo /nonexistent/pymem-bpf serve" in cell.error
+            assert "NameError" in kernel.run("ran").error
     finally:
         kernel.close()
 
@@ -396,9 +398,10 @@ def test_helper_killed_meanwhile(stage, own_server):
                           "while os.path.exists('stop'): time.sleep(.01)\n")
         thread.join()
         assert "the helper ended during the run" in cell.text and "serve" in cell.text
-        assert table(cell.pages)["kept = bytearray(size)"][1] == pytest.approx(30000000 / MIB, abs=1)
-        # Nothing is left behind: root starts its own, a user is told.
+        assert table(cell.shown)["kept = bytearray(size)"][1] == pytest.approx(30000000 / MIB, abs=1)
+        # Nothing is left behind: root starts its own, a user has the process's figures.
         cell = kernel.run("%mprun -f keep keep(30000000)")
-        assert "kept = bytearray(size)" in table(cell.pages) or "no helper" in cell.error
+        assert "kept = bytearray(size)" in table(cell.shown)
+        assert cell.shown.count("Approximate: ") == bool(stage.user)
     finally:
         kernel.close()

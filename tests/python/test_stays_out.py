@@ -451,11 +451,13 @@ def test_forked_workers_and_many_calls_ask_for_no_helper_of_their_own(stage, com
     stage.write("calls.py", "from pymem_bpf import profile\n@profile\ndef f():\n    return 1\n"
                             "print([f() for _ in range(20)] == [1] * 20)\n")
     started = os.path.join(stage.home, "started")
-    if os.path.exists(started):
-        os.remove(started)
-    status, out, err = run(stage, command + ["calls.py"], PYMEM_BPF=path)
-    assert (status, out) == (0, "True\n") and "unprofiled" in err
-    assert len(open(started).read().split("\n")) - 1 in (1, 2)  # 2: the machine stood still for 10 s
+    for exact in "1", "0":
+        if os.path.exists(started):
+            os.remove(started)
+        status, out, err = run(stage, command + ["calls.py"], PYMEM_BPF=path, PYMEM_BPF_EXACT=exact)
+        assert status == 0 and out.endswith("True\n") and ("unprofiled" in err) == (exact == "1")
+        assert out.count("Approximate: ") == (0 if exact == "1" else 20)
+        assert len(open(started).read().split("\n")) - 1 in (1, 2)  # 2: the machine stood still for 10 s
 
 
 @needs_program

@@ -13,7 +13,7 @@ def main() -> None:
         with _alone.importing(_started):
             from ._command import main
             # What ours imports when it is wanted.
-            from . import code_map, counter  # noqa: F401
+            from . import _estimate, code_map, counter  # noqa: F401
     main()
 
 

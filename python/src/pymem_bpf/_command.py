@@ -36,6 +36,8 @@ def parse(argv: "Sequence[str]") -> argparse.Namespace:
                         help="FUNC lines, as mprof's files have them, instead of tables")
     parser.add_argument("--include-children", action="store_true", help="add child processes")
     parser.add_argument("--backend", default=None, help="rss, pss, uss (slow)")
+    parser.add_argument("--exact", action="store_true", default=None,
+                        help="exact figures, or none: without a helper it is an error")
     parser.add_argument("-m", dest="module", action="store_true", help="the program is a module")
     parser.add_argument("program", nargs=argparse.REMAINDER, help="SCRIPT.py or MODULE, arguments")
     options = parser.parse_args(argv)
@@ -76,7 +78,7 @@ def main(argv: "Sequence[str] | None" = None) -> None:
             profiler = TimeStamper(options.backend, options.include_children)
         else:
             profiler = RunProfiler(include_children=options.include_children, backend=options.backend,
-                                   max_mem=options.max_mem)
+                                   max_mem=options.max_mem, exact=options.exact)
             profiler.prepare()
         output = Output(options.output) if options.output else None
     except (HelperError, ValueError, OSError) as e:

@@ -33,18 +33,19 @@ def note_once(subject: str, kind: str, text: str) -> None:
     tell("pymem_bpf: %s: %s\n" % (subject, text))
 
 
-def _asked() -> "Tuple[Any, ...]":
+def asked() -> "Tuple[Any, ...]":
+    """What a helper is looked for by: if it changes, there may be one now."""
     return os.getpid(), socket_path(), os.environ.get("PYMEM_BPF"), os.environ.get("PATH")
 
 
 def _remember_failure() -> None:
     """To look for a helper takes a tenth of a second if one has to be started: not at each call."""
     global _failure
-    _failure = time.monotonic() + RETRY_SECONDS, _asked()
+    _failure = time.monotonic() + RETRY_SECONDS, asked()
 
 
 def _failed_lately() -> bool:
-    return _failure is not None and time.monotonic() < _failure[0] and _failure[1] == _asked()
+    return _failure is not None and time.monotonic() < _failure[0] and _failure[1] == asked()
 
 
 class Counting:

@@ -70,6 +70,10 @@ class HelperMissing(HelperError):
     """There is no helper."""
 
 
+class NoServer(HelperMissing):
+    """No server listens, and this process can't start a helper of its own: so it is for an ordinary user."""
+
+
 def program() -> "str | None":
     """Path of the program; None if there is none. $PYMEM_BPF; that of the source tree around the
     package; PATH, and where `make install` puts it."""
@@ -112,7 +116,7 @@ def connect(path: "str | None", private: bool) -> "Tuple[sockets.socket, str, Pr
         path, command())
     if found is None:
         text += "\n(%s is not installed, or not where PATH or PYMEM_BPF say)" % NAME
-    raise HelperMissing(text)
+    raise NoServer(text)
 
 
 def _unusable(path: str, e: OSError) -> str:

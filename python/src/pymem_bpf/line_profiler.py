@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 """Line by line: which lines of some functions ran how often, and what each changed RSS by.
 
+The figures are those of a helper (counter.py), exact and of each thread; where there is none, those of /proc,
+which are the process's and marked as approximate (_estimate.py).
+
 The counting is in C (native/_lines.c). Here it is decided which code objects are profiled, and how
 the interpreter is asked to tell of their lines: sys.monitoring's local events on 3.12 and
 later, so that other code costs nothing; before, a frame evaluation function that has frames
@@ -16,11 +19,8 @@ they share a row, what they changed is on it once.
 All threads are profiled, those that run already included, from their next call of a profiled
 function on; or, if so wished, only the thread that enables the profiler.
 """
-import array
 import collections
-import dis
 import functools
-import inspect
 import linecache
 import os
 import sys
@@ -41,14 +41,17 @@ except ImportError as e:
 from . import _alone
 from ._calls import wrap_calls
 from ._counting import Counting
+from ._estimate import Estimate, best, insists
+from ._functions import code_lines, functions_of, inner_codes
+from ._helper import HelperError
+from ._hooks import Evaluation, Monitoring
 from ._wrapping import decorate, mark
 from .memory import choose_metric
 from .table import show_results
 
 TYPE_CHECKING = False  # typing itself is not imported: imports are memory, too
 if TYPE_CHECKING:
-    from typing import (Any, Callable, Dict, Iterable, Iterator, List, Mapping, NamedTuple, Set, Tuple, Type,
-                        TypeVar)
+    from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Tuple, Type, TypeVar
 
     from .code_map import CodeMap
 
@@ -67,199 +70,21 @@ else:
 #: One profiled function. calls: 0 if it never ran in this process; cut: the helper ended meanwhile
 #: (or this process was forked), so that later changes are not in it; code: its code object; lines:
 #: {number: LineResult}, those of comprehensions, lambdas and functions inside it included; untold:
-#: something took the trace function (up to 3.11), so that some lines were not seen to run.
+#: something took the trace function (up to 3.11), so that some lines were not seen to run; approximate: the
+#: amounts are an estimate; error_bytes: then, how far from the truth one run of a line may be at worst, other
+#: threads' changes aside.
 if TYPE_CHECKING:
     FunctionResult = NamedTuple("FunctionResult", [
         ("filename", str), ("name", str), ("first_line", int), ("last_line", int), ("calls", int),
-        ("cut", bool), ("code", types.CodeType), ("lines", Dict[int, LineResult]), ("untold", bool)])
+        ("cut", bool), ("code", types.CodeType), ("lines", Dict[int, LineResult]), ("untold", bool),
+        ("approximate", bool), ("error_bytes", int)])
 else:
     FunctionResult = collections.namedtuple(
-        "FunctionResult", "filename name first_line last_line calls cut code lines untold")
+        "FunctionResult",
+        "filename name first_line last_line calls cut code lines untold approximate error_bytes")
 
 
-def _code_lines(code: "types.CodeType") -> "array.array[int]":
-    """The line of each code unit, as array('i'); 0: none."""
-    lines = array.array("i", bytes(4 * ((len(code.co_code) + 1) // 2)))
-    if hasattr(code, "co_lines"):
-        for start, end, line in code.co_lines():
-            for unit in range(start // 2, min(end // 2, len(lines))):
-                lines[unit] = line or 0
-        return lines
-    starts = list(dis.findlinestarts(code)) + [(len(code.co_code), 0)]
-    for (start, line), (end, _) in zip(starts, starts[1:]):
-        for unit in range(start // 2, end // 2):
-            lines[unit] = line
-    return lines
-
-
-def _inner_codes(code: "types.CodeType") -> "Iterator[types.CodeType]":
-    """The code objects inside a code object, all levels."""
-    for constant in code.co_consts:
-        if isinstance(constant, types.CodeType):
-            yield constant
-            yield from _inner_codes(constant)
-
-
-def _functions_of(thing: "Any", seen: "Set[int] | None" = None) -> "Iterator[types.FunctionType]":
-    """The Python functions that a thing stands for: a function, method, class, property,
-    partial, decorated function. TypeError says what it is instead."""
-    seen = seen if seen is not None else set()
-    if id(thing) in seen:
-        return
-    seen.add(id(thing))
-    if isinstance(thing, types.FunctionType):
-        inner = getattr(thing, "__wrapped__", None)
-        if inner is None or inner is thing:
-            yield thing
-            return
-        try:
-            yield from _functions_of(inner, seen)
-        except TypeError:
-            yield thing  # a function that stands in for something without lines
-    elif isinstance(thing, (staticmethod, classmethod)) or inspect.ismethod(thing):
-        yield from _functions_of(thing.__func__, seen)
-    elif isinstance(thing, property):
-        yield from _functions_of_property(thing, seen)
-    elif isinstance(thing, (functools.partial, functools.partialmethod)):
-        yield from _functions_of(thing.func, seen)
-    elif hasattr(functools, "cached_property") and isinstance(thing, functools.cached_property):
-        yield from _functions_of(thing.func, seen)
-    elif isinstance(thing, functools.singledispatchmethod):
-        for part in {id(f): f for f in thing.dispatcher.registry.values()}.values():
-            yield from _functions_of(part, seen)
-    elif isinstance(thing, type):
-        yield from _functions_of_class(thing, seen)
-    elif getattr(thing, "__wrapped__", None) is not None:
-        yield from _functions_of(thing.__wrapped__, seen)
-    elif isinstance(getattr(type(thing), "__call__", None), types.FunctionType):
-        yield from _functions_of(type(thing).__call__, seen)
-    else:
-        raise TypeError("%s is %s: there are no Python lines in it to profile" % (
-            getattr(thing, "__qualname__", None) or repr(thing)[:60],
-            "built in or written in C" if isinstance(
-                thing, (types.BuiltinFunctionType, types.MethodDescriptorType,
-                        types.WrapperDescriptorType, types.MethodWrapperType))
-            else "a %s, no function" % type(thing).__name__))
-
-
-def _functions_of_property(thing: property, seen: "Set[int]") -> "Iterator[types.FunctionType]":
-    """Of those of its parts that are in Python."""
-    refusals = []
-    for part in (thing.fget, thing.fset, thing.fdel):
-        try:
-            if part is not None:
-                yield from _functions_of(part, seen)
-        except TypeError as e:
-            refusals.append(e)
-    if refusals and len(refusals) == sum(part is not None for part in (thing.fget, thing.fset, thing.fdel)):
-        raise refusals[0]
-
-
-def _functions_of_class(cls: type, seen: "Set[int]") -> "Iterator[types.FunctionType]":
-    found = False
-    for value in list(vars(cls).values()):
-        try:
-            for function in _functions_of(value, seen):
-                if function.__module__ == cls.__module__:
-                    found = True
-                    yield function
-        except TypeError:
-            continue  # no function: an attribute of the class
-    if not found:
-        raise TypeError("class %s has no methods in Python to profile" % cls.__qualname__)
-
-
-class _Monitoring:
-    """sys.monitoring (3.12 and later): a tool ID while anything is profiled."""
-
-    def __init__(self) -> None:
-        self.api: "Any" = getattr(sys, "monitoring")  # type checkers for older versions don't know it
-        self.tool: "int | None" = None
-        self.codes: "Dict[int, int]" = collections.Counter()
-
-    def _claim(self) -> None:
-        monitoring = self.api
-        # The names with a meaning are the program's: what it starts (cProfile, coverage, a debugger) gives
-        # up if its own is taken.
-        for tool in (3, 4, monitoring.OPTIMIZER_ID):
-            try:
-                monitoring.use_tool_id(tool, "pymem_bpf")
-            except ValueError:
-                continue
-            self.tool = tool
-            break
-        else:
-            raise RuntimeError("sys.monitoring has no free tool (3, 4, %d): end another profiler first"
-                               % monitoring.OPTIMIZER_ID)
-        events = monitoring.events
-        for event, callback in (
-                (events.PY_START, _lines.on_start), (events.PY_RESUME, _lines.on_resume),
-                (events.PY_THROW, _lines.on_resume), (events.LINE, _lines.on_line),
-                (events.PY_RETURN, _lines.on_leave), (events.PY_YIELD, _lines.on_leave),
-                (events.PY_UNWIND, _lines.on_leave)):
-            monitoring.register_callback(self.tool, event, callback)
-        # These two are told of all code or none.
-        monitoring.set_events(self.tool, events.PY_UNWIND | events.PY_THROW)
-
-    def _release(self) -> None:
-        monitoring = self.api
-        monitoring.set_events(self.tool, 0)
-        for event in (monitoring.events.PY_START, monitoring.events.PY_RESUME,
-                      monitoring.events.PY_THROW, monitoring.events.LINE,
-                      monitoring.events.PY_RETURN, monitoring.events.PY_YIELD,
-                      monitoring.events.PY_UNWIND):
-            monitoring.register_callback(self.tool, event, None)
-        monitoring.free_tool_id(self.tool)
-        self.tool = None
-
-    def begin(self, codes: "Iterable[types.CodeType]") -> None:
-        if self.tool is None:
-            self._claim()
-        self.add(codes)
-
-    def add(self, codes: "Iterable[types.CodeType]") -> None:
-        events = self.api.events
-        mask = (events.PY_START | events.PY_RESUME | events.LINE | events.PY_RETURN
-                | events.PY_YIELD)
-        for code in codes:
-            self.codes[code_key(code)] += 1
-            self.api.set_local_events(self.tool, code, mask)
-
-    def end(self, codes: "Iterable[types.CodeType]") -> None:
-        for code in codes:
-            self.codes[code_key(code)] -= 1
-            if not self.codes[code_key(code)]:
-                del self.codes[code_key(code)]
-                self.api.set_local_events(self.tool, code, 0)
-        if not self.codes:
-            self._release()
-
-
-def code_key(code: "types.CodeType") -> int:
-    """What tells a code object (int) from others, also from those that are equal to it."""
-    return id(code)
-
-
-class _Evaluation:
-    """The frame evaluation function (before 3.12), there while anything is profiled."""
-
-    def __init__(self) -> None:
-        self.users = 0
-
-    def begin(self, codes: "Iterable[types.CodeType]") -> None:
-        _lines.install()  # in each thread: 3.11 has reasons (native/_lines_eval.c)
-        self.users += 1
-
-    def add(self, codes: "Iterable[types.CodeType]") -> None:
-        pass
-
-    def end(self, codes: "Iterable[types.CodeType]") -> None:
-        self.users -= 1
-        if not self.users:
-            _lines.uninstall()
-
-
-_hook: "_Monitoring | _Evaluation" = _Monitoring() if has_monitoring() else _Evaluation()
+_hook: "Monitoring | Evaluation" = Monitoring() if has_monitoring() else Evaluation()
 _lock = threading.RLock()
 
 
@@ -275,7 +100,7 @@ os.register_at_fork(after_in_child=_after_fork)
 def _record(recorder: "Any", _: str, code: "types.CodeType", inner: "List[types.CodeType]") -> None:
     """A function's lines are counted by the recorder from now on."""
     for one in [code] + inner:
-        lines = _code_lines(one)
+        lines = code_lines(one)
         known = [line for line in lines if line > 0] + [one.co_firstlineno]
         recorder.add(one, min(known), max(known), one.co_firstlineno, lines.tobytes(), code)
 
@@ -293,8 +118,9 @@ class _Counted:
 
 
 def _unpickled(cls: "Type[LineProfiler]", include_children: bool, backend: "str | None",
-               max_mem: "float | None", own_thread: bool) -> "LineProfiler":
-    profiler = cls(include_children=include_children, backend=backend, max_mem=max_mem, own_thread=own_thread)
+               max_mem: "float | None", own_thread: bool, exact: "bool | None") -> "LineProfiler":
+    profiler = cls(include_children=include_children, backend=backend, max_mem=max_mem, own_thread=own_thread,
+                   exact=exact)
     profiler._only_process = 0
     return profiler
 
@@ -308,7 +134,9 @@ class LineProfiler:
     include_children: amounts are of the process and its children together. backend: "rss" (None), "pss",
     "uss", or memory_profiler's names for them; PSS and USS are the process's, whichever thread changed them,
     and slow: the kernel looks through all page tables at each line. max_mem: MiB of RSS from which on the
-    debugger is to stop, once. own_thread: only the thread that enables it is profiled, else all are.
+    debugger is to stop, once. own_thread: only the thread that enables it is profiled, else all are. exact: without
+    a helper it can't be enabled; False: then the figures are /proc's, and marked as approximate; None: as
+    $PYMEM_BPF_EXACT says, where nothing and 0 are False.
 
     ValueError: there is no such backend, or it can't be had with children. TypeError: as add_function().
     Its methods may be called from any thread. What is unpickled from it profiles nothing: its figures would
@@ -317,7 +145,7 @@ class LineProfiler:
 
     def __init__(self, *functions: object, counter: "Any" = None, include_children: bool = False,
                  backend: "str | None" = None, max_mem: "float | None" = None,
-                 own_thread: bool = False) -> None:
+                 own_thread: bool = False, exact: "bool | None" = None) -> None:
         self._metric = "rss" if backend == "pymem_bpf" else choose_metric(backend)
         if self._metric != "rss" and include_children:
             raise ValueError("backend %r: with children lines are measured in RSS only" % (backend,))
@@ -325,6 +153,7 @@ class LineProfiler:
         self.backend = backend
         self.max_mem = max_mem
         self.own_thread = own_thread
+        self.exact = exact
         #: The one process that it profiles in; None: any.
         self._only_process: "int | None" = None
         #: Calls so near the limit of recursion that there was no room for counting.
@@ -343,12 +172,13 @@ class LineProfiler:
             self.add_function(function)
 
     def __reduce__(self) -> "Tuple[Any, ...]":
-        return _unpickled, (LineProfiler, self.include_children, self.backend, self.max_mem, self.own_thread)
+        return _unpickled, (LineProfiler, self.include_children, self.backend, self.max_mem, self.own_thread,
+                            self.exact)
 
     def add_function(self, function: object) -> None:
         """Profiles a function from now on: of a class all its methods, of a property its three, of what is
         decorated (__wrapped__) or a partial what is inside. TypeError: there is no function in Python in it."""
-        for found in _functions_of(function):
+        for found in functions_of(function):
             # Where the source is, for a module that came from an archive.
             linecache.lazycache(found.__code__.co_filename, found.__globals__)
             self.add_code(found.__code__, getattr(found, "__qualname__", found.__name__))
@@ -365,7 +195,7 @@ class LineProfiler:
         if any(code is known for _, known, _ in self._functions):
             return
         with _lock:
-            inner = list(_inner_codes(code))
+            inner = list(inner_codes(code))
             self._functions.append((name or code.co_name, code, inner))
             new = [c for c in [code] + inner if not any(c is known for known in self._codes)]
             self._codes += new
@@ -380,24 +210,34 @@ class LineProfiler:
                 (self._recorder is None or self._owner != os.getpid()) and not self.idle())
 
     def prepare(self) -> None:
-        """Gets the counter, without counting yet: enable() need not. HelperError: there is none. OSError: of PSS
-        and USS, that /proc/self/smaps_rollup can't be read."""
+        """Gets the counter, without counting yet: enable() need not. HelperError: there is none, and what /proc has
+        is not wanted (exact) or can't be read. OSError: of PSS and USS, that /proc/self/smaps_rollup can't be read."""
         if self._recorder is not None and (self._owner == os.getpid() or not self._shared):
             return
         # After a fork a counter of the child's own, from nothing.
         if self._counter is None or self._shared:
-            from .counter import shared
-            self._counter = shared()
+            # PSS and USS are /proc's in any case.
+            self._counter = best(self._metric == "rss" and insists(self.exact))
             self._shared = True
-        counter = self._counter
-        fd = counter.fileno()
-        recorder = _lines.Recorder(counter.block, -1 if fd is None else fd,
-                                   self.include_children, self.own_thread, self._metric)
+        recorder = self._new_recorder()
         if self.max_mem is not None:
             recorder.alarm(int(self.max_mem * (1 << 20)), self._debug)
         for function in self._functions:
             _record(recorder, *function)
         self._recorder, self._owner = recorder, os.getpid()
+
+    def _new_recorder(self) -> "_lines.Recorder":
+        counter = self._counter
+        estimated = isinstance(counter, Estimate)
+        fd = counter.fileno()
+        try:
+            return _lines.Recorder(counter.block, -1 if fd is None else fd, self.include_children, self.own_thread,
+                                   self._metric, estimated)
+        except OSError as e:
+            if not estimated or self._metric != "rss":
+                raise
+            raise HelperError("%s\n(nor can it be done without: %s: %s)" % (
+                counter.error, e.filename, e.strerror)) from None
 
     def _debug(self, rss_bytes: int) -> None:
         """Called by the hook from the frame of a line that begins above max_mem."""
@@ -460,7 +300,7 @@ class LineProfiler:
     def enable(self) -> None:
         """Counts from now on, in all threads or in this one (own_thread). Once more is no error.
 
-        HelperError: there is no helper, or it refuses. RuntimeError: another profiler is enabled with another
+        HelperError: as prepare(). RuntimeError: another profiler is enabled with another
         counter, or (from 3.12 on) other tools have all places in sys.monitoring. OSError: as prepare()."""
         if self.enable_count or self.idle():
             return
@@ -521,8 +361,37 @@ class LineProfiler:
         self.disable_by_count()
 
     @property
+    def _estimate(self) -> "Estimate | None":
+        if self._recorder is None or self._metric != "rss" or not isinstance(self._counter, Estimate):
+            return None
+        return self._counter
+
+    @property
+    def approximate(self) -> bool:
+        """Whether the figures are an estimate (bool): RSS as /proc/self/statm has it, in want of a helper."""
+        return self._estimate is not None
+
+    @property
+    def approximate_reason(self) -> str:
+        """Why they are, other than that simply no server runs; else empty."""
+        return "" if self._estimate is None else self._estimate.reason
+
+    @property
+    def error_bytes(self) -> int:
+        """How far from the truth one run of a line may be at worst (int), other threads' changes aside; 0: it is
+        right to the page."""
+        return 0 if self._estimate is None else self._estimate.bound.worst_bytes
+
+    @property
+    def head(self) -> str:
+        """The line above a table that says how far from the truth its figures are, and which command makes them
+        exact; empty if they are."""
+        return "" if self._estimate is None else self._estimate.head()
+
+    @property
     def unread(self) -> int:
-        """How often (int) PSS or USS could not be read, and was taken to be what it was before."""
+        """How often (int) a figure of /proc could not be read (PSS, USS, or RSS without a helper), and was taken to be
+        what it was before."""
         return 0 if self._recorder is None else self._recorder.unread
 
     @property
@@ -577,6 +446,7 @@ class LineProfiler:
                     row = rows.get(number, LineResult(0, 0, 0))
                     rows[number] = LineResult(row.occurrences + runs, row.increment_bytes + change,
                                               max(row.mem_usage_bytes, usage))
-        lines = [line for c in [code] + inner for line in _code_lines(c) if line > 0]
+        lines = [line for c in [code] + inner for line in code_lines(c) if line > 0]
         return FunctionResult(code.co_filename, name, code.co_firstlineno,
-                              max(lines + [code.co_firstlineno]), calls, self.cut, code, rows, bool(untold))
+                              max(lines + [code.co_firstlineno]), calls, self.cut, code, rows, bool(untold),
+                              self.approximate, self.error_bytes)

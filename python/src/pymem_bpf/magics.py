@@ -3,13 +3,16 @@
 
 %memit prints the peak of RSS while a statement ran. It asks the kernel for it, so no peak is
 missed and no privilege is needed: where `pymem-bpf serve` runs its counters are used, else
-VmHWM. %mprun prints, line by line, what functions changed; it needs a helper (counter.py).
+VmHWM. %mprun prints, line by line, what functions changed: exact with a helper (counter.py), else
+an estimate that is marked as one (_estimate.py).
+
+Tables go to the pager where there is a terminal. Elsewhere (notebooks, nbconvert --execute, qtconsole) they are
+displayed, as a cell's output that stays with it.
 
 What can't be done is said as IPython's UsageError: one sentence, no traceback. What the measured
 statement raises is raised again after what was measured until then has been printed.
 """
 import gc
-import io
 import os
 import signal
 import sys
@@ -20,6 +23,7 @@ import time
 from IPython.core.error import UsageError
 from IPython.core.magic import Magics, line_cell_magic, magics_class, needs_local_scope
 from IPython.core.page import page
+from IPython.display import display
 
 from . import _helper, _proc, memory
 from ._children import builtin_profile
@@ -33,6 +37,7 @@ TYPE_CHECKING = False  # typing itself is not imported: imports are memory, too
 if TYPE_CHECKING:
     from typing import Any, Callable, Dict, List, Tuple
 
+    from ._estimate import Estimate
     from .counter import Counter
     from .line_profiler import LineProfiler
     from .run_profiler import RunProfiler
@@ -240,10 +245,14 @@ class MemoryProfilerMagics(Magics):
         -T FILE  write the table to a file, too
         -r       return the LineProfiler
         -c       add child processes
+        -e       exact figures, or none: without a helper it is an error
 
         Functions under the decorator @profile, in code that runs meanwhile, are shown too.
+
+        Without a helper the figures are the process's, from /proc. The table says so, how far from the truth
+        they may be, and which command makes them exact.
         """
-        options, source = self._options(line, "f:T:rc")
+        options, source = self._options(line, "f:T:rce")
         if cell is not None:
             source += "\n" + cell
         if not source.strip():
@@ -251,7 +260,7 @@ class MemoryProfilerMagics(Magics):
         scope = caller_scope(self.shell, local_ns)
         functions = [(text, self._find(text, scope)) for text in options.get("f", [])]
         statement = Statement(self.shell, source, scope).bind()
-        counter, profiler = _profiler("c" in options)
+        counter, profiler = _profiler("c" in options, True if "e" in options else None)
         for text, function in functions:
             try:
                 profiler.add_function(function)
@@ -295,18 +304,26 @@ class MemoryProfilerMagics(Magics):
 
     def _show(self, profiler: "RunProfiler", functions: "List[Tuple[str, Any]]", message: str,
               path: "str | None") -> None:
-        from .line_profiler import show_results
-        text = io.StringIO()
-        show_results(profiler, text)
-        output = text.getvalue().rstrip()
-        if output:
+        from .table import Tables
+        tables = Tables(profiler)
+        output = str(tables)
+        if output and _is_terminal(sys.stdout):
             page(fit(output, sys.stdout))
+        elif output:
+            display(tables)
         elif not functions and not message:
             message = "*** no function to show: name one with -f, or decorate it with @profile"
         if message:
             print(message)
         if path is not None:
             print(_save(path, output + "\n"))
+
+
+def _is_terminal(stream: "Any") -> bool:
+    try:
+        return bool(stream.isatty())
+    except (AttributeError, ValueError):  # of no such kind, or closed
+        return False
 
 
 def _save(path: str, table: str) -> str:
@@ -333,13 +350,16 @@ def _source(counter: "Counter | None", children: bool) -> str:
     return "VmHWM and samples of children" if children else "VmHWM"
 
 
-def _profiler(children: bool) -> "Tuple[Counter, RunProfiler]":
-    """(Counter, RunProfiler). UsageError: no helper, or no extension for this Python."""
-    from . import counter
+def _profiler(children: bool, exact: "bool | None") -> "Tuple[Counter | Estimate, RunProfiler]":
+    """(source of the figures, RunProfiler). UsageError: no helper, where an estimate is not wanted or can't be made;
+    no extension for this Python."""
     try:
         from .run_profiler import RunProfiler
-        shared = counter.shared()
-        return shared, RunProfiler(counter=shared, include_children=children)
+        from ._estimate import best, insists
+        source = best(insists(exact), again=True)
+        profiler = RunProfiler(counter=source, include_children=children, exact=exact)
+        profiler.prepare()
+        return source, profiler
     except (HelperError, ImportError) as e:
         raise UsageError(str(e)) from None
 

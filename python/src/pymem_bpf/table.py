@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""The table of %mprun and @profile, in memory_profiler's layout.
+"""The table of %mprun and @profile, in memory_profiler's layout: as text, and as HTML for notebooks.
 
 Every line of a function's source has a row, those that did not run without figures. Source comes
 from linecache, which knows notebook cells and the prompt too, and how a file says that it is encoded
@@ -12,17 +12,18 @@ import sys
 import threading
 import tokenize
 
-from ._streams import write_text
+from ._streams import fit, write_text
 
 TYPE_CHECKING = False  # typing itself is not imported: imports are memory, too
 if TYPE_CHECKING:
-    from typing import Iterator, List, Sequence, TextIO
+    from typing import Any, Iterator, List, Sequence, TextIO, Tuple
 
     from .line_profiler import FunctionResult, LineProfiler, LineResult
 
-__all__ = ["show_results"]
+__all__ = ["Tables", "show_results"]
 
 TEMPLATE = "{0:>6} {1:>12} {2:>12}  {3:>10}   {4:<}"
+TITLES = ("Line #", "Mem usage", "Increment", "Occurrences", "Line Contents")
 MIB = 1 << 20
 
 
@@ -56,12 +57,12 @@ def _last_line(result: "FunctionResult", source: "List[str]") -> int:
     return max(result.first_line + len(block) - 1, result.last_line)
 
 
-def _row(number: int, line: "LineResult | None", text: str, amount: str) -> str:
+def _figures(line: "LineResult | None", amount: str) -> "Tuple[Any, ...]":
+    """What the columns between number and contents have."""
     if line is None:
-        return TEMPLATE.format(number, "", "", "", text)
-    return TEMPLATE.format(number, amount.format(line.mem_usage_bytes / MIB),
-                           amount.format(_no_negative_zero(line.increment_bytes / MIB, amount)),
-                           line.occurrences, text)
+        return "", "", ""
+    return (amount.format(line.mem_usage_bytes / MIB),
+            amount.format(_no_negative_zero(line.increment_bytes / MIB, amount)), line.occurrences)
 
 
 def _no_negative_zero(value: float, amount: str) -> float:
@@ -69,29 +70,78 @@ def _no_negative_zero(value: float, amount: str) -> float:
         amount.format(value).split()[0]) == 0 else value
 
 
-def _table(result: "FunctionResult", amount: str, is_whole: bool) -> "Iterator[str]":
-    """The lines of a function's table. is_whole: there were no calls that could not be counted."""
-    yield "Filename: " + (result.filename or "(no file name)")
-    yield ""
-    if not result.calls and not result.lines:
-        yield ("%s was never called in this process while it was profiled." if is_whole else
-               "No call of %s was counted; the NOTE below says which calls were not.") % result.name
-        return
-    source = _source(result.filename)
-    header = TEMPLATE.format("Line #", "Mem usage", "Increment", "Occurrences", "Line Contents")
-    yield header
-    yield "=" * len(header)
+def _rows(result: "FunctionResult", source: "List[str]", amount: str) -> "Iterator[Tuple[Any, ...]]":
+    """A tuple for each row, of as many as there are TITLES. source: the file's lines, which may be none."""
     for number in range(result.first_line, _last_line(result, source) + 1):
         text = source[number - 1] if number <= len(source) else ""
         if source or number in result.lines:
-            yield _row(number, result.lines.get(number), text.rstrip("\r\n"), amount)
+            yield (number,) + _figures(result.lines.get(number), amount) + (text.rstrip("\r\n"),)
+
+
+def _has_nothing(result: "FunctionResult", is_whole: bool) -> str:
+    """What is said in place of a table; empty if there is one. is_whole: there were no calls that could not be
+    counted."""
+    if result.calls or result.lines:
+        return ""
+    return ("%s was never called in this process while it was profiled." if is_whole else
+            "No call of %s was counted; the NOTE below says which calls were not.") % result.name
+
+
+def _remarks(result: "FunctionResult", source: "List[str]") -> "Iterator[str]":
+    """What is below a table."""
     if not source:
-        yield "The source of %s is not available: %s" % (result.name,
-                                                         result.filename or "(no file name)")
+        yield "The source of %s is not available: %s" % (result.name, _file(result))
     if result.untold:
         yield ("NOTE: sys.settrace() (a debugger, coverage), or a greenlet's switch, took the "
                "interpreter's trace function while %s ran: lines that ran until we had it back have no "
                "row, and their amounts are with the line before." % result.name)
+
+
+def _file(result: "FunctionResult") -> str:
+    return result.filename or "(no file name)"
+
+
+def _table(result: "FunctionResult", amount: str, is_whole: bool, head: str) -> "Iterator[str]":
+    """The lines of a function's table."""
+    yield "Filename: " + _file(result)
+    if head:
+        yield head
+    yield ""
+    nothing = _has_nothing(result, is_whole)
+    if nothing:
+        yield nothing
+        return
+    source = _source(result.filename)
+    header = TEMPLATE.format(*TITLES)
+    yield header
+    yield "=" * len(header)
+    for row in _rows(result, source, amount):
+        yield TEMPLATE.format(*row)
+    yield from _remarks(result, source)
+
+
+def _html_table(result: "FunctionResult", amount: str, is_whole: bool, head: str) -> str:
+    """The same for a notebook."""
+    from html import escape  # only now: imports are memory, too
+    text = "<p>Filename: %s</p>" % escape(_file(result))
+    if head:
+        text += "<p><b>%s</b></p>" % escape(head)
+    nothing = _has_nothing(result, is_whole)
+    if nothing:
+        return text + "<p>%s</p>" % escape(nothing)
+    source = _source(result.filename)
+    cell = "<td style='text-align:right;white-space:nowrap'>%s</td>"
+    rows = "".join("<tr>%s<td style='text-align:left'><pre style='margin:0'>%s</pre></td></tr>" % (
+        "".join(cell % str(one).strip() for one in row[:-1]), escape(row[-1]))
+        for row in _rows(result, source, amount))
+    titles = "".join("<th>%s</th>" % title for title in TITLES)
+    return text + "<table><tr>%s</tr>%s</table>" % (titles, rows) + "".join(
+        "<p>%s</p>" % escape(remark) for remark in _remarks(result, source))
+
+
+def _html_note(note: str) -> str:
+    from html import escape
+    return "<p>NOTE: %s</p>" % escape(note)
 
 
 def _names(native_ids: "Sequence[int]") -> str:
@@ -103,6 +153,8 @@ def _names(native_ids: "Sequence[int]") -> str:
 
 def _notes(prof: "LineProfiler") -> "Iterator[str]":
     """What the figures lack."""
+    if prof.approximate_reason:
+        yield "the figures are approximate, because: %s" % prof.approximate_reason
     if prof.cut and prof.forked:
         yield ("this process was forked while this ran: the figures are those of the process it came "
                "from, until then.")
@@ -110,8 +162,8 @@ def _notes(prof: "LineProfiler") -> "Iterator[str]":
         yield ("the helper ended while this ran: changes after that are not in the figures; occurrences "
                "are. Start it again: sudo pymem-bpf serve")
     if prof.unread:
-        yield ("/proc/self/smaps_rollup could not be read %d times: what changed then is with a later "
-               "line." % prof.unread)
+        yield ("%s could not be read %d times: what changed then is with a later line." % (
+            "/proc" if prof.approximate else "/proc/self/smaps_rollup", prof.unread))
     if prof.missed:
         yield ("there were more threads than are counted one by one: increments of some may lack.")
     if prof.deep:
@@ -132,9 +184,44 @@ def show_results(prof: "LineProfiler", stream: "TextIO | None" = None, precision
     the point (int). Of a function that was never called that is said, and notes below say what the figures
     lack: the helper ended, the process was forked, counting stopped in a thread, … Raises what the stream's
     write() raises; ValueError: sys.stdout is None. All is written in one piece."""
-    amount = "{0:%d.%df} MiB" % (precision + 4, precision)
-    is_whole = not (prof.deep or prof.blind or prof.uncounted)
-    text = "".join("\n".join(_table(result, amount, is_whole)) + "\n\n\n" for result in prof.results())
-    text += "".join("NOTE: %s\n\n" % note for note in _notes(prof))
+    text = _text(prof, precision)
     if text:
         write_text(sys.stdout if stream is None else stream, text)
+
+
+def _amount(precision: int) -> str:
+    return "{0:%d.%df} MiB" % (precision + 4, precision)
+
+
+def _is_whole(prof: "LineProfiler") -> bool:
+    """Were all calls counted?"""
+    return not (prof.deep or prof.blind or prof.uncounted)
+
+
+def _text(prof: "LineProfiler", precision: int) -> str:
+    tables = ("\n".join(_table(result, _amount(precision), _is_whole(prof), prof.head)) + "\n\n\n"
+              for result in prof.results())
+    return "".join(tables) + "".join("NOTE: %s\n\n" % note for note in _notes(prof))
+
+
+class Tables:
+    """What show_results() prints, as something that IPython can display: text, and HTML in a notebook.
+
+    prof: a LineProfiler; precision: as show_results(). approximate (bool), error_bytes (int): as the
+    LineProfiler's."""
+
+    def __init__(self, prof: "LineProfiler", precision: int = 1) -> None:
+        self.approximate, self.error_bytes = prof.approximate, prof.error_bytes
+        self._plain = _text(prof, precision).rstrip()
+        self._html = "".join(_html_table(result, _amount(precision), _is_whole(prof), prof.head)
+                             for result in prof.results())
+        self._html += "".join(_html_note(note) for note in _notes(prof))
+
+    def __str__(self) -> str:
+        return self._plain
+
+    def _repr_pretty_(self, printer: "Any", cycle: bool) -> None:
+        printer.text(fit(self._plain, sys.stdout))
+
+    def _repr_html_(self) -> str:
+        return self._html.encode("utf-8", "backslashreplace").decode("utf-8")

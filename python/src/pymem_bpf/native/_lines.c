@@ -31,29 +31,58 @@ static int take_block(struct recorder *r, PyObject *block)
 	return -1;
 }
 
+static int metric_of(const char *name, bool children)
+{
+	static const char *const metrics[] = {"rss", "pss", "uss"};
+	int i;
+
+	for (i = METRIC_RSS; i <= METRIC_USS && strcmp(name, metrics[i]); i++)
+		;
+	if (i <= METRIC_USS && (i == METRIC_RSS || !children))
+		return i;
+	PyErr_SetString(PyExc_ValueError, "metric: rss, or pss or uss without children");
+	return -1;
+}
+
+/* What is to be read from /proc can be, or an exception says what can't. */
+static int check_files(const struct recorder *like)
+{
+	struct smaps smaps;
+	const char *path = NULL;
+
+	if (like->metric != METRIC_RSS && lines_smaps(&smaps))
+		path = "/proc/self/smaps_rollup";
+	else if (like->estimated && lines_resident() < 0)
+		path = "/proc/self/statm";
+	else if (like->estimated && like->children && !lines_can_list_descendants())
+		path = "/proc/thread-self/children";
+	if (path)
+		PyErr_SetFromErrnoWithFilename(PyExc_OSError, path);
+	if (!lines_estimating())
+		lines_resident_end();
+	return path ? -1 : 0;
+}
+
 static int recorder_init(PyObject *self, PyObject *args, PyObject *kwargs)
 {
-	static char *names[] = {"block", "fd", "children", "own_thread", "metric", NULL};
-	struct recorder *r = (struct recorder *)self;
-	static const char *const metrics[] = {"rss", "pss", "uss"};
-	int fd = -1, children = 0, own_thread = 0, i;
+	static char *names[] = {"block",  "fd",	       "children", "own_thread",
+				"metric", "estimated", NULL};
+	struct recorder *r = (struct recorder *)self, like = {0};
+	int fd = -1, children = 0, own_thread = 0, estimated = 0, metric_index;
 	const char *metric = "rss";
-	struct smaps smaps;
 	PyObject *block;
 
-	if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O|ipps", names, &block, &fd, &children,
-					 &own_thread, &metric))
+	if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O|ippsp", names, &block, &fd, &children,
+					 &own_thread, &metric, &estimated))
 		return -1;
-	for (i = METRIC_RSS; i <= METRIC_USS && strcmp(metric, metrics[i]); i++)
-		;
-	if (i > METRIC_USS || (i != METRIC_RSS && children)) {
-		PyErr_SetString(PyExc_ValueError, "metric: rss, or pss or uss without children");
+	metric_index = metric_of(metric, children);
+	if (metric_index < 0)
 		return -1;
-	}
-	if (i != METRIC_RSS && lines_smaps(&smaps)) {
-		PyErr_SetFromErrnoWithFilename(PyExc_OSError, "/proc/self/smaps_rollup");
+	like.metric = metric_index;
+	like.children = children;
+	like.estimated = estimated;
+	if (check_files(&like))
 		return -1;
-	}
 	if (r->block.obj) {
 		PyErr_SetString(PyExc_RuntimeError, "a recorder is made once");
 		return -1;
@@ -63,7 +92,8 @@ static int recorder_init(PyObject *self, PyObject *args, PyObject *kwargs)
 	r->fd = fd;
 	r->children = children;
 	r->own_thread = own_thread;
-	r->metric = i;
+	r->metric = like.metric;
+	r->estimated = estimated;
 	r->forks = lines_forks();
 	r->alarm_pages = INT64_MAX;
 	return 0;
@@ -314,12 +344,40 @@ static PyObject *recorder_unread(PyObject *self, void *unused)
 	return PyLong_FromUnsignedLongLong(((struct recorder *)self)->unread);
 }
 
+PyDoc_STRVAR(resident_steps_doc,
+	     "resident_steps() -> (steps, touched)\n\n"
+	     "Touches some pages of memory, one after the other. steps: how many of them "
+	     "/proc/self/statm\ncounted at once, each as one page. MemoryError.");
+
+static PyObject *recorder_resident_steps(PyObject *self, PyObject *unused)
+{
+	int steps = lines_resident_steps();
+
+	(void)self;
+	(void)unused;
+	if (!lines_estimating())
+		lines_resident_end();
+	return steps < 0 ? PyErr_NoMemory() : Py_BuildValue("(ii)", steps, RESIDENT_STEPS);
+}
+
+PyDoc_STRVAR(estimating_doc,
+	     "estimating() -> bool\n\nWhether recorders are enabled whose figures are /proc's.");
+
+static PyObject *recorder_estimating(PyObject *self, PyObject *unused)
+{
+	(void)self;
+	(void)unused;
+	return PyBool_FromLong(lines_estimating());
+}
+
 static PyMethodDef recorder_methods[] = {
 	{"add", recorder_add, METH_VARARGS, add_doc},
 	{"enable", recorder_enable, METH_NOARGS, enable_doc},
 	{"disable", recorder_disable, METH_NOARGS, disable_doc},
 	{"alarm", recorder_alarm, METH_VARARGS, alarm_doc},
 	{"results", recorder_results, METH_VARARGS, results_doc},
+	{"resident_steps", recorder_resident_steps, METH_NOARGS | METH_STATIC, resident_steps_doc},
+	{"estimating", recorder_estimating, METH_NOARGS | METH_STATIC, estimating_doc},
 	{0},
 };
 
@@ -338,7 +396,8 @@ static PyGetSetDef recorder_properties[] = {
 	 "that were not counted while counting had stopped in a thread (3.11)",
 	 NULL},
 	{"unread", recorder_unread, NULL,
-	 "int: times that PSS or USS could not be read and was taken to be what it was before",
+	 "int: times that a figure of /proc could not be read and was taken to be what it was "
+	 "before",
 	 NULL},
 	{"missed", recorder_missed, NULL,
 	 "int: times that a thread found no place in the counter block: not 0 means that amounts "
@@ -349,12 +408,13 @@ static PyGetSetDef recorder_properties[] = {
 
 static PyType_Slot recorder_slots[] = {
 	{Py_tp_doc,
-	 "Recorder(block, fd=-1, children=False, own_thread=False, metric='rss')\n\n"
+	 "Recorder(block, fd=-1, children=False, own_thread=False, metric='rss', "
+	 "estimated=False)\n\n"
 	 "Counts runs of lines. block: the buffer of a Counter; fd: its connection's\n"
 	 "descriptor, watched for its end; children: count the process's children too;\n"
 	 "own_thread: count what the thread that enables it runs, no other; metric: pss or\n"
-	 "uss are the process's, read from smaps_rollup at each event (slow). OSError:\n"
-	 "it can't be read."},
+	 "uss are the process's, read from smaps_rollup at each event (slow); estimated: so is\n"
+	 "RSS, from statm, and the block has no figures. OSError: what is to be read can't be."},
 	{Py_tp_new, PyType_GenericNew},
 	{Py_tp_init, recorder_init},
 	{Py_tp_dealloc, recorder_dealloc},

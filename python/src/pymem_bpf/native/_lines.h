@@ -54,6 +54,24 @@ struct smaps {
 /* 0 or -1: they can't be read now. */
 int lines_smaps(struct smaps *smaps);
 
+/* Resident pages of the process, as statm has them; -1: it can't be read now. The file stays open
+ * until lines_resident_end(). */
+int64_t lines_resident(void);
+void lines_resident_end(void);
+
+/* Resident pages of all descendants; -1: they can't be found now, or are more than 4,096. */
+int64_t lines_descendants(void);
+
+/* Has this kernel lists of children (CONFIG_PROC_CHILDREN)? */
+bool lines_can_list_descendants(void);
+
+#define RESIDENT_STEPS 16
+
+/* Touches RESIDENT_STEPS pages, one after the other: how many did statm count at once, each as one
+ * page? Nearly all, if it sums the kernel's counters; hardly one, if it lacks what is held back. -1
+ * without memory. */
+int lines_resident_steps(void);
+
 #define DEEP_TIDS 8
 
 /* Counters of one LineProfiler. */
@@ -61,13 +79,14 @@ struct recorder {
 	PyObject_HEAD Py_buffer block;
 	int fd; /* of the helper's connection; -1: none */
 	bool children, enabled, cut;
+	bool estimated;	 /* the block has no figures: they are those of /proc */
 	bool own_thread; /* counts the thread that enabled it, no other */
 	enum metric metric;
 	uint64_t deep; /* how often counting stopped in a thread whose calls were too deep */
 	uint32_t deep_tids[DEEP_TIDS]; /* those threads, the first of them */
 	unsigned int deep_tid_count;
 	bool blind;	 /* other threads' calls may lack meanwhile */
-	uint64_t unread; /* of another metric than RSS: how often that could not be read */
+	uint64_t unread; /* how often what is read from /proc could not be */
 	uint64_t thread; /* its serial; 0: all threads */
 	uint64_t epoch;
 	uint64_t forks; /* lines_forks() when it was made: its block is that process's */
@@ -86,6 +105,12 @@ struct sample {
 	int64_t rss;
 	struct smaps smaps; /* where a recorder wants them */
 };
+
+/* What a sample has of PSS and USS. */
+void lines_sample_smaps(struct sample *now);
+
+/* What a sample has of RSS where the block has no figures. with_descendants: their memory, too. */
+void lines_sample_estimate(struct sample *now, bool with_descendants);
 
 struct frame {
 	struct code *code;
@@ -194,6 +219,9 @@ int lines_at(const struct code *code, long offset);
 
 /* Is any recorder enabled? */
 bool lines_enabled(void);
+
+/* Are those enabled estimated? */
+bool lines_estimating(void);
 
 /* Functions of the module that hooks need; ended by {0}. */
 extern PyMethodDef hook_methods[];

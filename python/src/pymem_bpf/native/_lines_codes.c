@@ -157,3 +157,38 @@ int lines_add(struct recorder *r, const PyObject *function, const struct code *l
 	r->sinks = sink;
 	return 0;
 }
+
+/* No thread has frames of it any more. */
+static void forget_frames(const struct code *code)
+{
+	struct thread *t;
+	size_t i, kept;
+
+	for (t = lines_threads_begin(); t; t = t->next) {
+		for (i = kept = 0; i < t->depth; i++)
+			if (t->frames[i].code != code)
+				t->frames[kept++] = t->frames[i];
+		t->depth = kept;
+	}
+	lines_threads_end();
+}
+
+void lines_drop(struct recorder *r)
+{
+	struct sink *sink, **at;
+	struct code *code;
+
+	lines_disable(r);
+	while ((sink = r->sinks)) {
+		r->sinks = sink->sibling;
+		code = sink->code;
+		for (at = &code->sinks; *at != sink;)
+			at = &(*at)->next;
+		*at = sink->next;
+		free(sink);
+		if (code->sinks)
+			continue;
+		forget_frames(code);
+		lines_code_free(code);
+	}
+}

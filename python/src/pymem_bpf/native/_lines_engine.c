@@ -6,6 +6,9 @@
  * is in, each with the line that it runs and the thread's own net change of RSS when the run
  * began. The frame's next event ends the run; its increment is the difference, callees included.
  *
+ * Without a helper the block has no figures. Then those of /proc (_lines_proc.c) are read at each
+ * event, and stand for each thread: what other threads change meanwhile is in them.
+ *
  * Several recorders may be enabled at once and may share code objects: each has its own
  * counters (a sink), and takes what began after it was enabled.
  *
@@ -34,8 +37,9 @@ static struct {
 	uint32_t countdown;
 	bool cut; /* the block is frozen */
 	int64_t alarm_pages;
-	unsigned int slow;  /* how many of those enabled want `smaps` */
-	struct smaps smaps; /* as last read */
+	unsigned int slow;  /* how many of those enabled want PSS or USS */
+	bool estimated;	    /* those enabled are */
+	unsigned int trees; /* how many of these want the children's memory */
 } engine = {.alarm_pages = INT64_MAX};
 
 /* In the child of a fork: the block is the parent's. */
@@ -51,6 +55,10 @@ void lines_after_fork(void)
 	engine.block = NULL;
 	engine.alarm_pages = INT64_MAX;
 	engine.slow = 0;
+	engine.trees = 0;
+	if (engine.estimated)
+		lines_resident_end();
+	engine.estimated = false;
 }
 
 /* What a thread has changed, in pages. A thread that is on no place has changed nothing. */
@@ -72,26 +80,23 @@ static int64_t net_now(struct thread *t)
 	return 0;
 }
 
-/* What can't be read is as it was, and said of whoever wants it. */
-static void read_smaps(void)
+static void sample_block(struct sample *now, struct thread *t)
 {
-	struct recorder *r;
-
-	if (!lines_smaps(&engine.smaps))
-		return;
-	for (r = engine.enabled; r; r = r->next)
-		r->unread += r->metric != METRIC_RSS;
+	now->net = net_now(t);
+	now->rss = t->block->rss_pages;
+	now->other = t->block->tree_pages - now->rss;
 }
 
 static inline struct sample sample_now(struct thread *t)
 {
-	struct sample now = {.net = net_now(t), .rss = t->block->rss_pages};
+	struct sample now = {0};
 
-	now.other = t->block->tree_pages - now.rss;
-	if (engine.slow) {
-		read_smaps();
-		now.smaps = engine.smaps;
-	}
+	if (engine.estimated)
+		lines_sample_estimate(&now, engine.trees);
+	else
+		sample_block(&now, t);
+	if (engine.slow)
+		lines_sample_smaps(&now);
 	return now;
 }
 
@@ -100,6 +105,11 @@ static inline struct sample sample_now(struct thread *t)
 bool lines_enabled(void)
 {
 	return engine.enabled != NULL;
+}
+
+bool lines_estimating(void)
+{
+	return engine.enabled && engine.estimated;
 }
 
 /* Has the helper gone? Then the block is frozen. */
@@ -376,41 +386,6 @@ bool lines_inside(void)
 
 /* --- recorders --- */
 
-/* No thread has frames of it any more. */
-static void forget_frames(const struct code *code)
-{
-	struct thread *t;
-	size_t i, kept;
-
-	for (t = lines_threads_begin(); t; t = t->next) {
-		for (i = kept = 0; i < t->depth; i++)
-			if (t->frames[i].code != code)
-				t->frames[kept++] = t->frames[i];
-		t->depth = kept;
-	}
-	lines_threads_end();
-}
-
-void lines_drop(struct recorder *r)
-{
-	struct sink *sink, **at;
-	struct code *code;
-
-	lines_disable(r);
-	while ((sink = r->sinks)) {
-		r->sinks = sink->sibling;
-		code = sink->code;
-		for (at = &code->sinks; *at != sink;)
-			at = &(*at)->next;
-		*at = sink->next;
-		free(sink);
-		if (code->sinks)
-			continue;
-		forget_frames(code);
-		lines_code_free(code);
-	}
-}
-
 static void set_alarm(void)
 {
 	struct recorder *r;
@@ -438,12 +413,14 @@ int lines_enable(struct recorder *r)
 	if (!engine.enabled) {
 		engine.block = r->block.buf;
 		engine.cut = false;
+		engine.estimated = r->estimated;
 	}
 	r->epoch = ++engine.epoch;
 	r->next = engine.enabled;
 	engine.enabled = r;
 	r->enabled = true;
 	engine.slow += r->metric != METRIC_RSS;
+	engine.trees += r->estimated && r->children;
 	set_alarm();
 	look();
 	lines_note_deep(r);
@@ -486,11 +463,16 @@ void lines_disable(struct recorder *r)
 	*at = r->next;
 	r->enabled = false;
 	engine.slow -= r->metric != METRIC_RSS;
+	engine.trees -= r->estimated && r->children;
 	set_alarm();
 	/* From now on frames end unseen. */
 	for (t = engine.enabled ? NULL : threads; t; t = t->next)
 		t->depth = 0;
 	lines_threads_end();
-	if (!engine.enabled)
-		engine.block = NULL;
+	if (engine.enabled)
+		return;
+	engine.block = NULL;
+	if (engine.estimated)
+		lines_resident_end();
+	engine.estimated = false;
 }

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* The part of a sample that comes from /proc: PSS and USS, and where there is no helper, RSS.
+ *
+ * What can't be read is taken to be what it was, which is noted for those who want it.
+ */
+#include "_lines.h"
+
+static struct smaps smaps_before;
+static int64_t resident_before, descendants_before;
+
+/* is_rss: RSS, or else PSS and USS, could not be read. */
+static void note_unread(bool is_rss)
+{
+	struct recorder *r;
+
+	for (r = lines_recorders(); r; r = r->next)
+		r->unread += (r->metric == METRIC_RSS) == is_rss;
+}
+
+void lines_sample_smaps(struct sample *now)
+{
+	if (lines_smaps(&smaps_before))
+		note_unread(false);
+	now->smaps = smaps_before;
+}
+
+void lines_sample_estimate(struct sample *now, bool with_descendants)
+{
+	int64_t resident = lines_resident();
+	int64_t descendants = with_descendants ? lines_descendants() : 0;
+
+	if (resident < 0 || descendants < 0)
+		note_unread(true);
+	if (resident >= 0)
+		resident_before = resident;
+	if (descendants >= 0)
+		descendants_before = descendants;
+	now->net = now->rss = resident_before;
+	now->other = descendants_before;
+}
