@@ -155,6 +155,7 @@ def main():
         with begin() as targets:
             words = ["-p", str(targets.pids[0])] if arguments is None else arguments
             rows.append(row(what, measure(words, options, keys), wanted))
+            print(*rows[-1], sep="  ", file=sys.stderr, flush=True)
 
     def idle(count):
         return lambda: Sleepers(options.python, count)

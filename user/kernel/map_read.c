@@ -30,13 +30,14 @@ static void batch_free(struct batch *b)
 	free(b->values);
 }
 
-/* Allocates memory for `entries`; frees what was there. 0 or -ENOMEM. */
+/* Allocates memory for `entries`; frees what was there. It is not cleared: most readings fill a
+ * little of it, ten times a second. 0 or -ENOMEM. */
 static int batch_resize(struct batch *b, uint32_t entries)
 {
 	batch_free(b);
 	b->room = entries;
-	b->keys = calloc(entries, b->map->key_size);
-	b->values = calloc(entries, b->map->value_size);
+	b->keys = malloc((size_t)entries * b->map->key_size);
+	b->values = malloc((size_t)entries * b->map->value_size);
 	return b->keys && b->values ? 0 : -ENOMEM;
 }
 

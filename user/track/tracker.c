@@ -142,7 +142,9 @@ static int handle_message(void *arg, void *data, size_t size)
 		take_delivery(tracker, data, size);
 		return 0;
 	}
-	tracker->told_ms = tracker_now_ms();
+	/* An exec ends the image before, too. */
+	if (m->type == PYMEM_MSG_EXIT || (m->type == PYMEM_MSG_EXEC && m->proc))
+		tracker->ended_ms = tracker_now_ms();
 	if (m->type == PYMEM_MSG_FORK || (m->type == PYMEM_MSG_EXEC && m->proc)) {
 		before = tracker_newest_image(tracker, m->tgid);
 		image = tracker_new_image(tracker, m->proc, m->tgid);
@@ -161,7 +163,7 @@ static int handle_message(void *arg, void *data, size_t size)
 	if (m->type == PYMEM_MSG_COPIES || m->type == PYMEM_MSG_FORK)
 		tracker->watch_copies = true;
 	if (m->type == PYMEM_MSG_FORK || m->type == PYMEM_MSG_EXEC)
-		tracker->started_ms = tracker->told_ms;
+		tracker->started_ms = tracker_now_ms();
 	if (m->type == PYMEM_MSG_EXEC || m->type == PYMEM_MSG_MAPPED)
 		tracker_queue(tracker, m->tgid, m->type == PYMEM_MSG_EXEC);
 	if (m->type == PYMEM_MSG_EXIT) {

@@ -61,7 +61,7 @@ struct tracker {
 	unsigned sweeps;		   /* number of sweeps to do */
 	uint32_t sweep;			   /* number of the last one */
 	uint64_t swept_ms;		   /* when tables were last swept of finished images */
-	uint64_t told_ms;		   /* when a message last told of a process */
+	uint64_t ended_ms;		   /* when a message last told that an image ended */
 	uint64_t took_ms;		   /* when records of ended images were last looked for */
 	struct probes *probes;		   /* the exact engine; NULL: walk */
 	struct probe_worker *probe_worker; /* attaches them; until tracker_end() */

@@ -273,7 +273,7 @@ static bool may_have_ended(struct tracker *tracker)
 {
 	uint64_t now = tracker_now_ms();
 
-	if (now - tracker->told_ms > ENDED_MS && now - tracker->took_ms < ENDED_MS)
+	if (now - tracker->ended_ms > ENDED_MS && now - tracker->took_ms < ENDED_MS)
 		return false;
 	tracker->took_ms = now;
 	return true;
