@@ -66,7 +66,7 @@ def increment(cell):
 
 def row(cell, contents="kept = bytearray(n)"):
     assert not cell.error, cell.error
-    return table(cell.pages + cell.text)[contents][1:]
+    return table(cell.shown + cell.text)[contents][1:]
 
 
 @pytest.mark.parametrize("call, times", [
