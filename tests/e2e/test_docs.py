@@ -62,7 +62,7 @@ DOCKER, KUBERNETES, SYSTEMD = "needs Docker's server", "needs a cluster", "needs
 INSTALLS, BY_OTHERS = "installs into the system: test_options installs elsewhere", "run by the scene of that server"
 # Commands that are not run here, and why.
 NOT_RUN = {
-    "sudo tools/install-deps build": "installs packages: tests/unit/tooling.py has what it chooses",
+    "sudo tools/install-deps build": "installs packages",
     "sudo make install": INSTALLS,
     "make install PYTHON=/path/of/venv/bin/python PREFIX=/path/of/venv": INSTALLS,
     "gunicorn -w 3 --bind 127.0.0.1:8000 web:application": BY_OTHERS,
