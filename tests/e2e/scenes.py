@@ -4,10 +4,11 @@
 A scene is a context manager: it has started what its documents start, and waited until that is at work. It yields a
 Stage. All are children of this process and end with the scene."""
 import contextlib
-import json
+import http.client
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
 
@@ -24,10 +25,17 @@ SHOWN = "/srv/app"
 
 class Stage:
     """folder: of the programs, and that in which the command runs. pid: what PID stands for in the command. names: what
-    stands for names of programs in it, since others may run programs that are called that."""
+    stands for names of programs in it, since others may run programs that are called that. shown: what the documents
+    have in place of other things in the output."""
 
-    def __init__(self, folder, pid=None, names=None):
+    def __init__(self, folder, pid=None, names=None, shown=()):
         self.folder, self.pid, self.names = folder, pid, names or {}
+        self.shown = [(folder, SHOWN), *shown]
+
+    def as_documented(self, text):
+        for ours, theirs in self.shown:
+            text = text.replace(ours, theirs)
+        return text
 
 
 @contextlib.contextmanager
@@ -135,21 +143,42 @@ def host():
 
 # --- real servers ---
 
-class Web(services.Gunicorn):
-    """gunicorn, as the recipe starts it, but for the socket."""
+# Debian's: other interpreters may come first in ours.
+DEBIANS = "/usr/sbin:/usr/bin:/sbin:/bin"
+
+
+class Web(services.Service):
+    """gunicorn, as the recipe starts it, but for the port."""
 
     program, works = "web", ["page"]
 
     def start(self):
-        self.path = os.path.join(self.folder, "socket")
+        with socket.socket() as found:
+            found.bind(("127.0.0.1", 0))
+            self.port = found.getsockname()[1]
         shutil.copy(os.path.join(EXAMPLES, "web.py"), self.folder)
-        self.process = self.spawn(["gunicorn", "-w", "3", "--bind", "unix:" + self.path, "web:application"])
-        services.until_ready(lambda: len(children(self.process.pid)) == 3 and os.path.exists(self.path), self.process,
-                             "gunicorn: " + self.log())
+        self.process = self.spawn(["gunicorn", "-w", "3", "--bind", "127.0.0.1:%d" % self.port, "web:application"],
+                                  env=self.environment(PATH=DEBIANS))
+        services.until_ready(lambda: len(children(self.process.pid)) == 3 and self.answers(), self.process, "gunicorn")
+
+    def answers(self):
+        try:
+            self.once("page", 0)
+        except ConnectionRefusedError:
+            return False
+        return True
+
+    def once(self, work, number):
+        with contextlib.closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=harness.PATIENCE)) as web:
+            web.request("GET", "/%s/%d" % (work, number))
+            answer = web.getresponse()
+            assert len(answer.read()) > 1000 and answer.status == 200, self.log()
 
     def told(self, drop=None):
-        self.get("/")
         return {"pid": self.process.pid}
+
+    def shown(self):
+        return [("127.0.0.1:%d" % self.port, "127.0.0.1:8000")]
 
 
 class Jobs(services.Celery):
@@ -161,11 +190,11 @@ class Jobs(services.Celery):
         broker = self.broker()
         shutil.copy(os.path.join(EXAMPLES, "jobs.py"), self.folder)
         self.process = self.spawn(["celery", "-A", "jobs", "worker", "--concurrency", "2"],
-                                  env=self.environment(BROKER=broker))
+                                  env=self.environment(BROKER=broker, PATH=DEBIANS))
         import celery  # slow
         self.app = celery.Celery(broker=broker, backend=broker)
         self.cleanup.callback(self.app.close)
-        services.until_ready(lambda: "ready." in self.log(), self.process, "celery")
+        services.until_ready(lambda: len(children(self.process.pid)) == 2, self.process, "celery")
 
     def once(self, work, number):
         self.app.send_task("jobs." + work, [number], ignore_result=True)
@@ -173,9 +202,15 @@ class Jobs(services.Celery):
     def told(self, drop=None):
         return {"pid": self.process.pid}
 
+    def shown(self):
+        return []
+
 
 class Notebook(services.Kernel):
     works = ["outputs"]
+
+    def shown(self):
+        return []
 
 
 def children(pid):
@@ -189,7 +224,7 @@ def served(kind, name, least):
     with contextlib.closing(kind()) as service, service.started(service.works, 50):
         pids = [service.pid] + children(service.pid)
         harness.until(lambda: max(map(harness.rss, pids)) >= least, "large")
-        yield Stage(service.folder, service.pid, {name: ",".join(map(str, pids))})
+        yield Stage(service.folder, service.pid, {name: ",".join(map(str, pids))}, service.shown())
 
 
 def gunicorn():
@@ -211,9 +246,3 @@ def flask():
         with contextlib.closing(services.Flask()) as service, service.started(["contexts"], 50):
             yield Stage(services.FOLDER, service.pid)
     return one()
-
-
-def names_in_ps(pids):
-    """What `ps` says of them."""
-    said = subprocess.run([harness.TOOL, "ps", "--format", "json"], check=True, stdout=subprocess.PIPE).stdout
-    return [row for row in json.loads(said.decode())["processes"] if row["pid"] in pids]

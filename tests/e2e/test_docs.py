@@ -150,22 +150,34 @@ def test_first_commands():
 
 # --- sessions ---
 
+GROWTH = 4 * harness.MIB
+
 def shortened(command):
     """Two seconds in place of more; two looks have to be further apart, so that lines are found between them."""
+    if "--until-input" in command:
+        return command
     return re.sub(r"(?<=-d )\d+s?\b", "5" if " heap " in command else "2", command)
 
 
+def words_of(stage, command):
+    words = [stage.names.get(word, str(stage.pid) if word == "PID" else word) for word in shlex.split(shortened(command))]
+    return [harness.TOOL if word == "pymem-bpf" else word for word in words]
+
+
 def run_on(stage, command):
-    """What is printed of it, with the folder's name in the documents."""
-    words = []
-    for word in shlex.split(shortened(command)):
-        word = stage.names.get(word, str(stage.pid) if word == "PID" else word)
-        words.append(harness.TOOL if word == "pymem-bpf" else word)
-    done = subprocess.run(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd=stage.folder,
-                          stdin=subprocess.DEVNULL, env=scenes.environment(COLUMNS="100"), timeout=harness.PATIENCE)
-    text = done.stdout.decode()
-    assert done.returncode == 0, "%s: status %d\n%s" % (command, done.returncode, text)
-    return text.replace(stage.folder, scenes.SHOWN)
+    """What is printed of it, with the folder's name in the documents. Where it waits for input, that comes when the
+    program has grown."""
+    with subprocess.Popen(words_of(stage, command), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT, cwd=stage.folder, env=scenes.environment(COLUMNS="100")) as tool:
+        try:
+            if "--until-input" in command:
+                goal = harness.rss(stage.pid) + GROWTH
+                harness.until(lambda: harness.rss(stage.pid) > goal, "grown")
+            text = tool.communicate(b"\n", timeout=harness.PATIENCE)[0].decode()
+        finally:
+            tool.kill()
+    assert tool.returncode == 0, "%s: status %d\n%s" % (command, tool.returncode, text)
+    return stage.as_documented(text)
 
 
 def cases():
