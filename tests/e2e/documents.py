@@ -106,7 +106,8 @@ def masked_command(command):
 
 # --- what is the same in two outputs ---
 
-PLURALS = re.compile(r"\b(line|holder|type|entr|insertion|collection|process|pool|other|run|object)(?:s|es|y|ies)?\b")
+PLURALS = re.compile(r"\b(line|holder|type|entr|insertion|collection|process|pool|other|run|object|container|program|Python)"
+                     r"(?:s|es|y|ies)?\b")
 
 
 def sources(folder):
@@ -121,16 +122,29 @@ def sources(folder):
 
 def whole_source(line, known):
     """A line of a report ends with source text that is cut where the columns end: the whole one takes its place."""
-    match = re.search(r"(?:  |\s\d+ )(\S[^…]*)…$", line)
-    if not match:
-        return line
-    starts = sorted(s for s in known if s.startswith(match.group(1).strip()))
-    return line[:match.start(1)] + starts[0] if starts else line
+    for match in re.finditer(r"(?<= )\S", line if line.endswith("…") else ""):
+        starts = sorted(s for s in known if s.startswith(line[match.start():-1].rstrip()))
+        if starts:
+            return line[:match.start()] + starts[0]
+    return line
 
 
 def first_caller(line):
     """Of callers in one line as many are shown as there is room for."""
     return re.sub(r"(← \S+ \S+)(?: ← [^←]+)*$", r"\1", line)
+
+
+# What need not be there, or differs from run to run; each as a report has it today, masked.
+VARIES = [
+    # What comes between the attach and the first look, and after the last one.
+    (r"Nothing unattributed\.|# (?:# %\) )?unattributed: [^.]*\.", "UNATTRIBUTED."),
+    (r"\b(?:All|# %) of it by", "# % of it by"),
+    (r", # % of what live memory grew by", ""),
+    (r" # are free in Python's own pool, for object to come\.", ""),
+    (r" \(#\)", ""),  # what a part grew by, if it did
+    (r"(?: #(?: # %)?)? and # more (?:line|holder|type) \(-n # shows all\)", ""),
+    (r", # container\b", ""),
+]
 
 
 def shape(text, known):
@@ -140,7 +154,10 @@ def shape(text, known):
     text = re.sub(r"[+-]?(?<![\w.])\d[\d,]*(\.\d+)*( ?[KMG]?i?B\b)?(?![\w])", "#", text)
     text = re.sub(r"[<(]?#,? %", "# %", text)
     text = re.sub(r"={5,}|-{5,}", "====", text)
-    return re.sub(r"\s+", " ", PLURALS.sub(r"\1", text)).strip()
+    text = re.sub(r"\s+", " ", PLURALS.sub(r"\1", text)).strip()
+    for pattern, stands_for in VARIES:
+        text = re.sub(pattern, stands_for, text)
+    return text
 
 
 # Numbers of lines are not masked: letters stand for their digits.

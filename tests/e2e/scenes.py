@@ -210,7 +210,7 @@ class Notebook(services.Kernel):
     works = ["outputs"]
 
     def shown(self):
-        return []
+        return [(services.FOLDER, SHOWN)]
 
 
 def children(pid):

@@ -24,7 +24,7 @@ SESSIONS = {
         ("pymem-bpf heap -p PID -d 10 -n 2", scenes.shop_bounded)],
     "docs/EXAMPLES.md": [
         ("pymem-bpf -p PID -d 5 -q", scenes.service),
-        ("pymem-bpf -p PID -d 5 -n 2 -q -v", scenes.service),
+        ("pymem-bpf -p PID -d 5 -n 1 -q -v", scenes.service),
         ("pymem-bpf -p PID -d 3 -q -f render", scenes.service),
         ("pymem-bpf --lines --peak -q -f sum_of_lists -- /usr/bin/python3 -c "
          "'from mprun_demo import sum_of_lists; sum_of_lists(1000000)'", scenes.launched),
@@ -53,7 +53,7 @@ SESSIONS = {
         ("pymem-bpf heap -p celery -d 30 -n 1", scenes.celery),
         ("pymem-bpf memit -- /usr/bin/python3 -c "
          "'from mprun_demo import sum_of_lists; sum_of_lists(1000000)'", scenes.launched),
-        ("pymem-bpf heap -p ipykernel_launcher -n 1", scenes.notebook)],
+        ("pymem-bpf heap -p ipykernel_launcher -d 30 -n 1", scenes.notebook)],
     "docs/TROUBLESHOOTING.md": [
         ("pymem-bpf check", scenes.launched)],
 }
