@@ -38,7 +38,10 @@ class Block:
             return "session"
         if self.lines[0].startswith("In ["):
             return "ipython"
-        return "commands" if self.lines[0].split()[0] in PROGRAMS else "excerpt"
+        first, *more = self.lines[0].split()
+        # What the program says begins with its name, too.
+        is_said = first == "pymem-bpf" and any(word.endswith(":") for word in more[:1])
+        return "commands" if first in PROGRAMS and not is_said else "excerpt"
 
     def session(self):
         """[(command, output)]"""

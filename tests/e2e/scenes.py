@@ -5,12 +5,13 @@ A scene is a context manager: it has started what its documents start, and waite
 Stage. All are children of this process and end with the scene."""
 import contextlib
 import http.client
+import itertools
 import os
 import shutil
 import signal
 import socket
+import string
 import subprocess
-import tempfile
 
 import harness
 import heaps
@@ -40,12 +41,24 @@ class Stage:
 
 @contextlib.contextmanager
 def examples():
-    """A copy of the programs, in a folder of its own."""
-    with tempfile.TemporaryDirectory(prefix="app.") as folder:
+    """A copy of the programs, in a folder whose name is as long as that in the documents: what is cut where columns end is
+    cut in the same place."""
+    folder = short_folder()
+    try:
         for name in os.listdir(EXAMPLES):
             if name.endswith(".py"):
                 shutil.copy(os.path.join(EXAMPLES, name), folder)
         yield folder
+    finally:
+        shutil.rmtree(folder)
+
+
+def short_folder():
+    for letters in itertools.product(string.ascii_lowercase, repeat=len(SHOWN) - len("/tmp/")):
+        with contextlib.suppress(FileExistsError):
+            os.mkdir("/tmp/" + "".join(letters), 0o755)
+            return "/tmp/" + "".join(letters)
+    raise AssertionError("/tmp has a folder of each such name")
 
 
 def environment(**more):

@@ -84,6 +84,7 @@ NOT_RUN = {
 SYNOPSES = {"docs/EXAMPLES.md": "pymem-bpf -p PID[,PID…] [options]", "docs/HEAP.md": "pymem-bpf heap -p PID"}
 # Outputs without a command, by their first words, and what tests them.
 EXCERPTS = {
+    "pymem-bpf ps: not examined": "test_refused_by_a_sandbox",
     "Line # Mem usage Increment": "memory_profiler's own table, to compare",
     "Note: /srv/app/sessions.py": "test_touched",
     "Grows by": "answers about services: test_heap_real",
@@ -378,7 +379,7 @@ def test_limit_in_ci(tmp_path, size, passes):
 def package():
     """The folder of the package, with its extension for the system's Python."""
     subprocess.run([scenes.PYTHON, os.path.join(harness.PROJECT, "tools", "build-extension")], check=True,
-                   stdout=subprocess.PIPE, timeout=harness.PATIENCE)
+                   stdout=subprocess.PIPE)
     return os.path.join(harness.PROJECT, "python", "src")
 
 
