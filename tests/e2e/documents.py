@@ -126,7 +126,8 @@ def sources(folder):
 def whole_source(line, known):
     """A line of a report ends with source text that is cut where the columns end: the whole one takes its place."""
     for match in re.finditer(r"(?<= )\S", line if line.endswith("…") else ""):
-        starts = sorted(s for s in known if s.startswith(line[match.start():-1].rstrip()))
+        shown = line[match.start():-1].rstrip()
+        starts = sorted(s for s in known if len(shown) > 3 and s.startswith(shown))
         if starts:
             return line[:match.start()] + starts[0]
     return line
@@ -146,7 +147,10 @@ VARIES = [
     (r" # are free in Python's own pool, for object to come\.", ""),
     (r" \(#\)", ""),  # what a part grew by, if it did
     (r"(?: #(?: # %)?)? and # more (?:line|holder|type) \(-n # shows all\)", ""),
-    (r", # container\b", ""),
+    (r", # container\b| \(shared once\)", ""),
+    (r"PROGRAM WHERE TOP", "PROGRAM TOP"),
+    (r", # of it what functions work on \(most in .*?\), which may pass", ""),
+    (r" \(child(?:ren)? of #\)", ""),
 ]
 
 
