@@ -309,7 +309,8 @@ static void add_dropped_notes(struct build *b, const struct counts_facts *facts)
 	} dropped[] = {
 		{facts->dropped_images,
 		 "process images were not tracked: table full; raise --max-processes"},
-		{facts->dropped_messages, "messages about processes did not arrive: raise --ring-size"},
+		{facts->dropped_messages,
+		 "messages about processes did not arrive: raise --ring-size"},
 	};
 	char text[256];
 	size_t i;
