@@ -45,6 +45,12 @@ all: $(BUILD)/pymem-bpf
 $(BUILD):
 	mkdir -p $@
 
+# What is too old is said before anything is compiled.
+$(BUILD)/able: tools/check-build | $(BUILD)
+	tools/check-build "$(CC)" "$(CLANG)"
+	touch $@
+$(MODERN) $(LEGACY) $(OBJS): | $(BUILD)/able
+
 $(BUILD)/modern/%.bpf.o: bpf/%.bpf.c
 	@mkdir -p $(@D)
 	$(CLANG) $(BPF_CFLAGS) $(BPF_INCLUDE) -c $< -o $@

@@ -170,11 +170,15 @@ class Celery(Service):
 
     program = "jobs_celery"
 
-    def start(self):
+    def broker(self):
+        """Starts redis; its address."""
         path = os.path.join(self.folder, "redis")
         redis = self.spawn(["redis-server", "--port", "0", "--unixsocket", path, "--save", "", "--dir", self.folder])
         until_ready(lambda: os.path.exists(path), redis, "redis")
-        broker = "redis+socket://" + path
+        return "redis+socket://" + path
+
+    def start(self):
+        broker = self.broker()
         self.spawn([PYTHON, "-m", "celery", "-A", "jobs_celery", "worker", "--pool", "prefork", "--concurrency", "1",
                     "--without-gossip", "--without-mingle", "--without-heartbeat"],
                    env=self.environment(JOBS_BROKER=broker))

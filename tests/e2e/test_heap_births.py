@@ -50,7 +50,7 @@ def test_container_at_the_address_of_another():
         if NOT_HERE in look.notes():
             pytest.skip(look.notes())
         rows = target.lines(look)
-    assert rows or "lost: others have replaced them" in look.notes(), (look.verdict, look.data["notes"])
+    assert rows or "not known: others have replaced them" in look.notes(), (look.verdict, look.data["notes"])
 
 
 def test_watch_that_pauses():

@@ -65,7 +65,7 @@ static void test_counts(void **state)
 	facts->dropped_images = 3;
 	expect_one(g, "3 process images were not tracked: table full; raise --max-processes");
 	facts->dropped_messages = 4;
-	expect_one(g, "4 messages about processes were lost: raise --ring-size");
+	expect_one(g, "4 messages about processes did not arrive: raise --ring-size");
 	facts->malformed = 6;
 	expect_one(g, "6 malformed messages were dropped");
 	facts->unseen = 1;
@@ -77,10 +77,10 @@ static void test_counts(void **state)
 	facts->image_bytes = 256 << 20;
 	facts->all_bytes = 512 << 20;
 	expect_one(g, "7 stacks or code objects were too many for one process (256 MiB) or all "
-		      "(512 MiB): what they changed is lost as undelivered");
+		      "(512 MiB): what they changed is unattributed (undelivered)");
 	facts->no_memory = 1;
 	expect_one(g, "memory ran out for 1 message about stacks and code objects: what they "
-		      "changed is lost as undelivered, or has no line");
+		      "changed is unattributed (undelivered), or has no line");
 	g->table.gaps[COUNTS_GAP_OUTSIDE] = 2;
 	expect_one(g, "some lines of 2 code objects could not be told (their line tables do not "
 		      "have the instructions): what they changed is on the first line of the "
@@ -108,7 +108,7 @@ static void test_order(void **state)
 {
 	static const char *const texts[] = {
 		"the kernel lacks it",
-		"2 messages about processes were lost: raise --ring-size",
+		"2 messages about processes did not arrive: raise --ring-size",
 		"5 waits were not counted",
 		"6 malformed messages were dropped",
 		"its line probes were not attached",

@@ -281,7 +281,7 @@ static void test_facts(void **state)
 	model = built(g, true);
 	assert_int_equal(model->note_count, 4);
 	assert_non_null(strstr(model->notes[0], "mm_page_alloc"));
-	assert_non_null(strstr(model->notes[1], "2 messages about processes were lost"));
+	assert_non_null(strstr(model->notes[1], "2 messages about processes did not arrive"));
 	assert_non_null(strstr(model->notes[3], "1 malformed messages"));
 	assert_string_equal(model->notes[2],
 			    "5 memory system calls were not counted: table full; raise "

@@ -68,6 +68,45 @@ class Make(unittest.TestCase):
         self.assertTrue(site("/usr").startswith("/usr/lib/python3"), site("/usr"))
 
 
+class CheckBuild(unittest.TestCase):
+    """What is too old is named at once, with what has it."""
+
+    def check(self, headers=None, cc="cc", clang="cc"):
+        """Status and output of the check, where these headers ({name: text}) come first."""
+        with tempfile.TemporaryDirectory() as folder:
+            for name, text in (headers or {}).items():
+                os.makedirs(os.path.join(folder, os.path.dirname(name)), exist_ok=True)
+                with open(os.path.join(folder, name), "w") as f:
+                    f.write(text)
+            done = subprocess.run([os.path.join(PROJECT, "tools", "check-build"), "%s -I%s" % (cc, folder), clang],
+                                  stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        return done.returncode, done.stdout.decode()
+
+    def test_able(self):
+        self.assertEqual(self.check(), (0, ""))
+
+    def test_too_old(self):
+        old = {"bpf/libbpf_version.h": "#define LIBBPF_MAJOR_VERSION 0\n", "bpf/libbpf.h": "", "linux/btf.h": ""}
+        status, said = self.check(old)
+        self.assertEqual(status, 1)
+        self.assertRegex(said, r"libbpf is too old: 1\.0 or newer is needed, which Debian 12 has\n")
+        self.assertRegex(said, r"headers of the kernel are too old")
+
+    def test_missing(self):
+        status, said = self.check(clang="no-such-clang")
+        self.assertEqual((status, said), (1, "check-build: no-such-clang is not installed: sudo tools/install-deps build\n"))
+        status, said = self.check({"bpf/libbpf.h": "#error\n"})
+        self.assertEqual((status, said), (1, "check-build: libbpf is not installed: sudo tools/install-deps build\n"))
+
+    def test_first_of_all(self):
+        """make all compiles nothing before."""
+        with tempfile.TemporaryDirectory() as folder:
+            env = {k: v for k, v in os.environ.items() if k not in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL")}
+            planned = subprocess.run(["make", "-n", "--no-print-directory", "BUILD=" + folder, "all"], cwd=PROJECT,
+                                     env=env, stdout=subprocess.PIPE, check=True).stdout.decode()
+        self.assertLess(planned.index("tools/check-build"), planned.index(" -c "))
+
+
 class Guests(unittest.TestCase):
     def test_plan(self):
         self.assertEqual(kernels.plan("5.10 7.2", "", False), [("5.10", 2), ("7.2", 2)])

@@ -114,7 +114,8 @@ static void check_processor(struct check *check)
 {
 	line(check, reads_after_fork(), false, "memory of forked children", "",
 	     "this processor leaves it to the kernel to mark pages as accessed (ARMv8.0): what a "
-	     "child has not touched since its fork can't be read, and is lost as unreadable");
+	     "child has not touched since its fork can't be read, and is unattributed "
+	     "(unreadable)");
 }
 #else
 static void check_processor(struct check *check)

@@ -102,7 +102,7 @@ static int say_figures(struct heap_look *look, const struct births_figures *figu
 	if (!err && figures->replaced)
 		err = heap_look_say(&look->notes,
 				    "what was put into %llu of the containers that were watched is "
-				    "lost: others have replaced them, or may have",
+				    "not known: others have replaced them, or may have",
 				    (unsigned long long)figures->replaced);
 	return err;
 }

@@ -251,7 +251,8 @@ static void print_lines(struct table *t)
 	size_t i;
 
 	if (!t->process->line_count) {
-		text_wrap(t->out, "no RSS change was charged to a line", 0, t->options->width, 0);
+		text_wrap(t->out, "no RSS change was attributed to a line", 0, t->options->width,
+			  0);
 		fputc('\n', t->out);
 		return;
 	}

@@ -139,7 +139,7 @@ static void add_limit_notes(struct build *b, const struct counts_facts *facts)
 	if (refused) {
 		snprintf(text, sizeof(text),
 			 "%llu stacks or code objects were too many for one process (%zu MiB) or "
-			 "all (%zu MiB): what they changed is lost as undelivered",
+			 "all (%zu MiB): what they changed is unattributed (undelivered)",
 			 (unsigned long long)refused, facts->image_bytes >> 20,
 			 facts->all_bytes >> 20);
 		model_add_note(b->model, text);
@@ -147,7 +147,7 @@ static void add_limit_notes(struct build *b, const struct counts_facts *facts)
 	if (no_memory) {
 		snprintf(text, sizeof(text),
 			 "memory ran out for %llu message%s about stacks and code objects: what "
-			 "they changed is lost as undelivered, or has no line",
+			 "they changed is unattributed (undelivered), or has no line",
 			 (unsigned long long)no_memory, no_memory == 1 ? "" : "s");
 		model_add_note(b->model, text);
 	}
@@ -309,7 +309,8 @@ static void add_dropped_notes(struct build *b, const struct counts_facts *facts)
 	} dropped[] = {
 		{facts->dropped_images,
 		 "process images were not tracked: table full; raise --max-processes"},
-		{facts->dropped_messages, "messages about processes were lost: raise --ring-size"},
+		{facts->dropped_messages,
+		 "messages about processes did not arrive: raise --ring-size"},
 	};
 	char text[256];
 	size_t i;

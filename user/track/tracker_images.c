@@ -136,7 +136,8 @@ static void note_unexamined(struct tracker *tracker, const struct image *image)
 {
 	if (image->record.identified)
 		tracker_skip(tracker, image->pid, image->comm,
-			     "has ended, and the message of its start was lost; raise --ring-size");
+			     "has ended, and the message of its start did not arrive; raise "
+			     "--ring-size");
 	else
 		tracker_count_unexamined(tracker, image->comm);
 }
