@@ -184,7 +184,8 @@ static void test_live(void **state)
 		assert_int_equal(renderer_find("table")->emit(out, model, &options), 0);
 		fclose(out);
 		assert_true(strstr(text, "6 Pythons, 3 programs, 1 container   10 s") == text);
-		assert_non_null(strstr(text, "\nscorer.py"));
+		/* Below that there is only room for what has grown most. */
+		assert_true(options.height < 12 || strstr(text, "\nscorer.py"));
 		assert_null(strstr(text, "TOP LINE"));
 		rows = 0;
 		for (const char *at = text; (at = strchr(at, '\n')); at++)

@@ -15,6 +15,7 @@
 
 #define AHEAD	      1.1 /* of the value of the row that is passed */
 #define ENDED_SECONDS 10
+#define MOVED_MOST    100      /* rows that are moved one by one */
 #define NOISE_BYTES   262144.0 /* and by so much */
 
 /* --- a view --- */
@@ -285,17 +286,22 @@ static int compare(const struct screen_row *a, const struct screen_row *b,
 	return result;
 }
 
+static int by_value(const void *x, const void *y, void *arg)
+{
+	const struct screen_row *a = x, *b = y;
+	int result = compare(a, b, arg);
+
+	return result
+		       ?: (a->object->number > b->object->number) -
+				  (a->object->number < b->object->number);
+}
+
 static int by_place(const void *x, const void *y, void *arg)
 {
 	const struct screen_row *a = x, *b = y;
 	int result = (a->object->place > b->object->place) - (a->object->place < b->object->place);
 
-	if (!result)
-		result = compare(a, b, arg);
-	if (!result)
-		result = (a->object->number > b->object->number) -
-			 (a->object->number < b->object->number);
-	return result;
+	return result ?: by_value(a, b, arg);
 }
 
 /* True if `b`, which stands behind `a`, is so far ahead that it passes. */
@@ -320,26 +326,50 @@ static bool is_passed(const struct screen_row *a, const struct screen_row *b,
 	return fabs(y - x) > noise && fabs(y - x) > (AHEAD - 1) * fmin(fabs(x), fabs(y));
 }
 
+/* Rows that are far ahead of the one before them pass it, and so on. */
+static void move_up(struct screen_rows *rows, const struct order *order)
+{
+	for (size_t i = 1; i < rows->count; i++) {
+		struct screen_row moved = rows->rows[i];
+		size_t to = i;
+
+		while (to > 0 && is_passed(&rows->rows[to - 1], &moved, order))
+			to--;
+		memmove(&rows->rows[to + 1], &rows->rows[to], (i - to) * sizeof(moved));
+		rows->rows[to] = moved;
+	}
+}
+
+/* Is a row far ahead of one that stands anywhere before it? */
+static bool is_out_of_order(const struct screen_rows *rows, const struct order *order)
+{
+	const struct screen_row *best = &rows->rows[rows->count - 1];
+
+	for (size_t i = rows->count - 1; i-- > 0;) {
+		if (is_passed(&rows->rows[i], best, order))
+			return true;
+		if (compare(&rows->rows[i], best, order) < 0)
+			best = &rows->rows[i];
+	}
+	return false;
+}
+
 static void sort(struct screen_rows *rows, const struct screen_view *view)
 {
 	const struct screen_place *place = &view->places[view->level];
 	struct order order = {place->sort, view->total && view->level >= LEVEL_LINES,
 			      place->backwards};
-	struct screen_row moved;
-	size_t i, to;
+	size_t i;
 
 	if (!rows->count)
 		return;
 	qsort_r(rows->rows, rows->count, sizeof(*rows->rows), by_place, &order);
-	for (i = 1; i < rows->count && view->level != LEVEL_SOURCE; i++) {
-		for (to = i; to > 0 && is_passed(&rows->rows[to - 1], &rows->rows[i], &order);)
-			to--;
-		if (to == i)
-			continue;
-		moved = rows->rows[i];
-		memmove(&rows->rows[to + 1], &rows->rows[to], (i - to) * sizeof(moved));
-		rows->rows[to] = moved;
-	}
+	if (view->level != LEVEL_SOURCE && rows->count <= MOVED_MOST)
+		move_up(rows, &order);
+	/* Of rows that are each a little ahead of the one before, none passes; of very many, moving
+	 * one after the other takes too long. */
+	if (view->level != LEVEL_SOURCE && is_out_of_order(rows, &order))
+		qsort_r(rows->rows, rows->count, sizeof(*rows->rows), by_value, &order);
 	for (i = 0; i < rows->count; i++)
 		rows->rows[i].object->place = (unsigned)i;
 }
