@@ -62,7 +62,8 @@ DOCKER, KUBERNETES, SYSTEMD = "needs Docker's server", "needs a cluster", "needs
 INSTALLS, BY_OTHERS = "installs into the system: test_options installs elsewhere", "run by the scene of that server"
 # Commands that are not run here, and why.
 NOT_RUN = {
-    "sudo tools/install-deps build": "installs packages",
+    "sudo sh -c 'tools/install-deps build && make demo'": "installs packages",
+    "sudo sh -c 'tools/install-deps test && make check'": "is what runs this",
     "sudo make install": INSTALLS,
     "make install PYTHON=/path/of/venv/bin/python PREFIX=/path/of/venv": INSTALLS,
     "gunicorn -w 3 --bind 127.0.0.1:8000 web:application": BY_OTHERS,
@@ -142,9 +143,10 @@ def test_readme_is_short():
 
 
 def test_first_commands():
-    """They are not make's, which a fresh machine has not got: the first one installs it."""
+    """One shows what it does, one runs all tests. They begin with what installs make, which a fresh machine has not got."""
     block = documents.blocks("README.md")[0]
-    assert block.commands()[0] == "sudo tools/install-deps build" and len(block.commands()) == 2
+    assert all(command.startswith("sudo sh -c 'tools/install-deps ") for command in block.commands())
+    assert [command.split()[-1] for command in block.commands()] == ["demo'", "check'"]
     with open(os.path.join(harness.PROJECT, "tools", "install-deps")) as f:
         assert re.search(r"^build='[^']*\bmake\b", f.read(), re.MULTILINE)
 
@@ -152,13 +154,16 @@ def test_first_commands():
 # --- sessions ---
 
 GROWTH = 4 * harness.MIB
+# A short run of a program is not always the one that is documented: a pool that changed meanwhile has a note.
+ATTEMPTS = 3
+
 
 def shortened(command):
     """Two seconds in place of more. Two looks have to be further apart, so that lines are found between them, and what
     does not grow is told from noise only after the time that is documented."""
     if "--until-input" in command or "heap -p PID -d 10" in command:
         return command
-    return re.sub(r"(?<=-d )\d+s?\b", "5" if " heap " in command else "2", command)
+    return re.sub(r"(?<=-d )\d+s?\b", "8" if " heap " in command else "2", command)
 
 
 def words_of(stage, command):
@@ -191,16 +196,17 @@ def cases():
 def test_session(name, number):
     """It prints what the document shows: the same words in the same order."""
     command, scene = SESSIONS[name][number]
-    wanted = commands_of(name)[number][1]
+    loose = LOOSE.get(command, "(?!)")
+    wanted = re.sub(loose, "", commands_of(name)[number][1], flags=re.MULTILINE)
     with scene() as stage:
-        got = run_on(stage, command)
         known = documents.sources(stage.folder)
-    loose = LOOSE.get(command)
-    if loose:
-        wanted, got = (re.sub(loose, "", text, flags=re.MULTILINE) for text in (wanted, got))
-    if os.environ.get("PYMEM_DOCS_SHOW"):
-        print("# %s\n%s" % (command, got))
-    wrong = documents.differs(wanted, got, known)
+        for _ in range(ATTEMPTS):
+            got = re.sub(loose, "", run_on(stage, command), flags=re.MULTILINE)
+            if os.environ.get("PYMEM_DOCS_SHOW"):
+                print("# %s\n%s" % (command, got))
+            wrong = documents.differs(wanted, got, known)
+            if not wrong:
+                break
     assert not wrong, "%s: # %s\n%s" % (name, command, wrong)
 
 
@@ -251,7 +257,7 @@ def shop():
 def test_command_of_a_table(shop, command):
     """Which mode when: each command is one."""
     program = "/usr/bin/python3 -c pass"
-    for name, value in (("CMD", program), ("python3 app.py", program), ("python3 server.py", program), ("NAME", "audit")):
+    for name, value in (("CMD", program), ("python3 app.py", program), ("python3 server.py", program), ("NAME", "request")):
         command = re.sub(r"(?<= )%s$" % re.escape(name), value, command)
     assert run_on(shop, command)
 

