@@ -369,16 +369,11 @@ static void test_any_history(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_live),
-		TEST(test_digest),
-		TEST(test_unknown_frames),
-		TEST(test_taken),
-		TEST(test_when),
-		TEST(test_late),
-		TEST(test_after_record),
-		TEST(test_not_reported),
-		TEST(test_facts),
-		cmocka_unit_test(test_any_history),
+		TEST(test_live),	   TEST(test_digest),
+		TEST(test_unknown_frames), TEST(test_taken),
+		TEST(test_when),	   TEST(test_late),
+		TEST(test_after_record),   TEST(test_not_reported),
+		TEST(test_facts),	   cmocka_unit_test(test_any_history),
 	};
 
 	return cmocka_run_group_tests_name("tracker_counts", tests, NULL, NULL);
