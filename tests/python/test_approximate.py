@@ -106,11 +106,13 @@ def test_a_server_that_can_not_be_used(stage, mode, said):
         listener.bind(path)
         os.chmod(path, mode)
         listener.listen(8)
+        listener.settimeout(120)
         process = subprocess.Popen(stage.command([sessions.PYTHON, "-m", "pymem_bpf", "script.py"]), cwd=stage.home,
                                    env=stage.environment(PYMEM_BPF_SOCKET=path), stdout=subprocess.PIPE,
                                    stderr=subprocess.STDOUT)
         if mode == 0o666:
             connection, _ = listener.accept()
+            connection.settimeout(120)
             connection.recv(4096)
             connection.send(b"hello")
             connection.close()

@@ -145,17 +145,19 @@ static void test_write(void **state)
 /* A screen that was taken over asks for other names. */
 static void test_names(void **state)
 {
-	static const char *const names[] = {"../up", "/tmp/pymem-x", ".profile", "a/b", "-", "a b"};
+	static const char *const names[] = {
+		"../up.txt", "/tmp/pymem-x.txt", ".profile.txt", "a/b.txt", "-.txt",
+		"a b.txt",   "json.py",		 "Makefile",	 ".txt"};
 
 	(void)state;
-	assert_int_equal(symlink("behind", "link"), 0);
-	assert_int_equal(mkdir("inside", 0700), 0);
-	assert_int_equal(mkfifo("fifo", 0600), 0);
+	assert_int_equal(symlink("behind", "link.txt"), 0);
+	assert_int_equal(mkdir("inside.txt", 0700), 0);
+	assert_int_equal(mkfifo("fifo.txt", 0600), 0);
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
 		assert_int_equal(written(names[i], "x"), -EINVAL);
-	assert_int_equal(written("link", "x"), -EEXIST);
-	assert_int_equal(written("inside", "x"), -EEXIST);
-	assert_int_equal(written("fifo", "x"), -EEXIST);
+	assert_int_equal(written("link.txt", "x"), -EEXIST);
+	assert_int_equal(written("inside.txt", "x"), -EEXIST);
+	assert_int_equal(written("fifo.txt", "x"), -EEXIST);
 	assert_int_not_equal(access("behind", F_OK), 0);
 }
 

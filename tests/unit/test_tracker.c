@@ -95,7 +95,9 @@ static void test_record_first(void **state)
 	poll_all(g);
 	fake_end(g->session, 1, true);
 	end = g->session->messages[--g->session->message_count];
-	g->tracker.took_ms = 0; /* a second has passed */
+	poll_all(g);
+	assert_false(image(g, 1)->dead); /* nothing says that it has ended */
+	g->tracker.took_ms = 0;		 /* a second has passed */
 	poll_all(g);
 	assert_true(image(g, 1)->dead);
 	g->session->messages[g->session->message_count++] = end;

@@ -34,6 +34,7 @@
 
 #define HOLDERS_NAMED	200
 #define TOUCHES_POLL_NS 100000000
+#define GONE_NS		1000000000 /* how often it is seen whether processes are there */
 
 struct heap_run {
 	struct heap_command_options *options;
@@ -171,7 +172,16 @@ static void poll_touches(struct heap_run *run)
 	run->touches = NULL;
 }
 
-/* Until the time is over, or (--until-input) standard input has something, or has ended. */
+static bool are_all_gone(const struct heap_run *run)
+{
+	for (size_t i = 0; i < run->options->pid_count; i++)
+		if (!run->subjects[i].given_up && heap_subject_is_same(&run->subjects[i]))
+			return false;
+	return true;
+}
+
+/* Until the time is over, or (--until-input) standard input has something, or has ended, or no
+ * process is left. */
 static void wait_for_last(struct heap_run *run)
 {
 	uint64_t end = clock_ns(CLOCK_MONOTONIC) + (uint64_t)(run->options->seconds * 1e9), now;
@@ -179,13 +189,18 @@ static void wait_for_last(struct heap_run *run)
 		{.fd = run->options->until_input ? STDIN_FILENO : -1, .events = POLLIN},
 		{.fd = run->touches ? heap_touches_fd(run->touches) : -1, .events = POLLIN},
 	};
-	uint64_t left;
+	uint64_t left, looked = 0;
 
 	while ((now = clock_ns(CLOCK_MONOTONIC)) < end) {
 		poll_touches(run);
 		if (!run->touches)
 			polled[1].fd = -1;
-		left = end - now;
+		if (now - looked >= GONE_NS) {
+			if (are_all_gone(run))
+				return;
+			looked = now;
+		}
+		left = end - now < GONE_NS ? end - now : GONE_NS;
 		if (run->touches && left > TOUCHES_POLL_NS)
 			left = TOUCHES_POLL_NS;
 		if (ppoll(polled, 2,
@@ -349,6 +364,8 @@ static int look_at_all(struct heap_run *run)
 	identify_all(run);
 	if (!run->status && look_before(run))
 		each_left(run, look_last);
+	if (run->options->seconds)
+		heap_report_sort(&run->report);
 	progress_done();
 	if (run->status)
 		return run->status;

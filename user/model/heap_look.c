@@ -245,6 +245,23 @@ int heap_report_add(struct heap_report *report, struct heap_look *look)
 	return 0;
 }
 
+static int by_growth(const void *a, const void *b)
+{
+	const struct heap_look *x = *(struct heap_look *const *)a,
+			       *y = *(struct heap_look *const *)b;
+	int64_t first = heap_look_live_grown(x), second = heap_look_live_grown(y);
+
+	if (first != second)
+		return first > second ? -1 : 1;
+	return x->pid < y->pid ? -1 : x->pid > y->pid;
+}
+
+void heap_report_sort(struct heap_report *report)
+{
+	if (report->look_count)
+		qsort(report->looks, report->look_count, sizeof(struct heap_look *), by_growth);
+}
+
 int heap_report_skip(struct heap_report *report, pid_t pid, const char *comm, const char *reason)
 {
 	struct heap_skip skip = {.pid = pid};

@@ -172,6 +172,9 @@ struct heap_report {
 	size_t skip_count, skip_room;
 };
 
+/* Of two looks: the process that grew most comes first. */
+void heap_report_sort(struct heap_report *report);
+
 /* The report owns the look then. 0 or -ENOMEM: it owns nothing. */
 int heap_report_add(struct heap_report *report, struct heap_look *look);
 /* A process that was asked for and could not be looked at. 0 or -ENOMEM. */

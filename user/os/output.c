@@ -338,12 +338,18 @@ static int give_name(struct output *output)
 
 static int rename_temporary(const struct output *output)
 {
-	/* Not every C library has renameat2(). */
-	if (output->new_only)
-		return syscall(SYS_renameat2, output->folder, output->temporary, output->folder,
-			       output->base, RENAME_NOREPLACE)
-			       ? -errno
-			       : 0;
+	if (output->new_only) {
+		/* Not every C library has renameat2(), nor every file system its flags. */
+		if (!syscall(SYS_renameat2, output->folder, output->temporary, output->folder,
+			     output->base, RENAME_NOREPLACE))
+			return 0;
+		if (errno != EINVAL && errno != ENOSYS)
+			return -errno;
+		if (linkat(output->folder, output->temporary, output->folder, output->base, 0))
+			return -errno;
+		unlinkat(output->folder, output->temporary, 0);
+		return 0;
+	}
 	return renameat(output->folder, output->temporary, output->folder, output->base) ? -errno
 											 : 0;
 }

@@ -127,7 +127,7 @@ static void write_both_ways(FILE *out, const struct answer *a)
 static void write_shares(FILE *out, const struct answer *a)
 {
 	struct cause top[FEW_LINES];
-	size_t count = take_causes(a, top, 0), i;
+	size_t count = take_causes(a, top, a->change > 0 ? 1 : -1), i;
 	double share, sum = 0;
 
 	for (i = 0; i < count && sum < 50; i++) {
@@ -221,6 +221,14 @@ static void write_imbalance(FILE *out, const struct answer *a)
 	fprintf(out, " %s is in neither: this is a defect of pymem-bpf.", amount);
 }
 
+/* A line brought more although less is left. */
+static bool grew_meanwhile(const struct answer *a)
+{
+	struct cause top[FEW_LINES];
+
+	return a->change < 0 && take_causes(a, top, 1) && top[0].bytes >= a->whole / 20;
+}
+
 static int print_summary(struct answer *a)
 {
 	struct answer_text text;
@@ -231,8 +239,9 @@ static int print_summary(struct answer *a)
 	if (!a->change)
 		write_still(text.out, a);
 	if (a->whole) {
-		/* Where much was grown and freed, parts of the difference mean nothing. */
-		if (llabs(a->change) < a->whole - a->whole / 10)
+		/* Where much was grown and freed, parts of the difference mean nothing; where more
+		 * went than came, as at an exit, what came is still what is asked for. */
+		if (llabs(a->change) < a->whole - a->whole / 10 || grew_meanwhile(a))
 			write_both_ways(text.out, a);
 		else
 			write_shares(text.out, a);

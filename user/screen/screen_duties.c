@@ -7,8 +7,8 @@
  *
  * The scribe can make files. It starts nothing and looks at nothing. A name that the screen gives
  * can only lie in the folder where the program was started, can't replace another, and is none that
- * a program reads by itself (no dot at its beginning). The file named by -o is the user's own
- * choice and may be replaced. */
+ * a program runs by itself: no dot at its beginning, .txt or .json at its end. The file named by -o
+ * is the user's own choice and may be replaced. */
 #include "screen/screen_duties.h"
 
 #include <errno.h>
@@ -28,6 +28,8 @@
 #define DESCRIPTORS_MOST                                                        \
 	2 /* that one message has room for: the alignment leaves it to a second \
 	   */
+
+#define REPORT_MOST (64u << 20) /* bytes */
 
 /* --- of both --- */
 
@@ -140,13 +142,17 @@ _Noreturn void duty_look_serve(int fd, steward_heap_fn *heap)
 
 /* --- the scribe --- */
 
-/* Copies all of `from` to the stream. 0 or -errno. */
+/* Copies all of `from` to the stream: 0, -EFBIG (it is no report), or -errno. */
 static int copy(int from, FILE *to)
 {
 	char block[65536];
+	size_t left = REPORT_MOST;
 	ssize_t length;
 
 	while ((length = read(from, block, sizeof(block))) > 0) {
+		if ((size_t)length > left)
+			return -EFBIG;
+		left -= (size_t)length;
 		if (fwrite(block, 1, (size_t)length, to) != (size_t)length)
 			return errno ? -errno : -EIO;
 	}

@@ -172,8 +172,8 @@ static int end_prompt(struct screen *screen, bool agreed)
 	if (steward_may_write(screen->answer))
 		return screen_write_report(screen, screen->answer);
 	screen_say(screen,
-		   "a name of letters, digits, '.', '_' and '-', in the folder where top was "
-		   "started; top -o FILE writes elsewhere");
+		   "a name of letters, digits, '.', '_' and '-' that ends in .txt or .json, in the "
+		   "folder where top was started; top -o FILE writes elsewhere");
 	return 0;
 }
 

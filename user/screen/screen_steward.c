@@ -25,11 +25,19 @@ struct steward {
 
 static struct steward looker = {-1, -1}, scribe = {-1, -1};
 
+static bool ends_with(const char *name, const char *end)
+{
+	size_t length = strlen(name), part = strlen(end);
+
+	return length > part && !strcmp(name + length - part, end);
+}
+
 bool steward_may_write(const char *name)
 {
 	size_t length = strlen(name);
 
-	if (!length || length >= STEWARD_NAME_MAX || *name == '.' || *name == '-')
+	if (!length || length >= STEWARD_NAME_MAX || *name == '.' || *name == '-' ||
+	    (!ends_with(name, ".txt") && !ends_with(name, ".json")))
 		return false;
 	return strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-") ==
 	       length;

@@ -268,13 +268,13 @@ static void note_dropped(struct tracker *tracker)
 	}
 }
 
-/* A record follows its message at once, unless the message was lost; but looking for it means to
- * go through a whole table. */
+/* To look for records of what ended means to go through a whole table. A record is there before its
+ * message is sent; a message may be lost. */
 static bool may_have_ended(struct tracker *tracker)
 {
 	uint64_t now = tracker_now_ms();
 
-	if (now - tracker->ended_ms > ENDED_MS && now - tracker->took_ms < ENDED_MS)
+	if (tracker->ended_ms < tracker->took_ms && now - tracker->took_ms < ENDED_MS)
 		return false;
 	tracker->took_ms = now;
 	return true;
