@@ -13,6 +13,7 @@
 
 #include "base/text.h"
 #include "cli/command.h"
+#include "cli/find_program.h"
 #include "cli/privilege.h"
 #include "cli/shared_rows.h"
 #include "os/confine.h"
@@ -26,17 +27,18 @@
 struct top_options {
 	pid_t *pids;
 	size_t pid_count;
+	char **names; /* programs of -p, ends with NULL; NULL: none */
 	bool all;
 	const char *output;
 	mode_t mode;
 	bool no_children, no_mouse;
 	unsigned max_stacks, max_processes;
-	size_t ring_bytes;
+	size_t ring_bytes, ended_bytes;
 	int verbosity;
 };
 
 struct top {
-	const struct top_options *options;
+	struct top_options *options;
 	struct profiler *profiler;
 	struct loop *loop;
 	size_t added;
@@ -115,7 +117,7 @@ static int new_profiler(struct top *top)
 				.ring_bytes = o->ring_bytes,
 				.verbosity = o->verbosity,
 			},
-		.ended_bytes = 16 << 20,
+		.ended_bytes = o->ended_bytes,
 		.gather_imports = true,
 	};
 	char why[640] = "";
@@ -190,12 +192,14 @@ static int show(struct top *top)
 
 static int run(struct top *top)
 {
-	const struct top_options *o = top->options;
+	struct top_options *o = top->options;
 	char why[200];
 	int status;
 
 	status = screen_terminal_suits(why, sizeof(why)) ? refuse_terminal(o, why)
 							 : privilege_check("top");
+	if (!status)
+		status = find_programs(&command_top, o->names, &o->pids, &o->pid_count);
 	if (status)
 		return status;
 	top->loop = loop_new();
@@ -224,16 +228,17 @@ static int check(const struct command *command, void *options)
 {
 	struct top_options *o = options;
 
-	if (o->pid_count && o->all)
+	if ((o->pid_count || o->names) && o->all)
 		return options_complain(command, "-p and -a exclude one another");
-	o->all = !o->pid_count;
+	o->all = !o->pid_count && !o->names;
 	return 0;
 }
 
 #define AT(field) OPTION_AT(struct top_options, field)
 
 static const struct option_row rows[] = {
-	ROW_PIDS(struct top_options, "watch these processes"),
+	ROW_PIDS(struct top_options, "watch these processes, or those of a program of that name",
+		 .names_offset = offsetof(struct top_options, names)),
 	ROW_ALL("watch every Python of the host, as without -p"),
 	ROW_OUTPUT("where the key w writes reports; otherwise it asks"),
 	ROW_MODE("reports"),
@@ -245,6 +250,7 @@ static const struct option_row rows[] = {
 	ROW_MAX_STACKS,
 	ROW_MAX_PROCESSES(.preset = "4096"),
 	ROW_RING_SIZE(.preset = "8192"),
+	ROW_ENDED_MEMORY("16"),
 	ROW_VERBOSE("what rights were given up, before the screen begins"),
 	OPTION_HELP_ROW,
 	{},

@@ -105,6 +105,14 @@
 		.least = 64, .most = 1 << 20, .help = "buffer to user space ({})", __VA_ARGS__    \
 	}
 
+/* size_t ended_bytes. `mib`: the default. */
+#define ROW_ENDED_MEMORY(mib)                                                                   \
+	{                                                                                       \
+		.name = "ended-memory", .argument = "MIB", .type = OPTION_MIB, AT(ended_bytes), \
+		.least = 1, .most = 1 << 20, .preset = mib,                                     \
+		.help = "for lines of processes that have ended ({})"                           \
+	}
+
 /* bool quiet. `what`: all that is still said. */
 #define ROW_QUIET(what)                                                         \
 	{                                                                       \

@@ -13,6 +13,7 @@
 
 #define MIB	       (1024 * 1024)
 #define NAME_MAX_BYTES 160
+#define SHORT	       2 /* seconds */
 
 struct verdict {
 	FILE *out;
@@ -32,8 +33,14 @@ static void put_size(struct verdict *v, int64_t bytes, bool sign)
 	fputs(text, v->out);
 }
 
+/* Of what took less than SHORT there is no rate: nobody repeats it for a minute. */
 static void put_rate(struct verdict *v, int64_t bytes)
 {
+	if (v->look->seconds < SHORT) {
+		put_size(v, bytes, false);
+		fprintf(v->out, " in %.1f" NBSP "s", v->look->seconds);
+		return;
+	}
 	put_size(v, (int64_t)((double)bytes * 60 / v->look->seconds), false);
 	fputs("/min", v->out);
 }
