@@ -279,10 +279,43 @@ static int print_resident(struct answer *a)
 	return answer_text_print(&text, a);
 }
 
+/* Its process that changed most and still runs; NULL: there is none. */
+static const struct model_process *still_running(const struct answer *a)
+{
+	for (size_t i = 0; i < a->program->count; i++)
+		if (!a->program->processes[i]->exited)
+			return a->program->processes[i];
+	return NULL;
+}
+
+/* Lines that touch fresh memory, and lines that let much of it go: no figure here says who keeps
+ * the rest. */
+static int print_question(struct answer *a)
+{
+	const struct model_process *process = still_running(a);
+	struct cause top[FEW_LINES];
+	struct answer_text text;
+	int err;
+
+	if (a->options->live || !process || a->change < ANSWER_LEAST || a->freed < a->grown / 4 ||
+	    !take_causes(a, top, 1) || top[0].bytes < a->change)
+		return 0;
+	err = answer_text_begin(&text);
+	if (err)
+		return err;
+	fprintf(text.out,
+		"Who keeps what is left is another question: pymem-bpf" NBSP "heap" NBSP "-p" NBSP
+		"%d" NBSP "-d" NBSP "30",
+		process->pid);
+	return answer_text_print(&text, a);
+}
+
 int answer_sentences(struct answer *a)
 {
 	int err = print_summary(a);
 
+	if (!err)
+		err = print_question(a);
 	if (!err)
 		err = print_resident(a);
 	if (!err && a->process->note) {
