@@ -172,7 +172,7 @@ class Celery(Service):
 
     def broker(self):
         """Starts redis; its address."""
-        path = os.path.join(self.folder, "redis")
+        self.path = path = os.path.join(self.folder, "redis")
         redis = self.spawn(["redis-server", "--port", "0", "--unixsocket", path, "--save", "", "--dir", self.folder])
         until_ready(lambda: os.path.exists(path), redis, "redis")
         return "redis+socket://" + path
@@ -186,7 +186,7 @@ class Celery(Service):
         import redis as client
         self.app = celery.Celery(broker=broker)
         self.cleanup.callback(self.app.close)
-        self.results = client.Redis(unix_socket_path=path)
+        self.results = client.Redis(unix_socket_path=self.path)
         self.cleanup.callback(self.results.close)
 
     def result(self, task, argument):
@@ -270,12 +270,14 @@ class Kernel(Service):
         self.run(FIRST_CELL)
 
     def wait(self):
-        """Until it answers. The client's own waiting takes a kernel that is busy starting for a dead one."""
+        """Until it answers, and what it publishes arrives: that a cell has ended is said once, and is waited for. The
+        client's own waiting takes a kernel that is busy starting for a dead one."""
         deadline = time.monotonic() + harness.PATIENCE
         while time.monotonic() < deadline and self.process.poll() is None:
             self.client.kernel_info()
             with contextlib.suppress(queue.Empty):
                 self.client.get_shell_msg(timeout=2)
+                self.client.get_iopub_msg(timeout=1)
                 return
         raise AssertionError("the kernel does not answer: status %s, %s" % (self.process.poll(), self.log()))
 

@@ -6,6 +6,7 @@ All run at the same time, and are looked at together. What they retain is held a
 import concurrent.futures
 import contextlib
 import functools
+import importlib
 import os
 
 import pytest
@@ -94,6 +95,9 @@ def mended(running, found):
 def tried():
     """{name of a leak: Found}, once; or why it failed."""
     classes = [leak.service for leak in FIRST]
+    # Several threads that import what needs each other may meet it half made.
+    for library in "celery", "redis", "jupyter_client":
+        importlib.import_module(library)
     try:
         with contextlib.ExitStack() as stack, concurrent.futures.ThreadPoolExecutor() as pool:
             starting = [pool.submit(cls) for cls in classes]
