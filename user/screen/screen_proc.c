@@ -31,7 +31,8 @@ struct limit {
 
 struct screen_proc {
 	struct limit *limits;
-	uint64_t turn; /* number of the process that was read last */
+	uint64_t turn;	 /* number of the process that was read last */
+	uint64_t living; /* tells which processes there were */
 };
 
 struct screen_proc *screen_proc_new(void)
@@ -96,6 +97,27 @@ static bool is_known(const struct screen_process *process, double now)
 	return process->pss_bytes >= 0 &&
 	       process->pss_known_bytes == process->object.now.rss_bytes &&
 	       now - process->pss_read < PSS_SECONDS;
+}
+
+/* What a process shares changes when another one comes or ends, as after a fork: all are read anew.
+ * One alone shares with none that is counted. */
+static void forget_where_they_changed(struct screen_proc *proc, struct screen_data *data)
+{
+	struct screen_process *process, *next;
+	uint64_t living = 0;
+
+	HASH_ITER(hh, data->processes, process, next)
+	if (!process->ended)
+		living += process->object.number * process->object.number + 1;
+	if (living == proc->living)
+		return;
+	proc->living = living;
+	HASH_ITER(hh, data->processes, process, next)
+	{
+		process->pss_known_bytes = -1;
+		if (data->host.now.count <= 1 && !process->ended)
+			process->pss_bytes = -1;
+	}
 }
 
 /* Processes are in the table in the order in which they came, and their numbers rise. Begins behind
@@ -214,6 +236,7 @@ int screen_proc_read(struct screen_proc *proc, struct screen_data *data, uint64_
 
 	if (err)
 		return err;
+	forget_where_they_changed(proc, data);
 	/* One process alone counts nothing twice. */
 	if (data->host.now.count > 1)
 		read_turns(proc, data, budget_ns);
