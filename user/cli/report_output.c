@@ -102,8 +102,7 @@ int report_output_end(struct report_output *out, int err)
 		err = output_commit(&out->output);
 	if (!err && st.st_size)
 		say_written(out, path, st.st_size);
-	/* Who reads has had enough, as `head` has. */
-	if (err && err != -ENOENT && err != -ECHILD && (path || err != -EPIPE))
+	if (err && err != -ENOENT && err != -ECHILD)
 		options_complain(out->command, "the report could not be written%s%s: %s",
 				 path ? " to " : "", path ? path : "", strerror(-err));
 	return err ? EXIT_FAILED : EXIT_DONE;
