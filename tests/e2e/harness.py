@@ -194,6 +194,26 @@ def bpf_variables(pid):
     return found
 
 
+class Stepping:
+    """A program that does its step each time it is told to."""
+
+    def __init__(self, words):
+        self.process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment())
+        self.pid = self.process.pid
+        assert self.process.stdout.readline() == b"ready\n"
+
+    def step(self):
+        self.process.stdin.write(b"x\n")
+        self.process.stdin.flush()
+        assert self.process.stdout.readline() == b"done\n"
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        end_process(self.process)
+
+
 def end_process(process):
     """Kills it, unless it has ended, and closes its pipes."""
     if process.poll() is None:

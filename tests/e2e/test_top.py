@@ -39,32 +39,18 @@ for line in sys.stdin:
 KEEP = 7  # its line that keeps 8 MiB a step
 
 
-class Steps:
+class Steps(harness.Stepping):
     """A program that keeps 8 MiB on one line and uses 2 MiB on another, at each step."""
 
     def __init__(self, python, folder, arguments=(), name="steps.py"):
         path = os.path.join(str(folder), name)
         with open(path, "w") as f:
             f.write(STEPS)
-        self.process = subprocess.Popen(python.command + [path, *arguments], stdin=subprocess.PIPE,
-                                        stdout=subprocess.PIPE, env=harness.environment())
-        self.pid = self.process.pid
-        assert self.process.stdout.readline() == b"ready\n"
-
-    def step(self):
-        self.process.stdin.write(b"x\n")
-        self.process.stdin.flush()
-        assert self.process.stdout.readline() == b"done\n"
+        harness.Stepping.__init__(self, python.command + [path, *arguments])
 
     def end(self):
         self.process.stdin.close()
         return self.process.wait(harness.PATIENCE)
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        harness.end_process(self.process)
 
 
 @pytest.fixture

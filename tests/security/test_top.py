@@ -4,7 +4,6 @@ watches."""
 import os
 import re
 import shutil
-import subprocess
 import sys
 import tempfile
 
@@ -42,29 +41,14 @@ for line in sys.stdin:
 ''' % ESCAPES
 
 
-class Hostile:
+class Hostile(harness.Stepping):
     """A process that grows when told, and whose every name is an attack."""
 
     def __init__(self, python, folder):
         name = os.fsencode(folder) + b"/top" + (ESCAPES + WIDE).encode()[:150] + b"\xff\xfe\n.py"
         with open(name, "w", encoding="latin-1") as f:
             f.write(HOSTILE)
-        words = [*python, name, ESCAPES.encode() + b"\xff\n", WIDE.encode() * 20]
-        self.process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                                        env=harness.environment())
-        self.pid = self.process.pid
-        assert self.process.stdout.readline() == b"ready\n"
-
-    def step(self):
-        self.process.stdin.write(b"x\n")
-        self.process.stdin.flush()
-        assert self.process.stdout.readline() == b"done\n"
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        harness.end_process(self.process)
+        harness.Stepping.__init__(self, [*python, name, ESCAPES.encode() + b"\xff\n", WIDE.encode() * 20])
 
 
 @pytest.fixture

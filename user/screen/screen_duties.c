@@ -45,7 +45,8 @@ static void settle(const char *name, int fd, unsigned needs)
 		signal(ignored[i], SIG_IGN);
 	for (int i = 0; i <= STDERR_FILENO && nothing >= 0; i++)
 		dup2(nothing, i);
-	err = nothing < 0 ? -errno : confine(needs, &confined);
+	/* What is promised of them needs the filter, too: without it there are none. */
+	err = nothing < 0 ? -errno : confine(needs, &confined) ?: confined.filter_error;
 	if (send(fd, &err, sizeof(err), MSG_NOSIGNAL) < 0 || err)
 		_exit(1);
 }
