@@ -108,6 +108,34 @@ def test_code_that_is_gone(how):
     assert ":0 " not in look.verdict
 
 
+ALIKE = """import os, time
+KEPT = {}
+def work(number):
+    return len([{"row": i, "text": str(number + i)} for i in range(20)])
+os.write(1, b"x")
+number = 0
+while True:
+    for _ in range(20):
+        number += 1
+        for _ in range(4):
+            work(number)
+        KEPT[number] = [number, str(number)]
+    time.sleep(0.0005)
+"""
+
+
+def test_what_is_kept_is_like_what_was_there():
+    """Objects that die, in whose place one of the same value is kept: their line put nothing there."""
+    with subprocess.Popen([sys.executable, "-c", ALIKE], stdout=subprocess.PIPE) as target:
+        try:
+            assert target.stdout.read(1) == b"x"
+            look = heaps.look(target.pid, "-d", 8, "--births", "burst")
+        finally:
+            target.kill()
+    assert look.holders[0]["path"] == "__main__.KEPT", look.verdict
+    assert {row["line"] for row in look.data["births"] if row["holder"] == "__main__.KEPT"} == {12}, look.data["births"]
+
+
 BESIDE = """import select, sys
 class App:
     pass

@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* Bursts.
  *
- * A burst: attach, record for 10 ms or 600 events, stop the target, read what was recorded, take
- * fingerprints, let it go on, detach. The 10 ms begin when the target does something, which is
- * waited for: most bursts would miss a service that works for a millisecond, 25 times a second.
- * The stop comes before the detach, as that takes 15 ms and more, in which
- * objects die and others take their blocks. Look again after 3, 20, 60 and 150 ms, so that what is
- * short-lived is dropped while little can have taken its place, and once more at the end. Bursts
- * come at random moments: at regular ones a program's own rhythm would hide what it does.
+ * A burst: attach, record for 10 ms or 600 events, see what dies for 3 ms more, stop the target,
+ * read what was recorded, take fingerprints, detach, let it go on. The 10 ms begin when the target
+ * does something, which is waited for: most bursts would miss a service that works for a
+ * millisecond, 25 times a second. The stop comes before the detach: meanwhile objects die and
+ * others take their blocks. The breakpoints go while the target is stopped, since until then each
+ * call of these functions traps; the rest of the detach takes 15 ms and more, and the target runs
+ * on. Look again after 3, 20, 60 and 150 ms, so that what is short-lived is dropped while little
+ * can have taken its place, and once more at the end. Bursts come at random moments: at regular
+ * ones a program's own rhythm would hide what it does.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -20,13 +22,16 @@
 #include "os/proc.h"
 #include "python/elf_symbols.h"
 
-#define BURST_MS     10
-#define BURST_EVENTS 600
-#define IDLE_MS	     60 /* how long it waits for BUSY_EVENTS */
-#define BUSY_EVENTS  20
-#define PERIOD_MS    750 /* from burst to burst, on average */
-#define FIRST_MS     100
-#define SLICE_MS     1
+#define BURST_MS	10
+#define BURST_EVENTS	600
+#define SETTLE_EVENTS	300
+#define SETTLE_MS	3
+#define SETTLE_SLICE_US 250
+#define IDLE_MS		60 /* how long it waits for BUSY_EVENTS */
+#define BUSY_EVENTS	20
+#define PERIOD_MS	750 /* from burst to burst, on average */
+#define FIRST_MS	100
+#define SLICE_MS	1
 
 /* Functions that make objects, exported and called by all builds of 3.8 to 3.15 that were tried. */
 static const char *const makers[] = {
@@ -190,7 +195,7 @@ static int find_functions(struct collecting *c)
 
 /* --- a burst --- */
 
-static void record(struct collecting *c)
+static void record_events(struct collecting *c)
 {
 	uint64_t begin_ms = clock_ms(CLOCK_MONOTONIC), now_ms, busy_ms = 0, events;
 	const struct birth_counts before = birth_probes_counts(c->probes);
@@ -207,6 +212,19 @@ static void record(struct collecting *c)
 			busy_ms = now_ms;
 	} while (events < BURST_EVENTS &&
 		 (busy_ms ? now_ms - busy_ms < BURST_MS : now_ms - begin_ms < IDLE_MS));
+}
+
+/* Sees only what becomes of the objects. One that dies after the burst, and whose like is made at
+ * its address and kept, would be taken for the one that is kept. Most die at once. */
+static void settle(struct collecting *c)
+{
+	uint64_t ends = birth_probes_counts(c->probes).ends, begin_ms = clock_ms(CLOCK_MONOTONIC);
+
+	birth_probes_no_more(c->probes);
+	do
+		usleep(SETTLE_SLICE_US);
+	while (birth_probes_counts(c->probes).ends - ends < SETTLE_EVENTS &&
+	       clock_ms(CLOCK_MONOTONIC) - begin_ms < SETTLE_MS);
 }
 
 static int drop_event(void *arg, const struct birth_event *event)
@@ -235,6 +253,7 @@ static int take_samples(struct collecting *c, size_t first)
 
 	/* Not before it stands still: what dies and is made until then must be known. */
 	birth_probes_enable(c->probes, false, 0);
+	birth_probes_detach_begin(c->probes);
 	if (err == -EBUSY || err == -ETIME)
 		return drop_samples(c);
 	if (err)
@@ -269,7 +288,8 @@ static int burst(struct collecting *c)
 				  &(struct birth_places){c->free_at, c->freers});
 	if (err)
 		return err;
-	record(c);
+	record_events(c);
+	settle(c);
 	err = take_samples(c, first);
 	birth_probes_detach(c->probes);
 	c->figures.probed_ms += (double)(clock_ns(CLOCK_MONOTONIC) - begin_ns) / 1e6;

@@ -199,7 +199,9 @@ void births_child_serve(const struct births_request *request, FILE *results, int
 		.request = request,
 		.socket = socket,
 		.names = {.pid = request->pid, .py = &request->process.layout},
-		.prints = {.pid = request->pid, .l = &request->heap},
+		.prints = {.pid = request->pid,
+			   .l = &request->heap,
+			   .py = &request->process.layout},
 		.image_fd = -1,
 	};
 	struct birth_counts counts = {};

@@ -38,11 +38,12 @@ struct fingerprint_type; /* what is remembered of a type */
 struct fingerprints {
 	pid_t pid;
 	const struct py_heap_layout *l;
+	const struct py_layout *py;
 	struct fingerprint_type *types;
 };
 
-/* Of the object at `addr`: its type, body, what lies before it, and the heads of what it refers to.
- * 0: there is no object, or it is dead. *type: its ob_type. */
+/* Of the object at `addr`: its type, body, the text of a str or bytes, what lies before it, and the
+ * heads of what it refers to. 0: there is no object, or it is dead. *type: its ob_type. */
 uint64_t fingerprint(struct fingerprints *prints, uint64_t addr, uint64_t *type);
 /* Can it be the object that had that head when it was made? Its type is the same, and the length of
  * what keeps its length. `type`: its type now. A string that was made longer and then cut is none:

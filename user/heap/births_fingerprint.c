@@ -2,26 +2,30 @@
 /* Is what lies at an address now the object that lay there before?
  *
  * An object that is freed leaves its block to another, often of the same type. So the fingerprint
- * covers what tells them apart: the words of the body but for the reference count, what lies before
- * the object (its dict or values), values that follow it, and the heads of up to eight objects it
- * refers to, since instances may have nothing else of their own. An object that is changed
- * meanwhile is taken for another, and one without anything of its own (object(), an empty list)
- * can't be told from the next one at its address: both are left out, which is a loss and no error.
+ * covers what tells them apart: the words of the body but for the reference count, text to its end,
+ * what lies before the object (its dict or values), values that follow it, and the heads of up to
+ * eight objects it refers to, since instances may have nothing else of their own. An object that is
+ * changed meanwhile is taken for another, and one without anything of its own (object(), an empty
+ * list) can't be told from the next one at its address: both are left out, which is a loss and no
+ * error.
  */
 #include <stdlib.h>
 
 #include "heap/births_child.h"
 
-#define BODY_WORDS   12
-#define REFERENCES   8
-#define HEAD_WORDS   6		  /* of what is referred to */
-#define STR_SUBCLASS (1ull << 28) /* Py_TPFLAGS_UNICODE_SUBCLASS */
-#define STR_BYTES    48 /* of the shortest one; its basicsize is that of the longest head */
-#define BUFFER_WORDS 2
-#define LOWEST	     65536 /* addresses of objects: above this, and below 2^47 */
-#define TYPES_MAX    4096
-#define BASIC_MAX    (1u << 20)
-#define WORD	     8
+#define BODY_WORDS     12
+#define REFERENCES     8
+#define HEAD_WORDS     6	    /* of what is referred to */
+#define BYTES_SUBCLASS (1ull << 27) /* Py_TPFLAGS_BYTES_SUBCLASS */
+#define STR_SUBCLASS   (1ull << 28) /* Py_TPFLAGS_UNICODE_SUBCLASS */
+#define TEXT_BYTES     4096	    /* of a longer text, the first so many */
+#define TEXT_LAST      64	    /* and the last */
+#define TEXT_LONGEST   (1ull << 40)
+#define BUFFER_WORDS   2
+#define LOWEST	       65536 /* addresses of objects: above this, and below 2^47 */
+#define TYPES_MAX      4096
+#define BASIC_MAX      (1u << 20)
+#define WORD	       8
 
 struct fingerprint_type {
 	uint64_t addr;
@@ -113,11 +117,58 @@ static void mix_before(struct mixing *m, uint64_t addr)
 
 /* As much of an object as its block surely has: blocks are multiples of 16 bytes. The value of an
  * int is among it. */
-static unsigned head_bytes(const struct fingerprint_type *type)
+static unsigned head_bytes(const struct fingerprints *prints, const struct fingerprint_type *type)
 {
+	/* basicsize is that of the longest head. Text is mixed in by itself. */
 	if (type->flags & STR_SUBCLASS)
-		return STR_BYTES;
+		return prints->py->unicode_ascii_size;
+	if (type->flags & BYTES_SUBCLASS)
+		return prints->py->bytes_data;
 	return type->itemsize ? (type->basicsize + 15) & ~15u : type->basicsize;
+}
+
+static void mix_bytes(struct mixing *m, uint64_t addr, uint64_t bytes)
+{
+	uint64_t words[TEXT_BYTES / WORD] = {0};
+
+	if (!births_read(m->prints->pid, addr, words, bytes))
+		return;
+	for (uint64_t i = 0; i * WORD < bytes; i++)
+		mix_in(m, words[i]);
+}
+
+/* Where a str's text begins in the object, and its bytes; 0: it is elsewhere. */
+static uint64_t str_bytes(const struct fingerprints *prints, uint64_t addr, uint64_t *offset)
+{
+	const struct py_layout *py = prints->py;
+	uint64_t length;
+	uint32_t state;
+
+	if (!births_read(prints->pid, addr + py->unicode_length, &length, sizeof(length)) ||
+	    !births_read(prints->pid, addr + py->unicode_state, &state, sizeof(state)) ||
+	    !(state >> py->unicode_compact_shift & 1) || length > TEXT_LONGEST)
+		return 0;
+	*offset = state >> py->unicode_ascii_shift & 1 ? py->unicode_ascii_size
+						       : py->unicode_compact_size;
+	return length * (state >> py->unicode_kind_shift & 7);
+}
+
+/* The text of a str or bytes: its first and its last bytes. */
+static void mix_text(struct mixing *m, const struct fingerprint_type *type, uint64_t addr)
+{
+	const struct py_layout *py = m->prints->py;
+	uint64_t offset = py->bytes_data, bytes = 0, first;
+
+	if (type->flags & STR_SUBCLASS)
+		bytes = str_bytes(m->prints, addr, &offset);
+	else if (!(type->flags & BYTES_SUBCLASS) ||
+		 !births_read(m->prints->pid, addr + py->bytes_size, &bytes, sizeof(bytes)) ||
+		 bytes > TEXT_LONGEST)
+		return;
+	first = bytes < TEXT_BYTES ? bytes : TEXT_BYTES;
+	mix_bytes(m, addr + offset, first);
+	if (bytes > first)
+		mix_bytes(m, addr + offset + bytes - TEXT_LAST, TEXT_LAST);
 }
 
 /* Of an object its type and what it has of its own; of a buffer as much as the smallest has. */
@@ -131,20 +182,24 @@ static void mix_reference(struct mixing *m, uint64_t addr)
 		return;
 	type = is_address(head[1]) ? type_of(m->prints, head[1]) : NULL;
 	if (type) {
-		words = head_bytes(type) / WORD < HEAD_WORDS ? head_bytes(type) / WORD : HEAD_WORDS;
+		words = head_bytes(m->prints, type) / WORD;
+		if (words > HEAD_WORDS)
+			words = HEAD_WORDS;
 		if (!births_read(m->prints->pid, addr, head, words * WORD))
 			return;
 	}
 	/* Not an object's reference count. */
 	for (unsigned i = type != NULL; i < words; i++)
 		mix_in(m, head[i]);
+	if (type)
+		mix_text(m, type, addr);
 }
 
 /* Words of the body that are read: the items of a tuple too. */
 static unsigned body_words(const struct fingerprints *prints, const struct fingerprint_type *type,
 			   uint64_t addr)
 {
-	uint64_t bytes = head_bytes(type) - prints->l->object_head, items = 0;
+	uint64_t bytes = head_bytes(prints, type) - prints->l->object_head, items = 0;
 
 	if (type->itemsize >= WORD &&
 	    births_read(prints->pid, addr + prints->l->object_size, &items, WORD))
@@ -174,6 +229,7 @@ uint64_t fingerprint(struct fingerprints *prints, uint64_t addr, uint64_t *type_
 	words = body_words(prints, type, addr);
 	if (words && births_read(prints->pid, addr + l->object_head, body, words * WORD))
 		mix_words(&m, body, words);
+	mix_text(&m, type, addr);
 	if (type->flags & l->pre_flags)
 		mix_before(&m, addr);
 	for (unsigned i = 0; i < m.count; i++)

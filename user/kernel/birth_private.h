@@ -4,12 +4,20 @@
 #define BIRTH_PRIVATE_H
 
 #include <bpf/libbpf.h>
+#include <pthread.h>
 
 #include "kernel/birth_probes.h"
 #include "pymem.h"
 
 struct pymem_births_modern;
 struct pymem_births_legacy;
+
+/* A link to functions, and the thread that closes it: to be closed, it waits for all processors. */
+struct birth_link {
+	int fd; /* -1: none */
+	bool closing;
+	pthread_t closer;
+};
 
 struct birth_probes {
 	struct pymem_births_modern *modern; /* one of them */
@@ -31,7 +39,7 @@ struct birth_probes {
 	birth_event_fn *fn; /* of the present birth_probes_read() */
 	void *fn_arg;
 
-	int return_fd, entry_fd;       /* of links to all functions; -1: none */
+	struct birth_link returns, entries;
 	struct bpf_link **watch_links; /* of debug registers: one for each container and thread */
 	int *watch_fds;		       /* as many: the links close them */
 	size_t watch_count, watch_room, watch_fd_room;

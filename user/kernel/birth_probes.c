@@ -6,6 +6,7 @@
 #include <bpf/libbpf.h>
 #include <errno.h>
 #include <linux/bpf.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -194,7 +195,7 @@ int birth_probes_open(const struct birth_target *target, struct birth_probes **r
 	*result = NULL;
 	if (!probes)
 		return -ENOMEM;
-	probes->return_fd = probes->entry_fd = -1;
+	probes->returns.fd = probes->entries.fd = -1;
 	probes->pid = target->pid;
 	probes->wanted_watches = target->watches;
 	err = load_any(probes) ?: set_layout(probes, &target->layout);
@@ -249,6 +250,23 @@ static int attach_together(const struct birth_probes *probes, const struct bpf_p
 	return fd < 0 ? -errno : fd;
 }
 
+static void *close_in_thread(void *arg)
+{
+	struct birth_link *link = arg;
+
+	close(link->fd);
+	return NULL;
+}
+
+static void close_link(struct birth_link *link)
+{
+	if (link->closing)
+		pthread_join(link->closer, NULL);
+	else if (link->fd >= 0)
+		close(link->fd);
+	*link = (struct birth_link){.fd = -1};
+}
+
 int birth_probes_attach(struct birth_probes *probes, int fd, const struct birth_places *makers,
 			const struct birth_places *destroyers)
 {
@@ -256,28 +274,39 @@ int birth_probes_attach(struct birth_probes *probes, int fd, const struct birth_
 
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
 	/* Deaths first: else one may be missed of an object whose birth was seen. */
-	probes->entry_fd = attach_together(probes, probes->on_death, false, path, destroyers);
-	if (probes->entry_fd < 0)
-		return probes->entry_fd;
-	probes->return_fd = attach_together(probes, probes->on_return, true, path, makers);
-	if (probes->return_fd >= 0)
+	probes->entries.fd = attach_together(probes, probes->on_death, false, path, destroyers);
+	if (probes->entries.fd < 0)
+		return probes->entries.fd;
+	probes->returns.fd = attach_together(probes, probes->on_return, true, path, makers);
+	if (probes->returns.fd >= 0)
 		return 0;
-	close(probes->entry_fd);
-	probes->entry_fd = -1;
-	return probes->return_fd;
+	close_link(&probes->entries);
+	return probes->returns.fd;
 }
 
-static void close_link(int *fd)
+/* All signals are blocked in the thread: they are for the main thread. */
+static void start_to_close(struct birth_link *link)
 {
-	if (*fd >= 0)
-		close(*fd);
-	*fd = -1;
+	sigset_t all, before;
+
+	if (link->fd < 0 || link->closing)
+		return;
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	link->closing = !pthread_create(&link->closer, NULL, close_in_thread, link);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+}
+
+void birth_probes_detach_begin(struct birth_probes *probes)
+{
+	start_to_close(&probes->returns);
+	start_to_close(&probes->entries);
 }
 
 void birth_probes_detach(struct birth_probes *probes)
 {
-	close_link(&probes->return_fd);
-	close_link(&probes->entry_fd);
+	close_link(&probes->returns);
+	close_link(&probes->entries);
 }
 
 /* --- events --- */
@@ -289,6 +318,14 @@ void birth_probes_enable(struct birth_probes *probes, bool on, uint64_t most)
 		*probes->spoilt = 0;
 	}
 	__atomic_store_n(probes->enabled, on, __ATOMIC_RELEASE);
+}
+
+void birth_probes_no_more(struct birth_probes *probes)
+{
+	/* 0 is no limit. */
+	uint64_t seen = __atomic_load_n(probes->seen, __ATOMIC_RELAXED);
+
+	__atomic_store_n(probes->most, seen ? seen : 1, __ATOMIC_RELAXED);
 }
 
 int birth_probes_read(struct birth_probes *probes, birth_event_fn *fn, void *arg)

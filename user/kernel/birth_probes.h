@@ -51,6 +51,11 @@ void birth_probes_close(struct birth_probes *probes);
  * attached. */
 int birth_probes_attach(struct birth_probes *probes, int fd, const struct birth_places *makers,
 			const struct birth_places *destroyers);
+/* Begins to detach from functions, in threads. The kernel takes the breakpoints away first, in less
+ * than a millisecond, and then waits 15 ms and more for those who may still be in a probe. Where no
+ * thread can be had, birth_probes_detach() does it all. */
+void birth_probes_detach_begin(struct birth_probes *probes);
+/* Detaches from functions, or waits until what was begun is done. */
 void birth_probes_detach(struct birth_probes *probes);
 
 /* Debug registers work, here and now? Tried on a variable of this process, since some hypervisors
@@ -75,6 +80,8 @@ void birth_probes_watch_on(struct birth_probes *probes, bool on);
 /* From now on events are recorded, or none. Beyond `most` (0: any number) of them they have no
  * stack: only that whatever was at an address is not known any more, an event without a change. */
 void birth_probes_enable(struct birth_probes *probes, bool on, uint64_t most);
+/* As if `most` had been met: what comes has no stack. */
+void birth_probes_no_more(struct birth_probes *probes);
 
 /* Hands over what was recorded, without waiting. The number of events; -errno; or what `fn`
  * returned if not 0. An event is hostile: its pointers are the target's. */
