@@ -11,10 +11,7 @@ static void *map(size_t bytes)
 {
 	void *array = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
-	if (array == MAP_FAILED)
-		return NULL;
-	madvise(array, bytes, MADV_HUGEPAGE); /* slower without, not wrong */
-	return array;
+	return array == MAP_FAILED ? NULL : array;
 }
 
 void *large_new(size_t bytes)
@@ -51,9 +48,5 @@ void *large_resize(void *array, size_t old_bytes, size_t bytes)
 	if (old_bytes < FROM_KERNEL || bytes < FROM_KERNEL)
 		return move(array, old_bytes, bytes);
 	resized = mremap(array, old_bytes, bytes, MREMAP_MAYMOVE);
-	if (resized == MAP_FAILED)
-		return NULL;
-	if (bytes > old_bytes)
-		madvise(resized, bytes, MADV_HUGEPAGE);
-	return resized;
+	return resized == MAP_FAILED ? NULL : resized;
 }

@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Arrays of tens of megabytes that are read at random: zeroed, in huge pages where the kernel has
- * them (random access to 4 KiB pages costs a walk of the page table each time), and given back to
- * the kernel at once when they are freed. Memory that is never written is never taken. */
+/* Arrays of tens of megabytes: zeroed, given back to the kernel at once when they are freed, and
+ * never taken where they are never written.
+ *
+ * The kernel is not asked for huge pages (MADV_HUGEPAGE). They make random access faster, but each
+ * has to be found, and cleared, as a whole, while small ones are what has just been given back. In
+ * a virtual machine whose host provides memory only when it is touched, a look at 1 GiB takes 30 %
+ * more CPU time with them (docs/BENCHMARKS.md). */
 #ifndef LARGE_H
 #define LARGE_H
 
