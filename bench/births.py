@@ -7,6 +7,9 @@ The cost is the target's own CPU time for each insertion of a loop of 10,000 a s
 alternate with windows of `--births off`, and each ratio is that of a window to the mean of its two neighbours, so a
 machine that slows down meanwhile changes little. Medians. Two looks at the same program are made in each window.
 
+Bursts come in few of the 100 ms for which the loop says what it took. So for them a window's figure is the mean of all
+in units of their median, which is that of a time without a burst: what changes from window to window drops out.
+
 Peers run the same loop for a number of insertions: memray (memray run, its leaked allocations), tracemalloc, guppy3.
 What can't be had here is named. Prints the tables, and writes build/bench/births.json.
 """
@@ -39,22 +42,27 @@ class Target:
         self.process = subprocess.Popen([sys.executable, "-B", PROGRAM, "paced"], stdin=subprocess.PIPE,
                                         stdout=subprocess.PIPE, text=True)
         self.said = threading.Condition()
-        self.last = None
+        self.all = []
         threading.Thread(target=self.read, daemon=True).start()
 
     def read(self):
         for line in self.process.stdout:
             with self.said:
-                self.last = tuple(map(int, line.split()))
+                self.all.append(tuple(map(int, line.split())))
                 self.said.notify_all()
 
     def now(self):
-        """(CPU ns, insertions), the next that it says."""
+        """How often it has spoken, once it has again."""
         with self.said:
-            before = self.last
-            if not self.said.wait_for(lambda: self.last != before, common.PATIENCE):
+            before = len(self.all)
+            if not self.said.wait_for(lambda: len(self.all) > before, common.PATIENCE):
                 raise RuntimeError("the target says nothing")
-            return self.last
+            return len(self.all)
+
+    def costs(self, begin, end):
+        """[CPU ns an insertion] between the words numbered so."""
+        said = self.all[begin - 1:end]
+        return [(b[0] - a[0]) / (b[1] - a[1]) for a, b in zip(said, said[1:]) if b[1] > a[1]]
 
     def close(self):
         self.process.kill()
@@ -62,7 +70,7 @@ class Target:
 
 
 def window(target, method, seconds):
-    """(CPU ns an insertion between the two looks, the births found)."""
+    """([CPU ns an insertion] between the two looks, the births found)."""
     tool = subprocess.Popen([common.TOOL, "heap", "-p", str(target.process.pid), "-d", str(seconds), "--births", method,
                              "--format", "json"], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     # "looked at 1 process; the second look follows in 8 s"
@@ -74,7 +82,12 @@ def window(target, method, seconds):
     if tool.returncode:
         raise RuntimeError("heap --births %s: status %d: %s" % (method, tool.returncode, complaints.decode()))
     look = json.loads(said)["processes"][0]
-    return (end[0] - begin[0]) / max(end[1] - begin[1], 1), look
+    return target.costs(begin, end), look
+
+
+def figure(method, costs):
+    """What a window has: see above."""
+    return statistics.mean(costs) / (statistics.median(costs) if method == "burst" else 1)
 
 
 def costs(rounds, seconds):
@@ -87,7 +100,8 @@ def costs(rounds, seconds):
             for method, one in found.items():
                 during, look = window(target, method, seconds)
                 after, _ = window(target, "off", seconds)
-                one["ratios"].append(during / ((before + after) / 2))
+                beside = statistics.mean(figure(method, costs) for costs in (before, after))
+                one["ratios"].append(figure(method, during) / beside)
                 one["named"] += [row["line"] for row in look["births"][:1]] or [None]
                 one["notes"] += [note for note in look["notes"] if note not in one["notes"]]
                 before = after

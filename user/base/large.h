@@ -4,8 +4,8 @@
  *
  * The kernel is not asked for huge pages (MADV_HUGEPAGE). They make random access faster, but each
  * has to be found, and cleared, as a whole, while small ones are what has just been given back. In
- * a virtual machine whose host provides memory only when it is touched, a look at 1 GiB takes 30 %
- * more CPU time with them (docs/BENCHMARKS.md). */
+ * a virtual machine whose host provides memory only when it is touched, a look at 1 GiB takes 1.4
+ * times the CPU time with them (docs/BENCHMARKS.md). */
 #ifndef LARGE_H
 #define LARGE_H
 
