@@ -182,6 +182,19 @@ static void test_opaque(void **state)
 			      "30.0 MiB are in no holder's figures.");
 }
 
+static void test_swapped(void **state)
+{
+	struct heap_look *look = look_opaque();
+
+	(void)state;
+	look->swapped_bytes = 35 * MIB;
+	expect_part(look, "10.0 MiB of 49.0 MiB are live. 35.0 MiB more are swapped out and were "
+			  "not read: what only they lead to is in no figure.");
+	look = look_opaque();
+	look->swapped_bytes = MIB;
+	expect_part(look, "10.0 MiB of 49.0 MiB are live. Memory of jemalloc");
+}
+
 /* Growth just below and just above what is told from noise. */
 static void test_noise(void **state)
 {
@@ -252,8 +265,8 @@ int main(void)
 		cmocka_unit_test(test_c_code),	    cmocka_unit_test(test_garbage),
 		cmocka_unit_test(test_rest),	    cmocka_unit_test(test_one_look),
 		cmocka_unit_test(test_free_memory), cmocka_unit_test(test_opaque),
-		cmocka_unit_test(test_noise),	    cmocka_unit_test(test_names),
-		cmocka_unit_test(test_hostile),
+		cmocka_unit_test(test_swapped),	    cmocka_unit_test(test_noise),
+		cmocka_unit_test(test_names),	    cmocka_unit_test(test_hostile),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -391,6 +391,16 @@ static void say_live(struct verdict *v)
 	fputs(".", v->out);
 }
 
+static void say_swapped(struct verdict *v)
+{
+	if (!is_much(v->look, v->look->swapped_bytes))
+		return;
+	begin(v);
+	put_size(v, (int64_t)v->look->swapped_bytes, false);
+	fputs(" more are swapped out and were not read: what only they lead to is in no figure.",
+	      v->out);
+}
+
 static void say_malloc(struct verdict *v)
 {
 	if (!is_much(v->look, v->look->balance.malloc_used))
@@ -486,6 +496,7 @@ char *heap_verdict(const struct heap_look *look)
 	v.passing = heap_look_passing_grown(look);
 	say_growth(&v);
 	say_live(&v);
+	say_swapped(&v);
 	say_malloc(&v);
 	say_garbage(&v);
 	say_pools(&v);
