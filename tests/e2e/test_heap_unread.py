@@ -94,15 +94,16 @@ def swap_file(folder):
 
 
 def test_swapped_out(tmp_path):
-    """It is counted, is left where it is, and the verdict says that it was not read."""
+    """It is counted, and left where it is, but for the interpreter's own structures; the verdict says that it was not
+    read."""
     with swap_file(str(tmp_path)), running(SWAP_OUT) as pid:
         before = status(pid, "VmSwap")
         assert before >= 40 * MIB
         for options in (), ("--pause",):
             look = heaps.look(pid, *options)
-            assert look.data["swapped_bytes"] == before
-            assert "%.1f MiB more are swapped out" % (before / MIB) in look.verdict, look.verdict
-        assert status(pid, "VmSwap") == before
+            assert status(pid, "VmSwap") <= look.data["swapped_bytes"] <= before
+            assert "%.1f MiB more are swapped out" % (look.data["swapped_bytes"] / MIB) in look.verdict, look.verdict
+        assert before - status(pid, "VmSwap") <= MIB // 4
 
 
 @contextlib.contextmanager
