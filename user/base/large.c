@@ -13,7 +13,7 @@ static void *map(size_t bytes)
 
 	if (array == MAP_FAILED)
 		return NULL;
-	madvise(array, bytes, MADV_HUGEPAGE); /* slower without, not wrong */
+	madvise(array, bytes, MADV_HUGEPAGE); /* if it fails, access is only slower */
 	return array;
 }
 
@@ -32,7 +32,8 @@ void large_free(void *array, size_t bytes)
 		munmap(array, bytes);
 }
 
-/* What one of the two came from the heap. */
+/* Copies the array into a new one. At least one of the two is malloc's, so mremap(2) can't do
+ * it. */
 static void *move(void *array, size_t old_bytes, size_t bytes)
 {
 	void *moved = large_new(bytes);
