@@ -173,8 +173,9 @@ static char *next_part(char **path)
 	return *part ? part : NULL;
 }
 
-/* Makes one step from `dir` and closes that. Enters the folder `part`; or if that is a link of
- * ours, puts its text before `rest` and returns where it begins. A descriptor or -errno. */
+/* Makes one step from the folder `dir`, and closes `dir` unless it is returned. If `part` is a
+ * folder, returns its descriptor. If it is a link of ours, puts the link's text before `*rest` and
+ * returns the folder in which that text begins. -errno otherwise. */
 static int step(int dir, const char *part, char **rest, char *buf)
 {
 	char link[PATH_MAX], *text = NULL;
