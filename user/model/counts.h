@@ -163,8 +163,8 @@ struct counts_resident {
 	uint64_t pages;		/* resident */
 	uint64_t line_pages;	/* touched first by a known stack while it was watched */
 	uint64_t before_pages;	/* resident before it was watched, and touched by nobody since */
-	int64_t unplaced_pages; /* that became resident while it was watched, where is not known */
-	uint64_t refused_pages; /* for which there was no room in the table */
+	int64_t unplaced_pages; /* became resident while it was watched, at an unknown address */
+	uint64_t refused_pages; /* touched when there was no room in the table */
 	bool cut; /* what was touched before it was forked is not known: too many forks */
 };
 
@@ -175,9 +175,9 @@ struct counts_touched_reader {
 	int (*stack)(uint32_t image, const struct counts_stack *stack, uint64_t pages, void *arg);
 };
 
-/* Called for places of 16 KiB at which a pool of Python's allocator begins, into which a stack put
- * something first and went on, and which it still has touched last. `gone`: that is not there any
- * more. Returns 0 or -errno, which ends the reading. */
+/* Called for some places of 16 KiB at which a pool of Python's allocator begins. `stack` put
+ * something there first, and the page is still first touched by it. `gone`: what it put there is
+ * not there any more. Returns 0 or -errno, which ends the reading. */
 typedef int counts_first_fn(const struct counts_stack *stack, bool gone, void *arg);
 
 /* What a source implements. `self` is the source. Functions that return an int return 0 or

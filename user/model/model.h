@@ -63,7 +63,7 @@ struct model_line {
 	int64_t run_bytes;	 /* sum of what its thread changed in each run, callees included */
 	int64_t once_bytes;	 /* part of run_bytes: not inside another run of the code */
 	int64_t row_bytes;	 /* part of once_bytes: nor inside other code on the line */
-	int64_t gc_bytes;	 /* part of row_bytes: changed by garbage collections */
+	int64_t gc_bytes;	 /* part of run_bytes: changed by garbage collections */
 	uint64_t collections;
 };
 
