@@ -2,9 +2,9 @@
 /* Hands stacks and code objects to user space the first time they are seen, whole:
  * names, first line, line table. A process that is gone a moment later keeps its lines.
  *
- * Of a line table, one event hands over PYMEM_TABLE_MAX at most, so that it takes no longer than
- * some microseconds. Of a longer one each new stack of the code object brings the next part, and
- * user space is woken: it reads the rest from the process, if that is still there.
+ * One event hands over at most PYMEM_TABLE_MAX bytes of a line table, so that it takes only some
+ * microseconds. If a table is longer, each new stack of the code object brings the next part. User
+ * space is woken too: it reads the rest from the process, if that is still there.
  */
 #ifndef ANNOUNCE_BPF_H
 #define ANNOUNCE_BPF_H

@@ -100,7 +100,8 @@ static __always_inline void settle_caches(struct pymem_proc *p, struct pymem_thr
 	settle_cache(p, th, task, PYMEM_SHMEM);
 }
 
-/* The last fault wrote to a present page and no event has told what came of it. */
+/* The last fault wrote to a present page, and no event has shown what came of it: counts it as
+ * such. */
 static __always_inline void write_unresolved(struct pymem_proc *p, struct pymem_thread *th)
 {
 	th->pending &= ~PYMEM_PENDING_WRITE;

@@ -53,7 +53,7 @@ static __always_inline bool is_thread_id(__u64 id, __u64 pointer)
 #define NR_MREMAP  25
 #define NR_MADVISE 28
 
-/* Of a pt_regs in the kernel's memory: only what is asked for is read. */
+/* `r` is a pt_regs in the kernel's memory. Only the field that is asked for is read. */
 #define SYSCALL_NR(r)	((__s64)BPF_CORE_READ(r, orig_ax))
 #define SYSCALL_ARG1(r) BPF_CORE_READ(r, di)
 #define SYSCALL_ARG2(r) BPF_CORE_READ(r, si)

@@ -194,7 +194,7 @@ SHARED struct {
 	__type(value, struct pymem_msg_code);
 } code_messages SEC(".maps");
 
-/* Sized by the loader, which leaves them out where nobody asks who touched pages. */
+/* Sized by the loader, which leaves these maps out unless touches are noted (watch_touched). */
 SHARED struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 1);
@@ -331,7 +331,7 @@ KNOB(touched_room, 0);	    /* leaves */
 KNOB(own_tgid, 0);	    /* the profiler's own: it may be a child of what it watches */
 KNOB(ring_wakeup_bytes, 0);
 KNOB(quota_share, 1);	   /* see quota.bpf.h */
-KNOB(quota_user_share, 3); /* likewise; the tables' sizes: */
+KNOB(quota_user_share, 3); /* likewise; below: sizes of the tables */
 KNOB(room_stacks, 65536);
 KNOB(room_vmcalls, 65536);
 KNOB(room_codes, 65536);

@@ -131,7 +131,7 @@ static __always_inline __u64 samples_hash(struct scratch *s, __u64 data, __u64 s
 }
 
 /* Mixes the line table at `addr`, a bytes object, into `hash`; 0: unreadable. `numbered`: its code
- * object has a number of its own, and needs no more to be told from others. */
+ * object has a number of its own, so no pieces in the middle are needed. */
 static __always_inline __u64 table_hash(struct scratch *s, const struct py_layout *py, __u64 addr,
 					bool numbered, __u64 hash)
 {

@@ -79,7 +79,7 @@ static __always_inline const struct py_layout *layout_of(const struct pymem_layo
 #define LOAD_TSTATE(s, py, field) LOAD((s)->tstate, (py)->tstate_##field, sizeof((s)->tstate) - 1)
 #define LOAD_CODE(s, py, field)	  LOAD((s)->code, (py)->code_##field, sizeof((s)->code) - 1)
 
-/* The same of 4 bytes at an offset. */
+/* 4 bytes at an offset of the code object whose head is in s->code. */
 static __always_inline __u32 load_code_u32(const struct scratch *s, __u32 offset)
 {
 	return *(const __u32 *)(s->code + (offset & (sizeof(s->code) - 4)));
@@ -379,7 +379,7 @@ static __noinline int find_tstate(struct pymem_proc *p, struct pymem_thread *th,
 	return s->unreadable ? LOST(UNREADABLE) : LOST(NO_THREAD);
 }
 
-/* Has a second interpreter come to be? Then a thread may have a state in each. */
+/* Is there a second interpreter by now? Then a thread may have a state in each. */
 static __always_inline bool second_interpreter(struct pymem_proc *p,
 					       const struct pymem_layout *layout)
 {
