@@ -296,7 +296,7 @@ struct pymem_wanted {
 	__u32 adopt;  /* set by the BPF side when it begins to track the image */
 	__u32 block;  /* serial of the counter block to publish it on; 0: none */
 	__u32 expect; /* id of the image that was examined, no other; 0: whichever it runs */
-	__u32 payer;  /* on whose account it is, and what it forks; 0: nobody's */
+	__u32 payer;  /* of this image and of what it forks; 0: nobody */
 	__u32 id;     /* out: of the image now tracked */
 	__u32 result; /* out: enum pymem_wanted_result */
 };
@@ -445,7 +445,7 @@ struct pymem_thread {
 	__u64 line_peak;	    /* highest RSS it has seen since its last line event */
 	struct pymem_string string;
 	__u64 regs;	    /* where the kernel keeps the registers of the fault being handled */
-	__u64 latest;	    /* a bit a set: which of its two recent stacks was used last */
+	__u64 latest;	    /* a bit for each set: which of its two stacks was used last */
 	__u64 touched_key;  /* of the leaf written to last */
 	__u32 touched_leaf; /* that leaf, plus 1; 0: none */
 	__u16 touched_at;   /* page of it */

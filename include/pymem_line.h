@@ -58,7 +58,7 @@ struct pymem_line_stack {
 	__s64 gc_start;	    /* the thread's net_pages when the collection began */
 	__u32 collecting;   /* collections whose start was seen and whose end was not yet */
 	__u32 tid;	    /* 6.1 and older: its key */
-	__u64 arguments[2]; /* of the event just now: source_usdt.bpf.c, place_of() */
+	__u64 arguments[2]; /* of the present event: source_usdt.bpf.c, place_of() */
 	struct pymem_line_frame frames[PYMEM_LINE_FRAMES];
 };
 

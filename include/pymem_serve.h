@@ -18,7 +18,7 @@
 #define PYMEM_SERVE_VERSION 2
 
 enum pymem_serve_op {
-	PYMEM_SERVE_HELLO = 1, /* who is there */
+	PYMEM_SERVE_HELLO = 1, /* is a server there, and of which version */
 	PYMEM_SERVE_TRACK,     /* watch `pid`, 0: the process that connected */
 	PYMEM_SERVE_RESET,     /* forget the peaks: they begin anew at the present RSS */
 	PYMEM_SERVE_UNTRACK,   /* stop watching; the connection stays */
