@@ -52,6 +52,7 @@ void birth_probes_close(struct birth_probes *probes);
  * -ENOTSUP or another -errno, nothing is attached. */
 int birth_probes_attach(struct birth_probes *probes, int fd, const struct birth_places *makers,
 			const struct birth_places *destroyers);
+/* Detaches both. Does nothing if nothing is attached. */
 void birth_probes_detach(struct birth_probes *probes);
 
 /* Tries whether debug registers work now, on a variable of this process: some hypervisors let them
@@ -88,6 +89,7 @@ int birth_probes_read(struct birth_probes *probes, birth_event_fn *fn, void *arg
  * Then any event may be of an object that another one has replaced since. */
 bool birth_probes_spoilt(const struct birth_probes *probes);
 
+/* What was counted since birth_probes_open(). */
 struct birth_counts birth_probes_counts(const struct birth_probes *probes);
 
 #endif

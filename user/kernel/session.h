@@ -75,7 +75,7 @@ struct session_target {
 	int block; /* number of the counter block that shows it with its descendants; 0: none */
 	uint32_t expect; /* track it only if it runs this image; 0: any */
 	/* Less than PYMEM_PAYERS: it and what it forks count against this payer's share of images.
-	 * 0: against nobody's. */
+	 * 0: against no payer's. */
 	unsigned payer;
 	/* results: image id, error */
 	uint32_t id;
@@ -86,7 +86,7 @@ struct session_target {
  * the kernel's tasks. 0, or -errno if the pass failed; each target has its own result. */
 int session_track(struct session *session, struct session_target *targets, size_t count);
 
-/* The accounts of all payers, PYMEM_PAYERS of them. They change at any time; [0] is the sum of the
+/* The figures of all payers, PYMEM_PAYERS of them. They change at any time; [0] is the sum of the
  * others. Belongs to the session. */
 const volatile struct pymem_payer *session_payers(const struct session *session);
 
