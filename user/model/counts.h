@@ -156,7 +156,7 @@ enum counts_note {
 	COUNTS_NOTE_PROBES, /* files whose line probes were refused */
 };
 
-/* What is resident now in one image, by who touched it first, in pages. */
+/* What is resident now in one image, by what touched it first, in pages. */
 struct counts_resident {
 	uint32_t image;
 	int error;		/* -errno: its pages could not be read, and nothing is known */
@@ -196,8 +196,8 @@ struct counts_ops {
 	void (*facts)(void *self, struct counts_facts *facts);
 	void (*each_note)(void *self, enum counts_note which,
 			  void (*fn)(const char *text, void *arg), void *arg);
-	/* Passes on who touched first what is resident now, of images that run. Optional (NULL).
-	 * Nothing is passed on if that is not noted. */
+	/* Passes on, for images that run, which stacks touched first what is resident now. Optional
+	 * (NULL). Passes on nothing if touches are not noted. */
 	int (*each_touched)(void *self, const struct counts_touched_reader *reader, void *arg);
 	/* Looks whether what stacks of the image put first into some of the pages that they touched
 	 * is still there. Takes some milliseconds. Optional (NULL). */

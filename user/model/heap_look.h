@@ -113,7 +113,7 @@ struct heap_look {
 	size_t birth_count;
 	/* The rows' resident bytes, touched_before_bytes and touched_unknown_bytes add up to
 	 * rss_bytes. */
-	bool touched_known; /* it was noted who touched pages between the two censuses */
+	bool touched_known; /* it was noted which lines touched pages between the two censuses */
 	struct heap_touched_row *touched; /* largest first; a row's parts add up to it */
 	size_t touched_count;
 	uint64_t touched_before_bytes;	/* resident before the first census */
@@ -182,6 +182,7 @@ int heap_report_add(struct heap_report *report, struct heap_look *look);
 /* Adds a process that was asked for and could not be looked at. Strings are copied. 0 or
  * -ENOMEM. */
 int heap_report_skip(struct heap_report *report, pid_t pid, const char *comm, const char *reason);
+/* Frees what the report owns. */
 void heap_report_fini(struct heap_report *report);
 
 #endif
