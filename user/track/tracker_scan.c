@@ -31,7 +31,7 @@ void tracker_free_scanned(struct tracker *tracker)
 	}
 }
 
-/* True if an earlier scan examined the process. Else it is noted as examined from now on. */
+/* True if an earlier scan examined the process. Otherwise notes it as examined. */
 static bool looked_at(struct tracker *tracker, pid_t pid, uint64_t start)
 {
 	struct scanned *entry;
