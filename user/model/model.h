@@ -224,7 +224,7 @@ int model_sort_processes(struct model *model, enum model_sort sort);
  * its sign. */
 void model_sort_lines(struct model_process *process, enum model_sort sort);
 
-/* The figure by which lines are sorted: bytes; for MODEL_SORT_COW faults. */
+/* The figure by which lines are sorted, in bytes; for MODEL_SORT_COW, the number of faults. */
 int64_t model_sort_value(const struct model_line *line, enum model_sort sort);
 
 /* The part of a path behind the prefix that all libraries of an installation share, from a slash

@@ -108,8 +108,8 @@ static bool is_our_folder(const struct stat *st)
 	return is_ours(st) && !(st->st_mode & (S_IWGRP | S_IWOTH));
 }
 
-/* True for one of our own descriptors (/dev/stdout, /proc/self/fd/1): whoever started us gave it to
- * us. */
+/* True for one of our own descriptors (/dev/stdout, /proc/self/fd/1): the process that started us
+ * gave it to us. */
 static bool is_own_descriptor(const char *path)
 {
 	return !strcmp(path, "/dev/stdout") || !strcmp(path, "/dev/stderr") ||
