@@ -19,15 +19,16 @@ enum py_heap_flags {
 	PY_HEAP_OLD_KEYS = 1 << 1,	/* to 3.10: PyDictKeysObject has dk_size and dk_lookup */
 	PY_HEAP_FRAME_OBJECTS = 1 << 2, /* to 3.10: frames are objects of type `frame` */
 	PY_HEAP_VALUES_TAGGED = 1 << 3, /* 3.12: the word before the object is a dict's address, or
-					   odd: the values' address less 1 */
+					   if odd, the values' address less 1 */
 	PY_HEAP_VALUES_INLINE = 1 << 4, /* 3.13+: values may follow the object itself */
 	PY_HEAP_LOCALS_TAGGED = 1 << 5, /* 3.14+: localsplus are _PyStackRef: low bits are tags */
 	PY_HEAP_REFCNT_32 = 1 << 6,	/* 3.12+: the refcount proper is the lower 32 bits */
 	PY_HEAP_LONG_TAG = 1 << 7,	/* 3.12+: lv_tag; before: the sign is that of ob_size */
 	PY_HEAP_DEBUG_BUILD = 1 << 8, /* Py_DEBUG: each block has PY_HEAP_DEBUG_BEFORE bytes more */
-	PY_HEAP_STACK_TOP_INT = 1 << 9,	  /* frame_stack_top is an int: 3.10 objects above
-					     frame_value_stack, 3.11 to 3.13 of frame_localsplus, -1:
-					     it runs. Else a pointer (NULL while it runs) */
+	/* frame_stack_top is an int, a number of objects: in 3.10 from frame_value_stack on,
+	 * in 3.11 to 3.13 from frame_localsplus on; -1: the frame runs. Without this flag it is a
+	 * pointer, NULL while the frame runs. */
+	PY_HEAP_STACK_TOP_INT = 1 << 9,
 	PY_HEAP_GC_INCREMENTAL = 1 << 10, /* 3.14.0 to .4: generations are young, old[0], old[1] */
 	PY_HEAP_GC_RING = 1 << 11,	  /* 3.15+: gc_stats points to rings of figures */
 };
@@ -53,9 +54,10 @@ struct py_heap_layout {
 	uint16_t gc_head;
 	uint16_t object_type, object_size; /* ob_type, ob_size */
 	uint16_t object_head;		   /* sizeof(PyObject) */
-	/* Of what lies before the object and its GC head (3.11+): type flags that demand it, how
-	 * many bytes in all, and where, counted back from the object, the pointers are. */
-	uint32_t pre_flags; /* any of them; 0: no such version */
+	/* 3.11+: pointers lie before the object and its GC head if its type has one of the flags
+	 * pre_flags. They take pre_bytes in all. The others say how far before the object each
+	 * pointer is. */
+	uint32_t pre_flags; /* 0: the version has no such pointers */
 	uint16_t pre_bytes; /* two words, or 0 */
 	uint16_t pre_dict_back, pre_weakrefs_back, pre_values_back; /* or PY_NONE */
 
@@ -70,7 +72,7 @@ struct py_heap_layout {
 	uint16_t dict_used, dict_keys, dict_values;
 	uint16_t keys_log2_size, keys_log2_index_bytes, keys_kind, keys_nentries,
 		keys_size /* old */, keys_usable, keys_indices;
-	/* DICT_KEYS_GENERAL: value of dk_kind whose entries have a hash. */
+	/* The value of dk_kind (DICT_KEYS_GENERAL) of tables whose entries have a hash. */
 	uint16_t keys_kind_general;
 	uint16_t entry_size, entry_key, entry_value;			     /* PyDictKeyEntry */
 	uint16_t unicode_entry_size, unicode_entry_key, unicode_entry_value; /* 3.11+ */
@@ -125,14 +127,15 @@ struct py_heap_layout {
 	/* 3.15+, in a statistic: clock of its beginning and end (int64, ns), objects that were
 	 * looked at, and the seconds (double) of all collections so far. */
 	uint16_t gc_stat_start, gc_stat_stop, gc_stat_candidates, gc_stat_duration;
-	/* PY_NONE, or where some releases of the same version have gc_generations: Debian's 3.13.5,
-	 * which aligns PyGC_Head to 4 bytes only. The right ones are those whose list heads are
-	 * closed. */
+	/* Where some releases of the same version have gc_generations instead; PY_NONE: they all
+	 * agree. Debian's 3.13.5 aligns PyGC_Head to 4 bytes only. The right one of the two offsets
+	 * is where list heads form closed lists. */
 	uint16_t gc_generations_other;
 	uint16_t gc_visited_space; /* int: which old space is the visited one (GC_INCREMENTAL) */
 	uint16_t gc_generation_number; /* of gc_generations */
-	/* What gc_stats points to (GC_RING): a ring of the youngest generation, then one of each
-	 * other. In a ring: items of gc_stat_size bytes, and the index (int8) of the last one. */
+	/* What gc_stats points to (GC_RING): a ring for the youngest generation, then one for each
+	 * other generation. A ring has items of gc_stat_size bytes, and the index (int8) of the
+	 * last item. */
 	uint16_t gc_ring_young, gc_ring_young_items, gc_ring_young_index, gc_ring_old,
 		gc_ring_old_items, gc_ring_old_index, gc_ring_old_size;
 

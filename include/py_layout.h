@@ -36,7 +36,8 @@ struct py_layout {
 	__u32 version; /* major << 8 | minor, e.g. 0x30b for 3.11 */
 	__u32 flags;
 
-	/* _PyRuntime -> interpreters -> threads. 3.6: unused / relative to the interpreter. */
+	/* From _PyRuntime to the interpreters, from these to their threads. 3.6 has no
+	 * _PyRuntime. */
 	__u16 runtime_interp_head; /* in _PyRuntimeState: first PyInterpreterState * */
 	__u16 interp_next;
 	__u16 interp_thread_head; /* in PyInterpreterState: first PyThreadState * */
@@ -59,8 +60,7 @@ struct py_layout {
 
 	/* PyCodeObject */
 	__u16 code_firstlineno; /* int */
-	__u16 code_version;	/* int, that far behind code_firstlineno: no two code objects have
-				   the same (3.12+) */
+	__u16 code_version;	/* int (3.12+), unique; its offset counts from code_firstlineno */
 	__u16 code_filename;	/* PyObject * (str) */
 	__u16 code_name;	/* PyObject * (str) */
 	__u16 code_qualname;	/* PyObject * (str), 3.11+ */

@@ -116,16 +116,17 @@ struct pymem_code {
 #define PYMEM_TOUCHED_NOBODY 0		/* nobody while the image was watched */
 #define PYMEM_TOUCHED_LOST   0x7fffffff /* somebody, but no stack was found */
 #define PYMEM_TOUCHED_NEW    0x7ffffffe /* nobody since memory was mapped there anew */
-#define PYMEM_TOUCHED_AROUND 0x80000000 /* with an id: mapped beside the page touched */
+#define PYMEM_TOUCHED_AROUND 0x80000000 /* bit of an id: mapped beside the page touched */
 #define PYMEM_TOUCHED_CHAIN  16		/* directories of an image */
 
 struct pymem_touched_leaf {
 	__u32 ids[PYMEM_TOUCHED_PAGES];
 };
 
-/* What a stack put first into a place that it touched: the beginning of 16 KiB, so of a pool of
- * Python's allocator, as it was when the same stack touched its next page. Of some places, chosen
- * by their address; one takes the place of another in the table. */
+/* What a stack put first into a place that it touched. A place is 16 KiB, at which a pool of
+ * Python's allocator may begin. `bytes` are its first ones, as they were when the same stack
+ * touched its next page. Only some places are noted, chosen by a hash of their address. In the
+ * table, one place may replace another. */
 #define PYMEM_FIRSTS	  1024 /* a power of two */
 #define PYMEM_FIRST_SHIFT 14
 #define PYMEM_FIRST_BYTES 128
@@ -136,8 +137,8 @@ struct pymem_first {
 	__u8 bytes[PYMEM_FIRST_BYTES];
 };
 
-/* Where a task faults just now. `mark` is made of the address, the task and the number of its
- * fault: so it tells what another task has overwritten. */
+/* Where a task faults just now. Several tasks share an entry. `mark` is made of the address, the
+ * task and the number of its fault, so it shows if another task has overwritten the entry. */
 struct pymem_touch {
 	__u64 mark, address;
 	__u64 pad[6]; /* a cache line each: CPUs must not wait for each other */
@@ -149,14 +150,14 @@ static inline __u64 pymem_touched_key(__u32 dir, __u64 address)
 	return (__u64)dir << 32 | (__u32)(address >> PYMEM_TOUCHED_SHIFT);
 }
 
-/* A stack's counters as the kernel side keeps them. */
+/* A stack's counters as the BPF side keeps them. */
 struct pymem_stack {
 	struct pymem_counters counters;
 	__u16 announced; /* its frames have been handed to user space */
-	__u16 account;	 /* the place is on, since it was made (struct pymem_account); 0: on none */
+	__u16 account;	 /* struct pymem_account that the entry is on since it was made; 0: none */
 	__u16 interval;	 /* pymem_recent.interval when it was last a recent stack */
-	__u16 lacks;	 /* enum pymem_lack: else, why not all of them */
-	__u32 id;	 /* in leaves; 0: none */
+	__u16 lacks;	 /* unless announced: why not, enum pymem_lack */
+	__u32 id;	 /* the stack's id in leaves; 0: none */
 	__u32 pad;
 };
 
@@ -192,8 +193,8 @@ enum pymem_table {
 /* An image's places in a table. */
 struct pymem_places {
 	__u32 held;
-	__u32 refused; /* times that it was to have no more */
-	__u32 denied;  /* times that its user was to have no more */
+	__u32 refused; /* how often its own quota was reached */
+	__u32 denied;  /* how often its user's quota was reached */
 };
 
 /* What the images of a user hold together: entries of the tables. Each entry names the account that
@@ -207,9 +208,10 @@ struct pymem_account {
 	__u32 held[PYMEM_TABLE_COUNT];
 };
 
-/* A number of /etc/subuid, which is a user's: the map `subids` leads from it to that user's own. */
+/* A user number that /etc/subuid gives to a user. The map `subids`, a trie of prefixes, leads from
+ * it to that user's own number. */
 struct pymem_subid_key {
-	__u32 bits; /* that count, of `uid` */
+	__u32 bits; /* of `uid` that count, from the highest on */
 	__u32 uid;  /* in network byte order */
 };
 
@@ -226,10 +228,10 @@ struct pymem_proc {
 	__u64 mm;
 	__u64 runtime;	     /* address of _PyRuntime, or of _PyThreadState_Current */
 	__u64 interp_head;   /* 3.6: address of interp_head, or of the interpreter once seen */
-	__u64 exec_switches; /* arm64: of its task when the image began (tstate.bpf.h) */
+	__u64 exec_switches; /* arm64: switches_now() of its task when the image began */
 	__u64 start_boottime_ns;
 	__u64 brk;
-	__u64 dynamic_until; /* jiffies: a code object was seen replaced, verify each event */
+	__u64 dynamic_until; /* jiffies; until then each event confirms stacks: code was replaced */
 	__s64 start_pages[PYMEM_MEMBERS];
 	__s64 now_pages[PYMEM_MEMBERS];
 	__s64 shared_pages[PYMEM_MEMBERS]; /* part of the kernel's counter claimed so far */
@@ -241,27 +243,27 @@ struct pymem_proc {
 	__u64 truncated;   /* distinct stacks whose outermost frames are missing */
 	__u64 lost_faults; /* page faults that went to no stack */
 	__u32 block; /* serial of the counter block it is published on (pymem_block.h); 0: none */
-	__u32 lines_seen;	/* a line event has come: the exact engine is attached to it */
-	__u32 ended;		/* its record is final */
-	__u32 tree;		/* of the block that adds it up with its relatives; 0: none */
+	__u32 lines_seen; /* a line event has come: the exact engine is attached to it */
+	__u32 ended;	  /* its record is final */
+	__u32 tree;	  /* of the counter block that adds it up with its relatives; 0: none */
 	__u64 unwatched_writes; /* to present pages, before copies were watched */
 	__u32 parent_id, ppid;
 	char comm[16];
-	__u32 payer;   /* on whose account it is (struct pymem_payer); 0: nobody's */
-	__u32 account; /* of the user whose it is (struct pymem_account); 0: root's, so far */
-	__u32 user;    /* that user's number */
-	__u32 touched_leaves; /* that it holds */
+	__u32 payer;	      /* on whose account it is (struct pymem_payer); 0: nobody's */
+	__u32 account;	      /* its user's (struct pymem_account); 0: root's, so far */
+	__u32 user;	      /* that user's number */
+	__u32 touched_leaves; /* number of leaves that it holds */
 	/* Directories in which its pages are looked up, newest first; 0: no more. It writes to the
 	 * first one; the others are as they were at a fork. */
 	__u32 touched_dirs[PYMEM_TOUCHED_CHAIN];
-	__u32 touched_written;	/* the first one has a leaf */
-	__u32 touched_cut;	/* older ones are missing: too many forks */
+	__u32 touched_written;	/* the first directory has a leaf */
+	__u32 touched_cut;	/* older directories are missing: too many forks */
 	__u64 touched_unplaced; /* pages that became resident at an address not known */
 	__u64 touched_refused;	/* pages for which there was no leaf */
 };
 
-/* Whose processes fill the tables: places in the array `payers`, given out by user space. Place 0
- * adds up all the others. */
+/* A payer is a user for whom `serve` tracks images; each has a limit. User space gives out the
+ * places in the array `payers`. Place 0 adds up all the others. */
 #define PYMEM_PAYERS 1024
 
 struct pymem_payer {
@@ -272,7 +274,7 @@ struct pymem_payer {
 struct pymem_cpu {
 	__s32 last[PYMEM_MEMBERS]; /* this CPU's part of each counter at its last event */
 	__u64 peak_pages;	   /* highest RSS seen by this CPU */
-	__u32 claiming;		   /* its event is about to claim what it emptied */
+	__u32 claiming;		   /* an event on this CPU is about to claim what it emptied */
 	__u32 pad;
 	__s64 change; /* of this CPU's last event */
 };
@@ -291,10 +293,10 @@ struct pymem_wanted {
 	__u64 runtime, interp_head;
 	__u32 layout;
 	__u32 identified;
-	__u32 adopt;  /* set when tracking begins here */
-	__u32 block;  /* to publish it on; 0: none */
+	__u32 adopt;  /* set by the BPF side when it begins to track the image */
+	__u32 block;  /* serial of the counter block to publish it on; 0: none */
 	__u32 expect; /* id of the image that was examined, no other; 0: whichever it runs */
-	__u32 payer;  /* on whose account it is, and what it forks; 0: nobody's */
+	__u32 payer;  /* of this image and of what it forks; 0: nobody */
 	__u32 id;     /* out: of the image now tracked */
 	__u32 result; /* out: enum pymem_wanted_result */
 };
@@ -320,7 +322,7 @@ enum pymem_msg_type {
 	PYMEM_MSG_MAPPED, /* a process mapped a file executable: identify it again */
 };
 
-/* Of a frame whose instruction is none of its code object's. */
+/* `lasti` of a frame whose instruction lies outside its code object. */
 #define PYMEM_LASTI_UNKNOWN (-0x7fffffff - 1)
 
 struct pymem_msg_frame {
@@ -364,8 +366,8 @@ struct pymem_msg_code {
 	__u32 table_length; /* of the whole table; 0 with table_bytes 0: unreadable */
 	__u32 table_offset; /* of the part in this message */
 	__u32 table_bytes;
-	__u32 uid, gid; /* real ones of the process just now: it may have given up what it had */
-	__u32 last;	/* more of the table is there, and this event sends none of it */
+	__u32 uid, gid; /* real IDs of the process now: it may have given up its former user */
+	__u32 last;	/* the table goes on, but this event sends no more of it */
 	__u32 pad;
 	struct pymem_str file, name;
 	char file_data[PYMEM_FILE_BYTES];
@@ -392,7 +394,7 @@ struct pymem_string {
 	__u32 pad;
 };
 
-/* One of the stacks that a thread was in lately, and what it has collected for it. */
+/* A recent stack of a thread, and what the thread has collected for it. */
 struct pymem_recent {
 	__u64 raw;  /* hash of what was read of the frames; 0: free */
 	__u64 hash; /* pymem_stack_key.hash */
@@ -404,8 +406,8 @@ struct pymem_recent {
 	struct pymem_counters acc; /* not yet added to `stacks` */
 };
 
-/* Two for each place of a hash: the stack met last stays when a third one comes. Fewer where
- * records of threads may have to be allocated before there is one. */
+/* Two for each place of a hash. When a third stack comes to a place, the one used last stays. The
+ * legacy build has fewer, since it may have to allocate all records of threads at the load. */
 #ifdef PYMEM_LEGACY
 #define PYMEM_RECENT 16
 #else
@@ -422,7 +424,7 @@ struct pymem_thread {
 	__u64 tstate;		    /* its PyThreadState, 0: not known */
 	__u64 floor;		    /* lowest frame in the innermost one's page, at the last walk */
 	__u64 leaf;		    /* innermost frame at the last walk */
-	__u64 first, first_back;    /* of that walk, the first frame of a chunk, and its caller */
+	__u64 first, first_back;    /* of that walk: a frame that begins a chunk, and its caller */
 	__u64 mapped, mapped_leaf;  /* what it mapped last, and the frame that did */
 	__u64 major;		    /* task->maj_flt, settled so far */
 	__u64 noted;		    /* fault that `pending` is about (fault_number()) */
@@ -431,7 +433,7 @@ struct pymem_thread {
 	__s32 cache[PYMEM_MEMBERS]; /* 6.1 and older: task->rss_stat, settled so far */
 	__u64 resume;		    /* thread state at which its search goes on; 0: none */
 	__u32 passes;		    /* events that this search has taken */
-	__u32 searches;		    /* that found nothing */
+	__u32 searches;		    /* number of searches that found nothing */
 	__u32 current;		    /* the recent stack being collected for; PYMEM_RECENT: none */
 	__u32 loss;		    /* while there is none: why (enum pymem_loss) */
 	__u32 confirm;		    /* the next visit is to confirm its stack */
@@ -439,16 +441,16 @@ struct pymem_thread {
 	__u32 account;		    /* 6.1 and older: as pymem_stack.account */
 	__u32 tid;		    /* as it sees itself; 0: not asked yet */
 	__s64 net_pages;	    /* RSS that its own doing added, less what it freed */
-	__u32 block;		    /* that net_pages is published on */
+	__u32 block;		    /* serial of the counter block that shows net_pages */
 	__u64 line_peak;	    /* highest RSS it has seen since its last line event */
 	struct pymem_string string;
 	__u64 regs;	    /* where the kernel keeps the registers of the fault being handled */
-	__u64 latest;	    /* a bit a set: which of its two recent stacks was used last */
+	__u64 latest;	    /* a bit for each set: which of its two stacks was used last */
 	__u64 touched_key;  /* of the leaf written to last */
 	__u32 touched_leaf; /* that leaf, plus 1; 0: none */
 	__u16 touched_at;   /* page of it */
 	__u16 pad;
-	__u32 touched_was; /* the id that it had before */
+	__u32 touched_was; /* the id that this page had before */
 	__u32 touched_by;  /* the id that it has now; 0: the page is not known */
 	struct pymem_recent recent[PYMEM_RECENT]; /* by `raw`: a set is two neighbours */
 };

@@ -33,29 +33,30 @@ struct birth_event {
 	struct birth_frame frames[BIRTH_FRAMES];
 };
 
-/* Whatever was at that address is not known any more. A message of its own, told from an event by
- * its size. */
+/* The object at that address is not known any more. This is a message of its own; its size tells it
+ * from an event. */
 struct birth_end {
 	__u64 object;
 };
 
-/* What is watched: the size field of a container; or the place that leads to it, where another one
- * takes its place again and again. */
+/* A watched container. The debug register is on its size field; or, where one container after
+ * another takes the same place, on the place that has the container's address. */
 struct birth_watch {
 	__u64 object; /* 0: unused */
 	__u64 size_addr;
-	__u64 slot;	    /* a place that has had its address; 0: none is known */
+	__u64 slot;	    /* a place that had its address; 0: none is known */
 	__u64 tracked_addr; /* the first word of its GC head: 0 while an object is being made */
 	__u64 type;	    /* its ob_type */
 	__s64 size;	    /* at its last event */
 	__u32 type_offset;  /* of ob_type */
-	__u16 by_slot;	    /* the slot is watched, and the size is that of what is in it */
+	__u16 by_slot;	    /* the slot is watched, and `size` is that of the container in it */
 	__u16 is_dict; /* dicts of numbers and strings may have a GC head of 0, too (to 3.13) */
-	__u32 ended;   /* by the program: another object was made at that address */
+	__u32 ended;   /* set by the program: another object was made at that address */
 	__u32 pad;
 };
 
-/* Tells a code object from one that has taken its place: the words of it that name it. */
+/* A number that tells a code object from another one at the same address, made of the words that
+ * name it. Never 0. */
 static inline __u64 birth_stamp(__u64 filename, __u64 name, __u64 linetable, __u32 first_line)
 {
 	__u64 hash = filename * 0x9e3779b97f4a7c15ull;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* What a process may read about its own memory: a block that the kernel side keeps up to
- * date at each change of RSS, and that the process maps read-only. A line hook reads it
- * with a load or two: no system call, no trap.
+/* The counter block: what a process may read about its own memory. The BPF side keeps it up to date
+ * at each change of RSS, and the process maps it read-only. A line hook reads it with a load or
+ * two: no system call, no trap.
  *
  * One block per process that `pymem-bpf serve` watches, for all connections that watch it: the
  * only element of a BPF array map, mapped with mmap(2) at offset 0, PYMEM_BLOCK_BYTES long.
@@ -35,7 +35,7 @@ struct pymem_block_thread {
 
 enum pymem_block_state {
 	PYMEM_BLOCK_NEW,  /* not begun */
-	PYMEM_BLOCK_LIVE, /* kept up to date, as long as the helper is there */
+	PYMEM_BLOCK_LIVE, /* kept up to date, as long as the server runs */
 	PYMEM_BLOCK_ENDED,
 };
 
@@ -45,13 +45,13 @@ enum pymem_block_flags {
 	PYMEM_BLOCK_PARTIAL = 1 << 0,
 };
 
-/* What the helper has the kernel side do to a block; nobody else can write to one. */
+/* What user space has the BPF side do to a block. Nobody else can write to one. */
 enum pymem_block_command {
 	PYMEM_BLOCK_DO_RESET = 1, /* the peaks of a slot begin anew: (slot) */
 	PYMEM_BLOCK_DO_FROM_EXEC, /* sets from_exec */
 	PYMEM_BLOCK_DO_END,	  /* PYMEM_BLOCK_ENDED, sets closing */
-	PYMEM_BLOCK_DO_LEAVE,	  /* an image leaves it for the one around it: (mm, id) */
-	PYMEM_BLOCK_DO_CLIMB, /* the block around it goes: the one around that takes its place */
+	PYMEM_BLOCK_DO_LEAVE,	  /* an image leaves it for the block around it: (mm, id) */
+	PYMEM_BLOCK_DO_CLIMB, /* the block around it goes: the next one outwards takes its place */
 };
 
 /* The peaks of one connection, which is told the number of its slot. */
@@ -82,20 +82,20 @@ struct pymem_block {
 	struct pymem_block_thread threads[PYMEM_BLOCK_THREADS];
 };
 
-/* What the kernel side itself knows of a block. Nobody who has the block has this, and nothing that
- * is on a block is ever taken from there. A word each: they are set by several CPUs, on kernels
- * whose BPF has no atomic OR. */
+/* What the BPF side itself knows of a block. Who has the block mapped can neither read nor write
+ * this, and the BPF side never reads the block. Each flag has a word of its own: several CPUs set
+ * them, and older kernels have no atomic OR in BPF. */
 struct pymem_block_record {
 	__u32 serial; /* of the block, 0: none */
 	__u32 outer;
 	__u32 slots;
-	__u32 from_exec; /* the peaks begin anew at the next exec, which clears this: the process
-			  * is a launcher's that is yet to become the command */
-	__u32 closing;	 /* it is about to go: what is on it is on `outer` from now on */
+	__u32 from_exec; /* the peaks begin anew at the next exec, which clears this: the process is
+			    yet to execute the command */
+	__u32 closing;	 /* about to go: what is on it counts as on `outer` from now on */
 	__u32 images, missed, pad;
 	__s64 tree_pages, foreign_pages;
 	struct pymem_block_peaks peaks[PYMEM_BLOCK_WATCHERS];
-	__u32 tids[PYMEM_BLOCK_THREADS]; /* whose place it is */
+	__u32 tids[PYMEM_BLOCK_THREADS]; /* which thread has the place; 0: free */
 };
 
 #ifndef __bpf__

@@ -19,10 +19,10 @@ struct pymem_line_key {
 /* A run of a line goes from its event to the next event of its frame. */
 struct pymem_line {
 	__u64 runs;
-	__s64 pages;	   /* sum over runs: what the thread changed meanwhile, calls included */
-	__s64 once_pages;  /* part of it: of runs not inside another of this code (recursion) */
-	__s64 row_pages;   /* part of that: nor inside one of other code on the same line */
-	__s64 gc_pages;	   /* part of it: changed by garbage collections */
+	__s64 pages;	  /* sum over runs: what the thread changed meanwhile, calls included */
+	__s64 once_pages; /* part of `pages`: of runs inside no other run of this code */
+	__s64 row_pages;  /* part of once_pages: of runs inside no run of other code on that line */
+	__s64 gc_pages;	  /* part of `pages`: changed by garbage collections */
 	__u64 collections; /* garbage collections meanwhile */
 	__u64 usage_pages; /* highest RSS of the process at the end of a run */
 	__u64 peak_pages;  /* highest RSS that the thread saw in a run */
@@ -33,7 +33,7 @@ struct pymem_line {
 enum pymem_line_how {
 	PYMEM_LINE_EVENT,   /* with a line event */
 	PYMEM_LINE_ENTRY,   /* with the call: older builds fire a line event right after it */
-	PYMEM_LINE_RESUMED, /* before the frame was left for a while: counted then */
+	PYMEM_LINE_RESUMED, /* before the frame was left for a while; the run was counted then */
 };
 
 /* A frame that a thread is in, and the line that it runs. */
@@ -43,10 +43,10 @@ struct pymem_line_frame {
 	__u64 code;
 	__u64 fingerprint; /* 0: not known yet */
 	__s32 line;	   /* 0: none yet */
-	__u32 how : 2;	   /* the run began: enum pymem_line_how */
-	__u32 file : 30;   /* of its code: from the name's address, which nested code shares */
+	__u32 how : 2;	   /* how the run began: enum pymem_line_how */
+	__u32 file : 30;   /* of its code: from the address of its name, which a module shares */
 	__s64 start_pages; /* the thread's net_pages when the run began */
-	__u64 peak_pages;  /* highest RSS since, but for the stretch since the last event */
+	__u64 peak_pages;  /* highest RSS since then, up to the thread's last event */
 };
 
 #define PYMEM_LINE_FRAMES 128
@@ -58,7 +58,7 @@ struct pymem_line_stack {
 	__s64 gc_start;	    /* the thread's net_pages when the collection began */
 	__u32 collecting;   /* collections whose start was seen and whose end was not yet */
 	__u32 tid;	    /* 6.1 and older: its key */
-	__u64 arguments[2]; /* of the event just now: source_usdt.bpf.c, place_of() */
+	__u64 arguments[2]; /* of the present event: source_usdt.bpf.c, place_of() */
 	struct pymem_line_frame frames[PYMEM_LINE_FRAMES];
 };
 

@@ -18,9 +18,9 @@
 #define PYMEM_SERVE_VERSION 2
 
 enum pymem_serve_op {
-	PYMEM_SERVE_HELLO = 1, /* who is there */
+	PYMEM_SERVE_HELLO = 1, /* is a server there, and of which version */
 	PYMEM_SERVE_TRACK,     /* watch `pid`, 0: the process that connected */
-	PYMEM_SERVE_RESET,     /* forget the peaks: they begin anew at the RSS of now */
+	PYMEM_SERVE_RESET,     /* forget the peaks: they begin anew at the present RSS */
 	PYMEM_SERVE_UNTRACK,   /* stop watching; the connection stays */
 };
 
@@ -41,7 +41,7 @@ struct pymem_serve_request {
 	__u16 op;	   /* enum pymem_serve_op */
 	__s32 pid;	   /* TRACK; as the server sees PIDs */
 	__u32 flags;	   /* 0 */
-	__u64 start_ticks; /* TRACK: field 22 of /proc/PID/stat, so that a reused PID is told;
+	__u64 start_ticks; /* TRACK: field 22 of /proc/PID/stat, to notice a reused PID;
 			    * 0: not checked */
 	__u64 pad;	   /* 0 */
 };

@@ -12,7 +12,7 @@
  */
 #define PY_SSIZE_T_CLEAN
 #define Py_BUILD_CORE 1
-#define NDEBUG	      1 /* inline functions are called with objects that are none */
+#define NDEBUG	      1 /* inline functions are called with memory that holds no object */
 #include <Python.h>
 #include <frameobject.h>
 #include <structmember.h>
@@ -127,7 +127,7 @@ static void print_pools(void)
 	FIELD(pool_max_next_offset, struct pool_header, maxnextoffset);
 }
 
-/* What lies before an object: _PyType_PreHeaderSize() of a type that has but these flags. */
+/* What lies before an object: _PyType_PreHeaderSize() of a type that has only these flags. */
 static void print_before(void)
 {
 	VALUE(gc_head, sizeof(PyGC_Head));

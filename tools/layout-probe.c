@@ -133,7 +133,7 @@ static void print_code(void)
 {
 	FIELD(code_firstlineno, PyCodeObject, co_firstlineno);
 #if PY_VERSION_HEX >= 0x030c0000
-	/* Both lie among ints that no kind of build separates: published is only the first. */
+	/* Both lie among ints, which no kind of build moves apart. Only the first is published. */
 	_Static_assert(WIDTH(PyCodeObject, co_version) == 4, "co_version is 32 bits");
 	VALUE(code_version,
 	      offsetof(PyCodeObject, co_version) - offsetof(PyCodeObject, co_firstlineno));

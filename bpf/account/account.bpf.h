@@ -34,7 +34,7 @@ static __always_inline struct pymem_recent *recent_current(struct pymem_thread *
 {
 	__u32 current = th->current, index = current;
 
-	/* Masked out of clang's sight, which would compute the address before the check. */
+	/* The asm keeps clang from computing the address before the check. */
 	asm volatile("" : "+r"(index));
 	return current < PYMEM_RECENT ? &th->recent[index & (PYMEM_RECENT - 1)] : NULL;
 }
@@ -102,8 +102,8 @@ static __always_inline bool proc_dynamic(const struct pymem_proc *p)
 	return p->dynamic_until > bpf_jiffies64();
 }
 
-/* The code objects of a recent stack are not what they were: what it has collected since they
- * last were is nobody's. */
+/* A code object of a recent stack was replaced: what was collected since the last confirmation is
+ * lost. */
 static __always_inline void recent_replaced(struct pymem_proc *p, struct pymem_recent *recent)
 {
 	acc_lose(p, &recent->acc, PYMEM_LOSS_REPLACED);
@@ -124,7 +124,7 @@ static __always_inline void recent_evict(struct pymem_proc *p, struct pymem_rece
 	recent->raw = 0;
 }
 
-/* Hands over `stack`, whose frames are in s->stack. 0, or 1. */
+/* Hands over `stack`, whose frames are in s->stack. 0; 1: something is still missing. */
 static __always_inline int stack_announce(struct pymem_proc *p, struct pymem_stack *stack)
 {
 	struct scratch *s = scratch_get();
@@ -140,8 +140,8 @@ static __always_inline int stack_announce(struct pymem_proc *p, struct pymem_sta
 	return !stack->announced;
 }
 
-/* A new stack of p. NULL: no room, or p may have no more. By itself, since a value is large: a
- * chain of calls has 512 bytes. */
+/* A new stack of p. NULL: no room, or p may have no more. A function of its own, since the value is
+ * large, and a chain of calls has 512 bytes. */
 static __noinline struct pymem_stack *stack_make(struct pymem_proc *p,
 						 const struct pymem_stack_key *key)
 {
@@ -159,7 +159,8 @@ static __noinline struct pymem_stack *stack_make(struct pymem_proc *p,
 	return table_insert(p, PYMEM_TABLE_STACKS, &stacks, key, &stack, account);
 }
 
-/* Gives the place to the stack just identified. 0, or LOST(cause). */
+/* Gives the place `recent` to the stack in s->stack, which was just identified. 0, or
+ * LOST(cause). */
 static __noinline int recent_enter(struct pymem_proc *p, struct pymem_recent *recent,
 				   struct scratch *s)
 {
@@ -186,7 +187,8 @@ static __noinline int recent_enter(struct pymem_proc *p, struct pymem_recent *re
 	recent->leaf_fingerprint = s->stack.frames[0].fingerprint;
 	recent->since = 0;
 	recent->id = stack->id;
-	/* As it was when it was a recent one last. Not handed over yet: try again soon. */
+	/* The interval is that of the last time when it was a recent stack. If it was not handed
+	 * over yet, the next visit tries again. */
 	recent->interval = stack->announced && stack->interval ? stack->interval : 1;
 	return 0;
 }
@@ -206,14 +208,14 @@ static __noinline int recent_announce(struct pymem_proc *p, struct pymem_recent 
 	stack = bpf_map_lookup_elem(&stacks, &key);
 	if (!stack || stack->announced)
 		return 0;
-	/* One that met its quota may meet it at each visit. */
+	/* An image that has met its quota may meet it at each visit. */
 	return stack_announce(p, stack) && !s->refused;
 }
 
 enum recent_verdict { RECENT_SAME, RECENT_OTHER, RECENT_UNREADABLE };
 
-/* A visit to a recent stack, or one with the same addresses. Is it the same? If it is another,
- * that is in s->stack. */
+/* A visit to `recent`, or to another stack with the same addresses: says which. RECENT_OTHER: the
+ * other one is in s->stack. */
 static __always_inline enum recent_verdict recent_confirm(struct pymem_proc *p,
 							  struct pymem_thread *th,
 							  struct pymem_recent *recent,
@@ -302,7 +304,8 @@ static __noinline int stack_now(struct pymem_proc *p, struct pymem_thread *th)
 		return LOST(UNIDENTIFIED);
 	s->busy = 1;
 	err = pystack_walk(p, th, layout, s);
-	/* On a stack not seen lately, this thread's cached state may not be its only one. */
+	/* If the stack was not seen lately, there may be a second interpreter by now. Then the
+	 * thread may have another state than the one that was cached. */
 	if (!err && th->recent[recent_index(th, s->hash)].raw != s->hash &&
 	    second_interpreter(p, layout))
 		err = pystack_walk(p, th, layout, s);

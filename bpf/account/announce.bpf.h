@@ -2,9 +2,9 @@
 /* Hands stacks and code objects to user space the first time they are seen, whole:
  * names, first line, line table. A process that is gone a moment later keeps its lines.
  *
- * Of a line table, one event hands over PYMEM_TABLE_MAX at most, so that it takes no longer than
- * some microseconds. Of a longer one each new stack of the code object brings the next part, and
- * user space is woken: it reads the rest from the process, if that is still there.
+ * One event hands over at most PYMEM_TABLE_MAX bytes of a line table, so that it takes only some
+ * microseconds. If a table is longer, each new stack of the code object brings the next part. User
+ * space is woken too: it reads the rest from the process, if that is still there.
  */
 #ifndef ANNOUNCE_BPF_H
 #define ANNOUNCE_BPF_H
@@ -58,7 +58,7 @@ static __always_inline void capture_str(const struct py_layout *py, __u64 addr,
 
 struct parts {
 	struct pymem_msg_code *m;
-	__u32 from; /* of the table: handed over before, then up to here */
+	__u32 from; /* how much of the table has been handed over */
 	__u32 unread;
 	__u64 failed;
 };
@@ -78,7 +78,7 @@ LOOP_BODY send_part(__u32 i, struct parts *c)
 			bytes = PYMEM_TABLE_BYTES;
 	}
 	if (bytes && bpf_probe_read_user(m->table, bytes, (const void *)(m->table_addr + offset))) {
-		bytes = 0; /* paged out: user space asks the process */
+		bytes = 0; /* paged out: user space reads it from the process */
 		c->unread = 1;
 	}
 	/* Without a branch: clang would end the loop in one that falls into its head, which 5.10's
@@ -138,7 +138,8 @@ SEPARATE __u64 announce_code(__u64 code, __u64 fingerprint, __u32 from)
 		    &m->name, m->name_data, sizeof(m->name_data));
 	table = LOAD_CODE(s, py, linetable);
 	m->table_addr = table + py->bytes_data;
-	/* Not the same as an empty table, which says that all is on the first line. */
+	/* Unreadable is not the same as empty: an empty table says that all is on the first
+	 * line. */
 	if (!table || read_u64(&size, table + py->bytes_size) || size > 0x7fffffff) {
 		size = 0;
 		m->table_addr = 0;
@@ -155,7 +156,8 @@ SEPARATE __u64 announce_code(__u64 code, __u64 fingerprint, __u32 from)
 	return c.from;
 }
 
-/* Around what announces code objects of p: `codes` has a quota. */
+/* Called before code objects of p are announced, since `codes` has a quota. announce_end()
+ * follows. */
 static __always_inline void announce_begin(struct scratch *s, struct pymem_proc *p)
 {
 	int account = quota_ask(p, PYMEM_TABLE_CODES);
@@ -194,7 +196,7 @@ SEPARATE __u64 announce_once(__u64 code, __u64 fingerprint)
 		from = before->sent;
 	if (from == TABLE_DONE)
 		return 0;
-	/* One that is not remembered would be sent again and again. */
+	/* A code object that can't be remembered would be sent again and again. */
 	if (!before && s->denied) {
 		s->refused = 1;
 		return 1;
@@ -207,7 +209,7 @@ SEPARATE __u64 announce_once(__u64 code, __u64 fingerprint)
 	now = announce_code(code, fingerprint, from);
 	if (now >= ANNOUNCE_FAILED)
 		return !before;
-	/* A full table only means that it is sent again. */
+	/* If the table is full, the code object is only sent again. */
 	if (before) {
 		before->sent = now;
 		return 0;

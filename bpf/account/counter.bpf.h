@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* The kernel's own counters of an mm's resident pages.
  *
- * From 6.2 on a counter is a shared count plus one part per CPU. A change is made on
- * one CPU: either its part moves, or, once the part would reach the batch size, the part
- * and the change together go into the shared count and the part becomes 0. So an event
- * reads its own CPU's part, and the shared count only when that part is 0. What the
- * shared count gained since it was last claimed is claimed with compare-and-swap: the
- * increments telescope, and their sum is the change of RSS whatever races. Whose a batch is
- * where two threads overflow a counter within the same instant: own_share().
+ * From 6.2 on a counter is a shared count plus one part per CPU. A change is made on one CPU:
+ * either its part moves, or, once the part would reach the batch size, the part and the change
+ * together go into the shared count and the part becomes 0. So an event reads its own CPU's part,
+ * and the shared count only when that part is 0. What the shared count gained since it was last
+ * claimed is claimed with compare-and-swap: the increments telescope, and their sum is the change
+ * of RSS whatever races. If two threads overflow a counter in the same instant, own_share() says
+ * whose a batch is.
  *
  * Up to 6.1 a counter is an atomic, to which each task adds what it has cached.
  */
@@ -191,13 +191,13 @@ static __always_inline __s32 load_s32(__u64 address)
 }
 
 #define CLAIM_TRIES 24
-#define CLAIMING    (1LL << 40) /* of pending_pages(): ask again */
+#define CLAIMING    (1LL << 40) /* result of pending_pages() and own_share(): ask again */
 
 struct pending {
 	struct pymem_proc *p;
 	__s64 pages;
 	__u32 member, own;
-	__u32 claiming; /* one is just doing that: what is left is not known yet */
+	__u32 claiming; /* another CPU is just claiming: what is left is not known yet */
 };
 
 /* Has CPU `cpu` just emptied its part into the shared count, its event still to come? If it
@@ -288,7 +288,7 @@ LOOP_BODY claim_step(__u32 i __attribute__((unused)), struct claim *c)
 	c->mine = 0;
 	if (mine == CLAIMING)
 		return 0;
-	/* Whoever sees the claim but not yet that nothing is left here looks again. */
+	/* A CPU that sees the claim, but not yet that nothing is left here, looks again. */
 	*(volatile __u32 *)&cpu->claiming = 1;
 	swapped = __sync_val_compare_and_swap(&p->shared_pages[member], claimed, claimed + mine);
 	if (swapped == claimed) {

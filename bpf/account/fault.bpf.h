@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* A page fault, from its entry to the thread's next event.
  *
- * What a fault did is known piece by piece. At its entry: whether it writes to a present page. At
- * a change of RSS: that it is one to be counted, and whether a file page or the zero page was
+ * What a fault did is known piece by piece. At its entry: whether it writes to a present page. At a
+ * change of RSS: that it is one to be counted, and whether a file page or the zero page was
  * replaced. Once it is over: whether it was a major one, and up to 6.1 how many pages it added,
- * which wait in the task's cache. Which fault something belongs to, its number tells
- * (fault_number()).
+ * which wait in the task's cache. A fault is known by its number (fault_number()).
  */
 #ifndef FAULT_BPF_H
 #define FAULT_BPF_H
@@ -21,8 +20,9 @@ static __always_inline void recent_fault(struct pymem_thread *th, struct pymem_r
 	th->minor = 1;
 }
 
-/* A fault's kind is known once it is over: task->maj_flt has moved by the next event. It moves
- * too for what the kernel brings in by itself (MAP_POPULATE, mlock), counted nowhere before. */
+/* A fault's kind is known once it is over: task->maj_flt has moved by the next event. It also moves
+ * for what the kernel brings in by itself (MAP_POPULATE, mlock), which was counted nowhere
+ * before. */
 static __always_inline void settle_major(struct pymem_thread *th, struct task_struct *task)
 {
 	__u64 major = TASK_READ(task, maj_flt);
@@ -87,8 +87,8 @@ static __always_inline void settle_cache(struct pymem_proc *p, struct pymem_thre
 	batched_rest(p, th, member, rest);
 }
 
-/* What the last fault left in the task's cache belongs to the stack seen then: before
- * another one is looked at. */
+/* What the last fault left in the task's cache belongs to the stack seen then. So this is done
+ * before another stack is looked at. */
 static __always_inline void settle_caches(struct pymem_proc *p, struct pymem_thread *th,
 					  struct task_struct *task)
 {
@@ -100,7 +100,8 @@ static __always_inline void settle_caches(struct pymem_proc *p, struct pymem_thr
 	settle_cache(p, th, task, PYMEM_SHMEM);
 }
 
-/* The last fault wrote to a present page and no event has told what came of it. */
+/* The last fault wrote to a present page, and no event has shown what came of it: counts it as
+ * such. */
 static __always_inline void write_unresolved(struct pymem_proc *p, struct pymem_thread *th)
 {
 	th->pending &= ~PYMEM_PENDING_WRITE;
@@ -137,8 +138,8 @@ static __always_inline __u32 pending_now(const struct pymem_thread *th)
 	return th->noted == fault_number(current_task()) ? th->pending : 0;
 }
 
-/* Is this change one of a fault, or of a string instruction, whose stack th collects for?
- * Then no Python code has run since that was walked. What shrinks is no string's. */
+/* Is this change one of a fault, or of a string instruction, whose stack th collects for? Then no
+ * Python code has run since that was walked. A string instruction shrinks nothing. */
 static __always_inline bool same_stack(struct pymem_thread *th, __s64 change)
 {
 	__u64 number;

@@ -15,7 +15,7 @@ static __always_inline __u64 proc_rss(struct pymem_proc *p)
 	return rss > 0 ? rss : 0;
 }
 
-/* The process's RSS changed by `pages`. Returns the RSS after. */
+/* A counter of p has changed by `pages`. Returns the RSS after that. */
 static __always_inline __u64 proc_add(struct pymem_proc *p, __u32 member, __s64 pages)
 {
 	struct pymem_cpu *c = proc_cpu(p);
@@ -30,8 +30,9 @@ static __always_inline __u64 proc_add(struct pymem_proc *p, __u32 member, __s64 
 	return rss;
 }
 
-/* Unique in the session, without an atomic that returns a value (5.12). A fork or exec may
- * interrupt an iterator, which has a counter of its own: there is one at a time. */
+/* A number that is unique in the session, made without an atomic that returns a value (5.12). Each
+ * CPU has its counter. A fork or exec may interrupt a task iterator, so iterators have a counter of
+ * their own; only one runs at a time. */
 static __always_inline __u32 new_id(bool iterator)
 {
 	__u32 place = iterator ? nr_cpus : bpf_get_smp_processor_id(), zero = 0;
@@ -72,9 +73,9 @@ static __always_inline void tell_fork(const struct pymem_proc *p)
 	tell_all(&m);
 }
 
-/* Puts one more image on the account `place`; false if there are `most` already. By adding first
- * and looking then, since BPF before 5.12 can't do both at once: of two that take the last place
- * neither may get it. */
+/* Puts one more image on the account `place`; false if there are `most` already. It is added first
+ * and looked at then, since BPF before 5.12 can't do both at once. So of two that take the last
+ * place, it may be that neither gets it. */
 static __always_inline bool account_take(__u32 place, __u32 most)
 {
 	struct pymem_payer *account = &payers[place & (PYMEM_PAYERS - 1)];
@@ -96,7 +97,8 @@ static __always_inline void payer_leave(__u32 payer)
 	__sync_fetch_and_add(&payers[0].images, -1);
 }
 
-/* `payer` has one more, whatever it may have: to replace one that is about to go. */
+/* Adds an image to what `payer` has, whatever its limit: the image replaces one that is about to
+ * go. */
 static __always_inline void payer_keep(__u32 payer)
 {
 	if (!payer)
@@ -105,7 +107,7 @@ static __always_inline void payer_keep(__u32 payer)
 	__sync_fetch_and_add(&payers[0].images, 1);
 }
 
-/* May `payer` have one more? Then it has. */
+/* Adds an image to what `payer` has. False: it may have no more. */
 static __always_inline bool payer_take(__u32 payer)
 {
 	struct pymem_payer *account = &payers[payer & (PYMEM_PAYERS - 1)];
@@ -121,8 +123,8 @@ static __always_inline bool payer_take(__u32 payer)
 	return false;
 }
 
-/* Deletes the record of the image `id` on `mm`, which may be another's by now: one may take its
- * place while two end it. */
+/* Deletes the record of the image `id` on `mm`. The mm may be another image's by now: a new one may
+ * begin there while two CPUs end the old one. */
 static __always_inline void proc_delete(__u64 mm, __u32 id, __u32 payer)
 {
 	struct pymem_proc *p = bpf_map_lookup_elem(&procs, &mm);
@@ -139,7 +141,8 @@ static __noinline int proc_retire(struct pymem_proc *p, bool exec)
 	__u32 id, tgid, payer;
 	__u64 mm;
 
-	/* Of two that take themselves for the first (first_to_set()) both tell of its end. */
+	/* If two CPUs both find themselves the first (first_to_set()), both send the message of the
+	 * end. */
 	if (!p || !first_to_set(&p->ended))
 		return 0;
 	id = p->id;
@@ -156,7 +159,7 @@ static __noinline int proc_retire(struct pymem_proc *p, bool exec)
 	return 1;
 }
 
-#define RETIRE_TRIES BY_BUILD(1024, 1) /* where only one ends it, others can wait for that */
+#define RETIRE_TRIES BY_BUILD(1024, 1) /* where only one CPU ends it, others can wait for that */
 
 LOOP_BODY retired_step(__u32 i __attribute__((unused)), __u64 *mm)
 {
@@ -174,9 +177,10 @@ static __always_inline struct heritage heritage_of(const struct pymem_proc *p)
 	return left;
 }
 
-/* An image is to begin on `mm`. Is there another still? A process frees its old mm well before
- * its exec is told (and before 6.16, before its exit is), and whoever forks next is likely to
- * get it. That image has ended; what follows its exec is to know of what counter block it was. */
+/* An image is to begin on `mm`. If another one is still known there, that has ended: a process
+ * frees its old mm well before the tracepoint of its exec (and before 6.16, of its exit), and the
+ * next fork is likely to get it. What the old image leaves to the one after its exec, such as its
+ * counter block, is kept in `tgids`. */
 static __always_inline void proc_make_way(__u64 mm)
 {
 	struct pymem_proc *old = bpf_map_lookup_elem(&procs, &mm);
@@ -193,13 +197,14 @@ static __always_inline void proc_make_way(__u64 mm)
 		entry->left = heritage_of(old);
 	if (proc_retire(old, true))
 		return;
-	/* Else what deletes the old one might delete the new one. */
+	/* Otherwise the CPU that deletes the old record might delete the new one. */
 	LOOP(RETIRE_TRIES, retired_step, &mm);
 	proc_delete(mm, id, payer);
 }
 
-/* Starts to track the image that runs on `mm`, for `payer`, which has taken it; `owner`: of the
- * image before it, 0: unknown. NULL: table full; then the payer has it no longer. */
+/* Starts to track the image that runs on `mm`, for `payer`, whose images it was added to
+ * (payer_take()). `owner`: of the image before it; 0: unknown. NULL: the table is full, and the
+ * image is taken off the payer again. */
 static __always_inline struct pymem_proc *proc_begin(__u64 mm, struct task_struct *task,
 						     const struct pymem_proc *parent, __u32 payer,
 						     __u64 owner, bool iterator)

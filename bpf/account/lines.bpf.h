@@ -58,8 +58,8 @@ static __always_inline void raise(__u64 *peak, __u64 pages)
 		*peak = pages;
 }
 
-/* Makes the counters of a line of the current process; or of another, if that is over. Verified
- * once: a thread that ends may end 128 runs at once. */
+/* Makes the counters of a line, on the account of the current image if it is that image's. 0; 1: no
+ * room. Verified once: a thread that ends may end 128 runs at once. */
 SEPARATE __u64 line_make(__u64 proc, __u64 number, __u64 code, __u64 fingerprint)
 {
 	struct pymem_line_key key = {
@@ -101,7 +101,7 @@ static __always_inline struct pymem_line *line_of(const struct pymem_line_stack 
 	return line;
 }
 
-/* Who else of the thread is in the line that a frame runs, further out? */
+/* Do frames of the thread that are further out run the line that this frame runs? */
 #define SHARED_ROW  1 /* code of the same file */
 #define SHARED_CODE 2 /* the same code object */
 
@@ -141,12 +141,12 @@ static __always_inline __u32 sharing_of(struct pymem_line_stack *ls, __u32 index
 	return c.found;
 }
 
-/* A comprehension, a lambda or a nested function may run on the line that called it, and a
- * function inside itself: what it changes, the outer run has already. Frames below the top
- * stay on their lines while it runs, so the end of a run is early enough to look. Only runs
- * that changed something look: they have paid for a fault. */
+/* A comprehension, a lambda or a nested function may run on the line that called it, and a function
+ * may run inside itself. What it changes, the outer run changes too. Frames below the top stay on
+ * their lines while it runs, so the end of a run is early enough to look. Only runs that changed
+ * something look: they have paid for a fault. */
 #ifdef PYMEM_LEGACY
-/* By number, as 5.10 wants it: once for all the runs that an unwinding ends. */
+/* Takes numbers only, as 5.10 wants it. Verified once for all the runs that an unwinding ends. */
 SEPARATE __u64 shared_row(__u64 tid, __u64 index)
 {
 	struct pymem_line_stack *ls;
@@ -192,7 +192,7 @@ static __always_inline void run_end(struct pymem_line_stack *ls, __u32 index, __
 
 	if (stretch_peak > peak)
 		peak = stretch_peak;
-	/* What it saw, its caller's line saw too. */
+	/* A peak that it saw, its caller's line saw too. */
 	if (index)
 		raise(&frame_at(ls, index - 1)->peak_pages, peak);
 	if (!line)

@@ -1,17 +1,19 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Whose is an image, where what a user's images hold together has a bound?
+/* To which user an image belongs. What all images of one user hold together has a bound
+ * (quota.bpf.h).
  *
- * A process has a user number. But whoever makes a user namespace may get thousands of them there
- * (/etc/subuid), so what runs in one is its maker's; where root made it, as for a container, all
- * that runs in it is one user. Nested namespaces are the outermost one's. Outside a namespace such
- * a number is its holder's too, as the map `subids` knows: a set-user-ID file of that number leads
- * to it.
+ * The user number of a process is not enough. A user who makes a user namespace may get thousands
+ * of numbers there (/etc/subuid), so what runs in a namespace belongs to its maker. If root made
+ * it, as for a container, all that runs in it is one user. Nested namespaces belong to the
+ * outermost one. Outside of a namespace such a number belongs to its holder too, whom the map
+ * `subids` knows: a process can get there by a set-user-ID file of that number.
  *
- * An image is on the account of the one that it was forked from, or that ran the process before its
- * exec: so whoever is the first in such a chain that is not root pays, whatever set-user-ID files
- * lead to. What begins the chain, or has had root's only so far, is asked for: when it begins, and
- * again when it takes a place and is not root: a daemon of root's that has given that up is the
- * user's it has become. Once an image has an account, it keeps it.
+ * An image inherits its account from the image that it was forked from, or that the process ran
+ * before its exec. So the first user in such a chain who is not root pays, whatever set-user-ID
+ * files lead to. An image has no account to inherit if it begins a chain, or if the chain was
+ * root's so far. Then its credentials are looked at: when it begins, and again when it takes a
+ * place and is not root. So a daemon that gives up being root belongs to the user that it becomes.
+ * An image that has an account keeps it.
  */
 #ifndef OWNER_BPF_H
 #define OWNER_BPF_H
@@ -25,7 +27,7 @@
 /* An owner: the user's number, and the account. 0: root's, so far. */
 #define OWNER(user, account) ((__u64)(user) << 32 | (account))
 
-/* Whose number is that? */
+/* The user to whom the number `uid` belongs. */
 static __always_inline __u32 user_behind(__u32 uid)
 {
 	struct pymem_subid_key key = {.bits = 32, .uid = __builtin_bswap32(uid)};
@@ -40,7 +42,7 @@ struct climb {
 
 LOOP_BODY climb_step(__u32 i __attribute__((unused)), struct climb *c)
 {
-	const struct user_namespace *ns = c->ns; /* not of `c`, which is no kernel's struct */
+	const struct user_namespace *ns = c->ns; /* a local: `c` is no kernel struct */
 
 	if (BPF_CORE_READ(ns, level) <= 1)
 		return 1;
@@ -48,7 +50,8 @@ LOOP_BODY climb_step(__u32 i __attribute__((unused)), struct climb *c)
 	return 0;
 }
 
-/* The outermost user namespace around that one, it included, but for the initial one. */
+/* The outermost user namespace around the one at that address, which may be that one itself. The
+ * initial one does not count. */
 SEPARATE __u64 outermost_namespace(__u64 address)
 {
 	struct climb c = {(const struct user_namespace *)address};
@@ -86,7 +89,7 @@ static __always_inline __u64 credentials_of(struct task_struct *task)
 	return (__u64)BPF_CORE_READ(task, cred);
 }
 
-/* p is of that owner, if it is one, else of the one with the credentials at `cred`. */
+/* p gets `owner`, or if that is 0, the owner of the credentials at `cred`. */
 static __always_inline void proc_own(struct pymem_proc *p, __u64 owner, __u64 cred)
 {
 	if (!owner)

@@ -1,20 +1,20 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* How much of a table that all images share one of them may take.
+/* How many places an image may take of a table that all images share.
  *
- * As many places as `quota_share` times those that are free: so each later one gets its part of
- * them. The first places, which most programs never exceed, are not denied until an eighth of the
- * table is left.
+ * An image may hold `quota_share` times as many places as are free, so each later image gets its
+ * part of them. The first QUOTA_FLOOR places, which suffice for most programs, are not denied until
+ * an eighth of the table is left.
  *
- * Images have no end where a program forks. So the last sixteenth is root's: what the host runs on
- * is seen whatever users do. And of the rest all images of one user together may take
- * `quota_user_share` times what is free; root's have no such bound.
+ * A program can fork any number of images. So the last sixteenth is root's: what the host runs on
+ * is seen whatever users do. And all images of one user together may hold `quota_user_share` times
+ * what is free of the rest; root's have no such bound.
  *
- * What is held is counted by entry: made by a map's own insertion, which one CPU wins, and deleted
- * likewise. So tables and accounts come to 0 when all images have ended, whatever raced.
+ * Held places are counted with each entry: added by the insertion that made it, which the map lets
+ * one CPU win, and taken off by the deletion likewise. So tables and accounts come to 0 when all
+ * images have ended, whatever raced.
  *
- * Whoever profiles one program has it use nearly the whole table (the loader sets the shares); on a
- * host that is watched, the share of an image is half of what is free, that of a user three
- * quarters.
+ * The loader sets the shares. If one program is profiled, it may use nearly the whole table. On a
+ * host that is watched, an image may have half of what is free, and a user three quarters.
  */
 #ifndef QUOTA_BPF_H
 #define QUOTA_BPF_H
@@ -23,8 +23,8 @@
 #include "base/maps.bpf.h"
 
 #define QUOTA_FLOOR	  256
-#define QUOTA_FLOOR_UNTIL 8  /* of the table, is free */
-#define QUOTA_ROOT	  16 /* of the table, is kept for root */
+#define QUOTA_FLOOR_UNTIL 8  /* while more than an eighth of the table is free */
+#define QUOTA_ROOT	  16 /* a sixteenth of the table is kept for root */
 
 static __always_inline __u32 table_room(__u32 table)
 {
@@ -42,7 +42,8 @@ static __always_inline __u32 table_room(__u32 table)
 	}
 }
 
-/* Why an image may not take another place; else the account is known that the place will be on. */
+/* Why an image may not take another place. Otherwise the result is the account that the place will
+ * be on. */
 enum quota_verdict { QUOTA_IMAGE_FULL = -1, QUOTA_USER_FULL = -2 };
 
 static __always_inline struct pymem_account *account_at(__u32 account)
@@ -70,7 +71,7 @@ static __always_inline int quota_verdict(struct pymem_proc *p, __u32 table, __u3
 }
 
 /* May the image `id` on `mm` take another place in `table`, for what runs with the credentials at
- * `cred`, 0: for the current task? The account, 0: none, since that is root's; or enum
+ * `cred`, 0: for the current task? Returns the account, 0: none, since the image is root's; or enum
  * quota_verdict. With `count`, a refusal is counted for the report. */
 SEPARATE __s64 quota_of(__u64 mm, __u64 id, __u64 table, __u64 cred, __u64 count)
 {
@@ -92,7 +93,7 @@ SEPARATE __s64 quota_of(__u64 mm, __u64 id, __u64 table, __u64 cred, __u64 count
 	return verdict;
 }
 
-/* The same of p, for the current task. */
+/* quota_of() for p and the current task. */
 static __always_inline int quota_ask(const struct pymem_proc *p, __u32 table)
 {
 	return quota_of(p->mm, p->id, table, 0, 0);
@@ -104,7 +105,7 @@ static __always_inline int quota_allows(const struct pymem_proc *p, __u32 table)
 	return quota_of(p->mm, p->id, table, 0, 1);
 }
 
-/* p is not to have another one: for the report. */
+/* Counts for the report that p was refused a place. */
 static __always_inline void quota_refuse(struct pymem_proc *p, __u32 table, int verdict)
 {
 	if (verdict == QUOTA_USER_FULL)
@@ -113,21 +114,21 @@ static __always_inline void quota_refuse(struct pymem_proc *p, __u32 table, int 
 		__sync_fetch_and_add(&p->places[table].refused, 1);
 }
 
-/* p holds so many more. */
+/* p holds `places` more. */
 static __always_inline void quota_hold(struct pymem_proc *p, __u32 table, __s32 places)
 {
 	__sync_fetch_and_add(&p->places[table].held, places);
 }
 
-/* The table has so many entries more that name that account. */
+/* The table has `places` more entries, which name that account. */
 static __always_inline void quota_book(__u32 table, __u32 account, __s32 places)
 {
 	__sync_fetch_and_add(&places_used[table], places);
 	__sync_fetch_and_add(&account_at(account)->held[table], places);
 }
 
-/* Makes an entry of the map, for p or for nobody (NULL): `value`, which names the account. What is
- * at the key then, be it another CPU's; NULL: no room. */
+/* Inserts `value`, which names the account, into the map, for p or for nobody (NULL). Returns what
+ * is at the key then; another CPU may have inserted that. NULL: no room. */
 static __always_inline void *table_insert(struct pymem_proc *p, __u32 table, void *map,
 					  const void *key, const void *value, __u32 account)
 {

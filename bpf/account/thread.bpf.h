@@ -43,7 +43,7 @@ static __always_inline struct pymem_thread *thread_insert(__u32 key, __u32 accou
 	return th;
 }
 
-/* The same; a new one, of p, if it has none. NULL: no room. */
+/* The same; if it has none, a new one on p's account. NULL: no room. */
 static __always_inline struct pymem_thread *thread_make(struct task_struct *task,
 							struct pymem_proc *p, bool iterator)
 {
@@ -60,7 +60,7 @@ static __always_inline struct pymem_thread *thread_make(struct task_struct *task
 	return account < 0 ? NULL : thread_insert(key, account, iterator);
 }
 
-/* Forgets the record th of a thread; p: of which it was, NULL: that has ended. */
+/* Forgets the record th of a thread. p: the image that it ran; NULL: that has ended. */
 static __always_inline void thread_forget(struct task_struct *task, __u32 tid,
 					  const struct pymem_thread *th, struct pymem_proc *p)
 {
@@ -79,7 +79,7 @@ static __always_inline void thread_begin(struct pymem_thread *th, struct task_st
 {
 	__u32 account = th->account, i;
 
-	/* In parts, kept apart: clang takes no larger memset. */
+	/* In parts that the asm keeps apart: clang takes no larger memset. */
 	__builtin_memset(th, 0, __builtin_offsetof(struct pymem_thread, recent));
 	for (i = 0; i < PYMEM_RECENT; i++) {
 		asm volatile("" ::: "memory");
@@ -119,7 +119,7 @@ static __always_inline struct pymem_thread *current_thread(struct pymem_proc **p
 	return th;
 }
 
-/* The same, by the thread th's own doing. */
+/* proc_add() for a change that the thread th has made. */
 static __always_inline __u64 thread_add(struct pymem_proc *p, struct pymem_thread *th, __u32 member,
 					__s64 pages)
 {

@@ -64,15 +64,15 @@ static __always_inline __u32 touched_id(void)
 	return id < PYMEM_TOUCHED_NEW ? id : 0;
 }
 
-/* These pages of p have become resident where is not known. */
+/* These pages of p have become resident at an unknown address. */
 static __always_inline void touched_unplaced(struct pymem_proc *p, __u32 member, __s64 change)
 {
 	if (watch_touched && member != PYMEM_SWAP && change > 0)
 		__sync_fetch_and_add(&p->touched_unplaced, change);
 }
 
-/* May p have another leaf? As many as are free, and half of these if all processes of a host share
- * them (quota_share). */
+/* May p have another leaf? It may hold `quota_share` times as many as are free. With a share of 1,
+ * that is half of those that nobody else holds. */
 static __always_inline bool touched_allows(const struct pymem_proc *p)
 {
 	__u32 used = touched_used, free = used < touched_room ? touched_room - used : 0;
@@ -124,7 +124,7 @@ touched_leaf(struct pymem_proc *p, struct pymem_thread *th, __u64 address)
 struct touched_fill {
 	struct pymem_touched_leaf *leaf;
 	__u32 first, id;
-}; /* of pages of a leaf */
+}; /* some pages of a leaf, which get an id */
 
 LOOP_BODY touched_step(__u32 i, struct touched_fill *fill)
 {
@@ -166,9 +166,10 @@ static __noinline int touched_many(struct pymem_touched_leaf *leaf, __u32 at, __
 
 #define FIRST_HASH 0x9e3779b1U /* odd: of xxHash */
 
-/* Of one place of eight that a pool may begin at, notes what is there, at `address` of the
- * directory `dir`. The stack `id` has touched it and goes on: so that is its own. Not if `differs`:
- * then it was another stack, or another directory. */
+/* Notes what is at `address`, for the directory `dir`, if that is one in eight of the addresses at
+ * which a pool may begin. The stack `id` has touched that page and now touches another one, so what
+ * is there is its own. Not if `differs`: then another stack touched the page, or the directory has
+ * changed. */
 SEPARATE __s64 touched_first(__u64 address, __u64 dir, __u64 id, __u64 differs)
 {
 	__u32 hash = (__u32)(address >> PYMEM_FIRST_SHIFT) * FIRST_HASH, slot;
@@ -186,7 +187,7 @@ SEPARATE __s64 touched_first(__u64 address, __u64 dir, __u64 id, __u64 differs)
 	first->id = 0;
 	first->address = address;
 	first->dir = dir;
-	/* If it has gone meanwhile, the read's own fault is no event. */
+	/* If the page has gone meanwhile, the read's own fault is no event. */
 	s->busy = 1;
 	if (!bpf_probe_read_user(first->bytes, sizeof(first->bytes), (void *)address))
 		first->id = id;
@@ -232,8 +233,8 @@ static __noinline int touched_pages(struct pymem_proc *p, struct pymem_thread *t
 	return 1;
 }
 
-/* A fault of th has brought a page back from swap: it is whose it was. The kernel counts the page
- * before the swap entry (do_swap_page()). */
+/* A fault of th has brought a page back from swap: the page gets back the id that it had. The
+ * kernel counts the page before the swap entry (do_swap_page()). */
 static __noinline int touched_back(struct pymem_thread *th)
 {
 	struct pymem_touched_leaf *leaf;
@@ -251,7 +252,7 @@ static __noinline int touched_back(struct pymem_thread *th)
 	return 0;
 }
 
-/* A counter of the current thread's image has changed by what it did, with the stack `id`. */
+/* The current thread has changed a counter of its image, with the stack `id`. */
 static __always_inline void touched_change(struct pymem_proc *p, struct pymem_thread *th,
 					   __u32 member, __s64 change, __u32 id)
 {
@@ -312,8 +313,8 @@ LOOP_BODY touched_range_step(__u32 i __attribute__((unused)), struct touched_ran
 #define RANGE_PAGES_MAX (1 << 23) /* 32 GiB: the most that bpf_loop() does */
 
 /* The current thread, which runs on `mm`, has moved `bytes` from `from` (mremap), or with `from` 0
- * has made all pages at `to` resident by the stack `id` (MAP_POPULATE). Threads that touch the new
- * place meanwhile may lose what they have touched to what was there before it moved. */
+ * has made all pages at `to` resident by the stack `id` (MAP_POPULATE). If threads touch the new
+ * place meanwhile, ids of the old place may replace theirs. */
 SEPARATE __s64 touched_range(__u64 mm, __u64 from, __u64 to, __u64 bytes, __u64 id)
 {
 	struct touched_range range = {.from = from, .to = to, .id = id};
@@ -329,7 +330,7 @@ SEPARATE __s64 touched_range(__u64 mm, __u64 from, __u64 to, __u64 bytes, __u64 
 		__sync_fetch_and_add(&range.p->touched_unplaced, pages - RANGE_PAGES_MAX);
 		pages = RANGE_PAGES_MAX;
 	}
-	/* They were counted as their places were not known yet. */
+	/* The pages were counted as unplaced when they became resident. */
 	if (!from)
 		__sync_fetch_and_add(&range.p->touched_unplaced, -pages);
 	range.th->touched_by = 0;

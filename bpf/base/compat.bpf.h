@@ -53,7 +53,7 @@ static __always_inline bool is_thread_id(__u64 id, __u64 pointer)
 #define NR_MREMAP  25
 #define NR_MADVISE 28
 
-/* Of a pt_regs in the kernel's memory: only what is asked for is read. */
+/* `r` is a pt_regs in the kernel's memory. Only the field that is asked for is read. */
 #define SYSCALL_NR(r)	((__s64)BPF_CORE_READ(r, orig_ax))
 #define SYSCALL_ARG1(r) BPF_CORE_READ(r, di)
 #define SYSCALL_ARG2(r) BPF_CORE_READ(r, si)
@@ -80,14 +80,14 @@ struct task_struct___arm64 {
 #define THREAD_FLAVOR  task_struct___arm64
 #define THREAD_POINTER uw.tp_value
 
-/* While a task runs, its thread pointer is in a register, which user space may set: the task
- * has it since the thread was made or last switched from. Between an exec and the next switch,
- * that is the old image's (tls_thread_flush() clears the register only). */
+/* While a task runs, its thread pointer is in a register, which user space may set. The kernel's
+ * copy in the task is from when the thread was made or last switched from. Between an exec and the
+ * next switch, the copy is the old image's (tls_thread_flush() clears only the register). */
 #define THREAD_POINTER_LAGS
 
-/* glibc and musl put a thread's descriptor right below its thread pointer, and its address
- * is the thread's id: how large it is is the library's affair (1824 bytes in glibc 2.41).
- * No other thread's is as near: each lies at the end of a stack of its own. */
+/* glibc and musl put a thread's descriptor right below its thread pointer. The descriptor's address
+ * is the thread's id; its size depends on the library (1824 bytes in glibc 2.41). No other thread's
+ * descriptor is as near: each lies at the end of a stack of its own. */
 #define DESCRIPTOR_BYTES_MAX 4096
 
 /* Is `id` what pthread_self() returns in the thread with that thread pointer? */
@@ -112,7 +112,7 @@ static __always_inline bool is_thread_id(__u64 id, __u64 pointer)
 #define IS_EXCEPTION(r)	  (BPF_CORE_READ(r, syscallno) == -1)
 #endif
 
-/* A kernel pointer as a number: the verifier lets none be hashed or subtracted. */
+/* A kernel pointer as a number. The verifier does not let pointers be hashed or subtracted. */
 static __always_inline __u64 as_number(const void *pointer)
 {
 	__u64 number = 0;
@@ -232,8 +232,8 @@ static __always_inline __s32 kernel_s32(__u64 address)
 #define SEPARATE_IF_UNROLLED static __always_inline
 #endif
 
-/* What only one CPU is to do: 5.12 brought atomics that return a value. Before, two may take
- * themselves for the first, and a store may undo another's. */
+/* For what only one CPU is to do. Atomics that return a value came with 5.12. Before, two CPUs may
+ * both find themselves the first, and a store may undo that of another CPU. */
 #ifdef PYMEM_LEGACY
 static __always_inline bool first_to_set(__u32 *flag)
 {
@@ -274,10 +274,10 @@ static __always_inline bool swap_if(__s64 *at, __s64 before, __s64 value)
 }
 #endif
 
-/* A map of what belongs to a task: its own storage, found in a third of the time and gone with it;
- * before 5.11 a table by thread ID. A key is the task's ID when the entry was made, and only looked
- * at in a table. BLANK_MAP() has a zeroed value for task_value_make(): where one is needed, too
- * large for the stack. */
+/* A map of what belongs to a task. From 5.11 on it is the task's own storage, which is found in a
+ * third of the time and goes with the task; before, a table by thread ID. The key is the task's ID
+ * when the entry was made; only a table uses it. BLANK_MAP() has a zeroed value for
+ * task_value_make() of a table, since that would be too large for the stack. */
 #ifdef PYMEM_LEGACY
 #define TASKS_IN_TABLE 1
 #define TASK_MAP(type_of_value)                       \
@@ -363,7 +363,7 @@ static __always_inline void *task_value_make(void *map, struct task_struct *task
 	return bpf_task_storage_get(map, task, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
 }
 
-/* 0, or there was none. */
+/* Deletes the task's value. Not 0: there was none. */
 static __always_inline long task_value_delete(void *map, struct task_struct *task, __u32 key)
 {
 	(void)key;

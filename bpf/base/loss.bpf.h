@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* How a change of RSS is lost: by a cause, in the record of its image. Nothing else adds to what
- * is lost. A function that finds out why there is no stack returns LOST(cause), a negative number,
- * or 0; who has the amount gives it to lose(). */
+/* How a change of RSS is lost: by a cause, in the record of its image. Nothing else adds to what is
+ * lost. A function that finds out why there is no stack returns LOST(cause), a negative number, or
+ * 0; its caller, who has the amount, gives that to lose(). */
 #ifndef LOSS_BPF_H
 #define LOSS_BPF_H
 
@@ -11,7 +11,7 @@
 #include "pymem.h"
 
 #define LOST(cause)   (-(PYMEM_LOSS_##cause + 1))
-#define LOSS_OF(lost) ((__u32)(-(lost)-1)) /* the cause, of a number that is LOST() of it */
+#define LOSS_OF(lost) ((__u32)(-(lost)-1)) /* the cause that LOST() was made of */
 
 /* `pages` of p's change of RSS are lost. */
 static __always_inline void lose_pages(struct pymem_proc *p, __u32 cause, __s64 pages)
@@ -27,7 +27,7 @@ static __always_inline void lose(struct pymem_proc *p, __u32 cause, __u32 member
 		lose_pages(p, cause, pages);
 }
 
-/* So many of p's page faults are counted for no stack. */
+/* Counts so many of p's page faults as lost: they belong to no stack. */
 static __always_inline void lose_faults(struct pymem_proc *p, __u64 faults)
 {
 	__sync_fetch_and_add(&p->lost_faults, faults);

@@ -34,7 +34,7 @@
 
 #define MAX_LAYOUTS 64
 
-/* What the next image of a process has of the one before it. */
+/* What the next image of a process takes over from the one before it. */
 struct heritage {
 	__u32 block, tree, payer;
 	__u32 account, user;
@@ -44,7 +44,7 @@ struct tgid_entry {
 	__u64 mm;
 	__u32 borrowed;	      /* vfork child: runs on its parent's mm until it execs */
 	__u32 id;	      /* of the image; `mm` may be another's once it has left it */
-	struct heritage left; /* by an image that has ended before its exec or exit said so */
+	struct heritage left; /* of an image that ended before its exec or exit was seen */
 	__u32 pad;
 };
 
@@ -77,10 +77,10 @@ struct scratch {
 	__u32 served; /* frames found in `chunk` */
 	__s32 denied; /* may the process have more code objects remembered? 0, or enum quota_verdict
 		       */
-	__u32 coded;  /* code objects that now are */
+	__u32 coded;  /* code objects that are remembered since this event began */
 	__u32 refused;
 	__u32 small;   /* `chunk` is what a small read brought */
-	__u32 account; /* that code objects are put on */
+	__u32 account; /* the account that new code objects are on */
 	__u64 hash;
 	__u64 identity; /* hash over names, as far as they have been found */
 	__u64 frame;	/* next to look at */
@@ -89,7 +89,7 @@ struct scratch {
 	__u64 low;	/* this time */
 	__u64 first;	/* innermost frame that begins a chunk of the data stack; 0: none */
 	__u64 first_back;
-	__u64 interp; /* of a search: next interpreter, thread states found, how many seen */
+	__u64 interp; /* of the search for a state, up to `interpreters`: the next one to search */
 	__u64 found;
 	__u64 idle;
 	__u64 stopped; /* where `steps` ran out */
@@ -194,7 +194,7 @@ SHARED struct {
 	__type(value, struct pymem_msg_code);
 } code_messages SEC(".maps");
 
-/* Sized by the loader, which leaves them out where nobody asks who touched pages. */
+/* Sized by the loader, which leaves these maps out unless touches are noted (watch_touched). */
 SHARED struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 1);
@@ -226,7 +226,7 @@ SHARED struct {
 	__uint(value_size, sizeof(__u32));
 } touched_free SEC(".maps");
 
-/* Whose a number of /etc/subuid is; filled by the loader. */
+/* The user to whom /etc/subuid gives a number; filled by the loader. */
 SHARED struct {
 	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
 	__uint(max_entries, 1 << 20); /* allocated as they are used */
@@ -275,8 +275,7 @@ SHARED struct {
 	__array(values, struct block_map);
 } blocks SEC(".maps");
 
-/* What the kernel side knows of each; sized by the loader, which leaves one where there are no
- * blocks. */
+/* The BPF side's own records of these. Sized by the loader: one record if there are no blocks. */
 SHARED struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, 1);
@@ -300,7 +299,7 @@ SHARED __u32 touched_next;		    /* leaves that have ever been taken */
 SHARED __u32 touched_used;		    /* leaves that are taken now */
 
 SHARED __u32 copies_watched; /* set by the loader once page_alloc is attached */
-SHARED __u32 copies_asked;   /* it has been asked to */
+SHARED __u32 copies_asked;   /* the loader has been asked to attach it */
 
 SHARED __u64 dropped_messages;			/* lifecycle messages that found the ring full */
 SHARED struct pymem_payer payers[PYMEM_PAYERS]; /* 0: of all together */
@@ -323,16 +322,16 @@ KNOB(probe_cookies, 0);	   /* uprobes have them: from 5.15 on */
 #endif
 KNOB(follow_children, 1);   /* fork and exec */
 KNOB(watch_host, 0);	    /* -a: tell of each exec and of each executable mapping */
-KNOB(payer_images, 0);	    /* of one payer, at one time */
+KNOB(payer_images, 0);	    /* limit of images of one payer at a time */
 KNOB(all_payers_images, 0); /* of all payers together */
 KNOB(count_only, 0);	    /* publish amounts on counter blocks: no stacks, nothing for a report */
 KNOB(count_faults, 1);	    /* page faults are seen */
 KNOB(watch_touched, 0);	    /* note which stack touches a page first: from 6.2 on */
 KNOB(touched_room, 0);	    /* leaves */
-KNOB(own_tgid, 0);	    /* the profiler's: may be a child of what it watches */
+KNOB(own_tgid, 0);	    /* the profiler's own: it may be a child of what it watches */
 KNOB(ring_wakeup_bytes, 0);
 KNOB(quota_share, 1);	   /* see quota.bpf.h */
-KNOB(quota_user_share, 3); /* likewise; the tables' sizes: */
+KNOB(quota_user_share, 3); /* likewise; below: sizes of the tables */
 KNOB(room_stacks, 65536);
 KNOB(room_vmcalls, 65536);
 KNOB(room_codes, 65536);

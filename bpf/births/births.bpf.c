@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* Which line makes an object, and which puts one into a container?
  *
- * An object of its own, loaded for one process at a time: `pymem-bpf heap` alone uses it, and what
- * the profiler loads stays as it is. The walk is the profiler's (bpf/python/), the maps that it
- * needs too; the loader leaves out all others.
+ * This is a BPF object of its own, loaded for one process at a time. Only `pymem-bpf heap` uses it,
+ * and what the profiler loads stays as it is. The walk is the profiler's (bpf/python/), with the
+ * maps that it needs; the loader leaves out all other maps.
  *
  * birth_return: on the return of functions that make objects, for some milliseconds now and then.
  * birth_death:  meanwhile on the entry of functions that free some of them.
@@ -18,7 +18,7 @@
 
 #define THREADS 512
 
-/* Preallocated: a program of a perf event may use no other before 6.1. */
+/* A map of preallocated entries: a program of a perf event may use no other before 6.1. */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, THREADS);
@@ -35,14 +35,14 @@ struct {
 struct pymem_proc target;
 struct birth_watch watches[BIRTH_WATCHES];
 __u32 enabled;
-__u64 most; /* events whose stacks are told of */
+__u64 most; /* events that are recorded with their stacks; 0: all */
 
-/* Read by it. */
+/* Read by the loader. */
 __u64 seen;
 __u64 lost;	/* the ring was full, or the walk was busy */
 __u64 unwalked; /* no Python stack was found */
-__u64 ends;	/* objects of which nothing more is known */
-__u32 spoilt;	/* an end was lost: nothing of this burst can be believed */
+__u64 ends;	/* objects that are not known any more */
+__u32 spoilt;	/* a birth_end was lost: nothing of this burst can be believed */
 
 static const struct pymem_thread no_thread;
 
@@ -122,15 +122,15 @@ static __noinline int tell(struct scratch *s, const struct pymem_layout *layout,
 	return 0;
 }
 
-/* Nothing more is known of the object at that address: it is freed, or another one is made there by
- * nobody knows whom. */
+/* Tells user space that the object at that address is not known any more: it is freed, or another
+ * one is made there and its maker is unknown. */
 static __noinline int tell_unknown(__u64 object)
 {
 	struct birth_end *end = bpf_ringbuf_reserve(&birth_events, sizeof(*end), 0);
 
 	__sync_fetch_and_add(&ends, 1);
 	if (!end) {
-		/* Of whatever lies where, what was told may be wrong. */
+		/* Any event so far may be of an object that is gone. */
 		spoilt = 1;
 		__sync_fetch_and_add(&lost, 1);
 		return 0;
@@ -149,7 +149,7 @@ static __always_inline bool another(void)
 	return true;
 }
 
-/* 0: told with its stack. */
+/* Records an event with its stack. 0; 1: that was not possible. */
 static __noinline int record(__u64 object, __s64 change)
 {
 	const struct pymem_layout *layout;
@@ -196,14 +196,15 @@ int birth_return(struct pt_regs *ctx)
 
 	if (!is_target() || !object)
 		return 0;
-	/* Until the target stands still, whatever is made may take the place of what was told of.
-	 */
+	/* An object that is made later may take the place of one that was recorded. So user space
+	 * must hear of each. */
 	return !another() || record(object, 1) ? tell_unknown(object) : 0;
 }
 
-/* Is this the first size of an object that is being made where the one that is watched was? That
- * one has died: whatever comes now is about another. An object is tracked by the collector once it
- * is made, and most are ever after. A dict that is not is emptied, or made, or gets an entry. */
+/* Is `size` the first size of a new object at the address of the watched one? Then the watched one
+ * has died. The collector tracks an object only when it is complete, and most objects from then on.
+ * A dict may be untracked later too: it counts as a new one if its size, which was not 0, becomes 0
+ * or grows by more than 1. */
 static __always_inline bool is_another(const struct birth_watch *watch, __s64 size)
 {
 	__u64 tracked = 1;
@@ -227,8 +228,8 @@ static __always_inline bool size_by_slot(const struct birth_watch *watch, __s64 
 				    (const void *)(object + watch->size_addr - watch->object));
 }
 
-/* A write to the size of one container, or to the place that leads to it. Of how many items it put
- * there nothing is made: a trap that did not come would be charged to the next one. */
+/* A write to the size of one container, or to the place that leads to it. The number of items is
+ * not used: if a trap was missed, its items would be charged to the next one. */
 static __always_inline int written(__u32 number)
 {
 	struct birth_watch *watch = &watches[number];

@@ -2,20 +2,21 @@
 /* Publishes a process's memory on the block that the process itself has mapped
  * (include/pymem_block.h).
  *
- * Who has a block may come to write to it (a BPF program of its own does, given the map). So
- * nothing of it is ever read here: all that is added up or decides anything is in a record that
- * nobody else has (`block_records`), and what the block shows is stored from there.
+ * A process that has a block mapped may find a way to write to it (a BPF program of its own can,
+ * given the map). So nothing is ever read from a block here. All that is added up, and all that
+ * decides anything, is in a record that nobody else has (`block_records`). The block gets copies of
+ * it.
  *
- * A block goes by its serial number: its place in both tables is the number modulo their
- * count, and the record there must bear the number, so that a process that still names a
- * block that is gone writes nowhere. Totals are stored and looked at again
- * after the store: of two CPUs, the last to store has seen both changes.
+ * A block is known by its serial number. Its place in both tables is the number modulo their size,
+ * and the record there must have that number: so an image that names a block that is gone writes
+ * nowhere. Totals are stored, and looked at again after the store: of two CPUs, the last to store
+ * has seen both changes.
  *
- * Sums lie within one another, as processes do. An image names the innermost block that adds
- * it up (`tree`: its own, if it has one), that block names the one around it (`outer`), and a
- * change is added to all of them. When a block goes, what named it names the one around it. Only
- * what takes numbers is called for each of them (SEPARATE), so that the verifier looks at it once.
- */
+ * Sums lie within one another, as processes do. An image names the innermost block that adds it up
+ * (`tree`: its own, if it has one), that block names the one around it (`outer`), and a change is
+ * added to all of them. When a block goes, images and blocks that named it name the one around it.
+ * The function that is called for each block takes only numbers (SEPARATE), so the verifier checks
+ * it once. */
 #ifndef BLOCK_BPF_H
 #define BLOCK_BPF_H
 
@@ -31,7 +32,7 @@ static __always_inline struct pymem_block_record *block_of(__u32 serial)
 	return record && serial && record->serial == serial ? record : NULL;
 }
 
-/* What the record's owner sees: to be written only. */
+/* The block that belongs to the record. It is only written to. */
 static __always_inline struct pymem_block *block_shown(const struct pymem_block_record *record)
 {
 	__u32 place = record->serial % PYMEM_BLOCKS, zero = 0;
@@ -40,7 +41,7 @@ static __always_inline struct pymem_block *block_shown(const struct pymem_block_
 	return inner ? bpf_map_lookup_elem(inner, &zero) : NULL;
 }
 
-/* Shows a word of the record that other CPUs may change meanwhile. */
+/* Copies a word of the record, which other CPUs may change meanwhile, to the block. */
 static __always_inline void block_show(__s64 *shown, const __s64 *recorded)
 {
 	int i;
@@ -60,7 +61,7 @@ static __always_inline __s64 block_rss_of(const struct pymem_proc *p)
 	return p->now_pages[PYMEM_FILE] + p->now_pages[PYMEM_ANON] + p->now_pages[PYMEM_SHMEM];
 }
 
-/* Raises *peak to at least `pages`, and what is shown of it. */
+/* Raises *peak to at least `pages`, and its copy on the block (`shown`) too. */
 static __always_inline void block_raise(__s64 *peak, __s64 *shown, __s64 pages)
 {
 	int i;
@@ -77,7 +78,7 @@ static __always_inline void block_raise(__s64 *peak, __s64 *shown, __s64 pages)
 	}
 }
 
-/* p's own block: its RSS is `pages`. */
+/* Stores the RSS of the process whose block that is. 0; 1: there is no such block. */
 SEPARATE __u64 block_put(__u64 serial, __s64 pages)
 {
 	struct pymem_block_record *record = block_of(serial);
@@ -110,7 +111,7 @@ static __always_inline void block_store_rss(const struct pymem_proc *p)
 	}
 }
 
-/* Adds to the sum on one block. The block around it, 0: none. */
+/* Adds to the sum on one block. Returns the block around it; 0: none. */
 SEPARATE __u64 block_add(__u64 serial, __s64 change)
 {
 	struct pymem_block_record *record = block_of(serial);
@@ -132,7 +133,7 @@ SEPARATE __u64 block_add(__u64 serial, __s64 change)
 	return record->outer;
 }
 
-/* The sum on one block lacks some. The block around it, 0: none. */
+/* Marks the sum on one block as incomplete. Returns the block around it; 0: none. */
 SEPARATE __u64 block_mark(__u64 serial)
 {
 	struct pymem_block_record *record = block_of(serial);
@@ -144,7 +145,7 @@ SEPARATE __u64 block_mark(__u64 serial)
 	return record->outer;
 }
 
-/* The sum on that block, and those around it, lack some. */
+/* Marks the sums on that block and on those around it as incomplete. */
 static __noinline int block_partial(__u32 serial)
 {
 	__u32 i;
@@ -169,7 +170,7 @@ static __noinline int block_add_all(__u32 serial, __s64 change)
 	return 0;
 }
 
-/* The block, or if it is closing the innermost around it that is not; 0: none. */
+/* The block itself, or if it is closing, the innermost one around it that is not. 0: none. */
 SEPARATE __u64 block_open(__u64 serial)
 {
 	struct pymem_block_record *record;
@@ -186,7 +187,7 @@ SEPARATE __u64 block_open(__u64 serial)
 	return 0;
 }
 
-/* p's RSS, as counted by now, has changed by `pages`. */
+/* p's RSS has changed by `change` pages, which p->now_pages has already. */
 static __noinline int block_change(struct pymem_proc *p, __s64 change)
 {
 	if (!p)
@@ -238,7 +239,7 @@ static __always_inline void block_close(__u32 serial)
 		block->state = PYMEM_BLOCK_ENDED;
 }
 
-/* p has ended; another image of the same process may follow. */
+/* p has ended. With `exec`, another image of the same process follows. */
 static __noinline int block_end(struct pymem_proc *p, bool exec)
 {
 	if (!p)
@@ -250,7 +251,8 @@ static __noinline int block_end(struct pymem_proc *p, bool exec)
 	return 0;
 }
 
-/* Peaks of what ran before the exec are not the command's. */
+/* After an exec that from_exec waits for, the peaks begin anew: those before are not the
+ * command's. */
 static __noinline int block_forget_launcher(__u32 serial)
 {
 	struct pymem_block_record *record = block_of(serial);
@@ -269,7 +271,7 @@ static __noinline int block_forget_launcher(__u32 serial)
 	return 0;
 }
 
-/* The block `outer` is around that one from now on. */
+/* From now on the block `outer` is around the block of this record. */
 static __always_inline void block_link(struct pymem_block_record *record, __u32 outer)
 {
 	struct pymem_block *block = block_shown(record);
@@ -279,16 +281,17 @@ static __always_inline void block_link(struct pymem_block_record *record, __u32 
 		block->outer = outer;
 }
 
-/* What is counted on behalf of a block, and hence ended with it: the process's own record,
- * the sum over it and its descendants. A child is part of the sum, not of the record. */
+/* From now on p is counted for `block`, which shows its own RSS (0: none), and for `tree`, which
+ * adds it up with its relatives. A child belongs to the sum only. p is tracked as long as one of
+ * the two lasts. */
 static __always_inline void block_adopt(struct pymem_proc *p, __u32 block, __u32 tree)
 {
 	__u32 open;
 
 	p->block = block;
 	p->tree = tree;
-	/* Who ends a block marks it, then looks for what is on it: if it was marked too late for
-	 * us, we are seen. */
+	/* User space marks a block that it ends, and then looks for images on it. So either we see
+	 * the mark, or user space sees p. */
 	asm volatile("" ::: "memory");
 	open = block_open(tree);
 	if (open != tree)
@@ -303,7 +306,7 @@ static __always_inline void block_adopt(struct pymem_proc *p, __u32 block, __u32
 		block_begin(p);
 }
 
-/* p begins to be published on the block `serial`. The sums around that have p already. */
+/* p begins to be published on the block `serial`. The sums around that block have p already. */
 static __noinline int block_adopt_new(struct pymem_proc *p, __u32 serial)
 {
 	struct pymem_block_record *record = block_of(serial);
@@ -321,8 +324,9 @@ static __noinline int block_adopt_new(struct pymem_proc *p, __u32 serial)
 	return 0;
 }
 
-/* The block `serial` comes between the block `outer` (0: none) and those within it on the way
- * to the block `tree`, unless it is there. 0, or 1: they are too many. */
+/* Puts the block `serial` between the block `outer` (0: none) and the next block within it on the
+ * way to the block `tree`, unless it is there already. 0; 1: that can't be done, and the sum lacks
+ * that part. */
 SEPARATE __u64 block_insert(__u64 serial, __u64 outer, __u64 tree)
 {
 	struct pymem_block_record *record;
@@ -334,8 +338,8 @@ SEPARATE __u64 block_insert(__u64 serial, __u64 outer, __u64 tree)
 		if (tree == serial || !record)
 			return 0;
 		next = block_open(record->outer);
-		/* The outermost of another branch: under `serial`, which has one around it, it
-		 * might come to be around itself. */
+		/* `tree` belongs to another branch, whose outermost block this is. Under `serial`,
+		 * which has `outer` around it, a block might come to be around itself. */
 		if (!next && outer)
 			return 1;
 		if (!next || next == outer) {
@@ -352,8 +356,9 @@ SEPARATE __u64 block_insert(__u64 serial, __u64 outer, __u64 tree)
 	return 1;
 }
 
-/* p, of a descendant of the process whose block that is, becomes part of its sum, and with it
- * whatever is part of p's own. The block `outer` is around that block. */
+/* p is an image of a descendant of the process whose block `serial` is. It becomes part of the sum
+ * on that block, together with all that is part of p's own sum. The block `outer` is around
+ * `serial`. */
 static __noinline int block_join(struct pymem_proc *p, __u32 serial, __u32 outer)
 {
 	__u32 tree;
@@ -390,8 +395,8 @@ static __always_inline __u32 own_tid(struct task_struct *task)
 
 #define PLACE_NONE PYMEM_BLOCK_THREADS
 
-/* The i-th place that the thread `tid` may have, masked for the verifier, which does not follow
- * the remainder; out of clang's sight, which would drop the check. */
+/* The i-th place that the thread `tid` may have. The verifier does not follow the remainder, so
+ * callers check the place once more. The asm keeps clang from dropping that check. */
 static __always_inline __u32 block_place(__u32 tid, __u32 i)
 {
 	__u32 at = (tid + i) % PYMEM_BLOCK_THREADS;
@@ -400,7 +405,7 @@ static __always_inline __u32 block_place(__u32 tid, __u32 i)
 	return at;
 }
 
-/* Where the thread `tid` is or can be, or PLACE_NONE. */
+/* The place that the thread `tid` has, else a free one for it, else PLACE_NONE. */
 static __always_inline __u32 block_place_find(struct pymem_block_record *record, __u32 tid)
 {
 	__u32 i, at, free = PLACE_NONE;
@@ -417,7 +422,7 @@ static __always_inline __u32 block_place_find(struct pymem_block_record *record,
 	return free;
 }
 
-/* th's own doing has changed p's RSS: th->net_pages has it. */
+/* The thread th has changed p's RSS, and th->net_pages with it: shows that on the block. */
 static __noinline int block_thread(struct pymem_proc *p, struct pymem_thread *th)
 {
 	struct pymem_block_record *record = p ? block_of(p->block) : NULL;
@@ -443,7 +448,7 @@ static __noinline int block_thread(struct pymem_proc *p, struct pymem_thread *th
 	return 0;
 }
 
-/* th, the current thread, ends: its place is free. */
+/* th, the current thread, ends: frees its place. */
 static __noinline int block_thread_end(struct pymem_proc *p, struct pymem_thread *th)
 {
 	struct pymem_block_record *record = p ? block_of(p->block) : NULL;

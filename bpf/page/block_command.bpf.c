@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* What user space has done to a block (include/pymem_block.h).
+/* What user space has the BPF side do to a block (include/pymem_block.h).
  *
- * Whoever gets a block must not be able to write to it. BPF maps can't be mapped through a
- * read-only descriptor (bpf_map_mmap wants VM_SHARED), so the map is frozen instead: then no
- * user space writes to it, ours included, and this does it. Not attached: run by
- * BPF_PROG_TEST_RUN, which raw tracepoints have from 5.10 on.
+ * A client that gets a block must not be able to write to it. A BPF map can't be mapped through a
+ * read-only descriptor (bpf_map_mmap() wants VM_SHARED), so the map is frozen instead. Then no
+ * process can write to it, not even ours: this program writes for us. It is not attached, but run
+ * by BPF_PROG_TEST_RUN, which raw tracepoints have from 5.10 on.
  */
 #include "page/block.bpf.h"
 
-/* The RSS of now is part of either time: readers look at both. */
+/* The peaks become 0. Until the next change, readers take the present RSS for the peak. */
 static __always_inline int reset(struct pymem_block_record *record, struct pymem_block *block,
 				 __u64 slot)
 {

@@ -17,7 +17,7 @@
 
 struct bytes {
 	struct scratch *s;
-	__u64 start, groups; /* in s->chunk; of four words */
+	__u64 start, groups; /* offset in s->chunk; number of groups of four words */
 	__u64 a, b, c, d;
 };
 
@@ -70,8 +70,9 @@ SEPARATE_IF_UNROLLED __u64 bytes_hash(__u64 start, __u64 count, __u64 hash)
 	return hash ?: 1;
 }
 
-/* Reads the str object at `addr` into s->chunk, whose walk is over: TEXT_ROOM bytes, or up
- * to the end of its page if there is nothing behind that. How many, or 0. */
+/* Reads the str object at `addr` into s->chunk, which the walk does not need any more: TEXT_ROOM
+ * bytes, or up to the end of its page if the next page can't be read. Returns how many; 0:
+ * unreadable. */
 static __always_inline __u32 text_read(struct scratch *s, __u64 addr)
 {
 	__u32 room = 4096 - (addr & PAGE_MASK_LOW);
@@ -107,7 +108,7 @@ static __always_inline __u64 text_hash(struct scratch *s, const struct py_layout
 	hash = mix(hash, bytes);
 	if (bytes <= room - start)
 		return bytes_hash(start, bytes, hash);
-	/* Where the page ends, the object does, or its next page can't be read. */
+	/* The text goes on in the next page, which can't be read. */
 	if (room < TEXT_ROOM)
 		return 0;
 	hash = bytes_hash(start, room - start, hash);
@@ -130,7 +131,7 @@ static __always_inline __u64 samples_hash(struct scratch *s, __u64 data, __u64 s
 }
 
 /* Mixes the line table at `addr`, a bytes object, into `hash`; 0: unreadable. `numbered`: its code
- * object has a number of its own, and needs no more to be told from others. */
+ * object has a number of its own, so no pieces in the middle are needed. */
 static __always_inline __u64 table_hash(struct scratch *s, const struct py_layout *py, __u64 addr,
 					bool numbered, __u64 hash)
 {

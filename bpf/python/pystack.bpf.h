@@ -22,12 +22,12 @@
 #define CHUNK_HEADER 24
 
 #define CHUNK_SMALL 512
-/* A read that brought fewer frames is followed by a small one. Of which two are many: of large
- * frames no more than two fit into it. */
+/* If a read brought fewer frames than this, the next one is small. Of a small read two frames are
+ * many, since of large ones no more than two fit into it. */
 #define SERVED_FEW   3
 #define SERVED_SMALL (SERVED_FEW - 2) /* where the count of a small one begins */
 
-/* Makes `frame` lie in s->chunk; its offset there, or -1. */
+/* Reads `frame` into s->chunk unless it is there. Returns its offset there, or -1: unreadable. */
 static __always_inline __s64 chunk_offset(struct scratch *s, const struct py_layout *py,
 					  __u64 frame)
 {
@@ -90,7 +90,8 @@ static __always_inline int walk_step(struct scratch *s, const struct py_layout *
 	owner = at[py->frame_owner & (FRAME_BYTES - 1)];
 	if (py->frame_owner != PY_NONE && owner != 0xff &&
 	    (owner == py->owner_cstack || owner == py->owner_interpreter)) {
-		/* On the C stack, by itself: that says nothing of the data stack's frames. */
+		/* This one lies alone on the C stack, which says nothing of the data stack's
+		 * frames. */
 		if (!s->small)
 			s->served = SERVED_FEW;
 		return s->frame != 0;

@@ -5,9 +5,9 @@
  * while the GIL is released.
  *
  * Everything read here and in pystack.bpf.h is the target's and may be anything: each pointer is
- * only ever handed to bpf_probe_read_user(), each index is masked, each loop is bounded. The
- * search is the one whose honest length has no bound: so all interpreters share SEARCH_STEPS an
- * event, and where that is not enough, the next event goes on.
+ * only ever handed to bpf_probe_read_user(), each index is masked, each loop is bounded. Only the
+ * search for a state has no natural bound. So all interpreters together get SEARCH_STEPS for each
+ * event, and if that is not enough, the next event goes on.
  */
 #ifndef TSTATE_BPF_H
 #define TSTATE_BPF_H
@@ -18,8 +18,8 @@
 
 /* Thread states that one event looks at, in all interpreters together: about 30 us. */
 #define SEARCH_STEPS BY_BUILD(384, 256)
-#define SEARCH_ALL   (SEARCH_STEPS + 1) /* as far as the steps last, and a look at what is next */
-/* Of one list, however many events it takes. */
+#define SEARCH_ALL   (SEARCH_STEPS + 1) /* all steps, and one more to see that they have run out */
+/* Thread states of one list that are looked at, in all events together. */
 #define MAX_THREAD_SEARCH 16384
 #define SEARCH_EVENTS	  (MAX_THREAD_SEARCH / SEARCH_STEPS)
 #define MAX_INTERPRETERS  16
@@ -40,7 +40,7 @@ static __always_inline struct scratch *scratch_get(void)
 	return bpf_map_lookup_elem(&scratches, &zero);
 }
 
-/* An event of p begins: what it may cost. */
+/* An event of p begins: sets what it may cost. */
 static __always_inline void scratch_begin(struct scratch *s, const struct pymem_proc *p)
 {
 	s->layout = p->layout;
@@ -79,7 +79,7 @@ static __always_inline const struct py_layout *layout_of(const struct pymem_layo
 #define LOAD_TSTATE(s, py, field) LOAD((s)->tstate, (py)->tstate_##field, sizeof((s)->tstate) - 1)
 #define LOAD_CODE(s, py, field)	  LOAD((s)->code, (py)->code_##field, sizeof((s)->code) - 1)
 
-/* The same of 4 bytes at an offset. */
+/* 4 bytes at an offset of the code object whose head is in s->code. */
 static __always_inline __u32 load_code_u32(const struct scratch *s, __u32 offset)
 {
 	return *(const __u32 *)(s->code + (offset & (sizeof(s->code) - 4)));
@@ -124,7 +124,7 @@ static __always_inline __u64 tstate_frame(struct scratch *s, const struct py_lay
 }
 
 #ifdef THREAD_POINTER_LAGS
-#define POINTER_UNKNOWN 0 /* of a main thread since its exec */
+#define POINTER_UNKNOWN 0 /* a main thread that was not switched from since its exec */
 
 /* How often the current task was switched from, plus 1. */
 static __always_inline __u64 switches_now(void)
@@ -147,8 +147,8 @@ static __always_inline __u64 thread_pointer(struct pymem_proc *p)
 	return p->exec_switches ? POINTER_UNKNOWN : pointer;
 }
 
-/* Is the entry in s->tstate that thread's? The main thread's is the first ever made, and
- * new ones are put before it. */
+/* Does the state in s->tstate belong to the thread with that pointer? The main thread's is the
+ * first that was made, and new ones are put before it. */
 static __always_inline bool is_tstate_of(struct scratch *s, const struct py_layout *py,
 					 __u64 pointer)
 {
@@ -162,7 +162,7 @@ static __always_inline __u64 thread_pointer(struct pymem_proc *p __attribute__((
 	return current_thread_pointer();
 }
 
-/* Is the entry in s->tstate that thread's? */
+/* Does the state in s->tstate belong to the thread with that pointer? */
 static __always_inline bool is_tstate_of(struct scratch *s, const struct py_layout *py,
 					 __u64 pointer)
 {
@@ -170,8 +170,8 @@ static __always_inline bool is_tstate_of(struct scratch *s, const struct py_layo
 }
 #endif
 
-/* Stops at an entry of that thread, which is then in s->tstate. Kept small: before 6.2
- * the verifier follows each iteration. */
+/* One step along the list. Stops at a state of that thread, which is then in s->tstate. Kept small:
+ * before 6.2 the verifier follows each iteration. */
 LOOP_BODY search_step(__u32 i __attribute__((unused)), struct search *c)
 {
 	const struct py_layout *py = layout_of(c->layout);
@@ -195,7 +195,8 @@ LOOP_BODY search_step(__u32 i __attribute__((unused)), struct search *c)
 	return 0;
 }
 
-/* From the current entry on, the next one of that thread: is it the one? */
+/* Looks for the next state of that thread, from the current one on. 0: it runs no frame, so go on;
+ * 1: the search is over. */
 NOINLINE_IF_UNROLLED int search_next(struct search *c, __u32 limit)
 {
 	struct scratch *s;
@@ -313,9 +314,10 @@ SEPARATE __u64 search_interpreters(__u64 pointer, __u32 limit)
 	return 0;
 }
 
-/* Where this thread's search of a long list goes on at its next event; 0: it is over. Only in the
- * list of an only interpreter: with several, the newest state counts, and one may have come
- * before what was searched. A list without an end is given up like one that has ended. */
+/* Notes where this thread's search of a long list goes on at its next event; 0: it is over. That is
+ * done only if there is one interpreter: with several, the newest state counts, and a newer one may
+ * have come before the part that was searched. A list without an end is given up like one that has
+ * ended. */
 static __always_inline void search_note(struct pymem_proc *p, struct pymem_thread *th,
 					struct scratch *s)
 {
@@ -326,18 +328,18 @@ static __always_inline void search_note(struct pymem_proc *p, struct pymem_threa
 	}
 	th->resume = s->stopped;
 	th->passes++;
-	/* Not a miss yet. */
+	/* This is no miss yet. */
 	th->searches--;
 }
 
 /* Finds this thread's state anew. 0: th->tstate has it; else LOST(cause). th->tstate is the one
  * that it had and runs no frame, or 0.
  *
- * A native thread that allocates a lot would search a long list at every event: after a
- * miss only the newest entries are looked at each time, since a thread registers at the
- * head, and the whole list now and then: soon after the first, since a thread that has just been
- * made may register among many, then ever more rarely. One that runs no frame just now is
- * remembered: when it does again, it is found however old it is. */
+ * A native thread that allocates a lot would search a long list at every event: after a miss only
+ * the newest entries are looked at each time, since a thread registers at the head, and the whole
+ * list now and then: soon after the first, since a thread that has just been made may register
+ * among many, then ever more rarely. A state that runs no frame just now is remembered: when it
+ * runs one again, it is found however old it is. */
 static __noinline int find_tstate(struct pymem_proc *p, struct pymem_thread *th,
 				  const struct pymem_layout *layout, struct scratch *s,
 				  __u64 pointer)
@@ -366,8 +368,9 @@ static __noinline int find_tstate(struct pymem_proc *p, struct pymem_thread *th,
 	}
 	if (s->idle) {
 		th->tstate = s->idle;
-		/* Of one that may have a state in each interpreter none is remembered. Where they
-		 * are too many to be searched, it is as rare as for a thread without a state. */
+		/* If the thread may have a state in each interpreter, none is kept, and each event
+		 * searches all. If there are too many states, that is done as rarely as for a
+		 * thread without a state. */
 		if (p->multi && !s->stopped)
 			th->searches = 0;
 	}
@@ -376,7 +379,7 @@ static __noinline int find_tstate(struct pymem_proc *p, struct pymem_thread *th,
 	return s->unreadable ? LOST(UNREADABLE) : LOST(NO_THREAD);
 }
 
-/* Has a second interpreter come to be? Then a thread may have a state in each. */
+/* Is there a second interpreter by now? Then a thread may have a state in each. */
 static __always_inline bool second_interpreter(struct pymem_proc *p,
 					       const struct pymem_layout *layout)
 {

@@ -6,12 +6,12 @@
  * page, writes to a present page) may change no counter: noted and counted here. A fault is
  * known by its number (fault_number()).
  *
- * Copy-on-write: what a write to a present page did is told by RSS where it replaced a
- * file page (file - 1) or the zero page (anon + 1). Where RSS stays, an anonymous page was
- * either copied or, if no one else had it any more, kept: it is a copy if a page is
- * allocated before the fault is over. Watching page allocations costs every process on
- * the host a little, so the loader attaches that program only when a traced process
- * forks or writes so for the first time.
+ * Copy-on-write: what a write to a present page did is told by RSS where it replaced a file page
+ * (file - 1) or the zero page (anon + 1). Where RSS stays, an anonymous page was either copied or,
+ * if no one else had it any more, kept: it is a copy if a page is allocated before the fault is
+ * over. Watching page allocations costs every process on the host a little, so the loader attaches
+ * that program only when a traced process forks, or writes to a present page with an unknown
+ * result, for the first time.
  *
  * On 6.1 and older each fault first settles what the previous one left in the task's cache.
  */
@@ -72,8 +72,8 @@ int fault_user(struct bpf_raw_tracepoint_args *ctx)
 	return fault(ctx->args[1], error_code);
 }
 
-/* The kernel's own accesses to user memory, read(2) into a fresh buffer say. A read by
- * this profiler of a page that is absent ends here too: scratch.busy turns it away. */
+/* The kernel's own accesses to user memory, read(2) into a fresh buffer say. A read of an absent
+ * page by our own programs comes here too: scratch.busy turns it away. */
 SEC("raw_tp/page_fault_kernel")
 int fault_kernel(struct bpf_raw_tracepoint_args *ctx)
 {

@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* Source: fork, exec, exit; and attaching to what runs already.
  *
- * An image is one mm: fork and exec begin a new one, exec and exit end one. Its end is
- * the RSS it had before it was torn down.
+ * An image is one mm: fork and exec begin a new one, exec and exit end one. It ends with the RSS
+ * that it had before it was torn down.
  */
 #include "account/fault.bpf.h"
 
-#define PF_EXITING 0x00000004  /* include/linux/sched.h: set before the exit is told */
+#define PF_EXITING 0x00000004  /* include/linux/sched.h: set before the exit's tracepoint */
 #define USER_HZ_NS 10000000ULL /* /proc shows start times in these */
 
 struct flush {
-	struct pymem_proc *p; /* NULL: user space has it */
+	struct pymem_proc *p; /* NULL: user space has taken its record */
 	struct pymem_thread *th;
 	__u32 id;
 	__u32 check;
@@ -33,8 +33,8 @@ LOOP_BODY flush_step(__u32 i, struct flush *c)
 }
 
 /* Moves what th, the current thread, has collected to its stacks. With `check`, what was not
- * confirmed lately only if the code object is still what it was; the process's memory must be
- * there for that. */
+ * confirmed lately is moved only if its code object is still the same; for that, the process's
+ * memory must exist. */
 static __always_inline void thread_flush_last(struct pymem_proc *p, struct pymem_thread *th,
 					      bool check)
 {
@@ -53,7 +53,7 @@ static __always_inline void thread_flush_last(struct pymem_proc *p, struct pymem
 		s->busy = 0;
 }
 
-/* th, of a process that another of its threads is ending or has ended, is about to end. */
+/* th is about to end. Another thread is ending the image, or has ended it. */
 static __noinline int thread_flush_late(struct pymem_thread *th)
 {
 	struct flush flush = {.th = th};
@@ -76,9 +76,10 @@ static __noinline int thread_flush_late(struct pymem_thread *th)
 	return 0;
 }
 
-/* The current thread leaves the image p, or one that has ended: of the threads of a process
- * that exit at once, the first to find no other alive ends it. `tid` is its number when its
- * record was made: in an exec, a thread takes over that of the process. */
+/* The current thread leaves the image p. If another thread has ended its image, p is NULL or a
+ * newer one: of several threads that exit at once, the first to find no other alive ends the image.
+ * `tid` is the thread's number when its record was made: in an exec, a thread takes over that of
+ * the process. */
 static __always_inline void thread_end(struct pymem_proc *p, __u32 tid, bool exec)
 {
 	struct task_struct *task = current_task();
@@ -118,7 +119,7 @@ int process_fork(struct bpf_raw_tracepoint_args *ctx)
 	child_mm = task_mm(child);
 	if (!child_mm)
 		return 0;
-	if (child_mm == mm) { /* vfork, posix_spawn: runs here until it execs */
+	if (child_mm == mm) { /* vfork, posix_spawn: it runs on this mm until it execs */
 		borrowed.mm = mm;
 		borrowed.id = entry->id;
 		if (!bpf_map_update_elem(&tgids, &child_tgid, &borrowed, BPF_ANY))
@@ -146,7 +147,8 @@ int process_fork(struct bpf_raw_tracepoint_args *ctx)
 	return 0;
 }
 
-/* 6.1 and older: what a thread has cached already, at attach or at exec, belongs to the start. */
+/* 6.1 and older: what a thread has cached already, at attach or at exec, counts as there at the
+ * start. */
 static __always_inline __s64 adopt_cache(struct pymem_proc *p, struct pymem_thread *th,
 					 struct task_struct *task, __u32 member)
 {
@@ -184,7 +186,7 @@ static __always_inline void forget_tgid(__u32 tgid)
 		__sync_fetch_and_add(&tgid_filter[tgid_slot(tgid)], -1);
 }
 
-/* What an exec begins goes on with the block of what was there before. */
+/* The image that an exec begins takes over the blocks of the image before it. */
 static __always_inline void go_on_as(struct pymem_proc *next, struct task_struct *task, __u32 block,
 				     __u32 tree)
 {
@@ -198,7 +200,7 @@ static __always_inline void go_on_as(struct pymem_proc *next, struct task_struct
 	tell(PYMEM_MSG_EXEC, next->id, next->tgid, next->ppid);
 }
 
-/* What an exec begins can't be followed. */
+/* The image that an exec begins can't be tracked. */
 static __always_inline void end_on(__u32 block, __u32 tree)
 {
 	if (block)
@@ -236,7 +238,8 @@ int process_exec(struct bpf_raw_tracepoint_args *ctx)
 		left.block = 0;
 	} else if (p) {
 		left = heritage_of(p);
-		/* Else a fork of a relative might take the place in between. */
+		/* Otherwise a fork of another process of this payer might take the place in
+		 * between. */
 		payer_keep(left.payer);
 		kept = true;
 		proc_end(p, true);
@@ -245,7 +248,7 @@ int process_exec(struct bpf_raw_tracepoint_args *ctx)
 		forget_tgid(tgid);
 	}
 	mm = task_mm(task);
-	/* On a block that is about to go it would be tracked for nobody. */
+	/* If its block is about to go, it would be tracked for nobody. */
 	if (!mm || (count_only && !left.block && !block_open(left.tree))) {
 		if (kept)
 			payer_leave(left.payer);
@@ -288,13 +291,13 @@ int process_exit(struct bpf_raw_tracepoint_args *ctx)
 	return 0;
 }
 
-/* The process's start: its leader's, whichever thread this is. */
+/* The process's start time: that of its leader, whichever thread `task` is. */
 static __always_inline __u64 leader_start(struct task_struct *task)
 {
 	return BPF_CORE_READ(task, group_leader, start_boottime);
 }
 
-/* What the last fault of a thread left for its next event to find. */
+/* Settles what a thread's last fault left for its next event. */
 static __always_inline void settle_thread(struct pymem_proc *p, struct task_struct *task)
 {
 	struct pymem_thread *th = thread_of(task);
@@ -305,8 +308,8 @@ static __always_inline void settle_thread(struct pymem_proc *p, struct task_stru
 	settle_caches(p, th, task);
 }
 
-/* What the kernel counts and no event told. If `task` leaves the mm meanwhile, what was read
- * may be of its teardown, or of another that got its place. */
+/* Adds what the kernel has counted and no event told. If `task` leaves the mm meanwhile, what was
+ * read may be of the mm's teardown, or of another mm that got its place. */
 static __noinline int settle_member(struct pymem_proc *p, struct task_struct *task, __u32 member)
 {
 	__s64 rest;
@@ -349,15 +352,16 @@ static __always_inline __u32 block_around(__u32 serial, __u32 tgid)
 
 	if (!p || !record)
 		return 0;
-	/* Whichever of the two is seen first, it is known for both. */
+	/* The iterator may meet this process, or a descendant of it, first. The link is made in
+	 * either case. */
 	if (p->block != serial)
 		block_link(record, block_open(p->tree));
 	return record->outer;
 }
 
-/* Descendants of a process that is to be published, which are there already, belong to the
- * sum on its block, as those that it forks later do. Before 6.2 what threads but the first
- * one seen of each have cached, up to 63 pages each, is left out. */
+/* A descendant of a process that is to be published belongs to the sum on its block, if it exists
+ * already as well as if it is forked later. Before 6.2 some is left out: what the descendant's
+ * threads have cached, up to 63 pages each, but for the first thread that is seen. */
 static __always_inline void adopt_descendant(struct task_struct *task)
 {
 	struct task_struct *ancestor = task;
@@ -472,8 +476,8 @@ int attach_wanted(struct bpf_iter__task *ctx)
 	return 0;
 }
 
-/* Once everything is detached: brings each tracked image's figures
- * to the kernel's own, so that what no event told is told as unsettled. */
+/* Once everything is detached: brings each tracked image's figures to the kernel's own. What no
+ * event told is lost as `unsettled`. */
 SEC("iter/task")
 int settle(struct bpf_iter__task *ctx)
 {
@@ -496,7 +500,8 @@ int settle(struct bpf_iter__task *ctx)
 	/* What an exiting thread had cached is with its mm by now, as long as that is there. */
 	if (mm == p->mm || (!mm && BPF_CORE_READ(task, signal, live.counter) > 0))
 		settle_thread(p, task);
-	/* A process that has left for another program, or for good, ended as it was seen last. */
+	/* If the process runs another program by now, or has exited, its image ended as it was seen
+	 * last. */
 	if (mm != p->mm)
 		return 0;
 	settle_member(p, task, PYMEM_FILE);

@@ -18,7 +18,7 @@ static __always_inline bool tears_down(struct pymem_proc *p)
 	return TASK_READ(task, mm) || BPF_CORE_READ(task, signal, live.counter) <= 0;
 }
 
-/* A change that is no line's doing, nor its thread's. */
+/* A change that is caused by no line, and not by its thread. */
 static __always_inline void nobodys_change(struct pymem_proc *p, __u32 member, __s64 change)
 {
 	proc_add(p, member, change);
@@ -28,10 +28,10 @@ static __always_inline void nobodys_change(struct pymem_proc *p, __u32 member, _
 	lose(p, PYMEM_LOSS_OTHER_TASK, member, change);
 }
 
-/* Not the process's own doing: why? */
+/* Another task's change: either p is torn down, or it is lost. */
 static __always_inline void foreign_change(struct pymem_proc *p, __u32 member, __s64 change)
 {
-	/* RSS ends here. */
+	/* Accounting ends here. */
 	if (tears_down(p)) {
 		p->dying = 1;
 		return;
@@ -43,28 +43,28 @@ static __always_inline void foreign_change(struct pymem_proc *p, __u32 member, _
  * be it for the host or for its memory cgroup. */
 #define PF_MEMALLOC 0x00000800
 
-/* Does the current task reclaim memory for want of it? Whoever asks for a page when there is none
- * does; what it takes, also of its own process, says nothing of the line it is in. Not where the
- * program itself asks for it: madvise(MADV_PAGEOUT). */
+/* Does the current task reclaim memory because memory is short? Any task that asks for a page then
+ * may have to. The pages that it takes, also from its own process, say nothing of the line that it
+ * runs. False if the program itself asked for it: madvise(MADV_PAGEOUT). */
 static __always_inline bool reclaims(void)
 {
 	if (!(TASK_READ(current_task(), flags) & PF_MEMALLOC))
 		return false;
-	/* Where registers can be had: bpf_task_pt_regs() came with 5.15. */
+	/* Only where registers can be had: bpf_task_pt_regs() came with 5.15. */
 	return batched_counters || SYSCALL_NR(current_regs()) != NR_MADVISE;
 }
 
-/* Has the current thread, which runs on p's mm, lost it these pages by reclaim? The fault or system
- * call in which that happens goes on: what is pending for it stays. */
+/* Has the current thread, which runs on p's mm, taken these pages from it by reclaim? The fault or
+ * system call in which that happens goes on, so what is pending for it stays. */
 static __always_inline bool reclaimed(struct pymem_proc *p, __u32 member, __s64 change)
 {
 	__u64 shrinks = (__u64)change >> 63;
 	struct pymem_thread *th;
 
-	/* The verifier is not to learn the sign of `change` here: it would follow all that comes
-	 * after once for each. */
+	/* The verifier must not learn the sign of `change` here: it would follow all that comes
+	 * after once for each sign. */
 	asm volatile("" : "+r"(shrinks));
-	/* What grows is swap entries only, so that growth costs no look. */
+	/* Reclaim makes only swap entries grow, so other growth costs no look. */
 	if ((!shrinks && member != PYMEM_SWAP) || !reclaims())
 		return false;
 	th = thread_of(current_task());
@@ -75,7 +75,7 @@ static __always_inline bool reclaimed(struct pymem_proc *p, __u32 member, __s64 
 	return true;
 }
 
-/* From so many pages on, a change is worth a look at whose stack it is by name. */
+/* A change of at least so many pages is worth confirming its stack. */
 #define MANY_PAGES 16
 
 /* A change of RSS by the current thread. */
@@ -101,11 +101,12 @@ static __always_inline void own_change(struct pymem_proc *p, struct pymem_thread
 		lose(p, PYMEM_LOSS_UNIDENTIFIED, member, change);
 		return;
 	}
-	/* What is not confirmed when its code object dies is lost: of little, not of much. Set if
-	 * either difference is negative; a branch would double what the verifier follows. */
+	/* What is not confirmed is lost when its code object dies. That should not happen to many
+	 * pages, so they confirm their stack. The bit is set if either difference is negative; a
+	 * branch would double what the verifier follows. */
 	th->confirm |= ((__u64)(MANY_PAGES - 1 - change) | (__u64)(change + MANY_PAGES - 1)) >> 63;
 	err = same_stack(th, change) ? 0 : stack_now(p, th);
-	/* Not before: the verifier would follow the walk once for each answer. */
+	/* Not before the walk, which the verifier would follow once for each answer. */
 	pending = pending_now(th);
 	counts = counts_now(th, pending);
 	recent = recent_current(th);

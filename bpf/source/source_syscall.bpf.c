@@ -9,7 +9,8 @@
 #define PROT_EXEC     4
 #define MAP_ANONYMOUS 0x20
 
-/* A new entry of p. NULL: no room, or p may have no more. By itself, as stack_make(). */
+/* A new entry of p. NULL: no room, or p may have no more. A function of its own, as
+ * stack_make(). */
 static __noinline struct pymem_vmcalls *vmcalls_make(struct pymem_proc *p,
 						     const struct pymem_stack_key *key)
 {
@@ -53,7 +54,8 @@ static __always_inline void count_call(struct pymem_proc *p, struct pymem_thread
 		__sync_fetch_and_add(&dropped_calls, 1);
 		return;
 	}
-	/* Here, and in 64 bits: 5.10's verifier has forgotten a bound that was looked at before. */
+	/* Checked here, and in 64 bits: 5.10's verifier has forgotten a bound that was checked
+	 * before. */
 	asm volatile("" : "+r"(call));
 	if (call >= PYMEM_VMCALL_COUNT)
 		return;
@@ -64,8 +66,8 @@ static __always_inline void count_call(struct pymem_proc *p, struct pymem_thread
 #define MAP_POPULATE  0x8000
 #define MADV_DONTNEED 4
 
-/* Pages that the current thread th of p has moved by a system call, or made resident where no fault
- * tells it. */
+/* Notes pages that the current thread th of p has moved by a system call, or made resident without
+ * a fault. */
 static __always_inline void touched_call(struct pymem_proc *p, struct pymem_thread *th,
 					 struct pt_regs *regs, __s64 nr, __u64 result)
 {

@@ -20,7 +20,7 @@
 
 #include <bpf/bpf_tracing.h>
 
-/* Takes the scratch area for p; false: it is taken. */
+/* Takes the scratch area for p. NULL: it is taken. */
 static __always_inline struct scratch *scratch_take(struct pymem_proc *p)
 {
 	struct scratch *s = scratch_get();
@@ -183,7 +183,7 @@ static __always_inline __u64 argument(struct pt_regs *ctx, __u32 arg)
 		const void *from = (const void *)(v + PYMEM_ARG_DISP(arg));
 
 		v = 0;
-		/* The line, or a pointer: the verifier wants a constant. */
+		/* The value is a line or a pointer. The verifier wants a constant size. */
 		if (bytes == sizeof(__u64))
 			bpf_probe_read_user(&v, sizeof(__u64), from);
 		else if (bytes == sizeof(__u32))
@@ -196,8 +196,9 @@ static __always_inline __u64 argument(struct pt_regs *ctx, __u32 arg)
 	return PYMEM_ARG_SIGNED(arg) ? (__u64)((__s64)v >> unused) : v >> unused;
 }
 
-/* Where the probe is: the function's name and the line. They come by way of memory, of which the
- * verifier knows nothing: else it follows the rest of the program once for each way to get them. */
+/* The probe's arguments: the address of the function's name, and the line. They come by way of
+ * memory, of which the verifier knows nothing. Otherwise it would follow the rest of the program
+ * once for each way to get them. */
 static __always_inline void place_of(struct pt_regs *ctx, struct pymem_line_stack *ls, __u64 *name,
 				     __u64 *number)
 {
@@ -257,7 +258,8 @@ static __always_inline bool event_begin(struct line_event *e, bool line)
 	return true;
 }
 
-/* A frame that was not there is entered: its caller's run goes on. */
+/* Puts a frame that is entered on top of the stack. Its caller's run goes on. NULL: the stack is
+ * full. */
 static __always_inline struct pymem_line_frame *frame_push(struct line_event *e, __u64 frame,
 							   __u64 name)
 {
@@ -329,7 +331,7 @@ int line(struct pt_regs *ctx)
 		return 0;
 	if (!f->fingerprint)
 		frame_name(e.p, f);
-	/* A function's first line may be told twice, by the entry and by itself. */
+	/* A function's first line may be told twice: by the entry, and by a line event. */
 	if (f->how == PYMEM_LINE_ENTRY && f->line == (__s32)number && f->fingerprint) {
 		f->how = PYMEM_LINE_EVENT;
 		return 0;
@@ -340,8 +342,8 @@ int line(struct pt_regs *ctx)
 	return 0;
 }
 
-/* A call, or a generator that goes on: then the line that it was left at does. The line of
- * the call is where the function begins. */
+/* A call, or a generator that goes on. A call begins a run of the function's first line. In a
+ * generator, the run of the line that it was left at goes on. */
 SEC("uprobe")
 int function_entry(struct pt_regs *ctx)
 {
@@ -416,7 +418,7 @@ int gc_done(struct pt_regs *ctx __attribute__((unused)))
 	struct pymem_line *line;
 	__u32 depth;
 
-	/* What one changed whose start was not seen is not known. */
+	/* If the start of a collection was not seen, what it changed is unknown. */
 	if (!event_begin(&e, false) || !e.ls->collecting || --e.ls->collecting)
 		return 0;
 	depth = e.ls->depth;
@@ -456,7 +458,7 @@ int lines_exit(struct bpf_raw_tracepoint_args *ctx)
 	if (!tgid_filter[tgid_slot(bpf_get_current_pid_tgid() >> 32)])
 		return 0;
 	runs_end(current_task());
-	/* A task's own storage goes with it. */
+	/* A task's own storage goes with the task. */
 	if (TASKS_IN_TABLE)
 		task_value_delete(&line_stacks, task, task_key(task));
 	return 0;

@@ -29,7 +29,8 @@ void large_free(void *array, size_t bytes)
 		munmap(array, bytes);
 }
 
-/* What one of the two came from the heap. */
+/* Copies the array into a new one. At least one of the two is malloc's, so mremap(2) can't do
+ * it. */
 static void *move(void *array, size_t old_bytes, size_t bytes)
 {
 	void *moved = large_new(bytes);

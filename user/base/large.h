@@ -13,11 +13,12 @@
 
 /* `bytes` of zeroes. NULL: out of memory. The caller frees it with large_free(). */
 void *large_new(size_t bytes);
-/* `array` may be NULL. */
+/* Frees the array of `bytes`, as large_new() or large_resize() got them. `array` may be NULL. */
 void large_free(void *array, size_t bytes);
 
-/* `array` of `old_bytes`, now with `bytes`; what is new is zeroes. It may be elsewhere afterwards,
- * and is not copied. NULL: out of memory, and `array` is as it was. */
+/* Changes the size of `array` from `old_bytes` to `bytes`; added bytes are zero. Returns the array,
+ * which may have moved; a large one is moved without copying. NULL: out of memory, and `array` is
+ * unchanged. */
 void *large_resize(void *array, size_t old_bytes, size_t bytes);
 
 #endif

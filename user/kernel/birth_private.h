@@ -20,13 +20,13 @@ struct birth_link {
 };
 
 struct birth_probes {
-	struct pymem_births_modern *modern; /* one of them */
+	struct pymem_births_modern *modern; /* one of the two; the other is NULL */
 	struct pymem_births_legacy *legacy;
 	bool many;
 	pid_t pid;
-	size_t wanted_watches; /* struct birth_target */
+	size_t wanted_watches; /* birth_target.watches */
 
-	/* The programs' variables, shared with them. */
+	/* Variables of the BPF programs, in memory that is shared with them. */
 	struct pymem_proc *target;
 	struct birth_watch *watches;
 	__u32 *enabled;
@@ -36,12 +36,12 @@ struct birth_probes {
 	struct bpf_program *on_return, *on_death, *on_write;
 	struct bpf_map *layouts, *events;
 	struct ring_buffer *ring;
-	birth_event_fn *fn; /* of the present birth_probes_read() */
+	birth_event_fn *fn; /* of the birth_probes_read() that runs now */
 	void *fn_arg;
 
 	struct birth_link returns, entries;
 	struct bpf_link **watch_links; /* of debug registers: one for each container and thread */
-	int *watch_fds;		       /* as many: the links close them */
+	int *watch_fds;		       /* descriptors of the same links, which close them */
 	size_t watch_count, watch_room, watch_fd_room;
 };
 

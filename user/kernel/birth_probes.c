@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Loading, and probes on functions. Debug registers: birth_watch.c. */
+/* Loads the programs, and probes functions. birth_watch.c has the debug registers. */
 #include "kernel/birth_probes.h"
 
 #include <bpf/bpf.h>
@@ -15,16 +15,16 @@
 #include <unistd.h>
 
 #include "kernel/birth_private.h"
-/* After what its variables are made of. */
+/* The skeletons need the types of the BPF side's variables, so they come last. */
 #include "births_legacy.skel.h"
 #include "births_modern.skel.h"
 
-/* linux/bpf.h of 6.6; that of Debian 12 has neither. */
+/* From linux/bpf.h of 6.6. Older headers lack the first two. */
 #define ATTACH_UPROBE_MULTI 48 /* BPF_TRACE_UPROBE_MULTI */
 #define MULTI_RETURN	    1  /* BPF_F_UPROBE_MULTI_RETURN */
 #define LINK_CREATE	    28 /* BPF_LINK_CREATE */
 
-/* What of union bpf_attr BPF_LINK_CREATE takes for it. */
+/* The part of union bpf_attr that BPF_LINK_CREATE reads for such a link. */
 struct multi_link_attr {
 	uint32_t program_fd, target_fd, attach_type, flags;
 	uint64_t path, offsets, ref_counters, cookies;
@@ -83,7 +83,7 @@ static int expect_many(struct bpf_program *program)
 						     (enum bpf_attach_type)ATTACH_UPROBE_MULTI);
 }
 
-/* Leaves out what is not needed. */
+/* Loads only the programs that are needed. */
 static int choose_programs(const struct birth_probes *probes)
 {
 	bool bursts = !probes->wanted_watches;
@@ -136,7 +136,7 @@ static int load_legacy(struct birth_probes *probes)
 	return 0;
 }
 
-/* Whatever this kernel takes: what it lacks is refused when it is loaded. */
+/* Loads the build that this kernel takes. It refuses one for which it lacks something. */
 static int load_any(struct birth_probes *probes)
 {
 	libbpf_print_fn_t print = libbpf_set_print(NULL);
@@ -148,7 +148,7 @@ static int load_any(struct birth_probes *probes)
 	if (err && !probes->many)
 		err = load_legacy(probes);
 	libbpf_set_print(print);
-	/* What an older kernel says of a way to attach that it does not know. */
+	/* An older kernel does not know the attach type, and says EINVAL. */
 	return err == -EINVAL && probes->many ? -ENOTSUP : err;
 }
 
@@ -273,7 +273,7 @@ int birth_probes_attach(struct birth_probes *probes, int fd, const struct birth_
 	char path[32];
 
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-	/* Deaths first: else one may be missed of an object whose birth was seen. */
+	/* Deaths first: else an object whose birth was seen may die unseen. */
 	probes->entries.fd = attach_together(probes, probes->on_death, false, path, destroyers);
 	if (probes->entries.fd < 0)
 		return probes->entries.fd;

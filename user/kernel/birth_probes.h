@@ -2,10 +2,10 @@
 /* Problem: see which line makes an object, or puts one into a container, for a short while and at
  * little cost.
  *
- * Owner of the BPF object of births (bpf/births/): probes on the return of functions, which come
- * and go together where the kernel has uprobe_multi links (6.6), and debug registers on the sizes
- * of containers. One process at a time; nothing is written into its memory but the breakpoints of
- * its probes, by the kernel. */
+ * This file owns the BPF object of births (bpf/births/). It has two means: probes on the return of
+ * functions, which are attached and detached together where the kernel has uprobe_multi links
+ * (6.6); and debug registers on the sizes of containers. It looks at one process at a time. Nothing
+ * is written into that process's memory but the probes' breakpoints, by the kernel. */
 #ifndef BIRTH_PROBES_H
 #define BIRTH_PROBES_H
 
@@ -26,29 +26,30 @@ struct birth_target {
 
 struct birth_counts {
 	uint64_t seen;	   /* events */
-	uint64_t lost;	   /* of these: no room to tell of them */
+	uint64_t lost;	   /* of these: there was no room to hand them over */
 	uint64_t unwalked; /* of these: no Python stack was found */
-	uint64_t ends; /* objects of which nothing more is known: freed, or made beyond `most` */
+	uint64_t ends;	   /* objects not known any more: freed, or made beyond `most` */
 };
 
 struct birth_probes;
 
-/* Offsets in a file. */
+/* Where functions begin: file offsets. */
 struct birth_places {
 	const uint64_t *offsets;
 	size_t count;
 };
 
-/* Loads the programs that are needed: each takes the verifier some time. 0: the caller owns
- * *probes; -ENOTSUP: functions can't be probed many at a time (uprobe_multi, 6.6), and one by one,
- * detaching takes 50 ms and more for each; or -errno, of libbpf and bpf(2). */
+/* Loads the programs that are needed; each takes the verifier some time. 0: the caller owns *probes
+ * and frees it with birth_probes_close(). -ENOTSUP: this kernel can't probe many functions at a
+ * time (uprobe_multi, 6.6); one by one, detaching would take 50 ms and more for each. Else -errno
+ * of libbpf or bpf(2). */
 int birth_probes_open(const struct birth_target *target, struct birth_probes **probes);
 /* Detaches everything. NULL is allowed. */
 void birth_probes_close(struct birth_probes *probes);
 
-/* Attaches to the return of functions that make objects, and to the beginning of functions that
- * free the one that is their first argument, in the file `fd`. 0; -ENOTSUP; -errno. Then nothing is
- * attached. */
+/* Attaches to functions in the file `fd`, which the caller keeps: to the return of `makers`, which
+ * return a new object, and to the entry of `destroyers`, which free their first argument. 0. After
+ * -ENOTSUP or another -errno, nothing is attached. */
 int birth_probes_attach(struct birth_probes *probes, int fd, const struct birth_places *makers,
 			const struct birth_places *destroyers);
 /* Begins to detach from functions, in threads. The kernel takes the breakpoints away first, in less
@@ -58,40 +59,43 @@ void birth_probes_detach_begin(struct birth_probes *probes);
 /* Detaches from functions, or waits until what was begun is done. */
 void birth_probes_detach(struct birth_probes *probes);
 
-/* Debug registers work, here and now? Tried on a variable of this process, since some hypervisors
- * let them be set and ignore them. 0; -ENOTSUP: they don't; -errno of perf_event_open(2). */
+/* Tries whether debug registers work now, on a variable of this process: some hypervisors let them
+ * be set and never raise a trap. 0: they work; -ENOTSUP: they don't; -errno of
+ * perf_event_open(2). */
 int birth_probes_try_watch(void);
 
 /* Watches the sizes of at most BIRTH_WATCHES containers, or the places that lead to them, in all
- * threads that there are now; threads that come later inherit it. Those without an object are left
- * out.
- * 0; -ESRCH; -ENOSPC: there are not enough debug registers; -errno. Ended by
+ * threads that exist now; threads that these start inherit it. Watches without an object are left
+ * out. 0; -ESRCH; -ENOSPC: there are not enough debug registers; -errno. Ended by
  * birth_probes_unwatch(). */
 int birth_probes_watch(struct birth_probes *probes, const struct birth_watch *watches,
 		       size_t count);
 void birth_probes_unwatch(struct birth_probes *probes);
-/* Has that container died, since another one was made at its address? Nothing more is told of it.
- */
+/* True if container `number` of birth_probes_watch() has died, since another object was made at its
+ * address. No more events of it come. */
 bool birth_probes_watch_ended(const struct birth_probes *probes, size_t number);
-/* Lets go of the debug registers for a while, and takes them again: a trap takes 10 us of the
- * target's time. */
+/* Switches the watches off (`on` false) and on again. Each trap takes 10 us of the target's
+ * time. */
 void birth_probes_watch_on(struct birth_probes *probes, bool on);
 
-/* From now on events are recorded, or none. Beyond `most` (0: any number) of them they have no
- * stack: only that whatever was at an address is not known any more, an event without a change. */
+/* Begins to record events (`on`), or ends that. Only `most` of them (0: all) are recorded with a
+ * stack. A later one only says that the object at its address is not known any more; its change is
+ * 0. */
 void birth_probes_enable(struct birth_probes *probes, bool on, uint64_t most);
 /* As if `most` had been met: what comes has no stack. */
 void birth_probes_no_more(struct birth_probes *probes);
 
-/* Hands over what was recorded, without waiting. The number of events; -errno; or what `fn`
- * returned if not 0. An event is hostile: its pointers are the target's. */
+/* Calls `fn` for each event that was recorded, without waiting. Returns the number of events,
+ * -errno, or what `fn` returned if that is not 0. An event is hostile input: its pointers are the
+ * target's. */
 typedef int birth_event_fn(void *arg, const struct birth_event *event);
 int birth_probes_read(struct birth_probes *probes, birth_event_fn *fn, void *arg);
 
-/* Was there no room for such an event since the last birth_probes_enable()? Then any other one may
- * be out of date. */
+/* True if there was no room for an event without a change since the last birth_probes_enable().
+ * Then any event may be of an object that another one has replaced since. */
 bool birth_probes_spoilt(const struct birth_probes *probes);
 
+/* What was counted since birth_probes_open(). */
 struct birth_counts birth_probes_counts(const struct birth_probes *probes);
 
 #endif

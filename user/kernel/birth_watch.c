@@ -2,9 +2,9 @@
 /* Debug registers on the sizes of containers, and on the places that lead to them.
  *
  * A breakpoint of perf_event_open(2) belongs to one thread. Threads that this one starts inherit
- * it, with its BPF program (kernel/events/core.c, inherit_event()); of the threads that are there
- * already each gets its own. Some hypervisors let the registers be set and raise no trap: so it is
- * tried first.
+ * it, with its BPF program (kernel/events/core.c, inherit_event()); each other thread that exists
+ * gets its own. Some hypervisors let the registers be set and raise no trap, so that is tried
+ * first.
  */
 #include <bpf/libbpf.h>
 #include <ctype.h>
@@ -24,7 +24,7 @@
 
 #define TRIES 8 /* writes to a variable of our own */
 
-/* Of 5.13; that of older headers is a reserved bit. */
+/* perf_event_attr.inherit_thread, from 5.13 on. Older headers have a reserved bit there. */
 #define ATTR_INHERIT_THREAD (1ull << 35)
 
 static int open_breakpoint(pid_t tid, uint64_t addr, bool inherit)
@@ -108,7 +108,7 @@ static int watch_all(struct birth_probes *probes, pid_t tid, size_t count)
 	return 0;
 }
 
-/* A thread that ends meanwhile is none to be watched. */
+/* A thread that ends meanwhile is left out, and is no error. */
 static int watch_threads(struct birth_probes *probes, size_t count)
 {
 	char path[32];
@@ -158,7 +158,7 @@ bool birth_probes_watch_ended(const struct birth_probes *probes, size_t number)
 	return number < BIRTH_WATCHES && probes->watches[number].ended;
 }
 
-/* Events that were inherited go with those that they come from. */
+/* An inherited event is switched together with the one that it was inherited from. */
 void birth_probes_watch_on(struct birth_probes *probes, bool on)
 {
 	for (size_t i = 0; i < probes->watch_count; i++)

@@ -58,7 +58,7 @@ struct source_need {
 
 /* When session_attach() attaches a source. Within a turn, the order is that of EVENT_SOURCES. */
 enum source_turn {
-	SOURCE_EVENTS, /* any time after the lifecycle, as most */
+	SOURCE_EVENTS, /* any time after the lifecycle; most sources */
 	/* The lifecycle has programs on the same tracepoints, and they forget the thread. */
 	SOURCE_BEFORE_LIFECYCLE,
 	/* The first that measures. An image that ends while the others are being attached must be

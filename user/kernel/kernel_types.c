@@ -52,7 +52,7 @@ const char *kernel_refusal(const struct kernel_features *k)
 		       "understood: a newer pymem-bpf or another kernel is needed";
 	if (k->btf_error && k->btf_error != ENOENT)
 		return "the kernel's type information (/sys/kernel/btf/vmlinux) can't be read just "
-		       "now: try again, and look for what memory or descriptors are short of";
+		       "now: try again; memory or file descriptors may have run out";
 	if (!k->btf)
 		return "the kernel has no type information (/sys/kernel/btf/vmlinux): it needs "
 		       "CONFIG_DEBUG_INFO_BTF=y, which distribution kernels from 5.10 on have";

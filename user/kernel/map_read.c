@@ -82,7 +82,8 @@ int map_each(const struct map_ops *ops, const struct map_shape *map, enum map_re
 			char *key = b.keys + i * map->key_size;
 			char *value = b.values + i * map->value_size;
 
-			/* If another has taken it first, it comes as it was read. */
+			/* If somebody else has taken the entry first, `fn` gets the value that was
+			 * read. */
 			if (reading != MAP_KEEPS)
 				err = map_take(ops, reading == MAP_TAKES_AT_ONCE, map->fd, key,
 					       value);

@@ -21,13 +21,14 @@ struct map_ops {
 
 extern const struct map_ops map_ops_kernel;
 
-/* Deletes an entry; `value` gets what it had at that time, which may be more than was read before:
- * who began with it when it was alive may add to it still. Hashes can do both at once since Linux
- * 5.14 (3e87f192b405). Without, what a program adds between the two calls is lost. 0, -ENOENT: it
- * is not there; -errno. */
+/* Deletes an entry, and copies the value that it has at that time to `value`. That may be more than
+ * was read before, since a program that found the entry earlier may still add to it. With `at_once`
+ * one call does both, which hashes can since Linux 5.14 (3e87f192b405). Without, what a program
+ * adds between the two calls is lost. 0; -ENOENT: there is no such entry; -errno. */
 int map_take(const struct map_ops *ops, bool at_once, int fd, const void *key, void *value);
 
-/* Can this kernel do both at once? Tried on the map, of which no entry has that key. */
+/* True if this kernel can do both at once. That is tried on the map with `no_key`, which no entry
+ * has; `value` is scratch space of one value's size. */
 bool map_takes_at_once(const struct map_ops *ops, int fd, const void *no_key, void *value);
 
 enum map_reading { MAP_KEEPS, MAP_TAKES_AT_ONCE, MAP_TAKES_IN_STEPS };

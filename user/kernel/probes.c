@@ -103,7 +103,7 @@ static const char *known_refusal(int err)
 	case -EMFILE:
 		return "there are not enough descriptors left; raise the limit (ulimit -n)";
 	case -ESTALE:
-		return "the process had it mapped no more when it was to be opened";
+		return "the process no longer had it mapped when it was opened";
 	case -EREMOTEIO:
 		return "it lies on a file system that a user's program may serve (FUSE)";
 	}

@@ -116,7 +116,7 @@ static void set_knobs(struct session *session, int cpus)
 	*session->bpf.knob.ring_wakeup_bytes = o->ring_bytes / 4;
 }
 
-/* On a map in which nothing is yet. */
+/* Tried on a map that is still empty. */
 static bool can_take_at_once(const struct session *session)
 {
 	const uint32_t none = 0;

@@ -75,7 +75,7 @@ struct session_target {
 	int block; /* number of the counter block that shows it with its descendants; 0: none */
 	uint32_t expect; /* track it only if it runs this image; 0: any */
 	/* Less than PYMEM_PAYERS: it and what it forks count against this payer's share of images.
-	 * 0: against nobody's. */
+	 * 0: against no payer's. */
 	unsigned payer;
 	/* results: image id, error */
 	uint32_t id;
@@ -86,7 +86,7 @@ struct session_target {
  * the kernel's tasks. 0, or -errno if the pass failed; each target has its own result. */
 int session_track(struct session *session, struct session_target *targets, size_t count);
 
-/* The accounts of all payers, PYMEM_PAYERS of them. They change at any time; [0] is the sum of the
+/* The figures of all payers, PYMEM_PAYERS of them. They change at any time; [0] is the sum of the
  * others. Belongs to the session. */
 const volatile struct pymem_payer *session_payers(const struct session *session);
 
@@ -102,7 +102,7 @@ const struct pymem_block *session_block(const struct session *session, int numbe
  * can write through it. Or -errno. */
 int session_block_fd(const struct session *session, int number);
 
-/* Makes the BPF side change the counter block. `slot`: of the peaks that DO_RESET resets. 0;
+/* Makes the BPF side change the counter block. `slot`: which peaks PYMEM_BLOCK_DO_RESET resets. 0;
  * -ENOENT: there is no such block; or -errno. */
 int session_block_do(struct session *session, int number, enum pymem_block_command command,
 		     unsigned slot);
@@ -142,15 +142,16 @@ int session_each_stack(struct session *session,
 		       int (*fn)(const struct pymem_stack_key *, const struct pymem_stack *,
 				 void *),
 		       void *arg);
-/* What threads have collected and not added to their stacks yet. */
+/* Calls `fn` with what a thread has collected for a stack and not added to it yet, for each thread
+ * and stack. */
 int session_each_thread(struct session *session, int (*fn)(const struct pymem_collected *, void *),
 			void *arg);
 /* Copies the system calls of a stack. False: it has none. */
 bool session_vmcalls(struct session *session, const struct pymem_stack_key *key,
 		     struct pymem_vmcalls *vmcalls);
 
-/* Lines that ran (exact engine). Lines that are still running are among them after
- * session_settle(). */
+/* Calls `fn` for each line that ran (exact engine). Lines that are still running are among them
+ * after session_settle(). */
 int session_each_line(struct session *session,
 		      int (*fn)(const struct pymem_line_key *, const struct pymem_line *, void *),
 		      void *arg);
@@ -176,8 +177,9 @@ int session_add_places(struct session *session, pid_t pid, const struct elf_prob
 void session_forget_places(struct session *session, pid_t pid, const struct elf_probe_sites *sites,
 			   uint64_t bias);
 
-/* Takes what a stack of an image that has ended has, at this moment, out of the kernel side's
- * tables: what is added later begins anew. 0, -ENOENT: it has none (any more); -errno. */
+/* For an image that has ended: copies a stack's counters, and deletes them from the BPF side's
+ * tables (map_take()). What a thread adds later makes a new entry. 0; -ENOENT: there are none (any
+ * more); -errno. session_take_vmcalls() does the same for its system calls. */
 int session_take_stack(struct session *session, const struct pymem_stack_key *key,
 		       struct pymem_stack *stack);
 int session_take_vmcalls(struct session *session, const struct pymem_stack_key *key,

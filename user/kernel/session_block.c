@@ -233,14 +233,14 @@ static int note_image(const struct pymem_proc *p, void *arg)
 	return 0;
 }
 
-/* Forgets the processes that are tracked only for counter block `number`. What also belongs to the
- * sum of the block around it is tracked on for that. */
+/* Forgets the processes that are tracked only for counter block `number`. A process that also
+ * belongs to the sum of the block around it stays tracked for that one. */
 static void leave_block(struct session *session, int number, int outer)
 {
 	struct leaving l = {.number = number};
 	size_t i;
 
-	/* Out of memory: processes that were not noted are tracked on, for nothing. */
+	/* If memory runs out, processes that were not noted stay tracked, for nothing. */
 	session_each_live(session, note_image, &l);
 	for (i = 0; i < l.count; i++) {
 		/* If it can't leave, it has ended. */

@@ -134,7 +134,7 @@ bool session_stack(struct session *session, const struct pymem_stack_key *key,
 	return !bpf_map_lookup_elem(bpf_map__fd(session->bpf.map.stacks), key, stack);
 }
 
-/* An entry of any table, and the account that it is on. */
+/* A value of any of the tables. Each names the account that its entry is on. */
 union table_value {
 	struct pymem_stack stack;
 	struct pymem_vmcalls vmcalls;
@@ -156,7 +156,7 @@ static uint32_t value_account(const union table_value *value, enum pymem_table t
 	}
 }
 
-/* Takes an entry out of the table: nobody holds that place any more. 0, -ENOENT, -errno. */
+/* Takes an entry out of the table and off its account. 0; -ENOENT: there is none; -errno. */
 static int take_entry(struct session *session, const struct bpf_map *map, enum pymem_table table,
 		      const void *key, union table_value *value)
 {
@@ -172,7 +172,7 @@ static int take_entry(struct session *session, const struct bpf_map *map, enum p
 	return 0;
 }
 
-/* The same of one that may be gone, and whose value is of no use any more. */
+/* The same for an entry that may be gone already, and whose value is of no use any more. */
 static int forget(struct session *session, const struct bpf_map *map, enum pymem_table table,
 		  const void *key)
 {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Tells the kernel side whose the numbers of /etc/subuid are (bpf/account/owner.bpf.h). Read once,
- * when it is loaded: ranges that are given out later count as users of their own. */
+/* Tells the BPF side to which user each number of /etc/subuid belongs (bpf/account/owner.bpf.h).
+ * The file is read once, at the load. Numbers that are given out later count as users of their
+ * own. */
 #include <arpa/inet.h>
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>

@@ -6,8 +6,8 @@
 #include "kernel/event_source.h"
 #include "kernel/session_private.h"
 
-#define LEAF_BYTES (PYMEM_TOUCHED_PAGES * 4096ull) /* of memory that a leaf is for */
-#define LEAVES_FEW 4096		/* for what is scattered: a process has at least 30 */
+#define LEAF_BYTES (PYMEM_TOUCHED_PAGES * 4096ull) /* of memory for which a leaf has ids */
+#define LEAVES_FEW 4096 /* beyond that, for memory that is scattered: a process has at least 30 */
 #define LEAVES_MAX (128 * 1024) /* 256 MiB, all allocated at the load */
 
 static bool touches_are_asked(const struct session_options *options)

@@ -156,15 +156,15 @@ enum counts_note {
 	COUNTS_NOTE_PROBES, /* files whose line probes were refused */
 };
 
-/* What is resident now in one image, by who touched it first, in pages. */
+/* What is resident now in one image, by what touched it first, in pages. */
 struct counts_resident {
 	uint32_t image;
 	int error;		/* -errno: its pages could not be read, and nothing is known */
 	uint64_t pages;		/* resident */
 	uint64_t line_pages;	/* touched first by a known stack while it was watched */
 	uint64_t before_pages;	/* resident before it was watched, and touched by nobody since */
-	int64_t unplaced_pages; /* that became resident while it was watched, where is not known */
-	uint64_t refused_pages; /* for which there was no room in the table */
+	int64_t unplaced_pages; /* became resident while it was watched, at an unknown address */
+	uint64_t refused_pages; /* touched when there was no room in the table */
 	bool cut; /* what was touched before it was forked is not known: too many forks */
 };
 
@@ -175,9 +175,9 @@ struct counts_touched_reader {
 	int (*stack)(uint32_t image, const struct counts_stack *stack, uint64_t pages, void *arg);
 };
 
-/* Called for places of 16 KiB at which a pool of Python's allocator begins, into which a stack put
- * something first and went on, and which it still has touched last. `gone`: that is not there any
- * more. Returns 0 or -errno, which ends the reading. */
+/* Called for some places of 16 KiB at which a pool of Python's allocator begins. `stack` put
+ * something there first, and the page is still first touched by it. `gone`: what it put there is
+ * not there any more. Returns 0 or -errno, which ends the reading. */
 typedef int counts_first_fn(const struct counts_stack *stack, bool gone, void *arg);
 
 /* What a source implements. `self` is the source. Functions that return an int return 0 or
@@ -196,8 +196,8 @@ struct counts_ops {
 	void (*facts)(void *self, struct counts_facts *facts);
 	void (*each_note)(void *self, enum counts_note which,
 			  void (*fn)(const char *text, void *arg), void *arg);
-	/* Passes on who touched first what is resident now, of images that run. Optional (NULL).
-	 * Nothing is passed on if that is not noted. */
+	/* Passes on, for images that run, which stacks touched first what is resident now. Optional
+	 * (NULL). Passes on nothing if touches are not noted. */
 	int (*each_touched)(void *self, const struct counts_touched_reader *reader, void *arg);
 	/* Looks whether what stacks of the image put first into some of the pages that they touched
 	 * is still there. Takes some milliseconds. Optional (NULL). */

@@ -95,7 +95,7 @@ uint64_t heap_balance_live(const struct heap_balance *balance)
 	return balance->objects + balance->buffers + balance->malloc_used + balance->mapped_buffers;
 }
 
-/* Is `part` below `whole` by its path: "app.CACHE['key']" below "app.CACHE"? */
+/* True if the path of `part` is below that of `whole`: "app.CACHE['key']" below "app.CACHE". */
 static bool is_below(const struct heap_holder_row *part, const struct heap_holder_row *whole)
 {
 	size_t length = strlen(whole->path);
@@ -113,15 +113,15 @@ int64_t heap_look_live_grown(const struct heap_look *look)
 			 heap_balance_live(&look->balance_first));
 }
 
-/* A function's that may let it go. */
+/* True if the holder belongs to a running function, which may let it go. */
 static bool is_at_work(const struct heap_holder_row *holder)
 {
 	return holder->is_temporary ||
 	       (holder->is_new && (holder->is_local || holder->is_unreached));
 }
 
-/* What was there before is an entry that was being filled only where all that lives did not grow
- * with it. */
+/* True if the holder may have taken another one's place. One that was there before was only being
+ * filled if all that lives did not grow with it. */
 static bool may_take_a_place(const struct heap_look *look, const struct heap_holder_row *holder)
 {
 	return holder->is_new || 2 * heap_look_live_grown(look) < holder->grown_bytes;
@@ -166,10 +166,10 @@ int64_t heap_look_passing_grown(const struct heap_look *look)
 	return sum < live ? sum : live > 0 ? live : 0;
 }
 
-/* Growth of less does not decide on a holder's place. */
+/* Growth of fewer bytes does not count in the order of holders. */
 #define GROWTH_LEAST (16 * 1024)
 
-/* A holder with what decides on its place. */
+/* A holder, with what decides on its place in the order. */
 struct ranked {
 	struct heap_holder_row row;
 	bool passing;

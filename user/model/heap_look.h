@@ -37,13 +37,13 @@ struct heap_balance {
 
 struct heap_type_row {
 	char *type;
-	uint64_t objects, bytes; /* own and, but for heap_look.types_only, buffers */
+	uint64_t objects, bytes; /* bytes: with buffers, unless heap_look.types_only */
 	int64_t objects_grown, bytes_grown;
 };
 
 struct heap_holder_row {
 	char *path, *type;
-	char *shared_by; /* no single holder dominates: who shares it; NULL */
+	char *shared_by; /* those that share it, if no single holder dominates; else NULL */
 	uint64_t entries, retained_bytes;
 	bool has_entries;
 	int64_t entries_grown, grown_bytes;
@@ -103,17 +103,17 @@ struct heap_look {
 	size_t pin_count;
 	struct heap_type_row *types;
 	size_t type_count;
-	/* Nobody's holders were looked for, so that no buffer has an owner: it is in no type's
+	/* No holders were looked for. Then no buffer has an owner, and none is in a type's
 	 * bytes. */
 	bool types_only;
-	bool has_holders; /* they were looked for */
+	bool has_holders; /* holders were looked for */
 	struct heap_holder_row *holders;
 	size_t holder_count;
 	struct heap_birth_row *births;
 	size_t birth_count;
 	/* The rows' resident bytes, touched_before_bytes and touched_unknown_bytes add up to
 	 * rss_bytes. */
-	bool touched_known; /* it was noted who touched pages between the two censuses */
+	bool touched_known; /* it was noted which lines touched pages between the two censuses */
 	struct heap_touched_row *touched; /* largest first; a row's parts add up to it */
 	size_t touched_count;
 	uint64_t touched_before_bytes;	/* resident before the first census */
@@ -128,30 +128,32 @@ struct heap_look {
 	char **skipped, **notes; /* sentences, ended by NULL; may be NULL */
 };
 
-/* NULL: out of memory. */
+/* A new, empty look, which heap_look_free() frees. NULL: out of memory. */
 struct heap_look *heap_look_new(void);
-/* Also what they own. NULL is allowed. */
+/* Free `rows`, or the look, and all that these own. NULL is allowed. */
 void heap_birth_rows_free(struct heap_birth_row *rows, size_t count);
 void heap_look_free(struct heap_look *look);
 
-/* The sum of its parts: RSS. */
+/* The sum of the balance's parts, in bytes: RSS. */
 uint64_t heap_balance_sum(const struct heap_balance *balance);
-/* What a program made and has not freed: objects, their buffers, what C holds. */
+/* Bytes that a program allocated and has not freed: objects, their buffers, what C holds. */
 uint64_t heap_balance_live(const struct heap_balance *balance);
 
-/* Is what the holder has more of at the second of two looks no growth? It came since the first and
- * is a running function's, which may let it go when it returns; or no variable has it, so that the
- * next one like it may have the same place; or it is part of a holder that was there and did not
- * grow, such as an entry that took another one's place in a cache or was being filled. */
+/* With two censuses: true if what the holder has more of is no growth. So it is if the holder is
+ * new and belongs to a running function, which may let it go when it returns, or nothing that leads
+ * to it was found; if no variable has it, so that the next one like it may take the same place; or
+ * if it is part of a holder that was there before and did not grow, such as an entry that took
+ * another one's place in a cache or was being filled. */
 bool heap_look_is_passing(const struct heap_look *look, const struct heap_holder_row *holder);
 
-/* By how much what lives grew, in bytes; 0 of one look. */
+/* The bytes by which heap_balance_live() grew between two censuses; 0 if there is one. */
 int64_t heap_look_live_grown(const struct heap_look *look);
-/* So much of it is passing, and of no other holder: what functions work on. At most that. */
+/* The part of that growth which running functions work on, in bytes: what passes, without what is
+ * part of another such holder. At most heap_look_live_grown(). */
 int64_t heap_look_passing_grown(const struct heap_look *look);
 
-/* Sorts the look's holders: largest first; of two looks those that grew most first, and what is
- * passing after what is not. 0 or -ENOMEM: they are as they were. */
+/* Sorts the look's holders: largest first; with two censuses, those that grew most first, and what
+ * is passing after what is not. 0, or -ENOMEM: the order is unchanged. */
 int heap_look_sort_holders(struct heap_look *look);
 
 /* Adds a sentence to a list such as look->notes. 0 or -ENOMEM. */
@@ -172,13 +174,15 @@ struct heap_report {
 	size_t skip_count, skip_room;
 };
 
-/* Of two looks: the process that grew most comes first. */
+/* Sorts the looks: the process that grew most comes first; those with one census by PID. */
 void heap_report_sort(struct heap_report *report);
 
-/* The report owns the look then. 0 or -ENOMEM: it owns nothing. */
+/* Adds a look, which the report owns from then on. 0, or -ENOMEM: the caller still owns it. */
 int heap_report_add(struct heap_report *report, struct heap_look *look);
-/* A process that was asked for and could not be looked at. 0 or -ENOMEM. */
+/* Adds a process that was asked for and could not be looked at. Strings are copied. 0 or
+ * -ENOMEM. */
 int heap_report_skip(struct heap_report *report, pid_t pid, const char *comm, const char *reason);
+/* Frees what the report owns. */
 void heap_report_fini(struct heap_report *report);
 
 #endif

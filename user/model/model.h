@@ -63,7 +63,7 @@ struct model_line {
 	int64_t run_bytes;	 /* sum of what its thread changed in each run, callees included */
 	int64_t once_bytes;	 /* part of run_bytes: not inside another run of the code */
 	int64_t row_bytes;	 /* part of once_bytes: nor inside other code on the line */
-	int64_t gc_bytes;	 /* part of row_bytes: changed by garbage collections */
+	int64_t gc_bytes;	 /* part of run_bytes: changed by garbage collections */
 	uint64_t collections;
 };
 
@@ -224,7 +224,7 @@ int model_sort_processes(struct model *model, enum model_sort sort);
  * its sign. */
 void model_sort_lines(struct model_process *process, enum model_sort sort);
 
-/* By what lines are sorted, in bytes; of MODEL_SORT_COW in pages. */
+/* The figure by which lines are sorted, in bytes; for MODEL_SORT_COW, the number of faults. */
 int64_t model_sort_value(const struct model_line *line, enum model_sort sort);
 
 /* The part of a path behind the prefix that all libraries of an installation share, from a slash

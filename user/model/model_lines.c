@@ -163,7 +163,7 @@ static int sum_stack(struct summing *s, size_t index)
 		line = line_of(s, stack->frames[i]);
 		if (!line || (leaf && sum_leaf(s, index, line) != 0))
 			return -ENOMEM;
-		/* It may have moved. */
+		/* The line may have moved. */
 		line = line_of(s, stack->frames[i]);
 		leaf = false;
 		mark = &s->marks[location_of(stack->frames[i])->line];

@@ -85,7 +85,8 @@ void program_parse(struct program *program, char *const *argv, const char *comm)
 	program->arguments = at;
 }
 
-/* A title has no words of its own, so a blank in argv[0] tells it: "gunicorn: master [shop]". */
+/* The length of what stands before ": " in a title such as "gunicorn: master [shop]"; of all else,
+ * the whole length. */
 static size_t title_length(const char *what)
 {
 	const char *end = strstr(what, ": ");
@@ -143,7 +144,7 @@ char *program_command(const struct program *program)
 	return NULL;
 }
 
-/* True if `text`, without ".py" if it ends so, is `name`, or as it is. */
+/* True if `text` is `name`, or `name` with ".py" behind it. */
 static bool matches(const char *text, size_t length, const char *name)
 {
 	size_t wanted = strlen(name);

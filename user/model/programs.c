@@ -76,7 +76,7 @@ static bool is_same(const struct model_process *a, const struct model_process *b
 	return !*x && !*y;
 }
 
-/* True if the process was told the same to the letter. */
+/* True if both processes have the same command line, to the letter. */
 static bool is_alike(const struct model_process *a, const struct model_process *b)
 {
 	size_t i;
@@ -102,7 +102,7 @@ static int new_program(struct gathering *g, uint64_t hash, const struct model_pr
 	return 0;
 }
 
-/* Puts the process where it belongs. 0 or -ENOMEM. */
+/* Adds the process to its program, which is made if there is none yet. 0 or -ENOMEM. */
 static int place_process(struct gathering *g, struct model_process *process)
 {
 	uint64_t hash = hash_process(g->book, process), cursor = hash;

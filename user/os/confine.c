@@ -11,8 +11,8 @@
  * rights to do so, and has no BPF (examiner_helper.c). The one that becomes the command keeps
  * everything (launch.c), since a command has the rights of the user who started it.
  *
- * Left out: Landlock, since a process under it may only look at processes under it. And a user of
- * its own, since most of what is kept would have no effect then. */
+ * Left out: Landlock, since a process under it may only look at processes under it. And a user ID
+ * of its own, since most of what is kept would have no effect then. */
 #include "os/confine.h"
 
 #include <errno.h>
@@ -145,7 +145,7 @@ static int permitted(uint64_t *capabilities)
 	return 0;
 }
 
-/* Nothing passes on to a program that is executed, either. */
+/* The inheritable set becomes empty, so a program that is executed gets no capability either. */
 static int set_capabilities(uint64_t keep)
 {
 	struct __user_cap_header_struct header = cap_header();
@@ -157,7 +157,8 @@ static int set_capabilities(uint64_t keep)
 	return syscall(SYS_capset, &header, data) ? -errno : 0;
 }
 
-/* This takes CAP_SETPCAP, so it comes first. Without that, the set stays as it is. */
+/* Needs CAP_SETPCAP, so it is done before the capabilities are dropped. Without CAP_SETPCAP, the
+ * bounding set stays as it is. */
 static int drop_bounding(uint64_t keep)
 {
 	unsigned long i;

@@ -19,11 +19,11 @@ enum confine_need {
 	CONFINE_SIGNAL = 1 << 4, /* sends signals to a command, whose user may have changed */
 	CONFINE_REPORT = 1 << 5, /* gives a report its name, in a folder of any user */
 	CONFINE_UNLINK = 1 << 6, /* removes its socket */
-	/* Is an examiner, or starts examiners: reads memory and files of processes, and sources
-	 * with their users' rights. No BPF. */
+	/* Is an examiner, or starts examiners. An examiner reads memory and files of processes, and
+	 * source files with the rights of the processes' users. No BPF. */
 	CONFINE_READ = 1 << 7,
-	/* Reads memory of one process and the file of its interpreter, beside what the other needs
-	 * allow: BPF too (a child that does little else, births_child.c). */
+	/* Reads memory of one process and the file of its interpreter, and still uses BPF. Only for
+	 * a child that does little else (births_child.c). */
 	CONFINE_PEEK = 1 << 8,
 	CONFINE_HURRY = 1 << 9, /* takes a real-time priority while a target stands still */
 	/* Makes new files when it is asked to, and nothing else: no BPF, no process is looked at or

@@ -116,7 +116,7 @@ static const unsigned short refused[] = {
 	SYS_migrate_pages,
 	SYS_move_pages,
 	SYS_kcmp,
-	/* what has helped most against kernels */
+	/* calls that were used most in attacks on the kernel */
 	SYS_userfaultfd,
 	SYS_io_uring_setup,
 	SYS_io_uring_enter,
@@ -127,7 +127,7 @@ static const unsigned short refused[] = {
 #endif
 };
 
-static bool filtered; /* confine_filter_calls() has done this process */
+static bool filtered; /* this process has the filter */
 
 #define REFUSED (sizeof(refused) / sizeof(refused[0]))
 #define ROOM	(2 * REFUSED + 128)
@@ -166,8 +166,8 @@ static void enosys(struct builder *b, unsigned call)
 	give(b, SECCOMP_RET_ERRNO | ENOSYS);
 }
 
-/* Refuses `call` if the test (BPF_JEQ or BPF_JSET) of the low half of this argument gives
- * `wanted`. */
+/* Refuses `call` if `test` (BPF_JEQ or BPF_JSET) gives `wanted` for `value` and the low half of
+ * argument number `argument` (from 0). */
 static void refuse_where(struct builder *b, unsigned call, unsigned argument, unsigned short test,
 			 unsigned value, bool wanted)
 {
@@ -180,7 +180,8 @@ static void refuse_where(struct builder *b, unsigned call, unsigned argument, un
 	load(b, offsetof(struct seccomp_data, nr));
 }
 
-/* Numbers of another architecture, and of x32, mean other calls. Nobody makes these by mistake. */
+/* A process that makes a call of another architecture, or of x32, is killed: numbers mean other
+ * calls there, and no program makes one by mistake. */
 static void begin(struct builder *b)
 {
 	load(b, offsetof(struct seccomp_data, arch));
@@ -202,7 +203,8 @@ static int install(struct builder *b)
 	give(b, SECCOMP_RET_ALLOW);
 	program.len = b->count;
 	err = syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC, &program);
-	/* Greater than 0 is a thread with a filter that this one does not have. There is none. */
+	/* A result above 0 is the ID of a thread that has another filter of its own. No thread
+	 * has. */
 	return err < 0 ? -errno : err ? -EBUSY : 0;
 }
 
@@ -292,14 +294,14 @@ int confine_filter_calls(unsigned needs)
 
 	begin(&b);
 	refuse_writing(&b, needs);
-	/* Its flags are in memory too. The C library then calls clone. */
+	/* The flags of clone3() are in memory too. After ENOSYS the C library calls clone(). */
 	enosys(&b, SYS_clone3);
 	refuse_where(&b, SYS_clone, 0, BPF_JSET,
 		     CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC |
 			     CLONE_NEWUTS | CLONE_NEWCGROUP,
 		     true);
 	refuse_where(&b, SYS_socket, 0, BPF_JEQ, AF_UNIX, false);
-	/* Puts input into the terminal. */
+	/* TIOCSTI puts input into the terminal. */
 	refuse_where(&b, SYS_ioctl, 1, BPF_JEQ, TIOCSTI, true);
 	for (i = 0; i < REFUSED; i++)
 		refuse(&b, refused[i]);

@@ -55,7 +55,7 @@ static uint64_t left_of(const struct version *v, const char *folder)
 	return limit > usage ? limit - usage : 0;
 }
 
-/* The least of the group `name`, "/a/b", and those above it. */
+/* The least that the group `name` ("/a/b") or a group above it may still take. Cuts `name`. */
 static uint64_t least_of(const struct version *v, const char *root, char *name)
 {
 	uint64_t least = MEMORY_UNKNOWN;
@@ -75,7 +75,7 @@ static uint64_t least_of(const struct version *v, const char *root, char *name)
 	}
 }
 
-/* Is "controllers" one that has "memory"? */
+/* True if the list `controllers` ("cpu,memory") has "memory". */
 static bool has_memory(const char *controllers)
 {
 	const char *at = strstr(controllers, "memory");
@@ -83,7 +83,8 @@ static bool has_memory(const char *controllers)
 	return at && (at == controllers || at[-1] == ',') && (at[6] == ',' || !at[6]);
 }
 
-/* Lines of /proc/self/cgroup: "number:controllers:/group"; those of version 2 are without. */
+/* Reads the lines of /proc/self/cgroup: "number:controllers:/group"; a line of version 2 names no
+ * controllers. */
 static uint64_t left_of_groups(const char *root)
 {
 	char path[PATH_MAX], line[PATH_MAX];

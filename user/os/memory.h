@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* How much memory may be taken before somebody is killed for want of it. */
+/* How much memory can be taken before the kernel kills a process for want of memory. */
 #ifndef MEMORY_H
 #define MEMORY_H
 
@@ -7,12 +7,12 @@
 
 #define MEMORY_UNKNOWN UINT64_MAX
 
-/* Bytes that the host has to give (MemAvailable), or the least that a control group of this process
- * may still take, files' pages that can be dropped not counted. MEMORY_UNKNOWN: neither can be
- * read. */
+/* The smaller of two numbers of bytes: what the host has to give (MemAvailable), and what the
+ * control groups of this process may still take. A group's inactive file pages count as free, since
+ * they can be dropped. MEMORY_UNKNOWN: neither can be read. */
 uint64_t memory_available(void);
 
-/* The same of a host whose files are below `root`, "" for this one (tests). */
+/* The same for a host whose /proc and /sys are below `root` (tests); "" is this host. */
 uint64_t memory_available_at(const char *root);
 
 #endif

@@ -108,8 +108,8 @@ static bool is_our_folder(const struct stat *st)
 	return is_ours(st) && !(st->st_mode & (S_IWGRP | S_IWOTH));
 }
 
-/* True for one of our own descriptors (/dev/stdout, /proc/self/fd/1): whoever started us gave it to
- * us. */
+/* True for one of our own descriptors (/dev/stdout, /proc/self/fd/1): the process that started us
+ * gave it to us. */
 static bool is_own_descriptor(const char *path)
 {
 	return !strcmp(path, "/dev/stdout") || !strcmp(path, "/dev/stderr") ||
@@ -173,8 +173,9 @@ static char *next_part(char **path)
 	return *part ? part : NULL;
 }
 
-/* Makes one step from `dir` and closes that. Enters the folder `part`; or if that is a link of
- * ours, puts its text before `rest` and returns where it begins. A descriptor or -errno. */
+/* Makes one step from the folder `dir`, and closes `dir` unless it is returned. If `part` is a
+ * folder, returns its descriptor. If it is a link of ours, puts the link's text before `*rest` and
+ * returns the folder in which that text begins. -errno otherwise. */
 static int step(int dir, const char *part, char **rest, char *buf)
 {
 	char link[PATH_MAX], *text = NULL;

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* Asks each mapping for its resident pages. PAGEMAP_SCAN (6.7+, Documentation/admin-guide/mm/
  * pagemap.rst) answers in runs of pages; on older kernels each page has a word in
- * /proc/PID/pagemap, which does not tell the page of zeros.
+ * /proc/PID/pagemap, which does not say whether it is the page of zeros.
  *
- * The process may change its mappings meanwhile. What is told is then of different moments. */
+ * The process may change its mappings meanwhile. Then parts of the result are of different
+ * moments. */
 #include "os/pagemap.h"
 
 #include <errno.h>

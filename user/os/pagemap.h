@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* Which pages of a process are resident: what the kernel counts as RSS. The process can hold this
- * up, as all that needs its page tables. */
+ * call up, like each call that needs its page tables. */
 #ifndef PAGEMAP_H
 #define PAGEMAP_H
 

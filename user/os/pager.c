@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* Problem: the pager is wanted when the report is ready, and by then this process may run no
  * program any more (confine.c). So the process that becomes the pager is forked before, and waits
- * for its first byte: it looks at the pipe, takes nothing from it, and then executes the pager, to
- * whom the pipe is the standard input. If the pipe is closed first, it ends. */
+ * for the first byte of the report. It does not take that byte from the pipe. It then executes the
+ * pager, with the pipe as standard input. If the pipe is closed first, it ends. */
 #include "os/pager.h"
 
 #include <errno.h>
@@ -55,9 +55,11 @@ static void wait_and_become(int input)
 	signal(SIGPIPE, SIG_DFL);
 	if (dup2(input, STDIN_FILENO) < 0)
 		_exit(126);
-	/* Unless the user has options of his own: colours, and no page for what fits on one. */
+	/* Unless the user has options of his own: show colours (R), and end if all fits on one
+	 * screen (F). */
 	setenv("LESS", "FR", 0);
-	/* Who may run the profiler as root need not be one who may run all else. */
+	/* A user may be allowed to run the profiler as root, and nothing else. So less must not
+	 * start other programs. */
 	setenv("LESSSECURE", "1", 0);
 	execl("/bin/sh", "sh", "-c", program(), (char *)NULL);
 	_exit(126);
@@ -92,7 +94,7 @@ FILE *pager_begin(struct pager *pager)
 {
 	if (pager->pid <= 0)
 		return NULL;
-	/* It may be ended before all of the report was read. */
+	/* The user may end the pager before it has read all of the report. */
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGINT, SIG_IGN);
 	pager->file = fdopen(pager->fd, "w");

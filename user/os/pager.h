@@ -16,11 +16,12 @@ struct pager { /* private; {} is none */
 
 /* Forks the process that becomes the pager: PAGER from the environment, or if that is unset or
  * empty, "less -R". It runs nothing before pager_begin(). Call it before rights are given up, since
- * a program can't be run afterwards; a pager has the rights of who started us. Does nothing if
- * stdout is no terminal. 0 or -errno. */
+ * a program can't be run afterwards; the pager has the rights that we were started with. Does
+ * nothing if stdout is no terminal. 0 or -errno. */
 int pager_prepare(struct pager *pager);
 
-/* Starts it. The stream to write the report to; NULL: there is none. */
+/* Lets the pager start with the first byte of the report. Returns the stream to write to, which
+ * pager_end() closes. NULL: there is no pager. */
 FILE *pager_begin(struct pager *pager);
 
 /* True if the pager shows colours. */

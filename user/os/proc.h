@@ -31,7 +31,8 @@ int proc_info_read(pid_t pid, struct proc_info *info);
 void proc_info_fini(struct proc_info *info);
 
 /* Fills in what /proc/PID/stat has: no argv, argc and cgroup, and nothing to free. The process
- * can't hold up this function, nor the next two; it can hold up the others here. */
+ * can't hold up this function, proc_start_ticks() and proc_start_wall(). It can hold up the others
+ * that read its files or its memory, depending on the file. */
 int proc_stat_read(pid_t pid, struct proc_info *info);
 
 /* Reads at most `max` bytes of /proc/PID/`name`. Returns the length, -ESRCH or -errno. */

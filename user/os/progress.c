@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* Problem: what takes long is mostly one call that does not come back before it is done: a copy of
  * a heap, the load of BPF programs. A helper process has its own clock. It gets a message when
- * something begins, and an empty one when it has ended; it answers that when the line is cleared,
- * so that two processes do not write to the terminal at the same time. It ends with its socket.
+ * something begins, and an empty one when it has ended; it answers the empty one when the line is
+ * cleared, so that two processes do not write to the terminal at the same time. It ends with its
+ * socket.
  *
  * Left out: how much is done. Few of our waits know that, and seconds show that it is alive. */
 #include "os/progress.h"

@@ -31,7 +31,8 @@ int rights_parse(const char *text, size_t len, struct rights *rights);
 int rights_of(pid_t pid, struct rights *rights);
 
 /* From now on, files are opened with these rights only, until rights_give_back(). 0, or -EPERM:
- * this process may not take them on; it keeps its own. */
+ * this process may not take them on; it keeps its own. rights_give_back() ends the process
+ * (abort()) if its own rights can't be restored. */
 int rights_take(const struct rights *rights);
 void rights_give_back(void);
 

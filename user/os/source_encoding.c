@@ -108,7 +108,8 @@ void source_declared_encoding(const char *text, size_t len, char *name, size_t s
 	}
 }
 
-/* (iconv_t)-1: unknown here. */
+/* A converter from the encoding `name` to UTF-8, for iconv_close(). (iconv_t)-1: iconv does not
+ * know it. */
 static iconv_t open_encoding(const char *name)
 {
 	char plain[NAME_MAX_BYTES];

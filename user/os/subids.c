@@ -36,7 +36,7 @@ static bool user_of(const char *name, FILE *passwd, uid_t *user)
 	return false;
 }
 
-/* name:first:count */
+/* Takes a line "name:first:count" apart. False: it is malformed, a comment, or root's. */
 static bool parse(char *line, FILE *passwd, struct subid_range *range)
 {
 	char *name = strsep(&line, ":"), *first = strsep(&line, ":"), *count = line;
@@ -81,7 +81,7 @@ size_t subids_prefixes(const struct subid_range *range,
 	size_t n = 0;
 
 	while (left) {
-		/* The largest that begins here and is not more than is left. */
+		/* The largest block that begins here and is not more than is left. */
 		for (bits = 32, size = 1; bits && !(at & (2 * size - 1)) && 2 * size <= left;
 		     bits--)
 			size *= 2;

@@ -404,8 +404,8 @@ static int examine(struct elf_file *file, struct elf_image *image)
 	int err;
 
 	err = read_symbols(file, SHT_DYNSYM);
-	/* Programs that export nothing have their symbols in .symtab. So does 3.6 its interp_head,
-	 * which is static. */
+	/* Programs that export nothing have their symbols in .symtab. 3.6 has interp_head there
+	 * too, since it is static. */
 	if (!err && !file->found[WANT_RUNTIME])
 		err = read_symbols(file, SHT_SYMTAB);
 	if (err || !find_root(file, image))

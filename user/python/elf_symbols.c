@@ -99,7 +99,7 @@ static int read_dynamic(struct symbols *s)
 	return err;
 }
 
-/* Where the file has what is loaded at `address`; 0: it has not. */
+/* The file offset of the code that is loaded at `address`. 0: the file does not have it. */
 static uint64_t file_offset(const struct symbols *s, uint64_t address)
 {
 	for (unsigned i = 0; i < s->header.e_phnum; i++) {

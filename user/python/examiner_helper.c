@@ -385,7 +385,8 @@ static void leave_all_else(int control)
 		_exit(1);
 }
 
-/* Waits a moment for those that can die: the init process of some containers does not do that. */
+/* Kills the examiners. Waits a moment for those that can die, since the init process of some
+ * containers waits for nobody. */
 static void end_children(void)
 {
 	reap();

@@ -31,7 +31,7 @@
 #include "python/examiner_private.h"
 
 #define SLICE_MS      100
-#define PROGRESS_MS   6000 /* for one that sleeps now and then but goes on: a slow disk */
+#define PROGRESS_MS   6000 /* for an examiner that sleeps now and then but goes on: a slow disk */
 #define CPU_MS	      (3 * BUDGET_PROCESS_MS) /* its own budget ends it long before */
 #define END_MS	      200
 #define HELD_MAX      256

@@ -54,8 +54,8 @@ static uint64_t hash_bytes(uint64_t hash, const unsigned char *at, size_t count)
 	return hash ? hash : 1;
 }
 
-/* Reads as much of the str at `address` as is hashed of its beginning, into `head`. Returns the
- * bytes; 0: unreadable. */
+/* Reads the beginning of the str at `address`, as far as it is hashed, into `head`. Returns the
+ * number of bytes; 0: unreadable. */
 static size_t read_text(const struct memory *m, uint64_t address, unsigned char *head)
 {
 	size_t room = 4096 - (address & 4095);

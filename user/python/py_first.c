@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Problem: to tell an object from another one that has taken its place, without having watched
- * either.
+/* Problem: decide whether an object is still there, or another one has taken its place. Neither of
+ * the two was watched.
  *
- * What can't be told is taken for the same, so that "gone" is sure: the pool has no block in use,
- * or blocks of another size (to get these, it had to be empty); the block is free; an object of
- * another type is in it; or another text or number, which an object of these types never becomes. A
- * list or a dict may change, so that another one of its type can't be told from it.
+ * In doubt the object counts as still there, so that "gone" is certain. It is gone if the pool has
+ * no block in use, or has blocks of another size (to get these, it had to be empty); if the block
+ * is free; if an object of another type is in the block; or if another text or number is, since
+ * these never change. A list or a dict may change, so it can't be told from another one of its
+ * type.
  *
  * Heads of pools and of types are the same in 3.6 to 3.15 (Objects/obmalloc.c, struct pool_header;
- * Include/cpython/object.h, PyTypeObject); of debug builds and free-threaded ones nothing is
+ * Include/cpython/object.h, PyTypeObject); in debug builds and free-threaded ones nothing is
  * recognised. */
 #include "python/py_first.h"
 
@@ -48,7 +49,7 @@ static uint32_t half_at(const unsigned char *bytes, size_t offset)
 	return half;
 }
 
-/* False: that is no head of a pool. */
+/* Reads the head of a pool. False: it is none. */
 static bool read_head(const unsigned char *head, struct pool *pool)
 {
 	uint32_t index = half_at(head, 36), next = half_at(head, 40), last = half_at(head, 44);
@@ -67,7 +68,7 @@ static bool read_head(const unsigned char *head, struct pool *pool)
 	       pool->used <= (next - POOL_HEAD) / pool->size;
 }
 
-/* Is the first block in the list of free ones? */
+/* True if the first block of the pool at `addr` is in its list of free blocks. */
 static bool is_free(const unsigned char *now, uint64_t addr, const struct pool *pool)
 {
 	uint64_t next = pool->free_block;
@@ -101,8 +102,9 @@ static bool is_type(uint64_t addr, uint32_t *flags, py_first_read_fn *read, void
 	return false;
 }
 
-/* How far into the block its object began: 0, behind a GC head, or behind what 3.11 and later put
- * before that. False: there was none that is recognised. */
+/* Finds how far into the block its object begins (`*before`): 0, or behind a GC head, or behind
+ * that and what 3.11 and later put before it. `*flags`: of its type. False: no object is
+ * recognised. */
 static bool find_object(const unsigned char *block, size_t size, uint32_t *before, uint32_t *flags,
 			py_first_read_fn *read, void *arg)
 {
@@ -116,7 +118,8 @@ static bool find_object(const unsigned char *block, size_t size, uint32_t *befor
 	return false;
 }
 
-/* Do [from, to) of two blocks differ, as far as `size` bytes go? */
+/* True if two blocks differ in the bytes from `from` to below `to`, as far as both have `size`
+ * bytes. */
 static bool differ(const unsigned char *a, const unsigned char *b, size_t from, size_t to,
 		   size_t size)
 {
@@ -124,7 +127,8 @@ static bool differ(const unsigned char *a, const unsigned char *b, size_t from, 
 	return from < to && memcmp(a + from, b + from, to - from) != 0;
 }
 
-/* Is it another text or number? A length is behind the object's head, a hash may come later. */
+/* True if the two are different texts or numbers. The length is behind the object's head. The hash
+ * is not compared, since it may be computed later. */
 static bool is_another(const unsigned char *then, const unsigned char *now, size_t size,
 		       uint32_t flags)
 {

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* Picks the struct py_heap_layout of a build of CPython.
  *
- * Version and kind of build decide. CPython keeps its internal structures as they are from a
- * version's first release candidate on: all of its releases have one row. The one thing that
- * changed behind that is 3.14's collector: incremental to 3.14.4, by generations from 3.14.5 on, in
- * the same structure.
+ * Version and kind of build decide. From a version's first release candidate on, CPython keeps its
+ * internal structures as they are, so all releases of a version share one row. One thing changed
+ * all the same: 3.14's collector is incremental up to 3.14.4, and has generations from 3.14.5 on,
+ * in the same structure.
  */
 #include "python/py_heap_layouts.h"
 

@@ -8,13 +8,14 @@
 #include "py_heap_layout.h"
 #include "python/py_process.h"
 
-/* Layout of the heap of `process`, as py_process_identify() filled it: from the generated table
- * (3.8 to 3.15, debug builds too). 0; -ENOTSUP: 3.6, 3.7, a free-threaded build, a build that
- * traces references, a version that is not known. Then only `layout->version` and
+/* Fills `layout` for the heap of `process`, which py_process_identify() has filled in. It comes
+ * from the generated table (3.8 to 3.15, debug builds too). 0. -ENOTSUP: 3.6, 3.7, a free-threaded
+ * build, a build that traces references, or an unknown version. Then only `layout->version` and
  * PY_HEAP_FREE_THREADED in `layout->flags` are set. */
 int py_heap_layout_find(const struct py_process *process, struct py_heap_layout *layout);
 
-/* Why that gave -ENOTSUP: a sentence of at most 192 bytes, without the PID. */
+/* Writes into `text` (`size` bytes) why py_heap_layout_find() returned -ENOTSUP: a sentence of at
+ * most 192 bytes, without the PID. */
 void py_heap_layout_explain(const struct py_process *process, char *text, size_t size);
 
 #endif

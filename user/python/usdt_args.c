@@ -2,8 +2,8 @@
 /* An argument is SIZE@OPERAND. The operand is written as in assembler: a register, a constant, or
  * memory at a constant distance from a register. A negative size means that the value is signed.
  *
- * Left out: memory with an index register or a symbol, and other than general registers. Python's
- * probes have none of these. A build that has them is refused. */
+ * Left out: memory with an index register or a symbol, and registers that are not general ones.
+ * Python's probes have none of these. A build that has them is refused. */
 #include "python/usdt_args.h"
 
 #include <errno.h>

@@ -36,8 +36,8 @@ struct image { /* the user-space half of struct pymem_proc */
 	struct pymem_proc record; /* set when it has ended */
 	uint64_t ended_ms;	  /* when that was noticed; CLOCK_MONOTONIC */
 	bool finished;		  /* its figures were handed over after its end */
-	bool taking;		  /* that is being done now */
-	int64_t handed_pages;	  /* of its stacks, so far */
+	bool taking;		  /* its figures are being handed over now */
+	int64_t handed_pages;	  /* pages of its stacks that were handed over so far */
 	bool needless;		  /* is in the list tracker.ended */
 	struct source_root root;
 	bool ancestor;		  /* finished, but its children have pages that it touched */

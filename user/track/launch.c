@@ -305,7 +305,7 @@ int launch_let_go(struct launch *launch)
 	if (!launch->traced || launch->ended)
 		return 0;
 	err = launch_trace_end(launch);
-	/* It may be stopped already. */
+	/* The command may be stopped already. */
 	launch_ended(launch);
 	return err;
 }
@@ -314,7 +314,7 @@ int launch_exit_status(struct launch *launch)
 {
 	int status;
 
-	/* From now on nothing looks at it when it stops. */
+	/* From now on the command is not examined when it stops. */
 	launch->known = NULL;
 	while (!launch->ended) {
 		if (waitpid(launch->pid, &status, 0) == launch->pid)

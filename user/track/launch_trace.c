@@ -65,8 +65,8 @@ static void go_on(struct launch *launch, int request, int status)
 /* For the handler of SIGCHLD, which may run when the struct launch is gone. */
 static volatile pid_t let_go;
 
-/* A handler may do nothing else. It does not wait for the command's end: launch_exit_status()
- * does. */
+/* Releases the command at its stop. It makes only system calls, since it is a signal handler. It
+ * does not wait for the command's end: launch_exit_status() does. */
 static void on_child(int number)
 {
 	siginfo_t info = {.si_pid = 0};

@@ -125,9 +125,9 @@ int tracker_attach_all(struct tracker *tracker);
  * of images that ended. Returns the number of messages, or -errno. */
 int tracker_poll(struct tracker *tracker, int timeout_ms);
 
-/* A number of what the records of all images say: `*digest` becomes another one (but for one chance
- * in 2^64) if the RSS of an image has changed since the last call, or what it has lost, or which
- * images there are. It may stay if as much came as went. 0 or -errno. */
+/* Fills `*digest` with a hash of the records of all images. It differs from that of the last call
+ * (but for one chance in 2^64) if the RSS of an image has changed, or what it has lost, or which
+ * images there are. It may be the same if as much was added as was freed. 0 or -errno. */
 int tracker_digest(struct tracker *tracker, uint64_t *digest);
 
 /* For the report: looks for Pythons that are not profiled among the descendants of processes named

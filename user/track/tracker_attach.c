@@ -11,8 +11,8 @@
 #include "python/examiner.h"
 #include "os/proc.h"
 
-/* It may have executed another program since it was found, and execs are only reported from now
- * on. */
+/* The process may have executed another program since it was found, and execs are only reported
+ * from now on. */
 int tracker_adopt(struct tracker *tracker, pid_t pid, struct py_process *python, uint64_t start,
 		  struct image **image)
 {
@@ -44,13 +44,14 @@ static void refuse(struct tracker *tracker, struct image *image, pid_t pid, cons
 	tracker_skip(tracker, pid, info.comm, reason);
 }
 
-/* It can't be examined any more. If it was tracked, its record will come. */
+/* The process can't be examined any more. If it was tracked, its record will come. */
 static enum tracker_identified gone(struct tracker *tracker, pid_t pid)
 {
 	return tracker_newest_image(tracker, pid) ? TRACKER_DONE : TRACKER_GONE;
 }
 
-/* What an error of examining means. We have the capabilities, or would not be here. */
+/* Puts an error of examining into words. We have the capabilities, so a refusal has another
+ * cause. */
 static const char *explain(int err)
 {
 	return err == -EPERM || err == -EACCES ? "refused by the kernel (sandbox?)"
@@ -247,7 +248,8 @@ size_t tracker_attach_through(struct tracker *tracker, pid_t pid)
 	struct counts_skip *skip = tracker->skips;
 	size_t taken;
 
-	/* A thread's number leads to its process's children, and nobody asked for these. */
+	/* If `pid` is the number of a thread, /proc shows its process's children, and nobody asked
+	 * for these. */
 	if (process_of(pid) != pid)
 		return 0;
 	taken = tracker_attach_children(tracker, pid, true);

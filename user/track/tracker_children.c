@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* Python processes that a profiled process started before it was attached. The master process of
  * gunicorn or uwsgi only waits: its workers are what the user wants to know about, so they are
- * taken along. What can't be taken, or is not to be (--no-children), the user must be told of.
+ * taken along. The user must be told of those that can't be taken, or are not to be
+ * (--no-children).
  *
  * The search is limited, however many children the target has and however long each takes: the user
  * may have asked for the end already. */

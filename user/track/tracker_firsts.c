@@ -2,9 +2,9 @@
 /* Problem: a line that touched pages is shown with them for as long as they are resident, also when
  * all that it made is gone and others' objects live there.
  *
- * Of some places the BPF side has what the line put there first (bpf/account/touched.bpf.h). At the
- * end it is looked whether that is there. This costs some hundred reads, and no look at the heap.
- */
+ * For some places the BPF side has noted what the line put there first (bpf/account/touched.bpf.h).
+ * At the end, this file looks whether that is still there. It costs some hundred reads, and no look
+ * at the heap. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -15,9 +15,9 @@
 #include "python/py_first.h"
 #include "track/tracker_private.h"
 
-#define TYPES 64 /* that are remembered */
+#define TYPES 64 /* words of types that are remembered */
 
-struct read_word { /* of a type: they are the same few */
+struct read_word { /* a word of a type; the same few are read again and again */
 	uint64_t addr, value;
 	size_t size;
 };
@@ -72,7 +72,7 @@ static int keep_first(const struct pymem_first *first, void *arg)
 	return 0;
 }
 
-/* To read a page that is not resident would make it so. */
+/* True if all these bytes are resident. Reading a page that is not would make it resident. */
 static bool is_resident(const struct looking *l, uint64_t addr, uint64_t size)
 {
 	size_t low = 0, high = l->run_count;
@@ -90,7 +90,7 @@ static bool is_resident(const struct looking *l, uint64_t addr, uint64_t size)
 	       addr + size <= l->runs[low].start + l->runs[low].pages * page;
 }
 
-/* Is the page still the one that the stack has touched? */
+/* True if the page is still first touched by that stack. */
 static bool is_touched_by(const struct looking *l, const struct pymem_first *first)
 {
 	unsigned at = first->address >> (PYMEM_TOUCHED_SHIFT - 9) & (PYMEM_TOUCHED_PAGES - 1);
@@ -145,7 +145,7 @@ static int look_at(struct looking *l, const struct pymem_first *first)
 	if (!toucher || !is_touched_by(l, first) ||
 	    !is_resident(l, first->address, 1ull << (PYMEM_TOUCHED_SHIFT - 9)))
 		return 0;
-	/* Pages of it that were never touched read as the page of zeros. */
+	/* Pages of the pool that were never touched read as zeros. */
 	if (proc_read_memory(l->image->pid, first->address, now, sizeof(now)) <= 0)
 		return 0;
 	answer = py_first_judge(first->bytes, sizeof(first->bytes), now, first->address,
@@ -171,7 +171,7 @@ int tracker_each_first(void *self, uint32_t image, counts_first_fn *fn, void *ar
 	err = session_each_first(session, keep_first, &l);
 	if (!err && l.first_count)
 		err = tracker_find_touchers(l.tracker, &l.touchers);
-	/* It may have ended just now: then nothing is known of it. */
+	/* The process may have ended just now: then nothing is known of it. */
 	if (!err && l.first_count && examiner_read_pages(l.image->pid, &l.runs, &l.run_count))
 		l.first_count = 0;
 	for (size_t i = 0; i < l.first_count && !err; i++)

@@ -8,8 +8,8 @@
 #include "os/proc.h"
 #include "track/tracker_private.h"
 
-/* A record is dropped just before its image leaves the table. So the sweep after the next one is
- * sure to find that. */
+/* A record is dropped just before its image leaves the table, so one sweep may still find the image
+ * there. The sweep after that is sure not to. */
 #define SWEEPS 2
 
 #define ENDED_MS 1000
@@ -119,19 +119,19 @@ void tracker_free_images(struct tracker *tracker)
 	}
 }
 
-/* True if it belongs in no report, whatever may still be reported of it. */
+/* True if the image belongs in no report, whatever messages about it may still come. */
 static bool needless(const struct tracker *tracker, const struct image *image)
 {
 	return !image->identified && !image->asked && !image->hidden && !tracker->probes;
 }
 
-/* True if nothing has found out what it is. */
+/* True if it was never found out what the image is. */
 static bool unexamined(const struct image *image)
 {
 	return !image->identified && !image->examined && !image->hidden;
 }
 
-/* It has ended and nobody knows what it was: the report says so. */
+/* Notes for the report that an image has ended and nobody knows what it was. */
 static void note_unexamined(struct tracker *tracker, const struct image *image)
 {
 	if (image->record.identified)
@@ -142,8 +142,8 @@ static void note_unexamined(struct tracker *tracker, const struct image *image)
 		tracker_count_unexamined(tracker, image->comm);
 }
 
-/* True if the BPF side, or the store, still keeps something of it. Then it was walked without our
- * knowing of it. */
+/* True if the BPF side, or the store, still keeps something of the image. Then it was walked
+ * without our knowledge. */
 static bool holds_places(struct tracker *tracker, const struct image *image)
 {
 	int table;
@@ -204,7 +204,7 @@ static struct image *meet(struct tracker *tracker, const struct pymem_proc *reco
 	return image;
 }
 
-/* Takes its final figures. What /proc did not tell comes from the record. */
+/* Takes the image's final figures. What /proc did not tell comes from the record. */
 static void describe_ended(struct image *image, const struct pymem_proc *record)
 {
 	image->record = *record;
@@ -268,8 +268,9 @@ static void note_dropped(struct tracker *tracker)
 	}
 }
 
-/* To look for records of what ended means to go through a whole table. A record is there before its
- * message is sent; a message may be lost. */
+/* True if it is time to look for records of ended images. That goes through a whole table, so it is
+ * done after a message of an end, whose record is there before; and once a second, as a message may
+ * be lost. */
 static bool may_have_ended(struct tracker *tracker)
 {
 	uint64_t now = tracker_now_ms();

@@ -35,8 +35,8 @@ void tracker_forget_ended(struct tracker *tracker);
 void tracker_free_images(struct tracker *tracker);
 
 /* All figures of the image, which has ended, were handed over. Frees everything else of it, and the
- * image too unless it was asked for. All of an ancestor stays, until it is none and is finished
- * again. */
+ * image too unless it was asked for. An ancestor stays as it is. When it is no ancestor any more,
+ * it is finished again. */
 void tracker_finish_image(struct tracker *tracker, struct image *image);
 
 /* True if the image belongs in a report. Another program that a tracked process ran does not. */
@@ -77,15 +77,16 @@ void tracker_free_touchers(struct toucher **touchers);
 
 /* tracker_touched.c: counts_ops.each_touched. */
 int tracker_each_touched(void *self, const struct counts_touched_reader *reader, void *arg);
-/* The stack of an image that has ended had this id: its children may have pages that it touched. 0
- * or -ENOMEM. tracker_free_elders() forgets all of them. */
+/* Remembers which stack of an image that has ended had this id: children of the image may have
+ * pages that the stack touched. 0 or -ENOMEM. tracker_free_elders() forgets all of them. */
 int tracker_remember_stack(struct tracker *tracker, const struct pymem_stack_key *key, uint32_t id);
 void tracker_free_elders(struct tracker *tracker);
 /* The images have ended, and are to be finished next: gives back the leaves of their directories.
  * Those that their children need stay, and with them what is known of the stacks: such an image
  * becomes an ancestor. 0 or -errno. */
 int tracker_forget_touched(struct tracker *tracker, struct image *const *images, size_t count);
-/* Notes what is resident in the image, which was attached just now: it was there before. */
+/* Notes what is resident in the image, which was attached just now: it was there before it was
+ * watched. */
 void tracker_note_resident(struct tracker *tracker, struct image *image);
 
 /* Identifies `pid` with the examiner, as examiner_identify() does. What that cost decides when the
@@ -115,8 +116,8 @@ enum tracker_identified {
  * TRACKER_AGAIN. */
 enum tracker_identified tracker_identify(struct tracker *tracker, pid_t pid, bool last);
 
-/* Tracks a Python, and then identifies it again: `python` and `start` are what it was. `*image`
- * becomes its image. 0 or -errno. */
+/* Tracks a Python, and then identifies it again. `python` and `start`: what was found before.
+ * `*image` becomes its image. 0 or -errno. */
 int tracker_adopt(struct tracker *tracker, pid_t pid, struct py_process *python, uint64_t start,
 		  struct image **image);
 

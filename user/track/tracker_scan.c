@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Finds Pythons of the host that no message announces: those that ran before us; those that got a
- * PID behind which /proc was read already; those forked by a process that is not tracked yet; those
+/* Finds Pythons of the host that no message announces: those that ran before us; those whose PID is
+ * below the one that /proc was read up to; those forked by a process that is not tracked yet; those
  * whose exec found the ring buffer full.
  *
  * /proc is read until it contains nothing new, and again every few seconds. A process is examined
@@ -31,7 +31,7 @@ void tracker_free_scanned(struct tracker *tracker)
 	}
 }
 
-/* True if an earlier scan examined the process. Else it is noted as examined from now on. */
+/* True if an earlier scan examined the process. Otherwise notes it as examined. */
 static bool looked_at(struct tracker *tracker, pid_t pid, uint64_t start)
 {
 	struct scanned *entry;

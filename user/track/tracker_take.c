@@ -168,8 +168,8 @@ static bool is_taken(uint32_t proc, void *arg)
 	return image && image->taking;
 }
 
-/* Also of earlier images. Not for the table of stacks: late stacks have amounts, which the report
- * is to have (read_stack()). */
+/* True for images that are taken now, and for those that were finished earlier. Not for the table
+ * of stacks: late stacks have amounts, which the report is to have (read_stack()). */
 static bool is_taken_before(uint32_t proc, void *arg)
 {
 	const struct taking *t = arg;

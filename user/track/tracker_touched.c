@@ -67,7 +67,7 @@ void resident_release(struct resident *before)
 	free(before);
 }
 
-/* Pages come in order of address. */
+/* True if the page was resident when the image was attached. Callers ask in order of address. */
 static bool was_there(struct join *j, uint64_t address)
 {
 	const struct resident *before = j->image->before;
@@ -175,7 +175,8 @@ static struct toucher *find_toucher(struct join *j, uint64_t address, bool *befo
 	uint32_t id = id_of(j, address);
 
 	*before = false;
-	/* What a fault mapped beside its page may have been there: it was not looked at. */
+	/* A page that a fault mapped beside its own may have been there before: the kernel does not
+	 * say. */
 	if (!id || id & PYMEM_TOUCHED_AROUND)
 		*before = was_there(j, address);
 	id &= ~PYMEM_TOUCHED_AROUND;
@@ -273,7 +274,7 @@ static int hand_joined(const struct pymem_proc *record, void *arg)
 
 	if (!image || image->dead || !tracker_is_reported(image))
 		return 0;
-	/* It may have ended just now, or take too long: then nothing is known of it. */
+	/* The process may have ended just now, or take too long: then nothing is known of it. */
 	j.sum.error = join_image(&j);
 	h->image = j.sum.image = image->id;
 	err = h->reader->image(&j.sum, h->arg);
@@ -323,7 +324,7 @@ static int add_directories(struct directory **dirs, const struct pymem_proc *rec
 	return 0;
 }
 
-/* Those of images that run are not to be forgotten. */
+/* Takes the directories of a running image out of those to be forgotten. */
 static int keep_directories(const struct pymem_proc *record, void *arg)
 {
 	struct directory **dirs = arg, *d;
@@ -357,7 +358,7 @@ void tracker_free_elders(struct tracker *tracker)
 	tracker_free_touchers(&tracker->elders);
 }
 
-/* Is one of its directories not gone? */
+/* True if one of the image's directories is still needed. */
 static bool is_needed(const struct image *image, struct directory *gone)
 {
 	unsigned i;
@@ -384,7 +385,7 @@ static void forget_elders(struct tracker *tracker)
 	}
 }
 
-/* Says of each image that has ended whether it is an ancestor. */
+/* Sets `ancestor` of each image that has ended. */
 static void choose_ancestors(struct tracker *tracker, struct image *const *images, size_t count,
 			     struct directory *gone)
 {
