@@ -41,7 +41,8 @@ uint32_t heap_graph_owner(const struct heap_graph *graph, uint32_t block);
 uint32_t heap_graph_dominator(const struct heap_graph *graph, uint32_t block);
 uint64_t heap_graph_retained(const struct heap_graph *graph, uint32_t block);
 enum root_tier heap_graph_tier(const struct heap_graph *graph, uint32_t block);
-/* Bytes and blocks of collectable cycles that nobody reaches. */
+/* Bytes of the cycles that nothing reaches and the collector can free, with their buffers, and the
+ * number of objects in them. */
 void heap_graph_garbage(const struct heap_graph *graph, uint64_t *bytes, uint64_t *objects);
 
 #endif
