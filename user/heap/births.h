@@ -39,7 +39,8 @@ struct births_request {
 	enum births_method method;
 	struct py_process process;
 	struct py_heap_layout heap;
-	/* Containers that may grow. Those that grow most within the first second are watched. */
+	/* Containers that may grow. The first half second in which any of them grows decides: those
+	 * that grow most are watched. */
 	size_t candidate_count;
 	struct birth_watch candidates[BIRTHS_CANDIDATES];
 };

@@ -16,8 +16,8 @@ struct holder_part {
 
 struct holder {
 	uint32_t block;
-	uint64_t object; /* address, by which a later look knows it; 0: a row of blocks that lie in
-			    two holders */
+	uint64_t object; /* address, by which a later look recognises it; 0: a row of blocks that
+			    lie in two holders */
 	char *path;	 /* raw bytes of the target: escaped when printed */
 	char *type;
 	uint64_t entries; /* of a container; 0 */
@@ -53,7 +53,7 @@ void heap_holders_past_free(struct holders_past *past);
 
 /* As heap_holders_find(), with what grew since `past`, in order of growth. Half of the rows are
  * those that grew most, the others those that retain most. A container that replaced another is
- * known by its path. */
+ * recognised by its path. */
 int heap_holders_compare(struct heap_graph *graph, const struct holders_past *past, size_t most,
 			 struct holder **holders, size_t *count);
 
