@@ -23,7 +23,8 @@
 /* A row retains at least this part of all that is retained, and so many bytes. */
 #define LEAST_PART  4096
 #define LEAST_BYTES 4096
-/* An entry that has nine tenths of a row's growth is a row if that is so many bytes. */
+/* An entry with nine tenths of the growth of its row gets a row of its own, if it grew by at least
+ * so many bytes. */
 #define GROWTH_LEAST 16384
 
 struct walk {

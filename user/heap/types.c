@@ -2,9 +2,9 @@
 /* Problem: say in some nanoseconds whether a word of a heap is the address of a type. Most words
  * are not, and many of these differ.
  *
- * A type is known by its own type, and that one's, and so on: the chain of ob_type ends with
- * `type`, which is its own type. All types of the chain are ready, and have sizes that make sense;
- * the first has a printable name.
+ * A type is recognised by the chain of ob_type that begins at it: it ends with `type`, which is its
+ * own type. All types of the chain are ready, and have sizes that make sense; the first has a
+ * printable name.
  *
  * Types that were found are in a table. Addresses that are no types are in a small one, where a new
  * address replaces an old one.

@@ -188,8 +188,9 @@ class Counter:
         return slot
 
     def _map(self, fds: "List[int]", size: int) -> "mmap.mmap":
-        """The counter block. A plain file could be shortened by whoever else has it, and reading it
-        then kills the reader: only a sealed one will do, or what is no plain file (a BPF map)."""
+        """The counter block. If it were a plain file, another process that has it could shorten
+        it, and reading it would then kill this one. So the file must be sealed, or no plain file (a BPF
+        map)."""
         if len(fds) != 1:
             raise HelperError("%s sent %d descriptors with its answer, not 1" % (self.where, len(fds)))
         if size != BLOCK_BYTES:
