@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Problem: every page of RSS under a heading, exactly.
+/* Problem: put each resident byte under exactly one heading.
  *
  * Files, shared memory and stacks are counted by page. Pools and malloc's heaps are counted by
- * block, each by its resident bytes; what is left of their pages, heads and padding beside, is
- * unexplained. Pages of anonymous memory that nobody claims are other anonymous ones: another
- * allocator's, mappings of libraries.
+ * block: the resident bytes of each. The bytes of their pages that are in no block, head of a pool
+ * or padding are "unexplained". Pages of anonymous memory that no allocator claims are "other
+ * anonymous": another allocator's memory, or what a library mapped.
  */
 #include "heap/balance_private.h"
 
@@ -33,7 +33,7 @@ static void count_claim(struct balance_count *c, enum page_claim claim, uint64_t
 
 static void count_anonymous(struct balance_count *c, uint64_t start, uint64_t end)
 {
-	/* Beyond what claims cover nothing is looked for. */
+	/* Claims do not cover the highest addresses: heap_blocks_claim() says CLAIM_NONE there. */
 	for (uint64_t at = start; at < end; at += CLAIM_BYTES)
 		count_claim(c, heap_blocks_claim(c->blocks, at), CLAIM_BYTES);
 }
@@ -72,7 +72,7 @@ static void count_pages(struct balance_count *c)
 
 /* --- by block --- */
 
-/* The heading of a block in use, of which `mapped` says whether it is a mapping of its own. */
+/* The heading of a block in use. `mapped`: the block is a mapping of its own. */
 static uint64_t *heading(struct balance_count *c, uint32_t block, int32_t type, bool mapped)
 {
 	bool owned = type != BLOCK_BUFFER || !c->owned || c->owned(c->arg, block);
@@ -84,7 +84,7 @@ static uint64_t *heading(struct balance_count *c, uint32_t block, int32_t type, 
 	return type == BLOCK_BUFFER ? &c->balance->buffers : &c->balance->objects;
 }
 
-/* Of a run all of whose pages are resident no block needs to be asked for its own. */
+/* If all pages of the run are resident, snapshot_resident() is not called for each block. */
 void balance_add_run(struct balance_count *c, const struct heap_run *run, const int32_t *types)
 {
 	bool mapped = run->kind == RUN_MAPPED, pool = run->kind == RUN_POOL;
@@ -113,8 +113,8 @@ void balance_begin(struct balance_count *c)
 	count_pages(c);
 }
 
-/* Takes what is counted twice from where it is least missed. Only memory that was made to look like
- * pools inside of malloc's heaps is. */
+/* Takes off `bytes` that were counted twice, from the least important heading first. Memory is
+ * counted twice only if it was forged to look like pools inside malloc's heaps. */
 static void take_back(struct heap_balance *b, uint64_t bytes)
 {
 	uint64_t *fields[] = {&b->arena_free, &b->pool_free,	  &b->malloc_free, &b->malloc_used,
@@ -132,7 +132,8 @@ void balance_end(struct balance_count *c)
 {
 	const struct heap_allocators *a = &c->blocks->allocators;
 
-	/* Heads of pools and what is behind their last block is of no use to anybody else. */
+	/* Heads of pools, and the bytes behind a pool's last block, count as free in pools: nothing
+	 * else can use them. */
 	c->balance->pool_free += a->pool_header_bytes;
 	c->balance->arena_free += a->free_pool_bytes;
 	c->counted += a->pool_header_bytes + a->free_pool_bytes;

@@ -9,10 +9,11 @@
 /* Does an object own this buffer? */
 typedef bool heap_owned_fn(void *arg, uint32_t block);
 
-/* Fills `balance`, whose fields add up to snapshot_rss_bytes(). A buffer is among "their buffers"
- * if owned() says so, else it is malloc's, held by C; chunks that are mappings of their own
- * likewise: mapped_buffers if they hold an object or are owned by one. `owned` NULL: all buffers
- * are (no graph could be made). 0 or -errno. */
+/* Fills `balance` (bytes), whose fields add up to snapshot_rss_bytes(). A buffer counts under
+ * "their buffers" if owned() says that an object owns it, else as malloc's, held by C. A chunk that
+ * is a mapping of its own counts under mapped_buffers if it holds an object, or if an object owns
+ * it. `owned` may be NULL, if no graph could be made: then all buffers count as owned. Returns 0.
+ */
 int heap_balance_make(const struct snapshot *snapshot, const struct heap_blocks *blocks,
 		      heap_owned_fn *owned, void *arg, struct heap_balance *balance);
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* A balance in the making: by page first, then run by run, in any order. */
+/* A balance while it is made: pages are counted first, then runs, in any order. */
 #ifndef BALANCE_PRIVATE_H
 #define BALANCE_PRIVATE_H
 
@@ -13,14 +13,14 @@ struct balance_count {
 	void *arg;
 	struct heap_balance *balance;
 	uint64_t claimed; /* bytes of pages of pools and malloc */
-	uint64_t counted; /* of these, under a heading */
+	uint64_t counted; /* of `claimed`: bytes that are under a heading by now */
 };
 
 /* Clears the balance and counts pages. */
 void balance_begin(struct balance_count *count);
-/* `types`: of the run's blocks. */
+/* Counts the blocks of a run. `types` has one type for each of them. */
 void balance_add_run(struct balance_count *count, const struct heap_run *run, const int32_t *types);
-/* What is left; then all fields add up to RSS. */
+/* Counts the rest. Afterwards all fields add up to RSS. */
 void balance_end(struct balance_count *count);
 
 #endif

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* The parent's side: starts the child that collects, ends it, reads what it has written. All of
- * that comes, at second hand, from the target: it is bounded as everything else is. */
+/* The parent's side: it starts the child that collects, ends it, and reads the results that the
+ * child wrote. The results come from the target's memory, so they are checked and bounded. */
 #include "heap/births.h"
 
 #include <errno.h>
@@ -25,12 +25,12 @@
 
 #define FINISH_MS 20000 /* a burst, a detach and the last look, on a busy machine */
 #define END_MS	  200
-#define KEPT_FROM 100 /* descriptors of the child */
+#define KEPT_FROM 100 /* the child moves the descriptors that it keeps to this number and above */
 
 struct births {
 	pid_t child;
 	int socket, results_fd;
-	int error; /* -errno: why it was not made to collect */
+	int error; /* -errno: why the child was not told to collect; 0 */
 	struct births_request request;
 	struct births_results results;
 };
@@ -42,8 +42,8 @@ static void leave_terminal(void)
 	struct rlimit none = {0, 0}, unlimited = {RLIM_INFINITY, RLIM_INFINITY};
 
 	setrlimit(RLIMIT_CORE, &none);
-	/* Before 5.11 maps and programs count against it. The right to raise it is given up soon.
-	 */
+	/* Before 5.11 maps and programs count against this limit. The right to raise it is given up
+	 * soon. */
 	setrlimit(RLIMIT_MEMLOCK, &unlimited);
 	prctl(PR_SET_NAME, "pymem-births");
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -52,7 +52,8 @@ static void leave_terminal(void)
 	signal(SIGHUP, SIG_IGN);
 }
 
-/* The request, in as many pieces as it comes. NULL: there is none. */
+/* Reads the request, which may come in pieces. NULL: the parent has closed the socket, or there is
+ * no memory. The caller frees it. */
 static struct births_request *await_request(int socket)
 {
 	struct births_request *request = malloc(sizeof(*request));
@@ -80,7 +81,8 @@ static void be_child(int results_fd, int socket)
 	leave_terminal();
 	results_fd = fcntl(results_fd, F_DUPFD_CLOEXEC, KEPT_FROM);
 	socket = fcntl(socket, F_DUPFD_CLOEXEC, KEPT_FROM);
-	/* Whoever reads our output waits for its end. */
+	/* A reader of our output waits until its last descriptor is closed: the child must not keep
+	 * 0 to 2. */
 	fd = open("/", O_PATH | O_CLOEXEC);
 	for (int i = 0; i <= STDERR_FILENO && fd >= 0; i++)
 		dup2(fd, i);
@@ -156,7 +158,7 @@ static void end_child(struct births *births)
 	if (births->child <= 0)
 		return;
 	kill(births->child, SIGKILL);
-	/* One that can't die is left to whoever reaps it. */
+	/* A child that hangs in the kernel can't die yet: it is waited for no longer than that. */
 	for (int i = 0; i < END_MS && waitpid(births->child, NULL, WNOHANG) == 0; i++)
 		usleep(1000);
 	births->child = 0;
@@ -191,7 +193,8 @@ int heap_births_finish(struct births *births)
 		end_child(births);
 		return births->error;
 	}
-	/* It ends when it can't read from us any more, and we see its end. */
+	/* The child ends when it reads the end of the stream. That closes its socket, so we read
+	 * the end in turn. */
 	shutdown(births->socket, SHUT_WR);
 	if (poll(&p, 1, FINISH_MS) <= 0 || read(births->socket, &none, 1) != 0) {
 		end_child(births);

@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Problem: a census names the container that keeps the memory, not the line that filled it.
+/* Problem: a census names the container that keeps the memory, but not the line that filled it.
  *
- * Two ways to see that line, for a process that runs on:
+ * Two methods find that line while the process runs:
  *
- *   - watch: debug registers on the sizes of up to four containers: each insertion is seen, with
- * its stack;
- *   - burst: for some milliseconds now and then, the return of functions that make objects: which
- * line made which object. Those that are still the same objects when the second census is made are
- * survivors, and the census knows who holds them.
+ *   - watch: debug registers on the sizes of up to four containers. Each insertion is seen, with
+ *     its stack.
+ *   - burst: now and then, for some milliseconds, the returns of functions that make objects are
+ *     probed. They show which line made which object. Objects that still exist at the second census
+ *     are survivors, and the census knows their holders.
  *
- * A child process collects, because a target can hold up whoever reads its memory. In a burst it
- * stops the target for some milliseconds, to take fingerprints of the objects before any of them
- * can be freed and another take its place.
+ * A child process collects, because a target can hold up any process that reads its memory. In a
+ * burst the child stops the target for some milliseconds and takes fingerprints of the objects. So
+ * no object is freed and replaced in between.
  */
 #ifndef HEAP_BIRTHS_H
 #define HEAP_BIRTHS_H
@@ -28,7 +28,7 @@
 #include "pymem_birth.h"
 #include "python/py_process.h"
 
-/* AUTO: debug registers where they work, and where something that is known grows; else bursts. */
+/* AUTO: watch, if debug registers work and a known container grows; else bursts. */
 enum births_method { BIRTHS_METHOD_AUTO, BIRTHS_METHOD_WATCH, BIRTHS_METHOD_BURST };
 
 #define BIRTHS_CANDIDATES 512
@@ -39,21 +39,24 @@ struct births_request {
 	enum births_method method;
 	struct py_process process;
 	struct py_heap_layout heap;
-	/* Containers that may grow. Those that grow most within the first second are watched. */
+	/* Containers that may grow. The first half second in which any of them grows decides: those
+	 * that grow most are watched. */
 	size_t candidate_count;
 	struct birth_watch candidates[BIRTHS_CANDIDATES];
 };
 
 struct births_figures {
-	bool watched;		       /* by debug registers; else by bursts */
-	int32_t watch_error;	       /* -errno of what kept debug registers from being used */
-	uint64_t replaced;	       /* watched containers that others took the place of */
-	double watched_part;	       /* of the time: traps are not let take too much of it */
-	uint64_t bursts, missed;       /* missed: the target could not be stopped for it */
+	bool watched;	     /* by debug registers; else by bursts */
+	int32_t watch_error; /* -errno: why debug registers were not used; 0 */
+	uint64_t replaced;   /* watched containers that were lost: others took their place, or may
+				have */
+	double watched_part; /* of the time, 0 to 1: traps are off while they cost too much */
+	uint64_t bursts, missed; /* missed: of these, without samples, as the target could not be
+				    stopped or events were lost */
 	uint64_t seen, lost, unwalked; /* events */
-	uint64_t unnamed;	       /* of these: the code of the innermost frame had gone */
-	uint64_t died;		       /* objects that did not live until the end */
-	double stopped_ms;	       /* all stops together */
+	uint64_t unnamed;  /* of these: the code object of the innermost frame had gone */
+	uint64_t died;	   /* objects that did not live until the end */
+	double stopped_ms; /* all stops together */
 	double longest_stop_ms;
 	double probed_ms; /* while probes were attached */
 };
@@ -70,45 +73,49 @@ struct birth_stack {
 
 /* An object that was made in a burst and still lives, or a write to a container's size. */
 struct birth_sample {
-	uint64_t object; /* its address, or the container's, or of the place that it was put into */
-	uint64_t type;	 /* of the object; 0 for a write */
-	int64_t change;	 /* of the size; 1 for an object */
-	uint32_t stack;	 /* index */
-	uint32_t by_slot; /* `object` is a place: the container is what is in it */
+	uint64_t object;  /* address of the object; of a write: of the container, or of the place
+			     that points to it */
+	uint64_t type;	  /* of the object; 0 for a write */
+	int64_t change;	  /* of the size; 1 for an object */
+	uint32_t stack;	  /* index */
+	uint32_t by_slot; /* 1: `object` is a place, the address of a pointer to the container */
 };
 
 struct births;
 
-/* Starts the child, which waits: before this process gives up its rights, as the child needs them.
- * The caller owns *births. 0 or -errno. */
+/* Starts the child, which waits for a request. To be called before this process gives up its
+ * rights: the child needs them. The caller owns *births. 0 or -errno. */
 int heap_births_prepare(struct births **births);
 
-/* What heap_births_begin() will send: zeroed, to be filled in. It belongs to `births`, so that
- * there is memory for it when it is needed. */
+/* The request that heap_births_begin() will send: zeroed, for the caller to fill in. It is a part
+ * of `births`, so it needs no memory later. */
 struct births_request *heap_births_request(struct births *births);
 
-/* Makes it collect. heap_births_finish() says what kept it from that. */
+/* Tells the child to collect. Errors are those of heap_births_finish(). */
 void heap_births_begin(struct births *births);
 /* In place of heap_births_begin(): nothing is collected, and heap_births_finish() returns `err`,
  * -errno. */
 void heap_births_give_up(struct births *births, int err);
 
-/* Fills the request's candidates from a census: its containers with a size, of these holders. */
+/* Fills in the request's candidates: those of `holders` that are containers whose size can be
+ * watched. */
 void heap_births_candidates(struct births_request *request, const struct heap_graph *graph,
 			    const struct holder *holders, size_t holder_count);
 
-/* Ends the collecting: to be called once the second snapshot is there. 0; -ETIME: the target held
- * it up; -ENOTSUP: no debug registers, or (bursts) a kernel before 6.6; -ENOENT: the interpreter
- * exports none of the functions, or (watch) nothing that is known has grown; -ESRCH: the process
- * has ended; -EPERM, -EACCES, -EBUSY; what heap_births_give_up() was told; other -errno. */
+/* Ends the collecting. To be called once the second snapshot has been taken. 0; -ETIME: the child
+ * did not end in time, as the target held it up; -ENOTSUP: no debug registers, or (bursts) a kernel
+ * before 6.6; -ENOENT: the interpreter exports none of the functions, or (watch) no known container
+ * has grown; -ESRCH: the process has ended; -EPERM, -EACCES, -EBUSY; the error that
+ * heap_births_give_up() was given; other -errno. */
 int heap_births_finish(struct births *births);
 void heap_births_free(struct births *births); /* ends it, too. NULL is allowed. */
 
 const struct births_figures *heap_births_figures(const struct births *births);
 
-/* Rows for a look: of each of the holders the lines that made what it holds, or inserted into it;
- * each with how many of the insertions seen for that holder were its. A row's strings are the
- * caller's; holder is the holder's path. 0 or -ENOMEM. */
+/* Makes rows for a look: for each holder, the lines that made the objects that it holds, or that
+ * inserted into it. A row has the number of its insertions, and its share of all those that were
+ * seen for the holder; its `holder` is the holder's path. heap_birth_rows_free() frees *rows. 0 or
+ * -ENOMEM. */
 int heap_births_rows(const struct births *births, const struct heap_graph *graph,
 		     const struct heap_blocks *blocks, const struct heap_types *types,
 		     const struct holder *holders, size_t holder_count,

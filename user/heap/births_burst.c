@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Bursts.
+/* A burst: attach the probes; record for 10 ms or 600 events; for 3 ms more, only watch what dies;
+ * stop the target; read what was recorded and take fingerprints; detach; let the target go on. The
+ * 10 ms begin when the target is seen to work (BUSY_EVENTS). Else most bursts would miss a service
+ * that works for a millisecond, 25 times a second. The stop comes before the detach: meanwhile
+ * objects die, and others take their blocks. The breakpoints are removed while the target is
+ * stopped, since each call of these functions traps until then. The rest of the detach takes 15 ms
+ * and more, while the target runs on.
  *
- * A burst: attach, record for 10 ms or 600 events, see what dies for 3 ms more, stop the target,
- * read what was recorded, take fingerprints, detach, let it go on. The 10 ms begin when the target
- * does something, which is waited for: most bursts would miss a service that works for a
- * millisecond, 25 times a second. The stop comes before the detach: meanwhile objects die and
- * others take their blocks. The breakpoints go while the target is stopped, since until then each
- * call of these functions traps; the rest of the detach takes 15 ms and more, and the target runs
- * on. Look again after 3, 20, 60 and 150 ms, so that what is short-lived is dropped while little
- * can have taken its place, and once more at the end. Bursts come at random moments: at regular
- * ones a program's own rhythm would hide what it does.
+ * The objects are looked at again after 3, 20, 60 and 150 ms, and once more at the end. So
+ * short-lived ones are dropped before many blocks have been used again. Bursts come at random
+ * moments: regular ones could keep time with the program and miss what it does.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -27,7 +27,7 @@
 #define SETTLE_EVENTS	300
 #define SETTLE_MS	3
 #define SETTLE_SLICE_US 250
-#define IDLE_MS		60 /* how long it waits for BUSY_EVENTS */
+#define IDLE_MS		60 /* how long a burst waits for BUSY_EVENTS */
 #define BUSY_EVENTS	20
 #define PERIOD_MS	750 /* from burst to burst, on average */
 #define FIRST_MS	100
@@ -42,8 +42,9 @@ static const char *const makers[] = {
 };
 _Static_assert(sizeof(makers) == BIRTHS_MAKERS * sizeof(makers[0]), "none is missing");
 
-/* Types whose dead objects go to a free list, and come back from it by ways that are not seen. The
- * functions that free them have no names: the types know them. */
+/* Types whose dead objects go to a free list. They leave it again by ways that no probe sees, so
+ * the functions that free them are probed too. These have no symbols: tp_dealloc of the type leads
+ * to them. */
 static const char *const recycled[] = {"PyTuple_Type", "PyDict_Type", "PyList_Type"};
 _Static_assert(sizeof(recycled) == BIRTHS_RECYCLED * sizeof(recycled[0]), "nor here");
 
@@ -66,8 +67,8 @@ static int by_object(const void *a, const void *b)
 	return x->made < y->made ? -1 : x->made > y->made;
 }
 
-/* Of the samples from `first` on: takes their fingerprints (`anew`) or compares them, and drops the
- * dead. */
+/* Takes the fingerprints of the samples from `first` on (`anew`), or compares them. Drops the
+ * samples whose objects have died. */
 static void look_again(struct collecting *c, size_t first, bool anew)
 {
 	size_t kept = first;
@@ -89,8 +90,8 @@ static void look_again(struct collecting *c, size_t first, bool anew)
 	c->made_count = kept;
 }
 
-/* An address that several events are about: the object of the latest one is there. If that one has
- * no stack, nobody knows whose it is. */
+/* Of several samples with one address, keeps the latest: its object is the one that is there. If
+ * the latest has no stack, drops it too, as its line is not known. */
 static void drop_replaced(struct collecting *c, size_t first)
 {
 	size_t kept = first;
@@ -138,7 +139,7 @@ static int open_if_image(const struct proc_mapping *mapping, void *arg)
 
 struct place {
 	const struct py_process *process;
-	uint64_t address, offset; /* given; found */
+	uint64_t address, offset; /* `address` is given, `offset` is found */
 };
 
 static int offset_if_inside(const struct proc_mapping *mapping, void *arg)
@@ -152,7 +153,8 @@ static int offset_if_inside(const struct proc_mapping *mapping, void *arg)
 	return 1;
 }
 
-/* Where the function begins that frees the objects of a type; 0: not in the interpreter's file. */
+/* Offset in the interpreter's file of the function that frees objects of `type`; 0: it is not in
+ * that file, or can't be found. */
 static uint64_t freeing_offset(const struct collecting *c, const struct elf_symbol *type)
 {
 	const struct py_process *process = &c->request->process;
@@ -166,7 +168,8 @@ static uint64_t freeing_offset(const struct collecting *c, const struct elf_symb
 	return place.offset;
 }
 
-/* Finds what is to be probed: 0; -ENOENT: there are none of them; -errno. */
+/* Finds the functions to be probed. 0; -ENOENT: none of `makers` is there, or a type's freeing
+ * function was not found; -errno. */
 static int find_functions(struct collecting *c)
 {
 	struct elf_symbol functions[BIRTHS_MAKERS], types[BIRTHS_RECYCLED];
@@ -234,8 +237,8 @@ static int drop_event(void *arg, const struct birth_event *event)
 	return 0;
 }
 
-/* Another tracer has the target (a census that pauses it), or a thread did not stop: this burst is
- * lost. */
+/* Drops the events of a burst that failed: another tracer has the target (a census that pauses it),
+ * a thread did not stop, or events were lost. */
 static int drop_samples(struct collecting *c)
 {
 	int err = birth_probes_read(c->probes, drop_event, NULL);
@@ -244,14 +247,15 @@ static int drop_samples(struct collecting *c)
 	return err < 0 ? err : 0;
 }
 
-/* The target stands still meanwhile. */
+/* Stops the target, takes the samples of the burst, and lets the target go on. */
 static int take_samples(struct collecting *c, size_t first)
 {
 	uint64_t begin_ns = clock_ns(CLOCK_MONOTONIC);
 	int err = capture_pause(&c->pause);
 	double ms;
 
-	/* Not before it stands still: what dies and is made until then must be known. */
+	/* Recording ends only when the target stands still: until then objects die and are made,
+	 * and all of that must be seen. */
 	birth_probes_enable(c->probes, false, 0);
 	birth_probes_detach_begin(c->probes);
 	if (err == -EBUSY || err == -ETIME)
@@ -314,7 +318,7 @@ int births_bursts(struct collecting *c)
 			err = burst(c);
 		wait = PERIOD_MS / 2 + random_below(PERIOD_MS);
 	}
-	/* What was made in several bursts at one address is the last one's. */
+	/* If several bursts have a sample of one address, the last one counts. */
 	drop_replaced(c, 0);
 	look_again(c, 0, false);
 	return err;

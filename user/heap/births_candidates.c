@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* What may be watched: the containers of a census, where their sizes are, and which places lead to
- * them. */
+/* Which containers may be watched: where their sizes are, and which place leads to each. A place is
+ * the address of a word that points to the container. */
 #include "heap/births.h"
 #include "heap/graph_private.h"
 
 #define WORD sizeof(uint64_t)
-/* Places are looked for in blocks up to so many bytes. */
+/* Places are looked for in blocks of at most so many bytes. */
 #define SEARCH_MOST  (64u << 10)
 #define SEARCH_WORDS 512
 
-/* Where a container of that kind has its size; PY_NONE: it has none that one write changes. */
+/* Offset of the size in a container of that kind. PY_NONE: it has no size that one write changes.
+ */
 static unsigned size_offset(const struct py_heap_layout *l, enum type_kind kind)
 {
 	switch (kind) {
@@ -25,8 +26,8 @@ static unsigned size_offset(const struct py_heap_layout *l, enum type_kind kind)
 	}
 }
 
-/* Address of a word of the block that is `object`; 0: none is. The copy of a large process has been
- * given back by now: then the process is read. */
+/* Address of the first word in the block that equals `object`; 0: there is none. The copy of a
+ * large process has been given back by now, so the words are read from the process. */
 static uint64_t place_in(const struct heap_view *view, uint32_t block, uint64_t object)
 {
 	uint64_t addr = heap_blocks_addr(view->blocks, block);
@@ -45,8 +46,8 @@ static uint64_t place_in(const struct heap_view *view, uint32_t block, uint64_t 
 	return 0;
 }
 
-/* The place in whatever leads to the container on the shortest way: that object or a buffer of it.
- * 0: not found. */
+/* The place that leads to the container: in the object before it on the shortest path from a root,
+ * or in a buffer of that object. 0: not found. */
 static uint64_t place_of(const struct heap_graph *graph, uint32_t block, uint64_t object)
 {
 	const struct heap_edges *edges = &graph->edges;
@@ -100,7 +101,7 @@ void heap_births_candidates(struct births_request *request, const struct heap_gr
 			add_candidate(request, graph, holder->block, holder->entries);
 			continue;
 		}
-		/* What is in both may grow in either. */
+		/* What two containers share may grow by an insertion into either. */
 		for (int k = 0; k < 2; k++)
 			add_candidate(request, graph, holder->parts[k].block,
 				      holder->parts[k].entries);

@@ -166,8 +166,8 @@ static int collect(struct collecting *c)
 		if (method == BIRTHS_METHOD_WATCH ||
 		    (c->figures.watched && (err || c->made_count || births_ended(c, 0))))
 			return err;
-		/* Nothing is known of what was watched, as all of it was replaced, or it could not
-		 * be. */
+		/* Watching gave nothing: it was not possible, or all watched containers were
+		 * replaced. So bursts follow. */
 		c->figures.watched = false;
 		c->figures.watch_error = err;
 		birth_probes_close(c->probes);

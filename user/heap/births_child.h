@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* What the files of the births' child share: it attaches, stops and reads a target, and may be held
- * up by it. What it finds goes into a memory file, which its parent reads when it has ended. */
+/* What the files of the births' child share. The child attaches to a target, stops it and reads it,
+ * so the target may hold it up. It writes its results to a memory file. Its parent reads that when
+ * the child has ended. */
 #ifndef BIRTHS_CHILD_H
 #define BIRTHS_CHILD_H
 
@@ -11,7 +12,8 @@
 #include "kernel/birth_probes.h"
 #include "python/py_code.h"
 
-/* Bytes at `addr` of the process, through no helper: the child is one. True: all of them. */
+/* Reads `size` bytes at `addr` of the process, without the examiner: the child is a helper itself.
+ * True: all of them were read. */
 bool births_read(pid_t pid, uint64_t addr, void *buf, size_t size);
 
 /* --- code objects --- */
@@ -25,15 +27,16 @@ struct code_names {
 	size_t count;
 };
 
-/* The line of a frame, from the code object that is there now if it is still the one of the event.
- * File and function belong to `names`. False: it is another, or can't be read. */
+/* Fills in the line of a frame. It reads the code object that is there now, which must have the
+ * stamp of the event. The file and function in *line belong to `names`. False: another code object
+ * is there, or it can't be read. */
 bool code_names_line(struct code_names *names, const struct birth_frame *frame,
 		     struct birth_line *line);
 void code_names_free(struct code_names *names);
 
 /* --- fingerprints --- */
 
-struct fingerprint_type; /* what is remembered of a type */
+struct fingerprint_type; /* a type that was met, with its sizes */
 
 struct fingerprints {
 	pid_t pid;
@@ -42,12 +45,14 @@ struct fingerprints {
 	struct fingerprint_type *types;
 };
 
-/* Of the object at `addr`: its type, body, the text of a str or bytes, what lies before it, and the
- * heads of what it refers to. 0: there is no object, or it is dead. *type: its ob_type. */
+/* A hash of the object at `addr`: of its type, its body, the text of a str or bytes, the words
+ * before it, and the heads of what it refers to. *type becomes its ob_type. 0: no living object is
+ * there, or it has nothing that tells it from another. */
 uint64_t fingerprint(struct fingerprints *prints, uint64_t addr, uint64_t *type);
-/* Can it be the object that had that head when it was made? Its type is the same, and the length of
- * what keeps its length. `type`: its type now. A string that was made longer and then cut is none:
- * what has been moved by realloc() is not seen, and another may lie where it was. */
+/* Can the object at `addr` be the one that had `head` when it was made? Its type must be the same,
+ * and its length if objects of that type keep theirs. `type`: its type now. A string that was cut
+ * after it was made does not fit: realloc() may have moved it unseen, and another object may lie
+ * there. */
 bool fingerprint_fits(struct fingerprints *prints, uint64_t addr, uint64_t type,
 		      const uint64_t head[BIRTH_HEAD_WORDS]);
 void fingerprints_free(struct fingerprints *prints);

@@ -10,12 +10,12 @@
 #define BIRTHS_RECYCLED	   3
 #define BIRTHS_SAMPLES_MAX 200000
 
-struct made { /* an object */
+struct made { /* an object, or the insertions of one stack into one container */
 	struct birth_sample sample;
 	uint64_t print;
 	uint64_t made;			 /* number of its event: the latest at an address counts */
 	uint64_t head[BIRTH_HEAD_WORDS]; /* when it was made */
-	size_t watch;			 /* of a write: number of its watch */
+	size_t watch;			 /* of an insertion: index of its watch */
 };
 
 struct stack_key {
@@ -25,9 +25,10 @@ struct stack_key {
 
 struct known_stack {
 	struct stack_key key;
-	uint32_t index;		      /* UINT32_MAX: it has no name */
-	struct birth_stack stack;     /* texts are the code names' */
-	size_t writes[BIRTH_WATCHES]; /* of each container: number of their sample, plus 1 */
+	uint32_t index;		      /* UINT32_MAX: its innermost line was not found */
+	struct birth_stack stack;     /* its texts belong to collecting.names */
+	size_t writes[BIRTH_WATCHES]; /* by watch: index of the sample of this stack, plus 1; 0:
+					 none */
 	UT_hash_handle hh;
 };
 
@@ -48,28 +49,30 @@ struct collecting {
 	int image_fd, socket;
 	struct birth_watch watches[BIRTH_WATCHES];
 	size_t watch_count;
-	unsigned moves, futile_moves[BIRTH_WATCHES]; /* to where another container was */
+	unsigned moves, futile_moves[BIRTH_WATCHES]; /* of watches to other containers: all; since
+							the last insertion */
 	uint64_t make_at[BIRTHS_MAKERS],
 		free_at[BIRTHS_RECYCLED]; /* offsets in the interpreter's file */
 	size_t makers, freers;
 };
 
-/* Loads the programs for that many containers, or (0) for bursts. */
+/* Loads the programs: for `watches` containers, or for bursts if that is 0. 0 or -errno. */
 int births_open(struct collecting *c, size_t watches);
 
-/* Waits for so many milliseconds. True: it is over. */
+/* Waits for up to `ms` milliseconds. True: the parent has ended the collecting. */
 bool births_ended(const struct collecting *c, unsigned ms);
 
-/* Index of the event's stack, named at its first time; UINT32_MAX: it has no name. */
+/* Index of the event's stack, whose lines are found when it is first met. UINT32_MAX: its innermost
+ * line can't be found. */
 uint32_t births_stack(struct collecting *c, const struct birth_event *event);
 
-/* Another time it may be there: stacks without a name are forgotten. */
+/* Forgets stacks whose lines were not found: at their next event they may be. */
 void births_forget_unnamed(struct collecting *c);
 
-/* Adds a sample of the event. 0, -ENOMEM, -E2BIG. */
+/* Adds a sample of the event. 0, -ENOMEM, -E2BIG: there are BIRTHS_SAMPLES_MAX. */
 int births_take(struct collecting *c, const struct birth_event *event);
 
-/* Collect until it is over. 0 or -errno. */
+/* Collect until births_ended(). 0 or -errno. */
 int births_bursts(struct collecting *c);
 int births_writes(struct collecting *c);
 

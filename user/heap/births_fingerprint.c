@@ -2,12 +2,14 @@
 /* Is what lies at an address now the object that lay there before?
  *
  * An object that is freed leaves its block to another, often of the same type. So the fingerprint
- * covers what tells them apart: the words of the body but for the reference count, text to its end,
- * what lies before the object (its dict or values), values that follow it, and the heads of up to
- * eight objects it refers to, since instances may have nothing else of their own. An object that is
- * changed meanwhile is taken for another, and one without anything of its own (object(), an empty
- * list) can't be told from the next one at its address: both are left out, which is a loss and no
- * error.
+ * covers all that may differ: the words of the body without the reference count, the text of a str
+ * or bytes (of a long one its beginning and end), the words before the object (its dict or values),
+ * values that follow it, and the heads of up to eight objects that it refers to. An instance may
+ * have nothing but these.
+ *
+ * Two kinds of objects are left out, which loses them but gives no wrong line. An object that is
+ * changed in between counts as another. One without any contents of its own (object(), an empty
+ * list) can't be told from the next one at its address.
  */
 #include <stdlib.h>
 
@@ -39,7 +41,7 @@ struct mixing {
 	uint64_t hash;
 	uint64_t references[REFERENCES];
 	unsigned count;
-	bool distinct; /* it has something of its own */
+	bool distinct; /* it has contents of its own */
 };
 
 static void mix_in(struct mixing *m, uint64_t value)
@@ -89,7 +91,7 @@ static const struct fingerprint_type *type_of(struct fingerprints *prints, uint6
 	return type;
 }
 
-/* Does it live? The reference count of a block that is free is 0, or a part of a pointer. */
+/* Is the object alive? The first word of a free block is 0 or a part of a pointer. */
 static bool is_alive(const struct py_heap_layout *l, uint64_t count)
 {
 	if (l->flags & PY_HEAP_REFCNT_32)
@@ -97,7 +99,8 @@ static bool is_alive(const struct py_heap_layout *l, uint64_t count)
 	return count != 0 && !(count >> 40);
 }
 
-/* Two words before the object, and what the first of them leads to: its values. */
+/* Mixes in the two words before the object, and three words of what each of them points to: a dict,
+ * or values. */
 static void mix_before(struct mixing *m, uint64_t addr)
 {
 	const struct py_heap_layout *l = m->prints->l;
@@ -115,8 +118,8 @@ static void mix_before(struct mixing *m, uint64_t addr)
 	}
 }
 
-/* As much of an object as its block surely has: blocks are multiples of 16 bytes. The value of an
- * int is among it. */
+/* Bytes of an object that its block has in any case. Blocks are multiples of 16 bytes, so the value
+ * of an int is among them. */
 static unsigned head_bytes(const struct fingerprints *prints, const struct fingerprint_type *type)
 {
 	/* basicsize is that of the longest head. Text is mixed in by itself. */
@@ -171,7 +174,8 @@ static void mix_text(struct mixing *m, const struct fingerprint_type *type, uint
 		mix_bytes(m, addr + offset + bytes - TEXT_LAST, TEXT_LAST);
 }
 
-/* Of an object its type and what it has of its own; of a buffer as much as the smallest has. */
+/* Mixes in what is at `addr`: of an object its head, of a buffer as many words as the smallest one
+ * has. */
 static void mix_reference(struct mixing *m, uint64_t addr)
 {
 	uint64_t head[HEAD_WORDS];
@@ -188,14 +192,14 @@ static void mix_reference(struct mixing *m, uint64_t addr)
 		if (!births_read(m->prints->pid, addr, head, words * WORD))
 			return;
 	}
-	/* Not an object's reference count. */
+	/* Without the reference count of an object. */
 	for (unsigned i = type != NULL; i < words; i++)
 		mix_in(m, head[i]);
 	if (type)
 		mix_text(m, type, addr);
 }
 
-/* Words of the body that are read: the items of a tuple too. */
+/* Words of the body that are read, with the items of a tuple. */
 static unsigned body_words(const struct fingerprints *prints, const struct fingerprint_type *type,
 			   uint64_t addr)
 {

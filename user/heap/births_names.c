@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* From frames to lines, by reading code objects of a process that is stopped, or soon after.
+/* Finds the lines of frames. It reads the code objects of a process that is stopped, or soon after
+ * the event.
  *
- * A code object may die between the event and the reading, and another take its place. The stamp
- * that was taken in the event tells: it must be the same before and after its texts are read. */
+ * A code object may die between the event and the reading, and another take its place. So the stamp
+ * that was taken at the event must be the code object's before and after its texts are read.
+ */
 #include <stdlib.h>
 #include <string.h>
 #include <sys/uio.h>
@@ -45,7 +47,7 @@ static bool is_alive(const struct code_names *names, uint64_t object)
 	return (uint32_t)count && (uint16_t)(count >> 32) <= 1;
 }
 
-/* 0: it is dead. */
+/* The stamp of the code object as it is now; 0: it is dead. */
 static uint64_t stamp_now(const struct code_names *names, uint64_t code)
 {
 	const struct py_layout *py = names->py;
@@ -61,7 +63,7 @@ static uint64_t stamp_now(const struct code_names *names, uint64_t code)
 			   word(names, code + py->code_linetable), first);
 }
 
-/* The text of the str at `addr`; NULL. */
+/* The text of the str at `addr`, for the caller to free; NULL: it can't be read. */
 static char *read_text(const struct code_names *names, uint64_t addr, bool path)
 {
 	const struct py_layout *py = names->py;
@@ -115,7 +117,8 @@ static bool read_code(const struct code_names *names, uint64_t addr, struct py_c
 	       read_table(names, word(names, addr + py->code_linetable), code);
 }
 
-/* NULL: it is not that code object any more, or there are too many. */
+/* The name of the frame's code object. NULL: another one is there now, or too many are remembered.
+ */
 static struct code_name *name_of(struct code_names *names, const struct birth_frame *frame)
 {
 	struct code_name *name = calloc(1, sizeof(*name)), *known;

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Insertions of one sample. Sums of all that fit in a file stay below 2^62. */
+/* Insertions of one sample, at most. The sum of all that fit in a file stays below 2^62. */
 #define CHANGE_MOST (1ll << 40)
 #define ERRNO_MOST  4095
 #define MS_MOST	    1e12
@@ -63,8 +63,8 @@ static int take_stack(struct reading *r, struct birth_stack *stack)
 	return err;
 }
 
-/* A stack takes little room in a file and much in memory: there is room for those that have been
- * read, as more of the file is read. */
+/* A stack is small in a file and large in memory. So the array grows as stacks are read: a count
+ * alone can't make it large. */
 static int take_stacks(struct births_results *results, struct reading *r, uint32_t count)
 {
 	uint32_t room = 0;
@@ -115,7 +115,8 @@ static bool is_time(double ms)
 	return isfinite(ms) && ms >= 0 && ms <= MS_MOST;
 }
 
-/* `watched` was a byte of any value. */
+/* The byte of `watched` may have any value in the file, so it is not read as a bool before it is
+ * checked. */
 static bool are_figures(const struct births_figures *figures)
 {
 	unsigned char watched;

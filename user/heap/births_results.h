@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* What the births' child hands over to its parent, in a file: a header, stacks with their lines,
- * samples. The child reads what the target controls, so the parent believes none of it. */
+ * samples. The child reads memory that the target controls, so the parent checks all of it. */
 #ifndef BIRTHS_RESULTS_H
 #define BIRTHS_RESULTS_H
 
@@ -11,7 +11,7 @@
 
 struct births_header {
 	uint64_t magic;
-	int32_t error; /* -errno of what kept it from collecting */
+	int32_t error; /* -errno: why the child could not collect; 0 */
 	uint32_t stacks, samples, pad;
 	struct births_figures figures;
 };
@@ -20,7 +20,7 @@ struct births_stack_header {
 	uint32_t depth;
 };
 
-/* Then so many bytes of text, without ends. */
+/* The bytes of the file's name and of the function's follow, without a NUL. */
 struct births_line_header {
 	int32_t line;
 	uint16_t file_bytes, function_bytes;
@@ -30,7 +30,7 @@ struct births_results {
 	struct births_figures figures;
 	struct birth_stack *stacks;
 	uint32_t stack_count;
-	struct birth_sample *samples; /* each of a stack that is there, with change >= 0 */
+	struct birth_sample *samples; /* each with a stack below stack_count, and change >= 0 */
 	uint32_t sample_count;
 };
 

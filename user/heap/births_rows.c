@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Which of the lines filled which holder: samples, joined with the dominators of the second census.
- */
+/* Finds which lines filled which holder: joins the samples with the dominators of the second
+ * census. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,10 +11,10 @@
 #include "heap/graph_private.h"
 #include "heap/object_read.h"
 
-#define STEPS_MAX 100000 /* up the tree of dominators: a list of nodes may be as long */
+#define STEPS_MAX 100000 /* up the tree of dominators: a linked list may be as long */
 #define NO_HOLDER SIZE_MAX
 
-/* A sample of which it is known who holds it. */
+/* A sample whose holder is known. */
 struct held {
 	size_t holder;
 	const struct birth_line *line; /* innermost */
@@ -44,7 +44,7 @@ static int by_number(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
-/* Is it the holder's own, or one of those that lie in two holders? */
+/* Is the block the holder itself, or one of the blocks that lie in two containers? */
 static bool is_of(const struct holder *holder, uint32_t block)
 {
 	if (!holder->members)
@@ -73,7 +73,8 @@ static bool is_at(const struct joining *j, const struct holder *holder, uint64_t
 	return false;
 }
 
-/* What grew most comes first: a container's own bytes may grow, and what it shares with another. */
+/* The holder that the container at `object` is, or is a part of. There may be several, as what it
+ * shares with another container is a row of its own: the one that grew most is taken. */
 static size_t holder_at(const struct joining *j, uint64_t object)
 {
 	size_t found = NO_HOLDER;
@@ -87,7 +88,7 @@ static size_t holder_at(const struct joining *j, uint64_t object)
 	return found;
 }
 
-/* The nearest holder above the object. */
+/* The holder nearest above the block in the tree of dominators, or the block itself. */
 static size_t holder_of(const struct joining *j, uint32_t block)
 {
 	for (unsigned i = 0; i < STEPS_MAX && block != BLOCK_NONE; i++) {
@@ -117,7 +118,8 @@ static bool is_there(const struct joining *j, const struct birth_sample *sample,
 	return true;
 }
 
-/* A place may have had one container after another: it is the one of the census. */
+/* The container that a sample is of. A place may have led to several, one after another: the one
+ * that the census found there counts. */
 static uint64_t container_of_sample(const struct joining *j, const struct birth_sample *sample)
 {
 	return sample->by_slot ? object_word(&j->graph->view, sample->object) : sample->object;
@@ -201,8 +203,8 @@ static int fill_row(struct joining *j, const struct held *held, uint64_t count,
 	return fill_stack(row, &j->results->stacks[held->stack]);
 }
 
-/* One row for the neighbours [begin, end), which are of one line; its type and its stack are those
- * that came together most. */
+/* Adds one row for held[begin] up to, not including, held[end], which are all of one line. Its type
+ * and its stack are the pair with most insertions. */
 static int add_row(struct joining *j, size_t begin, size_t end)
 {
 	uint64_t count = 0, of_stack = 0, most = 0;
@@ -245,8 +247,7 @@ static int make_rows(struct joining *j)
 	return err;
 }
 
-/* Holders in the order of their rows stay together; of each, the line that came most comes first.
- */
+/* Rows of one holder stay together; among them the line with most insertions comes first. */
 static int by_insertions(const void *a, const void *b)
 {
 	const struct heap_birth_row *x = a, *y = b;

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Watching: of the containers that are known, those that grow most, by debug registers.
+/* Watching: debug registers on those candidates that grow most.
  *
- * A container may be replaced by another one (x = x + [1]; a dict that is made anew). Where it is
- * known which place led to it, that place tells: the watch moves on to what is there now, or, if
- * that happens again and again, the place is watched itself. Where it is not, the watch ends when
- * another object is made at that address, and what it has seen is dropped.
+ * A container may be replaced by another one (x = x + [1]; a dict that is made anew). If the place
+ * that leads to it is known (births_candidates.c), the watch moves to the container that is there
+ * now. If that happens again and again, the place itself is watched. If no place is known, the
+ * watch ends when another object is made at the container's address, and its samples are dropped.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -16,10 +16,10 @@
 #define WATCH_READ_MS 20
 #define EVENTS_MS     1
 #define REST_MS	      2000
-#define GROWTH_MS     500 /* in which something has to grow to be watched */
+#define GROWTH_MS     500 /* a candidate has to grow within that time to be watched */
 #define GROWTH_TRIES  4
-/* A place is watched itself once a watch has moved so often without an insertion in between, or all
- * of them so often. */
+/* A place is watched itself once its watch has moved more than FUTILE_MOST times without an
+ * insertion, or all watches together more than MOVES_MOST times. */
 #define FUTILE_MOST 4
 #define MOVES_MOST  200
 
@@ -61,7 +61,7 @@ static bool read_word(const struct collecting *c, uint64_t addr, uint64_t *word)
 	return births_read(c->request->pid, addr, word, sizeof(*word));
 }
 
-/* The object of the same type that is in its place now; 0: there is none, or no place is known. */
+/* The object that the watch's place points to now; 0: it has another type, or no place is known. */
 static uint64_t object_in_slot(const struct collecting *c, const struct birth_watch *watch)
 {
 	uint64_t object, type;
@@ -83,14 +83,14 @@ static void move_to(struct birth_watch *watch, uint64_t object)
 
 /* --- which ones --- */
 
-/* What a candidate has grown by since it was last read; 0: it can't be read, or has not. */
+/* Entries by which a candidate has grown since it was last read; 0: none, or it can't be read. */
 static int64_t growth(const struct collecting *c, struct birth_watch *candidate)
 {
 	uint64_t object = object_in_slot(c, candidate);
 	int64_t size, grown;
 
 	if (!object)
-		candidate->slot = 0; /* it has moved, as tables do that grow */
+		candidate->slot = 0; /* the place has moved, as a table does that grows */
 	else
 		move_to(candidate, object);
 	if (!births_read(c->request->pid, candidate->size_addr, &size, sizeof(size)))
@@ -118,7 +118,7 @@ static void choose(struct collecting *c, const struct birth_watch *candidate, in
 		c->watch_count++;
 }
 
-/* Waits until something grows: 0; -ENOENT: nothing has until the end. */
+/* Waits until a candidate grows. 0; -ENOENT: none has; -ENOMEM. */
 static int choose_watches(struct collecting *c)
 {
 	const struct births_request *request = c->request;
@@ -146,7 +146,8 @@ static int choose_watches(struct collecting *c)
 
 /* --- while they are watched --- */
 
-/* A place where another container is now. */
+/* Moves a watch to the container that is in its place now, or puts it on the place. True: it has
+ * moved and must be set anew. */
 static bool follow(struct collecting *c, size_t number)
 {
 	struct birth_watch *watch = &c->watches[number];
@@ -184,9 +185,9 @@ static int follow_all(struct collecting *c)
 	return birth_probes_watch(c->probes, c->watches, c->watch_count);
 }
 
-/* Traps were off: a container may have died meanwhile, and another have been made at its address.
- * One that is in its place has not, or what is there has taken its place. Of any other that is not
- * known. */
+/* Drops watches that may be of another container now. Traps were off: a container may have died
+ * meanwhile, and another have been made at its address. If its place leads to a container, follow()
+ * takes that one. */
 static void forget_unplaced(struct collecting *c)
 {
 	for (size_t i = 0; i < c->watch_count; i++)
@@ -194,8 +195,9 @@ static void forget_unplaced(struct collecting *c)
 			c->watches[i].object = 0;
 }
 
-/* Until it is over: for as long as traps are few; else in turns, so that they are no more than
- * EVENTS_MS milliseconds apart on average. 0 or -errno. */
+/* Watches until births_ended(). While traps are few they stay on. Else they are switched off in
+ * turns, so that there is at most one in EVENTS_MS milliseconds on average; a turn without them
+ * lasts REST_MS at most. 0 or -errno. */
 static int watch_by_turns(struct collecting *c)
 {
 	uint64_t begin_ms = clock_ms(CLOCK_MONOTONIC), off_ms = 0;
@@ -223,8 +225,8 @@ static int watch_by_turns(struct collecting *c)
 	return err == -ENOENT ? 0 : err;
 }
 
-/* Of each sample the container that is there now, or the place where one is. Samples of which it is
- * not known go. */
+/* Gives each sample the address of its watch's container as it is now, or of the place. Drops
+ * samples whose container is not known. */
 static void settle(struct collecting *c)
 {
 	size_t kept = 0;

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* Problem: number all blocks of a heap, find the block of an address in some nanoseconds, and spend
- * little memory on each.
+ * little memory on each block.
  *
  * Blocks come in runs: a pool, a stretch of chunks, one mapped chunk. A run says where its blocks
- * are, so that a block takes four bytes for its type and a chunk four more for its place. Claims
- * lead from an address to the run or to a block near it; `near` leads from a block's number to its
- * run.
+ * are. So a block takes four bytes for its type, and one for its reference count until that is not
+ * needed any more; a chunk takes four more for its place. Claims lead from an address to the run,
+ * or to a block near it. `near` leads from a block's number to its run.
  */
 #include "heap/blocks.h"
 
@@ -39,7 +39,7 @@ static int claim_pages(struct heap_blocks *b, uint64_t start, uint64_t end, uint
 	return 0;
 }
 
-/* What of [start, end) is resident, or swapped. */
+/* Claims the pages of [start, end) that are resident or swapped. */
 static int claim(struct heap_blocks *b, uint64_t start, uint64_t end, uint32_t value,
 		 bool overwrite)
 {
@@ -94,7 +94,8 @@ static int by_start(const void *a, const void *b)
 	return (x->start > y->start) - (x->start < y->start);
 }
 
-/* Drops runs that overlap one before them: what a target made up. */
+/* Sorts the runs by address. Drops a run that overlaps one before it: only forged memory has such
+ * runs. */
 static void sort_runs(struct heap_blocks *b)
 {
 	uint64_t end = 0;
@@ -135,8 +136,9 @@ static int number_blocks(struct heap_blocks *b)
 	return 0;
 }
 
-/* Each page of the run: the block that holds its first byte, or the first in it. A page that the
- * run before reaches into, up to `before`, is that one's. */
+/* Claims each page of the run for the block that holds the page's first byte, else for the first
+ * block in the page. `before` is where the run before ends: a page that it reaches into stays with
+ * that run. */
 static int claim_chunks(struct heap_blocks *b, const struct heap_run *run, uint64_t before)
 {
 	int err = 0;
@@ -179,8 +181,9 @@ static int claim_numbered(struct heap_blocks *b)
 
 /* --- finding --- */
 
-/* Bytes that debug hooks put before what is at `memory`, of which `size` bytes are there: a size,
- * who asked for it, seven times 0xfd; twice if pymalloc has asked malloc. */
+/* Bytes that CPython's debug hooks put before the user's memory, in a block of `size` bytes at
+ * `memory`: the size, a byte that names the allocator, seven times 0xfd. All of that comes twice if
+ * pymalloc has asked malloc. */
 uint32_t blocks_debug_bytes(const unsigned char *memory, uint64_t size)
 {
 	static const unsigned char forbidden[7] = {0xfd, 0xfd, 0xfd, 0xfd, 0xfd, 0xfd, 0xfd};
@@ -192,7 +195,7 @@ uint32_t blocks_debug_bytes(const unsigned char *memory, uint64_t size)
 	return bytes;
 }
 
-/* A type is larger than any block of a pool. */
+/* No type is in a pool: it is larger than any block of a pool. */
 static bool is_in_a_pool(const void *arg, uint64_t addr)
 {
 	return heap_blocks_claim(arg, addr) == CLAIM_POOL;
@@ -312,7 +315,7 @@ const struct heap_run *blocks_run_of(const struct heap_blocks *b, uint32_t block
 	return run;
 }
 
-/* Bounds of what a run's block number `index` gives to its user. */
+/* Bounds of the memory that block number `index` of the run gives to its user. */
 void blocks_bounds_in(const struct heap_blocks *b, const struct heap_run *run, uint32_t index,
 		      uint64_t *start, uint64_t *end)
 {
@@ -399,8 +402,8 @@ void heap_blocks_forget_counts(struct heap_blocks *b)
 	b->counts = NULL;
 }
 
-/* Two objects that claim one buffer is what a changed or hostile heap may have: either is as good.
- */
+/* In a heap that changed during the copy, or in a hostile one, two objects may claim one buffer.
+ * Either may mark it. */
 void heap_blocks_mark(struct heap_blocks *b, uint32_t block, uint32_t mark)
 {
 	if (heap_blocks_type(b, block) == BLOCK_BUFFER)

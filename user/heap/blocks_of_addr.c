@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* From an address to the block that holds it: the claim on its page says which pool it is, or which
- * chunk is nearby. */
+/* Finds the block that holds an address: the claim on its page names the pool, or a chunk nearby.
+ */
 #include "heap/blocks_private.h"
 
 static uint32_t find_in_pool(const struct heap_blocks *b, uint32_t number, uint64_t addr)
@@ -34,8 +34,8 @@ static uint32_t last_chunk(const struct heap_blocks *b, const struct heap_run *r
 	return low;
 }
 
-/* A chunk's user has what begins behind its head and ends a word into the next one's: so the chunk
- * is the one that holds the byte a head's length before `addr`. */
+/* The user's memory of a chunk begins behind its head, and ends one word inside the head of the
+ * next chunk. So the chunk is the one that contains the byte one head's length before `addr`. */
 static uint32_t find_in_chunks(const struct heap_blocks *b, uint64_t addr)
 {
 	uint64_t at = addr - 2 * CHUNK_OVERHEAD, start, end;
@@ -48,7 +48,7 @@ static uint32_t find_in_chunks(const struct heap_blocks *b, uint64_t addr)
 		return BLOCK_NONE;
 	near >>= CLAIM_BITS;
 	run = blocks_run_of(b, near);
-	/* The page may be that of several runs. */
+	/* Several runs may have a part of the page. */
 	while (run->end <= at && run < last && run[1].start <= at)
 		run++;
 	if (run->kind != RUN_CHUNKS || at < run->start || at >= run->end)

@@ -6,18 +6,18 @@
 #include "heap/blocks.h"
 #include "heap/pool_use.h"
 
-/* Claims are kept for each 4 KiB, whatever a page is: pools of 4 KiB exist. A value is its number
- * times 8, and its enum page_claim. The number is that of a run (CLAIM_POOL), of a block
- * (CLAIM_MALLOC: the one that holds the first byte of those 4 KiB, or begins first in them;
- * CLAIM_MAPPED_CHUNK). */
+/* Claims are kept for each 4 KiB, whatever the size of a page, as there are pools of 4 KiB. A
+ * claim's value is a number times 8, plus an enum page_claim. The number is that of a run
+ * (CLAIM_POOL) or of a block. For CLAIM_MAPPED_CHUNK it is the chunk; for CLAIM_MALLOC the block
+ * that holds the first byte of these 4 KiB, else the first that begins in them. */
 #define CLAIM_SHIFT	12
 #define CLAIM_BYTES	(1u << CLAIM_SHIFT)
 #define CLAIM_BITS	3
 #define CLAIM_MASK	((1u << CLAIM_BITS) - 1)
 #define CLAIM_NO_NUMBER ((1u << (32 - CLAIM_BITS)) - 1)
 #define BLOCKS_MAX	((1u << 29) - 2)
-#define NEAR_SHIFT	5 /* heap_blocks.near has an entry for so many blocks */
-#define CHUNK_OVERHEAD	8 /* of a chunk, what its user can't use; of a mapped one 8 more */
+#define NEAR_SHIFT	5 /* heap_blocks.near has one entry for 2^NEAR_SHIFT blocks */
+#define CHUNK_OVERHEAD	8 /* bytes of a chunk that its user can't use; a mapped chunk has 8 more */
 
 #define MARKED (1u << 31)
 
@@ -32,10 +32,10 @@ struct heap_run {
 	uint64_t start, end; /* of the pool with its head; of the chunks; of the mapping */
 	uint32_t first;	     /* number of its first block */
 	uint32_t count;
-	uint32_t stride; /* RUN_POOL: bytes of a block. RUN_MAPPED: of the chunk's address, behind
-			    start */
-	uint32_t chunk; /* RUN_CHUNKS: of its first chunk in heap_blocks.chunks, which has one more:
-			 * the end */
+	uint32_t stride; /* RUN_POOL: bytes of a block. RUN_MAPPED: bytes from `start` to the chunk
+			  */
+	uint32_t chunk; /* RUN_CHUNKS: index of its first chunk in heap_blocks.chunks, where its end
+			   follows its last chunk */
 	uint32_t arena; /* RUN_POOL: number of its arena */
 	uint32_t free_list; /* RUN_POOL: offset of its first free block, 0: none */
 	enum run_kind kind;
@@ -48,7 +48,7 @@ struct heap_arena {
 	uint32_t number; /* its own: index in CPython's table of arenas */
 };
 
-/* A heap of malloc's: what is in no run of it was not understood. */
+/* A heap of malloc's. What is in no run was not understood. */
 struct heap_segment {
 	uint64_t start, end;
 };
@@ -66,11 +66,11 @@ struct heap_blocks {
 	uint32_t *chunks; /* addresses as (address - run.start) / 8, lowest bit: in use */
 	size_t chunk_count, chunk_room;
 	uint32_t *near; /* [block >> NEAR_SHIFT]: the run of that block */
-	/* Types; MARKED and a mark in place of BLOCK_BUFFER, while the graph is made. */
+	/* Types. A buffer with a mark has MARKED and the mark in place of BLOCK_BUFFER. */
 	int32_t *block_types;
-	uint8_t *counts;		   /* of references, by block; NULL: nobody asks */
-	bool drop;			   /* give back what is in `dropped` and the like */
-	uint64_t dropped_from, dropped_to; /* bytes that are of no use any more */
+	uint8_t *counts; /* reference counts, by block; NULL: not needed, or not any more */
+	bool drop;	 /* give back copies of pages that are not needed any more (leaves.c) */
+	uint64_t dropped_from, dropped_to; /* addresses: what is to be given back next */
 	uint32_t block_count;
 	uint32_t pool_first;  /* bytes of a pool's head */
 	bool has_debug_hooks; /* blocks begin with PY_HEAP_DEBUG_BEFORE bytes or twice that */
@@ -98,8 +98,8 @@ void chunks_sort_out(struct heap_blocks *blocks, const struct heap_run *run, int
 
 /* --- mapped.c --- */
 
-/* In memory that nobody has claimed: adds runs for chunks that are mappings, claims data stacks and
- * threads' stacks. 0 or -ENOMEM. */
+/* Adds runs for chunks that are mappings, and claims data stacks and threads' stacks, in memory
+ * that is not claimed yet. 0 or -ENOMEM. */
 int mapped_find(struct heap_blocks *blocks);
 
 /* --- classify.c --- */
@@ -108,13 +108,15 @@ void classify_init(struct heap_blocks *blocks);
 /* Finds the objects among a run's blocks whose type in `types` is not BLOCK_FREE. */
 void classify_run(struct heap_blocks *blocks, const struct heap_run *run, int32_t *types);
 
-/* Gives back what of the pool, sorted out, is of no use any more, with what was noted before it. */
+/* Gives back the pages of a pool whose copies are not needed once its blocks are sorted out.
+ * Neighbouring pages are gathered first: leaves_drop_rest() gives back the last of them. */
 void leaves_drop(struct heap_blocks *blocks, const struct heap_run *pool, const int32_t *types);
 void leaves_drop_rest(struct heap_blocks *blocks);
 
 /* --- values.c --- */
 
-/* Blocks that instances have for values are buffers. After classify(). */
+/* Makes buffers of the blocks in which instances have their values. To be called after
+ * classify_run(). */
 void values_find(struct heap_blocks *blocks);
 
 /* Adds a run, if it is a pool; `types`: of its blocks. 0 or -ENOMEM. */
@@ -138,23 +140,23 @@ static inline int run_add_use(const struct heap_run *run, const int32_t *types,
 int blocks_find_runs(struct heap_blocks *blocks);
 /* Frees what `blocks` owns, but not itself. */
 void blocks_fini(struct heap_blocks *blocks);
-/* Marks and classifies a run's blocks: `types` has room for one each. */
+/* Fills `types`, which has room for one for each of the run's blocks. */
 void blocks_sort_out(struct heap_blocks *blocks, const struct heap_run *run, int32_t *types);
-/* Bytes that debug hooks put before what is at `memory`, of which `size` bytes are there. */
+/* Bytes that debug hooks put before the user's memory, in a block of `size` bytes at `memory`. */
 uint32_t blocks_debug_bytes(const unsigned char *memory, uint64_t size);
 /* NULL: out of memory. */
 struct heap_run *blocks_add_run(struct heap_blocks *blocks);
-/* Claims each 4 KiB of [start, end) that nobody has; only resident pages are looked at. 0, -ENOMEM.
+/* Claims each 4 KiB of [start, end) that is not claimed yet and is resident or swapped. 0, -ENOMEM.
  */
 int blocks_claim(struct heap_blocks *blocks, uint64_t start, uint64_t end, enum page_claim claim,
 		 uint32_t number);
 
 /* The run of a block. */
 const struct heap_run *blocks_run_of(const struct heap_blocks *blocks, uint32_t block);
-/* What a run's block number `index` takes of its run, with its head. */
+/* Bounds of all that block number `index` takes of its run, with its head. */
 void blocks_space(const struct heap_blocks *blocks, const struct heap_run *run, uint32_t index,
 		  uint64_t *start, uint64_t *end);
-/* Where its memory begins, and where it ends for its user. */
+/* Bounds of the memory that a block gives to its user. */
 void blocks_bounds(const struct heap_blocks *blocks, uint32_t block, uint64_t *start,
 		   uint64_t *end);
 void blocks_bounds_in(const struct heap_blocks *blocks, const struct heap_run *run, uint32_t index,

@@ -10,10 +10,11 @@
 #define INLINE_VALUES (1u << 2)
 #define HEAP_TYPE     (1u << 9)
 
-/* basicsize of the built-in type that `type` is or was made from: what lies behind it is slots. */
+/* basicsize of the built-in type that `type` is, or is a subclass of. What lies behind it is slots.
+ */
 static uint32_t built_in_size(const struct heap_view *view, const struct heap_type *type)
 {
-	struct heap_type above = *type; /* a copy: to find a type may move all others */
+	struct heap_type above = *type; /* a copy, as finding a type may move all others */
 
 	for (int i = 0; i < BASES_MAX && !above.exact; i++) {
 		int32_t base = heap_types_find(view->types, above.base);
@@ -39,16 +40,17 @@ static void set_before(struct body *body, const struct heap_view *view,
 		body->before_values = heap->pre_values_back;
 }
 
-/* Objects of the C implementation of lru_cache: PyObject_HEAD, prev, next
- * (Modules/_functoolsmodule.c, struct lru_list_elem). The list owns none of them: the cache's dict
- * does. */
+/* Is it a type of the C implementation of lru_cache? Its objects begin with PyObject_HEAD, prev,
+ * next (Modules/_functoolsmodule.c, struct lru_list_elem). The links own nothing: the cache's dict
+ * owns the elements. */
 static bool in_lru_list(const struct heap_type *type)
 {
 	return !strcmp(type->name, "functools._lru_cache_wrapper") ||
 	       !strcmp(type->name, "functools._lru_list_elem");
 }
 
-/* Kinds whose bodies are not just words: what is read first, and from where on the rest is. */
+/* Sets how bodies that are not just words are read, and which of their words are left to be read.
+ */
 static void set_form(struct body *body, const struct heap_view *view, const struct heap_type *type)
 {
 	const struct py_heap_layout *heap = view->heap;
@@ -122,7 +124,7 @@ int bodies_init(struct bodies *bodies, const struct heap_view *view)
 	bodies->list = calloc((size_t)count + 1, sizeof(*bodies->list));
 	if (!bodies->list)
 		return -ENOMEM;
-	/* To look for a base may add a type, of which no block is an object. */
+	/* Looking for a base may add a type. No block is an object of that, so it needs no body. */
 	for (uint32_t i = 0; i < count; i++) {
 		struct heap_type type = *heap_types_get(view->types, (int32_t)i);
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* How the body of each type's objects is read for references: worked out once for each type, so
- * that what runs for each of millions of objects asks for nothing. */
+/* How the body of each type's objects is read for references. It is worked out once for each type,
+ * as it is needed for each of millions of objects. */
 #ifndef HEAP_BODIES_H
 #define HEAP_BODIES_H
 
@@ -24,7 +24,7 @@ struct body {
 	uint32_t from, to;
 	uint32_t weakrefs;    /* offset of a list of weak references, which owns nothing; 0: none */
 	int32_t dict;	      /* negative offset of an instance's dict, from its end; 0: none */
-	uint32_t itemsize;    /* for the negative offset */
+	uint32_t itemsize;    /* bytes of an item: `dict` is behind the items */
 	uint16_t before_dict; /* how far before the object a dict's pointer lies; 0: none */
 	uint16_t before_values;
 	bool inline_values; /* 3.13+: values behind the object */
@@ -37,11 +37,11 @@ struct bodies {
 	uint32_t count;
 };
 
-/* Of all types of `view`, and of those that they are made from. 0, -ENOMEM. */
+/* Fills *bodies for all types that `view` has now. 0, -ENOMEM. bodies_fini() frees it. */
 int bodies_init(struct bodies *bodies, const struct heap_view *view);
 void bodies_fini(struct bodies *bodies);
 
-/* The number of items of an object whose count is ob_size. It is the target's: any number. */
+/* ob_size of an object, the number of its items. The target controls it: any number. */
 static inline uint64_t body_size(const struct heap_view *view, uint64_t object)
 {
 	return snapshot_word(view->snapshot, object + view->heap->object_size);

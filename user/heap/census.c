@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* A census needs about as much memory as the process has. Where there is not so much, it is a
- * survey (survey.h), which needs little. If memory ends while the graph is made, the census goes on
- * without it.
+/* A census needs about as much memory as the process has. If there is not so much, a survey
+ * (survey.h) takes its place, which needs little. If memory ends while the graph is made, the
+ * census goes on without a graph.
  *
- * A process that runs on may be caught in the middle of something: a table that moves meanwhile is
- * missed, with all that it leads to. Then it is copied again.
+ * A process that runs may be copied in the middle of a change. A table that moves meanwhile is
+ * missed, with all that it leads to. Then the process is copied again.
  */
 #include "heap/census.h"
 
@@ -20,7 +20,7 @@
 #define BUSY_US	   20000
 #define TRIES	   3
 #define NO_MEMORY  "there is not enough memory to find out"
-#define LOST_PART  50 /* of what lives: more that nobody reaches is a copy that is torn */
+#define LOST_PART  50 /* a copy is torn if nothing reaches more than 1/50 of the live bytes */
 
 void census_fini(struct census *census)
 {
@@ -62,7 +62,8 @@ static void explain_copy(int err, char *why, size_t size)
 
 /* --- one census --- */
 
-/* Of what is available a copy may take this part: the graph needs some, too, and so do others. */
+/* The part of the available memory that a copy may take: the graph needs some, too, and so do other
+ * processes. */
 #define COPY_PART 0.6
 
 /* Bytes that may be copied; 0: no limit is known. */
@@ -81,7 +82,7 @@ static int take(struct census *census, const struct heap_target *target,
 					     .interrupted = options->interrupted};
 	int err = snapshot_take(target->pid, &how, &census->snapshot);
 
-	/* A burst stops it for some milliseconds. */
+	/* Our own burst may be stopping it, for some milliseconds. */
 	for (int i = 0; i < BUSY_TRIES && err == -EBUSY && target->births; i++) {
 		usleep(BUSY_US);
 		err = snapshot_take(target->pid, &how, &census->snapshot);
@@ -104,7 +105,7 @@ static int find_blocks(struct census *census, const struct heap_target *target)
 	return heap_blocks_find(census->snapshot, &target->layout, census->types, &census->blocks);
 }
 
-/* The graph is what takes most memory. */
+/* Makes the graph, which takes most memory of all. If there is none, goes on without. */
 static int find_references(struct census *census, const struct heap_target *target)
 {
 	int err = heap_graph_build(census->snapshot, &target->layout, &target->python.layout,
@@ -125,8 +126,8 @@ static bool is_owned(void *arg, uint32_t block)
 	return heap_graph_owner(census->graph, block) != BLOCK_NONE;
 }
 
-/* What nobody seems to reach, although no collection could free it: where the process changed while
- * it was copied, a table is missed, and all that it leads to. */
+/* Bytes of objects that nothing seems to reach, although no collection could free them. If the
+ * process changed while it was copied, a table is missed, with all that it leads to. */
 static uint64_t count_lost(const struct census *census)
 {
 	uint32_t count = heap_blocks_count(census->blocks);
@@ -152,7 +153,7 @@ static int census_try(struct census *census, const struct heap_target *target,
 	if (err)
 		return err;
 	err = find_blocks(census, target);
-	/* The graph gives back what is copied. */
+	/* Read before the graph is made, as that gives the copy back. */
 	census->gc_known =
 		!heap_gc_read(census->snapshot, &target->python, &target->layout, &census->gc);
 	if (!err)
@@ -177,7 +178,7 @@ bool census_is_torn(const struct census *census)
 	return census->lost_bytes > heap_balance_live(&census->balance) / LOST_PART;
 }
 
-/* One that runs on may be caught in the middle of something: then it is copied again. */
+/* Copies a running process again if the copy is torn. */
 static int census_whole(struct census *census, const struct heap_target *target,
 			const struct heap_options *options, char *why, size_t size)
 {
@@ -230,7 +231,7 @@ static int census_survey(struct census *census, const struct heap_target *target
 	return err;
 }
 
-/* Why a survey can do what a census can't; NULL: it can't, either. */
+/* Why a census failed where a survey may not; NULL: a survey would fail, too. */
 static const char *lack_of(int err)
 {
 	switch (err) {

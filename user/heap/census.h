@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* All that is found out about a heap at one moment. */
+/* What is found out about a heap at one moment. */
 #ifndef HEAP_CENSUS_H
 #define HEAP_CENSUS_H
 
@@ -11,7 +11,7 @@
 #include "heap/touches.h"
 #include "heap/type_rows.h"
 
-/* All that is found out in one census. Each member is made of those before it. */
+/* A census. Each member is made of those before it. */
 struct census {
 	double at; /* CLOCK_MONOTONIC, seconds: when the copy was complete */
 	struct snapshot *snapshot;
@@ -20,19 +20,19 @@ struct census {
 	struct heap_survey *survey; /* what is left of it; NULL: none was */
 	struct heap_gc gc;
 	bool gc_known;
-	struct heap_graph *graph; /* NULL: it was not asked for, or there is a reason: */
-	const char *lacks;	  /* why holders can't be found; NULL */
+	struct heap_graph *graph; /* NULL: a survey was taken, or there was no memory for it */
+	const char *lacks;	  /* why holders can't be found; NULL: they can */
 	struct heap_balance balance;
 	struct heap_type_row *rows; /* in order of name */
 	size_t row_count;
-	uint64_t lost_bytes;	     /* live, reached by nobody, and no garbage */
+	uint64_t lost_bytes;	     /* of objects that nothing reaches, and that are no garbage */
 	int births_error;	     /* of heap_births_finish() */
 	struct heap_touched touched; /* read when the copy was complete */
 	int touched_error;	     /* of heap_touches_read() */
 };
 
-/* Fills *census, which is zeroed. 0, or -errno and in `why` (at most `size` bytes) the reason,
- * without the PID. census_fini() frees what is in it in either case. */
+/* Fills *census, which must be zeroed. 0, or -errno with the reason in `why` (at most `size` bytes,
+ * without the PID). census_fini() frees what is in it in either case. */
 int census_take(struct census *census, const struct heap_target *target,
 		const struct heap_options *options, char *why, size_t size);
 void census_fini(struct census *census);
@@ -46,7 +46,7 @@ int census_pool_use(const struct census *census, struct heap_look *look);
 int census_without_graph(const struct census *census, struct heap_type_row **rows, size_t *count,
 			 struct heap_balance *balance);
 
-/* Did the process change so much while it was copied that more was missed than may be? */
+/* Did the process change during the copy so much that more than a tolerable part was missed? */
 bool census_is_torn(const struct census *census);
 
 #endif

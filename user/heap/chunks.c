@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Problem: what CPython's pools don't hold is malloc's, and of malloc's memory only the chunks' own
- * heads say where one ends (glibc, malloc/malloc.c, "malloc_chunk details"; malloc/arena.c,
- * heap_info).
+/* Problem: what is in no pool of CPython's is malloc's, and only the head of each chunk says where
+ * it ends (glibc, malloc/malloc.c, "malloc_chunk details"; malloc/arena.c, heap_info).
  *
- * The main heap is walked chunk by chunk from the beginning of [heap]; so are the heaps of other
+ * The main heap is walked chunk by chunk from the beginning of [heap]. So are the heaps of other
  * arenas, which begin at multiples of 64 MiB. A head that can't be true ends a run; the walk goes
- * on where several heads in a row are plausible. Left out: what other C libraries and allocators
- * do: opaque, by name; a main heap that brk() could not extend.
+ * on where several heads in a row are plausible.
+ *
+ * Left out: the heaps of other C libraries and allocators, which are opaque and reported by name;
+ * what a main heap got elsewhere because brk() could not extend it.
  */
 #include <errno.h>
 
@@ -19,7 +20,7 @@
 #define ALIGNMENT	16
 #define FENCEPOST_BYTES 16
 #define HEAP_BYTES	(64ull << 20) /* HEAP_MAX_SIZE */
-/* Of a run, whose chunks' places are numbers of 32 bits. */
+/* At most so long is a run: the places of its chunks are numbers of 32 bits. */
 #define RUN_BYTES_MAX (30ull << 30)
 #define RESYNC_CHUNKS 6 /* plausible ones in a row */
 /* sizeof(struct malloc_state), by release: 2.43 has no fast bins. */
@@ -32,7 +33,7 @@ static uint64_t head_of(const struct heap_blocks *b, uint64_t addr)
 	return snapshot_word(b->snapshot, addr + 8);
 }
 
-/* Can the chunk at `addr` be one, in memory that ends at `end`? Its size, or 0. */
+/* Size of the chunk at `addr` if that can be one, in memory that ends at `end`; else 0. */
 static uint64_t plausible_size(const struct heap_blocks *b, uint64_t addr, uint64_t end)
 {
 	uint64_t size;
@@ -139,7 +140,7 @@ static uint64_t resync(const struct heap_blocks *b, uint64_t addr, uint64_t end)
 	return end;
 }
 
-/* The last head of a heap that others of its arena follow has size 0. */
+/* Is it the last head of a heap that is followed by others of its arena? Its size is 0. */
 static bool is_closing_head(const struct heap_blocks *b, uint64_t addr, uint64_t end)
 {
 	return end - addr <= 2 * HEAD_BYTES && (head_of(b, addr) & SIZE_MASK) == 0;
@@ -154,13 +155,13 @@ static int walk(struct heap_blocks *b, uint64_t start, uint64_t end)
 	while (at < end && !err) {
 		uint64_t size = plausible_size(b, at, end);
 
-		if (size == FENCEPOST_BYTES) { /* nobody's */
+		if (size == FENCEPOST_BYTES) { /* a fencepost, which is no chunk */
 			err = close_run(&w, at);
 			at += size;
 			continue;
 		}
 		if (size) {
-			/* The one that ends with the memory is the top, which is free. */
+			/* The chunk that ends with the memory is the top, which is free. */
 			err = add_chunk(&w, at,
 					at + size < end && head_of(b, at + size) & IN_USE_BEFORE);
 			at += size;
@@ -192,7 +193,7 @@ struct heap_info {
 	uint64_t arena, previous, size, writable;
 };
 
-/* 1: there is something at `heap`; 0: there is not; -errno. */
+/* Reads what is at `heap`. 1: done; 0: its page is not resident; -errno. */
 static int read_heap_info(struct heap_blocks *b, uint64_t heap, struct heap_info *info)
 {
 	int err;
@@ -215,7 +216,7 @@ static bool is_plausible(const struct heap_blocks *b, uint64_t heap, const struc
 	       offset >= sizeof(*info) && offset <= 2 * sizeof(*info);
 }
 
-/* How many chunks from `addr` on are plausible, at most `most`; `most` too if they reach the end.
+/* Number of chunks from `addr` on that are plausible, at most `most`. If they reach `end`: `most`.
  */
 static unsigned plausible_chunks(const struct heap_blocks *b, uint64_t addr, uint64_t end,
 				 unsigned most)
@@ -235,8 +236,8 @@ static unsigned plausible_chunks(const struct heap_blocks *b, uint64_t addr, uin
 	return count;
 }
 
-/* The arena's struct malloc_state lies in its first heap; how long it is differs between releases.
- */
+/* Address of the first chunk behind the arena's struct malloc_state, whose size differs between
+ * releases; 0: none is plausible. */
 static uint64_t first_chunk_behind(const struct heap_blocks *b, uint64_t state, uint64_t end)
 {
 	uint64_t best = 0;

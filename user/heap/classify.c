@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Problem: tell which blocks are objects, of which type; there is no mark in a block that says so.
+/* Problem: tell which blocks are objects, and of which type. No mark in a block says so.
  *
- * An object's ob_type leads to a type, and that type's flags say how far into its block an object
- * begins: behind a GC head, behind the pointers to dict and weak references, or at once. Words of a
- * buffer that lead to a type by chance must get by that, by the size, and by the reference count.
+ * An object's ob_type leads to a type. That type's flags say how far into its block an object
+ * begins: behind a GC head, behind the pointers to dict and weak references, or at once. A buffer
+ * may have a word that leads to a type by chance. It would also need that offset, a size that fits
+ * and a possible reference count.
  *
- * Objects on CPython's free lists are still in use as the allocator sees it. Their count is 0, or
- * (3.14+) it is the address of the next one of their type.
+ * For the allocator, objects on CPython's free lists are in use. Their count is 0, or (3.14+) the
+ * address of the next object on the list.
  */
 #include "heap/blocks_private.h"
 
@@ -39,7 +40,8 @@ static enum verdict judge_count(const struct heap_blocks *b, const unsigned char
 		return CACHED;
 	if (b->layout->flags & PY_HEAP_REFCNT_32) {
 		overflow = (uint16_t)(count >> 32);
-		/* Arrays of types, as modules keep them in their state, have an address there. */
+		/* In an array of types, as modules keep in their state, this word is the address of
+		 * a type. */
 		if ((uint32_t)count && overflow <= IMMORTAL_OVERFLOW)
 			return heap_types_find(b->types, count) == TYPE_NONE ? OBJECT : NO_OBJECT;
 		if (!(uint32_t)count && overflow <= IMMORTAL_OVERFLOW)
@@ -47,12 +49,12 @@ static enum verdict judge_count(const struct heap_blocks *b, const unsigned char
 	} else if (count >> 40 == 0) {
 		return heap_types_find(b->types, count) == TYPE_NONE ? OBJECT : NO_OBJECT;
 	}
-	/* An address: of the next one on a free list? */
+	/* It is an address: of the next object on a free list? */
 	snapshot_read(b->snapshot, count + b->layout->object_type, &next_type, sizeof(next_type));
 	return next_type == type ? CACHED : NO_OBJECT;
 }
 
-/* The least that an object of that type takes. A str's basicsize is that of its largest form. */
+/* Least bytes of an object of that type. basicsize of str is that of its largest form. */
 static uint64_t least_size(const struct heap_blocks *b, const struct heap_type *type)
 {
 	if (type->kind == TYPE_STR && type->exact)
@@ -60,7 +62,7 @@ static uint64_t least_size(const struct heap_blocks *b, const struct heap_type *
 	return type->basicsize;
 }
 
-/* Of types whose ob_size is the number of items in the object itself. */
+/* Is ob_size the number of items that lie in the object itself? */
 static bool has_counted_items(const struct heap_type *type)
 {
 	return type->itemsize && (type->kind == TYPE_TUPLE || type->kind == TYPE_BYTES);
@@ -125,11 +127,12 @@ static int32_t classify_block(struct heap_blocks *b, const unsigned char *memory
 }
 
 #define LOOKED_AT 128 /* bytes of a block that the checks read at most */
-/* Blocks of a run that say whether there are debug hooks: of malloc's, C libraries have some
- * without. */
+/* So many blocks of a run are looked at for debug hooks. Of malloc's these are more, as C libraries
+ * allocate without hooks there. */
 #define DEBUG_SAMPLE(run) ((run)->kind == RUN_POOL ? 4u : 256u)
 
-/* The block's beginning, in `buf` if it lies apart; NULL: it was not copied. */
+/* The block's beginning, in `buf` if its pages are not neighbours in the copy; NULL: it was not
+ * copied. */
 static const unsigned char *memory_of(const struct heap_blocks *b, uint64_t start, uint64_t end,
 				      unsigned char *buf)
 {
@@ -176,7 +179,7 @@ static uint8_t count_of(const struct heap_blocks *b, const unsigned char *memory
 	return count < BLOCK_COUNT_MOST ? (uint8_t)count : BLOCK_COUNT_MOST;
 }
 
-/* Block number `index` of `run`. */
+/* Classifies block number `index` of `run`. */
 static void classify_one(struct heap_blocks *b, const struct heap_run *run, uint32_t index,
 			 const unsigned char *memory, uint64_t start, uint64_t end, int32_t *type)
 {
@@ -187,7 +190,7 @@ static void classify_one(struct heap_blocks *b, const struct heap_run *run, uint
 		b->counts[run->first + index] = count_of(b, memory, end - start, *type);
 }
 
-/* A pool all of which was copied, as nearly all are. `memory`: its first byte. */
+/* Classifies a pool that was copied as a whole, as nearly all are. `memory`: its first byte. */
 static void classify_pool(struct heap_blocks *b, const struct heap_run *run, int32_t *types,
 			  const unsigned char *memory)
 {

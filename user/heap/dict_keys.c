@@ -3,7 +3,7 @@
 
 #define SIZE_MAX_LOG2 48
 
-/* To 3.10: as many indices as the dict has slots, each as wide as their number needs. */
+/* Bytes of the indices up to 3.10: one for each slot, each as wide as the number of slots needs. */
 static uint64_t old_index_bytes(uint64_t slots)
 {
 	unsigned width = slots <= 0xff ? 1 : slots <= 0xffff ? 2 : slots <= 0xffffffff ? 4 : 8;

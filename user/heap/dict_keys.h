@@ -6,13 +6,13 @@
 #include "heap/view.h"
 
 struct dict_keys {
-	uint64_t entries; /* address of the first one */
-	uint64_t count;	  /* used or deleted, as its header says: the target's, any number */
+	uint64_t entries;	   /* address of the first one */
+	uint64_t count;		   /* of entries, used or deleted. The target says so: any number */
 	unsigned size, key, value; /* of an entry, and offsets in it */
 };
 
-/* What the header of the keys at `keys` says. `live`: what was not copied is read from the process,
- * which one thread alone may do. */
+/* Reads the header of the keys at `keys`. `live`: bytes that were not copied are read from the
+ * process, which only one thread may do. */
 struct dict_keys dict_keys_read(const struct heap_view *view, uint64_t keys, bool live);
 
 /* Entries that fit between the first one and `end`, at most the count. */

@@ -23,9 +23,9 @@ struct dominator_graph {
 	const uint32_t *targets;
 };
 
-/* Fills dominators[count]: of the root 0, of what the root doesn't reach DOMINATOR_NONE; and
- * order[count]: the reached nodes so that each comes after its dominator, their number in *reached.
- * 0, -ENOMEM. */
+/* Fills dominators[count] with the immediate dominator of each node: 0 for the root, DOMINATOR_NONE
+ * for a node that the root does not reach. Fills order[count] with the nodes that it reaches, each
+ * after its dominator; *reached is their number. 0, -ENOMEM. */
 int dominators_find(const struct dominator_graph *graph, uint32_t *dominators, uint32_t *order,
 		    uint32_t *reached);
 

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Of the blocks that nothing reaches: which are circles that only the collector can free?
+/* Finds garbage among the blocks that no root reaches: cycles that only the collector can free.
  *
- * As the collector does it (gc.c, subtract_refs): an object whose reference count is that of the
- * references from among the unreached has no owner elsewhere. One with more has, and all that it
- * leads to is held with it. A buffer that nothing leads to is held by C code. Buffers that lead to
- * each other are C code's own affair, unless an object in a circle leads to them.
+ * It does what the collector does (gc.c, subtract_refs). If an object has as many references as
+ * come from unreached blocks, it has no owner elsewhere. If it has more, it is held from elsewhere,
+ * with all that it leads to. A buffer that nothing leads to is held by C code. Buffers that lead to
+ * each other are not garbage unless an object of a cycle leads to them.
  */
 #include <errno.h>
 
@@ -58,7 +58,7 @@ static void see(struct search *s, uint32_t block)
 	s->queue[s->tail++] = block;
 }
 
-/* Sees all that those from queue[head] on lead to. */
+/* Sees all blocks that queue[head] and those behind it lead to. */
 static void spread(struct search *s, uint32_t head)
 {
 	const struct heap_edges *edges = &s->graph->edges;

@@ -1,14 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Problem: how much garbage waits, and whether the collector is on, is not to be seen from the
- * objects.
+/* Problem: objects don't show how much garbage waits, and whether the collector is on.
  *
- * CPython keeps its figures in struct _gc_runtime_state, which is read in one piece, so that they
- * fit each other. Generations are heads of doubly linked lists: that they are, and not something
- * else, is seen from a list that leads to its first and last object and back. Only that decides
- * where the generations begin in builds of 3.13 (py_heap_layout.h: gc_generations_other).
+ * CPython keeps these figures in struct _gc_runtime_state. It is read in one piece, so that the
+ * figures fit each other. Generations are heads of doubly linked lists. A place is a generation if
+ * its list leads to a first and a last object and back. Only this test tells where the generations
+ * begin in builds of 3.13 (py_heap_layout.h: gc_generations_other).
  *
- * All of it is hostile: lists are followed in the copy only, and no further than there can be
- * objects.
+ * The target controls all of this: lists are followed in the copy only, and no further than there
+ * can be objects.
  */
 #include "heap/gc.h"
 
@@ -44,7 +43,7 @@ static int int_at(const unsigned char *buf, unsigned at)
 	return value;
 }
 
-/* What is a count, and may have been spoilt: never negative. */
+/* A count that the target may have spoilt: never negative. */
 static uint64_t positive(int value)
 {
 	return value > 0 ? (uint64_t)value : 0;
@@ -52,7 +51,8 @@ static uint64_t positive(int value)
 
 /* --- where it is --- */
 
-/* The interpreter that was made first is the last of the list; 0: it can't be read. */
+/* Address of the main interpreter. It was made first, so it is the last of the list. 0: it can't be
+ * read. */
 static uint64_t main_interpreter(struct snapshot *snapshot, const struct py_process *process,
 				 const struct py_heap_layout *l)
 {
@@ -103,8 +103,8 @@ static unsigned closed_lists(struct collector *c, unsigned place)
 	return closed;
 }
 
-/* Offset of the generations in the state; 0: there are none. A list that changed as it was copied
- * may not be closed; what is no list never is. */
+/* Offset of the generations in the state; 0: there are none. A list that changed during the copy
+ * may not be closed, but what is no list never is. So the place with more closed lists is taken. */
 static unsigned generations_place(struct collector *c)
 {
 	unsigned usual = closed_lists(c, c->l->gc_generations), other = 0;
@@ -172,7 +172,8 @@ static double seconds_at(const unsigned char *stat, unsigned at)
 	return seconds >= 0 ? seconds : 0;
 }
 
-/* How long the collection of one item took; < 0: it is empty, or being written. */
+/* Seconds that the collection of one item of a ring took; < 0: the item is empty, or being written.
+ */
 static double took(const struct py_heap_layout *l, const unsigned char *stat)
 {
 	uint64_t start = word_at(stat, l->gc_stat_start), stop = word_at(stat, l->gc_stat_stop);
@@ -234,8 +235,8 @@ static int read_statistics(struct collector *c, struct heap_gc *gc)
 
 /* --- lists --- */
 
-/* Objects in the list at `head`, by following it in the copy. False: it leads out of that, is not
- * linked both ways, or has no end. */
+/* Counts the objects in the list at `head`, by following it in the copy. False: it leads out of the
+ * copy, is not linked both ways, or has no end. */
 static bool count_list(struct collector *c, uint64_t head, uint64_t *count)
 {
 	uint64_t limit = snapshot_rss_bytes(c->snapshot) / (c->l->gc_head + c->l->object_head);

@@ -26,9 +26,9 @@ enum root_tier {
 
 struct heap_graph;
 
-/* Of large snapshots (snapshot_is_large()) the copies of blocks are given back: whoever reads the
- * snapshot does so before. 0, -ENOMEM, -E2BIG more than 2^32 - 1 references. The caller owns
- * *graph; all it is made from must outlive it. */
+/* Makes the graph. If the snapshot is large (snapshot_is_large()), the copies of blocks are given
+ * back: read what is needed of them before. 0; -ENOMEM; -E2BIG: more than 2^32 - 1 references. The
+ * caller owns *graph; everything that it is made from must outlive it. */
 int heap_graph_build(struct snapshot *snapshot, const struct py_heap_layout *heap_layout,
 		     const struct py_layout *layout, uint64_t runtime_addr,
 		     struct heap_types *types, struct heap_blocks *blocks,
@@ -41,7 +41,8 @@ uint32_t heap_graph_owner(const struct heap_graph *graph, uint32_t block);
 uint32_t heap_graph_dominator(const struct heap_graph *graph, uint32_t block);
 uint64_t heap_graph_retained(const struct heap_graph *graph, uint32_t block);
 enum root_tier heap_graph_tier(const struct heap_graph *graph, uint32_t block);
-/* Bytes and blocks of collectable cycles that nobody reaches. */
+/* Bytes of the cycles that nothing reaches and the collector can free, with their buffers, and the
+ * number of objects in them. */
 void heap_graph_garbage(const struct heap_graph *graph, uint64_t *bytes, uint64_t *objects);
 
 #endif

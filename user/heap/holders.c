@@ -78,7 +78,7 @@ void holders_sort(struct holder *holders, size_t count)
 		qsort(holders, count, sizeof(*holders), largest_first);
 }
 
-/* The blocks of all rows in place of their indices, the largest first. */
+/* Puts the blocks of all rows in place of their indices, the largest first. */
 static void to_blocks(struct picks *picks)
 {
 	for (size_t i = 0; i < picks->row_count; i++)

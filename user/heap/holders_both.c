@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Problem: what lies in two indices retains nothing of itself in either: objects in `by_id` and in
- * `by_name` are dominated by what holds both, a module or nothing at all. Small ones would have no
- * row, large ones would have one each, and nobody would see that all of them are in the same two.
+/* Problem: objects that lie in two containers, say in `by_id` and in `by_name`, are retained by
+ * neither. What dominates them is what holds both containers: a module, or the root of all. Small
+ * ones would have no row. Large ones would have a row each, and nobody would see that all of them
+ * are in the same two.
  *
- * So such blocks are gathered by two holders that lead to them, containers before others. A row for
- * each pair says what would be freed with both, if nobody else has it. A module may be one of the
- * two, where the other is a container: a notebook's `Out` has each result, and so has a variable of
+ * So such blocks are gathered by two holders that lead to them; containers are preferred. A pair's
+ * row says what would be freed with both, if nothing else leads there. One of the two may be a
+ * module if the other is a container: a notebook's `Out` has each result, and so has a variable of
  * its own.
  */
 #include <errno.h>
@@ -20,41 +21,41 @@
 #define PAIR_SLOTS (4 * PAIRS_MAX) /* a power of two */
 #define UNKNOWN	   BLOCK_NONE
 #define NOT_SHARED (BLOCK_NONE - 1)
-/* From so many on, what is large has no row of its own either. */
+/* If a pair has so many large blocks, these have no rows of their own. */
 #define MANY 4
-/* So many variables of a module are in a container for more than a few of them to be. */
+/* A module and a container are a pair only if so many of its variables are in the container. */
 #define MANY_VARIABLES 8
 
 struct pair {
 	uint32_t holders[2];
-	uint32_t largest;      /* of what is in both */
-	uint32_t large;	       /* how many of them retain enough for a row of their own */
-	uint64_t count, bytes; /* of those that the row stands for */
+	uint32_t largest;      /* the block that retains most */
+	uint32_t large;	       /* number of blocks that retain enough for a row of their own */
+	uint64_t count, bytes; /* of the blocks that the row stands for */
 	bool is_row;
-	uint32_t *members; /* being filled: a holder's */
+	uint32_t *members; /* where the next block goes, while a holder's array is filled */
 };
 
 struct both {
 	const struct heap_graph *graph;
-	/* By block: what it belongs to, below the modules and all else that is passed over. */
+	/* By block: its topmost dominator below the modules and all that is passed over. */
 	uint32_t *top;
-	/* By block: for those that are in two, the holders that lead to them. */
+	/* By block, of those that are in two holders: these holders. */
 	uint32_t *first, *second;
-	uint64_t least;	    /* bytes: what retains as much has a row of its own */
+	uint64_t least;	    /* bytes: a block that retains as much has a row of its own */
 	uint64_t row_least; /* bytes: a pair that has as much is a row */
 	struct pair *pairs;
 	size_t pair_count;
-	uint32_t slots[PAIR_SLOTS]; /* number of a pair + 1; 0 */
+	uint32_t slots[PAIR_SLOTS]; /* index of a pair plus 1; 0: empty */
 };
 
-/* A module, or the root of all: who is dominated by that is on its own. */
+/* Is it a module, or the root of all? A block that this dominates has no holder. */
 static bool is_ground(const struct heap_graph *graph, uint32_t block)
 {
 	return block == BLOCK_NONE ||
 	       (bit_of(graph->is_root, block) && names_is_namespace(graph, block));
 }
 
-/* Is it a module's own, as its buffers are? */
+/* Is it a module, or a buffer of one? */
 static bool is_grounds(const struct heap_graph *graph, uint32_t block)
 {
 	uint32_t owner = heap_graph_owner(graph, block);
@@ -74,7 +75,7 @@ static bool is_top(const struct heap_graph *graph, uint32_t block)
 	return dominator == BLOCK_NONE || is_grounds(graph, dominator);
 }
 
-/* Climbs the dominators, and leaves behind what it found for all on the way. */
+/* The topmost dominator of a block. It is noted for all blocks on the way. */
 static uint32_t top_of(struct both *g, uint32_t block)
 {
 	uint32_t at = block, found, next;
@@ -89,8 +90,8 @@ static uint32_t top_of(struct both *g, uint32_t block)
 	return found;
 }
 
-/* On its own, although something leads to it that is no root. Most blocks are dominated by what led
- * to them, or by a buffer of that. */
+/* Does it have no holder, although something leads to it that is no root? Most blocks are dominated
+ * by the object that led to them, or by a buffer of that. */
 static bool is_shared(const struct heap_graph *graph, uint32_t block)
 {
 	uint32_t parent = graph->parent[block], dominator = graph->dominator[block];
@@ -98,7 +99,7 @@ static bool is_shared(const struct heap_graph *graph, uint32_t block)
 	if (parent == BLOCK_NONE || graph->tier[block] == TIER_NONE ||
 	    bit_of(graph->is_root, block) || !is_top(graph, block))
 		return false;
-	/* A variable of a module: all others that lead to it are met later. */
+	/* A variable of a module: what else leads to it is found later. */
 	if (is_ground(graph, parent))
 		return true;
 	return dominator != parent &&
@@ -127,7 +128,7 @@ static bool is_gathered(const struct both *g, uint32_t block)
 	       (!is_large(g, block) && !is_ground(graph, graph->parent[block]));
 }
 
-/* What `source` is part of, as a holder; UNKNOWN: a module that tells nothing. */
+/* The holder that `source` belongs to; UNKNOWN: a module that says nothing of `block`. */
 static uint32_t holder_of(struct both *g, uint32_t block, uint32_t source)
 {
 	uint32_t owner = heap_graph_owner(g->graph, source);
@@ -143,7 +144,8 @@ static bool is_container(const struct heap_graph *graph, uint32_t block)
 	return picks_is_container(&graph->view, block) && !names_is_namespace(graph, block);
 }
 
-/* Containers tell most, and modules least. Of equals the same two are taken for all blocks. */
+/* Of two ranks the lower one is the better holder: containers first, modules last. Among equals the
+ * same two are taken for all blocks. */
 static uint64_t rank_of(const struct heap_graph *graph, uint32_t holder)
 {
 	uint64_t rank = is_ground(graph, holder) ? 2 : is_container(graph, holder) ? 0 : 1;
@@ -151,7 +153,7 @@ static uint64_t rank_of(const struct heap_graph *graph, uint32_t holder)
 	return rank << 32 | holder;
 }
 
-/* Keeps the two of the least ranks. */
+/* Notes the holder of `source` for the block, which keeps the two of lowest rank. */
 static void note(struct both *g, uint32_t block, uint32_t source)
 {
 	uint32_t holder = holder_of(g, block, source);
@@ -182,7 +184,7 @@ static void note_all(struct both *g)
 	}
 }
 
-/* NULL: there are too many, or (not `add`) there is none. */
+/* The pair of two holders. NULL: there are too many, or (not `add`) there is no such pair. */
 static struct pair *pair_of(struct both *g, uint32_t a, uint32_t b, bool add)
 {
 	uint32_t low = a < b ? a : b, high = a < b ? b : a;
@@ -221,7 +223,8 @@ static void gather(struct both *g)
 	}
 }
 
-/* Of a module and another holder: are the module's variables really entries of the other? */
+/* Does the pair say something? Of a module and another holder: are many variables of the module
+ * entries of the other? */
 static bool is_telling(const struct heap_graph *graph, const struct pair *pair)
 {
 	for (int i = 0; i < 2; i++) {
@@ -232,7 +235,8 @@ static bool is_telling(const struct heap_graph *graph, const struct pair *pair)
 	return true;
 }
 
-/* Does the row of its pair stand for it? A few large ones keep rows of their own. */
+/* Does its pair's row stand for the block? If a pair has only a few large ones, they keep rows of
+ * their own. */
 static bool is_in_row(const struct both *g, const struct pair *pair, uint32_t block)
 {
 	return pair->large >= MANY || !is_large(g, block);
@@ -336,7 +340,7 @@ int both_add(struct both *g, struct holder **holders, size_t *count)
 	return err;
 }
 
-/* Is the row of that block one entry among many of a pair? */
+/* Would the block's row be one entry among many of a pair? */
 static bool is_entry(struct both *g, uint32_t block)
 {
 	uint32_t top = top_of(g, block);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* What has grown since an earlier look.
  *
- * Addresses are the identity of objects: what is at the same address with the same type is taken
- * for the same. A container that was replaced (a cache that is rebuilt) is at another one: then its
- * path is, if it is of the same type.
+ * Objects are known by their addresses: what has the same address and type is taken for the same
+ * object. A container that was replaced (a cache that is rebuilt) has another address. It is known
+ * by its path, if its type is the same.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -11,16 +11,16 @@
 #include "base/large.h"
 #include "heap/holders_private.h"
 
-/* Objects that retain less are not kept; of those that do, so many. */
+/* Objects that retain fewer bytes are not kept. At most so many others are. */
 #define KEPT_LEAST 1024
 #define KEPT_MOST  (1u << 20)
-/* Of so many holders the path is kept. */
+/* Paths are kept of so many holders. */
 #define NAMED_MOST 256
-/* What held less than this part of what it holds now is new. */
+/* A holder is new if it held less than this part of what it holds now. */
 #define NEW_PART 64
 
 struct past_object {
-	uint64_t addr, type; /* addresses; type: 0 of memory that C code has */
+	uint64_t addr, type; /* `type` is the address of its type; 0: C code has that memory */
 	uint64_t entries, retained;
 };
 
@@ -32,14 +32,14 @@ struct past_path {
 struct holders_past {
 	struct past_object *objects; /* in order of address */
 	size_t object_count;
-	uint64_t least; /* bytes: who retained less is not among them */
+	uint64_t least; /* bytes: objects that retained less are not among them */
 	struct past_path *paths;
 	size_t path_count;
 };
 
 /* --- keeping --- */
 
-/* Buffers of objects are not kept: the objects are. */
+/* Is it kept? Buffers of objects are not: the objects are. */
 static bool is_kept(const struct heap_graph *graph, uint32_t block, uint64_t least)
 {
 	return graph->tier[block] != TIER_NONE && graph->retained[block] >= least &&
@@ -54,7 +54,8 @@ static uint64_t type_addr(const struct heap_view *view, uint32_t block)
 	return type ? type->addr : 0;
 }
 
-/* The least power of two for which no more than KEPT_MOST objects retain as much. */
+/* The least power of two, in bytes, that no more than KEPT_MOST objects retain. *count: how many
+ * do. */
 static uint64_t find_least(const struct heap_graph *graph, size_t *count)
 {
 	size_t by_power[64] = {0}, sum = 0;
@@ -100,8 +101,9 @@ static int keep_paths(struct heap_graph *graph, struct holders_past *past)
 {
 	struct holder *holders;
 	size_t count;
-	/* What lies in two holders has no address, and would be new in the next look if its path
-	 * were not kept: all of them are, and those that are a little too small for a row now. */
+	/* A row of blocks that lie in two holders has no address. It would be new in the next look
+	 * if its path were not kept. So all of these are kept, with those that are a little too
+	 * small for a row now. */
 	int err = holders_find_uncut(graph, NAMED_MOST, 2, &holders, &count);
 
 	if (err)
@@ -189,8 +191,8 @@ static bool growth_of(const void *arg, uint32_t block, int64_t *growth)
 	return object != NULL;
 }
 
-/* What C code has is called by the file that has it, as many others are: such a path tells nothing.
- */
+/* The path that the holder had in the past; NULL. Memory that C code has is named after a file, as
+ * much other memory is: such a path does not identify it. */
 static const struct past_path *find_path(const struct holders_past *past,
 					 const struct holder *holder)
 {
@@ -217,7 +219,7 @@ static void compare_one(const struct comparison *c, struct holder *holder)
 		holder->entries_grown = (int64_t)(holder->entries - entries);
 }
 
-/* What is new counts with all that it holds. */
+/* Growth by which holders are put in order. What is new counts with all that it holds. */
 static int64_t rank_of(const struct comparison *c, uint32_t block)
 {
 	int64_t growth;
@@ -245,7 +247,8 @@ static int by_rank(const void *a, const void *b, void *arg)
 	return *(const uint32_t *)a < *(const uint32_t *)b ? -1 : 1;
 }
 
-/* What grew and what is large may be different rows: half of them are for either. */
+/* Puts rows in order: half of them are those that grew most, then come those that retain most. The
+ * number of rows to show. */
 static size_t choose_blocks(const struct comparison *c, struct picks *picks, size_t most)
 {
 	size_t grown = picks->row_count < most ? picks->row_count : most / 2;
@@ -256,7 +259,7 @@ static size_t choose_blocks(const struct comparison *c, struct picks *picks, siz
 	return picks->row_count < most ? picks->row_count : most;
 }
 
-/* The same of those that are filled in. In the end all are in order of growth. */
+/* The same for holders that are filled in. In the end they are in order of growth. */
 static void choose(struct holder *holders, size_t *count, size_t most)
 {
 	size_t grown = 0;

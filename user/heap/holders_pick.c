@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Which blocks are worth a row? From the top of the dominator tree down:
+/* Which blocks are worth a row? They are looked for from the top of the dominator tree down.
  *
- * - What a person does not think of as a thing (buffers, a __dict__, cells) is passed over.
- * - A container is a row, and what is in it is not, but for an entry that has a quarter of it, or
- *   nine tenths of its growth. If one entry has nine tenths of it, the container is left to that
- *   entry.
- * - Any other object is left to what is in it if that makes nine tenths; else it is a row, and so
- *   may be what is in it. What lies beside something that is so large may be a row, too: a leak
- *   beside a large table.
- * - A chain, where each has nine tenths of the one before, is its first: the list is meant, not its
- * end.
+ *   - Blocks that a person does not think of (buffers, a __dict__, cells) are passed over.
+ *   - A container is a row. An entry of it is another one only if it has a quarter of the
+ *     container, or nine tenths of its growth. If one entry has nine tenths of it, that entry is
+ *     the row.
+ *   - Any other object is left to what is in it if that makes nine tenths of it. Else it is a row,
+ *     and so may be what is in it. What lies beside an entry of nine tenths may be a row, too: a
+ *     leak beside a large table.
+ *   - A chain, where each has nine tenths of the one before, is one row, its first: the list is
+ *     meant, not its end.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -20,10 +20,11 @@
 #include "heap/object_read.h"
 
 #define CHAIN_MAX 16
-/* Of all that is retained, and in bytes. */
+/* A row retains at least this part of all that is retained, and so many bytes. */
 #define LEAST_PART  4096
 #define LEAST_BYTES 4096
-/* A row's entry is a row of its own from growth of so much. */
+/* An entry with nine tenths of the growth of its row gets a row of its own, if it grew by at least
+ * so many bytes. */
 #define GROWTH_LEAST 16384
 
 struct walk {
@@ -35,7 +36,7 @@ struct walk {
 		uint32_t chain_length;
 	} * todo;
 	size_t todo_count, todo_room;
-	/* What is in the present one, without what is passed over. */
+	/* What is in the present one, without blocks that are passed over. */
 	uint32_t *inside;
 	size_t inside_count, inside_room;
 	uint64_t inside_bytes;
@@ -142,8 +143,8 @@ bool picks_is_container(const struct heap_view *view, uint32_t block)
 	}
 }
 
-/* The dict of a cache is the only one of its fields that is a dict, but for its __dict__, which
- * comes later. */
+/* The dict of a cache: the first of its fields that is a dict. Its __dict__ comes later. 0: none.
+ */
 static uint64_t cache_of(const struct heap_view *view, uint64_t object,
 			 const struct heap_type *type)
 {
@@ -205,7 +206,8 @@ static int add_inside(struct walk *w, uint32_t pick)
 	return 0;
 }
 
-/* Lists what `pick` dominates; what is passed over stands for what it dominates itself. */
+/* Lists the picks that `pick` dominates. In place of one that is passed over come those that it
+ * dominates itself. */
 static int look_inside(struct walk *w, uint32_t pick)
 {
 	const struct pick *list = w->picks->list;
@@ -255,7 +257,7 @@ static int add_todo(struct walk *w, uint32_t pick, uint32_t chain_first, uint32_
 	return 0;
 }
 
-/* Entries that are rows of their own, but for `except` (an index of a pick, or PICK_NONE). */
+/* Adds the entries that may be rows, without `except` (index of a pick, or PICK_NONE). */
 static int add_entries(struct walk *w, uint32_t pick, bool all, uint32_t except)
 {
 	const struct pick *list = w->picks->list;
@@ -283,7 +285,7 @@ static bool have_one_type(const struct walk *w, uint32_t a, uint32_t b)
 	       heap_blocks_type(blocks, w->picks->list[b].block);
 }
 
-/* One entry has nine tenths of it. */
+/* Goes on with the largest entry, which has nine tenths of this pick. */
 static int leave_to_largest(struct walk *w, struct visit visit, bool container)
 {
 	const struct heap_graph *graph = w->picks->graph;
@@ -316,7 +318,7 @@ static int look_at(struct walk *w, struct visit visit)
 		return leave_to_largest(w, visit, container);
 	if (!container && w->inside_count && is_part(w->inside_bytes, whole, 9))
 		return add_entries(w, visit.pick, true, PICK_NONE);
-	/* A module with nothing large in it is its many small things. */
+	/* Of a module with nothing large in it, its many small things are the rows. */
 	if (picks_is_passed_over(graph, block) && is_part(w->inside_bytes, whole, 5) &&
 	    w->inside_count)
 		return add_entries(w, visit.pick, true, PICK_NONE);

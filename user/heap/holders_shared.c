@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Who shares what no single holder dominates: all that refer to it. */
+/* Names those that share a block which no single holder dominates: all that refer to it. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,8 +25,8 @@ static uint32_t object_of(const struct heap_graph *graph, uint32_t block)
 	return owner == BLOCK_NONE ? block : owner;
 }
 
-/* Classes and functions always are, by what inherits from them and calls them; each has a name of
- * its own. */
+/* Is it shared? Classes and functions always are, by what inherits from them and calls them, but
+ * each has a name of its own. */
 static bool is_shared(const struct heap_graph *graph, uint32_t block)
 {
 	uint32_t dominator = heap_graph_dominator(graph, block);
@@ -66,7 +66,7 @@ static struct shared *find(struct shared *list, size_t count, uint32_t block)
 	return bsearch(&key, list, count, sizeof(*list), by_block);
 }
 
-/* One look at all references of the heap. */
+/* Notes the sharers of all blocks in `list`, in one pass over all references of the heap. */
 static void note_all(const struct heap_graph *graph, const uint64_t *wanted, struct shared *list,
 		     size_t count)
 {
@@ -83,7 +83,7 @@ static void note_all(const struct heap_graph *graph, const uint64_t *wanted, str
 	}
 }
 
-/* The path of `block` as `sharer` has it. */
+/* The path that leads to `block` through `sharer`. */
 static void sharer_path(const struct heap_graph *graph, uint32_t sharer, uint32_t block,
 			struct step_budget *budget, char *text, size_t size)
 {

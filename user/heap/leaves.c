@@ -1,19 +1,19 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Problem: a copy of a large heap and what is made of it are more than the heap. But of numbers,
- * bytes and plain text nothing is wanted once their types are known, nor of free blocks: they lead
- * nowhere.
+/* Problem: the copy of a large heap and what is made of it are together larger than the heap. But
+ * numbers, bytes, plain text and free blocks lead nowhere: they are not needed once their types are
+ * known.
  *
- * So pages of pools that hold nothing else are given back as the pools are sorted out. What lies
- * next to each other goes in one call, up to some MiB. Left in: interned strings, of which names
- * are made, and by which the dict that has them is known; what is kept for reuse, which values may
- * turn out to be (values.c).
+ * So pages of pools that hold nothing else are given back while the pools are sorted out.
+ * Neighbouring pages go in one call, up to some MiB. Two things stay: interned strings, as names
+ * are made of them, and as they show which dict is the one that has them; cached objects, which may
+ * turn out to be values of instances (values.c).
  */
 #include "heap/blocks_private.h"
 #include "heap/types_private.h"
 
 #define DROP_BYTES (4u << 20)
 
-/* ASCII in the object itself, and nobody's name. */
+/* Is it ASCII text in the object itself, and not interned? */
 static bool is_plain_text(const struct heap_blocks *b, uint64_t object)
 {
 	const struct py_layout *py = b->types->layout;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* A look at a process's heap: snapshot, types, blocks, graph, holders, balance, in this order, made
- * into what is reported. Two looks are told apart by what the first one leaves behind. */
+/* A look at a process's heap: it makes snapshot, types, blocks, graph, holders and balance, in this
+ * order, and from these what is reported. A second look is compared with what the first one leaves
+ * behind. */
 #ifndef HEAP_LOOK_MAKE_H
 #define HEAP_LOOK_MAKE_H
 
@@ -21,7 +22,7 @@ struct heap_target {
 	 * none. The caller's. */
 	struct births *births;
 	int births_method; /* enum births_method */
-	/* Watches the process; the second look asks it. NULL: nothing does. The caller's. */
+	/* Watches the process, for the second look; NULL: nothing does. The caller's. */
 	struct heap_touches *touches;
 	struct py_process python;
 	struct py_heap_layout layout;
@@ -29,8 +30,8 @@ struct heap_target {
 
 struct heap_options {
 	bool pause;		   /* stop it while its memory is copied */
-	bool types_only;	   /* a survey: nobody's holders. Not with `pause` */
-	uint64_t memory_bytes;	   /* that may be taken, nearly; 0: what is available */
+	bool types_only;	   /* a survey, without holders. Not with `pause` */
+	uint64_t memory_bytes;	   /* memory that may be taken, nearly; 0: what is available */
 	size_t holders;		   /* how many are named */
 	bool touched;		   /* asks target.touches who touched what */
 	bool (*interrupted)(void); /* asked while a copy is made; may be NULL */
@@ -45,8 +46,8 @@ void heap_past_free(struct heap_past *past);
 int heap_look_first(const struct heap_target *target, const struct heap_options *options,
 		    struct heap_past **past, char *why, size_t size);
 
-/* The only look (`past` is NULL), or the second: of one without holders the other shows none. The
- * same errors. comm and cmdline are the caller's to fill in; the caller owns *look. */
+/* The only look (`past` is NULL), or the second. If one of two looks has no holders, neither shows
+ * any. Errors as above. The caller owns *look, and fills in comm and cmdline. */
 int heap_look_make(const struct heap_target *target, const struct heap_options *options,
 		   struct heap_past *past, struct heap_look **look, char *why, size_t size);
 

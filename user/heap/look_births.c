@@ -7,7 +7,7 @@
 #include "heap/births.h"
 
 #define WATCHED_WHOLE 0.98
-/* Of what grew by less nobody asks for the line. */
+/* For a holder that grew by fewer bytes, a missing line is not explained. */
 #define GREW_LEAST (64 << 10)
 
 void look_births_begin(struct census *census, const struct heap_target *target)
@@ -35,7 +35,7 @@ void look_births_begin(struct census *census, const struct heap_target *target)
 	heap_births_begin(target->births);
 }
 
-/* Why debug registers were not used; "": they were not to be. */
+/* Why debug registers were not used; "": they were not asked for. */
 static const char *watch_refusal(int err)
 {
 	switch (err) {
@@ -68,7 +68,7 @@ static const char *burst_refusal(int err)
 	}
 }
 
-/* No lines at all. */
+/* Says why there are no lines at all. */
 static int say_refusal(struct heap_look *look, const struct heap_target *target, int err)
 {
 	const char *watch = "", *burst = "", *reason = NULL;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* The lines in a look: begun after the first census, joined with the second, and where one is
- * missing, why. */
+/* The lines in a look. They are looked for after the first census, and joined with the second. If
+ * one is missing, a note says why. */
 #ifndef HEAP_LOOK_BIRTHS_H
 #define HEAP_LOOK_BIRTHS_H
 
@@ -8,10 +8,10 @@
 #include "heap/holders.h"
 #include "heap/look.h"
 
-/* Lines are looked for from now on. What keeps them from being found is said at the end. */
+/* Begins to look for lines. If that fails, the second look says so. */
 void look_births_begin(struct census *census, const struct heap_target *target);
 
-/* Rows of the second look, and notes. 0, -ENOMEM. */
+/* Adds rows and notes to the second look. 0, -ENOMEM. */
 int look_births_add(struct heap_look *look, const struct census *census,
 		    const struct heap_target *target, const struct holder *holders, size_t count);
 

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* What lies in anonymous memory that is neither pool nor heap: chunks that malloc maps one by one,
- * chunks of Python's data stacks, stacks of threads.
+/* Finds what lies in anonymous memory that is neither pool nor heap: chunks that malloc maps one by
+ * one, chunks of Python's data stacks, stacks of threads.
  *
- * A mapped chunk has its head at its beginning, or behind padding where it was asked to be aligned
- * (glibc, sysmalloc_mmap(), _int_memalign()). To 2.42 its size is that of the mapping less the
- * padding, from 2.43 on less a head in addition; mapped is a whole number of pages in either case.
+ * A mapped chunk has its head at the beginning of its mapping, or behind padding if it was asked to
+ * be aligned (glibc, sysmalloc_mmap(), _int_memalign()). Up to 2.42 its size is that of the mapping
+ * less the padding; from 2.43 on a head is taken off, too. The mapping is a whole number of pages
+ * in either case.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -22,7 +23,7 @@ static bool is_unclaimed(const struct heap_blocks *b, uint64_t addr)
 	return heap_blocks_claim(b, addr) == CLAIM_NONE;
 }
 
-/* Unclaimed memory: `at` is its first byte, `end` that of its region, `head` what is there. */
+/* Unclaimed memory: `at` is its first byte, `head` the bytes there, `end` the end of its region. */
 struct place {
 	struct heap_blocks *b;
 	uint64_t at, end;
@@ -40,8 +41,8 @@ static uint64_t word_at(const struct place *p, unsigned offset)
 	return word;
 }
 
-/* Bytes of the mapping of a chunk whose head, `padding` behind its start, has these two words; 0:
- * there is none. */
+/* Bytes of a chunk's mapping. `before` and `head` are the two words of its head, which is `padding`
+ * bytes behind the start. 0: it is none. */
 static uint64_t mapped_bytes(const struct place *p, uint64_t padding, uint64_t before,
 			     uint64_t head)
 {
@@ -73,7 +74,8 @@ static int add_mapped(const struct place *p, uint64_t padding, uint64_t bytes)
 	return snapshot_fetch(p->b->snapshot, p->at, p->at + p->page);
 }
 
-/* A chunk that was asked to be aligned: its head is somewhere in the first page of its mapping. */
+/* Adds a chunk that was asked to be aligned: its head is somewhere in the first page of its
+ * mapping. Returns as try_mapped(). */
 static int64_t try_padded(const struct place *p)
 {
 	uint64_t padding, head[2], bytes, start, end;
@@ -92,7 +94,7 @@ static int64_t try_padded(const struct place *p)
 	return err;
 }
 
-/* Adds a chunk that begins there. Bytes of it; 0: none begins there; -errno. */
+/* Adds the chunk that begins there. Its bytes; 0: none begins there; -errno. */
 static int64_t try_mapped(const struct place *p)
 {
 	uint64_t bytes = mapped_bytes(p, 0, word_at(p, 0), word_at(p, 8));
@@ -100,8 +102,8 @@ static int64_t try_mapped(const struct place *p)
 	return bytes ? add_mapped(p, 0, bytes) ?: (int64_t)bytes : try_padded(p);
 }
 
-/* struct _PyStackChunk: previous chunk, its size, how many words of it are taken. Bytes of it, or
- * 0. */
+/* Claims a chunk of a data stack, struct _PyStackChunk: the previous chunk, its size, how many
+ * words are taken. Its bytes; 0: there is none; -errno. */
 static int64_t try_data_stack(const struct place *p)
 {
 	const struct py_heap_layout *l = p->b->layout;
@@ -123,11 +125,11 @@ static int64_t try_data_stack(const struct place *p)
 		       ?: (int64_t)size;
 }
 
-/* Pages that nobody has claimed, until there are enough of them for one look. */
+/* Unclaimed pages, gathered until there are enough for one read. */
 struct batch {
 	struct heap_blocks *b;
 	const struct region *region;
-	uint64_t skip; /* to where what was found reaches */
+	uint64_t skip; /* the end of what was found last */
 	size_t count;
 	uint64_t addrs[SNAPSHOT_HEADS];
 	unsigned char heads[SNAPSHOT_HEADS * LOOKED_AT];
@@ -239,9 +241,8 @@ static int find_stacks(struct heap_blocks *b)
 }
 
 #if defined(__x86_64__)
-/* A thread that runs has no stack pointer that could be read. But behind the stack that its C
- * library made is its control block, which has its own address in it, twice (tcbhead_t: tcb, self).
- */
+/* The stack pointer of a running thread can't be read. But behind a stack that the C library made
+ * lies the thread's control block, which has its own address in it twice (tcbhead_t: tcb, self). */
 #define SELF_STEP  64
 #define SELF_AGAIN 16
 #define SEARCH_MAX (64ull << 20)
@@ -300,7 +301,7 @@ static int find_stacks_of_running(struct heap_blocks *b)
 }
 #endif
 
-/* Mapped chunks are claimed once they have numbers; until then what is in them is nobody's, and may
+/* Claims mapped chunks before they have numbers: else what is in them would be unclaimed, and might
  * look like anything. */
 static int claim_mapped(struct heap_blocks *b)
 {

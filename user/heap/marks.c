@@ -14,7 +14,8 @@
 #define KINDS_OF_NUMBERS "biufcSUmM"
 
 #define DEQUE_FREE_BLOCKS 32
-/* The dict of interned strings is looked for among those with so many, by its first entries. */
+/* The dict of interned strings is looked for among dicts with so many entries. Its first entries
+ * are looked at. */
 #define INTERNED_LEAST	200
 #define INTERNED_LOOKED 64
 
@@ -48,8 +49,9 @@ static void mark_list(struct marker *marker, uint64_t object)
 	mark_block(marker, buffer_at(view, items), mark_of(MARK_LIST, body_size(view, object)));
 }
 
-/* Are the keys of this dict their own values, and all interned? (To 3.11 that dict is a static
- * variable: Objects/unicodeobject.c.) A dict of somebody's own strings has others, too. */
+/* Is it the dict of interned strings? Its keys are their own values, and all are interned. (Up to
+ * 3.11 it is a static variable: Objects/unicodeobject.c.) A program's own dict of strings has
+ * others, too. */
 static bool holds_interned(const struct heap_view *view, uint64_t keys)
 {
 	struct dict_keys shape = dict_keys_read(view, keys, false);
@@ -80,7 +82,7 @@ static void mark_dict(struct marker *marker, uint64_t object)
 	uint32_t block = buffer_at(view, keys);
 
 	mark_block(marker, block, mark_of(MARK_KEYS, 0));
-	/* Where the interpreter has the dict, it is known. */
+	/* If the interpreter has a pointer to the dict, it need not be looked for. */
 	if (view->heap->interp_interned == PY_NONE && block != BLOCK_NONE &&
 	    used >= INTERNED_LEAST && used > marker->interned_entries &&
 	    holds_interned(view, keys)) {
@@ -98,8 +100,7 @@ static void mark_set(struct marker *marker, uint64_t object)
 		   mark_of(MARK_SET, word(view, object + view->heap->set_mask) + 1));
 }
 
-/* Blocks from the leftmost to the rightmost. A circle ends where it meets a block that is marked.
- */
+/* Marks the blocks from the leftmost to the rightmost. A circle ends at a block that is marked. */
 static void mark_deque_chain(struct marker *marker, uint64_t object)
 {
 	const struct heap_view *view = marker->view;
@@ -127,8 +128,7 @@ static void mark_deque_chain(struct marker *marker, uint64_t object)
 	}
 }
 
-/* Blocks that a deque keeps for later use (3.12 on) are behind its indices: what is in them is
- * gone. */
+/* Blocks that a deque keeps for later use (3.12 on) follow its indices. They hold nothing. */
 static void mark_deque(struct marker *marker, uint32_t block, uint64_t object)
 {
 	const struct heap_view *view = marker->view;
@@ -150,7 +150,7 @@ static void mark_deque(struct marker *marker, uint32_t block, uint64_t object)
 	}
 }
 
-/* Numbers are no references, and there may be gigabytes of them. */
+/* Numbers are no references, and there may be gigabytes of them: they are not read. */
 static void mark_ndarray(struct marker *marker, uint64_t object)
 {
 	const struct heap_view *view = marker->view;
@@ -178,7 +178,8 @@ static void mark_bytearray(struct marker *marker, uint64_t object)
 	mark_block(marker, buffer_at(view, bytes), mark_of(MARK_EMPTY, 0));
 }
 
-/* Behind the last character there may be what was in that memory before. */
+/* A str's characters are not read: behind the last one there may be what was in that memory before.
+ */
 static void mark_str(struct marker *marker, uint64_t object)
 {
 	const struct heap_view *view = marker->view;
@@ -197,8 +198,8 @@ static void mark_str(struct marker *marker, uint64_t object)
 		   mark_of(MARK_EMPTY, 0));
 }
 
-/* Slots of an interpreter's frame in use: locals, and what is on its stack where the top is known
- * (-1 or NULL: it runs, and the top is in a register). */
+/* Slots of an interpreter's frame that are in use: locals, and the value stack if its top is known
+ * (-1 or NULL: the frame runs, and the top is in a register). */
 static uint64_t slots_in_use(const struct heap_view *view, uint64_t frame)
 {
 	const struct py_heap_layout *heap = view->heap;
@@ -219,8 +220,8 @@ static uint64_t slots_in_use(const struct heap_view *view, uint64_t frame)
 	return (uint64_t)locals;
 }
 
-/* From 3.11 on. A frame object has the interpreter's frame in itself once the function has
- * returned. */
+/* Notes an object that has a frame in it (from 3.11 on): a generator, or a frame object once its
+ * function has returned. */
 static int mark_frame(struct marker *marker, uint32_t block, const struct body *body,
 		      uint64_t object)
 {

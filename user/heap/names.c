@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Paths: from a root along the shortest way, step by step. */
+/* Paths: step by step, along the shortest way from a root. */
 #include "heap/names.h"
 
 #include <stdio.h>
@@ -9,7 +9,7 @@
 #include "heap/object_read.h"
 
 #define NAME_BYTES 96
-/* Longer ways are cut: "…". */
+/* A way of more steps is cut: "…". */
 #define STEPS_MAX 4096
 /* So many equal steps are written as one. */
 #define REPEATS_LEAST 4
@@ -91,8 +91,8 @@ static const char *last_part(const char *path)
 	return slash ? slash + 1 : path;
 }
 
-/* The file whose data a word is part of; of what lies right behind a file's, too: its zeroed data.
- */
+/* The name of the file whose data holds the word at `addr`, or lies right before its region: that
+ * is the file's zeroed data. Or "a stack", "memory", "anonymous memory". */
 static const char *owner_of_data(const struct heap_view *view, uint64_t addr)
 {
 	const struct region *region = snapshot_region_of(view->snapshot, addr), *before;
@@ -200,7 +200,7 @@ static size_t find_way(const struct heap_graph *graph, uint32_t block, uint32_t 
 static void put_steps(struct writer *w, const struct heap_graph *graph, const uint32_t *way,
 		      size_t count, struct step_budget *budget, struct step *before)
 {
-	bool task = false; /* the coroutine's frame is still to come */
+	bool task = false; /* a task's name is there, and its coroutine's frame is still to come */
 	struct step step;
 
 	for (size_t i = 1; i < count; i++) {

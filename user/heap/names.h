@@ -7,21 +7,21 @@
 #include "heap/step.h"
 
 #define NAMES_PATH_BYTES 512
-/* Words that may be looked through for all the paths of a report: a second or so. */
+/* Words that may be looked through for all the paths of a report: this takes a second or so. */
 #define NAMES_WORDS_MAX (1ull << 28)
 
-/* The path of `block`, cut at `size`. False, and "": it is free. */
+/* The path of `block`, cut at `size` bytes. False, and "": the block is free. */
 bool names_find(const struct heap_graph *graph, uint32_t block, struct step_budget *budget,
 		char *text, size_t size);
 
 /* Is it a dict of variables or attributes: of a module, a class, an instance? */
 bool names_is_namespace(const struct heap_graph *graph, uint32_t block);
 
-/* Does its way begin with what a running function has on its value stack, or C code on its own,
- * without a name? */
+/* Does its path begin with a value that has no name: on the value stack of a running function, or
+ * on a stack of C code? */
 bool names_is_temporary(const struct heap_graph *graph, uint32_t block);
 
-/* The strongest root that `block` is; NULL: it is none that was found. */
+/* The strongest of the roots that refer to `block`; NULL: none was found. */
 const struct heap_root *names_root(const struct heap_graph *graph, uint32_t block);
 
 #endif

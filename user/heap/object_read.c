@@ -8,7 +8,7 @@
 
 #define WORD	 sizeof(uint64_t)
 #define TEXT_MAX 512
-/* Of keys that lie in no block: static ones are empty. */
+/* Bytes that are read of keys that lie in no block: these are static, and empty. */
 #define STATIC_KEYS_MAX 4096
 #define DIGIT_BITS	30
 

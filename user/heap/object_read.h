@@ -1,15 +1,17 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Python objects as values: the text of a str, the items of a dict. For what is read now and then:
- * names, roots. What was not copied (static objects, read-only data) is read from the process.
+/* Python objects as values: the text of a str, the items of a dict. For code that reads a few
+ * objects, as for names and roots. What was not copied (static objects, read-only data) is read
+ * from the process.
  *
- * All addresses are the target's: any number, read or not. Loops are bounded by memory that is
- * there. */
+ * All addresses are the target's: they may be any number, and need not be readable. Loops are
+ * bounded by the memory that is there.
+ */
 #ifndef HEAP_OBJECT_READ_H
 #define HEAP_OBJECT_READ_H
 
 #include "heap/view.h"
 
-/* A word; 0 if it can't be read. */
+/* The word at `addr`; 0: it can't be read. */
 uint64_t object_word(const struct heap_view *view, uint64_t addr);
 int32_t object_int(const struct heap_view *view, uint64_t addr);
 
@@ -30,11 +32,11 @@ bool object_integer(const struct heap_view *view, uint64_t addr, int64_t *value)
 /* Item `index` of a tuple or list; 0: there is none. */
 uint64_t object_item(const struct heap_view *view, uint64_t addr, uint64_t index);
 
-/* The items of a dict: object_items_begin(), then object_items_next() as long as it is true. Keys
- * and values may be 0: deleted. */
+/* The items of a dict. object_items_begin() is called first, then object_items_next() as long as it
+ * is true. Keys and values may be 0: deleted. */
 struct object_items {
 	const struct heap_view *view;
-	uint64_t entry, values; /* addresses; values: 0, they are in the entries */
+	uint64_t entry, values; /* addresses; `values` is 0 if values are in the entries */
 	uint64_t left;
 	unsigned size, key_at, value_at;
 	uint64_t key, value; /* of the present item */
@@ -42,7 +44,8 @@ struct object_items {
 bool object_items_begin(struct object_items *items, const struct heap_view *view, uint64_t dict);
 bool object_items_next(struct object_items *items);
 
-/* Where the entries are of a PyDictKeysObject: a type's names of attributes. */
+/* Begins with the entries of a PyDictKeysObject at `keys`, which may have no dict: a type's names
+ * of attributes. */
 void object_keys_begin(struct object_items *items, const struct heap_view *view, uint64_t keys);
 
 #endif

@@ -9,7 +9,7 @@
 
 #define LEAF_BYTES (sizeof(uint32_t) << PAGE_MAP_LEAF_BITS)
 
-/* Not calloc(): that may write all of it. */
+/* calloc() is not used, as it may write all of it. */
 static void *zero_pages(size_t bytes)
 {
 	void *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE,

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* A 32-bit value for each page of an address space: a table of two levels, of which only what was
- * written to takes memory (4 bytes a page). A look-up is two loads. */
+/* A 32-bit value for each page of an address space. It is a table of two levels, and only what was
+ * written to takes memory (4 bytes for a page). A look-up is two loads. */
 #ifndef PAGE_MAP_H
 #define PAGE_MAP_H
 
@@ -8,24 +8,25 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* User addresses of x86-64 and arm64 have at most 48 bits, unless a program asks for more: pages
- * beyond are in no map. */
+/* User addresses of x86-64 and arm64 have at most 48 bits, unless a program asks for more. Pages
+ * above that are in no map. */
 #define PAGE_MAP_ADDRESS_BITS 48
 #define PAGE_MAP_LEAF_BITS    18 /* pages of a leaf */
 
 struct page_map {
 	uint32_t **leaves;
-	size_t leaf_count; /* that there is room for */
-	uint32_t *made;	   /* numbers of those that there are */
+	size_t leaf_count; /* places for leaves */
+	uint32_t *made;	   /* numbers of the leaves that have been made */
 	size_t made_count, made_room;
 	unsigned page_shift;
 };
 
-/* 0 or -ENOMEM. page_map_fini() frees what it owns; harmless on one that is all zero. */
+/* 0 or -ENOMEM. page_map_fini() frees what the map owns; it may be called for a map that is all
+ * zero. */
 int page_map_init(struct page_map *map, unsigned page_shift);
 void page_map_fini(struct page_map *map);
 
-/* Where the value of the page of `addr` is, to be written; NULL: out of memory, or beyond the
+/* The value of the page of `addr`, to be written. NULL: out of memory, or `addr` is above the
  * addresses of a map (page_map_covers()). */
 uint32_t *page_map_slot(struct page_map *map, uint64_t addr);
 

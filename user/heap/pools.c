@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Problem: find CPython's small-object pools without a symbol: an interpreter need not export one,
- * and the table of arenas is not where it can be found.
+/* Problem: find CPython's pools of small objects without a symbol. An interpreter need not export
+ * one, and nothing else leads to its table of arenas.
  *
- * A pool says itself that it is one: it begins at a multiple of its size, with a head whose fields
- * confirm each other (Objects/obmalloc.c, struct pool_header; init in pymalloc_alloc()). Chance
- * does not make such a head. What a target makes on purpose is bounded like any other.
+ * A pool is known by its own head: it begins at a multiple of its size, and its fields confirm each
+ * other (Objects/obmalloc.c, struct pool_header; init in pymalloc_alloc()). No such head is there
+ * by chance. A head that a target has forged can do no harm: all reads are bounded.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -31,14 +31,14 @@ static uint64_t get64(const unsigned char *head, unsigned offset)
 	return value;
 }
 
-/* Is it a block's place in the pool that `run` describes? */
+/* Is `offset` that of a block in the pool that `run` describes? */
 static bool is_block_offset(const struct heap_run *run, uint32_t first, uint64_t offset)
 {
 	return offset >= first && offset < (uint64_t)first + (uint64_t)run->count * run->stride &&
 	       (offset - first) % run->stride == 0;
 }
 
-/* Fills `run` from the head at `addr`. False: that is none. */
+/* Fills `run` from the head at `addr`. False: it is no head of a pool. */
 static bool read_head(const struct heap_blocks *b, uint64_t addr, const unsigned char *head,
 		      struct heap_run *run)
 {
@@ -72,9 +72,9 @@ static bool read_head(const struct heap_blocks *b, uint64_t addr, const unsigned
 	return true;
 }
 
-/* An arena's first pool is the first to be carved, so the lowest one is where the pools begin.
- * Where the arena itself does is not known if a pool is larger than a page: then it may end that
- * much earlier. Pools come in order of address. */
+/* Notes the arena of a pool; pools come in order of address. An arena's first pool is carved first,
+ * so the lowest one is where its pools begin. If a pool is larger than a page, the arena itself may
+ * begin up to a pool's size less a page earlier, and end that much earlier. */
 static int note_arena(struct heap_blocks *b, const struct heap_run *pool)
 {
 	struct heap_arena *last = b->arena_count ? &b->arenas[b->arena_count - 1] : NULL;
@@ -97,7 +97,7 @@ static int note_arena(struct heap_blocks *b, const struct heap_run *pool)
 	return 0;
 }
 
-/* Those without a block in use are no runs: only counted and claimed. */
+/* Adds a run for a pool. One without a block in use gets no run: it is only counted and claimed. */
 static int add_pool(struct heap_blocks *b, const struct heap_run *pool)
 {
 	struct heap_run *run;
@@ -121,7 +121,7 @@ static int add_pool(struct heap_blocks *b, const struct heap_run *pool)
 
 /* --- looking for them --- */
 
-/* Places where a pool may begin, until there are enough of them for one look. */
+/* Addresses at which a pool may begin, gathered until there are enough for one read. */
 struct batch {
 	struct heap_blocks *b;
 	size_t count;
@@ -144,7 +144,7 @@ static int look_at_batch(struct batch *batch)
 	return err;
 }
 
-/* All places in pages next to each other. */
+/* Looks at all such addresses in [start, end), pages next to each other. */
 static int find_in(struct batch *batch, const struct region *r, uint64_t start, uint64_t end)
 {
 	uint64_t size = batch->b->layout->pool_size;
@@ -201,8 +201,8 @@ int pools_find(struct heap_blocks *b)
 
 /* --- free blocks --- */
 
-/* Follows the list of free blocks of a pool, whose blocks' types are `types`. Returns how many
- * there are, or -1: it leads astray. */
+/* Follows a pool's list of free blocks and marks them in `types`. Returns how many there are; -1:
+ * the list leads out of the pool or in a circle, or can't be read. */
 static int64_t mark_free(const struct heap_blocks *b, const struct heap_run *run, int32_t *types)
 {
 	uint64_t next = run->free_list ? run->start + run->free_list : 0;
@@ -252,7 +252,8 @@ void pool_sort_out(struct heap_blocks *b, const struct heap_run *run, int32_t *t
 	uint32_t used = 0;
 
 	snapshot_read(b->snapshot, run->start + b->layout->pool_ref, &used, sizeof(used));
-	/* It ran inside its allocator while it was copied: what the list says counts. */
+	/* If these differ, the process was in its allocator while it was copied. Then the list
+	 * counts. */
 	if (free_blocks < 0 || free_blocks + used != run->count)
 		b->allocators.broken_pools++;
 	if (free_blocks < 0)

@@ -19,8 +19,8 @@
 #include "heap/marks.h"
 #include "heap/weakrefs.h"
 
-/* Where references are put: an array with room, by references_room(), for all that a block may
- * have. */
+/* Where references are put. The caller gives `targets` room for all that a block may have
+ * (references_room()). */
 struct references {
 	const struct heap_view *view;
 	const struct bodies *bodies;
@@ -37,7 +37,7 @@ struct references {
 	bool no_memory; /* for them */
 };
 
-/* At most so many references has a block of `bytes`. */
+/* The most references that a block of `bytes` bytes can have. */
 static inline uint64_t references_room(uint64_t bytes)
 {
 	return bytes / sizeof(uint64_t) + 8;

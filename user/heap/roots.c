@@ -44,7 +44,7 @@ int heap_each_interp(const struct heap_view *view,
 struct finder {
 	struct heap_roots *roots;
 	const struct heap_view *view;
-	uint32_t place; /* of the present module */
+	uint32_t place; /* number of the next module */
 };
 
 static int add_module(const struct finder *f, uint64_t name, uint64_t module, unsigned interp)
@@ -106,7 +106,8 @@ static bool may_hold_roots(enum page_claim claim)
 	return claim == CLAIM_NONE || claim == CLAIM_STACK;
 }
 
-/* What lies below the lowest stack pointer of a region is no longer in use. */
+/* The lowest address in use of a region. If it holds stacks, what is below the lowest stack pointer
+ * is no longer in use. */
 static uint64_t lowest_in_use(const struct heap_view *view, const struct region *region)
 {
 	const struct snapshot_thread *threads;

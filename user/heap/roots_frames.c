@@ -13,7 +13,7 @@
 #define SLOTS_MAX   65536
 #define TAG_MASK    3ull
 #define TAG_INTEGER 3ull
-/* Frames without a code object: more of them, and this is no list of frames. */
+/* Frames without a code object. If there are more, this is no list of frames. */
 #define FRAMES_BAD 1024
 
 struct thread_list {
@@ -54,7 +54,7 @@ static int add_slot(struct walk *w, enum root_kind kind, enum root_tier tier, ui
 					});
 }
 
-/* `count` slots from `addr` on. */
+/* Adds roots for `count` slots from `addr` on. */
 static int add_slots(struct walk *w, enum root_kind kind, enum root_tier tier, uint64_t addr,
 		     uint32_t count)
 {
@@ -92,7 +92,8 @@ static uint32_t variables_of(const struct walk *w)
 	return count_within(count);
 }
 
-/* How many of the slots behind the variables are in use; -1: it runs, and nobody knows. */
+/* How many slots behind the variables are in use; -1: the function runs, and the top of its stack
+ * is not in memory. */
 static int64_t stack_depth(const struct walk *w, uint64_t frame, uint32_t variables)
 {
 	const struct heap_view *view = w->view;
@@ -116,8 +117,8 @@ static int64_t stack_depth(const struct walk *w, uint64_t frame, uint32_t variab
 							       : (int64_t)((top - stack) / WORD);
 }
 
-/* While a function runs, the top of its stack may be in a register only: then all of its stack is
- * looked at, and what it leads to counts for less, as it may be long dead. */
+/* Adds the value stack of a frame. While a function runs, its top may be in a register only. Then
+ * all of the stack is looked at, and its roots are of a weaker tier, as they may be long dead. */
 static int add_temporaries(struct walk *w, uint64_t frame, uint32_t variables)
 {
 	const struct py_heap_layout *heap = w->view->heap;

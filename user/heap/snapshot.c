@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* What is asked of a snapshot once it is there. */
+/* What can be asked of a snapshot once it has been taken. */
 #include "heap/snapshot.h"
 
 #include <errno.h>
@@ -183,7 +183,7 @@ uint64_t snapshot_next_resident(const struct snapshot *s, uint64_t addr)
 
 #define FEW_PAGES 32
 
-/* Of many pages run by run: a range may be mostly holes. */
+/* Resident bytes of a long range, counted by runs: the range may be mostly holes. */
 static uint64_t resident_of_many(const struct snapshot *s, uint64_t start, uint64_t end)
 {
 	uint64_t bytes = 0;
@@ -230,7 +230,7 @@ size_t snapshot_threads(const struct snapshot *s, const struct snapshot_thread *
 
 /* --- what is no longer needed --- */
 
-/* `pages` of the copy, from number `first` on. */
+/* Gives back `pages` pages of the copy, from page number `first` on. */
 static void punch(const struct snapshot *s, uint64_t first, uint64_t pages)
 {
 	if (pages && s->memory_fd >= 0)
@@ -260,7 +260,7 @@ static void release_run(struct snapshot *s, uint64_t at, uint64_t end)
 	punch(s, first, pages);
 }
 
-/* The first run that ends behind `addr`. */
+/* Index of the first run that ends behind `addr`. */
 static size_t run_behind(const struct snapshot *s, uint64_t addr)
 {
 	size_t low = 0, high = s->header.runs;
@@ -295,7 +295,8 @@ void snapshot_release(struct snapshot *s, uint64_t start, uint64_t end)
 
 /* --- what was not copied --- */
 
-/* NULL: it can't be read; *err says why. */
+/* The page at `addr` as the child read it from the process; NULL: it can't be read, and *err says
+ * why. */
 static const unsigned char *live_page(struct snapshot *s, uint64_t addr, int *err)
 {
 	size_t bytes = (size_t)1 << s->header.page_shift;

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* The child: maps, page tables, the copy itself, the file's records; and single pages later.
+/* The child: it reads maps and page tables, makes the copy, writes the records of the file, and
+ * later reads single pages.
  *
- * The memory that the copy goes to is populated before a target is paused, as most of the time goes
- * there. Pages that have vanished since the page tables were read are resident, and not copied.
+ * The memory for the copy is populated before a target is paused, as this takes most of the time. A
+ * page that has vanished since the page tables were read counts as resident, and is not copied.
  */
 #include "heap/snapshot_child.h"
 
@@ -20,7 +21,7 @@
 
 /* --- the file --- */
 
-/* Makes it long enough for `pages` copied pages. */
+/* Makes the file long enough for `pages` copied pages, and maps it. */
 static int file_reserve(struct capture *c, uint64_t pages)
 {
 	size_t bytes = SNAPSHOT_DATA + (pages << c->page_shift);
@@ -135,8 +136,8 @@ static int check_limit(const struct capture *c, const struct snapshot_request *r
 	return 0;
 }
 
-/* Room for what there is now, and for what may come until the copy begins. A target that runs on
- * changes what is copied: the shorter that takes, the less of it is torn. */
+/* Makes room for the pages that there are now, and for some that may come until the copy begins. A
+ * running target changes while it is copied: the shorter the copy takes, the less of it is torn. */
 static int prepare_copy(struct capture *c)
 {
 	uint64_t pages = pages_to_copy(c);
@@ -147,7 +148,7 @@ static int prepare_copy(struct capture *c)
 	return err;
 }
 
-/* All that is there at this moment, or over some milliseconds. */
+/* Copies all pages: at one moment if the target is paused, else over some milliseconds. */
 static int copy_now(struct capture *c, const struct snapshot_request *request)
 {
 	int err = look(c);
@@ -178,7 +179,7 @@ static int copy_paused(struct capture *c, const struct snapshot_request *request
 	return err;
 }
 
-/* Nothing is copied: only where it would go to is reserved, which takes no memory. */
+/* Copies nothing. Only reserves the file's room, which takes no memory. */
 static int copy_later(struct capture *c)
 {
 	uint64_t pages = snapshot_later_pages(c->page_shift) + pages_to_copy(c);
@@ -213,7 +214,7 @@ static int take(struct capture *c, const struct snapshot_request *request)
 			err = request->pause ? copy_paused(c, request, &paused_ms)
 					     : copy_now(c, request);
 	}
-	/* Reads are by PID: they were another program's. */
+	/* Reads are by PID: if it has another image now, they may have been of that. */
 	if (!err && capture_is_gone(c))
 		err = -ESRCH;
 	return err ? err : write_file(c, paused_ms);
@@ -251,7 +252,8 @@ static int answer_page(struct capture *c, uint64_t addr, int socket)
 
 /* --- orders --- */
 
-/* Its ranges, of which those before `first` are done, and `done` units of that one. */
+/* Fills `remote` with what is left of the order. Ranges before `first` are done, and `done` units
+ * of that one. Returns how many ranges are left. */
 static unsigned ranges_left(const struct snapshot_order *order, unsigned first, uint64_t done,
 			    struct iovec *remote)
 {
@@ -281,7 +283,8 @@ static bool order_is_sound(const struct capture *c, const struct snapshot_order 
 	return *units * order->unit_bytes <= c->file_bytes - order->offset;
 }
 
-/* Copies what there is; a unit that can't be read is left out. 0 or -errno. */
+/* Carries out an order. A unit that can't be read is left out: its bit in `copied` stays 0. 0 or
+ * -errno. */
 static int carry_out(struct capture *c, const struct snapshot_order *order, uint64_t units,
 		     unsigned char *copied)
 {
@@ -303,7 +306,7 @@ static int carry_out(struct capture *c, const struct snapshot_order *order, uint
 		read = n < 0 ? 0 : (uint64_t)n / order->unit_bytes;
 		for (uint64_t i = unit; i < unit + read; i++)
 			copied[i / 8] |= (unsigned char)(1 << (i & 7));
-		/* And the one behind, which can't be. */
+		/* Skips the unit behind these, which can't be read. */
 		unit += read + 1;
 		done += read + 1;
 		while (range < order->count && done >= order->ranges[range].units)

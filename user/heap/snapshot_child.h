@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* What the files of the child share: it reads a target, and may be held up by it. */
+/* What the files of the child share. The child reads a target, and may be held up by it. */
 #ifndef SNAPSHOT_CHILD_H
 #define SNAPSHOT_CHILD_H
 
 #include "heap/snapshot_private.h"
 #include "os/proc.h"
 
-/* A copy in the making. All of it is the child's. */
+/* A copy while it is made. All of it is the child's. */
 struct capture {
 	pid_t pid;
 	unsigned page_shift;
-	uint64_t *progress; /* in the header of the file: moves while it goes on */
+	uint64_t *progress; /* in the header of the file: counts as long as the child works */
 	int pagemap;	    /* /proc/PID/pagemap, of the image that was there when it was opened */
 	bool has_swapped;   /* VmSwap is not 0 */
 	int task;	    /* /proc/PID/task, a folder */
@@ -27,9 +27,9 @@ struct capture {
 	char *names;
 	size_t names_bytes, names_room;
 
-	struct snapshot_run *runs; /* PAGE_COPIED: is to be copied */
+	struct snapshot_run *runs; /* as found. PAGE_COPIED: to be copied */
 	size_t run_count, run_room;
-	struct snapshot_run *copied; /* as it came out */
+	struct snapshot_run *copied; /* as copied, with the states of now */
 	size_t copied_count, copied_room;
 	uint64_t data_pages; /* copied so far */
 
@@ -42,7 +42,7 @@ struct capture {
 	size_t thread_count, thread_room;
 	unsigned char *seen_threads; /* a bit for each TID */
 
-	bool later;   /* nothing is copied until there are orders */
+	bool later;   /* nothing is copied before an order */
 	bool hurries; /* between capture_hurry() and capture_calm(): has a real-time priority */
 	int policy;   /* the scheduling class before that */
 	int memory_fd;
@@ -57,29 +57,31 @@ int capture_maps(struct capture *c);
 /* Fills runs from the page tables. 0, -EFBIG more pages than a snapshot can hold, -errno. */
 int capture_pages(struct capture *c);
 
-/* One page, from the target's memory if it is resident, else from the file that is mapped there: to
- * read what is not resident would make it so, and the target's RSS is not ours to change. 0 or
- * -errno. */
+/* Reads one page: from the target's memory if it is resident, else from the file that is mapped
+ * there. Reading a page that is not resident would make it so, and the target's RSS must not
+ * change. 0 or -errno. */
 int capture_read_page(struct capture *c, uint64_t addr, void *page);
 
-/* Makes the file's pages exist, before a target is stopped. */
+/* Makes the pages of the file exist. To be called before a target is stopped. */
 void capture_populate(struct capture *c);
-/* From now on this thread goes before all that have no real-time priority: for as long as a target
- * is stopped. A hint, for which a right may be missing; one that has such a priority already is
- * left as it is. capture_calm(): its class is what it was before. */
+/* Gives this thread the least real-time priority, while a target is stopped: it then runs before
+ * all threads without one. It is a hint, for which a right may be missing. A thread that has such a
+ * priority already is left as it is. capture_calm() gives its class back. */
 void capture_hurry(struct capture *c);
 void capture_calm(struct capture *c);
-/* Copies all of `runs` that are to be; fills `copied`. The file has room. 0, -ESRCH, -errno. */
+/* Copies the runs that are to be copied, and fills `copied`. The file must have room. 0, -ESRCH,
+ * -errno. */
 int capture_copy(struct capture *c);
-/* Adds to `copied`, and to data_pages if that has PAGE_COPIED. 0 or -ENOMEM. */
+/* Adds a run to `copied`; with PAGE_COPIED its pages count in data_pages. 0 or -ENOMEM. */
 int capture_add_copied(struct capture *c, uint64_t start, uint64_t pages, uint32_t state);
 
-/* Stops all threads: 0, -EBUSY another process traces it, -ETIME one does not stop, -errno. What
- * was stopped goes on with capture_resume(), or at the end of this process. */
+/* Stops all threads. 0; -EBUSY: another process traces one; -ETIME: one does not stop; -ESRCH:
+ * there is none; -errno. Threads go on with capture_resume(), or when this process ends. */
 int capture_pause(struct capture *c);
 void capture_resume(struct capture *c);
 
-/* Fills threads; stack pointers of those that wait in the kernel, or that are paused. */
+/* Fills `threads`, with the stack pointers of those that wait in the kernel or are paused. 0 or
+ * -errno. */
 int capture_threads(struct capture *c);
 
 /* Has the target executed another program, or ended, since the pagemap was opened? */

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* The copy itself. A target may stand still meanwhile, so it is made by two threads, in calls of
- * some MiB.
+/* Makes the copy. A target may stand still meanwhile, so two threads make it, in calls of some MiB.
  *
- * Pages that have vanished since the page tables were read leave no gap in the file. Where there is
- * one, which only a target that runs brings about, all of it is copied once more, by one thread.
+ * They lay pages out as if none had vanished since the page tables were read. If one has, which
+ * happens only if the target runs, one thread copies all of it again, and leaves no gap in the
+ * file.
  */
 #include <errno.h>
 #include <pthread.h>
@@ -19,7 +19,7 @@
 #define BATCH_BYTES    (4u << 20) /* of one process_vm_readv(): half a millisecond */
 #define BATCH_RUNS     256
 #define POPULATE_BYTES (32u << 20)
-/* Of a copy, for which a second thread is not worth its beginning. */
+/* A smaller copy is made by one thread: a second one would not be worth starting. */
 #define ALONE_BYTES (8u << 20)
 
 /* linux/mman.h, 5.14. */
@@ -30,12 +30,12 @@ static void *file_page(const struct capture *c, uint64_t page)
 	return c->file + SNAPSHOT_DATA + (page << c->page_shift);
 }
 
-/* What two threads take by turns: parts number 0 to `count` - 1. */
+/* Work for two threads, which take parts number 0 to `count` - 1 as they are ready. */
 struct work {
 	struct capture *c;
 	const struct batch *batches;
 	size_t count, next;
-	int failed; /* one was not done as a whole */
+	int failed; /* a part was not done as a whole */
 	void (*part)(struct work *work, size_t number);
 };
 
@@ -66,7 +66,8 @@ void capture_hurry(struct capture *c)
 		     !sched_setscheduler(0, SCHED_RR, &how);
 }
 
-/* Classes that are not real-time have the priority 0, and keep the nice value. */
+/* Gives the thread its former class back. Classes that are not real-time have the priority 0, and
+ * keep the nice value. */
 static void be_calm(const struct capture *c)
 {
 	struct sched_param how = {.sched_priority = 0};
@@ -81,8 +82,8 @@ void capture_calm(struct capture *c)
 	c->hurries = false;
 }
 
-/* A thread has the first one's priority. One processor at least is left to others: where there are
- * two, the second thread takes what it gets. */
+/* The second thread, which inherits the first one's priority. At least one processor is left to
+ * others: if there are only two, this thread gives up its priority. */
 static void *take_parts_too(void *arg)
 {
 	const struct work *w = arg;
@@ -92,8 +93,8 @@ static void *take_parts_too(void *arg)
 	return take_parts(arg);
 }
 
-/* Without a second thread the first one does all of it. When it has, only the part is left that the
- * other one is at, which has to hurry, too. */
+/* If there is no second thread, the first one does all of the work. When no part is left, the other
+ * thread is still at its last one: it gets the priority, too. */
 static void do_by_two(struct work *w)
 {
 	struct sched_param hurry = {.sched_priority = SNAPSHOT_HURRY_PRIORITY};
@@ -117,7 +118,7 @@ static void populate_part(struct work *w, size_t number)
 	madvise(w->c->file + at, left < POPULATE_BYTES ? left : POPULATE_BYTES, POPULATE_WRITE);
 }
 
-/* A hint: without it the pause is longer. */
+/* If this fails, the pause is longer, and nothing else happens. */
 void capture_populate(struct capture *c)
 {
 	size_t bytes = c->file_bytes - SNAPSHOT_DATA;
@@ -146,7 +147,7 @@ struct position {
 	uint64_t page;
 };
 
-/* What one call is to read: the next runs that are to be copied. Returns bytes. */
+/* Gathers what one call is to read: the next runs that are to be copied. Returns bytes. */
 static size_t gather(const struct capture *c, struct position at, struct iovec *remote,
 		     unsigned *count)
 {
@@ -169,7 +170,7 @@ static size_t gather(const struct capture *c, struct position at, struct iovec *
 	return bytes;
 }
 
-/* Moves on by `pages`, which have this state now. */
+/* Moves on by `pages` pages, and notes whether they were copied. */
 static int advance(struct capture *c, struct position *at, uint64_t pages, bool copied)
 {
 	int err = 0;
@@ -205,7 +206,7 @@ static int copy_batch(struct capture *c, struct position *at)
 		return -errno;
 	pages = n < 0 ? 0 : (uint64_t)n >> c->page_shift;
 	err = advance(c, at, pages, true);
-	/* The page behind is gone. */
+	/* The page behind these has gone. */
 	if (!err && pages << c->page_shift < local.iov_len)
 		err = advance(c, at, 1, false);
 	return err;
@@ -235,7 +236,7 @@ static int copy_alone(struct capture *c)
 
 struct batch {
 	struct position at;
-	uint64_t page; /* where it goes to */
+	uint64_t page; /* number of the page in the file */
 };
 
 static void copy_part(struct work *w, size_t number)
@@ -249,8 +250,8 @@ static void copy_part(struct work *w, size_t number)
 		__atomic_store_n(&w->failed, 1, __ATOMIC_RELAXED);
 }
 
-/* Cuts all that is to be copied into batches; what is copied is said as if that had gone well. 0 or
- * -ENOMEM; the caller frees *batches. */
+/* Cuts all that is to be copied into batches, and fills `copied` as if each succeeds. 0 or -ENOMEM;
+ * the caller frees *batches. */
 static int make_batches(struct capture *c, struct batch **batches, size_t *count)
 {
 	struct iovec remote[BATCH_RUNS];

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Problem: a snapshot is a file, and a file may say anything. Here it becomes a struct snapshot
- * whose invariants hold: regions and runs are sorted and apart from each other, each run lies in a
- * region, each copied page has its data in the file.
- */
+/* Problem: a snapshot is a file, and a file may say anything. This makes a struct snapshot of it
+ * whose invariants hold: regions and runs are sorted and do not overlap, each run lies in a region,
+ * and each copied page has its data in the file. */
 #include "heap/snapshot_file.h"
 
 #include <errno.h>
@@ -124,8 +123,8 @@ static int read_mappings(struct snapshot *s, uint64_t *at)
 
 struct loading {
 	uint64_t pages, copied; /* so far */
-	uint64_t end;		/* of the run before */
-	size_t region;		/* of that one */
+	uint64_t end;		/* end of the run before */
+	size_t region;		/* index of that run's region */
 };
 
 static int set_pages(struct snapshot *s, const struct snapshot_run *run, uint64_t first)
@@ -266,8 +265,8 @@ static uint64_t aligned(uint64_t count, size_t size)
 	return (count * size + 7) & ~7ull;
 }
 
-/* The names come last, but regions refer to them. Counts were not checked yet, so they may not
- * overflow. */
+/* Reads the names, which come last although regions refer to them. The counts were not checked yet,
+ * so the sum must not overflow. */
 static int find_names(struct snapshot *s, uint64_t *at)
 {
 	const struct snapshot_header *h = &s->header;
@@ -338,7 +337,7 @@ int snapshot_open(int fd, struct snapshot **snapshot)
 	return 0;
 }
 
-/* One that is copied piece by piece is nothing without its child. */
+/* Refuses a snapshot that is copied piece by piece: it is of no use without its child. */
 int snapshot_load(int fd, struct snapshot **snapshot)
 {
 	int err = snapshot_open(fd, snapshot);
@@ -388,7 +387,7 @@ static int save_live_pages(const struct snapshot *s, int fd, uint64_t data_end, 
 	return err;
 }
 
-/* As it was taken, with the pages that were read since. */
+/* Saves the snapshot as it was taken, with the pages that were read since. */
 int snapshot_save(const struct snapshot *s, int fd)
 {
 	const struct snapshot_header *h = &s->header;

@@ -19,7 +19,7 @@
 #define SNAPSHOT_MAGIC "pyheap01"
 #define SNAPSHOT_DATA  65536 /* a multiple of every page size */
 
-/* Limits of what is loaded, and so of what is taken. */
+/* Limits of what is loaded, and so of what is taken. Names: bytes of them all. */
 #define SNAPSHOT_REGIONS_MAX (1u << 20)
 #define SNAPSHOT_PAGES_MAX   (1u << 27) /* 512 GiB: the numbers of pages have 27 bits */
 #define SNAPSHOT_NAMES_MAX   (64u << 20)
@@ -30,7 +30,7 @@ struct snapshot_header {
 	uint32_t later; /* 1: nothing is copied yet, there is only room for it */
 	int64_t pid;
 	double paused_ms;
-	uint64_t regions, mappings, runs, threads, live; /* numbers of records */
+	uint64_t regions, mappings, runs, threads, live; /* how many records there are */
 	uint64_t names_bytes;				 /* the last one is a NUL */
 	uint64_t data_pages, meta_offset;
 	uint64_t progress; /* moves while the child works */
@@ -53,7 +53,8 @@ struct snapshot_file_thread {
 	uint64_t stack_pointer;
 };
 
-/* Pages before those that are fetched: the windows, and heads. */
+/* With `later`: how many pages of the file come before those that are fetched, for the windows and
+ * heads. */
 static inline uint64_t snapshot_later_pages(unsigned page_shift)
 {
 	return (SNAPSHOT_WINDOWS * (uint64_t)SNAPSHOT_WINDOW_BYTES +

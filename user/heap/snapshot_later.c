@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Problem: a survey of types needs each page for some microseconds, and a copy of all of them takes
- * as much memory as the process has.
+/* Problem: a survey of types needs each page for some microseconds only, and a copy of all pages
+ * takes as much memory as the process has.
  *
- * So pages are copied as they are asked for: for good, to the end of the file, or into one of two
- * windows, which are written again and again. While one window is looked at, the child fills the
- * other one.
+ * So pages are copied when they are asked for. Those that are to stay go to the end of the file.
+ * Others go into one of two windows, which are used again and again: while one is looked at, the
+ * child fills the other.
  */
 #include <errno.h>
 #include <string.h>
@@ -19,8 +19,8 @@ static bool is_later(const struct snapshot *s)
 	return s->header.later;
 }
 
-/* Adds the pages of [start, end) that are not copied yet, at most `most`; returns how many. *at:
- * where to go on. */
+/* Adds to the order the pages of [start, end) that are not copied yet, at most `most`. Returns how
+ * many. *at: where to go on. */
 static uint64_t order_run(const struct snapshot *s, uint64_t start, uint64_t end, uint64_t most,
 			  struct snapshot_order *order, uint64_t *at)
 {
@@ -45,8 +45,8 @@ static uint64_t order_run(const struct snapshot *s, uint64_t start, uint64_t end
 	return pages;
 }
 
-/* An order for what can be copied from *at on, before `end`: at most `most` pages, into the file
- * from page number `number` on. Moves *at on. Returns how many pages that is. */
+/* Makes an order for the pages that can be copied from *at on, before `end`: at most `most`, to the
+ * file from page number `number` on. Moves *at on. Returns how many pages that is. */
 static uint64_t order_pages(const struct snapshot *s, uint64_t *at, uint64_t end, uint64_t most,
 			    uint64_t number, struct snapshot_order *order)
 {
@@ -75,7 +75,8 @@ static uint64_t order_pages(const struct snapshot *s, uint64_t *at, uint64_t end
 	return pages;
 }
 
-/* Marks what was copied as such: pages of the order, in the file from `number` on. */
+/* Marks the pages of an order that were copied. They are in the file from page number `number` on.
+ */
 static int note_copied(struct snapshot *s, const struct snapshot_order *order,
 		       const struct snapshot_answer *answer, uint64_t number)
 {
@@ -114,7 +115,7 @@ int snapshot_fetch(struct snapshot *s, uint64_t start, uint64_t end)
 		if (most > s->header.data_pages - number)
 			most = s->header.data_pages - number;
 		if (!most)
-			return -EFBIG; /* more than there was: some of it was fetched twice */
+			return -EFBIG; /* more pages than there were: some were fetched twice */
 		pages = order_pages(s, &start, end, most, number, &order);
 		if (!pages)
 			continue;
@@ -174,7 +175,7 @@ static void end_window(struct snapshot *s, unsigned slot)
 	for (uint64_t at = w->start; w->there && at < w->end; at += page) {
 		uint32_t value = page_map_get(&s->memory.pages, at);
 
-		/* What was fetched for good is elsewhere. */
+		/* A page that was fetched for good is elsewhere in the file. */
 		if (value & PAGE_COPIED && (value >> SNAPSHOT_STATE_BITS) / WINDOW_PAGES(s) == slot)
 			*page_map_slot(&s->memory.pages, at) = value & PAGE_STATES_KEPT;
 	}

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Problem: the kernel splits and merges mappings as it likes: madvise() and guard pages cut a heap
- * into pieces, and whoever walks it would stop at each cut. So mappings without a file that lie
- * side by side with the same rights are one region; the kernel's own bounds are kept beside.
- */
+/* Problem: the kernel splits and merges mappings as it likes. madvise() and guard pages cut a heap
+ * into pieces, at which a walk of the heap would end. So adjacent mappings without a file and with
+ * the same rights are one region. The kernel's own bounds are kept, too. */
 #include "heap/snapshot_child.h"
 
 #include <errno.h>
@@ -18,8 +17,8 @@ static bool begins(const char *text, const char *with)
 	return strncmp(text, with, strlen(with)) == 0;
 }
 
-/* Names that the kernel gives: fs/proc/task_mmu.c, get_vma_name(); "[anon:…]" is a program's own
- * name for it (PR_SET_VMA). */
+/* Kind of a mapping, by the names that the kernel gives (fs/proc/task_mmu.c, get_vma_name()).
+ * "[anon:…]" is a program's own name for it (PR_SET_VMA). */
 static enum region_kind kind_of(const struct proc_mapping *m)
 {
 	/* Huge pages of hugetlbfs are in no RSS: HugetlbPages of /proc/PID/status counts them. */
@@ -46,7 +45,8 @@ static bool has_name_of_last(const struct capture *c, const char *name)
 	       strcmp(c->names + c->regions[c->region_count - 1].name, name) == 0;
 }
 
-/* Sets *offset to where the name is; to that of "" where there are too many. 0 or -ENOMEM. */
+/* Keeps a name and sets *offset to where it is; to that of "" if there are too many names. 0 or
+ * -ENOMEM. */
 static int keep_name(struct capture *c, const char *name, uint64_t *offset)
 {
 	size_t length = strlen(name) + 1, room = 2 * (c->names_room + length);

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Which pages of a process are resident, which swapped, which are a file's: from its page tables.
+/* Finds in the page tables which pages of a process are resident, which swapped, and which are a
+ * file's.
  *
- * What counts as resident is what the kernel counts as RSS: not the page of zeros, not device
+ * Pages count as resident if the kernel counts them as RSS: not the page of zeros, not device
  * memory (vvar, GPUs), not huge pages of hugetlbfs. PAGEMAP_SCAN (6.7+,
- * Documentation/admin-guide/mm/ pagemap.rst) gives runs of like pages in one call; before, each
- * page has a word in /proc/PID/pagemap.
+ * Documentation/admin-guide/mm/pagemap.rst) gives runs of like pages in one call. On older kernels
+ * each page has a word in /proc/PID/pagemap.
  */
 #include "heap/snapshot_child.h"
 
@@ -38,10 +39,11 @@ struct scan_request {
 #define PAGEMAP_FILE	(1ull << 61)
 #define PAGEMAP_GUARD	(1ull << 58) /* 6.15+ */
 #define PAGEMAP_WORDS	32768
-/* Beyond that an address space without PAGEMAP_SCAN takes minutes. */
+/* More words than that would take minutes. */
 #define PAGEMAP_WORDS_MAX (1ull << 30)
 
-/* `begins`: at a region's start; a run lies in one region. */
+/* Adds pages, to the last run if they continue it. `begins`: they are the first of a region, and a
+ * run lies in one region. */
 static int add_run(struct capture *c, uint64_t start, uint64_t pages, uint32_t state, bool begins)
 {
 	struct snapshot_run *last = c->run_count ? &c->runs[c->run_count - 1] : NULL;
@@ -60,8 +62,8 @@ static int add_run(struct capture *c, uint64_t start, uint64_t pages, uint32_t s
 	return 0;
 }
 
-/* Could a page of it be anonymous? Of shared and special mappings those that belong to no file are
- * device memory. */
+/* Can a page of the region be anonymous? In shared and special mappings, pages that belong to no
+ * file are device memory. */
 static bool may_be_anonymous(const struct snapshot_file_region *r)
 {
 	return r->kind != REGION_SHARED && r->kind != REGION_SPECIAL;
@@ -88,7 +90,8 @@ static int add_in_region(struct capture *c, const struct snapshot_file_region *r
 
 /* --- PAGEMAP_SCAN --- */
 
-/* Guard pages (MADV_GUARD_INSTALL, 6.13+) look swapped; what is swapped VmSwap says. */
+/* Guard pages (MADV_GUARD_INSTALL, 6.13+) look swapped. `has_swapped`, from VmSwap, says whether
+ * any page can be. */
 static uint32_t state_of_range(uint64_t categories, bool has_swapped)
 {
 	uint32_t state = 0;
@@ -106,7 +109,7 @@ static uint32_t state_of_range(uint64_t categories, bool has_swapped)
 	return state;
 }
 
-/* Ranges come in order of address; so do regions. `*region` is where to go on. */
+/* Adds a range. Ranges come in order of address, as regions do. *region: where to go on. */
 static int add_range(struct capture *c, const struct scan_range *range, size_t *region)
 {
 	uint32_t state = state_of_range(range->categories, c->has_swapped);
@@ -145,8 +148,8 @@ static int scan(struct capture *c, struct scan_range *ranges)
 			return -errno;
 		for (int i = 0; i < n && !err; i++)
 			err = add_range(c, &ranges[i], &region);
-		/* walk_end may be that of a step in between, where the kernel emptied its own
-		 * buffer: what was found tells how far it came. */
+		/* walk_end may be too early, where the kernel emptied its own buffer: the last
+		 * range tells how far it came. */
 		if (err || n < SCAN_RANGES)
 			return err;
 		request.start = ranges[n - 1].end;

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Problem: stop a process for some milliseconds such that nobody notices, and that it goes on
- * whatever becomes of us.
+/* Problem: stop a process for some milliseconds so that nobody notices, and so that it goes on
+ * whatever happens to us.
  *
- * PTRACE_SEIZE and PTRACE_INTERRUPT send no signal: neither its parent nor the process itself sees
- * one. The kernel lets tracees go on when their tracer ends. System calls that can be restarted
- * are; epoll_wait() and a few others end with EINTR, as after any stop.
+ * PTRACE_SEIZE and PTRACE_INTERRUPT send no signal that the process or its parent could see. The
+ * kernel lets tracees go on when their tracer ends. System calls are restarted if they can be;
+ * epoll_wait() and a few others end with EINTR, as after any stop.
  *
- * A thread may report a signal in place of the stop that was asked for: it is stopped then, too,
+ * A thread may report a signal in place of the stop that was asked for. It is stopped then, too,
  * and gets its signal when it goes on.
  */
 #include "heap/snapshot_child.h"
@@ -30,15 +30,15 @@
 #include "base/clock.h"
 #include "os/proc.h"
 
-#define STOP_MS	   500	/* a thread in the midst of a fork or a read from a bad disk */
-#define STARVED_MS 5000 /* one that would stop, and gets no CPU */
-#define ROUNDS_MAX 100	/* of looking for threads that were begun meanwhile */
+#define STOP_MS	   500	/* for a thread that is in a fork, or reads from a bad disk */
+#define STARVED_MS 5000 /* for a thread that would stop, and gets no CPU */
+#define ROUNDS_MAX 100	/* rounds of looking for threads that were started meanwhile */
 
 /* --- the list of threads --- */
 
 #define TIDS_MAX (1u << 22) /* PID_MAX_LIMIT, include/linux/threads.h */
 
-/* Marks it as seen. Was it already? */
+/* Was the thread seen before? Marks it as seen. */
 static bool was_seen(struct capture *c, pid_t tid)
 {
 	unsigned char bit = (unsigned char)(1 << (tid & 7));
@@ -57,7 +57,7 @@ static int add_thread(struct capture *c, pid_t tid)
 	return 0;
 }
 
-/* Calls `fn` for each thread there is. */
+/* Calls `fn` for each thread. 0, -errno, or what `fn` returned other than 0. */
 static int each_thread(struct capture *c, int (*fn)(struct capture *c, pid_t tid))
 {
 	int fd = openat(c->task, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), err = 0;
@@ -80,8 +80,9 @@ static int each_thread(struct capture *c, int (*fn)(struct capture *c, pid_t tid
 
 /* --- stopping --- */
 
-/* Errors of ptrace() that say that a thread has ended, or is about to: its leader may be a zombie
- * while others run. EPERM also says that another process traces it. */
+/* Why a thread could not be seized. 0: it has ended or is about to; a leader may be a zombie while
+ * other threads run. -EBUSY: another process traces it (ptrace() says EPERM for that, too). Else
+ * -err. */
 static int why_not_seized(struct capture *c, pid_t tid, int err)
 {
 	char name[64], text[2048];
@@ -117,7 +118,7 @@ static int seize_new(struct capture *c, pid_t tid)
 	return err;
 }
 
-/* What wait() says of it. */
+/* Notes the status that waitpid() gave. */
 static void note_stop(struct capture_thread *thread, int status)
 {
 	thread->stopped = true;
@@ -183,7 +184,8 @@ int capture_pause(struct capture *c)
 	c->seen_threads = calloc(1, TIDS_MAX / 8);
 	if (!c->seen_threads)
 		return -ENOMEM;
-	/* Until a look at the list finds no new one: they come from threads that still ran. */
+	/* Ends when a look at the list finds no new thread. New ones come from threads that still
+	 * ran. */
 	for (int round = 0; round < ROUNDS_MAX && !err; round++) {
 		err = each_thread(c, seize_new);
 		if (!err && c->thread_count == before)
@@ -200,7 +202,7 @@ int capture_pause(struct capture *c)
 	return err;
 }
 
-/* A thread that was not seen to stop can't be detached: it goes on when this process ends. */
+/* Threads that were not seen to stop can't be detached: they go on when this process ends. */
 void capture_resume(struct capture *c)
 {
 	for (size_t i = 0; i < c->thread_count; i++) {
@@ -230,7 +232,8 @@ static uint64_t stack_pointer_of_stopped(pid_t tid)
 #endif
 }
 
-/* "number args… sp pc", "-1 sp pc", or "running". */
+/* The stack pointer of a thread that waits in the kernel; 0: it runs. The file says "number args…
+ * sp pc", "-1 sp pc", or "running". */
 static uint64_t stack_pointer_in_kernel(struct capture *c, pid_t tid)
 {
 	char name[64], text[512], *last, *before;

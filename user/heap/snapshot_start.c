@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Problem: who makes sense of a target's memory should have no right to read any, and who reads it
- * must be one that can be given up.
+/* Problem: the process that interprets a target's memory should have no right to read it, and the
+ * process that reads it may hang and must be given up then.
  *
- * So there is a keeper, forked before the program gives up its rights, that does nothing but fork
- * children; and each snapshot has a child of its own. Neither sees more of a target than what the
- * system calls that read it return. Without a keeper (snapshot_start() was not called) a child is
- * forked from the program itself, with the rights that it has by then.
+ * So there is a keeper, forked before the program gives up its rights. It does nothing but fork
+ * children, one for each snapshot. Neither sees more of a target than what the system calls that
+ * read it return. Without a keeper (snapshot_start() was not called) the program itself forks the
+ * child, with the rights that it has by then.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -30,8 +30,8 @@ static int control = -1; /* the keeper's socket */
 
 /* --- what a child begins with --- */
 
-/* Closes all but these descriptors and 0 to 2, which lead to "/": whoever reads our output waits
- * for its end, and a child that hangs may not hold it. */
+/* Closes all descriptors but these two and 0 to 2. Those are made to lead to "/": a reader of our
+ * output waits until the last copy of it is closed, and a child may hang. */
 static void keep_only(int one, int other)
 {
 	int low = one < other ? one : other, high = one < other ? other : one;
@@ -45,15 +45,15 @@ static void keep_only(int one, int other)
 	syscall(SYS_close_range, high + 1, ~0u, 0);
 }
 
-/* A target that stands still waits for us: nobody goes first. A hint, for which a right may be
- * missing. While a target does stand still, capture_hurry() goes further. */
+/* Raises the priority: a paused target waits for us. It is a hint, for which a right may be
+ * missing. capture_hurry() goes further while the target stands still. */
 static void go_first(void)
 {
 	setpriority(PRIO_PROCESS, 0, -20);
 }
 
-/* Signals of the terminal are for the program to answer; no memory of a target may end in a core
- * file. */
+/* What a child begins with. Signals of the terminal are for the program to answer, and no memory of
+ * a target may end in a core file. */
 static void settle(const char *name, int one, int other)
 {
 	struct rlimit none = {0, 0};
@@ -64,13 +64,13 @@ static void settle(const char *name, int one, int other)
 	setrlimit(RLIMIT_CORE, &none);
 	prctl(PR_SET_NAME, name);
 	keep_only(one, other);
-	/* The examiner is the program's to ask. */
+	/* Only the program asks the examiner. */
 	proc_set_memory_reader(NULL);
 }
 
 static _Noreturn void be_child(const struct snapshot_request *request, int memory_fd, int socket)
 {
-	/* 0 to 2 become others. */
+	/* Descriptors 0 to 2 will be replaced. */
 	memory_fd = fcntl(memory_fd, F_DUPFD_CLOEXEC, 3);
 	socket = fcntl(socket, F_DUPFD_CLOEXEC, 3);
 	if (memory_fd < 0 || socket < 0)
@@ -83,7 +83,7 @@ static _Noreturn void be_child(const struct snapshot_request *request, int memor
 	_exit(0);
 }
 
-/* Forks one. Its PID, and a descriptor of it, which the caller closes; or -errno. */
+/* Forks a child. Its PID, and in *pidfd a descriptor that the caller closes; or -errno. */
 static pid_t fork_child(const struct snapshot_request *request, int memory_fd, int socket,
 			int *pidfd)
 {
@@ -132,7 +132,7 @@ static void answer_request(struct wire_message *request, struct wire_message *an
 		close(socket);
 }
 
-/* Ends with its socket, and its children with it. */
+/* The keeper. It ends when its socket is closed, and its children end with it. */
 static _Noreturn void keep(int socket, bool trace)
 {
 	struct wire_message request;
@@ -189,9 +189,10 @@ void snapshot_stop(void)
 	control = -1;
 }
 
-/* --- a child, of either --- */
+/* --- a child, of the keeper or of the program --- */
 
-/* The keeper reads nothing of a target: it answers, or it has ended, or gets no CPU. */
+/* Asks the keeper for a child. It reads nothing of a target: so it answers, unless it has ended or
+ * gets no CPU. */
 static int ask_keeper(const struct snapshot_request *request, int memory_fd, int socket, int *pidfd)
 {
 	static uint32_t number;
@@ -209,7 +210,7 @@ static int ask_keeper(const struct snapshot_request *request, int memory_fd, int
 		err = -ETIME;
 	if (!err && wire_receive(control, &message) <= 0)
 		err = -ENOTCONN;
-	if (err) { /* an answer that comes late would be taken for the next one's */
+	if (err) { /* a late answer would be taken for the next one */
 		snapshot_stop();
 		return err;
 	}
@@ -240,7 +241,8 @@ int snapshot_child_start(const struct snapshot_request *request, int memory_fd, 
 	return pid;
 }
 
-/* One that can't die is left to whoever reaps it. */
+/* The child is the keeper's to reap, if there is one. Else it is waited for at most END_MS: it may
+ * hang in the kernel. */
 void snapshot_child_kill(pid_t pid, int pidfd)
 {
 	syscall(SYS_pidfd_send_signal, pidfd, SIGKILL, NULL, 0);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Problem: have a child read a target, and wait for it no longer than it makes progress.
+/* Problem: have a child read a target, and wait for it only as long as it makes progress.
  *
- * The child counts in the header of the file that it writes. One that sleeps and does not count is
- * held up by the target: it is killed. One that only gets no CPU is waited for longer.
+ * The child counts in the header of the file that it writes. If it sleeps and does not count, the
+ * target holds it up: it is killed. If it only gets no CPU, it is waited for longer.
  */
 #include "heap/snapshot.h"
 
@@ -51,8 +51,9 @@ void snapshot_child_end(struct snapshot_child *child)
 /* --- waiting --- */
 
 struct waiting {
-	uint64_t progress, moved_ms; /* as last seen, and when it moved */
-	uint64_t ran_ms;	     /* when it was last seen to run, or to want to */
+	uint64_t progress,
+		moved_ms; /* the child's count when it was last seen to change, and when that was */
+	uint64_t ran_ms;  /* when the child was last seen to run or to be runnable */
 };
 
 static bool is_held_up(const struct snapshot_child *child, struct waiting *w)
@@ -87,7 +88,7 @@ static int await_answer(struct snapshot_child *child)
 	}
 }
 
-/* An answer that comes late would be taken for the next one's. */
+/* Closes the socket: a late answer would be taken for the next one. Returns `err`. */
 static int give_up(struct snapshot_child *child, int err)
 {
 	close(child->socket);
@@ -102,7 +103,8 @@ static int send_to(struct snapshot_child *child, const void *message, size_t byt
 	return send(child->socket, message, bytes, MSG_NOSIGNAL) == (ssize_t)bytes ? 0 : -ENOTCONN;
 }
 
-/* Answers come in the order of the questions. */
+/* Takes the answer to an order that is under way, so that the next answer is that of the next
+ * question. */
 static int receive_answer(struct snapshot_child *child)
 {
 	int err;
@@ -200,7 +202,7 @@ static int await_snapshot(struct snapshot_child *child)
 
 	if (err)
 		return err;
-	/* It has died: killed for want of memory, most likely. */
+	/* The child has died, most likely for want of memory. */
 	if (recv(child->socket, &result, sizeof(result), 0) != sizeof(result))
 		return -ENOMEM;
 	return result;
@@ -220,7 +222,7 @@ int snapshot_take(pid_t pid, const struct snapshot_options *options, struct snap
 	*snapshot = NULL;
 	if (!child)
 		return -ENOMEM;
-	/* What is copied later is of a process that runs again. */
+	/* Pages that are copied later are of a process that runs again. */
 	if (options->pause && options->later) {
 		snapshot_child_end(child);
 		return -EINVAL;

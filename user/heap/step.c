@@ -13,7 +13,7 @@
 #define KEY_BYTES  64
 #define SLOTS_MAX  65536
 
-/* What a step is found out from. */
+/* What a step is found from. */
 struct look {
 	const struct heap_graph *graph;
 	const struct heap_view *view;
@@ -50,8 +50,8 @@ void step_of_key(const struct heap_view *view, uint64_t key, bool as_name, char 
 		snprintf(text, size, "[?]");
 }
 
-/* Takes the name that the key is, unless the step has a name that a person prefers. Is it one that
- * no other is preferred to? */
+/* Puts the key into the step, unless the step has a name that people prefer. True: no other name
+ * would be preferred to this one. */
 static bool take_key(struct look *l, uint64_t key, bool as_name, struct step *step)
 {
 	char text[STEP_BYTES];
@@ -239,8 +239,9 @@ static bool in_method(struct look *l, struct step *step)
 	return true;
 }
 
-/* PyCFunctionObject, the same in 3.8 to 3.15: behind the head m_ml, m_self, m_module. What it is a
- * method of, as list.append of a list; the other two are found as its members are. */
+/* The object that a C function is a method of, as a list is that of its list.append.
+ * PyCFunctionObject is the same in 3.8 to 3.15: m_ml, m_self, m_module follow the head. The other
+ * two are found as members are. */
 static bool in_builtin(struct look *l, struct step *step)
 {
 	uint64_t self = l->object + l->view->heap->object_head + WORD;
@@ -253,7 +254,8 @@ static bool in_builtin(struct look *l, struct step *step)
 	return true;
 }
 
-/* A local variable of the frame at `frame`, of the function that `name` is the str of. */
+/* The local variable that `child` is in the frame at `frame`. `name`: address of the str that names
+ * the function; 0: its code object does. */
 static bool in_frame(struct look *l, uint64_t frame, uint64_t name, struct step *step)
 {
 	const struct heap_view *view = l->view;
@@ -283,7 +285,8 @@ static bool in_frame(struct look *l, uint64_t frame, uint64_t name, struct step 
 	return false;
 }
 
-/* To 3.10 its frame is an object between it and its locals. */
+/* A generator has its frame in itself; up to 3.10 the frame is an object between it and its locals.
+ */
 static bool in_generator(struct look *l, struct step *step)
 {
 	const struct py_heap_layout *heap = l->view->heap;
@@ -300,8 +303,7 @@ static bool in_generator(struct look *l, struct step *step)
 			object_word(l->view, l->object + heap->generator_qualname), step);
 }
 
-/* Where nothing is a generator's, the frame is a traceback's: who holds that is not to be
- * forgotten. */
+/* A frame that is no generator's is a traceback's: the path keeps what holds the traceback. */
 static bool in_frame_object(struct look *l, struct step *step)
 {
 	const struct py_heap_layout *heap = l->view->heap;
@@ -314,7 +316,8 @@ static bool in_frame_object(struct look *l, struct step *step)
 
 /* --- asyncio --- */
 
-/* The name of a task: a str, or (3.12 on) a number that will become "Task-<number>". */
+/* Names an asyncio task: by a str or (3.12 on) by a number, of which "Task-<number>" is made later.
+ */
 static void put_task(struct look *l, struct step *step)
 {
 	uint64_t at = l->object + l->view->heap->object_head;
@@ -375,7 +378,8 @@ static bool find_by_kind(struct look *l, struct step *step)
 	}
 }
 
-/* What has no name is called by its type. A traceback's next one and its frame need no name. */
+/* A reference without a name is called by the child's type. From a traceback to the next one or to
+ * its frame no name is needed. */
 static void put_unnamed(struct look *l, uint32_t child, struct step *step)
 {
 	const struct heap_type *type = view_type(l->view, child);

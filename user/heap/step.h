@@ -9,35 +9,37 @@
 
 struct step {
 	char text[STEP_BYTES]; /* "": none is needed, as from an object to its __dict__ */
-	bool begins;	       /* the path begins anew here: "gen():rows" says it all */
-	bool is_namespace;     /* the child's keys are names of attributes or variables */
-	bool is_task;	       /* of asyncio: `text` is to precede the coroutine's */
-	bool is_generator;     /* the child is a generator's frame */
-	uint64_t closure_of;   /* the child is the closure of this function; 0 */
+	bool begins; /* the path begins here: what led to this is left out, as "gen():rows" says
+			enough */
+	bool is_namespace;   /* the child's keys are names of attributes or variables */
+	bool is_task;	     /* an asyncio task: `text` comes before that of its coroutine */
+	bool is_generator;   /* the child is a generator's frame */
+	uint64_t closure_of; /* the child is the closure of this function; 0 */
 };
 
-/* Limits what names cost: words that may still be looked through for all of them. */
+/* Limits what names cost: how many words may still be looked through, for all names together. */
 struct step_budget {
 	uint64_t words;
 };
 
-/* How `parent` refers to `child`, both blocks with objects; `before`: the step that led to
+/* Fills *step with how `parent` refers to `child`, both blocks. `before`: the step that led to
  * `parent`. */
 void step_find(const struct heap_graph *graph, uint32_t parent, uint32_t child,
 	       const struct step *before, struct step_budget *budget, struct step *step);
 
-/* Of several names of one object in one place people mean the one that does not begin with an
- * underscore: IPython's `Out` is `_oh`, too. */
+/* Does the name begin with an underscore? If an object has several names in one place, people mean
+ * one that does not: IPython's `Out` is `_oh`, too. */
 static inline bool step_is_private(const char *name)
 {
 	return *name == '_';
 }
 
-/* ".NAME", or "['key']", "[12]", "[(…)]" for what is no name. */
+/* Writes a key as a step: ".NAME" (`as_name`) or "['key']" of a str, "[12]" of an int, "[<type>]"
+ * of another object, "[?]" if it can't be read. */
 void step_of_key(const struct heap_view *view, uint64_t key, bool as_name, char *text, size_t size);
 
-/* The attribute of `parent` that is `child`, whether in a slot, in the instance's values or a
- * member of a C type. False: it has no name. */
+/* The attribute of `parent` that is `child`: in a slot, in the instance's values, or a member of a
+ * C type. False: it has no name. */
 bool step_find_attribute(const struct heap_graph *graph, uint32_t parent, uint64_t child,
 			 char *text, size_t size);
 

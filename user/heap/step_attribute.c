@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Names of attributes: slots and members of C types (tp_members), values of instances (the type's
- * keys). */
+/* Names of attributes: slots and members of C types (in tp_members), values of instances (in the
+ * keys of the type). */
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -27,7 +27,8 @@ static bool read_c_string(const struct heap_view *view, uint64_t addr, char *tex
 	return true;
 }
 
-/* The member of `type` at `offset` of its objects. */
+/* Writes the name of the member of `type` that lies at `offset` in its objects. False: there is
+ * none. */
 static bool member_of(const struct heap_view *view, uint64_t type, uint64_t offset, char *name,
 		      size_t size)
 {
@@ -69,7 +70,7 @@ static bool find_member(const struct heap_view *view, const struct heap_type *ty
 	return false;
 }
 
-/* Where an instance's values begin; 0: it has none of its own. */
+/* Address of an instance's first value; 0: it has no values of its own. */
 static uint64_t values_of(const struct heap_view *view, const struct body *body, uint64_t object)
 {
 	const struct py_heap_layout *heap = view->heap;

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Problem: see survey.h.
+/* The problem is in survey.h.
  *
- * First what is small is copied for good: written data of files (static types), malloc's heaps
- * (types that classes are, large objects). Heads of pools are read by the thousand. Then the pools
- * are gone through in order of address, window by window: while one is looked at, the child fills
- * the next one.
+ * First the small parts are copied for good: written data of files (static types), and malloc's
+ * heaps (classes, large objects). Heads of pools are read by the thousand. Then the pools are
+ * looked at in order of address, window by window: while one window is looked at, the child fills
+ * the next.
  */
 #include "heap/survey.h"
 
@@ -13,8 +13,8 @@
 
 #include "heap/balance_private.h"
 
-/* Of a mapped file's written pages, which are data of programs and libraries; more than that is
- * somebody's own file. */
+/* Written pages of a mapped file are data of a program or library, up to that size. More than that
+ * is a file that the program itself works on. */
 #define FILE_DATA_MAX (64ull << 20)
 #define BSS_MAX	      (4ull << 20)
 
@@ -43,7 +43,7 @@ static int make_room(struct survey_work *w, uint32_t blocks)
 	return 0;
 }
 
-/* Types are found as their objects are. */
+/* Makes room for all types so far: types are found while their objects are. */
 static int make_type_room(struct survey_work *w)
 {
 	size_t count = heap_types_count(w->survey->types), room = w->type_room;
@@ -166,8 +166,8 @@ static int look_at_others(struct survey_work *w)
 
 /* --- the whole --- */
 
-/* A type lies in data of a program or library, or in a heap of malloc's, all of which was copied.
- */
+/* Says that no type is at an address. Types lie in data of programs and libraries, or in malloc's
+ * heaps, all of which were copied. */
 static bool is_no_type(const void *arg, uint64_t addr)
 {
 	const struct heap_blocks *b = arg;
@@ -178,8 +178,8 @@ static bool is_no_type(const void *arg, uint64_t addr)
 	return !(page & (PAGE_COPIED | PAGE_FILE)) && !b->allocators.opaque;
 }
 
-/* Written data of programs and libraries, and what of their data has no file (.bss) and lies
- * behind. */
+/* Copies the written data of programs and libraries, and their data without a file (.bss), which
+ * lies right behind. */
 static int fetch_data_of_files(struct snapshot *snapshot)
 {
 	uint64_t file_end = 0;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Problem: of a page, all bytes under a name, and no more than there are. Blocks take what of them
- * lies in the page, in order; what they leave is what whoever claimed the page has beside them: a
- * pool its head, an arena its rest, malloc what made no sense. */
+/* Problem: put all bytes of a page under a name, and none twice. Blocks have what of them lies in
+ * the page, in order. The rest belongs to what has claimed the page: a pool's head, an arena's
+ * rest, what was not understood of malloc. */
 #include "heap/tenants.h"
 
 #include "heap/blocks_private.h"
@@ -17,7 +17,7 @@ const char *heap_tenant_name(unsigned tenant)
 	return tenant < TENANT_HOLDERS ? names[tenant] : NULL;
 }
 
-/* Number of the first run that ends behind `addr`. */
+/* Index of the first run that ends behind `addr`. */
 static size_t first_run(const struct heap_blocks *b, uint64_t addr)
 {
 	size_t low = 0, high = b->run_count;
@@ -33,7 +33,7 @@ static size_t first_run(const struct heap_blocks *b, uint64_t addr)
 	return low;
 }
 
-/* Number of the first block of the run that ends behind `addr`. */
+/* Index of the first block of the run that ends behind `addr`. */
 static uint32_t first_block(const struct heap_blocks *b, const struct heap_run *run, uint64_t addr)
 {
 	uint32_t low = 0, high = run->count;
@@ -66,7 +66,7 @@ static unsigned tenant_of(const struct heap_blocks *b, const struct heap_run *ru
 	}
 }
 
-/* What of the run's blocks lies in [start, end). Returns how much that is. */
+/* Adds what lies in [start, end) of the run's blocks. Returns how many bytes that is. */
 static uint64_t add_run(const struct heap_blocks *b, const struct heap_run *run, heap_tenant_fn *of,
 			void *arg, uint64_t start, uint64_t end, uint64_t *bytes)
 {
@@ -76,7 +76,7 @@ static uint64_t add_run(const struct heap_blocks *b, const struct heap_run *run,
 		uint64_t from, to;
 
 		blocks_space(b, run, i, &from, &to);
-		/* None is counted twice, even if they should overlap. */
+		/* No byte is counted twice, even if blocks should overlap. */
 		from = from < at ? at : from;
 		to = to > end ? end : to;
 		if (from >= to)
@@ -88,7 +88,7 @@ static uint64_t add_run(const struct heap_blocks *b, const struct heap_run *run,
 	return counted;
 }
 
-/* Whose is what the blocks leave of the page, if any of them are `there`? */
+/* The tenant of the bytes that no block has. `there`: the page has blocks. */
 static unsigned rest_of(const struct heap_blocks *b, uint64_t addr, bool there)
 {
 	switch (heap_blocks_claim(b, addr)) {
@@ -100,7 +100,8 @@ static unsigned rest_of(const struct heap_blocks *b, uint64_t addr, bool there)
 	case CLAIM_ARENA:
 		return TENANT_ARENA;
 	case CLAIM_POOL:
-		/* A pool without a block in use is no run: any size of blocks may have it next. */
+		/* A pool without a block in use is no run. It is as free as the rest of its arena.
+		 */
 		return there ? TENANT_POOL : TENANT_ARENA;
 	case CLAIM_MALLOC:
 	case CLAIM_MAPPED_CHUNK:

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Problem: a line's pages hold what other lines have made since. The census knows each block and
- * its dominators; so an object's tenant is the nearest holder above it that is named.
+/* Problem: the pages that a line touched first now hold what other lines have made. The census
+ * knows each block and its dominators, so an object's tenant is the nearest named holder above it.
  *
- * What of the pages was asked after the copy was made. Pages that came in between are no part of
- * the copy; those that are, and have gone, nobody is known to have touched. */
+ * The stacks of pages were asked for after the copy was made. Pages that came in between are not in
+ * the copy. Pages that are in the copy and have gone since count as unknown.
+ */
 #include "heap/touched_rows.h"
 
 #include <errno.h>
@@ -20,18 +21,19 @@ struct touched_join {
 	const struct heap_graph *graph; /* NULL: there was not enough memory for one */
 	const struct holder *holders;
 	size_t holder_count;
-	unsigned tenants; /* how many there are */
-	uint16_t *of;	  /* by block: its tenant plus 1; 0: not asked yet */
-	unsigned *same;	  /* by holder: the first that has its path */
+	unsigned tenants; /* number of tenants */
+	uint16_t *of;	  /* by block: its tenant plus 1; 0: not known yet */
+	unsigned *same;	  /* by holder: number of the first one with its path */
 	uint64_t *bytes;  /* by line and tenant */
 	uint64_t *lines;  /* by line: resident bytes */
 	uint64_t before, unknown;
-	size_t run; /* of touched->runs: the first that may have the next page */
+	size_t run; /* index of the first of touched->runs that may have the next page */
 };
 
 /* --- whose a block is --- */
 
-/* The nearest named holder above the block. What is found is kept for all on the way there. */
+/* The tenant of a block: the nearest named holder above it. It is noted for all blocks on the way.
+ */
 static unsigned holder_above(struct touched_join *j, uint32_t block)
 {
 	uint32_t at = block, next;
@@ -60,8 +62,8 @@ static unsigned tenant_of(void *arg, uint32_t block)
 	return holder_above(j, block);
 }
 
-/* Holders of one path are one tenant. Rows of what lies in two holders have no object of their
- * own. */
+/* Makes one tenant of all holders with one path. Rows of blocks that lie in two holders have no
+ * object, so they are no tenants. */
 static void name_holders(struct touched_join *j)
 {
 	for (unsigned i = 0; i < j->holder_count; i++) {
@@ -76,7 +78,7 @@ static void name_holders(struct touched_join *j)
 
 /* --- pages --- */
 
-/* Pages come in order of address. */
+/* The line that touched a page first. Pages must come in order of address. */
 static uint32_t line_of(struct touched_join *j, uint64_t addr)
 {
 	const struct heap_touched *t = j->touched;
@@ -90,8 +92,8 @@ static uint32_t line_of(struct touched_join *j, uint64_t addr)
 	return TOUCHED_UNKNOWN;
 }
 
-/* The tenant of all pages of a run of the snapshot; TENANT_HOLDERS: blocks tell. The same as in
- * the balance. */
+/* The tenant of all pages of a run of the snapshot, by the rules of the balance. TENANT_HOLDERS: it
+ * depends on the blocks. */
 static unsigned tenant_of_run(const struct region *r, const struct snapshot_run *run)
 {
 	if (r->kind == REGION_SHARED)

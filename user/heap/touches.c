@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Problem: who touched a page is known by stacks' ids, in tables that go on changing, and names of
- * lines come as messages. A look wants to know it of one moment, by line, and as plain data.
+/* Problem: which stack touched a page first is in tables that go on changing, by ids, and names of
+ * lines come as messages. A look needs lines, at one moment, as plain data.
  *
- * Pages come in order of address and next to each other are mostly of one line: so runs of pages
- * are kept, of which there are few. */
+ * Pages come in order of address, and neighbours were mostly touched by one line. So runs of pages
+ * are kept: there are few.
+ */
 #include "heap/touches.h"
 
 #include <errno.h>
@@ -17,7 +18,7 @@
 #include "kernel/session.h"
 #include "track/tracker.h"
 
-/* Those of `-p PID`, see profile_options.c. */
+/* The sizes of `-p PID`, see profile_options.c. */
 #define STACKS	   65536
 #define IMAGES	   256
 #define RING_BYTES (1024 * 1024)
@@ -162,7 +163,7 @@ struct touched_reading {
 	struct heap_touches *touches;
 	struct heap_touched *touched;
 	struct known_stack *stacks, *last;
-	uint32_t line; /* of the stack that is placed */
+	uint32_t line; /* line of the stack that is being looked up */
 };
 
 static int place(const struct counts_frame *innermost, void *arg)
@@ -177,7 +178,7 @@ static int place(const struct counts_frame *innermost, void *arg)
 	return r->line == TOUCHED_UNKNOWN ? -ENOMEM : 0;
 }
 
-/* r->last becomes the stack of the key. 0 or -errno. */
+/* Sets r->last to the stack of the key. 0 or -errno. */
 static int find_stack(struct touched_reading *r, const struct pymem_stack_key *key)
 {
 	struct known_stack *stack;
@@ -222,7 +223,7 @@ int heap_touches_read(struct heap_touches *t, pid_t pid, struct heap_touched *to
 
 	heap_touched_fini(touched);
 	touched->page = (uint64_t)sysconf(_SC_PAGESIZE);
-	/* Names of lines come before what they touch. */
+	/* Messages with the names of lines come first. */
 	err = heap_touches_poll(t);
 	if (!err)
 		err = tracker_touched_pages(&t->tracker, pid, add_page, &r);

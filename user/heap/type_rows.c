@@ -11,7 +11,7 @@ struct tally {
 	uint64_t objects, bytes;
 };
 
-/* The type whose row a block's bytes are in; TYPE_NONE: none. */
+/* The type that a block's bytes count for: its own, or its owner's; TYPE_NONE. */
 static int32_t type_of(const struct heap_blocks *blocks, const struct heap_graph *graph,
 		       uint32_t block)
 {
@@ -51,7 +51,8 @@ static int by_name(const void *a, const void *b)
 	return strcmp(x->type, y->type);
 }
 
-/* Rows of one name become one; they are in order of name. */
+/* Makes one row of all that have one name. Rows must be in order of name. Returns their new number.
+ */
 static size_t merge_names(struct heap_type_row *rows, size_t count)
 {
 	size_t used = 0;
@@ -142,7 +143,7 @@ int heap_type_rows_of_survey(const struct heap_types *types, const struct survey
 	return err;
 }
 
-/* A row of what is gone. */
+/* Makes the row of a type that has no objects any more. */
 static int add_gone(struct heap_type_row *row, const struct heap_type_row *past)
 {
 	*row = (struct heap_type_row){

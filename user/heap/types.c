@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Problem: of any word of a heap, say in some nanoseconds whether it is the address of a type. Most
- * are not, and a good part of them differ.
+/* Problem: say in some nanoseconds whether a word of a heap is the address of a type. Most words
+ * are not, and many of these differ.
  *
- * A type is what its own type, or that one's and so on, says it is: the chain of ob_type ends with
- * `type`, which is its own. All of them are ready, and have a printable name and sizes that make
- * sense. Found types are in a table; what was found to be none is remembered in a small one, in
- * which a newcomer replaces an older one.
+ * A type is recognised by the chain of ob_type that begins at it: it ends with `type`, which is its
+ * own type. All types of the chain are ready, and have sizes that make sense; the first has a
+ * printable name.
+ *
+ * Types that were found are in a table. Addresses that are no types are in a small one, where a new
+ * address replaces an old one.
  */
 #include "heap/types.h"
 
@@ -48,7 +50,7 @@ bool type_read_name(struct heap_types *types, uint64_t at, char *name, size_t si
 {
 	size_t done = 0;
 
-	/* It may end right before memory that can't be read. */
+	/* The name may end right before memory that can't be read. */
 	while (done < size - 1) {
 		size_t part = 16 - (at + done) % 16;
 
@@ -84,7 +86,7 @@ static bool is_root(struct heap_types *types, const unsigned char *head)
 	       strcmp(name, "type") == 0;
 }
 
-/* Reads the head of `addr` and follows its chain of types. */
+/* Is it a type? Reads the head at `addr` and follows its chain of types. */
 static bool is_type(struct heap_types *types, uint64_t addr, unsigned char *head)
 {
 	unsigned char buffer[TYPE_HEAD_MAX], *at = head;
@@ -210,7 +212,7 @@ void heap_types_set_refuse(struct heap_types *types, heap_types_refuse_fn *refus
 	types->refuse_arg = arg;
 }
 
-/* Of an address that is not in the table. */
+/* Looks for a type at an address that is not in the table. */
 static __attribute__((noinline)) int32_t look_for_type(struct heap_types *types, uint64_t addr)
 {
 	unsigned char head[TYPE_HEAD_MAX];

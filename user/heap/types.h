@@ -14,7 +14,7 @@
 /* How an object's body is read. */
 enum type_kind {
 	TYPE_OTHER, /* body: any word may be a reference */
-	TYPE_LEAF,  /* int, float, complex, bytes: no references */
+	TYPE_LEAF,  /* float, complex: no references */
 	TYPE_INT,
 	TYPE_BYTES,
 	TYPE_STR,
@@ -50,19 +50,20 @@ struct heap_type {
 
 struct heap_types;
 
-/* All three must outlive it; `layout` says how a str is read. NULL: out of memory. */
+/* Makes an empty list of types. All arguments must outlive it; `layout` says how a str is read.
+ * NULL: out of memory. */
 struct heap_types *heap_types_new(struct snapshot *snapshot,
 				  const struct py_heap_layout *heap_layout,
 				  const struct py_layout *layout);
 void heap_types_free(struct heap_types *types);
 
-/* Says of an address that no type can be there, before its memory is looked at. */
+/* True: no type can be at that address. It is asked before memory is read. */
 typedef bool heap_types_refuse_fn(const void *arg, uint64_t addr);
 void heap_types_set_refuse(struct heap_types *types, heap_types_refuse_fn *refuse, const void *arg);
 
 #define TYPE_NONE (-1)
 
-/* Index of the type at `addr`, found and remembered; TYPE_NONE: there is none (also remembered). */
+/* Index of the type at `addr`; TYPE_NONE: there is none. Either is remembered. */
 int32_t heap_types_find(struct heap_types *types, uint64_t addr);
 uint32_t heap_types_count(const struct heap_types *types);
 const struct heap_type *heap_types_get(const struct heap_types *types, int32_t index);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* What a type is called, and how its objects are read.
+/* Names of types, and how their objects are read.
  *
- * Static types, and those that extension modules make of a spec, have their module in tp_name. Of a
- * class that Python code made, tp_name is the bare name: its module is in its dict, its qualified
- * name in the type.
+ * tp_name has the module's name, too, of static types and of types that extension modules make from
+ * a spec. Of a class made by Python code, tp_name is the bare name. Its module is in its dict, its
+ * qualified name in the type.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -32,8 +32,8 @@ static bool is_exact_str(struct heap_types *types, uint64_t object)
 	       type_read_name(types, name, text, sizeof(text)) && strcmp(text, "str") == 0;
 }
 
-/* The text of a str into `text`, cut to `size`. False: it is no str, or not in the way of all
- * names. */
+/* Writes the text of a str into `text`, cut to `size` bytes. False: it is no str, or not compact as
+ * names are. */
 static bool read_str(struct heap_types *types, uint64_t object, char *text, size_t size)
 {
 	const struct py_layout *l = types->layout;
@@ -105,7 +105,7 @@ static bool find_entries(struct heap_types *types, uint64_t dict, struct entries
 	return true;
 }
 
-/* The value of the key `name` of a dict; 0. */
+/* The value of the key `name` of a dict; 0: none. */
 static uint64_t look_up(struct heap_types *types, uint64_t dict, const char *name)
 {
 	struct entries e;
@@ -209,7 +209,8 @@ static const struct {
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
-/* A class of Python code is none of them, whatever its name. */
+/* The kind of a type by its name. A class made by Python code has none of these kinds, whatever its
+ * name. */
 static enum type_kind kind_by_name(const char *name, bool heap_type)
 {
 	if (heap_type && !strchr(name, '.'))

@@ -17,7 +17,7 @@
 #define TPFLAG_DICT_SUBCLASS	(1ull << 29)
 #define TPFLAG_TYPE_SUBCLASS	(1ull << 31)
 
-/* PyHeapTypeObject is the largest head that is read of a type. */
+/* The largest head that is read of a type is a PyHeapTypeObject. */
 #define TYPE_HEAD_MAX 1024
 
 struct heap_types {
@@ -32,7 +32,7 @@ struct heap_types {
 	uint64_t *keys;
 	int32_t *values;
 	size_t slots;	    /* a power of two */
-	uint64_t *no_types; /* addresses found not to be types: each replaces another */
+	uint64_t *no_types; /* addresses that are no types, by hash: each replaces another */
 };
 
 /* Reads a type's head into `head` (heap_layout->type_size bytes). */
@@ -47,7 +47,7 @@ static inline uint64_t type_word(const unsigned char *head, unsigned offset)
 	return word;
 }
 
-/* tp_name as it is: false if it is no printable text. */
+/* Reads tp_name as it is. False: it is no printable text. */
 bool type_read_name(struct heap_types *types, uint64_t at, char *name, size_t size);
 
 /* Fills type->name. `head` is that of the type at type->addr. */

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Problem: the values of an instance (3.11, 3.12) lie behind some bytes of which only the last ones
- * are used. In the others an object that was there before may still look like one: of a type, with
- * a count of 0.
+/* Problem: an instance's values (3.11, 3.12) lie in a block behind some bytes of which only the
+ * last are used. The other bytes may still look like an object that was there before: with a type,
+ * and a count of 0.
  *
- * So whoever has values says where they are, and that block is a buffer.
+ * So each object with values says where they are, and their block becomes a buffer.
  */
 #include "heap/blocks_private.h"
 
@@ -12,7 +12,7 @@ static bool may_have_values(const struct heap_blocks *b, const struct heap_type 
 	return type->kind == TYPE_DICT || type->flags & b->layout->pre_flags;
 }
 
-/* What leads to its values; 0: it has none. */
+/* Address of the object's values; 0: it has none. */
 static uint64_t values_of(const struct heap_blocks *b, const struct heap_type *type,
 			  uint64_t object)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* A heap as it is read: its memory, where CPython keeps things in it, its types and its blocks. */
+/* What is needed to read a heap: its memory, the layouts of CPython, its types and its blocks. */
 #ifndef HEAP_VIEW_H
 #define HEAP_VIEW_H
 
@@ -9,7 +9,7 @@
 #include "py_heap_layout.h"
 #include "py_layout.h"
 
-/* All of it is the caller's, and outlives whoever has the view. */
+/* All members are the caller's, and outlive the view. */
 struct heap_view {
 	struct snapshot *snapshot;
 	const struct py_heap_layout *heap;
@@ -19,13 +19,13 @@ struct heap_view {
 	struct heap_blocks *blocks;
 };
 
-/* Interior pointers to a pooled buffer count up to here: values of an instance lie behind a prefix
- * of up to 32 bytes (3.11, 3.12). */
+/* A pointer up to so many bytes into a pooled buffer counts as a reference: values of an instance
+ * lie behind a prefix of up to 32 bytes (3.11, 3.12). */
 #define VIEW_INTERIOR 40
 
-/* The block that a reference `word` leads to: the start of an object; the start of a buffer, in a
- * pool also a little behind it. BLOCK_NONE: none. Recycled chunks of malloc begin with pointers
- * into other chunks' headers, so that no pointer into the middle of a chunk counts. */
+/* The block that a reference `word` leads to: the start of an object or of a buffer, in a pool also
+ * up to VIEW_INTERIOR bytes into a buffer. BLOCK_NONE: none. No pointer into the middle of a chunk
+ * of malloc's counts, as recycled chunks begin with pointers into heads of other chunks. */
 static inline uint32_t view_target(const struct heap_view *view, uint64_t word)
 {
 	uint32_t block = heap_blocks_find_addr(view->blocks, word);

@@ -12,9 +12,9 @@
 #define WORD	      sizeof(uint64_t)
 #define NAME_MAX_SIZE 64
 
-/* Qualified names of the callbacks of Lib/_weakrefset.py, Lib/weakref.py and
- * Lib/logging/__init__.py that take a weak reference out of its table. WeakMethod's and finalize's
- * are not among them: whoever holds these goes on doing so. */
+/* Qualified names of the callbacks that take a weak reference out of its table: Lib/_weakrefset.py,
+ * Lib/weakref.py, Lib/logging/__init__.py. Those of WeakMethod and finalize are not among them, as
+ * their weak references stay. */
 static const char *const takes_out[] = {
 	"WeakSet.__init__.<locals>._remove",
 	"WeakValueDictionary.__init__.<locals>.remove",
@@ -54,7 +54,7 @@ int weakrefs_join(struct weakrefs *weakrefs, const struct weakrefs *other)
 	return 0;
 }
 
-/* Is that function's name one of them? Its names are among the words of its body. */
+/* Is the callback one of these functions? Its names are among the words of its body. */
 static bool takes_it_out(const struct heap_view *view, uint64_t callback)
 {
 	uint32_t block = view_target(view, callback);

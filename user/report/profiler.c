@@ -45,7 +45,7 @@ struct profiler {
 	pid_t *pids;	     /* those added by profiler_add_pid() */
 	size_t pid_count, pid_room;
 	size_t taken_along; /* their descendants */
-	uint64_t digest;    /* of profiler_has_changed() */
+	uint64_t digest;    /* state of profiler_has_changed(), at its last call */
 	/* of profiler_watch() */
 	struct loop *loop;
 	struct loop_fd messages;
@@ -129,7 +129,7 @@ unsigned profiler_needs(const struct profiler *p)
 	return needs;
 }
 
-/* `pid` is no Python: takes those that it has started. 0 or -ENOENT. */
+/* Profiles the Pythons that `pid`, which is none, has started. 0 or -ENOENT: there are none. */
 static int add_through(struct profiler *p, pid_t pid, char *why, size_t size)
 {
 	size_t taken = tracker_attach_through(&p->tracker, pid);
@@ -177,7 +177,7 @@ int profiler_add_all(struct profiler *p)
 
 /* --- the command --- */
 
-/* True if it is known what the held command runs. An error here is seen again by the loop. */
+/* True if it is known what the held command runs. The loop sees an error of this again. */
 static bool command_known(void *arg)
 {
 	struct profiler *p = arg;
@@ -262,7 +262,7 @@ static void on_message(void *arg, uint32_t events)
 	on_tick(arg);
 }
 
-/* The command is traced and stopped: it must not wait until the next tick. */
+/* A traced command may have stopped: it must not wait until the next tick. */
 static void on_child(void *arg, const struct signalfd_siginfo *info)
 {
 	struct profiler *p = arg;
@@ -326,8 +326,8 @@ static int end_profile(struct profiler *p)
 	int err;
 
 	unwatch(p);
-	/* From now on nothing handles its stops, and writing the report may take as long as its
-	 * reader likes. */
+	/* From now on nothing handles the command's stops, and writing the report may take as long
+	 * as its reader likes. */
 	err = p->options.command ? launch_let_go(&p->launch) : 0;
 	session_detach(p->session);
 	if (!err)
@@ -345,8 +345,8 @@ static int64_t pss_of(const char *text)
 	return at && sscanf(at, "\nPss: %llu kB", &kib) == 1 ? (int64_t)kib * 1024 : -1;
 }
 
-/* Notes what the host's processes need without counting shared pages twice, as long as there is
- * time; of the others it stays unknown. */
+/* Sets pss_bytes of the host's processes, in which shared pages are not counted twice. After
+ * SHARES_MS the others stay unknown. */
 static void add_shares(struct model *model)
 {
 	uint64_t end_ms = clock_ms(CLOCK_MONOTONIC) + SHARES_MS;
@@ -380,7 +380,7 @@ struct model *profiler_snapshot(struct profiler *p, bool final)
 		return NULL;
 	}
 	model = report_build(p->report, p->ended);
-	/* This takes some time; it comes after the end of the measured time. */
+	/* This takes some time, so it comes after the end of the measured time. */
 	err = model && ends ? tracker_find_unwatched(&p->tracker) : 0;
 	if (err) {
 		errno = -err;

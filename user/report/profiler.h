@@ -24,7 +24,8 @@ struct profiler;
 
 struct profiler_options {
 	struct session_options session;
-	/* To run; NULL: none. It belongs to the caller and must outlive the profiler. */
+	/* The command to run, NULL-terminated; NULL: none. It belongs to the caller and must
+	 * outlive the profiler. */
 	char **command;
 	size_t ended_bytes;  /* memory for the lines of processes that have ended */
 	bool gather_imports; /* model.imports_gathered */
@@ -51,7 +52,7 @@ unsigned profiler_needs(const struct profiler *p);
  * is no Python but has started some, these are profiled in its place, and `why` says so. Errors as
  * of tracker_attach(), and -ENOMEM; if there is nothing to say, `why` is "". */
 int profiler_add_pid(struct profiler *p, pid_t pid, char *why, size_t size);
-/* How many descendants were taken along, by all calls of that. */
+/* Number of descendants that all calls of profiler_add_pid() have added. */
 size_t profiler_taken_along(const struct profiler *p);
 /* Profiles all Pythons of the host; with session.watch_host, also those that start later. Returns
  * how many there are now, or -errno. -EINTR: only some were added. */

@@ -42,7 +42,7 @@ static void tally(struct tallies *tallies, const struct counts_image *image)
 	tallies->unwatched += image->record->unwatched_writes;
 }
 
-/* Copies the figures of its record. */
+/* Copies the figures of the image's record to the process. */
 static void take_record(struct build *b, struct model_process *p, const struct counts_image *image)
 {
 	const struct pymem_proc *record = image->record;
@@ -53,7 +53,7 @@ static void take_record(struct build *b, struct model_process *p, const struct c
 	p->rss_peak_bytes = record->peak_pages * b->page;
 	for (i = 0; i < PYMEM_LOSS_COUNT; i++)
 		p->lost_bytes[i] = record->lost_pages[i] * (int64_t)b->page;
-	/* It could not run Python before it was identified. */
+	/* A held command could not run Python before it was identified. */
 	if (image->held) {
 		p->lost_bytes[PYMEM_LOSS_NO_FRAME] += p->lost_bytes[PYMEM_LOSS_UNIDENTIFIED];
 		p->lost_bytes[PYMEM_LOSS_UNIDENTIFIED] = 0;
@@ -270,7 +270,7 @@ static int build(struct build *b)
 	err = report_add_notes(b, &facts);
 	if (!err)
 		err = report_tell_done(b, b->final);
-	/* In a live report these become known with the next report_finish_ended(). Until then they
+	/* In a live report the sink gets these with the next report_finish_ended(). Until then they
 	 * are unsettled. */
 	if (!err && b->final)
 		err = report_tell_late(b->report);

@@ -9,10 +9,10 @@
 
 struct report;
 
-/* A new report on what `counts` has, which must outlive it. `start`: when it began, seconds since
- * the epoch. `ended_bytes`: memory for the lines of processes that have ended. `gather_imports`:
- * see model.imports_gathered. `sink` gets the stacks and must outlive the report; NULL: none. NULL:
- * out of memory. report_free() frees the report and its model. */
+/* Makes a report on `counts`, which must outlive it. `start`: when measuring began, in seconds
+ * since the epoch. `ended_bytes`: memory for the lines of processes that have ended.
+ * `gather_imports`: see model.imports_gathered. `sink` gets the stacks and must outlive the report;
+ * NULL: none. report_free() frees the report and its model. NULL: out of memory. */
 struct report *report_new(struct counts counts, double start, size_t ended_bytes,
 			  bool gather_imports, const struct stack_sink *sink);
 void report_free(struct report *report);

@@ -110,7 +110,7 @@ int report_add_thread(const struct counts_stack *stack, void *arg)
 
 	if (entry)
 		return charge(b, entry, stack);
-	/* The thread has not added it to its stack yet, and this is the last report. */
+	/* The thread has not added this to its stack yet, and no report follows. */
 	if (b->final)
 		add_late(b, stack);
 	return 0;

@@ -20,8 +20,8 @@ static int finish_image(const struct counts_image *image, void *arg)
 	return report_add_image(image, arg);
 }
 
-/* Their lines are kept in the model, so of the entries only the key is needed from now on. 0 or
- * -ENOMEM. */
+/* Moves the entries of finished images to report->ended, where late amounts find them. Their lines
+ * are in the model. 0 or -ENOMEM. */
 static int keep_finished(struct build *b)
 {
 	struct tallies *sum = &b->report->finished;

@@ -40,19 +40,20 @@ struct report {
 	struct model *model;
 	struct tallies finished;
 	struct entry *ended; /* finished images, by id: for amounts that come too late */
-	size_t ended_bytes;  /* limit for their lines */
+	size_t ended_bytes;  /* bytes that the lines of `ended` may take */
 	struct quota_met {   /* ended images that reached a quota */
 		uint32_t id, held;
 		pid_t pid;
 		int table;
 	} quotas[QUOTAS_TOLD];
-	unsigned quota_count, quota_more; /* number of `quotas`; processes beyond */
-	struct user_met {		  /* users whose processes reached a quota together */
+	unsigned quota_count,
+		quota_more; /* number of `quotas`; number of processes that found no room there */
+	struct user_met {   /* users whose processes reached a quota together */
 		uint32_t user;
 		int table;
 	} users[QUOTAS_TOLD];
-	unsigned user_count; /* those in it */
-	bool user_more;	     /* there are more users */
+	unsigned user_count; /* number of `users` */
+	bool user_more;	     /* other users found no room there */
 };
 
 struct build {
@@ -84,16 +85,16 @@ int report_add_image(const struct counts_image *image, void *arg);
 int report_add_stack(const struct counts_stack *stack, void *arg);
 int report_add_thread(const struct counts_stack *stack, void *arg);
 int report_add_line(const struct counts_line *line, void *arg);
-/* The frame's place. It belongs to the model. NULL: out of memory. */
+/* The location of a frame, which belongs to the model. NULL: out of memory. */
 const struct model_location *report_locate(struct build *b, const struct counts_frame *frame);
 
-/* report_resident.c: who touched first what is resident now. 0 or -errno. */
+/* report_resident.c: adds which lines touched the resident pages first. 0 or -errno. */
 int report_add_resident(struct build *b);
-/* To be called once lines are computed. 0 or -errno. */
+/* Adds notes on these. To be called once lines are computed. 0 or -errno. */
 int report_add_resident_notes(struct build *b);
 
 /* report_notes.c: what the report can't say in figures. */
-/* Remembers which quotas the image reached. */
+/* Notes, or remembers for later reports, which quotas the image reached. */
 void report_note_quotas(struct build *b, const struct counts_image *image);
 int report_add_notes(struct build *b, const struct counts_facts *facts);
 

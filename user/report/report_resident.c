@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Who touched first what is resident now.
+/* Which lines touched the pages first that are resident now.
  *
- * Invariant, for each process of which it is known: the lines' resident bytes + those that were
- * there before + those unknown = RSS at the end. What is unknown is what the others leave. */
+ * Invariant, for each process for which this is known: resident bytes of its lines + those that
+ * were there before + unknown ones = RSS at the end. The unknown ones are what the others leave.
+ */
 #include "report/report_parts.h"
 
 #include <errno.h>
@@ -25,7 +26,7 @@ static int add_image(const struct counts_resident *resident, void *arg)
 	b->tallies.forked_often += resident->cut;
 	p->resident_known = true;
 	p->resident_before_bytes = resident->before_pages * b->page;
-	/* Stacks whose pages are charged below are taken off it. */
+	/* add_stack() takes off the pages of each stack. */
 	p->resident_unknown_bytes = p->rss_end_bytes - p->resident_before_bytes;
 	return 0;
 }
@@ -74,9 +75,9 @@ static const struct model_line *grown_most(const struct model_process *p)
 }
 
 #define TELLS_FROM (1 << 20) /* bytes of an increment that are worth a note */
-#define FIRSTS_FEW 16	     /* places that tell nothing yet */
+#define FIRSTS_FEW 16	     /* fewer places than this tell nothing */
 
-struct firsts { /* of one line: places into which it put something first */
+struct firsts { /* for one line: places into which it put something first */
 	struct build *b;
 	const struct model_location *location;
 	unsigned looked, gone;
@@ -110,7 +111,7 @@ static const struct entry *entry_of(const struct build *b, const struct model_pr
 	return NULL;
 }
 
-/* Its pages are resident, but hold what others have put there since. */
+/* Notes a line whose pages are resident, but hold what others have put there since. */
 static int note_reused(struct build *b, const struct model_process *p,
 		       const struct model_line *line)
 {
@@ -136,8 +137,8 @@ static int note_reused(struct build *b, const struct model_process *p,
 	return 0;
 }
 
-/* The line that has grown most has few pages of its own left: others have touched them since they
- * were given back. Who keeps memory now, the increments don't tell. */
+/* Notes that the line that has grown most has few pages left that it touched first: they were given
+ * back, and others have touched them since. So increments do not say who keeps memory now. */
 static int note_others(struct build *b, const struct model_process *p)
 {
 	const struct model_line *line = p->resident_known ? grown_most(p) : NULL;

@@ -76,7 +76,8 @@ static void accept_clients(void *arg, uint32_t events)
 			continue;
 		}
 		if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS) {
-			/* It would be printed again and again. */
+			/* Stops accepting for a while: else this would fail, and be printed, again
+			 * and again. */
 			server_say(server, "no connection can be accepted: %s", strerror(errno));
 			loop_remove(&server->on_listener);
 			loop_timer_start(server->loop, &server->accept, ACCEPT_PAUSE_NS, 0,
@@ -155,7 +156,8 @@ static void free_clients(struct server *server)
 	}
 }
 
-/* One counter block at a time. Freeing takes long, and the loop handles descriptors in between. */
+/* Frees closed clients, and one counter block. That takes long, so the loop handles descriptors
+ * before the next one. */
 static void sweep(void *arg)
 {
 	struct server *server = arg;
@@ -262,7 +264,8 @@ static int open_session(struct server *server)
 	return err;
 }
 
-/* 0, or an exit status. */
+/* Opens the listening socket, or adopts the one client of --fd. 0, or an exit status; the failure
+ * is explained on stderr. */
 static int open_clients(struct server *server)
 {
 	char why[256] = "";
@@ -321,7 +324,7 @@ static void server_close(struct server *server)
 {
 	struct client *c;
 
-	/* No new connections first. */
+	/* First, so that no new connections come. */
 	serve_listener_close(&server->listener);
 	for (c = server->clients; c; c = c->next)
 		client_close(c, "the server ends");

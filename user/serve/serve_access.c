@@ -8,15 +8,17 @@
  * programs, programs with file capabilities, and programs that hide on purpose (ssh-agent). Root
  * may watch any process.
  *
- * Capabilities count only in the user namespace in which they were got: whoever creates a namespace
- * has all of them there. So they are compared only within one namespace. In any other the peer has
- * none.
+ * Capabilities count only in the user namespace in which they were got, because the creator of a
+ * namespace has all of them there. So they are compared only if both have the same namespace. Else
+ * the peer counts as having none.
  *
- * Left out: what security modules add. Refused, although ptrace allows it: what the creator of a
- * user namespace may do in it.
+ * Left out: what security modules add. What the creator of a user namespace may do in it is
+ * refused, although ptrace allows it.
  *
- * About a process of another user nothing else is told: neither its name, nor why else it would be
- * refused. If /proc hides it (hidepid), it is hidden here too, as far as kill(2) hides it. */
+ * Nothing else is told about a process of another user: neither its name, nor why else it would be
+ * refused. That there is such a process is told, also if /proc hides it (hidepid): kill(2) tells
+ * that, too.
+ */
 #include "serve/serve_access.h"
 
 #include <errno.h>

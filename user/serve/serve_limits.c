@@ -65,7 +65,7 @@ static struct serve_user *place_of(struct serve_limits *limits, uid_t uid, uint6
 	return oldest;
 }
 
-/* With fewer connections than this in all, the user may open another one. */
+/* The user may open another connection if there are fewer than this in all. */
 static unsigned room_for(const struct serve_limits *limits, const struct serve_user *user)
 {
 	unsigned kept = user->uid ? limits->for_root : 0;

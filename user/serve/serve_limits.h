@@ -39,9 +39,9 @@ struct serve_limits {
 int serve_limits_init(struct serve_limits *limits, unsigned max_clients, unsigned max_per_user);
 void serve_limits_fini(struct serve_limits *limits);
 
-/* Takes a place for a connection of `uid` at `now_ns`. 0, and `*user` becomes the index for the
- * functions below; -EUSERS: too many of this user; -ENOSPC: too many in all, except places that are
- * kept for others. */
+/* Takes a place for a connection of `uid` at `now_ns`. 0: `*user` is the index for the functions
+ * below; -EUSERS: this user has too many; -ENOSPC: there are too many in all, without the places
+ * that are kept for others. */
 int serve_limits_join(struct serve_limits *limits, uid_t uid, uint64_t now_ns, size_t *user);
 /* Gives the place back. Tokens that the user has spent stay spent. */
 void serve_limits_leave(struct serve_limits *limits, size_t user);

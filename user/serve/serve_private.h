@@ -87,7 +87,7 @@ struct client *client_new(struct server *server, int fd);
 void client_close(struct client *client, const char *why);
 void client_free(struct client *client);
 
-/* The watched process has ended, or may not be watched any longer. */
+/* Ends what the client watches: the process has ended, or may not be watched any longer. */
 void client_end_watch(struct client *client, const char *why);
 
 #endif

@@ -24,8 +24,8 @@ struct serve_process {
 };
 
 /* Finds process `pid` for `peer` and checks that it may be watched. `start_ticks` is that of the
- * request. Returns PYMEM_SERVE_OK and fills in `process`; or another status, with a message in
- * `why`. */
+ * request; 0: any. Returns PYMEM_SERVE_OK and fills in `process`; or another status, with a message
+ * in `why` (`size` bytes). */
 enum pymem_serve_status serve_process_open(const struct serve_peer *peer, pid_t pid,
 					   uint64_t start_ticks, struct serve_process *process,
 					   char *why, size_t size);

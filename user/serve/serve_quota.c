@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* Problem: all users share the tables of processes, and one user can fork faster than any server
  * can look. So the BPF side counts at each fork. A process counts against an account: that of the
- * user for whom it, or its ancestor, is watched. Here it is decided who has which account.
+ * user for whom it, or its ancestor, is watched. This file decides which user has which account.
  *
- * Root has no account: what is left beside the share of all users is root's.
+ * Root has no account. It has what the share of all users leaves.
  *
  * Left out: a process that is part of root's sum as well. It counts against the user for whom it
- * was watched first, until it ends. */
+ * was watched first, until it ends.
+ */
 #include "serve/serve_quota.h"
 
 #include <errno.h>

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Whose processes fill the tables of the BPF side. Pure: the counts are passed by the caller. */
+/* How many processes of each user are in the tables of the BPF side. Pure: the caller passes the
+ * counts. */
 #ifndef SERVE_QUOTA_H
 #define SERVE_QUOTA_H
 
@@ -37,8 +38,8 @@ int serve_quota_payer(struct serve_quota *quota, uid_t account);
 /* True if this payer's own share is used up. If false, that of all users together is. */
 bool serve_quota_is_full(const struct serve_quota *quota, int payer);
 
-/* Calls say(account, number, arg) for each user of whom images were refused since the last call, at
- * most once in SERVE_QUOTA_QUIET_NS for each. */
+/* Calls say(account, number, arg) for each user whose images were refused since the last call, at
+ * most once in SERVE_QUOTA_QUIET_NS for each user. */
 void serve_quota_tell(struct serve_quota *quota, uint64_t now_ns,
 		      void (*say)(uid_t account, unsigned refused, void *arg), void *arg);
 

@@ -81,8 +81,8 @@ static int inherited(char *why, size_t size)
 	return FIRST_LISTEN_FD;
 }
 
-/* There is a file at the path. 0: it was the socket of a dead server and has been removed. -errno
- * with a sentence in `why`. */
+/* Removes the file at the path if it is the socket of a dead server. 0: the path is free. Else
+ * -errno, and a sentence in `why` unless it is empty. */
 static int clear_stale(const struct sockaddr_un *address, char *why, size_t size)
 {
 	struct stat st;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Where clients connect, and who they are. */
+/* The socket to which clients connect, and the users that connect. */
 #ifndef SERVE_SOCKET_H
 #define SERVE_SOCKET_H
 

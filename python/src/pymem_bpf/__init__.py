@@ -2,14 +2,14 @@
 """Resident memory, line by line, as the kernel counts it.
 
 For scripts: profile (a decorator), LineProfiler, memory_usage; python -m pymem_bpf SCRIPT. For
-IPython: %load_ext pymem_bpf gives %memit and %mprun. What was written for memory_profiler runs
-with the import changed.
+IPython: %load_ext pymem_bpf gives %memit and %mprun. A program that was written for
+memory_profiler runs with the import changed.
 """
 import importlib
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    # What __getattr__() gives; with `as`, type checkers take a name as one of this module's.
+    # The names that __getattr__() gives. With `as`, type checkers count a name as this module's own.
     from typing import Any, List
 
     from ._compatible import MemitResult as MemitResult
@@ -65,6 +65,6 @@ def __dir__() -> "List[str]":
 def load_ipython_extension(ipython: "Any") -> None:
     """What `%load_ext pymem_bpf` calls: registers %memit, %%memit, %mprun and %%mprun.
 
-    ipython: the InteractiveShell. Once more is no error. ImportError: this Python is not supported."""
+    ipython: the InteractiveShell. A second call is no error. ImportError: this Python is not supported."""
     from .magics import load_ipython_extension as load
     load(ipython)

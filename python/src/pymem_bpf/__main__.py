@@ -12,7 +12,7 @@ def main() -> None:
     else:
         with _alone.importing(_started):
             from ._command import main
-            # What ours imports when it is wanted.
+            # What the package would import later, when it is needed.
             from . import _estimate, code_map, counter  # noqa: F401
     main()
 

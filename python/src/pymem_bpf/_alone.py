@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""The program's modules and ours, in one process, without being in each other's way.
+"""Keeps the program's modules and those of the package apart, in one process.
 
-`python -m pymem_bpf` imports modules of the standard library before the program begins. A program that
-has a module of such a name beside it (queue.py, code.py) must get its own, as under `python`; and ours must
-not be made of the program's. So the package is imported while the program's folder is not on the path, and
-before the program begins those modules that it would find in its own folder are forgotten: who has imported
-them has them still.
+`python -m pymem_bpf` imports modules of the standard library before the program begins. If the program has
+a module of such a name beside it (queue.py, code.py), it must get its own, as under `python`. And the package
+must not import the program's. So the package is imported while the program's folder is not on the path.
+Before the program begins, modules that it would find in its own folder are taken out of sys.modules; code
+that has imported them keeps them.
 
-What the interpreter has loaded by itself (os, io, site and what that imports) hides the program's there, too.
+Modules that the interpreter loads by itself (os, io, site and what that imports) stay. They hide the
+program's under `python`, too.
 """
 import contextlib
 import sys
@@ -18,7 +19,7 @@ TYPE_CHECKING = False  # typing itself is not imported: imports are memory, too
 if TYPE_CHECKING:
     from typing import Dict, Iterator, List, Set
 
-# sys.modules in the order of its import when we began, if the process is for the program.
+# The names in sys.modules when we began, in order of import. None: this process runs no program for us.
 _started: "List[str] | None" = None
 _folder: "str | None" = None  # of the program
 _ours: "Dict[str, types.ModuleType]" = {}  # modules that were forgotten
@@ -44,7 +45,7 @@ def importing(started: "List[str]") -> "Iterator[None]":
 def _loaded_by_python(started: "List[str]", by_runpy: bool) -> "Set[str]":
     """The names of modules that the interpreter has loaded for a script, or for what runpy runs."""
     last = "runpy" if by_runpy else "site"
-    # A module is behind what it has imported. Without site (-S) nothing is known: then only what always is.
+    # A module comes after those that it imports. Without site (-S), only what is always loaded counts.
     return set(started[:started.index(last if last in started else "io") + 1])
 
 
@@ -66,7 +67,8 @@ def _forget_what_is_in(folder: str, known: "Set[str]") -> None:
 
 
 def forget(folder: str, by_runpy: bool) -> None:
-    """The program begins, with this folder in front of its path."""
+    """Takes modules of ours that the program has in its own folder out of sys.modules, before it begins.
+    folder: what is in front of its path. by_runpy: runpy runs it."""
     global _folder
     if _started is not None:
         _folder = folder
@@ -75,7 +77,7 @@ def forget(folder: str, by_runpy: bool) -> None:
 
 @contextlib.contextmanager
 def remembered() -> "Iterator[None]":
-    """A context in which ours is imported, while the program runs or when it has ended."""
+    """A context in which modules of the package can be imported while the program runs, or after its end."""
     if _folder is None:
         yield
         return

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 """Runs a coroutine to its end for a magic, which is no coroutine itself and may be called from one.
 
-A Jupyter kernel runs cells inside its event loop, and what earlier cells awaited belongs to that loop: so the
-coroutine has to run in it, too, and not in another. asyncio's loops can't be entered twice by their own
-methods; what is done here is what its documentation leaves to those who write tasks (_enter_task,
-_leave_task), and one private method, _run_once(). A loop of another make (uvloop) has none: there, the
-coroutine gets a loop of its own in the same thread.
+A Jupyter kernel runs cells inside its event loop, and what earlier cells awaited belongs to that loop. So the
+coroutine has to run in that loop, too. asyncio's loops can't be entered twice by their own methods. This uses
+the functions that asyncio documents for authors of tasks (_enter_task, _leave_task), and one private method of
+the loop, _run_once(). Another loop (uvloop) has no such method: there the coroutine gets a loop of its own in
+the same thread.
 """
 import asyncio
 import contextlib
@@ -21,7 +21,7 @@ except ImportError:  # pragma: no cover -- an IPython that has moved it: its run
 
 
 def run_coroutine(shell: "Any", coroutine: "Coroutine[Any, Any, Any]") -> "Any":
-    """What the coroutine returns, run as the shell's autoawait would; what it raises."""
+    """Runs the coroutine as the shell's autoawait would. Returns what it returns, raises what it raises."""
     try:
         loop = asyncio.get_running_loop()
     except RuntimeError:
@@ -57,7 +57,7 @@ def _run_by_shell(runner: "Callable[..., Any]", coroutine: "Coroutine[Any, Any, 
 
 @contextlib.contextmanager
 def _without_task(loop: "Any") -> "Iterator[None]":
-    """The task that called us isn't the loop's current one, so that others may run."""
+    """A context in which the task that called us is not the loop's current one, so that others may run."""
     outer = asyncio.current_task(loop)
     if outer is not None:
         asyncio.tasks._leave_task(loop, outer)
@@ -70,7 +70,7 @@ def _without_task(loop: "Any") -> "Iterator[None]":
 
 @contextlib.contextmanager
 def _suspended(loop: "Any") -> "Iterator[None]":
-    """The running loop isn't running, for another one in this thread."""
+    """A context in which the running loop doesn't count as running, so that another can run in this thread."""
     with _without_task(loop):
         asyncio._set_running_loop(None)
         try:
@@ -80,8 +80,8 @@ def _suspended(loop: "Any") -> "Iterator[None]":
 
 
 def _run_inside(loop: "Any", coroutine: "Coroutine[Any, Any, Any]") -> "Any":
-    # The turn of the loop that we are called from has counted the handles that are ready, and takes so many
-    # when it goes on: those that are gone by then are made up for by cancelled ones.
+    # The loop's present turn has counted the handles that are ready, and will take that many when it goes on.
+    # Cancelled ones make up for those that are gone by then.
     counted = len(loop._ready)
     with _without_task(loop):
         task = loop.create_task(coroutine)
@@ -93,7 +93,7 @@ def _run_inside(loop: "Any", coroutine: "Coroutine[Any, Any, Any]") -> "Any":
             while not task.done():
                 loop._run_once()
             with contextlib.suppress(BaseException):
-                task.result()  # looked at: the loop has nothing to complain of
+                task.result()  # else the loop reports an exception that nobody has looked at
             raise
         finally:
             while len(loop._ready) < counted:

@@ -1,15 +1,15 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""A function around another one, that something is done around each of its calls.
+"""Wraps a function, so that something is done around each of its calls.
 
-A decorator that counts for the time of a call can't do without one. The program shall see as little of it
-as can be: it is one frame, of the same kind (function, generator, coroutine, asynchronous generator) and with
-the same parameters, so that what does not fit is refused by the call itself, and inspect finds the same.
-To tracebacks and warnings its frame stands where the function begins. What is sent or thrown into a
-generator arrives in the function's own, and what that answers comes out. While it is suspended, the frame
-holds neither the arguments nor what was yielded: pymem_bpf_box is emptied as it is read.
+A decorator that counts during calls needs such a wrapper. The program should see as little of it as possible.
+The wrapper is one frame, of the same kind (function, generator, coroutine, asynchronous generator) and with
+the same parameters. So wrong arguments are refused by the call itself, and inspect finds the same signature.
+In tracebacks and warnings its frame is on the line where the function begins. What is sent or thrown into a
+generator goes to the function's own, and its answer comes out. While it is suspended, the frame holds neither
+the arguments nor what was yielded: pymem_bpf_box is emptied as it is read.
 
-What is done: begin(), called when a call begins to run, gives an object that is a context, entered for as
-long as the function runs and is not suspended, and whose end() is called when the call is over.
+begin() is called when a call begins to run. It gives a context manager with a method end(). The context is
+entered while the function runs, and left while it is suspended. end() is called when the call is over.
 """
 import ast
 import functools
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["kind_of", "wrap_calls"]
 
-_PREFIX = "pymem_bpf_"  # of the names in here: a parameter's may be any other
+_PREFIX = "pymem_bpf_"  # of all names in the templates: a parameter may have any other name
 _TEMPLATE = """\
 def make(pymem_bpf_begin, pymem_bpf_function, pymem_bpf_run, pymem_bpf_first, pymem_bpf_stop,
          pymem_bpf_stop_async, pymem_bpf_any):
@@ -98,8 +98,8 @@ _BODIES = {"value": _VALUE, "coroutine": _COROUTINE, "generator": _GENERATOR,
 
 
 def kind_of(function: "Callable[..., Any]") -> str:
-    """What calling it gives: "async generator", "coroutine", "generator", or "value". By its code: a
-    function that is only marked as a coroutine function runs when it is called."""
+    """What calling it gives: "async generator", "coroutine", "generator", or "value". Its code
+    decides: a function that is only marked as a coroutine function runs when it is called."""
     flags = getattr(getattr(function, "__code__", None), "co_flags", 0)
     return ("async generator" if flags & inspect.CO_ASYNC_GENERATOR else
             "coroutine" if flags & inspect.CO_COROUTINE else
@@ -124,12 +124,12 @@ def _run(call: "Any", inner: "Any") -> "Generator[Any, Any, Any]":
             except BaseException as e:
                 act, value = inner.throw, e
     finally:
-        value = None  # an exception, whose traceback leads here
+        value = None  # it may be an exception, whose traceback refers to this frame
 
 
 def _first(generator: "Any") -> "Any":
-    """The first step of an asynchronous generator that the event loop shall not know of: it knows the
-    one around it, and would close both at its end."""
+    """The first step of an asynchronous generator of which the event loop must not know: the loop knows the
+    wrapper's, and would close both at its end."""
     hooks = sys.get_asyncgen_hooks()
     sys.set_asyncgen_hooks(None, None)
     try:
@@ -181,15 +181,15 @@ def _compiled(function: types.FunctionType) -> types.CodeType:
 
 
 def wrap_calls(function: "Any", begin: "Callable[[], Any]") -> "Any":
-    """The function, with begin() (see above) for each call. function: in Python. begin: what pickles the
-    wrapper by value pickles it, too."""
+    """A wrapper of a Python function that calls begin() (see above) at each call. What pickles the wrapper by
+    value pickles `begin`, too."""
     made: "Dict[str, Any]" = {}
     exec(_compiled(function), made)
     maker = made["make"](begin, function, _run, _first, StopIteration, StopAsyncIteration, BaseException)
     names = {name: getattr(function.__code__, name) for name in ("co_name", "co_qualname")
              if hasattr(function.__code__, name)}
     code = maker.__code__.replace(**names)
-    # In the function's own module: who looks for its caller there finds that.
+    # With the globals of the function's module: code that looks for the module of its caller finds that one.
     wrapper = types.FunctionType(code, function.__globals__, function.__name__, function.__defaults__,
                                  maker.__closure__)
     wrapper.__kwdefaults__ = function.__kwdefaults__

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 """The builtin `profile` in processes that multiprocessing starts.
 
-Where it forks, children have the builtin. With spawn and forkserver it starts an interpreter anew, which
-runs the main module once more, and would meet `@profile` without there being one. All of them are started
-by one call, _posixsubprocess.fork_exec(), with a line of code behind -c. While the builtin is there, a
-step is put in front of that line which makes this file's Idle the builtin, in that child and in what it
-starts itself. Nothing is put into the environment or on disk, other commands are not touched.
+Forked children have the builtin. With spawn and forkserver, multiprocessing starts a new interpreter, which
+runs the main module again: there `@profile` would be an unknown name. All of these are started by one call,
+_posixsubprocess.fork_exec(), with a line of code behind -c. While the builtin is there, a step is put in front
+of that line. It makes this file's Idle the builtin, in that child and in those that the child starts. Nothing
+is put into the environment or on disk, and other commands are not touched.
 
 Idle profiles nothing: children of a pool are killed in the end, and would have nowhere to show tables.
 The parent says so (note()).
@@ -34,8 +34,8 @@ NOTE = ("what ran in processes that multiprocessing started anew (spawn, forkser
 STARTS = ("from multiprocessing.spawn import spawn_main", "from multiprocessing.forkserver import main")
 MISSING = object()
 
-#: Behind -c, in front of what multiprocessing has there. Where this file can't be read, @profile does
-#: nothing all the same.
+#: What is put behind -c, in front of multiprocessing's own code. If this file can't be read, @profile does
+#: nothing.
 STEP = """\
 def _step(path):
     import builtins
@@ -88,7 +88,7 @@ class Idle:
         return self
 
 
-_started: "int | None" = None  # the process that started others
+_started: "int | None" = None  # PID of the process that started such interpreters
 
 
 def _with_step(arguments: "Sequence[Any]") -> "Sequence[Any]":
@@ -106,7 +106,7 @@ def _with_step(arguments: "Sequence[Any]") -> "Sequence[Any]":
 
 
 def _hook() -> "Callable[[], None]":
-    """Stands in for fork_exec() from now on; the function that ends that."""
+    """Puts a function in the place of fork_exec(). Returns a function that ends that."""
     before: "Any" = getattr(_posixsubprocess, "fork_exec", None)
     if before is None:
         return lambda: None
@@ -126,7 +126,7 @@ def _hook() -> "Callable[[], None]":
 
 
 def begin(profile: "Any") -> "Callable[[], None]":
-    """Makes it the builtin, here and in children; the function that ends that."""
+    """Makes `profile` the builtin, here and in children. Returns a function that ends that."""
     before = getattr(builtins, "profile", MISSING)
     setattr(builtins, "profile", profile)
     unhook = _hook()

@@ -54,8 +54,8 @@ def parse(argv: "Sequence[str]") -> argparse.Namespace:
 
 
 class Output:
-    """The file of -o. It is opened before the program, which may go to another folder or give up rights;
-    and once more if the program has closed what it did not open."""
+    """The file of -o. It is opened before the program runs, which may go to another folder or give up rights;
+    and again if the program has closed it."""
 
     def __init__(self, path: str) -> None:
         self.path = os.path.abspath(path)
@@ -65,7 +65,7 @@ class Output:
         return os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
 
     def stream(self) -> "TextIO":
-        """Where to write; whoever asks for it closes it."""
+        """A stream to write to. The caller closes it."""
         fd = self._descriptor.fd if self._descriptor.is_ours() else self._open()
         return open(fd, "w", encoding="utf-8", errors="backslashreplace")
 
@@ -91,7 +91,7 @@ def main(argv: "Sequence[str] | None" = None) -> None:
 
 
 def _show(profiler: "TimeStamper | RunProfiler", options: argparse.Namespace, output: "Output | None") -> bool:
-    """Writes what was found. False: it can't be, which was said."""
+    """Writes the results. False: that failed, and stderr says so."""
     try:
         with _alone.remembered(), contextlib.ExitStack() as opened:
             stream = sys.stdout if output is None else opened.enter_context(output.stream())

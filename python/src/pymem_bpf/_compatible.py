@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""What else programs take from memory_profiler: choose_backend, MemitResult, MemTimer, exec_with_profiler,
-run_module_with_profiler, has_tracemalloc. They are as they are there: names, arguments, units."""
+"""The other names that programs import from memory_profiler: choose_backend, MemitResult, MemTimer,
+exec_with_profiler, run_module_with_profiler, has_tracemalloc. Arguments and units are the same as there."""
 import multiprocessing
 import os
 import sys
@@ -96,7 +96,7 @@ def exec_with_profiler(filename: str, profiler: "Callable[..., Any]", backend: "
     filename: path of the script. profiler: a LineProfiler, a TimeStamper or any decorator. passed_args: what
     stands behind the script in sys.argv. The builtin, sys.argv and the script's folder in front of sys.path
     stay afterwards. Raises what the script raises, SystemExit too; OSError: there is no such file; ValueError:
-    no such backend. For the main thread: all of this is the process's."""
+    no such backend. To be called in the main thread, as all of this is the process's."""
     choose_metric(backend)
     os.stat(filename)
     _execute(filename, profiler, passed_args, False)

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 """A profiler must never break the program that it is in.
 
-What a decorated function needs for counting may be missing at any call: there is no helper, it refuses,
-it died, the process is watched already, another tool has the interpreter's hooks. Then that is said once,
-on stderr, and the function runs as it would undecorated.
+At any call a decorated function may find that it can't count: there is no helper, the helper refuses or has
+died, the process is watched already, another tool has the interpreter's hooks. Then stderr says so once, and
+the function runs as it would undecorated.
 """
 import os
 import sys
@@ -26,7 +26,7 @@ _failure: "Tuple[float, Tuple[Any, ...]] | None" = None
 
 
 def note_once(subject: str, kind: str, text: str) -> None:
-    """One note on stderr for each kind of thing that can be said of a subject, however often it happens."""
+    """Writes a note to stderr: only the first one for each pair of subject and kind."""
     if (subject, kind) in _said:
         return
     _said.add((subject, kind))
@@ -34,12 +34,12 @@ def note_once(subject: str, kind: str, text: str) -> None:
 
 
 def asked() -> "Tuple[Any, ...]":
-    """What a helper is looked for by: if it changes, there may be one now."""
+    """What the search for a helper depends on. If it changes, there may be a helper now."""
     return os.getpid(), socket_path(), os.environ.get("PYMEM_BPF"), os.environ.get("PATH")
 
 
 def _remember_failure() -> None:
-    """To look for a helper takes a tenth of a second if one has to be started: not at each call."""
+    """Looking for a helper takes a tenth of a second if one has to be started, so it is not done at each call."""
     global _failure
     _failure = time.monotonic() + RETRY_SECONDS, asked()
 
@@ -49,8 +49,9 @@ def _failed_lately() -> bool:
 
 
 class Counting:
-    """A context in which a profiler is enabled, if it can be: once for each call that it is to see, or each
-    step of it, one after another. What was not begun is not ended: another call may have begun meanwhile."""
+    """A context in which a profiler is enabled, if it can be. It is entered for each call, or for each step of
+    a generator, one after another. If it could not be enabled, it is not disabled: another call may have enabled
+    it meanwhile."""
 
     __slots__ = ("profiler", "begun")
 
@@ -67,7 +68,7 @@ class Counting:
             self.profiler.enable_by_count()
             self.begun = True
         except RecursionError:
-            # The program's own calls may have room still, or meet the limit themselves.
+            # The program's own calls may still be within the limit, or meet it themselves.
             self.profiler.uncounted += 1
         except (RuntimeError, OSError) as e:
             if isinstance(e, HelperError):
@@ -80,7 +81,7 @@ class Counting:
             self.begun = False
             try:
                 self.profiler.disable_by_count()
-            except (RuntimeError, ValueError, OSError) as e:  # somebody took our place in sys.monitoring
+            except (RuntimeError, ValueError, OSError) as e:  # another tool took our place in sys.monitoring
                 note_once("@profile", "unended", ENDED_BADLY % e)
 
     def end(self) -> None:

@@ -8,7 +8,8 @@ Its figures are the process's, not one thread's. How far from the truth they are
 - From 6.2 on each CPU holds back what is less than a batch, of each of three counters.
 - Up to 6.1 each thread holds back what its last page faults brought.
 
-Which of these it is, is tried and not looked up. Where something is held back, both ends of a run may lack it.
+Whether statm adds up all parts is tried out. If it does not, the kernel's version tells which of the other two
+it is. What is held back may be missing at both ends of a run.
 """
 import collections
 import mmap
@@ -36,7 +37,7 @@ ATTEMPTS = 3  # other threads may disturb one
 # percpu_counter_batch of the kernel, in pages, and the counters that are resident memory.
 BATCH_LEAST, BATCH_EACH_CPU, KINDS = 32, 2, 3
 FIRST_WITH_CPU_PARTS = (6, 2)
-# check_sync_rss_stat() of kernels before that; one fault maps so much of a file (fault_around_bytes).
+# Before that: faults until check_sync_rss_stat() adds them; so much of a file one fault maps (fault_around_bytes).
 HELD_FAULTS, FAULT_AROUND_BYTES = 66, 65536
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ else:
 
 
 def kernel_version(release: str) -> "Tuple[int, int]":
-    """(6, 1) of "6.1.0-50-arm64"; what is no such text is taken to be old."""
+    """(6, 1) of "6.1.0-50-arm64"; (0, 0) of another text."""
     parts = release.split(".")
     try:
         return int(parts[0]), int("".join(c for c in parts[1].partition("-")[0] if c.isdigit()))
@@ -62,7 +63,7 @@ def bound(sums: bool, release: str, online: int, usable: int) -> "Bound":
         return Bound(0, 0)
     if kernel_version(release) < FIRST_WITH_CPU_PARTS:
         return Bound(HELD_FAULTS * PAGE_BYTES, HELD_FAULTS * max(PAGE_BYTES, FAULT_AROUND_BYTES))
-    # Less than a batch, more or less than nothing, at either end.
+    # At each end of the run, a part is less than a batch away from 0, in either direction.
     part = 2 * (max(BATCH_LEAST, BATCH_EACH_CPU * online) - 1) * PAGE_BYTES
     return Bound(part, part * KINDS * usable)
 
@@ -132,15 +133,15 @@ def insists(exact: "bool | None") -> bool:
 
 _lock = threading.Lock()
 _current: "Estimate | None" = None
-# Until when (time.monotonic()) nobody needs to look for a helper again, as long as asked() is this.
+# (time.monotonic() until which no helper is looked for, as long as asked() gives this)
 _spared: "Tuple[float, Tuple[Any, ...]]" = (0.0, ())
 
 
 def best(exact: bool = False, again: bool = False) -> "Counter | Estimate":
     """The process's shared Counter; where there is none an Estimate, unless exact: then a HelperError says why.
 
-    While an Estimate is in use it is that. To try to start a helper, or to be refused, takes time: for 10 s it
-    isn't done again, unless `again`. From any thread."""
+    While a profiler uses an Estimate, it is that one. Trying to start a helper, or being refused, takes time: it
+    isn't done again for 10 s, unless `again`. May be called from any thread."""
     global _current, _spared
     from . import _lines, counter
     with _lock:

@@ -79,7 +79,7 @@ def functions_of(thing: "Any", seen: "Set[int] | None" = None) -> "Iterator[type
 
 
 def _functions_of_property(thing: property, seen: "Set[int]") -> "Iterator[types.FunctionType]":
-    """Of those of its parts that are in Python."""
+    """The functions of its parts. TypeError: no part is in Python."""
     refusals = []
     for part in (thing.fget, thing.fset, thing.fdel):
         try:

@@ -28,14 +28,14 @@ WORDS_LIMIT = 2000
 NAME = "pymem-bpf"
 
 
-#: PIDs of private helpers. Where orphans come to this process (it is PID 1 of a container, or a
-#: subreaper), they are its children, and no part of what it does.
+#: PIDs of private helpers. If orphans become children of this process (it is PID 1 of a container, or a
+#: subreaper), helpers are among its children, but don't count as such.
 private_pids: "Set[int]" = set()
 
 
 class Descriptor:
     """A descriptor of ours in the program's process. A program may close descriptors that it did not open
-    and get their numbers for files of its own: those are let be."""
+    and get their numbers for files of its own: these are left alone."""
 
     def __init__(self, fd: int) -> None:
         self.fd, self._file = fd, self._identity(fd)
@@ -53,7 +53,7 @@ class Descriptor:
             return False
 
     def close(self) -> None:
-        """Closes it, if it is ours. Once more is no error."""
+        """Closes it, if it is ours. A second call is no error."""
         if self.is_ours():
             os.close(self.fd)
         self.fd = -1
@@ -71,12 +71,12 @@ class HelperMissing(HelperError):
 
 
 class NoServer(HelperMissing):
-    """No server listens, and this process can't start a helper of its own: so it is for an ordinary user."""
+    """No server listens, and this process can't start a helper of its own, as it is not root."""
 
 
 def program() -> "str | None":
-    """Path of the program; None if there is none. $PYMEM_BPF; that of the source tree around the
-    package; PATH, and where `make install` puts it."""
+    """Path of the program; None if there is none. It is looked for in this order: $PYMEM_BPF, the source tree
+    around the package, PATH, where `make install` puts it."""
     named = os.environ.get("PYMEM_BPF")
     if named:
         return named
@@ -94,7 +94,7 @@ def command() -> str:
 
 
 def socket_path(path: "str | None" = None) -> str:
-    """Where a server is looked for."""
+    """Path of the socket at which a server is looked for."""
     return path or os.environ.get("PYMEM_BPF_SOCKET") or SOCKET_PATH
 
 
@@ -173,8 +173,8 @@ def _start() -> "Tuple[sockets.socket, str, Private]":
 
 
 def _spawn(path: str, fd: int, said: int) -> int:
-    """PID of a helper that is an orphan from its start. A session of its own: Ctrl-C is for what is
-    measured, not for what measures."""
+    """Starts a helper that is an orphan from its start. Its PID. It has a session of its own, as Ctrl-C is meant
+    for the measured program. OSError."""
     middle = subprocess.Popen(
         ["/bin/sh", "-c", 'exec "$0" serve --fd "$1" >/dev/null & echo $!', path, str(fd)],
         pass_fds=[fd], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=said,
@@ -210,11 +210,11 @@ def reap(private: Private) -> None:
         if _proc.start_ticks(private.pid) == private.start_ticks:
             os.waitpid(private.pid, 0)  # a zombie that came back to this process
     except OSError:
-        pass  # somebody else's, as it should be, or gone
+        pass  # it is no child of this process, as usual, or has been reaped
     private_pids.discard(private.pid)
 
 
 def release(private: Private) -> None:
-    """reap(), and what it held."""
+    """Waits for the end of a private helper, and closes the file of its messages."""
     reap(private)
     private.said.close()

@@ -23,8 +23,8 @@ class Monitoring:
 
     def _claim(self) -> None:
         monitoring = self.api
-        # The names with a meaning are the program's: what it starts (cProfile, coverage, a debugger) gives
-        # up if its own is taken.
+        # IDs with a documented use are left to the program: a tool that it starts (cProfile, coverage, a
+        # debugger) gives up if its own is taken.
         for tool in (3, 4, monitoring.OPTIMIZER_ID):
             try:
                 monitoring.use_tool_id(tool, "pymem_bpf")
@@ -42,7 +42,7 @@ class Monitoring:
                 (events.PY_RETURN, _lines.on_leave), (events.PY_YIELD, _lines.on_leave),
                 (events.PY_UNWIND, _lines.on_leave)):
             monitoring.register_callback(self.tool, event, callback)
-        # These two are told of all code or none.
+        # These two events can't be limited to some code objects.
         monitoring.set_events(self.tool, events.PY_UNWIND | events.PY_THROW)
 
     def _release(self) -> None:
@@ -85,7 +85,7 @@ def _code_key(code: "types.CodeType") -> int:
 
 
 class Evaluation:
-    """The frame evaluation function (before 3.12), there while anything is profiled."""
+    """The frame evaluation function (before 3.12), installed while anything is profiled."""
 
     def __init__(self) -> None:
         self.users = 0

@@ -40,7 +40,7 @@ def split_command(words: "List[str]") -> "Tuple[List[str], str | None, List[str]
 
 
 def _letters(word: str, words: "List[str]", at: int) -> "int | Tuple[List[str], str | None, List[str]]":
-    """Where the options go on behind the word `-abc`, or what split_command() gives."""
+    """Index of the word behind `-abc`; or the result of split_command(), if this word ends the options."""
     for place, letter in enumerate(word[1:], 1):
         if letter in _WITH_VALUE:
             return at + (1 if word[place + 1:] else 2)

@@ -3,7 +3,7 @@
 
 For `mprof run` with another interpreter: `-m` would need the package on its path, and with the package
 the folder it is installed in, whose other packages may be of another version of Python. An interpreter that
-the package is not for runs the program all the same, without FUNC lines; so this file is Python 2, too.
+the package does not support runs the program, too, without FUNC lines; so this file is valid Python 2.
 """
 import os
 import sys
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 def load(started):
     # type: (List[str]) -> Any
-    """timestamps of this folder's package; nothing else of the folder gets importable. The package is
-    `pymem_bpf`, unless this interpreter finds another of that name: that one is the program's.
+    """The module timestamps of this folder's package; nothing else of the folder becomes importable. The package
+    is named `pymem_bpf`, unless this interpreter finds another of that name: that one is the program's.
     started: sys.modules before anything was imported."""
     import importlib.util
     here = os.path.dirname(os.path.abspath(__file__))
@@ -36,7 +36,7 @@ def load(started):
 
 def run_without():
     # type: () -> None
-    """Becomes the program, as it would run without this: what is behind `--`, or from `-m` on."""
+    """Replaces this process by the program, as it would run without us: the words behind `--`, or from `-m` on."""
     import subprocess
     words = sys.argv[1:]
     start = min(words.index(word) + (word == "--") for word in ("-m", "--") if word in words)

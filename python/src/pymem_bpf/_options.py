@@ -45,7 +45,7 @@ def scan_value(text: str, start: int) -> int:
 
 
 def unquote(value: str) -> str:
-    """Quotes around all of a value are the line's, as in a shell, not the expression's."""
+    """The value without quotes around all of it: they belong to the line, as in a shell, not to the expression."""
     if len(value) > 1 and value[0] in QUOTES and value[0] == value[-1] and value[0] not in value[1:-1]:
         return value[1:-1]
     return value

@@ -33,7 +33,7 @@ FILE_LIMIT = 1 << 20
 
 
 def read_file(pid: int, name: str) -> str:
-    """Text of /proc/PID/name. A process that is gone is a ProcessLookupError, however it shows."""
+    """Text of /proc/PID/name. If the process is gone, the error is a ProcessLookupError in any case."""
     try:
         fd = os.open("/proc/%d/%s" % (pid, name), os.O_RDONLY | os.O_CLOEXEC)
         try:
@@ -69,12 +69,12 @@ def stat_fields(pid: int) -> "List[str]":
 
 
 def start_ticks(pid: int) -> int:
-    """When the process began, in clock ticks since boot: with its PID, which process it is."""
+    """When the process began, in clock ticks since boot. With its PID this identifies a process."""
     return int(stat_fields(pid)[19])
 
 
 def ended(pid: int) -> bool:
-    """True if the process is gone, or a zombie: its memory is."""
+    """True if the process is gone, or is a zombie, whose memory is gone."""
     try:
         return stat_fields(pid)[0] in "ZXx"
     except ProcessLookupError:
@@ -82,12 +82,12 @@ def ended(pid: int) -> bool:
 
 
 def rss_bytes(pid: int) -> int:
-    """RSS from the counters."""
+    """RSS from the kernel's counters."""
     return int(read_file(pid, "statm").split()[1]) * PAGE_BYTES
 
 
 def rollup(pid: int) -> "Dict[str, int]":
-    """Dictionary of rss, pss, uss."""
+    """{"rss", "pss", "uss": bytes} from the page tables."""
     text = read_file(pid, "smaps_rollup")
     rss, pss = field_bytes(text, "Rss"), field_bytes(text, "Pss")
     if rss is None or pss is None:  # a zombie, or a kernel thread: the file is empty
@@ -97,8 +97,8 @@ def rollup(pid: int) -> "Dict[str, int]":
 
 
 def has_memory(pid: int) -> bool:
-    """False of a process that ends: its memory is gone some time before it is a zombie, and what
-    is read of it until then is 0."""
+    """False for a process that is ending: its memory is gone some time before it is a zombie, and in
+    between its amounts read as 0."""
     try:
         return field_bytes(read_file(pid, "status"), "VmHWM") is not None
     except ProcessLookupError:
@@ -122,8 +122,8 @@ def high_water_bytes(pid: int) -> int:
 
 
 def reset_high_water() -> None:
-    """Makes this process's VmHWM begin anew at the RSS of now. Nothing else changes: 5 touches
-    neither referenced nor soft-dirty bits (Linux 4.0)."""
+    """Resets this process's VmHWM to the RSS of now (Linux 4.0). Nothing else changes: writing 5 leaves
+    referenced and soft-dirty bits alone."""
     fd = os.open("/proc/self/clear_refs", os.O_WRONLY | os.O_CLOEXEC)
     try:
         os.write(fd, b"5")
@@ -182,7 +182,7 @@ def descendants(pid: int, without: "Container[int]" = ()) -> "List[int]":
 
 
 def metric_bytes(pid: int, metric: str) -> int:
-    """metric: rss, pss, uss, or exact: exact_rss_bytes()."""
+    """Bytes of a process. metric: rss, pss, uss, or exact: exact_rss_bytes()."""
     if metric == "exact":
         return exact_rss_bytes(pid)
     return rss_bytes(pid) if metric == "rss" else rollup(pid)[metric]
@@ -201,7 +201,7 @@ def children_bytes(pid: int, metric: str, without: "Container[int]" = ()) -> "Li
 
 
 def total_bytes(pid: int, metric: str, children: bool = False, without: "Container[int]" = ()) -> int:
-    """Of a process, and of its descendants if `children`."""
+    """Bytes of a process; with `children`, of its descendants, too."""
     total = metric_bytes(pid, metric)
     if children:
         total += sum(amount for _, amount in children_bytes(pid, metric, without))

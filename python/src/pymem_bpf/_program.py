@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 STDIN = "-"
 PYC_HEADER_BYTES = 16
-# What comes before a program's own frames; finding its code is importlib's.
+# Files whose frames come before the program's own; importlib finds its code.
 _OURS = (os.path.dirname(os.path.abspath(__file__)) + os.sep, runpy.run_path.__code__.co_filename,
          "<frozen importlib")
 
@@ -63,8 +63,7 @@ def find_script(name: str) -> "str | None":
 
 
 class _LastExit:
-    """The exit handler that runs last, since it is registered first: it shows what was found, if that is left
-    to it."""
+    """The exit handler that runs last, since it is registered first. If `show` is set, it shows the results."""
 
     def __init__(self) -> None:
         self.show: "Callable[[], bool] | None" = None
@@ -77,11 +76,11 @@ class _LastExit:
 
 def run_program(target: str, arguments: "List[str]", profile: "Callable[..., Any]", is_module: bool,
                 show: "Callable[[], bool]") -> None:
-    """execute(), for a process that does nothing else: what leaves it uncaught is shown as the program's.
+    """As execute(), for a process that does nothing else. An uncaught exception is shown as the program's own.
 
-    show: writes what was found, False if it can't. It is called once, when the threads that python waits
-    for have ended; not in a child that the program forked. The status is 1 if it can't and the program's own
-    would be 0."""
+    show: writes the results, False if that fails. It is called once, when the threads that python waits for
+    have ended; not in a child that the program forked. The exit status is 1 if show() fails and the program's
+    own would be 0."""
     owner = os.getpid()
     last = _LastExit()
     atexit.register(last)
@@ -90,7 +89,7 @@ def run_program(target: str, arguments: "List[str]", profile: "Callable[..., Any
     except ProgramMissing:
         raise
     except BaseException as e:
-        # Of what leaves the program uncaught, only the frames that are the program's are shown.
+        # Of an uncaught exception, only the program's own frames are shown.
         if getattr(sys, "excepthook", None) is not None:
             sys.excepthook = _HookWithoutOurs(sys.excepthook)
         if os.getpid() == owner:
@@ -125,13 +124,13 @@ def _workers_run() -> bool:
 
 
 def _wait_for_threads() -> None:
-    """What python does next, which then does nothing the second time."""
+    """Waits for threads, which python does next. Its own wait then has nothing to do."""
     shutdown: "Callable[[], None]" = getattr(threading, "_shutdown")  # type checkers don't know it
     try:
         shutdown()
     except BaseException as e:  # Ctrl-C: python tells sys.unraisablehook and goes on
-        # Each version in its own words. So it is python that meets it, where it would have: what a generator
-        # that has ended is given to throw leaves it without a frame of ours.
+        # Each version says this in its own words, so python itself must meet the exception, where it would
+        # have. A generator that has ended raises what it is given to throw without a frame of ours.
         ended = (_ for _ in ())
         next(ended, None)
         e.__traceback__ = e.__traceback__ and e.__traceback__.tb_next
@@ -166,7 +165,7 @@ def execute(target: str, arguments: "List[str]", profile: "Callable[..., Any]", 
 
 
 def _without_file() -> None:
-    """What python does when a script has ended: threads and exit handlers find no __file__."""
+    """Removes __file__, as python does when a script has ended: threads and exit handlers find none."""
     _script.pop("__file__", None)
     _script.pop("__cached__", None)
 
@@ -181,7 +180,7 @@ class _HookWithoutOurs:
                  traceback: "types.TracebackType | None") -> None:
         while traceback is not None and traceback.tb_frame.f_code.co_filename.startswith(_OURS):
             traceback = traceback.tb_next
-        # The interpreter's own hook prints what is noted in the exception, not what it is given.
+        # The interpreter's own hook prints the traceback that the exception has, not the one that it is given.
         try:
             self.hook(kind, value.with_traceback(traceback), traceback)
         finally:
@@ -203,14 +202,14 @@ def _main_module(**attributes: "Any") -> "Dict[str, Any]":
 
 
 def _absolute(path: str) -> str:
-    """As python makes the path of a script one that holds wherever the program goes, from 3.9 on."""
+    """The path of a script, made absolute as python does it from 3.9 on."""
     if os.path.isabs(path) or sys.version_info < (3, 9):
         return path
     return os.path.join(os.getcwd(), path)
 
 
 def _of_runpy(name: str) -> "Callable[..., Any]":
-    """What type checkers don't know."""
+    """A private function of runpy, which type checkers don't know."""
     found: "Callable[..., Any]" = getattr(runpy, name)
     return found
 

@@ -2,9 +2,9 @@
 """A magic's statement: what a user would type, with IPython's own syntax, `await` where autoawait takes
 it, and the names of the function that the magic is called from, if it is called from one.
 
-At the prompt it runs in the user's namespace and names that it binds stay. In a function it runs as if it
-stood there: it is made the body of a function with those locals that it uses as parameters, so that inner
-functions and comprehensions see them too; what it binds is its own and ends with it (as with %timeit).
+At the prompt it runs in the user's namespace, and names that it binds stay. In a function it runs as if it
+stood there: it becomes the body of a function whose parameters are the locals, so that inner functions and
+comprehensions see them, too. Names that it binds end with it (as with %timeit).
 """
 import __future__
 import ast
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from typing import Any, Dict, Iterator, List
 
 NAME = "__pymem_bpf_statement__"
-# Of what the shell's compiler was told, `from __future__ import …` is the user's; the rest is for
+# Of the flags of the shell's compiler, those of `from __future__ import …` are the user's. The others are for
 # incomplete input.
 FUTURE = functools.reduce(operator.or_, (getattr(__future__, name).compiler_flag
                                          for name in __future__.all_feature_names))
@@ -30,7 +30,7 @@ FUTURE = functools.reduce(operator.or_, (getattr(__future__, name).compiler_flag
 
 def caller_scope(shell: "Any", local_ns: "Dict[str, Any] | None") -> "Dict[str, Any] | None":
     """The locals of the function that a magic is called from; None at the prompt. local_ns: what IPython
-    gives a magic that needs it: of a cell magic always the user's namespace, so its caller is looked for."""
+    gives the magic. To a cell magic it always gives the user's namespace, so the caller's frame is looked for."""
     if local_ns is None or local_ns is not shell.user_ns:
         return None if local_ns is None else dict(local_ns)
     frame: "types.FrameType | None" = sys._getframe(1)
@@ -43,7 +43,7 @@ def caller_scope(shell: "Any", local_ns: "Dict[str, Any] | None") -> "Dict[str, 
 
 
 def _globals_stated(node: ast.AST) -> "Iterator[str]":
-    """The names that `global` names, but for inner functions and classes, which have it for themselves."""
+    """The names in `global` statements, without those of inner functions and classes, which are their own."""
     for child in ast.iter_child_nodes(node):
         if isinstance(child, ast.Global):
             yield from child.names
@@ -52,7 +52,7 @@ def _globals_stated(node: ast.AST) -> "Iterator[str]":
 
 
 def _imports_all(node: ast.AST) -> bool:
-    """Is there `from … import *`, but for functions and classes, where it is an error?"""
+    """Is there a `from … import *` outside of functions and classes, where it would be an error?"""
     if isinstance(node, ast.ImportFrom):
         return any(alias.name == "*" for alias in node.names)
     return not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)) and any(
@@ -60,10 +60,10 @@ def _imports_all(node: ast.AST) -> bool:
 
 
 class Statement:
-    """Compiled when it is made (what is no Python is a SyntaxError then), run as often as wished.
+    """A statement that is compiled when it is made (SyntaxError), and can be run many times.
 
-    scope: the locals that it sees, None: the user's namespace only; they are looked at by bind(), once all
-    are there. keep: after run() `scope` has the names that it bound, too (set-up)."""
+    scope: the locals that it sees; None: the user's namespace only. bind() takes them, once all are there.
+    keep: run() adds the names that it bound to `scope` (set-up)."""
 
     def __init__(self, shell: "Any", source: str, scope: "Dict[str, Any] | None" = None,
                  keep: bool = False) -> None:
@@ -83,7 +83,7 @@ class Statement:
         self._parsed = tree, filename, flags
 
     def bind(self) -> "Statement":
-        """What is to be done before run(). Returns self."""
+        """Gives it its locals; to be called before run(). Returns self."""
         if self.scope is not None:
             self._enclose(self.scope, *self._parsed)
         return self
@@ -108,7 +108,7 @@ class Statement:
         self.code = compile(module, filename, "exec", flags, True)
 
     def _globals(self) -> "Dict[str, Any]":
-        """Of a shell embedded in a function: those of its module."""
+        """The global names; for a shell embedded in a function, those of its module."""
         found: "Dict[str, Any]" = getattr(self.shell, "user_global_ns", self.shell.user_ns)
         return found
 
@@ -134,7 +134,7 @@ class Statement:
             self.scope.update(bound)
 
     def _run_merged(self, scope: "Dict[str, Any]") -> None:
-        """With `import *`: in one namespace of globals and locals, of which globals that it names stay."""
+        """Runs it with `import *`: in one namespace of globals and locals. Names that it states as global stay."""
         space = dict(self._globals(), **{name: value for name, value in scope.items()
                                          if name.isidentifier()})
         before = dict(space)

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""Text of ours into streams of the program's.
+"""Writes text of ours to streams of the program's.
 
-A stream may be of any encoding, take bytes only, be closed, full or a pipe that nobody reads, or not be
-there. What it can't encode is escaped. Text goes at once and past the buffers of the interpreter's own
-streams, pipes and terminals: what could not be written must not come up again, as an error of the
-program's, when they are flushed at its end.
+A stream may have any encoding, take bytes only, be closed, full or a pipe that nobody reads, or be missing.
+What it can't encode is escaped. Text is written at once, and past the buffers of the interpreter's own
+streams, pipes and terminals. Else text that could not be written would cause an error again when these are
+flushed at the program's end.
 """
 import io
 import os
@@ -20,8 +20,8 @@ __all__ = ["fit", "write_text", "tell"]
 
 
 def fit(text: str, stream: "Any") -> str:
-    """The text, with what the stream's encoding has no bytes for escaped. A stream without one (StringIO)
-    takes all text."""
+    """The text, with characters escaped that the stream's encoding lacks. A stream without an encoding
+    (StringIO) takes all text."""
     encoding = getattr(stream, "encoding", None)
     if encoding is None:
         return text
@@ -30,12 +30,12 @@ def fit(text: str, stream: "Any") -> str:
 
 
 def _descriptor(stream: "Any") -> "int | None":
-    """Where to write past the stream's buffer; None: by way of its write()."""
+    """The descriptor to write to, past the stream's buffer; None: use the stream's write()."""
     if type(stream) is not io.TextIOWrapper or type(stream.buffer) is not io.BufferedWriter or \
             type(stream.buffer.raw) is not io.FileIO:
         return None
     own = stream is sys.__stdout__ or stream is sys.__stderr__
-    # A file of the program's may be one with other ends of lines, which only its write() knows.
+    # A file of the program's may have other line ends, which only its write() knows.
     return stream.fileno() if own or not stat.S_ISREG(os.fstat(stream.fileno()).st_mode) else None
 
 
@@ -69,7 +69,7 @@ def write_text(stream: "Any", text: str) -> None:
 
 
 def tell(text: str) -> None:
-    """Writes to stderr, if anybody can be told there."""
+    """Writes to stderr. Raises nothing if that fails."""
     try:
         write_text(sys.stderr, text)
     except Exception:

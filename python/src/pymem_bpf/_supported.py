@@ -12,7 +12,7 @@ def refusal() -> "str | None":
     """Why this interpreter is not supported; None if it is."""
     if sys.version_info < (3, 8):
         return "pymem_bpf needs Python 3.8 or newer; this is %d.%d" % sys.version_info[:2]
-    # Of the build, whose objects have another layout, whether or not the GIL is on (PYTHON_GIL=1).
+    # A flag of the build: its objects have another layout, whether or not the GIL is on (PYTHON_GIL=1).
     if "t" in sys.abiflags:
         return "pymem_bpf: free-threaded builds of Python are not supported yet"
     return None

@@ -2,10 +2,10 @@
 """What @profile gives back: a thing of the same kind, with the functions inside it profiled.
 
 The program must not see a difference: a property stays one, a class stays the same class, a cache keeps
-its cache_info(). Where the functions inside can't be exchanged without one, the thing is given back
-as it is, unprofiled, and that is said once on stderr.
+its cache_info(). If the functions inside can't be exchanged without a difference, the thing is given back
+as it is, unprofiled, and stderr says so once.
 
-decorate() knows the kinds; what is done to a function is up to its caller.
+decorate() knows the kinds of things. Its caller says what is done to a function.
 """
 import abc
 import contextlib
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = ["decorate", "mark", "note_refused", "own_methods"]
 
-_ours: "weakref.WeakSet[Any]" = weakref.WeakSet()  # wrappers that were made here: not to be wrapped once more
+_ours: "weakref.WeakSet[Any]" = weakref.WeakSet()  # wrappers that were made here: not to be wrapped again
 
 
 class Refused(Exception):
@@ -53,7 +53,7 @@ def note_refused(thing: object, reason: object) -> None:
 
 
 def mark(wrapper: "Any", function: "Any") -> "Any":
-    """The wrapper of a function, complete: awaited where the function may be."""
+    """Notes the wrapper of a function as ours, and makes it awaitable if the function is (types.coroutine)."""
     if function.__code__.co_flags & inspect.CO_ITERABLE_COROUTINE:
         wrapper = types.coroutine(wrapper)
     _ours.add(wrapper)
@@ -121,7 +121,7 @@ def _of_method(method: "Any", wrap: "Wrap") -> "Any":
 
 
 def _with_attributes(new: "T", old: object, but: "Tuple[str, ...]" = ("__wrapped__",)) -> "T":
-    """What was set on the old one is on the new one, too."""
+    """Copies the attributes of the old thing to the new one, which it returns."""
     for name, value in getattr(old, "__dict__", {}).items():
         if name not in but:
             new.__dict__[name] = value
@@ -142,7 +142,7 @@ def _of_property(thing: "Any", wrap: "Wrap") -> "Any":
             refusal = e
     if refusal is not None and all(a is b for a, b in zip(parts, (thing.fget, thing.fset, thing.fdel))):
         raise refusal
-    # One that has its getter's docstring takes on that of another getter.
+    # A property with the docstring of its getter gets that of the new getter.
     own = thing.__doc__ if thing.__doc__ != getattr(thing.fget, "__doc__", None) else None
     return type(thing)(*parts, doc=own)
 
@@ -192,11 +192,11 @@ def _of_cache(thing: "Any", wrap: "Wrap") -> "Any":
 
 
 def own_methods(cls: type) -> "List[Tuple[str, Any]]":
-    """[(name, value)] of what holds functions that the class's body defines, nothing that it refers to.
-    Refused: there are none."""
+    """[(name, value)] of attributes with functions that the class's body defines, not of those that it refers
+    to. Refused: there are none."""
     found = []
     for name, value in list(vars(cls).items()):
-        # By its type alone: what stands in for another thing (a proxy) runs code of the program's.
+        # Its type alone decides: a proxy for another thing would run code of the program's.
         if type(value) in _KINDS and _defined_in(cls, value):
             found.append((name, value))
     if not found:
@@ -225,7 +225,7 @@ def _of_class(cls: "Any", wrap: "Wrap") -> "Any":
 
 
 def _named(new: object, cls: type, name: str) -> None:
-    """What takes its name from the class body (a property, from 3.13 on) has it again."""
+    """Gives a property its name again, which it takes from the class body (3.13 on)."""
     if isinstance(new, property) and hasattr(new, "__set_name__"):
         new.__set_name__(cls, name)
 

@@ -34,12 +34,12 @@ else:
 
 
 class CodeMap(Base):
-    """{code object: {line: (increment in MiB, memory in MiB, occurrences)}}, lines in ascending order. The
-    code objects inside a function's lead to the function's lines. A view of its LineProfiler: what it
-    counts later is in it. items() is not the mapping's but memory_profiler's: for each function that ran, its
-    file's name and an iterator of (line, its tuple, or None if it did not run) over all its lines.
+    """{code object: {line: (increment in MiB, memory in MiB, occurrences)}}, lines in ascending order. A
+    code object inside a function has the function's lines. It is a view of its LineProfiler, and shows what that
+    counts later. items() is not a mapping's but memory_profiler's: for each function that ran, its file's name
+    and an iterator of (line, its tuple, or None if it did not run) over all its lines.
 
-    Without a profiler it makes one of its own, which add() gives code to."""
+    Without a profiler it makes one of its own, and add() adds code to that."""
 
     def __init__(self, include_children: bool = False, backend: "str | None" = None,
                  profiler: "LineProfiler | None" = None) -> None:

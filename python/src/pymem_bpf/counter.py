@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 """Client of `pymem-bpf serve`: counters that the kernel keeps for one process.
 
-The server, which is root, answers over a unix socket with a descriptor of a counter block
-that the kernel side updates at each change of RSS (include/pymem_block.h), so that reading RSS or
-its peak is one load. The protocol is include/pymem_serve.h; both are restated here as formats of
-`struct`, and a test compares them with the headers.
+The server, which is root, answers over a unix socket with a descriptor of a counter block. The BPF side
+updates that at each change of RSS (include/pymem_block.h), so reading RSS or its peak is one load. The
+protocol is in include/pymem_serve.h. Both are restated here as formats of `struct`, and a test compares them
+with the headers.
 
 The server's answers are checked, not believed: size, magic, version, operation, exactly one
 descriptor, its size and that it can't be shortened under the mapping. A Counter belongs to the process
@@ -50,7 +50,7 @@ F_GET_SEALS, F_SEAL_SHRINK = 1034, 2
 
 _open: "weakref.WeakSet[Counter]" = weakref.WeakSet()
 
-# A mapping keeps a copy of its descriptor, which it closes by number, whose ever that is by then.
+# By default a mapping keeps a copy of its descriptor and closes it by number, even if that is another file's by then.
 MAPS_ONLY = {"trackfd": False} if sys.version_info >= (3, 13) else {}
 
 
@@ -188,8 +188,9 @@ class Counter:
         return slot
 
     def _map(self, fds: "List[int]", size: int) -> "mmap.mmap":
-        """The counter block. A plain file could be shortened by whoever else has it, and reading it
-        then kills the reader: only a sealed one will do, or what is no plain file (a BPF map)."""
+        """The counter block. If it were a plain file, another process that has it could shorten
+        it, and reading it would then kill this one. So the file must be sealed, or no plain file (a BPF
+        map)."""
         if len(fds) != 1:
             raise HelperError("%s sent %d descriptors with its answer, not 1" % (self.where, len(fds)))
         if size != BLOCK_BYTES:
@@ -285,7 +286,8 @@ class Counter:
         return state == BLOCK_ENDED
 
     def close(self) -> None:
-        """Gives all up; a helper that was started for this process ends. Once more is no error."""
+        """Closes the connection and the block; a helper that was started for this process ends. A second call is no
+        error."""
         _open.discard(self)
         self._let_go()
         block, self.block = self.block, None
@@ -339,7 +341,8 @@ def _text(field: bytes) -> str:
 
 
 def _start_ticks(pid: int) -> int:
-    """As the server sees it; 0 (not checked) where time namespaces make that another number."""
+    """When the process began, in clock ticks, as the server sees it; 0 (not checked) in a time namespace, where
+    that is another number. HelperError: there is no such process."""
     try:
         with open("/proc/self/timens_offsets") as f:
             if any(word != "0" for line in f for word in line.split()[1:]):
@@ -358,8 +361,8 @@ _shared_lock = threading.Lock()
 
 def shared(private: bool = True) -> "Counter":
     """The Counter of this process, which all that profiles in it shares. It is opened at first use, and anew
-    after a fork or when its server has gone. private: as Counter's. Errors: those of Counter. From any thread.
-    Who asks for it must not close it."""
+    after a fork or when its server has gone. private: as Counter's. Errors: those of Counter. May be called
+    from any thread. The caller must not close it."""
     global _shared
     with _shared_lock:
         if _shared is not None and not _shared.alive():

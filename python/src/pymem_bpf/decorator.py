@@ -24,24 +24,24 @@ def profile(func: "Any" = None, stream: "TextIO | None" = None, precision: int =
     prints which of its lines changed RSS by what: when it returns, raises, or is closed. What other
     threads run meanwhile, calls of the same function included, is not in it.
 
-    Of anything else with functions inside it (a class, a property, a static method, a cache, …) the
-    same kind comes back with those decorated. What can't be is said once on stderr and comes back as
-    it is.
+    Anything else with functions inside it (a class, a property, a static method, a cache, …) comes back as
+    the same kind of object, with these functions decorated. What can't be decorated comes back as it is, and
+    stderr says so once.
 
     stream: where to, a text stream; None: sys.stdout at that time. precision: digits after the point (int).
     backend: as LineProfiler's; ValueError, at once: there is none of that name. Without a function: returns
-    the decorator. Where nothing can count, or the table can't be written, that is said once on stderr and the
-    function runs as it is, without a table: no call raises anything of ours. Calls may run in any number of
+    the decorator. If nothing can count, or the table can't be written, stderr says so once and the function
+    runs as it is, without a table: no call raises anything of ours. Calls may run in any number of
     threads.
     """
     if func is None:
         return functools.partial(profile, stream=stream, precision=precision, backend=backend)
-    LineProfiler(backend=backend)  # what can't be had is refused now, not at a call
+    LineProfiler(backend=backend)  # a wrong backend is refused now, not at a call
     return decorate(func, functools.partial(_wrap, stream=stream, precision=precision, backend=backend))
 
 
 def _show(profiler: "LineProfiler", stream: "TextIO | None", precision: int) -> None:
-    """Whatever the stream does, the program doesn't see it."""
+    """Prints the table. Errors of the stream do not reach the program."""
     if not profiler.begun or getattr(_thread, "shows", False):
         return  # not counted, or called by the stream that a table goes to
     _thread.shows = True

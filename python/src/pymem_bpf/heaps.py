@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 """Who keeps the memory of a process: `pymem-bpf heap`, run as a helper, and what it found as objects.
 
-The command reads the process from outside, this one too. A user may look at what he may read: his own processes where
-kernel.yama.ptrace_scope is 0. With 1 a process is looked at by those who started it, and by whom it permits: this
-process permits it to what it starts, as long as the helper runs (PR_SET_PTRACER), so that %memheap works there, too.
+The command reads the process from outside, this one too. Users may look at processes that they may read: their own,
+if kernel.yama.ptrace_scope is 0. If it is 1, only the ancestors of a process may, and those that it permits. This
+process permits its own descendants while the helper runs (PR_SET_PTRACER), so that %memheap works there, too.
 """
 import html
 import json
@@ -63,7 +63,7 @@ class _Row:
 
 
 class HeapHolder(_Row):
-    """What keeps memory: path (where it is found in the source), type, entries (None: no container),
+    """A holder, an object that keeps memory: path (where it is found in the source), type, entries (None: no container),
     retained_bytes (freed with it), grown_bytes and entries_grown (between two looks, else None), new (was not there at
     the first look), local (of a running function), shared_by (who shares it, or None)."""
 
@@ -121,9 +121,9 @@ class HeapTouched(_Row):
 
 
 class HeapReport:
-    """What was found of one process. str() is a table, in a notebook an HTML one.
+    """What was found in one process. str() is a table; a notebook shows an HTML one.
 
-    data: all of it, as docs/JSON.md describes a process of schema pymem-bpf-heap/1; the other attributes are made of
+    data: all of it, as docs/JSON.md describes a process of schema pymem-bpf-heap/1. The other attributes are made from
     that: pid, python (its version), verdict (the answer in sentences), rss_bytes, balance (bytes by part; they add up
     to RSS), seconds (between the two looks, or None), holders, types, births, touched, touched_before_bytes and
     touched_unknown_bytes (with the lines of touched they add up to RSS; None if it was not noted), notes. With two looks
@@ -223,8 +223,8 @@ class HeapReport:
 # --- running it ---
 
 def _permit(pid: int) -> None:
-    """Lets descendants of that process look at this one, where Yama's ptrace_scope asks for it; 0: nobody any
-    more. Where there is no Yama the kernel knows no such request, and none is needed."""
+    """Lets descendants of process `pid` look at this one, if Yama's ptrace_scope requires that; 0: ends that.
+    Without Yama the kernel knows no such request, and none is needed."""
     import ctypes  # only now: imports are memory, too
     prctl = ctypes.CDLL(None).prctl
     prctl(ctypes.c_int(PR_SET_PTRACER), ctypes.c_ulong(pid), ctypes.c_ulong(0), ctypes.c_ulong(0), ctypes.c_ulong(0))
@@ -249,8 +249,8 @@ class HeapWatch:
           work()
       print(watch.report)
 
-    report is what came in between and stayed; it is there once the block has ended. HelperError if
-    the process can't be looked at."""
+    report: a HeapReport of what came in between and stayed, once the block has ended; None before. pid, pause,
+    types_only: as heap()'s. HelperMissing: the program is not there. HelperError: the process can't be looked at."""
 
     def __init__(self, pid: "int | None" = None, pause: bool = False, types_only: bool = False) -> None:
         self.pid = os.getpid() if pid is None else pid
@@ -326,10 +326,10 @@ def heap(pid: "int | None" = None, seconds: float = 0, pause: bool = False,
          types_only: bool = False) -> HeapReport:
     """Who keeps the memory of a process, this one if pid is None.
 
-    seconds: look twice, so far apart, and tell what came in between and stayed. pause: stop the process
-    while its memory is copied (no other thread of this one runs then). types_only: what there is of which type, but
-    not who holds it, in little time and memory. HelperMissing: the program is not there.
-    HelperError: the process can't be looked at, with the reason and what to do."""
+    seconds: look twice, so far apart, and tell what came in between and stayed; 0: look once. pause: stop the process
+    while its memory is copied (no other thread of this one runs then). types_only: which types there are and how much
+    of each, but not who holds it, in little time and memory; ValueError: together with pause. HelperMissing: the
+    program is not there. HelperError: the process can't be looked at; the text has the reason and what to do."""
     found = os.getpid() if pid is None else pid
     helper = _Helper(_words(found, seconds, pause, types_only), found)
     helper.begin()

@@ -1,23 +1,23 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 """Line by line: which lines of some functions ran how often, and what each changed RSS by.
 
-The figures are those of a helper (counter.py), exact and of each thread; where there is none, those of /proc,
-which are the process's and marked as approximate (_estimate.py).
+The figures are those of a helper (counter.py), exact and for each thread. Without a helper they are those of
+/proc, for the whole process, and marked as approximate (_estimate.py).
 
-The counting is in C (native/_lines.c). Here it is decided which code objects are profiled, and how
-the interpreter is asked to tell of their lines: sys.monitoring's local events on 3.12 and
-later, so that other code costs nothing; before, a frame evaluation function that has frames
-of that code, no others, run under the C trace hook (native/_lines_eval.c).
+The counting is in C (native/_lines.c). This module decides which code objects are profiled, and asks the
+interpreter to report their lines. From 3.12 on it uses local events of sys.monitoring, so other code costs
+nothing. Before, it uses a frame evaluation function that runs only frames of profiled code under the C trace
+hook (native/_lines_eval.c).
 
-An increment is the sum over a line's runs of what the thread that ran it changed from the
-run's start to its end, callees included. So the increments of a function add up to what the
-function changed, in loops too, and other threads' doings are not among them.
+An increment is a sum over a line's runs: what the thread that ran it changed from the run's start to its end,
+callees included. So the increments of a function add up to what the function changed, in loops too, and
+changes by other threads are not in them.
 
-A function is its code object and those inside it: comprehensions, lambdas, inner functions. Where
-they share a row, what they changed is on it once.
+A function is its code object and those inside it: comprehensions, lambdas, inner functions. If they share a
+row, what they changed is on it once.
 
-All threads are profiled, those that run already included, from their next call of a profiled
-function on; or, if so wished, only the thread that enables the profiler.
+All threads are profiled, also those that run already, from their next call of a profiled function on; with
+own_thread only the thread that enables the profiler.
 """
 import collections
 import functools
@@ -70,9 +70,9 @@ else:
 #: One profiled function. calls: 0 if it never ran in this process; cut: the helper ended meanwhile
 #: (or this process was forked), so that later changes are not in it; code: its code object; lines:
 #: {number: LineResult}, those of comprehensions, lambdas and functions inside it included; untold:
-#: something took the trace function (up to 3.11), so that some lines were not seen to run; approximate: the
-#: amounts are an estimate; error_bytes: then, how far from the truth one run of a line may be at worst, other
-#: threads' changes aside.
+#: some lines ran unseen, as another tool took the trace function (up to 3.11); approximate: the amounts are an
+#: estimate; error_bytes: how far from the truth an estimate of one run of a line may be at worst, without
+#: other threads' changes.
 if TYPE_CHECKING:
     FunctionResult = NamedTuple("FunctionResult", [
         ("filename", str), ("name", str), ("first_line", int), ("last_line", int), ("calls", int),
@@ -98,7 +98,7 @@ os.register_at_fork(after_in_child=_after_fork)
 
 
 def _record(recorder: "Any", _: str, code: "types.CodeType", inner: "List[types.CodeType]") -> None:
-    """A function's lines are counted by the recorder from now on."""
+    """Makes the recorder count a function's lines from now on."""
     for one in [code] + inner:
         lines = code_lines(one)
         known = [line for line in lines if line > 0] + [one.co_firstlineno]
@@ -106,7 +106,7 @@ def _record(recorder: "Any", _: str, code: "types.CodeType", inner: "List[types.
 
 
 class _Counted:
-    """What wrap_calls() does at each call of a function: a profiler is enabled."""
+    """What wrap_calls() does at each call of a function: it enables a profiler."""
 
     __slots__ = ("profiler",)
 
@@ -129,18 +129,18 @@ class LineProfiler:
     """Counts, for the lines of some functions, how often they run and by what they change resident memory,
     while it is enabled.
 
-    functions: as add_function() takes them. counter: where the amounts come from, a Counter or what has its
-    `block` and `fileno()`; None: the process's shared one, opened when profiling first begins.
+    functions: as add_function() takes them. counter: where the amounts come from, a Counter or an object with
+    its `block` and `fileno()`; None: the process's shared one, opened when profiling first begins.
     include_children: amounts are of the process and its children together. backend: "rss" (None), "pss",
     "uss", or memory_profiler's names for them; PSS and USS are the process's, whichever thread changed them,
-    and slow: the kernel looks through all page tables at each line. max_mem: MiB of RSS from which on the
-    debugger is to stop, once. own_thread: only the thread that enables it is profiled, else all are. exact: without
-    a helper it can't be enabled; False: then the figures are /proc's, and marked as approximate; None: as
-    $PYMEM_BPF_EXACT says, where nothing and 0 are False.
+    and slow: the kernel looks through all page tables at each line. max_mem: MiB of RSS at
+    which the debugger stops, once. own_thread: only the thread that enables it is profiled, else all are. exact:
+    True: without a helper it can't be enabled; False: without one the figures are those of /proc, marked as
+    approximate; None: as $PYMEM_BPF_EXACT says (unset, empty and 0 are False).
 
     ValueError: there is no such backend, or it can't be had with children. TypeError: as add_function().
-    Its methods may be called from any thread. What is unpickled from it profiles nothing: its figures would
-    be seen by nobody. As a context manager it is enabled for the block (enable_by_count()).
+    Its methods may be called from any thread. A copy that is unpickled profiles nothing, as nobody would see
+    its figures. As a context manager it is enabled for the block (enable_by_count()).
     """
 
     def __init__(self, *functions: object, counter: "Any" = None, include_children: bool = False,
@@ -176,8 +176,8 @@ class LineProfiler:
                             self.exact)
 
     def add_function(self, function: object) -> None:
-        """Profiles a function from now on: of a class all its methods, of a property its three, of what is
-        decorated (__wrapped__) or a partial what is inside. TypeError: there is no function in Python in it."""
+        """Profiles a function from now on: all methods of a class, the functions of a property, the function
+        inside a decorated one (__wrapped__) or a partial. TypeError: there is no function in Python in it."""
         for found in functions_of(function):
             # Where the source is, for a module that came from an archive.
             linecache.lazycache(found.__code__.co_filename, found.__globals__)
@@ -190,8 +190,8 @@ class LineProfiler:
         return CodeMap(self.include_children, self.backend, self)
 
     def add_code(self, code: "types.CodeType", name: "str | None" = None) -> None:
-        """Profiles a code object, with those inside it, from now on. name: for its table; None: its own. Once
-        more is no error."""
+        """Profiles a code object, with those inside it, from now on. name: for its table; None: its own. A
+        second call is no error."""
         if any(code is known for _, known, _ in self._functions):
             return
         with _lock:
@@ -210,11 +210,11 @@ class LineProfiler:
                 (self._recorder is None or self._owner != os.getpid()) and not self.idle())
 
     def prepare(self) -> None:
-        """Gets the counter, without counting yet: enable() need not. HelperError: there is none, and what /proc has
-        is not wanted (exact) or can't be read. OSError: of PSS and USS, that /proc/self/smaps_rollup can't be read."""
+        """Gets the counter without counting yet, so that enable() need not. HelperError: there is no helper, and an
+        estimate is not wanted (exact) or can't be made. OSError: /proc/self/smaps_rollup can't be read (PSS, USS)."""
         if self._recorder is not None and (self._owner == os.getpid() or not self._shared):
             return
-        # After a fork a counter of the child's own, from nothing.
+        # After a fork the child gets a counter of its own, and counts from 0.
         if self._counter is None or self._shared:
             # PSS and USS are /proc's in any case.
             self._counter = best(self._metric == "rss" and insists(self.exact))
@@ -249,9 +249,9 @@ class LineProfiler:
         pdb.Pdb().set_trace(sys._getframe(1))
 
     def __call__(self, function: "Any" = None, precision: "int | None" = None) -> "Any":
-        """As a decorator: the function, wrapped so that it is profiled whenever it is called; of anything else
-        the same kind, with the functions inside it wrapped. What can't be comes back as it is, which stderr
-        says once. Without a function: itself. precision: not used; memory_profiler's takes it, too."""
+        """As a decorator: the function, wrapped so that it is profiled whenever it is called; anything else
+        comes back as the same kind, with the functions inside it wrapped. What can't be wrapped comes back as it
+        is, and stderr says so once. Without a function: itself. precision: not used; memory_profiler takes it."""
         if function is None:
             return self
         return decorate(function, self._add_and_wrap)
@@ -298,7 +298,7 @@ class LineProfiler:
         return self._only_process not in (None, os.getpid())
 
     def enable(self) -> None:
-        """Counts from now on, in all threads or in this one (own_thread). Once more is no error.
+        """Counts from now on, in all threads or in this one (own_thread). A second call is no error.
 
         HelperError: as prepare(). RuntimeError: another profiler is enabled with another
         counter, or (from 3.12 on) other tools have all places in sys.monitoring. OSError: as prepare()."""
@@ -318,8 +318,8 @@ class LineProfiler:
             self.begun = True
 
     def disable(self) -> None:
-        """Counts no more, however often it was enabled. Lines that run, in any thread, are counted up to now. Once
-        more is no error."""
+        """Counts no more, however often it was enabled. Lines that run, in any thread, are counted up to now. A
+        second call is no error."""
         with _lock:
             if self.enable_count:
                 self.enable_count = 0
@@ -330,15 +330,15 @@ class LineProfiler:
                         self._recorder.disable()
 
     def drop_hook(self) -> None:
-        """In the child of a fork, whose recorder counts no more: the interpreter tells of lines no more."""
+        """For the child of a fork, whose recorder doesn't count any more: asks for no more lines."""
         with _lock:
             if self.enable_count:
                 self.enable_count = 0
                 _hook.end(self._codes)
 
     def enable_by_count(self) -> None:
-        """enable(), unless that was done. As many disable_by_count() are needed. Errors: those of enable(); then
-        it does not count."""
+        """Enables it, unless it is. As many calls of disable_by_count() disable it. Errors: those of enable(); such
+        a call does not count."""
         with _lock:
             if self.enable_count:
                 self.enable_count += 1
@@ -346,7 +346,7 @@ class LineProfiler:
                 self.enable()
 
     def disable_by_count(self) -> None:
-        """disable(), when it was called as often as enable_by_count(). More is no error."""
+        """Disables it, when it was called as often as enable_by_count(). More calls are no error."""
         with _lock:
             if self.enable_count > 1:
                 self.enable_count -= 1
@@ -368,12 +368,12 @@ class LineProfiler:
 
     @property
     def approximate(self) -> bool:
-        """Whether the figures are an estimate (bool): RSS as /proc/self/statm has it, in want of a helper."""
+        """Whether the figures are an estimate (bool): RSS as /proc/self/statm has it, without a helper."""
         return self._estimate is not None
 
     @property
     def approximate_reason(self) -> str:
-        """Why they are, other than that simply no server runs; else empty."""
+        """Why the figures are approximate; empty if they are not, or if the only reason is that no server runs."""
         return "" if self._estimate is None else self._estimate.reason
 
     @property
@@ -424,13 +424,13 @@ class LineProfiler:
 
     @property
     def missed(self) -> int:
-        """How often (int) a thread found no room among those that the kernel counts one by one: if not 0, the
-        increments of some threads may lack."""
+        """How often (int) a thread found no room among those that the kernel counts one by one: if not 0,
+        increments of some threads may be missing."""
         return 0 if self._recorder is None else self._recorder.missed
 
     def results(self) -> "List[FunctionResult]":
-        """A FunctionResult for each function, in the order they were added; amounts in bytes. Also while it is
-        enabled: lines that have not ended are not in it. From any thread."""
+        """A FunctionResult for each function, in the order they were added; amounts in bytes. It may be
+        called while this is enabled, from any thread: runs that have not ended are not in it."""
         return [self._result(*function) for function in self._functions]
 
     def _result(self, name: str, code: "types.CodeType",

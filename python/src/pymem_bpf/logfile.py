@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""Tables into a log: @profile(stream=LogFile("memory")), or sys.stdout = LogFile("memory")."""
+"""Writes tables to a log: @profile(stream=LogFile("memory")), or sys.stdout = LogFile("memory")."""
 import logging
 import re
 
@@ -9,10 +9,10 @@ ROW = re.compile(r" *\d+ +-?[\d.]+ MiB +(-?[\d.]+) MiB ")
 
 
 class LogFile:
-    """A file to write to whose lines become records of a logger.
+    """A file object: lines that are written to it become records of a logger.
 
-    name: the logger's; None: the root. reportIncrementFlag: of tables only the rows whose line made
-    memory grow, and what heads them; nothing else. Empty lines are no records."""
+    name: the logger's; None: the root logger. reportIncrementFlag: only rows whose line made memory grow, and
+    the heads of tables, become records. Empty lines never do."""
 
     def __init__(self, name: "str | None" = None, reportIncrementFlag: bool = False) -> None:
         self.logger, self.reportIncrementFlag = logging.getLogger(name), reportIncrementFlag

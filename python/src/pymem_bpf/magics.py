@@ -1,16 +1,16 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 """%memit and %mprun for IPython 7 and later, in terminals and in Jupyter kernels.
 
-%memit prints the peak of RSS while a statement ran. It asks the kernel for it, so no peak is
-missed and no privilege is needed: where `pymem-bpf serve` runs its counters are used, else
-VmHWM. %mprun prints, line by line, what functions changed: exact with a helper (counter.py), else
-an estimate that is marked as one (_estimate.py).
+%memit prints the peak of RSS while a statement ran. The kernel knows the peak, so none is missed and no
+privilege is needed: the source is the counters of `pymem-bpf serve` if it runs, else VmHWM. %mprun prints,
+line by line, what functions changed: exact with a helper (counter.py), else an estimate that is marked as one
+(_estimate.py).
 
 Tables go to the pager where there is a terminal. Elsewhere (notebooks, nbconvert --execute, qtconsole) they are
 displayed, as a cell's output that stays with it.
 
-What can't be done is said as IPython's UsageError: one sentence, no traceback. What the measured
-statement raises is raised again after what was measured until then has been printed.
+The magics' own errors are IPython's UsageError: one sentence, no traceback. An exception of the measured
+statement is raised again, after the figures until then have been printed.
 """
 import gc
 import os
@@ -54,8 +54,8 @@ SOON_SECONDS = 1e-3
 
 
 class OutOfTime(KeyboardInterrupt):
-    """-t: raised in the statement. No Exception, so that it isn't caught there by the way; of this kind,
-    because an event loop lets it through wherever it is raised."""
+    """Raised in the statement when the time of -t is over. It is no Exception, so that the statement doesn't
+    catch it by accident. It is a KeyboardInterrupt, because an event loop lets that through from anywhere."""
 
 
 class TimeLimit:
@@ -201,8 +201,8 @@ class MemoryProfilerMagics(Magics):
 
     def _repeat(self, result: "MemitResult", statement: "Any", counter: "Counter | None",
                 quiet: bool) -> None:
-        """Runs the statement so many times; the peak of each goes to the result, of the one that
-        raises too."""
+        """Runs the statement result.repeat times. Adds the peak of each run to the result, also of one that
+        raises."""
         for number in range(result.repeat):
             # Without a counter of the whole tree its peak has to be sampled.
             sampled = result.include_children and counter is None
@@ -327,7 +327,8 @@ def _is_terminal(stream: "Any") -> bool:
 
 
 def _save(path: str, table: str) -> str:
-    """What is to be said of it. A table that took a run to make is not lost to a wrong path."""
+    """Writes the table to a file. Returns a message. If the path is wrong, the table goes to a temporary file,
+    as it took a run to make."""
     try:
         with open(path, "w", encoding="utf-8", errors="backslashreplace") as f:
             f.write(table)
@@ -365,6 +366,6 @@ def _profiler(children: bool, exact: "bool | None") -> "Tuple[Counter | Estimate
 
 
 def load_ipython_extension(shell: "Any") -> None:
-    """Registers the magics with an InteractiveShell. Once more is no error."""
+    """Registers the magics with an InteractiveShell. A second call is no error."""
     from .heap_magics import HeapMagics
     shell.register_magics(MemoryProfilerMagics, HeapMagics)

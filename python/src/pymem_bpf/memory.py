@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 """memory_usage(): the memory of a process, or of a call, over time or at its peak.
 
-Takes what memory_profiler's function of this name takes and returns what it returns, in MiB. A peak is
-the kernel's, not the highest sample: VmHWM, reset through /proc/self/clear_refs, needs no
-privilege; where `pymem-bpf serve` runs, its counters. Where neither can know a peak (PSS, USS,
-children without a helper) the samples decide, as everywhere else.
+It has the arguments and results of memory_profiler's function of this name; amounts are in MiB. A peak is
+the kernel's, not the highest sample: the source is the counters of `pymem-bpf serve` if it runs, else VmHWM,
+which is reset through /proc/self/clear_refs and needs no privilege. If neither knows the peak (PSS, USS,
+children without a helper), it is the highest sample.
 
 Left out: the backend tracemalloc, which doesn't measure resident memory.
 """
@@ -74,7 +74,7 @@ class Sampler:
         return [(int(line.split()[0]), float(line.split()[1])) for line in said[:-1]]
 
     def close(self) -> None:
-        """Ends the other process, whatever it does, and waits for its end. Once more is no error."""
+        """Ends the other process, whatever it does, and waits for its end. A second call is no error."""
         if self.process.poll() is None:
             self.process.kill()
             self.process.wait()
@@ -86,10 +86,9 @@ class Sampler:
 class Peak:
     """The peak RSS of this process, in bytes: begins anew with start(), read by bytes().
 
-    counter: a Counter of this process, or None: then the kernel's VmHWM, which is everybody's in this
-    process: a nested start() makes the outer one begin anew too. tree: descendants added
-    (only with a counter). OSError where there is no counter and /proc/self/clear_refs can't be
-    written. frozen: after bytes(), whether a counter died and the kernel's mark can't replace it."""
+    counter: a Counter of this process; None: the kernel's VmHWM, of which a process has only one, so a nested
+    start() makes the outer one begin anew, too. tree: descendants are added (only with a counter). ValueError:
+    tree without a counter. frozen: after bytes(), whether the counter died and VmHWM can't replace it."""
 
     def __init__(self, counter: "Counter | None" = None, tree: bool = False) -> None:
         if tree and counter is None:
@@ -120,8 +119,8 @@ class Peak:
         return self.floor
 
     def bytes(self) -> int:
-        """The highest since start(). RSS at both ends counts too: the kernel's own high-water mark is
-        read from counters that are cached per CPU, so that it may lie some pages lower."""
+        """The highest RSS since start(), in bytes. RSS at both ends counts, too: VmHWM is made from counters that
+        are cached per CPU, so it may be some pages lower. HelperError, OSError."""
         died = self.counter is not None and not self.counter.alive()
         if self.counter is None or (died and self.marked and not self.tree):
             peak = _proc.high_water_bytes(os.getpid())
@@ -284,8 +283,8 @@ def _watch(pid: int, running: "Callable[[], bool]", interval: float, rounds: flo
            include_children: bool, multiprocess: bool, each: "Callable[[int, float, Children], None]",
            peak_read: "Callable[[], int]") -> None:
     """Samples a process: each(bytes, time, children). Ends after `rounds`, or when running() is
-    false. A high-water mark that rose above both samples around it is a sample in between: that is
-    where it was. One that rose after the last sample is the last, however this ends."""
+    false. If the high-water mark rose above both samples around it, that peak becomes a sample in
+    between. If it rose after the last sample, it becomes the last one, however this ends."""
     known, last, last_time = peak_read(), 0, None
     try:
         while rounds > 0 and running():
@@ -306,7 +305,7 @@ def _watch(pid: int, running: "Callable[[], bool]", interval: float, rounds: flo
                 time.sleep(interval)
     finally:
         peak = peak_read()
-        # One that ended before its first sample has nothing but this.
+        # A process that ended before its first sample has only this.
         if peak > last and (peak > known or last_time is None):
             each(peak, time.time(), [])
 

@@ -7,9 +7,9 @@
   list      the files of this folder            rm, clean   remove files
 
 Commands, options and file format are those of mprof (memory_profiler 0.61), which reads the files as
-they are. What a sample misses, the kernel's high-water mark knows: where it rose between two
-samples there is one more, so that `peak` is the peak. With a helper (pymem-bpf serve) that
-holds for children (-C) and for the last moment before the end, too.
+they are. No peak is missed between samples: where the kernel's high-water mark rose between two
+samples, there is one more. With a helper (pymem-bpf serve) that holds for children (-C) and for
+the last moment before the end, too.
 """
 import argparse
 import glob
@@ -75,7 +75,7 @@ def chosen_or_last(words: "Sequence[str]") -> "List[str]":
 
 
 def quote(words: "Sequence[str]") -> str:
-    """A command line on one line of a UTF-8 file, whatever the locale said of its bytes."""
+    """A command line as one line of UTF-8 text, whatever the encoding of its bytes."""
     said = " ".join(shlex.quote(os.fsencode(word).decode("utf-8", "backslashreplace")) for word in words)
     return said.replace("\n", " ")
 

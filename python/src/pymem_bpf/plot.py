@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""Draws .dat files with matplotlib, which is all that needs it: without it, that is what is said."""
+"""Draws .dat files with matplotlib. Nothing else needs that; without it, a message says what to do."""
 import collections
 import sys
 import time

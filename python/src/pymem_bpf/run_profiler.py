@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 """The builtin `profile` of python -m pymem_bpf and of %mprun: functions of one run, decorated or not.
 
-The lines to be counted are those of code objects, so nothing has to be put around the functions: what is
-decorated stays the very object that it was, and the program can't see that it is. Counting goes on from the
-first decorated function to the end of the run.
+Lines are counted by code object, so functions need no wrapper: a decorated function stays the same object, and
+the program sees no difference. Counting goes on from the first decorated function to the end of the run.
 """
 import os
 import weakref
@@ -23,8 +22,8 @@ _holding: "weakref.WeakSet[RunProfiler]" = weakref.WeakSet()  # those that are e
 
 
 class RunProfiler(LineProfiler):
-    """A LineProfiler of one run, in one process: a child that is forked runs what is decorated as it is,
-    since its figures would be seen by nobody.
+    """A LineProfiler of one run, in one process. In a forked child decorated functions run unprofiled, as nobody
+    would see the figures.
 
     hold() enables it for the whole run, at the latest when the first function is decorated; then enable() and
     disable() change nothing. close() ends the run: what is decorated later is not profiled."""
@@ -35,7 +34,7 @@ class RunProfiler(LineProfiler):
         self._held = self._closed = False
 
     def hold(self) -> None:
-        """Counts until close(). Raises what enable() raises. Once more is no error."""
+        """Counts until close(). Raises what enable() raises. A second call is no error."""
         if self._held or self._closed or self.idle():
             return
         self.enable_by_count()
@@ -43,15 +42,15 @@ class RunProfiler(LineProfiler):
         _holding.add(self)
 
     def close(self) -> None:
-        """Counts no more, whoever has enabled it, and never again. Once more is no error."""
+        """Ends the counting for good, however often it was enabled. A second call is no error."""
         self._closed = True
         if self._held:
             self._held = False
             _holding.discard(self)
-            LineProfiler.disable(self)  # whoever else has enabled it
+            LineProfiler.disable(self)  # also if it was enabled elsewhere, too
 
     def disable(self) -> None:
-        """Counts no more, unless hold() goes on."""
+        """Disables it, unless hold() keeps it enabled."""
         if self._held:
             self.enable_count = 1  # the run's own
         else:
@@ -69,8 +68,8 @@ class RunProfiler(LineProfiler):
             raise Refused("class %s has no methods in Python to profile" % cls.__qualname__)
 
     def __call__(self, function: "Any" = None, precision: "int | None" = None) -> "Any":
-        """The thing itself, from now on profiled: a function, a class, whatever has functions inside it.
-        What can't be profiled is said on stderr. precision: as LineProfiler's."""
+        """Profiles a thing from now on, and returns it as it is: a function, a class, anything with functions
+        inside it. If it can't be profiled, stderr says so. precision: as LineProfiler's."""
         if function is None:
             return self
         if self.idle():
@@ -91,7 +90,7 @@ class RunProfiler(LineProfiler):
 
 
 def _after_fork() -> None:
-    """In the child: nobody asks for lines any more. (Before 3.12 frames that go on need the hook.)"""
+    """In the child: asks for no more lines. (Before 3.12 it goes on, as running frames need the hook.)"""
     if not has_monitoring():
         return
     for profiler in list(_holding):

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 """The table of %mprun and @profile, in memory_profiler's layout: as text, and as HTML for notebooks.
 
-Every line of a function's source has a row, those that did not run without figures. Source comes
-from linecache, which knows notebook cells and the prompt too, and how a file says that it is encoded
-(PEP 263); where there is none, the lines that ran are shown without text, and it is said.
+Every line of a function's source has a row, without figures if it did not run. Source comes from linecache,
+which also knows notebook cells and the prompt, and the encoding that a file names (PEP 263). If there is no
+source, the lines that ran are shown without text, and a remark says so.
 """
 import inspect
 import linecache
@@ -30,11 +30,11 @@ MIB = 1 << 20
 def _source(filename: str) -> "List[str]":
     """The file's lines; empty if there are none."""
     if filename not in linecache.cache and os.path.exists(filename) and not os.path.isfile(filename):
-        return []  # a pipe or a terminal (/dev/stdin): reading it would take what is the program's
+        return []  # a pipe or a terminal (/dev/stdin): reading it would take the program's input
     try:
         linecache.checkcache(filename)
         lines = linecache.getlines(filename)
-    except (SyntaxError, ValueError):  # not of the encoding that it names, or of none
+    except (SyntaxError, ValueError):  # its text is not in the encoding that it names, or there is no such encoding
         lines = []
     if lines or not os.path.isfile(filename):
         return lines
@@ -58,7 +58,7 @@ def _last_line(result: "FunctionResult", source: "List[str]") -> int:
 
 
 def _figures(line: "LineResult | None", amount: str) -> "Tuple[Any, ...]":
-    """What the columns between number and contents have."""
+    """The texts of the columns between number and contents."""
     if line is None:
         return "", "", ""
     return (amount.format(line.mem_usage_bytes / MIB),
@@ -79,8 +79,7 @@ def _rows(result: "FunctionResult", source: "List[str]", amount: str) -> "Iterat
 
 
 def _has_nothing(result: "FunctionResult", is_whole: bool) -> str:
-    """What is said in place of a table; empty if there is one. is_whole: there were no calls that could not be
-    counted."""
+    """The sentence in place of a table; empty if there is a table. is_whole: all calls could be counted."""
     if result.calls or result.lines:
         return ""
     return ("%s was never called in this process while it was profiled." if is_whole else
@@ -181,7 +180,7 @@ def show_results(prof: "LineProfiler", stream: "TextIO | None" = None, precision
     """Prints a table for each function of a LineProfiler, amounts in MiB.
 
     stream: where to, a text stream; None: sys.stdout. What it can't encode is escaped. precision: digits after
-    the point (int). Of a function that was never called that is said, and notes below say what the figures
+    the point (int). For a function that was never called a sentence says so. Notes below say what the figures
     lack: the helper ended, the process was forked, counting stopped in a thread, … Raises what the stream's
     write() raises; ValueError: sys.stdout is None. All is written in one piece."""
     text = _text(prof, precision)

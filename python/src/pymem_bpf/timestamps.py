@@ -3,9 +3,9 @@
 
   python -m pymem_bpf.timestamps -o FILE [--include-children] [--backend B] [-m] SCRIPT.py|MODULE [args]
 
-runs a program with `profile` among the builtins and appends its FUNC lines to FILE when it ends, in
-whatever way it does so by itself. mprof run starts Python programs like this. Calls still open at
-the end have no line; neither has anything if the process is killed.
+runs a program with `profile` among the builtins and appends its FUNC lines to FILE when it ends by itself.
+mprof run starts Python programs like this. Calls that are still open at the end have no line. If the process
+is killed, there are no lines.
 """
 import argparse
 import contextlib
@@ -40,7 +40,7 @@ class _StampedCall:
         self.stamper, self.name, self.entered = stamper, name, stamper._enter()
 
     def __enter__(self) -> None:
-        """Suspended or not, the call goes on."""
+        """Does nothing: a suspended call goes on."""
 
     def __exit__(self, *_: object) -> None:
         pass
@@ -77,7 +77,7 @@ class TimeStamper:
         self._thread = threading.local()
 
     def _now(self) -> "Tuple[int, float] | None":
-        """None: it can't be read, for want of descriptors or of /proc. That is no error of the program's."""
+        """(bytes, time) now; None: memory can't be read (no descriptors, no /proc). The program gets no error."""
         try:
             return _proc.total_bytes(os.getpid(), self.metric, self.children), time.time()
         except Exception as e:
@@ -112,7 +112,7 @@ class TimeStamper:
         return mark(wrap_calls(function, _Stamped(self, name)), function)
 
     def __reduce__(self) -> "Tuple[Any, ...]":
-        # What is unpickled has records that nobody sees.
+        # Nobody would see the records of an unpickled copy: it begins without any.
         return TimeStamper, (self.metric, self.children)
 
     @contextlib.contextmanager
@@ -168,7 +168,7 @@ def main(argv: "Sequence[str] | None" = None) -> None:
 
 
 def _write(stamper: "TimeStamper", path: str) -> bool:
-    """The program's status stays what it is, whatever becomes of this."""
+    """Writes the lines. Always True: a failure doesn't change the program's exit status."""
     try:
         # One write: the sampler appends to the same file.
         with open(path, "a", buffering=1 << 24, encoding="utf-8", errors="backslashreplace") as f:

@@ -44,7 +44,7 @@ static int metric_of(const char *name, bool children)
 	return -1;
 }
 
-/* What is to be read from /proc can be, or an exception says what can't. */
+/* Can all be read from /proc that the recorder needs? Else -1, and an exception names the file. */
 static int check_files(const struct recorder *like)
 {
 	struct smaps smaps;
@@ -246,7 +246,7 @@ static PyObject *recorder_alarm(PyObject *self, PyObject *args)
 PyDoc_STRVAR(results_doc,
 	     "results(code, function=None) -> (calls, untold, {line: (runs, change, usage)})\n\n"
 	     "Of a code object as part of the function that it was added for. untold: times that\n"
-	     "the interpreter ceased to tell of a frame. change: what the runs' threads changed "
+	     "the interpreter stopped reporting a frame. change: what the runs' threads changed "
 	     "RSS by,\n"
 	     "callees included, but for runs inside another run of the function on the same line.\n"
 	     "usage: highest RSS at the end of a run. Both in bytes. KeyError: not profiled.");
@@ -440,7 +440,7 @@ static struct PyModuleDef module = {
 	.m_methods = hook_methods,
 };
 
-/* 3.8's PyMODINIT_FUNC doesn't say that it is to be seen. */
+/* PyMODINIT_FUNC of 3.8 does not make the function visible. */
 __attribute__((visibility("default"))) PyMODINIT_FUNC PyInit__lines(void);
 
 PyMODINIT_FUNC PyInit__lines(void)

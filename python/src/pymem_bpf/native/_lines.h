@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* What the parts of the extension share: the counting of runs (_lines_engine.c, _lines_codes.c),
- * the type that Python sees (_lines.c), and how each Python tells of lines (_lines_monitor.c,
+ * the type that Python sees (_lines.c), and how each Python reports lines (_lines_monitor.c,
  * _lines_eval.c).
  *
- * All of it runs with the GIL held, but for the end of a thread.
+ * All of it runs with the GIL held, except the end of a thread.
  */
 #ifndef PYMEM_BPF_LINES_H
 #define PYMEM_BPF_LINES_H
@@ -26,11 +26,11 @@ struct line {
 struct sink {
 	struct recorder *recorder;
 	const PyObject *function; /* the code object of which this one is a part, or itself */
-	struct sink *next;	  /* of the same code object */
+	struct sink *next;	  /* next sink of the same code object */
 	struct code *code;
-	struct sink *sibling; /* of the same recorder */
+	struct sink *sibling; /* next sink of the same recorder */
 	int64_t calls;
-	int64_t untold;	     /* times that the interpreter ceased to tell of a frame's lines */
+	int64_t untold;	     /* times that the interpreter stopped reporting a frame's lines */
 	struct line lines[]; /* code->count of them */
 };
 
@@ -46,12 +46,12 @@ struct code {
 
 enum metric { METRIC_RSS, METRIC_PSS, METRIC_USS };
 
-/* Of the whole process. */
+/* PSS and USS of the whole process. */
 struct smaps {
 	int64_t pss_bytes, uss_bytes;
 };
 
-/* 0 or -1: they can't be read now. */
+/* Reads them. 0; -1: they can't be read now. */
 int lines_smaps(struct smaps *smaps);
 
 /* Resident pages of the process, as statm has them; -1: it can't be read now. The file stays open
@@ -67,9 +67,9 @@ bool lines_can_list_descendants(void);
 
 #define RESIDENT_STEPS 16
 
-/* Touches RESIDENT_STEPS pages, one after the other: how many did statm count at once, each as one
- * page? Nearly all, if it sums the kernel's counters; hardly one, if it lacks what is held back. -1
- * without memory. */
+/* Touches RESIDENT_STEPS pages, one after the other. Returns how many of them statm counted at
+ * once, each as one page: nearly all if it sums the kernel's counters, hardly any if it lacks what
+ * is held back. -1: out of memory. */
 int lines_resident_steps(void);
 
 #define DEEP_TIDS 8
@@ -83,11 +83,11 @@ struct recorder {
 	bool own_thread; /* counts the thread that enabled it, no other */
 	enum metric metric;
 	uint64_t deep; /* how often counting stopped in a thread whose calls were too deep */
-	uint32_t deep_tids[DEEP_TIDS]; /* those threads, the first of them */
+	uint32_t deep_tids[DEEP_TIDS]; /* TIDs of the first of these threads */
 	unsigned int deep_tid_count;
-	bool blind;	 /* other threads' calls may lack meanwhile */
-	uint64_t unread; /* how often what is read from /proc could not be */
-	uint64_t thread; /* its serial; 0: all threads */
+	bool blind;	 /* calls of other threads may have been missed meanwhile */
+	uint64_t unread; /* how often a figure of /proc could not be read */
+	uint64_t thread; /* serial of the thread that it counts; 0: all threads */
 	uint64_t epoch;
 	uint64_t forks; /* lines_forks() when it was made: its block is that process's */
 	struct sink *sinks;
@@ -103,13 +103,14 @@ struct sample {
 	int64_t net;   /* what the thread has changed */
 	int64_t other; /* what the process's children have */
 	int64_t rss;
-	struct smaps smaps; /* where a recorder wants them */
+	struct smaps smaps; /* if a recorder wants them */
 };
 
-/* What a sample has of PSS and USS. */
+/* Fills in PSS and USS of a sample. */
 void lines_sample_smaps(struct sample *now);
 
-/* What a sample has of RSS where the block has no figures. with_descendants: their memory, too. */
+/* Fills in the other amounts of a sample, if the block has no figures. with_descendants: `other`,
+ * too. */
 void lines_sample_estimate(struct sample *now, bool with_descendants);
 
 struct frame {
@@ -117,17 +118,18 @@ struct frame {
 	uint64_t number;
 	int line; /* 0: none */
 	enum how how;
-	uint64_t epoch;	     /* when the run began: of recorders enabled since */
+	uint64_t epoch; /* the engine's when the run began: recorders that were enabled later do not
+			   count it */
 	struct sample begin; /* when the run began */
 };
 
 struct thread {
 	uint32_t tid;
 	uint64_t forks;	 /* lines_forks() when tid was asked for */
-	uint64_t serial; /* never that of another one, unlike tid and address */
+	uint64_t serial; /* unique, unlike tid and address */
 	const volatile struct pymem_block *block;
 	const volatile struct pymem_block_thread *place;
-	bool deep; /* its calls are too deep to be told of */
+	bool deep; /* its calls are too deep to be counted */
 	size_t depth, room;
 	struct frame *frames;
 	struct thread *next, **link;
@@ -143,15 +145,15 @@ struct thread *lines_thread_now(const volatile struct pymem_block *block);
 struct thread *lines_threads_begin(void);
 void lines_threads_end(void);
 
-/* In the child of a fork. */
+/* To be called in the child of a fork. */
 void lines_after_fork(void);
 
 /* The code object's record, NULL if it is not profiled. */
 struct code *lines_find(PyObject *code);
 
-/* Profiles a code object for a recorder, as part of `function`. like: its fields object to begin;
- * lines: of its code units, as int32, `size` bytes, copied. 0; -1 without memory; -2: it is
- * profiled with other lines. Once more is no error. */
+/* Profiles a code object for a recorder, as part of `function`. like: has the fields from object to
+ * begin; lines: the lines of its code units, as int32, `size` bytes, which are copied. 0, also if
+ * it is profiled already; -1: out of memory; -2: it is profiled with other lines. */
 int lines_add(struct recorder *r, const PyObject *function, const struct code *like,
 	      const char *lines, Py_ssize_t size);
 
@@ -159,59 +161,59 @@ int lines_add(struct recorder *r, const PyObject *function, const struct code *l
 struct sink *lines_sink(const struct code *code, const struct recorder *r,
 			const PyObject *function);
 
-/* Of a code object that no recorder counts and no thread has a frame of. */
+/* Frees the record of a code object that no recorder counts, and of which no thread has a frame. */
 void lines_code_free(struct code *code);
 
 /* Drops all that a recorder counted. */
 void lines_drop(struct recorder *r);
 
-/* How often the process was forked since the module was loaded, in its own line of descent. */
+/* Number of forks between the process that loaded the module and this one. */
 uint64_t lines_forks(void);
 
-/* Those that are enabled, a list. */
+/* The list of enabled recorders. */
 struct recorder *lines_recorders(void);
 
-/* The calling thread's record, NULL without memory. Nothing of it is in the counter block while
- * nothing is enabled. */
+/* The calling thread's record; NULL: out of memory. While no recorder is enabled it has no place in
+ * a counter block. */
 struct thread *lines_this_thread(void);
 
-/* Is it enabled, and for this thread? */
+/* Does the recorder count this thread now? */
 bool lines_counts(const struct recorder *r, const struct thread *t);
 
-/* 0; -1: another block is in use; -2 without memory. */
+/* Enables a recorder. 0; -1: another block is in use; -2: out of memory. */
 int lines_enable(struct recorder *r);
 
-/* Runs that go on are counted up to now, in all threads. */
+/* Disables a recorder. Runs that go on are counted up to now, in all threads. */
 void lines_disable(struct recorder *r);
 
-/* Once, when the module is loaded. 0 or -1. */
+/* To be called once, when the module is loaded. 0 or -1. */
 int lines_init(void);
 
-/* The events. lines_enter() gives the frame's number, for lines_leave(); 0:
- * not counted. lines_line(): -1 if the alarm was given and raised. */
+/* The events. lines_enter() gives the frame's number for lines_leave(); 0: it is not counted.
+ * lines_line(): -1 if an alarm was called and raised an exception. */
 uint64_t lines_enter(struct code *code, int line, enum how how);
 int lines_line(PyObject *code, int line);
 void lines_leave(uint64_t number);
 void lines_leave_code(struct code *code);
 
-/* The interpreter ceased to tell of a frame's lines: that is noted for those who count it. */
+/* Notes, for the recorders that count a frame, that the interpreter stopped reporting its lines. */
 void lines_untold(PyObject *code);
 
-/* From now on until it is called with false, the interpreter tells of no lines of the calling
- * thread, whose calls have taken half of its C stack. That is noted for those who count it. */
+/* Notes, for the recorders that count the calling thread, that its lines are not reported from now
+ * on: its calls have taken half of its C stack. Called with false, that is over. */
 void lines_deep(bool begins);
 
-/* The same for one that was enabled later than that began. */
+/* Notes the same for a recorder that was enabled after that began. */
 void lines_note_deep(struct recorder *r);
 
 /* Has the calling thread frames that are counted? */
 bool lines_inside(void);
 
-/* By the hooks: may calls go untold at this moment, of a recorder that counts one thread (the one
- * that enabled it) or all? */
+/* Each hook has its own: may calls be missed at this moment? own_thread: by a recorder that counts
+ * only the thread that enabled it. */
 bool lines_blind(bool own_thread);
 
-/* Notes for those enabled that calls may have gone untold. */
+/* Notes for all enabled recorders that calls may have been missed. */
 void lines_note_blind(void);
 
 /* Line of the instruction at byte `offset`: where the code begins, if it has none. */
@@ -220,7 +222,7 @@ int lines_at(const struct code *code, long offset);
 /* Is any recorder enabled? */
 bool lines_enabled(void);
 
-/* Are those enabled estimated? */
+/* Are recorders enabled whose figures are estimates? */
 bool lines_estimating(void);
 
 /* Functions of the module that hooks need; ended by {0}. */

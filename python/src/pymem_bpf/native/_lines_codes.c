@@ -31,7 +31,7 @@ struct code *lines_find(PyObject *object)
 	return NULL;
 }
 
-/* All records anew in a table of `room`. */
+/* Puts all records into a new table of `room` places. 0 or -1. */
 static int rehash(size_t room)
 {
 	struct code **codes = calloc(room, sizeof(struct code *));
@@ -158,7 +158,7 @@ int lines_add(struct recorder *r, const PyObject *function, const struct code *l
 	return 0;
 }
 
-/* No thread has frames of it any more. */
+/* Removes the frames of a code object from all threads' stacks. */
 static void forget_frames(const struct code *code)
 {
 	struct thread *t;

@@ -38,7 +38,7 @@ static struct {
 	bool cut; /* the block is frozen */
 	int64_t alarm_pages;
 	unsigned int slow;  /* how many of those enabled want PSS or USS */
-	bool estimated;	    /* those enabled are */
+	bool estimated;	    /* the enabled recorders are */
 	unsigned int trees; /* how many of these want the children's memory */
 } engine = {.alarm_pages = INT64_MAX};
 
@@ -61,7 +61,8 @@ void lines_after_fork(void)
 	engine.estimated = false;
 }
 
-/* What a thread has changed, in pages. A thread that is on no place has changed nothing. */
+/* What a thread has changed, in pages. A thread without a place in the block has changed nothing.
+ */
 static int64_t net_now(struct thread *t)
 {
 	const volatile struct pymem_block_thread *place = t->place;
@@ -148,9 +149,9 @@ bool lines_counts(const struct recorder *r, const struct thread *t)
 	return r->enabled && (!r->thread || r->thread == t->serial);
 }
 
-/* Is what a run changed not counted on this row already? A run includes its callees, so one inside
- * another run of the row has nothing to add: of the same code (recursion), or of other code of the
- * function (a comprehension). */
+/* Is a run's change to be added to its row? A run includes its callees. So one inside another run
+ * of the row adds nothing: be it of the same code (recursion), or of other code of the function (a
+ * comprehension). */
 static bool on_row(const struct sink *sink, const struct thread *t, const struct frame *f)
 {
 	const struct recorder *r = sink->recorder;
@@ -196,7 +197,7 @@ static void charge(struct sink *sink, const struct thread *t, const struct frame
 		line->usage_pages = usage;
 }
 
-/* The frames outside this one are there still. */
+/* Ends the run of a frame. The frames outside it must still be on the stack. */
 static inline void run_end(const struct thread *t, struct frame *f, const struct sample *now)
 {
 	struct sink *sink;
@@ -260,8 +261,9 @@ uint64_t lines_enter(struct code *code, int line, enum how how)
 	return f->number;
 }
 
-/* The innermost frame of a code object, those within it ended. A new one if there is none: it was
- * entered before it was profiled. */
+/* The innermost frame of a code object; frames inside it are ended. If there is none, since it was
+ * entered before it was profiled, a new one. NULL: the code is not profiled, or there is no memory.
+ */
 static struct frame *frame_of(struct thread *t, PyObject *object, const struct sample *now)
 {
 	struct code *code = lines_find(object);
@@ -285,7 +287,7 @@ static struct frame *frame_of(struct thread *t, PyObject *object, const struct s
 
 static void set_alarm(void);
 
-/* Each recorder's alarm is given once. */
+/* Calls the alarms that are due, each recorder's only once. -1: one has raised an exception. */
 static int alarm_now(const struct thread *t, int64_t rss)
 {
 	struct recorder *r, *next;
@@ -309,7 +311,7 @@ static int alarm_now(const struct thread *t, int64_t rss)
 			set_alarm(); /* the others' stay */
 			return -1;
 		}
-		/* It may have disabled any of them. */
+		/* The call may have disabled any recorder. */
 		Py_DECREF(result);
 		next = engine.enabled;
 	}

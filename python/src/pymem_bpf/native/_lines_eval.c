@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* How Python 3.8 to 3.11 tell of lines: a frame evaluation function (PEP 523) that has each frame
- * of profiled code run under the C trace hook, and no other frame. So code that is not profiled
- * pays a look-up for each call, not the tracing of its instructions, and threads that were there
- * before are profiled as well as new ones.
+/* How Python 3.8 to 3.11 report lines: a frame evaluation function (PEP 523) runs each frame of
+ * profiled code under the C trace hook, and no other frame. So code that is not profiled pays a
+ * look-up for each call, and its instructions are not traced. Threads that were there before are
+ * profiled as well as new ones.
  *
- * A debugger's or coverage's trace function goes on to be told of all it would be told of. One that
- * is set while a profiled frame runs takes our place: at the frame's next call of Python code we
- * take it back, and what was not told meanwhile is noted. While a profile function is set
- * (cProfile), callees of profiled code are traced, too: the interpreter knows one switch for both.
- * Built per Python version: there is no stable interface to any of this.
+ * The trace function of a debugger or of coverage still gets all events that it would get. One that
+ * is set while a profiled frame runs takes our place. At the frame's next call of Python code we
+ * take it back, and note that lines were missed meanwhile. While a profile function is set
+ * (cProfile), callees of profiled code are traced, too, as the interpreter has one switch for both.
+ *
+ * This is built for each Python version, as there is no stable interface to any of it.
  */
 #ifndef Py_BUILD_CORE
 #define Py_BUILD_CORE 1 /* internal/ */
@@ -51,9 +52,9 @@ static bool installed;
 /* The trace function that on_trace() stands in for on this thread. */
 static __thread Py_tracefunc traced_for;
 /* Code of this thread's innermost Python frame, if it is profiled: then on_trace() is its trace
- * function, unless that was taken. Borrowed of the frame. */
+ * function, unless another tool took that. A reference borrowed from the frame. */
 static __thread PyObject *running;
-/* The innermost frame that eval_profiled() tells the engine of, in this thread. */
+/* The innermost frame that eval_profiled() reports to the engine, in this thread. */
 static __thread const eval_frame_t *evaluated;
 /* This thread is in eval_deep(). */
 static __thread bool is_deep;
@@ -82,9 +83,9 @@ static void set_eval(PyInterpreterState *interpreter, _PyFrameEvalFunction eval)
 #endif
 }
 
-/* Sets the trace function and the switches that the interpreter looks at, and nothing else: what
- * PyEval_SetTrace() would also do, audit events and the count of references to the trace
- * function's object, is not wanted for something that lasts a frame. */
+/* Sets the trace function and the switches that the interpreter looks at, and nothing else. What
+ * PyEval_SetTrace() does beside (audit events, references to the trace function's object) is not
+ * wanted for something that lasts a frame. */
 static void set_trace(PyThreadState *tstate, Py_tracefunc function)
 {
 #if PY_VERSION_HEX < 0x03090000
@@ -154,24 +155,26 @@ static PyObject *code_of_object(PyFrameObject *frame)
 /* --- 3.11, while a thread is deep --- */
 
 /* Without an evaluation function 3.11 calls Python code without using C stack, and programs that
- * raise the limit of recursion rely on that. It knows one function for all threads. So there is
- * none while a thread is deep, and the other threads' calls are told of by on_trace(), to which all
- * of their code is traced meanwhile. */
+ * raise the limit of recursion rely on that. There is one function for all threads. So while a
+ * thread is deep there is none. Meanwhile all code of the other threads is traced, and on_trace()
+ * reports their calls. */
 #if PY_VERSION_HEX >= 0x030b0000
 static struct {
 	bool is_off;
 	uint64_t forks;	      /* lines_forks() then */
-	uint64_t next_thread; /* threads made since are not watched */
+	uint64_t next_thread; /* threads that were made since have this ID or a higher one, and are
+				 not watched */
 	bool untraced;	      /* another tool has the trace function of a thread */
 } deep;
 
-/* What another thread did when this process was forked is not done here. */
+/* In the child of a fork, the other threads of the parent don't exist: what one of them switched
+ * off is not off. */
 static bool is_off(void)
 {
 	return deep.is_off && (deep.forks == lines_forks() || is_deep);
 }
 
-/* on_trace() is told of all that a thread runs, unless another tool is. */
+/* Makes on_trace() see all that a thread runs, unless another tool has its trace function. */
 static void watch(PyThreadState *tstate)
 {
 	if (!tstate->c_tracefunc)
@@ -226,7 +229,7 @@ bool lines_blind(bool own_thread)
 		deep.next_thread != PyThreadState_Get()->interp->threads.next_unique_id);
 }
 
-/* A call, or its end, that eval_profiled() does not tell of. */
+/* Reports a call or its end, if eval_profiled() does not. */
 static void told_of_call(PyFrameObject *object, int what)
 {
 	eval_frame_t *frame = object->f_frame;
@@ -242,7 +245,7 @@ static void told_of_call(PyFrameObject *object, int what)
 		lines_enter(code, lines_at(code, offset_of(frame)), RESUMED);
 }
 
-/* The calls that it was told of meanwhile have ended: it is told of no more. */
+/* Gives the trace function back once the calls have ended that on_trace() reported meanwhile. */
 static void unwatch_if_over(PyThreadState *tstate)
 {
 	if (!is_off() && !running && tstate->c_tracefunc == on_trace && !lines_inside())
@@ -295,7 +298,7 @@ static int on_trace(PyObject *self, PyFrameObject *frame, int what, PyObject *va
 	int line, err = 0;
 
 	if (what == PyTrace_LINE) {
-		/* Set while a line is told of; else it would have to be worked out. */
+		/* f_lineno is set during a line event; else the line has to be worked out. */
 		line = frame->f_lineno ? frame->f_lineno : PyFrame_GetLineNumber(frame);
 		if (lines_line(code_of_object(frame), line))
 			return -1;
@@ -308,7 +311,7 @@ static int on_trace(PyObject *self, PyFrameObject *frame, int what, PyObject *va
 	return err;
 }
 
-/* Set by another thread, which can't know of traced_for. */
+/* Set by another thread, which can't write this thread's traced_for. */
 static int on_watched(PyObject *self, PyFrameObject *frame, int what, PyObject *value)
 {
 	traced_for = NULL;
@@ -324,7 +327,7 @@ static Py_tracefunc program_trace(PyThreadState *tstate)
 	return tstate->c_tracefunc == on_trace ? traced_for : tstate->c_tracefunc;
 }
 
-/* We are told of lines again, and stand in for what is the trace function now. */
+/* Makes on_trace() the trace function again. It calls the present one. */
 static void take_back(PyThreadState *tstate)
 {
 	if (tstate->c_tracefunc == on_trace)
@@ -366,7 +369,8 @@ static PyObject *eval_profiled(PyThreadState *tstate, eval_frame_t *frame, int t
 	return result;
 }
 
-/* What this thread calls from here on is as if there were no profiler, which is noted. */
+/* Runs a frame of a thread that has used half of its C stack: as if there were no profiler, which
+ * is noted. */
 static PyObject *eval_deep(PyThreadState *tstate, eval_frame_t *frame, int throwing)
 {
 	bool traced = tstate->c_tracefunc == on_trace, was_deep = is_deep, off;
@@ -390,7 +394,8 @@ static PyObject *eval_deep(PyThreadState *tstate, eval_frame_t *frame, int throw
 	return result;
 }
 
-/* A frame of code that isn't profiled, called from one that is: as if there were no profiler. */
+/* Runs a frame of code that isn't profiled, called from one that is: as if there were no profiler.
+ */
 static PyObject *eval_other(PyThreadState *tstate, eval_frame_t *frame, int throwing)
 {
 	PyObject *caller = running, *result;
@@ -403,7 +408,7 @@ static PyObject *eval_other(PyThreadState *tstate, eval_frame_t *frame, int thro
 	return result;
 }
 
-/* While a profile function is set, calls are traced. */
+/* Runs such a frame while a profile function is set: then it is traced. */
 static PyObject *eval_traced(PyThreadState *tstate, eval_frame_t *frame, int throwing)
 {
 	PyObject *caller = running, *result;
@@ -445,7 +450,7 @@ static PyObject *eval(EVAL_ARGS)
 	return eval_other(tstate, frame, throwing);
 }
 
-/* Once more is no error: each thread that is to be counted does it. */
+/* May be called again: each thread that is to be counted calls it. */
 static PyObject *install(PyObject *self, PyObject *unused)
 {
 	PyThreadState *tstate = PyThreadState_Get();
@@ -462,7 +467,8 @@ static PyObject *install(PyObject *self, PyObject *unused)
 	Py_RETURN_NONE;
 }
 
-/* Another tool that came after us calls us as what was before it: then we stay, idle. */
+/* If another tool was installed after us, it calls our function: then that stays, and does nothing.
+ */
 static PyObject *uninstall(PyObject *self, PyObject *unused)
 {
 	PyInterpreterState *interpreter = PyThreadState_Get()->interp;
@@ -477,8 +483,8 @@ static PyObject *uninstall(PyObject *self, PyObject *unused)
 }
 
 PyMethodDef hook_methods[] = {
-	{"install", install, METH_NOARGS, "Frames are evaluated by way of us."},
-	{"uninstall", uninstall, METH_NOARGS, "They are no more."},
+	{"install", install, METH_NOARGS, "Installs the frame evaluation function."},
+	{"uninstall", uninstall, METH_NOARGS, "Removes it."},
 	{0},
 };
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* How Python 3.12 and later tell of lines: callbacks of sys.monitoring, which line_profiler.py
- * registers, mostly for the profiled code objects only. Stable ABI: one build for all of them.
- */
+/* How Python 3.12 and later report lines: by callbacks of sys.monitoring, which line_profiler.py
+ * registers, mostly for the profiled code objects only. It uses the stable ABI: one build for all
+ * versions. */
 #include "_lines.h"
 
 #if PY_VERSION_HEX >= 0x030c0000
@@ -22,7 +22,7 @@ static PyObject *on_start(PyObject *self, PyObject *const *args, Py_ssize_t coun
 	Py_RETURN_NONE;
 }
 
-/* A generator goes on, or is thrown into: the line that it was left at does. */
+/* A generator goes on, or is thrown into: so the line goes on at which it was left. */
 static PyObject *on_resume(PyObject *self, PyObject *const *args, Py_ssize_t count)
 {
 	struct code *code = code_of(args, count);
@@ -62,7 +62,7 @@ static PyObject *on_leave(PyObject *self, PyObject *const *args, Py_ssize_t coun
 	Py_RETURN_NONE;
 }
 
-/* Each thread tells of all of its calls. */
+/* No call is missed: each thread reports all of its own. */
 bool lines_blind(bool own_thread)
 {
 	(void)own_thread;

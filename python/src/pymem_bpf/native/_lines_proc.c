@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* RSS of this process and of its descendants as /proc has it: for line profiles without a helper.
+/* RSS of this process and of its descendants from /proc: for line profiles without a helper.
  *
  * From Linux 6.16 on (commit 82241a83cd15, which some older kernels took over) statm adds up all
  * parts of the kernel's counters, and is right to the page. Before, it lacks what is held back: up
- * to 6.1 for each thread, later for each CPU. Which of the two it is shows when a few pages are
- * touched (lines_resident_steps()).
+ * to 6.1 for each thread, later for each CPU. Whether it lacks anything is found by touching some
+ * pages (lines_resident_steps()).
  *
- * The file is kept open while it is read at each event, since to open it costs three times as much
- * as to read it. A program may close what it did not open, and get the number for a file of its
- * own, so each reading looks whether it is still the file. After a fork it would be the parent's.
+ * The file is kept open while it is read at each event, since opening it costs three times as much
+ * as reading it. A program may close a descriptor that it did not open, and get the number for a
+ * file of its own. So each reading checks that it is still the same file. After a fork it would be
+ * the parent's.
  */
-/* First: it asks for statx(). */
+/* First, as it makes statx() available. */
 #include "_lines.h"
 
 #include <dirent.h>
@@ -36,7 +37,8 @@ static struct {
 	struct statx file;
 } own = {.fd = -1};
 
-/* What tells a file from others. fstat(2) would tie objects built with glibc 2.33 to that. */
+/* Reads what identifies a file. With fstat(2), objects built with glibc 2.33 would not load on
+ * older ones. */
 static int identify(int fd, struct statx *file)
 {
 	return statx(fd, "", AT_EMPTY_PATH, STATX_INO, file);
@@ -65,7 +67,7 @@ static int64_t read_resident(int fd)
 	return *rest == ' ' ? strtoll(rest, NULL, 10) : -1;
 }
 
-/* Of another process. */
+/* Resident pages of another process; -1: they can't be read. */
 static int64_t resident_of(int pid)
 {
 	char path[32];
@@ -205,7 +207,8 @@ int lines_resident_steps(void)
 	memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (memory == MAP_FAILED)
 		return -1;
-	/* One page at a time. A kernel without huge pages refuses this, and needs it not. */
+	/* So that one page comes at a time. A kernel without huge pages refuses this, and does not
+	 * need it. */
 	(void)madvise((void *)memory, size, MADV_NOHUGEPAGE);
 	before = lines_resident();
 	for (i = 0; i < RESIDENT_STEPS; i++) {

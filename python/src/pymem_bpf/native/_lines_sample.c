@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* The part of a sample that comes from /proc: PSS and USS, and where there is no helper, RSS.
+/* The part of a sample that comes from /proc: PSS and USS, and without a helper RSS.
  *
- * What can't be read is taken to be what it was, which is noted for those who want it.
+ * A figure that can't be read keeps its former value, which is noted for the recorders that want
+ * it.
  */
 #include "_lines.h"
 
 static struct smaps smaps_before;
 static int64_t resident_before, descendants_before;
 
-/* is_rss: RSS, or else PSS and USS, could not be read. */
+/* Notes that a figure could not be read: RSS (`is_rss`), or PSS and USS. */
 static void note_unread(bool is_rss)
 {
 	struct recorder *r;

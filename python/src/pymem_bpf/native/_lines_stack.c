@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* How much of its C stack a thread has left, for the frame evaluation function (_lines_eval.c).
  *
- * Where a stack ends only the thread library knows: the mapping that a stack is in may be larger,
- * since glibc 2.42 has guard pages inside of it (MADV_GUARD_INSTALL), and a program may give a
- * thread a part of any memory. Of the main thread the kernel extends the stack down to
- * RLIMIT_STACK, which may change at any time. Stacks grow downwards.
+ * Only the thread library knows where a stack ends. The mapping that it is in may be larger: glibc
+ * has guard pages inside of it since 2.42 (MADV_GUARD_INSTALL), and a program may give a thread a
+ * part of any memory. The kernel extends the main thread's stack down to RLIMIT_STACK, which may
+ * change at any time. Stacks grow downwards.
  */
 #include "_lines.h"
 
@@ -17,8 +17,8 @@
 #define LOOK_BYTES    65536 /* of the main thread's stack, between two looks at its limit */
 
 #ifdef __GLIBC__
-/* Their first versions: 2.32 and 2.34 gave them others, so that objects built there would not load
- * on older ones. They do the same. */
+/* Asks for the first versions of these functions. 2.32 and 2.34 gave them others that do the same,
+ * and objects built there would not load on older systems. */
 #ifdef __x86_64__
 #define FIRST_VERSION "GLIBC_2.2.5"
 #else
@@ -30,11 +30,11 @@ __asm__(".symver pthread_attr_getstack, pthread_attr_getstack@" FIRST_VERSION);
 
 /* Of this thread. */
 static __thread struct {
-	uintptr_t begin;    /* the shallowest place that it was seen at */
+	uintptr_t begin;    /* the highest address in it that was seen */
 	uintptr_t low, end; /* the stack's first byte, and the one behind it; 0: not known */
 	bool is_known, is_main;
-	rlim_t limit;	/* RLIMIT_STACK when that was found out: of the main thread */
-	uintptr_t look; /* below this place the limit is to be looked at again */
+	rlim_t limit;	/* RLIMIT_STACK when `low` was found; of the main thread */
+	uintptr_t look; /* below this address the limit is to be looked at again */
 } stack;
 
 /* The thread library asks the kernel and reads files for the main thread: not to be done often. */
@@ -100,7 +100,7 @@ bool lines_stack_is_low(void)
 	if (stack.is_main)
 		follow_limit(here);
 	/* On another stack, as of a library's coroutines, nothing is known. A limit that was
-	 * lowered may lie above. */
+	 * lowered may put the end above this place. */
 	if (!stack.end || here >= stack.end)
 		return false;
 	if (here < stack.low)

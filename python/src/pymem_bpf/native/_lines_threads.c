@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* The threads that ran profiled code: a record each, until the thread ends.
+/* The threads that ran profiled code: one record for each, until the thread ends.
  *
- * A thread finds its own record in thread-local storage; the list is for whoever disables a
- * recorder while other threads run. Threads end without the GIL, so the list has a lock.
+ * A thread finds its own record in thread-local storage. The list is needed to disable a recorder
+ * while other threads run. Threads end without the GIL, so the list has a lock.
  */
 #include "_lines.h"
 
@@ -30,7 +30,7 @@ static void thread_free(void *pointer)
 	free(t);
 }
 
-/* This thread's ID is another one, and other threads are not there. */
+/* In the child of a fork this thread has another ID, and the other threads don't exist. */
 static void after_fork(void)
 {
 	pthread_mutex_init(&list_lock, NULL);
@@ -45,7 +45,8 @@ static void after_fork(void)
 }
 
 #ifdef __GLIBC__
-/* There since 2.18; pthread_key_create() would tie objects built with 2.34 to that. */
+/* In glibc since 2.18. With pthread_key_create(), objects built with 2.34 would not load on older
+ * ones. */
 extern int __cxa_thread_atexit_impl(void (*end)(void *), void *object, void *dso);
 extern void *__dso_handle;
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* What the interpreter did not tell of, noted for the recorders that would have counted it. */
+/* Notes what the interpreter did not report, for the recorders that would have counted it. */
 #include "_lines.h"
 
 void lines_untold(PyObject *object)
