@@ -336,8 +336,8 @@ static void test_c_and_nobody(void **state)
 	lonely = synthetic_list(&h, NULL, 0, 1);
 	synthetic_set(&h, synthetic_static(&h, 8), held);
 	assert_int_equal(synthetic_build(&h), 0);
-	assert_string_equal(path_of(&h, held), "held by C: " SYNTHETIC_FILE);
-	assert_string_equal(path_of(&h, inside), "held by C: " SYNTHETIC_FILE " <list>[0]");
+	assert_string_equal(path_of(&h, held), "C code: " SYNTHETIC_FILE);
+	assert_string_equal(path_of(&h, inside), "C code: " SYNTHETIC_FILE " <list>[0]");
 	assert_string_equal(path_of(&h, lonely), "not reached: <list>");
 	synthetic_end(&h);
 }
@@ -627,7 +627,7 @@ static void test_growth_of_c(void **state)
 		synthetic_end(&h);
 	}
 	assert_int_equal(heap_holders_compare(h.graph, past, 100, &holders, &count), 0);
-	one = row(holders, count, "held by C: " SYNTHETIC_FILE);
+	one = row(holders, count, "C code: " SYNTHETIC_FILE);
 	assert_non_null(one);
 	assert_true(one->is_new);
 	assert_int_equal(one->entries_grown, one->entries);

@@ -170,7 +170,7 @@ static void put_root(struct writer *w, const struct heap_graph *graph, uint32_t 
 		put_local(w, view, root);
 		break;
 	case ROOT_DATA:
-		put(w, "held by C: ");
+		put(w, "C code: ");
 		put(w, owner_of_data(view, root->where));
 		if (!alone)
 			put_type(w, view, block);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* Paths that a person can find in the source: "pkg.mod.NAME['key'].attr", "thread 3 worker():rows",
- * "held by C: libfoo.so". */
+ * "C code: libfoo.so". */
 #ifndef HEAP_NAMES_H
 #define HEAP_NAMES_H
 
