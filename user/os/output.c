@@ -108,9 +108,8 @@ static bool is_our_folder(const struct stat *st)
 	return is_ours(st) && !(st->st_mode & (S_IWGRP | S_IWOTH));
 }
 
-/* True for one of our own descriptors (/dev/stdout, /proc/self/fd/1): whoever started us gave it to
- * us. */
-static bool is_own_descriptor(const char *path)
+/* Whoever started us gave it to us. */
+bool output_is_descriptor(const char *path)
 {
 	return !strcmp(path, "/dev/stdout") || !strcmp(path, "/dev/stderr") ||
 	       !strncmp(path, "/dev/fd/", 8) || !strncmp(path, "/proc/self/fd/", 14);
@@ -137,7 +136,7 @@ static int open_found(struct output *output, int found)
  * to nothing, and will be replaced. */
 static int open_special(struct output *output, bool link)
 {
-	bool own = is_own_descriptor(output->path);
+	bool own = output_is_descriptor(output->path);
 	struct stat folder, st;
 	int fd, err = 0;
 
