@@ -36,21 +36,22 @@ static inline __u32 pymem_mm_slot(__u64 mm)
 
 /* Every way a byte can fail to reach a line. Append only: names are the JSON keys
  * of lost_bytes. X(ID, json name, what to tell a person) */
-#define PYMEM_LOSSES(X)                                                                            \
-	X(NO_FRAME, "no-frame", "the thread was not running Python code")                          \
-	X(NO_THREAD, "no-thread", "a thread that Python does not know (yet)")                      \
-	X(UNIDENTIFIED, "unidentified", "before the interpreter was found in the process")         \
-	X(UNREADABLE, "unreadable", "interpreter state could not be read (paged out, corrupt)")    \
-	X(MAP_FULL, "map-full",                                                                    \
-	  "stack or thread table full; raise --max-stacks (or --max-processes on 6.1 and older)")  \
-	X(UNDELIVERED, "undelivered",                                                              \
-	  "its code object never arrived: ring buffer full (raise --ring-size)")                   \
-	X(OTHER_TASK, "other-task", "changed by another task (reclaim, ptrace, khugepaged)")       \
-	X(EXIT, "exit", "torn down at exit or exec")                                               \
-	X(RECURSION, "recursion", "an event inside the profiler's own event")                      \
-	X(UNSETTLED, "unsettled", "changed as the sources were detached, or seen by none of them") \
-	X(REPLACED, "replaced", "its code object was replaced by another at the same address")     \
-	X(CODE_QUOTA, "code-quota",                                                                \
+#define PYMEM_LOSSES(X)                                                                           \
+	X(NO_FRAME, "no-frame", "the thread was not running Python code")                         \
+	X(NO_THREAD, "no-thread", "a thread that Python does not know (yet)")                     \
+	X(UNIDENTIFIED, "unidentified", "before the interpreter was found in the process")        \
+	X(UNREADABLE, "unreadable", "interpreter state could not be read (paged out, corrupt)")   \
+	X(MAP_FULL, "map-full",                                                                   \
+	  "stack or thread table full; raise --max-stacks (or --max-processes on 6.1 and older)") \
+	X(UNDELIVERED, "undelivered",                                                             \
+	  "its code object never arrived: ring buffer full (raise --ring-size)")                  \
+	X(OTHER_TASK, "other-task", "changed by another task (reclaim, ptrace, khugepaged)")      \
+	X(EXIT, "exit", "torn down at exit or exec")                                              \
+	X(RECURSION, "recursion", "an event inside the profiler's own event")                     \
+	X(UNSETTLED, "unsettled",                                                                 \
+	  "changed while the profiler was ending, or between two readings")                       \
+	X(REPLACED, "replaced", "its code object was replaced by another at the same address")    \
+	X(CODE_QUOTA, "code-quota",                                                               \
 	  "more code objects than the process, or its user, may have; raise --max-stacks")
 
 enum pymem_loss {

@@ -149,6 +149,7 @@ VARIES = [
     (r"(?: #(?: # %)?)? and # more (?:line|holder|type) \(-n # shows all\)", ""),
     (r", # container\b| \(shared once\)", ""),
     (r"PROGRAM WHERE TOP", "PROGRAM TOP"),
+    (r"MiB /min [PR]SS N", "MiB /min PSS N"),
     (r", # of it what functions work on \(most in .*?\), which may pass", ""),
     (r" \(child(?:ren)? of #\)", ""),
 ]

@@ -101,6 +101,8 @@ def masked(screen):
     text = re.sub(r"(?<= )0(?= )", "#", text)  # a rate that has died away
     text = re.sub(r"\d+:\d\d\b|\b\d{2,}\b|(?<=left out: )\d+|(?<=own: )\d+|(?<=change: )\d+", "#", text)
     text = re.sub(r"nothing unattributed|unattributed #", "unattributed or not", text)
+    # How often figures are new on a busy machine, which may take the room of what is behind it.
+    text = re.sub(r"\A(pymem-bpf .*?)(?:  every \S+ s)?(?:  \S+ process(?:es)?)?$", r"\1", text, flags=re.M)
     return re.sub(r" *#", " #", text)
 
 

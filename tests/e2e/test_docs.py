@@ -3,6 +3,7 @@
 
 Each command is in one of the lists below, and each list has only what is in a document: a new command that nobody
 runs fails. Durations are cut short; the rest of a command is as it is written."""
+import ast
 import os
 import re
 import shlex
@@ -455,25 +456,56 @@ def test_package_in_a_virtual_environment(package, tmp_path):
 
 # --- messages ---
 
-LITERAL = re.compile(r'"((?:[^"\\\n]|\\.)*)"|\'((?:[^\'\\\n]|\\.)*)\'')
+C_TOKEN = re.compile(r"""/\*.*?\*/|//[^\n]*|(?P<text>"(?:[^"\\\n]|\\.)*")|'(?:[^'\\\n]|\\.)*'|(?P<join>\s+|\\\n|\bNBSP\b)|.""",
+                     re.DOTALL)
+
+
+def literals_of_c(source):
+    """Its texts, without comments; those that the compiler joins are one."""
+    found, joined = [], False
+    for match in C_TOKEN.finditer(source):
+        if match.group("text"):
+            text = match.group("text")[1:-1].replace('\\"', '"')
+            found[len(found) - joined:] = [(found[-1] if joined else "") + text]
+        elif match.group("join") == "NBSP" and joined:
+            found[-1] += " "
+        joined = bool(match.group("text") or (joined and (match.group("join") or match.group().startswith("/"))))
+    return found
+
+
+def literals_of_python(source):
+    """Its texts, without comments and documentation."""
+    tree = ast.parse(source)
+    told = {id(node.body[0].value) for node in ast.walk(tree)
+            if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef))
+            and isinstance(node.body[0], ast.Expr)}
+    return [node.value for node in ast.walk(tree)
+            if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in told]
 
 
 def literals():
-    """Texts of the program and of the package, those that the compiler joins in one; … for what is filled in."""
+    """Texts of the program and of the package; … for what is filled in. What users write and see has plain blanks."""
     found = []
-    for folder, ends in (("user", (".c", ".h")), ("include", (".h",)), ("python/src/pymem_bpf", (".py",))):
+    for folder, ends, texts in (("user", (".c", ".h"), literals_of_c), ("include", (".h",), literals_of_c),
+                                ("python/src/pymem_bpf", (".py",), literals_of_python)):
         for path, _, names in os.walk(os.path.join(harness.PROJECT, folder)):
             for name in names:
                 if name.endswith(ends):
                     with open(os.path.join(path, name), encoding="utf-8") as f:
-                        found.append(re.sub(r'(?<!\\)"\s*(?:NBSP)?\s*\\?\s*"', "", f.read()))
-    text = "\n".join(found).replace('\\"', '"')
-    return re.sub(r"%[-+#0-9.*]*(?:ll|z|l)?[a-zA-Z]", "…", text).replace("%%", "%")
+                        found += texts(f.read())
+    return [re.sub(r"%[-+#0-9.*]*(?:ll|z|l)?[a-zA-Z]", "…", text).replace("%%", "%") for text in found]
+
+
+def test_literals():
+    """Comments, documentation and character constants are none; what is joined is one."""
+    assert literals_of_c('/* "a" */ say("b" NBSP\n  "c" /* , */ "d \\"e", \'"\', "f"); // "g"\n#define X \\\n "h" \\\n "i"') == [
+        'b cd "e', "f", "hi"]
+    assert literals_of_python('"""A."""\ndef f():\n    """B."""\n    return "c" "d"  # "e"\n') == ["cd"]
 
 
 def test_messages_are_the_programs():
     """Each message that TROUBLESHOOTING.md explains is one that the program has, word for word."""
-    text, missing = literals(), []
+    text, missing = "\n".join(literals()), []
     for message in documents.messages():
         parts = [part.strip(" :;,()'") for part in message.split("…")]
         missing += [message for part in parts if len(part) > 3 and not says(text, part)]
@@ -490,8 +522,8 @@ def says(text, part):
 def test_messages_are_explained():
     """Each line that begins with the program's name, and has more than an error's own text in it, is explained."""
     page = " ".join(documents.read("docs/TROUBLESHOOTING.md").split())
-    found = set(re.findall(r'"pymem-bpf[^:"]*: ([^"]*)"', literals()))
-    found = {re.sub(r"\\n.*", "", text).strip() for text in found}
+    found = {re.sub(r"\A[^:]*: |\\n.*|\n.*", "", text, flags=re.DOTALL).strip() for text in literals()
+             if re.match(r'pymem-bpf[^:"]*: ', text)}
     unknown = []
     for text in found:
         longest = max((part.strip(" :;,()") for part in text.split("…")), key=len)

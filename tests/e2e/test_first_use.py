@@ -226,8 +226,35 @@ def test_name_of_several_programs(tmp_path):
 
 def test_name_of_nothing():
     done = run("-p", "no-such-program-%d" % os.getpid())
-    assert done.returncode == 1
-    assert b"no Python process is called that; pymem-bpf ps lists them" in done.stderr
+    said = done.stderr.decode().splitlines()
+    assert done.returncode == 1 and not done.stdout
+    assert said[0].endswith(": no Python program is called that, and no command line has it; Pythons that run:"), said
+    assert 2 <= len(said) <= 12 and all(re.match(r"  -p \d+(,\d+)*(,…)?  \S|  pymem-bpf ps -v lists all$", line)
+                                        for line in said[1:]), said
+
+
+def test_script_that_a_server_loads(tmp_path):
+    """gunicorn app:create and -p app.py: no program is called that, and those whose words have "app" are listed."""
+    server, module = "first_server_%d.py" % os.getpid(), "app%d" % os.getpid()
+    with Program(tmp_path, server, GROWER, ["-w", "3", module + ":create"]) as one, \
+            Program(tmp_path, "other_" + server, GROWER, [module + "lication:create"]):
+        for command in [], ["heap"]:
+            done = run(*command, "-p", module + ".py")
+            said = done.stderr.decode()
+            assert done.returncode == 1 and not done.stdout
+            assert said.endswith("-p %s.py: no Python program is called that; command lines that have \"%s\":\n"
+                                 "  -p %d  %s -w 3 %s:create\n" % (module, module, one.pid, server, module)), said
+
+
+def test_largest_is_listed_first(tmp_path):
+    """Of a name that means nothing, the Pythons that run: the largest first, at most ten programs, and not each PID of
+    many."""
+    name, big = "first_use_%d.py" % os.getpid(), "large = bytearray(100 << 20)\n" + GROWER
+    with contextlib.ExitStack() as stack:
+        many = [stack.enter_context(Program(tmp_path, name, GROWER if i else big)) for i in range(10)]
+        done = run("-p", "no-such-program-%d" % os.getpid())
+    line, = [line for line in done.stderr.decode().splitlines() if line.endswith("  " + name)]
+    assert re.match(r"  -p %d(,\d+){7},…  " % many[0].pid, line), line
 
 
 # --- those that are there already ---

@@ -112,10 +112,12 @@ def test_target_is_left_as_it_was(python):
 
 
 def test_several_processes(system):
-    """Each has a report of its own, in the order of -p; those that can't be looked at are named."""
+    """Each has a report of its own, in the order of -p; those that can't be looked at are named. What all have together
+    comes first."""
     with facts(system) as one, facts(system) as other, subprocess.Popen(["sleep", "600"]) as sleeper:
         try:
             done = heaps.run("--format", "json", "-p", "%d,%d" % (other.pid, sleeper.pid), "-p", one.pid)
+            table = heaps.run("-p", "%d,%d" % (other.pid, sleeper.pid), "-p", one.pid).stdout.decode()
         finally:
             sleeper.kill()
     assert done.returncode == 0
@@ -123,6 +125,13 @@ def test_several_processes(system):
     assert [p["pid"] for p in data["processes"]] == [other.pid, one.pid]
     assert [(s["pid"], s["comm"]) for s in data["skipped"]] == [(sleeper.pid, "sleep")]
     assert b"is not Python" in done.stderr and b"skipped" in done.stderr
+    together = sum(p["rss_bytes"] for p in data["processes"]) / MIB
+    said = re.match(r"2 of 3 processes, RSS\s([\d.]+)\sMiB together \(pages that they share count for each\)\. "
+                    r"Keeps most: (.*?) \((.*?)\) of PID\s(\d+), [\d.]+\sMiB\.\n\nPID %d " % other.pid, table, re.DOTALL)
+    assert said, table[:400]
+    assert close(float(said.group(1)), together, 0.02) and int(said.group(4)) in (one.pid, other.pid)
+    most = max((h for p in data["processes"] for h in p["holders"]), key=lambda h: h["retained_bytes"])
+    assert said.group(2) == most["path"] and said.group(3) == most["type"]
 
 
 # --- what is refused ---
@@ -406,7 +415,7 @@ def children(pid):
     return []
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_signals_end_it_at_once(system, number):
     """Between two looks; its helpers go with it, and the process goes on."""
     times = []
@@ -424,6 +433,44 @@ def test_signals_end_it_at_once(system, number):
             assert harness.state(target.pid) == "S"
             assert target.end() == 0
     assert sorted(times)[2] < 0.1, times
+
+
+def test_ctrl_c_between_looks(system):
+    """The second look comes at once, over the time that has passed: what was seen is not lost."""
+    with heaps.Keeper(system.command, "audit") as keeper, heaps.Running("-p", keeper.pid, "-d", 600) as running:
+        assert running.lines.next() == b"looked at 1 process; the second look follows in 600 s; Ctrl-C makes it now"
+        keeper.asked("more", 20000)
+        running.process.send_signal(signal.SIGINT)
+        look = running.look()
+        assert re.fullmatch(rb"the second look comes now, after \d+\.\d s; Ctrl-C gives up", running.lines.next())
+    assert 0 < look.data["seconds"] < 600
+    assert look.holder(keeper.holder)["entries_grown"] == 20000, look.verdict
+
+
+def test_ctrl_c_twice(system):
+    """The second one gives up, without a report: no helper stays, and the process goes on."""
+    with Target(system.command, "heap_many", path=harness.program_path("heap_many")) as target, \
+            heaps.Running("-p", target.pid, "-d", 600) as running:
+        assert running.lines.next().startswith(b"looked at 1 process; ")
+        helpers = children(running.process.pid)
+        running.process.send_signal(signal.SIGINT)
+        assert running.lines.next().startswith(b"the second look comes now, ")
+        running.process.send_signal(signal.SIGINT)
+        assert running.process.wait(PATIENCE) == 128 + signal.SIGINT
+        for helper in helpers:
+            until(lambda pid=helper: harness.state(pid) in "XZ", "ended")
+        assert not os.path.exists(running.path) and harness.state(target.pid) == "S"
+
+
+def test_ctrl_c_while_it_looks(system):
+    """One look, or the first of two: it ends at once."""
+    with Target(system.command, "heap_many", path=harness.program_path("heap_many")) as target:
+        for words in ([], ["-d", "600"]):
+            with heaps.Running("-p", target.pid, *words) as running:
+                until(lambda: len(children(running.process.pid)) >= 2, "helpers, forked after signals are caught")
+                running.process.send_signal(signal.SIGINT)
+                assert running.process.wait(PATIENCE) == 128 + signal.SIGINT
+                assert not os.path.exists(running.path) and harness.state(target.pid) == "S"
 
 
 def test_killed_while_it_reads(system):

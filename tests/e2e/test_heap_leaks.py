@@ -156,7 +156,7 @@ def test_malloc_without_free(version):
     used = kept.at_rest.balance["malloc_used"]
     assert truth > MIB and used >= 0.95 * truth, (used, truth)
     verdict = kept.growing.verdict
-    assert verdict.startswith("Grows by ") and "in malloc: held by C code" in verdict, verdict
+    assert verdict.startswith("Grows by ") and "in malloc, used by C code" in verdict, verdict
 
 
 def test_fragments(version):

@@ -300,9 +300,14 @@ def test_wrong_command_lines(arguments, word):
 
 
 def test_output_that_cannot_be_written():
-    with open("/dev/full", "w") as full:
-        done = subprocess.run([TOOL, "memit", "--", "true"], stdout=full, timeout=harness.PATIENCE)
-    assert done.returncode == 1
+    """It says so, as other reports do: a full disk, and a reader that has gone."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    for out, said in (open("/dev/full", "w"), b"No space left on device"), (os.fdopen(writer, "w"), b"Broken pipe"):
+        with out:
+            done = subprocess.run([TOOL, "memit", "--", "true"], stdout=out, stderr=subprocess.PIPE,
+                                  timeout=harness.PATIENCE)
+        assert done.returncode == 1 and b"the report could not be written: " + said in done.stderr, done.stderr
 
 
 def test_nothing_is_left_when_killed():

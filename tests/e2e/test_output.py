@@ -231,9 +231,10 @@ def test_talk_is_not_written_into_the_report(system, tmp_path, closed):
 
 
 def test_stdout_pipe_broken(system):
+    """As by `| head`: all reports say so (test_heap.test_closed_pipe, test_memit.test_output_that_cannot_be_written)."""
     reader, writer = os.pipe()
     os.close(reader)
-    written(system, 1, stdout=os.fdopen(writer, "wb"))
+    assert b"the report could not be written: Broken pipe" in written(system, 1, stdout=os.fdopen(writer, "wb"))
 
 
 def test_output_in_no_folder(system):

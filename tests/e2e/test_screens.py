@@ -82,7 +82,7 @@ def test_host(host):
     for columns in WIDTHS:
         lines = check(printed(columns, "-a", "-d", "2", "-q"), columns)
         assert re.match(r"\d+ Pythons, \d+ programs", lines[0])
-        head = next(i for i, line in enumerate(lines) if re.match(r" +MiB +/min +RSS +N  PROGRAM", line))
+        head = next(i for i, line in enumerate(lines) if re.match(r" +MiB +/min +[PR]SS +N  PROGRAM", line))
         grown = [float(re.match(r" *\+?(-?[\d.]+) ", line).group(1)) for line in lines[head + 1:head + 3]]
         assert grown == sorted(grown, reverse=True), lines
         assert any(re.search(r" 4  scorer\.py .*scorer\.py:\d+ work", line) for line in lines), lines

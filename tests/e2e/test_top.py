@@ -230,6 +230,17 @@ def test_no_terminal(steps):
         assert b"pymem-bpf -p PID -d SEC" in ended.stderr
 
 
+@pytest.mark.parametrize("name", ["/dev/stderr", "/dev/stdout", "/dev/fd/2", "/proc/self/fd/2"])
+def test_report_to_a_descriptor(tmp_path, name):
+    """It is refused at once, also where it leads to a file: the helper that writes reports has other descriptors."""
+    for where in str(tmp_path / "said"), os.devnull:
+        with open(where, "w") as said:
+            ended = subprocess.run([TOOL, "top", "-a", "-o", name], stdout=said, stderr=subprocess.PIPE,
+                                   timeout=harness.PATIENCE)
+        assert ended.returncode == 2
+        assert ended.stderr == b"pymem-bpf top: -o %s: w writes to a file; give its name\n" % name.encode()
+
+
 def test_wrong_words(steps):
     ended = subprocess.run([TOOL, "top", "-a", "-p", str(steps.pid)], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                            timeout=harness.PATIENCE)
@@ -240,9 +251,10 @@ def test_wrong_words(steps):
             terminal.see(r"is not Python")
             terminal.see(r"^ended with 1$")
             other.kill()
-        terminal.run(TOOL, "top", "-p", str(steps.pid), "-o", "/dev/stdout")
-        terminal.see(r"-o /dev/stdout: the screen is there; give the name of a file$")
-        terminal.see(r"^ended with 2$")
+        for name in "/dev/stdout", "/dev/tty", "-":
+            terminal.run(TOOL, "top", "-p", str(steps.pid), "-o", name)
+            terminal.see(r"-o %s: (the screen is there; give the name of a file|w writes to a file; give its name)$" % name)
+            terminal.see(r"^ended with 2$")
         terminal.run(TOOL, "top", "-p", str(steps.pid), "-o", "/no/such/folder/x")
         terminal.see(r"-o /no/such/folder/x: No such file")
         terminal.see(r"^ended with 1$")
@@ -262,9 +274,9 @@ def test_filter_and_sort(steps):
         terminal.keys("s")
         terminal.see(r" /MIN↓")
         terminal.keys("<", "<")
-        terminal.see(r"(RSS|LINE)↓")
+        terminal.see(r"(RSS|PSS|LINE)↓")
         terminal.keys("I")
-        terminal.see(r"(RSS|LINE)↑")
+        terminal.see(r"(RSS|PSS|LINE)↑")
         terminal.keys("t")
         terminal.see(r":\d+ <module>")
         quits(terminal)

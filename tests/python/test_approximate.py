@@ -17,7 +17,7 @@ from test_magics_mprun import table
 MIB = 1 << 20
 SECONDS = 600
 HEAD = re.compile(r"^Approximate: to (the page|within \d+\.\d MiB a run of a line \(at worst \d+\.\d\)), other threads' "
-                  r"changes included\. `sudo (\S+) serve` makes it exact$", re.M)
+                  r"changes included\. `sudo (\S+) serve --socket %s` makes it exact$" % re.escape(sessions.NO_SOCKET), re.M)
 SCRIPT = '''
 @profile
 def keep(n):
@@ -95,7 +95,7 @@ def test_where_the_program_is_not_installed(stage):
     installed = os.path.exists("/usr/local/sbin/pymem-bpf") or os.path.exists("/usr/local/bin/pymem-bpf")
     assert status == 0, out
     if not installed:
-        assert "Once pymem-bpf is installed, `sudo pymem-bpf serve` makes it exact" in out
+        assert "Once pymem-bpf is installed, `sudo pymem-bpf serve --socket %s` makes it exact" % sessions.NO_SOCKET in out
 
 
 @pytest.mark.parametrize("mode, said", [(0o600, "permission denied"), (0o666, "is no pymem-bpf server")])

@@ -327,6 +327,17 @@ def test_none_there_says_what_to_run(monkeypatch):
         Counter(socket=sessions.NO_SOCKET)
 
 
+@pytest.mark.parametrize("path, words", [
+    ("", ""), ("/run/pymem-bpf.sock", ""), ("/tmp/my socket", " --socket '/tmp/my socket'")])
+def test_command_starts_a_server_that_is_found(monkeypatch, path, words):
+    """Where the socket is another one than the server's own, the command says so."""
+    monkeypatch.setenv("PYMEM_BPF", "/opt/x/pymem-bpf")
+    monkeypatch.setenv("PYMEM_BPF_SOCKET", path)
+    assert _helper.command() == "sudo /opt/x/pymem-bpf serve" + words
+    monkeypatch.setenv("PYMEM_BPF_SOCKET", "/elsewhere")
+    assert _helper.command(path or _helper.SOCKET_PATH) == "sudo /opt/x/pymem-bpf serve" + words
+
+
 def test_a_private_helper_that_ends_says_why(monkeypatch, tmp_path):
     program = tmp_path / "pymem-bpf"
     program.write_text("#!/bin/sh\necho 'this kernel has no BTF' >&2\nexit 3\n")

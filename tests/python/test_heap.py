@@ -193,6 +193,27 @@ def test_work_that_raises():
     assert children() == before
 
 
+CAUGHT = """
+import os, signal, pymem_bpf
+with pymem_bpf.HeapWatch() as watch:
+    try:
+        os.killpg(0, signal.SIGINT)
+        signal.pause()
+    except KeyboardInterrupt:
+        kept = ["kept %d" % n for n in range(40000)]
+assert watch.report.holder("__main__.kept").entries == 40000, watch.report
+"""
+
+
+@needs_program
+def test_work_that_is_interrupted():
+    """Ctrl-C at a terminal, which the work answers, is not for the helper: the second look is at the end of the block."""
+    done = subprocess.run([sys.executable, "-c", CAUGHT], stderr=subprocess.PIPE, start_new_session=True,
+                          env=dict(os.environ, PYTHONPATH=os.path.dirname(os.path.dirname(heaps.__file__)),
+                                   PYMEM_BPF=sessions.PROGRAM))
+    assert done.returncode == 0, done.stderr.decode()
+
+
 # --- in IPython ---
 
 @pytest.fixture(scope="module", params=[0, sessions.USER], ids=["root", "user"])

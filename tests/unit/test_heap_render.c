@@ -115,6 +115,50 @@ static void test_several(void **state)
 	heap_report_fini(&report);
 }
 
+static void expect_overview(const struct heap_report *report, const char *wanted)
+{
+	char *text = heap_overview(report);
+
+	assert_string_equal(text, wanted);
+	free(text);
+}
+
+#define NB "\xc2\xa0"
+
+/* What several processes have together; of two looks the holder that grew most, and where else it
+ * does. */
+static void test_overview(void **state)
+{
+	struct heap_report report = report_of(look_growing());
+	struct heap_look *more = look_growing();
+
+	(void)state;
+	more->pid = 25403;
+	more->holders[0].grown_bytes *= 2;
+	more->rss_first_bytes -= 4 * MIB;
+	assert_int_equal(heap_report_add(&report, more), 0);
+	expect_overview(&report,
+			"2 processes, RSS" NB "989.5" NB
+			"MiB together (pages that they share count for "
+			"each), +12.9" NB "MiB (+25.9/min). Grows most: shop.AUDIT (list) of PID" NB
+			"25403, by 17.5" NB "MiB/min; it grows in 2 of them.");
+	/* A function's that may pass, and a cache in which entries take one another's place. */
+	for (size_t i = 0; i < 2; i++)
+		report.looks[i]->holders[0].grown_bytes = 0;
+	assert_int_equal(heap_report_skip(&report, 7, "", "no such process"), 0);
+	expect_overview(&report, "2 of 3 processes, RSS" NB "989.5" NB
+				 "MiB together (pages that they share count for each), +12.9" NB
+				 "MiB (+25.9/min). No holder grows by more than noise.");
+	heap_report_fini(&report);
+	report = report_of(look_types_only());
+	assert_int_equal(heap_report_add(&report, look_types_only()), 0);
+	report.looks[1]->seconds = 0.5;
+	expect_overview(&report,
+			"2 processes, RSS" NB "780.0" NB
+			"MiB together (pages that they share count for each), +220.0" NB "MiB. ");
+	heap_report_fini(&report);
+}
+
 static struct heap_look *(*const all_looks[])(void) = {
 	look_growing, look_live,   look_bounded,   look_fragmented, look_untrimmed, look_c_leak,
 	look_opaque,  look_spread, look_replacing, look_files,	    look_hostile,
@@ -223,10 +267,10 @@ static void test_registry(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_goldens),	      cmocka_unit_test(test_several),
-		cmocka_unit_test(test_widths),	      cmocka_unit_test(test_top),
-		cmocka_unit_test(test_stream_errors), cmocka_unit_test(test_counts),
-		cmocka_unit_test(test_registry),
+		cmocka_unit_test(test_goldens),	 cmocka_unit_test(test_several),
+		cmocka_unit_test(test_overview), cmocka_unit_test(test_widths),
+		cmocka_unit_test(test_top),	 cmocka_unit_test(test_stream_errors),
+		cmocka_unit_test(test_counts),	 cmocka_unit_test(test_registry),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -124,10 +124,10 @@ static void test_c_code(void **state)
 {
 	(void)state;
 	expect(look_c_leak(),
-	       "Grows by 30.0 MiB/min in malloc: held by C code, by no Python object. 69.0 MiB of "
+	       "Grows by 30.0 MiB/min in malloc, used by C code and by no Python object. 69.0 MiB "
+	       "of "
 	       "78.0 MiB are live; the largest holder is __main__.names, 1.0 MiB. 60.0 MiB of it "
-	       "are "
-	       "malloc's, held by C code, by no Python object.");
+	       "are in malloc, used by C code and by no Python object.");
 }
 
 static void test_garbage(void **state)

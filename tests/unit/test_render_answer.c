@@ -283,6 +283,57 @@ static void test_adds_up(void **state)
 	profile_fini(&profile);
 }
 
+/* The per cents of rows that grew, and of what is unattributed. */
+static double sum_of_shares(const char *text)
+{
+	const char *at = strstr(text, "\n\n"), *lost = strstr(text, "%) unattributed");
+	double sum = 0, amount, share;
+	char unit[8];
+
+	assert_non_null(at);
+	for (at += 2; *at && *at != '\n'; at = strchr(at, '\n') + 1)
+		if (sscanf(at, "%lf %7s %lf", &amount, unit, &share) == 3 && amount > 0)
+			sum += share;
+	while (lost && lost > text && lost[-1] != '(')
+		lost--;
+	return lost ? sum + atof(lost) : sum;
+}
+
+/* Lines and what is unattributed grew, and others shrank: parts of the difference would be more
+ * than all of it. So would be the imports of a line that has freed more since. */
+static void test_shares_add_up(void **state)
+{
+	char *command[] = {"/usr/bin/python3", "/srv/shop/shop.py", NULL};
+	struct profile profile;
+	struct rendered output;
+	struct model_process *p;
+
+	(void)state;
+	for (int imports = 0; imports < 2; imports++) {
+		profile_init(&profile);
+		profile.model->imports_gathered = true;
+		p = model_add_process(profile.model, 1, 1, "python3", command, "", "3.11.2",
+				      "walk");
+		profile_open_root(&profile, p);
+		p->rss_start_bytes = p->rss_end_bytes = 7000 * PAGE;
+		ADD(&profile, p, 6000, 0, {SHOP, "report", 10}, {SHOP, "<module>", 1});
+		if (imports) {
+			ADD(&profile, p, 9000, 0, {CONFIG, "load", 3},
+			    {IMPORT, "_load_unlocked", 690}, {SHOP, "<module>", 1});
+			ADD(&profile, p, -8500, 0, {CONFIG, "load", 3}, {SHOP, "<module>", 1});
+		} else {
+			ADD(&profile, p, -5000, 0, {SHOP, "audit", 14}, {SHOP, "<module>", 1});
+			p->lost_bytes[PYMEM_LOSS_NO_THREAD] = 6000 * PAGE;
+			p->rss_end_bytes += 6000 * PAGE;
+		}
+		assert_int_equal(model_compute(profile.model), 0);
+		output = render(&profile, (struct render_options){0});
+		assert_in_range((int)sum_of_shares(output.text), 98, 101);
+		free(output.text);
+		profile_fini(&profile);
+	}
+}
+
 /* A process that did nothing, for which there is no more than a sentence. */
 static void test_still(void **state)
 {
@@ -537,12 +588,12 @@ static void test_widths(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_goldens),	     cmocka_unit_test(test_adds_up),
-		cmocka_unit_test(test_still),	     cmocka_unit_test(test_many_ended),
-		cmocka_unit_test(test_full_line),    cmocka_unit_test(test_many_still),
-		cmocka_unit_test(test_large_import), cmocka_unit_test(test_fits),
-		cmocka_unit_test(test_fits_many),    cmocka_unit_test(test_order_stays),
-		cmocka_unit_test(test_widths),
+		cmocka_unit_test(test_goldens),	      cmocka_unit_test(test_adds_up),
+		cmocka_unit_test(test_shares_add_up), cmocka_unit_test(test_still),
+		cmocka_unit_test(test_many_ended),    cmocka_unit_test(test_full_line),
+		cmocka_unit_test(test_many_still),    cmocka_unit_test(test_large_import),
+		cmocka_unit_test(test_fits),	      cmocka_unit_test(test_fits_many),
+		cmocka_unit_test(test_order_stays),   cmocka_unit_test(test_widths),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -106,11 +106,13 @@ static void test_shared_once(void **state)
 			model->processes[i]->pss_bytes = MIB(300);
 	text = said(model, (struct render_options){.host = true});
 	assert_non_null(strstr(text, "RSS 1.8 GiB (shared once)"));
+	assert_non_null(strstr(text, "/min       PSS     N  PROGRAM"));
 	assert_non_null(strstr(text, "  900.0     3  scorer.py"));
 	free(text);
 	model->processes[0]->pss_bytes = -1;
 	text = said(model, (struct render_options){.host = true});
 	assert_null(strstr(text, "shared once"));
+	assert_non_null(strstr(text, "/min       RSS     N  PROGRAM"));
 	free(text);
 	model_free(model);
 }

@@ -576,7 +576,7 @@ static unsigned columns_of(struct host *host, unsigned width, char *titles)
 	*titles = '\0';
 	for (unsigned i = 0; i < chosen.count; i++) {
 		sprintf(titles + strlen(titles), "%s ",
-			screen_title(chosen.column[i], &host->view));
+			screen_title(chosen.column[i], &host->data, &host->view));
 		used += chosen.width[i] + (i + 1 < chosen.count);
 	}
 	return used;
@@ -602,6 +602,16 @@ static void test_columns(void **state)
 	assert_string_equal(titles, "OWN /MIN TREND GROWN FREED FAULTS LINE ");
 	for (unsigned width = 20; width < 300; width++)
 		assert_int_equal(columns_of(host, width, titles), width);
+	/* What counts shared pages once has another name than what does not. */
+	host->data.all_shared = true;
+	columns_of(host, 80, titles);
+	assert_null(strstr(titles, "PSS"));
+	host->view.level = LEVEL_PROCESSES;
+	columns_of(host, 40, titles);
+	assert_non_null(strstr(titles, "RSS"));
+	host->view.level = LEVEL_PROGRAMS;
+	columns_of(host, 40, titles);
+	assert_string_equal(titles, "PSS GROWTH FAULTS PROGRAM ");
 }
 
 static void check_fit(const char *wanted, const char *text, unsigned columns, bool utf8, bool end)
@@ -683,7 +693,7 @@ static void test_many(void **state)
 static void test_heads_fit(void **state)
 {
 	struct host *host = *state;
-	char text[CELL_TEXT];
+	char text[CELL_TEXT], pace[32];
 
 	SAMPLE(host, {1, "a.py", "", 50, false}, {2, "b.py", "", 30, false});
 	for (unsigned width = 20; width < 200; width++) {
@@ -698,6 +708,11 @@ static void test_heads_fit(void **state)
 	}
 	screen_headline(text, "all Pythons", &host->data, "", 80, true);
 	assert_string_equal(text, "pymem-bpf  all Pythons  0:01  2 processes");
+	screen_pace(pace, sizeof(pace), 1);
+	assert_string_equal(pace, "");
+	screen_pace(pace, sizeof(pace), 10);
+	screen_headline(text, "all Pythons", &host->data, pace, 40, true);
+	assert_string_equal(text, "pymem-bpf  all Pythons  0:01  every 10 s");
 	screen_keys_line(text, &host->view, 20);
 	assert_string_equal(text, "q quit  ? help");
 }

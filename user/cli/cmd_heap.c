@@ -4,10 +4,12 @@
  *
  * Needs no BPF but for lines: whoever may read a process's memory may look at its heap. Nothing
  * runs in the process, and it is stopped only if that is asked for. A signal ends the command at
- * once, without a report.
+ * once, without a report. Ctrl-C between two looks is an exception: the first one makes the second
+ * look now, since whoever waits no longer still wants to know what has been seen.
  */
 #include <errno.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -181,8 +183,8 @@ static bool are_all_gone(const struct heap_run *run)
 }
 
 /* Until the time is over, or (--until-input) standard input has something, or has ended, or no
- * process is left. */
-static void wait_for_last(struct heap_run *run)
+ * process is left, or SIGINT has come, which only a sleep with the mask `unblocked` sees. */
+static void wait_for_last(struct heap_run *run, const sigset_t *unblocked)
 {
 	uint64_t end = clock_ns(CLOCK_MONOTONIC) + (uint64_t)(run->options->seconds * 1e9), now;
 	struct pollfd polled[2] = {
@@ -191,7 +193,7 @@ static void wait_for_last(struct heap_run *run)
 	};
 	uint64_t left, looked = 0;
 
-	while ((now = clock_ns(CLOCK_MONOTONIC)) < end) {
+	while (!signals_wait_ended() && (now = clock_ns(CLOCK_MONOTONIC)) < end) {
 		poll_touches(run);
 		if (!run->touches)
 			polled[1].fd = -1;
@@ -206,32 +208,48 @@ static void wait_for_last(struct heap_run *run)
 		if (ppoll(polled, 2,
 			  &(struct timespec){(time_t)(left / 1000000000),
 					     (long)(left % 1000000000)},
-			  NULL) > 0 &&
+			  unblocked) > 0 &&
 		    polled[0].revents)
 			return;
 	}
 }
 
+/* The time between the looks at `count` processes. */
+static void wait_between(struct heap_run *run, size_t count)
+{
+	uint64_t begun = clock_ns(CLOCK_MONOTONIC);
+	sigset_t unblocked;
+
+	/* From what is said on, Ctrl-C means what is said. */
+	signals_begin_wait(&unblocked);
+	if (!run->options->quiet)
+		fprintf(stderr,
+			"looked at %zu process%s; the second look follows in %g s; Ctrl-C makes it "
+			"now\n",
+			count, count == 1 ? "" : "es", run->options->seconds);
+	if (!run->options->until_input)
+		progress_say("waiting for the second look");
+	wait_for_last(run, &unblocked);
+	signals_end_wait(&unblocked);
+	if (!signals_wait_ended() || run->options->quiet)
+		return;
+	progress_done();
+	fprintf(stderr, "the second look comes now, after %.1f s; Ctrl-C gives up\n",
+		(double)(clock_ns(CLOCK_MONOTONIC) - begun) / 1e9);
+}
+
 /* The first looks of all processes, and the wait. False: none is left. */
 static bool look_before(struct heap_run *run)
 {
-	double seconds = run->options->seconds;
 	size_t left;
 
-	if (!seconds)
+	if (!run->options->seconds)
 		return each_left(run, NULL) > 0;
 	left = each_left(run, look_first);
 	progress_done();
 	if (!left || run->status)
 		return false;
-	if (!run->options->quiet)
-		fprintf(stderr,
-			"looked at %zu process%s; the second look follows in %g s; Ctrl-C gives "
-			"up\n",
-			left, left == 1 ? "" : "es", seconds);
-	if (!run->options->until_input)
-		progress_say("waiting for the second look");
-	wait_for_last(run);
+	wait_between(run, left);
 	run->look.touched = true;
 	return true;
 }

@@ -132,21 +132,21 @@ static struct result result_of(const struct memit *m, const struct watch *w)
 	return (struct result){.peak_pages = peak, .increment_pages = peak - start};
 }
 
-static int print_result(struct result r)
-{
-	double mib = (double)sysconf(_SC_PAGESIZE) / (1 << 20);
-
-	printf("peak memory: %.2f MiB, increment: %.2f MiB\n", (double)r.peak_pages * mib,
-	       (double)r.increment_pages * mib);
-	return fflush(stdout) ? EXIT_FAILED : EXIT_DONE;
-}
-
 static int fail(const char *what, int err)
 {
 	fputs("pymem-bpf memit: ", stderr);
 	text_print(stderr, what, 0, false);
 	fprintf(stderr, ": %s\n", strerror(-err));
 	return EXIT_FAILED;
+}
+
+static int print_result(struct result r)
+{
+	double mib = (double)sysconf(_SC_PAGESIZE) / (1 << 20);
+
+	printf("peak memory: %.2f MiB, increment: %.2f MiB\n", (double)r.peak_pages * mib,
+	       (double)r.increment_pages * mib);
+	return fflush(stdout) ? fail("the report could not be written", -errno) : EXIT_DONE;
 }
 
 static int open_session(struct memit *m)

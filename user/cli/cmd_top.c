@@ -228,6 +228,10 @@ static int check(const struct command *command, void *options)
 {
 	struct top_options *o = options;
 
+	/* The helper that writes reports has none of our descriptors. */
+	if (o->output && (!strcmp(o->output, "-") || output_is_descriptor(o->output)))
+		return options_complain(command, "-o %s: w writes to a file; give its name",
+					o->output);
 	if ((o->pid_count || o->names) && o->all)
 		return options_complain(command, "-p and -a exclude one another");
 	o->all = !o->pid_count && !o->names;

@@ -5,10 +5,12 @@
  * happens to have an x in its command line. What is found must be one program: processes with the
  * same script, and their children, whatever these call themselves. Two scripts of one name in
  * different folders are two programs. Nobody should profile the wrong one, so nothing is guessed:
- * the user is told which there are, and where no program has that name, which command lines have
- * it in them. */
+ * the user is told which there are. Where no program has that name he is told which command lines
+ * have it in them; or have it without its ending, since gunicorn runs app.py as app:app; or which
+ * Pythons run. */
 #include "cli/find_program.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <limits.h>
 #include <stdio.h>
@@ -22,7 +24,9 @@
 #include "os/proc.h"
 #include "python/examiner.h"
 
-#define LISTED_MOST 10 /* programs that are listed if a name means several */
+#define LISTED_MOST 10 /* programs that are listed if a name means several, or none */
+#define PIDS_MOST   8  /* processes of each, if it means none */
+#define STEM_MOST   256
 
 struct candidate {
 	struct proc_info stat; /* without its arguments */
@@ -30,12 +34,16 @@ struct candidate {
 	char **argv;	       /* into `words`; ends with NULL */
 	struct program program;
 	char folder[PATH_MAX]; /* its working directory; "": unknown */
+	int64_t rss_bytes;     /* only if all Pythons are listed; -1: unknown */
 	size_t group;	       /* index of the first candidate of the same program */
 };
 
 struct finding {
 	const char *name;
-	bool parts; /* looks for it in all parts of command lines: only to be listed */
+	/* NULL: programs of that name are looked for. Else command lines with this text in one of
+	 * their words, only to be listed; "": all. */
+	const char *part;
+	bool whole; /* `part` must be a word of its own: "app" of "app:create", not of "apply" */
 	struct candidate *found;
 	size_t count, room;
 	size_t forbidden; /* processes of that name that may not be examined */
@@ -89,12 +97,27 @@ static int read_candidate(pid_t pid, struct candidate *c)
 	return 0;
 }
 
+static bool is_letter(char c)
+{
+	return isalnum((unsigned char)c) || c == '_';
+}
+
+static bool has_part(const struct finding *f, const char *word)
+{
+	size_t length = strlen(f->part);
+
+	for (const char *at = word; (at = strstr(at, f->part)); at++)
+		if (!f->whole || ((at == word || !is_letter(at[-1])) && !is_letter(at[length])))
+			return true;
+	return false;
+}
+
 static bool is_meant(const struct finding *f, const struct candidate *c)
 {
-	if (!f->parts)
+	if (!f->part)
 		return program_is_called(&c->program, c->stat.comm, f->name);
 	for (char *const *word = c->argv; *word; word++)
-		if (strstr(*word, f->name))
+		if (has_part(f, *word))
 			return true;
 	return false;
 }
@@ -120,7 +143,8 @@ static int consider(pid_t pid, void *arg)
 	if (!err)
 		err = examiner_identify(pid, &python);
 	if (!err || err == -ENOTSUP) {
-		c->group = f->count++;
+		c->rss_bytes = f->part && !*f->part ? examiner_rss_bytes(pid) : -1;
+		f->count++;
 		return 0;
 	}
 	f->forbidden += c->argv && (err == -EPERM || err == -EACCES);
@@ -147,11 +171,28 @@ static bool same_program(const struct candidate *a, const struct candidate *b)
 	return !is_relative(a) || !strcmp(a->folder, b->folder);
 }
 
+/* The largest first; others as they were found, in the order of their PIDs. */
+static int by_size(const void *left, const void *right)
+{
+	const struct candidate *a = left, *b = right;
+
+	if (a->rss_bytes != b->rss_bytes)
+		return a->rss_bytes < b->rss_bytes ? 1 : -1;
+	return (a->stat.pid > b->stat.pid) - (a->stat.pid < b->stat.pid);
+}
+
 /* Puts what is one program into one group. Returns the number of groups. */
 static size_t group(struct finding *f)
 {
 	size_t groups = 0, i, j, k, from, to;
 
+	if (f->count)
+		qsort(f->found, f->count, sizeof(*f->found), by_size);
+	for (i = 0; i < f->count; i++) {
+		f->found[i].group = i;
+		/* Without arguments it is called by `comm`, which has moved with the candidate. */
+		program_parse(&f->found[i].program, f->found[i].argv, f->found[i].stat.comm);
+	}
 	for (i = 0; i < f->count; i++) {
 		for (j = 0; j < i; j++) {
 			from = f->found[i].group;
@@ -171,37 +212,79 @@ static size_t group(struct finding *f)
 	return groups;
 }
 
-/* One line for each program that the name means: its PIDs and its command. */
-static void list_programs(const struct finding *f)
+static bool is_first(const struct finding *f, size_t i)
 {
-	bool listed[f->count];
-	size_t i, j, lines = 0;
-	char *command;
+	for (size_t j = 0; j < i; j++)
+		if (f->found[j].group == f->found[i].group)
+			return false;
+	return true;
+}
 
-	memset(listed, 0, sizeof(listed));
-	for (i = 0; i < f->count && lines < LISTED_MOST; i++) {
-		if (listed[i])
+/* The candidate's program: what to type for its processes, and its command. */
+static void list_program(const struct finding *f, size_t i)
+{
+	const struct candidate *c = &f->found[i];
+	size_t most = f->part && !*f->part ? PIDS_MOST : f->count, listed = 1;
+	char *command = program_command(&c->program);
+
+	fprintf(stderr, "  -p %d", (int)c->stat.pid);
+	for (size_t j = i + 1; j < f->count; j++) {
+		if (f->found[j].group != c->group)
 			continue;
-		lines++;
-		fprintf(stderr, "  -p %d", (int)f->found[i].stat.pid);
-		for (j = i + 1; j < f->count; j++) {
-			if (f->found[j].group != f->found[i].group)
-				continue;
-			listed[j] = true;
-			fprintf(stderr, ",%d", (int)f->found[j].stat.pid);
+		if (listed++ == most) {
+			fputs(",…", stderr);
+			break;
 		}
-		command = program_command(&f->found[i].program);
-		fputs("  ", stderr);
-		text_print(stderr, command ? command : f->found[i].stat.comm, 100, false);
-		if (is_relative(&f->found[i]) && *f->found[i].folder) {
-			fputs("  in ", stderr);
-			text_print(stderr, f->found[i].folder, 60, true);
-		}
-		fputc('\n', stderr);
-		free(command);
+		fprintf(stderr, ",%d", (int)f->found[j].stat.pid);
 	}
-	if (lines == LISTED_MOST)
+	fputs("  ", stderr);
+	text_print(stderr, command ? command : c->stat.comm, 100, false);
+	if (is_relative(c) && *c->folder) {
+		fputs("  in ", stderr);
+		text_print(stderr, c->folder, 60, true);
+	}
+	fputc('\n', stderr);
+	free(command);
+}
+
+/* A line for each of the `groups` programs. */
+static void list_programs(const struct finding *f, size_t groups)
+{
+	size_t lines = 0;
+
+	for (size_t i = 0; i < f->count && lines < LISTED_MOST; i++) {
+		if (!is_first(f, i))
+			continue;
+		list_program(f, i);
+		lines++;
+	}
+	if (lines < groups)
 		fputs("  pymem-bpf ps -v lists all\n", stderr);
+}
+
+/* Says that no program is called that, and what it may have been meant for. */
+static void complain_of_none(const struct command *command, const struct finding *f,
+			     const char *name, size_t groups)
+{
+	char part[STEM_MOST];
+
+	text_escape(part, sizeof(part), f->part);
+	if (!*f->part)
+		options_complain(command,
+				 "-p %s: no Python program is called that, and no command line has "
+				 "it; Pythons that run:",
+				 name);
+	else if (f->whole)
+		options_complain(command,
+				 "-p %s: no Python program is called that; command lines that have "
+				 "\"%s\":",
+				 name, part);
+	else
+		options_complain(command,
+				 "-p %s: no Python program is called that; command lines that have "
+				 "it:",
+				 name);
+	list_programs(f, groups);
 }
 
 /* Says that the name means nothing, or too much. Returns an exit status. */
@@ -210,16 +293,12 @@ static int complain(const struct command *command, const struct finding *f, size
 	char name[256];
 
 	text_escape(name, sizeof(name), f->name);
-	if (f->parts && f->count) {
-		options_complain(command,
-				 "-p %s: no Python program is called that; command lines that have "
-				 "it:",
-				 name);
-		list_programs(f);
+	if (f->part && f->count) {
+		complain_of_none(command, f, name, groups);
 	} else if (groups) {
 		options_complain(command, "-p %s: %zu different programs are called that:", name,
 				 groups);
-		list_programs(f);
+		list_programs(f, groups);
 	} else if (f->forbidden) {
 		options_complain(command,
 				 "-p %s: %zu processes are called that, but may not be examined: "
@@ -233,17 +312,34 @@ static int complain(const struct command *command, const struct finding *f, size
 	return EXIT_FAILED;
 }
 
-/* Fills `f` with all whose command lines have that name in them, if no program is called that. 0 or
- * -errno. */
-static int look_for_parts(struct finding *f)
+static int look_for(struct finding *f, const char *part, bool whole)
 {
+	int err;
+
+	f->part = part;
+	f->whole = whole;
+	err = proc_each(consider, f);
+	f->forbidden = 0;
+	return err;
+}
+
+/* If no program is called that, fills `f` with what may have been meant. `stem`: of STEM_MOST
+ * bytes, for the name without its ending; it must outlive `f`. 0 or -errno. */
+static int look_for_others(struct finding *f, char *stem)
+{
+	size_t length = strlen(f->name);
 	int err;
 
 	if (f->count || f->forbidden)
 		return 0;
-	f->parts = true;
-	err = proc_each(consider, f);
-	f->forbidden = 0;
+	err = look_for(f, f->name, false);
+	if (!err && !f->count && length > 3 && length < STEM_MOST &&
+	    !strcmp(f->name + length - 3, ".py")) {
+		snprintf(stem, STEM_MOST, "%.*s", (int)length - 3, f->name);
+		err = look_for(f, stem, true);
+	}
+	if (!err && !f->count)
+		err = look_for(f, "", false);
 	return err;
 }
 
@@ -273,15 +369,16 @@ static int add(pid_t **pids, size_t *count, pid_t pid)
 static int find_one(const struct command *command, const char *name, pid_t **pids, size_t *count)
 {
 	struct finding f = {.name = name};
+	char stem[STEM_MOST];
 	size_t groups = 0;
 	int err, status = 0;
 
 	err = proc_each(consider, &f);
 	if (!err)
-		err = look_for_parts(&f);
+		err = look_for_others(&f, stem);
 	if (!err) {
 		groups = group(&f);
-		if (groups != 1 || f.parts)
+		if (groups != 1 || f.part)
 			status = complain(command, &f, groups);
 	}
 	for (size_t i = 0; !err && !status && i < f.count; i++)

@@ -20,7 +20,7 @@ enum root_tier {
 	ROOT_MODULE,	/* a variable of a module */
 	ROOT_FRAME,	/* a local variable of a running function */
 	ROOT_STACK,	/* the value stack of a function whose depth is not known: it may be dead */
-	ROOT_C,		/* C data, a stack: "held by C" */
+	ROOT_C,		/* C data, a stack: "held by C: …" */
 	ROOT_UNREACHED, /* no reference found: garbage cycles, references from elsewhere */
 };
 

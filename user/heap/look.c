@@ -274,24 +274,25 @@ static int add_allocators(struct heap_look *look, const struct census *census)
 /* What ran on while it was copied. */
 static int add_broken(struct heap_look *look, const struct census *census)
 {
-	static const char remedy[] = "--pause stops the process meanwhile";
+	static const char changed[] = "changed while the memory was copied",
+			  damaged[] = "made no sense, though the process was stopped",
+			  remedy[] = " (--pause stops the process meanwhile)";
 	const struct heap_allocators *a = census_allocators(census);
+	bool stopped = snapshot_paused_ms(census->snapshot) >= 0;
 	int err = 0;
 
 	if (a->broken_pools)
 		err = heap_look_say(
 			&look->notes,
-			"%llu pool%s changed while the memory was copied: what is there was "
-			"counted as far as it made sense (%s)",
+			"%llu pool%s %s: what is there was counted as far as it made sense%s",
 			(unsigned long long)a->broken_pools, a->broken_pools == 1 ? "" : "s",
-			remedy);
+			stopped ? damaged : changed, stopped ? "" : remedy);
 	if (!err && a->broken_chunks)
 		err = heap_look_say(
 			&look->notes,
-			"malloc's memory is inconsistent at %llu place%s: what follows there is "
-			"unexplained (%s)",
-			(unsigned long long)a->broken_chunks, a->broken_chunks == 1 ? "" : "s",
-			remedy);
+			"malloc's memory %s, at %llu place%s: what follows there is unexplained%s",
+			stopped ? damaged : changed, (unsigned long long)a->broken_chunks,
+			a->broken_chunks == 1 ? "" : "s", stopped ? "" : remedy);
 	return err;
 }
 

@@ -11,7 +11,7 @@
 /* X(ID, name). A tenant that is a heading of the balance (HEAP_BALANCE) has the same name there. */
 #define HEAP_TENANTS(X)                 \
 	X(OBJECTS, "other objects")     \
-	X(C, "malloc held by C")        \
+	X(C, "used by C code")          \
 	X(POOL, "free in pools")        \
 	X(ARENA, "free in arenas")      \
 	X(MALLOC, "free in malloc")     \

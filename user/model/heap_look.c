@@ -144,6 +144,27 @@ bool heap_look_is_passing(const struct heap_look *look, const struct heap_holder
 	return false;
 }
 
+int64_t heap_look_noise(const struct heap_look *look)
+{
+	int64_t part = (int64_t)(look->rss_bytes / 1024);
+
+	return part > 64 * 1024 ? part : 64 * 1024;
+}
+
+/* A cache whose entries take one another's place is now a little larger, now smaller. */
+static bool is_swaying(const struct heap_look *look, const struct heap_holder_row *holder)
+{
+	return holder->has_entries && holder->entries_grown <= 0 &&
+	       heap_look_live_grown(look) < holder->grown_bytes / 2 &&
+	       holder->grown_bytes < (int64_t)holder->retained_bytes / 20;
+}
+
+bool heap_look_holder_grows(const struct heap_look *look, const struct heap_holder_row *holder)
+{
+	return holder->grown_bytes >= heap_look_noise(look) && !is_swaying(look, holder) &&
+	       !heap_look_is_passing(look, holder);
+}
+
 static bool is_in_another(const struct heap_look *look, const struct heap_holder_row *holder)
 {
 	for (size_t i = 0; i < look->holder_count; i++) {

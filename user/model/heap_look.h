@@ -20,7 +20,7 @@
 	X(buffers, "their buffers")           \
 	X(pool_free, "free in pools")         \
 	X(arena_free, "free in arenas")       \
-	X(malloc_used, "malloc held by C")    \
+	X(malloc_used, "used by C code")      \
 	X(malloc_free, "free in malloc")      \
 	X(mapped_buffers, "mapped buffers")   \
 	X(anonymous_other, "other anonymous") \
@@ -145,6 +145,12 @@ uint64_t heap_balance_live(const struct heap_balance *balance);
  * if it is part of a holder that was there before and did not grow, such as an entry that took
  * another one's place in a cache or was being filled. */
 bool heap_look_is_passing(const struct heap_look *look, const struct heap_holder_row *holder);
+
+/* The least growth of one holder that is told from noise, in bytes: a census of a process that runs
+ * on is not of one moment. */
+int64_t heap_look_noise(const struct heap_look *look);
+/* With two censuses: true if the holder grew by more than noise, and not by what is passing. */
+bool heap_look_holder_grows(const struct heap_look *look, const struct heap_holder_row *holder);
 
 /* The bytes by which heap_balance_live() grew between two censuses; 0 if there is one. */
 int64_t heap_look_live_grown(const struct heap_look *look);

@@ -110,7 +110,7 @@ static bool is_our_folder(const struct stat *st)
 
 /* True for one of our own descriptors (/dev/stdout, /proc/self/fd/1): the process that started us
  * gave it to us. */
-static bool is_own_descriptor(const char *path)
+bool output_is_descriptor(const char *path)
 {
 	return !strcmp(path, "/dev/stdout") || !strcmp(path, "/dev/stderr") ||
 	       !strncmp(path, "/dev/fd/", 8) || !strncmp(path, "/proc/self/fd/", 14);
@@ -137,7 +137,7 @@ static int open_found(struct output *output, int found)
  * to nothing, and will be replaced. */
 static int open_special(struct output *output, bool link)
 {
-	bool own = is_own_descriptor(output->path);
+	bool own = output_is_descriptor(output->path);
 	struct stat folder, st;
 	int fd, err = 0;
 

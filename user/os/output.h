@@ -26,6 +26,10 @@ struct output {
  * a text. */
 int output_open(struct output *output, const char *path, mode_t mode);
 
+/* True if `path` names a descriptor of the process that opens it, such as /dev/stderr or
+ * /dev/fd/3: another process finds another file there. */
+bool output_is_descriptor(const char *path);
+
 /* The same for a file that must be new: -EEXIST if there is anything of that name, or if it is
  * there when output_commit() gives the name. `path` is a file's. */
 int output_open_new(struct output *output, const char *path, mode_t mode);

@@ -32,6 +32,7 @@
 #define SCREEN_LEAVE "\033[?1049l"
 
 static volatile sig_atomic_t interrupted;
+static volatile sig_atomic_t wait_ended; /* SIGINT came in a wait that it ends */
 static volatile sig_atomic_t wake_fd = -1;
 static volatile sig_atomic_t on_screen; /* we have switched the terminal to its alternate screen */
 static bool hangup_ignored;		/* when we were started */
@@ -146,6 +147,38 @@ void signals_end_at_once(void)
 			sigaction(ends[i], &action, NULL);
 	}
 	signal(SIGPIPE, SIG_IGN);
+}
+
+static void on_wait_signal(int number)
+{
+	if (wait_ended)
+		on_end(number);
+	wait_ended = 1;
+}
+
+void signals_begin_wait(sigset_t *unblocked)
+{
+	struct sigaction action = {.sa_handler = on_wait_signal};
+	sigset_t interrupt;
+
+	sigemptyset(&interrupt);
+	sigaddset(&interrupt, SIGINT);
+	sigprocmask(SIG_BLOCK, &interrupt, unblocked);
+	sigaction(SIGINT, &action, NULL);
+}
+
+bool signals_wait_ended(void)
+{
+	return wait_ended;
+}
+
+void signals_end_wait(const sigset_t *unblocked)
+{
+	struct sigaction action = {.sa_handler = on_end};
+
+	/* One that came at the last moment asked for what comes now. */
+	sigprocmask(SIG_SETMASK, unblocked, NULL);
+	sigaction(SIGINT, &action, NULL);
 }
 
 bool signals_interrupted(void)

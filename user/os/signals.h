@@ -3,6 +3,7 @@
 #ifndef SIGNALS_H
 #define SIGNALS_H
 
+#include <signal.h>
 #include <stdbool.h>
 #include <sys/types.h>
 
@@ -14,6 +15,16 @@ int signals_catch(bool launched);
  * it is ignored now, SIGHUP end this process at once, with 128 plus their number. A report that is
  * being written is dropped. */
 void signals_end_at_once(void);
+
+/* After signals_end_at_once(), around a wait that the user may cut short: the first SIGINT ends the
+ * wait, and a second one this process. SIGINT is blocked until signals_end_wait(). Only a
+ * ppoll() with the mask `unblocked`, which this fills in, sees it; so none is missed between the
+ * question signals_wait_ended() and the sleep. */
+void signals_begin_wait(sigset_t *unblocked);
+/* True once SIGINT has come in such a wait. */
+bool signals_wait_ended(void);
+/* The wait is over: SIGINT ends this process at once again. */
+void signals_end_wait(const sigset_t *unblocked);
 
 /* True if SIGHUP is ignored, as nohup(1) does. Call it before signals_catch(). */
 bool signals_hangup_ignored(void);

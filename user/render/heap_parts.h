@@ -23,6 +23,15 @@ static inline int64_t heap_signed(uint64_t count)
 const struct heap_birth_row *heap_first_birth(const struct heap_look *look,
 					      const struct heap_holder_row *holder);
 
+/* Looks that are closer to one another than that have no rate: nobody repeats for a minute what
+ * took less. */
+#define HEAP_RATE_SECONDS 2
+
+/* "12.3 MiB/min", or "12.3 MiB in 0.8 s": what `bytes` that came between the looks are. */
+void heap_put_rate(FILE *out, const struct heap_look *look, int64_t bytes);
+/* A name of the target's, raw, cut where it is long. */
+void heap_put_name(FILE *out, const char *name);
+
 extern const struct heap_renderer heap_table, heap_json;
 
 #endif

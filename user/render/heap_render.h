@@ -25,4 +25,8 @@ extern const struct heap_renderer *const heap_renderers[];
  * allocator's. Text of the target in it is raw. The caller frees it; NULL: out of memory. */
 char *heap_verdict(const struct heap_look *look);
 
+/* The same of several processes together, in a sentence or two: their RSS, what it grew by, and the
+ * holder that grew most, or keeps most, and in which of them. */
+char *heap_overview(const struct heap_report *report);
+
 #endif

@@ -38,19 +38,23 @@ static void print_head(const struct heap_page *page)
 	fputc('\n', page->out);
 }
 
+/* Prints an answer and frees it. 0; -ENOMEM: it is NULL. */
+static int print_answer(FILE *out, const struct render_options *options, char *answer)
+{
+	if (!answer)
+		return -ENOMEM;
+	parts_style(out, options, STYLE_HEAD);
+	text_wrap(out, answer, 0, options->width, 0);
+	parts_style(out, options, STYLE_OFF);
+	fputc('\n', out);
+	free(answer);
+	return 0;
+}
+
 static int print_verdict(const struct heap_page *page)
 {
-	char *verdict = heap_verdict(page->look);
-
-	if (!verdict)
-		return -ENOMEM;
 	fputc('\n', page->out);
-	parts_style(page->out, page->options, STYLE_HEAD);
-	text_wrap(page->out, verdict, 0, page->options->width, 0);
-	parts_style(page->out, page->options, STYLE_OFF);
-	fputc('\n', page->out);
-	free(verdict);
-	return 0;
+	return print_answer(page->out, page->options, heap_verdict(page->look));
 }
 
 struct balance_part {
@@ -399,10 +403,11 @@ static int print_look(FILE *out, const struct heap_look *look, const struct rend
 static int table_emit(FILE *out, const struct heap_report *report,
 		      const struct render_options *options)
 {
-	int err = 0;
+	bool several = report->look_count > 1;
+	int err = several ? print_answer(out, options, heap_overview(report)) : 0;
 
 	for (size_t i = 0; i < report->look_count && !err && !ferror(out); i++) {
-		if (i)
+		if (several)
 			fputc('\n', out);
 		err = print_look(out, report->looks[i], options);
 	}

@@ -13,7 +13,6 @@
 
 #define MIB	       (1024 * 1024)
 #define NAME_MAX_BYTES 160
-#define SHORT	       2 /* seconds */
 
 struct verdict {
 	FILE *out;
@@ -33,16 +32,23 @@ static void put_size(struct verdict *v, int64_t bytes, bool sign)
 	fputs(text, v->out);
 }
 
-/* Of what took less than SHORT there is no rate: nobody repeats it for a minute. */
+void heap_put_rate(FILE *out, const struct heap_look *look, int64_t bytes)
+{
+	bool rated = look->seconds >= HEAP_RATE_SECONDS;
+	char text[40];
+
+	parts_amount(text, sizeof(text),
+		     rated ? (int64_t)((double)bytes * 60 / look->seconds) : bytes, false);
+	fputs(text, out);
+	if (rated)
+		fputs("/min", out);
+	else
+		fprintf(out, " in %.1f" NBSP "s", look->seconds);
+}
+
 static void put_rate(struct verdict *v, int64_t bytes)
 {
-	if (v->look->seconds < SHORT) {
-		put_size(v, bytes, false);
-		fprintf(v->out, " in %.1f" NBSP "s", v->look->seconds);
-		return;
-	}
-	put_size(v, (int64_t)((double)bytes * 60 / v->look->seconds), false);
-	fputs("/min", v->out);
+	heap_put_rate(v->out, v->look, bytes);
 }
 
 static void put_percent(struct verdict *v, double part, double whole)
@@ -60,18 +66,22 @@ static void put_count(struct verdict *v, int64_t count, bool sign)
 	fputs(text, v->out);
 }
 
-/* A name of the target's, cut where it is long. */
-static void put_name(struct verdict *v, const char *name)
+void heap_put_name(FILE *out, const char *name)
 {
 	size_t length = strlen(name), cut = NAME_MAX_BYTES;
 
 	if (length <= NAME_MAX_BYTES) {
-		fputs(name, v->out);
+		fputs(name, out);
 		return;
 	}
 	while (cut && (name[cut] & 0xc0) == 0x80)
 		cut--;
-	fprintf(v->out, "%.*s…", (int)cut, name);
+	fprintf(out, "%.*s…", (int)cut, name);
+}
+
+static void put_name(struct verdict *v, const char *name)
+{
+	heap_put_name(v->out, name);
 }
 
 /* Between sentences. */
@@ -81,16 +91,7 @@ static void begin(struct verdict *v)
 		fputc(' ', v->out);
 }
 
-/* The least growth of one holder that is told from noise: a census of a process that runs on is not
- * of one moment. */
-static int64_t holder_noise(const struct heap_look *look)
-{
-	int64_t part = (int64_t)(look->rss_bytes / 1024);
-
-	return part > 64 * 1024 ? part : 64 * 1024;
-}
-
-/* The same of all that lives: temporary objects come and go. */
+/* The least growth, of all that lives, that is told from noise: temporary objects come and go. */
 static int64_t live_noise(const struct heap_look *look)
 {
 	int64_t part = (int64_t)(look->rss_bytes / 200);
@@ -150,22 +151,11 @@ static void put_birth(struct verdict *v, const struct heap_holder_row *holder)
 
 /* --- growth --- */
 
-/* Is that no growth? A cache whose entries take one another's place is now a little larger, now
- * smaller. */
-static bool is_noise(const struct verdict *v, const struct heap_holder_row *holder)
-{
-	if (heap_look_is_passing(v->look, holder) || holder->grown_bytes < holder_noise(v->look))
-		return true;
-	return holder->has_entries && holder->entries_grown <= 0 &&
-	       v->live_grown < holder->grown_bytes / 2 &&
-	       holder->grown_bytes < (int64_t)holder->retained_bytes / 20;
-}
-
 static bool say_holder_grows(struct verdict *v)
 {
 	const struct heap_holder_row *holder = v->holder;
 
-	if (!holder || is_noise(v, holder) ||
+	if (!holder || !heap_look_holder_grows(v->look, holder) ||
 	    (2 * holder->grown_bytes < v->live_grown - v->passing &&
 	     v->live_grown - v->passing >= live_noise(v->look)))
 		return false;
@@ -189,7 +179,7 @@ static bool say_holder_grows(struct verdict *v)
 
 static bool say_garbage_grows(struct verdict *v)
 {
-	if (v->look->garbage_grown < holder_noise(v->look) ||
+	if (v->look->garbage_grown < heap_look_noise(v->look) ||
 	    2 * v->look->garbage_grown < v->live_grown)
 		return false;
 	begin(v);
@@ -204,12 +194,12 @@ static bool say_malloc_grows(struct verdict *v)
 	int64_t grown =
 		(int64_t)(v->look->balance.malloc_used - v->look->balance_first.malloc_used);
 
-	if (grown < holder_noise(v->look) || 2 * grown < v->live_grown)
+	if (grown < heap_look_noise(v->look) || 2 * grown < v->live_grown)
 		return false;
 	begin(v);
 	fputs("Grows by ", v->out);
 	put_rate(v, grown);
-	fputs(" in malloc: held by C code, by no Python object.", v->out);
+	fputs(" in malloc, used by C code and by no Python object.", v->out);
 	return true;
 }
 
@@ -221,7 +211,7 @@ static void put_grown_types(struct verdict *v)
 	for (size_t i = 0; i < v->look->type_count && i < 3; i++) {
 		const struct heap_type_row *type = &v->look->types[i];
 
-		if (type->bytes_grown < holder_noise(v->look) || 2 * told > v->live_grown)
+		if (type->bytes_grown < heap_look_noise(v->look) || 2 * told > v->live_grown)
 			return;
 		fputs(i ? ", " : ": ", v->out);
 		put_name(v, type->type);
@@ -249,7 +239,7 @@ static bool say_live_grows(struct verdict *v)
 	for (size_t i = 0; i < v->look->holder_count && told < 3; i++) {
 		const struct heap_holder_row *holder = &v->look->holders[i];
 
-		if (is_noise(v, holder))
+		if (!heap_look_holder_grows(v->look, holder))
 			continue;
 		fputs(told++ ? ", " : ": ", v->out);
 		put_name(v, holder->path);
@@ -304,7 +294,7 @@ static void say_passing(struct verdict *v)
 	const struct heap_look *look = v->look;
 	const struct heap_holder_row *most = NULL, *holder;
 
-	if (v->passing < holder_noise(look))
+	if (v->passing < heap_look_noise(look))
 		return;
 	for (size_t i = 0; i < look->holder_count; i++) {
 		holder = &look->holders[i];
@@ -407,7 +397,7 @@ static void say_malloc(struct verdict *v)
 		return;
 	begin(v);
 	put_size(v, (int64_t)v->look->balance.malloc_used, false);
-	fputs(" of it are malloc's, held by C code, by no Python object.", v->out);
+	fputs(" of it are in malloc, used by C code and by no Python object.", v->out);
 }
 
 static void say_garbage(struct verdict *v)

@@ -20,7 +20,9 @@ struct answer {
 	int64_t change;			     /* of RSS */
 	int64_t grown,
 		freed; /* by lines that grew it, and by those that shrank it; both positive */
-	int64_t whole; /* what per cents are parts of: the largest of the three */
+	/* What per cents are parts of: the largest of the three, or if it is more, of all that is
+	 * told, unattributed amounts included, what grew or what went. */
+	int64_t whole;
 	int64_t least; /* a line that changed less has no row */
 	/* The lines that have a row, in their order. Their increment_bytes is without what is in
 	 * `imports`. */

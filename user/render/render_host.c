@@ -304,7 +304,8 @@ static void print_rows(FILE *out, const struct host *h, double seconds,
 	}
 	lay_out(h, shown, &name, &where);
 	parts_style(out, options, STYLE_HEAD);
-	fprintf(out, "%8s  %8s  %8s  %4s  ", "MiB", "/min", "RSS", "N");
+	/* Below, each process has its RSS, in which pages that it shares count too. */
+	fprintf(out, "%8s  %8s  %8s  %4s  ", "MiB", "/min", h->shared_once ? "PSS" : "RSS", "N");
 	print_text(out, "PROGRAM", name);
 	print_text(out, "WHERE", where);
 	fputs("TOP LINE", out);

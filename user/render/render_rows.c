@@ -128,6 +128,32 @@ static void find_folder(struct answer *a)
 		narrow_folder(&first, &a->folder, a->importer->location);
 }
 
+static void add_part(int64_t bytes, int64_t *grown, int64_t *freed)
+{
+	if (bytes > 0)
+		*grown += bytes;
+	else
+		*freed -= bytes;
+}
+
+/* Per cents are of all that grew or all that went, of all that is told: so no part of either is
+ * more than the whole, and they don't add up to more. What one row gathers counts as one. */
+static void widen_whole(struct answer *a)
+{
+	int64_t grown = 0, freed = 0;
+
+	for (size_t i = 0; i < a->row_count; i++)
+		add_part(a->rows[i].increment_bytes, &grown, &freed);
+	for (int i = 0; i < PYMEM_LOSS_COUNT; i++)
+		add_part(a->process->lost_bytes[i], &grown, &freed);
+	add_part(a->imports, &grown, &freed);
+	add_part(a->rest, &grown, &freed);
+	if (a->whole < grown)
+		a->whole = grown;
+	if (a->whole < freed)
+		a->whole = freed;
+}
+
 int answer_prepare(struct answer *a)
 {
 	const struct model_process *p = a->process;
@@ -163,6 +189,7 @@ int answer_prepare(struct answer *a)
 		a->imports = 0;
 		a->importer = NULL;
 	}
+	widen_whole(a);
 	shown.lines = a->rows;
 	shown.line_count = a->row_count;
 	model_sort_lines(&shown, a->options->sort);

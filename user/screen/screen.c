@@ -10,6 +10,7 @@
 
 #include <curses.h>
 #include <errno.h>
+#include <math.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -149,6 +150,15 @@ static int look(struct screen *screen)
 	return err ? err : screen_remake(screen);
 }
 
+/* Who waits for ten seconds shall know it when they begin. */
+static void say_pace(struct screen *screen, double seconds)
+{
+	if (screen->pace_seconds == seconds)
+		return;
+	screen->pace_seconds = seconds;
+	screen_draw(screen);
+}
+
 static void on_tick(void *arg)
 {
 	struct screen *screen = arg;
@@ -166,6 +176,7 @@ static void on_tick(void *arg)
 		return;
 	next = (uint64_t)((double)(clock_ns(CLOCK_PROCESS_CPUTIME_ID) - began) / SHARE);
 	next = next < SECOND_NS ? SECOND_NS : next > SLOWEST_NS ? SLOWEST_NS : next;
+	say_pace(screen, round((double)next / SECOND_NS));
 	loop_timer_start(screen->loop, &screen->tick, next, 0, on_tick, screen);
 }
 
@@ -426,7 +437,12 @@ static int show(struct screen *screen)
 int screen_run(struct profiler *profiler, struct loop *loop, const struct screen_options *options)
 {
 	struct screen screen = {
-		.profiler = profiler, .loop = loop, .options = options, .pager = {.fd = -1}};
+		.profiler = profiler,
+		.loop = loop,
+		.options = options,
+		.pager = {.fd = -1},
+		.pace_seconds = 1,
+	};
 	int err = -ENOMEM;
 
 	screen_data_init(&screen.data, now());

@@ -42,7 +42,8 @@ static const struct column columns[COLUMNS] = {
 	[COLUMN_NAME] = {"NAME", 0, OF_ALL | AT(SOURCE), true},
 };
 
-const char *screen_title(enum screen_column column, const struct screen_view *view)
+const char *screen_title(enum screen_column column, const struct screen_data *data,
+			 const struct screen_view *view)
 {
 	static const char *const names[LEVELS] = {"CONTAINER", "PROGRAM", "COMMAND", "LINE",
 						  "SOURCE"};
@@ -53,6 +54,10 @@ const char *screen_title(enum screen_column column, const struct screen_view *vi
 		return "LINE";
 	if (column == COLUMN_GROWTH && view->level >= LEVEL_LINES)
 		return view->total ? "TOTAL" : "OWN";
+	/* A process has its RSS; of several, pages that they share count once, where that is known.
+	 */
+	if (column == COLUMN_RSS && data->all_shared && 1u << view->level & OF_GROUPS)
+		return "PSS";
 	return columns[column].title;
 }
 

@@ -23,7 +23,8 @@ void screen_columns_choose(struct screen_columns *chosen, const struct screen_da
 			   const struct screen_view *view, unsigned width);
 
 /* The title of a column, at most 8 characters. */
-const char *screen_title(enum screen_column column, const struct screen_view *view);
+const char *screen_title(enum screen_column column, const struct screen_data *data,
+			 const struct screen_view *view);
 
 /* Writes `bytes` in at most 7 characters: "12.3M", "+4.0K", "-1.2G". `sign`: with "+" if
  * positive. */
@@ -42,7 +43,9 @@ void screen_name(char *text, const struct screen_row *row, unsigned columns, boo
  * is left out, if something must be. */
 unsigned screen_fit(char *out, const char *text, unsigned columns, bool utf8, bool keep_end);
 
-/* The first line: what is watched, and for how long. */
+/* "every 4 s": how often figures are new. Empty where that is once a second, as they should be. */
+void screen_pace(char *text, size_t size, double seconds);
+/* The first line: what is watched, and for how long; `state` (may be empty) comes behind that. */
 void screen_headline(char *text, const char *what, const struct screen_data *data,
 		     const char *state, unsigned columns, bool utf8);
 /* The second: RSS, growth, rate and trend of all, and what is unattributed. */

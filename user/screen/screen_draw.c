@@ -52,7 +52,8 @@ static void draw_titles(struct screen *screen, const struct screen_columns *colu
 						  : (place->backwards ? "^" : "v");
 		bool left = column == COLUMN_NAME || column == COLUMN_TREND;
 
-		snprintf(title, sizeof(title), "%s%s", screen_title(column, &screen->view), mark);
+		snprintf(title, sizeof(title), "%s%s",
+			 screen_title(column, &screen->data, &screen->view), mark);
 		wide = text_columns(title);
 		put(SCREEN_HEAD_ROWS - 1,
 		    (int)(left || wide > columns->width[i] ? x : x + columns->width[i] - wide),
@@ -179,10 +180,11 @@ static void draw_pager(struct screen *screen)
 static void draw_head(struct screen *screen)
 {
 	const char *state = screen->paused ? "PAUSED" : screen->over ? "ENDED" : "";
-	char text[CELL_TEXT];
+	char text[CELL_TEXT], pace[32];
 
-	screen_headline(text, screen->options->what, &screen->data, state, (unsigned)COLS,
-			screen->utf8);
+	screen_pace(pace, sizeof(pace), screen->pace_seconds);
+	screen_headline(text, screen->options->what, &screen->data, *state ? state : pace,
+			(unsigned)COLS, screen->utf8);
 	put(0, 0, text, A_BOLD, 0);
 	screen_sums(text, &screen->data, (unsigned)COLS, screen->utf8);
 	put(1, 0, text, A_NORMAL, 0);

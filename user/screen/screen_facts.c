@@ -61,6 +61,13 @@ static void duration(char *text, size_t size, double seconds)
 		snprintf(text, size, "%u:%02u:%02u", s / 3600, s / 60 % 60, s % 60);
 }
 
+void screen_pace(char *text, size_t size, double seconds)
+{
+	*text = '\0';
+	if (seconds >= 1.5)
+		snprintf(text, size, "every %.0f s", seconds);
+}
+
 void screen_headline(char *text, const char *what, const struct screen_data *data,
 		     const char *state, unsigned columns, bool utf8)
 {

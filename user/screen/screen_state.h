@@ -44,7 +44,8 @@ struct screen {
 	double message_until;
 	char report_name[STEWARD_NAME_MAX]; /* is being written; "": none */
 	size_t report_bytes;
-	double built; /* when the figures were last taken, not only looked at for a change */
+	double built;	     /* when the figures were last taken, not only looked at for a change */
+	double pace_seconds; /* between two samples */
 	bool paused, over;
 	bool utf8, color;
 	int error; /* -errno: it can't go on */

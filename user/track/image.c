@@ -72,6 +72,7 @@ void image_note_user(struct image *image, const struct pymem_msg_code *code)
 	source_root_set_rights(&image->root, &has);
 }
 
+/* All of them; NULL: out of memory. */
 static char **strings_copy(char *const *strings)
 {
 	size_t n = 0;
@@ -80,12 +81,17 @@ static char **strings_copy(char *const *strings)
 	while (strings && strings[n])
 		n++;
 	copy = calloc(n + 1, sizeof(*copy));
-	for (size_t i = 0; copy && i < n; i++)
+	for (size_t i = 0; copy && i < n; i++) {
 		copy[i] = strdup(strings[i]);
+		if (copy[i])
+			continue;
+		strings_free(copy);
+		return NULL;
+	}
 	return copy;
 }
 
-void image_inherit(struct image *image, const struct image *parent, bool identified)
+int image_inherit(struct image *image, const struct image *parent, bool identified)
 {
 	if (identified && parent->identified && !image->identified) {
 		memcpy(image->python, parent->python, sizeof(image->python));
@@ -95,15 +101,19 @@ void image_inherit(struct image *image, const struct image *parent, bool identif
 	image->hidden = parent->hidden;
 	if (!image->before)
 		image->before = resident_share(parent->before);
-	if (!image->argv)
-		image->argv = strings_copy(parent->argv);
 	if (!*image->comm)
 		memcpy(image->comm, parent->comm, sizeof(image->comm));
-	if (!image->cgroup && parent->cgroup)
-		image->cgroup = strdup(parent->cgroup);
 	if (image->root.root_fd < 0) {
 		source_root_close(&image->root);
 		source_root_copy(&image->root, &parent->root);
 	}
 	image->root.start_wall = parent->root.start_wall;
+	if (!image->argv)
+		image->argv = strings_copy(parent->argv);
+	if (!image->cgroup && parent->cgroup) {
+		image->cgroup = strdup(parent->cgroup);
+		if (!image->cgroup)
+			return -ENOMEM;
+	}
+	return image->argv ? 0 : -ENOMEM;
 }

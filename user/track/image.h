@@ -16,7 +16,7 @@ struct image { /* the user-space half of struct pymem_proc */
 	uint32_t id;
 	pid_t pid, ppid;
 	char comm[64];
-	char **argv; /* ends with NULL; not NULL after image_describe() */
+	char **argv; /* ends with NULL; NULL: not known */
 	char *cgroup;
 	char python[32]; /* "": not identified */
 	struct py_layout layout;
@@ -51,8 +51,9 @@ struct image { /* the user-space half of struct pymem_proc */
 void image_describe(struct image *image);
 
 /* Fills in what is not known of a child yet, from its parent. `identified`: its stacks have been
- * walked as its parent's since the fork. */
-void image_inherit(struct image *image, const struct image *parent, bool identified);
+ * walked as its parent's since the fork. 0; -ENOMEM: its command line or its cgroup is not known.
+ */
+int image_inherit(struct image *image, const struct image *parent, bool identified);
 
 /* The process has run code as the user in `code`. If it had more rights when it was described, it
  * does not have them any more: files that its code names are read with the rights it has left. */

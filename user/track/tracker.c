@@ -95,13 +95,14 @@ void tracker_queue(struct tracker *tracker, pid_t pid, bool execed)
 }
 
 /* A child is what its parent was, whether or not the parent still lives. */
-void tracker_begin_child(struct tracker *tracker, struct image *image, uint32_t parent_id,
-			 bool identified)
+int tracker_begin_child(struct tracker *tracker, struct image *image, uint32_t parent_id,
+			bool identified)
 {
 	struct image *parent = tracker_image(tracker, parent_id);
+	int err = 0;
 
 	if (parent)
-		image_inherit(image, parent, identified);
+		err = image_inherit(image, parent, identified);
 	else
 		image_describe(image);
 	if (!image->identified) {
@@ -110,11 +111,11 @@ void tracker_begin_child(struct tracker *tracker, struct image *image, uint32_t 
 			image->examined = true;
 		else if (!image->hidden && !image->dead)
 			tracker_queue(tracker, image->pid, true);
-		return;
+		return err;
 	}
-	if (!tracker->probe_worker || !parent || image->dead)
-		return;
-	tracker_want_child_probes(tracker, image, parent->pid);
+	if (tracker->probe_worker && parent && !image->dead)
+		tracker_want_child_probes(tracker, image, parent->pid);
+	return err;
 }
 
 /* Takes a stack or a code object. The store counts those for which there is no room. */
@@ -137,6 +138,7 @@ static int handle_message(void *arg, void *data, size_t size)
 	struct tracker *tracker = arg;
 	const struct pymem_msg_process *m = data;
 	struct image *image, *before;
+	int err = 0;
 
 	if (size < sizeof(*m) || m->type == PYMEM_MSG_STACK || m->type == PYMEM_MSG_CODE) {
 		take_delivery(tracker, data, size);
@@ -151,7 +153,7 @@ static int handle_message(void *arg, void *data, size_t size)
 		if (!image)
 			return -ENOMEM;
 		if (m->type == PYMEM_MSG_FORK) {
-			tracker_begin_child(tracker, image, m->parent, m->identified);
+			err = tracker_begin_child(tracker, image, m->parent, m->identified);
 		} else {
 			image_describe(image);
 			image->asked |= before && before->asked;
@@ -173,7 +175,7 @@ static int handle_message(void *arg, void *data, size_t size)
 		if (tracker->probe_worker)
 			tracker_forget_probes(tracker, m->tgid);
 	}
-	return 0;
+	return err;
 }
 
 static int track(struct tracker *tracker, struct session_target *target)

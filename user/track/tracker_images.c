@@ -195,7 +195,8 @@ static struct image *meet(struct tracker *tracker, const struct pymem_proc *reco
 		return NULL;
 	}
 	if (record->parent_id && tracker_image(tracker, record->parent_id)) {
-		tracker_begin_child(tracker, image, record->parent_id, record->identified);
+		if (tracker_begin_child(tracker, image, record->parent_id, record->identified))
+			return NULL;
 	} else if (!dead) {
 		image_describe(image);
 		tracker_queue(tracker, image->pid, true);

@@ -129,9 +129,9 @@ void tracker_refuse_later(struct tracker *tracker, pid_t pid);
 void tracker_queue(struct tracker *tracker, pid_t pid, bool execed);
 
 /* `image` began with a fork of image `parent_id`. If it is not `identified`, as its parent was, it
- * is queued to be identified. */
-void tracker_begin_child(struct tracker *tracker, struct image *image, uint32_t parent_id,
-			 bool identified);
+ * is queued to be identified. 0; -ENOMEM: it is tracked, and not all is known of it. */
+int tracker_begin_child(struct tracker *tracker, struct image *image, uint32_t parent_id,
+			bool identified);
 
 /* From now on copies on write are told from pages that are kept. If that is impossible, the report
  * says so. */

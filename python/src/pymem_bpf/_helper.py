@@ -88,9 +88,13 @@ def program() -> "str | None":
     return shutil.which(NAME) or shutil.which(NAME, path="/usr/local/sbin:/usr/sbin:/sbin")
 
 
-def command() -> str:
-    """What starts a server, to be pasted into a shell."""
-    return "sudo %s serve" % (program() or NAME)
+def command(path: "str | None" = None) -> str:
+    """What starts a server, to be pasted into a shell: one that this process finds. path: where it is looked for;
+    None: as socket_path() has it."""
+    import shlex  # only now: imports are memory, too
+    path = socket_path(path)
+    words = ["sudo", program() or NAME, "serve"] + ([] if path == SOCKET_PATH else ["--socket", path])
+    return " ".join(map(shlex.quote, words))
 
 
 def socket_path(path: "str | None" = None) -> str:
@@ -113,7 +117,7 @@ def connect(path: "str | None", private: bool) -> "Tuple[sockets.socket, str, Pr
         return _start()
     found = program()
     text = "no helper: nothing listens at %s. Run this in another terminal, then try again:\n  %s" % (
-        path, command())
+        path, command(path))
     if found is None:
         text += "\n(%s is not installed, or not where PATH or PYMEM_BPF say)" % NAME
     raise NoServer(text)

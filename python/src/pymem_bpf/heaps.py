@@ -26,7 +26,7 @@ NAME_COLUMNS = 72
 PR_SET_PTRACER = 0x59616d61
 FOREVER_SECONDS = 1e8
 BALANCE = {"objects": "objects", "buffers": "their buffers", "pool_free": "free in pools",
-           "arena_free": "free in arenas", "malloc_used": "malloc held by C", "malloc_free": "free in malloc",
+           "arena_free": "free in arenas", "malloc_used": "used by C code", "malloc_free": "free in malloc",
            "mapped_buffers": "mapped buffers", "anonymous_other": "other anonymous", "stacks": "stacks",
            "files": "files", "shared": "shared", "unexplained": "unexplained"}
 
@@ -281,8 +281,9 @@ class _Helper:
         if self.is_own:
             _permit(os.getpid())
         try:
+            # A session of its own: Ctrl-C is for what is looked at. It would have the second look now.
             self.process = subprocess.Popen(self.words, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                                            stderr=subprocess.PIPE)
+                                            stderr=subprocess.PIPE, start_new_session=True)
         except OSError as e:
             if self.is_own:
                 _permit(0)
