@@ -8,13 +8,15 @@ import re
 import socket
 import subprocess
 import sys
+import types
 
 import pytest
 import sessions
 from sessions import needs_program
 
 sys.path.insert(0, os.path.join(sessions.PROJECT, "python", "src"))
-from pymem_bpf import _limits  # noqa: E402
+# All that the plugin uses: pytester forgets the modules that a run has loaded.
+from pymem_bpf import _limits, _test_memory, counter, pytest_plugin  # noqa: E402,F401
 
 pytest_plugins = ["pytester"]
 PLUGIN = "pymem_bpf.pytest_plugin"
@@ -38,8 +40,9 @@ def suite(pytester, monkeypatch):
         pytester.makepyfile(test_it="import gc, os, pytest, unittest\nMIB = 1 << 20\nKEPT = []\n" + source)
         for module, text in more.items():
             pytester.makepyfile(**{module: text})
-        start = pytester.runpytest_subprocess if alone else pytester.runpytest_inprocess
-        return start("-p", "no:cacheprovider", "-p", PLUGIN, *words)
+        words = ("-p", "no:cacheprovider") + words
+        return (pytester.runpytest_subprocess("-p", PLUGIN, *words) if alone else
+                pytester.runpytest_inprocess(*words, plugins=[pytest_plugin]))
     return run
 
 
@@ -291,7 +294,8 @@ def test_skips():
     result.assert_outcomes(failed=3, xfailed=1, skipped=2)
     text = result.stdout.str()
     assert "ValueError: its own" in text and "AssertionError: of unittest" in text
-    sections = [re.findall(r"^limit_memory\(.*", part, re.M) for part in re.split(r"^_{3,} .* _{3,}$", text, flags=re.M)]
+    sections = [re.findall(r"^limit_memory\(.*", part, re.M)
+                for part in re.split(r"^_{3,} .* _{3,}$", text, flags=re.M)]
     assert [len(found) for found in sections[1:]] == [1, 1, 0]
     assert re.search(r"^ *\+(39|40|41)\S* MiB +- .*test_it.py::test_raises$", text, re.M)
 
@@ -413,25 +417,27 @@ def test_where_the_kernel_refuses(suite, pytester):
     assert re.search(r"^1 tests were not measured: .*clear_refs", text, re.M)
 
 
-def test_other_systems(suite):
-    result = suite(LIMITS + "def test_without(): pass\n", "--memory", "-p", "elsewhere",
-                   elsewhere="import pymem_bpf.pytest_plugin as p\n"
-                             "class sys(object): platform, modules, stdout = 'darwin', p.sys.modules, p.sys.stdout\n"
-                             "p.sys = sys\n")
+def test_other_systems(suite, monkeypatch):
+    elsewhere = types.SimpleNamespace(platform="darwin", modules=sys.modules, stdout=sys.stdout)
+    monkeypatch.setattr(pytest_plugin, "sys", elsewhere)
+    result = suite(LIMITS + "def test_without(): pass\n", "--memory")
     result.assert_outcomes(passed=1, errors=3)
     result.stdout.fnmatch_lines(["*the limit can't be checked: pymem_bpf reads Linux's /proc, and this is darwin",
                                  "1 tests were not measured: pymem_bpf reads Linux's /proc*"])
 
 
-def test_beside_pytest_memray(suite):
+def test_beside_pytest_memray(suite, pytester):
     """Its marks are its own, also those that are refused here; what is left is the table."""
+    pytester.syspathinsert()
+    memray = "def pytest_configure(config):\n" + "".join(
+        "    config.addinivalue_line('markers', '%s: pytest-memray\\'s')\n" % name for name in _limits.MARKS)
     source = LIMITS + "@pytest.mark.limit_leaked_objects\ndef test_objects(): pass\n"
-    result = suite(source, "-p", "memray", "--memory", memray="")
+    result = suite(source, "-p", "memray", "--memory", memray=memray)
     result.assert_outcomes(passed=4, warnings=1)
     result.stdout.fnmatch_lines(["*pymem_bpf checks no limits*pytest -p no:memray", "4 of 4 tests*"])
-    result = suite(source, "-p", "memray", "-W", "error::pytest.PytestWarning", memray="")
+    result = suite(source, "-p", "memray", "-W", "error::pytest.PytestWarning", memray=memray)
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    suite("def test_it(): pass\n", "-p", "memray", memray="").assert_outcomes(passed=1, warnings=0)
+    suite("def test_it(): pass\n", "-p", "memray", memray=memray).assert_outcomes(passed=1, warnings=0)
 
 
 def test_unused_it_does_nothing(suite):
@@ -440,7 +446,7 @@ def test_unused_it_does_nothing(suite):
 import sys
 def test_1(): pass
 def test_2(record_property):
-    assert "pymem_bpf.pytest_plugin" in sys.modules
+    assert 'pymem_bpf.pytest_plugin' in sys.modules
     assert not {"pymem_bpf.memory", "pymem_bpf._test_memory", "pymem_bpf.counter"} & set(sys.modules)
 %s
 """
@@ -501,6 +507,20 @@ def test_raises():
 """
 
 
+def test_measures_itself(suite):
+    """Without a helper that takes the peak away: which is said, and is no pass."""
+    result = suite(NESTED + """
+@pytest.mark.limit_leaks("2 MB")
+def test_leaks():
+    KEPT.append(bytearray(8 * MIB))
+    pymem_bpf.memory_usage((print,), max_usage=True)
+""", "--memory")
+    result.assert_outcomes(failed=2)
+    result.stdout.fnmatch_lines(["pymem_bpf: the test can't be measured: it measures peaks itself,*serve",
+                                 'limit_leaks("2 MB"): left * over the limit', "2 tests were not measured: it measures*"])
+    assert "grew by" not in result.stdout.str()
+
+
 @needs_program
 def test_helper(suite, server, monkeypatch):
     """Exact to the page, with the lines that grew; undisturbed by what a test itself measures."""
@@ -509,8 +529,8 @@ def test_helper(suite, server, monkeypatch):
     result.assert_outcomes(passed=1, failed=6)
     text = result.stdout.str()
     assert len(re.findall(r"by pymem-bpf serve at " + re.escape(server), text)) == 6
-    for wanted in (r"shop\.py:5  rows\.append\(bytearray\(1 << 20\)\)", r"test_it\.py:8  rows = shop\.load\(40\)",
-                   r"shop\.py:9  self\.rows = bytearray\(30 << 20\)", r"test_it\.py:\d+  x = bytearray\(40 \* MIB\)",
+    for wanted in (r"shop\.py:4  rows\.append\(bytearray\(1 << 20\)\)", r"test_it\.py:8  rows = shop\.load\(40\)",
+                   r"shop\.py:8  self\.rows = bytearray\(30 << 20\)", r"test_it\.py:\d+  x = bytearray\(40 \* MIB\)",
                    r"test_it\.py:\d+  KEPT\.append\(bytearray\(8 \* MIB\)\)",
                    r"test_it\.py:\d+  y = bytearray\(40 \* MIB\)"):
         found = re.search(r"^ +([\d.]+ MiB)  " + wanted, text, re.M)

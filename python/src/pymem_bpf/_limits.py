@@ -61,7 +61,8 @@ def _parameters(name: str, mark: "Any", limit_names: "Tuple[str, ...]",
     given = dict(mark.kwargs)
     limits = list(mark.args) + [given.pop(one) for one in limit_names if one in given]
     if len(limits) != 1:
-        raise LimitError("%s takes one limit, as in %s(\"24 MB\"), not %d; all else by name" % (name, name, len(limits)))
+        raise LimitError("%s takes one limit, as in %s(\"24 MB\"), not %d; all else by name"
+                         % (name, name, len(limits)))
     for one in given:
         if one not in defaults:
             raise LimitError("%s has no parameter %r; there are: %s" % (name, one, ", ".join(defaults)))
@@ -85,7 +86,8 @@ def _limit(name: str, mark: "Any", limit_names: "Tuple[str, ...]", defaults: "Di
 
 
 def limits_of(marks: "Iterable[Any]") -> Limits:
-    """The limits of a test. marks: all of its marks, the closest first, which wins. LimitError: one can't be honoured."""
+    """The limits of a test. marks: all of its marks, the closest first, which wins. LimitError: one can't be
+    honoured."""
     found: "Dict[str, Any]" = {}
     for mark in marks:
         if mark.name in MARKS:

@@ -77,7 +77,8 @@ class Measurement:
     """One run of a test: start(), the run, stop(). Amounts in bytes.
 
     start_bytes: RSS at the start. peak_bytes: the highest since. kept_bytes: by how much RSS is above the start after
-    the run; None: not looked at. source, by_server: where the peak is from. note: why not from a server that is there."""
+    the run; None: not looked at. source, by_server: where the peak is from. note: why not from a server that is
+    there. lost: why peak_bytes is not the peak; empty: it is."""
 
     def __init__(self) -> None:
         found, self.note = counter()
@@ -86,11 +87,14 @@ class Measurement:
         self.source = "VmHWM" if found is None else found.where
         self.start_bytes = self.peak_bytes = 0
         self.kept_bytes: "int | None" = None
+        self.lost = ""
+        self._resets = 0
 
     def start(self) -> None:
         """OSError, HelperError: peaks can't be known here. The text says why, and what helps."""
         give_back()
         self.start_bytes = self._peak.start()
+        self._resets = _proc.resets
 
     def stop(self, with_kept: bool) -> None:
         """Reads the peak; with_kept: also what stayed. OSError: /proc can't be read. HelperError: the server ended, and
@@ -99,6 +103,10 @@ class Measurement:
         if self._peak.frozen:
             raise _helper.HelperError("%s ended during the test, so its peak is not known; start it again: %s"
                                       % (self.source, _helper.command()))
+        found = self._peak.counter
+        if _proc.resets != self._resets and (found is None or not found.alive()):
+            self.lost = ("it measures peaks itself, which makes the kernel's mark begin anew; with a helper both are "
+                         "right: %s" % _helper.command())
         if with_kept:
             give_back()
             self.kept_bytes = _proc.exact_rss_bytes(os.getpid()) - self.start_bytes

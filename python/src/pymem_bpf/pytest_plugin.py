@@ -105,6 +105,9 @@ class _Run:
         from ._test_memory import Errors
         try:
             self.measured.stop(with_kept)
+            if self.measured.lost:
+                _note(self.item, {UNMEASURED: self.measured.lost})
+                return self.measured.lost if self.limits.memory is not None else ""
             _note(self.item, {START: self.measured.start_bytes, PEAK: self.measured.peak_bytes,
                               KEPT: self.measured.kept_bytes})
             return ""
@@ -127,8 +130,9 @@ class _Run:
             found.append("Test was allowed to leave %s resident but left %s" % (amount(leaks.bytes), amount(kept)))
             rows.append(_over(leaks, "left", kept))
         if found:
-            rows += ["RSS at the start %s" % amount(measured.start_bytes),
-                     "    peak         %s, by %s" % (amount(measured.peak_bytes), measured.source)]
+            rows.append("RSS at the start %s" % amount(measured.start_bytes))
+            if not measured.lost:
+                rows.append("    peak         %s, by %s" % (amount(measured.peak_bytes), measured.source))
             if kept is not None:
                 rows.append("    at the end   %s, garbage collected" % amount(measured.start_bytes + kept))
             self.text = rows + self._grown_lines()
