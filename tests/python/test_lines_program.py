@@ -491,7 +491,7 @@ def check_metadata(python, site, env):
     with open(os.path.join(PROJECT, "VERSION")) as f:
         assert version == f.read().strip()
     assert needs == ">=3.8" and classifiers > 10
-    assert commands == [["pymem-mprof", "pymem_bpf.mprof:main"]]
+    assert sorted(commands) == [["pymem-mprof", "pymem_bpf.mprof:main"], ["pymem_bpf", "pymem_bpf.pytest_plugin"]]
     assert [name for name, right in sums if right is False] == []
     names = {name for name, _ in sums}
     assert {"pymem_bpf/line_profiler.py", "../../../bin/pymem-mprof"} <= names, names

@@ -1,0 +1,195 @@
+# SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+"""The memory of this process while a test runs: its peak, and what stays. For pytest_plugin.py; imports no pytest.
+
+Peaks are memory.Peak's: VmHWM, or the counters of `pymem-bpf serve` where that runs. Both ends are read from the page
+tables (smaps_rollup). Before the start, and before what stayed is read, garbage is collected and the C library gives
+back what it holds free: else memory that an earlier test freed would hide what this one takes.
+"""
+import gc
+import inspect
+import linecache
+import os
+
+from . import _helper, _proc, memory
+from ._functions import inner_codes
+
+TYPE_CHECKING = False  # typing itself is not imported: imports are memory, too
+if TYPE_CHECKING:
+    from types import CodeType, FunctionType
+    from typing import Any, Callable, Iterator, List, Set, Tuple
+
+    from .counter import Counter
+    from .line_profiler import LineProfiler
+
+    Grown = Tuple[int, str, int]  # (bytes, file, line)
+
+FUNCTIONS_LIMIT, DEPTH_LIMIT = 200, 3
+#: What reading memory may raise.
+Errors = (OSError, _helper.HelperError)
+_counter: "Counter | None" = None
+_trim: "Callable[[int], int] | None" = None
+_trim_is_known = False
+
+
+def give_back() -> None:
+    """Collects garbage. Then glibc gives free memory back to the kernel; other C libraries have no such call."""
+    global _trim, _trim_is_known
+    gc.collect()
+    if not _trim_is_known:
+        _trim_is_known = True
+        try:
+            import ctypes
+            _trim = ctypes.CDLL(None).malloc_trim
+        except (ImportError, OSError, AttributeError):
+            _trim = None  # no ctypes in this build of Python, or another C library
+    if _trim is not None:
+        _trim(0)
+
+
+def counter() -> "Tuple[Counter | None, str]":
+    """(a Counter of this process for peaks of tests alone, or None; why a server that is there can't be used)."""
+    global _counter
+    if _counter is not None and not _counter.alive():
+        _counter.close()
+        _counter = None
+    if _counter is None:
+        from .counter import Counter
+        try:
+            # Not the shared one: a test that uses that (%memit, memory_usage) makes its peak begin anew.
+            _counter = Counter(private=False)
+        except _helper.HelperMissing:
+            return None, ""
+        except _helper.HelperError as e:
+            return None, str(e)
+    return _counter, ""
+
+
+def refusal() -> str:
+    """Why the peak of this process can't be known; empty: it can."""
+    try:
+        memory.Peak(counter()[0]).start()
+    except Errors as e:
+        return str(e)
+    return ""
+
+
+class Measurement:
+    """One run of a test: start(), the run, stop(). Amounts in bytes.
+
+    start_bytes: RSS at the start. peak_bytes: the highest since. kept_bytes: by how much RSS is above the start after
+    the run; None: not looked at. source, by_server: where the peak is from. note: why not from a server that is
+    there. lost: why peak_bytes is not the peak; empty: it is."""
+
+    def __init__(self) -> None:
+        found, self.note = counter()
+        self._peak = memory.Peak(found)
+        self.by_server = found is not None
+        self.source = "VmHWM" if found is None else found.where
+        self.start_bytes = self.peak_bytes = 0
+        self.kept_bytes: "int | None" = None
+        self.lost = ""
+        self._resets = 0
+
+    def start(self) -> None:
+        """OSError, HelperError: peaks can't be known here. The text says why, and what helps."""
+        give_back()
+        self.start_bytes = self._peak.start()
+        self._resets = _proc.resets
+
+    def stop(self, with_kept: bool) -> None:
+        """Reads the peak; with_kept: also what stayed. OSError: /proc can't be read. HelperError: the server ended, and
+        the kernel's mark can't replace it."""
+        self.peak_bytes = self._peak.bytes()
+        if self._peak.frozen:
+            raise _helper.HelperError("%s ended during the test, so its peak is not known; start it again: %s"
+                                      % (self.source, _helper.command()))
+        found = self._peak.counter
+        if _proc.resets != self._resets and (found is None or not found.alive()):
+            self.lost = ("it measures peaks itself, which makes the kernel's mark begin anew; with a helper both are "
+                         "right: %s" % _helper.command())
+        if with_kept:
+            give_back()
+            self.kept_bytes = _proc.exact_rss_bytes(os.getpid()) - self.start_bytes
+
+    @property
+    def grown_bytes(self) -> int:
+        """How far the peak is above the start."""
+        return self.peak_bytes - self.start_bytes
+
+
+def _code_is_below(code: "CodeType", root: str) -> bool:
+    path = os.path.realpath(code.co_filename)
+    return path.startswith(root.rstrip(os.sep) + os.sep) and os.sep + "site-packages" + os.sep not in path
+
+
+def _functions_in(value: "Any") -> "Iterator[FunctionType]":
+    for one in [value] + (list(vars(value).values()) if inspect.isclass(value) else []):
+        one = inspect.unwrap(getattr(one, "__func__", one)) if callable(one) else one
+        if inspect.isfunction(one):
+            yield one
+
+
+def functions_named(function: "FunctionType", root: str) -> "List[FunctionType]":
+    """The function, and what it names and those name in turn: functions and classes of files below `root`, not of
+    packages that are installed there. By names alone: what it imports or is handed while it runs is not found."""
+    found: "List[FunctionType]" = []
+    codes: "Set[CodeType]" = set()
+    wait = [(function, 0)]
+    while wait and len(found) < FUNCTIONS_LIMIT:
+        one, depth = wait.pop(0)
+        if one.__code__ in codes:
+            continue
+        codes.add(one.__code__)
+        found.append(one)
+        if depth == DEPTH_LIMIT:
+            continue
+        names = {name for code in [one.__code__] + list(inner_codes(one.__code__)) for name in code.co_names}
+        for name in sorted(names):
+            value = one.__globals__.get(name)
+            values = [vars(value).get(other) for other in sorted(names)] if inspect.ismodule(value) else [value]
+            wait += [(inner, depth + 1) for each in values for inner in _functions_in(each)
+                     if _code_is_below(inner.__code__, root)]
+    return found
+
+
+class Lines:
+    """Which lines grew while a test ran, with the server's figures: a context. reason: why that is not known; empty:
+    it is. What can't be counted is no error of the test's."""
+
+    def __init__(self, function: "FunctionType | None", root: str) -> None:
+        self._profiler: "LineProfiler | None" = None
+        self.reason = "the test is no Python function" if function is None else ""
+        if function is None:
+            return
+        try:
+            from .line_profiler import LineProfiler
+            self._profiler = LineProfiler(*functions_named(function, root), exact=True)
+            self._profiler.prepare()
+        except (ImportError, RuntimeError, OSError, TypeError) as e:
+            self._profiler, self.reason = None, str(e)
+
+    def begin(self) -> None:
+        """Counts from now on."""
+        if self._profiler is not None:
+            try:
+                self._profiler.enable()
+            except (RuntimeError, OSError) as e:  # HelperError is one
+                self._profiler, self.reason = None, str(e)
+
+    def end(self) -> None:
+        """Counts no more."""
+        if self._profiler is not None:
+            self._profiler.disable()
+
+    def grown(self) -> "List[Grown]":
+        """[(bytes, file, line)] of lines that grew, with what they called, the largest first."""
+        if self._profiler is None:
+            return []
+        rows = [(row.increment_bytes, result.filename, number) for result in self._profiler.results()
+                for number, row in result.lines.items() if row.increment_bytes > 0]
+        return sorted(set(rows), key=lambda row: (-row[0], row[1:]))
+
+
+def source_line(path: str, number: int) -> str:
+    """The text of a line, without blanks around it; empty if it can't be read."""
+    return linecache.getline(path, number).strip()
