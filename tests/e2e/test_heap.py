@@ -455,11 +455,22 @@ def test_ctrl_c_twice(system):
         helpers = children(running.process.pid)
         running.process.send_signal(signal.SIGINT)
         assert running.lines.next().startswith(b"the second look comes now, ")
+        time.sleep(0.2)  # one that comes at once is the same
         running.process.send_signal(signal.SIGINT)
         assert running.process.wait(PATIENCE) == 128 + signal.SIGINT
         for helper in helpers:
             until(lambda pid=helper: harness.state(pid) in "XZ", "ended")
         assert not os.path.exists(running.path) and harness.state(target.pid) == "S"
+
+
+def test_ctrl_c_that_comes_double(system):
+    """As timeout(1) sends it, to the process and to its group: it is one."""
+    with heaps.Keeper(system.command, "audit") as keeper, heaps.Running("-p", keeper.pid, "-d", 600) as running:
+        running.lines.next()
+        running.process.send_signal(signal.SIGINT)
+        assert running.lines.next().startswith(b"the second look comes now, ")
+        running.process.send_signal(signal.SIGINT)
+        assert 0 < running.look().data["seconds"] < 600
 
 
 def test_ctrl_c_while_it_looks(system):

@@ -108,6 +108,53 @@ def test_code_that_is_gone(how):
     assert ":0 " not in look.verdict
 
 
+HANGS = """
+#include <unistd.h>
+/* Its thread sleeps in the kernel, where nothing stops it. */
+void hang(unsigned seconds)
+{
+	if (!vfork()) {
+		sleep(seconds);
+		_exit(0);
+	}
+}
+"""
+STUCK = """import ctypes, os, sys, threading, time
+KEPT = []
+def hang(library=ctypes.CDLL(sys.argv[1])):
+    while True:
+        library.hang(2)
+threading.Thread(target=hang, daemon=True).start()
+longest, last = 0, time.monotonic()
+os.write(1, b"ready\\n")
+while True:
+    KEPT.append([len(KEPT)])
+    now = time.monotonic()
+    if now - last > longest:
+        longest = now - last
+        os.write(1, b"%f\\n" % longest)
+    last = now
+    time.sleep(0.0005)
+"""
+
+
+def test_thread_that_does_not_stop(tmp_path):
+    """The others go on, although a burst wants all of them to stand still; none stays stopped until the end."""
+    library = str(tmp_path / "hangs.so")
+    subprocess.run(["cc", "-shared", "-fPIC", "-x", "c", "-o", library, "-"], input=HANGS.encode(), check=True)
+    with subprocess.Popen([sys.executable, "-c", STUCK, library], stdout=subprocess.PIPE) as target:
+        try:
+            assert target.stdout.readline() == b"ready\n"
+            look = heaps.look(target.pid, "-d", 15, "--births", "burst")
+        finally:
+            target.kill()
+        longest = float(target.stdout.read().split()[-1])
+    assert look.holders[0]["path"] == "__main__.KEPT", look.verdict
+    assert look.data["births"] or "one of its threads does not stop" in look.notes(), look.notes()
+    # Without a stop the longest pause is that of a busy machine.
+    assert longest < 5, longest
+
+
 ALIKE = """import os, time
 KEPT = {}
 def work(number):

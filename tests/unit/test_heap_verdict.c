@@ -191,6 +191,12 @@ static void test_swapped(void **state)
 	expect_part(look, "10.0 MiB of 49.0 MiB are live. 35.0 MiB more are swapped out and were "
 			  "not read: what only they lead to is in no figure.");
 	look = look_opaque();
+	look->swapped_bytes = 35 * MIB;
+	look->balance.malloc_used = 20 * MIB;
+	look_sum(look);
+	expect_part(look, "20.0 MiB of it are in malloc, used by C code and by no Python object. "
+			  "35.0 MiB more are swapped out");
+	look = look_opaque();
 	look->swapped_bytes = MIB;
 	expect_part(look, "10.0 MiB of 49.0 MiB are live. Memory of jemalloc");
 }

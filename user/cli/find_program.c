@@ -47,6 +47,7 @@ struct finding {
 	struct candidate *found;
 	size_t count, room;
 	size_t forbidden; /* processes of that name that may not be examined */
+	size_t hidden; /* processes with `part` in their command lines that may not be examined */
 };
 
 /* Splits a command line of `size` bytes, which has a NUL behind it, into words. NULL: out of
@@ -269,7 +270,13 @@ static void complain_of_none(const struct command *command, const struct finding
 	char part[STEM_MOST];
 
 	text_escape(part, sizeof(part), f->part);
-	if (!*f->part)
+	if (!*f->part && f->hidden)
+		options_complain(command,
+				 "-p %s: no Python program is called that; %zu process%s that have "
+				 "it in their command lines may not be examined (run it as root); "
+				 "Pythons that run:",
+				 name, f->hidden, f->hidden == 1 ? "" : "es");
+	else if (!*f->part)
 		options_complain(command,
 				 "-p %s: no Python program is called that, and no command line has "
 				 "it; Pythons that run:",
@@ -319,6 +326,7 @@ static int look_for(struct finding *f, const char *part, bool whole)
 	f->part = part;
 	f->whole = whole;
 	err = proc_each(consider, f);
+	f->hidden = *part ? f->forbidden : f->hidden;
 	f->forbidden = 0;
 	return err;
 }

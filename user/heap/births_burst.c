@@ -26,6 +26,7 @@
 #define BURST_EVENTS	600
 #define SETTLE_EVENTS	300
 #define SETTLE_MS	3
+#define SETTLE_IDLE_MS	20 /* while it does hardly anything: it may wait for a CPU */
 #define SETTLE_SLICE_US 250
 #define IDLE_MS		60 /* how long a burst waits for BUSY_EVENTS */
 #define BUSY_EVENTS	20
@@ -222,12 +223,14 @@ static void record_events(struct collecting *c)
 static void settle(struct collecting *c)
 {
 	uint64_t ends = birth_probes_counts(c->probes).ends, begin_ms = clock_ms(CLOCK_MONOTONIC);
+	uint64_t seen, ms;
 
 	birth_probes_no_more(c->probes);
-	do
+	do {
 		usleep(SETTLE_SLICE_US);
-	while (birth_probes_counts(c->probes).ends - ends < SETTLE_EVENTS &&
-	       clock_ms(CLOCK_MONOTONIC) - begin_ms < SETTLE_MS);
+		seen = birth_probes_counts(c->probes).ends - ends;
+		ms = clock_ms(CLOCK_MONOTONIC) - begin_ms;
+	} while (seen < SETTLE_EVENTS && ms < (seen < BUSY_EVENTS ? SETTLE_IDLE_MS : SETTLE_MS));
 }
 
 static int drop_event(void *arg, const struct birth_event *event)
@@ -314,8 +317,13 @@ int births_bursts(struct collecting *c)
 	int err = find_functions(c) ?: births_open(c, 0);
 
 	while (!err && !births_ended(c, wait)) {
-		if (c->made_count + BURST_EVENTS <= BIRTHS_SAMPLES_MAX)
+		/* A thread that has not stopped since the last burst can't be stopped again. */
+		if (capture_let_go(&c->pause)) {
+			c->figures.bursts++;
+			c->figures.missed++;
+		} else if (c->made_count + BURST_EVENTS <= BIRTHS_SAMPLES_MAX) {
 			err = burst(c);
+		}
 		wait = PERIOD_MS / 2 + random_below(PERIOD_MS);
 	}
 	/* If several bursts have a sample of one address, the last one counts. */

@@ -8,9 +8,12 @@
 #include <unistd.h>
 
 #include "base/array.h"
+#include "base/clock.h"
 #include "heap/births_collect.h"
 #include "os/confine.h"
 #include "os/proc.h"
+
+#define LATE_MS 2 /* for which a thread may stand still that has stopped late */
 
 /* --- stacks --- */
 
@@ -69,7 +72,7 @@ int births_take(struct collecting *c, const struct birth_event *event)
 	struct made *made;
 	uint32_t stack;
 
-	if (c->made_count >= BIRTHS_SAMPLES_MAX)
+	if (c->made_count >= BIRTHS_SAMPLES_MAX + BIRTHS_BURST_MAX)
 		return -E2BIG;
 	stack = event->change ? births_stack(c, event) : UINT32_MAX;
 	c->figures.unnamed += event->change && stack == UINT32_MAX;
@@ -83,11 +86,20 @@ int births_take(struct collecting *c, const struct birth_event *event)
 	return 0;
 }
 
-bool births_ended(const struct collecting *c, unsigned ms)
+bool births_ended(struct collecting *c, unsigned ms)
 {
+	uint64_t end = clock_ms(CLOCK_MONOTONIC) + ms, now;
 	struct pollfd p = {.fd = c->socket, .events = POLLIN};
 
-	return poll(&p, 1, (int)ms) != 0;
+	/* A thread that stops only now must not stand still until the next burst. */
+	while (capture_let_go(&c->pause) && (now = clock_ms(CLOCK_MONOTONIC)) < end) {
+		unsigned left = (unsigned)(end - now);
+
+		if (poll(&p, 1, (int)(left < LATE_MS ? left : LATE_MS)))
+			return true;
+	}
+	now = clock_ms(CLOCK_MONOTONIC);
+	return poll(&p, 1, now < end ? (int)(end - now) : 0) != 0;
 }
 
 /* --- results --- */
@@ -135,7 +147,8 @@ static int begin(struct collecting *c)
 	char path[32];
 
 	snprintf(path, sizeof(path), "/proc/%d/task", (int)pid);
-	c->pause = (struct capture){.pid = pid, .progress = &c->progress, .pagemap = -1};
+	c->pause = (struct capture){
+		.pid = pid, .progress = &c->progress, .pagemap = -1, .stop_ms = BIRTHS_STOP_MS};
 	c->pause.task = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (c->pause.task < 0)
 		return errno == ENOENT ? -ESRCH : -errno;
@@ -191,6 +204,7 @@ static void release(struct collecting *c)
 	free(c->by_index);
 	free(c->made);
 	free(c->pause.threads);
+	free(c->pause.late);
 }
 
 void births_child_serve(const struct births_request *request, FILE *results, int socket)

@@ -9,6 +9,9 @@
 #define BIRTHS_MAKERS	   10
 #define BIRTHS_RECYCLED	   3
 #define BIRTHS_SAMPLES_MAX 200000
+#define BIRTHS_BURST_MAX   (1u << 17) /* events of one burst, most of which are dropped at its end \
+				       */
+#define BIRTHS_STOP_MS 100	      /* for a thread to stop; else there is no burst */
 
 struct made { /* an object, or the insertions of one stack into one container */
 	struct birth_sample sample;
@@ -60,7 +63,7 @@ struct collecting {
 int births_open(struct collecting *c, size_t watches);
 
 /* Waits for up to `ms` milliseconds. True: the parent has ended the collecting. */
-bool births_ended(const struct collecting *c, unsigned ms);
+bool births_ended(struct collecting *c, unsigned ms);
 
 /* Index of the event's stack, whose lines are found when it is first met. UINT32_MAX: its innermost
  * line can't be found. */
@@ -69,7 +72,8 @@ uint32_t births_stack(struct collecting *c, const struct birth_event *event);
 /* Forgets stacks whose lines were not found: at their next event they may be. */
 void births_forget_unnamed(struct collecting *c);
 
-/* Adds a sample of the event. 0, -ENOMEM, -E2BIG: there are BIRTHS_SAMPLES_MAX. */
+/* Adds a sample of the event. 0, -ENOMEM, -E2BIG: there are BIRTHS_SAMPLES_MAX and
+ * BIRTHS_BURST_MAX more. */
 int births_take(struct collecting *c, const struct birth_event *event);
 
 /* Collect until births_ended(). 0 or -errno. */

@@ -21,6 +21,7 @@
 #define BYTES_SUBCLASS (1ull << 27) /* Py_TPFLAGS_BYTES_SUBCLASS */
 #define STR_SUBCLASS   (1ull << 28) /* Py_TPFLAGS_UNICODE_SUBCLASS */
 #define TEXT_BYTES     4096	    /* of a longer text, the first so many */
+#define TEXT_REFERRED  256	    /* of one that is referred to */
 #define TEXT_LAST      64	    /* and the last */
 #define TEXT_LONGEST   (1ull << 40)
 #define BUFFER_WORDS   2
@@ -157,7 +158,8 @@ static uint64_t str_bytes(const struct fingerprints *prints, uint64_t addr, uint
 }
 
 /* The text of a str or bytes: its first and its last bytes. */
-static void mix_text(struct mixing *m, const struct fingerprint_type *type, uint64_t addr)
+static void mix_text(struct mixing *m, const struct fingerprint_type *type, uint64_t addr,
+		     uint64_t most)
 {
 	const struct py_layout *py = m->prints->py;
 	uint64_t offset = py->bytes_data, bytes = 0, first;
@@ -168,7 +170,7 @@ static void mix_text(struct mixing *m, const struct fingerprint_type *type, uint
 		 !births_read(m->prints->pid, addr + py->bytes_size, &bytes, sizeof(bytes)) ||
 		 bytes > TEXT_LONGEST)
 		return;
-	first = bytes < TEXT_BYTES ? bytes : TEXT_BYTES;
+	first = bytes < most ? bytes : most;
 	mix_bytes(m, addr + offset, first);
 	if (bytes > first)
 		mix_bytes(m, addr + offset + bytes - TEXT_LAST, TEXT_LAST);
@@ -196,7 +198,7 @@ static void mix_reference(struct mixing *m, uint64_t addr)
 	for (unsigned i = type != NULL; i < words; i++)
 		mix_in(m, head[i]);
 	if (type)
-		mix_text(m, type, addr);
+		mix_text(m, type, addr, TEXT_REFERRED);
 }
 
 /* Words of the body that are read, with the items of a tuple. */
@@ -233,7 +235,7 @@ uint64_t fingerprint(struct fingerprints *prints, uint64_t addr, uint64_t *type_
 	words = body_words(prints, type, addr);
 	if (words && births_read(prints->pid, addr + l->object_head, body, words * WORD))
 		mix_words(&m, body, words);
-	mix_text(&m, type, addr);
+	mix_text(&m, type, addr, TEXT_BYTES);
 	if (type->flags & l->pre_flags)
 		mix_before(&m, addr);
 	for (unsigned i = 0; i < m.count; i++)

@@ -142,7 +142,10 @@ int look_births_explain(struct heap_look *look, const struct census *census,
 	    heap_look_is_passing(look, first) || has_line(look, first))
 		return 0;
 	figures = heap_births_figures(target->births);
-	if (!figures->watched)
+	if (!figures->watched && figures->missed && figures->missed == figures->bursts)
+		cause = "in no burst the process could be stopped: one of its threads does not "
+			"stop, or another process traces it";
+	else if (!figures->watched)
 		cause = "of what is in it nothing was made in a burst";
 	else if (first->is_new)
 		cause = "it came after the first look, and debug registers are on what was there "

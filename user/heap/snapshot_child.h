@@ -41,6 +41,11 @@ struct capture {
 	} * threads;
 	size_t thread_count, thread_room;
 	unsigned char *seen_threads; /* a bit for each TID */
+	/* Threads that were told to stop and had not when the others went on. They stop later, and
+	 * then must be let go. */
+	pid_t *late;
+	size_t late_count, late_room;
+	unsigned stop_ms; /* how long a thread may take to stop; 0: STOP_MS */
 
 	bool later;   /* nothing is copied before an order */
 	bool hurries; /* between capture_hurry() and capture_calm(): has a real-time priority */
@@ -79,6 +84,9 @@ int capture_add_copied(struct capture *c, uint64_t start, uint64_t pages, uint32
  * there is none; -errno. Threads go on with capture_resume(), or when this process ends. */
 int capture_pause(struct capture *c);
 void capture_resume(struct capture *c);
+/* Lets threads go that have stopped since capture_resume(). Returns how many have not stopped yet:
+ * a process that lives on calls it until there is none, and pauses nothing meanwhile. */
+size_t capture_let_go(struct capture *c);
 
 /* Fills `threads`, with the stack pointers of those that wait in the kernel or are paused. 0 or
  * -errno. */

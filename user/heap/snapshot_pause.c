@@ -30,9 +30,9 @@
 #include "base/clock.h"
 #include "os/proc.h"
 
-#define STOP_MS	   500	/* for a thread that is in a fork, or reads from a bad disk */
-#define STARVED_MS 5000 /* for a thread that would stop, and gets no CPU */
-#define ROUNDS_MAX 100	/* rounds of looking for threads that were started meanwhile */
+#define STOP_MS	       500 /* for a thread that is in a fork, or reads from a bad disk */
+#define STARVED_FACTOR 10  /* so many times that for one that would stop, and gets no CPU */
+#define ROUNDS_MAX     100 /* rounds of looking for threads that were started meanwhile */
 
 /* --- the list of threads --- */
 
@@ -148,8 +148,9 @@ static bool is_runnable(struct capture *c, pid_t tid)
 static bool is_late(struct capture *c, pid_t tid, uint64_t since_ns)
 {
 	uint64_t ms = (clock_ns(CLOCK_MONOTONIC) - since_ns) / 1000000;
+	unsigned stop_ms = c->stop_ms ? c->stop_ms : STOP_MS;
 
-	return ms > STARVED_MS || (ms > STOP_MS && !is_runnable(c, tid));
+	return ms > STARVED_FACTOR * stop_ms || (ms > stop_ms && !is_runnable(c, tid));
 }
 
 static int await_stop(struct capture *c, struct capture_thread *thread, uint64_t since_ns)
@@ -202,16 +203,64 @@ int capture_pause(struct capture *c)
 	return err;
 }
 
-/* Threads that were not seen to stop can't be detached: they go on when this process ends. */
+/* Has the thread stopped, or ended, by now? */
+static bool has_stopped(struct capture_thread *thread)
+{
+	int status;
+	pid_t got;
+
+	if (thread->stopped || !thread->tid)
+		return true;
+	got = waitpid(thread->tid, &status, __WALL | WNOHANG);
+	if (got == thread->tid)
+		note_stop(thread, status);
+	else if (got < 0)
+		thread->tid = 0;
+	return got != 0;
+}
+
+static void detach(struct capture_thread *thread)
+{
+	if (thread->tid)
+		ptrace(PTRACE_DETACH, thread->tid, NULL, (long)thread->signal);
+	thread->stopped = false;
+}
+
+/* Only a thread that has stopped can be detached. Where no memory is left to remember one that has
+ * not, this waits for it. */
 void capture_resume(struct capture *c)
 {
 	for (size_t i = 0; i < c->thread_count; i++) {
 		struct capture_thread *thread = &c->threads[i];
+		struct timespec nap = {.tv_nsec = 1000000};
 
-		if (thread->tid && thread->stopped)
-			ptrace(PTRACE_DETACH, thread->tid, NULL, (long)thread->signal);
-		thread->stopped = false;
+		while (!has_stopped(thread)) {
+			if (ARRAY_HAS_ROOM(c->late, c->late_count, c->late_room)) {
+				c->late[c->late_count++] = thread->tid;
+				thread->tid = 0;
+				break;
+			}
+			nanosleep(&nap, NULL);
+			capture_progress(c);
+		}
+		detach(thread);
 	}
+}
+
+size_t capture_let_go(struct capture *c)
+{
+	size_t left = 0;
+
+	for (size_t i = 0; i < c->late_count; i++) {
+		struct capture_thread thread = {.tid = c->late[i]};
+
+		if (has_stopped(&thread))
+			detach(&thread);
+		else
+			c->late[left++] = c->late[i];
+	}
+	c->late_count = left;
+	return left;
 }
 
 /* --- stack pointers --- */

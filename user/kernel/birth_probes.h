@@ -52,9 +52,9 @@ void birth_probes_close(struct birth_probes *probes);
  * -ENOTSUP or another -errno, nothing is attached. */
 int birth_probes_attach(struct birth_probes *probes, int fd, const struct birth_places *makers,
 			const struct birth_places *destroyers);
-/* Begins to detach from functions, in threads. The kernel takes the breakpoints away first, in less
- * than a millisecond, and then waits 15 ms and more for those who may still be in a probe. Where no
- * thread can be had, birth_probes_detach() does it all. */
+/* Begins to detach from functions, in threads. The kernel takes the breakpoints away first, mostly
+ * within a millisecond, and then waits 15 ms and more for those who may still be in a probe. Where
+ * no thread can be had, birth_probes_detach() does it all. */
 void birth_probes_detach_begin(struct birth_probes *probes);
 /* Detaches from functions, or waits until what was begun is done. */
 void birth_probes_detach(struct birth_probes *probes);

@@ -26,13 +26,16 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "os/output.h"
 
+#define SAME_MS	     100 /* two SIGINT within this time are one */
 #define SCREEN_ENTER "\033[?1049h\033[2J"
 #define SCREEN_LEAVE "\033[?1049l"
 
 static volatile sig_atomic_t interrupted;
 static volatile sig_atomic_t wait_ended; /* SIGINT came in a wait that it ends */
+static volatile uint64_t first_ms;	 /* when: CLOCK_MONOTONIC. Only its handler uses it */
 static volatile sig_atomic_t wake_fd = -1;
 static volatile sig_atomic_t on_screen; /* we have switched the terminal to its alternate screen */
 static bool hangup_ignored;		/* when we were started */
@@ -149,9 +152,14 @@ void signals_end_at_once(void)
 	signal(SIGPIPE, SIG_IGN);
 }
 
+/* timeout(1) and others send one to the process and once more to its group: those are one. */
 static void on_wait_signal(int number)
 {
-	if (wait_ended)
+	uint64_t now_ms = clock_ms(CLOCK_MONOTONIC);
+
+	if (!wait_ended)
+		first_ms = now_ms;
+	else if (now_ms - first_ms >= SAME_MS)
 		on_end(number);
 	wait_ended = 1;
 }
@@ -176,8 +184,11 @@ void signals_end_wait(const sigset_t *unblocked)
 {
 	struct sigaction action = {.sa_handler = on_end};
 
-	/* One that came at the last moment asked for what comes now. */
+	/* One that came at the last moment asked for what comes now, and so did the other of two.
+	 */
 	sigprocmask(SIG_SETMASK, unblocked, NULL);
+	if (wait_ended)
+		action.sa_handler = on_wait_signal;
 	sigaction(SIGINT, &action, NULL);
 }
 

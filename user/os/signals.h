@@ -23,7 +23,8 @@ void signals_end_at_once(void);
 void signals_begin_wait(sigset_t *unblocked);
 /* True once SIGINT has come in such a wait. */
 bool signals_wait_ended(void);
-/* The wait is over: SIGINT ends this process at once again. */
+/* The wait is over: SIGINT ends this process at once again, but for one that comes within 100 ms
+ * after the one that ended the wait. */
 void signals_end_wait(const sigset_t *unblocked);
 
 /* True if SIGHUP is ignored, as nohup(1) does. Call it before signals_catch(). */

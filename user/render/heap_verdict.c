@@ -486,8 +486,8 @@ char *heap_verdict(const struct heap_look *look)
 	v.passing = heap_look_passing_grown(look);
 	say_growth(&v);
 	say_live(&v);
-	say_swapped(&v);
 	say_malloc(&v);
+	say_swapped(&v);
 	say_garbage(&v);
 	say_pools(&v);
 	say_malloc_free(&v);

@@ -129,7 +129,7 @@ def _unusable(path: str, e: OSError) -> str:
     if e.errno in (errno.EACCES, errno.EPERM):
         return "%s: permission denied; the server's socket is to be open to its users (mode 666), " \
                "or be run as one who may use it" % path
-    return "%s: %s; set PYMEM_BPF_SOCKET to the socket of: %s" % (path, e.strerror or e, command())
+    return "%s: %s; set PYMEM_BPF_SOCKET to the socket of: %s" % (path, e.strerror or e, command(path))
 
 
 class Private:
