@@ -289,6 +289,15 @@ def test_pprof_functions(seed):
     assert re.search(r"^ *%dB .*\| +%s$" % (most[1], re.escape(most[0])), peek, re.M), peek
 
 
+def test_pprof_names(system, tmp_path):
+    """Names in angle brackets stay as they are: pprof would take them for templates of C++."""
+    path = str(tmp_path / "r.pb.gz")
+    done = said("-q", "--format", "pprof", "-o", path, "--", *system.command, "-c", "kept = bytearray(9 << 20)")
+    assert done.returncode == 0, done.stderr
+    _, flat = go_top(path, "rss_growth")
+    assert flat["<module>"] >= 9 * harness.MIB and not any("[python]" in name for name in flat), flat
+
+
 def test_pprof_is_reproducible(seed):
     """gzip without a name and a time; nothing behind it."""
     with open(seed.path("report.pb.gz"), "rb") as f:

@@ -99,7 +99,9 @@ static int64_t constant(struct pprof *p, const char *text)
 }
 
 /* The id of a function, which is written if it is new. `text`: it stands for no function. -errno.
- */
+ *
+ * It has no system_name: if that is the same as its name, pprof takes "<module>" for what C++ puts
+ * behind a name, and removes it. */
 static int64_t function_of(struct pprof *p, const struct model_location *location, const char *text)
 {
 	Pprof__Profile piece = PPROF__PROFILE__INIT;
@@ -124,7 +126,6 @@ static int64_t function_of(struct pprof *p, const struct model_location *locatio
 					      : constant(p, "?");
 	function.filename = location ? text_of(p, location->file, location->file) : 0;
 	function.start_line = location && location->first_line > 0 ? location->first_line : 0;
-	function.system_name = function.name;
 	piece.n_function = 1;
 	piece.function = &one;
 	if (function.name < 0 || function.filename < 0)
