@@ -202,7 +202,7 @@ class Reports:
         return json.loads(self.text("report.json"))
 
 
-FORMATS = {"report.json": ["json"], "report.csv": ["csv"], "report.pb.gz": ["pprof"],
+FORMATS = {"report.json": ["json"], "report.txt": ["table", "-v"], "report.csv": ["csv"], "report.pb.gz": ["pprof"],
            "report.speedscope.json": ["speedscope"],
            **{"%s.folded" % m: ["folded", "--metric", m] for m in METRICS}}
 
@@ -228,6 +228,15 @@ def all_reports(command, program, folder, *options, names=None):
 def seed(tmp_path_factory):
     from conftest import pythons
     return all_reports(pythons()[0].command, "seed", str(tmp_path_factory.mktemp("seed")))
+
+
+def test_table(seed):
+    """Its sums, in pages, are those of the rows of CSV."""
+    change, lines, lost = map(int, re.search(r"\((-?\d+) = (-?\d+) \+ (-?\d+) pages\)", seed.text("report.txt")).groups())
+    rows = rows_of_csv(seed.text("report.csv"))
+    assert change * harness.PAGE == column(rows, "increment_bytes") == truth_of(seed.json)["net"]
+    assert lines * harness.PAGE == column(rows, "increment_bytes", "line")
+    assert lost * harness.PAGE == column(rows, "increment_bytes", "unattributed")
 
 
 def test_csv(seed):
@@ -485,8 +494,8 @@ def test_full_disk(form):
 
 
 ORPHAN = """import subprocess, sys, time
-subprocess.Popen([sys.executable, "-c", "import time; kept = bytearray(1 << 20); time.sleep(20)"])
-time.sleep(10)"""
+subprocess.Popen([sys.executable, "-c", "import time; kept = bytearray(1 << 20); time.sleep(8)"])
+time.sleep(6)"""
 
 
 @pytest.mark.parametrize("form, quiet", [("csv", False), ("folded", False), ("speedscope", False), ("csv", True)])
