@@ -183,9 +183,13 @@ static void fill_random(struct model *model)
 	struct model_process *p;
 	size_t i, j;
 
-	for (i = 0; i < 24; i++)
+	/* Each second one is on the line of the one before, in other code: they are one frame. */
+	for (i = 0; i < 24; i += 2) {
 		places[i] = model_location(model, random_name(), random_name(), (int)pick(INT_MAX),
 					   (int)pick(INT_MAX));
+		places[i + 1] = model_location(model, places[i]->file, places[i]->function,
+					       places[i]->line, places[i]->first_line ^ 1);
+	}
 	for (i = 0; i < 3; i++) {
 		argv[0] = (char *)random_name();
 		argv[1] = (char *)random_name();
