@@ -67,7 +67,7 @@ struct model_line {
 	uint64_t collections;
 };
 
-struct model_stack {			      /* for stack formats and flame graphs */
+struct model_stack {			      /* lines and trees are computed from these */
 	const struct model_location **frames; /* innermost first */
 	unsigned depth;
 	bool truncated;			/* outermost frames are missing */
