@@ -20,7 +20,7 @@ CFLAGS ?= -O2 -g
 WARN := -Wall -Wextra -Werror
 override CFLAGS += -std=gnu11 $(WARN) -MMD -MP -D_GNU_SOURCE -DPYMEM_VERSION='"$(VERSION)"' \
 	-Iinclude -Iuser -I$(BUILD)
-LDLIBS ?= -lbpf -lelf -ljansson -lncursesw -ltinfo -lz -lm -lpthread
+LDLIBS ?= -lbpf -lelf -ljansson -lprotobuf-c -lncursesw -ltinfo -lz -lm -lpthread
 
 BPF_CFLAGS := -g -O2 -target bpf -mcpu=v3 -D__TARGET_ARCH_$(ARCH) $(WARN) -Wno-unused-function \
 	-MMD -MP -I. -Iinclude -Ibpf
@@ -28,7 +28,7 @@ BPF_CFLAGS := -g -O2 -target bpf -mcpu=v3 -D__TARGET_ARCH_$(ARCH) $(WARN) -Wno-u
 BPF_INCLUDE ?= -idirafter /usr/include/$(shell gcc -dumpmachine)
 
 # What there is follows from the folders: each is a layer (tests/unit/check_layers).
-MODULES := $(patsubst user/%.c,%,$(wildcard user/*/*.c))
+MODULES := $(patsubst user/%.c,%,$(wildcard user/*/*.c)) render/pprof.pb-c
 OBJS := $(MODULES:%=$(BUILD)/user/%.o)
 # All but main(): for the tests, which link what they need of them.
 LIBRARY := $(filter-out cli/main,$(MODULES))
@@ -73,6 +73,21 @@ $(BUILD)/%.skel.h: $(BUILD)/%.linked.o
 $(BUILD)/user/%.o: user/%.c
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) -c $< -o $@
+
+# The messages of --format pprof, from their description.
+PROTOC_C ?= protoc-c
+PPROF := $(BUILD)/render/pprof.pb-c
+$(PPROF).c $(PPROF).h &: user/render/pprof.proto | $(BUILD)/able
+	@mkdir -p $(@D)
+	$(PROTOC_C) --proto_path=user/render --c_out=$(BUILD)/render pprof.proto
+
+$(BUILD)/user/render/pprof.pb-c.o $(BUILD)/asan/render/pprof.pb-c.o \
+	$(BUILD)/fuzzed/render/pprof.pb-c.o: $(PPROF).c
+	@mkdir -p $(@D)
+	$(if $(findstring fuzzed,$@),$(CLANG) $(FUZZ_CFLAGS),$(CC) $(CFLAGS) $(if $(findstring asan,$@),-O1 $(SANITIZE))) -c $< -o $@
+
+$(BUILD)/user/render/render_pprof.o $(BUILD)/asan/render/render_pprof.o \
+	$(BUILD)/fuzzed/render/render_pprof.o: $(PPROF).h
 
 # What `help TOPIC` prints.
 $(BUILD)/cli/help_topics.h: docs/pymem-bpf.8 tools/gen-help

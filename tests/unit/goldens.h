@@ -17,7 +17,7 @@ struct rendered {
 	int err;
 };
 
-static char *golden_read(const char *path)
+static inline char *golden_read(const char *path)
 {
 	FILE *file = fopen(path, "r");
 	char *text = NULL;
@@ -31,7 +31,7 @@ static char *golden_read(const char *path)
 	return text;
 }
 
-static void golden_compare(const char *name, const struct rendered *output)
+static inline void golden_compare(const char *name, const struct rendered *output)
 {
 	const char *folder = getenv("PYMEM_GOLDEN_DIR"), *update = getenv("PYMEM_GOLDEN_UPDATE");
 	char path[512], *wanted;
@@ -53,7 +53,7 @@ static void golden_compare(const char *name, const struct rendered *output)
 }
 
 /* No control byte but the newline, nothing that is not UTF-8, no override of direction, and no
- * line wider than asked for. */
+ * line wider than asked for. Cuts the output into lines. */
 static void golden_harmless(const struct rendered *output, unsigned width)
 {
 	char *line, *rest = output->text;

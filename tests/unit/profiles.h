@@ -92,6 +92,7 @@ static void profile_init(struct profile *profile)
 	profile->model = model_new(PAGE);
 	if (!mkdtemp(profile->folder) || !profile->model)
 		abort();
+	profile->model->trees_kept = true;
 	profile->model->host = strdup("build-7");
 	profile->model->kernel = strdup("6.12.9");
 	profile->model->version = strdup("0.1.0");

@@ -100,19 +100,23 @@ static void test_paths(void **state)
 {
 	struct model *model = model_new(PAGE);
 	struct model_process *p = add_process(model, 1, none), *other;
+	char argument[3000], *large[] = {argument, NULL};
 	int count = 0;
 
 	(void)state;
+	/* What is gathered has to be worth it. */
+	memset(argument, 'x', sizeof(argument) - 1);
+	argument[sizeof(argument) - 1] = '\0';
 	model->trees_kept = true;
 	fill(model, p);
 	ADD(model, p, 5000, {MAIN, "large", 99});
 	assert_int_equal(model_compute(model), 0);
 	check_path(line_at(p, MAIN, 9));
 	assert_int_equal(line_at(p, MAIN, 5)->path_count, 0);
-	other = add_process(model, 2, none);
+	other = add_process(model, 2, large);
 	ADD(model, other, 1, {"/srv/app/other.py", "f", 1}, {"/srv/app/other.py", "g", 2});
 	assert_int_equal(model_freeze(model), 0);
-	assert_int_equal(model_gather_ended(model, 7000, gone, &count), 0);
+	assert_int_equal(model_gather_ended(model, 9000, gone, &count), 0);
 	assert_int_equal(count, 1);
 	model_clear(model);
 	assert_int_equal(model_compute(model), 0);

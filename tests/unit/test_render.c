@@ -16,6 +16,7 @@
 #include <cmocka.h>
 
 #include "goldens.h"
+#include "pprof_text.h"
 #include "profiles.h"
 #include "render/render_parts.h"
 
@@ -30,6 +31,8 @@ static struct rendered render(struct profile *profile, const char *format,
 	output.err = renderer_find(format)->emit(out, profile->model, &options);
 	source_cache_free(options.sources);
 	fclose(out);
+	if (renderer_find(format)->binary)
+		pprof_to_text(&output);
 	return output;
 }
 
@@ -73,6 +76,22 @@ static const struct golden {
 	{"function-module.txt", "table", false, {.function = "<module>"}},
 	{"profile.json", "json", false, {.width = 40, .top = 1}},
 	{"hostile.json", "json", true, {0}},
+	{"profile.csv", "csv", false, {0}},
+	{"touched.csv", "csv", false, {.sort = MODEL_SORT_RESIDENT}},
+	{"hostile.csv", "csv", true, {0}},
+	{"grown.folded", "folded", false, {0}},
+	{"net.folded", "folded", false, {.metric = RENDER_NET}},
+	{"copied.folded", "folded", false, {.metric = RENDER_COPIED}},
+	{"resident.folded",
+	 "folded",
+	 false,
+	 {.sort = MODEL_SORT_RESIDENT, .metric = RENDER_RESIDENT}},
+	{"hostile.folded", "folded", true, {0}},
+	{"pprof.txt", "pprof", false, {0}},
+	{"pprof-touched.txt", "pprof", false, {.sort = MODEL_SORT_RESIDENT}},
+	{"pprof-hostile.txt", "pprof", true, {0}},
+	{"profile.speedscope", "speedscope", false, {0}},
+	{"hostile.speedscope", "speedscope", true, {0}},
 };
 
 static void test_goldens(void **state)

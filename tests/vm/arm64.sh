@@ -54,7 +54,7 @@ root_packages()
 {
 	local elf=libelf1t64
 	[ "$1" != bookworm ] || elf=libelf1
-	echo "python3,libpython3-stdlib,bash,coreutils,busybox-static,libbpf1,$elf,libjansson4,libncursesw6,zlib1g,bpftool,python3-pytest"
+	echo "python3,libpython3-stdlib,bash,coreutils,busybox-static,libbpf1,$elf,libjansson4,libprotobuf-c1,libncursesw6,zlib1g,bpftool,python3-pytest"
 }
 
 # Unpacks packages of a release into $cache/NAME, unless they are there.

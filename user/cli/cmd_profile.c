@@ -175,7 +175,7 @@ static int new_profiler(struct profile *p)
 		.command = o->command,
 		.ended_bytes = o->ended_bytes,
 		.gather_imports = gathers_imports(p),
-		.keep_trees = o->tree,
+		.keep_trees = o->tree || p->renderer->stacks,
 		.interrupted = signals_interrupted,
 	};
 	char why[512];
@@ -332,6 +332,8 @@ static int final_report(struct profile *p)
 	progress_done();
 	if (err == -ENOENT && p->options.function)
 		say_no_function(p);
+	if (!err && p->renderer->only_rows && !p->options.quiet)
+		render_asides(stderr, model);
 	return err;
 }
 

@@ -2,9 +2,12 @@
 /* The options of the main job, in the order of its help. */
 #include "cli/profile_options.h"
 
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
 #include "cli/command.h"
 #include "cli/shared_rows.h"
-#include "render/render.h"
 
 #define AT(field) OPTION_AT(struct profile_options, field)
 
@@ -18,6 +21,16 @@ static const struct option_choice sorts[] = {
 	{"peak", MODEL_SORT_PEAK},	     {"grown", MODEL_SORT_GROWN},
 	{"freed", MODEL_SORT_FREED},	     {"cow", MODEL_SORT_COW},
 	{"resident", MODEL_SORT_RESIDENT},   {},
+};
+
+static const struct option_choice metrics[] = {
+	{"grown", RENDER_GROWN},
+	{"net", RENDER_NET},
+	{"freed", RENDER_FREED},
+	{"copied", RENDER_COPIED},
+	{"faults", RENDER_FAULTS},
+	{"resident", RENDER_RESIDENT},
+	{},
 };
 
 /* The last one of -l and --engine counts. But `auto` does not undo -l: letting the program choose
@@ -76,6 +89,13 @@ const struct option_row profile_rows[] = {
 	 AT(touched),
 	 .help = "a column of what is resident now, by the line that touched it first"},
 	ROW_FORMAT(format_name),
+	{.name = "metric",
+	 .argument = "NAME",
+	 .type = OPTION_CHOICE,
+	 AT(metric),
+	 .choices = metrics,
+	 .preset = "grown",
+	 .help = "with --format folded: {}"},
 	{.name = "peak",
 	 .type = OPTION_FLAG,
 	 AT(peak),
@@ -110,17 +130,49 @@ const struct option_row profile_rows[] = {
 	{},
 };
 
+/* Options that the format can't obey. 0 or -EINVAL. */
+static int check_format(const struct command *command, const struct profile_options *o)
+{
+	const struct renderer *renderer = renderer_find(o->format ?: "table");
+	bool to_stdout = !o->output || !strcmp(o->output, "-");
+
+	if (o->metric && !renderer->takes_metric)
+		return options_complain(command, "--metric is for --format folded");
+	if (o->tree && (renderer->stacks || renderer->only_rows))
+		return options_complain(command, "--tree is for --format table: leave it out");
+	if (o->function && (renderer->stacks || renderer->only_rows))
+		return options_complain(command,
+					"-f is for --format table: --format %s has all functions",
+					renderer->name);
+	if (!renderer->binary)
+		return 0;
+	if (o->pager)
+		return options_complain(command, "--format %s is binary: leave out --pager",
+					renderer->name);
+	if (to_stdout && isatty(STDOUT_FILENO))
+		return options_complain(command,
+					"--format %s is binary, and not for a terminal: add -o "
+					"FILE, or a pipe behind it",
+					renderer->name);
+	return 0;
+}
+
 int profile_options_check(const struct command *command, void *options)
 {
 	struct profile_options *o = options;
 	int jobs = (o->pid_count || o->names) + o->all + (o->command != NULL);
 
 	o->lines = o->engine == PROFILE_LINES;
-	o->touched |= o->sort == MODEL_SORT_RESIDENT;
+	o->touched |= o->sort == MODEL_SORT_RESIDENT || o->metric == RENDER_RESIDENT;
+	if (check_format(command, o))
+		return -EINVAL;
 	if (o->touched && (o->no_faults || o->no_syscalls))
 		return options_complain(command,
 					"--touched needs page faults and system calls: leave out "
 					"--no-faults and --no-syscalls");
+	if (o->no_faults && (o->metric == RENDER_COPIED || o->metric == RENDER_FAULTS))
+		return options_complain(command, "this --metric needs page faults: leave out "
+						 "--no-faults");
 	if (o->pager && o->output)
 		return options_complain(command, "--pager and -o exclude one another");
 	if (o->tree && o->function)

@@ -9,6 +9,7 @@
 
 #include "cli/options.h"
 #include "model/model.h"
+#include "render/render.h"
 
 struct command;
 
@@ -28,6 +29,7 @@ struct profile_options {
 	unsigned top;
 	const char *function;
 	const char *format;
+	enum render_metric metric;
 	enum profile_engine engine;
 	bool lines; /* engine == PROFILE_LINES */
 	bool peak;

@@ -67,7 +67,7 @@ struct model_line {
 	uint64_t collections;
 };
 
-struct model_stack {			      /* for stack formats and flame graphs */
+struct model_stack {			      /* lines and trees are computed from these */
 	const struct model_location **frames; /* innermost first */
 	unsigned depth;
 	bool truncated;			/* outermost frames are missing */
@@ -80,6 +80,11 @@ struct model_node {
 	size_t parent, first, next;	/* its caller, a line it called, the next one of the same
 					   caller; 0: none */
 	int64_t total_bytes, own_bytes; /* with and without what it called */
+	/* As of a model_line, without what it called. resident_bytes is 0 if it is unknown. */
+	uint64_t grown_bytes, freed_bytes, cow_faults;
+	uint64_t faults; /* minor and major */
+	int64_t resident_bytes;
+	bool truncated; /* of a stack that ends here the outermost frames are missing */
 };
 
 struct model_process {

@@ -42,11 +42,27 @@ size_t model_tree_node(struct tree *tree, size_t parent, const struct model_loca
 	return tree->count++;
 }
 
-static int add_stack(struct tree *tree, const struct model_stack *stack)
+/* Adds the figures of a stack to the node of its innermost frame. */
+static void add_own(struct model_node *node, const struct model_stack *stack, int64_t bytes,
+		    uint64_t resident_pages, uint64_t page)
+{
+	const struct pymem_counters *counters = &stack->counters;
+
+	node->own_bytes += bytes;
+	node->grown_bytes += counters->grown_pages * page;
+	node->freed_bytes += counters->freed_pages * page;
+	node->cow_faults += counters->cow_faults;
+	node->faults += counters->minor_faults + counters->major_faults;
+	node->resident_bytes += resident_pages * page;
+	node->truncated |= stack->truncated;
+}
+
+static int add_stack(struct tree *tree, const struct model_stack *stack, uint64_t resident_pages)
 {
 	const __s64 *pages = stack->counters.pages;
-	int64_t bytes = (pages[PYMEM_ANON] + pages[PYMEM_FILE] + pages[PYMEM_SHMEM]) *
-			(int64_t)tree->book->pub.page_size;
+	uint64_t page = tree->book->pub.page_size;
+	int64_t bytes =
+		(pages[PYMEM_ANON] + pages[PYMEM_FILE] + pages[PYMEM_SHMEM]) * (int64_t)page;
 	size_t node = 0;
 	unsigned i = stack->depth;
 
@@ -59,7 +75,7 @@ static int add_stack(struct tree *tree, const struct model_stack *stack)
 			return -ENOMEM;
 		tree->nodes[node].total_bytes += bytes;
 	}
-	tree->nodes[node].own_bytes += bytes;
+	add_own(&tree->nodes[node], stack, bytes, resident_pages, page);
 	return 0;
 }
 
@@ -73,7 +89,10 @@ int model_compute_tree(const struct book *book, struct model_process *process)
 	process->nodes = NULL;
 	process->node_count = 0;
 	for (i = 0; i < process->stack_count && !err; i++)
-		err = add_stack(&tree, &process->stacks[i]);
+		err = add_stack(&tree, &process->stacks[i],
+				process->resident_known
+					? process_of(process)->extras[i].resident_pages
+					: 0);
 	model_tree_done(&tree);
 	process->nodes = tree.nodes;
 	process->node_count = err ? 0 : tree.count;

@@ -25,6 +25,11 @@ const struct renderer *renderer_find(const char *name)
 	return NULL;
 }
 
+void render_asides(FILE *out, const struct model *model)
+{
+	parts_tail(out, model, &(struct render_options){0});
+}
+
 int parts_flush(FILE *out)
 {
 	errno = 0;

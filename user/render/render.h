@@ -17,6 +17,17 @@ struct render_memory {
 	size_t count;
 };
 
+/* What a stack is worth in formats that have one figure for each. 0 is none of them. */
+enum render_metric {
+	RENDER_GROWN = 1, /* bytes that it added to RSS */
+	RENDER_FREED,	  /* bytes that it took away */
+	RENDER_NET,	  /* the difference of these two */
+	RENDER_COPIED,	  /* bytes of pages that its writes copied */
+	RENDER_FAULTS,	  /* number of page faults, minor and major */
+	RENDER_RESIDENT,  /* bytes resident now that it touched first; needs resident_known */
+	RENDER_METRICS
+};
+
 struct render_options {
 	unsigned width;	 /* columns of the terminal; 0: no limit (not a terminal) */
 	unsigned height; /* with `live`: rows of the screen; 0: no limit */
@@ -32,12 +43,17 @@ struct render_options {
 	struct render_memory *memory; /* with `live`; NULL: there is none */
 	bool verbose;		      /* all processes, all lines, all figures */
 	bool tree;		      /* stacks as a tree: needs model.trees_kept */
+	enum render_metric metric;    /* for renderer.takes_metric; 0: RENDER_GROWN */
 };
 
 struct renderer {
-	const char *name; /* the word after --format */
-	bool for_people;  /* true: lines of the import system are gathered under their importers */
-	bool redraws;	  /* true: on a terminal, a live report is drawn once a second */
+	const char *name;  /* the word after --format */
+	bool for_people;   /* true: lines of the import system are gathered under their importers */
+	bool redraws;	   /* true: on a terminal, a live report is drawn once a second */
+	bool stacks;	   /* true: it needs model.trees_kept */
+	bool takes_metric; /* true: render_options.metric counts */
+	bool binary;	   /* true: not for a terminal, nor for a pager */
+	bool only_rows;	   /* true: it has no place for notes and for processes that were skipped */
 	/* Writes the report. 0; -errno of the stream; -ENOENT: options->function did not run. */
 	int (*emit)(FILE *out, struct model *model, const struct render_options *options);
 };
@@ -45,11 +61,19 @@ struct renderer {
 /* All formats, in the order of the help. X(NAME): render_NAME.c defines render_NAME. */
 #define RENDERERS(X) \
 	X(table)     \
-	X(json)
+	X(json)      \
+	X(csv)       \
+	X(folded)    \
+	X(pprof)     \
+	X(speedscope)
 
 #define RENDERER_DECLARE(id) extern const struct renderer render_##id;
 RENDERERS(RENDERER_DECLARE)
 #undef RENDERER_DECLARE
+
+/* Prints on `out` what a format with only_rows leaves out: processes that were skipped, and
+ * notes. */
+void render_asides(FILE *out, const struct model *model);
 
 /* The renderer of that name; NULL: there is none. */
 const struct renderer *renderer_find(const char *name);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* A stack sink gets the stacks of a report. A report turns stacks into lines and frees them.
- * Formats that need whole stacks (folded stacks, a flame graph, a recording) get them here before
- * that.
+ * Code that needs more of them than the trees of calls keep, such as a recording, gets them here
+ * before that.
  *
  * The stacks of a process that has ended come once. Those of a process that runs come with each
  * report, from the beginning: they replace what came before.

@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* CSV for spreadsheets and data frames: one row for each line of each process, with the figures of
+ * the JSON. Fields are quoted as in RFC 4180; rows end with a line feed.
+ *
+ * Invariant: a column adds up to what the JSON has. What belongs to no line has rows of its own, so
+ * increment_bytes adds up to the change of RSS, and resident_bytes to RSS.
+ *
+ * A field never contains a line feed or another control byte: it is escaped as in the table. A text
+ * that a spreadsheet would take for a formula has an apostrophe in front. Left out: processes in
+ * which nothing changed, notes, and processes that were skipped. */
+#include "render/render_parts.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#include "base/text.h"
+#include "model/cgroup_name.h"
+#include "model/program.h"
+
+static const char head[] = "pid,program,where,row,file,line,function,"
+			   "increment_bytes,total_bytes,grown_bytes,freed_bytes,peak_bytes,"
+			   "mem_usage_bytes,occurrences,resident_bytes,"
+			   "run_increment_bytes,row_increment_bytes,gc_bytes,collections,"
+			   "anon_bytes,file_bytes,shmem_bytes,swap_bytes,"
+			   "minor_faults,major_faults,cow_faults,cow_total_faults"
+#define CALL_COLUMNS(id, name) "," name "_calls," name "_bytes"
+	PYMEM_VMCALLS(CALL_COLUMNS)
+#undef CALL_COLUMNS
+		"\n";
+#define FIGURES (20 + 2 * PYMEM_VMCALL_COUNT)
+
+/* The figures of a row, in the order of the head. */
+struct figures {
+	struct figure {
+		bool known;
+		int64_t value;
+	} all[FIGURES];
+	unsigned count;
+};
+
+/* Where rows without a line have their figure. */
+enum { INCREMENT = 0, RESIDENT = 7 };
+
+static void add(struct figures *f, int64_t value)
+{
+	f->all[f->count++] = (struct figure){true, value};
+}
+
+/* Nothing is written if `known` is false. */
+static void add_known(struct figures *f, bool known, int64_t value)
+{
+	f->all[f->count++] = (struct figure){known, value};
+}
+
+static void put_text(FILE *out, const char *text)
+{
+	char escaped[4 * PARTS_FIELD_MAX];
+	const char *at;
+
+	text_escape(escaped, sizeof(escaped), text);
+	fputc('"', out);
+	if (*escaped && strchr("=+-@", *escaped))
+		fputc('\'', out);
+	for (at = escaped; *at; at++) {
+		if (*at == '"')
+			fputc('"', out);
+		fputc(*at, out);
+	}
+	fputc('"', out);
+}
+
+/* The first columns: the process, and what the row is about. */
+static void put_begin(FILE *out, const struct model_process *process, const char *row)
+{
+	struct program program;
+	char name[256];
+
+	fprintf(out, "%d,", process->pid);
+	program_parse(&program, process->cmdline, process->comm);
+	program_name(&program, name, sizeof(name));
+	put_text(out, name);
+	fputc(',', out);
+	cgroup_name(process->cgroup, name, sizeof(name));
+	put_text(out, name);
+	fprintf(out, ",%s,", row);
+}
+
+static void put_figures(FILE *out, const struct figures *f)
+{
+	for (unsigned i = 0; i < FIGURES; i++) {
+		fputc(',', out);
+		if (f->all[i].known)
+			fprintf(out, "%" PRId64, f->all[i].value);
+	}
+	fputc('\n', out);
+}
+
+static void put_line(FILE *out, const struct model_process *process, const struct model_line *line)
+{
+	bool ran = line->occurrences >= 0;
+	struct figures f = {};
+	int i;
+
+	add(&f, line->increment_bytes);
+	add(&f, line->total_bytes);
+	add(&f, line->grown_bytes);
+	add(&f, line->freed_bytes);
+	add(&f, line->peak_bytes);
+	add_known(&f, line->mem_usage_bytes >= 0, line->mem_usage_bytes);
+	add_known(&f, ran, line->occurrences);
+	add_known(&f, line->resident_bytes >= 0, line->resident_bytes);
+	add_known(&f, ran, line->run_bytes);
+	add_known(&f, ran, line->row_bytes);
+	add_known(&f, ran, line->gc_bytes);
+	add_known(&f, ran, line->collections);
+	add(&f, line->anon_bytes);
+	add(&f, line->file_bytes);
+	add(&f, line->shmem_bytes);
+	add(&f, line->swap_bytes);
+	add(&f, line->minor_faults);
+	add(&f, line->major_faults);
+	add(&f, line->cow_faults);
+	add(&f, line->cow_total_faults);
+	for (i = 0; i < PYMEM_VMCALL_COUNT; i++) {
+		add(&f, line->vm_calls[i]);
+		add(&f, line->vm_bytes[i]);
+	}
+	put_begin(out, process, "line");
+	put_text(out, line->location->file);
+	fprintf(out, ",%d,", line->location->line);
+	put_text(out, line->location->function);
+	put_figures(out, &f);
+}
+
+/* A row without a line: one figure, and what it is. Nothing is written if it is 0. `process` NULL:
+ * processes that were gathered. */
+static void put_rest(FILE *out, const struct model *model, const struct model_process *process,
+		     const char *row, const char *what, unsigned column, int64_t bytes)
+{
+	struct figures f = {};
+
+	if (!bytes)
+		return;
+	f.all[column] = (struct figure){true, bytes};
+	if (process)
+		put_begin(out, process, row);
+	else
+		fprintf(out, ",\"%llu ended processes\",\"\",%s,",
+			(unsigned long long)model->gathered.processes, row);
+	fprintf(out, "\"\",,\"%s\"", what);
+	put_figures(out, &f);
+}
+
+static void put_lost(FILE *out, const struct model *model, const struct model_process *process,
+		     const int64_t *lost_bytes)
+{
+	static const char *const names[] = {
+#define LOSS_NAME(id, name, text) name,
+		PYMEM_LOSSES(LOSS_NAME)
+#undef LOSS_NAME
+	};
+
+	for (int i = 0; i < PYMEM_LOSS_COUNT; i++)
+		put_rest(out, model, process, "unattributed", names[i], INCREMENT, lost_bytes[i]);
+}
+
+static void put_process(FILE *out, const struct model *model, struct model_process *process,
+			enum model_sort sort)
+{
+	size_t i;
+
+	model_sort_lines(process, sort);
+	for (i = 0; i < process->line_count && !ferror(out); i++)
+		put_line(out, process, &process->lines[i]);
+	put_lost(out, model, process, process->lost_bytes);
+	if (!process->resident_known)
+		return;
+	put_rest(out, model, process, "resident", "before", RESIDENT,
+		 process->resident_before_bytes);
+	put_rest(out, model, process, "resident", "unknown", RESIDENT,
+		 process->resident_unknown_bytes);
+}
+
+static int csv_emit(FILE *out, struct model *model, const struct render_options *options)
+{
+	size_t i;
+	int err = model_sort_processes(model, options->sort);
+
+	if (err)
+		return err;
+	fputs(head, out);
+	for (i = 0; i < model->process_count && !ferror(out); i++)
+		put_process(out, model, model->processes[i], options->sort);
+	put_rest(out, model, NULL, "gathered", "", INCREMENT, model->gathered.charged_bytes);
+	put_lost(out, model, NULL, model->gathered.lost_bytes);
+	return parts_flush(out);
+}
+
+const struct renderer render_csv = {
+	.name = "csv",
+	.only_rows = true,
+	.emit = csv_emit,
+};

@@ -1,0 +1,389 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* A gzipped profile for `go tool pprof` and what else reads its format (pprof.proto).
+ *
+ * Invariant: each column of values adds up to what the report has. What belongs to no line is a
+ * function of its own, "[unattributed: no-frame]". rss_net is below zero for a stack that freed
+ * more than it added; so it adds up to the change of RSS. Some readers refuse a profile whose
+ * default column has such values (speedscope does). So the default, inuse_space, has only those
+ * above zero.
+ *
+ * The profile is written piece by piece: each sample, location, function and text is a Profile of
+ * its own, which readers join. So memory is bounded by the number of places, not of stacks. All
+ * texts are escaped as in the table. Processes that were skipped and notes are comments. */
+#include "render/render_parts.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/text.h"
+#include "model/cgroup_name.h"
+#include "render/gzip_stream.h"
+#include "render/pprof.pb-c.h"
+#include "render/stack_rows.h"
+
+/* The columns of values. The last one is the default: some readers take the last, others ask for
+ * default_sample_type, and some know only this name. */
+static const struct column {
+	enum render_metric metric;
+	const char *type, *unit;
+	bool positive; /* 0 in place of what is below */
+} columns[] = {
+	{RENDER_GROWN, "rss_growth", "bytes", false},
+	{RENDER_FREED, "rss_freed", "bytes", false},
+	{RENDER_NET, "rss_net", "bytes", false},
+	{RENDER_COPIED, "cow_copied", "bytes", false},
+	{RENDER_FAULTS, "page_faults", "count", false},
+	{RENDER_RESIDENT, "resident", "bytes", false},
+	{RENDER_NET, "inuse_space", "bytes", true},
+};
+#define COLUMNS	    (sizeof(columns) / sizeof(columns[0]))
+#define MOST_LABELS 3
+#define COMMENT_MAX 4096 /* bytes */
+
+struct pprof {
+	struct gzip_stream gzip;
+	struct model *model;
+	struct places texts, locations, functions; /* by number: those that were written */
+	uint8_t *buffer;			   /* for one piece */
+	size_t room;
+	bool resident;			  /* known of at least one process */
+	Pprof__Label labels[MOST_LABELS]; /* of the process whose rows come now */
+	size_t label_count;
+};
+
+/* --- pieces --- */
+
+static int put_piece(struct pprof *p, const Pprof__Profile *piece)
+{
+	size_t size = pprof__profile__get_packed_size(piece);
+	uint8_t *larger;
+
+	if (size > p->room) {
+		larger = realloc(p->buffer, size);
+		if (!larger)
+			return -ENOMEM;
+		p->buffer = larger;
+		p->room = size;
+	}
+	return gzip_write(&p->gzip, p->buffer, pprof__profile__pack(piece, p->buffer));
+}
+
+/* The index of a text, which is written if it is new. It is known by the address of `owner`; 0 is
+ * the empty one. -errno. */
+static int64_t text_of(struct pprof *p, const void *owner, const char *text)
+{
+	Pprof__Profile piece = PPROF__PROFILE__INIT;
+	char escaped[COMMENT_MAX], *one = escaped;
+	bool is_new;
+	ssize_t number;
+	int err = 0;
+
+	if (!*text)
+		return 0;
+	number = place_number_of(&p->texts, owner, &is_new);
+	if (number < 0)
+		return number;
+	if (is_new) {
+		text_escape(escaped, sizeof(escaped), text);
+		piece.n_string_table = 1;
+		piece.string_table = &one;
+		err = put_piece(p, &piece);
+	}
+	return err ? err : number + 1;
+}
+
+static int64_t constant(struct pprof *p, const char *text)
+{
+	return text_of(p, text, text);
+}
+
+/* The id of a function, which is written if it is new. `text`: it stands for no function. -errno.
+ *
+ * It has no system_name: if that is the same as its name, pprof takes "<module>" for what C++ puts
+ * behind a name, and removes it. */
+static int64_t function_of(struct pprof *p, const struct model_location *location, const char *text)
+{
+	Pprof__Profile piece = PPROF__PROFILE__INIT;
+	Pprof__Function function = PPROF__FUNCTION__INIT, *one = &function;
+	struct model_location whole;
+	ssize_t number;
+	bool is_new;
+	int err;
+
+	if (location) {
+		whole = *location;
+		whole.line = location->first_line;
+		number = place_number(&p->functions, &whole, &is_new);
+	} else {
+		number = place_number_of(&p->functions, text, &is_new);
+	}
+	if (number < 0 || !is_new)
+		return number < 0 ? number : number + 1;
+	function.id = number + 1;
+	function.name = !location	      ? constant(p, text)
+			: *location->function ? text_of(p, location->function, location->function)
+					      : constant(p, "?");
+	function.filename = location ? text_of(p, location->file, location->file) : 0;
+	function.start_line = location && location->first_line > 0 ? location->first_line : 0;
+	piece.n_function = 1;
+	piece.function = &one;
+	if (function.name < 0 || function.filename < 0)
+		return function.name < 0 ? function.name : function.filename;
+	err = put_piece(p, &piece);
+	return err ? err : number + 1;
+}
+
+/* The same for a place, or a text that stands for one. */
+static int64_t location_of(struct pprof *p, const struct model_location *place, const char *text)
+{
+	Pprof__Profile piece = PPROF__PROFILE__INIT;
+	Pprof__Location location = PPROF__LOCATION__INIT, *one = &location;
+	Pprof__Line line = PPROF__LINE__INIT, *one_line = &line;
+	bool is_new;
+	ssize_t number = place ? place_number(&p->locations, place, &is_new)
+			       : place_number_of(&p->locations, text, &is_new);
+	int64_t function;
+	int err;
+
+	if (number < 0 || !is_new)
+		return number < 0 ? number : number + 1;
+	function = function_of(p, place, text);
+	if (function < 0)
+		return function;
+	line.function_id = function;
+	line.line = place ? place->line : 0;
+	location.id = number + 1;
+	location.mapping_id = 1;
+	location.n_line = 1;
+	location.line = &one_line;
+	piece.n_location = 1;
+	piece.location = &one;
+	err = put_piece(p, &piece);
+	return err ? err : number + 1;
+}
+
+/* --- the head --- */
+
+static bool is_shown(const struct pprof *p, const struct column *column)
+{
+	return column->metric != RENDER_RESIDENT || p->resident;
+}
+
+static int put_types(struct pprof *p)
+{
+	Pprof__Profile piece = PPROF__PROFILE__INIT;
+	Pprof__ValueType types[COLUMNS], *all[COLUMNS];
+	size_t i, count = 0;
+
+	for (i = 0; i < COLUMNS; i++) {
+		Pprof__ValueType type = PPROF__VALUE_TYPE__INIT;
+
+		if (!is_shown(p, &columns[i]))
+			continue;
+		type.type = constant(p, columns[i].type);
+		type.unit = constant(p, columns[i].unit);
+		if (type.type < 0 || type.unit < 0)
+			return -ENOMEM;
+		types[count] = type;
+		all[count] = &types[count];
+		piece.default_sample_type = type.type;
+		count++;
+	}
+	piece.n_sample_type = count;
+	piece.sample_type = all;
+	piece.time_nanos = (int64_t)(p->model->start * 1e9);
+	piece.duration_nanos = (int64_t)((p->model->end - p->model->start) * 1e9);
+	return put_piece(p, &piece);
+}
+
+/* All code is of the one mapping: brackets tell readers that there is no such file. */
+static int put_mapping(struct pprof *p)
+{
+	Pprof__Profile piece = PPROF__PROFILE__INIT;
+	Pprof__Mapping mapping = PPROF__MAPPING__INIT, *one = &mapping;
+
+	mapping.id = 1;
+	mapping.filename = constant(p, "[python]");
+	mapping.has_functions = mapping.has_filenames = mapping.has_line_numbers = true;
+	piece.n_mapping = 1;
+	piece.mapping = &one;
+	return mapping.filename < 0 ? (int)mapping.filename : put_piece(p, &piece);
+}
+
+/* `owner`: an address that no other text has. */
+static int put_comment(struct pprof *p, const void *owner, const char *text)
+{
+	Pprof__Profile piece = PPROF__PROFILE__INIT;
+	int64_t comment = text_of(p, owner, text);
+
+	piece.n_comment = 1;
+	piece.comment = &comment;
+	return comment < 0 ? (int)comment : put_piece(p, &piece);
+}
+
+static int put_comments(struct pprof *p)
+{
+	const struct model *model = p->model;
+	char text[COMMENT_MAX];
+	size_t i;
+	int err;
+
+	snprintf(text, sizeof(text), "pymem-bpf %s on %s, Linux %s", model->version, model->host,
+		 model->kernel);
+	err = put_comment(p, model, text);
+	for (i = 0; i < model->skip_count && !err; i++) {
+		snprintf(text, sizeof(text), "Skipped: pid %d (%s): %s", model->skips[i].pid,
+			 model->skips[i].comm, model->skips[i].reason);
+		err = put_comment(p, model->skips[i].reason, text);
+	}
+	for (i = 0; i < model->note_count && !err; i++) {
+		snprintf(text, sizeof(text), "Note: %s", model->notes[i]);
+		err = put_comment(p, model->notes[i], text);
+	}
+	return err;
+}
+
+/* --- samples --- */
+
+static int add_label(struct pprof *p, const char *key, int64_t number, const void *owner,
+		     const char *text)
+{
+	Pprof__Label label = PPROF__LABEL__INIT;
+
+	label.key = constant(p, key);
+	label.num = number;
+	label.str = text ? text_of(p, owner, text) : 0;
+	if (label.key < 0 || label.str < 0)
+		return -ENOMEM;
+	p->labels[p->label_count++] = label;
+	return 0;
+}
+
+/* Makes the labels of the process: its rows come next. NULL: those that were gathered. */
+static int begin_process(struct pprof *p, const struct model_process *process)
+{
+	static const char *const places[] = {"cgroup", "container"};
+	char name[STACK_ROW_NAME], where[256];
+	bool container;
+	int err;
+
+	p->label_count = 0;
+	stack_row_process(name, p->model, process);
+	err = add_label(p, "process", 0, process ? (const void *)process : &p->model->gathered,
+			name);
+	if (err || !process)
+		return err;
+	err = add_label(p, "pid", process->pid, NULL, NULL);
+	container = cgroup_name(process->cgroup, where, sizeof(where));
+	if (err || !*where)
+		return err;
+	return add_label(p, places[container], 0, process->cgroup, where);
+}
+
+/* Fills in the sample's locations, innermost first. Returns their number or -errno. */
+static int fill_locations(struct pprof *p, const struct stack_row *row,
+			  uint64_t ids[PYMEM_MAX_FRAMES + 2])
+{
+	const struct model_location *frames[PYMEM_MAX_FRAMES];
+	unsigned depth = stack_row_frames(row, frames), count = 0, i;
+	int64_t id = 1;
+
+	if (row->instead)
+		ids[count++] = id = location_of(p, NULL, row->instead);
+	for (i = 0; i < depth && id > 0; i++)
+		ids[count++] = id = location_of(p, frames[i], NULL);
+	if (id > 0 && row->truncated)
+		ids[count++] = id = location_of(p, NULL, STACK_ROW_TRUNCATED);
+	return id < 0 ? (int)id : (int)count;
+}
+
+static int64_t value_of(const struct stack_row *row, const struct column *column)
+{
+	int64_t value = row->amounts[column->metric];
+
+	return column->positive && value < 0 ? 0 : value;
+}
+
+static int put_sample(const struct stack_row *row, void *arg)
+{
+	struct pprof *p = arg;
+	Pprof__Profile piece = PPROF__PROFILE__INIT;
+	Pprof__Sample sample = PPROF__SAMPLE__INIT, *one = &sample;
+	Pprof__Label *labels[MOST_LABELS];
+	uint64_t ids[PYMEM_MAX_FRAMES + 2];
+	int64_t values[COLUMNS];
+	size_t i;
+	int depth = fill_locations(p, row, ids);
+
+	if (depth < 0)
+		return depth;
+	for (i = 0; i < COLUMNS; i++)
+		if (is_shown(p, &columns[i]))
+			values[sample.n_value++] = value_of(row, &columns[i]);
+	for (i = 0; i < p->label_count; i++)
+		labels[i] = &p->labels[i];
+	sample.n_location_id = depth;
+	sample.location_id = ids;
+	sample.value = values;
+	sample.n_label = p->label_count;
+	sample.label = labels;
+	piece.n_sample = 1;
+	piece.sample = &one;
+	return put_piece(p, &piece);
+}
+
+static int put_samples(struct pprof *p)
+{
+	const struct model *model = p->model;
+	size_t i;
+	int err = 0;
+
+	for (i = 0; i < model->process_count && !err; i++) {
+		err = begin_process(p, model->processes[i]);
+		if (!err)
+			err = stack_rows_of(model, model->processes[i], put_sample, p);
+	}
+	if (!err && model->gathered.processes)
+		err = begin_process(p, NULL) ?: stack_rows_gathered(model, put_sample, p);
+	return err;
+}
+
+/* --- the profile --- */
+
+static int put_all(struct pprof *p)
+{
+	Pprof__Profile piece = PPROF__PROFILE__INIT;
+	char *empty = "";
+	size_t i;
+
+	for (i = 0; i < p->model->process_count; i++)
+		p->resident |= p->model->processes[i]->resident_known;
+	piece.n_string_table = 1;
+	piece.string_table = &empty;
+	return put_piece(p, &piece) ?: put_types(p) ?: put_mapping(p) ?: put_comments(p)
+		       ?: put_samples(p);
+}
+
+static int pprof_emit(FILE *out, struct model *model, const struct render_options *options)
+{
+	struct pprof p = {.model = model};
+	int err = model_sort_processes(model, options->sort) ?: gzip_begin(&p.gzip, out), ended;
+
+	if (err)
+		return err;
+	err = put_all(&p);
+	ended = gzip_end(&p.gzip);
+	free(p.buffer);
+	places_free(&p.texts);
+	places_free(&p.locations);
+	places_free(&p.functions);
+	return err ?: ended ?: parts_flush(out);
+}
+
+const struct renderer render_pprof = {
+	.name = "pprof",
+	.stacks = true,
+	.binary = true,
+	.emit = pprof_emit,
+};

@@ -1,0 +1,229 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Problem: whole stacks of a host, of which most have ended. Their trees of calls are what is kept
+ * of them, within the limit of --ended-memory. A node with figures of its own is a stack. Processes
+ * beyond the limit are one sum: two rows, for what was charged and what was lost.
+ *
+ * A lost amount is known only as a balance. If it is positive it counts as grown, else as freed. */
+#include "render/stack_rows.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/hash.h"
+#include "base/text.h"
+#include "model/program.h"
+
+/* --- rows --- */
+
+static bool is_empty(const struct stack_row *row)
+{
+	for (int i = 1; i < RENDER_METRICS; i++)
+		if (row->amounts[i])
+			return false;
+	return true;
+}
+
+static int pass_on(const struct stack_row *row, stack_row_fn *fn, void *arg)
+{
+	return is_empty(row) ? 0 : fn(row, arg);
+}
+
+static int pass_balance(const struct model_process *process, const char *instead, int64_t bytes,
+			stack_row_fn *fn, void *arg)
+{
+	struct stack_row row = {.process = process, .instead = instead};
+
+	row.amounts[RENDER_GROWN] = bytes > 0 ? bytes : 0;
+	row.amounts[RENDER_FREED] = bytes < 0 ? -bytes : 0;
+	row.amounts[RENDER_NET] = bytes;
+	return pass_on(&row, fn, arg);
+}
+
+static int pass_lost(const struct model_process *process, const int64_t *lost_bytes,
+		     stack_row_fn *fn, void *arg)
+{
+	static const char *const names[] = {
+#define LOSS_FRAME(id, name, text) "[unattributed: " name "]",
+		PYMEM_LOSSES(LOSS_FRAME)
+#undef LOSS_FRAME
+	};
+	int i, err = 0;
+
+	for (i = 0; i < PYMEM_LOSS_COUNT && !err; i++)
+		err = pass_balance(process, names[i], lost_bytes[i], fn, arg);
+	return err;
+}
+
+/* What is resident and no line touched first. */
+static int pass_untouched(const struct model_process *process, stack_row_fn *fn, void *arg)
+{
+	struct stack_row before = {.process = process, .instead = "[resident before]"};
+	struct stack_row unknown = {.process = process, .instead = "[resident, unknown]"};
+
+	if (!process->resident_known)
+		return 0;
+	before.amounts[RENDER_RESIDENT] = process->resident_before_bytes;
+	unknown.amounts[RENDER_RESIDENT] = process->resident_unknown_bytes;
+	return pass_on(&before, fn, arg) ?: pass_on(&unknown, fn, arg);
+}
+
+static int pass_node(const struct model *model, const struct model_process *process, size_t at,
+		     stack_row_fn *fn, void *arg)
+{
+	const struct model_node *node = &process->nodes[at];
+	struct stack_row row = {.process = process, .node = at, .truncated = node->truncated};
+
+	row.amounts[RENDER_GROWN] = node->grown_bytes;
+	row.amounts[RENDER_FREED] = node->freed_bytes;
+	row.amounts[RENDER_NET] = node->own_bytes;
+	row.amounts[RENDER_COPIED] = node->cow_faults * model->page_size;
+	row.amounts[RENDER_FAULTS] = node->faults;
+	row.amounts[RENDER_RESIDENT] = node->resident_bytes;
+	return pass_on(&row, fn, arg);
+}
+
+/* The node behind `node` in a walk through the tree; 0: it was the last one. */
+static size_t next_node(const struct model_node *nodes, size_t node)
+{
+	if (nodes[node].first)
+		return nodes[node].first;
+	while (node && !nodes[node].next)
+		node = nodes[node].parent;
+	return node ? nodes[node].next : 0;
+}
+
+int stack_rows_of(const struct model *model, const struct model_process *process, stack_row_fn *fn,
+		  void *arg)
+{
+	struct stack_row faults = {.process = process, .instead = "[unattributed: page faults]"};
+	size_t node;
+	int err = 0;
+
+	if (!process->nodes)
+		return -EINVAL;
+	for (node = next_node(process->nodes, 0); node && !err;
+	     node = next_node(process->nodes, node))
+		err = pass_node(model, process, node, fn, arg);
+	faults.amounts[RENDER_FAULTS] = process->lost_faults;
+	if (!err)
+		err = pass_lost(process, process->lost_bytes, fn, arg);
+	if (!err)
+		err = pass_on(&faults, fn, arg);
+	return err ?: pass_untouched(process, fn, arg);
+}
+
+int stack_rows_gathered(const struct model *model, stack_row_fn *fn, void *arg)
+{
+	const struct model_gathered *gathered = &model->gathered;
+
+	return pass_balance(NULL, "[stacks not kept]", gathered->charged_bytes, fn, arg)
+		       ?: pass_lost(NULL, gathered->lost_bytes, fn, arg);
+}
+
+int stack_rows(const struct model *model, stack_row_fn *fn, void *arg)
+{
+	size_t i;
+	int err = 0;
+
+	for (i = 0; i < model->process_count && !err; i++)
+		err = stack_rows_of(model, model->processes[i], fn, arg);
+	return err ?: stack_rows_gathered(model, fn, arg);
+}
+
+unsigned stack_row_frames(const struct stack_row *row,
+			  const struct model_location *frames[PYMEM_MAX_FRAMES])
+{
+	unsigned depth = 0;
+	size_t node;
+
+	for (node = row->node; node && depth < PYMEM_MAX_FRAMES;
+	     node = row->process->nodes[node].parent)
+		frames[depth++] = row->process->nodes[node].location;
+	return depth;
+}
+
+/* --- texts --- */
+
+void stack_row_text(char text[STACK_ROW_TEXT], const char *name)
+{
+	text_escape(text, STACK_ROW_TEXT, name);
+}
+
+void stack_row_process(char name[STACK_ROW_NAME], const struct model *model,
+		       const struct model_process *process)
+{
+	char plain[128], escaped[STACK_ROW_NAME - 32];
+	struct program program;
+
+	if (!process) {
+		snprintf(name, STACK_ROW_NAME, "%llu ended processes",
+			 (unsigned long long)model->gathered.processes);
+		return;
+	}
+	program_parse(&program, process->cmdline, process->comm);
+	program_name(&program, plain, sizeof(plain));
+	text_escape(escaped, sizeof(escaped), plain);
+	snprintf(name, STACK_ROW_NAME, "%s (%d)", escaped, process->pid);
+}
+
+/* --- places --- */
+
+struct place {
+	/* Names are kept once, so equal ones have one address. A target can't choose addresses, so
+	 * it can't make them collide. */
+	struct place_key {
+		const void *file; /* NULL: no place, but what `function` points to */
+		const void *function;
+		intptr_t line; /* as wide as the others: no bytes in between */
+	} key;
+	size_t number;
+	UT_hash_handle hh;
+};
+
+static ssize_t number_of(struct places *places, const struct place_key *key, bool *is_new)
+{
+	struct place *place;
+
+	HASH_FIND(hh, places->table, key, sizeof(*key), place);
+	*is_new = !place;
+	if (place)
+		return place->number;
+	place = calloc(1, sizeof(*place));
+	if (!place)
+		return -ENOMEM;
+	place->key = *key;
+	place->number = places->count;
+	if (HASH_INSERT(places->table, key, place)) {
+		free(place);
+		return -ENOMEM;
+	}
+	return places->count++;
+}
+
+ssize_t place_number(struct places *places, const struct model_location *location, bool *is_new)
+{
+	struct place_key key = {location->file, location->function, location->line};
+
+	return number_of(places, &key, is_new);
+}
+
+ssize_t place_number_of(struct places *places, const void *thing, bool *is_new)
+{
+	struct place_key key = {NULL, thing, 0};
+
+	return number_of(places, &key, is_new);
+}
+
+void places_free(struct places *places)
+{
+	struct place *place, *next;
+
+	HASH_ITER(hh, places->table, place, next)
+	{
+		HASH_DEL(places->table, place);
+		free(place);
+	}
+	places->count = 0;
+}
