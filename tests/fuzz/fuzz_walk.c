@@ -176,7 +176,7 @@ static void check_stack(const struct py_layout *py)
 			break;
 		if (!code)
 			abort();
-		require_utf8(code->code.file);
+		/* A path may have any bytes: those that its string has as lone surrogates. */
 		require_utf8(code->code.function);
 		line = store_line(&store, code, stack->frames[i].lasti, NULL);
 		if (line <= 0)
