@@ -8,8 +8,8 @@
 
 #include "cli/command.h"
 
-/* Adds to `*pids`, which has `*count` PIDs, all Python processes of the programs that `names` means
- * (ends with NULL; NULL: none). A PID that is there is not added again. `*pids` comes from malloc()
+/* Adds to `*pids`, which has `*count` PIDs, all Python processes of each program in `names` (ends
+ * with NULL; NULL: none). A PID that is there is not added again. `*pids` comes from malloc()
  * (NULL: none yet) and may be moved; the caller frees it, also after a failure. Needs the examiner.
  * 0, or an exit status after saying on stderr that there is no such program, which different
  * programs have that name, or what went wrong. */

@@ -36,14 +36,14 @@ enum option_type {
 	OPTION_PIDS, /* pid_t *, and a size_t at `count_offset`: Pythons; each use adds more. With
 			`names_offset` also names of programs, in a char ** at that offset that ends
 			with NULL (NULL: none) */
-	OPTION_SECONDS,	  /* double: more than 0; in seconds, or with s, m or h behind */
+	OPTION_SECONDS,	  /* double: more than 0; in seconds, or with s, m or h after it */
 	OPTION_MODE,	  /* mode_t: octal; the owner must be able to read and write */
 	OPTION_MIB,	  /* size_t: bytes; the argument is in MiB */
 	OPTION_KIB_POWER, /* size_t: bytes; the argument is in KiB and a power of two */
 
 	/* Operands: rows without a name. They come after the options. */
 	OPTION_WORD,	     /* const char *: one of `names` of the row */
-	OPTION_COMMAND,	     /* char **: a command with its arguments, behind -- */
+	OPTION_COMMAND,	     /* char **: a command with its arguments, after -- */
 	OPTION_COMMAND_BARE, /* char **: the same; the -- may be left out */
 	OPTION_TYPES
 };
@@ -97,7 +97,7 @@ enum options_outcome {
 /* Parses argv[1..] into `options`, the struct of the command. The name of an option may be
  * shortened as long as it is unique. If an option is given twice, the last one counts. Options
  * after the first operand belong to the operand. In any case options_fini() frees what the fields
- * own. Strings that are fields belong to argv or are constants. */
+ * own, such as PIDs; most strings belong to argv or are constants. */
 enum options_outcome options_parse(const struct command *command, void *options, int argc,
 				   char **argv);
 /* Frees what the fields of `options` own. */

@@ -5,9 +5,9 @@
 
 #include "cli/options.h"
 
-/* Stores `text` in the field of `row`, and keeps pointers to it (NULL: the option takes no
- * argument). Not for operands that are commands. 0, or -EINVAL after saying what was expected; then
- * the field must not be used, but option_free() may. */
+/* Stores `text` (NULL: the option takes no argument) in the field of `row`. A string field points
+ * to `text` or to a constant. Not for operands that are commands. 0, or -EINVAL after saying what
+ * was expected; then the field must not be used, but option_free() may. */
 int option_store(const struct command *command, const struct option_row *row, void *options,
 		 const char *text);
 

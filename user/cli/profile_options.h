@@ -19,7 +19,7 @@ struct profile_options {
 	size_t pid_count;
 	char **names; /* programs of -p, ends with NULL; NULL: none */
 	bool all;
-	char **command;	 /* behind --; NULL: none */
+	char **command;	 /* after --; NULL: none */
 	double duration; /* seconds; 0: until the end */
 	const char *output;
 	mode_t mode;	/* permissions of that file */

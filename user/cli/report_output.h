@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Where a command's report goes: to stdout, the file of -o, or a pager. All commands that write
- * reports use this, and say the same of it. */
+/* Where a command's report goes: to stdout, the file of -o, or a pager. Shared by all commands that
+ * write reports. */
 #ifndef REPORT_OUTPUT_H
 #define REPORT_OUTPUT_H
 

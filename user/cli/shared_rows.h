@@ -50,7 +50,7 @@
 		.help = "permissions of " what ", octal ({}: for its owner alone)" \
 	}
 
-/* unsigned width. `what`: what has so many columns. */
+/* unsigned width. `what`: the output that gets this width. */
 #define ROW_WIDTH(what)                                                                            \
 	{                                                                                          \
 		.name = "width", .argument = "N", .type = OPTION_UNSIGNED, AT(width), .least = 20, \

@@ -257,8 +257,8 @@ static int take_samples(struct collecting *c, size_t first)
 	int err = capture_pause(&c->pause);
 	double ms;
 
-	/* Recording ends only when the target stands still: until then objects die and are made,
-	 * and all of that must be seen. */
+	/* Recording ends only when the target is stopped: until then objects die and are made, and
+	 * all of that must be seen. */
 	birth_probes_enable(c->probes, false, 0);
 	birth_probes_detach_begin(c->probes);
 	if (err == -EBUSY || err == -ETIME)

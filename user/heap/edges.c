@@ -17,8 +17,8 @@
 #define ROOM_FIRST (1u << 20)
 /* Blocks of this size and more are rarely resident as a whole. */
 #define LARGE_BYTES (1u << 20)
-/* RELEASE_BYTES: so much is read before copies are released. GAP_MOST: less lies between
- * neighbouring blocks, which may be the last of a pool and the first of the next. */
+/* RELEASE_BYTES: copies are released when more than this was read. GAP_MOST: most bytes between
+ * neighbouring blocks, the last of a pool and the first of the next. */
 #define RELEASE_BYTES (4u << 20)
 #define GAP_MOST      1024
 
@@ -247,9 +247,9 @@ static int choose_weakrefs(struct part *parts, unsigned count)
 	return err ? err : weakrefs_choose(all, parts[0].view);
 }
 
-/* The value of a dict's entry may die with the weak reference that is its key. The weak reference
- * then retains it: the value replaces its last target, which is a placeholder, the weak reference
- * itself. */
+/* A dict's entry dies with the weak reference that is its key, and so does the entry's value. So
+ * the value becomes a target of the weak reference. It replaces the last target, a placeholder: the
+ * weak reference itself. */
 static void put_weak_values(struct heap_edges *edges, const struct references *references)
 {
 	for (size_t i = 0; i < references->value_count; i++) {

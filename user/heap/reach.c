@@ -51,8 +51,8 @@ static void drain(struct reach *r)
 	}
 }
 
-/* An object keeps its class alive, though no edge leads to it. So a class that no edge reaches is
- * reached from an instance. */
+/* An object keeps its class alive, but the graph has no edge for that. So a class that no edge
+ * reaches is reached from an instance. */
 static void drain_with_classes(struct reach *r)
 {
 	const struct heap_view *view = &r->graph->view;
@@ -78,7 +78,7 @@ static void drain_with_classes(struct reach *r)
 
 /* Visits what the roots of `tier` found so far lead to. Modules are taken in reverse order. In most
  * programs a module that imports a variable is listed before the one that made it, and the
- * variable's path shall begin at the latter. */
+ * variable's path should begin at the latter. */
 static void reach_tier(struct reach *r, enum root_tier tier)
 {
 	const struct heap_roots *roots = &r->graph->roots;

@@ -330,8 +330,8 @@ static void keep_value(struct references *r, uint32_t weakref, uint32_t value)
 }
 
 /* A dict's entry goes with a weak reference in it that dies with another object. If that is the
- * key, the entry's value goes with it, too. If it is the value, nothing is added: it refers to the
- * key itself. */
+ * key, the entry's value goes with it, too. If that is the value, nothing is added: the weak
+ * reference itself refers to the key. */
 static void refer_entry(struct references *r, uint64_t key_word, uint64_t value_word)
 {
 	uint32_t key = view_target(r->view, key_word), value = view_target(r->view, value_word);

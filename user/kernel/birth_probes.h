@@ -33,7 +33,7 @@ struct birth_counts {
 
 struct birth_probes;
 
-/* Where functions begin: file offsets. */
+/* File offsets at which functions begin. */
 struct birth_places {
 	const uint64_t *offsets;
 	size_t count;

@@ -34,8 +34,8 @@ struct heap_figures *heap_figures_new(size_t count);
 /* How many of `count` rows are shown (-n). */
 size_t heap_grid_shown(const struct heap_page *page, size_t count);
 
-/* Sets the widths of the columns that have a title. Drops the last columns if there is no room for
- * them: their title becomes NULL. */
+/* Sets the widths of the columns that have a title. Columns for which there is no room are left
+ * out: the title of the first of them becomes NULL. */
 void heap_grid_fit(struct heap_grid *grid, const struct heap_figures *rows, size_t count,
 		   const struct render_options *options);
 

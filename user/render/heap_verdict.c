@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Problem: a reader wants to know whether memory leaks, and who keeps it, or the allocator. The
+/* Problem: a reader wants to know if memory leaks, and if an object or the allocator keeps it. The
  * verdict says so in sentences with figures, the most telling first. Small amounts are left out.
  *
  * A pure function of the look. It never says "leak": what grew in some seconds may be a cache that
@@ -203,7 +203,7 @@ static bool say_malloc_grows(struct verdict *v)
 	return true;
 }
 
-/* Writes the types that grew most, up to half of the growth. The look has them sorted by growth. */
+/* Writes the types that grew most, sorted so in the look, until they have half of the growth. */
 static void put_grown_types(struct verdict *v)
 {
 	int64_t told = 0;

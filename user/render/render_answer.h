@@ -91,8 +91,8 @@ const char *answer_style(const struct answer *answer, int64_t bytes);
 void answer_keep_order(struct answer *answers, size_t count, struct render_memory *memory);
 int answer_fit(struct answer *answers, size_t count, struct answer_room *room, size_t *programs);
 
-/* render_answer.c: prints `programs` programs of the `count`, and says how many others there are. 0
- * or -ENOMEM. */
+/* render_answer.c: prints at most `programs` of the `count` programs, and says how many others
+ * there are. 0 or -ENOMEM. */
 int answer_all(FILE *out, struct answer *answers, size_t count, size_t programs,
 	       const struct answer_room *room);
 

@@ -38,7 +38,7 @@ struct host {
 	const struct model *model;
 	struct row *rows;
 	size_t count, programs, containers, processes;
-	size_t *row_of; /* by process; those that have ended: -1 */
+	size_t *row_of; /* by process: index of its row; -1: it has ended */
 	int64_t growth, rss;
 	bool shared_once;
 };

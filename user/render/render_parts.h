@@ -99,7 +99,7 @@ void parts_titles(FILE *out, const struct parts_columns *chosen);
 void parts_figures(FILE *out, const struct parts_columns *chosen, const struct model_line *line,
 		   uint64_t page_size);
 
-/* A function of up to so many lines is shown whole. Of a longer one only lines with figures are
+/* A function of up to this many lines is shown whole. Of a longer one only lines with figures are
  * shown. */
 #define PARTS_LINES_MOST 20000
 

@@ -33,7 +33,7 @@
 #define TEXTS_AT_ONCE	64	  /* source lines read in a sample */
 #define SOURCE_AROUND	2000	  /* lines of a file kept before and after the one asked for */
 #define MESSAGE_SECONDS 8
-#define STILL_SECONDS	5.0 /* at most so long unseen: changes that leave all RSS as it was */
+#define STILL_SECONDS	5.0 /* after so long, changes that left all RSS as it was are shown */
 
 static double now(void)
 {

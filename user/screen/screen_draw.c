@@ -235,7 +235,7 @@ void screen_draw(struct screen *screen)
 	else
 		draw_list(screen);
 	draw_foot(screen);
-	/* Where the cursor is left, if the terminal can't hide it. */
+	/* Leaves the cursor here, if the terminal can't hide it. */
 	move(LINES - 1, COLS - 1);
 	refresh();
 }

@@ -7,9 +7,9 @@
  * rights.
  *
  * The scribe can make files. It starts nothing and looks at nothing. A file that the screen names
- * is in the folder where the program was started, and does not replace another. Its name is none
- * that a program runs by itself: no dot at its beginning, .txt or .json at its end. The file named
- * by -o is the user's own choice and may be replaced. */
+ * is in the folder where the program was started, and does not replace another. No program runs a
+ * file of such a name by itself: it has no dot at its beginning, and .txt or .json at its end. The
+ * file named by -o is the user's own choice and may be replaced. */
 #include "screen/screen_duties.h"
 
 #include <errno.h>
@@ -26,7 +26,7 @@
 #include "os/confine.h"
 #include "os/output.h"
 
-/* One message has room for so many: its alignment adds a second one. */
+/* One message has room for two: alignment adds room for the second one. */
 #define DESCRIPTORS_MOST 2
 
 #define REPORT_MOST (64u << 20) /* bytes */
@@ -72,8 +72,8 @@ static int take_descriptor(struct msghdr *message)
 	return -1;
 }
 
-/* Receives a request of `size` bytes and the descriptor beside it. False: the screen has ended, or
- * sends what is no request. */
+/* Receives a request of `size` bytes, and the descriptor sent with it. False: the screen has ended,
+ * or sends what is no request. */
 static bool receive(int fd, void *request, size_t size, int *beside)
 {
 	union {

@@ -5,7 +5,7 @@
 
 #include "screen/screen_data.h"
 
-/* Makes it a new object, with a number of its own. */
+/* Makes `object` a new one, with a number of its own. */
 void screen_object_init(struct screen_data *data, struct screen_object *object);
 
 /* Takes over the lines of the open process from `from`; NULL: keeps those that are there. 0 or

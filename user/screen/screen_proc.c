@@ -100,8 +100,8 @@ static bool is_known(const struct screen_process *process, double now)
 	       now - process->pss_read < PSS_SECONDS;
 }
 
-/* If a process has come or ended, as after a fork, others may share more or less: all are read
- * anew. A process that is alone shares with none that is counted. */
+/* If a process has come or ended, as after a fork, the others share other pages than before: all
+ * are read anew. A process that is alone shares with none that is counted. */
 static void forget_where_they_changed(struct screen_proc *proc, struct screen_data *data)
 {
 	struct screen_process *process, *next;

@@ -15,7 +15,7 @@
 #define AHEAD	      1.1 /* of the value of the row that is passed */
 #define ENDED_SECONDS 10
 #define MOVED_MOST    100      /* more rows are not moved one by one */
-#define NOISE_BYTES   262144.0 /* bytes: not more is noise */
+#define NOISE_BYTES   262144.0 /* bytes: no more than this is noise */
 
 /* --- a view --- */
 
@@ -107,8 +107,8 @@ static bool passes(const struct screen_view *view, const char *name, const char 
 	return !*filter || strcasestr(name, filter) || (more && strcasestr(more, filter));
 }
 
-/* True if all processes of the group ended a while ago, unless no process at all is alive. A host
- * where programs come and go would show little else. */
+/* True if all processes of the group ended a while ago, unless no process at all is alive. Such a
+ * group has no row: a host where programs come and go would show little else. */
 static bool is_past(const struct screen_data *data, const struct screen_group *group)
 {
 	return !group->object.now.count && data->host.now.count &&

@@ -44,8 +44,7 @@ struct screen {
 	double message_until;
 	char report_name[STEWARD_NAME_MAX]; /* the report that is being written; "": none */
 	size_t report_bytes;
-	double built; /* when the last sample was taken; times when nothing had changed don't count
-		       */
+	double built;	     /* time of the last sample; a look that found no change is none */
 	double pace_seconds; /* time between two samples */
 	bool paused, over;
 	bool utf8, color;

@@ -117,7 +117,7 @@ void steward_stop(void)
 
 /* --- what they are asked --- */
 
-/* Sends the request with a descriptor beside it (-1: none). 0 or -errno. */
+/* Sends the request, and with it the descriptor `beside` (-1: none). 0 or -errno. */
 static int request_send(const struct steward *steward, void *request, size_t size, int beside)
 {
 	char control[CMSG_SPACE(sizeof(int))] = {};
