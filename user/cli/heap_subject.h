@@ -27,7 +27,7 @@ int heap_subject_identify(struct subject *subject, char *why, size_t size);
 /* Writes into `why` (at most `size` bytes) the reason for which the memory of the process may not
  * be read. */
 void heap_subject_forbidden(pid_t pid, char *why, size_t size);
-/* Is it still the process that was identified? Its PID may be another one's by now. */
+/* True if target.pid is still the process that was identified, and not another one with its PID. */
 bool heap_subject_is_same(const struct subject *subject);
 /* Copies to the look, which owns the copies, what is known of the process beside its heap: its
  * name, its command line, and a note if `untouched` says something. 0 or -ENOMEM. */

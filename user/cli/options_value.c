@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* One function for each type of option: reads the text, says what was expected, stores the value.
  *
- * A field only gets values within the bounds of the row. Strings are not copied: they belong to
- * argv, or are constants. */
+ * A field only gets values within the bounds of the row. Strings belong to argv or are constants;
+ * only names of -p are copied. */
 #include "cli/options_value.h"
 
 #include <ctype.h>

@@ -29,9 +29,10 @@ struct table {
 	struct model_process *process;
 	const struct render_options *options;
 	struct parts_columns columns;
-	size_t rows;		/* lines shown */
-	unsigned place, source; /* columns for each; place 0: as it comes */
-	bool below;		/* the source has a line of its own */
+	size_t rows; /* lines shown */
+	unsigned place,
+		source; /* columns for each, if the width has a limit; source 0: it is not shown */
+	bool below;	/* the source has a line of its own */
 	struct parts_changed changed;
 };
 

@@ -23,7 +23,7 @@ struct screen_columns {
 void screen_columns_choose(struct screen_columns *chosen, const struct screen_data *data,
 			   const struct screen_view *view, unsigned width);
 
-/* The title of a column, at most 8 characters. */
+/* The title of a column, a constant: at most 9 characters. */
 const char *screen_title(enum screen_column column, const struct screen_data *data,
 			 const struct screen_view *view);
 

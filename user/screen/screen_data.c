@@ -333,7 +333,7 @@ static struct screen_group *group_of(struct screen_data *data, enum screen_level
 	struct screen_group *group;
 	char *key;
 
-	/* Neither a container's name nor a program's can have a slash. */
+	/* A container's name has no slash, so no two groups have the same key. */
 	if (asprintf(&key, "%d/%s/%s", (int)level, container, program) < 0)
 		return NULL;
 	HASH_FIND(hh, data->groups, key, strlen(key), group);

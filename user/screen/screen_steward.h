@@ -37,8 +37,8 @@ int steward_write(int text, const char *name);
 int steward_fd(void);
 int steward_written(void);
 
-/* True if a report may have that name: letters, digits, '.', '_' and '-', no dot first, .txt or
- * .json at its end, and not longer than STEWARD_NAME_MAX - 1. */
+/* True if a report may have that name: letters, digits, '.', '_' and '-', no dot or dash first,
+ * .txt or .json at its end, and not longer than STEWARD_NAME_MAX - 1. */
 bool steward_may_write(const char *name);
 
 #endif

@@ -24,7 +24,7 @@ void screen_terminal_suspend(void);
 void screen_terminal_resized(void);
 
 bool screen_terminal_is_utf8(void);
-/* Colours may be used: the terminal has some, and NO_COLOR is not set, or empty. */
+/* True if colours may be used: the terminal has some, and NO_COLOR is unset or empty. */
 bool screen_terminal_has_colors(void);
 
 #endif
