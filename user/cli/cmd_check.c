@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* `pymem-bpf check`: what this kernel and this user can do. One line for each requirement, with
- * what helps if it is not met. At the end it really loads and attaches the programs, since nothing
- * else proves that it works. */
+/* `pymem-bpf check`: prints what this kernel and this user can do, one line for each requirement,
+ * with a remedy if it is not met. It also loads and attaches the programs, since nothing else
+ * proves that this works. */
 #include <errno.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -149,7 +149,7 @@ static void check_load(struct check *check)
 	session_free(session);
 }
 
-/* Last, since it can't be undone. */
+/* Comes last, since rights that were given up can't be regained. */
 static void check_confinement(struct check *check)
 {
 	struct confined confined = {};

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* `pymem-bpf completion SHELL`: prints a script that completes command lines in that shell. The
- * script is static, so completing an option starts no program. Only PIDs are asked for when they
- * are needed. `make install` puts the scripts where shells look for them. */
+ * script is static, so completing an option starts no program. Only PIDs are looked up when they
+ * are completed. `make install` puts the scripts where shells look for them. */
 #include <string.h>
 
 #include "cli/completion.h"

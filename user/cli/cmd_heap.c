@@ -1,11 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Problem: who keeps the memory? Looks at the heaps of running processes, once, or twice and at
- * what came in between, and prints what they are made of and who holds it.
+/* Problem: who keeps the memory? `heap` looks at the heaps of running processes, once or twice. It
+ * prints what they are made of and who holds it. After two looks it also prints what came in
+ * between.
  *
- * Needs no BPF but for lines: whoever may read a process's memory may look at its heap. Nothing
- * runs in the process, and it is stopped only if that is asked for. A signal ends the command at
- * once, without a report. Ctrl-C between two looks is an exception: the first one makes the second
- * look now, since whoever waits no longer still wants to know what has been seen.
+ * Only lines need BPF. A user who may read a process's memory may look at its heap. No code of ours
+ * runs in the process. It is stopped only with --pause and, between two looks, by bursts that find
+ * lines (--births).
+ *
+ * A signal ends the command at once, without a report. Between two looks the first Ctrl-C is an
+ * exception: it makes the second look begin now, since a user who does not want to wait still wants
+ * to know what has been seen.
  */
 #include <errno.h>
 #include <poll.h>
@@ -36,7 +40,7 @@
 
 #define HOLDERS_NAMED	200
 #define TOUCHES_POLL_NS 100000000
-#define GONE_NS		1000000000 /* how often it is seen whether processes are there */
+#define GONE_NS		1000000000 /* ns between checks whether processes still exist */
 
 struct heap_run {
 	struct heap_command_options *options;
@@ -45,12 +49,12 @@ struct heap_run {
 	struct heap_report report;
 	struct report_output output;
 	struct heap_touches *touches; /* NULL: not asked for, or not possible */
-	int status;		      /* not 0: it can't go on */
+	int status;		      /* an exit status; not 0: the command can't go on */
 };
 
-/* --- what is said --- */
+/* --- messages --- */
 
-/* The process is left out, and both the report and stderr say why. */
+/* Leaves the process out. Both the report and stderr say why. */
 static void give_up(struct heap_run *run, struct subject *subject, const char *why)
 {
 	pid_t pid = subject->target.pid;
@@ -80,7 +84,8 @@ static void explain_look(const struct subject *subject, int err, char *why, size
 		heap_subject_forbidden(subject->target.pid, why, size);
 }
 
-/* Which lines touch its pages is noted from now on. What keeps it from that is said at the end. */
+/* Records from now on which lines touch the process's pages. If that fails, `untouched` says why,
+ * and the report does, too. */
 static void watch_touches(struct heap_run *run, struct subject *subject)
 {
 	if (!run->touches || heap_touches_watch(run->touches, subject->target.pid,
@@ -155,7 +160,7 @@ static void identify_all(struct heap_run *run)
 	}
 }
 
-/* Names of lines come as messages; what is not read in time gets lost. */
+/* Names of lines come as messages. A message that is not read in time is lost. */
 static void poll_touches(struct heap_run *run)
 {
 	int err = run->touches ? heap_touches_poll(run->touches) : 0;
@@ -182,8 +187,9 @@ static bool are_all_gone(const struct heap_run *run)
 	return true;
 }
 
-/* Until the time is over, or (--until-input) standard input has something, or has ended, or no
- * process is left, or SIGINT has come, which only a sleep with the mask `unblocked` sees. */
+/* Waits until the time is over, no process is left, SIGINT has come, or (--until-input) standard
+ * input has data or has ended. SIGINT is blocked except in ppoll(), which has the mask
+ * `unblocked`. */
 static void wait_for_last(struct heap_run *run, const sigset_t *unblocked)
 {
 	uint64_t end = clock_ns(CLOCK_MONOTONIC) + (uint64_t)(run->options->seconds * 1e9), now;
@@ -214,13 +220,13 @@ static void wait_for_last(struct heap_run *run, const sigset_t *unblocked)
 	}
 }
 
-/* The time between the looks at `count` processes. */
+/* Waits between the two looks at `count` processes. */
 static void wait_between(struct heap_run *run, size_t count)
 {
 	uint64_t begun = clock_ns(CLOCK_MONOTONIC);
 	sigset_t unblocked;
 
-	/* From what is said on, Ctrl-C means what is said. */
+	/* Before the message: once it is printed, Ctrl-C does what it says. */
 	signals_begin_wait(&unblocked);
 	if (!run->options->quiet)
 		fprintf(stderr,
@@ -238,7 +244,8 @@ static void wait_between(struct heap_run *run, size_t count)
 		(double)(clock_ns(CLOCK_MONOTONIC) - begun) / 1e9);
 }
 
-/* The first looks of all processes, and the wait. False: none is left. */
+/* With -d, takes the first look at each process, and waits. False: no process is left, or the
+ * command can't go on. */
 static bool look_before(struct heap_run *run)
 {
 	size_t left;
@@ -279,7 +286,8 @@ static int finish(struct heap_run *run)
 
 /* --- the command --- */
 
-/* Their helpers keep rights that this process gives up. */
+/* Forks the helper of each process, which keeps rights that this process gives up. 0 or an exit
+ * status. */
 static int prepare_births(struct heap_run *run)
 {
 	for (size_t i = 0; i < run->options->pid_count; i++) {
@@ -296,7 +304,8 @@ static int prepare_births(struct heap_run *run)
 	return 0;
 }
 
-/* Nobody but root can have it: without, the report says so. */
+/* Needs the rights to use BPF and to trace. Without them the report says why these lines are not
+ * known. */
 static void open_touches(struct heap_run *run)
 {
 	const struct heap_command_options *o = run->options;
@@ -314,8 +323,9 @@ static void open_touches(struct heap_run *run)
 				: strerror(-err));
 }
 
-/* Which processes: their number must be known before rights are given up, since each needs a helper
- * that keeps some. Of what they chose, only command lines are read before. */
+/* Finds the processes. Their number must be known before rights are given up, since each process
+ * needs a helper that keeps some rights. Until then, command lines and working directories are all
+ * that this process itself reads of data that targets control. 0 or an exit status. */
 static int find_subjects(struct heap_run *run)
 {
 	struct heap_command_options *o = run->options;
@@ -367,7 +377,7 @@ static int begin(struct heap_run *run)
 	if (!err && o->pager)
 		err = report_output_page(&run->output);
 	progress_start(!err && !o->quiet);
-	/* After all that is forked. */
+	/* After all helpers are forked. */
 	if (!err && !o->types_only)
 		open_touches(run);
 	return err ? err : confine_or_say(needs, "heap", o->verbosity);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* `pymem-bpf help`: what people do most, and what the manual page says of some topics, where it may
- * not be installed. The texts are made from the manual page at build time (tools/gen-help). */
+/* `pymem-bpf help`: prints what people do most, or what the manual page says of one topic, since
+ * that page may not be installed. The texts are made from the manual page at build time
+ * (tools/gen-help). */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -32,7 +33,7 @@ struct help_options {
 	const char *topic;
 };
 
-/* The first is not of the manual page. */
+/* The first topic, "options", is not from the manual page. */
 static const char *topic_name(size_t i)
 {
 	return i ? topics[i - 1].name : options_topic;
@@ -46,7 +47,8 @@ static int print_topic(const struct help_topic *topic, FILE *out)
 	if (!width || width > COLUMNS_MOST)
 		width = COLUMNS_MOST;
 	for (line = topic->lines; line->indent >= 0; line++) {
-		/* An explanation follows its word, and examples one another. */
+		/* An empty line comes before each paragraph, but not before an explanation or an
+		 * example, which are indented. */
 		if (line > topic->lines && line->indent < 4)
 			fputc('\n', out);
 		fprintf(out, "%*s", line->indent, "");
@@ -56,7 +58,7 @@ static int print_topic(const struct help_topic *topic, FILE *out)
 	return fflush(out) || ferror(out) ? -EIO : 0;
 }
 
-/* Without a topic: what there is. */
+/* Prints what people do most, and the names of the topics. */
 static int print_topics(FILE *out)
 {
 	char text[256] = "Topics: ";

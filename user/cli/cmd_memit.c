@@ -2,9 +2,9 @@
 /* `pymem-bpf memit`: how much memory a program takes. Prints one line like %memit, for any program:
  * the highest RSS, and how far that is above the RSS at the start.
  *
- * The kernel's own figures are used, at each change, so no peak is missed, however short. A command
- * is watched from its exec on: it starts as an empty process, and our own child before that does
- * not count. Left out: children that run on after CMD has ended. */
+ * It uses the kernel's own figures, at each change, so it misses no peak, however short. It watches
+ * a command from its exec on: the command then starts as an empty process, and our child before
+ * that does not count. It leaves out children that run on after CMD has ended. */
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
@@ -61,15 +61,15 @@ static void on_signal(void *arg, const struct signalfd_siginfo *info)
 	bool ends = info->ssi_signo != SIGHUP || !m->hangup_ignored;
 
 	m->interrupted |= ends;
-	/* The terminal has sent it to the command, too. */
+	/* What the terminal sends (si_code > 0) reaches the command without us. */
 	if (m->child > 0 && info->ssi_code <= 0)
 		kill(m->child, (int)info->ssi_signo);
 	else if (m->child <= 0 && ends)
 		loop_stop(m->loop);
 }
 
-/* From now on signals arrive only during the wait, so none is missed between a look and the wait. 0
- * or -errno. */
+/* From now on signals arrive only during the wait, so none is missed between a check and the wait.
+ * 0 or -errno. */
 static int take_signals(struct memit *m)
 {
 	static const int numbers[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT};
@@ -100,7 +100,7 @@ static void on_limit(void *arg)
 }
 
 /* Waits until the process ends, for `seconds` at most (0: no limit). If the process is not our
- * child, a signal ends the wait too. 1: it has ended; 0; or -errno. */
+ * child, a signal ends the wait too. 1: it has ended; 0: it has not; or -errno. */
 static int wait_for(struct memit *m, int pidfd, double seconds)
 {
 	struct loop_timer limit = {};
@@ -193,7 +193,8 @@ static int wait_for_command(struct memit *m, const struct launch *launch)
 	return err < 0 ? err : 0;
 }
 
-/* Runs the command once. 0, with its exit status in `*status`; or -1, with ours in it. */
+/* Runs the command once. 0, with the command's exit status in `*status`; or -1, with our own in
+ * it. */
 static int run_once(struct memit *m, struct result *result, int *status)
 {
 	struct launch launch;

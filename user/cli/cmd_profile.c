@@ -43,7 +43,8 @@ struct profile {
 	int error; /* -errno: the profile can't go on */
 };
 
-/* What the import system changes is shown at its importer, unless -v asks for details. */
+/* In a table, what the import system changes counts at the line that imports. -v shows its own
+ * lines. */
 static bool gathers_imports(const struct profile *p)
 {
 	return p->renderer->for_people && !p->options.verbosity;
@@ -73,7 +74,7 @@ static int attach_pids(struct profile *p)
 	return status ? status : good ? 0 : EXIT_FAILED;
 }
 
-/* After this everything that was asked for is watched. */
+/* Says that all that was asked for is now watched. */
 static void say_attached(const struct profile *p, int count)
 {
 	size_t children = profiler_taken_along(p->profiler);
@@ -186,7 +187,8 @@ static int new_profiler(struct profile *p)
 	return p->profiler ? 0 : EXIT_FAILED;
 }
 
-/* Before anything else: a signal that ends the command before it runs must reach us, too. */
+/* Called as soon as the command has a process: a signal that ends it before it runs must reach us,
+ * too. 0 or an exit status. */
 static int catch_signals(struct profile *p)
 {
 	const char *what = "pidfd_open";
@@ -231,7 +233,7 @@ static int prepare(struct profile *p)
 	return status;
 }
 
-/* Hostile input is read only after this. */
+/* Data that targets control are read only after this. 0 or an exit status. */
 static int give_up_privileges(struct profile *p)
 {
 	unsigned needs = profiler_needs(p->profiler) | report_output_needs(&p->output);
@@ -312,7 +314,7 @@ static void say_no_function(const struct profile *p)
 		gathers_imports(p) ? ", with -v those of the import system too" : "");
 }
 
-/* Writes the last report, after detaching. 0 or -errno. */
+/* Ends the measuring and writes the last report. 0 or -errno. */
 static int final_report(struct profile *p)
 {
 	struct render_options ro = profile_render_options(&p->options, p->profiler);
@@ -374,7 +376,7 @@ static int profile(void *options)
 	struct profile p = {.options = *asked};
 	int status = run(&p);
 
-	/* They may have become more, and belong to the caller. */
+	/* -p NAME may have added PIDs. The caller frees them. */
 	asked->pids = p.options.pids;
 	asked->pid_count = p.options.pid_count;
 	signals_screen(false);

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* `pymem-bpf ps`: which Pythons run here, and which of them can be profiled in which way. Pythons
- * that are not supported are listed too, with the reason.
+/* `pymem-bpf ps`: lists which Pythons run here, and with which engines each can be profiled. It
+ * lists Pythons that are not supported, too, with the reason.
  *
- * It needs no BPF. Processes that may not be examined are counted and never left out silently. Data
- * go to stdout, messages to stderr. Command lines come from the processes, so they are escaped. */
+ * It needs no BPF. It counts the processes that may not be examined, and never leaves them out
+ * silently. Data go to stdout, messages to stderr. Command lines come from the processes, so they
+ * are escaped. */
 #include <errno.h>
 #include <jansson.h>
 #include <stdio.h>
@@ -140,7 +141,7 @@ static int print_json(const struct ps_listing *listing)
 	return err;
 }
 
-/* Why the kernel refuses to let us look at a process, although it is asked by root. */
+/* Says why the kernel does not let root examine `forbidden` processes. */
 static void explain_refusal(size_t forbidden)
 {
 	char missing[128];

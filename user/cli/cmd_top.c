@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* `pymem-bpf top`: the live screen (screen/screen.h) of some processes, or of all Pythons.
  *
- * Order: what can be refused is refused first, while the terminal is still in order. Then the
- * stewards and the profiler's helpers are forked, BPF programs are loaded, rights are given up,
- * processes are added; and only then the screen begins. A signal before that ends the command at
- * once. */
+ * Order: first comes all that can be refused, while messages can still be read on the terminal.
+ * Then the stewards and the profiler's helpers are forked, BPF programs are loaded, rights are
+ * given up, and processes are added. Only then the screen begins. A signal before that ends the
+ * command at once. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -44,7 +44,7 @@ struct top {
 	size_t added;
 };
 
-/* What a steward runs for `k`, in a process of its own. */
+/* The steward for heaps runs this in a process of its own, when the user presses `k`. */
 static int look_at_heap(pid_t pid, unsigned columns)
 {
 	char width[16], number[16], *argv[] = {"heap", "-q", "-p", number, NULL};
@@ -68,7 +68,7 @@ static int refuse_terminal(const struct top_options *o, const char *why)
 	return EXIT_FAILED;
 }
 
-/* A name that can't be written to is refused now. */
+/* Refuses a file of -o now if it can't be written. 0 or an exit status. */
 static int check_output(const struct top_options *o)
 {
 	struct output output;
@@ -228,7 +228,7 @@ static int check(const struct command *command, void *options)
 {
 	struct top_options *o = options;
 
-	/* The helper that writes reports has none of our descriptors. */
+	/* The steward that writes reports has none of our descriptors, so -o must name a file. */
 	if (o->output && (!strcmp(o->output, "-") || output_is_descriptor(o->output)))
 		return options_complain(command, "-o %s: w writes to a file; give its name",
 					o->output);

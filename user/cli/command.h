@@ -17,21 +17,21 @@ struct command {
 	const char *name; /* NULL: the main job (the profile) */
 	const char *
 		synopsis; /* one use of it, after "pymem-bpf "; shown in the help of the main job */
-	const char *summary;   /* what that does, shown beside it */
-	const char *brief;     /* whole lines that --help begins with, in place of all options, and
-				  before the list of commands; NULL: --help has all options */
-	const char *brief_end; /* whole lines behind that list */
+	const char *summary; /* what this use does, shown beside the synopsis */
+	const char *brief; /* whole lines with which --help begins, before the list of commands; it
+			      then lists no options. NULL: --help lists all options */
+	const char *brief_end; /* whole lines after that list; set if `brief` is */
 	const char *usage;     /* all uses: each after "pymem-bpf ", separated by line feeds */
 	const char *about;     /* whole lines before the options; NULL: none */
 	const struct option_row *rows;
 	const char *notes;	/* whole lines after the options; NULL: none */
 	unsigned exits;		/* exit statuses, bit N for status N */
-	const char *exits_more; /* printed behind them; NULL: nothing */
+	const char *exits_more; /* printed after them; NULL: nothing */
 
 	size_t options_size; /* size of the struct that the rows describe; 0: none */
 	/* Checks what the rows can't say, before defaults are filled in: a field that is zero was
 	 * not given. May set fields that follow from others. 0, or -EINVAL after
-	 * options_complain(). NULL: nothing to check. */
+	 * options_complain(). NULL: there is nothing to check. */
 	int (*check)(const struct command *command, void *options);
 	/* Does the work and returns the exit status. `options` are valid until it returns. */
 	int (*run)(void *options);

@@ -8,23 +8,22 @@
 
 #include "cli/command.h"
 
-/* Prints the whole script for that shell. The caller looks at the stream for errors. */
+/* Prints the whole script for that shell. The caller checks the stream for errors. */
 void completion_bash(FILE *out);
 void completion_zsh(FILE *out);
 void completion_fish(FILE *out);
 
-/* How the scripts name a command. Words behind the name of a command belong to that command; "main"
- * is the main job. */
+/* The name of a command in the scripts; "main" for the main job. */
 static inline const char *completion_name(const struct command *command)
 {
 	return command->name ?: "main";
 }
 
-/* The row of a command's operand; NULL: it takes none. */
+/* The row of a command's operand, which belongs to the command. NULL: it takes no operand. */
 const struct option_row *completion_operand(const struct command *command);
 
-/* Prints `text` for use between single quotes. Characters in `special` get a backslash before them;
- * a line feed becomes a space. */
+/* Prints `text` for use between single quotes. Each character that is in `special` gets a backslash
+ * before it. A line feed becomes a space. */
 void completion_quote(FILE *out, const char *text, const char *special);
 
 /* Prints the words of a row, separated by spaces. */

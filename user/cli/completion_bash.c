@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* The completion of bash. It needs bash 4 and nothing else. Only for the command line behind "--",
- * the package bash-completion is used if it is loaded.
+/* The completion of bash. It needs bash 4 and nothing else. For the command line after "--" it uses
+ * the package bash-completion if that is loaded.
  *
  * bash splits a word at '=' and passes the pieces: "--format=js" is three words. */
 #include "cli/completion.h"

@@ -4,9 +4,9 @@
  * shell. */
 #include "cli/completion.h"
 
-/* Specifications stand between single quotes, and no single quote can be escaped in there: the
- * typographic one is used. A colon ends a part of the specification, and a bracket the description,
- * so both are escaped. */
+/* Specifications are in single quotes, where a single quote can't be escaped: a typographic one
+ * replaces it. A colon ends a part of the specification, and a bracket the description, so both are
+ * escaped. */
 static void print_part(FILE *out, const char *text, const char *special)
 {
 	for (; *text; text++) {
@@ -66,7 +66,7 @@ static void print_command(FILE *out, const struct command *command)
 	char name[64];
 
 	fprintf(out, "_pymem-bpf_%s() {\n", completion_name(command));
-	/* The name of a command counts only as the first word. */
+	/* The name of a command is completed only as the first word. */
 	if (!command->name)
 		fputs("\tlocal -a first\n"
 		      "\t(( CURRENT == 2 )) && first=('1:command:_pymem-bpf_commands')\n",
@@ -119,7 +119,7 @@ static const char pids[] = "_pymem-bpf_pythons() {\n"
 			   "\t_wanted pids expl PID compadd -a pids\n"
 			   "}\n";
 
-/* Behind "--" stands the command line of another program. */
+/* After "--" comes the command line of another program. */
 static const char begin[] = "_pymem-bpf() {\n"
 			    "\tlocal dashes=${words[(i)--]} command=main curcontext=$curcontext\n"
 			    "\tif (( dashes < CURRENT )); then\n"

@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Problem: a person knows the name of a service, not its PIDs, and a service has many processes.
+/* Problem: a user knows the name of a service, not its PIDs, and a service has many processes.
  *
  * A name is that of a program (program_is_called()), never an argument's: "-p x" must not find what
- * happens to have an x in its command line. What is found must be one program: processes with the
- * same script, and their children, whatever these call themselves. Two scripts of one name in
- * different folders are two programs. Nobody should profile the wrong one, so nothing is guessed:
- * the user is told which there are. Where no program has that name he is told which command lines
- * have it in them; or have it without its ending, since gunicorn runs app.py as app:app; or which
- * Pythons run. */
+ * happens to have an x in its command line. All processes found must be one program: they run the
+ * same script, or one is the other's child, even if the child has changed its name. Two scripts of
+ * one name in different folders are two programs.
+ *
+ * Nobody should profile the wrong program, so nothing is guessed. If several programs have the
+ * name, the user is told which. If none has it, he is told which command lines contain the name; if
+ * none does, which contain it without its ending, since gunicorn runs app.py as app:app; if none
+ * does, which Pythons run. */
 #include "cli/find_program.h"
 
 #include <ctype.h>
@@ -24,8 +26,8 @@
 #include "os/proc.h"
 #include "python/examiner.h"
 
-#define LISTED_MOST 10 /* programs that are listed if a name means several, or none */
-#define PIDS_MOST   8  /* processes of each, if it means none */
+#define LISTED_MOST 10 /* programs listed if a name means several, or none */
+#define PIDS_MOST   8  /* processes listed of each, if all Pythons are listed */
 #define STEM_MOST   256
 
 struct candidate {
@@ -40,8 +42,8 @@ struct candidate {
 
 struct finding {
 	const char *name;
-	/* NULL: programs of that name are looked for. Else command lines with this text in one of
-	 * their words, only to be listed; "": all. */
+	/* NULL: looks for programs of that name. Else looks for command lines with this text in one
+	 * of their words, only to list them; "": for all. */
 	const char *part;
 	bool whole; /* `part` must be a word of its own: "app" of "app:create", not of "apply" */
 	struct candidate *found;
@@ -50,8 +52,8 @@ struct finding {
 	size_t hidden; /* processes with `part` in their command lines that may not be examined */
 };
 
-/* Splits a command line of `size` bytes, which has a NUL behind it, into words. NULL: out of
- * memory. */
+/* Splits a command line of `size` bytes, which has a NUL after it, into words. The caller frees the
+ * array; the words stay in `words`. NULL: out of memory. */
 static char **split(char *words, size_t size)
 {
 	size_t count = 0, at;
@@ -72,7 +74,8 @@ static void candidate_fini(struct candidate *c)
 	*c = (struct candidate){};
 }
 
-/* 0, or -errno: it has ended, or its command line can't be read. */
+/* Fills `c`, also in part: candidate_fini() frees it in any case. 0, or -errno: the process has
+ * ended, or its command line can't be read. */
 static int read_candidate(pid_t pid, struct candidate *c)
 {
 	char path[32];
@@ -140,7 +143,8 @@ static int consider(pid_t pid, void *arg)
 	err = read_candidate(pid, c);
 	if (!err && !is_meant(f, c))
 		err = -ENOENT;
-	/* One that is not supported is taken: the attach says why it can't be profiled. */
+	/* A Python that is not supported is added, too: the attach says why it can't be
+	 * profiled. */
 	if (!err)
 		err = examiner_identify(pid, &python);
 	if (!err || err == -ENOTSUP) {
@@ -172,7 +176,7 @@ static bool same_program(const struct candidate *a, const struct candidate *b)
 	return !is_relative(a) || !strcmp(a->folder, b->folder);
 }
 
-/* The largest first; others as they were found, in the order of their PIDs. */
+/* Largest RSS first. All are unknown (-1) unless all Pythons are listed: then the PID decides. */
 static int by_size(const void *left, const void *right)
 {
 	const struct candidate *a = left, *b = right;
@@ -182,7 +186,7 @@ static int by_size(const void *left, const void *right)
 	return (a->stat.pid > b->stat.pid) - (a->stat.pid < b->stat.pid);
 }
 
-/* Puts what is one program into one group. Returns the number of groups. */
+/* Puts the processes of one program into one group. Returns the number of groups. */
 static size_t group(struct finding *f)
 {
 	size_t groups = 0, i, j, k, from, to;
@@ -191,7 +195,7 @@ static size_t group(struct finding *f)
 		qsort(f->found, f->count, sizeof(*f->found), by_size);
 	for (i = 0; i < f->count; i++) {
 		f->found[i].group = i;
-		/* Without arguments it is called by `comm`, which has moved with the candidate. */
+		/* Without arguments, a program is named by `comm`, which qsort() has moved. */
 		program_parse(&f->found[i].program, f->found[i].argv, f->found[i].stat.comm);
 	}
 	for (i = 0; i < f->count; i++) {
@@ -221,7 +225,7 @@ static bool is_first(const struct finding *f, size_t i)
 	return true;
 }
 
-/* The candidate's program: what to type for its processes, and its command. */
+/* Prints the program of candidate `i`: what to type for its processes, and its command. */
 static void list_program(const struct finding *f, size_t i)
 {
 	const struct candidate *c = &f->found[i];
@@ -248,7 +252,7 @@ static void list_program(const struct finding *f, size_t i)
 	free(command);
 }
 
-/* A line for each of the `groups` programs. */
+/* Prints a line for each of the `groups` programs, at most LISTED_MOST. */
 static void list_programs(const struct finding *f, size_t groups)
 {
 	size_t lines = 0;
@@ -263,7 +267,7 @@ static void list_programs(const struct finding *f, size_t groups)
 		fputs("  pymem-bpf ps -v lists all\n", stderr);
 }
 
-/* Says that no program is called that, and what it may have been meant for. */
+/* Says that no program is called that, and lists those that may have been meant. */
 static void complain_of_none(const struct command *command, const struct finding *f,
 			     const char *name, size_t groups)
 {
@@ -294,7 +298,7 @@ static void complain_of_none(const struct command *command, const struct finding
 	list_programs(f, groups);
 }
 
-/* Says that the name means nothing, or too much. Returns an exit status. */
+/* Says that the name means no program, or more than one. Returns an exit status. */
 static int complain(const struct command *command, const struct finding *f, size_t groups)
 {
 	char name[256];
@@ -331,8 +335,8 @@ static int look_for(struct finding *f, const char *part, bool whole)
 	return err;
 }
 
-/* If no program is called that, fills `f` with what may have been meant. `stem`: of STEM_MOST
- * bytes, for the name without its ending; it must outlive `f`. 0 or -errno. */
+/* If no program is called that, fills `f` with what may have been meant. `stem` is a buffer of
+ * STEM_MOST bytes for the name without its ending; it must outlive `f`. 0 or -errno. */
 static int look_for_others(struct finding *f, char *stem)
 {
 	size_t length = strlen(f->name);

@@ -8,10 +8,11 @@
 
 #include "cli/command.h"
 
-/* Adds the Pythons that each of `names` (ends with NULL; NULL: none) means to `*pids`, which has
- * `*count` of them; one that is there already is not added again. A name means a program: all its
- * processes are added. Needs the examiner. 0, or an exit status after saying on stderr that there
- * is no such program, or which different programs have that name. */
+/* Adds to `*pids`, which has `*count` PIDs, all Python processes of each program in `names` (ends
+ * with NULL; NULL: none). A PID that is there is not added again. `*pids` comes from malloc()
+ * (NULL: none yet) and may be moved; the caller frees it, also after a failure. Needs the examiner.
+ * 0, or an exit status after saying on stderr that there is no such program, which different
+ * programs have that name, or what went wrong. */
 int find_programs(const struct command *command, char *const *names, pid_t **pids, size_t *count);
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* What `heap` is asked for. */
+/* The options of `heap`. */
 #ifndef HEAP_OPTIONS_H
 #define HEAP_OPTIONS_H
 

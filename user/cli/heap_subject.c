@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Which process it is, and why it can't be looked at. */
+/* Identifies a process, and says why its heap can't be looked at. */
 #include "cli/heap_subject.h"
 
 #include <errno.h>

@@ -15,18 +15,22 @@ struct subject {
 	struct proc_info info;
 	struct heap_past *past; /* of the first of two looks */
 	bool given_up;		/* it is among the report's skips */
-	/* Why it is not noted which lines touch its pages; "": it is, or nobody asked. */
+	/* Why the lines that touch its pages are not recorded; "": they are, or nobody asked for
+	 * them. */
 	char untouched[512];
 };
 
-/* Finds out what target.pid runs. 0, or -errno and in `why` (at most `size` bytes) the reason,
- * without the PID. */
+/* Finds out what target.pid runs, and fills `info` (the caller calls proc_info_fini(), also after a
+ * failure), target.python and target.layout. 0, or -errno with the reason in `why` (at most `size`
+ * bytes), without the PID. */
 int heap_subject_identify(struct subject *subject, char *why, size_t size);
-/* Why the memory of the process may not be read. */
+/* Writes into `why` (at most `size` bytes) the reason for which the memory of the process may not
+ * be read. */
 void heap_subject_forbidden(pid_t pid, char *why, size_t size);
-/* Is it still the process that was identified? Its PID may be another one's by now. */
+/* True if target.pid is still the process that was identified, and not another one with its PID. */
 bool heap_subject_is_same(const struct subject *subject);
-/* The look gets what is known of the process beside its heap. 0 or -ENOMEM. */
+/* Copies to the look, which owns the copies, what is known of the process beside its heap: its
+ * name, its command line, and a note if `untouched` says something. 0 or -ENOMEM. */
 int heap_subject_describe(const struct subject *subject, struct heap_look *look);
 
 #endif

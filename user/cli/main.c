@@ -10,8 +10,8 @@
 #include "cli/command.h"
 
 /* If one of the descriptors 0 to 2 is closed, the next open() gets its number, and our messages are
- * written to that file. So the number is taken by a descriptor that can be neither read nor
- * written. It is closed for a command that is started. False: that failed. */
+ * written to that file. So a descriptor that can be neither read nor written takes the number. A
+ * command that is started does not inherit it. False: that failed. */
 static bool occupy_standard_descriptors(void)
 {
 	int fd;

@@ -42,7 +42,7 @@ int options_complain(const struct command *command, const char *format, ...)
 	return -EINVAL;
 }
 
-/* Ends a message by saying where all options are listed. -EINVAL. */
+/* Prints `option` and `what`, and where all options are listed. -EINVAL. */
 static int complain_of_option(const struct parse *p, const char *option, const char *what)
 {
 	const char *name = p->command->name;
@@ -180,7 +180,7 @@ static char pid_letter(const struct parse *p)
 	return '\0';
 }
 
-/* A word for which there is no row, or a command without its "--". */
+/* Says that there is no row for a word, or that a command lacks its "--". -EINVAL. */
 static int complain_of_operand(const struct parse *p, const struct option_row *row)
 {
 	const char *word = p->argv[optind], *name = p->command->name;

@@ -14,7 +14,7 @@
 
 struct command;
 
-/* Types of options. Behind each stands the type of the field that it needs. */
+/* Types of options. After each comes the type of the field that it needs. */
 enum option_type {
 	OPTION_END, /* not an option: the end of the table */
 
@@ -26,24 +26,24 @@ enum option_type {
 	OPTION_VALUE,	/* int or enum: becomes `value` of the row */
 
 	/* Options with an argument. */
-	OPTION_TEXT,	  /* const char * */
-	OPTION_FILE,	  /* const char *: a path */
-	OPTION_NAME,	  /* const char *: one of `names` of the row */
-	OPTION_CHOICE,	  /* int or enum: the value of one of `choices` of the row */
-	OPTION_UNSIGNED,  /* unsigned */
-	OPTION_FD,	  /* int: a descriptor; -1: not given */
-	OPTION_PID,	  /* pid_t: any process */
-	OPTION_PIDS,	  /* pid_t *, and a size_t at `count_offset`: Pythons; each use adds more.
-			     With `names_offset` also names of programs, as a char ** there, which
-			     ends with NULL (NULL: none) */
-	OPTION_SECONDS,	  /* double: more than 0; in seconds, or with s, m or h behind */
+	OPTION_TEXT,	 /* const char * */
+	OPTION_FILE,	 /* const char *: a path */
+	OPTION_NAME,	 /* const char *: one of `names` of the row */
+	OPTION_CHOICE,	 /* int or enum: the value of one of `choices` of the row */
+	OPTION_UNSIGNED, /* unsigned */
+	OPTION_FD,	 /* int: a descriptor; -1: not given */
+	OPTION_PID,	 /* pid_t: any process */
+	OPTION_PIDS, /* pid_t *, and a size_t at `count_offset`: Pythons; each use adds more. With
+			`names_offset` also names of programs, in a char ** at that offset that ends
+			with NULL (NULL: none) */
+	OPTION_SECONDS,	  /* double: more than 0; in seconds, or with s, m or h after it */
 	OPTION_MODE,	  /* mode_t: octal; the owner must be able to read and write */
 	OPTION_MIB,	  /* size_t: bytes; the argument is in MiB */
 	OPTION_KIB_POWER, /* size_t: bytes; the argument is in KiB and a power of two */
 
 	/* Operands: rows without a name. They come after the options. */
 	OPTION_WORD,	     /* const char *: one of `names` of the row */
-	OPTION_COMMAND,	     /* char **: a command with its arguments, behind -- */
+	OPTION_COMMAND,	     /* char **: a command with its arguments, after -- */
 	OPTION_COMMAND_BARE, /* char **: the same; the -- may be left out */
 	OPTION_TYPES
 };
@@ -94,10 +94,10 @@ enum options_outcome {
 	OPTIONS_WRONG,	/* an error and what helps were printed on stderr */
 };
 
-/* Parses argv[1..] into `options`, the struct of the command. The name of an option may be cut as
- * long as it is unique. If an option is given twice, the last one counts. Options behind the first
- * operand belong to the operand. In any case options_fini() frees what the fields own; strings
- * belong to argv. */
+/* Parses argv[1..] into `options`, the struct of the command. The name of an option may be
+ * shortened as long as it is unique. If an option is given twice, the last one counts. Options
+ * after the first operand belong to the operand. In any case options_fini() frees what the fields
+ * own, such as PIDs; most strings belong to argv or are constants. */
 enum options_outcome options_parse(const struct command *command, void *options, int argc,
 				   char **argv);
 /* Frees what the fields of `options` own. */
@@ -118,8 +118,8 @@ int options_brief(const struct command *command, FILE *out);
 /* Writes the help of one option into `text`, with "{}" filled in, cut at `size`. */
 void option_help(const struct option_row *row, char *text, size_t size);
 
-/* option_takes_argument(): true if the option has one. option_word(): word `i` that it can be.
- * NULL: there are no more, or they can't be listed. */
+/* option_takes_argument(): true if the option takes an argument. option_word(): word `i` of those
+ * that the argument can be; NULL: there are no more, or they can't be listed. */
 bool option_takes_argument(const struct option_row *row);
 const char *option_word(const struct option_row *row, size_t i);
 

@@ -45,7 +45,7 @@ static void print_usage(const struct command *command, FILE *out)
 	}
 }
 
-/* What "{}" in the help of a row stands for. */
+/* Writes what "{}" in the help of a row stands for. */
 static void expand(const struct option_row *row, char *text, size_t size)
 {
 	if (option_word(row, 0))

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* One function for each type of option: reads the text, says what was expected, stores the value.
  *
- * A field only gets values within the bounds of the row. Strings are not copied: they belong to
- * argv, or are constants. */
+ * A field only gets values within the bounds of the row. Strings belong to argv or are constants;
+ * only names of -p are copied. */
 #include "cli/options_value.h"
 
 #include <ctype.h>
@@ -235,7 +235,7 @@ static int store_pids(const struct store *s, const char *text)
 	return err;
 }
 
-/* How many seconds the unit at `text` has; 0: it is none. */
+/* The seconds of the unit `text`; 0: there is no such unit. */
 static double unit_seconds(const char *text)
 {
 	static const struct {
@@ -272,7 +272,8 @@ static int store_seconds(const struct store *s, const char *text)
 		      row->most);
 }
 
-/* As chmod takes it. We write the file as its owner, so the owner must be able to. */
+/* Reads an octal number, as chmod does. The program writes the file as its owner, so the owner must
+ * be able to. */
 static int store_mode(const struct store *s, const char *text)
 {
 	unsigned long mode;

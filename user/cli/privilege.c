@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Says at once that something can't be done, before anything is done, and what to type instead. */
+/* Refuses at once, before anything is done, what this process has no rights for, and says what to
+ * type instead. */
 #include "cli/privilege.h"
 
 #include <stdio.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* The rights that commands need which attach BPF programs. */
+/* The rights that commands with BPF programs need. */
 #ifndef PRIVILEGE_H
 #define PRIVILEGE_H
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* The report of the profile command while processes run: drawn over the one before, as much of it
- * as the screen has rows. */
+/* The report of the profile command while processes run. Each report is drawn over the one before,
+ * with as many lines as the screen has rows. */
 #include "cli/profile_live.h"
 
 #include <errno.h>
@@ -28,8 +28,8 @@ struct render_options profile_render_options(const struct profile_options *o,
 	};
 }
 
-/* Lines shown of each process by -v, so that the largest ones fit on the screen. Each has about ten
- * lines of text besides. */
+/* How many lines -v shows of each process, so that the largest processes fit on the screen. Each
+ * process has about ten further lines of text. */
 static unsigned live_lines(const struct profile_options *o, unsigned rows, size_t processes)
 {
 	unsigned shown = rows / 14, most = o->top;
@@ -61,7 +61,7 @@ static int draw(const char *text, unsigned rows)
 	return fflush(stdout) ? -errno : 0;
 }
 
-/* In place of the function of -f, as long as there is nothing to show of it. */
+/* Says that the function of -f has nothing to show yet. */
 static void say_waiting(const struct profile_options *o, FILE *out, unsigned width)
 {
 	char text[512], name[256];
@@ -73,7 +73,7 @@ static void say_waiting(const struct profile_options *o, FILE *out, unsigned wid
 	fputs("\n\nCtrl-C ends\n", out);
 }
 
-/* It is built in memory, cut to the screen, and written in one piece. */
+/* The report is built in memory first, then cut to the screen. */
 int profile_live_draw(const struct profile_options *o, struct profiler *profiler,
 		      const struct renderer *renderer, struct render_memory *shown)
 {
@@ -92,7 +92,7 @@ int profile_live_draw(const struct profile_options *o, struct profiler *profiler
 		return -ENOMEM;
 	ro.width = o->width ? o->width : terminal_columns();
 	ro.color = terminal_has_colors();
-	/* Without the last row, and one for the footer. */
+	/* All rows but the last one, and one for the footer. */
 	ro.height = rows > 4 ? rows - 2 : 2;
 	ro.top = live_lines(o, rows, model->process_count);
 	ro.live = true;

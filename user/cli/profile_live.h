@@ -7,12 +7,13 @@
 #include "render/render.h"
 #include "report/profiler.h"
 
-/* What renderers are to be told by the options, without what depends on where it is written to. */
+/* The options of renderers that follow from those of the command. Fields that depend on the output,
+ * such as width and color, are zero. What pointers lead to belongs to `options` and `profiler`. */
 struct render_options profile_render_options(const struct profile_options *options,
 					     struct profiler *profiler);
 
-/* Draws the report on stdout, a terminal, as `renderer` makes it. `shown` is kept from one drawing
- * to the next. 0 or -errno. */
+/* Draws the report on stdout, a terminal, as `renderer` makes it. `shown` is what renderers
+ * remember from one drawing to the next; zeros at first. 0 or -errno. */
 int profile_live_draw(const struct profile_options *options, struct profiler *profiler,
 		      const struct renderer *renderer, struct render_memory *shown);
 

@@ -33,8 +33,7 @@ static const struct option_choice metrics[] = {
 	{},
 };
 
-/* The last one of -l and --engine counts. But `auto` does not undo -l: letting the program choose
- * is no wish for less. */
+/* Of -l and --engine, the last one counts. But `auto` does not undo -l: it asks for no engine. */
 static const struct option_choice engines[] = {
 	{"auto", OPTION_KEEP},
 	{"walk", PROFILE_WALK},

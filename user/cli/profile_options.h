@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* What the main job is asked for. */
+/* The options of the main job. */
 #ifndef PROFILE_OPTIONS_H
 #define PROFILE_OPTIONS_H
 
@@ -20,7 +20,7 @@ struct profile_options {
 	size_t pid_count;
 	char **names; /* programs of -p, ends with NULL; NULL: none */
 	bool all;
-	char **command;	 /* behind --; NULL: none */
+	char **command;	 /* after --; NULL: none */
 	double duration; /* seconds; 0: until the end */
 	const char *output;
 	mode_t mode;	/* permissions of that file */
@@ -35,7 +35,7 @@ struct profile_options {
 	bool peak;
 	enum model_sort sort;
 	bool tree;
-	bool touched; /* asked for, or sorted by */
+	bool touched; /* --touched, or --sort resident */
 	bool quiet;
 	bool no_faults, no_syscalls, no_children;
 	unsigned max_stacks, max_processes;

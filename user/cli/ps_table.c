@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* A host has few programs and many processes of each. So the table has a line for each program,
- * with the sum of its processes: those of one parent together, since a master and its workers
- * differ. */
+/* A host has few programs and many processes of each. So the table has one line, with the sum, for
+ * the processes of one program that have the same parent. A master and its workers differ, so they
+ * have two lines. */
 #include "cli/ps_table.h"
 
 #include <errno.h>
@@ -22,7 +22,7 @@ struct gathered {
 	pid_t parent; /* a Python of the listing; 0: none */
 	size_t count;
 	int64_t rss_bytes;
-	bool unknown; /* the RSS of some of them */
+	bool unknown; /* the RSS of some of them is unknown */
 };
 
 static const char *ps_engines(const struct ps_row *row)
@@ -92,7 +92,8 @@ static int by_sum(const void *a, const void *b)
 	       (x->first->info.pid < y->first->info.pid);
 }
 
-/* Prints `command` in what is left of `width` behind `used` columns, and `more` behind it. */
+/* Prints `command` in what is left of `width` (0: no limit) after `used` columns, and then
+ * `more`. */
 static void print_command(const char *command, const char *more, unsigned used, unsigned width)
 {
 	unsigned room = 0;
@@ -137,7 +138,7 @@ static void print_sums(const struct ps_listing *listing)
 	printf("%9s  %7zu  Python%s\n", rss, listing->count, listing->count == 1 ? "" : "s");
 }
 
-/* Those that can't be profiled, and why. */
+/* Prints the processes that can't be profiled, and why. */
 static void print_reasons(const struct ps_listing *listing, unsigned width)
 {
 	char text[sizeof(listing->rows->reason) + sizeof(listing->rows->info.comm) + 32];

@@ -27,12 +27,13 @@ struct ps_listing {
 	int failed_err;
 };
 
-/* Both print to stdout, at most `width` columns (0: no limit), rows in the order in which they are.
- * 0 or -ENOMEM. */
+/* Both print to stdout, in at most `width` columns (0: no limit). At the end they say why some
+ * processes can't be profiled. 0 or -ENOMEM. */
 
-/* One line for each program of each parent, and the sums. */
+/* Prints one line for the processes of one program with the same parent, the largest sum first, and
+ * then the sum of all. */
 int ps_print_programs(const struct ps_listing *listing, unsigned width);
-/* One line for each process. */
+/* Prints one line for each process, in the order of `rows`. */
 int ps_print_each(const struct ps_listing *listing, unsigned width);
 
 #endif

@@ -72,7 +72,7 @@ static void say_written(const struct report_output *out, const char *path, off_t
 	fprintf(stderr, " (%s)\n", size);
 }
 
-/* A pager that the user ended early has taken what he wanted. */
+/* A user who ends the pager early has seen what he wanted: that is no error. */
 static int end_pager(struct report_output *out, int err)
 {
 	int status = pager_end(&out->pager);

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Rows of options (options.h) that several commands have, so that an option is the same wherever it
- * is: its letter, its bounds, its default.
+/* Rows of options (options.h) that several commands have. So an option has the same letter, bounds
+ * and default wherever it is.
  *
- * The command's struct has a field of the name that stands in AT() here. AT(field) is the macro
- * that each file with rows defines, by OPTION_AT(). `text` is the help, where commands differ in
- * it; what stands in `...` is added to the row. */
+ * The command's struct has a field of the name that is in AT() here. Each file with rows defines
+ * the macro AT(field), by OPTION_AT(). `text` is the help, where commands differ in it. What is
+ * passed as `...` is added to the row. */
 #ifndef SHARED_ROWS_H
 #define SHARED_ROWS_H
 
@@ -42,7 +42,7 @@
 	}
 #define ROW_OUTPUT_HELP "write the report to FILE; -: standard output"
 
-/* mode_t mode. `what`: the files whose permissions it is. */
+/* mode_t mode. `what`: the files that get these permissions. */
 #define ROW_MODE(what)                                                             \
 	{                                                                          \
 		.name = "mode", .argument = "MODE", .type = OPTION_MODE, AT(mode), \
@@ -50,7 +50,7 @@
 		.help = "permissions of " what ", octal ({}: for its owner alone)" \
 	}
 
-/* unsigned width. `what`: whose columns they are. */
+/* unsigned width. `what`: the output that gets this width. */
 #define ROW_WIDTH(what)                                                                            \
 	{                                                                                          \
 		.name = "width", .argument = "N", .type = OPTION_UNSIGNED, AT(width), .least = 20, \

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* A burst: attach the probes; record for 10 ms or 600 events; for 3 ms more, only watch what dies;
- * stop the target; read what was recorded and take fingerprints; detach; let the target go on. The
- * 10 ms begin when the target is seen to work (BUSY_EVENTS). Else most bursts would miss a service
- * that works for a millisecond, 25 times a second. The stop comes before the detach: meanwhile
- * objects die, and others take their blocks. The breakpoints are removed while the target is
- * stopped, since each call of these functions traps until then. The rest of the detach takes 15 ms
- * and more, while the target runs on.
+/* A burst: attach the probes; record for 10 ms or 600 events; for 3 ms more, only watch which
+ * objects die; stop the target; begin to detach; read what was recorded and take fingerprints; let
+ * the target go on; end the detach.
+ *
+ * The 10 ms begin when the target is seen to work (BUSY_EVENTS). Else most bursts would miss a
+ * service that works for a millisecond, 25 times a second. The stop comes before the detach: during
+ * a detach objects die, and others take their blocks. The breakpoints are removed while the target
+ * is stopped, since each call of these functions traps until then. The rest of the detach takes 15
+ * ms and more, while the target runs on.
  *
  * The objects are looked at again after 3, 20, 60 and 150 ms, and once more at the end. So
  * short-lived ones are dropped before many blocks have been used again. Bursts come at random
@@ -43,9 +45,9 @@ static const char *const makers[] = {
 };
 _Static_assert(sizeof(makers) == BIRTHS_MAKERS * sizeof(makers[0]), "none is missing");
 
-/* Types whose dead objects go to a free list. They leave it again by ways that no probe sees, so
- * the functions that free them are probed too. These have no symbols: tp_dealloc of the type leads
- * to them. */
+/* Types whose dead objects go to a free list. From there they are used again in ways that no probe
+ * sees, so the functions that free them are probed too. These functions have no symbols: tp_dealloc
+ * of the type leads to them. */
 static const char *const recycled[] = {"PyTuple_Type", "PyDict_Type", "PyList_Type"};
 _Static_assert(sizeof(recycled) == BIRTHS_RECYCLED * sizeof(recycled[0]), "nor here");
 
@@ -68,8 +70,8 @@ static int by_object(const void *a, const void *b)
 	return x->made < y->made ? -1 : x->made > y->made;
 }
 
-/* Takes the fingerprints of the samples from `first` on (`anew`), or compares them. Drops the
- * samples whose objects have died. */
+/* Takes the fingerprints of the samples from index `first` on (`anew`), or compares them with those
+ * taken before. Drops the samples whose objects have died. */
 static void look_again(struct collecting *c, size_t first, bool anew)
 {
 	size_t kept = first;
@@ -91,8 +93,8 @@ static void look_again(struct collecting *c, size_t first, bool anew)
 	c->made_count = kept;
 }
 
-/* Of several samples with one address, keeps the latest: its object is the one that is there. If
- * the latest has no stack, drops it too, as its line is not known. */
+/* Of several samples with one address, keeps the latest: its object is the one that is there now.
+ * Drops the latest, too, if it has no stack, as its line is not known. */
 static void drop_replaced(struct collecting *c, size_t first)
 {
 	size_t kept = first;
@@ -140,7 +142,7 @@ static int open_if_image(const struct proc_mapping *mapping, void *arg)
 
 struct place {
 	const struct py_process *process;
-	uint64_t address, offset; /* `address` is given, `offset` is found */
+	uint64_t address, offset; /* `offset` is the result for `address` */
 };
 
 static int offset_if_inside(const struct proc_mapping *mapping, void *arg)
@@ -218,8 +220,9 @@ static void record_events(struct collecting *c)
 		 (busy_ms ? now_ms - busy_ms < BURST_MS : now_ms - begin_ms < IDLE_MS));
 }
 
-/* Sees only what becomes of the objects. One that dies after the burst, and whose like is made at
- * its address and kept, would be taken for the one that is kept. Most die at once. */
+/* Records no more births, only deaths. An object may die after the burst, and an equal one may be
+ * made at its address and kept: that one would then be taken for the first. Most short-lived
+ * objects die at once. */
 static void settle(struct collecting *c)
 {
 	uint64_t ends = birth_probes_counts(c->probes).ends, begin_ms = clock_ms(CLOCK_MONOTONIC);
@@ -241,7 +244,7 @@ static int drop_event(void *arg, const struct birth_event *event)
 }
 
 /* Drops the events of a burst that failed: another tracer has the target (a census that pauses it),
- * a thread did not stop, or events were lost. */
+ * a thread did not stop, or events were lost. 0 or -errno. */
 static int drop_samples(struct collecting *c)
 {
 	int err = birth_probes_read(c->probes, drop_event, NULL);
@@ -250,15 +253,15 @@ static int drop_samples(struct collecting *c)
 	return err < 0 ? err : 0;
 }
 
-/* Stops the target, takes the samples of the burst, and lets the target go on. */
+/* Stops the target, takes the samples of the burst, and lets the target go on. 0 or -errno. */
 static int take_samples(struct collecting *c, size_t first)
 {
 	uint64_t begin_ns = clock_ns(CLOCK_MONOTONIC);
 	int err = capture_pause(&c->pause);
 	double ms;
 
-	/* Recording ends only when the target stands still: until then objects die and are made,
-	 * and all of that must be seen. */
+	/* Recording ends only when the target is stopped: until then objects die and are made, and
+	 * all of that must be seen. */
 	birth_probes_enable(c->probes, false, 0);
 	birth_probes_detach_begin(c->probes);
 	if (err == -EBUSY || err == -ETIME)

@@ -9,9 +9,8 @@
 #define BIRTHS_MAKERS	   10
 #define BIRTHS_RECYCLED	   3
 #define BIRTHS_SAMPLES_MAX 200000
-#define BIRTHS_BURST_MAX   (1u << 17) /* events of one burst, most of which are dropped at its end \
-				       */
-#define BIRTHS_STOP_MS 100	      /* for a thread to stop; else there is no burst */
+#define BIRTHS_BURST_MAX   (1u << 17) /* events of one burst; most are dropped at its end */
+#define BIRTHS_STOP_MS	   100	      /* for a thread to stop; else there is no burst */
 
 struct made { /* an object, or the insertions of one stack into one container */
 	struct birth_sample sample;

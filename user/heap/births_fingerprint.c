@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Is what lies at an address now the object that lay there before?
+/* Is the object at an address still the one that was there before?
  *
  * An object that is freed leaves its block to another, often of the same type. So the fingerprint
  * covers all that may differ: the words of the body without the reference count, the text of a str
  * or bytes (of a long one its beginning and end), the words before the object (its dict or values),
- * values that follow it, and the heads of up to eight objects that it refers to. An instance may
- * have nothing but these.
+ * values that follow it, and the heads of up to eight objects that it refers to. Some instances
+ * differ only in these objects.
  *
- * Two kinds of objects are left out, which loses them but gives no wrong line. An object that is
- * changed in between counts as another. One without any contents of its own (object(), an empty
- * list) can't be told from the next one at its address.
+ * Two kinds of objects are dropped, which loses samples but gives no wrong line. An object that
+ * changes between two looks counts as another one. An object without any contents of its own
+ * (object(), an empty list) can't be told from the next one at its address.
  */
 #include <stdlib.h>
 
@@ -17,15 +17,15 @@
 
 #define BODY_WORDS     12
 #define REFERENCES     8
-#define HEAD_WORDS     6	    /* of what is referred to */
+#define HEAD_WORDS     6	    /* of an object referred to */
 #define BYTES_SUBCLASS (1ull << 27) /* Py_TPFLAGS_BYTES_SUBCLASS */
 #define STR_SUBCLASS   (1ull << 28) /* Py_TPFLAGS_UNICODE_SUBCLASS */
-#define TEXT_BYTES     4096	    /* of a longer text, the first so many */
-#define TEXT_REFERRED  256	    /* of one that is referred to */
-#define TEXT_LAST      64	    /* and the last */
+#define TEXT_BYTES     4096	    /* of a longer text: from its beginning */
+#define TEXT_REFERRED  256	    /* the same of a text that is referred to */
+#define TEXT_LAST      64	    /* and from its end */
 #define TEXT_LONGEST   (1ull << 40)
 #define BUFFER_WORDS   2
-#define LOWEST	       65536 /* addresses of objects: above this, and below 2^47 */
+#define LOWEST	       65536 /* addresses of objects: from this up to 2^47 */
 #define TYPES_MAX      4096
 #define BASIC_MAX      (1u << 20)
 #define WORD	       8
@@ -92,7 +92,7 @@ static const struct fingerprint_type *type_of(struct fingerprints *prints, uint6
 	return type;
 }
 
-/* Is the object alive? The first word of a free block is 0 or a part of a pointer. */
+/* True if the object is alive. The first word of a free block is 0 or a part of a pointer. */
 static bool is_alive(const struct py_heap_layout *l, uint64_t count)
 {
 	if (l->flags & PY_HEAP_REFCNT_32)
@@ -119,11 +119,12 @@ static void mix_before(struct mixing *m, uint64_t addr)
 	}
 }
 
-/* Bytes of an object that its block has in any case. Blocks are multiples of 16 bytes, so the value
- * of an int is among them. */
+/* How many bytes from the object's address its block has in any case. Blocks are multiples of 16
+ * bytes, so the value of an int is among them. */
 static unsigned head_bytes(const struct fingerprints *prints, const struct fingerprint_type *type)
 {
-	/* basicsize is that of the longest head. Text is mixed in by itself. */
+	/* A str or bytes has a shorter head than basicsize says. Its text is mixed in
+	 * separately. */
 	if (type->flags & STR_SUBCLASS)
 		return prints->py->unicode_ascii_size;
 	if (type->flags & BYTES_SUBCLASS)
@@ -141,7 +142,8 @@ static void mix_bytes(struct mixing *m, uint64_t addr, uint64_t bytes)
 		mix_in(m, words[i]);
 }
 
-/* Where a str's text begins in the object, and its bytes; 0: it is elsewhere. */
+/* The bytes of a str's text, which begins at `*offset` in the object. 0: it is elsewhere, or can't
+ * be read. */
 static uint64_t str_bytes(const struct fingerprints *prints, uint64_t addr, uint64_t *offset)
 {
 	const struct py_layout *py = prints->py;
@@ -157,7 +159,7 @@ static uint64_t str_bytes(const struct fingerprints *prints, uint64_t addr, uint
 	return length * (state >> py->unicode_kind_shift & 7);
 }
 
-/* The text of a str or bytes: its first and its last bytes. */
+/* Mixes in the text of a str or bytes: its first `most` and its last bytes. */
 static void mix_text(struct mixing *m, const struct fingerprint_type *type, uint64_t addr,
 		     uint64_t most)
 {
@@ -176,8 +178,8 @@ static void mix_text(struct mixing *m, const struct fingerprint_type *type, uint
 		mix_bytes(m, addr + offset + bytes - TEXT_LAST, TEXT_LAST);
 }
 
-/* Mixes in what is at `addr`: of an object its head, of a buffer as many words as the smallest one
- * has. */
+/* Mixes in what is at `addr`: of an object its head and text, of a buffer as many words as the
+ * smallest one has. */
 static void mix_reference(struct mixing *m, uint64_t addr)
 {
 	uint64_t head[HEAD_WORDS];
@@ -194,14 +196,14 @@ static void mix_reference(struct mixing *m, uint64_t addr)
 		if (!births_read(m->prints->pid, addr, head, words * WORD))
 			return;
 	}
-	/* Without the reference count of an object. */
+	/* An object's first word is its reference count. */
 	for (unsigned i = type != NULL; i < words; i++)
 		mix_in(m, head[i]);
 	if (type)
 		mix_text(m, type, addr, TEXT_REFERRED);
 }
 
-/* Words of the body that are read, with the items of a tuple. */
+/* How many words of the body are read, a tuple's items included. */
 static unsigned body_words(const struct fingerprints *prints, const struct fingerprint_type *type,
 			   uint64_t addr)
 {

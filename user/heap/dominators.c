@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* All work arrays but `number` are by number in depth-first order: a node's number is greater than
- * those of its dominators. */
+/* Nodes are numbered in depth-first order, so a node's number is greater than those of its
+ * dominators. The arrays are indexed by number, but `number` by node, and the stacks (`path`,
+ * `next`, `climbed`) by depth. */
 #include "heap/dominators.h"
 
 #include <errno.h>
@@ -17,7 +18,8 @@ struct work {
 	uint32_t reached; /* numbers given */
 	uint32_t *number; /* node to number */
 	uint32_t *parent; /* in the depth-first tree; later in the dominator tree */
-	/* Depth-first: the path and where each node on it is; later, as the paper has them. */
+	/* During the depth-first walk: `path` and `next`, a stack of nodes and of the next edge of
+	 * each. Later: the arrays of the paper (dominators.h). */
 	union {
 		uint32_t *path;
 		uint32_t *semi;
@@ -32,7 +34,7 @@ struct work {
 		uint32_t *jump;
 	};
 	uint32_t *climbed;
-	uint32_t *sources_first, *sources; /* edges backwards, by number */
+	uint32_t *sources_first, *sources; /* edges reversed, by number */
 	size_t source_bytes;
 };
 
@@ -100,7 +102,8 @@ static void walk_depth_first(struct work *w)
 	}
 }
 
-/* Calls for each edge between reached nodes, by number, in order of source. */
+/* Runs `body` for each edge from a reached node. `source` and `target` are numbers, in ascending
+ * order of `source`. */
 #define EACH_EDGE(w, source, target, body)                                         \
 	for (uint32_t source = 0; source < (w)->reached; source++) {               \
 		uint32_t node_ = (w)->order[source];                               \
@@ -111,7 +114,8 @@ static void walk_depth_first(struct work *w)
 		}                                                                  \
 	}
 
-/* sources_first[v] moves from the end of v's sources to their beginning as they are filled in. */
+/* Reverses the edges. sources_first[v] moves from the end of v's sources to their beginning as they
+ * are filled in. 0 or -ENOMEM. */
 static int turn_edges(struct work *w)
 {
 	uint32_t *first = w->sources_first;
@@ -127,8 +131,8 @@ static int turn_edges(struct work *w)
 	return 0;
 }
 
-/* The least semidominator on the way from `v` up to, not including, the tree's root: nodes above
- * `last` are linked. Shortens the way for the next one. */
+/* The least semidominator on the path from `v` up to the root of v's tree in the forest, without
+ * the root. Nodes with numbers above `last` are linked. Compresses the path. */
 static uint32_t least_semi(struct work *w, uint32_t v, uint32_t last)
 {
 	uint32_t count = 0, above;
@@ -167,8 +171,8 @@ static void find_semidominators(struct work *w)
 	}
 }
 
-/* The immediate dominator of i is the nearest ancestor of its parent, in the dominator tree as far
- * as it is there, whose number is not above its semidominator's. */
+/* The immediate dominator of i is the nearest one, of its parent and the parent's ancestors in the
+ * dominator tree built so far, whose number is not above the semidominator's. */
 static void build_tree(struct work *w)
 {
 	struct ancestry tree = {.parent = w->parent, .jump = w->jump, .depth = w->depth};

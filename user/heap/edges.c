@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Arrays are written in order of block, while copies of blocks are given back in that order: so
- * memory does not grow. */
+/* Blocks are read in order. If `release` is set, the copies of blocks that were read are released
+ * while the arrays of edges grow. So memory use does not grow. */
 #include "heap/edges.h"
 
 #include <errno.h>
@@ -15,26 +15,25 @@
 
 #define PARTS	   2
 #define ROOM_FIRST (1u << 20)
-/* Blocks beyond this are rarely resident as a whole. */
+/* Blocks of this size and more are rarely resident as a whole. */
 #define LARGE_BYTES (1u << 20)
-/* Copies are given back so many bytes at a time; less lies between blocks next to each other: the
- * end and the head of two pools. */
+/* RELEASE_BYTES: copies are released when more than this was read. GAP_MOST: most bytes between
+ * neighbouring blocks, the last of a pool and the first of the next. */
 #define RELEASE_BYTES (4u << 20)
 #define GAP_MOST      1024
 
 struct part {
 	const struct heap_view *view;
 	const struct bodies *bodies;
-	struct heap_edges
-		*edges; /* of all blocks; targets and number of references are the part's */
+	struct heap_edges *edges; /* of all blocks; a part writes `first` of its own */
 	uint32_t from, to;
-	/* What has been read, and is to be given back: bytes next to each other. */
+	/* Release copies, and the range that was read and is not released yet. */
 	bool release;
 	uint64_t read_from, read_to;
 	struct marker marker;
-	size_t frame;			 /* of the marker's: the next one that is read */
+	size_t frame;			 /* index of the marker's next frame */
 	const struct weakrefs *weakrefs; /* of all parts */
-	size_t next_weakref;		 /* index: those before are of earlier blocks */
+	size_t next_weakref; /* index in `weakrefs`: those before are of earlier blocks */
 	struct references references;
 	size_t room;
 	int err;
@@ -51,7 +50,7 @@ static void mark_part(struct part *part)
 	part->err = marks_make(&part->marker, part->from, part->to);
 }
 
-/* Blocks are asked for in order. */
+/* The mark of a block. Must be called for blocks in ascending order. */
 static uint32_t mark_for(struct part *part, uint32_t block)
 {
 	const struct marker *m = &part->marker;
@@ -72,7 +71,7 @@ static uint64_t most_references(const struct part *part, uint32_t block)
 	return references_room(size);
 }
 
-/* Weak references that die with the object in `block`: it retains them. */
+/* The number of weak references that die with the object in `block`, which retains them. */
 static size_t weakrefs_of(const struct part *part, uint32_t block)
 {
 	const struct weakrefs *weakrefs = part->weakrefs;
@@ -117,8 +116,8 @@ static void give_back(struct part *part)
 	part->read_from = part->read_to;
 }
 
-/* What lies between two runs of blocks may be anything, and so may chunks that no object is known
- * to have: the interpreter's own structures are such. They are not given back. */
+/* Notes that a block was read. Memory between two runs of blocks is not released, nor are chunks
+ * that no object is known to own: the interpreter's own structures may be there. */
 static void note_read(struct part *part, uint32_t block, uint32_t mark)
 {
 	const struct heap_blocks *blocks = part->view->blocks;
@@ -173,7 +172,8 @@ static void *run_part(void *arg)
 	return NULL;
 }
 
-/* Lets each part do its work; without threads, one after the other. */
+/* Runs `work` for each part, in a thread for each but the last. A part is done here if no thread
+ * can be started for it. */
 static void run_parts(struct part *parts, unsigned count, void (*work)(struct part *part))
 {
 	bool started[PARTS] = {false};
@@ -191,7 +191,7 @@ static void run_parts(struct part *parts, unsigned count, void (*work)(struct pa
 	}
 }
 
-/* The interned strings' dict owns none of them: its buffer counts as empty. */
+/* The dict of interned strings owns none of them, so its buffer is marked as empty. */
 static void mark_interned(struct part *parts, unsigned count)
 {
 	const struct heap_view *view = parts[0].view;
@@ -208,7 +208,8 @@ static void mark_interned(struct part *parts, unsigned count)
 		heap_blocks_mark(view->blocks, block, mark_of(MARK_EMPTY, 0));
 }
 
-/* Appends the references of `part` to those of `first`, and frees them. */
+/* Appends the references of `part` to those of `first`. The caller frees the references of `part`.
+ * 0, -ENOMEM, or -E2BIG: too many. */
 static int join(struct part *first, struct part *part)
 {
 	uint32_t before = (uint32_t)first->references.count;
@@ -232,7 +233,8 @@ static unsigned parts_of(uint32_t blocks)
 	return blocks >= ROOM_FIRST && sysconf(_SC_NPROCESSORS_ONLN) > 1 ? PARTS : 1;
 }
 
-/* The weak references of all parts, which are chosen once all marks are made. */
+/* Joins the weak references of all parts, and chooses those that die with another object. All marks
+ * must be made before. 0 or -errno. */
 static int choose_weakrefs(struct part *parts, unsigned count)
 {
 	struct weakrefs *all = &parts[0].marker.weakrefs;
@@ -245,7 +247,9 @@ static int choose_weakrefs(struct part *parts, unsigned count)
 	return err ? err : weakrefs_choose(all, parts[0].view);
 }
 
-/* Values that die with the weak references that are their keys take the places kept for them. */
+/* A dict's entry dies with the weak reference that is its key, and so does the entry's value. So
+ * the value becomes a target of the weak reference. It replaces the last target, a placeholder: the
+ * weak reference itself. */
 static void put_weak_values(struct heap_edges *edges, const struct references *references)
 {
 	for (size_t i = 0; i < references->value_count; i++) {

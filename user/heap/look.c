@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Problem: a census takes as much memory as the process has, and two looks must not take it twice.
- * So of a first look only sums and containers' addresses are kept, some thousandths of it.
+/* Problem: a census takes as much memory as the process has, and two looks must not take twice as
+ * much. So of the first look only sums and containers' addresses are kept, some thousandths of
+ * that.
  *
- * If memory ends while the graph is made, the look goes on without holders and says so: types and
- * balance need little.
+ * If memory runs out while the graph is made, the look goes on without holders and says so: types
+ * and balance need little memory.
  */
 #include "heap/look.h"
 
@@ -26,7 +27,7 @@ struct heap_past {
 	struct heap_type_row *rows;
 	size_t row_count;
 	struct holders_past *holders; /* NULL: not enough memory */
-	/* The same, as a census without holders has it, if this one had them. */
+	/* With has_graph: the same figures as a census without a graph would have them. */
 	bool has_graph;
 	const char *lacks; /* census.lacks */
 	struct heap_balance plain_balance;
@@ -94,8 +95,8 @@ static void swap_rows(struct heap_type_row **a, struct heap_type_row **b, size_t
 	*b_count = count;
 }
 
-/* Who owns a buffer is known in both looks or in none: else a difference would be of nothing that
- * is. */
+/* Makes two looks comparable: the owners of buffers must be known in both or in neither. Else the
+ * difference would show changes that never were. 0 or -errno. */
 static int make_alike(struct census *census, struct heap_past *past)
 {
 	struct heap_type_row *rows;
@@ -137,7 +138,7 @@ int heap_look_first(const struct heap_target *target, const struct heap_options 
 
 /* --- what is reported --- */
 
-/* The row takes the holder's texts. */
+/* Fills a row, which takes over the holder's texts. */
 static void fill_holder(struct heap_holder_row *row, struct holder *holder)
 {
 	*row = (struct heap_holder_row){
@@ -169,7 +170,7 @@ static int add_touched(struct heap_look *look, const struct census *census,
 			     err == -ESRCH ? "it could not be watched" : strerror(-err));
 }
 
-/* A smaller look than was asked for says so. */
+/* Says what a look without holders lacks, and why if it was not asked for. 0 or -ENOMEM. */
 static int say_types_only(struct heap_look *look, const struct census *census,
 			  const struct heap_past *past, const struct heap_options *asked)
 {
@@ -271,7 +272,8 @@ static int add_allocators(struct heap_look *look, const struct census *census)
 	return look->opaque ? 0 : -ENOMEM;
 }
 
-/* What ran on while it was copied. */
+/* Says which memory of the allocators made no sense, mostly since it changed while it was copied. 0
+ * or -ENOMEM. */
 static int add_broken(struct heap_look *look, const struct census *census)
 {
 	static const char changed[] = "changed while the memory was copied",
@@ -347,7 +349,7 @@ int heap_look_make(const struct heap_target *target, const struct heap_options *
 	int err = census_take(&census, target, options, why, size);
 
 	*look = NULL;
-	/* What is taken for alive must have lived when the copy was made. */
+	/* Births end after the copy was made: an object that they find alive now was alive then. */
 	if (!err && past && target->births)
 		census.births_error = heap_births_finish(target->births);
 	if (!err) {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* From the roots of each tier, the strongest first, to all that they lead to: breadth first, so
- * that the way to a block is a shortest one. */
+/* Finds what the roots lead to, tier by tier, the strongest first. The search is breadth-first, so
+ * that the path to a block is a shortest one. */
 #include <errno.h>
 #include <stdlib.h>
 
@@ -13,8 +13,8 @@ struct reach {
 	uint32_t *queue;
 	uint32_t head, tail;
 	enum root_tier tier;
-	uint32_t *instances; /* by type: the first object of it + 1; 0: none yet */
-	bool takes_buffers;  /* roots in C data, too */
+	uint32_t *instances; /* by type: block of its first object reached, plus 1; 0: none yet */
+	bool takes_buffers;  /* reach_data(): buffers may be roots, too */
 };
 
 static void visit(struct reach *r, uint32_t block, uint32_t parent)
@@ -51,8 +51,8 @@ static void drain(struct reach *r)
 	}
 }
 
-/* An object's type is no reference, yet it keeps it: a class that nothing else leads to is reached
- * by an instance of it. */
+/* An object keeps its class alive, but the graph has no edge for that. So a class that no edge
+ * reaches is reached from an instance. */
 static void drain_with_classes(struct reach *r)
 {
 	const struct heap_view *view = &r->graph->view;
@@ -76,8 +76,9 @@ static void drain_with_classes(struct reach *r)
 	} while (r->tail > before);
 }
 
-/* From the roots so far. Modules go backwards: one that imports a variable of another was there
- * before it in most programs, and the variable is to be named by the module that made it. */
+/* Visits what the roots of `tier` found so far lead to. Modules are taken in reverse order. In most
+ * programs a module that imports a variable is listed before the one that made it, and the
+ * variable's path should begin at the latter. */
 static void reach_tier(struct reach *r, enum root_tier tier)
 {
 	const struct heap_roots *roots = &r->graph->roots;
@@ -103,8 +104,8 @@ static bool take_data(void *arg, uint32_t block)
 	return true;
 }
 
-/* Objects first: a stack that has the address of a dict's table is at work on it and does not own
- * it. What still nothing leads to then is C code's. */
+/* Takes only objects as roots first: a stack with the address of a dict's table works on the dict
+ * and does not own the table. Buffers that are not reached then belong to C code. 0 or -errno. */
 static int reach_data(struct reach *r)
 {
 	struct heap_graph *graph = r->graph;
@@ -126,7 +127,8 @@ static bool is_lone(const struct reach *r, uint32_t block)
 	       heap_blocks_type(r->graph->view.blocks, block) >= BLOCK_BUFFER;
 }
 
-/* First those that nothing leads to, then one of each circle. */
+/* Makes roots of blocks that are left: first of those that nothing leads to, then of one in each
+ * cycle. 0 or -ENOMEM. */
 static int reach_rest(struct reach *r)
 {
 	const struct heap_edges *edges = &r->graph->edges;
@@ -177,8 +179,9 @@ static int reach_all(struct reach *r)
 
 	reach_tier(r, ROOT_MODULE);
 	reach_tier(r, ROOT_FRAME);
-	/* Before C data: a variable of the interpreter may still have what it had before, such as a
-	 * place on a free list, and freed memory what was moved away; their names tell less. */
+	/* Stacks come before C data, which may be stale: a variable of the interpreter may still
+	 * point to a place on a free list, and freed memory to what was moved away. And the names
+	 * of C data tell less. */
 	reach_tier(r, ROOT_STACK);
 	err = reach_data(r);
 	if (err)

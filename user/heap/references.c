@@ -13,7 +13,8 @@ static uint64_t word_at(const struct references *r, uint64_t addr)
 	return snapshot_word(r->view->snapshot, addr);
 }
 
-/* Its type is looked at first: it is next to what view_target() has read. */
+/* True if `block` is a weak reference that dies with another object. The type is checked first: it
+ * is next to what view_target() has read. */
 static inline bool dies_with_another(const struct references *r, uint32_t block)
 {
 	int32_t type = heap_blocks_type(r->view->blocks, block);
@@ -46,7 +47,7 @@ static void refer_copied(struct references *r, const uint64_t *words, uint64_t c
 		refer(r, words[i * stride]);
 }
 
-/* Not all of it was copied: page by page. */
+/* The same where not all pages were copied: page by page. */
 static void refer_in_pages(struct references *r, uint64_t addr, uint64_t count, unsigned stride)
 {
 	uint64_t page_bytes = snapshot_page_size(r->view->snapshot);
@@ -68,7 +69,8 @@ static void refer_in_pages(struct references *r, uint64_t addr, uint64_t count, 
 	}
 }
 
-/* `count` words from `addr` on, `stride` words apart. `addr` is a multiple of 8. */
+/* Adds what `count` words from `addr` on refer to, which are `stride` words apart. Nothing if
+ * `addr` is not a multiple of 8. */
 static void refer_words(struct references *r, uint64_t addr, uint64_t count, unsigned stride)
 {
 	const uint64_t *words;
@@ -82,7 +84,7 @@ static void refer_words(struct references *r, uint64_t addr, uint64_t count, uns
 		refer_in_pages(r, addr, count, stride);
 }
 
-/* All words of [from, to). */
+/* Adds what all words of [from, to) refer to. */
 static void refer_range(struct references *r, uint64_t from, uint64_t to)
 {
 	if (from < to)
@@ -112,7 +114,7 @@ static void refer_before(struct references *r, const struct object *o)
 		refer(r, word_at(r, o->addr - o->body->before_values));
 }
 
-/* Values inside the object, unless they are in a dict of their own by now. */
+/* Values inside the object, unless they have moved to a dict by now. */
 static void refer_inline_values(struct references *r, const struct object *o)
 {
 	const struct py_heap_layout *heap = r->view->heap;
@@ -174,7 +176,8 @@ static void refer_tuple(struct references *r, const struct object *o)
 		refer_words(r, items, size, 1);
 }
 
-/* A small table is in the object; what was in there before it grew is still there. */
+/* A small table is inside the object. After it has moved to a buffer, old entries are still there
+ * and do not count. */
 static void refer_set(struct references *r, const struct object *o)
 {
 	const struct py_heap_layout *heap = r->view->heap;
@@ -192,7 +195,7 @@ static void refer_set(struct references *r, const struct object *o)
 
 /* --- frames --- */
 
-/* A number of words that the target states: at most what is left up to `end`. */
+/* Limits a number of words that the target states to what is left up to `end`. */
 static uint64_t words_within(uint64_t from, uint64_t end, uint64_t count)
 {
 	uint64_t most = from < end ? (end - from) / WORD : 0;
@@ -200,7 +203,7 @@ static uint64_t words_within(uint64_t from, uint64_t end, uint64_t count)
 	return count < most ? count : most;
 }
 
-/* References of 3.14 on have tags in their lower bits; 3 of them set: it is a number. */
+/* From 3.14 on a reference has a tag in its two lowest bits. If both are set, it is a number. */
 static void refer_tagged(struct references *r, uint64_t from, uint64_t count)
 {
 	for (uint64_t i = 0; i < count; i++) {
@@ -226,8 +229,8 @@ static void refer_new_frame(struct references *r, uint64_t frame, const struct o
 		refer_words(r, slots, count, 1);
 }
 
-/* From 3.8 on. Behind the locals lies the value stack: f_valuestack up to f_stacktop, or
- * f_stackdepth of them (3.10). */
+/* Frames of 3.8 to 3.10. The value stack follows the locals: from f_valuestack up to f_stacktop, or
+ * (3.10) f_stackdepth words. */
 static void refer_old_frame(struct references *r, const struct object *o)
 {
 	const struct py_heap_layout *heap = r->view->heap;
@@ -249,7 +252,7 @@ static void refer_old_frame(struct references *r, const struct object *o)
 	refer_range(r, o->addr + heap->object_head, top);
 }
 
-/* From 3.11 on a frame object has the interpreter's frame in itself once the function has returned.
+/* From 3.11 on a frame object contains the interpreter's frame once the function has returned.
  */
 static void refer_frame(struct references *r, const struct object *o)
 {
@@ -326,8 +329,9 @@ static void keep_value(struct references *r, uint32_t weakref, uint32_t value)
 	r->values[r->value_count++] = (struct weak_value){weakref, value};
 }
 
-/* An entry goes with the weak reference that is in it: with a key its value too. (As a value it has
- * the key itself.) */
+/* A dict's entry goes with a weak reference in it that dies with another object. If that is the
+ * key, the entry's value goes with it, too. If that is the value, nothing is added: the weak
+ * reference itself refers to the key. */
 static void refer_entry(struct references *r, uint64_t key_word, uint64_t value_word)
 {
 	uint32_t key = view_target(r->view, key_word), value = view_target(r->view, value_word);
@@ -351,7 +355,7 @@ static void refer_keys(struct references *r, uint64_t addr, uint64_t end)
 	refer_words(r, keys.entries + keys.value, count, keys.size / WORD);
 	if (r->passed_over == passed_over)
 		return;
-	/* Few dicts are such: once more, entry by entry. */
+	/* Few dicts have such entries. They are read again, entry by entry. */
 	r->count = before;
 	for (uint64_t i = 0; i < count; i++) {
 		uint64_t entry = keys.entries + i * keys.size;
@@ -370,8 +374,8 @@ static void refer_deque_block(struct references *r, uint64_t addr, uint64_t end,
 		refer(r, word_at(r, addr + heap->deque_block_right));
 }
 
-/* Nobody is known whose it is. A block that was freed and is in use again may still begin with the
- * free list's link: the address of a block of the same pool. */
+/* A buffer whose owner is not known. A block that was freed and is in use again may still begin
+ * with the free list's link: the address of a block of the same pool. That is no reference. */
 static void refer_unknown(struct references *r, uint32_t block, uint64_t addr, uint64_t end)
 {
 	const struct heap_view *view = r->view;

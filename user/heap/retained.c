@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Problem: the dominators of 15 million blocks, in a second or two.
+/* Problem: find the dominators of 15 million blocks in a second or two.
  *
- * Most blocks of a heap are in no circle and lead to none: strings, tuples of them, lists of those.
+ * Most blocks of a heap are in no cycle and lead to none: strings, tuples of them, lists of those.
  * Such blocks are peeled off, pass by pass: first those that lead to nothing, then those that lead
- * to peeled ones only. What is left, the core, is small in most heaps, and there semi-NCA runs. A
- * peeled block is dominated by the nearest common dominator of all that lead to it, which is known
- * once theirs are: so the peeled blocks follow in the opposite order, each passing itself on to
- * what it leads to.
+ * to peeled ones only. What is left, the core, is small in most heaps; semi-NCA finds its
+ * dominators. The dominator of a peeled block is the nearest common ancestor of its predecessors in
+ * the dominator tree, and is known once all of them are in the tree. So peeled blocks are added in
+ * the opposite order, and each passes itself on to its successors.
  *
  * Source for the peeled part: in an acyclic graph, taken in topological order, the immediate
  * dominator is the nearest common ancestor of the predecessors in the tree so far (Aho, Hopcroft
@@ -20,11 +20,11 @@
 #include "heap/graph_private.h"
 
 #define PASSES_MAX 64
-/* A pass that peels less than a part of this many is the last. */
+/* A pass is the last if it peels no more than this fraction (1/64) of the blocks that are left. */
 #define WORTHWHILE 64
 #define CORE	   0 /* level of blocks that are not peeled */
 #define OUTSIDE	   UINT8_MAX
-/* From here on a block may not be resident as a whole. */
+/* A block of this size or more may not be resident as a whole. */
 #define LARGE_BYTES 16384
 
 struct work {
@@ -32,17 +32,17 @@ struct work {
 	uint8_t *level;	  /* by block: the pass that peeled it, CORE, OUTSIDE */
 	uint64_t *peeled; /* a bit for each block */
 	int passes;
-	uint32_t root; /* the number of what dominates the roots */
+	uint32_t root; /* number of the node above all roots, which is no block */
 	struct ancestry tree;
 	/* The core: its blocks, numbered from 1. */
 	uint32_t core_count;
 	uint32_t *core_blocks; /* by number */
-	uint32_t *core_before; /* core blocks before each 64 blocks */
+	uint32_t *core_before; /* by word of `core`: the core blocks before it */
 	uint64_t *core;	       /* a bit for each block */
 };
 
-/* Blocks in the order of a pass: every second one goes backwards, so that chains in either
- * direction are peeled in one. */
+/* Runs through all blocks in the order of a pass. Every second pass goes backwards, so that a chain
+ * in either direction is peeled in one pass. */
 #define EACH_OF_PASS(w, pass, block)                                                             \
 	for (uint32_t i_ = 0, n_ = (w)->graph->blocks, block = (pass) % 2 ? 0 : n_ - 1; i_ < n_; \
 	     i_++, block += (pass) % 2 ? 1 : -1)
@@ -128,7 +128,7 @@ static int number_core(struct work *w)
 	return 0;
 }
 
-/* The edges of the core from `block`, put at `at`; NULL: only counted. */
+/* Writes the edges from `block` within the core to `at` (NULL: nowhere). Returns their number. */
 static uint32_t core_edges(const struct work *w, uint32_t block, uint32_t *at)
 {
 	const struct heap_edges *edges = &w->graph->edges;
@@ -200,8 +200,7 @@ static int core_init(const struct work *w, struct core *core)
 	return 0;
 }
 
-/* Puts the core into the tree, and its blocks in an order in which each comes after its dominator
- * into core_blocks. */
+/* Adds the core to the tree, and reorders core_blocks: each block comes after its dominator. */
 static void core_to_tree(struct work *w, const struct core *core, uint32_t reached)
 {
 	for (uint32_t i = 1; i < reached; i++) {
@@ -290,7 +289,7 @@ static uint64_t resident_bytes(const struct heap_view *view, uint32_t block)
 	return snapshot_resident(view->snapshot, start, start + size);
 }
 
-/* What is dominated comes before its dominator. */
+/* Adds up what blocks retain. A block comes before its dominator. */
 static void add_up(struct work *w)
 {
 	struct heap_graph *graph = w->graph;
@@ -311,7 +310,7 @@ static void add_up(struct work *w)
 		retained[graph->dominator[w->core_blocks[i]]] += retained[w->core_blocks[i]];
 }
 
-/* Nothing is dominated yet but the peeled roots. */
+/* Begins the tree: the only blocks with a dominator are the roots, below w->root. */
 static void begin_tree(struct work *w)
 {
 	struct heap_graph *graph = w->graph;

@@ -31,7 +31,7 @@ struct multi_link_attr {
 	uint32_t count, multi_flags, pid, pad;
 };
 
-/* Maps that the programs use. All others are there because the walk's headers declare them. */
+/* Maps that the programs use. Other maps exist only because the walk's headers declare them. */
 static const char *const used_maps[] = {"birth_threads", "birth_events", "scratches", "layouts"};
 
 static bool is_used(const char *name)
@@ -83,7 +83,7 @@ static int expect_many(struct bpf_program *program)
 						     (enum bpf_attach_type)ATTACH_UPROBE_MULTI);
 }
 
-/* Loads only the programs that are needed. */
+/* Chooses the programs to load: those for bursts or that for watches. 0 or -errno. */
 static int choose_programs(const struct birth_probes *probes)
 {
 	bool bursts = !probes->wanted_watches;
@@ -136,7 +136,8 @@ static int load_legacy(struct birth_probes *probes)
 	return 0;
 }
 
-/* Loads the build that this kernel takes. It refuses one for which it lacks something. */
+/* Loads the build that this kernel accepts: it refuses one for which it lacks something. 0 or
+ * -errno. */
 static int load_any(struct birth_probes *probes)
 {
 	libbpf_print_fn_t print = libbpf_set_print(NULL);
@@ -232,7 +233,8 @@ void birth_probes_close(struct birth_probes *probes)
 
 /* --- functions --- */
 
-/* The link to `count` functions of the file at `path`; -errno. */
+/* Attaches a program to all `places` of the file `path`. Returns the link's descriptor, or
+ * -errno. */
 static int attach_together(const struct birth_probes *probes, const struct bpf_program *program,
 			   bool on_return, const char *path, const struct birth_places *places)
 {
@@ -284,7 +286,8 @@ int birth_probes_attach(struct birth_probes *probes, int fd, const struct birth_
 	return probes->returns.fd;
 }
 
-/* All signals are blocked in the thread: they are for the main thread. */
+/* Closes a link in a thread. All signals are blocked in the thread: they are for the main
+ * thread. */
 static void start_to_close(struct birth_link *link)
 {
 	sigset_t all, before;

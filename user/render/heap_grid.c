@@ -6,7 +6,7 @@
 
 #include "base/text.h"
 
-#define NAME_LEAST 24 /* columns worth more than a further column of figures */
+#define NAME_LEAST 24 /* columns of a name: worth more than another column of figures */
 
 void heap_grid_fit(struct heap_grid *grid, const struct heap_figures *rows, size_t count,
 		   const struct render_options *options)

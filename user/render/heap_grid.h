@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* A section of a heap report: rows of figures, each with a name behind them. Where there is little
- * room columns of figures are left out, the last ones first. The name keeps some columns in any
- * case. */
+/* A section of a heap report: rows of figures, each followed by a name. If there is little room,
+ * columns of figures are left out, the last ones first. The name keeps some columns in any case. */
 #ifndef HEAP_GRID_H
 #define HEAP_GRID_H
 
@@ -32,29 +31,33 @@ struct heap_grid {
 /* `count` rows without figures, which the caller frees with free(). NULL: out of memory. */
 struct heap_figures *heap_figures_new(size_t count);
 
-/* Of `count` rows so many are shown (-n). */
+/* How many of `count` rows are shown (-n). */
 size_t heap_grid_shown(const struct heap_page *page, size_t count);
 
-/* Widths of the columns that have a title. */
+/* Sets the widths of the columns that have a title. Columns for which there is no room are left
+ * out: the title of the first of them becomes NULL. */
 void heap_grid_fit(struct heap_grid *grid, const struct heap_figures *rows, size_t count,
 		   const struct render_options *options);
 
-/* Columns that are left for the name; if the width is unlimited, the most that a name may take. */
+/* How many columns are left for the name; if the width is unlimited, the most that a name may
+ * take. */
 unsigned heap_grid_room(const struct heap_page *page, const struct heap_grid *grid);
 
-/* The figures of a row; NULL: the titles. */
+/* Prints the figures of a row; NULL: the titles. */
 void heap_grid_print(const struct heap_page *page, const struct heap_grid *grid,
 		     const struct heap_figures *row);
 
-/* An empty line, and the titles, `name` behind them. */
+/* Prints an empty line, the titles, and the title `name` after them. */
 void heap_grid_titles(const struct heap_page *page, const struct heap_grid *grid, const char *name);
 
-/* A row's name in at most `room` columns, and a word that is left out if there is no room for it.
+/* Prints a row's name in at most `room` columns. A `word` follows if there is room for it ("":
+ * none).
  */
 void heap_grid_name(const struct heap_page *page, unsigned room, const char *name,
 		    const char *word);
 
-/* "and 7 more types": `left` rows are not shown, of `bytes` in all (0: that is not said). */
+/* Prints "and 7 more types" if `left` rows are not shown, and the sum of their `bytes` (0: no
+ * sum). */
 void heap_grid_more(const struct heap_page *page, const struct heap_grid *grid, size_t left,
 		    const char *what, uint64_t bytes);
 

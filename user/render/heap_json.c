@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* What `heap` found, for programs: schema "pymem-bpf-heap/1" (docs/JSON.md,
+/* The report of `heap` for programs: schema "pymem-bpf-heap/1" (docs/JSON.md,
  * docs/json-schema-heap.json).
  *
- * All rows are written, whatever -n says, each on a line of its own. What needs two censuses is
- * null where there is one. Output is ASCII.
+ * All rows are written, whatever -n says, each on a line of its own. What needs two looks is null
+ * after one. Output is ASCII.
  */
 #include "render/heap_parts.h"
 
@@ -28,7 +28,7 @@ static size_t count_texts(char *const *texts)
 	return count;
 }
 
-/* A difference of two censuses; null where there is one. */
+/* A difference of two looks; null if there was one. */
 static json_t *grown_value(const struct heap_look *look, int64_t grown)
 {
 	return look->seconds > 0 ? json_integer(grown) : json_null();
@@ -70,7 +70,7 @@ static json_t *verdict_value(const struct heap_look *look)
 
 	if (!verdict)
 		return NULL;
-	/* No-break spaces are for lines that wrap. */
+	/* No-break spaces are for text that is wrapped. */
 	while ((at = strstr(at, NBSP))) {
 		*at = ' ';
 		memmove(at + 1, at + 2, strlen(at + 2) + 1);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Problem: a service has several processes, and a reader wants to know what all of them need, and
- * in which one something grows, before he reads of each.
+/* Problem: a service has several processes. Before he reads of each, a reader wants to know what
+ * all of them need, and in which one something grows.
  *
- * A pure function of the report. RSS is added up as each process has it: pages that they share
- * count for each of them, and that is said. */
+ * A pure function of the report. The RSS of the processes is added up: pages that they share count
+ * for each of them, and the text says so. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -12,11 +12,11 @@
 struct overview {
 	FILE *out;
 	const struct heap_report *report;
-	/* The holder that grew most, or, of one look, that keeps most; NULL: there is none. */
+	/* The holder that grew most, or after one look keeps most; NULL: there is none. */
 	const struct heap_holder_row *holder;
-	const struct heap_look *look; /* which has it */
+	const struct heap_look *look; /* the one with `holder` */
 	bool two;		      /* there were two looks */
-	bool none_sought;	      /* nobody looked for holders */
+	bool none_sought;	      /* no look has searched for holders */
 };
 
 static int64_t weight(const struct overview *o, const struct heap_look *look,

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* What `heap` found, for people: the answer first, then what it is made of.
+/* The report of `heap` for people: the answer first, then its parts.
  */
 #include "render/heap_grid.h"
 
@@ -9,7 +9,7 @@
 
 #include "base/text.h"
 
-#define BIRTHS_SHOWN 2 /* lines told of each holder */
+#define BIRTHS_SHOWN 2 /* lines shown of each holder */
 #define CALLERS	     3
 #define NOW_SHOWN    3
 
@@ -75,7 +75,7 @@ static unsigned print_part(const struct heap_page *page, unsigned column, const 
 	return text_wrap(page->out, text, column, page->options->width, 4);
 }
 
-/* All parts of RSS that are something; what is left out is nothing. */
+/* Prints RSS and its parts, without those that are 0 and were 0 before. */
 static void print_balance(const struct heap_page *page)
 {
 	const struct heap_look *look = page->look;
@@ -120,7 +120,7 @@ static void print_swapped(const struct heap_page *page)
 	print_sentence(page, text);
 }
 
-/* What the collector says of itself. */
+/* Prints what the garbage collector's own figures say. */
 static void print_collector(const struct heap_page *page)
 {
 	const struct heap_look *look = page->look;
@@ -346,7 +346,8 @@ static int print_touched(const struct heap_page *page)
 	return 0;
 }
 
-/* What no line has touched meanwhile: with the lines' it is RSS. */
+/* Prints the resident bytes that no known line touched between the looks. With those of the lines
+ * they are RSS. */
 static void print_untouched(const struct heap_page *page)
 {
 	const struct heap_look *look = page->look;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Problem: a reader wants to know whether it is a leak, whose, or the allocator. The verdict says
- * so in sentences made of figures, the most telling first, and only of what there is much of.
+/* Problem: a reader wants to know if memory leaks, and if an object or the allocator keeps it. The
+ * verdict says so in sentences with figures, the most telling first. Small amounts are left out.
  *
  * A pure function of the look. It never says "leak": what grew in some seconds may be a cache that
- * fills. What the figures can't tell apart from noise is not said.
+ * fills. It leaves out what may be noise.
  */
 #include <inttypes.h>
 #include <stdlib.h>
@@ -18,7 +18,7 @@ struct verdict {
 	FILE *out;
 	const struct heap_look *look;
 	const struct heap_holder_row *holder;
-	int64_t live, live_grown, passing; /* bytes; passing is part of live_grown */
+	int64_t live, live_grown, passing; /* bytes; passing: what functions work on */
 	size_t sentences;
 };
 
@@ -84,14 +84,14 @@ static void put_name(struct verdict *v, const char *name)
 	heap_put_name(v->out, name);
 }
 
-/* Between sentences. */
+/* Called before each sentence: a space comes between two. */
 static void begin(struct verdict *v)
 {
 	if (v->sentences++)
 		fputc(' ', v->out);
 }
 
-/* The least growth, of all that lives, that is told from noise: temporary objects come and go. */
+/* The least growth of live memory, in bytes, that is not noise: temporary objects come and go. */
 static int64_t live_noise(const struct heap_look *look)
 {
 	int64_t part = (int64_t)(look->rss_bytes / 200);
@@ -128,8 +128,8 @@ static void put_holder(struct verdict *v, const struct heap_holder_row *holder)
 	}
 }
 
-/* "kept by app.CACHE (…)"; paths such as "held by C: libfoo.so" and "in a.X and in b.Y" say half of
- * it themselves. */
+/* "kept by app.CACHE (…)". Paths such as "held by C: libfoo.so" and "in a.X and in b.Y" have the
+ * verb, or the "in", in themselves. */
 static void put_who(struct verdict *v, const char *verb, const struct heap_holder_row *holder)
 {
 	if (strncmp(holder->path, "held by ", 8) != 0)
@@ -203,7 +203,7 @@ static bool say_malloc_grows(struct verdict *v)
 	return true;
 }
 
-/* Types that grew, as many as make most of it. Those that are reported first grew most. */
+/* Writes the types that grew most, sorted so in the look, until they have half of the growth. */
 static void put_grown_types(struct verdict *v)
 {
 	int64_t told = 0;
@@ -221,7 +221,7 @@ static void put_grown_types(struct verdict *v)
 	}
 }
 
-/* Several share the growth, or nobody who was found. */
+/* Live memory grows, and no holder has half of the growth. */
 static bool say_live_grows(struct verdict *v)
 {
 	size_t told = 0;
@@ -250,7 +250,7 @@ static bool say_live_grows(struct verdict *v)
 	return true;
 }
 
-/* What is free, of files, or of nobody. */
+/* The parts of RSS that are not live, such as free memory and files. */
 static struct heap_balance without_live(const struct heap_balance *balance)
 {
 	struct heap_balance rest = *balance;
@@ -259,7 +259,7 @@ static struct heap_balance without_live(const struct heap_balance *balance)
 	return rest;
 }
 
-/* RSS grew, and what lives did not, or not for long. */
+/* RSS grew, and live memory did not, or only by what may pass. */
 static bool say_rest_grows(struct verdict *v)
 {
 	struct heap_balance last = without_live(&v->look->balance), *now = &last;
@@ -288,7 +288,7 @@ static bool say_rest_grows(struct verdict *v)
 	return true;
 }
 
-/* What functions work on at the second look, if it is more than noise. */
+/* Writes what functions work on at the second look, if it is more than noise. */
 static void say_passing(struct verdict *v)
 {
 	const struct heap_look *look = v->look;
@@ -330,7 +330,7 @@ static void say_growth(struct verdict *v)
 
 /* --- what is there --- */
 
-/* Where there are no holders. */
+/* Stands in for the largest holder if none were searched for. */
 static void put_largest_type(struct verdict *v)
 {
 	const struct heap_type_row *largest = NULL;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* What the renderers for programs share: values, and members written one by one. A value that is
- * NULL (out of memory) may be handed on: json_put() says so. */
+/* What the renderers for programs share: values, and members written one by one. The caller owns a
+ * value that is returned. A value that is NULL (out of memory) may be handed on: json_put() then
+ * returns -ENOMEM. */
 #ifndef JSON_PARTS_H
 #define JSON_PARTS_H
 
@@ -17,14 +18,15 @@ struct json_member {
 
 json_t *json_text_or_null(const char *text);
 json_t *json_count(uint64_t number);
-/* null where it is negative. */
+/* The number; null if it is negative. */
 json_t *json_known(int64_t number);
 /* RFC 3339 in UTC with milliseconds; null if `seconds` is no valid time. */
 json_t *json_time(double seconds);
-/* An array of these texts, as of json_text(). */
+/* An array of `count` texts, each as json_text() makes it. */
 json_t *json_strings(char *const *strings, size_t count);
 
-/* Writes `value` and frees it. 0 or -ENOMEM. A failure of the stream shows at the end. */
+/* Writes `value` and frees it. 0 or -ENOMEM. parts_flush() reports failures of the stream at the
+ * end. */
 int json_put(FILE *out, json_t *value);
 
 /* Writes `"name":value` for each member, separated by commas; with `more`, a comma also before the

@@ -140,7 +140,7 @@ unsigned parts_place(FILE *out, const struct model_location *location, unsigned 
 	fixed = (unsigned)strlen(number) + 1;
 	if (!columns)
 		columns = fixed + PARTS_FIELD_MAX;
-	/* There is no room for a word of each: the file and its line matter most. */
+	/* There is too little room for both: the file and its line matter most. */
 	if (columns < fixed + 8 && file_columns + function_columns + fixed > columns) {
 		room = columns > fixed ? columns - fixed + 1 : 1;
 		used = print_file(out, file, room);
@@ -151,7 +151,8 @@ unsigned parts_place(FILE *out, const struct model_location *location, unsigned 
 		rest = model_library_part(file);
 		if (rest)
 			file_columns = text_columns(rest) + 1;
-		/* Each may have half of the room; what one does not need goes to the other. */
+		/* File and function may each have half of the room. What one does not need goes to
+		 * the other. */
 		if (function_columns > room / 2)
 			function_columns =
 				file_columns < room - room / 2 ? room - file_columns : room / 2;

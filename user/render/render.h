@@ -9,8 +9,8 @@
 
 #include "model/model.h"
 
-/* What was shown where, so that a live screen keeps its order. Zero at first; the caller keeps it
- * from one drawing to the next, and reads nothing in it. */
+/* What was shown where, so that a live screen keeps its order. All zeros at first. The caller keeps
+ * it from one drawing to the next, and does not read it. */
 #define RENDER_MEMORY 1024
 struct render_memory {
 	uint64_t keys[RENDER_MEMORY];
@@ -38,7 +38,7 @@ struct render_options {
 	struct source_cache *sources; /* NULL: no source text */
 	bool peak;		      /* with -f and the exact engine: a column of peaks */
 	bool live;		      /* the screen is redrawn: keep it short */
-	bool host;		      /* of a whole host: begin with its programs */
+	bool host;		      /* the report is on a whole host: begin with its programs */
 	bool every;		      /* with `host`: processes that did not change, too */
 	struct render_memory *memory; /* with `live`; NULL: there is none */
 	bool verbose;		      /* all processes, all lines, all figures */
@@ -54,7 +54,8 @@ struct renderer {
 	bool takes_metric; /* true: render_options.metric counts */
 	bool binary;	   /* true: not for a terminal, nor for a pager */
 	bool only_rows;	   /* true: it has no place for notes and for processes that were skipped */
-	/* Writes the report. 0; -errno of the stream; -ENOENT: options->function did not run. */
+	/* Writes the report; may sort the model. 0; -errno of the stream; -ENOMEM; -ENOENT: no line
+	 * of options->function is known. */
 	int (*emit)(FILE *out, struct model *model, const struct render_options *options);
 };
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* The answer first: for each program how much it changed and how fast, in a sentence or two which
- * lines did it and what is in no line. The rows below are the evidence.
+/* The report that begins with the answer: for each program how much its RSS changed and how fast;
+ * then in a sentence or two which lines changed it, and what is unattributed. The rows below are
+ * the evidence.
  *
  * A reader should not have to know how the program works, so no word here needs a manual. -v shows
  * the whole table (render_table.c). */
@@ -16,8 +17,8 @@
 #include "model/program.h"
 
 #define MIB	   (1024.0 * 1024)
-#define ENDED_MOST 8   /* processes of a program that have ended and are listed */
-#define STILL_MOST 3   /* programs that did not change and have a section */
+#define ENDED_MOST 8   /* ended processes of a program: more are only a sum */
+#define STILL_MOST 3   /* programs that did not change: more are only counted */
 #define FIELD	   '|' /* between fields of the head */
 
 /* --- the head --- */
@@ -32,13 +33,14 @@ static void write_change(FILE *out, const struct answer *a)
 
 	parts_amount(amount, sizeof(amount), a->change, true);
 	fputs(amount, out);
-	/* A rate of less than a second, or of what has ended, tells nothing of the next minute. */
+	/* A rate over less than a second, or of processes that have ended, says nothing of the next
+	 * minute. */
 	if (a->seconds >= 1 && !a->process->exited && fabs(rate) >= 0.05) {
 		fprintf(out, "%s%+.1f/min", lead, rate);
 		lead = ", ";
 		end = ")";
 	}
-	/* A command that was just started had next to nothing. */
+	/* No percentage of next to nothing, which a command that was just started has. */
 	if (start >= MIB) {
 		share = 100 * change / start;
 		fprintf(out, "%s%+.*f" NBSP "%%", lead, fabs(share) < 9.5 ? 1 : 0, share);
@@ -57,7 +59,7 @@ static size_t ended_of(const struct model_program *program)
 	return count;
 }
 
-/* How long it was watched, and what its RSS did. */
+/* Writes how long the program was watched, and how its RSS changed. */
 static void write_figures(FILE *out, const struct answer *a)
 {
 	const struct model_process *p = a->process;
@@ -69,7 +71,7 @@ static void write_figures(FILE *out, const struct answer *a)
 		answer_duration(out, a->seconds);
 		fputc(FIELD, out);
 	}
-	/* Processes that come and go never had the sum of their RSS at one time. */
+	/* If processes have ended, the sum of all RSS was never there at one time. */
 	if (a->program->count > 1 && ended_of(a->program)) {
 		parts_amount(amount, sizeof(amount), a->change, true);
 		fprintf(out, "RSS" NBSP "%s in all", amount);
@@ -79,7 +81,7 @@ static void write_figures(FILE *out, const struct answer *a)
 	fprintf(out, "RSS" NBSP "%.1f" NBSP "→" NBSP "%s%c", (double)p->rss_start_bytes / MIB,
 		amount, FIELD);
 	write_change(out, a);
-	/* Of several processes the sum of peaks was never there. */
+	/* The sum of several processes' peaks was never there at one time. */
 	if (a->program->count == 1 && p->rss_peak_bytes - most > most / 20 &&
 	    p->rss_peak_bytes - most >= ANSWER_LEAST) {
 		parts_amount(amount, sizeof(amount), p->rss_peak_bytes, false);
@@ -116,7 +118,7 @@ static bool is_child_here(const struct answer *a)
 	return false;
 }
 
-/* Which processes they are, and of which Python. */
+/* Writes which processes the program has, and which Python they run. */
 static void write_identity(FILE *out, const struct answer *a)
 {
 	const struct model_process *p = a->process;
@@ -135,7 +137,8 @@ static void write_identity(FILE *out, const struct answer *a)
 		fprintf(out, "%cended", FIELD);
 }
 
-/* The command as people know it; of processes that were told different things, with "…". */
+/* The command as people know it, with ", …" if the processes' command lines differ. The caller
+ * frees it. NULL: out of memory. */
 static char *command_of(const struct model_program *program)
 {
 	char *command, *longer = NULL;
@@ -151,7 +154,7 @@ static char *command_of(const struct model_program *program)
 	return longer;
 }
 
-/* The columns of the fields with three spaces before each. */
+/* How many columns the fields take with three spaces before each. */
 static unsigned fields_columns(const char *fields)
 {
 	unsigned columns = text_columns(fields) + 3;
@@ -161,8 +164,8 @@ static unsigned fields_columns(const char *fields)
 	return columns;
 }
 
-/* Prints fields behind `column`, in lines of their own where they don't fit. Returns the column
- * behind them. */
+/* Prints fields after `column`. One that does not fit begins a new line. Returns the column after
+ * them. */
 static unsigned print_fields(struct answer *a, char *fields, unsigned column)
 {
 	unsigned width = a->options->width, wide;
@@ -175,7 +178,7 @@ static unsigned print_fields(struct answer *a, char *fields, unsigned column)
 			fputc('\n', a->out);
 			column = 0;
 		} else if (column) {
-			/* text_wrap() adds the third one. */
+			/* text_wrap() adds the third space. */
 			fputs("  ", a->out);
 			column += 3;
 		}
@@ -197,7 +200,7 @@ static void print_head_parts(struct answer *a, const char *command, char *identi
 	used = text_print(a->out, command, room, false);
 	parts_style(a->out, a->options, STYLE_OFF);
 	used = print_fields(a, identity, used);
-	/* Figures stand together. */
+	/* If the figures don't fit, all of them go to a new line. */
 	if (!still && width && used + fields_columns(figures) > width) {
 		fputc('\n', a->out);
 		used = 0;
@@ -240,7 +243,7 @@ static int print_head(struct answer *a)
 
 /* --- a program --- */
 
-/* The sum of those that are not listed. */
+/* Prints the sum of the processes that are not listed. */
 static void print_more(struct answer *a, size_t count, size_t ended, int64_t bytes)
 {
 	char change[32], text[96];
@@ -254,7 +257,8 @@ static void print_more(struct answer *a, size_t count, size_t ended, int64_t byt
 	fputc('\n', a->out);
 }
 
-/* The processes of a program, one in a line. Many that have ended are a sum. */
+/* Prints the processes of a program, one on a line, at most `most`. The others, and those that have
+ * ended if they are many, are a sum. */
 static void print_members(struct answer *a, size_t most)
 {
 	const struct model_program *program = a->program;
@@ -299,7 +303,8 @@ int answer_print(struct answer *a, const struct answer_room *room)
 
 /* --- the report --- */
 
-/* Programs that have nothing to tell are a number if they are many. */
+/* True if the program has nothing to show and is only counted. In a report without options->host
+ * that happens only if many programs did not change. */
 static bool is_counted_only(const struct answer *a, size_t still)
 {
 	return (a->options->host || still > STILL_MOST) && is_still(a) && !a->process->note &&
@@ -377,7 +382,7 @@ static int by_pid(const void *left, const void *right)
 	return (a->pid > b->pid) - (a->pid < b->pid);
 }
 
-/* A live screen lists processes in an order that stays. */
+/* Sorts the processes of each program by PID: on a live screen their order stays. */
 static void order_members(struct model_programs *programs)
 {
 	size_t i;
@@ -387,8 +392,8 @@ static void order_members(struct model_programs *programs)
 		      sizeof(struct model_process *), by_pid);
 }
 
-/* A live screen has room for one line on the host: the rest is below, in the programs themselves.
- * Takes the rows that it needs off options->height. 0 or -ENOMEM. */
+/* Prints one line on the host, as a live screen has no room for more. Subtracts the rows that it
+ * takes from options->height. 0 or -ENOMEM. */
 static int print_host_line(FILE *out, const struct model *model, struct render_options *options)
 {
 	struct answer_text text;

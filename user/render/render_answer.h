@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* What the files of the answer share: the report that says first who changed memory, by how much
- * and how fast. Only render_*.c include this. */
+/* What the files of the answer share: the report that says first which programs changed memory, by
+ * how much and how fast. Only render_*.c include this. */
 #ifndef RENDER_ANSWER_H
 #define RENDER_ANSWER_H
 
@@ -9,46 +9,47 @@
 
 #define ANSWER_LEAST 52429 /* bytes: less is shown as 0.0 MiB */
 
-/* What is said of one program. */
+/* What is shown of one program. Amounts are bytes. */
 struct answer {
 	FILE *out;
 	const struct model *model;
 	const struct render_options *options;
 	const struct model_program *program;
 	const struct model_process *process; /* the sum of its processes */
-	double seconds;			     /* watched */
+	double seconds;			     /* for which it was watched */
 	int64_t change;			     /* of RSS */
-	int64_t grown,
-		freed; /* by lines that grew it, and by those that shrank it; both positive */
-	/* What per cents are parts of: the largest of the three, or if it is more, of all that is
-	 * told, unattributed amounts included, what grew or what went. */
+	int64_t grown, freed; /* sums over lines that grew RSS, and over lines that shrank it; both
+				 positive */
+	/* 100 %: the largest of |change|, `grown`, `freed`, and the sums of all increases and of
+	 * all decreases that are shown, unattributed amounts included. */
 	int64_t whole;
 	int64_t least; /* a line that changed less has no row */
 	/* The lines that have a row, in their order. Their increment_bytes is without what is in
 	 * `imports`. */
 	struct model_line *rows;
 	size_t row_count;
-	int64_t imports;		   /* what imports changed that is in no row */
+	int64_t imports;		   /* changed by imports, and in no other row */
 	const struct model_line *importer; /* the line that started most of it; NULL: none */
-	int64_t rest;			   /* of lines without a row */
+	int64_t rest;			   /* changed by lines without a row */
 	size_t rest_lines;
-	size_t folder; /* bytes of names that all files of the program share; they are left out */
+	size_t folder; /* length of the folder that all files of the program are in; it is not shown
+			*/
 	struct parts_changed changed;
 };
 
-/* How much of it is printed. */
+/* How much of an answer is printed. */
 struct answer_room {
 	size_t rows;	  /* lines */
-	bool paths;	  /* and how they were reached */
-	size_t processes; /* of a program with several: those listed */
+	bool paths;	  /* with their callers */
+	size_t processes; /* listed, if a program has several */
 };
 
-/* render_rows.c: chooses what is shown of the program. The caller frees answer->rows. 0 or -ENOMEM.
- * answer_rows() prints the rows. */
+/* render_rows.c. answer_prepare(): chooses what is shown of the program; the caller frees
+ * answer->rows. answer_rows(): prints the rows. 0 or -ENOMEM. */
 int answer_prepare(struct answer *answer);
 int answer_rows(struct answer *answer, const struct answer_room *room);
 
-/* Text that is built up before it is printed: its end is not known, or it is wrapped. */
+/* Text that is built before it is printed, since it is measured or wrapped. */
 struct answer_text {
 	FILE *out; /* to write to */
 	char *data;
@@ -62,10 +63,10 @@ int answer_text_begin(struct answer_text *text);
 int answer_text_end(struct answer_text *text);
 int answer_text_print(struct answer_text *text, struct answer *answer);
 void answer_duration(FILE *out, double seconds);
-/* Prints what there is to say of the program. 0 or -ENOMEM. */
+/* Prints the sentences on the program. 0 or -ENOMEM. */
 int answer_sentences(struct answer *answer);
 
-/* render_answer.c: prints all about the program. 0 or -ENOMEM. */
+/* render_answer.c: prints all that is shown of the program. 0 or -ENOMEM. */
 int answer_print(struct answer *answer, const struct answer_room *room);
 
 /* render_paths.c: prints the callers of a line into at most `columns` (0: no limit). answer_tree():
@@ -73,12 +74,13 @@ int answer_print(struct answer *answer, const struct answer_room *room);
 void answer_path(struct answer *answer, const struct model_line *line, unsigned columns);
 int answer_tree(struct answer *answer, const struct answer_room *room);
 
-/* Writes the place as parts_place() does, without what all files of the program share. */
+/* Writes the place as parts_place() does, without the folder that all files of the program share,
+ * and returns its columns. answer_place_columns(): those of the whole place. */
 unsigned answer_place(FILE *out, const struct answer *answer, const struct model_location *location,
 		      unsigned columns);
 unsigned answer_place_columns(const struct answer *answer, const struct model_location *location);
 
-/* Writes " 95 %", "<1 %", or blanks if there is nothing that `bytes` is a part of. */
+/* Writes " 95 %" or " <1 %", the part of `whole` that `bytes` are; blanks if one of them is 0. */
 void answer_share(char *text, size_t size, const struct answer *answer, int64_t bytes);
 /* The style of an amount: by its share, and whether it was freed. "" : none. */
 const char *answer_style(const struct answer *answer, int64_t bytes);
@@ -89,7 +91,8 @@ const char *answer_style(const struct answer *answer, int64_t bytes);
 void answer_keep_order(struct answer *answers, size_t count, struct render_memory *memory);
 int answer_fit(struct answer *answers, size_t count, struct answer_room *room, size_t *programs);
 
-/* Prints the report, or what of it is left behind `programs`, into `out`. 0 or -ENOMEM. */
+/* render_answer.c: prints at most `programs` of the `count` programs, and says how many others
+ * there are. 0 or -ENOMEM. */
 int answer_all(FILE *out, struct answer *answers, size_t count, size_t programs,
 	       const struct answer_room *room);
 

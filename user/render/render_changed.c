@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Source files that are no longer what runs: a reader must know that a line may be another. */
+/* Source files that have changed since the process started: the line shown may not be the line that
+ * ran. */
 #include "render/render_parts.h"
 
 #include "base/text.h"

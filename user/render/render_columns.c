@@ -12,13 +12,14 @@ struct parts_column {
 	const char *title;
 	/* Writes the figure as it is shown. */
 	void (*show)(char *text, size_t size, const struct model_line *line, uint64_t page_size);
-	/* True if the line has that figure. NULL: every line has. */
+	/* True if the line has that figure. NULL: every line has it. */
 	bool (*is_known)(const struct model_line *line);
-	/* NULL: it never stands beside a column of changes unless lines are sorted by it. */
+	/* True if the line has a figure worth showing beside a column of changes. NULL: the column
+	 * is shown there only if lines are sorted by it. */
 	bool (*tells_more)(const struct model_line *line, uint64_t page_size);
 	bool shows_0;	      /* written as 0, not left blank, where another line has a figure */
 	unsigned keep;	      /* the higher, the longer the column stays */
-	enum model_sort sort; /* the column stays if lines are sorted by this */
+	enum model_sort sort; /* if `sorts`: the column stays if lines are sorted by this */
 	bool sorts;
 };
 
@@ -184,7 +185,7 @@ static void give_up(struct parts_columns *chosen, unsigned at)
 		(chosen->count - at) * sizeof(chosen->width[0]));
 }
 
-/* Takes the column `from` among the chosen ones. */
+/* Adds the column `from` to the chosen ones. */
 static void choose(struct parts_columns *chosen, const struct parts_column *from,
 		   const struct model_line *lines, size_t count, uint64_t page_size, unsigned least)
 {

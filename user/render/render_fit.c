@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* A live screen: what is on it stays where it is, and it is as full as it can be.
+/* On a live screen, what is shown stays where it is, and the screen is as full as it can be.
  *
  * A row moves up only if it is clearly larger than the one above, so that two that grow together do
  * not change places each second. What fits is found by drawing: first rows of all programs with
@@ -38,8 +38,8 @@ static uint64_t key_of_row(const struct answer *a, const struct model_line *line
 struct item {
 	uint64_t key;
 	int64_t value; /* by which it was sorted */
-	size_t from;   /* where it comes from */
-	size_t rank;   /* where it was; SIZE_MAX: nowhere */
+	size_t from;   /* its index before */
+	size_t rank;   /* its index in the last drawing; SIZE_MAX: none */
 };
 
 static size_t rank_of(const struct render_memory *memory, uint64_t key)
@@ -66,8 +66,8 @@ static bool passes(const struct item *below, const struct item *above)
 	return below->value > above->value + above->value / 4 + 2 * ANSWER_LEAST;
 }
 
-/* Puts the items where they were, but for those that have clearly passed others. New ones come
- * last and pass from there. */
+/* Puts the items in the order of the last drawing, but moves up those that are clearly larger than
+ * others. New ones come last and move up from there. */
 static void settle(struct item *items, size_t count, const struct render_memory *memory)
 {
 	struct item moved;
@@ -90,7 +90,8 @@ static void remember(struct render_memory *memory, uint64_t key)
 		memory->keys[memory->count++] = key;
 }
 
-/* Keeps the order of the program's rows. Without memory the order is just another one. */
+/* Keeps the order of the program's rows. If memory runs out, they keep the order that they have
+ * now. */
 static void keep_rows(struct answer *a, const struct render_memory *old, struct render_memory *new)
 {
 	size_t count = a->row_count < KEPT_MOST ? a->row_count : KEPT_MOST, i;
@@ -145,7 +146,7 @@ void answer_keep_order(struct answer *answers, size_t count, struct render_memor
 
 /* --- the room --- */
 
-/* The rows of text that it takes; without `room` those of what comes behind all programs. Or
+/* How many rows of text the programs take; without `room`, what comes after all programs. Or
  * -ENOMEM. */
 static ssize_t height_of(struct answer *answers, size_t count, size_t programs,
 			 const struct answer_room *room)
@@ -172,8 +173,8 @@ static ssize_t height_of(struct answer *answers, size_t count, size_t programs,
 	return err ?: height;
 }
 
-/* The rows that there are for programs: notes may take a third of the screen, and are cut there. Or
- * -ENOMEM. */
+/* How many rows of text programs may take. Notes may take a third of the screen, and are cut there.
+ * Or -ENOMEM. */
 static ssize_t rows_for_programs(struct answer *answers)
 {
 	size_t all = answers->options->height;
@@ -184,8 +185,8 @@ static ssize_t rows_for_programs(struct answer *answers)
 	return (ssize_t)(all - ((size_t)notes < all / 3 ? (size_t)notes : all / 3));
 }
 
-/* Sets `*what`, which is in `room` or is `programs`, to the most up to `most` with which all fits
- * into `wanted` rows; 0 if not even 1 does. 0 or -ENOMEM. */
+/* Finds by bisection the most, up to `most`, with which all fits into `wanted` rows; 0 if not even
+ * 1 does. Sets `*what`, which is a field of `room` or is `programs`. 0 or -ENOMEM. */
 static int most_that_fits(struct answer *answers, size_t count, const size_t *programs,
 			  const struct answer_room *room, ssize_t wanted, size_t *what, size_t most)
 {
@@ -239,7 +240,8 @@ int answer_fit(struct answer *answers, size_t count, struct answer_room *room, s
 	err = most_that_fits(answers, count, programs, room, wanted, &room->rows, most);
 	if (err || room->rows)
 		return err;
-	/* One row of each, and none of its processes; of as many programs as there is room for. */
+	/* One row of each program, without its processes, and as many programs as there is room
+	 * for. */
 	room->rows = most ? 1 : 0;
 	room->processes = 0;
 	return most_that_fits(answers, count, programs, room, wanted, programs, count);

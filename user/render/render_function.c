@@ -5,8 +5,8 @@
  * small part of Python's lexer (brackets, strings, comments, continued lines) tells in which lines
  * indentation counts. A line with figures is shown wherever it is.
  *
- * Left out: lambdas, comprehensions and modules have no block of their own. Of these, the lines
- * from the first to the last with figures are shown. */
+ * Lambdas, comprehensions and modules have no block of their own. Of these, the lines from the
+ * first to the last with figures are shown. */
 #include "render/render_parts.h"
 
 #include <errno.h>
@@ -189,7 +189,7 @@ static long count_up_to(const struct view *view, long line)
 }
 
 /* Prints each line of the block and each line with figures, in order. The target chooses the line
- * numbers; only those inside the block are counted through one by one. */
+ * numbers, so only those inside the block are visited one by one. */
 static void print_rows(struct view *view, const struct parts_columns *columns)
 {
 	const struct model_line *line = view->lines, *end = line + view->count, *row;
@@ -201,7 +201,7 @@ static void print_rows(struct view *view, const struct parts_columns *columns)
 	if (block <= 0)
 		block = line < end ? line->location->line : 1;
 	last = has_block(view) ? block_end(view, block) : 0;
-	/* It has no block: show what lies between its lines with figures. */
+	/* The function has no block: show what is between its lines with figures. */
 	if (!last && line < end && line_text(view, block))
 		last = end[-1].location->line;
 	view->cut = last - block >= PARTS_LINES_MOST;

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Problem: a host has some hundred Pythons, of which few grow, and a reader wants to know which
- * program that is before he reads of any process.
+/* Problem: a host has some hundred Pythons, of which few grow. A reader wants to know which
+ * programs grow before he reads of any process.
  *
- * Processes of one program at one place (a container, a service) are one row. What a program grew
- * by is the sum over its processes that run: one that has ended needs no memory any more. RSS is
- * without pages counted twice where that is known of each process. */
+ * Processes of one program at one place (a container, a service) are one row. The growth of a
+ * program is the sum over its processes that run: one that has ended needs no memory any more. If
+ * Pss is known of each process it replaces RSS, so that shared pages count once. */
 #include "render/render_host.h"
 
 #include <errno.h>
@@ -38,7 +38,7 @@ struct host {
 	const struct model *model;
 	struct row *rows;
 	size_t count, programs, containers, processes;
-	size_t *row_of; /* by process; those that have ended: -1 */
+	size_t *row_of; /* by process: index of its row; -1: it has ended */
 	int64_t growth, rss;
 	bool shared_once;
 };
@@ -169,8 +169,8 @@ static int by_growth(const void *a, const void *b)
 	return strcmp(x->name, y->name);
 }
 
-/* `tops`: also the line of each program that grew most. 0 or -ENOMEM; then there is nothing to
- * free. */
+/* Gathers the processes that run into rows, the largest growth first. `tops`: also finds the line
+ * of each row that grew most. 0: the caller frees `rows` and `row_of`; or -ENOMEM. */
 static int gather(struct host *h, const struct model *model, bool tops)
 {
 	size_t i;
@@ -210,7 +210,7 @@ static void count_of(char *text, size_t size, size_t count, const char *what)
 	snprintf(text, size, "%zu" NBSP "%s%s", count, what, count == 1 ? "" : "s");
 }
 
-/* What the host's Pythons are and what they grew by, in one line. */
+/* Prints how many Pythons the host has, their RSS and their growth, in one line. */
 static void print_head(FILE *out, const struct host *h, double seconds,
 		       const struct render_options *options)
 {
@@ -239,8 +239,8 @@ static void print_head(FILE *out, const struct host *h, double seconds,
 	fputs("\n", out);
 }
 
-/* Columns of the two texts of a row, so that all rows fit and the top line has some room. `*where`
- * becomes 0 if nothing is known of any. */
+/* Sets the columns of the two texts of a row, so that the rows align and the top line has some
+ * room. `*where` becomes 0 if no row has a place. */
 static void lay_out(const struct host *h, size_t shown, unsigned *name, unsigned *where)
 {
 	*name = 7;
@@ -253,7 +253,7 @@ static void lay_out(const struct host *h, size_t shown, unsigned *name, unsigned
 	}
 	*name = *name < NAME_MOST ? *name : NAME_MOST;
 	*where = *where < WHERE_MOST ? *where : WHERE_MOST;
-	/* The title has five. */
+	/* The title WHERE has five columns. */
 	if (*where && *where < 5)
 		*where = 5;
 }
@@ -304,7 +304,8 @@ static void print_rows(FILE *out, const struct host *h, double seconds,
 	}
 	lay_out(h, shown, &name, &where);
 	parts_style(out, options, STYLE_HEAD);
-	/* Below, each process has its RSS, in which pages that it shares count too. */
+	/* The title says if it is PSS: sections below show RSS, which counts shared pages for each
+	 * process. */
 	fprintf(out, "%8s  %8s  %8s  %4s  ", "MiB", "/min", h->shared_once ? "PSS" : "RSS", "N");
 	print_text(out, "PROGRAM", name);
 	print_text(out, "WHERE", where);

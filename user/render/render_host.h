@@ -5,10 +5,11 @@
 
 #include "render/render.h"
 
-/* Prints it if options->host, and nothing otherwise. 0 or -ENOMEM. */
+/* Prints that beginning if options->host, and nothing otherwise. 0 or -ENOMEM. */
 int render_host(FILE *out, const struct model *model, const struct render_options *options);
 
-/* Prints its first line alone: how many there are, their RSS, what they grew by. 0 or -ENOMEM. */
+/* Prints only its first line: how many Pythons there are, their RSS, and what they grew by. 0 or
+ * -ENOMEM. */
 int render_host_line(FILE *out, const struct model *model, const struct render_options *options);
 
 /* True if the process has a section of its own in the report: always, unless options->host and not

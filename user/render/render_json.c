@@ -5,7 +5,7 @@
  * line of its own and freed: so a profile of 100,000 lines is not kept in memory twice. The output
  * is ASCII, so a name can't send control bytes to a terminal.
  *
- * Left out: stacks. All lines are written, whatever -n and -f say. */
+ * Stacks are left out. All lines are written, whatever -n and -f say. */
 #include "render/render_parts.h"
 
 #include <errno.h>
@@ -68,7 +68,7 @@ static bool has_vm_calls(const struct model_line *line)
 	return false;
 }
 
-/* Writes what only the exact engine knows. Nothing is written if the line was not seen to run. */
+/* Writes what only the exact engine knows, of a line that was seen to run. */
 static int put_runs(FILE *out, const struct model_line *line)
 {
 	struct json_member members[] = {

@@ -43,28 +43,29 @@ void parts_source(FILE *out, const struct render_options *options,
 		  const struct model_process *process, const char *file, int line, unsigned columns,
 		  bool trim, enum source_state *state);
 
-/* A line that says which process it is: its PID and its command (`cmdline` ended by NULL; NULL:
- * none is known). */
+/* Prints a line with the PID and the command (`cmdline` ended by NULL; if it is empty or NULL,
+ * `comm`). */
 void parts_title(FILE *out, const struct render_options *options, int pid, const char *comm,
 		 char *const *cmdline);
 
-/* The head of a process: that line, and one that says how it is profiled. */
+/* Prints the head of a process: that line, and one that says how it is profiled. */
 void parts_head(FILE *out, const struct model *model, const struct model_process *process,
 		const struct render_options *options);
 
-/* One sentence about the processes that are no longer reported one by one; nothing if there are
- * none. */
+/* Prints a sentence about the processes that are no longer reported one by one; nothing if there
+ * are none. */
 void parts_gathered(FILE *out, const struct model *model, const struct render_options *options);
 
-/* Lines at the end of a report: a process that was left out (`comm` may be ""), a note. */
+/* Print a line at the end of a report: a process that was left out (`comm` may be ""), or a
+ * note. */
 void parts_skip(FILE *out, const struct render_options *options, int pid, const char *comm,
 		const char *reason);
 void parts_note(FILE *out, const struct render_options *options, const char *note);
 
-/* All of them. */
+/* Prints all of them that the model has. */
 void parts_tail(FILE *out, const struct model *model, const struct render_options *options);
 
-/* Files that have changed since the process started. The first ones are named. */
+/* Files that have changed since the process started: the first PARTS_CHANGED of them. */
 #define PARTS_CHANGED 8
 struct parts_changed {
 	const char *files[PARTS_CHANGED]; /* strings of the model */
@@ -81,16 +82,16 @@ struct parts_columns {
 	const struct parts_column *column[PARTS_COLUMNS];
 	unsigned width[PARTS_COLUMNS];
 	unsigned count;
-	unsigned total; /* of a row, with two spaces between columns */
+	unsigned total; /* width of a row, with two spaces between columns */
 };
 
-/* Chooses columns for `lines`: those with something to say that fit into `room` (0: all of them).
- * The increment and the column sorted by are always among them. Each is at least `least` wide.
- * parts_titles() writes their titles. */
+/* Chooses columns for `lines`: those with something to say that fit into `room` columns of text (0:
+ * all of them). The increment and the column sorted by are always among them. Each is at least
+ * `least` wide. parts_titles() writes their titles. */
 void parts_choose(struct parts_columns *chosen, const struct model_line *lines, size_t count,
 		  uint64_t page_size, unsigned least, unsigned room, enum model_sort sort);
-/* The same beside a column of changes: what tells more than that, if there is room. The column
- * sorted by is always among them. */
+/* Chooses columns to stand beside a column of changes: those that tell more, if there is room. A
+ * column sorted by, other than the increment, is always among them. */
 void parts_choose_more(struct parts_columns *chosen, const struct model_line *lines, size_t count,
 		       uint64_t page_size, unsigned room, enum model_sort sort);
 void parts_titles(FILE *out, const struct parts_columns *chosen);
@@ -98,7 +99,7 @@ void parts_titles(FILE *out, const struct parts_columns *chosen);
 void parts_figures(FILE *out, const struct parts_columns *chosen, const struct model_line *line,
 		   uint64_t page_size);
 
-/* A function of up to so many lines is shown whole. Of a longer one only lines with figures are
+/* A function of up to this many lines is shown whole. Of a longer one only lines with figures are
  * shown. */
 #define PARTS_LINES_MOST 20000
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* How memory was reached: the callers of a line in one line of text, or all stacks as a tree.
+/* The callers of lines: those of one line in one line of text, or all stacks as a tree.
  *
- * Code of libraries lies between most lines of a program. Frames of it that follow one another are
- * shown as their number. */
+ * Code of libraries is between most lines of a program. Successive frames of libraries are shown as
+ * their number. */
 #include "render/render_answer.h"
 
 #include <errno.h>
@@ -29,8 +29,8 @@ static void write_hop(FILE *out, const struct answer *a, const struct model_hop 
 		fprintf(out, " ×%u", hop->frames);
 }
 
-/* Prints `text` if it and two columns more fit behind `used`. Returns the columns that are used
- * then; 0: it does not fit. */
+/* Prints `text` if it and two columns more fit after `used` columns. Returns the columns used then;
+ * 0: it does not fit. */
 static unsigned put(FILE *out, const char *text, unsigned used, unsigned columns)
 {
 	unsigned wide = text_columns(text) + (used ? 1 : 0);
@@ -66,7 +66,7 @@ void answer_path(struct answer *a, const struct model_line *line, unsigned colum
 		if (put(a->out, more, used, columns))
 			return;
 	}
-	/* What does not fit, or is not known. */
+	/* Stands for what does not fit, or is not known. */
 	if (i < line->path_count || line->path_more || line->path_open)
 		fprintf(a->out, "%s…", used ? " " : "← ");
 }
@@ -76,8 +76,8 @@ void answer_path(struct answer *a, const struct model_line *line, unsigned colum
 struct branches {
 	struct answer *answer;
 	const struct model_node *nodes;
-	int64_t *weight; /* of each node: what it and those below it changed, without signs */
-	size_t *order;	 /* scratch for the children of all nodes on the way down */
+	int64_t *weight; /* of each node: bytes that it and those below it changed, without signs */
+	size_t *order;	 /* scratch: children of all nodes on the path down */
 	size_t left;	 /* rows that may be printed */
 };
 
@@ -109,8 +109,8 @@ static size_t take_children(struct branches *b, size_t node, size_t *list)
 	return count;
 }
 
-/* The only child of a node of a library that changed next to nothing itself. 0: it is another
- * node. */
+/* The only child with a row of a library's node that changed next to nothing itself; 0 for any
+ * other node. */
 static size_t passed_to(const struct branches *b, size_t node)
 {
 	int64_t little = b->weight[node] / 20;
@@ -130,7 +130,7 @@ static size_t passed_to(const struct branches *b, size_t node)
 	return found;
 }
 
-/* Prints the figures of a node and its indentation. */
+/* Prints the figures of a node and its indentation. Returns the columns printed. */
 static unsigned print_figures(struct branches *b, const struct model_node *node, unsigned depth)
 {
 	struct answer *a = b->answer;
@@ -185,7 +185,7 @@ static void print_node(struct branches *b, size_t node, unsigned depth, unsigned
 	fputc('\n', a->out);
 }
 
-/* Prints the node and what it called. `list`: scratch behind that of its callers. */
+/* Prints the node and what it called. `list` is scratch, after that of its callers. */
 static void print_branch(struct branches *b, size_t node, unsigned depth, size_t *list)
 {
 	size_t first = node, next, count, i;
@@ -196,7 +196,7 @@ static void print_branch(struct branches *b, size_t node, unsigned depth, size_t
 	if (!b->left)
 		return;
 	if (frames) {
-		/* One is as well named. */
+		/* A single frame is shown by its name. */
 		print_node(b, first, depth++, frames > 1 ? frames : 0);
 		if (!b->left)
 			return;
@@ -215,7 +215,7 @@ static int weigh(struct branches *b, size_t count)
 	b->order = calloc(count + 1, sizeof(*b->order));
 	if (!b->weight || !b->order)
 		return -ENOMEM;
-	/* A node comes behind its caller. */
+	/* A node comes after its caller. */
 	for (i = count; i-- > 1;) {
 		b->weight[i] += size_of(b->nodes[i].own_bytes);
 		b->weight[b->nodes[i].parent] += b->weight[i];

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Which lines are worth a row, and the rows.
+/* Chooses the lines that are worth a row, and prints the rows.
  *
  * A line has a row if it changed memory itself. Callers that changed none are in the path below it.
- * What imports changed is one row, but for a module whose own code changed much: it is a line like
- * any other. All that has no row is in the last one.
+ * What imports changed is in one row; but a module's line that changed much itself has a row like
+ * any other. All that has no row is in the last row.
  *
  * Invariant: the amounts of all rows add up to what is attributed. */
 #include "render/render_answer.h"
@@ -45,7 +45,8 @@ static void sum_up(struct answer *a)
 		a->whole = a->grown;
 	if (a->whole < a->freed)
 		a->whole = a->freed;
-	/* Of little, a twentieth is worth a row; of much, a two-hundredth. -n 0 asks for all. */
+	/* If little changed, a twentieth is worth a row; if much, a two-hundredth. -n 0 asks for
+	 * all. */
 	a->least = a->whole / 20 < ANSWER_LEAST ? a->whole / 20 + 1 : ANSWER_LEAST;
 	if (a->least < a->whole / 200)
 		a->least = a->whole / 200;
@@ -61,7 +62,7 @@ static int64_t import_part(const struct answer *a, const struct model_line *line
 	return size_of(own) > a->whole / 10 ? line->import_system_bytes : line->import_bytes;
 }
 
-/* True if the line grew and freed much more than the difference. */
+/* True if the line both grew and freed much. */
 static bool is_churning(const struct answer *a, const struct model_line *line)
 {
 	uint64_t least = a->whole / 20 > ANSWER_LEAST ? a->whole / 20 : ANSWER_LEAST;
@@ -81,7 +82,7 @@ static bool is_notable(const struct answer *a, const struct model_line *line)
 	       (sort != MODEL_SORT_INCREMENT && value >= ANSWER_LEAST);
 }
 
-/* The length of the folder that both have in common, with its slash. */
+/* The length of the folder that both paths have in common, with its slash; at most `length`. */
 static size_t common_folder(const char *one, const char *other, size_t length)
 {
 	size_t i, found = 0;
@@ -92,7 +93,7 @@ static size_t common_folder(const char *one, const char *other, size_t length)
 	return found;
 }
 
-/* True of the program's own modules. A script that an installation put into some bin/ is none. */
+/* True for the program's own modules. A script that an installation put into a bin/ is not one. */
 static bool has_folder(const struct model_location *location)
 {
 	size_t length = location ? strlen(location->file) : 0;
@@ -112,7 +113,7 @@ static void narrow_folder(const char **first, size_t *length, const struct model
 	*length = common_folder(*first, location->file, *length);
 }
 
-/* Finds what the files of all rows and paths begin with. */
+/* Finds the folder that the files of all rows and paths have in common. */
 static void find_folder(struct answer *a)
 {
 	const char *first = NULL;
@@ -136,8 +137,8 @@ static void add_part(int64_t bytes, int64_t *grown, int64_t *freed)
 		*freed -= bytes;
 }
 
-/* Per cents are of all that grew or all that went, of all that is told: so no part of either is
- * more than the whole, and they don't add up to more. What one row gathers counts as one. */
+/* Widens `whole` to all increases, or all decreases, that are shown. So no part of either is more
+ * than 100 %, nor is their sum. What one row gathers counts as one. */
 static void widen_whole(struct answer *a)
 {
 	int64_t grown = 0, freed = 0;
@@ -199,7 +200,7 @@ int answer_prepare(struct answer *a)
 
 /* --- how it is shown --- */
 
-/* What a place looks like without the folder of the program and the prefix of libraries. */
+/* A place as it is shown: without the folder of the program or the prefix of libraries. */
 static struct model_location shortened(const struct answer *a,
 				       const struct model_location *location)
 {
@@ -321,7 +322,7 @@ static void print_titles(const struct answer *a, const struct layout *l)
 	fputc('\n', a->out);
 }
 
-/* The amount and its share; the row goes on behind them. */
+/* Prints the amount and its share. The row goes on after them. */
 static void print_amount(const struct answer *a, const struct layout *l, int64_t bytes)
 {
 	const char *style = answer_style(a, bytes);
@@ -361,7 +362,8 @@ static void print_source(struct answer *a, const struct layout *l, const struct 
 		parts_changed_add(&a->changed, at->file);
 }
 
-/* What the line did beside its net change, and how it was reached: quiet lines of their own. */
+/* Prints in quiet lines of their own how much the line grew and freed, if that is much, and its
+ * callers. */
 static void print_path(struct answer *a, const struct layout *l, const struct model_line *line)
 {
 	unsigned width = a->options->width, left = width > l->begin ? width - l->begin : 8;
@@ -408,7 +410,7 @@ static void print_row(struct answer *a, const struct layout *l, const struct mod
 		print_path(a, l, line);
 }
 
-/* The row of imports, and which line started most of it. */
+/* Prints the row of imports, and which line started most of them. 0 or -ENOMEM. */
 static int print_imports(struct answer *a, const struct layout *l)
 {
 	unsigned column = l->indent + l->amount + 2 + 5 + 2;
@@ -423,7 +425,7 @@ static int print_imports(struct answer *a, const struct layout *l)
 	if (!memory)
 		return -ENOMEM;
 	fputs("imports", memory);
-	/* If no line started a tenth of it, it was the interpreter's own start. */
+	/* If no line started a tenth of it, it was the interpreter's start. */
 	if (a->importer && size_of(a->importer->imported_bytes) >= size_of(a->imports) / 10) {
 		part = a->importer->imported_bytes;
 		parts_amount(amount, sizeof(amount), part, false);
@@ -444,7 +446,7 @@ static int print_imports(struct answer *a, const struct layout *l)
 	return 0;
 }
 
-/* What has no row. */
+/* Prints the sum of the lines that have no row. */
 static void print_rest(struct answer *a, const struct layout *l, size_t rows)
 {
 	unsigned column = l->indent + l->amount + 2 + 5 + 2;

@@ -2,10 +2,10 @@
 /* The lines of a function as memory_profiler's %mprun prints them, for the exact engine.
  *
  * A source line has one row, whichever code object ran it. A comprehension, a lambda or a nested
- * function shares the row that it stands on, and its runs add to the row's occurrences. A row's
- * increment is what changed while any of them ran. A run inside another run of the same row is part
- * of the outer one and not added again. The function's own runs always count, even if code around
- * the function was running on the same row. */
+ * function shares the row of the line that it is on, and its runs add to the row's occurrences. A
+ * row's increment is what changed while any of them ran. A run inside another run of the same row
+ * is part of the outer one and not added again. The function's own runs always count, even if code
+ * around the function was running on the same row. */
 #include "render/render_parts.h"
 
 #include <errno.h>
@@ -18,7 +18,7 @@ struct row {
 	long line;
 	int64_t occurrences; /* -1: it did not run */
 	int64_t usage, increment, peak;
-	int64_t gc; /* part of the increment: by garbage collections */
+	int64_t gc; /* part of the increment, from garbage collections */
 	uint64_t collections;
 };
 
@@ -110,8 +110,8 @@ static void print_row(FILE *out, const struct render_options *options, long line
 	fprintf(out, "%10s   ", runs);
 }
 
-/* Says what garbage collections did. They start at any line; their part of its increment is seldom
- * caused by that line. */
+/* Says what garbage collections did. A collection can start at any line, so the line seldom causes
+ * what the collection adds to its increment. */
 static void print_collections(FILE *out, const struct render_options *options,
 			      const struct row *rows, size_t count)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* What is said of a program in sentences: which lines did it, and what is in no line, by cause. */
+/* The sentences on a program: which lines changed its RSS, and what is unattributed, by cause. */
 #include "render/render_answer.h"
 
 #include <errno.h>
@@ -64,7 +64,7 @@ struct cause {			       /* of a change: a line, or the imports */
 	int64_t bytes;
 };
 
-/* Inserts it into the FEW_LINES largest ones. */
+/* Inserts `cause` into the FEW_LINES largest ones. */
 static void keep_cause(struct cause *top, size_t *count, struct cause cause)
 {
 	size_t at = *count;
@@ -79,7 +79,8 @@ static void keep_cause(struct cause *top, size_t *count, struct cause cause)
 	top[at] = cause;
 }
 
-/* The largest causes: of all signs, or of that of `sign`. */
+/* Fills `top` with the largest causes, those of the sign of `sign` (0: of both). Returns their
+ * number. */
 static size_t take_causes(const struct answer *a, struct cause top[FEW_LINES], int sign)
 {
 	size_t count = 0, i;
@@ -123,7 +124,7 @@ static void write_both_ways(FILE *out, const struct answer *a)
 		fputs(". ", out);
 }
 
-/* "95 % of it by shop.py:33 report." Of a change that no line has half of, the largest parts. */
+/* "95 % of it by shop.py:33 report." If no line has half of the change, names the largest parts. */
 static void write_shares(FILE *out, const struct answer *a)
 {
 	struct cause top[FEW_LINES];
@@ -169,7 +170,7 @@ static const struct {
 #undef LOSS_ROW
 };
 
-/* What is in no line, and why. */
+/* Writes what is unattributed, and why. */
 static void write_unattributed(FILE *out, const struct answer *a)
 {
 	int64_t sum = model_lost_bytes(a->process), all = 0, bytes;
@@ -209,7 +210,7 @@ static void write_unattributed(FILE *out, const struct answer *a)
 	fputc('.', out);
 }
 
-/* What the kernel reports and no figure has. */
+/* Writes what is in the change that the kernel reports, but neither charged nor lost. */
 static void write_imbalance(FILE *out, const struct answer *a)
 {
 	int64_t rest = a->change - a->process->charged_bytes - model_lost_bytes(a->process);
@@ -221,7 +222,7 @@ static void write_imbalance(FILE *out, const struct answer *a)
 	fprintf(out, " %s is in neither: this is a defect of pymem-bpf.", amount);
 }
 
-/* A line brought more although less is left. */
+/* True if RSS fell although a line grew it much. */
 static bool grew_meanwhile(const struct answer *a)
 {
 	struct cause top[FEW_LINES];
@@ -239,8 +240,8 @@ static int print_summary(struct answer *a)
 	if (!a->change)
 		write_still(text.out, a);
 	if (a->whole) {
-		/* Where much was grown and freed, parts of the difference mean nothing; where more
-		 * went than came, as at an exit, what came is still what is asked for. */
+		/* If much was grown and freed, shares of the difference mean nothing. If RSS fell,
+		 * as at an exit, a reader still wants to know which line grew it. */
 		if (llabs(a->change) < a->whole - a->whole / 10 || grew_meanwhile(a))
 			write_both_ways(text.out, a);
 		else
@@ -251,7 +252,8 @@ static int print_summary(struct answer *a)
 	return answer_text_print(&text, a);
 }
 
-/* What the column Resident adds up to, with what it can't have: RSS at the end. */
+/* Prints the parts of RSS at the end: the sum of the column Resident, and what that column can't
+ * contain. */
 static int print_resident(struct answer *a)
 {
 	const struct model_process *p = a->process;
@@ -279,7 +281,7 @@ static int print_resident(struct answer *a)
 	return answer_text_print(&text, a);
 }
 
-/* Its process that changed most and still runs; NULL: there is none. */
+/* The program's process that changed most and still runs; NULL: there is none. */
 static const struct model_process *still_running(const struct answer *a)
 {
 	for (size_t i = 0; i < a->program->count; i++)
@@ -288,8 +290,8 @@ static const struct model_process *still_running(const struct answer *a)
 	return NULL;
 }
 
-/* Lines that touch fresh memory, and lines that let much of it go: no figure here says who keeps
- * the rest. */
+/* If lines touch fresh memory, and lines free much of it, no figure here says who keeps the rest:
+ * prints which command does. */
 static int print_question(struct answer *a)
 {
 	const struct model_process *process = still_running(a);

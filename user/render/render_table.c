@@ -3,11 +3,11 @@
  * with all their figures.
  *
  * A row is one line of text if figures, place and source fit side by side. Else it has two, and the
- * source stands below its place. A live table keeps to one, so that more rows fit.
+ * source is below its place. A live table keeps to one, so that more rows fit.
  *
  * Invariant: what is shown adds up. Lines that are not shown are gathered in a last row. Charged
- * and lost stand beside the change that the kernel reports; if there is a difference, it is
- * printed. */
+ * and lost are printed beside the change that the kernel reports; if there is a difference, it is
+ * printed, too. */
 #include "render/render_answer.h"
 #include "render/render_host.h"
 
@@ -29,13 +29,14 @@ struct table {
 	struct model_process *process;
 	const struct render_options *options;
 	struct parts_columns columns;
-	size_t rows;		/* lines shown */
-	unsigned place, source; /* columns for each; place 0: as it comes */
-	bool below;		/* the source has a line of its own */
+	size_t rows; /* lines shown */
+	unsigned place,
+		source; /* columns for each, if the width has a limit; source 0: it is not shown */
+	bool below;	/* the source has a line of its own */
 	struct parts_changed changed;
 };
 
-/* The promise of each report: charged + lost = change. */
+/* Prints how RSS changed, and the promise of each report: charged + lost = change. */
 static void print_change(struct table *t)
 {
 	const struct model_process *p = t->process;
@@ -72,7 +73,8 @@ static void print_change(struct table *t)
 	fputc('\n', t->out);
 }
 
-/* What the column Resident adds up to, with what it can't have: RSS at the end. */
+/* Prints the parts of RSS at the end: the sum of the column Resident, and what that column can't
+ * contain. */
 static void print_resident(struct table *t)
 {
 	const struct model_process *p = t->process;
@@ -186,7 +188,7 @@ static void lay_out(struct table *t)
 	t->source = t->below ? left : 0;
 }
 
-/* True if there is source text. Else no line is spent on it. */
+/* True if source text, or a remark in its place, is shown. Else no line is spent on it. */
 static bool has_source(const struct table *t, const struct model_line *line)
 {
 	enum source_state state;
@@ -220,7 +222,7 @@ static void print_row(struct table *t, const struct model_line *line)
 	fputc('\n', t->out);
 }
 
-/* The lines that are not shown, in one sentence, so that the increments add up. */
+/* Prints the sum of the lines that are not shown, so that the increments add up. */
 static void print_gathered(struct table *t)
 {
 	size_t left = t->process->line_count - t->rows, i;

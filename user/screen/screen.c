@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Problem: a screen that is drawn once a second costs what it shows. So a sample that takes long
- * makes the next one wait: all of them together may take SHARE of a CPU, however many processes
- * there are.
+/* Problem: the cost of a screen that is drawn once a second grows with what it shows. So a sample
+ * that takes long makes the next one wait: all of them together may take SHARE of a CPU, however
+ * many processes there are.
  *
- * The model belongs to the profiler and is gone with its next step. What the screen shows is
- * therefore a copy (screen_data.c); source texts are read while the model is there, since it has
- * the processes' views of their files. */
+ * The model belongs to the profiler and is gone with its next step. So the screen shows a copy
+ * (screen_data.c). Source texts are read while the model is there, since it has the processes'
+ * views of their files. */
 #include "screen/screen.h"
 
 #include <curses.h>
@@ -28,12 +28,12 @@
 #define FIRST_NS	(SECOND_NS / 5)
 #define SLOWEST_NS	(10 * SECOND_NS)
 #define SHARE		0.01	  /* of a CPU, for samples and drawing */
-#define PSS_FIRST_NS	200000000 /* for the first reading of Pss */
-#define PSS_NS		2000000	  /* for the later ones, each time */
+#define PSS_FIRST_NS	200000000 /* ns, for the first reading of Pss */
+#define PSS_NS		2000000	  /* ns, for each later reading */
 #define TEXTS_AT_ONCE	64	  /* source lines read in a sample */
-#define SOURCE_AROUND	2000	  /* lines of a file kept before and behind the one asked for */
+#define SOURCE_AROUND	2000	  /* lines of a file kept before and after the one asked for */
 #define MESSAGE_SECONDS 8
-#define STILL_SECONDS	5.0 /* how late is seen what no process's RSS shows: it came and went */
+#define STILL_SECONDS	5.0 /* after so long, changes that left all RSS as it was are shown */
 
 static double now(void)
 {
@@ -59,7 +59,7 @@ void screen_end(struct screen *screen, int err)
 
 /* --- samples --- */
 
-/* Source texts of lines that have none yet, as long as the model is there. */
+/* Reads source texts of lines that have none yet, while the model is there. 0 or -ENOMEM. */
 static int read_texts(struct screen *screen, const struct model *model)
 {
 	struct screen_process *open = screen_data_process(&screen->data, screen->data.open_process);
@@ -90,7 +90,7 @@ int screen_remake(struct screen *screen)
 	return screen_rows_make(&screen->rows, &screen->data, &screen->view);
 }
 
-/* What is watched by one PID begins with its lines, as soon as that is known. */
+/* If one PID is watched, begins with its lines. */
 static void begin_inside(struct screen *screen)
 {
 	if (!screen->options->one_process || screen->data.sample != 1 || !screen->data.processes)
@@ -131,8 +131,8 @@ int screen_sample(struct screen *screen)
 	return err ? err : screen_remake(screen);
 }
 
-/* The same at the pace of the clock: if nothing has changed, that is cheaper to find out than the
- * figures of all stacks. 0 or -errno. */
+/* Takes a sample if something has changed. To find that out is cheaper than to compute the figures
+ * of all stacks. 0 or -errno. */
 static int look(struct screen *screen)
 {
 	bool changed = true;
@@ -150,7 +150,8 @@ static int look(struct screen *screen)
 	return err ? err : screen_remake(screen);
 }
 
-/* Who waits for ten seconds shall know it when they begin. */
+/* Shows the time between samples as soon as it changes: a user who must wait for ten seconds should
+ * know it at the beginning. */
 static void say_pace(struct screen *screen, double seconds)
 {
 	if (screen->pace_seconds == seconds)
@@ -194,7 +195,7 @@ int screen_reset(struct screen *screen)
 	return err ? err : screen_remake(screen);
 }
 
-/* Copies the file's lines around `line`. */
+/* Copies the lines of the view's file around its line. 0; -ENOENT: there are none; -ENOMEM. */
 static int copy_source(struct screen *screen, const struct model_process *process)
 {
 	struct source_cache *cache = profiler_sources(screen->profiler);
@@ -250,7 +251,8 @@ static const struct renderer *renderer_of(const char *name)
 	return renderer_find(dot && !strcmp(dot, ".json") ? "json" : "table");
 }
 
-/* Renders into a file in memory. A descriptor at its beginning, or -errno. */
+/* Renders into a file in memory; `*bytes` becomes its size. Returns a descriptor at its beginning,
+ * which the caller closes, or -errno. */
 static int render(struct screen *screen, const char *name, size_t *bytes)
 {
 	struct render_options options = {.sources = profiler_sources(screen->profiler), .top = 20};
@@ -314,7 +316,7 @@ static void on_written(void *arg, uint32_t events)
 	else
 		screen_say(screen, "report written: %s (%.1f KB)", screen->report_name,
 			   (double)screen->report_bytes / 1000);
-	/* Without the scribe there is nobody to ask any more. */
+	/* The scribe has ended: no more results come. */
 	if (err == -EPIPE)
 		loop_remove(&screen->written);
 	*screen->report_name = '\0';
@@ -325,8 +327,8 @@ static void on_written(void *arg, uint32_t events)
 
 #define ESCAPE 27
 
-/* A key that this terminal's description does not know is no Esc with other keys behind it: takes
- * the rest of its sequence away. False: it was a plain Esc. */
+/* Called after an Esc. A key that the terminal's description does not know sends Esc and more
+ * characters: drops the rest of its sequence. False: it was a plain Esc. */
 static bool skip_sequence(void)
 {
 	wint_t key;

@@ -10,15 +10,15 @@
 #include "report/profiler.h"
 
 struct screen_options {
-	const char *what;   /* is watched: "all Pythons", "pid 1234" */
+	const char *what;   /* what is watched: "all Pythons", "pid 1234" */
 	const char *report; /* the file that `w` writes; NULL: it asks for a name */
-	bool one_process;   /* begin with its lines */
+	bool one_process;   /* one process is watched: begin with its lines */
 	bool mouse;
 };
 
-/* Shows the screen until its user quits, or a signal ends it. The profiler is open, and processes
- * were added; the terminal suits (screen_terminal.h), and the stewards run (screen_steward.h). The
- * terminal is restored in any case. 0 or -errno. */
+/* Shows the screen until its user quits, or a signal ends it. Before that the caller opens the
+ * profiler and adds processes, checks the terminal (screen_terminal.h), and starts the stewards
+ * (screen_steward.h). The terminal is restored in any case. 0 or -errno. */
 int screen_run(struct profiler *profiler, struct loop *loop, const struct screen_options *options);
 
 #endif

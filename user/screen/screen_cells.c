@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Problem: a screen has 40 columns or 200, and a terminal that may know ASCII only. So each text is
+/* Problem: a screen has 40 columns or 200, and its terminal may know ASCII only. So each text is
  * made for a width. Columns have priorities, and the less important ones are left out; lines of
  * several facts leave out the last ones. */
 #include "screen/screen_cells.h"
@@ -11,8 +11,8 @@
 
 #include "base/text.h"
 
-#define NAME_LEAST 14 /* columns that the name keeps at least */
-#define NAME_LIKED 24 /* columns that the less important columns leave to it */
+#define NAME_LEAST 14 /* columns that the name keeps in any case */
+#define NAME_LIKED 24 /* columns that the less important columns leave to the name */
 
 /* --- columns --- */
 
@@ -54,7 +54,8 @@ const char *screen_title(enum screen_column column, const struct screen_data *da
 		return "LINE";
 	if (column == COLUMN_GROWTH && view->level >= LEVEL_LINES)
 		return view->total ? "TOTAL" : "OWN";
-	/* A process has its RSS; of several, pages that they share count once, where that is known.
+	/* A process has its RSS. In groups shared pages count once (Pss), if Pss of all processes
+	 * is known.
 	 */
 	if (column == COLUMN_RSS && data->all_shared && 1u << view->level & OF_GROUPS)
 		return "PSS";
@@ -200,7 +201,7 @@ void screen_cell(char *text, const struct screen_row *row, enum screen_column co
 
 /* --- texts of targets --- */
 
-/* What stands for characters that our own texts use. */
+/* ASCII for the other characters that our own texts use. */
 static const struct {
 	uint32_t code;
 	const char *ascii;
@@ -281,13 +282,13 @@ unsigned screen_fit(char *out, const char *text, unsigned columns, bool utf8, bo
 	return used;
 }
 
-/* Tabs and indentation say nothing beside a place. */
+/* `text` without its indentation, which says nothing beside a place. */
 static const char *trimmed(const char *text)
 {
 	return text + strspn(text, " \t\f");
 }
 
-/* A line of a file: its place, its function, and if there is room its text. */
+/* Writes the name of a line: its place, its function, and if there is room its text. */
 static void name_line(char *text, const struct screen_row *row, unsigned columns, bool utf8)
 {
 	char place[CELL_TEXT], code[CELL_TEXT], *whole;
@@ -308,7 +309,7 @@ static void name_line(char *text, const struct screen_row *row, unsigned columns
 	snprintf(text, CELL_TEXT, "%.2000s%*s  %.2000s", place, (int)(room - used), "", code);
 }
 
-/* A source line as it is indented. */
+/* Writes a source line with its indentation. */
 static void name_source(char *text, const struct screen_row *row, unsigned columns, bool utf8)
 {
 	char spaces[2 * CELL_TEXT];

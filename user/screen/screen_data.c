@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Problem: a model is made anew once a second, and forgets everything. What a screen shows beside
- * it (rates, trends, a baseline, the order of its rows) must find the same process and the same
- * line again.
+/* Problem: a model is made anew once a second, and remembers nothing. For rates, trends, a baseline
+ * and the order of its rows, the screen must find the same process and the same line again.
  *
  * A process is found by the model's id and its PID. A line is found by the addresses of its names,
- * which the model keeps once and as long as they are used (model_book.c); the copies that are kept
- * here tell if an address has got another name meanwhile. So a target that chooses its names can't
- * make two lines one, nor slow the table down.
+ * which the model keeps once and as long as they are used (model_book.c). The copies that are kept
+ * here tell if another name is at an address by now. So a target that chooses its names can't make
+ * two lines one, nor slow the table down.
  *
  * Rates of a group are the sums of its processes' rates. A process that comes or goes changes the
  * group's RSS at once, and that is no growth. */
@@ -89,7 +88,8 @@ void screen_data_fini(struct screen_data *data)
 
 /* --- processes --- */
 
-/* A name that may change while the process runs (exec in the same image, setproctitle). */
+/* Replaces a name, which may change while the process runs (exec, setproctitle). 0; -ENOMEM: `made`
+ * is NULL. */
 static int renew(char **name, char *made)
 {
 	if (!made)
@@ -99,7 +99,7 @@ static int renew(char **name, char *made)
 	return 0;
 }
 
-/* Called once a second for each process: without a change it makes one string. */
+/* Called once a second for each process. Without a change it allocates one string only. */
 static int name_process(struct screen_process *process, const struct model_process *from)
 {
 	char *command = screen_command(from->cmdline, from->comm);
@@ -122,7 +122,7 @@ static int name_process(struct screen_process *process, const struct model_proce
 	return err;
 }
 
-/* Why it has no lines may change, too. */
+/* Takes over why the process has no lines, which may change, too. 0 or -ENOMEM. */
 static int note_process(struct screen_process *process, const struct model_process *from)
 {
 	if (!from->note) {
@@ -333,7 +333,7 @@ static struct screen_group *group_of(struct screen_data *data, enum screen_level
 	struct screen_group *group;
 	char *key;
 
-	/* Neither a container's name nor a program's can have a slash. */
+	/* A container's name has no slash, so no two groups have the same key. */
 	if (asprintf(&key, "%d/%s/%s", (int)level, container, program) < 0)
 		return NULL;
 	HASH_FIND(hh, data->groups, key, strlen(key), group);
@@ -349,8 +349,8 @@ static void begin_sum(struct screen_figures *sum)
 		.per_minute = NAN, .total_per_minute = NAN, .limit_share = NAN};
 }
 
-/* RSS without what others share: of pages that several processes have, a part of each. It is read
- * now and then only; what RSS has changed since is taken for the process's own. */
+/* RSS in which a page that several processes share counts in part for each (Pss). Pss is read only
+ * now and then: what RSS has changed since counts as the process's own. Unknown Pss: RSS. */
 static int64_t own_rss(const struct screen_process *process)
 {
 	int64_t rss = process->object.now.rss_bytes, own;
@@ -452,7 +452,7 @@ int screen_data_group(struct screen_data *data)
 		return err;
 	sweep_groups(data);
 	finish_groups(data);
-	/* With one process nothing is counted twice, and its row must say the same. */
+	/* With one process nothing is counted twice. The sum must be the same as in its row. */
 	if (data->host.now.count == 1)
 		data->host.now.rss_bytes = alone_bytes;
 	history_add(&data->host.history, data->now, data->host.now.rss_bytes);

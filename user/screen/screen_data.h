@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* What the live screen knows from one sample to the next: processes, programs and containers with
  * their histories, and the lines of one process. Pure: it is made from a model (model.h) and the
- * time that the caller says.
+ * time, which the caller passes (seconds of one clock).
  *
  * Everything that can be a row is a screen_object. It keeps its number, its place among the rows
  * and its history as long as it is there. */
@@ -24,10 +24,9 @@ enum screen_level {
 	LEVELS
 };
 
-/* All of them since the beginning, or since the last reset. */
+/* Figures since the beginning or the last reset, but RSS and the limit are those of now. */
 struct screen_figures {
-	int64_t rss_bytes; /* now; of a group each shared page once, if that is known. -1: unknown
-			    */
+	int64_t rss_bytes; /* of a group each shared page once, if that is known. -1: unknown */
 	int64_t growth_bytes;
 	int64_t total_bytes; /* of a line: what it calls included; else as growth_bytes */
 	uint64_t grown_bytes, freed_bytes, faults;
@@ -44,7 +43,7 @@ struct screen_object {
 	uint64_t number;	       /* its identity; never used again */
 	unsigned place;		       /* in the last order of rows; SCREEN_NO_PLACE: it is new */
 	unsigned seen;		       /* the sample that it was last part of */
-	struct screen_history history; /* of rss_bytes; of a line's growth_bytes */
+	struct screen_history history; /* of rss_bytes; of a line, of growth_bytes */
 	struct screen_figures now;
 };
 
@@ -66,8 +65,8 @@ struct screen_process {
 	bool ended;
 	struct screen_figures
 		base; /* figures at the reset; rss_bytes: RSS that growth counts from */
-	/* Its share of pages that several processes have (Pss), and its RSS when that was read.
-	 * -1: unknown. */
+	/* RSS in which shared pages count in part (Pss), and RSS when that was read. -1:
+	 * unknown. */
 	int64_t pss_bytes, pss_rss_bytes;
 	int64_t pss_known_bytes;	  /* our figure of its RSS at that time */
 	double pss_read;		  /* when */
@@ -79,7 +78,7 @@ struct screen_group { /* a container, or a program in a container */
 	struct screen_object object;
 	enum screen_level level;
 	char *container, *program; /* program "" for a container */
-	double alive;		   /* when a process of it lived last; 0: none did */
+	double alive;		   /* when one of its processes was last alive; 0: never */
 	bool mixed_limits;	   /* its processes have different limits, or one has none */
 	const struct screen_limit *limit;
 	char *key;
@@ -118,9 +117,9 @@ struct screen_data {
 	struct screen_group *groups;
 	struct screen_object host;
 	bool has_containers, has_limits;
-	size_t notes;	 /* of the model, and processes that were left out */
+	size_t notes;	 /* number of the model's notes, and of processes that were left out */
 	bool all_shared; /* Pss of every process is known: host.now.rss_bytes is exact */
-	/* Lines of this process are kept; 0: of none. Its number is screen_object.number. */
+	/* The open process (screen_object.number), whose lines are kept; 0: none. */
 	uint64_t open_process;
 	struct screen_line *lines;
 	struct screen_source source;
@@ -131,33 +130,35 @@ struct screen_data {
 void screen_data_init(struct screen_data *data, double now);
 void screen_data_fini(struct screen_data *data);
 
-/* Takes a sample over. Objects that are not in it any more are freed. 0 or -ENOMEM. */
+/* Takes a sample: copies from `model` what is known at time `now`. Frees objects that are not in it
+ * any more. 0 or -ENOMEM. */
 int screen_data_take(struct screen_data *data, const struct model *model, double now);
 
-/* In place of a sample, if nothing has changed since the last one: only time has passed, so rates
+/* Called in place of screen_data_take() if nothing has changed: only time has passed, so rates
  * change. 0 or -ENOMEM. */
 int screen_data_pass(struct screen_data *data, double now);
 
 /* Recomputes groups and the host; call it after limits or Pss have changed. 0 or -ENOMEM. */
 int screen_data_group(struct screen_data *data);
 
-/* From now on growth counts from this sample, in which `model` is what was taken last. 0 or
- * -ENOMEM. */
+/* Takes `model` as a sample; from now on growth counts from it. 0 or -ENOMEM. */
 int screen_data_reset(struct screen_data *data, const struct model *model, double now);
 
-/* Keeps the lines of this process from the next sample on; forgets those of another one. */
+/* Keeps the lines of the process of that number from the next sample on (0: of none); forgets those
+ * of another one. */
 void screen_data_open(struct screen_data *data, uint64_t process);
 
-/* The process, or NULL. */
+/* The process of that number, which belongs to `data`; NULL: there is none. */
 struct screen_process *screen_data_process(const struct screen_data *data, uint64_t number);
 
-/* The process of the model that is this one; NULL: it is gone. */
+/* The model's entry for `process`, which belongs to the model; NULL: there is none any more. */
 const struct model_process *screen_data_find(const struct model *model,
 					     const struct screen_process *process);
 
 /* Empties the source. */
 void screen_source_clear(struct screen_source *source);
-/* Makes the source `count` empty lines of `file`, from line `first` on. 0 or -ENOMEM. */
+/* Makes the source `count` lines of `file` from line `first` on, whose texts are NULL. The caller
+ * fills in texts that free() takes. 0 or -ENOMEM. */
 int screen_source_begin(struct screen_data *data, const char *file, int first, int count);
 /* Adds the figures of the open process's lines to the lines of the source. */
 void screen_source_fill(struct screen_data *data);

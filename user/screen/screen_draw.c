@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* Draws the whole screen into curses' buffer each time; curses compares it with what the terminal
- * shows, and sends the difference. Every text comes from screen_cells.c and is escaped. Colour
- * never stands alone: what is red or yellow is bold too. */
+ * shows, and sends the difference. Every text comes from screen_cells.c and is escaped. Colour is
+ * never the only sign: what is red or yellow is bold too. */
 #include <curses.h>
 #include <math.h>
 #include <stdio.h>
@@ -26,7 +26,7 @@ static void put(int y, int x, const char *text, attr_t attributes, short pair)
 	attr_set(A_NORMAL, 0, NULL);
 }
 
-/* A line of its own, in `attributes` over the whole width. */
+/* Draws a line with `attributes` over the whole width. */
 static void put_line(int y, const char *text, attr_t attributes)
 {
 	attr_set(attributes, 0, NULL);
@@ -62,7 +62,7 @@ static void draw_titles(struct screen *screen, const struct screen_columns *colu
 	}
 }
 
-/* How a row's growth is marked. */
+/* The attributes and the colours of a row's growth. */
 static attr_t growth_style(const struct screen *screen, const struct screen_row *row, short *pair)
 {
 	int64_t bytes = row->object->now.growth_bytes;
@@ -235,7 +235,7 @@ void screen_draw(struct screen *screen)
 	else
 		draw_list(screen);
 	draw_foot(screen);
-	/* Where the cursor is left, if the terminal can't hide it. */
+	/* Leaves the cursor here, if the terminal can't hide it. */
 	move(LINES - 1, COLS - 1);
 	refresh();
 }

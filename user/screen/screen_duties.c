@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Problem: somebody who has taken over the screen can ask the stewards for anything. So each can do
- * only what it is for, by its rights (os/confine.h), and checks what it is asked.
+/* Problem: an attacker who has taken over the screen's process can ask the stewards for anything.
+ * So each can do only its own task, by its rights (os/confine.h), and checks what it is asked.
  *
- * The looker can look at heaps, which anybody with the screen's rights could: it keeps what the
- * examiner has, and opens nothing for writing. A look runs in a child, which gives up more of it.
+ * The looker can look at heaps, which the screen's own rights allow anyway: it keeps the rights of
+ * the examiner, and opens nothing for writing. A look runs in a child, which gives up more of these
+ * rights.
  *
- * The scribe can make files. It starts nothing and looks at nothing. A name that the screen gives
- * can only lie in the folder where the program was started, can't replace another, and is none that
- * a program runs by itself: no dot at its beginning, .txt or .json at its end. The file named by -o
- * is the user's own choice and may be replaced. */
+ * The scribe can make files. It starts nothing and looks at nothing. A file that the screen names
+ * is in the folder where the program was started, and does not replace another. No program runs a
+ * file of such a name by itself: it has no dot at its beginning, and .txt or .json at its end. The
+ * file named by -o is the user's own choice and may be replaced. */
 #include "screen/screen_duties.h"
 
 #include <errno.h>
@@ -25,15 +26,15 @@
 #include "os/confine.h"
 #include "os/output.h"
 
-#define DESCRIPTORS_MOST                                                        \
-	2 /* that one message has room for: the alignment leaves it to a second \
-	   */
+/* One message has room for two: alignment adds room for the second one. */
+#define DESCRIPTORS_MOST 2
 
 #define REPORT_MOST (64u << 20) /* bytes */
 
-/* --- of both --- */
+/* --- both --- */
 
-/* Keys that end the screen end us with it, and not before. Of the terminal nothing is left. */
+/* Begins a steward. Keys that end the screen must not end it: it ends after the screen. It keeps no
+ * descriptor of the terminal. It gives up rights and sends the result; after a failure it ends. */
 static void settle(const char *name, int fd, unsigned needs)
 {
 	static const int ignored[] = {SIGINT, SIGQUIT, SIGHUP, SIGTSTP};
@@ -45,7 +46,7 @@ static void settle(const char *name, int fd, unsigned needs)
 		signal(ignored[i], SIG_IGN);
 	for (int i = 0; i <= STDERR_FILENO && nothing >= 0; i++)
 		dup2(nothing, i);
-	/* What is promised of them needs the filter, too: without it there are none. */
+	/* The limits of a steward depend on the seccomp filter: without it no steward runs. */
 	err = nothing < 0 ? -errno : confine(needs, &confined) ?: confined.filter_error;
 	if (send(fd, &err, sizeof(err), MSG_NOSIGNAL) < 0 || err)
 		_exit(1);
@@ -71,8 +72,8 @@ static int take_descriptor(struct msghdr *message)
 	return -1;
 }
 
-/* Receives a request of `size` bytes and the descriptor beside it. False: the screen has ended, or
- * sends what is no request. */
+/* Receives a request of `size` bytes, and the descriptor sent with it. False: the screen has ended,
+ * or sends what is no request. */
 static bool receive(int fd, void *request, size_t size, int *beside)
 {
 	union {
@@ -127,7 +128,7 @@ _Noreturn void duty_look_serve(int fd, steward_heap_fn *heap)
 	pid_t looking = -1;
 	int out;
 
-	/* A look kills an examiner of its own that hangs. */
+	/* A look kills its own examiner if that hangs. */
 	settle("pymem-looker", fd, CONFINE_READ | CONFINE_EXAMINE);
 	while (receive(fd, &request, sizeof(request), &out)) {
 		end_look(&looking);
@@ -143,7 +144,7 @@ _Noreturn void duty_look_serve(int fd, steward_heap_fn *heap)
 
 /* --- the scribe --- */
 
-/* Copies all of `from` to the stream: 0, -EFBIG (it is no report), or -errno. */
+/* Copies all of `from` to the stream. 0; -EFBIG: that is more than REPORT_MOST; or -errno. */
 static int copy(int from, FILE *to)
 {
 	char block[65536];
@@ -160,7 +161,7 @@ static int copy(int from, FILE *to)
 	return length < 0 ? -errno : 0;
 }
 
-/* `text`: what it shall contain. 0 or -errno. */
+/* Writes the file that the request names, with what the descriptor `text` contains. 0 or -errno. */
 static int write_file(const struct duty_write *request, const char *report, mode_t mode, int text)
 {
 	struct output output;

@@ -8,21 +8,21 @@
 
 #include "screen/screen_steward.h"
 
-/* To the looker: with a descriptor beside it, that the text goes to, or without one: gives up the
- * look that runs. */
+/* A request to the looker. The text goes to the descriptor that is sent with it. Without a
+ * descriptor it gives up the look that runs. */
 struct duty_look {
 	pid_t pid;
 	unsigned columns;
 };
 
-/* To the scribe: with a descriptor beside it, whose content is the report. It answers with an int,
- * 0 or -errno. */
+/* A request to the scribe. The descriptor that is sent with it contains the report. The scribe
+ * answers with an int, 0 or -errno. */
 struct duty_write {
 	char name[STEWARD_NAME_MAX]; /* "": the file of -o */
 };
 
-/* Each confines the process, sends an int (0, or -errno: it has ended), serves until the socket has
- * ended, and does not return. `fd`: the socket. */
+/* Each confines the process and sends an int (0, or -errno: the process has ended). It serves until
+ * the socket `fd` has ended, and does not return. `report`: the file of -o; NULL: none. */
 _Noreturn void duty_look_serve(int fd, steward_heap_fn *heap);
 _Noreturn void duty_write_serve(int fd, const char *report, mode_t mode);
 

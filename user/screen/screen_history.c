@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* A ring of samples, HISTORY_STEP seconds apart. The newest one is replaced until it is that old:
- * so it is always up to date, and the ring reaches a minute back whatever the interval of the
- * caller is. */
+/* A ring of samples, HISTORY_STEP seconds apart. The newest one is replaced until it is that much
+ * later than the one before. So it is always up to date, and the ring reaches a minute back
+ * whatever the interval of the caller is. */
 #include "screen/screen_history.h"
 
 #include <math.h>
@@ -18,7 +18,7 @@ void history_add(struct screen_history *history, double now, int64_t value)
 {
 	unsigned newest, before;
 
-	/* The same moment again: it is known better by now. */
+	/* The same time again: the later value is the better one. */
 	if (history->count && history->times[at(history, history->count - 1)] == now) {
 		history->values[at(history, history->count - 1)] = value;
 		return;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* A value over the last minute: how fast it grows, and its trend. Pure: the caller says what time
- * it is. */
+/* A value over the last minute: how fast it grows, and its trend. Pure: the caller passes the
+ * time. */
 #ifndef SCREEN_HISTORY_H
 #define SCREEN_HISTORY_H
 

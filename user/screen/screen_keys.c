@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Keys, as htop, memray and py-spy have them. One key is one step; each ends by drawing, which is
- * the caller's. An error of a step ends the screen. */
+/* Handles keys, which are as in htop, memray and py-spy. The caller draws after each key. An error
+ * ends the screen. */
 #include <curses.h>
 #include <errno.h>
 #include <stdio.h>
@@ -14,7 +14,7 @@
 #define DELETE	  127
 #define CONTROL_L 12
 #define CONTROL_U 21
-#define WHEEL	  3 /* rows of a step */
+#define WHEEL	  3 /* rows that a turn of the wheel moves */
 
 /* --- in and out --- */
 
@@ -32,7 +32,7 @@ static int enter(struct screen *screen)
 		screen_leave(&screen->data, &screen->view);
 		return screen_remake(screen);
 	}
-	/* The lines of a process are kept from the next sample on. */
+	/* Lines of a process are kept only from the next sample on. */
 	if (screen->view.level == LEVEL_LINES)
 		return screen_sample(screen);
 	return screen_remake(screen);
@@ -285,7 +285,7 @@ static int list_key(struct screen *screen, unsigned key)
 
 /* --- the mouse --- */
 
-/* A click selects a row, and on the selected one goes into it. */
+/* A click selects a row; on the selected row, it goes into it. */
 static int click(struct screen *screen, int y)
 {
 	const struct screen_place *place = screen_place(&screen->view);

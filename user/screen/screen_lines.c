@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* The lines of the process that is looked into, and the source around one of them. Lines of other
- * processes are not kept: a host can have a hundred thousand of them, and only one process is
- * shown. At a reset the figures of all lines are noted once, so that any process can be looked into
- * later. */
+/* The lines of the open process, and the source around one of them. Lines of other processes are
+ * not kept: a host can have a hundred thousand of them, and only one process is shown. At a reset
+ * the figures of all lines are noted once, so that any process can be opened later. */
 #include <errno.h>
 #include <math.h>
 #include <stdlib.h>
@@ -11,7 +10,7 @@
 #include "screen/screen_names.h"
 #include "screen/screen_private.h"
 
-#define FALLBACK_MIN 5.0 /* seconds of history, before its rate is used */
+#define FALLBACK_MIN 5.0 /* seconds of history from which its rate is used */
 
 struct screen_base_line {
 	struct {
@@ -162,7 +161,7 @@ static struct screen_line *line_at(struct screen_data *data, const struct screen
 	wanted.key.function = location->function;
 	wanted.key.line = location->line;
 	HASH_FIND(hh, data->lines, &wanted.key, sizeof(wanted.key), line);
-	/* The model has freed the names, and others lie there now. */
+	/* The model has freed the names, and others are at their addresses now. */
 	if (line &&
 	    (strcmp(line->file, location->file) || strcmp(line->function, location->function))) {
 		free_line(data, line);
@@ -176,8 +175,8 @@ static double rate_of(const struct screen_data *data, const struct screen_histor
 {
 	double newest = history->times[(history->first + history->count - 1) % HISTORY_SAMPLES];
 
-	/* The history began when the process was looked into. Before there is enough of it, the
-	 * rate is that of the whole time. */
+	/* The history began when the process was opened. As long as it is too short, the rate is
+	 * that since the reset. */
 	if (newest - history->times[history->first] >= FALLBACK_MIN)
 		return history_per_minute(history);
 	return data->now - data->reset < 2 ? NAN : (double)bytes * 60 / (data->now - data->reset);
@@ -188,7 +187,8 @@ static uint64_t since(uint64_t now, uint64_t base)
 	return now > base ? now - base : 0;
 }
 
-/* Its figures are those of data->now. */
+/* Adds the line's figures, which are those of data->now, to its histories, and computes its
+ * rates. */
 static void note_rates(struct screen_data *data, const struct screen_process *process,
 		       struct screen_line *line)
 {

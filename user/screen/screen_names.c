@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Problem: "/usr/bin/python3 -X dev /srv/app/worker.py --shard 1" is one program with all its other
- * shards, and none with another script. And only the cgroup's path tells which container a process
- * is in, if nobody is to be asked.
+/* Problem: "/usr/bin/python3 -X dev /srv/app/worker.py --shard 1" and its other shards are one
+ * program, but another script is another program. And if no runtime is asked, only the cgroup's
+ * path tells which container a process is in.
  *
  * Container runtimes put the container's id, 64 hexadecimal digits, into the last part of the path
- * that they made. Those with names (machines of systemd, lxc) have a name there. */
+ * that they made. Containers with names (machines of systemd, lxc) have the name there. */
 #include "screen/screen_names.h"
 
 #include <ctype.h>
@@ -44,8 +44,8 @@ static char *title_program(const char *word)
 
 enum option_kind { KIND_PLAIN, KIND_TAKES_WORD, KIND_CODE, KIND_MODULE };
 
-/* What an option of the interpreter is. Letters can share a dash: "-Bm". `*rest` becomes what
- * stands behind the letter that takes a word: "json.tool" of "-mjson.tool", else "". */
+/* The kind of an option of the interpreter. Letters can share a dash: "-Bm". `*rest` becomes what
+ * follows the letter that takes a word: "json.tool" of "-mjson.tool", else "". */
 static enum option_kind kind_of(const char *option, const char **rest)
 {
 	*rest = "";
@@ -63,7 +63,7 @@ static enum option_kind kind_of(const char *option, const char **rest)
 	return KIND_PLAIN;
 }
 
-/* Of a command line that begins with an interpreter. `*more` becomes the words behind the name. */
+/* The name of what an interpreter's command line runs. `*more` becomes the words after it. */
 static const char *script_of(char *const *cmdline, const char *comm, char *const **more)
 {
 	char *const *word;
@@ -145,7 +145,7 @@ static bool is_id(const char *text)
 }
 
 struct runtime {
-	const char *begin; /* of the part of the path, or of the one above */
+	const char *begin; /* how the part of the path, or one above it, begins */
 	const char *name;
 };
 

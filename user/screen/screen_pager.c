@@ -11,7 +11,7 @@
 #include "base/array.h"
 #include "screen/screen_state.h"
 
-#define TEXT_MAX (4 << 20) /* bytes; what is more is left out, and said */
+#define TEXT_MAX (4 << 20) /* bytes; a note replaces the rest */
 
 static const char help[] =
 	"Enter, right     into the selected row: container, program, process, line,\n"
@@ -62,7 +62,7 @@ static void find_lines(struct screen_pager *pager)
 		const char *end = memchr(pager->text + at, '\n', pager->size - at);
 
 		if (!ARRAY_HAS_ROOM(pager->lines, pager->line_count, room))
-			return; /* the lines that were found are shown */
+			return; /* out of memory: shows the lines found so far */
 		pager->lines[pager->line_count++] = at;
 		at = end ? (size_t)(end - pager->text) + 1 : pager->size;
 	}
@@ -179,7 +179,7 @@ static void on_text(void *arg, uint32_t events)
 	(void)events;
 	if (length < 0 && (errno == EAGAIN || errno == EINTR))
 		return;
-	/* The first words said that it takes a moment. */
+	/* Removes the first line, which said that it takes a moment. */
 	if (pager->lines && pager->line_count == 1 && pager->text[0] == '.') {
 		pager->size = 0;
 		pager->top = 0;

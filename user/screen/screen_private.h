@@ -5,14 +5,15 @@
 
 #include "screen/screen_data.h"
 
-/* Makes it a new object, with a number of its own. */
+/* Makes `object` a new one, with a number of its own. */
 void screen_object_init(struct screen_data *data, struct screen_object *object);
 
-/* Takes the lines of the open process over; `from` NULL: keeps those there are. 0 or -ENOMEM. */
+/* Takes over the lines of the open process from `from`; NULL: keeps those that are there. 0 or
+ * -ENOMEM. */
 int screen_lines_take(struct screen_data *data, const struct screen_process *process,
 		      const struct model_process *from);
 
-/* Time has passed, and no line of the open process has changed. */
+/* Updates the rates of the open process's lines: time has passed, and no line has changed. */
 void screen_lines_pass(struct screen_data *data);
 
 /* Remembers the figures of all lines of the model as those that growth counts from. 0 or -ENOMEM.

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Problem: Pss, the RSS in which shared pages count once in all, takes the kernel a walk through a
+/* Problem: for Pss, the RSS in which shared pages count once in all, the kernel walks through a
  * process's page tables. For hundreds of processes that is too much once a second. So processes
- * have turns: as many as fit into a budget of time. In between the Pss follows the RSS
+ * take turns: as many as fit into a budget of time. Between two readings Pss follows RSS
  * (screen_data.c).
  *
  * A target can hold up a read of its smaps_rollup, so the examiner reads it. The files of cgroups
  * belong to the kernel alone.
  *
- * Left out: cgroup v1, whose limits lie elsewhere. The column of limits is not there then. */
+ * cgroup v1, whose limits are elsewhere, is left out. The column of limits is not there then. */
 #include "screen/screen_proc.h"
 
 #include <errno.h>
@@ -20,7 +20,7 @@
 
 #define CGROUPS	      "/sys/fs/cgroup"
 #define LIMIT_SECONDS 5.0  /* how old a limit may be */
-#define PSS_SECONDS   60.0 /* and the Pss of a process whose RSS does not change */
+#define PSS_SECONDS   60.0 /* how old the Pss of a process may be whose RSS does not change */
 
 struct limit {
 	struct screen_limit limit; /* limit_bytes -1: this cgroup and those above have none */
@@ -32,7 +32,7 @@ struct limit {
 struct screen_proc {
 	struct limit *limits;
 	uint64_t turn;	 /* number of the process that was read last */
-	uint64_t living; /* tells which processes there were */
+	uint64_t living; /* a sum that tells if other processes live than before */
 };
 
 struct screen_proc *screen_proc_new(void)
@@ -91,7 +91,8 @@ static void read_pss(struct screen_process *process, double now)
 	process->pss_read = now;
 }
 
-/* What others share with it may change without it. */
+/* True if Pss need not be read again. It ages even if RSS stays: other processes may stop sharing
+ * pages. */
 static bool is_known(const struct screen_process *process, double now)
 {
 	return process->pss_bytes >= 0 &&
@@ -99,8 +100,8 @@ static bool is_known(const struct screen_process *process, double now)
 	       now - process->pss_read < PSS_SECONDS;
 }
 
-/* What a process shares changes when another one comes or ends, as after a fork: all are read anew.
- * One alone shares with none that is counted. */
+/* If a process has come or ended, as after a fork, the others share other pages than before: all
+ * are read anew. A process that is alone shares with none that is counted. */
 static void forget_where_they_changed(struct screen_proc *proc, struct screen_data *data)
 {
 	struct screen_process *process, *next;
@@ -120,8 +121,8 @@ static void forget_where_they_changed(struct screen_proc *proc, struct screen_da
 	}
 }
 
-/* Processes are in the table in the order in which they came, and their numbers rise. Begins behind
- * the one that was last. */
+/* Reads Pss of one process after the other, from the one after the last on. Processes are in the
+ * table in the order in which they came, and their numbers rise. */
 static void read_turns(struct screen_proc *proc, struct screen_data *data, uint64_t budget_ns)
 {
 	uint64_t end = clock_ns(CLOCK_MONOTONIC) + budget_ns, began = proc->turn;
@@ -164,14 +165,14 @@ static int64_t read_number(const char *cgroup, size_t length, const char *name)
 	return number;
 }
 
-/* The lowest limit of the cgroup and of those it lies in. */
+/* Reads the lowest limit of the cgroup and of those above it. */
 static void read_limit(struct limit *limit)
 {
 	size_t length = strlen(limit->path);
 	int64_t bytes;
 
 	limit->limit = (struct screen_limit){-1, -1};
-	/* A path that leads out of our cgroup namespace is none that we could look at. */
+	/* A path that leads out of our cgroup namespace can't be read. */
 	if (strstr(limit->path, "/.."))
 		return;
 	while (length > 1) {

@@ -7,7 +7,8 @@
 
 struct screen_proc; /* owns the limits that processes refer to */
 
-/* NULL: out of memory. Freed with screen_proc_free(), after the data. */
+/* NULL: out of memory. The caller frees it with screen_proc_free(), after the data that refer to
+ * it. */
 struct screen_proc *screen_proc_new(void);
 void screen_proc_free(struct screen_proc *proc);
 
@@ -15,7 +16,7 @@ void screen_proc_free(struct screen_proc *proc);
  * limits that are older than some seconds. What can't be read is unknown. 0 or -ENOMEM. */
 int screen_proc_read(struct screen_proc *proc, struct screen_data *data, uint64_t budget_ns);
 
-/* Parses what smaps_rollup says: `*pss` and `*rss` in bytes. False: it is something else. */
+/* Parses the text of smaps_rollup: `*pss` and `*rss` in bytes. False: it is something else. */
 bool screen_parse_rollup(const char *text, int64_t *pss, int64_t *rss);
 
 #endif

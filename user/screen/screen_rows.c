@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* Problem: rows that change places once a second can't be read. So rows keep the order that they
- * had, and one passes another only if it is clearly ahead: by a tenth and by more than noise. The
- * order is made anew if the user asks for another one. The selected row is found again by what it
- * is, wherever it has gone. */
+ * had. One passes another only if it is clearly ahead: by a tenth and by more than noise. All are
+ * sorted anew if the user asks for another order. The selected row is found by its object. */
 #include "screen/screen_rows.h"
 
 #include <errno.h>
@@ -15,8 +14,8 @@
 
 #define AHEAD	      1.1 /* of the value of the row that is passed */
 #define ENDED_SECONDS 10
-#define MOVED_MOST    100      /* rows that are moved one by one */
-#define NOISE_BYTES   262144.0 /* and by so much */
+#define MOVED_MOST    100      /* more rows are not moved one by one */
+#define NOISE_BYTES   262144.0 /* bytes: no more than this is noise */
 
 /* --- a view --- */
 
@@ -108,8 +107,8 @@ static bool passes(const struct screen_view *view, const char *name, const char 
 	return !*filter || strcasestr(name, filter) || (more && strcasestr(more, filter));
 }
 
-/* Of a program whose processes have all ended a row stays for a while, and as long as nothing else
- * lives: a host where programs come and go would show little else. */
+/* True if all processes of the group ended a while ago, unless no process at all is alive. Such a
+ * group has no row: a host where programs come and go would show little else. */
 static bool is_past(const struct screen_data *data, const struct screen_group *group)
 {
 	return !group->object.now.count && data->host.now.count &&
@@ -304,7 +303,7 @@ static int by_place(const void *x, const void *y, void *arg)
 	return result ?: by_value(a, b, arg);
 }
 
-/* True if `b`, which stands behind `a`, is so far ahead that it passes. */
+/* True if `b`, which comes after `a`, is so far ahead that it passes. */
 static bool is_passed(const struct screen_row *a, const struct screen_row *b,
 		      const struct order *order)
 {
@@ -312,7 +311,7 @@ static bool is_passed(const struct screen_row *a, const struct screen_row *b,
 
 	if (compare(a, b, order) <= 0)
 		return false;
-	/* Figures that hardly change need no patience. */
+	/* Figures that hardly change are followed at once. */
 	if (order->column == COLUMN_NAME || order->column == COLUMN_NUMBER ||
 	    order->column == COLUMN_COUNT)
 		return true;
@@ -326,7 +325,7 @@ static bool is_passed(const struct screen_row *a, const struct screen_row *b,
 	return fabs(y - x) > noise && fabs(y - x) > (AHEAD - 1) * fmin(fabs(x), fabs(y));
 }
 
-/* Rows that are far ahead of the one before them pass it, and so on. */
+/* Moves each row up past those that it is far ahead of. */
 static void move_up(struct screen_rows *rows, const struct order *order)
 {
 	for (size_t i = 1; i < rows->count; i++) {
@@ -340,7 +339,7 @@ static void move_up(struct screen_rows *rows, const struct order *order)
 	}
 }
 
-/* Is a row far ahead of one that stands anywhere before it? */
+/* True if a row is far ahead of any row before it. */
 static bool is_out_of_order(const struct screen_rows *rows, const struct order *order)
 {
 	const struct screen_row *best = &rows->rows[rows->count - 1];
@@ -366,8 +365,8 @@ static void sort(struct screen_rows *rows, const struct screen_view *view)
 	qsort_r(rows->rows, rows->count, sizeof(*rows->rows), by_place, &order);
 	if (view->level != LEVEL_SOURCE && rows->count <= MOVED_MOST)
 		move_up(rows, &order);
-	/* Of rows that are each a little ahead of the one before, none passes; of very many, moving
-	 * one after the other takes too long. */
+	/* If each row is a little ahead of the one before, none passes. And moving very many rows,
+	 * one after the other, takes too long. */
 	if (view->level != LEVEL_SOURCE && is_out_of_order(rows, &order))
 		qsort_r(rows->rows, rows->count, sizeof(*rows->rows), by_value, &order);
 	for (i = 0; i < rows->count; i++)
@@ -402,7 +401,7 @@ static void find_selected(struct screen_view *view, const struct screen_rows *ro
 	}
 	if (place->at >= rows->count)
 		place->at = rows->count ? rows->count - 1 : 0;
-	/* Nothing was chosen yet: the first row, whichever that is. */
+	/* The user has selected nothing yet: the first row, whichever that is. */
 	if (place->selected)
 		place->selected = rows->count ? rows->rows[place->at].object->number : 0;
 	else
@@ -472,7 +471,7 @@ static int keep(char **name, const char *text)
 	return 0;
 }
 
-/* Into a group: its container, and its program if it is one. */
+/* Goes into a group: its container, and its program if it is one. */
 static int enter_group(struct screen_view *view, const struct screen_group *group)
 {
 	int err = keep(&view->container, group->container);

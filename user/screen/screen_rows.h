@@ -2,8 +2,8 @@
 /* The rows of a level: which there are, in which order, and which is selected. Pure: no terminal,
  * no clock.
  *
- * Levels lie in one another: containers, programs, processes, lines, source. A view is where the
- * user is. It remembers for each level what was selected and how it was sorted. */
+ * Levels are nested: containers, programs, processes, lines, source. A view is where the user is.
+ * It remembers for each level what was selected and how it was sorted. */
 #ifndef SCREEN_ROWS_H
 #define SCREEN_ROWS_H
 
@@ -30,7 +30,7 @@ enum screen_column {
 struct screen_row {
 	struct screen_object *object;
 	const char *name;     /* raw bytes of a target; belongs to the data or to `made` */
-	const char *function; /* of a line: behind its place; else NULL */
+	const char *function; /* of a line: shown after its place; else NULL */
 	const char *text;     /* its source line; NULL: none */
 	long number;	      /* COLUMN_NUMBER; 0: none */
 	bool ended, library;
@@ -54,7 +54,8 @@ struct screen_view {
 	enum screen_level level, outermost;
 	bool total; /* of lines: with what they call; else their own alone */
 	struct screen_place places[LEVELS];
-	/* Where the inner levels are; belong to the view. "" container: no container. NULL: any. */
+	/* What the inner levels are in; belong to the view. "" container: no container. NULL:
+	 * any. */
 	char *container, *program;
 	char *file; /* of LEVEL_SOURCE */
 	int line;
@@ -63,17 +64,16 @@ struct screen_view {
 struct screen_rows {
 	struct screen_row *rows;
 	size_t count, room;
-	size_t hidden;	      /* lines that changed nothing themselves */
+	size_t hidden;	      /* lines left out, since they changed nothing (see `total`) */
 	size_t filtered;      /* rows that the filter leaves out */
 	int64_t growth_bytes; /* sum of what has grown, for shares */
 };
 
-/* A view of all programs, or of containers if there are some. screen_view_fini() frees what it
- * owns. */
+/* Begins with all programs, or with containers. screen_view_fini() frees what the view owns. */
 void screen_view_init(struct screen_view *view, bool containers);
 void screen_view_fini(struct screen_view *view);
 
-/* What the view is at. */
+/* The place of the view's level; it belongs to the view. */
 struct screen_place *screen_place(struct screen_view *view);
 
 /* True if rows of this level can be sorted by the column, which is then shown if it fits. */
@@ -84,22 +84,25 @@ void screen_sort_step(const struct screen_data *data, struct screen_view *view, 
 /* Forgets the order that rows had: they are sorted anew. */
 void screen_rows_resort(struct screen_data *data);
 
-/* Makes the rows of the view, sorts them, and finds the selected one again. If that is gone, the
- * one in its place is selected. 0 or -ENOMEM. */
+/* Makes the rows of the view, sorts them, and finds the selected one again. If that is gone,
+ * selects the one in its place. Rows point into `data`; screen_rows_fini() frees what they own. 0
+ * or -ENOMEM. */
 int screen_rows_make(struct screen_rows *rows, struct screen_data *data, struct screen_view *view);
 void screen_rows_fini(struct screen_rows *rows);
 
-/* Selects the row `by` further down. Keeps it among `shown` rows. */
+/* Selects the row that is `by` rows below (above if negative), and scrolls so that it is among the
+ * `shown` rows. */
 void screen_select(struct screen_view *view, const struct screen_rows *rows, long by, size_t shown);
 
-/* Goes into the selected row. The caller opens what the view is then
- * at (screen_data_open(), screen_source_begin()). 0 or -ENOMEM; 1: there is nothing in it. */
+/* Goes into the selected row. The caller opens what the view is in then (screen_data_open(),
+ * screen_source_begin()). 0 or -ENOMEM; 1: there is nothing in it. */
 int screen_enter(struct screen_data *data, struct screen_view *view,
 		 const struct screen_rows *rows);
-/* Goes out. False: it is the outermost level already. */
+/* Goes out of a level. False: it is the outermost one. */
 bool screen_leave(struct screen_data *data, struct screen_view *view);
 
-/* The value of the column as a number to sort by. */
+/* The value by which a column sorts; the largest is first. `total`: of a line, with what it
+ * calls. */
 double screen_value(const struct screen_row *row, enum screen_column column, bool total);
 
 #endif

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Problem: the screen reads for hours what hostile programs wrote. So it has given up the right to
- * create files and to start anything (os/confine.h). But its user may ask for a report in a file,
+/* Problem: the screen reads for hours what hostile programs wrote. So it has given up the rights to
+ * create files and to start programs (os/confine.h). But its user may ask for a report in a file,
  * whose name is not known before; and a look at a heap needs rights of its own.
  *
- * Two processes are forked before, the stewards, each with the rights for one of the two and no
- * others (screen_duties.c). What the screen may ask of them is little: a struct of fixed size, with
- * a number or a name in it. They end when their sockets do, which is when the screen ends. */
+ * Two processes are forked before, the stewards, each with the rights for one of these tasks and no
+ * others (screen_duties.c). The screen can ask them for little: a request is a struct of fixed
+ * size, with a number or a name in it. A steward ends when its socket does, which is when the
+ * screen ends. */
 #include "screen/screen_steward.h"
 
 #include <errno.h>
@@ -54,8 +55,8 @@ static void stop(struct steward *steward)
 	*steward = (struct steward){-1, -1};
 }
 
-/* Forks it. In the child, `*theirs` becomes its end of the socket, and 1 is returned. 0 or -errno
- * in the parent, which closes `*theirs`. */
+/* Forks a steward. In the child, sets `*theirs` to the steward's end of the socket and returns 1.
+ * In the parent, closes that end. 0 or -errno. */
 static int fork_steward(struct steward *steward, int *theirs)
 {
 	int pair[2], err;
@@ -74,7 +75,7 @@ static int fork_steward(struct steward *steward, int *theirs)
 	return err;
 }
 
-/* Waits until it has given up its rights. 0 or -errno. */
+/* Waits until the steward has given up its rights. 0 or -errno. */
 static int wait_for(const struct steward *steward)
 {
 	int result;
@@ -97,7 +98,7 @@ int steward_start(steward_heap_fn *heap, const char *report, mode_t mode)
 	if (!err)
 		err = fork_steward(&scribe, &theirs);
 	if (err == 1) {
-		/* Else the looker would not see its end. */
+		/* Else the looker would not see the end of its socket. */
 		close(looker.fd);
 		duty_write_serve(theirs, report, mode);
 	}
@@ -116,7 +117,7 @@ void steward_stop(void)
 
 /* --- what they are asked --- */
 
-/* Sends the request with a descriptor beside it (-1: none). 0 or -errno. */
+/* Sends the request, and with it the descriptor `beside` (-1: none). 0 or -errno. */
 static int request_send(const struct steward *steward, void *request, size_t size, int beside)
 {
 	char control[CMSG_SPACE(sizeof(int))] = {};

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* Problem: a program that dies while curses has the terminal leaves it without echo, on the
- * alternate screen. Signals that end the screen come through the loop, and it ends as always. A
- * crash does not: so what restores the terminal is prepared as bytes beforehand, and a handler
- * writes them. That needs nothing but write(2) and tcsetattr(3), which are allowed in handlers.
+ * alternate screen. Signals that end the screen come through the loop, and the screen ends as
+ * usual. A crash does not: so the bytes that restore the terminal are prepared, and a signal
+ * handler writes them. That needs only write(2) and tcsetattr(3), which are allowed in handlers.
  *
  * After confine() curses' own Ctrl-Z would fail, since it uses kill(2). raise(3) is still allowed.
  */
@@ -23,7 +23,7 @@
 #define ESCAPE_DELAY_MS 50
 
 static SCREEN *screen;
-static struct termios before; /* modes of the terminal */
+static struct termios before; /* modes of the terminal before curses */
 static char restore[256];     /* bytes that end what curses began */
 static volatile sig_atomic_t active;
 
@@ -105,8 +105,8 @@ static void begin_colors(void)
 	init_pair(3, COLOR_GREEN, -1);
 }
 
-/* Without a mouse of the terminal's, that does nothing. Clicks come at once: curses need not wait
- * whether they become double ones. */
+/* Does nothing if the terminal has no mouse. Clicks come at once: curses need not wait for a double
+ * click. */
 static void begin_mouse(void)
 {
 	static const char off[] = "\033[?1006l\033[?1000l";
@@ -151,7 +151,8 @@ void screen_terminal_end(void)
 	if (!active)
 		return;
 	curs_set(1);
-	/* Without an alternate screen the last row would stay, with what comes next behind it. */
+	/* Without an alternate screen the last row would stay, and the next output would follow
+	 * it. */
 	move(LINES - 1, 0);
 	clrtoeol();
 	refresh();

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* The terminal: whether it will do, curses' beginning and end, and that it is in order afterwards.
+/* The terminal: whether it suits, how curses begins and ends, and how it is restored.
  */
 #ifndef SCREEN_TERMINAL_H
 #define SCREEN_TERMINAL_H
@@ -7,13 +7,14 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* 0 if the live screen can be drawn here. Else -ENOTTY, and `why` says what is missing. */
+/* 0 if the live screen can be drawn here. Else -ENOTTY, and `why` (at most `size` bytes) says what
+ * is missing. */
 int screen_terminal_suits(char *why, size_t size);
 
 /* Begins curses; `mouse`: takes the mouse, if the terminal has one. From now on a fatal signal
  * restores the terminal first. 0, or -errno. */
 int screen_terminal_begin(bool mouse);
-/* Restores the terminal. Does nothing if that is done. */
+/* Ends curses and restores the terminal. Does nothing if that is done. */
 void screen_terminal_end(void);
 
 /* Stops this process, as Ctrl-Z does, with the terminal restored; returns when it goes on. */
@@ -23,7 +24,7 @@ void screen_terminal_suspend(void);
 void screen_terminal_resized(void);
 
 bool screen_terminal_is_utf8(void);
-/* Colours may be used: the terminal has some, and NO_COLOR is not set, or empty. */
+/* True if colours may be used: the terminal has some, and NO_COLOR is unset or empty. */
 bool screen_terminal_has_colors(void);
 
 #endif
