@@ -471,7 +471,7 @@ def test_refused(words, why):
     assert done.returncode == 2 and why in done.stderr.decode() and not done.stdout, done
 
 
-@pytest.mark.parametrize("words", [[], ["-o", "-"]])
+@pytest.mark.parametrize("words", [[], ["-o", "-"], ["-o", "/dev/stdout"], ["-o", "/proc/self/fd/1"]])
 def test_not_to_a_terminal(words):
     """A binary report is not written to a terminal; the message says what to do."""
     ours, theirs = pty.openpty()

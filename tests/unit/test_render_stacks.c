@@ -145,9 +145,14 @@ static const char *random_name(void)
 	static unsigned next;
 	char *name = names[next++ % 4];
 	size_t length = pick(100) ? pick(24) : pick(4900), i;
+	bool semicolons = !pick(12); /* each takes four bytes, escaped */
 
+	if (semicolons)
+		length = 1000 + pick(3000);
 	for (i = 0; i < length; i++)
-		name[i] = pick(2) ? special[pick(sizeof(special) - 1)] : (char)(1 + pick(255));
+		name[i] = semicolons ? ';'
+			  : pick(2)  ? special[pick(sizeof(special) - 1)]
+				     : (char)(1 + pick(255));
 	name[length] = '\0';
 	return name;
 }

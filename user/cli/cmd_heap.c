@@ -200,6 +200,8 @@ static void wait_for_last(struct heap_run *run, const sigset_t *unblocked)
 	uint64_t left, looked = 0;
 
 	while (!signals_wait_ended() && (now = clock_ns(CLOCK_MONOTONIC)) < end) {
+		/* A signal is not looked at where a descriptor is ready. */
+		ppoll(NULL, 0, &(struct timespec){0}, unblocked);
 		poll_touches(run);
 		if (!run->touches)
 			polled[1].fd = -1;

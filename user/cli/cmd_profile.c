@@ -222,6 +222,11 @@ static int prepare(struct profile *p)
 	status = report_output_open(&p->output, &command_profile, o->output, o->mode);
 	if (status)
 		return status;
+	/* -o may name one, such as /dev/tty. */
+	if (p->renderer->binary && isatty(fileno(p->output.output.file))) {
+		profile_refuse_terminal(&command_profile, p->renderer);
+		return EXIT_USAGE;
+	}
 	/* A command writes to the same terminal: do not draw over its output. */
 	p->live = !o->output && isatty(STDOUT_FILENO) && terminal_has_escapes() &&
 		  p->renderer->redraws && !o->quiet && !o->command;

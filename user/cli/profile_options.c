@@ -129,6 +129,14 @@ const struct option_row profile_rows[] = {
 	{},
 };
 
+int profile_refuse_terminal(const struct command *command, const struct renderer *renderer)
+{
+	return options_complain(command,
+				"--format %s is binary, and not for a terminal: add -o FILE, or a "
+				"pipe behind it",
+				renderer->name);
+}
+
 /* Options that the format can't obey. 0 or -EINVAL. */
 static int check_format(const struct command *command, const struct profile_options *o)
 {
@@ -149,10 +157,7 @@ static int check_format(const struct command *command, const struct profile_opti
 		return options_complain(command, "--format %s is binary: leave out --pager",
 					renderer->name);
 	if (to_stdout && isatty(STDOUT_FILENO))
-		return options_complain(command,
-					"--format %s is binary, and not for a terminal: add -o "
-					"FILE, or a pipe behind it",
-					renderer->name);
+		return profile_refuse_terminal(command, renderer);
 	return 0;
 }
 

@@ -45,6 +45,10 @@ struct profile_options {
 
 extern const struct option_row profile_rows[];
 
+struct renderer;
+/* Says that the renderer's format is not for a terminal. Returns -EINVAL. */
+int profile_refuse_terminal(const struct command *command, const struct renderer *renderer);
+
 /* The command.check of the main job. */
 int profile_options_check(const struct command *command, void *options);
 

@@ -52,6 +52,20 @@ static void add_known(struct figures *f, bool known, int64_t value)
 	f->all[f->count++] = (struct figure){known, value};
 }
 
+/* Does a spreadsheet take such a text for a formula? The wide forms count in some. */
+static bool begins_formula(const char *text)
+{
+	static const char *const wide[] = {"\uff1d", "\uff0b", "\uff0d", "\uff20"};
+
+	if (*text && strchr("=+-@", *text))
+		return true;
+	for (size_t i = 0; i < sizeof(wide) / sizeof(wide[0]); i++)
+		if (!strncmp(text, wide[i], strlen(wide[i])))
+			return true;
+	return false;
+}
+
+/* Semicolons are escaped: spreadsheets of some languages begin a field at them. */
 static void put_text(FILE *out, const char *text)
 {
 	char escaped[4 * PARTS_FIELD_MAX];
@@ -59,9 +73,13 @@ static void put_text(FILE *out, const char *text)
 
 	text_escape(escaped, sizeof(escaped), text);
 	fputc('"', out);
-	if (*escaped && strchr("=+-@", *escaped))
+	if (begins_formula(escaped))
 		fputc('\'', out);
 	for (at = escaped; *at; at++) {
+		if (*at == ';') {
+			fputs("\\x3b", out);
+			continue;
+		}
 		if (*at == '"')
 			fputc('"', out);
 		fputc(*at, out);

@@ -19,6 +19,8 @@
 #include "base/array.h"
 #include "render/stack_rows.h"
 
+#define SEMICOLON_BYTES 4 /* of "\\x3b" */
+
 struct folded {
 	FILE *out;
 	const struct model *model;
@@ -26,7 +28,7 @@ struct folded {
 	struct places places;
 	char **texts; /* of each place, as it is written */
 	size_t text_count, room;
-	char process[2 * STACK_ROW_NAME]; /* of the rows that come now */
+	char process[SEMICOLON_BYTES * STACK_ROW_NAME]; /* of the rows that come now */
 };
 
 /* Copies `text`; each semicolon becomes an escape of four bytes. Cut at `size`. */
@@ -51,14 +53,15 @@ static void without_semicolons(char *copy, size_t size, const char *text)
 /* "function (file:line)", which the caller frees. NULL: out of memory. */
 static char *text_of(const struct model_location *location)
 {
-	char function[STACK_ROW_TEXT], file[STACK_ROW_TEXT];
-	char plain[2 * STACK_ROW_TEXT + 32], text[2 * sizeof(plain)];
+	char escaped[STACK_ROW_TEXT], *text;
+	/* Each is as long as its semicolons may make it, so that no name cuts off what follows. */
+	char function[SEMICOLON_BYTES * STACK_ROW_TEXT], file[SEMICOLON_BYTES * STACK_ROW_TEXT];
 
-	stack_row_text(function, *location->function ? location->function : "?");
-	stack_row_text(file, *location->file ? location->file : "(no file name)");
-	snprintf(plain, sizeof(plain), "%s (%s:%d)", function, file, location->line);
-	without_semicolons(text, sizeof(text), plain);
-	return strdup(text);
+	stack_row_text(escaped, *location->function ? location->function : "?");
+	without_semicolons(function, sizeof(function), escaped);
+	stack_row_text(escaped, *location->file ? location->file : "(no file name)");
+	without_semicolons(file, sizeof(file), escaped);
+	return asprintf(&text, "%s (%s:%d)", function, file, location->line) < 0 ? NULL : text;
 }
 
 /* The text of a frame. It belongs to `f`. NULL: out of memory. */

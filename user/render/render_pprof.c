@@ -222,6 +222,36 @@ static int put_comment(struct pprof *p, const void *owner, const char *text)
 	return comment < 0 ? (int)comment : put_piece(p, &piece);
 }
 
+struct net {
+	int64_t all, above_zero; /* bytes */
+};
+
+static int add_net(const struct stack_row *row, void *arg)
+{
+	struct net *net = arg;
+	int64_t amount = row->amounts[RENDER_NET];
+
+	net->all += amount;
+	net->above_zero += amount > 0 ? amount : 0;
+	return 0;
+}
+
+/* Most readers show inuse_space first, and the first total that is read is taken for the change. */
+static int put_what_is_left_out(struct pprof *p)
+{
+	char text[COMMENT_MAX];
+	struct net net = {};
+	int err = stack_rows(p->model, add_net, &net);
+
+	if (err || net.all == net.above_zero)
+		return err;
+	snprintf(text, sizeof(text),
+		 "RSS changed by %lld bytes (-sample_index=rss_net). inuse_space leaves out %lld "
+		 "bytes, of stacks that freed more than they added",
+		 (long long)net.all, (long long)(net.above_zero - net.all));
+	return put_comment(p, &p->model->skips, text);
+}
+
 static int put_comments(struct pprof *p)
 {
 	const struct model *model = p->model;
@@ -231,7 +261,7 @@ static int put_comments(struct pprof *p)
 
 	snprintf(text, sizeof(text), "pymem-bpf %s on %s, Linux %s", model->version, model->host,
 		 model->kernel);
-	err = put_comment(p, model, text);
+	err = put_comment(p, model, text) ?: put_what_is_left_out(p);
 	for (i = 0; i < model->skip_count && !err; i++) {
 		snprintf(text, sizeof(text), "Skipped: pid %d (%s): %s", model->skips[i].pid,
 			 model->skips[i].comm, model->skips[i].reason);
