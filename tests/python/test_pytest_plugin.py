@@ -132,7 +132,6 @@ def test_the_last_error_holds_no_memory(suite):
     result = suite("""
 def test_raises():
     data = bytearray(60 * MIB)
-    data[::4096] = bytes(range(1, 2)) * (len(data) // 4096)
     raise ValueError
 @pytest.mark.limit_leaks("8 MB")
 def test_keeps():
@@ -140,7 +139,7 @@ def test_keeps():
 @pytest.mark.limit_memory("8 MB")
 def test_takes():
     data = bytearray(50 * MIB)
-""")
+""", alone=True)
     result.assert_outcomes(failed=3)
     assert all(abs(one - 50) < SLACK_MIB for one in grown(result) + grown(result, "resident but left"))
 
@@ -526,6 +525,22 @@ def test_stopped():
                                   r".*test_it.py::test_before$"])
 
 
+def test_lines_of_what_was_left_are_ended(suite):
+    """At the next test, or at the end of the run."""
+    class Lines:
+        ended = 0
+
+        def end(self):
+            self.ended += 1
+    config = types.SimpleNamespace(getoption=lambda name: None)
+    item = types.SimpleNamespace(iter_markers=lambda: [])
+    for end in (pytest_plugin._Tests.pytest_unconfigure, lambda tests: tests.pytest_runtest_call(item)):
+        tests, lines = pytest_plugin._Tests(config, False), Lines()
+        tests.run = pytest_plugin._Run(item, _limits.NONE, None, lines)
+        end(tests)
+        assert lines.ended == 1 and tests.run is None
+
+
 def test_unittest_that_raises_is_no_leak(suite):
     result = suite("""
 @pytest.mark.limit_leaks("2 MB")
@@ -632,8 +647,9 @@ def test_beside_pytest_memray(suite, pytester):
     pytester.mkpydir("pytest_memray")
     (pytester.path / "pytest_memray" / "plugin.py").write_text(memray)
     suite(source, "-p", "pytest_memray.plugin").assert_outcomes(passed=4, warnings=1)
-    conftest = "def pytest_configure(config): config.pluginmanager.register(object(), 'memray_manager')\n" + memray.replace(
-        "def pytest_configure(config):", "def pytest_collection(session):\n    config = session.config")
+    registers = "def pytest_configure(config): config.pluginmanager.register(object(), 'memray_manager')\n"
+    conftest = registers + memray.replace("def pytest_configure(config):",
+                                          "def pytest_collection(session):\n    config = session.config")
     suite(source, conftest=conftest).assert_outcomes(passed=4, warnings=1)
 
 

@@ -71,7 +71,7 @@ def _count(text: str) -> int:
 
 def pytest_addoption(parser: "pytest.Parser") -> None:
     """pytest's hook: the options."""
-    group = parser.getgroup("pymem_bpf", "resident memory (pymem_bpf); --memory… is the same, if no other plugin has it")
+    group = parser.getgroup("pymem_bpf", "resident memory (pymem_bpf); --memory is --pymem where no one else has it")
     group.addoption("--pymem", action="store_true", dest="pymem_bpf_memory",
                     help="Show the tests that grew resident memory most.")
     group.addoption("--pymem-tests", type=_count, metavar="N", dest="pymem_bpf_tests",
@@ -214,7 +214,8 @@ def _root(config: "pytest.Config") -> str:
 def _pasted(item: "pytest.Item") -> str:
     """The test as pytest takes it, where pytest was called."""
     path, colons, name = item.nodeid.partition("::")
-    return os.path.relpath(os.path.join(_root(item.config), path), str(item.config.invocation_params.dir)) + colons + name
+    called = str(item.config.invocation_params.dir)
+    return os.path.relpath(os.path.join(_root(item.config), path), called) + colons + name
 
 
 def _note(item: "pytest.Item", figures: "Dict[str, Any]") -> None:
@@ -409,7 +410,8 @@ class _Summary:
         if report.when == "call":
             self.take(report.nodeid, report.outcome, report.user_properties, getattr(report, "worker_id", None))
 
-    def take(self, name: str, outcome: str, properties: "Iterable[Tuple[str, Any]]", worker: "str | None" = None) -> None:
+    def take(self, name: str, outcome: str, properties: "Iterable[Tuple[str, Any]]",
+             worker: "str | None" = None) -> None:
         """Takes the figures of a test out of its properties."""
         found = {key: value for key, value in properties if key in PROPERTIES}
         if UNMEASURED in found:
