@@ -81,7 +81,7 @@ def reason_of(e: Exception) -> str:
     return str(e) if isinstance(e, (OSError, RuntimeError, ImportError)) else "%s: %s" % (type(e).__name__, e)
 
 
-def refusal(with_peak: bool) -> str:
+def refusal(with_peak: bool = True) -> str:
     """Why RSS of this process, or its peak, can't be known; empty: it can."""
     try:
         if with_peak:
@@ -110,7 +110,7 @@ class Measurement:
         self.lost = ""
         self._resets = 0
 
-    def start(self, with_peak: bool) -> None:
+    def start(self, with_peak: bool = True) -> None:
         """with_peak: OSError, HelperError, if peaks can't be known here; the text says why, and what helps. Else `lost`
         says that. OSError: /proc can't be read."""
         forget_raised()
