@@ -513,6 +513,16 @@ def test_options_from_files_and_names(suite, pytester):
     check_report(pytester.path / "found.json", {None})
 
 
+def test_report_is_no_place_of_tests(suite, tmp_path):
+    """A file of --memory-report that is there already: conftest.py files are not looked for beside it."""
+    path = tmp_path / "found.json"
+    path.write_text("")
+    result = suite(TABLE, "--memory-report", str(path), "--mine",
+                   conftest="def pytest_addoption(parser): parser.addoption('--mine', action='store_true')\n")
+    result.assert_outcomes(passed=5, failed=1)
+    check_report(path, {None})
+
+
 def test_interrupted(suite):
     result = suite("""
 def test_before(): pass

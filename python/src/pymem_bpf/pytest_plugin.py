@@ -80,23 +80,35 @@ def pytest_addoption(parser: "pytest.Parser") -> None:
                     help="Write the memory of all tests to FILE, as JSON.")
 
 
-@pytest.hookimpl(hookwrapper=True, tryfirst=True)
-def pytest_load_initial_conftests(parser: "pytest.Parser", args: "List[str]") -> "Iterator[None]":
-    """pytest's hook: --memory… become --pymem… if no one else has them. Were they registered, a conftest.py with an
-    option of that name would end each run."""
-    yield  # conftest.py files register theirs
-    if not any(word.partition("=")[0] in ALIASES for word in args):
-        return
-    try:
-        unknown = parser.parse_known_and_unknown_args(list(args))[1]
-    except Exception:
-        return  # pytest parses the same words next, and says what is wrong with them
-    for place, word in enumerate(args):
-        if word == "--":
-            break
+def _renamed(args: "List[str]", unknown: "List[str] | None" = None) -> "List[str]":
+    """The words with --pymem… for --memory…; unknown: only for those among these."""
+    end = args.index("--") if "--" in args else len(args)
+    found = []
+    for word in args[:end]:
         name, equals, value = word.partition("=")
-        if name in ALIASES and word in unknown:
-            args[place] = ALIASES[name] + equals + value
+        found.append(ALIASES[name] + equals + value if name in ALIASES and (unknown is None or word in unknown)
+                     else word)
+    return found + args[end:]
+
+
+@pytest.hookimpl(hookwrapper=True, tryfirst=True)
+def pytest_load_initial_conftests(early_config: "pytest.Config", parser: "pytest.Parser",
+                                  args: "List[str]") -> "Iterator[None]":
+    """pytest's hook: --memory… become --pymem… if no one else has them. Were they registered, a conftest.py with an
+    option of that name would end each run. What can't be parsed here pytest parses next, and says what is wrong."""
+    ours = _renamed(args)
+    if ours != args:
+        try:
+            # FILE of --memory-report FILE is no test, by whose place conftest.py files are found.
+            early_config.known_args_namespace.file_or_dir = parser.parse_known_and_unknown_args(ours)[0].file_or_dir
+        except Exception:
+            ours = args
+    yield  # conftest.py files register theirs
+    if ours != args:
+        try:
+            args[:] = _renamed(args, parser.parse_known_and_unknown_args(list(args))[1])
+        except Exception:
+            return
 
 
 def pytest_configure(config: "pytest.Config") -> None:
@@ -375,10 +387,8 @@ class _Verdict:
     def pytest_runtest_call(self, item: "pytest.Item") -> None:
         """Comes after the test, and only if that has not raised."""
         run = self.tests.run
-        if run is None or run.item is not item:
-            return
-        if getattr(item, "_excinfo", None):
-            return  # unittest's has raised: it keeps that for the report
+        if run is None or run.item is not item or getattr(item, "_excinfo", None):
+            return  # _excinfo: a test of unittest has raised, which it keeps for the report
         refusal = run.end(self.tests.wanted or run.limits.leaks is not None)
         if refusal and run.limits:
             _fail("the test can't be measured: " + refusal)
