@@ -102,13 +102,13 @@ def pytest_load_initial_conftests(early_config: "pytest.Config", parser: "pytest
             # FILE of --memory-report FILE is no test, by whose place conftest.py files are found.
             early_config.known_args_namespace.file_or_dir = parser.parse_known_and_unknown_args(ours)[0].file_or_dir
         except Exception:
-            ours = args
+            pass  # such as --memory=3, which is a conftest.py's then
     yield  # conftest.py files register theirs
     if ours != args:
         try:
             args[:] = _renamed(args, parser.parse_known_and_unknown_args(list(args))[1])
         except Exception:
-            return
+            pass
 
 
 def pytest_configure(config: "pytest.Config") -> None:
