@@ -439,3 +439,15 @@ def test_every_python(name, command, tmp_path):
         assert (status, output) == (0, "fine\n")
     finally:
         stage.close()
+
+
+def test_a_mark_that_has_not_risen_is_not_used(monkeypatch):
+    """After a reset VmHWM may be above RSS by what the kernel's counters hold back: nothing has grown then."""
+    peak = memory.Peak()
+    read, above = _proc.high_water_bytes, [4 * MIB]
+    monkeypatch.setattr(_proc, "high_water_bytes", lambda pid: read(pid) + above[0])
+    floor = peak.start()
+    monkeypatch.setattr(_proc, "high_water_bytes", lambda pid: peak.mark)
+    assert abs(peak.bytes() - floor) < 2 * MIB
+    monkeypatch.setattr(_proc, "high_water_bytes", lambda pid: peak.mark + 4096)
+    assert peak.bytes() == peak.mark + 4096

@@ -4,6 +4,8 @@
 For scripts: profile (a decorator), LineProfiler, memory_usage; python -m pymem_bpf SCRIPT. For
 IPython: %load_ext pymem_bpf gives %memit and %mprun. A program that was written for
 memory_profiler runs with the import changed.
+
+PYTEST_DONT_REWRITE
 """
 import importlib
 

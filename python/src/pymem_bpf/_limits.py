@@ -3,6 +3,8 @@
 
 Names, units and parameters are pytest-memray's, so that its suites can move here. What its marks can ask for and
 resident memory can't tell is refused by name, with what to do. Nothing is ignored. Imports no pytest.
+
+PYTEST_DONT_REWRITE
 """
 import re
 
@@ -13,6 +15,7 @@ if TYPE_CHECKING:
 #: As pytest-memray's: a MB is 1024 * 1024 bytes. KiB, MiB, … are the same.
 UNITS = {"B": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40, "P": 1 << 50}
 SIZE = re.compile(r"\s*(\+?\d*\.\d+|\+?\d+)\s*(?:([KMGTP])i?B|B)\s*", re.IGNORECASE)
+MOST_BYTES, TEXT_LIMIT = 1 << 63, 40
 MARKS = ("limit_memory", "limit_leaks", "limit_leaked_objects")
 OTHERS = "or run the test with pytest-memray"
 REFUSED = {
@@ -52,7 +55,10 @@ def size_bytes(text: object) -> int:
     if match is None:
         raise ValueError("%r is no amount of memory: write a number and B, KB, MB, GB, TB or PB, as in \"24 MB\""
                          % (text,))
-    return int(float(match.group(1)) * UNITS[(match.group(2) or "B").upper()])
+    amount = float(match.group(1)) * UNITS[(match.group(2) or "B").upper()]
+    if amount >= MOST_BYTES:
+        raise ValueError("%s is more than any machine has: the most is 8191 PB" % match.group(0).strip()[:TEXT_LIMIT])
+    return int(amount)
 
 
 def _parameters(name: str, mark: "Any", limit_names: "Tuple[str, ...]",

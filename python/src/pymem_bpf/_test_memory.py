@@ -4,11 +4,15 @@
 Peaks are memory.Peak's: VmHWM, or the counters of `pymem-bpf serve` where that runs. Both ends are read from the page
 tables (smaps_rollup). Before the start, and before what stayed is read, garbage is collected and the C library gives
 back what it holds free: else memory that an earlier test freed would hide what this one takes.
+
+PYTEST_DONT_REWRITE
 """
-import gc
-import inspect
+import functools
 import linecache
 import os
+import sys
+import types
+from gc import collect as _collect
 
 from . import _helper, _proc, memory
 from ._functions import inner_codes
@@ -23,7 +27,8 @@ if TYPE_CHECKING:
 
     Grown = Tuple[int, str, int]  # (bytes, file, line)
 
-FUNCTIONS_LIMIT, DEPTH_LIMIT = 200, 3
+FUNCTIONS_LIMIT, DEPTH_LIMIT, WRAPPERS_LIMIT = 200, 3, 20
+_CACHED = type(functools.lru_cache(maxsize=1)(lambda: None))
 #: What reading memory may raise.
 Errors = (OSError, _helper.HelperError)
 _counter: "Counter | None" = None
@@ -34,7 +39,7 @@ _trim_is_known = False
 def give_back() -> None:
     """Collects garbage. Then glibc gives free memory back to the kernel; other C libraries have no such call."""
     global _trim, _trim_is_known
-    gc.collect()
+    _collect()
     if not _trim_is_known:
         _trim_is_known = True
         try:
@@ -64,12 +69,27 @@ def counter() -> "Tuple[Counter | None, str]":
     return _counter, ""
 
 
-def refusal() -> str:
-    """Why the peak of this process can't be known; empty: it can."""
+def forget_raised() -> None:
+    """The last error of the interpreter, as an interactive one keeps it, keeps the frames that it passed and what is
+    in them. pytest lets go of it when the next test runs, where that would hide as much growth."""
+    for name in ("last_type", "last_value", "last_traceback", "last_exc"):
+        vars(sys).pop(name, None)
+
+
+def reason_of(e: Exception) -> str:
+    """Why memory could not be read, in one text."""
+    return str(e) if isinstance(e, (OSError, RuntimeError, ImportError)) else "%s: %s" % (type(e).__name__, e)
+
+
+def refusal(with_peak: bool = True) -> str:
+    """Why RSS of this process, or its peak, can't be known; empty: it can."""
     try:
-        memory.Peak(counter()[0]).start()
-    except Errors as e:
-        return str(e)
+        if with_peak:
+            memory.Peak(counter()[0]).start()
+        else:
+            _proc.exact_rss_bytes(_proc.getpid())
+    except Exception as e:
+        return reason_of(e)
     return ""
 
 
@@ -90,26 +110,41 @@ class Measurement:
         self.lost = ""
         self._resets = 0
 
-    def start(self) -> None:
-        """OSError, HelperError: peaks can't be known here. The text says why, and what helps."""
+    def start(self, with_peak: bool = True) -> None:
+        """with_peak: OSError, HelperError, if peaks can't be known here; the text says why, and what helps. Else `lost`
+        says that. OSError: /proc can't be read."""
+        forget_raised()
         give_back()
-        self.start_bytes = self._peak.start()
+        try:
+            self.start_bytes = self._peak.start()
+        except Errors as e:
+            if with_peak:
+                raise
+            self.lost = str(e)
+            self.start_bytes = _proc.exact_rss_bytes(_proc.getpid())
         self._resets = _proc.resets
 
     def stop(self, with_kept: bool) -> None:
-        """Reads the peak; with_kept: also what stayed. OSError: /proc can't be read. HelperError: the server ended, and
-        the kernel's mark can't replace it."""
-        self.peak_bytes = self._peak.bytes()
-        if self._peak.frozen:
-            raise _helper.HelperError("%s ended during the test, so its peak is not known; start it again: %s"
-                                      % (self.source, _helper.command()))
-        found = self._peak.counter
-        if _proc.resets != self._resets and (found is None or not found.alive()):
-            self.lost = ("it measures peaks itself, which makes the kernel's mark begin anew; with a helper both are "
-                         "right: %s" % _helper.command())
+        """Reads the peak; with_kept: also what stayed. OSError: /proc can't be read."""
+        if not self.lost:
+            self._read_peak()
         if with_kept:
             give_back()
-            self.kept_bytes = _proc.exact_rss_bytes(os.getpid()) - self.start_bytes
+            self.kept_bytes = _proc.exact_rss_bytes(_proc.getpid()) - self.start_bytes
+
+    def _read_peak(self) -> None:
+        try:
+            self.peak_bytes = self._peak.bytes()
+        except Errors as e:
+            self.lost = str(e)
+            return
+        found = self._peak.counter
+        if self._peak.frozen:  # the server ended, and the kernel's mark can't replace it
+            self.lost = ("%s ended during the test, so its peak is not known; start it again: %s"
+                         % (self.source, _helper.command()))
+        elif _proc.resets != self._resets and (found is None or not found.alive()):
+            self.lost = ("it measures peaks itself, which makes the kernel's mark begin anew; with a helper both are "
+                         "right: %s" % _helper.command())
 
     @property
     def grown_bytes(self) -> int:
@@ -122,11 +157,39 @@ def _code_is_below(code: "CodeType", root: str) -> bool:
     return path.startswith(root.rstrip(os.sep) + os.sep) and os.sep + "site-packages" + os.sep not in path
 
 
+def _function_of(value: "Any") -> "FunctionType | None":
+    """The function of a value, or of what it wraps. The type decides: of values that do as they like with attributes
+    (mocks, lazy proxies) none is looked at."""
+    found: "FunctionType | None" = None
+    for _ in range(WRAPPERS_LIMIT):
+        kind = type(value)
+        if kind is types.FunctionType:
+            found, value = value, vars(value).get("__wrapped__")
+        elif kind in (staticmethod, classmethod, types.MethodType):
+            value = value.__func__
+        elif kind is functools.partial:
+            value = value.func
+        elif kind is _CACHED:
+            value = value.__wrapped__
+        else:
+            break
+    return found
+
+
 def _functions_in(value: "Any") -> "Iterator[FunctionType]":
-    for one in [value] + (list(vars(value).values()) if inspect.isclass(value) else []):
-        one = inspect.unwrap(getattr(one, "__func__", one)) if callable(one) else one
-        if inspect.isfunction(one):
-            yield one
+    values = list(type.__getattribute__(value, "__dict__").values()) if issubclass(type(value), type) else []
+    for one in [value] + values:
+        function = _function_of(one)
+        if function is not None:
+            yield function
+
+
+def _members(value: "Any", names: "List[str]") -> "List[Any]":
+    """What a module has of these names; else the value itself."""
+    if not issubclass(type(value), types.ModuleType):
+        return [value]
+    found = object.__getattribute__(value, "__dict__")  # past a module's own way, by which it would load itself
+    return [found.get(name) for name in names]
 
 
 def functions_named(function: "FunctionType", root: str) -> "List[FunctionType]":
@@ -145,10 +208,8 @@ def functions_named(function: "FunctionType", root: str) -> "List[FunctionType]"
             continue
         names = {name for code in [one.__code__] + list(inner_codes(one.__code__)) for name in code.co_names}
         for name in sorted(names):
-            value = one.__globals__.get(name)
-            values = [vars(value).get(other) for other in sorted(names)] if inspect.ismodule(value) else [value]
-            wait += [(inner, depth + 1) for each in values for inner in _functions_in(each)
-                     if _code_is_below(inner.__code__, root)]
+            wait += [(inner, depth + 1) for each in _members(one.__globals__.get(name), sorted(names))
+                     for inner in _functions_in(each) if _code_is_below(inner.__code__, root)]
     return found
 
 
@@ -165,21 +226,24 @@ class Lines:
             from .line_profiler import LineProfiler
             self._profiler = LineProfiler(*functions_named(function, root), exact=True)
             self._profiler.prepare()
-        except (ImportError, RuntimeError, OSError, TypeError) as e:
-            self._profiler, self.reason = None, str(e)
+        except Exception as e:
+            self._profiler, self.reason = None, reason_of(e)
 
     def begin(self) -> None:
         """Counts from now on."""
         if self._profiler is not None:
             try:
                 self._profiler.enable()
-            except (RuntimeError, OSError) as e:  # HelperError is one
-                self._profiler, self.reason = None, str(e)
+            except Exception as e:
+                self._profiler, self.reason = None, reason_of(e)
 
     def end(self) -> None:
         """Counts no more."""
         if self._profiler is not None:
-            self._profiler.disable()
+            try:
+                self._profiler.disable()
+            except Exception as e:
+                self._profiler, self.reason = None, reason_of(e)
 
     def grown(self) -> "List[Grown]":
         """[(bytes, file, line)] of lines that grew, with what they called, the largest first."""

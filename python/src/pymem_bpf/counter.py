@@ -84,7 +84,7 @@ class Counter:
     def __init__(self, pid: "int | None" = None, socket: "str | None" = None,
                  private: bool = True) -> None:
         self.block: "mmap.mmap | None" = None
-        self._owner = os.getpid()
+        self._owner = _proc.getpid()
         self._ended = False
         self._lock = threading.Lock()
         connection, self.where, self._process = _helper.connect(socket, private)
@@ -110,7 +110,7 @@ class Counter:
 
     def _ask(self, op: int, pid: int = 0, ticks: int = 0) -> "Tuple[Tuple[Any, ...], List[int]]":
         """One request; (fields of the answer, descriptors, which are the caller's)."""
-        if self._owner != os.getpid():
+        if self._owner != _proc.getpid():
             raise HelperError("this Counter belongs to process %d, from which this one was forked; "
                               "open one here" % self._owner)
         connection = self._connection
@@ -219,7 +219,7 @@ class Counter:
     def alive(self) -> bool:
         """Whether the amounts are still kept up to date: False once the server has gone or this is closed, and
         in a forked child. From any thread. Raises nothing."""
-        if self._ended or self._connection is None or self._owner != os.getpid():
+        if self._ended or self._connection is None or self._owner != _proc.getpid():
             return False
         if not self._descriptor.is_ours():
             self._ended = True
@@ -240,7 +240,7 @@ class Counter:
             os.close(fd)
 
     def _bytes(self, offset: int) -> int:
-        if self.block is None or self._owner != os.getpid():
+        if self.block is None or self._owner != _proc.getpid():
             raise HelperError("this Counter is closed, or the parent's from before a fork; open "
                               "another one")
         # "@q": one aligned load. "=q" would put the word together byte by byte.
@@ -297,7 +297,7 @@ class Counter:
             except BufferError:
                 pass  # a profiler still reads it: unmapped when it lets go
         process, self._process = self._process, None
-        if process is not None and self._owner == os.getpid():
+        if process is not None and self._owner == _proc.getpid():
             _helper.release(process)
 
     def _let_go(self) -> None:

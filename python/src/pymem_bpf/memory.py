@@ -93,14 +93,14 @@ class Peak:
     def __init__(self, counter: "Counter | None" = None, tree: bool = False) -> None:
         if tree and counter is None:
             raise ValueError("the peak of a process tree takes a counter")
-        self.counter, self.tree, self.floor = counter, tree, 0
+        self.counter, self.tree, self.floor, self.mark = counter, tree, 0, 0
         self.marked = self.frozen = False
 
     def now(self) -> int:
         """RSS now, in bytes: of the process, or of its tree. HelperError, OSError."""
         if self.tree and self.counter is not None:
             return self.counter.tree_bytes
-        return _proc.exact_rss_bytes(os.getpid())
+        return _proc.exact_rss_bytes(_proc.getpid())
 
     def start(self) -> int:
         """Begins anew. RSS at this moment, in bytes. HelperError, OSError: it can't be had."""
@@ -116,14 +116,19 @@ class Peak:
                 raise OSError(e.errno, "/proc/self/clear_refs can't be written (%s), so the peak can't "
                               "be reset; with a helper it needs not be: %s"
                               % (e.strerror, _helper.command())) from None
+        if self.marked:
+            self.mark = _proc.high_water_bytes(_proc.getpid())
         return self.floor
 
     def bytes(self) -> int:
         """The highest RSS since start(), in bytes. RSS at both ends counts, too: VmHWM is made from counters that
-        are cached per CPU, so it may be some pages lower. HelperError, OSError."""
+        are cached per CPU, so it may be some pages lower or higher. One that has not risen since start() says nothing
+        that both ends don't. HelperError, OSError."""
         died = self.counter is not None and not self.counter.alive()
         if self.counter is None or (died and self.marked and not self.tree):
-            peak = _proc.high_water_bytes(os.getpid())
+            peak = _proc.high_water_bytes(_proc.getpid())
+            if peak <= self.mark:
+                peak = 0
         else:
             peak = self.counter.tree_peak_bytes if self.tree else self.counter.peak_bytes
             self.frozen = died
