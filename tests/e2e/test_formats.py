@@ -483,6 +483,13 @@ def test_not_to_a_terminal(words):
     assert "--format pprof is binary" in done.stderr.decode() and "-o FILE" in done.stderr.decode()
 
 
+def test_nothing_is_resident_of_what_has_ended(tmp_path):
+    """An empty report, and why."""
+    done = said("-q", "--format", "folded", "--metric", "resident", "-o", tmp_path / "report", "--", "/usr/bin/python3",
+                "-c", "kept = [b'x' * (1 << 20) for i in range(9)]")
+    assert done.returncode == 0 and "it is known of no process" in done.stderr.decode(), done
+
+
 @pytest.mark.parametrize("form", ["csv", "folded", "pprof", "speedscope"])
 def test_full_disk(form):
     """Not half a report with status 0."""

@@ -319,6 +319,17 @@ static void say_no_function(const struct profile *p)
 		gathers_imports(p) ? ", with -v those of the import system too" : "");
 }
 
+/* An empty report would not say why: processes that have ended have no resident memory. */
+static void say_if_nothing_resident(const struct model *model)
+{
+	for (size_t i = 0; i < model->process_count; i++)
+		if (model->processes[i]->resident_known)
+			return;
+	options_complain(&command_profile,
+			 "--metric resident: it is known of no process; those that have ended have "
+			 "no resident memory");
+}
+
 /* Ends the measuring and writes the last report. 0 or -errno. */
 static int final_report(struct profile *p)
 {
@@ -339,6 +350,8 @@ static int final_report(struct profile *p)
 	progress_done();
 	if (err == -ENOENT && p->options.function)
 		say_no_function(p);
+	if (!err && p->options.metric == RENDER_RESIDENT)
+		say_if_nothing_resident(model);
 	if (!err && p->renderer->only_rows && !p->options.quiet)
 		render_asides(stderr, model);
 	return err;
