@@ -20,7 +20,7 @@ CFLAGS ?= -O2 -g
 WARN := -Wall -Wextra -Werror
 override CFLAGS += -std=gnu11 $(WARN) -MMD -MP -D_GNU_SOURCE -DPYMEM_VERSION='"$(VERSION)"' \
 	-Iinclude -Iuser -I$(BUILD)
-LDLIBS ?= -lbpf -lelf -ljansson -lprotobuf-c -lncursesw -ltinfo -lz -lm -lpthread
+LDLIBS ?= -lbpf -lelf -ljansson -lsqlite3 -lprotobuf-c -lncursesw -ltinfo -lz -lm -lpthread
 
 BPF_CFLAGS := -g -O2 -target bpf -mcpu=v3 -D__TARGET_ARCH_$(ARCH) $(WARN) -Wno-unused-function \
 	-MMD -MP -I. -Iinclude -Ibpf
@@ -88,6 +88,37 @@ $(BUILD)/user/render/pprof.pb-c.o $(BUILD)/asan/render/pprof.pb-c.o \
 
 $(BUILD)/user/render/render_pprof.o $(BUILD)/asan/render/render_pprof.o \
 	$(BUILD)/fuzzed/render/render_pprof.o: $(PPROF).h
+
+# The web pages of --format flamegraph and html, from their sources, by the bundler that the lock file
+# names. NO_HTML=1: without them, and without node and npm; those formats then say so.
+WEB := user/render/web
+WEB_PAGE := $(BUILD)/render/web_page.h
+WEB_MODE := $(BUILD)/web/mode-$(if $(NO_HTML),without,with)
+$(WEB_MODE): | $(BUILD)/able
+	@mkdir -p $(@D)
+	rm -f $(BUILD)/web/mode-*
+	touch $@
+
+$(BUILD)/web/complete: $(WEB)/package.json $(WEB)/package-lock.json | $(BUILD)/able
+	@mkdir -p $(@D)
+	tools/check-build --web
+	cp $^ $(@D)
+	cd $(@D) && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
+	touch $@
+
+ifdef NO_HTML
+$(WEB_PAGE): $(WEB_MODE)
+	@mkdir -p $(@D)
+	printf '%s\n' 'static const unsigned char web_page_begin[1], web_page_end[1];' \
+		'#define WEB_PAGE_ABSENT "this pymem-bpf was built without web pages (make NO_HTML=1)"' > $@
+else
+$(WEB_PAGE): $(wildcard $(WEB)/*.js $(WEB)/*.mjs $(WEB)/*.css $(WEB)/*.html) $(BUILD)/web/complete $(WEB_MODE)
+	@mkdir -p $(@D)
+	node $(WEB)/build.mjs $(BUILD)/web $@.tmp
+	mv $@.tmp $@
+endif
+
+$(BUILD)/user/render/page.o $(BUILD)/asan/render/page.o $(BUILD)/fuzzed/render/page.o: $(WEB_PAGE)
 
 # What `help TOPIC` prints.
 $(BUILD)/cli/help_topics.h: docs/pymem-bpf.8 tools/gen-help
@@ -280,6 +311,8 @@ golden-update: unit
 	PYMEM_GOLDEN_UPDATE=1 $(BUILD)/tests/test_render
 	PYMEM_GOLDEN_UPDATE=1 $(BUILD)/tests/test_render_answer
 	PYMEM_GOLDEN_UPDATE=1 $(BUILD)/tests/test_heap_render
+	PYMEM_GOLDEN_UPDATE=1 $(BUILD)/tests/test_diff_render
+	PYMEM_GOLDEN_UPDATE=1 $(BUILD)/tests/test_diff_page
 
 # --- everything else ---
 deps:
@@ -332,8 +365,10 @@ install: all completions
 	install -D -m 644 $(BUILD)/completions/zsh $(DESTDIR)$(ZSH_COMPLETIONS)/_pymem-bpf
 	install -D -m 644 $(BUILD)/completions/fish $(DESTDIR)$(FISH_COMPLETIONS)/pymem-bpf.fish
 	install -D -m 644 packaging/pymem-bpf.socket $(DESTDIR)$(PREFIX)/lib/systemd/system/pymem-bpf.socket
-	sed 's|@SBINDIR@|$(PREFIX)/sbin|' packaging/pymem-bpf.service.in > $(BUILD)/pymem-bpf.service
-	install -D -m 644 $(BUILD)/pymem-bpf.service $(DESTDIR)$(PREFIX)/lib/systemd/system/pymem-bpf.service
+	for unit in pymem-bpf.service pymem-bpf-agent.service; do \
+		sed 's|@SBINDIR@|$(PREFIX)/sbin|' packaging/$$unit.in > $(BUILD)/$$unit && \
+		install -D -m 644 $(BUILD)/$$unit $(DESTDIR)$(PREFIX)/lib/systemd/system/$$unit || exit 1; \
+	done
 	@if $(PYTHON) tools/build-extension; then \
 		DESTDIR="$(DESTDIR)" $(PYTHON) tools/install-package "$(PYTHON_SITE)" "$(PREFIX)/bin"; \
 	else \
@@ -361,7 +396,7 @@ clean:
 	rm -rf $(BUILD)
 
 help:
-	@echo 'make            build/pymem-bpf'
+	@echo 'make            build/pymem-bpf (NO_HTML=1: without web pages, node and npm)'
 	@echo 'make demo       install what is missing, build, show the main job'
 	@echo 'make check      install what tests need, run all of them (CHECK=unit|e2e|…: some)'
 	@echo 'make check-fast build, unit, scripts, walker, in two minutes'

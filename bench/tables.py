@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 """The tables of docs/BENCHMARKS.md about pymem-bpf alone, from what run.py, probe_cost.py, mprun.py,
-memit.py, tool.py and top.py keep in build/bench/. Pure: each takes one file's object."""
+memit.py, tool.py, top.py and record.py keep in build/bench/. Pure: each takes one file's object."""
 import statistics
 
 TOLERANCE_MIB = 1.0
@@ -84,6 +84,13 @@ def tool_text(data):
 def top_text(data):
     return "%s; %s; over %g s.\n\n" % (data["python"], data["machine"], data["seconds"]) + table(
         data["rows"], ["the screen shows", "of a CPU, and by process", "bytes a second to the terminal", "target"])
+
+
+def record_text(data):
+    return "%s; %s; over %g s (bytes of one process: %g s), %g steps a second of each process.\n\n" % (
+        data["python"], data["machine"], data["seconds"], data["long"], data["rate"]) + table(
+        data["rows"], ["recorded", "of a CPU", "without a recording", "stacks that change in a second",
+                       "bytes of each", "an hour", "of that, names and sources"])
 
 
 def memray_text(data, pairs):

@@ -108,7 +108,7 @@ struct py_heap_layout {
 	uint16_t frame_globals, frame_locals, frame_localsplus, frame_value_stack, frame_stack_top;
 	uint16_t frame_object_frame; /* PyFrameObject.f_frame (3.11+) */
 	uint16_t code_nlocals, code_nlocalsplus, code_localsplusnames, code_varnames, code_cellvars,
-		code_freevars, code_stacksize;
+		code_freevars, code_stacksize, code_names;	      /* co_names: a tuple of str */
 	uint16_t generator_frame, generator_name, generator_qualname; /* gi_frame or gi_iframe */
 	/* 3.11+: an int8; from generator_finished on it has no frame. */
 	uint16_t generator_frame_state, generator_finished;

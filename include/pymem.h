@@ -76,13 +76,36 @@ enum pymem_vmcall {
 		PYMEM_VMCALL_COUNT,
 };
 
+/* Why a thread has to free memory itself before it goes on, and waits until that is done.
+ * X(ID, name) */
+#define PYMEM_STALLS(X)     \
+	X(DIRECT, "direct") \
+	X(MEMCG, "memcg")   \
+	X(COMPACTION, "compaction")
+
+enum pymem_stall {
+#define PYMEM_STALL_ENUM(id, name) PYMEM_STALL_##id,
+	PYMEM_STALLS(PYMEM_STALL_ENUM)
+#undef PYMEM_STALL_ENUM
+		PYMEM_STALL_COUNT,
+};
+
 /* One Python stack of one process image. `hash` covers code addresses, code
- * fingerprints and instruction offsets of all frames. */
+ * fingerprints and instruction offsets of all frames; and pymem_thread.told. */
 struct pymem_stack_key {
 	__u32 proc; /* pymem_proc.id */
 	__u32 pad;
 	__u64 hash;
 };
+
+/* What tells a thread apart (knob tell_threads): its TID in the initial PID namespace, and above it
+ * a number, from 1 on, that no thread of the image with the same TID had before. An image has
+ * PYMEM_THREADS_TOLD of them; all its later threads are one, with the TID 0. 0: threads are not
+ * told apart. */
+#define PYMEM_THREADS_TOLD	  256
+#define PYMEM_THREAD_NAME	  16 /* bytes of a name, with its NUL: the kernel's TASK_COMM_LEN */
+#define PYMEM_THREAD(number, tid) ((__u64)(number) << 32 | (tid))
+#define PYMEM_THREAD_OTHERS	  PYMEM_THREAD(PYMEM_THREADS_TOLD + 1, 0)
 
 /* What was charged to one stack. Pages; counts. */
 struct pymem_counters {
@@ -95,12 +118,15 @@ struct pymem_counters {
 	__u64 cow_faults; /* write faults that copied a present page */
 };
 
-/* System calls of one stack; successful calls only. brk and mremap count the
- * change of size, the others the length. */
+/* What few stacks have. System calls: successful ones only; brk and mremap count the change of
+ * size, the others the length. Stalls: how often and how long threads waited. */
 struct pymem_vmcalls {
 	__u64 calls[PYMEM_VMCALL_COUNT];
 	__s64 bytes[PYMEM_VMCALL_COUNT];
-	__u32 account; /* as pymem_stack.account */
+	__u64 stalls[PYMEM_STALL_COUNT];
+	__u64 stall_ns[PYMEM_STALL_COUNT];
+	__u64 reclaimed_pages; /* in these stalls; compaction frees none */
+	__u32 account;	       /* as pymem_stack.account */
 	__u32 pad;
 };
 
@@ -243,6 +269,8 @@ struct pymem_proc {
 	__u64 peak_pages;  /* at the end of the image; before, the maximum over CPUs */
 	__u64 truncated;   /* distinct stacks whose outermost frames are missing */
 	__u64 lost_faults; /* page faults that went to no stack */
+	__u64 lost_stalls; /* stalls that went to no stack, and how long they were */
+	__u64 lost_stall_ns;
 	__u32 block; /* serial of the counter block it is published on (pymem_block.h); 0: none */
 	__u32 lines_seen; /* a line event has come: the exact engine is attached to it */
 	__u32 ended;	  /* its record is final */
@@ -261,6 +289,8 @@ struct pymem_proc {
 	__u32 touched_cut;	/* older directories are missing: too many forks */
 	__u64 touched_unplaced; /* pages that became resident at an address not known */
 	__u64 touched_refused;	/* pages for which there was no leaf */
+	__u32 threads; /* that have run Python since the image began, if threads are told apart */
+	__u32 pad;
 };
 
 /* A payer is a user for whom `serve` tracks images; each has a limit. User space gives out the
@@ -339,6 +369,8 @@ struct pymem_msg_stack {
 	__u64 hash;
 	__u32 depth;
 	__u32 truncated;
+	__u64 told;					 /* of its thread */
+	char comm[PYMEM_THREAD_NAME];			 /* of its thread, if that is told apart */
 	struct pymem_msg_frame frames[PYMEM_MAX_FRAMES]; /* `depth` of them */
 };
 
@@ -444,7 +476,11 @@ struct pymem_thread {
 	__s64 net_pages;	    /* RSS that its own doing added, less what it freed */
 	__u32 block;		    /* serial of the counter block that shows net_pages */
 	__u64 line_peak;	    /* highest RSS it has seen since its last line event */
+	__u64 stall_since;	    /* bpf_ktime_get_ns() when it began to free memory itself */
+	__u32 stall;		    /* enum pymem_stall, plus 1; 0: it does not */
+	__u32 stall_pad;
 	struct pymem_string string;
+	__u64 told;	    /* PYMEM_THREAD(); 0 until its Python state was found */
 	__u64 regs;	    /* where the kernel keeps the registers of the fault being handled */
 	__u64 latest;	    /* a bit for each set: which of its two stacks was used last */
 	__u64 touched_key;  /* of the leaf written to last */

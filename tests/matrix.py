@@ -74,6 +74,7 @@ TESTS = {
     "e2e/test_reused.py": {
         "test_join": "heap", "test_join_of_what_is_kept": "heap", "test_report_names_heap": "lines",
         "test_report_is_silent": "lines"},
+    "e2e/test_threads.py": {"test_pythons": "threads"},
     "e2e/test_touched.py": {"test_pages": "cow", "test_exec": "exec"},
     "e2e/test_launch.py": {"test_short_children_under_lines": "lines"},
     "e2e/test_right_values.py": {

@@ -288,6 +288,7 @@ static void print_code(void)
 {
 	FIELD(code_nlocals, PyCodeObject, co_nlocals);
 	FIELD(code_stacksize, PyCodeObject, co_stacksize);
+	FIELD(code_names, PyCodeObject, co_names);
 #if PY_VERSION_HEX >= 0x030b0000
 	FIELD(code_nlocalsplus, PyCodeObject, co_nlocalsplus);
 	FIELD(code_localsplusnames, PyCodeObject, co_localsplusnames);

@@ -131,6 +131,9 @@ static __always_inline int stack_announce(struct pymem_proc *p, struct pymem_sta
 
 	if (!s)
 		return 1;
+	/* The name that its thread has by now: threads get theirs when they have begun. */
+	if (tell_threads)
+		bpf_get_current_comm(s->stack.comm, sizeof(s->stack.comm));
 	announce_begin(s, p);
 	stack->announced = !announce_stack();
 	announce_end(s, p);
@@ -228,7 +231,7 @@ static __always_inline enum recent_verdict recent_confirm(struct pymem_proc *p,
 	if (recent->since < recent->interval && !th->confirm && !proc_dynamic(p))
 		return RECENT_SAME;
 	th->confirm = 0;
-	if (stack_identify())
+	if (stack_identify(th->told))
 		return RECENT_UNREADABLE;
 	if (s->stack.hash != recent->hash)
 		return RECENT_OTHER;
@@ -270,7 +273,7 @@ static __always_inline int recent_choose(struct pymem_proc *p, struct pymem_thre
 		recent->raw = 0;
 	} else {
 		recent_evict(p, recent);
-		verdict = stack_identify() ? RECENT_UNREADABLE : RECENT_OTHER;
+		verdict = stack_identify(th->told) ? RECENT_UNREADABLE : RECENT_OTHER;
 	}
 	th->current = PYMEM_RECENT;
 	if (verdict == RECENT_UNREADABLE)

@@ -124,7 +124,7 @@ SEPARATE __u64 announce_code(__u64 code, __u64 fingerprint, __u32 from)
 		return ANNOUNCE_FAILED;
 	py = layout_of(layout);
 	m->type = PYMEM_MSG_CODE;
-	m->proc = s->proc;
+	m->proc = s->stack.proc;
 	m->code = code;
 	m->fingerprint = fingerprint;
 	ids = bpf_get_current_uid_gid();
@@ -190,7 +190,7 @@ SEPARATE __u64 announce_once(__u64 code, __u64 fingerprint)
 		return 1;
 	key.code = code;
 	key.fingerprint = fingerprint;
-	key.proc = s->proc;
+	key.proc = s->stack.proc;
 	before = bpf_map_lookup_elem(&codes, &key);
 	if (before)
 		from = before->sent;

@@ -70,7 +70,6 @@ struct scratch {
 	__u32 depth;
 	__u32 truncated;
 	__u32 layout; /* of the process this event is about */
-	__u32 proc;   /* its id */
 	__u32 call;   /* see opaque() */
 	__u32 steps;  /* thread states that may still be looked at */
 	__u32 sends;  /* messages of code objects that may still be sent */
@@ -305,6 +304,7 @@ SHARED __u64 dropped_messages;			/* lifecycle messages that found the ring full 
 SHARED struct pymem_payer payers[PYMEM_PAYERS]; /* 0: of all together */
 SHARED __u64 dropped_images;			/* images that found `procs` or `dead` full */
 SHARED __u64 dropped_calls;			/* system calls that found `vmcalls` full */
+SHARED __u64 dropped_stalls;			/* stalls that found it full */
 
 /* Knobs fixed at load: constants to the verifier. */
 #ifdef PYMEM_DEFINE_MAPS
@@ -328,6 +328,7 @@ KNOB(count_only, 0);	    /* publish amounts on counter blocks: no stacks, nothin
 KNOB(count_faults, 1);	    /* page faults are seen */
 KNOB(watch_touched, 0);	    /* note which stack touches a page first: from 6.2 on */
 KNOB(touched_room, 0);	    /* leaves */
+KNOB(tell_threads, 0);	    /* stacks of different threads are different stacks */
 KNOB(own_tgid, 0);	    /* the profiler's own: it may be a child of what it watches */
 KNOB(ring_wakeup_bytes, 0);
 KNOB(quota_share, 1);	   /* see quota.bpf.h */

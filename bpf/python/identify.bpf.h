@@ -87,11 +87,12 @@ static __always_inline void identify_frames(struct identification *c)
 }
 #endif
 
-/* Names each frame of the walk in s->stack, with a hash over names, not addresses alone.
- * 0, or 1 if the innermost one can't be named; callers that can't are cut off. */
-SEPARATE __u64 stack_identify(void)
+/* Names each frame of the walk in s->stack, with a hash over names, not addresses alone, and over
+ * `told` (pymem_thread.told). 0, or 1 if the innermost one can't be named; callers that can't are
+ * cut off. */
+SEPARATE __u64 stack_identify(__u64 told)
 {
-	struct identification c = {.hash = MIX1};
+	struct identification c = {.hash = told};
 	const struct pymem_layout *layout;
 
 	c.s = scratch_get();
@@ -102,7 +103,7 @@ SEPARATE __u64 stack_identify(void)
 		return 1;
 	c.py = layout_of(layout);
 	c.s->stack.type = PYMEM_MSG_STACK;
-	c.s->stack.proc = c.s->proc;
+	c.s->stack.told = told;
 	c.s->stack.depth = 0;
 	identify_frames(&c);
 	c.s->stack.truncated = c.s->truncated;

@@ -44,7 +44,7 @@ static __always_inline struct scratch *scratch_get(void)
 static __always_inline void scratch_begin(struct scratch *s, const struct pymem_proc *p)
 {
 	s->layout = p->layout;
-	s->proc = p->id;
+	s->stack.proc = p->id;
 	s->steps = SEARCH_STEPS;
 	s->sends = p->places[PYMEM_TABLE_CODES].held < FIRST_CODES ? SENDS_FIRST : SENDS_MAX;
 }
@@ -332,6 +332,22 @@ static __always_inline void search_note(struct pymem_proc *p, struct pymem_threa
 	th->searches--;
 }
 
+/* The current thread, which runs Python on p, gets what tells it apart, unless it has that. If two
+ * threads take the same number at the same time, their TIDs differ. A native thread that never runs
+ * Python takes none. */
+static __always_inline void thread_tell(struct pymem_proc *p, struct pymem_thread *th)
+{
+	__u32 before;
+
+	if (!tell_threads || th->told)
+		return;
+	before = *(volatile __u32 *)&p->threads;
+	__sync_fetch_and_add(&p->threads, 1);
+	th->told = before < PYMEM_THREADS_TOLD
+			   ? PYMEM_THREAD(before + 1, (__u32)bpf_get_current_pid_tgid())
+			   : PYMEM_THREAD_OTHERS;
+}
+
 /* Finds this thread's state anew. 0: th->tstate has it; else LOST(cause). th->tstate is the one
  * that it had and runs no frame, or 0.
  *
@@ -363,11 +379,13 @@ static __noinline int find_tstate(struct pymem_proc *p, struct pymem_thread *th,
 	search_note(p, th, s);
 	if (s->found) {
 		th->tstate = s->found;
+		thread_tell(p, th);
 		th->searches = 0;
 		return 0;
 	}
 	if (s->idle) {
 		th->tstate = s->idle;
+		thread_tell(p, th);
 		/* If the thread may have a state in each interpreter, none is kept, and each event
 		 * searches all. If there are too many states, that is done as rarely as for a
 		 * thread without a state. */

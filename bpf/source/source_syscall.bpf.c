@@ -4,39 +4,17 @@
  * As a raw tracepoint on sys_exit, so that no tracefs is needed. It makes each system
  * call on the host take the traced path (about 0.2 us); --no-syscalls leaves it out.
  */
-#include "account/fault.bpf.h"
+#include "account/vmcalls.bpf.h"
 
 #define PROT_EXEC     4
 #define MAP_ANONYMOUS 0x20
 
-/* A new entry of p. NULL: no room, or p may have no more. A function of its own, as
- * stack_make(). */
-static __noinline struct pymem_vmcalls *vmcalls_make(struct pymem_proc *p,
-						     const struct pymem_stack_key *key)
-{
-	struct pymem_vmcalls calls = {};
-	int account;
-
-	if (!p || !key)
-		return NULL;
-	account = quota_allows(p, PYMEM_TABLE_VMCALLS);
-	if (account < 0)
-		return NULL;
-	calls.account = account;
-	return table_insert(p, PYMEM_TABLE_VMCALLS, &vmcalls, key, &calls, account);
-}
-
 static __always_inline void count_call(struct pymem_proc *p, struct pymem_thread *th, __u64 call,
 				       __s64 bytes, __u64 mapped)
 {
-	struct pymem_stack_key key;
 	struct pymem_vmcalls *v;
-	int err;
+	int err = vmcalls_walk(p, th);
 
-	settle_major(th, current_task());
-	settle_caches(p, th, current_task());
-	th->string.ip = 0;
-	err = stack_now(p, th);
 	/* A chunk of the thread's data stack, perhaps (popped_caller()). */
 	if (mapped) {
 		th->mapped = err ? 0 : mapped;
@@ -44,12 +22,7 @@ static __always_inline void count_call(struct pymem_proc *p, struct pymem_thread
 	}
 	if (err)
 		return;
-	key = key_now(th);
-	if (!key.hash)
-		return;
-	v = bpf_map_lookup_elem(&vmcalls, &key);
-	if (!v)
-		v = vmcalls_make(p, &key);
+	v = vmcalls_now(p, th);
 	if (!v) {
 		__sync_fetch_and_add(&dropped_calls, 1);
 		return;

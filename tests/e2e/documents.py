@@ -159,6 +159,10 @@ def shape(text, known):
     """The words of an output in their order, without figures, PIDs and how lines are broken. `known`: sources."""
     lines = [first_caller(whole_source(line.rstrip(), known)) for line in text.splitlines()]
     text = re.sub(r"(\.py):(\d+)", lambda m: "%s:line%s" % (m.group(1), m.group(2).translate(DIGITS)), "\n".join(lines))
+    # Where debug registers work, insertions are seen; else bursts see where objects are made.
+    text = re.sub(r"\b(put there by|made in)\b", "put there by", text)
+    text = re.sub(r"(% of [\d,]+ )(insertion|object)(s?\b)", r"\1insertion\3", text)
+    text = re.sub(r"\n +made at [^\n]+", "", text)
     text = re.sub(r"\b\d+\.\d+\.\d+-[\w.+-]*\w", "#", text)  # a kernel's release
     text = re.sub(r"[+-]?(?<![\w.])\d[\d,]*(\.\d+)*( ?[KMG]?i?B\b)?(?![\w])", "#", text)
     text = re.sub(r"[<(]?#,? %", "# %", text)

@@ -272,10 +272,12 @@ class Target:
         self.process.stdin.flush()
 
     def go(self, paused=None):
-        """Lets it work; returns its truth. Where the program pauses, `paused` is called meanwhile."""
+        """Lets it work; returns its truth. Where the program pauses, `paused` is called meanwhile, and what it
+        said is in self.pause."""
         self.tell(b"GO")
         said = self.said()
         while said.get("pause"):
+            self.pause = said
             if paused:
                 paused()
             self.tell(b"ON")
@@ -428,6 +430,9 @@ class Report:
                 parts = row["anon_bytes"] + row["file_bytes"] + row["shmem_bytes"]
                 assert parts == row["increment_bytes"], row
             self.check_resident(image)
+            if image["stalls"] is not None:
+                for name, lost in (("stalls", "lost_stalls"), ("stalled_ns", "lost_stalled_ns")):
+                    assert sum(row[name] for row in image["lines"]) + image[lost] == image[name], (name, image)
 
     def check_resident(self, image):
         """Where it is known who touched pages first: lines + before + unknown = RSS, to the byte."""

@@ -8,6 +8,8 @@ import os
 import re
 import subprocess
 
+import pytest
+
 import harness
 from serving import take_descriptor
 
@@ -55,3 +57,32 @@ def variable(pid, name):
             whole[place["offset"]:place["offset"] + place["size"]] as part, part.cast("I") as words:
         os.close(copy)
         yield words
+
+
+@contextlib.contextmanager
+def limited(bytes_):
+    """A control group that may take so much memory: (folder, its file of members)."""
+    if os.path.exists("/sys/fs/cgroup/cgroup.controllers"):
+        base, limit = "/sys/fs/cgroup", "memory.max"
+        with open("/sys/fs/cgroup/cgroup.subtree_control") as f:
+            usable = "memory" in f.read().split()
+    else:
+        base, limit = "/sys/fs/cgroup/memory", "memory.limit_in_bytes"
+        usable = os.path.isdir(base)
+    folder = os.path.join(base, "pymem-test.%d" % os.getpid())
+    if not usable or os.geteuid() != 0:
+        pytest.skip("no control groups of memory here")
+    try:
+        os.mkdir(folder)
+    except OSError as e:
+        pytest.skip("no control groups of memory here: %s" % e.strerror)
+    try:
+        with open(os.path.join(folder, limit), "w") as f:
+            f.write(str(bytes_))
+        yield os.path.join(folder, "cgroup.procs")
+    finally:
+        def gone():
+            with contextlib.suppress(OSError):
+                os.rmdir(folder)
+            return not os.path.exists(folder)
+        harness.until(gone, "without members")

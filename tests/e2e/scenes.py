@@ -131,6 +131,7 @@ def shop_bounded():
         with open(path, "w") as f:
             f.write(text.replace("AUDIT = []\n", "import collections\nAUDIT = collections.deque(maxlen=10000)\n"))
         with started(folder, "shop.py", "200") as process:
+            harness.until(lambda: heaps.run("-q", "-p", process.pid, "--types-only").returncode == 0, "Python")
             harness.until(lambda: any(h["path"] == "__main__.AUDIT" and h["entries"] == 10000
                                       for h in heaps.look(process.pid).holders), "full")
             yield Stage(folder, process.pid)

@@ -7,7 +7,6 @@ import collections
 import contextlib
 import csv
 import gzip
-import hashlib
 import io
 import json
 import os
@@ -19,11 +18,12 @@ import subprocess
 import jsonschema
 import pytest
 
+import browsers
 import harness
 from harness import Target, Tool
 from test_output import CONTROL
 
-VIEWERS = os.path.join(harness.HERE, "viewers")
+VIEWERS = browsers.VIEWERS
 METRICS = ("grown", "freed", "net", "copied", "faults")
 BELOW = "[freed on balance]"
 
@@ -138,33 +138,19 @@ def go_raw(path):
 @pytest.fixture(scope="session")
 def viewers():
     """The folder in whose node_modules/ they are, as the lock file has them. They are in the cache."""
-    if not shutil.which("npm"):
-        pytest.skip("npm is not installed: tools/install-deps test")
-    lock = os.path.join(VIEWERS, "package-lock.json")
-    with open(lock, "rb") as f:
-        name = "viewers-" + hashlib.sha256(f.read()).hexdigest()[:16]
-    cache = os.environ.get("PYMEM_CACHE", os.path.expanduser("~/.cache/pymem-bpf"))
-    folder = os.path.join(cache, name)
-    if not os.path.exists(os.path.join(folder, "complete")):
-        os.makedirs(folder, exist_ok=True)
-        for file in ("package.json", "package-lock.json"):
-            shutil.copy(os.path.join(VIEWERS, file), folder)
-        done = subprocess.run(["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"], cwd=folder,
-                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=harness.PATIENCE)
-        if done.returncode:
-            pytest.skip("npm ci: " + done.stdout.decode("utf-8", "replace")[-300:])
-        with open(os.path.join(folder, "complete"), "w"):
-            pass
-    return folder
+    try:
+        return browsers.viewers(harness.PATIENCE)
+    except browsers.Missing as why:
+        pytest.skip(str(why))
 
 
 def shown_by_speedscope(viewers, *paths):
     """{path: (totals of its profiles, {frame: [total, self]} of the first one)}, as the texts of its page."""
-    browser = next((b for b in ("chromium", "chromium-browser", "google-chrome") if shutil.which(b)), None)
-    if not browser:
-        pytest.skip("there is no Chromium: tools/install-deps test")
-    done = subprocess.run(["node", os.path.join(VIEWERS, "open_speedscope.mjs"), viewers, shutil.which(browser),
-                           *paths], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    try:
+        browser = browsers.chromium()
+    except browsers.Missing as why:
+        pytest.skip(str(why))
+    done = subprocess.run(["node", os.path.join(VIEWERS, "open_speedscope.mjs"), viewers, browser, *paths], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                           env=harness.environment(PYMEM_E2E_PATIENCE=str(harness.PATIENCE)),
                           timeout=2 * harness.PATIENCE)
     assert done.returncode == 0, done.stderr.decode()
@@ -490,7 +476,7 @@ def test_nothing_is_resident_of_what_has_ended(tmp_path):
     assert done.returncode == 0 and "it is known of no process" in done.stderr.decode(), done
 
 
-@pytest.mark.parametrize("form", ["csv", "folded", "pprof", "speedscope"])
+@pytest.mark.parametrize("form", ["csv", "folded", "pprof", "speedscope", "openmetrics"])
 def test_full_disk(form):
     """Not half a report with status 0."""
     with open("/dev/full", "wb") as full:
@@ -505,7 +491,7 @@ subprocess.Popen([sys.executable, "-c", "import time; kept = bytearray(1 << 20);
 time.sleep(6)"""
 
 
-@pytest.mark.parametrize("form, quiet", [("csv", False), ("folded", False), ("speedscope", False), ("csv", True)])
+@pytest.mark.parametrize("form, quiet", [("csv", False), ("folded", False), ("speedscope", False), ("openmetrics", False), ("csv", True)])
 def test_asides(form, quiet):
     """What these formats have no place for is said on stderr, such as a child that is not profiled; not with -q."""
     with Tool(*["-q"] * quiet, "--no-children", "--format", form, "-d", "3", "--", "/usr/bin/python3", "-c", ORPHAN,

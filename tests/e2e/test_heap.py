@@ -17,6 +17,7 @@ import harness
 import heaps
 from conftest import pythons
 from harness import KIB, MIB, PATIENCE, Target, until
+from kernel_side import limited
 
 CONTROL = re.compile(rb"[\x00-\x08\x0b-\x1f\x7f]|\xc2[\x80-\x9f]|\xe2\x80[\xaa-\xae]")
 USER = 65534
@@ -241,35 +242,6 @@ def test_types_only_twice(system):
     assert not look.holders and "Grows by" in look.verdict and grown[0]["type"] in look.verdict, look.verdict
 
 
-@contextlib.contextmanager
-def limited(bytes_):
-    """A control group that may take so much memory: (folder, its file of members)."""
-    if os.path.exists("/sys/fs/cgroup/cgroup.controllers"):
-        base, limit = "/sys/fs/cgroup", "memory.max"
-        with open("/sys/fs/cgroup/cgroup.subtree_control") as f:
-            usable = "memory" in f.read().split()
-    else:
-        base, limit = "/sys/fs/cgroup/memory", "memory.limit_in_bytes"
-        usable = os.path.isdir(base)
-    folder = os.path.join(base, "pymem-test.%d" % os.getpid())
-    if not usable or os.geteuid() != 0:
-        pytest.skip("no control groups of memory here")
-    try:
-        os.mkdir(folder)
-    except OSError as e:
-        pytest.skip("no control groups of memory here: %s" % e.strerror)
-    try:
-        with open(os.path.join(folder, limit), "w") as f:
-            f.write(str(bytes_))
-        yield os.path.join(folder, "cgroup.procs")
-    finally:
-        def gone():
-            with contextlib.suppress(OSError):
-                os.rmdir(folder)
-            return not os.path.exists(folder)
-        until(gone, "without members")
-
-
 @pytest.mark.parametrize("words", [(), ("--pause",)], ids=["runs", "paused"])
 def test_little_memory(system, words):
     """Where there is not so much memory as a whole look takes it is a smaller one, and says so."""
@@ -464,13 +436,18 @@ def test_ctrl_c_twice(system):
 
 
 def test_ctrl_c_that_comes_double(system):
-    """As timeout(1) sends it, to the process and to its group: it is one."""
-    with heaps.Keeper(system.command, "audit") as keeper, heaps.Running("-p", keeper.pid, "-d", 600) as running:
-        running.lines.next()
-        running.process.send_signal(signal.SIGINT)
-        assert running.lines.next().startswith(b"the second look comes now, ")
-        running.process.send_signal(signal.SIGINT)
-        assert 0 < running.look().data["seconds"] < 600
+    """As timeout(1) sends it, to the process and to its group: it is one. A busy machine may deliver the second one so
+    late that it is a second one."""
+    for _ in range(10):
+        with heaps.Keeper(system.command, "audit") as keeper, heaps.Running("-p", keeper.pid, "-d", 600) as running:
+            running.lines.next()
+            running.process.send_signal(signal.SIGINT)
+            assert running.lines.next().startswith(b"the second look comes now, ")
+            running.process.send_signal(signal.SIGINT)
+            if running.process.wait(harness.PATIENCE) == 0:
+                assert 0 < running.look().data["seconds"] < 600
+                return
+    pytest.fail("they were two, ten times of ten")
 
 
 def test_ctrl_c_while_it_looks(system):

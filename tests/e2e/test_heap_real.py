@@ -25,7 +25,8 @@ WARM_UP = 30
 class Leak:
     def __init__(self, service, kind, holder, *lines, type="list", made=None):
         self.service, self.kind, self.holder, self.type = service, kind, holder, type
-        # Where a watch has met no insertion, bursts tell in which file the objects are made.
+        # Where a watch has met no insertion, bursts tell in which function the entries are made: this one of a file, or
+        # one that names the holder.
         self.made = made
         self.lines = lines or (kind,)
 
@@ -36,16 +37,19 @@ class Leak:
 # Lines: labels of the program, or the end of a library's file, for which a label is the caller's. Where a cache of functools
 # is filled, the line that calls and the one that makes what is kept are equally right.
 FIRST = [
-    Leak(services.Flask, "contexts", "shop_flask.SLOW", made="flask/app.py"),
+    Leak(services.Flask, "contexts", "shop_flask.SLOW", made="flask/app.py Flask.request_context"),
     Leak(services.Django, "receivers", "shop_django.order_placed.receivers", "django/dispatch/dispatcher.py", "receivers"),
     Leak(services.Celery, "results", "jobs_celery.Reporting.results"),
     Leak(services.Pandas, "frames", "__main__.FRAMES"),
-    Leak(services.Kernel, "outputs", "in __main__.Out and in ", "IPython/core/displayhook.py", type="numpy.ndarray"),
+    Leak(services.Kernel, "outputs", "in __main__.Out and in ", "IPython/core/displayhook.py", type="numpy.ndarray",
+         made="services/notebook.py analysis"),
 ]
 SECOND = [
     Leak(services.Flask, "prices", "shop_flask.price", "prices", "price", type="functools._lru_cache_wrapper"),
-    Leak(services.Django, "querysets", "shop_django.Recent.by_customer", type="dict"),
-    Leak(services.Celery, "requests", "jobs_celery.REQUESTS", type="dict"),
+    Leak(services.Django, "querysets", "shop_django.Recent.by_customer", type="dict",
+         made="services/shop_django.py querysets"),
+    Leak(services.Celery, "requests", "jobs_celery.REQUESTS", type="dict",
+         made="celery/app/trace.py build_tracer.<locals>.trace_task"),
     Leak(services.Pandas, "columns", "__main__.LAST", type="dict"),
     Leak(services.Kernel, "history", "__main__.history"),
 ]
@@ -139,7 +143,7 @@ def is_line(leak, row, label):
     """Is it the line with that label, or one of that library, called by the next label's?"""
     program = os.path.join(services.FOLDER, leak.service.program + ".py")
     labels = harness.labels(program)
-    if row["method"] == "burst" and leak.made and row["file"].endswith("/" + leak.made):
+    if row["method"] == "burst" and leak.made and ("%s %s" % (row["file"], row["function"])).endswith("/" + leak.made):
         return True
     if label in labels:
         return (row["file"], row["line"]) == (program, labels[label])
@@ -156,7 +160,9 @@ def test_line_comes_first(leak):
     rows = [row for row in look.data["births"] if row["holder"] == first]
     assert rows, (look.data["notes"], look.verdict)
     assert any(is_line(leak, rows[0], label) for label in leak.lines), rows[:2]
-    assert ", put there by %s:%d %s" % (rows[0]["file"], rows[0]["line"], rows[0]["function"]) in look.verdict, look.verdict
+    how = {"watch": "put there by", "burst": "made in"}[rows[0]["method"]]
+    line = rows[0]["file"], rows[0]["line"], rows[0]["function"]
+    assert ", %s %s:%d %s" % (how, *line) in look.verdict, look.verdict
 
 
 @each_leak

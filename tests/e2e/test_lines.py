@@ -380,8 +380,8 @@ def test_zombies(line_python):
         assert tool.stop() == 0, tool.stderr
 
 
-def test_reused_pid(line_python):
-    """A child has the number of one that ended: it has probes of its own."""
+def reused_pid(line_python):
+    """A child that has the number of one that ended, and what is reported; None if another process took the number."""
     with harness.Target(line_python.command, "lines_reused_pid") as target:
         if not target.first["possible"]:
             pytest.skip("no PID can be chosen here")
@@ -390,8 +390,14 @@ def test_reused_pid(line_python):
             held = [held_by(tool.process.pid)]
 
             def attached():
-                harness.until(lambda: len({o for o in held_by(tool.process.pid) - held[0] if o[0] == "link"}) >= 5,
-                              "attached to the child")
+                def has():
+                    return len({o for o in held_by(tool.process.pid) - held[0] if o[0] == "link"}) >= 5
+                try:
+                    harness.until(has, "attached to the child")
+                except AssertionError as e:
+                    raise AssertionError("%s; %s; it has %d links of %s; stderr: %s" % (
+                        e, target.pause, harness.attached_links(tool.process.pid), held_by(tool.process.pid) - held[0],
+                        tool.stderr.decode("utf-8", "replace"))) from None
                 held[0] |= held_by(tool.process.pid)
 
             def first():
@@ -401,14 +407,23 @@ def test_reused_pid(line_python):
 
             def second():
                 os.kill(tool.process.pid, signal.SIGCONT)
-                attached()
+                if target.pause["child"]:
+                    attached()
             steps = iter([first, second])
             truth = target.go(lambda: next(steps)())
             tool.process.send_signal(signal.SIGINT)
             report = tool.report()
-    assert truth["child"], "another process had the number each time"
+    if not truth["child"]:
+        return None
     file, line = harness.find_line(target.path, "child_grow")
-    assert sum(r["occurrences"] or 0 for r in report.rows(truth["child"], file, line)) == truth["runs"]
+    return truth["runs"], sum(r["occurrences"] or 0 for r in report.rows(truth["child"], file, line))
+
+
+def test_reused_pid(line_python):
+    """A child has the number of one that ended: it has probes of its own."""
+    seen = next(filter(None, (reused_pid(line_python) for _ in range(3))), None)
+    assert seen, "another process had the number, three times"
+    assert seen[0] == seen[1]
 
 
 def aborts(python):

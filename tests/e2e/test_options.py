@@ -103,6 +103,16 @@ def test_manual_has_each_format():
                                                        re.MULTILINE)] == []
 
 
+def test_manual_has_each_format_of_diff():
+    """diff has formats of its own."""
+    words = re.search(r"--format NAME +(.*)", run("diff", "--help")).group(1)
+    with open(MANUAL, encoding="utf-8") as f:
+        item = re.search(r"^\.It Cm diff .*?^\.It Fl -format Ar name\n(.*?)^\.It ", f.read(), re.MULTILINE | re.DOTALL).group(1)
+    formats = re.findall(r"[a-z]+", words.replace(" or ", " "))
+    assert formats == ["table", "json", "flamegraph", "html"]
+    assert re.findall(r"^\.Cm (\w+)", item, re.MULTILINE) == formats
+
+
 # --- the shells ---
 
 @pytest.fixture(scope="module")
@@ -263,7 +273,7 @@ def expected_words(*line):
     return set(re.split(", | or ", said.decode().rpartition("expected ")[2].strip()))
 
 
-@pytest.mark.parametrize("line", ["--format", "--sort", "-s", "--engine", "ps --format", "completion", "help"])
+@pytest.mark.parametrize("line", ["--format", "--sort", "-s", "--engine", "ps --format", "diff --format", "completion", "help"])
 def test_values_are_completed(shell, line):
     words = expected_words(*line.split())
     assert len(words) > 1

@@ -78,7 +78,7 @@ def test_containers(containers, columns, rows):
         for target in shop, other, batch:
             target.step()
         terminal.see(r"^> .*\+1[67]\.\dM.* 2 docker:0123456789")
-        terminal.see(r"^  .*\+8\.\dM.* 1 machine:web$")
+        terminal.see(r"^  .*\+8\.\dM.* 1 nspawn:web$")
         terminal.see(r"^RSS .*/min")
         compare("top-containers-%d.txt" % columns, terminal.see(r"^  .* 1 \(no container\)$"))
         # In, down to the source, and out again.
@@ -97,7 +97,7 @@ def test_containers(containers, columns, rows):
         terminal.keys("BSpace", "BSpace", "BSpace", "BSpace")
         terminal.see(r"^> .* 2 docker:0123456789")
         terminal.keys("Down", "Enter")
-        terminal.see(r"^machine:web > programs$")
+        terminal.see(r"^nspawn:web > programs$")
         terminal.see(r"^>.* 1 batch\.py$")
         terminal.keys("BSpace", "End", "Enter")
         terminal.see(r"^programs$")

@@ -160,13 +160,23 @@ def faults():
         yield "file-%d" % at, bytes([7, at >> 8, at & 255, at >> 3 & 1, 0x41])
 
 
-def births(error=0, watched=1, lines=(("/srv/a.py", "f", 7),), samples=((0, 0, 3, 0),), magic=0x7368747269624871):
+def name_hash(name):
+    """births_name_hash()."""
+    value = 2166136261
+    for byte in name.encode():
+        value = (value ^ byte) * 16777619 & 0xffffffff
+    return value
+
+
+def births(error=0, watched=1, lines=(("/srv/a.py", "f", 7),), samples=((0, 0, 3, 0),), magic=0x7368747269624871,
+           names=1):
     """The file of the births' child (user/heap/births_results.h): stacks of these lines, and samples of (object,
     type, change, stack)."""
     head = struct.pack("<QiIII", magic, error, 2, len(samples), 0) + struct.pack(
         "<BxxxiQd7Q3d", watched, 0, 0, 1.0 if watched else 0.0, 3, 0, 9, 0, 0, 0, 1, 2.5, 1.5, 30.0)
     stack = struct.pack("<I", len(lines)) + b"".join(
-        struct.pack("<iHH", line, len(file), len(name)) + file.encode() + name.encode() for file, name, line in lines)
+        struct.pack("<iHHHH", line, len(file), len(name), names, 0) + file.encode() + name.encode() +
+        struct.pack("<I", name_hash("kept")) * names for file, name, line in lines)
     return head + stack + struct.pack("<I", 0) + b"".join(
         struct.pack("<QQqII", *sample, 0) for sample in samples)
 
@@ -176,6 +186,8 @@ def births_files():
     yield "writes", births(samples=[(0, 0, 3, 0), (1, 0, 90, 0), (1, 0, 1, 1)])
     yield "objects", births(watched=0, samples=[(i, 1, 1, 0) for i in range(2, 16)])
     yield "deep", births(lines=[("/srv/a.py", "f%d" % i, i) for i in range(12)])
+    yield "named", births(watched=0, samples=[(i, 1, 1, 0) for i in range(2, 16)], names=3)
+    yield "too-many-names", births(names=257)
     yield "refused", births(error=-95, samples=())
     yield "too-deep", births(lines=[("a", "b", 1)] * 13)
     yield "shrinks", births(samples=[(0, 0, -1, 0)])
@@ -183,7 +195,57 @@ def births_files():
     yield "other-magic", births(magic=1)
 
 
-CORPUS = {"fuzz_births": births_files, "fuzz_heap": faults, "fuzz_lines": line_tables, "fuzz_elf_image": images, "fuzz_maps": proc_files,
+def packed(*numbers):
+    """Numbers as a recording has them (user/record/amounts.c)."""
+    out = bytearray()
+    for number in numbers:
+        while number >= 128:
+            out.append(number & 127 | 128)
+            number >>= 7
+        out.append(number)
+    return bytes(out)
+
+
+def row(node, flags, **fields):
+    """A row of figures, all of them positive."""
+    places = sorted((int(name[1:]), value) for name, value in fields.items())
+    return packed(node, flags, sum(1 << at for at, _ in places), *[2 * value for _, value in places])
+
+
+def facts_bytes(note=b"a kernel without"):
+    numbers = packed(12, *range(12)) + packed(2, 1, 2) + packed(4, 0, 0, 0, 1)
+    skip = packed(1, 7, 4) + b"java" + packed(3) + b"why" + packed(0)
+    unwatched = packed(1, 5, 3, 1, 2, 8, 9, 0)
+    return numbers + packed(2) + b"py" + packed(0, 0, 0) + skip + unwatched + packed(1, len(note)) + note + packed(0, 0, 0)
+
+
+def amounts():
+    """Of fuzz_amounts: rows, or facts."""
+    yield "rows", b"\0" + row(1, 0, f0=25, f1=25, f3=25) + row(0, 2, f0=3) + row(3, 1, f9=1 << 40, f39=1)
+    yield "facts", b"\1" + facts_bytes()
+
+
+def changed(what, first=0, second=0, data=b""):
+    return struct.pack("<BqqB", what, first, second, len(data)) + data
+
+
+def recordings():
+    """Of fuzz_recording: changes of a good recording."""
+    yield "none", b""
+    yield "figures", changed(0, 0, 0, row(1, 0, f0=25, f1=25, f4=99) + row(0, 2, f0=3))
+    yield "more-figures", changed(1, 2, 1, row(2, 0, f0=1 << 30)) + changed(1, 3, 2, row(3, 1, f10=4, f15=4096))
+    yield "facts", changed(2, 0, 0, facts_bytes())
+    yield "touched", changed(3, 1, 0, packed(0, 200, 90, 100, 5, 0, 0, 1, 30)) + changed(4, 1, 0, packed(1, 0, 2, 1))
+    yield "texts", changed(5, 1, 0, b"/srv/a.py") + changed(19, 0, 0, b"host\x1b[2J")
+    yield "frames", changed(7, 1, 2) + changed(8, -1, 1 << 40) + changed(9, 4, 2)
+    yield "images", changed(10, 1 << 40, -1, b"a\0b\0\xff") + changed(12, 1700000001, 1700000002)
+    yield "amounts", changed(13, 1 << 40, -5) + changed(14, 1, 2) + changed(15, 5, 6)
+    yield "times", changed(16, 3, 5) + changed(17, 1 << 40, 1 << 41) + changed(18, 1700000000, 1)
+    yield "looks", changed(21, 1700000002, 1, b"x\x9c\x03\0\0\0\0\x01") + changed(22, 0, 1)
+    yield "file", bytes([100, 0, 255, 0, 16, 13])
+
+
+CORPUS = {"fuzz_amounts": amounts, "fuzz_recording": recordings, "fuzz_births": births_files, "fuzz_heap": faults, "fuzz_lines": line_tables, "fuzz_elf_image": images, "fuzz_maps": proc_files,
           "fuzz_serve": requests, "fuzz_store": messages, "fuzz_walk": strings, "fuzz_text": texts,
           "fuzz_py_code": codes, "fuzz_debug_offsets": offsets}
 

@@ -125,11 +125,12 @@ class Terminal:
 
 
 class Cell:
-    """What a cell gave: text (stdout), result (text of Out[]), shown (text of what was displayed), displayed (all
+    """What a cell gave: text (stdout), result (text of Out[]), forms (all forms of that), shown (text of what was displayed), displayed (all
     forms of that, {MIME type: data}), pages (of the pager), error."""
 
     def __init__(self):
         self.text, self.result, self.shown, self.pages, self.error = "", None, "", "", ""
+        self.forms = {}
         self.displayed = []
 
     def all(self):
@@ -180,7 +181,8 @@ class Kernel:
             if message["msg_type"] == "stream":
                 cell.text += content["text"]
             elif message["msg_type"] == "execute_result":
-                cell.result = content["data"]["text/plain"]
+                cell.forms = content["data"]
+                cell.result = cell.forms["text/plain"]
             elif message["msg_type"] == "display_data":
                 cell.displayed.append(content["data"])
                 cell.shown += content["data"]["text/plain"]

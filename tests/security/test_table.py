@@ -38,7 +38,7 @@ def test_partial_runs_write_nothing():
 
 @pytest.fixture
 def units(tmp_path):
-    for name in ("pymem-bpf.socket", "pymem-bpf.service.in"):
+    for name in ("pymem-bpf.socket", "pymem-bpf.service.in", "pymem-bpf-agent.service.in"):
         with open(os.path.join(harness.PROJECT, "packaging", name)) as f:
             text = f.read().replace("@SBINDIR@/pymem-bpf", "/bin/true")
         (tmp_path / name.replace(".in", "")).write_text(text)
@@ -54,7 +54,7 @@ def systemd_analyze(*arguments):
 
 def test_unit_is_valid(units):
     done = systemd_analyze("verify", "--man=no", str(units / "pymem-bpf.service"),
-                           str(units / "pymem-bpf.socket"))
+                           str(units / "pymem-bpf.socket"), str(units / "pymem-bpf-agent.service"))
     ours = [line for line in done.stdout.decode().splitlines() if "pymem-bpf" in line]
     assert done.returncode == 0 and ours == [], done.stdout.decode()
 

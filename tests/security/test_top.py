@@ -89,7 +89,7 @@ def container(hostile):
     try:
         with open(os.path.join(folder, "cgroup.procs"), "w") as f:
             f.write(str(hostile.pid))
-        yield "machine:pymem%d" % os.getpid()
+        yield "nspawn:pymem%d" % os.getpid()
     finally:
         harness.end_process(hostile.process)
         harness.until(lambda: not open(os.path.join(folder, "cgroup.procs")).read(), "empty")

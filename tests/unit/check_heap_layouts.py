@@ -233,6 +233,8 @@ def check_frame(heap, facts):
     names = local_names(heap, code)
     same("co_nlocals", heap.word(code + heap.code_nlocals, "<i"), known["nlocals"])
     same("co_stacksize", heap.word(code + heap.code_stacksize, "<i"), known["stacksize"])
+    same("co_names", [heap.target.text(name) for name in heap.tuple_items_of(heap.word(code + heap.code_names))],
+         known["names"])
     slots = heap.words(frame + heap.frame_localsplus, len(names))
     values = {name: reference(heap, word) for name, word in zip(names, slots)}
     for name, value in {**known["locals"], "free": known["cell"]}.items():

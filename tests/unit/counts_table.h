@@ -30,7 +30,8 @@ struct table_stack {
 	struct pymem_counters counters;
 	struct pymem_vmcalls vmcalls;
 	bool has_vmcalls;
-	bool thread; /* a thread has collected it */
+	struct counts_thread told; /* the thread that ran it; id 0: unknown */
+	bool thread;		   /* a thread has collected it */
 	bool gone;
 };
 
@@ -152,6 +153,7 @@ static inline int table_hand_stack(struct table_stack *row,
 		.key = row->key,
 		.frames = row->frames,
 		.depth = row->depth,
+		.thread = row->told.id ? &row->told : NULL,
 		.truncated = row->truncated,
 		.cut = row->cut,
 		.lack = row->lack,
@@ -174,10 +176,19 @@ static inline int table_hand_line(struct table_line *row, const struct counts_re
 	return reader->line(&line, arg);
 }
 
+static inline enum counts_want table_wanted(const struct table_stack *row,
+					    const struct counts_reader *reader, void *arg)
+{
+	return reader->wants ? reader->wants(&row->key, &row->counters, row->thread, arg)
+			     : COUNTS_ALL;
+}
+
 static inline int table_read(void *self, const struct counts_reader *reader, void *arg)
 {
 	struct counts_table *table = self;
 	int err = table->error;
+	struct table_stack figures;
+	enum counts_want want;
 	size_t i;
 
 	for (i = 0; i < table->image_count && !err; i++)
@@ -186,14 +197,20 @@ static inline int table_read(void *self, const struct counts_reader *reader, voi
 	for (i = 0; i < table->stack_count && !err; i++) {
 		struct table_stack *row = &table->stacks[i];
 
-		if (row->gone)
+		want = row->gone ? COUNTS_NOTHING : table_wanted(row, reader, arg);
+		if (want == COUNTS_NOTHING)
 			continue;
-		err = table_hand_stack(row, row->thread ? reader->thread : reader->stack, arg);
+		figures = *row;
+		figures.depth = want == COUNTS_ALL ? row->depth : 0;
+		err = table_hand_stack(&figures, row->thread ? reader->thread : reader->stack, arg);
 		if (err == COUNTS_TAKEN) {
 			row->gone = true;
 			err = 0;
 		}
 	}
+	for (i = 0; reader->stalled && table->facts.stalls && i < table->stack_count; i++)
+		if (table->stacks[i].has_vmcalls && !table->stacks[i].gone)
+			reader->stalled(&table->stacks[i].key, &table->stacks[i].vmcalls, arg);
 	for (i = 0; i < table->line_count && !err; i++)
 		if (!table->lines[i].gone)
 			err = table_hand_line(&table->lines[i], reader, arg);

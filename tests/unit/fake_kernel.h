@@ -27,6 +27,7 @@
 #define FAKE_MESSAGES 1024
 
 struct session {
+	bool counts_stalls;
 	struct pymem_proc live[FAKE_ROWS], dead[FAKE_ROWS];
 	size_t live_count, dead_count;
 	struct fake_stack {

@@ -141,6 +141,19 @@ int session_each_stack(struct session *session,
 	return err;
 }
 
+int session_each_vmcalls(struct session *session,
+			 int (*fn)(const struct pymem_stack_key *, const struct pymem_vmcalls *,
+				   void *),
+			 void *arg)
+{
+	int err = 0;
+
+	for (size_t i = 0; i < session->stack_count && !err; i++)
+		if (session->stacks[i].has_calls)
+			err = fn(&session->stacks[i].key, &session->stacks[i].calls, arg);
+	return err;
+}
+
 int session_each_thread(struct session *session, int (*fn)(const struct pymem_collected *, void *),
 			void *arg)
 {
@@ -339,6 +352,23 @@ int session_forget_touched(struct session *session, bool (*is_gone)(uint32_t dir
 		if (session->leaves[i].key && is_gone(session->leaves[i].key >> 32, arg))
 			session->leaves[i] = (struct fake_leaf){.key = UINT64_MAX};
 	return 0;
+}
+
+bool session_counts_faults(const struct session *session)
+{
+	(void)session;
+	return true;
+}
+
+bool session_counts_stalls(const struct session *session)
+{
+	return session->counts_stalls;
+}
+
+bool session_counts_copies(const struct session *session)
+{
+	(void)session;
+	return true;
 }
 
 uint64_t session_dropped_images(const struct session *session)

@@ -11,6 +11,7 @@
 #include <jansson.h>
 
 #include "goldens.h"
+#include "page_text.h"
 #include "pprof_text.h"
 #include "render/stack_rows.h"
 
@@ -51,8 +52,10 @@ static void add_process(struct sums *sums, const struct model *model, const stru
 		sums->of[RENDER_NET] += line->increment_bytes;
 		sums->of[RENDER_COPIED] += line->cow_faults * model->page_size;
 		sums->of[RENDER_FAULTS] += line->minor_faults + line->major_faults;
+		sums->of[RENDER_STALLED] += (int64_t)line->stalled_ns;
 	}
 	sums->of[RENDER_FAULTS] += p->lost_faults;
+	sums->of[RENDER_STALLED] += (int64_t)p->lost_stall_ns;
 	for (i = 0; i < PYMEM_LOSS_COUNT; i++)
 		add_balance(sums, p->lost_bytes[i]);
 	if (p->resident_known)
@@ -146,6 +149,7 @@ static void check_csv(struct model *model, const struct sums *sums)
 
 	assert_int_equal(csv_sum(&output, "increment_bytes"), sums->of[RENDER_NET]);
 	assert_int_equal(csv_sum(&output, "resident_bytes"), sums->of[RENDER_RESIDENT]);
+	assert_int_equal(csv_sum(&output, "stalled_ns"), sums->of[RENDER_STALLED]);
 	for (i = 0; i < model->process_count; i++) {
 		for (j = 0; j < PYMEM_LOSS_COUNT; j++)
 			add_balance(&lost, model->processes[i]->lost_bytes[j]);
@@ -218,7 +222,8 @@ static void check_pprof(struct model *model, const struct sums *sums)
 		enum render_metric metric;
 	} types[] = {{"rss_growth", RENDER_GROWN},   {"rss_freed", RENDER_FREED},
 		     {"rss_net", RENDER_NET},	     {"cow_copied", RENDER_COPIED},
-		     {"page_faults", RENDER_FAULTS}, {"resident", RENDER_RESIDENT}};
+		     {"page_faults", RENDER_FAULTS}, {"resident", RENDER_RESIDENT},
+		     {"stalled", RENDER_STALLED}};
 	struct rendered output = render(model, "pprof", 0);
 	Pprof__Profile *p = pprof_unpack(&output);
 	size_t i, j, t, last = p->n_sample_type - 1;
@@ -229,7 +234,7 @@ static void check_pprof(struct model *model, const struct sums *sums)
 		for (j = 0; j < p->n_sample; j++)
 			sum += p->sample[j]->value[i];
 		for (t = 0; strcmp(types[t].type, pprof_string(p, p->sample_type[i]->type)); t++)
-			assert_in_range(t, 0, 4);
+			assert_in_range(t, 0, 5);
 		assert_int_equal(sum, sums->of[types[t].metric]);
 	}
 	/* The last one is the default: what is above zero of the net change. */
@@ -239,7 +244,7 @@ static void check_pprof(struct model *model, const struct sums *sums)
 		net = p->sample[j]->value[2];
 		assert_int_equal(p->sample[j]->value[last], net < 0 ? 0 : net);
 	}
-	assert_true(last == 6 || !sums->of[RENDER_RESIDENT]);
+	assert_true(last >= 6 || !sums->of[RENDER_RESIDENT]);
 	pprof__profile__free_unpacked(p, NULL);
 	pprof_to_text(&output);
 	golden_harmless(&output, 0);
@@ -259,7 +264,7 @@ static int64_t speedscope_sum(json_t *profile, json_t *frames)
 	{
 		json_array_foreach(stack, j, index)
 			assert_in_range(json_integer_value(index), 0, json_array_size(frames) - 1);
-		assert_in_range(j, 2, PYMEM_MAX_FRAMES + 3);
+		assert_in_range(j, 2, PYMEM_MAX_FRAMES + 4);
 		index = json_array_get(stack, 1);
 		name = json_object_get(json_array_get(frames, json_integer_value(index)), "name");
 		value = json_integer_value(json_array_get(weights, i));
@@ -279,7 +284,8 @@ static void check_speedscope(struct model *model, const struct sums *sums)
 					    "net (grown - freed)",
 					    "copied on write",
 					    "page faults",
-					    "resident, by first touch"};
+					    "resident, by first touch",
+					    "stalled"};
 	struct rendered output = render(model, "speedscope", 0);
 	json_t *root, *frames, *profile;
 	struct sums said = {0};
@@ -306,14 +312,202 @@ static void check_speedscope(struct model *model, const struct sums *sums)
 	free(output.text);
 }
 
+/* Walks through the tree of a page. The number of its frames. */
+static size_t page_frames(json_t *root, size_t places)
+{
+	json_t *step;
+	size_t i, count = 0;
+	json_int_t number, depth = 0;
+
+	json_array_foreach(json_object_get(root, "tree"), i, step)
+	{
+		number = json_integer_value(step);
+		assert_true(json_is_integer(step) && number < (json_int_t)places);
+		/* Steps back lead to a frame that is there, and there is a frame before them. */
+		depth += number < 0 ? number : 1;
+		assert_in_range(depth, 0, PYMEM_MAX_FRAMES + 4);
+		assert_true(i || number >= 0);
+		count += number >= 0;
+	}
+	return count;
+}
+
+/* The sum of a metric's amounts; each is that of a frame. */
+static int64_t page_sum(json_t *metric, size_t frames)
+{
+	json_t *at = json_object_get(metric, "at"), *amounts = json_object_get(metric, "amount");
+	int64_t unit = json_integer_value(json_object_get(metric, "unit")), sum = 0, frame = 0;
+	json_t *step;
+	size_t i;
+
+	assert_int_equal(json_array_size(at), json_array_size(amounts));
+	json_array_foreach(at, i, step)
+	{
+		frame += json_integer_value(step);
+		assert_true(frame >= 0 && frame < (int64_t)frames);
+		sum += json_integer_value(json_array_get(amounts, i)) * unit;
+	}
+	assert_int_equal(sum, json_integer_value(json_object_get(metric, "total")));
+	return sum;
+}
+
+/* The four numbers of each place are a kind, a text, a line (of a process, its number), a text. */
+static size_t page_places(json_t *root)
+{
+	json_t *places = json_object_get(root, "places"), *place;
+	size_t texts = json_array_size(json_object_get(root, "texts")), i;
+	size_t processes = json_array_size(json_object_get(root, "processes"));
+	json_int_t number, kind = 0;
+
+	assert_int_equal(json_array_size(places) % 4, 0);
+	json_array_foreach(places, i, place)
+	{
+		number = json_integer_value(place);
+		kind = i % 4 ? kind : number;
+		if (i % 4 == 0)
+			assert_in_range(number, 0, 4);
+		else if (i % 4 == 2 && kind == 3)
+			assert_true(number >= -1 && number < (json_int_t)processes);
+		else if (i % 4 != 2 && kind != 3)
+			assert_true(number >= 0 && number < (json_int_t)texts);
+	}
+	return json_array_size(places) / 4;
+}
+
+static void check_page(struct model *model, const struct sums *sums, const char *format)
+{
+	static const char *const names[] = {"",	      "grown",	"freed",    "net",
+					    "copied", "faults", "resident", "stalled"};
+	struct rendered output = render(model, format, 0);
+	json_t *root, *figures, *metric;
+	size_t frames, i;
+
+	page_to_data(&output);
+	root = json_loads(output.text, JSON_REJECT_DUPLICATES, NULL);
+	assert_non_null(root);
+	frames = page_frames(root, page_places(root));
+	figures = json_object_get(root, "figures");
+	for (i = 1; i < RENDER_METRICS; i++) {
+		metric = json_object_get(figures, names[i]);
+		assert_non_null(metric);
+		/* The net amounts are left out where they follow from the others. */
+		if (i == RENDER_NET && !json_object_get(metric, "at"))
+			assert_int_equal(json_integer_value(json_object_get(metric, "total")),
+					 sums->of[i]);
+		else
+			assert_int_equal(page_sum(metric, frames), sums->of[i]);
+	}
+	json_decref(root);
+	free(output.text);
+}
+
+/* --- OpenMetrics --- */
+
+#define SERIES_MOST 20000
+
+/* The label's value, raw; "" if there is none. */
+static void label_of(const char *labels, const char *name, char *value, size_t size)
+{
+	char begin[32];
+	const char *at;
+	size_t used = 0;
+
+	snprintf(begin, sizeof(begin), "%s=\"", name);
+	at = strstr(labels, begin);
+	value[0] = '\0';
+	if (!at)
+		return;
+	for (at += strlen(begin); *at != '"'; at++) {
+		at += *at == '\\';
+		assert_true(*at && used + 2 < size);
+		value[used++] = *at;
+	}
+	value[used] = '\0';
+}
+
+static int by_text(const void *a, const void *b)
+{
+	return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+struct place_sum {
+	char place[600];
+	int64_t change, lines, causes;
+	bool has_lines, has_causes;
+};
+
+static struct place_sum *place_sum(struct place_sum *sums, size_t *count, const char *series)
+{
+	char program[280], where[280], place[600];
+
+	label_of(series, "program", program, sizeof(program));
+	label_of(series, "where", where, sizeof(where));
+	snprintf(place, sizeof(place), "%s\n%s", program, where);
+	for (size_t i = 0; i < *count; i++)
+		if (!strcmp(sums[i].place, place))
+			return &sums[i];
+	assert_in_range(*count, 0, 999);
+	sums[*count] = (struct place_sum){};
+	strcpy(sums[*count].place, place);
+	return &sums[(*count)++];
+}
+
+/* No series is there twice, and what each program's lines and causes add up to is its change. */
+static void check_openmetrics(struct model *model, const struct sums *sums)
+{
+	static char *series[SERIES_MOST];
+	static struct place_sum places[1000];
+	struct rendered output = render(model, "openmetrics", 0);
+	char *rest = output.text, *line, *value;
+	size_t count = 0, place_count = 0;
+	int64_t change = 0, amount;
+
+	while ((line = strsep(&rest, "\n"))) {
+		if (!*line || *line == '#') {
+			assert_true(*line || !rest); /* nothing behind the last line feed */
+			continue;
+		}
+		value = strrchr(line, ' ');
+		assert_non_null(value);
+		*value++ = '\0';
+		amount = strtoll(value, NULL, 10);
+		assert_in_range(count, 0, SERIES_MOST - 1);
+		series[count++] = line;
+		if (!strncmp(line, "pymem_rss_change_bytes{", 23)) {
+			place_sum(places, &place_count, line)->change += amount;
+			change += amount;
+		} else if (!strncmp(line, "pymem_line_change_bytes{", 24)) {
+			place_sum(places, &place_count, line)->lines += amount;
+			place_sum(places, &place_count, line)->has_lines = true;
+		} else if (!strncmp(line, "pymem_unattributed_bytes{", 25)) {
+			place_sum(places, &place_count, line)->causes += amount;
+			place_sum(places, &place_count, line)->has_causes = true;
+		}
+	}
+	assert_int_equal(change, sums->of[RENDER_NET]);
+	for (size_t i = 0; i < place_count; i++) {
+		assert_int_equal(places[i].lines + places[i].causes, places[i].change);
+		assert_true(places[i].has_lines && places[i].has_causes);
+	}
+	qsort(series, count, sizeof(*series), by_text);
+	for (size_t i = 1; i < count; i++)
+		assert_string_not_equal(series[i - 1], series[i]);
+	free(output.text);
+}
+
 static void check_all(struct model *model)
 {
 	struct sums sums = sums_of_model(model);
 
 	check_csv(model, &sums);
+	check_openmetrics(model, &sums);
 	check_folded(model, &sums);
 	check_pprof(model, &sums);
 	check_speedscope(model, &sums);
+	if (renderer_find("html")->absent)
+		return;
+	check_page(model, &sums, "flamegraph");
+	check_page(model, &sums, "html");
 }
 
 #endif

@@ -54,7 +54,7 @@ static inline void golden_compare(const char *name, const struct rendered *outpu
 
 /* No control byte but the newline, nothing that is not UTF-8, no override of direction, and no
  * line wider than asked for. Cuts the output into lines. */
-static void golden_harmless(const struct rendered *output, unsigned width)
+static inline void golden_harmless(const struct rendered *output, unsigned width)
 {
 	char *line, *rest = output->text;
 

@@ -217,7 +217,7 @@ static int64_t samples_pages(const struct sample *samples, size_t count)
 }
 
 /* A program that runs, a child that has ended, one that did nothing, and one that was skipped. */
-static void profile_fill(struct profile *profile)
+static inline void profile_fill(struct profile *profile)
 {
 	char *demo[] = {"/usr/bin/python3", "mprun_demo.py", "--size", "1000000", NULL};
 	char *worker[] = {"gunicorn: worker [shop]", NULL}, *idle[] = {NULL};
@@ -262,7 +262,7 @@ static void profile_fill(struct profile *profile)
 
 /* The same; of what its first process has resident, who touched it first is known: of each stack a
  * half of what it has added. */
-static void profile_fill_touched(struct profile *profile)
+static inline void profile_fill_touched(struct profile *profile)
 {
 	struct model_process *p;
 	int64_t pages, known = 0;
@@ -286,13 +286,39 @@ static void profile_fill_touched(struct profile *profile)
 		abort();
 }
 
+/* The same; threads of its first process stalled. */
+static inline void profile_fill_stalled(struct profile *profile)
+{
+	static const struct pymem_counters none;
+	const struct pymem_vmcalls waits[] = {
+		{.stalls = {[PYMEM_STALL_DIRECT] = 12, [PYMEM_STALL_MEMCG] = 1791},
+		 .stall_ns = {[PYMEM_STALL_DIRECT] = 210000000, [PYMEM_STALL_MEMCG] = 3190000000},
+		 .reclaimed_pages = 73918},
+		{.stalls = {[PYMEM_STALL_COMPACTION] = 3},
+		 .stall_ns = {[PYMEM_STALL_COMPACTION] = 1234567}},
+	};
+	struct model_process *p;
+
+	profile_fill(profile);
+	profile->model->stalls_known = true;
+	p = profile->model->processes[0];
+	for (size_t i = 0; i < 2; i++)
+		if (model_add_stack(profile->model, p, p->stacks[i].frames, p->stacks[i].depth,
+				    false, &none, &waits[i]) != 0)
+			abort();
+	p->lost_stalls = 2;
+	p->lost_stall_ns = 45678;
+	if (model_compute(profile->model) != 0)
+		abort();
+}
+
 #define HOSTILE_NAME                          \
 	"\033]0;owned\007\033[2J\xe2\x80\xae" \
 	"evil\n\xff\xc3(\xc2\x9b"             \
 	"1m\xed\xa0\x80\x7f</script>"
 
 /* All strings that a target controls are attacks, or very long. */
-static void profile_fill_hostile(struct profile *profile)
+static inline void profile_fill_hostile(struct profile *profile)
 {
 	static char long_name[10241], marks[4097];
 	char *command[] = {HOSTILE_NAME, long_name, "\r\n-c", NULL};

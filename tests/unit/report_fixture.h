@@ -24,7 +24,7 @@ static inline int given_setup(void **state, double start)
 	if (!g)
 		return -1;
 	g->page = sysconf(_SC_PAGESIZE);
-	g->report = report_new(table_counts(&g->table), start, ENDED_BYTES, false, NULL);
+	g->report = report_new(table_counts(&g->table), start, ENDED_BYTES, false);
 	*state = g;
 	return g->report ? 0 : -1;
 }

@@ -256,7 +256,7 @@ static void test_by_need(void **state)
 		{end_somebody, CONFINE_SIGNAL, 0},	 {end_somebody, CONFINE_READ, 0},
 		{end_by_descriptor, CONFINE_EXAMINE, 0}, {read_memory, CONFINE_READ, 0},
 		{read_memory, CONFINE_PEEK, 0},		 {rename_a_file, CONFINE_REPORT, ENOENT},
-		{remove_a_file, CONFINE_UNLINK, ENOENT},
+		{remove_a_file, CONFINE_UNLINK, ENOENT}, {remove_a_file, CONFINE_CREATE, ENOENT},
 	};
 	size_t i;
 
@@ -274,6 +274,23 @@ static void test_openat2(void **state)
 	assert_int_equal(outcome(EVERYTHING & ~CONFINE_READ, open_inside), ENOSYS);
 	assert_int_not_equal(outcome(CONFINE_READ, open_inside), ENOSYS);
 	assert_int_equal(outcome(CONFINE_READ, load_bpf), EPERM);
+}
+
+static int read_a_map(void)
+{
+	union bpf_attr attr = {.map_fd = (__u32)-1};
+
+	return (int)syscall(SYS_bpf, BPF_MAP_LOOKUP_ELEM, &attr, sizeof(attr));
+}
+
+/* Who reads recordings has no BPF, and no capability but those of its report. */
+static void test_plain(void **state)
+{
+	(void)state;
+	assert_int_equal(outcome(CONFINE_LOOK, read_a_map), EBADF);
+	assert_int_equal(outcome(CONFINE_PLAIN, read_a_map), EPERM);
+	assert_int_equal(outcome(CONFINE_PLAIN | CONFINE_REPORT, read_a_map), EPERM);
+	assert_int_equal(outcome(CONFINE_PLAIN | CONFINE_REPORT, rename_a_file), ENOENT);
 }
 
 static int make_a_new_file(void)
@@ -299,6 +316,62 @@ static void test_write(void **state)
 	for (i = 0; i < sizeof(attempts) / sizeof(attempts[0]); i++)
 		assert_int_equal(outcome(CONFINE_WRITE | CONFINE_REPORT, attempts[i]), EPERM);
 	assert_int_equal(outcome(CONFINE_WRITE | CONFINE_REPORT, open_inside), ENOSYS);
+}
+
+static int open_flags(int flags)
+{
+	int fd = open("/dev/null", flags | O_NOFOLLOW | O_CLOEXEC, 0600);
+
+	if (fd >= 0)
+		close(fd);
+	return fd < 0 ? -1 : 0;
+}
+
+static int make_what_exists(void)
+{
+	return open_flags(O_RDWR | O_CREAT | O_EXCL);
+}
+
+static int make_or_open(void)
+{
+	return open_flags(O_RDWR | O_CREAT);
+}
+
+static int write_what_exists(void)
+{
+	return open_flags(O_RDWR | O_EXCL);
+}
+
+static int read_what_exists(void)
+{
+	return open_flags(O_RDONLY);
+}
+
+/* Who may make new files opens none that exists for writing, and gets no capability by it. */
+static void test_create(void **state)
+{
+	(void)state;
+	assert_int_equal(outcome(CONFINE_CREATE, make_what_exists), EEXIST);
+	assert_int_equal(outcome(CONFINE_LOOK, make_what_exists), EPERM);
+	assert_int_equal(outcome(CONFINE_CREATE, make_or_open), EPERM);
+	assert_int_equal(outcome(CONFINE_CREATE, write_what_exists), EPERM);
+	assert_int_equal(outcome(CONFINE_CREATE, read_what_exists), 0);
+	assert_int_equal(outcome(CONFINE_CREATE, rename_a_file), EPERM);
+	assert_int_equal(outcome(CONFINE_CREATE, make_a_folder), EPERM);
+	assert_int_equal(outcome(CONFINE_CREATE, write_to_a_process), EPERM);
+}
+
+/* Who passes on what an examiner says does nothing else, either. */
+static void test_relay(void **state)
+{
+	static int (*const attempts[])(void) = {run_a_program, make_a_folder,  give_a_file_away,
+						read_memory,   load_bpf,       trace,
+						end_somebody,  make_a_new_file};
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(attempts) / sizeof(attempts[0]); i++)
+		assert_int_equal(outcome(CONFINE_EXAMINE | CONFINE_RELAY, attempts[i]), EPERM);
 }
 
 static void test_goes_on(void **state)
@@ -366,10 +439,11 @@ static void test_names(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_refused), cmocka_unit_test(test_by_need),
-		cmocka_unit_test(test_openat2), cmocka_unit_test(test_write),
-		cmocka_unit_test(test_goes_on), cmocka_unit_test(test_end_of_trace),
-		cmocka_unit_test(test_names),
+		cmocka_unit_test(test_refused),	     cmocka_unit_test(test_by_need),
+		cmocka_unit_test(test_openat2),	     cmocka_unit_test(test_write),
+		cmocka_unit_test(test_create),	     cmocka_unit_test(test_plain),
+		cmocka_unit_test(test_relay),	     cmocka_unit_test(test_goes_on),
+		cmocka_unit_test(test_end_of_trace), cmocka_unit_test(test_names),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -142,6 +142,31 @@ static void test_kernel_that_lacks_figures(void **state)
 	assert_string_equal(notes(&none, &k), "");
 }
 
+/* Stalls: only if they are asked for, and each kind for itself. */
+static void test_stalls(void **state)
+{
+	static const struct session_options stalls = {.stalls = true};
+	struct kernel_features modern = kernel(false, NULL), legacy = kernel(true, NULL), k;
+
+	(void)state;
+	assert_string_equal(loaded(&stalls, &modern), "rss lifecycle reclaim memcg compaction");
+	assert_string_equal(loaded(&stalls, &legacy),
+			    "rss lifecycle fault copies reclaim memcg compaction");
+	k = kernel(false, "btf_trace_mm_vmscan_memcg_reclaim_end");
+	assert_string_equal(loaded(&stalls, &k), "rss lifecycle reclaim compaction");
+	assert_string_equal(notes(&stalls, &k),
+			    "this kernel has no mm_vmscan_memcg_reclaim tracepoints: waits for "
+			    "reclaim in a control group are not counted\n");
+	assert_string_equal(notes(&none, &k), "");
+	k = kernel(false, "btf_trace_mm_compaction_begin");
+	assert_string_equal(loaded(&stalls, &k), "rss lifecycle reclaim memcg");
+	assert_non_null(strstr(notes(&stalls, &k), "mm_compaction"));
+	k = kernel(false, "btf_trace_mm_vmscan_direct_reclaim_begin");
+	assert_string_equal(loaded(&stalls, &k), "rss lifecycle memcg compaction");
+	assert_non_null(strstr(notes(&stalls, &k), "mm_vmscan_direct_reclaim"));
+	assert_null(event_sources_refusal(&stalls, &k));
+}
+
 static void test_kernel_that_is_refused(void **state)
 {
 	struct kernel_features k = kernel(false, "btf_trace_rss_stat");
@@ -199,24 +224,34 @@ static void test_check(void **state)
 	struct kernel_features modern = kernel(false, NULL), legacy = kernel(true, NULL);
 
 	(void)state;
-	assert_string_equal(asked(&modern), "tracepoint kmem:rss_stat!\n"
-					    "BPF ring buffer, task iterator!\n"
-					    "RSS counters!\n"
-					    "page fault tracepoints\n"
-					    "tracepoint kmem:mm_page_alloc\n"
-					    "tracepoint raw_syscalls:sys_exit\n"
-					    "page faults told one by one (for --touched)\n"
-					    "uprobes with reference counts (for --lines)\n"
-					    "privileges for --lines\n");
+	assert_string_equal(
+		asked(&modern),
+		"tracepoint kmem:rss_stat!\n"
+		"BPF ring buffer, task iterator!\n"
+		"RSS counters!\n"
+		"page fault tracepoints\n"
+		"tracepoint kmem:mm_page_alloc\n"
+		"tracepoint raw_syscalls:sys_exit\n"
+		"tracepoints vmscan:mm_vmscan_direct_reclaim_* (for --events reclaim)\n"
+		"tracepoints vmscan:mm_vmscan_memcg_reclaim_* (for --events reclaim)\n"
+		"tracepoints compaction:mm_compaction_begin, _end (for --events reclaim)\n"
+		"page faults told one by one (for --touched)\n"
+		"uprobes with reference counts (for --lines)\n"
+		"privileges for --lines\n");
 	legacy.uprobes = false;
-	assert_string_equal(asked(&legacy), "tracepoint kmem:rss_stat!\n"
-					    "BPF ring buffer, task iterator!\n"
-					    "RSS counters\n"
-					    "page fault tracepoints!\n"
-					    "tracepoint kmem:mm_page_alloc\n"
-					    "tracepoint raw_syscalls:sys_exit\n"
-					    "page faults told one by one (for --touched)\n"
-					    "uprobes with reference counts (for --lines)\n");
+	assert_string_equal(
+		asked(&legacy),
+		"tracepoint kmem:rss_stat!\n"
+		"BPF ring buffer, task iterator!\n"
+		"RSS counters\n"
+		"page fault tracepoints!\n"
+		"tracepoint kmem:mm_page_alloc\n"
+		"tracepoint raw_syscalls:sys_exit\n"
+		"tracepoints vmscan:mm_vmscan_direct_reclaim_* (for --events reclaim)\n"
+		"tracepoints vmscan:mm_vmscan_memcg_reclaim_* (for --events reclaim)\n"
+		"tracepoints compaction:mm_compaction_begin, _end (for --events reclaim)\n"
+		"page faults told one by one (for --touched)\n"
+		"uprobes with reference counts (for --lines)\n");
 }
 
 /* For each need that can be missing, something is said: a note in reports, or a refusal. */
@@ -312,13 +347,10 @@ static void test_toy(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_kernel_with_all),
-		cmocka_unit_test(test_touched),
-		cmocka_unit_test(test_kernel_that_lacks_figures),
-		cmocka_unit_test(test_kernel_that_is_refused),
-		cmocka_unit_test(test_check),
-		cmocka_unit_test(test_nothing_is_silent),
-		cmocka_unit_test(test_toy),
+		cmocka_unit_test(test_kernel_with_all),		  cmocka_unit_test(test_touched),
+		cmocka_unit_test(test_kernel_that_lacks_figures), cmocka_unit_test(test_stalls),
+		cmocka_unit_test(test_kernel_that_is_refused),	  cmocka_unit_test(test_check),
+		cmocka_unit_test(test_nothing_is_silent),	  cmocka_unit_test(test_toy),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -97,6 +97,45 @@ static void test_same_answers(void **state)
 	assert_true(examiner_rss_bytes(INT32_MAX) == -ESRCH);
 }
 
+/* More processes than one request has; some are gone, and some have no such memory. */
+static void test_counted(void **state)
+{
+	static unsigned char bytes[512];
+	static struct examiner_counted all[1000];
+	const struct py_collector place = {
+		.addr = (uintptr_t)bytes,
+		.bytes = sizeof(bytes),
+		.generations = {{.at = 8, .items = 3, .item_bytes = 16, .index_at = 60},
+				{.at = 64, .items = 1},
+				{.at = 72, .items = 1}}};
+	uint64_t young = 77, full = 5;
+
+	(void)state;
+	bytes[60] = 2;
+	memcpy(bytes + 8 + 2 * 16, &young, sizeof(young));
+	memcpy(bytes + 72, &full, sizeof(full));
+	for (int i = 0; i < 1000; i++) {
+		all[i] = (struct examiner_counted){.pid = getpid(), .collector = place};
+		if (i % 3 == 1)
+			all[i].pid = INT32_MAX;
+		if (i % 3 == 2)
+			all[i].collector.addr = 4096;
+	}
+	examiner_count_collections(all, 1000);
+	for (int i = 0; i < 1000; i++) {
+		assert_int_equal(all[i].error, i % 3 == 0 ? 0 : i % 3 == 1 ? -ESRCH : -EFAULT);
+		assert_true(all[i].counts[0] == (i % 3 ? 0 : young));
+		assert_true(all[i].counts[2] == (i % 3 ? 0 : full));
+	}
+	/* An index that is none, as of a ring that is just written or was spoilt. */
+	bytes[60] = 3;
+	examiner_count_collections(all, 1);
+	assert_int_equal(all[0].error, -EAGAIN);
+	all[0].collector.bytes = 1u << 30;
+	examiner_count_collections(all, 1);
+	assert_int_equal(all[0].error, -EINVAL);
+}
+
 static void test_source(void **state)
 {
 	char path[] = "/tmp/pymem-examiner-XXXXXX";
@@ -324,11 +363,17 @@ static void test_capabilities(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_same_answers),   TEST(test_source),
-		TEST(test_killed),	   TEST(test_stopped),
-		TEST(test_keeper_killed),  cmocka_unit_test(test_ends),
-		TEST(test_capabilities),   TEST(test_program),
-		TEST(test_no_descriptors), cmocka_unit_test(test_descriptors_of_a_message),
+		TEST(test_same_answers),
+		TEST(test_source),
+		TEST(test_counted),
+		TEST(test_killed),
+		TEST(test_stopped),
+		TEST(test_keeper_killed),
+		cmocka_unit_test(test_ends),
+		TEST(test_capabilities),
+		TEST(test_program),
+		TEST(test_no_descriptors),
+		cmocka_unit_test(test_descriptors_of_a_message),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -204,11 +204,54 @@ static void test_interrupted(void **state)
 	end(pid);
 }
 
+/* Where a process "counts": at any address. */
+static struct examiner_counted counted_at(pid_t pid, const void *at)
+{
+	return (struct examiner_counted){.pid = pid,
+					 .collector = {.addr = (uintptr_t)at,
+						       .bytes = 24,
+						       .generations = {{.at = 0, .items = 1},
+								       {.at = 8, .items = 1},
+								       {.at = 16, .items = 1}}}};
+}
+
+/* One request for several processes: the one that hangs is to blame, and no other. */
+static void test_one_of_many(void **state)
+{
+	static const uint64_t counts[] = {700, 50, 3};
+	struct examiner_counted all[3];
+	uint64_t begin = now_ms();
+	void *page;
+	pid_t pid;
+
+	(void)state;
+	pid = begin_hanging(&page);
+	all[0] = counted_at(getpid(), counts);
+	all[1] = counted_at(pid, page);
+	all[2] = counted_at(getpid(), counts);
+	examiner_count_collections(all, 3);
+	assert_true(now_ms() - begin >= EXAMINER_ASLEEP_MS);
+	assert_int_equal(all[0].error, -EAGAIN);
+	assert_int_equal(all[1].error, -ETIME);
+	assert_int_equal(all[2].error, -EAGAIN);
+	/* The next time it is left out. */
+	begin = now_ms();
+	examiner_count_collections(all, 3);
+	assert_true(now_ms() - begin < EXAMINER_ASLEEP_MS);
+	assert_int_equal(all[1].error, -ETIME);
+	for (int i = 0; i < 3; i += 2) {
+		assert_int_equal(all[i].error, 0);
+		assert_memory_equal(all[i].counts, counts, sizeof(counts));
+	}
+	end(pid);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(test_hangs),
 		TEST(test_interrupted),
+		TEST(test_one_of_many),
 		TEST(test_slow_owner),
 		TEST(test_slow_owner_of_many_users),
 	};

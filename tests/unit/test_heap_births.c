@@ -221,6 +221,7 @@ static void test_watch(void **state)
 	assert_non_null(cache);
 	if (birth_probes_try_watch()) {
 		print_message("  debug registers do nothing here\n");
+		py_image_cache_free(cache);
 		skip();
 	}
 	start("/usr/bin/python3", "threads", &leaking);

@@ -65,6 +65,8 @@ static const struct golden {
 	{"heap-120.txt", "table", look_growing, {.width = 120}},
 	{"heap-80.txt", "table", look_growing, {.width = 80}},
 	{"heap-40.txt", "table", look_growing, {.width = 40}},
+	{"heap-sampled-120.txt", "table", look_sampled, {.width = 120}},
+	{"heap-sampled-40.txt", "table", look_sampled, {.width = 40}},
 	{"heap-color-100.txt", "table", look_growing, {.width = 100, .color = true, .top = 1}},
 	{"heap-live-80.txt", "table", look_live, {.width = 80}},
 	{"heap-fragmented-80.txt", "table", look_fragmented, {.width = 80}},
@@ -72,6 +74,7 @@ static const struct golden {
 	{"heap-hostile-20.txt", "table", look_hostile, {.width = 20}},
 	{"heap-types-80.txt", "table", look_types_only, {.width = 80}},
 	{"heap.json", "json", look_growing, {.width = 40, .top = 1}},
+	{"heap-sampled.json", "json", look_sampled, {0}},
 	{"heap-live.json", "json", look_live, {0}},
 	{"heap-hostile.json", "json", look_hostile, {0}},
 };

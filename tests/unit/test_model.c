@@ -380,6 +380,48 @@ static void test_equal_stacks_add_up(void **state)
 	assert_int_equal(q->line_count, 1);
 }
 
+/* Stalls belong to the innermost line and to its node, by kind and in all. */
+static void test_stalls(void **state)
+{
+	struct model *model = *state;
+	struct model_process *p = add_process(model);
+	const struct model_location *leaf = model_location(model, "a.py", "leaf", 9, 8);
+	const struct model_location *top = model_location(model, "a.py", "<module>", 20, 1);
+	const struct model_location *frames[] = {leaf, top};
+	const struct pymem_counters none = {};
+	struct pymem_vmcalls v = {
+		.stalls = {[PYMEM_STALL_DIRECT] = 2, [PYMEM_STALL_MEMCG] = 3},
+		.stall_ns = {[PYMEM_STALL_DIRECT] = 500, [PYMEM_STALL_MEMCG] = 70},
+		.reclaimed_pages = 4};
+	const struct model_line *line;
+	uint64_t stalls, ns;
+
+	model->trees_kept = true;
+	assert_int_equal(model_add_stack(model, p, frames, 2, false, &none, &v), 0);
+	v = (struct pymem_vmcalls){.stalls = {[PYMEM_STALL_COMPACTION] = 1},
+				   .stall_ns = {[PYMEM_STALL_COMPACTION] = 6}};
+	assert_int_equal(model_add_stack(model, p, frames, 2, false, &none, &v), 0);
+	assert_int_equal(model_add_stack(model, p, frames + 1, 1, false, &none, &v), 0);
+	assert_int_equal(model_compute(model), 0);
+	line = find(p, "leaf", 9);
+	assert_int_equal(line->stalls, 6);
+	assert_int_equal(line->stalled_ns, 576);
+	assert_int_equal(line->kind_stalls[PYMEM_STALL_DIRECT], 2);
+	assert_int_equal(line->kind_ns[PYMEM_STALL_MEMCG], 70);
+	assert_int_equal(line->kind_ns[PYMEM_STALL_COMPACTION], 6);
+	assert_int_equal(line->reclaimed_bytes, 4 * PAGE);
+	assert_int_equal(find(p, "<module>", 20)->stalled_ns, 6);
+	assert_int_equal(p->nodes[model_find_node(model, p, NULL, frames, 2)].stalled_ns, 576);
+	assert_int_equal(p->nodes[model_find_node(model, p, NULL, frames + 1, 1)].stalled_ns, 6);
+	p->lost_stalls = 4;
+	p->lost_stall_ns = 1000;
+	model_stalls(p, &stalls, &ns);
+	assert_int_equal(stalls, 6 + 1 + 4);
+	assert_int_equal(ns, 576 + 6 + 1000);
+	model_sort_lines(p, MODEL_SORT_STALLED);
+	assert_int_equal(p->lines[0].location->line, 9);
+}
+
 static void test_sorts(void **state)
 {
 	static const struct {
@@ -523,6 +565,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_equal_stacks_add_up, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_imports, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_imports_gathered, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_stalls, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_sorts, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_lost, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_skips_and_notes, setup, teardown),

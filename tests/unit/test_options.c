@@ -21,7 +21,7 @@ struct asked {
 	bool all, more;
 	int loud, level, engine, fd;
 	const char *text, *file, *any, *name, *word;
-	unsigned count, kept;
+	unsigned count, kept, events;
 	pid_t pid;
 	pid_t *pids;
 	size_t pid_count;
@@ -44,6 +44,8 @@ static const char *name_of(size_t i)
 
 static const struct option_choice engines[] = {
 	{"auto", OPTION_KEEP}, {"walk", 1}, {"lines", 2}, {}};
+
+static const struct option_choice events[] = {{"one", 1}, {"two", 2}, {"four", 4}, {}};
 
 static const struct option_row rows[] = {
 	{.name = "all", .letter = 'a', .type = OPTION_FLAG, AT(all), .help = "everything"},
@@ -73,6 +75,12 @@ static const struct option_row rows[] = {
 	 AT(engine),
 	 .choices = engines,
 	 .help = "one of {}."},
+	{.name = "events",
+	 .argument = "LIST",
+	 .type = OPTION_SET,
+	 AT(events),
+	 .choices = events,
+	 .help = "some of {}"},
 	{.name = "count",
 	 .letter = 'n',
 	 .argument = "N",
@@ -272,7 +280,8 @@ static void test_each_type(void **state)
 	struct parsed p;
 	struct asked *a = assert_good(
 		&p,
-		"-avv --loud -l -t x --any '' --file /f --name blue -e lines -n 40 --kept-stacks 0 "
+		"-avv --loud -l -t x --any '' --file /f --name blue -e lines --events four,one -n "
+		"40 --kept-stacks 0 "
 		"--kept-fd 0 -P 4194304 -p 1,2 -p 3 -d .5 --mode 777 --memory 3 --ring 128 -- c "
 		"-a");
 
@@ -285,6 +294,7 @@ static void test_each_type(void **state)
 	assert_string_equal(a->file, "/f");
 	assert_string_equal(a->name, "blue");
 	assert_int_equal(a->engine, 2);
+	assert_int_equal(a->events, 5);
 	assert_int_equal(a->count, 40);
 	assert_int_equal(a->fd, 0);
 	assert_int_equal(a->pid, 1 << 22);
@@ -531,6 +541,39 @@ static void test_operands(void **state)
 	free(p.copy);
 }
 
+static void test_loose_operands(void **state)
+{
+	struct option_row loose_rows[] = {
+		{.type = OPTION_OPERAND, AT(word), .noun = "a file"},
+		{.type = OPTION_OPERAND, AT(text)},
+		{.name = "quiet", .letter = 'q', .type = OPTION_FLAG, AT(all)},
+		{}};
+	const struct command loose = {.name = "loose", .rows = loose_rows};
+	struct parsed p;
+
+	(void)state;
+	parse_with(&p, &loose, "-q one two");
+	assert_string_equal(p.asked.word, "one");
+	assert_string_equal(p.asked.text, "two");
+	free(p.copy);
+	/* Options may stand anywhere; what is behind -- is none. */
+	parse_with(&p, &loose, "one -q -- -q");
+	assert_int_equal(p.outcome, OPTIONS_RUN);
+	assert_true(p.asked.all);
+	assert_string_equal(p.asked.word, "one");
+	assert_string_equal(p.asked.text, "-q");
+	free(p.copy);
+	parse_with(&p, &loose, "one two --wrong");
+	assert_int_equal(p.outcome, OPTIONS_WRONG);
+	free(p.copy);
+	parse_with(&p, &loose, "one");
+	assert_null(p.asked.text);
+	free(p.copy);
+	parse_with(&p, &loose, "one two three -q");
+	assert_string_equal(p.said, "pymem-bpf loose: unexpected argument: three; see --help\n");
+	free(p.copy);
+}
+
 /* check() sees only what was given: a default of -n is no -n. */
 static void test_check(void **state)
 {
@@ -556,6 +599,7 @@ static void test_help(void **state)
 		"                             and another\n",
 		"      --name NAME            red, green or blue\n"
 		"  -e, --engine NAME          one of auto, walk or lines.\n"
+		"      --events LIST          some of one, two or four\n"
 		"  -n, --count N              so many (20; -a: 30)\n",
 		"  -p, --pids PID[,PID…]      processes\n",
 		"      --mode MODE            mode (640)\n",
@@ -592,6 +636,7 @@ static size_t size_of(enum option_type type)
 		[OPTION_FILE] = sizeof(const char *),
 		[OPTION_NAME] = sizeof(const char *),
 		[OPTION_CHOICE] = sizeof(int),
+		[OPTION_SET] = sizeof(unsigned),
 		[OPTION_UNSIGNED] = sizeof(unsigned),
 		[OPTION_FD] = sizeof(int),
 		[OPTION_PID] = sizeof(pid_t),
@@ -600,6 +645,7 @@ static size_t size_of(enum option_type type)
 		[OPTION_MODE] = sizeof(mode_t),
 		[OPTION_MIB] = sizeof(size_t),
 		[OPTION_KIB_POWER] = sizeof(size_t),
+		[OPTION_OPERAND] = sizeof(const char *),
 		[OPTION_WORD] = sizeof(const char *),
 		[OPTION_COMMAND] = sizeof(char **),
 		[OPTION_COMMAND_BARE] = sizeof(char **),
@@ -625,8 +671,8 @@ static const char *fault_of(const struct command *command, const struct option_r
 		return "its help is missing or too long";
 	if (row->choices && row->names)
 		return "it has choices and names";
-	if ((row->type == OPTION_CHOICE || row->type == OPTION_NAME || row->type == OPTION_WORD) !=
-	    (option_word(row, 0) != NULL))
+	if ((row->type == OPTION_CHOICE || row->type == OPTION_SET || row->type == OPTION_NAME ||
+	     row->type == OPTION_WORD) != (option_word(row, 0) != NULL))
 		return "its type and its words disagree";
 	if (strstr(row->help, "{}") && !option_word(row, 0) && !row->preset)
 		return "its help has {}, which stands for nothing";
@@ -683,6 +729,60 @@ static void test_main_job(void **state)
 	options_fini(&command_profile, &o);
 }
 
+/* Words of a list: each use adds more, and each that is none of them is refused. */
+static void test_sets(void **state)
+{
+	struct parsed p;
+
+	(void)state;
+	assert_int_equal(assert_good(&p, "--events two --events one,two")->events, 3);
+	parsed_fini(&p);
+	assert_refused("--events two,three,one", "--events two,three,one: expected some of one, "
+						 "two or four, with commas between them");
+	assert_refused(
+		"--events two,",
+		"--events two,: expected some of one, two or four, with commas between them");
+	assert_refused("--events on",
+		       "--events on: expected some of one, two or four, with commas between them");
+	assert_refused("--events ''",
+		       "--events '': expected some of one, two or four, with commas between them");
+}
+
+/* What --events names and another option rules out. */
+static void test_events(void **state)
+{
+	static const struct {
+		const char *line;
+		enum options_outcome outcome;
+		unsigned events;
+	} cases[] = {
+		{"-a --events reclaim", OPTIONS_RUN, PROFILE_RECLAIM},
+		{"-a --sort stalled", OPTIONS_RUN, PROFILE_RECLAIM},
+		{"-a --format folded --metric stalled", OPTIONS_RUN, PROFILE_RECLAIM},
+		{"-a --events faults,syscalls", OPTIONS_RUN, PROFILE_FAULTS | PROFILE_SYSCALLS},
+		{"-a --no-faults --events reclaim", OPTIONS_RUN, PROFILE_RECLAIM},
+		{"-a --no-faults --events faults", OPTIONS_WRONG, 0},
+		{"-a --no-faults --events copies", OPTIONS_WRONG, 0},
+		{"-a --no-syscalls --events syscalls", OPTIONS_WRONG, 0},
+		{"-a --events swaps", OPTIONS_WRONG, 0},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		char line[64], *argv[8] = {(char *)"pymem-bpf"}, *rest = line;
+		struct profile_options o = {};
+		int argc = 1;
+
+		snprintf(line, sizeof(line), "%s", cases[i].line);
+		while ((argv[argc] = strsep(&rest, " ")))
+			argc++;
+		assert_int_equal(options_parse(&command_profile, &o, argc, argv), cases[i].outcome);
+		if (cases[i].outcome == OPTIONS_RUN)
+			assert_int_equal(o.events, cases[i].events);
+		options_fini(&command_profile, &o);
+	}
+}
+
 /* The last one of -l and --engine counts, but not auto. */
 static void test_engine(void **state)
 {
@@ -725,10 +825,13 @@ int main(void)
 		cmocka_unit_test(test_names_cut_short),
 		cmocka_unit_test(test_what_is_no_option),
 		cmocka_unit_test(test_operands),
+		cmocka_unit_test(test_loose_operands),
 		cmocka_unit_test(test_check),
 		cmocka_unit_test(test_help),
 		cmocka_unit_test(test_rows_of_all_commands),
 		cmocka_unit_test(test_main_job),
+		cmocka_unit_test(test_sets),
+		cmocka_unit_test(test_events),
 		cmocka_unit_test(test_engine),
 	};
 

@@ -8,6 +8,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -18,6 +19,7 @@
 #include <cmocka.h>
 
 #include "os/proc.h"
+#include "os/proc_private.h"
 
 static void test_stat(void **state)
 {
@@ -303,6 +305,59 @@ static int find_self(pid_t pid, void *arg)
 	return pid == getpid() ? 42 : 0;
 }
 
+#define ROLLUP "55d-7ff ---p 0 00:00 0 [rollup]\nRss: 10240 kB\nPss: 4096 kB\nPss_Anon: 1 kB\n"
+
+static void test_rollup(void **state)
+{
+	struct proc_rollup rollup;
+
+	(void)state;
+	assert_int_equal(proc_rollup_parse(ROLLUP "SwapPss:   512 kB\n", &rollup), 0);
+	assert_int_equal(rollup.rss_bytes, 10 << 20);
+	assert_int_equal(rollup.pss_bytes, 4 << 20);
+	assert_int_equal(rollup.swap_pss_bytes, 512 << 10);
+	assert_int_equal(proc_rollup_parse("", &rollup), -ESRCH);
+	assert_int_equal(proc_rollup_parse(ROLLUP, &rollup), -EBADMSG);
+	assert_int_equal(proc_rollup_parse("\nRss: -1 kB\nPss: 1 kB\nSwapPss: 0 kB\n", &rollup),
+			 -EBADMSG);
+	assert_int_equal(
+		proc_rollup_parse("\nRss: 1 kB\nPss: 99999999999999999 kB\nSwapPss: 0 kB\n",
+				  &rollup),
+		-EBADMSG);
+	assert_in_range(proc_rss_bytes(getpid()), 1, 1ll << 40);
+}
+
+static void test_cgroup(void **state)
+{
+#define ID "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+	static const struct {
+		const char *text, *path;
+	} cases[] = {
+		{"", ""},
+		{"\n:\n::\n", ""},
+		{"0::/system.slice/a.service\n", "/system.slice/a.service"},
+		{"0::/a:b\n", "/a:b"},
+		{"9:name=systemd:/x\n4:cpu,memory:/y\n", "/y"},
+		{"9:name=systemd:/x\n4:memoryx:/y\n", "/x"},
+		{"9:name=systemd:/x\n4:memory:/y\n0::/\n", "/"},
+		/* Docker on a host with both versions, by the driver cgroupfs */
+		{"12:pids:/docker/" ID "\n4:memory:/docker/" ID "\n1:name=systemd:/docker/" ID
+		 "\n0::/system.slice/containerd.service\n",
+		 "/docker/" ID},
+		{"4:memory:/docker/" ID "\n0::/system.slice/docker-" ID ".scope\n",
+		 "/system.slice/docker-" ID ".scope"},
+		{"5:devices:/lxc/web\n4:memory:/docker/" ID "\n0::/\n", "/docker/" ID},
+		{"5:devices:/lxc/web\n4:memory:/\n0::/\n", "/lxc/web"},
+	};
+	char text[512];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		snprintf(text, sizeof(text), "%s", cases[i].text);
+		assert_string_equal(proc_choose_cgroup(text), cases[i].path);
+	}
+}
+
 static void test_each(void **state)
 {
 	int seen = 0;
@@ -319,6 +374,7 @@ int main(void)
 		cmocka_unit_test(test_maps),	     cmocka_unit_test(test_maps_bad),
 		cmocka_unit_test(test_info),	     cmocka_unit_test(test_read_memory),
 		cmocka_unit_test(test_open_mapping), cmocka_unit_test(test_each),
+		cmocka_unit_test(test_rollup),	     cmocka_unit_test(test_cgroup),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -328,13 +328,34 @@ static void test_rights(void **state)
 	model_free(model);
 }
 
+/* Of recorded processes only the numbers of their views are known. */
+static void test_recorded(void **state)
+{
+	struct model *model = model_new(PAGE);
+	struct model_programs programs;
+
+	(void)state;
+	for (int i = 1; i <= 4; i++) {
+		struct model_process *p = add_process(model, i, none);
+
+		p->root.recorded = 5;
+		p->root.recorded_cwd = i < 3 ? 6 : 7;
+	}
+	model->processes[3]->root.recorded = 8;
+	assert_int_equal(model_compute(model), 0);
+	assert_int_equal(model_programs_gather(model, MODEL_SORT_INCREMENT, &programs), 0);
+	assert_int_equal(programs.count, 3);
+	model_programs_free(&programs);
+	model_free(model);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_paths),	  cmocka_unit_test(test_long_path),
 		cmocka_unit_test(test_libraries), cmocka_unit_test(test_imports),
 		cmocka_unit_test(test_tree),	  cmocka_unit_test(test_gathering),
-		cmocka_unit_test(test_rights),
+		cmocka_unit_test(test_rights),	  cmocka_unit_test(test_recorded),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

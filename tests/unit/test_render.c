@@ -16,6 +16,7 @@
 #include <cmocka.h>
 
 #include "goldens.h"
+#include "page_text.h"
 #include "pprof_text.h"
 #include "profiles.h"
 #include "render/render_parts.h"
@@ -31,7 +32,9 @@ static struct rendered render(struct profile *profile, const char *format,
 	output.err = renderer_find(format)->emit(out, profile->model, &options);
 	source_cache_free(options.sources);
 	fclose(out);
-	if (renderer_find(format)->binary)
+	if (renderer_find(format)->page)
+		page_to_data(&output);
+	else if (renderer_find(format)->binary)
 		pprof_to_text(&output);
 	return output;
 }
@@ -39,7 +42,8 @@ static struct rendered render(struct profile *profile, const char *format,
 static const struct golden {
 	const char *name, *format;
 	bool hostile;
-	struct render_options options; /* sorted by what is resident: that is known */
+	/* Sorted by what is resident, by stalls: these are known. */
+	struct render_options options;
 } goldens[] = {
 	{"table-unlimited.txt", "table", false, {.verbose = true}},
 	{"table-200.txt", "table", false, {.width = 200, .verbose = true}},
@@ -66,6 +70,14 @@ static const struct golden {
 	 "table",
 	 false,
 	 {.verbose = true, .width = 120, .sort = MODEL_SORT_RESIDENT}},
+	{"table-stalled-120.txt",
+	 "table",
+	 false,
+	 {.verbose = true, .width = 120, .sort = MODEL_SORT_STALLED}},
+	{"stalled.json", "json", false, {.sort = MODEL_SORT_STALLED}},
+	{"stalled.csv", "csv", false, {.sort = MODEL_SORT_STALLED}},
+	{"stalled.folded", "folded", false, {.sort = MODEL_SORT_STALLED, .metric = RENDER_STALLED}},
+	{"stalled.flamegraph", "flamegraph", false, {.sort = MODEL_SORT_STALLED}},
 	{"touched.json", "json", false, {.sort = MODEL_SORT_RESIDENT}},
 	{"table-hostile-100.txt", "table", true, {.width = 100, .verbose = true}},
 	{"table-hostile-20.txt", "table", true, {.width = 20, .verbose = true}},
@@ -92,6 +104,13 @@ static const struct golden {
 	{"pprof-hostile.txt", "pprof", true, {0}},
 	{"profile.speedscope", "speedscope", false, {0}},
 	{"hostile.speedscope", "speedscope", true, {0}},
+	{"profile.openmetrics", "openmetrics", false, {.top = 3}},
+	{"hostile.openmetrics", "openmetrics", true, {0}},
+	{"profile.flamegraph", "flamegraph", false, {.metric = RENDER_COPIED}},
+	{"touched.flamegraph", "flamegraph", false, {.sort = MODEL_SORT_RESIDENT}},
+	{"hostile.flamegraph", "flamegraph", true, {0}},
+	{"profile.html", "html", false, {.top = 1}},
+	{"hostile.html", "html", true, {0}},
 };
 
 static void test_goldens(void **state)
@@ -102,11 +121,15 @@ static void test_goldens(void **state)
 
 	(void)state;
 	for (i = 0; i < sizeof(goldens) / sizeof(goldens[0]); i++) {
+		if (renderer_find(goldens[i].format)->absent)
+			continue;
 		profile_init(&profile);
 		if (goldens[i].hostile)
 			profile_fill_hostile(&profile);
 		else if (goldens[i].options.sort == MODEL_SORT_RESIDENT)
 			profile_fill_touched(&profile);
+		else if (goldens[i].options.sort == MODEL_SORT_STALLED)
+			profile_fill_stalled(&profile);
 		else
 			profile_fill(&profile);
 		output = render(&profile, goldens[i].format, goldens[i].options);
@@ -141,6 +164,8 @@ static void test_hostile(void **state)
 		}
 	}
 	for (size_t i = 0; renderers[i]; i++) {
+		if (renderers[i]->absent)
+			continue;
 		output = render(&profile, renderers[i]->name, (struct render_options){0});
 		golden_harmless(&output, 0);
 		free(output.text);

@@ -198,6 +198,12 @@ static void fill_resident(struct profile *profile)
 	profile_fill_touched(profile);
 }
 
+static void fill_stalled(struct profile *profile)
+{
+	profile_init(profile);
+	profile_fill_stalled(profile);
+}
+
 static void fill_hostile(struct profile *profile)
 {
 	profile_init(profile);
@@ -213,6 +219,7 @@ static const struct golden more_goldens[] = {
 	 {.top = 20, .width = 100, .sort = MODEL_SORT_COW},
 	 false},
 	{"answer-touched-120.txt", fill_resident, {.top = 20, .width = 120}, false},
+	{"answer-stalled-120.txt", fill_stalled, {.top = 20, .width = 120}, false},
 	{"answer-hostile-100.txt", fill_hostile, {.top = 20, .width = 100}, false},
 	{"answer-hostile-20.txt", fill_hostile, {.top = 20, .width = 20}, false},
 };

@@ -137,6 +137,32 @@ static void test_sections(void **state)
 	model_free(model);
 }
 
+/* Applications of one server are programs of their own; a titled server's processes are one. */
+static void test_servers(void **state)
+{
+	static const char *const titles[] = {"gunicorn: master [a:app]", "gunicorn: worker [a:app]",
+					     "gunicorn: worker [b:app]"};
+	struct model *model = model_new(PAGE);
+	char *text;
+
+	(void)state;
+	for (int i = 0; i < 3; i++) {
+		struct model_process *p = add(model, i + 1, titles[i], "", 1, 3);
+
+		/* The title is all that there is. */
+		free(p->cmdline[0]);
+		p->cmdline[0] = p->cmdline[1];
+		p->cmdline[1] = NULL;
+	}
+	assert_int_equal(model_compute(model), 0);
+	text = said(model, (struct render_options){.host = true});
+	assert_non_null(strstr(text, "3 Pythons, 2 programs"));
+	assert_non_null(strstr(text, "     2  gunicorn a:app  "));
+	assert_non_null(strstr(text, "     1  gunicorn b:app  "));
+	free(text);
+	model_free(model);
+}
+
 static void test_nothing(void **state)
 {
 	struct model *model = model_new(PAGE);
@@ -202,8 +228,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_programs), cmocka_unit_test(test_shared_once),
-		cmocka_unit_test(test_sections), cmocka_unit_test(test_nothing),
-		cmocka_unit_test(test_narrow),	 cmocka_unit_test(test_live),
+		cmocka_unit_test(test_sections), cmocka_unit_test(test_servers),
+		cmocka_unit_test(test_nothing),	 cmocka_unit_test(test_narrow),
+		cmocka_unit_test(test_live),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

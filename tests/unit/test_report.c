@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* report/: from a table of counts to lines and losses. For each image charged + lost = change of
- * RSS: while it runs, after its end, and if more arrives later. Notes are in test_report_notes.c,
- * stack sinks in test_stack_sink.c. */
+ * RSS: while it runs, after its end, and if more arrives later. Notes are in test_report_notes.c.
+ */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -264,7 +264,7 @@ static void test_gathered(void **state)
 	size_t i;
 
 	report_free(g->report);
-	g->report = report_new(table_counts(&g->table), 0, 4096, false, NULL);
+	g->report = report_new(table_counts(&g->table), 0, 4096, false);
 	assert_non_null(g->report);
 	for (id = 1; id <= 50; id++) {
 		give_image(g, id, id + 2, 2)->image.ended = true;
@@ -430,7 +430,7 @@ static void test_any_history(void **state)
 	for (seed = 1; seed <= 50; seed++) {
 		memset(&g->table, 0, sizeof(g->table));
 		report_free(g->report);
-		g->report = report_new(table_counts(&g->table), 0, ENDED_BYTES, seed % 2, NULL);
+		g->report = report_new(table_counts(&g->table), 0, ENDED_BYTES, seed % 2);
 		assert_non_null(g->report);
 		live_through(g, seed * 0x9e3779b97f4a7c15ull);
 	}

@@ -219,6 +219,26 @@ static void test_many_quotas(void **state)
 			    "4 more processes reached a quota: raise --max-stacks");
 }
 
+/* Also of a process that has ended, in each later report. */
+static void test_many_threads(void **state)
+{
+	const char *const texts[] = {"45 threads of 2 processes are shown as \"other "
+				     "threads\": the first 256 of "
+				     "a process are told apart",
+				     NULL};
+	struct given *g = *state;
+	struct table_image *image;
+
+	table_add_image(&g->table, 1)->record.threads = PYMEM_THREADS_TOLD;
+	table_add_image(&g->table, 2)->record.threads = PYMEM_THREADS_TOLD + 1;
+	image = table_add_image(&g->table, 3);
+	image->record.threads = PYMEM_THREADS_TOLD + 44;
+	image->image.ended = true;
+	assert_int_equal(report_finish_ended(g->report, true), 0);
+	expect(g, texts);
+	expect(g, texts);
+}
+
 static void test_skips(void **state)
 {
 	struct counts_skip second = {.pid = 8, .comm = "b", .reason = "is odd"};
@@ -355,6 +375,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_engine, setup, given_teardown),
 		cmocka_unit_test_setup_teardown(test_quotas, setup, given_teardown),
 		cmocka_unit_test_setup_teardown(test_many_quotas, setup, given_teardown),
+		cmocka_unit_test_setup_teardown(test_many_threads, setup, given_teardown),
 		cmocka_unit_test_setup_teardown(test_skips, setup, given_teardown),
 		cmocka_unit_test_setup_teardown(test_unwatched, setup, given_teardown),
 		cmocka_unit_test_setup_teardown(test_cut, setup, given_teardown),

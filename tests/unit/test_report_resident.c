@@ -29,7 +29,7 @@ static int setup(void **state)
 	if (!g)
 		return -1;
 	g->page = sysconf(_SC_PAGESIZE);
-	g->report = report_new(table_counts(&g->table), 100.0, 1 << 20, false, NULL);
+	g->report = report_new(table_counts(&g->table), 100.0, 1 << 20, false);
 	*state = g;
 	return g->report ? 0 : -1;
 }

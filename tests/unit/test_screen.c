@@ -15,7 +15,6 @@
 #include "base/text.h"
 #include "screen/screen_cells.h"
 #include "screen/screen_names.h"
-#include "screen/screen_proc.h"
 #include "screen/screen_steward.h"
 
 #define PAGE 4096
@@ -139,10 +138,10 @@ static void test_containers(void **state)
 	check_container("containerd:0123456789ab",
 			"/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod1_2.slice/"
 			"cri-containerd-" ID ".scope");
-	check_container("pod:0123456789ab", "/kubepods/besteffort/pod1-2/" ID);
+	check_container("container:0123456789ab", "/kubepods/besteffort/pod1-2/" ID);
 	check_container("container:0123456789ab", "/actions_job/" ID);
 	check_container("lxc:web", "/lxc.payload.web/system.slice/x.service");
-	check_container("machine:web", "/machine.slice/machine-web.scope/payload");
+	check_container("nspawn:web", "/machine.slice/machine-web.scope/payload");
 	/* The innermost one. */
 	check_container("docker:0123456789ab", "/lxc.payload.a/docker/" ID);
 	check_container("", "/docker/0123456789abcdef");
@@ -732,21 +731,6 @@ static void test_report_names(void **state)
 	assert_false(steward_may_write("ä"));
 }
 
-static void test_rollup(void **state)
-{
-	int64_t pss, rss;
-
-	(void)state;
-	assert_true(screen_parse_rollup("55d-7ff ---p 0 00:00 0 [rollup]\n"
-					"Rss:               10240 kB\nPss:                4096 kB\n"
-					"Pss_Anon:           1 kB\n",
-					&pss, &rss));
-	assert_int_equal(pss, 4 * MIB);
-	assert_int_equal(rss, 10 * MIB);
-	assert_false(screen_parse_rollup("", &pss, &rss));
-	assert_false(screen_parse_rollup("\nRss: -1 kB\nPss: 1 kB\n", &pss, &rss));
-}
-
 #define ON_HOST(test) cmocka_unit_test_setup_teardown(test, begin, end)
 
 int main(void)
@@ -778,7 +762,6 @@ int main(void)
 		ON_HOST(test_many),
 		ON_HOST(test_heads_fit),
 		cmocka_unit_test(test_report_names),
-		cmocka_unit_test(test_rollup),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

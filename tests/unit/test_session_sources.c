@@ -73,25 +73,32 @@ static void session_close(struct session *session)
 }
 
 static const struct session_options plain = {.faults = true, .syscalls = true},
-				    lines = {.faults = true, .syscalls = true, .lines = true}, none;
+				    lines = {.faults = true, .syscalls = true, .lines = true}, none,
+				    everything = {.faults = true,
+						  .syscalls = true,
+						  .stalls = true,
+						  .lines = true};
 
 static void test_order(void **state)
 {
 	(void)state;
 	for (int legacy = 0; legacy < 2; legacy++) {
-		struct session *session = session_of(legacy, &lines, NULL);
+		struct session *session = session_of(legacy, &everything, NULL);
 
 		assert_int_equal(session_attach(session), 0);
 		assert_string_equal(attached, "lines_exit lines_exec process_exit process_exec "
 					      "process_fork fault_user fault_kernel syscall_exit "
-					      "rss_stat");
+					      "direct_begin direct_end memcg_begin memcg_end "
+					      "compaction_begin compaction_end rss_stat");
 		*attached = '\0';
 		assert_int_equal(session_watch_copies(session), 0);
 		assert_int_equal(session_watch_copies(session), 0);
 		assert_string_equal(attached, "page_alloc");
 		assert_int_equal(*session->bpf.variable.copies_watched, 1);
 		session_detach(session);
-		assert_string_equal(detached, "rss_stat syscall_exit fault_kernel fault_user "
+		assert_string_equal(detached, "rss_stat compaction_end compaction_begin memcg_end "
+					      "memcg_begin direct_end direct_begin syscall_exit "
+					      "fault_kernel fault_user "
 					      "process_fork process_exec process_exit lines_exec "
 					      "lines_exit page_alloc");
 		session_detach(session);
@@ -117,12 +124,21 @@ static void test_loaded(void **state)
 	assert_int_equal(*session->bpf.knob.count_faults, 1);
 	assert_false(bpf_map__autocreate(session->bpf.map.lines));
 	assert_true(session_sees_mappings(session));
+	assert_true(session_counts_faults(session) && session_counts_copies(session));
+	assert_false(session_counts_stalls(session) || is_loaded(session, "direct_begin") ||
+		     is_loaded(session, "memcg_end") || is_loaded(session, "compaction_end"));
+	session_close(session);
+
+	session = session_of(false, &everything, "btf_trace_mm_compaction_end");
+	assert_true(session_counts_stalls(session) && is_loaded(session, "memcg_end"));
+	assert_false(is_loaded(session, "compaction_begin"));
 	session_close(session);
 
 	session = session_of(false, &none, NULL);
 	assert_int_equal(*session->bpf.knob.count_faults, 0);
 	assert_false(is_loaded(session, "page_alloc") || is_loaded(session, "fault_user"));
 	assert_false(session_sees_mappings(session));
+	assert_false(session_counts_faults(session) || session_counts_copies(session));
 	assert_int_equal(session_attach(session), 0);
 	assert_string_equal(attached, "process_exit process_exec process_fork rss_stat");
 	*attached = '\0';

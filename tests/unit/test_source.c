@@ -93,6 +93,17 @@ static enum source_state state_of(struct fixture *fixture, const char *name)
 	return state;
 }
 
+static void expect_text(struct fixture *fixture, const char *file, const char *text)
+{
+	size_t size;
+	char *all = source_text_of(fixture->cache, &fixture->root, file, &size);
+
+	assert_non_null(all);
+	assert_int_equal(size, strlen(text));
+	assert_memory_equal(all, text, size);
+	free(all);
+}
+
 static void test_lines(void **state)
 {
 	struct fixture *fixture = *state;
@@ -109,6 +120,9 @@ static void test_lines(void **state)
 	assert_null(get(fixture, "/a.py", 0));
 	assert_null(get(fixture, "/a.py", INT_MIN));
 	assert_int_equal(source_line_count(fixture->cache, &fixture->root, "/a.py"), 5);
+	expect_text(fixture, "/a.py", "one\n\ntwo\nthree\nlast\n");
+	expect_text(fixture, "/none.py", "");
+	expect_text(fixture, "<stdin>", "");
 	/* It is read once: pointers stay valid, and the text stays the same. */
 	put(fixture, "a.py", "other\n");
 	assert_ptr_equal(get(fixture, "/a.py", 1), first);

@@ -111,6 +111,39 @@ static unsigned char *lines_table(size_t entries, uint32_t *length)
 	return table;
 }
 
+/* A thread has the name that came last, and a stack of another one is another stack. */
+static void test_threads(void **state)
+{
+	struct pymem_msg_stack m = {.type = PYMEM_MSG_STACK, .proc = 1, .depth = 1};
+	struct pymem_stack_key key = {.proc = 1};
+	const struct store_thread *first;
+	size_t size = offsetof(struct pymem_msg_stack, frames) + sizeof(m.frames[0]);
+	struct store store;
+
+	(void)state;
+	store_init(&store);
+	m.hash = key.hash = 1;
+	assert_int_equal(store_add(&store, &m, size), 0);
+	assert_null(store_stack(&store, &key)->thread);
+	m.hash = key.hash = 2;
+	m.told = PYMEM_THREAD(1, 70);
+	memcpy(m.comm, "0123456789abcdef", sizeof(m.comm)); /* no NUL */
+	assert_int_equal(store_add(&store, &m, size), 0);
+	first = store_stack(&store, &key)->thread;
+	assert_int_equal(first->told.id, PYMEM_THREAD(1, 70));
+	assert_string_equal(first->told.name, "0123456789abcde");
+	m.hash = key.hash = 3;
+	strcpy(m.comm, "later");
+	assert_int_equal(store_add(&store, &m, size), 0);
+	assert_ptr_equal(store_stack(&store, &key)->thread, first);
+	assert_string_equal(first->told.name, "later");
+	m.hash = key.hash = 4;
+	m.told = PYMEM_THREAD_OTHERS;
+	assert_int_equal(store_add(&store, &m, size), 0);
+	assert_string_equal(store_stack(&store, &key)->thread->told.name, "");
+	store_fini(&store);
+}
+
 static void test_bounds(void **state)
 {
 	struct pymem_stack_key key = {.proc = 1, .hash = 1};
@@ -604,6 +637,7 @@ static void test_no_memory(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_threads),
 		cmocka_unit_test(test_bounds),
 		cmocka_unit_test(test_long_table),
 		cmocka_unit_test(test_table_without_room),

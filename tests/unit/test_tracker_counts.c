@@ -99,6 +99,7 @@ static void test_digest(void **state)
 {
 	struct given *g = *state;
 	uint64_t before = digest(g);
+	struct fake_stack *stack;
 
 	assert_true(digest(g) == before);
 	fake_charge(g->session, g->self, 5, true, 1);
@@ -110,6 +111,90 @@ static void test_digest(void **state)
 	fake_charge(g->session, g->self, 5, true, -1);
 	assert_true(digest(g) != before);
 	assert_true(digest(g) == digest(g));
+	/* A stack that only stalls. */
+	stack = fake_stack(g->session, g->self, 5, true);
+	stack->has_calls = g->session->counts_stalls = true;
+	before = digest(g);
+	assert_true(digest(g) == before);
+	stack->calls.stalls[PYMEM_STALL_MEMCG]++;
+	assert_true(digest(g) != before);
+}
+
+static int no_image(const struct counts_image *image, void *arg)
+{
+	(void)image;
+	(void)arg;
+	return 0;
+}
+
+static int no_stack(const struct counts_stack *stack, void *arg)
+{
+	(void)stack;
+	(void)arg;
+	return COUNTS_LEFT;
+}
+
+static enum counts_want want_nothing(const struct pymem_stack_key *key,
+				     const struct pymem_counters *counters, bool thread, void *arg)
+{
+	(void)key;
+	(void)counters;
+	(void)thread;
+	(void)arg;
+	return COUNTS_NOTHING;
+}
+
+static void add_up(const struct pymem_stack_key *key, const struct pymem_vmcalls *vmcalls,
+		   void *arg)
+{
+	(void)key;
+	*(uint64_t *)arg += vmcalls->stalls[PYMEM_STALL_DIRECT];
+}
+
+/* Stalls are passed on although the reader wants no stack; not if they are not counted. */
+static void test_stalls(void **state)
+{
+	static const struct counts_reader reader = {.image = no_image,
+						    .stack = no_stack,
+						    .thread = no_stack,
+						    .wants = want_nothing,
+						    .stalled = add_up};
+	struct given *g = *state;
+	struct counts counts = tracker_counts(&g->tracker);
+	struct fake_stack *stack = fake_stack(g->session, g->self, 5, true);
+	struct counts_facts facts;
+	uint64_t sum = 0;
+
+	poll_all(g);
+	stack->has_calls = true;
+	stack->calls.stalls[PYMEM_STALL_DIRECT] = 3;
+	assert_int_equal(counts.ops->read(counts.self, &reader, &sum), 0);
+	assert_int_equal(sum, 0);
+	g->session->counts_stalls = true;
+	assert_int_equal(counts.ops->read(counts.self, &reader, &sum), 0);
+	assert_int_equal(sum, 3);
+	counts.ops->facts(counts.self, &facts);
+	assert_true(facts.stalls);
+}
+
+/* A stack whose code object never arrived: its stalls are in no line. */
+static void test_stalls_of_nobody(void **state)
+{
+	struct given *g = *state;
+	const struct model_process *p;
+	struct fake_stack *stack;
+
+	g->session->counts_stalls = true;
+	fake_charge(g->session, g->self, 6, false, 3);
+	stack = fake_stack(g->session, g->self, 6, false);
+	stack->has_calls = true;
+	stack->calls.stalls[PYMEM_STALL_MEMCG] = 2;
+	stack->calls.stall_ns[PYMEM_STALL_MEMCG] = 50;
+	fake_proc(g->session, g->self)->lost_stalls = 1;
+	fake_proc(g->session, g->self)->lost_stall_ns = 7;
+	p = process(built(g, false), g->self);
+	assert_int_equal(p->lost_stalls, 3);
+	assert_int_equal(p->lost_stall_ns, 57);
 }
 
 /* Frames whose code object never arrived: a stack is cut at a caller, and lost if it is the
@@ -374,6 +459,7 @@ int main(void)
 		TEST(test_when),	   TEST(test_late),
 		TEST(test_after_record),   TEST(test_not_reported),
 		TEST(test_facts),	   cmocka_unit_test(test_any_history),
+		TEST(test_stalls),	   TEST(test_stalls_of_nobody),
 	};
 
 	return cmocka_run_group_tests_name("tracker_counts", tests, NULL, NULL);

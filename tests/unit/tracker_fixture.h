@@ -34,7 +34,7 @@ static void given_new(struct given *g)
 	g->session->identify_error = -ENOENT;
 	g->self = getpid();
 	g->page = sysconf(_SC_PAGESIZE);
-	g->report = report_new(tracker_counts(&g->tracker), 0, 64 << 20, false, NULL);
+	g->report = report_new(tracker_counts(&g->tracker), 0, 64 << 20, false);
 	assert_non_null(g->report);
 }
 

@@ -65,6 +65,27 @@ def check_sums(path, report):
             assert gross == line["increment_bytes"], f"{where}: {line}"
 
 
+def check_diff_sums(path, report):
+    """Of each side, lines and losses add up to the change of RSS; and differences are what they say."""
+    for side in "ab":
+        total = report[side]["ended"]["change_bytes"]
+        for program in report["programs"]:
+            where = f"{path}: {program['program']}, {side}"
+            one = program[side]
+            charged = sum(line[side]["increment_bytes"] for line in program["lines"])
+            assert charged == one["charged_bytes"], where
+            change = one["rss_end_bytes"] - one["rss_start_bytes"]
+            assert charged + sum(one["lost_bytes"].values()) + one["unaccounted_bytes"] == change, where
+            assert change == one["change_bytes"], where
+            total += change
+        assert total == report[side]["change_bytes"], f"{path}: {side}"
+    for whole in [report, *report["programs"]]:
+        assert whole["b"]["change_bytes"] - whole["a"]["change_bytes"] == whole["difference_bytes"], path
+    for line in (line for program in report["programs"] for line in program["lines"]):
+        assert line["b"]["increment_bytes"] - line["a"]["increment_bytes"] == line["difference_bytes"], path
+        assert (line["matched_by"] is None) == (line["a"]["file"] is None or line["b"]["file"] is None), path
+
+
 def properties(schema):
     """Every key that the schema names, at any depth."""
     found = set(schema.get("properties", ()))
@@ -96,6 +117,12 @@ def check_heap_documented(schema):
     check_keys(properties(schema))
 
 
+def check_diff_documented(schema):
+    causes = re.findall(r'X\([A-Z_]+, "([^"]+)",', text_of("include/pymem.h"))
+    assert schema["$defs"]["lost_bytes"]["required"] == causes, "schema and pymem.h differ"
+    check_keys(properties(schema))
+
+
 def damaged(report, change):
     """A copy, with one thing wrong."""
     other = copy.deepcopy(report)
@@ -110,7 +137,7 @@ def damages(report):
         yield f"no {key}", damaged(report, lambda r, k=key: r.pop(k))
     for key in process:
         yield f"process: no {key}", damaged(report, lambda r, k=key: r["processes"][0].pop(k))
-    for key in set(process["lines"][0]) - {"vm_calls"}:
+    for key in set(process["lines"][0]) - {"vm_calls", "stall_kinds"}:
         yield f"line: no {key}", damaged(report, lambda r, k=key: r["processes"][0]["lines"][0].pop(k))
         yield f"line: {key} is a list", damaged(
             report, lambda r, k=key: r["processes"][0]["lines"][0].update({k: []})
@@ -145,6 +172,30 @@ def heap_damages(report):
     yield "a share of two", damaged(report, lambda r: r["processes"][0]["births"][0].update(share=2))
 
 
+def parts_of(report):
+    """The objects of a diff that have keys of their own, each as a function that finds it in a copy."""
+    yield "report", lambda r: r
+    yield "side", lambda r: r["a"]
+    yield "ended", lambda r: r["b"]["ended"]
+    yield "losses", lambda r: r["programs"][0]["a"]["lost_bytes"]
+    yield "program", lambda r: r["programs"][0]
+    yield "program's side", lambda r: r["programs"][0]["b"]
+    yield "line", lambda r: r["programs"][0]["lines"][0]
+    yield "line's side", lambda r: r["programs"][0]["lines"][0]["b"]
+
+
+def diff_damages(report):
+    """The same of a diff."""
+    for name, find in parts_of(report):
+        for key in find(report):
+            yield f"{name}: no {key}", damaged(report, lambda r, f=find, k=key: f(r).pop(k))
+            yield f"{name}: {key} is a list", damaged(report, lambda r, f=find, k=key: f(r).update({k: [[]]}))
+    yield "other match", damaged(report, lambda r: r["programs"][0].update(matched_by="PID"))
+    yield "negative growth", damaged(
+        report, lambda r: r["programs"][0]["lines"][0]["a"].update(grown_bytes=-1)
+    )
+
+
 # Schema's name: its file, what its reports must be beside it, its documentation, and what it must refuse, of
 # a report that `whole` says has all there is.
 KINDS = {
@@ -161,6 +212,13 @@ KINDS = {
         check_heap_documented,
         heap_damages,
         lambda report: report["processes"] and report["processes"][0]["births"],
+    ),
+    "pymem-bpf-diff/1": (
+        "docs/json-schema-diff.json",
+        check_diff_sums,
+        check_diff_documented,
+        diff_damages,
+        lambda report: report["programs"] and report["programs"][0]["lines"],
     ),
 }
 

@@ -184,6 +184,11 @@ long bpf_task_pt_regs(struct task_struct *task __attribute__((unused)))
 	return (long)&the_stack.regs;
 }
 
+long bpf_get_current_comm(void *buffer __attribute__((unused)), __u32 size __attribute__((unused)))
+{
+	walker_broken("threads are not told apart");
+}
+
 __u64 bpf_get_current_pid_tgid(void)
 {
 	walker_broken("a walk is given its image");

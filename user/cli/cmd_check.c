@@ -130,6 +130,7 @@ static void check_load(struct check *check)
 		.follow_children = true,
 		.faults = true,
 		.syscalls = true,
+		.stalls = true,
 		.max_stacks = 1024,
 		.max_images = 16,
 		.ring_bytes = 256 * 1024,

@@ -38,7 +38,6 @@
 #include "python/examiner.h"
 #include "render/heap_render.h"
 
-#define HOLDERS_NAMED	200
 #define TOUCHES_POLL_NS 100000000
 #define GONE_NS		1000000000 /* ns between checks whether processes still exist */
 
@@ -407,7 +406,9 @@ static int run(void *options)
 	struct heap_command_options *o = options;
 	struct heap_run run = {
 		.options = o,
-		.look = {.pause = o->pause, .types_only = o->types_only, .holders = HOLDERS_NAMED},
+		.look = {.pause = o->pause,
+			 .types_only = o->types_only,
+			 .holders = HEAP_LOOK_HOLDERS},
 	};
 	int status = look_at_all(&run);
 

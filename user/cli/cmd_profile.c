@@ -17,6 +17,7 @@
 #include "cli/privilege.h"
 #include "cli/profile_live.h"
 #include "cli/profile_options.h"
+#include "cli/profile_record.h"
 #include "cli/report_output.h"
 #include "os/confine.h"
 #include "os/loop.h"
@@ -31,6 +32,7 @@
 #define FIRST_DRAW_NS (NS_PER_SECOND / 10)
 
 struct profile {
+	const struct command *command; /* the main job, or `record` */
 	struct profile_options options;
 	struct profiler *profiler;
 	struct loop *loop;
@@ -38,7 +40,9 @@ struct profile {
 	struct loop_timer limit, redraw;
 	struct report_output output;
 	const struct renderer *renderer;
-	bool live; /* redraw on a terminal */
+	struct profile_record record;
+	bool live;   /* redraw on a terminal */
+	bool silent; /* there is no report, only a recording */
 	struct render_memory shown;
 	int error; /* -errno: the profile can't go on */
 };
@@ -56,7 +60,7 @@ static bool gathers_imports(const struct profile *p)
 static int attach_pids(struct profile *p)
 {
 	struct profile_options *o = &p->options;
-	int err, status = find_programs(&command_profile, o->names, &o->pids, &o->pid_count);
+	int err, status = find_programs(p->command, o->names, &o->pids, &o->pid_count);
 	size_t i, good = 0;
 	char reason[512];
 
@@ -78,6 +82,8 @@ static int attach_pids(struct profile *p)
 static void say_attached(const struct profile *p, int count)
 {
 	size_t children = profiler_taken_along(p->profiler);
+	const char *end =
+		p->silent ? "Ctrl-C ends the recording" : "Ctrl-C ends and prints the report";
 
 	if (p->options.all)
 		fprintf(stderr,
@@ -85,13 +91,11 @@ static void say_attached(const struct profile *p, int count)
 			"Ctrl-C ends\n",
 			count, count == 1 ? "" : "es");
 	else if (children)
-		fprintf(stderr,
-			"attached, with %zu process%s that %s started before; Ctrl-C ends and "
-			"prints the report\n",
+		fprintf(stderr, "attached, with %zu process%s that %s started before; %s\n",
 			children, children == 1 ? "" : "es",
-			p->options.pid_count == 1 ? "it" : "they");
+			p->options.pid_count == 1 ? "it" : "they", end);
 	else if (p->options.pid_count)
-		fprintf(stderr, "attached; Ctrl-C ends and prints the report\n");
+		fprintf(stderr, "attached; %s\n", end);
 }
 
 static int start_command(struct profile *p)
@@ -146,8 +150,10 @@ static int open_profiler(struct profile *p)
 	progress_say("loading");
 	err = profiler_open(p->profiler, why, sizeof(why));
 	progress_done();
-	if (!err)
+	if (!err) {
+		profile_record_begin(&p->record, p->profiler);
 		return 0;
+	}
 	fprintf(stderr,
 		"pymem-bpf: %s\n"
 		"pymem-bpf check lists what is needed.\n",
@@ -166,7 +172,9 @@ static int new_profiler(struct profile *p)
 				.follow_children = !o->no_children,
 				.faults = !o->no_faults,
 				.syscalls = !o->no_syscalls,
+				.stalls = o->events & PROFILE_RECLAIM,
 				.touched = o->touched,
+				.threads = o->threads,
 				.lines = o->lines,
 				.max_stacks = o->max_stacks,
 				.max_images = o->max_processes,
@@ -177,9 +185,16 @@ static int new_profiler(struct profile *p)
 		.ended_bytes = o->ended_bytes,
 		.gather_imports = gathers_imports(p),
 		.keep_trees = o->tree || p->renderer->stacks,
+		/* It costs a walk through all pages: only where sums over processes are shown. */
+		.shares = o->all || o->by,
 		.interrupted = signals_interrupted,
 	};
 	char why[512];
+
+	if (o->record) {
+		po.between = profile_record_between;
+		po.between_arg = &p->record;
+	}
 
 	p->profiler = profiler_new(&po, why, sizeof(why));
 	if (!p->profiler)
@@ -214,23 +229,29 @@ static int prepare(struct profile *p)
 	status = privilege_check(NULL);
 	if (!status && o->lines)
 		status = privilege_check_lines();
+	/* First, so that its helper has no copy of anything that comes later. */
+	status = status ?: profile_record_fork(&p->record, o);
 	if (status)
 		return status;
-	p->renderer = renderer_find(o->format);
+	p->silent = !o->format;
+	p->renderer = renderer_find(o->format ?: "table");
 	p->output.width = o->width;
 	p->output.quiet = o->quiet;
-	status = report_output_open(&p->output, &command_profile, o->output, o->mode);
+	status = report_output_open(&p->output, p->command, o->output, o->mode);
 	if (status)
 		return status;
 	/* -o may name one, such as /dev/tty. */
 	if (p->renderer->binary && isatty(fileno(p->output.output.file))) {
-		profile_refuse_terminal(&command_profile, p->renderer);
+		profile_refuse_terminal(p->command, p->renderer);
 		return EXIT_USAGE;
 	}
 	/* A command writes to the same terminal: do not draw over its output. */
 	p->live = !o->output && isatty(STDOUT_FILENO) && terminal_has_escapes() &&
-		  p->renderer->redraws && !o->quiet && !o->command;
-	status = new_profiler(p) ?: catch_signals(p);
+		  p->renderer->redraws && !o->quiet && !o->command && !p->silent;
+	status = new_profiler(p);
+	if (!status && o->record)
+		status = profile_record_open(&p->record, p->command, o, p->profiler);
+	status = status ?: catch_signals(p);
 	if (!status && o->pager)
 		status = report_output_page(&p->output);
 	if (!status)
@@ -241,7 +262,8 @@ static int prepare(struct profile *p)
 /* Data that targets control are read only after this. 0 or an exit status. */
 static int give_up_privileges(struct profile *p)
 {
-	unsigned needs = profiler_needs(p->profiler) | report_output_needs(&p->output);
+	unsigned needs = profiler_needs(p->profiler) | report_output_needs(&p->output) |
+			 profile_record_needs(&p->record);
 
 	return confine_or_say(needs, NULL, p->options.verbosity);
 }
@@ -287,6 +309,13 @@ static void on_redraw(void *arg)
 		end_watch(p, err);
 }
 
+/* The recording can't go on. What was measured so far is reported. */
+static void on_record(void *arg, int err)
+{
+	(void)err; /* profile_record_say() tells */
+	end_watch(arg, 0);
+}
+
 /* Waits until all processes have ended, time is up, or a signal asks for the end. 0 or -errno. */
 static int watch(struct profile *p)
 {
@@ -302,6 +331,9 @@ static int watch(struct profile *p)
 		loop_timer_start(p->loop, &p->limit, limit_ns, 0, on_limit, p);
 	if (p->live)
 		loop_timer_start(p->loop, &p->redraw, FIRST_DRAW_NS, REDRAW_NS, on_redraw, p);
+	err = profile_record_watch(&p->record, p->loop, on_record, p);
+	if (err)
+		return err;
 	err = signals_interrupted() ? 0 : loop_run(p->loop);
 	return err ?: p->error;
 }
@@ -333,15 +365,21 @@ static void say_if_nothing_resident(const struct model *model)
 /* Ends the measuring and writes the last report. 0 or -errno. */
 static int final_report(struct profile *p)
 {
-	struct render_options ro = profile_render_options(&p->options, p->profiler);
+	struct render_options ro =
+		profile_render_options(&p->options, profiler_sources(p->profiler));
 	struct model *model;
 	FILE *out;
 	int err;
 
-	progress_say("writing the report");
+	progress_say(p->silent ? "ending the recording" : "writing the report");
+	profile_record_ends(&p->record);
 	model = profiler_snapshot(p->profiler, true);
-	if (!model)
-		return -errno;
+	err = model ? 0 : -errno;
+	profile_record_finish(&p->record, model);
+	if (!err && !p->silent)
+		err = profile_redact(&p->options, model, &ro);
+	if (err || p->silent)
+		return err;
 	signals_screen(false);
 	if (!p->output.output.path)
 		progress_done();
@@ -362,7 +400,11 @@ static int commit_report(struct profile *p)
 	int err = final_report(p);
 
 	progress_done();
-	return report_output_end(&p->output, err);
+	if (!p->silent)
+		return report_output_end(&p->output, err);
+	if (err)
+		fprintf(stderr, "pymem-bpf: %s\n", strerror(-err));
+	return err ? EXIT_FAILED : 0;
 }
 
 static int run(struct profile *p)
@@ -383,26 +425,32 @@ static int run(struct profile *p)
 		return EXIT_FAILED;
 	}
 	status = commit_report(p);
+	status = profile_record_say(&p->record, p->options.quiet) ?: status;
 	if (p->options.command && !status)
 		status = profiler_command_status(p->profiler);
 	return status;
 }
 
-static int profile(void *options)
+int profile_run(const struct command *command, struct profile_options *asked)
 {
-	struct profile_options *asked = options;
-	struct profile p = {.options = *asked};
+	struct profile p = {.command = command, .options = *asked};
 	int status = run(&p);
 
 	/* -p NAME may have added PIDs. The caller frees them. */
 	asked->pids = p.options.pids;
 	asked->pid_count = p.options.pid_count;
 	signals_screen(false);
+	profile_record_close(&p.record);
 	profiler_close(p.profiler);
 	loop_free(p.loop);
 	report_output_fini(&p.output);
 	progress_stop();
 	return status;
+}
+
+static int profile(void *options)
+{
+	return profile_run(&command_profile, options);
 }
 
 const struct command command_profile = {
@@ -417,7 +465,6 @@ const struct command command_profile = {
 		"\n"
 		"  -d 30s   for so long    -f NAME  one function    --format json\n"
 		"  -o FILE  not to stdout  -n N     so many lines   -v, -q   more, less\n"
-		"\n"
 		"All options: pymem-bpf help options; of a command: pymem-bpf COMMAND --help.\n",
 	.usage = "-p PID[,PID…] [options]    attach to running processes\n"
 		 "-a [options]               every Python process of the host\n"

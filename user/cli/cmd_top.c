@@ -119,6 +119,7 @@ static int new_profiler(struct top *top)
 			},
 		.ended_bytes = o->ended_bytes,
 		.gather_imports = true,
+		.shares = o->all,
 	};
 	char why[640] = "";
 	int err;

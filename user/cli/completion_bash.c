@@ -9,6 +9,7 @@ static void print_action(FILE *out, const struct option_row *row)
 {
 	switch (row->type) {
 	case OPTION_FILE:
+	case OPTION_OPERAND:
 		fputs("\t\t_pymem_bpf_files \"$cur\"\n", out);
 		return;
 	case OPTION_PID:
@@ -65,7 +66,10 @@ static void print_options(FILE *out, const struct command *command)
 		completion_words(out, operand);
 	for (i = 1; !command->name && commands[i]; i++)
 		fprintf(out, "%s%s", i > 1 ? " " : "", commands[i]->name);
-	fputs("' ;;\n", out);
+	fputs("'", out);
+	if (operand && operand->type == OPTION_OPERAND)
+		fputs(" files=yes", out);
+	fputs(" ;;\n", out);
 }
 
 static const char functions[] =
@@ -108,7 +112,7 @@ static const char begin[] =
 	"_pymem_bpf()\n"
 	"{\n"
 	"\tlocal cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]}\n"
-	"\tlocal command=main words= operands= i\n"
+	"\tlocal command=main words= operands= files= i\n"
 	"\tCOMPREPLY=()\n"
 	"\tfor ((i = 1; i < COMP_CWORD; i++)); do\n"
 	"\t\tif [[ ${COMP_WORDS[i]} == -- ]]; then\n"
@@ -125,6 +129,8 @@ static const char begin[] =
 static const char end[] = "\tesac\n"
 			  "\tif [[ $cur == -* ]]; then\n"
 			  "\t\tCOMPREPLY=($(compgen -W \"$words\" -- \"$cur\"))\n"
+			  "\telif [[ $files ]]; then\n"
+			  "\t\t_pymem_bpf_files \"$cur\"\n"
 			  "\telif [[ $command != main ]] || ((COMP_CWORD == 1)); then\n"
 			  "\t\tCOMPREPLY=($(compgen -W \"$operands\" -- \"$cur\"))\n"
 			  "\tfi\n"

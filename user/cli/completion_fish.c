@@ -46,6 +46,9 @@ static void print_action(FILE *out, const struct option_row *row)
 	case OPTION_FILE:
 		fputs(" -r -F", out);
 		return;
+	case OPTION_OPERAND:
+		fputs(" -F", out);
+		return;
 	case OPTION_PID:
 		fputs(" -x -a '(__fish_complete_pids)'", out);
 		return;
@@ -63,6 +66,12 @@ static void print_action(FILE *out, const struct option_row *row)
 	fputc('\'', out);
 }
 
+/* True for operands with a completion of their own. */
+static bool is_completed(const struct option_row *row)
+{
+	return row->type == OPTION_WORD || row->type == OPTION_OPERAND;
+}
+
 static void print_row(FILE *out, const struct command *command, const struct option_row *row)
 {
 	char help[512];
@@ -72,7 +81,7 @@ static void print_row(FILE *out, const struct command *command, const struct opt
 		fprintf(out, " -l %s", row->name);
 	if (row->letter)
 		fprintf(out, " -s %c", row->letter);
-	if (option_takes_argument(row) || row->type == OPTION_WORD)
+	if (option_takes_argument(row) || is_completed(row))
 		print_action(out, row);
 	option_help(row, help, sizeof(help));
 	fputs(" -d '", out);
@@ -102,6 +111,6 @@ void completion_fish(FILE *out)
 	      out);
 	for (i = 0; commands[i]; i++)
 		for (row = commands[i]->rows; row->type != OPTION_END; row++)
-			if (row->name || row->type == OPTION_WORD)
+			if (row->name || is_completed(row))
 				print_row(out, commands[i], row);
 }

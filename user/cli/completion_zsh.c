@@ -26,6 +26,7 @@ static void print_action(FILE *out, const struct option_row *row)
 	fputc(':', out);
 	switch (row->type) {
 	case OPTION_FILE:
+	case OPTION_OPERAND:
 		fputs("_files", out);
 		return;
 	case OPTION_PID:
@@ -86,6 +87,10 @@ static void print_command(FILE *out, const struct command *command)
 		fputs(" \\\n\t\t$first", out);
 	else if (operand && operand->type == OPTION_WORD) {
 		fputs(" \\\n\t\t'1", out);
+		print_action(out, operand);
+		fputc('\'', out);
+	} else if (operand && operand->type == OPTION_OPERAND) {
+		fputs(" \\\n\t\t'*", out);
 		print_action(out, operand);
 		fputc('\'', out);
 	}

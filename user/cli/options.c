@@ -51,13 +51,25 @@ static int complain_of_option(const struct parse *p, const char *option, const c
 				name ? " " : "", name ?: "");
 }
 
+/* True if options may follow operands. */
+static bool has_loose_operands(const struct parse *p)
+{
+	size_t i;
+
+	for (i = 0; i < p->count; i++)
+		if (p->rows[i].type == OPTION_OPERAND)
+			return true;
+	return false;
+}
+
 static void build_getopt(const struct parse *p, char *letters, struct option *longs)
 {
 	const struct option_row *row;
 	size_t i;
 
-	*letters++ = '+'; /* stop at the first operand */
-	*letters++ = ':'; /* report a missing argument as such */
+	if (!has_loose_operands(p))
+		*letters++ = '+'; /* stop at the first operand */
+	*letters++ = ':';	  /* report a missing argument as such */
 	for (i = 0; i < p->count; i++) {
 		row = &p->rows[i];
 		if (!row->name)
@@ -213,7 +225,7 @@ static int parse_operands(struct parse *p)
 		if (p->rows[i].name)
 			continue;
 		row = &p->rows[i];
-		if (row->type == OPTION_WORD) {
+		if (row->type == OPTION_WORD || row->type == OPTION_OPERAND) {
 			err = option_store(p->command, row, p->options, p->argv[optind++]);
 			continue;
 		}

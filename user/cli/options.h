@@ -30,6 +30,8 @@ enum option_type {
 	OPTION_FILE,	 /* const char *: a path */
 	OPTION_NAME,	 /* const char *: one of `names` of the row */
 	OPTION_CHOICE,	 /* int or enum: the value of one of `choices` of the row */
+	OPTION_SET,	 /* unsigned: some of `choices` of the row, with commas between them; their
+			    values, which are bits, are set; each use adds more */
 	OPTION_UNSIGNED, /* unsigned */
 	OPTION_FD,	 /* int: a descriptor; -1: not given */
 	OPTION_PID,	 /* pid_t: any process */
@@ -41,7 +43,9 @@ enum option_type {
 	OPTION_MIB,	  /* size_t: bytes; the argument is in MiB */
 	OPTION_KIB_POWER, /* size_t: bytes; the argument is in KiB and a power of two */
 
-	/* Operands: rows without a name. They come after the options. */
+	/* Operands: rows without a name. They come after the options; those of OPTION_OPERAND may
+	 * also come before and between them. */
+	OPTION_OPERAND,	     /* const char *: any text; a file, if it is to be completed */
 	OPTION_WORD,	     /* const char *: one of `names` of the row */
 	OPTION_COMMAND,	     /* char **: a command with its arguments, after -- */
 	OPTION_COMMAND_BARE, /* char **: the same; the -- may be left out */
@@ -96,8 +100,9 @@ enum options_outcome {
 
 /* Parses argv[1..] into `options`, the struct of the command. The name of an option may be
  * shortened as long as it is unique. If an option is given twice, the last one counts. Options
- * after the first operand belong to the operand. In any case options_fini() frees what the fields
- * own, such as PIDs; most strings belong to argv or are constants. */
+ * after the first operand belong to the operand, unless that is an OPTION_OPERAND. In any case
+ * options_fini() frees what the fields own, such as PIDs; most strings belong to argv or are
+ * constants. */
 enum options_outcome options_parse(const struct command *command, void *options, int argc,
 				   char **argv);
 /* Frees what the fields of `options` own. */

@@ -46,7 +46,7 @@ static int expect(const struct store *s, const char *text, const char *format, .
 
 bool option_takes_argument(const struct option_row *row)
 {
-	return row->type >= OPTION_TEXT && row->type < OPTION_WORD;
+	return row->type >= OPTION_TEXT && row->type < OPTION_OPERAND;
 }
 
 const char *option_word(const struct option_row *row, size_t i)
@@ -152,6 +152,28 @@ static int store_choice(const struct store *s, const char *text)
 		return 0;
 	}
 	return expect_word(s, text);
+}
+
+static int store_set(const struct store *s, const char *text)
+{
+	const struct option_choice *choice;
+	const char *word = text;
+	char words[192];
+	size_t length;
+
+	for (;; word += length + 1) {
+		length = strcspn(word, ",");
+		for (choice = s->row->choices; choice->name; choice++)
+			if (strlen(choice->name) == length && !strncmp(choice->name, word, length))
+				break;
+		if (!choice->name)
+			break;
+		*(unsigned *)s->field |= (unsigned)choice->value;
+		if (!word[length])
+			return 0;
+	}
+	option_words(s->row, words, sizeof(words));
+	return expect(s, text, "some of %s, with commas between them", words);
 }
 
 static int store_unsigned(const struct store *s, const char *text)
@@ -313,22 +335,15 @@ static int store_kib_power(const struct store *s, const char *text)
 }
 
 static int (*const stores[OPTION_TYPES])(const struct store *s, const char *text) = {
-	[OPTION_FLAG] = store_flag,
-	[OPTION_COUNT] = store_count,
-	[OPTION_VALUE] = store_value,
-	[OPTION_TEXT] = store_text,
-	[OPTION_FILE] = store_text,
-	[OPTION_NAME] = store_name,
-	[OPTION_CHOICE] = store_choice,
-	[OPTION_UNSIGNED] = store_unsigned,
-	[OPTION_FD] = store_int,
-	[OPTION_PID] = store_int,
-	[OPTION_PIDS] = store_pids,
-	[OPTION_SECONDS] = store_seconds,
-	[OPTION_MODE] = store_mode,
-	[OPTION_MIB] = store_mib,
-	[OPTION_KIB_POWER] = store_kib_power,
-	[OPTION_WORD] = store_name,
+	[OPTION_FLAG] = store_flag,	    [OPTION_COUNT] = store_count,
+	[OPTION_VALUE] = store_value,	    [OPTION_TEXT] = store_text,
+	[OPTION_FILE] = store_text,	    [OPTION_NAME] = store_name,
+	[OPTION_CHOICE] = store_choice,	    [OPTION_SET] = store_set,
+	[OPTION_UNSIGNED] = store_unsigned, [OPTION_FD] = store_int,
+	[OPTION_PID] = store_int,	    [OPTION_PIDS] = store_pids,
+	[OPTION_SECONDS] = store_seconds,   [OPTION_MODE] = store_mode,
+	[OPTION_MIB] = store_mib,	    [OPTION_KIB_POWER] = store_kib_power,
+	[OPTION_OPERAND] = store_text,	    [OPTION_WORD] = store_name,
 };
 
 int option_store(const struct command *command, const struct option_row *row, void *options,

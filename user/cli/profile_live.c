@@ -11,23 +11,6 @@
 #include "base/text.h"
 #include "os/terminal.h"
 
-struct render_options profile_render_options(const struct profile_options *o,
-					     struct profiler *profiler)
-{
-	return (struct render_options){
-		.top = o->top,
-		.sort = o->sort,
-		.function = o->function,
-		.peak = o->peak,
-		.verbose = o->verbosity > 0,
-		.tree = o->tree,
-		.metric = o->metric,
-		.sources = profiler_sources(profiler),
-		.host = o->all,
-		.every = o->verbosity > 0,
-	};
-}
-
 /* How many lines -v shows of each process, so that the largest processes fit on the screen. Each
  * process has about ten further lines of text. */
 static unsigned live_lines(const struct profile_options *o, unsigned rows, size_t processes)
@@ -78,7 +61,7 @@ int profile_live_draw(const struct profile_options *o, struct profiler *profiler
 		      const struct renderer *renderer, struct render_memory *shown)
 {
 	struct model *model = profiler_snapshot(profiler, false);
-	struct render_options ro = profile_render_options(o, profiler);
+	struct render_options ro = profile_render_options(o, profiler_sources(profiler));
 	unsigned rows = terminal_rows();
 	char *text = NULL;
 	FILE *memory;

@@ -61,9 +61,14 @@ struct births_figures {
 	double probed_ms; /* while probes were attached */
 };
 
+#define BIRTH_NAMES 256 /* of one code object; of more, only the first ones are looked at */
+
 struct birth_line {
 	char *file, *function; /* raw bytes of the target */
 	int line;	       /* 0: not known */
+	/* births_name_hash() of the globals and attributes that the function's code names. */
+	uint32_t *names;
+	unsigned name_count;
 };
 
 struct birth_stack {

@@ -1,13 +1,17 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* A burst: attach the probes; record for 10 ms or 600 events; for 3 ms more, only watch which
- * objects die; stop the target; begin to detach; read what was recorded and take fingerprints; let
- * the target go on; end the detach.
+/* A burst: attach the probes; record for some milliseconds or 600 events; for 3 ms more, only watch
+ * which objects die; stop the target; begin to detach; read what was recorded and take
+ * fingerprints; let the target go on; end the detach.
  *
- * The 10 ms begin when the target is seen to work (BUSY_EVENTS). Else most bursts would miss a
+ * The time begins when the target is seen to work (BUSY_EVENTS). Else most bursts would miss a
  * service that works for a millisecond, 25 times a second. The stop comes before the detach: during
  * a detach objects die, and others take their blocks. The breakpoints are removed while the target
  * is stopped, since each call of these functions traps until then. The rest of the detach takes 15
  * ms and more, while the target runs on.
+ *
+ * Programs make many more strings and tuples than anything else, and a burst has room for 600
+ * objects. So each second burst leaves these out, and by turns dicts and lists, too: what is made
+ * seldom is seen as well. Such bursts last longer.
  *
  * The objects are looked at again after 3, 20, 60 and 150 ms, and once more at the end. So
  * short-lived ones are dropped before many blocks have been used again. Bursts come at random
@@ -24,8 +28,8 @@
 #include "os/proc.h"
 #include "python/elf_symbols.h"
 
-#define BURST_MS	10
 #define BURST_EVENTS	600
+#define BURST_ENDS	3000 /* deaths that are seen meanwhile: each of them costs, too */
 #define SETTLE_EVENTS	300
 #define SETTLE_MS	3
 #define SETTLE_IDLE_MS	20 /* while it does hardly anything: it may wait for a CPU */
@@ -36,19 +40,38 @@
 #define FIRST_MS	100
 #define SLICE_MS	1
 
-/* Functions that make objects, exported and called by all builds of 3.8 to 3.15 that were tried. */
-static const char *const makers[] = {
-	"_PyObject_GC_New", "_PyObject_GC_NewVar",	  "PyType_GenericAlloc",
-	"PyList_New",	    "PyFunction_NewWithQualName", "PyUnicode_New",
-	"PyUnicode_Format", "PyBytes_FromStringAndSize",  "PyTuple_New",
-	"PyDict_New",
+/* What is made more and more often. A burst of a kind sees what is of the kinds up to it. */
+enum burst_kind { INSTANCES, TABLES, ALL };
+
+static const unsigned burst_ms[] = {[INSTANCES] = 60, [TABLES] = 30, [ALL] = 10};
+static const enum burst_kind burst_order[] = {ALL, TABLES, ALL, INSTANCES};
+#define BURST_ORDER (sizeof(burst_order) / sizeof(burst_order[0]))
+
+/* Functions that make objects, exported and called by all builds of 3.8 to 3.15 that were tried. By
+ * kind. */
+static const struct maker {
+	const char *name;
+	enum burst_kind kind;
+} makers[] = {
+	{"PyType_GenericAlloc", INSTANCES},
+	{"PyFunction_NewWithQualName", INSTANCES},
+	/* Some types of C are made by either (PyWeakref_NewRef(), and a call of the type). */
+	{"_PyObject_GC_New", INSTANCES},
+	{"PyList_New", TABLES},
+	{"PyDict_New", TABLES},
+	{"_PyObject_GC_NewVar", ALL},
+	{"PyTuple_New", ALL},
+	{"PyUnicode_New", ALL},
+	{"PyUnicode_Format", ALL},
+	{"PyBytes_FromStringAndSize", ALL},
 };
 _Static_assert(sizeof(makers) == BIRTHS_MAKERS * sizeof(makers[0]), "none is missing");
 
 /* Types whose dead objects go to a free list. From there they are used again in ways that no probe
  * sees, so the functions that free them are probed too. These functions have no symbols: tp_dealloc
- * of the type leads to them. */
-static const char *const recycled[] = {"PyTuple_Type", "PyDict_Type", "PyList_Type"};
+ * of the type leads to them. A burst that does not probe one tells of no object of that type. */
+static const char *const recycled[] = {"PyDict_Type", "PyList_Type", "PyTuple_Type"};
+static const size_t freers_of[] = {[INSTANCES] = 0, [TABLES] = 2, [ALL] = BIRTHS_RECYCLED};
 _Static_assert(sizeof(recycled) == BIRTHS_RECYCLED * sizeof(recycled[0]), "nor here");
 
 static const unsigned looks_ms[] = {3, 20, 60, 150};
@@ -70,6 +93,15 @@ static int by_object(const void *a, const void *b)
 	return x->made < y->made ? -1 : x->made > y->made;
 }
 
+/* Objects of that type may have been replaced unseen in this burst. */
+static bool is_recycled(const struct collecting *c, uint64_t type)
+{
+	for (size_t i = c->freers; i < BIRTHS_RECYCLED; i++)
+		if (c->recycled[i] == type)
+			return true;
+	return false;
+}
+
 /* Takes the fingerprints of the samples from index `first` on (`anew`), or compares them with those
  * taken before. Drops the samples whose objects have died. */
 static void look_again(struct collecting *c, size_t first, bool anew)
@@ -80,7 +112,7 @@ static void look_again(struct collecting *c, size_t first, bool anew)
 		struct made *made = &c->made[i];
 		uint64_t type = 0, print = fingerprint(&c->prints, made->sample.object, &type);
 
-		if (!print ||
+		if (!print || (anew && is_recycled(c, type)) ||
 		    (anew ? !fingerprint_fits(&c->prints, made->sample.object, type, made->head)
 			  : print != made->print || type != made->sample.type)) {
 			c->figures.died++;
@@ -156,16 +188,23 @@ static int offset_if_inside(const struct proc_mapping *mapping, void *arg)
 	return 1;
 }
 
+/* Address in the process. */
+static uint64_t type_addr(const struct collecting *c, const struct elf_symbol *type)
+{
+	const struct py_process *process = &c->request->process;
+
+	return type->address - process->image_runtime_vaddr + process->runtime_addr;
+}
+
 /* Offset in the interpreter's file of the function that frees objects of `type`; 0: it is not in
  * that file, or can't be found. */
 static uint64_t freeing_offset(const struct collecting *c, const struct elf_symbol *type)
 {
-	const struct py_process *process = &c->request->process;
-	struct place place = {.process = process};
-	uint64_t at = type->address - process->image_runtime_vaddr + process->runtime_addr;
+	struct place place = {.process = &c->request->process};
 
-	if (!type->address || !births_read(c->request->pid, at + c->request->heap.type_dealloc,
-					   &place.address, sizeof(place.address)))
+	if (!type->address ||
+	    !births_read(c->request->pid, type_addr(c, type) + c->request->heap.type_dealloc,
+			 &place.address, sizeof(place.address)))
 		return 0;
 	proc_maps_each(c->request->pid, offset_if_inside, &place);
 	return place.offset;
@@ -176,6 +215,7 @@ static uint64_t freeing_offset(const struct collecting *c, const struct elf_symb
 static int find_functions(struct collecting *c)
 {
 	struct elf_symbol functions[BIRTHS_MAKERS], types[BIRTHS_RECYCLED];
+	const char *names[BIRTHS_MAKERS];
 	int err;
 
 	c->image_fd = -ENOENT;
@@ -184,40 +224,44 @@ static int find_functions(struct collecting *c)
 		return err;
 	if (c->image_fd < 0)
 		return c->image_fd;
-	err = elf_symbols_find(c->image_fd, makers, BIRTHS_MAKERS, functions)
+	for (size_t i = 0; i < BIRTHS_MAKERS; i++)
+		names[i] = makers[i].name;
+	err = elf_symbols_find(c->image_fd, names, BIRTHS_MAKERS, functions)
 		      ?: elf_symbols_find(c->image_fd, recycled, BIRTHS_RECYCLED, types);
-	for (size_t i = 0; i < BIRTHS_MAKERS && !err; i++)
+	for (size_t i = 0; i < BIRTHS_MAKERS && !err; i++) {
 		if (functions[i].offset)
 			c->make_at[c->makers++] = functions[i].offset;
+		c->makers_of[makers[i].kind] = c->makers;
+	}
 	for (size_t i = 0; i < BIRTHS_RECYCLED && !err; i++) {
 		uint64_t offset = freeing_offset(c, &types[i]);
 
 		if (!offset)
 			return -ENOENT;
-		c->free_at[c->freers++] = offset;
+		c->recycled[i] = type_addr(c, &types[i]);
+		c->free_at[i] = offset;
 	}
 	return !err && !c->makers ? -ENOENT : err;
 }
 
 /* --- a burst --- */
 
-static void record_events(struct collecting *c)
+static void record_events(struct collecting *c, unsigned ms)
 {
 	uint64_t begin_ms = clock_ms(CLOCK_MONOTONIC), now_ms, busy_ms = 0, events;
 	const struct birth_counts before = birth_probes_counts(c->probes);
+	struct birth_counts now;
 
 	birth_probes_enable(c->probes, true, BURST_EVENTS);
 	do {
-		struct birth_counts now;
-
 		usleep(SLICE_MS * 1000);
 		now = birth_probes_counts(c->probes);
 		now_ms = clock_ms(CLOCK_MONOTONIC);
 		events = now.seen - before.seen;
 		if (!busy_ms && events + now.ends - before.ends >= BUSY_EVENTS)
 			busy_ms = now_ms;
-	} while (events < BURST_EVENTS &&
-		 (busy_ms ? now_ms - busy_ms < BURST_MS : now_ms - begin_ms < IDLE_MS));
+	} while (events < BURST_EVENTS && now.ends - before.ends < BURST_ENDS &&
+		 (busy_ms ? now_ms - busy_ms < ms : now_ms - begin_ms < IDLE_MS));
 }
 
 /* Records no more births, only deaths. An object may die after the burst, and an equal one may be
@@ -286,19 +330,29 @@ static int take_samples(struct collecting *c, size_t first)
 	return err;
 }
 
+/* The kind of the next burst. If a build has no function of that kind, all are probed. */
+static enum burst_kind next_kind(const struct collecting *c)
+{
+	enum burst_kind kind = burst_order[c->figures.bursts % BURST_ORDER];
+
+	return c->makers_of[kind] ? kind : ALL;
+}
+
 static int burst(struct collecting *c)
 {
+	enum burst_kind kind = next_kind(c);
 	uint64_t begin_ns = clock_ns(CLOCK_MONOTONIC);
 	size_t first = c->made_count;
 	unsigned waited = 0;
 	int err;
 
+	c->freers = freers_of[kind];
 	err = birth_probes_attach(c->probes, c->image_fd,
-				  &(struct birth_places){c->make_at, c->makers},
+				  &(struct birth_places){c->make_at, c->makers_of[kind]},
 				  &(struct birth_places){c->free_at, c->freers});
 	if (err)
 		return err;
-	record_events(c);
+	record_events(c, burst_ms[kind]);
 	settle(c);
 	err = take_samples(c, first);
 	birth_probes_detach(c->probes);

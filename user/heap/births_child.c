@@ -27,6 +27,8 @@ static uint32_t name_stack(struct collecting *c, struct known_stack *known)
 		else
 			break;
 	}
+	if (c->stack_count >= BIRTHS_STACKS_MAX)
+		return UINT32_MAX;
 	if (!known->stack.depth || !ARRAY_HAS_ROOM(c->by_index, c->stack_count, c->stack_room))
 		return UINT32_MAX;
 	c->by_index[c->stack_count] = known;
@@ -104,16 +106,37 @@ bool births_ended(struct collecting *c, unsigned ms)
 
 /* --- results --- */
 
-static void put_line(FILE *out, const struct birth_line *line)
+/* Who looks at a line of a watch needs no names: it inserts. */
+static void put_line(FILE *out, const struct birth_line *line, bool watched)
 {
 	size_t file = strlen(line->file), function = strlen(line->function);
-	struct births_line_header header = {.line = line->line};
+	struct births_line_header header = {.line = line->line,
+					    .names = (uint16_t)(watched ? 0 : line->name_count)};
 
 	header.file_bytes = (uint16_t)(file < UINT16_MAX ? file : UINT16_MAX);
 	header.function_bytes = (uint16_t)(function < UINT16_MAX ? function : UINT16_MAX);
 	fwrite(&header, sizeof(header), 1, out);
 	fwrite(line->file, 1, header.file_bytes, out);
 	fwrite(line->function, 1, header.function_bytes, out);
+	fwrite(line->names, sizeof(*line->names), header.names, out);
+}
+
+/* Of stacks whose objects have all died only the place is kept. */
+static void put_stacks(const struct collecting *c, FILE *out)
+{
+	bool *is_used = calloc(c->stack_count + 1, sizeof(*is_used));
+
+	for (size_t i = 0; i < c->made_count && is_used; i++)
+		is_used[c->made[i].sample.stack] = true;
+	for (size_t i = 0; i < c->stack_count; i++) {
+		const struct birth_stack *stack = &c->by_index[i]->stack;
+		struct births_stack_header head = {!is_used || is_used[i] ? stack->depth : 0};
+
+		fwrite(&head, sizeof(head), 1, out);
+		for (unsigned k = 0; k < head.depth; k++)
+			put_line(out, &stack->lines[k], c->figures.watched);
+	}
+	free(is_used);
 }
 
 static void put_results(struct collecting *c, int err, FILE *out)
@@ -125,14 +148,7 @@ static void put_results(struct collecting *c, int err, FILE *out)
 				       .figures = c->figures};
 
 	fwrite(&header, sizeof(header), 1, out);
-	for (size_t i = 0; i < c->stack_count; i++) {
-		const struct birth_stack *stack = &c->by_index[i]->stack;
-		struct births_stack_header head = {stack->depth};
-
-		fwrite(&head, sizeof(head), 1, out);
-		for (unsigned k = 0; k < stack->depth; k++)
-			put_line(out, &stack->lines[k]);
-	}
+	put_stacks(c, out);
 	for (size_t i = 0; i < c->made_count; i++)
 		fwrite(&c->made[i].sample, sizeof(c->made[i].sample), 1, out);
 	fflush(out);
@@ -179,9 +195,10 @@ static int collect(struct collecting *c)
 		if (method == BIRTHS_METHOD_WATCH ||
 		    (c->figures.watched && (err || c->made_count || births_ended(c, 0))))
 			return err;
-		/* Watching gave nothing: it was not possible, or all watched containers were
-		 * replaced. So bursts follow. */
+		/* Watching gave nothing: it was not possible, or watched containers were replaced.
+		 * Bursts, which follow, see whatever is made. */
 		c->figures.watched = false;
+		c->figures.replaced = 0;
 		c->figures.watch_error = err;
 		birth_probes_close(c->probes);
 		c->probes = NULL;
@@ -212,7 +229,9 @@ void births_child_serve(const struct births_request *request, FILE *results, int
 	struct collecting c = {
 		.request = request,
 		.socket = socket,
-		.names = {.pid = request->pid, .py = &request->process.layout},
+		.names = {.pid = request->pid,
+			  .py = &request->process.layout,
+			  .heap = &request->heap},
 		.prints = {.pid = request->pid,
 			   .l = &request->heap,
 			   .py = &request->process.layout},

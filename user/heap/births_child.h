@@ -23,13 +23,14 @@ struct code_name; /* of one code object */
 struct code_names {
 	pid_t pid;
 	const struct py_layout *py;
+	const struct py_heap_layout *heap;
 	struct code_name *known;
 	size_t count;
 };
 
 /* Fills in the line of a frame. It reads the code object that is there now, which must have the
- * stamp of the event. The file and function in *line belong to `names`. False: another code object
- * is there, or it can't be read. */
+ * stamp of the event. The file, the function and the names in *line belong to `names`. False:
+ * another code object is there, or it can't be read. */
 bool code_names_line(struct code_names *names, const struct birth_frame *frame,
 		     struct birth_line *line);
 void code_names_free(struct code_names *names);

@@ -8,6 +8,7 @@
 
 #define BIRTHS_MAKERS	   10
 #define BIRTHS_RECYCLED	   3
+#define BIRTHS_KINDS	   3 /* of bursts */
 #define BIRTHS_SAMPLES_MAX 200000
 #define BIRTHS_BURST_MAX   (1u << 17) /* events of one burst; most are dropped at its end */
 #define BIRTHS_STOP_MS	   100	      /* for a thread to stop; else there is no burst */
@@ -54,8 +55,10 @@ struct collecting {
 	unsigned moves, futile_moves[BIRTH_WATCHES]; /* of watches to other containers: all; since
 							the last insertion */
 	uint64_t make_at[BIRTHS_MAKERS],
-		free_at[BIRTHS_RECYCLED]; /* offsets in the interpreter's file */
-	size_t makers, freers;
+		free_at[BIRTHS_RECYCLED];   /* offsets in the interpreter's file */
+	uint64_t recycled[BIRTHS_RECYCLED]; /* addresses of the types of free_at */
+	size_t makers, freers;		    /* freers: of free_at, in this burst */
+	size_t makers_of[BIRTHS_KINDS];	    /* make_at of bursts of each kind: the first so many */
 };
 
 /* Loads the programs: for `watches` containers, or for bursts if that is 0. 0 or -errno. */

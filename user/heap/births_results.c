@@ -31,19 +31,27 @@ static int take_line(struct reading *r, struct birth_line *line)
 {
 	struct births_line_header header;
 	const void *head = take(r, sizeof(header));
-	const char *file, *function;
+	const void *file, *function, *names;
+	size_t names_bytes;
 
 	if (!head)
 		return -EINVAL;
 	memcpy(&header, head, sizeof(header));
+	names_bytes = header.names * sizeof(*line->names);
 	file = take(r, header.file_bytes);
 	function = take(r, header.function_bytes);
-	if (!file || !function || header.line < 0)
+	names = take(r, names_bytes);
+	if (!file || !function || !names || header.line < 0 || header.names > BIRTH_NAMES)
 		return -EINVAL;
 	line->line = header.line;
 	line->file = strndup(file, header.file_bytes);
 	line->function = strndup(function, header.function_bytes);
-	return line->file && line->function ? 0 : -ENOMEM;
+	line->names = malloc(names_bytes + 1);
+	if (!line->file || !line->function || !line->names)
+		return -ENOMEM;
+	memcpy(line->names, names, names_bytes);
+	line->name_count = header.names;
+	return 0;
 }
 
 static int take_stack(struct reading *r, struct birth_stack *stack)
@@ -70,7 +78,7 @@ static int take_stacks(struct births_results *results, struct reading *r, uint32
 	uint32_t room = 0;
 	int err = 0;
 
-	if (count > r->left / sizeof(struct births_stack_header))
+	if (count > r->left / sizeof(struct births_stack_header) || count > BIRTHS_STACKS_MAX)
 		return -EINVAL;
 	for (uint32_t i = 0; i < count && !err; i++) {
 		if (i == room) {
@@ -154,6 +162,7 @@ void births_results_fini(struct births_results *results)
 		for (unsigned k = 0; k < BIRTH_FRAMES; k++) {
 			free(results->stacks[i].lines[k].file);
 			free(results->stacks[i].lines[k].function);
+			free(results->stacks[i].lines[k].names);
 		}
 	}
 	free(results->stacks);

@@ -8,6 +8,7 @@
 
 #define BIRTHS_MAGIC	   0x7368747269624871ull
 #define BIRTHS_RESULTS_MAX (64u << 20) /* bytes of the file */
+#define BIRTHS_STACKS_MAX  (1u << 17)
 
 struct births_header {
 	uint64_t magic;
@@ -20,11 +21,22 @@ struct births_stack_header {
 	uint32_t depth;
 };
 
-/* The bytes of the file's name and of the function's follow, without a NUL. */
+/* The bytes of the file's name and of the function's follow, without a NUL, then the hashes of the
+ * names, 4 bytes each. */
 struct births_line_header {
 	int32_t line;
-	uint16_t file_bytes, function_bytes;
+	uint16_t file_bytes, function_bytes, names, pad;
 };
+
+/* Hash of a name's `size` bytes (FNV-1a, 32 bits: Fowler, Noll and Vo). */
+static inline uint32_t births_name_hash(const char *name, size_t size)
+{
+	uint32_t hash = 2166136261u;
+
+	for (size_t i = 0; i < size; i++)
+		hash = (hash ^ (unsigned char)name[i]) * 16777619u;
+	return hash;
+}
 
 struct births_results {
 	struct births_figures figures;

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/array.h"
+#include "heap/births_keeper.h"
 #include "heap/births_results.h"
 #include "heap/graph_private.h"
 #include "heap/object_read.h"
@@ -17,10 +18,13 @@
 /* A sample whose holder is known. */
 struct held {
 	size_t holder;
-	const struct birth_line *line; /* innermost */
+	const struct birth_line *line; /* of a write: the innermost; else see births_keeper.h */
 	const char *type;
 	uint32_t stack;
+	unsigned from; /* index of `line` in the stack */
 	uint64_t count;
+	bool is_entry; /* of the holder; else something that an entry keeps */
+	bool is_write;
 };
 
 struct joining {
@@ -30,6 +34,7 @@ struct joining {
 	const struct heap_types *types;
 	const struct holder *holders;
 	size_t holder_count;
+	struct keeper_names *names; /* by holder */
 	struct held *held;
 	size_t held_count, held_room;
 	uint64_t *totals; /* by holder */
@@ -88,14 +93,21 @@ static size_t holder_at(const struct joining *j, uint64_t object)
 	return found;
 }
 
-/* The holder nearest above the block in the tree of dominators, or the block itself. */
-static size_t holder_of(const struct joining *j, uint32_t block)
+/* The holder nearest above the block in the tree of dominators, or the block itself. *is_entry: no
+ * other object is between them. */
+static size_t holder_of(const struct joining *j, uint32_t block, bool *is_entry)
 {
+	unsigned objects = 0;
+
 	for (unsigned i = 0; i < STEPS_MAX && block != BLOCK_NONE; i++) {
 		size_t holder = holder_of_block(j, block);
 
-		if (holder != NO_HOLDER)
+		if (holder != NO_HOLDER) {
+			/* Of a holder that is what two containers share, a member was found. */
+			*is_entry = objects == (j->holders[holder].members ? 0 : 1);
 			return holder;
+		}
+		objects += heap_blocks_type(j->blocks, block) >= 0;
 		block = heap_graph_dominator(j->graph, block);
 	}
 	return NO_HOLDER;
@@ -136,15 +148,17 @@ static int join_sample(struct joining *j, const struct birth_sample *sample)
 	if (sample->type) {
 		block = heap_blocks_find_addr(j->blocks, sample->object);
 		if (is_there(j, sample, block, &held.type))
-			held.holder = holder_of(j, block);
+			held.holder = holder_of(j, block, &held.is_entry);
 	} else {
+		held.is_entry = held.is_write = true;
 		held.holder = holder_at(j, container_of_sample(j, sample));
 	}
 	if (held.holder == NO_HOLDER)
 		return 0;
 	if (!ARRAY_HAS_ROOM(j->held, j->held_count, j->held_room))
 		return -ENOMEM;
-	held.line = &stack->lines[0];
+	held.from = sample->type ? keeper_find(&j->names[held.holder], stack) : 0;
+	held.line = &stack->lines[held.from];
 	held.count = (uint64_t)sample->change;
 	j->held[j->held_count++] = held;
 	j->totals[held.holder] += held.count;
@@ -170,24 +184,31 @@ static int by_line(const void *a, const void *b)
 
 /* --- rows --- */
 
-static int fill_stack(struct heap_birth_row *row, const struct birth_stack *stack)
+static char *line_text(const struct birth_line *line)
 {
-	row->stack = calloc(stack->depth + 1, sizeof(*row->stack));
-	if (!row->stack)
-		return -ENOMEM;
-	for (unsigned i = 0; i < stack->depth; i++) {
-		const struct birth_line *line = &stack->lines[i];
+	char *text;
 
-		if (asprintf(&row->stack[i], "%s:%d %s", line->file, line->line, line->function) <
-		    0) {
-			row->stack[i] = NULL;
-			return -ENOMEM;
-		}
-	}
-	return 0;
+	return asprintf(&text, "%s:%d %s", line->file, line->line, line->function) < 0 ? NULL
+										       : text;
 }
 
-static int fill_row(struct joining *j, const struct held *held, uint64_t count,
+/* The stack from line `from` on, and the innermost line if that is another one. */
+static int fill_stack(struct heap_birth_row *row, const struct birth_stack *stack, unsigned from)
+{
+	row->stack = calloc(stack->depth - from + 1, sizeof(*row->stack));
+	if (!row->stack)
+		return -ENOMEM;
+	for (unsigned i = from; i < stack->depth; i++) {
+		row->stack[i - from] = line_text(&stack->lines[i]);
+		if (!row->stack[i - from])
+			return -ENOMEM;
+	}
+	if (from)
+		row->made = line_text(&stack->lines[0]);
+	return from && !row->made ? -ENOMEM : 0;
+}
+
+static int fill_row(struct joining *j, const struct held *held, uint64_t count, uint64_t entries,
 		    struct heap_birth_row *row)
 {
 	row->holder = strdup(j->holders[held->holder].path);
@@ -195,19 +216,20 @@ static int fill_row(struct joining *j, const struct held *held, uint64_t count,
 	row->function = strdup(held->line->function);
 	row->type = strdup(held->type);
 	row->line = held->line->line;
-	row->method = *held->type ? "burst" : "watch";
+	row->method = held->is_write ? "watch" : "burst";
+	row->entries = entries;
 	row->insertions = count;
 	row->share = (double)count / (double)j->totals[held->holder];
 	if (!row->holder || !row->file || !row->function || !row->type)
 		return -ENOMEM;
-	return fill_stack(row, &j->results->stacks[held->stack]);
+	return fill_stack(row, &j->results->stacks[held->stack], held->from);
 }
 
 /* Adds one row for held[begin] up to, not including, held[end], which are all of one line. Its type
  * and its stack are the pair with most insertions. */
 static int add_row(struct joining *j, size_t begin, size_t end)
 {
-	uint64_t count = 0, of_stack = 0, most = 0;
+	uint64_t count = 0, entries = 0, of_stack = 0, most = 0;
 	const struct held *frequent = &j->held[begin];
 	struct heap_birth_row *row;
 
@@ -215,6 +237,7 @@ static int add_row(struct joining *j, size_t begin, size_t end)
 		const struct held *held = &j->held[i];
 
 		count += held->count;
+		entries += held->is_entry ? held->count : 0;
 		if (i == begin || held->stack != held[-1].stack ||
 		    strcmp(held->type, held[-1].type))
 			of_stack = 0;
@@ -228,7 +251,7 @@ static int add_row(struct joining *j, size_t begin, size_t end)
 		return -ENOMEM;
 	row = &j->rows[j->row_count++];
 	memset(row, 0, sizeof(*row));
-	return fill_row(j, frequent, count, row);
+	return fill_row(j, frequent, count, entries, row);
 }
 
 static int make_rows(struct joining *j)
@@ -247,12 +270,14 @@ static int make_rows(struct joining *j)
 	return err;
 }
 
-/* Rows of one holder stay together; among them the line with most insertions comes first. */
+/* Rows of one holder stay together. Among them the line comes first that has most insertions, or
+ * made most of the holder's entries: what these keep may be made anywhere. */
 static int by_insertions(const void *a, const void *b)
 {
 	const struct heap_birth_row *x = a, *y = b;
 
 	return strcmp(x->holder, y->holder)
+		       ?: (x->entries < y->entries) - (x->entries > y->entries)
 		       ?: (x->insertions < y->insertions) - (x->insertions > y->insertions);
 }
 
@@ -270,13 +295,17 @@ int births_results_rows(const struct births_results *results, const struct heap_
 	int err = 0;
 
 	j.totals = calloc(holder_count + 1, sizeof(*j.totals));
-	if (!j.totals)
-		return -ENOMEM;
+	j.names = calloc(holder_count + 1, sizeof(*j.names));
+	if (!j.totals || !j.names)
+		err = -ENOMEM;
+	for (size_t i = 0; i < holder_count && !err; i++)
+		keeper_names_of(holders[i].path, &j.names[i]);
 	for (size_t i = 0; i < results->sample_count && !err; i++)
 		err = join_sample(&j, &results->samples[i]);
 	if (!err)
 		err = make_rows(&j);
 	free(j.held);
+	free(j.names);
 	free(j.totals);
 	if (err) {
 		heap_birth_rows_free(j.rows, j.row_count);

@@ -5,6 +5,8 @@
  * that leads to it is known (births_candidates.c), the watch moves to the container that is there
  * now. If that happens again and again, the place itself is watched. If no place is known, the
  * watch ends when another object is made at the container's address, and its samples are dropped.
+ * If no other watch has met an insertion soon after that, watching is given up for bursts, where
+ * both are allowed: bursts take a sample now and then, and need what time is left.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -16,6 +18,7 @@
 #define WATCH_READ_MS 20
 #define EVENTS_MS     1
 #define REST_MS	      2000
+#define LOST_MS	      500 /* for which the other watches may still meet something */
 #define GROWTH_MS     500 /* a candidate has to grow within that time to be watched */
 #define GROWTH_TRIES  4
 /* A place is watched itself once its watch has moved more than FUTILE_MOST times without an
@@ -195,16 +198,40 @@ static void forget_unplaced(struct collecting *c)
 			c->watches[i].object = 0;
 }
 
-/* Watches until births_ended(). While traps are few they stay on. Else they are switched off in
- * turns, so that there is at most one in EVENTS_MS milliseconds on average; a turn without them
- * lasts REST_MS at most. 0 or -errno. */
+/* True if a watch was lost, and what is left has met nothing. */
+static bool is_futile(const struct collecting *c)
+{
+	bool lost = false;
+
+	for (size_t i = 0; i < c->watch_count; i++)
+		lost |= !c->watches[i].object;
+	for (size_t i = 0; i < c->made_count && lost; i++)
+		lost = !c->watches[c->made[i].watch].object;
+	return lost;
+}
+
+/* True once bursts tell more. `*futile_ms`: since when watching has been futile; 0: it is not. */
+static bool gives_up(const struct collecting *c, uint64_t *futile_ms)
+{
+	uint64_t now = clock_ms(CLOCK_MONOTONIC);
+
+	if (c->request->method != BIRTHS_METHOD_AUTO || !is_futile(c))
+		*futile_ms = 0;
+	else if (!*futile_ms)
+		*futile_ms = now;
+	return *futile_ms && now - *futile_ms >= LOST_MS;
+}
+
+/* Watches until births_ended() or gives_up(). While traps are few they stay on. Else they are
+ * switched off in turns, so that there is at most one in EVENTS_MS milliseconds on average; a turn
+ * without them lasts REST_MS at most. 0 or -errno. */
 static int watch_by_turns(struct collecting *c)
 {
-	uint64_t begin_ms = clock_ms(CLOCK_MONOTONIC), off_ms = 0;
+	uint64_t begin_ms = clock_ms(CLOCK_MONOTONIC), off_ms = 0, futile_ms = 0;
 	bool over = false;
 	int count, err = 0;
 
-	while (!err && !over) {
+	while (!err && !over && !gives_up(c, &futile_ms)) {
 		unsigned rest;
 
 		over = births_ended(c, WATCH_READ_MS);

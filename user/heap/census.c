@@ -19,8 +19,15 @@
 #define BUSY_TRIES 100
 #define BUSY_US	   20000
 #define TRIES	   3
+#define MORE_TRIES 8 /* while all of them together take less than TRIES_S */
+#define TRIES_S	   2.0
 #define NO_MEMORY  "there is not enough memory to find out"
-#define LOST_PART  50 /* a copy is torn if nothing reaches more than 1/50 of the live bytes */
+/* A copy is torn if nothing reaches more than LOST_LEAST bytes, and more than 1/LOST_PART of the
+ * live bytes, or at the second look (where only what is more than before counts) more than
+ * 1/LOST_GROWN of what they grew by. */
+#define LOST_LEAST (64u << 10)
+#define LOST_PART  500
+#define LOST_GROWN 8
 
 void census_fini(struct census *census)
 {
@@ -173,18 +180,32 @@ static int census_try(struct census *census, const struct heap_target *target,
 	return err;
 }
 
-bool census_is_torn(const struct census *census)
+bool census_is_torn(const struct census *census, const struct census_before *before)
 {
-	return census->lost_bytes > heap_balance_live(&census->balance) / LOST_PART;
+	uint64_t live = heap_balance_live(&census->balance), lost = census->lost_bytes, grown;
+
+	if (snapshot_paused_ms(census->snapshot) >= 0 || lost <= LOST_LEAST)
+		return false;
+	if (!before)
+		return lost > live / LOST_PART;
+	/* What only C holds, out of sight, is missed each time. */
+	lost -= lost < before->lost_bytes ? lost : before->lost_bytes;
+	grown = live > before->live_bytes ? live - before->live_bytes : before->live_bytes - live;
+	return lost > LOST_LEAST && (lost > live / LOST_PART || lost > grown / LOST_GROWN);
 }
 
 /* Copies a running process again if the copy is torn. */
 static int census_whole(struct census *census, const struct heap_target *target,
-			const struct heap_options *options, char *why, size_t size)
+			const struct heap_options *options, const struct census_before *before,
+			char *why, size_t size)
 {
+	double begin = clock_seconds(CLOCK_MONOTONIC);
 	int err = census_try(census, target, options, why, size);
 
-	for (int i = 1; i < TRIES && !err && !options->pause && census_is_torn(census); i++) {
+	for (int i = 1; i < MORE_TRIES && !err && !options->pause; i++) {
+		if (!census_is_torn(census, before) ||
+		    (i >= TRIES && clock_seconds(CLOCK_MONOTONIC) - begin > TRIES_S))
+			break;
 		census_fini(census);
 		*census = (struct census){};
 		err = census_try(census, target, options, why, size);
@@ -246,14 +267,15 @@ static const char *lack_of(int err)
 }
 
 int census_take(struct census *census, const struct heap_target *target,
-		const struct heap_options *options, char *why, size_t size)
+		const struct heap_options *options, const struct census_before *before, char *why,
+		size_t size)
 {
 	const char *lacks;
 	int err;
 
 	if (options->types_only)
 		return census_survey(census, target, options, why, size);
-	err = census_whole(census, target, options, why, size);
+	err = census_whole(census, target, options, before, why, size);
 	lacks = lack_of(err);
 	if (!lacks)
 		return err;

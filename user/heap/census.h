@@ -31,10 +31,16 @@ struct census {
 	int touched_error;	     /* of heap_touches_read() */
 };
 
-/* Fills *census, which must be zeroed. 0, or -errno with the reason in `why` (at most `size` bytes,
- * without the PID). census_fini() frees what is in it in either case. */
+struct census_before { /* the first look, for the second */
+	uint64_t live_bytes, lost_bytes;
+};
+
+/* Fills *census, which must be zeroed. `before`: NULL at the first look. 0, or -errno with the
+ * reason in `why` (at most `size` bytes, without the PID). census_fini() frees what is in it in
+ * either case. */
 int census_take(struct census *census, const struct heap_target *target,
-		const struct heap_options *options, char *why, size_t size);
+		const struct heap_options *options, const struct census_before *before, char *why,
+		size_t size);
 void census_fini(struct census *census);
 
 const struct heap_allocators *census_allocators(const struct census *census);
@@ -46,7 +52,8 @@ int census_pool_use(const struct census *census, struct heap_look *look);
 int census_without_graph(const struct census *census, struct heap_type_row **rows, size_t *count,
 			 struct heap_balance *balance);
 
-/* Did the process change during the copy so much that more than a tolerable part was missed? */
-bool census_is_torn(const struct census *census);
+/* Did the process change during the copy so much that more than a tolerable part was missed, of all
+ * or of what has grown since `before` (NULL: there was no look before)? Not if it was stopped. */
+bool census_is_torn(const struct census *census, const struct census_before *before);
 
 #endif

@@ -13,12 +13,13 @@
 
 #include <errno.h>
 
-#define STATE_MAX	 512 /* bytes read of _gc_runtime_state */
-#define STAT_MAX	 128 /* of one statistic */
-#define INTERPRETERS_MAX 4096
-#define LINK_FLAGS	 3ull /* low bits of _gc_next and _gc_prev */
-#define WORD		 8
-#define NANOSECONDS	 1e-9
+#include "python/py_collector.h"
+
+#define STATE_MAX   512	 /* bytes read of _gc_runtime_state */
+#define STAT_MAX    128	 /* of one statistic */
+#define LINK_FLAGS  3ull /* low bits of _gc_next and _gc_prev */
+#define WORD	    8
+#define NANOSECONDS 1e-9
 
 struct collector {
 	struct snapshot *snapshot;
@@ -51,33 +52,9 @@ static uint64_t positive(int value)
 
 /* --- where it is --- */
 
-/* Address of the main interpreter. It was made first, so it is the last of the list. 0: it can't be
- * read. */
-static uint64_t main_interpreter(struct snapshot *snapshot, const struct py_process *process,
-				 const struct py_heap_layout *l)
+static bool read_snapshot(void *snapshot, uint64_t addr, void *to, size_t size)
 {
-	uint64_t at = process->runtime_addr + l->runtime_interp_head, found = 0, next;
-
-	for (unsigned i = 0; i < INTERPRETERS_MAX; i++) {
-		if (!snapshot_read_any(snapshot, at, &next, sizeof(next)))
-			return 0;
-		if (!next)
-			return found;
-		found = next;
-		at = next + process->layout.interp_next;
-	}
-	return 0;
-}
-
-static uint64_t collector_addr(struct snapshot *snapshot, const struct py_process *process,
-			       const struct py_heap_layout *l)
-{
-	uint64_t interp;
-
-	if (l->runtime_gc != PY_NONE)
-		return process->runtime_addr + l->runtime_gc;
-	interp = main_interpreter(snapshot, process, l);
-	return interp ? interp + l->interp_gc : 0;
+	return snapshot_read_any(snapshot, addr, to, size);
 }
 
 /* Does the list at `head` lead to its first and its last object and back? */
@@ -274,7 +251,7 @@ int heap_gc_read(struct snapshot *snapshot, const struct py_process *process,
 	unsigned place;
 
 	memset(gc, 0, sizeof(*gc));
-	c.addr = collector_addr(snapshot, process, heap_layout);
+	c.addr = py_collector_state(process, heap_layout, read_snapshot, snapshot);
 	if (!c.addr || !snapshot_read_any(snapshot, c.addr, c.state, sizeof(c.state)))
 		return -EFAULT;
 	place = generations_place(&c);

@@ -18,11 +18,9 @@
 #include "base/large.h"
 #include "heap/holders_private.h"
 #include "heap/object_read.h"
+#include "model/heap_look.h"
 
 #define CHAIN_MAX 16
-/* A row retains at least this part of all that is retained, and so many bytes. */
-#define LEAST_PART  4096
-#define LEAST_BYTES 4096
 /* An entry with nine tenths of the growth of its row gets a row of its own, if it grew by at least
  * so many bytes. */
 #define GROWTH_LEAST 16384
@@ -94,9 +92,9 @@ static int find_candidates(struct picks *picks, pick_growth_fn *growth, const vo
 	const struct heap_graph *graph = picks->graph;
 	uint32_t count = 0;
 
-	picks->least = graph->retained[graph->blocks] / LEAST_PART;
-	if (picks->least < LEAST_BYTES)
-		picks->least = LEAST_BYTES;
+	picks->least = graph->retained[graph->blocks] / HEAP_LOOK_LEAST_PART;
+	if (picks->least < HEAP_LOOK_LEAST_BYTES)
+		picks->least = HEAP_LOOK_LEAST_BYTES;
 	for (uint32_t block = 0; block < graph->blocks; block++)
 		count += is_candidate(picks, block);
 	picks->list = large_new((size_t)count * sizeof(*picks->list));

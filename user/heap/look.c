@@ -24,6 +24,7 @@ struct heap_past {
 	double at, paused_ms;
 	uint64_t rss_bytes, garbage_bytes;
 	struct heap_balance balance;
+	struct census_before before;
 	struct heap_type_row *rows;
 	size_t row_count;
 	struct holders_past *holders; /* NULL: not enough memory */
@@ -67,6 +68,8 @@ static struct heap_past *keep(struct census *census)
 	past->rss_bytes = snapshot_rss_bytes(census->snapshot);
 	past->garbage_bytes = garbage_of(census);
 	past->balance = census->balance;
+	past->before =
+		(struct census_before){heap_balance_live(&census->balance), census->lost_bytes};
 	past->rows = census->rows;
 	past->row_count = census->row_count;
 	census->rows = NULL;
@@ -123,7 +126,7 @@ int heap_look_first(const struct heap_target *target, const struct heap_options 
 		    struct heap_past **past, char *why, size_t size)
 {
 	struct census census = {};
-	int err = census_take(&census, target, options, why, size);
+	int err = census_take(&census, target, options, NULL, why, size);
 
 	if (!err)
 		look_births_begin(&census, target);
@@ -274,7 +277,8 @@ static int add_allocators(struct heap_look *look, const struct census *census)
 
 /* Says which memory of the allocators made no sense, mostly since it changed while it was copied. 0
  * or -ENOMEM. */
-static int add_broken(struct heap_look *look, const struct census *census)
+static int add_broken(struct heap_look *look, const struct census *census,
+		      const struct census_before *before)
 {
 	static const char changed[] = "changed while the memory was copied",
 			  damaged[] = "made no sense, though the process was stopped",
@@ -289,6 +293,12 @@ static int add_broken(struct heap_look *look, const struct census *census)
 			"%llu pool%s %s: what is there was counted as far as it made sense%s",
 			(unsigned long long)a->broken_pools, a->broken_pools == 1 ? "" : "s",
 			stopped ? damaged : changed, stopped ? "" : remedy);
+	if (!err && census_is_torn(census, before))
+		err = heap_look_say(
+			&look->notes,
+			"a table moved while the memory was copied, each time that was tried: what "
+			"holds %.1f MiB of the objects is not known%s",
+			(double)census->lost_bytes / (1 << 20), remedy);
 	if (!err && a->broken_chunks)
 		err = heap_look_say(
 			&look->notes,
@@ -332,7 +342,7 @@ static int fill(struct heap_look *look, const struct heap_target *target,
 	add_collector(look, census);
 	err = add_allocators(look, census);
 	if (!err)
-		err = add_broken(look, census);
+		err = add_broken(look, census, past ? &past->before : NULL);
 	if (!err)
 		err = census_pool_use(census, look);
 	if (!err)
@@ -346,7 +356,7 @@ int heap_look_make(const struct heap_target *target, const struct heap_options *
 		   struct heap_past *past, struct heap_look **look, char *why, size_t size)
 {
 	struct census census = {};
-	int err = census_take(&census, target, options, why, size);
+	int err = census_take(&census, target, options, past ? &past->before : NULL, why, size);
 
 	*look = NULL;
 	/* Births end after the copy was made: an object that they find alive now was alive then. */

@@ -276,8 +276,10 @@ int birth_probes_attach(struct birth_probes *probes, int fd, const struct birth_
 
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
 	/* Deaths first: else an object whose birth was seen may die unseen. */
-	probes->entries.fd = attach_together(probes, probes->on_death, false, path, destroyers);
-	if (probes->entries.fd < 0)
+	if (destroyers->count)
+		probes->entries.fd =
+			attach_together(probes, probes->on_death, false, path, destroyers);
+	if (destroyers->count && probes->entries.fd < 0)
 		return probes->entries.fd;
 	probes->returns.fd = attach_together(probes, probes->on_return, true, path, makers);
 	if (probes->returns.fd >= 0)

@@ -48,7 +48,8 @@ int birth_probes_open(const struct birth_target *target, struct birth_probes **p
 void birth_probes_close(struct birth_probes *probes);
 
 /* Attaches to functions in the file `fd`, which stays the caller's: to the return of `makers`,
- * which return a new object, and to the entry of `destroyers`, which free their first argument. 0.
+ * which return a new object, and to the entry of `destroyers`, which free their first argument, if
+ * there are any. 0.
  * After -ENOTSUP or another -errno, nothing is attached. */
 int birth_probes_attach(struct birth_probes *probes, int fd, const struct birth_places *makers,
 			const struct birth_places *destroyers);

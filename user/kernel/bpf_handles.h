@@ -67,6 +67,7 @@
 	KNOB(own_tgid, __u32)                                 \
 	KNOB(watch_touched, __u32)                            \
 	KNOB(touched_room, __u32)                             \
+	KNOB(tell_threads, __u32)                             \
 	KNOB(ring_wakeup_bytes, __u32)                        \
 	VARIABLE(copies_watched, __u32)                       \
 	VARIABLE(lines_off, __u32)                            \

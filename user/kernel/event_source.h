@@ -22,6 +22,9 @@
 	X(fault)         \
 	X(copies)        \
 	X(syscall)       \
+	X(reclaim)       \
+	X(memcg)         \
+	X(compaction)    \
 	X(touched)       \
 	X(lines)
 

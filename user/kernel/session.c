@@ -112,6 +112,7 @@ static void set_knobs(struct session *session, int cpus)
 	*session->bpf.knob.payer_images = o->payer_images;
 	*session->bpf.knob.all_payers_images = o->all_payers_images;
 	*session->bpf.knob.count_only = o->count_only;
+	*session->bpf.knob.tell_threads = o->threads;
 	*session->bpf.knob.own_tgid = getpid();
 	*session->bpf.knob.ring_wakeup_bytes = o->ring_bytes / 4;
 }

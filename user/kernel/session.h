@@ -19,7 +19,9 @@ struct session_options {
 	bool follow_children;	    /* track children after fork and exec */
 	bool faults;		    /* count page faults */
 	bool syscalls;		    /* count memory system calls */
+	bool stalls;		    /* count waits of threads that have to free memory themselves */
 	bool touched;		    /* note which stack touches a page first */
+	bool threads;		    /* stacks of different threads are different stacks */
 	unsigned max_stacks;	    /* distinct stacks of all images together */
 	unsigned max_images;	    /* process images at the same time */
 	unsigned payer_images;	    /* of these, for each payer (session_target.payer) */
@@ -52,6 +54,13 @@ void session_free(struct session *session);
 
 /* True if the kernel tells when a process maps an executable file (PYMEM_MSG_MAPPED). */
 bool session_sees_mappings(const struct session *session);
+
+/* True if page faults, if copies on write are counted where the kernel lets them be watched. */
+bool session_counts_faults(const struct session *session);
+bool session_counts_copies(const struct session *session);
+
+/* True if stalls of at least one kind are counted. */
+bool session_counts_stalls(const struct session *session);
 
 /* Calls `fn` with each note about the kernel for a report: what was asked for and is missing, and
  * what works in another way. */
@@ -137,6 +146,11 @@ int session_take_dead(struct session *session, int (*fn)(const struct pymem_proc
 /* Copies the counters of a stack. False: it has none. */
 bool session_stack(struct session *session, const struct pymem_stack_key *key,
 		   struct pymem_stack *stack);
+/* Calls `fn` for each stack that has some, with its system calls and stalls. */
+int session_each_vmcalls(struct session *session,
+			 int (*fn)(const struct pymem_stack_key *, const struct pymem_vmcalls *,
+				   void *),
+			 void *arg);
 /* Calls `fn` for each stack with its counters. */
 int session_each_stack(struct session *session,
 		       int (*fn)(const struct pymem_stack_key *, const struct pymem_stack *,

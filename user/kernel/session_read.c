@@ -81,6 +81,24 @@ int session_each_stack(struct session *session,
 	return each_entry(session->bpf.map.stacks, MAP_KEEPS, call_stack, &call);
 }
 
+static int call_vmcalls(const void *key, const void *value, void *arg)
+{
+	struct value_call *call = arg;
+	int (*fn)(const struct pymem_stack_key *, const struct pymem_vmcalls *, void *) = call->fn;
+
+	return fn(key, value, call->arg);
+}
+
+int session_each_vmcalls(struct session *session,
+			 int (*fn)(const struct pymem_stack_key *, const struct pymem_vmcalls *,
+				   void *),
+			 void *arg)
+{
+	struct value_call call = {fn, arg};
+
+	return each_entry(session->bpf.map.vmcalls, MAP_KEEPS, call_vmcalls, &call);
+}
+
 static int call_line(const void *key, const void *value, void *arg)
 {
 	struct value_call *call = arg;

@@ -139,6 +139,23 @@ bool session_sees_mappings(const struct session *session)
 	return session->sources[EVENT_SOURCE_syscall].loaded;
 }
 
+bool session_counts_faults(const struct session *session)
+{
+	return session->sources[EVENT_SOURCE_fault].loaded;
+}
+
+bool session_counts_copies(const struct session *session)
+{
+	return session->sources[EVENT_SOURCE_copies].loaded;
+}
+
+bool session_counts_stalls(const struct session *session)
+{
+	return session->sources[EVENT_SOURCE_reclaim].loaded ||
+	       session->sources[EVENT_SOURCE_memcg].loaded ||
+	       session->sources[EVENT_SOURCE_compaction].loaded;
+}
+
 void session_each_note(const struct session *session, void (*fn)(const char *text, void *arg),
 		       void *arg)
 {

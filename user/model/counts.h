@@ -32,6 +32,8 @@ struct counts_image {
 	const char *reason; /* why its stacks are not walked; "": they are */
 	const struct source_root *root;
 	const struct pymem_proc *record; /* its RSS, losses and quotas */
+	/* Of a part of a recording: record->peak_pages is the least that the peak in it was. */
+	bool peak_at_least;
 	bool ended;
 	bool held;	 /* it ran no Python before it was identified */
 	bool lines;	 /* the exact engine is attached */
@@ -53,18 +55,29 @@ struct counts_frame {
 	const char *file, *function;
 };
 
+/* A thread of an image that is told apart from its others. */
+struct counts_thread {
+	uint64_t id;	  /* PYMEM_THREAD() */
+	const char *name; /* as it was when a new stack of it was last met */
+};
+
 /* The figures of one stack of one image. Valid during the call. */
 struct counts_stack {
 	struct pymem_stack_key key;
-	const struct counts_frame *frames; /* innermost first */
-	unsigned depth;			   /* 0: the frames are unknown */
-	bool truncated;			   /* its outermost frames are missing */
+	const struct counts_frame *frames;  /* innermost first */
+	unsigned depth;			    /* 0: the frames are unknown */
+	const struct counts_thread *thread; /* that runs it; NULL: unknown, or not told apart */
+	bool truncated;			    /* its outermost frames are missing */
 	/* A code object is unknown: that of a caller or, if `depth` is 0, that of the innermost
 	 * frame. */
 	bool cut;
 	enum pymem_lack lack; /* why, if `cut` */
 	const struct pymem_counters *counters;
 	const struct pymem_vmcalls *vmcalls; /* NULL: none */
+	/* Of a part of a recording: counters->peak_pages before it. What is in the counters is of
+	 * the part, 0 if it is not known, because it was not higher. 0: there was nothing before.
+	 */
+	uint64_t peak_before_pages;
 };
 
 /* What the exact engine counted for one line of one image. Valid during the call. */
@@ -72,11 +85,18 @@ struct counts_line {
 	uint32_t image;
 	const struct counts_frame *at; /* NULL: the code object is unknown */
 	const struct pymem_line *counted;
+	uint64_t peak_before_pages, usage_before_pages; /* as in a counts_stack, of `counted` */
 };
 
 enum counts_verdict {
 	COUNTS_LEFT,  /* the source keeps it */
 	COUNTS_TAKEN, /* the report has taken it for good: the source frees it */
+};
+
+enum counts_want {
+	COUNTS_NOTHING,
+	COUNTS_FIGURES, /* without frames: `depth` is 0 */
+	COUNTS_ALL,
 };
 
 /* What a source calls, in this order: for images, then stacks, threads and lines. An image may come
@@ -90,6 +110,15 @@ struct counts_reader {
 	/* What a thread has collected for a stack and has not added to it yet. */
 	int (*thread)(const struct counts_stack *stack, void *arg);
 	int (*line)(const struct counts_line *line, void *arg);
+	/* Whether a stack, or what a thread has collected for it, is passed on, and its frames are
+	 * found. Optional (NULL: all is wanted). Asked by read() only. */
+	enum counts_want (*wants)(const struct pymem_stack_key *key,
+				  const struct pymem_counters *counters, bool thread, void *arg);
+	/* If stalls are counted, after the stacks: the stalls and system calls of those that have
+	 * some, also where nothing else of the stack has changed. Optional (NULL). Called by read()
+	 * only. */
+	void (*stalled)(const struct pymem_stack_key *key, const struct pymem_vmcalls *vmcalls,
+			void *arg);
 };
 
 /* Why some instructions of a code object have no line. X(ID, what a person is told) */
@@ -136,13 +165,15 @@ struct counts_facts {
 	unsigned unexamined; /* programs that ended before they could be examined */
 	/* Their names, each once, COUNTS_COMMS_MAX of them; "": no more. */
 	const char (*unexamined_comms)[16];
-	unsigned unseen;      /* the same, of programs that no traced process started */
-	int copies_error;     /* why copies on write can't be watched, -errno; 0: they can */
-	uint64_t malformed;   /* messages with impossible contents */
-	uint64_t refused;     /* stacks and code objects refused for want of room */
-	size_t image_bytes;   /* the room for those of one image */
-	size_t all_bytes;     /* the room for those of all images */
-	uint64_t no_memory;   /* messages lost in part or as a whole because memory ran out */
+	unsigned unseen;	   /* the same, of programs that no traced process started */
+	int copies_error;	   /* why copies on write can't be watched, -errno; 0: they can */
+	bool no_faults, no_copies; /* page faults, copies on write are not counted */
+	bool stalls;		   /* stalls are counted */
+	uint64_t malformed;	   /* messages with impossible contents */
+	uint64_t refused;	   /* stacks and code objects refused for want of room */
+	size_t image_bytes;	   /* the room for those of one image */
+	size_t all_bytes;	   /* the room for those of all images */
+	uint64_t no_memory;	   /* messages lost in part or as a whole because memory ran out */
 	const uint64_t *gaps; /* by enum counts_gap: code objects that have such instructions */
 	uint64_t more_skips;  /* those that are not in the list */
 	unsigned skips_most;  /* how many the list can hold */

@@ -16,6 +16,11 @@ static void free_texts(char **texts)
 	free(texts);
 }
 
+bool heap_birth_is_insertion(const struct heap_birth_row *row)
+{
+	return !strcmp(row->method, "watch");
+}
+
 void heap_birth_rows_free(struct heap_birth_row *rows, size_t count)
 {
 	for (size_t i = 0; i < count; i++) {
@@ -24,6 +29,7 @@ void heap_birth_rows_free(struct heap_birth_row *rows, size_t count)
 		free(rows[i].function);
 		free(rows[i].type);
 		free_texts(rows[i].stack);
+		free(rows[i].made);
 	}
 	free(rows);
 }

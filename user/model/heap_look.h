@@ -53,13 +53,19 @@ struct heap_holder_row {
 	bool is_unreached; /* nothing that leads there was found */
 };
 
+/* Of a watch: a line that puts something into the holder. Of a burst: one in which objects were
+ * made that the holder keeps, of those that were executing the innermost one whose function names
+ * the holder; else the innermost one. */
 struct heap_birth_row {
 	char *holder, *file, *function, *type;
 	int line;
-	char **stack;	    /* "file:line function", innermost first; ended by NULL; may be NULL */
-	const char *method; /* "watch" or "burst" */
-	uint64_t insertions;
-	double share; /* of the insertions seen for that holder */
+	char **stack; /* "file:line function", that line and its callers; ended by NULL; may be NULL
+		       */
+	char *made;   /* the innermost line, if it is another one, in that form; NULL */
+	const char *method;  /* "watch" or "burst" */
+	uint64_t insertions; /* of a burst: objects that were seen */
+	uint64_t entries;    /* of these: entries of the holder; the others are kept by entries */
+	double share;	     /* of the insertions seen for that holder */
 };
 
 struct heap_now {
@@ -133,6 +139,8 @@ struct heap_look *heap_look_new(void);
 /* Free `rows`, or the look, and all that these own. NULL is allowed. */
 void heap_birth_rows_free(struct heap_birth_row *rows, size_t count);
 void heap_look_free(struct heap_look *look);
+/* Is it a line that put something into the holder? Else it is one in which objects were made. */
+bool heap_birth_is_insertion(const struct heap_birth_row *row);
 
 /* The sum of the balance's parts, in bytes: RSS. */
 uint64_t heap_balance_sum(const struct heap_balance *balance);
@@ -164,6 +172,12 @@ int heap_look_sort_holders(struct heap_look *look);
 
 /* Adds a sentence to a list such as look->notes. 0 or -ENOMEM. */
 int heap_look_say(char ***sentences, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* A census lists so many holders at most, and only those that retain at least a part of all that is
+ * retained, and so many bytes. */
+#define HEAP_LOOK_HOLDERS     200
+#define HEAP_LOOK_LEAST_PART  4096
+#define HEAP_LOOK_LEAST_BYTES 4096
 
 /* What one run of the command reports: looks at one process or more. */
 struct heap_skip {

@@ -43,6 +43,7 @@ void model_stacks_free(struct model_process *pub)
 	process->runs = NULL;
 	process->run_count = process->run_room = process->stack_room = 0;
 	process->table = (struct table){0};
+	model_parts_free(process);
 }
 
 void model_process_free(struct model_process *pub)
@@ -77,7 +78,9 @@ void model_clear(struct model *model)
 	}
 	for (i = 0; i < model->note_count; i++)
 		free(model->notes[i]);
-	model->process_count = model->skip_count = model->note_count = 0;
+	for (i = 0; i < model->cgroup_count; i++)
+		free(model->cgroups[i].path);
+	model->process_count = model->skip_count = model->note_count = model->cgroup_count = 0;
 }
 
 void model_free(struct model *model)
@@ -104,6 +107,7 @@ void model_free(struct model *model)
 	free(model->processes);
 	free(model->skips);
 	free(model->notes);
+	free(model->cgroups);
 	free(model->host);
 	free(model->kernel);
 	free(model->version);
@@ -190,9 +194,8 @@ int model_add_note(struct model *model, const char *note)
 	return 0;
 }
 
-/* The index of the process's stack with these frames, which is added if it is new. Or -ENOMEM. */
-static ssize_t take_stack(struct book *book, struct process *process,
-			  const struct model_location *const *frames, unsigned depth)
+ssize_t model_take_stack(struct book *book, struct process *process,
+			 const struct model_location *const *frames, unsigned depth)
 {
 	struct model_process *pub = &process->pub;
 	size_t bytes = depth * sizeof(*frames), index, room = process->stack_room;
@@ -239,7 +242,27 @@ static int add_vmcalls(struct stack_extra *extra, const struct pymem_vmcalls *vm
 		extra->vmcalls->calls[i] += vmcalls->calls[i];
 		extra->vmcalls->bytes[i] += vmcalls->bytes[i];
 	}
+	for (i = 0; i < PYMEM_STALL_COUNT; i++) {
+		extra->vmcalls->stalls[i] += vmcalls->stalls[i];
+		extra->vmcalls->stall_ns[i] += vmcalls->stall_ns[i];
+	}
+	extra->vmcalls->reclaimed_pages += vmcalls->reclaimed_pages;
 	return 0;
+}
+
+void model_add_counters(struct pymem_counters *sum, const struct pymem_counters *more)
+{
+	int i;
+
+	for (i = 0; i < PYMEM_MEMBERS; i++)
+		sum->pages[i] += more->pages[i];
+	sum->grown_pages += more->grown_pages;
+	sum->freed_pages += more->freed_pages;
+	sum->minor_faults += more->minor_faults;
+	sum->major_faults += more->major_faults;
+	sum->cow_faults += more->cow_faults;
+	if (sum->peak_pages < more->peak_pages)
+		sum->peak_pages = more->peak_pages;
 }
 
 int model_add_stack(struct model *model, struct model_process *process,
@@ -247,28 +270,34 @@ int model_add_stack(struct model *model, struct model_process *process,
 		    const struct pymem_counters *counters, const struct pymem_vmcalls *vmcalls)
 {
 	struct process *inner = process_of(process);
-	struct pymem_counters *sum;
 	ssize_t index;
-	int i;
 
 	if (!depth)
 		return -EINVAL;
-	index = take_stack(book_of(model), inner, frames, depth);
+	index = model_take_stack(book_of(model), inner, frames, depth);
 	if (index < 0)
 		return index;
 	if (vmcalls && add_vmcalls(&inner->extras[index], vmcalls) != 0)
 		return -ENOMEM;
 	process->stacks[index].truncated |= truncated;
-	sum = &process->stacks[index].counters;
-	for (i = 0; i < PYMEM_MEMBERS; i++)
-		sum->pages[i] += counters->pages[i];
-	sum->grown_pages += counters->grown_pages;
-	sum->freed_pages += counters->freed_pages;
-	sum->minor_faults += counters->minor_faults;
-	sum->major_faults += counters->major_faults;
-	sum->cow_faults += counters->cow_faults;
-	if (sum->peak_pages < counters->peak_pages)
-		sum->peak_pages = counters->peak_pages;
+	model_add_counters(&process->stacks[index].counters, counters);
+	return 0;
+}
+
+int model_add_peak_before(struct model *model, struct model_process *process,
+			  const struct model_location *const *frames, unsigned depth,
+			  uint64_t pages)
+{
+	struct process *inner = process_of(process);
+	ssize_t index;
+
+	if (!depth)
+		return -EINVAL;
+	index = model_take_stack(book_of(model), inner, frames, depth);
+	if (index < 0)
+		return index;
+	if (inner->extras[index].peak_before_pages < pages)
+		inner->extras[index].peak_before_pages = pages;
 	return 0;
 }
 
@@ -280,11 +309,21 @@ int model_add_resident(struct model *model, struct model_process *process,
 
 	if (!depth)
 		return -EINVAL;
-	index = take_stack(book_of(model), inner, frames, depth);
+	index = model_take_stack(book_of(model), inner, frames, depth);
 	if (index < 0)
 		return index;
 	inner->extras[index].resident_pages += pages;
 	return 0;
+}
+
+void model_stalls(const struct model_process *process, uint64_t *stalls, uint64_t *ns)
+{
+	*stalls = process->lost_stalls;
+	*ns = process->lost_stall_ns;
+	for (size_t i = 0; i < process->line_count; i++) {
+		*stalls += process->lines[i].stalls;
+		*ns += process->lines[i].stalled_ns;
+	}
 }
 
 int64_t model_lost_bytes(const struct model_process *process)
@@ -305,6 +344,21 @@ int model_add_runs(struct model *model, struct model_process *process,
 	(void)model;
 	if (!ARRAY_HAS_ROOM(p->runs, p->run_count, p->run_room))
 		return -ENOMEM;
-	p->runs[p->run_count++] = (struct runs){location, *runs};
+	p->runs[p->run_count++] = (struct runs){.location = location, .counted = *runs};
+	return 0;
+}
+
+int model_add_runs_before(struct model *model, struct model_process *process,
+			  const struct model_location *location, uint64_t peak_pages,
+			  uint64_t usage_pages)
+{
+	struct process *p = process_of(process);
+
+	(void)model;
+	if (!ARRAY_HAS_ROOM(p->runs, p->run_count, p->run_room))
+		return -ENOMEM;
+	p->runs[p->run_count++] = (struct runs){.location = location,
+						.peak_before_pages = peak_pages,
+						.usage_before_pages = usage_pages};
 	return 0;
 }

@@ -20,6 +20,9 @@ struct model_location { /* the place of an instruction in the source */
 	int line;	/* 0: unknown */
 	int first_line; /* of the function */
 	bool library;	/* of the standard library or an installed package, by its file's name */
+	/* No line, but a thread: `function` is its name, `line` its TID; 0: all threads that were
+	 * not told apart. It has no file. */
+	bool thread;
 };
 
 /* A step from a line to its callers. */
@@ -39,11 +42,18 @@ struct model_line {
 	uint64_t grown_bytes, freed_bytes; /* the two halves of increment_bytes */
 	/* Resident now, and touched first by this line; -1: unknown. */
 	int64_t resident_bytes;
-	uint64_t peak_bytes; /* highest RSS seen while the line, or something it called, ran */
+	/* Highest RSS seen while the line, or something it called, ran; -1: unknown, in a part of a
+	 * recording, because it was as high before. */
+	int64_t peak_bytes;
 	uint64_t minor_faults, major_faults, cow_faults; /* while it was innermost */
 	uint64_t cow_total_faults;			 /* while it was anywhere on the stack */
 	uint64_t vm_calls[PYMEM_VMCALL_COUNT];
 	int64_t vm_bytes[PYMEM_VMCALL_COUNT];
+	/* While it was innermost, threads waited until they had freed memory themselves: how often
+	 * and how long, in all and by enum pymem_stall; and how much they freed. */
+	uint64_t stalls, stalled_ns;
+	uint64_t kind_stalls[PYMEM_STALL_COUNT], kind_ns[PYMEM_STALL_COUNT];
+	uint64_t reclaimed_bytes;
 	/* Part of increment_bytes: while an import ran; and part of that: by the import system
 	 * itself, which reads files and unmarshals code. */
 	int64_t import_bytes, import_system_bytes;
@@ -58,13 +68,15 @@ struct model_line {
 	bool path_open;	     /* the outermost frames are missing */
 	/* Only of the exact engine. The first two are -1, the others 0, if the line was not seen to
 	 * run. */
-	int64_t mem_usage_bytes; /* highest RSS at the end of a run */
+	int64_t mem_usage_bytes; /* highest RSS at the end of a run; -1 also as in peak_bytes */
 	int64_t occurrences;	 /* number of runs */
 	int64_t run_bytes;	 /* sum of what its thread changed in each run, callees included */
 	int64_t once_bytes;	 /* part of run_bytes: not inside another run of the code */
 	int64_t row_bytes;	 /* part of once_bytes: nor inside other code on the line */
 	int64_t gc_bytes;	 /* part of run_bytes: changed by garbage collections */
 	uint64_t collections;
+	/* While lines are computed: what peak_bytes and mem_usage_bytes must reach to be known. */
+	int64_t peak_before_bytes, usage_before_bytes;
 };
 
 struct model_stack {			      /* lines and trees are computed from these */
@@ -74,7 +86,8 @@ struct model_stack {			      /* lines and trees are computed from these */
 	struct pymem_counters counters; /* in pages, as the BPF side counted them */
 };
 
-/* Node 0 of a tree is its root, which is no line. */
+/* Node 0 of a tree is its root, which is no line. If threads are told, each thread is a node below
+ * it, and its stacks are below that. */
 struct model_node {
 	const struct model_location *location;
 	size_t parent, first, next;	/* its caller, a line it called, the next one of the same
@@ -84,6 +97,7 @@ struct model_node {
 	uint64_t grown_bytes, freed_bytes, cow_faults;
 	uint64_t faults; /* minor and major */
 	int64_t resident_bytes;
+	uint64_t stalled_ns;
 	bool truncated; /* of a stack that ends here the outermost frames are missing */
 };
 
@@ -96,7 +110,8 @@ struct model_process {
 	char *python;	    /* "3.11.2"; "": not identified */
 	const char *engine; /* "walk" or "lines" */
 	int64_t rss_start_bytes, rss_end_bytes, rss_peak_bytes;
-	int64_t charged_bytes; /* sum of the increments of all stacks */
+	bool rss_peak_at_least; /* of a part of a recording: it may have been higher */
+	int64_t charged_bytes;	/* sum of the increments of all stacks */
 	int64_t lost_bytes[PYMEM_LOSS_COUNT];
 	/* The lines' resident_bytes and these two add up to rss_end_bytes. If the process went on
 	 * while its pages were looked at, resident_unknown_bytes may be negative. */
@@ -115,10 +130,24 @@ struct model_process {
 	size_t line_count;
 	uint64_t truncated_stacks; /* number of stacks whose outermost frames are missing */
 	uint64_t lost_faults;	   /* page faults that belong to no line */
+	uint64_t lost_stalls, lost_stall_ns; /* the same of stalls */
 	/* The stacks as one tree of calls, outermost lines first. NULL unless
 	 * model.trees_kept. */
 	struct model_node *nodes;
 	size_t node_count;
+};
+
+/* What the kernel says of the memory of a container's control group, at the end. -1: there is none,
+ * or it is not known. */
+struct model_cgroup {
+	char *path; /* model_process.cgroup of its processes, up to the container's part */
+	int64_t current_bytes; /* used, with files' pages and the kernel's */
+	/* The lowest limit of the group and of those above it; and what the group that has it uses.
+	 */
+	int64_t limit_bytes, limited_bytes;
+	int64_t oom_kills; /* processes killed for want of memory, since the group was made */
+	/* Per cent of the last 10 s in which some of its threads waited for memory. */
+	double pressure;
 };
 
 struct model_skip { /* a process that was asked for but not profiled */
@@ -145,6 +174,8 @@ struct model {
 	struct model_skip *skips;
 	size_t skip_count;
 	struct model_gathered gathered;
+	struct model_cgroup *cgroups;
+	size_t cgroup_count;
 	uint64_t page_size;
 	/* Set before anything is added. True: what the import system itself changes (it reads
 	 * files, unmarshals code, calls a module's code) is charged to the importer, the innermost
@@ -153,10 +184,25 @@ struct model {
 	bool imports_gathered;
 	/* Set before anything is added. True: model_compute() fills the processes' nodes. */
 	bool trees_kept;
+	/* Set before anything is added. True: the trees tell threads apart. Lines never do. */
+	bool threads_told;
+	/* Faults, or copied pages, were not counted: their figures are 0 and mean nothing. */
+	bool faults_unknown, copies_unknown;
+	bool stalls_known; /* else nobody looked, and there are none */
 	/* What a reader must know: missing features, dropped events. Each renderer prints all of
 	 * them. */
 	char **notes;
 	size_t note_count;
+};
+
+/* What rows of a report are gathered by (group_sums.h). */
+enum model_by {
+	MODEL_BY_LINE, /* not at all: each process has its lines */
+	MODEL_BY_PROCESS,
+	MODEL_BY_PROGRAM,
+	MODEL_BY_CONTAINER,
+	MODEL_BY_UNIT,
+	MODEL_BY_USER
 };
 
 enum model_sort {
@@ -166,7 +212,8 @@ enum model_sort {
 	MODEL_SORT_GROWN,
 	MODEL_SORT_FREED,
 	MODEL_SORT_COW,
-	MODEL_SORT_RESIDENT
+	MODEL_SORT_RESIDENT,
+	MODEL_SORT_STALLED
 };
 
 /* A new, empty model, or NULL: out of memory. model_free() frees it with all it contains and closes
@@ -182,9 +229,17 @@ struct model_process *model_add_process(struct model *model, int pid, int ppid, 
 int model_add_skip(struct model *model, int pid, const char *comm, const char *reason);
 int model_add_note(struct model *model, const char *note);
 
+/* Adds a container's group, a copy of `cgroup`. 0 or -ENOMEM. model_find_cgroup(): that of a
+ * process's group, which is the container's or one below it; NULL: none was added. */
+int model_add_cgroup(struct model *model, const struct model_cgroup *cgroup);
+const struct model_cgroup *model_find_cgroup(const struct model *model, const char *path);
+
 /* The one copy of this location. It belongs to the model and lives as long. NULL: out of memory. */
 const struct model_location *model_location(struct model *model, const char *file,
 					    const char *function, int line, int first_line);
+
+/* The one copy of this thread, likewise. `tid` 0: threads that were not told apart. */
+const struct model_location *model_thread(struct model *model, uint32_t tid, const char *name);
 
 /* Adds the amounts of one stack, which are counted once even if a line occurs in it twice.
  * `frames`: innermost first, `depth` of them, at least 1. Amounts of calls with the same frames add
@@ -192,6 +247,18 @@ const struct model_location *model_location(struct model *model, const char *fil
 int model_add_stack(struct model *model, struct model_process *process,
 		    const struct model_location *const *frames, unsigned depth, bool truncated,
 		    const struct pymem_counters *counters, const struct pymem_vmcalls *vmcalls);
+
+/* Of a part of a recording: the stack's counters.peak_pages before it. Of the part,
+ * model_add_stack() gets 0 if it was not higher. As model_add_stack(). 0 or -ENOMEM. */
+int model_add_peak_before(struct model *model, struct model_process *process,
+			  const struct model_location *const *frames, unsigned depth,
+			  uint64_t pages);
+/* The same amounts once more, of the thread that ran the stack (model_thread(); NULL: unknown), for
+ * the tree. Does nothing unless model.trees_kept and model.threads_told. 0 or -ENOMEM. */
+int model_add_part(struct model *model, struct model_process *process,
+		   const struct model_location *thread, const struct model_location *const *frames,
+		   unsigned depth, bool truncated, const struct pymem_counters *counters,
+		   const struct pymem_vmcalls *vmcalls, uint64_t resident_pages);
 
 /* Adds pages that are resident now, and were touched first by the stack with these frames, as
  * model_add_stack(). 0 or -ENOMEM. */
@@ -202,10 +269,24 @@ int model_add_resident(struct model *model, struct model_process *process,
  * -ENOMEM. */
 int model_add_runs(struct model *model, struct model_process *process,
 		   const struct model_location *location, const struct pymem_line *runs);
+/* The same as model_add_peak_before() of the maxima of runs. */
+int model_add_runs_before(struct model *model, struct model_process *process,
+			  const struct model_location *location, uint64_t peak_pages,
+			  uint64_t usage_pages);
 
 /* Computes lines and charged_bytes of each process from its stacks. Then puts the frozen processes
  * behind the others. May be called again after more was added. 0 or -ENOMEM. */
 int model_compute(struct model *model);
+
+/* The node of the process's tree in which the figures of a stack with these frames are. `thread`:
+ * as for model_add_part(). 0: there is none. Needs model.trees_kept, after model_compute(). */
+size_t model_find_node(const struct model *model, const struct model_process *process,
+		       const struct model_location *thread,
+		       const struct model_location *const *frames, unsigned depth);
+
+/* The node behind `node` in a walk through a tree from node 0 on: callers come before what they
+ * called. 0: it was the last one. */
+size_t model_next_node(const struct model_node *nodes, size_t node);
 
 /* Freezes the processes that the model has now: computes their lines, frees their stacks, and keeps
  * them apart for all later reports. Only losses can be added to them afterwards. 0 or -ENOMEM. */
@@ -220,6 +301,12 @@ int model_gather_ended(struct model *model, size_t limit,
 /* Empties the model for the next report. Frozen processes and locations stay. */
 void model_clear(struct model *model);
 
+/* Takes out of the model what is not for others: arguments and code of command lines, and of each
+ * path what is above the package, which is looked for with `sources` (NULL: only names of files
+ * stay, but for libraries). To be called once, when nothing is added any more. 0, or -ENOMEM: the
+ * model must not be shown. */
+int model_redact(struct model *model, struct source_cache *sources);
+
 /* Sorts processes, largest first. MODEL_SORT_INCREMENT and _TOTAL: by the size of the change of
  * RSS, grown or shrunk. _PEAK: by the highest RSS. Others: by the sum over the lines. 0 or
  * -ENOMEM. */
@@ -229,12 +316,16 @@ int model_sort_processes(struct model *model, enum model_sort sort);
  * its sign. */
 void model_sort_lines(struct model_process *process, enum model_sort sort);
 
-/* The figure by which lines are sorted, in bytes; for MODEL_SORT_COW, the number of faults. */
+/* The figure by which lines are sorted, in bytes; for MODEL_SORT_COW, the number of faults; for
+ * MODEL_SORT_STALLED, nanoseconds. */
 int64_t model_sort_value(const struct model_line *line, enum model_sort sort);
 
 /* The part of a path behind the prefix that all libraries of an installation share, from a slash
  * on. NULL: it has no such prefix. */
 const char *model_library_part(const char *file);
+
+/* The stalls of all lines of the process and those that belong to none: how many, how long. */
+void model_stalls(const struct model_process *process, uint64_t *stalls, uint64_t *ns);
 
 /* The sum of the process's lost_bytes. */
 int64_t model_lost_bytes(const struct model_process *process);

@@ -133,7 +133,8 @@ static bool is_importer(const struct model_location *location)
 
 static bool same_line(const struct model_location *a, const struct model_location *b)
 {
-	return a->file == b->file && a->function == b->function && a->line == b->line;
+	return a->file == b->file && a->function == b->function && a->line == b->line &&
+	       a->thread == b->thread;
 }
 
 static int set_line(struct book *book, struct location *location)
@@ -166,14 +167,9 @@ static uint64_t hash_location(const struct book *book, const struct model_locati
 		book->seed);
 }
 
-const struct model_location *model_location(struct model *model, const char *file,
-					    const char *function, int line, int first_line)
+/* The one copy of the location, whose names are those of the book. NULL: out of memory. */
+static const struct model_location *keep_location(struct book *book, struct model_location wanted)
 {
-	struct book *book = book_of(model);
-	struct model_location wanted = {.file = model_intern(book, file),
-					.function = model_intern(book, function),
-					.line = line > 0 ? line : 0,
-					.first_line = first_line};
 	struct location *location;
 	uint64_t hash, cursor;
 	size_t index;
@@ -183,7 +179,8 @@ const struct model_location *model_location(struct model *model, const char *fil
 	cursor = hash = hash_location(book, &wanted);
 	while (model_table_next(&book->location_table, hash, &cursor, &index)) {
 		location = book->locations[index];
-		if (same_line(&location->pub, &wanted) && location->pub.first_line == first_line)
+		if (same_line(&location->pub, &wanted) &&
+		    location->pub.first_line == wanted.first_line)
 			return &location->pub;
 	}
 	location = malloc(sizeof(*location));
@@ -201,6 +198,27 @@ const struct model_location *model_location(struct model *model, const char *fil
 	    model_table_add(&book->location_table, hash, book->location_count - 1) != 0)
 		return NULL;
 	return &location->pub;
+}
+
+const struct model_location *model_location(struct model *model, const char *file,
+					    const char *function, int line, int first_line)
+{
+	struct book *book = book_of(model);
+
+	return keep_location(book, (struct model_location){.file = model_intern(book, file),
+							   .function = model_intern(book, function),
+							   .line = line > 0 ? line : 0,
+							   .first_line = first_line});
+}
+
+const struct model_location *model_thread(struct model *model, uint32_t tid, const char *name)
+{
+	struct book *book = book_of(model);
+
+	return keep_location(book, (struct model_location){.file = model_intern(book, ""),
+							   .function = model_intern(book, name),
+							   .line = tid > INT32_MAX ? 0 : (int)tid,
+							   .thread = true});
 }
 
 /* Empties a table, so that it can be filled again. */

@@ -69,6 +69,13 @@ static void add_self(struct model_line *line, const struct pymem_counters *count
 		line->vm_calls[i] += vmcalls->calls[i];
 		line->vm_bytes[i] += vmcalls->bytes[i];
 	}
+	for (i = 0; vmcalls && i < PYMEM_STALL_COUNT; i++) {
+		line->kind_stalls[i] += vmcalls->stalls[i];
+		line->kind_ns[i] += vmcalls->stall_ns[i];
+		line->stalls += vmcalls->stalls[i];
+		line->stalled_ns += vmcalls->stall_ns[i];
+	}
+	line->reclaimed_bytes += vmcalls ? vmcalls->reclaimed_pages * page : 0;
 }
 
 static int64_t rss_bytes(const struct pymem_counters *counters, int64_t page)
@@ -147,11 +154,33 @@ static int sum_leaf(struct summing *s, size_t index, struct model_line *line)
 	return sum_imports(s, stack, line, rss_bytes(&stack->counters, page));
 }
 
+static void keep_larger(int64_t *most, int64_t more)
+{
+	if (*most < more)
+		*most = more;
+}
+
+/* In a part of a recording, what was not higher than before is not known. A line's figure is if
+ * that of one of its stacks is, and is as high as those of the others were before. */
+static void settle_peaks(struct model_process *process)
+{
+	for (size_t i = 0; i < process->line_count; i++) {
+		struct model_line *line = &process->lines[i];
+
+		if (line->peak_bytes < line->peak_before_bytes)
+			line->peak_bytes = -1;
+		if (line->mem_usage_bytes < line->usage_before_bytes)
+			line->mem_usage_bytes = -1;
+		line->peak_before_bytes = line->usage_before_bytes = 0;
+	}
+}
+
 static int sum_stack(struct summing *s, size_t index)
 {
 	const struct model_stack *stack = &s->process->stacks[index];
 	int64_t page = s->book->pub.page_size, bytes = rss_bytes(&stack->counters, page);
-	uint64_t peak = stack->counters.peak_pages * page;
+	int64_t peak = (int64_t)stack->counters.peak_pages * page;
+	int64_t before = (int64_t)process_of(s->process)->extras[index].peak_before_pages * page;
 	struct model_line *line;
 	struct mark *mark;
 	bool leaf = true;
@@ -172,8 +201,9 @@ static int sum_stack(struct summing *s, size_t index)
 		mark->stack = index + 1;
 		line->total_bytes += bytes;
 		line->cow_total_faults += stack->counters.cow_faults;
-		if (line->peak_bytes < peak)
-			line->peak_bytes = peak;
+		keep_larger(&line->peak_bytes, peak);
+		if (peak < before)
+			keep_larger(&line->peak_before_bytes, before);
 	}
 	s->process->charged_bytes += bytes;
 	return 0;
@@ -182,6 +212,7 @@ static int sum_stack(struct summing *s, size_t index)
 static int sum_runs(struct summing *s, const struct runs *runs)
 {
 	int64_t page = s->book->pub.page_size;
+	int64_t usage_before = (int64_t)runs->usage_before_pages * page;
 	const struct pymem_line *counted = &runs->counted;
 	struct model_line *line;
 
@@ -198,10 +229,10 @@ static int sum_runs(struct summing *s, const struct runs *runs)
 	line->row_bytes += counted->row_pages * page;
 	line->gc_bytes += counted->gc_pages * page;
 	line->collections += counted->collections;
-	if (line->mem_usage_bytes < (int64_t)counted->usage_pages * page)
-		line->mem_usage_bytes = counted->usage_pages * page;
-	if (line->peak_bytes < counted->peak_pages * page)
-		line->peak_bytes = counted->peak_pages * page;
+	keep_larger(&line->mem_usage_bytes, (int64_t)counted->usage_pages * page);
+	keep_larger(&line->peak_bytes, (int64_t)counted->peak_pages * page);
+	keep_larger(&line->usage_before_bytes, usage_before);
+	keep_larger(&line->peak_before_bytes, (int64_t)runs->peak_before_pages * page);
 	return 0;
 }
 
@@ -220,6 +251,7 @@ static int sum_process(struct summing *s)
 		err = sum_stack(s, i);
 	for (i = 0; i < process_of(process)->run_count && !err; i++)
 		err = sum_runs(s, &process_of(process)->runs[i]);
+	settle_peaks(process);
 	if (!err)
 		err = model_compute_paths(s->book, process, s->heaviest);
 	if (!err && s->book->pub.trees_kept)

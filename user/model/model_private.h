@@ -4,6 +4,8 @@
 #ifndef MODEL_PRIVATE_H
 #define MODEL_PRIVATE_H
 
+#include <sys/types.h>
+
 #include "base/array.h"
 #include "model/model.h"
 
@@ -25,6 +27,7 @@ struct location {
 struct stack_extra {
 	struct pymem_vmcalls *vmcalls; /* NULL: none */
 	uint64_t resident_pages;
+	uint64_t peak_before_pages;
 };
 
 struct process {
@@ -32,9 +35,20 @@ struct process {
 	struct table table;	    /* of stacks */
 	struct stack_extra *extras; /* one for each of pub.stacks */
 	size_t stack_room;
+	/* What each thread has of a stack; none unless threads are told. */
+	struct part {
+		size_t stack; /* index of pub.stacks */
+		const struct model_location *thread;
+		struct pymem_counters counters;
+		uint64_t resident_pages, stalled_ns;
+		bool truncated;
+	} * parts;
+	size_t part_count, part_room;
+	struct table part_table; /* by stack and thread */
 	struct runs {
 		const struct model_location *location;
 		struct pymem_line counted;
+		uint64_t peak_before_pages, usage_before_pages;
 	} * runs;
 	size_t run_count, run_room;
 	struct model_hop *hops; /* of all lines; their paths point into it */
@@ -52,7 +66,7 @@ struct book {
 	size_t location_count, location_room;
 	struct location **lines; /* of each line: the location met first */
 	size_t line_count, line_room;
-	size_t process_room, skip_room, note_room;
+	size_t process_room, cgroup_room, skip_room, note_room;
 	struct model_process **frozen;
 	size_t frozen_count, frozen_room;
 	size_t frozen_bytes; /* their memory */
@@ -86,6 +100,16 @@ const char *model_intern(struct book *book, const char *text);
 /* Frees the strings and locations that no frozen process uses. The model must have no other
  * processes. 0, or -ENOMEM: then unused strings stay. */
 int model_book_collect(struct book *book);
+
+/* The index of the process's stack with these frames, which is added if it is new. Or -ENOMEM. */
+ssize_t model_take_stack(struct book *book, struct process *process,
+			 const struct model_location *const *frames, unsigned depth);
+/* Adds `more` to `sum`; of peaks, the larger one stays. */
+void model_add_counters(struct pymem_counters *sum, const struct pymem_counters *more);
+/* How long the stack that made these calls (NULL: none) waited for memory. */
+uint64_t model_stalled_ns(const struct pymem_vmcalls *vmcalls);
+/* Frees the parts of threads. */
+void model_parts_free(struct process *process);
 
 /* Frees the stacks and runs that lines are computed from. model_process_free() frees all of a
  * process. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 #include "model/program.h"
 
+#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -177,6 +178,14 @@ bool program_is_called(const struct program *program, const char *comm, const ch
 		break;
 	}
 	return false;
+}
+
+char *const *program_telling(char *const *argument)
+{
+	while (*argument && !isalpha((unsigned char)**argument) && **argument != '/' &&
+	       **argument != '.')
+		argument++;
+	return argument;
 }
 
 bool program_same(const struct program *one, const struct program *other)

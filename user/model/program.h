@@ -42,6 +42,10 @@ char *program_command(const struct program *program);
  * argument or the code behind -c. */
 bool program_is_called(const struct program *program, const char *comm, const char *name);
 
+/* The first one of the arguments (a list that ends with NULL), from `argument` on, that tells one
+ * program from another and is no option or number; else the end of the list. */
+char *const *program_telling(char *const *argument);
+
 /* True if both are the same program: same kind, same script, module, code or command as written. */
 bool program_same(const struct program *one, const struct program *other);
 

@@ -6,7 +6,6 @@
  * processes of thousands of lines are gathered once a second while a screen is redrawn. */
 #include "model/programs.h"
 
-#include <ctype.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,19 +19,6 @@ struct gathering {
 	size_t room;
 	struct table table; /* of programs */
 };
-
-/* True if the argument tells one program from another, and is no option or number. */
-static bool is_telling(const char *argument)
-{
-	return isalpha((unsigned char)*argument) || *argument == '/' || *argument == '.';
-}
-
-static char *const *next_telling(char *const *argument)
-{
-	while (*argument && !is_telling(*argument))
-		argument++;
-	return argument;
-}
 
 static uint64_t hash_text(uint64_t hash, const char *text)
 {
@@ -50,8 +36,8 @@ static uint64_t hash_process(const struct book *book, const struct model_process
 	program_parse(&program, process->cmdline, process->comm);
 	/* Of a title, program_same() compares the beginning only. */
 	hash = program.kind == PROGRAM_OTHER ? hash * 7 : hash_text(hash, program.what);
-	for (argument = next_telling(program.arguments); *argument;
-	     argument = next_telling(argument + 1))
+	for (argument = program_telling(program.arguments); *argument;
+	     argument = program_telling(argument + 1))
 		hash = hash_text(hash, *argument);
 	return hash;
 }
@@ -67,11 +53,11 @@ static bool is_same(const struct model_process *a, const struct model_process *b
 	if (!program_same(&one, &other) || strcmp(a->cgroup, b->cgroup) ||
 	    strcmp(a->python, b->python) || !source_root_same(&a->root, &b->root))
 		return false;
-	x = next_telling(one.arguments);
-	y = next_telling(other.arguments);
+	x = program_telling(one.arguments);
+	y = program_telling(other.arguments);
 	while (*x && *y && !strcmp(*x, *y)) {
-		x = next_telling(x + 1);
-		y = next_telling(y + 1);
+		x = program_telling(x + 1);
+		y = program_telling(y + 1);
 	}
 	return !*x && !*y;
 }
@@ -128,6 +114,24 @@ static int64_t larger(int64_t a, int64_t b)
 	return a > b ? a : b;
 }
 
+static bool has_unknown_usage(const struct model_line *line)
+{
+	return line->occurrences >= 0 && line->mem_usage_bytes < 0;
+}
+
+/* What is unknown may have been higher. */
+static void add_peaks(struct model_line *line, const struct model_line *more)
+{
+	if (line->peak_bytes < 0 || more->peak_bytes < 0)
+		line->peak_bytes = -1;
+	else
+		line->peak_bytes = larger(line->peak_bytes, more->peak_bytes);
+	if (has_unknown_usage(line) || has_unknown_usage(more))
+		line->mem_usage_bytes = -1;
+	else
+		line->mem_usage_bytes = larger(line->mem_usage_bytes, more->mem_usage_bytes);
+}
+
 /* Adds the figures of `more` to those of the same line. */
 static void add_line(struct model_line *line, const struct model_line *more, int64_t *heaviest)
 {
@@ -156,16 +160,22 @@ static void add_line(struct model_line *line, const struct model_line *more, int
 	line->import_bytes += more->import_bytes;
 	line->import_system_bytes += more->import_system_bytes;
 	line->imported_bytes += more->imported_bytes;
-	line->peak_bytes = (uint64_t)larger((int64_t)line->peak_bytes, (int64_t)more->peak_bytes);
+	add_peaks(line, more);
 	for (i = 0; i < PYMEM_VMCALL_COUNT; i++) {
 		line->vm_calls[i] += more->vm_calls[i];
 		line->vm_bytes[i] += more->vm_bytes[i];
 	}
+	for (i = 0; i < PYMEM_STALL_COUNT; i++) {
+		line->kind_stalls[i] += more->kind_stalls[i];
+		line->kind_ns[i] += more->kind_ns[i];
+	}
+	line->stalls += more->stalls;
+	line->stalled_ns += more->stalled_ns;
+	line->reclaimed_bytes += more->reclaimed_bytes;
 	if (line->resident_bytes < 0 || more->resident_bytes < 0)
 		line->resident_bytes = -1;
 	else
 		line->resident_bytes += more->resident_bytes;
-	line->mem_usage_bytes = larger(line->mem_usage_bytes, more->mem_usage_bytes);
 	if (more->occurrences > 0)
 		line->occurrences = larger(line->occurrences, 0) + more->occurrences;
 	line->run_bytes += more->run_bytes;
@@ -261,6 +271,7 @@ static void add_process(struct model_process *sum, const struct model_process *m
 	sum->rss_start_bytes += more->rss_start_bytes;
 	sum->rss_end_bytes += more->rss_end_bytes;
 	sum->rss_peak_bytes = larger(sum->rss_peak_bytes, more->rss_peak_bytes);
+	sum->rss_peak_at_least = sum->rss_peak_at_least || more->rss_peak_at_least;
 	sum->charged_bytes += more->charged_bytes;
 	for (i = 0; i < PYMEM_LOSS_COUNT; i++)
 		sum->lost_bytes[i] += more->lost_bytes[i];
@@ -270,6 +281,8 @@ static void add_process(struct model_process *sum, const struct model_process *m
 	sum->exited = sum->exited && more->exited;
 	sum->truncated_stacks += more->truncated_stacks;
 	sum->lost_faults += more->lost_faults;
+	sum->lost_stalls += more->lost_stalls;
+	sum->lost_stall_ns += more->lost_stall_ns;
 	if (sum->id > more->id)
 		sum->id = more->id;
 	/* A file that changed since the first of them started may not be what that one runs. */

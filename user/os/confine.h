@@ -29,6 +29,13 @@ enum confine_need {
 	/* Makes new files when it is asked to, and nothing else: no BPF, no process is looked at or
 	 * started. */
 	CONFINE_WRITE = 1 << 10,
+	/* Reads files that it has opened before: no BPF. */
+	CONFINE_PLAIN = 1 << 11,
+	/* Only passes on what an examiner says, which it asks as with CONFINE_EXAMINE: no BPF. */
+	CONFINE_RELAY = 1 << 12,
+	/* Makes new files and removes files, as its user may without capabilities, for as long as
+	 * it runs. It opens none that exists for writing. */
+	CONFINE_CREATE = 1 << 13,
 };
 
 struct confined {

@@ -221,7 +221,7 @@ static void refuse_by_need(struct builder *b, unsigned needs)
 		if (!(needs & CONFINE_PEEK))
 			refuse(b, SYS_process_vm_readv);
 	}
-	if (needs & (CONFINE_READ | CONFINE_WRITE))
+	if (needs & (CONFINE_READ | CONFINE_WRITE | CONFINE_PLAIN | CONFINE_RELAY))
 		refuse(b, SYS_bpf);
 	if (needs & CONFINE_WRITE) {
 		refuse(b, SYS_clone);
@@ -249,7 +249,7 @@ static void refuse_by_need(struct builder *b, unsigned needs)
 		refuse(b, SYS_renameat2);
 		refuse(b, SYS_symlinkat);
 	}
-	if (!(needs & (CONFINE_REPORT | CONFINE_UNLINK))) {
+	if (!(needs & (CONFINE_REPORT | CONFINE_UNLINK | CONFINE_CREATE))) {
 		refuse(b, SYS_unlinkat);
 #ifdef SYS_unlink
 		refuse(b, SYS_unlink);
@@ -272,14 +272,35 @@ static void refuse_by_need(struct builder *b, unsigned needs)
 	}
 }
 
+/* Refuses to open files for writing; with `create`, but for new ones: nothing that exists is opened
+ * by a call that must make a file. */
+static void refuse_opening(struct builder *b, unsigned call, unsigned argument, bool create)
+{
+	size_t low = offsetof(struct seccomp_data, args) + argument * sizeof(__u64);
+	const unsigned new = O_CREAT | O_EXCL | O_NOFOLLOW;
+
+	if (!create) {
+		refuse_where(b, call, argument, BPF_JSET, O_ACCMODE, true);
+		return;
+	}
+	put(b, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, call, 0, 7));
+	load(b, low);
+	put(b, (struct sock_filter)BPF_STMT(BPF_ALU | BPF_AND | BPF_K, new));
+	put(b, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, new, 3, 0));
+	load(b, low);
+	put(b, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, O_ACCMODE, 0, 1));
+	give(b, SECCOMP_RET_ERRNO | EPERM);
+	load(b, offsetof(struct seccomp_data, nr));
+}
+
 /* Opening files for writing. The flags of openat2() are in memory, where no filter sees them. Only
  * an examiner may call it, to find files inside a container's root (source_read.c, proc.c). */
 static void refuse_writing(struct builder *b, unsigned needs)
 {
 	if (!(needs & CONFINE_WRITE)) {
-		refuse_where(b, SYS_openat, 2, BPF_JSET, O_ACCMODE, true);
+		refuse_opening(b, SYS_openat, 2, needs & CONFINE_CREATE);
 #ifdef SYS_open
-		refuse_where(b, SYS_open, 1, BPF_JSET, O_ACCMODE, true);
+		refuse_opening(b, SYS_open, 1, needs & CONFINE_CREATE);
 #endif
 	}
 	if (!(needs & CONFINE_READ))

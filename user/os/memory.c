@@ -10,6 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "os/cgroup_memory.h"
+
 static const struct version {
 	const char *mount, *limit, *usage, *files;
 } versions[] = {
@@ -75,14 +77,6 @@ static uint64_t least_of(const struct version *v, const char *root, char *name)
 	}
 }
 
-/* True if the list `controllers` ("cpu,memory") has "memory". */
-static bool has_memory(const char *controllers)
-{
-	const char *at = strstr(controllers, "memory");
-
-	return at && (at == controllers || at[-1] == ',') && (at[6] == ',' || !at[6]);
-}
-
 /* Reads the lines of /proc/self/cgroup: "number:controllers:/group"; a line of version 2 names no
  * controllers. */
 static uint64_t left_of_groups(const char *root)
@@ -102,7 +96,7 @@ static uint64_t left_of_groups(const char *root)
 			continue;
 		*group++ = '\0';
 		group[strcspn(group, "\n")] = '\0';
-		if (*controllers && !has_memory(controllers))
+		if (*controllers && !cgroup_lists_memory(controllers))
 			continue;
 		left = least_of(&versions[*controllers != '\0'], root, group);
 		if (left < least)

@@ -237,33 +237,29 @@ static int open_dir(const char *path)
 	return dir;
 }
 
-/* Opens the folder, and notes the name in it. 0 or -errno. */
-static int open_folder(struct output *output)
+int output_open_folder(const char *path, const char **base)
 {
-	const char *slash = strrchr(output->path, '/');
-	char *folder =
-		slash ? strndup(output->path, (size_t)(slash - output->path) + 1) : strdup(".");
+	const char *slash = strrchr(path, '/');
+	char *folder = slash ? strndup(path, (size_t)(slash - path) + 1) : strdup(".");
 	int fd;
 
 	if (!folder)
 		return -ENOMEM;
-	output->base = slash ? slash + 1 : output->path;
+	*base = slash ? slash + 1 : path;
 	fd = open_dir(folder);
 	free(folder);
-	if (fd < 0)
-		return fd;
-	output->folder = fd;
-	return 0;
+	return fd;
 }
 
 /* Opens what output->path names. 0 or -errno. */
 static int open_path(struct output *output, mode_t mode)
 {
 	struct stat st;
-	int err = open_folder(output);
+	int err;
 
-	if (err)
-		return err;
+	output->folder = output_open_folder(output->path, &output->base);
+	if (output->folder < 0)
+		return output->folder;
 	if (strlen(output->base) + sizeof(".000000") > NAME_MAX)
 		return -ENAMETOOLONG;
 	if (fstatat(output->folder, output->base, &st, AT_SYMLINK_NOFOLLOW)) {

@@ -34,6 +34,10 @@ bool output_is_descriptor(const char *path);
  * there when output_commit() gives the name. `path` is a file's. */
 int output_open_new(struct output *output, const char *path, mode_t mode);
 
+/* Opens the folder of `path` (O_PATH), following on the way only links that are root's or the
+ * user's. `*base` becomes the name in it, which may be anything. -errno. */
+int output_open_folder(const char *path, const char **base);
+
 /* What an error of output_open() means and what to do. A constant text; strerror() if there is
  * nothing to add. */
 const char *output_explain(int err);

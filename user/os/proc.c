@@ -17,6 +17,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "os/cgroup_memory.h"
+#include "os/cgroup_parse.h"
 #include "os/proc.h"
 #include "os/proc_private.h"
 
@@ -143,11 +145,37 @@ static int read_cmdline(int dir, struct proc_info *info)
 	return err;
 }
 
-/* Lines are "hierarchy:controllers:path"; cgroup2 is hierarchy 0. */
+/* Lines are "hierarchy:controllers:path"; cgroup2 is hierarchy 0. Where it is mounted beside v1,
+ * container runtimes may move a process in the hierarchies of v1 only: then its group in cgroup2 is
+ * the runtime's. */
+const char *proc_choose_cgroup(char *text)
+{
+	const char *unified = NULL, *memory = NULL, *first = NULL, *container = NULL;
+	char *line, *save = NULL;
+	struct cgroup_parsed parsed;
+
+	for (line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
+		char *controllers = strchr(line, ':');
+		char *path = controllers ? strchr(++controllers, ':') : NULL;
+
+		if (!path)
+			continue;
+		*path++ = '\0';
+		first = first ?: path;
+		if (!strncmp(line, "0:", 2))
+			unified = path;
+		else if (cgroup_lists_memory(controllers))
+			memory = path;
+		cgroup_parse(path, &parsed);
+		if (parsed.container && (!container || path == unified || path == memory))
+			container = path;
+	}
+	return container ?: unified ?: memory ?: first ?: "";
+}
+
 static int read_cgroup(int dir, struct proc_info *info)
 {
-	char *text = malloc(CGROUP_MAX + 1), *line, *save = NULL;
-	const char *best = NULL;
+	char *text = malloc(CGROUP_MAX + 1);
 	ssize_t len;
 
 	if (!text)
@@ -159,16 +187,7 @@ static int read_cgroup(int dir, struct proc_info *info)
 		return (int)len;
 	}
 	text[len < 0 ? 0 : len] = '\0';
-	for (line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
-		const char *controllers = strchr(line, ':');
-		const char *path = controllers ? strchr(controllers + 1, ':') : NULL;
-
-		if (!path)
-			continue;
-		if (!best || strncmp(line, "0::", 3) == 0)
-			best = path + 1;
-	}
-	info->cgroup = strdup(best ? best : "");
+	info->cgroup = strdup(proc_choose_cgroup(text));
 	free(text);
 	return info->cgroup ? 0 : -ENOMEM;
 }
@@ -244,13 +263,35 @@ double proc_start_wall(pid_t pid)
 	       (double)ticks / (double)sysconf(_SC_CLK_TCK);
 }
 
+static bool rollup_field(const char *text, const char *name, int64_t *bytes)
+{
+	const char *at = strstr(text, name);
+	int64_t kib;
+
+	if (!at || sscanf(at + strlen(name), "%" SCNd64 " kB", &kib) != 1 || kib < 0 ||
+	    kib > INT64_MAX / 1024)
+		return false;
+	*bytes = kib * 1024;
+	return true;
+}
+
+int proc_rollup_parse(const char *text, struct proc_rollup *rollup)
+{
+	if (!*text)
+		return -ESRCH;
+	return rollup_field(text, "\nRss:", &rollup->rss_bytes) &&
+			       rollup_field(text, "\nPss:", &rollup->pss_bytes) &&
+			       rollup_field(text, "\nSwapPss:", &rollup->swap_pss_bytes)
+		       ? 0
+		       : -EBADMSG;
+}
+
 int64_t proc_rss_bytes(pid_t pid)
 {
+	struct proc_rollup rollup;
 	char text[4096 + 1];
-	int dir = open_proc(pid);
-	const char *field;
+	int dir = open_proc(pid), err;
 	ssize_t len;
-	int64_t kib;
 
 	if (dir < 0)
 		return dir;
@@ -259,12 +300,8 @@ int64_t proc_rss_bytes(pid_t pid)
 	if (len < 0)
 		return len;
 	text[len] = '\0';
-	field = strstr(text, "\nRss:");
-	if (!field)
-		return len == 0 ? -ESRCH : -EBADMSG;
-	if (sscanf(field, "\nRss: %" SCNd64 " kB", &kib) != 1 || kib < 0 || kib > INT64_MAX / 1024)
-		return -EBADMSG;
-	return kib * 1024;
+	err = proc_rollup_parse(text, &rollup);
+	return err ?: rollup.rss_bytes;
 }
 
 /* Works where the kernel lacks process_vm_readv(), or seccomp forbids it. */

@@ -22,7 +22,7 @@ struct proc_info {
 	char comm[64];
 	char **argv; /* ends with NULL; raw bytes */
 	int argc;
-	char *cgroup; /* path in cgroup2, or in the first hierarchy of v1; "": none */
+	char *cgroup; /* proc_choose_cgroup(); "": none */
 };
 
 /* Fills `info` for `pid`. All of it belongs to one and the same process. 0, -ESRCH or -errno.
@@ -43,6 +43,17 @@ uint64_t proc_start_ticks(pid_t pid);
 
 /* The start time in seconds since the epoch (wall clock). 0: unknown. */
 double proc_start_wall(pid_t pid);
+
+/* What smaps_rollup says of all mappings of a process, in bytes. */
+struct proc_rollup {
+	int64_t rss_bytes;
+	int64_t pss_bytes;	/* each page divided by the number of its users */
+	int64_t swap_pss_bytes; /* the same of what is swapped out, without shared memory */
+};
+
+/* Parses the text of smaps_rollup. 0; -ESRCH: it is empty, so the process has no memory (a zombie,
+ * a kernel thread); -EBADMSG: it is something else. */
+int proc_rollup_parse(const char *text, struct proc_rollup *rollup);
 
 /* The RSS in bytes from smaps_rollup, which is exact. -errno; -ESRCH also if the process has no
  * memory (a zombie, a kernel thread). */

@@ -14,4 +14,10 @@ static inline int proc_gone_or(int err)
 	return err == ENOENT || err == ESRCH ? -ESRCH : -err;
 }
 
+/* The path of the group that a process is said to be in, of the text of /proc/PID/cgroup, which is
+ * changed: one that names a container (cgroup_parse()), of the first hierarchy that has one; else
+ * that in cgroup2; else that of the memory controller of v1; else the first one; "": none. It
+ * belongs to the text. */
+const char *proc_choose_cgroup(char *text);
+
 #endif

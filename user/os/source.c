@@ -42,6 +42,7 @@ struct source_file {
 	char *text; /* line ends are replaced by NULs */
 	uint32_t *starts;
 	int line_count;
+	bool refused;	   /* the cache had no room for the text */
 	uint64_t again_ms; /* CLOCK_MONOTONIC: when to read it again; 0: never */
 };
 
@@ -196,6 +197,7 @@ void source_root_adopt(struct source_root *root, int root_fd, int cwd_fd,
 	root->cwd_fd = folder_share(cwd_fd);
 	root->start_wall = start_wall;
 	root->rights = rights ? rights_share(rights) : NULL;
+	root->recorded = root->recorded_cwd = 0;
 }
 
 void source_root_find(int pid, int *root_fd, int *cwd_fd)
@@ -224,6 +226,8 @@ void source_root_copy(struct source_root *root, const struct source_root *from)
 	root->cwd_fd = folder_hold(from->cwd_fd);
 	root->start_wall = from->start_wall;
 	root->rights = rights_hold(from->rights);
+	root->recorded = from->recorded;
+	root->recorded_cwd = from->recorded_cwd;
 }
 
 void source_root_close(struct source_root *root)
@@ -306,7 +310,8 @@ static int take_text(struct source_cache *cache, struct source_file *file, struc
 	size_t lines = split_lines(text->data, text->size, NULL);
 	size_t bytes = text->size + 1 + lines * sizeof(uint32_t);
 
-	if (lines > SOURCE_LINES_MAX || bytes + cache->bytes > SOURCE_CACHE_MAX)
+	file->refused = lines <= SOURCE_LINES_MAX && bytes + cache->bytes > SOURCE_CACHE_MAX;
+	if (lines > SOURCE_LINES_MAX || file->refused)
 		return -EFBIG;
 	file->starts = malloc((lines + 1) * sizeof(uint32_t)); /* + 1: an empty file is no error */
 	if (!file->starts)
@@ -343,8 +348,11 @@ static enum source_state read_file(struct source_cache *cache, struct source_fil
 	int err;
 
 	file->again_ms = 0;
-	/* Without known rights, nothing may be read. */
-	if (!root->rights || cache->bytes >= SOURCE_CACHE_MAX)
+	/* Without known rights, nothing may be read; what was recorded, was read with them. */
+	if (!root->rights && !root->recorded)
+		return SOURCE_UNREADABLE;
+	file->refused = cache->bytes >= SOURCE_CACHE_MAX;
+	if (file->refused)
 		return SOURCE_UNREADABLE;
 	err = cache->read(root, file->name, &text);
 	file->again_ms = when_again(err);
@@ -379,8 +387,36 @@ bool source_root_same(const struct source_root *one, const struct source_root *o
 {
 	struct view a = view_of(one), b = view_of(other);
 
-	/* Equal rights are kept once. */
-	return one->rights == other->rights && !memcmp(&a, &b, sizeof(a));
+	/* Equal rights are kept once. Of what was recorded only numbers are known. */
+	return one->rights == other->rights && one->recorded == other->recorded &&
+	       one->recorded_cwd == other->recorded_cwd && !memcmp(&a, &b, sizeof(a));
+}
+
+void source_root_key(const struct source_root *root, bool absolute, struct source_view_key *key)
+{
+	struct view view = view_of(root);
+
+	*key = (struct source_view_key){.mount = view.mount,
+					.inode = view.inode,
+					.cwd_mount = absolute ? 0 : view.cwd_mount,
+					.cwd_inode = absolute ? 0 : view.cwd_inode,
+					.rights = (uintptr_t)root->rights};
+}
+
+/* The part of the view on which the name depends. False: it is unknown. */
+static bool view_for(const struct source_root *root, const char *name, struct view *view)
+{
+	*view = (struct view){0};
+	if (root->recorded) {
+		/* Mount IDs are smaller. */
+		view->mount = UINT64_MAX;
+		view->inode = name[0] == '/' ? root->recorded : root->recorded_cwd;
+		return true;
+	}
+	if (root->root_fd < 0 || view_of_fd(root->root_fd, &view->mount, &view->inode) != 0)
+		return false;
+	return name[0] == '/' || root->cwd_fd < 0 ||
+	       view_of_fd(root->cwd_fd, &view->cwd_mount, &view->cwd_inode) == 0;
 }
 
 /* The file from the cache; if it is not there, it is read. NULL: out of memory, or its view is
@@ -389,12 +425,9 @@ static struct source_file *get_file(struct source_cache *cache, const struct sou
 				    const char *name)
 {
 	struct source_file **bucket = &cache->buckets[hash_name(name)], *file;
-	struct view view = {0};
+	struct view view;
 
-	if (root->root_fd < 0 || view_of_fd(root->root_fd, &view.mount, &view.inode) != 0)
-		return NULL;
-	if (name[0] != '/' && root->cwd_fd >= 0 &&
-	    view_of_fd(root->cwd_fd, &view.cwd_mount, &view.cwd_inode) != 0)
+	if (!view_for(root, name, &view))
 		return NULL;
 	for (file = *bucket; file; file = file->next) {
 		if (memcmp(&file->view, &view, sizeof(view)) == 0 && file->rights == root->rights &&
@@ -449,9 +482,47 @@ const char *source_line(struct source_cache *cache, const struct source_root *ro
 	return entry->text + entry->starts[line - 1];
 }
 
+char *source_text_of(struct source_cache *cache, const struct source_root *root, const char *file,
+		     size_t *size)
+{
+	struct source_file *entry = is_no_file(file) ? NULL : get_file(cache, root, file);
+	int count = entry ? entry->line_count : 0, i;
+	size_t room = 1, at = 0;
+	char *text;
+
+	for (i = 0; i < count; i++)
+		room += strlen(entry->text + entry->starts[i]) + 1;
+	text = malloc(room);
+	for (i = 0; i < count && text; i++) {
+		const char *line = entry->text + entry->starts[i];
+		size_t length = strlen(line);
+
+		memcpy(text + at, line, length);
+		at += length;
+		text[at++] = '\n';
+	}
+	*size = at;
+	return text;
+}
+
 int source_line_count(struct source_cache *cache, const struct source_root *root, const char *file)
 {
 	struct source_file *entry = is_no_file(file) ? NULL : get_file(cache, root, file);
 
 	return entry ? entry->line_count : 0;
+}
+
+bool source_was_refused(struct source_cache *cache, const struct source_root *root,
+			const char *file)
+{
+	struct source_file *entry = is_no_file(file) ? NULL : get_file(cache, root, file);
+
+	return entry && entry->refused;
+}
+
+double source_changed(struct source_cache *cache, const struct source_root *root, const char *file)
+{
+	struct source_file *entry = is_no_file(file) ? NULL : get_file(cache, root, file);
+
+	return entry && entry->state == SOURCE_OK ? entry->changed : 0;
 }

@@ -5,6 +5,7 @@
 
 #include <stddef.h>
 #include <stdbool.h>
+#include <stdint.h>
 
 /* A process's view of the file system. The descriptors stay open, so that sources can be read after
  * the process has ended. */
@@ -14,6 +15,9 @@ struct source_root {
 	double start_wall; /* start of the process, seconds since the epoch; 0: unknown */
 	/* the rights with which files are opened; NULL: unknown, so no file is readable */
 	const struct source_rights *rights;
+	/* Of a recorded process: number of its view (record/recording_sources.c), and the rest is
+	 * not used but start_wall. 0: none. */
+	uint32_t recorded, recorded_cwd;
 };
 
 struct rights;
@@ -37,6 +41,13 @@ const struct rights *source_root_rights(const struct source_root *root);
 
 /* True if both views show the same files to the same rights, relative names too. */
 bool source_root_same(const struct source_root *one, const struct source_root *other);
+
+/* What tells views apart, to be hashed as a whole. With `absolute`, only what absolute names depend
+ * on. It is valid while a copy of the view is open. */
+struct source_view_key {
+	uint64_t mount, inode, cwd_mount, cwd_inode, rights;
+};
+void source_root_key(const struct source_root *root, bool absolute, struct source_view_key *key);
 
 /* Makes `root` another copy of the view `from`. Each is closed with source_root_close(). */
 void source_root_copy(struct source_root *root, const struct source_root *from);
@@ -93,5 +104,17 @@ const char *source_line(struct source_cache *cache, const struct source_root *ro
 
 /* The number of lines of `file`; 0 if it can't be read. */
 int source_line_count(struct source_cache *cache, const struct source_root *root, const char *file);
+
+/* All lines of `file`, with LF behind each: `*size` bytes, which the caller frees. None if the file
+ * can't be read. NULL: out of memory. Asking line by line would look for the file at each. */
+char *source_text_of(struct source_cache *cache, const struct source_root *root, const char *file,
+		     size_t *size);
+
+/* True if there was no room in the cache for the text of `file`. */
+bool source_was_refused(struct source_cache *cache, const struct source_root *root,
+			const char *file);
+
+/* When the file was changed last, as source_text.changed; 0: it can't be read. */
+double source_changed(struct source_cache *cache, const struct source_root *root, const char *file);
 
 #endif

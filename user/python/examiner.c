@@ -82,6 +82,17 @@ ssize_t examiner_read_proc(pid_t pid, const char *name, void *buf, size_t max)
 	return n;
 }
 
+int examiner_read_rollup(pid_t pid, struct proc_rollup *rollup)
+{
+	char text[4096];
+	ssize_t size = examiner_read_proc(pid, "smaps_rollup", text, sizeof(text) - 1);
+
+	if (size < 0)
+		return (int)size;
+	text[size] = '\0';
+	return proc_rollup_parse(text, rollup);
+}
+
 int examiner_read_pages(pid_t pid, struct pagemap_run **runs, size_t *count)
 {
 	struct wire_message request = {.head.op = WIRE_PAGES}, answer;

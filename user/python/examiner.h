@@ -24,6 +24,7 @@
 #include <sys/types.h>
 
 #include "python/probe_file.h"
+#include "python/py_collector.h"
 #include "os/proc.h"
 #include "python/py_process.h"
 #include "os/source.h"
@@ -74,6 +75,25 @@ int examiner_read_pages(pid_t pid, struct pagemap_run **runs, size_t *count);
 
 /* proc_file_read() in the examiner, which has the right to read files of other owners. */
 ssize_t examiner_read_proc(pid_t pid, const char *name, void *buf, size_t max);
+
+/* Finds where the process counts the runs of its garbage collector (py_collector.h). 0. -ENOTSUP:
+ * it is not known where, and `why` is a clause that says so. Errors of py_process_identify(), of
+ * which -EINVAL stands for -ENOTSUP, and -EFAULT. */
+#define EXAMINER_WHY 128
+int examiner_find_collector(pid_t pid, struct py_collector *collector, char why[EXAMINER_WHY]);
+
+struct examiner_counted {
+	pid_t pid;
+	struct py_collector collector;
+	int error; /* 0: `counts` are known. -EAGAIN: not this time. -ESRCH, -EFAULT: its memory is
+		      gone. */
+	uint64_t counts[PY_GENERATIONS];
+};
+
+/* Reads the counts of collections of many processes, a few hundred with each request. */
+void examiner_count_collections(struct examiner_counted *all, size_t count);
+/* What smaps_rollup says of a process. 0, -ESRCH or -errno. */
+int examiner_read_rollup(pid_t pid, struct proc_rollup *rollup);
 
 /* CPU time of all requests so far, in milliseconds. */
 uint64_t examiner_cpu_ms(void);

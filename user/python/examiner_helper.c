@@ -213,6 +213,26 @@ static int do_probes(int fd, const struct wire_message *request, struct wire_mes
 	return err;
 }
 
+static int do_find_collector(int fd, struct wire_message *answer)
+{
+	void *body;
+	size_t size;
+
+	budget_begin();
+	answer->head.result = examiner_do_find_collector(cache, answer->head.pid, &body, &size);
+	budget_end();
+	return reply(fd, answer, body, size);
+}
+
+static int do_count(int fd, const struct wire_message *request, struct wire_message *answer)
+{
+	void *body;
+	size_t size;
+
+	examiner_do_count(request->body, request->head.body_bytes, &body, &size);
+	return reply(fd, answer, body, size);
+}
+
 static int do_source(int fd, const struct wire_message *request, struct wire_message *answer)
 {
 	static struct rights rights;
@@ -261,6 +281,10 @@ static int answer_request(int fd, const struct wire_message *request)
 		return do_probes(fd, request, &answer);
 	case WIRE_PAGES:
 		return do_pages(fd, &answer);
+	case WIRE_COLLECTOR:
+		return do_find_collector(fd, &answer);
+	case WIRE_COLLECTIONS:
+		return do_count(fd, request, &answer);
 	case WIRE_PROC:
 		return do_proc(fd, request, &answer);
 	default:

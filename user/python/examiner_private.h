@@ -13,7 +13,8 @@
 struct examiner_subject {
 	pid_t pid; /* 0: the request is about a source */
 	uint32_t owner;
-	bool known; /* `owner` is known */
+	bool known;	  /* `owner` is known */
+	bool one_of_many; /* `pid` is that which the examiner reads */
 };
 
 /* True if one more examiner may hang because of the subject's owner, and that owner has not taken
@@ -27,6 +28,23 @@ int examiner_ask(struct wire_message *request, struct wire_message *answer,
 
 /* The same for a request about process `pid`. */
 int examiner_ask_about(pid_t pid, struct wire_message *request, struct wire_message *answer);
+
+/* The same for a request about several processes. If one of them has held the examiner up (-ETIME),
+ * it is that in `*to_blame`. */
+int examiner_ask_about_many(struct wire_message *request, struct wire_message *answer,
+			    pid_t *to_blame);
+
+/* 0: process `pid` may be part of such a request. -ESRCH, -ETIME, -EBUSY: as of
+ * examiner_ask_about(). */
+int examiner_may_ask(pid_t pid);
+
+/* Memory in which examiners that are forked later say which process of a request for several they
+ * read. 0 or -errno. */
+int examiner_share_reading(void);
+/* None is read. */
+void examiner_read_none(void);
+/* That process; 0: none. */
+pid_t examiner_reading(void);
 
 /* Milliseconds of CLOCK_MONOTONIC. */
 uint64_t examiner_now_ms(void);

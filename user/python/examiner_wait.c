@@ -172,8 +172,10 @@ static int new_examiner(bool was_interrupted)
 
 int examiner_start(bool (*interrupted)(void))
 {
-	int pair[2], err;
+	int pair[2], err = examiner_share_reading();
 
+	if (err)
+		return err;
 	ex.interrupted = interrupted;
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair))
 		return -errno;
@@ -270,6 +272,8 @@ static uint32_t owner_of(struct examiner_subject *subject)
 {
 	struct rights rights;
 
+	if (subject->one_of_many && !subject->known)
+		subject->pid = examiner_reading();
 	if (!subject->known)
 		subject->owner = rights_of(subject->pid, &rights)
 					 ? OWNER_UNKNOWN
@@ -461,17 +465,39 @@ int examiner_ask(struct wire_message *request, struct wire_message *answer,
 	return err == -ECONNRESET ? -ENOTCONN : err;
 }
 
-int examiner_ask_about(pid_t pid, struct wire_message *request, struct wire_message *answer)
+int examiner_may_ask(pid_t pid)
 {
 	struct examiner_subject subject = {.pid = pid};
-	int err;
 
 	if (pid <= 0)
 		return -ESRCH;
 	if (is_held(pid))
 		return -ETIME;
-	if (!examiner_may_hang(&subject))
-		return -EBUSY;
+	return examiner_may_hang(&subject) ? 0 : -EBUSY;
+}
+
+int examiner_ask_about_many(struct wire_message *request, struct wire_message *answer,
+			    pid_t *to_blame)
+{
+	struct examiner_subject subject = {.one_of_many = true};
+	int err;
+
+	if (ex.control >= 0)
+		examiner_read_none();
+	err = examiner_ask(request, answer, &subject);
+	*to_blame = err == -ETIME ? examiner_reading() : 0;
+	if (*to_blame)
+		hold(*to_blame);
+	return err;
+}
+
+int examiner_ask_about(pid_t pid, struct wire_message *request, struct wire_message *answer)
+{
+	struct examiner_subject subject = {.pid = pid};
+	int err = examiner_may_ask(pid);
+
+	if (err)
+		return err;
 	request->head.pid = pid;
 	err = examiner_ask(request, answer, &subject);
 	if (err == -ETIME)

@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "os/rights.h"
+#include "python/examiner.h"
 
 enum wire_op {
 	WIRE_NEW,      /* to the keeper; answer: a: PID; descriptors: its socket, its pidfd */
@@ -19,10 +20,13 @@ enum wire_op {
 	/* a: bytes of rights; body: rights, then the name with its NUL; descriptors: root, cwd.
 	 * Answer: result: enum source_state; a: bits of a double; body: text. */
 	WIRE_SOURCE,
-	WIRE_PROBES,  /* a: device, b: inode; answer: struct probe_file and its descriptor */
-	WIRE_PROGRAM, /* a: only one of fixed addresses, body: name; answer: as of WIRE_PROBES */
-	WIRE_PAGES,   /* answer: array of struct pagemap_run */
-	WIRE_PROC,    /* b: bytes, body: name of a file in /proc/PID; answer: so many bytes */
+	WIRE_PROBES,	/* a: device, b: inode; answer: struct probe_file and its descriptor */
+	WIRE_PROGRAM,	/* a: only one of fixed addresses, body: name; answer: as of WIRE_PROBES */
+	WIRE_PAGES,	/* answer: array of struct pagemap_run */
+	WIRE_COLLECTOR, /* answer: where it counts collections: struct wire_collector */
+	WIRE_COLLECTIONS, /* body: struct wire_counter of each process; answer: struct wire_counts
+			     of each */
+	WIRE_PROC,	  /* b: bytes, body: name of a file in /proc/PID; answer: so many bytes */
 };
 
 #define WIRE_FDS_MAX 2
@@ -58,6 +62,25 @@ struct wire_description {
 	uint32_t argc;
 	char state, comm[64], pad[7];
 	uint64_t rights_bytes, argv_bytes, cgroup_bytes; /* bytes of what follows, in this order */
+};
+
+/* The answer of WIRE_COLLECTOR. */
+struct wire_collector {
+	struct py_collector place;
+	char why[EXAMINER_WHY]; /* after -ENOTSUP */
+};
+
+/* Processes of one WIRE_COLLECTIONS: its answer fits into a message, too. */
+#define WIRE_COUNTERS_MAX 400
+
+struct wire_counter {
+	int32_t pid;
+	struct py_collector place;
+};
+
+struct wire_counts { /* of the process at the same place */
+	int32_t error;
+	uint64_t counts[PY_GENERATIONS];
 };
 
 /* Sends a message. Sets body_bytes and in_file of its head. 0 or -errno. */

@@ -170,6 +170,8 @@ static int put_holder(struct heap_writer *w, size_t i)
 		 row->has_entries ? grown_value(w->look, row->entries_grown) : json_null()},
 		{"new", two ? json_boolean(row->is_new) : json_null()},
 		{"local", json_boolean(row->is_local)},
+		{"temporary", json_boolean(row->is_temporary)},
+		{"unreached", json_boolean(row->is_unreached)},
 		{"shared_by", json_text_or_null(row->shared_by)},
 	};
 
@@ -185,9 +187,11 @@ static int put_birth(struct heap_writer *w, size_t i)
 		{"line", json_integer(row->line)},
 		{"function", json_text(row->function)},
 		{"stack", json_strings(row->stack, count_texts(row->stack))},
+		{"made", json_text_or_null(row->made)},
 		{"type", json_text_or_null(row->type)},
 		{"method", json_text(row->method)},
 		{"insertions", json_count(row->insertions)},
+		{"entries", json_count(row->entries)},
 		{"share", json_real(row->share)},
 	};
 

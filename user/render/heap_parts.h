@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* What the renderers of heap reports share. Only heap_*.c of this folder include this. */
+/* What the renderers of heap reports share. Only heap_*.c, diff_heap.c and page_heap.c of this
+ * folder include this. */
 #ifndef HEAP_PARTS_H
 #define HEAP_PARTS_H
 
@@ -32,6 +33,11 @@ const struct heap_birth_row *heap_first_birth(const struct heap_look *look,
 void heap_put_rate(FILE *out, const struct heap_look *look, int64_t bytes);
 /* Writes a name that the target chose, unescaped, and cut if it is long. */
 void heap_put_name(FILE *out, const char *name);
+
+/* Writes into `text`, cut at `size`, what others may see of a holder's path or a type: it ends
+ * before the first key of a dict, which may be anything; so before an index of a list, which looks
+ * like one. Returns `text`. */
+const char *heap_name_without_keys(char *text, size_t size, const char *name);
 
 extern const struct heap_renderer heap_table, heap_json;
 

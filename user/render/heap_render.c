@@ -43,7 +43,10 @@ const struct heap_birth_row *heap_first_birth(const struct heap_look *look,
 
 	for (size_t i = 0; i < look->birth_count; i++) {
 		birth = &look->births[i];
-		if (!strcmp(birth->holder, holder->path) && (!first || birth->share > first->share))
+		if (strcmp(birth->holder, holder->path))
+			continue;
+		if (!first || birth->entries > first->entries ||
+		    (birth->entries == first->entries && birth->share > first->share))
 			first = birth;
 	}
 	return first;

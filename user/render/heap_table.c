@@ -165,6 +165,26 @@ static void holder_figures(const struct heap_page *page, const struct heap_holde
 		heap_count(HEAP_CELL(row, c), holder->entries_grown, true);
 }
 
+/* A line of a stack, below what it belongs to. `width`: columns of `lead`. */
+static void print_below(const struct heap_page *page, const struct heap_grid *grid,
+			const char *lead, unsigned width, const char *line, unsigned room)
+{
+	fprintf(page->out, "%*s", (int)grid->total + 2, "");
+	parts_style(page->out, page->options, STYLE_QUIET);
+	fputs(lead, page->out);
+	text_print(page->out, line, room > width + 4 ? room - width : 4, true);
+	parts_style(page->out, page->options, STYLE_OFF);
+	fputc('\n', page->out);
+}
+
+/* That were seen for its holder. */
+static int64_t all_insertions(const struct heap_birth_row *birth)
+{
+	double all = birth->share > 0 ? (double)birth->insertions / birth->share : 0;
+
+	return all < (double)INT64_MAX ? (int64_t)(all + 0.5) : INT64_MAX;
+}
+
 /* "← audit.py:19 audit  100 % of 21,400 insertions", and its callers. */
 static void print_birth(const struct heap_page *page, const struct heap_grid *grid,
 			const struct heap_birth_row *birth)
@@ -172,26 +192,22 @@ static void print_birth(const struct heap_page *page, const struct heap_grid *gr
 	struct model_location location = {
 		.file = birth->file, .function = birth->function, .line = birth->line};
 	unsigned room = heap_grid_room(page, grid) - 2, used, callers = 0;
+	int64_t all = all_insertions(birth);
 	char share[96], count[40];
 
-	heap_count(count, sizeof(count), heap_signed(birth->insertions), false);
-	snprintf(share, sizeof(share), "%.0f %% of %s insertion%s", 100 * birth->share, count,
-		 birth->insertions == 1 ? "" : "s");
+	heap_count(count, sizeof(count), all, false);
+	snprintf(share, sizeof(share), "%.0f %% of %s %s%s", 100 * birth->share, count,
+		 heap_birth_is_insertion(birth) ? "insertion" : "object", all == 1 ? "" : "s");
 	fprintf(page->out, "%*s← ", (int)grid->total, "");
 	used = parts_place(page->out, &location, room);
 	if (used + 2 + strlen(share) <= room)
 		fprintf(page->out, "  %s", share);
 	fputc('\n', page->out);
-	for (char **caller = birth->stack; caller && *caller && callers < CALLERS + 1; caller++) {
-		if (!callers++)
-			continue; /* the line itself */
-		fprintf(page->out, "%*s", (int)grid->total + 2, "");
-		parts_style(page->out, page->options, STYLE_QUIET);
-		fputs("← ", page->out);
-		text_print(page->out, *caller, room > 12 ? room - 2 : 10, true);
-		parts_style(page->out, page->options, STYLE_OFF);
-		fputc('\n', page->out);
-	}
+	if (birth->made)
+		print_below(page, grid, "made at ", 8, birth->made, room);
+	for (char **caller = birth->stack; caller && *caller && callers < CALLERS + 1; caller++)
+		if (callers++) /* not the line itself */
+			print_below(page, grid, "← ", 2, *caller, room);
 }
 
 static void print_births(const struct heap_page *page, const struct heap_grid *grid,

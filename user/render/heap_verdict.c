@@ -143,7 +143,7 @@ static void put_birth(struct verdict *v, const struct heap_holder_row *holder)
 
 	if (!birth)
 		return;
-	fputs(", put there by ", v->out);
+	fputs(heap_birth_is_insertion(birth) ? ", put there by " : ", made in ", v->out);
 	put_name(v, birth->file);
 	fprintf(v->out, ":%d ", birth->line);
 	put_name(v, birth->function);

@@ -39,6 +39,19 @@ json_t *json_time(double seconds)
 	return json_string(text);
 }
 
+void json_put_number(FILE *out, int64_t number)
+{
+	char digits[24], *at = digits + sizeof(digits);
+	uint64_t rest = number < 0 ? -(uint64_t)number : (uint64_t)number;
+
+	do
+		*--at = (char)('0' + rest % 10);
+	while (rest /= 10);
+	if (number < 0)
+		*--at = '-';
+	fwrite(at, 1, (size_t)(digits + sizeof(digits) - at), out);
+}
+
 int json_put(FILE *out, json_t *value)
 {
 	int err = value ? json_write(out, value,

@@ -25,6 +25,9 @@ json_t *json_time(double seconds);
 /* An array of `count` texts, each as json_text() makes it. */
 json_t *json_strings(char *const *strings, size_t count);
 
+/* Writes the number. An array may have a million of them, and printf() is slow. */
+void json_put_number(FILE *out, int64_t number);
+
 /* Writes `value` and frees it. 0 or -ENOMEM. parts_flush() reports failures of the stream at the
  * end. */
 int json_put(FILE *out, json_t *value);

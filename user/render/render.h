@@ -7,7 +7,9 @@
 #include <stdio.h>
 #include <stdbool.h>
 
+#include "model/heap_times.h"
 #include "model/model.h"
+#include "model/timeline.h"
 
 /* What was shown where, so that a live screen keeps its order. All zeros at first. The caller keeps
  * it from one drawing to the next, and does not read it. */
@@ -25,6 +27,7 @@ enum render_metric {
 	RENDER_COPIED,	  /* bytes of pages that its writes copied */
 	RENDER_FAULTS,	  /* number of page faults, minor and major */
 	RENDER_RESIDENT,  /* bytes resident now that it touched first; needs resident_known */
+	RENDER_STALLED,	  /* nanoseconds that it waited for reclaim; needs stalls_known */
 	RENDER_METRICS
 };
 
@@ -38,12 +41,17 @@ struct render_options {
 	struct source_cache *sources; /* NULL: no source text */
 	bool peak;		      /* with -f and the exact engine: a column of peaks */
 	bool live;		      /* the screen is redrawn: keep it short */
+	enum model_by by;	      /* what rows are gathered by; for renderer.groups */
 	bool host;		      /* the report is on a whole host: begin with its programs */
 	bool every;		      /* with `host`: processes that did not change, too */
 	struct render_memory *memory; /* with `live`; NULL: there is none */
 	bool verbose;		      /* all processes, all lines, all figures */
+	bool redacted;		      /* the model is (model_redact()), which the report says */
 	bool tree;		      /* stacks as a tree: needs model.trees_kept */
 	enum render_metric metric;    /* for renderer.takes_metric; 0: RENDER_GROWN */
+	/* For renderer.times, of this model. NULL: not known. */
+	const struct timeline *timeline;
+	const struct heap_times *heap_times;
 };
 
 struct renderer {
@@ -53,20 +61,28 @@ struct renderer {
 	bool stacks;	   /* true: it needs model.trees_kept */
 	bool takes_metric; /* true: render_options.metric counts */
 	bool binary;	   /* true: not for a terminal, nor for a pager */
-	bool only_rows;	   /* true: it has no place for notes and for processes that were skipped */
+	bool page;	   /* true: a web page; then `binary` is true, too */
+	bool times;	   /* true: it shows render_options.timeline and heap_times */
+	const char *absent; /* why this program was built without it; NULL: it was not */
+	bool groups;	    /* true: render_options.by counts */
+	bool only_rows; /* true: it has no place for notes and for processes that were skipped */
 	/* Writes the report; may sort the model. 0; -errno of the stream; -ENOMEM; -ENOENT: no line
 	 * of options->function is known. */
 	int (*emit)(FILE *out, struct model *model, const struct render_options *options);
 };
 
-/* All formats, in the order of the help. X(NAME): render_NAME.c defines render_NAME. */
-#define RENDERERS(X) \
-	X(table)     \
-	X(json)      \
-	X(csv)       \
-	X(folded)    \
-	X(pprof)     \
-	X(speedscope)
+/* All formats, in the order of the help. X(NAME): render_NAME.c defines render_NAME; page.c those
+ * of web pages. */
+#define RENDERERS(X)   \
+	X(table)       \
+	X(json)        \
+	X(csv)         \
+	X(folded)      \
+	X(pprof)       \
+	X(speedscope)  \
+	X(openmetrics) \
+	X(flamegraph)  \
+	X(html)
 
 #define RENDERER_DECLARE(id) extern const struct renderer render_##id;
 RENDERERS(RENDERER_DECLARE)

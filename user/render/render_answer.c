@@ -85,7 +85,8 @@ static void write_figures(FILE *out, const struct answer *a)
 	if (a->program->count == 1 && p->rss_peak_bytes - most > most / 20 &&
 	    p->rss_peak_bytes - most >= ANSWER_LEAST) {
 		parts_amount(amount, sizeof(amount), p->rss_peak_bytes, false);
-		fprintf(out, "%cpeak" NBSP "%s", FIELD, amount);
+		fprintf(out, "%cpeak" NBSP "%s%s", FIELD,
+			p->rss_peak_at_least ? "at least" NBSP : "", amount);
 	}
 }
 
@@ -210,12 +211,12 @@ static void print_head_parts(struct answer *a, const char *command, char *identi
 	fputc('\n', a->out);
 }
 
-static bool is_still(const struct answer *a)
+bool answer_is_still(const struct answer *a)
 {
 	return !a->whole;
 }
 
-static int print_head(struct answer *a)
+int answer_head(struct answer *a)
 {
 	char *command = command_of(a->program);
 	struct answer_text identity, figures;
@@ -232,7 +233,8 @@ static int print_head(struct answer *a)
 			err = answer_text_end(&figures);
 		}
 		if (!err) {
-			print_head_parts(a, command, identity.data, figures.data, is_still(a));
+			print_head_parts(a, command, identity.data, figures.data,
+					 answer_is_still(a));
 			free(figures.data);
 		}
 		free(identity.data);
@@ -259,7 +261,7 @@ static void print_more(struct answer *a, size_t count, size_t ended, int64_t byt
 
 /* Prints the processes of a program, one on a line, at most `most`. The others, and those that have
  * ended if they are many, are a sum. */
-static void print_members(struct answer *a, size_t most)
+void answer_members(struct answer *a, size_t most)
 {
 	const struct model_program *program = a->program;
 	size_t i, ended = ended_of(program), listed = 0, more = 0, more_ended = 0;
@@ -290,14 +292,14 @@ static void print_members(struct answer *a, size_t most)
 
 int answer_print(struct answer *a, const struct answer_room *room)
 {
-	int err = print_head(a);
+	int err = answer_head(a);
 
 	a->changed = (struct parts_changed){0};
 	if (!err)
 		err = answer_sentences(a);
 	if (err)
 		return err;
-	print_members(a, room->processes);
+	answer_members(a, room->processes);
 	return a->options->tree ? answer_tree(a, room) : answer_rows(a, room);
 }
 
@@ -305,10 +307,10 @@ int answer_print(struct answer *a, const struct answer_room *room)
 
 /* True if the program has nothing to show and is only counted. In a report without options->host
  * that happens only if many programs did not change. */
-static bool is_counted_only(const struct answer *a, size_t still)
+bool answer_is_counted_only(const struct answer *a, size_t still)
 {
-	return (a->options->host || still > STILL_MOST) && is_still(a) && !a->process->note &&
-	       !a->row_count && !model_lost_bytes(a->process);
+	return (a->options->host || still > STILL_MOST) && answer_is_still(a) &&
+	       !a->process->note && !a->row_count && !model_lost_bytes(a->process);
 }
 
 int answer_all(FILE *out, struct answer *answers, size_t count, size_t programs,
@@ -320,9 +322,9 @@ int answer_all(FILE *out, struct answer *answers, size_t count, size_t programs,
 	int err = 0;
 
 	for (i = 0; i < count; i++)
-		still += is_still(&answers[i]);
+		still += answer_is_still(&answers[i]);
 	for (i = 0; i < count && !err && !ferror(out); i++) {
-		if (is_counted_only(&answers[i], still)) {
+		if (answer_is_counted_only(&answers[i], still)) {
 			quiet += answers[i].program->count;
 			continue;
 		}
@@ -434,32 +436,14 @@ static int print_all(FILE *out, struct model *model, struct answer *answers, siz
 
 int render_answer(FILE *out, struct model *model, const struct render_options *options)
 {
-	struct model_programs programs;
-	struct answer *answers;
-	size_t i;
-	int err = model_programs_gather(model, options->sort, &programs);
+	struct answers answers;
+	int err = answers_make(&answers, out, model, options);
 
-	if (err)
-		return err;
-	if (options->live)
-		order_members(&programs);
-	answers = calloc(programs.count + 1, sizeof(*answers));
-	err = answers ? 0 : -ENOMEM;
-	for (i = 0; i < programs.count && !err; i++) {
-		answers[i] = (struct answer){.out = out,
-					     .model = model,
-					     .options = options,
-					     .program = programs.list[i],
-					     .process = &programs.list[i]->sum,
-					     .seconds = model->end - model->start};
-		err = answer_prepare(&answers[i]);
-	}
+	if (!err && options->live)
+		order_members(&answers.programs);
 	if (!err)
-		err = print_all(out, model, answers, programs.count, options);
-	for (i = 0; answers && i < programs.count; i++)
-		free(answers[i].rows);
-	free(answers);
-	model_programs_free(&programs);
+		err = print_all(out, model, answers.list, answers.programs.count, options);
+	answers_free(&answers);
 	if (err)
 		return err;
 	if (!model->process_count && !model->gathered.processes)

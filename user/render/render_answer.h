@@ -37,6 +37,18 @@ struct answer {
 	struct parts_changed changed;
 };
 
+/* The answers of a report, one for each program. */
+struct answers {
+	struct model_programs programs;
+	struct answer *list; /* as many as programs.count */
+};
+
+/* render_words.c: chooses what is shown of each program. 0 or -ENOMEM; answers_free() in both
+ * cases. */
+int answers_make(struct answers *answers, FILE *out, struct model *model,
+		 const struct render_options *options);
+void answers_free(struct answers *answers);
+
 /* How much of an answer is printed. */
 struct answer_room {
 	size_t rows;	  /* lines */
@@ -66,8 +78,22 @@ void answer_duration(FILE *out, double seconds);
 /* Prints the sentences on the program. 0 or -ENOMEM. */
 int answer_sentences(struct answer *answer);
 
-/* render_answer.c: prints all that is shown of the program. 0 or -ENOMEM. */
+/* render_answer.c: prints all that is shown of the program. 0 or -ENOMEM. Its parts: the head, 0 or
+ * -ENOMEM; the processes of a program of several, at most `most`. */
 int answer_print(struct answer *answer, const struct answer_room *room);
+int answer_head(struct answer *answer);
+void answer_members(struct answer *answer, size_t most);
+/* True if nothing changed the program's memory. */
+bool answer_is_still(const struct answer *answer);
+/* True if the program has nothing to show and is only counted. `still`: how many are still. */
+bool answer_is_counted_only(const struct answer *answer, size_t still);
+
+/* render_words.c: calls fn(text, arg) with the answer in words: for each program that a report
+ * shows, its head, its sentences and its processes, one on a line; last what else was profiled.
+ * Without rows, notes and skipped processes. 0, what `fn` returned, or -ENOMEM. */
+typedef int answer_words_fn(const char *text, void *arg);
+int answer_words(struct model *model, const struct render_options *options, answer_words_fn *fn,
+		 void *arg);
 
 /* render_paths.c: prints the callers of a line into at most `columns` (0: no limit). answer_tree():
  * all stacks as a tree, instead of rows; 0 or -ENOMEM. */

@@ -41,10 +41,12 @@ SHOW(gc, parts_size(text, size, line->gc_bytes, false))
 SHOW(occurrences, snprintf(text, size, "%lld", (long long)line->occurrences))
 SHOW(grown, parts_size(text, size, (int64_t)line->grown_bytes, false))
 SHOW(freed, parts_size(text, size, (int64_t)line->freed_bytes, false))
-SHOW(peak, parts_size(text, size, (int64_t)line->peak_bytes, false))
+SHOW(peak, parts_size(text, size, line->peak_bytes, false))
 SHOW(minor, snprintf(text, size, "%llu", (unsigned long long)line->minor_faults))
 SHOW(major, snprintf(text, size, "%llu", (unsigned long long)line->major_faults))
 SHOW(cow, parts_size(text, size, (int64_t)(line->cow_faults *page_size), false))
+
+SHOW(stalled, parts_time(text, size, line->stalled_ns))
 
 static bool has_mem_usage(const struct model_line *line)
 {
@@ -66,6 +68,11 @@ static bool has_gc(const struct model_line *line)
 	return line->gc_bytes != 0;
 }
 
+static bool has_peak(const struct model_line *line)
+{
+	return line->peak_bytes >= 0;
+}
+
 static bool has_minor(const struct model_line *line)
 {
 	return line->minor_faults > 0;
@@ -79,6 +86,11 @@ static bool has_major(const struct model_line *line)
 static bool has_cow(const struct model_line *line)
 {
 	return line->cow_faults > 0;
+}
+
+static bool has_stalled(const struct model_line *line)
+{
+	return line->stalls > 0;
 }
 
 static bool more_resident(const struct model_line *line, uint64_t page_size)
@@ -96,6 +108,12 @@ static bool more_occurrences(const struct model_line *line, uint64_t page_size)
 static bool more_cow(const struct model_line *line, uint64_t page_size)
 {
 	return line->cow_faults * page_size >= (1 << 20) / 20;
+}
+
+static bool more_stalled(const struct model_line *line, uint64_t page_size)
+{
+	(void)page_size;
+	return line->stalls > 0;
 }
 
 /* In the order in which they are shown. */
@@ -118,7 +136,12 @@ static const struct parts_column all[PARTS_COLUMNS] = {
 	{.title = "Total", .show = show_total, .keep = 7, .sort = MODEL_SORT_TOTAL, .sorts = true},
 	{.title = "Grown", .show = show_grown, .keep = 5, .sort = MODEL_SORT_GROWN, .sorts = true},
 	{.title = "Freed", .show = show_freed, .keep = 4, .sort = MODEL_SORT_FREED, .sorts = true},
-	{.title = "Peak", .show = show_peak, .keep = 3, .sort = MODEL_SORT_PEAK, .sorts = true},
+	{.title = "Peak",
+	 .show = show_peak,
+	 .is_known = has_peak,
+	 .keep = 3,
+	 .sort = MODEL_SORT_PEAK,
+	 .sorts = true},
 	{.title = "Faults", .show = show_minor, .is_known = has_minor, .shows_0 = true, .keep = 2},
 	{.title = "Major", .show = show_major, .is_known = has_major, .keep = 1},
 	{.title = "Copied",
@@ -127,6 +150,13 @@ static const struct parts_column all[PARTS_COLUMNS] = {
 	 .tells_more = more_cow,
 	 .keep = 6,
 	 .sort = MODEL_SORT_COW,
+	 .sorts = true},
+	{.title = "Stalled",
+	 .show = show_stalled,
+	 .is_known = has_stalled,
+	 .tells_more = more_stalled,
+	 .keep = 7,
+	 .sort = MODEL_SORT_STALLED,
 	 .sorts = true},
 };
 

@@ -26,8 +26,8 @@ static const char head[] = "pid,program,where,row,file,line,function,"
 #define CALL_COLUMNS(id, name) "," name "_calls," name "_bytes"
 	PYMEM_VMCALLS(CALL_COLUMNS)
 #undef CALL_COLUMNS
-		"\n";
-#define FIGURES (20 + 2 * PYMEM_VMCALL_COUNT)
+		",stalls,stalled_ns,reclaimed_bytes\n";
+#define FIGURES (23 + 2 * PYMEM_VMCALL_COUNT)
 
 /* The figures of a row, in the order of the head. */
 struct figures {
@@ -39,7 +39,7 @@ struct figures {
 };
 
 /* Where rows without a line have their figure. */
-enum { INCREMENT = 0, RESIDENT = 7 };
+enum { INCREMENT = 0, RESIDENT = 7, STALLS = FIGURES - 3, STALLED_NS };
 
 static void add(struct figures *f, int64_t value)
 {
@@ -113,7 +113,8 @@ static void put_figures(FILE *out, const struct figures *f)
 	fputc('\n', out);
 }
 
-static void put_line(FILE *out, const struct model_process *process, const struct model_line *line)
+static void put_line(FILE *out, const struct model_process *process, const struct model_line *line,
+		     bool stalls_known)
 {
 	bool ran = line->occurrences >= 0;
 	struct figures f = {};
@@ -123,7 +124,7 @@ static void put_line(FILE *out, const struct model_process *process, const struc
 	add(&f, line->total_bytes);
 	add(&f, line->grown_bytes);
 	add(&f, line->freed_bytes);
-	add(&f, line->peak_bytes);
+	add_known(&f, line->peak_bytes >= 0, line->peak_bytes);
 	add_known(&f, line->mem_usage_bytes >= 0, line->mem_usage_bytes);
 	add_known(&f, ran, line->occurrences);
 	add_known(&f, line->resident_bytes >= 0, line->resident_bytes);
@@ -143,6 +144,9 @@ static void put_line(FILE *out, const struct model_process *process, const struc
 		add(&f, line->vm_calls[i]);
 		add(&f, line->vm_bytes[i]);
 	}
+	add_known(&f, stalls_known, (int64_t)line->stalls);
+	add_known(&f, stalls_known, (int64_t)line->stalled_ns);
+	add_known(&f, stalls_known, (int64_t)line->reclaimed_bytes);
 	put_begin(out, process, "line");
 	put_text(out, line->location->file);
 	fprintf(out, ",%d,", line->location->line);
@@ -153,13 +157,13 @@ static void put_line(FILE *out, const struct model_process *process, const struc
 /* A row without a line: one figure, and what it is. Nothing is written if it is 0. `process` NULL:
  * processes that were gathered. */
 static void put_rest(FILE *out, const struct model *model, const struct model_process *process,
-		     const char *row, const char *what, unsigned column, int64_t bytes)
+		     const char *row, const char *what, unsigned column, int64_t figure)
 {
 	struct figures f = {};
 
-	if (!bytes)
+	if (!figure)
 		return;
-	f.all[column] = (struct figure){true, bytes};
+	f.all[column] = (struct figure){true, figure};
 	if (process)
 		put_begin(out, process, row);
 	else
@@ -189,8 +193,12 @@ static void put_process(FILE *out, const struct model *model, struct model_proce
 
 	model_sort_lines(process, sort);
 	for (i = 0; i < process->line_count && !ferror(out); i++)
-		put_line(out, process, &process->lines[i]);
+		put_line(out, process, &process->lines[i], model->stalls_known);
 	put_lost(out, model, process, process->lost_bytes);
+	put_rest(out, model, process, "unattributed", "stalls", STALLS,
+		 (int64_t)process->lost_stalls);
+	put_rest(out, model, process, "unattributed", "stalled", STALLED_NS,
+		 (int64_t)process->lost_stall_ns);
 	if (!process->resident_known)
 		return;
 	put_rest(out, model, process, "resident", "before", RESIDENT,

@@ -6,9 +6,9 @@
  * is a frame of its own. A count can't be negative: a stack that freed more than it added is below
  * the frame STACK_ROW_BELOW, and its amount counts as negative.
  *
- * Nothing in a name can end a line or a frame: control bytes and semicolons are escaped (\x3b), and
- * each stack ends with a bracket, so the last space is that before the amount. Left out: notes, and
- * processes that were skipped. */
+ * If threads are told, the thread is a frame below the process. Nothing in a name can end a line or
+ * a frame: control bytes and semicolons are escaped (\x3b), and each stack ends with a bracket, so
+ * the last space is that before the amount. Left out: notes, and processes that were skipped. */
 #include "render/render_parts.h"
 
 #include <errno.h>
@@ -50,6 +50,16 @@ static void without_semicolons(char *copy, size_t size, const char *text)
 	copy[used] = '\0';
 }
 
+/* "thread 4711 (name)", which the caller frees. NULL: out of memory. */
+static char *text_of_thread(const struct model_location *thread)
+{
+	char plain[STACK_ROW_THREAD], text[SEMICOLON_BYTES * STACK_ROW_THREAD];
+
+	stack_row_thread(plain, thread);
+	without_semicolons(text, sizeof(text), plain);
+	return strdup(text);
+}
+
 /* "function (file:line)", which the caller frees. NULL: out of memory. */
 static char *text_of(const struct model_location *location)
 {
@@ -75,9 +85,22 @@ static const char *frame_text(struct folded *f, const struct model_location *loc
 	if (is_new) {
 		if (!ARRAY_HAS_ROOM(f->texts, f->text_count, f->room))
 			return NULL;
-		f->texts[f->text_count++] = text_of(location);
+		f->texts[f->text_count++] =
+			location->thread ? text_of_thread(location) : text_of(location);
 	}
 	return f->texts[number];
+}
+
+/* Writes a frame and what separates it from its caller. 0 or -ENOMEM. */
+static int put_frame(struct folded *f, const struct model_location *location)
+{
+	const char *text = frame_text(f, location);
+
+	if (!text)
+		return -ENOMEM;
+	fputc(';', f->out);
+	fputs(text, f->out);
+	return 0;
 }
 
 static int put_row(const struct stack_row *row, void *arg)
@@ -86,22 +109,21 @@ static int put_row(const struct stack_row *row, void *arg)
 	struct folded *f = arg;
 	int64_t amount = row->amounts[f->metric];
 	unsigned depth = stack_row_frames(row, frames);
-	const char *text;
+	int err = 0;
 
 	if (!amount)
 		return 0;
 	fputs(f->process, f->out);
 	if (amount < 0)
 		fputs(";" STACK_ROW_BELOW, f->out);
+	if (row->thread)
+		err = put_frame(f, row->thread);
 	if (row->truncated)
 		fputs(";" STACK_ROW_TRUNCATED, f->out);
-	while (depth--) {
-		text = frame_text(f, frames[depth]);
-		if (!text)
-			return -ENOMEM;
-		fputc(';', f->out);
-		fputs(text, f->out);
-	}
+	while (depth-- && !err)
+		err = put_frame(f, frames[depth]);
+	if (err)
+		return err;
 	if (row->instead)
 		fprintf(f->out, ";%s", row->instead);
 	fprintf(f->out, " %" PRId64 "\n", amount < 0 ? -amount : amount);

@@ -14,6 +14,7 @@
 #include "base/text.h"
 #include "model/cgroup_name.h"
 #include "model/program.h"
+#include "model/program_label.h"
 #include "render/render_parts.h"
 
 /* A change of less is not worth a row: an import, a cache. */
@@ -54,16 +55,24 @@ static int64_t change_of(const struct model_process *process)
 	return process->rss_end_bytes - process->rss_start_bytes;
 }
 
+/* Processes of a server have the same name where they have set titles, which differ. */
+static bool is_same(const struct row *a, const struct row *b)
+{
+	bool titles = a->program.kind == PROGRAM_OTHER && b->program.kind == PROGRAM_OTHER;
+
+	return !strcmp(a->name, b->name) && (titles || program_same(&a->program, &b->program));
+}
+
 /* The row of the process; a new one if there is none. */
 static struct row *row_for(struct host *h, const struct model_process *process)
 {
 	struct row new = {}, *row;
 
 	program_parse(&new.program, process->cmdline, process->comm);
-	program_name(&new.program, new.name, sizeof(new.name));
+	program_label(&new.program, new.name, sizeof(new.name));
 	new.container = cgroup_name(process->cgroup, new.where, sizeof(new.where));
 	for (row = h->rows; row < h->rows + h->count; row++)
-		if (program_same(&row->program, &new.program) && !strcmp(row->where, new.where))
+		if (is_same(row, &new) && !strcmp(row->where, new.where))
 			return row;
 	h->rows[h->count] = new;
 	return &h->rows[h->count++];
@@ -90,7 +99,7 @@ static void count_rows(struct host *h)
 	size_t i, j;
 
 	for (i = 0; i < h->count; i++) {
-		for (j = 0; j < i && !program_same(&h->rows[j].program, &h->rows[i].program); j++)
+		for (j = 0; j < i && !is_same(&h->rows[j], &h->rows[i]); j++)
 			;
 		h->programs += j == i;
 		for (j = 0; j < i && strcmp(h->rows[j].where, h->rows[i].where) != 0; j++)

@@ -13,6 +13,7 @@
 
 #include "base/json_text.h"
 #include "render/json_parts.h"
+#include "render/render_groups.h"
 
 static json_t *losses_value(const int64_t *lost_bytes)
 {
@@ -57,6 +58,31 @@ static json_t *vm_calls_value(const struct model_line *line)
 	return NULL;
 }
 
+/* An object with the kinds of stalls that the line had. */
+static json_t *stall_kinds_value(const struct model_line *line)
+{
+	static const char *const names[] = {
+#define STALL_NAME(id, name) name,
+		PYMEM_STALLS(STALL_NAME)
+#undef STALL_NAME
+	};
+	json_t *object = json_object();
+	int i, err = object ? 0 : -1;
+
+	for (i = 0; i < PYMEM_STALL_COUNT && !err; i++) {
+		if (!line->kind_stalls[i])
+			continue;
+		err = json_object_set_new(object, names[i],
+					  json_pack("{s:o, s:o}", "stalls",
+						    json_count(line->kind_stalls[i]), "ns",
+						    json_count(line->kind_ns[i])));
+	}
+	if (!err)
+		return object;
+	json_decref(object);
+	return NULL;
+}
+
 static bool has_vm_calls(const struct model_line *line)
 {
 	int i;
@@ -82,7 +108,12 @@ static int put_runs(FILE *out, const struct model_line *line)
 	return JSON_PUT_MEMBERS(out, "", members, false);
 }
 
-static int put_line(FILE *out, const struct model_line *line)
+static json_t *counted_if(bool known, uint64_t count)
+{
+	return known ? json_count(count) : json_null();
+}
+
+static int put_line(FILE *out, const struct model_line *line, bool stalls_known)
 {
 	struct json_member members[] = {
 		{"file", json_text(line->location->file)},
@@ -92,7 +123,7 @@ static int put_line(FILE *out, const struct model_line *line)
 		{"total_bytes", json_integer(line->total_bytes)},
 		{"grown_bytes", json_count(line->grown_bytes)},
 		{"freed_bytes", json_count(line->freed_bytes)},
-		{"peak_bytes", json_count(line->peak_bytes)},
+		{"peak_bytes", json_known(line->peak_bytes)},
 		{"mem_usage_bytes", json_known(line->mem_usage_bytes)},
 		{"occurrences", json_known(line->occurrences)},
 		{"resident_bytes", json_known(line->resident_bytes)},
@@ -104,6 +135,9 @@ static int put_line(FILE *out, const struct model_line *line)
 		{"major_faults", json_count(line->major_faults)},
 		{"cow_faults", json_count(line->cow_faults)},
 		{"cow_total_faults", json_count(line->cow_total_faults)},
+		{"stalls", counted_if(stalls_known, line->stalls)},
+		{"stalled_ns", counted_if(stalls_known, line->stalled_ns)},
+		{"reclaimed_bytes", counted_if(stalls_known, line->reclaimed_bytes)},
 	};
 	int err;
 
@@ -115,30 +149,39 @@ static int put_line(FILE *out, const struct model_line *line)
 		fputs(",\"vm_calls\":", out);
 		err = json_put(out, vm_calls_value(line)) ?: err;
 	}
+	if (line->stalls) {
+		fputs(",\"stall_kinds\":", out);
+		err = json_put(out, stall_kinds_value(line)) ?: err;
+	}
 	fputc('}', out);
 	return err;
 }
 
-static int put_process(FILE *out, struct model_process *process,
+static int put_process(FILE *out, const struct model *model, struct model_process *process,
 		       const struct render_options *options)
 {
+	bool stalls_known = model->stalls_known;
+	uint64_t stalls, stalled_ns;
 	size_t count = 0, i;
 	int err;
 
 	while (process->cmdline[count])
 		count++;
+	model_stalls(process, &stalls, &stalled_ns);
 	struct json_member members[] = {
 		{"pid", json_integer(process->pid)},
 		{"ppid", json_integer(process->ppid)},
 		{"comm", json_text(process->comm)},
 		{"cmdline", json_strings(process->cmdline, count)},
 		{"cgroup", json_text_or_null(process->cgroup)},
+		{"container", json_container(model, process->cgroup)},
 		{"python", json_text_or_null(process->python)},
 		{"engine", json_text(process->engine)},
 		{"exited", json_boolean(process->exited)},
 		{"rss_start_bytes", json_integer(process->rss_start_bytes)},
 		{"rss_end_bytes", json_integer(process->rss_end_bytes)},
 		{"rss_peak_bytes", json_integer(process->rss_peak_bytes)},
+		{"rss_peak_exact", json_boolean(!process->rss_peak_at_least)},
 		{"charged_bytes", json_integer(process->charged_bytes)},
 		{"lost_bytes", losses_value(process->lost_bytes)},
 		{"resident_before_bytes", json_known(process->resident_before_bytes)},
@@ -147,6 +190,10 @@ static int put_process(FILE *out, struct model_process *process,
 						   : json_null()},
 		{"truncated_stacks", json_count(process->truncated_stacks)},
 		{"lost_faults", json_count(process->lost_faults)},
+		{"stalls", counted_if(stalls_known, stalls)},
+		{"stalled_ns", counted_if(stalls_known, stalled_ns)},
+		{"lost_stalls", counted_if(stalls_known, process->lost_stalls)},
+		{"lost_stalled_ns", counted_if(stalls_known, process->lost_stall_ns)},
 		{"skipped", json_text_or_null(process->note)},
 	};
 
@@ -157,7 +204,7 @@ static int put_process(FILE *out, struct model_process *process,
 	for (i = 0; i < process->line_count && !err && !ferror(out); i++) {
 		if (i)
 			fputc(',', out);
-		err = put_line(out, &process->lines[i]);
+		err = put_line(out, &process->lines[i], stalls_known);
 	}
 	fputs("]}", out);
 	return err;
@@ -214,11 +261,13 @@ static int json_emit(FILE *out, struct model *model, const struct render_options
 
 	fputc('{', out);
 	err = JSON_PUT_MEMBERS(out, "\n ", members, false) ?: unsorted;
+	if (options->by && !err)
+		err = render_groups_json(out, model, options);
 	fputs(",\n \"processes\":[", out);
 	for (i = 0; i < model->process_count && !err && !ferror(out); i++) {
 		if (i)
 			fputc(',', out);
-		err = put_process(out, model->processes[i], options);
+		err = put_process(out, model, model->processes[i], options);
 	}
 	fputc(']', out);
 	if (model->gathered.processes)
@@ -231,5 +280,6 @@ static int json_emit(FILE *out, struct model *model, const struct render_options
 
 const struct renderer render_json = {
 	.name = "json",
+	.groups = true,
 	.emit = json_emit,
 };

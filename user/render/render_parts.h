@@ -21,6 +21,13 @@ void parts_size(char *text, size_t size, int64_t bytes, bool sign);
 void parts_amount(char *text, size_t size, int64_t bytes, bool sign);
 #define NBSP "\xc2\xa0"
 
+/* Writes a time that is mostly short: "1.23 s", "4.5 ms", "0.012 ms". */
+void parts_time(char *text, size_t size, uint64_t ns);
+
+/* Writes what the process waited for memory that its threads had to free themselves: "3.4 s in 1803
+ * stalls (3.4 s at the limit of a control group), 288.7 MiB reclaimed". */
+void parts_stalls(FILE *out, const struct model_process *process);
+
 /* Turns a style on; STYLE_OFF turns it off. Writes nothing unless options->color. */
 void parts_style(FILE *out, const struct render_options *options, const char *style);
 #define STYLE_HEAD  "1"
@@ -76,7 +83,7 @@ void parts_changed_print(FILE *out, const struct render_options *options,
 			 const struct parts_changed *changed);
 
 /* The columns of figures that were chosen. */
-#define PARTS_COLUMNS 12
+#define PARTS_COLUMNS 13
 struct parts_column;
 struct parts_columns {
 	const struct parts_column *column[PARTS_COLUMNS];

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/text.h"
+#include "render/stack_rows.h"
 
 #define HOP_MOST 48 /* columns of a place in a path */
 #define INDENT	 2  /* columns of a step in the tree */
@@ -156,6 +157,15 @@ static unsigned print_figures(struct branches *b, const struct model_node *node,
 	return 11 + 2 + 5 + 2 + 11 + 2 + indent;
 }
 
+/* Prints a thread in at most `room` columns (0: no limit). Returns the columns printed. */
+static unsigned print_thread(struct answer *a, const struct model_location *thread, unsigned room)
+{
+	char text[STACK_ROW_THREAD];
+
+	stack_row_thread(text, thread);
+	return text_print(a->out, text, room, false);
+}
+
 static void print_node(struct branches *b, size_t node, unsigned depth, unsigned frames)
 {
 	struct answer *a = b->answer;
@@ -169,11 +179,13 @@ static void print_node(struct branches *b, size_t node, unsigned depth, unsigned
 		parts_style(a->out, a->options, STYLE_QUIET);
 	if (frames)
 		wide = (unsigned)fprintf(a->out, "%u framework frames", frames);
+	else if (at->thread)
+		wide = print_thread(a, at, width ? room : 0);
 	else
 		wide = answer_place(a->out, a, at, width ? room : 0);
 	if (at->library)
 		parts_style(a->out, a->options, STYLE_OFF);
-	if (!frames && !at->library && at->line && a->options->sources &&
+	if (!frames && !at->library && !at->thread && at->line && a->options->sources &&
 	    (!width || room > wide + 26) &&
 	    source_line(a->options->sources, &a->process->root, at->file, at->line, &state)) {
 		fputs("  ", a->out);

@@ -35,10 +35,11 @@ static const struct column {
 	{RENDER_COPIED, "cow_copied", "bytes", false},
 	{RENDER_FAULTS, "page_faults", "count", false},
 	{RENDER_RESIDENT, "resident", "bytes", false},
+	{RENDER_STALLED, "stalled", "nanoseconds", false},
 	{RENDER_NET, "inuse_space", "bytes", true},
 };
 #define COLUMNS	    (sizeof(columns) / sizeof(columns[0]))
-#define MOST_LABELS 3
+#define MOST_LABELS 5
 #define COMMENT_MAX 4096 /* bytes */
 
 struct pprof {
@@ -48,8 +49,9 @@ struct pprof {
 	uint8_t *buffer;			   /* for one piece */
 	size_t room;
 	bool resident;			  /* known of at least one process */
-	Pprof__Label labels[MOST_LABELS]; /* of the process whose rows come now */
-	size_t label_count;
+	Pprof__Label labels[MOST_LABELS]; /* of the process and the thread whose rows come now */
+	size_t label_count, process_labels;
+	const struct model_location *thread; /* whose labels are there; NULL: none */
 };
 
 /* --- pieces --- */
@@ -167,6 +169,8 @@ static int64_t location_of(struct pprof *p, const struct model_location *place, 
 
 static bool is_shown(const struct pprof *p, const struct column *column)
 {
+	if (column->metric == RENDER_STALLED)
+		return p->model->stalls_known;
 	return column->metric != RENDER_RESIDENT || p->resident;
 }
 
@@ -290,8 +294,8 @@ static int add_label(struct pprof *p, const char *key, int64_t number, const voi
 	return 0;
 }
 
-/* Makes the labels of the process: its rows come next. NULL: those that were gathered. */
-static int begin_process(struct pprof *p, const struct model_process *process)
+/* Makes the labels of the process. NULL: those that were gathered. */
+static int label_process(struct pprof *p, const struct model_process *process)
 {
 	static const char *const places[] = {"cgroup", "container"};
 	char name[STACK_ROW_NAME], where[256];
@@ -309,6 +313,34 @@ static int begin_process(struct pprof *p, const struct model_process *process)
 	if (err || !*where)
 		return err;
 	return add_label(p, places[container], 0, process->cgroup, where);
+}
+
+/* The rows of the process come next. */
+static int begin_process(struct pprof *p, const struct model_process *process)
+{
+	int err = label_process(p, process);
+
+	p->process_labels = p->label_count;
+	p->thread = NULL;
+	return err;
+}
+
+/* Makes the labels of the thread, behind those of the process. NULL: it is unknown. */
+static int begin_thread(struct pprof *p, const struct model_location *thread)
+{
+	char name[STACK_ROW_THREAD];
+	int err = 0;
+
+	if (thread == p->thread)
+		return 0;
+	p->thread = thread;
+	p->label_count = p->process_labels;
+	if (!thread)
+		return 0;
+	stack_row_thread(name, thread);
+	if (thread->line)
+		err = add_label(p, "thread_id", thread->line, NULL, NULL);
+	return err ?: add_label(p, "thread", 0, thread, name);
 }
 
 /* Fills in the sample's locations, innermost first. Returns their number or -errno. */
@@ -344,7 +376,7 @@ static int put_sample(const struct stack_row *row, void *arg)
 	uint64_t ids[PYMEM_MAX_FRAMES + 2];
 	int64_t values[COLUMNS];
 	size_t i;
-	int depth = fill_locations(p, row, ids);
+	int depth = begin_thread(p, row->thread) ?: fill_locations(p, row, ids);
 
 	if (depth < 0)
 		return depth;

@@ -70,6 +70,12 @@ static bool is_churning(const struct answer *a, const struct model_line *line)
 	return line->grown_bytes >= least && line->freed_bytes >= least;
 }
 
+/* True if the line waited for a hundredth of the time. */
+static bool stalls_much(const struct answer *a, const struct model_line *line)
+{
+	return line->stalls && (double)line->stalled_ns > a->seconds * 1e7;
+}
+
 static bool is_notable(const struct answer *a, const struct model_line *line)
 {
 	enum model_sort sort = a->options->sort;
@@ -77,8 +83,10 @@ static bool is_notable(const struct answer *a, const struct model_line *line)
 
 	if (sort == MODEL_SORT_COW)
 		value *= (int64_t)a->model->page_size;
+	if (sort == MODEL_SORT_STALLED && value)
+		return true;
 	return size_of(line->increment_bytes) >= (a->options->top ? a->least : 1) ||
-	       (is_churning(a, line) && !line->import_bytes) ||
+	       (is_churning(a, line) && !line->import_bytes) || stalls_much(a, line) ||
 	       (sort != MODEL_SORT_INCREMENT && value >= ANSWER_LEAST);
 }
 

@@ -48,13 +48,20 @@ static void take_row(struct row *row, const struct model_line *line, bool own)
 	row->collections = line->collections;
 }
 
+/* One that is unknown may have been higher. */
+static void add_highest(int64_t *highest, int64_t more)
+{
+	if (*highest < 0 || more < 0)
+		*highest = -1;
+	else if (*highest < more)
+		*highest = more;
+}
+
 static void add_row(struct row *row, const struct row *more)
 {
 	row->occurrences += more->occurrences;
-	if (row->usage < more->usage)
-		row->usage = more->usage;
-	if (row->peak < more->peak)
-		row->peak = more->peak;
+	add_highest(&row->usage, more->usage);
+	add_highest(&row->peak, more->peak);
 	row->increment += more->increment;
 	row->gc += more->gc;
 	row->collections += more->collections;
@@ -99,9 +106,11 @@ static void print_row(FILE *out, const struct render_options *options, long line
 	char usage[24] = "", increment[24] = "", peak[24] = "", runs[24] = "";
 
 	if (row->occurrences >= 0) {
-		mib(usage, sizeof(usage), row->usage);
+		if (row->usage >= 0)
+			mib(usage, sizeof(usage), row->usage);
 		mib(increment, sizeof(increment), row->increment);
-		mib(peak, sizeof(peak), row->peak);
+		if (row->peak >= 0)
+			mib(peak, sizeof(peak), row->peak);
 		snprintf(runs, sizeof(runs), "%lld", (long long)row->occurrences);
 	}
 	fprintf(out, "%6ld %12s %12s  ", line, usage, increment);

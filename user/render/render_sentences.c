@@ -281,6 +281,43 @@ static int print_resident(struct answer *a)
 	return answer_text_print(&text, a);
 }
 
+/* The line that stalled longest; NULL: none did. */
+static const struct model_line *stalled_most(const struct model_process *process)
+{
+	const struct model_line *most = NULL;
+
+	for (size_t i = 0; i < process->line_count; i++)
+		if (process->lines[i].stalled_ns > (most ? most->stalled_ns : 0))
+			most = &process->lines[i];
+	return most;
+}
+
+/* Prints how long threads waited for memory that they had to free themselves, and which line
+ * waited most if that matters: a hundredth of the time. */
+static int print_stalls(struct answer *a)
+{
+	const struct model_line *most = stalled_most(a->process);
+	struct answer_text text;
+	uint64_t stalls, ns;
+	int err;
+
+	model_stalls(a->process, &stalls, &ns);
+	if (!stalls)
+		return 0;
+	err = answer_text_begin(&text);
+	if (err)
+		return err;
+	fputs("Stalled: ", text.out);
+	parts_stalls(text.out, a->process);
+	if (most && (double)most->stalled_ns > a->seconds * 1e7) {
+		fprintf(text.out, "; %.0f" NBSP "%% of it in ",
+			100 * (double)most->stalled_ns / (double)ns);
+		answer_place(text.out, a, most->location, PLACE_MOST);
+	}
+	fputc('.', text.out);
+	return answer_text_print(&text, a);
+}
+
 /* The program's process that changed most and still runs; NULL: there is none. */
 static const struct model_process *still_running(const struct answer *a)
 {
@@ -320,6 +357,8 @@ int answer_sentences(struct answer *a)
 		err = print_question(a);
 	if (!err)
 		err = print_resident(a);
+	if (!err)
+		err = print_stalls(a);
 	if (!err && a->process->note) {
 		text_wrap(a->out, a->process->note, 0, a->options->width, 2);
 		fputc('\n', a->out);

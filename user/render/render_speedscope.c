@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* Stacks for speedscope (https://www.speedscope.app): one profile for each metric that has
- * something to say, of all processes; the outermost frame is the process.
+ * something to say, of all processes; the outermost frame is the process, and if threads
+ * are told, the next one is the thread.
  *
  * Invariant: the weights of a profile add up to what the report has. What belongs to no line is a
  * frame of its own. A weight can't be negative: see render_folded.c.
@@ -29,6 +30,7 @@ static const struct metric {
 	{"copied on write", "bytes"},
 	{"page faults", "none"},
 	{"resident, by first touch", "bytes"},
+	{"stalled", "nanoseconds"},
 };
 _Static_assert(sizeof(metrics) / sizeof(metrics[0]) == RENDER_METRICS, "each metric has its name");
 
@@ -104,6 +106,8 @@ static int put_stack(const struct stack_row *row, void *arg)
 	err = put_frame(s, &(struct frame){.process = row->process}, false);
 	if (!err && amount < 0)
 		err = put_text(s, STACK_ROW_BELOW);
+	if (!err && row->thread)
+		err = put_frame(s, &(struct frame){.location = row->thread}, true);
 	if (!err && row->truncated)
 		err = put_text(s, STACK_ROW_TRUNCATED);
 	while (depth-- && !err)
@@ -193,9 +197,23 @@ static int put_place(FILE *out, const struct model_location *location)
 	return JSON_PUT_MEMBERS(out, "", members, false);
 }
 
-static int put_frames(struct speedscope *s)
+/* A frame that is no line: a text, a thread, a process. */
+static int put_name(struct speedscope *s, const struct frame *frame)
 {
 	char name[STACK_ROW_NAME];
+	const char *text = frame->text ?: name;
+
+	if (frame->location)
+		stack_row_thread(name, frame->location);
+	else if (!frame->text)
+		stack_row_process(name, s->model, frame->process);
+	struct json_member member = {"name", json_text(text)};
+
+	return json_put_members(s->out, "", &member, 1, false);
+}
+
+static int put_frames(struct speedscope *s)
+{
 	const struct frame *frame;
 	size_t i;
 	int err = 0;
@@ -204,16 +222,10 @@ static int put_frames(struct speedscope *s)
 	for (i = 0; i < s->frame_count && !err; i++) {
 		frame = &s->frames[i];
 		fputs(i ? ",\n{" : "\n{", s->out);
-		if (frame->location) {
+		if (frame->location && !frame->location->thread)
 			err = put_place(s->out, frame->location);
-		} else {
-			if (!frame->text)
-				stack_row_process(name, s->model, frame->process);
-			struct json_member member = {"name",
-						     json_text(frame->text ? frame->text : name)};
-
-			err = json_put_members(s->out, "", &member, 1, false);
-		}
+		else
+			err = put_name(s, frame);
 		fputc('}', s->out);
 	}
 	fputs("]}", s->out);

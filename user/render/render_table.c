@@ -9,6 +9,7 @@
  * and lost are printed beside the change that the kernel reports; if there is a difference, it is
  * printed, too. */
 #include "render/render_answer.h"
+#include "render/render_groups.h"
 #include "render/render_host.h"
 
 #include <errno.h>
@@ -47,7 +48,8 @@ static void print_change(struct table *t)
 	parts_amount(a, sizeof(a), p->rss_start_bytes, false);
 	parts_amount(b, sizeof(b), p->rss_end_bytes, false);
 	parts_amount(c, sizeof(c), p->rss_peak_bytes, false);
-	snprintf(text, sizeof(text), "%s → %s, peak" NBSP "%s", a, b, c);
+	snprintf(text, sizeof(text), "%s → %s, peak" NBSP "%s%s", a, b,
+		 p->rss_peak_at_least ? "at least" NBSP : "", c);
 	fputs("RSS      ", t->out);
 	text_wrap(t->out, text, 9, t->options->width, 9);
 	parts_amount(a, sizeof(a), change, true);
@@ -95,6 +97,33 @@ static void print_resident(struct table *t)
 	fputc('\n', t->out);
 }
 
+/* Prints how long the process waited for memory that its threads had to free themselves. 0 or
+ * -ENOMEM. */
+static int print_stalls(struct table *t)
+{
+	uint64_t stalls, ns;
+	char *text = NULL;
+	size_t size;
+	FILE *memory;
+
+	model_stalls(t->process, &stalls, &ns);
+	if (!stalls)
+		return 0;
+	memory = open_memstream(&text, &size);
+	if (!memory)
+		return -ENOMEM;
+	parts_stalls(memory, t->process);
+	if (fclose(memory)) {
+		free(text);
+		return -ENOMEM;
+	}
+	fputs("Stalled  ", t->out);
+	text_wrap(t->out, text, 9, t->options->width, 9);
+	fputc('\n', t->out);
+	free(text);
+	return 0;
+}
+
 static void print_losses(struct table *t)
 {
 	static const struct {
@@ -129,7 +158,8 @@ static void print_losses(struct table *t)
 static void print_remarks(struct table *t)
 {
 	unsigned long long cut = t->process->truncated_stacks, faults = t->process->lost_faults;
-	char text[192];
+	unsigned long long stalls = t->process->lost_stalls;
+	char text[192], time[40];
 
 	if (cut) {
 		snprintf(text, sizeof(text),
@@ -142,6 +172,13 @@ static void print_remarks(struct table *t)
 	if (faults) {
 		snprintf(text, sizeof(text), "%llu page fault%s in no line's figures", faults,
 			 faults == 1 ? " is" : "s are");
+		text_wrap(t->out, text, 0, t->options->width, 2);
+		fputc('\n', t->out);
+	}
+	if (stalls) {
+		parts_time(time, sizeof(time), t->process->lost_stall_ns);
+		snprintf(text, sizeof(text), "%llu stall%s (%s) %s in no line's figures", stalls,
+			 stalls == 1 ? "" : "s", time, stalls == 1 ? "is" : "are");
 		text_wrap(t->out, text, 0, t->options->width, 2);
 		fputc('\n', t->out);
 	}
@@ -367,8 +404,10 @@ static void print_syscalls(struct table *t)
 	print_calls(t, top, count, seen);
 }
 
-static void print_process(struct table *t)
+static int print_process(struct table *t)
 {
+	int err;
+
 	model_sort_lines(t->process, t->options->sort);
 	t->rows = t->process->line_count;
 	if (t->options->top && t->rows > t->options->top)
@@ -377,12 +416,14 @@ static void print_process(struct table *t)
 	parts_head(t->out, t->model, t->process, t->options);
 	print_change(t);
 	print_resident(t);
+	err = print_stalls(t);
 	print_losses(t);
 	print_remarks(t);
 	fputc('\n', t->out);
 	print_lines(t);
 	if (!t->options->live)
 		print_syscalls(t);
+	return err;
 }
 
 static int table_emit(FILE *out, struct model *model, const struct render_options *options)
@@ -390,6 +431,8 @@ static int table_emit(FILE *out, struct model *model, const struct render_option
 	struct table t = {.out = out, .model = model, .options = options};
 	size_t i, sections = 0;
 
+	if (options->by)
+		return render_groups(out, model, options);
 	if (!options->verbose && !options->function)
 		return render_answer(out, model, options);
 	if (model_sort_processes(model, options->sort) != 0)
@@ -404,7 +447,8 @@ static int table_emit(FILE *out, struct model *model, const struct render_option
 			continue;
 		if (sections++)
 			fputc('\n', out);
-		print_process(&t);
+		if (print_process(&t))
+			return -ENOMEM;
 	}
 	if (sections && sections < model->process_count)
 		fputc('\n', out);
@@ -419,6 +463,7 @@ static int table_emit(FILE *out, struct model *model, const struct render_option
 const struct renderer render_table = {
 	.name = "table",
 	.for_people = true,
+	.groups = true,
 	.redraws = true,
 	.emit = table_emit,
 };

@@ -17,6 +17,12 @@
 
 /* --- rows --- */
 
+const char *const stack_row_losses[PYMEM_LOSS_COUNT] = {
+#define LOSS_FRAME(id, name, text) "[unattributed: " name "]",
+	PYMEM_LOSSES(LOSS_FRAME)
+#undef LOSS_FRAME
+};
+
 static bool is_empty(const struct stack_row *row)
 {
 	for (int i = 1; i < RENDER_METRICS; i++)
@@ -44,23 +50,18 @@ static int pass_balance(const struct model_process *process, const char *instead
 static int pass_lost(const struct model_process *process, const int64_t *lost_bytes,
 		     stack_row_fn *fn, void *arg)
 {
-	static const char *const names[] = {
-#define LOSS_FRAME(id, name, text) "[unattributed: " name "]",
-		PYMEM_LOSSES(LOSS_FRAME)
-#undef LOSS_FRAME
-	};
 	int i, err = 0;
 
 	for (i = 0; i < PYMEM_LOSS_COUNT && !err; i++)
-		err = pass_balance(process, names[i], lost_bytes[i], fn, arg);
+		err = pass_balance(process, stack_row_losses[i], lost_bytes[i], fn, arg);
 	return err;
 }
 
 /* What is resident and no line touched first. */
 static int pass_untouched(const struct model_process *process, stack_row_fn *fn, void *arg)
 {
-	struct stack_row before = {.process = process, .instead = "[resident before]"};
-	struct stack_row unknown = {.process = process, .instead = "[resident, unknown]"};
+	struct stack_row before = {.process = process, .instead = STACK_ROW_BEFORE};
+	struct stack_row unknown = {.process = process, .instead = STACK_ROW_UNKNOWN};
 
 	if (!process->resident_known)
 		return 0;
@@ -70,10 +71,11 @@ static int pass_untouched(const struct model_process *process, stack_row_fn *fn,
 }
 
 static int pass_node(const struct model *model, const struct model_process *process, size_t at,
-		     stack_row_fn *fn, void *arg)
+		     const struct model_location *thread, stack_row_fn *fn, void *arg)
 {
 	const struct model_node *node = &process->nodes[at];
-	struct stack_row row = {.process = process, .node = at, .truncated = node->truncated};
+	struct stack_row row = {
+		.process = process, .node = at, .thread = thread, .truncated = node->truncated};
 
 	row.amounts[RENDER_GROWN] = node->grown_bytes;
 	row.amounts[RENDER_FREED] = node->freed_bytes;
@@ -81,36 +83,39 @@ static int pass_node(const struct model *model, const struct model_process *proc
 	row.amounts[RENDER_COPIED] = node->cow_faults * model->page_size;
 	row.amounts[RENDER_FAULTS] = node->faults;
 	row.amounts[RENDER_RESIDENT] = node->resident_bytes;
+	row.amounts[RENDER_STALLED] = (int64_t)node->stalled_ns;
 	return pass_on(&row, fn, arg);
 }
 
-/* The node behind `node` in a walk through the tree; 0: it was the last one. */
-static size_t next_node(const struct model_node *nodes, size_t node)
+/* The thread that a node below the root is; NULL: it is a line. */
+static const struct model_location *thread_of(const struct model_node *node)
 {
-	if (nodes[node].first)
-		return nodes[node].first;
-	while (node && !nodes[node].next)
-		node = nodes[node].parent;
-	return node ? nodes[node].next : 0;
+	return node->location->thread ? node->location : NULL;
 }
 
 int stack_rows_of(const struct model *model, const struct model_process *process, stack_row_fn *fn,
 		  void *arg)
 {
-	struct stack_row faults = {.process = process, .instead = "[unattributed: page faults]"};
+	struct stack_row faults = {.process = process, .instead = STACK_ROW_FAULTS};
+	struct stack_row stalls = {.process = process, .instead = "[unattributed: stalls]"};
+	const struct model_location *thread = NULL;
 	size_t node;
 	int err = 0;
 
 	if (!process->nodes)
 		return -EINVAL;
-	for (node = next_node(process->nodes, 0); node && !err;
-	     node = next_node(process->nodes, node))
-		err = pass_node(model, process, node, fn, arg);
+	for (node = model_next_node(process->nodes, 0); node && !err;
+	     node = model_next_node(process->nodes, node)) {
+		if (!process->nodes[node].parent)
+			thread = thread_of(&process->nodes[node]);
+		err = pass_node(model, process, node, thread, fn, arg);
+	}
 	faults.amounts[RENDER_FAULTS] = process->lost_faults;
 	if (!err)
 		err = pass_lost(process, process->lost_bytes, fn, arg);
+	stalls.amounts[RENDER_STALLED] = (int64_t)process->lost_stall_ns;
 	if (!err)
-		err = pass_on(&faults, fn, arg);
+		err = pass_on(&faults, fn, arg) ?: pass_on(&stalls, fn, arg);
 	return err ?: pass_untouched(process, fn, arg);
 }
 
@@ -118,7 +123,7 @@ int stack_rows_gathered(const struct model *model, stack_row_fn *fn, void *arg)
 {
 	const struct model_gathered *gathered = &model->gathered;
 
-	return pass_balance(NULL, "[stacks not kept]", gathered->charged_bytes, fn, arg)
+	return pass_balance(NULL, STACK_ROW_NOT_KEPT, gathered->charged_bytes, fn, arg)
 		       ?: pass_lost(NULL, gathered->lost_bytes, fn, arg);
 }
 
@@ -140,7 +145,8 @@ unsigned stack_row_frames(const struct stack_row *row,
 
 	for (node = row->node; node && depth < PYMEM_MAX_FRAMES;
 	     node = row->process->nodes[node].parent)
-		frames[depth++] = row->process->nodes[node].location;
+		if (!row->process->nodes[node].location->thread)
+			frames[depth++] = row->process->nodes[node].location;
 	return depth;
 }
 
@@ -149,6 +155,19 @@ unsigned stack_row_frames(const struct stack_row *row,
 void stack_row_text(char text[STACK_ROW_TEXT], const char *name)
 {
 	text_escape(text, STACK_ROW_TEXT, name);
+}
+
+void stack_row_thread(char text[STACK_ROW_THREAD], const struct model_location *thread)
+{
+	char name[STACK_ROW_THREAD - 32];
+
+	text_escape(name, sizeof(name), thread->function);
+	if (!thread->line)
+		snprintf(text, STACK_ROW_THREAD, "other threads");
+	else if (*name)
+		snprintf(text, STACK_ROW_THREAD, "thread %d (%s)", thread->line, name);
+	else
+		snprintf(text, STACK_ROW_THREAD, "thread %d", thread->line);
 }
 
 void stack_row_process(char name[STACK_ROW_NAME], const struct model *model,
@@ -206,12 +225,23 @@ ssize_t place_number(struct places *places, const struct model_location *locatio
 {
 	struct place_key key = {location->file, location->function, location->line};
 
+	/* Code may have a thread's name, and no file. */
+	if (location->thread)
+		return place_number_of(places, location, is_new);
 	return number_of(places, &key, is_new);
 }
 
 ssize_t place_number_of(struct places *places, const void *thing, bool *is_new)
 {
 	struct place_key key = {NULL, thing, 0};
+
+	return number_of(places, &key, is_new);
+}
+
+ssize_t place_number_of_both(struct places *places, const struct model_location *const at[2],
+			     bool *is_new)
+{
+	struct place_key key = {at[0], at[1], -1};
 
 	return number_of(places, &key, is_new);
 }

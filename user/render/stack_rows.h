@@ -14,6 +14,7 @@
 struct stack_row {
 	const struct model_process *process; /* NULL: processes that were gathered */
 	size_t node;			     /* in process->nodes; 0: it has no frames */
+	const struct model_location *thread; /* that ran it; NULL: unknown, or not told */
 	const char *instead;		 /* stands for frames; a constant. NULL: they are there */
 	bool truncated;			 /* the outermost frames are missing */
 	int64_t amounts[RENDER_METRICS]; /* by enum render_metric */
@@ -22,6 +23,12 @@ struct stack_row {
 /* Stand for frames that are missing, and for amounts below zero in formats that have none. */
 #define STACK_ROW_TRUNCATED "[callers not kept]"
 #define STACK_ROW_BELOW	    "[freed on balance]"
+/* Stand for what belongs to no line. */
+#define STACK_ROW_NOT_KEPT "[stacks not kept]"
+#define STACK_ROW_FAULTS   "[unattributed: page faults]"
+#define STACK_ROW_BEFORE   "[resident before]"
+#define STACK_ROW_UNKNOWN  "[resident, unknown]"
+extern const char *const stack_row_losses[PYMEM_LOSS_COUNT];
 
 /* Anything but 0 ends the walk, which returns it. */
 typedef int stack_row_fn(const struct stack_row *row, void *arg);
@@ -44,6 +51,10 @@ unsigned stack_row_frames(const struct stack_row *row,
 void stack_row_process(char name[STACK_ROW_NAME], const struct model *model,
 		       const struct model_process *process);
 
+/* Writes the name of a thread, escaped: "thread 4711 (worker)"; "other threads". */
+#define STACK_ROW_THREAD 128
+void stack_row_thread(char text[STACK_ROW_THREAD], const struct model_location *thread);
+
 /* Writes a name that a target chose, escaped. If it is too long, its end is missing. */
 #define STACK_ROW_TEXT 1024
 void stack_row_text(char text[STACK_ROW_TEXT], const char *name);
@@ -58,6 +69,9 @@ struct places {
 ssize_t place_number(struct places *places, const struct model_location *location, bool *is_new);
 /* The same for something else that is known by its address. */
 ssize_t place_number_of(struct places *places, const void *thing, bool *is_new);
+/* The same for two places, one in each side of a diff. One may be NULL. */
+ssize_t place_number_of_both(struct places *places, const struct model_location *const at[2],
+			     bool *is_new);
 void places_free(struct places *places);
 
 #endif

@@ -37,6 +37,7 @@ struct profiler {
 	struct session *session;
 	struct tracker tracker;
 	struct report *report;
+	double start; /* seconds since the epoch */
 	struct source_cache *sources;
 	struct launch launch;
 	bool tracking;
@@ -89,6 +90,26 @@ struct profiler *profiler_new(const struct profiler_options *options, char *why,
 	return NULL;
 }
 
+static int begin_report(struct profiler *p)
+{
+	struct counts counts = tracker_counts(&p->tracker);
+
+	if (p->options.between)
+		counts = p->options.between(p->options.between_arg, counts);
+	p->start = clock_seconds(CLOCK_REALTIME);
+	p->report = report_new(counts, p->start, p->options.ended_bytes, p->options.gather_imports);
+	if (p->report && p->options.keep_trees)
+		report_keep_trees(p->report);
+	if (p->report && p->options.session.threads)
+		report_tell_threads(p->report);
+	return p->report ? 0 : -ENOMEM;
+}
+
+double profiler_start(const struct profiler *p)
+{
+	return p->start;
+}
+
 int profiler_open(struct profiler *p, char *why, size_t size)
 {
 	const struct session_options *so = &p->options.session;
@@ -106,13 +127,8 @@ int profiler_open(struct profiler *p, char *why, size_t size)
 	p->tracking = true;
 	if (!err)
 		err = session_attach(p->session);
-	if (!err) {
-		p->report = report_new(tracker_counts(&p->tracker), clock_seconds(CLOCK_REALTIME),
-				       p->options.ended_bytes, p->options.gather_imports, NULL);
-		err = p->report ? 0 : -ENOMEM;
-	}
-	if (!err && p->options.keep_trees)
-		report_keep_trees(p->report);
+	if (!err)
+		err = begin_report(p);
 	if (err)
 		snprintf(why, size, "the event sources can't be attached: %s", strerror(-err));
 	return err;
@@ -336,34 +352,19 @@ static int end_profile(struct profiler *p)
 	return err;
 }
 
-/* The process's PSS in bytes from the text of smaps_rollup; -1: it is not there. */
-static int64_t pss_of(const char *text)
-{
-	const char *at = strstr(text, "\nPss:");
-	unsigned long long kib;
-
-	return at && sscanf(at, "\nPss: %llu kB", &kib) == 1 ? (int64_t)kib * 1024 : -1;
-}
-
-/* Sets pss_bytes of the host's processes, in which shared pages are not counted twice. After
+/* Sets pss_bytes of the processes, in which shared pages are not counted twice. After
  * SHARES_MS the others stay unknown. */
 static void add_shares(struct model *model)
 {
 	uint64_t end_ms = clock_ms(CLOCK_MONOTONIC) + SHARES_MS;
-	char text[4096];
-	ssize_t size;
+	struct proc_rollup rollup;
 	size_t i;
 
 	for (i = 0; i < model->process_count && clock_ms(CLOCK_MONOTONIC) < end_ms; i++) {
 		struct model_process *process = model->processes[i];
 
-		if (process->exited)
-			continue;
-		size = examiner_read_proc(process->pid, "smaps_rollup", text, sizeof(text) - 1);
-		if (size <= 0)
-			continue;
-		text[size] = '\0';
-		process->pss_bytes = pss_of(text);
+		if (!process->exited && !examiner_read_rollup(process->pid, &rollup))
+			process->pss_bytes = rollup.pss_bytes;
 	}
 }
 
@@ -386,8 +387,13 @@ struct model *profiler_snapshot(struct profiler *p, bool final)
 		errno = -err;
 		return NULL;
 	}
-	if (model && ends && p->options.session.watch_host)
+	if (model && ends && p->options.shares)
 		add_shares(model);
+	err = model && ends ? report_add_cgroups(model) : 0;
+	if (err) {
+		errno = -err;
+		return NULL;
+	}
 	if (model && p->ended)
 		report_note_unwatched(p->report);
 	return model;

@@ -16,6 +16,7 @@
 #include <sys/types.h>
 
 #include "kernel/session.h"
+#include "model/counts.h"
 #include "model/model.h"
 #include "os/loop.h"
 #include "os/source.h"
@@ -30,6 +31,11 @@ struct profiler_options {
 	size_t ended_bytes;  /* memory for the lines of processes that have ended */
 	bool gather_imports; /* model.imports_gathered */
 	bool keep_trees;     /* model.trees_kept */
+	bool shares;	     /* the last snapshot has model_process.pss_bytes */
+	/* Returns the counts to make reports on in place of `counts`, such as those of a recorder
+	 * that notes what passes. NULL: these. */
+	struct counts (*between)(void *arg, struct counts counts);
+	void *between_arg;
 	/* Called while something takes long; true ends that with -EINTR. NULL: nothing is
 	 * interrupted. */
 	bool (*interrupted)(void);
@@ -43,6 +49,9 @@ struct profiler *profiler_new(const struct profiler_options *options, char *why,
 /* Loads and attaches the BPF side. Processes that are added from now on are measured; the report's
  * time begins. 0, or -errno with `why` as above: the kernel or the user's rights do not suffice. */
 int profiler_open(struct profiler *p, char *why, size_t size);
+
+/* When measuring began, in seconds since the epoch. After profiler_open(). */
+double profiler_start(const struct profiler *p);
 
 /* The flags that confine() must leave to the profiler; the face adds its own. Call it after
  * profiler_open() and before anything is added, since the memory of processes is hostile input. */

@@ -40,6 +40,10 @@ static void tally(struct tallies *tallies, const struct counts_image *image)
 	else if (image->lines && image->lines_late)
 		tallies->late++;
 	tallies->unwatched += image->record->unwatched_writes;
+	if (image->record->threads > PYMEM_THREADS_TOLD) {
+		tallies->threads_untold += image->record->threads - PYMEM_THREADS_TOLD;
+		tallies->crowds++;
+	}
 }
 
 /* Copies the figures of the image's record to the process. */
@@ -51,6 +55,7 @@ static void take_record(struct build *b, struct model_process *p, const struct c
 	p->rss_start_bytes = counts_rss_pages(record->start_pages) * b->page;
 	p->rss_end_bytes = counts_rss_pages(record->now_pages) * b->page;
 	p->rss_peak_bytes = record->peak_pages * b->page;
+	p->rss_peak_at_least = image->peak_at_least;
 	for (i = 0; i < PYMEM_LOSS_COUNT; i++)
 		p->lost_bytes[i] = record->lost_pages[i] * (int64_t)b->page;
 	/* A held command could not run Python before it was identified. */
@@ -60,6 +65,8 @@ static void take_record(struct build *b, struct model_process *p, const struct c
 	}
 	p->truncated_stacks = record->truncated;
 	p->lost_faults = record->lost_faults;
+	p->lost_stalls = record->lost_stalls;
+	p->lost_stall_ns = record->lost_stall_ns;
 }
 
 int report_add_image(const struct counts_image *image, void *arg)
@@ -158,6 +165,20 @@ static int describe(struct model *model, double start)
 	return model->host && model->kernel && model->version ? 0 : -ENOMEM;
 }
 
+int report_set_origin(struct report *report, const struct report_origin *origin)
+{
+	struct model *model = report->model;
+
+	free(model->host);
+	free(model->kernel);
+	free(model->version);
+	model->host = strdup(origin->host);
+	model->kernel = strdup(origin->kernel);
+	model->version = strdup(origin->version);
+	model->page_size = origin->page_size;
+	return model->host && model->kernel && model->version ? 0 : -ENOMEM;
+}
+
 void report_entries_free(struct entry **entries)
 {
 	struct entry *entry, *next;
@@ -170,14 +191,13 @@ void report_entries_free(struct entry **entries)
 }
 
 struct report *report_new(struct counts counts, double start, size_t ended_bytes,
-			  bool gather_imports, const struct stack_sink *sink)
+			  bool gather_imports)
 {
 	struct report *report = calloc(1, sizeof(*report));
 
 	if (!report)
 		return NULL;
 	report->counts = counts;
-	report->sink = sink;
 	report->ended_bytes = ended_bytes;
 	report->model = model_new(sysconf(_SC_PAGESIZE));
 	if (report->model && !describe(report->model, start)) {
@@ -191,6 +211,11 @@ struct report *report_new(struct counts counts, double start, size_t ended_bytes
 void report_keep_trees(struct report *report)
 {
 	report->model->trees_kept = true;
+}
+
+void report_tell_threads(struct report *report)
+{
+	report->model->threads_told = true;
 }
 
 void report_free(struct report *report)
@@ -209,35 +234,6 @@ struct build report_build_of(struct report *report)
 		.model = report->model,
 		.page = report->model->page_size,
 	};
-}
-
-int report_tell_done(struct build *b, bool final)
-{
-	const struct stack_sink *sink = b->report->sink;
-	struct entry *entry, *next;
-	int err = 0;
-
-	HASH_ITER(hh, b->entries, entry, next)
-	{
-		if (!err && sink)
-			err = sink->done(sink->self, entry->process, final);
-	}
-	return err;
-}
-
-int report_tell_late(struct report *report)
-{
-	const struct stack_sink *sink = report->sink;
-	struct entry *entry, *next;
-	int err = 0;
-
-	HASH_ITER(hh, report->ended, entry, next)
-	{
-		if (!err && sink && entry->late && entry->process)
-			err = sink->done(sink->self, entry->process, true);
-		entry->late = false;
-	}
-	return err;
 }
 
 static int build(struct build *b)
@@ -267,14 +263,7 @@ static int build(struct build *b)
 		balance(b);
 	counts->ops->facts(counts->self, &facts);
 	b->model->end = facts.end;
-	err = report_add_notes(b, &facts);
-	if (!err)
-		err = report_tell_done(b, b->final);
-	/* In a live report the sink gets these with the next report_finish_ended(). Until then they
-	 * are unsettled. */
-	if (!err && b->final)
-		err = report_tell_late(b->report);
-	return err;
+	return report_add_notes(b, &facts);
 }
 
 struct model *report_build(struct report *report, bool final)

@@ -5,21 +5,32 @@
 
 #include "model/counts.h"
 #include "model/model.h"
-#include "report/stack_sink.h"
 
 struct report;
 
 /* Makes a report on `counts`, which must outlive it. `start`: when measuring began, in seconds
  * since the epoch. `ended_bytes`: memory for the lines of processes that have ended.
- * `gather_imports`: see model.imports_gathered. `sink` gets the stacks and must outlive the report;
- * NULL: none. report_free() frees the report and its model. NULL: out of memory. */
+ * `gather_imports`: see model.imports_gathered. report_free() frees the report and its model. NULL:
+ * out of memory. */
 struct report *report_new(struct counts counts, double start, size_t ended_bytes,
-			  bool gather_imports, const struct stack_sink *sink);
+			  bool gather_imports);
 void report_free(struct report *report);
 
 /* Keeps the stacks of all processes as trees of calls: model.trees_kept. To be called before the
  * first report_build() and report_finish_ended(). */
 void report_keep_trees(struct report *report);
+
+/* The trees tell threads apart, if the source of the counts does: model.threads_told. To be called
+ * at the same time. */
+void report_tell_threads(struct report *report);
+
+/* Of a recording: it was made on another machine, or by another program. The strings are copied. To
+ * be called before the first report_build(). 0 or -ENOMEM. */
+struct report_origin {
+	const char *host, *kernel, *version;
+	uint64_t page_size;
+};
+int report_set_origin(struct report *report, const struct report_origin *origin);
 
 /* Builds the model of all that is known now. It belongs to the report and is valid until the next
  * call. `final`: the source's figures are settled and nothing comes after them. Else threads may be
@@ -28,6 +39,10 @@ struct model *report_build(struct report *report, bool final);
 
 /* Adds a note to that model for each process with Python children that are not profiled. */
 void report_note_unwatched(struct report *report);
+
+/* report_cgroups.c: adds to the model what the kernel says now of the memory of the containers that
+ * its running processes are in. 0 or -ENOMEM. */
+int report_add_cgroups(struct model *model);
 
 /* Finishes images that ended some time ago, or with `all` at any time: their amounts become lines,
  * and the source frees all else of them. Do not call it while a model of report_build() is in use.

@@ -10,13 +10,33 @@ const struct model_location *report_locate(struct build *b, const struct counts_
 			      frame->first_line);
 }
 
+/* Of a part of a recording: what the line's maxima were before it. */
+static int add_before(struct build *b, struct entry *entry, const struct model_location *location,
+		      uint64_t peak_pages, uint64_t usage_pages)
+{
+	return peak_pages || usage_pages ? model_add_runs_before(b->model, entry->process, location,
+								 peak_pages, usage_pages)
+					 : 0;
+}
+
+int report_thread(struct build *b, const struct counts_stack *stack,
+		  const struct model_location **thread)
+{
+	*thread = NULL;
+	if (!stack->thread || !b->model->threads_told)
+		return 0;
+	*thread = model_thread(b->model, (uint32_t)stack->thread->id, stack->thread->name);
+	return *thread ? 0 : -ENOMEM;
+}
+
 /* A function makes its cells before its first line event. So no run of a line contains what that
  * takes; it is added here to the row of the function's first line. It is not added if a caller's
  * run on the same row contains it. */
 static int add_prologue(struct build *b, struct entry *entry,
 			const struct model_location *const *frames, unsigned at, unsigned depth,
-			const struct pymem_counters *counters)
+			const struct counts_stack *stack)
 {
+	const struct pymem_counters *counters = stack->counters;
 	struct pymem_line run = {.pages = counts_rss_pages(counters->pages),
 				 .usage_pages = counters->peak_pages,
 				 .peak_pages = counters->peak_pages};
@@ -30,7 +50,9 @@ static int add_prologue(struct build *b, struct entry *entry,
 	}
 	run.once_pages = same_code ? 0 : run.pages;
 	run.row_pages = same_row ? 0 : run.pages;
-	return model_add_runs(b->model, entry->process, frames[at], &run);
+	return model_add_runs(b->model, entry->process, frames[at], &run)
+		       ?: add_before(b, entry, frames[at], stack->peak_before_pages,
+				     stack->peak_before_pages);
 }
 
 static int64_t rss_bytes(const struct build *b, const struct counts_stack *stack)
@@ -45,15 +67,18 @@ static void lose_stack(struct build *b, struct entry *entry, const struct counts
 		stack->lack == PYMEM_LACK_QUOTA ? PYMEM_LOSS_CODE_QUOTA : PYMEM_LOSS_UNDELIVERED;
 
 	entry->process->lost_bytes[cause] += rss_bytes(b, stack);
+	for (int i = 0; stack->vmcalls && i < PYMEM_STALL_COUNT; i++) {
+		entry->process->lost_stalls += stack->vmcalls->stalls[i];
+		entry->process->lost_stall_ns += stack->vmcalls->stall_ns[i];
+	}
 }
 
 /* Charges the stack's counters to its lines, or loses them. */
 static int charge(struct build *b, struct entry *entry, const struct counts_stack *stack)
 {
-	const struct model_location *frames[PYMEM_MAX_FRAMES];
-	const struct stack_sink *sink = b->report->sink;
+	const struct model_location *frames[PYMEM_MAX_FRAMES], *thread;
 	unsigned i;
-	int err = 0;
+	int err = report_thread(b, stack, &thread);
 
 	if (!stack->depth) {
 		lose_stack(b, entry, stack);
@@ -68,12 +93,16 @@ static int charge(struct build *b, struct entry *entry, const struct counts_stac
 	}
 	for (i = 0; i < stack->depth && entry->lines && !err; i++)
 		if (stack->frames[i].prologue)
-			err = add_prologue(b, entry, frames, i, stack->depth, stack->counters);
+			err = add_prologue(b, entry, frames, i, stack->depth, stack);
 	if (!err)
 		err = model_add_stack(b->model, entry->process, frames, stack->depth,
-				      stack->truncated, stack->counters, stack->vmcalls);
-	if (!err && sink)
-		err = sink->stack(sink->self, entry->process, stack);
+				      stack->truncated, stack->counters, stack->vmcalls)
+			      ?: model_add_part(b->model, entry->process, thread, frames,
+						stack->depth, stack->truncated, stack->counters,
+						stack->vmcalls, 0);
+	if (!err && stack->peak_before_pages)
+		err = model_add_peak_before(b->model, entry->process, frames, stack->depth,
+					    stack->peak_before_pages);
 	return err;
 }
 
@@ -89,7 +118,6 @@ static bool add_late(struct build *b, const struct counts_stack *stack)
 		return false;
 	lost = ended->process ? ended->process->lost_bytes : b->model->gathered.lost_bytes;
 	lost[PYMEM_LOSS_UNDELIVERED] += rss_bytes(b, stack);
-	ended->late = true;
 	return true;
 }
 
@@ -131,5 +159,7 @@ int report_add_line(const struct counts_line *line, void *arg)
 	location = report_locate(b, line->at);
 	if (!location)
 		return -ENOMEM;
-	return model_add_runs(b->model, entry->process, location, line->counted);
+	return model_add_runs(b->model, entry->process, location, line->counted)
+		       ?: add_before(b, entry, location, line->peak_before_pages,
+				     line->usage_before_pages);
 }

@@ -37,6 +37,8 @@ static int keep_finished(struct build *b)
 		}
 	}
 	sum->unwatched += b->tallies.unwatched;
+	sum->threads_untold += b->tallies.threads_untold;
+	sum->crowds += b->tallies.crowds;
 	sum->probeless += b->tallies.probeless;
 	sum->unprobed += b->tallies.unprobed;
 	sum->short_lived += b->tallies.short_lived;
@@ -106,13 +108,9 @@ int report_finish_ended(struct report *report, bool all)
 
 	b.finishing = true;
 	undo_balance(report);
-	err = report_tell_late(report);
-	if (!err)
-		err = counts->ops->take_ended(counts->self, all, &reader, &b);
+	err = counts->ops->take_ended(counts->self, all, &reader, &b);
 	if (!err && b.entries) {
 		err = model_freeze(report->model);
-		if (!err)
-			err = report_tell_done(&b, true);
 		if (!err)
 			err = keep_finished(&b);
 		if (!err)

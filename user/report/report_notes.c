@@ -332,6 +332,9 @@ static void add_kernel_notes(struct build *b, const struct counts_facts *facts)
 	const struct counts_skip *skip;
 	char text[256];
 
+	b->model->faults_unknown = facts->no_faults;
+	b->model->copies_unknown = facts->no_copies;
+	b->model->stalls_known = facts->stalls;
 	counts->ops->each_note(counts->self, COUNTS_NOTE_KERNEL, add_note, b->model);
 	add_dropped_notes(b, facts);
 	add_unexamined(b, facts->unexamined, "that traced processes started",
@@ -353,6 +356,23 @@ static void add_kernel_notes(struct build *b, const struct counts_facts *facts)
 		model_add_skip(b->model, skip->pid, skip->comm, skip->reason);
 }
 
+static void add_thread_note(struct build *b)
+{
+	unsigned long long untold = b->tallies.threads_untold;
+	unsigned crowds = b->tallies.crowds;
+	char text[256];
+
+	if (!crowds)
+		return;
+	snprintf(text, sizeof(text),
+		 "%llu thread%s of %u process%s %s shown as \"other threads\": the first %d of a "
+		 "process "
+		 "are told apart",
+		 untold, untold == 1 ? "" : "s", crowds, crowds == 1 ? "" : "es",
+		 untold == 1 ? "is" : "are", PYMEM_THREADS_TOLD);
+	model_add_note(b->model, text);
+}
+
 int report_add_notes(struct build *b, const struct counts_facts *facts)
 {
 	add_kernel_notes(b, facts);
@@ -363,6 +383,7 @@ int report_add_notes(struct build *b, const struct counts_facts *facts)
 	add_gap_notes(b, facts);
 	add_cut_notes(b);
 	add_line_notes(b, facts);
+	add_thread_note(b);
 	return report_add_resident_notes(b);
 }
 

@@ -17,6 +17,8 @@ struct tallies {
 	unsigned late;		      /* ran for a moment before probes were attached */
 	uint64_t unnamed_runs;	      /* runs of lines whose code object never arrived */
 	uint64_t unplaced, refused;   /* pages: counts_resident.unplaced_pages, refused_pages */
+	uint64_t threads_untold;      /* threads of `crowds` images: counts_image.record->threads */
+	unsigned crowds;	      /* images with more threads than are told apart */
 	unsigned unread, forked_often; /* images: counts_resident.error, cut */
 	bool cut[PYMEM_LACK_COUNT];    /* by reason: callers' code objects never arrived */
 };
@@ -30,13 +32,11 @@ struct entry { /* an image in this report */
 	struct model_process *process; /* NULL: it was gathered, and is part of model.gathered */
 	uint64_t gone_ms;	       /* when it was gathered: clock_ms(CLOCK_MONOTONIC) */
 	int64_t unsettled_bytes;       /* of a finished image: "unsettled" until the next report */
-	bool late; /* of a finished image: more was lost after the sink got it */
 	UT_hash_handle hh;
 };
 
 struct report {
 	struct counts counts;
-	const struct stack_sink *sink; /* NULL: none */
 	struct model *model;
 	struct tallies finished;
 	struct entry *ended; /* finished images, by id: for amounts that come too late */
@@ -72,10 +72,6 @@ struct build report_build_of(struct report *report);
 struct entry *report_entry(struct build *b, uint32_t id);
 /* Frees the entries and sets `*entries` to NULL; what they point to stays. */
 void report_entries_free(struct entry **entries);
-/* Tells the sink, if there is one, that all entries are complete. 0 or -errno. */
-int report_tell_done(struct build *b, bool final);
-/* Tells the sink about ended processes of which more was lost later. 0 or -errno. */
-int report_tell_late(struct report *report);
 
 /* A counts_reader.image: adds the image with its record, unless it is in the report already. `arg`
  * is the struct build. 0 or -ENOMEM. */
@@ -87,6 +83,10 @@ int report_add_thread(const struct counts_stack *stack, void *arg);
 int report_add_line(const struct counts_line *line, void *arg);
 /* The location of a frame, which belongs to the model. NULL: out of memory. */
 const struct model_location *report_locate(struct build *b, const struct counts_frame *frame);
+
+/* The thread of a stack, likewise, in `*thread`; NULL: it is unknown. 0 or -ENOMEM. */
+int report_thread(struct build *b, const struct counts_stack *stack,
+		  const struct model_location **thread);
 
 /* report_resident.c: adds which lines touched the resident pages first. 0 or -errno. */
 int report_add_resident(struct build *b);

@@ -33,7 +33,7 @@ static int add_image(const struct counts_resident *resident, void *arg)
 
 static int add_stack(uint32_t image, const struct counts_stack *stack, uint64_t pages, void *arg)
 {
-	const struct model_location *frames[PYMEM_MAX_FRAMES];
+	const struct model_location *frames[PYMEM_MAX_FRAMES], *thread;
 	struct build *b = arg;
 	struct entry *entry = report_entry(b, image);
 	struct model_process *p = entry ? entry->process : NULL;
@@ -41,13 +41,17 @@ static int add_stack(uint32_t image, const struct counts_stack *stack, uint64_t 
 
 	if (!p || !p->resident_known || !stack->depth)
 		return 0;
+	if (report_thread(b, stack, &thread))
+		return -ENOMEM;
 	for (i = 0; i < stack->depth; i++) {
 		frames[i] = report_locate(b, &stack->frames[i]);
 		if (!frames[i])
 			return -ENOMEM;
 	}
 	p->resident_unknown_bytes -= pages * b->page;
-	return model_add_resident(b->model, p, frames, stack->depth, pages);
+	return model_add_resident(b->model, p, frames, stack->depth, pages)
+		       ?: model_add_part(b->model, p, thread, frames, stack->depth, false, NULL,
+					 NULL, pages);
 }
 
 int report_add_resident(struct build *b)

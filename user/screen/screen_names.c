@@ -1,10 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* Problem: "/usr/bin/python3 -X dev /srv/app/worker.py --shard 1" and its other shards are one
- * program, but another script is another program. And if no runtime is asked, only the cgroup's
- * path tells which container a process is in.
- *
- * Container runtimes put the container's id, 64 hexadecimal digits, into the last part of the path
- * that they made. Containers with names (machines of systemd, lxc) have the name there. */
+ * program, but another script is another program. */
 #include "screen/screen_names.h"
 
 #include <ctype.h>
@@ -12,8 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define ID_DIGITS 64
-#define ID_SHOWN  12
+#include "model/cgroup_name.h"
+#include "os/cgroup_parse.h"
 
 /* --- programs --- */
 
@@ -133,110 +129,11 @@ char *screen_command(char *const *cmdline, const char *comm)
 	return join(name, more);
 }
 
-/* --- containers --- */
-
-static bool is_id(const char *text)
-{
-	for (unsigned i = 0; i < ID_DIGITS; i++) {
-		if (!isxdigit((unsigned char)text[i]))
-			return false;
-	}
-	return true;
-}
-
-struct runtime {
-	const char *begin; /* how the part of the path, or one above it, begins */
-	const char *name;
-};
-
-static const struct runtime by_prefix[] = {
-	{"docker-", "docker"}, {"libpod-", "podman"},	{"cri-containerd-", "containerd"},
-	{"crio-", "crio"},     {"nerdctl-", "nerdctl"},
-};
-
-static const struct runtime by_parent[] = {
-	{"docker/", "docker"},
-	{"libpod_parent/", "podman"},
-	{"kubepods", "pod"},
-};
-
-/* Names that a runtime or a user gave: "machine-web.scope", "lxc.payload.web". */
-static const struct runtime named[] = {
-	{"lxc.payload.", "lxc"},
-	{"machine-", "machine"},
-};
-
-/* The runtime of the id at `part` + `offset` of `cgroup`. */
-static const char *runtime_of(const char *cgroup, const char *part, size_t offset)
-{
-	size_t i;
-
-	for (i = 0; i < sizeof(by_prefix) / sizeof(by_prefix[0]); i++) {
-		if (strlen(by_prefix[i].begin) == offset &&
-		    !strncmp(part, by_prefix[i].begin, offset))
-			return by_prefix[i].name;
-	}
-	for (i = 0; !offset && i < sizeof(by_parent) / sizeof(by_parent[0]); i++) {
-		const char *found = strstr(cgroup, by_parent[i].begin);
-
-		if (found && found < part)
-			return by_parent[i].name;
-	}
-	return "container";
-}
-
-static char *named_container(const char *part, size_t length)
-{
-	for (size_t i = 0; i < sizeof(named) / sizeof(named[0]); i++) {
-		size_t begin = strlen(named[i].begin);
-		char *text;
-
-		if (length <= begin || strncmp(part, named[i].begin, begin))
-			continue;
-		length -= begin;
-		part += begin;
-		if (length > 6 && !strncmp(part + length - 6, ".scope", 6))
-			length -= 6;
-		return asprintf(&text, "%s:%.*s", named[i].name, (int)length, part) < 0 ? NULL
-											: text;
-	}
-	return NULL;
-}
-
-/* The id that the part ends with, but for ".scope"; NULL: none. */
-static const char *id_in(const char *part, size_t length)
-{
-	if (length > 6 && !strncmp(part + length - 6, ".scope", 6))
-		length -= 6;
-	if (length < ID_DIGITS || !is_id(part + length - ID_DIGITS))
-		return NULL;
-	return part + length - ID_DIGITS;
-}
-
 char *screen_container(const char *cgroup)
 {
-	const char *part, *id, *last = NULL, *last_id = NULL;
-	char *text = NULL;
-	size_t length;
+	char name[CGROUP_NAME_MAX + 32];
 
-	for (part = cgroup; *part; part += length) {
-		part += strspn(part, "/");
-		length = strcspn(part, "/");
-		id = id_in(part, length);
-		if (id) {
-			last = part;
-			last_id = id;
-		} else if (!text) {
-			text = named_container(part, length);
-		}
-	}
-	if (!last)
-		return text ? text : strdup("");
-	free(text);
-	if (asprintf(&text, "%s:%.*s", runtime_of(cgroup, last, (size_t)(last_id - last)), ID_SHOWN,
-		     last_id) < 0)
-		return NULL;
-	return text;
+	return strdup(cgroup_name(cgroup, name, sizeof(name)) ? name : "");
 }
 
 bool screen_is_library(const char *file)

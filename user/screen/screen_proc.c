@@ -16,9 +16,9 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "os/cgroup_memory.h"
 #include "python/examiner.h"
 
-#define CGROUPS	      "/sys/fs/cgroup"
 #define LIMIT_SECONDS 5.0  /* how old a limit may be */
 #define PSS_SECONDS   60.0 /* how old the Pss of a process may be whose RSS does not change */
 
@@ -57,36 +57,14 @@ void screen_proc_free(struct screen_proc *proc)
 
 /* --- Pss --- */
 
-static bool field(const char *text, const char *name, int64_t *bytes)
-{
-	const char *at = strstr(text, name);
-	long long kib;
-
-	if (!at || sscanf(at + strlen(name), "%lld kB", &kib) != 1 || kib < 0)
-		return false;
-	*bytes = kib * 1024;
-	return true;
-}
-
-bool screen_parse_rollup(const char *text, int64_t *pss, int64_t *rss)
-{
-	return field(text, "\nPss:", pss) && field(text, "\nRss:", rss);
-}
-
 static void read_pss(struct screen_process *process, double now)
 {
-	char text[4096];
-	ssize_t length =
-		examiner_read_proc(process->key.pid, "smaps_rollup", text, sizeof(text) - 1);
-	int64_t pss, rss;
+	struct proc_rollup rollup;
 
-	if (length <= 0)
+	if (examiner_read_rollup(process->key.pid, &rollup))
 		return;
-	text[length] = '\0';
-	if (!screen_parse_rollup(text, &pss, &rss))
-		return;
-	process->pss_bytes = pss;
-	process->pss_rss_bytes = rss;
+	process->pss_bytes = rollup.pss_bytes;
+	process->pss_rss_bytes = rollup.rss_bytes;
 	process->pss_known_bytes = process->object.now.rss_bytes;
 	process->pss_read = now;
 }
@@ -146,46 +124,12 @@ static void read_turns(struct screen_proc *proc, struct screen_data *data, uint6
 
 /* --- limits --- */
 
-/* The number in a file of a cgroup; -1: none ("max"), or it can't be read. */
-static int64_t read_number(const char *cgroup, size_t length, const char *name)
-{
-	char path[4096];
-	long long number;
-	FILE *file;
-
-	if (snprintf(path, sizeof(path), CGROUPS "%.*s/%s", (int)length, cgroup, name) >=
-	    (int)sizeof(path))
-		return -1;
-	file = fopen(path, "re");
-	if (!file)
-		return -1;
-	if (fscanf(file, "%lld", &number) != 1 || number < 0)
-		number = -1;
-	fclose(file);
-	return number;
-}
-
-/* Reads the lowest limit of the cgroup and of those above it. */
 static void read_limit(struct limit *limit)
 {
-	size_t length = strlen(limit->path);
-	int64_t bytes;
+	struct cgroup_memory memory;
 
-	limit->limit = (struct screen_limit){-1, -1};
-	/* A path that leads out of our cgroup namespace can't be read. */
-	if (strstr(limit->path, "/.."))
-		return;
-	while (length > 1) {
-		bytes = read_number(limit->path, length, "memory.max");
-		if (bytes >= 0 &&
-		    (limit->limit.limit_bytes < 0 || bytes < limit->limit.limit_bytes)) {
-			limit->limit.limit_bytes = bytes;
-			limit->limit.current_bytes =
-				read_number(limit->path, length, "memory.current");
-		}
-		while (length > 1 && limit->path[--length] != '/')
-			;
-	}
+	cgroup_memory_read(limit->path, &memory);
+	limit->limit = (struct screen_limit){memory.limit_bytes, memory.current_bytes};
 }
 
 static struct limit *limit_of(struct screen_proc *proc, const char *path)

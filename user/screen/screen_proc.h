@@ -16,7 +16,4 @@ void screen_proc_free(struct screen_proc *proc);
  * limits that are older than some seconds. What can't be read is unknown. 0 or -ENOMEM. */
 int screen_proc_read(struct screen_proc *proc, struct screen_data *data, uint64_t budget_ns);
 
-/* Parses the text of smaps_rollup: `*pss` and `*rss` in bytes. False: it is something else. */
-bool screen_parse_rollup(const char *text, int64_t *pss, int64_t *rss);
-
 #endif

@@ -4,6 +4,7 @@
 #include "track/store_private.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -70,6 +71,7 @@ int store_take_room(struct store *store, struct store_image *image, size_t bytes
 
 static void forget(struct store *store, struct store_image *image)
 {
+	struct store_thread *thread;
 	struct store_stack *stack;
 	struct store_code *code;
 
@@ -82,6 +84,10 @@ static void forget(struct store *store, struct store_image *image)
 		image->codes = code->next;
 		HASH_DEL(store->codes, code);
 		code_free(code);
+	}
+	while ((thread = image->threads)) {
+		image->threads = thread->next;
+		free(thread);
 	}
 	HASH_DEL(store->images, image);
 	store->bytes -= image->bytes;
@@ -115,13 +121,40 @@ struct store_stack *store_stack(struct store *store, const struct pymem_stack_ke
 	return stack;
 }
 
+/* Keeps the name that a thread has now. `*thread` becomes that thread. 0 or -errno. */
+static int keep_thread(struct store *store, struct store_image *image,
+		       const struct pymem_msg_stack *m, struct store_thread **thread)
+{
+	const char *comm = m->told == PYMEM_THREAD_OTHERS ? "" : m->comm;
+	struct store_thread *t;
+	int err;
+
+	for (t = image->threads; t && t->told.id != m->told;)
+		t = t->next;
+	if (!t) {
+		err = store_take_room(store, image, sizeof(*t));
+		if (err)
+			return err;
+		t = calloc(1, sizeof(*t));
+		if (!t)
+			return -ENOMEM;
+		t->told = (struct counts_thread){.id = m->told, .name = t->name};
+		t->next = image->threads;
+		image->threads = t;
+	}
+	snprintf(t->name, sizeof(t->name), "%.*s", (int)sizeof(m->comm), comm);
+	*thread = t;
+	return 0;
+}
+
 static int add_stack(struct store *store, const struct pymem_msg_stack *m, size_t size)
 {
 	struct pymem_stack_key key = {};
 	size_t head = offsetof(struct pymem_msg_stack, frames), bytes;
+	struct store_thread *thread = NULL;
 	struct store_image *image;
 	struct store_stack *stack;
-	int err;
+	int err = 0;
 
 	if (size < head || m->depth < 1 || m->depth > PYMEM_MAX_FRAMES)
 		return -EINVAL;
@@ -135,7 +168,10 @@ static int add_stack(struct store *store, const struct pymem_msg_stack *m, size_
 	image = make_image(store, m->proc);
 	if (!image)
 		return -ENOMEM;
-	err = store_take_room(store, image, sizeof(*stack) + bytes);
+	if (m->told)
+		err = keep_thread(store, image, m, &thread);
+	if (!err)
+		err = store_take_room(store, image, sizeof(*stack) + bytes);
 	if (err)
 		return err;
 	stack = calloc(1, sizeof(*stack));
@@ -150,6 +186,7 @@ static int add_stack(struct store *store, const struct pymem_msg_stack *m, size_
 	stack->key = key;
 	stack->depth = m->depth;
 	stack->truncated = m->truncated;
+	stack->thread = thread;
 	if (HASH_INSERT(store->stacks, key, stack)) {
 		stack_free(stack);
 		return -ENOMEM;

@@ -60,13 +60,21 @@ struct store_stack {
 	struct pymem_stack_key key;
 	uint32_t depth;
 	bool truncated;
+	struct store_thread *thread;	/* that runs it; NULL: threads are not told apart */
 	struct pymem_msg_frame *frames; /* innermost first */
 	struct store_stack *next;	/* in the list of the image */
 	UT_hash_handle hh;
 };
 
+struct store_thread {
+	struct counts_thread told; /* told.name is `name` */
+	char name[PYMEM_THREAD_NAME];
+	struct store_thread *next; /* in the list of the image */
+};
+
 struct store_image {
-	uint32_t proc; /* pymem_proc.id */
+	uint32_t proc;		      /* pymem_proc.id */
+	struct store_thread *threads; /* newest first; PYMEM_THREADS_TOLD of them, and few more */
 	struct store_stack *stacks;
 	struct store_code *codes;
 	size_t bytes; /* that they take, roughly */

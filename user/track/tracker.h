@@ -127,7 +127,8 @@ int tracker_poll(struct tracker *tracker, int timeout_ms);
 
 /* Fills `*digest` with a hash of the records of all images. It differs from that of the last call
  * (but for one chance in 2^64) if the RSS of an image has changed, or what it has lost, or which
- * images there are. It may be the same if as much was added as was freed. 0 or -errno. */
+ * images there are; or if a stack stalled. It may be the same if as much was added as was freed. 0
+ * or -errno. */
 int tracker_digest(struct tracker *tracker, uint64_t *digest);
 
 /* For the report: looks for Pythons that are not profiled among the descendants of processes named

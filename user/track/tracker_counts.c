@@ -93,6 +93,7 @@ static void find_frames(struct tracker *tracker, const struct image *image,
 
 	stack->frames = frames;
 	stack->truncated = kept && kept->truncated;
+	stack->thread = kept && kept->thread ? &kept->thread->told : NULL;
 	for (i = 0; kept && i < kept->depth; i++) {
 		if (!find_frame(tracker, image, &kept->frames[i], &frames[i])) {
 			stack->truncated = true;
@@ -199,19 +200,34 @@ static int add_to_digest(const struct pymem_proc *record, void *arg)
 	hash = mix(hash, record->lost_pages, sizeof(record->lost_pages));
 	hash = mix(hash, record->places, sizeof(record->places));
 	hash = mix(hash, &record->truncated, sizeof(record->truncated));
+	hash = mix(hash, &record->lost_stalls, sizeof(record->lost_stalls));
 	/* A sum: the order of the records may change. */
 	*digest += mix(hash, &record->lost_faults, sizeof(record->lost_faults));
 	return 0;
 }
 
+static int add_stalls(const struct pymem_stack_key *key, const struct pymem_vmcalls *vmcalls,
+		      void *arg)
+{
+	uint64_t *digest = arg, hash = mix(0xcbf29ce484222325ull, key, sizeof(*key));
+
+	*digest += mix(hash, vmcalls->stalls, sizeof(vmcalls->stalls));
+	return 0;
+}
+
 int tracker_digest(struct tracker *tracker, uint64_t *digest)
 {
+	int err;
+
 	const uint64_t own[] = {
 		HASH_COUNT(tracker->images), tracker->unfinished, tracker->skip_count,
 		tracker->more_skips,	     tracker->dropped,	  tracker->store.refused};
 
 	*digest = mix(0xcbf29ce484222325ull, own, sizeof(own));
-	return session_each_live(tracker->session, add_to_digest, digest);
+	err = session_each_live(tracker->session, add_to_digest, digest);
+	if (!err && session_counts_stalls(tracker->session))
+		err = session_each_vmcalls(tracker->session, add_stalls, digest);
+	return err;
 }
 
 static int read_live(const struct pymem_proc *record, void *arg)
@@ -243,29 +259,65 @@ static int read_images(struct handing *h)
 	return err;
 }
 
+static enum counts_want wanted(const struct handing *h, const struct pymem_stack_key *key,
+			       const struct pymem_counters *counters, bool thread)
+{
+	return h->reader->wants ? h->reader->wants(key, counters, thread, h->arg) : COUNTS_ALL;
+}
+
+/* Hands over a stack whose frames the reader knows. */
+static int hand_figures(const struct handing *h, const struct pymem_stack_key *key,
+			const struct pymem_counters *counters)
+{
+	struct counts_stack stack = {.key = *key, .counters = counters};
+	struct pymem_vmcalls calls;
+
+	if (find_calls(h->tracker->session, key, HAND_READ, &calls))
+		stack.vmcalls = &calls;
+	return h->reader->stack(&stack, h->arg);
+}
+
 static int read_stack(const struct pymem_stack_key *key, const struct pymem_stack *stack, void *arg)
 {
 	struct handing *h = arg;
-	const struct image *image = tracker_image(h->tracker, key->proc);
+	enum counts_want want = wanted(h, key, &stack->counters, false);
+	const struct image *image;
 	struct pymem_stack taken;
 	int verdict;
 
+	/* Most of thousands are as they were: no image is looked up for these. */
+	if (want == COUNTS_NOTHING)
+		return 0;
+	image = tracker_image(h->tracker, key->proc);
 	/* A late stack of an image that is finished: handed over once, with its last value. */
 	if (image && image->finished) {
 		verdict = session_take_stack(h->tracker->session, key, &taken);
 		if (verdict)
 			return verdict == -ENOENT ? 0 : verdict;
 		stack = &taken;
+	} else if (want == COUNTS_FIGURES) {
+		return hand_figures(h, key, &stack->counters);
 	}
 	verdict = tracker_hand_stack(h->tracker, key, &stack->counters, h->reader->stack, HAND_READ,
 				     h->arg);
 	return verdict == COUNTS_TAKEN ? session_forget_stack(h->tracker->session, key) : verdict;
 }
 
+static int read_stalls(const struct pymem_stack_key *key, const struct pymem_vmcalls *vmcalls,
+		       void *arg)
+{
+	const struct handing *h = arg;
+
+	h->reader->stalled(key, vmcalls, h->arg);
+	return 0;
+}
+
 static int read_thread(const struct pymem_collected *thread, void *arg)
 {
 	struct handing *h = arg;
 
+	if (wanted(h, &thread->key, &thread->counters, true) == COUNTS_NOTHING)
+		return 0;
 	return tracker_hand_stack(h->tracker, &thread->key, &thread->counters, h->reader->thread,
 				  HAND_NONE, h->arg);
 }
@@ -285,6 +337,8 @@ static int read_counts(void *self, const struct counts_reader *reader, void *arg
 
 	if (!err)
 		err = session_each_stack(session, read_stack, &h);
+	if (!err && reader->stalled && session_counts_stalls(session))
+		err = session_each_vmcalls(session, read_stalls, &h);
 	if (!err)
 		err = session_each_thread(session, read_thread, &h);
 	if (!err)
@@ -313,6 +367,9 @@ static void get_facts(void *self, struct counts_facts *facts)
 		.unexamined_comms = t->unexamined_comms,
 		.unseen = t->unseen,
 		.copies_error = t->copies_error,
+		.no_faults = !session_counts_faults(t->session),
+		.no_copies = t->copies_error || !session_counts_copies(t->session),
+		.stalls = session_counts_stalls(t->session),
 		.malformed = t->store.malformed,
 		.refused = t->store.refused,
 		.image_bytes = t->store.image_bytes,

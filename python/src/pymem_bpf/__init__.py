@@ -2,7 +2,7 @@
 """Resident memory, line by line, as the kernel counts it.
 
 For scripts: profile (a decorator), LineProfiler, memory_usage; python -m pymem_bpf SCRIPT. For
-IPython: %load_ext pymem_bpf gives %memit and %mprun. A program that was written for
+IPython: %load_ext pymem_bpf gives %memit, %mprun, %memheap, %memplot and %memflame. A program that was written for
 memory_profiler runs with the import changed.
 
 PYTEST_DONT_REWRITE
@@ -28,10 +28,15 @@ if TYPE_CHECKING:
     from .heaps import HeapReport as HeapReport
     from .heaps import HeapWatch as HeapWatch
     from .heaps import heap as heap
+    from .flames import FlameGraph as FlameGraph
+    from .flames import FlameWatch as FlameWatch
     from .line_profiler import LineProfiler as LineProfiler
     from .logfile import LogFile as LogFile
     from .magics import MemoryProfilerMagics as MemoryProfilerMagics
     from .memory import memory_usage as memory_usage
+    from .memplots import MemoryPlot as MemoryPlot
+    from .memplots import PlotWatch as PlotWatch
+    from .memplots import memplot as memplot
     from .table import show_results as show_results
     from .timestamps import TimeStamper as TimeStamper
 
@@ -40,7 +45,9 @@ __version__ = "0.1.0"
 _HOMES = {"profile": "decorator", "LineProfiler": "line_profiler", "show_results": "table",
           "memory_usage": "memory", "Counter": "counter", "HelperError": "counter",
           "HelperMissing": "counter", "TimeStamper": "timestamps",
-          "heap": "heaps", "HeapReport": "heaps", "HeapWatch": "heaps", "LogFile": "logfile", "MemoryProfilerMagics": "magics", "CodeMap": "code_map",
+          "heap": "heaps", "HeapReport": "heaps", "HeapWatch": "heaps", "FlameGraph": "flames", "FlameWatch": "flames",
+          "memplot": "memplots", "MemoryPlot": "memplots", "PlotWatch": "memplots",
+          "LogFile": "logfile", "MemoryProfilerMagics": "magics", "CodeMap": "code_map",
           "choose_backend": "_compatible", "MemitResult": "_compatible", "MemTimer": "_compatible",
           "exec_with_profiler": "_compatible", "run_module_with_profiler": "_compatible",
           "has_tracemalloc": "_compatible"}
@@ -65,7 +72,7 @@ def __dir__() -> "List[str]":
 
 
 def load_ipython_extension(ipython: "Any") -> None:
-    """What `%load_ext pymem_bpf` calls: registers %memit, %%memit, %mprun and %%mprun.
+    """What `%load_ext pymem_bpf` calls: registers the magics.
 
     ipython: the InteractiveShell. A second call is no error. ImportError: this Python is not supported."""
     from .magics import load_ipython_extension as load

@@ -11,7 +11,9 @@ GIL, and no fork copies the memory that is being measured.
 
   python -I -S _proc.py PID INTERVAL METRIC CHILDREN [PID…]
 
-CHILDREN is 0 or 1; the PIDs after it are descendants that don't count, the sampler among them.
+CHILDREN is 0 or 1; the PIDs after it are descendants that don't count, the sampler among them. METRIC may be
+`timeline`, too: RSS, with one more sample where VmHWM rose above both its neighbours, and of long runs no more
+samples than a plot has use for.
 
 Writes "ready" when the first sample is taken, samples until its input ends or a byte comes, takes
 one more, then writes all as lines `BYTES TIME`, and the line "end".
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
 METRICS = ("rss", "pss", "uss")
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 FILE_LIMIT = 1 << 20
+TIMELINE_LIMIT, OF_EACH = 8192, 4
 
 
 def read_file(pid: int, name: str) -> str:
@@ -220,29 +223,63 @@ def total_bytes(pid: int, metric: str, children: bool = False, without: "Contain
     return total
 
 
+def thinned(samples: "List[Tuple[int, float]]") -> "List[Tuple[int, float]]":
+    """Half of the samples: of each four neighbours the lowest and the highest, in their order; so no peak is lost."""
+    kept: "List[Tuple[int, float]]" = []
+    for at in range(0, len(samples), OF_EACH):
+        group = samples[at:at + OF_EACH]
+        ends = {group.index(min(group)), group.index(max(group))}
+        kept += [group[i] for i in sorted(ends)]
+    return kept
+
+
+class _Samples:
+    """All samples of a process."""
+
+    def __init__(self, pid: int, interval: float, metric: str, children: bool, without: "List[int]") -> None:
+        self.pid, self.interval, self.metric, self.children = pid, interval, metric, children
+        self.without = without
+        self.taken: "List[Tuple[int, float]]" = []
+
+    def take(self) -> None:
+        self.taken.append((total_bytes(self.pid, self.metric, self.children, self.without), time.time()))
+
+
+class _Timeline(_Samples):
+    """RSS for a plot. A run of whatever length needs no more memory here than that of TIMELINE_LIMIT samples."""
+
+    mark, last = 0, (0, 0.0)
+
+    def take(self) -> None:
+        amount, mark, now = rss_bytes(self.pid), high_water_bytes(self.pid), time.time()
+        if self.taken and mark > self.mark and mark > max(self.last[0], amount):
+            self.taken.append((mark, (self.last[1] + now) / 2))
+        self.mark, self.last = mark, (amount, now)
+        self.taken.append(self.last)
+        if len(self.taken) >= TIMELINE_LIMIT:
+            self.taken = thinned(self.taken)
+            self.interval *= 2
+
+
 def sample(pid: int, interval: float, metric: str, children: bool, without: "List[int]") -> None:
     """The sampler: see above."""
     import select
-    samples: "List[Tuple[int, float]]" = []
-    without = without + [os.getpid()]
-
-    def take() -> None:
-        samples.append((total_bytes(pid, metric, children, without), time.time()))
-
-    take()
+    kind = _Timeline if metric == "timeline" else _Samples
+    samples = kind(pid, interval, metric, children, without + [os.getpid()])
+    samples.take()
     sys.stdout.write("ready\n")
     sys.stdout.flush()
     due = time.monotonic()
     try:
         while True:
-            due += interval
+            due += samples.interval
             if select.select([0], [], [], max(0.0, due - time.monotonic()))[0]:
                 break
-            take()
-        take()
+            samples.take()
+        samples.take()
     except ProcessLookupError:
         pass  # what it measured has ended: nobody waits for more
-    sys.stdout.write("".join("%d %.6f\n" % one for one in samples) + "end\n")
+    sys.stdout.write("".join("%d %.6f\n" % one for one in samples.taken) + "end\n")
 
 
 if __name__ == "__main__":

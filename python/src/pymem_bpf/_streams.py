@@ -16,7 +16,7 @@ TYPE_CHECKING = False  # typing itself is not imported: imports are memory, too
 if TYPE_CHECKING:
     from typing import Any
 
-__all__ = ["fit", "write_text", "tell"]
+__all__ = ["fit", "printable", "write_text", "tell"]
 
 
 def fit(text: str, stream: "Any") -> str:
@@ -27,6 +27,11 @@ def fit(text: str, stream: "Any") -> str:
         return text
     encoding = str(encoding)
     return text.encode(encoding, "backslashreplace").decode(encoding)
+
+
+def printable(text: str) -> str:
+    """A text from elsewhere, without what a terminal would take for a command."""
+    return "".join(c if c.isprintable() else "?" for c in text)
 
 
 def _descriptor(stream: "Any") -> "int | None":

@@ -7,28 +7,24 @@ back what it holds free: else memory that an earlier test freed would hide what 
 
 PYTEST_DONT_REWRITE
 """
-import functools
 import linecache
 import os
 import sys
-import types
 from gc import collect as _collect
 
 from . import _helper, _proc, memory
-from ._functions import inner_codes
+from ._named import named
 
 TYPE_CHECKING = False  # typing itself is not imported: imports are memory, too
 if TYPE_CHECKING:
     from types import CodeType, FunctionType
-    from typing import Any, Callable, Iterator, List, Set, Tuple
+    from typing import Callable, List, Tuple
 
     from .counter import Counter
     from .line_profiler import LineProfiler
 
     Grown = Tuple[int, str, int]  # (bytes, file, line)
 
-FUNCTIONS_LIMIT, DEPTH_LIMIT, WRAPPERS_LIMIT = 200, 3, 20
-_CACHED = type(functools.lru_cache(maxsize=1)(lambda: None))
 #: What reading memory may raise.
 Errors = (OSError, _helper.HelperError)
 _counter: "Counter | None" = None
@@ -157,60 +153,11 @@ def _code_is_below(code: "CodeType", root: str) -> bool:
     return path.startswith(root.rstrip(os.sep) + os.sep) and os.sep + "site-packages" + os.sep not in path
 
 
-def _function_of(value: "Any") -> "FunctionType | None":
-    """The function of a value, or of what it wraps. The type decides: of values that do as they like with attributes
-    (mocks, lazy proxies) none is looked at."""
-    found: "FunctionType | None" = None
-    for _ in range(WRAPPERS_LIMIT):
-        kind = type(value)
-        if kind is types.FunctionType:
-            found, value = value, vars(value).get("__wrapped__")
-        elif kind in (staticmethod, classmethod, types.MethodType):
-            value = value.__func__
-        elif kind is functools.partial:
-            value = value.func
-        elif kind is _CACHED:
-            value = value.__wrapped__
-        else:
-            break
-    return found
-
-
-def _functions_in(value: "Any") -> "Iterator[FunctionType]":
-    values = list(type.__getattribute__(value, "__dict__").values()) if issubclass(type(value), type) else []
-    for one in [value] + values:
-        function = _function_of(one)
-        if function is not None:
-            yield function
-
-
-def _members(value: "Any", names: "List[str]") -> "List[Any]":
-    """What a module has of these names; else the value itself."""
-    if not issubclass(type(value), types.ModuleType):
-        return [value]
-    found = object.__getattribute__(value, "__dict__")  # past a module's own way, by which it would load itself
-    return [found.get(name) for name in names]
-
-
 def functions_named(function: "FunctionType", root: str) -> "List[FunctionType]":
     """The function, and what it names and those name in turn: functions and classes of files below `root`, not of
     packages that are installed there. By names alone: what it imports or is handed while it runs is not found."""
-    found: "List[FunctionType]" = []
-    codes: "Set[CodeType]" = set()
-    wait = [(function, 0)]
-    while wait and len(found) < FUNCTIONS_LIMIT:
-        one, depth = wait.pop(0)
-        if one.__code__ in codes:
-            continue
-        codes.add(one.__code__)
-        found.append(one)
-        if depth == DEPTH_LIMIT:
-            continue
-        names = {name for code in [one.__code__] + list(inner_codes(one.__code__)) for name in code.co_names}
-        for name in sorted(names):
-            wait += [(inner, depth + 1) for each in _members(one.__globals__.get(name), sorted(names))
-                     for inner in _functions_in(each) if _code_is_below(inner.__code__, root)]
-    return found
+    return [function] + [found for found, _ in named(
+        function.__code__, function.__globals__, lambda code: _code_is_below(code, root))]
 
 
 class Lines:

@@ -11,6 +11,7 @@ import os
 import subprocess
 
 from ._helper import HelperError, HelperMissing, program
+from ._streams import printable as _shown
 
 TYPE_CHECKING = False  # typing itself is not imported: imports are memory, too
 if TYPE_CHECKING:
@@ -41,11 +42,6 @@ def _size(count: "int | None", sign: bool = False) -> str:
 
 def _count(number: "int | None", sign: bool = False) -> str:
     return "" if number is None else format(number, "+,d" if sign and number else ",d")
-
-
-def _shown(name: str) -> str:
-    """A name from the process, without what a terminal would take for a command."""
-    return "".join(c if c.isprintable() else "?" for c in name)
 
 
 class _Row:
@@ -93,18 +89,23 @@ class HeapType(_Row):
 
 
 class HeapBirth(_Row):
-    """A line that put something into a holder that grew: holder (its path), file, line, function, stack (innermost
-    first), type of what was put there, method ("watch" or "burst"), insertions seen, share of them."""
+    """A line that put something into a holder that grew (method "watch"), or in which objects were made that it keeps
+    ("burst": the innermost one whose function names the holder, else the innermost one): holder (its path), file,
+    line, function, stack (that line and its callers), made (the innermost line, if it is another one, or None), type of
+    what was put there, insertions seen, entries of the holder among them, share of the insertions."""
 
-    __slots__ = ("holder", "file", "line", "function", "stack", "type", "method", "insertions", "share")
+    __slots__ = ("holder", "file", "line", "function", "stack", "made", "type", "method", "insertions", "entries",
+                 "share")
     holder: str
     file: str
     line: int
     function: str
     stack: "List[str]"
+    made: "str | None"
     type: "str | None"
     method: str
     insertions: int
+    entries: int
     share: float
 
 
@@ -210,7 +211,10 @@ class HeapReport:
                         for text, part in self._parts())
         tables = ["<table><caption>What RSS is made of</caption>%s</table>" % parts]
         for titles, rows, more in self._tables():
-            head = "".join("<th>%s</th>" % html.escape(title) for title in titles)
+            if not rows:
+                continue
+            head = "".join("<th>%s</th>" % html.escape(title) for title in titles[:-1])
+            head += "<th style='text-align:left'>%s</th>" % html.escape(titles[-1])
             body = "".join("<tr>%s<td style='text-align:left'>%s</td></tr>" % (
                 "".join("<td style='text-align:right'>%s</td>" % html.escape(text) for text in row[:-1]),
                 html.escape(row[-1])) for row in rows)

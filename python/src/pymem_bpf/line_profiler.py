@@ -74,14 +74,28 @@ else:
 #: estimate; error_bytes: how far from the truth an estimate of one run of a line may be at worst, without
 #: other threads' changes.
 if TYPE_CHECKING:
-    FunctionResult = NamedTuple("FunctionResult", [
+    _FunctionFields = NamedTuple("_FunctionFields", [
         ("filename", str), ("name", str), ("first_line", int), ("last_line", int), ("calls", int),
         ("cut", bool), ("code", types.CodeType), ("lines", Dict[int, LineResult]), ("untold", bool),
         ("approximate", bool), ("error_bytes", int)])
 else:
-    FunctionResult = collections.namedtuple(
+    _FunctionFields = collections.namedtuple(
         "FunctionResult",
         "filename name first_line last_line calls cut code lines untold approximate error_bytes")
+
+
+class FunctionResult(_FunctionFields):
+    """One profiled function, as described above. IPython shows its table: as text, in a notebook as HTML."""
+
+    __slots__ = ()
+
+    def _repr_html_(self) -> str:
+        from .table import result_html
+        return result_html(self)
+
+    def _repr_pretty_(self, printer: "Any", cycle: bool) -> None:
+        from .table import result_text
+        printer.text(result_text(self))
 
 
 _hook: "Monitoring | Evaluation" = Monitoring() if has_monitoring() else Evaluation()
@@ -427,6 +441,23 @@ class LineProfiler:
         """How often (int) a thread found no room among those that the kernel counts one by one: if not 0,
         increments of some threads may be missing."""
         return 0 if self._recorder is None else self._recorder.missed
+
+    def _repr_html_(self) -> "str | None":
+        from .table import Tables
+        return Tables(self)._repr_html_() or None  # None: nothing but its repr()
+
+    def increments(self) -> "Dict[Tuple[types.CodeType, int], int]":
+        """What each line has changed so far, in bytes, by the code object of its function and its number: results()
+        without all else, for callers that look often. From any thread."""
+        found: "Dict[Tuple[types.CodeType, int], int]" = {}
+        recorder = self._recorder
+        if recorder is None:
+            return found
+        for _, code, inner in self._functions:
+            for one in [code] + inner:
+                for number, (_, change, _) in recorder.results(one, code)[2].items():
+                    found[code, number] = found.get((code, number), 0) + change
+        return found
 
     def results(self) -> "List[FunctionResult]":
         """A FunctionResult for each function, in the order they were added; amounts in bytes. It may be

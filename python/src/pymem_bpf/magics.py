@@ -368,4 +368,5 @@ def _profiler(children: bool, exact: "bool | None") -> "Tuple[Counter | Estimate
 def load_ipython_extension(shell: "Any") -> None:
     """Registers the magics with an InteractiveShell. A second call is no error."""
     from .heap_magics import HeapMagics
-    shell.register_magics(MemoryProfilerMagics, HeapMagics)
+    from .plot_magics import PlotMagics
+    shell.register_magics(MemoryProfilerMagics, HeapMagics, PlotMagics)

@@ -66,7 +66,8 @@ class Sampler:
         """Ends the sampling: [(bytes, seconds since the epoch)], taken at the start, at each interval and at the
         end. RuntimeError: the other process had ended."""
         try:
-            said = self.process.communicate()[0].decode("ascii").splitlines()
+            # A byte, since the end of its input may not come: a child that the program forked has that open, too.
+            said = self.process.communicate(b"x")[0].decode("ascii").splitlines()
         finally:
             self.close()
         if not said or said[-1] != "end":

@@ -7,7 +7,9 @@
   list      the files of this folder            rm, clean   remove files
 
 Commands, options and file format are those of mprof (memory_profiler 0.61), which reads the files as
-they are. No peak is missed between samples: where the kernel's high-water mark rose between two
+they are. plot, peak and list read recordings of `pymem-bpf record`, too.
+
+No peak is missed between samples: where the kernel's high-water mark rose between two
 samples, there is one more. With a helper (pymem-bpf serve) that holds for children (-C) and for
 the last moment before the end, too.
 """
@@ -19,9 +21,10 @@ import subprocess
 import sys
 import time
 
-from . import __version__, _launch, _proc, dat, memory
+from . import __version__, _launch, _proc, dat, memory, recording
 from ._helper import HelperError, HelperMissing
 from ._interpreter import is_python, split_command
+from ._streams import printable
 from .dat import read_mprofile_file  # noqa: F401 -- a name of memory_profiler's mprof
 from .plot import function_labels  # noqa: F401 -- so is this
 
@@ -33,6 +36,7 @@ if TYPE_CHECKING:
 
 ATTACH_SECONDS = 3600
 PATTERN = "mprofile_" + "?" * 14 + ".dat"
+RECORDINGS = "*.pymem"
 
 
 class Failure(Exception):
@@ -204,6 +208,9 @@ def run(options: "argparse.Namespace") -> int:
 def peak(options: "argparse.Namespace") -> int:
     """`peak`: prints the highest amount of each file, in MiB. Exit status; Failure, ValueError."""
     for name in chosen_or_last(options.profiles):
+        if recording.is_recording(name):
+            _peaks_of_recording(name, options.func)
+            continue
         data = dat.read(name)
         amounts = data.amounts_of(options.func)
         if not amounts:
@@ -215,6 +222,15 @@ def peak(options: "argparse.Namespace") -> int:
     return 0
 
 
+def _peaks_of_recording(name: str, function: "str | None") -> None:
+    if function is not None:
+        raise Failure("%s is a recording, and has no functions: --func is for .dat files" % name)
+    found = recording.read(name)
+    print("%s\t%.3f MiB" % (name, found.peak_bytes / memory.MIB) if found.images else "%s\tNaN MiB" % name)
+    for image in found.images if len(found.images) > 1 else []:
+        print("  Process %d %s\t\t\t%.3f MiB" % (image.pid, image.name, image.peak_bytes / memory.MIB))
+
+
 def plot(options: "argparse.Namespace") -> int:
     """`plot`: draws files. Exit status; Failure, ValueError."""
     from . import plot as plots
@@ -222,11 +238,30 @@ def plot(options: "argparse.Namespace") -> int:
 
 
 def list_files(_: "argparse.Namespace") -> int:
-    """`list`: prints number, name and time of the files of this folder. Exit status."""
+    """`list`: prints number, name and time of the files of this folder, and its recordings. Exit status; OSError."""
     for number, name in enumerate(existing()):
         when = time.strptime(name[-18:-4], "%Y%m%d%H%M%S") if name[-18:-4].isdigit() else None
         print("%d %s %s" % (number, name, time.strftime("%H:%M:%S %d/%m/%Y", when) if when else ""))
+    for name in sorted(glob.glob(RECORDINGS)):
+        # Without a number: those count what `clean` removes, and a recording is not ours to remove.
+        if not os.path.isfile(name):
+            continue
+        try:
+            if recording.is_recording(name):
+                print("- %s %s" % (printable(name), _about(name)))
+        except OSError as e:
+            print("- %s (can't be read: %s)" % (printable(name), e.strerror or e))
     return 0
+
+
+def _about(name: str) -> str:
+    """What `list` says of a recording."""
+    try:
+        found = recording.read(name)
+    except ValueError as e:
+        return "(%s)" % e
+    return "%s recording, %d process%s" % (time.strftime("%H:%M:%S %d/%m/%Y", time.localtime(found.start)),
+                                           len(found.images), "" if len(found.images) == 1 else "es")
 
 
 def remove(options: "argparse.Namespace") -> int:

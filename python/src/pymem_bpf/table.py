@@ -24,6 +24,8 @@ __all__ = ["Tables", "show_results"]
 
 TEMPLATE = "{0:>6} {1:>12} {2:>12}  {3:>10}   {4:<}"
 TITLES = ("Line #", "Mem usage", "Increment", "Occurrences", "Line Contents")
+HTML_FIGURE = "<td style='text-align:right;white-space:nowrap;%s'>%s</td>"
+HTML_SOURCE = "<td style='text-align:left'><pre style='margin:0;background:none'>%s</pre></td>"
 MIB = 1 << 20
 
 
@@ -120,27 +122,49 @@ def _table(result: "FunctionResult", amount: str, is_whole: bool, head: str) -> 
 
 
 def _html_table(result: "FunctionResult", amount: str, is_whole: bool, head: str) -> str:
-    """The same for a notebook."""
-    from html import escape  # only now: imports are memory, too
-    text = "<p>Filename: %s</p>" % escape(_file(result))
+    """The same for a notebook, with a bar behind each increment."""
+    from ._shapes import escaped, heat, paragraph  # only now: imports are memory, too
+    text = "<p>Filename: %s</p>" % escaped(_file(result))
     if head:
-        text += "<p><b>%s</b></p>" % escape(head)
+        text += "<p><b>%s</b></p>" % paragraph(head)
     nothing = _has_nothing(result, is_whole)
     if nothing:
-        return text + "<p>%s</p>" % escape(nothing)
+        return text + "<p>%s</p>" % paragraph(nothing)
     source = _source(result.filename)
-    cell = "<td style='text-align:right;white-space:nowrap'>%s</td>"
-    rows = "".join("<tr>%s<td style='text-align:left'><pre style='margin:0'>%s</pre></td></tr>" % (
-        "".join(cell % str(one).strip() for one in row[:-1]), escape(row[-1]))
-        for row in _rows(result, source, amount))
-    titles = "".join("<th>%s</th>" % title for title in TITLES)
-    return text + "<table><tr>%s</tr>%s</table>" % (titles, rows) + "".join(
-        "<p>%s</p>" % escape(remark) for remark in _remarks(result, source))
+    most = max([abs(line.increment_bytes) for line in result.lines.values()] + [0])
+    rows = []
+    for row in _rows(result, source, amount):
+        line = result.lines.get(row[0])
+        bars = ["", "", heat(line.increment_bytes, most) if line else "", ""]
+        rows.append("".join(HTML_FIGURE % (bar, str(one).strip()) for bar, one in zip(bars, row[:-1]))
+                    + HTML_SOURCE % escaped(row[-1]))
+    titles = "".join("<th>%s</th>" % title for title in TITLES[:-1]) + "<th style='text-align:left'>%s</th>" % TITLES[-1]
+    return text + "<table><tr>%s</tr>%s</table>" % (titles, "".join("<tr>%s</tr>" % row for row in rows)) + "".join(
+        "<p>%s</p>" % paragraph(remark) for remark in _remarks(result, source))
 
 
 def _html_note(note: str) -> str:
-    from html import escape
-    return "<p>NOTE: %s</p>" % escape(note)
+    from ._shapes import paragraph
+    return "<p>NOTE: %s</p>" % paragraph(note)
+
+
+def _head_of(result: "FunctionResult") -> str:
+    """The line above the table of a result by itself, which does not know what would make it exact."""
+    if not result.approximate:
+        return ""
+    within = "to within %.1f MiB a run of a line, at worst" % (result.error_bytes / MIB) if result.error_bytes else (
+        "to the page")
+    return "Approximate: %s, other threads' changes included" % within
+
+
+def result_text(result: "FunctionResult", precision: int = 1) -> str:
+    """The table of one FunctionResult, as show_results() has it."""
+    return "\n".join(_table(result, _amount(precision), True, _head_of(result)))
+
+
+def result_html(result: "FunctionResult", precision: int = 1) -> str:
+    """The same as HTML for a notebook."""
+    return _html_table(result, _amount(precision), True, _head_of(result))
 
 
 def _names(native_ids: "Sequence[int]") -> str:
@@ -223,4 +247,4 @@ class Tables:
         printer.text(fit(self._plain, sys.stdout))
 
     def _repr_html_(self) -> str:
-        return self._html.encode("utf-8", "backslashreplace").decode("utf-8")
+        return self._html

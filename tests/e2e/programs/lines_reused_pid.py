@@ -45,8 +45,8 @@ if not pid:
 pause()
 os.write(first[1], b"!")
 os.waitpid(pid, 0)
-pid = same_pid(pid, second[0])
-pause()
+wanted, pid = pid, same_pid(pid, second[0])
+pause(wanted=wanted, child=pid)
 os.write(second[1], b"!")
 if pid:
     os.waitpid(pid, 0)

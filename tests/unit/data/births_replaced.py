@@ -7,7 +7,11 @@ tests/e2e/test_heap_births.py. Says the line that puts something there, then goe
   rebuilt   a dict that is made anew now and then, and filled by one line
   late      a list that is made when the first look is over: some seconds after the start
   crowded   one dict, filled so often that a watch has to pause, in a process whose copy is given back as it is read
-  reborn    a list that is made some seconds after the start, at the address of another one that grew until then"""
+  reborn    a list that is made some seconds after the start, at the address of another one that grew until then
+  deaf      as reborn, beside a list whose size is written by another process, to the address that is said after the
+            line; nothing that the program does touches that list
+"""
+import gc
 import select
 import sys
 import time
@@ -71,12 +75,22 @@ def make_reborn():
     return keep
 
 
+def make_deaf():
+    global deaf
+    gc.disable()  # it would read what the list does not have
+    deaf = list(range(3000))
+    return make_reborn()
+
+
 def main():
     kind = sys.argv[1]
-    make = {"crowded": make_crowded, "reborn": make_reborn}.get(kind)
+    make = {"crowded": make_crowded, "reborn": make_reborn, "deaf": make_deaf}.get(kind)
     keep = make() if make else {"joined": join, "rebuilt": rebuild, "late": late}[kind]
     lines = [line.rstrip() for line in open(__file__)]
-    print([number for number, line in enumerate(lines, 1) if line.endswith("# " + kind)][0])
+    label = "# reborn" if kind == "deaf" else "# " + kind
+    print([number for number, line in enumerate(lines, 1) if line.endswith(label)][0])
+    if kind == "deaf":
+        print(id(deaf) + 16)
     sys.stdout.flush()
     number = 0
     while not select.select([sys.stdin], [], [], 0.001)[0]:

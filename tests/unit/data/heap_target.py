@@ -208,7 +208,8 @@ def last(one, two, kept):
     facts["frame"] = {"at": id(frame), "code": id(frame.f_code), "globals": id(globals()),
                       "locals": {"one": id(one), "two": id(two), "kept": id(kept), "inner": id(inner)},
                       "cell": id(inner.__closure__[0]),
-                      "nlocals": frame.f_code.co_nlocals, "stacksize": frame.f_code.co_stacksize}
+                      "nlocals": frame.f_code.co_nlocals, "stacksize": frame.f_code.co_stacksize,
+                      "names": list(frame.f_code.co_names)}
     os.write(1, (json.dumps(facts) + "\n").encode())
     os.read(0, 1)
     return inner

@@ -31,6 +31,7 @@ __u32 bpf_get_smp_processor_id(void);
 __u64 bpf_get_current_task(void);
 __u64 bpf_get_current_uid_gid(void);
 __u64 bpf_get_current_pid_tgid(void);
+long bpf_get_current_comm(void *buffer, __u32 size);
 struct task_struct *bpf_get_current_task_btf(void);
 long bpf_task_pt_regs(struct task_struct *task);
 long shim_loop(__u32 count, long (*body)(__u32 i, void *context), void *context);

@@ -1,0 +1,387 @@
+# SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+"""The agent: it records all the time into a folder of a fixed size. Its recordings add up, and whatever happens to it,
+to its disk or to its files, what was written can be read, and it goes on."""
+import json
+import os
+import re
+import signal
+import socket
+import sqlite3
+import stat
+import subprocess
+import time
+
+import harness
+import pytest
+import yaml
+from harness import MIB, Report, Tool
+
+STEPS = """
+import sys
+kept = []
+def grow():
+    kept.append(bytearray(4 << 20))
+print("ready", flush=True)
+for word in sys.stdin:
+    grow()
+    print("done", flush=True)
+"""
+GROW = 5  # the line
+
+
+class Agent(Tool):
+    def __init__(self, store, *options, **how):
+        super().__init__("agent", "--store", store, *options, output=False, **how)
+
+    def says(self, words):
+        harness.until(lambda: self.waits() and words in self.text(), words)
+
+    def text(self):
+        return self.stderr.decode("utf-8", "replace")
+
+
+def stepping(tmp_path):
+    path = tmp_path / "steps.py"
+    path.write_text(STEPS)
+    return harness.Stepping(["/usr/bin/python3", str(path)])
+
+
+def files(store, end=".pymem"):
+    return sorted(p for p in store.iterdir() if p.name.endswith(end))
+
+
+def image_of(path, pid):
+    """What the report of a file has of a process; None: nothing yet."""
+    done = subprocess.run([harness.TOOL, "report", str(path), "--format", "json"], stdout=subprocess.PIPE,
+                          stderr=subprocess.PIPE, timeout=harness.PATIENCE)
+    assert done.returncode == 0, done.stderr
+    report = Report(json.loads(done.stdout.decode()))
+    if pid not in report.pids():
+        return None
+    image, = report.images(pid)
+    return image
+
+
+def grown(image):
+    """Bytes of the line that grows."""
+    return sum(line["increment_bytes"] for line in image["lines"]
+               if line["file"].endswith("steps.py") and line["line"] == GROW) if image else 0
+
+
+def check_sums(image):
+    lines = sum(line["increment_bytes"] for line in image["lines"])
+    assert lines + sum(image["lost_bytes"].values()) == image["rss_end_bytes"] - image["rss_start_bytes"], image
+
+
+def is_recorded(store, pid, amount):
+    return sum(grown(image_of(path, pid)) for path in files(store)) >= amount
+
+
+@pytest.fixture
+def store(tmp_path):
+    return tmp_path / "store"
+
+
+def test_files_add_up(store, tmp_path):
+    """Each file has what came in its time: where one ends, the next one begins, and together they have what one recording
+    has, to the byte."""
+    one = tmp_path / "one.pymem"
+    with stepping(tmp_path) as target, Agent(store, "--rotate", "2", "--size", "64") as agent, \
+            Tool("record", "-p", target.pid, "-o", one, output=False) as tool:
+        agent.says("and all that will start, to %s" % store)
+        tool.attached()
+        for _ in range(6):
+            target.step()
+            subprocess.run(["/usr/bin/python3", "-c", "x = bytearray(1 << 20)"], check=True)
+            time.sleep(1)
+        pid = target.process.pid
+        assert agent.stop(signal.SIGTERM) == 0, agent.text()
+        assert "ends: Terminated" in agent.text()
+        assert tool.stop() == 0, tool.stderr
+    assert len(files(store)) >= 2 and not files(store, "-wal") and not files(store, "-shm")
+    images = [image_of(path, pid) for path in files(store)]
+    images = [image for image in images if image]
+    for image in images:
+        check_sums(image)
+    for before, after in zip(images, images[1:]):
+        assert before["rss_end_bytes"] == after["rss_start_bytes"], (before, after)
+    assert sum(map(grown, images)) == grown(image_of(one, pid)) >= 24 * MIB
+    assert len([image for image in images if grown(image) >= MIB]) >= 2
+    for path in files(store):
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert stat.S_IMODE(store.stat().st_mode) == 0o700
+    table = subprocess.run([harness.TOOL, "report", str(files(store)[-1])], check=True, stdout=subprocess.PIPE).stdout
+    assert b"the recording continues another one" in b" ".join(table.split())
+    # Later ones have texts, too: of lines that changed in them, as far as there was time to read them.
+    tables = [subprocess.run([harness.TOOL, "report", str(path)], check=True, stdout=subprocess.PIPE).stdout
+              for path in files(store)[1:]]
+    assert any(b"kept.append(bytearray(4 << 20))" in table for table in tables), tables
+
+
+def size_of(store):
+    return sum(path.stat().st_blocks * 512 for path in store.iterdir())
+
+
+def test_size(store):
+    """The oldest go when all together have more than their size."""
+    with Agent(store, "--no-sources") as agent:
+        agent.says("records")
+        assert agent.stop(signal.SIGTERM) == 0, agent.text()
+    first, = files(store)
+    # Newer, and the agent's to remove, but only when its turn comes.
+    second = store / (str(int(first.name[:8]) + 10000) + first.name[8:] + ".corrupt")
+    second.write_bytes(b"x" * 6 * MIB)
+    third = store / second.name.replace("Z.pymem.corrupt", "Z.pymem.bak")
+    third.write_bytes(b"x" * 8 * MIB)
+    with Agent(store, "--rotate", "1", "--size", "8", "--no-sources") as agent:
+        harness.until(lambda: len(files(store)) > 2, "began others")
+        first.write_bytes(b"x" * 2 * MIB)
+        harness.until(lambda: not first.exists(), "the oldest is gone")
+        assert size_of(store) - third.stat().st_size <= 8 * MIB
+        assert agent.stop(signal.SIGTERM) == 0, agent.text()
+    assert size_of(store) - third.stat().st_size <= 8 * MIB
+    assert third.exists() and files(store)
+
+
+def test_killed(store, tmp_path):
+    """What a killed agent left stays and can be read; the next one records to another file."""
+    with stepping(tmp_path) as target:
+        pid = target.process.pid
+        with Agent(store) as agent:
+            agent.says("records")
+            target.step()
+            harness.until(lambda: is_recorded(store, pid, 4 * MIB), "recorded")
+            agent.process.kill()
+            agent.wait()
+        left = files(store)
+        assert len(left) == 1 and (store / (left[0].name + "-wal")).exists()
+        with Agent(store) as agent:
+            agent.says("records")
+            target.step()
+            harness.until(lambda: is_recorded(store, pid, 8 * MIB), "recorded")
+            assert agent.stop(signal.SIGTERM) == 0, agent.text()
+            assert "corrupt" not in agent.text()
+    assert len(files(store)) == 2 and files(store)[0] == left[0]
+    for path in files(store):
+        assert 4 * MIB <= grown(image_of(path, pid)) <= 4 * MIB + harness.TOLERANCE
+
+
+def test_corrupt(store, tmp_path):
+    """A file that is no recording is set aside; the clock that was ahead when it was made does not matter."""
+    store.mkdir(mode=0o700)
+    (store / "20991231T235959Z.pymem").write_bytes(b"no recording" * 1000)
+    (store / "notes.txt").write_text("mine")
+    with Agent(store) as agent:
+        agent.says("20991231T235959Z.pymem: ")
+        agent.says("it is set aside as 20991231T235959Z.pymem.corrupt")
+        agent.says("records")
+        assert agent.stop(signal.SIGTERM) == 0, agent.text()
+    assert [path.name for path in files(store)] == ["21000101T000000Z.pymem"]
+    assert (store / "notes.txt").read_text() == "mine"
+    assert len(files(store, ".corrupt")) == 1
+
+
+@pytest.fixture
+def disk(tmp_path):
+    """A folder on a small disk."""
+    path = tmp_path / "disk"
+    path.mkdir(mode=0o700)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=32m,mode=700", "tmpfs", str(path)], check=True)
+    yield path
+    subprocess.run(["umount", "-l", str(path)], check=True)
+
+
+def test_full_disk(disk, tmp_path):
+    """The recording ends by name, the profile goes on, and so does recording when there is room again."""
+    with stepping(tmp_path) as target, Agent(disk, "--no-sources") as agent:
+        pid = target.process.pid
+        agent.says("records")
+        target.step()
+        harness.until(lambda: is_recorded(disk, pid, 4 * MIB), "recorded")
+        with open(str(disk / "other"), "wb", buffering=0) as other, pytest.raises(OSError):
+            while True:
+                other.write(b"x" * 4096)
+
+        def is_said():
+            target.step()
+            return agent.waits() and "another one is tried every 10 s: " in agent.text()
+        harness.until(is_said, "said")
+        said = len(agent.text().splitlines())
+        first = files(disk)[0]
+        os.unlink(str(disk / "other"))
+        agent.says("recording again, to %s/" % disk)
+        assert "is in no recording" in agent.text()
+        target.step()
+        harness.until(lambda: grown(image_of(files(disk)[-1], pid)) >= 4 * MIB, "recorded again")
+        assert agent.stop(signal.SIGTERM) == 0, agent.text()
+    assert len(agent.text().splitlines()) <= said + 3, agent.text()
+    assert grown(image_of(first, pid)) >= 4 * MIB
+    assert len(files(disk)) == 2
+
+
+def test_read_only(disk):
+    """An agent starts without a disk to write to, says so once, and records when it can."""
+    subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
+    with Agent(disk) as agent:
+        agent.says("no recording can be begun, which is tried again every 10 s: ")
+        agent.says("records")
+        assert not files(disk)
+        subprocess.run(["mount", "-o", "remount,rw", str(disk)], check=True)
+        agent.says("recording again, to %s/" % disk)
+        assert agent.text().count("no recording can be begun") == 1
+        assert agent.stop(signal.SIGTERM) == 0, agent.text()
+    assert len(files(disk)) == 1
+
+
+def test_one_at_a_time(store):
+    with Agent(store) as first:
+        first.says("records")
+        with Agent(store) as second:
+            assert second.wait() == 1
+        assert "%s: another agent records to this folder" % store in second.text()
+        assert first.stop(signal.SIGTERM) == 0, first.text()
+
+
+def test_unsafe_folder(store):
+    store.mkdir()
+    store.chmod(0o777)
+    with Agent(store) as agent:
+        assert agent.wait() == 1
+    assert "others may write to the folder" in agent.text()
+    with Agent("/nowhere/at/all") as agent:
+        assert agent.wait() == 1
+    assert "/nowhere/at/all: No such file or directory" in agent.text()
+
+
+@pytest.mark.parametrize("abstract", [False, True], ids=["path", "abstract"])
+def test_service_manager(store, tmp_path, abstract):
+    """sd_notify: it is ready when it records, tells how it is, feeds the watchdog, and says that it ends."""
+    name = "@pymem-test-%d" % os.getpid() if abstract else str(tmp_path / "notify")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind("\0" + name[1:] if abstract else name)
+        manager.settimeout(harness.PATIENCE)
+        env = dict(os.environ, NOTIFY_SOCKET=name, WATCHDOG_USEC="1000000")
+        with Agent(store, env=env) as agent:
+            heard = []
+
+            def hear(word):
+                while not any(word in text for text in heard):
+                    heard.append(manager.recv(4096).decode())
+            hear("READY=1")
+            assert files(store)
+            hear("STATUS=")
+            fed = sum("WATCHDOG=1" in text for text in heard)
+            began = time.monotonic()
+            while sum("WATCHDOG=1" in text for text in heard) < fed + 4:
+                heard.append(manager.recv(4096).decode())
+            assert time.monotonic() - began < 30
+            agent.process.send_signal(signal.SIGTERM)
+            hear("STOPPING=1")
+            assert agent.wait() == 0, agent.text()
+    status = next(text for text in heard if "STATUS=" in text)
+    assert " Python process" in status and " MiB" in status, status
+
+
+def test_config(store, tmp_path):
+    """Options of a file; the command line counts more; SIGHUP reads it again."""
+    config = tmp_path / "agent.conf"
+    config.write_text("# all of it\n\n size = 32\nrotate=1h\nstore = %s\nno-sources\n" % store)
+    with Tool("agent", "--config", config, "--rotate", "30m", output=False) as tool:
+        agent = tool
+        harness.until(lambda: agent.waits() and b"records" in agent.stderr, "records")
+        agent.process.send_signal(signal.SIGHUP)
+        harness.until(lambda: b"--size is 32, --rotate 1800s" in agent.stderr, "read again")
+        config.write_text("size = 64\nstore = /elsewhere\nmax-stacks = 100\n")
+        agent.process.send_signal(signal.SIGHUP)
+        harness.until(lambda: b"--size is 64, --rotate 1800s" in agent.stderr, "read again")
+        for option in b"--store", b"--no-sources", b"--max-stacks":
+            assert option + b" can't be changed while it runs: restart it" in agent.stderr, agent.stderr
+        config.write_text("size = 1\n")
+        agent.process.send_signal(signal.SIGHUP)
+        harness.until(lambda: b"goes on as it was" in agent.stderr, "refused")
+        assert b"--config %s: that is wrong in it" % str(config).encode() in agent.stderr
+        assert agent.stop(signal.SIGTERM) == 0, agent.stderr
+    assert len(files(store)) == 1
+    with sqlite3.connect(str(files(store)[0])) as db:
+        assert db.execute("SELECT count(*) FROM content").fetchone() == (0,)
+
+
+@pytest.mark.parametrize("text, words", [
+    ("siz = many", "--size"),
+    ("nonsense", "--nonsense"),
+    ("size = 16 MiB", "--size"),
+    ("help", "--help"),
+    ("config = x", "--config"),
+])
+def test_wrong_config(store, tmp_path, text, words):
+    config = tmp_path / "agent.conf"
+    config.write_text(text + "\n")
+    with Agent(store, "--config", config) as agent:
+        assert agent.wait() == 2
+    assert words in agent.text() and "--config %s: that is wrong in it" % config in agent.text(), agent.text()
+    assert not store.exists()
+
+
+def test_no_config(store, tmp_path):
+    with Agent(store, "--config", tmp_path / "none") as agent:
+        assert agent.wait() == 2
+    assert "--config %s: No such file or directory" % (tmp_path / "none") in agent.text()
+
+
+def test_endless_config(store):
+    with Agent(store, "--config", "/dev/zero") as agent:
+        assert agent.wait() == 2
+    assert "--config /dev/zero: Invalid argument" in agent.text()
+
+
+# --- what is shipped ---
+
+def packaged(name):
+    with open(os.path.join(harness.PROJECT, "packaging", name), encoding="utf-8") as f:
+        return f.read()
+
+
+def rights_of_the_unit():
+    line, = re.findall(r"^CapabilityBoundingSet=(.*)$", packaged("pymem-bpf-agent.service.in"), re.MULTILINE)
+    return line.replace("CAP_", "").split()
+
+
+def container():
+    agent, = yaml.safe_load(packaged("pymem-bpf-agent.yaml"))["spec"]["template"]["spec"]["containers"]
+    return agent
+
+
+def rights_of_the_pod():
+    rights = container()["securityContext"]["capabilities"]
+    assert rights["drop"] == ["ALL"]
+    return rights["add"]
+
+
+@pytest.mark.parametrize("rights", [rights_of_the_unit, rights_of_the_pod])
+def test_rights(store, tmp_path, rights):
+    """The unit and the manifest give it as many capabilities as it needs: source texts are read, too."""
+    limited = ["setpriv", "--bounding-set", "-all," + ",".join("+" + name.lower() for name in rights())]
+    with stepping(tmp_path) as target, Agent(store, before=limited) as agent:
+        agent.says("records")
+        target.step()
+        harness.until(lambda: is_recorded(store, target.process.pid, 4 * MIB), "recorded")
+        assert agent.stop(signal.SIGTERM) == 0, agent.text()
+    assert len(agent.text().splitlines()) == 2, agent.text()
+    table = subprocess.run([harness.TOOL, "report", str(files(store)[0])], check=True, stdout=subprocess.PIPE).stdout
+    assert b"kept.append(bytearray(4 << 20))" in table, table
+
+
+def test_manifest():
+    """It has the host's PIDs, a folder of the node, and options that there are."""
+    manifest = yaml.safe_load(packaged("pymem-bpf-agent.yaml"))
+    assert (manifest["apiVersion"], manifest["kind"]) == ("apps/v1", "DaemonSet")
+    pod = manifest["spec"]["template"]
+    assert manifest["spec"]["selector"]["matchLabels"] == pod["metadata"]["labels"]
+    assert pod["spec"]["hostPID"] is True
+    volume, = pod["spec"]["volumes"]
+    mount, = container()["volumeMounts"]
+    program, command, *options = container()["command"]
+    assert (program, command) == ("pymem-bpf", "agent") and mount["name"] == volume["name"]
+    assert options[options.index("--store") + 1] == mount["mountPath"]
+    known = subprocess.run([harness.TOOL, "agent", "--help"], check=True, stdout=subprocess.PIPE).stdout.decode()
+    assert all(option in known for option in options if option.startswith("--"))

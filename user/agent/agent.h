@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* The service behind `pymem-bpf agent`. */
+#ifndef AGENT_H
+#define AGENT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct agent_options {
+	const char *store;  /* the folder of its recordings */
+	size_t store_bytes; /* of all recordings together */
+	double rotate;	    /* seconds of a recording; then another one begins */
+	const char *config; /* the file that was read; NULL: none */
+	bool no_sources;
+	unsigned max_stacks, max_processes;
+	size_t ring_bytes;
+	bool quiet;
+	int verbosity;
+};
+
+#define AGENT_STORE	  "/var/lib/pymem-bpf"
+#define AGENT_STORE_LEAST 8 /* MiB */
+
+/* Reads the options again, as they are in the config file now, for SIGHUP. 0, or -EINVAL after
+ * saying what is wrong. What strings point to must stay until the next call. */
+typedef int agent_reload_fn(void *arg, struct agent_options *options);
+
+/* Records until SIGTERM or SIGINT. Failures are explained on stderr. Returns an exit status
+ * (exit_status.h). `reload` may be NULL. */
+int agent_run(const struct agent_options *options, agent_reload_fn *reload, void *arg);
+
+#endif

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* What the parts of the agent share. */
+#ifndef AGENT_PRIVATE_H
+#define AGENT_PRIVATE_H
+
+#include "agent/agent.h"
+#include "agent/store.h"
+#include "os/loop.h"
+#include "os/notify.h"
+#include "record/recorder.h"
+#include "report/profiler.h"
+
+#define TROUBLE 512 /* bytes of what is said of it */
+
+struct agent {
+	struct agent_options options;
+	agent_reload_fn *reload;
+	void *reload_arg;
+	struct profiler *profiler;
+	struct recorder *recorder;
+	struct loop *loop;
+	struct loop_timer tick, status, watchdog;
+	struct notify notify;
+	struct source_cache *sources; /* of the recording that is written; NULL: none are kept */
+	struct store store;
+	struct store_sizes sizes;    /* as they were last */
+	char path[PATH_MAX + 32];    /* of the recording that is written, or the one before */
+	char trouble[TROUBLE];	     /* what was said last; "": recording goes on */
+	char trim_trouble[TROUBLE];  /* the same of removing old ones */
+	uint64_t paused_ns;	     /* since then there is no recording: CLOCK_MONOTONIC */
+	uint64_t retry_ns, began_ns; /* when to try again; when the recording began */
+	uint64_t base_bytes;	     /* that the recording had when it began */
+	double clocks_apart; /* CLOCK_REALTIME and CLOCK_MONOTONIC, in seconds; 0: not known yet */
+	unsigned ticks;
+	bool too_small; /* which was said */
+	int error;
+};
+
+/* Prints a line on stderr, unless it is quiet. */
+void agent_say(const struct agent *agent, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
+/* The same of what went wrong, also if it is quiet. */
+void agent_complain(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* agent_files.c: which recording is written */
+/* Begins a recording, or another one. If that fails it is said, once, and tried again later. */
+void agent_begin_file(struct agent *agent);
+/* Once a second: writes what has changed, begins another recording if it is time, removes old ones,
+ * or tries again. 0; -errno of the figures, which can't be read, as was said: nothing can go on. */
+int agent_tick_files(struct agent *agent);
+/* Removes old recordings, so that there is room for what comes until the next time. 0 or -errno,
+ * which is said. */
+int agent_trim(struct agent *agent);
+
+#endif

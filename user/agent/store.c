@@ -1,0 +1,285 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Problem: an agent records for months, is killed, and starts again; the disk may be full, its
+ * clock wrong, and what it finds damaged. None of that may lose a recording that can still be read,
+ * and all recordings together must stay below a size.
+ *
+ * A recording is NAME.pymem, and while it is written, or after its agent was killed, NAME.pymem-wal
+ * and NAME.pymem-shm. One that can't be read is NAME.pymem.corrupt from then on: it counts, and is
+ * removed in its turn. Files with other names belong to somebody else: they are never touched. */
+#include "agent/store.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/array.h"
+#include "record/recording.h"
+
+#define STAMP	   16 /* characters of a time */
+#define FILES_MOST 100000
+#define CORRUPT	   ".corrupt"
+
+static const char *const ends[] = {"", "-wal", "-shm"};
+
+#define ENDS (sizeof(ends) / sizeof(ends[0]))
+
+struct entry { /* a recording, or one that was set aside */
+	char name[STORE_NAME + sizeof(CORRUPT)];
+	int64_t time;
+	bool corrupt;
+};
+
+struct entries {
+	struct entry *at;
+	size_t count, room;
+};
+
+/* --- names --- */
+
+/* The time in a name; 0: it is none of ours. */
+static int64_t time_of(const char *name, bool *corrupt)
+{
+	struct tm tm = {.tm_isdst = 0};
+	const char *end = strptime(name, "%Y%m%dT%H%M%SZ", &tm);
+
+	if (!end || end - name != STAMP || strncmp(end, ".pymem", 6) != 0)
+		return 0;
+	*corrupt = !strcmp(end + 6, CORRUPT);
+	return end[6] && !*corrupt ? 0 : (int64_t)timegm(&tm);
+}
+
+static int by_name(const void *a, const void *b)
+{
+	return strcmp(((const struct entry *)a)->name, ((const struct entry *)b)->name);
+}
+
+/* All files of ours, the oldest first. The caller frees entries->at. 0 or -errno. */
+static int list(const struct store *store, struct entries *entries)
+{
+	int fd = openat(store->folder, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *folder = fd < 0 ? NULL : fdopendir(fd);
+	const struct dirent *file;
+	int err = folder ? 0 : -errno;
+
+	*entries = (struct entries){};
+	while (folder && !err && (file = readdir(folder))) {
+		bool corrupt = false;
+		int64_t time = time_of(file->d_name, &corrupt);
+
+		if (!time || entries->count == FILES_MOST)
+			continue;
+		if (!ARRAY_HAS_ROOM(entries->at, entries->count, entries->room)) {
+			err = -ENOMEM;
+			break;
+		}
+		/* Names that have a time are no longer than this. */
+		entries->at[entries->count] = (struct entry){.time = time, .corrupt = corrupt};
+		memcpy(entries->at[entries->count].name, file->d_name, strlen(file->d_name));
+		entries->count++;
+	}
+	if (folder)
+		closedir(folder);
+	else if (fd >= 0)
+		close(fd);
+	if (entries->count)
+		qsort(entries->at, entries->count, sizeof(*entries->at), by_name);
+	return err;
+}
+
+int store_new_path(struct store *store, double now, char *path, size_t size)
+{
+	int64_t at = (int64_t)now;
+	time_t seconds;
+	char stamp[STAMP + 8];
+	struct tm tm;
+
+	/* The clock may have been set back, or two begin within a second. */
+	if (at <= store->last)
+		at = store->last + 1;
+	seconds = (time_t)at;
+	if (!gmtime_r(&seconds, &tm) || !strftime(stamp, sizeof(stamp), "%Y%m%dT%H%M%SZ", &tm))
+		return -ERANGE;
+	if (snprintf(path, size, "%s/%s.pymem", store->path, stamp) >= (int)size)
+		return -ENAMETOOLONG;
+	store->last = at;
+	return 0;
+}
+
+/* --- the folder --- */
+
+static int refuse(int err, char *why, size_t size, const char *what)
+{
+	snprintf(why, size, "%s", what);
+	return err;
+}
+
+static int check_folder(struct store *store, char *why, size_t size)
+{
+	struct stat st;
+
+	if (fstat(store->folder, &st))
+		return refuse(-errno, why, size, strerror(errno));
+	if (st.st_uid != geteuid())
+		return refuse(-EPERM, why, size, "the folder belongs to another user");
+	if (st.st_mode & (S_IWGRP | S_IWOTH))
+		return refuse(-EPERM, why, size,
+			      "others may write to the folder: chmod go-w, or choose another one");
+	if (flock(store->folder, LOCK_EX | LOCK_NB))
+		return errno == EWOULDBLOCK
+			       ? refuse(-EBUSY, why, size, "another agent records to this folder")
+			       : refuse(-errno, why, size, strerror(errno));
+	store->locked = true;
+	return 0;
+}
+
+int store_open(struct store *store, const char *path, char *why, size_t size)
+{
+	*store = (struct store){.folder = -1};
+	if (strlen(path) + STORE_NAME + 8 > sizeof(store->path))
+		return refuse(-ENAMETOOLONG, why, size, strerror(ENAMETOOLONG));
+	snprintf(store->path, sizeof(store->path), "%s", path);
+	if (mkdir(path, 0700) && errno != EEXIST)
+		return refuse(-errno, why, size, strerror(errno));
+	store->folder = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (store->folder < 0)
+		return refuse(-errno, why, size, strerror(errno));
+	return check_folder(store, why, size);
+}
+
+void store_close(struct store *store)
+{
+	if (store->folder >= 0)
+		close(store->folder);
+	store->folder = -1;
+}
+
+/* --- what was left --- */
+
+/* Gives the recording and its log other names. 0 or -errno. */
+static int set_aside(struct store *store, const struct entry *entry)
+{
+	char from[sizeof(entry->name) + 8], to[sizeof(entry->name) + sizeof(CORRUPT) + 8];
+	int err = 0;
+
+	for (size_t i = 0; i < ENDS; i++) {
+		snprintf(from, sizeof(from), "%s%s", entry->name, ends[i]);
+		snprintf(to, sizeof(to), "%s" CORRUPT "%s", entry->name, ends[i]);
+		if (renameat(store->folder, from, store->folder, to) && errno != ENOENT)
+			err = -errno;
+	}
+	return err;
+}
+
+static void examine(struct store *store, const struct entry *entry, store_corrupt_fn *fn, void *arg)
+{
+	char path[sizeof(store->path) + sizeof(entry->name) + 1], why[320], said[512];
+	struct recording *recording;
+	int err;
+
+	errno = 0;
+	snprintf(path, sizeof(path), "%s/%s", store->path, entry->name);
+	recording = recording_open(path, why, sizeof(why));
+	/* Neither a lack of memory or rights nor another version's format is damage. */
+	if (recording || errno != EINVAL) {
+		recording_close(recording);
+		return;
+	}
+	err = set_aside(store, entry);
+	if (err)
+		snprintf(said, sizeof(said), "%s; it can't be set aside: %s", why, strerror(-err));
+	else
+		snprintf(said, sizeof(said), "%s; it is set aside as %s.corrupt", why, entry->name);
+	fn(arg, entry->name, said);
+}
+
+int store_examine(struct store *store, store_corrupt_fn *fn, void *arg)
+{
+	struct entries entries;
+	int err = list(store, &entries);
+
+	for (size_t i = 0; i < entries.count && !err; i++) {
+		const struct entry *entry = &entries.at[i];
+
+		if (entry->time > store->last)
+			store->last = entry->time;
+		if (!entry->corrupt)
+			examine(store, entry, fn, arg);
+	}
+	free(entries.at);
+	return err;
+}
+
+/* --- its size --- */
+
+/* What the recording and its log need on the disk. */
+static uint64_t bytes_of(const struct store *store, const struct entry *entry)
+{
+	char name[sizeof(entry->name) + 8];
+	uint64_t bytes = 0;
+	struct stat st;
+
+	for (size_t i = 0; i < ENDS; i++) {
+		snprintf(name, sizeof(name), "%s%s", entry->name, ends[i]);
+		if (!fstatat(store->folder, name, &st, AT_SYMLINK_NOFOLLOW))
+			bytes += (uint64_t)st.st_blocks * 512;
+	}
+	return bytes;
+}
+
+/* 0 or -errno. The log goes first: without it the recording is only older. */
+static int remove_entry(const struct store *store, const struct entry *entry)
+{
+	char name[sizeof(entry->name) + 8];
+	int err = 0;
+
+	for (size_t i = ENDS; i-- > 0;) {
+		snprintf(name, sizeof(name), "%s%s", entry->name, ends[i]);
+		if (unlinkat(store->folder, name, 0) && errno != ENOENT)
+			err = -errno;
+	}
+	return err;
+}
+
+static bool is_at(const struct entry *entry, const char *path)
+{
+	const char *slash = path ? strrchr(path, '/') : NULL;
+
+	return slash && !strcmp(slash + 1, entry->name);
+}
+
+int store_trim(struct store *store, const char *keep, uint64_t most, struct store_sizes *sizes)
+{
+	struct entries entries;
+	int err = list(store, &entries), failed;
+	bool listed;
+	size_t i;
+
+	*sizes = (struct store_sizes){};
+	for (i = 0; i < entries.count; i++) {
+		sizes->bytes += bytes_of(store, &entries.at[i]);
+		sizes->files += !entries.at[i].corrupt;
+	}
+	listed = !err;
+	for (i = 0; i < entries.count && listed && sizes->bytes > most; i++) {
+		const struct entry *entry = &entries.at[i];
+		uint64_t bytes = bytes_of(store, entry);
+
+		if (is_at(entry, keep))
+			continue;
+		failed = remove_entry(store, entry);
+		err = err ?: failed;
+		if (failed)
+			continue;
+		sizes->bytes -= bytes;
+		sizes->files -= !entry->corrupt;
+	}
+	free(entries.at);
+	return err;
+}

@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* The command line of `pymem-bpf agent`, and its config file. The command line counts more, then
+ * the file, then defaults. So no row has a default: a field that is zero was not given. */
+#include <errno.h>
+#include <string.h>
+
+#include "agent/agent.h"
+#include "cli/agent_config.h"
+#include "cli/command.h"
+#include "cli/privilege.h"
+#include "cli/shared_rows.h"
+
+#define CONFIG	      "/etc/pymem-bpf/agent.conf"
+#define SIZE	      (256u << 20)
+#define ROTATE	      21600.0
+#define MAX_STACKS    65536
+#define MAX_PROCESSES 4096
+#define RING_BYTES    (8192u << 10)
+#define AT(field)     OPTION_AT(struct agent_options, field)
+
+/* What a config file can say, too. */
+#define AGENT_ROWS                                                                       \
+	{.name = "store",                                                                \
+	 .argument = "DIR",                                                              \
+	 .type = OPTION_FILE,                                                            \
+	 AT(store),                                                                      \
+	 .noun = "a folder",                                                             \
+	 .help = "where the recordings are (" AGENT_STORE ")"},                          \
+		{.name = "size",                                                         \
+		 .argument = "MIB",                                                      \
+		 .type = OPTION_MIB,                                                     \
+		 AT(store_bytes),                                                        \
+		 .least = AGENT_STORE_LEAST,                                             \
+		 .most = 1 << 20,                                                        \
+		 .help = "of all recordings together (256); the oldest are removed"},    \
+		{.name = "rotate",                                                       \
+		 .argument = "SEC",                                                      \
+		 .type = OPTION_SECONDS,                                                 \
+		 AT(rotate),                                                             \
+		 .least = 1,                                                             \
+		 .most = 1e9,                                                            \
+		 .help = "begin another recording after SEC seconds; 30m, 1h (6h), or\n" \
+			 "when one has an eighth of --size"},                            \
+		{.name = "no-sources",                                                   \
+		 .type = OPTION_FLAG,                                                    \
+		 AT(no_sources),                                                         \
+		 .help = "do not keep the text of source files"},                        \
+		{.name = "max-stacks",                                                   \
+		 .argument = "N",                                                        \
+		 .type = OPTION_UNSIGNED,                                                \
+		 AT(max_stacks),                                                         \
+		 .least = 16,                                                            \
+		 .most = 1 << 24,                                                        \
+		 .help = "distinct stacks kept (65536)"},                                \
+		{.name = "max-processes",                                                \
+		 .argument = "N",                                                        \
+		 .type = OPTION_UNSIGNED,                                                \
+		 AT(max_processes),                                                      \
+		 .least = 1,                                                             \
+		 .most = 1 << 20,                                                        \
+		 .help = "process images at one time (4096)"},                           \
+		{.name = "ring-size",                                                    \
+		 .argument = "KIB",                                                      \
+		 .type = OPTION_KIB_POWER,                                               \
+		 AT(ring_bytes),                                                         \
+		 .least = 64,                                                            \
+		 .most = 1 << 20,                                                        \
+		 .help = "buffer to user space (8192)"},                                 \
+	{                                                                                \
+		.name = "quiet", .letter = 'q', .type = OPTION_FLAG, AT(quiet),          \
+		.help = "say only what goes wrong"                                       \
+	}
+
+static const struct option_row rows[] = {
+	{.name = "config",
+	 .argument = "FILE",
+	 .type = OPTION_FILE,
+	 AT(config),
+	 .noun = "a file name",
+	 .help = "options, one a line: size = 512; by default " CONFIG ",\n"
+		 "if there is one; read again at SIGHUP"},
+	AGENT_ROWS,
+	ROW_VERBOSE("what is given up after loading; libbpf's warnings (-vv: all)"),
+	OPTION_HELP_ROW,
+	{},
+};
+
+static const struct option_row file_rows[] = {AGENT_ROWS, {}};
+
+static const struct command command_config = {
+	.name = "agent",
+	.rows = file_rows,
+	.exits = EXITS_PLAIN,
+	.options_size = sizeof(struct agent_options),
+};
+
+struct agent_command {
+	struct agent_options given; /* in the command line */
+	struct agent_config config;
+};
+
+/* Fields that are not given are those of `other`. */
+static void fill_in(struct agent_options *o, const struct agent_options *other)
+{
+	o->store = o->store ?: other->store;
+	o->store_bytes = o->store_bytes ?: other->store_bytes;
+	o->rotate = o->rotate > 0 ? o->rotate : other->rotate;
+	o->no_sources |= other->no_sources;
+	o->max_stacks = o->max_stacks ?: other->max_stacks;
+	o->max_processes = o->max_processes ?: other->max_processes;
+	o->ring_bytes = o->ring_bytes ?: other->ring_bytes;
+	o->quiet |= other->quiet;
+}
+
+/* An agent_reload_fn: the command line, the file, the defaults. */
+static int load(void *arg, struct agent_options *o)
+{
+	static const struct agent_options defaults = {
+		.store = AGENT_STORE,
+		.store_bytes = SIZE,
+		.rotate = ROTATE,
+		.max_stacks = MAX_STACKS,
+		.max_processes = MAX_PROCESSES,
+		.ring_bytes = RING_BYTES,
+	};
+	struct agent_command *agent = arg;
+	const char *path = agent->given.config;
+	struct agent_options file;
+	int err = agent_config_read(&agent->config, path ?: CONFIG, !path, &command_config, &file);
+
+	if (err && !(err == -ENOENT && !path))
+		return -EINVAL;
+	*o = agent->given;
+	fill_in(o, &file);
+	fill_in(o, &defaults);
+	return 0;
+}
+
+static int run(void *options)
+{
+	struct agent_command agent = {.given = *(const struct agent_options *)options};
+	struct agent_options o;
+	int status = load(&agent, &o) ? EXIT_USAGE : privilege_check("agent");
+
+	if (!status)
+		status = agent_run(&o, load, &agent);
+	agent_config_fini(&agent.config);
+	return status;
+}
+
+const struct command command_agent = {
+	.name = "agent",
+	.synopsis = "agent",
+	.summary = "record all Pythons of the host, all the time",
+	.usage = "[--store DIR] [--size MIB] [--rotate SEC] [--config FILE]",
+	.about =
+		"Records every Python process of the host, present and future, all the time, into "
+		"a\nfolder of a fixed size: a service. pymem-bpf report shows a recording of it.\n",
+	.rows = rows,
+	.notes = "Ends at SIGTERM or SIGINT; SIGHUP reads the config file again.\n",
+	.exits = EXITS_BPF,
+	.options_size = sizeof(struct agent_options),
+	.run = run,
+};

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* The PSS of what is recorded, while it is recorded: record --pss.
+ *
+ * For PSS the kernel walks through all page tables of a process, and holds its lock on mappings
+ * meanwhile, unless somebody else waits for that. So processes are read one after the other, once a
+ * second at most, and after each reading comes a rest of PSS_REST times as long. The larger
+ * processes are, and the more there are, the less often each is read.
+ *
+ * A target can hold up a reading, and this process may not wait. So a helper that was forked before
+ * asks an examiner of its own (examiner.h), which gives up in time. */
+#ifndef PROFILE_PSS_H
+#define PROFILE_PSS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "os/loop.h"
+#include "record/recorder.h"
+
+#define PSS_REST 49 /* a fiftieth of the time is spent on reading */
+
+struct profile_pss { /* all zeros: it is not read, and all functions do nothing */
+	pid_t helper;
+	int socket, pidfd;
+	struct loop *loop;
+	struct loop_fd answers;
+	struct loop_timer next;
+	struct recorder *recorder;
+	uint32_t image;	 /* the last one that was asked for in this round; 0: none */
+	uint64_t due_ns; /* when the next round begins */
+	bool wanted;
+	unsigned made, failed;
+	bool gave_up; /* the helper was lost: nothing is read from then on */
+};
+
+/* Forks the helper. Call it first, so that the helper has no copy of anything that comes later. 0
+ * or -errno. */
+int profile_pss_fork(struct profile_pss *pss);
+/* Reads the PSS of each process of the recorder from now on. 0 or -errno. */
+int profile_pss_watch(struct profile_pss *pss, struct loop *loop, struct recorder *recorder);
+/* Nothing is read any more. To be called before the loop and the recorder are freed. */
+void profile_pss_end(struct profile_pss *pss);
+
+#endif

@@ -1,0 +1,392 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+#include "model/group_sums.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/hash.h"
+#include "base/text.h"
+#include "model/cgroup_name.h"
+#include "model/program.h"
+#include "model/program_label.h"
+#include "os/cgroup_parse.h"
+#include "os/rights.h"
+
+struct place { /* a key: what follows the names is 0 */
+	char name[GROUP_SUMS_NAME], where[GROUP_SUMS_NAME];
+	char id[CGROUP_ID_DIGITS + 1]; /* of a container; names show the beginning only */
+	uint32_t process;	       /* with MODEL_BY_PROCESS */
+};
+
+struct group {
+	struct place place;
+	struct group_sum sum;
+	size_t row; /* of sums->list */
+	UT_hash_handle hh;
+};
+
+struct sorted_line {
+	size_t row;
+	const struct model_location *location;
+	int64_t change_bytes;
+};
+
+struct making {
+	const struct model *model;
+	enum model_by by;
+	struct group_sums *sums;
+	struct group *groups;
+	struct group **group_of; /* by process */
+	struct sorted_line *lines;
+	size_t line_count;
+};
+
+/* --- groups --- */
+
+/* Sessions, and units that are made for one run, have new names each time. */
+static bool is_service(const char *name)
+{
+	static const char suffix[] = ".service";
+	size_t length = strlen(name), end = sizeof(suffix) - 1;
+
+	return length > end && !strcmp(name + length - end, suffix) && strncmp(name, "run-", 4);
+}
+
+/* Of a process with its part in the program, which its title says. */
+static void program_place(struct place *place, enum model_by by,
+			  const struct model_process *process)
+{
+	char name[GROUP_SUMS_NAME], role[64];
+	struct program program;
+	size_t used;
+
+	program_parse(&program, process->cmdline, process->comm);
+	program_label(&program, name, sizeof(name));
+	used = strlen(name);
+	if (by == MODEL_BY_PROCESS) {
+		program_role(&program, role, sizeof(role));
+		snprintf(name + used, sizeof(name) - used, "%s%s", *role ? " " : "", role);
+	}
+	text_escape(place->name, sizeof(place->name), name);
+	if (cgroup_name(process->cgroup, name, sizeof(name)) || is_service(name))
+		text_escape(place->where, sizeof(place->where), name);
+}
+
+static void container_place(struct place *place, const struct model_process *process)
+{
+	struct cgroup_parsed parsed;
+	char name[GROUP_SUMS_NAME];
+
+	cgroup_parse(process->cgroup, &parsed);
+	if (!cgroup_container_name(&parsed, name, sizeof(name)))
+		return;
+	text_escape(place->name, sizeof(place->name), name);
+	text_escape(place->where, sizeof(place->where), parsed.pod);
+	memcpy(place->id, parsed.id, sizeof(place->id));
+}
+
+static void unit_place(struct place *place, const struct model_process *process)
+{
+	struct cgroup_parsed parsed;
+	char name[GROUP_SUMS_NAME];
+
+	cgroup_parse(process->cgroup, &parsed);
+	text_escape(place->name, sizeof(place->name), parsed.unit_name);
+	if (!*parsed.unit || !cgroup_container_name(&parsed, name, sizeof(name)))
+		return;
+	text_escape(place->where, sizeof(place->where), name);
+	memcpy(place->id, parsed.id, sizeof(place->id));
+}
+
+/* The number: names of users are those of the host, and the process may be in a container. */
+static void user_place(struct place *place, const struct model_process *process)
+{
+	const struct rights *rights = source_root_rights(&process->root);
+
+	if (rights)
+		snprintf(place->name, sizeof(place->name), "%" PRIu32, rights->uid);
+}
+
+/* Names are compared as they are shown: those that only look alike would be one series twice. */
+static void place_of(struct place *place, enum model_by by, const struct model_process *process)
+{
+	memset(place, 0, sizeof(*place));
+	switch (by) {
+	case MODEL_BY_PROCESS:
+		place->process = process->id;
+		program_place(place, by, process);
+		break;
+	case MODEL_BY_LINE:
+	case MODEL_BY_PROGRAM:
+		program_place(place, by, process);
+		break;
+	case MODEL_BY_CONTAINER:
+		container_place(place, process);
+		break;
+	case MODEL_BY_UNIT:
+		unit_place(place, process);
+		break;
+	case MODEL_BY_USER:
+		user_place(place, process);
+		break;
+	}
+	if (!strcmp(place->name, GROUP_SUMS_REST))
+		strcpy(place->name, GROUP_SUMS_REST "_");
+}
+
+static struct group *group_for(struct making *m, const struct model_process *process)
+{
+	struct place place;
+	struct group *group;
+
+	place_of(&place, m->by, process);
+	HASH_FIND(hh, m->groups, &place, sizeof(place), group);
+	if (group)
+		return group;
+	group = calloc(1, sizeof(*group));
+	if (!group)
+		return NULL;
+	group->place = place;
+	group->sum.first = process;
+	memcpy(group->sum.name, place.name, sizeof(place.name));
+	memcpy(group->sum.where, place.where, sizeof(place.where));
+	if (HASH_INSERT(m->groups, place, group)) {
+		free(group);
+		return NULL;
+	}
+	return group;
+}
+
+static void add_losses(struct group_sum *sum, const int64_t *lost_bytes)
+{
+	for (int i = 0; i < PYMEM_LOSS_COUNT; i++)
+		sum->lost_bytes[i] += lost_bytes[i];
+}
+
+static void add_process(struct group_sum *sum, const struct model_process *process)
+{
+	for (size_t i = 0; i < process->line_count; i++) {
+		const struct model_line *line = &process->lines[i];
+
+		sum->grown_bytes += line->grown_bytes;
+		sum->freed_bytes += line->freed_bytes;
+		sum->minor_faults += line->minor_faults;
+		sum->major_faults += line->major_faults;
+		sum->copied_pages += line->cow_faults;
+	}
+	sum->lost_faults += process->lost_faults;
+	sum->change_bytes += process->rss_end_bytes - process->rss_start_bytes;
+	add_losses(sum, process->lost_bytes);
+	if (process->rss_peak_bytes > sum->peak_bytes)
+		sum->peak_bytes = process->rss_peak_bytes;
+	if (process->exited)
+		return;
+	sum->processes++;
+	sum->rss_bytes += process->rss_end_bytes;
+	sum->pss_bytes = sum->pss_bytes < 0 || process->pss_bytes < 0
+				 ? -1
+				 : sum->pss_bytes + process->pss_bytes;
+}
+
+/* Adds all of a row but its lines to another one. */
+static void add_sum(struct group_sum *to, const struct group_sum *from)
+{
+	to->processes += from->processes;
+	to->rss_bytes += from->rss_bytes;
+	to->pss_bytes =
+		to->pss_bytes < 0 || from->pss_bytes < 0 ? -1 : to->pss_bytes + from->pss_bytes;
+	if (from->peak_bytes > to->peak_bytes)
+		to->peak_bytes = from->peak_bytes;
+	to->change_bytes += from->change_bytes;
+	to->grown_bytes += from->grown_bytes;
+	to->freed_bytes += from->freed_bytes;
+	add_losses(to, from->lost_bytes);
+	to->minor_faults += from->minor_faults;
+	to->major_faults += from->major_faults;
+	to->copied_pages += from->copied_pages;
+	to->lost_faults += from->lost_faults;
+}
+
+static uint64_t magnitude(int64_t bytes)
+{
+	return bytes < 0 ? -(uint64_t)bytes : (uint64_t)bytes;
+}
+
+static int by_size(struct group *one, struct group *other)
+{
+	const struct group_sum *x = &one->sum, *y = &other->sum;
+	uint64_t a = magnitude(x->change_bytes), b = magnitude(y->change_bytes);
+
+	if (x->rss_bytes != y->rss_bytes)
+		return x->rss_bytes < y->rss_bytes ? 1 : -1;
+	if (a != b)
+		return a < b ? 1 : -1;
+	return memcmp(&one->place, &other->place, sizeof(one->place));
+}
+
+/* Gives the largest groups rows, and all others the last one. */
+static int make_rows(struct making *m, size_t most)
+{
+	size_t count = HASH_COUNT(m->groups), used = 0;
+	const struct model_gathered *gathered = &m->model->gathered;
+	bool has_rest = count > most || gathered->processes;
+	struct group_sum *rest;
+	struct group *group;
+
+	count = count < most ? count : most;
+	m->sums->list = calloc(count + 1, sizeof(*m->sums->list));
+	if (!m->sums->list)
+		return -ENOMEM;
+	rest = &m->sums->list[count];
+	rest->rest = true;
+	strcpy(rest->name, GROUP_SUMS_REST);
+	HASH_SRT(hh, m->groups, by_size);
+	for (group = m->groups; group; group = group->hh.next) {
+		group->row = used < count ? used : count;
+		if (used < count)
+			m->sums->list[used++] = group->sum;
+		else
+			add_sum(rest, &group->sum);
+	}
+	rest->change_bytes += gathered->change_bytes;
+	rest->other_lines_bytes += gathered->charged_bytes;
+	add_losses(rest, gathered->lost_bytes);
+	m->sums->count = count + has_rest;
+	return 0;
+}
+
+/* --- lines --- */
+
+static int by_place(const void *a, const void *b)
+{
+	const struct sorted_line *x = a, *y = b;
+	int order;
+
+	if (x->row != y->row)
+		return x->row < y->row ? -1 : 1;
+	order = strcmp(x->location->file, y->location->file);
+	if (!order)
+		order = (x->location->line > y->location->line) -
+			(x->location->line < y->location->line);
+	return order ?: strcmp(x->location->function, y->location->function);
+}
+
+static int by_change(const void *a, const void *b)
+{
+	const struct sorted_line *x = a, *y = b;
+	uint64_t p = magnitude(x->change_bytes), q = magnitude(y->change_bytes);
+
+	if (x->row != y->row)
+		return x->row < y->row ? -1 : 1;
+	return p != q ? (p < q ? 1 : -1) : by_place(a, b);
+}
+
+static int list_lines(struct making *m)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < m->model->process_count; i++)
+		count += m->model->processes[i]->line_count;
+	m->lines = calloc(count + 1, sizeof(*m->lines));
+	if (!m->lines)
+		return -ENOMEM;
+	for (size_t i = 0; i < m->model->process_count; i++) {
+		const struct model_process *process = m->model->processes[i];
+
+		for (size_t j = 0; j < process->line_count; j++) {
+			const struct model_line *line = &process->lines[j];
+
+			if (line->increment_bytes)
+				m->lines[m->line_count++] = (struct sorted_line){
+					m->group_of[i]->row, line->location, line->increment_bytes};
+		}
+	}
+	return 0;
+}
+
+/* Makes one of all that are the same line of a row. */
+static void merge_lines(struct making *m)
+{
+	size_t used = 0;
+
+	if (m->line_count)
+		qsort(m->lines, m->line_count, sizeof(*m->lines), by_place);
+	for (size_t i = 0; i < m->line_count; i++) {
+		if (used && !by_place(&m->lines[used - 1], &m->lines[i]))
+			m->lines[used - 1].change_bytes += m->lines[i].change_bytes;
+		else
+			m->lines[used++] = m->lines[i];
+	}
+	m->line_count = used;
+	if (used)
+		qsort(m->lines, used, sizeof(*m->lines), by_change);
+}
+
+/* Hands the lines to their rows, `most` to each but the rest. */
+static int hand_lines(struct making *m, size_t most)
+{
+	size_t used = 0;
+
+	m->sums->lines = calloc(m->line_count + 1, sizeof(*m->sums->lines));
+	if (!m->sums->lines)
+		return -ENOMEM;
+	for (size_t i = 0; i < m->line_count; i++) {
+		struct group_sum *sum = &m->sums->list[m->lines[i].row];
+
+		if (sum->rest || sum->line_count == most) {
+			sum->other_lines_bytes += m->lines[i].change_bytes;
+			continue;
+		}
+		m->sums->lines[used] =
+			(struct group_line_sum){m->lines[i].location, m->lines[i].change_bytes};
+		if (!sum->line_count++)
+			sum->lines = &m->sums->lines[used];
+		used++;
+	}
+	return 0;
+}
+
+int group_sums_make(const struct model *model, enum model_by by, size_t groups, size_t lines,
+		    struct group_sums *sums)
+{
+	struct making m = {.model = model, .by = by, .sums = sums};
+	struct group *group, *next;
+	int err = 0;
+
+	*sums = (struct group_sums){0};
+	m.group_of = calloc(model->process_count + 1, sizeof(*m.group_of));
+	if (!m.group_of)
+		return -ENOMEM;
+	for (size_t i = 0; i < model->process_count && !err; i++) {
+		m.group_of[i] = group_for(&m, model->processes[i]);
+		if (m.group_of[i])
+			add_process(&m.group_of[i]->sum, model->processes[i]);
+		else
+			err = -ENOMEM;
+	}
+	err = err ?: make_rows(&m, groups) ?: list_lines(&m);
+	if (!err) {
+		merge_lines(&m);
+		err = hand_lines(&m, lines);
+	}
+	HASH_ITER(hh, m.groups, group, next)
+	{
+		HASH_DEL(m.groups, group);
+		free(group);
+	}
+	free(m.group_of);
+	free(m.lines);
+	if (err)
+		group_sums_free(sums);
+	return err;
+}
+
+void group_sums_free(struct group_sums *sums)
+{
+	free(sums->list);
+	free(sums->lines);
+	*sums = (struct group_sums){0};
+}

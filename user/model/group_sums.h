@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* What the processes of a host changed together, by program and place (a container, a service), by
+ * container, by unit, by user, or each by itself. A bounded number of rows, whatever targets are
+ * called; what has no row of its own is in one for all others, so that sums hold. */
+#ifndef GROUP_SUMS_H
+#define GROUP_SUMS_H
+
+#include "model/model.h"
+
+#define GROUP_SUMS_NAME 256	  /* bytes; what is longer is cut */
+#define GROUP_SUMS_REST "(other)" /* no group has this name; one that has is renamed */
+
+struct group_line_sum {
+	const struct model_location *location; /* belongs to the model */
+	int64_t change_bytes;
+};
+
+struct group_sum {
+	/* Escaped as text_escape() does, so that rows with the same names are one.
+	 *
+	 *                name                                  where
+	 *   by program   the program's                         container or service; "": none
+	 *   by process   the program's                         container or service; "": none
+	 *   by container "docker:0123456789ab"                 UID of its Pod; "": none
+	 *   by unit      systemd's service or scope            container that has the unit; "":
+	 * none by user      UID as a number                       ""
+	 *
+	 * A name is "" if the processes are in no container, in no unit, or of an unknown user. */
+	char name[GROUP_SUMS_NAME], where[GROUP_SUMS_NAME];
+	bool rest; /* what has no row of its own; ended processes that are no longer kept apart */
+	const struct model_process *first; /* one of its processes; NULL: it has none of its own */
+	size_t processes;		   /* that run */
+	int64_t rss_bytes, pss_bytes;	   /* of these; pss_bytes -1: unknown */
+	int64_t peak_bytes;		   /* the highest of one process */
+	int64_t change_bytes;		   /* of RSS, of ended processes, too */
+	uint64_t grown_bytes, freed_bytes; /* by lines */
+	int64_t lost_bytes[PYMEM_LOSS_COUNT];
+	uint64_t minor_faults, major_faults, copied_pages; /* by lines */
+	uint64_t lost_faults;				   /* by no line */
+	/* change_bytes is the sum of the lines', other_lines_bytes, and lost_bytes. */
+	struct group_line_sum *lines; /* by size of change, largest first */
+	size_t line_count;
+	int64_t other_lines_bytes;
+};
+
+struct group_sums {
+	struct group_sum *list; /* by RSS, largest first; the rest is last */
+	size_t count;
+	struct group_line_sum *lines; /* of all */
+};
+
+/* Fills `sums`, which group_sums_free() frees: `groups` rows and one for the rest at most, each
+ * with `lines` lines at most. `by` is not MODEL_BY_LINE. The model was computed. It is valid until
+ * the model changes. 0 or -ENOMEM; then there is nothing to free. */
+int group_sums_make(const struct model *model, enum model_by by, size_t groups, size_t lines,
+		    struct group_sums *sums);
+void group_sums_free(struct group_sums *sums);
+
+#endif
