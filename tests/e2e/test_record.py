@@ -513,3 +513,20 @@ def test_is_a_database(system, tmp_path):
         assert db.execute("PRAGMA journal_mode").fetchone() == ("delete",)
         assert db.execute("SELECT pid FROM image").fetchall() == [(target.pid,)]
     assert sys.byteorder in ("little", "big")
+
+
+def test_wakes_seldom(system, tmp_path):
+    """While nothing happens, it wakes up twice a second to look and a few times to write: a recorder runs for days,
+    and to wake up is what costs most then. A profile looks ten times a second."""
+    with Target(system.command, "idle") as target:
+        def woken(*words):
+            with Tool(*words, "-p", target.pid, output=False) as tool:
+                tool.attached()
+                time.sleep(1)  # new processes are looked after at once
+                before, start = tool.waits(), time.monotonic()
+                time.sleep(5)
+                rate = (tool.waits() - before) / (time.monotonic() - start)
+                assert tool.stop() == 0, tool.stderr
+            return rate
+        assert woken() > 8
+        assert woken("record", "-o", tmp_path / "run.pymem") < 7

@@ -221,6 +221,7 @@ static int new_profiler(struct agent *a)
 				.verbosity = o->verbosity,
 			},
 		.ended_bytes = ENDED_BYTES,
+		.seldom = true,
 		.between = between,
 		.between_arg = a,
 	};

@@ -187,6 +187,7 @@ static int new_profiler(struct profile *p)
 		.keep_trees = o->tree || p->renderer->stacks,
 		/* It costs a walk through all pages: only where sums over processes are shown. */
 		.shares = o->all || o->by,
+		.seldom = o->record != NULL,
 		.interrupted = signals_interrupted,
 	};
 	char why[512];

@@ -7,7 +7,9 @@
  * process may do (confine()), and when it ends.
  *
  * Most messages of the BPF side wake nobody, and what has failed is tried again after some time. So
- * the loop looks every POLL_NS, and also whenever the BPF side wakes it. */
+ * the loop looks every POLL_NS, and also whenever the BPF side wakes it: for each new image, for
+ * the end of one, and when its ring fills. To wake up is dearer than what is then done. So who
+ * measures for days looks every IDLE_NS while nothing waits to be done. */
 #include "report/profiler.h"
 
 #include <errno.h>
@@ -28,6 +30,7 @@
 #include "track/tracker.h"
 
 #define POLL_NS		 100000000ULL
+#define IDLE_NS		 500000000ULL
 #define END_WAIT_STEP_US 10000
 #define END_WAIT_STEPS	 100
 #define SHARES_MS	 2000
@@ -267,8 +270,9 @@ static void on_tick(void *arg)
 {
 	struct profiler *p = arg;
 	int err = profiler_poll(p);
+	bool idle = p->options.seldom && !tracker_has_work(&p->tracker);
 
-	loop_timer_start(p->loop, &p->tick, POLL_NS, 0, on_tick, p);
+	loop_timer_start(p->loop, &p->tick, idle ? IDLE_NS : POLL_NS, 0, on_tick, p);
 	p->polled(p->polled_arg, err);
 }
 

@@ -351,6 +351,15 @@ bool tracker_is_busy(const struct tracker *tracker)
 	       tracker->unfinished < UNFINISHED_MANY;
 }
 
+bool tracker_has_work(const struct tracker *tracker)
+{
+	uint64_t now = tracker_now_ms();
+
+	return tracker->probes || tracker->queue_length || tracker->unfinished ||
+	       tracker->sweeps || tracker->watch_copies || tracker->store.fetches ||
+	       now - tracker->started_ms < BUSY_MS || now - tracker->ended_ms < BUSY_MS;
+}
+
 /* Examines tracked processes that have not been examined yet. They are alive, so this is possible;
  * it ends when the user would have to wait too long for the report. */
 static void identify_left(struct tracker *tracker)

@@ -139,6 +139,11 @@ int tracker_find_unwatched(struct tracker *tracker);
  * is waiting already. */
 bool tracker_is_busy(const struct tracker *tracker);
 
+/* True if tracker_poll() should be called again soon: something is to be tried again, or processes
+ * have just started or ended. The exact engine always has work, as another thread attaches its
+ * probes. */
+bool tracker_has_work(const struct tracker *tracker);
+
 /* To be called after session_detach(): handles what is left. 0 or -errno. */
 int tracker_end(struct tracker *tracker);
 
