@@ -79,6 +79,7 @@ def first_oldest_newest():
 
 
 def pytest_configure(config):
+    config.addinivalue_line("markers", "host: it looks at all processes of the host, so tests/run has no other run beside it")
     matrix.configure(config, "e2e", facts)
     attacks.configure(config, "e2e")
 

@@ -16,6 +16,8 @@ import pytest
 import yaml
 from harness import MIB, Report, Tool
 
+pytestmark = pytest.mark.host
+
 STEPS = """
 import sys
 kept = []

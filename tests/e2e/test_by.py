@@ -13,6 +13,8 @@ from harness import MIB, TOOL, Tool
 from test_top import KEEP, Steps
 from test_top_levels import DOCKER, ID, MACHINE, PLAIN, cgroups
 
+pytestmark = pytest.mark.host
+
 MEMORY = "/sys/fs/cgroup/memory"
 LIMIT = 512 * MIB
 

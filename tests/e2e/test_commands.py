@@ -60,6 +60,7 @@ def assert_pythons(others, before, after):
     assert not wrong, "no Python: %s" % [(p["pid"], p["comm"], p["cmdline"]) for p in wrong]
 
 
+@pytest.mark.host
 def test_all_finds_fifty_and_nothing_else():
     """50 processes of all interpreters, some started after the attach, among others that
     are none; each that worked has its line."""

@@ -17,6 +17,8 @@ import documents
 import harness
 import scenes
 
+pytestmark = pytest.mark.host
+
 # Sessions, in the order of the document: what they are about.
 SESSIONS = {
     "README.md": [

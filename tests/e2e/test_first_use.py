@@ -406,6 +406,7 @@ def test_pager(tmp_path):
 
 # --- ps ---
 
+@pytest.mark.host
 def test_ps_gathers(tmp_path):
     """One row for the processes of a program, without the interpreter and the folder; the sums."""
     name = "shards_%d.py" % os.getpid()
@@ -429,6 +430,7 @@ def test_ps_gathers(tmp_path):
 
 # --- a host ---
 
+@pytest.mark.host
 def test_host(tmp_path):
     """-a begins with the programs; what did not change has no section, but with -v."""
     with Program(tmp_path, "growing.py", GROWER) as growing, Program(tmp_path, "idling.py", GROWER) as idling:

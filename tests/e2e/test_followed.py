@@ -225,6 +225,7 @@ def test_tables_are_swept_of_what_nobody_knows(system):
     assert any("no room for its figures" in s["reason"] for s in report.data["skipped"]), report.data["skipped"]
 
 
+@pytest.mark.host
 def test_ended_unseen_on_the_host(system):
     """Under -a a program that ends before it is looked at is in no row: it is counted."""
     with Tool("-a") as tool:
@@ -238,6 +239,7 @@ def test_ended_unseen_on_the_host(system):
     assert unexamined(report) >= 3, report.data["notes"]
 
 
+@pytest.mark.host
 def test_forked_before_its_parent_is_found(system):
     """Under -a, of what a Python forked before it was tracked no message tells."""
     with Tool("-a") as tool:
@@ -260,6 +262,7 @@ with open("/bin/true", "rb") as f:
 """
 
 
+@pytest.mark.host
 def test_exec_that_found_the_ring_full(system):
     """Under -a, a Python whose exec found no room in the ring is found all the same."""
     with Tool("-a", "--ring-size", "64") as tool:

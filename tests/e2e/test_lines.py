@@ -259,6 +259,7 @@ def test_launched(line_python):
     assert len(module) > 10, "the module's own lines are seen"
 
 
+@pytest.mark.host
 def test_whole_host(line_python):
     """-a --lines: all processes of a binary, those that start later too; the others by the walk."""
     others = [p for p in pythons() if p.name not in probed()][:1]

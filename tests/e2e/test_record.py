@@ -131,6 +131,7 @@ def test_as_live_of_lines(request, tmp_path, options):
 
 
 @pytest.mark.parametrize("options", [["--format", "json"], []], ids=["json", "table"])
+@pytest.mark.host
 def test_as_live_of_all(system, tmp_path, options):
     """A whole host, with what comes and goes on it."""
     path, out = tmp_path / "run.pymem", tmp_path / "live"

@@ -77,6 +77,7 @@ def test_source_has_the_room(service):
     assert shown[1] == whole and whole.startswith(shown[0].rstrip("…")), shown
 
 
+@pytest.mark.host
 def test_host(host):
     """Programs first, the one that grows fastest on top; what did not change is a number."""
     for columns in WIDTHS:

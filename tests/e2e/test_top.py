@@ -14,7 +14,8 @@ import harness
 from harness import MIB, TOOL
 from terminals import Terminal, compare
 
-pytestmark = pytest.mark.skipif(not shutil.which("tmux"), reason="tmux is missing: tools/install-deps test installs it")
+pytestmark = [pytest.mark.host,
+              pytest.mark.skipif(not shutil.which("tmux"), reason="tmux is missing: tools/install-deps test installs it")]
 
 STEPS = '''import sys
 

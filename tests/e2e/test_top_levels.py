@@ -11,7 +11,8 @@ import harness
 from terminals import Terminal, compare
 from test_top import KEEP, Steps, quits, start
 
-pytestmark = pytest.mark.skipif(not shutil.which("tmux"), reason="tmux is missing: tools/install-deps test installs it")
+pytestmark = [pytest.mark.host,
+              pytest.mark.skipif(not shutil.which("tmux"), reason="tmux is missing: tools/install-deps test installs it")]
 
 ID = "0123456789abcdef" * 4
 DOCKER, MACHINE, PLAIN = "docker-%s.scope" % ID, "machine-web.scope", "cron.service"

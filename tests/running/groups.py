@@ -18,6 +18,7 @@ from running.schedule import ALONE, CPU, HOST, Group, Job
 
 # Bounds against hangs, beside other work.
 UNIT_SECONDS, SCRIPT_SECONDS = 600, 1200
+E2E_PARTS = 4  # each finds out about the interpreters anew, which takes some seconds
 # What fuzz.py or libFuzzer says of an input that fails. Such a one is no accident.
 FIND = re.compile(r"Test unit written to \S*(crash|leak|oom|timeout)-|a regression case fails")
 
@@ -191,8 +192,31 @@ def vm_group():
     return Group("vm", CPU, plan, conclude_vm(found))
 
 
-def pytest_group(name, kind):
-    return Group(name, kind, lambda _: [PytestJob(name, Tests(os.path.join(TESTS, name)))])
+def pytest_group(name, kind, shares=False):
+    return Group(name, kind, lambda _: [PytestJob(name, Tests(os.path.join(TESTS, name)), shares=shares)])
+
+
+def dealt(paths, count):
+    """The files in `count` lists of about as many bytes."""
+    lists = [[] for _ in range(count)]
+    sums = [0] * count
+    for path in sorted(paths, key=os.path.getsize, reverse=True):
+        least = sums.index(min(sums))
+        lists[least].append(path)
+        sums[least] += os.path.getsize(path)
+    return [sorted(files) for files in lists if files]
+
+
+def plan_e2e(_):
+    """Tests that look at all processes of the host, and parts with the others, which can run at the same time. What
+    writes tables of the outcomes has them all at once."""
+    tests = Tests(os.path.join(TESTS, "e2e"))
+    if os.environ.get("PYMEM_MATRIX") or os.environ.get("PYMEM_ATTACKS"):
+        return [PytestJob("e2e", tests)]
+    parts = dealt(glob.glob(os.path.join(tests.folder, "test_*.py")), E2E_PARTS)
+    return [PytestJob("e2e, the host", tests, ["-m", "host", tests.folder])] + [
+        PytestJob("e2e, part %d" % number, tests, ["-m", "not host", *files], shares=True)
+        for number, files in enumerate(parts, 1)]
 
 
 GROUPS = {group.name: group for group in (
@@ -203,5 +227,5 @@ GROUPS = {group.name: group for group in (
     Group("fuzz", CPU, plan_fuzz, none_missing(
         "fuzz: there is no target in build/fuzz (make fuzz-targets builds them)")),
     Group("walker", CPU, plan_walker),
-    pytest_group("e2e", HOST), pytest_group("python", HOST), pytest_group("security", HOST),
+    Group("e2e", HOST, plan_e2e), pytest_group("python", HOST, shares=True), pytest_group("security", HOST),
     pytest_group("stress", ALONE), vm_group())}

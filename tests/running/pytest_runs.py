@@ -68,11 +68,11 @@ def short(node):
 
 
 class PytestJob(Job):
-    """All tests of a folder."""
+    """Tests of a folder: all, or those that pytest picks by `words`."""
 
-    def __init__(self, name, tests, seconds=GROUP_SECONDS):
-        Job.__init__(self, name)
-        self.tests, self.seconds, self.report = tests, seconds, None
+    def __init__(self, name, tests, words=None, shares=False, seconds=GROUP_SECONDS):
+        Job.__init__(self, name, shares=shares)
+        self.tests, self.words, self.seconds, self.report = tests, words or [tests.folder], seconds, None
 
     def count(self):
         report = self.report
@@ -81,7 +81,7 @@ class PytestJob(Job):
     def run(self, say):
         with tempfile.TemporaryDirectory() as temporary:
             self.report = os.path.join(temporary, "records")
-            ended = self.tests.run(self.report, [self.tests.folder], self.seconds, say)
+            ended = self.tests.run(self.report, self.words, self.seconds, say)
             records, is_whole = read_records(self.report)
             self.report = None
         found = [self.tests.outcome(record) for record in records]

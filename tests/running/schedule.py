@@ -4,12 +4,14 @@
 A group is of one of three kinds:
 
   CPU     computes, in jobs that are independent: as many at a time as there are slots
-  HOST    profiles processes of this machine and may look at all of them: one such group at a time,
-          beside jobs that compute
+  HOST    profiles processes of this machine: beside jobs that compute. A job may look at all processes, and
+          then no other HOST job runs; or only at those that it starts (job.shares), and then others of that
+          kind may run, too
   ALONE   measures what others would change: after everything else has ended, and alone
 
-A slot is a CPU. Each job that computes takes one. All HOST groups together take one, from the start of the
-first to the end of the last. A group's output is kept until it ends and is printed in one piece; meanwhile
+A slot is a CPU. Each job takes one. HOST jobs have one from the start of the first to the end of the last:
+those that look at all processes come first, meanwhile others compute, and slots in which nothing is left to
+be computed are for those that share. A group's output is kept until it ends and is printed in one piece; meanwhile
 one line a minute says what runs. If only one group was asked for, each job's output is printed when it ends,
 or line by line if there is only one job.
 """
@@ -27,10 +29,10 @@ HEARTBEAT_SECONDS, LOOK_SECONDS = 60, 0.5
 
 class Job:
     """A part of a group that runs by itself. run() returns outcomes and may say() lines; count() tells how
-    many tests of a job that is running have ended."""
+    many tests of a job that is running have ended. `shares`: see HOST."""
 
-    def __init__(self, name, function=None):
-        self.name, self.function = name, function
+    def __init__(self, name, function=None, shares=False):
+        self.name, self.function, self.shares = name, function, shares
 
     def run(self, say):
         return self.function(say)
@@ -157,20 +159,30 @@ def wait(threads, runs, printer):
             printer.block(["-- %.0f s: %s" % (now - start, "; ".join(states))])
 
 
+def drain(jobs):
+    """Runs jobs of a queue until none is left."""
+    while True:
+        try:
+            run, number = jobs.get_nowait()
+        except queue.Empty:
+            return
+        run.run_job(number)
+
+
 def run_together(runs, slots, printer):
-    computing, waiting = threading.Semaphore(slots), queue.Queue()
-    hosts = [run for run in runs if run.group.kind != CPU]
+    computing, free = threading.Semaphore(slots), threading.Event()
+    waiting, exclusive, sharing = queue.Queue(), queue.Queue(), queue.Queue()
     for run in runs:
         if not run.jobs:
             run.end()
-        elif run.group.kind == CPU:
-            for number in range(len(run.jobs)):
-                waiting.put((run, number))
+        for number, job in enumerate(run.jobs):
+            kind = waiting if run.group.kind == CPU else sharing if job.shares else exclusive
+            kind.put((run, number))
 
     def host_lane():
-        for run in hosts:
-            for number in range(len(run.jobs)):
-                run.run_job(number)
+        drain(exclusive)
+        free.set()
+        drain(sharing)
         computing.release()
 
     def worker():
@@ -179,8 +191,11 @@ def run_together(runs, slots, printer):
                 try:
                     run, number = waiting.get_nowait()
                 except queue.Empty:
-                    return
+                    break
                 run.run_job(number)
+        free.wait()
+        with computing:
+            drain(sharing)
 
     computing.acquire()
     threads = [threading.Thread(target=worker, daemon=True) for _ in range(slots)]

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 """How tests/run ends and what it prints: tests that are unsteady, fail, die, are skipped or did not run;
 groups at the same time. Uses fake tests and the real runner."""
+import glob
 import io
 import os
 import re
@@ -331,15 +332,31 @@ class Groups(unittest.TestCase):
                 return [Outcome(kind, PASSED)]
             return Job(kind, work)
 
-        def group(kind):
-            return Group(kind, kind, lambda _: [job(kind) for _ in range(5)])
+        def group(kind, shares=False):
+            def plan(_):
+                jobs = [job("shares" if shares else kind) for _ in range(5)]
+                for one in jobs:
+                    one.shares = shares
+                return jobs
+            return Group(kind, kind, plan)
         for slots in 1, 2, 4:
             seen.clear()
-            found, _ = self.run_groups([group(kind) for kind in (ALONE, CPU, HOST, CPU, HOST)], slots)
-            self.assertEqual(len(found), 25)
+            found, _ = self.run_groups([group(ALONE), group(CPU), group(HOST, True), group(HOST), group(CPU),
+                                        group(HOST)], slots)
+            self.assertEqual(len(found), 30)
             self.assertLessEqual(max(map(len, seen)), slots)
-            self.assertTrue(all(s.count(HOST) <= 1 for s in seen), seen)
+            self.assertTrue(all(s.count(HOST) + bool(s.count("shares")) <= 1 for s in seen), seen)
             self.assertTrue(all(s == [ALONE] for s in seen if ALONE in s), seen)
+            self.assertEqual(max(s.count("shares") for s in seen) > 1, slots > 1)
+
+    def test_parts(self):
+        """Each file of tests/e2e is in one of the parts, and these have about the same size."""
+        parts = [set(job.words[2:]) for job in groups.plan_e2e([]) if job.shares]
+        files = {os.path.abspath(path) for path in glob.glob(os.path.join(HERE, "..", "e2e", "test_*.py"))}
+        self.assertEqual({os.path.abspath(path) for part in parts for path in part}, files)
+        self.assertEqual(sum(map(len, parts)), len(files))
+        sizes = [sum(map(os.path.getsize, part)) for part in parts]
+        self.assertLess(max(sizes), 2 * min(sizes))
 
     def test_nothing_ran(self):
         found, lines = self.run_groups([Group("empty", CPU, lambda _: []), Group("host", HOST, lambda _: [])])
