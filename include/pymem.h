@@ -185,7 +185,7 @@ struct pymem_stack {
 	__u16 interval;	 /* pymem_recent.interval when it was last a recent stack */
 	__u16 lacks;	 /* unless announced: why not, enum pymem_lack */
 	__u32 id;	 /* the stack's id in leaves; 0: none */
-	__u32 pad;
+	__u32 told; /* the reading (`reading`) before which user space has been told of a change */
 };
 
 /* Why code objects of a stack have not been handed over. X(ID, what to tell a person) */

@@ -59,6 +59,23 @@ static __always_inline void stack_add(struct pymem_stack *stack, struct pymem_co
 	__builtin_memset(acc, 0, sizeof(*acc));
 }
 
+/* Once a reading, tells user space that the stack has changed. It is called after the change: a
+ * reader that begins the next reading before it reads the stack misses nothing on x86, where adding
+ * is a barrier. Elsewhere it may, and reads all of the map from time to time. */
+static __always_inline void stack_tell(struct pymem_stack *stack, const struct pymem_stack_key *key)
+{
+	__u32 now;
+
+	if (!tell_changes)
+		return;
+	now = *(volatile __u32 *)&reading;
+	if (stack->told == now)
+		return;
+	stack->told = now;
+	if (bpf_ringbuf_output(&changes, (void *)key, sizeof(*key), BPF_RB_NO_WAKEUP))
+		__sync_fetch_and_add(&dropped_changes, 1);
+}
+
 /* Moves what a recent stack has collected to the map `stacks`. */
 static __noinline int recent_flush(struct pymem_proc *p, struct pymem_recent *recent)
 {
@@ -73,6 +90,7 @@ static __noinline int recent_flush(struct pymem_proc *p, struct pymem_recent *re
 	if (stack) {
 		stack_add(stack, &recent->acc);
 		stack->interval = recent->interval;
+		stack_tell(stack, &key);
 	} else {
 		acc_lose(p, &recent->acc, PYMEM_LOSS_MAP_FULL);
 	}
@@ -92,8 +110,10 @@ static __noinline int recent_flush_late(__u32 proc, struct pymem_recent *recent)
 	stack = bpf_map_lookup_elem(&stacks, &key);
 	if (!stack)
 		stack = table_insert(NULL, PYMEM_TABLE_STACKS, &stacks, &key, &none, 0);
-	if (stack)
+	if (stack) {
 		stack_add(stack, &recent->acc);
+		stack_tell(stack, &key);
+	}
 	return 0;
 }
 

@@ -258,6 +258,12 @@ SHARED struct {
 	__uint(max_entries, 4096);
 } ring SEC(".maps");
 
+/* With `tell_changes`: keys of stacks that have changed since the last reading. */
+SHARED struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 4096);
+} changes SEC(".maps");
+
 struct block_map {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, 1);
@@ -300,6 +306,9 @@ SHARED __u32 touched_used;		    /* leaves that are taken now */
 SHARED __u32 copies_watched; /* set by the loader once page_alloc is attached */
 SHARED __u32 copies_asked;   /* the loader has been asked to attach it */
 
+SHARED __u32 reading;	      /* of the changed stacks: user space counts its own */
+SHARED __u64 dropped_changes; /* that found `changes` full */
+
 SHARED __u64 dropped_messages;			/* lifecycle messages that found the ring full */
 SHARED struct pymem_payer payers[PYMEM_PAYERS]; /* 0: of all together */
 SHARED __u64 dropped_images;			/* images that found `procs` or `dead` full */
@@ -328,6 +337,7 @@ KNOB(count_only, 0);	    /* publish amounts on counter blocks: no stacks, nothin
 KNOB(count_faults, 1);	    /* page faults are seen */
 KNOB(watch_touched, 0);	    /* note which stack touches a page first: from 6.2 on */
 KNOB(touched_room, 0);	    /* leaves */
+KNOB(tell_changes, 0);	    /* tell which stacks have changed since they were read */
 KNOB(tell_threads, 0);	    /* stacks of different threads are different stacks */
 KNOB(own_tgid, 0);	    /* the profiler's own: it may be a child of what it watches */
 KNOB(ring_wakeup_bytes, 0);

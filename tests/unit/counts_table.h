@@ -33,6 +33,8 @@ struct table_stack {
 	struct counts_thread told; /* the thread that ran it; id 0: unknown */
 	bool thread;		   /* a thread has collected it */
 	bool gone;
+	bool is_told; /* to a reader that asks for changes, with these counters */
+	struct pymem_counters told_counters;
 };
 
 struct table_line {
@@ -60,9 +62,10 @@ struct counts_table {
 	unsigned firsts[TABLE_ROWS], firsts_gone[TABLE_ROWS];
 	struct counts_facts facts;
 	uint64_t gaps[COUNTS_GAP_COUNT];
-	const char *notes[3]; /* by enum counts_note; NULL: none */
-	int error;	      /* of the next reading: -errno */
-	unsigned takes;	      /* how often ended images were taken */
+	const char *notes[3];  /* by enum counts_note; NULL: none */
+	int error;	       /* of the next reading: -errno */
+	unsigned changes_only; /* readings that brought only stacks that had changed */
+	unsigned takes;	       /* how often ended images were taken */
 };
 
 static inline struct table_image *table_add_image(struct counts_table *table, uint32_t id)
@@ -183,20 +186,36 @@ static inline enum counts_want table_wanted(const struct table_stack *row,
 			     : COUNTS_ALL;
 }
 
+/* As the BPF side tells: a stack that has changed since it was last told. */
+static inline bool table_tells(struct table_stack *row)
+{
+	bool tells =
+		!row->is_told || memcmp(&row->told_counters, &row->counters, sizeof(row->counters));
+
+	row->is_told = true;
+	row->told_counters = row->counters;
+	return tells;
+}
+
 static inline int table_read(void *self, const struct counts_reader *reader, void *arg)
 {
 	struct counts_table *table = self;
 	int err = table->error;
 	struct table_stack figures;
 	enum counts_want want;
+	bool all;
 	size_t i;
 
 	for (i = 0; i < table->image_count && !err; i++)
 		if (!table->images[i].gone)
 			err = table_hand_image(&table->images[i], reader, arg);
+	all = err || !reader->changes || !reader->changes(arg);
+	table->changes_only += !all;
 	for (i = 0; i < table->stack_count && !err; i++) {
 		struct table_stack *row = &table->stacks[i];
 
+		if (!row->thread && reader->changes && !table_tells(row) && !all)
+			continue;
 		want = row->gone ? COUNTS_NOTHING : table_wanted(row, reader, arg);
 		if (want == COUNTS_NOTHING)
 			continue;

@@ -175,6 +175,7 @@ static int new_profiler(struct profile *p)
 				.stalls = o->events & PROFILE_RECLAIM,
 				.touched = o->touched,
 				.threads = o->threads,
+				.changes = o->record != NULL,
 				.lines = o->lines,
 				.max_stacks = o->max_stacks,
 				.max_images = o->max_processes,

@@ -32,6 +32,7 @@
 	MAP(blocks)                                           \
 	MAP(block_records)                                    \
 	MAP(ring)                                             \
+	MAP(changes)                                          \
 	MAP(touched_dirs)                                     \
 	MAP(touched_leaves)                                   \
 	MAP(touched_free)                                     \
@@ -67,11 +68,14 @@
 	KNOB(own_tgid, __u32)                                 \
 	KNOB(watch_touched, __u32)                            \
 	KNOB(touched_room, __u32)                             \
+	KNOB(tell_changes, __u32)                             \
 	KNOB(tell_threads, __u32)                             \
 	KNOB(ring_wakeup_bytes, __u32)                        \
 	VARIABLE(copies_watched, __u32)                       \
 	VARIABLE(lines_off, __u32)                            \
 	VARIABLE(touched_used, __u32)                         \
+	VARIABLE(reading, __u32)                              \
+	VARIABLE(dropped_changes, __u64)                      \
 	VARIABLE(dropped_messages, __u64)                     \
 	VARIABLE(dropped_images, __u64)                       \
 	ARRAY(line_misses, __u64, PYMEM_LINE_MISS_COUNT)      \

@@ -22,6 +22,8 @@
 #include "kernel/map_read.h"
 #include "kernel/session_private.h"
 
+#define CHANGES_BYTES (1u << 20) /* the keys of 32,768 stacks that change between two readings */
+
 static int verbosity;
 
 static int print_libbpf(enum libbpf_print_level level, const char *format, va_list args)
@@ -76,6 +78,8 @@ static void size_maps(struct session *session, int cpus)
 	session_set_size(session, session->bpf.map.codes, stacks);
 	bpf_map__set_max_entries(session->bpf.map.cpu_offsets, cpus);
 	bpf_map__set_max_entries(session->bpf.map.ring, o->ring_bytes);
+	if (o->changes)
+		bpf_map__set_max_entries(session->bpf.map.changes, CHANGES_BYTES);
 }
 
 static int find_cpu_offsets(struct session *session, unsigned cpus)
@@ -113,6 +117,7 @@ static void set_knobs(struct session *session, int cpus)
 	*session->bpf.knob.all_payers_images = o->all_payers_images;
 	*session->bpf.knob.count_only = o->count_only;
 	*session->bpf.knob.tell_threads = o->threads;
+	*session->bpf.knob.tell_changes = o->changes;
 	*session->bpf.knob.own_tgid = getpid();
 	*session->bpf.knob.ring_wakeup_bytes = o->ring_bytes / 4;
 }
@@ -147,6 +152,11 @@ static int session_load(struct session *session, char *why, size_t size)
 		return err;
 	}
 	session->running = true;
+	err = session_open_changes(session);
+	if (err) {
+		snprintf(why, size, "changed stacks can't be told apart: %s", strerror(-err));
+		return err;
+	}
 	session->takes_at_once = can_take_at_once(session);
 	err = session_add_subids(session);
 	if (err) {
@@ -280,6 +290,7 @@ void session_free(struct session *session)
 	session_blocks_free(session);
 	session_unmap_touched(session);
 	ring_buffer__free(session->ring);
+	session_close_changes(session);
 	bpf_object__close(session->object);
 	free(session);
 }

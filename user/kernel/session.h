@@ -22,6 +22,7 @@ struct session_options {
 	bool stalls;		    /* count waits of threads that have to free memory themselves */
 	bool touched;		    /* note which stack touches a page first */
 	bool threads;		    /* stacks of different threads are different stacks */
+	bool changes;		    /* session_each_changed_stack() reads only what has changed */
 	unsigned max_stacks;	    /* distinct stacks of all images together */
 	unsigned max_images;	    /* process images at the same time */
 	unsigned payer_images;	    /* of these, for each payer (session_target.payer) */
@@ -156,6 +157,13 @@ int session_each_stack(struct session *session,
 		       int (*fn)(const struct pymem_stack_key *, const struct pymem_stack *,
 				 void *),
 		       void *arg);
+/* The same, but unless `all` is set it may leave out stacks that have not changed since its last
+ * call, or have not for all that can be told: on arm64 one in many thousand changes is told late.
+ * Without session_options.changes all are read. */
+int session_each_changed_stack(struct session *session, bool all,
+			       int (*fn)(const struct pymem_stack_key *, const struct pymem_stack *,
+					 void *),
+			       void *arg);
 /* Calls `fn` with what a thread has collected for a stack and not added to it yet, for each thread
  * and stack. */
 int session_each_thread(struct session *session, int (*fn)(const struct pymem_collected *, void *),

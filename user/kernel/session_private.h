@@ -38,6 +38,7 @@ struct session {
 	bool cookies;		     /* uprobes have cookies (5.15) */
 	bool takes_at_once;	     /* an entry of a map can be read and deleted at once (5.14) */
 	struct ring_buffer *ring;
+	struct session_changes *changes;   /* NULL: options.changes is not set */
 	struct pymem_touched_leaf *leaves; /* the map `touched_leaves`; NULL: not loaded */
 	size_t leaf_count;
 	unsigned layout_count;
@@ -74,6 +75,11 @@ int session_run_iterator(struct bpf_program *program, size_t size,
  * waits until that is done. */
 void session_release_probes(struct session *session);
 void session_free_probes(struct session *session);
+
+/* After the load: makes session_each_changed_stack() ready. 0, or -errno; session_close_changes()
+ * is to be called in any case. */
+int session_open_changes(struct session *session);
+void session_close_changes(struct session *session);
 
 /* After the load: fills the map `subids` from /etc/subuid. 0, also without such a file; -errno. */
 int session_add_subids(struct session *session);

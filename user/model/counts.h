@@ -114,6 +114,10 @@ struct counts_reader {
 	 * found. Optional (NULL: all is wanted). Asked by read() only. */
 	enum counts_want (*wants)(const struct pymem_stack_key *key,
 				  const struct pymem_counters *counters, bool thread, void *arg);
+	/* True: stacks that have not changed since the last reading that asked this may be left
+	 * out. Asked after the images. At most one reader of a source may ask. Optional (NULL: all
+	 * come). Asked by read() only. */
+	bool (*changes)(void *arg);
 	/* If stalls are counted, after the stacks: the stalls and system calls of those that have
 	 * some, also where nothing else of the stack has changed. Optional (NULL). Called by read()
 	 * only. */

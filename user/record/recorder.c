@@ -100,6 +100,7 @@ int recorder_tick(struct recorder *r)
 		.thread = read_thread,
 		.line = read_line,
 		.wants = recorder_wants,
+		.changes = recorder_wants_changes,
 		.stalled = recorder_note_stalls,
 	};
 	struct counts_facts facts = {};

@@ -9,6 +9,8 @@
 #include "base/array.h"
 #include "record/recorder_private.h"
 
+#define ALL_EVERY 60 /* readings: one that brings all stacks */
+
 /* --- images --- */
 
 struct rec_image *recorder_image(struct recorder *r, uint32_t id)
@@ -206,6 +208,16 @@ enum counts_want recorder_wants(const struct pymem_stack_key *key,
 	return COUNTS_NOTHING;
 }
 
+bool recorder_wants_changes(void *arg)
+{
+	struct recorder *r = arg;
+	bool all = r->moved_reading == r->reading || r->look_again || !r->until_all;
+
+	r->look_again = false;
+	r->until_all = all ? ALL_EVERY : r->until_all - 1;
+	return !all;
+}
+
 /* Amounts of an image that was taken: the report gets them when it reads the next time, and loses
  * them by cause. */
 static void note_late(struct recorder *r, struct rec_image *image, const struct counts_stack *from)
@@ -275,6 +287,9 @@ enum counts_verdict recorder_note_stack(struct recorder *r, const struct counts_
 	if (!seen->resolved || r->reader || has_moved(r, image) || news)
 		resolve(r, seen, from, news);
 	seen->carried &= !news;
+	/* Code objects of a new stack may still be on their way: the next reading looks again. */
+	r->look_again |= !seen->resolved && !seen->looked && !r->reader;
+	seen->looked = true;
 	if (thread) {
 		add_pending(r, seen, from->counters);
 		return COUNTS_LEFT;

@@ -138,6 +138,7 @@ struct rec_seen { /* what is compared of a stack in each reading */
 	struct rec_image *image;
 	struct pymem_counters counters; /* of the stack */
 	bool resolved;			/* all its frames are known */
+	bool looked;			/* they have been looked for */
 	bool carried;			/* from another file, and has not changed since */
 	bool active;			/* in recorder.active */
 	bool later;			/* it is written in a later interval */
@@ -250,6 +251,8 @@ struct recorder {
 	uint64_t read_reading;		    /* number of the last one that was not a taking */
 	uint64_t before_reading;	    /* number of the one before that */
 	uint64_t moved_reading;	     /* number of the last one in which an image's view moved */
+	bool look_again;	     /* the next reading is to bring all stacks */
+	unsigned until_all;	     /* readings until one brings them anyway */
 	struct rec_carried *carried; /* recorder_go_on.c */
 	bool paused;		     /* there is no file */
 	bool begun;		     /* a file was begun, or figures were read without one */
@@ -296,6 +299,9 @@ void recorder_note_image(struct recorder *r, const struct counts_image *image);
 enum counts_verdict recorder_note_stack(struct recorder *r, const struct counts_stack *stack,
 					bool thread);
 void recorder_note_line(struct recorder *r, const struct counts_line *line);
+/* A counts_reader.changes: all are read once a minute, where files of a process have become others,
+ * and where a stack has just come whose frames are not all known. */
+bool recorder_wants_changes(void *arg);
 /* A counts_reader.wants: most figures are noted already, and most frames known. */
 enum counts_want recorder_wants(const struct pymem_stack_key *key,
 				const struct pymem_counters *counters, bool thread, void *arg);

@@ -32,7 +32,8 @@ struct profiler_options {
 	bool gather_imports; /* model.imports_gathered */
 	bool keep_trees;     /* model.trees_kept */
 	bool shares;	     /* the last snapshot has model_process.pss_bytes */
-	bool seldom;	     /* it runs for days: look twice a second while nothing happens, not ten times */
+	bool seldom; /* it runs for days: look twice a second while nothing happens, not ten times
+		      */
 	/* Returns the counts to make reports on in place of `counts`, such as those of a recorder
 	 * that notes what passes. NULL: these. */
 	struct counts (*between)(void *arg, struct counts counts);

@@ -355,8 +355,8 @@ bool tracker_has_work(const struct tracker *tracker)
 {
 	uint64_t now = tracker_now_ms();
 
-	return tracker->probes || tracker->queue_length || tracker->unfinished ||
-	       tracker->sweeps || tracker->watch_copies || tracker->store.fetches ||
+	return tracker->probes || tracker->queue_length || tracker->unfinished || tracker->sweeps ||
+	       tracker->watch_copies || tracker->store.fetches ||
 	       now - tracker->started_ms < BUSY_MS || now - tracker->ended_ms < BUSY_MS;
 }
 

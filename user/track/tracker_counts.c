@@ -336,7 +336,9 @@ static int read_counts(void *self, const struct counts_reader *reader, void *arg
 	int err = read_images(&h);
 
 	if (!err)
-		err = session_each_stack(session, read_stack, &h);
+		err = reader->changes ? session_each_changed_stack(session, !reader->changes(arg),
+								   read_stack, &h)
+				      : session_each_stack(session, read_stack, &h);
 	if (!err && reader->stalled && session_counts_stalls(session))
 		err = session_each_vmcalls(session, read_stalls, &h);
 	if (!err)
