@@ -88,8 +88,20 @@ struct percpu_counter {
 };
 
 struct mm_struct {
+	unsigned long total_vm;
 	unsigned long brk;
 	struct percpu_counter rss_stat[4]; /* 6.2 and later */
+};
+
+struct vm_unmapped_area_info {
+	unsigned long flags;
+	unsigned long length;
+};
+
+struct vm_area_struct {
+	unsigned long vm_start;
+	unsigned long vm_pgoff;
+	struct file *vm_file;
 };
 
 struct signal_struct {

@@ -52,7 +52,7 @@ static struct session *session_of(bool legacy, const struct session_options *opt
 	unwilling = NULL;
 	session->options = *options;
 	session->options.max_stacks = session->options.max_images = 1024;
-	session->kernel.btf = session->kernel.uprobes = true;
+	session->kernel.btf = session->kernel.uprobes = session->kernel.function_ends = true;
 	session->kernel.batched_counters = legacy;
 	event_sources_ask(&session->kernel);
 	for (unsigned i = 0; i < session->kernel.type_count; i++)
@@ -73,6 +73,7 @@ static void session_close(struct session *session)
 }
 
 static const struct session_options plain = {.faults = true, .syscalls = true},
+				    exits = {.faults = true, .syscalls = true, .sys_exit = true},
 				    lines = {.faults = true, .syscalls = true, .lines = true}, none,
 				    everything = {.faults = true,
 						  .syscalls = true,
@@ -87,7 +88,8 @@ static void test_order(void **state)
 
 		assert_int_equal(session_attach(session), 0);
 		assert_string_equal(attached, "lines_exit lines_exec process_exit process_exec "
-					      "process_fork fault_user fault_kernel syscall_exit "
+					      "process_fork fault_user fault_kernel brk_ends "
+					      "mmap_ends munmap_ends mremap_ends madvise_ends "
 					      "direct_begin direct_end memcg_begin memcg_end "
 					      "compaction_begin compaction_end rss_stat");
 		*attached = '\0';
@@ -97,7 +99,8 @@ static void test_order(void **state)
 		assert_int_equal(*session->bpf.variable.copies_watched, 1);
 		session_detach(session);
 		assert_string_equal(detached, "rss_stat compaction_end compaction_begin memcg_end "
-					      "memcg_begin direct_end direct_begin syscall_exit "
+					      "memcg_begin direct_end direct_begin madvise_ends "
+					      "mremap_ends munmap_ends mmap_ends brk_ends "
 					      "fault_kernel fault_user "
 					      "process_fork process_exec process_exit lines_exec "
 					      "lines_exit page_alloc");
@@ -147,12 +150,25 @@ static void test_loaded(void **state)
 	assert_int_equal(*session->bpf.variable.copies_watched, 0);
 	session_close(session);
 
-	session = session_of(true, &lines, "btf_trace_sys_exit");
+	session = session_of(true, &lines, "__x64_sys_mmap");
 	assert_int_equal(*session->bpf.knob.count_faults, 1);
 	assert_true(bpf_map__autocreate(session->bpf.map.places));
 	assert_int_equal(bpf_map__max_entries(session->bpf.map.lines), 1024);
 	assert_true(is_loaded(session, "line") && !is_loaded(session, "syscall_exit"));
 	assert_false(session_sees_mappings(session));
+	session_close(session);
+
+	/* Calls of madvise are not seen by the lock. */
+	session = session_of(false, &plain, "__x64_sys_mmap");
+	assert_true(is_loaded(session, "lock_released") && !is_loaded(session, "lock_wanted"));
+	assert_false(is_loaded(session, "mmap_ends") || is_loaded(session, "syscall_exit"));
+	assert_true(session_sees_mappings(session));
+	assert_int_equal(*session->bpf.knob.watch_advice, 1);
+	session_close(session);
+	session = session_of(false, &exits, "__x64_sys_mmap");
+	assert_true(is_loaded(session, "syscall_exit") && !is_loaded(session, "lock_released"));
+	assert_true(session_sees_mappings(session));
+	assert_int_equal(*session->bpf.knob.watch_advice, 0);
 	session_close(session);
 }
 

@@ -66,6 +66,7 @@
 	KNOB(count_faults, __u32)                             \
 	KNOB(own_tgid, __u32)                                 \
 	KNOB(watch_touched, __u32)                            \
+	KNOB(watch_advice, __u32)                             \
 	KNOB(touched_room, __u32)                             \
 	KNOB(tell_threads, __u32)                             \
 	KNOB(ring_wakeup_bytes, __u32)                        \

@@ -4,7 +4,9 @@
  * distributions change kernels without changing them. */
 #include "kernel/kernel.h"
 
+#include <bpf/bpf.h>
 #include <errno.h>
+#include <linux/bpf.h>
 #include <linux/capability.h>
 #include <linux/perf_event.h>
 #include <stdio.h>
@@ -16,16 +18,41 @@
 
 #include "kernel/event_source.h"
 
+/* True if a BPF program can be attached to the end of the kernel's function with that number. It is
+ * tried out: types tell only that there is such a function. It takes a kernel with CONFIG_FUNCTION_TRACER
+ * and a JIT compiler that makes trampolines (arm64: 6.0), and nobody who forbids it. */
+static bool attaches_to_end(uint32_t function)
+{
+	/* return 0 */
+	static const struct bpf_insn nothing[] = {
+		{.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0},
+		{.code = BPF_JMP | BPF_EXIT},
+	};
+	LIBBPF_OPTS(bpf_prog_load_opts, how, .expected_attach_type = BPF_TRACE_FEXIT,
+		    .attach_btf_id = function);
+	int program = bpf_prog_load(BPF_PROG_TYPE_TRACING, "pymem_trial", "GPL", nothing,
+				    sizeof(nothing) / sizeof(*nothing), &how);
+	int link = program < 0 ? -1 : bpf_raw_tracepoint_open(NULL, program);
+
+	if (link >= 0)
+		close(link);
+	if (program >= 0)
+		close(program);
+	return link >= 0;
+}
+
 void kernel_probe(struct kernel_features *f)
 {
 	/* The type of mm_struct.rss_stat until 6.2 (f1a7941243c1 made it an array of
 	 * percpu_counter). */
 	static const struct kernel_btf_wanted batched = KERNEL_STRUCT("mm_rss_stat");
 	static const struct kernel_btf_wanted run_time = KERNEL_STRUCT("bpf_mem_alloc");
+	static const struct kernel_btf_wanted function = KERNEL_SYSCALL("brk");
 
 	memset(f, 0, sizeof(*f));
 	kernel_ask(f, &batched);
 	kernel_ask(f, &run_time);
+	kernel_ask(f, &function);
 	event_sources_ask(f);
 	f->btf_error = -kernel_btf_find("/sys/kernel/btf/vmlinux", f->types, f->type_count);
 	if (f->btf_error)
@@ -33,6 +60,8 @@ void kernel_probe(struct kernel_features *f)
 	f->btf = true;
 	f->batched_counters = kernel_has(f, &batched);
 	f->run_time_alloc = kernel_has(f, &run_time);
+	f->function_ends = kernel_has(f, &function) &&
+			   attaches_to_end(kernel_type_id(f, &function));
 	f->uprobes = !access("/sys/bus/event_source/devices/uprobe/format/ref_ctr_offset", F_OK);
 }
 

@@ -136,7 +136,9 @@ int session_watch_copies(struct session *session)
 
 bool session_sees_mappings(const struct session *session)
 {
-	return session->sources[EVENT_SOURCE_syscall].loaded;
+	return session->sources[EVENT_SOURCE_vm_functions].loaded ||
+	       session->sources[EVENT_SOURCE_vm_locks].loaded ||
+	       session->sources[EVENT_SOURCE_syscall].loaded;
 }
 
 bool session_counts_faults(const struct session *session)

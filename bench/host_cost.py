@@ -1,0 +1,77 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+"""What the system calls of a process that is not profiled cost while another one is: with nothing attached,
+with what is the default here, and with --sys-exit. Interleaved; a quiet machine is needed.
+
+bench/host_cost.py [--rounds N]; the numbers go to build/bench/host_cost.json.
+"""
+import argparse
+import os
+import statistics
+import subprocess
+import sys
+
+import common
+
+WAYS = {"nothing attached": None, "default": [], "--no-syscalls": ["--no-syscalls"], "--sys-exit": ["--sys-exit"]}
+CALLS = {"getppid": 1_000_000, "brk": 200_000, "mmap": 200_000}
+
+
+class Caller:
+    """bench/probe/calls.c, running."""
+
+    def __init__(self):
+        os.makedirs(common.OUTPUT, exist_ok=True)
+        program = os.path.join(common.OUTPUT, "calls")
+        source = os.path.join(common.HERE, "probe", "calls.c")
+        subprocess.run([os.environ.get("CC", "cc"), "-O2", "-o", program, source], check=True)
+        self.process = subprocess.Popen([program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0)
+        common.read_line(self.process.stdout)
+
+    def ns(self, call, count):
+        self.process.stdin.write(b"%s %d\n" % (call.encode(), count))
+        return float(common.read_line(self.process.stdout))
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.stdin.close()
+        self.process.wait()
+        self.process.stdout.close()
+
+
+def measure(caller, python, arguments):
+    """{call: ns} of the caller while the profiler watches an idle Python."""
+    if arguments is None:
+        return {call: caller.ns(call, count) for call, count in CALLS.items()}
+    with common.Sleepers(python, 1) as sleepers:
+        with common.Profiler("-p", str(sleepers.pids[0]), *arguments):
+            return {call: caller.ns(call, count) for call, count in CALLS.items()}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--rounds", type=int, default=7, help="(7)")
+    parser.add_argument("--python", default="/usr/bin/python3")
+    options = parser.parse_args()
+    if options.rounds < 1:
+        parser.error("--rounds is positive")
+    found = {way: {call: [] for call in CALLS} for way in WAYS}
+    with Caller() as caller:
+        for i in range(options.rounds):
+            for way in list(WAYS)[::-1 if i % 2 else 1]:
+                for call, ns in measure(caller, options.python, WAYS[way]).items():
+                    found[way][call].append(ns)
+    common.save("host_cost.json", {"machine": common.machine(), "rounds": options.rounds, "ns": found})
+    print("%s; %d rounds. Medians, in brackets the least and the greatest.\n" % (
+        common.machine(), options.rounds))
+    print("| ns of a process that is not profiled | getppid | brk up and down | mmap and munmap |\n|---|---|---|---|")
+    for way, calls in found.items():
+        print("| %s | %s |" % (way, " | ".join(
+            "%.0f (%.0f to %.0f)" % (statistics.median(ns), min(ns), max(ns)) for ns in calls.values())))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
