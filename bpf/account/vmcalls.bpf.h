@@ -97,8 +97,8 @@ static __always_inline void touched_call(struct pymem_proc *p, struct pymem_thre
 		touched_new(p->touched_dirs[0], result, bytes);
 }
 
-/* Counts a memory system call of the current thread th of p. `result`: of brk and mmap; else, or if an
- * mmap's is not known, any number. */
+/* Counts a memory system call of the current thread th of p. `result`: of brk and mmap; else, or if
+ * an mmap's is not known, any number. */
 static __always_inline void count_memory_call(struct pymem_proc *p, struct pymem_thread *th,
 					      struct pt_regs *regs, __s64 nr, __s64 result)
 {
@@ -139,8 +139,8 @@ static __always_inline void memory_call(struct pymem_proc *p, struct pymem_threa
 		touched_call(p, th, regs, nr, result);
 }
 
-/* Has an mmap with these registers brought a library into memory, libpython perhaps? p: the image of
- * the process; NULL: it has none. User space looks at the process then. */
+/* Has an mmap with these registers brought a library into memory, libpython perhaps? p: the image
+ * of the process; NULL: it has none. User space looks at the process then. */
 static __always_inline bool maps_library(const struct pymem_proc *p, struct pt_regs *regs)
 {
 	return (p ? !p->identified : watch_host) && SYSCALL_ARG3(regs) & PROT_EXEC &&

@@ -172,10 +172,10 @@ static __always_inline __s64 current_call(void)
 	return EXCEPTION_MARK(current_regs());
 }
 
-/* The current task's registers at its last entry into the kernel, on each kernel. bpf_task_pt_regs()
- * is of 5.15. Before, they are taken from the end of a kernel stack of 16 KiB. Where that is larger
- * (KASAN, pages of 64 KiB), what is there has the number of no system call, or a wrong one: the
- * caller compares it. */
+/* The current task's registers at its last entry into the kernel, on each kernel.
+ * bpf_task_pt_regs() is of 5.15. Before, they are taken from the end of a kernel stack of 16 KiB.
+ * Where that is larger (KASAN, pages of 64 KiB), what is there has the number of no system call, or
+ * a wrong one: the caller compares it. */
 static __always_inline const struct pt_regs *any_regs(void)
 {
 #ifdef PYMEM_LEGACY

@@ -77,8 +77,8 @@ static __always_inline bool reclaimed(struct pymem_proc *p, __u32 member, __s64 
 
 __u64 advised_pages; /* given back by calls of madvise, which are not seen */
 
-/* Where calls of madvise are not seen: has the current thread, of an image that writes to the directory
- * `dir`, given back pages by one? */
+/* Where calls of madvise are not seen: has the current thread, of an image that writes to the
+ * directory `dir`, given back pages by one? */
 SEPARATE __s64 advice(__s64 change, __u64 dir)
 {
 	const struct pt_regs *regs;
@@ -92,8 +92,8 @@ SEPARATE __s64 advice(__s64 change, __u64 dir)
 	if (!th)
 		return 0;
 	regs = current_regs();
-	/* One call brings many events. They have its arguments in common, and no fault of the thread
-	 * between them. */
+	/* One call brings many events. They have its arguments in common, and no fault of the
+	 * thread between them. */
 	call = mix(mix(SYSCALL_ARG1(regs), SYSCALL_ARG2(regs)), fault_number(current_task()));
 	if (SYSCALL_ARG3(regs) == MADV_DONTNEED && call != th->vm_advice)
 		touched_new(dir, SYSCALL_ARG1(regs), SYSCALL_ARG2(regs));

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Source: memory system calls, at the exit of any system call, where arguments and result are known.
+/* Source: memory system calls, at the exit of any system call, where arguments and result are
+ * known.
  *
  * While it is attached, each system call of each process on the host takes the kernel's traced path
- * (docs/BENCHMARKS.md has what that costs). So it is attached only if the user asks for it, and only
- * where source_vm_functions can't be.
+ * (docs/BENCHMARKS.md has what that costs). So it is attached only if the user asks for it, and
+ * only where source_vm_functions can't be.
  */
 #include "account/vmcalls.bpf.h"
 

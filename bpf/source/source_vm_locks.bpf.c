@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* Source: memory system calls, by the lock of the address space (mmap_lock) that they take.
  *
- * brk, mmap, munmap and mremap change mappings while they hold the lock for writing, and each takes it
- * once. The size of the address space (total_vm) before and after says whether the call succeeded,
- * since nobody else can change it meanwhile; arguments are in the thread's registers. No other
- * system call costs more than before.
+ * brk, mmap, munmap and mremap change mappings while they hold the lock for writing, and each takes
+ * it once. The size of the address space (total_vm) before and after says whether the call
+ * succeeded, since nobody else can change it meanwhile; arguments are in the thread's registers. No
+ * other system call costs more than before.
  *
  * What can't be seen:
  * - the result. Where a new mapping is follows from what vm_unmapped_area() found, or from the
@@ -25,8 +25,8 @@
 #define MREMAP_FIXED	    2
 #define MREMAP_DONTUNMAP    4
 
-/* An area for huge pages is asked for with so much room that one can be aligned in it: the size of a
- * huge page, 2 MiB at least. Rounding to pages adds 64 KiB at most. */
+/* An area for huge pages is asked for with so much room that one can be aligned in it: the size of
+ * a huge page, 2 MiB at least. Rounding to pages adds 64 KiB at most. */
 #define ROUNDED_LESS_THAN (1 << 20)
 
 #define HUGE_BYTES		 (2 << 20) /* x86: where touches are noted */
@@ -154,9 +154,9 @@ static __always_inline __u64 remapped_at(const struct pymem_thread *th, struct p
 	return th->vm_area ? found_at(th, SYSCALL_ARG3(regs)) : SYSCALL_ARG1(regs);
 }
 
-/* Where a mapping without a file is, of `bytes`, in an area that was found with room for a huge page
- * more (__thp_get_unmapped_area()): as far behind the beginning of a huge page as `offset`. 0: this is
- * no such area. */
+/* Where a mapping without a file is, of `bytes`, in an area that was found with room for a huge
+ * page more (__thp_get_unmapped_area()): as far behind the beginning of a huge page as `offset`. 0:
+ * this is no such area. */
 static __always_inline __u64 aligned_at(const struct pymem_thread *th, __u64 bytes, __u64 offset)
 {
 	__u64 at = th->vm_area, shift = (offset - at) & (HUGE_BYTES - 1);

@@ -17,10 +17,8 @@ static const struct session_options none, all = {.faults = true, .syscalls = tru
 /* A kernel that has all that sources ask for, except `lacking` (NULL: nothing). */
 static struct kernel_features kernel(bool batched, const char *lacking)
 {
-	struct kernel_features k = {.btf = true,
-				     .batched_counters = batched,
-				     .uprobes = true,
-				     .function_ends = true};
+	struct kernel_features k = {
+		.btf = true, .batched_counters = batched, .uprobes = true, .function_ends = true};
 	bool asked = !lacking;
 
 	event_sources_ask(&k);
@@ -175,10 +173,11 @@ static void test_syscalls_at_exits_only(void **state)
 		k = kernel(false, lacks[i]);
 		k.function_ends = false;
 		assert_string_equal(loaded(&plain, &k), "rss lifecycle");
-		assert_string_equal(notes(&plain, &k),
-				    "this kernel has no cheap way to count memory system calls: they "
-				    "are not counted; --sys-exit counts them, and makes each system "
-				    "call of the host dearer\n");
+		assert_string_equal(
+			notes(&plain, &k),
+			"this kernel has no cheap way to count memory system calls: they "
+			"are not counted; --sys-exit counts them, and makes each system "
+			"call of the host dearer\n");
 		assert_string_equal(notes(&none, &k), "");
 		assert_string_equal(loaded(&exits, &k), "rss lifecycle syscall");
 		assert_string_equal(notes(&exits, &k), "");
@@ -446,11 +445,17 @@ static void test_toy(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_kernel_with_all),		  cmocka_unit_test(test_touched),
-		cmocka_unit_test(test_kernel_that_lacks_figures), cmocka_unit_test(test_stalls),
-		cmocka_unit_test(test_kernel_that_is_refused),	  cmocka_unit_test(test_check),
-		cmocka_unit_test(test_syscalls),		  cmocka_unit_test(test_syscalls_at_exits_only),
-		cmocka_unit_test(test_touched_by),		  cmocka_unit_test(test_nothing_is_silent),	  cmocka_unit_test(test_toy),
+		cmocka_unit_test(test_kernel_with_all),
+		cmocka_unit_test(test_touched),
+		cmocka_unit_test(test_kernel_that_lacks_figures),
+		cmocka_unit_test(test_stalls),
+		cmocka_unit_test(test_kernel_that_is_refused),
+		cmocka_unit_test(test_check),
+		cmocka_unit_test(test_syscalls),
+		cmocka_unit_test(test_syscalls_at_exits_only),
+		cmocka_unit_test(test_touched_by),
+		cmocka_unit_test(test_nothing_is_silent),
+		cmocka_unit_test(test_toy),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

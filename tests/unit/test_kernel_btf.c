@@ -364,11 +364,10 @@ static void test_running_kernel(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_each_kind),
-		cmocka_unit_test(test_members),      cmocka_unit_test(test_long),
-		cmocka_unit_test(test_cut_off),	       cmocka_unit_test(test_types_cut_off),
-		cmocka_unit_test(test_newer),	       cmocka_unit_test(test_malformed),
-		cmocka_unit_test(test_running_kernel),
+		cmocka_unit_test(test_each_kind),     cmocka_unit_test(test_members),
+		cmocka_unit_test(test_long),	      cmocka_unit_test(test_cut_off),
+		cmocka_unit_test(test_types_cut_off), cmocka_unit_test(test_newer),
+		cmocka_unit_test(test_malformed),     cmocka_unit_test(test_running_kernel),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -87,11 +87,11 @@ struct event_source {
 
 	/* Not NULL: of use only together with that source, and loaded whenever that one is. */
 	const struct event_source *part_of;
-	/* Not NULL: it is not loaded where that source is, which tells the same and is better, or where
-	 * that one's own `rather` is. */
+	/* Not NULL: it is not loaded where that source is, which tells the same and is better, or
+	 * where that one's own `rather` is. */
 	const struct event_source *rather;
-	/* Not NULL: its work is done by programs of that source or of one that is `rather` loaded. If
-	 * none of them is, it is not loaded, and the report has the note `untold`. */
+	/* Not NULL: its work is done by programs of that source or of one that is `rather` loaded.
+	 * If none of them is, it is not loaded, and the report has the note `untold`. */
 	const struct event_source *told_by;
 	const char *untold;
 	/* True if the options ask for it. NULL: they always do. */

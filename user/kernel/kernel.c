@@ -19,8 +19,9 @@
 #include "kernel/event_source.h"
 
 /* True if a BPF program can be attached to the end of the kernel's function with that number. It is
- * tried out: types tell only that there is such a function. It takes a kernel with CONFIG_FUNCTION_TRACER
- * and a JIT compiler that makes trampolines (arm64: 6.0), and nobody who forbids it. */
+ * tried out: types tell only that there is such a function. It takes a kernel with
+ * CONFIG_FUNCTION_TRACER and a JIT compiler that makes trampolines (arm64: 6.0), and nobody who
+ * forbids it. */
 static bool attaches_to_end(uint32_t function)
 {
 	/* return 0 */
@@ -60,8 +61,8 @@ void kernel_probe(struct kernel_features *f)
 	f->btf = true;
 	f->batched_counters = kernel_has(f, &batched);
 	f->run_time_alloc = kernel_has(f, &run_time);
-	f->function_ends = kernel_has(f, &function) &&
-			   attaches_to_end(kernel_type_id(f, &function));
+	f->function_ends =
+		kernel_has(f, &function) && attaches_to_end(kernel_type_id(f, &function));
 	f->uprobes = !access("/sys/bus/event_source/devices/uprobe/format/ref_ctr_offset", F_OK);
 }
 

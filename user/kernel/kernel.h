@@ -67,9 +67,8 @@ bool kernel_has(const struct kernel_features *features, const struct kernel_btf_
 bool kernel_is_batched(const struct kernel_features *features);
 bool kernel_is_per_cpu(const struct kernel_features *features);
 
-/* BPF programs may be attached to the end of the kernel's functions; or they may not. */
+/* BPF programs may be attached to the end of the kernel's functions. */
 bool kernel_has_function_ends(const struct kernel_features *features);
-bool kernel_lacks_function_ends(const struct kernel_features *features);
 
 /* The kernel's number of a type that it has. */
 uint32_t kernel_type_id(const struct kernel_features *features,

@@ -186,8 +186,8 @@ _Static_assert(sizeof(struct part) == sizeof(struct btf_member), "read as struct
 _Static_assert(offsetof(struct btf_enum, name_off) == 0, "read as struct part");
 _Static_assert(offsetof(struct btf_member, name_off) == 0, "read as struct part");
 
-/* Reads the enumerators or members of `type`, of number `id`, which come next, and compares them with
- * those wanted. 0 or -errno. */
+/* Reads the enumerators or members of `type`, of number `id`, which come next, and compares them
+ * with those wanted. 0 or -errno. */
 static int look_at_parts(struct window *w, const struct btf_type *type, uint32_t id,
 			 struct kernel_btf_wanted *wanted, size_t count)
 {

@@ -13,7 +13,7 @@
 
 struct kernel_btf_wanted {
 	const char *name;
-	unsigned kind;	    /* BTF_KIND_… (linux/btf.h) that the type must have */
+	unsigned kind; /* BTF_KIND_… (linux/btf.h) that the type must have */
 	/* NULL, or an enumerator (BTF_KIND_ENUM) or member (BTF_KIND_STRUCT) that it must have */
 	const char *member;
 	bool found;  /* the result */

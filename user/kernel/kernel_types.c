@@ -52,11 +52,6 @@ bool kernel_has_function_ends(const struct kernel_features *f)
 	return f->function_ends;
 }
 
-bool kernel_lacks_function_ends(const struct kernel_features *f)
-{
-	return !f->function_ends;
-}
-
 const char *kernel_refusal(const struct kernel_features *k)
 {
 	if (k->btf_error == EACCES || k->btf_error == EPERM)

@@ -47,9 +47,11 @@ const struct event_source source_touched = {
 	.name = "touched",
 	.asked = touches_are_asked,
 	.told_by = &source_vm_locks,
-	.untold = "which line touched what is resident is not known: this kernel has no cheap way to "
-		  "tell which mappings change; --sys-exit tells it, and makes each system call of the "
-		  "host dearer",
+	.untold =
+		"which line touched what is resident is not known: this kernel has no cheap way to "
+		"tell which mappings change; --sys-exit tells it, and makes each system call of "
+		"the "
+		"host dearer",
 	.needs =
 		{
 			{

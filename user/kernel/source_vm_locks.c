@@ -9,6 +9,12 @@ static bool syscalls_are_asked(const struct session_options *options)
 	return options->syscalls;
 }
 
+/* True on kernels where source_vm_functions can't be loaded. */
+static bool functions_do_not(const struct kernel_features *kernel)
+{
+	return !source_need_is_met(&source_vm_functions.needs[0], kernel);
+}
+
 static bool moves_are_asked(const struct session_options *options)
 {
 	return options->syscalls && options->touched && options->faults;
@@ -27,26 +33,30 @@ const struct event_source source_vm_locks = {
 	.needs =
 		{
 			{
-				.applies = kernel_lacks_function_ends,
-				/* Where events have the number of a control group. Before, each built
-				 * its path, which would make every page fault of the host dearer. */
+				.applies = functions_do_not,
+				/* Where events have the number of a control group. Before, each
+				 * built its path, which would make every page fault of the host
+				 * dearer. */
 				.types = {KERNEL_TRACEPOINT("mmap_lock_acquire_returned"),
 					  KERNEL_TRACEPOINT("mmap_lock_released"),
 					  KERNEL_TRACEPOINT("vm_unmapped_area"),
 					  KERNEL_MEMBER("trace_event_raw_mmap_lock", "memcg_id")},
 				.met = kernel_is_per_cpu,
 				.what = "tracepoints mmap_lock:*, mmap:vm_unmapped_area",
-				.remedy = "brk, mmap, munmap and mremap, too, are counted only with "
-					  "--sys-exit",
-				.note = "this kernel has no cheap way to count memory system calls: "
+				.remedy =
+					"brk, mmap, munmap and mremap, too, are counted only with "
+					"--sys-exit",
+				.note = "this kernel has no cheap way to count memory system "
+					"calls: "
 					"they are not counted; --sys-exit counts them, and makes "
 					"each system call of the host dearer",
 			},
 		},
 	.dropped = "advised_pages",
-	.dropped_text = "pages were given back by madvise, whose calls this kernel has no cheap way "
-			"to count; --sys-exit counts them, and makes each system call of the host "
-			"dearer",
+	.dropped_text =
+		"pages were given back by madvise, whose calls this kernel has no cheap way "
+		"to count; --sys-exit counts them, and makes each system call of the host "
+		"dearer",
 	.configure = configure,
 };
 
@@ -59,7 +69,7 @@ const struct event_source source_vm_moves = {
 	.needs =
 		{
 			{
-				.applies = kernel_lacks_function_ends,
+				.applies = functions_do_not,
 				.types = {KERNEL_TRACEPOINT("mmap_lock_start_locking"),
 					  KERNEL_MEMBER("trace_event_raw_mmap_lock", "memcg_id")},
 				.met = kernel_is_per_cpu,
@@ -67,7 +77,8 @@ const struct event_source source_vm_moves = {
 					"--touched)",
 				.remedy = "who touched what mremap moves is known only with "
 					  "--sys-exit",
-				.note = "who touched what mremap has moved is not always known: this "
+				.note = "who touched what mremap has moved is not always known: "
+					"this "
 					"kernel has no cheap way to tell; --sys-exit tells it",
 			},
 		},
