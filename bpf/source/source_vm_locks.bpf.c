@@ -106,7 +106,7 @@ int lock_acquired(struct bpf_raw_tracepoint_args *ctx)
 		return 0;
 	th->vm_pages = BPF_CORE_READ((struct mm_struct *)mm, total_vm);
 	th->vm_brk = BPF_CORE_READ((struct mm_struct *)mm, brk);
-	th->vm_area = 0;
+	th->vm_area = th->vm_length = 0;
 	th->vm_call = nr + 1;
 	return 0;
 }
@@ -182,9 +182,11 @@ static __always_inline void touched_by_call(struct pymem_proc *p, struct pymem_t
 		result = aligned_at(th, bytes, th->vm_offset);
 	if (result)
 		touched_call(p, th, regs, nr, result);
+	else if (!th->vm_area)
+		return;
 	else if (nr == NR_MREMAP) /* it is somewhere in there, and nothing else is */
 		touched_range(p->mm, 0, th->vm_area, th->vm_length, PYMEM_TOUCHED_LOST);
-	else if (nr == NR_MMAP && th->vm_area)
+	else
 		touched_new(p->touched_dirs[0], th->vm_area, th->vm_length);
 }
 

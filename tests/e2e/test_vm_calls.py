@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 """Memory system calls: each line has as many as it made, whichever way they are counted; and the way that makes
 each system call of the host dearer is taken only if it was asked for."""
-import os
 import re
 import subprocess
 
 import harness
+import kernel_side
 import pytest
 from harness import MIB
 
@@ -17,6 +17,7 @@ TRUTH = {"mapped": ("mmap", TIMES, TIMES * SIZE), "refused": ("mmap", 0, 0),
          "unmapped": ("munmap", TIMES, TIMES * 2 * SIZE), "wrong": ("munmap", 0, 0),
          "grown": ("brk", TIMES, TIMES * SIZE), "fallen": ("brk", TIMES, -TIMES * SIZE)}
 ADVICE = {"given": ("madvise", TIMES, TIMES * SIZE)}
+FUNCTIONS, LOCKS = "BPF programs at the end of functions", "tracepoints mmap_lock:*"
 
 
 def can(what):
@@ -26,12 +27,12 @@ def can(what):
 
 @pytest.fixture(scope="module")
 def functions():
-    return can("BPF programs at the end of functions")
+    return can(FUNCTIONS)
 
 
 @pytest.fixture(scope="module")
 def locks():
-    return can("tracepoints mmap_lock:*")
+    return can(LOCKS)
 
 
 def made(report, target, label):
@@ -85,36 +86,20 @@ def test_not_counted(system):
     assert "--sys-exit" not in " ".join(report.data["notes"])
 
 
-def programs_of(pid):
-    """Names of the raw tracepoints that the process holds links of."""
-    names = set()
-    folder = "/proc/%d/fdinfo" % pid
-    for number in os.listdir(folder):
-        try:
-            with open(os.path.join(folder, number)) as f:
-                text = f.read()
-        except OSError:
-            continue
-        name = re.search(r"^tp_name:\s*(\S+)", text, re.MULTILINE)
-        if name:
-            names.add(name.group(1))
-    return names
-
-
 @pytest.mark.parametrize("options", [(), ("--touched",), ("--events", "syscalls,reclaim"), ("--lines",)])
 def test_no_tax(system, options):
     """Nothing is attached where all system calls pass, whatever else is asked for."""
     with harness.Target(system.command, "idle") as target, harness.Tool("-p", target.pid, *options) as tool:
         tool.attached()
-        names = programs_of(tool.process.pid)
-        assert "rss_stat" in names and not names & {"sys_exit", "sys_enter"}, names
+        assert "rss_stat" in kernel_side.attached(tool.process.pid)
+        assert not kernel_side.at_all_calls(tool.process.pid)
 
 
 def test_tax_if_asked(system, functions):
     """And not even then where functions tell the same."""
     with harness.Target(system.command, "idle") as target, harness.Tool("-p", target.pid, "--sys-exit") as tool:
         tool.attached()
-        names = programs_of(tool.process.pid)
+        names = kernel_side.attached(tool.process.pid)
         assert ("sys_exit" in names) == (not functions), names
         assert "mmap_lock_released" not in names
 

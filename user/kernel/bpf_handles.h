@@ -89,6 +89,8 @@
 #define BPF_OF_LEGACY(MAP, PROGRAM, KNOB, VARIABLE, ARRAY) \
 	MAP(line_blank)                                    \
 	MAP(places)                                        \
+	MAP(call_tails)                                    \
+	PROGRAM(call_tail)                                 \
 	KNOB(probe_cookies, __u32)
 
 #define BPF_OF_EITHER(...) \

@@ -4,8 +4,8 @@
 #define ADDRESS(id) [EVENT_SOURCE_##id] = &source_##id,
 const struct event_source *const event_sources[EVENT_SOURCE_COUNT] = {EVENT_SOURCES(ADDRESS)};
 
-/* The types that kernel_probe() looks for: three of its own, and those of all sources. */
-#define TYPES_ASKED_MAX (3 + EVENT_SOURCE_COUNT * SOURCE_NEEDS_MAX * NEED_TYPES_MAX)
+/* The types that kernel_probe() looks for: two of its own, and those of all sources. */
+#define TYPES_ASKED_MAX (2 + EVENT_SOURCE_COUNT * SOURCE_NEEDS_MAX * NEED_TYPES_MAX)
 _Static_assert(TYPES_ASKED_MAX <= KERNEL_TYPES_MAX, "raise KERNEL_TYPES_MAX");
 
 /* The need `i` of the source. NULL: it has fewer. */

@@ -113,7 +113,14 @@ struct event_source {
 	/* Sets its knobs and the sizes of its maps before the load. It is called whether or not the
 	 * source will be loaded, which `loaded` says. NULL: there is nothing to set. */
 	void (*configure)(struct session *session, bool loaded);
+	/* After the load, before its programs are attached: the rest that they need. 0 or -errno:
+	 * nothing is attached then. NULL: nothing. */
+	int (*prepare)(struct session *session);
 };
+
+/* Of the functions that source_vm_functions names, the first ones: up to 6.1 their programs go on
+ * with a program that they have in common. */
+#define FUNCTIONS_THAT_SHARE_A_TAIL 3
 
 #define EVENT_SOURCE_DECLARE(id) extern const struct event_source source_##id;
 EVENT_SOURCES(EVENT_SOURCE_DECLARE)

@@ -1,11 +1,34 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* System calls that change mappings, by the functions that carry them out
  * (bpf/source/source_vm_functions.bpf.c). The best way, and the one that is tried first. */
+#include <bpf/bpf.h>
+
 #include "kernel/event_source.h"
+#include "kernel/session_private.h"
 
 static bool syscalls_are_asked(const struct session_options *options)
 {
 	return options->syscalls;
+}
+
+static void configure(struct session *session, bool loaded)
+{
+	if (!session->bpf.map.call_tails)
+		return;
+	bpf_map__set_autocreate(session->bpf.map.call_tails, loaded);
+	bpf_program__set_autoload(session->bpf.program.call_tail, loaded);
+}
+
+/* Up to 6.1 the programs of the first functions leave to another one what is to be done. */
+static int prepare(struct session *session)
+{
+	uint32_t first = 0, program;
+
+	if (!session->bpf.map.call_tails)
+		return 0;
+	program = bpf_program__fd(session->bpf.program.call_tail);
+	return bpf_map_update_elem(bpf_map__fd(session->bpf.map.call_tails), &first, &program,
+				   BPF_ANY);
 }
 
 const struct event_source source_vm_functions = {
@@ -24,4 +47,6 @@ const struct event_source source_vm_functions = {
 					  "which makes each system call of the host dearer",
 			},
 		},
+	.configure = configure,
+	.prepare = prepare,
 };
