@@ -15,7 +15,8 @@ struct call_end {
 	__s64 result;
 };
 
-/* Is this the end of a call that is told of? `regs`: is set. */
+/* Is this the end of a call that succeeded, of a process that is watched? Then `regs` are set to
+ * the thread's registers. */
 static __always_inline bool is_told(const struct call_end *end, __s64 nr, struct pt_regs **regs)
 {
 	__u32 tgid = bpf_get_current_pid_tgid() >> 32;
