@@ -35,6 +35,7 @@ enum {
 enum bpf_map_type {
 	BPF_MAP_TYPE_HASH = 1,
 	BPF_MAP_TYPE_ARRAY = 2,
+	BPF_MAP_TYPE_PROG_ARRAY = 3,
 	BPF_MAP_TYPE_PERCPU_ARRAY = 6,
 	BPF_MAP_TYPE_LRU_HASH = 9,
 	BPF_MAP_TYPE_LPM_TRIE = 11,
@@ -88,8 +89,20 @@ struct percpu_counter {
 };
 
 struct mm_struct {
+	unsigned long total_vm;
 	unsigned long brk;
 	struct percpu_counter rss_stat[4]; /* 6.2 and later */
+};
+
+struct vm_unmapped_area_info {
+	unsigned long flags;
+	unsigned long length;
+};
+
+struct vm_area_struct {
+	unsigned long vm_start;
+	unsigned long vm_pgoff;
+	struct file *vm_file;
 };
 
 struct signal_struct {

@@ -479,6 +479,12 @@ struct pymem_thread {
 	__u64 stall_since;	    /* bpf_ktime_get_ns() when it began to free memory itself */
 	__u32 stall;		    /* enum pymem_stall, plus 1; 0: it does not */
 	__u32 stall_pad;
+	__u64 vm_pages, vm_brk;	  /* of its image, when a system call of its took mmap_lock */
+	__u64 vm_area, vm_length; /* what that call found free last, and how much; 0: nothing */
+	__u64 vm_offset;  /* in an mremap: what the kernel aligns a huge page by; 0: not known */
+	__u64 vm_advice;  /* tells apart calls of madvise that give pages back */
+	__u32 vm_call;	  /* its number, plus 1, until the lock is released; 0: none */
+	__u32 vm_topdown; /* vm_area was sought from the top down */
 	struct pymem_string string;
 	__u64 told;	    /* PYMEM_THREAD(); 0 until its Python state was found */
 	__u64 regs;	    /* where the kernel keeps the registers of the fault being handled */

@@ -51,6 +51,7 @@ TESTS = {
     "e2e/test_amounts.py": {
         "test_amounts_on_lines": PROGRAMS, "test_dies_at_once": "ends", "test_launched": "lines",
         "test_several": "lines"},
+    "e2e/test_vm_calls.py": {"test_counted": "lines"},
     "e2e/test_commands.py": {"test_ps": "ps", "test_json_has_every_field": "lines"},
     "e2e/test_output.py": {"test_control_bytes_are_escaped": "lines", "test_function": "table"},
     "e2e/test_hostile.py": {"test_corrupt_interpreter": "hostile"},

@@ -18,7 +18,8 @@
 #include "account/thread.bpf.h"
 #include "base/maps.bpf.h"
 
-#define PAGE_SHIFT 12 /* x86: where faults are traced */
+#define PAGE_SHIFT    12 /* x86: where faults are traced */
+#define MADV_DONTNEED 4
 
 /* Odd numbers for the mark: of xxHash. */
 #define TOUCH_NUMBER  0x9e3779b185ebca87ULL
@@ -313,7 +314,7 @@ LOOP_BODY touched_range_step(__u32 i __attribute__((unused)), struct touched_ran
 #define RANGE_PAGES_MAX (1 << 23) /* 32 GiB: the most that bpf_loop() does */
 
 /* The current thread, which runs on `mm`, has moved `bytes` from `from` (mremap), or with `from` 0
- * has made all pages at `to` resident by the stack `id` (MAP_POPULATE). If threads touch the new
+ * makes all pages at `to` resident by the stack `id` (MAP_POPULATE). If threads touch the new
  * place meanwhile, ids of the old place may replace theirs. */
 SEPARATE __s64 touched_range(__u64 mm, __u64 from, __u64 to, __u64 bytes, __u64 id)
 {
@@ -330,8 +331,8 @@ SEPARATE __s64 touched_range(__u64 mm, __u64 from, __u64 to, __u64 bytes, __u64 
 		__sync_fetch_and_add(&range.p->touched_unplaced, pages - RANGE_PAGES_MAX);
 		pages = RANGE_PAGES_MAX;
 	}
-	/* The pages were counted as unplaced when they became resident. */
-	if (!from)
+	/* The pages were counted as unplaced when they became resident, or soon will be. */
+	if (!from && id != PYMEM_TOUCHED_LOST)
 		__sync_fetch_and_add(&range.p->touched_unplaced, -pages);
 	range.th->touched_by = 0;
 	LOOP(pages, touched_range_step, &range);

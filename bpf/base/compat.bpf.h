@@ -59,6 +59,10 @@ static __always_inline bool is_thread_id(__u64 id, __u64 pointer)
 #define SYSCALL_ARG2(r) BPF_CORE_READ(r, si)
 #define SYSCALL_ARG3(r) BPF_CORE_READ(r, dx)
 #define SYSCALL_ARG4(r) BPF_CORE_READ(r, r10)
+#define SYSCALL_ARG5(r) BPF_CORE_READ(r, r8)
+
+/* The kernel's function for a system call, whose argument is a pt_regs (since 4.17). */
+#define SYSCALL_FUNCTION(name) "__x64_sys_" name
 
 /* Where an exception from user mode has -1 in the place of a system call's number. */
 #define EXCEPTION_MARK(r) ((__s64)(r)->orig_ax)
@@ -107,6 +111,9 @@ static __always_inline bool is_thread_id(__u64 id, __u64 pointer)
 #define SYSCALL_ARG2(r) BPF_CORE_READ(r, regs[1])
 #define SYSCALL_ARG3(r) BPF_CORE_READ(r, regs[2])
 #define SYSCALL_ARG4(r) BPF_CORE_READ(r, regs[3])
+#define SYSCALL_ARG5(r) BPF_CORE_READ(r, regs[4])
+
+#define SYSCALL_FUNCTION(name) "__arm64_sys_" name
 
 #define EXCEPTION_MARK(r) ((r)->syscallno)
 #define IS_EXCEPTION(r)	  (BPF_CORE_READ(r, syscallno) == -1)
@@ -158,18 +165,31 @@ static __always_inline bool in_exception(void)
 	return EXCEPTION_MARK(current_regs()) == -1;
 }
 
+/* The number of the system call that the current task is in; -1: it is in an exception. A kernel
+ * thread has none: what this says of it means nothing. */
+static __always_inline __s64 current_call(void)
+{
+	return EXCEPTION_MARK(current_regs());
+}
+
+/* The current task's registers at its last entry into the kernel, on each kernel.
+ * bpf_task_pt_regs() is of 5.15. Before, they are taken from the end of a kernel stack of 16 KiB.
+ * Where that is larger (KASAN, pages of 64 KiB), what is there has the number of no system call, or
+ * a wrong one: the caller compares it. */
+static __always_inline const struct pt_regs *any_regs(void)
+{
+#ifdef PYMEM_LEGACY
+	return (const void *)(BPF_CORE_READ(current_task(), stack) + KERNEL_STACK_BYTES -
+			      bpf_core_type_size(struct pt_regs));
+#else
+	return current_regs();
+#endif
+}
+
 /* Is the current task in a munmap(2) of what begins at `address`? */
 static __always_inline bool unmaps(__u64 address)
 {
-#ifdef PYMEM_LEGACY
-	/* bpf_task_pt_regs() is of 5.15. They are at the end of a kernel stack of 16 KiB; where
-	 * that is larger (KASAN, pages of 64 KiB), the answer is no. */
-	const struct pt_regs *regs =
-		(const void *)(BPF_CORE_READ(current_task(), stack) + KERNEL_STACK_BYTES -
-			       bpf_core_type_size(struct pt_regs));
-#else
-	const struct pt_regs *regs = current_regs();
-#endif
+	const struct pt_regs *regs = any_regs();
 
 	return SYSCALL_NR(regs) == NR_MUNMAP && SYSCALL_ARG1(regs) == address;
 }

@@ -335,6 +335,7 @@ KNOB(payer_images, 0);	    /* limit of images of one payer at a time */
 KNOB(all_payers_images, 0); /* of all payers together */
 KNOB(count_only, 0);	    /* publish amounts on counter blocks: no stacks, nothing for a report */
 KNOB(count_faults, 1);	    /* page faults are seen */
+KNOB(watch_advice, 0);	    /* calls of madvise are not seen: note what they give back */
 KNOB(watch_touched, 0);	    /* note which stack touches a page first: from 6.2 on */
 KNOB(touched_room, 0);	    /* leaves */
 KNOB(tell_changes, 0);	    /* tell which stacks have changed since they were read */

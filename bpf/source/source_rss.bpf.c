@@ -75,6 +75,32 @@ static __always_inline bool reclaimed(struct pymem_proc *p, __u32 member, __s64 
 	return true;
 }
 
+__u64 advised_pages; /* given back by calls of madvise, which are not seen */
+
+/* Where calls of madvise are not seen: has the current thread, of an image that writes to the
+ * directory `dir`, given back pages by one? */
+SEPARATE __s64 advice(__s64 change, __u64 dir)
+{
+	const struct pt_regs *regs;
+	struct pymem_thread *th;
+	__u64 call;
+
+	if (!watch_advice || change >= 0 || current_call() != NR_MADVISE)
+		return 0;
+	__sync_fetch_and_add(&advised_pages, -change);
+	th = watch_touched ? thread_of(current_task()) : NULL;
+	if (!th)
+		return 0;
+	regs = current_regs();
+	/* One call brings many events. They have its arguments in common, and no fault of the
+	 * thread between them. */
+	call = mix(mix(SYSCALL_ARG1(regs), SYSCALL_ARG2(regs)), fault_number(current_task()));
+	if (SYSCALL_ARG3(regs) == MADV_DONTNEED && call != th->vm_advice)
+		touched_new(dir, SYSCALL_ARG1(regs), SYSCALL_ARG2(regs));
+	th->vm_advice = call;
+	return 0;
+}
+
 /* A change of at least so many pages is worth confirming its stack. */
 #define MANY_PAGES 16
 
@@ -94,6 +120,8 @@ static __always_inline void own_change(struct pymem_proc *p, struct pymem_thread
 		lose(p, PYMEM_LOSS_MAP_FULL, member, change);
 		return;
 	}
+	if (watch_advice)
+		advice(change, p->touched_dirs[0]);
 	settle_major(th, current_task());
 	settle_caches(p, th, current_task());
 	rss = thread_add(p, th, member, change);

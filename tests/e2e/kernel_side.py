@@ -39,6 +39,29 @@ def maps(pid):
             yield int(fd), bpftool("map", "show", "id", found.group(1))
 
 
+def attached(pid):
+    """Names of all that programs of the process are attached to: of a tracepoint where the kernel tells it, else
+    of the program."""
+    names = set()
+    for fd in os.listdir("/proc/%d/fdinfo" % pid):
+        try:
+            with open("/proc/%d/fdinfo/%s" % (pid, fd)) as f:
+                text = f.read()
+        except FileNotFoundError:
+            continue  # closed meanwhile
+        number = re.search(r"^link_id:\s*(\d+)", text, re.M)
+        if number:
+            link = bpftool("link", "show", "id", number.group(1))
+            names.add(link.get("tp_name") or link.get("tracepoint") or
+                      bpftool("prog", "show", "id", link["prog_id"])["name"])
+    return names
+
+
+def at_all_calls(pid):
+    """Those among them that all system calls of the host pass, which takes them the slower, traced path."""
+    return {name for name in attached(pid) if "sys_exit" in name or "sys_enter" in name or "syscall" in name}
+
+
 def keys(pid, name):
     """The keys of a hash that the process holds, as bytes."""
     number, = {known["id"] for _, known in maps(pid) if known.get("name") == name}

@@ -12,7 +12,9 @@ import subprocess
 import time
 
 import harness
+import kernel_side
 import pytest
+import test_vm_calls
 import yaml
 from harness import MIB, Report, Tool
 
@@ -118,6 +120,49 @@ def test_files_add_up(store, tmp_path):
     tables = [subprocess.run([harness.TOOL, "report", str(path)], check=True, stdout=subprocess.PIPE).stdout
               for path in files(store)[1:]]
     assert any(b"kept.append(bytearray(4 << 20))" in table for table in tables), tables
+
+
+CALLS = """
+import ctypes, sys
+libc = ctypes.CDLL(None)
+libc.sbrk.argtypes, libc.sbrk.restype = (ctypes.c_long,), ctypes.c_void_p
+kept = []
+def call():
+    kept.append(bytearray(4 << 20))
+    libc.sbrk(1 << 20)
+print("ready", flush=True)
+for word in sys.stdin:
+    call()
+    print("done", flush=True)
+"""
+MAPPED, MOVED = 7, 8  # lines
+
+
+def calls_of(store, pid, line, name):
+    """(calls, bytes) of that line, in all files."""
+    images = [image_of(path, pid) for path in files(store)]
+    rows = [row["vm_calls"][name] for image in images if image for row in image["lines"]
+            if row["file"].endswith("calls.py") and row["line"] == line and name in row.get("vm_calls", {})]
+    return sum(row["calls"] for row in rows), sum(row["bytes"] for row in rows)
+
+
+def test_system_calls(store, tmp_path):
+    """It runs all the time, so it must not make each system call of the host dearer. It counts those that change
+    mappings all the same."""
+    if not test_vm_calls.can(test_vm_calls.FUNCTIONS) and not test_vm_calls.can(test_vm_calls.LOCKS):
+        pytest.skip("this kernel has no cheap way")
+    program, steps = tmp_path / "calls.py", 5
+    program.write_text(CALLS)
+    with harness.Stepping(["/usr/bin/python3", str(program)]) as target, Agent(store) as agent:
+        agent.says("records")
+        assert "rss_stat" in kernel_side.attached(agent.process.pid)
+        assert not kernel_side.at_all_calls(agent.process.pid)
+        for _ in range(steps):
+            target.step()
+        assert agent.stop(signal.SIGTERM) == 0, agent.text()
+    assert calls_of(store, target.pid, MOVED, "brk") == (steps, steps * MIB)
+    calls, size = calls_of(store, target.pid, MAPPED, "mmap")
+    assert calls == steps and 0 <= size - steps * 4 * MIB <= steps * 2 * harness.PAGE
 
 
 def size_of(store):

@@ -17,7 +17,8 @@ static const struct session_options none, all = {.faults = true, .syscalls = tru
 /* A kernel that has all that sources ask for, except `lacking` (NULL: nothing). */
 static struct kernel_features kernel(bool batched, const char *lacking)
 {
-	struct kernel_features k = {.btf = true, .batched_counters = batched, .uprobes = true};
+	struct kernel_features k = {
+		.btf = true, .batched_counters = batched, .uprobes = true, .function_ends = true};
 	bool asked = !lacking;
 
 	event_sources_ask(&k);
@@ -80,9 +81,9 @@ static void test_kernel_with_all(void **state)
 	assert_null(event_sources_refusal(&all, &legacy));
 	assert_string_equal(notes(&all, &modern), "");
 	assert_string_equal(notes(&all, &legacy), "");
-	assert_string_equal(loaded(&all, &modern), "rss lifecycle fault copies syscall lines");
-	assert_string_equal(loaded(&all, &legacy), "rss lifecycle fault copies syscall lines");
-	assert_string_equal(loaded(&no_lines, &modern), "rss lifecycle fault copies syscall");
+	assert_string_equal(loaded(&all, &modern), "rss lifecycle fault copies vm_functions lines");
+	assert_string_equal(loaded(&all, &legacy), "rss lifecycle fault copies vm_functions lines");
+	assert_string_equal(loaded(&no_lines, &modern), "rss lifecycle fault copies vm_functions");
 	/* With batched counters, changes are only seen at faults. */
 	assert_string_equal(loaded(&none, &modern), "rss lifecycle");
 	assert_string_equal(loaded(&none, &legacy), "rss lifecycle fault copies");
@@ -101,15 +102,13 @@ static void test_touched(void **state)
 
 	(void)state;
 	assert_string_equal(loaded(&touched, &modern),
-			    "rss lifecycle fault copies syscall touched");
+			    "rss lifecycle fault copies vm_functions touched");
 	assert_string_equal(notes(&touched, &modern), "");
-	assert_string_equal(loaded(&touched, &legacy), "rss lifecycle fault copies syscall");
+	assert_string_equal(loaded(&touched, &legacy), "rss lifecycle fault copies vm_functions");
 	assert_non_null(strstr(notes(&touched, &legacy), "Linux 6.2 or newer"));
 	k = kernel(false, "btf_trace_page_fault_user");
-	assert_string_equal(loaded(&touched, &k), "rss lifecycle syscall");
+	assert_string_equal(loaded(&touched, &k), "rss lifecycle vm_functions");
 	assert_non_null(strstr(notes(&touched, &k), "which line touched what is resident"));
-	k = kernel(false, "btf_trace_sys_exit");
-	assert_string_equal(loaded(&touched, &k), "rss lifecycle fault copies");
 	assert_null(event_sources_refusal(&touched, &legacy));
 }
 
@@ -122,24 +121,110 @@ static void test_kernel_that_lacks_figures(void **state)
 	/* As on arm64. Copies are found in faults, so they are useless alone and share their note.
 	 */
 	assert_null(event_sources_refusal(&all, &k));
-	assert_string_equal(loaded(&no_lines, &k), "rss lifecycle syscall");
+	assert_string_equal(loaded(&no_lines, &k), "rss lifecycle vm_functions");
 	assert_string_equal(notes(&no_lines, &k),
 			    "this kernel has no page fault tracepoints: faults and copies on write "
 			    "are not counted\n");
 	assert_string_equal(notes(&none, &k), "");
 	k = kernel(false, "btf_trace_mm_page_alloc");
 	assert_null(event_sources_refusal(&all, &k));
-	assert_string_equal(loaded(&no_lines, &k), "rss lifecycle fault syscall");
+	assert_string_equal(loaded(&no_lines, &k), "rss lifecycle fault vm_functions");
 	assert_string_equal(notes(&no_lines, &k),
 			    "this kernel has no mm_page_alloc tracepoint: copies on write are not "
 			    "counted\n");
-	k = kernel(true, "btf_trace_sys_exit");
-	assert_null(event_sources_refusal(&all, &k));
-	assert_string_equal(loaded(&no_lines, &k), "rss lifecycle fault copies");
-	assert_string_equal(notes(&no_lines, &k),
-			    "this kernel has no sys_exit tracepoint: memory system calls are not "
-			    "counted\n");
-	assert_string_equal(notes(&none, &k), "");
+}
+
+/* Memory system calls: by functions if programs can be attached to them, else by the lock; at the
+ * exit of all system calls only if that was asked for, and functions don't do. */
+static void test_syscalls(void **state)
+{
+	static const struct session_options plain = {.syscalls = true},
+					    exits = {.syscalls = true, .sys_exit = true},
+					    only_exits = {.sys_exit = true};
+	struct kernel_features k = kernel(false, NULL);
+
+	(void)state;
+	assert_string_equal(loaded(&plain, &k), "rss lifecycle vm_functions");
+	assert_string_equal(loaded(&exits, &k), "rss lifecycle vm_functions");
+	k = kernel(false, "__x64_sys_madvise");
+	assert_string_equal(loaded(&plain, &k), "rss lifecycle vm_locks");
+	k = kernel(false, NULL);
+	k.function_ends = false;
+	assert_string_equal(loaded(&plain, &k), "rss lifecycle vm_locks");
+	assert_string_equal(notes(&plain, &k), "");
+	assert_string_equal(loaded(&exits, &k), "rss lifecycle syscall");
+	assert_string_equal(notes(&exits, &k), "");
+	assert_string_equal(loaded(&only_exits, &k), "rss lifecycle");
+	assert_string_equal(notes(&only_exits, &k), "");
+}
+
+/* A kernel that has only the dear way. It is told by name, and not taken unasked. */
+static void test_syscalls_at_exits_only(void **state)
+{
+	static const struct session_options plain = {.syscalls = true},
+					    exits = {.syscalls = true, .sys_exit = true};
+	static const char *const lacks[] = {"btf_trace_mmap_lock_acquire_returned",
+					    "btf_trace_mmap_lock_released",
+					    "btf_trace_vm_unmapped_area", "memcg_id"};
+	struct kernel_features k;
+
+	(void)state;
+	for (unsigned i = 0; i < sizeof(lacks) / sizeof(*lacks); i++) {
+		k = kernel(false, lacks[i]);
+		k.function_ends = false;
+		assert_string_equal(loaded(&plain, &k), "rss lifecycle");
+		assert_string_equal(
+			notes(&plain, &k),
+			"this kernel has no cheap way to count memory system calls: they "
+			"are not counted; --sys-exit counts them, and makes each system "
+			"call of the host dearer\n");
+		assert_string_equal(notes(&none, &k), "");
+		assert_string_equal(loaded(&exits, &k), "rss lifecycle syscall");
+		assert_string_equal(notes(&exits, &k), "");
+		/* That they lack is nothing to a kernel that has functions. */
+		k.function_ends = true;
+		assert_string_equal(loaded(&plain, &k), "rss lifecycle vm_functions");
+		assert_string_equal(notes(&plain, &k), "");
+	}
+	/* Batched counters: 6.1's events of the lock are dear. */
+	k = kernel(true, NULL);
+	k.function_ends = false;
+	assert_string_equal(loaded(&plain, &k), "rss lifecycle fault copies");
+	assert_non_null(strstr(notes(&plain, &k), "--sys-exit counts them"));
+	k = kernel(false, "btf_trace_sys_exit");
+	k.function_ends = false;
+	assert_string_equal(loaded(&exits, &k), "rss lifecycle vm_locks");
+	assert_non_null(strstr(notes(&exits, &k), "--sys-exit does nothing"));
+}
+
+/* Touches need to know which mappings change, in whichever way. */
+static void test_touched_by(void **state)
+{
+	static const struct session_options plain = {.faults = true,
+						     .syscalls = true,
+						     .touched = true},
+					    exits = {.faults = true,
+						     .syscalls = true,
+						     .sys_exit = true,
+						     .touched = true};
+	struct kernel_features k = kernel(false, NULL);
+
+	(void)state;
+	k.function_ends = false;
+	assert_string_equal(loaded(&plain, &k),
+			    "rss lifecycle fault copies vm_locks vm_moves touched");
+	assert_string_equal(loaded(&exits, &k), "rss lifecycle fault copies syscall touched");
+	k = kernel(false, "btf_trace_mmap_lock_start_locking");
+	k.function_ends = false;
+	assert_string_equal(loaded(&plain, &k), "rss lifecycle fault copies vm_locks touched");
+	assert_non_null(strstr(notes(&plain, &k), "what mremap has moved is not always known"));
+	assert_string_equal(notes(&exits, &k), "");
+	k = kernel(false, "memcg_id");
+	k.function_ends = false;
+	assert_string_equal(loaded(&plain, &k), "rss lifecycle fault copies");
+	assert_non_null(strstr(notes(&plain, &k), "no cheap way to tell which mappings change"));
+	assert_string_equal(loaded(&exits, &k), "rss lifecycle fault copies syscall touched");
+	assert_string_equal(notes(&exits, &k), "");
 }
 
 /* Stalls: only if they are asked for, and each kind for itself. */
@@ -231,7 +316,8 @@ static void test_check(void **state)
 		"RSS counters!\n"
 		"page fault tracepoints\n"
 		"tracepoint kmem:mm_page_alloc\n"
-		"tracepoint raw_syscalls:sys_exit\n"
+		"BPF programs at the end of functions (fexit)\n"
+		"tracepoint raw_syscalls:sys_exit (for --sys-exit)\n"
 		"tracepoints vmscan:mm_vmscan_direct_reclaim_* (for --events reclaim)\n"
 		"tracepoints vmscan:mm_vmscan_memcg_reclaim_* (for --events reclaim)\n"
 		"tracepoints compaction:mm_compaction_begin, _end (for --events reclaim)\n"
@@ -246,12 +332,22 @@ static void test_check(void **state)
 		"RSS counters\n"
 		"page fault tracepoints!\n"
 		"tracepoint kmem:mm_page_alloc\n"
-		"tracepoint raw_syscalls:sys_exit\n"
+		"BPF programs at the end of functions (fexit)\n"
+		"tracepoint raw_syscalls:sys_exit (for --sys-exit)\n"
 		"tracepoints vmscan:mm_vmscan_direct_reclaim_* (for --events reclaim)\n"
 		"tracepoints vmscan:mm_vmscan_memcg_reclaim_* (for --events reclaim)\n"
 		"tracepoints compaction:mm_compaction_begin, _end (for --events reclaim)\n"
 		"page faults told one by one (for --touched)\n"
 		"uprobes with reference counts (for --lines)\n");
+}
+
+/* True if another source is loaded where this one can't be. */
+static bool has_substitute(const struct event_source *source)
+{
+	for (int i = 0; i < EVENT_SOURCE_COUNT; i++)
+		if (event_sources[i]->rather == source)
+			return true;
+	return false;
 }
 
 /* For each need that can be missing, something is said: a note in reports, or a refusal. */
@@ -272,7 +368,9 @@ static void test_nothing_is_silent(void **state)
 			if (!need->types[0].name && !need->met && !need->allowed)
 				continue;
 			assert_non_null(need->remedy);
-			assert_true(need->allowed || need->refusal || need->note);
+			/* What another one does instead says what that leaves out. */
+			assert_true(need->allowed || need->refusal || need->note ||
+				    has_substitute(source));
 		}
 	}
 }
@@ -347,10 +445,17 @@ static void test_toy(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_kernel_with_all),		  cmocka_unit_test(test_touched),
-		cmocka_unit_test(test_kernel_that_lacks_figures), cmocka_unit_test(test_stalls),
-		cmocka_unit_test(test_kernel_that_is_refused),	  cmocka_unit_test(test_check),
-		cmocka_unit_test(test_nothing_is_silent),	  cmocka_unit_test(test_toy),
+		cmocka_unit_test(test_kernel_with_all),
+		cmocka_unit_test(test_touched),
+		cmocka_unit_test(test_kernel_that_lacks_figures),
+		cmocka_unit_test(test_stalls),
+		cmocka_unit_test(test_kernel_that_is_refused),
+		cmocka_unit_test(test_check),
+		cmocka_unit_test(test_syscalls),
+		cmocka_unit_test(test_syscalls_at_exits_only),
+		cmocka_unit_test(test_touched_by),
+		cmocka_unit_test(test_nothing_is_silent),
+		cmocka_unit_test(test_toy),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -176,6 +176,44 @@ static void test_each_kind(void **state)
 	free(f);
 }
 
+static void member(struct file *f, const char *name)
+{
+	f->types[f->words++] = string(f, name);
+	words(f, 2);
+}
+
+/* Members of structures, and the numbers of types. */
+static void test_members(void **state)
+{
+	struct kernel_btf_wanted wanted[] = {
+		{.name = "event", .kind = BTF_KIND_STRUCT, .member = "number"},
+		{.name = "event", .kind = BTF_KIND_STRUCT, .member = "path"},
+		{.name = "other", .kind = BTF_KIND_STRUCT, .member = "number"},
+		{.name = "event", .kind = BTF_KIND_ENUM, .member = "number"},
+		{.name = "event", .kind = BTF_KIND_STRUCT},
+		{.name = "does", .kind = BTF_KIND_FUNC},
+	};
+	static const bool there[] = {true, false, false, false, true, true};
+	struct file *f = file_new();
+	size_t i;
+
+	(void)state;
+	type(f, "other", BTF_KIND_STRUCT, 1);
+	member(f, "path");
+	type(f, "event", BTF_KIND_STRUCT, 2);
+	member(f, "mm");
+	member(f, "number");
+	type(f, "does", BTF_KIND_FUNC, 0);
+	save(f, 0);
+	assert_int_equal(find(wanted, 6), 0);
+	for (i = 0; i < 6; i++)
+		assert_int_equal(wanted[i].found, there[i]);
+	assert_int_equal(wanted[0].id, 2);
+	assert_int_equal(wanted[4].id, 2);
+	assert_int_equal(wanted[5].id, 3);
+	free(f);
+}
+
 /* Types and strings that are longer than the window. */
 static void test_long(void **state)
 {
@@ -326,10 +364,10 @@ static void test_running_kernel(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_each_kind),      cmocka_unit_test(test_long),
-		cmocka_unit_test(test_cut_off),	       cmocka_unit_test(test_types_cut_off),
-		cmocka_unit_test(test_newer),	       cmocka_unit_test(test_malformed),
-		cmocka_unit_test(test_running_kernel),
+		cmocka_unit_test(test_each_kind),     cmocka_unit_test(test_members),
+		cmocka_unit_test(test_long),	      cmocka_unit_test(test_cut_off),
+		cmocka_unit_test(test_types_cut_off), cmocka_unit_test(test_newer),
+		cmocka_unit_test(test_malformed),     cmocka_unit_test(test_running_kernel),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -764,6 +764,8 @@ static void test_events(void **state)
 		{"-a --no-faults --events faults", OPTIONS_WRONG, 0},
 		{"-a --no-faults --events copies", OPTIONS_WRONG, 0},
 		{"-a --no-syscalls --events syscalls", OPTIONS_WRONG, 0},
+		{"-a --no-syscalls --sys-exit", OPTIONS_WRONG, 0},
+		{"-a --sys-exit", OPTIONS_RUN, 0},
 		{"-a --events swaps", OPTIONS_WRONG, 0},
 	};
 

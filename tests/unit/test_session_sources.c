@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* session_sources.c: what is loaded and attached, in which order, and that it is undone. No kernel
- * is needed: two functions of libbpf are replaced here. */
+ * is needed: some functions of libbpf are replaced here. */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -33,6 +33,16 @@ struct bpf_link *bpf_program__attach(const struct bpf_program *program)
 	return (struct bpf_link *)(uintptr_t)program;
 }
 
+static unsigned updates; /* of maps: the shared end of memory system calls is put in its place */
+static int update_error; /* what they return */
+
+int bpf_map_update_elem(int fd, const void *key, const void *value, __u64 flags)
+{
+	(void)fd, (void)key, (void)value, (void)flags;
+	updates++;
+	return update_error;
+}
+
 int bpf_link__destroy(struct bpf_link *link)
 {
 	if (link)
@@ -50,9 +60,11 @@ static struct session *session_of(bool legacy, const struct session_options *opt
 	assert_non_null(session);
 	*attached = *detached = '\0';
 	unwilling = NULL;
+	updates = 0;
+	update_error = 0;
 	session->options = *options;
 	session->options.max_stacks = session->options.max_images = 1024;
-	session->kernel.btf = session->kernel.uprobes = true;
+	session->kernel.btf = session->kernel.uprobes = session->kernel.function_ends = true;
 	session->kernel.batched_counters = legacy;
 	event_sources_ask(&session->kernel);
 	for (unsigned i = 0; i < session->kernel.type_count; i++)
@@ -73,6 +85,7 @@ static void session_close(struct session *session)
 }
 
 static const struct session_options plain = {.faults = true, .syscalls = true},
+				    exits = {.faults = true, .syscalls = true, .sys_exit = true},
 				    lines = {.faults = true, .syscalls = true, .lines = true}, none,
 				    everything = {.faults = true,
 						  .syscalls = true,
@@ -86,8 +99,10 @@ static void test_order(void **state)
 		struct session *session = session_of(legacy, &everything, NULL);
 
 		assert_int_equal(session_attach(session), 0);
+		assert_int_equal(updates, legacy);
 		assert_string_equal(attached, "lines_exit lines_exec process_exit process_exec "
-					      "process_fork fault_user fault_kernel syscall_exit "
+					      "process_fork fault_user fault_kernel brk_ends "
+					      "mmap_ends munmap_ends mremap_ends madvise_ends "
 					      "direct_begin direct_end memcg_begin memcg_end "
 					      "compaction_begin compaction_end rss_stat");
 		*attached = '\0';
@@ -97,7 +112,8 @@ static void test_order(void **state)
 		assert_int_equal(*session->bpf.variable.copies_watched, 1);
 		session_detach(session);
 		assert_string_equal(detached, "rss_stat compaction_end compaction_begin memcg_end "
-					      "memcg_begin direct_end direct_begin syscall_exit "
+					      "memcg_begin direct_end direct_begin madvise_ends "
+					      "mremap_ends munmap_ends mmap_ends brk_ends "
 					      "fault_kernel fault_user "
 					      "process_fork process_exec process_exit lines_exec "
 					      "lines_exit page_alloc");
@@ -147,12 +163,26 @@ static void test_loaded(void **state)
 	assert_int_equal(*session->bpf.variable.copies_watched, 0);
 	session_close(session);
 
-	session = session_of(true, &lines, "btf_trace_sys_exit");
+	session = session_of(true, &lines, "__x64_sys_mmap");
 	assert_int_equal(*session->bpf.knob.count_faults, 1);
 	assert_true(bpf_map__autocreate(session->bpf.map.places));
 	assert_int_equal(bpf_map__max_entries(session->bpf.map.lines), 1024);
 	assert_true(is_loaded(session, "line") && !is_loaded(session, "syscall_exit"));
-	assert_false(session_sees_mappings(session));
+	assert_false(session_sees_mappings(session) || is_loaded(session, "call_tail"));
+	assert_false(bpf_map__autocreate(session->bpf.map.call_tails));
+	session_close(session);
+
+	/* Calls of madvise are not seen by the lock. */
+	session = session_of(false, &plain, "__x64_sys_mmap");
+	assert_true(is_loaded(session, "lock_released") && !is_loaded(session, "lock_wanted"));
+	assert_false(is_loaded(session, "mmap_ends") || is_loaded(session, "syscall_exit"));
+	assert_true(session_sees_mappings(session));
+	assert_int_equal(*session->bpf.knob.watch_advice, 1);
+	session_close(session);
+	session = session_of(false, &exits, "__x64_sys_mmap");
+	assert_true(is_loaded(session, "syscall_exit") && !is_loaded(session, "lock_released"));
+	assert_true(session_sees_mappings(session));
+	assert_int_equal(*session->bpf.knob.watch_advice, 0);
 	session_close(session);
 }
 
@@ -166,6 +196,14 @@ static void test_refused_attach(void **state)
 	assert_int_equal(session_attach(session), -EACCES);
 	assert_string_equal(attached, "process_exit process_exec process_fork fault_user");
 	assert_string_equal(detached, "fault_user process_fork process_exec process_exit");
+	session_close(session);
+	session = session_of(true, &plain, NULL);
+	update_error = -EPERM;
+	assert_int_equal(session_attach(session), -EPERM);
+	assert_string_equal(attached, "process_exit process_exec process_fork fault_user "
+				      "fault_kernel");
+	assert_string_equal(detached, "fault_kernel fault_user process_fork process_exec "
+				      "process_exit");
 	session_close(session);
 	session = session_of(false, &plain, NULL);
 	unwilling = "page_alloc";
@@ -231,6 +269,7 @@ static void test_each_program_has_a_source(void **state)
 		bpf_object__for_each_program (program, object) {
 			const char *name = bpf_program__name(program);
 			int owners = program == handles.program.block_command ||
+				     program == handles.program.call_tail ||
 				     program == handles.program.find_cpu_offsets;
 
 			for (int i = 0; i < EVENT_SOURCE_COUNT; i++)

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 """Compares the verifier's figures of each BPF program on this kernel with bench/verifier.txt.
 
-  compare.py [MODE]    instructions or states that grew by more than 5 % fail. MODE (lines, serve or touched) is
-                       for machines where a load takes long; default: both
+  compare.py [MODE]    instructions or states that grew by more than 5 % fail. MODE (lines, serve, touched, locks or
+                       exits) is for machines where a load takes long; default: all
   compare.py update    takes the files of build/verifier/, one for each kernel measured, and writes the
                        table of docs/BENCHMARKS.md
 
@@ -27,7 +27,7 @@ STATS = os.path.join(BUILD, "verifier-stats")
 KEPT = os.path.join(PROJECT, "bench", "verifier.txt")
 PAGE = os.path.join(PROJECT, "docs", "BENCHMARKS.md")
 BEGIN, END = "<!-- verifier -->\n", "<!-- /verifier -->"
-SHOWN = ("rss_stat", "fault_user", "syscall_exit", "line", "process_exec", "process_exit", "process_fork")
+SHOWN = ("rss_stat", "fault_user", "mmap_ends", "call_tail", "lock_released", "line", "process_exec", "process_exit", "process_fork")
 COLUMNS = ("release", "mode", "program", "insns", "most_states", "total_states", "peak_states")
 CLANG = "clang"  # one more column, in the file
 UNNAMED_CLANG = 14  # rows without it
@@ -182,7 +182,8 @@ def write_kept(by_clang):
                 "# version of the clang that built it (14 where there is none).\n"
                 "# Written by make verifier-update. lines: the profiler with --lines, which has\n"
                 "# all programs of a profile; serve: what pymem-bpf serve loads;\n"
-                "# touched: a profile with --touched.\n")
+                "# touched: a profile with --touched; locks: the same where programs can't be attached\n"
+                "# to functions; exits: a profile with --sys-exit there.\n")
         f.write("# " + form % (COLUMNS + (CLANG,)))
         for clang, kept in sorted(by_clang.items()):
             for key in sorted(kept, key=lambda k: (version(k[0]), k[1:])):
@@ -224,8 +225,8 @@ def main():
     arguments = sys.argv[1:]
     if arguments == ["update"]:
         return update()
-    if arguments not in ([], ["lines"], ["serve"], ["touched"]):
-        sys.exit("usage: compare.py [lines|serve|touched], compare.py update")
+    if arguments not in ([], ["lines"], ["serve"], ["touched"], ["locks"], ["exits"]):
+        sys.exit("usage: compare.py [lines|serve|touched|locks|exits], compare.py update")
     return compare(arguments)
 
 

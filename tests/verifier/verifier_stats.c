@@ -121,7 +121,7 @@ static int measure(const char *name, struct session_options options)
 	return 1;
 }
 
-/* verifier-stats [lines|serve|touched]: one of them, or all. */
+/* verifier-stats [lines|serve|touched|locks|exits]: one of them, or all. */
 int main(int argc, char **argv)
 {
 	static const struct {
@@ -131,6 +131,8 @@ int main(int argc, char **argv)
 		{"lines", {.lines = true, .stalls = true}},
 		{"serve", {.count_only = true}},
 		{"touched", {.touched = true}},
+		{"locks", {.touched = true, .no_function_ends = true}},
+		{"exits", {.sys_exit = true, .no_function_ends = true}},
 	};
 	const char *only = argc > 1 ? argv[1] : NULL;
 	int failed = 0;

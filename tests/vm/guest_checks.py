@@ -20,8 +20,10 @@ sys.dont_write_bytecode = True
 
 import harness  # noqa: E402
 import heaps  # noqa: E402
+import kernel_side  # noqa: E402
 import serving  # noqa: E402
 import test_ends  # noqa: E402
+import test_vm_calls  # noqa: E402
 
 PYTHON = [sys.executable]
 OWN_PROGRAMS = os.path.join(HERE, "programs")
@@ -32,12 +34,12 @@ AMOUNTS = ("grow", "free", "threads", "madvise", "munmap", "mremap", "fork", "co
            "shared", "huge", "seed", "numpy_temporaries", "smp")
 LINES = ("seed", "threads", "fork", "numpy_temporaries")
 # What CI has time for: what a kernel could do differently.
-SHORT = ("check", "short_verifier", "short_amounts", "counted_lines", "kill_9", "serve", "births_watch",
-         "births_burst")
+SHORT = ("check", "short_verifier", "short_amounts", "vm_calls", "counted_lines", "kill_9", "serve",
+         "births_watch", "births_burst")
 SHORT_AMOUNTS = ("threads", "fork", "mremap", "shared")
 # All of it, by make check-vm.
-FULL = ("check", "verifier", "amounts", "lines", "counted_lines", "killed_check", "kill_9", "serve",
-        "memit", "accounts", "cost", "births_watch", "births_burst")
+FULL = ("check", "verifier", "amounts", "vm_calls", "lines", "counted_lines", "killed_check", "kill_9",
+        "serve", "memit", "accounts", "cost", "births_watch", "births_burst")
 # With more CPUs than two: what depends on their number.
 SMP = ("check", "smp_amounts", "cost")
 # Kernels before 6.2 keep what a task counts to themselves for a while: so many pages may be
@@ -182,6 +184,23 @@ def short_amounts():
 
 def smp_amounts():
     together(("threads", "smp", "fork"))
+
+
+def vm_calls():
+    """All memory system calls, on their lines, at the kernel's functions: all of these kernels let programs be
+    attached there. Nothing is attached where all system calls pass."""
+    assert test_vm_calls.can(test_vm_calls.FUNCTIONS)
+    with harness.Target(PYTHON, "vm_calls") as target, harness.Tool("-p", target.pid) as tool:
+        tool.attached()
+        assert "rss_stat" in kernel_side.attached(tool.process.pid)
+        assert not kernel_side.at_all_calls(tool.process.pid)
+        target.go()
+        tool.process.send_signal(signal.SIGINT)
+        report = tool.report()
+        assert target.end() == 0, "the program must not notice"
+    report.check_conservation(target.pid)
+    test_vm_calls.check(report, target, dict(test_vm_calls.TRUTH, **test_vm_calls.ADVICE))
+    assert not test_vm_calls.advised(report)
 
 
 def lines():
@@ -369,7 +388,7 @@ def births_burst():
 
 CHECKS = {check.__name__: check for check in (
     check, amounts, short_amounts, smp_amounts, lines, verifier, short_verifier, cost, killed_check,
-    kill_9, counted_lines, serve, memit, accounts, births_watch, births_burst)}
+    kill_9, vm_calls, counted_lines, serve, memit, accounts, births_watch, births_burst)}
 
 
 def chosen():

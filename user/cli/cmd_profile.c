@@ -172,6 +172,7 @@ static int new_profiler(struct profile *p)
 				.follow_children = !o->no_children,
 				.faults = !o->no_faults,
 				.syscalls = !o->no_syscalls,
+				.sys_exit = o->sys_exit,
 				.stalls = o->events & PROFILE_RECLAIM,
 				.touched = o->touched,
 				.threads = o->threads,

@@ -57,6 +57,7 @@ static const struct option_row rows[] = {
 	PROFILE_ROW_EVENTS,
 	PROFILE_ROW_NO_FAULTS,
 	PROFILE_ROW_NO_SYSCALLS,
+	PROFILE_ROW_SYS_EXIT,
 	ROW_MAX_STACKS,
 	ROW_MAX_PROCESSES(.preset = "256", .preset_all = "4096"),
 	ROW_RING_SIZE(.preset = "1024", .preset_all = "8192"),

@@ -89,6 +89,7 @@ const struct option_row profile_rows[] = {
 	PROFILE_ROW_EVENTS,
 	PROFILE_ROW_NO_FAULTS,
 	PROFILE_ROW_NO_SYSCALLS,
+	PROFILE_ROW_SYS_EXIT,
 	ROW_MAX_STACKS,
 	ROW_MAX_PROCESSES(.preset = "256", .preset_all = "4096"),
 	ROW_RING_SIZE(.preset = "1024", .preset_all = "8192"),
@@ -205,6 +206,8 @@ static int check_events(const struct command *command, const struct profile_opti
 	if (o->no_faults && o->events & (PROFILE_FAULTS | PROFILE_COPIES))
 		return options_complain(command, "--no-faults and --events %s exclude each other",
 					o->events & PROFILE_FAULTS ? "faults" : "copies");
+	if (o->no_syscalls && o->sys_exit)
+		return options_complain(command, "--no-syscalls and --sys-exit exclude each other");
 	if (o->no_syscalls && o->events & PROFILE_SYSCALLS)
 		return options_complain(command,
 					"--no-syscalls and --events syscalls exclude each other");

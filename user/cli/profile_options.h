@@ -48,7 +48,7 @@ struct profile_options {
 	bool threads;
 	bool quiet;
 	bool redact;
-	bool no_faults, no_syscalls, no_children;
+	bool no_faults, no_syscalls, sys_exit, no_children;
 	unsigned events; /* enum profile_event */
 	unsigned max_stacks, max_processes;
 	size_t ring_bytes, ended_bytes;

@@ -44,6 +44,12 @@
 		.name = "no-syscalls", .type = OPTION_FLAG, AT(no_syscalls), \
 		.help = "do not count brk, mmap, munmap, mremap, madvise"    \
 	}
+#define PROFILE_ROW_SYS_EXIT                                                    \
+	{                                                                       \
+		.name = "sys-exit", .type = OPTION_FLAG, AT(sys_exit),          \
+		.help = "count them, madvise too, also where that makes each\n" \
+			"system call of the host dearer"                        \
+	}
 #define PROFILE_ROW_FUNCTION                                                                \
 	{                                                                                   \
 		.name = "function", .letter = 'f', .argument = "NAME", .type = OPTION_TEXT, \

@@ -107,8 +107,8 @@ int heap_touches_open(struct heap_touches **result, int verbosity, char *why, si
 	if (!err && !session_sees_touches(t->session)) {
 		err = -ENOTSUP;
 		snprintf(text, sizeof(text),
-			 "that needs Linux 6.2 or newer, and page fault "
-			 "tracepoints (arm64 has none)");
+			 "that needs Linux 6.2 or newer, page fault tracepoints (arm64 has none), "
+			 "and a cheap way to tell which mappings change");
 	}
 	if (!err)
 		err = tracker_init(&t->tracker, t->session, false, false);

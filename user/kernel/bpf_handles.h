@@ -67,6 +67,7 @@
 	KNOB(count_faults, __u32)                             \
 	KNOB(own_tgid, __u32)                                 \
 	KNOB(watch_touched, __u32)                            \
+	KNOB(watch_advice, __u32)                             \
 	KNOB(touched_room, __u32)                             \
 	KNOB(tell_changes, __u32)                             \
 	KNOB(tell_threads, __u32)                             \
@@ -92,6 +93,8 @@
 #define BPF_OF_LEGACY(MAP, PROGRAM, KNOB, VARIABLE, ARRAY) \
 	MAP(line_blank)                                    \
 	MAP(places)                                        \
+	MAP(call_tails)                                    \
+	PROGRAM(call_tail)                                 \
 	KNOB(probe_cookies, __u32)
 
 #define BPF_OF_EITHER(...) \

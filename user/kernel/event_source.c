@@ -70,12 +70,37 @@ static bool is_wanted(const struct event_source *source, const struct session_op
 	return is_asked(source, options) || event_source_is_required(source, kernel);
 }
 
+/* True if a session with these options could load it on that kernel. */
+static bool is_possible(const struct event_source *source, const struct session_options *options,
+			const struct kernel_features *kernel)
+{
+	return is_wanted(source, options, kernel) && has_all(source, kernel) &&
+	       (!source->part_of || has_all(source->part_of, kernel));
+}
+
+/* True if `first` or one that is rather loaded than it can be loaded. NULL: none. */
+static bool one_is_possible(const struct event_source *first, const struct session_options *options,
+			    const struct kernel_features *kernel)
+{
+	for (; first; first = first->rather)
+		if (is_possible(first, options, kernel))
+			return true;
+	return false;
+}
+
+static bool is_untold(const struct event_source *source, const struct session_options *options,
+		      const struct kernel_features *kernel)
+{
+	return source->told_by && !one_is_possible(source->told_by, options, kernel);
+}
+
 bool event_source_is_loaded(const struct event_source *source,
 			    const struct session_options *options,
 			    const struct kernel_features *kernel)
 {
-	return is_wanted(source, options, kernel) && has_all(source, kernel) &&
-	       (!source->part_of || has_all(source->part_of, kernel));
+	return is_possible(source, options, kernel) &&
+	       !one_is_possible(source->rather, options, kernel) &&
+	       !is_untold(source, options, kernel);
 }
 
 const char *event_source_refusal(const struct event_source *source,
@@ -108,10 +133,10 @@ const char *event_source_note(const struct event_source *source,
 {
 	const struct source_need *need;
 
-	if (!is_asked(source, options))
+	if (!is_asked(source, options) || one_is_possible(source->rather, options, kernel))
 		return NULL;
 	for (unsigned i = 0; (need = need_of(source, i)); i++)
 		if (need->note && is_lack(need, kernel))
 			return need->note;
-	return NULL;
+	return is_untold(source, options, kernel) ? source->untold : NULL;
 }

@@ -21,7 +21,10 @@
 	X(lifecycle)     \
 	X(fault)         \
 	X(copies)        \
+	X(vm_functions)  \
 	X(syscall)       \
+	X(vm_locks)      \
+	X(vm_moves)      \
 	X(reclaim)       \
 	X(memcg)         \
 	X(compaction)    \
@@ -37,7 +40,7 @@ enum event_source_id {
 
 #define SOURCE_PROGRAMS_MAX 8
 #define SOURCE_NEEDS_MAX    4
-#define NEED_TYPES_MAX	    4
+#define NEED_TYPES_MAX	    6
 
 /* Something that the kernel must have for a source, or that the user must be allowed. */
 struct source_need {
@@ -84,6 +87,13 @@ struct event_source {
 
 	/* Not NULL: of use only together with that source, and loaded whenever that one is. */
 	const struct event_source *part_of;
+	/* Not NULL: it is not loaded where that source is, which tells the same and is better, or
+	 * where that one's own `rather` is. */
+	const struct event_source *rather;
+	/* Not NULL: its work is done by programs of that source or of one that is `rather` loaded.
+	 * If none of them is, it is not loaded, and the report has the note `untold`. */
+	const struct event_source *told_by;
+	const char *untold;
 	/* True if the options ask for it. NULL: they always do. */
 	bool (*asked)(const struct session_options *options);
 	/* True for kernels on which each session must have it, whatever the options. NULL: none. */
@@ -103,7 +113,14 @@ struct event_source {
 	/* Sets its knobs and the sizes of its maps before the load. It is called whether or not the
 	 * source will be loaded, which `loaded` says. NULL: there is nothing to set. */
 	void (*configure)(struct session *session, bool loaded);
+	/* After the load, before its programs are attached: the rest that they need. 0 or -errno:
+	 * nothing is attached then. NULL: nothing. */
+	int (*prepare)(struct session *session);
 };
+
+/* Of the functions that source_vm_functions names, the first ones: up to 6.1 their programs go on
+ * with a program that they have in common. */
+#define FUNCTIONS_THAT_SHARE_A_TAIL 3
 
 #define EVENT_SOURCE_DECLARE(id) extern const struct event_source source_##id;
 EVENT_SOURCES(EVENT_SOURCE_DECLARE)

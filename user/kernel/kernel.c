@@ -4,7 +4,9 @@
  * distributions change kernels without changing them. */
 #include "kernel/kernel.h"
 
+#include <bpf/bpf.h>
 #include <errno.h>
+#include <linux/bpf.h>
 #include <linux/capability.h>
 #include <linux/perf_event.h>
 #include <stdio.h>
@@ -15,6 +17,78 @@
 #include <unistd.h>
 
 #include "kernel/event_source.h"
+
+/* Loads a program for the end of the kernel's function with that number. It returns 0; with
+ * `tails`, an array of programs, it would go on with the first of these. Its descriptor, or -errno.
+ */
+static int load_trial(uint32_t function, int tails)
+{
+	const struct bpf_insn insns[] = {
+		{.code = BPF_LD | BPF_DW | BPF_IMM,
+		 .dst_reg = BPF_REG_2,
+		 .src_reg = BPF_PSEUDO_MAP_FD,
+		 .imm = tails},
+		{.code = 0}, /* its second half */
+		{.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_3},
+		{.code = BPF_JMP | BPF_CALL, .imm = BPF_FUNC_tail_call},
+		{.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0},
+		{.code = BPF_JMP | BPF_EXIT},
+	};
+	const size_t count = sizeof(insns) / sizeof(*insns), first = tails < 0 ? count - 2 : 0;
+	LIBBPF_OPTS(bpf_prog_load_opts, how, .expected_attach_type = BPF_TRACE_FEXIT,
+		    .attach_btf_id = function);
+
+	return bpf_prog_load(BPF_PROG_TYPE_TRACING, "pymem_trial", "GPL", insns + first,
+			     count - first, &how);
+}
+
+/* Can programs be loaded for the ends of these functions, and is one attached? With `tails` (-1:
+ * none), those of the first FUNCTIONS_THAT_SHARE_A_TAIL go on with a program of that array. */
+static bool trial_succeeds(const struct kernel_features *f,
+			   const struct kernel_btf_wanted *functions, unsigned count, int tails)
+{
+	int program, link = -1;
+	bool loaded = true;
+
+	for (unsigned i = 0; i < count && loaded; i++) {
+		program = load_trial(kernel_type_id(f, &functions[i]),
+				     i < FUNCTIONS_THAT_SHARE_A_TAIL ? tails : -1);
+		loaded = program >= 0;
+		if (loaded && !i)
+			link = bpf_raw_tracepoint_open(NULL, program);
+		if (loaded)
+			close(program);
+	}
+	if (link < 0)
+		return false;
+	close(link);
+	return loaded;
+}
+
+/* True if the programs of source_vm_functions can be attached. It is tried out: types tell only
+ * that there are such functions. It takes a kernel with CONFIG_FUNCTION_TRACER and a JIT compiler
+ * that makes trampolines (arm64: 6.0), and nobody who forbids it. */
+static bool attaches_to_ends(const struct kernel_features *f)
+{
+	const struct kernel_btf_wanted *functions = source_vm_functions.needs[0].types;
+	unsigned count = 0;
+	bool succeeds;
+	int tails;
+
+	for (; count < NEED_TYPES_MAX && functions[count].name; count++)
+		if (!kernel_has(f, &functions[count]))
+			return false;
+	if (!f->batched_counters)
+		return trial_succeeds(f, functions, count, -1);
+	tails = bpf_map_create(BPF_MAP_TYPE_PROG_ARRAY, "pymem_trial", sizeof(uint32_t),
+			       sizeof(uint32_t), 1, NULL);
+	if (tails < 0)
+		return false;
+	/* Some kernels want all programs of such an array to be of functions of one type. */
+	succeeds = trial_succeeds(f, functions, count, tails);
+	close(tails);
+	return succeeds;
+}
 
 void kernel_probe(struct kernel_features *f)
 {
@@ -33,6 +107,7 @@ void kernel_probe(struct kernel_features *f)
 	f->btf = true;
 	f->batched_counters = kernel_has(f, &batched);
 	f->run_time_alloc = kernel_has(f, &run_time);
+	f->function_ends = attaches_to_ends(f);
 	f->uprobes = !access("/sys/bus/event_source/devices/uprobe/format/ref_ctr_offset", F_OK);
 }
 

@@ -28,7 +28,19 @@
 		.name = of, .kind = BTF_KIND_ENUM, .member = id \
 	}
 
-#define KERNEL_TYPES_MAX 256
+#define KERNEL_MEMBER(of, id)                                     \
+	{                                                         \
+		.name = of, .kind = BTF_KIND_STRUCT, .member = id \
+	}
+
+/* The kernel's function that carries out a system call. */
+#if defined(__aarch64__)
+#define KERNEL_SYSCALL(name) KERNEL_FUNCTION("__arm64_sys_" name)
+#else
+#define KERNEL_SYSCALL(name) KERNEL_FUNCTION("__x64_sys_" name)
+#endif
+
+#define KERNEL_TYPES_MAX 384
 
 struct kernel_features {
 	bool btf;	       /* /sys/kernel/btf/vmlinux exists and could be read */
@@ -36,6 +48,7 @@ struct kernel_features {
 	bool batched_counters; /* RSS counters in batches per task: 6.1 and older */
 	bool run_time_alloc;   /* hash maps may allocate entries while programs run: 6.1 */
 	bool uprobes;	       /* with reference counts, which --lines needs */
+	bool function_ends;    /* BPF programs may be attached to the end of functions (fexit) */
 	unsigned type_count;
 	struct kernel_btf_wanted
 		types[KERNEL_TYPES_MAX]; /* the types asked about, with the answers */
@@ -53,6 +66,13 @@ bool kernel_has(const struct kernel_features *features, const struct kernel_btf_
 /* kernel_is_batched(): RSS is counted per task, in batches. kernel_is_per_cpu(): per CPU. */
 bool kernel_is_batched(const struct kernel_features *features);
 bool kernel_is_per_cpu(const struct kernel_features *features);
+
+/* BPF programs may be attached to the end of the kernel's functions. */
+bool kernel_has_function_ends(const struct kernel_features *features);
+
+/* The kernel's number of a type that it has. */
+uint32_t kernel_type_id(const struct kernel_features *features,
+			const struct kernel_btf_wanted *type);
 
 /* Why nothing is known of the kernel, and what would help. A constant text. NULL: its types are
  * known. What else it must have is checked by event_sources_refusal(). */

@@ -177,38 +177,69 @@ static int64_t bytes_behind(unsigned kind, uint64_t vlen)
 	}
 }
 
-/* Reads the enumerators of `type`, which come next, and compares them with those wanted. 0 or
- * -errno. */
-static int look_at_enum(struct window *w, const struct btf_type *type,
-			struct kernel_btf_wanted *wanted, size_t count)
+/* Both begin with the offset of their name. */
+struct part {
+	uint32_t name_off;
+	uint32_t rest[2];
+};
+_Static_assert(sizeof(struct part) == sizeof(struct btf_member), "read as struct part");
+_Static_assert(offsetof(struct btf_enum, name_off) == 0, "read as struct part");
+_Static_assert(offsetof(struct btf_member, name_off) == 0, "read as struct part");
+
+/* Reads the enumerators or members of `type`, of number `id`, which come next, and compares them
+ * with those wanted. 0 or -errno. */
+static int look_at_parts(struct window *w, const struct btf_type *type, uint32_t id,
+			 struct kernel_btf_wanted *wanted, size_t count)
 {
+	unsigned kind = KIND(type->info);
+	size_t size = kind == BTF_KIND_ENUM ? sizeof(struct btf_enum) : sizeof(struct btf_member);
 	uint32_t vlen = VLEN(type->info);
-	struct btf_enum one;
+	struct part part;
 	size_t i;
 	int err;
 
 	while (vlen--) {
-		err = window_take(w, &one, sizeof(one));
+		err = window_take(w, &part, size);
 		if (err)
 			return err;
 		for (i = 0; i < count; i++)
-			if (wanted[i].kind == BTF_KIND_ENUM && wanted[i].name_offset &&
-			    wanted[i].name_offset == type->name_off && wanted[i].member_offset &&
-			    wanted[i].member_offset == one.name_off)
+			if (wanted[i].kind == kind && wanted[i].name_offset == type->name_off &&
+			    wanted[i].member_offset && wanted[i].member_offset == part.name_off) {
 				wanted[i].found = true;
+				wanted[i].id = id;
+			}
 	}
 	return 0;
+}
+
+/* True if parts of this type are wanted. */
+static bool has_parts(const struct btf_type *type, const struct kernel_btf_wanted *wanted,
+		      size_t count)
+{
+	unsigned kind = KIND(type->info);
+	size_t i;
+
+	if (kind != BTF_KIND_ENUM && kind != BTF_KIND_STRUCT)
+		return false;
+	for (i = 0; type->name_off && i < count; i++)
+		if (wanted[i].member && wanted[i].kind == kind &&
+		    wanted[i].name_offset == type->name_off)
+			return true;
+	return false;
 }
 
 static int look_at_types(struct window *w, struct kernel_btf_wanted *wanted, size_t count)
 {
 	struct btf_type type;
+	uint32_t id = 0;
 	int64_t behind;
 	unsigned kind;
 	size_t i;
 	int err;
 
+	/* Types are numbered in their order, from 1 on. */
 	while (!window_done(w)) {
+		id++;
 		err = window_take(w, &type, sizeof(type));
 		if (err)
 			return err;
@@ -216,16 +247,18 @@ static int look_at_types(struct window *w, struct kernel_btf_wanted *wanted, siz
 		behind = bytes_behind(kind, VLEN(type.info));
 		if (behind < 0)
 			return -ENOTSUP;
-		if (kind == BTF_KIND_ENUM)
-			err = look_at_enum(w, &type, wanted, count);
+		if (has_parts(&type, wanted, count))
+			err = look_at_parts(w, &type, id, wanted, count);
 		else
 			err = window_skip(w, behind);
 		if (err)
 			return err;
 		for (i = 0; type.name_off && i < count; i++)
 			if (wanted[i].name_offset == type.name_off && wanted[i].kind == kind &&
-			    !wanted[i].member)
+			    !wanted[i].member) {
 				wanted[i].found = true;
+				wanted[i].id = id;
+			}
 	}
 	return 0;
 }

@@ -13,9 +13,11 @@
 
 struct kernel_btf_wanted {
 	const char *name;
-	unsigned kind;	    /* BTF_KIND_… (linux/btf.h) that the type must have */
-	const char *member; /* NULL, or an enumerator that it must have (BTF_KIND_ENUM) */
-	bool found;	    /* the result */
+	unsigned kind; /* BTF_KIND_… (linux/btf.h) that the type must have */
+	/* NULL, or an enumerator (BTF_KIND_ENUM) or member (BTF_KIND_STRUCT) that it must have */
+	const char *member;
+	bool found;  /* the result */
+	uint32_t id; /* if found: the type's number, as the kernel has it */
 
 	/* Private: offsets of the names in the section of strings; 0: not there. */
 	uint32_t name_offset, member_offset;

@@ -32,6 +32,11 @@ bool kernel_has(const struct kernel_features *f, const struct kernel_btf_wanted 
 	return asked && asked->found;
 }
 
+uint32_t kernel_type_id(const struct kernel_features *f, const struct kernel_btf_wanted *type)
+{
+	return find(f, type)->id;
+}
+
 bool kernel_is_batched(const struct kernel_features *f)
 {
 	return f->batched_counters;
@@ -40,6 +45,11 @@ bool kernel_is_batched(const struct kernel_features *f)
 bool kernel_is_per_cpu(const struct kernel_features *f)
 {
 	return !f->batched_counters;
+}
+
+bool kernel_has_function_ends(const struct kernel_features *f)
+{
+	return f->function_ends;
 }
 
 const char *kernel_refusal(const struct kernel_features *k)

@@ -197,6 +197,7 @@ struct session *session_new(const struct session_options *options, char *why, si
 		setrlimit(RLIMIT_NOFILE, &files);
 	}
 	kernel_probe(&session->kernel);
+	session->kernel.function_ends &= !options->no_function_ends;
 	refusal = kernel_refusal(&session->kernel)
 			  ?: event_sources_refusal(options, &session->kernel);
 	if (refusal) {

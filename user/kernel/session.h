@@ -18,7 +18,9 @@ struct session_options {
 	bool watch_host;	    /* report each exec on the host */
 	bool follow_children;	    /* track children after fork and exec */
 	bool faults;		    /* count page faults */
-	bool syscalls;		    /* count memory system calls */
+	bool syscalls;		    /* count memory system calls, */
+	bool sys_exit;		    /* at a cost for the whole host if there is no other way */
+	bool no_function_ends;	    /* for tests: as where fexit programs can't be attached */
 	bool stalls;		    /* count waits of threads that have to free memory themselves */
 	bool touched;		    /* note which stack touches a page first */
 	bool threads;		    /* stacks of different threads are different stacks */

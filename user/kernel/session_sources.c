@@ -84,6 +84,13 @@ static int source_attach(struct session_source *s)
 	return 0;
 }
 
+static int prepare_source(struct session *session, int i)
+{
+	if (!session->sources[i].loaded || !event_sources[i]->prepare)
+		return 0;
+	return event_sources[i]->prepare(session);
+}
+
 static void source_detach(struct session_source *s)
 {
 	for (int i = SOURCE_PROGRAMS_MAX - 1; i >= 0; i--) {
@@ -99,7 +106,8 @@ int session_attach(struct session *session)
 	for (int turn = 0; turn < TURNS && !err; turn++)
 		for (int i = 0; i < EVENT_SOURCE_COUNT && !err; i++)
 			if (event_sources[i]->turn == turns[turn])
-				err = source_attach(&session->sources[i]);
+				err = prepare_source(session, i)
+					      ?: source_attach(&session->sources[i]);
 	if (err)
 		session_detach(session);
 	return err;
@@ -136,7 +144,9 @@ int session_watch_copies(struct session *session)
 
 bool session_sees_mappings(const struct session *session)
 {
-	return session->sources[EVENT_SOURCE_syscall].loaded;
+	return session->sources[EVENT_SOURCE_vm_functions].loaded ||
+	       session->sources[EVENT_SOURCE_vm_locks].loaded ||
+	       session->sources[EVENT_SOURCE_syscall].loaded;
 }
 
 bool session_counts_faults(const struct session *session)

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* System calls that change mappings (bpf/source/source_syscall.bpf.c). */
+/* System calls that change mappings, at the exit of all system calls
+ * (bpf/source/source_syscall.bpf.c): only if that was asked for. */
 #include "kernel/event_source.h"
 #include "kernel/session_private.h"
 
-static bool syscalls_are_asked(const struct session_options *options)
+static bool exits_are_asked(const struct session_options *options)
 {
-	return options->syscalls;
+	return options->syscalls && options->sys_exit;
 }
 
 static void configure(struct session *session, bool loaded)
@@ -21,15 +22,16 @@ static void configure(struct session *session, bool loaded)
 const struct event_source source_syscall = {
 	.name = "syscall",
 	.programs = {"syscall_exit"},
-	.asked = syscalls_are_asked,
+	.asked = exits_are_asked,
+	.rather = &source_vm_functions,
 	.needs =
 		{
 			{
 				.types = {KERNEL_TRACEPOINT("sys_exit")},
-				.what = "tracepoint raw_syscalls:sys_exit",
-				.remedy = "brk, mmap, munmap, mremap and madvise are not counted",
-				.note = "this kernel has no sys_exit tracepoint: memory system "
-					"calls are not counted",
+				.what = "tracepoint raw_syscalls:sys_exit (for --sys-exit)",
+				.remedy = "--sys-exit does nothing",
+				.note = "this kernel has no sys_exit tracepoint: --sys-exit does "
+					"nothing",
 			},
 		},
 	.dropped = "dropped_calls",

@@ -46,12 +46,17 @@ static void configure(struct session *session, bool loaded)
 const struct event_source source_touched = {
 	.name = "touched",
 	.asked = touches_are_asked,
+	.told_by = &source_vm_locks,
+	.untold =
+		"which line touched what is resident is not known: this kernel has no cheap way to "
+		"tell which mappings change; --sys-exit tells it, and makes each system call of "
+		"the "
+		"host dearer",
 	.needs =
 		{
 			{
 				.types = {KERNEL_TRACEPOINT("page_fault_user"),
-					  KERNEL_TRACEPOINT("page_fault_kernel"),
-					  KERNEL_TRACEPOINT("sys_exit")},
+					  KERNEL_TRACEPOINT("page_fault_kernel")},
 				.met = kernel_is_per_cpu,
 				.what = "page faults told one by one (for --touched)",
 				.remedy =
