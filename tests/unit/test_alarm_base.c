@@ -268,6 +268,31 @@ static void test_crowd(void **state)
 	alarms_free(alarms);
 }
 
+/* What was not told in a minute is counted. */
+static void test_held(void **state)
+{
+	struct alarms *alarms = alarms_new(NULL);
+	int stderr_was = dup(STDERR_FILENO);
+	FILE *said = tmpfile();
+	char text[256];
+
+	(void)state;
+	assert_true(alarms && said && stderr_was >= 0);
+	alarms->gate = (struct alarm_gate){.since = 1e-3, .told = ALARM_LINES, .held = 7};
+	assert_true(dup2(fileno(said), STDERR_FILENO) >= 0);
+	alarms_tick(alarms, 1 << 20);
+	alarms_tick(alarms, 1 << 20);
+	assert_true(dup2(stderr_was, STDERR_FILENO) >= 0);
+	rewind(said);
+	assert_non_null(fgets(text, sizeof(text), said));
+	assert_string_equal(text, "pymem-bpf agent: alarms: 7 more in the last minute are not told "
+				  "one by one\n");
+	assert_null(fgets(text, sizeof(text), said));
+	fclose(said);
+	close(stderr_was);
+	alarms_free(alarms);
+}
+
 /* Other rules: what was watched before goes on, and is not told again. */
 static void test_other_rules(void **state)
 {
@@ -312,6 +337,7 @@ int main(void)
 		cmocka_unit_test_setup(test_quiet, begin),
 		cmocka_unit_test_setup(test_errors, begin),
 		cmocka_unit_test_setup(test_crowd, begin),
+		cmocka_unit_test_setup(test_held, begin),
 		cmocka_unit_test_setup(test_other_rules, begin),
 	};
 
