@@ -78,8 +78,8 @@ static void grow(const struct alarm_rule *rule, const uint8_t *data, size_t size
 	if (flat && alarm_growth_is_met(&slope, rule->threshold))
 		abort();
 	alarm_forecast_make(&slope, 1 << 30, &forecast);
-	REQUIRE(!forecast.known || (forecast.soonest <= forecast.seconds &&
-				    forecast.latest >= forecast.seconds));
+	REQUIRE(!forecast.known ||
+		(forecast.soonest <= forecast.seconds && forecast.latest >= forecast.seconds));
 	alarm_put_forecast(text, sizeof(text), &forecast, 1 << 30);
 	alarm_put_rate(text, sizeof(text), &slope, rule);
 	REQUIRE(strlen(text) < sizeof(text));

@@ -349,7 +349,8 @@ static void test_alarms(void **state)
 		make_alarm(place, NOW + 100 + i, 7, 4096);
 	assert_int_equal(store_trim(&place->store, NULL, 64 << 20, &sizes), 0);
 	assert_true(sizes.files == 2 && sizes.alarms == STORE_ALARMS_MOST);
-	/* When there are few enough, the oldest of all goes: a recording that is older than they. */
+	/* When there are few enough, the oldest of all goes: a recording that is older than they.
+	 */
 	make(place, "20231114T221318Z.pymem", 1 << 20);
 	assert_int_equal(store_trim(&place->store, NULL, 1100000, &sizes), 0);
 	assert_true(sizes.files == 2 && sizes.alarms == 1100000 / 8 / 4096);

@@ -47,10 +47,10 @@ static const struct model_line *line_of(const struct model *model, int number)
 	return NULL;
 }
 
-static struct model *report_of(const struct alarm_base *base, uint32_t image, struct report **report)
+static struct model *report_of(const struct alarm_base *base, uint32_t image,
+			       struct report **report)
 {
-	struct model *model =
-		alarm_base_report(table_counts(&table), base, image, 5, report);
+	struct model *model = alarm_base_report(table_counts(&table), base, image, 5, report);
 
 	assert_non_null(model);
 	assert_int_equal(model->process_count, 1);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* model/alarm_*: what an alarm means, how fast something grows, when it is told, and what it says. */
+/* model/alarm_*: what an alarm means, how fast something grows, when it is told, and what it says.
+ */
 #include <errno.h>
 #include <math.h>
 #include <setjmp.h>
@@ -26,10 +27,12 @@ static const struct {
 	double threshold, window;
 } good[] = {
 	{"growth>50MiB/h", ALARM_GROWTH, ALARM_PROCESS | ALARM_CONTAINER, 50 * MIB / 3600, 3600},
-	{"growth>1.5GiB/d", ALARM_GROWTH, ALARM_PROCESS | ALARM_CONTAINER, 1536 * MIB / 86400, 86400},
+	{"growth>1.5GiB/d", ALARM_GROWTH, ALARM_PROCESS | ALARM_CONTAINER, 1536 * MIB / 86400,
+	 86400},
 	{"program:growth>64KiB/s", ALARM_GROWTH, ALARM_PROGRAM, 65536, 120},
 	{"container:growth>1MiB/min", ALARM_GROWTH, ALARM_CONTAINER, MIB / 60, 600},
-	{" process : growth > 50 MiB / h over 20 min ", ALARM_GROWTH, ALARM_PROCESS, 50 * MIB / 3600, 1200},
+	{" process : growth > 50 MiB / h over 20 min ", ALARM_GROWTH, ALARM_PROCESS,
+	 50 * MIB / 3600, 1200},
 	{"growth>1MiB/s over 10s", ALARM_GROWTH, ALARM_PROCESS | ALARM_CONTAINER, MIB, 10},
 	{"growth>1MiB/s over 7d", ALARM_GROWTH, ALARM_PROCESS | ALARM_CONTAINER, MIB, 604800},
 	{"rss>2GiB", ALARM_RSS, ALARM_PROCESS, 2048 * MIB, ALARM_WINDOW},
@@ -288,8 +291,9 @@ static void test_gaps(void **state)
 
 static void test_flat(void **state)
 {
-	static shape *const shapes[] = {leak,	 noisy_leak,	arenas,	 sawtooth, slow_sawtooth,
-					leaky_sawtooth, flat, started, once,   spikes, shrinking};
+	static shape *const shapes[] = {leak,	       noisy_leak,     arenas,	 sawtooth,
+					slow_sawtooth, leaky_sawtooth, flat,	 started,
+					once,	       spikes,	       shrinking};
 
 	(void)state;
 	/* What is flat has no slope that is as steep. */
@@ -412,11 +416,11 @@ static void test_texts(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_good),	   cmocka_unit_test(test_bad),
-		cmocka_unit_test(test_rules),	   cmocka_unit_test(test_slope),
-		cmocka_unit_test(test_needs),	   cmocka_unit_test(test_gaps),
-		cmocka_unit_test(test_flat),	   cmocka_unit_test(test_hysteresis),
-		cmocka_unit_test(test_gate),	   cmocka_unit_test(test_forecast),
+		cmocka_unit_test(test_good),  cmocka_unit_test(test_bad),
+		cmocka_unit_test(test_rules), cmocka_unit_test(test_slope),
+		cmocka_unit_test(test_needs), cmocka_unit_test(test_gaps),
+		cmocka_unit_test(test_flat),  cmocka_unit_test(test_hysteresis),
+		cmocka_unit_test(test_gate),  cmocka_unit_test(test_forecast),
 		cmocka_unit_test(test_texts),
 	};
 

@@ -79,9 +79,9 @@ static void test_idle_cache(void **state)
 				 "total_inactive_file 8192\n");
 	assert_int_equal(cgroup_idle_cache_at(root, "/a/b", 2), 4096);
 	assert_int_equal(cgroup_idle_cache_at(root, "/a/b", 4), -1);
-	assert_int_equal(cgroup_idle_cache_at(root, CGROUP_MEMORY_V1 "/b/c",
-					      strlen(CGROUP_MEMORY_V1 "/b")),
-			 8192);
+	assert_int_equal(
+		cgroup_idle_cache_at(root, CGROUP_MEMORY_V1 "/b/c", strlen(CGROUP_MEMORY_V1 "/b")),
+		8192);
 	assert_int_equal(cgroup_idle_cache_at(root, "/a", 0), -1);
 	assert_int_equal(cgroup_idle_cache_at(root, "/a", 99), -1);
 	assert_int_equal(cgroup_idle_cache_at(root, "/../a", 5), -1);
@@ -232,8 +232,8 @@ static void test_host(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_nothing), TEST(test_idle_cache), TEST(test_v2), TEST(test_v1),
-		TEST(test_names),   TEST(test_usage), TEST(test_host),
+		TEST(test_nothing), TEST(test_idle_cache), TEST(test_v2),   TEST(test_v1),
+		TEST(test_names),   TEST(test_usage),	   TEST(test_host),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -3,8 +3,8 @@
  * the line that leaks. Figures are sums since the process was met. So they are noted from time to
  * time, packed as in a recording, and what was noted is taken off.
  *
- * A report is made of a source of counts. Here that is the live one, of which nothing passes but one
- * image and its stacks. */
+ * A report is made of a source of counts. Here that is the live one, of which nothing passes but
+ * one image and its stacks. */
 #include "agent/alarm_base.h"
 
 #include <errno.h>
@@ -405,8 +405,8 @@ struct model *alarm_base_report(struct counts counts, const struct alarm_base *b
 	int err;
 
 	/* It began after that time: all that it did came since. */
-	*report = report_new((struct counts){&ops, &since},
-			     since.image ? base->time : start, 0, false);
+	*report = report_new((struct counts){&ops, &since}, since.image ? base->time : start, 0,
+			     false);
 	err = *report ? find_noted(&since, base) : -ENOMEM;
 	if (!err) {
 		model = report_build(*report, false);

@@ -15,13 +15,13 @@ struct alarm_subject { /* what an alarm watches */
 	enum alarm_scope scope;
 	uint32_t image; /* of a process; else 0 */
 	pid_t pid;
-	char *key;	     /* of all others: a program and its place, or a path */
-	char *memory;	     /* of a control group: its name as in cgroup_memory.h */
-	char *name;	     /* of a program: without its place, escaped */
+	char *key;    /* of all others: a program and its place, or a path */
+	char *memory; /* of a control group: its name as in cgroup_memory.h */
+	char *name;   /* of a program: without its place, escaped */
 	struct alarm_subject *of_program, *of_group; /* of a process; NULL: none */
 	unsigned users;				     /* processes that are in it */
-	uint64_t seen;				     /* of a process: the last reading that had it */
-	double start; /* of a process: since when its figures are known, seconds since the epoch */
+	uint64_t seen; /* of a process: the last reading that had it */
+	double start;  /* of a process: since when its figures are known, seconds since the epoch */
 	int64_t rss;
 	int64_t used, limit; /* of a control group, bytes; -1: not known */
 	double read;	     /* when these were read; CLOCK_MONOTONIC; 0: never */
@@ -46,7 +46,7 @@ struct alarms {
 	struct alarm_base *older, *newer; /* NULL: none */
 	double base_period, newer_time;	  /* CLOCK_MONOTONIC */
 	struct alarm_gate gate;
-	size_t most; /* bytes of a report */
+	size_t most;			      /* bytes of a report */
 	bool crowded, base_failed, no_memory; /* which was said */
 	/* of the reading that goes on */
 	const struct counts_reader *reader;

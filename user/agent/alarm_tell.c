@@ -108,7 +108,7 @@ static void put_limit(char *text, size_t size, const struct alarms *a,
 		      const struct alarm_subject *s, const struct alarm_slope *slope)
 {
 	const struct alarm_subject *process = s->scope == ALARM_PROGRAM ? culprit(a, s, NULL) : s;
-	struct alarm_subject *group = !process			       ? NULL
+	struct alarm_subject *group = !process				? NULL
 				      : process->scope == ALARM_PROCESS ? process->of_group
 									: (struct alarm_subject *)s;
 	struct alarm_forecast forecast;
@@ -281,8 +281,8 @@ void alarms_tell(struct alarms *a, const struct alarm_rule *rule, struct alarm_s
 {
 	/* What is large has become so at any time. */
 	const struct alarm_base *base = rule->what == ALARM_GROWTH ? a->older ?: a->newer : NULL;
-	char who[2 * PART_MOST + 32], figure[PART_MOST], limit[PART_MOST], line[8 * PART_MOST] = "",
-		kept[PATH_MAX + 128] = "";
+	char who[2 * PART_MOST + 32], figure[PART_MOST], limit[PART_MOST],
+		line[8 * PART_MOST] = "", kept[PATH_MAX + 128] = "";
 	const struct alarm_subject *process;
 	struct report *report = NULL;
 	struct model *model = NULL;

@@ -5,8 +5,8 @@
  *
  * A recording is NAME.pymem, and while it is written, or after its agent was killed, NAME.pymem-wal
  * and NAME.pymem-shm. One that can't be read is NAME.pymem.corrupt from then on: it counts, and is
- * removed in its turn. alarm-TIME-PID.json is the report of an alarm. Files with other names belong to
- * somebody else: they are never touched. */
+ * removed in its turn. alarm-TIME-PID.json is the report of an alarm. Files with other names belong
+ * to somebody else: they are never touched. */
 #include "agent/store.h"
 
 #include <dirent.h>
@@ -153,8 +153,8 @@ int store_new_alarm(const struct store *store, double now, int pid, char *path, 
 	snprintf(name, sizeof(name), ALARM "%s-%d.json", stamp, pid);
 	if (snprintf(path, size, "%s/%s", store->path, name) >= (int)size)
 		return -ENAMETOOLONG;
-	fd = openat(store->folder, name,
-		    O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+	fd = openat(store->folder, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
+		    0600);
 	return fd < 0 ? -errno : fd;
 }
 

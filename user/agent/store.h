@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* The folder in which the agent keeps its recordings. Their names are times, so they sort as they
- * came; the oldest ones are removed when all of them need too much room. Reports of alarms are there,
- * too; they have a part of the room.
+ * came; the oldest ones are removed when all of them need too much room. Reports of alarms are
+ * there, too; they have a part of the room.
  *
  * Nobody but its owner may write to the folder: what is in it was made by an agent, and a name in
  * it means the same file from one call to the next. */
@@ -25,8 +25,8 @@ struct store {
 };
 
 struct store_sizes {
-	uint64_t bytes; /* of all files, with their logs, and of those that were set aside */
-	unsigned files; /* recordings */
+	uint64_t bytes;	 /* of all files, with their logs, and of those that were set aside */
+	unsigned files;	 /* recordings */
 	unsigned alarms; /* reports of alarms */
 };
 
@@ -47,9 +47,9 @@ int store_examine(struct store *store, store_corrupt_fn *fn, void *arg);
  * each other one, whatever the clock does. 0 or -ENAMETOOLONG. */
 int store_new_path(struct store *store, double now, char *path, size_t size);
 
-/* Makes the file of an alarm of process `pid` at `now` (seconds since the epoch): 0600, and new. Its
- * path is written to `path`. A descriptor for writing, which the caller closes; -errno: -EEXIST if
- * there is one of this process and second. */
+/* Makes the file of an alarm of process `pid` at `now` (seconds since the epoch): 0600, and new.
+ * Its path is written to `path`. A descriptor for writing, which the caller closes; -errno: -EEXIST
+ * if there is one of this process and second. */
 int store_new_alarm(const struct store *store, double now, int pid, char *path, size_t size);
 /* Removes that file: it could not be written. 0 or -errno. */
 int store_drop_alarm(const struct store *store, const char *path);

@@ -77,7 +77,7 @@
 			 "may be given several times"},                                  \
 	{                                                                                \
 		.name = "quiet", .letter = 'q', .type = OPTION_FLAG, AT(quiet),          \
-		.help = "say only what goes wrong"                                       \
+		.help = "say only what goes wrong, and alarms"                           \
 	}
 
 static const struct option_row rows[] = {
@@ -131,8 +131,8 @@ static int add_alarms(struct alarm_rules *rules, const struct agent_options *fro
 		if (!alarm_rules_add(rules, from->alarm_texts[i], why, sizeof(why)))
 			continue;
 		options_complain(&command_config, "--alarm %s: %s", from->alarm_texts[i], why);
-		return path ? options_complain(&command_config,
-					       "--config %s: that is wrong in it", path)
+		return path ? options_complain(&command_config, "--config %s: that is wrong in it",
+					       path)
 			    : -EINVAL;
 	}
 	return 0;
@@ -161,8 +161,8 @@ static int load(void *arg, struct agent_options *o)
 	*o = agent->given;
 	fill_in(o, &file);
 	fill_in(o, &defaults);
-	err = add_alarms(&o->alarms, &agent->given, NULL) ?:
-	      add_alarms(&o->alarms, &file, path ?: CONFIG);
+	err = add_alarms(&o->alarms, &agent->given, NULL)
+		      ?: add_alarms(&o->alarms, &file, path ?: CONFIG);
 	options_fini(&command_config, &file);
 	return err;
 }
@@ -183,7 +183,7 @@ const struct command command_agent = {
 	.name = "agent",
 	.synopsis = "agent",
 	.summary = "record all Pythons of the host, all the time",
-	.usage = "[--store DIR] [--size MIB] [--rotate SEC] [--config FILE]",
+	.usage = "[--store DIR] [--size MIB] [--rotate SEC] [--alarm ALARM]... [--config FILE]",
 	.about =
 		"Records every Python process of the host, present and future, all the time, into "
 		"a\nfolder of a fixed size: a service. pymem-bpf report shows a recording of it.\n",

@@ -10,12 +10,12 @@
 
 #include "base/text.h"
 
-#define DIGITS_MOST   9 /* before the point, and behind it */
-#define SHOWN	      24 /* bytes of what was found instead */
-#define KIB	      1024.0
-#define WINDOW_LEAST  10.0
-#define WINDOW_MOST   604800.0
-#define SIZE_MOST     (KIB * KIB * KIB * KIB * 1024)
+#define DIGITS_MOST  9	/* before the point, and behind it */
+#define SHOWN	     24 /* bytes of what was found instead */
+#define KIB	     1024.0
+#define WINDOW_LEAST 10.0
+#define WINDOW_MOST  604800.0
+#define SIZE_MOST    (KIB * KIB * KIB * KIB * 1024)
 
 struct word { /* and what it stands for */
 	const char *text;
@@ -26,8 +26,7 @@ static const struct word scopes[] = {
 	{"process", ALARM_PROCESS}, {"program", ALARM_PROGRAM}, {"container", ALARM_CONTAINER}, {}};
 static const struct word whats[] = {
 	{"growth", ALARM_GROWTH}, {"rss", ALARM_RSS}, {"limit", ALARM_LIMIT}, {}};
-static const struct word sizes[] = {
-	{"KiB", KIB}, {"MiB", KIB * KIB}, {"GiB", KIB * KIB * KIB}, {}};
+static const struct word sizes[] = {{"KiB", KIB}, {"MiB", KIB *KIB}, {"GiB", KIB *KIB *KIB}, {}};
 static const struct word times[] = {{"s", 1}, {"min", 60}, {"h", 3600}, {"d", 86400}, {}};
 
 struct parser {
@@ -241,11 +240,13 @@ static int take_what(struct parser *p, struct alarm_rule *rule)
 	rule->what = (enum alarm_what)what->value;
 	rule->scopes = scope ? (unsigned)scope->value : usual_scopes(rule->what);
 	if (rule->what == ALARM_LIMIT && scope && rule->scopes != ALARM_CONTAINER)
-		return refuse(p, p->text, "limits are those of control groups: write limit or "
-					  "container:limit");
+		return refuse(p, p->text,
+			      "limits are those of control groups: write limit or "
+			      "container:limit");
 	if (!take_sign(p, '>'))
-		return refuse(p, p->at, "write > and from when on it is met, as in growth>50MiB/h, "
-					"rss>2GiB or limit>90%%");
+		return refuse(p, p->at,
+			      "write > and from when on it is met, as in growth>50MiB/h, "
+			      "rss>2GiB or limit>90%%");
 	rule->window = ALARM_WINDOW;
 	if (rule->what == ALARM_RSS)
 		return take_size(p, &rule->threshold, "rss>2GiB");
@@ -263,9 +264,10 @@ int alarm_rule_parse(const char *text, struct alarm_rule *rule, char *why, size_
 		return err;
 	skip_blanks(&p);
 	if (*p.at)
-		return refuse(&p, p.at, rule->what == ALARM_GROWTH
-						? "end it here, or write over and a time, as in over 20min"
-						: "end it here");
+		return refuse(&p, p.at,
+			      rule->what == ALARM_GROWTH
+				      ? "end it here, or write over and a time, as in over 20min"
+				      : "end it here");
 	if (strlen(text) >= sizeof(rule->text))
 		return refuse(&p, text + sizeof(rule->text) - 1, "write it with fewer blanks");
 	strcpy(rule->text, text);
@@ -320,7 +322,8 @@ int alarm_rules_add(struct alarm_rules *rules, const char *text, char *why, size
 	if (count > ALARM_TRACKS_MOST) {
 		snprintf(why, size,
 			 "column 1: it needs one window too many: at most %d; give some alarms the "
-			 "same with over, as in growth>50MiB/h over 20min (rss and limit have 10min)",
+			 "same with over, as in growth>50MiB/h over 20min (rss and limit have "
+			 "10min)",
 			 ALARM_TRACKS_MOST);
 		return -EINVAL;
 	}

@@ -17,8 +17,8 @@
 #include <stddef.h>
 
 #define ALARM_RULES_MOST  16
-#define ALARM_TRACKS_MOST 4  /* different windows: each costs memory for each process */
-#define ALARM_TEXT	  64 /* bytes with the NUL of an alarm as it was written */
+#define ALARM_TRACKS_MOST 4	/* different windows: each costs memory for each process */
+#define ALARM_TEXT	  64	/* bytes with the NUL of an alarm as it was written */
 #define ALARM_WINDOW	  600.0 /* seconds: of what has no window of its own, for its forecast */
 
 enum alarm_what { ALARM_GROWTH, ALARM_RSS, ALARM_LIMIT };
@@ -32,10 +32,10 @@ enum alarm_scope {
 
 struct alarm_rule {
 	enum alarm_what what;
-	unsigned scopes;      /* enum alarm_scope, ORed */
-	double threshold;     /* bytes per second; bytes; per cent */
-	double unit;	      /* of a growth: the seconds of its TIME */
-	double window;	      /* seconds over which a growth is measured */
+	unsigned scopes;       /* enum alarm_scope, ORed */
+	double threshold;      /* bytes per second; bytes; per cent */
+	double unit;	       /* of a growth: the seconds of its TIME */
+	double window;	       /* seconds over which a growth is measured */
 	char text[ALARM_TEXT]; /* as it was written */
 };
 

@@ -1,30 +1,30 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* The line is that of H. Theil, "A rank-invariant method of linear and polynomial regression
- * analysis" (1950), and P. K. Sen, "Estimates of the regression coefficient based on Kendall's tau",
- * Journal of the American Statistical Association 63 (1968): the median of the slopes of all pairs
- * of samples. A quarter of the samples may be anything: such as those of a start, of a collection,
- * or of one large request. Least squares would follow them.
+ * analysis" (1950), and P. K. Sen, "Estimates of the regression coefficient based on Kendall's
+ * tau", Journal of the American Statistical Association 63 (1968): the median of the slopes of all
+ * pairs of samples. A quarter of the samples may be anything: such as those of a start, of a
+ * collection, or of one large request. Least squares would follow them.
  *
  * The interval is Sen's: as many ranks on both sides of the median as Kendall's S may be off. That
  * holds for samples that are independent of one another, and memory's are not. So the variance of S
  * is multiplied by (1 + r) / (1 - r), where r is what each residual has of the one before (S. Yue
- * and C. Wang, "The Mann-Kendall test modified by effective sample size", Water Resources Management
- * 18 (2004)). */
+ * and C. Wang, "The Mann-Kendall test modified by effective sample size", Water Resources
+ * Management 18 (2004)). */
 #include "model/alarm_slope.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define NONE	     UINT32_MAX
-#define UNIT	     4096
+#define NONE	      UINT32_MAX
+#define UNIT	      4096
 #define SAMPLES_LEAST 8
-#define DATA_LEAST   120.0 /* seconds */
-#define DATA_PART    10.0  /* of the window */
-#define NEARLY	     0.9   /* what is sampled in turn does not begin with the window */
-#define SIGMAS	     1.96  /* 95 % of a normal distribution */
-#define RELATED_MOST 0.8
-#define PAIRS	     (ALARM_BINS * (ALARM_BINS - 1) / 2)
+#define DATA_LEAST    120.0 /* seconds */
+#define DATA_PART     10.0  /* of the window */
+#define NEARLY	      0.9   /* what is sampled in turn does not begin with the window */
+#define SIGMAS	      1.96  /* 95 % of a normal distribution */
+#define RELATED_MOST  0.8
+#define PAIRS	      (ALARM_BINS * (ALARM_BINS - 1) / 2)
 /* Half of all pairs are at least 0.29 of the whole apart: 1 - sqrt(1/2). */
 #define FLAT_PART 0.25
 #define FAR	  (366 * 86400.0)

@@ -12,11 +12,11 @@
 
 #define ALARM_BINS 80
 
-struct alarm_series { /* 340 bytes, however long the window is */
-	double bin;   /* seconds of one */
-	double begin; /* the time of the first sample */
-	uint32_t bins;	/* of the window */
-	int64_t last;	/* the number of the bin that is filled; -1: none yet */
+struct alarm_series {			/* 340 bytes, however long the window is */
+	double bin;			/* seconds of one */
+	double begin;			/* the time of the first sample */
+	uint32_t bins;			/* of the window */
+	int64_t last;			/* the number of the bin that is filled; -1: none yet */
 	uint32_t least[ALARM_BINS + 1]; /* by number modulo bins + 1: units of 4 KiB */
 };
 
@@ -30,7 +30,7 @@ bool alarm_series_add(struct alarm_series *series, double now, int64_t bytes);
  * if there are not enough samples to say so. */
 bool alarm_series_is_flat(const struct alarm_series *series, double rate);
 
-struct alarm_slope { /* rates are bytes per second */
+struct alarm_slope {	    /* rates are bytes per second */
 	bool known;	    /* there were enough samples; else all others are 0 */
 	bool significant;   /* the interval below does not have 0 in it */
 	double rate;	    /* the most likely one */
@@ -44,7 +44,7 @@ void alarm_series_slope(const struct alarm_series *series, struct alarm_slope *s
 
 struct alarm_forecast {
 	bool known; /* else there is nothing to say: no growth that is sure, or no room is known */
-	double seconds;		 /* until the room is used up */
+	double seconds;		/* until the room is used up */
 	double soonest, latest; /* by the slope's interval */
 };
 

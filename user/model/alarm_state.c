@@ -58,7 +58,8 @@ struct scale {
 	const char *name;
 };
 
-static const struct scale sizes[] = {{1024.0 * 1024 * 1024, "GiB"}, {1024.0 * 1024, "MiB"}, {1024.0, "KiB"}};
+static const struct scale sizes[] = {
+	{1024.0 * 1024 * 1024, "GiB"}, {1024.0 * 1024, "MiB"}, {1024.0, "KiB"}};
 static const struct scale times[] = {{86400, "d"}, {3600, "h"}, {60, "min"}, {1, "s"}};
 
 /* The unit in which a time is a number of two digits or more; days above all. */

@@ -27,7 +27,7 @@ bool alarm_state_step(struct alarm_state *state, double value, double threshold,
 /* True if a growth is met: it is above the threshold, and at least half of it is sure. */
 bool alarm_growth_is_met(const struct alarm_slope *slope, double threshold);
 
-struct alarm_gate { /* all zeros at first */
+struct alarm_gate {   /* all zeros at first */
 	double since; /* when its minute began; 0: none has */
 	unsigned told, held;
 };

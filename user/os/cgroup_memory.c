@@ -19,7 +19,7 @@ struct version {
 
 static const struct version v2 = {
 	"/sys/fs/cgroup", "memory.max",	   "memory.high", "memory.current",
-	"memory.events",  "memory.events", "max",	 "inactive_file"};
+	"memory.events",  "memory.events", "max",	  "inactive_file"};
 static const struct version v1 = {
 	"/sys/fs/cgroup/memory", "memory.limit_in_bytes", NULL, "memory.usage_in_bytes",
 	"memory.oom_control",	 "memory.failcnt",	  NULL, "total_inactive_file"};

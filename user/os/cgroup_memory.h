@@ -49,7 +49,8 @@ void cgroup_usage_read(const char *path, struct cgroup_usage *usage);
 void cgroup_usage_read_at(const char *root, const char *path, struct cgroup_usage *usage);
 
 /* Of what a group uses, the pages of files that nobody has used lately, in bytes: the kernel takes
- * them back before it kills. -1: not known. `length`: of the part of `path` that names the group. */
+ * them back before it kills. -1: not known. `length`: of the part of `path` that names the group.
+ */
 int64_t cgroup_idle_cache(const char *path, size_t length);
 int64_t cgroup_idle_cache_at(const char *root, const char *path, size_t length);
 
