@@ -245,7 +245,19 @@ def recordings():
     yield "file", bytes([100, 0, 255, 0, 16, 13])
 
 
-CORPUS = {"fuzz_amounts": amounts, "fuzz_recording": recordings, "fuzz_births": births_files, "fuzz_heap": faults, "fuzz_lines": line_tables, "fuzz_elf_image": images, "fuzz_maps": proc_files,
+def alarms():
+    """Of fuzz_alarms: alarms, one a line, and then sizes over time."""
+    def sizes(size_at, step=8, count=200):
+        return b"\0" + b"".join(struct.pack("<HH", step, size_at(i)) for i in range(count))
+    yield "growth", b"growth>50MiB/h\ncontainer:growth>1.5 GiB/d over 2 d\nprogram:growth>4KiB/s"
+    yield "sizes", b"process:rss>2GiB\nlimit > 90 %\ncontainer:limit>99.5%"
+    yield "wrong", b"rss>2GB\ngrowth>5MiB/m\nhost:rss>1GiB\nlimit>101%\n\nrss>\xff\x1b[2J"
+    yield "leak", b"growth>1MiB/s over 60s" + sizes(lambda i: 100 + 20 * i)
+    yield "sawtooth", b"growth>1MiB/min over 2min" + sizes(lambda i: 100 + i % 25)
+    yield "gaps", b"growth>1KiB/h" + sizes(lambda i: i * i, step=2000, count=90)
+
+
+CORPUS = {"fuzz_alarms": alarms, "fuzz_amounts": amounts, "fuzz_recording": recordings, "fuzz_births": births_files, "fuzz_heap": faults, "fuzz_lines": line_tables, "fuzz_elf_image": images, "fuzz_maps": proc_files,
           "fuzz_serve": requests, "fuzz_store": messages, "fuzz_walk": strings, "fuzz_text": texts,
           "fuzz_py_code": codes, "fuzz_debug_offsets": offsets}
 

@@ -301,13 +301,78 @@ static void test_notify(void **state)
 	assert_int_equal(notify_open(&notify), -ECONNREFUSED);
 }
 
+static void make_alarm(struct place *place, double now, int pid, size_t size)
+{
+	char path[256], zeros[4096] = "";
+	struct stat st;
+	int fd = store_new_alarm(&place->store, now, pid, path, sizeof(path));
+
+	assert_true(fd >= 0);
+	assert_int_equal(fstat(fd, &st), 0);
+	assert_int_equal(st.st_mode & 07777, 0600);
+	for (; size; size -= sizeof(zeros))
+		assert_int_equal(write(fd, zeros, sizeof(zeros)), sizeof(zeros));
+	close(fd);
+}
+
+/* Reports of alarms: few, a part of the room, and the oldest go first. */
+static void test_alarms(void **state)
+{
+	struct place *place = *state;
+	struct store_sizes sizes;
+	char path[256], name[64];
+
+	open_store(place);
+	make_alarm(place, NOW, 7, 8192);
+	assert_true(is_there(place, "alarm-20231114T221320Z-7.json"));
+	assert_int_equal(store_new_alarm(&place->store, NOW, 7, path, sizeof(path)), -EEXIST);
+	assert_int_equal(store_new_alarm(&place->store, NOW, 7, path, 8), -ENAMETOOLONG);
+	make(place, "alarm-20231114T221319Z-x.json", 8192);
+	make(place, "alarm-20231114T221319Z-12345678901.json", 8192);
+	make(place, "alarm-20231114T221319Z-1.json.bak", 8192);
+	/* They are no recordings: neither examined, nor counted as such. */
+	open_store(place);
+	assert_int_equal(place->corrupt, 0);
+	assert_string_equal(new_name(place, NOW - 3600), "20231114T211320Z.pymem");
+	make(place, "20231114T221319Z.pymem", 8192);
+	make(place, "20231114T221321Z.pymem", 8192);
+	assert_int_equal(store_trim(&place->store, NULL, 1 << 20, &sizes), 0);
+	assert_true(sizes.files == 2 && sizes.alarms == 1 && sizes.bytes == 3 * 8192);
+	/* An eighth of all. */
+	for (int i = 1; i <= 9; i++)
+		make_alarm(place, NOW + i, 7, 8192);
+	assert_int_equal(store_trim(&place->store, NULL, 8 * 32768, &sizes), 0);
+	assert_true(sizes.files == 2 && sizes.alarms == 4);
+	assert_false(is_there(place, "alarm-20231114T221325Z-7.json"));
+	assert_true(is_there(place, "alarm-20231114T221326Z-7.json"));
+	for (int i = 1; i <= 100; i++)
+		make_alarm(place, NOW + 100 + i, 7, 4096);
+	assert_int_equal(store_trim(&place->store, NULL, 64 << 20, &sizes), 0);
+	assert_true(sizes.files == 2 && sizes.alarms == STORE_ALARMS_MOST);
+	/* When there are few enough, the oldest of all goes: a recording that is older than they.
+	 */
+	make(place, "20231114T221318Z.pymem", 1 << 20);
+	assert_int_equal(store_trim(&place->store, NULL, 1100000, &sizes), 0);
+	assert_true(sizes.files == 2 && sizes.alarms == 1100000 / 8 / 4096);
+	assert_false(is_there(place, "20231114T221318Z.pymem"));
+	assert_true(is_there(place, "alarm-20231114T221319Z-x.json") &&
+		    is_there(place, "alarm-20231114T221319Z-12345678901.json") &&
+		    is_there(place, "alarm-20231114T221319Z-1.json.bak"));
+	snprintf(name, sizeof(name), "alarm-20231114T221640Z-7.json");
+	assert_true(is_there(place, name));
+	snprintf(path, sizeof(path), "%s/%s", place->path, name);
+	assert_int_equal(store_drop_alarm(&place->store, path), 0);
+	assert_false(is_there(place, name));
+	assert_int_equal(store_drop_alarm(&place->store, path), -ENOENT);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		TEST(test_names),  TEST(test_folder),	    TEST(test_corrupt),
 		TEST(test_trim),   TEST(test_trim_goes_on), TEST(test_other_version),
-		TEST(test_notify),
+		TEST(test_notify), TEST(test_alarms),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -70,6 +70,24 @@ static void test_nothing(void **state)
 	assert_true(memory_of("/../secret").limit_bytes == -1);
 }
 
+/* Pages of files that nobody uses, of the group that a part of the path names. */
+static void test_idle_cache(void **state)
+{
+	(void)state;
+	put(V2 "/a/memory.stat", "anon 1\nfile 5000\ninactive_anon 7\ninactive_file 4096\n");
+	put(V1 "/b/memory.stat", "inactive_file 5\nhierarchical_memory_limit 9\n"
+				 "total_inactive_file 8192\n");
+	assert_int_equal(cgroup_idle_cache_at(root, "/a/b", 2), 4096);
+	assert_int_equal(cgroup_idle_cache_at(root, "/a/b", 4), -1);
+	assert_int_equal(
+		cgroup_idle_cache_at(root, CGROUP_MEMORY_V1 "/b/c", strlen(CGROUP_MEMORY_V1 "/b")),
+		8192);
+	assert_int_equal(cgroup_idle_cache_at(root, "/a", 0), -1);
+	assert_int_equal(cgroup_idle_cache_at(root, "/a", 99), -1);
+	assert_int_equal(cgroup_idle_cache_at(root, "/../a", 5), -1);
+	assert_int_equal(cgroup_idle_cache_at(root, CGROUP_MEMORY_V1 "/b", 3), -1);
+}
+
 static void test_v2(void **state)
 {
 	struct cgroup_memory memory;
@@ -214,8 +232,8 @@ static void test_host(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_nothing), TEST(test_v2),    TEST(test_v1),
-		TEST(test_names),   TEST(test_usage), TEST(test_host),
+		TEST(test_nothing), TEST(test_idle_cache), TEST(test_v2),   TEST(test_v1),
+		TEST(test_names),   TEST(test_usage),	   TEST(test_host),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

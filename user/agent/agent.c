@@ -27,6 +27,7 @@
 #define ENDED_BYTES  (1u << 20)	  /* of a report that nobody reads */
 #define READER_BYTES (256u << 20) /* of reports of a recording */
 #define SOURCE_PART  64		  /* of the size of all recordings: source texts of one */
+#define ALARM_PART   64		  /* the same: an alarm's report */
 #define MIB(bytes)   ((double)(bytes) / (1 << 20))
 
 static void print_line(const char *format, va_list args)
@@ -79,6 +80,8 @@ static void on_tick(void *arg)
 	err = err ?: agent_tick_files(a);
 	if (err)
 		end(a, err);
+	else
+		alarms_tick(a->alarms, a->options.store_bytes / ALARM_PART);
 }
 
 static unsigned count_processes(const struct agent *a)
@@ -147,7 +150,10 @@ static void on_reload(void *arg, const struct signalfd_siginfo *info)
 	recorder_limit_sources(a->recorder, o->store_bytes / SOURCE_PART);
 	o->rotate = asked.rotate;
 	o->quiet = asked.quiet;
-	agent_say(a, "--size is %.0f, --rotate %.0fs", MIB(o->store_bytes), o->rotate);
+	o->alarms = asked.alarms;
+	alarms_set(a->alarms, &o->alarms);
+	agent_say(a, "--size is %.0f, --rotate %.0fs, %zu alarm%s", MIB(o->store_bytes), o->rotate,
+		  o->alarms.count, o->alarms.count == 1 ? "" : "s");
 }
 
 /* --- begin --- */
@@ -170,6 +176,17 @@ static int open_store(struct agent *a)
 	if (err)
 		agent_complain("%s: %s", a->options.store, why);
 	return err ? EXIT_FAILED : 0;
+}
+
+static int open_alarms(struct agent *a)
+{
+	a->alarms = alarms_new(&a->store);
+	if (!a->alarms) {
+		agent_complain("%s", strerror(ENOMEM));
+		return EXIT_FAILED;
+	}
+	alarms_set(a->alarms, &a->options.alarms);
+	return 0;
 }
 
 static int open_recorder(struct agent *a)
@@ -200,7 +217,7 @@ static struct counts between(void *arg, struct counts counts)
 {
 	const struct agent *a = arg;
 
-	return recorder_counts(a->recorder, counts);
+	return recorder_counts(a->recorder, alarms_counts(a->alarms, counts));
 }
 
 /* First, since it forks the examiner. */
@@ -322,7 +339,7 @@ static int finish(struct agent *a)
 
 static int run(struct agent *a)
 {
-	int status = new_profiler(a) ?: open_store(a) ?: open_loop(a) ?: open_recorder(a) ?: open_profiler(a);
+	int status = new_profiler(a) ?: open_store(a) ?: open_loop(a) ?: open_alarms(a) ?: open_recorder(a) ?: open_profiler(a);
 	int err;
 
 	/* Data that targets control are read only after this, but for what an agent before this one
@@ -355,6 +372,7 @@ int agent_run(const struct agent_options *options, agent_reload_fn *reload, void
 	recorder_free(agent.recorder);
 	source_cache_free(agent.sources);
 	profiler_close(agent.profiler);
+	alarms_free(agent.alarms);
 	loop_free(agent.loop);
 	notify_close(&agent.notify);
 	store_close(&agent.store);

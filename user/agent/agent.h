@@ -6,11 +6,16 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "model/alarm_rule.h"
+
 struct agent_options {
-	const char *store;  /* the folder of its recordings */
-	size_t store_bytes; /* of all recordings together */
-	double rotate;	    /* seconds of a recording; then another one begins */
-	const char *config; /* the file that was read; NULL: none */
+	const char *store;	  /* the folder of its recordings */
+	size_t store_bytes;	  /* of all recordings together */
+	double rotate;		  /* seconds of a recording; then another one begins */
+	const char *config;	  /* the file that was read; NULL: none */
+	const char **alarm_texts; /* as they were given; agent_run() does not look at them */
+	size_t alarm_count;
+	struct alarm_rules alarms;
 	bool no_sources;
 	unsigned max_stacks, max_processes;
 	size_t ring_bytes;

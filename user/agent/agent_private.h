@@ -4,6 +4,7 @@
 #define AGENT_PRIVATE_H
 
 #include "agent/agent.h"
+#include "agent/alarms.h"
 #include "agent/store.h"
 #include "os/loop.h"
 #include "os/notify.h"
@@ -23,6 +24,7 @@ struct agent {
 	struct notify notify;
 	struct source_cache *sources; /* of the recording that is written; NULL: none are kept */
 	struct store store;
+	struct alarms *alarms;
 	struct store_sizes sizes;    /* as they were last */
 	char path[PATH_MAX + 32];    /* of the recording that is written, or the one before */
 	char trouble[TROUBLE];	     /* what was said last; "": recording goes on */

@@ -5,7 +5,8 @@
  *
  * A recording is NAME.pymem, and while it is written, or after its agent was killed, NAME.pymem-wal
  * and NAME.pymem-shm. One that can't be read is NAME.pymem.corrupt from then on: it counts, and is
- * removed in its turn. Files with other names belong to somebody else: they are never touched. */
+ * removed in its turn. alarm-TIME-PID.json is the report of an alarm. Files with other names belong
+ * to somebody else: they are never touched. */
 #include "agent/store.h"
 
 #include <dirent.h>
@@ -25,16 +26,19 @@
 #define STAMP	   16 /* characters of a time */
 #define FILES_MOST 100000
 #define CORRUPT	   ".corrupt"
+#define ALARM	   "alarm-"
+#define ALARM_NAME sizeof(ALARM "20261130T073310Z-2147483647.json")
 
 static const char *const ends[] = {"", "-wal", "-shm"};
 
 #define ENDS (sizeof(ends) / sizeof(ends[0]))
 
-struct entry { /* a recording, or one that was set aside */
-	char name[STORE_NAME + sizeof(CORRUPT)];
+struct entry { /* a recording, or one that was set aside; or an alarm's report */
+	char name[ALARM_NAME];
 	int64_t time;
-	bool corrupt;
+	bool corrupt, alarm;
 };
+_Static_assert(ALARM_NAME >= STORE_NAME + sizeof(CORRUPT) - 1, "any name fits");
 
 struct entries {
 	struct entry *at;
@@ -43,21 +47,44 @@ struct entries {
 
 /* --- names --- */
 
-/* The time in a name; 0: it is none of ours. */
-static int64_t time_of(const char *name, bool *corrupt)
+/* True if `text` is what stands behind the time in the name of an alarm's report. */
+static bool ends_as_alarm(const char *text)
 {
-	struct tm tm = {.tm_isdst = 0};
-	const char *end = strptime(name, "%Y%m%dT%H%M%SZ", &tm);
+	size_t digits = strspn(text + 1, "0123456789");
 
-	if (!end || end - name != STAMP || strncmp(end, ".pymem", 6) != 0)
-		return 0;
-	*corrupt = !strcmp(end + 6, CORRUPT);
-	return end[6] && !*corrupt ? 0 : (int64_t)timegm(&tm);
+	return *text == '-' && digits && digits <= 10 && !strcmp(text + 1 + digits, ".json");
 }
 
-static int by_name(const void *a, const void *b)
+/* Fills the entry. False: the file is none of ours. */
+static bool read_name(const char *name, struct entry *entry)
 {
-	return strcmp(((const struct entry *)a)->name, ((const struct entry *)b)->name);
+	struct tm tm = {.tm_isdst = 0};
+	bool alarm = !strncmp(name, ALARM, strlen(ALARM));
+	const char *stamp = name + (alarm ? strlen(ALARM) : 0);
+	const char *end = strptime(stamp, "%Y%m%dT%H%M%SZ", &tm);
+
+	*entry = (struct entry){.alarm = alarm};
+	if (!end || end - stamp != STAMP || strlen(name) >= sizeof(entry->name))
+		return false;
+	if (alarm && !ends_as_alarm(end))
+		return false;
+	if (!alarm && strncmp(end, ".pymem", 6) != 0)
+		return false;
+	entry->corrupt = !alarm && !strcmp(end + 6, CORRUPT);
+	if (!alarm && end[6] && !entry->corrupt)
+		return false;
+	entry->time = (int64_t)timegm(&tm);
+	memcpy(entry->name, name, strlen(name));
+	return entry->time;
+}
+
+static int by_time(const void *a, const void *b)
+{
+	const struct entry *x = a, *y = b;
+
+	if (x->time != y->time)
+		return x->time < y->time ? -1 : 1;
+	return strcmp(x->name, y->name);
 }
 
 /* All files of ours, the oldest first. The caller frees entries->at. 0 or -errno. */
@@ -70,46 +97,70 @@ static int list(const struct store *store, struct entries *entries)
 
 	*entries = (struct entries){};
 	while (folder && !err && (file = readdir(folder))) {
-		bool corrupt = false;
-		int64_t time = time_of(file->d_name, &corrupt);
+		struct entry entry;
 
-		if (!time || entries->count == FILES_MOST)
+		if (entries->count == FILES_MOST || !read_name(file->d_name, &entry))
 			continue;
 		if (!ARRAY_HAS_ROOM(entries->at, entries->count, entries->room)) {
 			err = -ENOMEM;
 			break;
 		}
-		/* Names that have a time are no longer than this. */
-		entries->at[entries->count] = (struct entry){.time = time, .corrupt = corrupt};
-		memcpy(entries->at[entries->count].name, file->d_name, strlen(file->d_name));
-		entries->count++;
+		entries->at[entries->count++] = entry;
 	}
 	if (folder)
 		closedir(folder);
 	else if (fd >= 0)
 		close(fd);
 	if (entries->count)
-		qsort(entries->at, entries->count, sizeof(*entries->at), by_name);
+		qsort(entries->at, entries->count, sizeof(*entries->at), by_time);
 	return err;
+}
+
+/* 0 or -ERANGE. */
+static int stamp_of(int64_t at, char stamp[STAMP + 8])
+{
+	time_t seconds = (time_t)at;
+	struct tm tm;
+
+	return gmtime_r(&seconds, &tm) && strftime(stamp, STAMP + 8, "%Y%m%dT%H%M%SZ", &tm)
+		       ? 0
+		       : -ERANGE;
 }
 
 int store_new_path(struct store *store, double now, char *path, size_t size)
 {
 	int64_t at = (int64_t)now;
-	time_t seconds;
 	char stamp[STAMP + 8];
-	struct tm tm;
 
 	/* The clock may have been set back, or two begin within a second. */
 	if (at <= store->last)
 		at = store->last + 1;
-	seconds = (time_t)at;
-	if (!gmtime_r(&seconds, &tm) || !strftime(stamp, sizeof(stamp), "%Y%m%dT%H%M%SZ", &tm))
+	if (stamp_of(at, stamp))
 		return -ERANGE;
 	if (snprintf(path, size, "%s/%s.pymem", store->path, stamp) >= (int)size)
 		return -ENAMETOOLONG;
 	store->last = at;
 	return 0;
+}
+
+int store_new_alarm(const struct store *store, double now, int pid, char *path, size_t size)
+{
+	char stamp[STAMP + 8], name[ALARM_NAME + 8];
+	int fd;
+
+	if (stamp_of((int64_t)now, stamp))
+		return -ERANGE;
+	snprintf(name, sizeof(name), ALARM "%s-%d.json", stamp, pid);
+	if (snprintf(path, size, "%s/%s", store->path, name) >= (int)size)
+		return -ENAMETOOLONG;
+	fd = openat(store->folder, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
+		    0600);
+	return fd < 0 ? -errno : fd;
+}
+
+int store_drop_alarm(const struct store *store, const char *path)
+{
+	return unlinkat(store->folder, strrchr(path, '/') + 1, 0) ? -errno : 0;
 }
 
 /* --- the folder --- */
@@ -207,6 +258,8 @@ int store_examine(struct store *store, store_corrupt_fn *fn, void *arg)
 	for (size_t i = 0; i < entries.count && !err; i++) {
 		const struct entry *entry = &entries.at[i];
 
+		if (entry->alarm)
+			continue;
 		if (entry->time > store->last)
 			store->last = entry->time;
 		if (!entry->corrupt)
@@ -225,7 +278,7 @@ static uint64_t bytes_of(const struct store *store, const struct entry *entry)
 	uint64_t bytes = 0;
 	struct stat st;
 
-	for (size_t i = 0; i < ENDS; i++) {
+	for (size_t i = 0; i < (entry->alarm ? 1 : ENDS); i++) {
 		snprintf(name, sizeof(name), "%s%s", entry->name, ends[i]);
 		if (!fstatat(store->folder, name, &st, AT_SYMLINK_NOFOLLOW))
 			bytes += (uint64_t)st.st_blocks * 512;
@@ -239,7 +292,7 @@ static int remove_entry(const struct store *store, const struct entry *entry)
 	char name[sizeof(entry->name) + 8];
 	int err = 0;
 
-	for (size_t i = ENDS; i-- > 0;) {
+	for (size_t i = entry->alarm ? 1 : ENDS; i-- > 0;) {
 		snprintf(name, sizeof(name), "%s%s", entry->name, ends[i]);
 		if (unlinkat(store->folder, name, 0) && errno != ENOENT)
 			err = -errno;
@@ -254,31 +307,68 @@ static bool is_at(const struct entry *entry, const char *path)
 	return slash && !strcmp(slash + 1, entry->name);
 }
 
+/* Removes it, and takes it off `sizes`, of which it needs `bytes`. 0 or -errno. */
+static int trim_entry(const struct store *store, struct entry *entry, struct store_sizes *sizes)
+{
+	uint64_t bytes = bytes_of(store, entry);
+	int err = remove_entry(store, entry);
+
+	if (err)
+		return err;
+	sizes->bytes -= bytes;
+	sizes->files -= !entry->corrupt && !entry->alarm;
+	sizes->alarms -= entry->alarm;
+	*entry->name = '\0';
+	return 0;
+}
+
+/* Only alarms. 0 or -errno. */
+static int trim_alarms(const struct store *store, struct entries *entries, uint64_t bytes,
+		       uint64_t most, struct store_sizes *sizes)
+{
+	int err = 0, failed;
+
+	for (size_t i = 0; i < entries->count; i++) {
+		uint64_t before = sizes->bytes;
+
+		if (sizes->alarms <= STORE_ALARMS_MOST && bytes <= most)
+			break;
+		if (!entries->at[i].alarm)
+			continue;
+		failed = trim_entry(store, &entries->at[i], sizes);
+		err = err ?: failed;
+		bytes -= before - sizes->bytes;
+	}
+	return err;
+}
+
 int store_trim(struct store *store, const char *keep, uint64_t most, struct store_sizes *sizes)
 {
+	uint64_t alarm_bytes = 0;
 	struct entries entries;
 	int err = list(store, &entries), failed;
-	bool listed;
+	bool listed = !err;
 	size_t i;
 
 	*sizes = (struct store_sizes){};
 	for (i = 0; i < entries.count; i++) {
-		sizes->bytes += bytes_of(store, &entries.at[i]);
-		sizes->files += !entries.at[i].corrupt;
-	}
-	listed = !err;
-	for (i = 0; i < entries.count && listed && sizes->bytes > most; i++) {
 		const struct entry *entry = &entries.at[i];
 		uint64_t bytes = bytes_of(store, entry);
 
-		if (is_at(entry, keep))
+		sizes->bytes += bytes;
+		sizes->files += !entry->corrupt && !entry->alarm;
+		sizes->alarms += entry->alarm;
+		alarm_bytes += entry->alarm ? bytes : 0;
+	}
+	if (listed)
+		err = trim_alarms(store, &entries, alarm_bytes, most / STORE_ALARMS_PART, sizes);
+	for (i = 0; i < entries.count && listed && sizes->bytes > most; i++) {
+		struct entry *entry = &entries.at[i];
+
+		if (!*entry->name || is_at(entry, keep))
 			continue;
-		failed = remove_entry(store, entry);
+		failed = trim_entry(store, entry, sizes);
 		err = err ?: failed;
-		if (failed)
-			continue;
-		sizes->bytes -= bytes;
-		sizes->files -= !entry->corrupt;
 	}
 	free(entries.at);
 	return err;

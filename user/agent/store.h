@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* The folder in which the agent keeps its recordings. Their names are times, so they sort as they
- * came; the oldest ones are removed when all of them need too much room.
+ * came; the oldest ones are removed when all of them need too much room. Reports of alarms are
+ * there, too; they have a part of the room.
  *
  * Nobody but its owner may write to the folder: what is in it was made by an agent, and a name in
  * it means the same file from one call to the next. */
@@ -12,7 +13,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define STORE_NAME sizeof("20261130T073310Z.pymem")
+#define STORE_NAME	  sizeof("20261130T073310Z.pymem")
+#define STORE_ALARMS_MOST 64 /* reports of alarms that are kept */
+#define STORE_ALARMS_PART 8  /* of all: they have an eighth of it at most */
 
 struct store {
 	int folder; /* its descriptor; -1: it is not open */
@@ -22,8 +25,9 @@ struct store {
 };
 
 struct store_sizes {
-	uint64_t bytes; /* of all files, with their logs, and of those that were set aside */
-	unsigned files; /* recordings */
+	uint64_t bytes;	 /* of all files, with their logs, and of those that were set aside */
+	unsigned files;	 /* recordings */
+	unsigned alarms; /* reports of alarms */
 };
 
 /* Told of each file that is no recording any more, after it was set aside under another name. */
@@ -43,7 +47,15 @@ int store_examine(struct store *store, store_corrupt_fn *fn, void *arg);
  * each other one, whatever the clock does. 0 or -ENAMETOOLONG. */
 int store_new_path(struct store *store, double now, char *path, size_t size);
 
-/* Removes the oldest files, but for the recording at `keep` (a path; NULL: none), until all of them
+/* Makes the file of an alarm of process `pid` at `now` (seconds since the epoch): 0600, and new.
+ * Its path is written to `path`. A descriptor for writing, which the caller closes; -errno: -EEXIST
+ * if there is one of this process and second. */
+int store_new_alarm(const struct store *store, double now, int pid, char *path, size_t size);
+/* Removes that file: it could not be written. 0 or -errno. */
+int store_drop_alarm(const struct store *store, const char *path);
+
+/* Removes the oldest reports of alarms, until they are as few, and as small, as they may be. Then
+ * removes the oldest files, but for the recording at `keep` (a path; NULL: none), until all of them
  * need at most `most` bytes. `*sizes` becomes what is left. 0, or -errno: the folder can't be read,
  * or a file can't be removed. */
 int store_trim(struct store *store, const char *keep, uint64_t most, struct store_sizes *sizes);

@@ -66,9 +66,18 @@
 		 .least = 64,                                                            \
 		 .most = 1 << 20,                                                        \
 		 .help = "buffer to user space (8192)"},                                 \
+		{.name = "alarm",                                                        \
+		 .argument = "ALARM",                                                    \
+		 .type = OPTION_TEXTS,                                                   \
+		 AT(alarm_texts),                                                        \
+		 .count_offset = offsetof(struct agent_options, alarm_count),            \
+		 .noun = "an alarm",                                                     \
+		 .help = "tell what grows or is large: growth>50MiB/h, rss>2GiB,\n"      \
+			 "limit>90%; process:, program: or container: before it;\n"      \
+			 "may be given several times"},                                  \
 	{                                                                                \
 		.name = "quiet", .letter = 'q', .type = OPTION_FLAG, AT(quiet),          \
-		.help = "say only what goes wrong"                                       \
+		.help = "say only what goes wrong, and alarms"                           \
 	}
 
 static const struct option_row rows[] = {
@@ -112,6 +121,23 @@ static void fill_in(struct agent_options *o, const struct agent_options *other)
 	o->quiet |= other->quiet;
 }
 
+/* Reads the alarms of a command line or of a file: those of both count. 0 or -EINVAL, which is
+ * said. */
+static int add_alarms(struct alarm_rules *rules, const struct agent_options *from, const char *path)
+{
+	char why[512];
+
+	for (size_t i = 0; i < from->alarm_count; i++) {
+		if (!alarm_rules_add(rules, from->alarm_texts[i], why, sizeof(why)))
+			continue;
+		options_complain(&command_config, "--alarm %s: %s", from->alarm_texts[i], why);
+		return path ? options_complain(&command_config, "--config %s: that is wrong in it",
+					       path)
+			    : -EINVAL;
+	}
+	return 0;
+}
+
 /* An agent_reload_fn: the command line, the file, the defaults. */
 static int load(void *arg, struct agent_options *o)
 {
@@ -128,12 +154,17 @@ static int load(void *arg, struct agent_options *o)
 	struct agent_options file;
 	int err = agent_config_read(&agent->config, path ?: CONFIG, !path, &command_config, &file);
 
-	if (err && !(err == -ENOENT && !path))
+	if (err && !(err == -ENOENT && !path)) {
+		options_fini(&command_config, &file);
 		return -EINVAL;
+	}
 	*o = agent->given;
 	fill_in(o, &file);
 	fill_in(o, &defaults);
-	return 0;
+	err = add_alarms(&o->alarms, &agent->given, NULL)
+		      ?: add_alarms(&o->alarms, &file, path ?: CONFIG);
+	options_fini(&command_config, &file);
+	return err;
 }
 
 static int run(void *options)
@@ -152,7 +183,7 @@ const struct command command_agent = {
 	.name = "agent",
 	.synopsis = "agent",
 	.summary = "record all Pythons of the host, all the time",
-	.usage = "[--store DIR] [--size MIB] [--rotate SEC] [--config FILE]",
+	.usage = "[--store DIR] [--size MIB] [--rotate SEC] [--alarm ALARM]... [--config FILE]",
 	.about =
 		"Records every Python process of the host, present and future, all the time, into "
 		"a\nfolder of a fixed size: a service. pymem-bpf report shows a recording of it.\n",

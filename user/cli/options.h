@@ -28,6 +28,7 @@ enum option_type {
 	/* Options with an argument. */
 	OPTION_TEXT,	 /* const char * */
 	OPTION_FILE,	 /* const char *: a path */
+	OPTION_TEXTS,	 /* const char **, and a size_t at `count_offset`: each use adds one */
 	OPTION_NAME,	 /* const char *: one of `names` of the row */
 	OPTION_CHOICE,	 /* int or enum: the value of one of `choices` of the row */
 	OPTION_SET,	 /* unsigned: some of `choices` of the row, with commas between them; their

@@ -118,6 +118,19 @@ static int store_text(const struct store *s, const char *text)
 	return 0;
 }
 
+static int store_texts(const struct store *s, const char *text)
+{
+	const char ***texts = s->field, **more;
+	size_t *count = (size_t *)((char *)s->options + s->row->count_offset);
+
+	more = reallocarray(*texts, *count + 1, sizeof(*more));
+	if (!more)
+		return options_complain(s->command, "%s", strerror(ENOMEM));
+	*texts = more;
+	more[(*count)++] = text;
+	return 0;
+}
+
 static int expect_word(const struct store *s, const char *text)
 {
 	char words[192];
@@ -335,15 +348,25 @@ static int store_kib_power(const struct store *s, const char *text)
 }
 
 static int (*const stores[OPTION_TYPES])(const struct store *s, const char *text) = {
-	[OPTION_FLAG] = store_flag,	    [OPTION_COUNT] = store_count,
-	[OPTION_VALUE] = store_value,	    [OPTION_TEXT] = store_text,
-	[OPTION_FILE] = store_text,	    [OPTION_NAME] = store_name,
-	[OPTION_CHOICE] = store_choice,	    [OPTION_SET] = store_set,
-	[OPTION_UNSIGNED] = store_unsigned, [OPTION_FD] = store_int,
-	[OPTION_PID] = store_int,	    [OPTION_PIDS] = store_pids,
-	[OPTION_SECONDS] = store_seconds,   [OPTION_MODE] = store_mode,
-	[OPTION_MIB] = store_mib,	    [OPTION_KIB_POWER] = store_kib_power,
-	[OPTION_OPERAND] = store_text,	    [OPTION_WORD] = store_name,
+	[OPTION_FLAG] = store_flag,
+	[OPTION_COUNT] = store_count,
+	[OPTION_VALUE] = store_value,
+	[OPTION_TEXT] = store_text,
+	[OPTION_FILE] = store_text,
+	[OPTION_TEXTS] = store_texts,
+	[OPTION_NAME] = store_name,
+	[OPTION_CHOICE] = store_choice,
+	[OPTION_SET] = store_set,
+	[OPTION_UNSIGNED] = store_unsigned,
+	[OPTION_FD] = store_int,
+	[OPTION_PID] = store_int,
+	[OPTION_PIDS] = store_pids,
+	[OPTION_SECONDS] = store_seconds,
+	[OPTION_MODE] = store_mode,
+	[OPTION_MIB] = store_mib,
+	[OPTION_KIB_POWER] = store_kib_power,
+	[OPTION_OPERAND] = store_text,
+	[OPTION_WORD] = store_name,
 };
 
 int option_store(const struct command *command, const struct option_row *row, void *options,
@@ -371,9 +394,9 @@ void option_free(const struct option_row *row, void *options)
 
 	char ***names = (char ***)((char *)options + row->names_offset);
 
-	if (row->type != OPTION_PIDS)
+	if (row->type != OPTION_PIDS && row->type != OPTION_TEXTS)
 		return;
-	free(*pids);
+	free(*pids); /* or texts */
 	*pids = NULL;
 	*(size_t *)((char *)options + row->count_offset) = 0;
 	if (!row->names_offset)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* Documentation/admin-guide/cgroup-v2.rst: memory.max, memory.high, memory.current, memory.events;
  * cgroup-v1/memory.rst: memory.limit_in_bytes, memory.usage_in_bytes, memory.failcnt,
- * memory.oom_control. */
+ * memory.oom_control; memory.stat in both. */
 #include "os/cgroup_memory.h"
 
 #include <stdbool.h>
@@ -14,14 +14,15 @@
 struct version {
 	const char *mount, *limit, *high, *current;
 	const char *kills, *reclaims, *reclaim_key; /* files; the key in the second one */
+	const char *idle;			    /* a key of memory.stat */
 };
 
 static const struct version v2 = {
 	"/sys/fs/cgroup", "memory.max",	   "memory.high", "memory.current",
-	"memory.events",  "memory.events", "max"};
+	"memory.events",  "memory.events", "max",	  "inactive_file"};
 static const struct version v1 = {
 	"/sys/fs/cgroup/memory", "memory.limit_in_bytes", NULL, "memory.usage_in_bytes",
-	"memory.oom_control",	 "memory.failcnt",	  NULL};
+	"memory.oom_control",	 "memory.failcnt",	  NULL, "total_inactive_file"};
 
 struct group {
 	const struct version *version;
@@ -164,6 +165,23 @@ void cgroup_usage_read_at(const char *root, const char *path, struct cgroup_usag
 void cgroup_usage_read(const char *path, struct cgroup_usage *usage)
 {
 	cgroup_usage_read_at("", path, usage);
+}
+
+int64_t cgroup_idle_cache_at(const char *root, const char *path, size_t length)
+{
+	bool is_v1 = !strncmp(path, CGROUP_MEMORY_V1, strlen(CGROUP_MEMORY_V1));
+	size_t named = is_v1 ? strlen(CGROUP_MEMORY_V1) : 0;
+	struct group group = {is_v1 ? &v1 : &v2, root, path + named, 0};
+
+	if (length <= named || length > strlen(path) || strstr(path, "/.."))
+		return -1;
+	group.length = length - named;
+	return read_number(&group, "memory.stat", group.version->idle);
+}
+
+int64_t cgroup_idle_cache(const char *path, size_t length)
+{
+	return cgroup_idle_cache_at("", path, length);
 }
 
 /* --- names of v1 --- */

@@ -48,6 +48,12 @@ struct cgroup_usage {
 void cgroup_usage_read(const char *path, struct cgroup_usage *usage);
 void cgroup_usage_read_at(const char *root, const char *path, struct cgroup_usage *usage);
 
+/* Of what a group uses, the pages of files that nobody has used lately, in bytes: the kernel takes
+ * them back before it kills. -1: not known. `length`: of the part of `path` that names the group.
+ */
+int64_t cgroup_idle_cache(const char *path, size_t length);
+int64_t cgroup_idle_cache_at(const char *root, const char *path, size_t length);
+
 /* Writes the name of the group that limits the memory of process `pid`. Where the memory controller
  * is one of v1, that is CGROUP_MEMORY_V1 and its path there; else, or if that can't be read, it is
  * `path`, which may be NULL: then it is "". */

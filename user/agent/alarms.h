@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* The agent's alarms: what of the host's processes, programs and control groups grows, or is large.
+ *
+ * Order of the calls: alarms_new(), alarms_set(), alarms_counts() before the first reading of
+ * figures; then alarms_tick() once a second, after they were read. */
+#ifndef ALARMS_H
+#define ALARMS_H
+
+#include "agent/store.h"
+#include "model/alarm_rule.h"
+#include "model/counts.h"
+
+struct alarms;
+
+/* `store` is where reports of alarms go; it must outlive the alarms. alarms_free() frees them; NULL
+ * is allowed. NULL: out of memory. */
+struct alarms *alarms_new(struct store *store);
+void alarms_free(struct alarms *alarms);
+
+/* From now on these are watched. What is watched as before goes on: an alarm that was told is not
+ * told again. */
+void alarms_set(struct alarms *alarms, const struct alarm_rules *rules);
+
+/* The counts to read in place of `counts`: the alarms see which images there are, and their RSS.
+ * Both must outlive the alarms' use. */
+struct counts alarms_counts(struct alarms *alarms, struct counts counts);
+
+/* Looks whether alarms are met, and tells those: a line on stderr, a file in the store. Each report
+ * of a process may have `most` bytes. Failures are told, too. */
+void alarms_tick(struct alarms *alarms, size_t most);
+
+#endif
