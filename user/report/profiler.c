@@ -23,7 +23,6 @@
 #include "os/confine.h"
 #include "os/proc.h"
 #include "python/examiner.h"
-#include "report/report.h"
 #include "track/launch.h"
 #include "track/tracker.h"
 
@@ -98,6 +97,8 @@ static int begin_report(struct profiler *p)
 		counts = p->options.between(p->options.between_arg, counts);
 	p->start = clock_seconds(CLOCK_REALTIME);
 	p->report = report_new(counts, p->start, p->options.ended_bytes, p->options.gather_imports);
+	if (p->report && p->options.gone)
+		report_on_gone(p->report, p->options.gone, p->options.gone_arg);
 	if (p->report && p->options.keep_trees)
 		report_keep_trees(p->report);
 	if (p->report && p->options.session.threads)
@@ -410,6 +411,11 @@ int profiler_has_changed(struct profiler *p, bool *changed)
 	*changed = err || digest != p->digest;
 	p->digest = digest;
 	return err;
+}
+
+void profiler_facts(struct profiler *p, struct counts_facts *facts)
+{
+	report_facts(p->report, facts);
 }
 
 struct source_cache *profiler_sources(struct profiler *p)

@@ -55,6 +55,7 @@ static void take_record(struct build *b, struct model_process *p, const struct c
 	p->rss_start_bytes = counts_rss_pages(record->start_pages) * b->page;
 	p->rss_end_bytes = counts_rss_pages(record->now_pages) * b->page;
 	p->rss_peak_bytes = record->peak_pages * b->page;
+	p->swap_end_bytes = record->now_pages[PYMEM_SWAP] * (int64_t)b->page;
 	p->rss_peak_at_least = image->peak_at_least;
 	for (i = 0; i < PYMEM_LOSS_COUNT; i++)
 		p->lost_bytes[i] = record->lost_pages[i] * (int64_t)b->page;
@@ -216,6 +217,18 @@ void report_keep_trees(struct report *report)
 void report_tell_threads(struct report *report)
 {
 	report->model->threads_told = true;
+}
+
+void report_on_gone(struct report *report, report_gone_fn *gone, void *arg)
+{
+	report->gone = gone;
+	report->gone_arg = arg;
+}
+
+void report_facts(struct report *report, struct counts_facts *facts)
+{
+	*facts = (struct counts_facts){};
+	report->counts.ops->facts(report->counts.self, facts);
 }
 
 void report_free(struct report *report)

@@ -39,9 +39,11 @@ struct report {
 	struct counts counts;
 	struct model *model;
 	struct tallies finished;
-	struct entry *ended; /* finished images, by id: for amounts that come too late */
-	size_t ended_bytes;  /* bytes that the lines of `ended` may take */
-	struct quota_met {   /* ended images that reached a quota */
+	struct entry *ended;  /* finished images, by id: for amounts that come too late */
+	report_gone_fn *gone; /* NULL: nobody is told */
+	void *gone_arg;
+	size_t ended_bytes; /* bytes that the lines of `ended` may take */
+	struct quota_met {  /* ended images that reached a quota */
 		uint32_t id, held;
 		pid_t pid;
 		int table;
