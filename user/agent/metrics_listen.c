@@ -19,7 +19,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#define BACKLOG	   64
+#define BACKLOG	   128
 #define FILE_BYTES (256 * 1024) /* of a certificate with its chain at most */
 #define UNIX	   "unix:"
 
