@@ -12,7 +12,9 @@
  *        ◄────────────── the text there is ◄──────────────┘
  *
  *   - Nothing is made until somebody asks. Then the loop takes a snapshot and writes the text; that
- *     is the longest that a client can hold the recording up, and at most once a second.
+ *     is the longest that a client can hold the recording up, and at most once a second. If it
+ * takes long, such as with lines of thousands of stacks, it is done less often: a tenth of the time
+ *     at most goes into it.
  *   - metrics_http.c owns the text, from the end of render() until the next one, or until the last
  *     connection that reads it is closed.
  *   - The books are the only state. They are told of processes that end whether somebody asks or
@@ -121,7 +123,8 @@ static int render(void *arg, struct metrics_texts *texts)
 	struct counts_facts facts;
 	struct metrics_agent own;
 	unsigned lines = m->agent->options.metrics_lines;
-	struct model *model = profiler_snapshot(m->agent->profiler, false);
+	struct profiler *profiler = m->agent->profiler;
+	struct model *model = lines ? profiler_snapshot(profiler, false) : profiler_brief(profiler);
 	int err = model ? report_add_cgroups(model) : -errno;
 
 	err = err ?: metric_book_sums(m->programs, model, lines, &sums[0]);

@@ -10,8 +10,9 @@
  *     taken END_NS after. Both are counted from the beginning: a client that sends a byte now and
  *     then has no more time than one that sends none.
  *   - One request a connection.
- *   - The text is made at most once in RENDER_NS, whoever asks; others get the one there is. It is
- *     held once, however many connections still read it.
+ *   - The text is made at most once in RENDER_NS, whoever asks, and after one that took long only
+ *     after REST times as long; others get the one there is. It is held once, however many
+ *     connections still read it.
  *
  * A web page in a browser of this host could be given a name that leads here (DNS rebinding): so
  * where no token is needed, Host must be a number or localhost. */
@@ -30,6 +31,7 @@
 #define END_NS	  (10 * NS)
 #define IDLE_S	  10u
 #define RENDER_NS NS
+#define REST	  9
 #define SWEEP_NS  (NS / 4)
 #define MEMORY	  ((size_t)16 * 1024)
 #define BEARER	  "Bearer "
@@ -50,7 +52,7 @@ struct metrics_http {
 	metrics_render_fn *render;
 	void *render_arg;
 	struct MHD_Response *open, *plain; /* NULL: there is no text */
-	uint64_t rendered_ns;
+	uint64_t due_ns;		   /* from when on another one may be made */
 	struct client clients[METRICS_HTTP_CONNECTIONS];
 	struct metrics_http_counts counts;
 	struct loop *loop;
@@ -119,18 +121,19 @@ static bool has_text(struct metrics_http *http)
 {
 	uint64_t now = clock_ns(CLOCK_MONOTONIC);
 	struct metrics_texts texts = {};
+	uint64_t took;
 
-	if (http->rendered_ns && now - http->rendered_ns < RENDER_NS)
+	if (now < http->due_ns)
 		return http->open && http->plain;
 	drop_text(http);
 	if (!http->render(http->render_arg, &texts)) {
 		http->open = response_of(texts.open, texts.open_size, TYPE_OPEN);
 		http->plain = response_of(texts.plain, texts.plain_size, TYPE_TEXT);
 	}
-	/* From its end on: else one that takes a second would be made without a pause. */
-	http->rendered_ns = clock_ns(CLOCK_MONOTONIC);
+	took = clock_ns(CLOCK_MONOTONIC) - now;
+	http->due_ns = now + took + (REST * took > RENDER_NS ? REST * took : RENDER_NS);
 	http->counts.renderings++;
-	http->counts.rendering_seconds += (double)(http->rendered_ns - now) / (double)NS;
+	http->counts.rendering_seconds += (double)took / (double)NS;
 	return http->open && http->plain;
 }
 

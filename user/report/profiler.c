@@ -400,6 +400,17 @@ struct model *profiler_snapshot(struct profiler *p, bool final)
 	return model;
 }
 
+struct model *profiler_brief(struct profiler *p)
+{
+	int err = tracker_poll(&p->tracker, 0);
+
+	if (err < 0 && err != -EINTR) {
+		errno = -err;
+		return NULL;
+	}
+	return report_build_brief(p->report, tracker_counts(&p->tracker));
+}
+
 int profiler_has_changed(struct profiler *p, bool *changed)
 {
 	uint64_t digest = 0;

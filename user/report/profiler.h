@@ -104,6 +104,10 @@ bool profiler_is_over(const struct profiler *p);
  * are exact; after that only showing them makes sense. NULL with errno set. */
 struct model *profiler_snapshot(struct profiler *p, bool final);
 
+/* The same without lines of processes that run, in a small part of the time: report_build_brief().
+ * Not after the final snapshot. */
+struct model *profiler_brief(struct profiler *p);
+
 /* Cheaper than a snapshot: `*changed` becomes false if no process's RSS has changed since the last
  * call, and none has come or gone. Amounts that came and went again meanwhile don't count. 0 or
  * -errno. */

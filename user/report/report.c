@@ -263,8 +263,9 @@ static int build(struct build *b)
 
 	b->tallies = b->report->finished;
 	if (!err)
-		err = counts->ops->read(counts->self, &reader, b);
-	if (!err)
+		err = b->brief.ops ? report_read_brief(b)
+				   : counts->ops->read(counts->self, &reader, b);
+	if (!err && !b->brief.ops)
 		err = report_add_resident(b);
 	if (!err)
 		err = model_compute(b->model);
@@ -279,15 +280,29 @@ static int build(struct build *b)
 	return report_add_notes(b, &facts);
 }
 
+static struct model *build_anew(struct build *b)
+{
+	int err;
+
+	model_clear(b->model);
+	err = build(b);
+	report_entries_free(&b->entries);
+	errno = -err;
+	return err ? NULL : b->model;
+}
+
 struct model *report_build(struct report *report, bool final)
 {
 	struct build b = report_build_of(report);
-	int err;
 
 	b.final = final;
-	model_clear(report->model);
-	err = build(&b);
-	report_entries_free(&b.entries);
-	errno = -err;
-	return err ? NULL : report->model;
+	return build_anew(&b);
+}
+
+struct model *report_build_brief(struct report *report, struct counts source)
+{
+	struct build b = report_build_of(report);
+
+	b.brief = source;
+	return build_anew(&b);
 }
