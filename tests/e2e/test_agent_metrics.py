@@ -24,7 +24,9 @@ import harness
 from harness import MIB
 from test_agent import Agent, files, grown, image_of, is_recorded, stepping
 from test_agent import check_sums as check_image
+from test_by import LIMIT, memory  # pylint: disable=unused-import
 from test_metrics import free_port, only, parsed
+from test_top_levels import ID
 
 OPEN = "application/openmetrics-text"
 TOKEN = "a-token-of-this-test-0123456789"
@@ -134,6 +136,24 @@ def test_tcp(store, tmp_path):
         status, headers, text = ask(url, "HEAD")
         assert status == 200 and text == "" and int(headers["Content-Length"]) > 1000
         assert agent.stop(signal.SIGTERM) == 0, agent.text()
+
+
+def test_container(memory, store, tmp_path):
+    """Its limit, how much of it is used, and what was killed in it."""
+    with stepping(tmp_path) as target:
+        memory(target)
+        target.step()
+        with listening(store) as agent:
+            metrics = fresh(url_of(agent))
+            place = {"container": "docker:" + ID[:12], "id": ID}
+            limit, = only(metrics["pymem_container_limit_bytes"], **place)
+            used, = only(metrics["pymem_container_memory_bytes"], **place)
+            share, = only(metrics["pymem_container_limit_used_ratio"], **place)
+            assert limit == LIMIT and used > 0 and 0 < share < 1 and abs(share - used / limit) < 0.01
+            assert only(metrics["pymem_container_oom_kills"], **place) == [0]
+            assert only(metrics["pymem_container_processes"], **place) == [1]
+            assert only(metrics["pymem_processes"], program="steps.py", where=place["container"]) == [1]
+            check_sums(metrics)
 
 
 def test_lines_are_asked_for(store, tmp_path):

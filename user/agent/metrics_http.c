@@ -228,6 +228,8 @@ static enum MHD_Result on_request(void *arg, struct MHD_Connection *connection, 
 
 /* --- connections --- */
 
+static void on_turn(void *arg);
+
 /* Ends connections that take too long: the library then reads their end, and closes them. */
 static void on_sweep(void *arg)
 {
@@ -245,6 +247,9 @@ static void on_sweep(void *arg)
 	}
 	if (!any)
 		loop_timer_stop(&http->sweep);
+	/* At the limit, the library stops to accept. It goes on in the turn after the one that has
+	 * closed a connection, and does not ask for that turn. */
+	on_turn(http);
 }
 
 static void on_connection(void *arg, struct MHD_Connection *connection, void **context,
@@ -270,11 +275,12 @@ static void on_connection(void *arg, struct MHD_Connection *connection, void **c
 					 http);
 		return;
 	}
+	/* Never: there is a place for each that the library accepts. One without would have no end.
+	 */
+	shutdown(info->connect_fd, SHUT_RDWR);
 }
 
 /* --- the loop --- */
-
-static void on_turn(void *arg);
 
 static void arm(struct metrics_http *http)
 {

@@ -17,7 +17,7 @@ static void put_value(const struct metrics_form *form, enum metrics_kind kind, c
 		      const char *unit, const char *help, double value)
 {
 	metrics_family(form, kind, name, unit, help);
-	fprintf(form->out, "%s%s %.17g\n", name, kind == METRICS_COUNTER ? "_total" : "", value);
+	fprintf(form->out, "%s%s %.15g\n", name, kind == METRICS_COUNTER ? "_total" : "", value);
 }
 
 /* --- the host --- */
@@ -182,7 +182,7 @@ static void put_figure(const struct metrics *m, size_t figure)
 		if (value < 0)
 			continue;
 		metrics_begin_sample(m, figures[figure].kind, figures[figure].name, sum);
-		fprintf(m->form.out, "} %.17g\n", value);
+		fprintf(m->form.out, "} %.15g\n", value);
 	}
 }
 
