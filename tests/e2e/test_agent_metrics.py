@@ -127,7 +127,7 @@ def test_tcp(store, tmp_path):
         assert total(second, "pymem_agent_recording") == 1 and total(second, "pymem_agent_recordings") == 1
         assert total(second, "pymem_agent_rss_bytes") > MIB and total(second, "pymem_agent_cpu_seconds") > 0
         base = url[:-len("/metrics")]
-        assert ask(base + "/")[::2] == (200, "pymem-bpf agent: see /metrics\n")
+        assert ask(base + "/")[::2] == (200, "the metrics of pymem-bpf agent are at /metrics\n")
         assert ask(base + "/-/healthy")[::2] == (200, "the agent runs\n")
         assert ask(base + "/metrics/x")[0] == 404
         for method in "POST", "PUT", "DELETE", "OPTIONS":

@@ -221,8 +221,8 @@ static enum MHD_Result on_request(void *arg, struct MHD_Connection *connection, 
 	if (!strcmp(url, "/-/healthy"))
 		return send_words(connection, MHD_HTTP_OK, "the agent runs\n", NULL, NULL);
 	if (!strcmp(url, "/"))
-		return send_words(connection, MHD_HTTP_OK, "pymem-bpf agent: see /metrics\n", NULL,
-				  NULL);
+		return send_words(connection, MHD_HTTP_OK,
+				  "the metrics of pymem-bpf agent are at /metrics\n", NULL, NULL);
 	return refuse(http, connection, MHD_HTTP_NOT_FOUND, "there is /metrics\n", NULL, NULL);
 }
 
