@@ -23,7 +23,7 @@ def build(folder):
     objects.append(os.path.join(BUILT, "render", "pprof.pb-c.o"))
     include = ["-I" + USER, "-I" + os.path.join(harness.PROJECT, "include")]
     subprocess.run(["cc", "-std=gnu11", "-D_GNU_SOURCE", "-Wall", "-Wextra", "-Werror", *include, "face.c", *objects,
-                    "-o", "face", "-lbpf", "-lelf", "-ljansson", "-lsqlite3", "-lprotobuf-c",
+                    "-o", "face", "-lbpf", "-lelf", "-ljansson", "-lsqlite3", "-lprotobuf-c", "-lmicrohttpd",
                     "-lncursesw", "-ltinfo", "-lz", "-lm", "-lpthread"], cwd=folder, check=True,
                    timeout=harness.PATIENCE)
     return str(folder / "face")

@@ -286,6 +286,73 @@ static void test_gathered(void **state)
 	assert_int_equal(change, (50 * 51 / 2 + 100) * g->page);
 }
 
+static void count_gone(void *arg, const struct model_process *process)
+{
+	int64_t *changed = arg;
+
+	*changed += process->rss_end_bytes - process->rss_start_bytes;
+}
+
+/* Who asked for it is told of each of these once. */
+static void test_gone(void **state)
+{
+	struct given *g = *state;
+	struct model *model;
+	int64_t changed = 0;
+	uint32_t id;
+
+	report_free(g->report);
+	g->report = report_new(table_counts(&g->table), 0, 4096, false);
+	assert_non_null(g->report);
+	report_on_gone(g->report, count_gone, &changed);
+	for (id = 1; id <= 50; id++) {
+		give_image(g, id, id, 0)->image.ended = true;
+		table_add_stack(&g->table, id, 10, 2, id);
+		assert_int_equal(report_finish_ended(g->report, false), 0);
+	}
+	model = built(g, false);
+	assert_true(changed > 0);
+	assert_int_equal(changed, model->gathered.change_bytes);
+}
+
+/* Sums of processes that run, without lines: the same amounts, and nothing is taken from the
+ * source. */
+static void test_brief(void **state)
+{
+	struct given *g = *state;
+	const struct model_process *p;
+	struct model *model;
+
+	give_image(g, 1, 15, 2);
+	table_add_stack(&g->table, 1, 10, 2, 8)->counters.minor_faults = 3;
+	table_add_stack(&g->table, 1, 10, 2, 4)->thread = true;
+	table_add_stack(&g->table, 1, 20, 0, 1)->counters.minor_faults = 2;
+	give_image(g, 2, 6, 0)->image.ended = true;
+	table_add_stack(&g->table, 2, 10, 2, 6);
+	assert_int_equal(report_finish_ended(g->report, false), 0);
+	/* Late, of an image that is finished. */
+	table_add_stack(&g->table, 2, 30, 1, 1);
+	for (int i = 0; i < 2; i++) {
+		model = report_build_brief(g->report, table_counts(&g->table));
+		assert_non_null(model);
+		assert_int_equal(model->process_count, 2);
+		p = process(model, 1);
+		assert_int_equal(excess(g, p), 0);
+		assert_int_equal(p->charged_bytes, 13 * g->page);
+		assert_int_equal(p->swap_end_bytes, 7 * g->page);
+		assert_int_equal(p->line_count, 1);
+		assert_int_equal(p->lines[0].minor_faults, 5);
+		assert_int_equal(line(process(model, 2), 10)->increment_bytes, 6 * g->page);
+	}
+	/* What was late is still there for a whole report. */
+	model = built(g, true);
+	p = process(model, 1);
+	assert_int_equal(excess(g, p), 0);
+	assert_int_equal(line(p, 10)->increment_bytes, 12 * g->page);
+	assert_int_equal(lost_pages(g, p, PYMEM_LOSS_UNDELIVERED), 1);
+	assert_int_equal(lost_pages(g, process(model, 2), PYMEM_LOSS_UNDELIVERED), 1);
+}
+
 /* A held image could not run Python before it was identified. */
 static void test_held(void **state)
 {
@@ -418,6 +485,8 @@ static void live_through(struct given *g, uint64_t seed)
 			assert_int_equal(report_finish_ended(g->report, false), 0);
 		if (!(next_random(&seed) % 8))
 			check_all(g, built(g, false), false);
+		if (!(next_random(&seed) % 8))
+			check_all(g, report_build_brief(g->report, table_counts(&g->table)), false);
 	}
 	check_all(g, built(g, true), true);
 }
@@ -448,6 +517,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_late, setup, given_teardown),
 		cmocka_unit_test_setup_teardown(test_of_nobody, setup, given_teardown),
 		cmocka_unit_test_setup_teardown(test_gathered, setup, given_teardown),
+		cmocka_unit_test_setup_teardown(test_gone, setup, given_teardown),
+		cmocka_unit_test_setup_teardown(test_brief, setup, given_teardown),
 		cmocka_unit_test_setup_teardown(test_held, setup, given_teardown),
 		cmocka_unit_test_setup_teardown(test_runs, setup, given_teardown),
 		cmocka_unit_test_setup_teardown(test_source_fails, setup, given_teardown),

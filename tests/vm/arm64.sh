@@ -52,9 +52,9 @@ need()
 # What the program links with, what the checks use, and no more.
 root_packages()
 {
-	local elf=libelf1t64
-	[ "$1" != bookworm ] || elf=libelf1
-	echo "python3,libpython3-stdlib,bash,coreutils,busybox-static,libbpf1,$elf,libjansson4,libprotobuf-c1,libncursesw6,zlib1g,bpftool,python3-pytest"
+	local elf=libelf1t64 http=libmicrohttpd12t64
+	[ "$1" != bookworm ] || { elf=libelf1 http=libmicrohttpd12; }
+	echo "python3,libpython3-stdlib,bash,coreutils,busybox-static,libbpf1,$elf,libjansson4,libprotobuf-c1,$http,libncursesw6,zlib1g,bpftool,python3-pytest"
 }
 
 # Unpacks packages of a release into $cache/NAME, unless they are there.

@@ -145,6 +145,8 @@ static void on_reload(void *arg, const struct signalfd_siginfo *info)
 	keep(asked.max_stacks != o->max_stacks, "--max-stacks");
 	keep(asked.max_processes != o->max_processes, "--max-processes");
 	keep(asked.ring_bytes != o->ring_bytes, "--ring-size");
+	agent_metrics_compare(a->metrics, &asked, keep);
+	o->metrics_lines = asked.metrics_lines;
 	a->too_small &= asked.store_bytes == o->store_bytes;
 	o->store_bytes = asked.store_bytes;
 	recorder_limit_sources(a->recorder, o->store_bytes / SOURCE_PART);
@@ -220,6 +222,14 @@ static struct counts between(void *arg, struct counts counts)
 	return recorder_counts(a->recorder, alarms_counts(a->alarms, counts));
 }
 
+static void on_gone(void *arg, const struct model_process *process)
+{
+	const struct agent *a = arg;
+
+	if (a->metrics)
+		agent_metrics_gone(a->metrics, process);
+}
+
 /* First, since it forks the examiner. */
 static int new_profiler(struct agent *a)
 {
@@ -242,6 +252,8 @@ static int new_profiler(struct agent *a)
 		.seldom = true,
 		.between = between,
 		.between_arg = a,
+		.gone = on_gone,
+		.gone_arg = a,
 	};
 	char why[512];
 
@@ -302,6 +314,8 @@ static int begin(struct agent *a)
 		agent_complain("the loop can't be set up: %s", strerror(-err));
 		return EXIT_FAILED;
 	}
+	if (a->metrics && agent_metrics_watch(a->metrics))
+		return EXIT_FAILED;
 	loop_timer_start(a->loop, &a->tick, TICK_NS, TICK_NS, on_tick, a);
 	loop_timer_start(a->loop, &a->status, TICK_NS + TICK_NS / 2, STATUS_NS, on_status, a);
 	if (a->notify.watchdog_ns)
@@ -323,6 +337,8 @@ static int finish(struct agent *a)
 	notify_send(&a->notify, "STOPPING=1\nSTATUS=ending the recording");
 	loop_timer_stop(&a->tick);
 	loop_timer_stop(&a->status);
+	agent_metrics_close(a->metrics);
+	a->metrics = NULL;
 	recorder_ends(a->recorder);
 	model = profiler_snapshot(a->profiler, true);
 	err = model ? 0 : -errno;
@@ -339,7 +355,9 @@ static int finish(struct agent *a)
 
 static int run(struct agent *a)
 {
-	int status = new_profiler(a) ?: open_store(a) ?: open_loop(a) ?: open_alarms(a) ?: open_recorder(a) ?: open_profiler(a);
+	int status = new_profiler(a) ?: open_store(a) ?: open_loop(a) ?: open_alarms(a)
+			     ?: open_recorder(a) ?: agent_metrics_open(a, &a->metrics)
+			     ?: open_profiler(a);
 	int err;
 
 	/* Data that targets control are read only after this, but for what an agent before this one
@@ -369,6 +387,7 @@ int agent_run(const struct agent_options *options, agent_reload_fn *reload, void
 	};
 	int status = run(&agent);
 
+	agent_metrics_close(agent.metrics);
 	recorder_free(agent.recorder);
 	source_cache_free(agent.sources);
 	profiler_close(agent.profiler);

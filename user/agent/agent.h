@@ -19,6 +19,9 @@ struct agent_options {
 	bool no_sources;
 	unsigned max_stacks, max_processes;
 	size_t ring_bytes;
+	/* Metrics: agent_metrics.h. NULL, 0: not given. */
+	const char *listen, *tls_cert, *tls_key, *token_file;
+	unsigned metrics_lines; /* of each program */
 	bool quiet;
 	int verbosity;
 };

@@ -45,6 +45,8 @@ static void end_trouble(struct agent *a)
 	if (!*a->trouble)
 		return;
 	if (a->paused_ns)
+		a->unrecorded_ns += clock_ns(CLOCK_MONOTONIC) - a->paused_ns;
+	if (a->paused_ns)
 		agent_complain("recording again, to %s: what changed in %.0f s is in no recording",
 			       a->path, seconds);
 	*a->trouble = '\0';
@@ -56,6 +58,7 @@ static void stop_writing(struct agent *a)
 {
 	uint64_t now = clock_ns(CLOCK_MONOTONIC);
 
+	a->write_errors++;
 	if (!a->paused_ns)
 		a->paused_ns = now;
 	a->retry_ns = now + RETRY_NS;

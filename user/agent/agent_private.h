@@ -4,6 +4,7 @@
 #define AGENT_PRIVATE_H
 
 #include "agent/agent.h"
+#include "agent/agent_metrics.h"
 #include "agent/alarms.h"
 #include "agent/store.h"
 #include "os/loop.h"
@@ -19,6 +20,7 @@ struct agent {
 	void *reload_arg;
 	struct profiler *profiler;
 	struct recorder *recorder;
+	struct agent_metrics *metrics; /* NULL: nobody can ask */
 	struct loop *loop;
 	struct loop_timer tick, status, watchdog;
 	struct notify notify;
@@ -32,6 +34,8 @@ struct agent {
 	uint64_t paused_ns;	     /* since then there is no recording: CLOCK_MONOTONIC */
 	uint64_t retry_ns, began_ns; /* when to try again; when the recording began */
 	uint64_t base_bytes;	     /* that the recording had when it began */
+	uint64_t unrecorded_ns;	     /* without a recording, in all, but for now */
+	uint64_t write_errors;
 	double clocks_apart; /* CLOCK_REALTIME and CLOCK_MONOTONIC, in seconds; 0: not known yet */
 	unsigned ticks;
 	bool too_small; /* which was said */

@@ -75,6 +75,37 @@
 		 .help = "tell what grows or is large: growth>50MiB/h, rss>2GiB,\n"      \
 			 "limit>90%; process:, program: or container: before it;\n"      \
 			 "may be given several times"},                                  \
+		{.name = "listen",                                                       \
+		 .argument = "ADDRESS",                                                  \
+		 .type = OPTION_TEXT,                                                    \
+		 AT(listen),                                                             \
+		 .noun = "127.0.0.1:PORT, [::1]:PORT or unix:/PATH",                     \
+		 .help = "serve metrics there: 127.0.0.1:9746, unix:/PATH"},             \
+		{.name = "metrics-lines",                                                \
+		 .argument = "N",                                                        \
+		 .type = OPTION_UNSIGNED,                                                \
+		 AT(metrics_lines),                                                      \
+		 .least = 0,                                                             \
+		 .most = 100,                                                            \
+		 .help = "metrics have N lines of each program (0)"},                    \
+		{.name = "metrics-token-file",                                           \
+		 .argument = "FILE",                                                     \
+		 .type = OPTION_FILE,                                                    \
+		 AT(token_file),                                                         \
+		 .noun = "a file name",                                                  \
+		 .help = "who asks for metrics must have the token in FILE"},            \
+		{.name = "tls-cert",                                                     \
+		 .argument = "FILE",                                                     \
+		 .type = OPTION_FILE,                                                    \
+		 AT(tls_cert),                                                           \
+		 .noun = "a file name",                                                  \
+		 .help = "serve metrics by HTTPS, with this certificate (PEM)"},         \
+		{.name = "tls-key",                                                      \
+		 .argument = "FILE",                                                     \
+		 .type = OPTION_FILE,                                                    \
+		 AT(tls_key),                                                            \
+		 .noun = "a file name",                                                  \
+		 .help = "and this key of it"},                                          \
 	{                                                                                \
 		.name = "quiet", .letter = 'q', .type = OPTION_FLAG, AT(quiet),          \
 		.help = "say only what goes wrong, and alarms"                           \
@@ -118,6 +149,11 @@ static void fill_in(struct agent_options *o, const struct agent_options *other)
 	o->max_stacks = o->max_stacks ?: other->max_stacks;
 	o->max_processes = o->max_processes ?: other->max_processes;
 	o->ring_bytes = o->ring_bytes ?: other->ring_bytes;
+	o->listen = o->listen ?: other->listen;
+	o->metrics_lines = o->metrics_lines ?: other->metrics_lines;
+	o->token_file = o->token_file ?: other->token_file;
+	o->tls_cert = o->tls_cert ?: other->tls_cert;
+	o->tls_key = o->tls_key ?: other->tls_key;
 	o->quiet |= other->quiet;
 }
 
@@ -183,7 +219,7 @@ const struct command command_agent = {
 	.name = "agent",
 	.synopsis = "agent",
 	.summary = "record all Pythons of the host, all the time",
-	.usage = "[--store DIR] [--size MIB] [--rotate SEC] [--alarm ALARM]... [--config FILE]",
+	.usage = "[--store DIR] [--size MIB] [--alarm ALARM]... [--listen ADDRESS] [--config FILE]",
 	.about =
 		"Records every Python process of the host, present and future, all the time, into "
 		"a\nfolder of a fixed size: a service. pymem-bpf report shows a recording of it.\n",

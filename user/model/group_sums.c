@@ -2,29 +2,16 @@
 #include "model/group_sums.h"
 
 #include <errno.h>
-#include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/hash.h"
-#include "base/text.h"
-#include "model/cgroup_name.h"
-#include "model/program.h"
-#include "model/program_label.h"
-#include "os/cgroup_parse.h"
-#include "os/rights.h"
-
-struct place { /* a key: what follows the names is 0 */
-	char name[GROUP_SUMS_NAME], where[GROUP_SUMS_NAME];
-	char id[CGROUP_ID_DIGITS + 1]; /* of a container; names show the beginning only */
-	uint32_t process;	       /* with MODEL_BY_PROCESS */
-};
 
 struct group {
-	struct place place;
+	struct group_place place;
 	struct group_sum sum;
-	size_t row; /* of sums->list */
+	uint64_t weight; /* RSS, by which it is ranked */
+	size_t row;	 /* of sums->list */
 	UT_hash_handle hh;
 };
 
@@ -36,7 +23,7 @@ struct sorted_line {
 
 struct making {
 	const struct model *model;
-	enum model_by by;
+	const struct group_choice *choice;
 	struct group_sums *sums;
 	struct group *groups;
 	struct group **group_of; /* by process */
@@ -46,103 +33,12 @@ struct making {
 
 /* --- groups --- */
 
-/* Sessions, and units that are made for one run, have new names each time. */
-static bool is_service(const char *name)
-{
-	static const char suffix[] = ".service";
-	size_t length = strlen(name), end = sizeof(suffix) - 1;
-
-	return length > end && !strcmp(name + length - end, suffix) && strncmp(name, "run-", 4);
-}
-
-/* Of a process with its part in the program, which its title says. */
-static void program_place(struct place *place, enum model_by by,
-			  const struct model_process *process)
-{
-	char name[GROUP_SUMS_NAME], role[64];
-	struct program program;
-	size_t used;
-
-	program_parse(&program, process->cmdline, process->comm);
-	program_label(&program, name, sizeof(name));
-	used = strlen(name);
-	if (by == MODEL_BY_PROCESS) {
-		program_role(&program, role, sizeof(role));
-		snprintf(name + used, sizeof(name) - used, "%s%s", *role ? " " : "", role);
-	}
-	text_escape(place->name, sizeof(place->name), name);
-	if (cgroup_name(process->cgroup, name, sizeof(name)) || is_service(name))
-		text_escape(place->where, sizeof(place->where), name);
-}
-
-static void container_place(struct place *place, const struct model_process *process)
-{
-	struct cgroup_parsed parsed;
-	char name[GROUP_SUMS_NAME];
-
-	cgroup_parse(process->cgroup, &parsed);
-	if (!cgroup_container_name(&parsed, name, sizeof(name)))
-		return;
-	text_escape(place->name, sizeof(place->name), name);
-	text_escape(place->where, sizeof(place->where), parsed.pod);
-	memcpy(place->id, parsed.id, sizeof(place->id));
-}
-
-static void unit_place(struct place *place, const struct model_process *process)
-{
-	struct cgroup_parsed parsed;
-	char name[GROUP_SUMS_NAME];
-
-	cgroup_parse(process->cgroup, &parsed);
-	text_escape(place->name, sizeof(place->name), parsed.unit_name);
-	if (!*parsed.unit || !cgroup_container_name(&parsed, name, sizeof(name)))
-		return;
-	text_escape(place->where, sizeof(place->where), name);
-	memcpy(place->id, parsed.id, sizeof(place->id));
-}
-
-/* The number: names of users are those of the host, and the process may be in a container. */
-static void user_place(struct place *place, const struct model_process *process)
-{
-	const struct rights *rights = source_root_rights(&process->root);
-
-	if (rights)
-		snprintf(place->name, sizeof(place->name), "%" PRIu32, rights->uid);
-}
-
-/* Names are compared as they are shown: those that only look alike would be one series twice. */
-static void place_of(struct place *place, enum model_by by, const struct model_process *process)
-{
-	memset(place, 0, sizeof(*place));
-	switch (by) {
-	case MODEL_BY_PROCESS:
-		place->process = process->id;
-		program_place(place, by, process);
-		break;
-	case MODEL_BY_LINE:
-	case MODEL_BY_PROGRAM:
-		program_place(place, by, process);
-		break;
-	case MODEL_BY_CONTAINER:
-		container_place(place, process);
-		break;
-	case MODEL_BY_UNIT:
-		unit_place(place, process);
-		break;
-	case MODEL_BY_USER:
-		user_place(place, process);
-		break;
-	}
-	if (!strcmp(place->name, GROUP_SUMS_REST))
-		strcpy(place->name, GROUP_SUMS_REST "_");
-}
-
 static struct group *group_for(struct making *m, const struct model_process *process)
 {
-	struct place place;
+	struct group_place place;
 	struct group *group;
 
-	place_of(&place, m->by, process);
+	group_place_of(&place, m->choice->by, process);
 	HASH_FIND(hh, m->groups, &place, sizeof(place), group);
 	if (group)
 		return group;
@@ -153,6 +49,7 @@ static struct group *group_for(struct making *m, const struct model_process *pro
 	group->sum.first = process;
 	memcpy(group->sum.name, place.name, sizeof(place.name));
 	memcpy(group->sum.where, place.where, sizeof(place.where));
+	memcpy(group->sum.id, place.id, sizeof(place.id));
 	if (HASH_INSERT(m->groups, place, group)) {
 		free(group);
 		return NULL;
@@ -186,16 +83,17 @@ static void add_process(struct group_sum *sum, const struct model_process *proce
 		return;
 	sum->processes++;
 	sum->rss_bytes += process->rss_end_bytes;
+	sum->swap_bytes += process->swap_end_bytes;
 	sum->pss_bytes = sum->pss_bytes < 0 || process->pss_bytes < 0
 				 ? -1
 				 : sum->pss_bytes + process->pss_bytes;
 }
 
-/* Adds all of a row but its lines to another one. */
-static void add_sum(struct group_sum *to, const struct group_sum *from)
+void group_sum_add(struct group_sum *to, const struct group_sum *from)
 {
 	to->processes += from->processes;
 	to->rss_bytes += from->rss_bytes;
+	to->swap_bytes += from->swap_bytes;
 	to->pss_bytes =
 		to->pss_bytes < 0 || from->pss_bytes < 0 ? -1 : to->pss_bytes + from->pss_bytes;
 	if (from->peak_bytes > to->peak_bytes)
@@ -220,18 +118,33 @@ static int by_size(struct group *one, struct group *other)
 	const struct group_sum *x = &one->sum, *y = &other->sum;
 	uint64_t a = magnitude(x->change_bytes), b = magnitude(y->change_bytes);
 
-	if (x->rss_bytes != y->rss_bytes)
-		return x->rss_bytes < y->rss_bytes ? 1 : -1;
+	if (one->weight != other->weight)
+		return one->weight < other->weight ? 1 : -1;
 	if (a != b)
 		return a < b ? 1 : -1;
 	return memcmp(&one->place, &other->place, sizeof(one->place));
 }
 
-/* Gives the largest groups rows, and all others the last one. */
-static int make_rows(struct making *m, size_t most)
+static void weigh(const struct making *m)
 {
-	size_t count = HASH_COUNT(m->groups), used = 0;
-	const struct model_gathered *gathered = &m->model->gathered;
+	const struct group_choice *choice = m->choice;
+
+	for (struct group *group = m->groups; group; group = group->hh.next) {
+		uint64_t rss = group->sum.rss_bytes > 0 ? (uint64_t)group->sum.rss_bytes : 0;
+
+		group->weight = rss;
+		if (choice->had && choice->had(choice->arg, &group->place))
+			group->weight += rss / 4;
+	}
+}
+
+/* Gives the largest groups rows, and all others the last one. */
+static int make_rows(struct making *m)
+{
+	size_t count = HASH_COUNT(m->groups), used = 0, most = m->choice->groups;
+	static const struct model_gathered none;
+	const struct model_gathered *gathered =
+		m->choice->without_gathered ? &none : &m->model->gathered;
 	bool has_rest = count > most || gathered->processes;
 	struct group_sum *rest;
 	struct group *group;
@@ -243,13 +156,14 @@ static int make_rows(struct making *m, size_t most)
 	rest = &m->sums->list[count];
 	rest->rest = true;
 	strcpy(rest->name, GROUP_SUMS_REST);
+	weigh(m);
 	HASH_SRT(hh, m->groups, by_size);
 	for (group = m->groups; group; group = group->hh.next) {
 		group->row = used < count ? used : count;
 		if (used < count)
 			m->sums->list[used++] = group->sum;
 		else
-			add_sum(rest, &group->sum);
+			group_sum_add(rest, &group->sum);
 	}
 	rest->change_bytes += gathered->change_bytes;
 	rest->other_lines_bytes += gathered->charged_bytes;
@@ -352,7 +266,23 @@ static int hand_lines(struct making *m, size_t most)
 int group_sums_make(const struct model *model, enum model_by by, size_t groups, size_t lines,
 		    struct group_sums *sums)
 {
-	struct making m = {.model = model, .by = by, .sums = sums};
+	const struct group_choice choice = {.by = by, .groups = groups, .lines = lines};
+
+	return group_sums_choose(model, &choice, sums);
+}
+
+void group_sum_place(const struct group_sum *sum, struct group_place *place)
+{
+	memset(place, 0, sizeof(*place));
+	memcpy(place->name, sum->name, sizeof(place->name));
+	memcpy(place->where, sum->where, sizeof(place->where));
+	memcpy(place->id, sum->id, sizeof(place->id));
+}
+
+int group_sums_choose(const struct model *model, const struct group_choice *choice,
+		      struct group_sums *sums)
+{
+	struct making m = {.model = model, .choice = choice, .sums = sums};
 	struct group *group, *next;
 	int err = 0;
 
@@ -367,10 +297,10 @@ int group_sums_make(const struct model *model, enum model_by by, size_t groups, 
 		else
 			err = -ENOMEM;
 	}
-	err = err ?: make_rows(&m, groups) ?: list_lines(&m);
+	err = err ?: make_rows(&m) ?: list_lines(&m);
 	if (!err) {
 		merge_lines(&m);
-		err = hand_lines(&m, lines);
+		err = hand_lines(&m, choice->lines);
 	}
 	HASH_ITER(hh, m.groups, group, next)
 	{

@@ -5,10 +5,11 @@
 #ifndef GROUP_SUMS_H
 #define GROUP_SUMS_H
 
+#include "model/group_place.h"
 #include "model/model.h"
 
-#define GROUP_SUMS_NAME 256	  /* bytes; what is longer is cut */
-#define GROUP_SUMS_REST "(other)" /* no group has this name; one that has is renamed */
+#define GROUP_SUMS_NAME GROUP_PLACE_NAME
+#define GROUP_SUMS_REST GROUP_PLACE_REST
 
 struct group_line_sum {
 	const struct model_location *location; /* belongs to the model */
@@ -27,10 +28,12 @@ struct group_sum {
 	 *
 	 * A name is "" if the processes are in no container, in no unit, or of an unknown user. */
 	char name[GROUP_SUMS_NAME], where[GROUP_SUMS_NAME];
+	char id[CGROUP_ID_DIGITS + 1]; /* of the container; "": none */
 	bool rest; /* what has no row of its own; ended processes that are no longer kept apart */
 	const struct model_process *first; /* one of its processes; NULL: it has none of its own */
 	size_t processes;		   /* that run */
 	int64_t rss_bytes, pss_bytes;	   /* of these; pss_bytes -1: unknown */
+	int64_t swap_bytes;		   /* swapped out, of these */
 	int64_t peak_bytes;		   /* the highest of one process */
 	int64_t change_bytes;		   /* of RSS, of ended processes, too */
 	uint64_t grown_bytes, freed_bytes; /* by lines */
@@ -54,6 +57,24 @@ struct group_sums {
  * the model changes. 0 or -ENOMEM; then there is nothing to free. */
 int group_sums_make(const struct model *model, enum model_by by, size_t groups, size_t lines,
 		    struct group_sums *sums);
+
+/* The same by choice. */
+struct group_choice {
+	enum model_by by;
+	size_t groups, lines;
+	/* True of groups that had rows before: they keep them until others are a quarter larger, so
+	 * that two of nearly the same size don't take turns. NULL: none had. */
+	bool (*had)(void *arg, const struct group_place *place);
+	void *arg;
+	/* model->gathered is not in the rest: the caller has it otherwise. */
+	bool without_gathered;
+};
+int group_sums_choose(const struct model *model, const struct group_choice *choice,
+		      struct group_sums *sums);
+/* The place of a row that is not the rest, by anything but process. */
+void group_sum_place(const struct group_sum *sum, struct group_place *place);
+/* Adds all figures of a row but its lines and other_lines_bytes to another one. */
+void group_sum_add(struct group_sum *to, const struct group_sum *from);
 void group_sums_free(struct group_sums *sums);
 
 #endif

@@ -111,6 +111,7 @@ struct model_process {
 	const char *engine; /* "walk" or "lines" */
 	int64_t rss_start_bytes, rss_end_bytes, rss_peak_bytes;
 	bool rss_peak_at_least; /* of a part of a recording: it may have been higher */
+	int64_t swap_end_bytes; /* swapped out at the end, shared pages too; no part of RSS */
 	int64_t charged_bytes;	/* sum of the increments of all stacks */
 	int64_t lost_bytes[PYMEM_LOSS_COUNT];
 	/* The lines' resident_bytes and these two add up to rss_end_bytes. If the process went on

@@ -25,7 +25,6 @@
 #include "os/confine.h"
 #include "os/proc.h"
 #include "python/examiner.h"
-#include "report/report.h"
 #include "track/launch.h"
 #include "track/tracker.h"
 
@@ -101,6 +100,8 @@ static int begin_report(struct profiler *p)
 		counts = p->options.between(p->options.between_arg, counts);
 	p->start = clock_seconds(CLOCK_REALTIME);
 	p->report = report_new(counts, p->start, p->options.ended_bytes, p->options.gather_imports);
+	if (p->report && p->options.gone)
+		report_on_gone(p->report, p->options.gone, p->options.gone_arg);
 	if (p->report && p->options.keep_trees)
 		report_keep_trees(p->report);
 	if (p->report && p->options.session.threads)
@@ -403,6 +404,17 @@ struct model *profiler_snapshot(struct profiler *p, bool final)
 	return model;
 }
 
+struct model *profiler_brief(struct profiler *p)
+{
+	int err = tracker_poll(&p->tracker, 0);
+
+	if (err < 0 && err != -EINTR) {
+		errno = -err;
+		return NULL;
+	}
+	return report_build_brief(p->report, tracker_counts(&p->tracker));
+}
+
 int profiler_has_changed(struct profiler *p, bool *changed)
 {
 	uint64_t digest = 0;
@@ -414,6 +426,11 @@ int profiler_has_changed(struct profiler *p, bool *changed)
 	*changed = err || digest != p->digest;
 	p->digest = digest;
 	return err;
+}
+
+void profiler_facts(struct profiler *p, struct counts_facts *facts)
+{
+	report_facts(p->report, facts);
 }
 
 struct source_cache *profiler_sources(struct profiler *p)

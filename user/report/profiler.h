@@ -20,6 +20,7 @@
 #include "model/model.h"
 #include "os/loop.h"
 #include "os/source.h"
+#include "report/report.h"
 
 struct profiler;
 
@@ -38,6 +39,8 @@ struct profiler_options {
 	 * that notes what passes. NULL: these. */
 	struct counts (*between)(void *arg, struct counts counts);
 	void *between_arg;
+	report_gone_fn *gone; /* report_on_gone(); NULL: nobody is told */
+	void *gone_arg;
 	/* Called while something takes long; true ends that with -EINTR. NULL: nothing is
 	 * interrupted. */
 	bool (*interrupted)(void);
@@ -103,10 +106,18 @@ bool profiler_is_over(const struct profiler *p);
  * are exact; after that only showing them makes sense. NULL with errno set. */
 struct model *profiler_snapshot(struct profiler *p, bool final);
 
+/* The same without lines of processes that run, in a small part of the time: report_build_brief().
+ * Not after the final snapshot. */
+struct model *profiler_brief(struct profiler *p);
+
 /* Cheaper than a snapshot: `*changed` becomes false if no process's RSS has changed since the last
  * call, and none has come or gone. Amounts that came and went again meanwhile don't count. 0 or
  * -errno. */
 int profiler_has_changed(struct profiler *p, bool *changed);
+
+/* What could not be seen so far. Valid until the next call of profiler_snapshot() or
+ * profiler_poll(). */
+void profiler_facts(struct profiler *p, struct counts_facts *facts);
 
 /* The source texts for renderers, read with the rights of the profiled processes. They belong to
  * the profiler. */

@@ -55,6 +55,7 @@ static void take_record(struct build *b, struct model_process *p, const struct c
 	p->rss_start_bytes = counts_rss_pages(record->start_pages) * b->page;
 	p->rss_end_bytes = counts_rss_pages(record->now_pages) * b->page;
 	p->rss_peak_bytes = record->peak_pages * b->page;
+	p->swap_end_bytes = record->now_pages[PYMEM_SWAP] * (int64_t)b->page;
 	p->rss_peak_at_least = image->peak_at_least;
 	for (i = 0; i < PYMEM_LOSS_COUNT; i++)
 		p->lost_bytes[i] = record->lost_pages[i] * (int64_t)b->page;
@@ -218,6 +219,18 @@ void report_tell_threads(struct report *report)
 	report->model->threads_told = true;
 }
 
+void report_on_gone(struct report *report, report_gone_fn *gone, void *arg)
+{
+	report->gone = gone;
+	report->gone_arg = arg;
+}
+
+void report_facts(struct report *report, struct counts_facts *facts)
+{
+	*facts = (struct counts_facts){};
+	report->counts.ops->facts(report->counts.self, facts);
+}
+
 void report_free(struct report *report)
 {
 	if (!report)
@@ -250,8 +263,9 @@ static int build(struct build *b)
 
 	b->tallies = b->report->finished;
 	if (!err)
-		err = counts->ops->read(counts->self, &reader, b);
-	if (!err)
+		err = b->brief.ops ? report_read_brief(b)
+				   : counts->ops->read(counts->self, &reader, b);
+	if (!err && !b->brief.ops)
 		err = report_add_resident(b);
 	if (!err)
 		err = model_compute(b->model);
@@ -266,15 +280,29 @@ static int build(struct build *b)
 	return report_add_notes(b, &facts);
 }
 
+static struct model *build_anew(struct build *b)
+{
+	int err;
+
+	model_clear(b->model);
+	err = build(b);
+	report_entries_free(&b->entries);
+	errno = -err;
+	return err ? NULL : b->model;
+}
+
 struct model *report_build(struct report *report, bool final)
 {
 	struct build b = report_build_of(report);
-	int err;
 
 	b.final = final;
-	model_clear(report->model);
-	err = build(&b);
-	report_entries_free(&b.entries);
-	errno = -err;
-	return err ? NULL : report->model;
+	return build_anew(&b);
+}
+
+struct model *report_build_brief(struct report *report, struct counts source)
+{
+	struct build b = report_build_of(report);
+
+	b.brief = source;
+	return build_anew(&b);
 }

@@ -37,6 +37,21 @@ int report_set_origin(struct report *report, const struct report_origin *origin)
  * counting meanwhile, and amounts on their way are lost as "unsettled". NULL with errno set. */
 struct model *report_build(struct report *report, bool final);
 
+/* Calls `gone` for each process that has ended and whose figures the model will have no longer,
+ * but in its `gathered`: model_gather_ended(). Before report_finish_ended() is first called. */
+typedef void report_gone_fn(void *arg, const struct model_process *process);
+void report_on_gone(struct report *report, report_gone_fn *gone, void *arg);
+
+/* What could not be seen so far. Valid until the next call of any function here. */
+void report_facts(struct report *report, struct counts_facts *facts);
+
+/* The same without lines: what stacks have counted is charged to one line of each process that
+ * runs, which has no name. Those that have ended have their lines. It takes a small part of the
+ * time. `source` is that of the report's counts, without what may stand in between, since nothing
+ * is taken: only its read() is called. What stacks have counted whose code objects never arrived is
+ * charged, too, until the process has ended. */
+struct model *report_build_brief(struct report *report, struct counts source);
+
 /* Adds a note to that model for each process with Python children that are not profiled. */
 void report_note_unwatched(struct report *report);
 

@@ -55,6 +55,8 @@ static void forget_process(const struct model_process *process, void *arg)
 	struct report *report = arg;
 	struct entry *entry;
 
+	if (report->gone)
+		report->gone(report->gone_arg, process);
 	HASH_FIND(hh, report->ended, &process->id, sizeof(process->id), entry);
 	if (!entry)
 		return;

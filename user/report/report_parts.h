@@ -31,6 +31,7 @@ struct entry { /* an image in this report */
 	bool lines;		       /* the exact engine is attached */
 	struct model_process *process; /* NULL: it was gathered, and is part of model.gathered */
 	uint64_t gone_ms;	       /* when it was gathered: clock_ms(CLOCK_MONOTONIC) */
+	struct pymem_counters brief;   /* of all its stacks: report_build_brief() */
 	int64_t unsettled_bytes;       /* of a finished image: "unsettled" until the next report */
 	UT_hash_handle hh;
 };
@@ -39,9 +40,11 @@ struct report {
 	struct counts counts;
 	struct model *model;
 	struct tallies finished;
-	struct entry *ended; /* finished images, by id: for amounts that come too late */
-	size_t ended_bytes;  /* bytes that the lines of `ended` may take */
-	struct quota_met {   /* ended images that reached a quota */
+	struct entry *ended;  /* finished images, by id: for amounts that come too late */
+	report_gone_fn *gone; /* NULL: nobody is told */
+	void *gone_arg;
+	size_t ended_bytes; /* bytes that the lines of `ended` may take */
+	struct quota_met {  /* ended images that reached a quota */
 		uint32_t id, held;
 		pid_t pid;
 		int table;
@@ -63,7 +66,8 @@ struct build {
 	struct entry *entries; /* one for each image in the report */
 	struct tallies tallies;
 	bool final;
-	bool finishing; /* these images have ended and are finished */
+	struct counts brief; /* where to read sums; ops NULL: all is read from report->counts */
+	bool finishing;	     /* these images have ended and are finished */
 };
 
 /* report.c */
@@ -76,6 +80,9 @@ void report_entries_free(struct entry **entries);
 /* A counts_reader.image: adds the image with its record, unless it is in the report already. `arg`
  * is the struct build. 0 or -ENOMEM. */
 int report_add_image(const struct counts_image *image, void *arg);
+
+/* report_brief.c: reads the images and the sums of their stacks. 0 or -errno. */
+int report_read_brief(struct build *b);
 
 /* report_charge.c: the other functions of a counts_reader. `arg` is the struct build. */
 int report_add_stack(const struct counts_stack *stack, void *arg);

@@ -1,0 +1,500 @@
+# SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+"""The agent's metrics, as real clients fetch them: they add up, counters never fall, and nothing that a client does stops
+the recording."""
+import collections
+import contextlib
+import http.client
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import ssl
+import stat
+import subprocess
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+
+import pytest
+
+import harness
+from harness import MIB
+from test_agent import Agent, files, grown, image_of, is_recorded, stepping
+from test_agent import check_sums as check_image
+from test_by import LIMIT, memory  # pylint: disable=unused-import
+from test_metrics import free_port, only, parsed
+from test_top_levels import ID
+
+OPEN = "application/openmetrics-text"
+TOKEN = "a-token-of-this-test-0123456789"
+
+
+def listening(store, *options, at="127.0.0.1:0", **how):
+    return Agent(store, "--listen", at, *options, **how)
+
+
+def url_of(agent):
+    agent.says("and all that will start")
+    return re.search(r"serves metrics at (\S+)", agent.text()).group(1)
+
+
+def ask(url, method="GET", headers=None, context=None, timeout=None):
+    """(status, headers, text)"""
+    request = urllib.request.Request(url, method=method, headers=headers or {})
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=context))
+    try:
+        with opener.open(request, timeout=timeout or harness.PATIENCE) as answer:
+            return answer.status, answer.headers, answer.read().decode()
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, error.headers, error.read().decode()
+
+
+def fresh(url):
+    """Metrics of a text that was not there before this call."""
+    seen = []
+
+    def made():
+        status, headers, text = ask(url)
+        assert status == 200, text
+        assert headers["Content-Type"] == OPEN + "; version=1.0.0; charset=utf-8"
+        seen.append(parsed(text))
+        time.sleep(0.1)
+        return seen[0]["pymem_profile_seconds"] != seen[-1]["pymem_profile_seconds"]
+    harness.until(made, "made anew")
+    return seen[-1]
+
+
+def total(metrics, name, **labels):
+    return sum(only(metrics[name], **labels))
+
+
+def rss_of(pid):
+    with open("/proc/%d/smaps_rollup" % pid, encoding="ascii") as f:
+        return int(re.search(r"^Rss:\s+(\d+) kB", f.read(), re.M).group(1)) * harness.KIB
+
+
+def check_sums(metrics):
+    """For each program and container the parts are the whole; and over all programs, what it is over all containers."""
+    sums = collections.defaultdict(int)
+    for name, sign in ("pymem_rss_change_bytes", -1), ("pymem_unattributed_bytes", 1), ("pymem_line_change_bytes", 1):
+        for labels, value in metrics.get(name, {}).items():
+            sums[dict(labels)["program"], dict(labels)["where"]] += sign * value
+    if "pymem_line_change_bytes" in metrics:
+        assert not any(sums.values()), sums
+    for name in "processes", "rss_bytes", "rss_change_bytes", "swap_bytes", "grown_bytes", "freed_bytes", "faults", \
+            "copied_pages", "unattributed_bytes":
+        if "pymem_" + name in metrics:
+            assert total(metrics, "pymem_" + name) == total(metrics, "pymem_container_" + name), name
+    assert total(metrics, "pymem_interpreters") == total(metrics, "pymem_processes")
+
+
+def check_never_falls(before, after):
+    """Counters that are there in both, of which there are many."""
+    seen = 0
+    for name in "pymem_grown_bytes", "pymem_freed_bytes", "pymem_faults", "pymem_copied_pages", "pymem_container_grown_bytes", \
+            "pymem_agent_cpu_seconds", "pymem_agent_requests", "pymem_agent_dropped":
+        for labels, value in before.get(name, {}).items():
+            assert after[name][labels] >= value, (name, labels)
+            seen += 1
+    return seen
+
+
+@pytest.fixture
+def store(tmp_path):
+    return tmp_path / "store"
+
+
+def test_tcp(store, tmp_path):
+    """What a program grew by, by which line; sums; the pages that there are."""
+    with stepping(tmp_path) as target, listening(store, "--metrics-lines", "3") as agent:
+        url = url_of(agent)
+        first = fresh(url)
+        target.step()
+        target.step()
+        second = fresh(url)
+        for metrics in first, second:
+            check_sums(metrics)
+        assert check_never_falls(first, second) > 10
+        grown = [total(m, "pymem_grown_bytes", program="steps.py") for m in (first, second)]
+        assert 8 * MIB <= grown[1] - grown[0] <= 8 * MIB + harness.TOLERANCE
+        line, = only(second["pymem_line_change_bytes"], program="steps.py", file=str(tmp_path / "steps.py"), line="5")
+        assert line >= 8 * MIB
+        assert total(second, "pymem_rss_bytes", program="steps.py") == rss_of(target.pid)
+        assert total(second, "pymem_agent_recording") == 1 and total(second, "pymem_agent_recordings") == 1
+        assert total(second, "pymem_agent_rss_bytes") > MIB and total(second, "pymem_agent_cpu_seconds") > 0
+        base = url[:-len("/metrics")]
+        assert ask(base + "/")[::2] == (200, "the metrics of pymem-bpf agent are at /metrics\n")
+        assert ask(base + "/-/healthy")[::2] == (200, "the agent runs\n")
+        assert ask(base + "/metrics/x")[0] == 404
+        for method in "POST", "PUT", "DELETE", "OPTIONS":
+            status, headers, _ = ask(url, method)
+            assert status == 405 and headers["Allow"] == "GET, HEAD"
+        status, headers, text = ask(url, "HEAD")
+        assert status == 200 and text == "" and int(headers["Content-Length"]) > 1000
+        assert agent.stop(signal.SIGTERM) == 0, agent.text()
+
+
+def test_container(memory, store, tmp_path):
+    """Its limit, how much of it is used, and what was killed in it."""
+    with stepping(tmp_path) as target:
+        memory(target)
+        target.step()
+        with listening(store) as agent:
+            metrics = fresh(url_of(agent))
+            place = {"container": "docker:" + ID[:12], "id": ID}
+            limit, = only(metrics["pymem_container_limit_bytes"], **place)
+            used, = only(metrics["pymem_container_memory_bytes"], **place)
+            share, = only(metrics["pymem_container_limit_used_ratio"], **place)
+            assert limit == LIMIT and used > 0 and 0 < share < 1 and abs(share - used / limit) < 0.01
+            assert only(metrics["pymem_container_oom_kills"], **place) == [0]
+            assert only(metrics["pymem_container_processes"], **place) == [1]
+            assert only(metrics["pymem_processes"], program="steps.py", where=place["container"]) == [1]
+            check_sums(metrics)
+
+
+def test_lines_are_asked_for(store, tmp_path):
+    with stepping(tmp_path), listening(store) as agent:
+        metrics = fresh(url_of(agent))
+        assert "pymem_line_change_bytes" not in metrics
+        check_sums(metrics)
+
+
+def test_unix_socket(store, tmp_path):
+    """It is its owner's alone, is replaced when its agent is dead, and is gone at the end."""
+    path = tmp_path / "run" / "metrics.sock"
+    with listening(store, at="unix:%s" % path) as agent:
+        assert url_of(agent) == "unix:%s" % path
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600 and stat.S_ISSOCK(path.stat().st_mode)
+        done = subprocess.run(["curl", "-sS", "--fail", "--unix-socket", str(path), "http://agent/metrics"], check=True,
+                              stdout=subprocess.PIPE, timeout=harness.PATIENCE)
+        metrics = parsed(done.stdout.decode())
+        assert only(metrics["pymem_agent_recording"]) == [1]
+        agent.process.kill()
+        agent.wait()
+    assert path.exists()
+    with listening(store, at="unix:%s" % path) as agent:
+        url_of(agent)
+        assert agent.stop(signal.SIGTERM) == 0, agent.text()
+    assert not path.exists()
+    path.write_text("mine")
+    with listening(store, at="unix:%s" % path) as agent:
+        assert agent.wait() == 1
+    assert "it is there and is no socket; it is left alone" in agent.text()
+    assert path.read_text() == "mine"
+
+
+def test_counters_never_fall(store, tmp_path):
+    """Over the ends of many processes, of which the agent keeps few, and over recordings."""
+    short = tmp_path / "short.py"
+    short.write_text("import json, decimal, email.message\nkept = [bytearray(1 << 20) for i in range(4)]\n")
+    with stepping(tmp_path) as target, listening(store, "--rotate", "2") as agent:
+        url = url_of(agent)
+        last, grown = fresh(url), []
+        for _ in range(6):
+            for _ in range(6):
+                subprocess.run(["/usr/bin/python3", str(short)], check=True, timeout=harness.PATIENCE)
+            target.step()
+            now = fresh(url)
+            check_never_falls(last, now)
+            check_sums(now)
+            grown.append(total(now, "pymem_grown_bytes", program="short.py"))
+            last = now
+        # An end is dealt with a moment after it.
+        def finished():
+            last = fresh(url)
+            grown.append(total(last, "pymem_grown_bytes", program="short.py"))
+            check_sums(last)
+            return total(last, "pymem_processes", program="short.py") == 0
+        harness.until(finished, "all have ended")
+        assert grown == sorted(grown) and grown[-1] >= 30 * 3 * MIB, grown
+        assert total(last, "pymem_agent_recordings") >= 3
+        assert agent.stop(signal.SIGTERM) == 0, agent.text()
+
+
+def test_recording_is_the_same(store, tmp_path):
+    """Who asks all the time changes nothing in the recordings: they follow one another without a gap, and have to the byte
+    what the program did."""
+    with stepping(tmp_path) as target, listening(store, "--rotate", "2") as agent:
+        url = url_of(agent)
+        for _ in range(12):
+            target.step()
+            for _ in range(4):
+                assert ask(url)[0] == 200
+                time.sleep(0.15)
+        metrics = fresh(url)
+        assert agent.stop(signal.SIGTERM) == 0, agent.text()
+    images = [image for image in (image_of(path, target.pid) for path in files(store)) if image]
+    assert len(images) >= 3
+    for image in images:
+        check_image(image)
+    for before, after in zip(images, images[1:]):
+        assert before["rss_end_bytes"] == after["rss_start_bytes"], (before, after)
+    assert 48 * MIB <= sum(map(grown, images)) <= 48 * MIB + harness.TOLERANCE
+    assert total(metrics, "pymem_rss_bytes", program="steps.py") == images[-1]["rss_end_bytes"]
+    assert total(metrics, "pymem_grown_bytes", program="steps.py") == \
+        sum(line["grown_bytes"] for image in images for line in image["lines"])
+
+
+def connect(url):
+    where = urllib.parse.urlsplit(url)
+    return socket.create_connection((where.hostname, where.port), timeout=harness.PATIENCE)
+
+
+def garbage(url):
+    for words in b"\x00" * 1000, b"GET /metrics HTTP/9.9\r\n\r\n", b"\r\n" * 5000, os.urandom(20000), b"GET " + b"/" * 60000:
+        with connect(url) as s, contextlib.suppress(OSError):
+            s.sendall(words)
+            s.shutdown(socket.SHUT_WR)
+            s.recv(1000)
+
+
+def large_headers(url):
+    with connect(url) as s, contextlib.suppress(OSError):
+        s.sendall(b"GET /metrics HTTP/1.1\r\nHost: 127.0.0.1\r\n")
+        for number in range(1000):
+            s.sendall(b"X-%d: " % number + b"x" * 1000 + b"\r\n")
+        assert b"200 OK" not in s.recv(1000)
+
+
+def posts(url):
+    where = urllib.parse.urlsplit(url)
+    for _ in range(5):
+        with contextlib.closing(http.client.HTTPConnection(where.hostname, where.port, timeout=harness.PATIENCE)) as c, \
+                contextlib.suppress(OSError):
+            c.request("POST", "/metrics", body=b"x" * MIB)
+            assert c.getresponse().status == 405
+
+
+@pytest.mark.attack("an end of the agent's recording", "garbage, headers of a megabyte and uploads to its metrics")
+def test_hostile_requests(store, tmp_path):
+    with stepping(tmp_path) as target, listening(store) as agent:
+        url = url_of(agent)
+        garbage(url)
+        large_headers(url)
+        posts(url)
+        target.step()
+        assert total(fresh(url), "pymem_grown_bytes", program="steps.py") >= 4 * MIB
+        harness.until(lambda: is_recorded(store, target.pid, 4 * MIB), "recorded")
+        assert agent.stop(signal.SIGTERM) == 0, agent.text()
+    assert len(agent.text().splitlines()) == 3, agent.text()
+
+
+@pytest.mark.attack("an end of the agent's recording", "100 connections to its metrics that send a byte now and then")
+def test_slow_clients(store, tmp_path):
+    """They are dropped after seconds, others get their answer, and the recording goes on."""
+    with stepping(tmp_path) as target, listening(store) as agent, contextlib.ExitStack() as stack:
+        url = url_of(agent)
+        slow = [stack.enter_context(connect(url)) for _ in range(100)]
+        ended = set()
+
+        def trickle():
+            for s in slow:
+                try:
+                    s.setblocking(False)
+                    s.send(b"G")
+                    if s.recv(100) == b"":
+                        ended.add(s)
+                except BlockingIOError:
+                    pass
+                except OSError:
+                    ended.add(s)
+            return len(ended) == 100
+        trickle()
+        target.step()
+        # Within seconds of its own; reading what is recorded takes no turn of the agent.
+        harness.until(lambda: trickle() or is_recorded(store, target.pid, 4 * MIB), "recorded")
+        assert is_recorded(store, target.pid, 4 * MIB)
+        began = time.monotonic()
+        harness.until(trickle, "dropped")
+        assert time.monotonic() - began < 60
+        metrics = fresh(url)
+        assert total(metrics, "pymem_agent_requests", result="dropped") >= 100
+        # Who asks, and then does not read.
+        idle = stack.enter_context(connect(url))
+        idle.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+        idle.sendall(b"GET /metrics HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+        assert fresh(url)
+        assert agent.stop(signal.SIGTERM) == 0, agent.text()
+
+
+@pytest.mark.attack("the metrics of a host", "a web page whose name is made to lead to the agent")
+def test_other_hosts(store):
+    with listening(store) as agent:
+        url = url_of(agent)
+        port = urllib.parse.urlsplit(url).port
+        for host in "evil.example", "evil.example:%d" % port, "127.0.0.1.evil.example", "localhost.evil":
+            status, _, text = ask(url, headers={"Host": host})
+            assert status == 403 and "localhost" in text
+        for host in "localhost", "localhost:%d" % port, "127.0.0.1:%d" % port, "[::1]:%d" % port:
+            assert ask(url, headers={"Host": host})[0] == 200
+
+
+def test_one_text_a_second(store):
+    with listening(store) as agent:
+        url = url_of(agent)
+        began = time.monotonic()
+        for _ in range(50):
+            assert ask(url)[0] == 200
+        rounds = time.monotonic() - began
+        made = total(fresh(url), "pymem_agent_renderings")
+        assert 1 <= made <= rounds + 2
+        assert agent.stop(signal.SIGTERM) == 0, agent.text()
+
+
+def test_older_format(store):
+    """For those who ask for it; promtool, which reads it, finds nothing wrong."""
+    with listening(store, "--metrics-lines", "2") as agent:
+        url = url_of(agent)
+        for accept, kind in (("text/plain", "text/plain; version=0.0.4"), ("*/*", OPEN), ("text/plain;q=0.5," + OPEN, OPEN)):
+            status, headers, text = ask(url, headers={"Accept": accept})
+            assert status == 200 and headers["Content-Type"].startswith(kind)
+            assert text.endswith("# EOF\n") == (kind == OPEN)
+        if not shutil.which("promtool"):
+            pytest.skip("promtool is missing: tools/install-deps test installs prometheus")
+        text = ask(url, headers={"Accept": "text/plain"})[2]
+        done = subprocess.run(["promtool", "check", "metrics"], input=text.encode(), stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT, timeout=harness.PATIENCE)
+        assert (done.returncode, done.stdout) == (0, b"")
+
+
+@pytest.fixture
+def secrets(tmp_path):
+    """Options of a certificate, its key and a token; and how a client trusts it."""
+    cert, key, token = (str(tmp_path / name) for name in ("cert.pem", "key.pem", "token"))
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days",
+                    "2", "-subj", "/CN=agent", "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", key, "-out", cert],
+                   check=True, stderr=subprocess.DEVNULL)
+    os.chmod(key, 0o600)
+    with open(os.open(token, os.O_WRONLY | os.O_CREAT, 0o600), "w") as f:
+        f.write(TOKEN + "\n")
+    return ["--tls-cert", cert, "--tls-key", key, "--metrics-token-file", token], ssl.create_default_context(cafile=cert)
+
+
+@pytest.mark.attack("the metrics of a host", "asking from the network without the token, or with a wrong one")
+def test_network(store, secrets):
+    """Other addresses: HTTPS, and a token."""
+    options, context = secrets
+    with listening(store, *options, at="0.0.0.0:0") as agent:
+        url = url_of(agent).replace("0.0.0.0", "127.0.0.1")
+        assert url.startswith("https://")
+        for given in None, "Bearer " + TOKEN + "x", "Bearer " + TOKEN[:-1], "Bearer ", "Basic " + TOKEN, TOKEN:
+            status, headers, _ = ask(url, headers={"Authorization": given} if given else {}, context=context)
+            assert status == 401 and headers["WWW-Authenticate"] == "Bearer"
+        status, _, text = ask(url, headers={"Authorization": "Bearer " + TOKEN, "Host": "host.example"}, context=context)
+        assert status == 200
+        assert total(parsed(text), "pymem_agent_requests", result="refused") == 6
+        with pytest.raises(urllib.error.URLError):
+            ask(url)
+        with contextlib.suppress(OSError):
+            garbage(url)
+        assert agent.stop(signal.SIGTERM) == 0, agent.text()
+
+
+@pytest.mark.parametrize("options, words", [
+    (["--listen", "0.0.0.0:9746"], "others could read it from the network"),
+    (["--listen", "[::]:9746"], "others could read it from the network"),
+    (["--listen", "localhost:9746"], "addresses as numbers"),
+    (["--metrics-lines", "3"], "need --listen"),
+    (["--listen", "127.0.0.1:0", "--tls-cert", "/dev/null"], "need each other"),
+    (["--listen", "127.0.0.1:0", "--metrics-token-file", "/etc/passwd"], "others may read it: chmod 600"),
+])
+def test_refused(store, options, words):
+    with Agent(store, *options) as agent:
+        assert agent.wait() == 2
+    assert words in agent.text()
+
+
+def test_no_certificate(store, secrets):
+    options, _ = secrets
+    with open(options[1], "w") as cert:
+        cert.write("no certificate\n")
+    with listening(store, *options) as agent:
+        assert agent.wait() == 2
+    assert "they are no certificate and its key" in agent.text()
+
+
+def test_taken(store, tmp_path):
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        at = "127.0.0.1:%d" % other.getsockname()[1]
+        with listening(store, at=at) as agent:
+            assert agent.wait() == 1
+    assert "--listen %s: Address already in use" % at in agent.text()
+
+
+def test_config(store, tmp_path):
+    """In its file, too. SIGHUP takes over the lines, and says what it can't change."""
+    config = tmp_path / "agent.conf"
+    config.write_text("listen = 127.0.0.1:0\n")
+    with Agent(store, "--config", config) as agent:
+        url = url_of(agent)
+        assert "pymem_line_change_bytes" not in fresh(url)
+        config.write_text("listen = 127.0.0.1:1\nmetrics-lines = 2\n")
+        agent.process.send_signal(signal.SIGHUP)
+        agent.says("--listen can't be changed while it runs: restart it")
+        assert "pymem_line_change_bytes" in fresh(url)
+        assert agent.stop(signal.SIGTERM) == 0, agent.text()
+
+
+# --- Prometheus ---
+
+SAMPLES = os.path.join(harness.PROJECT, "packaging", "prometheus")
+
+
+def test_samples():
+    """The configuration and the rules that are shipped are right, and their metrics are those that there are."""
+    if not shutil.which("promtool"):
+        pytest.skip("promtool is missing: tools/install-deps test installs prometheus")
+    for what, name in ("config", "prometheus.yml"), ("rules", "pymem-bpf.rules.yml"):
+        done = subprocess.run(["promtool", "check", what, name], cwd=SAMPLES, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                              timeout=harness.PATIENCE)
+        text = done.stdout.decode()
+        # A sample has no certificate of yours.
+        assert done.returncode == 0 or "/etc/prometheus/pymem-bpf" in text, text
+
+
+def test_metrics_of_samples(store):
+    with open(os.path.join(SAMPLES, "pymem-bpf.rules.yml"), encoding="utf-8") as f:
+        names = set(re.findall(r"(?<![:\w])pymem_\w+", f.read()))
+    with listening(store) as agent:
+        text = ask(url_of(agent), headers={"Accept": "text/plain"})[2]
+    known = set(re.findall(r"^# TYPE (\S+)", text, re.M))
+    assert names <= known, names - known
+
+
+def query(port, text):
+    where = "http://127.0.0.1:%d/api/v1/query?%s" % (port, urllib.parse.urlencode({"query": text}))
+    try:
+        return json.loads(ask(where)[2])["data"]["result"]
+    except (OSError, ValueError):
+        return []
+
+
+def test_prometheus(store, tmp_path):
+    """A real one collects from the agent, and tells which program grows."""
+    if not shutil.which("prometheus"):
+        pytest.skip("prometheus is missing: tools/install-deps test installs it")
+    with stepping(tmp_path) as target, listening(store) as agent:
+        at = urllib.parse.urlsplit(url_of(agent)).netloc
+        (tmp_path / "prometheus.yml").write_text(
+            "global: {scrape_interval: 1s}\nscrape_configs:\n- job_name: pymem\n  static_configs:\n  - targets: [%r]\n" % at)
+        port = free_port()
+        server = subprocess.Popen(["prometheus", "--config.file=%s" % (tmp_path / "prometheus.yml"),
+                                   "--storage.tsdb.path=%s" % (tmp_path / "tsdb"), "--web.listen-address=127.0.0.1:%d" % port],
+                                  stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        try:
+            def grows():
+                target.step()
+                found = query(port, "topk(1, rate(pymem_grown_bytes_total[30s]))")
+                return found and found[0]["metric"]["program"] == "steps.py" and float(found[0]["value"][1]) > MIB
+            harness.until(grows, "told")
+            assert query(port, "up")[0]["value"][1] == "1"
+        finally:
+            server.send_signal(signal.SIGTERM)
+            server.wait(harness.PATIENCE)
+        assert agent.stop(signal.SIGTERM) == 0, agent.text()

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Serves a text by HTTP, in the agent's loop. What clients do can take it neither memory nor time
+ * beyond bounds: see the list in metrics_http.c. */
+#ifndef METRICS_HTTP_H
+#define METRICS_HTTP_H
+
+#include <stdint.h>
+
+#include "agent/metrics_listen.h"
+#include "os/loop.h"
+
+#define METRICS_HTTP_CONNECTIONS 32 /* at a time; others wait until one is closed */
+
+/* The text in both of its forms. */
+struct metrics_texts {
+	char *open, *plain; /* OpenMetrics, and the older text format; of malloc() */
+	size_t open_size, plain_size;
+};
+
+/* Fills `texts`, which the caller frees. 0 or -errno. */
+typedef int metrics_render_fn(void *arg, struct metrics_texts *texts);
+
+/* What happened since the beginning. */
+struct metrics_http_counts {
+	uint64_t answered;   /* requests that got the text */
+	uint64_t refused;    /* that got something else, for what they asked */
+	uint64_t dropped;    /* connections that took too long */
+	uint64_t renderings; /* and how long they took */
+	double rendering_seconds;
+};
+
+struct metrics_http;
+
+/* A server on the listener, which must outlive it. It opens all that it needs: afterwards it only
+ * accepts, reads, writes and closes. `render` is called at most once a second, from the loop. The
+ * caller frees it with metrics_http_free(). NULL with errno set; -EINVAL: the certificate and its
+ * key can't be used. */
+struct metrics_http *metrics_http_new(const struct metrics_listener *listener,
+				      metrics_render_fn *render, void *arg);
+/* Serves in `loop` from now on. 0 or -errno. */
+int metrics_http_watch(struct metrics_http *http, struct loop *loop);
+struct metrics_http_counts metrics_http_counts(const struct metrics_http *http);
+/* To be called before the loop is freed. The listener stays open. NULL is allowed. */
+void metrics_http_free(struct metrics_http *http);
+
+#endif

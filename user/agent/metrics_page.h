@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* What the agent's metrics have of the host and of the agent itself. Each function writes families
+ * into `form`. */
+#ifndef METRICS_PAGE_H
+#define METRICS_PAGE_H
+
+#include <stdint.h>
+
+#include "agent/metrics_http.h"
+#include "agent/store.h"
+#include "model/counts.h"
+#include "render/metrics_text.h"
+
+/* Of the agent, since it began. */
+struct metrics_agent {
+	const struct counts_facts *facts;
+	struct metrics_http_counts http;
+	struct store_sizes stored;
+	uint64_t store_bytes; /* what all recordings may have */
+	bool recording;	      /* one is written just now */
+	uint64_t write_errors;
+	double unrecorded_seconds;
+	uint64_t missed; /* ended processes that are in no counter, for want of memory */
+};
+
+/* Version, time, processes that can't be watched, by interpreter, OOM kills of the host. 0 or
+ * -ENOMEM. */
+int metrics_put_host(const struct metrics_form *form, const struct model *model);
+/* What the kernel says of the memory of containers: limits, kills, pressure. `m` is by container.
+ */
+void metrics_put_containers(const struct metrics *m);
+void metrics_put_agent(const struct metrics_form *form, const struct metrics_agent *agent);
+
+#endif
