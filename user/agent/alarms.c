@@ -108,6 +108,13 @@ static enum counts_want pass_wants(const struct pymem_stack_key *key,
 	return a->reader->wants(key, counters, thread, a->reader_arg);
 }
 
+static bool pass_changes(void *arg)
+{
+	const struct alarms *a = arg;
+
+	return a->reader->changes(a->reader_arg);
+}
+
 static void pass_stalled(const struct pymem_stack_key *key, const struct pymem_vmcalls *vmcalls,
 			 void *arg)
 {
@@ -125,6 +132,7 @@ static int read_counts(void *self, const struct counts_reader *reader, void *arg
 		.thread = pass_thread,
 		.line = pass_line,
 		.wants = reader->wants ? pass_wants : NULL,
+		.changes = reader->changes ? pass_changes : NULL,
 		.stalled = reader->stalled ? pass_stalled : NULL,
 	};
 
