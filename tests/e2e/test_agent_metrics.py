@@ -28,6 +28,8 @@ from test_by import LIMIT, memory  # pylint: disable=unused-import
 from test_metrics import free_port, only, parsed
 from test_top_levels import ID
 
+pytestmark = pytest.mark.host
+
 OPEN = "application/openmetrics-text"
 TOKEN = "a-token-of-this-test-0123456789"
 

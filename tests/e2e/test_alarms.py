@@ -14,6 +14,8 @@ from test_agent import Agent, files, size_of, store, stepping  # noqa: F401 (a f
 from test_by import LIMIT, memory  # noqa: F401 (a fixture)
 from test_top_levels import ID
 
+pytestmark = pytest.mark.host
+
 LEAK = """
 import sys, time
 kept = []
