@@ -469,6 +469,52 @@ def test_metrics_of_samples(store):
     assert names <= known, names - known
 
 
+RULES_TEST = """
+rule_files: [%s]
+evaluation_interval: 1m
+tests:
+- interval: 1m
+  input_series:
+  - {series: 'pymem_rss_bytes{program="leaks.py",where="",instance="a"}', values: '100000000+4000000x180'}
+  - {series: 'pymem_rss_bytes{program="steady.py",where="",instance="a"}', values: '9000000000+1000x180'}
+  - {series: 'pymem_container_oom_kills_total{container="c",pod="",id="1",instance="a"}', values: '3x170 4x10'}
+  - {series: 'pymem_agent_recording{instance="a"}', values: '1x180'}
+  alert_rule_test:
+  - eval_time: 100m
+    alertname: PythonProgramGrows
+    exp_alerts:
+    - exp_labels: {program: leaks.py, instance: a, severity: warning}
+      exp_annotations:
+        summary: "leaks.py on a grew by 228.9MiB in an hour"
+        description: "pymem-bpf report of the recordings in /var/lib/pymem-bpf there says by which lines."
+  - eval_time: 60m
+    alertname: PythonProgramGrows
+    exp_alerts: []
+  - eval_time: 175m
+    alertname: PythonContainerKilled
+    exp_alerts:
+    - exp_labels: {container: c, id: "1", instance: a, severity: critical}
+      exp_annotations:
+        summary: "a process of c on a was killed for want of memory"
+  - eval_time: 160m
+    alertname: PythonContainerKilled
+    exp_alerts: []
+  - eval_time: 175m
+    alertname: PymemAgentDoesNotRecord
+    exp_alerts: []
+"""
+
+
+def test_alerts(tmp_path):
+    """They fire for what they are meant for, and for nothing else."""
+    if not shutil.which("promtool"):
+        pytest.skip("promtool is missing: tools/install-deps test installs prometheus")
+    (tmp_path / "test.yml").write_text(RULES_TEST % os.path.join(SAMPLES, "pymem-bpf.rules.yml"))
+    done = subprocess.run(["promtool", "test", "rules", str(tmp_path / "test.yml")], stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT, timeout=harness.PATIENCE)
+    assert done.returncode == 0, done.stdout.decode()
+
+
 def query(port, text):
     where = "http://127.0.0.1:%d/api/v1/query?%s" % (port, urllib.parse.urlencode({"query": text}))
     try:

@@ -127,6 +127,24 @@ static void ports(void **state)
 	metrics_listener_close(&one);
 }
 
+/* Not each machine has it. */
+static void ipv6(void **state)
+{
+	const struct metrics_access access = {.listen = "[::1]:0"};
+	struct metrics_listener listener;
+	char why[512];
+	int err = metrics_listener_open(&listener, &access, why, sizeof(why));
+
+	(void)state;
+	if (err == -EADDRNOTAVAIL || err == -EAFNOSUPPORT) {
+		metrics_listener_close(&listener);
+		skip();
+	}
+	assert_int_equal(err, 0);
+	assert_int_equal(strncmp(listener.url, "http://[::1]:", 13), 0);
+	metrics_listener_close(&listener);
+}
+
 static void unix_socket(void **state)
 {
 	struct metrics_listener one, other;
@@ -248,9 +266,8 @@ static void tokens(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(addresses),   cmocka_unit_test(ports),
-		cmocka_unit_test(unix_socket), cmocka_unit_test(secrets),
-		cmocka_unit_test(tokens),
+		cmocka_unit_test(addresses),   cmocka_unit_test(ports),	  cmocka_unit_test(ipv6),
+		cmocka_unit_test(unix_socket), cmocka_unit_test(secrets), cmocka_unit_test(tokens),
 	};
 
 	return cmocka_run_group_tests(tests, make_folder, remove_folder);
