@@ -77,6 +77,7 @@ static const struct session_options plain = {.faults = true, .syscalls = true},
 				    everything = {.faults = true,
 						  .syscalls = true,
 						  .stalls = true,
+						  .last_words = true,
 						  .lines = true};
 
 static void test_order(void **state)
@@ -89,14 +90,16 @@ static void test_order(void **state)
 		assert_string_equal(attached, "lines_exit lines_exec process_exit process_exec "
 					      "process_fork fault_user fault_kernel syscall_exit "
 					      "direct_begin direct_end memcg_begin memcg_end "
-					      "compaction_begin compaction_end rss_stat");
+					      "compaction_begin compaction_end signal_sent "
+					      "signal_delivered victim_marked rss_stat");
 		*attached = '\0';
 		assert_int_equal(session_watch_copies(session), 0);
 		assert_int_equal(session_watch_copies(session), 0);
 		assert_string_equal(attached, "page_alloc");
 		assert_int_equal(*session->bpf.variable.copies_watched, 1);
 		session_detach(session);
-		assert_string_equal(detached, "rss_stat compaction_end compaction_begin memcg_end "
+		assert_string_equal(detached, "rss_stat victim_marked signal_delivered signal_sent "
+					      "compaction_end compaction_begin memcg_end "
 					      "memcg_begin direct_end direct_begin syscall_exit "
 					      "fault_kernel fault_user "
 					      "process_fork process_exec process_exit lines_exec "

@@ -215,6 +215,7 @@ static int new_profiler(struct agent *a)
 				.follow_children = true,
 				.faults = true,
 				.syscalls = true,
+				.last_words = true,
 				.max_stacks = o->max_stacks,
 				.max_images = o->max_processes,
 				.ring_bytes = o->ring_bytes,

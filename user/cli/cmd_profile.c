@@ -173,6 +173,7 @@ static int new_profiler(struct profile *p)
 				.faults = !o->no_faults,
 				.syscalls = !o->no_syscalls,
 				.stalls = o->events & PROFILE_RECLAIM,
+				.last_words = true,
 				.touched = o->touched,
 				.threads = o->threads,
 				.lines = o->lines,

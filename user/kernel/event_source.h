@@ -25,6 +25,8 @@
 	X(reclaim)       \
 	X(memcg)         \
 	X(compaction)    \
+	X(lastwords)     \
+	X(victims)       \
 	X(touched)       \
 	X(lines)
 

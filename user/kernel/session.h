@@ -20,6 +20,7 @@ struct session_options {
 	bool faults;		    /* count page faults */
 	bool syscalls;		    /* count memory system calls */
 	bool stalls;		    /* count waits of threads that have to free memory themselves */
+	bool last_words;	    /* note where threads are when a signal ends them */
 	bool touched;		    /* note which stack touches a page first */
 	bool threads;		    /* stacks of different threads are different stacks */
 	unsigned max_stacks;	    /* distinct stacks of all images together */
