@@ -423,12 +423,12 @@ struct pymem_msg_process { /* FORK, EXEC, EXIT, MAPPED */
 /* Threads of an image whose last words are sent; of more there is only a number. */
 #define PYMEM_WORDS_THREADS 64
 
-/* A signal ends a thread: where it was. Of a VICTIM, only what comes before `tid` counts. */
+/* A signal ends a thread: where it was. A VICTIM has nothing of a thread. */
 struct pymem_msg_words {
 	__u32 type;
 	__u32 proc;
 	__u32 tgid;
-	__u32 tid;
+	__u32 tid;     /* this, and what is of its thread, only in WORDS */
 	__u64 hash;    /* of its stack; 0: unknown */
 	__u64 time_ns; /* CLOCK_MONOTONIC; when the signal was sent, if that was seen */
 	__s64 pages[PYMEM_MEMBERS];  /* of the image at that time */

@@ -172,7 +172,8 @@ int signal_delivered(struct bpf_raw_tracepoint_args *ctx)
 	if (!is_watched(delivered))
 		return 0;
 	th = current_thread(&p);
-	if (!th)
+	/* A child of vfork() runs on its parent's memory. */
+	if (!th || p->tgid != bpf_get_current_pid_tgid() >> 32)
 		return 0;
 	signal = ending_signal(delivered, (struct k_sigaction *)ctx->args[2]);
 	m = bpf_map_lookup_elem(&words_messages, &zero);
@@ -218,6 +219,8 @@ int victim_marked(struct bpf_raw_tracepoint_args *ctx)
 	m->type = PYMEM_MSG_VICTIM;
 	m->proc = w->proc;
 	m->tgid = tgid;
+	m->signal = w->signal;
+	say_sent(m, w);
 	words_send(m);
 	return 0;
 }

@@ -21,6 +21,9 @@ static size_t bytes_of(const struct model_process *process)
 
 	bytes += process_of(process)->hop_count * sizeof(struct model_hop);
 	bytes += process->node_count * NODE_BYTES;
+	for (i = 0; process->death && i < process->death->count; i++)
+		bytes += sizeof(process->death->threads[i]) +
+			 process->death->threads[i].facts.depth * sizeof(void *) + 32;
 	for (i = 0; process->cmdline[i]; i++)
 		bytes += strlen(process->cmdline[i]) + 32;
 	return bytes;

@@ -36,6 +36,10 @@ struct profiler_options {
 	 * that notes what passes. NULL: these. */
 	struct counts (*between)(void *arg, struct counts counts);
 	void *between_arg;
+	/* Called for each process that a signal has ended, once its lines are known: see
+	 * report_tell_killed(). NULL: nobody asks. */
+	void (*killed)(const struct model *model, const struct model_process *process, void *arg);
+	void *killed_arg;
 	/* Called while something takes long; true ends that with -EINTR. NULL: nothing is
 	 * interrupted. */
 	bool (*interrupted)(void);

@@ -38,6 +38,8 @@ struct entry { /* an image in this report */
 struct report {
 	struct counts counts;
 	struct model *model;
+	report_killed_fn *killed; /* NULL: nobody asks */
+	void *killed_arg;
 	struct tallies finished;
 	struct entry *ended; /* finished images, by id: for amounts that come too late */
 	size_t ended_bytes;  /* bytes that the lines of `ended` may take */
