@@ -224,6 +224,8 @@ static int new_profiler(struct agent *a)
 		.ended_bytes = ENDED_BYTES,
 		.between = between,
 		.between_arg = a,
+		.killed = agent_killed,
+		.killed_arg = a,
 	};
 	char why[512];
 
