@@ -110,9 +110,9 @@ void agent_killed(const struct model *model, const struct model_process *process
 	text = sentences(process);
 	/* That somebody was told to end is no trouble. */
 	if (cause == DEATH_KILL)
-		agent_say(a, "%s %s", text ?: strerror(ENOMEM), err ? "" : name);
+		agent_say(a, "%s (%s)", text ?: strerror(ENOMEM), err ? "no file" : name);
 	else
-		agent_complain("%s %s", text ?: strerror(ENOMEM), err ? "" : name);
+		agent_complain("%s (%s)", text ?: strerror(ENOMEM), err ? "no file" : name);
 	free(text);
 	if (err)
 		agent_complain("the last words of PID %d can't be written: %s", process->pid,

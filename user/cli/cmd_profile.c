@@ -464,8 +464,7 @@ const struct command command_profile = {
 		 "  pymem-bpf -- CMD …          start CMD and profile it\n",
 	.brief_end =
 		"\n"
-		"  -d 30s   for so long    -f NAME  one function    --format json\n"
-		"  -o FILE  not to stdout  -n N     so many lines   -v, -q   more, less\n"
+		"  -d 30s for so long, -f NAME one function, -n N lines, -o FILE, --format json\n"
 		"All options: pymem-bpf help options; of a command: pymem-bpf COMMAND --help.\n",
 	.usage = "-p PID[,PID…] [options]    attach to running processes\n"
 		 "-a [options]               every Python process of the host\n"

@@ -24,6 +24,12 @@ int last_words_print(FILE *to, const struct model_process *process, unsigned wid
 int answer_last_words(struct answer *a);
 bool answer_was_killed(const struct answer *a);
 
+/* A table of such processes: its titles, a row of at most `width` columns (0: no limit); and all
+ * that is known of one, 0 or -ENOMEM. */
+void last_words_titles(FILE *out);
+void last_words_row(FILE *out, const struct model_process *process, unsigned width);
+int last_words_show(FILE *out, const struct model_process *process, unsigned width);
+
 /* The value of `last_words` of a process that has a death. The caller owns it. NULL: out of
  * memory. */
 json_t *last_words_value(const struct model_process *process);
