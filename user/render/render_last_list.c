@@ -60,6 +60,17 @@ static void time_of(double seconds, char *text, size_t size)
 		snprintf(text, size, "?");
 }
 
+/* The place without the folders of its file. */
+static void print_base(FILE *out, const struct model_location *at, unsigned columns)
+{
+	struct model_location base = *at;
+	const char *slash = strrchr(at->file, '/');
+
+	if (slash && slash[1])
+		base.file = slash + 1;
+	parts_place(out, &base, columns);
+}
+
 void last_words_row(FILE *out, const struct model_process *process, unsigned width)
 {
 	const struct death *death = &process->death->facts;
@@ -80,7 +91,7 @@ void last_words_row(FILE *out, const struct model_process *process, unsigned wid
 	print_padded(out, by, BY_COLUMNS);
 	fprintf(out, " %9s %9s  ", rss, limit);
 	if (thread)
-		parts_place(out, thread->frames[0], room);
+		print_base(out, thread->frames[0], room);
 	else
 		fputc('-', out);
 	fputc('\n', out);
