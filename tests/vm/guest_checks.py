@@ -369,20 +369,31 @@ def births_burst():
     assert "bursts need Linux 6.6" in look.notes() and "debug registers" not in look.notes(), look.notes()
 
 
+def unstarved(check, *arguments):
+    """Does it again where the host's other work left the guest no time."""
+    try:
+        check(*arguments)
+    except AssertionError as e:
+        if not any(words in str(e) for words in STARVED):
+            raise
+        comment("%s: starved" % check.__name__)
+        check(*arguments)
+
+
 def last_words():
     """Kills in control groups of version 2, by another process, and a crash: each with its line."""
     with open("/sys/fs/cgroup/cgroup.subtree_control", "w") as f:
         f.write("+memory")
     system = types.SimpleNamespace(command=PYTHON)
-    test_last_words.test_out_of_memory(system)
-    test_last_words.test_group(system)
-    test_last_words.test_killed_by_another(system)
-    test_last_words.test_crash(system, "crash", "SIGSEGV", 1)
-    test_last_words.test_ordinary_end(system, "end")
+    unstarved(test_last_words.test_out_of_memory, system)
+    unstarved(test_last_words.test_group, system)
+    unstarved(test_last_words.test_killed_by_another, system)
+    unstarved(test_last_words.test_crash, system, "crash", "SIGSEGV", 1)
+    unstarved(test_last_words.test_ordinary_end, system, "end")
 
 
 def last_words_of_host():
-    test_last_words.everywhere(types.SimpleNamespace(command=PYTHON))
+    unstarved(test_last_words.everywhere, types.SimpleNamespace(command=PYTHON))
 
 
 CHECKS = {check.__name__: check for check in (

@@ -12,7 +12,8 @@
 
 #define NAME_COLUMNS 16
 #define BY_COLUMNS   16
-#define LINE_LEAST   16
+#define LINE_LEAST   40 /* columns; with fewer, the line is below its row */
+#define LINE_INDENT  21
 
 static void print_padded(FILE *out, const char *text, unsigned columns)
 {
@@ -77,7 +78,8 @@ void last_words_row(FILE *out, const struct model_process *process, unsigned wid
 	const struct model_death_thread *thread = model_last_thread(process);
 	char when[32], name[128], by[64], rss[32], limit[32] = "-", why[32];
 	unsigned used = 19 + 2 + NAME_COLUMNS + 1 + 7 + 2 + 7 + 2 + BY_COLUMNS + 1 + 9 + 1 + 9 + 2;
-	unsigned room = !width ? 0 : width > used + LINE_LEAST ? width - used : LINE_LEAST;
+	bool below = width && width < used + LINE_LEAST;
+	unsigned left = below ? LINE_INDENT : used, room = width > left ? width - left : 0;
 
 	time_of(death->time, when, sizeof(when));
 	name_of(process, name, sizeof(name));
@@ -89,7 +91,8 @@ void last_words_row(FILE *out, const struct model_process *process, unsigned wid
 	print_padded(out, name, NAME_COLUMNS);
 	fprintf(out, " %7d  %-7s  ", process->pid, why_of(process, why, sizeof(why)));
 	print_padded(out, by, BY_COLUMNS);
-	fprintf(out, " %9s %9s  ", rss, limit);
+	fprintf(out, " %9s %9s", rss, limit);
+	fprintf(out, "%s%*s", below ? "\n" : "", below ? LINE_INDENT : 2, "");
 	if (thread)
 		print_base(out, thread->frames[0], room);
 	else

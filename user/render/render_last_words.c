@@ -36,29 +36,30 @@ static void write_sender(FILE *out, const struct death *death)
 	fprintf(out, " (PID" NBSP "%d, user" NBSP "%u)", death->sender, death->sender_uid);
 }
 
-/* "Killed by bash (PID 7, user 0) with SIGKILL", "Crashed with SIGSEGV". */
-static void write_cause(FILE *out, const struct model_process *process)
+/* "Killed by bash (PID 7, user 0) with SIGKILL", "Crashed with SIGSEGV"; `named`: "PID 9 was …". */
+static void write_cause(FILE *out, const struct model_process *process, bool named)
 {
 	const struct death *death = &process->death->facts;
+	enum death_cause cause = death_cause(death, process->pid);
 	char text[32];
 	const char *name = death_signal(death->signal, text, sizeof(text));
 
-	switch (death_cause(death, process->pid)) {
-	case DEATH_OOM:
-		fputs("illed by the kernel's OOM killer", out);
-		return;
-	case DEATH_CRASH:
-		fprintf(out, "rashed with %s", name);
-		return;
-	case DEATH_KILL:
-		fputs("illed by ", out);
-		if (death->sent && death->code != DEATH_BY_KERNEL)
-			write_sender(out, death);
-		else
-			fputs(death->sent ? "the kernel" : "somebody who was not seen", out);
-		fprintf(out, " with %s", name);
+	if (named)
+		fprintf(out, "PID" NBSP "%d ", process->pid);
+	if (cause == DEATH_CRASH) {
+		fprintf(out, "%s with %s", named ? "crashed" : "Crashed", name);
 		return;
 	}
+	fputs(named ? "was killed by " : "Killed by ", out);
+	if (cause == DEATH_OOM) {
+		fputs("the kernel's OOM killer", out);
+		return;
+	}
+	if (death->sent && death->code != DEATH_BY_KERNEL)
+		write_sender(out, death);
+	else
+		fputs(death->sent ? "the kernel" : "somebody who was not seen", out);
+	fprintf(out, " with %s", name);
 }
 
 static void write_memory(FILE *out, const struct death *death)
@@ -138,13 +139,7 @@ static void write_where(FILE *out, const struct answer *a, const struct model_pr
 void last_words_write(FILE *out, const struct answer *a, const struct model_process *process,
 		      bool named)
 {
-	bool crash = death_cause(&process->death->facts, process->pid) == DEATH_CRASH;
-
-	if (named)
-		fprintf(out, "PID" NBSP "%d %s", process->pid, crash ? "c" : "was k");
-	else
-		fputc(crash ? 'C' : 'K', out);
-	write_cause(out, process);
+	write_cause(out, process, named);
 	write_time(out, process->death->facts.time);
 	write_memory(out, &process->death->facts);
 	write_asker(out, process);
