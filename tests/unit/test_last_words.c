@@ -174,7 +174,6 @@ static void test_frozen(void **state)
 
 	(void)state;
 	p = process_of(model, &death);
-	p->rss_end_bytes = 48 * MIB;
 	other = model_add_process(model, 5, 1, "x", none, "", "", "walk");
 	for (int i = 0; i < 1000; i++) {
 		const struct model_location *at = model_location(model, "/y.py", "f", i + 1, 1);

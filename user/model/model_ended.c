@@ -2,7 +2,8 @@
 /* Processes that have ended. Their stacks are freed; their lines stay for all later reports.
  *
  * A host that is watched for days has no end of them, so their memory is limited: the processes
- * that changed least are gathered into one sum. All amounts still add up. */
+ * that changed least are gathered into one sum, and those that a signal ended after all others. All
+ * amounts still add up. */
 #include "model/model_private.h"
 
 #include <errno.h>
@@ -105,12 +106,15 @@ static int64_t size_of_change(const struct model_process *process)
 	return change < 0 ? -change : change;
 }
 
-/* Largest first. */
+/* Those that have said last words first; then the largest first. */
 static int compare(const void *left, const void *right)
 {
-	int64_t a = size_of_change(*(struct model_process *const *)left);
-	int64_t b = size_of_change(*(struct model_process *const *)right);
+	const struct model_process *one = *(struct model_process *const *)left;
+	const struct model_process *other = *(struct model_process *const *)right;
+	int64_t a = size_of_change(one), b = size_of_change(other);
 
+	if (!one->death != !other->death)
+		return one->death ? -1 : 1;
 	return (a < b) - (a > b);
 }
 
