@@ -107,6 +107,20 @@ struct vm_area_struct {
 
 struct signal_struct {
 	atomic_t live;
+	int nr_threads;
+	int group_exit_code;
+};
+
+struct kernel_siginfo {
+	int si_code;
+};
+
+struct sigaction {
+	void *sa_handler;
+};
+
+struct k_sigaction {
+	struct sigaction sa;
 };
 
 typedef struct {

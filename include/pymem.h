@@ -351,6 +351,8 @@ enum pymem_msg_type {
 	PYMEM_MSG_EXIT,	  /* an image ended: its record is in the map `dead` */
 	PYMEM_MSG_COPIES, /* time to watch for copies on write */
 	PYMEM_MSG_MAPPED, /* a process mapped a file executable: identify it again */
+	PYMEM_MSG_WORDS,  /* a signal ends a thread of an image */
+	PYMEM_MSG_VICTIM, /* the OOM killer chose the image */
 };
 
 /* `lasti` of a frame whose instruction lies outside its code object. */
@@ -416,6 +418,30 @@ struct pymem_msg_process { /* FORK, EXEC, EXIT, MAPPED */
 	__u32 parent;	  /* FORK: id of the image it was forked from */
 	__u32 identified; /* FORK: the child's stacks are walked, as its parent's were at the fork
 			   */
+};
+
+/* Threads of an image whose last words are sent; of more there is only a number. */
+#define PYMEM_WORDS_THREADS 64
+
+/* A signal ends a thread: where it was. A VICTIM has nothing of a thread. */
+struct pymem_msg_words {
+	__u32 type;
+	__u32 proc;
+	__u32 tgid;
+	__u32 tid;     /* this, and what is of its thread, only in WORDS */
+	__u64 hash;    /* of its stack; 0: unknown */
+	__u64 time_ns; /* CLOCK_MONOTONIC; when the signal was sent, if that was seen */
+	__s64 pages[PYMEM_MEMBERS];  /* of the image at that time */
+	__u32 signal;		     /* that ends the process */
+	__s32 code;		     /* si_code of the signal as it was sent */
+	__u32 sent;		     /* that was seen: these are known */
+	__u32 sender, sender_thread; /* PID and TID of who sent it */
+	__u32 sender_uid;
+	__u32 threads; /* of the process */
+	__u32 loss;    /* without a stack: why, enum pymem_loss */
+	__u32 raised;  /* the signal was delivered to this thread: it made it, or was chosen */
+	__u32 victim;  /* the OOM killer had chosen the process by then */
+	char sender_comm[16], comm[16];
 };
 
 /* A string instruction (rep stos, rep movs) of x86 that has faulted and will resume. */

@@ -247,7 +247,7 @@ def table_commands():
 
 
 # Of tables, what is no whole command, or has a test of its own.
-ELSEWHERE = {"pymem-bpf top": "test_top", "pymem-bpf serve": "test_serve", "pymem-bpf -p PID": "test_terminal"}
+ELSEWHERE = {"pymem-bpf top": "test_top", "pymem-bpf oom": "test_last_words", "pymem-bpf serve": "test_serve", "pymem-bpf -p PID": "test_terminal"}
 
 
 @pytest.fixture(scope="module")

@@ -252,6 +252,28 @@ static void test_stalls(void **state)
 	assert_null(event_sources_refusal(&stalls, &k));
 }
 
+/* Last words: without the OOM killer's tracepoint all but who it was is known. */
+static void test_last_words(void **state)
+{
+	static const struct session_options words = {.last_words = true};
+	struct kernel_features modern = kernel(false, NULL), legacy = kernel(true, NULL), k;
+
+	(void)state;
+	assert_string_equal(loaded(&words, &modern), "rss lifecycle lastwords victims");
+	assert_string_equal(loaded(&words, &legacy),
+			    "rss lifecycle fault copies lastwords victims");
+	k = kernel(false, "btf_trace_mark_victim");
+	assert_string_equal(loaded(&words, &k), "rss lifecycle lastwords");
+	assert_string_equal(notes(&words, &k),
+			    "this kernel has no mark_victim tracepoint: kills by the OOM killer "
+			    "are not told from others\n");
+	assert_string_equal(notes(&none, &k), "");
+	k = kernel(false, "btf_trace_signal_deliver");
+	assert_string_equal(loaded(&words, &k), "rss lifecycle");
+	assert_non_null(strstr(notes(&words, &k), "signal_deliver"));
+	assert_null(event_sources_refusal(&words, &k));
+}
+
 static void test_kernel_that_is_refused(void **state)
 {
 	struct kernel_features k = kernel(false, "btf_trace_rss_stat");
@@ -321,6 +343,8 @@ static void test_check(void **state)
 		"tracepoints vmscan:mm_vmscan_direct_reclaim_* (for --events reclaim)\n"
 		"tracepoints vmscan:mm_vmscan_memcg_reclaim_* (for --events reclaim)\n"
 		"tracepoints compaction:mm_compaction_begin, _end (for --events reclaim)\n"
+		"tracepoints signal:signal_generate, _deliver\n"
+		"tracepoint oom:mark_victim\n"
 		"page faults told one by one (for --touched)\n"
 		"uprobes with reference counts (for --lines)\n"
 		"privileges for --lines\n");
@@ -337,6 +361,8 @@ static void test_check(void **state)
 		"tracepoints vmscan:mm_vmscan_direct_reclaim_* (for --events reclaim)\n"
 		"tracepoints vmscan:mm_vmscan_memcg_reclaim_* (for --events reclaim)\n"
 		"tracepoints compaction:mm_compaction_begin, _end (for --events reclaim)\n"
+		"tracepoints signal:signal_generate, _deliver\n"
+		"tracepoint oom:mark_victim\n"
 		"page faults told one by one (for --touched)\n"
 		"uprobes with reference counts (for --lines)\n");
 }
@@ -449,6 +475,7 @@ int main(void)
 		cmocka_unit_test(test_touched),
 		cmocka_unit_test(test_kernel_that_lacks_figures),
 		cmocka_unit_test(test_stalls),
+		cmocka_unit_test(test_last_words),
 		cmocka_unit_test(test_kernel_that_is_refused),
 		cmocka_unit_test(test_check),
 		cmocka_unit_test(test_syscalls),

@@ -90,6 +90,7 @@ static const struct session_options plain = {.faults = true, .syscalls = true},
 				    everything = {.faults = true,
 						  .syscalls = true,
 						  .stalls = true,
+						  .last_words = true,
 						  .lines = true};
 
 static void test_order(void **state)
@@ -104,14 +105,16 @@ static void test_order(void **state)
 					      "process_fork fault_user fault_kernel brk_ends "
 					      "mmap_ends munmap_ends mremap_ends madvise_ends "
 					      "direct_begin direct_end memcg_begin memcg_end "
-					      "compaction_begin compaction_end rss_stat");
+					      "compaction_begin compaction_end signal_sent "
+					      "signal_delivered victim_marked rss_stat");
 		*attached = '\0';
 		assert_int_equal(session_watch_copies(session), 0);
 		assert_int_equal(session_watch_copies(session), 0);
 		assert_string_equal(attached, "page_alloc");
 		assert_int_equal(*session->bpf.variable.copies_watched, 1);
 		session_detach(session);
-		assert_string_equal(detached, "rss_stat compaction_end compaction_begin memcg_end "
+		assert_string_equal(detached, "rss_stat victim_marked signal_delivered signal_sent "
+					      "compaction_end compaction_begin memcg_end "
 					      "memcg_begin direct_end direct_begin madvise_ends "
 					      "mremap_ends munmap_ends mmap_ends brk_ends "
 					      "fault_kernel fault_user "

@@ -243,6 +243,7 @@ static int new_profiler(struct agent *a)
 				.faults = true,
 				.syscalls = true,
 				.changes = true,
+				.last_words = true,
 				.max_stacks = o->max_stacks,
 				.max_images = o->max_processes,
 				.ring_bytes = o->ring_bytes,
@@ -254,6 +255,8 @@ static int new_profiler(struct agent *a)
 		.between_arg = a,
 		.gone = on_gone,
 		.gone_arg = a,
+		.killed = agent_killed,
+		.killed_arg = a,
 	};
 	char why[512];
 

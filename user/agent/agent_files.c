@@ -70,8 +70,12 @@ int agent_trim(struct agent *a)
 {
 	uint64_t most = a->options.store_bytes;
 	const char *keep = recorder_pauses(a->recorder) ? NULL : a->path;
-	int err = store_trim(&a->store, keep, most - most / PARTS, &a->sizes);
+	uint64_t words = 0;
+	int err = agent_trim_deaths(a, &words), failed;
 
+	failed = store_trim(&a->store, keep, most - most / PARTS - words, &a->sizes);
+	err = err ?: failed;
+	a->sizes.bytes += words;
 	if (err) {
 		say_trouble(a->trim_trouble, "old recordings can't be removed", strerror(-err));
 		return err;

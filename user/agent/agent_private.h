@@ -38,6 +38,9 @@ struct agent {
 	uint64_t write_errors;
 	double clocks_apart; /* CLOCK_REALTIME and CLOCK_MONOTONIC, in seconds; 0: not known yet */
 	unsigned ticks;
+	/* agent_deaths.c: processes that signals have ended since then (CLOCK_MONOTONIC) */
+	uint64_t deaths_since_ns;
+	unsigned deaths;
 	bool too_small; /* which was said */
 	int error;
 };
@@ -47,6 +50,11 @@ void agent_say(const struct agent *agent, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 /* The same of what went wrong, also if it is quiet. */
 void agent_complain(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* agent_deaths.c. agent_killed(): a report_killed_fn; `arg` is the agent. agent_trim_deaths()
+ * removes old files; `*bytes` becomes what the others need. 0 or -errno. */
+void agent_killed(const struct model *model, const struct model_process *process, void *arg);
+int agent_trim_deaths(struct agent *agent, uint64_t *bytes);
 
 /* agent_files.c: which recording is written */
 /* Begins a recording, or another one. If that fails it is said, once, and tried again later. */

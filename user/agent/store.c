@@ -5,8 +5,8 @@
  *
  * A recording is NAME.pymem, and while it is written, or after its agent was killed, NAME.pymem-wal
  * and NAME.pymem-shm. One that can't be read is NAME.pymem.corrupt from then on: it counts, and is
- * removed in its turn. alarm-TIME-PID.json is the report of an alarm. Files with other names belong
- * to somebody else: they are never touched. */
+ * removed in its turn. alarm-TIME-PID.json is the report of an alarm. Last words lie beside them
+ * (deaths.c). Files with other names belong to somebody else: they are never touched. */
 #include "agent/store.h"
 
 #include <dirent.h>

@@ -174,6 +174,7 @@ static int new_profiler(struct profile *p)
 				.syscalls = !o->no_syscalls,
 				.sys_exit = o->sys_exit,
 				.stalls = o->events & PROFILE_RECLAIM,
+				.last_words = true,
 				.touched = o->touched,
 				.threads = o->threads,
 				.changes = o->record != NULL,
@@ -466,8 +467,7 @@ const struct command command_profile = {
 		 "  pymem-bpf -- CMD …          start CMD and profile it\n",
 	.brief_end =
 		"\n"
-		"  -d 30s   for so long    -f NAME  one function    --format json\n"
-		"  -o FILE  not to stdout  -n N     so many lines   -v, -q   more, less\n"
+		"  -d 30s for so long, -f NAME one function, -n N lines, -o FILE, --format json\n"
 		"All options: pymem-bpf help options; of a command: pymem-bpf COMMAND --help.\n",
 	.usage = "-p PID[,PID…] [options]    attach to running processes\n"
 		 "-a [options]               every Python process of the host\n"

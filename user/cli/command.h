@@ -42,8 +42,8 @@ struct command {
 int command_run(const struct command *command, int argc, char **argv);
 
 extern const struct command command_profile, command_record, command_report, command_diff,
-	command_top, command_heap, command_memit, command_agent, command_serve, command_ps,
-	command_check, command_help, command_completion;
+	command_top, command_heap, command_memit, command_agent, command_oom, command_serve,
+	command_ps, command_check, command_help, command_completion;
 
 /* All commands. The main job comes first; NULL ends the list. */
 extern const struct command *const commands[];

@@ -6,9 +6,9 @@
 #include <stdlib.h>
 
 const struct command *const commands[] = {
-	&command_profile, &command_record, &command_report,	&command_diff,	&command_top,
-	&command_heap,	  &command_memit,  &command_agent,	&command_serve, &command_ps,
-	&command_check,	  &command_help,   &command_completion, NULL,
+	&command_profile, &command_record, &command_report, &command_diff,	 &command_top,
+	&command_heap,	  &command_memit,  &command_agent,  &command_oom,	 &command_serve,
+	&command_ps,	  &command_check,  &command_help,   &command_completion, NULL,
 };
 
 static int status_of(enum options_outcome outcome)

@@ -28,6 +28,8 @@
 	X(reclaim)       \
 	X(memcg)         \
 	X(compaction)    \
+	X(lastwords)     \
+	X(victims)       \
 	X(touched)       \
 	X(lines)
 

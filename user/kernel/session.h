@@ -22,6 +22,7 @@ struct session_options {
 	bool sys_exit;		    /* at a cost for the whole host if there is no other way */
 	bool no_function_ends;	    /* for tests: as where fexit programs can't be attached */
 	bool stalls;		    /* count waits of threads that have to free memory themselves */
+	bool last_words;	    /* note where threads are when a signal ends them */
 	bool touched;		    /* note which stack touches a page first */
 	bool threads;		    /* stacks of different threads are different stacks */
 	bool changes;		    /* session_each_changed_stack() reads only what has changed */

@@ -17,9 +17,22 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "model/death.h"
 #include "os/source.h"
 #include "pymem.h"
 #include "pymem_line.h"
+
+struct counts_frame;
+
+/* How a signal ended an image. Valid during the call. */
+struct counts_death {
+	struct death facts;
+	struct counts_death_thread {
+		struct death_thread facts;
+		const struct counts_frame *frames; /* innermost first, facts.depth of them */
+	} * threads;
+	size_t count;
+};
 
 /* An image that belongs in the report. Pointers are valid during the call. */
 struct counts_image {
@@ -42,6 +55,7 @@ struct counts_image {
 	 * -ESRCH the image ended before, -ECANCELED the profile ended before, -EINPROGRESS not yet.
 	 * 0: it is attached, or was not asked for. */
 	int lines_error;
+	const struct counts_death *death; /* NULL: no signal has ended it, as far as is known */
 };
 
 /* One instruction of a code object, and the source line that it belongs to. */

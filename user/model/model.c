@@ -59,6 +59,7 @@ void model_process_free(struct model_process *pub)
 	free(pub->cgroup);
 	free(pub->python);
 	free(pub->note);
+	model_death_free(pub->death);
 	free(pub->lines);
 	free(pub->nodes);
 	free(process_of(pub)->hops);

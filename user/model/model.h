@@ -10,6 +10,7 @@
 #include <stdint.h>
 #include <stdbool.h>
 
+#include "model/death.h"
 #include "pymem.h"
 #include "pymem_line.h"
 #include "os/source.h"
@@ -101,6 +102,16 @@ struct model_node {
 	bool truncated; /* of a stack that ends here the outermost frames are missing */
 };
 
+/* How a signal ended a process. */
+struct model_death {
+	struct death facts;
+	struct model_death_thread {
+		struct death_thread facts;
+		const struct model_location **frames; /* innermost first, facts.depth of them */
+	} * threads;
+	size_t count;
+};
+
 struct model_process {
 	int pid, ppid;
 	uint32_t id; /* chosen by the caller */
@@ -121,7 +132,8 @@ struct model_process {
 	/* At the end, with each page divided by the number of its users; -1: unknown. */
 	int64_t pss_bytes;
 	bool exited;
-	char *note; /* e.g. why there are no lines; NULL: none */
+	struct model_death *death; /* NULL: no signal has ended it, as far as is known */
+	char *note;		   /* e.g. why there are no lines; NULL: none */
 	struct source_root root;
 
 	struct model_stack *stacks;
@@ -241,6 +253,19 @@ const struct model_location *model_location(struct model *model, const char *fil
 
 /* The one copy of this thread, likewise. `tid` 0: threads that were not told apart. */
 const struct model_location *model_thread(struct model *model, uint32_t tid, const char *name);
+
+/* Says how a signal ended the process; `count` threads of it follow by model_add_last(), innermost
+ * frames first. 0 or -ENOMEM. */
+int model_set_death(struct model_process *process, const struct death *death, size_t count);
+int model_add_last(struct model_process *process, const struct death_thread *thread,
+		   const struct model_location *const *frames);
+
+/* Of the threads of a process that a signal ended, the one whose stack says most of what it did.
+ * NULL: no thread has a stack. */
+const struct model_death_thread *model_last_thread(const struct model_process *process);
+
+/* The line by which RSS grew most, all that was freed again included. NULL: none grew it. */
+const struct model_line *model_grew_most(const struct model_process *process);
 
 /* Adds the amounts of one stack, which are counted once even if a line occurs in it twice.
  * `frames`: innermost first, `depth` of them, at least 1. Amounts of calls with the same frames add

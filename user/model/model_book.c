@@ -229,8 +229,15 @@ static void table_clear(struct table *table)
 	table->used = 0;
 }
 
-/* Marks the locations that lines, paths and trees of frozen processes use. Their line numbers are
- * computed anew later, so the mark is kept in them. */
+static void mark_death(const struct model_death *death)
+{
+	for (size_t i = 0; death && i < death->count; i++)
+		for (unsigned j = 0; j < death->threads[i].facts.depth; j++)
+			location_of(death->threads[i].frames[j])->line = 1;
+}
+
+/* Marks the locations that lines, paths, trees and last words of frozen processes use. Their line
+ * numbers are computed anew later, so the mark is kept in them. */
 static void mark(struct book *book)
 {
 	const struct model_process *process;
@@ -247,6 +254,7 @@ static void mark(struct book *book)
 				location_of(process_of(process)->hops[j].location)->line = 1;
 		for (j = 1; j < process->node_count; j++)
 			location_of(process->nodes[j].location)->line = 1;
+		mark_death(process->death);
 	}
 }
 

@@ -2,7 +2,8 @@
 /* Processes that have ended. Their stacks are freed; their lines stay for all later reports.
  *
  * A host that is watched for days has no end of them, so their memory is limited: the processes
- * that changed least are gathered into one sum. All amounts still add up. */
+ * that changed least are gathered into one sum, and those that a signal ended after all others. All
+ * amounts still add up. */
 #include "model/model_private.h"
 
 #include <errno.h>
@@ -21,6 +22,9 @@ static size_t bytes_of(const struct model_process *process)
 
 	bytes += process_of(process)->hop_count * sizeof(struct model_hop);
 	bytes += process->node_count * NODE_BYTES;
+	for (i = 0; process->death && i < process->death->count; i++)
+		bytes += sizeof(process->death->threads[i]) +
+			 process->death->threads[i].facts.depth * sizeof(void *) + 32;
 	for (i = 0; process->cmdline[i]; i++)
 		bytes += strlen(process->cmdline[i]) + 32;
 	return bytes;
@@ -102,12 +106,15 @@ static int64_t size_of_change(const struct model_process *process)
 	return change < 0 ? -change : change;
 }
 
-/* Largest first. */
+/* Those that have said last words first; then the largest first. */
 static int compare(const void *left, const void *right)
 {
-	int64_t a = size_of_change(*(struct model_process *const *)left);
-	int64_t b = size_of_change(*(struct model_process *const *)right);
+	const struct model_process *one = *(struct model_process *const *)left;
+	const struct model_process *other = *(struct model_process *const *)right;
+	int64_t a = size_of_change(one), b = size_of_change(other);
 
+	if (!one->death != !other->death)
+		return one->death ? -1 : 1;
 	return (a < b) - (a > b);
 }
 

@@ -108,6 +108,8 @@ ssize_t model_take_stack(struct book *book, struct process *process,
 void model_add_counters(struct pymem_counters *sum, const struct pymem_counters *more);
 /* How long the stack that made these calls (NULL: none) waited for memory. */
 uint64_t model_stalled_ns(const struct pymem_vmcalls *vmcalls);
+/* Frees it with its threads. NULL is allowed. */
+void model_death_free(struct model_death *death);
 /* Frees the parts of threads. */
 void model_parts_free(struct process *process);
 

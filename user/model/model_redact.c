@@ -86,6 +86,17 @@ static int redact_file(struct redaction *r, const struct model_process *process,
 	return -ENOMEM;
 }
 
+static int find_last_names(struct redaction *r, const struct model_process *process)
+{
+	const struct model_death *death = process->death;
+	int err = 0;
+
+	for (size_t i = 0; death && i < death->count; i++)
+		for (unsigned j = 0; j < death->threads[i].facts.depth && !err; j++)
+			err = redact_file(r, process, death->threads[i].frames[j]->file);
+	return err;
+}
+
 /* Files of lines are looked for as their processes see them. Others are in no report. */
 static int find_names(struct redaction *r)
 {
@@ -98,6 +109,7 @@ static int find_names(struct redaction *r)
 
 		for (j = 0; j < process->line_count && !err; j++)
 			err = redact_file(r, process, process->lines[j].location->file);
+		err = err ?: find_last_names(r, process);
 	}
 	for (i = 0; i < r->book->location_count && !err; i++)
 		err = redact_file(r, NULL, r->book->locations[i]->pub.file);

@@ -114,6 +114,11 @@ void recorder_note_image(struct recorder *r, const struct counts_image *from)
 	image->seen_reading = r->reading;
 	image->taken |= r->taking;
 	image->python = from->python && *from->python;
+	/* What is known of it may grow until then. */
+	if (from->death && (r->taking || r->final) && !image->death_written) {
+		recorder_mark_death(r, image->id, from->death);
+		image->death_written = true;
+	}
 	if (r->taking)
 		image->taken_reading = r->reading;
 	if (memcmp(image->pages, record->now_pages, sizeof(image->pages)) ||

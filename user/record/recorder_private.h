@@ -109,6 +109,7 @@ struct rec_image {
 	uint64_t seen_reading;		  /* the reading that it last came in */
 	uint64_t taken_reading;		  /* that in which it was taken */
 	bool python;			  /* its interpreter is known */
+	bool death_written;		  /* how a signal ended it */
 	struct rec_collector collector;
 	bool gone;	    /* it no longer ran when its last figures were read */
 	uint64_t gone_ms;   /* when it was written as taken; 0: it was not */
@@ -357,6 +358,9 @@ struct rec_counted {
 	uint64_t count, more;
 };
 void recorder_mark_counts(struct recorder *r, double time, const struct rec_counted *counted);
+
+/* recorder_death.c: writes a mark of how a signal ended the image. */
+void recorder_mark_death(struct recorder *r, uint32_t image, const struct counts_death *death);
 
 /* recorder_collections.c */
 /* Reads how often the garbage collectors of what is recorded have run, and writes marks of it. */

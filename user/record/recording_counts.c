@@ -67,6 +67,19 @@ static void play_node(const struct recording *r, uint32_t image, uint32_t node,
 	}
 }
 
+unsigned recording_frames(const struct recording *r, uint32_t node, struct counts_frame *frames,
+			  unsigned most)
+{
+	unsigned depth = 0;
+
+	for (; node && depth < most; node = r->nodes[node - 1].parent) {
+		if (r->frames[r->nodes[node - 1].frame - 1].thread)
+			break;
+		play_frame(r, r->nodes[node - 1].frame, &frames[depth++]);
+	}
+	return depth;
+}
+
 static bool has_calls(const struct pymem_vmcalls *calls)
 {
 	for (int i = 0; i < PYMEM_VMCALL_COUNT; i++)

@@ -159,6 +159,7 @@ static int load_arguments(sqlite3_stmt *row, int column, struct played_image *im
 
 static void free_image(struct played_image *image)
 {
+	recording_free_death(image->death);
 	free(image->comm);
 	free(image->cgroup);
 	free(image->python);
@@ -489,7 +490,8 @@ int recording_load(struct recording *r, const struct recording_view *view)
 		err = recording_query(
 			r, "SELECT image, kind FROM mark WHERE kind IN ('gone', 'withdrawn')", NULL,
 			0, load_mark, r);
-	return err ?: recording_load_pss(r) ?: recording_load_threads(r) ?: settle(r);
+	return err ?: recording_load_pss(r) ?: recording_load_threads(r)
+		       ?: recording_load_deaths(r) ?: settle(r);
 }
 
 void recording_unload(struct recording *r)

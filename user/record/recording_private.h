@@ -48,6 +48,7 @@ struct played_image {
 	struct pymem_proc record;
 	struct source_root root;
 	char *comm, *cgroup, *python, *reason, *arguments, **argv;
+	struct counts_death *death;
 	double began, ended; /* 0: it has not ended */
 	int64_t pss;	     /* bytes; -1: unknown */
 	int64_t late;	     /* pages that were lost after its end */
@@ -145,6 +146,12 @@ void recording_unload_threads(struct recording *recording);
 void recording_thread(const struct recording *recording, uint32_t image,
 		      const struct played_frame *frame, struct counts_thread *thread);
 
+/* recording_death.c */
+/* Reads how signals ended images of the window. 0 or -errno. recording_free_death(): NULL is
+ * allowed. */
+int recording_load_deaths(struct recording *recording);
+void recording_free_death(struct counts_death *death);
+
 /* recording_load.c */
 /* Reads the window. 0 or -errno. recording_unload() frees it. */
 int recording_load(struct recording *recording, const struct recording_view *view);
@@ -167,6 +174,9 @@ int recording_load_pss(struct recording *recording);
 int64_t recording_pss(sqlite3_stmt *row, int column);
 
 /* recording_counts.c: the window as a source of counts. */
+/* The frames of a node, innermost first, at most `most`. Returns how many there are. */
+unsigned recording_frames(const struct recording *recording, uint32_t node,
+			  struct counts_frame *frames, unsigned most);
 struct counts recording_counts(struct recording *recording);
 
 /* recording_sources.c */

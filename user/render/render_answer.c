@@ -5,6 +5,7 @@
  *
  * A reader should not have to know how the program works, so no word here needs a manual. -v shows
  * the whole table (render_table.c). */
+#include "render/last_words.h"
 #include "render/render_answer.h"
 #include "render/render_host.h"
 
@@ -310,7 +311,8 @@ int answer_print(struct answer *a, const struct answer_room *room)
 bool answer_is_counted_only(const struct answer *a, size_t still)
 {
 	return (a->options->host || still > STILL_MOST) && answer_is_still(a) &&
-	       !a->process->note && !a->row_count && !model_lost_bytes(a->process);
+	       !answer_was_killed(a) && !a->process->note && !a->row_count &&
+	       !model_lost_bytes(a->process);
 }
 
 int answer_all(FILE *out, struct answer *answers, size_t count, size_t programs,

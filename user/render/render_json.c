@@ -13,6 +13,7 @@
 
 #include "base/json_text.h"
 #include "render/json_parts.h"
+#include "render/last_words.h"
 #include "render/render_groups.h"
 
 static json_t *losses_value(const int64_t *lost_bytes)
@@ -200,6 +201,10 @@ static int put_process(FILE *out, const struct model *model, struct model_proces
 	model_sort_lines(process, options->sort);
 	fputs("\n  {", out);
 	err = JSON_PUT_MEMBERS(out, "\n   ", members, false);
+	if (process->death) {
+		fputs(",\n   \"last_words\":", out);
+		err = json_put(out, last_words_value(process)) ?: err;
+	}
 	fputs(",\n   \"lines\":[", out);
 	for (i = 0; i < process->line_count && !err && !ferror(out); i++) {
 		if (i)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* The sentences on a program: which lines changed its RSS, and what is unattributed, by cause. */
+#include "render/last_words.h"
 #include "render/render_answer.h"
 
 #include <errno.h>
@@ -351,8 +352,10 @@ static int print_question(struct answer *a)
 
 int answer_sentences(struct answer *a)
 {
-	int err = print_summary(a);
+	int err = answer_last_words(a);
 
+	if (!err)
+		err = print_summary(a);
 	if (!err)
 		err = print_question(a);
 	if (!err)

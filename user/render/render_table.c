@@ -8,6 +8,7 @@
  * Invariant: what is shown adds up. Lines that are not shown are gathered in a last row. Charged
  * and lost are printed beside the change that the kernel reports; if there is a difference, it is
  * printed, too. */
+#include "render/last_words.h"
 #include "render/render_answer.h"
 #include "render/render_groups.h"
 #include "render/render_host.h"
@@ -414,9 +415,10 @@ static int print_process(struct table *t)
 		t->rows = t->options->top;
 	t->changed = (struct parts_changed){0};
 	parts_head(t->out, t->model, t->process, t->options);
+	err = t->process->death ? last_words_print(t->out, t->process, t->options->width) : 0;
 	print_change(t);
 	print_resident(t);
-	err = print_stalls(t);
+	err = err ?: print_stalls(t);
 	print_losses(t);
 	print_remarks(t);
 	fputc('\n', t->out);

@@ -106,6 +106,8 @@ static int begin_report(struct profiler *p)
 		report_keep_trees(p->report);
 	if (p->report && p->options.session.threads)
 		report_tell_threads(p->report);
+	if (p->report && p->options.killed)
+		report_tell_killed(p->report, p->options.killed, p->options.killed_arg);
 	return p->report ? 0 : -ENOMEM;
 }
 
@@ -320,6 +322,8 @@ static void unwatch(struct profiler *p)
 bool profiler_is_over(const struct profiler *p)
 {
 	if (p->options.session.watch_host)
+		return false;
+	if (tracker_awaits_victim(&p->tracker))
 		return false;
 	if (p->options.command)
 		return p->launch.ended;

@@ -41,6 +41,10 @@ struct profiler_options {
 	void *between_arg;
 	report_gone_fn *gone; /* report_on_gone(); NULL: nobody is told */
 	void *gone_arg;
+	/* Called for each process that a signal has ended, once its lines are known: see
+	 * report_tell_killed(). NULL: nobody asks. */
+	void (*killed)(const struct model *model, const struct model_process *process, void *arg);
+	void *killed_arg;
 	/* Called while something takes long; true ends that with -EINTR. NULL: nothing is
 	 * interrupted. */
 	bool (*interrupted)(void);

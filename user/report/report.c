@@ -70,6 +70,24 @@ static void take_record(struct build *b, struct model_process *p, const struct c
 	p->lost_stall_ns = record->lost_stall_ns;
 }
 
+/* Adds how a signal ended the process. 0 or -ENOMEM. */
+static int take_death(struct build *b, struct model_process *p, const struct counts_death *death)
+{
+	const struct model_location *frames[DEATH_FRAMES];
+	int err = model_set_death(p, &death->facts, death->count);
+
+	for (size_t i = 0; i < death->count && !err; i++) {
+		const struct counts_death_thread *thread = &death->threads[i];
+
+		for (unsigned j = 0; j < thread->facts.depth && !err; j++) {
+			frames[j] = report_locate(b, &thread->frames[j]);
+			err = frames[j] ? 0 : -ENOMEM;
+		}
+		err = err ?: model_add_last(p, &thread->facts, frames);
+	}
+	return err;
+}
+
 int report_add_image(const struct counts_image *image, void *arg)
 {
 	static char *const no_argv[] = {NULL};
@@ -97,6 +115,10 @@ int report_add_image(const struct counts_image *image, void *arg)
 			free(entry);
 			return -ENOMEM;
 		}
+	}
+	if (image->death && take_death(b, p, image->death)) {
+		free(entry);
+		return -ENOMEM;
 	}
 	source_root_copy(&p->root, image->root);
 	p->id = entry->id = image->id;
@@ -229,6 +251,12 @@ void report_facts(struct report *report, struct counts_facts *facts)
 {
 	*facts = (struct counts_facts){};
 	report->counts.ops->facts(report->counts.self, facts);
+}
+
+void report_tell_killed(struct report *report, report_killed_fn *fn, void *arg)
+{
+	report->killed = fn;
+	report->killed_arg = arg;
 }
 
 void report_free(struct report *report)

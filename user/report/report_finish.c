@@ -50,6 +50,19 @@ static int keep_finished(struct build *b)
 	return err;
 }
 
+/* Lines of these are computed. */
+static void tell_killed(struct build *b)
+{
+	const struct report *report = b->report;
+	struct entry *entry, *next;
+
+	HASH_ITER(hh, b->entries, entry, next)
+	{
+		if (report->killed && entry->process->death)
+			report->killed(report->model, entry->process, report->killed_arg);
+	}
+}
+
 static void forget_process(const struct model_process *process, void *arg)
 {
 	struct report *report = arg;
@@ -113,6 +126,8 @@ int report_finish_ended(struct report *report, bool all)
 	err = counts->ops->take_ended(counts->self, all, &reader, &b);
 	if (!err && b.entries) {
 		err = model_freeze(report->model);
+		if (!err)
+			tell_killed(&b);
 		if (!err)
 			err = keep_finished(&b);
 		if (!err)

@@ -39,6 +39,8 @@ struct entry { /* an image in this report */
 struct report {
 	struct counts counts;
 	struct model *model;
+	report_killed_fn *killed; /* NULL: nobody asks */
+	void *killed_arg;
 	struct tallies finished;
 	struct entry *ended;  /* finished images, by id: for amounts that come too late */
 	report_gone_fn *gone; /* NULL: nobody is told */

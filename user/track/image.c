@@ -26,6 +26,7 @@ void image_free(struct image *image)
 {
 	strings_free(image->argv);
 	free(image->cgroup);
+	image_words_free(image->words);
 	source_root_close(&image->root);
 	resident_release(image->before);
 	free(image);

@@ -40,10 +40,11 @@ struct image { /* the user-space half of struct pymem_proc */
 	int64_t handed_pages;	  /* pages of its stacks that were handed over so far */
 	bool needless;		  /* is in the list tracker.ended */
 	struct source_root root;
-	bool ancestor;		  /* finished, but its children have pages that it touched */
-	struct resident *before;  /* what was resident at attach; NULL: nothing, or unknown */
-	uint32_t sweep;		  /* the last sweep that saw it alive */
-	struct image *next_ended; /* in the list tracker.ended */
+	bool ancestor;		   /* finished, but its children have pages that it touched */
+	struct resident *before;   /* what was resident at attach; NULL: nothing, or unknown */
+	uint32_t sweep;		   /* the last sweep that saw it alive */
+	struct image_words *words; /* of threads that a signal has ended; NULL: none */
+	struct image *next_ended;  /* in the list tracker.ended */
 	UT_hash_handle hh;
 };
 
@@ -62,6 +63,9 @@ void image_note_user(struct image *image, const struct pymem_msg_code *code);
 /* tracker_touched.c: one more user, and one less, of what was resident. NULL is allowed. */
 struct resident *resident_share(struct resident *before);
 void resident_release(struct resident *before);
+
+/* tracker_words.c. NULL is allowed. */
+void image_words_free(struct image_words *words);
 
 /* Frees the image and all that it owns. */
 void image_free(struct image *image);

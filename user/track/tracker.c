@@ -144,6 +144,10 @@ static int handle_message(void *arg, void *data, size_t size)
 		take_delivery(tracker, data, size);
 		return 0;
 	}
+	if (m->type == PYMEM_MSG_WORDS || m->type == PYMEM_MSG_VICTIM) {
+		tracker_take_words(tracker, data, size);
+		return 0;
+	}
 	/* An exec ends the image before, too. */
 	if (m->type == PYMEM_MSG_EXIT || (m->type == PYMEM_MSG_EXEC && m->proc))
 		tracker->ended_ms = tracker_now_ms();

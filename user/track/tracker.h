@@ -150,6 +150,10 @@ int tracker_end(struct tracker *tracker);
 /* True if a process that was named by -p, or the command, still runs. */
 bool tracker_any_asked_alive(const struct tracker *tracker);
 
+/* True if the kernel has sent SIGKILL to a process that was asked for, and may still say that it
+ * was the OOM killer. It has a moment for that. */
+bool tracker_awaits_victim(const struct tracker *tracker);
+
 /* True if `pid` is the process that was profiled, not another one with its PID. */
 bool tracker_follows(const struct tracker *tracker, pid_t pid);
 

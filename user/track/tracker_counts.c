@@ -21,9 +21,12 @@ bool tracker_is_reported(const struct image *image)
 	       (image->identified || (image->asked && !image->examined));
 }
 
-int tracker_hand_image(const struct image *image, const struct pymem_proc *record,
-		       const struct counts_reader *reader, void *arg)
+int tracker_hand_image(struct tracker *tracker, const struct image *image,
+		       const struct pymem_proc *record, const struct counts_reader *reader,
+		       void *arg)
 {
+	struct counts_death *death;
+	int err = tracker_find_death(tracker, image, &death);
 	const struct counts_image handed = {
 		.id = image->id,
 		.pid = image->pid,
@@ -40,9 +43,12 @@ int tracker_hand_image(const struct image *image, const struct pymem_proc *recor
 		.lines = image->lines,
 		.lines_late = image->lines_late,
 		.lines_error = image->lines_error,
+		.death = err ? NULL : death,
 	};
 
-	return reader->image(&handed, arg);
+	err = err ?: reader->image(&handed, arg);
+	tracker_free_death(death);
+	return err;
 }
 
 static struct store_code *code_of(struct tracker *tracker, const struct image *image,
@@ -81,6 +87,20 @@ static enum pymem_lack lack_of(struct tracker *tracker, const struct pymem_stack
 	    value.lacks >= PYMEM_LACK_COUNT)
 		return PYMEM_LACK_RING;
 	return value.lacks;
+}
+
+unsigned tracker_find_frames(struct tracker *tracker, const struct image *image,
+			     const struct pymem_stack_key *key, struct counts_frame *frames,
+			     unsigned most, bool *truncated)
+{
+	const struct store_stack *kept = store_stack(&tracker->store, key);
+	unsigned depth = 0;
+
+	while (kept && depth < kept->depth && depth < most &&
+	       find_frame(tracker, image, &kept->frames[depth], &frames[depth]))
+		depth++;
+	*truncated = kept && (kept->truncated || depth < kept->depth);
+	return depth;
 }
 
 /* Finds the frames of a stack. The innermost one must be known; if a caller is unknown, the stack
@@ -238,7 +258,7 @@ static int read_live(const struct pymem_proc *record, void *arg)
 	/* An image that is not known yet will be announced by a message. At the end none is
 	 * missing. */
 	return image && !image->dead && tracker_is_reported(image)
-		       ? tracker_hand_image(image, record, h->reader, h->arg)
+		       ? tracker_hand_image(h->tracker, image, record, h->reader, h->arg)
 		       : 0;
 }
 
@@ -254,7 +274,8 @@ static int read_images(struct handing *h)
 	{
 		if (!err && image->dead && image->record.id && !image->finished &&
 		    tracker_is_reported(image))
-			err = tracker_hand_image(image, &image->record, h->reader, h->arg);
+			err = tracker_hand_image(h->tracker, image, &image->record, h->reader,
+						 h->arg);
 	}
 	return err;
 }

@@ -47,8 +47,9 @@ enum hand_calls { HAND_NONE, HAND_READ, HAND_TAKEN };
 
 /* tracker_counts.c: pass an image, a stack with its frames, or a line to `reader`. They return what
  * it returned, or -errno. */
-int tracker_hand_image(const struct image *image, const struct pymem_proc *record,
-		       const struct counts_reader *reader, void *arg);
+int tracker_hand_image(struct tracker *tracker, const struct image *image,
+		       const struct pymem_proc *record, const struct counts_reader *reader,
+		       void *arg);
 int tracker_hand_stack(struct tracker *tracker, const struct pymem_stack_key *key,
 		       const struct pymem_counters *counters,
 		       int (*fn)(const struct counts_stack *stack, void *arg), enum hand_calls with,
@@ -56,6 +57,22 @@ int tracker_hand_stack(struct tracker *tracker, const struct pymem_stack_key *ke
 int tracker_hand_line(struct tracker *tracker, const struct pymem_line_key *key,
 		      const struct pymem_line *counted, const struct counts_reader *reader,
 		      void *arg);
+
+/* tracker_words.c */
+/* Takes a message of a thread that a signal ends, or of a victim of the OOM killer. Without room,
+ * the thread is missing. */
+void tracker_take_words(struct tracker *tracker, const struct pymem_msg_words *message,
+			size_t size);
+/* What is known of how a signal ended the image. The caller frees it with tracker_free_death(). 0,
+ * with `*death` NULL if no signal has; or -ENOMEM. */
+int tracker_find_death(struct tracker *tracker, const struct image *image,
+		       struct counts_death **death);
+void tracker_free_death(struct counts_death *death);
+/* Finds the frames of the stack, at most `most` of them, innermost first. Returns how many are
+ * known. `*truncated`: there are more. */
+unsigned tracker_find_frames(struct tracker *tracker, const struct image *image,
+			     const struct pymem_stack_key *key, struct counts_frame *frames,
+			     unsigned most, bool *truncated);
 
 /* tracker_take.c: counts_ops.take_ended. */
 int tracker_take_counts(void *self, bool all, const struct counts_reader *reader, void *arg);

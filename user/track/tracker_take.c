@@ -198,8 +198,8 @@ static int hand_images(struct taking *t)
 
 	for (i = 0; i < t->count && !err; i++)
 		if (tracker_is_reported(t->images[i]))
-			err = tracker_hand_image(t->images[i], &t->images[i]->record, t->reader,
-						 t->arg);
+			err = tracker_hand_image(t->tracker, t->images[i], &t->images[i]->record,
+						 t->reader, t->arg);
 	return err;
 }
 

@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* What the agent does when a signal has ended a process: it says so, in one line, and writes its
+ * last words into a file of their own. A service that is killed each second, or a thousand
+ * processes that are killed at once, may neither fill the journal nor the folder. */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "agent/agent_private.h"
+#include "agent/deaths.h"
+#include "base/clock.h"
+#include "base/text.h"
+#include "model/program.h"
+#include "render/last_words.h"
+
+#define NS	    1000000000ULL
+#define MINUTE_MOST 60 /* processes that are told one by one */
+#define BYTES_PART  64 /* of --size */
+
+/* The document. The caller frees it. NULL: out of memory. */
+static char *document(const struct model *model, const struct model_process *process, size_t *size)
+{
+	char *text = NULL;
+	FILE *out = open_memstream(&text, size);
+	int err;
+
+	if (!out)
+		return NULL;
+	err = last_words_document(out, model, process);
+	if (!fclose(out) && !err)
+		return text;
+	free(text);
+	return NULL;
+}
+
+/* Two sentences, escaped, in one line. The caller frees it. NULL: out of memory. */
+static char *sentences(const struct model_process *process)
+{
+	char *plain = NULL, *text = NULL;
+	struct program program;
+	char name[64];
+	size_t size;
+	FILE *out = open_memstream(&plain, &size);
+
+	if (!out)
+		return NULL;
+	program_parse(&program, process->cmdline, process->comm);
+	program_name(&program, name, sizeof(name));
+	fprintf(out, "%s: ", name);
+	last_words_write(out, NULL, process, true);
+	if (fclose(out)) {
+		free(plain);
+		return NULL;
+	}
+	out = open_memstream(&text, &size);
+	if (out) {
+		text_wrap(out, plain, 0, 0, 0);
+		if (fclose(out)) {
+			free(text);
+			text = NULL;
+		}
+	}
+	free(plain);
+	return text;
+}
+
+static int write_file(struct agent *a, const struct model *model,
+		      const struct model_process *process, char name[DEATHS_NAME])
+{
+	int err = deaths_name(process->death->facts.time, process->pid, name);
+	size_t size;
+	char *text;
+
+	if (err)
+		return err;
+	text = document(model, process, &size);
+	err = text ? deaths_write(a->store.folder, name, text, size) : -ENOMEM;
+	free(text);
+	return err;
+}
+
+/* False: there were too many in this minute. */
+static bool may_tell(struct agent *a)
+{
+	uint64_t now = clock_ns(CLOCK_MONOTONIC);
+
+	if (!a->deaths_since_ns || now - a->deaths_since_ns >= 60 * NS) {
+		if (a->deaths > MINUTE_MOST)
+			agent_complain("%u more processes were ended by signals within a minute: "
+				       "their last words are in recordings only",
+				       a->deaths - MINUTE_MOST);
+		a->deaths_since_ns = now;
+		a->deaths = 0;
+	}
+	return ++a->deaths <= MINUTE_MOST;
+}
+
+void agent_killed(const struct model *model, const struct model_process *process, void *arg)
+{
+	enum death_cause cause = death_cause(&process->death->facts, process->pid);
+	char name[DEATHS_NAME] = "", *text;
+	struct agent *a = arg;
+	int err;
+
+	if (!may_tell(a))
+		return;
+	err = write_file(a, model, process, name);
+	text = sentences(process);
+	/* That somebody was told to end is no trouble. */
+	if (cause == DEATH_KILL)
+		agent_say(a, "%s (%s)", text ?: strerror(ENOMEM), err ? "no file" : name);
+	else
+		agent_complain("%s (%s)", text ?: strerror(ENOMEM), err ? "no file" : name);
+	free(text);
+	if (err)
+		agent_complain("the last words of PID %d can't be written: %s", process->pid,
+			       strerror(-err));
+}
+
+int agent_trim_deaths(struct agent *a, uint64_t *bytes)
+{
+	return deaths_trim(a->store.folder, DEATHS_MOST, a->options.store_bytes / BYTES_PART,
+			   bytes);
+}

@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* How a signal ended a process: who sent it, how much memory the process had, and where its threads
+ * were. */
+#ifndef DEATH_H
+#define DEATH_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "pymem.h"
+
+#define DEATH_BY_KERNEL 0x80 /* SI_KERNEL: si_code of what the kernel itself sends */
+
+/* Frames kept of a thread, innermost first. */
+#define DEATH_FRAMES 32
+
+enum death_cause {
+	DEATH_OOM,   /* the OOM killer chose it */
+	DEATH_KILL,  /* a process, or the kernel, sent it a signal */
+	DEATH_CRASH, /* what it did itself raised the signal */
+};
+
+struct death {
+	double time; /* seconds since the epoch */
+	int signal;  /* SIGKILL, SIGSEGV, ... */
+	int code;    /* si_code of the signal */
+	bool victim; /* the OOM killer had chosen the process */
+	/* The signal was seen to be sent; else the sender is not known. Of the OOM killer it is the
+	 * process that asked for memory when there was none. */
+	bool sent;
+	int sender, sender_thread; /* PID, TID */
+	unsigned sender_uid;
+	char sender_comm[16];
+	int64_t anon_bytes, file_bytes, shmem_bytes, swap_bytes; /* when it was sent */
+	int64_t limit_bytes; /* of its control group, the lowest one; -1: none, or not known */
+	unsigned threads;    /* that the process had */
+};
+
+struct death_thread {
+	int tid;
+	char name[PYMEM_THREAD_NAME];
+	bool raised;	      /* the signal was delivered to it, not only to its process */
+	bool truncated;	      /* outer frames are missing */
+	enum pymem_loss loss; /* without frames: why */
+	unsigned depth;
+};
+
+/* Why the process `pid` has ended. */
+enum death_cause death_cause(const struct death *death, int pid);
+
+/* "oom", "kill", "crash". */
+const char *death_cause_name(enum death_cause cause);
+
+/* RSS when the signal was sent, in bytes. */
+int64_t death_rss(const struct death *death);
+
+/* "SIGKILL"; "signal 35" in `text` (`size` bytes) for one without a name. */
+const char *death_signal(int signal, char *text, size_t size);
+
+/* How good an answer the thread is to the question what process `pid` did; 0: none. The thread that
+ * made the signal is the best one, or for whom the OOM killer was called; then the main thread. */
+unsigned death_rank(const struct death *death, const struct death_thread *thread, int pid);
+
+#endif

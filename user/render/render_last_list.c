@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Tables of processes that signals have ended. */
+#include "render/last_words.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/text.h"
+#include "model/program.h"
+#include "render/render_parts.h"
+
+#define NAME_COLUMNS 16
+#define BY_COLUMNS   16
+#define LINE_LEAST   40 /* columns; with fewer, the line is below its row */
+#define LINE_INDENT  21
+
+static void print_padded(FILE *out, const char *text, unsigned columns)
+{
+	unsigned used = text_print(out, text, columns, false);
+
+	fprintf(out, "%*s", (int)(columns - used), "");
+}
+
+static void name_of(const struct model_process *process, char *name, size_t size)
+{
+	struct program program;
+
+	program_parse(&program, process->cmdline, process->comm);
+	program_name(&program, name, size);
+}
+
+/* Who sent the signal; of the OOM killer, who asked for memory. */
+static void sender_of(const struct model_process *process, char *text, size_t size)
+{
+	const struct death *death = &process->death->facts;
+
+	if (!death->sent)
+		snprintf(text, size, "?");
+	else if (death->sender == process->pid)
+		snprintf(text, size, "itself");
+	else if (death->code == DEATH_BY_KERNEL && !death->victim)
+		snprintf(text, size, "kernel");
+	else
+		snprintf(text, size, "%s %d", death->sender_comm, death->sender);
+}
+
+static const char *why_of(const struct model_process *process, char *text, size_t size)
+{
+	const struct death *death = &process->death->facts;
+
+	return death->victim ? "OOM" : death_signal(death->signal, text, size);
+}
+
+static void time_of(double seconds, char *text, size_t size)
+{
+	time_t at = (time_t)seconds;
+	struct tm tm;
+
+	if (!gmtime_r(&at, &tm) || !strftime(text, size, "%Y-%m-%d %H:%M:%S", &tm))
+		snprintf(text, size, "?");
+}
+
+/* The place without the folders of its file. */
+static void print_base(FILE *out, const struct model_location *at, unsigned columns)
+{
+	struct model_location base = *at;
+	const char *slash = strrchr(at->file, '/');
+
+	if (slash && slash[1])
+		base.file = slash + 1;
+	parts_place(out, &base, columns);
+}
+
+void last_words_row(FILE *out, const struct model_process *process, unsigned width)
+{
+	const struct death *death = &process->death->facts;
+	const struct model_death_thread *thread = model_last_thread(process);
+	char when[32], name[128], by[64], rss[32], limit[32] = "-", why[32];
+	unsigned used = 19 + 2 + NAME_COLUMNS + 1 + 7 + 2 + 7 + 2 + BY_COLUMNS + 1 + 9 + 1 + 9 + 2;
+	bool below = width && width < used + LINE_LEAST;
+	unsigned left = below ? LINE_INDENT : used, room = width > left ? width - left : 0;
+
+	time_of(death->time, when, sizeof(when));
+	name_of(process, name, sizeof(name));
+	sender_of(process, by, sizeof(by));
+	parts_size(rss, sizeof(rss), death_rss(death), false);
+	if (death->limit_bytes >= 0)
+		parts_size(limit, sizeof(limit), death->limit_bytes, false);
+	fprintf(out, "%19s  ", when);
+	print_padded(out, name, NAME_COLUMNS);
+	fprintf(out, " %7d  %-7s  ", process->pid, why_of(process, why, sizeof(why)));
+	print_padded(out, by, BY_COLUMNS);
+	fprintf(out, " %9s %9s", rss, limit);
+	fprintf(out, "%s%*s", below ? "\n" : "", below ? LINE_INDENT : 2, "");
+	if (thread)
+		print_base(out, thread->frames[0], room);
+	else
+		fputc('-', out);
+	fputc('\n', out);
+}
+
+void last_words_titles(FILE *out)
+{
+	fprintf(out, "%-19s  %-*s %7s  %-7s  %-*s %9s %9s  %s\n", "TIME (UTC)", NAME_COLUMNS,
+		"PROGRAM", "PID", "WHY", BY_COLUMNS, "WHO ASKED", "RSS", "LIMIT", "LINE");
+}
+
+static void print_thread(FILE *out, const struct model_death_thread *thread, unsigned width)
+{
+	const struct death_thread *facts = &thread->facts;
+
+	fprintf(out, "\nThread %d (", facts->tid);
+	text_print(out, facts->name, 32, false);
+	fprintf(out, ")%s%s\n", facts->raised ? ", which raised the signal" : "",
+		facts->depth ? "" : ": no Python line is known");
+	for (unsigned i = 0; i < facts->depth; i++) {
+		fputs("  ", out);
+		parts_place(out, thread->frames[i], width > 4 ? width - 2 : 0);
+		fputc('\n', out);
+	}
+	if (facts->truncated)
+		fputs("  …\n", out);
+}
+
+int last_words_show(FILE *out, const struct model_process *process, unsigned width)
+{
+	const struct model_death_thread *first = model_last_thread(process);
+	const struct model_death *death = process->death;
+	char name[128];
+	int err;
+
+	name_of(process, name, sizeof(name));
+	text_print(out, name, width > 40 ? width - 40 : 0, false);
+	fprintf(out, "   PID %d   Python ", process->pid);
+	text_print(out, *process->python ? process->python : "not identified", 20, false);
+	fputc('\n', out);
+	err = last_words_print(out, process, width);
+	if (first && !err)
+		print_thread(out, first, width);
+	for (size_t i = 0; i < death->count && !err; i++)
+		if (&death->threads[i] != first)
+			print_thread(out, &death->threads[i], width);
+	if (!err && death->facts.threads > death->count)
+		fprintf(out, "\nand %zu more threads\n", death->facts.threads - death->count);
+	return err;
+}
