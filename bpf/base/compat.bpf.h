@@ -222,22 +222,6 @@ static __always_inline __s32 kernel_s32(__u64 address)
 	return value;
 }
 
-/* 6.8 (72ba14deb40a "mm: update mark_victim tracepoints fields") gave oom:mark_victim the task in
- * place of its PID; some distributions have that in older kernels. The fields of the record that
- * perf gets changed at the same time. */
-struct trace_event_raw_mark_victim {
-	unsigned long total_vm;
-} __attribute__((preserve_access_index));
-
-/* The process that an argument of oom:mark_victim names. Of a PID it is that of a thread: of the
- * first one that still has memory, which is nearly always the leader. */
-static __always_inline __u32 victim_tgid(__u64 argument)
-{
-	if (bpf_core_field_exists(struct trace_event_raw_mark_victim, total_vm))
-		return BPF_CORE_READ((struct task_struct *)argument, tgid);
-	return (__u32)argument;
-}
-
 /* A function that the verifier checks once, by itself, instead of at each call: it takes
  * numbers only (5.10 knows no other arguments) and finds the rest in the scratch area.
  * Weak, since each source has a copy and the linker is to keep one. */

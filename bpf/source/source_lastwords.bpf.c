@@ -201,6 +201,22 @@ int signal_delivered(struct bpf_raw_tracepoint_args *ctx)
 	return 0;
 }
 
+/* 6.8 (72ba14deb40a "mm: update mark_victim tracepoints fields") gave oom:mark_victim the task in
+ * place of its PID; some distributions have that in older kernels. The fields of the record that
+ * perf gets changed at the same time. */
+struct trace_event_raw_mark_victim {
+	unsigned long total_vm;
+} __attribute__((preserve_access_index));
+
+/* The process that an argument of oom:mark_victim names. Of a PID it is that of a thread: of the
+ * first one that still has memory, which is nearly always the leader. */
+static __always_inline __u32 victim_tgid(__u64 argument)
+{
+	if (bpf_core_field_exists(struct trace_event_raw_mark_victim, total_vm))
+		return BPF_CORE_READ((struct task_struct *)argument, tgid);
+	return (__u32)argument;
+}
+
 SEC("raw_tp/mark_victim")
 int victim_marked(struct bpf_raw_tracepoint_args *ctx)
 {

@@ -186,7 +186,8 @@ static void test_frozen(void **state)
 	assert_int_equal(gone, 5);
 	assert_int_equal(model_compute(model), 0);
 	assert_int_equal(model->process_count, 1);
-	thread = model_last_thread(model->processes[0]);
+	assert_ptr_equal(model->processes[0], p);
+	thread = model_last_thread(p);
 	assert_string_equal(thread->frames[0]->file, "/srv/app/shop.py");
 	assert_string_equal(thread->frames[1]->function, "<module>");
 	model_free(model);
