@@ -394,7 +394,7 @@ def last_words():
 
 
 @contextlib.contextmanager
-def little_memory(left):
+def little_memory(left=192 << 20):
     """Leaves so many bytes for others: an emulator takes long to fill memory page by page."""
     with open("/proc/meminfo") as f:
         available = int(re.search(r"MemAvailable:\s+(\d+)", f.read())[1]) << 10
@@ -410,8 +410,7 @@ def little_memory(left):
 
 def last_words_of_host():
     """The OOM killer of the host, without any control group."""
-    with little_memory(192 << 20):
-        unstarved(test_last_words.everywhere, types.SimpleNamespace(command=PYTHON))
+    unstarved(test_last_words.everywhere, types.SimpleNamespace(command=PYTHON), little_memory)
 
 
 CHECKS = {check.__name__: check for check in (
