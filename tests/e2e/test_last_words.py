@@ -139,16 +139,16 @@ def test_group(system):
         check_threads(words, one.pid, what, what)
 
 
-def everywhere(system):
-    """The OOM killer of the host, which is to have all its memory. The guests of tests/vm call this."""
-    def preferred(target):
-        with open("/proc/%d/oom_score_adj" % target.pid, "w") as f:
-            f.write("1000")
-        target.go()
+def everywhere(system, little_memory):
+    """The OOM killer of the host, which is to have all its memory: little_memory() leaves less of that. The guests of
+    tests/vm call this."""
     with Doomed(system, "fill") as target, Tool("-p", target.pid) as tool:
         tool.attached()
-        preferred(target)
-        report = tool.report()
+        with open("/proc/%d/oom_score_adj" % target.pid, "w") as f:
+            f.write("1000")
+        with little_memory():
+            target.go()
+            report = tool.report()
     words = ended(report, target)["last_words"]
     assert words["cause"] == "oom" and words["limit_bytes"] is None, words
     check_threads(words, target.pid, "fill", "fill")

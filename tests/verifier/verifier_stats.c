@@ -128,7 +128,7 @@ int main(int argc, char **argv)
 		const char *name;
 		struct session_options options;
 	} modes[] = {
-		{"lines", {.lines = true, .stalls = true}},
+		{"lines", {.lines = true, .stalls = true, .last_words = true}},
 		{"serve", {.count_only = true}},
 		{"touched", {.touched = true}},
 		{"locks", {.touched = true, .no_function_ends = true}},
