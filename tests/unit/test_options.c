@@ -25,6 +25,8 @@ struct asked {
 	pid_t pid;
 	pid_t *pids;
 	size_t pid_count;
+	const char **words;
+	size_t word_count;
 	char **names;
 	double seconds, rest;
 	mode_t mode;
@@ -61,6 +63,12 @@ static const struct option_row rows[] = {
 	 .help = "one line\nand another"},
 	{.name = "any", .argument = "TEXT", .type = OPTION_TEXT, AT(any), .help = "any text"},
 	{.name = "file", .argument = "FILE", .type = OPTION_FILE, AT(file), .help = "a file"},
+	{.name = "word",
+	 .argument = "TEXT",
+	 .type = OPTION_TEXTS,
+	 AT(words),
+	 .count_offset = offsetof(struct asked, word_count),
+	 .help = "texts"},
 	{.name = "name",
 	 .argument = "NAME",
 	 .type = OPTION_NAME,
@@ -280,7 +288,8 @@ static void test_each_type(void **state)
 	struct parsed p;
 	struct asked *a = assert_good(
 		&p,
-		"-avv --loud -l -t x --any '' --file /f --name blue -e lines --events four,one -n "
+		"-avv --loud -l -t x --any '' --word ab --file /f --word '' --name blue -e "
+		"lines --events four,one -n "
 		"40 --kept-stacks 0 "
 		"--kept-fd 0 -P 4194304 -p 1,2 -p 3 -d .5 --mode 777 --memory 3 --ring 128 -- c "
 		"-a");
@@ -292,6 +301,9 @@ static void test_each_type(void **state)
 	assert_string_equal(a->text, "x");
 	assert_string_equal(a->any, "");
 	assert_string_equal(a->file, "/f");
+	assert_int_equal(a->word_count, 2);
+	assert_string_equal(a->words[0], "ab");
+	assert_string_equal(a->words[1], "");
 	assert_string_equal(a->name, "blue");
 	assert_int_equal(a->engine, 2);
 	assert_int_equal(a->events, 5);
@@ -641,6 +653,7 @@ static size_t size_of(enum option_type type)
 		[OPTION_FD] = sizeof(int),
 		[OPTION_PID] = sizeof(pid_t),
 		[OPTION_PIDS] = sizeof(pid_t *),
+		[OPTION_TEXTS] = sizeof(const char **),
 		[OPTION_SECONDS] = sizeof(double),
 		[OPTION_MODE] = sizeof(mode_t),
 		[OPTION_MIB] = sizeof(size_t),

@@ -71,7 +71,6 @@
 		 .type = OPTION_TEXTS,                                                   \
 		 AT(alarm_texts),                                                        \
 		 .count_offset = offsetof(struct agent_options, alarm_count),            \
-		 .noun = "an alarm",                                                     \
 		 .help = "tell what grows or is large: growth>50MiB/h, rss>2GiB,\n"      \
 			 "limit>90%; process:, program: or container: before it;\n"      \
 			 "may be given several times"},                                  \
