@@ -405,7 +405,7 @@ def test_network(store, secrets):
 def test_refused(store, options, words):
     with Agent(store, *options) as agent:
         assert agent.wait() == 2
-    assert words in agent.text()
+    assert words in agent.text() and not store.exists()
 
 
 def test_no_certificate(store, secrets):

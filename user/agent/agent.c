@@ -336,8 +336,8 @@ static int finish(struct agent *a)
 
 static int run(struct agent *a)
 {
-	int status = new_profiler(a) ?: open_store(a) ?: open_loop(a) ?: open_recorder(a)
-			     ?: agent_metrics_open(a, &a->metrics) ?: open_profiler(a);
+	int status = new_profiler(a) ?: agent_metrics_open(a, &a->metrics) ?: open_store(a)
+			     ?: open_loop(a) ?: open_recorder(a) ?: open_profiler(a);
 	int err;
 
 	/* Data that targets control are read only after this, but for what an agent before this one
