@@ -22,7 +22,7 @@ import pytest
 
 import harness
 from harness import MIB
-from test_agent import Agent, files, grown, image_of, is_recorded, stepping
+from test_agent import Agent, files, grown, image_of, is_recorded, rights_of_the_unit, stepping
 from test_agent import check_sums as check_image
 from test_by import LIMIT, memory  # pylint: disable=unused-import
 from test_metrics import free_port, only, parsed
@@ -407,7 +407,7 @@ def test_network(store, secrets):
 def test_refused(store, options, words):
     with Agent(store, *options) as agent:
         assert agent.wait() == 2
-    assert words in agent.text()
+    assert words in agent.text() and not store.exists()
 
 
 def test_no_certificate(store, secrets):
@@ -441,6 +441,22 @@ def test_config(store, tmp_path):
         agent.says("--listen can't be changed while it runs: restart it")
         assert "pymem_line_change_bytes" in fresh(url)
         assert agent.stop(signal.SIGTERM) == 0, agent.text()
+
+
+@pytest.mark.parametrize("at", ["127.0.0.1:0", "unix"])
+def test_rights(store, tmp_path, at):
+    """It needs no more capabilities than without it."""
+    limited = ["setpriv", "--bounding-set", "-all," + ",".join("+" + name.lower() for name in rights_of_the_unit())]
+    path = tmp_path / "metrics.sock"
+    with listening(store, at="unix:%s" % path if at == "unix" else at, before=limited) as agent:
+        url = url_of(agent)
+        if at == "unix":
+            subprocess.run(["curl", "-sS", "--fail", "--unix-socket", str(path), "http://agent/metrics"], check=True,
+                           stdout=subprocess.DEVNULL, timeout=harness.PATIENCE)
+        else:
+            assert fresh(url)
+        assert agent.stop(signal.SIGTERM) == 0, agent.text()
+    assert not path.exists()
 
 
 # --- Prometheus ---
