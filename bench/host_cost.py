@@ -10,6 +10,7 @@ import os
 import statistics
 import subprocess
 import sys
+import time
 
 import common
 
@@ -48,17 +49,17 @@ def exits_attached():
 
 
 def bursts(caller, may_be_attached, options):
-    """{call: [ns]} of some bursts; those are left out in which somebody else made system calls dearer."""
-    found, before = {call: [] for call in CALLS}, exits_attached()
-    for _ in range(options.tries):
+    """{call: [ns]} of some bursts; those are left out in which somebody else made system calls dearer. Fewer than
+    asked for if somebody does so for too long."""
+    found, deadline = {call: [] for call in CALLS}, time.monotonic() + options.patience
+    while len(found["getppid"]) < options.bursts and time.monotonic() < deadline:
+        if not may_be_attached and exits_attached():
+            time.sleep(0.05)
+            continue
         once = {call: caller.ns(call, count) for call, count in CALLS.items()}
-        after = exits_attached()
-        if may_be_attached or not before + after:
+        if may_be_attached or not exits_attached():
             for call, ns in once.items():
                 found[call].append(ns)
-        before = after
-        if len(found["getppid"]) == options.bursts:
-            break
     return found
 
 
@@ -76,11 +77,12 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--rounds", type=int, default=5, help="(5)")
     parser.add_argument("--bursts", type=int, default=5, help="of each round and way (5)")
-    parser.add_argument("--tries", type=int, default=40, help="for these, if others disturb (40)")
+    parser.add_argument("--patience", type=float, default=30, metavar="SEC",
+                        help="for these, while others are attached to sys_exit (30)")
     parser.add_argument("--python", default="/usr/bin/python3")
     options = parser.parse_args()
-    if min(options.rounds, options.bursts, options.tries) < 1:
-        parser.error("--rounds, --bursts and --tries are positive")
+    if min(options.rounds, options.bursts, options.patience) < 1:
+        parser.error("--rounds, --bursts and --patience are positive")
     found = {way: {call: [] for call in CALLS} for way in WAYS}
     with Caller() as caller:
         for i in range(options.rounds):
@@ -88,8 +90,8 @@ def main():
                 for call, ns in measure(caller, way, options).items():
                     found[way][call] += ns
     common.save("host_cost.json", {"machine": common.machine(), "rounds": options.rounds, "ns": found})
-    print("%s; %d rounds. Medians, in brackets the least and the greatest.\n" % (
-        common.machine(), options.rounds))
+    print("%s; %d rounds, of %s bursts. Medians, in brackets the least and the greatest.\n" % (
+        common.machine(), options.rounds, ", ".join(str(len(calls["getppid"])) for calls in found.values())))
     print("| ns of a process that is not profiled | getppid | brk up and down | mmap and munmap |\n|---|---|---|---|")
     for way, calls in found.items():
         print("| %s | %s |" % (way, " | ".join(
