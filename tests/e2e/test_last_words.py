@@ -256,20 +256,19 @@ def test_agent(system, tmp_path):
     store = tmp_path / "store"
     with Tool("agent", "--store", store, output=False) as agent, limited(LIMIT) as members:
         harness.until(lambda: agent.waits() and b"and all that will start" in agent.stderr, "recording")
-        with Doomed(system, "fill", members) as first, Doomed(system, "wait") as second:
+        with Doomed(system, "fill", members) as first, Doomed(system, "crash") as second:
             time.sleep(1)
             first.go()
             harness.until(lambda: of_agent(store, first), "written")
-            second.go()
             time.sleep(1.1)  # a name has seconds
-            second.process.kill()
+            second.go()
             harness.until(lambda: of_agent(store, second), "written")
         assert agent.stop(signal.SIGTERM) == 0
     said = agent.stderr.decode()
     (one,), (other,) = of_agent(store, first), of_agent(store, second)
     assert re.search(r"last_words\.py: PID %d was killed by the kernel's OOM killer at .* It was in \S*last_words\.py:%d "
                      r"fill.*\(%s\)\n" % (first.pid, LINES["fill"], one.name), said), said
-    assert re.search(r"PID %d was killed by .* \(PID %d, user \d+\) with SIGKILL" % (second.pid, os.getpid()), said), said
+    assert re.search(r"PID %d crashed with SIGSEGV at .* ← \S*last_words\.py:%d crash" % (second.pid, LINES["crash"]), said), said
     for path in one, other:
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
     document = json.loads(one.read_text())
@@ -279,9 +278,9 @@ def test_agent(system, tmp_path):
     check_threads(document["last_words"], first.pid, "fill", "fill")
 
     listed, errors = oom(store, "-n", "0", "--width", "200")
-    rows = [row for row in listed.splitlines() if str(first.pid) in row or " %d " % second.pid in row]
+    rows = [row for row in listed.splitlines() if re.search(r" (%d|%d)  (OOM|SIG)" % (first.pid, second.pid), row)]
     assert not errors and len(rows) == 2, listed
-    assert "SIGKILL" in rows[0] and "last_words.py:%d wait" % LINES["wait"] in rows[0], listed  # the newest first
+    assert "SIGSEGV" in rows[0] and "string_at" in rows[0], listed  # the newest first
     assert "OOM" in rows[1] and "itself" in rows[1] and "48.0 MiB" in rows[1], listed
     narrow = oom(store, "-n", "0", "--width", "100")[0].splitlines()
     assert all(len(row) <= 100 for row in narrow) and len(narrow) == 2 * len(listed.splitlines()) - 1, narrow

@@ -358,8 +358,8 @@ static int finish(struct agent *a)
 
 static int run(struct agent *a)
 {
-	int status = new_profiler(a) ?: open_store(a) ?: open_loop(a) ?: open_alarms(a)
-			     ?: open_recorder(a) ?: agent_metrics_open(a, &a->metrics)
+	int status = new_profiler(a) ?: agent_metrics_open(a, &a->metrics) ?: open_store(a)
+			     ?: open_loop(a) ?: open_alarms(a) ?: open_recorder(a)
 			     ?: open_profiler(a);
 	int err;
 

@@ -16,7 +16,7 @@
 #include "render/last_words.h"
 
 #define NS	    1000000000ULL
-#define MINUTE_MOST 60 /* processes that are told one by one */
+#define MINUTE_MOST 60 /* processes of each cause that are told one by one */
 #define BYTES_PART  64 /* of --size */
 
 /* The document. The caller frees it. NULL: out of memory. */
@@ -81,20 +81,25 @@ static int write_file(struct agent *a, const struct model *model,
 	return err;
 }
 
-/* False: there were too many in this minute. */
-static bool may_tell(struct agent *a)
+/* False: there were too many of this kind in this minute. Somebody who kills many does not hide
+ * what the OOM killer does. */
+static bool may_tell(struct agent *a, enum death_cause cause)
 {
 	uint64_t now = clock_ns(CLOCK_MONOTONIC);
 
 	if (!a->deaths_since_ns || now - a->deaths_since_ns >= 60 * NS) {
-		if (a->deaths > MINUTE_MOST)
+		unsigned more = 0;
+
+		for (int i = 0; i < DEATH_CAUSES; i++)
+			more += a->deaths[i] > MINUTE_MOST ? a->deaths[i] - MINUTE_MOST : 0;
+		if (more)
 			agent_complain("%u more processes were ended by signals within a minute: "
 				       "their last words are in recordings only",
-				       a->deaths - MINUTE_MOST);
+				       more);
 		a->deaths_since_ns = now;
-		a->deaths = 0;
+		memset(a->deaths, 0, sizeof(a->deaths));
 	}
-	return ++a->deaths <= MINUTE_MOST;
+	return ++a->deaths[cause] <= MINUTE_MOST;
 }
 
 void agent_killed(const struct model *model, const struct model_process *process, void *arg)
@@ -104,7 +109,7 @@ void agent_killed(const struct model *model, const struct model_process *process
 	struct agent *a = arg;
 	int err;
 
-	if (!may_tell(a))
+	if (!may_tell(a, cause))
 		return;
 	err = write_file(a, model, process, name);
 	text = sentences(process);

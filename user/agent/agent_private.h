@@ -7,6 +7,7 @@
 #include "agent/agent_metrics.h"
 #include "agent/alarms.h"
 #include "agent/store.h"
+#include "model/death.h"
 #include "os/loop.h"
 #include "os/notify.h"
 #include "record/recorder.h"
@@ -40,7 +41,7 @@ struct agent {
 	unsigned ticks;
 	/* agent_deaths.c: processes that signals have ended since then (CLOCK_MONOTONIC) */
 	uint64_t deaths_since_ns;
-	unsigned deaths;
+	unsigned deaths[DEATH_CAUSES];
 	bool too_small; /* which was said */
 	int error;
 };

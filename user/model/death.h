@@ -19,6 +19,7 @@ enum death_cause {
 	DEATH_OOM,   /* the OOM killer chose it */
 	DEATH_KILL,  /* a process, or the kernel, sent it a signal */
 	DEATH_CRASH, /* what it did itself raised the signal */
+	DEATH_CAUSES,
 };
 
 struct death {
