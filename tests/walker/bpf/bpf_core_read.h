@@ -10,6 +10,7 @@
 #define SHIM_READ_2(object, field, next)      ((object)->field->next)
 #define bpf_core_type_id_kernel(type)	      0
 #define bpf_core_type_size(type)	      sizeof(type)
+#define bpf_core_field_exists(type, field)    1
 #define __builtin_preserve_access_index(part) (part)
 
 #endif
