@@ -321,11 +321,14 @@ static __noinline int stack_now(struct pymem_proc *p, struct pymem_thread *th)
 	th->loss = PYMEM_LOSS_UNIDENTIFIED;
 	if (!p->identified)
 		return LOST(UNIDENTIFIED);
+	/* At once: some programs can be preempted, by another thread's event. */
+	s->busy = 1;
 	scratch_begin(s, p);
 	layout = layout_now(s);
-	if (!layout)
+	if (!layout) {
+		s->busy = 0;
 		return LOST(UNIDENTIFIED);
-	s->busy = 1;
+	}
 	err = pystack_walk(p, th, layout, s);
 	/* If the stack was not seen lately, there may be a second interpreter by now. Then the
 	 * thread may have another state than the one that was cached. */

@@ -225,8 +225,10 @@ int victim_marked(struct bpf_raw_tracepoint_args *ctx)
 	struct words *w;
 
 	w = bpf_map_lookup_elem(&words, &tgid);
-	/* Its memory, and with it what is known of the image, may be gone by now. */
-	if (!w || !w->time_ns || w->victim || bpf_ktime_get_ns() - w->time_ns > MARK_LATE_NS)
+	/* Its memory, and with it what is known of the image, may be gone by now. The kernel marks
+	 * also who is dying anyway, by a signal that the OOM killer did not send. */
+	if (!w || !w->time_ns || w->victim || bpf_ktime_get_ns() - w->time_ns > MARK_LATE_NS ||
+	    w->signal != NR_SIGKILL || w->code != SI_KERNEL)
 		return 0;
 	w->victim = 1;
 	m = bpf_map_lookup_elem(&words_messages, &zero);

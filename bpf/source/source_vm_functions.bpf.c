@@ -21,7 +21,7 @@ static __always_inline bool is_told(const struct call_end *end, __s64 nr, struct
 {
 	__u32 tgid = bpf_get_current_pid_tgid() >> 32;
 
-	if (!tgid_filter[tgid_slot(tgid)] && !watch_host)
+	if (!tgid_filter[tgid_slot(tgid)] && !(watch_host && nr == NR_MMAP))
 		return false;
 	*regs = (struct pt_regs *)any_regs();
 	return !is_error(end->result) && SYSCALL_NR(*regs) == nr;

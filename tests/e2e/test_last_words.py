@@ -247,7 +247,7 @@ def oom(*words, status=0):
 
 
 def of_agent(store, target):
-    return [path for path in store.glob("oom-*.json") if path.name.endswith("-%d.json" % target.pid)] \
+    return [path for path in store.glob("*-*.json") if path.name.endswith("-%d.json" % target.pid)] \
         if store.is_dir() else []
 
 
@@ -269,6 +269,7 @@ def test_agent(system, tmp_path):
     assert re.search(r"last_words\.py: PID %d was killed by the kernel's OOM killer at .* It was in \S*last_words\.py:%d "
                      r"fill.*\(%s\)\n" % (first.pid, LINES["fill"], one.name), said), said
     assert re.search(r"PID %d crashed with SIGSEGV at .* ← \S*last_words\.py:%d crash" % (second.pid, LINES["crash"]), said), said
+    assert one.name.startswith("oom-") and other.name.startswith("crash-")
     for path in one, other:
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
     document = json.loads(one.read_text())

@@ -59,18 +59,21 @@ static void test_names(void **state)
 		"oom-20231114T221320Z-7x.json",
 		"20231114T221320Z.pymem",
 		"oom-notes.json",
+		"end-20231114T221320Z-7.json",
+		"-20231114T221320Z-7.json",
+		"killed-20231114T221320Z-7.json",
 		"oom-20231114T221320Z-12345678901.json",
 		"",
 	};
 	char name[DEATHS_NAME];
 
 	(void)state;
-	assert_int_equal(deaths_name(1700000000.75, 4711, name), 0);
+	assert_int_equal(deaths_name(DEATH_OOM, 1700000000.75, 4711, name), 0);
 	assert_string_equal(name, "oom-20231114T221320Z-4711.json");
 	assert_true(deaths_is_name(name));
-	assert_int_equal(deaths_name(1700000000.75, 2147483647, name), 0);
+	assert_int_equal(deaths_name(DEATH_CRASH, 1700000000.75, 2147483647, name), 0);
 	assert_true(deaths_is_name(name));
-	assert_int_equal(deaths_name(1e18, 1, name), -ERANGE);
+	assert_int_equal(deaths_name(DEATH_KILL, 1e18, 1, name), -ERANGE);
 	for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
 		if (deaths_is_name(others[i]))
 			fail_msg("%s is a name", others[i]);
@@ -104,7 +107,7 @@ static void test_trim(void **state)
 	uint64_t bytes;
 
 	for (int i = 0; i < 10; i++) {
-		assert_int_equal(deaths_name(1700000000.0 + i, i + 1, name), 0);
+		assert_int_equal(deaths_name(DEATH_OOM, 1700000000.0 + i, i + 1, name), 0);
 		assert_int_equal(deaths_write(place->folder, name, text, sizeof(text)), 0);
 	}
 	assert_int_equal(deaths_write(place->folder, "oom-notes.json", text, sizeof(text)), 0);
@@ -122,12 +125,38 @@ static void test_trim(void **state)
 	assert_int_equal(deaths_trim(-1, 7, 0, &bytes), -EBADF);
 }
 
+/* Those of the OOM killer go last, however many others come. */
+static void test_worth(void **state)
+{
+	const struct place *place = *state;
+	char name[DEATHS_NAME];
+	uint64_t bytes;
+
+	for (int i = 0; i < 9; i++) {
+		enum death_cause cause = (enum death_cause)(i % DEATH_CAUSES);
+
+		assert_int_equal(deaths_name(cause, 1700000000.0 + i, i + 1, name), 0);
+		assert_int_equal(deaths_write(place->folder, name, "x", 1), 0);
+	}
+	assert_int_equal(deaths_trim(place->folder, 4, 1 << 20, &bytes), 0);
+	assert_true(is_there(place, "oom-20231114T221320Z-1.json"));
+	assert_true(is_there(place, "oom-20231114T221323Z-4.json"));
+	assert_true(is_there(place, "oom-20231114T221326Z-7.json"));
+	assert_true(is_there(place, "crash-20231114T221328Z-9.json"));
+	assert_false(is_there(place, "kill-20231114T221327Z-8.json"));
+	assert_int_equal(deaths_trim(place->folder, 2, 1 << 20, &bytes), 0);
+	assert_false(is_there(place, "crash-20231114T221328Z-9.json"));
+	assert_false(is_there(place, "oom-20231114T221320Z-1.json"));
+	assert_true(is_there(place, "oom-20231114T221326Z-7.json"));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_names),
 		cmocka_unit_test_setup_teardown(test_write, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_trim, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_worth, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

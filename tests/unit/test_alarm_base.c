@@ -285,8 +285,8 @@ static void test_held(void **state)
 	assert_true(dup2(stderr_was, STDERR_FILENO) >= 0);
 	rewind(said);
 	assert_non_null(fgets(text, sizeof(text), said));
-	assert_string_equal(text, "pymem-bpf agent: alarms: 7 more in the last minute are not told "
-				  "one by one\n");
+	assert_string_equal(text, "pymem-bpf agent: alarms: 7 more are met: at most 10 are told in "
+				  "a minute, the others later\n");
 	assert_null(fgets(text, sizeof(text), said));
 	fclose(said);
 	close(stderr_was);

@@ -338,19 +338,30 @@ static void test_hysteresis(void **state)
 
 static void test_gate(void **state)
 {
+	struct alarm_state states[25] = {};
 	struct alarm_gate gate = {};
 	unsigned told = 0;
 
 	(void)state;
 	assert_int_equal(alarm_gate_flush(&gate, 100), 0);
-	for (int i = 0; i < 25; i++)
-		told += alarm_gate_pass(&gate, 100 + i);
+	/* Each is met all the time, and asked each second. */
+	for (int second = 0; second < 3; second++)
+		for (int i = 0; i < 25; i++)
+			if (alarm_state_step(&states[i], 2, 1, true, 100 + second))
+				told += alarm_gate_pass(&gate, &states[i], 100 + second);
 	assert_int_equal(told, ALARM_LINES);
 	assert_int_equal(alarm_gate_flush(&gate, 159), 0);
 	assert_int_equal(alarm_gate_flush(&gate, 161), 15);
 	assert_int_equal(alarm_gate_flush(&gate, 161), 0);
-	assert_true(alarm_gate_pass(&gate, 162));
-	assert_int_equal(alarm_gate_flush(&gate, 300), 0);
+	/* One is over meanwhile. The others are told in the next minutes, once. */
+	assert_false(alarm_state_step(&states[24], 0, 1, false, 161));
+	for (int second = 162; second < 300; second++) {
+		alarm_gate_flush(&gate, second);
+		for (int i = 0; i < 24; i++)
+			if (alarm_state_step(&states[i], 2, 1, true, second))
+				told += alarm_gate_pass(&gate, &states[i], second);
+	}
+	assert_int_equal(told, 24);
 }
 
 static void test_forecast(void **state)

@@ -360,7 +360,7 @@ static char *document_of(const struct model_process *process, const struct model
 	size_t size;
 	FILE *out = open_memstream(&text, &size);
 
-	assert_int_equal(last_words_document(out, model, process), 0);
+	assert_int_equal(last_words_document(out, model, process, false), 0);
 	fclose(out);
 	return text;
 }

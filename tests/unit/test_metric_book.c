@@ -211,6 +211,32 @@ static void ended(void **state)
 	end(book, model);
 }
 
+/* A process that is just ending is in no reading, and comes once more: it counts once. */
+static void ends_meanwhile(void **state)
+{
+	struct metric_book *book;
+	struct model *model = begin(&book, GROUPS), *empty = model_new(PAGE);
+	struct model_process *p = add(model, "worker.py", "/", 50);
+	struct group_sums sums;
+
+	(void)state;
+	grow(model, p, 1, 20);
+	sums = read_book(book, model);
+	group_sums_free(&sums);
+	sums = read_book(book, empty);
+	assert_int_equal(row(&sums, "worker.py")->grown_bytes, 20 * PAGE);
+	group_sums_free(&sums);
+	p->exited = true;
+	assert_int_equal(model_compute(model), 0);
+	assert_int_equal(metric_book_gone(book, p), 0);
+	sums = read_book(book, empty);
+	assert_int_equal(row(&sums, "worker.py")->grown_bytes, 20 * PAGE);
+	assert_int_equal(row(&sums, "worker.py")->minor_faults, 7);
+	group_sums_free(&sums);
+	model_free(empty);
+	end(book, model);
+}
+
 /* What does not add up when it is gone stays unsettled: the sums hold. */
 static void unsettled(void **state)
 {
@@ -370,6 +396,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(ten_thousand_programs),
 		cmocka_unit_test(ended),
+		cmocka_unit_test(ends_meanwhile),
 		cmocka_unit_test(unsettled),
 		cmocka_unit_test(churn),
 		cmocka_unit_test(no_turns),

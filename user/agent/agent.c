@@ -78,6 +78,7 @@ static void on_tick(void *arg)
 	int err = profiler_poll(a->profiler);
 
 	err = err ?: agent_tick_files(a);
+	agent_tell_more_deaths(a, false);
 	if (err)
 		end(a, err);
 	else
@@ -344,6 +345,7 @@ static int finish(struct agent *a)
 	a->metrics = NULL;
 	recorder_ends(a->recorder);
 	model = profiler_snapshot(a->profiler, true);
+	agent_tell_more_deaths(a, true);
 	err = model ? 0 : -errno;
 	if (recorder_pauses(a->recorder))
 		return err ? EXIT_FAILED : 0;

@@ -16,11 +16,13 @@
 #include "render/last_words.h"
 
 #define NS	    1000000000ULL
-#define MINUTE_MOST 60 /* processes of each cause that are told one by one */
-#define BYTES_PART  64 /* of --size */
+#define MINUTE_MOST 60		 /* processes of each cause that are told one by one */
+#define BYTES_PART  64		 /* of --size */
+#define LARGE	    (512u << 10) /* bytes of a document: then it has one thread */
 
 /* The document. The caller frees it. NULL: out of memory. */
-static char *document(const struct model *model, const struct model_process *process, size_t *size)
+static char *document(const struct model *model, const struct model_process *process, bool one,
+		      size_t *size)
 {
 	char *text = NULL;
 	FILE *out = open_memstream(&text, size);
@@ -28,7 +30,7 @@ static char *document(const struct model *model, const struct model_process *pro
 
 	if (!out)
 		return NULL;
-	err = last_words_document(out, model, process);
+	err = last_words_document(out, model, process, one);
 	if (!fclose(out) && !err)
 		return text;
 	free(text);
@@ -69,36 +71,48 @@ static char *sentences(const struct model_process *process)
 static int write_file(struct agent *a, const struct model *model,
 		      const struct model_process *process, char name[DEATHS_NAME])
 {
-	int err = deaths_name(process->death->facts.time, process->pid, name);
+	const struct death *death = &process->death->facts;
+	int err = deaths_name(death_cause(death, process->pid), death->time, process->pid, name);
 	size_t size;
 	char *text;
 
 	if (err)
 		return err;
-	text = document(model, process, &size);
+	text = document(model, process, false, &size);
+	/* Names of files and functions are the target's to choose. */
+	if (text && size > LARGE) {
+		free(text);
+		text = document(model, process, true, &size);
+	}
 	err = text ? deaths_write(a->store.folder, name, text, size) : -ENOMEM;
 	free(text);
 	return err;
+}
+
+void agent_tell_more_deaths(struct agent *a, bool ends)
+{
+	uint64_t now = clock_ns(CLOCK_MONOTONIC);
+	unsigned more = 0;
+
+	if (!a->deaths_since_ns || (!ends && now - a->deaths_since_ns < 60 * NS))
+		return;
+	for (int i = 0; i < DEATH_CAUSES; i++)
+		more += a->deaths[i] > MINUTE_MOST ? a->deaths[i] - MINUTE_MOST : 0;
+	if (more)
+		agent_complain("%u more processes were ended by signals within a minute: their "
+			       "last words are in recordings only",
+			       more);
+	a->deaths_since_ns = 0;
+	memset(a->deaths, 0, sizeof(a->deaths));
 }
 
 /* False: there were too many of this kind in this minute. Somebody who kills many does not hide
  * what the OOM killer does. */
 static bool may_tell(struct agent *a, enum death_cause cause)
 {
-	uint64_t now = clock_ns(CLOCK_MONOTONIC);
-
-	if (!a->deaths_since_ns || now - a->deaths_since_ns >= 60 * NS) {
-		unsigned more = 0;
-
-		for (int i = 0; i < DEATH_CAUSES; i++)
-			more += a->deaths[i] > MINUTE_MOST ? a->deaths[i] - MINUTE_MOST : 0;
-		if (more)
-			agent_complain("%u more processes were ended by signals within a minute: "
-				       "their last words are in recordings only",
-				       more);
-		a->deaths_since_ns = now;
-		memset(a->deaths, 0, sizeof(a->deaths));
-	}
+	agent_tell_more_deaths(a, false);
+	if (!a->deaths_since_ns)
+		a->deaths_since_ns = clock_ns(CLOCK_MONOTONIC);
 	return ++a->deaths[cause] <= MINUTE_MOST;
 }
 

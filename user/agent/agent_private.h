@@ -56,6 +56,8 @@ void agent_complain(const char *format, ...) __attribute__((format(printf, 1, 2)
  * removes old files; `*bytes` becomes what the others need. 0 or -errno. */
 void agent_killed(const struct model *model, const struct model_process *process, void *arg);
 int agent_trim_deaths(struct agent *agent, uint64_t *bytes);
+/* Says how many were not told one by one: when their minute is over, or the agent `ends`. */
+void agent_tell_more_deaths(struct agent *agent, bool ends);
 
 /* agent_files.c: which recording is written */
 /* Begins a recording, or another one. If that fails it is said, once, and tried again later. */

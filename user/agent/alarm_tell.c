@@ -15,10 +15,11 @@
 #include "render/render.h"
 #include "report/report.h"
 
-#define LINES_MOST 1000 /* of a report in the store */
-#define NAME_MOST  256
-#define PART_MOST  512 /* bytes of a part of the line */
-#define PLACE_MOST (PART_MOST + NAME_MOST + 16)
+#define NAMES_TRIED 16	 /* of files, a second apart */
+#define LINES_MOST  1000 /* of a report in the store */
+#define NAME_MOST   256
+#define PART_MOST   512 /* bytes of a part of the line */
+#define PLACE_MOST  (PART_MOST + NAME_MOST + 16)
 
 /* --- who --- */
 
@@ -231,12 +232,13 @@ static int write_all(int fd, const char *text, size_t size)
 static int write_file(const struct alarms *a, int pid, const char *text, size_t size, char *path,
 		      size_t path_size)
 {
-	int fd = store_new_alarm(a->store, clock_seconds(CLOCK_REALTIME), pid, path, path_size);
-	int err = fd < 0 ? fd : write_all(fd, text, size);
+	int fd = -EEXIST, err;
 
-	/* Another alarm of this second has told the same. */
-	if (fd == -EEXIST)
-		return 0;
+	/* Another alarm may have been met by this process in this second. */
+	for (int i = 0; i < NAMES_TRIED && fd == -EEXIST; i++)
+		fd = store_new_alarm(a->store, clock_seconds(CLOCK_REALTIME) + i, pid, path,
+				     path_size);
+	err = fd < 0 ? fd : write_all(fd, text, size);
 	if (fd >= 0 && close(fd) && !err)
 		err = -errno;
 	if (fd >= 0 && err)
@@ -287,8 +289,6 @@ void alarms_tell(struct alarms *a, const struct alarm_rule *rule, struct alarm_s
 	struct report *report = NULL;
 	struct model *model = NULL;
 
-	if (!alarm_gate_pass(&a->gate, clock_seconds(CLOCK_MONOTONIC)))
-		return;
 	process = culprit(a, s, base);
 	if (process)
 		model = alarm_base_report(a->counts, base, process->image, process->start, &report);

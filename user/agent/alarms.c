@@ -16,8 +16,10 @@
 #include "agent/alarm_private.h"
 #include "base/clock.h"
 
-#define GROUPS_A_TICK 16   /* that are read, each with some system calls */
-#define SLOPES_A_TICK 128  /* computed; some 0.3 ms each */
+#define GROUPS_A_TICK 16  /* that are read, each with some system calls */
+#define SLOPES_A_TICK 128 /* computed; some 0.3 ms each */
+#define TEXT(number)  TEXT_OF(number)
+#define TEXT_OF(n)    #n
 #define BASE_LEAST    30.0 /* seconds from one noting of all figures to the next */
 
 struct alarms *alarms_new(struct store *store)
@@ -267,13 +269,14 @@ static void look_at_growth(struct alarms *a, size_t i, struct alarm_subject *s, 
 	struct alarm_slope slope = {};
 
 	if (!alarm_series_is_flat(series, ALARM_CLEAR_PART * rule->threshold)) {
-		*left -= *left > 0;
 		alarm_series_slope(series, &slope);
 		if (!slope.known)
 			return;
+		*left -= *left > 0;
 	}
 	if (alarm_state_step(&s->states[i], slope.rate, rule->threshold,
-			     alarm_growth_is_met(&slope, rule->threshold), now))
+			     alarm_growth_is_met(&slope, rule->threshold), now) &&
+	    alarm_gate_pass(&a->gate, &s->states[i], now))
 		alarms_tell(a, rule, s, &slope);
 }
 
@@ -289,7 +292,9 @@ static void look_at_size(struct alarms *a, size_t i, struct alarm_subject *s, do
 			return;
 		value = 100.0 * (double)s->used / (double)s->limit;
 	}
-	if (!alarm_state_step(&s->states[i], value, rule->threshold, value > rule->threshold, now))
+	if (!alarm_state_step(&s->states[i], value, rule->threshold, value > rule->threshold,
+			      now) ||
+	    !alarm_gate_pass(&a->gate, &s->states[i], now))
 		return;
 	if (series)
 		alarm_series_slope(series, &slope);
@@ -343,12 +348,15 @@ static void look_at_all_processes(struct alarms *a, double now, unsigned *left)
 void alarms_tick(struct alarms *a, size_t most)
 {
 	double now = clock_seconds(CLOCK_MONOTONIC);
-	unsigned held, left = SLOPES_A_TICK;
+	unsigned held, left = SLOPES_A_TICK / 2;
 	struct alarm_subject *s;
 
 	held = alarm_gate_flush(&a->gate, now);
 	if (held)
-		agent_complain("alarms: %u more in the last minute are not told one by one", held);
+		agent_complain("alarms: %u more are met: at most " TEXT(
+				       ALARM_LINES) " are told in a "
+						    "minute, the others later",
+			       held);
 	if (!a->rules.count)
 		return;
 	a->most = most;
@@ -360,6 +368,8 @@ void alarms_tick(struct alarms *a, size_t most)
 		add_samples(a, s, now);
 		look(a, s, now, &left);
 	}
+	/* However many programs and control groups there are, half of it is for processes. */
+	left += SLOPES_A_TICK / 2;
 	look_at_all_processes(a, now, &left);
 	/* What is told is what came since the last time. */
 	renew_base(a, now);

@@ -13,7 +13,6 @@
 
 #include "base/array.h"
 
-#define PREFIX	   "oom-"
 #define STAMP	   16 /* characters of a time */
 #define FILES_MOST 100000
 
@@ -27,13 +26,27 @@ struct entries {
 	size_t count, room;
 };
 
+const char *deaths_stamp(const char *name)
+{
+	const char *at = strchr(name, '-');
+
+	return at ? at + 1 : name;
+}
+
 bool deaths_is_name(const char *name)
 {
+	const char *at = deaths_stamp(name), *end;
 	struct tm tm = {.tm_isdst = 0};
-	const char *at = name + strlen(PREFIX), *end;
+	bool is_cause = false;
 	size_t digits;
 
-	if (strncmp(name, PREFIX, strlen(PREFIX)) != 0)
+	for (int i = 0; i < DEATH_CAUSES; i++) {
+		const char *cause = death_cause_name((enum death_cause)i);
+		size_t length = strlen(cause);
+
+		is_cause |= !strncmp(name, cause, length) && at == name + length + 1;
+	}
+	if (!is_cause)
 		return false;
 	end = strptime(at, "%Y%m%dT%H%M%SZ", &tm);
 	if (!end || end - at != STAMP || *end != '-')
@@ -42,7 +55,7 @@ bool deaths_is_name(const char *name)
 	return digits && digits <= 10 && !strcmp(end + 1 + digits, ".json");
 }
 
-int deaths_name(double time, int pid, char name[DEATHS_NAME])
+int deaths_name(enum death_cause cause, double time, int pid, char name[DEATHS_NAME])
 {
 	time_t seconds = (time_t)time;
 	char stamp[STAMP + 8];
@@ -51,7 +64,8 @@ int deaths_name(double time, int pid, char name[DEATHS_NAME])
 	if (!gmtime_r(&seconds, &tm) ||
 	    strftime(stamp, sizeof(stamp), "%Y%m%dT%H%M%SZ", &tm) != STAMP)
 		return -ERANGE;
-	return snprintf(name, DEATHS_NAME, PREFIX "%s-%d.json", stamp, pid) < (int)DEATHS_NAME
+	return snprintf(name, DEATHS_NAME, "%s-%s-%d.json", death_cause_name(cause), stamp, pid) <
+			       (int)DEATHS_NAME
 		       ? 0
 		       : -ERANGE;
 }
@@ -79,12 +93,17 @@ int deaths_write(int folder, const char *name, const void *data, size_t size)
 	return err;
 }
 
-static int by_name(const void *a, const void *b)
+/* Whoever kills many processes does not make those go that the OOM killer left. */
+static int by_worth(const void *a, const void *b)
 {
-	return strcmp(((const struct entry *)a)->name, ((const struct entry *)b)->name);
+	const char *one = ((const struct entry *)a)->name, *other = ((const struct entry *)b)->name;
+	int of_oom = !strncmp(one, "oom-", 4) - !strncmp(other, "oom-", 4);
+
+	return of_oom ?: strcmp(deaths_stamp(one), deaths_stamp(other));
 }
 
-/* All of them, the oldest first. The caller frees entries->at. 0 or -errno. */
+/* All of them, in the order in which they are removed. The caller frees entries->at. 0 or -errno.
+ */
 static int list(int folder, struct entries *entries)
 {
 	int fd = openat(folder, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), err;
@@ -111,7 +130,7 @@ static int list(int folder, struct entries *entries)
 	else if (fd >= 0)
 		close(fd);
 	if (entries->count)
-		qsort(entries->at, entries->count, sizeof(*entries->at), by_name);
+		qsort(entries->at, entries->count, sizeof(*entries->at), by_worth);
 	return err;
 }
 

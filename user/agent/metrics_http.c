@@ -11,8 +11,8 @@
  *     then has no more time than one that sends none.
  *   - One request a connection.
  *   - The text is made at most once in RENDER_NS, whoever asks, and after one that took long only
- *     after REST times as long; others get the one there is. It is held once, however many
- *     connections still read it.
+ *     after REST times as long; others get the one there is. Connections that still read
+ *     an older one keep it, for END_NS at most.
  *
  * A web page in a browser of this host could be given a name that leads here (DNS rebinding): so
  * where no token is needed, Host must be a number or localhost. */

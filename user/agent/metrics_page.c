@@ -62,7 +62,7 @@ static void count_interpreter(struct interpreter *all, size_t *count,
 
 	text_escape(one.version, sizeof(one.version), process->python);
 	snprintf(one.engine, sizeof(one.engine), "%s", process->engine);
-	for (i = 0; i < *count; i++)
+	for (i = 0; i < *count && i < VERSIONS; i++)
 		if (!strcmp(all[i].version, one.version) && !strcmp(all[i].engine, one.engine))
 			break;
 	/* What has no place of its own is in the last one. */

@@ -50,9 +50,9 @@ struct entries {
 /* True if `text` is what stands behind the time in the name of an alarm's report. */
 static bool ends_as_alarm(const char *text)
 {
-	size_t digits = strspn(text + 1, "0123456789");
+	size_t digits = *text == '-' ? strspn(text + 1, "0123456789") : 0;
 
-	return *text == '-' && digits && digits <= 10 && !strcmp(text + 1 + digits, ".json");
+	return digits && digits <= 10 && !strcmp(text + 1 + digits, ".json");
 }
 
 /* Fills the entry. False: the file is none of ours. */

@@ -14,6 +14,8 @@
 #include "base/array.h"
 #include "cli/oom_document.h"
 
+#define NAMES_MOST 100000 /* of files in a folder */
+
 /* Reads an open file. NULL with errno set. */
 static char *read_text(int fd, size_t *size)
 {
@@ -64,12 +66,13 @@ static int add_file(struct oom_files *files, int folder, const char *name, int f
 	if (fd >= 0)
 		close(fd);
 	files->at[files->count++] = file;
+	files->bytes += file.size;
 	return 0;
 }
 
 static int newest_first(const void *a, const void *b)
 {
-	return strcmp(*(char *const *)b, *(char *const *)a);
+	return strcmp(deaths_stamp(*(char *const *)b), deaths_stamp(*(char *const *)a));
 }
 
 /* The names of such files, the newest first. The caller frees them. 0 or -errno. */
@@ -86,6 +89,10 @@ static int list_names(int folder, char ***names, size_t *count)
 	while (dir && !err && (file = readdir(dir))) {
 		if (!deaths_is_name(file->d_name))
 			continue;
+		if (*count == NAMES_MOST) {
+			err = -E2BIG;
+			break;
+		}
 		if (ARRAY_HAS_ROOM(*names, *count, room) &&
 		    ((*names)[*count] = strdup(file->d_name)))
 			++*count;
@@ -108,12 +115,12 @@ static int read_folder(struct oom_files *files, int folder)
 	int err = list_names(folder, &names, &count);
 
 	for (size_t i = 0; i < count; i++) {
-		if (!err && i < OOM_FILES_MOST)
+		if (!err && files->count < OOM_FILES_MOST && files->bytes < OOM_BYTES_MOST)
 			err = add_file(files, folder, names[i], O_NOFOLLOW);
 		free(names[i]);
 	}
 	free(names);
-	files->more = count > OOM_FILES_MOST ? count - OOM_FILES_MOST : 0;
+	files->more = count - files->count;
 	return err;
 }
 
@@ -158,9 +165,14 @@ int oom_files_parse(struct oom_files *files)
 		err = oom_document_read(files->model, file->document, &file->process);
 		if (err == -ENOMEM)
 			return err;
-		if (err)
-			file->why = err == -ENOTSUP ? "another version of pymem-bpf wrote it"
-						    : "it is no file of last words";
+		free(file->text);
+		file->text = NULL;
+		if (!err)
+			continue;
+		json_decref(file->document);
+		file->document = NULL;
+		file->why = err == -ENOTSUP ? "another version of pymem-bpf wrote it"
+					    : "it is no file of last words";
 	}
 	return model_compute(files->model);
 }

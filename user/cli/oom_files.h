@@ -10,12 +10,13 @@
 
 #include "model/model.h"
 
-#define OOM_FILES_MOST 1000	  /* read of a folder: the newest ones */
-#define OOM_FILE_BYTES (4u << 20) /* more has no file that the agent wrote */
+#define OOM_FILES_MOST 1000	   /* read of a folder: the newest ones */
+#define OOM_FILE_BYTES (1u << 20)  /* more has no file that the agent wrote */
+#define OOM_BYTES_MOST (16u << 20) /* of all together, but for the last one */
 
 struct oom_file {
 	char *name; /* of the file, without its folder */
-	char *text; /* its bytes; `size` of them, and a NUL */
+	char *text; /* its bytes; `size` of them, and a NUL; NULL once they are parsed */
 	size_t size;
 	json_t *document;	       /* NULL until oom_files_parse(), and if `why` says so */
 	struct model_process *process; /* what it says; belongs to the model */
@@ -25,8 +26,9 @@ struct oom_file {
 struct oom_files {
 	struct oom_file *at; /* the newest first */
 	size_t count, room;
-	size_t more; /* older ones that were not read */
-	bool single; /* a file was named, and no folder */
+	size_t bytes; /* of texts that were read */
+	size_t more;  /* older ones that were not read */
+	bool single;  /* a file was named, and no folder */
 	struct model *model;
 };
 

@@ -67,7 +67,8 @@ static bool trial_succeeds(const struct kernel_features *f,
 
 /* True if the programs of source_vm_functions can be attached. It is tried out: types tell only
  * that there are such functions. It takes a kernel with CONFIG_FUNCTION_TRACER and a JIT compiler
- * that makes trampolines (arm64: 6.0), and nobody who forbids it. */
+ * that makes trampolines (arm64: 6.0; for functions of the kernel 6.4), and nobody who forbids it.
+ */
 static bool attaches_to_ends(const struct kernel_features *f)
 {
 	const struct kernel_btf_wanted *functions = source_vm_functions.needs[0].types;

@@ -17,7 +17,7 @@ bool alarm_state_step(struct alarm_state *state, double value, double threshold,
 		      double now)
 {
 	if (!state->raised) {
-		*state = (struct alarm_state){.raised = met};
+		*state = (struct alarm_state){.raised = met, .waits = met && state->waits};
 		return met;
 	}
 	if (value >= ALARM_CLEAR_PART * threshold)
@@ -29,15 +29,17 @@ bool alarm_state_step(struct alarm_state *state, double value, double threshold,
 	return false;
 }
 
-bool alarm_gate_pass(struct alarm_gate *gate, double now)
+bool alarm_gate_pass(struct alarm_gate *gate, struct alarm_state *state, double now)
 {
 	if (gate->since <= 0)
 		gate->since = now;
 	if (gate->told == ALARM_LINES) {
-		gate->held++;
+		gate->held += !state->waits;
+		*state = (struct alarm_state){.waits = true};
 		return false;
 	}
 	gate->told++;
+	state->waits = false;
 	return true;
 }
 

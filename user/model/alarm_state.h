@@ -16,11 +16,12 @@
 
 struct alarm_state { /* of an alarm and what it watches; all zeros at first */
 	bool raised;
+	bool waits;	    /* it is met, and could not be told so far: alarm_gate_pass() */
 	double below_since; /* 0: it is not below */
 };
 
 /* `met`: the alarm is met, as far as can be said; `value` is its figure. True: it is to be told
- * now. */
+ * now; if alarm_gate_pass() does not allow that, it is asked again the next time. */
 bool alarm_state_step(struct alarm_state *state, double value, double threshold, bool met,
 		      double now);
 
@@ -32,9 +33,9 @@ struct alarm_gate {   /* all zeros at first */
 	unsigned told, held;
 };
 
-/* True if another line may be told in this minute; else it is counted. */
-bool alarm_gate_pass(struct alarm_gate *gate, double now);
-/* Once a minute is over: the number of those that were not told in it. */
+/* True if another line may be told in this minute. Else the alarm waits, and is counted once. */
+bool alarm_gate_pass(struct alarm_gate *gate, struct alarm_state *state, double now);
+/* Once a minute is over: the number of those that began to wait in it. */
 unsigned alarm_gate_flush(struct alarm_gate *gate, double now);
 
 /* Texts, cut at `size`. alarm_put_bytes(): "512.3 MiB". alarm_put_time(): "41 min". */

@@ -4,12 +4,23 @@
 #include <signal.h>
 #include <stdio.h>
 
+/* Codes above 0 are the kernel's. */
+enum death_sender death_sender(const struct death *death)
+{
+	if (!death->sent)
+		return DEATH_SENDER_UNSEEN;
+	if (death->code == SI_TIMER)
+		return DEATH_SENDER_TIMER;
+	return death->code > 0 ? DEATH_SENDER_KERNEL : DEATH_SENDER_PROCESS;
+}
+
 enum death_cause death_cause(const struct death *death, int pid)
 {
 	if (death->victim)
 		return DEATH_OOM;
 	/* SIGKILL never comes from what a program does. */
-	if (death->signal != SIGKILL && (!death->sent || death->sender == pid))
+	if (death->signal != SIGKILL &&
+	    (!death->sent || (death->sender == pid && death->code != SI_TIMER)))
 		return DEATH_CRASH;
 	return DEATH_KILL;
 }

@@ -47,6 +47,15 @@ struct death_thread {
 	unsigned depth;
 };
 
+/* What sent the signal. The kernel may do so while any process runs, and a timer does. */
+enum death_sender {
+	DEATH_SENDER_UNSEEN,
+	DEATH_SENDER_PROCESS, /* death.sender */
+	DEATH_SENDER_TIMER,
+	DEATH_SENDER_KERNEL,
+};
+enum death_sender death_sender(const struct death *death);
+
 /* Why the process `pid` has ended. */
 enum death_cause death_cause(const struct death *death, int pid);
 

@@ -14,6 +14,8 @@
 
 #include "base/hash.h"
 
+#define KEPT_READINGS 60 /* that have not had an image, until it is forgotten */
+
 struct counters {
 	uint64_t grown_bytes, freed_bytes;
 	uint64_t minor_faults, major_faults, copied_pages, lost_faults;
@@ -201,14 +203,15 @@ static int count(struct metric_book *book, struct counters *sum,
 	return 0;
 }
 
-/* Images that the last reading did not have, and that nobody will ask for again. */
+/* Images that the last readings did not have. One that is just ending is in no reading, and comes
+ * once more when its lines are known. */
 static void forget_images(struct metric_book *book)
 {
 	struct image *image, *next;
 
 	HASH_ITER(hh, book->images, image, next)
 	{
-		if (image->seen != book->reading)
+		if (image->seen + KEPT_READINGS < book->reading)
 			drop_image(book, image);
 	}
 }

@@ -275,8 +275,14 @@ enum counts_verdict recorder_note_stack(struct recorder *r, const struct counts_
 	struct rec_seen *seen;
 	bool news;
 
-	if (!image)
-		return COUNTS_LEFT; /* not for the report */
+	if (!image) {
+		/* Not for the report, or so new that its message has not come: then the next
+		 * reading has it. Numbers of images rise. */
+		r->look_again |= !r->reader && from->key.proc > r->last_stranger;
+		if (from->key.proc > r->last_stranger)
+			r->last_stranger = from->key.proc;
+		return COUNTS_LEFT;
+	}
 	if (image->taken && !r->taking) {
 		/* What a thread has not added yet counts only if nothing can add it any more. */
 		if (thread && !r->final)

@@ -30,12 +30,13 @@ void last_words_titles(FILE *out);
 void last_words_row(FILE *out, const struct model_process *process, unsigned width);
 int last_words_show(FILE *out, const struct model_process *process, unsigned width);
 
-/* The value of `last_words` of a process that has a death. The caller owns it. NULL: out of
- * memory. */
-json_t *last_words_value(const struct model_process *process);
+/* The value of `last_words` of a process that has a death. `one`: of its threads only that which
+ * says most. The caller owns it. NULL: out of memory. */
+json_t *last_words_value(const struct model_process *process, bool one);
 
 /* Writes a document on that process alone, of schema "pymem-bpf-oom/1". 0, -ENOMEM, or -errno of
  * the stream. */
-int last_words_document(FILE *out, const struct model *model, const struct model_process *process);
+int last_words_document(FILE *out, const struct model *model, const struct model_process *process,
+			bool one);
 
 #endif

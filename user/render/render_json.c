@@ -203,7 +203,7 @@ static int put_process(FILE *out, const struct model *model, struct model_proces
 	err = JSON_PUT_MEMBERS(out, "\n   ", members, false);
 	if (process->death) {
 		fputs(",\n   \"last_words\":", out);
-		err = json_put(out, last_words_value(process)) ?: err;
+		err = json_put(out, last_words_value(process, false)) ?: err;
 	}
 	fputs(",\n   \"lines\":[", out);
 	for (i = 0; i < process->line_count && !err && !ferror(out); i++) {

@@ -35,12 +35,16 @@ static void sender_of(const struct model_process *process, char *text, size_t si
 {
 	const struct death *death = &process->death->facts;
 
-	if (!death->sent)
+	enum death_sender sender = death_sender(death);
+
+	if (sender == DEATH_SENDER_UNSEEN)
 		snprintf(text, size, "?");
-	else if (death->sender == process->pid)
+	else if (death->sender == process->pid &&
+		 (death->victim || sender == DEATH_SENDER_PROCESS ||
+		  death_cause(death, process->pid) == DEATH_CRASH))
 		snprintf(text, size, "itself");
-	else if (death->code == DEATH_BY_KERNEL && !death->victim)
-		snprintf(text, size, "kernel");
+	else if (sender != DEATH_SENDER_PROCESS && !death->victim)
+		snprintf(text, size, sender == DEATH_SENDER_TIMER ? "timer" : "kernel");
 	else
 		snprintf(text, size, "%s %d", death->sender_comm, death->sender);
 }
@@ -106,13 +110,18 @@ void last_words_titles(FILE *out)
 		"PROGRAM", "PID", "WHY", BY_COLUMNS, "WHO ASKED", "RSS", "LIMIT", "LINE");
 }
 
-static void print_thread(FILE *out, const struct model_death_thread *thread, unsigned width)
+static void print_thread(FILE *out, const struct model_process *process,
+			 const struct model_death_thread *thread, unsigned width)
 {
+	bool crash = death_cause(&process->death->facts, process->pid) == DEATH_CRASH;
 	const struct death_thread *facts = &thread->facts;
 
 	fprintf(out, "\nThread %d (", facts->tid);
 	text_print(out, facts->name, 32, false);
-	fprintf(out, ")%s%s\n", facts->raised ? ", which raised the signal" : "",
+	fprintf(out, ")%s%s\n",
+		!facts->raised ? ""
+		: crash	       ? ", which raised the signal"
+			       : ", which got the signal",
 		facts->depth ? "" : ": no Python line is known");
 	for (unsigned i = 0; i < facts->depth; i++) {
 		fputs("  ", out);
@@ -137,10 +146,10 @@ int last_words_show(FILE *out, const struct model_process *process, unsigned wid
 	fputc('\n', out);
 	err = last_words_print(out, process, width);
 	if (first && !err)
-		print_thread(out, first, width);
+		print_thread(out, process, first, width);
 	for (size_t i = 0; i < death->count && !err; i++)
 		if (&death->threads[i] != first)
-			print_thread(out, &death->threads[i], width);
+			print_thread(out, process, &death->threads[i], width);
 	if (!err && death->facts.threads > death->count)
 		fprintf(out, "\nand %zu more threads\n", death->facts.threads - death->count);
 	return err;

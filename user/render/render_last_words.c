@@ -55,10 +55,20 @@ static void write_cause(FILE *out, const struct model_process *process, bool nam
 		fputs("the kernel's OOM killer", out);
 		return;
 	}
-	if (death->sent && death->code != DEATH_BY_KERNEL)
+	switch (death_sender(death)) {
+	case DEATH_SENDER_PROCESS:
 		write_sender(out, death);
-	else
-		fputs(death->sent ? "the kernel" : "somebody who was not seen", out);
+		break;
+	case DEATH_SENDER_TIMER:
+		fputs("a timer", out);
+		break;
+	case DEATH_SENDER_KERNEL:
+		fputs("the kernel", out);
+		break;
+	case DEATH_SENDER_UNSEEN:
+		fputs("somebody who was not seen", out);
+		break;
+	}
 	fprintf(out, " with %s", name);
 }
 
@@ -239,13 +249,17 @@ static json_t *stack_value(const struct model_death_thread *thread)
 			 "truncated", facts->truncated, "frames", frames);
 }
 
-static json_t *stacks_value(const struct model_death *death)
+/* `one`: only the thread that says most. */
+static json_t *stacks_value(const struct model_process *process, bool one)
 {
+	const struct model_death_thread *last = model_last_thread(process);
+	const struct model_death *death = process->death;
 	json_t *array = json_array();
 	int err = array ? 0 : -1;
 
 	for (size_t i = 0; i < death->count && !err; i++)
-		err = json_array_append_new(array, stack_value(&death->threads[i]));
+		if (!one || &death->threads[i] == last)
+			err = json_array_append_new(array, stack_value(&death->threads[i]));
 	if (!err)
 		return array;
 	json_decref(array);
@@ -260,7 +274,7 @@ static json_t *sender_value(const struct death *death)
 			 json_text(death->sender_comm), "uid", (json_int_t)death->sender_uid);
 }
 
-json_t *last_words_value(const struct model_process *process)
+json_t *last_words_value(const struct model_process *process, bool one)
 {
 	const struct model_death_thread *thread = model_last_thread(process);
 	const struct death *death = &process->death->facts;
@@ -271,14 +285,14 @@ json_t *last_words_value(const struct model_process *process)
 		"{s:o, s:s, s:s, s:i, s:b, s:o, s:I, s:I, s:I, s:I, s:I, s:o, s:i, s:o, s:o}",
 		"time", json_time(death->time), "cause", death_cause_name(cause), "signal",
 		death_signal(death->signal, text, sizeof(text)), "code", death->code, "by_kernel",
-		death->sent && death->code == DEATH_BY_KERNEL, "sender", sender_value(death),
+		death_sender(death) == DEATH_SENDER_KERNEL, "sender", sender_value(death),
 		"rss_bytes", (json_int_t)death_rss(death), "anon_bytes",
 		(json_int_t)death->anon_bytes, "file_bytes", (json_int_t)death->file_bytes,
 		"shmem_bytes", (json_int_t)death->shmem_bytes, "swap_bytes",
 		(json_int_t)death->swap_bytes, "limit_bytes", json_known(death->limit_bytes),
 		"threads", (int)death->threads, "thread",
 		thread ? json_integer(thread->facts.tid) : json_null(), "stacks",
-		stacks_value(process->death));
+		stacks_value(process, one));
 }
 
 static json_t *grew_value(const struct model_process *process)
@@ -292,7 +306,8 @@ static json_t *grew_value(const struct model_process *process)
 			 "grown_bytes", json_count(grew->grown_bytes));
 }
 
-int last_words_document(FILE *out, const struct model *model, const struct model_process *process)
+int last_words_document(FILE *out, const struct model *model, const struct model_process *process,
+			bool one)
 {
 	size_t count = 0;
 	int err;
@@ -312,7 +327,7 @@ int last_words_document(FILE *out, const struct model *model, const struct model
 		{"python", json_text_or_null(process->python)},
 		{"rss_peak_bytes", json_integer(process->rss_peak_bytes)},
 		{"grew_most", grew_value(process)},
-		{"last_words", last_words_value(process)},
+		{"last_words", last_words_value(process, one)},
 	};
 
 	fputc('{', out);
