@@ -310,6 +310,7 @@ static __noinline int stack_now(struct pymem_proc *p, struct pymem_thread *th)
 {
 	const struct pymem_layout *layout;
 	struct scratch *s = scratch_get();
+	__u32 index;
 	int err;
 
 	if (!p || !th || !s)
@@ -321,14 +322,13 @@ static __noinline int stack_now(struct pymem_proc *p, struct pymem_thread *th)
 	th->loss = PYMEM_LOSS_UNIDENTIFIED;
 	if (!p->identified)
 		return LOST(UNIDENTIFIED);
-	/* At once: some programs can be preempted, by another thread's event. */
+	index = p->layout;
+	layout = bpf_map_lookup_elem(&layouts, &index);
+	if (!layout)
+		return LOST(UNIDENTIFIED);
+	/* Before anything is written: some programs can be preempted, by another thread's event. */
 	s->busy = 1;
 	scratch_begin(s, p);
-	layout = layout_now(s);
-	if (!layout) {
-		s->busy = 0;
-		return LOST(UNIDENTIFIED);
-	}
 	err = pystack_walk(p, th, layout, s);
 	/* If the stack was not seen lately, there may be a second interpreter by now. Then the
 	 * thread may have another state than the one that was cached. */
