@@ -420,6 +420,7 @@ def reused_pid(line_python):
     return truth["runs"], sum(r["occurrences"] or 0 for r in report.rows(truth["child"], file, line))
 
 
+@pytest.mark.host  # others would take the number
 def test_reused_pid(line_python):
     """A child has the number of one that ended: it has probes of its own."""
     seen = next(filter(None, (reused_pid(line_python) for _ in range(3))), None)
