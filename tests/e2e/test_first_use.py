@@ -246,6 +246,7 @@ def test_script_that_a_server_loads(tmp_path):
                                  "  -p %d  %s -w 3 %s:create\n" % (module, module, one.pid, server, module)), said
 
 
+@pytest.mark.host
 def test_largest_is_listed_first(tmp_path):
     """Of a name that means nothing, the Pythons that run: the largest first, at most ten programs, and not each PID of
     many."""
