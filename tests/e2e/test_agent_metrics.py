@@ -282,7 +282,7 @@ def test_hostile_requests(store, tmp_path):
         assert total(fresh(url), "pymem_grown_bytes", program="steps.py") >= 4 * MIB
         harness.until(lambda: is_recorded(store, target.pid, 4 * MIB), "recorded")
         assert agent.stop(signal.SIGTERM) == 0, agent.text()
-    assert len(agent.text().splitlines()) == 3, agent.text()
+    assert len(agent.lines()) == 3, agent.text()
 
 
 @pytest.mark.attack("an end of the agent's recording", "100 connections to its metrics that send a byte now and then")

@@ -16,10 +16,8 @@
 #include "agent/alarm_private.h"
 #include "base/clock.h"
 
-#define GROUPS_A_TICK 16  /* that are read, each with some system calls */
-#define SLOPES_A_TICK 128 /* computed; some 0.3 ms each */
-#define TEXT(number)  TEXT_OF(number)
-#define TEXT_OF(n)    #n
+#define GROUPS_A_TICK 16   /* that are read, each with some system calls */
+#define SLOPES_A_TICK 128  /* computed; some 0.3 ms each */
 #define BASE_LEAST    30.0 /* seconds from one noting of all figures to the next */
 
 struct alarms *alarms_new(struct store *store)
@@ -353,10 +351,9 @@ void alarms_tick(struct alarms *a, size_t most)
 
 	held = alarm_gate_flush(&a->gate, now);
 	if (held)
-		agent_complain("alarms: %u more are met: at most " TEXT(
-				       ALARM_LINES) " are told in a "
-						    "minute, the others later",
-			       held);
+		agent_complain("alarms: %u more are met: at most %d are told in a minute, the "
+			       "others later",
+			       held, ALARM_LINES);
 	if (!a->rules.count)
 		return;
 	a->most = most;
