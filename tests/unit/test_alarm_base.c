@@ -62,15 +62,12 @@ static struct model *report_of(const struct alarm_base *base, uint32_t image,
 	return model;
 }
 
-static void test_since(void **state)
+/* Two processes grow, are noted, and grow again. */
+static struct alarm_base *base_of_growth(void)
 {
-	int64_t page = sysconf(_SC_PAGESIZE);
 	struct table_stack *start, *leak, *thread, *other;
-	struct report *report;
 	struct alarm_base *base;
-	struct model *model;
 
-	(void)state;
 	table_add_image(&table, 1);
 	table_add_image(&table, 2);
 	start = table_add_stack(&table, 1, 10, 2, 0);
@@ -99,7 +96,17 @@ static void test_since(void **state)
 	grow(other, 500);
 	table.images[0].record.lost_pages[PYMEM_LOSS_NO_FRAME] += 4;
 	table.images[0].record.now_pages[PYMEM_ANON] += 4;
+	return base;
+}
 
+static void test_since(void **state)
+{
+	int64_t page = sysconf(_SC_PAGESIZE);
+	struct report *report;
+	struct alarm_base *base = base_of_growth();
+	struct model *model;
+
+	(void)state;
 	model = report_of(base, 1, &report);
 	assert_int_equal(model->processes[0]->pid, 1001);
 	assert_int_equal(line_of(model, 20)->increment_bytes, 102 * page);

@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "base/text.h"
 #include "model/cgroup_name.h"
+#include "os/write_all.h"
 #include "render/render.h"
 #include "report/report.h"
 
@@ -211,21 +212,6 @@ static int render(struct model *model, char **text, size_t *size)
 		return -errno;
 	err = cut_lines(model) ?: render_json.emit(out, model, &options);
 	return fclose(out) && !err ? -errno : err;
-}
-
-static int write_all(int fd, const char *text, size_t size)
-{
-	while (size) {
-		ssize_t written = write(fd, text, size);
-
-		if (written < 0 && errno == EINTR)
-			continue;
-		if (written < 0)
-			return -errno;
-		text += written;
-		size -= (size_t)written;
-	}
-	return 0;
 }
 
 /* Writes it to a new file, whose path is written to `path`. 0 or -errno: then there is none. */

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/array.h"
+#include "os/write_all.h"
 
 #define STAMP	   16 /* characters of a time */
 #define FILES_MOST 100000
@@ -73,19 +74,11 @@ int deaths_name(enum death_cause cause, double time, int pid, char name[DEATHS_N
 int deaths_write(int folder, const char *name, const void *data, size_t size)
 {
 	int fd = openat(folder, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-	size_t written = 0;
-	int err = 0;
+	int err;
 
 	if (fd < 0)
 		return -errno;
-	while (written < size && !err) {
-		ssize_t n = write(fd, (const char *)data + written, size - written);
-
-		if (n > 0)
-			written += (size_t)n;
-		else if (n < 0 && errno != EINTR)
-			err = -errno;
-	}
+	err = write_all(fd, data, size);
 	if (close(fd) && !err)
 		err = -errno;
 	if (err)
