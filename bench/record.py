@@ -4,6 +4,8 @@
 that grow.
 
 CPU is utime plus stime over --seconds, after --settle; that of the same profile without a recording stands beside it.
+It is measured twice, of two recordings: as the machine is, and while a loop of the lowest priority on each CPU keeps it
+from sleeping (common.Awake).
 Bytes are those that the tables of intervals take in the file (SQLite's dbstat), without names and sources, which come
 once. A file has whole pages of 4 KiB, some of each table. So of one process, which fills a page in minutes, they are
 measured after --long seconds: nearly as long as intervals of a second are kept. The size of an hour follows from them: 10 minutes in intervals of a second, the rest in intervals of 10 seconds,
@@ -141,10 +143,12 @@ def measure(count, options):
         path = os.path.join(folder, "run.pymem")
         arguments = ["-p", ",".join(map(str, targets.pids))]
         share = cpu(arguments, path, options, options.long if count == 1 else 0)
+        with common.Awake():
+            awake = cpu(arguments, os.path.join(folder, "awake.pymem"), options)
         rows, each, hour, once = sizes(path)
         without = "%.2f %%" % cpu(arguments, None, options) if options.without else "-"
     name = "one process" if count == 1 else "%d processes" % count
-    return (name, "%.2f %%" % share, without, "%.0f" % rows, "%.0f" % each, "%.1f MiB" % (hour / MIB),
+    return (name, "%.2f %%" % share, "%.2f %%" % awake, without, "%.0f" % rows, "%.0f" % each, "%.1f MiB" % (hour / MIB),
             "%.1f MiB" % (once / MIB))
 
 

@@ -89,7 +89,7 @@ def top_text(data):
 def record_text(data):
     return "%s; %s; over %g s (bytes of one process: %g s), %g steps a second of each process.\n\n" % (
         data["python"], data["machine"], data["seconds"], data["long"], data["rate"]) + table(
-        data["rows"], ["recorded", "of a CPU", "without a recording", "stacks that change in a second",
+        data["rows"], ["recorded", "of a CPU", "with CPUs kept awake", "without a recording", "stacks that change in a second",
                        "bytes of each", "an hour", "of that, names and sources"])
 
 
