@@ -30,9 +30,17 @@ static __always_inline __u64 proc_add(struct pymem_proc *p, __u32 member, __s64 
 	return rss;
 }
 
-/* A number that is unique in the session, made without an atomic that returns a value (5.12). Each
- * CPU has its counter. A fork or exec may interrupt a task iterator, so iterators have a counter of
- * their own; only one runs at a time. */
+#ifdef PYMEM_LEGACY
+#define ID_NEXT(counter) (++*(counter))
+#else
+#define ID_NEXT(counter) (__sync_fetch_and_add(counter, 1) + 1)
+#endif
+
+/* A number that is unique in the session. Each CPU has its counter. A fork or exec may interrupt a
+ * task iterator, so iterators have a counter of their own; only one runs at a time. Programs that
+ * can be preempted need an atomic that returns a value. That came with 5.12, so in the legacy build
+ * two of them can get the same number, on a kernel that preempts (preempt=full), and of stacks
+ * only. */
 static __always_inline __u32 new_id(bool iterator)
 {
 	__u32 place = iterator ? nr_cpus : bpf_get_smp_processor_id(), zero = 0;
@@ -42,7 +50,7 @@ static __always_inline __u32 new_id(bool iterator)
 		return 0;
 	if (iterator)
 		return ++iterator_ids * (nr_cpus + 1) + place;
-	return ++counter->next * (nr_cpus + 1) + place;
+	return ID_NEXT(&counter->next) * (nr_cpus + 1) + place;
 }
 
 static __always_inline void tell_all(struct pymem_msg_process *m)

@@ -193,6 +193,21 @@ SHARED struct {
 	__type(value, struct pymem_msg_code);
 } code_messages SEC(".maps");
 
+/* The same for programs that can be preempted: those at the ends of functions. */
+SHARED struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct scratch);
+} call_scratches SEC(".maps");
+
+SHARED struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct pymem_msg_code);
+} call_messages SEC(".maps");
+
 /* Sized by the loader, which leaves these maps out unless touches are noted (watch_touched). */
 SHARED struct {
 	__uint(type, BPF_MAP_TYPE_HASH);

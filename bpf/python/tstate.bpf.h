@@ -33,11 +33,17 @@
 #define FIRST_CODES 4096
 #define SENDS_MAX   32
 
+/* Unless own_scratch.bpf.h was included before. */
+#ifndef SCRATCHES
+#define SCRATCHES     scratches
+#define CODE_MESSAGES code_messages
+#endif
+
 static __always_inline struct scratch *scratch_get(void)
 {
 	__u32 zero = 0;
 
-	return bpf_map_lookup_elem(&scratches, &zero);
+	return bpf_map_lookup_elem(&SCRATCHES, &zero);
 }
 
 /* An event of p begins: sets what it may cost. */

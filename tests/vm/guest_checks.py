@@ -206,6 +206,43 @@ def vm_calls():
     assert not test_vm_calls.advised(report)
 
 
+def preempts():
+    with open("/proc/cmdline") as f:
+        return "preempt=full" in f.read().split()
+
+
+def preempted():
+    """Programs at the ends of functions are preempted, by threads of which RSS changes: no change is lost by that. For a
+    kernel with preempt=full (VM_APPEND)."""
+    assert preempts(), "VM_APPEND=preempt=full"
+    program = os.path.join(os.path.dirname(os.path.abspath(__file__)), "programs", "calls_storm.py")
+    with contextlib.ExitStack() as stack:
+        storms = []
+        for _ in range(6):
+            storm = subprocess.Popen(PYTHON + [program, "800"], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+            stack.callback(harness.end_process, storm)
+            os.sched_setaffinity(storm.pid, {0})
+            assert storm.stdout.readline() == b"ready\n"
+            storms.append(storm)
+        tool = stack.enter_context(harness.Tool("-p", ",".join(str(storm.pid) for storm in storms)))
+        tool.attached()
+        for storm in storms:
+            storm.stdin.write(b"x\n")
+            storm.stdin.flush()
+        for storm in storms:
+            storm.wait(harness.PATIENCE)
+        report = tool.report()
+    touched = 0
+    for storm in storms:
+        image = report.image(storm.pid)
+        report.check_conservation(storm.pid)
+        assert image["lost_bytes"].get("recursion", 0) == 0, image["lost_bytes"]
+        touched += sum(line["grown_bytes"] for line in image["lines"] if line["function"] == "work")
+        calls = sum(line.get("vm_calls", {}).get("mmap", {}).get("calls", 0) for line in image["lines"])
+        comment("PID %d: %d calls of mmap are some line's, of 800" % (storm.pid, calls))
+    assert touched >= 6 * 800 * harness.PAGE, touched
+
+
 def lines():
     """Amounts by the walk stay what they are under --lines."""
     together(LINES, ["--lines"])
@@ -434,14 +471,15 @@ def last_words_of_host():
 
 CHECKS = {check.__name__: check for check in (
     check, amounts, short_amounts, smp_amounts, lines, verifier, short_verifier, cost, killed_check,
-    kill_9, vm_calls, counted_lines, serve, memit, accounts, births_watch, births_burst, last_words,
+    kill_9, vm_calls, preempted, counted_lines, serve, memit, accounts, births_watch, births_burst, last_words,
     last_words_of_host)}
 
 
 def chosen():
     if os.cpu_count() > 2:
         return SMP
-    return FULL if os.environ.get("PYMEM_VM_FULL") else SHORT
+    more = ("preempted",) if preempts() else ()
+    return (FULL if os.environ.get("PYMEM_VM_FULL") else SHORT) + more
 
 
 def comment(text):

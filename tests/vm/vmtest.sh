@@ -16,7 +16,8 @@
 # without AVX (emulating it slows every memcpy). Not the "cloud" kernels: they have no 9p. The
 # kernel is not to try its timer: on a host with much other work no tick comes in time, and it panics.
 #
-# Environment: VM_MEMORY (2G), VM_CPUS (2), VM_SECONDS (840), PYMEM_CACHE, PYMEM_MIRROR.
+# Environment: VM_MEMORY (2G), VM_CPUS (2), VM_SECONDS (840), VM_APPEND (words for the command line of the kernel),
+# PYMEM_CACHE, PYMEM_MIRROR.
 set -eu
 
 cache=${PYMEM_CACHE:-$HOME/.cache/pymem-bpf}/kernels
@@ -177,7 +178,7 @@ boot()
 	timeout "${VM_SECONDS:-840}" qemu-system-x86_64 -nodefaults -no-user-config -display none \
 		-accel tcg,thread=single -cpu Nehalem -m "${VM_MEMORY:-2G}" -smp "${VM_CPUS:-2}" -no-reboot \
 		-kernel "$(find "$tree" -name 'vmlinuz*' -type f | head -n 1)" -initrd "$tree/initrd" \
-		-append 'console=ttyS0 panic=-1 quiet no_timer_check' \
+		-append 'console=ttyS0 panic=-1 quiet no_timer_check'"${VM_APPEND:+ $VM_APPEND}" \
 		-serial "file:$job/console" -serial stdio \
 		-virtfs "$(share root / ,readonly=on)" -virtfs "$(share folder "$PWD" '')" \
 		-virtfs "$(share job "$job" '')" </dev/null
