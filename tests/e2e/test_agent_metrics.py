@@ -158,6 +158,21 @@ def test_container(memory, store, tmp_path):
             check_sums(metrics)
 
 
+def test_killed(store, tmp_path):
+    """Counted by cause, in its program and its container, which were there with 0 before."""
+    with listening(store) as agent, stepping(tmp_path) as target:
+        url = url_of(agent)
+        harness.until(lambda: total(fresh(url), "pymem_processes", program="steps.py") == 1, "known")
+        before = fresh(url)
+        assert total(before, "pymem_killed", program="steps.py") == 0 and only(before["pymem_killed"], program="steps.py")
+        target.process.kill()
+        harness.until(lambda: total(fresh(url), "pymem_killed", program="steps.py", cause="kill") == 1, "counted")
+        after = fresh(url)
+        assert total(after, "pymem_killed", program="steps.py") == 1
+        assert total(after, "pymem_killed") == total(after, "pymem_container_killed")
+        assert agent.stop(signal.SIGTERM) == 0, agent.text()
+
+
 def test_lines_are_asked_for(store, tmp_path):
     with stepping(tmp_path), listening(store) as agent:
         metrics = fresh(url_of(agent))
@@ -494,6 +509,8 @@ tests:
   - {series: 'pymem_rss_bytes{program="leaks.py",where="",instance="a"}', values: '100000000+4000000x180'}
   - {series: 'pymem_rss_bytes{program="steady.py",where="",instance="a"}', values: '9000000000+1000x180'}
   - {series: 'pymem_container_oom_kills_total{container="c",pod="",id="1",instance="a"}', values: '3x170 4x10'}
+  - {series: 'pymem_killed_total{program="leaks.py",where="",cause="oom",instance="a"}', values: '0x170 1x10'}
+  - {series: 'pymem_killed_total{program="leaks.py",where="",cause="kill",instance="a"}', values: '0x170 9x10'}
   - {series: 'pymem_agent_recording{instance="a"}', values: '1x180'}
   alert_rule_test:
   - eval_time: 100m
@@ -512,6 +529,16 @@ tests:
     - exp_labels: {container: c, id: "1", instance: a, severity: critical}
       exp_annotations:
         summary: "a process of c on a was killed for want of memory"
+  - eval_time: 175m
+    alertname: PythonProgramKilled
+    exp_alerts:
+    - exp_labels: {program: leaks.py, cause: oom, instance: a, severity: critical}
+      exp_annotations:
+        summary: "leaks.py on a was killed for want of memory"
+        description: "pymem-bpf oom there shows its last words."
+  - eval_time: 160m
+    alertname: PythonProgramKilled
+    exp_alerts: []
   - eval_time: 160m
     alertname: PythonContainerKilled
     exp_alerts: []

@@ -9,9 +9,11 @@ import subprocess
 
 import harness
 import pytest
+import test_agent_metrics
 from harness import MIB, TOOL
 from test_agent import Agent, files, size_of, store, stepping  # noqa: F401 (a fixture)
 from test_by import LIMIT, memory  # noqa: F401 (a fixture)
+from test_metrics import only
 from test_top_levels import ID
 
 pytestmark = pytest.mark.host
@@ -133,6 +135,23 @@ def test_rss_and_reload(store, tmp_path):  # noqa: F811
         agent.says("goes on as it was")
         assert "--alarm rss>1GB: column 6: \"GB\" is not understood: write KiB, MiB or GiB" in agent.text()
         assert len(alarms(agent, "steps.py")) == 1, agent.text()
+        assert agent.stop(signal.SIGTERM) == 0, agent.text()
+
+
+def test_metrics(store, tmp_path):  # noqa: F811
+    """How often each was told, and how many are in it now."""
+    with stepping(tmp_path) as target, Agent(store, "--alarm", "program:rss>64MiB", "--alarm", "program:rss>64GiB",
+                                             "--listen", "127.0.0.1:0") as agent:
+        agent.says("records")
+        for _ in range(16):
+            target.step()
+        told(agent, "steps.py")
+        # Others of the host may be as large.
+        found = test_agent_metrics.fresh(test_agent_metrics.url_of(agent))
+        for name in "pymem_alarm_raised", "pymem_alarms_told":
+            large, = only(found[name], alarm="program:rss>64MiB")
+            larger, = only(found[name], alarm="program:rss>64GiB")
+            assert large >= 1 and larger == 0 and len(found[name]) == 2, found[name]
         assert agent.stop(signal.SIGTERM) == 0, agent.text()
 
 

@@ -211,6 +211,43 @@ static void ended(void **state)
 	end(book, model);
 }
 
+/* By cause; a row that falls leaves them to the rest, and one that has no process keeps them. */
+static void killed(void **state)
+{
+	struct metric_book *book;
+	struct model *model = begin(&book, 1);
+	struct model_process *p = add(model, "worker.py", "/", 50);
+	struct group_sums sums;
+
+	(void)state;
+	sums = read_book(book, model);
+	assert_int_equal(row(&sums, "worker.py")->killed[DEATH_OOM], 0);
+	group_sums_free(&sums);
+	metric_book_killed(book, p, DEATH_OOM);
+	metric_book_killed(book, p, DEATH_OOM);
+	metric_book_killed(book, p, DEATH_CRASH);
+	metric_book_killed(book, add(model, "small.py", "/", 1), DEATH_KILL);
+	sums = read_book(book, model);
+	assert_int_equal(row(&sums, "worker.py")->killed[DEATH_OOM], 2);
+	assert_int_equal(row(&sums, "worker.py")->killed[DEATH_KILL], 0);
+	assert_int_equal(row(&sums, "worker.py")->killed[DEATH_CRASH], 1);
+	assert_true(sums.list[1].rest);
+	assert_int_equal(sums.list[1].killed[DEATH_KILL], 1);
+	group_sums_free(&sums);
+	model_clear(model);
+	sums = read_book(book, model);
+	assert_int_equal(row(&sums, "worker.py")->killed[DEATH_OOM], 2);
+	group_sums_free(&sums);
+	add(model, "large.py", "/", 500);
+	sums = read_book(book, model);
+	assert_int_equal(row(&sums, "large.py")->killed[DEATH_OOM], 0);
+	assert_int_equal(sums.list[1].killed[DEATH_OOM], 2);
+	assert_int_equal(sums.list[1].killed[DEATH_KILL], 1);
+	assert_int_equal(sums.list[1].killed[DEATH_CRASH], 1);
+	group_sums_free(&sums);
+	end(book, model);
+}
+
 /* A process that is just ending is in no reading, and comes once more: it counts once. */
 static void ends_meanwhile(void **state)
 {
@@ -396,6 +433,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(ten_thousand_programs),
 		cmocka_unit_test(ended),
+		cmocka_unit_test(killed),
 		cmocka_unit_test(ends_meanwhile),
 		cmocka_unit_test(unsettled),
 		cmocka_unit_test(churn),

@@ -123,6 +123,7 @@ void agent_killed(const struct model *model, const struct model_process *process
 	struct agent *a = arg;
 	int err;
 
+	agent_metrics_killed(a->metrics, process, cause);
 	if (!may_tell(a, cause))
 		return;
 	err = write_file(a, model, process, name);

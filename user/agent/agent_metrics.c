@@ -17,6 +17,8 @@
  *     at most goes into it.
  *   - metrics_http.c owns the text, from the end of render() until the next one, or until the last
  *     connection that reads it is closed.
+ *   - Lines are computed so seldom that it takes a small part of the time (metric_lines.h). A text
+ *     between has those from before.
  *   - The books are the only state. They are told of processes that end whether somebody asks or
  *     not, so counters don't depend on when they are read.
  *   - The figures are those that the recording has, since both are made of the same counts. */
@@ -32,9 +34,11 @@
 #include "base/clock.h"
 #include "base/exit_status.h"
 #include "model/metric_book.h"
+#include "model/metric_lines.h"
 #include "report/report.h"
 
-#define GROUPS 100 /* programs, and containers, that have rows of their own */
+#define GROUPS	   100	 /* programs, and containers, that have rows of their own */
+#define LINES_PART 0.002 /* of the time that computing lines may take */
 
 struct agent_metrics {
 	struct agent *agent;
@@ -43,6 +47,7 @@ struct agent_metrics {
 	struct metrics_listener listener;
 	struct metrics_http *http;
 	struct metric_book *programs, *containers;
+	struct metric_lines *lines;
 	uint64_t missed; /* processes, for want of memory */
 };
 
@@ -77,6 +82,7 @@ static void put_all(const struct metrics_form *form, const struct model *model,
 			metrics_put_containers(&m);
 	}
 	metrics_put_agent(form, own);
+	metrics_put_alarms(form, own);
 	if (!form->plain)
 		fputs("# EOF\n", form->out);
 }
@@ -112,7 +118,31 @@ static struct metrics_agent own_of(const struct agent_metrics *m, struct counts_
 		.write_errors = a->write_errors,
 		.unrecorded_seconds = (double)(a->unrecorded_ns + since) / 1e9,
 		.missed = m->missed,
+		.alarms = a->alarms,
+		.lines_age = a->options.metrics_lines
+				     ? metric_lines_age(m->lines, clock_seconds(CLOCK_MONOTONIC))
+				     : -1,
 	};
+}
+
+/* Fills `sums` of programs with `lines` lines of each. `*model` becomes that which they are of. 0
+ * or -errno. */
+static int sum_programs(struct agent_metrics *m, unsigned lines, struct group_sums *sums,
+			struct model **model)
+{
+	double now = clock_seconds(CLOCK_MONOTONIC), began = clock_seconds(CLOCK_THREAD_CPUTIME_ID);
+	bool due = lines && metric_lines_are_due(m->lines, now, LINES_PART);
+	struct profiler *profiler = m->agent->profiler;
+	int err;
+
+	*model = due ? profiler_snapshot(profiler, false) : profiler_brief(profiler);
+	err = *model ? metric_book_sums(m->programs, *model, due ? lines : 0, sums) : -errno;
+	if (due && !err)
+		err = metric_lines_keep(m->lines, sums, now,
+					clock_seconds(CLOCK_THREAD_CPUTIME_ID) - began);
+	else if (lines && !err)
+		err = metric_lines_put(m->lines, sums);
+	return err;
 }
 
 /* A metrics_render_fn. */
@@ -123,11 +153,10 @@ static int render(void *arg, struct metrics_texts *texts)
 	struct counts_facts facts;
 	struct metrics_agent own;
 	unsigned lines = m->agent->options.metrics_lines;
-	struct profiler *profiler = m->agent->profiler;
-	struct model *model = lines ? profiler_snapshot(profiler, false) : profiler_brief(profiler);
-	int err = model ? report_add_cgroups(model) : -errno;
+	struct model *model;
+	int err = sum_programs(m, lines, &sums[0], &model);
 
-	err = err ?: metric_book_sums(m->programs, model, lines, &sums[0]);
+	err = err ?: report_add_cgroups(model);
 	err = err ?: metric_book_sums(m->containers, model, 0, &sums[1]);
 	if (!err) {
 		own = own_of(m, &facts);
@@ -152,6 +181,15 @@ void agent_metrics_gone(struct agent_metrics *m, const struct model_process *pro
 
 	err = metric_book_gone(m->containers, process) ?: err;
 	m->missed += err != 0;
+}
+
+void agent_metrics_killed(struct agent_metrics *m, const struct model_process *process,
+			  enum death_cause cause)
+{
+	if (!m)
+		return;
+	metric_book_killed(m->programs, process, cause);
+	metric_book_killed(m->containers, process, cause);
 }
 
 /* --- begin and end --- */
@@ -180,7 +218,8 @@ static int open_all(struct agent_metrics *m)
 	}
 	m->programs = metric_book_new(MODEL_BY_PROGRAM, GROUPS);
 	m->containers = metric_book_new(MODEL_BY_CONTAINER, GROUPS);
-	if (!m->programs || !m->containers || !copy(&m->listen, o->listen) ||
+	m->lines = metric_lines_new();
+	if (!m->programs || !m->containers || !m->lines || !copy(&m->listen, o->listen) ||
 	    !copy(&m->tls_cert, o->tls_cert) || !copy(&m->tls_key, o->tls_key) ||
 	    !copy(&m->token_file, o->token_file)) {
 		agent_complain("%s", strerror(ENOMEM));
@@ -256,6 +295,7 @@ void agent_metrics_close(struct agent_metrics *m)
 	metrics_listener_close(&m->listener);
 	metric_book_free(m->programs);
 	metric_book_free(m->containers);
+	metric_lines_free(m->lines);
 	free(m->listen);
 	free(m->tls_cert);
 	free(m->tls_key);

@@ -18,6 +18,9 @@ int agent_metrics_open(struct agent *agent, struct agent_metrics **metrics);
 int agent_metrics_watch(struct agent_metrics *metrics);
 /* The process has ended, and the model has it no longer: a report_gone_fn, but for the type. */
 void agent_metrics_gone(struct agent_metrics *metrics, const struct model_process *process);
+/* A signal has ended the process. `metrics` may be NULL. */
+void agent_metrics_killed(struct agent_metrics *metrics, const struct model_process *process,
+			  enum death_cause cause);
 /* Calls fn for each option of it that `asked` has otherwise. `metrics` may be NULL. */
 void agent_metrics_compare(const struct agent_metrics *metrics, const struct agent_options *asked,
 			   void (*fn)(bool differs, const char *option));

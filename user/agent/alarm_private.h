@@ -36,6 +36,7 @@ struct alarms {
 	struct counts counts; /* behind ours */
 	double start;	      /* of the profile, in seconds since the epoch */
 	struct alarm_rules rules;
+	uint64_t told[ALARM_RULES_MOST]; /* by rule */
 	struct alarm_track tracks[ALARM_TRACKS_MOST];
 	size_t track_count, track_of[ALARM_RULES_MOST];
 	struct alarm_subject *processes; /* by image */

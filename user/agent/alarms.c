@@ -45,12 +45,23 @@ void alarms_free(struct alarms *a)
 	free(a);
 }
 
+/* What was told of a rule stays with it. */
+static void move_told(struct alarms *a, const struct alarms *before)
+{
+	memset(a->told, 0, sizeof(a->told));
+	for (size_t i = 0; i < a->rules.count; i++)
+		for (size_t j = 0; j < before->rules.count; j++)
+			if (alarm_rule_same(&a->rules.list[i], &before->rules.list[j]))
+				a->told[i] = before->told[j];
+}
+
 void alarms_set(struct alarms *a, const struct alarm_rules *rules)
 {
 	const struct alarms before = *a;
 	double window = 0;
 
 	a->rules = *rules;
+	move_told(a, &before);
 	a->track_count = 0;
 	for (size_t i = 0; i < a->rules.count; i++) {
 		const struct alarm_rule *rule = &a->rules.list[i];
@@ -259,6 +270,13 @@ static void add_samples(struct alarms *a, struct alarm_subject *s, double now)
 	}
 }
 
+static void tell(struct alarms *a, size_t rule, struct alarm_subject *s,
+		 const struct alarm_slope *slope)
+{
+	a->told[rule]++;
+	alarms_tell(a, &a->rules.list[rule], s, slope);
+}
+
 static void look_at_growth(struct alarms *a, size_t i, struct alarm_subject *s, double now,
 			   unsigned *left)
 {
@@ -275,7 +293,7 @@ static void look_at_growth(struct alarms *a, size_t i, struct alarm_subject *s, 
 	if (alarm_state_step(&s->states[i], slope.rate, rule->threshold,
 			     alarm_growth_is_met(&slope, rule->threshold), now) &&
 	    alarm_gate_pass(&a->gate, &s->states[i], now))
-		alarms_tell(a, rule, s, &slope);
+		tell(a, i, s, &slope);
 }
 
 static void look_at_size(struct alarms *a, size_t i, struct alarm_subject *s, double now)
@@ -296,7 +314,7 @@ static void look_at_size(struct alarms *a, size_t i, struct alarm_subject *s, do
 		return;
 	if (series)
 		alarm_series_slope(series, &slope);
-	alarms_tell(a, rule, s, &slope);
+	tell(a, i, s, &slope);
 }
 
 /* `left`: how many slopes may still be computed. */
@@ -370,4 +388,31 @@ void alarms_tick(struct alarms *a, size_t most)
 	look_at_all_processes(a, now, &left);
 	/* What is told is what came since the last time. */
 	renew_base(a, now);
+}
+
+/* --- figures --- */
+
+static unsigned count_raised(const struct alarm_subject *s, size_t rule, unsigned scopes)
+{
+	unsigned count = 0;
+
+	for (; s; s = s->hh.next)
+		count += (s->scope & scopes) && s->states[rule].raised;
+	return count;
+}
+
+void alarms_each(const struct alarms *a,
+		 void (*fn)(const char *text, const struct alarm_figures *figures, void *arg),
+		 void *arg)
+{
+	for (size_t i = 0; i < a->rules.count; i++) {
+		unsigned scopes = a->rules.list[i].scopes;
+		const struct alarm_figures figures = {
+			.raised = count_raised(a->processes, i, scopes) +
+				  count_raised(a->others, i, scopes),
+			.told = a->told[i],
+		};
+
+		fn(a->rules.list[i].text, &figures, arg);
+	}
 }

@@ -25,6 +25,15 @@ void alarms_set(struct alarms *alarms, const struct alarm_rules *rules);
  * Both must outlive the alarms' use. */
 struct counts alarms_counts(struct alarms *alarms, struct counts counts);
 
+struct alarm_figures {
+	unsigned raised; /* processes, programs, control groups that are in it */
+	uint64_t told;	 /* lines, since it is watched for */
+};
+/* Calls fn for each rule, as it was written. */
+void alarms_each(const struct alarms *alarms,
+		 void (*fn)(const char *text, const struct alarm_figures *figures, void *arg),
+		 void *arg);
+
 /* Looks whether alarms are met, and tells those: a line on stderr, a file in the store. Each report
  * of a process may have `most` bytes. Failures are told, too. */
 void alarms_tick(struct alarms *alarms, size_t most);

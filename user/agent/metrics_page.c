@@ -287,5 +287,41 @@ void metrics_put_agent(const struct metrics_form *form, const struct metrics_age
 	put_value(form, METRICS_COUNTER, "pymem_agent_missed_processes", NULL,
 		  "Ended processes that are in no counter, for want of memory.",
 		  (double)agent->missed);
+	if (agent->lines_age >= 0)
+		put_value(form, METRICS_GAUGE, "pymem_agent_lines_age_seconds", "seconds",
+			  "How long ago lines were computed; what came since is in (other).",
+			  agent->lines_age);
 	put_http(form, &agent->http);
+}
+
+/* --- alarms --- */
+
+struct alarm_form {
+	const struct metrics_form *form;
+	bool told;
+};
+
+static void put_alarm(const char *text, const struct alarm_figures *figures, void *arg)
+{
+	const struct alarm_form *alarms = arg;
+	char escaped[2 * ALARM_TEXT];
+
+	text_escape(escaped, sizeof(escaped), text);
+	fprintf(alarms->form->out, "pymem_alarm%s{", alarms->told ? "s_told_total" : "_raised");
+	metrics_label(alarms->form->out, "alarm", escaped);
+	fprintf(alarms->form->out, "} %" PRIu64 "\n",
+		alarms->told ? figures->told : (uint64_t)figures->raised);
+}
+
+void metrics_put_alarms(const struct metrics_form *form, const struct metrics_agent *agent)
+{
+	struct alarm_form alarms = {.form = form};
+
+	metrics_family(form, METRICS_GAUGE, "pymem_alarm_raised", NULL,
+		       "Processes, programs, containers for which it is raised now.");
+	alarms_each(agent->alarms, put_alarm, &alarms);
+	alarms.told = true;
+	metrics_family(form, METRICS_COUNTER, "pymem_alarms_told", NULL,
+		       "How often it was told since the agent began to watch for it.");
+	alarms_each(agent->alarms, put_alarm, &alarms);
 }

@@ -6,6 +6,7 @@
 
 #include <stdint.h>
 
+#include "agent/alarms.h"
 #include "agent/metrics_http.h"
 #include "agent/store.h"
 #include "model/counts.h"
@@ -20,7 +21,9 @@ struct metrics_agent {
 	bool recording;	      /* one is written just now */
 	uint64_t write_errors;
 	double unrecorded_seconds;
-	uint64_t missed; /* ended processes that are in no counter, for want of memory */
+	const struct alarms *alarms;
+	double lines_age; /* seconds; -1: there are no lines */
+	uint64_t missed;  /* ended processes that are in no counter, for want of memory */
 };
 
 /* Version, time, processes that can't be watched, by interpreter, OOM kills of the host. 0 or
@@ -30,5 +33,7 @@ int metrics_put_host(const struct metrics_form *form, const struct model *model)
  */
 void metrics_put_containers(const struct metrics *m);
 void metrics_put_agent(const struct metrics_form *form, const struct metrics_agent *agent);
+/* How many are in each alarm now, and how often it was told. */
+void metrics_put_alarms(const struct metrics_form *form, const struct metrics_agent *agent);
 
 #endif

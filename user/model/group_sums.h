@@ -5,6 +5,7 @@
 #ifndef GROUP_SUMS_H
 #define GROUP_SUMS_H
 
+#include "model/death.h"
 #include "model/group_place.h"
 #include "model/model.h"
 
@@ -40,6 +41,8 @@ struct group_sum {
 	int64_t lost_bytes[PYMEM_LOSS_COUNT];
 	uint64_t minor_faults, major_faults, copied_pages; /* by lines */
 	uint64_t lost_faults;				   /* by no line */
+	/* Processes that a signal ended, by why. Of metric_book_sums() only; else 0. */
+	uint64_t killed[DEATH_CAUSES];
 	/* change_bytes is the sum of the lines', other_lines_bytes, and lost_bytes. */
 	struct group_line_sum *lines; /* by size of change, largest first */
 	size_t line_count;

@@ -19,6 +19,7 @@
 struct counters {
 	uint64_t grown_bytes, freed_bytes;
 	uint64_t minor_faults, major_faults, copied_pages, lost_faults;
+	uint64_t killed[DEATH_CAUSES];
 };
 
 struct slot { /* a group that has a row */
@@ -128,6 +129,8 @@ static void add_counters(struct counters *to, const struct counters *from)
 	to->major_faults += from->major_faults;
 	to->copied_pages += from->copied_pages;
 	to->lost_faults += from->lost_faults;
+	for (int i = 0; i < DEATH_CAUSES; i++)
+		to->killed[i] += from->killed[i];
 }
 
 /* All that the slot has goes to the rest. */
@@ -235,12 +238,11 @@ static void add_gone(struct group_sum *gone, const struct model_process *process
 		gone->peak_bytes = process->rss_peak_bytes;
 }
 
-int metric_book_gone(struct metric_book *book, const struct model_process *process)
+/* The slot of a process that has ended, which may be the first one of its group; or the rest. */
+static struct slot *slot_of_ended(struct metric_book *book, const struct model_process *process)
 {
 	struct group_place place;
 	struct slot *slot;
-	struct image *image;
-	int err;
 
 	group_place_of(&place, book->by, process);
 	slot = find_slot(book, &place);
@@ -248,7 +250,21 @@ int metric_book_gone(struct metric_book *book, const struct model_process *proce
 		slot = new_slot(book, &place);
 	if (slot)
 		slot->seen = book->reading;
-	slot = slot ?: &book->rest;
+	return slot ?: &book->rest;
+}
+
+void metric_book_killed(struct metric_book *book, const struct model_process *process,
+			enum death_cause cause)
+{
+	slot_of_ended(book, process)->counters.killed[cause]++;
+}
+
+int metric_book_gone(struct metric_book *book, const struct model_process *process)
+{
+	struct slot *slot = slot_of_ended(book, process);
+	struct image *image;
+	int err;
+
 	add_gone(&slot->gone, process);
 	err = count(book, &slot->counters, process);
 	HASH_FIND(hh, book->images, &process->id, sizeof(process->id), image);
@@ -348,6 +364,7 @@ static void put_counters(struct group_sum *sum, const struct counters *counters)
 	sum->major_faults = counters->major_faults;
 	sum->copied_pages = counters->copied_pages;
 	sum->lost_faults = counters->lost_faults;
+	memcpy(sum->killed, counters->killed, sizeof(sum->killed));
 }
 
 static void complete(struct group_sum *sum, const struct slot *slot)

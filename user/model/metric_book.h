@@ -20,13 +20,19 @@ void metric_book_free(struct metric_book *book);
  * its group. 0 or -ENOMEM: they are in the row of all others. */
 int metric_book_gone(struct metric_book *book, const struct model_process *process);
 
+/* A signal has ended the process, for that reason: its group has one more of those (killed in
+ * struct group_sum). To be called once for each, before metric_book_gone(). If there is no room
+ * for its group, the row of all others has it. */
+void metric_book_killed(struct metric_book *book, const struct model_process *process,
+			enum death_cause cause);
+
 /* Fills `sums`, as group_sums_make() does, for the model as it is now, with `lines` lines of each
  * group at most. Other than there:
  *
  *   - What the book was told to be gone is in it; model->gathered is not.
- *   - grown_bytes, freed_bytes, the faults and copied_pages never fall from one call to the next,
- * as long as the group keeps its row. One that falls out of the rows leaves all it had to the rest,
- *     and begins at 0 should it come back. Those of the rest never fall.
+ *   - grown_bytes, freed_bytes, the faults, copied_pages and killed never fall from one call to the
+ * next, as long as the group keeps its row. One that falls out of the rows leaves all it had to the
+ * rest, and begins at 0 should it come back. Those of the rest never fall.
  *   - Groups without processes stay while there is room; those that ended first go first.
  *   - There always is a rest; it is last.
  *

@@ -212,6 +212,22 @@ static void put_faults(const struct metrics *m)
 	}
 }
 
+static void put_killed_of(const struct metrics *m, const struct group_sum *sum)
+{
+	for (int i = 0; i < DEATH_CAUSES; i++) {
+		metrics_begin_sample(m, METRICS_COUNTER, "killed", sum);
+		fprintf(m->form.out, ",cause=\"%s\"} %" PRIu64 "\n", death_cause_name(i),
+			sum->killed[i]);
+	}
+}
+
+static void put_killed(const struct metrics *m)
+{
+	put_family(m, METRICS_COUNTER, "killed", NULL,
+		   "Processes that a signal ended while they were watched, by why.");
+	put_each(m, put_killed_of);
+}
+
 static void put_line(const struct metrics *m, const struct group_sum *sum, const char *file,
 		     const char *line, const char *function, int64_t bytes)
 {
@@ -280,6 +296,8 @@ void metrics_groups(const struct metrics *m)
 	put_gauges(m);
 	put_pss(m);
 	put_faults(m);
+	if (m->counters)
+		put_killed(m);
 	if (m->lines)
 		put_lines(m);
 	put_losses(m);
