@@ -274,6 +274,14 @@ check-security:
 	done; \
 	$(PYTHON) -B tests/attacks_table.py $(BUILD)/attacks docs/SECURITY.md && [ -z "$$failed" ]
 
+# A host of 200 Pythons of many kinds, the agent and a Prometheus, for minutes (MINUTES=60: the hour), and what came of
+# it in docs/FLEET.md.
+MINUTES ?= 8
+check-fleet:
+	tools/install-deps fleet
+	$(MAKE) $(PARALLEL) all
+	$(PYTHON) -B tests/fleet/fleet.py --minutes $(MINUTES) --docs docs/FLEET.md
+
 # Stock kernels in qemu, all that there is to check, and docs/KERNELS.md. CPUS: one run for each
 # number; without, two, and 8 and 32 for the newest kernel.
 VM_KERNELS := $(or $(KERNELS),5.10 6.1 6.12 7.2)
@@ -414,7 +422,7 @@ help:
 
 -include $(wildcard $(BUILD)/*.d $(BUILD)/*/*.d $(BUILD)/*/*/*.d)
 
-.PHONY: python wheel all completions unit walker fuzz-targets fuzz check check-fast stress check-arm64 golden-update deps demo \
+.PHONY: python wheel all completions unit walker fuzz-targets fuzz check check-fast check-fleet stress check-arm64 golden-update deps demo \
 	bench arm64 install format format-check check-pythons check-security clean help check-vm \
 	verifier-update check-memory-profiler check-cpython
 .DELETE_ON_ERROR:
