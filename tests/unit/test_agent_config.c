@@ -24,6 +24,7 @@ struct asked {
 	unsigned lines, events;
 	double rotate;
 	size_t bytes;
+	mode_t mode;
 };
 
 #define AT(field) OPTION_AT(struct asked, field)
@@ -63,6 +64,7 @@ static const struct option_row rows[] = {
 	 AT(events),
 	 .choices = events,
 	 .help = "{}"},
+	{.name = "mode", .argument = "MODE", .type = OPTION_MODE, AT(mode), .help = "a mode"},
 	{.name = "lines",
 	 .argument = "N",
 	 .type = OPTION_UNSIGNED,
@@ -151,7 +153,7 @@ static void test_values(void **state)
 		      "false\nstore = '/var/lib/x y'\n"
 		      "listen = \"\\u005b::1]:1\"\nalarm = [\n 'a>b', # one\n \"c\\td\"]\nlevel = "
 		      "'high'\nevents = ['one', 'two']\n"
-		      "lines = 7");
+		      "mode = '640'\nlines = 7");
 	if (p.err)
 		fail_msg("%s", p.said);
 	assert_string_equal(p.said, "");
@@ -162,7 +164,7 @@ static void test_values(void **state)
 	assert_string_equal(p.asked.alarms[0], "a>b");
 	assert_string_equal(p.asked.alarms[1], "c\td");
 	assert_true(p.asked.level == 2 && p.asked.events == 3 && p.asked.lines == 7);
-	assert_true(p.asked.rotate == 1500 && p.asked.bytes == 10 << 20);
+	assert_true(p.asked.rotate == 1500 && p.asked.bytes == 10 << 20 && p.asked.mode == 0640);
 	parsed_fini(&p);
 	assert_null(p.asked.alarms);
 }
@@ -218,6 +220,7 @@ static const struct {
 	{"level = 2.5", "--config %s: line 1, column 9: level is a text: write it in quotes\n"},
 	{"size = 8\nsize = 9", "--config %s: line 2, column 1: size is there twice, first in line "
 			       "1: write several values as size = [\"one\", \"two\"]\n"},
+	{"mode = 640", "--config %s: line 1, column 8: mode is a text: write it in quotes\n"},
 	/* What the option itself says of its argument comes before. */
 	{"\nsize = 1", "--size 1: expected a whole number from 8 to 1024\n"
 		       "pymem-bpf test: --config %s: that is wrong in it, in line 2, column 8\n"},

@@ -6,7 +6,7 @@
 
 - What it should take, it takes, and reads as Python does: names, order, types, values; each value is where it says.
 - What else TOML has, in an otherwise good document, it refuses by its name and line.
-- Of documents that were spoilt: what it takes, Python takes, and reads the same; what Python takes and it does not, it
+- Of documents that were spoilt, and of soup: what it takes, Python takes, and reads the same; what Python takes and it does not, it
   calls "not taken", or too much.
 
 Needs Python 3.11 or newer (tomllib).
@@ -146,10 +146,20 @@ def other(dice):
     return writer.newline.join(lines[:at] + [text] + lines[at:]).encode(), words, number
 
 
+def soup(dice):
+    """What looks like a number, or a string of pieces that mean something."""
+    if dice.random() < 0.5:
+        return "".join(dice.choice("001279_+-.eE") for _ in range(dice.randrange(1, 7)))
+    quote = dice.choice("'\"\"")
+    return quote + "".join(dice.choice(PIECES) for _ in range(dice.randrange(4))) + quote
+
+
 def spoilt(dice):
     writer = Writer(dice)
-    kind = dice.randrange(3)
-    document = bytearray(good(dice) if kind == 0 else b"a = " + writer.scalar().encode() if kind == 1 else
+    kind = dice.randrange(4)
+    if kind == 0:
+        return ("a = %s\nb = [%s]" % (soup(dice), soup(dice)) if dice.random() < 0.1 else "a = " + soup(dice)).encode()
+    document = bytearray(good(dice) if kind == 1 else b"a = " + writer.scalar().encode() if kind == 2 else
                          b"a = " + writer.array().encode())
     if dice.random() < 0.2:
         document += b"\n" + dice.choice(OTHERS)[0].encode()

@@ -52,11 +52,12 @@ static const struct option_row *row_of(const struct command *command, const char
 	return NULL;
 }
 
-/* What the option takes is a text, which has quotes. */
+/* What the option takes is a text, which has quotes. A mode is octal, and no number of TOML. */
 static bool is_text(const struct option_row *row)
 {
 	return row->type == OPTION_TEXT || row->type == OPTION_FILE || row->type == OPTION_TEXTS ||
-	       row->type == OPTION_NAME || row->type == OPTION_CHOICE || row->type == OPTION_SET;
+	       row->type == OPTION_NAME || row->type == OPTION_CHOICE || row->type == OPTION_SET ||
+	       row->type == OPTION_MODE;
 }
 
 /* Each use of the option adds one. */
