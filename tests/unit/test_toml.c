@@ -209,6 +209,7 @@ static const struct wrong bad[] = {
 	{"a = '\xed\xa0\x80'", 1, 6, "the byte 0xed"},
 	{"a = '\xc0\xaf'", 1, 6, "the byte 0xc0"},
 	{"a = '\xe0\x80\xaf'", 1, 6, "the byte 0xe0"},
+	{"a = '\xf5\x80\x80\x80'", 1, 6, "the byte 0xf5"},
 	{"a = '\xf4\x90\x80\x80'", 1, 6, "the byte 0xf4"},
 	{"a = '\xf0\x80\x80\x80'", 1, 6, "the byte 0xf0"},
 	{"\n\n# \xe2\x82", 3, 3, "the byte 0xe2"},

@@ -44,8 +44,9 @@ OTHERS = [
 PIECES = ["[", "]", "[[", "{", "}", "=", ".", ",", "#", "'", '"', "'''", '"""', "\\", "\\u", "\\U0001F40D", "\\u0041", "\\ud800",
           "\\e", "_", "-", "+", "0", "1", "e", "E", "x", "0x1", "0o7", "0b1", "inf", "nan", "true", "false", "1979-05-27", ":",
           "07:32:00", "\n", "\r", "\r\n", "\t", " ", "a", "a = 1\n", "\0", "\x01", "\x7f", "\x80", "\u2028", "\ufeff", "\u00e4",
-          "\U0001f40d", "9223372036854775808", "\n[t]\n", "\n[[t]]\n", "a.b = 1\n", "\xa0", "\uff11"]
-BYTES = [b"\xff", b"\xc0\x80", b"\xed\xa0\x80", b"\xf4\x90\x80\x80", b"\xc3", b"\x80"]
+          "\U0001f40d", "9223372036854775808", "\n[t]\n", "\n[[t]]\n", "a.b = 1\n", " b = 1", "\xa0", "\uff11"]
+BYTES = [b"\xff", b"\xc0\x80", b"\xe0\x80\x80", b"\xed\xa0\x80", b"\xf0\x80\x80\x80", b"\xf4\x90\x80\x80", b"\xf5\x80\x80\x80", b"\xc3",
+         b"\x80"]
 
 
 # --- documents ---
@@ -165,7 +166,7 @@ def spoilt(dice):
         document += b"\n" + dice.choice(OTHERS)[0].encode()
     for _ in range(dice.choice([1, 1, 1, 2, 4])):
         at = dice.randrange(len(document) + 1)
-        piece = dice.choice(BYTES) if dice.random() < 0.03 else dice.choice(PIECES).encode()
+        piece = dice.choice(BYTES) if dice.random() < 0.1 else dice.choice(PIECES).encode()
         how = dice.randrange(4)
         if how == 0:
             document[at:at] = piece
