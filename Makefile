@@ -219,8 +219,12 @@ $(BUILD)/heap-dump: tests/heap/heap_dump.c $(LIBRARY:%=$(BUILD)/user/%.o)
 $(BUILD)/heap-faults: tests/heap/heap_faults.c $(BUILD)/asan/library.a
 	$(CC) $(CFLAGS) -O1 $(SANITIZE) $(filter %.c %.a,$^) -o $@ $(LDLIBS)
 
+# What the TOML reader reads, to compare it with Python's.
+$(BUILD)/toml-dump: tests/toml/toml_dump.c $(BUILD)/asan/library.a
+	$(CC) $(CFLAGS) -O1 $(SANITIZE) $(filter %.c %.a,$^) -o $@ $(LDLIBS)
+
 HEAP_TOOLS := $(BUILD)/heap-dump $(BUILD)/heap-faults
-unit: $(UNIT:%=$(BUILD)/tests/%) $(BUILD)/verifier-stats $(HEAP_TOOLS)
+unit: $(UNIT:%=$(BUILD)/tests/%) $(BUILD)/verifier-stats $(HEAP_TOOLS) $(BUILD)/toml-dump
 fuzz-targets: $(FUZZ:%=$(BUILD)/fuzz/%)
 
 # What a target needs is installed before anything is built, so recipes build in a make of their own.
@@ -257,7 +261,7 @@ stress:
 FREE_THREADED ?=
 check-pythons:
 	tools/install-deps $(if $(FREE_THREADED),free-threaded,test)
-	$(MAKE) $(PARALLEL) all walker $(BUILD)/verifier-stats $(HEAP_TOOLS)
+	$(MAKE) $(PARALLEL) all walker $(BUILD)/verifier-stats $(HEAP_TOOLS) $(BUILD)/toml-dump
 	set -e; for version in $(FREE_THREADED:1=3.13); do tests/free_threaded.sh $$version; done
 	rm -rf $(BUILD)/matrix
 	PYMEM_MATRIX=$(abspath $(BUILD)/matrix) tests/run scripts walker e2e python; status=$$?; \
@@ -392,7 +396,7 @@ wheel:
 
 SOURCES := $(wildcard bpf/*/*.c bpf/*/*.h user/*/*.c user/*/*.h include/*.h tests/unit/*.c tests/unit/*.h \
 	tests/fuzz/*.c tests/fuzz/*.h tests/walker/*.c tests/walker/*.h tests/walker/bpf/*.h \
-	tests/verifier/*.c tests/heap/*.c python/src/pymem_bpf/native/*.c python/src/pymem_bpf/native/*.h bench/probe/*.c)
+	tests/verifier/*.c tests/heap/*.c tests/toml/*.c python/src/pymem_bpf/native/*.c python/src/pymem_bpf/native/*.h bench/probe/*.c)
 GENERATED := user/python/py_layout_table.h user/python/py_heap_layout_table.h user/base/text_widths.h
 FORMATTED := $(filter-out $(GENERATED),$(SOURCES))
 format:

@@ -4,6 +4,7 @@ to its disk or to its files, what was written can be read, and it goes on."""
 import json
 import os
 import re
+import shlex
 import signal
 import socket
 import sqlite3
@@ -335,22 +336,28 @@ def test_service_manager(store, tmp_path, abstract):
 
 def test_config(store, tmp_path):
     """Options of a file; the command line counts more; SIGHUP reads it again."""
-    config = tmp_path / "agent.conf"
-    config.write_text("# all of it\n\n size = 32\nrotate=1h\nstore = %s\nno-sources\n" % store)
+    config = tmp_path / "agent.toml"
+    config.write_text("# all of it\n\n size = 32\nrotate='1h'\nstore = \"%s\"\nno-sources = true\nquiet = false\n" % store)
     with Tool("agent", "--config", config, "--rotate", "30m", output=False) as tool:
         agent = tool
         harness.until(lambda: agent.waits() and b"records" in agent.stderr, "records")
         agent.process.send_signal(signal.SIGHUP)
         harness.until(lambda: b"--size is 32, --rotate 1800s" in agent.stderr, "read again")
-        config.write_text("size = 64\nstore = /elsewhere\nmax-stacks = 100\n")
+        config.write_text("size = 6_4\r\nstore = '/elsewhere' # there\nmax-stacks = 100\nno-sources = false\n")
         agent.process.send_signal(signal.SIGHUP)
         harness.until(lambda: b"--size is 64, --rotate 1800s" in agent.stderr, "read again")
         for option in b"--store", b"--no-sources", b"--max-stacks":
             assert option + b" can't be changed while it runs: restart it" in agent.stderr, agent.stderr
-        config.write_text("size = 1\n")
+        config.write_text("\nsize = 1\n")
         agent.process.send_signal(signal.SIGHUP)
         harness.until(lambda: b"goes on as it was" in agent.stderr, "refused")
-        assert b"--config %s: that is wrong in it" % str(config).encode() in agent.stderr
+        assert b"--config %s: that is wrong in it, in line 2, column 8\n" % str(config).encode() in agent.stderr
+        config.write_text("size = 16\nrotate = 1h\n")
+        agent.process.send_signal(signal.SIGHUP)
+        harness.until(lambda: agent.stderr.count(b"goes on as it was") == 2, "refused")
+        assert b"--config %s: line 2, column 10: a text needs quotes: write rotate = \"1h\"\n" % str(config).encode() in agent.stderr
+        # Nothing of either was taken over.
+        assert b"--size is 1" not in agent.stderr
         assert agent.stop(signal.SIGTERM) == 0, agent.stderr
     assert len(files(store)) == 1
     with sqlite3.connect(str(files(store)[0])) as db:
@@ -358,19 +365,57 @@ def test_config(store, tmp_path):
 
 
 @pytest.mark.parametrize("text, words", [
-    ("siz = many", "--size"),
-    ("nonsense", "--nonsense"),
-    ("size = 16 MiB", "--size"),
-    ("help", "--help"),
-    ("config = x", "--config"),
+    # As it was written before.
+    ("rotate = 1h", "line 2, column 10: a text needs quotes: write rotate = \"1h\""),
+    ("no-sources", "line 2, column 11: a value is missing: write no-sources = true, or another value"),
+    ("size = 16 MiB", "line 2, column 11: there is more after the value"),
+    ("alarm = growth>50MiB/h", "line 2, column 9: a text needs quotes: write alarm = \"growth>50MiB/h\""),
+    ("alarm = 'rss>1GiB'\nalarm = 'rss>2GiB'", "line 3, column 1: alarm is there twice, first in line 2"),
+    # What TOML has beyond it, and what is none.
+    ("[agent]", "line 2, column 1: a table, [ ], is not taken"),
+    ("size = 0x10", "line 2, column 8: a hexadecimal, octal or binary number is not taken: write it in decimal"),
+    ("store = \"\\x41\"", "line 2, column 10: this is no escape"),
+    ("store = '\x1b[2J'", "line 2, column 10: a control character, U+001B"),
+    # Options.
+    ("siz = 16", "line 2, column 1: siz is no option of the file"),
+    ("help = true", "line 2, column 1: help is no option of the file"),
+    ("config = 'x'", "line 2, column 1: config is no option of the file"),
+    ("size = 'many'", "that is wrong in it, in line 2, column 8"),
+    ("size = [8, 16]", "line 2, column 1: size takes one value: write it without [ ]"),
+    ("no-sources = 1", "line 2, column 14: no-sources is true or false, without quotes"),
+    ("listen = 9746", "line 2, column 10: listen is a text: write it in quotes"),
 ])
 def test_wrong_config(store, tmp_path, text, words):
-    config = tmp_path / "agent.conf"
-    config.write_text(text + "\n")
+    config = tmp_path / "agent.toml"
+    config.write_text("# \u00e4\n" + text + "\n", encoding="utf-8")
     with Agent(store, "--config", config) as agent:
         assert agent.wait() == 2
-    assert words in agent.text() and "--config %s: that is wrong in it" % config in agent.text(), agent.text()
+    assert "--config %s: %s" % (config, words) in agent.text() and "\x1b" not in agent.text(), agent.text()
     assert not store.exists()
+
+
+def by_default(files):
+    """What an agent says that finds these files in its folder below /etc, and its status."""
+    script = "mount --make-rprivate / && mount -t tmpfs tmpfs /etc && mkdir /etc/pymem-bpf && cd /etc/pymem-bpf"
+    for name, text in files.items():
+        script += " && printf %%s %s > %s" % (shlex.quote(text), name)
+    done = subprocess.run(["unshare", "--mount", "sh", "-c", script + ' && exec "$@"', "sh", harness.TOOL, "agent", "--alarm", "rss"],
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=harness.PATIENCE)
+    return done.stdout.decode(), done.returncode
+
+
+def test_where_the_config_is():
+    """/etc/pymem-bpf/agent.toml. The name and format of before are not passed over in silence."""
+    wrong = "pymem-bpf agent: --alarm rss: column 4: it ends too early"
+    before = "pymem-bpf agent: /etc/pymem-bpf/agent.conf is not read any more: write it as TOML to /etc/pymem-bpf/agent.toml, or remove it\n"
+    assert by_default({"agent.conf": "size = 64\n"}) == (before, 2)
+    toml = "pymem-bpf agent: --config /etc/pymem-bpf/agent.toml: line 1, column 1: siz is no option of the file"
+    for files in {"agent.toml": "siz = 64\n"}, {"agent.toml": "siz = 64\n", "agent.conf": "size = 64\n"}:
+        said, status = by_default(files)
+        assert said.startswith(toml) and status == 2, said
+    for files in {}, {"agent.toml": ""}, {"agent.toml": "size = 64\n", "agent.conf": "size = 64\n"}:
+        said, status = by_default(files)
+        assert said.startswith(wrong) and status == 2, said
 
 
 def test_no_config(store, tmp_path):

@@ -446,12 +446,12 @@ def test_taken(store, tmp_path):
 
 def test_config(store, tmp_path):
     """In its file, too. SIGHUP takes over the lines, and says what it can't change."""
-    config = tmp_path / "agent.conf"
-    config.write_text("listen = 127.0.0.1:0\n")
+    config = tmp_path / "agent.toml"
+    config.write_text("listen = '127.0.0.1:0'\n")
     with Agent(store, "--config", config) as agent:
         url = url_of(agent)
         assert "pymem_line_change_bytes" not in fresh(url)
-        config.write_text("listen = 127.0.0.1:1\nmetrics-lines = 2\n")
+        config.write_text("listen = '127.0.0.1:1'\nmetrics-lines = 2\n")
         agent.process.send_signal(signal.SIGHUP)
         agent.says("--listen can't be changed while it runs: restart it")
         assert "pymem_line_change_bytes" in fresh(url)

@@ -110,13 +110,13 @@ def test_leak_and_sawtooth(store, tmp_path):  # noqa: F811
 
 def test_rss_and_reload(store, tmp_path):  # noqa: F811
     """SIGHUP takes over what the config file has now; an alarm is on a size, too, and of a program together."""
-    config = tmp_path / "agent.conf"
-    config.write_text("no-sources\n")
+    config = tmp_path / "agent.toml"
+    config.write_text("no-sources = true\n")
     with stepping(tmp_path) as target, Agent(store, "--config", config) as agent:
         pid = target.process.pid
         agent.says("records")
         target.step()
-        config.write_text("no-sources\nalarm = process:rss > 1 GiB\nalarm = program:rss>64MiB\n")
+        config.write_text("no-sources = true\nalarm = [\"process:rss > 1 GiB\", 'program:rss>64MiB']\n")
         agent.process.send_signal(signal.SIGHUP)
         agent.says(", 2 alarms")
         assert not alarms(agent, "steps.py")
@@ -130,7 +130,7 @@ def test_rss_and_reload(store, tmp_path):  # noqa: F811
         agent.process.send_signal(signal.SIGHUP)
         harness.until(lambda: agent.waits() and agent.text().count(", 2 alarms") == 2, "read again")
         target.step()
-        config.write_text("no-sources\nalarm = rss>1GB\n")
+        config.write_text("no-sources = true\nalarm = 'rss>1GB'\n")
         agent.process.send_signal(signal.SIGHUP)
         agent.says("goes on as it was")
         assert "--alarm rss>1GB: column 6: \"GB\" is not understood: write KiB, MiB or GiB" in agent.text()
@@ -224,11 +224,12 @@ def test_refused(store, tmp_path, alarm, words):  # noqa: F811
     with Agent(store, "--alarm", alarm) as agent:
         assert agent.wait() == 2
     assert "--alarm %s: %s" % (alarm, words) in agent.text(), agent.text()
-    config = tmp_path / "agent.conf"
-    config.write_text("size = 64\nalarm = %s\n" % alarm)
+    config = tmp_path / "agent.toml"
+    config.write_text("size = 64\nalarm = [\"rss>1GiB\",\n  \"%s\"]\n" % alarm)
     with Agent(store, "--config", config) as agent:
         assert agent.wait() == 2
-    assert words in agent.text() and "--config %s: that is wrong in it" % config in agent.text(), agent.text()
+    assert words in agent.text(), agent.text()
+    assert "--config %s: that is wrong in it, in line 3, column 3\n" % config in agent.text(), agent.text()
     assert not store.exists()
 
 

@@ -257,7 +257,21 @@ def alarms():
     yield "gaps", b"growth>1KiB/h" + sizes(lambda i: i * i, step=2000, count=90)
 
 
-CORPUS = {"fuzz_alarms": alarms, "fuzz_amounts": amounts, "fuzz_recording": recordings, "fuzz_births": births_files, "fuzz_heap": faults, "fuzz_lines": line_tables, "fuzz_elf_image": images, "fuzz_maps": proc_files,
+def config_files():
+    """Of fuzz_toml: what the agent takes, and one line each of what it does not."""
+    yield "agent", b"# all\n\nsize = 1_024\nrotate = '1h'\r\nno-sources = true # yes\nquiet=false\nalarm = [\n  \"growth>50MiB/h\",\n]\n"
+    yield "strings", b'a = "\\b\\t\\n\\f\\r\\"\\\\\\u00e4\\U0001F40D \xc3\xa4"\nb = \'C:\\x "y"\'\nc = ""'
+    yield "numbers", b"a=+99\nb=-17\nc=-0\nd=1_0e-1_0\ne=6.626e+34\nf=-0.01\ng=9223372036854775807"
+    yield "arrays", b"a = [ # one\n 1, 2.5,'x' # two\n , true,]\nb = []"
+    for name, line in (("table", "[a.b]"), ("tables", "[[a]]"), ("inline", "a = {b = 1}"), ("dotted", "a.b = 1"), ("quoted", "'a' = 1"),
+                       ("date", "a = 1979-05-27T07:32:00Z"), ("lines", 'a = """\nx"""'), ("hex", "a = 0xff_ff"), ("inf", "a = -inf"),
+                       ("nested", "a = [[1], 2]"), ("twice", "a = 1\na = 2"), ("before", "size = 16 MiB\nquiet"), ("text", "a = 1h # x"),
+                       ("escape", 'a = "\\x41"'), ("surrogate", 'a = "\\ud800"'), ("control", "a = '\x1b[2J'")):
+        yield name, line.encode()
+    yield "invalid", b"# \xff\xc0\x80\xed\xa0\x80\xf4\x90\x80\x80"
+
+
+CORPUS = {"fuzz_alarms": alarms, "fuzz_toml": config_files, "fuzz_amounts": amounts, "fuzz_recording": recordings, "fuzz_births": births_files, "fuzz_heap": faults, "fuzz_lines": line_tables, "fuzz_elf_image": images, "fuzz_maps": proc_files,
           "fuzz_serve": requests, "fuzz_store": messages, "fuzz_walk": strings, "fuzz_text": texts,
           "fuzz_py_code": codes, "fuzz_debug_offsets": offsets}
 

@@ -104,6 +104,7 @@ def plan_scripts(_):
             command_job("handles of the BPF side", python + [os.path.join(unit, "check_handles")]),
             command_job("hints and docstrings of the Python package",
                         python + [os.path.join(unit, "public_names.py")]),
+            command_job("TOML, against Python's reader", python + [os.path.join(unit, "toml_compare.py")], show=True),
             command_job("verifier's figures", [os.path.join(TESTS, "verifier", "compare.py")], show=True)]
     jobs += [command_job("%s %s" % (os.path.basename(script), target), python + [script, target])
              for script in scripts for target in script_targets()]

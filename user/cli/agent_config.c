@@ -3,115 +3,167 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define BLANKS " \t\r"
+#include "cli/options_value.h"
 
-static int complain(const struct command *command, const char *path, int err)
-{
-	options_complain(command, "--config %s: %s", path, strerror(-err));
-	return err;
-}
+#define SHOWN 48 /* characters of a name in an error */
 
-/* All of a file, with a NUL behind it. The caller frees it. 0 or -errno: -EFBIG, -EINVAL: it is no
- * file, or it has a NUL. */
-static int read_file(const char *path, char **text)
+/* All of a file. The caller frees it. 0 or -errno: -EFBIG, -EINVAL: it is no file. */
+static int read_file(const char *path, char **bytes, size_t *size)
 {
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-	char *bytes = fd < 0 ? NULL : malloc(AGENT_CONFIG_BYTES + 1);
-	int err = fd < 0 ? -errno : bytes ? 0 : -ENOMEM;
-	size_t size = 0;
+	int err = fd < 0 ? -errno : 0;
 	struct stat st;
 	ssize_t got = 1;
 
+	*size = 0;
+	*bytes = err ? NULL : malloc(AGENT_CONFIG_BYTES + 1);
+	if (!err && !*bytes)
+		err = -ENOMEM;
 	if (!err && (fstat(fd, &st) || !S_ISREG(st.st_mode)))
 		err = -EINVAL;
-	while (!err && got && size <= AGENT_CONFIG_BYTES) {
-		got = read(fd, bytes + size, AGENT_CONFIG_BYTES + 1 - size);
+	while (!err && got && *size <= AGENT_CONFIG_BYTES) {
+		got = read(fd, *bytes + *size, AGENT_CONFIG_BYTES + 1 - *size);
 		if (got < 0)
 			err = -errno;
 		else
-			size += (size_t)got;
+			*size += (size_t)got;
 	}
-	if (!err && size > AGENT_CONFIG_BYTES)
+	if (!err && *size > AGENT_CONFIG_BYTES)
 		err = -EFBIG;
-	if (!err && memchr(bytes, '\0', size))
-		err = -EINVAL;
 	if (fd >= 0)
 		close(fd);
-	if (err) {
-		free(bytes);
-		return err;
+	return err;
+}
+
+/* --- options --- */
+
+static const struct option_row *row_of(const struct command *command, const char *name)
+{
+	const struct option_row *row;
+
+	for (row = command->rows; row->type != OPTION_END; row++)
+		if (row->name && !strcmp(row->name, name))
+			return row;
+	return NULL;
+}
+
+/* What the option takes is a text, which has quotes. A mode is octal, and no number of TOML. */
+static bool is_text(const struct option_row *row)
+{
+	return row->type == OPTION_TEXT || row->type == OPTION_FILE || row->type == OPTION_TEXTS ||
+	       row->type == OPTION_NAME || row->type == OPTION_CHOICE || row->type == OPTION_SET ||
+	       row->type == OPTION_MODE;
+}
+
+/* Each use of the option adds one. */
+static bool adds(const struct option_row *row)
+{
+	return row->type == OPTION_TEXTS || row->type == OPTION_SET;
+}
+
+/* Says what is wrong with a value, for which the option has no use. -EINVAL */
+static int refuse(const struct agent_config *config, const struct toml_value *value,
+		  const char *name, const char *what)
+{
+	return options_complain(config->command, "--config %s: line %u, column %u: %.*s %s",
+				config->path, value->line, value->column, SHOWN, name, what);
+}
+
+/* "in line 3, column 8". -EINVAL */
+static int complain(const struct agent_config *config, const struct toml_value *value)
+{
+	return options_complain(config->command,
+				"--config %s: that is wrong in it, in line %u, column %u",
+				config->path, value->line, value->column);
+}
+
+static int store_value(const struct agent_config *config, const struct option_row *row,
+		       const struct toml_value *value, void *options)
+{
+	const char *text = value->text;
+
+	if (!option_takes_argument(row)) {
+		if (value->type != TOML_BOOLEAN)
+			return refuse(config, value, row->name, "is true or false, without quotes");
+		if (*text == 'f')
+			return 0;
+		text = NULL;
+	} else if (value->type == TOML_BOOLEAN) {
+		return refuse(config, value, row->name,
+			      "takes a number or a text, not true or false");
+	} else if (is_text(row) && value->type != TOML_STRING) {
+		return refuse(config, value, row->name, "is a text: write it in quotes");
 	}
-	bytes[size] = '\0';
-	*text = bytes;
-	return 0;
+	return option_store(config->command, row, options, text) ? complain(config, value) : 0;
 }
 
-/* Cuts blanks off both ends. */
-static char *trimmed(char *text)
+static int store_entry(const struct agent_config *config, const struct toml_entry *entry,
+		       void *options)
 {
-	char *end;
+	const struct option_row *row = row_of(config->command, entry->name);
+	struct toml_value place = {.line = entry->line, .column = entry->column};
+	int err = 0;
 
-	text += strspn(text, BLANKS);
-	end = text + strlen(text);
-	while (end > text && strchr(BLANKS, end[-1]))
-		*--end = '\0';
-	return text;
+	if (!row)
+		return refuse(config, &place, entry->name,
+			      "is no option of the file; pymem-bpf agent --help lists them");
+	if (entry->is_array && !adds(row))
+		return refuse(config, &place, entry->name, "takes one value: write it without [ ]");
+	for (size_t i = 0; i < entry->count && !err; i++)
+		err = store_value(config, row, &config->toml.values[entry->first + i], options);
+	return err;
 }
 
-/* Appends the line as an argument: --NAME or --NAME=VALUE. 0 or -errno. */
-static int add_line(struct agent_config *config, char *line)
-{
-	char *value, *word;
-	int length;
+/* --- the file --- */
 
-	line = trimmed(line);
-	if (!*line || *line == '#')
-		return 0;
-	if (config->count == AGENT_CONFIG_LINES)
-		return -E2BIG;
-	value = strchr(line, '=');
-	if (value)
-		*value++ = '\0';
-	length = value ? asprintf(&word, "--%s=%s", trimmed(line), trimmed(value))
-		       : asprintf(&word, "--%s", line);
-	if (length < 0)
-		return -ENOMEM;
-	config->words[config->count++] = word;
-	return 0;
-}
-
-void agent_config_fini(struct agent_config *config)
+/* Reads the document. 0, or -errno after saying what is wrong. */
+static int parse(struct agent_config *config, const char *bytes, size_t size)
 {
-	for (size_t i = 0; i < config->count; i++)
-		free(config->words[i]);
-	free(config->text);
-	*config = (struct agent_config){};
+	struct toml_error why;
+	int err = toml_parse(&config->toml, bytes, size, &why);
+
+	if (err == -EINVAL)
+		options_complain(config->command, "--config %s: line %u, column %u: %s",
+				 config->path, why.line, why.column, why.what);
+	else if (err)
+		options_complain(config->command, "--config %s: %s", config->path, strerror(-err));
+	return err;
 }
 
 int agent_config_read(struct agent_config *config, const char *path, bool optional,
 		      const struct command *command, void *options)
 {
-	char *argv[AGENT_CONFIG_LINES + 2] = {"agent"}, *line, *rest;
+	char *bytes;
+	size_t size;
 	int err;
 
-	agent_config_fini(config);
+	*config = (struct agent_config){.command = command, .path = path};
 	memset(options, 0, command->options_size);
-	err = read_file(path, &config->text);
-	if (err)
-		return err == -ENOENT && optional ? err : complain(command, path, err);
-	rest = config->text;
-	while (!err && (line = strsep(&rest, "\n")))
-		err = add_line(config, line);
-	if (err)
-		return complain(command, path, err);
-	memcpy(argv + 1, config->words, config->count * sizeof(*argv));
-	if (options_parse(command, options, (int)config->count + 1, argv) == OPTIONS_RUN)
-		return 0;
-	return options_complain(command, "--config %s: that is wrong in it", path);
+	err = read_file(path, &bytes, &size);
+	if (!err)
+		err = parse(config, bytes, size);
+	else if (err != -ENOENT || !optional)
+		options_complain(command, "--config %s: %s", path, strerror(-err));
+	free(bytes);
+	for (size_t i = 0; !err && i < config->toml.count; i++)
+		err = store_entry(config, &config->toml.entries[i], options);
+	return err;
+}
+
+int agent_config_complain(const struct agent_config *config, const char *text)
+{
+	for (size_t i = 0; i < config->toml.value_count; i++)
+		if (config->toml.values[i].text == text)
+			return complain(config, &config->toml.values[i]);
+	return options_complain(config->command, "--config %s: that is wrong in it", config->path);
+}
+
+void agent_config_fini(struct agent_config *config)
+{
+	toml_fini(&config->toml);
 }

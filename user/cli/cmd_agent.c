@@ -3,6 +3,7 @@
  * the file, then defaults. So no row has a default: a field that is zero was not given. */
 #include <errno.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "agent/agent.h"
 #include "cli/agent_config.h"
@@ -10,7 +11,8 @@
 #include "cli/privilege.h"
 #include "cli/shared_rows.h"
 
-#define CONFIG	      "/etc/pymem-bpf/agent.conf"
+#define CONFIG	      "/etc/pymem-bpf/agent.toml"
+#define CONFIG_BEFORE "/etc/pymem-bpf/agent.conf" /* not TOML: it is not read any more */
 #define SIZE	      (256u << 20)
 #define ROTATE	      21600.0
 #define MAX_STACKS    65536
@@ -116,7 +118,7 @@ static const struct option_row rows[] = {
 	 .type = OPTION_FILE,
 	 AT(config),
 	 .noun = "a file name",
-	 .help = "options, one a line: size = 512; by default " CONFIG ",\n"
+	 .help = "options in TOML: size = 512; by default " CONFIG ",\n"
 		 "if there is one; read again at SIGHUP"},
 	AGENT_ROWS,
 	ROW_VERBOSE("what is given up after loading; libbpf's warnings (-vv: all)"),
@@ -135,7 +137,10 @@ static const struct command command_config = {
 
 struct agent_command {
 	struct agent_options given; /* in the command line */
-	struct agent_config config;
+	/* The file as it was at the beginning, and as it was read last: strings of both are in use.
+	 */
+	struct agent_config first, latest;
+	bool is_running;
 };
 
 /* Fields that are not given are those of `other`. */
@@ -156,9 +161,10 @@ static void fill_in(struct agent_options *o, const struct agent_options *other)
 	o->quiet |= other->quiet;
 }
 
-/* Reads the alarms of a command line or of a file: those of both count. 0 or -EINVAL, which is
- * said. */
-static int add_alarms(struct alarm_rules *rules, const struct agent_options *from, const char *path)
+/* Reads the alarms of a command line or of a file (`config`, or NULL): those of both count. 0 or
+ * -EINVAL, which is said. */
+static int add_alarms(struct alarm_rules *rules, const struct agent_options *from,
+		      const struct agent_config *config)
 {
 	char why[512];
 
@@ -166,11 +172,24 @@ static int add_alarms(struct alarm_rules *rules, const struct agent_options *fro
 		if (!alarm_rules_add(rules, from->alarm_texts[i], why, sizeof(why)))
 			continue;
 		options_complain(&command_config, "--alarm %s: %s", from->alarm_texts[i], why);
-		return path ? options_complain(&command_config, "--config %s: that is wrong in it",
-					       path)
-			    : -EINVAL;
+		return config ? agent_config_complain(config, from->alarm_texts[i]) : -EINVAL;
 	}
 	return 0;
+}
+
+/* Reads the config file. There may be none where it is by default, and then none in the format
+ * that was read before. 0, or -EINVAL after saying what is wrong. */
+static int read_config(struct agent_config *config, const char *path, struct agent_options *file)
+{
+	int err = agent_config_read(config, path ?: CONFIG, !path, &command_config, file);
+
+	if (path || err != -ENOENT)
+		return err ? -EINVAL : 0;
+	if (access(CONFIG_BEFORE, F_OK))
+		return 0;
+	return options_complain(&command_config,
+				CONFIG_BEFORE " is not read any more: write it as TOML to " CONFIG
+					      ", or remove it");
 }
 
 /* An agent_reload_fn: the command line, the file, the defaults. */
@@ -185,20 +204,21 @@ static int load(void *arg, struct agent_options *o)
 		.ring_bytes = RING_BYTES,
 	};
 	struct agent_command *agent = arg;
-	const char *path = agent->given.config;
+	struct agent_config *kept = agent->is_running ? &agent->latest : &agent->first, config;
 	struct agent_options file;
-	int err = agent_config_read(&agent->config, path ?: CONFIG, !path, &command_config, &file);
+	int err = read_config(&config, agent->given.config, &file);
 
-	if (err && !(err == -ENOENT && !path)) {
-		options_fini(&command_config, &file);
-		return -EINVAL;
+	if (!err) {
+		*o = agent->given;
+		fill_in(o, &file);
+		fill_in(o, &defaults);
+		err = add_alarms(&o->alarms, &agent->given, NULL)
+			      ?: add_alarms(&o->alarms, &file, &config);
 	}
-	*o = agent->given;
-	fill_in(o, &file);
-	fill_in(o, &defaults);
-	err = add_alarms(&o->alarms, &agent->given, NULL)
-		      ?: add_alarms(&o->alarms, &file, path ?: CONFIG);
 	options_fini(&command_config, &file);
+	agent_config_fini(err ? &config : kept);
+	if (!err)
+		*kept = config;
 	return err;
 }
 
@@ -208,9 +228,11 @@ static int run(void *options)
 	struct agent_options o;
 	int status = load(&agent, &o) ? EXIT_USAGE : privilege_check("agent");
 
+	agent.is_running = true;
 	if (!status)
 		status = agent_run(&o, load, &agent);
-	agent_config_fini(&agent.config);
+	agent_config_fini(&agent.first);
+	agent_config_fini(&agent.latest);
 	return status;
 }
 
