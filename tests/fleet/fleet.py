@@ -159,7 +159,7 @@ class Run:
                 return "%s:%s %s of %s, +%.1f MiB in %s" % (os.path.basename(labels["file"]), labels["line"],
                                                            labels["function"], labels["program"], value / MIB, window)
             return None
-        self.checks.comes("a query's first answer is the line that leaks", answer, self.hour)
+        self.checks.comes("a query's first answer is the line that leaks", answer, 4 * self.hour)
 
         def fires():
             programs = [labels["program"] for labels in prometheus.alert("PythonProgramGrows")]
