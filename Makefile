@@ -401,7 +401,8 @@ wheel:
 
 SOURCES := $(wildcard bpf/*/*.c bpf/*/*.h user/*/*.c user/*/*.h include/*.h tests/unit/*.c tests/unit/*.h \
 	tests/fuzz/*.c tests/fuzz/*.h tests/walker/*.c tests/walker/*.h tests/walker/bpf/*.h \
-	tests/verifier/*.c tests/heap/*.c python/src/pymem_bpf/native/*.c python/src/pymem_bpf/native/*.h bench/probe/*.c)
+	tests/verifier/*.c tests/heap/*.c packaging/static/*.c bench/probe/*.c python/src/pymem_bpf/native/*.c \
+	python/src/pymem_bpf/native/*.h)
 GENERATED := user/python/py_layout_table.h user/python/py_heap_layout_table.h user/base/text_widths.h
 FORMATTED := $(filter-out $(GENERATED),$(SOURCES))
 format:

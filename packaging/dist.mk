@@ -7,14 +7,15 @@
 DIST_ARCHS ?= $(shell uname -m) $(if $(filter x86_64,$(shell uname -m)),$(if $(shell command -v \
 	aarch64-linux-gnu-gcc),aarch64))
 DIST_EPOCH := $(or $(SOURCE_DATE_EPOCH),$(shell git log -1 --format=%ct 2>/dev/null || stat -c %Y VERSION))
-DIST_CROSS = $(if $(filter $(shell uname -m),$1),,$1-linux-gnu-)
+# Another architecture's C library is the one that has security updates, not that of the cross-compiler.
+DIST_CC = $(if $(filter $(shell uname -m),$1),gcc,$1-linux-gnu-gcc -B/usr/lib/$1-linux-gnu)
 DIST_NAME = pymem-bpf-$(VERSION)-linux-$(1:aarch64=arm64)
 DIST_BUILD = $(BUILD)/dist/$1
 DIST_CFLAGS := -O2 -g -fstack-protector-strong -D_FORTIFY_SOURCE=2 -Wno-unused-result -ffunction-sections \
 	-fdata-sections -fno-asynchronous-unwind-tables
 # The native one comes first: it prints the completions of the others.
 DIST_MAKE = $(MAKE) STATIC=1 BUILD=$(call DIST_BUILD,$1) ARCH=$(patsubst x86_64,x86,$(1:aarch64=arm64)) \
-	CC=$(call DIST_CROSS,$1)gcc CFLAGS="$(DIST_CFLAGS)" PATH_MAP=-ffile-prefix-map=$(CURDIR)=. \
+	CC="$(call DIST_CC,$1)" CFLAGS="$(DIST_CFLAGS)" PATH_MAP=-ffile-prefix-map=$(CURDIR)=. \
 	COMPLETER=$(call DIST_BUILD,$(firstword $(DIST_ARCHS)))/pymem-bpf
 
 dist:
@@ -31,7 +32,7 @@ dist-one:
 	rm -rf $(call DIST_BUILD,$(DIST_ARCH))/root
 	$(call DIST_MAKE,$(DIST_ARCH)) install-files PREFIX=/usr/local \
 		DESTDIR=$(abspath $(call DIST_BUILD,$(DIST_ARCH)))/root
-	tools/pack-dist $(call DIST_CROSS,$(DIST_ARCH))gcc $(call DIST_BUILD,$(DIST_ARCH))/root/usr/local \
+	tools/pack-dist "$(call DIST_CC,$(DIST_ARCH))" $(call DIST_BUILD,$(DIST_ARCH))/root/usr/local \
 		dist/$(call DIST_NAME,$(DIST_ARCH)).tar.xz $(DIST_EPOCH) $(STATIC_LIBS)
 
 # Two builds in two folders, and the program in an empty root. Half an hour.
