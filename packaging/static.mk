@@ -10,11 +10,17 @@ STATIC_WRAPPED := dlopen dlsym dlclose dlerror getpwuid_r setlocale nl_langinfo 
 	mbstowcs wcrtomb wcsrtombs wcstombs wcwidth iswprint
 STATIC_OBJS := $(patsubst packaging/static/%.c,$(BUILD)/static/%.o,$(wildcard packaging/static/*.c))
 
+# The linkers of other architectures can't pack relocations.
+STATIC_LDFLAGS := -static-pie -Wl,--gc-sections -Wl,-z,relro,-z,now,-z,noexecstack -Wl,-z,noseparate-code \
+	-Wl,--build-id=sha1 -Wl,--fatal-warnings $(STATIC_WRAPPED:%=-Wl,--wrap=%)
+ifeq ($(ARCH),x86)
+STATIC_LDFLAGS += -Wl,-z,pack-relative-relocs
+endif
+
 ifdef STATIC
 OBJS += $(STATIC_OBJS)
 LDLIBS := $(STATIC_LIBS)
-override LDFLAGS += -static-pie -Wl,--gc-sections -Wl,-z,relro,-z,now,-z,noexecstack -Wl,-z,pack-relative-relocs \
-	-Wl,-z,noseparate-code -Wl,--build-id=sha1 -Wl,--fatal-warnings $(STATIC_WRAPPED:%=-Wl,--wrap=%)
+override LDFLAGS += $(STATIC_LDFLAGS)
 override CFLAGS += -fPIE
 endif
 

@@ -2,6 +2,7 @@
 """The archives: what is in them, and that their programs need nothing of a host."""
 import os
 import re
+import shutil
 import subprocess
 import tarfile
 
@@ -84,6 +85,19 @@ def test_no_paths(program):
     with open(program, "rb") as f:
         data = f.read()
     assert os.fsencode(PROJECT) not in data
+
+
+def test_starts(archive, program):
+    """Those of other architectures in an emulator of user programs, which has no BPF."""
+    arch = re.search(r"-linux-(\w+)\.tar", archive).group(1)
+    emulator = []
+    if arch != ARCH:
+        emulator = ["qemu-%s-static" % {"arm64": "aarch64"}.get(arch, arch)]
+        if not shutil.which(emulator[0]):
+            pytest.skip("%s is missing: tools/install-deps dist" % emulator[0])
+    with open(os.path.join(PROJECT, "VERSION")) as f:
+        assert tool(*emulator, program, "--version") == "pymem-bpf " + f.read()
+    assert "_pymem_bpf" in tool(*emulator, program, "completion", "bash")
 
 
 @pytest.mark.parametrize("arch", ["x86_64", "aarch64"])
