@@ -19,17 +19,18 @@ BUILD ?= build
 CFLAGS ?= -O2 -g
 WARN := -Wall -Wextra -Werror
 override CFLAGS += -std=gnu11 $(WARN) -MMD -MP -D_GNU_SOURCE -DPYMEM_VERSION='"$(VERSION)"' \
-	-Iinclude -Iuser -I$(BUILD)
+	-Iinclude -Iuser -I$(BUILD) $(PATH_MAP)
 LDLIBS ?= -lbpf -lelf -ljansson -lsqlite3 -lprotobuf-c -lmicrohttpd -lncursesw -ltinfo -lz -lm -lpthread
 
 BPF_CFLAGS := -g -O2 -target bpf -mcpu=v3 -D__TARGET_ARCH_$(ARCH) $(WARN) -Wno-unused-function \
-	-MMD -MP -I. -Iinclude -Ibpf
+	-MMD -MP -I. -Iinclude -Ibpf $(PATH_MAP)
 # <asm/errno.h>, for libbpf's <bpf/usdt.bpf.h>: the numbers are the same everywhere.
 BPF_INCLUDE ?= -idirafter /usr/include/$(shell gcc -dumpmachine)
 
 # What there is follows from the folders: each is a layer (tests/unit/check_layers).
 MODULES := $(patsubst user/%.c,%,$(wildcard user/*/*.c)) render/pprof.pb-c
 OBJS := $(MODULES:%=$(BUILD)/user/%.o)
+include packaging/static.mk
 # All but main(): for the tests, which link what they need of them.
 LIBRARY := $(filter-out cli/main,$(MODULES))
 # Built twice: for 6.2 and later, and for what came before (bpf/base/compat.bpf.h, LOOP).
@@ -48,6 +49,7 @@ $(BUILD):
 # What is too old is said before anything is compiled.
 $(BUILD)/able: tools/check-build | $(BUILD)
 	tools/check-build "$(CC)" "$(CLANG)"
+	$(if $(STATIC),tools/check-build --static "$(CC)" $(STATIC_LIBS))
 	touch $@
 $(MODERN) $(LEGACY) $(OBJS): | $(BUILD)/able
 
@@ -66,9 +68,11 @@ $(BUILD)/births_legacy.linked.o: $(BUILD)/legacy/births/births.bpf.o
 $(BUILD)/%.linked.o:
 	$(BPFTOOL) gen object $@ $^
 
-$(BUILD)/%.skel.h: $(BUILD)/%.linked.o
-	$(BPFTOOL) gen skeleton $< name pymem_$* > $@.tmp
+$(BUILD)/%.skel.h: $(BUILD)/%.linked.o tools/pack-skeleton
+	$(BPFTOOL) gen skeleton $< name pymem_$* > $@.raw
+	tools/pack-skeleton $< pymem_$* < $@.raw > $@.tmp
 	mv $@.tmp $@
+	rm $@.raw
 
 $(BUILD)/user/%.o: user/%.c
 	@mkdir -p $(@D)
@@ -127,6 +131,14 @@ $(BUILD)/cli/help_topics.h: docs/pymem-bpf.8 tools/gen-help
 	mv $@.tmp $@
 
 $(BUILD)/user/cli/cmd_help.o $(BUILD)/asan/cli/cmd_help.o $(BUILD)/fuzzed/cli/cmd_help.o: $(BUILD)/cli/help_topics.h
+
+# The encodings of sources, from Python's codecs.
+$(BUILD)/os/encodings.h: tools/gen-encodings
+	@mkdir -p $(@D)
+	$(PYTHON) $< > $@.tmp
+	mv $@.tmp $@
+
+$(BUILD)/user/os/source_encoding.o $(BUILD)/asan/os/source_encoding.o $(BUILD)/fuzzed/os/source_encoding.o: $(BUILD)/os/encodings.h
 
 # The BPF objects are embedded there.
 $(BUILD)/user/kernel/bpf_object.o $(BUILD)/asan/kernel/bpf_object.o \
@@ -370,7 +382,15 @@ ZSH_COMPLETIONS ?= $(PREFIX)/share/zsh/$(if $(and $(filter /usr,$(PREFIX)),$(wil
 	/usr/share/zsh/vendor-completions)),vendor-completions,site-functions)
 FISH_COMPLETIONS ?= $(PREFIX)/share/fish/vendor_completions.d
 PYTHON_SITE ?= $(shell $(PYTHON) tools/build-extension --site $(PREFIX))
-install: all completions
+install: install-files
+	@if $(PYTHON) tools/build-extension; then \
+		DESTDIR="$(DESTDIR)" $(PYTHON) tools/install-package "$(PYTHON_SITE)" "$(PREFIX)/bin"; \
+	else \
+		echo "the program is installed; the Python package is not, for $(PYTHON)" >&2; exit 1; \
+	fi
+
+# What is installed without the Python package; `make dist` packs the same.
+install-files: all completions
 	install -D -m 755 $(BUILD)/pymem-bpf $(DESTDIR)$(PREFIX)/sbin/pymem-bpf
 	install -D -m 644 docs/pymem-bpf.8 $(DESTDIR)$(PREFIX)/share/man/man8/pymem-bpf.8
 	install -D -m 644 $(BUILD)/completions/bash $(DESTDIR)$(BASH_COMPLETIONS)/pymem-bpf
@@ -381,11 +401,8 @@ install: all completions
 		sed 's|@SBINDIR@|$(PREFIX)/sbin|' packaging/$$unit.in > $(BUILD)/$$unit && \
 		install -D -m 644 $(BUILD)/$$unit $(DESTDIR)$(PREFIX)/lib/systemd/system/$$unit || exit 1; \
 	done
-	@if $(PYTHON) tools/build-extension; then \
-		DESTDIR="$(DESTDIR)" $(PYTHON) tools/install-package "$(PYTHON_SITE)" "$(PREFIX)/bin"; \
-	else \
-		echo "the program is installed; the Python package is not, for $(PYTHON)" >&2; exit 1; \
-	fi
+
+include packaging/dist.mk
 
 # The Python package's extension, in place: PYTHONPATH=python/src then has the package.
 python:
@@ -396,7 +413,8 @@ wheel:
 
 SOURCES := $(wildcard bpf/*/*.c bpf/*/*.h user/*/*.c user/*/*.h include/*.h tests/unit/*.c tests/unit/*.h \
 	tests/fuzz/*.c tests/fuzz/*.h tests/walker/*.c tests/walker/*.h tests/walker/bpf/*.h \
-	tests/verifier/*.c tests/heap/*.c tests/toml/*.c python/src/pymem_bpf/native/*.c python/src/pymem_bpf/native/*.h bench/probe/*.c)
+	tests/verifier/*.c tests/heap/*.c tests/toml/*.c packaging/static/*.c bench/probe/*.c python/src/pymem_bpf/native/*.c \
+	python/src/pymem_bpf/native/*.h)
 GENERATED := user/python/py_layout_table.h user/python/py_heap_layout_table.h user/base/text_widths.h
 FORMATTED := $(filter-out $(GENERATED),$(SOURCES))
 format:
@@ -422,11 +440,12 @@ help:
 	@echo 'make python     the Python package in place, for PYTHON=…; make wheel: a wheel of it'
 	@echo 'make bench      measure overhead, also of other profilers (35 minutes; QUICK=1: 8)'
 	@echo 'make check-arm64   the walk on emulated arm64 kernels (KERNELS=6.12: one of them)'
+	@echo 'make dist       static programs to download, in dist/; make check-dist: two builds, an empty root'
 	@echo 'make deps, install, arm64, format, clean'
 
 -include $(wildcard $(BUILD)/*.d $(BUILD)/*/*.d $(BUILD)/*/*/*.d)
 
 .PHONY: python wheel all completions unit walker fuzz-targets fuzz check check-fast check-fleet stress check-arm64 golden-update deps demo \
-	bench arm64 install format format-check check-pythons check-security clean help check-vm \
+	bench arm64 install install-files format format-check check-pythons check-security clean help check-vm \
 	verifier-update check-memory-profiler check-cpython
 .DELETE_ON_ERROR:

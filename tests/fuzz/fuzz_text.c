@@ -3,12 +3,14 @@
  *
  * Beyond memory safety: the output has no control byte. Escaping it again does not change it, so it
  * is valid UTF-8 and harmless. Its columns are those returned and never too many. Its bytes are
- * bounded by its columns. */
+ * bounded by its columns. The same text as a source that declares an encoding: it becomes at most
+ * three times as long, and what is ASCII in it stays. */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/text.h"
+#include "os/source_encoding.h"
 #include "render/render.h"
 
 #define REQUIRE(condition)        \
@@ -77,6 +79,31 @@ static void check_wrap(const char *text, const struct header *header)
 	free(buffer);
 }
 
+static void check_source(const char *text, size_t length, uint8_t choice)
+{
+	static const char *const names[] = {
+		"cp932", "euc_jp",    "cp949",	"gb18030", "cp950",
+		"johab", "big5hkscs", "cp1252", "latin-1", "utf-8",
+	};
+	char *source;
+	size_t size;
+	int begin = asprintf(&source, "# coding: %s\n", names[choice % 10]);
+
+	REQUIRE(begin > 0);
+	size = (size_t)begin + length;
+	source = realloc(source, size);
+	REQUIRE(source);
+	memcpy(source + begin, text, length);
+	REQUIRE(source_to_utf8(&source, &size) == 0);
+	REQUIRE(size >= (size_t)begin && size <= (size_t)begin + 3 * length);
+	for (size_t i = 0, at = (size_t)begin; i < length; i++) {
+		if ((unsigned char)text[i] >= 0x80)
+			break;
+		REQUIRE(source[at++] == text[i]);
+	}
+	free(source);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct header header;
@@ -95,6 +122,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	check_print(text, header.columns, header.keep_end & 1);
 	check_print(text, 0, false);
 	check_wrap(text, &header);
+	check_source(text, size, header.column);
 	free(text);
 	return 0;
 }

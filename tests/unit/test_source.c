@@ -315,9 +315,9 @@ static void test_encodings(void **state)
 		const char *text, *second, *name;
 	} cases[] = {
 		{"# -*- coding: latin-1 -*-\nx = '\xe4\xf6'\n", "x = '\303\244\303\266'",
-		 "ISO-8859-1"},
+		 "latin-1"},
 		{"# vim: set fileencoding=shift_jis :\ns = '\x83\\'\n", "s = '\343\202\275'",
-		 "CP932"},
+		 "shift-jis"},
 		{"#coding=cp1252\r\n\x80\r\n", "\342\202\254", "cp1252"},
 		{"#!/usr/bin/python\n# coding: koi8_r \xc1\n", "# coding: koi8_r \320\260",
 		 "koi8-r"},
@@ -332,7 +332,7 @@ static void test_encodings(void **state)
 			"..",
 		},
 		{"# coding: rot13\n\xe4\n", "\xe4", "rot13"},
-		{"# coding: euc_jp\n\xa4\xa2 \xff\n", "\343\201\202 \xff", "EUC-JP"},
+		{"# coding: euc_jp\n\xa4\xa2 \xff\n", "\343\201\202 \xff", "euc-jp"},
 		{"\xef\xbb\xbf# a\n# coding: latin-1 \xc3\xa4\n", "# coding: latin-1 \303\244", ""},
 	};
 	struct fixture *fixture = *state;

@@ -49,7 +49,7 @@ def dry_run(target):
 class Make(unittest.TestCase):
     def test_installs_before_it_builds(self):
         for target in ("check", "check-fast", "check-pythons", "check-vm", "fuzz", "verifier-update", "bench",
-                       "demo", "check-arm64", "check-memory-profiler", "check-cpython"):
+                       "demo", "check-arm64", "check-memory-profiler", "check-cpython", "dist", "check-dist"):
             with self.subTest(target):
                 self.assertTrue(dry_run(target).startswith("tools/install-deps"), dry_run(target)[:200])
 
@@ -105,6 +105,29 @@ class CheckBuild(unittest.TestCase):
             planned = subprocess.run(["make", "-n", "--no-print-directory", "BUILD=" + folder, "all"], cwd=PROJECT,
                                      env=env, stdout=subprocess.PIPE, check=True).stdout.decode()
         self.assertLess(planned.index("tools/check-build"), planned.index(" -c "))
+
+
+    def static(self, cc, *libraries):
+        done = subprocess.run([os.path.join(PROJECT, "tools", "check-build"), "--static", cc, *libraries],
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        return done.returncode, done.stdout.decode()
+
+    def test_static(self):
+        status, said = self.static("cc", "-lelf", "-lz")
+        self.assertTrue((status, said) == (0, "") or "releases are built on Debian 12" in said, said)
+        self.assertEqual(self.static("cc", "-lz", "-lpymem-none", "-lpymem-too"), (
+            1, "check-build: a static program can't be linked by cc: there is no libpymem-none.a libpymem-too.a: "
+            "sudo tools/install-deps dist\n"))
+
+    def test_static_libelf_lacks_something(self):
+        """As that of Debian 13."""
+        with tempfile.TemporaryDirectory() as folder:
+            subprocess.run("echo 'int eu_search_tree_fini(void *); int elf_end(void *e) { return eu_search_tree_fini(e); }' | "
+                           "cc -x c -c -o elf.o - && ar rc libelf.a elf.o", shell=True, cwd=folder, check=True)
+            cc = "cc -L" + folder
+            self.assertEqual(self.static(cc, "-lelf", "-lz"), (
+                1, "check-build: a static program can't be linked by %s: this release's libelf.a lacks what it calls "
+                "(eu_search_tree_fini); releases are built on Debian 12\n" % cc))
 
 
 class Guests(unittest.TestCase):

@@ -11,8 +11,8 @@
  * byte order mark is removed. The result has at most three times the bytes. 0 or -ENOMEM. */
 int source_to_utf8(char **text, size_t *size);
 
-/* Writes the declared encoding, as iconv names it, into `name`; "" if none is declared, or
- * UTF-8. */
+/* Writes the declared encoding into `name`, in lower case and with "-" for "_"; "" if none is
+ * declared, or UTF-8. */
 void source_declared_encoding(const char *text, size_t len, char *name, size_t size);
 
 #endif
