@@ -29,15 +29,18 @@ check()
 	local what=$1 log
 	shift
 	count=$((count + 1))
-	log=$("$@" 2>&1) && echo "ok $count - $what" || {
+	if log=$("$@" 2>&1); then
+		echo "ok $count - $what"
+	else
 		failed=$((failed + 1))
 		echo "not ok $count - $what"
 		printf '%s\n' "$log" | tail -n 60 | sed 's/^/# /'
-	}
+	fi
 }
 
 mirror()
 {
+	# shellcheck disable=SC2016 # apt's own
 	echo "${PYMEM_MIRROR:-$(apt-get indextargets --format '$(SITE)' 'Created-By: Packages' | head -n 1)}"
 }
 
@@ -92,8 +95,7 @@ build()
 	system "$suite" "$root" build-essential,fakeroot,dpkg-dev
 	mkdir "$root/build"
 	cp "$out"/deb/pymem-bpf_* "$root/build"
-	inside "$root" sh -c 'cd /build && apt-get -q update && apt-get -q install -y --no-install-recommends ./*.dsc/ 2>/dev/null ||
-		apt-get -q build-dep -y --no-install-recommends ./*.dsc'
+	inside "$root" sh -c 'apt-get -q update && apt-get -q build-dep -y --no-install-recommends /build/*.dsc'
 	inside "$root" unshare --net sh -c 'cd /build && dpkg-source -x *.dsc source && cd source &&
 		dpkg-buildpackage --unsigned-source --unsigned-changes -b'
 	cp "$root"/build/*.deb "$root"/build/*.changes "$root"/build/*.buildinfo "$out/deb"
