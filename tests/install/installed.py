@@ -111,7 +111,7 @@ def test_units_name_the_program():
 
 
 def test_documents():
-    for name in ("README.md", "CHANGELOG.md", "docs/SERVE.md", "docs/json-schema.json", "examples/shop.py",
+    for name in ("README.md", "changelog.gz", "docs/SERVE.md", "docs/json-schema.json", "examples/shop.py",
                  "packaging/prometheus/prometheus.yml", "copyright"):
         assert os.path.getsize(os.path.join(DOCUMENTS, name)), name
     assert "pymem-bpf %s" % sys.argv[1] in run("man", "8", "pymem-bpf")
