@@ -16,14 +16,16 @@ VERSION := $(shell cat VERSION)
 ARCH ?= $(shell uname -m | sed 's/x86_64/x86/;s/aarch64/arm64/')
 BUILD ?= build
 
+# CPPFLAGS, CFLAGS and LDFLAGS are the builder's, and nothing of the project is in them. WERROR=1: warnings are
+# errors, as in what tests build. Others build with compilers that warn of more.
 CFLAGS ?= -O2 -g
-WARN := -Wall -Wextra -Werror
-override CFLAGS += -std=gnu11 $(WARN) -MMD -MP -D_GNU_SOURCE -DPYMEM_VERSION='"$(VERSION)"' \
+WARN := -Wall -Wextra $(if $(WERROR),-Werror)
+ALL_CFLAGS = $(CPPFLAGS) $(CFLAGS) -std=gnu11 $(WARN) -MMD -MP -D_GNU_SOURCE -DPYMEM_VERSION='"$(VERSION)"' \
 	-Iinclude -Iuser -I$(BUILD) $(PATH_MAP)
 LDLIBS ?= -lbpf -lelf -ljansson -lsqlite3 -lprotobuf-c -lmicrohttpd -lncursesw -ltinfo -lz -lm -lpthread
 
 BPF_CFLAGS := -g -O2 -target bpf -mcpu=v3 -D__TARGET_ARCH_$(ARCH) $(WARN) -Wno-unused-function \
-	-MMD -MP -I. -Iinclude -Ibpf $(PATH_MAP)
+	-MMD -MP -I. -Iinclude -Ibpf -ffile-prefix-map=$(CURDIR)=.
 # <asm/errno.h>, for libbpf's <bpf/usdt.bpf.h>: the numbers are the same everywhere.
 BPF_INCLUDE ?= -idirafter /usr/include/$(shell gcc -dumpmachine)
 
@@ -76,7 +78,7 @@ $(BUILD)/%.skel.h: $(BUILD)/%.linked.o tools/pack-skeleton
 
 $(BUILD)/user/%.o: user/%.c
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) -c $< -o $@
+	$(CC) $(ALL_CFLAGS) -c $< -o $@
 
 # The messages of --format pprof, from their description.
 PROTOC_C ?= protoc-c
@@ -88,14 +90,16 @@ $(PPROF).c $(PPROF).h &: user/render/pprof.proto | $(BUILD)/able
 $(BUILD)/user/render/pprof.pb-c.o $(BUILD)/asan/render/pprof.pb-c.o \
 	$(BUILD)/fuzzed/render/pprof.pb-c.o: $(PPROF).c
 	@mkdir -p $(@D)
-	$(if $(findstring fuzzed,$@),$(CLANG) $(FUZZ_CFLAGS),$(CC) $(CFLAGS) $(if $(findstring asan,$@),-O1 $(SANITIZE))) -c $< -o $@
+	$(if $(findstring fuzzed,$@),$(CLANG) $(FUZZ_CFLAGS),$(CC) $(ALL_CFLAGS) $(if $(findstring asan,$@),-O1 $(SANITIZE))) -c $< -o $@
 
 $(BUILD)/user/render/render_pprof.o $(BUILD)/asan/render/render_pprof.o \
 	$(BUILD)/fuzzed/render/render_pprof.o: $(PPROF).h
 
 # The web pages of --format flamegraph and html, from their sources, by the bundler that the lock file
-# names. NO_HTML=1: without them, and without node and npm; those formats then say so.
+# names. ESBUILD=/usr/bin/esbuild: by that one, without npm and a network. NO_HTML=1: without them, and without
+# node and npm; those formats then say so.
 WEB := user/render/web
+ESBUILD ?=
 WEB_PAGE := $(BUILD)/render/web_page.h
 WEB_MODE := $(BUILD)/web/mode-$(if $(NO_HTML),without,with)
 $(WEB_MODE): | $(BUILD)/able
@@ -116,9 +120,10 @@ $(WEB_PAGE): $(WEB_MODE)
 	printf '%s\n' 'static const unsigned char web_page_begin[1], web_page_end[1];' \
 		'#define WEB_PAGE_ABSENT "this pymem-bpf was built without web pages (make NO_HTML=1)"' > $@
 else
-$(WEB_PAGE): $(wildcard $(WEB)/*.js $(WEB)/*.mjs $(WEB)/*.css $(WEB)/*.html) $(BUILD)/web/complete $(WEB_MODE)
+$(WEB_PAGE): $(wildcard $(WEB)/*.js $(WEB)/*.mjs $(WEB)/*.css $(WEB)/*.html) $(if $(ESBUILD),,$(BUILD)/web/complete) $(WEB_MODE)
 	@mkdir -p $(@D)
-	node $(WEB)/build.mjs $(BUILD)/web $@.tmp
+	$(if $(ESBUILD),tools/check-build --web $(ESBUILD))
+	node $(WEB)/build.mjs $(or $(ESBUILD),$(BUILD)/web/node_modules/.bin/esbuild) $@.tmp
 	mv $@.tmp $@
 endif
 
@@ -147,7 +152,7 @@ $(BUILD)/user/kernel/birth_probes.o $(BUILD)/asan/kernel/birth_probes.o \
 	$(BUILD)/fuzzed/kernel/birth_probes.o: $(BIRTHS)
 
 $(BUILD)/pymem-bpf: $(OBJS)
-	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
 # What shells complete, from the rows of the options. COMPLETER: a pymem-bpf of this version that runs
 # here, where the one that is built is for another architecture.
@@ -163,14 +168,14 @@ $(COMPLETIONS): $(BUILD)/completions/%: $(BUILD)/pymem-bpf
 SANITIZE := -fsanitize=address,undefined -fno-omit-frame-pointer -fno-sanitize-recover=all
 UNIT := $(patsubst tests/unit/%.c,%,$(wildcard tests/unit/test_*.c))
 FUZZ := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
-FUZZ_CFLAGS := $(CFLAGS) -O1 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all
+FUZZ_CFLAGS := $(ALL_CFLAGS) -O1 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all
 
 $(BUILD)/tests $(BUILD)/fuzz $(BUILD)/fuzzed:
 	mkdir -p $@
 
 $(BUILD)/asan/%.o: user/%.c
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) -O1 $(SANITIZE) -c $< -o $@
+	$(CC) $(ALL_CFLAGS) -O1 $(SANITIZE) -c $< -o $@
 
 $(BUILD)/fuzzed/%.o: user/%.c
 	@mkdir -p $(@D)
@@ -183,7 +188,7 @@ $(BUILD)/%/library.a:
 	$(AR) rc $@ $^
 
 $(BUILD)/tests/%: tests/unit/%.c $(BUILD)/asan/library.a | $(BUILD)/tests
-	$(CC) $(CFLAGS) -O1 $(SANITIZE) -Itests/unit $< $(filter %.a,$^) -o $@ -lcmocka $(LDLIBS)
+	$(CC) $(ALL_CFLAGS) -O1 $(SANITIZE) -Itests/unit $< $(filter %.a,$^) -o $@ -lcmocka $(LDLIBS)
 
 $(FUZZ:%=$(BUILD)/fuzzed/%.o): $(BUILD)/fuzzed/%.o: tests/fuzz/%.c | $(BUILD)/fuzzed
 	$(CLANG) $(FUZZ_CFLAGS) -c $< -o $@
@@ -202,7 +207,7 @@ $(BUILD)/fuzzed/walker_bpf.o: tests/walker/walker_bpf.c | $(BUILD)/fuzzed
 # libbpf's. Twice, as the product. BPF reads words of any alignment.
 WALKER := $(BUILD)/walker/modern $(BUILD)/walker/legacy
 WALKER_OBJS := $(patsubst %,$(BUILD)/walker/%.o,walker oracle image reference) $(BUILD)/asan/library.a
-WALKER_BPF := $(CFLAGS) -O1 $(SANITIZE) -fno-sanitize=alignment -Wno-unused-function \
+WALKER_BPF := $(ALL_CFLAGS) -O1 $(SANITIZE) -fno-sanitize=alignment -Wno-unused-function \
 	-D__TARGET_ARCH_$(ARCH) -Itests/walker -I. -Ibpf
 
 $(BUILD)/walker:
@@ -212,7 +217,7 @@ $(BUILD)/walker/%.bpf.o: tests/walker/walker_bpf.c | $(BUILD)/walker
 	$(CC) $(WALKER_BPF) $(if $(filter legacy,$*),-DPYMEM_LEGACY) -c $< -o $@
 
 $(BUILD)/walker/%.o: tests/walker/%.c | $(BUILD)/walker
-	$(CC) $(CFLAGS) -O1 $(SANITIZE) -Itests/walker -c $< -o $@
+	$(CC) $(ALL_CFLAGS) -O1 $(SANITIZE) -Itests/walker -c $< -o $@
 
 $(WALKER): $(BUILD)/walker/%: $(BUILD)/walker/%.bpf.o $(WALKER_OBJS)
 	$(CC) $(SANITIZE) $^ -o $@ $(LDLIBS)
@@ -221,19 +226,19 @@ walker: $(WALKER)
 
 # The profiler's own session, with what the verifier says of each program.
 $(BUILD)/verifier-stats: tests/verifier/verifier_stats.c $(LIBRARY:%=$(BUILD)/user/%.o)
-	$(CC) $(CFLAGS) $(LDFLAGS) -Wl,--wrap=bpf_object__load,--wrap=libbpf_num_possible_cpus \
+	$(CC) $(ALL_CFLAGS) $(LDFLAGS) -Wl,--wrap=bpf_object__load,--wrap=libbpf_num_possible_cpus \
 		$(filter %.c %.o,$^) -o $@ $(LDLIBS)
 
 # What a census says of a process, for tests that know better.
 $(BUILD)/heap-dump: tests/heap/heap_dump.c $(LIBRARY:%=$(BUILD)/user/%.o)
-	$(CC) $(CFLAGS) $(LDFLAGS) $(filter %.c %.o,$^) -o $@ $(LDLIBS)
+	$(CC) $(ALL_CFLAGS) $(LDFLAGS) $(filter %.c %.o,$^) -o $@ $(LDLIBS)
 
 $(BUILD)/heap-faults: tests/heap/heap_faults.c $(BUILD)/asan/library.a
-	$(CC) $(CFLAGS) -O1 $(SANITIZE) $(filter %.c %.a,$^) -o $@ $(LDLIBS)
+	$(CC) $(ALL_CFLAGS) -O1 $(SANITIZE) $(filter %.c %.a,$^) -o $@ $(LDLIBS)
 
 # What the TOML reader reads, to compare it with Python's.
 $(BUILD)/toml-dump: tests/toml/toml_dump.c $(BUILD)/asan/library.a
-	$(CC) $(CFLAGS) -O1 $(SANITIZE) $(filter %.c %.a,$^) -o $@ $(LDLIBS)
+	$(CC) $(ALL_CFLAGS) -O1 $(SANITIZE) $(filter %.c %.a,$^) -o $@ $(LDLIBS)
 
 HEAP_TOOLS := $(BUILD)/heap-dump $(BUILD)/heap-faults
 unit: $(UNIT:%=$(BUILD)/tests/%) $(BUILD)/verifier-stats $(HEAP_TOOLS) $(BUILD)/toml-dump
@@ -246,13 +251,13 @@ PARALLEL = $(if $(findstring jobserver,$(MAKEFLAGS)),,-j$(JOBS))
 # Installs what tests need, builds everything, runs all tests.
 check:
 	tools/install-deps test
-	$(MAKE) $(PARALLEL) all unit fuzz-targets walker
+	$(MAKE) $(PARALLEL) WERROR=1 all unit fuzz-targets walker
 	tests/run $(CHECK)
 
 # What needs no profiler that is attached, and no guest: two minutes.
 check-fast:
 	tools/install-deps test
-	$(MAKE) $(PARALLEL) all unit walker
+	$(MAKE) $(PARALLEL) WERROR=1 all unit walker
 	tests/run build unit scripts walker
 
 # make fuzz SECONDS=60 TARGET="lines walk": finds are kept in build/fuzz-finds.
@@ -363,7 +368,7 @@ $(BUILD)/empty.skel.h: bench/probe/empty.bpf.c | $(BUILD)
 	mv $@.tmp $@
 
 $(BUILD)/bench-empty: bench/probe/empty.c $(BUILD)/empty.skel.h
-	$(CC) $(CFLAGS) $< -o $@ $(LDLIBS)
+	$(CC) $(ALL_CFLAGS) $< -o $@ $(LDLIBS)
 
 # The other architecture: BPF objects for it, and the program where its libraries are there.
 arm64:
@@ -375,38 +380,77 @@ check-arm64:
 	$(MAKE) arm64
 	tests/vm/check_arm64.sh $(KERNELS)
 
+# --- installation ---
 # The Python package goes where PYTHON looks for it; with PREFIX=/usr, where Debian's packages are.
 # Where each shell looks for completions that are not its own; Debian's zsh looks elsewhere below /usr.
+SBINDIR ?= $(PREFIX)/sbin
+BINDIR ?= $(PREFIX)/bin
+MANDIR ?= $(PREFIX)/share/man
+UNITDIR ?= $(PREFIX)/lib/systemd/system
+# With the folders of the project in it, so that what is named docs/SERVE.md is found there, too.
+DOCDIR ?= $(PREFIX)/share/doc/pymem-bpf
 BASH_COMPLETIONS ?= $(PREFIX)/share/bash-completion/completions
 ZSH_COMPLETIONS ?= $(PREFIX)/share/zsh/$(if $(and $(filter /usr,$(PREFIX)),$(wildcard \
 	/usr/share/zsh/vendor-completions)),vendor-completions,site-functions)
 FISH_COMPLETIONS ?= $(PREFIX)/share/fish/vendor_completions.d
 PYTHON_SITE ?= $(shell $(PYTHON) tools/build-extension --site $(PREFIX))
-install: install-files
-	@if $(PYTHON) tools/build-extension; then \
-		DESTDIR="$(DESTDIR)" $(PYTHON) tools/install-package "$(PYTHON_SITE)" "$(PREFIX)/bin"; \
-	else \
-		echo "the program is installed; the Python package is not, for $(PYTHON)" >&2; exit 1; \
-	fi
+INSTALL_PROGRAM ?= install -D -m 755
+INSTALL_DATA := install -D -m 644
+SERVICES := $(BUILD)/packaging/pymem-bpf.service $(BUILD)/packaging/pymem-bpf-agent.service
+MANUALS := pymem-bpf.8 pymem-mprof.1
+DOCUMENTS := README.md CHANGELOG.md $(wildcard docs/*.md docs/*.json docs/*.svg docs/pictures/* examples/*.py \
+	packaging/prometheus/*) packaging/agent.conf packaging/pymem-bpf-agent.yaml
+
+# Units know where the program is, manuals of which version they are.
+$(BUILD)/packaging/%.service: packaging/%.service.in
+	@mkdir -p $(@D)
+	sed 's|@SBINDIR@|$(SBINDIR)|' $< > $@
+$(MANUALS:%=$(BUILD)/packaging/%): $(BUILD)/packaging/%: docs/% VERSION
+	@mkdir -p $(@D)
+	sed 's/^\.Os pymem-bpf$$/& $(VERSION)/' $< > $@
+
+install: install-program install-python
+install-strip:
+	$(MAKE) install INSTALL_PROGRAM='$(INSTALL_PROGRAM) -s'
 
 # What is installed without the Python package; `make dist` packs the same.
-install-files: all completions
-	install -D -m 755 $(BUILD)/pymem-bpf $(DESTDIR)$(PREFIX)/sbin/pymem-bpf
-	install -D -m 644 docs/pymem-bpf.8 $(DESTDIR)$(PREFIX)/share/man/man8/pymem-bpf.8
-	install -D -m 644 $(BUILD)/completions/bash $(DESTDIR)$(BASH_COMPLETIONS)/pymem-bpf
-	install -D -m 644 $(BUILD)/completions/zsh $(DESTDIR)$(ZSH_COMPLETIONS)/_pymem-bpf
-	install -D -m 644 $(BUILD)/completions/fish $(DESTDIR)$(FISH_COMPLETIONS)/pymem-bpf.fish
-	install -D -m 644 packaging/pymem-bpf.socket $(DESTDIR)$(PREFIX)/lib/systemd/system/pymem-bpf.socket
-	for unit in pymem-bpf.service pymem-bpf-agent.service; do \
-		sed 's|@SBINDIR@|$(PREFIX)/sbin|' packaging/$$unit.in > $(BUILD)/$$unit && \
-		install -D -m 644 $(BUILD)/$$unit $(DESTDIR)$(PREFIX)/lib/systemd/system/$$unit || exit 1; \
+install-program: all completions $(SERVICES) $(BUILD)/packaging/pymem-bpf.8
+	$(INSTALL_PROGRAM) $(BUILD)/pymem-bpf $(DESTDIR)$(SBINDIR)/pymem-bpf
+	$(INSTALL_DATA) $(BUILD)/packaging/pymem-bpf.8 $(DESTDIR)$(MANDIR)/man8/pymem-bpf.8
+	$(INSTALL_DATA) $(BUILD)/completions/bash $(DESTDIR)$(BASH_COMPLETIONS)/pymem-bpf
+	$(INSTALL_DATA) $(BUILD)/completions/zsh $(DESTDIR)$(ZSH_COMPLETIONS)/_pymem-bpf
+	$(INSTALL_DATA) $(BUILD)/completions/fish $(DESTDIR)$(FISH_COMPLETIONS)/pymem-bpf.fish
+	set -e; for unit in packaging/pymem-bpf.socket $(SERVICES); do \
+		$(INSTALL_DATA) $$unit $(DESTDIR)$(UNITDIR)/$${unit##*/}; \
 	done
+	set -e; for document in $(DOCUMENTS); do \
+		$(INSTALL_DATA) $$document $(DESTDIR)$(DOCDIR)/$$document; \
+	done
+
+install-python: $(BUILD)/packaging/pymem-mprof.1
+	@if $(EXTENSION); then \
+		DESTDIR="$(DESTDIR)" $(PYTHON) tools/install-package "$(PYTHON_SITE)" "$(BINDIR)"; \
+	else \
+		echo "the Python package is not installed, for $(PYTHON)" >&2; exit 1; \
+	fi
+	$(INSTALL_DATA) $(BUILD)/packaging/pymem-mprof.1 $(DESTDIR)$(MANDIR)/man1/pymem-mprof.1
+
+# With the PREFIX, DESTDIR and PYTHON of the installation. Recordings and /etc/pymem-bpf stay.
+uninstall:
+	DESTDIR="$(DESTDIR)" $(PYTHON) tools/install-package --remove "$(PYTHON_SITE)" "$(BINDIR)"
+	rm -f $(DESTDIR)$(SBINDIR)/pymem-bpf $(DESTDIR)$(BASH_COMPLETIONS)/pymem-bpf \
+		$(DESTDIR)$(MANDIR)/man8/pymem-bpf.8 $(DESTDIR)$(MANDIR)/man1/pymem-mprof.1 \
+		$(DESTDIR)$(ZSH_COMPLETIONS)/_pymem-bpf $(DESTDIR)$(FISH_COMPLETIONS)/pymem-bpf.fish \
+		$(addprefix $(DESTDIR)$(UNITDIR)/,pymem-bpf.socket $(notdir $(SERVICES))) $(DOCUMENTS:%=$(DESTDIR)$(DOCDIR)/%)
+	[ ! -d $(DESTDIR)$(DOCDIR) ] || find $(DESTDIR)$(DOCDIR) -depth -type d -empty -delete
 
 include packaging/dist.mk
 
 # The Python package's extension, in place: PYTHONPATH=python/src then has the package.
-python:
+EXTENSION := CC='$(CC)' CPPFLAGS='$(CPPFLAGS)' CFLAGS='$(CFLAGS)' LDFLAGS='$(LDFLAGS)' WERROR='$(WERROR)' \
 	$(PYTHON) tools/build-extension
+python:
+	$(EXTENSION)
 
 wheel:
 	cd python && $(PYTHON) setup.py -q bdist_wheel -d ../$(BUILD)/wheel
@@ -423,7 +467,19 @@ format-check:
 	clang-format --dry-run -Werror $(FORMATTED)
 
 clean:
-	rm -rf $(BUILD)
+	rm -rf $(BUILD) python/build python/src/*.egg-info
+	rm -f python/src/pymem_bpf/_lines*.so python/src/pymem_bpf/_lines*.tmp
+	find python tests tools bench -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# Packages of Debian, and a source package of RPM with its package; into build/packages.
+deb rpm:
+	tools/install-deps packages
+	tools/package $@
+
+# SUITES: Debian's releases into which the packages are installed.
+check-deb:
+	tools/install-deps packages
+	tests/install/deb.sh $(SUITES)
 
 help:
 	@echo 'make            build/pymem-bpf (NO_HTML=1: without web pages, node and npm)'
@@ -441,11 +497,13 @@ help:
 	@echo 'make bench      measure overhead, also of other profilers (35 minutes; QUICK=1: 8)'
 	@echo 'make check-arm64   the walk on emulated arm64 kernels (KERNELS=6.12: one of them)'
 	@echo 'make dist       static programs to download, in dist/; make check-dist: two builds, an empty root'
-	@echo 'make deps, install, arm64, format, clean'
+	@echo 'make deb, make rpm   packages, into build/packages; make check-deb: install and remove them in a chroot'
+	@echo 'make deps, install, install-strip, uninstall, arm64, format, clean (WERROR=1: warnings are errors)'
 
 -include $(wildcard $(BUILD)/*.d $(BUILD)/*/*.d $(BUILD)/*/*/*.d)
 
 .PHONY: python wheel all completions unit walker fuzz-targets fuzz check check-fast check-fleet stress check-arm64 golden-update deps demo \
-	bench arm64 install install-files format format-check check-pythons check-security clean help check-vm \
-	verifier-update check-memory-profiler check-cpython
+	bench arm64 install format format-check check-pythons check-security clean help check-vm \
+	verifier-update check-memory-profiler check-cpython install-strip install-program install-python \
+	uninstall deb rpm check-deb
 .DELETE_ON_ERROR:

@@ -30,7 +30,7 @@ dist:
 dist-one:
 	$(call DIST_MAKE,$(DIST_ARCH)) $(PARALLEL) all completions
 	rm -rf $(call DIST_BUILD,$(DIST_ARCH))/root
-	$(call DIST_MAKE,$(DIST_ARCH)) install-files PREFIX=/usr/local \
+	$(call DIST_MAKE,$(DIST_ARCH)) install-program PREFIX=/usr/local \
 		DESTDIR=$(abspath $(call DIST_BUILD,$(DIST_ARCH)))/root
 	tools/pack-dist "$(call DIST_CC,$(DIST_ARCH))" $(call DIST_BUILD,$(DIST_ARCH))/root/usr/local \
 		dist/$(call DIST_NAME,$(DIST_ARCH)).tar.xz $(DIST_EPOCH) $(STATIC_LIBS)

@@ -26,4 +26,4 @@ endif
 
 $(BUILD)/static/%.o: packaging/static/%.c | $(BUILD)/able
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) -idirafter /usr/include/p11-kit-1 -c $< -o $@
+	$(CC) $(ALL_CFLAGS) -idirafter /usr/include/p11-kit-1 -c $< -o $@

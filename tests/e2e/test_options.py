@@ -124,6 +124,32 @@ def prefix(tmp_path_factory):
     return folder
 
 
+def test_uninstall(tmp_path):
+    """Leaves nothing of what `make install` did, also where Python has compiled the package; another's file stays."""
+    def make(goal):
+        subprocess.run(["make", "-s", "-C", harness.PROJECT, goal, "PREFIX=/usr", "DESTDIR=" + str(tmp_path)], check=True,
+                       timeout=300, stdout=subprocess.DEVNULL)
+
+    def files():
+        return [os.path.join(path, name) for path, _, names in os.walk(str(tmp_path)) for name in names]
+
+    make("install")
+    package, = (os.path.dirname(path) for path in files() if path.endswith("/pymem_bpf/_lines.pyi"))
+    subprocess.run([sys.executable, "-c", "import pymem_bpf"], cwd=os.path.dirname(package), check=True,
+                   env={"PYTHONPATH": os.path.dirname(package)})
+    assert os.path.isdir(os.path.join(package, "__pycache__"))
+    # What the manual and messages name is there.
+    assert os.path.getsize(str(tmp_path / "usr/share/doc/pymem-bpf/docs/SERVE.md"))
+    manual = (tmp_path / "usr/share/man/man8/pymem-bpf.8").read_text()
+    version = subprocess.check_output([harness.TOOL, "--version"]).decode().strip()
+    assert re.search(r"^\.Os %s$" % re.escape(version), manual, re.MULTILINE)
+    other = tmp_path / "usr/share/doc/pymem-bpf/mine"
+    other.write_text("")
+    make("uninstall")
+    assert files() == [str(other)]
+    make("uninstall")
+
+
 def shell_environment(prefix):
     """Shells look for completions in the folders of XDG_DATA_DIRS, as in /usr/local/share and /usr/share."""
     env = {name: os.environ[name] for name in ("PATH", "HOME", "USER") if name in os.environ}

@@ -5,11 +5,14 @@
 import contextlib
 import io
 import os
+import re
+import runpy
 import subprocess
 import sys
 import sysconfig
 import tempfile
 import unittest
+import unittest.mock
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 TESTS = os.path.dirname(HERE)
@@ -39,10 +42,10 @@ def whole():
     return guests
 
 
-def dry_run(target):
-    """The commands that make would run."""
-    env = {k: v for k, v in os.environ.items() if k not in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL")}
-    return subprocess.run(["make", "-n", "--no-print-directory", target], cwd=PROJECT, env=env,
+def dry_run(*goals, **variables):
+    """The commands that make would run. variables: of its environment, beside those that this run has."""
+    env = {k: v for k, v in os.environ.items() if k not in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "WERROR")}
+    return subprocess.run(["make", "-n", "--no-print-directory", *goals], cwd=PROJECT, env=dict(env, **variables),
                           stdout=subprocess.PIPE, check=True).stdout.decode()
 
 
@@ -66,6 +69,87 @@ class Make(unittest.TestCase):
         self.assertEqual(site("/usr/local"), sysconfig.get_path("purelib"))
         self.assertRegex(site("/opt/x"), r"^/opt/x/lib/python3\.\d+/site-packages$")
         self.assertTrue(site("/usr").startswith("/usr/lib/python3"), site("/usr"))
+
+
+class Flags(unittest.TestCase):
+    """What whoever builds asks for is done, and nothing else."""
+
+    def commands(self, pattern, **variables):
+        with tempfile.TemporaryDirectory() as folder:
+            said = dry_run("BUILD=" + folder, "all", "python", **variables).splitlines()
+        return [line for line in said if re.search(pattern, line)]
+
+    def test_flags_are_taken(self):
+        flags = {"CPPFLAGS": "-DOF_CPPFLAGS", "CFLAGS": "-O2 -DOF_CFLAGS", "LDFLAGS": "-Wl,-z,now"}
+        for line in self.commands(r"-c user/|pprof\.pb-c\.c$", **flags):
+            self.assertRegex(line, "-DOF_CPPFLAGS -O2 -DOF_CFLAGS .*-std=gnu11")
+        for pattern in (r"-o \S*/pymem-bpf ", "build-extension"):
+            lines = self.commands(pattern, **flags)
+            self.assertEqual(len(lines), 1, pattern)
+            self.assertIn("-DOF_CFLAGS", lines[0])
+            self.assertIn("-Wl,-z,now", lines[0])
+
+    def test_warnings_are_errors_for_tests_only(self):
+        self.assertEqual(self.commands("-Werror"), [])
+        compiled = self.commands(r" -c (user|bpf)/", WERROR="1")
+        self.assertTrue(compiled)
+        self.assertEqual([line for line in compiled if "-Werror" not in line], [])
+        for target in ("check", "check-fast"):
+            self.assertRegex(dry_run(target), r"make .*WERROR=1 all unit")
+
+    def test_paths_of_the_builder_are_not_in_programs(self):
+        for line in self.commands(r" -c bpf/"):
+            self.assertIn("-ffile-prefix-map=%s=." % PROJECT, line)
+
+    def test_flags_of_the_extension(self):
+        given = runpy.run_path(os.path.join(PROJECT, "tools", "build-extension"))["given_flags"]
+        for env, expected in (
+                ({}, (["-O2", "-g"], [])),
+                ({"WERROR": "1"}, (["-O2", "-g", "-Werror"], [])),
+                ({"CPPFLAGS": "-DA", "CFLAGS": "-O1 -DB", "LDFLAGS": "-Wl,-z,now"}, (["-DA", "-O1", "-DB"], ["-Wl,-z,now"])),
+                ({"EXTENSION_CFLAGS": "-O0", "CFLAGS": "-O1", "WERROR": "1"}, (["-O0"], []))):
+            with unittest.mock.patch.dict(os.environ, env, clear=True):
+                self.assertEqual(given(), expected)
+
+    def test_clean(self):
+        said = dry_run("clean")
+        for what in ("python/build", "_lines*.so", "*.egg-info", "__pycache__"):
+            self.assertIn(what, said)
+
+    def test_web_pages_without_npm(self):
+        with tempfile.TemporaryDirectory() as folder:
+            said = dry_run("BUILD=" + folder, "ESBUILD=/usr/bin/esbuild", "all")
+        self.assertNotIn("npm ci", said)
+        self.assertIn("build.mjs /usr/bin/esbuild ", said)
+
+
+class Packages(unittest.TestCase):
+    """tools/package: version and date have one source each."""
+
+    def test_spec(self):
+        with open(os.path.join(PROJECT, "VERSION")) as f:
+            version = f.read().strip()
+        with tempfile.TemporaryDirectory() as folder:
+            subprocess.run([os.path.join(PROJECT, "tools", "package"), "spec"], check=True,
+                           env=dict(os.environ, BUILD=folder, SOURCE_DATE_EPOCH="86400"))
+            with open(os.path.join(folder, "packages", "rpm", "pymem-bpf.spec")) as f:
+                spec = f.read()
+        self.assertRegex(spec, r"(?m)^Version: +%s$" % re.escape(version))
+        self.assertRegex(spec, r"(?m)^\* Fri Jan 02 1970 .* - %s-1$" % re.escape(version))
+        self.assertNotIn("@", re.sub(r"<.*>", "", spec))
+
+    def test_needs_are_those_of_the_tree(self):
+        """What tools/install-deps installs to build with is what the packages say; others are for developers."""
+        with open(os.path.join(PROJECT, "tools", "install-deps")) as f:
+            build = re.search(r"^build='([^']*)'", f.read(), re.MULTILINE).group(1)
+        with open(os.path.join(PROJECT, "packaging", "debian", "control")) as f:
+            depends = re.search(r"^Build-Depends:(.*?)^\S", f.read(), re.MULTILINE | re.DOTALL).group(1)
+        names = {re.sub(r" *\(.*\)", "", one).strip() for one in depends.split(",")}
+        # With build-essential; by none of the Makefile's commands; with its own alternative, or as python3-all-dev.
+        self.assertEqual(set(build.split()) - names, {"make", "gcc", "libc6-dev", "llvm", "git", "pkg-config|pkgconf",
+                                                      "python3", "python3-dev"})
+        self.assertEqual(names - set(build.split()), {"debhelper-compat", "dh-sequence-python3", "esbuild", "nodejs",
+                                                      "python3-all-dev"})
 
 
 class CheckBuild(unittest.TestCase):

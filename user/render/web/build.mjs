@@ -2,25 +2,23 @@
 //
 // Builds the web page into a C header: what stands before the report's data, and what stands behind them.
 //
-//   node build.mjs FOLDER-OF-NODE-MODULES HEADER
+//   node build.mjs ESBUILD HEADER      ESBUILD: the bundler's program
 //
 // Style and program are part of the page; its policy (Content-Security-Policy) names both by their hash,
 // so that no other style or program in it has an effect.
 import crypto from 'node:crypto'
 import fs from 'node:fs'
 import path from 'node:path'
-import { createRequire } from 'node:module'
+import { execFileSync } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 
-const [folder, header] = process.argv.slice(2)
+const [esbuild, header] = process.argv.slice(2)
 const here = path.dirname(fileURLToPath(import.meta.url))
-const esbuild = createRequire(path.join(path.resolve(folder), 'x.js'))('esbuild')
 
-function build(file, options) {
-  const done = esbuild.buildSync({
-    entryPoints: [path.join(here, file)], bundle: true, minify: true, write: false, charset: 'ascii',
-    target: ['chrome100', 'firefox100'], logLevel: 'warning', ...options })
-  return done.outputFiles[0].text.trim()
+function build(file, ...options) {
+  return execFileSync(esbuild, [path.join(here, file), '--bundle', '--minify', '--charset=ascii',
+    '--target=chrome100,firefox100', '--log-level=warning', ...options],
+    { encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit'] }).trim()
 }
 
 function hash(text) {
@@ -32,7 +30,7 @@ function bytes(name, text) {
   return `static const unsigned char ${name}[] = {\n${rows.join('')}\n};\n`
 }
 
-const style = build('page.css'), script = build('main.js', { format: 'iife' })
+const style = build('page.css'), script = build('main.js', '--format=iife')
 for (const text of [style, script]) {
   if (/<\/(script|style)|<!--/i.test(text)) throw new Error('a text would end its element')
 }
