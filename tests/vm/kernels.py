@@ -10,7 +10,7 @@ MORE_CPUS = (8, 32)
 GROWTH = 1.5
 PER_CPU_SINCE = (6, 2)
 # Booted so that one thread can take the CPU from another at any place in the kernel, as kernels for desktops are.
-PREEMPTS = "7.2"
+PREEMPTS = "6.12"
 
 HEAD = """# Kernels
 
