@@ -5,8 +5,11 @@ Nothing is fetched: pip is Debian's, or one that an interpreter brings along."""
 import functools
 import glob
 import os
+import pathlib
 import re
+import shutil
 import subprocess
+import tempfile
 import zipfile
 
 import pytest
@@ -73,19 +76,25 @@ class Environment:
     """A virtual environment."""
 
     def __init__(self, folder, python, system_packages=False):
-        newest = pips()[0] if pips() else ((0,), None)
-        # Older ones need what 3.12 has no more; and the one that speaks of Python 3.8 is not the one of 3.15.
-        if newest[0] < ((23, 2) if python.version >= (3, 12) else (20, 3)):
-            pytest.skip("no pip on this machine is for Python %d.%d" % python.version)
         self.python, self.folder = python, folder
         root = python.command[:-1]  # of an interpreter that is unpacked: what changes the root
         run(python.command + ["-m", "venv", "--without-pip"] + ["--system-site-packages"] * system_packages +
             [str(folder)], env=environment())
         self.bin = folder / "bin"
         self.command = root + [str(self.bin / "python")]
-        self.pip_path = folder.parent / os.path.basename(newest[1])
-        self.pip_path.write_bytes(open(newest[1], "rb").read())
+        self.pip_path = self.find_pip()
         self.before = self.files()
+
+    def find_pip(self):
+        """A copy of the newest pip that runs on this interpreter; where there is none, the test is skipped."""
+        for _, path in pips():
+            copy = self.folder.parent / os.path.basename(path)
+            shutil.copy(path, str(copy))
+            said = subprocess.run(self.command + ["-m", "pip", "--version"], stdout=subprocess.DEVNULL, cwd="/",
+                                  stderr=subprocess.DEVNULL, env=environment(PYTHONPATH=str(copy)), timeout=SECONDS)
+            if said.returncode == 0:
+                return copy
+        pytest.skip("no pip on this machine runs on %s" % self.python.name)
 
     def files(self):
         return sorted(str(path.relative_to(self.folder)) for path in self.folder.rglob("*")
@@ -129,14 +138,14 @@ def system():
 
 
 @pytest.fixture(scope="module")
-def installed(wheel, system, tmp_path_factory):
-    """An environment of the system's Python with the wheel and with Debian's packages, such as IPython."""
-    folder = tmp_path_factory.mktemp("installed")
-    for path in (folder, folder.parent):
-        os.chmod(str(path), 0o755)
-    found = Environment(folder / "venv", system, system_packages=True)
-    found.install(wheel)
-    return found
+def installed(wheel, system):
+    """An environment of the system's Python with the wheel and with Debian's packages, such as IPython. Other users
+    may look into it, too, unlike pytest's folders."""
+    with tempfile.TemporaryDirectory(prefix="pymem-install.") as folder:
+        os.chmod(folder, 0o755)
+        found = Environment(pathlib.Path(folder) / "venv", system, system_packages=True)
+        found.install(wheel)
+        yield found
 
 
 def pytest_generate_tests(metafunc):

@@ -63,14 +63,14 @@ def test_name_says_what_is_inside(wheel, unpacked):
     assert tool in elves and len(elves) > 1
     if "-linux_" in tag:
         pytest.skip("a wheel for this system only (--local)")
+    # pip of any Python takes it, of free-threaded builds, too: what it asks for has no ABI in it (PEP 425).
     versions = [(2, 17)]
     for path in elves:
         said = run(["objdump", "-Tp", path], env=dict(os.environ, LC_ALL="C")) if path != tool else ""
         assert set(re.findall(r"NEEDED +(\S+)", said)) <= {"libc.so.6", "ld-linux-x86-64.so.2"}, said
         versions += [tuple(map(int, v.split(".")[:2])) for v in re.findall(r"GLIBC_([\d.]+)", said)]
     assert tag == "py3-none-manylinux_%d_%d_%s" % (max(versions) + (os.uname().machine,))
-    assert "statically linked" in run(["file", "-b", tool]) if shutil.which("file") else True
-    assert b"\nPT_INTERP" not in tool.read_bytes() and "INTERP" not in run(["readelf", "-lW", tool])
+    assert "INTERP" not in run(["readelf", "-lW", tool])
 
 
 def test_record(wheel, unpacked):
@@ -92,7 +92,7 @@ def test_record(wheel, unpacked):
                     hashlib.sha256(content).digest()).rstrip(b"=").decode()
     names = "\n".join(record)
     assert "pymem_bpf/__init__.py" in record and "native" not in names and "/root" not in names
-    for path in elf_files(unpacked):
+    for path in elf_files(unpacked / "pymem_bpf"):
         assert os.path.dirname(PROJECT).encode() + b"/" not in path.read_bytes(), path
 
 

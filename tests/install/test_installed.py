@@ -7,7 +7,7 @@ import re
 import subprocess
 
 import pytest
-from conftest import PROJECT, SECONDS, VERSION, Environment, run
+from conftest import PROJECT, SECONDS, VERSION, Environment, environment, run
 
 USER = 65534
 ABOUT = """
@@ -18,6 +18,7 @@ print(json.dumps([about.version, about.metadata["Requires-Python"], points, m.ve
 """
 # Runs as its own user, and lives until its input ends.
 GROWS = """
+import sys
 print(1, flush=True)
 sys.stdin.readline()
 kept = [bytes(1000) for _ in range(20000)]
@@ -56,10 +57,23 @@ def test_each_interpreter(python, wheel, unpacked, tmp_path):
     assert all((there.folder / path).is_dir() for path in left), left
 
 
+def test_unpacked(python, unpacked):
+    """The files run with this interpreter's C library, which may be older, or a root folder of its own. Where no pip
+    is for an interpreter, this is what is known of it."""
+    tool, = unpacked.glob("*.data/scripts/pymem-bpf")
+    assert run(python.command[:-1] + [tool, "--version"]) == "pymem-bpf %s\n" % VERSION
+    code = "import pymem_bpf.line_profiler as p; print(p._lines.Recorder.resident_steps())"
+    env = environment(PYTHONPATH=str(unpacked), PYTHONDONTWRITEBYTECODE="1")
+    if python.free_threaded or not (unpacked / "pymem_bpf" / expected(python)).exists():
+        assert "ImportError" in run(python.command + ["-c", code], 1, env=env)
+    else:
+        assert run(python.command + ["-c", code], env=env).startswith("(")
+
+
 def test_command(installed):
     """A command for the shell, for root: it is where sudo does not look, and needs nothing around it."""
     env = {"PATH": "%s:/usr/bin:/bin" % installed.bin}
-    said = run(["sh", "-c", "command -v pymem-bpf pymem-mprof"], env=env)
+    said = run(["sh", "-c", "command -v pymem-bpf; command -v pymem-mprof"], env=env)
     assert said == "%s/pymem-bpf\n%s/pymem-mprof\n" % (installed.bin, installed.bin)
     assert "pymem-bpf can do its main job here" in run(["sh", "-c", "env -i $(which pymem-bpf) check"], env=env)
     assert run(["pymem-mprof", "--version"], env=env).strip() == VERSION
