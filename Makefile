@@ -380,18 +380,17 @@ python:
 	$(PYTHON) tools/build-extension
 
 # One wheel, which pip installs on any glibc of its tag and for any Python: the program as a command, and the
-# package with an extension for each Python. WHEEL_PROGRAM: a static program, as `make dist` leaves it. WHEEL: more
-# options of tools/build-wheel. HOMEPAGE: a URL, for indexes. A folder LICENSES beside the program has the texts of
-# what is linked into it.
+# package with an extension for each Python. WHEEL_PROGRAM: a static program, as `make dist` leaves it; a folder
+# LICENSES beside it has the texts of what is linked into it. WHEEL_OPTIONS: more options of tools/build-wheel.
+# WHEEL_HOMEPAGE: the URL that indexes show.
 WHEEL_PROGRAM ?= $(BUILD)/dist/$(shell uname -m)/pymem-bpf
 SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || stat -c %Y VERSION)
-HOMEPAGE ?=
-WHEEL ?=
-BUILD_WHEEL := $(PYTHON) -B tools/build-wheel --out $(BUILD)/wheel
-wheel sdist: export SOURCE_DATE_EPOCH := $(SOURCE_DATE_EPOCH)
-wheel sdist: export PYMEM_BPF_HOMEPAGE := $(HOMEPAGE)
+WHEEL_HOMEPAGE ?=
+WHEEL_OPTIONS ?=
+BUILD_WHEEL = SOURCE_DATE_EPOCH=$(SOURCE_DATE_EPOCH) PYMEM_BPF_HOMEPAGE="$(WHEEL_HOMEPAGE)" \
+	$(PYTHON) -B tools/build-wheel --out $(BUILD)/wheel
 wheel:
-	$(BUILD_WHEEL) --program "$(WHEEL_PROGRAM)" $(WHEEL)
+	$(BUILD_WHEEL) --program "$(WHEEL_PROGRAM)" $(WHEEL_OPTIONS)
 
 # What pip builds from where there is no wheel: the package; and the sources of the program, for make.
 sdist:

@@ -23,12 +23,15 @@ import tarfile
 import setuptools
 from setuptools.command.build_py import build_py
 from setuptools.command.sdist import sdist
+from distutils.command.build_scripts import build_scripts  # setuptools has it where Python has it no more
 
 try:
-    from distutils.command.build_scripts import build_scripts
     from setuptools.command.bdist_wheel import bdist_wheel
 except ImportError:  # before setuptools 70.1
-    from wheel.bdist_wheel import bdist_wheel
+    try:
+        from wheel.bdist_wheel import bdist_wheel
+    except ImportError:  # a source distribution needs none
+        bdist_wheel = None
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 os.chdir(HERE)
@@ -54,6 +57,8 @@ HOMEPAGE = os.environ.get("PYMEM_BPF_HOMEPAGE")
 EPOCH = int(os.environ.get("SOURCE_DATE_EPOCH", "0"))
 if PROGRAM and (os.path.basename(PROGRAM) != "pymem-bpf" or not os.access(PROGRAM, os.X_OK)):
     sys.exit("pymem_bpf: PYMEM_BPF_PROGRAM=%s: no program of the name pymem-bpf" % PROGRAM)
+if bdist_wheel is None and "bdist_wheel" in sys.argv:
+    sys.exit("pymem_bpf: %s has neither wheel nor setuptools 70.1 or newer (Debian: python3-wheel)" % sys.executable)
 if EXTENSIONS and not (PLATFORM and glob.glob(os.path.join(EXTENSIONS, "_lines*.so"))):
     sys.exit("pymem_bpf: PYMEM_BPF_EXTENSIONS=%s: no _lines*.so there, or no PYMEM_BPF_PLATFORM" % EXTENSIONS)
 
@@ -128,7 +133,7 @@ class Programs(build_scripts):
         self.copy_file(PROGRAM, self.build_dir)
 
 
-class Wheel(bdist_wheel):
+class Wheel(bdist_wheel or setuptools.Command):
     def get_tag(self):
         # Each extension has the tag of its interpreter in its name; the program needs none.
         return ("py3", "none", PLATFORM) if EXTENSIONS else super().get_tag()
@@ -156,7 +161,8 @@ if HOMEPAGE:
 setuptools.setup(
     distclass=Distribution,
     ext_modules=[] if EXTENSIONS else [native],
-    cmdclass={"sdist": SourceDistribution, "build_py": Modules, "build_scripts": Programs, "bdist_wheel": Wheel},
+    cmdclass=dict({"sdist": SourceDistribution, "build_py": Modules, "build_scripts": Programs},
+                  **({"bdist_wheel": Wheel} if bdist_wheel else {})),
     options={"bdist_wheel": {"py_limited_api": "cp312"}} if STABLE and not EXTENSIONS else {},
     **more
 )

@@ -30,6 +30,12 @@ def elf_files(folder):
     return sorted(path for path in folder.rglob("*") if path.is_file() and path.read_bytes()[:4] == b"\x7fELF")
 
 
+def make_program(path, *flags, version=VERSION):
+    """A program that says what pymem-bpf says, and does nothing."""
+    code = '#include <stdio.h>\nint main(void) { return puts("pymem-bpf %s") < 0; }' % version
+    run(["cc", "-s", "-x", "c", "-", "-o", path, *flags], input=code.encode(), stdin=None)
+
+
 @pytest.fixture(scope="module")
 def sdist(tmp_path_factory):
     folder = tmp_path_factory.mktemp("sdist")
@@ -152,7 +158,7 @@ def test_program_of_a_source_distribution(sdist, tmp_path):
 def test_reproducible(sdist, tmp_path):
     """The same files give the same archives, to the byte: in another folder, later, by a builder with another umask."""
     copy, program = tmp_path / "a longer" / "name of a folder", tmp_path / "pymem-bpf"
-    shutil.copy("/bin/true", str(program))
+    make_program(program)
     shutil.copytree(PROJECT, str(copy), symlinks=True, ignore=lambda folder, names: [
         name for name in names if name in (".git", "build", "node_modules", "__pycache__", "pymem_bpf.egg-info")
         or folder == PROJECT and name in ("tests", "bench") or name.endswith(".so")])
@@ -200,7 +206,10 @@ def test_refused(tmp_path):
     """No wheel is made that would lack something, or that would not run where its name says."""
     program = tmp_path / "pymem-bpf"
     assert "there is no such program; `make dist`" in run(BUILD + ["--out", tmp_path, "--program", program], 1)
-    run(["cc", "-x", "c", "-", "-o", program, "-Wl,--no-as-needed", "-lz"], input=b"int main(void) { return 0; }", stdin=None)
+    make_program(program, version="99.0")
+    said = run(BUILD + ["--out", tmp_path / "out", "--program", program], 1)
+    assert 'is "pymem-bpf 99.0", and the package is of version %s' % VERSION in said
+    make_program(program, "-Wl,--no-as-needed", "-lz")
     command = BUILD + ["--out", tmp_path / "out", "--program", program, "--extensions"]
     said = run(command + ["3.7"], 1)
     assert "no interpreter with headers here for: 3.7" in said
