@@ -452,8 +452,28 @@ EXTENSION := CC='$(CC)' CPPFLAGS='$(CPPFLAGS)' CFLAGS='$(CFLAGS)' LDFLAGS='$(LDF
 python:
 	$(EXTENSION)
 
+# One wheel, which pip installs on any glibc of its tag and for any Python: the program as a command, and the
+# package with an extension for each Python. WHEEL_PROGRAM: a static program, as `make dist` leaves it; a folder
+# LICENSES beside it has the texts of what is linked into it. WHEEL_OPTIONS: more options of tools/build-wheel.
+# WHEEL_HOMEPAGE: the URL that indexes show.
+WHEEL_PROGRAM ?= $(BUILD)/dist/$(shell uname -m)/pymem-bpf
+SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || stat -c %Y VERSION)
+WHEEL_HOMEPAGE ?=
+WHEEL_OPTIONS ?=
+BUILD_WHEEL = SOURCE_DATE_EPOCH=$(SOURCE_DATE_EPOCH) PYMEM_BPF_HOMEPAGE="$(WHEEL_HOMEPAGE)" \
+	$(PYTHON) -B tools/build-wheel --out $(BUILD)/wheel
 wheel:
-	cd python && $(PYTHON) setup.py -q bdist_wheel -d ../$(BUILD)/wheel
+	$(BUILD_WHEEL) --program "$(WHEEL_PROGRAM)" $(WHEEL_OPTIONS)
+
+# What pip builds from where there is no wheel: the package; and the sources of the program, for make.
+sdist:
+	$(BUILD_WHEEL) --sdist
+
+# What they are, and that pip installs them offline, for each interpreter that is here: the wheel that
+# `make wheel` has left.
+check-wheel:
+	tools/install-deps wheel
+	$(PYTHON) -B -m pytest -q --tb=short -p no:cacheprovider tests/install
 
 SOURCES := $(wildcard bpf/*/*.c bpf/*/*.h user/*/*.c user/*/*.h include/*.h tests/unit/*.c tests/unit/*.h \
 	tests/fuzz/*.c tests/fuzz/*.h tests/walker/*.c tests/walker/*.h tests/walker/bpf/*.h \
@@ -493,7 +513,8 @@ help:
 	@echo 'make check-vm   all checks on stock kernels in qemu (KERNELS="5.10 7.2" CPUS=8,32: these only)'
 	@echo 'make check-memory-profiler, check-cpython   their own tests, from Debian (docs/TESTING.md)'
 	@echo 'make verifier-update  the verifier'"'"'s figures into bench/verifier.txt'
-	@echo 'make python     the Python package in place, for PYTHON=…; make wheel: a wheel of it'
+	@echo 'make python     the Python package in place, for PYTHON=…'
+	@echo 'make wheel, sdist   what pip installs, in build/wheel; make check-wheel tests them'
 	@echo 'make bench      measure overhead, also of other profilers (35 minutes; QUICK=1: 8)'
 	@echo 'make check-arm64   the walk on emulated arm64 kernels (KERNELS=6.12: one of them)'
 	@echo 'make dist       static programs to download, in dist/; make check-dist: two builds, an empty root'
@@ -502,7 +523,7 @@ help:
 
 -include $(wildcard $(BUILD)/*.d $(BUILD)/*/*.d $(BUILD)/*/*/*.d)
 
-.PHONY: python wheel all completions unit walker fuzz-targets fuzz check check-fast check-fleet stress check-arm64 golden-update deps demo \
+.PHONY: python wheel sdist check-wheel all completions unit walker fuzz-targets fuzz check check-fast check-fleet stress check-arm64 golden-update deps demo \
 	bench arm64 install format format-check check-pythons check-security clean help check-vm \
 	verifier-update check-memory-profiler check-cpython install-strip install-program install-python \
 	uninstall deb rpm check-deb

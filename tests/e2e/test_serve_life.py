@@ -214,7 +214,27 @@ def test_not_root(folder):
     for command in (["serve", "--socket", os.path.join(folder, "s")], ["memit", "--", "true"]):
         done = subprocess.run([tool] + command, stderr=subprocess.PIPE, timeout=harness.PATIENCE, cwd="/",
                               user=USER, group=USER, extra_groups=[])
-        assert done.returncode == 3 and b"sudo pymem-bpf " + command[0].encode() in done.stderr
+        assert done.returncode == 3
+        assert "Run it as root: sudo %s %s " % (os.path.realpath(tool), command[0]) in done.stderr.decode()
+
+
+def test_not_root_in_a_virtual_environment(folder):
+    """sudo does not look into the folders of the user's PATH: what is to be typed says where the program is."""
+    tool = os.path.join(folder, "pymem-bpf")
+    shutil.copy(TOOL, tool)
+    env = dict(os.environ, PATH="%s:/usr/bin:/bin" % folder)
+    for command, line in ((["-p", "1"], "sudo $(which pymem-bpf) …"),
+                          (["serve", "--socket", os.path.join(folder, "s")], "sudo $(which pymem-bpf) serve …")):
+        done = subprocess.run(["pymem-bpf"] + command, stderr=subprocess.PIPE, timeout=harness.PATIENCE, cwd="/",
+                              env=env, user=USER, group=USER, extra_groups=[])
+        assert done.returncode == 3 and "Run it as root: %s " % line in done.stderr.decode(), done.stderr
+    done = subprocess.run(["pymem-bpf", "check"], stdout=subprocess.PIPE, timeout=harness.PATIENCE, cwd="/",
+                          env=env, user=USER, group=USER, extra_groups=[])
+    assert done.returncode == 3 and b"\n        run as root: sudo $(which pymem-bpf) check; " in done.stdout, done.stdout
+    # What is printed finds it, with a PATH as sudo makes it.
+    found = subprocess.run(["sh", "-c", "env PATH=/usr/sbin:/usr/bin:/sbin:/bin $(which pymem-bpf) --version"], env=env,
+                           stdout=subprocess.PIPE, timeout=harness.PATIENCE)
+    assert found.returncode == 0 and found.stdout.startswith(b"pymem-bpf ")
 
 
 def test_help():

@@ -357,13 +357,17 @@ def test_wheel(tmp_path):
     for folder in ("python", "include"):
         subprocess.run(["mkdir", "-p", str(copy)], check=True)
         subprocess.run(["cp", "-r", os.path.join(PROJECT, folder), str(copy)], check=True)
+    for name in ("VERSION", "LICENSE", "LICENSES"):  # where links of python/ lead
+        subprocess.run(["cp", "-r", os.path.join(PROJECT, name), str(copy)], check=True)
     run([sys.executable, "setup.py", "-q", "bdist_wheel", "-d", str(tmp_path / "wheel")],
         cwd=str(copy / "python"), env=environment(PYTHONPATH=""))
     name, = os.listdir(str(tmp_path / "wheel"))
     out, _ = run([sys.executable, "-m", "zipfile", "-l", str(tmp_path / "wheel" / name)])
     for member in ("__init__.py", "line_profiler.py", "magics.py", "counter.py", "_lines.", "_lines.pyi", "py.typed"):
         assert "pymem_bpf/" + member in out, member
-    assert ".dist-info/entry_points.txt" in out
+    assert ".dist-info/entry_points.txt" in out and "pymem_bpf/VERSION" in out
+    for text in ("LICENSE", "GPL-2.0-only.txt", "BSD-2-Clause.txt"):
+        assert "/" + text in out, text
     assert "native/" not in out  # sources are for source distributions
 
 

@@ -116,3 +116,21 @@ def test_program_of_the_source_tree(monkeypatch):
     """In a checkout, the helper is the program that was built there, not one in PATH."""
     monkeypatch.delenv("PYMEM_BPF", raising=False)
     assert _helper.program() == sessions.PROGRAM
+
+
+def test_program_of_an_environment(monkeypatch, tmp_path):
+    """Where pip has put both, it is the one of the package's environment, which a notebook does not have in PATH."""
+    monkeypatch.delenv("PYMEM_BPF", raising=False)
+    monkeypatch.setattr(_helper, "__file__", str(tmp_path / "lib" / "site" / "pymem_bpf" / "_helper.py"))
+    monkeypatch.setattr("sys.prefix", str(tmp_path))
+    (tmp_path / "bin").mkdir()
+    program = tmp_path / "bin" / "pymem-bpf"
+    (tmp_path / "other").mkdir()
+    other = tmp_path / "other" / "pymem-bpf"
+    for path in (program, other):
+        path.write_text("#!/bin/sh\n")
+    monkeypatch.setenv("PATH", str(tmp_path / "other"))
+    other.chmod(0o755)
+    assert _helper.program() == str(other)  # the other can't be run
+    program.chmod(0o755)
+    assert _helper.program() == str(program)

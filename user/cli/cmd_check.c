@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "os/confine.h"
+#include "os/sudo.h"
 #include "kernel/event_source.h"
 #include "kernel/kernel.h"
 #include "cli/command.h"
@@ -40,11 +41,13 @@ static void line(struct check *check, bool good, bool needed, const char *what, 
 
 static void check_privileges(struct check *check)
 {
-	char missing[128];
+	char missing[128], sudo[512], remedy[640];
 
 	kernel_missing_capabilities(missing, sizeof(missing));
-	line(check, !*missing, true, "privileges", *missing ? missing : "all",
-	     "run as root: sudo pymem-bpf check; in a container add the capabilities named");
+	sudo_command(sudo, sizeof(sudo));
+	snprintf(remedy, sizeof(remedy),
+		 "run as root: %s check; in a container add the capabilities named", sudo);
+	line(check, !*missing, true, "privileges", *missing ? missing : "all", remedy);
 	line(check, kernel_host_pids(), true, "the host's PID namespace", "",
 	     "run on the host, or in a container started with --pid=host");
 }

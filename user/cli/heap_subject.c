@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "kernel/kernel.h"
+#include "os/sudo.h"
 #include "python/examiner.h"
 #include "python/py_heap_layouts.h"
 
@@ -38,9 +39,10 @@ static bool is_ours(pid_t pid)
 void heap_subject_forbidden(pid_t pid, char *why, size_t size)
 {
 	int scope = ptrace_scope();
-	char missing[128];
+	char missing[128], sudo[128];
 
 	kernel_missing_capabilities(missing, sizeof(missing));
+	sudo_command(sudo, sizeof(sudo));
 	if (geteuid() == 0)
 		snprintf(why, size, "its memory may not be read: %s",
 			 strstr(missing, "CAP_SYS_PTRACE") ? "CAP_SYS_PTRACE is needed"
@@ -49,13 +51,13 @@ void heap_subject_forbidden(pid_t pid, char *why, size_t size)
 		snprintf(why, size,
 			 "its memory may not be read: kernel.yama.ptrace_scope is %d, which leaves "
 			 "that "
-			 "to root; run sudo pymem-bpf heap, or set it to 0",
-			 scope);
+			 "to root; run %s heap, or set it to 0",
+			 scope, sudo);
 	else
 		snprintf(why, size,
 			 "its memory may not be read: it is another user's, or has other rights; "
-			 "run "
-			 "sudo pymem-bpf heap");
+			 "run %s heap",
+			 sudo);
 }
 
 static int explain_identify(struct subject *subject, int err, char *why, size_t size)

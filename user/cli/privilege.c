@@ -7,19 +7,21 @@
 
 #include "base/exit_status.h"
 #include "kernel/kernel.h"
+#include "os/sudo.h"
 
 int privilege_check(const char *command)
 {
 	const char *space = command ? " " : "", *name = command ?: "";
-	char missing[128];
+	char missing[128], sudo[512];
 
 	kernel_missing_capabilities(missing, sizeof(missing));
 	if (*missing) {
+		sudo_command(sudo, sizeof(sudo));
 		fprintf(stderr,
 			"pymem-bpf%s%s: missing privileges: %s\n"
-			"Run it as root: sudo pymem-bpf%s%s …  (in a container: --privileged "
+			"Run it as root: %s%s%s …  (in a container: --privileged "
 			"--pid=host, or add these capabilities)\n",
-			space, name, missing, space, name);
+			space, name, missing, sudo, space, name);
 		return EXIT_ENVIRONMENT;
 	}
 	if (!kernel_host_pids()) {
@@ -35,11 +37,15 @@ int privilege_check(const char *command)
 
 int privilege_check_lines(void)
 {
+	char sudo[512];
+
 	if (kernel_allows_uprobes())
 		return 0;
+	sudo_command(sudo, sizeof(sudo));
 	fprintf(stderr,
 		"pymem-bpf: missing privileges for --lines: CAP_SYS_ADMIN, which this kernel asks "
 		"for where a uprobe is opened\n"
-		"Run it as root: sudo pymem-bpf -l …  (or leave --lines out)\n");
+		"Run it as root: %s -l …  (or leave --lines out)\n",
+		sudo);
 	return EXIT_ENVIRONMENT;
 }

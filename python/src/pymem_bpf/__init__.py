@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from .table import show_results as show_results
     from .timestamps import TimeStamper as TimeStamper
 
-__version__ = "0.1.0"
+    __version__: str
 
 _HOMES = {"profile": "decorator", "LineProfiler": "line_profiler", "show_results": "table",
           "memory_usage": "memory", "Counter": "counter", "HelperError": "counter",
@@ -59,6 +59,10 @@ __all__ = sorted(set(_HOMES) - {"MemoryProfilerMagics"}) + ["load_ipython_extens
 if not TYPE_CHECKING:  # or checkers would take any name for one that there is
     def __getattr__(name: str) -> object:
         # What is not used is not imported: imports are memory, too.
+        if name == "__version__":  # in the source tree, VERSION is a link to the project's
+            path = __file__.rpartition("/")[0] + "/VERSION"
+            globals()[name] = __loader__.get_data(path).decode().strip()
+            return globals()[name]
         home = _HOMES.get(name)
         if home is None:
             raise AttributeError("module %r has no attribute %r" % (__name__, name))
@@ -68,7 +72,7 @@ if not TYPE_CHECKING:  # or checkers would take any name for one that there is
 
 
 def __dir__() -> "List[str]":
-    return sorted(set(globals()) | set(_HOMES))
+    return sorted(set(globals()) | set(_HOMES) | {"__version__"})
 
 
 def load_ipython_extension(ipython: "Any") -> None:

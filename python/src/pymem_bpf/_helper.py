@@ -13,6 +13,7 @@ import shutil
 import socket as sockets
 import signal
 import subprocess
+import sys
 import tempfile
 import time
 
@@ -76,7 +77,7 @@ class NoServer(HelperMissing):
 
 def program() -> "str | None":
     """Path of the program; None if there is none. It is looked for in this order: $PYMEM_BPF, the source tree
-    around the package, PATH, where `make install` puts it."""
+    around the package, the interpreter's environment, where pip puts it, PATH, where `make install` puts it."""
     named = os.environ.get("PYMEM_BPF")
     if named:
         return named
@@ -85,6 +86,10 @@ def program() -> "str | None":
     # What root runs must be the tree's own, not a `build` that happens to lie beside the package.
     if os.path.exists(os.path.join(tree, "include", "pymem_serve.h")) and os.access(built, os.X_OK):
         return built
+    # A notebook's kernel runs an environment that is not in PATH.
+    beside = os.path.join(sys.prefix, "bin", NAME)
+    if os.path.isfile(beside) and os.access(beside, os.X_OK):
+        return beside
     return shutil.which(NAME) or shutil.which(NAME, path="/usr/local/sbin:/usr/sbin:/sbin")
 
 

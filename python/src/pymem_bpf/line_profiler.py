@@ -36,8 +36,9 @@ try:
         raise ImportError("%s is for another Python" % _lines.__file__)
 except ImportError as e:
     raise ImportError("the extension module is not there for this Python (%d.%d): build it, in the "
-                      "source tree: make python PYTHON=%s (%s)" % (
-                          sys.version_info[0], sys.version_info[1], sys.executable, e)) from e
+                      "source tree: make python PYTHON=%s; or by pip: %s -m pip install --force-reinstall "
+                      "--no-binary pymem-bpf pymem-bpf (%s)" % (
+                          sys.version_info[0], sys.version_info[1], sys.executable, sys.executable, e)) from e
 from . import _alone
 from ._calls import wrap_calls
 from ._counting import Counting
