@@ -37,7 +37,7 @@ class Inside:
              *command, path], stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True,
             env=harness.environment())
         self.lines = harness.Lines(self.process.stdout)
-        assert self.lines.next() == b"ready\n"
+        assert self.lines.next() == b"ready"
         self.pid = self._find(self.process.pid)
         self.inner = int(status(self.pid, "NSpid")[-1])
         assert self.inner != self.pid
@@ -54,7 +54,7 @@ class Inside:
     def step(self):
         self.process.stdin.write(b"x")
         self.process.stdin.flush()
-        assert self.lines.next() == b"done\n"
+        assert self.lines.next() == b"done"
 
     def __enter__(self):
         return self

@@ -23,16 +23,17 @@ static bool put_container(const struct cgroup_parsed *parsed, char *name, size_t
 	return parsed->container;
 }
 
-/* Writes the name of the first unit or container of the path. */
-static void put_outer(const char *path, const struct cgroup_parsed *parsed, char *name, size_t size)
+/* Writes the name of the first unit or container of the path, at most OUTER_MOST bytes. */
+static void put_outer(const char *path, const struct cgroup_parsed *parsed, char *name)
 {
+	char outer[PATH_MOST], whole[CGROUP_NAME_MAX + sizeof(parsed->runtime) + 1];
 	struct cgroup_parsed alone;
-	char outer[PATH_MOST];
 
 	snprintf(outer, sizeof(outer), "%.*s", (int)parsed->outer_length, path);
 	cgroup_parse(outer, &alone);
-	if (!put_container(&alone, name, size))
-		snprintf(name, size, "%s", alone.unit_name);
+	if (!put_container(&alone, whole, sizeof(whole)))
+		snprintf(whole, sizeof(whole), "%s", alone.unit_name);
+	snprintf(name, OUTER_MOST, "%.*s", OUTER_MOST - 1, whole);
 }
 
 /* Puts behind the text whose it is. What would have no room is cut before that. */
@@ -44,7 +45,7 @@ static void put_end(const char *path, const struct cgroup_parsed *parsed, char *
 	if (*parsed->owner)
 		snprintf(end, sizeof(end), " of user %s", parsed->owner);
 	else
-		put_outer(path, parsed, outer, sizeof(outer));
+		put_outer(path, parsed, outer);
 	if (!*parsed->owner)
 		snprintf(end, sizeof(end), " in %s", outer);
 	length = strlen(end);
@@ -131,7 +132,7 @@ void cgroup_place_name(const char *path, char *name, size_t size)
 	}
 	/* A service may call what is below it a scope. */
 	if (parsed.outer_length < parsed.unit_length)
-		put_outer(path, &parsed, outer, sizeof(outer));
+		put_outer(path, &parsed, outer);
 	else
 		*outer = '\0';
 	if (is_service(outer))
