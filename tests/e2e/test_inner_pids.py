@@ -4,6 +4,7 @@ the program says what it lacks inside of one."""
 import contextlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 
@@ -12,12 +13,24 @@ import pytest
 import harness
 import heaps
 from harness import TOOL, Target, Tool
+from terminals import Terminal
 from test_bad_input import refused
 
 # The shell is PID 1 there, as an init of a container often is.
 INIT = '/bin/true; "$@"; /bin/true'
-GROW = "import os, sys\nos.write(1, b'ready\\n')\nkept = []\nwhile os.read(0, 1):\n    kept.append(bytearray(8 << 20))\n" \
-       "    os.write(1, b'done\\n')\n"
+GROW = """
+import os, time
+os.write(1, b'ready\\n')
+kept = []
+while True:
+    word = os.read(0, 1)
+    forked = word == b'f' and not os.fork()
+    if word == b'x' or forked:
+        kept.append(bytearray(8 << 20))
+        os.write(1, b'done\\n')
+    if not word or forked:
+        time.sleep(1000)
+"""
 
 
 def status(pid, key):
@@ -51,8 +64,8 @@ class Inside:
                 return pid
             pid = int(children[0])
 
-    def step(self):
-        self.process.stdin.write(b"x")
+    def step(self, word=b"x"):
+        self.process.stdin.write(word)
         self.process.stdin.flush()
         assert self.lines.next() == b"done"
 
@@ -105,6 +118,28 @@ def test_report(inside, tmp_path):
     code, text, said = run("report", recording, "--format", "json", "--by", "process")
     report = json.loads(text)
     assert report["processes"][0]["ns_pid"] == report["groups"]["rows"][0]["ns_pid"] == inside.inner
+
+
+def test_child(inside):
+    """A worker that is forked while it is watched."""
+    with Tool("-p", inside.pid) as tool:
+        tool.attached()
+        inside.step(b"f")
+        with open("/proc/%d/task/%d/children" % (inside.pid, inside.pid)) as f:
+            child = int(f.read())
+        assert tool.stop() == 0, tool.stderr
+        inner = {p["pid"]: p["ns_pid"] for p in tool.report().data["processes"]}
+        assert inner == {inside.pid: inside.inner, child: int(status(child, "NSpid")[-1])}
+
+
+@pytest.mark.skipif(not shutil.which("tmux"), reason="tmux is missing: tools/install-deps test installs it")
+def test_top(inside):
+    """Its path in the live screen."""
+    with Terminal(110, 20) as terminal:
+        terminal.run(TOOL, "top", "-p", str(inside.pid))
+        terminal.see(r"%d \(%d inside\)" % (inside.pid, inside.inner))
+        terminal.keys("q")
+        terminal.see(r"^ended with 0")
 
 
 def test_not_inside(system):
