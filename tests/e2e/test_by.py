@@ -110,6 +110,36 @@ def test_containers(targets):
         assert by_pid[targets[2].pid]["name"] == "nspawn:web" and by_pid[targets[3].pid] is None
 
 
+# Groups that a user made in what systemd delegates to him. The last one is called as Docker's container is.
+DELEGATED = ["user.slice", "user.slice/user-7.slice", "user.slice/user-7.slice/user@7.service"]
+FORGED = DELEGATED[-1] + "/" + DOCKER
+
+
+@pytest.mark.attack("the row of another one's container", "a user who names a control group of his own as that one's")
+def test_forged(system, tmp_path):
+    """He has a row of his own, without that container's id."""
+    with cgroups(DOCKER, *DELEGATED, FORGED) as put, Steps(system, tmp_path, name="shop.py") as shop, \
+            Steps(system, tmp_path, name="shop.py") as forger:
+        put(shop, DOCKER)
+        put(forger, FORGED)
+        for by, mine, his in (("container", "docker:" + ID[:12], "docker:%s of user 7" % ID[:12]),
+                              ("program", "shop.py", "shop.py")):
+            with worked([shop, forger], "--by", by) as tool:
+                report = read(tool)
+                check_sums(report)
+                rows = {(row["name"], row["where"]): row["processes"] for row in report["groups"]["rows"]}
+            if by == "container":
+                assert rows == {(mine, None): 1, (his, None): 1}
+            else:
+                assert rows == {(mine, "docker:" + ID[:12]): 1, (his, "docker:%s of user 7" % ID[:12]): 1}
+        done = subprocess.run([TOOL, "-p", pids([shop, forger]), "-d", "1", "--by", "container", "--format", "openmetrics"],
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=harness.PATIENCE)
+        text = done.stdout.decode()
+        assert done.returncode == 0, done.stderr
+        assert 'pymem_processes{container="docker:%s",pod="",id="%s"} 1\n' % (ID[:12], ID) in text
+        assert 'pymem_processes{container="docker:%s of user 7",pod="",id=""} 1\n' % ID[:12] in text
+
+
 @pytest.mark.parametrize("by, names", [
     ("unit", {DOCKER, MACHINE, PLAIN}), ("program", {"shop.py", "batch.py", "cron.py"}), ("user", {str(os.getuid())})])
 def test_others(targets, by, names):

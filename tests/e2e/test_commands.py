@@ -12,7 +12,7 @@ import harness
 from conftest import pythons
 from harness import PROJECT, Target, Tool
 
-FIELDS = {"pid", "ppid", "comm", "cmdline", "cgroup", "python", "engine", "rss_start_bytes",
+FIELDS = {"pid", "ns_pid", "ppid", "comm", "cmdline", "cgroup", "python", "engine", "rss_start_bytes",
           "rss_end_bytes", "rss_peak_bytes", "charged_bytes", "lost_bytes", "lines"}
 LINE_FIELDS = {"file", "line", "function", "increment_bytes", "total_bytes", "grown_bytes",
                "freed_bytes", "peak_bytes", "mem_usage_bytes", "occurrences", "anon_bytes",

@@ -275,6 +275,85 @@ static void test_crowd(void **state)
 	alarms_free(alarms);
 }
 
+/* --- programs --- */
+
+#define ID "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+
+static const char *const places[] = {
+	"/user.slice/user-7.slice/session-1.scope",
+	"/user.slice/user-7.slice/session-2.scope",
+	"/user.slice/user-8.slice/session-3.scope",
+	"/system.slice/docker-" ID ".scope",
+	"/system.slice/docker-" ID ".scope/init.scope",
+	"/user.slice/user-7.slice/user@7.service/docker-" ID ".scope",
+	"/system.slice/api.service",
+};
+
+static int places_read(void *self, const struct counts_reader *reader, void *arg)
+{
+	static const struct source_root no_root = {.root_fd = -1, .cwd_fd = -1};
+	static char *argv[] = {"shop.py", NULL};
+
+	(void)self;
+	for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
+		struct pymem_proc record = {.id = (uint32_t)i + 1, .now_pages[PYMEM_ANON] = 100};
+		const struct counts_image image = {
+			.id = record.id,
+			.pid = (pid_t)i + 10000000,
+			.ns_pid = 7,
+			.comm = "python3",
+			.argv = argv,
+			.cgroup = places[i],
+			.python = "3.11.2",
+			.reason = "",
+			.root = &no_root,
+			.record = &record,
+		};
+
+		if (reader->image(&image, arg))
+			return -EIO;
+	}
+	return 0;
+}
+
+/* A program is what --by program says: one in two sessions of a user, two in two containers. What a
+ * user's group is called does not bring it into the container of the host. */
+static void test_places(void **state)
+{
+	static const struct {
+		uint32_t image;
+		const char *place;
+		unsigned users;
+	} wanted[] = {{1, "user 7", 2},
+		      {3, "user 8", 1},
+		      {4, "docker:0123456789ab", 2},
+		      {6, "docker:0123456789ab of user 7", 1},
+		      {7, "api.service", 1}};
+	static const struct counts_ops ops = {.read = places_read};
+	static struct alarm_rules rules;
+	struct alarms *alarms = alarms_new(NULL);
+	struct counts counts;
+	char why[256];
+
+	(void)state;
+	assert_non_null(alarms);
+	assert_int_equal(alarm_rules_add(&rules, "program:rss>1GiB", why, sizeof(why)), 0);
+	counts = alarms_counts(alarms, (struct counts){&ops, NULL});
+	alarms_set(alarms, &rules);
+	second(alarms, counts);
+	for (size_t i = 0; i < sizeof(wanted) / sizeof(wanted[0]); i++) {
+		struct alarm_subject *s;
+
+		HASH_FIND(hh, alarms->processes, &wanted[i].image, sizeof(wanted[i].image), s);
+		assert_true(s && s->of_program);
+		assert_int_equal(s->ns_pid, 7);
+		assert_string_equal(s->of_program->name, "shop.py");
+		assert_string_equal(s->of_program->place, wanted[i].place);
+		assert_int_equal(s->of_program->users, wanted[i].users);
+	}
+	alarms_free(alarms);
+}
+
 /* What was not told in a minute is counted. */
 static void test_held(void **state)
 {
@@ -344,6 +423,7 @@ int main(void)
 		cmocka_unit_test_setup(test_quiet, begin),
 		cmocka_unit_test_setup(test_errors, begin),
 		cmocka_unit_test_setup(test_crowd, begin),
+		cmocka_unit_test_setup(test_places, begin),
 		cmocka_unit_test_setup(test_held, begin),
 		cmocka_unit_test_setup(test_other_rules, begin),
 	};

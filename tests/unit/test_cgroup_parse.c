@@ -33,12 +33,15 @@ static const struct {
 	 .slice = "system.slice"},
 	{.path = "/docker/" A, "docker:5d6aaa6d0e4b", "docker", A},
 	{.path = "/user.slice/user-1000.slice/user@1000.service/user.slice/docker-" A ".scope",
-	 "docker:5d6aaa6d0e4b",
+	 "docker:5d6aaa6d0e4b of user 1000",
 	 "docker",
 	 A,
 	 .unit = "docker-" A ".scope",
 	 .slice = "user.slice"},
-	{.path = "/docker/" A "/docker/" B, "docker:0123456789ab", "docker", B},
+	{.path = "/docker/" A "/docker/" B,
+	 "docker:0123456789ab in docker:5d6aaa6d0e4b",
+	 "docker",
+	 B},
 	{.path = "/docker/" A "/init.scope",
 	 "docker:5d6aaa6d0e4b",
 	 "docker",
@@ -53,7 +56,7 @@ static const struct {
 	{.path = "memory:/docker/" A, "docker:5d6aaa6d0e4b", "docker", A},
 	{.path = "/docker/" A " (deleted)", "docker:5d6aaa6d0e4b", "docker", A},
 	{.path = "/system.slice/docker.service/system.slice:docker:" A,
-	 "docker:5d6aaa6d0e4b",
+	 "docker:5d6aaa6d0e4b in docker.service",
 	 "docker",
 	 A,
 	 .unit = "docker.service",
@@ -116,7 +119,7 @@ static const struct {
 	/* kubelet with one, containerd with the other */
 	{.path = "/system.slice/containerd.service/kubepods-burstable-pod" UID_
 		 ".slice:cri-containerd:" A,
-	 "containerd:5d6aaa6d0e4b",
+	 "containerd:5d6aaa6d0e4b in containerd.service",
 	 "containerd",
 	 A,
 	 .pod = UID,
@@ -125,7 +128,7 @@ static const struct {
 	 .slice = "system.slice"},
 	/* kind: a node is a container */
 	{.path = "/docker/" B "/kubelet/kubepods/burstable/pod" UID "/" A,
-	 "container:5d6aaa6d0e4b",
+	 "container:5d6aaa6d0e4b in docker:0123456789ab",
 	 "",
 	 A,
 	 .pod = UID,
@@ -133,7 +136,7 @@ static const struct {
 	{.path = "/system.slice/docker-" B ".scope/kubelet.slice/kubelet-kubepods.slice/"
 		 "kubelet-kubepods-besteffort.slice/kubelet-kubepods-besteffort-pod" UID_
 		 ".slice/cri-containerd-" A ".scope",
-	 "containerd:5d6aaa6d0e4b",
+	 "containerd:5d6aaa6d0e4b in docker:0123456789ab",
 	 "containerd",
 	 A,
 	 .pod = UID,
@@ -142,7 +145,7 @@ static const struct {
 	 .slice = "kubelet-kubepods-besteffort-pod" UID_ ".slice"},
 	/* docker in a Pod */
 	{.path = "/kubepods/burstable/pod" UID "/" A "/docker/" B,
-	 "docker:0123456789ab",
+	 "docker:0123456789ab in container:5d6aaa6d0e4b",
 	 "docker",
 	 B,
 	 .pod = UID,
@@ -155,7 +158,7 @@ static const struct {
 	 .unit = "libpod-" A ".scope",
 	 .slice = "machine.slice"},
 	{.path = "/user.slice/user-1000.slice/user@1000.service/user.slice/libpod-" A ".scope",
-	 "podman:5d6aaa6d0e4b",
+	 "podman:5d6aaa6d0e4b of user 1000",
 	 "podman",
 	 A,
 	 .unit = "libpod-" A ".scope",
@@ -163,7 +166,7 @@ static const struct {
 	{.path = "/libpod_parent/libpod-" A, "podman:5d6aaa6d0e4b", "podman", A},
 	{.path = "/libpod_parent/" A, "podman:5d6aaa6d0e4b", "podman", A},
 	{.path = "/system.slice/web.service/libpod-payload-" A,
-	 "podman:5d6aaa6d0e4b",
+	 "podman:5d6aaa6d0e4b in web.service",
 	 "podman",
 	 A,
 	 .unit = "web.service",
@@ -182,8 +185,8 @@ static const struct {
 	 .slice = "system.slice"},
 	{.path = "/lxc/101/ns/init.scope", "lxc:101", "lxc", "", "101", .unit = "init.scope"},
 	{.path = "/lxc.payload/web", "lxc:web", "lxc", "", "web"},
-	{.path = "/lxc.payload.a/docker/" A, "docker:5d6aaa6d0e4b", "docker", A},
-	{.path = "/docker/" A "/lxc.payload.b", "lxc:b", "lxc", "", "b"},
+	{.path = "/lxc.payload.a/docker/" A, "docker:5d6aaa6d0e4b in lxc:a", "docker", A},
+	{.path = "/docker/" A "/lxc.payload.b", "lxc:b in docker:5d6aaa6d0e4b", "lxc", "", "b"},
 	/* systemd-nspawn */
 	{.path = "/machine.slice/machine-my\\x2dweb.scope/payload",
 	 "nspawn:my-web",
@@ -247,7 +250,7 @@ static const struct {
 	{.path = "/user.slice/user-1000.slice/user@1000.service/app.slice/"
 		 "app-org.gnome.Terminal.slice/"
 		 "vte-spawn-1.scope",
-	 "vte-spawn-1.scope",
+	 "vte-spawn-1.scope of user 1000",
 	 "vte-spawn-1.scope",
 	 "app-org.gnome.Terminal.slice",
 	 .user = "1000"},
@@ -256,7 +259,7 @@ static const struct {
 	 "user-123456789012.slice",
 	 .slice = "user-123456789012.slice"},
 	{.path = "/user.slice/user-1.slice/session-1.scope/a.service",
-	 "a.service",
+	 "a.service of user 1",
 	 "a.service",
 	 "user-1.slice",
 	 .user = "1"},
@@ -439,6 +442,11 @@ static void test_any(void **state)
 		ends(p.unit_name, sizeof(p.unit_name));
 		ends(p.slice, sizeof(p.slice));
 		ends(p.user, sizeof(p.user));
+		ends(p.owner, sizeof(p.owner));
+		assert_true(p.outer_length <= strlen(path));
+		assert_true((p.length || p.unit_length) == (p.outer_length > 0));
+		cgroup_place_name(path, name, sizeof(name));
+		ends(name, sizeof(name));
 		if (p.container)
 			assert_true(!*p.id != !*p.name);
 		assert_int_equal(cgroup_name(path, name, sizeof(name)), p.container);

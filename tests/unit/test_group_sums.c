@@ -266,6 +266,73 @@ static void test_containers(void **state)
 	end(model, &sums);
 }
 
+#define HOST  "/system.slice/docker-" A ".scope"
+#define USERS "/user.slice/user-7.slice/user@7.service/"
+
+/* A user names a group as the host's container: it is a row of its own, in each sum, and has
+ * neither the id nor the Pod of that. */
+static void test_forged(void **state)
+{
+	struct model *model = begin();
+	struct group_sums sums;
+
+	(void)state;
+	grow(model, add(model, 1, "a.py", HOST, 100), "a.py", 1, 3);
+	grow(model, add(model, 2, "a.py", USERS "docker-" A ".scope", 90), "a.py", 1, 4);
+	grow(model, add(model, 3, "a.py", USERS "kubepods/pod" POD "/" A, 80), "a.py", 1, 5);
+	make_by(model, MODEL_BY_CONTAINER, 10, 10, &sums);
+	assert_int_equal(sums.count, 3);
+	check_row(&sums.list[0], "docker:0123456789ab", "", 1, 3);
+	assert_string_equal(sums.list[0].id, A);
+	check_row(&sums.list[1], "docker:0123456789ab of user 7", "", 1, 4);
+	assert_string_equal(sums.list[1].id, "");
+	check_row(&sums.list[2], "container:0123456789ab of user 7", POD " of user 7", 1, 5);
+	assert_string_equal(sums.list[2].id, "");
+	group_sums_free(&sums);
+	make_by(model, MODEL_BY_PROGRAM, 10, 10, &sums);
+	assert_int_equal(sums.count, 3);
+	check_row(&sums.list[0], "a.py", "docker:0123456789ab", 1, 3);
+	check_row(&sums.list[1], "a.py", "docker:0123456789ab of user 7", 1, 4);
+	group_sums_free(&sums);
+	make_by(model, MODEL_BY_UNIT, 10, 10, &sums);
+	assert_int_equal(sums.count, 3);
+	check_row(&sums.list[0], "docker-" A ".scope", "docker:0123456789ab", 1, 3);
+	check_row(&sums.list[1], "docker-" A ".scope", "docker:0123456789ab of user 7", 1, 4);
+	end(model, &sums);
+}
+
+/* Sessions of one user are one place; two users are two, and services are their users'. */
+static void test_places(void **state)
+{
+	struct model *model = begin();
+	struct group_sums sums;
+	struct group_place place, other;
+
+	(void)state;
+	add(model, 1, "a.py", "/user.slice/user-7.slice/session-1.scope", 100);
+	add(model, 2, "a.py", "/user.slice/user-7.slice/session-2.scope", 100);
+	add(model, 3, "a.py", "/user.slice/user-8.slice/session-3.scope", 90);
+	add(model, 4, "a.py", "/system.slice/api.service", 80);
+	add(model, 5, "a.py", USERS "app.slice/api.service", 70);
+	add(model, 6, "a.py", "/system.slice/run-u5.service", 60);
+	make(model, 10, 10, &sums);
+	assert_int_equal(sums.count, 5);
+	check_row(&sums.list[0], "a.py", "user 7", 2, 0);
+	check_row(&sums.list[1], "a.py", "user 8", 1, 0);
+	check_row(&sums.list[2], "a.py", "api.service", 1, 0);
+	check_row(&sums.list[3], "a.py", "api.service of user 7", 1, 0);
+	check_row(&sums.list[4], "a.py", "", 1, 0);
+	/* Alarms know programs by the same key. */
+	for (size_t i = 0; i < model->process_count; i++) {
+		const struct model_process *p = model->processes[i];
+
+		group_place_of(&place, MODEL_BY_PROGRAM, p);
+		group_place_of_program(&other, p->cmdline, p->comm, p->cgroup);
+		assert_memory_equal(&place, &other, sizeof(place));
+	}
+	end(model, &sums);
+}
+
 static void test_units(void **state)
 {
 	struct model *model = begin();
@@ -392,6 +459,7 @@ int main(void)
 		cmocka_unit_test(test_containers),  cmocka_unit_test(test_units),
 		cmocka_unit_test(test_users),	    cmocka_unit_test(test_processes),
 		cmocka_unit_test(test_cgroups),	    cmocka_unit_test(test_servers),
+		cmocka_unit_test(test_forged),	    cmocka_unit_test(test_places),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

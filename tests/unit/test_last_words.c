@@ -376,6 +376,7 @@ static void test_document(void **state)
 
 	(void)state;
 	model->host = strdup("h\x1b");
+	p->ns_pid = 7; /* in its container */
 	text = document_of(p, model);
 	for (const char *at = text; *at; at++)
 		assert_true((*at >= ' ' && *at < 0x7f) || *at == '\n');
@@ -384,6 +385,8 @@ static void test_document(void **state)
 	assert_int_equal(oom_document_read(other, document, &read), 0);
 	assert_int_equal(model_compute(other), 0);
 	said = words(p, true);
+	assert_non_null(strstr(said, "PID 1001 (7 inside) "));
+	assert_int_equal(read->ns_pid, 7);
 	check_words(read, true, said);
 	assert_int_equal(read->death->count, 3);
 	assert_int_equal(read->death->facts.threads, 3);
@@ -422,6 +425,8 @@ static void test_hostile_document(void **state)
 		{NULL, "schema", "\"pymem-bpf/1\""},
 		{NULL, "pid", "-4"},
 		{NULL, "pid", "\"4\""},
+		{NULL, "ns_pid", "-4"},
+		{NULL, "ns_pid", "\"4\""},
 		{NULL, "last_words", "[]"},
 		{NULL, "grew_most", "{\"file\":1}"},
 		{"last_words", "time", "\"soon\""},

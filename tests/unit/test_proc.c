@@ -44,6 +44,41 @@ static void test_stat(void **state)
 	}
 }
 
+static void test_ns_pid(void **state)
+{
+#define STATUS(line) "Name:\tpython3\nGroups:\t0 7 \n" line
+	static const struct {
+		const char *text;
+		pid_t ns_pid;
+	} cases[] = {
+		{STATUS("NStgid:\t2946\t7\nNSpid:\t2946\t7\nNSpgid:\t2946\t7\n"), 7},
+		/* in three, the innermost one counts */
+		{STATUS("NSpid:\t2946\t31\t1\n"), 1},
+		/* in ours */
+		{STATUS("NSpid:\t2946\nNSpgid:\t2946\t7\n"), 0},
+		/* the same number by chance */
+		{STATUS("NSpid:\t2946\t2946\n"), 0},
+		/* cut off, no numbers, of no kernel */
+		{STATUS("NSpid:\t2946\t7"), 0},
+		{STATUS("NSpid:\n"), 0},
+		{STATUS("NSpid:\t2946\tx\n"), 0},
+		{STATUS("NSpid:\t2946\t-3\n"), 0},
+		{STATUS("NSpid:\t2946\t99999999999999999999\n"), 0},
+		/* a name that looks like it: it is one line, and is escaped by the kernel */
+		{"Name:\tNSpid:\t1\t2\nNStgid:\t2946\t7\n", 0},
+		{"", 0},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+		if (proc_ns_pid_parse(cases[i].text, 2946) != cases[i].ns_pid)
+			fail_msg("%s: %d", cases[i].text,
+				 (int)proc_ns_pid_parse(cases[i].text, 2946));
+	assert_int_equal(proc_ns_pid(getpid()), 0);
+	assert_int_equal(proc_ns_pid(0), 0);
+	assert_int_equal(proc_ns_pid(INT_MAX), 0);
+}
+
 static void test_stat_bad(void **state)
 {
 	static const char *const bad[] = {"",	  "1",	       "1 (x",		"1 x)",
@@ -370,11 +405,12 @@ static void test_each(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_stat),	     cmocka_unit_test(test_stat_bad),
-		cmocka_unit_test(test_maps),	     cmocka_unit_test(test_maps_bad),
-		cmocka_unit_test(test_info),	     cmocka_unit_test(test_read_memory),
-		cmocka_unit_test(test_open_mapping), cmocka_unit_test(test_each),
-		cmocka_unit_test(test_rollup),	     cmocka_unit_test(test_cgroup),
+		cmocka_unit_test(test_stat),	    cmocka_unit_test(test_ns_pid),
+		cmocka_unit_test(test_stat_bad),    cmocka_unit_test(test_maps),
+		cmocka_unit_test(test_maps_bad),    cmocka_unit_test(test_info),
+		cmocka_unit_test(test_read_memory), cmocka_unit_test(test_open_mapping),
+		cmocka_unit_test(test_each),	    cmocka_unit_test(test_rollup),
+		cmocka_unit_test(test_cgroup),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

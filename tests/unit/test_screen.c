@@ -143,7 +143,7 @@ static void test_containers(void **state)
 	check_container("lxc:web", "/lxc.payload.web/system.slice/x.service");
 	check_container("nspawn:web", "/machine.slice/machine-web.scope/payload");
 	/* The innermost one. */
-	check_container("docker:0123456789ab", "/lxc.payload.a/docker/" ID);
+	check_container("docker:0123456789ab in lxc:a", "/lxc.payload.a/docker/" ID);
 	check_container("", "/docker/0123456789abcdef");
 }
 

@@ -28,6 +28,19 @@ static void expect(const char *text, unsigned columns, bool keep_end, const char
 	free(buffer);
 }
 
+static void test_pid(void **state)
+{
+	char text[TEXT_PID];
+
+	(void)state;
+	text_pid(text, sizeof(text), 2946, 0, " ");
+	assert_string_equal(text, "2946");
+	text_pid(text, sizeof(text), 2946, 7, " ");
+	assert_string_equal(text, "2946 (7 inside)");
+	text_pid(text, sizeof(text), INT32_MAX, INT32_MAX, "\xc2\xa0");
+	assert_string_equal(text, "2147483647\xc2\xa0(2147483647\xc2\xa0inside)");
+}
+
 static void test_plain(void **state)
 {
 	(void)state;
@@ -141,9 +154,10 @@ static void test_wrap(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_plain),	    cmocka_unit_test(test_escapes),
-		cmocka_unit_test(test_invalid),	    cmocka_unit_test(test_cuts),
-		cmocka_unit_test(test_mark_stacks), cmocka_unit_test(test_wrap),
+		cmocka_unit_test(test_pid),	cmocka_unit_test(test_plain),
+		cmocka_unit_test(test_escapes), cmocka_unit_test(test_invalid),
+		cmocka_unit_test(test_cuts),	cmocka_unit_test(test_mark_stacks),
+		cmocka_unit_test(test_wrap),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -14,10 +14,11 @@
 struct alarm_subject { /* what an alarm watches */
 	enum alarm_scope scope;
 	uint32_t image; /* of a process; else 0 */
-	pid_t pid;
+	pid_t pid, ns_pid;
 	char *key;    /* of all others: a program and its place, or a path */
 	char *memory; /* of a control group: its name as in cgroup_memory.h */
-	char *name;   /* of a program: without its place, escaped */
+	char *name;   /* of a program: without its place, escaped; NULL: no memory */
+	char *place; /* of a program: where it runs, escaped; "": nowhere special; NULL: the same */
 	struct alarm_subject *of_program, *of_group; /* of a process; NULL: none */
 	unsigned users;				     /* processes that are in it */
 	uint64_t seen; /* of a process: the last reading that had it */

@@ -9,14 +9,11 @@
 #include "agent/agent_private.h"
 #include "agent/alarm_private.h"
 #include "base/clock.h"
-#include "base/text.h"
-#include "model/cgroup_name.h"
-#include "model/program_label.h"
+#include "model/group_place.h"
 #include "os/cgroup_memory.h"
 #include "os/cgroup_parse.h"
 
-#define LABEL_MOST 256
-#define NAME_MOST  100 /* of a program: code behind -c is long */
+#define NAME_MOST 100 /* of a program: code behind -c is long */
 
 static void say_no_memory(struct alarms *a)
 {
@@ -53,6 +50,7 @@ static void free_subject(struct alarm_subject *s)
 	free(s->key);
 	free(s->memory);
 	free(s->name);
+	free(s->place);
 	free(s);
 }
 
@@ -95,31 +93,22 @@ static void leave(struct alarms *a, struct alarm_subject *s)
 	free_subject(s);
 }
 
-/* The container or the service of a path; "": it has neither. */
-static void place_of(const char *cgroup, char *place, size_t size)
-{
-	struct cgroup_parsed parsed;
-
-	cgroup_parse(cgroup, &parsed);
-	if (!cgroup_container_name(&parsed, place, size) && *parsed.unit)
-		snprintf(place, size, "%s", parsed.unit_name);
-}
-
+/* The program as --by program has it (group_place.h). */
 static struct alarm_subject *program_of(struct alarms *a, const struct counts_image *image)
 {
-	char label[LABEL_MOST], name[NAME_MOST], place[LABEL_MOST], key[2 * LABEL_MOST + 16];
+	struct group_place place;
+	char key[sizeof(place.name) + sizeof(place.where) + 16];
 	struct alarm_subject *s;
-	struct program program;
 
-	program_parse(&program, (char *const *)image->argv, image->comm);
-	program_label(&program, label, sizeof(label));
-	text_escape(name, sizeof(name), label);
-	place_of(image->cgroup ?: "", label, sizeof(label));
-	text_escape(place, sizeof(place), label);
-	snprintf(key, sizeof(key), "program %s%s%s", name, *place ? " in " : "", place);
+	group_place_of_program(&place, (char *const *)image->argv, image->comm,
+			       image->cgroup ?: "");
+	/* Neither has a line end: they are escaped. No path of a control group begins so. */
+	snprintf(key, sizeof(key), "program\n%s\n%s", place.name, place.where);
 	s = other(a, key, ALARM_PROGRAM);
-	if (s && !s->name)
-		s->name = strdup(name);
+	if (s && !s->name && asprintf(&s->name, "%.*s", NAME_MOST, place.name) < 0)
+		s->name = NULL;
+	if (s && !s->place)
+		s->place = strdup(place.where);
 	return s;
 }
 
@@ -203,6 +192,7 @@ static struct alarm_subject *add_process(struct alarms *a, const struct counts_i
 		return NULL;
 	s->image = image->id;
 	s->pid = image->pid;
+	s->ns_pid = image->ns_pid;
 	s->start = start_of(a, image->record);
 	if (HASH_INSERT(a->processes, image, s)) {
 		free_subject(s);

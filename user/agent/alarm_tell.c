@@ -24,20 +24,36 @@
 
 /* --- who --- */
 
+static const char *program_name(const struct alarm_subject *program)
+{
+	return program && program->name ? program->name : "a Python";
+}
+
 static void put_process(char *text, size_t size, const struct alarm_subject *process)
 {
-	const struct alarm_subject *program = process->of_program;
+	char number[TEXT_PID];
 
-	snprintf(text, size, "%s, PID %d", program && program->name ? program->name : "a Python",
-		 process->pid);
+	text_pid(number, sizeof(number), process->pid, process->ns_pid, " ");
+	snprintf(text, size, "%s, PID %s", program_name(process->of_program), number);
 }
 
 static void put_group(char *text, size_t size, const struct alarm_subject *group)
 {
-	char name[NAME_MOST];
+	char name[CGROUP_PLACE_MAX];
 
 	cgroup_name(group->key, name, sizeof(name));
 	text_escape(text, size, *name ? name : group->key);
+}
+
+/* "worker.py in api.service", "worker.py of user 1000". */
+static void put_program(char *text, size_t size, const struct alarm_subject *program)
+{
+	const char *place = program->place ?: "", *link = strncmp(place, "user ", 5) ? "in" : "of";
+
+	if (*place)
+		snprintf(text, size, "%s %s %s", program_name(program), link, place);
+	else
+		snprintf(text, size, "%s", program_name(program));
 }
 
 /* "worker.py, PID 16005, in docker:0123456789ab"; "docker:0123456789ab, 3 Pythons". */
@@ -53,7 +69,7 @@ static void put_who(char *text, size_t size, const struct alarm_subject *s)
 		return;
 	}
 	if (s->scope == ALARM_PROGRAM)
-		snprintf(name, sizeof(name), "%s", s->key + strlen("program "));
+		put_program(name, sizeof(name), s);
 	else
 		put_group(name, sizeof(name), s);
 	snprintf(text, size, "%s, %u Python%s", name, s->users, s->users == 1 ? "" : "s");

@@ -60,6 +60,11 @@ static int write_ascii(const char *text, size_t size, void *arg)
 	return ferror(out) ? -1 : 0;
 }
 
+json_t *json_unless_zero(json_int_t number)
+{
+	return number ? json_integer(number) : json_null();
+}
+
 int json_write(FILE *out, const json_t *value, size_t flags)
 {
 	return json_dump_callback(value, write_ascii, out, flags | JSON_ENSURE_ASCII);

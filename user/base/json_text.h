@@ -10,6 +10,9 @@
  * out of memory. */
 json_t *json_text(const char *text);
 
+/* A new JSON integer; 0: null. The caller owns it. NULL: out of memory. */
+json_t *json_unless_zero(json_int_t number);
+
 /* Writes `value` to `out` in ASCII. `flags` are those of json_dumpf(). 0, or -1: writing failed, or
  * memory ran out. */
 int json_write(FILE *out, const json_t *value, size_t flags);

@@ -249,3 +249,11 @@ unsigned text_wrap(FILE *out, const char *text, unsigned column, unsigned column
 	}
 	return column;
 }
+
+void text_pid(char *text, size_t size, int pid, int ns_pid, const char *blank)
+{
+	if (ns_pid)
+		snprintf(text, size, "%d%s(%d%sinside)", pid, blank, ns_pid, blank);
+	else
+		snprintf(text, size, "%d", pid);
+}

@@ -27,4 +27,10 @@ unsigned text_columns(const char *text);
  * as a space. Returns the column after the last character. */
 unsigned text_wrap(FILE *out, const char *text, unsigned column, unsigned columns, unsigned indent);
 
+/* Room for text_pid(). */
+#define TEXT_PID 48
+/* Writes a PID as people see it: "2946", or "2946 (7 inside)" if it is 7 in the process's own PID
+ * namespace (`ns_pid`; 0: it is the same, or not known). `blank` stands between words. */
+void text_pid(char *text, size_t size, int pid, int ns_pid, const char *blank);
+
 #endif

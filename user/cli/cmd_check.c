@@ -17,6 +17,7 @@
 #include "kernel/event_source.h"
 #include "kernel/kernel.h"
 #include "cli/command.h"
+#include "cli/privilege.h"
 #include "kernel/session.h"
 
 struct check {
@@ -48,8 +49,11 @@ static void check_privileges(struct check *check)
 	snprintf(remedy, sizeof(remedy),
 		 "run as root: %s check; in a container add the capabilities named", sudo);
 	line(check, !*missing, true, "privileges", *missing ? missing : "all", remedy);
+	line(check, kernel_host_users(), true, "the host's user namespace", "",
+	     "the capabilities here count in this namespace only: " PRIVILEGE_HOST_USERS);
 	line(check, kernel_host_pids(), true, "the host's PID namespace", "",
-	     "run on the host, or in a container started with --pid=host");
+	     "only this container's processes are seen, under PIDs of its "
+	     "own: " PRIVILEGE_HOST_PIDS);
 }
 
 static void check_source(struct check *check, const struct event_source *source)

@@ -14,6 +14,7 @@
 
 #include "base/array.h"
 #include "cli/command.h"
+#include "cli/privilege.h"
 #include "cli/ps_table.h"
 #include "cli/shared_rows.h"
 #include "kernel/kernel.h"
@@ -108,9 +109,9 @@ static json_t *json_of_row(const struct ps_row *row)
 		}
 	}
 	/* s? and o? write null for NULL. */
-	return json_pack("{s:i, s:i, s:s, s:s, s:b, s:b, s:b, s:b, s:s?, s:o, s:o?, s:o, s:o}",
-			 "pid", (int)row->info.pid, "ppid", (int)row->info.ppid, "python",
-			 python->version, "build",
+	return json_pack("{s:i, s:o, s:i, s:s, s:s, s:b, s:b, s:b, s:b, s:s?, s:o, s:o?, s:o, s:o}",
+			 "pid", (int)row->info.pid, "ns_pid", json_unless_zero(row->info.ns_pid),
+			 "ppid", (int)row->info.ppid, "python", python->version, "build",
 			 python->kind == PY_BUILD_STATIC ? "static" : "shared", "debug",
 			 python->debug_build, "free_threaded", python->free_threaded, "line_probe",
 			 python->has_line_probe, "supported", row->supported, "reason",
@@ -160,6 +161,10 @@ static void print_omissions(const struct ps_listing *listing)
 {
 	char why[128];
 
+	if (!kernel_host_pids())
+		fputs("pymem-bpf ps: only this container's processes are seen: " PRIVILEGE_HOST_PIDS
+		      "\n",
+		      stderr);
 	if (listing->forbidden > 0 && geteuid() != 0)
 		fprintf(stderr,
 			"pymem-bpf ps: not root, so only own processes can be examined; "

@@ -12,6 +12,7 @@
 #include "kernel/kernel.h"
 #include "os/sudo.h"
 #include "python/examiner.h"
+#include "python/inner_pid.h"
 #include "python/py_heap_layouts.h"
 
 /* Yama's setting, which may keep a user from reading his own processes; -1: there is none. */
@@ -80,7 +81,7 @@ static int explain_identify(struct subject *subject, int err, char *why, size_t 
 	return err;
 }
 
-int heap_subject_identify(struct subject *subject, char *why, size_t size)
+static int identify(struct subject *subject, char *why, size_t size)
 {
 	struct heap_target *target = &subject->target;
 	struct source_root root;
@@ -109,6 +110,19 @@ int heap_subject_identify(struct subject *subject, char *why, size_t size)
 	return err ? explain_identify(subject, err, why, size) : 0;
 }
 
+int heap_subject_identify(struct subject *subject, char *why, size_t size)
+{
+	int err = identify(subject, why, size);
+	char inner[128] = "";
+
+	/* No Python has that PID here. */
+	if (err == -ESRCH || err == -ENOENT)
+		inner_pid_explain(subject->target.pid, inner, sizeof(inner));
+	if (*inner)
+		strncat(why, inner, size - strlen(why) - 1);
+	return err;
+}
+
 bool heap_subject_is_same(const struct subject *subject)
 {
 	return proc_start_ticks(subject->target.pid) == subject->info.start_ticks;
@@ -118,6 +132,7 @@ int heap_subject_describe(const struct subject *subject, struct heap_look *look)
 {
 	int err = 0;
 
+	look->ns_pid = subject->info.ns_pid;
 	look->comm = strdup(subject->info.comm);
 	if (!look->comm)
 		return -ENOMEM;

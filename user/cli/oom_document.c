@@ -179,16 +179,26 @@ static char **words_of(const json_t *list)
 	return words;
 }
 
+/* Documents of before have no such member. */
+static bool is_null(const json_t *document, const char *name)
+{
+	const json_t *value = json_object_get(document, name);
+
+	return !value || json_is_null(value);
+}
+
 static int add_process(struct model *model, const json_t *document, struct model_process **process)
 {
 	char **words = words_of(json_object_get(document, "cmdline"));
-	int64_t pid, ppid;
+	int64_t pid, ppid, ns_pid = 0;
 
 	*process = NULL;
 	if (!words)
 		return -ENOMEM;
 	if (!number_of(document, "pid", 1, INT32_MAX, &pid) ||
-	    !number_of(document, "ppid", 0, INT32_MAX, &ppid)) {
+	    !number_of(document, "ppid", 0, INT32_MAX, &ppid) ||
+	    (!is_null(document, "ns_pid") &&
+	     !number_of(document, "ns_pid", 1, INT32_MAX, &ns_pid))) {
 		free(words);
 		return -EINVAL;
 	}
@@ -196,6 +206,8 @@ static int add_process(struct model *model, const json_t *document, struct model
 		model_add_process(model, (int)pid, (int)ppid, text_of(document, "comm"), words,
 				  text_of(document, "cgroup"), text_of(document, "python"), "walk");
 	free(words);
+	if (*process)
+		(*process)->ns_pid = (int)ns_pid;
 	return *process ? 0 : -ENOMEM;
 }
 

@@ -20,15 +20,22 @@ int privilege_check(const char *command)
 		fprintf(stderr,
 			"pymem-bpf%s%s: missing privileges: %s\n"
 			"Run it as root: %s%s%s …  (in a container: --privileged "
-			"--pid=host, or add these capabilities)\n",
+			"--pid=host, or add these capabilities; in Kubernetes: privileged: true "
+			"and hostPID: true)\n",
 			space, name, missing, sudo, space, name);
+		return EXIT_ENVIRONMENT;
+	}
+	if (!kernel_host_users()) {
+		fprintf(stderr,
+			"pymem-bpf%s%s: this is a container's user namespace, in which "
+			"capabilities do not count for the kernel: " PRIVILEGE_HOST_USERS "\n",
+			space, name);
 		return EXIT_ENVIRONMENT;
 	}
 	if (!kernel_host_pids()) {
 		fprintf(stderr,
 			"pymem-bpf%s%s: this is a container's PID namespace, in which process "
-			"numbers are not the kernel's: run it on the host, or in a container "
-			"started with --pid=host\n",
+			"numbers are not the kernel's: " PRIVILEGE_HOST_PIDS "\n",
 			space, name);
 		return EXIT_ENVIRONMENT;
 	}

@@ -45,6 +45,14 @@ static void describe_rss(int64_t bytes, bool unknown, char *buf, size_t size)
 		snprintf(buf, size, mib < 9.95 ? "%.1f MiB" : "%.0f MiB", mib);
 }
 
+/* "  (7 inside)", of a process that has another PID in its container. */
+static void describe_ns_pid(const struct proc_info *info, char *buf, size_t size)
+{
+	*buf = '\0';
+	if (info->ns_pid)
+		snprintf(buf, size, "  (%d inside)", (int)info->ns_pid);
+}
+
 static pid_t python_parent(const struct ps_listing *listing, const struct ps_row *row)
 {
 	for (size_t i = 0; i < listing->count; i++)
@@ -107,7 +115,7 @@ static void print_command(const char *command, const char *more, unsigned used, 
 
 static int print_gathered(const struct gathered *g, unsigned width)
 {
-	char rss[32], times[32] = "", child[48] = "", more[96];
+	char rss[32], times[32] = "", child[48] = "", inside[32], more[128];
 	char *command = program_command(&g->program);
 	int used;
 
@@ -119,7 +127,8 @@ static int print_gathered(const struct gathered *g, unsigned width)
 	if (g->parent)
 		snprintf(child, sizeof(child), "  (%s of %d)", g->count > 1 ? "children" : "child",
 			 (int)g->parent);
-	snprintf(more, sizeof(more), "%s%s", times, child);
+	describe_ns_pid(&g->first->info, inside, sizeof(inside));
+	snprintf(more, sizeof(more), "%s%s%s", inside, times, child);
 	used = printf("%9s  %7d  %-7s  ", rss, (int)g->first->info.pid,
 		      *g->first->python.version ? g->first->python.version : "?");
 	print_command(command, more, (unsigned)used, width);
@@ -204,7 +213,7 @@ static char *join_command(const struct proc_info *info)
 
 static int print_process(const struct ps_row *row, unsigned width)
 {
-	char build[64], rss[32], *command = join_command(&row->info);
+	char build[64], rss[32], inside[32], *command = join_command(&row->info);
 	int used;
 
 	if (!command)
@@ -214,7 +223,8 @@ static int print_process(const struct ps_row *row, unsigned width)
 	used = printf("%7d  %-9s  %-20s  %-10s  %9s  ", (int)row->info.pid,
 		      *row->python.version ? row->python.version : "?", build, ps_engines(row),
 		      rss);
-	print_command(command, "", (unsigned)used, width);
+	describe_ns_pid(&row->info, inside, sizeof(inside));
+	print_command(command, inside, (unsigned)used, width);
 	free(command);
 	return 0;
 }

@@ -112,13 +112,26 @@ void kernel_probe(struct kernel_features *f)
 	f->uprobes = !access("/sys/bus/event_source/devices/uprobe/format/ref_ctr_offset", F_OK);
 }
 
-#define INITIAL_PID_NAMESPACE 0xeffffffcU /* PROC_PID_INIT_INO in include/linux/proc_ns.h */
+/* PROC_PID_INIT_INO, PROC_USER_INIT_INO in include/linux/proc_ns.h */
+#define INITIAL_PID_NAMESPACE  0xeffffffcU
+#define INITIAL_USER_NAMESPACE 0xeffffffdU
 
-bool kernel_host_pids(void)
+/* A kernel without such namespaces has only that one. */
+static bool is_initial(const char *namespace, ino_t initial)
 {
 	struct stat st;
 
-	return stat("/proc/self/ns/pid", &st) || st.st_ino == INITIAL_PID_NAMESPACE;
+	return stat(namespace, &st) || st.st_ino == initial;
+}
+
+bool kernel_host_pids(void)
+{
+	return is_initial("/proc/self/ns/pid", INITIAL_PID_NAMESPACE);
+}
+
+bool kernel_host_users(void)
+{
+	return is_initial("/proc/self/ns/user", INITIAL_USER_NAMESPACE);
 }
 
 static uint64_t effective_capabilities(void)

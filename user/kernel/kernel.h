@@ -81,6 +81,10 @@ const char *kernel_refusal(const struct kernel_features *features);
 /* True if this process is in the host's PID namespace. BPF programs see the PIDs of that one. */
 bool kernel_host_pids(void);
 
+/* True if this process is in the host's user namespace. The capabilities of another one, such as
+ * those of root in a rootless container, allow nothing that concerns the whole kernel. */
+bool kernel_host_users(void);
+
 /* Writes the missing capabilities into `names` ("CAP_BPF or CAP_SYS_ADMIN, CAP_PERFMON"), or "" if
  * none is missing. */
 void kernel_missing_capabilities(char *names, size_t size);

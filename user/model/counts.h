@@ -38,6 +38,7 @@ struct counts_death {
 struct counts_image {
 	uint32_t id;
 	pid_t pid, ppid;
+	pid_t ns_pid; /* in its own PID namespace; 0: the same, or not known */
 	const char *comm;
 	char *const *argv;  /* ends with NULL; NULL: unknown */
 	const char *cgroup; /* NULL: unknown */

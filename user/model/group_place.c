@@ -12,24 +12,15 @@
 #include "os/cgroup_parse.h"
 #include "os/rights.h"
 
-/* Sessions, and units that are made for one run, have new names each time. */
-static bool is_service(const char *name)
-{
-	static const char suffix[] = ".service";
-	size_t length = strlen(name), end = sizeof(suffix) - 1;
-
-	return length > end && !strcmp(name + length - end, suffix) && strncmp(name, "run-", 4);
-}
-
-/* Of a process with its part in the program, which its title says. */
-static void program_place(struct group_place *place, enum model_by by,
-			  const struct model_process *process)
+/* With the part in the program, which its title says, if `by` is MODEL_BY_PROCESS. */
+static void program_place(struct group_place *place, enum model_by by, char *const *argv,
+			  const char *comm, const char *cgroup)
 {
 	char name[GROUP_PLACE_NAME], role[64];
 	struct program program;
 	size_t used;
 
-	program_parse(&program, process->cmdline, process->comm);
+	program_parse(&program, argv, comm);
 	program_label(&program, name, sizeof(name));
 	used = strlen(name);
 	if (by == MODEL_BY_PROCESS) {
@@ -37,34 +28,42 @@ static void program_place(struct group_place *place, enum model_by by,
 		snprintf(name + used, sizeof(name) - used, "%s%s", *role ? " " : "", role);
 	}
 	text_escape(place->name, sizeof(place->name), name);
-	if (cgroup_name(process->cgroup, name, sizeof(name)) || is_service(name))
-		text_escape(place->where, sizeof(place->where), name);
+	cgroup_place_name(cgroup, name, sizeof(name));
+	text_escape(place->where, sizeof(place->where), name);
 }
 
-static void container_place(struct group_place *place, const struct model_process *process)
+static void put_id(struct group_place *place, const struct cgroup_parsed *parsed)
+{
+	if (!cgroup_is_inner(parsed))
+		memcpy(place->id, parsed->id, sizeof(place->id));
+}
+
+static void container_place(struct group_place *place, const char *cgroup)
 {
 	struct cgroup_parsed parsed;
 	char name[GROUP_PLACE_NAME];
 
-	cgroup_parse(process->cgroup, &parsed);
-	if (!cgroup_container_name(&parsed, name, sizeof(name)))
+	cgroup_parse(cgroup, &parsed);
+	if (!cgroup_container_name(cgroup, &parsed, name, sizeof(name)))
 		return;
 	text_escape(place->name, sizeof(place->name), name);
-	text_escape(place->where, sizeof(place->where), parsed.pod);
-	memcpy(place->id, parsed.id, sizeof(place->id));
+	cgroup_qualify(cgroup, &parsed, parsed.pod, name, sizeof(name));
+	text_escape(place->where, sizeof(place->where), name);
+	put_id(place, &parsed);
 }
 
-static void unit_place(struct group_place *place, const struct model_process *process)
+static void unit_place(struct group_place *place, const char *cgroup)
 {
 	struct cgroup_parsed parsed;
 	char name[GROUP_PLACE_NAME];
 
-	cgroup_parse(process->cgroup, &parsed);
-	text_escape(place->name, sizeof(place->name), parsed.unit_name);
-	if (!*parsed.unit || !cgroup_container_name(&parsed, name, sizeof(name)))
+	cgroup_parse(cgroup, &parsed);
+	cgroup_unit_name(cgroup, &parsed, name, sizeof(name));
+	text_escape(place->name, sizeof(place->name), name);
+	if (!*parsed.unit || !cgroup_container_name(cgroup, &parsed, name, sizeof(name)))
 		return;
 	text_escape(place->where, sizeof(place->where), name);
-	memcpy(place->id, parsed.id, sizeof(place->id));
+	put_id(place, &parsed);
 }
 
 /* The number: names of users are those of the host, and the process may be in a container. */
@@ -77,29 +76,48 @@ static void user_place(struct group_place *place, const struct model_process *pr
 }
 
 /* Names are compared as they are shown: those that only look alike would be one series twice. */
-void group_place_of(struct group_place *place, enum model_by by,
-		    const struct model_process *process)
+static void place_of(struct group_place *place, enum model_by by,
+		     const struct model_process *process)
 {
-	memset(place, 0, sizeof(*place));
 	switch (by) {
 	case MODEL_BY_PROCESS:
 		place->process = process->id;
-		program_place(place, by, process);
+		program_place(place, by, process->cmdline, process->comm, process->cgroup);
 		break;
 	case MODEL_BY_LINE:
 	case MODEL_BY_PROGRAM:
-		program_place(place, by, process);
+		program_place(place, by, process->cmdline, process->comm, process->cgroup);
 		break;
 	case MODEL_BY_CONTAINER:
-		container_place(place, process);
+		container_place(place, process->cgroup);
 		break;
 	case MODEL_BY_UNIT:
-		unit_place(place, process);
+		unit_place(place, process->cgroup);
 		break;
 	case MODEL_BY_USER:
 		user_place(place, process);
 		break;
 	}
+}
+
+static void spare_rest(struct group_place *place)
+{
 	if (!strcmp(place->name, GROUP_PLACE_REST))
 		strcpy(place->name, GROUP_PLACE_REST "_");
+}
+
+void group_place_of(struct group_place *place, enum model_by by,
+		    const struct model_process *process)
+{
+	memset(place, 0, sizeof(*place));
+	place_of(place, by, process);
+	spare_rest(place);
+}
+
+void group_place_of_program(struct group_place *place, char *const *argv, const char *comm,
+			    const char *cgroup)
+{
+	memset(place, 0, sizeof(*place));
+	program_place(place, MODEL_BY_PROGRAM, argv, comm, cgroup);
+	spare_rest(place);
 }

@@ -92,7 +92,7 @@ struct heap_generation {
 };
 
 struct heap_look {
-	pid_t pid;
+	pid_t pid, ns_pid;     /* that in its own PID namespace; 0: the same, or not known */
 	char *comm, **cmdline; /* ended by NULL; may be NULL */
 	char python[32];
 	char allocator[64];  /* "pymalloc+glibc" */

@@ -114,6 +114,7 @@ struct model_death {
 
 struct model_process {
 	int pid, ppid;
+	int ns_pid;  /* in its own PID namespace; 0: the same, or not known */
 	uint32_t id; /* chosen by the caller */
 	char *comm;
 	char **cmdline; /* ends with NULL */

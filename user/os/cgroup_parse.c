@@ -279,6 +279,7 @@ static bool take_machine(struct cgroup_parsed *parsed, struct part part)
 
 /* --- systemd --- */
 
+/* A user can make slices of any name, but only below a unit of the user's own. */
 static void take_user(struct cgroup_parsed *parsed, struct part slice)
 {
 	if (!skip(&slice, "user-") || !slice.length || slice.length >= sizeof(parsed->user))
@@ -287,9 +288,12 @@ static void take_user(struct cgroup_parsed *parsed, struct part slice)
 		if (!isdigit((unsigned char)slice.text[i]))
 			return;
 	copy(parsed->user, sizeof(parsed->user), &slice);
+	if (!parsed->outer_length)
+		copy(parsed->owner, sizeof(parsed->owner), &slice);
 }
 
-static void take_unit(struct cgroup_parsed *parsed, struct part part)
+/* True: the part is a service or a scope. */
+static bool take_unit(struct cgroup_parsed *parsed, struct part part)
 {
 	struct part bare;
 
@@ -300,16 +304,17 @@ static void take_unit(struct cgroup_parsed *parsed, struct part part)
 		copy_unescaped(parsed->slice, sizeof(parsed->slice), &part);
 		take_user(parsed, bare);
 		take_pod_slice(parsed, bare);
-		return;
+		return false;
 	}
 	if (!cut(&bare, ".service") && !cut(&bare, ".scope"))
-		return;
+		return false;
 	copy(parsed->unit, sizeof(parsed->unit), &part);
 	copy_unescaped(parsed->unit_name, sizeof(parsed->unit_name), &part);
 	*parsed->session = '\0';
 	if (part.length > bare.length && !memcmp(part.text + bare.length, ".scope", 6) &&
 	    skip(&bare, "session-"))
 		copy(parsed->session, sizeof(parsed->session), &bare);
+	return true;
 }
 
 /* --- the whole path --- */
@@ -327,6 +332,7 @@ void cgroup_parse(const char *path, struct cgroup_parsed *parsed)
 {
 	struct part above = {"", 0}, top = {"", 0}, part;
 	const char *end = path + length_of(path), *at;
+	size_t length;
 
 	*parsed = (struct cgroup_parsed){};
 	for (at = path; at < end; at = part.text + part.length) {
@@ -338,11 +344,15 @@ void cgroup_parse(const char *path, struct cgroup_parsed *parsed)
 		/* It leads out of our cgroup namespace. */
 		if (is(&part, ".."))
 			continue;
-		take_unit(parsed, part);
+		length = (size_t)(part.text + part.length - path);
+		if (take_unit(parsed, part))
+			parsed->unit_length = length;
 		take_pod_folder(parsed, part, &above, &top);
 		if (take_id(parsed, part, &above) || take_lxc(parsed, part, &above) ||
 		    take_machine(parsed, part))
-			parsed->length = (size_t)(part.text + part.length - path);
+			parsed->length = length;
+		if (!parsed->outer_length && (parsed->unit_length || parsed->length))
+			parsed->outer_length = length;
 		top = above;
 		above = part;
 	}

@@ -15,7 +15,12 @@
 /* Texts are "" where the path does not say. They are raw bytes: escape them to show them. */
 struct cgroup_parsed {
 	bool container;
-	size_t length; /* of the path up to the container's part, with it; 0: it is none */
+	size_t length;	    /* of the path up to the container's part, with it; 0: it is none */
+	size_t unit_length; /* the same up to the part of `unit` */
+	/* The same up to the first part that names a unit or a container. Up to there, groups are
+	 * made by root: by systemd, runtimes and the kubelet. What is below it may have been
+	 * delegated, and be named by whoever runs there. */
+	size_t outer_length;
 	/* "docker", "containerd", "cri-o", "podman", "nerdctl", "lxc", "nspawn". "": the path has
 	 * an id, but does not say whose; of Kubernetes with the driver cgroupfs it never does. */
 	char runtime[24];
@@ -27,7 +32,8 @@ struct cgroup_parsed {
 	char unit_name[CGROUP_NAME_MAX]; /* the same for people: "\x2d" is "-" */
 	char slice[CGROUP_NAME_MAX];	 /* the innermost slice */
 	char session[CGROUP_NAME_MAX];	 /* "3" of session-3.scope */
-	char user[12];			 /* the UID in user-1000.slice */
+	char user[12];			 /* the UID in user-1000.slice, of the innermost one */
+	char owner[12]; /* of the innermost one above `outer_length`: whose group that is */
 };
 
 /* Fills `parsed` from `path`: as in /proc/PID/cgroup of cgroup v2 or of a hierarchy of v1, or as

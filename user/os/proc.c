@@ -23,6 +23,7 @@
 #include "os/proc_private.h"
 
 #define STAT_MAX	   4096
+#define STATUS_MAX	   8192
 #define CGROUP_MAX	   (64 * 1024)
 #define KERNEL_THREAD_FLAG 0x00200000 /* PF_KTHREAD in include/linux/sched.h */
 
@@ -111,6 +112,48 @@ static int read_stat(int dir, struct proc_info *info)
 		return -ESRCH;
 	text[len] = '\0';
 	return proc_stat_parse(text, (size_t)len, info);
+}
+
+/* "NSpid:", and the PID in each namespace, from that of this /proc to the process's own. */
+pid_t proc_ns_pid_parse(const char *text, pid_t pid)
+{
+	static const char key[] = "\nNSpid:";
+	const char *at = strstr(text, key);
+	long long last = 0, number;
+	int length;
+
+	if (!at)
+		return 0;
+	at += sizeof(key) - 1;
+	/* A line that is cut off may end within a number. */
+	if (!strchr(at, '\n'))
+		return 0;
+	while (sscanf(at, "%*[ \t]%lld%n", &number, &length) == 1) {
+		last = number;
+		at += length;
+	}
+	return *at == '\n' && last > 0 && last <= INT_MAX && last != pid ? (pid_t)last : 0;
+}
+
+static pid_t read_ns_pid(int dir, pid_t pid)
+{
+	char text[STATUS_MAX + 1];
+	ssize_t len = read_file(dir, "status", text, STATUS_MAX);
+
+	text[len < 0 ? 0 : len] = '\0';
+	return proc_ns_pid_parse(text, pid);
+}
+
+pid_t proc_ns_pid(pid_t pid)
+{
+	int dir = open_proc(pid);
+	pid_t ns_pid;
+
+	if (dir < 0)
+		return 0;
+	ns_pid = read_ns_pid(dir, pid);
+	close(dir);
+	return ns_pid;
 }
 
 static int read_cmdline(int dir, struct proc_info *info)
@@ -204,6 +247,8 @@ int proc_info_read(pid_t pid, struct proc_info *info)
 		err = read_cmdline(dir, info);
 	if (!err)
 		err = read_cgroup(dir, info);
+	if (!err)
+		info->ns_pid = read_ns_pid(dir, pid);
 	close(dir);
 	if (err)
 		proc_info_fini(info);

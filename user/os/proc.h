@@ -16,6 +16,7 @@
 
 struct proc_info {
 	pid_t pid, ppid;
+	pid_t ns_pid;	      /* proc_ns_pid_parse(); 0: the same, or not known */
 	char state;	      /* 'Z': a zombie */
 	uint64_t start_ticks; /* clock ticks after boot; with `pid`, it identifies the process */
 	bool kernel_thread;
@@ -34,6 +35,13 @@ void proc_info_fini(struct proc_info *info);
  * can't hold up this function, proc_start_ticks() and proc_start_wall(). It can hold up the others
  * that read its files or its memory, depending on the file. */
 int proc_stat_read(pid_t pid, struct proc_info *info);
+
+/* The PID that process `pid` has in its own PID namespace, from the text of its /proc/PID/status. 0
+ * if it has no other one there, or if the text does not say: it is empty, cut off, or of a kernel
+ * without PID namespaces. */
+pid_t proc_ns_pid_parse(const char *text, pid_t pid);
+/* The same of a process that exists. It can't hold up this function. */
+pid_t proc_ns_pid(pid_t pid);
 
 /* Reads at most `max` bytes of /proc/PID/`name`. Returns the length, -ESRCH or -errno. */
 ssize_t proc_file_read(pid_t pid, const char *name, char *buf, size_t max);

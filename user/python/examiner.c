@@ -189,6 +189,7 @@ static int unpack(const struct wire_message *m, struct proc_info *info, struct w
 	at += d->rights_bytes;
 	info->pid = d->pid;
 	info->ppid = d->ppid;
+	info->ns_pid = d->ns_pid;
 	info->state = d->state;
 	info->start_ticks = d->start_ticks;
 	info->kernel_thread = d->kernel_thread;

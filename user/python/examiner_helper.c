@@ -84,6 +84,7 @@ static char *pack(const struct proc_info *info, const struct rights *rights, dou
 	struct wire_description d = {
 		.pid = info->pid,
 		.ppid = info->ppid,
+		.ns_pid = info->ns_pid,
 		.start_ticks = info->start_ticks,
 		.start_wall = start_wall,
 		.kernel_thread = info->kernel_thread,

@@ -55,7 +55,7 @@ struct wire_message {
 };
 
 struct wire_description {
-	int32_t pid, ppid;
+	int32_t pid, ppid, ns_pid, pad_pid;
 	uint64_t start_ticks;
 	double start_wall;
 	uint32_t kernel_thread;

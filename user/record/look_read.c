@@ -205,11 +205,17 @@ static void take_collector(struct heap_look *look, const json_t *from)
 	}
 }
 
+static pid_t pid_in(const json_t *from, const char *name)
+{
+	json_int_t pid = json_integer_value(json_object_get(from, name));
+
+	return pid > 0 && pid < 1 << 30 ? (pid_t)pid : 0;
+}
+
 static void take_figures(struct heap_look *look, const json_t *from)
 {
-	json_int_t pid = json_integer_value(json_object_get(from, "pid"));
-
-	look->pid = pid > 0 && pid < 1 << 30 ? (pid_t)pid : 0;
+	look->pid = pid_in(from, "pid");
+	look->ns_pid = pid_in(from, "ns_pid");
 	look->rss_bytes = figure(from, "rss_bytes");
 	look->swapped_bytes = figure(from, "swapped_bytes");
 	look->trimmable_bytes = figure(from, "trimmable_bytes");

@@ -43,6 +43,9 @@
 #define FRAME_PROLOGUE 1 /* counts_frame.prologue */
 #define FRAME_THREAD   2 /* no line, but a thread: `line` is its TID, `first_line` its number */
 
+/* Of the flags of an image, the bits from this one on are its PID in its own PID namespace. */
+#define RECORD_NS_PID_SHIFT 8
+
 /* Makes the tables of RECORD_VERSION. */
 extern const char record_schema[];
 

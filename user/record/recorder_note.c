@@ -33,6 +33,7 @@ static uint64_t description(const struct counts_image *image)
 {
 	const uint64_t numbers[] = {image->pid,
 				    image->ppid,
+				    (uint64_t)image->ns_pid,
 				    image->ended,
 				    image->held,
 				    image->lines,

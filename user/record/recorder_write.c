@@ -60,7 +60,9 @@ void recorder_write_image(struct recorder *r, struct rec_image *image,
 	record_db_real(db, w, 12, from->root->start_wall);
 	record_db_int(db, w, 13, image->view ? image->view->id : 0);
 	record_db_int(db, w, 14, image->view_cwd ? image->view_cwd->id : 0);
-	record_db_int(db, w, 15, from->held | from->lines << 1 | from->lines_late << 2);
+	record_db_int(db, w, 15,
+		      from->held | from->lines << 1 | from->lines_late << 2 |
+			      (int64_t)from->ns_pid << RECORD_NS_PID_SHIFT);
 	record_db_int(db, w, 16, from->lines_error);
 	record_db_int(db, w, 17, from->record->user);
 	for (i = 0; i < PYMEM_MEMBERS; i++) {

@@ -185,6 +185,14 @@ static int copy_texts(sqlite3_stmt *row, struct played_image *image)
 	return err;
 }
 
+/* 0: none, or none that a kernel gives. */
+static pid_t ns_pid_of(int64_t flags)
+{
+	int64_t pid = flags >> RECORD_NS_PID_SHIFT;
+
+	return pid > 0 && pid <= INT32_MAX ? (pid_t)pid : 0;
+}
+
 static void describe(struct recording *r, sqlite3_stmt *row, struct played_image *image)
 {
 	static const int members[] = {PYMEM_ANON, PYMEM_FILE, PYMEM_SHMEM, PYMEM_SWAP};
@@ -210,6 +218,7 @@ static void describe(struct recording *r, sqlite3_stmt *row, struct played_image
 		.id = (uint32_t)sqlite3_column_int64(row, 0),
 		.pid = (pid_t)sqlite3_column_int64(row, 1),
 		.ppid = (pid_t)sqlite3_column_int64(row, 2),
+		.ns_pid = ns_pid_of(flags),
 		.comm = image->comm,
 		.argv = image->argv,
 		.cgroup = image->cgroup,

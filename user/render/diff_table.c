@@ -107,15 +107,17 @@ void diff_write_side(FILE *out, const struct model_diff *diff,
 		     int index)
 {
 	const struct model_diff_program_side *side = &program->side[index];
-	char text[400], end[40], change[40], peak[96] = "", rate[64] = "", who[64];
+	char text[400], end[40], change[40], peak[96] = "", rate[64] = "", who[64],
+					     number[TEXT_PID];
 
 	if (!side->processes) {
 		snprintf(text, sizeof(text), "%c  not there", diff_letter[index]);
 		print_wrapped(out, options, text, 3);
 		return;
 	}
+	text_pid(number, sizeof(number), side->process->pid, side->process->ns_pid, NBSP);
 	if (side->processes == 1)
-		snprintf(who, sizeof(who), "PID" NBSP "%d", side->process->pid);
+		snprintf(who, sizeof(who), "PID" NBSP "%s", number);
 	else
 		snprintf(who, sizeof(who), "%zu processes", side->processes);
 	parts_amount(end, sizeof(end), side->rss_end_bytes, false);

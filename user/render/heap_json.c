@@ -247,6 +247,7 @@ static int put_look(FILE *out, const struct heap_look *look)
 	bool two = look->seconds > 0;
 	struct json_member head[] = {
 		{"pid", json_integer(look->pid)},
+		{"ns_pid", json_unless_zero(look->ns_pid)},
 		{"comm", json_text(look->comm)},
 		{"cmdline", json_strings(look->cmdline, count_texts(look->cmdline))},
 		{"python", json_text(look->python)},

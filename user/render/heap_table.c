@@ -21,8 +21,8 @@ static void print_head(const struct heap_page *page)
 	char text[256];
 	int used;
 
-	parts_title(page->out, page->options, (int)look->pid, look->comm ? look->comm : "",
-		    look->cmdline);
+	parts_title(page->out, page->options, (int)look->pid, (int)look->ns_pid,
+		    look->comm ? look->comm : "", look->cmdline);
 	used = snprintf(text, sizeof(text), "Python %.31s, %.63s", look->python, look->allocator);
 	if (look->seconds > 0)
 		used += snprintf(text + used, sizeof(text) - (size_t)used,

@@ -253,14 +253,15 @@ static bool is_child(const struct model *model, const struct model_process *proc
 	return false;
 }
 
-void parts_title(FILE *out, const struct render_options *options, int pid, const char *comm,
-		 char *const *cmdline)
+void parts_title(FILE *out, const struct render_options *options, int pid, int ns_pid,
+		 const char *comm, char *const *cmdline)
 {
-	char command[2 * PARTS_TEXT_MAX];
+	char command[2 * PARTS_TEXT_MAX], number[TEXT_PID];
 	int used;
 
 	parts_style(out, options, STYLE_HEAD);
-	used = fprintf(out, "PID %d  ", pid);
+	text_pid(number, sizeof(number), pid, ns_pid, " ");
+	used = fprintf(out, "PID %s  ", number);
 	join_command(command, sizeof(command), comm, cmdline);
 	if (options->width)
 		text_print(out, command, (int)options->width > used + 8 ? options->width - used : 8,
@@ -277,7 +278,7 @@ void parts_head(FILE *out, const struct model *model, const struct model_process
 	char text[256];
 	int n;
 
-	parts_title(out, options, process->pid, process->comm, process->cmdline);
+	parts_title(out, options, process->pid, process->ns_pid, process->comm, process->cmdline);
 	n = snprintf(text, sizeof(text), "Python %.40s",
 		     *process->python ? process->python : "(not identified)");
 	if (options->verbose)

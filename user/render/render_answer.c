@@ -125,9 +125,11 @@ static void write_identity(FILE *out, const struct answer *a)
 {
 	const struct model_process *p = a->process;
 	const struct model_program *program = a->program;
+	char number[TEXT_PID];
 
+	text_pid(number, sizeof(number), p->pid, p->ns_pid, NBSP);
 	if (program->count == 1)
-		fprintf(out, "PID" NBSP "%d", p->pid);
+		fprintf(out, "PID" NBSP "%s", number);
 	else if (has_parent(program))
 		fprintf(out, "%zu workers and their parent", program->count - 1);
 	else

@@ -16,7 +16,7 @@
 #include "render/render_parts.h"
 
 #define MIB	    (1024.0 * 1024)
-#define NAME_MOST   40
+#define NAME_MOST   48 /* "containerd:0123456789ab in docker:0123456789ab" */
 #define NAME_SMALL  20
 #define WHERE_MOST  36 /* UID of a Pod */
 #define WHERE_SMALL 12
@@ -68,14 +68,18 @@ struct groups {
 
 void groups_name(char *text, size_t size, enum model_by by, const struct group_sum *sum)
 {
+	char number[TEXT_PID];
+
 	if (sum->rest)
 		snprintf(text, size, "%s", GROUP_SUMS_REST);
 	else if (!*sum->name)
 		snprintf(text, size, "%s", words[by].none);
-	else if (by == MODEL_BY_PROCESS)
-		snprintf(text, size, "PID %d %s", sum->first->pid, sum->name);
-	else
+	else if (by != MODEL_BY_PROCESS)
 		snprintf(text, size, "%s", sum->name);
+	if (sum->rest || !*sum->name || by != MODEL_BY_PROCESS)
+		return;
+	text_pid(number, sizeof(number), sum->first->pid, sum->first->ns_pid, " ");
+	snprintf(text, size, "PID %s %s", number, sum->name);
 }
 
 /* The group as the subject of a sentence. */

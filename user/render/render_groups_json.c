@@ -32,10 +32,10 @@ json_t *json_container(const struct model *model, const char *path)
 {
 	const struct model_cgroup *cgroup = model_find_cgroup(model, path);
 	struct cgroup_parsed parsed;
-	char name[CGROUP_NAME_MAX + 32];
+	char name[CGROUP_PLACE_MAX];
 
 	cgroup_parse(path, &parsed);
-	if (!cgroup_container_name(&parsed, name, sizeof(name)))
+	if (!cgroup_container_name(path, &parsed, name, sizeof(name)))
 		return json_null();
 	struct json_member members[] = {
 		{"name", json_text(name)},
@@ -103,6 +103,7 @@ static int put_group(FILE *out, const struct model *model, enum model_by by,
 		{"name", sum->rest ? json_null() : json_text_or_null(sum->name)},
 		{"where", json_text_or_null(sum->where)},
 		{"pid", process ? json_integer(sum->first->pid) : json_null()},
+		{"ns_pid", process ? json_unless_zero(sum->first->ns_pid) : json_null()},
 		{"rest", json_boolean(sum->rest)},
 		{"container", container ? container_of(model, sum) : json_null()},
 		{"processes", json_count(sum->processes)},

@@ -27,7 +27,7 @@
 
 struct row { /* a program at a place */
 	struct program program;
-	char name[64], where[64];
+	char name[64], where[CGROUP_PLACE_MAX];
 	bool container;
 	size_t processes;
 	int64_t growth, rss;

@@ -171,6 +171,7 @@ static int put_process(FILE *out, const struct model *model, struct model_proces
 	model_stalls(process, &stalls, &stalled_ns);
 	struct json_member members[] = {
 		{"pid", json_integer(process->pid)},
+		{"ns_pid", json_unless_zero(process->ns_pid)},
 		{"ppid", json_integer(process->ppid)},
 		{"comm", json_text(process->comm)},
 		{"cmdline", json_strings(process->cmdline, count)},

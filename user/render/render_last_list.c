@@ -136,12 +136,13 @@ int last_words_show(FILE *out, const struct model_process *process, unsigned wid
 {
 	const struct model_death_thread *first = model_last_thread(process);
 	const struct model_death *death = process->death;
-	char name[128];
+	char name[128], number[TEXT_PID];
 	int err;
 
 	name_of(process, name, sizeof(name));
 	text_print(out, name, width > 40 ? width - 40 : 0, false);
-	fprintf(out, "   PID %d   Python ", process->pid);
+	text_pid(number, sizeof(number), process->pid, process->ns_pid, " ");
+	fprintf(out, "   PID %s   Python ", number);
 	text_print(out, *process->python ? process->python : "not identified", 20, false);
 	fputc('\n', out);
 	err = last_words_print(out, process, width);

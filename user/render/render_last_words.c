@@ -41,11 +41,12 @@ static void write_cause(FILE *out, const struct model_process *process, bool nam
 {
 	const struct death *death = &process->death->facts;
 	enum death_cause cause = death_cause(death, process->pid);
-	char text[32];
+	char text[32], number[TEXT_PID];
 	const char *name = death_signal(death->signal, text, sizeof(text));
 
+	text_pid(number, sizeof(number), process->pid, process->ns_pid, NBSP);
 	if (named)
-		fprintf(out, "PID" NBSP "%d ", process->pid);
+		fprintf(out, "PID" NBSP "%s ", number);
 	if (cause == DEATH_CRASH) {
 		fprintf(out, "%s with %s", named ? "crashed" : "Crashed", name);
 		return;
@@ -320,6 +321,7 @@ int last_words_document(FILE *out, const struct model *model, const struct model
 		{"kernel", json_text(model->kernel)},
 		{"version", json_text(model->version)},
 		{"pid", json_integer(process->pid)},
+		{"ns_pid", json_unless_zero(process->ns_pid)},
 		{"ppid", json_integer(process->ppid)},
 		{"comm", json_text(process->comm)},
 		{"cmdline", json_strings(process->cmdline, count)},

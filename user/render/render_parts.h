@@ -50,10 +50,10 @@ void parts_source(FILE *out, const struct render_options *options,
 		  const struct model_process *process, const char *file, int line, unsigned columns,
 		  bool trim, enum source_state *state);
 
-/* Prints a line with the PID and the command (`cmdline` ended by NULL; if it is empty or NULL,
- * `comm`). */
-void parts_title(FILE *out, const struct render_options *options, int pid, const char *comm,
-		 char *const *cmdline);
+/* Prints a line with the PID, that in its own namespace (0: the same), and the command (`cmdline`
+ * ended by NULL; if it is empty or NULL, `comm`). */
+void parts_title(FILE *out, const struct render_options *options, int pid, int ns_pid,
+		 const char *comm, char *const *cmdline);
 
 /* Prints the head of a process: that line, and one that says how it is profiled. */
 void parts_head(FILE *out, const struct model *model, const struct model_process *process,

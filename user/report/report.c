@@ -105,6 +105,7 @@ int report_add_image(const struct counts_image *image, void *arg)
 		free(entry);
 		return -ENOMEM;
 	}
+	p->ns_pid = image->ns_pid;
 	take_record(b, p, image);
 	p->exited = image->ended;
 	tally(&b->tallies, image);

@@ -204,6 +204,7 @@ static int take_process(struct screen_data *data, const struct model_process *fr
 		return err;
 	process->object.seen = data->sample;
 	process->ppid = from->ppid;
+	process->ns_pid = from->ns_pid;
 	process->ended = from->exited;
 	now = &process->object.now;
 	now->rss_bytes = process->ended ? 0 : figures.rss_bytes;

@@ -58,7 +58,7 @@ struct screen_process {
 		uint32_t id; /* model_process.id */
 		int pid;
 	} key;
-	int ppid;
+	int ppid, ns_pid;
 	char *program, *container, *command; /* container "": none. Raw bytes of the target */
 	char *cgroup;
 	char *note; /* why there are no lines; NULL: none */

@@ -129,7 +129,7 @@ void screen_path(char *text, const struct screen_data *data, const struct screen
 	const struct screen_process *process = screen_data_process(data, data->open_process);
 	const char *filter = view->places[view->level].filter;
 	struct facts facts = begin(text, columns);
-	char path[CELL_TEXT] = "", fitted[CELL_TEXT], number[32];
+	char path[CELL_TEXT] = "", fitted[CELL_TEXT], number[TEXT_PID];
 	size_t used = 0;
 
 	if (view->container && *view->container)
@@ -139,7 +139,7 @@ void screen_path(char *text, const struct screen_data *data, const struct screen
 	if (view->level >= LEVEL_LINES && process) {
 		if (!view->program)
 			add_step(path, &used, process->program, utf8);
-		snprintf(number, sizeof(number), "%d", process->key.pid);
+		text_pid(number, sizeof(number), process->key.pid, process->ns_pid, " ");
 		add_step(path, &used, number, utf8);
 	}
 	if (view->level == LEVEL_SOURCE)

@@ -131,7 +131,7 @@ char *screen_command(char *const *cmdline, const char *comm)
 
 char *screen_container(const char *cgroup)
 {
-	char name[CGROUP_NAME_MAX + 32];
+	char name[CGROUP_PLACE_MAX];
 
 	return strdup(cgroup_name(cgroup, name, sizeof(name)) ? name : "");
 }

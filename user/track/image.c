@@ -50,6 +50,7 @@ void image_describe(struct image *image)
 	info.argc = 0;
 	info.cgroup = NULL;
 	image->ppid = info.ppid;
+	image->ns_pid = info.ns_pid;
 	snprintf(image->comm, sizeof(image->comm), "%s", info.comm);
 	proc_info_fini(&info);
 	source_root_close(&image->root);
@@ -109,6 +110,9 @@ int image_inherit(struct image *image, const struct image *parent, bool identifi
 		source_root_copy(&image->root, &parent->root);
 	}
 	image->root.start_wall = parent->root.start_wall;
+	/* It has one of its own, as long as it exists. */
+	if (!image->ns_pid && parent->ns_pid)
+		image->ns_pid = proc_ns_pid(image->pid);
 	if (!image->argv)
 		image->argv = strings_copy(parent->argv);
 	if (!image->cgroup && parent->cgroup) {

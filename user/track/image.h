@@ -15,6 +15,7 @@
 struct image { /* the user-space half of struct pymem_proc */
 	uint32_t id;
 	pid_t pid, ppid;
+	pid_t ns_pid; /* in its own PID namespace; 0: the same, or not known */
 	char comm[64];
 	char **argv; /* ends with NULL; NULL: not known */
 	char *cgroup;

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "python/examiner.h"
+#include "python/inner_pid.h"
 #include "os/proc.h"
 
 /* The process may have executed another program since it was found, and execs are only reported
@@ -207,15 +208,21 @@ int tracker_attach(struct tracker *tracker, pid_t pid, char *reason, size_t size
 	struct py_process python = {};
 	struct proc_info info = {};
 	struct image *image = NULL;
-	char why[384] = "";
+	char why[384] = "", inner[128];
 	int err = proc_stat_read(pid, &info);
 
 	if (err) {
-		snprintf(reason, size, "pid %d: no such process", pid);
-		tracker_skip(tracker, pid, "", "no such process");
+		inner_pid_explain(pid, inner, sizeof(inner));
+		snprintf(why, sizeof(why), "no such process%s", inner);
+		snprintf(reason, size, "pid %d: %s", pid, why);
+		tracker_skip(tracker, pid, "", why);
 		return -ESRCH;
 	}
 	err = examine(tracker, pid, &info, &python, why, sizeof(why));
+	if (err == -ENOENT) {
+		inner_pid_explain(pid, inner, sizeof(inner));
+		strncat(why, inner, sizeof(why) - strlen(why) - 1);
+	}
 	/* It may have been taken along with its parent: then it is known already, and tracking it
 	 * anew would forget what it is. */
 	image = tracker_live_image(tracker, pid);
