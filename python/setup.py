@@ -39,7 +39,7 @@ extension = runpy.run_path(os.path.join(HERE, "extension.py"))
 
 # What a source distribution has beside this file, from the project: what the program is made of, and its page.
 FILES = ["LICENSE", "VERSION", "Makefile", "CHANGELOG.md", "vmlinux.h", "docs/pymem-bpf.8"]
-FOLDERS = ["LICENSES", "include", "bpf", "user", "tools"]
+FOLDERS = ["LICENSES", "include", "bpf", "user", "tools", "packaging"]
 ROOT = extension["root"]()
 if ROOT is None:
     sys.exit("pymem_bpf: %s is neither here nor above: build in the project's tree, or from a source "

@@ -166,17 +166,24 @@ def test_reproducible(sdist, tmp_path):
         if path.is_file() and not path.is_symlink():
             path.chmod(0o700 if os.access(str(path), os.X_OK) else 0o600)
     system = "%d.%d" % sys.version_info[:2] if sys.version_info < (3, 12) else "abi3"
+    licenses = tmp_path / "licenses"
+    licenses.mkdir()
+    (licenses / "libx-dev").write_text("of a library\n")
     made = []
     for folder, umask in ((PROJECT, 0o022), (str(copy), 0o077)):
         out = tmp_path / str(umask)
         run([sys.executable, "-B", os.path.join(folder, "tools", "build-wheel"), "--local", "--out", out, "--program",
-             program, "--extensions", system, "--python", sys.executable],
+             program, "--licenses", licenses, "--extensions", system, "--python", sys.executable],
             env=environment(SOURCE_DATE_EPOCH=EPOCH), preexec_fn=lambda umask=umask: os.umask(umask) and None)
         made.append({name: (out / name).read_bytes() for name in os.listdir(str(out))})
     assert len(made[0]) == 2 and list(map(sorted, made)) == [sorted(made[0])] * 2
     for name, content in made[0].items():
         assert content == made[1][name], name
     assert made[0][sdist.name] == sdist.read_bytes()
+    name, = (name for name in made[0] if name.endswith(".whl"))
+    with zipfile.ZipFile(str(out / name)) as archive:
+        assert archive.read(INFO + "/library-libx-dev.txt") == b"of a library\n"
+        assert "LICENSES/library-libx-dev.txt" in metadata(archive.read(INFO + "/METADATA").decode()).get_all("License-File")
 
 
 def compile_library(folder, code, *flags):
@@ -206,6 +213,8 @@ def test_refused(tmp_path):
     """No wheel is made that would lack something, or that would not run where its name says."""
     program = tmp_path / "pymem-bpf"
     assert "there is no such program; `make dist`" in run(BUILD + ["--out", tmp_path, "--program", program], 1)
+    said = run(BUILD + ["--out", tmp_path, "--program", "/bin/true", "--licenses", tmp_path / "none"], 1)
+    assert "none: there is no such folder" in said
     make_program(program, version="99.0")
     said = run(BUILD + ["--out", tmp_path / "out", "--program", program], 1)
     assert 'is "pymem-bpf 99.0", and the package is of version %s' % VERSION in said
