@@ -4,6 +4,7 @@ too, and what is resident. They add up to what the kernel says, and whoever wait
 import collections
 import contextlib
 import re
+import shutil
 import socket
 import subprocess
 import threading
@@ -13,7 +14,7 @@ import pytest
 
 import harness
 from harness import MIB
-from test_agent import Agent, files, grown, image_of, is_recorded, stepping
+from test_agent import Agent, files, grown, image_of, is_recorded, rights_of_the_unit, stepping
 from test_agent_metrics import TOKEN, ask, connect, fresh, listening, rss_of, secrets, total, url_of  # noqa pylint: disable=unused-import
 from test_formats import go_pprof, go_raw, go_top
 
@@ -50,8 +51,14 @@ def got(url, path):
 
 
 def fetched(url, path, *options):
-    """What pprof fetches, in a file."""
-    go_pprof(url, "-proto", "-symbolize=none", "-output=%s" % path, *options)
+    """What pprof fetches, in a file. It also keeps what it has fetched, in a folder."""
+    if not shutil.which("go"):
+        pytest.skip("go is not installed: tools/install-deps test")
+    done = subprocess.run(["go", "tool", "pprof", "-proto", "-symbolize=none", "-output=%s" % path, *options, url],
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=harness.PATIENCE,
+                          env=harness.environment(GOFLAGS="-mod=mod", GOPROXY="off", GOTOOLCHAIN="local",
+                                                  PPROF_TMPDIR=str(path.parent)))
+    assert done.returncode == 0, done.stdout
     return str(path)
 
 
@@ -174,6 +181,19 @@ def test_kept(store, tmp_path):
         harness.until(lambda: is_recorded(store, target.pid, 8 * MIB), "recorded")
         assert agent.stop() == 0, agent.text()
     assert sum(grown(image_of(path, target.pid)) for path in files(store)) >= 8 * MIB
+
+
+def test_rights(store, tmp_path):
+    """It takes no more capabilities than the unit has."""
+    limited = ["setpriv", "--bounding-set", "-all," + ",".join("+" + name.lower() for name in rights_of_the_unit())]
+    with stepping(tmp_path) as target, listening(store, "--pprof-kept", before=limited) as agent:
+        url = base_of(agent)
+        harness.until(lambda: total(fresh(url_of(agent)), "pymem_processes", program="steps.py") == 1, "known")
+        target.step()
+        sums = by_process(got(url + "kept", tmp_path / "kept.pb.gz"))
+        assert sums[target.pid]["inuse_space"] >= 4 * MIB, sums
+        assert by_process(got(url + "rss?seconds=1", tmp_path / "rss.pb.gz"))
+        assert agent.stop() == 0, agent.text()
 
 
 def test_not_asked_for(store):

@@ -17,6 +17,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 #define BYTES_MOST (48 << 10) /* what a socket takes without a reader */
 #define WAIT_NS	   (20 * NS)
+#define END	   "\r\n\r\n"
 
 struct server {
 	struct metrics_listener listener;
@@ -122,6 +123,9 @@ static void converse(struct server *s, const uint8_t *data, size_t size)
 	s->used = 0;
 	s->closed = false;
 	if (size && send(fd, data, size, MSG_NOSIGNAL | MSG_DONTWAIT) != (ssize_t)size)
+		abort();
+	/* A head that has no end is waited for, for 2 s. */
+	if (send(fd, END, strlen(END), MSG_NOSIGNAL | MSG_DONTWAIT) != (ssize_t)strlen(END))
 		abort();
 	shutdown(fd, SHUT_WR);
 	if (loop_add(s->loop, &s->client, fd, EPOLLIN, on_answer, s))

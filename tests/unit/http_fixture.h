@@ -117,12 +117,12 @@ static int setup_with(void **state, bool pprof)
 	return g->http ? metrics_http_watch(g->http, g->loop) : -1;
 }
 
-static int setup(void **state)
+static inline int setup(void **state)
 {
 	return setup_with(state, false);
 }
 
-static int setup_pprof(void **state)
+static inline int setup_pprof(void **state)
 {
 	return setup_with(state, true);
 }

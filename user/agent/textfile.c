@@ -51,8 +51,8 @@ int textfile_open(struct textfile *file, const char *path, char *why, size_t siz
 	*file = (struct textfile){.folder = -1, .path = path};
 	if (!has_ending(name) || strlen(name) + strlen(FRESH) > NAME_MAX) {
 		snprintf(why, size,
-			 "--textfile %s: node_exporter reads files whose names end with " ENDING,
-			 path);
+			 "--textfile %s: node_exporter reads files whose names end with %s", path,
+			 ENDING);
 		return -EINVAL;
 	}
 	file->name = strdup(name);
