@@ -15,7 +15,8 @@ import pytest
 import harness
 from harness import MIB
 from test_agent import Agent, files, grown, image_of, is_recorded, rights_of_the_unit, stepping
-from test_agent_metrics import TOKEN, ask, connect, fresh, listening, rss_of, secrets, total, url_of  # noqa pylint: disable=unused-import
+from test_agent_metrics import secrets  # pylint: disable=unused-import
+from test_agent_metrics import TOKEN, ask, connect, fresh, listening, rss_of, total, url_of
 from test_formats import go_pprof, go_raw, go_top
 
 pytestmark = pytest.mark.host
@@ -256,7 +257,7 @@ def test_places_are_given_back(store):
 
 
 @pytest.mark.attack("the stacks of a host", "asking for a profile without the token, or by another name")
-def test_access(store, secrets):  # noqa pylint: disable=redefined-outer-name
+def test_access(store, secrets):  # pylint: disable=redefined-outer-name
     options, context = secrets
     with listening(store, "--pprof-kept", *options, at="0.0.0.0:0") as agent:
         url = base_of(agent).replace("0.0.0.0", "127.0.0.1")

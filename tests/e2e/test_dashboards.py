@@ -130,17 +130,31 @@ def test_alloy():
     assert 2 <= interval <= 61 and timeout > interval
 
 
-@pytest.mark.host
-def test_victoria_metrics(store, tmp_path):
-    """A real one collects from the agent with the configuration that Prometheus has, and tells which program grows."""
+@pytest.fixture
+def victoria():
     if not shutil.which("victoria-metrics"):
         pytest.skip("victoria-metrics is missing: tools/install-deps test installs it where there is a package")
+    return "victoria-metrics"
+
+
+def test_configuration_of_victoria_metrics(victoria):  # pylint: disable=redefined-outer-name
+    """It reads that of Prometheus."""
+    done = subprocess.run([victoria, "-promscrape.config=" + os.path.join(PACKAGING, "prometheus", "prometheus.yml"),
+                           "-promscrape.config.dryRun", "-promscrape.config.strictParse=false"], stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT, timeout=harness.PATIENCE)
+    # A sample has no certificate of yours.
+    assert done.returncode == 0 or b"/etc/prometheus/pymem-bpf" in done.stdout, done.stdout
+
+
+@pytest.mark.host
+def test_victoria_metrics(store, tmp_path, victoria):  # pylint: disable=redefined-outer-name
+    """A real one collects from the agent, and tells which program grows."""
     with stepping(tmp_path) as target, listening(store) as agent:
         at = urllib.parse.urlsplit(url_of(agent)).netloc
         (tmp_path / "prometheus.yml").write_text(
             "global: {scrape_interval: 1s}\nscrape_configs:\n- job_name: pymem\n  static_configs:\n  - targets: [%r]\n" % at)
         port = free_port()
-        server = subprocess.Popen(["victoria-metrics", "-promscrape.config=%s" % (tmp_path / "prometheus.yml"),
+        server = subprocess.Popen([victoria, "-promscrape.config=%s" % (tmp_path / "prometheus.yml"),
                                    "-storageDataPath=%s" % (tmp_path / "vm"), "-httpListenAddr=127.0.0.1:%d" % port],
                                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         try:

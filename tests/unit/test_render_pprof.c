@@ -12,8 +12,9 @@
 #include <cmocka.h>
 
 #include "agent/agent_pprof.h"
-#include "format_sums.h"
+#include "goldens.h"
 #include "many_stacks.h"
+#include "pprof_text.h"
 #include "profiles.h"
 #include "render/render_pprof.h"
 

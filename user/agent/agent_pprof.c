@@ -24,6 +24,8 @@ _Static_assert((int)PPROF_WINDOWS == (int)PPROF_PLACES, "each request that waits
 struct sink {
 	char *bytes;
 	size_t size, room, most;
+	bool full; /* the stream's own error may be another one: it is not told which write failed
+		    */
 };
 
 static ssize_t sink_write(void *arg, const char *bytes, size_t size)
@@ -32,8 +34,8 @@ static ssize_t sink_write(void *arg, const char *bytes, size_t size)
 	size_t room = s->room ?: FIRST_BYTES;
 	char *larger;
 
-	errno = EFBIG;
-	if (size > s->most - s->size)
+	s->full |= size > s->most - s->size;
+	if (s->full)
 		return 0;
 	while (room < s->size + size)
 		room *= 2;
@@ -73,8 +75,8 @@ int pprof_bytes(struct model *model, bool resident, size_t most, char **bytes, s
 		if (!err)
 			break;
 		free(s.bytes);
-		if (err != -EFBIG || !bounds.stacks)
-			return err;
+		if (!s.full || !bounds.stacks)
+			return s.full ? -EFBIG : err;
 	}
 	*bytes = s.bytes;
 	*size = s.size;
