@@ -271,7 +271,22 @@ def config_files():
     yield "invalid", b"# \xff\xc0\x80\xed\xa0\x80\xf4\x90\x80\x80"
 
 
-CORPUS = {"fuzz_alarms": alarms, "fuzz_toml": config_files, "fuzz_amounts": amounts, "fuzz_recording": recordings, "fuzz_births": births_files, "fuzz_heap": faults, "fuzz_lines": line_tables, "fuzz_elf_image": images, "fuzz_maps": proc_files,
+def web_requests():
+    """Of fuzz_http: what a client sends, and a number of seconds."""
+    def get(path, *headers, method="GET", body=b""):
+        return b"\r\n".join([b"%s %s HTTP/1.1" % (method.encode(), path), b"Host: 127.0.0.1:9746", *headers, b"", body])
+    yield "metrics", get(b"/metrics", b"Accept: text/plain;version=0.0.4", b"Authorization: Bearer x")
+    yield "rss", get(b"/debug/pprof/rss?seconds=30")
+    yield "many", get(b"/debug/pprof/rss?a&seconds=%31%00&seconds=1&=&%", b"Connection: keep-alive")
+    yield "kept", get(b"/debug/pprof/kept?debug=1") + get(b"/metrics")
+    yield "body", get(b"/debug/pprof/rss?seconds=1", b"Content-Length: 9", body=b"123456789")
+    yield "chunks", get(b"/debug/pprof/", b"Transfer-Encoding: chunked", method="POST", body=b"3\r\nabc\r\n0\r\n\r\n")
+    yield "other_host", get(b"/").replace(b"127.0.0.1", b"evil.example")
+    yield "number", b"0060"
+    yield "wrong", b"61\0"
+
+
+CORPUS = {"fuzz_alarms": alarms, "fuzz_toml": config_files, "fuzz_http": web_requests, "fuzz_amounts": amounts, "fuzz_recording": recordings, "fuzz_births": births_files, "fuzz_heap": faults, "fuzz_lines": line_tables, "fuzz_elf_image": images, "fuzz_maps": proc_files,
           "fuzz_serve": requests, "fuzz_store": messages, "fuzz_walk": strings, "fuzz_text": texts,
           "fuzz_py_code": codes, "fuzz_debug_offsets": offsets}
 

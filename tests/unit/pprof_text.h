@@ -62,7 +62,8 @@ static const Pprof__Function *pprof_function(const Pprof__Profile *p, uint64_t l
 	return function;
 }
 
-static void pprof_print_sample(FILE *out, const Pprof__Profile *p, const Pprof__Sample *sample)
+static inline void pprof_print_sample(FILE *out, const Pprof__Profile *p,
+				      const Pprof__Sample *sample)
 {
 	size_t i;
 
@@ -87,7 +88,7 @@ static void pprof_print_sample(FILE *out, const Pprof__Profile *p, const Pprof__
 }
 
 /* Replaces the output by what it says. */
-static void pprof_to_text(struct rendered *output)
+static inline void pprof_to_text(struct rendered *output)
 {
 	Pprof__Profile *p;
 	char *text = NULL;

@@ -357,6 +357,8 @@ static void test_create(void **state)
 	assert_int_equal(outcome(CONFINE_CREATE, write_what_exists), EPERM);
 	assert_int_equal(outcome(CONFINE_CREATE, read_what_exists), 0);
 	assert_int_equal(outcome(CONFINE_CREATE, rename_a_file), EPERM);
+	assert_int_equal(outcome(CONFINE_CREATE | CONFINE_REPLACE, rename_a_file), ENOENT);
+	assert_int_equal(outcome(CONFINE_CREATE | CONFINE_REPLACE, make_or_open), EPERM);
 	assert_int_equal(outcome(CONFINE_CREATE, make_a_folder), EPERM);
 	assert_int_equal(outcome(CONFINE_CREATE, write_to_a_process), EPERM);
 }

@@ -147,6 +147,8 @@ static void on_reload(void *arg, const struct signalfd_siginfo *info)
 	keep(asked.max_processes != o->max_processes, "--max-processes");
 	keep(asked.ring_bytes != o->ring_bytes, "--ring-size");
 	agent_metrics_compare(a->metrics, &asked, keep);
+	keep(asked.pprof != o->pprof, "--pprof");
+	keep(asked.pprof_kept != o->pprof_kept, "--pprof-kept");
 	o->metrics_lines = asked.metrics_lines;
 	a->too_small &= asked.store_bytes == o->store_bytes;
 	o->store_bytes = asked.store_bytes;
@@ -220,6 +222,8 @@ static struct counts between(void *arg, struct counts counts)
 {
 	const struct agent *a = arg;
 
+	if (a->pprof)
+		counts = pprof_source_counts(a->pprof, counts);
 	return recorder_counts(a->recorder, alarms_counts(a->alarms, counts));
 }
 
@@ -245,6 +249,7 @@ static int new_profiler(struct agent *a)
 				.syscalls = true,
 				.changes = true,
 				.last_words = true,
+				.touched = o->pprof_kept,
 				.max_stacks = o->max_stacks,
 				.max_images = o->max_processes,
 				.ring_bytes = o->ring_bytes,
@@ -360,16 +365,17 @@ static int finish(struct agent *a)
 
 static int run(struct agent *a)
 {
-	int status = new_profiler(a) ?: agent_metrics_open(a, &a->metrics) ?: open_store(a)
-			     ?: open_loop(a) ?: open_alarms(a) ?: open_recorder(a)
+	int status = new_profiler(a) ?: agent_pprof_open(a) ?: agent_metrics_open(a, &a->metrics)
+			     ?: open_store(a) ?: open_loop(a) ?: open_alarms(a) ?: open_recorder(a)
 			     ?: open_profiler(a);
 	int err;
 
 	/* Data that targets control are read only after this, but for what an agent before this one
 	 * wrote: only root can put recordings into the folder. */
 	status = status
-			 ?: confine_or_say(profiler_needs(a->profiler) | CONFINE_CREATE, "agent",
-					   a->options.verbosity);
+			 ?: confine_or_say(profiler_needs(a->profiler) | CONFINE_CREATE |
+						   (a->options.textfile ? CONFINE_REPLACE : 0),
+					   "agent", a->options.verbosity);
 	status = status ?: begin(a);
 	if (status)
 		return status;
@@ -396,6 +402,7 @@ int agent_run(const struct agent_options *options, agent_reload_fn *reload, void
 	recorder_free(agent.recorder);
 	source_cache_free(agent.sources);
 	profiler_close(agent.profiler);
+	pprof_source_free(agent.pprof);
 	alarms_free(agent.alarms);
 	loop_free(agent.loop);
 	notify_close(&agent.notify);

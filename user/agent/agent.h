@@ -22,6 +22,8 @@ struct agent_options {
 	/* Metrics: agent_metrics.h. NULL, 0: not given. */
 	const char *listen, *tls_cert, *tls_key, *token_file;
 	unsigned metrics_lines; /* of each program */
+	bool pprof, pprof_kept; /* profiles, and those of what is resident: agent_pprof.h */
+	const char *textfile;	/* for node_exporter: agent_textfile.h; NULL: none */
 	bool quiet;
 	int verbosity;
 };

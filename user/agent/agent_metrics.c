@@ -31,21 +31,27 @@
 #include "agent/agent_private.h"
 #include "agent/metrics_http.h"
 #include "agent/metrics_page.h"
+#include "agent/textfile.h"
 #include "base/clock.h"
 #include "base/exit_status.h"
 #include "model/metric_book.h"
 #include "model/metric_lines.h"
 #include "report/report.h"
 
-#define GROUPS	   100	 /* programs, and containers, that have rows of their own */
-#define LINES_PART 0.002 /* of the time that computing lines may take */
+#define GROUPS	    100	  /* programs, and containers, that have rows of their own */
+#define LINES_PART  0.002 /* of the time that computing lines may take */
+#define TEXTFILE_NS 15000000000ULL
 
 struct agent_metrics {
 	struct agent *agent;
 	/* Copies: those of the options end with the next SIGHUP. NULL: not given. */
-	char *listen, *tls_cert, *tls_key, *token_file;
+	char *listen, *tls_cert, *tls_key, *token_file, *path;
 	struct metrics_listener listener;
-	struct metrics_http *http;
+	struct pprof_ops pprof;
+	struct metrics_http *http; /* NULL: there is only the text file */
+	struct textfile textfile;
+	struct loop_timer write;
+	int write_error; /* of the text file, as was said last */
 	struct metric_book *programs, *containers;
 	struct metric_lines *lines;
 	uint64_t missed; /* processes, for want of memory */
@@ -111,7 +117,7 @@ static struct metrics_agent own_of(const struct agent_metrics *m, struct counts_
 	profiler_facts(a->profiler, facts);
 	return (struct metrics_agent){
 		.facts = facts,
-		.http = metrics_http_counts(m->http),
+		.http = m->http ? metrics_http_counts(m->http) : (struct metrics_http_counts){},
 		.stored = a->sizes,
 		.store_bytes = a->options.store_bytes,
 		.recording = !recorder_pauses(a->recorder),
@@ -192,6 +198,24 @@ void agent_metrics_killed(struct agent_metrics *m, const struct model_process *p
 	metric_book_killed(m->containers, process, cause);
 }
 
+/* --- the text file --- */
+
+static void on_write(void *arg)
+{
+	struct agent_metrics *m = arg;
+	struct metrics_texts texts = {};
+	int err = render(m, &texts);
+
+	err = err ?: textfile_write(&m->textfile, texts.plain, texts.plain_size);
+	free(texts.open);
+	free(texts.plain);
+	if (err && err != m->write_error)
+		agent_complain("--textfile %s: %s", m->path, strerror(-err));
+	else if (!err && m->write_error)
+		agent_say(m->agent, "--textfile %s: is written again", m->path);
+	m->write_error = err;
+}
+
 /* --- begin and end --- */
 
 static bool copy(char **to, const char *text)
@@ -200,7 +224,14 @@ static bool copy(char **to, const char *text)
 	return !text || *to;
 }
 
-static int open_all(struct agent_metrics *m)
+/* Whether all of it is for the text file alone. */
+static bool only_writes(const struct agent_options *o)
+{
+	return o->textfile && !o->listen && !o->tls_cert && !o->tls_key && !o->token_file;
+}
+
+/* Opens what must be opened before rights are given up. 0 or an exit status. */
+static int open_places(struct agent_metrics *m)
 {
 	const struct agent_options *o = &m->agent->options;
 	const struct metrics_access access = {
@@ -209,23 +240,38 @@ static int open_all(struct agent_metrics *m)
 		.tls_key = o->tls_key,
 		.token_file = o->token_file,
 	};
-	char why[512];
-	int err = metrics_listener_open(&m->listener, &access, why, sizeof(why));
+	char why[PATH_MAX + 512];
+	int err = 0;
 
-	if (err) {
-		agent_complain("%s", why);
-		return err == -EINVAL ? EXIT_USAGE : EXIT_FAILED;
-	}
+	if (!only_writes(o))
+		err = metrics_listener_open(&m->listener, &access, why, sizeof(why));
+	if (!err && o->textfile)
+		err = textfile_open(&m->textfile, m->path, why, sizeof(why));
+	if (!err)
+		return 0;
+	agent_complain("%s", why);
+	return err == -EINVAL ? EXIT_USAGE : EXIT_FAILED;
+}
+
+static int open_all(struct agent_metrics *m)
+{
+	const struct agent_options *o = &m->agent->options;
+	int status;
+
 	m->programs = metric_book_new(MODEL_BY_PROGRAM, GROUPS);
 	m->containers = metric_book_new(MODEL_BY_CONTAINER, GROUPS);
 	m->lines = metric_lines_new();
 	if (!m->programs || !m->containers || !m->lines || !copy(&m->listen, o->listen) ||
 	    !copy(&m->tls_cert, o->tls_cert) || !copy(&m->tls_key, o->tls_key) ||
-	    !copy(&m->token_file, o->token_file)) {
+	    !copy(&m->token_file, o->token_file) || !copy(&m->path, o->textfile)) {
 		agent_complain("%s", strerror(ENOMEM));
 		return EXIT_FAILED;
 	}
-	m->http = metrics_http_new(&m->listener, render, m);
+	status = open_places(m);
+	if (status || only_writes(o))
+		return status;
+	m->pprof = agent_pprof_ops(m->agent);
+	m->http = metrics_http_new(&m->listener, render, m->agent->pprof ? &m->pprof : NULL, m);
 	if (m->http)
 		return 0;
 	if (errno == EINVAL) {
@@ -244,7 +290,8 @@ int agent_metrics_open(struct agent *a, struct agent_metrics **metrics)
 	struct agent_metrics *m;
 
 	*metrics = NULL;
-	if (!o->listen && !o->tls_cert && !o->tls_key && !o->token_file && !o->metrics_lines)
+	if (!o->listen && !o->tls_cert && !o->tls_key && !o->token_file && !o->metrics_lines &&
+	    !o->textfile)
 		return 0;
 	m = calloc(1, sizeof(*m));
 	if (!m) {
@@ -253,19 +300,25 @@ int agent_metrics_open(struct agent *a, struct agent_metrics **metrics)
 	}
 	m->agent = a;
 	m->listener.fd = -1;
+	m->textfile.folder = -1;
 	*metrics = m;
 	return open_all(m);
 }
 
 int agent_metrics_watch(struct agent_metrics *m)
 {
-	int err = metrics_http_watch(m->http, m->agent->loop);
+	int err = m->http ? metrics_http_watch(m->http, m->agent->loop) : 0;
 
+	if (m->path) {
+		agent_say(m->agent, "writes metrics to %s", m->path);
+		loop_timer_start(m->agent->loop, &m->write, 0, TEXTFILE_NS, on_write, m);
+	}
 	if (err) {
 		agent_complain("--listen %s: %s", m->listen, strerror(-err));
 		return EXIT_FAILED;
 	}
-	agent_say(m->agent, "serves metrics at %s", m->listener.url);
+	if (m->http)
+		agent_say(m->agent, "serves metrics at %s", m->listener.url);
 	return 0;
 }
 
@@ -284,6 +337,7 @@ void agent_metrics_compare(const struct agent_metrics *metrics, const struct age
 	fn(differs(m->tls_cert, asked->tls_cert), "--tls-cert");
 	fn(differs(m->tls_key, asked->tls_key), "--tls-key");
 	fn(differs(m->token_file, asked->token_file), "--metrics-token-file");
+	fn(differs(m->path, asked->textfile), "--textfile");
 	fn(!metrics && asked->metrics_lines, "--metrics-lines");
 }
 
@@ -291,6 +345,8 @@ void agent_metrics_close(struct agent_metrics *m)
 {
 	if (!m)
 		return;
+	loop_timer_stop(&m->write);
+	textfile_close(&m->textfile);
 	metrics_http_free(m->http);
 	metrics_listener_close(&m->listener);
 	metric_book_free(m->programs);
@@ -300,5 +356,6 @@ void agent_metrics_close(struct agent_metrics *m)
 	free(m->tls_cert);
 	free(m->tls_key);
 	free(m->token_file);
+	free(m->path);
 	free(m);
 }

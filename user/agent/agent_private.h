@@ -5,6 +5,7 @@
 
 #include "agent/agent.h"
 #include "agent/agent_metrics.h"
+#include "agent/agent_pprof.h"
 #include "agent/alarms.h"
 #include "agent/store.h"
 #include "model/death.h"
@@ -22,6 +23,7 @@ struct agent {
 	struct profiler *profiler;
 	struct recorder *recorder;
 	struct agent_metrics *metrics; /* NULL: nobody can ask */
+	struct pprof_source *pprof;    /* NULL: not for profiles */
 	struct loop *loop;
 	struct loop_timer tick, status, watchdog;
 	struct notify notify;

@@ -16,9 +16,9 @@ struct alarm_base *alarm_base_take(struct counts counts);
 void alarm_base_free(struct alarm_base *base);
 /* When that was, in seconds since the epoch. */
 double alarm_base_time(const struct alarm_base *base);
-/* True if the image is in it. */
+/* True if the image was running then. */
 bool alarm_base_has(const struct alarm_base *base, uint32_t image);
-/* Its RSS then, in pages; 0: it is not in it. `base` may be NULL. */
+/* Its RSS then, in pages; 0: it did not run. `base` may be NULL. */
 int64_t alarm_base_rss(const struct alarm_base *base, uint32_t image);
 
 /* A report on one image that runs, of what it did since `base`. NULL, or one that does not have the

@@ -14,19 +14,20 @@
  *     after REST times as long; others get the one there is. Connections that still read
  *     an older one keep it, for END_NS at most.
  *
+ * Who asks for a profile of some seconds waits (pprof_http.c). Who goes away meanwhile is noticed.
+ *
  * A web page in a browser of this host could be given a name that leads here (DNS rebinding): so
  * where no token is needed, Host must be a number or localhost. */
-#include "agent/metrics_http.h"
+#include "agent/metrics_http_private.h"
 
 #include <errno.h>
-#include <microhttpd.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 
 #include "base/clock.h"
 
-#define NS	  1000000000ULL
 #define HEAD_NS	  (2 * NS)
 #define END_NS	  (10 * NS)
 #define IDLE_S	  10u
@@ -39,31 +40,9 @@
 #define TYPE_TEXT "text/plain; version=0.0.4; charset=utf-8"
 #define TYPE_WORD "text/plain; charset=utf-8"
 
-struct client {
-	int fd; /* -1: the place is free */
-	uint64_t since_ns;
-	bool answered, dropped;
-};
-
-struct metrics_http {
-	struct MHD_Daemon *daemon;
-	const char *token;
-	bool any_host; /* whatever Host says */
-	metrics_render_fn *render;
-	void *render_arg;
-	struct MHD_Response *open, *plain; /* NULL: there is no text */
-	uint64_t due_ns;		   /* from when on another one may be made */
-	struct client clients[METRICS_HTTP_CONNECTIONS];
-	struct metrics_http_counts counts;
-	struct loop *loop;
-	struct loop_fd ready;
-	struct loop_timer turn, sweep;
-};
-
 /* --- answers --- */
 
-/* Puts headers on a new response. NULL: out of memory; then it is destroyed. */
-static struct MHD_Response *with_headers(struct MHD_Response *response, const char *type)
+struct MHD_Response *http_headers(struct MHD_Response *response, const char *type)
 {
 	if (!response)
 		return NULL;
@@ -76,12 +55,12 @@ static struct MHD_Response *with_headers(struct MHD_Response *response, const ch
 	return NULL;
 }
 
-static enum MHD_Result send_words(struct MHD_Connection *connection, unsigned status,
-				  const char *words, const char *header, const char *value)
+enum MHD_Result http_words(struct MHD_Connection *connection, unsigned status, const char *words,
+			   const char *header, const char *value)
 {
 	/* MHD only reads it. */
 	struct MHD_Response *response =
-		with_headers(MHD_create_response_from_buffer(strlen(words), (void *)words,
+		http_headers(MHD_create_response_from_buffer(strlen(words), (void *)words,
 							     MHD_RESPMEM_PERSISTENT),
 			     TYPE_WORD);
 	enum MHD_Result result;
@@ -103,7 +82,7 @@ static struct MHD_Response *response_of(char *text, size_t size, const char *typ
 
 	if (!response)
 		free(text);
-	return with_headers(response, type);
+	return http_headers(response, type);
 }
 
 static void drop_text(struct metrics_http *http)
@@ -177,19 +156,19 @@ static bool wants_plain(struct MHD_Connection *connection)
 	       !strstr(accept, "application/openmetrics-text");
 }
 
-static enum MHD_Result refuse(struct metrics_http *http, struct MHD_Connection *connection,
-			      unsigned status, const char *words, const char *header,
-			      const char *value)
+enum MHD_Result http_refuse(struct metrics_http *http, struct MHD_Connection *connection,
+			    unsigned status, const char *words, const char *header,
+			    const char *value)
 {
 	http->counts.refused++;
-	return send_words(connection, status, words, header, value);
+	return http_words(connection, status, words, header, value);
 }
 
 static enum MHD_Result send_metrics(struct metrics_http *http, struct MHD_Connection *connection)
 {
 	if (!has_text(http))
-		return refuse(http, connection, MHD_HTTP_SERVICE_UNAVAILABLE,
-			      "the figures can't be read just now\n", "Retry-After", "1");
+		return http_refuse(http, connection, MHD_HTTP_SERVICE_UNAVAILABLE,
+				   "the figures can't be read just now\n", "Retry-After", "1");
 	http->counts.answered++;
 	return MHD_queue_response(connection, MHD_HTTP_OK,
 				  wants_plain(connection) ? http->plain : http->open);
@@ -204,31 +183,44 @@ static enum MHD_Result on_request(void *arg, struct MHD_Connection *connection, 
 		MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
 	struct client *client = info ? info->socket_context : NULL;
 
-	(void)version, (void)upload, (void)upload_size, (void)context;
+	(void)version, (void)upload;
+	if (*context)
+		return pprof_http_answer(http, connection, upload_size, context);
 	if (client)
 		client->answered = true;
 	if (!is_our_host(http, connection))
-		return refuse(http, connection, MHD_HTTP_FORBIDDEN,
-			      "ask for an address as a number, or for localhost\n", NULL, NULL);
+		return http_refuse(http, connection, MHD_HTTP_FORBIDDEN,
+				   "ask for an address as a number, or for localhost\n", NULL,
+				   NULL);
 	if (!is_allowed(http, connection))
-		return refuse(http, connection, MHD_HTTP_UNAUTHORIZED, "a token is needed\n",
-			      "WWW-Authenticate", "Bearer");
+		return http_refuse(http, connection, MHD_HTTP_UNAUTHORIZED, "a token is needed\n",
+				   "WWW-Authenticate", "Bearer");
+	if (!strncmp(url, PPROF_HTTP_PATH, strlen(PPROF_HTTP_PATH)))
+		return pprof_http_ask(http, connection, client, url, method, context);
 	if (strcmp(method, MHD_HTTP_METHOD_GET) != 0 && strcmp(method, MHD_HTTP_METHOD_HEAD) != 0)
-		return refuse(http, connection, MHD_HTTP_METHOD_NOT_ALLOWED, "only GET and HEAD\n",
-			      "Allow", "GET, HEAD");
+		return http_refuse(http, connection, MHD_HTTP_METHOD_NOT_ALLOWED,
+				   "only GET and HEAD\n", "Allow", "GET, HEAD");
 	if (!strcmp(url, "/metrics"))
 		return send_metrics(http, connection);
 	if (!strcmp(url, "/-/healthy"))
-		return send_words(connection, MHD_HTTP_OK, "the agent runs\n", NULL, NULL);
+		return http_words(connection, MHD_HTTP_OK, "the agent runs\n", NULL, NULL);
 	if (!strcmp(url, "/"))
-		return send_words(connection, MHD_HTTP_OK,
+		return http_words(connection, MHD_HTTP_OK,
 				  "the metrics of pymem-bpf agent are at /metrics\n", NULL, NULL);
-	return refuse(http, connection, MHD_HTTP_NOT_FOUND, "there is /metrics\n", NULL, NULL);
+	return http_refuse(http, connection, MHD_HTTP_NOT_FOUND, "there is /metrics\n", NULL, NULL);
 }
 
 /* --- connections --- */
 
 static void on_turn(void *arg);
+
+/* The library does not look at a connection that waits. */
+static bool has_left(const struct client *client)
+{
+	struct pollfd fd = {.fd = client->fd, .events = POLLRDHUP};
+
+	return poll(&fd, 1, 0) > 0;
+}
 
 /* Ends connections that take too long: the library then reads their end, and closes them. */
 static void on_sweep(void *arg)
@@ -239,7 +231,10 @@ static void on_sweep(void *arg)
 
 	for (struct client *c = http->clients; c < http->clients + METRICS_HTTP_CONNECTIONS; c++) {
 		any |= c->fd >= 0;
-		if (c->fd < 0 || c->dropped || now - c->since_ns < (c->answered ? END_NS : HEAD_NS))
+		if (c->waits && has_left(c))
+			pprof_http_give_up(http, c);
+		if (c->fd < 0 || c->dropped || c->waits ||
+		    now - c->since_ns < (c->answered ? END_NS : HEAD_NS))
 			continue;
 		c->dropped = true;
 		http->counts.dropped++;
@@ -301,6 +296,11 @@ static void on_turn(void *arg)
 	arm(http);
 }
 
+void http_turn(struct metrics_http *http)
+{
+	on_turn(http);
+}
+
 static void on_ready(void *arg, uint32_t events)
 {
 	(void)events;
@@ -324,7 +324,8 @@ int metrics_http_watch(struct metrics_http *http, struct loop *loop)
 /* --- begin and end --- */
 
 struct metrics_http *metrics_http_new(const struct metrics_listener *listener,
-				      metrics_render_fn *render, void *arg)
+				      metrics_render_fn *render, const struct pprof_ops *pprof,
+				      void *arg)
 {
 	struct metrics_http *http = calloc(1, sizeof(*http));
 	const struct MHD_OptionItem tls[] = {
@@ -334,7 +335,8 @@ struct metrics_http *metrics_http_new(const struct metrics_listener *listener,
 		 (void *)"NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2"},
 		{MHD_OPTION_END, 0, NULL},
 	};
-	unsigned flags = MHD_USE_EPOLL | (listener->cert ? MHD_USE_TLS : 0);
+	unsigned flags = MHD_USE_EPOLL | (listener->cert ? MHD_USE_TLS : 0) |
+			 (pprof ? MHD_ALLOW_SUSPEND_RESUME : 0);
 
 	if (!http)
 		return NULL;
@@ -342,6 +344,7 @@ struct metrics_http *metrics_http_new(const struct metrics_listener *listener,
 		http->clients[i].fd = -1;
 	http->token = listener->token;
 	http->any_host = listener->token || listener->local;
+	http->pprof = pprof;
 	http->render = render;
 	http->render_arg = arg;
 	errno = 0;
@@ -349,8 +352,9 @@ struct metrics_http *metrics_http_new(const struct metrics_listener *listener,
 		flags, 0, NULL, NULL, on_request, http, MHD_OPTION_LISTEN_SOCKET, listener->fd,
 		MHD_OPTION_CONNECTION_LIMIT, METRICS_HTTP_CONNECTIONS,
 		MHD_OPTION_CONNECTION_MEMORY_LIMIT, MEMORY, MHD_OPTION_CONNECTION_TIMEOUT, IDLE_S,
-		MHD_OPTION_NOTIFY_CONNECTION, on_connection, http, MHD_OPTION_ARRAY,
-		listener->cert ? tls : tls + 3, MHD_OPTION_END);
+		MHD_OPTION_NOTIFY_CONNECTION, on_connection, http, MHD_OPTION_NOTIFY_COMPLETED,
+		pprof_http_completed, http, MHD_OPTION_ARRAY, listener->cert ? tls : tls + 3,
+		MHD_OPTION_END);
 	if (http->daemon)
 		return http;
 	free(http);
@@ -370,6 +374,7 @@ void metrics_http_free(struct metrics_http *http)
 	loop_remove(&http->ready);
 	loop_timer_stop(&http->turn);
 	loop_timer_stop(&http->sweep);
+	pprof_http_end(http);
 	/* The listening socket is not the library's to close. */
 	MHD_quiesce_daemon(http->daemon);
 	MHD_stop_daemon(http->daemon);

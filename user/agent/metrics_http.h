@@ -20,6 +20,21 @@ struct metrics_texts {
 /* Fills `texts`, which the caller frees. 0 or -errno. */
 typedef int metrics_render_fn(void *arg, struct metrics_texts *texts);
 
+/* Profiles in the format of pprof. */
+#define PPROF_PLACES 4 /* requests that may wait at a time */
+
+struct pprof_ops {
+	void *arg; /* of all of them */
+	/* Begins to note what grows, for the request in this place. 0 or -errno. */
+	int (*begin)(void *arg, unsigned place);
+	/* Ends that, and makes the profile, of malloc(). 0 or -errno. */
+	int (*end)(void *arg, unsigned place, char **profile, size_t *size);
+	/* Ends that without one. */
+	void (*cancel)(void *arg, unsigned place);
+	/* Makes the profile of what is resident now. 0 or -errno. NULL: it is not noted. */
+	int (*kept)(void *arg, char **profile, size_t *size);
+};
+
 /* What happened since the beginning. */
 struct metrics_http_counts {
 	uint64_t answered;   /* requests that got the text */
@@ -27,16 +42,20 @@ struct metrics_http_counts {
 	uint64_t dropped;    /* connections that took too long */
 	uint64_t renderings; /* and how long they took */
 	double rendering_seconds;
+	uint64_t profiles; /* that were made, and how long that took */
+	double profile_seconds;
 };
 
 struct metrics_http;
 
 /* A server on the listener, which must outlive it. It opens all that it needs: afterwards it only
- * accepts, reads, writes and closes. `render` is called at most once a second, from the loop. The
- * caller frees it with metrics_http_free(). NULL with errno set; -EINVAL: the certificate and its
- * key can't be used. */
+ * accepts, reads, writes and closes. `render` is called at most once a second, from the loop.
+ * `pprof`: how profiles are made; NULL: they are not served. It must outlive the server. The caller
+ * frees it with metrics_http_free(). NULL with errno set; -EINVAL: the certificate and its key
+ * can't be used. */
 struct metrics_http *metrics_http_new(const struct metrics_listener *listener,
-				      metrics_render_fn *render, void *arg);
+				      metrics_render_fn *render, const struct pprof_ops *pprof,
+				      void *arg);
 /* Serves in `loop` from now on. 0 or -errno. */
 int metrics_http_watch(struct metrics_http *http, struct loop *loop);
 struct metrics_http_counts metrics_http_counts(const struct metrics_http *http);

@@ -277,6 +277,10 @@ static void put_http(const struct metrics_form *form, const struct metrics_http_
 		  "How often this text was made before.", (double)http->renderings);
 	put_value(form, METRICS_COUNTER, "pymem_agent_rendering_seconds", "seconds",
 		  "How long that took.", http->rendering_seconds);
+	put_value(form, METRICS_COUNTER, "pymem_agent_profiles", NULL,
+		  "How often a profile was made.", (double)http->profiles);
+	put_value(form, METRICS_COUNTER, "pymem_agent_profile_seconds", "seconds",
+		  "How long the agent worked for that.", http->profile_seconds);
 }
 
 void metrics_put_agent(const struct metrics_form *form, const struct metrics_agent *agent)

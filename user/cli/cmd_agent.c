@@ -21,95 +21,110 @@
 #define AT(field)     OPTION_AT(struct agent_options, field)
 
 /* What a config file can say, too. */
-#define AGENT_ROWS                                                                       \
-	{.name = "store",                                                                \
-	 .argument = "DIR",                                                              \
-	 .type = OPTION_FILE,                                                            \
-	 AT(store),                                                                      \
-	 .noun = "a folder",                                                             \
-	 .help = "where the recordings are (" AGENT_STORE ")"},                          \
-		{.name = "size",                                                         \
-		 .argument = "MIB",                                                      \
-		 .type = OPTION_MIB,                                                     \
-		 AT(store_bytes),                                                        \
-		 .least = AGENT_STORE_LEAST,                                             \
-		 .most = 1 << 20,                                                        \
-		 .help = "of all recordings together (256); the oldest are removed"},    \
-		{.name = "rotate",                                                       \
-		 .argument = "SEC",                                                      \
-		 .type = OPTION_SECONDS,                                                 \
-		 AT(rotate),                                                             \
-		 .least = 1,                                                             \
-		 .most = 1e9,                                                            \
-		 .help = "begin another recording after SEC seconds; 30m, 1h (6h), or\n" \
-			 "when one has an eighth of --size"},                            \
-		{.name = "no-sources",                                                   \
-		 .type = OPTION_FLAG,                                                    \
-		 AT(no_sources),                                                         \
-		 .help = "do not keep the text of source files"},                        \
-		{.name = "max-stacks",                                                   \
-		 .argument = "N",                                                        \
-		 .type = OPTION_UNSIGNED,                                                \
-		 AT(max_stacks),                                                         \
-		 .least = 16,                                                            \
-		 .most = 1 << 24,                                                        \
-		 .help = "distinct stacks kept (65536)"},                                \
-		{.name = "max-processes",                                                \
-		 .argument = "N",                                                        \
-		 .type = OPTION_UNSIGNED,                                                \
-		 AT(max_processes),                                                      \
-		 .least = 1,                                                             \
-		 .most = 1 << 20,                                                        \
-		 .help = "process images at one time (4096)"},                           \
-		{.name = "ring-size",                                                    \
-		 .argument = "KIB",                                                      \
-		 .type = OPTION_KIB_POWER,                                               \
-		 AT(ring_bytes),                                                         \
-		 .least = 64,                                                            \
-		 .most = 1 << 20,                                                        \
-		 .help = "buffer to user space (8192)"},                                 \
-		{.name = "alarm",                                                        \
-		 .argument = "ALARM",                                                    \
-		 .type = OPTION_TEXTS,                                                   \
-		 AT(alarm_texts),                                                        \
-		 .count_offset = offsetof(struct agent_options, alarm_count),            \
-		 .help = "tell what grows or is large: growth>50MiB/h, rss>2GiB,\n"      \
-			 "limit>90%; process:, program: or container: before it;\n"      \
-			 "may be given several times"},                                  \
-		{.name = "listen",                                                       \
-		 .argument = "ADDRESS",                                                  \
-		 .type = OPTION_TEXT,                                                    \
-		 AT(listen),                                                             \
-		 .noun = "127.0.0.1:PORT, [::1]:PORT or unix:/PATH",                     \
-		 .help = "serve metrics there: 127.0.0.1:9746, unix:/PATH"},             \
-		{.name = "metrics-lines",                                                \
-		 .argument = "N",                                                        \
-		 .type = OPTION_UNSIGNED,                                                \
-		 AT(metrics_lines),                                                      \
-		 .least = 0,                                                             \
-		 .most = 100,                                                            \
-		 .help = "metrics have N lines of each program (0)"},                    \
-		{.name = "metrics-token-file",                                           \
-		 .argument = "FILE",                                                     \
-		 .type = OPTION_FILE,                                                    \
-		 AT(token_file),                                                         \
-		 .noun = "a file name",                                                  \
-		 .help = "who asks for metrics must have the token in FILE"},            \
-		{.name = "tls-cert",                                                     \
-		 .argument = "FILE",                                                     \
-		 .type = OPTION_FILE,                                                    \
-		 AT(tls_cert),                                                           \
-		 .noun = "a file name",                                                  \
-		 .help = "serve metrics by HTTPS, with this certificate (PEM)"},         \
-		{.name = "tls-key",                                                      \
-		 .argument = "FILE",                                                     \
-		 .type = OPTION_FILE,                                                    \
-		 AT(tls_key),                                                            \
-		 .noun = "a file name",                                                  \
-		 .help = "and this key of it"},                                          \
-	{                                                                                \
-		.name = "quiet", .letter = 'q', .type = OPTION_FLAG, AT(quiet),          \
-		.help = "say only what goes wrong, and alarms"                           \
+#define AGENT_ROWS                                                                        \
+	{.name = "store",                                                                 \
+	 .argument = "DIR",                                                               \
+	 .type = OPTION_FILE,                                                             \
+	 AT(store),                                                                       \
+	 .noun = "a folder",                                                              \
+	 .help = "where the recordings are (" AGENT_STORE ")"},                           \
+		{.name = "size",                                                          \
+		 .argument = "MIB",                                                       \
+		 .type = OPTION_MIB,                                                      \
+		 AT(store_bytes),                                                         \
+		 .least = AGENT_STORE_LEAST,                                              \
+		 .most = 1 << 20,                                                         \
+		 .help = "of all recordings together (256); the oldest are removed"},     \
+		{.name = "rotate",                                                        \
+		 .argument = "SEC",                                                       \
+		 .type = OPTION_SECONDS,                                                  \
+		 AT(rotate),                                                              \
+		 .least = 1,                                                              \
+		 .most = 1e9,                                                             \
+		 .help = "begin another recording after SEC seconds; 30m, 1h (6h), or\n"  \
+			 "when one has an eighth of --size"},                             \
+		{.name = "no-sources",                                                    \
+		 .type = OPTION_FLAG,                                                     \
+		 AT(no_sources),                                                          \
+		 .help = "do not keep the text of source files"},                         \
+		{.name = "max-stacks",                                                    \
+		 .argument = "N",                                                         \
+		 .type = OPTION_UNSIGNED,                                                 \
+		 AT(max_stacks),                                                          \
+		 .least = 16,                                                             \
+		 .most = 1 << 24,                                                         \
+		 .help = "distinct stacks kept (65536)"},                                 \
+		{.name = "max-processes",                                                 \
+		 .argument = "N",                                                         \
+		 .type = OPTION_UNSIGNED,                                                 \
+		 AT(max_processes),                                                       \
+		 .least = 1,                                                              \
+		 .most = 1 << 20,                                                         \
+		 .help = "process images at one time (4096)"},                            \
+		{.name = "ring-size",                                                     \
+		 .argument = "KIB",                                                       \
+		 .type = OPTION_KIB_POWER,                                                \
+		 AT(ring_bytes),                                                          \
+		 .least = 64,                                                             \
+		 .most = 1 << 20,                                                         \
+		 .help = "buffer to user space (8192)"},                                  \
+		{.name = "alarm",                                                         \
+		 .argument = "ALARM",                                                     \
+		 .type = OPTION_TEXTS,                                                    \
+		 AT(alarm_texts),                                                         \
+		 .count_offset = offsetof(struct agent_options, alarm_count),             \
+		 .help = "tell what grows or is large: growth>50MiB/h, rss>2GiB,\n"       \
+			 "limit>90%; process:, program: or container: before it;\n"       \
+			 "may be given several times"},                                   \
+		{.name = "listen",                                                        \
+		 .argument = "ADDRESS",                                                   \
+		 .type = OPTION_TEXT,                                                     \
+		 AT(listen),                                                              \
+		 .noun = "127.0.0.1:PORT, [::1]:PORT or unix:/PATH",                      \
+		 .help = "serve metrics there: 127.0.0.1:9746, unix:/PATH"},              \
+		{.name = "metrics-lines",                                                 \
+		 .argument = "N",                                                         \
+		 .type = OPTION_UNSIGNED,                                                 \
+		 AT(metrics_lines),                                                       \
+		 .least = 0,                                                              \
+		 .most = 100,                                                             \
+		 .help = "metrics have N lines of each program (0)"},                     \
+		{.name = "textfile",                                                      \
+		 .argument = "FILE",                                                      \
+		 .type = OPTION_FILE,                                                     \
+		 AT(textfile),                                                            \
+		 .noun = "a file name",                                                   \
+		 .help = "write metrics there, for node_exporter: FILE ends with .prom"}, \
+		{.name = "pprof",                                                         \
+		 .type = OPTION_FLAG,                                                     \
+		 AT(pprof),                                                               \
+		 .help = "serve what grows, by stacks, at /debug/pprof/rss"},             \
+		{.name = "pprof-kept",                                                    \
+		 .type = OPTION_FLAG,                                                     \
+		 AT(pprof_kept),                                                          \
+		 .help = "the same, and at /debug/pprof/kept what is resident: this\n"    \
+			 "makes page faults dearer"},                                     \
+		{.name = "metrics-token-file",                                            \
+		 .argument = "FILE",                                                      \
+		 .type = OPTION_FILE,                                                     \
+		 AT(token_file),                                                          \
+		 .noun = "a file name",                                                   \
+		 .help = "who asks for metrics must have the token in FILE"},             \
+		{.name = "tls-cert",                                                      \
+		 .argument = "FILE",                                                      \
+		 .type = OPTION_FILE,                                                     \
+		 AT(tls_cert),                                                            \
+		 .noun = "a file name",                                                   \
+		 .help = "serve metrics by HTTPS, with this certificate (PEM)"},          \
+		{.name = "tls-key",                                                       \
+		 .argument = "FILE",                                                      \
+		 .type = OPTION_FILE,                                                     \
+		 AT(tls_key),                                                             \
+		 .noun = "a file name",                                                   \
+		 .help = "and this key of it"},                                           \
+	{                                                                                 \
+		.name = "quiet", .letter = 'q', .type = OPTION_FLAG, AT(quiet),           \
+		.help = "say only what goes wrong, and alarms"                            \
 	}
 
 static const struct option_row rows[] = {
@@ -155,6 +170,9 @@ static void fill_in(struct agent_options *o, const struct agent_options *other)
 	o->ring_bytes = o->ring_bytes ?: other->ring_bytes;
 	o->listen = o->listen ?: other->listen;
 	o->metrics_lines = o->metrics_lines ?: other->metrics_lines;
+	o->textfile = o->textfile ?: other->textfile;
+	o->pprof |= other->pprof;
+	o->pprof_kept |= other->pprof_kept;
 	o->token_file = o->token_file ?: other->token_file;
 	o->tls_cert = o->tls_cert ?: other->tls_cert;
 	o->tls_key = o->tls_key ?: other->tls_key;

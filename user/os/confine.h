@@ -36,6 +36,8 @@ enum confine_need {
 	/* Makes new files and removes files, as its user may without capabilities, for as long as
 	 * it runs. It opens none that exists for writing. */
 	CONFINE_CREATE = 1 << 13,
+	/* Gives files other names, in the place of some that are there: with CONFINE_CREATE. */
+	CONFINE_REPLACE = 1 << 14,
 };
 
 struct confined {

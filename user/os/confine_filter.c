@@ -241,7 +241,8 @@ static void refuse_by_need(struct builder *b, unsigned needs)
 	}
 	if (!(needs & CONFINE_REPORT)) {
 		refuse(b, SYS_linkat);
-		refuse(b, SYS_renameat);
+		if (!(needs & CONFINE_REPLACE))
+			refuse(b, SYS_renameat);
 #ifdef SYS_rename
 		refuse(b, SYS_link);
 		refuse(b, SYS_rename);

@@ -9,8 +9,9 @@
  *
  * The profile is written piece by piece: each sample, location, function and text is a Profile of
  * its own, which readers join. So memory is bounded by the number of places, not of stacks. All
- * texts are escaped as in the table. Processes that were skipped and notes are comments. */
-#include "render/render_parts.h"
+ * texts are escaped as in the table. Who bounds the number of stacks has the others as one.
+ * Processes that were skipped and notes are comments. */
+#include "render/render_pprof.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -20,7 +21,8 @@
 #include "model/cgroup_name.h"
 #include "render/gzip_stream.h"
 #include "render/pprof.pb-c.h"
-#include "render/stack_rows.h"
+#include "render/render_parts.h"
+#include "render/stack_choice.h"
 
 /* The columns of values. The last one is the default: some readers take the last, others ask for
  * default_sample_type, and some know only this name. */
@@ -38,13 +40,18 @@ static const struct column {
 	{RENDER_STALLED, "stalled", "nanoseconds", false},
 	{RENDER_NET, "inuse_space", "bytes", true},
 };
-#define COLUMNS	    (sizeof(columns) / sizeof(columns[0]))
+#define COLUMNS (sizeof(columns) / sizeof(columns[0]))
+/* Of what is resident and nothing else: the name that readers know. */
+static const struct column resident_columns[] = {{RENDER_RESIDENT, "inuse_space", "bytes", true}};
 #define MOST_LABELS 5
 #define COMMENT_MAX 4096 /* bytes */
 
 struct pprof {
 	struct gzip_stream gzip;
 	struct model *model;
+	const struct column *columns;
+	size_t column_count;
+	struct stack_choice *choice;		   /* of what is bounded; NULL: all rows */
 	struct places texts, locations, functions; /* by number: those that were written */
 	uint8_t *buffer;			   /* for one piece */
 	size_t room;
@@ -180,13 +187,13 @@ static int put_types(struct pprof *p)
 	Pprof__ValueType types[COLUMNS], *all[COLUMNS];
 	size_t i, count = 0;
 
-	for (i = 0; i < COLUMNS; i++) {
+	for (i = 0; i < p->column_count; i++) {
 		Pprof__ValueType type = PPROF__VALUE_TYPE__INIT;
 
-		if (!is_shown(p, &columns[i]))
+		if (!is_shown(p, &p->columns[i]))
 			continue;
-		type.type = constant(p, columns[i].type);
-		type.unit = constant(p, columns[i].unit);
+		type.type = constant(p, p->columns[i].type);
+		type.unit = constant(p, p->columns[i].unit);
 		if (type.type < 0 || type.unit < 0)
 			return -ENOMEM;
 		types[count] = type;
@@ -243,16 +250,21 @@ static int add_net(const struct stack_row *row, void *arg)
 /* Most readers show inuse_space first, and the first total that is read is taken for the change. */
 static int put_what_is_left_out(struct pprof *p)
 {
+	size_t others = p->choice ? p->choice->left_out : 0;
 	char text[COMMENT_MAX];
 	struct net net = {};
-	int err = stack_rows(p->model, add_net, &net);
+	int err = p->choice ? 0 : stack_rows(p->model, add_net, &net);
 
-	if (err || net.all == net.above_zero)
+	if (err || (net.all == net.above_zero && !others))
 		return err;
-	snprintf(text, sizeof(text),
-		 "RSS changed by %lld bytes (-sample_index=rss_net). inuse_space leaves out %lld "
-		 "bytes, of stacks that freed more than they added",
-		 (long long)net.all, (long long)(net.above_zero - net.all));
+	if (others)
+		snprintf(text, sizeof(text), "%zu smaller stacks are together in " STACK_ROW_REST,
+			 others);
+	else
+		snprintf(text, sizeof(text),
+			 "RSS changed by %lld bytes (-sample_index=rss_net). inuse_space leaves "
+			 "out %lld bytes, of stacks that freed more than they added",
+			 (long long)net.all, (long long)(net.above_zero - net.all));
 	return put_comment(p, &p->model->skips, text);
 }
 
@@ -380,9 +392,9 @@ static int put_sample(const struct stack_row *row, void *arg)
 
 	if (depth < 0)
 		return depth;
-	for (i = 0; i < COLUMNS; i++)
-		if (is_shown(p, &columns[i]))
-			values[sample.n_value++] = value_of(row, &columns[i]);
+	for (i = 0; i < p->column_count; i++)
+		if (is_shown(p, &p->columns[i]))
+			values[sample.n_value++] = value_of(row, &p->columns[i]);
 	for (i = 0; i < p->label_count; i++)
 		labels[i] = &p->labels[i];
 	sample.n_location_id = depth;
@@ -395,20 +407,33 @@ static int put_sample(const struct stack_row *row, void *arg)
 	return put_piece(p, &piece);
 }
 
+static int put_rows(struct pprof *p, const struct model_process *process)
+{
+	int err = begin_process(p, process);
+
+	if (err)
+		return err;
+	if (p->choice)
+		return stack_choice_rows_of(p->choice, process, put_sample, p);
+	return process ? stack_rows_of(p->model, process, put_sample, p)
+		       : stack_rows_gathered(p->model, put_sample, p);
+}
+
 static int put_samples(struct pprof *p)
 {
 	const struct model *model = p->model;
 	size_t i;
 	int err = 0;
 
-	for (i = 0; i < model->process_count && !err; i++) {
-		err = begin_process(p, model->processes[i]);
-		if (!err)
-			err = stack_rows_of(model, model->processes[i], put_sample, p);
-	}
+	for (i = 0; i < model->process_count && !err; i++)
+		err = put_rows(p, model->processes[i]);
 	if (!err && model->gathered.processes)
-		err = begin_process(p, NULL) ?: stack_rows_gathered(model, put_sample, p);
-	return err;
+		err = put_rows(p, NULL);
+	if (err || !p->choice)
+		return err;
+	p->label_count = p->process_labels = 0;
+	p->thread = NULL;
+	return stack_choice_rest(p->choice, put_sample, p);
 }
 
 /* --- the profile --- */
@@ -419,6 +444,7 @@ static int put_all(struct pprof *p)
 	char *empty = "";
 	size_t i;
 
+	p->resident = p->columns == resident_columns;
 	for (i = 0; i < p->model->process_count; i++)
 		p->resident |= p->model->processes[i]->resident_known;
 	piece.n_string_table = 1;
@@ -427,20 +453,40 @@ static int put_all(struct pprof *p)
 		       ?: put_samples(p);
 }
 
-static int pprof_emit(FILE *out, struct model *model, const struct render_options *options)
+static int write_all(struct pprof *p, FILE *out)
 {
-	struct pprof p = {.model = model};
-	int err = model_sort_processes(model, options->sort) ?: gzip_begin(&p.gzip, out), ended;
+	int err = gzip_begin(&p->gzip, out), ended;
 
 	if (err)
 		return err;
-	err = put_all(&p);
-	ended = gzip_end(&p.gzip);
-	free(p.buffer);
-	places_free(&p.texts);
-	places_free(&p.locations);
-	places_free(&p.functions);
+	err = put_all(p);
+	ended = gzip_end(&p->gzip);
+	free(p->buffer);
+	places_free(&p->texts);
+	places_free(&p->locations);
+	places_free(&p->functions);
 	return err ?: ended ?: parts_flush(out);
+}
+
+static int pprof_emit(FILE *out, struct model *model, const struct render_options *options)
+{
+	struct pprof p = {.model = model, .columns = columns, .column_count = COLUMNS};
+
+	return model_sort_processes(model, options->sort) ?: write_all(&p, out);
+}
+
+int pprof_write(FILE *out, struct model *model, const struct pprof_bounds *bounds)
+{
+	struct stack_choice choice;
+	struct pprof p = {
+		.model = model, .columns = columns, .column_count = COLUMNS, .choice = &choice};
+
+	if (bounds->resident) {
+		p.columns = resident_columns;
+		p.column_count = 1;
+	}
+	return stack_choice_make(&choice, model, bounds->stacks, bounds->resident)
+		       ?: write_all(&p, out);
 }
 
 const struct renderer render_pprof = {

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* A profile as --format pprof has it, of a bounded number of stacks. */
+#ifndef RENDER_PPROF_H
+#define RENDER_PPROF_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdio.h>
+
+#include "model/model.h"
+
+struct pprof_bounds {
+	size_t stacks; /* at most; all others are "(other)" */
+	/* Only what is resident, by the stack that touched it first, in the one column inuse_space.
+	 */
+	bool resident;
+};
+
+/* Writes the model, which keeps trees, within the bounds. May sort it. 0; -errno of the stream;
+ * -ENOMEM. */
+int pprof_write(FILE *out, struct model *model, const struct pprof_bounds *bounds);
+
+#endif
