@@ -25,6 +25,10 @@ void alarms_set(struct alarms *alarms, const struct alarm_rules *rules);
  * Both must outlive the alarms' use. */
 struct counts alarms_counts(struct alarms *alarms, struct counts counts);
 
+/* True if an alarm of the process that runs `image` is met, or one of its program or of its control
+ * group. */
+bool alarms_are_met(const struct alarms *alarms, uint32_t image);
+
 /* Looks whether alarms are met, and tells those: a line on stderr, a file in the store. Each report
  * of a process may have `most` bytes. Failures are told, too. */
 void alarms_tick(struct alarms *alarms, size_t most);

@@ -9,7 +9,10 @@
 #include "agent/metrics_http.h"
 #include "agent/store.h"
 #include "model/counts.h"
+#include "model/shed.h"
 #include "render/metrics_text.h"
+
+#define METRICS_SHEDS 3 /* levels of enum shed_level but SHED_NOTHING */
 
 /* Of the agent, since it began. */
 struct metrics_agent {
@@ -20,7 +23,12 @@ struct metrics_agent {
 	bool recording;	      /* one is written just now */
 	uint64_t write_errors;
 	double unrecorded_seconds;
-	uint64_t missed; /* ended processes that are in no counter, for want of memory */
+	uint64_t memory; /* resident; 0: not known */
+	double bpf_seconds;
+	enum shed_level shed_level;
+	double shed_seconds[METRICS_SHEDS];
+	unsigned untraced; /* processes */
+	uint64_t missed;   /* ended processes that are in no counter, for want of memory */
 };
 
 /* Version, time, processes that can't be watched, by interpreter, OOM kills of the host. 0 or

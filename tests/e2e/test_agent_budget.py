@@ -1,0 +1,171 @@
+# SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+"""The agent limits itself: beyond its budget it sheds events, then the depth of stacks, then processes; it says so, sums hold
+at each level, and all of it comes back."""
+import json
+import re
+import signal
+import subprocess
+import time
+
+import harness
+import kernel_side
+import pytest
+from harness import MIB, PAGE, Report
+from test_agent import Agent, check_sums, files, store
+from test_agent_metrics import ask
+
+__all__ = ["store"]
+pytestmark = pytest.mark.host
+
+STEPS = 4  # of each phase, of 2 MiB
+TINY, LARGE = "cpu=0.01%,window=1", "cpu=10000%,memory=100G,window=1"
+ORDER = ["sheds events: ", "sheds depth: ", "sheds processes ("]
+
+# Each phase grows in a function of its own, below DEPTH frames.
+DEPTH = 40
+PHASES = ["before", "events", "depth", "processes", "after"]
+PROGRAM = """
+import sys
+kept = []
+def deep(n, grow):
+    if n:
+        deep(n - 1, grow)
+    else:
+        grow()
+%s
+print("ready", flush=True)
+for word in sys.stdin:
+    deep(%d, globals()[word.strip()])
+    print("done", flush=True)
+""" % ("\n".join("def %s():\n    kept.append(bytearray(2 << 20))" % name for name in PHASES), DEPTH)
+
+
+class Target(harness.Stepping):
+    def grow(self, phase):
+        for _ in range(STEPS):
+            self.process.stdin.write(phase.encode() + b"\n")
+            self.process.stdin.flush()
+            assert self.process.stdout.readline() == b"done\n"
+            time.sleep(0.05)
+
+
+def metrics(agent):
+    url = re.search(r"serves metrics at (\S+)", agent.text()).group(1)
+    status, _, text = ask(url)
+    assert status == 200, text
+    return {name: float(value) for name, value in re.findall(r"^(pymem_agent_\S+) ([-\d.e+]+)$", text, re.MULTILINE)}
+
+
+def report_of(path):
+    done = subprocess.run([harness.TOOL, "report", str(path), "--format", "json"], stdout=subprocess.PIPE,
+                          stderr=subprocess.PIPE, timeout=harness.PATIENCE, check=True)
+    return Report(json.loads(done.stdout.decode()))
+
+
+def grown(image, phase):
+    return sum(line["increment_bytes"] for line in image["lines"] if line["function"] == phase)
+
+
+def budget_of(agent, config, budget):
+    config.write_text("budget = %s\n" % budget)
+    seen = agent.text().count("--size is")
+    agent.process.send_signal(signal.SIGHUP)
+    harness.until(lambda: agent.text().count("--size is") > seen, "read again")
+
+
+def image_in(report, pid):
+    image, = [p for p in report.data["processes"] if p["pid"] == pid]
+    return image
+
+
+def recorded(path, pid, test):
+    """The image, once the recording has what `test` wants of it."""
+    seen = []
+
+    def has():
+        report = report_of(path)
+        seen.append(pid in report.pids() and image_in(report, pid))
+        return seen[-1] and test(seen[-1])
+    harness.until(has, "is recorded")
+    return seen[-1]
+
+
+def test_levels(store, tmp_path):
+    program, config = tmp_path / "levels.py", tmp_path / "agent.conf"
+    program.write_text(PROGRAM)
+    config.write_text("budget = %s\n" % LARGE)
+    with Target(["/usr/bin/python3", str(program)]) as target, \
+            Agent(store, "--config", config, "--listen", "127.0.0.1:0") as agent:
+        agent.says("records")
+        pid, optional = target.pid, {"fault_user", "fault_kernel"}
+        before = kernel_side.attached(agent.process.pid)
+        target.grow("before")
+        path, = files(store)
+        recorded(path, pid, lambda image: grown(image, "before") >= STEPS * 2 * MIB)
+        assert metrics(agent)["pymem_agent_shed_level"] == 0
+        assert "sheds" not in agent.text()
+
+        budget_of(agent, config, TINY)
+        agent.says(ORDER[0])
+        assert not optional & set(kernel_side.attached(agent.process.pid))
+        assert "rss_stat" in kernel_side.attached(agent.process.pid)
+        agent.says(ORDER[1])
+        target.grow("depth")
+        recorded(path, pid, lambda image: grown(image, "depth") >= STEPS * 2 * MIB)
+        # A quarter, a half, three quarters, all of them.
+        harness.until(lambda: agent.waits() and len(re.findall(r"sheds processes \(", agent.text())) >= 4, "all of them")
+        target.grow("processes")
+        image = recorded(path, pid, lambda image: image["lost_bytes"]["shed"] >= STEPS * 2 * MIB)
+        check_sums(image)
+        assert not grown(image, "processes")
+        assert image["skipped"] == "not traced just now: the agent's budget has no room for it (--budget)"
+        seen = metrics(agent)
+        assert seen["pymem_agent_shed_level"] == 3 and seen["pymem_agent_untraced_processes"] >= 1
+        assert seen['pymem_agent_shed_seconds_total{what="events"}'] > 3
+        assert seen["pymem_agent_bpf_cpu_seconds_total"] >= 0
+
+        budget_of(agent, config, LARGE)
+        for words in "sheds processes no more: ", "sheds depth no more: ", "sheds events no more: ":
+            agent.says(words)
+        assert set(kernel_side.attached(agent.process.pid)) >= set(before)
+        target.grow("after")
+        image = recorded(path, pid, lambda image: grown(image, "after") >= STEPS * 2 * MIB)
+        check_sums(image)
+        assert metrics(agent)["pymem_agent_shed_level"] == 0
+        assert agent.stop(signal.SIGTERM) == 0, agent.text()
+    said = [line for line in agent.text().splitlines() if "sheds" in line]
+    assert [next(i for i, words in enumerate(ORDER) if words in line) for line in said[:6]] == [0, 1, 2, 2, 2, 2], said
+    assert all(re.search(r": \d+\.\d\d % of a CPU in \d+ s, its budget is \d+\.\d\d %$", line) for line in said), said
+    report = report_of(path)
+    image = image_in(report, pid)
+    check_sums(image)
+    for phase in "before", "depth", "after":
+        assert 0 <= grown(image, phase) - STEPS * 2 * MIB <= STEPS * 2 * PAGE, (phase, image)
+    assert image["lost_bytes"]["shed"] >= STEPS * 2 * MIB and not image["skipped"]
+    assert image["truncated_stacks"] >= 1
+    notes = " ".join(report.data["notes"])
+    assert "no events were counted that amounts can do without" in notes, notes
+    assert "without" in notes and "outermost frames" in notes and "not all processes were traced" in notes, notes
+    # What is cut says so; what is not has all its frames.
+    folded = subprocess.run([harness.TOOL, "report", str(path), "-p", str(pid), "--format", "folded"], check=True,
+                            stdout=subprocess.PIPE, timeout=harness.PATIENCE).stdout.decode()
+    depths = {phase: [line.count(";deep (") for line in folded.splitlines() if line.split(";")[-1].startswith(phase + " (")]
+              for phase in PHASES}
+    assert depths["depth"] and max(depths["depth"]) < 17, folded
+    assert max(depths["before"]) > DEPTH and max(depths["after"]) > DEPTH, folded
+
+
+@pytest.mark.parametrize("budget", ["cpu", "memory=1M", "cpu=1%,disk=3"])
+def test_wrong(store, budget):
+    with Agent(store, "--budget", budget) as agent:
+        assert agent.wait() == 2
+    assert "--budget %s: '" % budget in agent.text() and "is not understood: none, or cpu=2%" in agent.text(), agent.text()
+
+
+def test_ordinary(store):
+    """With its default budget, a host such as this one sheds nothing."""
+    with Agent(store, "--budget", "window=1") as agent:
+        agent.says("records")
+        time.sleep(15)
+        assert agent.stop(signal.SIGTERM) == 0, agent.text()
+    assert "sheds" not in agent.text()
