@@ -58,7 +58,7 @@ static inline __u32 pymem_mm_slot(__u64 mm)
 	X(REPLACED, "replaced", "its code object was replaced by another at the same address")    \
 	X(CODE_QUOTA, "code-quota",                                                               \
 	  "more code objects than the process, or its user, may have; raise --max-stacks")        \
-	X(SHED, "shed", "not traced just then, which the agent's budget had no room for (--budget)")
+	X(SHED, "shed", "not traced just then: beyond the budget of the agent (--budget)")
 
 enum pymem_loss {
 #define PYMEM_LOSS_ENUM(id, name, text) PYMEM_LOSS_##id,

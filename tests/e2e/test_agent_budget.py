@@ -1,9 +1,14 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 """The agent limits itself: beyond its budget it sheds events, then the depth of stacks, then processes; it says so, sums hold
 at each level, and all of it comes back."""
+import contextlib
+import ctypes
 import json
+import os
+import platform
 import re
 import signal
+import struct
 import subprocess
 import time
 
@@ -155,6 +160,15 @@ def test_levels(store, tmp_path):
     assert max(depths["before"]) > DEPTH and max(depths["after"]) > DEPTH, folded
 
 
+def test_alarms_keep(store):
+    """A process of which an alarm is met is traced, whatever that costs: here all are."""
+    with Agent(store, "--budget", TINY, "--alarm", "process:rss>1MiB") as agent:
+        agent.says("records")
+        harness.until(lambda: agent.waits() and len(re.findall(r"sheds processes \(", agent.text())) >= 4, "all that can be")
+        assert agent.stop(signal.SIGTERM) == 0, agent.text()
+    assert re.findall(r"sheds processes \((\d+) are not traced\)", agent.text())[-1] == "0", agent.text()
+
+
 @pytest.mark.parametrize("budget", ["cpu", "memory=1M", "cpu=1%,disk=3"])
 def test_wrong(store, budget):
     with Agent(store, "--budget", budget) as agent:
@@ -169,3 +183,60 @@ def test_ordinary(store):
         time.sleep(15)
         assert agent.stop(signal.SIGTERM) == 0, agent.text()
     assert "sheds" not in agent.text()
+
+
+SYS_BPF = {"x86_64": 321, "aarch64": 280}[platform.machine()]
+BPF_ENABLE_STATS = 32
+OWN = {"attach_wanted", "settle", "collect"}  # run by the agent itself: their time is its own
+
+CHURN = """
+print("ready", flush=True)
+while True:
+    kept = [bytearray(1 << 20) for i in range(4)]
+"""
+
+
+@contextlib.contextmanager
+def statistics():
+    """The kernel takes the time of BPF programs meanwhile."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    fd = libc.syscall(SYS_BPF, BPF_ENABLE_STATS, ctypes.create_string_buffer(struct.pack("=I", 0), 128), 128)
+    assert fd >= 0, os.strerror(ctypes.get_errno())
+    try:
+        yield
+    finally:
+        os.close(fd)
+
+
+def run_time(pid):
+    """Seconds that the agent's programs took in the processes that ran them."""
+    total = 0
+    for fd in os.listdir("/proc/%d/fdinfo" % pid):
+        with contextlib.suppress(FileNotFoundError), open("/proc/%d/fdinfo/%s" % (pid, fd)) as f:
+            fields = dict(re.findall(r"^(prog_id|run_time_ns):\s*(\d+)$", f.read(), re.M))
+            if int(fields.get("run_time_ns", 0)) and \
+                    kernel_side.bpftool("prog", "show", "id", fields["prog_id"])["name"] not in OWN:
+                total += int(fields["run_time_ns"])
+    return total / 1e9
+
+
+def test_estimate(store):
+    """What its programs cost, as it says itself, is about what the kernel says of them."""
+    churn = subprocess.Popen(["/usr/bin/python3", "-c", CHURN], stdout=subprocess.PIPE)
+    try:
+        assert churn.stdout.readline() == b"ready\n"
+        with Agent(store, "--listen", "127.0.0.1:0") as agent, statistics():
+            agent.says("serves metrics")
+            agent.says("records")
+            own = "pymem_agent_bpf_cpu_seconds_total"
+            harness.until(lambda: metrics(agent)[own] > 0, "walks are timed")
+            time.sleep(1.5)  # a text that was made before is not shown any more
+            said, true = metrics(agent)[own], run_time(agent.process.pid)
+            time.sleep(5)
+            said, true = metrics(agent)[own] - said, run_time(agent.process.pid) - true
+            assert agent.stop(signal.SIGTERM) == 0, agent.text()
+    finally:
+        harness.end_process(churn)
+    print("it says %.3f s, the kernel %.3f s" % (said, true))
+    assert true > 0.01
+    assert 0.4 < said / true < 2.5, (said, true)

@@ -192,7 +192,7 @@ struct counts alarms_counts(struct alarms *a, struct counts counts)
 static bool is_met(const struct alarms *a, const struct alarm_subject *subject)
 {
 	for (size_t i = 0; subject && i < a->rules.count; i++)
-		if (subject->states[i].raised)
+		if (subject->states[i].raised || subject->states[i].waits)
 			return true;
 	return false;
 }
