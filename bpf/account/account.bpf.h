@@ -352,7 +352,7 @@ static __noinline int stack_now(struct pymem_proc *p, struct pymem_thread *th)
 	layout = bpf_map_lookup_elem(&layouts, &index);
 	if (!layout) { /* PYMEM_LAYOUT_SHED: all others are there */
 		th->loss = PYMEM_LOSS_SHED;
-		return LOST(SHED);
+		return opaque(s, LOST(SHED));
 	}
 	/* Before anything is written: some programs can be preempted, by another thread's event. */
 	s->busy = 1;

@@ -258,9 +258,10 @@ void session_each_shed(const struct session *session, void (*fn)(const char *wha
 		       void *arg);
 void session_limit_walks(struct session *session, unsigned frames);
 uint64_t session_shed_stacks(const struct session *session);
-/* CPU time in nanoseconds that programs have taken so far in traced processes, all together: an
- * estimate, from walks that are timed. */
-uint64_t session_cpu_ns(const struct session *session);
+/* CPU time in nanoseconds that programs have taken so far in the processes that run them, all
+ * together: an estimate, from walks that are timed and from the host's page faults. To be called
+ * from time to time; between calls it knows nothing of the latter. */
+uint64_t session_cpu_ns(struct session *session);
 
 /* The numbers of messages for which the ring buffer had no room, and of images for which a table
  * had none. */

@@ -25,8 +25,11 @@ struct session {
 	struct bpf_object *object;
 	struct bpf_handles bpf; /* of `object` */
 	bool events_shed;	/* session_shed_events() */
-	bool copies_wanted;	/* session_watch_copies() was called */
-	bool running;		/* loaded; variables are those of the programs */
+	/* session_cpu_ns(): page faults of the host when it was called last, 0: not known; and what
+	 * programs took at them. */
+	uint64_t host_faults, fault_ns;
+	bool copies_wanted; /* session_watch_copies() was called */
+	bool running;	    /* loaded; variables are those of the programs */
 	struct kernel_features kernel;
 	struct session_options options;
 	struct session_source sources[EVENT_SOURCE_COUNT];
