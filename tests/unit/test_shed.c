@@ -146,7 +146,7 @@ static void test_memory(void **state)
 	int changes = 0;
 
 	(void)state;
-	for (int i = 0; i < SHED_OVER; i++)
+	for (unsigned i = 0; i < SHED_OVER; i++)
 		changes += shed_step(&shed, &budget, &use);
 	assert_int_equal(changes, 1);
 	assert_true(shed.cause.by_memory);
@@ -155,7 +155,7 @@ static void test_memory(void **state)
 	for (int i = 0; i < 100; i++)
 		assert_int_equal(shed_step(&shed, &budget, &use), 0);
 	use.memory = 50 * MIB;
-	for (int i = 0; i < SHED_UNDER; i++)
+	for (unsigned i = 0; i < SHED_UNDER; i++)
 		changes += shed_step(&shed, &budget, &use);
 	assert_int_equal(changes, 0);
 }
@@ -174,7 +174,7 @@ static void test_no_limits(void **state)
 		assert_int_equal(shed_step(&shed, &budget, &nothing), 0);
 	/* One that is lifted gives back what it took. */
 	go_on(&shed, SHED_OVER, 2);
-	for (int i = 0; i < SHED_UNDER; i++)
+	for (unsigned i = 0; i < SHED_UNDER; i++)
 		shed_step(&shed, &none, &much);
 	assert_int_equal(shed_level(&shed), SHED_NOTHING);
 }
