@@ -11,9 +11,10 @@
 
 #include "kernel/session_private.h"
 
-/* Nanoseconds, as measured on a virtual machine: what a program takes besides the walk; and what all programs
- * take at a page fault of the host without a walk, be it of a traced process or of another one,
- * with events and without. docs/DESIGN.md compares the estimate with the kernel's figures. */
+/* Nanoseconds, as measured on a virtual machine: what a program takes besides the walk; and what
+ * all programs take at a page fault of the host without a walk, be it of a traced process or of
+ * another one, with events and without. docs/DESIGN.md compares the estimate with the kernel's
+ * figures. */
 #define AROUND_NS     250
 #define FAULT_NS      200
 #define SHED_FAULT_NS 100
