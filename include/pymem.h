@@ -15,6 +15,11 @@
 
 /* Frames kept of one stack, innermost first; deeper ones are counted as truncated. */
 #define PYMEM_MAX_FRAMES 128
+#define PYMEM_MAX_WALK	 160 /* frames looked at, C-stack shims included */
+
+/* Of so many walks of stacks on a CPU, one is timed. A prime: what a program does in turns is timed
+ * in turns, too. */
+#define PYMEM_WALKS_TIMED 61
 
 /* The kernel's own indices into mm->rss_stat (include/linux/mm_types_task.h). */
 enum pymem_member {
@@ -52,7 +57,8 @@ static inline __u32 pymem_mm_slot(__u64 mm)
 	  "changed while the profiler was ending, or between two readings")                       \
 	X(REPLACED, "replaced", "its code object was replaced by another at the same address")    \
 	X(CODE_QUOTA, "code-quota",                                                               \
-	  "more code objects than the process, or its user, may have; raise --max-stacks")
+	  "more code objects than the process, or its user, may have; raise --max-stacks")        \
+	X(SHED, "shed", "not traced just then: beyond the budget of the agent (--budget)")
 
 enum pymem_loss {
 #define PYMEM_LOSS_ENUM(id, name, text) PYMEM_LOSS_##id,
@@ -242,6 +248,10 @@ struct pymem_subid_key {
 	__u32 uid;  /* in network byte order */
 };
 
+/* A layout of images that are identified, and whose stacks are not walked just now: the agent has
+ * no room for them in its budget. */
+#define PYMEM_LAYOUT_SHED 0xffffffffu
+
 /* One process image: from attach, fork or exec to exec or exit. Value of the map
  * `procs` (keyed by the address of its mm_struct), followed there by one
  * struct pymem_cpu per possible CPU. */
@@ -251,7 +261,7 @@ struct pymem_proc {
 	__u32 identified; /* layout and runtime are set: stacks can be walked */
 	__u32 dying;	  /* being torn down: no longer accounted */
 	__u32 multi;	  /* more than one interpreter: thread states are not cached */
-	__u32 layout;	  /* index into the map `layouts` */
+	__u32 layout;	  /* index into the map `layouts`, or PYMEM_LAYOUT_SHED */
 	__u64 mm;
 	__u64 runtime;	     /* address of _PyRuntime, or of _PyThreadState_Current */
 	__u64 interp_head;   /* 3.6: address of interp_head, or of the interpreter once seen */
@@ -322,7 +332,7 @@ struct pymem_layout {
 struct pymem_wanted {
 	__u64 start_boottime_ns; /* 0: any; else must match to a clock tick (10 ms) */
 	__u64 runtime, interp_head;
-	__u32 layout;
+	__u32 layout; /* as pymem_proc.layout */
 	__u32 identified;
 	__u32 adopt;  /* set by the BPF side when it begins to track the image */
 	__u32 block;  /* serial of the counter block to publish it on; 0: none */

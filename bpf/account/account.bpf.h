@@ -199,8 +199,11 @@ static __noinline int recent_enter(struct pymem_proc *p, struct pymem_recent *re
 		stack = stack_make(p, &key);
 		if (!stack)
 			return LOST(MAP_FULL);
-		if (s->truncated)
+		if (s->truncated) {
 			__sync_fetch_and_add(&p->truncated, 1);
+			if (walk_less)
+				__sync_fetch_and_add(&shed_stacks, 1);
+		}
 	}
 	if (!stack->announced)
 		stack_announce(p, stack);
@@ -304,6 +307,29 @@ static __always_inline int recent_choose(struct pymem_proc *p, struct pymem_thre
 	return err;
 }
 
+/* A walk begins, and ends: some are timed. */
+static __always_inline void walk_begins(struct scratch *s)
+{
+	__u32 left = s->untimed;
+
+	s->untimed = left - 1;
+	if (left)
+		return;
+	s->untimed = PYMEM_WALKS_TIMED - 1;
+	s->since = bpf_ktime_get_ns();
+}
+
+static __always_inline void walk_ends(struct scratch *s)
+{
+	__u64 since = s->since;
+
+	if (!since)
+		return;
+	s->since = 0;
+	__sync_fetch_and_add(&timed_ns, bpf_ktime_get_ns() - since);
+	__sync_fetch_and_add(&timed_walks, 1);
+}
+
 /* Walks the current thread's stack and makes th collect for it.
  * 0, or LOST(cause): then nothing may be collected for this event. */
 static __noinline int stack_now(struct pymem_proc *p, struct pymem_thread *th)
@@ -324,11 +350,14 @@ static __noinline int stack_now(struct pymem_proc *p, struct pymem_thread *th)
 		return LOST(UNIDENTIFIED);
 	index = p->layout;
 	layout = bpf_map_lookup_elem(&layouts, &index);
-	if (!layout)
-		return LOST(UNIDENTIFIED);
+	if (!layout) { /* PYMEM_LAYOUT_SHED: all others are there */
+		th->loss = PYMEM_LOSS_SHED;
+		return opaque(s, LOST(SHED));
+	}
 	/* Before anything is written: some programs can be preempted, by another thread's event. */
 	s->busy = 1;
 	scratch_begin(s, p);
+	walk_begins(s);
 	err = pystack_walk(p, th, layout, s);
 	/* If the stack was not seen lately, there may be a second interpreter by now. Then the
 	 * thread may have another state than the one that was cached. */
@@ -339,6 +368,7 @@ static __noinline int stack_now(struct pymem_proc *p, struct pymem_thread *th)
 		err = recent_choose(p, th, s);
 	if (err)
 		th->loss = LOSS_OF(err);
+	walk_ends(s);
 	s->busy = 0;
 	return opaque(s, err);
 }

@@ -80,6 +80,8 @@ struct scratch {
 	__u32 refused;
 	__u32 small;   /* `chunk` is what a small read brought */
 	__u32 account; /* the account that new code objects are on */
+	__u32 untimed; /* walks on this CPU until one is timed */
+	__u64 since;   /* when the walk began; 0: it is not timed */
 	__u64 hash;
 	__u64 identity; /* hash over names, as far as they have been found */
 	__u64 frame;	/* next to look at */
@@ -320,6 +322,11 @@ SHARED __u32 touched_used;		    /* leaves that are taken now */
 
 SHARED __u32 copies_watched; /* set by the loader once page_alloc is attached */
 SHARED __u32 copies_asked;   /* the loader has been asked to attach it */
+
+/* For the agent's budget. */
+SHARED __u32 walk_less;	  /* of PYMEM_MAX_WALK frames, walks leave out so many; set by user space */
+SHARED __u64 shed_stacks; /* stacks that were cut while it did */
+SHARED __u64 timed_walks, timed_ns;
 
 SHARED __u32 reading;	      /* of the changed stacks: user space counts its own */
 SHARED __u64 dropped_changes; /* that found `changes` full */

@@ -13,8 +13,6 @@
 #include "pymem_fingerprint.h"
 #include "python/tstate.bpf.h"
 
-#define MAX_WALK 160 /* frames looked at, C-stack shims included */
-
 #define PAGE_MASK_LOW 4095ULL
 
 /* A thread's data stack consists of chunks, each mapped by itself and unmapped with its first
@@ -150,10 +148,10 @@ SEPARATE __u64 walk_batch(void)
 /* Walks from s->frame to the outermost frame. 0: all of it, 1: cut off. */
 SEPARATE __u64 walk_frames(void)
 {
+	__u32 i, most = (PYMEM_MAX_WALK - walk_less) / WALK_BATCH;
 	__s64 more = 1;
-	__u32 i;
 
-	for (i = 0; i < MAX_WALK / WALK_BATCH && more > 0; i++)
+	for (i = 0; i < PYMEM_MAX_WALK / WALK_BATCH && i < most && more > 0; i++)
 		more = walk_batch();
 	return more != 0;
 }
@@ -171,7 +169,7 @@ SEPARATE __u64 walk_frames(void)
 	if (!layout)
 		return 1;
 	c.py = layout_of(layout);
-	LOOP(MAX_WALK, walk_body, &c);
+	LOOP(PYMEM_MAX_WALK - walk_less, walk_body, &c);
 	return c.more != 0;
 }
 #endif

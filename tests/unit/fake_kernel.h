@@ -58,6 +58,11 @@ struct session {
 	unsigned sent;
 	uint64_t lost; /* bit N: message N is lost */
 	bool copies_watched;
+	int track_error,
+		attach_error; /* of session_track(), of events that are to be counted again */
+	bool events_shed;
+	unsigned walk_frames;
+	uint64_t shed_stacks;
 	bool touches; /* who touches pages first is noted, in: */
 	struct fake_leaf {
 		uint64_t key; /* pymem_touched_key(); 0: free */
@@ -134,6 +139,7 @@ static inline struct pymem_proc *fake_begin(struct session *s, uint32_t id, pid_
 	assert_true(s->live_count <= FAKE_ROWS);
 	*p = (struct pymem_proc){.id = id, .tgid = pid, .ppid = 1, .parent_id = parent_id};
 	p->identified = parent && parent->identified;
+	p->layout = parent ? parent->layout : 0;
 	p->start_pages[PYMEM_ANON] = p->now_pages[PYMEM_ANON] = 50;
 	snprintf(p->comm, sizeof(p->comm), "comm%u", id);
 	return p;

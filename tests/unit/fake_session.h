@@ -44,13 +44,11 @@ int session_add_layout(struct session *session, const struct py_layout *layout)
 }
 
 /* If a process is not tracked yet, an image begins whose id is its PID. */
-int session_track(struct session *session, struct session_target *targets, size_t count)
+static int track_one(struct session *session, struct session_target *targets)
 {
 	struct pymem_proc *p = NULL;
 	size_t i;
 
-	session->tracked++;
-	assert_int_equal(count, 1);
 	for (i = 0; i < session->live_count; i++)
 		if (session->live[i].tgid == (uint32_t)targets->pid)
 			p = &session->live[i];
@@ -62,9 +60,46 @@ int session_track(struct session *session, struct session_target *targets, size_
 	if (targets->expect && targets->expect != p->id)
 		return 0;
 	p->identified |= targets->identified;
+	p->layout = (uint32_t)targets->layout;
 	targets->id = p->id;
 	targets->result = PYMEM_WANTED_OK;
 	return 0;
+}
+
+int session_track(struct session *session, struct session_target *targets, size_t count)
+{
+	int err = session->track_error;
+
+	session->tracked++;
+	for (size_t i = 0; i < count && !err; i++)
+		err = track_one(session, &targets[i]);
+	return err;
+}
+
+int session_shed_events(struct session *session, bool shed)
+{
+	if (!shed && session->attach_error)
+		return session->attach_error;
+	session->events_shed = shed;
+	return 0;
+}
+
+void session_each_shed(const struct session *session, void (*fn)(const char *what, void *arg),
+		       void *arg)
+{
+	(void)session;
+	fn("page faults", arg);
+	fn("memory system calls", arg);
+}
+
+void session_limit_walks(struct session *session, unsigned frames)
+{
+	session->walk_frames = frames;
+}
+
+uint64_t session_shed_stacks(const struct session *session)
+{
+	return session->shed_stacks;
 }
 
 int session_each_live(struct session *session, int (*fn)(const struct pymem_proc *, void *),

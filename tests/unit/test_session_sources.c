@@ -220,6 +220,91 @@ static void collect(const char *text, void *arg)
 	append(arg, text);
 }
 
+/* What amounts can do without goes and comes back; before 6.2 amounts come with page faults. */
+static void test_shed(void **state)
+{
+	static const char *const shed[] = {
+		"madvise_ends mremap_ends munmap_ends mmap_ends brk_ends page_alloc fault_kernel "
+		"fault_user",
+		"madvise_ends mremap_ends munmap_ends mmap_ends brk_ends"};
+	static const char *const back[] = {
+		"fault_user fault_kernel brk_ends mmap_ends munmap_ends mremap_ends madvise_ends "
+		"page_alloc",
+		"brk_ends mmap_ends munmap_ends mremap_ends madvise_ends"};
+
+	(void)state;
+	for (int legacy = 0; legacy < 2; legacy++) {
+		struct session *session = session_of(legacy, &everything, NULL);
+		char text[256] = "";
+
+		assert_int_equal(session_attach(session), 0);
+		assert_int_equal(session_watch_copies(session), 0);
+		session_each_shed(session, collect, text);
+		assert_string_equal(text,
+				    legacy ? "memory system calls"
+					   : "page faults copies on write memory system calls");
+		assert_int_equal(session_shed_events(session, true), 0);
+		assert_int_equal(session_shed_events(session, true), 0);
+		assert_string_equal(detached, shed[legacy]);
+		assert_int_equal(*session->bpf.variable.copies_watched, legacy);
+		assert_false(session_sees_mappings(session));
+		*attached = '\0';
+		assert_int_equal(session_watch_copies(session), 0);
+		assert_string_equal(attached, "");
+		/* What fails is tried again, and nothing is attached twice. */
+		unwilling = "munmap_ends";
+		assert_int_equal(session_shed_events(session, false), -EACCES);
+		assert_false(session_sees_mappings(session));
+		unwilling = NULL;
+		*attached = '\0';
+		assert_int_equal(session_shed_events(session, false), 0);
+		assert_string_equal(attached, back[legacy] + (legacy ? 0
+								     : strlen("fault_user "
+									      "fault_kernel ")));
+		assert_int_equal(*session->bpf.variable.copies_watched, 1);
+		assert_true(session_sees_mappings(session));
+		session_close(session);
+	}
+}
+
+/* Of copies that nobody has asked for, nothing is attached. */
+static void test_shed_without_copies(void **state)
+{
+	struct session *session = session_of(false, &plain, NULL);
+
+	(void)state;
+	assert_int_equal(session_attach(session), 0);
+	assert_int_equal(session_shed_events(session, true), 0);
+	assert_int_equal(session_shed_events(session, false), 0);
+	assert_null(strstr(attached, "page_alloc"));
+	/* They were asked for meanwhile. */
+	assert_int_equal(session_shed_events(session, true), 0);
+	assert_int_equal(session_watch_copies(session), 0);
+	assert_null(strstr(attached, "page_alloc"));
+	assert_int_equal(session_shed_events(session, false), 0);
+	assert_non_null(strstr(attached, "page_alloc"));
+	session_close(session);
+}
+
+static void test_walks(void **state)
+{
+	struct session *session = session_of(false, &plain, NULL);
+
+	(void)state;
+	session_limit_walks(session, 16);
+	assert_int_equal(*session->bpf.variable.walk_less, PYMEM_MAX_WALK - 16);
+	session_limit_walks(session, PYMEM_MAX_WALK + 1);
+	assert_int_equal(*session->bpf.variable.walk_less, 0);
+	session_limit_walks(session, 0);
+	assert_int_equal(*session->bpf.variable.walk_less, 0);
+	assert_int_equal(session_cpu_ns(session), 0);
+	session->host_faults = 0; /* those of the host say nothing here */
+	*session->bpf.variable.timed_walks = 10;
+	*session->bpf.variable.timed_ns = 12000;
+	assert_true(session_cpu_ns(session) > 61 * 12000 && session_cpu_ns(session) < 61 * 24000);
+	session_close(session);
+}
+
 static void collect_dropped(uint64_t events, const char *text, void *arg)
 {
 	if (!events)
@@ -325,6 +410,9 @@ int main(void)
 		cmocka_unit_test(test_order),
 		cmocka_unit_test(test_loaded),
 		cmocka_unit_test(test_refused_attach),
+		cmocka_unit_test(test_shed),
+		cmocka_unit_test(test_shed_without_copies),
+		cmocka_unit_test(test_walks),
 		cmocka_unit_test(test_told),
 		cmocka_unit_test(test_each_program_has_a_source),
 		cmocka_unit_test(test_missing),

@@ -79,10 +79,12 @@ static void on_tick(void *arg)
 
 	err = err ?: agent_tick_files(a);
 	agent_tell_more_deaths(a, false);
-	if (err)
+	if (err) {
 		end(a, err);
-	else
-		alarms_tick(a->alarms, a->options.store_bytes / ALARM_PART);
+		return;
+	}
+	alarms_tick(a->alarms, a->options.store_bytes / ALARM_PART);
+	agent_tick_budget(a);
 }
 
 static unsigned count_processes(const struct agent *a)
@@ -155,6 +157,7 @@ static void on_reload(void *arg, const struct signalfd_siginfo *info)
 	recorder_limit_sources(a->recorder, o->store_bytes / SOURCE_PART);
 	o->rotate = asked.rotate;
 	o->quiet = asked.quiet;
+	o->budget = asked.budget;
 	o->alarms = asked.alarms;
 	alarms_set(a->alarms, &o->alarms);
 	agent_say(a, "--size is %.0f, --rotate %.0fs, %zu alarm%s", MIB(o->store_bytes), o->rotate,

@@ -7,6 +7,7 @@
 #include <stddef.h>
 
 #include "model/alarm_rule.h"
+#include "model/shed.h"
 
 struct agent_options {
 	const char *store;	  /* the folder of its recordings */
@@ -16,6 +17,8 @@ struct agent_options {
 	const char **alarm_texts; /* as they were given; agent_run() does not look at them */
 	size_t alarm_count;
 	struct alarm_rules alarms;
+	const char *budget_text; /* likewise */
+	struct shed_budget budget;
 	bool no_sources;
 	unsigned max_stacks, max_processes;
 	size_t ring_bytes;

@@ -123,6 +123,16 @@ static struct metrics_agent own_of(const struct agent_metrics *m, struct counts_
 		.recording = !recorder_pauses(a->recorder),
 		.write_errors = a->write_errors,
 		.unrecorded_seconds = (double)(a->unrecorded_ns + since) / 1e9,
+		.memory = agent_memory(),
+		.bpf_seconds = (double)profiler_cpu_ns(a->profiler) / 1e9,
+		.shed_level = shed_level(&a->shed),
+		.shed_seconds =
+			{
+				profiler_shed_seconds(a->profiler, TRACKER_SHEDS_EVENTS),
+				profiler_shed_seconds(a->profiler, TRACKER_SHEDS_DEPTH),
+				profiler_shed_seconds(a->profiler, TRACKER_SHEDS_PROCESSES),
+			},
+		.untraced = profiler_untraced(a->profiler),
 		.missed = m->missed,
 		.alarms = a->alarms,
 		.lines_age = a->options.metrics_lines

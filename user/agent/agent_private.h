@@ -44,7 +44,14 @@ struct agent {
 	/* agent_deaths.c: processes that signals have ended since then (CLOCK_MONOTONIC) */
 	uint64_t deaths_since_ns;
 	unsigned deaths[DEATH_CAUSES];
-	bool too_small; /* which was said */
+	/* agent_shed.c */
+	struct shed shed;
+	struct agent_used {  /* in all, when the window began */
+		double time; /* CLOCK_MONOTONIC, seconds; 0: none has begun */
+		uint64_t cpu_ns;
+	} used;
+	bool unshed_failed; /* which was said */
+	bool too_small;	    /* which was said */
 	int error;
 };
 
@@ -60,6 +67,15 @@ void agent_killed(const struct model *model, const struct model_process *process
 int agent_trim_deaths(struct agent *agent, uint64_t *bytes);
 /* Says how many were not told one by one: when their minute is over, or the agent `ends`. */
 void agent_tell_more_deaths(struct agent *agent, bool ends);
+
+/* agent_shed.c */
+/* Once a second, after the figures were read: looks at what the agent uses itself, when a window is
+ * over, and sheds what is beyond its budget. What it sheds is said, and failures are. */
+void agent_tick_budget(struct agent *agent);
+/* What the agent uses itself, without its helpers: CPU time in nanoseconds, with that of its BPF
+ * programs; resident memory in bytes, 0: it can't be read. */
+uint64_t agent_cpu_ns(const struct agent *agent);
+uint64_t agent_memory(void);
 
 /* agent_files.c: which recording is written */
 /* Begins a recording, or another one. If that fails it is said, once, and tried again later. */

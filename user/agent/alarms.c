@@ -198,6 +198,24 @@ struct counts alarms_counts(struct alarms *a, struct counts counts)
 	return (struct counts){&ops, a};
 }
 
+/* --- what others ask --- */
+
+static bool is_met(const struct alarms *a, const struct alarm_subject *subject)
+{
+	for (size_t i = 0; subject && i < a->rules.count; i++)
+		if (subject->states[i].raised || subject->states[i].waits)
+			return true;
+	return false;
+}
+
+bool alarms_are_met(const struct alarms *a, uint32_t image)
+{
+	struct alarm_subject *s;
+
+	HASH_FIND(hh, a->processes, &image, sizeof(image), s);
+	return s && (is_met(a, s) || is_met(a, s->of_program) || is_met(a, s->of_group));
+}
+
 /* --- once a second --- */
 
 /* Notes all figures from time to time. The older ones are as old as half of the longest window, or

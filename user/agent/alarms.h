@@ -34,6 +34,10 @@ void alarms_each(const struct alarms *alarms,
 		 void (*fn)(const char *text, const struct alarm_figures *figures, void *arg),
 		 void *arg);
 
+/* True if an alarm of the process that runs `image` is met, or one of its program or of its control
+ * group. */
+bool alarms_are_met(const struct alarms *alarms, uint32_t image);
+
 /* Looks whether alarms are met, and tells those: a line on stderr, a file in the store. Each report
  * of a process may have `most` bytes. Failures are told, too. */
 void alarms_tick(struct alarms *alarms, size_t most);

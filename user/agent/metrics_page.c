@@ -6,7 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <unistd.h>
 
 #include "base/text.h"
 
@@ -199,32 +198,38 @@ static double seconds_of(struct timeval time)
 	return (double)time.tv_sec + (double)time.tv_usec / 1e6;
 }
 
-/* -1: it can't be read. */
-static double own_rss(void)
-{
-	FILE *file = fopen("/proc/self/statm", "re");
-	unsigned long long pages;
-	double rss = -1;
-
-	if (file && fscanf(file, "%*u %llu", &pages) == 1)
-		rss = (double)pages * (double)sysconf(_SC_PAGESIZE);
-	if (file)
-		fclose(file);
-	return rss;
-}
-
-static void put_resources(const struct metrics_form *form)
+static void put_resources(const struct metrics_form *form, uint64_t memory)
 {
 	struct rusage usage = {};
-	double rss = own_rss();
 
 	getrusage(RUSAGE_SELF, &usage);
 	put_value(form, METRICS_COUNTER, "pymem_agent_cpu_seconds", "seconds",
 		  "Processor time of the agent, without its examiner.",
 		  seconds_of(usage.ru_utime) + seconds_of(usage.ru_stime));
-	if (rss >= 0)
+	if (memory)
 		put_value(form, METRICS_GAUGE, "pymem_agent_rss_bytes", "bytes",
-			  "Resident memory of the agent, without its examiner.", rss);
+			  "Resident memory of the agent, without its examiner.", (double)memory);
+}
+
+static void put_budget(const struct metrics_form *form, const struct metrics_agent *agent)
+{
+	put_value(form, METRICS_COUNTER, "pymem_agent_bpf_cpu_seconds", "seconds",
+		  "Processor time of the agent's BPF programs in the processes that they watch: an "
+		  "estimate.",
+		  agent->bpf_seconds);
+	put_value(
+		form, METRICS_GAUGE, "pymem_agent_shed_level", NULL,
+		"What is beyond the agent's budget: 0 nothing, 1 events, 2 also frames of stacks, "
+		"3 also stacks of processes.",
+		agent->shed_level);
+	metrics_family(form, METRICS_COUNTER, "pymem_agent_shed_seconds", "seconds",
+		       "For how long it was beyond the budget, by what it was.");
+	for (int i = 0; i < METRICS_SHEDS; i++)
+		fprintf(form->out, "pymem_agent_shed_seconds_total{what=\"%s\"} %.15g\n",
+			shed_name((enum shed_level)(i + 1)), agent->shed_seconds[i]);
+	put_value(form, METRICS_GAUGE, "pymem_agent_untraced_processes", NULL,
+		  "Processes whose stacks are beyond the agent's budget just now.",
+		  agent->untraced);
 }
 
 static void put_drops(const struct metrics_form *form, const struct counts_facts *facts)
@@ -285,7 +290,8 @@ static void put_http(const struct metrics_form *form, const struct metrics_http_
 
 void metrics_put_agent(const struct metrics_form *form, const struct metrics_agent *agent)
 {
-	put_resources(form);
+	put_resources(form, agent->memory);
+	put_budget(form, agent);
 	put_recordings(form, agent);
 	put_drops(form, agent->facts);
 	put_value(form, METRICS_COUNTER, "pymem_agent_missed_processes", NULL,

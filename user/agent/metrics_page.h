@@ -10,7 +10,10 @@
 #include "agent/metrics_http.h"
 #include "agent/store.h"
 #include "model/counts.h"
+#include "model/shed.h"
 #include "render/metrics_text.h"
+
+#define METRICS_SHEDS 3 /* levels of enum shed_level but SHED_NOTHING */
 
 /* Of the agent, since it began. */
 struct metrics_agent {
@@ -23,7 +26,12 @@ struct metrics_agent {
 	double unrecorded_seconds;
 	const struct alarms *alarms;
 	double lines_age; /* seconds; -1: there are no lines */
-	uint64_t missed;  /* ended processes that are in no counter, for want of memory */
+	uint64_t memory;  /* resident; 0: not known */
+	double bpf_seconds;
+	enum shed_level shed_level;
+	double shed_seconds[METRICS_SHEDS];
+	unsigned untraced; /* processes */
+	uint64_t missed;   /* ended processes that are in no counter, for want of memory */
 };
 
 /* Version, time, processes that can't be watched, by interpreter, OOM kills of the host. 0 or

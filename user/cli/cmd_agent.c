@@ -76,6 +76,13 @@
 		 .help = "tell what grows or is large: growth>50MiB/h, rss>2GiB,\n"       \
 			 "limit>90%; process:, program: or container: before it;\n"       \
 			 "may be given several times"},                                   \
+		{.name = "budget",                                                        \
+		 .argument = "BUDGET",                                                    \
+		 .type = OPTION_TEXT,                                                     \
+		 AT(budget_text),                                                         \
+		 .noun = "cpu=2%,memory=64M, or none",                                    \
+		 .help = "what it may use itself, beyond which it records less:\n"        \
+			 "cpu=2%,memory=64M, none (a tenth of all CPUs, 256M)"},          \
 		{.name = "listen",                                                        \
 		 .argument = "ADDRESS",                                                   \
 		 .type = OPTION_TEXT,                                                     \
@@ -168,6 +175,7 @@ static void fill_in(struct agent_options *o, const struct agent_options *other)
 	o->max_stacks = o->max_stacks ?: other->max_stacks;
 	o->max_processes = o->max_processes ?: other->max_processes;
 	o->ring_bytes = o->ring_bytes ?: other->ring_bytes;
+	o->budget_text = o->budget_text ?: other->budget_text;
 	o->listen = o->listen ?: other->listen;
 	o->metrics_lines = o->metrics_lines ?: other->metrics_lines;
 	o->textfile = o->textfile ?: other->textfile;
@@ -193,6 +201,20 @@ static int add_alarms(struct alarm_rules *rules, const struct agent_options *fro
 		return config ? agent_config_complain(config, from->alarm_texts[i]) : -EINVAL;
 	}
 	return 0;
+}
+
+/* 0 or -EINVAL, which is said. `config`: of the file that has it; NULL: it is of the command line.
+ */
+static int set_budget(struct agent_options *o, const struct agent_config *config)
+{
+	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+	char why[320];
+
+	o->budget = shed_budget_default(cpus > 0 ? (unsigned)cpus : 1);
+	if (!o->budget_text || !shed_budget_parse(o->budget_text, &o->budget, why, sizeof(why)))
+		return 0;
+	options_complain(&command_config, "--budget %s: %s", o->budget_text, why);
+	return config ? agent_config_complain(config, o->budget_text) : -EINVAL;
 }
 
 /* Reads the config file. There may be none where it is by default, and then none in the format
@@ -231,7 +253,8 @@ static int load(void *arg, struct agent_options *o)
 		fill_in(o, &file);
 		fill_in(o, &defaults);
 		err = add_alarms(&o->alarms, &agent->given, NULL)
-			      ?: add_alarms(&o->alarms, &file, &config);
+			      ?: add_alarms(&o->alarms, &file, &config)
+			      ?: set_budget(o, agent->given.budget_text ? NULL : &config);
 	}
 	options_fini(&command_config, &file);
 	agent_config_fini(err ? &config : kept);

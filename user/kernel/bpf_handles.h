@@ -76,6 +76,10 @@
 	VARIABLE(lines_off, __u32)                            \
 	VARIABLE(touched_used, __u32)                         \
 	VARIABLE(reading, __u32)                              \
+	VARIABLE(walk_less, __u32)                            \
+	VARIABLE(shed_stacks, __u64)                          \
+	VARIABLE(timed_walks, __u64)                          \
+	VARIABLE(timed_ns, __u64)                             \
 	VARIABLE(dropped_changes, __u64)                      \
 	VARIABLE(dropped_messages, __u64)                     \
 	VARIABLE(dropped_images, __u64)                       \

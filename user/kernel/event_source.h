@@ -107,6 +107,10 @@ struct event_source {
 	bool (*differs)(const struct kernel_features *kernel);
 	const char *difference;
 
+	/* Not NULL: amounts can do without it, so it may be detached for a while; but not on
+	 * kernels that require it. What is counted in part then: "page faults". */
+	const char *shed;
+
 	/* Name of a __u64 variable of the BPF side that counts events for which a table was full,
 	 * and the text that a report prints behind that number. NULL: there is none. */
 	const char *dropped;

@@ -84,8 +84,8 @@ struct session_target {
 	uint64_t start_ticks; /* 0: any process with that PID */
 	bool identified;
 	uint64_t runtime, interp_head;
-	int layout;
-	int block; /* number of the counter block that shows it with its descendants; 0: none */
+	int layout; /* PYMEM_LAYOUT_SHED as an int: stacks are not walked */
+	int block;  /* number of the counter block that shows it with its descendants; 0: none */
 	uint32_t expect; /* track it only if it runs this image; 0: any */
 	/* Less than PYMEM_PAYERS: it and what it forks count against this payer's share of images.
 	 * 0: against no payer's. */
@@ -243,6 +243,25 @@ int session_forget_touched(struct session *session, bool (*is_gone)(uint32_t dir
 /* Attaches the source that tells a copy on write from a page that is kept, if it is not attached
  * yet. It costs each process on the host a little. 0 or -errno. */
 int session_watch_copies(struct session *session);
+
+/* For a profiler that limits itself (session_shed.c).
+ *
+ * session_shed_events(): detaches the sources that amounts can do without (event_source.shed), or
+ * attaches them again. What they count is counted in part then. 0 or -errno: some may be attached;
+ * it can be tried again.
+ * session_limit_walks(): from now on walks look at `frames` frames at most; 0 or more than
+ * PYMEM_MAX_WALK: at all of them. Up to 6.1 it is rounded down to a multiple of 16.
+ * session_shed_stacks(): the number of stacks that were cut for that. */
+int session_shed_events(struct session *session, bool shed);
+/* Calls `fn` with what is not counted while events are shed: "page faults". */
+void session_each_shed(const struct session *session, void (*fn)(const char *what, void *arg),
+		       void *arg);
+void session_limit_walks(struct session *session, unsigned frames);
+uint64_t session_shed_stacks(const struct session *session);
+/* CPU time in nanoseconds that programs have taken so far in the processes that run them, all
+ * together: an estimate, from walks that are timed and from the host's page faults. To be called
+ * from time to time; between calls it knows nothing of the latter. */
+uint64_t session_cpu_ns(struct session *session);
 
 /* The numbers of messages for which the ring buffer had no room, and of images for which a table
  * had none. */

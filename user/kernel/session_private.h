@@ -24,7 +24,12 @@ struct session_source {
 struct session {
 	struct bpf_object *object;
 	struct bpf_handles bpf; /* of `object` */
-	bool running;		/* loaded; variables are those of the programs */
+	bool events_shed;	/* session_shed_events() */
+	/* session_cpu_ns(): page faults of the host when it was called last, 0: not known; and what
+	 * programs took at them. */
+	uint64_t host_faults, fault_ns;
+	bool copies_wanted; /* session_watch_copies() was called */
+	bool running;	    /* loaded; variables are those of the programs */
 	struct kernel_features kernel;
 	struct session_options options;
 	struct session_source sources[EVENT_SOURCE_COUNT];
@@ -65,6 +70,11 @@ int session_source_find(struct session_source *found, const struct event_source 
  * decides which are loaded, and calls configure() of each. */
 int session_find_sources(struct session *session, char *why, size_t size);
 void session_select_sources(struct session *session);
+
+/* Attaches the programs of a source that is loaded, and detaches them. session_attach_source(): 0
+ * or -errno, with none attached. */
+int session_attach_source(struct session_source *source);
+void session_detach_source(struct session_source *source);
 
 /* Runs an iterator program over all tasks. It writes records of `size` bytes (0: nothing), and `fn`
  * is called for each until it returns something other than 0. 0, -errno, or what `fn` returned. */

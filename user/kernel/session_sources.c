@@ -74,12 +74,27 @@ void session_select_sources(struct session *session)
 	}
 }
 
-static int source_attach(struct session_source *s)
+void session_detach_source(struct session_source *s)
 {
+	for (int i = SOURCE_PROGRAMS_MAX - 1; i >= 0; i--) {
+		bpf_link__destroy(s->links[i]);
+		s->links[i] = NULL;
+	}
+}
+
+int session_attach_source(struct session_source *s)
+{
+	int err;
+
 	for (int i = 0; i < SOURCE_PROGRAMS_MAX && s->loaded && s->programs[i]; i++) {
+		if (s->links[i])
+			continue;
 		s->links[i] = bpf_program__attach(s->programs[i]);
-		if (!s->links[i])
-			return -errno;
+		if (s->links[i])
+			continue;
+		err = -errno;
+		session_detach_source(s);
+		return err;
 	}
 	return 0;
 }
@@ -91,14 +106,6 @@ static int prepare_source(struct session *session, int i)
 	return event_sources[i]->prepare(session);
 }
 
-static void source_detach(struct session_source *s)
-{
-	for (int i = SOURCE_PROGRAMS_MAX - 1; i >= 0; i--) {
-		bpf_link__destroy(s->links[i]);
-		s->links[i] = NULL;
-	}
-}
-
 int session_attach(struct session *session)
 {
 	int err = 0;
@@ -107,7 +114,7 @@ int session_attach(struct session *session)
 		for (int i = 0; i < EVENT_SOURCE_COUNT && !err; i++)
 			if (event_sources[i]->turn == turns[turn])
 				err = prepare_source(session, i)
-					      ?: source_attach(&session->sources[i]);
+					      ?: session_attach_source(&session->sources[i]);
 	if (err)
 		session_detach(session);
 	return err;
@@ -123,9 +130,9 @@ void session_detach(struct session *session)
 	for (int turn = TURNS - 1; turn >= 0; turn--)
 		for (int i = EVENT_SOURCE_COUNT - 1; i >= 0; i--)
 			if (event_sources[i]->turn == turns[turn])
-				source_detach(&session->sources[i]);
+				session_detach_source(&session->sources[i]);
 	for (int i = 0; i < EVENT_SOURCE_COUNT; i++)
-		source_detach(&session->sources[i]);
+		session_detach_source(&session->sources[i]);
 }
 
 int session_watch_copies(struct session *session)
@@ -133,9 +140,10 @@ int session_watch_copies(struct session *session)
 	struct session_source *copies = &session->sources[EVENT_SOURCE_copies];
 	int err;
 
-	if (!copies->loaded || copies->links[0])
+	session->copies_wanted = true;
+	if (!copies->loaded || copies->links[0] || session->events_shed)
 		return 0;
-	err = source_attach(copies);
+	err = session_attach_source(copies);
 	if (err)
 		return err;
 	*session->bpf.variable.copies_watched = 1;
@@ -144,9 +152,9 @@ int session_watch_copies(struct session *session)
 
 bool session_sees_mappings(const struct session *session)
 {
-	return session->sources[EVENT_SOURCE_vm_functions].loaded ||
-	       session->sources[EVENT_SOURCE_vm_locks].loaded ||
-	       session->sources[EVENT_SOURCE_syscall].loaded;
+	return !session->events_shed && (session->sources[EVENT_SOURCE_vm_functions].loaded ||
+					 session->sources[EVENT_SOURCE_vm_locks].loaded ||
+					 session->sources[EVENT_SOURCE_syscall].loaded);
 }
 
 bool session_counts_faults(const struct session *session)

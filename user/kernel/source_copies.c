@@ -19,4 +19,5 @@ const struct event_source source_copies = {
 					"write are not counted",
 			},
 		},
+	.shed = "copies on write",
 };

@@ -46,5 +46,6 @@ const struct event_source source_fault = {
 					"copies on write are not counted",
 			},
 		},
+	.shed = "page faults",
 	.configure = configure,
 };

@@ -34,6 +34,7 @@ const struct event_source source_syscall = {
 					"nothing",
 			},
 		},
+	.shed = "memory system calls",
 	.dropped = "dropped_calls",
 	.dropped_text = "memory system calls were not counted: table full; raise --max-stacks",
 	.configure = configure,

@@ -47,6 +47,7 @@ const struct event_source source_vm_functions = {
 					  "which makes each system call of the host dearer",
 			},
 		},
+	.shed = "memory system calls",
 	.configure = configure,
 	.prepare = prepare,
 };

@@ -52,6 +52,7 @@ const struct event_source source_vm_locks = {
 					"each system call of the host dearer",
 			},
 		},
+	.shed = "memory system calls",
 	.dropped = "advised_pages",
 	.dropped_text =
 		"pages were given back by madvise, whose calls this kernel has no cheap way "
@@ -82,4 +83,5 @@ const struct event_source source_vm_moves = {
 					"kernel has no cheap way to tell; --sys-exit tells it",
 			},
 		},
+	.shed = "memory system calls",
 };

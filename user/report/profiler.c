@@ -432,6 +432,26 @@ int profiler_has_changed(struct profiler *p, bool *changed)
 	return err;
 }
 
+int profiler_shed(struct profiler *p, const struct tracker_shedding *shedding)
+{
+	return tracker_shed(&p->tracker, shedding);
+}
+
+uint64_t profiler_cpu_ns(const struct profiler *p)
+{
+	return session_cpu_ns(p->session);
+}
+
+double profiler_shed_seconds(const struct profiler *p, enum tracker_sheds what)
+{
+	return p->tracker.shed.seconds[what];
+}
+
+unsigned profiler_untraced(const struct profiler *p)
+{
+	return p->tracker.shed.processes;
+}
+
 void profiler_facts(struct profiler *p, struct counts_facts *facts)
 {
 	report_facts(p->report, facts);

@@ -21,6 +21,7 @@
 #include "os/loop.h"
 #include "os/source.h"
 #include "report/report.h"
+#include "track/tracker.h"
 
 struct profiler;
 
@@ -126,6 +127,14 @@ void profiler_facts(struct profiler *p, struct counts_facts *facts);
 /* The source texts for renderers, read with the rights of the profiled processes. They belong to
  * the profiler. */
 struct source_cache *profiler_sources(struct profiler *p);
+
+/* For a face that limits itself: tracker_shed(), between profiler_open() and the final snapshot. 0
+ * or -errno. profiler_cpu_ns(): session_cpu_ns(). profiler_shed_seconds(): for how long that was
+ * shed so far; profiler_untraced(): the number of processes that are not traced now. */
+int profiler_shed(struct profiler *p, const struct tracker_shedding *shedding);
+uint64_t profiler_cpu_ns(const struct profiler *p);
+double profiler_shed_seconds(const struct profiler *p, enum tracker_sheds what);
+unsigned profiler_untraced(const struct profiler *p);
 
 /* Detaches and frees everything, and ends a command that never ran. Call it before the loop is
  * freed. NULL is allowed. */

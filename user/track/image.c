@@ -98,6 +98,8 @@ int image_inherit(struct image *image, const struct image *parent, bool identifi
 	if (identified && parent->identified && !image->identified) {
 		memcpy(image->python, parent->python, sizeof(image->python));
 		image->layout = parent->layout;
+		image->runtime = parent->runtime;
+		image->interp_head = parent->interp_head;
 		image->identified = true;
 	}
 	image->hidden = parent->hidden;

@@ -21,9 +21,13 @@ struct image { /* the user-space half of struct pymem_proc */
 	char *cgroup;
 	char python[32]; /* "": not identified */
 	struct py_layout layout;
+	uint64_t runtime, interp_head; /* session_target's, of an identified one */
 	bool identified;
-	bool examined;	  /* was examined while it lived: no interpreter so far */
-	bool undescribed; /* should be described, but could not be at that time */
+	bool shed;	     /* its stacks are not walked: tracker_shed.c */
+	int64_t shed_pages;  /* its RSS at the last choice, */
+	uint64_t shed_moved; /* and by how much it had changed since the one before */
+	bool examined;	     /* was examined while it lived: no interpreter so far */
+	bool undescribed;    /* should be described, but could not be at that time */
 	bool dead;
 	bool dropped;		  /* there was no room for its record: it is not in the report */
 	bool lines;		  /* the exact engine is attached */

@@ -224,6 +224,8 @@ int tracker_know(struct tracker *tracker, struct image *image, const struct py_p
 	err = track(tracker, &target);
 	if (err)
 		return err;
+	image->runtime = target.runtime;
+	image->interp_head = target.interp_head;
 	if (tracker->probe_worker)
 		tracker_want_probes(tracker, image, python);
 	if (image->undescribed)

@@ -69,8 +69,16 @@ struct tracker {
 	bool whole_host;
 	struct counts_skip *skips;
 	unsigned skip_count;
-	uint64_t more_skips;		    /* number of those that are not in `skips` */
-	struct look *looks;		    /* by PID */
+	uint64_t more_skips; /* number of those that are not in `skips` */
+	struct look *looks;  /* by PID */
+	struct tracker_shed {
+		bool events;
+		unsigned frames;    /* of a stack; 0: all */
+		unsigned processes; /* that were not traced after the last call */
+		bool again;	    /* there may be some that are not */
+		double since;	    /* CLOCK_MONOTONIC: the seconds below are up to then */
+		double seconds[3];  /* by enum tracker_sheds */
+	} shed;
 	struct counts_unwatched *unwatched; /* by tracker_find_unwatched() */
 	struct queued *queue;
 	size_t queue_length, queue_room;
@@ -159,6 +167,26 @@ bool tracker_follows(const struct tracker *tracker, pid_t pid);
 
 /* The image with this id. It belongs to the tracker. NULL: it is not known. */
 struct image *tracker_image(struct tracker *tracker, uint32_t id);
+
+/* For a profiler that limits itself: tracker_shed.c. What is shed is in the notes of reports. */
+enum tracker_sheds { TRACKER_SHEDS_EVENTS, TRACKER_SHEDS_DEPTH, TRACKER_SHEDS_PROCESSES };
+
+struct tracker_shedding {
+	bool events;	    /* optional events are not counted */
+	unsigned frames;    /* stacks are cut at so many frames; 0: at none */
+	unsigned parts, of; /* `parts` of `of` parts of all processes are not traced */
+	/* True: the image must be traced. NULL: none must. */
+	bool (*keeps)(uint32_t image, void *arg);
+	void *arg;
+};
+
+/* Sheds that much from now on, and no more. To be called from time to time while processes are not
+ * traced: those are chosen anew that have changed least since the last call. 0 or -errno: some of
+ * it was not done, and may be tried again. */
+int tracker_shed(struct tracker *tracker, const struct tracker_shedding *shedding);
+/* Calls `fn` with notes for a report on what was shed so far. */
+void tracker_each_shed(const struct tracker *tracker, void (*fn)(const char *text, void *arg),
+		       void *arg);
 
 /* The figures of this session as a source for a report. Valid as long as the tracker. */
 struct counts tracker_counts(struct tracker *tracker);

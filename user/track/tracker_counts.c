@@ -437,6 +437,7 @@ static void each_note(void *self, enum counts_note which, void (*fn)(const char 
 		break;
 	case COUNTS_NOTE_EVENTS:
 		session_each_dropped(tracker->session, tell_dropped, &told);
+		tracker_each_shed(tracker, fn, arg);
 		break;
 	case COUNTS_NOTE_PROBES:
 		if (tracker->probes)

@@ -27,6 +27,7 @@ long bpf_task_storage_delete(void *map, struct task_struct *task);
 long bpf_ringbuf_output(void *ring, void *data, __u64 size, __u64 flags);
 __u64 bpf_ringbuf_query(void *ring, __u64 flags);
 __u64 bpf_jiffies64(void);
+__u64 bpf_ktime_get_ns(void);
 __u32 bpf_get_smp_processor_id(void);
 __u64 bpf_get_current_task(void);
 __u64 bpf_get_current_uid_gid(void);
