@@ -72,7 +72,7 @@ $(BUILD)/%.linked.o:
 
 $(BUILD)/%.skel.h: $(BUILD)/%.linked.o tools/pack-skeleton
 	$(BPFTOOL) gen skeleton $< name pymem_$* > $@.raw
-	tools/pack-skeleton $< pymem_$* < $@.raw > $@.tmp
+	$(PYTHON) tools/pack-skeleton $< pymem_$* < $@.raw > $@.tmp
 	mv $@.tmp $@
 	rm $@.raw
 
