@@ -25,6 +25,7 @@ const struct option_choice profile_sorts[] = {
 	{"cow", MODEL_SORT_COW},
 	{"resident", MODEL_SORT_RESIDENT},
 	{"stalled", MODEL_SORT_STALLED},
+	{"cached", MODEL_SORT_CACHED},
 	{},
 };
 
@@ -45,6 +46,7 @@ const struct option_choice profile_events[] = {
 	{"copies", PROFILE_COPIES},
 	{"syscalls", PROFILE_SYSCALLS},
 	{"reclaim", PROFILE_RECLAIM},
+	{"cache", PROFILE_CACHE},
 	{},
 };
 
@@ -228,6 +230,8 @@ int profile_options_check_jobs(const struct command *command, struct profile_opt
 					"--no-faults and --no-syscalls");
 	if (o->sort == MODEL_SORT_STALLED || o->metric == RENDER_STALLED)
 		o->events |= PROFILE_RECLAIM;
+	if (o->sort == MODEL_SORT_CACHED)
+		o->events |= PROFILE_CACHE;
 	if (check_events(command, o))
 		return -EINVAL;
 	if (jobs == 1)

@@ -1,0 +1,510 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Who brought a page into the page cache, and whether it is still there.
+ *
+ * Each pair of a stack and a file has a place in an array. A page that comes is counted there, and a
+ * chunk of the file remembers its place; a page that goes is found in the chunk, by its offset in
+ * the file, and counted at that place. Not by its address: a page that is migrated gets another one,
+ * and a large one may be split, without an event. Pages go in the context of others, so nothing is
+ * allocated then.
+ *
+ * All tables are bounded. Without a place a page is counted in its image's record (cached_unkept).
+ * Without a file or a chunk it is counted at its place as `unknown`.
+ *
+ * If a chunk loses its last page just while another page comes to it, that page may be forgotten:
+ * then it counts as there, also when it has gone.
+ */
+#ifndef CACHE_BPF_H
+#define CACHE_BPF_H
+
+#include "account/vmcalls.bpf.h"
+#include "pymem_cache.h"
+
+/* Only programs of this source use these, so they are here and not in maps.bpf.h. Sized by the
+ * loader, which leaves them out unless the page cache is watched. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 1);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct pymem_cached_key);
+	__type(value, __u32);
+} cached_places SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__type(key, __u32);
+	__type(value, struct pymem_cached);
+} cached SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 1);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct pymem_cache_file_key);
+	__type(value, __u32);
+} cache_file_numbers SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__type(key, __u32);
+	__type(value, struct pymem_cache_file);
+} cache_files SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 1);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct pymem_cache_chunk_key);
+	__type(value, struct pymem_cache_chunk);
+} cache_chunks SEC(".maps");
+
+/* Numbers that user space has given back. */
+struct {
+	__uint(type, BPF_MAP_TYPE_STACK);
+	__uint(max_entries, 1);
+	__uint(value_size, sizeof(__u32));
+} cached_free SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_STACK);
+	__uint(max_entries, 1);
+	__uint(value_size, sizeof(__u32));
+} cache_files_free SEC(".maps");
+
+__u32 cached_next, cache_files_next; /* numbers that have ever been given out */
+__u32 cached_used;		     /* places that are taken */
+__u32 cache_filter[PYMEM_CACHE_FILTER_SLOTS]; /* files of the table, by pymem_cache_slot() */
+
+/* --- the kernel's structures --- */
+
+/* Up to 5.15 the events have a page. A page up to then, and a folio since, knows its file and its
+ * offset. 5.18 to 6.14 name a folio's size _folio_nr_pages, later ones _nr_pages. */
+struct page___cache {
+	struct address_space___cache *mapping;
+	unsigned long index;
+	unsigned long memcg_data;      /* from 5.11 on */
+	struct mem_cgroup *mem_cgroup; /* 5.10 */
+} __attribute__((preserve_access_index));
+
+struct folio___cache {
+	struct address_space___cache *mapping;
+	unsigned long index;
+	unsigned long memcg_data;
+	unsigned int _folio_nr_pages;
+	unsigned int _nr_pages;
+	unsigned long _flags_1;
+} __attribute__((preserve_access_index));
+
+struct hlist_node___cache {
+	struct hlist_node___cache *next, **pprev;
+} __attribute__((preserve_access_index));
+
+struct hlist_head___cache {
+	struct hlist_node___cache *first;
+} __attribute__((preserve_access_index));
+
+struct super_block___cache {
+	__u32 s_dev;
+	unsigned long s_magic;
+} __attribute__((preserve_access_index));
+
+struct inode___cache {
+	struct super_block___cache *i_sb;
+	unsigned long i_ino;
+	unsigned int i_nlink;
+	__u32 i_generation, i_rdev;
+	struct hlist_head___cache i_dentry;
+} __attribute__((preserve_access_index));
+
+struct address_space___cache {
+	struct inode___cache *host;
+} __attribute__((preserve_access_index));
+
+struct qstr___cache {
+	const unsigned char *name;
+} __attribute__((preserve_access_index));
+
+struct dentry_alias___cache {
+	struct hlist_node___cache d_alias;
+} __attribute__((preserve_access_index));
+
+struct dentry___cache {
+	struct dentry___cache *d_parent;
+	struct qstr___cache d_name;
+	union {
+		struct hlist_node___cache d_alias;
+	} d_u;
+} __attribute__((preserve_access_index));
+
+/* As some later kernel may have it. */
+struct dentry___flat {
+	struct hlist_node___cache d_alias;
+} __attribute__((preserve_access_index));
+
+enum pageflags___cache {
+	PG_head___cache,
+};
+
+enum cgroup_subsys_id___cache {
+	memory_cgrp_id___cache,
+};
+
+struct css_set___cache {
+	void *subsys[1];
+} __attribute__((preserve_access_index));
+
+struct task_struct___cache {
+	struct css_set___cache *cgroups;
+} __attribute__((preserve_access_index));
+
+#define HUGETLBFS_MAGIC 0x958458f6 /* its pages are no page cache */
+#define BDEVFS_MAGIC	0x62646576 /* its files are block devices */
+#define MEMCG_FLAGS	7ul	   /* bits of memcg_data that are no part of the pointer */
+#define PAGES_MOST	BY_BUILD(2048, 512) /* of a folio: that is as large as they get */
+
+struct cache_page { /* what an event is about */
+	struct pymem_cache_file_key file;
+	__u64 inode;
+	__u64 index;
+	__u32 pages;
+	__u32 pad;
+};
+
+static __always_inline __u32 folio_pages(struct folio___cache *folio)
+{
+	unsigned long flags = 0;
+
+	/* The flags come first, whatever their type. */
+	bpf_probe_read_kernel(&flags, sizeof(flags), folio);
+	if (!(flags >> bpf_core_enum_value(enum pageflags___cache, PG_head___cache) & 1))
+		return 1;
+	if (bpf_core_field_exists(folio->_nr_pages))
+		return BPF_CORE_READ(folio, _nr_pages);
+	if (bpf_core_field_exists(folio->_folio_nr_pages))
+		return BPF_CORE_READ(folio, _folio_nr_pages);
+	return 1u << (BPF_CORE_READ(folio, _flags_1) & 31);
+}
+
+/* Fills in the rest of page->file, whose inode is known. False: such pages are not counted. */
+static __always_inline bool cache_identify(struct cache_page *page)
+{
+	struct inode___cache *inode = (void *)page->inode;
+	struct super_block___cache *super = BPF_CORE_READ(inode, i_sb);
+	unsigned long magic;
+
+	page->file.inode = page->inode;
+	page->file.number = BPF_CORE_READ(inode, i_ino);
+	page->file.generation = BPF_CORE_READ(inode, i_generation);
+	magic = BPF_CORE_READ(super, s_magic);
+	page->file.device = magic == BDEVFS_MAGIC ? BPF_CORE_READ(inode, i_rdev)
+						  : BPF_CORE_READ(super, s_dev);
+	return magic != HUGETLBFS_MAGIC;
+}
+
+/* Where the page or folio of an event belongs: inode, index, pages. False: to no file. */
+static __always_inline bool cache_locate(struct cache_page *page, __u64 address)
+{
+	struct address_space___cache *mapping;
+
+	if (bpf_core_type_exists(struct folio___cache)) {
+		struct folio___cache *folio = (void *)address;
+
+		mapping = BPF_CORE_READ(folio, mapping);
+		page->index = BPF_CORE_READ(folio, index);
+		page->pages = folio_pages(folio);
+	} else {
+		struct page___cache *old = (void *)address;
+
+		mapping = BPF_CORE_READ(old, mapping);
+		page->index = BPF_CORE_READ(old, index);
+		page->pages = 1;
+	}
+	if (!mapping || !page->pages || page->pages > PAGES_MOST)
+		return false;
+	page->inode = (__u64)BPF_CORE_READ(mapping, host);
+	return page->inode;
+}
+
+enum cache_account { CACHE_UNACCOUNTED, CACHE_OWN, CACHE_OTHER };
+
+/* Is a page that the current task brings accounted to the task's control group? */
+static __always_inline enum cache_account cache_account(__u64 address)
+{
+	struct page___cache *old = (void *)address;
+	struct folio___cache *folio = (void *)address;
+	struct task_struct___cache *task = (void *)current_task();
+	struct css_set___cache *groups;
+	__u64 group = 0, own = 0;
+
+	if (!bpf_core_enum_value_exists(enum cgroup_subsys_id___cache, memory_cgrp_id___cache))
+		return CACHE_UNACCOUNTED;
+	if (bpf_core_field_exists(folio->memcg_data))
+		group = BPF_CORE_READ(folio, memcg_data) & ~MEMCG_FLAGS;
+	else if (bpf_core_field_exists(old->memcg_data))
+		group = BPF_CORE_READ(old, memcg_data) & ~MEMCG_FLAGS;
+	else if (bpf_core_field_exists(old->mem_cgroup))
+		group = (__u64)BPF_CORE_READ(old, mem_cgroup);
+	if (!group)
+		return CACHE_UNACCOUNTED;
+	/* The group's record begins with its part of the hierarchy. */
+	groups = BPF_CORE_READ(task, cgroups);
+	bpf_probe_read_kernel(
+		&own, sizeof(own),
+		(char *)groups + bpf_core_field_offset(struct css_set___cache, subsys) +
+			8 * bpf_core_enum_value(enum cgroup_subsys_id___cache,
+						memory_cgrp_id___cache));
+	return own == group ? CACHE_OWN : CACHE_OTHER;
+}
+
+/* --- names --- */
+
+struct cache_naming {
+	struct dentry___cache *dentry; /* NULL: all is there */
+	char *to;
+	__u32 bytes;
+	__u32 state;
+};
+
+/* Adds the name of the next folder, outwards. */
+LOOP_BODY cache_name_step(__u32 i __attribute__((unused)), struct cache_naming *n)
+{
+	struct dentry___cache *dentry = n->dentry, *parent = BPF_CORE_READ(dentry, d_parent);
+	__u32 at = n->bytes & (PYMEM_CACHE_NAME_BYTES - 1);
+	long length;
+
+	if (parent == dentry) {
+		n->state &= ~PYMEM_CACHE_CUT;
+		return 1; /* the root of the filesystem */
+	}
+	length = bpf_probe_read_kernel_str(n->to + at, PYMEM_CACHE_NAME_BYTES,
+					   BPF_CORE_READ(dentry, d_name.name));
+	if (length <= 1 || at + length >= PYMEM_CACHE_NAME_BYTES)
+		return 1;
+	n->bytes = at + length;
+	n->dentry = parent;
+	return 0;
+}
+
+/* The entry of the inode in its folder; NULL: none is known. */
+static __always_inline struct dentry___cache *cache_dentry(struct inode___cache *inode)
+{
+	char *alias = (char *)BPF_CORE_READ(inode, i_dentry.first);
+	struct dentry___cache *dentry = NULL;
+
+	if (!alias)
+		return NULL;
+	if (bpf_core_field_exists(dentry->d_u.d_alias))
+		return (void *)(alias - bpf_core_field_offset(struct dentry___cache, d_u.d_alias));
+	if (bpf_core_field_exists(struct dentry___flat, d_alias))
+		return (void *)(alias - bpf_core_field_offset(struct dentry___flat, d_alias));
+	return NULL;
+}
+
+/* Writes the file's path into its record. */
+SEPARATE __s64 cache_name(__u64 number, __u64 inode)
+{
+	__u32 index = number;
+	struct pymem_cache_file *file = bpf_map_lookup_elem(&cache_files, &index);
+	struct scratch *s = scratch_get();
+	struct cache_naming n = {.state = PYMEM_CACHE_NAMED | PYMEM_CACHE_CUT};
+
+	if (!file || !s || s->busy)
+		return 0;
+	if (BPF_CORE_READ((struct inode___cache *)inode, i_sb, s_magic) == BDEVFS_MAGIC)
+		file->state = PYMEM_CACHE_BLOCKS;
+	n.dentry = cache_dentry((void *)inode);
+	if (!n.dentry)
+		return 0;
+	s->busy = 1;
+	n.to = (char *)s->chunk;
+	LOOP(PYMEM_CACHE_NAME_PARTS, cache_name_step, &n);
+	if (!BPF_CORE_READ((struct inode___cache *)inode, i_nlink))
+		n.state |= PYMEM_CACHE_DELETED;
+	bpf_probe_read_kernel(file->name, sizeof(file->name), s->chunk);
+	file->bytes = n.bytes;
+	file->state |= n.state;
+	s->busy = 0;
+	return 0;
+}
+
+/* --- places --- */
+
+/* A number: one that was given back, or a new one below `most`. ~0: there is none. */
+static __always_inline __u32 cache_number(void *free, __u32 *next, __u32 most)
+{
+	__u32 number = ~0u;
+
+	if (!bpf_map_pop_elem(free, &number))
+		return number;
+	if (*(volatile __u32 *)next >= most)
+		return ~0u;
+	number = next_number(next);
+	return number < most ? number : ~0u;
+}
+
+/* The record of the file, made if it is new: its number, plus 1; 0: the table is full. */
+static __noinline __u32 cache_file(const struct cache_page *page)
+{
+	struct pymem_cache_file *file;
+	__u32 number, *had;
+
+	if (!page)
+		return 0;
+	had = bpf_map_lookup_elem(&cache_file_numbers, &page->file);
+	if (had)
+		return *had + 1;
+	number = cache_number(&cache_files_free, &cache_files_next, PYMEM_CACHE_FILES);
+	file = bpf_map_lookup_elem(&cache_files, &number);
+	if (!file)
+		return 0;
+	file->key = page->file;
+	file->state = 0;
+	if (bpf_map_update_elem(&cache_file_numbers, &page->file, &number, BPF_NOEXIST)) {
+		/* Another CPU was first, or there is no room. */
+		bpf_map_push_elem(&cache_files_free, &number, BPF_ANY);
+		had = bpf_map_lookup_elem(&cache_file_numbers, &page->file);
+		return had ? *had + 1 : 0;
+	}
+	__sync_fetch_and_add(&cache_filter[pymem_cache_slot(page->inode)], 1);
+	cache_name(number, page->inode);
+	return number + 1;
+}
+
+/* May p have another place? It may hold `quota_share` times as many as are free. */
+static __always_inline bool cached_allows(const struct pymem_proc *p)
+{
+	__u32 used = cached_used;
+	__u32 free = used < PYMEM_CACHED_PLACES ? PYMEM_CACHED_PLACES - used : 0;
+
+	return free && p->cached_places < (__u64)quota_share * free;
+}
+
+/* The place of the stack and the file, made for p if it is new. ~0: no room. */
+static __noinline __u32 cached_place(struct pymem_proc *p, const struct pymem_cached_key *key)
+{
+	struct pymem_cached *place;
+	__u32 number, *had;
+
+	if (!p || !key)
+		return ~0u;
+	had = bpf_map_lookup_elem(&cached_places, key);
+	if (had)
+		return *had;
+	if (!cached_allows(p))
+		return ~0u;
+	number = cache_number(&cached_free, &cached_next, PYMEM_CACHED_PLACES);
+	place = bpf_map_lookup_elem(&cached, &number);
+	if (!place)
+		return ~0u;
+	/* User space has zeroed it, but for the turn. */
+	if (bpf_map_update_elem(&cached_places, key, &number, BPF_NOEXIST)) {
+		bpf_map_push_elem(&cached_free, &number, BPF_ANY);
+		had = bpf_map_lookup_elem(&cached_places, key);
+		return had ? *had : ~0u;
+	}
+	if (!(place->turn & 0xffff))
+		place->turn = 1;
+	__sync_fetch_and_add(&cached_used, 1);
+	__sync_fetch_and_add(&p->cached_places, 1);
+	place->key = *key;
+	return number;
+}
+
+/* --- pages --- */
+
+static __always_inline __u32 cached_id(const struct pymem_cached *place, __u32 number)
+{
+	return place->turn << 16 | (number & 0xffff);
+}
+
+/* A page with this id has gone. */
+static __always_inline void cached_gone(__u32 id)
+{
+	__u32 number = id & 0xffff;
+	struct pymem_cached *place = bpf_map_lookup_elem(&cached, &number);
+
+	if (place && cached_id(place, number) == id)
+		__sync_fetch_and_add(&place->gone, 1);
+}
+
+struct cache_range {
+	struct pymem_cache_chunk *chunk;
+	__u64 index; /* of the next page */
+	__u32 file;
+	__u32 pages; /* that are left */
+	__u32 id;    /* that they get; 0: they go */
+	__u32 first; /* page of the chunk */
+	__u32 gone;  /* pages of the chunk that had an id */
+	__u32 unknown;
+};
+
+LOOP_BODY cache_page_step(__u32 i, struct cache_range *r)
+{
+	__u32 *at = &r->chunk->pages[(r->first + i) & (PYMEM_CACHE_CHUNK_PAGES - 1)];
+	__u32 had = *at;
+
+	*at = r->id;
+	if (had) {
+		cached_gone(had);
+		r->gone++;
+	}
+	return 0;
+}
+
+static const struct pymem_cache_chunk cache_no_pages;
+
+static __always_inline struct pymem_cache_chunk *cache_chunk(struct pymem_cache_chunk_key *key,
+							     bool make)
+{
+	struct pymem_cache_chunk *chunk = bpf_map_lookup_elem(&cache_chunks, key);
+
+	if (chunk || !make)
+		return chunk;
+	bpf_map_update_elem(&cache_chunks, key, &cache_no_pages, BPF_NOEXIST);
+	return bpf_map_lookup_elem(&cache_chunks, key);
+}
+
+LOOP_BODY cache_chunk_step(__u32 i __attribute__((unused)), struct cache_range *r)
+{
+	struct pymem_cache_chunk_key key = {.number = r->index / PYMEM_CACHE_CHUNK_PAGES,
+					    .file = r->file};
+	__u32 count;
+
+	r->first = r->index & (PYMEM_CACHE_CHUNK_PAGES - 1);
+	count = PYMEM_CACHE_CHUNK_PAGES - r->first;
+	if (count > r->pages)
+		count = r->pages;
+	r->chunk = cache_chunk(&key, r->id);
+	r->gone = 0;
+	if (r->chunk) {
+		LOOP(count, cache_page_step, r);
+		if (r->id)
+			__sync_fetch_and_add(&r->chunk->used, count - r->gone);
+		else if (r->gone)
+			__sync_fetch_and_add(&r->chunk->used, -r->gone);
+		if (!*(volatile __u32 *)&r->chunk->used)
+			bpf_map_delete_elem(&cache_chunks, &key);
+	} else if (r->id) {
+		r->unknown += count;
+	}
+	r->pages -= count;
+	r->index += count;
+	return !r->pages;
+}
+
+#define CHUNKS_MOST (PAGES_MOST / PYMEM_CACHE_CHUNK_PAGES + 1)
+
+/* Pages of a file come, by the place that `id` names, or with id 0 go. Returns how many there was no
+ * room for. */
+SEPARATE __s64 cache_pages(__u64 file, __u64 index, __u64 pages, __u64 id)
+{
+	struct cache_range r = {.file = file, .index = index, .pages = pages, .id = id};
+
+	LOOP(CHUNKS_MOST, cache_chunk_step, &r);
+	return r.unknown;
+}
+
+#endif
