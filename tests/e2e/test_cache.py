@@ -70,35 +70,48 @@ def check_sums(image):
     assert sum_of["own_group_bytes"] + sum_of["other_group_bytes"] <= sum_of["bytes"]
 
 
+def came(truth, label, name=None):
+    """Bytes that came while that line ran, of that file or of all, says mincore()."""
+    return sum(change for of, change in truth["changes"][label].items() if change > 0 and name in (None, eval(of)))
+
+
+def evicted(image, truth, ended):
+    """Bytes that went without the program's doing: the host may be short of memory just now. What comes back then
+    comes a second time, of which mincore() does not tell."""
+    gone = sum(f["gone_bytes"] for f in image["cached_files"])
+    meant = -sum(sum(truth["changes"][label].values()) for label in ("drop", "cut"))
+    return gone - meant - (SIZES[b"hidden.bin"] if ended else 0)
+
+
 def check(image, target, truth, ended=False):
+    """To the page, but for what was evicted, and for what the filesystem keeps of a file and reads with it: blocks of the
+    device, of which mincore() does not tell."""
     check_sums(image)
     lines = {number: label for label, number in harness.labels(target.path).items()}
     rows = {lines[row["line"]]: row for row in image["lines"] if row["file"] == target.path and row["line"] in lines}
-    brought = dict.fromkeys(LINES, 0)
-    for label, name in LINES.items():
-        change = truth["changes"][label]
-        assert set(change) == {repr(name)} and change[repr(name)] > 0, (label, change)
-        brought[label] = change[repr(name)]
-        assert rows[label]["cached_bytes"] == brought[label], (label, rows[label], change)
+    blocks = sum(f["bytes"] for f in image["cached_files"] if (f["path"] or "").startswith("blocks of device "))
+    slack = evicted(image, truth, ended)
+    assert slack >= 0, (slack, truth, image["cached_files"])
     # What was there already, and what somebody else has read, is nobody's.
-    for label in ("warm", "known", "drop", "cut"):
-        assert rows.get(label, {"cached_bytes": 0})["cached_bytes"] == 0, (label, rows[label])
-    assert truth["changes"]["warm"] == truth["changes"]["known"] == {}
-    assert named(image, "known.bin") is None
+    for label in truth["changes"]:
+        more = rows.get(label, {"cached_bytes": 0})["cached_bytes"] - came(truth, label)
+        assert 0 <= more <= blocks + slack, (label, rows.get(label), truth["changes"][label], blocks, slack)
+    assert came(truth, "cold") > 60 * MIB and came(truth, "warm") < MIB and came(truth, "known") < MIB
+    known = named(image, "known.bin")
+    assert (known["bytes"] if known else 0) <= came(truth, "known") + slack, known
     there = dict(truth["there"])
     if ended:
         there[repr(b"hidden.bin")] = 0  # it goes with the process that has it open
     for label, name in LINES.items():
-        file = named(image, name)
-        assert file["bytes"] == brought[label], (label, file)
-        assert file["there_bytes"] == there[repr(name)], (label, file, there)
+        file, row = named(image, name), rows[label]
+        assert 0 <= file["bytes"] - sum(came(truth, each, name) for each in truth["changes"]) <= slack, (label, file)
+        assert 0 <= there[repr(name)] - file["there_bytes"] <= slack, (label, file, there)
         assert file["unknown_bytes"] == 0 and file["bytes"] - file["gone_bytes"] == file["there_bytes"]
         assert file["deleted"] is (label == "hidden"), file
         assert file["line"]["line"] == harness.labels(target.path)[label], (label, file)
-        assert rows[label]["cached_there_bytes"] == there[repr(name)], (label, rows[label])
-    assert truth["changes"]["drop"] == {repr(b"second.bin"): -12 * MIB}
-    assert truth["changes"]["cut"] == {repr(b"written.bin"): -5 * MIB}
-    return rows
+        assert abs(row["cached_there_bytes"] - there[repr(name)]) <= blocks + slack, (label, row)
+    drop = truth["changes"]["drop"][repr(b"second.bin")]
+    assert -12 * MIB <= drop <= -11 * MIB and truth["changes"]["cut"] == {repr(b"written.bin"): -5 * MIB}
 
 
 def test_lines(system):
@@ -134,14 +147,14 @@ def test_ended(system, tmp_path):
     table = report(path, "-s", "cached", "--width", "200").decode()
     # The file's share and line come first.
     most = harness.labels(target.path)["cold"]
-    assert re.search(r"^Page cache: .* of files brought into it, .* still there.*; \d+ % of it \S*/first\.bin, by "
+    assert re.search(r"^Cached: .* of files brought into the page cache, .* still there.*; \d+ %% of it \S*/first\.bin, by\s+"
                      r"\S*caches\.py:%d" % most, table, re.M), table
     assert int(re.findall(r"caches\.py:(\d+) <module>", table[table.index("Change "):])[0]) == most, table
     verbose = report(path, "-v", "--width", "200").decode()
     assert re.search(r"^ +64\.0 MiB +64\.0 MiB  /\S*first\.bin\n +← \S*caches\.py:%d" % most, verbose, re.M), verbose
     assert "hidden.bin (deleted)" in verbose
     # A name is text and nothing else.
-    assert "\x1b" not in verbose and r"str\x1b[31mange\xff\x0a.bin" in verbose, verbose
+    assert "\x1b" not in verbose and r"str\x1b[31mange\xff\n.bin" in verbose, verbose
     redacted = json.loads(report(path, "--format", "json", "--redact"))["processes"][0]
     assert "first.bin" in {f["path"] for f in redacted["cached_files"]}, redacted["cached_files"]
     assert not any("/" in (f["path"] or "") for f in redacted["cached_files"])

@@ -29,7 +29,7 @@ void parts_cached(FILE *out, const struct model_process *process, bool group)
 	char amount[40];
 
 	parts_amount(amount, sizeof(amount), (int64_t)sum->bytes, false);
-	fprintf(out, "%s of files brought into it, ", amount);
+	fprintf(out, "%s of files brought into the page cache, ", amount);
 	parts_amount(amount, sizeof(amount), model_cached_there(sum), false);
 	fprintf(out, "%s still there", amount);
 	if (sum->unknown_bytes) {

@@ -28,8 +28,8 @@ void parts_time(char *text, size_t size, uint64_t ns);
  * stalls (3.4 s at the limit of a control group), 288.7 MiB reclaimed". */
 void parts_stalls(FILE *out, const struct model_process *process);
 
-/* Writes what the process brought into the page cache: "64.0 MiB of files brought into it, 60.1 MiB
- * still there". With `group` also which control group it is accounted to. */
+/* Writes what the process brought into the page cache: "64.0 MiB of files brought into the page
+ * cache, 60.1 MiB still there". With `group` also which control group it is accounted to. */
 void parts_cached(FILE *out, const struct model_process *process, bool group);
 
 /* Writes the path of such a file, escaped, cut at its front to `columns` (0: no limit). */

@@ -332,7 +332,7 @@ static int print_cached(struct answer *a)
 	err = answer_text_begin(&text);
 	if (err)
 		return err;
-	fputs("Page cache: ", text.out);
+	fputs("Cached: ", text.out);
 	parts_cached(text.out, p, false);
 	file = p->cached_file_count ? p->cached_files[0] : NULL;
 	if (file && file->path && file->amounts.bytes > p->cached.bytes / 2) {
