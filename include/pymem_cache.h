@@ -46,7 +46,7 @@ struct pymem_cache_file {
 
 struct pymem_cached_key {
 	struct pymem_stack_key stack; /* hash up to PYMEM_LOSS_COUNT: no stack; the cause, plus 1 */
-	__u32 file;		      /* number of its record, plus 1; 0: the table of files is full */
+	__u32 file; /* number of its record, plus 1; 0: the table of files is full */
 	__u32 pad;
 };
 
@@ -56,10 +56,10 @@ struct pymem_cached {
 	__u32 turn;		     /* how often the place was given out; never 0 */
 	__u32 pad;
 	__u64 added;
-	__u64 gone;	/* of these: taken out of the cache again */
-	__u64 unknown;	/* of these: nobody knows whether they are still there; no room */
-	__u64 own;	/* of these: accounted to the control group of the thread, */
-	__u64 other;	/* to another one; the rest: the kernel does not account them */
+	__u64 gone;    /* of these: taken out of the cache again */
+	__u64 unknown; /* of these: nobody knows whether they are still there; no room */
+	__u64 own;     /* of these: accounted to the control group of the thread, */
+	__u64 other;   /* to another one; the rest: the kernel does not account them */
 };
 
 /* Which place brought each page of a chunk: its number and its turn << 16; 0: none. */

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* Who brought a page into the page cache, and whether it is still there.
  *
- * Each pair of a stack and a file has a place in an array. A page that comes is counted there, and a
- * chunk of the file remembers its place; a page that goes is found in the chunk, by its offset in
- * the file, and counted at that place. Not by its address: a page that is migrated gets another one,
- * and a large one may be split, without an event. Pages go in the context of others, so nothing is
- * allocated then.
+ * Each pair of a stack and a file has a place in an array. A page that comes is counted there, and
+ * a chunk of the file remembers its place; a page that goes is found in the chunk, by its offset in
+ * the file, and counted at that place. Not by its address: a page that is migrated gets another
+ * one, and a large one may be split, without an event. Pages go in the context of others, so
+ * nothing is allocated then.
  *
  * All tables are bounded. Without a place a page is counted in its image's record (cached_unkept).
  * Without a file or a chunk it is counted at its place as `unknown`.
@@ -74,8 +74,8 @@ struct {
 	__uint(value_size, sizeof(__u32));
 } cache_files_free SEC(".maps");
 
-__u32 cached_next, cache_files_next; /* numbers that have ever been given out */
-__u32 cached_used;		     /* places that are taken */
+__u32 cached_next, cache_files_next;	      /* numbers that have ever been given out */
+__u32 cached_used;			      /* places that are taken */
 __u32 cache_filter[PYMEM_CACHE_FILTER_SLOTS]; /* files of the table, by pymem_cache_slot() */
 
 /* --- the kernel's structures --- */
@@ -160,9 +160,9 @@ struct task_struct___cache {
 	struct css_set___cache *cgroups;
 } __attribute__((preserve_access_index));
 
-#define HUGETLBFS_MAGIC 0x958458f6 /* its pages are no page cache */
-#define BDEVFS_MAGIC	0x62646576 /* its files are block devices */
-#define MEMCG_FLAGS	7ul	   /* bits of memcg_data that are no part of the pointer */
+#define HUGETLBFS_MAGIC 0x958458f6	    /* its pages are no page cache */
+#define BDEVFS_MAGIC	0x62646576	    /* its files are block devices */
+#define MEMCG_FLAGS	7ul		    /* bits of memcg_data that are no part of the pointer */
 #define PAGES_MOST	BY_BUILD(2048, 512) /* of a folio: that is as large as they get */
 
 struct cache_page { /* what an event is about */
@@ -199,8 +199,8 @@ static __always_inline bool cache_identify(struct cache_page *page)
 	page->file.number = BPF_CORE_READ(inode, i_ino);
 	page->file.generation = BPF_CORE_READ(inode, i_generation);
 	magic = BPF_CORE_READ(super, s_magic);
-	page->file.device = magic == BDEVFS_MAGIC ? BPF_CORE_READ(inode, i_rdev)
-						  : BPF_CORE_READ(super, s_dev);
+	page->file.device =
+		magic == BDEVFS_MAGIC ? BPF_CORE_READ(inode, i_rdev) : BPF_CORE_READ(super, s_dev);
 	return magic != HUGETLBFS_MAGIC;
 }
 
@@ -251,11 +251,11 @@ static __always_inline enum cache_account cache_account(__u64 address)
 		return CACHE_UNACCOUNTED;
 	/* The group's record begins with its part of the hierarchy. */
 	groups = BPF_CORE_READ(task, cgroups);
-	bpf_probe_read_kernel(
-		&own, sizeof(own),
-		(char *)groups + bpf_core_field_offset(struct css_set___cache, subsys) +
-			8 * bpf_core_enum_value(enum cgroup_subsys_id___cache,
-						memory_cgrp_id___cache));
+	bpf_probe_read_kernel(&own, sizeof(own),
+			      (char *)groups +
+				      bpf_core_field_offset(struct css_set___cache, subsys) +
+				      8 * bpf_core_enum_value(enum cgroup_subsys_id___cache,
+							      memory_cgrp_id___cache));
 	return own == group ? CACHE_OWN : CACHE_OTHER;
 }
 
@@ -497,8 +497,8 @@ LOOP_BODY cache_chunk_step(__u32 i __attribute__((unused)), struct cache_range *
 
 #define CHUNKS_MOST (PAGES_MOST / PYMEM_CACHE_CHUNK_PAGES + 1)
 
-/* Pages of a file come, by the place that `id` names, or with id 0 go. Returns how many there was no
- * room for. */
+/* Pages of a file come, by the place that `id` names, or with id 0 go. Returns how many there was
+ * no room for. */
 SEPARATE __s64 cache_pages(__u64 file, __u64 index, __u64 pages, __u64 id)
 {
 	struct cache_range r = {.file = file, .index = index, .pages = pages, .id = id};

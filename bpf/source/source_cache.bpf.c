@@ -23,8 +23,8 @@ static __always_inline void cache_count(struct pymem_proc *p, struct cache_page 
 	/* First: what goes is never more than what came. */
 	__sync_fetch_and_add(&place->added, page->pages);
 	if (key->file)
-		unknown = cache_pages(key->file, page->index, page->pages,
-				      cached_id(place, number));
+		unknown =
+			cache_pages(key->file, page->index, page->pages, cached_id(place, number));
 	ADD_IF(place->unknown, unknown);
 	account = cache_account(address);
 	if (account == CACHE_OWN)

@@ -192,10 +192,8 @@ static inline int table_hand_cached(struct counts_table *table, struct table_cac
 {
 	static const struct pymem_counters none;
 	const struct table_stack *from = &table->stacks[row->stack];
-	const struct counts_stack stack = {.key = from->key,
-					   .frames = from->frames,
-					   .depth = from->depth,
-					   .counters = &none};
+	const struct counts_stack stack = {
+		.key = from->key, .frames = from->frames, .depth = from->depth, .counters = &none};
 	struct counts_cached cached = row->cached;
 
 	cached.stack = &stack;

@@ -39,13 +39,12 @@ static int teardown(void **state)
 }
 
 /* `line` NULL: no line. */
-static void add(struct given *g, const struct model_location *line, const char *path, uint64_t pages,
-		uint64_t gone)
+static void add(struct given *g, const struct model_location *line, const char *path,
+		uint64_t pages, uint64_t gone)
 {
 	const struct model_location *frames[] = {line, g->main};
-	const struct model_cache_amounts amounts = {.bytes = pages * PAGE,
-						    .gone_bytes = gone * PAGE,
-						    .own_bytes = pages * PAGE};
+	const struct model_cache_amounts amounts = {
+		.bytes = pages * PAGE, .gone_bytes = gone * PAGE, .own_bytes = pages * PAGE};
 
 	assert_int_equal(model_add_cached(g->model, g->process, frames, line ? 2 : 0,
 					  PYMEM_LOSS_NO_FRAME, path, false, &amounts),
@@ -122,17 +121,16 @@ static void test_deleted(void **state)
 	const struct model_cache_amounts amounts = {.bytes = PAGE};
 
 	add(g, g->load, "/data", 1, 0);
-	assert_int_equal(model_add_cached(g->model, g->process, frames, 2, 0, "/data", true,
-					  &amounts),
-			 0);
+	assert_int_equal(
+		model_add_cached(g->model, g->process, frames, 2, 0, "/data", true, &amounts), 0);
 	assert_int_equal(model_compute(g->model), 0);
 	assert_int_equal(g->process->cached_file_count, 2);
-	assert_int_equal(g->process->cached_files[0]->deleted +
-				 g->process->cached_files[1]->deleted,
-			 1);
+	assert_int_equal(
+		g->process->cached_files[0]->deleted + g->process->cached_files[1]->deleted, 1);
 }
 
-/* A process that has ended keeps its files, and their lines, when all else that it used is freed. */
+/* A process that has ended keeps its files, and their lines, when all else that it used is freed.
+ */
 static void test_frozen(void **state)
 {
 	struct given *g = *state;

@@ -33,11 +33,11 @@ static const char *path_of(const struct mounts *mounts, unsigned minor, const ch
 
 static void test_paths(void **state)
 {
-	struct mounts *mounts = mounts_of(
-		"24 1 8:1 / / rw,relatime shared:1 - ext4 /dev/sda1 rw\n"
-		"31 24 8:2 / /home rw - ext4 /dev/sda2 rw\n"
-		"32 24 8:2 /data/big /mnt/with\\040blank rw - ext4 /dev/sda2 rw\n"
-		"33 24 8:3 /sub /only/a/part rw - btrfs /dev/sda3 rw\n");
+	struct mounts *mounts =
+		mounts_of("24 1 8:1 / / rw,relatime shared:1 - ext4 /dev/sda1 rw\n"
+			  "31 24 8:2 / /home rw - ext4 /dev/sda2 rw\n"
+			  "32 24 8:2 /data/big /mnt/with\\040blank rw - ext4 /dev/sda2 rw\n"
+			  "33 24 8:3 /sub /only/a/part rw - btrfs /dev/sda3 rw\n");
 
 	(void)state;
 	assert_string_equal(path_of(mounts, 1, "/etc/passwd"), "/etc/passwd");

@@ -114,13 +114,15 @@ static void test_order(void **state)
 		assert_string_equal(attached, "page_alloc");
 		assert_int_equal(*session->bpf.variable.copies_watched, 1);
 		session_detach(session);
-		assert_string_equal(detached, "rss_stat victim_marked signal_delivered signal_sent "
-					      "cache_added cache_deleted compaction_end compaction_begin memcg_end "
-					      "memcg_begin direct_end direct_begin madvise_ends "
-					      "mremap_ends munmap_ends mmap_ends brk_ends "
-					      "fault_kernel fault_user "
-					      "process_fork process_exec process_exit lines_exec "
-					      "lines_exit page_alloc");
+		assert_string_equal(
+			detached,
+			"rss_stat victim_marked signal_delivered signal_sent "
+			"cache_added cache_deleted compaction_end compaction_begin memcg_end "
+			"memcg_begin direct_end direct_begin madvise_ends "
+			"mremap_ends munmap_ends mmap_ends brk_ends "
+			"fault_kernel fault_user "
+			"process_fork process_exec process_exit lines_exec "
+			"lines_exit page_alloc");
 		session_detach(session);
 		assert_string_equal(strstr(detached, "page_alloc"), "page_alloc");
 		session_close(session);

@@ -17,16 +17,11 @@ const char *profile_format_name(size_t i)
 }
 
 const struct option_choice profile_sorts[] = {
-	{"increment", MODEL_SORT_INCREMENT},
-	{"total", MODEL_SORT_TOTAL},
-	{"peak", MODEL_SORT_PEAK},
-	{"grown", MODEL_SORT_GROWN},
-	{"freed", MODEL_SORT_FREED},
-	{"cow", MODEL_SORT_COW},
-	{"resident", MODEL_SORT_RESIDENT},
-	{"stalled", MODEL_SORT_STALLED},
-	{"cached", MODEL_SORT_CACHED},
-	{},
+	{"increment", MODEL_SORT_INCREMENT}, {"total", MODEL_SORT_TOTAL},
+	{"peak", MODEL_SORT_PEAK},	     {"grown", MODEL_SORT_GROWN},
+	{"freed", MODEL_SORT_FREED},	     {"cow", MODEL_SORT_COW},
+	{"resident", MODEL_SORT_RESIDENT},   {"stalled", MODEL_SORT_STALLED},
+	{"cached", MODEL_SORT_CACHED},	     {},
 };
 
 const struct option_choice profile_bys[] = {
@@ -42,12 +37,8 @@ const struct option_choice profile_metrics[] = {
 };
 
 const struct option_choice profile_events[] = {
-	{"faults", PROFILE_FAULTS},
-	{"copies", PROFILE_COPIES},
-	{"syscalls", PROFILE_SYSCALLS},
-	{"reclaim", PROFILE_RECLAIM},
-	{"cache", PROFILE_CACHE},
-	{},
+	{"faults", PROFILE_FAULTS},   {"copies", PROFILE_COPIES}, {"syscalls", PROFILE_SYSCALLS},
+	{"reclaim", PROFILE_RECLAIM}, {"cache", PROFILE_CACHE},	  {},
 };
 
 /* Of -l and --engine, the last one counts. But `auto` does not undo -l: it asks for no engine. */

@@ -32,7 +32,7 @@
 		.name = "events", .argument = "LIST", .type = OPTION_SET, AT(events), \
 		.choices = profile_events,                                            \
 		.help = "count these, too; cache and reclaim are not\n"               \
-			"counted otherwise: {}"                                                  \
+			"counted otherwise: {}"                                       \
 	}
 #define PROFILE_ROW_NO_FAULTS                                            \
 	{                                                                \

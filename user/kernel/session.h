@@ -245,9 +245,10 @@ int session_each_first(struct session *session, int (*fn)(const struct pymem_fir
 int session_forget_touched(struct session *session, bool (*is_gone)(uint32_t dir, void *arg),
 			   void *arg);
 
-/* Calls `fn` for each pair of a stack and a file, with what the stack brought into the page cache of
- * the file. The file is NULL if the table of files was full. Both are valid during the call. Until
- * `fn` returns something other than 0, which is then returned. Nothing without session_options.cache
+/* Calls `fn` for each pair of a stack and a file, with what the stack brought into the page cache
+ * of the file. The file is NULL if the table of files was full. Both are valid during the call.
+ * Until `fn` returns something other than 0, which is then returned. Nothing without
+ * session_options.cache
  */
 int session_each_cached(struct session *session,
 			int (*fn)(const struct pymem_cached *, const struct pymem_cache_file *,

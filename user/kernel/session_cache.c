@@ -27,8 +27,7 @@ bool session_counts_cache(const struct session *session)
 
 static void *map_array(const struct bpf_map *map, size_t bytes)
 {
-	void *at =
-		mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, bpf_map__fd(map), 0);
+	void *at = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, bpf_map__fd(map), 0);
 
 	return at == MAP_FAILED ? NULL : at;
 }
@@ -42,12 +41,12 @@ int session_map_cache(struct session *session)
 	cache = session->cache = calloc(1, sizeof(*cache));
 	if (!cache)
 		return -ENOMEM;
-	cache->places = map_array(session->bpf.map.cached,
-				  PYMEM_CACHED_PLACES * sizeof(*cache->places));
+	cache->places =
+		map_array(session->bpf.map.cached, PYMEM_CACHED_PLACES * sizeof(*cache->places));
 	if (!cache->places)
 		return -errno;
-	cache->files = map_array(session->bpf.map.cache_files,
-				 PYMEM_CACHE_FILES * sizeof(*cache->files));
+	cache->files =
+		map_array(session->bpf.map.cache_files, PYMEM_CACHE_FILES * sizeof(*cache->files));
 	return cache->files ? 0 : -errno;
 }
 
@@ -161,8 +160,7 @@ static int forget_chunk(const void *key, const void *value, void *arg)
 	if (!chunk.file || chunk.file > PYMEM_CACHE_FILES ||
 	    session->cache->unused[chunk.file - 1] < LOOKS_UNUSED)
 		return 0;
-	if (bpf_map_delete_elem(bpf_map__fd(session->bpf.map.cache_chunks), key) &&
-	    errno != ENOENT)
+	if (bpf_map_delete_elem(bpf_map__fd(session->bpf.map.cache_chunks), key) && errno != ENOENT)
 		return -errno;
 	return 0;
 }
@@ -194,9 +192,10 @@ static int forget_files(struct session *session)
 		if (bpf_map_delete_elem(bpf_map__fd(session->bpf.map.cache_file_numbers),
 					&cache->files[i].key))
 			return -errno;
-		__sync_fetch_and_sub(&session->bpf.variable.cache_filter[pymem_cache_slot(
-					     cache->files[i].key.inode)],
-				     1);
+		__sync_fetch_and_sub(
+			&session->bpf.variable
+				 .cache_filter[pymem_cache_slot(cache->files[i].key.inode)],
+			1);
 	}
 	err = map_each(&map_ops_kernel,
 		       &(struct map_shape){bpf_map__fd(chunks), bpf_map__key_size(chunks),

@@ -160,8 +160,8 @@ struct model_process {
 	uint64_t truncated_stacks; /* number of stacks whose outermost frames are missing */
 	uint64_t lost_faults;	   /* page faults that belong to no line */
 	uint64_t lost_stalls, lost_stall_ns; /* the same of stalls */
-	/* What it brought into the page cache: the sum of all lines and of cached_lost_bytes; and by
-	 * file, largest first, filled by model_compute(). */
+	/* What it brought into the page cache: the sum of all lines and of cached_lost_bytes; and
+	 * by file, largest first, filled by model_compute(). */
 	struct model_cache_amounts cached;
 	uint64_t cached_lost_bytes[PYMEM_LOSS_COUNT]; /* in no line, by enum pymem_loss */
 	const struct model_cached_file **cached_files;
@@ -315,8 +315,8 @@ int model_add_part(struct model *model, struct model_process *process,
 int model_add_resident(struct model *model, struct model_process *process,
 		       const struct model_location *const *frames, unsigned depth, uint64_t pages);
 
-/* Adds what the stack with these frames brought into the page cache of a file. `depth` 0: it is in no
- * line, because of `loss`. `path` NULL: one of the files for which there was no room. Amounts of
+/* Adds what the stack with these frames brought into the page cache of a file. `depth` 0: it is in
+ * no line, because of `loss`. `path` NULL: one of the files for which there was no room. Amounts of
  * calls with the same frames, path and `deleted` add up. 0 or -ENOMEM. */
 int model_add_cached(struct model *model, struct model_process *process,
 		     const struct model_location *const *frames, unsigned depth,

@@ -64,16 +64,9 @@ enum {
 	RUN_FIELDS
 };
 
-enum {
-	CACHED_ADDED,
-	CACHED_GONE,
-	CACHED_UNKNOWN,
-	CACHED_OWN,
-	CACHED_OTHER,
-	CACHED_FIELDS
-};
-/* Flags of their rows: without a node, why (enum pymem_loss, plus 1); the number of the file's path,
- * 0: one of those that found the table full. */
+enum { CACHED_ADDED, CACHED_GONE, CACHED_UNKNOWN, CACHED_OWN, CACHED_OTHER, CACHED_FIELDS };
+/* Flags of their rows: without a node, why (enum pymem_loss, plus 1); the number of the file's
+ * path, 0: one of those that found the table full. */
 #define CACHED_LOSS	  0x1f
 #define CACHED_DELETED	  0x20
 #define CACHED_TEXT_SHIFT 6

@@ -185,7 +185,8 @@ static void put_lost(FILE *out, const struct model *model, const struct model_pr
 		     const int64_t *lost_bytes)
 {
 	for (int i = 0; i < PYMEM_LOSS_COUNT; i++)
-		put_rest(out, model, process, "unattributed", loss_names[i], INCREMENT, lost_bytes[i]);
+		put_rest(out, model, process, "unattributed", loss_names[i], INCREMENT,
+			 lost_bytes[i]);
 }
 
 static void put_process(FILE *out, const struct model *model, struct model_process *process,

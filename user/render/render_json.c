@@ -177,8 +177,8 @@ static json_t *cached_file_value(const struct model_cached_file *file)
 	json_t *value = cached_value(&file->amounts), *line = json_null();
 
 	if (file->most)
-		line = json_pack("{s:o, s:o, s:o, s:o}", "file", json_text(file->most->file), "line",
-				 json_integer(file->most->line), "function",
+		line = json_pack("{s:o, s:o, s:o, s:o}", "file", json_text(file->most->file),
+				 "line", json_integer(file->most->line), "function",
 				 json_text(file->most->function), "bytes",
 				 json_count(file->most_bytes));
 	if (json_object_set_new(value, "line", line) ||

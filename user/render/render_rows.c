@@ -94,8 +94,7 @@ static bool is_notable(const struct answer *a, const struct model_line *line)
 		return true;
 	return size_of(line->increment_bytes) >= (a->options->top ? a->least : 1) ||
 	       (is_churning(a, line) && !line->import_bytes) || stalls_much(a, line) ||
-	       caches_much(a, line) ||
-	       (sort != MODEL_SORT_INCREMENT && value >= ANSWER_LEAST);
+	       caches_much(a, line) || (sort != MODEL_SORT_INCREMENT && value >= ANSWER_LEAST);
 }
 
 /* The length of the folder that both paths have in common, with its slash; at most `length`. */

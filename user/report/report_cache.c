@@ -26,6 +26,5 @@ int report_add_cached(const struct counts_cached *cached, void *arg)
 			return -ENOMEM;
 	}
 	return model_add_cached(b->model, entry->process, frames, stack->depth, cached->loss,
-				cached->path, cached->deleted,
-				&amounts);
+				cached->path, cached->deleted, &amounts);
 }

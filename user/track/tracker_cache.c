@@ -67,8 +67,8 @@ static int hand_stack(const struct counts_stack *stack, void *arg)
 	struct handing_cached *h = arg;
 
 	h->cached.stack = stack;
-	h->cached.loss = stack->lack == PYMEM_LACK_QUOTA ? PYMEM_LOSS_CODE_QUOTA
-							 : PYMEM_LOSS_UNDELIVERED;
+	h->cached.loss =
+		stack->lack == PYMEM_LACK_QUOTA ? PYMEM_LOSS_CODE_QUOTA : PYMEM_LOSS_UNDELIVERED;
 	return h->reader->cached(&h->cached, h->arg);
 }
 
