@@ -17,6 +17,7 @@
 #define CACHE_BPF_H
 
 #include "account/vmcalls.bpf.h"
+#include "base/cache_compat.bpf.h"
 #include "pymem_cache.h"
 
 /* Only programs of this source use these, so they are here and not in maps.bpf.h. Sized by the
@@ -78,115 +79,15 @@ __u32 cached_next, cache_files_next;	      /* numbers that have ever been given 
 __u32 cached_used;			      /* places that are taken */
 __u32 cache_filter[PYMEM_CACHE_FILTER_SLOTS]; /* files of the table, by pymem_cache_slot() */
 
-/* --- the kernel's structures --- */
+/* --- what an event is about --- */
 
-/* Up to 5.15 the events have a page. A page up to then, and a folio since, knows its file and its
- * offset. 5.18 to 6.14 name a folio's size _folio_nr_pages, later ones _nr_pages. */
-struct page___cache {
-	struct address_space___cache *mapping;
-	unsigned long index;
-	unsigned long memcg_data;      /* from 5.11 on */
-	struct mem_cgroup *mem_cgroup; /* 5.10 */
-} __attribute__((preserve_access_index));
-
-struct folio___cache {
-	struct address_space___cache *mapping;
-	unsigned long index;
-	unsigned long memcg_data;
-	unsigned int _folio_nr_pages;
-	unsigned int _nr_pages;
-	unsigned long _flags_1;
-} __attribute__((preserve_access_index));
-
-struct hlist_node___cache {
-	struct hlist_node___cache *next, **pprev;
-} __attribute__((preserve_access_index));
-
-struct hlist_head___cache {
-	struct hlist_node___cache *first;
-} __attribute__((preserve_access_index));
-
-struct super_block___cache {
-	__u32 s_dev;
-	unsigned long s_magic;
-} __attribute__((preserve_access_index));
-
-struct inode___cache {
-	struct super_block___cache *i_sb;
-	unsigned long i_ino;
-	unsigned int i_nlink;
-	__u32 i_generation, i_rdev;
-	struct hlist_head___cache i_dentry;
-} __attribute__((preserve_access_index));
-
-struct address_space___cache {
-	struct inode___cache *host;
-} __attribute__((preserve_access_index));
-
-struct qstr___cache {
-	const unsigned char *name;
-} __attribute__((preserve_access_index));
-
-struct dentry_alias___cache {
-	struct hlist_node___cache d_alias;
-} __attribute__((preserve_access_index));
-
-struct dentry___cache {
-	struct dentry___cache *d_parent;
-	struct qstr___cache d_name;
-	union {
-		struct hlist_node___cache d_alias;
-	} d_u;
-} __attribute__((preserve_access_index));
-
-/* As some later kernel may have it. */
-struct dentry___flat {
-	struct hlist_node___cache d_alias;
-} __attribute__((preserve_access_index));
-
-enum pageflags___cache {
-	PG_head___cache,
-};
-
-enum cgroup_subsys_id___cache {
-	memory_cgrp_id___cache,
-};
-
-struct css_set___cache {
-	void *subsys[1];
-} __attribute__((preserve_access_index));
-
-struct task_struct___cache {
-	struct css_set___cache *cgroups;
-} __attribute__((preserve_access_index));
-
-#define HUGETLBFS_MAGIC 0x958458f6	    /* its pages are no page cache */
-#define BDEVFS_MAGIC	0x62646576	    /* its files are block devices */
-#define MEMCG_FLAGS	7ul		    /* bits of memcg_data that are no part of the pointer */
-#define PAGES_MOST	BY_BUILD(2048, 512) /* of a folio: that is as large as they get */
-
-struct cache_page { /* what an event is about */
+struct cache_page {
 	struct pymem_cache_file_key file;
 	__u64 inode;
 	__u64 index;
 	__u32 pages;
 	__u32 pad;
 };
-
-static __always_inline __u32 folio_pages(struct folio___cache *folio)
-{
-	unsigned long flags = 0;
-
-	/* The flags come first, whatever their type. */
-	bpf_probe_read_kernel(&flags, sizeof(flags), folio);
-	if (!(flags >> bpf_core_enum_value(enum pageflags___cache, PG_head___cache) & 1))
-		return 1;
-	if (bpf_core_field_exists(folio->_nr_pages))
-		return BPF_CORE_READ(folio, _nr_pages);
-	if (bpf_core_field_exists(folio->_folio_nr_pages))
-		return BPF_CORE_READ(folio, _folio_nr_pages);
-	return 1u << (BPF_CORE_READ(folio, _flags_1) & 31);
-}
 
 /* Fills in the rest of page->file, whose inode is known. False: such pages are not counted. */
 static __always_inline bool cache_identify(struct cache_page *page)
@@ -286,21 +187,6 @@ LOOP_BODY cache_name_step(__u32 i __attribute__((unused)), struct cache_naming *
 	n->bytes = at + length;
 	n->dentry = parent;
 	return 0;
-}
-
-/* The entry of the inode in its folder; NULL: none is known. */
-static __always_inline struct dentry___cache *cache_dentry(struct inode___cache *inode)
-{
-	char *alias = (char *)BPF_CORE_READ(inode, i_dentry.first);
-	struct dentry___cache *dentry = NULL;
-
-	if (!alias)
-		return NULL;
-	if (bpf_core_field_exists(dentry->d_u.d_alias))
-		return (void *)(alias - bpf_core_field_offset(struct dentry___cache, d_u.d_alias));
-	if (bpf_core_field_exists(struct dentry___flat, d_alias))
-		return (void *)(alias - bpf_core_field_offset(struct dentry___flat, d_alias));
-	return NULL;
 }
 
 /* Writes the file's path into its record. */

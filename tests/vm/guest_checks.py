@@ -228,7 +228,7 @@ def page_cache():
     assert file["there_bytes"] == truth["there"] < truth["brought"], (file, truth)
     assert file["line"]["line"] == harness.labels(target.path)["read"], file
     assert file["own_group_bytes"] + file["other_group_bytes"] == file["bytes"], file
-    print("# guest: page cache %d bytes, there %d" % (file["bytes"], file["there_bytes"]))
+    comment("page cache: %d bytes, %d there" % (file["bytes"], file["there_bytes"]))
 
 
 def lines():
@@ -460,7 +460,7 @@ def last_words_of_host():
 CHECKS = {check.__name__: check for check in (
     check, amounts, short_amounts, smp_amounts, lines, verifier, short_verifier, cost, killed_check,
     kill_9, vm_calls, counted_lines, serve, memit, accounts, births_watch, births_burst, last_words,
-    last_words_of_host)}
+    last_words_of_host, page_cache)}
 
 
 def chosen():
