@@ -90,6 +90,7 @@ static const struct session_options plain = {.faults = true, .syscalls = true},
 				    everything = {.faults = true,
 						  .syscalls = true,
 						  .stalls = true,
+						  .cache = true,
 						  .last_words = true,
 						  .lines = true};
 

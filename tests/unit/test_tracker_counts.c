@@ -197,7 +197,8 @@ static void test_stalls_of_nobody(void **state)
 	assert_int_equal(p->lost_stall_ns, 57);
 }
 
-/* A place of the stack `hash` of this process, and a file in folders, outermost last. */
+/* A place of the stack `hash` of this process, which is more than PYMEM_LOSS_COUNT, and a file in
+ * folders, outermost last. */
 static struct fake_cached *give_cached(struct given *g, uint64_t hash, const char *name,
 				       size_t bytes)
 {
@@ -235,16 +236,16 @@ static void test_cached(void **state)
 	struct counts counts = tracker_counts(&g->tracker);
 	struct counts_facts facts;
 
-	fake_charge(g->session, g->self, 5, true, 1);
-	fake_charge(g->session, g->self, 6, false, 1);
+	fake_charge(g->session, g->self, 40, true, 1);
+	fake_charge(g->session, g->self, 41, false, 1);
 	poll_all(g);
-	cached = give_cached(g, fake_stack(g->session, g->self, 5, true)->key.hash,
+	cached = give_cached(g, fake_stack(g->session, g->self, 40, true)->key.hash,
 			     NAME("data.bin\0srv"));
 	cached->place.added = 100;
 	cached->place.gone = 30;
 	cached->place.own = 90;
 	cached->place.other = 10;
-	cached = give_cached(g, fake_stack(g->session, g->self, 6, false)->key.hash,
+	cached = give_cached(g, fake_stack(g->session, g->self, 41, false)->key.hash,
 			     NAME("\x1b[2J\xff"));
 	cached->place.added = 4;
 	cached->file.state |= PYMEM_CACHE_DELETED | PYMEM_CACHE_CUT;
@@ -253,12 +254,12 @@ static void test_cached(void **state)
 	cached->file.state = 0;
 	cached = give_cached(g, PYMEM_LOSS_NO_FRAME + 1, NULL, 0);
 	cached->place.added = cached->place.unknown = 8;
-	fake_proc(g->session, g->self)->cached_unkept = 5;
 	/* An image that is not for the report. */
 	give_cached(g, 1, NAME("other"))->place.key.stack.proc = 4711;
 	p = process(built(g, false), g->self);
 	assert_int_equal(p->cached.bytes, 0);
 	g->session->counts_cache = true;
+	fake_proc(g->session, g->self)->cached_unkept = 5;
 	p = process(built(g, false), g->self);
 	assert_int_equal(p->cached.bytes, (100 + 4 + 2 + 8 + 5) * g->page);
 	assert_int_equal(p->cached.unknown_bytes, (8 + 5) * g->page);
@@ -300,10 +301,10 @@ static void test_cached_ended(void **state)
 	const struct model_process *p;
 	struct fake_cached *cached;
 
-	fake_charge(g->session, g->self, 5, true, 1);
+	fake_charge(g->session, g->self, 40, true, 1);
 	poll_all(g);
 	g->session->counts_cache = true;
-	cached = give_cached(g, fake_stack(g->session, g->self, 5, true)->key.hash, NAME("a"));
+	cached = give_cached(g, fake_stack(g->session, g->self, 40, true)->key.hash, NAME("a"));
 	cached->place.added = 100;
 	fake_end(g->session, g->self, true);
 	poll_all(g);
