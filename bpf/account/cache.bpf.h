@@ -316,30 +316,6 @@ static __always_inline void cached_gone(__u32 id)
 		__sync_fetch_and_add(&place->gone, 1);
 }
 
-struct cache_range {
-	struct pymem_cache_chunk *chunk;
-	__u64 index; /* of the next page */
-	__u32 file;
-	__u32 pages; /* that are left */
-	__u32 id;    /* that they get; 0: they go */
-	__u32 first; /* page of the chunk */
-	__u32 gone;  /* pages of the chunk that had an id */
-	__u32 unknown;
-};
-
-LOOP_BODY cache_page_step(__u32 i, struct cache_range *r)
-{
-	__u32 *at = &r->chunk->pages[(r->first + i) & (PYMEM_CACHE_CHUNK_PAGES - 1)];
-	__u32 had = *at;
-
-	*at = r->id;
-	if (had) {
-		cached_gone(had);
-		r->gone++;
-	}
-	return 0;
-}
-
 static const struct pymem_cache_chunk cache_no_pages;
 
 static __always_inline struct pymem_cache_chunk *cache_chunk(struct pymem_cache_chunk_key *key,
@@ -353,35 +329,44 @@ static __always_inline struct pymem_cache_chunk *cache_chunk(struct pymem_cache_
 	return bpf_map_lookup_elem(&cache_chunks, key);
 }
 
-LOOP_BODY cache_chunk_step(__u32 i __attribute__((unused)), struct cache_range *r)
+/* One page of a file comes, by the place that `id` names, or with id 0 goes. 1: it comes, and there
+ * is no room for it. */
+SEPARATE __s64 cache_page_is(__u64 file, __u64 index, __u64 id)
 {
-	struct pymem_cache_chunk_key key = {.number = r->index / PYMEM_CACHE_CHUNK_PAGES,
-					    .file = r->file};
-	__u32 count;
+	struct pymem_cache_chunk_key key = {.number = index / PYMEM_CACHE_CHUNK_PAGES,
+					    .file = file};
+	struct pymem_cache_chunk *chunk = cache_chunk(&key, id);
+	__u32 *at, had;
 
-	r->first = r->index & (PYMEM_CACHE_CHUNK_PAGES - 1);
-	count = PYMEM_CACHE_CHUNK_PAGES - r->first;
-	if (count > r->pages)
-		count = r->pages;
-	r->chunk = cache_chunk(&key, r->id);
-	r->gone = 0;
-	if (r->chunk) {
-		LOOP(count, cache_page_step, r);
-		if (r->id)
-			__sync_fetch_and_add(&r->chunk->used, count - r->gone);
-		else if (r->gone)
-			__sync_fetch_and_add(&r->chunk->used, -r->gone);
-		if (!*(volatile __u32 *)&r->chunk->used)
-			bpf_map_delete_elem(&cache_chunks, &key);
-	} else if (r->id) {
-		r->unknown += count;
-	}
-	r->pages -= count;
-	r->index += count;
-	return !r->pages;
+	if (!chunk)
+		return id != 0;
+	at = &chunk->pages[index & (PYMEM_CACHE_CHUNK_PAGES - 1)];
+	had = *at;
+	*at = id;
+	if (had)
+		cached_gone(had);
+	if (id && !had)
+		__sync_fetch_and_add(&chunk->used, 1);
+	else if (!id && had)
+		__sync_fetch_and_add(&chunk->used, -1);
+	if (!*(volatile __u32 *)&chunk->used)
+		bpf_map_delete_elem(&cache_chunks, &key);
+	return 0;
 }
 
-#define CHUNKS_MOST (PAGES_MOST / PYMEM_CACHE_CHUNK_PAGES + 1)
+struct cache_range {
+	__u64 file, index, id;
+	__u64 pages; /* in all */
+	__u64 unknown;
+};
+
+LOOP_BODY cache_range_step(__u32 i, struct cache_range *r)
+{
+	if (i >= r->pages)
+		return 1;
+	r->unknown += cache_page_is(r->file, r->index + i, r->id);
+	return 0;
+}
 
 /* Pages of a file come, by the place that `id` names, or with id 0 go. Returns how many there was
  * no room for. */
@@ -389,7 +374,7 @@ SEPARATE __s64 cache_pages(__u64 file, __u64 index, __u64 pages, __u64 id)
 {
 	struct cache_range r = {.file = file, .index = index, .pages = pages, .id = id};
 
-	LOOP(CHUNKS_MOST, cache_chunk_step, &r);
+	LOOP(PAGES_MOST, cache_range_step, &r);
 	return r.unknown;
 }
 
