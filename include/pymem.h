@@ -300,7 +300,8 @@ struct pymem_proc {
 	__u64 touched_unplaced; /* pages that became resident at an address not known */
 	__u64 touched_refused;	/* pages for which there was no leaf */
 	__u32 threads; /* that have run Python since the image began, if threads are told apart */
-	__u32 pad;
+	__u32 cached_places; /* that it holds (struct pymem_cached) */
+	__u64 cached_unkept; /* pages that it brought into the page cache, without a place */
 };
 
 /* A payer is a user for whom `serve` tracks images; each has a limit. User space gives out the

@@ -45,6 +45,12 @@ struct table_line {
 	bool gone;
 };
 
+struct table_cached { /* of the stack in that row of `stacks` */
+	size_t stack;
+	struct counts_cached cached; /* `stack` is set when it is handed over */
+	bool gone;
+};
+
 struct table_touched { /* what of an image is resident */
 	struct counts_resident resident;
 	uint64_t pages[TABLE_ROWS]; /* by row of `stacks`, touched by that one, of any image */
@@ -55,6 +61,8 @@ struct counts_table {
 	struct table_stack stacks[TABLE_ROWS];
 	struct table_line lines[TABLE_ROWS];
 	size_t image_count, stack_count, line_count;
+	struct table_cached cached[16];
+	size_t cached_count;
 	struct table_touched touched[4];
 	size_t touched_count; /* 0: it is not noted who touches pages */
 	/* By row of `stacks`: places that are looked at, and of these where what was first is gone.
@@ -179,6 +187,19 @@ static inline int table_hand_line(struct table_line *row, const struct counts_re
 	return reader->line(&line, arg);
 }
 
+static inline int table_hand_cached(struct counts_table *table, struct table_cached *row,
+				    const struct counts_reader *reader, void *arg)
+{
+	static const struct pymem_counters none;
+	const struct table_stack *from = &table->stacks[row->stack];
+	const struct counts_stack stack = {
+		.key = from->key, .frames = from->frames, .depth = from->depth, .counters = &none};
+	struct counts_cached cached = row->cached;
+
+	cached.stack = &stack;
+	return reader->cached ? reader->cached(&cached, arg) : 0;
+}
+
 static inline enum counts_want table_wanted(const struct table_stack *row,
 					    const struct counts_reader *reader, void *arg)
 {
@@ -230,6 +251,9 @@ static inline int table_read(void *self, const struct counts_reader *reader, voi
 	for (i = 0; reader->stalled && table->facts.stalls && i < table->stack_count; i++)
 		if (table->stacks[i].has_vmcalls && !table->stacks[i].gone)
 			reader->stalled(&table->stacks[i].key, &table->stacks[i].vmcalls, arg);
+	for (i = 0; i < table->cached_count && !err; i++)
+		if (!table->cached[i].gone)
+			err = table_hand_cached(table, &table->cached[i], reader, arg);
 	for (i = 0; i < table->line_count && !err; i++)
 		if (!table->lines[i].gone)
 			err = table_hand_line(&table->lines[i], reader, arg);
@@ -264,6 +288,14 @@ static inline int table_take_ended(void *self, bool all, const struct counts_rea
 		row->gone = true;
 		err = table_hand_stack(row, reader->stack, arg);
 		err = err < 0 ? err : 0;
+	}
+	for (i = 0; i < table->cached_count && !err; i++) {
+		struct table_cached *row = &table->cached[i];
+
+		if (row->gone || !table_takes(table, table->stacks[row->stack].key.proc))
+			continue;
+		row->gone = true;
+		err = table_hand_cached(table, row, reader, arg);
 	}
 	for (i = 0; i < table->line_count && !err; i++) {
 		struct table_line *row = &table->lines[i];

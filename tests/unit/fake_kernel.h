@@ -27,7 +27,13 @@
 #define FAKE_MESSAGES 1024
 
 struct session {
-	bool counts_stalls;
+	bool counts_stalls, counts_cache;
+	struct fake_cached {
+		struct pymem_cached place;
+		struct pymem_cache_file file; /* state 0: the table of files was full */
+	} cached[16];
+	size_t cached_count;
+	unsigned cached_sweeps; /* forgettings that were to look at files, too */
 	struct pymem_proc live[FAKE_ROWS], dead[FAKE_ROWS];
 	size_t live_count, dead_count;
 	struct fake_stack {

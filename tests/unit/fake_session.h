@@ -400,6 +400,37 @@ bool session_counts_stalls(const struct session *session)
 	return session->counts_stalls;
 }
 
+bool session_counts_cache(const struct session *session)
+{
+	return session->counts_cache;
+}
+
+int session_each_cached(struct session *session,
+			int (*fn)(const struct pymem_cached *, const struct pymem_cache_file *,
+				  void *),
+			void *arg)
+{
+	int err = 0;
+
+	for (size_t i = 0; i < session->cached_count && !err; i++)
+		err = fn(&session->cached[i].place,
+			 session->cached[i].place.key.file ? &session->cached[i].file : NULL, arg);
+	return err;
+}
+
+int session_forget_cached(struct session *session, bool files,
+			  bool (*is_gone)(uint32_t proc, void *arg), void *arg)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < session->cached_count; i++)
+		if (!is_gone(session->cached[i].place.key.stack.proc, arg))
+			session->cached[kept++] = session->cached[i];
+	session->cached_count = kept;
+	session->cached_sweeps += files;
+	return 0;
+}
+
 bool session_counts_copies(const struct session *session)
 {
 	(void)session;

@@ -312,6 +312,39 @@ static inline void profile_fill_stalled(struct profile *profile)
 		abort();
 }
 
+/* Adds what a stack of the process brought into the page cache, in pages. */
+static inline void profile_add_cached(struct profile *profile, size_t stack, const char *path,
+				      uint64_t added, uint64_t gone, uint64_t unknown)
+{
+	struct model_process *p = profile->model->processes[0];
+	const struct model_cache_amounts amounts = {.bytes = added * PAGE,
+						    .gone_bytes = gone * PAGE,
+						    .unknown_bytes = unknown * PAGE,
+						    .own_bytes = (added - unknown) * PAGE,
+						    .other_bytes = unknown * PAGE};
+	bool none = stack == SIZE_MAX;
+
+	if (model_add_cached(profile->model, p, none ? NULL : p->stacks[stack].frames,
+			     none ? 0 : p->stacks[stack].depth, PYMEM_LOSS_NO_FRAME, path,
+			     path && strstr(path, "old"), &amounts) != 0)
+		abort();
+}
+
+/* The same; its first process brought files into the page cache. */
+static inline void profile_fill_cached(struct profile *profile)
+{
+	profile_fill(profile);
+	profile->model->cache_known = true;
+	profile_add_cached(profile, 0, "/srv/data.bin", 16384, 998, 0);
+	profile_add_cached(profile, 1, "/srv/data.bin", 256, 0, 0);
+	profile_add_cached(profile, 1, "/srv/old.log", 700, 700, 0);
+	profile_add_cached(profile, SIZE_MAX, "/usr/lib/libm.so.6", 12, 0, 0);
+	profile_add_cached(profile, 1, NULL, 3, 0, 3);
+	model_lose_cached(profile->model->processes[0], PYMEM_LOSS_MAP_FULL, 2 * PAGE);
+	if (model_compute(profile->model) != 0)
+		abort();
+}
+
 #define HOSTILE_NAME                          \
 	"\033]0;owned\007\033[2J\xe2\x80\xae" \
 	"evil\n\xff\xc3(\xc2\x9b"             \

@@ -252,6 +252,24 @@ static void test_stalls(void **state)
 	assert_null(event_sources_refusal(&stalls, &k));
 }
 
+/* The page cache: only if it is asked for. */
+static void test_cache(void **state)
+{
+	static const struct session_options cache = {.cache = true};
+	struct kernel_features modern = kernel(false, NULL), legacy = kernel(true, NULL), k;
+
+	(void)state;
+	assert_string_equal(loaded(&cache, &modern), "rss lifecycle cache");
+	assert_string_equal(loaded(&cache, &legacy), "rss lifecycle fault copies cache");
+	k = kernel(false, "btf_trace_mm_filemap_delete_from_page_cache");
+	assert_string_equal(loaded(&cache, &k), "rss lifecycle");
+	assert_string_equal(notes(&cache, &k),
+			    "this kernel has no mm_filemap_add_to_page_cache tracepoints: what is "
+			    "brought into the page cache is not counted\n");
+	assert_string_equal(notes(&none, &k), "");
+	assert_null(event_sources_refusal(&cache, &k));
+}
+
 /* Last words: without the OOM killer's tracepoint all but who it was is known. */
 static void test_last_words(void **state)
 {
@@ -343,6 +361,8 @@ static void test_check(void **state)
 		"tracepoints vmscan:mm_vmscan_direct_reclaim_* (for --events reclaim)\n"
 		"tracepoints vmscan:mm_vmscan_memcg_reclaim_* (for --events reclaim)\n"
 		"tracepoints compaction:mm_compaction_begin, _end (for --events reclaim)\n"
+		"tracepoints filemap:mm_filemap_add_to_page_cache, _delete_from_page_cache (for "
+		"--events cache)\n"
 		"tracepoints signal:signal_generate, _deliver\n"
 		"tracepoint oom:mark_victim\n"
 		"page faults told one by one (for --touched)\n"
@@ -361,6 +381,8 @@ static void test_check(void **state)
 		"tracepoints vmscan:mm_vmscan_direct_reclaim_* (for --events reclaim)\n"
 		"tracepoints vmscan:mm_vmscan_memcg_reclaim_* (for --events reclaim)\n"
 		"tracepoints compaction:mm_compaction_begin, _end (for --events reclaim)\n"
+		"tracepoints filemap:mm_filemap_add_to_page_cache, _delete_from_page_cache (for "
+		"--events cache)\n"
 		"tracepoints signal:signal_generate, _deliver\n"
 		"tracepoint oom:mark_victim\n"
 		"page faults told one by one (for --touched)\n"
@@ -475,6 +497,7 @@ int main(void)
 		cmocka_unit_test(test_touched),
 		cmocka_unit_test(test_kernel_that_lacks_figures),
 		cmocka_unit_test(test_stalls),
+		cmocka_unit_test(test_cache),
 		cmocka_unit_test(test_last_words),
 		cmocka_unit_test(test_kernel_that_is_refused),
 		cmocka_unit_test(test_check),

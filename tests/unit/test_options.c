@@ -771,6 +771,8 @@ static void test_events(void **state)
 	} cases[] = {
 		{"-a --events reclaim", OPTIONS_RUN, PROFILE_RECLAIM},
 		{"-a --sort stalled", OPTIONS_RUN, PROFILE_RECLAIM},
+		{"-a --events reclaim,cache", OPTIONS_RUN, PROFILE_RECLAIM | PROFILE_CACHE},
+		{"-a --sort cached", OPTIONS_RUN, PROFILE_CACHE},
 		{"-a --format folded --metric stalled", OPTIONS_RUN, PROFILE_RECLAIM},
 		{"-a --events faults,syscalls", OPTIONS_RUN, PROFILE_FAULTS | PROFILE_SYSCALLS},
 		{"-a --no-faults --events reclaim", OPTIONS_RUN, PROFILE_RECLAIM},

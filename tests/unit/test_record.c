@@ -295,6 +295,65 @@ static void test_stalls(void **state)
 	assert_int_equal(ns, 30);
 }
 
+static struct table_cached *give_cached(struct run *run, size_t stack, const char *path)
+{
+	struct table_cached *row = &run->table.cached[run->table.cached_count++];
+
+	*row = (struct table_cached){.stack = stack, .cached = {.path = path}};
+	return row;
+}
+
+/* What came into the page cache and what went, by file: in the interval in which it did, also of an
+ * image that has ended. */
+static void test_cached(void **state)
+{
+	struct run *run = *state;
+	struct table_cached *read, *lost, *written;
+	const struct model_process *p;
+
+	run_begin(run, NULL);
+	run->table.facts.cache = true;
+	for (uint32_t id = 1; id <= 2; id++)
+		give_image(run, id);
+	table_add_stack(&run->table, 1, 10, 2, 0);
+	table_add_stack(&run->table, 1, 20, 0, 0);
+	table_add_stack(&run->table, 2, 10, 3, 0);
+	read = give_cached(run, 0, "/srv/data\x1b\xff");
+	lost = give_cached(run, 1, NULL);
+	written = give_cached(run, 2, "/srv/out");
+	read->cached.added_pages = read->cached.own_pages = 100;
+	lost->cached.added_pages = lost->cached.unknown_pages = 7;
+	lost->cached.loss = PYMEM_LOSS_NO_FRAME;
+	run_tick(run, 1);
+	read->cached.added_pages += 20;
+	read->cached.other_pages = 20;
+	read->cached.gone_pages = 50;
+	written->cached.added_pages = 9;
+	written->cached.deleted = true;
+	end_image(run, 2);
+	run_take(run);
+	run_tick(run, 1);
+	table_image(&run->table, 1)->record.cached_unkept = 3;
+	run_end(run, 1);
+	run_same(run);
+	assert_true(run->model->cache_known);
+	p = run_process(run->model, 1);
+	assert_int_equal(p->cached.bytes, (100 + 20 + 7 + 3) * 4096);
+	assert_int_equal(p->cached_lost_bytes[PYMEM_LOSS_NO_FRAME], 7 * 4096);
+	assert_int_equal(p->cached_lost_bytes[PYMEM_LOSS_MAP_FULL], 3 * 4096);
+	assert_int_equal(p->cached_file_count, 2);
+	p = run_process(run->model, 2);
+	assert_true(p->cached_files[0]->deleted);
+	p = run_process(run_window(run, 0, 1), 1);
+	assert_int_equal(p->cached.bytes, 107 * 4096);
+	assert_int_equal(p->cached.gone_bytes, 0);
+	p = run_process(run_window(run, 1, 2), 1);
+	assert_int_equal(p->cached.bytes, 20 * 4096);
+	assert_int_equal(p->cached.gone_bytes, 50 * 4096);
+	assert_int_equal(p->cached.other_bytes, 20 * 4096);
+	assert_int_equal(model_cached_there(&p->cached), 0);
+}
+
 /* The exact engine: two code objects have one line, one has a line that is not known. */
 static void test_lines(void **state)
 {
@@ -524,6 +583,7 @@ int main(void)
 		RUN(test_gone),		 RUN(test_no_end),
 		RUN(test_empty_stack),	 RUN(test_while_recording),
 		RUN(test_threads),	 RUN(test_stalls),
+		RUN(test_cached),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

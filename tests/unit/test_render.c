@@ -74,6 +74,16 @@ static const struct golden {
 	 "table",
 	 false,
 	 {.verbose = true, .width = 120, .sort = MODEL_SORT_STALLED}},
+	{"table-cached-120.txt",
+	 "table",
+	 false,
+	 {.verbose = true, .width = 120, .sort = MODEL_SORT_CACHED}},
+	{"table-cached-40.txt",
+	 "table",
+	 false,
+	 {.verbose = true, .width = 40, .top = 2, .sort = MODEL_SORT_CACHED}},
+	{"cached.json", "json", false, {.sort = MODEL_SORT_CACHED}},
+	{"cached.csv", "csv", false, {.sort = MODEL_SORT_CACHED}},
 	{"stalled.json", "json", false, {.sort = MODEL_SORT_STALLED}},
 	{"stalled.csv", "csv", false, {.sort = MODEL_SORT_STALLED}},
 	{"stalled.folded", "folded", false, {.sort = MODEL_SORT_STALLED, .metric = RENDER_STALLED}},
@@ -130,6 +140,8 @@ static void test_goldens(void **state)
 			profile_fill_touched(&profile);
 		else if (goldens[i].options.sort == MODEL_SORT_STALLED)
 			profile_fill_stalled(&profile);
+		else if (goldens[i].options.sort == MODEL_SORT_CACHED)
+			profile_fill_cached(&profile);
 		else
 			profile_fill(&profile);
 		output = render(&profile, goldens[i].format, goldens[i].options);

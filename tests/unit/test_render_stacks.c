@@ -32,7 +32,8 @@ static void gather(struct model *model)
 static void test_agree(void **state)
 {
 	void (*const fill[])(struct profile *) = {profile_fill, profile_fill_touched,
-						  profile_fill_stalled, profile_fill_hostile};
+						  profile_fill_stalled, profile_fill_cached,
+						  profile_fill_hostile};
 	struct profile profile;
 	size_t i;
 

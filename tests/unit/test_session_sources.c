@@ -90,6 +90,7 @@ static const struct session_options plain = {.faults = true, .syscalls = true},
 				    everything = {.faults = true,
 						  .syscalls = true,
 						  .stalls = true,
+						  .cache = true,
 						  .last_words = true,
 						  .lines = true};
 
@@ -105,7 +106,8 @@ static void test_order(void **state)
 					      "process_fork fault_user fault_kernel brk_ends "
 					      "mmap_ends munmap_ends mremap_ends madvise_ends "
 					      "direct_begin direct_end memcg_begin memcg_end "
-					      "compaction_begin compaction_end signal_sent "
+					      "compaction_begin compaction_end cache_deleted "
+					      "cache_added signal_sent "
 					      "signal_delivered victim_marked rss_stat");
 		*attached = '\0';
 		assert_int_equal(session_watch_copies(session), 0);
@@ -113,13 +115,15 @@ static void test_order(void **state)
 		assert_string_equal(attached, "page_alloc");
 		assert_int_equal(*session->bpf.variable.copies_watched, 1);
 		session_detach(session);
-		assert_string_equal(detached, "rss_stat victim_marked signal_delivered signal_sent "
-					      "compaction_end compaction_begin memcg_end "
-					      "memcg_begin direct_end direct_begin madvise_ends "
-					      "mremap_ends munmap_ends mmap_ends brk_ends "
-					      "fault_kernel fault_user "
-					      "process_fork process_exec process_exit lines_exec "
-					      "lines_exit page_alloc");
+		assert_string_equal(
+			detached,
+			"rss_stat victim_marked signal_delivered signal_sent "
+			"cache_added cache_deleted compaction_end compaction_begin memcg_end "
+			"memcg_begin direct_end direct_begin madvise_ends "
+			"mremap_ends munmap_ends mmap_ends brk_ends "
+			"fault_kernel fault_user "
+			"process_fork process_exec process_exit lines_exec "
+			"lines_exit page_alloc");
 		session_detach(session);
 		assert_string_equal(strstr(detached, "page_alloc"), "page_alloc");
 		session_close(session);
@@ -146,11 +150,18 @@ static void test_loaded(void **state)
 	assert_true(session_counts_faults(session) && session_counts_copies(session));
 	assert_false(session_counts_stalls(session) || is_loaded(session, "direct_begin") ||
 		     is_loaded(session, "memcg_end") || is_loaded(session, "compaction_end"));
+	assert_false(session_counts_cache(session) || is_loaded(session, "cache_added") ||
+		     is_loaded(session, "cache_deleted"));
+	assert_false(bpf_map__autocreate(session->bpf.map.cached) ||
+		     bpf_map__autocreate(session->bpf.map.cache_files));
 	session_close(session);
 
 	session = session_of(false, &everything, "btf_trace_mm_compaction_end");
 	assert_true(session_counts_stalls(session) && is_loaded(session, "memcg_end"));
 	assert_false(is_loaded(session, "compaction_begin"));
+	assert_true(session_counts_cache(session) && is_loaded(session, "cache_added"));
+	assert_true(bpf_map__autocreate(session->bpf.map.cache_chunks));
+	assert_int_equal(bpf_map__max_entries(session->bpf.map.cached), PYMEM_CACHED_PLACES);
 	session_close(session);
 
 	session = session_of(false, &none, NULL);

@@ -197,6 +197,125 @@ static void test_stalls_of_nobody(void **state)
 	assert_int_equal(p->lost_stall_ns, 57);
 }
 
+/* A place of the stack `hash` of this process, which is more than PYMEM_LOSS_COUNT, and a file in
+ * folders, outermost last. */
+static struct fake_cached *give_cached(struct given *g, uint64_t hash, const char *name,
+				       size_t bytes)
+{
+	struct fake_cached *cached = &g->session->cached[g->session->cached_count++];
+
+	*cached = (struct fake_cached){
+		.place = {.key = {.stack = {.proc = g->self, .hash = hash}, .file = name != NULL}},
+		.file = {.key = {.number = 77, .device = 250u << 20 | 9},
+			 .state = PYMEM_CACHE_NAMED,
+			 .bytes = (uint32_t)bytes},
+	};
+	if (name)
+		memcpy(cached->file.name, name, bytes);
+	return cached;
+}
+
+#define NAME(text) text, sizeof(text)
+
+static const struct model_cached_file *cached_file(const struct model_process *p, const char *path)
+{
+	for (size_t i = 0; i < p->cached_file_count; i++)
+		if (p->cached_files[i]->path && !strcmp(p->cached_files[i]->path, path))
+			return p->cached_files[i];
+	fail_msg("no file %s", path);
+	return NULL;
+}
+
+/* What stacks brought into the page cache: by line or by cause, by file, whose name is put
+ * together. The device is mounted nowhere, so paths begin at its root. */
+static void test_cached(void **state)
+{
+	struct given *g = *state;
+	const struct model_process *p;
+	struct fake_cached *cached;
+	struct counts counts = tracker_counts(&g->tracker);
+	struct counts_facts facts;
+
+	fake_charge(g->session, g->self, 40, true, 1);
+	fake_charge(g->session, g->self, 41, false, 1);
+	poll_all(g);
+	cached = give_cached(g, fake_stack(g->session, g->self, 40, true)->key.hash,
+			     NAME("data.bin\0srv"));
+	cached->place.added = 100;
+	cached->place.gone = 30;
+	cached->place.own = 90;
+	cached->place.other = 10;
+	cached = give_cached(g, fake_stack(g->session, g->self, 41, false)->key.hash,
+			     NAME("\x1b[2J\xff"));
+	cached->place.added = 4;
+	cached->file.state |= PYMEM_CACHE_DELETED | PYMEM_CACHE_CUT;
+	cached = give_cached(g, PYMEM_LOSS_NO_THREAD + 1, NAME(""));
+	cached->place.added = 2;
+	cached->file.state = 0;
+	cached = give_cached(g, PYMEM_LOSS_NO_FRAME + 1, NULL, 0);
+	cached->place.added = cached->place.unknown = 8;
+	/* An image that is not for the report. */
+	give_cached(g, 1, NAME("other"))->place.key.stack.proc = 4711;
+	p = process(built(g, false), g->self);
+	assert_int_equal(p->cached.bytes, 0);
+	g->session->counts_cache = true;
+	fake_proc(g->session, g->self)->cached_unkept = 5;
+	p = process(built(g, false), g->self);
+	assert_int_equal(p->cached.bytes, (100 + 4 + 2 + 8 + 5) * g->page);
+	assert_int_equal(p->cached.unknown_bytes, (8 + 5) * g->page);
+	assert_int_equal(p->cached_lost_bytes[PYMEM_LOSS_UNDELIVERED], 4 * g->page);
+	assert_int_equal(p->cached_lost_bytes[PYMEM_LOSS_NO_THREAD], 2 * g->page);
+	assert_int_equal(p->cached_lost_bytes[PYMEM_LOSS_NO_FRAME], 8 * g->page);
+	assert_int_equal(p->cached_lost_bytes[PYMEM_LOSS_MAP_FULL], 5 * g->page);
+	assert_int_equal(cached_file(p, "/srv/data.bin")->amounts.gone_bytes, 30 * g->page);
+	assert_int_equal(cached_file(p, "/srv/data.bin")->most_bytes, 100 * g->page);
+	assert_true(cached_file(p, "…/\x1b[2J\xff")->deleted);
+	assert_null(cached_file(p, "inode 77 of device 250:9")->most);
+	assert_int_equal(p->cached_file_count, 4);
+	counts.ops->facts(counts.self, &facts);
+	assert_true(facts.cache);
+}
+
+/* Hostile lengths: nothing behind the name is read. */
+static void test_cached_names(void **state)
+{
+	struct given *g = *state;
+	struct fake_cached *cached = give_cached(g, PYMEM_LOSS_NO_FRAME + 1, NAME("x"));
+	const struct model_process *p;
+
+	g->session->counts_cache = true;
+	cached->place.added = 1;
+	cached->file.bytes = UINT32_MAX;
+	memset(cached->file.name, 'a', sizeof(cached->file.name));
+	p = process(built(g, false), g->self);
+	assert_string_equal(p->cached_files[0]->path, "inode 77 of device 250:9");
+	memset(cached->file.name, 0, sizeof(cached->file.name));
+	p = process(built(g, false), g->self);
+	assert_int_equal(strlen(p->cached_files[0]->path), PYMEM_CACHE_NAME_PARTS);
+}
+
+/* The end of an image takes what it brought: it stays in later reports, and its places are free. */
+static void test_cached_ended(void **state)
+{
+	struct given *g = *state;
+	const struct model_process *p;
+	struct fake_cached *cached;
+
+	fake_charge(g->session, g->self, 40, true, 1);
+	poll_all(g);
+	g->session->counts_cache = true;
+	cached = give_cached(g, fake_stack(g->session, g->self, 40, true)->key.hash, NAME("a"));
+	cached->place.added = 100;
+	fake_end(g->session, g->self, true);
+	poll_all(g);
+	p = process(built(g, true), g->self);
+	assert_int_equal(p->cached.bytes, 100 * g->page);
+	assert_int_equal(p->cached_files[0]->amounts.bytes, 100 * g->page);
+	assert_int_equal(g->session->cached_count, 0);
+	p = process(built(g, true), g->self);
+	assert_int_equal(p->cached.bytes, 100 * g->page);
+}
+
 /* Frames whose code object never arrived: a stack is cut at a caller, and lost if it is the
  * innermost one. */
 static void test_unknown_frames(void **state)
@@ -460,6 +579,8 @@ int main(void)
 		TEST(test_after_record),   TEST(test_not_reported),
 		TEST(test_facts),	   cmocka_unit_test(test_any_history),
 		TEST(test_stalls),	   TEST(test_stalls_of_nobody),
+		TEST(test_cached),	   TEST(test_cached_names),
+		TEST(test_cached_ended),
 	};
 
 	return cmocka_run_group_tests_name("tracker_counts", tests, NULL, NULL);

@@ -24,6 +24,7 @@ import harness  # noqa: E402
 import heaps  # noqa: E402
 import kernel_side  # noqa: E402
 import serving  # noqa: E402
+import test_cache  # noqa: E402
 import test_ends  # noqa: E402
 import test_last_words  # noqa: E402
 import test_vm_calls  # noqa: E402
@@ -38,11 +39,12 @@ AMOUNTS = ("grow", "free", "threads", "madvise", "munmap", "mremap", "fork", "co
 LINES = ("seed", "threads", "fork", "numpy_temporaries")
 # What CI has time for: what a kernel could do differently.
 SHORT = ("check", "short_verifier", "short_amounts", "vm_calls", "counted_lines", "kill_9", "serve",
-         "births_watch", "births_burst", "last_words")
+         "births_watch", "births_burst", "last_words", "page_cache")
 SHORT_AMOUNTS = ("threads", "fork", "mremap", "shared")
 # All of it, by make check-vm.
 FULL = ("check", "verifier", "amounts", "vm_calls", "lines", "counted_lines", "killed_check", "kill_9",
-        "serve", "memit", "accounts", "cost", "births_watch", "births_burst", "last_words", "last_words_of_host")
+        "serve", "memit", "accounts", "cost", "births_watch", "births_burst", "last_words", "last_words_of_host",
+        "page_cache")
 # With more CPUs than two: what depends on their number.
 SMP = ("check", "smp_amounts", "cost")
 # Kernels before 6.2 keep what a task counts to themselves for a while: so many pages may be
@@ -241,6 +243,29 @@ def preempted():
         calls = sum(line.get("vm_calls", {}).get("mmap", {}).get("calls", 0) for line in image["lines"])
         comment("PID %d: %d calls of mmap are some line's, of 800" % (storm.pid, calls))
     assert touched >= 6 * 800 * harness.PAGE, touched
+
+
+def page_cache():
+    """What a line brings into the page cache, to the page, whatever the size of this kernel's folios; what of it is
+    there when half of it was dropped."""
+    with os.scandir("/usr/lib/x86_64-linux-gnu") as entries:
+        found = [(e.stat().st_size, e.path) for e in entries if e.is_file(follow_symlinks=False)]
+    path = min(pair for pair in found if pair[0] >= 8 << 20)[1]
+    with harness.Target(PYTHON, "caches_one", arguments=(path,)) as target, \
+            harness.Tool("-p", target.pid, "--events", "cache") as tool:
+        tool.attached()
+        truth = target.go()
+        tool.process.send_signal(signal.SIGINT)
+        report = tool.report()
+        assert target.end() == 0
+    image = report.image(target.pid)
+    test_cache.check_sums(image)
+    file = test_cache.named(image, os.path.basename(path))
+    assert truth["brought"] > 0 and file["bytes"] == truth["brought"], (file, truth)
+    assert file["there_bytes"] == truth["there"] < truth["brought"], (file, truth)
+    assert file["line"]["line"] == harness.labels(target.path)["read"], file
+    assert file["own_group_bytes"] + file["other_group_bytes"] == file["bytes"], file
+    comment("page cache: %d bytes, %d there" % (file["bytes"], file["there_bytes"]))
 
 
 def lines():
@@ -472,7 +497,7 @@ def last_words_of_host():
 CHECKS = {check.__name__: check for check in (
     check, amounts, short_amounts, smp_amounts, lines, verifier, short_verifier, cost, killed_check,
     kill_9, vm_calls, preempted, counted_lines, serve, memit, accounts, births_watch, births_burst, last_words,
-    last_words_of_host)}
+    last_words_of_host, page_cache)}
 
 
 def chosen():

@@ -138,6 +138,7 @@ static void check_load(struct check *check)
 		.faults = true,
 		.syscalls = true,
 		.stalls = true,
+		.cache = true,
 		.last_words = true,
 		.max_stacks = 1024,
 		.max_images = 16,

@@ -174,6 +174,7 @@ static int new_profiler(struct profile *p)
 				.syscalls = !o->no_syscalls,
 				.sys_exit = o->sys_exit,
 				.stalls = o->events & PROFILE_RECLAIM,
+				.cache = o->events & PROFILE_CACHE,
 				.last_words = true,
 				.touched = o->touched,
 				.threads = o->threads,

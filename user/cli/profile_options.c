@@ -17,15 +17,11 @@ const char *profile_format_name(size_t i)
 }
 
 const struct option_choice profile_sorts[] = {
-	{"increment", MODEL_SORT_INCREMENT},
-	{"total", MODEL_SORT_TOTAL},
-	{"peak", MODEL_SORT_PEAK},
-	{"grown", MODEL_SORT_GROWN},
-	{"freed", MODEL_SORT_FREED},
-	{"cow", MODEL_SORT_COW},
-	{"resident", MODEL_SORT_RESIDENT},
-	{"stalled", MODEL_SORT_STALLED},
-	{},
+	{"increment", MODEL_SORT_INCREMENT}, {"total", MODEL_SORT_TOTAL},
+	{"peak", MODEL_SORT_PEAK},	     {"grown", MODEL_SORT_GROWN},
+	{"freed", MODEL_SORT_FREED},	     {"cow", MODEL_SORT_COW},
+	{"resident", MODEL_SORT_RESIDENT},   {"stalled", MODEL_SORT_STALLED},
+	{"cached", MODEL_SORT_CACHED},	     {},
 };
 
 const struct option_choice profile_bys[] = {
@@ -41,11 +37,8 @@ const struct option_choice profile_metrics[] = {
 };
 
 const struct option_choice profile_events[] = {
-	{"faults", PROFILE_FAULTS},
-	{"copies", PROFILE_COPIES},
-	{"syscalls", PROFILE_SYSCALLS},
-	{"reclaim", PROFILE_RECLAIM},
-	{},
+	{"faults", PROFILE_FAULTS},   {"copies", PROFILE_COPIES}, {"syscalls", PROFILE_SYSCALLS},
+	{"reclaim", PROFILE_RECLAIM}, {"cache", PROFILE_CACHE},	  {},
 };
 
 /* Of -l and --engine, the last one counts. But `auto` does not undo -l: it asks for no engine. */
@@ -228,6 +221,8 @@ int profile_options_check_jobs(const struct command *command, struct profile_opt
 					"--no-faults and --no-syscalls");
 	if (o->sort == MODEL_SORT_STALLED || o->metric == RENDER_STALLED)
 		o->events |= PROFILE_RECLAIM;
+	if (o->sort == MODEL_SORT_CACHED)
+		o->events |= PROFILE_CACHE;
 	if (check_events(command, o))
 		return -EINVAL;
 	if (jobs == 1)

@@ -31,8 +31,8 @@
 	{                                                                             \
 		.name = "events", .argument = "LIST", .type = OPTION_SET, AT(events), \
 		.choices = profile_events,                                            \
-		.help = "count these, too; all but reclaim are counted\n"             \
-			"anyway: {}"                                                  \
+		.help = "count these, too; cache and reclaim are not\n"               \
+			"counted otherwise: {}"                                       \
 	}
 #define PROFILE_ROW_NO_FAULTS                                            \
 	{                                                                \

@@ -12,6 +12,7 @@
 #include <bpf/libbpf.h>
 
 #include "pymem.h"
+#include "pymem_cache.h"
 #include "pymem_line.h"
 
 /* What both builds have. MAP(name) PROGRAM(name) KNOB(name, type) VARIABLE(name, type) ARRAY(name,
@@ -37,6 +38,13 @@
 	MAP(touched_leaves)                                   \
 	MAP(touched_free)                                     \
 	MAP(touched_firsts)                                   \
+	MAP(cached_places)                                    \
+	MAP(cached)                                           \
+	MAP(cached_free)                                      \
+	MAP(cache_file_numbers)                               \
+	MAP(cache_files)                                      \
+	MAP(cache_files_free)                                 \
+	MAP(cache_chunks)                                     \
 	MAP(cpu_offsets)                                      \
 	MAP(lines)                                            \
 	MAP(line_stacks)                                      \
@@ -75,6 +83,9 @@
 	VARIABLE(copies_watched, __u32)                       \
 	VARIABLE(lines_off, __u32)                            \
 	VARIABLE(touched_used, __u32)                         \
+	VARIABLE(cached_next, __u32)                          \
+	VARIABLE(cached_used, __u32)                          \
+	VARIABLE(cache_files_next, __u32)                     \
 	VARIABLE(reading, __u32)                              \
 	VARIABLE(walk_less, __u32)                            \
 	VARIABLE(shed_stacks, __u64)                          \
@@ -84,6 +95,7 @@
 	VARIABLE(dropped_messages, __u64)                     \
 	VARIABLE(dropped_images, __u64)                       \
 	ARRAY(line_misses, __u64, PYMEM_LINE_MISS_COUNT)      \
+	ARRAY(cache_filter, __u32, PYMEM_CACHE_FILTER_SLOTS)  \
 	ARRAY(payers, struct pymem_payer, PYMEM_PAYERS)       \
 	ARRAY(places_used, __u32, PYMEM_TABLE_COUNT)          \
 	ARRAY(accounts, struct pymem_account, PYMEM_ACCOUNTS) \

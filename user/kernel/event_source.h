@@ -28,6 +28,7 @@
 	X(reclaim)       \
 	X(memcg)         \
 	X(compaction)    \
+	X(cache)         \
 	X(lastwords)     \
 	X(victims)       \
 	X(touched)       \

@@ -40,7 +40,7 @@
 #define KERNEL_SYSCALL(name) KERNEL_FUNCTION("__x64_sys_" name)
 #endif
 
-#define KERNEL_TYPES_MAX 384
+#define KERNEL_TYPES_MAX 512
 
 struct kernel_features {
 	bool btf;	       /* /sys/kernel/btf/vmlinux exists and could be read */

@@ -11,6 +11,7 @@
 
 #include "py_layout.h"
 #include "pymem.h"
+#include "pymem_cache.h"
 #include "pymem_line.h"
 #include "pymem_block.h"
 
@@ -22,6 +23,7 @@ struct session_options {
 	bool sys_exit;		    /* at a cost for the whole host if there is no other way */
 	bool no_function_ends;	    /* for tests: as where fexit programs can't be attached */
 	bool stalls;		    /* count waits of threads that have to free memory themselves */
+	bool cache;		    /* count what is brought into the page cache */
 	bool last_words;	    /* note where threads are when a signal ends them */
 	bool touched;		    /* note which stack touches a page first */
 	bool threads;		    /* stacks of different threads are different stacks */
@@ -65,6 +67,9 @@ bool session_counts_copies(const struct session *session);
 
 /* True if stalls of at least one kind are counted. */
 bool session_counts_stalls(const struct session *session);
+
+/* True if it is counted what is brought into the page cache. */
+bool session_counts_cache(const struct session *session);
 
 /* Calls `fn` with each note about the kernel for a report: what was asked for and is missing, and
  * what works in another way. */
@@ -239,6 +244,20 @@ int session_each_first(struct session *session, int (*fn)(const struct pymem_fir
 /* Gives back all leaves of directories that is_gone() names. 0 or -errno. */
 int session_forget_touched(struct session *session, bool (*is_gone)(uint32_t dir, void *arg),
 			   void *arg);
+
+/* Calls `fn` for each pair of a stack and a file, with what the stack brought into the page cache
+ * of the file. The file is NULL if the table of files was full. Both are valid during the call.
+ * Until `fn` returns something other than 0, which is then returned. Nothing without
+ * session_options.cache
+ */
+int session_each_cached(struct session *session,
+			int (*fn)(const struct pymem_cached *, const struct pymem_cache_file *,
+				  void *),
+			void *arg);
+/* Gives back all places of images that is_gone() names; with `files` also files that have had none
+ * for two such calls. 0 or -errno. */
+int session_forget_cached(struct session *session, bool files,
+			  bool (*is_gone)(uint32_t proc, void *arg), void *arg);
 
 /* Attaches the source that tells a copy on write from a page that is kept, if it is not attached
  * yet. It costs each process on the host a little. 0 or -errno. */

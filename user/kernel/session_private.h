@@ -46,6 +46,7 @@ struct session {
 	struct session_changes *changes;   /* NULL: options.changes is not set */
 	struct pymem_touched_leaf *leaves; /* the map `touched_leaves`; NULL: not loaded */
 	size_t leaf_count;
+	struct session_cache *cache; /* session_cache.c; NULL: not loaded */
 	unsigned layout_count;
 	struct py_layout layouts[64];
 	size_t proc_size;
@@ -98,6 +99,10 @@ int session_add_subids(struct session *session);
  * undoes that. */
 int session_map_touched(struct session *session);
 void session_unmap_touched(struct session *session);
+
+/* The same for what is counted of the page cache. */
+int session_map_cache(struct session *session);
+void session_unmap_cache(struct session *session);
 
 /* Frees all counter blocks. */
 void session_blocks_free(struct session *session);

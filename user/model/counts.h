@@ -103,6 +103,17 @@ struct counts_line {
 	uint64_t peak_before_pages, usage_before_pages; /* as in a counts_stack, of `counted` */
 };
 
+/* What a stack of an image brought into the page cache of one file, in pages. Valid during the
+ * call. */
+struct counts_cached {
+	const struct counts_stack *stack; /* its key and frames; depth 0: none are known, */
+	enum pymem_loss loss;		  /* because of this */
+	const char *path;		  /* NULL: one of the files beyond the table's size */
+	bool deleted;			  /* it had no name any more */
+	/* As in a struct pymem_cached. */
+	uint64_t added_pages, gone_pages, unknown_pages, own_pages, other_pages;
+};
+
 enum counts_verdict {
 	COUNTS_LEFT,  /* the source keeps it */
 	COUNTS_TAKEN, /* the report has taken it for good: the source frees it */
@@ -138,6 +149,9 @@ struct counts_reader {
 	 * only. */
 	void (*stalled)(const struct pymem_stack_key *key, const struct pymem_vmcalls *vmcalls,
 			void *arg);
+	/* What was brought into the page cache, after the stacks, if that is counted. 0 or -errno.
+	 * Optional (NULL). */
+	int (*cached)(const struct counts_cached *cached, void *arg);
 };
 
 /* Why some instructions of a code object have no line. X(ID, what a person is told) */
@@ -188,6 +202,7 @@ struct counts_facts {
 	int copies_error;	   /* why copies on write can't be watched, -errno; 0: they can */
 	bool no_faults, no_copies; /* page faults, copies on write are not counted */
 	bool stalls;		   /* stalls are counted */
+	bool cache;		   /* what is brought into the page cache is counted */
 	uint64_t malformed;	   /* messages with impossible contents */
 	uint64_t refused;	   /* stacks and code objects refused for want of room */
 	size_t image_bytes;	   /* the room for those of one image */

@@ -43,6 +43,7 @@ void model_stacks_free(struct model_process *pub)
 	process->runs = NULL;
 	process->run_count = process->run_room = process->stack_room = 0;
 	process->table = (struct table){0};
+	model_cached_rows_free(process);
 	model_parts_free(process);
 }
 
@@ -62,6 +63,7 @@ void model_process_free(struct model_process *pub)
 	model_death_free(pub->death);
 	free(pub->lines);
 	free(pub->nodes);
+	model_cached_files_free(process_of(pub));
 	free(process_of(pub)->hops);
 	free(process_of(pub));
 }

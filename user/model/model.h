@@ -34,6 +34,21 @@ struct model_hop {
 
 #define MODEL_PATH_MOST 8 /* hops kept of a line */
 
+/* Pages of files that were brought into the page cache, in bytes. Of `bytes`: taken out again;
+ * nobody knows, for want of room; accounted to the process's own control group, and to another one
+ * (the rest: the kernel does not account them, or does not say). */
+struct model_cache_amounts {
+	uint64_t bytes, gone_bytes, unknown_bytes, own_bytes, other_bytes;
+};
+
+struct model_cached_file {
+	char *path;   /* any bytes; NULL: all files beyond the table's size */
+	bool deleted; /* it had no name any more when it was first seen */
+	struct model_cache_amounts amounts;
+	const struct model_location *most; /* the line that brought most; NULL: no line did */
+	uint64_t most_bytes;
+};
+
 struct model_line {
 	const struct model_location *location; /* of lines only file, line and function count */
 	int64_t increment_bytes;	       /* net change of RSS while this line was innermost */
@@ -55,6 +70,7 @@ struct model_line {
 	uint64_t stalls, stalled_ns;
 	uint64_t kind_stalls[PYMEM_STALL_COUNT], kind_ns[PYMEM_STALL_COUNT];
 	uint64_t reclaimed_bytes;
+	struct model_cache_amounts cached; /* that it brought into the page cache */
 	/* Part of increment_bytes: while an import ran; and part of that: by the import system
 	 * itself, which reads files and unmarshals code. */
 	int64_t import_bytes, import_system_bytes;
@@ -145,6 +161,12 @@ struct model_process {
 	uint64_t truncated_stacks; /* number of stacks whose outermost frames are missing */
 	uint64_t lost_faults;	   /* page faults that belong to no line */
 	uint64_t lost_stalls, lost_stall_ns; /* the same of stalls */
+	/* What it brought into the page cache: the sum of all lines and of cached_lost_bytes; and
+	 * by file, largest first, filled by model_compute(). */
+	struct model_cache_amounts cached;
+	uint64_t cached_lost_bytes[PYMEM_LOSS_COUNT]; /* in no line, by enum pymem_loss */
+	const struct model_cached_file **cached_files;
+	size_t cached_file_count;
 	/* The stacks as one tree of calls, outermost lines first. NULL unless
 	 * model.trees_kept. */
 	struct model_node *nodes;
@@ -203,6 +225,7 @@ struct model {
 	/* Faults, or copied pages, were not counted: their figures are 0 and mean nothing. */
 	bool faults_unknown, copies_unknown;
 	bool stalls_known; /* else nobody looked, and there are none */
+	bool cache_known;  /* the same of what was brought into the page cache */
 	/* What a reader must know: missing features, dropped events. Each renderer prints all of
 	 * them. */
 	char **notes;
@@ -227,7 +250,8 @@ enum model_sort {
 	MODEL_SORT_FREED,
 	MODEL_SORT_COW,
 	MODEL_SORT_RESIDENT,
-	MODEL_SORT_STALLED
+	MODEL_SORT_STALLED,
+	MODEL_SORT_CACHED
 };
 
 /* A new, empty model, or NULL: out of memory. model_free() frees it with all it contains and closes
@@ -291,6 +315,18 @@ int model_add_part(struct model *model, struct model_process *process,
  * model_add_stack(). 0 or -ENOMEM. */
 int model_add_resident(struct model *model, struct model_process *process,
 		       const struct model_location *const *frames, unsigned depth, uint64_t pages);
+
+/* Adds what the stack with these frames brought into the page cache of a file. `depth` 0: it is in
+ * no line, because of `loss`. `path` NULL: one of the files for which there was no room. Amounts of
+ * calls with the same frames, path and `deleted` add up. 0 or -ENOMEM. */
+int model_add_cached(struct model *model, struct model_process *process,
+		     const struct model_location *const *frames, unsigned depth,
+		     enum pymem_loss loss, const char *path, bool deleted,
+		     const struct model_cache_amounts *amounts);
+/* Adds pages that it brought there, of which neither line nor file are known, because of `loss`. */
+void model_lose_cached(struct model_process *process, enum pymem_loss loss, uint64_t bytes);
+/* Of these amounts, what is still there as far as is known: bytes, 0 or more. */
+int64_t model_cached_there(const struct model_cache_amounts *amounts);
 
 /* Adds what the exact engine counted for a line. Amounts of calls for the same line add up. 0 or
  * -ENOMEM. */

@@ -22,6 +22,10 @@ static size_t bytes_of(const struct model_process *process)
 
 	bytes += process_of(process)->hop_count * sizeof(struct model_hop);
 	bytes += process->node_count * NODE_BYTES;
+	for (i = 0; i < process->cached_file_count; i++)
+		bytes += sizeof(struct model_cached_file) + sizeof(void *) + 32 +
+			 (process->cached_files[i]->path ? strlen(process->cached_files[i]->path)
+							 : 0);
 	for (i = 0; process->death && i < process->death->count; i++)
 		bytes += sizeof(process->death->threads[i]) +
 			 process->death->threads[i].facts.depth * sizeof(void *) + 32;

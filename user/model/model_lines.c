@@ -150,6 +150,7 @@ static int sum_leaf(struct summing *s, size_t index, struct model_line *line)
 	add_self(line, &stack->counters, extra->vmcalls, page);
 	if (s->process->resident_known)
 		line->resident_bytes += extra->resident_pages * page;
+	model_add_amounts(&line->cached, &extra->cached);
 	keep_heaviest(s, line, index);
 	return sum_imports(s, stack, line, rss_bytes(&stack->counters, page));
 }
@@ -252,6 +253,8 @@ static int sum_process(struct summing *s)
 	for (i = 0; i < process_of(process)->run_count && !err; i++)
 		err = sum_runs(s, &process_of(process)->runs[i]);
 	settle_peaks(process);
+	if (!err)
+		err = model_compute_cached(s->book, process);
 	if (!err)
 		err = model_compute_paths(s->book, process, s->heaviest);
 	if (!err && s->book->pub.trees_kept)

@@ -24,6 +24,8 @@ int64_t model_sort_value(const struct model_line *line, enum model_sort sort)
 		return line->resident_bytes;
 	case MODEL_SORT_STALLED:
 		return (int64_t)line->stalled_ns;
+	case MODEL_SORT_CACHED:
+		return (int64_t)line->cached.bytes;
 	case MODEL_SORT_INCREMENT:
 		break;
 	}

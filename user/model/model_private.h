@@ -28,6 +28,7 @@ struct stack_extra {
 	struct pymem_vmcalls *vmcalls; /* NULL: none */
 	uint64_t resident_pages;
 	uint64_t peak_before_pages;
+	struct model_cache_amounts cached;
 };
 
 struct process {
@@ -51,6 +52,14 @@ struct process {
 		uint64_t peak_before_pages, usage_before_pages;
 	} * runs;
 	size_t run_count, run_room;
+	struct model_cached_file *files; /* in the order in which they came */
+	size_t file_count, file_room;
+	struct table file_table; /* of files by path */
+	struct cached_row {
+		size_t stack, file; /* indices of pub.stacks and of files */
+		uint64_t bytes;
+	} * cached_rows;
+	size_t cached_row_count, cached_row_room;
 	struct model_hop *hops; /* of all lines; their paths point into it */
 	size_t hop_count;
 	bool frozen;
@@ -144,6 +153,14 @@ bool model_is_left_out(const struct book *book, const struct model_stack *stack,
  * the stack that changed most, plus 1; 0: none. 0 or -ENOMEM. */
 int model_compute_paths(const struct book *book, struct model_process *process,
 			const size_t *heaviest);
+
+/* model_cache.c. Adds `more` to `sum`. */
+void model_add_amounts(struct model_cache_amounts *sum, const struct model_cache_amounts *more);
+/* Fills process->cached_files, once its lines are computed. 0 or -ENOMEM. */
+int model_compute_cached(const struct book *book, struct model_process *process);
+/* Frees what the files are computed from; then also the files themselves. */
+void model_cached_rows_free(struct process *process);
+void model_cached_files_free(struct process *process);
 
 /* Computes the lines of model->processes, none of which may be frozen. 0 or -ENOMEM. */
 int model_compute_lines(struct model *model);

@@ -222,6 +222,19 @@ static void redact_text(char *text)
 		*to = '\0';
 }
 
+/* Of paths in the page cache, the file's own name stays. */
+static void redact_cached(struct model_process *process)
+{
+	struct process *inner = process_of(process);
+
+	for (size_t i = 0; i < inner->file_count; i++) {
+		char *path = inner->files[i].path;
+
+		if (path)
+			memmove(path, base_of(path), strlen(base_of(path)) + 1);
+	}
+}
+
 int model_redact(struct model *model, struct source_cache *sources)
 {
 	struct redaction r = {.book = book_of(model), .sources = sources};
@@ -231,6 +244,7 @@ int model_redact(struct model *model, struct source_cache *sources)
 	set_names(&r);
 	for (i = 0; i < model->process_count && !err; i++) {
 		redact_text(model->processes[i]->note);
+		redact_cached(model->processes[i]);
 		err = redact_command(model->processes[i]);
 	}
 	for (i = 0; i < model->skip_count; i++)

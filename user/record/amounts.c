@@ -123,6 +123,7 @@ void amounts_of_record(struct amounts *amounts, const struct pymem_proc *record)
 	at[RECORD_THREADS] = record->threads;
 	at[RECORD_LOST_STALLS] = (int64_t)record->lost_stalls;
 	at[RECORD_LOST_STALL_NS] = (int64_t)record->lost_stall_ns;
+	at[RECORD_CACHED_UNKEPT] = (int64_t)record->cached_unkept;
 	for (i = 0; i < PYMEM_TABLE_COUNT; i++) {
 		at[RECORD_HELD + i] = record->places[i].held;
 		at[RECORD_REFUSED + i] = record->places[i].refused;
@@ -143,6 +144,7 @@ void amounts_to_record(const struct amounts *amounts, struct pymem_proc *record)
 	record->threads = (uint32_t)at[RECORD_THREADS];
 	record->lost_stalls = (uint64_t)at[RECORD_LOST_STALLS];
 	record->lost_stall_ns = (uint64_t)at[RECORD_LOST_STALL_NS];
+	record->cached_unkept = (uint64_t)at[RECORD_CACHED_UNKEPT];
 	for (i = 0; i < PYMEM_TABLE_COUNT; i++) {
 		record->places[i].held = (uint32_t)at[RECORD_HELD + i];
 		record->places[i].refused = (uint32_t)at[RECORD_REFUSED + i];

@@ -21,6 +21,7 @@ enum amounts_kind {
 	AMOUNTS_STACKS, /* the identifier is a node of the tree of calls; 0: frames not known */
 	AMOUNTS_RUNS,	/* of the exact engine; a frame; 0: its code object is not known */
 	AMOUNTS_RECORD, /* of the image itself; always 0 */
+	AMOUNTS_CACHED, /* brought into the page cache; a node, or 0: in no line */
 	AMOUNTS_KINDS
 };
 
@@ -63,6 +64,13 @@ enum {
 	RUN_FIELDS
 };
 
+enum { CACHED_ADDED, CACHED_GONE, CACHED_UNKNOWN, CACHED_OWN, CACHED_OTHER, CACHED_FIELDS };
+/* Flags of their rows: without a node, why (enum pymem_loss, plus 1); the number of the file's
+ * path, 0: one of those that found the table full. */
+#define CACHED_LOSS	  0x1f
+#define CACHED_DELETED	  0x20
+#define CACHED_TEXT_SHIFT 6
+
 enum {
 	RECORD_LOST, /* by enum pymem_loss, with room for causes to come */
 	RECORD_TRUNCATED = RECORD_LOST + 16,
@@ -75,6 +83,7 @@ enum {
 	RECORD_THREADS,					 /* pymem_proc.threads */
 	RECORD_LOST_STALLS,
 	RECORD_LOST_STALL_NS,
+	RECORD_CACHED_UNKEPT, /* pymem_proc.cached_unkept */
 	RECORD_FIELDS
 };
 _Static_assert((int)RECORD_FIELDS <= AMOUNTS_FIELDS, "more fields than a row has");

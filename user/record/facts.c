@@ -8,7 +8,7 @@
 
 #define SKIPS_MOST    65536 /* of a file that may be hostile */
 #define NOTES_MOST    4096
-#define FACTS_NUMBERS 15 /* single ones; append only */
+#define FACTS_NUMBERS 16 /* single ones; append only */
 
 /* --- pack --- */
 
@@ -67,6 +67,7 @@ void facts_pack(struct amounts_buffer *buffer, const struct counts *counts,
 		facts->no_faults,
 		facts->no_copies,
 		facts->stalls,
+		facts->cache,
 	};
 	size_t i;
 
@@ -200,6 +201,7 @@ static void point(struct facts *f, const uint64_t *numbers, const uint64_t *miss
 		.no_faults = numbers[12] != 0,
 		.no_copies = numbers[13] != 0,
 		.stalls = numbers[14] != 0,
+		.cache = numbers[15] != 0,
 		.unexamined_comms = f->comms,
 		.gaps = f->gaps,
 		.skips = f->skips,

@@ -39,6 +39,12 @@ static int read_thread(const struct counts_stack *stack, void *arg)
 	return 0;
 }
 
+static int read_cached(const struct counts_cached *cached, void *arg)
+{
+	recorder_note_cached(arg, cached);
+	return 0;
+}
+
 static int read_line(const struct counts_line *line, void *arg)
 {
 	recorder_note_line(arg, line);
@@ -102,6 +108,7 @@ int recorder_tick(struct recorder *r)
 		.wants = recorder_wants,
 		.changes = recorder_wants_changes,
 		.stalled = recorder_note_stalls,
+		.cached = read_cached,
 	};
 	struct counts_facts facts = {};
 	int err;
@@ -337,6 +344,7 @@ void recorder_free(struct recorder *r)
 	recorder_free_carried(r);
 	recorder_free_sources(r);
 	recorder_free_cgroups(r);
+	recorder_forget_cached(r, true);
 	recorder_free_reclaims(r);
 	recorder_free_collections(r);
 	names_free(&r->names);

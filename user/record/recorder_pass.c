@@ -41,11 +41,20 @@ static int pass_line(const struct counts_line *line, void *arg)
 	return r->reader->line(line, r->reader_arg);
 }
 
+static int pass_cached(const struct counts_cached *cached, void *arg)
+{
+	struct recorder *r = arg;
+
+	recorder_note_cached(r, cached);
+	return r->reader->cached ? r->reader->cached(cached, r->reader_arg) : 0;
+}
+
 static const struct counts_reader passing = {
 	.image = pass_image,
 	.stack = pass_stack,
 	.thread = pass_thread,
 	.line = pass_line,
+	.cached = pass_cached,
 };
 
 void recorder_begin_reading(struct recorder *r, const struct counts_reader *reader, void *arg,

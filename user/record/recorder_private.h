@@ -174,6 +174,15 @@ struct rec_run { /* a line of the exact engine */
 	UT_hash_handle hh;
 };
 
+struct rec_cached { /* what a stack brought into the page cache of a file */
+	struct cached_key {
+		uint32_t image, node, flags;
+	} key;
+	uint64_t reading;
+	struct amounts now, recorded;
+	UT_hash_handle hh;
+};
+
 struct rec_source { /* a file that was met */
 	struct source_key {
 		uint32_t view, file;
@@ -238,6 +247,7 @@ struct recorder {
 	uint32_t found;	    /* the place that recorder_next_seen() found last; 0: none yet */
 	struct rec_order orders[REC_ORDERS];
 	struct rec_run *runs;
+	struct rec_cached *cached;
 	uint32_t *active; /* places of stacks at which the writing of the interval looks */
 	struct rec_todo *todo;
 	size_t active_count, active_room, todo_count, todo_room;
@@ -367,6 +377,14 @@ void recorder_mark_death(struct recorder *r, uint32_t image, const struct counts
 /* Reads how often the garbage collectors of what is recorded have run, and writes marks of it. */
 void recorder_write_collections(struct recorder *r, double now);
 void recorder_free_collections(struct recorder *r);
+
+/* recorder_cached.c */
+/* A counts_reader.cached. */
+void recorder_note_cached(struct recorder *r, const struct counts_cached *from);
+/* Appends what has changed to recorder.parts. True: something has. */
+bool recorder_write_cached(struct recorder *r);
+/* Forgets what is kept of images that were taken; with `all` of each image. */
+void recorder_forget_cached(struct recorder *r, bool all);
 
 /* recorder_reclaims.c */
 /* Notes how often the host has reclaimed before anything was recorded. */

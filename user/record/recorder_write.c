@@ -366,8 +366,10 @@ static void forget_taken(struct recorder *r)
 		/* No stack may be left of an image that is freed. */
 		any |= image->gone_ms == now || now - image->gone_ms >= LATE_MS;
 	}
-	if (any)
+	if (any) {
 		forget_stacks(r);
+		recorder_forget_cached(r, false);
+	}
 	HASH_ITER(hh, r->images, image, next)
 	{
 		if (!image->gone_ms || now - image->gone_ms < LATE_MS)
@@ -384,6 +386,7 @@ bool recorder_write_changes(struct recorder *r)
 	written = write_records(r);
 	written |= write_stacks(r);
 	written |= write_runs(r);
+	written |= recorder_write_cached(r);
 	recorder_write_parts(r);
 	forget_taken(r);
 	return written;

@@ -139,6 +139,40 @@ static int play_run(const struct playing *p, const struct played_row *row)
 	return p->reader->line(&line, p->arg);
 }
 
+/* In a part, what moved to frames that became known later began before it. */
+static uint64_t not_less(int64_t pages)
+{
+	return pages > 0 ? (uint64_t)pages : 0;
+}
+
+static int play_cached(const struct playing *p, const struct played_row *row)
+{
+	static const struct pymem_counters none;
+	struct played_stack played;
+	struct counts_stack stack = {.key = {.proc = row->key.image, .hash = row->key.id},
+				     .frames = played.frames,
+				     .counters = &none};
+	uint32_t text = row->key.flags >> CACHED_TEXT_SHIFT, loss = row->key.flags & CACHED_LOSS;
+	const int64_t *at = row->amounts.at;
+	const struct counts_cached cached = {
+		.stack = &stack,
+		.loss = loss ? (enum pymem_loss)(loss - 1) : PYMEM_LOSS_UNDELIVERED,
+		.path = text ? p->recording->texts[text - 1] : NULL,
+		.deleted = row->key.flags & CACHED_DELETED,
+		.added_pages = not_less(at[CACHED_ADDED]),
+		.gone_pages = not_less(at[CACHED_GONE]),
+		.unknown_pages = not_less(at[CACHED_UNKNOWN]),
+		.own_pages = not_less(at[CACHED_OWN]),
+		.other_pages = not_less(at[CACHED_OTHER]),
+	};
+
+	if (amounts_none(&row->amounts) || !p->reader->cached)
+		return 0;
+	play_node(p->recording, row->key.image, row->key.id, &played);
+	stack.depth = played.depth;
+	return p->reader->cached(&cached, p->arg);
+}
+
 static int play(const struct playing *p)
 {
 	const struct played_image *image;
@@ -151,6 +185,9 @@ static int play(const struct playing *p)
 	for (row = p->recording->rows; row && !err; row = row->hh.next)
 		if (row->key.kind == AMOUNTS_STACKS && image_of(p, row->key.image))
 			err = play_stack(p, row);
+	for (row = p->recording->rows; row && !err; row = row->hh.next)
+		if (row->key.kind == AMOUNTS_CACHED && image_of(p, row->key.image))
+			err = play_cached(p, row);
 	for (row = p->recording->rows; row && !err; row = row->hh.next)
 		if (row->key.kind == AMOUNTS_RUNS && image_of(p, row->key.image))
 			err = play_run(p, row);

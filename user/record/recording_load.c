@@ -316,6 +316,21 @@ static struct played_row *get_row(struct recording *r, const struct played_key *
 	return row;
 }
 
+/* True if a row of this kind may have that identifier and these flags. */
+static bool is_known(const struct recording *r, uint64_t kind, uint64_t id, uint64_t flags)
+{
+	switch (kind) {
+	case AMOUNTS_STACKS:
+		return flags <= 0xff && recording_is_stack(r, id);
+	case AMOUNTS_CACHED:
+		return flags >> CACHED_TEXT_SHIFT <= r->text_count &&
+		       (flags & CACHED_LOSS) <= PYMEM_LOSS_COUNT &&
+		       !id == !!(flags & CACHED_LOSS) && recording_is_stack(r, id);
+	default:
+		return flags <= 0xff && recording_is_line(r, id);
+	}
+}
+
 static int load_part(struct recording *r, const struct amounts_part *part, bool before)
 {
 	struct played_image *image = find_image(r, (int64_t)part->image);
@@ -336,9 +351,11 @@ static int load_part(struct recording *r, const struct amounts_part *part, bool 
 				amounts_add(AMOUNTS_RECORD, &image->amounts, &amounts);
 			continue;
 		}
-		if (flags > 0xff || !(part->kind == AMOUNTS_STACKS ? recording_is_stack(r, id)
-								   : recording_is_line(r, id)))
+		if (!is_known(r, part->kind, id, flags))
 			return recording_refuse(r, "a stack is unknown");
+		/* It has no maxima. */
+		if (before && part->kind == AMOUNTS_CACHED)
+			continue;
 		row = get_row(r, &key);
 		if (!row)
 			return -ENOMEM;

@@ -47,6 +47,7 @@ SHOW(major, snprintf(text, size, "%llu", (unsigned long long)line->major_faults)
 SHOW(cow, parts_size(text, size, (int64_t)(line->cow_faults *page_size), false))
 
 SHOW(stalled, parts_time(text, size, line->stalled_ns))
+SHOW(cached, parts_size(text, size, (int64_t)line->cached.bytes, false))
 
 static bool has_mem_usage(const struct model_line *line)
 {
@@ -93,6 +94,11 @@ static bool has_stalled(const struct model_line *line)
 	return line->stalls > 0;
 }
 
+static bool has_cached(const struct model_line *line)
+{
+	return line->cached.bytes > 0;
+}
+
 static bool more_resident(const struct model_line *line, uint64_t page_size)
 {
 	(void)page_size;
@@ -114,6 +120,12 @@ static bool more_stalled(const struct model_line *line, uint64_t page_size)
 {
 	(void)page_size;
 	return line->stalls > 0;
+}
+
+static bool more_cached(const struct model_line *line, uint64_t page_size)
+{
+	(void)page_size;
+	return line->cached.bytes > 0;
 }
 
 /* In the order in which they are shown. */
@@ -157,6 +169,13 @@ static const struct parts_column all[PARTS_COLUMNS] = {
 	 .tells_more = more_stalled,
 	 .keep = 7,
 	 .sort = MODEL_SORT_STALLED,
+	 .sorts = true},
+	{.title = "Cached",
+	 .show = show_cached,
+	 .is_known = has_cached,
+	 .tells_more = more_cached,
+	 .keep = 7,
+	 .sort = MODEL_SORT_CACHED,
 	 .sorts = true},
 };
 

@@ -26,8 +26,8 @@ static const char head[] = "pid,program,where,row,file,line,function,"
 #define CALL_COLUMNS(id, name) "," name "_calls," name "_bytes"
 	PYMEM_VMCALLS(CALL_COLUMNS)
 #undef CALL_COLUMNS
-		",stalls,stalled_ns,reclaimed_bytes\n";
-#define FIGURES (23 + 2 * PYMEM_VMCALL_COUNT)
+		",stalls,stalled_ns,reclaimed_bytes,cached_bytes,cached_there_bytes\n";
+#define FIGURES (25 + 2 * PYMEM_VMCALL_COUNT)
 
 /* The figures of a row, in the order of the head. */
 struct figures {
@@ -39,7 +39,7 @@ struct figures {
 };
 
 /* Where rows without a line have their figure. */
-enum { INCREMENT = 0, RESIDENT = 7, STALLS = FIGURES - 3, STALLED_NS };
+enum { INCREMENT = 0, RESIDENT = 7, STALLS = FIGURES - 5, STALLED_NS, CACHED = FIGURES - 2 };
 
 static void add(struct figures *f, int64_t value)
 {
@@ -114,9 +114,9 @@ static void put_figures(FILE *out, const struct figures *f)
 }
 
 static void put_line(FILE *out, const struct model_process *process, const struct model_line *line,
-		     bool stalls_known)
+		     const struct model *model)
 {
-	bool ran = line->occurrences >= 0;
+	bool ran = line->occurrences >= 0, stalls_known = model->stalls_known;
 	struct figures f = {};
 	int i;
 
@@ -147,6 +147,8 @@ static void put_line(FILE *out, const struct model_process *process, const struc
 	add_known(&f, stalls_known, (int64_t)line->stalls);
 	add_known(&f, stalls_known, (int64_t)line->stalled_ns);
 	add_known(&f, stalls_known, (int64_t)line->reclaimed_bytes);
+	add_known(&f, model->cache_known, (int64_t)line->cached.bytes);
+	add_known(&f, model->cache_known, model_cached_there(&line->cached));
 	put_begin(out, process, "line");
 	put_text(out, line->location->file);
 	fprintf(out, ",%d,", line->location->line);
@@ -173,17 +175,18 @@ static void put_rest(FILE *out, const struct model *model, const struct model_pr
 	put_figures(out, &f);
 }
 
+static const char *const loss_names[] = {
+#define LOSS_NAME(id, name, text) name,
+	PYMEM_LOSSES(LOSS_NAME)
+#undef LOSS_NAME
+};
+
 static void put_lost(FILE *out, const struct model *model, const struct model_process *process,
 		     const int64_t *lost_bytes)
 {
-	static const char *const names[] = {
-#define LOSS_NAME(id, name, text) name,
-		PYMEM_LOSSES(LOSS_NAME)
-#undef LOSS_NAME
-	};
-
 	for (int i = 0; i < PYMEM_LOSS_COUNT; i++)
-		put_rest(out, model, process, "unattributed", names[i], INCREMENT, lost_bytes[i]);
+		put_rest(out, model, process, "unattributed", loss_names[i], INCREMENT,
+			 lost_bytes[i]);
 }
 
 static void put_process(FILE *out, const struct model *model, struct model_process *process,
@@ -193,12 +196,15 @@ static void put_process(FILE *out, const struct model *model, struct model_proce
 
 	model_sort_lines(process, sort);
 	for (i = 0; i < process->line_count && !ferror(out); i++)
-		put_line(out, process, &process->lines[i], model->stalls_known);
+		put_line(out, process, &process->lines[i], model);
 	put_lost(out, model, process, process->lost_bytes);
 	put_rest(out, model, process, "unattributed", "stalls", STALLS,
 		 (int64_t)process->lost_stalls);
 	put_rest(out, model, process, "unattributed", "stalled", STALLED_NS,
 		 (int64_t)process->lost_stall_ns);
+	for (i = 0; i < PYMEM_LOSS_COUNT; i++)
+		put_rest(out, model, process, "unattributed", loss_names[i], CACHED,
+			 (int64_t)process->cached_lost_bytes[i]);
 	if (!process->resident_known)
 		return;
 	put_rest(out, model, process, "resident", "before", RESIDENT,

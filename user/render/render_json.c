@@ -16,6 +16,17 @@
 #include "render/last_words.h"
 #include "render/render_groups.h"
 
+/* What was brought into the page cache; null if nobody looked. */
+static json_t *cached_value(const struct model_cache_amounts *amounts)
+{
+	return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o}", "bytes", json_count(amounts->bytes),
+			 "there_bytes", json_integer(model_cached_there(amounts)), "gone_bytes",
+			 json_count(amounts->gone_bytes), "unknown_bytes",
+			 json_count(amounts->unknown_bytes), "own_group_bytes",
+			 json_count(amounts->own_bytes), "other_group_bytes",
+			 json_count(amounts->other_bytes));
+}
+
 static json_t *losses_value(const int64_t *lost_bytes)
 {
 	static const char *const names[] = {
@@ -114,7 +125,7 @@ static json_t *counted_if(bool known, uint64_t count)
 	return known ? json_count(count) : json_null();
 }
 
-static int put_line(FILE *out, const struct model_line *line, bool stalls_known)
+static int put_line(FILE *out, const struct model_line *line, bool stalls_known, bool cache_known)
 {
 	struct json_member members[] = {
 		{"file", json_text(line->location->file)},
@@ -139,6 +150,9 @@ static int put_line(FILE *out, const struct model_line *line, bool stalls_known)
 		{"stalls", counted_if(stalls_known, line->stalls)},
 		{"stalled_ns", counted_if(stalls_known, line->stalled_ns)},
 		{"reclaimed_bytes", counted_if(stalls_known, line->reclaimed_bytes)},
+		{"cached_bytes", counted_if(cache_known, line->cached.bytes)},
+		{"cached_there_bytes",
+		 cache_known ? json_integer(model_cached_there(&line->cached)) : json_null()},
 	};
 	int err;
 
@@ -155,6 +169,48 @@ static int put_line(FILE *out, const struct model_line *line, bool stalls_known)
 		err = json_put(out, stall_kinds_value(line)) ?: err;
 	}
 	fputc('}', out);
+	return err;
+}
+
+static json_t *cached_file_value(const struct model_cached_file *file)
+{
+	json_t *value = cached_value(&file->amounts), *line = json_null();
+
+	if (file->most)
+		line = json_pack("{s:o, s:o, s:o, s:o}", "file", json_text(file->most->file),
+				 "line", json_integer(file->most->line), "function",
+				 json_text(file->most->function), "bytes",
+				 json_count(file->most_bytes));
+	if (json_object_set_new(value, "line", line) ||
+	    json_object_set_new(value, "deleted", json_boolean(file->deleted)) ||
+	    json_object_set_new(value, "path", file->path ? json_text(file->path) : json_null())) {
+		json_decref(value);
+		return NULL;
+	}
+	return value;
+}
+
+/* Writes "page_cache": the sum, what is in no line, and the files. */
+static int put_cached(FILE *out, const struct model_process *process)
+{
+	int64_t lost[PYMEM_LOSS_COUNT];
+	json_t *value = cached_value(&process->cached);
+	int err;
+
+	for (int i = 0; i < PYMEM_LOSS_COUNT; i++)
+		lost[i] = (int64_t)process->cached_lost_bytes[i];
+	if (json_object_set_new(value, "lost_bytes", losses_value(lost))) {
+		json_decref(value);
+		value = NULL;
+	}
+	fputs(",\n   \"page_cache\":", out);
+	err = json_put(out, value);
+	fputs(",\n   \"cached_files\":[", out);
+	for (size_t i = 0; i < process->cached_file_count && !err && !ferror(out); i++) {
+		fputs(i ? ",\n    " : "\n    ", out);
+		err = json_put(out, cached_file_value(process->cached_files[i]));
+	}
+	fputc(']', out);
 	return err;
 }
 
@@ -210,9 +266,12 @@ static int put_process(FILE *out, const struct model *model, struct model_proces
 	for (i = 0; i < process->line_count && !err && !ferror(out); i++) {
 		if (i)
 			fputc(',', out);
-		err = put_line(out, &process->lines[i], stalls_known);
+		err = put_line(out, &process->lines[i], stalls_known, model->cache_known);
 	}
-	fputs("]}", out);
+	fputc(']', out);
+	if (model->cache_known)
+		err = put_cached(out, process) ?: err;
+	fputc('}', out);
 	return err;
 }
 

@@ -28,6 +28,18 @@ void parts_time(char *text, size_t size, uint64_t ns);
  * stalls (3.4 s at the limit of a control group), 288.7 MiB reclaimed". */
 void parts_stalls(FILE *out, const struct model_process *process);
 
+/* Writes what the process brought into the page cache: "64.0 MiB of files brought into the page
+ * cache, 60.1 MiB still there". With `group` also which control group it is accounted to. */
+void parts_cached(FILE *out, const struct model_process *process, bool group);
+
+/* Writes the path of such a file, escaped, cut at its front to `columns` (0: no limit). */
+void parts_cached_path(FILE *out, const struct model_cached_file *file, unsigned columns);
+
+/* Prints the files that the process brought there, the largest ones, or all if options->top is 0.
+ * Nothing if there are none. */
+void parts_cached_files(FILE *out, const struct model_process *process,
+			const struct render_options *options);
+
 /* Turns a style on; STYLE_OFF turns it off. Writes nothing unless options->color. */
 void parts_style(FILE *out, const struct render_options *options, const char *style);
 #define STYLE_HEAD  "1"
@@ -83,7 +95,7 @@ void parts_changed_print(FILE *out, const struct render_options *options,
 			 const struct parts_changed *changed);
 
 /* The columns of figures that were chosen. */
-#define PARTS_COLUMNS 13
+#define PARTS_COLUMNS 14
 struct parts_column;
 struct parts_columns {
 	const struct parts_column *column[PARTS_COLUMNS];

@@ -76,6 +76,13 @@ static bool stalls_much(const struct answer *a, const struct model_line *line)
 	return line->stalls && (double)line->stalled_ns > a->seconds * 1e7;
 }
 
+/* True if the line brought as much into the page cache as is worth a row. */
+static bool caches_much(const struct answer *a, const struct model_line *line)
+{
+	return line->cached.bytes >= ANSWER_LEAST &&
+	       line->cached.bytes >= a->process->cached.bytes / 20;
+}
+
 static bool is_notable(const struct answer *a, const struct model_line *line)
 {
 	enum model_sort sort = a->options->sort;
@@ -87,7 +94,7 @@ static bool is_notable(const struct answer *a, const struct model_line *line)
 		return true;
 	return size_of(line->increment_bytes) >= (a->options->top ? a->least : 1) ||
 	       (is_churning(a, line) && !line->import_bytes) || stalls_much(a, line) ||
-	       (sort != MODEL_SORT_INCREMENT && value >= ANSWER_LEAST);
+	       caches_much(a, line) || (sort != MODEL_SORT_INCREMENT && value >= ANSWER_LEAST);
 }
 
 /* The length of the folder that both paths have in common, with its slash; at most `length`. */

@@ -319,6 +319,35 @@ static int print_stalls(struct answer *a)
 	return answer_text_print(&text, a);
 }
 
+/* Prints what the process brought into the page cache, and which file and line that is mostly. */
+static int print_cached(struct answer *a)
+{
+	const struct model_process *p = a->process;
+	const struct model_cached_file *file;
+	struct answer_text text;
+	int err;
+
+	if (!p->cached.bytes)
+		return 0;
+	err = answer_text_begin(&text);
+	if (err)
+		return err;
+	fputs("Cached: ", text.out);
+	parts_cached(text.out, p, false);
+	file = p->cached_file_count ? p->cached_files[0] : NULL;
+	if (file && file->path && file->amounts.bytes > p->cached.bytes / 2) {
+		fprintf(text.out, "; %.0f" NBSP "%% of it ",
+			100 * (double)file->amounts.bytes / (double)p->cached.bytes);
+		parts_cached_path(text.out, file, PLACE_MOST);
+		if (file->most) {
+			fputs(", by ", text.out);
+			answer_place(text.out, a, file->most, PLACE_MOST);
+		}
+	}
+	fputc('.', text.out);
+	return answer_text_print(&text, a);
+}
+
 /* The program's process that changed most and still runs; NULL: there is none. */
 static const struct model_process *still_running(const struct answer *a)
 {
@@ -362,6 +391,8 @@ int answer_sentences(struct answer *a)
 		err = print_resident(a);
 	if (!err)
 		err = print_stalls(a);
+	if (!err)
+		err = print_cached(a);
 	if (!err && a->process->note) {
 		text_wrap(a->out, a->process->note, 0, a->options->width, 2);
 		fputc('\n', a->out);

@@ -125,6 +125,30 @@ static int print_stalls(struct table *t)
 	return 0;
 }
 
+/* Prints what the process brought into the page cache. 0 or -ENOMEM. */
+static int print_cached(struct table *t)
+{
+	char *text = NULL;
+	size_t size;
+	FILE *memory;
+
+	if (!t->process->cached.bytes)
+		return 0;
+	memory = open_memstream(&text, &size);
+	if (!memory)
+		return -ENOMEM;
+	parts_cached(memory, t->process, true);
+	if (fclose(memory)) {
+		free(text);
+		return -ENOMEM;
+	}
+	fputs("Cached   ", t->out);
+	text_wrap(t->out, text, 9, t->options->width, 9);
+	fputc('\n', t->out);
+	free(text);
+	return 0;
+}
+
 static void print_losses(struct table *t)
 {
 	static const struct {
@@ -419,10 +443,12 @@ static int print_process(struct table *t)
 	print_change(t);
 	print_resident(t);
 	err = err ?: print_stalls(t);
+	err = err ?: print_cached(t);
 	print_losses(t);
 	print_remarks(t);
 	fputc('\n', t->out);
 	print_lines(t);
+	parts_cached_files(t->out, t->process, t->options);
 	if (!t->options->live)
 		print_syscalls(t);
 	return err;

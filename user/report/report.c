@@ -68,6 +68,7 @@ static void take_record(struct build *b, struct model_process *p, const struct c
 	p->lost_faults = record->lost_faults;
 	p->lost_stalls = record->lost_stalls;
 	p->lost_stall_ns = record->lost_stall_ns;
+	model_lose_cached(p, PYMEM_LOSS_MAP_FULL, record->cached_unkept * b->page);
 }
 
 /* Adds how a signal ended the process. 0 or -ENOMEM. */
@@ -285,6 +286,7 @@ static int build(struct build *b)
 		.stack = report_add_stack,
 		.thread = report_add_thread,
 		.line = report_add_line,
+		.cached = report_add_cached,
 	};
 	const struct counts *counts = &b->report->counts;
 	struct counts_facts facts = {};

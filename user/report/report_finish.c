@@ -116,6 +116,7 @@ int report_finish_ended(struct report *report, bool all)
 		.image = finish_image,
 		.stack = report_add_stack,
 		.line = report_add_line,
+		.cached = report_add_cached,
 	};
 	const struct counts *counts = &report->counts;
 	struct build b = report_build_of(report);

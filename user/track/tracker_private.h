@@ -58,6 +58,11 @@ int tracker_hand_line(struct tracker *tracker, const struct pymem_line_key *key,
 		      const struct pymem_line *counted, const struct counts_reader *reader,
 		      void *arg);
 
+/* tracker_cache.c: pass what stacks brought into the page cache to `reader`: those of images that
+ * are not finished, or of those that are being taken. 0, what it returned, or -errno. */
+int tracker_read_cached(struct tracker *tracker, const struct counts_reader *reader, void *arg);
+int tracker_take_cached(struct tracker *tracker, const struct counts_reader *reader, void *arg);
+
 /* tracker_words.c */
 /* Takes a message of a thread that a signal ends, or of a victim of the OOM killer. Without room,
  * the thread is missing. */

@@ -219,6 +219,9 @@ static int hand_counts(struct taking *t)
 		err = session_each_stack(session, take_undelivered, t);
 	if (!err && t->reported)
 		err = session_each_line(session, take_line, t);
+	if (!err)
+		err = tracker_take_cached(t->tracker, t->reader, t->arg)
+			      ?: session_forget_cached(session, t->thorough, is_taken_before, t);
 	return err ?: sweep_tables(t);
 }
 

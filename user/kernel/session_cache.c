@@ -1,0 +1,225 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Reads what the BPF side counted of the page cache, and gives back places and files that nobody
+ * needs any more. The two arrays are mapped: a report reads all of them. */
+#include <bpf/bpf.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "kernel/map_read.h"
+#include "kernel/session_private.h"
+
+/* A file goes when two looks in a row find no place that names it: a program may be about to make
+ * one. */
+#define LOOKS_UNUSED 2
+
+struct session_cache {
+	struct pymem_cached *places;
+	struct pymem_cache_file *files;
+	unsigned char unused[PYMEM_CACHE_FILES]; /* looks that found no place of the file */
+};
+
+bool session_counts_cache(const struct session *session)
+{
+	return session->sources[EVENT_SOURCE_cache].loaded;
+}
+
+static void *map_array(const struct bpf_map *map, size_t bytes)
+{
+	void *at = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, bpf_map__fd(map), 0);
+
+	return at == MAP_FAILED ? NULL : at;
+}
+
+int session_map_cache(struct session *session)
+{
+	struct session_cache *cache;
+
+	if (!session_counts_cache(session))
+		return 0;
+	cache = session->cache = calloc(1, sizeof(*cache));
+	if (!cache)
+		return -ENOMEM;
+	cache->places =
+		map_array(session->bpf.map.cached, PYMEM_CACHED_PLACES * sizeof(*cache->places));
+	if (!cache->places)
+		return -errno;
+	cache->files =
+		map_array(session->bpf.map.cache_files, PYMEM_CACHE_FILES * sizeof(*cache->files));
+	return cache->files ? 0 : -errno;
+}
+
+void session_unmap_cache(struct session *session)
+{
+	struct session_cache *cache = session->cache;
+
+	if (!cache)
+		return;
+	if (cache->places)
+		munmap(cache->places, PYMEM_CACHED_PLACES * sizeof(*cache->places));
+	if (cache->files)
+		munmap(cache->files, PYMEM_CACHE_FILES * sizeof(*cache->files));
+	free(cache);
+	session->cache = NULL;
+}
+
+static uint32_t given_out(const volatile uint32_t *next, uint32_t most)
+{
+	uint32_t count = *next;
+
+	return count < most ? count : most;
+}
+
+/* A copy that no program changes any more. */
+static struct pymem_cached copy_of(const volatile struct pymem_cached *place)
+{
+	/* What goes is counted after what comes: read it first. */
+	uint64_t gone = place->gone, unknown = place->unknown;
+	struct pymem_cached copy;
+
+	memcpy(&copy, (const void *)place, sizeof(copy));
+	copy.gone = gone;
+	copy.unknown = unknown;
+	return copy;
+}
+
+int session_each_cached(struct session *session,
+			int (*fn)(const struct pymem_cached *, const struct pymem_cache_file *,
+				  void *),
+			void *arg)
+{
+	const struct session_cache *cache = session->cache;
+	struct pymem_cache_file file;
+	uint32_t count, i;
+	int err = 0;
+
+	if (!cache)
+		return 0;
+	count = given_out(session->bpf.variable.cached_next, PYMEM_CACHED_PLACES);
+	for (i = 0; i < count && !err; i++) {
+		const struct pymem_cached place = copy_of(&cache->places[i]);
+		bool named = place.key.file && place.key.file <= PYMEM_CACHE_FILES;
+
+		if (!place.key.stack.proc)
+			continue;
+		if (named)
+			file = cache->files[place.key.file - 1];
+		err = fn(&place, named ? &file : NULL, arg);
+	}
+	return err;
+}
+
+static int forget_place(struct session *session, uint32_t number)
+{
+	struct pymem_cached *place = &session->cache->places[number];
+	const struct bpf_handles *bpf = &session->bpf;
+	uint32_t turn = place->turn + 1;
+
+	if (bpf_map_delete_elem(bpf_map__fd(bpf->map.cached_places), &place->key))
+		return errno == ENOENT ? 0 : -errno;
+	memset(place, 0, sizeof(*place));
+	place->turn = turn & 0xffff ? turn : 1;
+	/* The map has room for all numbers. */
+	if (bpf_map_update_elem(bpf_map__fd(bpf->map.cached_free), NULL, &number, BPF_ANY))
+		return -errno;
+	__sync_fetch_and_sub(bpf->variable.cached_used, 1);
+	return 0;
+}
+
+/* Notes which files have places. Returns true if at least one is to go. */
+static bool find_unused(struct session *session)
+{
+	struct session_cache *cache = session->cache;
+	uint32_t i, places, files;
+	bool any = false;
+
+	places = given_out(session->bpf.variable.cached_next, PYMEM_CACHED_PLACES);
+	files = given_out(session->bpf.variable.cache_files_next, PYMEM_CACHE_FILES);
+	for (i = 0; i < files; i++)
+		if (cache->files[i].key.inode && cache->unused[i] < LOOKS_UNUSED)
+			cache->unused[i]++;
+	for (i = 0; i < places; i++) {
+		const struct pymem_cached_key *key = &cache->places[i].key;
+
+		if (key->stack.proc && key->file && key->file <= PYMEM_CACHE_FILES)
+			cache->unused[key->file - 1] = 0;
+	}
+	for (i = 0; i < files && !any; i++)
+		any = cache->unused[i] >= LOOKS_UNUSED;
+	return any;
+}
+
+static int forget_chunk(const void *key, const void *value, void *arg)
+{
+	const struct session *session = arg;
+	struct pymem_cache_chunk_key chunk;
+
+	(void)value;
+	memcpy(&chunk, key, sizeof(chunk));
+	if (!chunk.file || chunk.file > PYMEM_CACHE_FILES ||
+	    session->cache->unused[chunk.file - 1] < LOOKS_UNUSED)
+		return 0;
+	if (bpf_map_delete_elem(bpf_map__fd(session->bpf.map.cache_chunks), key) && errno != ENOENT)
+		return -errno;
+	return 0;
+}
+
+/* Nobody finds the file any more, and its chunks are gone: its number is free. */
+static int free_number(struct session *session, uint32_t number)
+{
+	struct session_cache *cache = session->cache;
+
+	memset(&cache->files[number], 0, sizeof(cache->files[number]));
+	cache->unused[number] = 0;
+	if (bpf_map_update_elem(bpf_map__fd(session->bpf.map.cache_files_free), NULL, &number,
+				BPF_ANY))
+		return -errno;
+	return 0;
+}
+
+static int forget_files(struct session *session)
+{
+	const struct bpf_map *chunks = session->bpf.map.cache_chunks;
+	struct session_cache *cache = session->cache;
+	uint32_t files = given_out(session->bpf.variable.cache_files_next, PYMEM_CACHE_FILES);
+	uint32_t i;
+	int err;
+
+	for (i = 0; i < files; i++) {
+		if (cache->unused[i] < LOOKS_UNUSED)
+			continue;
+		if (bpf_map_delete_elem(bpf_map__fd(session->bpf.map.cache_file_numbers),
+					&cache->files[i].key))
+			return -errno;
+		__sync_fetch_and_sub(
+			&session->bpf.variable
+				 .cache_filter[pymem_cache_slot(cache->files[i].key.inode)],
+			1);
+	}
+	err = map_each(&map_ops_kernel,
+		       &(struct map_shape){bpf_map__fd(chunks), bpf_map__key_size(chunks),
+					   bpf_map__value_size(chunks)},
+		       MAP_KEEPS, forget_chunk, session);
+	for (i = 0; i < files && !err; i++)
+		if (cache->unused[i] >= LOOKS_UNUSED)
+			err = free_number(session, i);
+	return err;
+}
+
+int session_forget_cached(struct session *session, bool files,
+			  bool (*is_gone)(uint32_t proc, void *arg), void *arg)
+{
+	uint32_t count, i, proc;
+	int err = 0;
+
+	if (!session->cache)
+		return 0;
+	count = given_out(session->bpf.variable.cached_next, PYMEM_CACHED_PLACES);
+	for (i = 0; i < count && !err; i++) {
+		proc = session->cache->places[i].key.stack.proc;
+		if (proc && is_gone(proc, arg))
+			err = forget_place(session, i);
+	}
+	return err ?: files && find_unused(session) ? forget_files(session) : err;
+}
