@@ -493,10 +493,15 @@ clean:
 	rm -f python/src/pymem_bpf/_lines*.so python/src/pymem_bpf/_lines*.tmp
 	find python tests tools bench -name __pycache__ -type d -prune -exec rm -rf {} +
 
-# Packages of Debian, and a source package of RPM with its package; into build/packages.
-deb rpm:
+# Packages of Debian, and a source package of RPM with its packages; into build/packages.
+deb:
 	tools/install-deps packages
-	tools/package $@
+	tools/package deb
+
+rpm:
+	tools/install-deps packages
+	tools/package rpm
+	rpmlint -c packaging/rpmlint.toml $(BUILD)/packages/rpm
 
 # SUITES: Debian's releases into which the packages are installed.
 check-deb:

@@ -82,6 +82,12 @@ files()
 		-o -printf '%y %m %p %l\n' | LC_ALL=C sort)
 }
 
+packages()
+{
+	# shellcheck disable=SC2016 # dpkg's own
+	dpkg-query --admindir="$1/var/lib/dpkg" -W -f '${Package}\n' | LC_ALL=C sort
+}
+
 build()
 {
 	local suite=$1 root
@@ -128,6 +134,7 @@ try()
 	cp $debs "$here/installed.py" "$root/root/packages"
 	inside "$root" sh -c 'apt-get -q update' >/dev/null 2>&1 || die "$suite: apt-get update failed"
 	files "$root" > "$work/before"
+	packages "$root" > "$work/packages-before"
 	check "$suite: apt-get install" inside "$root" sh -c 'apt-get -q install -y --no-install-recommends \
 		/root/packages/*.deb'
 	inside "$root" python3 -B /root/packages/installed.py "$(cat "$project/VERSION")" > "$work/tap" 2>&1 || true
@@ -142,8 +149,11 @@ try()
 	check "$suite: apt-get remove" inside "$root" apt-get -q remove -y pymem-bpf python3-pymem-bpf
 	check "$suite: remove leaves the configuration and the recordings" \
 		inside "$root" sh -c 'test -f /etc/pymem-bpf/agent.conf && ls /var/lib/pymem-bpf/*.pymem'
-	check "$suite: apt-get purge" inside "$root" sh -c 'apt-get -q purge -y pymem-bpf python3-pymem-bpf &&
-		apt-get -q autoremove --purge -y'
+	# With what came along: apt's autoremove keeps what another package only suggests.
+	packages "$root" > "$work/packages-after"
+	# shellcheck disable=SC2046 # a list
+	check "$suite: apt-get purge" inside "$root" apt-get -q purge -y pymem-bpf python3-pymem-bpf \
+		$(comm -13 "$work/packages-before" "$work/packages-after")
 	files "$root" > "$work/after"
 	check "$suite: no file is left, and none changed" no_difference "$work/before" "$work/after"
 	rm -rf --one-file-system "$root"

@@ -53,7 +53,8 @@ class Make(unittest.TestCase):
     def test_installs_before_it_builds(self):
         for target in ("check", "check-fast", "check-pythons", "check-vm", "fuzz", "verifier-update", "bench",
                        "demo", "check-arm64", "check-wheel", "check-fleet", "check-memory-profiler",
-                       "check-cpython", "dist", "check-dist"):
+                       "check-cpython", "dist", "check-dist",
+                       "deb", "rpm", "check-deb"):
             with self.subTest(target):
                 self.assertTrue(dry_run(target).startswith("tools/install-deps"), dry_run(target)[:200])
 
