@@ -399,7 +399,7 @@ INSTALL_DATA := install -D -m 644
 SERVICES := $(BUILD)/packaging/pymem-bpf.service $(BUILD)/packaging/pymem-bpf-agent.service
 MANUALS := pymem-bpf.8 pymem-mprof.1
 DOCUMENTS := README.md CHANGELOG.md $(wildcard docs/*.md docs/*.json docs/*.svg docs/pictures/* examples/*.py \
-	packaging/prometheus/*) packaging/agent.conf packaging/pymem-bpf-agent.yaml
+	packaging/prometheus/*) packaging/agent.toml packaging/pymem-bpf-agent.yaml
 
 # Units know where the program is, manuals of which version they are.
 $(BUILD)/packaging/%.service: packaging/%.service.in

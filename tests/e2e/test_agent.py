@@ -394,6 +394,20 @@ def test_wrong_config(store, tmp_path, text, words):
     assert not store.exists()
 
 
+def test_example(store, tmp_path):
+    """The file that packages install: nothing, and each of its lines is an option as it is written."""
+    with open(os.path.join(harness.PROJECT, "packaging", "agent.toml"), encoding="utf-8") as f:
+        text = f.read()
+    lines = re.findall(r"^#([a-z-]+ = .*)$", text, re.M)
+    assert len(lines) >= 6 and not re.search(r"^[^#]", text.replace("\n\n", "\n"), re.M)
+    config = tmp_path / "agent.toml"
+    for one in [text] + [line for line in lines if not line.startswith("listen")]:
+        config.write_text(one + "\n" + ('listen = "127.0.0.1:0"\n' if one.startswith("metrics-lines") else ""))
+        with Agent(store, "--config", config) as agent:
+            agent.says("and all that will start")
+            assert agent.stop(signal.SIGTERM) == 0, agent.text()
+
+
 def by_default(files):
     """What an agent says that finds these files in its folder below /etc, and its status."""
     script = "mount --make-rprivate / && mount -t tmpfs tmpfs /etc && mkdir /etc/pymem-bpf && cd /etc/pymem-bpf"

@@ -124,11 +124,11 @@ def test_refused(store, tmp_path, name, words, status):
 
 
 def test_reload(store, path, tmp_path):
-    config = tmp_path / "agent.conf"
-    config.write_text("textfile = %s\n" % path)
+    config = tmp_path / "agent.toml"
+    config.write_text('textfile = "%s"\n' % path)
     with Agent(store, "--config", config) as agent:
         harness.until(path.exists, "written")
-        config.write_text("pprof\n")
+        config.write_text("pprof = true\n")
         agent.process.send_signal(signal.SIGHUP)
         agent.says("--textfile can't be changed while it runs: restart it")
         agent.says("--pprof can't be changed while it runs: restart it")

@@ -148,7 +148,7 @@ try()
 	check "$suite: its checks ran to their end" grep -qx 'end' "$work/tap"
 	check "$suite: apt-get remove" inside "$root" apt-get -q remove -y pymem-bpf python3-pymem-bpf
 	check "$suite: remove leaves the configuration and the recordings" \
-		inside "$root" sh -c 'test -f /etc/pymem-bpf/agent.conf && ls /var/lib/pymem-bpf/*.pymem'
+		inside "$root" sh -c 'test -f /etc/pymem-bpf/agent.toml && ls /var/lib/pymem-bpf/*.pymem'
 	# With what came along: apt's autoremove keeps what another package only suggests.
 	packages "$root" > "$work/packages-after"
 	# shellcheck disable=SC2046 # a list
