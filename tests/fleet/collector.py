@@ -106,13 +106,14 @@ class Prometheus:
 
 @contextlib.contextmanager
 def replayed(pages):
-    """A server that says what an agent said, one page after the other to each that asks. Its address."""
+    """A server that says what an agent said, one page (a file) after the other to each that asks. Its address."""
     class Handler(http.server.BaseHTTPRequestHandler):
         turns = {}
 
         def do_GET(self):
             turn = Handler.turns[self.path] = Handler.turns.get(self.path, -1) + 1
-            body = pages[turn % len(pages)].encode()
+            with open(pages[turn % len(pages)], "rb") as f:
+                body = f.read()
             self.send_response(200)
             self.send_header("Content-Type", "application/openmetrics-text; version=1.0.0; charset=utf-8")
             self.send_header("Content-Length", str(len(body)))
