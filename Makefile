@@ -401,8 +401,8 @@ MANUALS := pymem-bpf.8 pymem-mprof.1
 DOCUMENTS := README.md CHANGELOG.md $(wildcard docs/*.md docs/*.json docs/*.svg docs/pictures/* examples/*.py \
 	packaging/prometheus/*) packaging/agent.toml packaging/pymem-bpf-agent.yaml
 
-# Units know where the program is, manuals of which version they are.
-$(BUILD)/packaging/%.service: packaging/%.service.in
+# Units know where the program is: made anew each time, for this SBINDIR. Manuals know of which version they are.
+$(SERVICES): $(BUILD)/packaging/%.service: packaging/%.service.in FORCE
 	@mkdir -p $(@D)
 	sed 's|@SBINDIR@|$(SBINDIR)|' $< > $@
 $(MANUALS:%=$(BUILD)/packaging/%): $(BUILD)/packaging/%: docs/% VERSION
@@ -533,5 +533,5 @@ help:
 .PHONY: python wheel sdist check-wheel all completions unit walker fuzz-targets fuzz check check-fast check-fleet stress check-arm64 golden-update deps demo \
 	bench arm64 install format format-check check-pythons check-security clean help check-vm \
 	verifier-update check-memory-profiler check-cpython install-strip install-program install-python \
-	uninstall deb rpm check-deb
+	uninstall deb rpm check-deb FORCE
 .DELETE_ON_ERROR:

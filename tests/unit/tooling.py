@@ -42,10 +42,15 @@ def whole():
     return guests
 
 
+def clean_environment(**variables):
+    """This run's, without what a make above it says to those below, and with these."""
+    env = {k: v for k, v in os.environ.items() if k not in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "WERROR")}
+    return dict(env, **variables)
+
+
 def dry_run(*goals, **variables):
     """The commands that make would run. variables: of its environment, beside those that this run has."""
-    env = {k: v for k, v in os.environ.items() if k not in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "WERROR")}
-    return subprocess.run(["make", "-n", "--no-print-directory", *goals], cwd=PROJECT, env=dict(env, **variables),
+    return subprocess.run(["make", "-n", "--no-print-directory", *goals], cwd=PROJECT, env=clean_environment(**variables),
                           stdout=subprocess.PIPE, check=True).stdout.decode()
 
 
@@ -62,6 +67,16 @@ class Make(unittest.TestCase):
         first = dry_run("check-pythons").split("tests/run")[0]
         for what in ("all", "walker", "build/verifier-stats", "build/toml-dump"):
             self.assertRegex(first, r"make .*\b%s\b" % what)
+
+    def test_units_name_the_program_of_this_installation(self):
+        """One build folder, installed below one prefix and then below another."""
+        with tempfile.TemporaryDirectory() as folder:
+            for prefix in ("/opt/a", "/opt/b"):
+                unit = os.path.join(folder, "packaging", "pymem-bpf-agent.service")
+                subprocess.run(["make", "-s", "BUILD=" + folder, "PREFIX=" + prefix, unit], cwd=PROJECT, env=clean_environment(),
+                               check=True)
+                with open(unit) as f:
+                    self.assertIn("\nExecStart=%s/sbin/pymem-bpf " % prefix, f.read())
 
     def test_site(self):
         def site(prefix):
