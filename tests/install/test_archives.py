@@ -39,8 +39,16 @@ def make_program(path, *flags, version=VERSION):
 @pytest.fixture(scope="module")
 def sdist(tmp_path_factory):
     folder = tmp_path_factory.mktemp("sdist")
+    (folder / "scratch").mkdir()
+    (folder / "scratch" / "mine").write_text("a user's\n")
     run(BUILD + ["--sdist", "--out", folder], env=environment(SOURCE_DATE_EPOCH=EPOCH))
     return folder / ("pymem_bpf-%s.tar.gz" % VERSION)
+
+
+def test_nothing_else_in_the_folder(sdist):
+    """What was there before stays, whatever its name, and nothing else is left."""
+    assert sorted(os.listdir(str(sdist.parent))) == [sdist.name, "scratch"]
+    assert (sdist.parent / "scratch" / "mine").read_text() == "a user's\n"
 
 
 def test_metadata(unpacked):
