@@ -7,9 +7,11 @@ import io
 import os
 import re
 import runpy
+import shutil
 import subprocess
 import sys
 import sysconfig
+import tarfile
 import tempfile
 import unittest
 import unittest.mock
@@ -154,6 +156,25 @@ class Packages(unittest.TestCase):
         self.assertRegex(spec, r"(?m)^Version: +%s$" % re.escape(version))
         self.assertRegex(spec, r"(?m)^\* Fri Jan 02 1970 .* - %s-1$" % re.escape(version))
         self.assertNotIn("@", re.sub(r"<.*>", "", spec))
+
+    @unittest.skipUnless(os.path.exists(os.path.join(PROJECT, ".git")), "not a tree of git")
+    def test_files_without_git(self):
+        """All that a release of the sources has in it, links too, and nothing that builds leave there."""
+        with tempfile.TemporaryDirectory() as folder:
+            packed = subprocess.run(["git", "archive", "HEAD"], cwd=PROJECT, stdout=subprocess.PIPE, check=True).stdout
+            with tarfile.open(fileobj=io.BytesIO(packed)) as tar:
+                expected = sorted(m.name for m in tar.getmembers() if not m.isdir())
+                tar.extractall(folder)
+            self.assertIn("python/LICENSES", expected)
+            for name in ("build/x.o", "out/of/make/x.o", "other/able", "other/user/x.o", "dist/x.tar.xz", "debian/control",
+                         ".pc/x", "python/build/x.py", "python/src/pymem_bpf/_lines.abi3.so",
+                         "python/src/pymem_bpf/__pycache__/x.pyc", "python/src/x.egg-info/PKG-INFO"):
+                os.makedirs(os.path.join(folder, os.path.dirname(name)), exist_ok=True)
+                open(os.path.join(folder, name), "w").close()
+            shutil.copy(os.path.join(PROJECT, "tools", "package"), os.path.join(folder, "tools", "package"))
+            said = subprocess.run([os.path.join(folder, "tools", "package"), "files"], stdout=subprocess.PIPE, check=True,
+                                  env=dict(os.environ, BUILD="out/of/make")).stdout.decode().splitlines()
+        self.assertEqual(sorted(said), expected)
 
     def test_needs_are_those_of_the_tree(self):
         """What tools/install-deps installs to build with is what the packages say; others are for developers."""
