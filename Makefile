@@ -435,14 +435,15 @@ install-python: $(BUILD)/packaging/pymem-mprof.1
 	fi
 	$(INSTALL_DATA) $(BUILD)/packaging/pymem-mprof.1 $(DESTDIR)$(MANDIR)/man1/pymem-mprof.1
 
-# With the PREFIX, DESTDIR and PYTHON of the installation. Recordings and /etc/pymem-bpf stay.
+# With the PREFIX, DESTDIR and PYTHON of the installation. Recordings and /etc/pymem-bpf stay, and a Python package that
+# pip or the distribution has installed.
 uninstall:
-	DESTDIR="$(DESTDIR)" $(PYTHON) tools/install-package --remove "$(PYTHON_SITE)" "$(BINDIR)"
 	rm -f $(DESTDIR)$(SBINDIR)/pymem-bpf $(DESTDIR)$(BASH_COMPLETIONS)/pymem-bpf \
 		$(DESTDIR)$(MANDIR)/man8/pymem-bpf.8 $(DESTDIR)$(MANDIR)/man1/pymem-mprof.1 \
 		$(DESTDIR)$(ZSH_COMPLETIONS)/_pymem-bpf $(DESTDIR)$(FISH_COMPLETIONS)/pymem-bpf.fish \
 		$(addprefix $(DESTDIR)$(UNITDIR)/,pymem-bpf.socket $(notdir $(SERVICES))) $(DOCUMENTS:%=$(DESTDIR)$(DOCDIR)/%)
 	[ ! -d $(DESTDIR)$(DOCDIR) ] || find $(DESTDIR)$(DOCDIR) -depth -type d -empty -delete
+	DESTDIR="$(DESTDIR)" $(PYTHON) tools/install-package --remove "$(PYTHON_SITE)" "$(BINDIR)"
 
 include packaging/dist.mk
 
