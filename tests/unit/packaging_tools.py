@@ -3,8 +3,11 @@
 """Tests of what installs and packs: tools/install-package, tools/pack-dist, and what the Makefile installs and
 releases."""
 import os
+import re
+import shutil
 import subprocess
 import sys
+import tarfile
 import tempfile
 import unittest
 
@@ -23,6 +26,17 @@ def files(folder):
     """All that is there but folders, and folders that are empty, relative to it."""
     return sorted(os.path.relpath(os.path.join(path, name), folder) for path, folders, names in os.walk(folder)
                   for name in names + [one for one in folders if not os.listdir(os.path.join(path, one))])
+
+
+def make(*words, **variables):
+    """What make prints. variables: of its environment."""
+    env = {k: v for k, v in os.environ.items() if k not in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "WERROR")}
+    return subprocess.run(["make", "-s", "--no-print-directory", *words], cwd=PROJECT, env=dict(env, **variables),
+                          stdout=subprocess.PIPE, check=True).stdout.decode()
+
+
+def documents():
+    return make("print-documents").split()
 
 
 class InstallPackage(unittest.TestCase):
@@ -100,6 +114,88 @@ class InstallPackage(unittest.TestCase):
                 self.assertEqual(status, 1)
                 self.assertIn("which is not of this package: nothing of it is removed", said)
                 self.assertEqual(files(self.root), before)
+
+
+class Documents(unittest.TestCase):
+    """What is installed is whole: what documents refer to is there."""
+
+    def texts(self):
+        for name in documents():
+            if name.endswith(".md"):
+                with open(os.path.join(PROJECT, name), encoding="utf-8") as f:
+                    yield name, f.read()
+
+    def test_are_there(self):
+        self.assertEqual([name for name in documents() if not os.path.isfile(os.path.join(PROJECT, name))], [])
+        self.assertLess({"README.md", "docs/INSTALL.md", "examples/shop.py", "packaging/agent.toml"}, set(documents()))
+
+    def test_links(self):
+        installed, missing = set(documents()), []
+        for name, text in self.texts():
+            for target in re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", text):
+                path = os.path.normpath(os.path.join(os.path.dirname(name), target))
+                if "://" not in target and path not in installed:
+                    missing.append((name, target))
+        self.assertEqual(missing, [])
+
+    def test_files_to_take(self):
+        """Samples that are named; what units, packages and static programs are made of is for who has the sources."""
+        named = {one.rstrip(".") for _, text in self.texts() for one in re.findall(r"\bpackaging/[\w./-]+\.\w+", text)}
+        samples = {one for one in named if not one.endswith(".in") and not one.startswith("packaging/static/")}
+        self.assertLess({"packaging/grafana/pymem-bpf.json", "packaging/profiles/config.alloy"}, samples)
+        self.assertEqual(samples - set(documents()), set())
+
+
+class PackDist(unittest.TestCase):
+    """The archive of a release, with a program that does nothing."""
+    NAME = "pymem-bpf-1.0-linux-none"
+
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.folder = folder.name
+        os.makedirs(os.path.join(self.folder, "root", "sbin"))
+        subprocess.run(["gcc", "-x", "c", "-", "-o", os.path.join(self.folder, "root", "sbin", "pymem-bpf")], check=True,
+                       input=b"int main(void) { return 0; }")
+        for name in ("share/man/man8/pymem-bpf.8", "share/doc/pymem-bpf/docs/SERVE.md", "lib/systemd/system/x.service"):
+            write(self.folder, "root/" + name, "a text\n")
+        self.archive = os.path.join(self.folder, self.NAME + ".tar.xz")
+        subprocess.run([os.path.join(PROJECT, "tools", "pack-dist"), "gcc", os.path.join(self.folder, "root"), self.archive,
+                        "86400", "-lz"], cwd=PROJECT, check=True, stdout=subprocess.DEVNULL)
+
+    def test_files_and_licences(self):
+        with tarfile.open(self.archive) as tar:
+            members = {m.name[len(self.NAME) + 1:]: m for m in tar.getmembers()}
+        self.assertTrue(all(m.isfile() and (m.uid, m.gid, m.mtime) == (0, 0, 86400) for m in members.values()))
+        self.assertEqual({m.mode for m in members.values()}, {0o644, 0o755})
+        doc = "share/doc/pymem-bpf/"
+        licences = {name for name in members if name.startswith(doc + "libraries/")}
+        self.assertLess({doc + "libraries/" + name for name in ("PACKAGES", "zlib1g-dev", "libc6-dev", "uthash-dev")}, licences)
+        self.assertEqual(set(members) - licences, {
+            "sbin/pymem-bpf", "share/man/man8/pymem-bpf.8", doc + "docs/SERVE.md", "lib/systemd/system/x.service",
+            doc + "LICENSE", doc + "LICENSES/GPL-2.0-only.txt", doc + "LICENSES/BSD-2-Clause.txt"})
+        # LICENSE names them so.
+        with open(os.path.join(PROJECT, "LICENSE"), encoding="utf-8") as f:
+            self.assertIn("LICENSES/GPL-2.0-only.txt", f.read())
+
+    def test_folders_that_are_there_keep_what_they_have(self):
+        """Unpacked as docs/INSTALL.md says, below a prefix with a folder of a group's and one that is a link."""
+        with open(os.path.join(PROJECT, "docs", "INSTALL.md"), encoding="utf-8") as f:
+            options = re.search(r"sudo tar (-\S+) \S+ -C /usr/local (.*)", f.read())
+        prefix, elsewhere = os.path.join(self.folder, "local"), os.path.join(self.folder, "elsewhere")
+        for path in (prefix, os.path.join(prefix, "share"), elsewhere):
+            os.mkdir(path)
+            os.chmod(path, 0o2775)
+            os.utime(path, (1000, 1000))
+        os.symlink(elsewhere, os.path.join(prefix, "share", "man"))
+        os.utime(os.path.join(prefix, "share"), (1000, 1000))
+        subprocess.run(["tar", options.group(1), self.archive, "-C", prefix, *options.group(2).split()], check=True, umask=0o022)
+        for path in (prefix, os.path.join(prefix, "share"), elsewhere):
+            self.assertEqual(os.stat(path).st_mode & 0o7777, 0o2775, path)
+        self.assertTrue(os.path.islink(os.path.join(prefix, "share", "man")))
+        self.assertEqual(files(elsewhere), ["man8/pymem-bpf.8"])
+        self.assertTrue(shutil.which("pymem-bpf", path=os.path.join(prefix, "sbin")))
+        self.assertEqual(os.stat(os.path.join(prefix, "lib", "systemd")).st_mode & 0o777, 0o755)
 
 
 if __name__ == "__main__":
