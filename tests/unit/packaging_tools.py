@@ -198,5 +198,31 @@ class PackDist(unittest.TestCase):
         self.assertEqual(os.stat(os.path.join(prefix, "lib", "systemd")).st_mode & 0o777, 0o755)
 
 
+class Release(unittest.TestCase):
+    def commands(self, **variables):
+        with tempfile.TemporaryDirectory() as folder:
+            said = make("-n", "BUILD=" + folder, "DIST_ARCHS=x86_64", "DIST_ARCH=x86_64", "SOURCE_DATE_EPOCH=86400", "dist-one",
+                        **variables)
+            return said.replace(folder, "BUILD").splitlines()
+
+    def test_nothing_of_the_environment_is_taken(self):
+        """The same commands, whatever the builder has set: each variable that the Makefile takes."""
+        taken = set()
+        for name in ("Makefile", "packaging/dist.mk", "packaging/static.mk"):
+            with open(os.path.join(PROJECT, name), encoding="utf-8") as f:
+                text = f.read()
+            taken |= set(re.findall(r"^([A-Z_]+) \?=", text, re.MULTILINE))
+            taken |= set(re.findall(r"\$\(if \$\(([A-Z_]+)\)|(?<=^ifdef )[A-Z_]+", text, re.MULTILINE)) - {""}
+        taken |= {"CPPFLAGS", "LDFLAGS", "WERROR", "NO_HTML"}
+        # What is released, where it is built, and how much at a time.
+        taken -= {"BUILD", "DIST_ARCHS", "SOURCE_DATE_EPOCH", "JOBS", "STATIC"}
+        self.assertLess({"CC", "ESBUILD", "PYTHON", "SBINDIR", "ZSH_COMPLETIONS", "BPF_INCLUDE"}, taken)
+        clean = self.commands()
+        self.assertTrue([line for line in clean if "-o BUILD/dist/x86_64/pymem-bpf" in line])
+        dirty = self.commands(**{name: "/of/the/builder" for name in taken})
+        self.assertEqual([line for line in dirty if "/of/the/builder" in line], [])
+        self.assertEqual(dirty, clean)
+
+
 if __name__ == "__main__":
     unittest.main()
