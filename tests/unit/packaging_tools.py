@@ -205,6 +205,14 @@ class Release(unittest.TestCase):
                         **variables)
             return said.replace(folder, "BUILD").splitlines()
 
+    def test_small_where_it_is_not_hot(self):
+        """What reads processes is optimised as ever."""
+        level = {re.search(r" -c (user/\w+)/", line).group(1): re.findall(r" -O\w", line)[-1] for line in self.commands()
+                 if " -c user/" in line}
+        self.assertEqual({name: one for name, one in level.items() if one != " -O2"}, dict.fromkeys(
+            ("user/agent", "user/cli", "user/render", "user/report", "user/screen"), " -Os"))
+        self.assertLess({"user/kernel", "user/python", "user/heap", "user/track"}, set(level))
+
     def test_nothing_of_the_environment_is_taken(self):
         """The same commands, whatever the builder has set: each variable that the Makefile takes."""
         taken = set()
