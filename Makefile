@@ -398,22 +398,41 @@ INSTALL_PROGRAM ?= install -D -m 755
 INSTALL_DATA := install -D -m 644
 SERVICES := $(BUILD)/packaging/pymem-bpf.service $(BUILD)/packaging/pymem-bpf-agent.service
 MANUALS := pymem-bpf.8 pymem-mprof.1
-DOCUMENTS := README.md CHANGELOG.md $(wildcard docs/*.md docs/*.json docs/*.svg docs/pictures/* examples/*.py \
-	packaging/prometheus/*) packaging/agent.toml packaging/pymem-bpf-agent.yaml
+DOCUMENTS := README.md CHANGELOG.md $(wildcard docs/*.md docs/*.json docs/*.svg docs/pictures/*.png docs/pictures/*.svg \
+	examples/*.py packaging/prometheus/*.yml packaging/grafana/*.json packaging/profiles/*.yaml packaging/profiles/*.alloy) \
+	packaging/agent.toml packaging/pymem-bpf-agent.yaml
 
-# Units know where the program is, manuals of which version they are.
-$(BUILD)/packaging/%.service: packaging/%.service.in
+# Units know where the program is: made anew each time, for this SBINDIR. Manuals know of which version they are.
+$(SERVICES): $(BUILD)/packaging/%.service: packaging/%.service.in FORCE
 	@mkdir -p $(@D)
 	sed 's|@SBINDIR@|$(SBINDIR)|' $< > $@
 $(MANUALS:%=$(BUILD)/packaging/%): $(BUILD)/packaging/%: docs/% VERSION
 	@mkdir -p $(@D)
 	sed 's/^\.Os pymem-bpf$$/& $(VERSION)/' $< > $@
 
+# A source distribution of the Python package has no python/: pip installs the package from there.
+ifneq ($(wildcard python/extension.py),)
 install: install-program install-python
+
+install-python: $(BUILD)/packaging/pymem-mprof.1
+	@if $(EXTENSION); then \
+		DESTDIR="$(DESTDIR)" $(PYTHON) tools/install-package "$(PYTHON_SITE)" "$(BINDIR)"; \
+	else \
+		echo "the Python package is not installed, for $(PYTHON)" >&2; exit 1; \
+	fi
+	$(INSTALL_DATA) $(BUILD)/packaging/pymem-mprof.1 $(DESTDIR)$(MANDIR)/man1/pymem-mprof.1
+
+# The Python package's extension, in place: PYTHONPATH=python/src then has the package.
+python:
+	$(EXTENSION)
+else
+install install-python python:
+	@echo "a source distribution: make install-program installs the program, and pip install . the package" >&2; exit 1
+endif
 install-strip:
 	$(MAKE) install INSTALL_PROGRAM='$(INSTALL_PROGRAM) -s'
 
-# What is installed without the Python package; `make dist` packs the same.
+# What is installed without the Python package; `make dist` packs the same, and licences.
 install-program: all completions $(SERVICES) $(BUILD)/packaging/pymem-bpf.8
 	$(INSTALL_PROGRAM) $(BUILD)/pymem-bpf $(DESTDIR)$(SBINDIR)/pymem-bpf
 	$(INSTALL_DATA) $(BUILD)/packaging/pymem-bpf.8 $(DESTDIR)$(MANDIR)/man8/pymem-bpf.8
@@ -427,30 +446,24 @@ install-program: all completions $(SERVICES) $(BUILD)/packaging/pymem-bpf.8
 		$(INSTALL_DATA) $$document $(DESTDIR)$(DOCDIR)/$$document; \
 	done
 
-install-python: $(BUILD)/packaging/pymem-mprof.1
-	@if $(EXTENSION); then \
-		DESTDIR="$(DESTDIR)" $(PYTHON) tools/install-package "$(PYTHON_SITE)" "$(BINDIR)"; \
-	else \
-		echo "the Python package is not installed, for $(PYTHON)" >&2; exit 1; \
-	fi
-	$(INSTALL_DATA) $(BUILD)/packaging/pymem-mprof.1 $(DESTDIR)$(MANDIR)/man1/pymem-mprof.1
+# What is installed below DOCDIR, a line each: for tests.
+print-documents:
+	@printf '%s\n' $(DOCUMENTS)
 
-# With the PREFIX, DESTDIR and PYTHON of the installation. Recordings and /etc/pymem-bpf stay.
+# With the PREFIX, DESTDIR and PYTHON of the installation. Recordings and /etc/pymem-bpf stay, and a Python package that
+# pip or the distribution has installed.
 uninstall:
-	DESTDIR="$(DESTDIR)" $(PYTHON) tools/install-package --remove "$(PYTHON_SITE)" "$(BINDIR)"
 	rm -f $(DESTDIR)$(SBINDIR)/pymem-bpf $(DESTDIR)$(BASH_COMPLETIONS)/pymem-bpf \
 		$(DESTDIR)$(MANDIR)/man8/pymem-bpf.8 $(DESTDIR)$(MANDIR)/man1/pymem-mprof.1 \
 		$(DESTDIR)$(ZSH_COMPLETIONS)/_pymem-bpf $(DESTDIR)$(FISH_COMPLETIONS)/pymem-bpf.fish \
 		$(addprefix $(DESTDIR)$(UNITDIR)/,pymem-bpf.socket $(notdir $(SERVICES))) $(DOCUMENTS:%=$(DESTDIR)$(DOCDIR)/%)
 	[ ! -d $(DESTDIR)$(DOCDIR) ] || find $(DESTDIR)$(DOCDIR) -depth -type d -empty -delete
+	DESTDIR="$(DESTDIR)" $(PYTHON) tools/install-package --remove "$(PYTHON_SITE)" "$(BINDIR)"
 
 include packaging/dist.mk
 
-# The Python package's extension, in place: PYTHONPATH=python/src then has the package.
 EXTENSION := CC='$(CC)' CPPFLAGS='$(CPPFLAGS)' CFLAGS='$(CFLAGS)' LDFLAGS='$(LDFLAGS)' WERROR='$(WERROR)' \
 	$(PYTHON) tools/build-extension
-python:
-	$(EXTENSION)
 
 # One wheel, which pip installs on any glibc of its tag and for any Python: the program as a command, and the
 # package with an extension for each Python. WHEEL_PROGRAM: a static program; WHEEL_LICENSES: a folder with the licence
@@ -533,5 +546,5 @@ help:
 .PHONY: python wheel sdist check-wheel all completions unit walker fuzz-targets fuzz check check-fast check-fleet stress check-arm64 golden-update deps demo \
 	bench arm64 install format format-check check-pythons check-security clean help check-vm \
 	verifier-update check-memory-profiler check-cpython install-strip install-program install-python \
-	uninstall deb rpm check-deb
+	uninstall deb rpm check-deb print-documents FORCE
 .DELETE_ON_ERROR:

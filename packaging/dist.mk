@@ -13,10 +13,16 @@ DIST_NAME = pymem-bpf-$(VERSION)-linux-$(1:aarch64=arm64)
 DIST_BUILD = $(BUILD)/dist/$1
 DIST_CFLAGS := -O2 -g -fstack-protector-strong -D_FORTIFY_SOURCE=2 -Wno-unused-result -ffunction-sections \
 	-fdata-sections -fno-asynchronous-unwind-tables
+# All that the Makefile takes from whoever builds, from the environment too: none of it is in a release.
+DIST_GIVEN = CC="$(call DIST_CC,$1)" CLANG=clang BPFTOOL="$(firstword $(wildcard /usr/sbin/bpftool) bpftool)" PROTOC_C=protoc-c \
+	PYTHON=/usr/bin/python3 CPPFLAGS= CFLAGS="$(DIST_CFLAGS)" LDFLAGS= WERROR= NO_HTML= ESBUILD= PREFIX=/usr/local \
+	BPF_INCLUDE="-idirafter /usr/include/$(shell gcc -dumpmachine)" SBINDIR=/usr/local/sbin BINDIR=/usr/local/bin \
+	MANDIR=/usr/local/share/man UNITDIR=/usr/local/lib/systemd/system DOCDIR=/usr/local/share/doc/pymem-bpf \
+	BASH_COMPLETIONS=/usr/local/share/bash-completion/completions ZSH_COMPLETIONS=/usr/local/share/zsh/site-functions \
+	FISH_COMPLETIONS=/usr/local/share/fish/vendor_completions.d INSTALL_PROGRAM="install -D -m 755"
 # The native one comes first: it prints the completions of the others.
 DIST_MAKE = $(MAKE) STATIC=1 BUILD=$(call DIST_BUILD,$1) ARCH=$(patsubst x86_64,x86,$(1:aarch64=arm64)) \
-	CC="$(call DIST_CC,$1)" CFLAGS="$(DIST_CFLAGS)" PATH_MAP=-ffile-prefix-map=$(CURDIR)=. \
-	COMPLETER=$(call DIST_BUILD,$(firstword $(DIST_ARCHS)))/pymem-bpf
+	PATH_MAP=-ffile-prefix-map=$(CURDIR)=. COMPLETER=$(call DIST_BUILD,$(firstword $(DIST_ARCHS)))/pymem-bpf $(DIST_GIVEN)
 
 dist:
 	tools/install-deps dist
@@ -26,11 +32,11 @@ dist:
 	cd dist && sha256sum *.tar.xz > SHA256SUMS
 	cat dist/SHA256SUMS
 
-# One architecture. The unstripped program stays in the build folder: with it, addresses of a crash become lines.
+# One architecture. `+`: make would not see that these are makes. The unstripped program stays in the build folder: with it, addresses of a crash become lines.
 dist-one:
-	$(call DIST_MAKE,$(DIST_ARCH)) $(PARALLEL) all completions
+	+$(call DIST_MAKE,$(DIST_ARCH)) $(PARALLEL) all completions
 	rm -rf $(call DIST_BUILD,$(DIST_ARCH))/root
-	$(call DIST_MAKE,$(DIST_ARCH)) install-program PREFIX=/usr/local \
+	+$(call DIST_MAKE,$(DIST_ARCH)) install-program \
 		DESTDIR=$(abspath $(call DIST_BUILD,$(DIST_ARCH)))/root
 	tools/pack-dist "$(call DIST_CC,$(DIST_ARCH))" $(call DIST_BUILD,$(DIST_ARCH))/root/usr/local \
 		dist/$(call DIST_NAME,$(DIST_ARCH)).tar.xz $(DIST_EPOCH) $(STATIC_LIBS)

@@ -22,6 +22,10 @@ OBJS += $(STATIC_OBJS)
 LDLIBS := $(STATIC_LIBS)
 override LDFLAGS += $(STATIC_LDFLAGS)
 override CFLAGS += -fPIE
+# What runs once for a report or an answer is made small: a release may have 8 MiB (tools/pack-dist). Not what reads
+# processes, kernels and heaps, nor what records.
+STATIC_SMALL := cli render report agent screen
+$(filter $(STATIC_SMALL:%=$(BUILD)/user/%/%),$(OBJS)): private override CFLAGS += -Os
 endif
 
 $(BUILD)/static/%.o: packaging/static/%.c | $(BUILD)/able

@@ -17,6 +17,7 @@ import os
 import runpy
 import shutil
 import stat
+import subprocess
 import sys
 import tarfile
 
@@ -40,6 +41,8 @@ extension = runpy.run_path(os.path.join(HERE, "extension.py"))
 # What a source distribution has beside this file, from the project: what the program is made of, and its page.
 FILES = ["LICENSE", "VERSION", "Makefile", "CHANGELOG.md", "vmlinux.h", "docs/pymem-bpf.8"]
 FOLDERS = ["LICENSES", "include", "bpf", "user", "tools", "packaging"]
+LIST = "project-files.txt"  # of a source distribution: which of its files these are
+LEFT = (".o", ".d", ".so", ".tmp", ".pyc", "~", ".orig", ".rej", ".bak", ".swp")  # by builds and editors
 ROOT = extension["root"]()
 if ROOT is None:
     sys.exit("pymem_bpf: %s is neither here nor above: build in the project's tree, or from a source "
@@ -64,14 +67,25 @@ if EXTENSIONS and not (PLATFORM and glob.glob(os.path.join(EXTENSIONS, "_lines*.
 
 
 def project_files():
-    """Paths of FILES, and of what is in FOLDERS, relative to ROOT. Nothing that is made of other files."""
-    yield from FILES
+    """Paths of FILES, and of what is in FOLDERS, relative to ROOT, sorted: files that git knows; in a source distribution
+    those that its LIST has. A tree with neither, which was unpacked from elsewhere, is taken as it is, but for what
+    builds and editors leave there."""
+    if os.path.exists(os.path.join(ROOT, ".git")):
+        try:
+            said = subprocess.check_output(["git", "ls-files", "-z", "--"] + FILES + FOLDERS, cwd=ROOT)
+        except (OSError, subprocess.CalledProcessError) as e:
+            sys.exit("pymem_bpf: git does not say which files of %s are the project's: %s" % (ROOT, e))
+        return sorted(os.fsdecode(said).split("\0")[:-1])
+    if os.path.exists(os.path.join(ROOT, LIST)):
+        with open(os.path.join(ROOT, LIST), encoding="utf-8") as f:
+            return f.read().splitlines()
+    found = list(FILES)
     for top in FOLDERS:
         for folder, folders, names in os.walk(os.path.join(ROOT, top)):
-            folders[:] = sorted(name for name in folders if name not in ("node_modules", "__pycache__"))
-            for name in sorted(names):
-                if not name.startswith(".") and not name.endswith((".o", ".d", ".tmp")):
-                    yield os.path.relpath(os.path.join(folder, name), ROOT)
+            folders[:] = [name for name in folders if name not in ("node_modules", "__pycache__")]
+            found += [os.path.relpath(os.path.join(folder, name), ROOT) for name in names
+                      if not name.startswith((".", "#")) and not name.endswith(LEFT)]
+    return sorted(found)
 
 
 class SourceDistribution(sdist):
@@ -83,7 +97,10 @@ class SourceDistribution(sdist):
 
     def make_release_tree(self, base_dir, files):
         super().make_release_tree(base_dir, files)
-        for name in list(project_files()) + ["src/pymem_bpf/VERSION"]:
+        names = project_files()
+        with open(os.path.join(base_dir, LIST), "w", encoding="utf-8") as f:
+            f.writelines(name + "\n" for name in names)
+        for name in names + ["src/pymem_bpf/VERSION"]:
             source = os.path.join(ROOT, "VERSION" if name.endswith("VERSION") else name)
             target = os.path.join(base_dir, name)
             os.makedirs(os.path.dirname(target), exist_ok=True)

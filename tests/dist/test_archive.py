@@ -11,11 +11,13 @@ import pytest
 from conftest import ARCH, DIST, PROJECT, archives
 
 LIMIT = 8 << 20
+DOC = "share/doc/pymem-bpf/"
+# Beside the documents.
 NAMES = """lib/systemd/system/pymem-bpf-agent.service lib/systemd/system/pymem-bpf.service
 lib/systemd/system/pymem-bpf.socket sbin/pymem-bpf share/bash-completion/completions/pymem-bpf
 share/fish/vendor_completions.d/pymem-bpf.fish share/man/man8/pymem-bpf.8 share/zsh/site-functions/_pymem-bpf
-share/doc/pymem-bpf/README.md share/doc/pymem-bpf/CHANGELOG.md share/doc/pymem-bpf/INSTALL.md share/doc/pymem-bpf/LICENSE
-share/doc/pymem-bpf/GPL-2.0-only.txt share/doc/pymem-bpf/BSD-2-Clause.txt share/doc/pymem-bpf/libraries/PACKAGES""".split()
+share/doc/pymem-bpf/LICENSE share/doc/pymem-bpf/LICENSES/GPL-2.0-only.txt
+share/doc/pymem-bpf/LICENSES/BSD-2-Clause.txt""".split()
 # Of each static library; the C library's package has another name in a cross-build.
 LICENSED = """libbpf-dev libelf-dev libjansson-dev libsqlite3-dev libprotobuf-c-dev libmicrohttpd-dev libgnutls28-dev nettle-dev
 libgmp-dev libtasn1-6-dev libunistring-dev libncurses-dev zlib1g-dev libc6-dev uthash-dev""".split()
@@ -49,23 +51,24 @@ def test_sums():
 
 
 def test_contents(archive):
-    """Files and licences; owned by root, of one time, below one folder, not for others to write."""
+    """What is installed, and licences; files only, owned by root, of one time, below one folder, not for others to write."""
     top = os.path.basename(archive)[:-len(".tar.xz")]
     with tarfile.open(archive) as tar:
         members = tar.getmembers()
         units = [tar.extractfile(m).read().decode() for m in members if m.name.endswith(".service")]
-        packages = tar.extractfile(top + "/share/doc/pymem-bpf/libraries/PACKAGES").read().decode()
-    files = {m.name[len(top) + 1:] for m in members if m.isfile()}
-    licences = {name for name in files if name.startswith("share/doc/pymem-bpf/libraries/")}
-    assert files - licences | {NAMES[-1]} == set(NAMES)
-    assert licences == {"share/doc/pymem-bpf/libraries/" + line.split()[0] for line in packages.splitlines()} | {NAMES[-1]}
+        packages = tar.extractfile(top + "/" + DOC + "libraries/PACKAGES").read().decode()
+    assert all(m.name.startswith(top + "/") for m in members)
+    found = {m.name[len(top) + 1:] for m in members}
+    documents = {DOC + name for name in tool("make", "-s", "--no-print-directory", "-C", PROJECT, "print-documents").split()}
+    licences = {name for name in found if name.startswith(DOC + "libraries/")}
+    assert found - licences == set(NAMES) | documents
+    assert licences == {DOC + "libraries/" + line.split()[0] for line in packages.splitlines()} | {DOC + "libraries/PACKAGES"}
     assert set(LICENSED) <= {line.split()[0] for line in packages.splitlines()}
     assert all(len(line.split()) == 4 for line in packages.splitlines())
-    assert all(m.name == top or m.name.startswith(top + "/") for m in members)
-    assert {(m.uid, m.gid, m.isfile() or m.isdir()) for m in members} == {(0, 0, True)}
+    assert {(m.uid, m.gid, m.isfile()) for m in members} == {(0, 0, True)}
     assert len({m.mtime for m in members}) == 1
     assert {m.mode for m in members} <= {0o755, 0o644}
-    assert [m.name for m in members] == sorted((m.name for m in members), key=lambda name: name.split("/"))
+    assert [m.name for m in members] == sorted(m.name for m in members)
     assert len(units) == 2 and all("ExecStart=/usr/local/sbin/pymem-bpf" in unit for unit in units)
 
 

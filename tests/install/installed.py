@@ -114,7 +114,8 @@ def test_units_name_the_program():
 
 def test_documents():
     for name in ("README.md", "changelog.gz", "docs/SERVE.md", "docs/json-schema.json", "examples/shop.py",
-                 "packaging/prometheus/prometheus.yml", "copyright"):
+                 "packaging/prometheus/prometheus.yml", "packaging/grafana/pymem-bpf.json", "packaging/profiles/config.alloy",
+                 "copyright"):
         assert os.path.getsize(os.path.join(DOCUMENTS, name)), name
     assert "pymem-bpf %s" % sys.argv[1] in run("man", "8", "pymem-bpf")
     assert "pymem-mprof" in run("man", "1", "pymem-mprof")

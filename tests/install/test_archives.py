@@ -39,8 +39,16 @@ def make_program(path, *flags, version=VERSION):
 @pytest.fixture(scope="module")
 def sdist(tmp_path_factory):
     folder = tmp_path_factory.mktemp("sdist")
+    (folder / "scratch").mkdir()
+    (folder / "scratch" / "mine").write_text("a user's\n")
     run(BUILD + ["--sdist", "--out", folder], env=environment(SOURCE_DATE_EPOCH=EPOCH))
     return folder / ("pymem_bpf-%s.tar.gz" % VERSION)
+
+
+def test_nothing_else_in_the_folder(sdist):
+    """What was there before stays, whatever its name, and nothing else is left."""
+    assert sorted(os.listdir(str(sdist.parent))) == [sdist.name, "scratch"]
+    assert (sdist.parent / "scratch" / "mine").read_text() == "a user's\n"
 
 
 def test_metadata(unpacked):
@@ -123,8 +131,15 @@ def test_source_distribution(sdist, tmp_path):
     about = metadata((folder / "PKG-INFO").read_text())
     assert (about["Name"], about["Version"]) == ("pymem-bpf", VERSION)
     # make finds all that it needs; what it would do is not done.
-    said = run(["make", "-n", "NO_HTML=1", "all"], cwd=str(folder))
-    assert "-o build/pymem-bpf" in said
+    for goal in "all", "install-program", "uninstall":
+        said = run(["make", "-n", "NO_HTML=1", goal], cwd=str(folder))
+        assert goal == "uninstall" or "-o build/pymem-bpf" in said
+    documents = run(["make", "-s", "--no-print-directory", "print-documents"], cwd=str(folder)).split()
+    assert documents and all((folder / name).is_file() for name in documents), documents
+    # Not there: what the package is installed by. It is said before anything is built.
+    for goal in "install", "install-python", "python":
+        said = run(["make", "NO_HTML=1", goal], 2, cwd=str(folder))
+        assert said.startswith("a source distribution: make install-program installs the program, and pip install . the package")
     made = tmp_path / "made"
     run([sys.executable, "-m", "pip", "wheel", "--no-build-isolation", "--no-deps", "--no-index", "-w", made, sdist],
         env=environment())
@@ -135,6 +150,46 @@ def test_source_distribution(sdist, tmp_path):
     code = "import pymem_bpf, pymem_bpf.line_profiler as p; print(pymem_bpf.__version__, p._lines.__file__)"
     said = run([sys.executable, "-c", code], env=environment(PYTHONPATH=str(tmp_path / "site")))
     assert said.startswith("%s %s/site/pymem_bpf/_lines." % (VERSION, tmp_path))
+
+
+JUNK = ["user/base/memory.c~", "packaging/notes.txt", "tools/.passwords", "bpf/lines/x.o", "include/#pymem.h#"]
+
+
+def test_only_what_is_of_the_project(sdist, tmp_path):
+    """What lies in its folders, notes and backups, is in no source distribution: git knows what is; one that is made
+    of another knows it by a list."""
+    def pack(folder, *words):
+        for name in JUNK:
+            os.makedirs(os.path.dirname(str(folder / name)), exist_ok=True)
+            (folder / name).write_text("private\n")
+        run([sys.executable, "-B", *words], cwd=str(folder), env=environment(SOURCE_DATE_EPOCH=EPOCH))
+
+    def names(path):
+        with tarfile.open(str(path)) as tar:
+            return sorted(tar.getnames())
+
+    tree = tmp_path / "tree"
+    tree.mkdir()
+    listed = subprocess.check_output(["git", "ls-files", "-z"], cwd=PROJECT)
+    packed = subprocess.run(["tar", "-c", "--null", "--files-from=-"], cwd=PROJECT, input=listed, stdout=subprocess.PIPE,
+                            check=True).stdout
+    run(["tar", "-x", "-C", tree], input=packed, stdin=None)
+    run(["git", "init", "-q"], cwd=str(tree))
+    run(["git", "add", "."], cwd=str(tree))
+    pack(tree, "tools/build-wheel", "--sdist", "--out", str(tmp_path / "of-git"))
+    assert names(tmp_path / "of-git" / sdist.name) == names(sdist)
+
+    with tarfile.open(str(sdist)) as tar:
+        tar.extractall(str(tmp_path))
+    pack(tmp_path / ("pymem_bpf-" + VERSION), "setup.py", "-q", "egg_info", "--egg-base", str(tmp_path), "sdist", "-d",
+         str(tmp_path / "again"))
+    assert names(tmp_path / "again" / sdist.name) == names(sdist)
+
+    # Unpacked from elsewhere: as it is, without what is an editor's.
+    shutil.rmtree(str(tree / ".git"))
+    pack(tree, "tools/build-wheel", "--sdist", "--out", str(tmp_path / "of-files"))
+    more = set(names(tmp_path / "of-files" / sdist.name)) - set(names(sdist))
+    assert more == {"pymem_bpf-%s/packaging/notes.txt" % VERSION}
 
 
 def test_program_of_a_source_distribution(sdist, tmp_path):

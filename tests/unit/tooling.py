@@ -7,9 +7,11 @@ import io
 import os
 import re
 import runpy
+import shutil
 import subprocess
 import sys
 import sysconfig
+import tarfile
 import tempfile
 import unittest
 import unittest.mock
@@ -42,10 +44,15 @@ def whole():
     return guests
 
 
+def clean_environment(**variables):
+    """This run's, without what a make above it says to those below, and with these."""
+    env = {k: v for k, v in os.environ.items() if k not in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "WERROR")}
+    return dict(env, **variables)
+
+
 def dry_run(*goals, **variables):
     """The commands that make would run. variables: of its environment, beside those that this run has."""
-    env = {k: v for k, v in os.environ.items() if k not in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "WERROR")}
-    return subprocess.run(["make", "-n", "--no-print-directory", *goals], cwd=PROJECT, env=dict(env, **variables),
+    return subprocess.run(["make", "-n", "--no-print-directory", *goals], cwd=PROJECT, env=clean_environment(**variables),
                           stdout=subprocess.PIPE, check=True).stdout.decode()
 
 
@@ -62,6 +69,16 @@ class Make(unittest.TestCase):
         first = dry_run("check-pythons").split("tests/run")[0]
         for what in ("all", "walker", "build/verifier-stats", "build/toml-dump"):
             self.assertRegex(first, r"make .*\b%s\b" % what)
+
+    def test_units_name_the_program_of_this_installation(self):
+        """One build folder, installed below one prefix and then below another."""
+        with tempfile.TemporaryDirectory() as folder:
+            for prefix in ("/opt/a", "/opt/b"):
+                unit = os.path.join(folder, "packaging", "pymem-bpf-agent.service")
+                subprocess.run(["make", "-s", "BUILD=" + folder, "PREFIX=" + prefix, unit], cwd=PROJECT, env=clean_environment(),
+                               check=True)
+                with open(unit) as f:
+                    self.assertIn("\nExecStart=%s/sbin/pymem-bpf " % prefix, f.read())
 
     def test_site(self):
         def site(prefix):
@@ -139,6 +156,25 @@ class Packages(unittest.TestCase):
         self.assertRegex(spec, r"(?m)^Version: +%s$" % re.escape(version))
         self.assertRegex(spec, r"(?m)^\* Fri Jan 02 1970 .* - %s-1$" % re.escape(version))
         self.assertNotIn("@", re.sub(r"<.*>", "", spec))
+
+    @unittest.skipUnless(os.path.exists(os.path.join(PROJECT, ".git")), "not a tree of git")
+    def test_files_without_git(self):
+        """All that a release of the sources has in it, links too, and nothing that builds leave there."""
+        with tempfile.TemporaryDirectory() as folder:
+            packed = subprocess.run(["git", "archive", "HEAD"], cwd=PROJECT, stdout=subprocess.PIPE, check=True).stdout
+            with tarfile.open(fileobj=io.BytesIO(packed)) as tar:
+                expected = sorted(m.name for m in tar.getmembers() if not m.isdir())
+                tar.extractall(folder)
+            self.assertIn("python/LICENSES", expected)
+            for name in ("build/x.o", "out/of/make/x.o", "other/able", "other/user/x.o", "dist/x.tar.xz", "debian/control",
+                         ".pc/x", "python/build/x.py", "python/src/pymem_bpf/_lines.abi3.so",
+                         "python/src/pymem_bpf/__pycache__/x.pyc", "python/src/x.egg-info/PKG-INFO"):
+                os.makedirs(os.path.join(folder, os.path.dirname(name)), exist_ok=True)
+                open(os.path.join(folder, name), "w").close()
+            shutil.copy(os.path.join(PROJECT, "tools", "package"), os.path.join(folder, "tools", "package"))
+            said = subprocess.run([os.path.join(folder, "tools", "package"), "files"], stdout=subprocess.PIPE, check=True,
+                                  env=dict(os.environ, BUILD="out/of/make")).stdout.decode().splitlines()
+        self.assertEqual(sorted(said), expected)
 
     def test_needs_are_those_of_the_tree(self):
         """What tools/install-deps installs to build with is what the packages say; others are for developers."""
