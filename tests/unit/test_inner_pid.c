@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* python/inner_pid.c: who has a PID inside, and that those who make thousands of them hold up
  * nobody. */
+#include <errno.h>
 #include <sched.h>
 #include <setjmp.h>
 #include <signal.h>
