@@ -5,7 +5,7 @@
  * Who may make groups may call them what he likes, such as what another one's container is called.
  * So what lies below a unit or a container, where groups may be delegated, has the name of that one
  * behind its own: "podman:0123456789ab of user 1000", "docker:0123456789ab in lxc:web". A name
- * without such an end is one that root's systemd or root's runtime gave. The end is never cut:
+ * without such an end is one that root's systemd or root's runtime gave. The end is kept:
  * what has no room is cut before it. That holds as far as root keeps to it: a plain folder that
  * root has handed to a user, below no unit and no container, is taken for root's word. */
 #ifndef CGROUP_NAME_H
